@@ -1,0 +1,89 @@
+/** Finds the Docker engine that the tests run against: one that is there already, or a private one. */
+import { access, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pingEngine, removeContainersAndNetworks } from './engine-api.mjs';
+import { startPrivateEngine, sweepAbandonedEngines } from './private-engine.mjs';
+import { runCommand } from './run-command.mjs';
+
+const DEFAULT_HOST = 'unix:///var/run/docker.sock';
+/** Debian package of each program. */
+const PACKAGES = { dockerd: 'docker.io', busybox: 'busybox-static' };
+const PROGRAM_FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+
+/** The label `name=value` that everything made by one test run carries. */
+export function runLabel(runId) {
+  return `lazy-proxy-test.run=${runId}`;
+}
+
+/**
+ * @param {{ runId: string, signal?: AbortSignal, announce: (line: string) => void }} options
+ * @returns {Promise<{ kind: 'engine', host: string, name: string, close(): Promise<void> }
+ *   | { kind: 'none', reason: string }>} `close` removes what the run left, and the engine if it is a private one.
+ */
+export async function openEngine({ runId, signal, announce }) {
+  const existing = await findExisting();
+  if (existing !== undefined) {
+    const close = () => removeContainersAndNetworks(existing, { label: runLabel(runId) });
+    return { kind: 'engine', host: existing, name: existing, close };
+  }
+  const reason = await whyNoPrivateEngine();
+  if (reason !== undefined) return { kind: 'none', reason };
+  await installPackages({ signal, announce });
+  await sweepAbandonedEngines();
+  signal?.throwIfAborted();
+  const engine = await startPrivateEngine({ liveRestore: true });
+  const close = async () => {
+    await engine.stop();
+    // Also those that a test started and could not stop.
+    await sweepAbandonedEngines();
+  };
+  return { kind: 'engine', host: engine.host, name: 'private dockerd', close };
+}
+
+async function findExisting() {
+  const named = process.env.DOCKER_HOST;
+  for (const host of named ? [named] : [DEFAULT_HOST]) {
+    if (await pingEngine(host)) return host;
+  }
+  return undefined;
+}
+
+async function whyNoPrivateEngine() {
+  const asked = process.env.DOCKER_HOST || DEFAULT_HOST;
+  const none = `no Docker engine answers at ${asked}`;
+  if (!(await isDebian())) return `${none}, and a private one is only set up on Debian`;
+  if (process.getuid?.() !== 0) return `${none}, and a private one needs root`;
+  return undefined;
+}
+
+async function isDebian() {
+  const text = await readFile('/etc/os-release', 'utf8').catch(() => '');
+  return /^(?:ID|ID_LIKE)=.*\bdebian\b/m.test(text);
+}
+
+async function installPackages({ signal, announce }) {
+  const missing = [];
+  for (const [program, name] of Object.entries(PACKAGES))
+    if (!(await hasProgram(program))) missing.push(name);
+  if (missing.length === 0) return;
+  announce(`installing ${missing.join(' and ')} with apt-get`);
+  await apt(['update'], signal);
+  await apt(['install', '--yes', '--no-install-recommends', ...missing], signal);
+}
+
+async function apt(args, signal) {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const { status, output } = await runCommand('apt-get', args, { env, quiet: true, signal });
+  if (status !== 0) throw new Error(`apt-get ${args[0]} failed with status ${status}:\n${output}`);
+}
+
+async function hasProgram(name) {
+  for (const folder of PROGRAM_FOLDERS) {
+    const found = await access(path.join(folder, name)).then(
+      () => true,
+      () => false,
+    );
+    if (found) return true;
+  }
+  return false;
+}

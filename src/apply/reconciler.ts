@@ -1,0 +1,60 @@
+/**
+ * The apply stage. Input: whole desired tables. Output: listeners, workload controllers and schedules that match the
+ * newest one. Nothing that the plan doesn't name is touched.
+ */
+import type { Lifecycle } from '../lifecycle/lifecycle.ts';
+import type { Change, Plan } from '../model/change.ts';
+import { listenKey } from '../model/service.ts';
+import { EMPTY_TABLE, type ServiceTable } from '../model/table.ts';
+import { diffTables } from '../plan/diff-tables.ts';
+import type { ListenerSet } from './listener-set.ts';
+
+export class Reconciler {
+  readonly #lifecycle: Lifecycle;
+  readonly #listeners: ListenerSet;
+  #current: ServiceTable = EMPTY_TABLE;
+
+  constructor(options: { readonly lifecycle: Lifecycle; readonly listeners: ListenerSet }) {
+    this.#lifecycle = options.lifecycle;
+    this.#listeners = options.listeners;
+  }
+
+  /** The table in force. */
+  get current(): ServiceTable {
+    return this.#current;
+  }
+
+  /** The service that holds each listen key of the table in force. */
+  get holders(): ReadonlyMap<string, string> {
+    const holders = new Map<string, string>();
+    for (const { service } of this.#current.entries.values()) {
+      for (const listener of service.listeners) holders.set(listenKey(listener), service.name);
+    }
+    return holders;
+  }
+
+  /** Puts a table in force; returns the changes that were made, none for an equal table. */
+  apply(desired: ServiceTable): Plan {
+    const plan = diffTables(this.#current, desired);
+    this.#current = desired;
+    for (const change of plan) this.#applyChange(change);
+    return plan;
+  }
+
+  #applyChange(change: Change): void {
+    switch (change.kind) {
+      case 'add-service':
+        return this.#lifecycle.add(change.service);
+      case 'update-service':
+        return this.#lifecycle.update(change.service, change.previous);
+      case 'remove-service':
+        return this.#lifecycle.remove(change.service);
+      case 'open-listener':
+        return this.#listeners.open(change.listener, change.service);
+      case 'rebind-listener':
+        return this.#listeners.rebind(change.listener, change.service);
+      case 'close-listener':
+        return this.#listeners.close(change.listener);
+    }
+  }
+}

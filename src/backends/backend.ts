@@ -1,0 +1,59 @@
+import type { Observation, Workload, WorkloadKind } from '../model/workload.ts';
+
+/**
+ * The port to one kind of workload: the layers above speak only this, in our own types.
+ *
+ * A backend observes its engine by itself and tells the sink. It never reports a guess: while the engine can't be
+ * asked, what was last known stands, and before it was ever asked everything is `unknown`.
+ */
+export interface Backend {
+  readonly kind: WorkloadKind;
+  /** True where the proxy started the workload itself and ends it at shutdown or when its service is removed. */
+  readonly ownsWorkloads: boolean;
+  /**
+   * Begins to observe and reports to `sink`. Resolves after the first full look at the engine, or, where the engine
+   * doesn't answer, at once after saying so through `sink.reachable(false)`; it goes on trying by itself.
+   */
+  open(sink: BackendSink): Promise<void>;
+  /** Reports `workload` to the sink from now on, and returns what is known of it now, without I/O. */
+  watch(workload: Workload): Observation;
+  unwatch(workload: Workload): void;
+  /**
+   * Starts or unpauses. Waits for an engine that is away. Success where it already runs. When it resolves, the sink
+   * has been told a state at least as new as the result.
+   * @throws {WakeError} when the engine refuses; an AbortError when `signal` aborts.
+   */
+  wake(workload: Workload, options: { readonly signal: AbortSignal }): Promise<void>;
+  /**
+   * Stops. Fails at once while the engine is away. Success where it is already stopped. When it resolves, the sink
+   * has been told a state at least as new as the result.
+   * @param options.graceMs time between the polite signal and the kill; undefined = the workload's own.
+   */
+  sleep(workload: Workload, options: { readonly graceMs: number | undefined }): Promise<void>;
+  /** Stops observing and frees everything; ends the workloads it owns. Idempotent. */
+  close(): Promise<void>;
+  /** Does at once what `close()` does politely: kills the workloads it owns, waits for nothing. Idempotent. */
+  destroy(): void;
+}
+
+export interface BackendSink {
+  /** A watched workload was looked at: `key` is its workloadKey. The same observation may be told twice. */
+  observed(key: string, observation: Observation): void;
+  /** Everything the engine's labels say at this moment, whole; told again whenever it changes. */
+  labelled(snapshot: readonly LabelledContainer[]): void;
+  /** Whether the engine answers; told on each change. */
+  reachable(reachable: boolean, reason?: string): void;
+}
+
+/** A container whose labels opt in. */
+export interface LabelledContainer {
+  readonly id: string;
+  readonly name: string;
+  /** All its labels, as the engine tells them. */
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** The engine refused to start a workload; the message says why and is fit for the log. */
+export class WakeError extends Error {
+  readonly code = 'WAKE_REFUSED';
+}

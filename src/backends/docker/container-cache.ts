@@ -1,0 +1,114 @@
+import type { ListedContainer } from './engine-shapes.ts';
+import type { EngineEvent } from './event-stream.ts';
+
+/** What is known of a container without asking. */
+export interface KnownContainer {
+  readonly id: string;
+  /** Without the leading slash. */
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** The entry of the last list, as long as no event has made it old. */
+  readonly listed: ListedContainer | undefined;
+}
+
+/** What an event changed. */
+export interface CacheChange {
+  /** Names under which a watched container may have to be looked at again. */
+  readonly names: readonly string[];
+  /** Whether a container appeared, went or got another name. */
+  readonly population: boolean;
+}
+
+const NO_CHANGE: CacheChange = { names: [], population: false };
+
+/** Attributes that the engine adds to a container's labels. */
+const ENGINE_ATTRIBUTES = new Set([
+  'image',
+  'name',
+  'oldName',
+  'exitCode',
+  'execDuration',
+  'execID',
+  'signal',
+]);
+
+/** Actions that can be the first that is heard of a container; a late `die` after `destroy` must not bring it back. */
+const FIRST_ACTIONS = new Set(['create', 'rename', 'start']);
+
+/** The engine's containers as the last list and the events since then tell them; no I/O. */
+export class ContainerCache {
+  readonly #byId = new Map<string, KnownContainer>();
+  readonly #idByName = new Map<string, string>();
+
+  get(name: string): KnownContainer | undefined {
+    const id = this.#idByName.get(name);
+    return id === undefined ? undefined : this.#byId.get(id);
+  }
+
+  all(): readonly KnownContainer[] {
+    return [...this.#byId.values()];
+  }
+
+  /** Forgets everything and takes a whole list. */
+  replaceAll(containers: readonly ListedContainer[]): void {
+    this.#byId.clear();
+    this.#idByName.clear();
+    for (const listed of containers) {
+      const name = ownName(listed.Names ?? []);
+      if (name !== undefined) this.put({ id: listed.Id, name, labels: listed.Labels ?? {}, listed });
+    }
+  }
+
+  /** Adds a container, or replaces what was known of it; its name is its own from now on. */
+  put(container: KnownContainer): void {
+    this.#dropName(container.id);
+    this.#byId.set(container.id, container);
+    this.#idByName.set(container.name, container.id);
+  }
+
+  /** Applies one event and says what it may have changed; the same event twice does no harm. */
+  apply(event: EngineEvent): CacheChange {
+    if (event.type === 'network') return this.#applyNetwork(event);
+    if (event.type !== 'container') return NO_CHANGE;
+    const known = this.#byId.get(event.id);
+    if (event.action === 'destroy') return this.#remove(event, known);
+    const name = event.attributes['name'] ?? known?.name;
+    if (name === undefined) return NO_CHANGE;
+    if (known === undefined && !FIRST_ACTIONS.has(event.action)) return { names: [name], population: false };
+    const labels = known?.labels ?? labelsOf(event);
+    this.put({ id: event.id, name, labels, listed: undefined });
+    if (known === undefined) return { names: [name], population: true };
+    if (known.name === name) return { names: [name], population: false };
+    return { names: [known.name, name], population: true };
+  }
+
+  #applyNetwork(event: EngineEvent): CacheChange {
+    const known = this.#byId.get(event.attributes['container'] ?? '');
+    // A container at rest gets its addresses when it starts, and is looked at then.
+    if (known === undefined || known.listed?.State === 'exited' || known.listed?.State === 'created')
+      return NO_CHANGE;
+    return { names: [known.name], population: false };
+  }
+
+  #remove(event: EngineEvent, known: KnownContainer | undefined): CacheChange {
+    const name = known?.name ?? event.attributes['name'];
+    this.#dropName(event.id);
+    this.#byId.delete(event.id);
+    return { names: name === undefined ? [] : [name], population: known !== undefined };
+  }
+
+  /** Leaves the name alone where another container has taken it over meanwhile. */
+  #dropName(id: string): void {
+    const name = this.#byId.get(id)?.name;
+    if (name !== undefined && this.#idByName.get(name) === id) this.#idByName.delete(name);
+  }
+}
+
+/** Legacy links add names of the form `/other/alias`; a container's own has one slash. */
+function ownName(names: readonly string[]): string | undefined {
+  return names.map((name) => name.replace(/^\//, '')).find((name) => !name.includes('/'));
+}
+
+function labelsOf(event: EngineEvent): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(event.attributes).filter(([key]) => !ENGINE_ATTRIBUTES.has(key)));
+}

@@ -1,0 +1,159 @@
+import { MISSING, type Observation, UNKNOWN } from '../../model/workload.ts';
+import { backoffMs } from '../../system/backoff.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { Logger } from '../../system/logger.ts';
+import { chooseHosts, sharedNetworkOwner } from './addresses.ts';
+import type { ContainerCache } from './container-cache.ts';
+import type { EngineClient } from './engine-client.ts';
+import type { InspectedContainer } from './engine-shapes.ts';
+import { describeError, EngineUnreachable } from './errors.ts';
+import { observeInspected, observeListed } from './observe.ts';
+
+export interface ContainerObserverOptions {
+  readonly client: EngineClient;
+  readonly cache: ContainerCache;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Of the engine's connection that stands now, undefined while the engine is away. */
+  readonly session: () => AbortSignal | undefined;
+  /** A watched container was looked at. */
+  readonly observed: (name: string, observation: Observation) => void;
+}
+
+/** One container's looks: the one in flight, and the one that begins after it. */
+interface Looks {
+  readonly current: Promise<Observation>;
+  next: Promise<Observation> | undefined;
+}
+
+/** Inspects in flight at once after a reconnect. */
+const MAX_CONCURRENT_LOOKS = 8;
+/** The engine may refuse to inspect a damaged container for ever; the next event tries again. */
+const MAX_TRIES = 5;
+const RETRY = { firstMs: 100, maxMs: 2_000 };
+
+/** Looks at watched containers, by name, and tells what it saw; at most one inspect of each is in flight. */
+export class ContainerObserver {
+  readonly #options: ContainerObserverOptions;
+  readonly #watched = new Map<string, Observation>();
+  readonly #looks = new Map<string, Looks>();
+
+  constructor(options: ContainerObserverOptions) {
+    this.#options = options;
+  }
+
+  /** What is known of `name` now; what takes an inspect is told later. */
+  watch(name: string): Observation {
+    const before = this.#watched.get(name);
+    if (before !== undefined) return before;
+    const known = this.#options.session() === undefined ? UNKNOWN : this.#recall(name);
+    this.#watched.set(name, known);
+    if (known === UNKNOWN) this.look(name);
+    return known;
+  }
+
+  unwatch(name: string): void {
+    this.#watched.delete(name);
+  }
+
+  /** The last observation of a watched container. */
+  last(name: string): Observation | undefined {
+    return this.#watched.get(name);
+  }
+
+  /** Looks at `name` where it is watched, and again where that fails while the engine is there. */
+  look(name: string): void {
+    if (this.#watched.has(name)) void this.#keepLooking(name);
+  }
+
+  /** Tells of every watched container; those in `touched`, and those that aren't at rest, are inspected. */
+  async lookAtAll(touched: ReadonlySet<string>): Promise<void> {
+    const names = [...this.#watched.keys()];
+    const work = names.values();
+    const worker = async () => {
+      for (const name of work) {
+        const known = touched.has(name) ? UNKNOWN : this.#recall(name);
+        if (known === UNKNOWN) await this.#keepLooking(name);
+        else this.#tell(name, known);
+      }
+    };
+    await Promise.all(Array.from({ length: MAX_CONCURRENT_LOOKS }, worker));
+  }
+
+  /**
+   * One look that begins after this call, shared by all who ask meanwhile; the sink has been told when it resolves.
+   * @throws {EngineUnreachable | EngineRefusal}
+   */
+  refresh(name: string): Promise<Observation> {
+    const looks = this.#looks.get(name);
+    if (looks === undefined) return this.#begin(name);
+    looks.next ??= looks.current.then(ignore, ignore).then(() => this.#begin(name));
+    return looks.next;
+  }
+
+  #begin(name: string): Promise<Observation> {
+    const looks: Looks = { current: this.#inspect(name), next: undefined };
+    this.#looks.set(name, looks);
+    const forget = () => {
+      if (looks.next === undefined && this.#looks.get(name) === looks) this.#looks.delete(name);
+    };
+    void looks.current.then(forget, forget);
+    return looks.current;
+  }
+
+  async #inspect(name: string): Promise<Observation> {
+    const { cache, client } = this.#options;
+    const session = this.#options.session();
+    if (session === undefined) throw new EngineUnreachable('the engine does not answer');
+    const id = cache.get(name)?.id;
+    const container = id === undefined ? undefined : await client.inspect(id, session);
+    // Renamed meanwhile: what was seen belongs to another name, and that event is on its way.
+    const isSame = container !== undefined && container.Name === `/${name}`;
+    const observation = isSame
+      ? observeInspected(container, await this.#findHosts(container, session))
+      : MISSING;
+    session.throwIfAborted();
+    this.#tell(name, observation);
+    return observation;
+  }
+
+  async #findHosts(container: InspectedContainer, session: AbortSignal): Promise<readonly string[]> {
+    const owner = container.State?.Running === true ? sharedNetworkOwner(container) : undefined;
+    if (owner === undefined) return chooseHosts(container);
+    const other = await this.#options.client.inspect(owner, session);
+    return other === undefined ? [] : chooseHosts(other);
+  }
+
+  async #keepLooking(name: string): Promise<void> {
+    const { clock, logger } = this.#options;
+    const session = this.#options.session();
+    if (session === undefined) return;
+    for (let failures = 1; failures <= MAX_TRIES; failures++) {
+      try {
+        await this.refresh(name);
+        return;
+      } catch (error) {
+        // After a reconnect everything is looked at anyway.
+        if (session.aborted) return;
+        const fields = { event: 'observe', container: name, err: error };
+        logger.warn(fields, `cannot inspect container "${name}": ${describeError(error)}`);
+        await clock.sleep(backoffMs(failures, RETRY), session).catch(ignore);
+      }
+    }
+  }
+
+  /** What the cache says by itself; UNKNOWN where it takes an inspect. */
+  #recall(name: string): Observation {
+    const known = this.#options.cache.get(name);
+    if (known === undefined) return MISSING;
+    return (known.listed && observeListed(known.listed)) ?? UNKNOWN;
+  }
+
+  #tell(name: string, observation: Observation): void {
+    if (!this.#watched.has(name)) return;
+    this.#watched.set(name, observation);
+    this.#options.observed(name, observation);
+  }
+}
+
+function ignore(): void {}

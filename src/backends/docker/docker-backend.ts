@@ -1,0 +1,151 @@
+/**
+ * Containers of a Docker engine behind the backend port. Input: the engine's event stream and lists. Output: what the
+ * sink is told. Guarantees: subscribes before it lists, so that nothing is lost between; asks the engine only after
+ * an event, a reconnect or a call of the port, never by the clock; never takes silence for an answer.
+ */
+import { type DockerWorkload, type Observation, type Workload, workloadKey } from '../../model/workload.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { Logger } from '../../system/logger.ts';
+import type { Backend, BackendSink } from '../backend.ts';
+import { ContainerCache } from './container-cache.ts';
+import { ContainerObserver } from './container-observer.ts';
+import { type Environment, parseEngineAddress } from './engine-address.ts';
+import { createEngineClient, type EngineClient } from './engine-client.ts';
+import { EngineLink } from './engine-link.ts';
+import type { ListedContainer } from './engine-shapes.ts';
+import { describeError, EngineRefusal, EngineUnreachable } from './errors.ts';
+import type { EngineEvent } from './event-stream.ts';
+import { LabelFeed, type LabelOptions } from './label-feed.ts';
+import { wakeContainer } from './wake-container.ts';
+
+export interface DockerBackendOptions extends LabelOptions {
+  /** The path of the engine's socket, or an address as in `DOCKER_HOST`. */
+  readonly socket: string;
+  /** Where `DOCKER_CERT_PATH` and `DOCKER_TLS_VERIFY` are looked up. */
+  readonly env: Environment;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * A backend for the engine at `options.socket`; no connection is made before `open()`.
+ * @throws {Error} where the address, or a certificate it needs, can't be used.
+ */
+export function createDockerBackend(options: DockerBackendOptions): DockerBackend {
+  const client = createEngineClient(parseEngineAddress(options.socket, options.env));
+  return new DockerBackend({ ...options, client });
+}
+
+/** Whoever opens it closes it. */
+export class DockerBackend implements Backend {
+  readonly kind = 'docker';
+  readonly ownsWorkloads = false;
+  readonly #client: EngineClient;
+  readonly #clock: Clock;
+  readonly #cache = new ContainerCache();
+  readonly #link: EngineLink;
+  readonly #observer: ContainerObserver;
+  readonly #labels: LabelFeed;
+  #sink: BackendSink | undefined;
+
+  constructor(options: DockerBackendOptions & { readonly client: EngineClient }) {
+    const { client, clock, logger } = options;
+    const cache = this.#cache;
+    this.#client = client;
+    this.#clock = clock;
+    this.#observer = new ContainerObserver({
+      ...{ cache, client, clock, logger },
+      session: () => this.#link.session,
+      observed: (name, observation) => this.#sink?.observed(keyOf(name), observation),
+    });
+    this.#labels = new LabelFeed({
+      ...{ cache, clock, labelOptions: options },
+      tell: (snapshot) => this.#sink?.labelled(snapshot),
+    });
+    const listener = {
+      listed: (containers: readonly ListedContainer[], events: readonly EngineEvent[]) =>
+        this.#applyList(containers, events),
+      event: (event: EngineEvent) => this.#applyEvent(event),
+      reachable: (reachable: boolean, reason?: string) => this.#sink?.reachable(reachable, reason),
+    };
+    this.#link = new EngineLink({ client, clock, listener });
+  }
+
+  async open(sink: BackendSink): Promise<void> {
+    this.#sink = sink;
+    await this.#link.start();
+  }
+
+  watch(workload: Workload): Observation {
+    return this.#observer.watch(containerOf(workload));
+  }
+
+  unwatch(workload: Workload): void {
+    this.#observer.unwatch(containerOf(workload));
+  }
+
+  async wake(workload: Workload, options: { readonly signal: AbortSignal }): Promise<void> {
+    const signal = AbortSignal.any([options.signal, this.#link.lifetime]);
+    const parts = { client: this.#client, cache: this.#cache, observer: this.#observer, link: this.#link };
+    await wakeContainer({ ...parts, clock: this.#clock }, { name: containerOf(workload), signal });
+  }
+
+  async sleep(workload: Workload, options: { readonly graceMs: number | undefined }): Promise<void> {
+    const name = containerOf(workload);
+    try {
+      if (this.#link.session === undefined) throw new EngineUnreachable('the engine does not answer');
+      await this.#stop(name, options.graceMs);
+      await this.#observer.refresh(name);
+    } catch (cause) {
+      throw new Error(`cannot stop container "${name}": ${describeError(cause)}`, { cause });
+    }
+  }
+
+  /** Other labels count from now on, after a reload. */
+  setLabelOptions(options: LabelOptions): void {
+    this.#labels.setLabelOptions(options);
+  }
+
+  async close(): Promise<void> {
+    this.#labels.close();
+    await this.#link.close();
+    this.#client.close();
+  }
+
+  /** Containers are left as they are: the same as `close()`, without waiting for it. */
+  destroy(): void {
+    void this.close();
+  }
+
+  async #stop(name: string, graceMs: number | undefined): Promise<void> {
+    const id = this.#cache.get(name)?.id;
+    if (id === undefined) return;
+    try {
+      await this.#client.stop(id, { graceMs, signal: this.#link.lifetime });
+    } catch (error) {
+      if (!(error instanceof EngineRefusal) || error.status !== 404) throw error;
+    }
+  }
+
+  #applyList(containers: readonly ListedContainer[], events: readonly EngineEvent[]): Promise<void> {
+    this.#cache.replaceAll(containers);
+    const touched = new Set(events.flatMap((event) => this.#cache.apply(event).names));
+    this.#labels.flush();
+    return this.#observer.lookAtAll(touched);
+  }
+
+  #applyEvent(event: EngineEvent): void {
+    const { names, population } = this.#cache.apply(event);
+    if (population) this.#labels.touch();
+    for (const name of names) this.#observer.look(name);
+  }
+}
+
+function keyOf(container: string): string {
+  return workloadKey({ kind: 'docker', container });
+}
+
+function containerOf(workload: Workload): DockerWorkload['container'] {
+  if (workload.kind !== 'docker') throw new TypeError(`a ${workload.kind} is no container`);
+  return workload.container;
+}

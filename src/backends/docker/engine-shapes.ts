@@ -1,0 +1,47 @@
+/**
+ * The fields of the engine's answers that are read, and no others. All optional: engines from API 1.41 to 1.56 leave
+ * out different ones, and each reader says what a missing field means.
+ */
+
+/** One entry of `GET /containers/json`. */
+export interface ListedContainer {
+  readonly Id: string;
+  readonly Names?: readonly string[] | null;
+  readonly Labels?: Readonly<Record<string, string>> | null;
+  readonly State?: string;
+  /** For people, for example `Exited (137) 2 hours ago`. */
+  readonly Status?: string;
+}
+
+/** The answer of `GET /containers/{id}/json`. */
+export interface InspectedContainer {
+  readonly Id: string;
+  readonly Name?: string;
+  readonly State?: InspectedState;
+  readonly Config?: {
+    readonly Labels?: Readonly<Record<string, string>> | null;
+    readonly Healthcheck?: { readonly Test?: readonly string[] | null } | null;
+  };
+  readonly HostConfig?: { readonly NetworkMode?: string };
+  readonly NetworkSettings?: {
+    readonly Networks?: Readonly<Record<string, InspectedEndpoint | null>> | null;
+  };
+}
+
+export interface InspectedState {
+  readonly Status?: string;
+  readonly Running?: boolean;
+  readonly Paused?: boolean;
+  readonly Restarting?: boolean;
+  readonly OOMKilled?: boolean;
+  readonly ExitCode?: number;
+  readonly Error?: string;
+  readonly Health?: { readonly Status?: string } | null;
+}
+
+/** A container's place on one network; addresses are `''` while it has none. */
+export interface InspectedEndpoint {
+  readonly NetworkID?: string;
+  readonly IPAddress?: string;
+  readonly GlobalIPv6Address?: string;
+}

@@ -1,0 +1,95 @@
+import type { Observation } from '../../model/workload.ts';
+import { backoffMs } from '../../system/backoff.ts';
+import type { Clock } from '../../system/clock.ts';
+import { WakeError } from '../backend.ts';
+import { abortable } from './abortable.ts';
+import type { ContainerCache } from './container-cache.ts';
+import type { ContainerObserver } from './container-observer.ts';
+import type { EngineClient } from './engine-client.ts';
+import type { EngineLink } from './engine-link.ts';
+import type { InspectedContainer } from './engine-shapes.ts';
+import { EngineRefusal, EngineUnreachable } from './errors.ts';
+
+/** What waking works with. */
+export interface WakeContext {
+  readonly client: EngineClient;
+  readonly cache: ContainerCache;
+  readonly observer: ContainerObserver;
+  readonly link: EngineLink;
+  readonly clock: Clock;
+}
+
+const RETRY = { firstMs: 100, maxMs: 2_000 };
+/** Start, unpause, and once more after somebody else's hand came between. */
+const MAX_STEPS = 4;
+
+/**
+ * Starts or unpauses a container, however long the engine is away meanwhile, and has it looked at afterwards.
+ * @throws {WakeError} when the engine refuses; the signal's reason when it aborts.
+ */
+export async function wakeContainer(
+  context: WakeContext,
+  options: { readonly name: string; readonly signal: AbortSignal },
+): Promise<Observation> {
+  const { name, signal } = options;
+  for (let failures = 1; ; failures++) {
+    await context.link.whenReachable(signal);
+    try {
+      await startOrUnpause(context, options);
+      return await abortable(context.observer.refresh(name), signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof EngineRefusal) throw refused(name, error);
+      if (!(error instanceof EngineUnreachable)) throw error;
+    }
+    await context.clock.sleep(backoffMs(failures, RETRY), signal);
+  }
+}
+
+async function startOrUnpause(
+  context: WakeContext,
+  options: { readonly name: string; readonly signal: AbortSignal },
+): Promise<void> {
+  const { client } = context;
+  const { name, signal } = options;
+  let id = context.cache.get(name)?.id ?? (await findByName(context, options)).Id;
+  let step: 'start' | 'unpause' = context.observer.last(name)?.state === 'paused' ? 'unpause' : 'start';
+  for (let steps = 1; ; steps++) {
+    try {
+      return await client[step](id, signal);
+    } catch (error) {
+      if (!(error instanceof EngineRefusal) || steps === MAX_STEPS) throw error;
+      // The status alone doesn't tell why, and messages differ between engines: the container's state decides.
+      const found = (await client.inspect(id, signal)) ?? (await findByName(context, options));
+      if (found.Id === id && isAwake(found)) return;
+      const next = found.State?.Paused === true ? 'unpause' : 'start';
+      if (found.Id === id && next === step) throw refused(name, error);
+      id = found.Id;
+      step = next;
+    }
+  }
+}
+
+/**
+ * Asks for a container that no event has told of yet. The engine takes ids and their beginnings for names too: only
+ * an equal name counts.
+ */
+async function findByName(
+  context: WakeContext,
+  options: { readonly name: string; readonly signal: AbortSignal },
+): Promise<InspectedContainer> {
+  const { name, signal } = options;
+  const found = await context.client.inspect(name, signal);
+  if (found === undefined || found.Name !== `/${name}`)
+    throw new WakeError(`container "${name}" does not exist`);
+  context.cache.put({ id: found.Id, name, labels: found.Config?.Labels ?? {}, listed: undefined });
+  return found;
+}
+
+function isAwake(container: InspectedContainer): boolean {
+  return container.State?.Running === true && container.State.Paused !== true;
+}
+
+function refused(name: string, cause: EngineRefusal): WakeError {
+  return new WakeError(`cannot start container "${name}": ${cause.message}`, { cause });
+}

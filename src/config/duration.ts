@@ -1,0 +1,91 @@
+import { accept, type Parsed, refuse, showValue } from './parsed.ts';
+
+const MAX_SECONDS = 999_999_999;
+const AMOUNT = String.raw`(\d{1,9}(?:\.\d{1,9})?)`;
+const PLAIN_SECONDS = new RegExp(`^${AMOUNT}$`);
+const WITH_UNITS = new RegExp(`^(?=.)(?:${AMOUNT}h)?(?:${AMOUNT}m)?(?:${AMOUNT}s)?(?:${AMOUNT}ms)?$`);
+const UNITS = [
+  { name: 'h', ms: 3_600_000 },
+  { name: 'm', ms: 60_000 },
+  { name: 's', ms: 1_000 },
+  { name: 'ms', ms: 1 },
+] as const;
+
+/** What a duration looks like, for messages. */
+export const DURATION_EXPECTED = 'a duration such as 90 (seconds), "90s", "1h30m" or "500ms"';
+
+/**
+ * Reads a duration into milliseconds: a number of seconds, or text with the units h, m, s, ms in this order.
+ * Rounded to a millisecond, but what is more than 0 never becomes 0.
+ */
+export function parseDuration(raw: unknown): Parsed<number> {
+  const ms = typeof raw === 'string' ? readText(raw) : readNumber(raw);
+  if (ms !== undefined) return accept(roundMs(ms));
+  if (typeof raw === 'number' && raw < 0) {
+    return refuse('invalid-duration', `${showValue(raw)} is negative; it must be ${DURATION_EXPECTED}`);
+  }
+  return refuse('invalid-duration', `${showValue(raw)} is not ${DURATION_EXPECTED}`);
+}
+
+/** As parseDuration, but refuses 0. */
+export function parsePositiveDuration(raw: unknown): Parsed<number> {
+  const parsed = parseDuration(raw);
+  if (parsed.ok && parsed.value === 0) {
+    return refuse(
+      'invalid-duration',
+      `${showValue(raw)} is not more than 0; it must be ${DURATION_EXPECTED}`,
+    );
+  }
+  return parsed;
+}
+
+/** Reads the value of a `*_secs` spelling: a bare number of seconds, also as text; milliseconds. */
+export function parseSeconds(raw: unknown): Parsed<number> {
+  if (typeof raw === 'string' && !PLAIN_SECONDS.test(raw)) {
+    return refuse('invalid-duration', `${showValue(raw)} is not a number of seconds such as 90`);
+  }
+  const parsed = parseDuration(raw);
+  return parsed.ok
+    ? parsed
+    : refuse('invalid-duration', `${showValue(raw)} is not a number of seconds such as 90`);
+}
+
+/** As parseSeconds, but refuses 0. */
+export function parsePositiveSeconds(raw: unknown): Parsed<number> {
+  const parsed = parseSeconds(raw);
+  if (parsed.ok && parsed.value === 0) {
+    return refuse(
+      'invalid-duration',
+      `${showValue(raw)} is not more than 0; it must be a number of seconds such as 90`,
+    );
+  }
+  return parsed;
+}
+
+/** The shortest exact form of whole milliseconds: `2m`, `1h30m`, `500ms`, `0`. */
+export function formatDuration(durationMs: number): string {
+  if (durationMs === 0) return '0';
+  let restMs = durationMs;
+  let text = '';
+  for (const unit of UNITS) {
+    const amount = Math.floor(restMs / unit.ms);
+    restMs -= amount * unit.ms;
+    if (amount > 0) text += `${amount}${unit.name}`;
+  }
+  return text;
+}
+
+function readText(text: string): number | undefined {
+  if (PLAIN_SECONDS.test(text)) return Number(text) * 1_000;
+  const match = WITH_UNITS.exec(text);
+  if (match === null) return undefined;
+  return UNITS.reduce((sumMs, unit, index) => sumMs + Number(match[index + 1] ?? 0) * unit.ms, 0);
+}
+
+function readNumber(raw: unknown): number | undefined {
+  return typeof raw === 'number' && raw >= 0 && raw <= MAX_SECONDS ? raw * 1_000 : undefined;
+}
+
+function roundMs(ms: number): number {
+  return ms > 0 ? Math.max(1, Math.round(ms)) : 0;
+}

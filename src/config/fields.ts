@@ -1,0 +1,142 @@
+import type { Sourced } from '../model/origin.ts';
+import type { ListenerSpec } from '../model/service.ts';
+
+/** The canonical value of each field of a service, by the field's name in the file. */
+export interface FieldValues {
+  readonly container: string;
+  readonly command: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly ports: readonly ListenerSpec[];
+  readonly udp_ports: readonly ListenerSpec[];
+  readonly allow_list: readonly string[];
+  readonly block_list: readonly string[];
+  /** Milliseconds, as every duration. */
+  readonly idle_timeout: number;
+  readonly start_timeout: number;
+  readonly stop_timeout: number;
+  /** `''` = explicitly none, as for webhook_url. */
+  readonly http_healthcheck: string;
+  readonly webhook_url: string;
+  readonly dependants: readonly string[];
+  readonly cron_start: string;
+  readonly cron_stop: string;
+  readonly timezone: string;
+  readonly max_pending: number;
+  readonly udp_readiness: 'reply' | 'open';
+  readonly udp_queue_datagrams: number;
+  readonly udp_queue_bytes: number;
+  readonly udp_queue_age: number;
+  readonly ignore_labels: boolean;
+}
+
+export type FieldName = keyof FieldValues;
+
+/** How a field's value is written. */
+export type FieldKind =
+  | 'name'
+  | 'names'
+  | 'arguments'
+  | 'path'
+  | 'variables'
+  | 'tcp-ports'
+  | 'udp-ports'
+  | 'addresses'
+  | 'duration'
+  | 'positive-duration'
+  | 'count'
+  | 'url'
+  | 'healthcheck'
+  | 'cron'
+  | 'timezone'
+  | 'readiness'
+  | 'flag';
+
+export interface FieldSpec<T = unknown> {
+  readonly kind: FieldKind;
+  /** Whether a container label can set it. */
+  readonly label: boolean;
+  /** Whether `defaults:` can set it. */
+  readonly inDefaults: boolean;
+  /** The environment variable that sets it for every service. */
+  readonly variable?: EnvironmentDefault;
+  /** The value when no layer sets it; absent = unset. */
+  readonly builtIn?: T;
+  /** The largest value of a count. */
+  readonly max?: number;
+}
+
+/** Environment variables that give a field's default. */
+export type EnvironmentDefault = 'IDLE_TIMEOUT_SECS' | 'START_TIMEOUT_SECS' | 'TZ';
+
+/** A service as one source wrote it: absent = unset, never defaulted. */
+export type Draft = { readonly [F in FieldName]?: Sourced<FieldValues[F]> };
+
+const SERVICE_ONLY = { label: false, inDefaults: false } as const;
+const SERVICE_AND_LABEL = { label: true, inDefaults: false } as const;
+const POLICY = { label: true, inDefaults: true } as const;
+const MAX_COUNT = 1_000_000;
+
+/**
+ * Every field of a service, in the order in which it is printed. Label names, defaults, environment, printing and the
+ * drift tests derive from this table; the schema is checked against it.
+ */
+export const FIELDS: { readonly [F in FieldName]: FieldSpec<FieldValues[F]> } = {
+  container: { kind: 'name', ...SERVICE_ONLY },
+  command: { kind: 'arguments', ...SERVICE_ONLY },
+  cwd: { kind: 'path', ...SERVICE_ONLY },
+  env: { kind: 'variables', ...SERVICE_ONLY, builtIn: {} },
+  ports: { kind: 'tcp-ports', ...SERVICE_AND_LABEL, builtIn: [] },
+  udp_ports: { kind: 'udp-ports', ...SERVICE_AND_LABEL, builtIn: [] },
+  allow_list: { kind: 'addresses', ...POLICY, builtIn: [] },
+  block_list: { kind: 'addresses', ...POLICY, builtIn: [] },
+  idle_timeout: { kind: 'duration', ...POLICY, variable: 'IDLE_TIMEOUT_SECS', builtIn: 120_000 },
+  start_timeout: { kind: 'positive-duration', ...POLICY, variable: 'START_TIMEOUT_SECS', builtIn: 30_000 },
+  stop_timeout: { kind: 'duration', ...POLICY },
+  http_healthcheck: { kind: 'healthcheck', ...POLICY, builtIn: '' },
+  webhook_url: { kind: 'url', ...POLICY, builtIn: '' },
+  dependants: { kind: 'names', ...SERVICE_AND_LABEL, builtIn: [] },
+  cron_start: { kind: 'cron', ...SERVICE_AND_LABEL },
+  cron_stop: { kind: 'cron', ...SERVICE_AND_LABEL },
+  timezone: { kind: 'timezone', ...POLICY, variable: 'TZ', builtIn: 'UTC' },
+  max_pending: { kind: 'count', ...POLICY, builtIn: 1_024, max: MAX_COUNT },
+  udp_readiness: { kind: 'readiness', ...POLICY, builtIn: 'reply' },
+  udp_queue_datagrams: { kind: 'count', ...POLICY, builtIn: 1_024, max: MAX_COUNT },
+  udp_queue_bytes: { kind: 'count', ...POLICY, builtIn: 1_048_576, max: 2 ** 30 },
+  udp_queue_age: { kind: 'positive-duration', ...POLICY, builtIn: 30_000 },
+  ignore_labels: { kind: 'flag', ...SERVICE_ONLY, builtIn: false },
+};
+
+export const FIELD_NAMES = Object.keys(FIELDS) as readonly FieldName[];
+
+/** Whether a field has a `*_secs` spelling beside its own. */
+export function isDuration(field: FieldName): boolean {
+  const { kind } = FIELDS[field];
+  return kind === 'duration' || kind === 'positive-duration';
+}
+
+/** The spelling that takes a bare number of seconds, as the Go project names it. */
+export function secsKey(field: FieldName): string {
+  return `${field}_secs`;
+}
+
+/** Every key of a field in the file: its name and, for a duration, the `*_secs` spelling. */
+export function fieldKeys(field: FieldName): readonly string[] {
+  return isDuration(field) ? [field, secsKey(field)] : [field];
+}
+
+/** A key of the file as a label, without prefix: `idle_timeout_secs` → `idle-timeout-secs`. */
+export function labelSuffix(key: string): string {
+  return key.replaceAll('_', '-');
+}
+
+/** Keys that a service of the file takes, `name` (list form) left out. */
+export const SERVICE_KEYS: readonly string[] = FIELD_NAMES.flatMap(fieldKeys);
+/** Keys that `defaults:` takes. */
+export const DEFAULT_KEYS: readonly string[] = FIELD_NAMES.filter(
+  (field) => FIELDS[field].inDefaults,
+).flatMap(fieldKeys);
+/** Label names without prefix; `enabled` beside them opts in. */
+export const LABEL_SUFFIXES: readonly string[] = FIELD_NAMES.filter((field) => FIELDS[field].label)
+  .flatMap(fieldKeys)
+  .map(labelSuffix);

@@ -1,0 +1,71 @@
+/**
+ * Input: the text of a configuration file. Output: what it says, as drafts with origins, and every mistake in it with
+ * its place. Guarantees: no I/O beyond loading the schema, nothing thrown for any text, and no configuration where
+ * there is an error, because a broken file is refused whole.
+ */
+import { hasErrors, type Problem } from '../model/problem.ts';
+import { checkServices } from './check-services.ts';
+import { type Draft, FIELD_NAMES, FIELDS } from './fields.ts';
+import { type Finding, sortProblems, toProblem } from './finding.ts';
+import { isMapping } from './parsed.ts';
+import { readDraft } from './read-draft.ts';
+import { type FileService, readServices } from './read-services.ts';
+import { readSettings, type SettingsDraft } from './read-settings.ts';
+import { type LocateOrigin, readYaml } from './read-yaml.ts';
+import { createSchemaCheck } from './schema.ts';
+import { schemaFindings } from './schema-findings.ts';
+
+/** Everything a file says; absent = unset. */
+export interface FileConfig {
+  /** The file's name as messages show it. */
+  readonly file: string;
+  /** In the order of the file. */
+  readonly services: readonly FileService[];
+  readonly defaults: Draft;
+  readonly settings: SettingsDraft;
+}
+
+export interface ParsedFile {
+  /** undefined when there is an error among the problems. */
+  readonly config: FileConfig | undefined;
+  /** All problems of the file, by position. */
+  readonly problems: readonly Problem[];
+}
+
+/** Parses the text of a file; `file` is its name as messages show it. */
+export type ParseConfigFile = (input: { readonly text: string; readonly file: string }) => ParsedFile;
+
+const DEFAULT_FIELDS = FIELD_NAMES.filter((field) => FIELDS[field].inDefaults);
+
+/** A parser that compiles the schema at its first use and keeps it. */
+export function createFileParser(): ParseConfigFile {
+  const checkSchema = createSchemaCheck();
+  return ({ text, file }) => {
+    const { root, locate, problems: syntax } = readYaml({ text, file });
+    if (root === undefined) return { config: undefined, problems: sortProblems(syntax) };
+    const { config, findings } = readRoot(root, { file, locate });
+    const all = [...findings, ...schemaFindings(checkSchema(root), findings)];
+    const problems = sortProblems([...syntax, ...all.map((finding) => toProblem(finding, locate))]);
+    return { config: hasErrors(problems) ? undefined : config, problems };
+  };
+}
+
+function readRoot(
+  root: unknown,
+  { file, locate }: { readonly file: string; readonly locate: LocateOrigin },
+): { readonly config: FileConfig; readonly findings: readonly Finding[] } {
+  const top = isMapping(root) ? root : {};
+  const rawDefaults = isMapping(top['defaults']) ? top['defaults'] : {};
+  const defaults = readDraft(rawDefaults, { base: ['defaults'], fields: DEFAULT_FIELDS, locate });
+  const settings = readSettings(top, locate);
+  const { services, findings } = readServices(top['services'], locate);
+  return {
+    config: {
+      file,
+      services: services.map(({ name, origin, draft }) => ({ name, origin, draft })),
+      defaults: defaults.draft,
+      settings: settings.settings,
+    },
+    findings: [...defaults.findings, ...settings.findings, ...findings, ...checkServices(services, locate)],
+  };
+}

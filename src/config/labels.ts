@@ -1,0 +1,134 @@
+/**
+ * Input: the labels of one container. Output: the draft they describe, or why they are refused. Guarantees: pure, and
+ * no label can break anything but its own container.
+ */
+import { hasErrors, type Problem } from '../model/problem.ts';
+import { formatListenAddress } from '../model/service.ts';
+import {
+  type Draft,
+  type FieldName,
+  FIELD_NAMES,
+  FIELDS,
+  isDuration,
+  LABEL_SUFFIXES,
+  labelSuffix,
+  secsKey,
+} from './fields.ts';
+import { createListenClaims } from './listen-claims.ts';
+import { parseField, parseSecsField } from './parse-field.ts';
+import { formatPath } from './path.ts';
+import { suggestNearest } from './suggest.ts';
+
+/** What of a container the labels stage looks at. */
+export interface ContainerLabels {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** What the labels of one container say. */
+export interface LabelReading {
+  readonly container: string;
+  /** `ignored` = it doesn't opt in; `refused` = a mistake refuses this container. */
+  readonly kind: 'accepted' | 'refused' | 'ignored';
+  /** undefined unless accepted. */
+  readonly draft: Draft | undefined;
+  /** Errors only when refused; warnings otherwise. */
+  readonly problems: readonly Problem[];
+}
+
+const LIST_KINDS: ReadonlySet<string> = new Set(['names', 'tcp-ports', 'udp-ports', 'addresses']);
+
+/** Whether `<prefix>.enabled` is "true" (in any case, white space trimmed); nothing else opts in. */
+export function isOptedIn(labels: Readonly<Record<string, string>>, prefix: string): boolean {
+  return labels[`${prefix}.enabled`]?.trim().toLowerCase() === 'true';
+}
+
+/** Reads the labels of a container; lists are comma-separated, a blank scalar counts as unset. */
+export function parseLabels(
+  container: ContainerLabels,
+  { prefix }: { readonly prefix: string },
+): LabelReading {
+  const { name, labels } = container;
+  if (!isOptedIn(labels, prefix)) return { container: name, kind: 'ignored', draft: undefined, problems: [] };
+  const draft: Record<string, unknown> = {};
+  const problems: Problem[] = [...findUnknownLabels(container, prefix)];
+  for (const field of FIELD_NAMES.filter((candidate) => FIELDS[candidate].label)) {
+    const keys = isDuration(field) ? [field, secsKey(field)] : [field];
+    const given = keys.filter((key) => isGiven(field, labels[`${prefix}.${labelSuffix(key)}`]));
+    for (const key of given) {
+      const label = `${prefix}.${labelSuffix(key)}`;
+      const origin = { kind: 'label', container: name, label } as const;
+      const result = readLabel(field, key, labels[label] ?? '');
+      if (result.ok) draft[field] = { value: result.value, origin };
+      else
+        for (const { code, path, message } of result.faults) {
+          problems.push({
+            code,
+            severity: 'error',
+            message: `${formatPath([key, ...path])}: ${message}`,
+            origin,
+          });
+        }
+    }
+    if (given.length > 1) {
+      const origin = {
+        kind: 'label',
+        container: name,
+        label: `${prefix}.${labelSuffix(secsKey(field))}`,
+      } as const;
+      const message = `${secsKey(field)}: given beside ${labelSuffix(field)}; keep one of them`;
+      problems.push({ code: 'exclusive-keys', severity: 'error', message, origin });
+    }
+  }
+  problems.push(...findOwnConflicts(draft as Draft));
+  return hasErrors(problems)
+    ? { container: name, kind: 'refused', draft: undefined, problems }
+    : { container: name, kind: 'accepted', draft: draft as Draft, problems };
+}
+
+/** A blank list is an empty list, which beats a lower layer; a blank scalar says nothing. */
+function isGiven(field: FieldName, text: string | undefined): boolean {
+  return text !== undefined && (LIST_KINDS.has(FIELDS[field].kind) || text.trim() !== '');
+}
+
+function readLabel(field: FieldName, key: string, text: string) {
+  const trimmed = text.trim();
+  if (key !== field) return parseSecsField(field, trimmed);
+  const { kind } = FIELDS[field];
+  if (LIST_KINDS.has(kind)) {
+    const items = trimmed.split(',').map((item) => item.trim());
+    return parseField(
+      field,
+      items.filter((item) => item !== ''),
+    );
+  }
+  return parseField(field, kind === 'count' && /^\d{1,15}$/.test(trimmed) ? Number(trimmed) : trimmed);
+}
+
+function findUnknownLabels({ name, labels }: ContainerLabels, prefix: string): readonly Problem[] {
+  const known = [...LABEL_SUFFIXES, 'enabled'];
+  return Object.keys(labels).flatMap((label): readonly Problem[] => {
+    if (!label.startsWith(`${prefix}.`)) return [];
+    const suffix = label.slice(prefix.length + 1);
+    if (known.includes(suffix)) return [];
+    const message = `unknown label, ignored${suggestNearest(suffix, known)}`;
+    return [
+      {
+        code: 'unknown-key',
+        severity: 'warning',
+        message,
+        origin: { kind: 'label', container: name, label },
+      },
+    ];
+  });
+}
+
+function findOwnConflicts(draft: Draft): readonly Problem[] {
+  const claims = createListenClaims<true>();
+  return [draft.ports, draft.udp_ports].flatMap((ports): readonly Problem[] => {
+    const twice = ports?.value.find((listener) => claims.claim(listener, true));
+    if (ports === undefined || twice === undefined) return [];
+    const message = `${twice.protocol} ${formatListenAddress(twice)} is given twice`;
+    return [{ code: 'listen-conflict', severity: 'error', message, origin: ports.origin }];
+  });
+}

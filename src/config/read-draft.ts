@@ -1,0 +1,50 @@
+import { type Draft, type FieldName, isDuration, secsKey } from './fields.ts';
+import { type Finding, keyError } from './finding.ts';
+import { type FieldResult, parseField, parseSecsField } from './parse-field.ts';
+import type { Path } from './path.ts';
+import type { LocateOrigin } from './read-yaml.ts';
+
+export interface DraftReading {
+  readonly draft: Draft;
+  readonly findings: readonly Finding[];
+}
+
+/** Reads the given fields of a mapping; fields with mistakes are left out of the draft. */
+export function readDraft(
+  raw: Readonly<Record<string, unknown>>,
+  options: { readonly base: Path; readonly fields: readonly FieldName[]; readonly locate: LocateOrigin },
+): DraftReading {
+  const draft: Record<string, unknown> = {};
+  const findings: Finding[] = [];
+  const take = (field: FieldName, key: string, result: FieldResult<unknown>) => {
+    const path = [...options.base, key];
+    if (result.ok) draft[field] = { value: result.value, origin: options.locate(path, 'value') };
+    else
+      findings.push(
+        ...result.faults.map(
+          (fault): Finding => ({
+            ...fault,
+            severity: 'error',
+            at: placeOf(raw[key]),
+            path: [...path, ...fault.path],
+          }),
+        ),
+      );
+  };
+  for (const field of options.fields) {
+    const secs = secsKey(field);
+    if (Object.hasOwn(raw, field)) take(field, field, parseField(field, raw[field]));
+    if (!isDuration(field) || !Object.hasOwn(raw, secs)) continue;
+    take(field, secs, parseSecsField(field, raw[secs]));
+    if (Object.hasOwn(raw, field)) {
+      findings.push(
+        keyError([...options.base, secs], 'exclusive-keys', `given beside ${field}; keep one of them`),
+      );
+    }
+  }
+  return { draft: draft as Draft, findings };
+}
+
+function placeOf(raw: unknown): Finding['at'] {
+  return raw === null ? 'key' : 'value';
+}

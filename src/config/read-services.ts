@@ -1,0 +1,76 @@
+import type { Origin } from '../model/origin.ts';
+import { type Draft, FIELD_NAMES } from './fields.ts';
+import { type Finding, keyError, valueError } from './finding.ts';
+import { isMapping } from './parsed.ts';
+import type { Path } from './path.ts';
+import { readDraft } from './read-draft.ts';
+import type { LocateOrigin } from './read-yaml.ts';
+import { parseName } from './text.ts';
+
+/** A service of the file. */
+export interface FileService {
+  readonly name: string;
+  /** Where the name stands. */
+  readonly origin: Origin;
+  readonly draft: Draft;
+}
+
+/** A service of the file together with what the checks across services need. */
+export interface ReadService extends FileService {
+  readonly path: Path;
+  readonly namePath: Path;
+  readonly raw: Readonly<Record<string, unknown>>;
+}
+
+/** Reads `services:` in either form; entries that have no usable name are left out. */
+export function readServices(
+  raw: unknown,
+  locate: LocateOrigin,
+): { readonly services: readonly ReadService[]; readonly findings: readonly Finding[] } {
+  const services: ReadService[] = [];
+  const findings: Finding[] = [];
+  for (const { path, namePath, name, value } of listEntries(raw)) {
+    const parsed = name === undefined ? undefined : parseName(name);
+    const at = Array.isArray(raw) ? 'value' : 'key';
+    if (parsed?.ok === false) findings.push({ ...valueError(namePath, parsed.code, parsed.message), at });
+    if (!Array.isArray(raw) && Object.hasOwn(value, 'name')) {
+      findings.push(
+        keyError([...path, 'name'], 'unknown-key', 'the key above is the name already; remove this line'),
+      );
+    }
+    const reading = readDraft(value, { base: path, fields: FIELD_NAMES, locate });
+    findings.push(...reading.findings, ...findExclusive(value, path));
+    if (parsed?.ok !== true) continue;
+    const origin = locate(namePath, at);
+    services.push({ name: parsed.value, origin, draft: reading.draft, path, namePath, raw: value });
+  }
+  return { services, findings };
+}
+
+interface Entry {
+  readonly path: Path;
+  readonly namePath: Path;
+  /** undefined = the list entry has none, which the schema reports. */
+  readonly name: unknown;
+  readonly value: Readonly<Record<string, unknown>>;
+}
+
+function listEntries(raw: unknown): readonly Entry[] {
+  if (Array.isArray(raw)) {
+    return raw.flatMap((value: unknown, index) => {
+      const path = ['services', index];
+      return isMapping(value) ? [{ path, namePath: [...path, 'name'], name: value['name'], value }] : [];
+    });
+  }
+  if (!isMapping(raw)) return [];
+  return Object.entries(raw).flatMap(([name, value]) => {
+    const path = ['services', name];
+    return isMapping(value) ? [{ path, namePath: path, name, value }] : [];
+  });
+}
+
+function findExclusive(value: Readonly<Record<string, unknown>>, path: Path): readonly Finding[] {
+  if (!Object.hasOwn(value, 'container') || !Object.hasOwn(value, 'command')) return [];
+  const message = 'given beside container; a service is either a container or a local process';
+  return [keyError([...path, 'command'], 'exclusive-keys', message)];
+}

@@ -1,0 +1,60 @@
+import { accept, type Parsed, refuse, showValue } from './parsed.ts';
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+
+/** What a name looks like, for messages. */
+export const NAME_EXPECTED = 'a name of letters, digits, "_", "." and "-" that begins with a letter or digit';
+
+/** Reads the name of a service or container. */
+export function parseName(raw: unknown): Parsed<string> {
+  if (typeof raw === 'string' && NAME.test(raw)) return accept(raw);
+  if (typeof raw === 'number') return refuse('wrong-type', `${raw} is not text; write "${raw}"`);
+  return refuse('invalid-value', `${showValue(raw)} is not ${NAME_EXPECTED}`);
+}
+
+/** Reads text that an operating system takes as a path: not empty, no NUL. */
+export function parsePathText(raw: unknown): Parsed<string> {
+  const parsed = parseArgument(raw);
+  return parsed.ok && parsed.value === ''
+    ? refuse('invalid-value', '"" is empty; write a directory')
+    : parsed;
+}
+
+/** Reads one argument of a command: text without NUL. */
+export function parseArgument(raw: unknown): Parsed<string> {
+  if (typeof raw === 'number' || typeof raw === 'boolean') {
+    return refuse('wrong-type', `${raw} is not text; write "${raw}"`);
+  }
+  if (typeof raw !== 'string') return refuse('wrong-type', `${showValue(raw)} is not text`);
+  return raw.includes('\0')
+    ? refuse('invalid-value', `${showValue(raw)} holds a NUL character`)
+    : accept(raw);
+}
+
+/** Reads the value of an environment variable; numbers and booleans become text. */
+export function parseVariableValue(raw: unknown): Parsed<string> {
+  const finite = typeof raw === 'number' ? Number.isFinite(raw) : typeof raw === 'boolean';
+  if (finite) return accept(String(raw));
+  return parseArgument(raw);
+}
+
+/** Reads a whole number from 1 to `max`. */
+export function parseCount(raw: unknown, max: number): Parsed<number> {
+  if (typeof raw === 'number' && Number.isInteger(raw) && raw >= 1 && raw <= max) return accept(raw);
+  return refuse('invalid-value', `${showValue(raw)} is not a whole number from 1 to ${max}`);
+}
+
+/** Reads true or false. */
+export function parseFlag(raw: unknown): Parsed<boolean> {
+  return typeof raw === 'boolean'
+    ? accept(raw)
+    : refuse('wrong-type', `${showValue(raw)} is not true or false`);
+}
+
+/** Reads one of a few words. */
+export function parseChoice<T extends string>(raw: unknown, choices: readonly T[]): Parsed<T> {
+  const found = choices.find((choice) => choice === raw);
+  return found === undefined
+    ? refuse('invalid-value', `${showValue(raw)} is not ${choices.join(' or ')}`)
+    : accept(found);
+}

@@ -1,0 +1,105 @@
+import { backoffMs } from '../system/backoff.ts';
+import type { Cancel, Clock } from '../system/clock.ts';
+import type { LifecycleEvent, LifecycleState } from './machine.ts';
+
+/** Delay after failed starts in a row (DESIGN 4.1). */
+const START_BACKOFF = { firstMs: 1_000, maxMs: 30_000 } as const;
+
+export interface TimerDemands {
+  /** No lease is held, and nothing exempts the workload from the idle timer. */
+  readonly mayIdle: boolean;
+  readonly idleTimeoutMs: number;
+  readonly startTimeoutMs: number;
+}
+
+interface Timer {
+  readonly cancel: Cancel;
+  readonly dueMs: number;
+}
+
+/** The timers of one workload: which of them run follows from its state alone. */
+export class LifecycleTimers {
+  readonly #clock: Clock;
+  readonly #fire: (event: LifecycleEvent, reason: string) => void;
+  #deadline: Timer | undefined;
+  #backoff: Timer | undefined;
+  #idle: Timer | undefined;
+  #idleSinceMs: number | undefined;
+  #failedStarts = 0;
+  #failedSleeps = 0;
+  #closed = false;
+
+  constructor(clock: Clock, fire: (event: LifecycleEvent, reason: string) => void) {
+    this.#clock = clock;
+    this.#fire = fire;
+  }
+
+  /** Arms what `state` asks for, cancels what it doesn't; a running deadline or backoff is left as it is. */
+  follow(state: LifecycleState, demands: TimerDemands): void {
+    if (this.#closed) return;
+    this.#followDeadline(state, demands);
+    this.#followBackoff(state);
+    this.#followIdle(state, demands);
+  }
+
+  /** After a failed stop the next one waits a backoff beyond the idle timeout, so that it isn't asked for in a loop. */
+  sleepEnded(outcome: 'slept' | 'sleep-failed'): void {
+    this.#failedSleeps = outcome === 'slept' ? 0 : this.#failedSleeps + 1;
+  }
+
+  /** Cancels all of them, for good. */
+  close(): void {
+    this.#closed = true;
+    for (const timer of [this.#deadline, this.#backoff, this.#idle]) timer?.cancel();
+    this.#deadline = this.#backoff = this.#idle = undefined;
+  }
+
+  #followDeadline(state: LifecycleState, { startTimeoutMs }: TimerDemands): void {
+    if (state.kind !== 'starting') {
+      this.#deadline?.cancel();
+      this.#deadline = undefined;
+    } else if (this.#deadline === undefined) {
+      const reason = `not ready within ${startTimeoutMs} ms`;
+      this.#deadline = this.#schedule(startTimeoutMs, () => this.#fire({ kind: 'deadline-passed' }, reason));
+    }
+  }
+
+  #followBackoff(state: LifecycleState): void {
+    if (state.kind === 'ready') this.#failedStarts = 0;
+    if (state.kind !== 'failed' || state.running) {
+      this.#backoff?.cancel();
+      this.#backoff = undefined;
+    } else if (this.#backoff === undefined) {
+      const delayMs = backoffMs(++this.#failedStarts, START_BACKOFF);
+      this.#backoff = this.#schedule(delayMs, () => {
+        this.#backoff = undefined;
+        this.#fire({ kind: 'backoff-over' }, 'next try');
+      });
+    }
+  }
+
+  #followIdle(state: LifecycleState, { mayIdle, idleTimeoutMs }: TimerDemands): void {
+    const running = state.kind === 'ready' || (state.kind === 'failed' && state.running);
+    if (!running || !mayIdle) {
+      this.#idle?.cancel();
+      this.#idle = this.#idleSinceMs = undefined;
+      return;
+    }
+    this.#idleSinceMs ??= this.#clock.monotonicMs();
+    const extraMs = this.#failedSleeps === 0 ? 0 : backoffMs(this.#failedSleeps, START_BACKOFF);
+    const dueMs = this.#idleSinceMs + idleTimeoutMs + extraMs;
+    if (this.#idle?.dueMs === dueMs) return;
+    this.#idle?.cancel();
+    const delayMs = dueMs - this.#clock.monotonicMs();
+    const reason = idleTimeoutMs === 0 ? 'no longer used' : `idle for ${idleTimeoutMs / 1_000} s`;
+    this.#idle = this.#schedule(delayMs, () => {
+      this.#idle = this.#idleSinceMs = undefined;
+      this.#fire({ kind: 'sleep-wanted' }, reason);
+    });
+    this.#idle = { ...this.#idle, dueMs };
+  }
+
+  #schedule(delayMs: number, callback: () => void): Timer {
+    return { cancel: this.#clock.schedule(delayMs, callback), dueMs: this.#clock.monotonicMs() + delayMs };
+  }
+}

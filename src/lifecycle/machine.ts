@@ -1,0 +1,158 @@
+/**
+ * The state machine of one workload. Input: its state, an event, and whether anybody waits for it. Output: the next
+ * state and the effects to carry out, in order. Pure; timers follow from the state (see `workload-controller.ts`).
+ *
+ * Guarantees: while a call of our own is under way (`waking`, `sleeping`) observations don't move the state, so a
+ * stale event can't undo it; a workload that somebody waits for is woken as soon as it has stopped; `unknown` is never
+ * read as stopped.
+ */
+import type { EngineState } from '../model/workload.ts';
+
+export type LifecycleState =
+  | { readonly kind: 'unknown' | 'missing' | 'stopped' | 'ready' | 'paused' }
+  /** `waking`: our call is under way; `engine`: the engine is at it; `gate`: it runs and has to prove that it answers. */
+  | { readonly kind: 'starting'; readonly phase: 'waking' | 'engine' | 'gate' }
+  /** `sleeping`: our call is under way; `engine`: the engine is at it. */
+  | { readonly kind: 'stopping'; readonly phase: 'sleeping' | 'engine' }
+  /** The last start failed; `running`: it runs all the same, but didn't become ready. */
+  | { readonly kind: 'failed'; readonly running: boolean };
+
+export type LifecycleEvent =
+  | {
+      readonly kind: 'observed' | 'woken' | 'slept' | 'wake-failed' | 'sleep-failed';
+      readonly engine: EngineState;
+    }
+  | {
+      readonly kind:
+        | 'demanded'
+        | 'gate-passed'
+        | 'gate-failed'
+        | 'deadline-passed'
+        | 'backoff-over'
+        | 'sleep-wanted';
+    };
+
+/** `open-gate` lets those who wait prove readiness; `refuse` closes everybody who waits. */
+export type LifecycleEffect = 'wake' | 'sleep' | 'open-gate' | 'close-gate' | 'refuse';
+
+export interface Step {
+  readonly state: LifecycleState;
+  readonly effects: readonly LifecycleEffect[];
+}
+
+const WAKING: Step = { state: { kind: 'starting', phase: 'waking' }, effects: ['wake'] };
+const GATE: Step = { state: { kind: 'starting', phase: 'gate' }, effects: ['open-gate'] };
+const FAILED: Step = { state: { kind: 'failed', running: false }, effects: ['refuse'] };
+const FAILED_RUNNING: Step = { state: { kind: 'failed', running: true }, effects: ['refuse'] };
+const SLEEPING: Step = { state: { kind: 'stopping', phase: 'sleeping' }, effects: ['sleep'] };
+
+/** @param wanted whether anybody waits for the workload to be awake. */
+export function step(state: LifecycleState, event: LifecycleEvent, wanted: boolean): Step {
+  const next = transition(state, event, wanted) ?? { state, effects: [] };
+  const leavesGate = isGate(state) && !isGate(next.state);
+  return leavesGate ? { state: next.state, effects: ['close-gate', ...next.effects] } : next;
+}
+
+function transition(state: LifecycleState, event: LifecycleEvent, wanted: boolean): Step | undefined {
+  switch (event.kind) {
+    case 'observed':
+      return observe(state, event.engine, wanted);
+    case 'woken':
+      return isWaking(state) ? afterWake(event.engine, wanted) : undefined;
+    case 'wake-failed':
+      return isWaking(state) ? afterFailedWake(event.engine, wanted) : undefined;
+    case 'slept':
+    case 'sleep-failed':
+      return state.kind === 'stopping' && state.phase === 'sleeping'
+        ? settle(event.engine, wanted)
+        : undefined;
+    case 'demanded':
+      return demand(state);
+    case 'gate-passed':
+      return isGate(state) ? { state: { kind: 'ready' }, effects: [] } : undefined;
+    case 'gate-failed':
+      return isGate(state) ? FAILED_RUNNING : undefined;
+    case 'deadline-passed':
+      if (state.kind !== 'starting') return undefined;
+      return state.phase === 'gate' ? FAILED_RUNNING : FAILED;
+    case 'backoff-over':
+      if (state.kind !== 'failed' || state.running) return undefined;
+      return wanted ? WAKING : { state: { kind: 'stopped' }, effects: [] };
+    case 'sleep-wanted':
+      return canSleep(state) ? SLEEPING : undefined;
+  }
+}
+
+function observe(state: LifecycleState, engine: EngineState, wanted: boolean): Step | undefined {
+  // "I could not ask" changes nothing.
+  if (engine === 'unknown') return undefined;
+  switch (state.kind) {
+    case 'unknown':
+    case 'missing':
+    case 'stopped':
+    case 'paused':
+      return settle(engine, wanted);
+    case 'ready':
+      return engine === 'running' ? undefined : settle(engine, wanted);
+    case 'failed':
+      if (state.running) return engine === 'running' ? undefined : settle(engine, wanted);
+      return engine === 'stopped' ? undefined : settle(engine, wanted);
+    case 'stopping':
+      return state.phase === 'sleeping' || engine === 'stopping' ? undefined : settle(engine, wanted);
+    case 'starting':
+      if (state.phase === 'waking') return undefined;
+      if (state.phase === 'gate' && engine === 'running') return undefined;
+      return engine === 'stopped' ? FAILED : settle(engine, wanted);
+  }
+}
+
+/** The state that follows from what the engine says, where no call of ours is under way. */
+function settle(engine: EngineState, wanted: boolean): Step {
+  switch (engine) {
+    case 'unknown':
+    case 'missing':
+      return { state: { kind: engine }, effects: [] };
+    case 'stopped':
+    case 'paused':
+      return wanted ? WAKING : { state: { kind: engine }, effects: [] };
+    case 'starting':
+      return { state: { kind: 'starting', phase: 'engine' }, effects: [] };
+    case 'running':
+      return GATE;
+    case 'stopping':
+      return { state: { kind: 'stopping', phase: 'engine' }, effects: [] };
+  }
+}
+
+function afterWake(engine: EngineState, wanted: boolean): Step {
+  // It exited at once, and its engine won't try again.
+  if (engine === 'stopped') return FAILED;
+  if (engine === 'unknown') return { state: { kind: 'starting', phase: 'engine' }, effects: [] };
+  return settle(engine, wanted);
+}
+
+function afterFailedWake(engine: EngineState, wanted: boolean): Step {
+  const raced =
+    engine === 'missing' || engine === 'running' || engine === 'starting' || engine === 'stopping';
+  return raced ? settle(engine, wanted) : FAILED;
+}
+
+function demand(state: LifecycleState): Step | undefined {
+  if (state.kind === 'stopped' || state.kind === 'paused') return WAKING;
+  if (state.kind === 'failed' && state.running) return GATE;
+  return undefined;
+}
+
+function canSleep(state: LifecycleState): boolean {
+  if (state.kind === 'starting') return state.phase !== 'waking';
+  return state.kind === 'ready' || state.kind === 'paused' || (state.kind === 'failed' && state.running);
+}
+
+function isGate(state: LifecycleState): boolean {
+  return state.kind === 'starting' && state.phase === 'gate';
+}
+
+/** Whether a start that we asked for is under way. */
+export function isWaking(state: LifecycleState): boolean {
+  return state.kind === 'starting' && state.phase === 'waking';
+}

@@ -1,0 +1,13 @@
+/** Why a client could not be given an upstream; the relay closes it. */
+export class Refusal extends Error {
+  /**
+   * `overloaded`: max_pending reached; `timeout`: start_timeout passed; `failed`: the start failed;
+   * `left`: the client went away first; `removed`: the service is gone or the proxy shuts down.
+   */
+  readonly code: 'overloaded' | 'timeout' | 'failed' | 'left' | 'removed';
+
+  constructor(code: Refusal['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}

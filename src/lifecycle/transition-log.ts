@@ -1,0 +1,84 @@
+import type { LifecycleState } from './machine.ts';
+
+/** What the log line of a transition needs to know beside the two states. */
+export interface TransitionContext {
+  /** What this workload is called in the log. */
+  readonly name: string;
+  /** Since the state before began. */
+  readonly elapsedMs: number;
+  /** Why the transition was made: the client that wakes it, the reason for its sleep, the engine's words. */
+  readonly reason: string | undefined;
+}
+
+export interface TransitionLine {
+  readonly level: 'info' | 'warn';
+  readonly event: string;
+  readonly message: string;
+  /** Figures of the message, for machines. */
+  readonly fields: Readonly<Record<string, number>>;
+}
+
+/** The line that tells a transition to the user; undefined where there is nothing to tell. Pure. */
+export function describeTransition(
+  states: { readonly before: LifecycleState; readonly after: LifecycleState },
+  context: TransitionContext,
+): TransitionLine | undefined {
+  const { after } = states;
+  const { name } = context;
+  switch (after.kind) {
+    case 'starting':
+      return after.phase === 'waking' ? info('wake', `${name} is waking${because(context)}`) : undefined;
+    case 'ready':
+      return timed('awake', `${name} is awake`, context);
+    case 'failed':
+      return { ...timed('wake-failed', `${name} did not become ready`, context), level: 'warn' };
+    case 'stopping':
+      return after.phase === 'sleeping'
+        ? info('sleep', `${name} is going to sleep${because(context)}`)
+        : undefined;
+    case 'stopped':
+      return describeStop(states.before, context);
+    case 'paused':
+      return info('paused', `${name} is paused`);
+    case 'missing':
+      return {
+        ...info('missing', `${name} does not exist; it is used as soon as it appears`),
+        level: 'warn',
+      };
+    case 'unknown':
+      return undefined;
+  }
+}
+
+function describeStop(before: LifecycleState, context: TransitionContext): TransitionLine | undefined {
+  switch (before.kind) {
+    case 'stopping':
+      return timed('asleep', `${context.name} is asleep`, context);
+    case 'unknown':
+    case 'missing':
+      return info('asleep', `${context.name} is asleep`);
+    case 'ready':
+    case 'paused':
+      return info(
+        'stopped',
+        `${context.name} was not stopped by the proxy, but has stopped${because(context)}`,
+      );
+    case 'starting':
+    case 'failed':
+    case 'stopped':
+      return undefined;
+  }
+}
+
+function info(event: string, message: string): TransitionLine {
+  return { level: 'info', event, message, fields: {} };
+}
+
+function timed(event: string, message: string, context: TransitionContext): TransitionLine {
+  const durationMs = Math.round(context.elapsedMs);
+  return { ...info(event, `${message} after ${durationMs} ms${because(context)}`), fields: { durationMs } };
+}
+
+function because({ reason }: TransitionContext): string {
+  return reason === undefined || reason === '' ? '' : `: ${reason}`;
+}

@@ -1,0 +1,106 @@
+import type { Cancel, Clock } from '../system/clock.ts';
+import { Refusal } from './refusal.ts';
+
+/** One who waits for a workload, inside its own budget. */
+export interface Waiter {
+  /** Aborts with a Refusal when the budget is spent, the client leaves, or everybody is refused. */
+  readonly signal: AbortSignal;
+  /** Ends the wait; idempotent. */
+  leave(): void;
+}
+
+interface Entry extends Waiter {
+  refuse(refusal: Refusal): void;
+  startBudget(): void;
+}
+
+/** Those who wait for one workload to be awake, each inside its own budget; bounded. */
+export class WaitingRoom {
+  readonly #clock: Clock;
+  readonly #entries = new Set<Entry>();
+  /** Resolved and replaced whenever the state may have changed what those who wait can do. */
+  #turn = createTurn();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /**
+   * Lets one more wait. The budget begins now, or, `whenStarted`, at the next `startBudgets()`.
+   * @param options.signal aborts when the client leaves.
+   */
+  enter(options: {
+    readonly budgetMs: number;
+    readonly budgetFrom: 'now' | 'whenStarted';
+    readonly signal: AbortSignal;
+  }): Waiter {
+    const controller = new AbortController();
+    const { budgetMs, signal } = options;
+    let cancelBudget: Cancel | undefined;
+    const left = () => controller.abort(new Refusal('left', 'the client left while it waited'));
+    const entry: Entry = {
+      signal: controller.signal,
+      refuse: (refusal) => controller.abort(refusal),
+      startBudget: () => {
+        cancelBudget ??= this.#clock.schedule(budgetMs, () => {
+          controller.abort(new Refusal('timeout', `not ready within ${budgetMs} ms`));
+        });
+      },
+      leave: () => {
+        this.#entries.delete(entry);
+        cancelBudget?.();
+        signal.removeEventListener('abort', left);
+      },
+    };
+    this.#entries.add(entry);
+    if (signal.aborted) left();
+    else signal.addEventListener('abort', left, { once: true });
+    if (options.budgetFrom === 'now') entry.startBudget();
+    return entry;
+  }
+
+  startBudgets(): void {
+    for (const entry of this.#entries) entry.startBudget();
+  }
+
+  refuseAll(refusal: Refusal): void {
+    for (const entry of [...this.#entries]) entry.refuse(refusal);
+  }
+
+  /** Makes everybody in `nextTurn` look again. */
+  callAll(): void {
+    const turn = this.#turn;
+    this.#turn = createTurn();
+    turn.resolve();
+  }
+
+  /** Resolves at the next `callAll`; rejects with the waiter's refusal. */
+  nextTurn(waiter: Waiter): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const abort = () => reject(waiter.signal.reason);
+      if (waiter.signal.aborted) return abort();
+      waiter.signal.addEventListener('abort', abort, { once: true });
+      void this.#turn.promise.then(() => {
+        waiter.signal.removeEventListener('abort', abort);
+        resolve();
+      });
+    });
+  }
+}
+
+interface Turn {
+  readonly promise: Promise<void>;
+  resolve(): void;
+}
+
+function createTurn(): Turn {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}

@@ -1,0 +1,63 @@
+import type { Workload } from './workload.ts';
+
+export type Protocol = 'tcp' | 'udp';
+
+/** One socket to bind and the port of the awake workload behind it. */
+export interface ListenerSpec {
+  readonly protocol: Protocol;
+  /** IP address to bind, canonical; `''` = every address of the machine, IPv4 and IPv6. */
+  readonly address: string;
+  /** 1–65535. */
+  readonly port: number;
+  /** 1–65535. */
+  readonly targetPort: number;
+}
+
+/** What is kept of datagrams while a workload wakes, per flow (DESIGN 4.4). */
+export interface UdpPolicy {
+  readonly readiness: 'reply' | 'open';
+  /** Datagrams kept per flow, at least 1. */
+  readonly maxQueuedDatagrams: number;
+  /** Bytes kept per flow, at least 1. */
+  readonly maxQueuedBytes: number;
+  /** Age after which a kept datagram is dropped; at least 1. */
+  readonly maxQueueAgeMs: number;
+}
+
+/** One entry of the service table: total, frozen, every layer merged. */
+export interface Service {
+  readonly name: string;
+  readonly workload: Workload;
+  readonly listeners: readonly ListenerSpec[];
+  /** Canonical addresses and CIDR ranges; empty = no restriction. */
+  readonly allowList: readonly string[];
+  readonly blockList: readonly string[];
+  /** 0 = as soon as the last lease ends. */
+  readonly idleTimeoutMs: number;
+  /** One budget for start, readiness and dial. */
+  readonly startTimeoutMs: number;
+  /** Grace before the kill; undefined = the workload's own. */
+  readonly stopTimeoutMs: number | undefined;
+  /** Clients that may wait for one start, at least 1. */
+  readonly maxPending: number;
+  readonly httpHealthcheck: string | undefined;
+  readonly webhookUrl: string | undefined;
+  readonly dependants: readonly string[];
+  readonly cronStart: string | undefined;
+  readonly cronStop: string | undefined;
+  /** IANA time zone of both cron expressions. */
+  readonly timezone: string;
+  readonly udp: UdpPolicy;
+}
+
+/** The listen key: protocol + address + port. Two services can't hold the same one. */
+export function listenKey(listener: Pick<ListenerSpec, 'protocol' | 'address' | 'port'>): string {
+  return `${listener.protocol}/${formatListenAddress(listener)}`;
+}
+
+/** `*:80`, `127.0.0.1:80`, `[::1]:80`. */
+export function formatListenAddress(listener: Pick<ListenerSpec, 'address' | 'port'>): string {
+  const { address, port } = listener;
+  if (address === '') return `*:${port}`;
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}

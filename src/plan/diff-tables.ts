@@ -1,0 +1,69 @@
+/**
+ * The plan stage. Input: the table in force and the desired one. Output: the changes between them, in an order that can
+ * be applied one by one. Pure; equal tables give an empty plan, and what did not change is not named.
+ *
+ * | listen key in current | in desired | same service, target and access | change          |
+ * |-----------------------|------------|---------------------------------|-----------------|
+ * | no                    | yes        |                                 | open-listener   |
+ * | yes                   | no         |                                 | close-listener  |
+ * | yes                   | yes        | no                              | rebind-listener |
+ * | yes                   | yes        | yes                             | none            |
+ *
+ * Services likewise by name: add, remove, update. Order: closes, adds and updates, rebinds, opens, removals; so a port
+ * that moves is free before it is bound again, and no listener points at a service that isn't there.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Change, Plan } from '../model/change.ts';
+import { type ListenerSpec, listenKey, type Service } from '../model/service.ts';
+import type { ServiceTable } from '../model/table.ts';
+
+interface Bound {
+  readonly service: Service;
+  readonly listener: ListenerSpec;
+}
+
+export function diffTables(current: ServiceTable, desired: ServiceTable): Plan {
+  const closes: Change[] = [];
+  const services: Change[] = [];
+  const listeners: Change[] = [];
+  const removals: Change[] = [];
+  const held = collectListeners(current);
+  const wanted = collectListeners(desired);
+  for (const [key, { listener }] of held)
+    if (!wanted.has(key)) closes.push({ kind: 'close-listener', listener });
+  for (const [name, { service }] of desired.entries) {
+    const previous = current.entries.get(name)?.service;
+    if (previous === undefined) services.push({ kind: 'add-service', service });
+    else if (!isDeepStrictEqual(previous, service))
+      services.push({ kind: 'update-service', service, previous });
+  }
+  for (const [name, { service }] of current.entries) {
+    if (!desired.entries.has(name)) removals.push({ kind: 'remove-service', service });
+  }
+  for (const [key, bound] of wanted) {
+    const previous = held.get(key);
+    if (previous === undefined) listeners.push({ kind: 'open-listener', ...bound });
+    else if (!isSameBinding(previous, bound)) listeners.unshift({ kind: 'rebind-listener', ...bound });
+  }
+  return [...closes, ...services, ...listeners, ...removals];
+}
+
+function collectListeners(table: ServiceTable): Map<string, Bound> {
+  const bound = new Map<string, Bound>();
+  for (const { service } of table.entries.values()) {
+    for (const listener of service.listeners) bound.set(listenKey(listener), { service, listener });
+  }
+  return bound;
+}
+
+/** Everything that a listener hands to its connections; what the lifecycle alone reads is not part of it. */
+function isSameBinding(a: Bound, b: Bound): boolean {
+  return (
+    a.service === b.service ||
+    (a.service.name === b.service.name &&
+      a.listener.targetPort === b.listener.targetPort &&
+      isDeepStrictEqual(a.service.allowList, b.service.allowList) &&
+      isDeepStrictEqual(a.service.blockList, b.service.blockList) &&
+      isDeepStrictEqual(a.service.udp, b.service.udp))
+  );
+}

@@ -1,0 +1,167 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import { formatListenAddress, type ListenerSpec } from '../model/service.ts';
+import type { Logger } from '../system/logger.ts';
+import type { AccessList } from './access-list.ts';
+import { formatEndpoint, plainAddress } from './client-address.ts';
+import type { Listener } from './listener.ts';
+import { relayTcp } from './tcp-relay.ts';
+
+/** Clients that the kernel may hold for us until we accept them; the kernel's own limit (somaxconn) applies too. */
+const BACKLOG = 4_096;
+
+/** After this silence the kernel asks a connected client whether it is still there. */
+const KEEP_ALIVE_MS = 60_000;
+
+/** Where a listener's connections go; swapped without touching the socket. */
+export interface TcpBinding {
+  readonly service: string;
+  readonly targetPort: number;
+  readonly access: AccessList;
+  /** Connects to the awake service; rejects when the client can't be served. */
+  connect(request: {
+    readonly port: number;
+    readonly client: string;
+    readonly signal: AbortSignal;
+  }): Promise<{ readonly socket: Socket; release(): void }>;
+}
+
+/**
+ * One bound TCP socket. Each client is held until its upstream is connected, then relayed. While a client is held, no
+ * more than one stream buffer is read ahead of it, so that its leaving is noticed and its bytes are kept.
+ */
+export class TcpListener implements Listener<TcpBinding> {
+  readonly spec: ListenerSpec;
+  readonly #server: Server;
+  readonly #logger: Logger;
+  readonly #onRefused: (client: string, binding: TcpBinding) => void;
+  readonly #onDrained: () => void;
+  readonly #clients = new Set<Socket>();
+  #binding: TcpBinding;
+  #closing = false;
+
+  constructor(options: {
+    readonly spec: ListenerSpec;
+    readonly binding: TcpBinding;
+    readonly logger: Logger;
+    /** Told of each client that the access list refused. */
+    readonly onRefused: (client: string, binding: TcpBinding) => void;
+    /** Called when the listener is closed and its last connection has ended. */
+    readonly onDrained: () => void;
+  }) {
+    this.spec = options.spec;
+    this.#binding = options.binding;
+    this.#logger = options.logger;
+    this.#onRefused = options.onRefused;
+    this.#onDrained = options.onDrained;
+    const sockets = {
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+    };
+    this.#server = createServer(sockets, (client) => this.#accept(client));
+  }
+
+  /** Connections that are held or relayed now. */
+  get activeConnections(): number {
+    return this.#clients.size;
+  }
+
+  /** Binds the socket. @throws the bind error, with its `code`. */
+  open(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ ...this.#bindOptions(), backlog: BACKLOG }, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) => this.#logAcceptError(error));
+        // Closed while it was being opened.
+        if (this.#closing) this.#server.close();
+        resolve();
+      });
+    });
+  }
+
+  /** New connections go elsewhere from now on; those that live stay where they are. */
+  rebind(binding: TcpBinding): void {
+    this.#binding = binding;
+  }
+
+  /** Gives the port back at once; connections go on until they end. Idempotent. */
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#server.close();
+    if (this.#clients.size === 0) this.#onDrained();
+  }
+
+  /** Closes, and resets what still lives. Idempotent. */
+  destroy(): void {
+    this.close();
+    for (const client of this.#clients) client.resetAndDestroy();
+  }
+
+  #bindOptions(): { readonly port: number; readonly host?: string } {
+    const { address, port } = this.spec;
+    // Without a host Node listens on IPv6 and IPv4 alike, or on IPv4 alone where the machine has no IPv6.
+    return address === '' ? { port } : { port, host: address };
+  }
+
+  #accept(client: Socket): void {
+    const binding = this.#binding;
+    const { remoteAddress, remotePort } = client;
+    // Gone before it was accepted.
+    if (remoteAddress === undefined || remotePort === undefined) return void client.destroy();
+    const address = plainAddress(remoteAddress);
+    const endpoint = formatEndpoint(address, remotePort);
+    if (!binding.access.allows(address)) {
+      client.destroy();
+      this.#onRefused(endpoint, binding);
+      return;
+    }
+    this.#clients.add(client);
+    client.once('close', () => {
+      this.#clients.delete(client);
+      if (this.#closing && this.#clients.size === 0) this.#onDrained();
+    });
+    void this.#serve(client, { binding, endpoint });
+  }
+
+  async #serve(
+    client: Socket,
+    { binding, endpoint }: { binding: TcpBinding; endpoint: string },
+  ): Promise<void> {
+    const waiting = new AbortController();
+    const leave = () => waiting.abort(new Error('the client left'));
+    // While nothing is piped, `end` comes only from a client that has sent nothing and won't: nobody to hold.
+    client.on('error', leave).on('end', leave).on('close', leave);
+    try {
+      const upstream = await binding.connect({
+        port: binding.targetPort,
+        client: endpoint,
+        signal: waiting.signal,
+      });
+      client.off('error', leave).off('end', leave).off('close', leave);
+      relayTcp(client, upstream.socket, upstream.release);
+    } catch (error) {
+      client.destroy();
+      this.#logUnserved(error, { binding, endpoint });
+    }
+  }
+
+  #logUnserved(error: unknown, { binding, endpoint }: { binding: TcpBinding; endpoint: string }): void {
+    const { service } = binding;
+    const message = error instanceof Error ? error.message : String(error);
+    const fields = { event: 'unserved', service, client: endpoint };
+    if (isDeparture(error)) this.#logger.debug(fields, `${service}: ${endpoint} left while it waited`);
+    else this.#logger.warn(fields, `${service}: ${endpoint} was closed: ${message}`);
+  }
+
+  #logAcceptError(error: Error): void {
+    const where = formatListenAddress(this.spec);
+    this.#logger.warn({ event: 'accept-failed' }, `could not accept a client on ${where}: ${error.message}`);
+  }
+}
+
+function isDeparture(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'left';
+}

@@ -1,0 +1,145 @@
+/**
+ * The file source. Input: a path. Output: the whole text of the file each time it has changed, newest wins.
+ * It watches the folder, so that a file which is replaced, deleted and made again, or reached through a symlink that is
+ * swapped (a Kubernetes ConfigMap) is noticed as well as one that is written in place. A burst of events is one reading,
+ * and what is still being written is not told.
+ */
+
+import { existsSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { basename, dirname, resolve, sep } from 'node:path';
+import { type FSWatcher, watch } from 'chokidar';
+import type { Clock } from '../system/clock.ts';
+
+/** The file must keep its size, time and inode for so long before it counts as written. */
+const QUIET_MS = 100;
+
+/** What a file says at one moment; `text` is undefined where there is none, `error` says why it can't be read. */
+export interface FileSnapshot {
+  readonly path: string;
+  readonly text: string | undefined;
+  readonly error: string | undefined;
+}
+
+export class FileSource {
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #onChange: (snapshot: FileSnapshot) => void;
+  readonly #closed = new AbortController();
+  #watcher: FSWatcher | undefined;
+  #last: FileSnapshot;
+  #started = false;
+  #reading = false;
+  #again = false;
+
+  constructor(options: {
+    readonly path: string;
+    readonly clock: Clock;
+    /** Told of each change after `start()`; never of an equal content. */
+    readonly onChange: (snapshot: FileSnapshot) => void;
+  }) {
+    this.#path = resolve(options.path);
+    this.#clock = options.clock;
+    this.#onChange = options.onChange;
+    this.#last = { path: this.#path, text: undefined, error: undefined };
+  }
+
+  /** Begins to watch, then reads the file once. Changes after that reading are told. */
+  async start(): Promise<FileSnapshot> {
+    const root = nearestFolder(dirname(this.#path));
+    const watcher = watch(root, { ignoreInitial: true, ignored: (path) => !this.#concerns(path) });
+    this.#watcher = watcher;
+    watcher.on('all', () => this.#stir());
+    // Events that chokidar folds away, such as the swap of a link.
+    watcher.on('raw', (_event, name) => this.#isOwnName(basename(name ?? '')) && this.#stir());
+    // A folder that can't be watched (the limit on inotify watches) is still read at SIGHUP.
+    watcher.on('error', () => {});
+    await new Promise<void>((done) => watcher.once('ready', done));
+    this.#last = await this.#read();
+    this.#started = true;
+    if (this.#again) this.#stir();
+    return this.#last;
+  }
+
+  /** Reads the file again now, event or not; a change is told as usual. */
+  reload(): void {
+    this.#stir();
+  }
+
+  /** Stops watching. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await this.#watcher?.close();
+  }
+
+  /** The file, the folders that lead to it, and the links through which a ConfigMap swaps it (`..data`). */
+  #concerns(path: string): boolean {
+    if (`${this.#path}${sep}`.startsWith(path.endsWith(sep) ? path : `${path}${sep}`)) return true;
+    return dirname(path) === dirname(this.#path) && this.#isOwnName(basename(path));
+  }
+
+  #isOwnName(name: string): boolean {
+    return name === basename(this.#path) || name.startsWith('..');
+  }
+
+  #stir(): void {
+    this.#again = true;
+    if (!this.#started || this.#reading || this.#closed.signal.aborted) return;
+    this.#reading = true;
+    void this.#readUntilQuiet().finally(() => {
+      this.#reading = false;
+    });
+  }
+
+  async #readUntilQuiet(): Promise<void> {
+    while (this.#again && !this.#closed.signal.aborted) {
+      this.#again = false;
+      const snapshot = await this.#readWhenStill();
+      if (
+        snapshot === undefined ||
+        (snapshot.text === this.#last.text && snapshot.error === this.#last.error)
+      )
+        continue;
+      this.#last = snapshot;
+      this.#onChange(snapshot);
+    }
+  }
+
+  /** Undefined where the source was closed meanwhile. */
+  async #readWhenStill(): Promise<FileSnapshot | undefined> {
+    for (let before = await this.#fingerprint(); ; ) {
+      const interrupted = await this.#clock.sleep(QUIET_MS, this.#closed.signal).then(
+        () => false,
+        () => true,
+      );
+      if (interrupted) return undefined;
+      const snapshot = await this.#read();
+      const after = await this.#fingerprint();
+      if (after === before) return snapshot;
+      before = after;
+    }
+  }
+
+  async #fingerprint(): Promise<string> {
+    const info = await stat(this.#path, { bigint: true }).catch(() => undefined);
+    return info === undefined ? 'none' : `${info.ino} ${info.size} ${info.mtimeNs}`;
+  }
+
+  async #read(): Promise<FileSnapshot> {
+    try {
+      return { path: this.#path, text: await readFile(this.#path, 'utf8'), error: undefined };
+    } catch (error) {
+      const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+      return {
+        path: this.#path,
+        text: undefined,
+        error: missing ? undefined : `can't be read: ${(error as Error).message}`,
+      };
+    }
+  }
+}
+
+/** The folder, or the nearest one above it that exists. */
+function nearestFolder(folder: string): string {
+  return existsSync(folder) || dirname(folder) === folder ? folder : nearestFolder(dirname(folder));
+}

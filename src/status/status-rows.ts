@@ -1,0 +1,79 @@
+/**
+ * The rows of `GET /status`: one per listener, with the fields of lazy-tcp-proxy and more. Pure.
+ */
+import type { ListenerSpec, Service } from '../model/service.ts';
+import type { Observation } from '../model/workload.ts';
+import { formatTimestamp } from '../system/clock.ts';
+import { describeAge } from './relative-time.ts';
+
+/** What the status shows of a listener. */
+export interface ListenerView {
+  readonly service: Service;
+  readonly listener: ListenerSpec;
+  readonly observation: Observation;
+  /** State of the lifecycle: `stopped`, `starting`, `ready` … */
+  readonly state: string;
+  readonly activeConnections: number;
+  readonly lastActiveMs: number;
+  /** Why the listener is not bound. */
+  readonly error: string | undefined;
+}
+
+export interface StatusRow {
+  /** 12 characters, or the process id; empty where there is none. */
+  readonly container_id: string;
+  readonly container_name: string;
+  readonly listen_port: number;
+  readonly target_port: number;
+  readonly running: boolean;
+  readonly active_conns: number;
+  /** RFC 3339, UTC. */
+  readonly last_active: string;
+  readonly last_active_relative: string;
+  readonly service: string;
+  readonly kind: string;
+  readonly state: string;
+  readonly protocol: string;
+  readonly listen_address: string;
+  readonly error?: string;
+}
+
+/** Sorted by container name, container id, port and protocol. */
+export function buildStatusRows(views: readonly ListenerView[], nowMs: number): StatusRow[] {
+  return views.map((view) => buildRow(view, nowMs)).sort(compareRows);
+}
+
+function buildRow(view: ListenerView, nowMs: number): StatusRow {
+  const { service, listener, observation } = view;
+  const { workload } = service;
+  return {
+    container_id: observation.id.slice(0, 12),
+    container_name: workload.kind === 'docker' ? workload.container : workload.name,
+    listen_port: listener.port,
+    target_port: listener.targetPort,
+    running: observation.state === 'running',
+    active_conns: view.activeConnections,
+    last_active: formatTimestamp(view.lastActiveMs),
+    last_active_relative: describeAge(nowMs - view.lastActiveMs),
+    service: service.name,
+    kind: workload.kind,
+    state: view.state,
+    protocol: listener.protocol,
+    listen_address: listener.address,
+    ...(view.error === undefined ? {} : { error: view.error }),
+  };
+}
+
+function compareRows(a: StatusRow, b: StatusRow): number {
+  return (
+    compareText(a.container_name, b.container_name) ||
+    compareText(a.container_id, b.container_id) ||
+    a.listen_port - b.listen_port ||
+    compareText(a.protocol, b.protocol) ||
+    compareText(a.listen_address, b.listen_address)
+  );
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

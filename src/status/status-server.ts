@@ -1,0 +1,68 @@
+import { createServer, type Server, type ServerResponse } from 'node:http';
+
+/** What the status server shows; each call makes it anew. */
+export interface StatusContent {
+  /** Body of `GET /status`, the array that lazy-tcp-proxy has too. */
+  status(): unknown;
+  /** Body of `GET /problems`: what is wrong with the configuration now. */
+  problems(): unknown;
+}
+
+/** HTTP server of `/status`, `/problems` and `/health`. `close()` ends it. */
+export class StatusServer {
+  readonly #content: StatusContent;
+  readonly #server: Server;
+
+  constructor(content: StatusContent) {
+    this.#content = content;
+    this.#server = createServer((request, response) => {
+      if (request.method !== 'GET' && request.method !== 'HEAD')
+        return send(response, { status: 405, text: 'GET only' });
+      this.#answer(request.url?.split('?', 1)[0] ?? '/', response);
+    });
+  }
+
+  /** Binds the port. @throws the bind error. */
+  open({ address, port }: { readonly address: string; readonly port: number }): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(address === '' ? { port } : { host: address, port }, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+
+  /** Stops listening and ends its connections. Idempotent. */
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  #answer(path: string, response: ServerResponse): void {
+    switch (path) {
+      case '/status':
+        return send(response, { status: 200, json: this.#content.status() });
+      case '/problems':
+        return send(response, { status: 200, json: this.#content.problems() });
+      case '/health':
+        return send(response, { status: 200, text: 'ok' });
+      default:
+        return send(response, { status: 404, text: 'there is /status, /problems and /health' });
+    }
+  }
+}
+
+function send(
+  response: ServerResponse,
+  answer: { readonly status: number } & ({ readonly text: string } | { readonly json: unknown }),
+): void {
+  const isJson = 'json' in answer;
+  const body = isJson ? `${JSON.stringify(answer.json, undefined, 2)}\n` : `${answer.text}\n`;
+  const type = isJson ? 'application/json' : 'text/plain';
+  response.writeHead(answer.status, {
+    'content-type': `${type}; charset=utf-8`,
+    'cache-control': 'no-store',
+  });
+  response.end(body);
+}

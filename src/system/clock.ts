@@ -1,0 +1,51 @@
+/** Time as a capability, so that tests move it by hand. The only file that touches timers and `Date`. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  nowMs(): number;
+  /** Milliseconds of a clock that never jumps; only differences mean anything. */
+  monotonicMs(): number;
+  /** Calls back once after `delayMs` (any length, also beyond 2^31 ms); the returned function cancels. */
+  schedule(delayMs: number, callback: () => void): Cancel;
+  /** Resolves after `delayMs`; rejects with the signal's reason when it aborts. */
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
+}
+
+export type Cancel = () => void;
+
+/** The longest delay that setTimeout takes; beyond it, it fires at once. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  schedule,
+  sleep(delayMs, signal) {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const abort = () => {
+        cancel();
+        reject(signal?.reason);
+      };
+      const cancel = schedule(delayMs, () => {
+        signal?.removeEventListener('abort', abort);
+        resolve();
+      });
+      signal?.addEventListener('abort', abort, { once: true });
+    });
+  },
+};
+
+function schedule(delayMs: number, callback: () => void): Cancel {
+  let timer: NodeJS.Timeout;
+  const arm = (remainingMs: number) => {
+    const stepMs = Math.min(remainingMs, MAX_TIMEOUT_MS);
+    timer = setTimeout(() => (remainingMs > stepMs ? arm(remainingMs - stepMs) : callback()), stepMs);
+  };
+  arm(Math.max(0, delayMs));
+  return () => clearTimeout(timer);
+}
+
+/** RFC 3339 in UTC with whole seconds: `2026-04-01T12:34:56Z`. */
+export function formatTimestamp(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
+}
