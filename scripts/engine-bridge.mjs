@@ -4,32 +4,63 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 const MAX_ENGINES = 16;
+const PREFIX = 'lpt';
 
 /** @returns {Promise<{ bridge: string, pool: string }>} an interface that is up, and a pool for further networks. */
 export async function claimBridge() {
   let cause;
   for (let index = 0; index < MAX_ENGINES; index += 1) {
-    const bridge = `lpt${index}`;
     try {
       // Creating it is the claim: it fails where another engine holds the name.
-      await ip('link', 'add', 'name', bridge, 'type', 'bridge');
+      await ip('link', 'add', 'name', bridgeName(index), 'type', 'bridge');
     } catch (error) {
       cause = error;
       continue;
     }
-    await ip('addr', 'add', `198.19.${index}.1/24`, 'dev', bridge);
-    await ip('link', 'set', bridge, 'up');
-    return { bridge, pool: `base=198.18.${index * 16}.0/20,size=26` };
+    await ip('addr', 'add', `198.19.${index}.1/24`, 'dev', bridgeName(index));
+    await ip('link', 'set', bridgeName(index), 'up');
+    await changeForwarding('--insert', index);
+    return { bridge: bridgeName(index), pool: `base=${poolRange(index)},size=26` };
   }
   throw new Error('cannot create a network bridge for a private engine', { cause });
 }
 
+/** Safe to call twice. */
 export async function releaseBridge(bridge) {
   // Gone already is as good.
   await ip('link', 'del', bridge).catch(() => undefined);
+  await changeForwarding('--delete', Number(bridge.slice(PREFIX.length)));
+}
+
+/**
+ * Lets containers on one network reach each other. Needed where another engine has closed FORWARD for all it doesn't
+ * know: the kernel sends bridged packets through it, too. Where iptables is missing there is nothing in the way.
+ */
+async function changeForwarding(action, index) {
+  for (const range of [`198.19.${index}.0/24`, poolRange(index)]) {
+    const rule = ['FORWARD', '-s', range, '-m', 'physdev', '--physdev-is-bridged', '-j', 'ACCEPT'];
+    await run('iptables', ['--wait', action, ...rule]).catch(() => undefined);
+  }
+}
+
+function bridgeName(index) {
+  return `${PREFIX}${index}`;
+}
+
+function poolRange(index) {
+  return `198.18.${index * 16}.0/20`;
 }
 
 /** busybox, because it is there wherever the private engine is; iproute2 may not be. */
 function ip(...args) {
-  return execute('busybox', ['ip', ...args]);
+  return run('busybox', ['ip', ...args]);
+}
+
+function run(program, args) {
+  return execute(program, args, { env: systemEnv() });
+}
+
+/** Root's PATH outside a login shell often lacks the folders where dockerd, iptables and the like are. */
+export function systemEnv() {
+  return { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin` };
 }

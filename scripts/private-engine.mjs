@@ -1,7 +1,7 @@
 /**
- * A Docker engine of our own: its state, sockets and log in one folder, its networks on a bridge of its own. It
- * leaves the machine's firewall and forwarding as they are, so containers reach each other and the host, and
- * nothing else.
+ * A Docker engine of our own: its state, sockets and log in one folder, its networks on a bridge of its own. Its
+ * containers reach those on the same network and the host, and nothing else: the engine itself keeps its hands off
+ * the machine's firewall and forwarding, which it would leave changed.
  */
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promis
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pingEngine, removeContainersAndNetworks } from './engine-api.mjs';
-import { claimBridge, releaseBridge } from './engine-bridge.mjs';
+import { claimBridge, releaseBridge, systemEnv } from './engine-bridge.mjs';
 import { endProcesses, kill, readStartTicks, removeFolder } from './engine-leftovers.mjs';
 
 /** Short, since a unix socket's path may have 108 characters and containerd's lies four folders deeper. */
@@ -82,7 +82,7 @@ function daemonArgs({ folder, bridge }, { pool, liveRestore }) {
 async function startDaemon(folder, args) {
   const log = openSync(path.join(folder, 'log'), 'a');
   // In a session of its own: a Ctrl-C must not end it before its containers are removed.
-  const daemon = spawn('dockerd', args, { stdio: ['ignore', log, log], detached: true, env: daemonEnv() });
+  const daemon = spawn('dockerd', args, { stdio: ['ignore', log, log], detached: true, env: systemEnv() });
   closeSync(log);
   let failure = 'did not answer in time';
   daemon.once('error', (error) => {
@@ -146,9 +146,4 @@ function hasEnded(child) {
 
 function socketPath(folder) {
   return path.join(folder, 'docker.sock');
-}
-
-/** Root's PATH outside a login shell often lacks the folders where dockerd and its helpers are. */
-function daemonEnv() {
-  return { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin` };
 }

@@ -16,7 +16,8 @@ export async function runVitestProject(project, { folder, args = [], env = {}, s
   const { status } = await runCommand(
     path.join(ROOT, 'node_modules/.bin/vitest'),
     ['run', '--project', project, ...reporters, ...args],
-    { cwd: ROOT, env: { ...process.env, ...env }, signal },
+    // Temporary folders go where they are removed, even if a test is killed.
+    { cwd: ROOT, env: { ...process.env, TMPDIR: folder, ...env }, signal },
   );
   const counts = await countTests(report);
   const ok = status === 0;

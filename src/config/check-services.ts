@@ -1,7 +1,7 @@
 import { describeOrigin, type Origin } from '../model/origin.ts';
 import { formatListenAddress, type Protocol } from '../model/service.ts';
 import { findCycles } from './cycles.ts';
-import { type FieldName, FIELD_NAMES } from './fields.ts';
+import { FIELD_NAMES, type FieldName } from './fields.ts';
 import { type Finding, valueError, warning } from './finding.ts';
 import { createListenClaims } from './listen-claims.ts';
 import type { Path } from './path.ts';

@@ -3,10 +3,12 @@
  * its place. Guarantees: no I/O beyond loading the schema, nothing thrown for any text, and no configuration where
  * there is an error, because a broken file is refused whole.
  */
+import { isAbsolute, join } from 'node:path';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import { checkServices } from './check-services.ts';
 import { type Draft, FIELD_NAMES, FIELDS } from './fields.ts';
 import { type Finding, sortProblems, toProblem } from './finding.ts';
+import { createFieldParser } from './parse-field.ts';
 import { isMapping } from './parsed.ts';
 import { readDraft } from './read-draft.ts';
 import { type FileService, readServices } from './read-services.ts';
@@ -32,18 +34,26 @@ export interface ParsedFile {
   readonly problems: readonly Problem[];
 }
 
-/** Parses the text of a file; `file` is its name as messages show it. */
-export type ParseConfigFile = (input: { readonly text: string; readonly file: string }) => ParsedFile;
+export interface ConfigText {
+  readonly text: string;
+  /** The file's name as messages show it. */
+  readonly file: string;
+  /** The folder that a relative `cwd` starts from; absent = relative paths stay as they are. */
+  readonly folder?: string | undefined;
+}
+
+/** Parses the text of a file. */
+export type ParseConfigFile = (input: ConfigText) => ParsedFile;
 
 const DEFAULT_FIELDS = FIELD_NAMES.filter((field) => FIELDS[field].inDefaults);
 
 /** A parser that compiles the schema at its first use and keeps it. */
 export function createFileParser(): ParseConfigFile {
   const checkSchema = createSchemaCheck();
-  return ({ text, file }) => {
+  return ({ text, file, folder }) => {
     const { root, locate, problems: syntax } = readYaml({ text, file });
     if (root === undefined) return { config: undefined, problems: sortProblems(syntax) };
-    const { config, findings } = readRoot(root, { file, locate });
+    const { config, findings } = readRoot(root, { file, folder, locate });
     const all = [...findings, ...schemaFindings(checkSchema(root), findings)];
     const problems = sortProblems([...syntax, ...all.map((finding) => toProblem(finding, locate))]);
     return { config: hasErrors(problems) ? undefined : config, problems };
@@ -52,20 +62,31 @@ export function createFileParser(): ParseConfigFile {
 
 function readRoot(
   root: unknown,
-  { file, locate }: { readonly file: string; readonly locate: LocateOrigin },
+  { file, folder, locate }: Omit<ConfigText, 'text'> & { readonly locate: LocateOrigin },
 ): { readonly config: FileConfig; readonly findings: readonly Finding[] } {
+  const parse = createFieldParser();
   const top = isMapping(root) ? root : {};
   const rawDefaults = isMapping(top['defaults']) ? top['defaults'] : {};
-  const defaults = readDraft(rawDefaults, { base: ['defaults'], fields: DEFAULT_FIELDS, locate });
+  const defaults = readDraft(rawDefaults, { base: ['defaults'], fields: DEFAULT_FIELDS, locate, parse });
   const settings = readSettings(top, locate);
-  const { services, findings } = readServices(top['services'], locate);
+  const { services, findings } = readServices(top['services'], { locate, parse });
   return {
     config: {
       file,
-      services: services.map(({ name, origin, draft }) => ({ name, origin, draft })),
+      services: services.map(({ name, origin, draft }) => ({
+        name,
+        origin,
+        draft: placeDirectory(draft, folder),
+      })),
       defaults: defaults.draft,
       settings: settings.settings,
     },
     findings: [...defaults.findings, ...settings.findings, ...findings, ...checkServices(services, locate)],
   };
+}
+
+function placeDirectory(draft: Draft, folder: string | undefined): Draft {
+  const { cwd } = draft;
+  if (cwd === undefined || folder === undefined || isAbsolute(cwd.value)) return draft;
+  return { ...draft, cwd: { ...cwd, value: join(folder, cwd.value) } };
 }

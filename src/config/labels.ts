@@ -2,17 +2,18 @@
  * Input: the labels of one container. Output: the draft they describe, or why they are refused. Guarantees: pure, and
  * no label can break anything but its own container.
  */
+import type { Origin, Sourced } from '../model/origin.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import { formatListenAddress } from '../model/service.ts';
+import type { FieldResult } from './field-result.ts';
 import {
   type Draft,
-  type FieldName,
   FIELD_NAMES,
   FIELDS,
-  isDuration,
+  type FieldName,
+  fieldKeys,
   LABEL_SUFFIXES,
   labelSuffix,
-  secsKey,
 } from './fields.ts';
 import { createListenClaims } from './listen-claims.ts';
 import { parseField, parseSecsField } from './parse-field.ts';
@@ -36,6 +37,7 @@ export interface LabelReading {
   readonly problems: readonly Problem[];
 }
 
+const LABEL_FIELDS = FIELD_NAMES.filter((field) => FIELDS[field].label);
 const LIST_KINDS: ReadonlySet<string> = new Set(['names', 'tcp-ports', 'udp-ports', 'addresses']);
 
 /** Whether `<prefix>.enabled` is "true" (in any case, white space trimmed); nothing else opts in. */
@@ -50,40 +52,49 @@ export function parseLabels(
 ): LabelReading {
   const { name, labels } = container;
   if (!isOptedIn(labels, prefix)) return { container: name, kind: 'ignored', draft: undefined, problems: [] };
-  const draft: Record<string, unknown> = {};
+  const fields: Record<string, unknown> = {};
   const problems: Problem[] = [...findUnknownLabels(container, prefix)];
-  for (const field of FIELD_NAMES.filter((candidate) => FIELDS[candidate].label)) {
-    const keys = isDuration(field) ? [field, secsKey(field)] : [field];
-    const given = keys.filter((key) => isGiven(field, labels[`${prefix}.${labelSuffix(key)}`]));
-    for (const key of given) {
-      const label = `${prefix}.${labelSuffix(key)}`;
-      const origin = { kind: 'label', container: name, label } as const;
-      const result = readLabel(field, key, labels[label] ?? '');
-      if (result.ok) draft[field] = { value: result.value, origin };
-      else
-        for (const { code, path, message } of result.faults) {
-          problems.push({
-            code,
-            severity: 'error',
-            message: `${formatPath([key, ...path])}: ${message}`,
-            origin,
-          });
-        }
-    }
-    if (given.length > 1) {
-      const origin = {
-        kind: 'label',
-        container: name,
-        label: `${prefix}.${labelSuffix(secsKey(field))}`,
-      } as const;
-      const message = `${secsKey(field)}: given beside ${labelSuffix(field)}; keep one of them`;
-      problems.push({ code: 'exclusive-keys', severity: 'error', message, origin });
-    }
+  for (const field of LABEL_FIELDS) {
+    const reading = readLabelField(field, { container, prefix });
+    if (reading.sourced !== undefined) fields[field] = reading.sourced;
+    problems.push(...reading.problems);
   }
-  problems.push(...findOwnConflicts(draft as Draft));
+  const draft = fields as Draft;
+  problems.push(...findOwnConflicts(draft));
   return hasErrors(problems)
     ? { container: name, kind: 'refused', draft: undefined, problems }
-    : { container: name, kind: 'accepted', draft: draft as Draft, problems };
+    : { container: name, kind: 'accepted', draft, problems };
+}
+
+function readLabelField(
+  field: FieldName,
+  { container, prefix }: { readonly container: ContainerLabels; readonly prefix: string },
+): { readonly sourced: Sourced<unknown> | undefined; readonly problems: readonly Problem[] } {
+  const { name, labels } = container;
+  const labelOf = (key: string) => `${prefix}.${labelSuffix(key)}`;
+  const given = fieldKeys(field).filter((key) => isGiven(field, labels[labelOf(key)]));
+  let sourced: Sourced<unknown> | undefined;
+  const problems: Problem[] = [];
+  for (const key of given) {
+    const origin: Origin = { kind: 'label', container: name, label: labelOf(key) };
+    const result = readLabel(field, { key, text: labels[labelOf(key)] ?? '' });
+    if (result.ok) sourced = { value: result.value, origin };
+    else {
+      problems.push(
+        ...result.faults.map(({ code, path, message }): Problem => {
+          const place = formatPath([labelSuffix(key), ...path]);
+          return { code, severity: 'error', message: `${place}: ${message}`, origin };
+        }),
+      );
+    }
+  }
+  const [first, second] = given;
+  if (first !== undefined && second !== undefined) {
+    const message = `${labelSuffix(second)}: given beside ${labelSuffix(first)}; keep one of them`;
+    const origin: Origin = { kind: 'label', container: name, label: labelOf(second) };
+    problems.push({ code: 'exclusive-keys', severity: 'error', message, origin });
+  }
+  return { sourced, problems };
 }
 
 /** A blank list is an empty list, which beats a lower layer; a blank scalar says nothing. */
@@ -91,7 +102,10 @@ function isGiven(field: FieldName, text: string | undefined): boolean {
   return text !== undefined && (LIST_KINDS.has(FIELDS[field].kind) || text.trim() !== '');
 }
 
-function readLabel(field: FieldName, key: string, text: string) {
+function readLabel(
+  field: FieldName,
+  { key, text }: { readonly key: string; readonly text: string },
+): FieldResult<unknown> {
   const trimmed = text.trim();
   if (key !== field) return parseSecsField(field, trimmed);
   const { kind } = FIELDS[field];

@@ -1,6 +1,7 @@
+import type { FieldResult } from './field-result.ts';
 import { type Draft, type FieldName, isDuration, secsKey } from './fields.ts';
 import { type Finding, keyError } from './finding.ts';
-import { type FieldResult, parseField, parseSecsField } from './parse-field.ts';
+import { type ParseField, parseSecsField } from './parse-field.ts';
 import type { Path } from './path.ts';
 import type { LocateOrigin } from './read-yaml.ts';
 
@@ -12,7 +13,12 @@ export interface DraftReading {
 /** Reads the given fields of a mapping; fields with mistakes are left out of the draft. */
 export function readDraft(
   raw: Readonly<Record<string, unknown>>,
-  options: { readonly base: Path; readonly fields: readonly FieldName[]; readonly locate: LocateOrigin },
+  options: {
+    readonly base: Path;
+    readonly fields: readonly FieldName[];
+    readonly locate: LocateOrigin;
+    readonly parse: ParseField;
+  },
 ): DraftReading {
   const draft: Record<string, unknown> = {};
   const findings: Finding[] = [];
@@ -33,7 +39,7 @@ export function readDraft(
   };
   for (const field of options.fields) {
     const secs = secsKey(field);
-    if (Object.hasOwn(raw, field)) take(field, field, parseField(field, raw[field]));
+    if (Object.hasOwn(raw, field)) take(field, field, options.parse(field, raw[field]));
     if (!isDuration(field) || !Object.hasOwn(raw, secs)) continue;
     take(field, secs, parseSecsField(field, raw[secs]));
     if (Object.hasOwn(raw, field)) {

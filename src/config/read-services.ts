@@ -1,6 +1,7 @@
 import type { Origin } from '../model/origin.ts';
 import { type Draft, FIELD_NAMES } from './fields.ts';
 import { type Finding, keyError, valueError } from './finding.ts';
+import type { ParseField } from './parse-field.ts';
 import { isMapping } from './parsed.ts';
 import type { Path } from './path.ts';
 import { readDraft } from './read-draft.ts';
@@ -25,7 +26,7 @@ export interface ReadService extends FileService {
 /** Reads `services:` in either form; entries that have no usable name are left out. */
 export function readServices(
   raw: unknown,
-  locate: LocateOrigin,
+  { locate, parse }: { readonly locate: LocateOrigin; readonly parse: ParseField },
 ): { readonly services: readonly ReadService[]; readonly findings: readonly Finding[] } {
   const services: ReadService[] = [];
   const findings: Finding[] = [];
@@ -38,7 +39,7 @@ export function readServices(
         keyError([...path, 'name'], 'unknown-key', 'the key above is the name already; remove this line'),
       );
     }
-    const reading = readDraft(value, { base: path, fields: FIELD_NAMES, locate });
+    const reading = readDraft(value, { base: path, fields: FIELD_NAMES, locate, parse });
     findings.push(...reading.findings, ...findExclusive(value, path));
     if (parsed?.ok !== true) continue;
     const origin = locate(namePath, at);

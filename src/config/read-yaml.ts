@@ -1,8 +1,9 @@
-import { type Document, isAlias, LineCounter, parseDocument, visit } from 'yaml';
+import { type Document, LineCounter, parseDocument } from 'yaml';
 import type { Origin } from '../model/origin.ts';
 import type { Problem, ProblemCode } from '../model/problem.ts';
 import type { Path } from './path.ts';
-import { createPlaceFinder } from './yaml-source.ts';
+import { createYamlSource } from './yaml-source.ts';
+import { toValues } from './yaml-values.ts';
 
 /** The origin of the value at a path, or of the key it stands under. */
 export type LocateOrigin = (path: Path, at: 'key' | 'value') => Origin;
@@ -14,75 +15,77 @@ export interface YamlReading {
   readonly problems: readonly Problem[];
 }
 
-/** Far above what a file of ten thousand services with one anchor needs, far below what an alias bomb does. */
-const MAX_ALIAS_COUNT = 200_000;
+type OriginAt = (offset: number) => Origin;
 
 /** Parses YAML 1.2 with merge keys; mistakes of syntax become problems with their place. */
-export function readYaml({ text, file }: { readonly text: string; readonly file: string }): YamlReading {
+export function readYaml(input: { readonly text: string; readonly file: string }): YamlReading {
+  try {
+    return readDocument(input);
+  } catch (cause) {
+    // The parser is recursive: what is nested thousands deep overflows its stack.
+    const origin: Origin = { kind: 'file', file: input.file, line: 1, column: 1 };
+    const message = `the file can't be read as YAML: ${cause instanceof Error ? cause.message : String(cause)}`;
+    return { root: undefined, locate: () => origin, problems: [error('yaml-syntax', { message, origin })] };
+  }
+}
+
+function readDocument({ text, file }: { readonly text: string; readonly file: string }): YamlReading {
   const lineCounter = new LineCounter();
   const doc = parseDocument(text, { lineCounter, merge: true, prettyErrors: false });
-  const originAt = (offset: number): Origin => {
+  const originAt: OriginAt = (offset) => {
     const { line, col } = lineCounter.linePos(offset);
     return { kind: 'file', file, line: Math.max(1, line), column: Math.max(1, col) };
   };
-  const find = createPlaceFinder(doc);
+  const source = createYamlSource(doc);
   const locate: LocateOrigin = (path, at) => {
-    const place = find(path);
+    const place = source.findPlace(path);
     return originAt(at === 'key' ? place.keyOffset : place.valueOffset);
   };
-  const problems = [...syntaxProblems(doc, originAt), ...aliasProblems(doc, originAt)];
+  const problems = syntaxProblems(doc, { text, originAt });
   // After anything but a key given twice, what follows is a guess of the parser's.
-  const readable = doc.errors.every(({ code }) => code === 'DUPLICATE_KEY') && !problems.some(isBadAlias);
-  if (!readable) return { root: undefined, locate, problems };
+  if (doc.errors.some(({ code }) => code !== 'DUPLICATE_KEY')) return { root: undefined, locate, problems };
   if (doc.contents === null) {
     const message = 'the file is empty; write "services: {}" if no service is meant';
-    return { root: undefined, locate, problems: [...problems, error('file-empty', message, originAt(0))] };
+    const empty = error('file-empty', { message, origin: originAt(0) });
+    return { root: undefined, locate, problems: [...problems, empty] };
   }
-  try {
-    return { root: doc.toJS({ maxAliasCount: MAX_ALIAS_COUNT }), locate, problems };
-  } catch (cause) {
-    const message = `the aliases can't be resolved: ${cause instanceof Error ? cause.message : String(cause)}`;
-    return { root: undefined, locate, problems: [...problems, error('yaml-syntax', message, originAt(0))] };
-  }
-}
-
-function syntaxProblems(doc: Document, originAt: (offset: number) => Origin): readonly Problem[] {
-  const errors = doc.errors.map((issue) => {
-    const message =
-      issue.code === 'DUPLICATE_KEY' ? 'this key is given twice; keep one of them' : describe(issue);
-    return error('yaml-syntax', message, originAt(issue.pos[0]));
-  });
-  const warnings = doc.warnings.map(
-    (issue): Problem => ({
-      ...error('yaml-syntax', describe(issue), originAt(issue.pos[0])),
-      severity: 'warning',
-    }),
+  const { value, issues } = toValues(doc, source);
+  if (issues.length === 0) return { root: value, locate, problems };
+  const found = issues.map(({ offset, message }) =>
+    error('yaml-syntax', { message, origin: originAt(offset) }),
   );
-  return [...errors, ...warnings];
+  return { root: undefined, locate, problems: [...problems, ...found] };
 }
 
-function describe(issue: { readonly code: string; readonly message: string }): string {
-  if (issue.code === 'MULTIPLE_DOCS') return 'the file holds several YAML documents; only one is read';
-  return `not valid YAML: ${issue.message}`;
+function syntaxProblems(
+  doc: Document,
+  { text, originAt }: { readonly text: string; readonly originAt: OriginAt },
+): readonly Problem[] {
+  const toProblem = (issue: Document['errors'][number] | Document['warnings'][number]) =>
+    error('yaml-syntax', { message: describe(issue, text), origin: originAt(issue.pos[0]) });
+  const warnings = doc.warnings.map((issue): Problem => ({ ...toProblem(issue), severity: 'warning' }));
+  return [...doc.errors.map(toProblem), ...warnings];
 }
 
-function aliasProblems(doc: Document, originAt: (offset: number) => Origin): readonly Problem[] {
-  const problems: Problem[] = [];
-  visit(doc, {
-    Alias(_key, alias) {
-      if (isAlias(alias) && alias.resolve(doc) === undefined) {
-        const message = `*${alias.source} has no anchor; write &${alias.source} at an earlier value`;
-        problems.push(error('yaml-syntax', message, originAt(alias.range?.[0] ?? 0)));
-      }
-    },
-  });
-  return problems;
+function describe(
+  issue: { readonly code: string; readonly message: string; readonly pos: readonly [number, number] },
+  text: string,
+): string {
+  switch (issue.code) {
+    case 'DUPLICATE_KEY': {
+      const key = /^["']?([^\s:"']+)/.exec(text.slice(issue.pos[0], issue.pos[0] + 100))?.[1];
+      return `${key === undefined ? 'this key' : `the key "${key}"`} is given twice; keep one of them`;
+    }
+    case 'MULTIPLE_DOCS':
+      return 'the file holds several YAML documents; only one is read';
+    default:
+      return `not valid YAML: ${issue.message}`;
+  }
 }
 
-function isBadAlias(problem: Problem): boolean {
-  return problem.message.startsWith('*');
-}
-
-function error(code: ProblemCode, message: string, origin: Origin): Problem {
+function error(
+  code: ProblemCode,
+  { message, origin }: { readonly message: string; readonly origin: Origin },
+): Problem {
   return { code, severity: 'error', message, origin };
 }

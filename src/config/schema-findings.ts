@@ -82,11 +82,12 @@ function keysAt(parent: Path): readonly string[] {
 function describeType({ path, params, value }: SchemaIssue): string {
   const types = [params['type']].flat().map(String);
   const expected = types.map((type) => TYPE_NAMES[type] ?? type).join(' or ');
-  if (value !== null)
-    return `${path.length === 0 ? 'the file is ' : ''}${showValue(value)}${path.length === 0 ? ', ' : ' is '}not ${expected}`;
-  if (path.length === 1 && path[0] === 'services') return 'has no value; write {} if no service is meant';
-  if (path[0] === 'services') return 'has no value; write {} for a container without settings of its own';
-  return `has no value; write ${expected}, or remove the key`;
+  if (path.length === 0) return `the file is ${showValue(value)}, not ${expected}`;
+  if (value !== null) return `${showValue(value)} is not ${expected}`;
+  if (path[0] !== 'services') return `has no value; write ${expected}, or remove the key`;
+  return path.length === 1
+    ? 'has no value; write {} if no service is meant'
+    : 'has no value; write {} for a container without settings of its own';
 }
 
 function describeValue({ path, keyword, value }: SchemaIssue): string {

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { type AnySchemaObject, Ajv, type ErrorObject } from 'ajv';
+import { Ajv, type AnySchemaObject, type ErrorObject } from 'ajv';
 import type { Path } from './path.ts';
 
 /** One violation of the schema. */
@@ -24,16 +24,34 @@ export function createSchemaCheck(): CheckSchema {
   let validate: ReturnType<Ajv['compile']> | undefined;
   return (root) => {
     validate ??= new Ajv({ allErrors: true, allowUnionTypes: true, verbose: true }).compile(loadSchema());
-    return validate(root) ? [] : (validate.errors ?? []).map(toIssue);
+    if (validate(root)) return [];
+    // A bad key is reported twice: once by the rule it breaks, once as a bad key.
+    const errors = (validate.errors ?? []).filter(
+      ({ keyword, propertyName }) => propertyName === undefined || keyword === 'propertyNames',
+    );
+    return errors.map((error) => toIssue(error, root));
   };
 }
 
-function toIssue(error: ErrorObject): SchemaIssue {
+function toIssue(error: ErrorObject, root: unknown): SchemaIssue {
   const steps = error.instancePath.split('/').slice(1);
   return {
-    path: steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')),
+    path: toPath(
+      steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')),
+      root,
+    ),
     keyword: error.keyword,
     params: error.params,
     value: error.data,
   };
+}
+
+/** A pointer's steps are all text; those into a list become numbers. */
+function toPath(steps: readonly string[], root: unknown): Path {
+  let value = root;
+  return steps.map((step) => {
+    const index = Array.isArray(value) ? Number(step) : step;
+    value = (value as Record<string | number, unknown> | undefined)?.[index];
+    return index;
+  });
 }

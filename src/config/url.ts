@@ -28,5 +28,5 @@ export function parseHealthcheckUrl(raw: unknown): Parsed<string> {
 }
 
 function isHttpUrl(text: string): boolean {
-  return HTTP_URL.test(text) && URL.canParse(text);
+  return HTTP_URL.test(text) && !text.includes('{{') && URL.canParse(text);
 }

@@ -1,4 +1,5 @@
 import {
+  type Alias,
   type Document,
   isAlias,
   isMap,
@@ -6,8 +7,8 @@ import {
   isPair,
   isScalar,
   isSeq,
-  type Node,
   type Pair,
+  visit,
   type YAMLMap,
 } from 'yaml';
 import type { Path } from './path.ts';
@@ -18,79 +19,115 @@ export interface Place {
   readonly valueOffset: number;
 }
 
-/** Finds where the value at a path was written, through aliases and merge keys. */
-export type FindPlace = (path: Path) => Place;
-
-/** A finder for one document; it indexes each mapping once, so that finding is cheap in files of any length. */
-export function createPlaceFinder(doc: Document): FindPlace {
-  const indexes = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
-  const pairsOf = (map: YAMLMap): ReadonlyMap<string, Pair> => {
-    let index = indexes.get(map);
-    if (index === undefined) {
-      index = indexPairs(map, doc, new Set());
-      indexes.set(map, index);
-    }
-    return index;
-  };
-  return (path) => {
-    let node = resolve(doc.contents, doc);
-    let place: Place = { keyOffset: startOf(node) ?? 0, valueOffset: startOf(node) ?? 0 };
-    for (const step of path) {
-      const child = isMap(node)
-        ? pairsOf(node).get(String(step))
-        : isSeq(node)
-          ? node.items[Number(step)]
-          : undefined;
-      if (child === undefined) return place;
-      node = resolve(isPair(child) ? child.value : child, doc);
-      place = placeOf(child, node, place);
-    }
-    return place;
-  };
+/** A document with its aliases and merge keys resolved, each mapping looked at once. */
+export interface YamlSource {
+  /** The effective pairs of a mapping: own keys first, then those merged in, the earliest merge first. */
+  pairsOf(map: YAMLMap): ReadonlyMap<string, Pair>;
+  /** The node itself, or what an alias stands for; undefined = its anchor is not there. */
+  resolve(node: unknown): unknown;
+  /** Where the value at a path was written; for a path that isn't there, the nearest part that is. */
+  findPlace(path: Path): Place;
 }
 
-function placeOf(child: unknown, node: unknown, parent: Place): Place {
+/** Indexes a document. The library's own alias.resolve() walks the document each time, which is quadratic. */
+export function createYamlSource(doc: Document): YamlSource {
+  const targets = findAliasTargets(doc);
+  const indexes = new WeakMap<YAMLMap, ReadonlyMap<string, Pair>>();
+  const resolve = (node: unknown): unknown => (isAlias(node) ? targets.get(node) : node);
+  const source: YamlSource = {
+    resolve,
+    pairsOf(map) {
+      let index = indexes.get(map);
+      if (index === undefined) {
+        // Set first, so that a mapping that merges itself ends.
+        indexes.set(map, new Map());
+        index = indexPairs(map, source);
+        indexes.set(map, index);
+      }
+      return index;
+    },
+    findPlace: (path) => findPlace(path, { doc, source }),
+  };
+  return source;
+}
+
+/** Whether a key is the merge key `<<`. */
+export function isMergeKey(key: unknown): boolean {
+  return isScalar(key) && typeof key.value === 'symbol';
+}
+
+/** The mappings that a merge key names: one, or a list of them. */
+export function mergeSources(pair: Pair, source: Pick<YamlSource, 'resolve'>): readonly unknown[] {
+  const merged = source.resolve(pair.value);
+  return isSeq(merged) ? merged.items.map(source.resolve) : [merged];
+}
+
+/** Where a node begins; undefined for what isn't written. */
+export function startOf(node: unknown): number | undefined {
+  return isNode(node) ? node.range?.[0] : undefined;
+}
+
+function findAliasTargets(doc: Document): ReadonlyMap<Alias, unknown> {
+  const anchors = new Map<string, unknown>();
+  const targets = new Map<Alias, unknown>();
+  visit(doc, {
+    Node(_key, node) {
+      if (isAlias(node)) targets.set(node, anchors.get(node.source));
+      else if ('anchor' in node && node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
+  });
+  return targets;
+}
+
+function indexPairs(map: YAMLMap, source: YamlSource): ReadonlyMap<string, Pair> {
+  const own = map.items.filter(({ key }) => !isMergeKey(key));
+  const index = new Map(own.map((pair) => [keyText(source.resolve(pair.key)), pair]));
+  for (const pair of map.items.filter(({ key }) => isMergeKey(key))) {
+    for (const merged of mergeSources(pair, source).filter((node) => isMap(node))) {
+      for (const [key, inherited] of source.pairsOf(merged)) {
+        if (!index.has(key)) index.set(key, inherited);
+      }
+    }
+  }
+  return index;
+}
+
+function keyText(key: unknown): string {
+  return isScalar(key) ? String(key.value ?? '') : String(key ?? '');
+}
+
+function findPlace(
+  path: Path,
+  { doc, source }: { readonly doc: Document; readonly source: YamlSource },
+): Place {
+  let node = source.resolve(doc.contents);
+  const start = startOf(node) ?? 0;
+  let place: Place = { keyOffset: start, valueOffset: start };
+  for (const step of path) {
+    const child = childAt(node, { step, source });
+    if (child === undefined) return place;
+    node = source.resolve(isPair(child) ? child.value : child);
+    place = placeOf(child, { node, parent: place });
+  }
+  return place;
+}
+
+function childAt(
+  node: unknown,
+  { step, source }: { readonly step: string | number; readonly source: YamlSource },
+): unknown {
+  if (isMap(node)) return source.pairsOf(node).get(String(step));
+  return isSeq(node) ? node.items[Number(step)] : undefined;
+}
+
+function placeOf(
+  child: unknown,
+  { node, parent }: { readonly node: unknown; readonly parent: Place },
+): Place {
   const valueOffset = startOf(node) ?? parent.valueOffset;
   if (!isPair(child)) return { keyOffset: valueOffset, valueOffset };
   const keyOffset = startOf(child.key) ?? valueOffset;
   // What isn't there has no place of its own.
   const empty = node === null || (isScalar(node) && node.value === null && node.source === '');
   return { keyOffset, valueOffset: empty ? keyOffset : valueOffset };
-}
-
-/** Own keys first, then those merged in, the earliest merge first: the order in which they win. */
-function indexPairs(map: YAMLMap, doc: Document, seen: Set<YAMLMap>): ReadonlyMap<string, Pair> {
-  const index = new Map<string, Pair>();
-  if (seen.has(map)) return index;
-  seen.add(map);
-  for (const pair of map.items) {
-    if (!isMergeKey(pair.key)) index.set(keyText(pair.key), pair);
-  }
-  for (const pair of map.items.filter(({ key }) => isMergeKey(key))) {
-    const merged = resolve(pair.value, doc);
-    for (const source of isSeq(merged) ? merged.items.map((item) => resolve(item, doc)) : [merged]) {
-      if (!isMap(source)) continue;
-      for (const [key, inherited] of indexPairs(source, doc, seen)) {
-        if (!index.has(key)) index.set(key, inherited);
-      }
-    }
-  }
-  seen.delete(map);
-  return index;
-}
-
-function resolve(node: unknown, doc: Document): unknown {
-  return isAlias(node) ? node.resolve(doc) : node;
-}
-
-function isMergeKey(key: unknown): boolean {
-  return isScalar(key) && typeof key.value === 'symbol';
-}
-
-function keyText(key: unknown): string {
-  return isScalar(key) ? String(key.value ?? '') : String(key);
-}
-
-function startOf(node: unknown): number | undefined {
-  return isNode(node) ? (node as Node).range?.[0] : undefined;
 }

@@ -28,7 +28,7 @@ export async function connectUpstream(
   controller: WorkloadController,
   request: ConnectRequest,
 ): Promise<UpstreamConnection> {
-  if (controller.retired) throw new Refusal('removed', 'the service was removed');
+  throwIfRetired(controller);
   const release = controller.takeLease();
   try {
     const socket = (await connectWarm(controller, request)) ?? (await connectCold(controller, request));
@@ -47,6 +47,8 @@ async function connectWarm(
 }
 
 async function connectCold(controller: WorkloadController, request: ConnectRequest): Promise<Socket> {
+  // Once more: the service may have gone while a dial failed.
+  throwIfRetired(controller);
   const { room, policy } = controller;
   if (room.size >= policy.maxPending) {
     throw new Refusal('overloaded', `${policy.maxPending} clients are waiting already`);
@@ -58,14 +60,19 @@ async function connectCold(controller: WorkloadController, request: ConnectReque
     signal: request.signal,
   });
   try {
+    waiter.signal.throwIfAborted();
     controller.demand(`for ${request.client}`);
     const socket = await connectWhenReady(controller, { port: request.port, waiter });
     controller.prove();
     return socket;
   } finally {
     waiter.leave();
-    controller.passEmptyGate();
+    controller.endEmptyGate(waiter.signal.reason);
   }
+}
+
+function throwIfRetired(controller: WorkloadController): void {
+  if (controller.retired) throw new Refusal('removed', 'the service was removed');
 }
 
 async function connectWhenReady(

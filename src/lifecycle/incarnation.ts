@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
 import type { Clock } from '../system/clock.ts';
 import { linkSignals } from '../system/link-signals.ts';
@@ -14,6 +15,8 @@ export class Incarnation {
   constructor(hosts: readonly string[], clock: Clock) {
     this.hosts = hosts;
     this.#clock = clock;
+    // Everybody who waits listens for the end of the run: many are no leak.
+    setMaxListeners(0, this.#ended.signal);
   }
 
   /** Aborts when this run is over. */
@@ -26,22 +29,28 @@ export class Incarnation {
    * @throws when `signal` aborts or the run is over.
    */
   async connect(port: number, signal: AbortSignal): Promise<Socket> {
-    const link = linkSignals([signal, this.#ended.signal]);
-    try {
-      return await this.#gate(port).connect((dialSignal) => this.#dial(port, dialSignal), link.signal);
-    } finally {
-      link.unlink();
-    }
+    return this.#whileRunning(signal, (linked) =>
+      this.#gate(port).connect((dialSignal) => this.#dial(port, dialSignal), linked),
+    );
   }
 
   /** Connects with one try, where the port has proved itself; undefined otherwise, and where that try fails. */
   async connectProven(port: number, signal: AbortSignal): Promise<Socket | undefined> {
     if (!this.#gate(port).proven) return undefined;
-    return this.#dial(port, signal).catch(() => undefined);
+    return this.#whileRunning(signal, (linked) => this.#dial(port, linked)).catch(() => undefined);
   }
 
   end(): void {
     this.#ended.abort(new Error('the workload stopped'));
+  }
+
+  async #whileRunning<T>(signal: AbortSignal, task: (linked: AbortSignal) => Promise<T>): Promise<T> {
+    const link = linkSignals([signal, this.#ended.signal]);
+    try {
+      return await task(link.signal);
+    } finally {
+      link.unlink();
+    }
   }
 
   #dial(port: number, signal: AbortSignal): Promise<Socket> {

@@ -1,6 +1,6 @@
 import { backoffMs } from '../system/backoff.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
-import type { LifecycleEvent, LifecycleState } from './machine.ts';
+import type { LifecycleState, TimerEventKind } from './machine.ts';
 
 /** Delay after failed starts in a row (DESIGN 4.1). */
 const START_BACKOFF = { firstMs: 1_000, maxMs: 30_000 } as const;
@@ -20,7 +20,7 @@ interface Timer {
 /** The timers of one workload: which of them run follows from its state alone. */
 export class LifecycleTimers {
   readonly #clock: Clock;
-  readonly #fire: (event: LifecycleEvent, reason: string) => void;
+  readonly #fire: (event: TimerEventKind, reason: string) => void;
   #deadline: Timer | undefined;
   #backoff: Timer | undefined;
   #idle: Timer | undefined;
@@ -29,7 +29,7 @@ export class LifecycleTimers {
   #failedSleeps = 0;
   #closed = false;
 
-  constructor(clock: Clock, fire: (event: LifecycleEvent, reason: string) => void) {
+  constructor(clock: Clock, fire: (event: TimerEventKind, reason: string) => void) {
     this.#clock = clock;
     this.#fire = fire;
   }
@@ -60,7 +60,7 @@ export class LifecycleTimers {
       this.#deadline = undefined;
     } else if (this.#deadline === undefined) {
       const reason = `not ready within ${startTimeoutMs} ms`;
-      this.#deadline = this.#schedule(startTimeoutMs, () => this.#fire({ kind: 'deadline-passed' }, reason));
+      this.#deadline = this.#schedule(startTimeoutMs, () => this.#fire('deadline-passed', reason));
     }
   }
 
@@ -73,12 +73,13 @@ export class LifecycleTimers {
       const delayMs = backoffMs(++this.#failedStarts, START_BACKOFF);
       this.#backoff = this.#schedule(delayMs, () => {
         this.#backoff = undefined;
-        this.#fire({ kind: 'backoff-over' }, 'next try');
+        this.#fire('backoff-over', 'next try');
       });
     }
   }
 
   #followIdle(state: LifecycleState, { mayIdle, idleTimeoutMs }: TimerDemands): void {
+    if (state.kind === 'stopped') this.#failedSleeps = 0;
     const running = state.kind === 'ready' || (state.kind === 'failed' && state.running);
     if (!running || !mayIdle) {
       this.#idle?.cancel();
@@ -94,7 +95,7 @@ export class LifecycleTimers {
     const reason = idleTimeoutMs === 0 ? 'no longer used' : `idle for ${idleTimeoutMs / 1_000} s`;
     this.#idle = this.#schedule(delayMs, () => {
       this.#idle = this.#idleSinceMs = undefined;
-      this.#fire({ kind: 'sleep-wanted' }, reason);
+      this.#fire('sleep-wanted', reason);
     });
     this.#idle = { ...this.#idle, dueMs };
   }

@@ -76,6 +76,11 @@ export class Lifecycle {
     return connectUpstream(controller, request);
   }
 
+  /** Puts nothing to sleep from now on: the proxy is about to end, and leaves workloads as they are. */
+  keepAwake(): void {
+    for (const controller of this.#byWorkload.values()) controller.takeLease();
+  }
+
   /** Refuses everybody who waits and stops all timers; workloads stay as they are. Idempotent. */
   close(): void {
     for (const controller of this.#byWorkload.values()) controller.close();

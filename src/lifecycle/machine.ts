@@ -17,20 +17,16 @@ export type LifecycleState =
   /** The last start failed; `running`: it runs all the same, but didn't become ready. */
   | { readonly kind: 'failed'; readonly running: boolean };
 
+/** `engine` is what the engine said last: while a call of ours is under way it may have said more than the state shows. */
 export type LifecycleEvent =
   | {
-      readonly kind: 'observed' | 'woken' | 'slept' | 'wake-failed' | 'sleep-failed';
+      readonly kind: 'observed' | 'woken' | 'slept' | 'wake-failed' | 'sleep-failed' | TimerEventKind;
       readonly engine: EngineState;
     }
-  | {
-      readonly kind:
-        | 'demanded'
-        | 'gate-passed'
-        | 'gate-failed'
-        | 'deadline-passed'
-        | 'backoff-over'
-        | 'sleep-wanted';
-    };
+  | { readonly kind: 'demanded' | 'gate-passed' | 'gate-failed' };
+
+/** What the timers of a workload tell. */
+export type TimerEventKind = 'deadline-passed' | 'backoff-over' | 'sleep-wanted';
 
 /** `open-gate` lets those who wait prove readiness; `refuse` closes everybody who waits. */
 export type LifecycleEffect = 'wake' | 'sleep' | 'open-gate' | 'close-gate' | 'refuse';
@@ -46,9 +42,15 @@ const FAILED: Step = { state: { kind: 'failed', running: false }, effects: ['ref
 const FAILED_RUNNING: Step = { state: { kind: 'failed', running: true }, effects: ['refuse'] };
 const SLEEPING: Step = { state: { kind: 'stopping', phase: 'sleeping' }, effects: ['sleep'] };
 
-/** @param wanted whether anybody waits for the workload to be awake. */
+/**
+ * The next step; its state is the very same object where nothing changes.
+ * @param wanted whether anybody waits for the workload to be awake.
+ */
 export function step(state: LifecycleState, event: LifecycleEvent, wanted: boolean): Step {
-  const next = transition(state, event, wanted) ?? { state, effects: [] };
+  const next = transition(state, event, wanted);
+  if (next === undefined || (next.effects.length === 0 && isSameState(next.state, state))) {
+    return { state, effects: [] };
+  }
   const leavesGate = isGate(state) && !isGate(next.state);
   return leavesGate ? { state: next.state, effects: ['close-gate', ...next.effects] } : next;
 }
@@ -74,10 +76,10 @@ function transition(state: LifecycleState, event: LifecycleEvent, wanted: boolea
       return isGate(state) ? FAILED_RUNNING : undefined;
     case 'deadline-passed':
       if (state.kind !== 'starting') return undefined;
-      return state.phase === 'gate' ? FAILED_RUNNING : FAILED;
+      return state.phase === 'gate' || event.engine === 'running' ? FAILED_RUNNING : FAILED;
     case 'backoff-over':
       if (state.kind !== 'failed' || state.running) return undefined;
-      return wanted ? WAKING : { state: { kind: 'stopped' }, effects: [] };
+      return event.engine === 'unknown' && wanted ? WAKING : settle(event.engine, wanted);
     case 'sleep-wanted':
       return canSleep(state) ? SLEEPING : undefined;
   }
@@ -96,7 +98,8 @@ function observe(state: LifecycleState, engine: EngineState, wanted: boolean): S
       return engine === 'running' ? undefined : settle(engine, wanted);
     case 'failed':
       if (state.running) return engine === 'running' ? undefined : settle(engine, wanted);
-      return engine === 'stopped' ? undefined : settle(engine, wanted);
+      // Asleep is asleep: only the end of the backoff wakes it again.
+      return engine === 'stopped' || engine === 'paused' ? undefined : settle(engine, wanted);
     case 'stopping':
       return state.phase === 'sleeping' || engine === 'stopping' ? undefined : settle(engine, wanted);
     case 'starting':
@@ -146,6 +149,13 @@ function demand(state: LifecycleState): Step | undefined {
 function canSleep(state: LifecycleState): boolean {
   if (state.kind === 'starting') return state.phase !== 'waking';
   return state.kind === 'ready' || state.kind === 'paused' || (state.kind === 'failed' && state.running);
+}
+
+function isSameState(a: LifecycleState, b: LifecycleState): boolean {
+  if (a.kind === 'starting') return b.kind === 'starting' && a.phase === b.phase;
+  if (a.kind === 'stopping') return b.kind === 'stopping' && a.phase === b.phase;
+  if (a.kind === 'failed') return b.kind === 'failed' && a.running === b.running;
+  return a.kind === b.kind;
 }
 
 function isGate(state: LifecycleState): boolean {

@@ -32,6 +32,7 @@ export class PortGate {
       if (this.#proven) {
         const socket = await dial(signal).catch(() => undefined);
         if (socket !== undefined) return socket;
+        signal.throwIfAborted();
         // Refused although it answered before: it may be restarting, so it has to prove itself again.
         this.#proven = false;
       } else if (this.#probe !== undefined) {

@@ -41,13 +41,18 @@ export class WaitingRoom {
     const controller = new AbortController();
     const { budgetMs, signal } = options;
     let cancelBudget: Cancel | undefined;
-    const left = () => controller.abort(new Refusal('left', 'the client left while it waited'));
+    // Whoever is refused no longer waits, although its own code hears of it only later.
+    const refuse = (refusal: Refusal) => {
+      this.#entries.delete(entry);
+      controller.abort(refusal);
+    };
+    const left = () => refuse(new Refusal('left', 'the client left while it waited'));
     const entry: Entry = {
       signal: controller.signal,
-      refuse: (refusal) => controller.abort(refusal),
+      refuse,
       startBudget: () => {
         cancelBudget ??= this.#clock.schedule(budgetMs, () => {
-          controller.abort(new Refusal('timeout', `not ready within ${budgetMs} ms`));
+          refuse(new Refusal('timeout', `not ready within ${budgetMs} ms`));
         });
       },
       leave: () => {

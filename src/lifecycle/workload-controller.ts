@@ -38,6 +38,7 @@ export class WorkloadController {
   #lastActiveMs: number;
   #wakeCall: AbortController | undefined;
   #retired = false;
+  #closed = false;
 
   constructor(options: {
     readonly workload: Workload;
@@ -55,7 +56,9 @@ export class WorkloadController {
     this.#logger = options.logger;
     this.#onDrained = options.onDrained;
     this.room = new WaitingRoom(options.clock);
-    this.#timers = new LifecycleTimers(options.clock, (event, reason) => this.#dispatch(event, reason));
+    this.#timers = new LifecycleTimers(options.clock, (kind, reason) =>
+      this.#dispatch({ kind, engine: this.#observation.state }, reason),
+    );
     this.#stateSinceMs = options.clock.monotonicMs();
     this.#lastActiveMs = options.clock.nowMs();
     this.#observation = UNKNOWN;
@@ -121,7 +124,7 @@ export class WorkloadController {
       if (!held) return;
       held = false;
       this.#changeLeases(-1);
-      if (this.#retired) this.#drain();
+      this.#drain();
     };
   }
 
@@ -135,9 +138,14 @@ export class WorkloadController {
     this.#dispatch({ kind: 'gate-passed' });
   }
 
-  /** Passes a gate at which nobody waits: there is nothing to prove. */
-  passEmptyGate(): void {
-    if (this.#state.kind === 'starting' && this.#state.phase === 'gate' && this.room.size === 0) this.prove();
+  /**
+   * Ends a gate at which nobody waits: there is nothing to prove, unless the last one has waited in vain.
+   * @param reason why the last one left.
+   */
+  endEmptyGate(reason?: unknown): void {
+    if (this.#state.kind !== 'starting' || this.#state.phase !== 'gate' || this.room.size > 0) return;
+    if (!(reason instanceof Refusal) || reason.code !== 'timeout') return this.prove();
+    this.#dispatch({ kind: 'gate-failed' }, reason.message);
   }
 
   /** The service is gone: those who wait are refused, and a workload that the proxy owns ends when it is unused. */
@@ -151,6 +159,7 @@ export class WorkloadController {
   /** Leaves the workload as it is and lets go of everything. Idempotent. */
   close(): void {
     this.#retired = true;
+    this.#closed = true;
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
     this.#wakeCall?.abort(new Error('the proxy is shutting down'));
     this.#wakeCall = undefined;
@@ -165,6 +174,7 @@ export class WorkloadController {
   }
 
   #dispatch(event: LifecycleEvent, reason?: string): void {
+    if (this.#closed) return;
     const before = this.#state;
     const { state, effects } = step(before, event, this.room.size > 0);
     if (state === before) return;
@@ -174,6 +184,7 @@ export class WorkloadController {
     this.#followTimers();
     if (state.kind !== 'stopping') this.room.startBudgets();
     this.room.callAll();
+    this.#drain();
   }
 
   #enter(state: LifecycleState, reason: string | undefined): void {
@@ -195,7 +206,7 @@ export class WorkloadController {
         return this.#sleep();
       case 'open-gate':
         // Whoever waits dials, once the transition is complete.
-        return queueMicrotask(() => this.passEmptyGate());
+        return queueMicrotask(() => this.endEmptyGate());
       case 'refuse':
         this.#wakeCall?.abort(new Error('the start took too long'));
         this.#wakeCall = undefined;
@@ -223,7 +234,6 @@ export class WorkloadController {
     const settle = (kind: 'slept' | 'sleep-failed') => {
       this.#timers.sleepEnded(kind);
       this.#dispatch({ kind, engine: this.#observation.state });
-      if (this.#retired) this.#drain();
     };
     void this.#backend.sleep(this.#workload, { graceMs: this.#policy.stopTimeoutMs }).then(
       () => settle('slept'),
@@ -238,6 +248,7 @@ export class WorkloadController {
 
   /** Begins and ends the incarnation with the runs of the workload. */
   #followRun(): void {
+    if (this.#closed) return;
     const runs =
       this.#state.kind === 'ready' || (this.#state.kind === 'starting' && this.#state.phase === 'gate');
     const { hosts } = this.#observation;
@@ -250,23 +261,29 @@ export class WorkloadController {
   }
 
   #followTimers(): void {
-    const { idleTimeoutMs, startTimeoutMs, cronStart, cronStop } = this.#policy;
+    const { startTimeoutMs, cronStart, cronStop } = this.#policy;
     const scheduled = cronStart !== undefined || cronStop !== undefined;
-    const mayIdle = this.#leases === 0 && !scheduled && !this.#retired;
+    // Without its service, what the proxy owns is no longer needed, and the rest is left as it is.
+    const exempt = this.#retired ? !this.#backend.ownsWorkloads : scheduled;
+    const idleTimeoutMs = this.#retired ? 0 : this.#policy.idleTimeoutMs;
+    const mayIdle = this.#leases === 0 && !exempt;
     this.#timers.follow(this.#state, { mayIdle, idleTimeoutMs, startTimeoutMs });
   }
 
-  /** After the service went: ends what the proxy owns, as soon as nobody uses it. */
+  /** After the service went: lets go of the workload as soon as nobody uses it; what the proxy owns has to end first. */
   #drain(): void {
-    if (this.#leases > 0) return;
-    if (this.#backend.ownsWorkloads) {
-      this.#dispatch({ kind: 'sleep-wanted' }, 'its service was removed');
-      if (this.#state.kind === 'stopping' || this.#state.kind === 'starting') return;
-    }
+    if (!this.#retired || this.#closed || this.#leases > 0) return;
+    if (this.#backend.ownsWorkloads && mayRun(this.#state)) return;
     this.#backend.unwatch(this.#workload);
     this.close();
     this.#onDrained();
   }
+}
+
+/** Whether a workload runs, or will before anything else happens to it. */
+function mayRun(state: LifecycleState): boolean {
+  if (state.kind === 'failed') return state.running;
+  return state.kind === 'ready' || state.kind === 'starting' || state.kind === 'stopping';
 }
 
 function sameHosts(a: readonly string[], b: readonly string[]): boolean {

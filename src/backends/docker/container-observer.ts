@@ -22,6 +22,8 @@ export interface ContainerObserverOptions {
 
 /** One container's looks: the one in flight, and the one that begins after it. */
 interface Looks {
+  /** Counts all looks, in the order in which they begin. */
+  readonly number: number;
   readonly current: Promise<Observation>;
   next: Promise<Observation> | undefined;
 }
@@ -37,6 +39,9 @@ export class ContainerObserver {
   readonly #options: ContainerObserverOptions;
   readonly #watched = new Map<string, Observation>();
   readonly #looks = new Map<string, Looks>();
+  /** Of the look that an awake container was last told from. */
+  readonly #seenAwake = new WeakMap<Observation, number>();
+  #begun = 0;
 
   constructor(options: ContainerObserverOptions) {
     this.#options = options;
@@ -91,8 +96,31 @@ export class ContainerObserver {
     return looks.next;
   }
 
+  /** How many looks have begun; see {@link refreshAwake}. */
+  get begun(): number {
+    return this.#begun;
+  }
+
+  /**
+   * As `refresh()`, but content with a look that began after the first `begun` ones and saw the container running:
+   * its start event is mostly seen before the call that started it returns, and a second look would only cost time.
+   */
+  async refreshAwake(name: string, begun: number): Promise<Observation> {
+    const isEnough = (seen: Observation | undefined) =>
+      seen !== undefined && (this.#seenAwake.get(seen) ?? 0) > begun;
+    const last = this.last(name);
+    if (last !== undefined && isEnough(last)) return last;
+    const looks = this.#looks.get(name);
+    if (looks !== undefined && looks.number > begun) {
+      const seen = await looks.current;
+      if (isEnough(seen)) return seen;
+    }
+    return this.refresh(name);
+  }
+
   #begin(name: string): Promise<Observation> {
-    const looks: Looks = { current: this.#inspect(name), next: undefined };
+    const number = ++this.#begun;
+    const looks: Looks = { number, current: this.#inspect(name), next: undefined };
     this.#looks.set(name, looks);
     const forget = () => {
       if (looks.next === undefined && this.#looks.get(name) === looks) this.#looks.delete(name);
@@ -102,6 +130,7 @@ export class ContainerObserver {
   }
 
   async #inspect(name: string): Promise<Observation> {
+    const number = this.#begun;
     const { cache, client } = this.#options;
     const session = this.#options.session();
     if (session === undefined) throw new EngineUnreachable('the engine does not answer');
@@ -113,6 +142,7 @@ export class ContainerObserver {
       ? observeInspected(container, await this.#findHosts(container, session))
       : MISSING;
     session.throwIfAborted();
+    if (observation.state === 'running') this.#seenAwake.set(observation, number);
     this.#tell(name, observation);
     return observation;
   }
@@ -135,8 +165,9 @@ export class ContainerObserver {
       } catch (error) {
         // After a reconnect everything is looked at anyway.
         if (session.aborted) return;
+        const level = error instanceof EngineUnreachable ? 'debug' : 'warn';
         const fields = { event: 'observe', container: name, err: error };
-        logger.warn(fields, `cannot inspect container "${name}": ${describeError(error)}`);
+        logger[level](fields, `cannot inspect container "${name}": ${describeError(error)}`);
         await clock.sleep(backoffMs(failures, RETRY), session).catch(ignore);
       }
     }

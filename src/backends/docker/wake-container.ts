@@ -34,9 +34,10 @@ export async function wakeContainer(
   const { name, signal } = options;
   for (let failures = 1; ; failures++) {
     await context.link.whenReachable(signal);
+    const { begun } = context.observer;
     try {
       await startOrUnpause(context, options);
-      return await abortable(context.observer.refresh(name), signal);
+      return await abortable(context.observer.refreshAwake(name, begun), signal);
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof EngineRefusal) throw refused(name, error);

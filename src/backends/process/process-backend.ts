@@ -1,0 +1,197 @@
+/**
+ * Local processes behind the backend port. Input: calls of the port, exits of children. Output: what the sink is told.
+ * Guarantees: at most one run of a workload at a time; no process of a run outlives it; none outlives `close()`.
+ */
+import { type Observation, type ProcessWorkload, type Workload, workloadKey } from '../../model/workload.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { Logger } from '../../system/logger.ts';
+import type { Backend, BackendSink } from '../backend.ts';
+import { type ProcessRun, startProcess } from './process-run.ts';
+
+export interface ProcessBackendOptions {
+  /** What a workload's own variables are set on top of. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** One workload; it lasts as long as it is watched or runs. */
+interface Entry {
+  spec: ProcessWorkload;
+  observation: Observation;
+  run: ProcessRun | undefined;
+  starting: Promise<void> | undefined;
+}
+
+/** As the container engine's. */
+const DEFAULT_GRACE_MS = 10_000;
+/** How long the last lines may take to arrive when everything has ended. */
+const DRAIN_MS = 500;
+const HOSTS: readonly string[] = ['127.0.0.1', '::1'];
+const NEVER_STARTED: Observation = {
+  state: 'stopped',
+  id: '',
+  hosts: [],
+  health: 'none',
+  detail: 'never started',
+};
+
+/** Whoever opens it closes it, which ends the processes. */
+export class ProcessBackend implements Backend {
+  readonly kind = 'process';
+  readonly ownsWorkloads = true;
+  readonly #options: ProcessBackendOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #watched = new Set<string>();
+  /** Those whose output is still open, also after their end. */
+  readonly #runs = new Set<ProcessRun>();
+  #sink: BackendSink | undefined;
+  #isClosed = false;
+
+  constructor(options: ProcessBackendOptions) {
+    this.#options = options;
+  }
+
+  async open(sink: BackendSink): Promise<void> {
+    this.#sink = sink;
+    sink.reachable(true);
+  }
+
+  /** Watched again with another command, it takes that at its next start. */
+  watch(workload: Workload): Observation {
+    const spec = processOf(workload);
+    this.#watched.add(workloadKey(spec));
+    const entry = this.#entryOf(spec);
+    entry.spec = spec;
+    return entry.observation;
+  }
+
+  unwatch(workload: Workload): void {
+    const key = workloadKey(workload);
+    this.#watched.delete(key);
+    this.#forget(key);
+  }
+
+  /** Starts the command that was watched last, waiting for a run that is still ending. */
+  async wake(workload: Workload, options: { readonly signal: AbortSignal }): Promise<void> {
+    const { signal } = options;
+    const entry = this.#entryOf(processOf(workload));
+    for (;;) {
+      signal.throwIfAborted();
+      if (this.#isClosed) throw new Error(`cannot start process "${entry.spec.name}": the proxy is closing`);
+      if (entry.observation.state === 'stopping') await waitFor(entry.run?.exited, signal);
+      else if (entry.run !== undefined) return;
+      else {
+        entry.starting ??= this.#start(entry).finally(() => {
+          entry.starting = undefined;
+          this.#forget(workloadKey(entry.spec));
+        });
+        return waitFor(entry.starting, signal);
+      }
+    }
+  }
+
+  async sleep(workload: Workload, options: { readonly graceMs: number | undefined }): Promise<void> {
+    const entry = this.#entries.get(workloadKey(processOf(workload)));
+    if (entry === undefined) return;
+    // No wait where none is needed: a wake that comes next must see that the process is stopping.
+    if (entry.starting !== undefined) await entry.starting.catch(ignore);
+    await this.#stop(entry, options.graceMs ?? DEFAULT_GRACE_MS);
+  }
+
+  /** Ends every process: politely, and after 10 s, or the shorter grace it was given, by force. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const endings = [...this.#entries.values()].map(async (entry) => {
+      if (entry.starting !== undefined) await entry.starting.catch(ignore);
+      await this.#stop(entry, DEFAULT_GRACE_MS);
+    });
+    await Promise.all(endings);
+    const drained = new AbortController();
+    void this.#options.clock.sleep(DRAIN_MS, drained.signal).then(() => this.#release(), ignore);
+    await Promise.all([...this.#runs].map((run) => run.closed));
+    drained.abort();
+  }
+
+  destroy(): void {
+    this.#isClosed = true;
+    for (const entry of this.#entries.values()) entry.run?.destroy();
+    this.#release();
+  }
+
+  async #start(entry: Entry): Promise<void> {
+    const { spec } = entry;
+    const { env, clock, logger } = this.#options;
+    const printed = (line: string) =>
+      logger.info({ event: 'output', service: spec.name }, `${spec.name} | ${line}`);
+    const run = await startProcess(spec, { env, clock, printed });
+    entry.run = run;
+    this.#runs.add(run);
+    void run.closed.then(() => this.#runs.delete(run));
+    this.#tell(entry, { state: 'running', id: run.id, hosts: HOSTS, health: 'none' });
+    void run.exited.then((detail) => {
+      entry.run = undefined;
+      this.#tell(entry, { state: 'stopped', id: run.id, hosts: [], health: 'none', detail });
+      this.#forget(workloadKey(entry.spec));
+    });
+    if (this.#isClosed) run.destroy();
+  }
+
+  async #stop(entry: Entry, graceMs: number): Promise<void> {
+    const { run } = entry;
+    if (run === undefined) return;
+    if (entry.observation.state !== 'stopping') {
+      this.#tell(entry, { state: 'stopping', id: run.id, hosts: [], health: 'none' });
+    }
+    await run.stop(graceMs);
+  }
+
+  /** A process that left its group could hold the output open for ever. */
+  #release(): void {
+    for (const run of this.#runs) run.release();
+  }
+
+  #entryOf(spec: ProcessWorkload): Entry {
+    const key = workloadKey(spec);
+    const entry = this.#entries.get(key) ?? {
+      spec,
+      observation: NEVER_STARTED,
+      run: undefined,
+      starting: undefined,
+    };
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  #tell(entry: Entry, observation: Observation): void {
+    entry.observation = observation;
+    const key = workloadKey(entry.spec);
+    if (this.#watched.has(key)) this.#sink?.observed(key, observation);
+  }
+
+  /** Runs on until `sleep()` or `close()` where it still runs. */
+  #forget(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || this.#watched.has(key)) return;
+    if (entry.run === undefined && entry.starting === undefined) this.#entries.delete(key);
+  }
+}
+
+function processOf(workload: Workload): ProcessWorkload {
+  if (workload.kind !== 'process') throw new TypeError(`a ${workload.kind} workload is no process`);
+  return workload;
+}
+
+/** @throws the signal's reason; the work goes on for others. */
+function waitFor(work: Promise<unknown> | undefined, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    const settle = () => signal.removeEventListener('abort', abort);
+    Promise.resolve(work)
+      .then(() => resolve(), reject)
+      .finally(settle);
+  });
+}
+
+function ignore(): void {}

@@ -1,0 +1,143 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import type { ProcessWorkload } from '../../model/workload.ts';
+import type { Cancel, Clock } from '../../system/clock.ts';
+import { WakeError } from '../backend.ts';
+import { LineSplitter } from './line-splitter.ts';
+
+export interface ProcessRunOptions {
+  /** What the workload's own variables are set on top of. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  /** One line of what the process prints. */
+  readonly printed: (line: string) => void;
+}
+
+const MAX_LINE_CHARS = 16 * 1024;
+
+/**
+ * Starts a process in a group of its own, and resolves when it runs. Whoever starts it ends it.
+ * @throws {WakeError} where it can't be started.
+ */
+export async function startProcess(
+  workload: ProcessWorkload,
+  options: ProcessRunOptions,
+): Promise<ProcessRun> {
+  const [program = '', ...args] = workload.command;
+  let child: ChildProcess;
+  try {
+    child = spawn(program, args, {
+      cwd: workload.cwd,
+      env: { ...options.env, ...workload.env },
+      // A group of its own, so that what it starts ends with it, and Ctrl-C in a terminal reaches only the proxy.
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  } catch (cause) {
+    throw refused(workload, cause as NodeJS.ErrnoException);
+  }
+  // Listens from the start: the process may be gone before anybody waits for it.
+  const run = new ProcessRun({ child, clock: options.clock });
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (cause) => reject(refused(workload, cause)));
+  });
+  // Later errors are failed kills, which the exit tells better.
+  child.on('error', () => {});
+  readLines(child.stdout, options.printed);
+  readLines(child.stderr, options.printed);
+  return run;
+}
+
+/** A process and the group it leads. */
+export class ProcessRun {
+  /** Resolves when the leader has exited and the rest of its group was killed: `exit code 1`, `signal SIGKILL`. */
+  readonly exited: Promise<string>;
+  /** Resolves when its output has ended too, or was let go of. */
+  readonly closed: Promise<void>;
+  readonly #child: ChildProcess;
+  readonly #clock: Clock;
+  #killAtMs = Number.POSITIVE_INFINITY;
+  #cancelKill: Cancel | undefined;
+  #isOver = false;
+
+  constructor(options: { readonly child: ChildProcess; readonly clock: Clock }) {
+    const { child } = options;
+    this.#child = child;
+    this.#clock = options.clock;
+    this.closed = new Promise((resolve) => child.once('close', () => resolve()));
+    this.exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        this.#cancelKill?.();
+        this.#signal('SIGKILL');
+        this.#isOver = true;
+        resolve(signal === null ? `exit code ${code}` : `signal ${signal}`);
+      });
+    });
+  }
+
+  get id(): string {
+    return String(this.#child.pid);
+  }
+
+  /**
+   * Asks the group to end, and kills it after `graceMs`; asked again, the earlier end counts. Resolves when it has
+   * ended.
+   */
+  async stop(graceMs: number): Promise<void> {
+    if (this.#isOver) return;
+    if (this.#cancelKill === undefined) this.#signal('SIGTERM');
+    const killAtMs = this.#clock.monotonicMs() + graceMs;
+    if (killAtMs < this.#killAtMs) {
+      this.#killAtMs = killAtMs;
+      this.#cancelKill?.();
+      this.#cancelKill = this.#clock.schedule(graceMs, () => this.#signal('SIGKILL'));
+    }
+    await this.exited;
+  }
+
+  /** Kills the group at once, and lets go of its output. */
+  destroy(): void {
+    this.#cancelKill?.();
+    if (!this.#isOver) this.#signal('SIGKILL');
+    this.release();
+  }
+
+  /** Lets go of the output, whoever still holds its other end. */
+  release(): void {
+    this.#child.stdout?.destroy();
+    this.#child.stderr?.destroy();
+  }
+
+  #signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+    const { pid } = this.#child;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, signal);
+    } catch (error) {
+      // Nobody left in the group; or, for a moment on some systems, only the dead.
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ESRCH' && code !== 'EPERM') throw error;
+    }
+  }
+}
+
+function readLines(stream: Readable | null, printed: (line: string) => void): void {
+  const splitter = new LineSplitter({ maxLineChars: MAX_LINE_CHARS });
+  stream?.on('data', (chunk: Uint8Array) => splitter.push(chunk).forEach(printed));
+  stream?.on('end', () => splitter.end().forEach(printed));
+  stream?.on('error', () => {});
+}
+
+function refused(workload: ProcessWorkload, cause: NodeJS.ErrnoException): WakeError {
+  return new WakeError(`cannot start "${workload.command[0]}": ${explain(workload, cause)}`, { cause });
+}
+
+/** The system says "no such file" of the program and of the folder alike. */
+function explain(workload: ProcessWorkload, cause: NodeJS.ErrnoException): string {
+  if (cause.code === 'EACCES') return 'not allowed to run it';
+  if (cause.code !== 'ENOENT') return cause.message;
+  if (workload.cwd !== undefined && !existsSync(workload.cwd)) return `no such folder: ${workload.cwd}`;
+  return 'no such program';
+}

@@ -1,0 +1,93 @@
+import { dirname } from 'node:path';
+import { createFileParser, type FileConfig, type ParsedFile } from '../config/file.ts';
+import { type ConfigCandidates, describeConfigPath } from '../config/locate.ts';
+import type { Problem } from '../model/problem.ts';
+import type { FileSnapshot } from '../sources/file-source.ts';
+import { FirstFileSource } from '../sources/first-file-source.ts';
+import type { Clock } from '../system/clock.ts';
+
+/**
+ * The configuration file as the proxy uses it: the last good content, and what is wrong with the newest one.
+ * A broken file never replaces a good one.
+ */
+export class FileInput {
+  readonly #source: FirstFileSource;
+  readonly #parse = createFileParser();
+  readonly #cwd: string;
+  readonly #named: ConfigCandidates['named'];
+  #path: string | undefined;
+  #config: FileConfig | undefined;
+  #problems: readonly Problem[] = [];
+  #refusedReloads = 0;
+
+  constructor(options: {
+    readonly candidates: ConfigCandidates;
+    readonly cwd: string;
+    readonly clock: Clock;
+    /** Told of each change of the file after `start()`, whether it is good or not. */
+    readonly onChange: () => void;
+  }) {
+    const { named, candidates } = options.candidates;
+    this.#cwd = options.cwd;
+    this.#named = named;
+    this.#source = new FirstFileSource({
+      paths: named === undefined ? candidates : [named.path],
+      clock: options.clock,
+      onChange: (snapshot) => {
+        this.#take(snapshot);
+        if (this.#problems.some(({ severity }) => severity === 'error')) this.#refusedReloads++;
+        options.onChange();
+      },
+    });
+  }
+
+  /** The last good content; undefined = no file yet. */
+  get config(): FileConfig | undefined {
+    return this.#config;
+  }
+
+  /** What is wrong with the newest content. */
+  get problems(): readonly Problem[] {
+    return this.#problems;
+  }
+
+  /** How often a change was refused since the start. */
+  get refusedReloads(): number {
+    return this.#refusedReloads;
+  }
+
+  /** The file's path; undefined in label-only mode. */
+  get path(): string | undefined {
+    return this.#path;
+  }
+
+  /** Reads the file for the first time and begins to watch it. */
+  async start(): Promise<void> {
+    this.#take(await this.#source.start());
+  }
+
+  /** Reads it again now. */
+  reload(): void {
+    this.#source.reload();
+  }
+
+  /** Stops watching. Idempotent. */
+  close(): Promise<void> {
+    return this.#source.close();
+  }
+
+  #take({ path, text, error }: FileSnapshot): void {
+    const file = describeConfigPath(path, this.#cwd);
+    if (text !== undefined) {
+      this.#path = path;
+      const parsed: ParsedFile = this.#parse({ text, file, folder: dirname(path) });
+      this.#problems = parsed.problems;
+      this.#config = parsed.config ?? this.#config;
+      return;
+    }
+    if (error === undefined && this.#path === undefined && this.#named === undefined) return;
+    const message = error ?? 'there is no such file';
+    const origin = { kind: 'file', file, line: 1, column: 1 } as const;
+    this.#problems = [{ code: 'file-unreadable', severity: 'error', message, origin }];
+  }
+}

@@ -1,0 +1,77 @@
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { readLabelledContainers } from '../backends/docker/read-labelled-containers.ts';
+import { parseEnvironment } from '../config/environment.ts';
+import { createFileParser, type FileConfig } from '../config/file.ts';
+import { type LabelReading, parseLabels } from '../config/labels.ts';
+import { configCandidates, describeConfigPath } from '../config/locate.ts';
+import { formatProblem, hasErrors } from '../model/problem.ts';
+import type { DockerSettings } from '../model/settings.ts';
+import { systemClock } from '../system/clock.ts';
+import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
+import { buildTable } from '../table/build-table.ts';
+import { resolveSettings, type SettingsFlags } from '../table/resolve-settings.ts';
+import { renderEffectiveConfig } from './print-effective-config.ts';
+import type { ProgramIo } from './program-io.ts';
+
+/** The engine has so long to list its containers. */
+const ENGINE_TIMEOUT_MS = 10_000;
+
+export interface PrintOptions {
+  readonly config: string | undefined;
+  readonly format: 'yaml' | 'json';
+  readonly showOrigin: boolean;
+  readonly settings: SettingsFlags;
+}
+
+/**
+ * Prints what `run` would run with, to standard output; problems go to standard error.
+ * Exit status: 0, also with warnings; 1 with problems; 2 where the file or the engine can't be read.
+ */
+export async function printEffectiveConfig(options: PrintOptions, io: ProgramIo): Promise<number> {
+  try {
+    return await print(options, io);
+  } catch (error) {
+    io.stderr(`lazy-proxy: ${error instanceof Error ? error.message : error}`);
+    return EXIT_UNUSABLE;
+  }
+}
+
+async function print(options: PrintOptions, io: ProgramIo): Promise<number> {
+  const { environment, problems: warnings } = parseEnvironment(io.env);
+  const read = await readConfig(options.config, io);
+  for (const problem of [...warnings, ...read.problems]) io.stderr(formatProblem(problem));
+  if (hasErrors(read.problems)) return EXIT_PROBLEMS;
+  const layers = { file: read.config, environment, flags: options.settings };
+  const settings = resolveSettings(layers);
+  const labelled = await readLabels(settings.settings.docker, io);
+  const table = buildTable({ ...layers, labelled, holders: new Map() });
+  for (const problem of table.problems) io.stderr(formatProblem(problem));
+  io.stdout(renderEffectiveConfig(table, settings, options).trimEnd());
+  return hasErrors(table.problems) ? EXIT_PROBLEMS : EXIT_OK;
+}
+
+async function readConfig(
+  flag: string | undefined,
+  io: ProgramIo,
+): Promise<ReturnType<ReturnType<typeof createFileParser>>> {
+  const { named, candidates } = configCandidates({ flag, env: io.env, cwd: io.cwd });
+  for (const path of named === undefined ? candidates : [named.path]) {
+    const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' && named === undefined) return undefined;
+      throw new Error(`can't read ${path}: ${error.message}`);
+    });
+    if (text === undefined) continue;
+    return createFileParser()({ text, file: describeConfigPath(path, io.cwd), folder: dirname(path) });
+  }
+  return { config: undefined as FileConfig | undefined, problems: [] };
+}
+
+async function readLabels(docker: DockerSettings, io: ProgramIo): Promise<readonly LabelReading[]> {
+  if (!docker.labels) return [];
+  const options = { ...docker, env: io.env, clock: systemClock, timeoutMs: ENGINE_TIMEOUT_MS };
+  const containers = await readLabelledContainers(options).catch((error: Error) => {
+    throw new Error(`can't read the labels of the containers: ${error.message}; --no-labels leaves them out`);
+  });
+  return containers.map((container) => parseLabels(container, { prefix: docker.labelPrefix }));
+}

@@ -1,0 +1,12 @@
+/** What the program is given by its process, so that tests can give it something else. */
+export interface ProgramIo {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  /** Standard output is a terminal. */
+  readonly isTerminal: boolean;
+  /** Write a line, without its end. */
+  readonly stdout: (line: string) => void;
+  readonly stderr: (line: string) => void;
+  /** Calls back at each of these signals; the returned function stops that. */
+  onSignal(signals: readonly NodeJS.Signals[], callback: (signal: NodeJS.Signals) => void): () => void;
+}

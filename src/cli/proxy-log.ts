@@ -1,0 +1,37 @@
+import { describePlan } from '../apply/describe-plan.ts';
+import type { Plan } from '../model/change.ts';
+import { formatProblem, type Problem } from '../model/problem.ts';
+import type { Logger } from '../system/logger.ts';
+
+/** Logs problems once each: again only after they had gone. */
+export class ProblemLog {
+  readonly #logger: Logger;
+  #known = new Set<string>();
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  /** Takes all problems of this moment and logs those that are new. */
+  show(problems: readonly Problem[]): void {
+    const lines = new Map(problems.map((problem) => [formatProblem(problem), problem]));
+    for (const [line, problem] of lines) if (!this.#known.has(line)) this.#log(line, problem);
+    this.#known = new Set(lines.keys());
+  }
+
+  /** Logs the problems of one container again. */
+  repeat(problems: readonly Problem[]): void {
+    for (const problem of problems) this.#log(formatProblem(problem), problem);
+  }
+
+  #log(line: string, { code, severity }: Problem): void {
+    this.#logger[severity === 'error' ? 'error' : 'warn']({ event: 'problem', code }, line);
+  }
+}
+
+/** One line about a plan that was applied. */
+export function logPlan(plan: Plan, options: { readonly logger: Logger; readonly cause: string }): void {
+  const { logger, cause } = options;
+  const level = plan.length === 0 ? 'debug' : 'info';
+  logger[level]({ event: 'reload', changes: plan.length }, `${cause}: ${describePlan(plan)}`);
+}

@@ -1,0 +1,43 @@
+import type { ListenerSet } from '../apply/listener-set.ts';
+import type { Lifecycle } from '../lifecycle/lifecycle.ts';
+import type { ListenerSpec, Service } from '../model/service.ts';
+import type { ServiceTable } from '../model/table.ts';
+import { MISSING } from '../model/workload.ts';
+import type { ListenerView } from '../status/status-rows.ts';
+
+/** What the status shows of every listener of the table, those included that were lost to another service. */
+export function collectViews(
+  table: ServiceTable,
+  parts: { readonly lifecycle: Lifecycle; readonly listeners: ListenerSet },
+): readonly ListenerView[] {
+  const own = [...table.entries.values()].flatMap(({ service }) =>
+    service.listeners.map((listener) => {
+      const { activeConnections, error } = parts.listeners.status(listener);
+      return createView({ service, listener, activeConnections, error, lifecycle: parts.lifecycle });
+    }),
+  );
+  const lost = table.conflicts.flatMap(({ loser, winner, listener }) => {
+    const service = table.entries.get(loser)?.service;
+    if (service === undefined) return [];
+    const error = `service ${winner} listens there`;
+    return [createView({ service, listener, activeConnections: 0, error, lifecycle: parts.lifecycle })];
+  });
+  return [...own, ...lost];
+}
+
+function createView(parts: {
+  readonly service: Service;
+  readonly listener: ListenerSpec;
+  readonly activeConnections: number;
+  readonly error: string | undefined;
+  readonly lifecycle: Lifecycle;
+}): ListenerView {
+  const { lifecycle, ...view } = parts;
+  const controller = lifecycle.find(parts.service.name);
+  return {
+    ...view,
+    observation: controller?.observation ?? MISSING,
+    state: controller?.state.kind ?? 'unknown',
+    lastActiveMs: controller?.lastActiveMs ?? 0,
+  };
+}

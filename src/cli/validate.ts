@@ -1,0 +1,165 @@
+import { readFile as readFileFromDisk } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { createFileParser, type ParseConfigFile } from '../config/file.ts';
+import { configCandidates, describeConfigPath } from '../config/locate.ts';
+import { renderCaret } from '../config/render-caret.ts';
+import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
+import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
+
+export type ValidateFormat = 'text' | 'json' | 'github';
+
+export interface ValidateOptions {
+  readonly format: ValidateFormat;
+  /** Takes one line, without its line feed. */
+  readonly stdout: (line: string) => void;
+  /** Reads a file as UTF-8; rejects with a Node system error. */
+  readonly readFile?: (path: string) => Promise<string>;
+  /** Environment and working directory for the search when no file is given. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly cwd?: string;
+}
+
+interface FileReport {
+  /** As messages show it. */
+  readonly file: string;
+  readonly unreadable: boolean;
+  readonly text: string;
+  readonly problems: readonly Problem[];
+  readonly services: number;
+  readonly listeners: number;
+}
+
+/**
+ * Checks configuration files without an engine, or the file that `run` would find when none is given. Resolves to the
+ * exit code: 0 good (also with warnings), 1 problems, 2 a file can't be read or none is found.
+ */
+export async function validate(files: readonly string[], options: ValidateOptions): Promise<number> {
+  const cwd = options.cwd ?? process.cwd();
+  const parse = createFileParser();
+  const read = options.readFile ?? ((path) => readFileFromDisk(path, 'utf8'));
+  const reports: FileReport[] = [];
+  if (files.length === 0) reports.push(await checkFound({ ...options, cwd, read, parse }));
+  for (const path of files) reports.push(await checkFile(path, { cwd, read, parse }));
+  writeReports(reports, options);
+  if (reports.some(({ unreadable }) => unreadable)) return EXIT_UNUSABLE;
+  return reports.some(({ problems }) => hasErrors(problems)) ? EXIT_PROBLEMS : EXIT_OK;
+}
+
+interface CheckContext {
+  readonly cwd: string;
+  readonly read: (path: string) => Promise<string>;
+  readonly parse: ParseConfigFile;
+}
+
+async function checkFound(context: CheckContext & Pick<ValidateOptions, 'env'>): Promise<FileReport> {
+  const { named, candidates } = configCandidates({ env: context.env ?? process.env, cwd: context.cwd });
+  if (named !== undefined) return checkFile(named.path, context);
+  for (const path of candidates) {
+    const report = await checkFile(path, context);
+    if (!report.problems.some(isAbsent)) return report;
+  }
+  const tried = candidates.map((path) => describeConfigPath(path, context.cwd)).join(', ');
+  return unreadableReport('lazy-proxy.yaml', `no file is given, and none is found at ${tried}`);
+}
+
+async function checkFile(path: string, { cwd, read, parse }: CheckContext): Promise<FileReport> {
+  const file = describeConfigPath(path, cwd);
+  let text: string;
+  try {
+    text = await read(resolve(cwd, path));
+  } catch (error) {
+    return unreadableReport(file, describeReadError(error));
+  }
+  const { config, problems } = parse({ text, file });
+  const drafts = config?.services.map(({ draft }) => draft) ?? [];
+  const listeners = drafts.reduce(
+    (sum, { ports, udp_ports }) => sum + (ports?.value.length ?? 0) + (udp_ports?.value.length ?? 0),
+    0,
+  );
+  return { file, unreadable: false, text, problems, services: drafts.length, listeners };
+}
+
+const ABSENT = 'does not exist';
+
+function isAbsent(problem: Problem): boolean {
+  return problem.code === 'file-unreadable' && problem.message.endsWith(ABSENT);
+}
+
+function describeReadError(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  switch (code) {
+    case 'ENOENT':
+      return `the file ${ABSENT}`;
+    case 'EISDIR':
+      return 'this is a directory, not a file';
+    case 'EACCES':
+      return 'no permission to read the file';
+    default:
+      return `the file can't be read: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function unreadableReport(file: string, message: string): FileReport {
+  const origin = { kind: 'file', file, line: 1, column: 1 } as const;
+  const problem: Problem = { code: 'file-unreadable', severity: 'error', message, origin };
+  return { file, unreadable: true, text: '', problems: [problem], services: 0, listeners: 0 };
+}
+
+function writeReports(reports: readonly FileReport[], { format, stdout }: ValidateOptions): void {
+  if (format === 'json') {
+    stdout(JSON.stringify({ files: reports.map(toJson) }, undefined, 2));
+    return;
+  }
+  for (const report of reports) {
+    for (const problem of report.problems) {
+      const lines =
+        format === 'github' ? [formatAnnotation(problem)] : formatWithSource(problem, report.text);
+      lines.forEach(stdout);
+    }
+    if (!hasErrors(report.problems)) stdout(formatGood(report));
+  }
+}
+
+function formatGood({ file, services, listeners }: FileReport): string {
+  return `${file}: ok, ${countOf(services, 'service')}, ${countOf(listeners, 'listener')}`;
+}
+
+function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+function formatWithSource(problem: Problem, text: string): readonly string[] {
+  const caret = problem.origin.kind === 'file' ? renderCaret(text, problem.origin) : undefined;
+  return [formatProblem(problem), ...(caret?.split('\n') ?? [])];
+}
+
+/** A workflow command; its data and properties are percent-encoded, or a message could start a command of its own. */
+function formatAnnotation({ origin, severity, message }: Problem): string {
+  const properties =
+    origin.kind === 'file' ? { file: origin.file, line: origin.line, col: origin.column } : {};
+  const list = Object.entries(properties).map(([name, value]) => `${name}=${escapeProperty(String(value))}`);
+  return `::${severity} ${list.join(',')}::${escapeData(message)}`;
+}
+
+function escapeData(text: string): string {
+  return text.replaceAll('%', '%25').replaceAll('\r', '%0D').replaceAll('\n', '%0A');
+}
+
+function escapeProperty(text: string): string {
+  return escapeData(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
+}
+
+function toJson({ file, problems, services, listeners }: FileReport) {
+  return {
+    file,
+    ok: !hasErrors(problems),
+    services,
+    listeners,
+    problems: problems.map(({ code, severity, message, origin }) => ({
+      code,
+      severity,
+      message,
+      ...(origin.kind === 'file' && { line: origin.line, column: origin.column }),
+    })),
+  };
+}

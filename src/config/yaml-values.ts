@@ -1,0 +1,84 @@
+import { type Document, isAlias, isMap, isScalar, isSeq, type YAMLMap } from 'yaml';
+import { isMergeKey, mergeSources, startOf, type YamlSource } from './yaml-source.ts';
+
+/** Something in a document that can't be turned into a value. */
+export interface ValueIssue {
+  readonly offset: number;
+  readonly message: string;
+}
+
+/** Far above what a file of ten thousand services is, far below what an alias bomb unfolds to. */
+const MAX_VALUES = 5_000_000;
+
+interface Converted {
+  readonly value: unknown;
+  /** How many values it holds when aliases are unfolded. */
+  readonly size: number;
+}
+
+/** The document as plain values; what an alias stands for is shared, not copied. With issues, the value means nothing. */
+export function toValues(
+  doc: Document,
+  source: YamlSource,
+): { readonly value: unknown; readonly issues: readonly ValueIssue[] } {
+  const issues: ValueIssue[] = [];
+  const done = new Map<unknown, Converted | 'open'>();
+  const convert = (node: unknown): Converted => {
+    const target = source.resolve(node);
+    if (isAlias(node) && target === undefined) {
+      return fail(node, `*${node.source} has no anchor; write &${node.source} at an earlier value`);
+    }
+    const known = done.get(target);
+    if (known === 'open') return fail(node, 'an alias to what it stands in has no end');
+    if (known !== undefined) return known;
+    done.set(target, 'open');
+    const converted = convertNode(target);
+    done.set(target, converted);
+    return converted;
+  };
+  const convertNode = (node: unknown): Converted => {
+    if (isMap(node)) {
+      issues.push(...findBadMerges(node, source));
+      const entries = [...source.pairsOf(node)].map(([key, pair]) => [key, convert(pair.value)] as const);
+      return join(
+        entries.map(([, { size }]) => size),
+        Object.fromEntries(entries.map(([key, { value }]) => [key, value])),
+      );
+    }
+    if (isSeq(node)) {
+      const items = node.items.map(convert);
+      return join(
+        items.map(({ size }) => size),
+        items.map(({ value }) => value),
+      );
+    }
+    return { value: isScalar(node) ? node.value : null, size: 1 };
+  };
+  const fail = (node: unknown, message: string): Converted => {
+    issues.push({ offset: startOf(node) ?? 0, message });
+    return { value: null, size: 1 };
+  };
+  const { value, size } = convert(doc.contents);
+  if (size > MAX_VALUES)
+    issues.push({ offset: 0, message: `its aliases unfold to more than ${MAX_VALUES} values` });
+  return { value, issues };
+}
+
+function join(sizes: readonly number[], value: unknown): Converted {
+  return { value, size: sizes.reduce((sum, size) => sum + size, 1) };
+}
+
+function findBadMerges(map: YAMLMap, source: YamlSource): readonly ValueIssue[] {
+  return map.items
+    .filter(({ key }) => isMergeKey(key))
+    .flatMap((pair) => {
+      const sources = mergeSources(pair, source);
+      const offset = startOf(pair.value) ?? startOf(pair.key) ?? 0;
+      if (sources.includes(map)) return [{ offset, message: "<<: a mapping can't be merged into itself" }];
+      // A missing anchor is said of the alias.
+      const wrong = sources.some((merged) => !isMap(merged));
+      return wrong
+        ? [{ offset, message: '<<: only a mapping, an alias to one, or a list of these can be merged' }]
+        : [];
+    });
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+import { CommanderError } from 'commander';
+import { createProgram } from './cli/program.ts';
+import type { ProgramIo } from './cli/program-io.ts';
+import { EXIT_OK, EXIT_UNUSABLE } from './system/exit-codes.ts';
+
+const io: ProgramIo = {
+  env: process.env,
+  cwd: process.cwd(),
+  isTerminal: process.stdout.isTTY === true,
+  stdout: (line) => void process.stdout.write(`${line}\n`),
+  stderr: (line) => void process.stderr.write(`${line}\n`),
+  onSignal(signals, callback) {
+    for (const signal of signals) process.on(signal, callback);
+    return () => {
+      for (const signal of signals) process.off(signal, callback);
+    };
+  },
+};
+
+try {
+  await createProgram(io, (status) => {
+    process.exitCode = status;
+  }).parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? EXIT_OK : EXIT_UNUSABLE;
+}

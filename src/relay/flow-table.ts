@@ -1,0 +1,43 @@
+/** The flows of one listener by client address and port. Pure; bounded. */
+export class FlowTable<Flow> {
+  readonly #maxFlows: number;
+  readonly #flows = new Map<string, Flow>();
+
+  constructor(maxFlows: number) {
+    this.#maxFlows = maxFlows;
+  }
+
+  get size(): number {
+    return this.#flows.size;
+  }
+
+  get isFull(): boolean {
+    return this.#flows.size >= this.#maxFlows;
+  }
+
+  get(client: ClientAddress): Flow | undefined {
+    return this.#flows.get(keyOf(client));
+  }
+
+  set(client: ClientAddress, flow: Flow): void {
+    this.#flows.set(keyOf(client), flow);
+  }
+
+  delete(client: ClientAddress): void {
+    this.#flows.delete(keyOf(client));
+  }
+
+  all(): readonly Flow[] {
+    return [...this.#flows.values()];
+  }
+}
+
+/** As node:dgram tells it. */
+export interface ClientAddress {
+  readonly address: string;
+  readonly port: number;
+}
+
+function keyOf({ address, port }: ClientAddress): string {
+  return `${address} ${port}`;
+}

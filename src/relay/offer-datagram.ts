@@ -1,0 +1,67 @@
+import type { UdpPolicy } from '../model/service.ts';
+import type { Clock } from '../system/clock.ts';
+import type { DatagramQueue } from './datagram-queue.ts';
+import type { UdpTarget } from './udp-flow.ts';
+import { UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
+
+/** A datagram without an answer is offered again after so long (lazy-tcp-proxy does the same). */
+const OFFER_INTERVAL_MS = 500;
+
+/** A port that refuses says so well within this time on the networks of one machine. */
+const REFUSAL_WINDOW_MS = 50;
+
+/**
+ * Proves with the first datagram of a queue that a workload's port takes datagrams, and takes it from the queue.
+ * `reply`: it is offered until the upstream answers. `open`: it is sent once, and proves the port if it isn't refused.
+ * @returns the connected upstream.
+ * @throws when the port refuses, so that the datagram may be offered again; the signal's reason when it aborts.
+ */
+export async function offerDatagram(
+  queue: DatagramQueue,
+  options: {
+    readonly readiness: UdpPolicy['readiness'];
+    readonly target: UdpTarget;
+    readonly handlers: UpstreamHandlers;
+    readonly clock: Clock;
+    readonly signal: AbortSignal;
+  },
+): Promise<UdpUpstream> {
+  const { clock, handlers, signal } = options;
+  const outcome = new AbortController();
+  const settle = () => outcome.abort(new Error('settled'));
+  const seen = { answer: false, refusal: false, proven: false };
+  const upstream = await UdpUpstream.connect(options.target, {
+    onReply: (datagram) => {
+      seen.answer = true;
+      settle();
+      handlers.onReply(datagram);
+    },
+    onRefused: () => {
+      if (seen.proven) return handlers.onRefused();
+      seen.refusal = true;
+      settle();
+    },
+    onUnsent: (datagram) => {
+      if (seen.proven) handlers.onUnsent(datagram);
+    },
+  });
+  signal.addEventListener('abort', settle, { once: true });
+  try {
+    const first = queue.peek();
+    do {
+      if (first !== undefined) upstream.send(first);
+      const waitMs = options.readiness === 'reply' ? OFFER_INTERVAL_MS : REFUSAL_WINDOW_MS;
+      await clock.sleep(waitMs, outcome.signal).catch(() => {});
+      signal.throwIfAborted();
+      if (seen.refusal) throw new Error(`port ${options.target.port} refuses datagrams`);
+    } while (options.readiness === 'reply' && !seen.answer);
+    seen.proven = true;
+    queue.shift();
+    return upstream;
+  } catch (error) {
+    upstream.close();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', settle);
+  }
+}

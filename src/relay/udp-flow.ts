@@ -1,0 +1,151 @@
+import type { UdpPolicy } from '../model/service.ts';
+import type { Cancel, Clock } from '../system/clock.ts';
+import { DatagramQueue, type DropReason } from './datagram-queue.ts';
+import { offerDatagram } from './offer-datagram.ts';
+import { UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
+
+/** Where an awake workload takes datagrams. */
+export interface UdpTarget {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a flow asks of the lifecycle: one lease. */
+export interface FlowLease {
+  /**
+   * Wakes the workload where needed. Until its port has proved that it takes datagrams, one flow proves it at a time,
+   * again after each rejection; the others wait and then follow.
+   * @returns what the own `prove` or `follow` made, and the signal that aborts when this run of the workload is over.
+   * @throws when the flow can't be served.
+   */
+  open<T>(request: {
+    readonly prove: (target: UdpTarget, signal: AbortSignal) => Promise<T>;
+    readonly follow: (target: UdpTarget, signal: AbortSignal) => Promise<T>;
+    readonly signal: AbortSignal;
+  }): Promise<{ readonly value: T; readonly ended: AbortSignal }>;
+  /** The port refused although it had proved itself: the next datagram proves it anew. */
+  doubt(): void;
+  /** Gives the lease back; idle time counts from `idleSinceMs` of the monotonic clock. */
+  release(idleSinceMs: number): void;
+}
+
+export interface FlowOptions {
+  readonly policy: UdpPolicy;
+  readonly idleTimeoutMs: number;
+  readonly lease: FlowLease;
+  readonly clock: Clock;
+  /** Sends a reply to the client. */
+  readonly reply: (datagram: Buffer) => void;
+  readonly countDrop: (reason: DropReason, count: number) => void;
+  /** Called once, when the flow has ended; `error` where it could not be served. */
+  readonly onEnd: (error?: unknown) => void;
+}
+
+/** The datagrams of one client on one listener: kept in order while the workload wakes, then passed on. */
+export class UdpFlow {
+  readonly #options: FlowOptions;
+  readonly #queue: DatagramQueue;
+  readonly #ending = new AbortController();
+  #upstream: UdpUpstream | undefined;
+  #opening = false;
+  #lastActiveMs: number;
+  #cancelIdle: Cancel | undefined;
+
+  constructor(options: FlowOptions) {
+    this.#options = options;
+    this.#queue = new DatagramQueue(options.policy);
+    this.#lastActiveMs = options.clock.monotonicMs();
+  }
+
+  /** Takes a datagram of the client. */
+  receive(datagram: Buffer): void {
+    const nowMs = this.#touch();
+    if (this.#upstream !== undefined) return this.#upstream.send(datagram);
+    const dropped = this.#queue.push(datagram, nowMs);
+    if (dropped !== undefined) this.#options.countDrop(dropped, 1);
+    if (!this.#opening) void this.#open();
+  }
+
+  /** Ends the flow. Idempotent. */
+  end(error?: unknown): void {
+    if (this.#ending.signal.aborted) return;
+    this.#ending.abort(new Error('the flow ended'));
+    this.#cancelIdle?.();
+    this.#upstream?.close();
+    this.#upstream = undefined;
+    const { datagrams, expired } = this.#queue.drain(this.#lastActiveMs);
+    this.#options.countDrop('not-ready', datagrams.length + expired);
+    this.#options.lease.release(this.#lastActiveMs);
+    this.#options.onEnd(error);
+  }
+
+  async #open(): Promise<void> {
+    this.#opening = true;
+    try {
+      const { value: upstream, ended } = await this.#options.lease.open({
+        prove: (target, signal) => this.#prove(target, signal),
+        follow: (target) => UdpUpstream.connect(target, this.#handlers()),
+        signal: this.#ending.signal,
+      });
+      this.#opening = false;
+      this.#use(upstream, ended);
+    } catch (error) {
+      this.end(error);
+    }
+  }
+
+  #prove(target: UdpTarget, signal: AbortSignal): Promise<UdpUpstream> {
+    const { policy, clock } = this.#options;
+    const { readiness } = policy;
+    return offerDatagram(this.#queue, { readiness, clock, signal, target, handlers: this.#handlers() });
+  }
+
+  #handlers(): UpstreamHandlers {
+    return {
+      onReply: (datagram) => {
+        this.#touch();
+        this.#options.reply(datagram);
+      },
+      onRefused: () => this.#refused(),
+      onUnsent: (datagram) => this.receive(datagram),
+    };
+  }
+
+  #use(upstream: UdpUpstream, ended: AbortSignal): void {
+    if (this.#ending.signal.aborted) return upstream.close();
+    this.#upstream = upstream;
+    const leave = () => {
+      upstream.close();
+      if (this.#upstream === upstream) this.#upstream = undefined;
+    };
+    ended.addEventListener('abort', leave, { once: true, signal: this.#ending.signal });
+    const { datagrams, expired } = this.#queue.drain(this.#options.clock.monotonicMs());
+    this.#options.countDrop('queue-age', expired);
+    for (const datagram of datagrams) upstream.send(datagram);
+    if (ended.aborted) leave();
+    this.#watchIdle();
+  }
+
+  #refused(): void {
+    this.#options.countDrop('refused', 1);
+    if (this.#options.policy.readiness !== 'open') return;
+    // In this mode a refused datagram may be sent again, so the next one asks before the others follow.
+    this.#options.lease.doubt();
+    this.#upstream?.close();
+    this.#upstream = undefined;
+  }
+
+  #touch(): number {
+    this.#lastActiveMs = this.#options.clock.monotonicMs();
+    return this.#lastActiveMs;
+  }
+
+  /** One timer that runs to the end of the idle time as it is when it fires: datagrams only note the time. */
+  #watchIdle(): void {
+    this.#cancelIdle?.();
+    const { clock, idleTimeoutMs } = this.#options;
+    const leftMs = this.#lastActiveMs + idleTimeoutMs - clock.monotonicMs();
+    if (leftMs <= 0) return this.end();
+    this.#cancelIdle = clock.schedule(leftMs, () => this.#watchIdle());
+  }
+}

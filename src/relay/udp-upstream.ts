@@ -1,0 +1,75 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { isIPv6 } from 'node:net';
+
+/** Room for bursts; the kernel's own limits apply. */
+const BUFFER_BYTES = 1_048_576;
+
+/**
+ * One connected UDP socket to a workload, so that the kernel tells when the port refuses (ICMP) and lets nobody else's
+ * datagrams in. `close()` frees it.
+ */
+export class UdpUpstream {
+  readonly #socket: Socket;
+  readonly #handlers: UpstreamHandlers;
+  #closed = false;
+
+  private constructor(socket: Socket, handlers: UpstreamHandlers) {
+    this.#socket = socket;
+    this.#handlers = handlers;
+  }
+
+  /** @throws the socket's error, such as EMFILE or ENETUNREACH. */
+  static async connect(
+    target: { readonly host: string; readonly port: number },
+    handlers: UpstreamHandlers,
+  ): Promise<UdpUpstream> {
+    const family = isIPv6(target.host) ? 6 : 4;
+    const socket = createSocket({
+      type: family === 6 ? 'udp6' : 'udp4',
+      recvBufferSize: BUFFER_BYTES,
+      sendBufferSize: BUFFER_BYTES,
+      // The host is an address already.
+      lookup: (host, _options, callback) => callback(null, host, family),
+    });
+    const upstream = new UdpUpstream(socket, handlers);
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.connect(target.port, target.host, () => {
+        socket.off('error', reject);
+        resolve();
+      });
+    }).catch((error) => {
+      upstream.close();
+      throw error;
+    });
+    socket.on('message', (datagram) => handlers.onReply(datagram));
+    // An ICMP refusal of something sent earlier.
+    socket.on('error', () => handlers.onRefused());
+    return upstream;
+  }
+
+  send(datagram: Buffer): void {
+    if (this.#closed) return;
+    this.#socket.send(datagram, (error) => {
+      if (error === null || this.#closed) return;
+      // The refusal of something earlier: reporting it has cleared it, and this datagram was not sent.
+      this.#handlers.onRefused();
+      this.#handlers.onUnsent(datagram);
+    });
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#socket.close();
+  }
+}
+
+export interface UpstreamHandlers {
+  onReply(datagram: Buffer): void;
+  /** The port refused something that was sent. */
+  onRefused(): void;
+  /** A datagram could not be sent, because an earlier one's refusal was reported in its place. */
+  onUnsent(datagram: Buffer): void;
+}

@@ -1,0 +1,73 @@
+import { createListenClaims } from '../config/listen-claims.ts';
+import type { Origin } from '../model/origin.ts';
+import type { Problem } from '../model/problem.ts';
+import { formatListenAddress, type ListenerSpec, listenKey } from '../model/service.ts';
+import type { Conflict, TableEntry } from '../model/table.ts';
+
+/** Which service listens on a listen key now. */
+export type Holders = ReadonlyMap<string, string>;
+
+interface Claim {
+  readonly listener: ListenerSpec;
+  readonly name: string;
+  readonly origin: Origin;
+  /** 0 = listens already, 1 = from the file, 2 = from labels. */
+  readonly rank: number;
+}
+
+/**
+ * Gives each listener to one service: the one already listening keeps it, else the file beats labels, else the first
+ * by name. What a service loses is taken out of its entry and reported.
+ */
+export function settleConflicts(
+  entries: readonly TableEntry[],
+  holders: Holders,
+): {
+  readonly entries: readonly TableEntry[];
+  readonly conflicts: readonly Conflict[];
+  readonly problems: readonly Problem[];
+} {
+  const claims = createListenClaims<string>();
+  const conflicts: Conflict[] = [];
+  const problems: Problem[] = [];
+  const lost = new Set<ListenerSpec>();
+  for (const { listener, name, origin } of listClaims(entries, holders)) {
+    const winner = claims.claim(listener, name);
+    if (winner === undefined) continue;
+    lost.add(listener);
+    if (winner !== name) conflicts.push({ listener, loser: name, winner });
+    problems.push(describeLoss(listener, { name, winner, origin }));
+  }
+  if (lost.size === 0) return { entries, conflicts, problems };
+  const settled = entries.map((entry) => {
+    const kept = entry.service.listeners.filter((listener) => !lost.has(listener));
+    if (kept.length === entry.service.listeners.length) return entry;
+    return { ...entry, service: { ...entry.service, listeners: kept } };
+  });
+  return { entries: settled, conflicts, problems };
+}
+
+function listClaims(entries: readonly TableEntry[], holders: Holders): readonly Claim[] {
+  const claims = entries.flatMap(({ service, origins }) =>
+    service.listeners.map((listener): Claim => {
+      const origin = origins[listener.protocol === 'tcp' ? 'ports' : 'udp_ports'] ?? { kind: 'default' };
+      const rank = holders.get(listenKey(listener)) === service.name ? 0 : origin.kind === 'label' ? 2 : 1;
+      return { listener, name: service.name, origin, rank };
+    }),
+  );
+  return claims.toSorted((a, b) => a.rank - b.rank || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+}
+
+function describeLoss(
+  listener: ListenerSpec,
+  { name, winner, origin }: { readonly name: string; readonly winner: string; readonly origin: Origin },
+): Problem {
+  const field = listener.protocol === 'tcp' ? 'ports' : 'udp_ports';
+  const where = `${listener.protocol} ${formatListenAddress(listener)}`;
+  const who =
+    winner === name
+      ? `"${name}" already listens there itself`
+      : `"${winner}" has it; it is taken over once free`;
+  const message = `${field}: "${name}" can't listen on ${where}: ${who}`;
+  return { code: 'listen-conflict', severity: 'error', message, origin };
+}

@@ -1,0 +1,40 @@
+import { onTestFinished } from 'vitest';
+import { createDockerBackend, type DockerBackend } from '../../../src/backends/docker/docker-backend.ts';
+import type { DockerWorkload } from '../../../src/model/workload.ts';
+import { systemClock } from '../../../src/system/clock.ts';
+import { silentLogger } from '../../../src/system/logger.ts';
+import type { EngineShape } from '../../support/engine-answers.ts';
+import { ScriptedEngine } from '../../support/scripted-engine.ts';
+import { RecordingSink } from '../recording-sink.ts';
+
+export const DB: DockerWorkload = { kind: 'docker', container: 'db' };
+export const KEY = 'docker/db';
+export const ENABLED = { 'lazy-tcp-proxy.enabled': 'true' };
+
+export interface Bench {
+  readonly engine: ScriptedEngine;
+  readonly backend: DockerBackend;
+  readonly sink: RecordingSink;
+}
+
+/** An engine, a backend that isn't opened yet, and a sink; all are closed when the test ends. */
+export async function setUp(shape?: EngineShape): Promise<Bench> {
+  const engine = await ScriptedEngine.start(shape);
+  const backend = createDockerBackend({
+    socket: engine.socketPath,
+    env: {},
+    labels: true,
+    labelPrefix: 'lazy-tcp-proxy',
+    clock: systemClock,
+    logger: silentLogger,
+  });
+  onTestFinished(async () => {
+    await backend.close();
+    await engine.close();
+  });
+  return { engine, backend, sink: new RecordingSink() };
+}
+
+export function within(ms: number): { readonly signal: AbortSignal } {
+  return { signal: AbortSignal.timeout(ms) };
+}

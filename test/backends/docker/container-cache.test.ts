@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest';
+import { ContainerCache } from '../../../src/backends/docker/container-cache.ts';
+import type { EngineEvent } from '../../../src/backends/docker/event-stream.ts';
+
+function event(action: string, id: string, attributes: Record<string, string> = {}): EngineEvent {
+  return { type: 'container', action, id, attributes };
+}
+
+test('ContainerCache takes the labels of a created container from the event alone', () => {
+  const cache = new ContainerCache();
+  const change = cache.apply(event('create', 'c1', { name: 'db', image: 'bb', 'p.enabled': 'true' }));
+  expect(change).toEqual({ names: ['db'], population: true });
+  expect(cache.get('db')).toMatchObject({ id: 'c1', labels: { 'p.enabled': 'true' } });
+});
+
+test('ContainerCache follows a container that is recreated under a temporary name', () => {
+  const cache = new ContainerCache();
+  cache.replaceAll([{ Id: 'c1', Names: ['/db'] }]);
+  cache.apply(event('create', 'c2', { name: 'c1_db' }));
+  cache.apply(event('destroy', 'c1', { name: 'db' }));
+  expect(cache.get('db')).toBeUndefined();
+  expect(cache.apply(event('rename', 'c2', { name: 'db', oldName: '/c1_db' }))).toEqual({
+    names: ['c1_db', 'db'],
+    population: true,
+  });
+  expect(cache.get('db')?.id).toBe('c2');
+  expect(cache.get('c1_db')).toBeUndefined();
+});
+
+test('ContainerCache keeps a name with its new holder when the old one is told to be gone late', () => {
+  const cache = new ContainerCache();
+  cache.replaceAll([{ Id: 'c1', Names: ['/db'] }]);
+  cache.apply(event('create', 'c2', { name: 'db' }));
+  cache.apply(event('destroy', 'c1', { name: 'db' }));
+  expect(cache.get('db')?.id).toBe('c2');
+});
+
+test('ContainerCache does not bring a destroyed container back when its death is told late', () => {
+  const cache = new ContainerCache();
+  cache.replaceAll([{ Id: 'c1', Names: ['/db'] }]);
+  cache.apply(event('destroy', 'c1', { name: 'db' }));
+  expect(cache.apply(event('die', 'c1', { name: 'db' }))).toEqual({ names: ['db'], population: false });
+  expect(cache.get('db')).toBeUndefined();
+});
+
+test('ContainerCache ends where it began when old events are told again', () => {
+  const cache = new ContainerCache();
+  cache.replaceAll([{ Id: 'c2', Names: ['/db'] }]);
+  cache.apply(event('create', 'c1', { name: 'db' }));
+  cache.apply(event('create', 'c2', { name: 'c1_db' }));
+  cache.apply(event('destroy', 'c1', { name: 'db' }));
+  cache.apply(event('rename', 'c2', { name: 'db' }));
+  expect(cache.all()).toEqual([{ id: 'c2', name: 'db', labels: {}, listed: undefined }]);
+  expect(cache.get('db')?.id).toBe('c2');
+});
+
+test("ContainerCache takes a container's own name where links gave it others", () => {
+  const cache = new ContainerCache();
+  cache.replaceAll([{ Id: 'c1', Names: ['/web/db', '/db'], Labels: null }]);
+  expect(cache.get('db')?.id).toBe('c1');
+});
+
+test('ContainerCache relates a network event to its container, unless that is at rest', () => {
+  const cache = new ContainerCache();
+  cache.replaceAll([
+    { Id: 'c1', Names: ['/db'], State: 'running' },
+    { Id: 'c2', Names: ['/web'], State: 'exited' },
+  ]);
+  const connect = (container: string) => ({
+    type: 'network',
+    action: 'connect',
+    id: 'n1',
+    attributes: { container },
+  });
+  expect(cache.apply(connect('c1')).names).toEqual(['db']);
+  expect(cache.apply(connect('c2')).names).toEqual([]);
+  expect(cache.apply(connect('c3')).names).toEqual([]);
+});

@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import { observeInspected, observeListed } from '../../../src/backends/docker/observe.ts';
+
+const RUNNING = { Status: 'running', Running: true };
+const CHECK = { Healthcheck: { Test: ['CMD-SHELL', 'true'] } };
+
+test.each([
+  ['created', { Status: 'created', Running: false }, 'stopped', 'never started'],
+  [
+    'created, with an error',
+    { Status: 'created', Error: 'no such file' },
+    'stopped',
+    'never started: no such file',
+  ],
+  ['exited', { Status: 'exited', Running: false, ExitCode: 1 }, 'stopped', 'exit code 1'],
+  [
+    'out of memory',
+    { Status: 'exited', ExitCode: 137, OOMKilled: true },
+    'stopped',
+    'out of memory (exit code 137)',
+  ],
+  ['dead', { Status: 'dead', Dead: true, ExitCode: 0 }, 'stopped', 'exit code 0'],
+  ['removing', { Status: 'removing', ExitCode: 0 }, 'stopped', 'being removed'],
+  ['running', RUNNING, 'running', undefined],
+  ['paused', { Status: 'paused', Running: true, Paused: true }, 'paused', undefined],
+  [
+    'restarting',
+    { Status: 'restarting', Running: true, Restarting: true, ExitCode: 1 },
+    'starting',
+    undefined,
+  ],
+])('observeInspected reads a container that is %s', (_, state, expected, detail) => {
+  const observation = observeInspected({ Id: 'c1', State: state }, ['10.0.0.2']);
+  expect(observation.state).toBe(expected);
+  expect(observation.detail).toBe(detail);
+  expect(observation.hosts).toEqual(expected === 'running' ? ['10.0.0.2'] : []);
+});
+
+test.each([
+  ['a check that passed', { ...RUNNING, Health: { Status: 'healthy' } }, CHECK, 'healthy'],
+  ['a check that failed', { ...RUNNING, Health: { Status: 'unhealthy' } }, CHECK, 'unhealthy'],
+  ['a check that the engine tells nothing of yet', RUNNING, CHECK, 'starting'],
+  ['no check', RUNNING, {}, 'none'],
+  ['no check, as newer engines say it', { ...RUNNING, Health: { Status: 'none' } }, {}, 'none'],
+  ['a check that was switched off', RUNNING, { Healthcheck: { Test: ['NONE'] } }, 'none'],
+  ['an empty check', RUNNING, { Healthcheck: { Test: [] } }, 'none'],
+  ['a check, never run', { Status: 'created' }, CHECK, 'starting'],
+  [
+    'a check, and health left from its last run',
+    { Status: 'exited', Health: { Status: 'unhealthy' } },
+    CHECK,
+    'starting',
+  ],
+])('observeInspected reads the health of a container with %s', (_, state, config, expected) => {
+  expect(observeInspected({ Id: 'c1', State: state, Config: config }, []).health).toBe(expected);
+});
+
+test.each([
+  ['exited', 'Exited (137) 2 hours ago', 'exit code 137'],
+  ['created', 'Created', 'never started'],
+  ['dead', 'Dead', undefined],
+])('observeListed reads an entry that is %s without an inspect', (state, status, detail) => {
+  const observation = observeListed({ Id: 'c1', State: state, Status: status });
+  expect(observation).toMatchObject({ state: 'stopped', id: 'c1', hosts: [] });
+  expect(observation?.detail).toBe(detail);
+});
+
+test.each(['running', 'paused', 'restarting', 'removing'])(
+  'observeListed leaves %s to an inspect',
+  (state) => {
+    expect(observeListed({ Id: 'c1', State: state })).toBeUndefined();
+  },
+);

@@ -1,0 +1,173 @@
+import { expect, test } from 'vitest';
+import { WakeError } from '../../../src/backends/backend.ts';
+import { systemClock } from '../../../src/system/clock.ts';
+import { DB, KEY, setUp, within } from './backend-fixture.ts';
+
+test('wake() starts a stopped container and has told of it when it resolves', async () => {
+  const { engine, backend, sink } = await setUp();
+  engine.create('db');
+  backend.watch(DB);
+  await backend.open(sink);
+  await backend.wake(DB, within(3_000));
+  expect(sink.last(KEY)).toMatchObject({ state: 'running', hosts: ['198.18.64.2'] });
+  expect(engine.count(/^POST/)).toBe(1);
+  expect(engine.count(/^GET \/containers\/c/)).toBeLessThanOrEqual(2);
+});
+
+test('wake() succeeds where the container already runs', async () => {
+  const { engine, backend, sink } = await setUp();
+  engine.create('db', { status: 'running' });
+  backend.watch(DB);
+  await backend.open(sink);
+  await backend.wake(DB, within(3_000));
+  expect(sink.last(KEY)?.state).toBe('running');
+});
+
+test('wake() unpauses a container that is known to be paused, with no other call first', async () => {
+  const { engine, backend, sink } = await setUp();
+  engine.create('db', { status: 'paused' });
+  backend.watch(DB);
+  await backend.open(sink);
+  await backend.wake(DB, within(3_000));
+  expect(sink.last(KEY)?.state).toBe('running');
+  expect(
+    engine.requests.filter((line) => line.startsWith('POST')).map((line) => line.split('/').at(-1)),
+  ).toEqual(['unpause']);
+});
+
+test.each([
+  ['paused', 'stopped', 'paused'],
+  ['stopped', 'paused', 'exited'],
+  ['running', 'paused', 'running'],
+] as const)('wake() finds a container %s that it took for %s', async (_, believed, status) => {
+  const { engine, backend, sink } = await setUp();
+  const db = engine.create('db', { status: believed === 'paused' ? 'paused' : 'exited' });
+  backend.watch(DB);
+  await backend.open(sink);
+  // No event tells of the change.
+  db.status = status;
+  await backend.wake(DB, within(3_000));
+  expect(sink.last(KEY)?.state).toBe('running');
+});
+
+test('wake() finds a container that no event has told of, and one that was recreated unseen', async () => {
+  const { engine, backend, sink } = await setUp();
+  backend.watch(DB);
+  await backend.open(sink);
+  const stranger = engine.create('stranger');
+  stranger.name = 'db';
+  await backend.wake(DB, within(3_000));
+  expect(sink.last(KEY)).toMatchObject({ state: 'running', id: stranger.id });
+  Object.assign(stranger, { id: 'd'.repeat(64), status: 'exited' });
+  engine.endEvents();
+  await sink.until(() => sink.reachability.length === 3);
+  await backend.wake(DB, within(3_000));
+  expect(sink.last(KEY)?.state).toBe('running');
+});
+
+test('wake() refuses a container that does not exist', async () => {
+  const { backend, sink } = await setUp();
+  await backend.open(sink);
+  const error = await backend.wake(DB, within(3_000)).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(WakeError);
+  expect(error).toMatchObject({ message: 'container "db" does not exist' });
+});
+
+test.each([400, 404, 409, 500])('wake() hands on why the engine refused with status %i', async (status) => {
+  const { engine, backend, sink } = await setUp();
+  engine.create('db');
+  await backend.open(sink);
+  engine.refuse(/\/start$/, { status, message: 'network n1 not found' });
+  const error = await backend.wake(DB, within(3_000)).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(WakeError);
+  expect(error).toMatchObject({ message: 'cannot start container "db": network n1 not found' });
+});
+
+test('wake() waits for an engine that is away', async () => {
+  const { engine, backend, sink } = await setUp();
+  engine.create('db');
+  backend.watch(DB);
+  await engine.goAway();
+  await backend.open(sink);
+  const waking = backend.wake(DB, within(5_000));
+  await engine.comeBack();
+  await waking;
+  expect(sink.last(KEY)?.state).toBe('running');
+});
+
+test('wake() starts again after the connection broke during the call', async () => {
+  const { engine, backend, sink } = await setUp();
+  engine.create('db');
+  backend.watch(DB);
+  await backend.open(sink);
+  const release = engine.hang(/\/start$/);
+  const waking = backend.wake(DB, within(5_000));
+  await engine.requested(/\/start$/);
+  await engine.goAway();
+  release();
+  await engine.comeBack();
+  await waking;
+  expect(sink.last(KEY)?.state).toBe('running');
+  expect(engine.count(/\/start$/)).toBe(2);
+});
+
+test.each([
+  ['the engine is away', async (engine: Engine) => engine.goAway()],
+  ['its start hangs', async (engine: Engine) => engine.hang(/\/start$/)],
+  ['the inspect after it hangs', async (engine: Engine) => engine.hang(/^GET \/containers\/c/)],
+])('wake() ends with its signal while %s', async (_, spoil) => {
+  const { engine, backend, sink } = await setUp();
+  engine.create('db');
+  await backend.open(sink);
+  await spoil(engine);
+  const controller = new AbortController();
+  const waking = backend.wake(DB, { signal: controller.signal });
+  await systemClock.sleep(50);
+  const abortedMs = systemClock.monotonicMs();
+  controller.abort();
+  await expect(waking).rejects.toMatchObject({ name: 'AbortError' });
+  expect(systemClock.monotonicMs() - abortedMs).toBeLessThan(500);
+});
+
+test.each([
+  [undefined, /\/stop$/],
+  [0, /\/stop\?t=0$/],
+  [1_200, /\/stop\?t=2$/],
+])('sleep() with a grace of %s asks for %s and has told of it when it resolves', async (graceMs, pattern) => {
+  const { engine, backend, sink } = await setUp();
+  engine.create('db', { status: 'running' });
+  backend.watch(DB);
+  await backend.open(sink);
+  await backend.sleep(DB, { graceMs });
+  expect(sink.last(KEY)?.state).toBe('stopped');
+  expect(engine.count(pattern)).toBe(1);
+  await backend.sleep(DB, { graceMs });
+});
+
+test('sleep() succeeds where the container does not exist', async () => {
+  const { engine, backend, sink } = await setUp();
+  const db = engine.create('db', { status: 'running' });
+  backend.watch(DB);
+  await backend.open(sink);
+  engine.refuse(/\/stop/, { status: 404, message: 'gone' });
+  await backend.sleep(DB, { graceMs: undefined });
+  engine.remove(db);
+  await sink.until(() => sink.last(KEY)?.state === 'missing');
+  await backend.sleep(DB, { graceMs: undefined });
+});
+
+test('sleep() fails at once while the engine is away, and with its reason when it refuses', async () => {
+  const { engine, backend, sink } = await setUp();
+  engine.create('db', { status: 'running' });
+  await backend.open(sink);
+  engine.refuse(/\/stop/, { status: 500, message: 'permission denied' });
+  await expect(backend.sleep(DB, { graceMs: 0 })).rejects.toThrow(
+    'cannot stop container "db": permission denied',
+  );
+  await engine.goAway();
+  await sink.until(() => sink.reachability.at(-1)?.reachable === false);
+  const stopping = backend.sleep(DB, { graceMs: 0 });
+  await expect(stopping).rejects.toThrow('cannot stop container "db": the engine does not answer');
+});
+
+type Engine = Awaited<ReturnType<typeof setUp>>['engine'];

@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { LineSplitter } from '../../../src/backends/process/line-splitter.ts';
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+test('LineSplitter puts lines together across chunks, also within a character', () => {
+  const splitter = new LineSplitter({ maxLineChars: 100 });
+  const [first, second] = [bytes('one\r\ntw€').subarray(0, 8), bytes('one\r\ntw€').subarray(8)];
+  expect(splitter.push(first)).toEqual(['one']);
+  expect(splitter.push(second)).toEqual([]);
+  expect(splitter.push(bytes('\n\n'))).toEqual(['tw€', '']);
+});
+
+test('LineSplitter cuts lines that are too long, ended or not', () => {
+  const splitter = new LineSplitter({ maxLineChars: 3 });
+  expect(splitter.push(bytes('abcdefg'))).toEqual(['abc', 'def']);
+  expect(splitter.push(bytes('hijkl\n'))).toEqual(['ghi', 'jkl']);
+});
+
+test('LineSplitter hands out what has no end of line at the end', () => {
+  const splitter = new LineSplitter({ maxLineChars: 100 });
+  splitter.push(bytes('last'));
+  expect(splitter.end()).toEqual(['last']);
+  expect(splitter.end()).toEqual([]);
+});

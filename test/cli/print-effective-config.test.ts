@@ -1,0 +1,198 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { renderEffectiveConfig } from '../../src/cli/print-effective-config.ts';
+import { parseEnvironment } from '../../src/config/environment.ts';
+import type { ListenerSpec, Service } from '../../src/model/service.ts';
+import type { ServiceTable } from '../../src/model/table.ts';
+import { buildTable } from '../../src/table/build-table.ts';
+import { resolveSettings } from '../../src/table/resolve-settings.ts';
+import { aFile, anEnvironment, aService, aTable, labelsOf, tableOf } from '../support/builders.ts';
+
+const plainSettings = resolveSettings({ file: undefined, environment: anEnvironment(), flags: {} });
+const otherEnvironment = parseEnvironment({
+  IDLE_TIMEOUT_SECS: '7',
+  START_TIMEOUT_SECS: '7',
+  TZ: 'Asia/Tokyo',
+}).environment;
+
+function servicesOf(table: ServiceTable): readonly Service[] {
+  return [...table.entries.values()].map(({ service }) => service);
+}
+
+const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,8}$/);
+const address = fc.constantFrom('', '127.0.0.1', '0.0.0.0', '::1', '::', 'fe80::1%eth0');
+const text = fc.string({ maxLength: 20, unit: 'grapheme' }).map((raw) => raw.replaceAll('\0', ''));
+const count = fc.integer({ min: 1, max: 1_000_000 });
+const someMs = fc.integer({ min: 1, max: 10 ** 10 });
+
+const workload = fc.oneof(
+  name.map((container) => ({ kind: 'docker' as const, container })),
+  fc.record({
+    kind: fc.constant('process' as const),
+    name: fc.constant(''),
+    command: fc.tuple(
+      text.filter((raw) => raw !== ''),
+      text,
+      text,
+    ),
+    cwd: fc.option(
+      text.filter((raw) => raw !== ''),
+      { nil: undefined },
+    ),
+    env: fc.dictionary(fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,6}$/), text, {
+      maxKeys: 3,
+      noNullPrototype: true,
+    }),
+  }),
+);
+
+const policy = fc.record({
+  allowList: fc.subarray(['10.0.0.1', '10.0.0.0/8', '::1', '2001:db8::/33']),
+  blockList: fc.subarray(['0.0.0.0/0', '::/0']),
+  idleTimeoutMs: fc.nat({ max: 10 ** 10 }),
+  startTimeoutMs: someMs,
+  stopTimeoutMs: fc.option(fc.nat({ max: 10 ** 8 }), { nil: undefined }),
+  maxPending: count,
+  httpHealthcheck: fc.constantFrom(
+    undefined,
+    'http://{{container}}:80/#x',
+    'https://a/?b=c: d'.replace(' ', ''),
+  ),
+  webhookUrl: fc.constantFrom(undefined, 'http://a/', 'https://h.example.com:1/x?y=%20#z'),
+  cronStart: fc.constantFrom(undefined, '* * * * *', '30 8 * * 1-5'),
+  cronStop: fc.constantFrom(undefined, '*/5 0 1 jan *'),
+  timezone: fc.constantFrom('UTC', 'Europe/Paris'),
+  udp: fc.record({
+    readiness: fc.constantFrom('reply' as const, 'open' as const),
+    maxQueuedDatagrams: count,
+    maxQueuedBytes: count,
+    maxQueueAgeMs: someMs,
+  }),
+});
+
+/** Services as a table holds them: no port twice, TCP before UDP, no cycle, one service per container. */
+const services = fc
+  .uniqueArray(
+    fc.record({
+      name,
+      workload,
+      policy,
+      wish: fc.array(fc.tuple(address, fc.boolean(), count), { maxLength: 4 }),
+    }),
+    {
+      maxLength: 5,
+      selector: (draft) => draft.name,
+    },
+  )
+  .map((drafts) => {
+    let nextPort = 1;
+    return drafts.map((draft, index): Service => {
+      const listeners = draft.wish.map(([at, udp, target]): ListenerSpec => {
+        nextPort += target % 3 === 0 ? 2 : 1;
+        return {
+          protocol: udp ? 'udp' : 'tcp',
+          address: at,
+          port: nextPort,
+          targetPort: (target % 65_535) + 1,
+        };
+      });
+      const isProcess = draft.workload.kind === 'process';
+      return {
+        ...aService({ name: draft.name }),
+        ...draft.policy,
+        workload: isProcess
+          ? { ...draft.workload, name: draft.name }
+          : { kind: 'docker', container: draft.name },
+        listeners: listeners.toSorted((a, b) =>
+          a.protocol < b.protocol ? -1 : a.protocol > b.protocol ? 1 : 0,
+        ),
+        dependants: [...drafts.slice(0, index).map((other) => other.name), 'unmanaged-thing'],
+      } as Service;
+    });
+  });
+
+describe('renderEffectiveConfig', () => {
+  it.each([
+    ['yaml', false],
+    ['yaml', true],
+    ['json', false],
+  ] as const)('gives the same table again as %s, origins shown: %s', (format, showOrigin) => {
+    fc.assert(
+      fc.property(services, (list) => {
+        const table = aTable(list);
+        const printed = renderEffectiveConfig(table, plainSettings, { format, showOrigin });
+        const again = buildTable({
+          file: aFile(printed),
+          labelled: list.flatMap((service) =>
+            service.workload.kind === 'docker'
+              ? [labelsOf(service.workload.container, { 'cron-start': '1 1 1 1 1' })]
+              : [],
+          ),
+          environment: otherEnvironment,
+          flags: {},
+          holders: new Map(),
+        });
+        expect(servicesOf(again)).toEqual(servicesOf(table));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('gives the same settings again', () => {
+    const file = aFile(
+      'status: {listen: "[::1]:81"}\ndocker: {socket: "tcp://x:1", labels: false, label_prefix: a, join_networks: false}',
+    );
+    for (const from of [file, aFile('status: off'), undefined]) {
+      const settings = resolveSettings({ file: from, environment: anEnvironment(), flags: {} });
+      const printed = aFile(
+        renderEffectiveConfig(aTable([]), settings, { format: 'yaml', showOrigin: true }),
+      );
+      const again = resolveSettings({ file: printed, environment: anEnvironment(), flags: {} });
+      expect(again.settings).toEqual(settings.settings);
+    }
+  });
+
+  it('names the place of every value when origins are shown', () => {
+    const text = 'defaults: {max_pending: 5}\nservices:\n  db:\n    idle_timeout: 90\n    allow_list: []\n';
+    const { environment } = parseEnvironment({ START_TIMEOUT_SECS: '90' });
+    const table = tableOf({ text, labelled: [labelsOf('db', { ports: '80-82:80-82' })], environment });
+    const settings = resolveSettings({ file: aFile(text), environment, flags: { statusPort: 81 } });
+    expect(renderEffectiveConfig(table, settings, { format: 'yaml', showOrigin: true })).toBe(`\
+status:
+  listen: "81" # --status-port
+docker:
+  socket: /var/run/docker.sock # default
+  labels: true # default
+  label_prefix: lazy-tcp-proxy # default
+  join_networks: true # default
+services:
+  db:
+    container: db # lazy-proxy.yaml:3:3
+    ports: [ 80-82:80-82 ] # container db, label lazy-tcp-proxy.ports
+    udp_ports: [] # default
+    allow_list: [] # lazy-proxy.yaml:5:17
+    block_list: [] # default
+    idle_timeout: 1m30s # lazy-proxy.yaml:4:19
+    start_timeout: 1m30s # $START_TIMEOUT_SECS
+    http_healthcheck: "" # default
+    webhook_url: "" # default
+    dependants: [] # default
+    timezone: UTC # default
+    max_pending: 5 # lazy-proxy.yaml:1:25
+    udp_readiness: reply # default
+    udp_queue_datagrams: 1024 # default
+    udp_queue_bytes: 1048576 # default
+    udp_queue_age: 30s # default
+    ignore_labels: true # what the labels say is in this file
+`);
+  });
+
+  it('has no comments without origins', () => {
+    expect(
+      renderEffectiveConfig(aTable([aService()]), plainSettings, { format: 'yaml', showOrigin: false }),
+    ).not.toContain('#');
+    expect(renderEffectiveConfig(aTable([]), plainSettings, { format: 'yaml', showOrigin: false })).toContain(
+      'services: {}',
+    );
+  });
+});

@@ -1,0 +1,144 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type ValidateFormat, validate } from '../../src/cli/validate.ts';
+
+const GOOD = 'services:\n  a: {ports: ["80:80", "90-92:1-3"]}\n  b: {}\n  c: {udp_ports: ["53:53"]}\n';
+const BAD = 'services:\n  a:\n    ports: ["80:http"]\n    cwd: /x\n';
+
+async function run(
+  files: Readonly<Record<string, string | Error>>,
+  options: {
+    readonly args?: readonly string[];
+    readonly format?: ValidateFormat;
+    readonly env?: Readonly<Record<string, string>>;
+  } = {},
+): Promise<{ readonly code: number; readonly lines: readonly string[] }> {
+  const lines: string[] = [];
+  const code = await validate(options.args ?? Object.keys(files), {
+    format: options.format ?? 'text',
+    stdout: (line) => lines.push(line),
+    env: options.env ?? {},
+    cwd: '/w',
+    readFile: async (path) => {
+      const content =
+        files[path.replace(/^\/w\//, '')] ?? Object.assign(new Error('no such file'), { code: 'ENOENT' });
+      if (content instanceof Error) throw content;
+      return content;
+    },
+  });
+  return { code, lines };
+}
+
+describe('validate', () => {
+  it('says one line of a good file', async () => {
+    expect(await run({ 'lazy-proxy.yaml': GOOD })).toEqual({
+      code: 0,
+      lines: ['lazy-proxy.yaml: ok, 3 services, 5 listeners'],
+    });
+  });
+
+  it('shows each problem with its line and a caret', async () => {
+    expect(await run({ 'lazy-proxy.yaml': BAD })).toEqual({
+      code: 1,
+      lines: [
+        'lazy-proxy.yaml:3:13 error ports[0]: "80:http" is not [address:]listen:target',
+        '      ports: ["80:http"]',
+        '              ^',
+        'lazy-proxy.yaml:4:5 warning cwd: has no effect without command',
+        '      cwd: /x',
+        '      ^',
+      ],
+    });
+  });
+
+  it('takes warnings for good', async () => {
+    const { code, lines } = await run({ 'a.yaml': 'services: {a: {cwd: /x}}' });
+    expect(code).toBe(0);
+    expect(lines.at(-1)).toBe('a.yaml: ok, 1 service, 0 listeners');
+  });
+
+  it('exits with 2 when a file can not be read, whatever the others are', async () => {
+    const { code, lines } = await run(
+      { 'bad.yaml': BAD, dir: Object.assign(new Error(''), { code: 'EISDIR' }) },
+      { args: ['bad.yaml', 'gone.yaml', 'dir'] },
+    );
+    expect(code).toBe(2);
+    expect(lines.slice(-2)).toEqual([
+      'gone.yaml:1:1 error the file does not exist',
+      'dir:1:1 error this is a directory, not a file',
+    ]);
+  });
+
+  it('writes annotations that a message can not break out of', async () => {
+    const { lines } = await run(
+      { 'a,b.yaml': 'services: {a: {ports: ["1%2\\n::x"]}}' },
+      { format: 'github' },
+    );
+    expect(lines).toEqual([
+      '::error file=a%2Cb.yaml,line=1,col=24::ports[0]: "1%252\\n::x" is not [address:]listen:target',
+    ]);
+  });
+
+  it('writes JSON', async () => {
+    const { lines } = await run(
+      { 'a.yaml': GOOD, 'b.yaml': 'services: {a: {ports: [1]}}' },
+      { format: 'json' },
+    );
+    expect(JSON.parse(lines.join('\n'))).toEqual({
+      files: [
+        { file: 'a.yaml', ok: true, services: 3, listeners: 5, problems: [] },
+        {
+          file: 'b.yaml',
+          ok: false,
+          services: 0,
+          listeners: 0,
+          problems: [
+            {
+              code: 'invalid-port',
+              severity: 'error',
+              message: 'ports[0]: 1 is not [address:]listen:target; write "1:1"',
+              line: 1,
+              column: 24,
+            },
+          ],
+        },
+      ],
+    });
+  });
+
+  it('searches as run does when no file is given', async () => {
+    const files = { 'lazy-proxy.yaml': GOOD, '/etc/lazy-proxy/lazy-proxy.yaml': BAD, '/c.yaml': GOOD };
+    const search = (present: Readonly<Record<string, string>>, env: Readonly<Record<string, string>>) =>
+      run(present, { args: [], env });
+    expect((await search(files, {})).lines).toEqual(['lazy-proxy.yaml: ok, 3 services, 5 listeners']);
+    expect((await search(files, { CONFIG_PATH: '/c.yaml' })).lines).toEqual([
+      '/c.yaml: ok, 3 services, 5 listeners',
+    ]);
+    expect((await search({ '/etc/lazy-proxy/lazy-proxy.yaml': BAD }, {})).code).toBe(1);
+    expect((await search(files, { LAZY_PROXY_CONFIG: '/gone.yaml' })).code).toBe(2);
+    expect(await search({}, {})).toEqual({
+      code: 2,
+      lines: [
+        'lazy-proxy.yaml:1:1 error no file is given, and none is found at lazy-proxy.yaml, /etc/lazy-proxy/lazy-proxy.yaml',
+      ],
+    });
+  });
+
+  it('reads from the disk', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'validate-'));
+    try {
+      writeFileSync(join(folder, 'x.yaml'), GOOD);
+      const lines: string[] = [];
+      const code = await validate(['x.yaml'], {
+        format: 'text',
+        stdout: (line) => lines.push(line),
+        cwd: folder,
+      });
+      expect({ code, lines }).toEqual({ code: 0, lines: ['x.yaml: ok, 3 services, 5 listeners'] });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});

@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import {
+  EMPTY_ENVIRONMENT,
+  ENVIRONMENT_LOG_FORMATS,
+  ENVIRONMENT_LOG_LEVELS,
+  parseEnvironment,
+} from '../../src/config/environment.ts';
+import { configCandidates, describeConfigPath } from '../../src/config/locate.ts';
+import { formatProblem } from '../../src/model/problem.ts';
+import { LOG_FORMATS, LOG_LEVELS } from '../../src/system/logger.ts';
+
+describe('parseEnvironment', () => {
+  it('sets nothing when nothing is set or all is blank', () => {
+    expect(parseEnvironment({ IDLE_TIMEOUT_SECS: ' ', TZ: '' })).toEqual({
+      environment: EMPTY_ENVIRONMENT,
+      problems: [],
+    });
+  });
+
+  it('reads every variable', () => {
+    const { environment, problems } = parseEnvironment({
+      IDLE_TIMEOUT_SECS: '0',
+      START_TIMEOUT_SECS: '12.5',
+      POLL_INTERVAL_SECS: '15',
+      DOCKER_HOST: 'tcp://docker:2375',
+      STATUS_PORT: '0',
+      TZ: ':Europe/Paris',
+      LOG_LEVEL: 'WARNING',
+      LOG_FORMAT: 'json',
+      NO_COLOR: '1',
+    });
+    expect(problems).toEqual([]);
+    expect(environment).toMatchObject({
+      defaults: {
+        idle_timeout: { value: 0, origin: { kind: 'environment', variable: 'IDLE_TIMEOUT_SECS' } },
+        start_timeout: { value: 12_500 },
+        timezone: { value: 'Europe/Paris' },
+      },
+      pollIntervalMs: 15_000,
+      dockerSocket: { value: 'tcp://docker:2375', origin: { variable: 'DOCKER_HOST' } },
+      statusPort: { value: 0 },
+      logLevel: 'warn',
+      logFormat: 'json',
+      noColor: true,
+    });
+  });
+
+  it('prefers DOCKER_SOCK to DOCKER_HOST', () => {
+    const { environment } = parseEnvironment({ DOCKER_HOST: 'tcp://x:1', DOCKER_SOCK: '/run/docker.sock' });
+    expect(environment.dockerSocket?.value).toBe('/run/docker.sock');
+  });
+
+  it.each([
+    ['IDLE_TIMEOUT_SECS', 'soon', '"soon" is not a number of seconds such as 90; the default of 120 applies'],
+    [
+      'START_TIMEOUT_SECS',
+      '0',
+      '"0" is not more than 0; it must be a number of seconds such as 90; the default of 30 applies',
+    ],
+    ['POLL_INTERVAL_SECS', '-1', '"-1" is not a number of seconds such as 90; state is not polled'],
+    [
+      'STATUS_PORT',
+      '99999',
+      '"99999" is not a port from 1 to 65535, or 0 for off; the default of 8080 applies',
+    ],
+    ['TZ', 'Nowhere', '"Nowhere" is not a known time zone such as Europe/Paris or UTC; UTC applies'],
+    ['LOG_FORMAT', 'xml', '"xml" is not one of pretty, json; the default applies'],
+    [
+      'DOCKER_SOCK',
+      'docker.sock',
+      '"docker.sock" is not an absolute path or a unix://, tcp://, http://, https:// or ssh:// URL; it is ignored',
+    ],
+  ])('warns once of %s=%s and goes on without it', (variable, text, message) => {
+    const { environment, problems } = parseEnvironment({ [variable]: text });
+    expect(problems.map(formatProblem)).toEqual([`$${variable} warning ${message}`]);
+    expect(environment).toEqual(EMPTY_ENVIRONMENT);
+  });
+
+  it('knows the levels and formats of the logger', () => {
+    expect(ENVIRONMENT_LOG_LEVELS).toEqual(LOG_LEVELS);
+    expect(ENVIRONMENT_LOG_FORMATS).toEqual(LOG_FORMATS);
+  });
+});
+
+describe('configCandidates', () => {
+  const env = { LAZY_PROXY_CONFIG: '/a.yaml', CONFIG_PATH: '/b.yaml' };
+
+  it.each([
+    ['the flag', { flag: '/f.yaml', env }, '/f.yaml'],
+    ['LAZY_PROXY_CONFIG', { env }, '/a.yaml'],
+    ['CONFIG_PATH', { env: { LAZY_PROXY_CONFIG: '', CONFIG_PATH: '/b.yaml' } }, '/b.yaml'],
+    ['nothing', { env: {} }, undefined],
+  ])('takes %s first', (_name, options, path) => {
+    expect(configCandidates({ ...options, cwd: '/w' }).named?.path).toBe(path);
+  });
+
+  it('looks in the working directory, then in /etc', () => {
+    const expected = ['/w/lazy-proxy.yaml', '/etc/lazy-proxy/lazy-proxy.yaml'];
+    expect(configCandidates({ env: {}, cwd: '/w' }).candidates).toEqual(expected);
+  });
+
+  it('shows paths below the working directory relative to it', () => {
+    expect(describeConfigPath('/w/a/b.yaml', '/w')).toBe('a/b.yaml');
+    expect(describeConfigPath('/x/b.yaml', '/w')).toBe('/x/b.yaml');
+    expect(describeConfigPath('b.yaml', '/w')).toBe('b.yaml');
+  });
+});

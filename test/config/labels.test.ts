@@ -1,0 +1,109 @@
+import { describe, expect, it } from 'vitest';
+import { isOptedIn, parseLabels } from '../../src/config/labels.ts';
+import { formatProblem } from '../../src/model/problem.ts';
+import { labelsOf, PREFIX } from '../support/builders.ts';
+
+describe('parseLabels', () => {
+  it.each([
+    ['true', true],
+    [' TRUE ', true],
+    ['false', false],
+    ['1', false],
+    ['yes', false],
+    ['', false],
+  ])('opts in with enabled=%j: %s', (text, expected) => {
+    expect(isOptedIn({ [`${PREFIX}.enabled`]: text }, PREFIX)).toBe(expected);
+  });
+
+  it('says nothing of a container that does not opt in', () => {
+    const labels = { [`${PREFIX}.ports`]: 'nonsense' };
+    expect(parseLabels({ name: 'a', labels }, { prefix: PREFIX })).toEqual({
+      container: 'a',
+      kind: 'ignored',
+      draft: undefined,
+      problems: [],
+    });
+  });
+
+  it('trims lists and drops blanks', () => {
+    const { draft } = labelsOf('a', {
+      ports: ' 80:80 , ,81:81,',
+      'allow-list': '10.0.0.1,',
+      dependants: ' b ,c',
+    });
+    expect(draft?.ports?.value.map(({ port }) => port)).toEqual([80, 81]);
+    expect(draft?.allow_list?.value).toEqual(['10.0.0.1']);
+    expect(draft?.dependants?.value).toEqual(['b', 'c']);
+    expect(draft?.ports?.origin).toEqual({ kind: 'label', container: 'a', label: `${PREFIX}.ports` });
+  });
+
+  it.each([
+    ['start-timeout-secs', '30'],
+    ['start-timeout', '30s'],
+    ['start-timeout', ' 30 '],
+  ])('reads %s=%s as 30 s', (label, text) => {
+    expect(labelsOf('a', { [label]: text }).draft?.start_timeout?.value).toBe(30_000);
+  });
+
+  it('takes a blank scalar as unset, and a blank list as empty', () => {
+    const { draft } = labelsOf('a', { 'webhook-url': ' ', 'idle-timeout-secs': '', 'block-list': '' });
+    expect(draft).not.toHaveProperty('webhook_url');
+    expect(draft).not.toHaveProperty('idle_timeout');
+    expect(draft?.block_list?.value).toEqual([]);
+  });
+
+  it('reads every other field of a policy', () => {
+    const { draft, problems } = labelsOf('a', {
+      'max-pending': '7',
+      'udp-readiness': 'open',
+      'udp-queue-age-secs': '2',
+      'stop-timeout': '0',
+      timezone: 'Europe/Paris',
+      'http-healthcheck': 'http://{{container}}/',
+    });
+    expect(problems).toEqual([]);
+    expect(draft?.max_pending?.value).toBe(7);
+    expect(draft?.udp_queue_age?.value).toBe(2_000);
+    expect(draft?.stop_timeout?.value).toBe(0);
+  });
+
+  it.each([
+    [{ ports: '80:80,80:http' }, `ports error ports[1]: "80:http" is not [address:]listen:target`],
+    [
+      { 'udp-ports': '53' },
+      'udp-ports error udp-ports[0]: "53" is not [address:]listen:target; write "53:53"',
+    ],
+    [
+      { 'allow-list': '10.0.0.300' },
+      'allow-list error allow-list[0]: "10.0.0.300" is not an IP address or CIDR range such as 192.168.0.0/16',
+    ],
+    [
+      { 'max-pending': 'many' },
+      'max-pending error max-pending: "many" is not a whole number from 1 to 1000000',
+    ],
+    [
+      { 'idle-timeout': '1', 'idle-timeout-secs': '1' },
+      'idle-timeout-secs error idle-timeout-secs: given beside idle-timeout; keep one of them',
+    ],
+    [{ ports: '80:80,127.0.0.1:80:81' }, 'ports error tcp 127.0.0.1:80 is given twice'],
+  ])('refuses the container for %j', (labels, message) => {
+    const { kind, draft, problems } = labelsOf('a', labels as Record<string, string>);
+    expect(kind).toBe('refused');
+    expect(draft).toBeUndefined();
+    expect(problems.map(formatProblem)).toEqual([`container a, label ${PREFIX}.${message}`]);
+  });
+
+  it('only warns of a label it does not know', () => {
+    const { kind, problems } = labelsOf('a', { port: '80:80', 'api-key': 'x' });
+    expect(kind).toBe('accepted');
+    expect(problems.map(formatProblem)).toEqual([
+      `container a, label ${PREFIX}.port warning unknown label, ignored; did you mean "ports"?`,
+      `container a, label ${PREFIX}.api-key warning unknown label, ignored`,
+    ]);
+  });
+
+  it('leaves labels outside the prefix alone', () => {
+    const labels = { [`${PREFIX}.enabled`]: 'true', [`${PREFIX}x.ports`]: '1', 'com.example': 'x' };
+    expect(parseLabels({ name: 'a', labels }, { prefix: PREFIX }).problems).toEqual([]);
+  });
+});

@@ -1,0 +1,263 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseAccessEntry, parseBindAddress } from '../../src/config/address.ts';
+import { parseCron } from '../../src/config/cron.ts';
+import { formatDuration, parseDuration, parseSeconds } from '../../src/config/duration.ts';
+import type { Parsed } from '../../src/config/parsed.ts';
+import { formatPorts, parsePort } from '../../src/config/ports.ts';
+import { formatStatusListen, parseStatusListen } from '../../src/config/status-listen.ts';
+import { parseTimezone } from '../../src/config/timezone.ts';
+import { parseHealthcheckUrl, parseHttpUrl } from '../../src/config/url.ts';
+
+function valueIn<T>(parsed: Parsed<T>): T | undefined {
+  return parsed.ok ? parsed.value : undefined;
+}
+
+describe('parseDuration', () => {
+  it.each([
+    [90, 90_000],
+    [0.5, 500],
+    [0, 0],
+    ['0', 0],
+    ['90', 90_000],
+    ['90s', 90_000],
+    ['1h30m', 5_400_000],
+    ['1.5h', 5_400_000],
+    ['500ms', 500],
+    ['1m1ms', 60_001],
+    ['0.0001s', 1],
+  ])('reads %j', (raw, ms) => {
+    expect(valueIn(parseDuration(raw))).toBe(ms);
+  });
+
+  it.each([
+    '',
+    's',
+    '1x',
+    '1 h',
+    '30m1h',
+    '-1s',
+    '1h ',
+    '1e3',
+    -1,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    1e9,
+    true,
+    null,
+    [],
+  ])('refuses %j', (raw) => {
+    expect(valueIn(parseDuration(raw))).toBeUndefined();
+  });
+
+  it('reads what formatDuration writes', () => {
+    fc.assert(
+      fc.property(fc.nat({ max: 10 ** 12 }), (ms) => {
+        expect(valueIn(parseDuration(formatDuration(ms)))).toBe(ms);
+      }),
+    );
+  });
+
+  it('refuses units where seconds are asked for', () => {
+    expect(valueIn(parseSeconds('90s'))).toBeUndefined();
+    expect(valueIn(parseSeconds('90'))).toBe(90_000);
+  });
+
+  it.each([
+    [120_000, '2m'],
+    [5_400_000, '1h30m'],
+    [500, '500ms'],
+    [90_000, '1m30s'],
+    [0, '0'],
+  ])('formats %d ms', (ms, text) => {
+    expect(formatDuration(ms)).toBe(text);
+  });
+});
+
+describe('parsePort', () => {
+  it.each([
+    ['80:8080', [{ address: '', port: 80, targetPort: 8080 }]],
+    ['127.0.0.1:80:81', [{ address: '127.0.0.1', port: 80, targetPort: 81 }]],
+    ['[::0001]:80:81', [{ address: '::1', port: 80, targetPort: 81 }]],
+    ['[::ffff:127.0.0.1]:80:81', [{ address: '127.0.0.1', port: 80, targetPort: 81 }]],
+    ['[fe80::1%eth0]:80:81', [{ address: 'fe80::1%eth0', port: 80, targetPort: 81 }]],
+    [
+      '9-10:19-20',
+      [
+        { address: '', port: 9, targetPort: 19 },
+        { address: '', port: 10, targetPort: 20 },
+      ],
+    ],
+  ])('reads %s', (raw, listeners) => {
+    expect(valueIn(parsePort(raw, 'tcp'))).toEqual(
+      listeners.map((listener) => ({ protocol: 'tcp', ...listener })),
+    );
+  });
+
+  it.each([
+    [80, '80 is not [address:]listen:target; write "80:80"'],
+    ['80', '"80" is not [address:]listen:target; write "80:80"'],
+    ['80:80/udp', '"80:80/udp" is not [address:]listen:target; TCP goes under ports, UDP under udp_ports'],
+    [
+      '::1:80:80',
+      '"::1:80:80" is not [address:]listen:target; an IPv6 address goes in brackets: "[::1]:80:80"',
+    ],
+    ['localhost:80:80', '"localhost:80:80": "localhost" is not an IP address (IPv6 goes in brackets)'],
+    ['010.0.0.1:80:80', '"010.0.0.1:80:80": "010.0.0.1" is not an IP address (IPv6 goes in brackets)'],
+    ['[127.0.0.1]:80:80', '"[127.0.0.1]:80:80": "[127.0.0.1]" is not an IP address (IPv6 goes in brackets)'],
+    ['080:80', '"080:80": port 080 has a leading zero'],
+    ['65536:80', '"65536:80": port 65536 is outside 1–65535'],
+    ['9-8:1-2', '"9-8:1-2": the range 9-8 runs backwards; write 8-9'],
+    ['8-9:1', '"8-9:1": 2 listen ports and 1 target ports; both ranges must have the same length'],
+    [':80:80', '":80:80": "" is not an IP address (IPv6 goes in brackets)'],
+    [null, 'nothing is not [address:]listen:target'],
+  ])('refuses %j', (raw, message) => {
+    expect(parsePort(raw, 'tcp')).toMatchObject({ ok: false, message });
+  });
+
+  it('reads what formatPorts writes, in the same order', () => {
+    const port = fc.integer({ min: 1, max: 65_535 });
+    const listener = fc.record({
+      protocol: fc.constant('tcp' as const),
+      address: fc.constantFrom('', '127.0.0.1', '::1'),
+      port,
+      targetPort: port,
+    });
+    fc.assert(
+      fc.property(fc.array(listener), (listeners) => {
+        expect(formatPorts(listeners).flatMap((text) => valueIn(parsePort(text, 'tcp')))).toEqual(listeners);
+      }),
+    );
+  });
+
+  it('writes neighbours as one range', () => {
+    const listeners = valueIn(parsePort('[::1]:9000-9009:8000-8009', 'tcp')) ?? [];
+    expect(formatPorts(listeners)).toEqual(['[::1]:9000-9009:8000-8009']);
+  });
+});
+
+describe('parseAccessEntry', () => {
+  it.each([
+    ['10.0.0.1', '10.0.0.1'],
+    ['10.0.0.1/32', '10.0.0.1'],
+    ['10.1.2.3/8', '10.0.0.0/8'],
+    ['0.0.0.0/0', '0.0.0.0/0'],
+    ['::1', '::1'],
+    ['::1/128', '::1'],
+    ['2001:DB8::1/33', '2001:db8::/33'],
+    ['::ffff:10.0.0.1', '10.0.0.1'],
+    ['::ffff:0a00:0001', '10.0.0.1'],
+    ['::ffff:10.9.0.0/104', '10.0.0.0/8'],
+    ['::1.2.3.4', '::102:304'],
+    ['::/0', '::/0'],
+  ])('reads %s', (raw, canonical) => {
+    expect(valueIn(parseAccessEntry(raw))).toBe(canonical);
+  });
+
+  it.each([
+    '',
+    '010.0.0.1',
+    '0x7f.1/8',
+    '127.1',
+    '1',
+    '10.0.0.0/33',
+    '10.0.0.0/08',
+    '::/129',
+    '::ffff:010.0.0.1',
+    'fe80::1%eth0',
+    'localhost',
+    '10.0.0.0/',
+    '1.2.3.4/8/8',
+    7,
+    null,
+  ])('refuses %j', (raw) => {
+    expect(valueIn(parseAccessEntry(raw))).toBeUndefined();
+  });
+
+  it('gives a form that it reads back as itself', () => {
+    const entry = fc.oneof(
+      fc.tuple(fc.ipV4(), fc.nat({ max: 32 })),
+      fc.tuple(fc.ipV6(), fc.nat({ max: 128 })),
+    );
+    fc.assert(
+      fc.property(entry, ([address, prefix]) => {
+        const once = valueIn(parseAccessEntry(`${address}/${prefix}`));
+        expect(once).toBeDefined();
+        expect(valueIn(parseAccessEntry(once))).toBe(once);
+      }),
+    );
+  });
+
+  it('keeps a zone only where an address is bound', () => {
+    expect(parseBindAddress('fe80::1%eth0')).toBe('fe80::1%eth0');
+    expect(parseBindAddress('10.0.0.1%eth0')).toBeUndefined();
+  });
+});
+
+describe('parseCron', () => {
+  it.each([
+    ['30 8 * * 1-5', '30 8 * * 1-5'],
+    [' 0  9 * jan MON ', '0 9 * jan MON'],
+    ['*/5 * * * THU', '*/5 * * * THU'],
+  ])('reads %j', (raw, expression) => {
+    expect(valueIn(parseCron(raw))).toBe(expression);
+  });
+
+  it.each([
+    '',
+    ' ',
+    '* * * *',
+    '* * * * * *',
+    '@daily',
+    'H * * * *',
+    '0 H(0-5) * * *',
+    '1,H * * * *',
+    '60 * * * *',
+    '0 0 31 2 *',
+    5,
+    null,
+  ])('refuses %j', (raw) => {
+    expect(valueIn(parseCron(raw))).toBeUndefined();
+  });
+});
+
+describe('parseTimezone', () => {
+  it.each(['UTC', 'Europe/Paris', 'Etc/GMT+5'])('reads %s', (zone) => {
+    expect(valueIn(parseTimezone(zone))).toBe(zone);
+  });
+
+  it.each(['', 'Mars/Phobos', '+01:00', 'local', 'CET-1CEST,M3.5.0', 1])('refuses %j', (zone) => {
+    expect(valueIn(parseTimezone(zone))).toBeUndefined();
+  });
+});
+
+describe('parseHttpUrl', () => {
+  it.each(['', 'http://a', 'HTTPS://a:1/b?c'])('reads %j', (url) => {
+    expect(valueIn(parseHttpUrl(url))).toBe(url);
+  });
+
+  it.each(['ftp://a', 'a', 'http://', 'http://a b', 'http://{{container}}/', 1])('refuses %j', (url) => {
+    expect(valueIn(parseHttpUrl(url))).toBeUndefined();
+  });
+
+  it('takes the placeholder in a health check alone, and no other', () => {
+    expect(valueIn(parseHealthcheckUrl('http://{{container}}:80/'))).toBe('http://{{container}}:80/');
+    expect(valueIn(parseHealthcheckUrl('http://{{host}}:80/'))).toBeUndefined();
+  });
+});
+
+describe('parseStatusListen', () => {
+  it.each([
+    [8080, { address: '', port: 8080 }, '8080'],
+    ['0.0.0.0:8080', { address: '0.0.0.0', port: 8080 }, '0.0.0.0:8080'],
+    [':8080', { address: '', port: 8080 }, '8080'],
+    ['[::1]:80', { address: '::1', port: 80 }, '[::1]:80'],
+  ])('reads %j', (raw, value, text) => {
+    expect(valueIn(parseStatusListen(raw))).toEqual(value);
+    expect(formatStatusListen(value)).toBe(text);
+  });
+
+  it.each([0, 65_536, '', 'a:80', '::1:80', null])('refuses %j', (raw) => {
+    expect(valueIn(parseStatusListen(raw))).toBeUndefined();
+  });
+});

@@ -1,0 +1,65 @@
+/**
+ * The program of every test app, for `node -e`: no file has to be mounted or copied. Its environment says what it
+ * does; see AppOptions. Written for any Node, without types.
+ */
+export const APP_SCRIPT = `
+const { APP_MODE = 'http', APP_PORT = '80', APP_DELAY_MS = '0', APP_STOP_DELAY_MS = '0' } = process.env;
+const { APP_STUBBORN, APP_EXIT_AFTER_MS, APP_HEALTHY_AFTER_MS = '0', APP_BODY } = process.env;
+const { APP_BYTES = '1048576' } = process.env;
+const startedAt = Date.now();
+process.on('SIGTERM', () => {
+  if (APP_STUBBORN !== '1') setTimeout(() => process.exit(0), Number(APP_STOP_DELAY_MS));
+});
+if (APP_EXIT_AFTER_MS) setTimeout(() => process.exit(1), Number(APP_EXIT_AFTER_MS));
+
+function send(socket, left) {
+  const block = Buffer.alloc(65536, 'x');
+  const next = () => {
+    while (left > 0) {
+      const size = Math.min(left, block.length);
+      left -= size;
+      if (!socket.write(block.subarray(0, size))) return socket.once('drain', next);
+    }
+    socket.end();
+  };
+  next();
+}
+
+const servers = {
+  http: () => require('http').createServer((request, response) => {
+    const url = new URL(request.url, 'http://app');
+    const healthy = Date.now() - startedAt >= Number(APP_HEALTHY_AFTER_MS);
+    if (url.pathname === '/health') response.statusCode = healthy ? 200 : 503;
+    if (url.pathname === '/bytes') return send(response, Number(url.searchParams.get('n')));
+    const answer = () => response.end(APP_BODY ?? JSON.stringify({
+      startedAt, pid: process.pid, hostname: require('os').hostname(), path: request.url,
+      client: request.socket.remoteAddress,
+    }));
+    setTimeout(answer, Number(url.searchParams.get('ms') ?? 0));
+  }),
+  // Answers after the client has ended its direction, too.
+  echo: () => require('net').createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => {});
+    socket.pipe(socket);
+  }),
+  // Sends at once and closes.
+  download: () => require('net').createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on('error', () => {});
+    socket.resume();
+    send(socket, Number(APP_BYTES));
+  }),
+  // Reads all, then answers with the number of bytes.
+  sink: () => require('net').createServer({ allowHalfOpen: true }, (socket) => {
+    let count = 0;
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => { count += chunk.length; });
+    socket.on('end', () => socket.end(String(count)));
+  }),
+  // Resets every connection after its first bytes.
+  reset: () => require('net').createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => socket.resetAndDestroy());
+  }),
+};
+setTimeout(() => servers[APP_MODE]().listen(Number(APP_PORT)), Number(APP_DELAY_MS));
+`;

@@ -1,0 +1,54 @@
+import http from 'node:http';
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+  /** From the call to the first byte of the answer. */
+  readonly firstByteMs: number;
+  readonly totalMs: number;
+}
+
+/**
+ * One GET over a connection of its own.
+ * @param target a URL, or a port of this machine.
+ * @throws {Error} when the connection fails or `timeoutMs` (default 10 s) passes.
+ */
+export function get(
+  target: string | number,
+  options: { readonly timeoutMs?: number } = {},
+): Promise<HttpAnswer> {
+  const { timeoutMs = 10_000 } = options;
+  const url = typeof target === 'number' ? `http://127.0.0.1:${target}/` : target;
+  const startMs = performance.now();
+  return new Promise((resolve, reject) => {
+    const request = http.get(url, { agent: false }, (response) => {
+      const firstByteMs = performance.now() - startMs;
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.once('error', reject);
+      response.once('end', () => {
+        const body = Buffer.concat(chunks).toString();
+        resolve({
+          status: response.statusCode ?? 0,
+          body,
+          firstByteMs,
+          totalMs: performance.now() - startMs,
+        });
+      });
+    });
+    const timer = setTimeout(
+      () => request.destroy(new Error(`no answer from ${url} in ${timeoutMs} ms`)),
+      timeoutMs,
+    );
+    request.once('error', reject);
+    request.once('close', () => clearTimeout(timer));
+  });
+}
+
+/** The JSON body of one GET. */
+export async function getJson<T>(
+  target: string | number,
+  options: { readonly timeoutMs?: number } = {},
+): Promise<T> {
+  return JSON.parse((await get(target, options)).body) as T;
+}

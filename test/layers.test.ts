@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest';
+import { findViolations } from './support/layer-rules.ts';
+import { parseSource, readSourceFiles } from './support/source-files.ts';
+
+test('the source keeps to the layers', () => {
+  expect(readSourceFiles().flatMap(findViolations)).toEqual([]);
+});
+
+describe('layer rules', () => {
+  test.each([
+    ['plan/a.ts', `import { x } from '../apply/x.ts';`, 'imports ../apply/x.ts: plan must not know it'],
+    ['lifecycle/a.ts', `export * from '../relay/x.ts';`, 'imports ../relay/x.ts: lifecycle must not know it'],
+    [
+      'status/a.ts',
+      `import { x } from '../table/x.ts';`,
+      'imports ../table/x.ts: status may import its types only',
+    ],
+    [
+      'relay/a.ts',
+      `const d = await import('dockerode');`,
+      'imports dockerode: relay must not use this package',
+    ],
+    ['model/a.ts', `import { readFile } from 'node:fs';`, 'imports node:fs: this file is pure'],
+    ['model/a.ts', `export const x = process.env;`, 'uses process: this file is pure'],
+    ['cli/a.ts', `export const x = Date.now();`, 'uses Date: only system/clock.ts touches time'],
+    ['cli/a.ts', `setTimeout(() => {}, 1);`, 'uses setTimeout: only system/clock.ts touches time'],
+    ['cli/a.ts', `AbortSignal.timeout(1);`, 'uses AbortSignal: only system/clock.ts touches time'],
+    ['cli/a.ts', `export default 1;`, 'has a default export'],
+    ['cli/index.ts', '', 'is a barrel'],
+    ['other/a.ts', '', 'lies in no folder of the table in test/support/layer-rules.ts'],
+  ])('%s is refused when it holds: %s', (file, text, what) => {
+    expect(findViolations(parseSource(file, text))).toEqual([`src/${file}:1 ${what}`]);
+  });
+
+  test('a file is refused when it has more than 200 lines', () => {
+    const [violation] = findViolations(parseSource('cli/a.ts', 'f();\n'.repeat(201)));
+    expect(violation).toBe('src/cli/a.ts:201 has 201 lines, more than 200');
+  });
+
+  test.each([
+    ['status/a.ts', `import type { X } from '../table/x.ts';`],
+    ['status/a.ts', `import { type X } from '../table/x.ts';`],
+    ['relay/a.ts', `socket.setTimeout(1);`],
+    ['model/a.ts', `export interface X { readonly process: string }\nexport const x = { process: 1 };`],
+    ['system/clock.ts', `setTimeout(() => {}, Date.now());`],
+  ])('%s is accepted when it holds: %s', (file, text) => {
+    expect(findViolations(parseSource(file, text))).toEqual([]);
+  });
+});

@@ -1,0 +1,95 @@
+import type { UpstreamConnection } from '../../src/lifecycle/connect-upstream.ts';
+import { Lifecycle } from '../../src/lifecycle/lifecycle.ts';
+import type { WorkloadController } from '../../src/lifecycle/workload-controller.ts';
+import type { Service } from '../../src/model/service.ts';
+import { type Observation, type WorkloadKind, workloadKey } from '../../src/model/workload.ts';
+import type { LogFields, Logger } from '../../src/system/logger.ts';
+import { FakeBackend } from '../support/fake-backend.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
+import { Sockets } from '../support/sockets.ts';
+
+export interface Client {
+  readonly served: Promise<UpstreamConnection>;
+  /** `waiting`, `served`, or why it was refused. */
+  readonly outcome: string;
+  /** The client goes away. */
+  leave(): void;
+}
+
+/** A lifecycle with a backend and a clock that the test moves, and real sockets. */
+export class Bench {
+  readonly clock = new FakeClock();
+  readonly sockets = new Sockets();
+  readonly lines: string[] = [];
+  readonly backend: FakeBackend;
+  readonly lifecycle: Lifecycle;
+
+  constructor(options: { readonly kind?: WorkloadKind; readonly owns?: boolean } = {}) {
+    const sink = {
+      observed: (key: string, observation: Observation) => this.lifecycle.observe(key, observation),
+      labelled() {},
+      reachable() {},
+    };
+    this.backend = new FakeBackend({ ...options, sink });
+    this.lifecycle = new Lifecycle({
+      backends: [this.backend],
+      clock: this.clock,
+      logger: collectLines(this.lines),
+    });
+  }
+
+  /** Adds a service whose workload is in this state. */
+  add(service: Service, observation: Observation): WorkloadController {
+    this.backend.tell(workloadKey(service.workload), observation);
+    this.lifecycle.add(service);
+    return this.controller(service.name);
+  }
+
+  controller(serviceName: string): WorkloadController {
+    const controller = this.lifecycle.find(serviceName);
+    if (controller === undefined) throw new Error(`no service ${serviceName}`);
+    return controller;
+  }
+
+  client(serviceName: string, port: number): Client {
+    const gone = new AbortController();
+    const request = { port, client: '10.0.0.5:4242', signal: gone.signal };
+    let outcome = 'waiting';
+    const served = this.lifecycle.connect(serviceName, request);
+    served.then(
+      ({ socket }) => {
+        outcome = 'served';
+        this.sockets.own(socket);
+      },
+      (error) => {
+        outcome = error.code ?? error.message;
+      },
+    );
+    return {
+      served,
+      get outcome() {
+        return outcome;
+      },
+      leave: () => gone.abort(new Error('gone')),
+    };
+  }
+
+  /** Lets time pass, a little per turn of the event loop, until `condition` holds. */
+  async until(condition: () => boolean, stepMs = 1): Promise<void> {
+    while (!condition()) await this.clock.advance(stepMs);
+  }
+
+  /** Ends everything; returns how many timers are left, which must be none. */
+  async close(): Promise<number> {
+    this.lifecycle.close();
+    await this.backend.close();
+    await settle();
+    await this.sockets.close();
+    return this.clock.pending;
+  }
+}
+
+function collectLines(lines: string[]): Logger {
+  const log = (_fields: LogFields, message: string) => void lines.push(message);
+  return { error: log, warn: log, info: log, debug: log, isLevelEnabled: () => true };
+}

@@ -1,0 +1,75 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { dial } from '../../src/lifecycle/dial.ts';
+import { freePort } from '../support/free-ports.ts';
+import { collect, Sockets } from '../support/sockets.ts';
+
+describe('dial', () => {
+  let sockets: Sockets;
+  beforeEach(() => {
+    sockets = new Sockets();
+  });
+  afterEach(() => sockets.close());
+  const never = new AbortController().signal;
+  const dialOwned = async (hosts: readonly string[], port: number) =>
+    sockets.own(await dial(hosts, { port, signal: never }));
+
+  it('connects to the first host that accepts', async () => {
+    const server = await sockets.listen();
+    const socket = await dialOwned(['127.0.0.1', '127.0.0.2'], server.port);
+    expect(socket.remoteAddress).toBe('127.0.0.1');
+  });
+
+  it('connects to the second host when the first refuses', async () => {
+    const server = await sockets.listen(undefined, { host: '127.0.0.2' });
+    const socket = await dialOwned(['127.0.0.1', '127.0.0.2'], server.port);
+    expect(socket.remoteAddress).toBe('127.0.0.2');
+  });
+
+  it('throws what the last host says when all refuse', async () => {
+    const port = await freePort();
+    await expect(dial(['127.0.0.1', '127.0.0.2'], { port, signal: never })).rejects.toMatchObject({
+      code: 'ECONNREFUSED',
+      address: '127.0.0.2',
+    });
+  });
+
+  it('throws when there is no host', async () => {
+    await expect(dial([], { port: 80, signal: never })).rejects.toThrow('no address');
+  });
+
+  it('throws the reason when it was aborted before', async () => {
+    const server = await sockets.listen();
+    const signal = AbortSignal.abort(new Error('gone'));
+    await expect(dial(['127.0.0.1'], { port: server.port, signal })).rejects.toThrow('gone');
+  });
+
+  it('throws the reason and tries no other host when it is aborted meanwhile', async () => {
+    const server = await sockets.listen();
+    const client = new AbortController();
+    const result = dial(['127.0.0.1', '127.0.0.1'], { port: server.port, signal: client.signal });
+    client.abort(new Error('gone'));
+    await expect(result).rejects.toThrow('gone');
+  });
+
+  it('is not touched by an abort that comes after it has connected', async () => {
+    const server = await sockets.listen();
+    const client = new AbortController();
+    const socket = sockets.own(await dial(['127.0.0.1'], { port: server.port, signal: client.signal }));
+    client.abort();
+    expect(socket.destroyed).toBe(false);
+  });
+
+  it('keeps what the upstream says before anybody reads', async () => {
+    const server = await sockets.listen((socket) => socket.end('hello'));
+    const socket = await dialOwned(['127.0.0.1'], server.port);
+    expect((await collect(socket)).toString()).toBe('hello');
+  });
+
+  it('does not crash when the upstream resets before anybody listens', async () => {
+    const server = await sockets.listen();
+    const socket = await dial(['127.0.0.1'], { port: server.port, signal: never });
+    (await server.socket(0)).resetAndDestroy();
+    await new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    expect(socket.destroyed).toBe(true);
+  });
+});

@@ -1,0 +1,91 @@
+import { EMPTY_ENVIRONMENT, type Environment } from '../../src/config/environment.ts';
+import { createFileParser, type FileConfig } from '../../src/config/file.ts';
+import { type LabelReading, parseLabels } from '../../src/config/labels.ts';
+import { formatProblem, hasErrors } from '../../src/model/problem.ts';
+import type { ListenerSpec, Service } from '../../src/model/service.ts';
+import type { ServiceTable } from '../../src/model/table.ts';
+import { buildTable, type TableInput } from '../../src/table/build-table.ts';
+
+export const PREFIX = 'lazy-tcp-proxy';
+
+/** Compiles the schema once for all tests of a file. */
+const parse = createFileParser();
+
+/** A listener on every address, TCP port 80 unless said otherwise. */
+export function aListener(overrides: Partial<ListenerSpec> = {}): ListenerSpec {
+  return { protocol: 'tcp', address: '', port: 80, targetPort: 80, ...overrides };
+}
+
+/** A container service with the built-in values and one TCP listener. */
+export function aService(overrides: Partial<Service> = {}): Service {
+  const name = overrides.name ?? 'db';
+  return {
+    name,
+    workload: { kind: 'docker', container: name },
+    listeners: [aListener()],
+    allowList: [],
+    blockList: [],
+    idleTimeoutMs: 120_000,
+    startTimeoutMs: 30_000,
+    stopTimeoutMs: undefined,
+    maxPending: 1_024,
+    httpHealthcheck: undefined,
+    webhookUrl: undefined,
+    dependants: [],
+    cronStart: undefined,
+    cronStop: undefined,
+    timezone: 'UTC',
+    udp: { readiness: 'reply', maxQueuedDatagrams: 1_024, maxQueuedBytes: 1_048_576, maxQueueAgeMs: 30_000 },
+    ...overrides,
+  };
+}
+
+/** A table that holds these services, every value of built-in origin. */
+export function aTable(services: readonly Service[]): ServiceTable {
+  const sorted = services.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return {
+    entries: new Map(sorted.map((service) => [service.name, { service, origins: {} }])),
+    conflicts: [],
+    problems: [],
+  };
+}
+
+/** The configuration a YAML text says; throws with the problems when it has errors. */
+export function aFile(text: string, file = 'lazy-proxy.yaml'): FileConfig {
+  const { config, problems } = parse({ text, file });
+  if (config === undefined || hasErrors(problems)) throw new Error(problems.map(formatProblem).join('\n'));
+  return config;
+}
+
+/** The reading of a container that opts in with these labels, written without prefix. */
+export function labelsOf(name: string, labels: Readonly<Record<string, string>>): LabelReading {
+  const prefixed = Object.entries({ enabled: 'true', ...labels }).map(([key, text]) => [
+    `${PREFIX}.${key}`,
+    text,
+  ]);
+  return parseLabels({ name, labels: Object.fromEntries(prefixed) }, { prefix: PREFIX });
+}
+
+/** An environment that sets only this. */
+export function anEnvironment(overrides: Partial<Environment> = {}): Environment {
+  return { ...EMPTY_ENVIRONMENT, ...overrides };
+}
+
+/** The table of a file's text and labels. */
+export function tableOf(input: { readonly text?: string } & Partial<Omit<TableInput, 'file'>>): ServiceTable {
+  return buildTable({
+    file: input.text === undefined ? undefined : aFile(input.text),
+    labelled: input.labelled ?? [],
+    environment: input.environment ?? anEnvironment(),
+    flags: input.flags ?? {},
+    holders: input.holders ?? new Map(),
+  });
+}
+
+/** A service of a table by name; throws where there is none. */
+export function serviceOf(table: ServiceTable, name: string): Service {
+  const entry = table.entries.get(name);
+  if (entry === undefined)
+    throw new Error(`no service ${name}: ${table.problems.map(formatProblem).join('; ')}`);
+  return entry.service;
+}

@@ -1,0 +1,158 @@
+import { type Backend, type BackendSink, WakeError } from '../../src/backends/backend.ts';
+import {
+  MISSING,
+  type Observation,
+  UNKNOWN,
+  type Workload,
+  type WorkloadKind,
+  workloadKey,
+} from '../../src/model/workload.ts';
+import type { Cancel, Clock } from '../../src/system/clock.ts';
+
+export const STOPPED: Observation = { ...MISSING, state: 'stopped', id: 'a1' };
+export const PAUSED: Observation = { ...STOPPED, state: 'paused' };
+export const STARTING: Observation = { ...STOPPED, state: 'starting' };
+export const STOPPING: Observation = { ...STOPPED, state: 'stopping' };
+export const RUNNING: Observation = { ...STOPPED, state: 'running', hosts: ['127.0.0.1'] };
+export { MISSING, UNKNOWN };
+
+/** One call of the port, which the test ends: tell the observation first, as a real backend does. */
+export interface BackendCall {
+  readonly kind: 'wake' | 'sleep';
+  readonly key: string;
+  readonly workload: Workload;
+  readonly graceMs: number | undefined;
+  readonly aborted: boolean;
+  succeed(observation: Observation): void;
+  fail(message: string, observation?: Observation): void;
+}
+
+interface Pace {
+  readonly clock: Clock;
+  readonly wakeMs: number;
+  readonly sleepMs: number;
+  readonly running?: Observation;
+}
+
+/** A backend whose engine is the test: it keeps the port's promises and decides nothing by itself. */
+export class FakeBackend implements Backend {
+  readonly kind: WorkloadKind;
+  readonly ownsWorkloads: boolean;
+  readonly calls: BackendCall[] = [];
+  readonly watched = new Set<string>();
+  readonly #known = new Map<string, Observation>();
+  readonly #arrivals = new Set<() => void>();
+  readonly #cancels = new Set<Cancel>();
+  #onCall: ((call: BackendCall) => void) | undefined;
+  #sink: BackendSink | undefined;
+
+  constructor(
+    options: { readonly kind?: WorkloadKind; readonly owns?: boolean; readonly sink?: BackendSink } = {},
+  ) {
+    this.kind = options.kind ?? 'docker';
+    this.ownsWorkloads = options.owns ?? false;
+    this.#sink = options.sink;
+  }
+
+  /** `wake docker/db`, oldest first. */
+  get log(): readonly string[] {
+    return this.calls.map(({ kind, key }) => `${kind} ${key}`);
+  }
+
+  count(kind: BackendCall['kind']): number {
+    return this.calls.filter((call) => call.kind === kind).length;
+  }
+
+  /** The last call; there must have been one. */
+  get last(): BackendCall {
+    const call = this.calls.at(-1);
+    if (call === undefined) throw new Error('the backend was not called');
+    return call;
+  }
+
+  /** From now on calls succeed by themselves after these times. */
+  automate({ clock, wakeMs, sleepMs, running = RUNNING }: Pace): void {
+    this.#onCall = (call) => {
+      const sleeps = call.kind === 'sleep';
+      this.tell(call.key, sleeps ? STOPPING : STARTING);
+      const cancel = clock.schedule(sleeps ? sleepMs : wakeMs, () => {
+        this.#cancels.delete(cancel);
+        if (!call.aborted) call.succeed(sleeps ? STOPPED : running);
+      });
+      this.#cancels.add(cancel);
+    };
+  }
+
+  /** The engine says this now, unasked. */
+  tell(key: string, observation: Observation): void {
+    this.#known.set(key, observation);
+    if (this.watched.has(key)) this.#sink?.observed(key, observation);
+  }
+
+  /** Resolves when the port was called `count` times in all. */
+  async called(count: number): Promise<void> {
+    while (this.calls.length < count) {
+      await new Promise<void>((resolve) => this.#arrivals.add(resolve));
+    }
+  }
+
+  async open(sink: BackendSink): Promise<void> {
+    this.#sink = sink;
+  }
+
+  watch(workload: Workload): Observation {
+    this.watched.add(workloadKey(workload));
+    return this.#known.get(workloadKey(workload)) ?? UNKNOWN;
+  }
+
+  unwatch(workload: Workload): void {
+    this.watched.delete(workloadKey(workload));
+  }
+
+  wake(workload: Workload, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    return this.#call({ kind: 'wake', workload, signal, graceMs: undefined });
+  }
+
+  sleep(workload: Workload, { graceMs }: { readonly graceMs: number | undefined }): Promise<void> {
+    return this.#call({ kind: 'sleep', workload, signal: undefined, graceMs });
+  }
+
+  async close(): Promise<void> {
+    for (const cancel of this.#cancels) cancel();
+    this.#cancels.clear();
+  }
+
+  destroy(): void {}
+
+  #call(options: {
+    readonly kind: BackendCall['kind'];
+    readonly workload: Workload;
+    readonly signal: AbortSignal | undefined;
+    readonly graceMs: number | undefined;
+  }): Promise<void> {
+    const { kind, workload, signal, graceMs } = options;
+    const key = workloadKey(workload);
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+      const call: BackendCall = {
+        ...{ kind, key, workload, graceMs },
+        get aborted() {
+          return signal?.aborted ?? false;
+        },
+        succeed: (observation) => {
+          this.tell(key, observation);
+          resolve();
+        },
+        fail: (message, observation) => {
+          if (observation !== undefined) this.tell(key, observation);
+          reject(kind === 'wake' ? new WakeError(message) : new Error(message));
+        },
+      };
+      this.calls.push(call);
+      this.#onCall?.(call);
+      for (const arrived of this.#arrivals) arrived();
+      this.#arrivals.clear();
+    });
+  }
+}

@@ -1,0 +1,178 @@
+/** Which part of `src/` may import what: the arrows of the architecture, as a table. */
+import path from 'node:path';
+import ts from 'typescript';
+import { type ImportOf, lineAt, listImports, type SourceFile, visitNames } from './source-files.ts';
+
+interface Layer {
+  /** Folders and files of ours, seen from `src/`. Its own folder is always allowed. */
+  readonly imports: readonly string[];
+  /** Of these, types alone: nothing is loaded, no instance is made. */
+  readonly types?: readonly string[];
+  readonly packages?: readonly string[];
+}
+
+const BACKEND: Layer = { imports: ['backends/backend.ts', 'model', 'system'] };
+
+/** By folder or file; the longest match counts. */
+const LAYERS: Readonly<Record<string, Layer>> = {
+  model: { imports: [] },
+  system: { imports: ['model'], packages: ['pino', 'pino-pretty'] },
+  config: {
+    imports: ['model'],
+    packages: ['yaml', 'ajv', 'cron-parser', 'ipaddr.js', 'fastest-levenshtein'],
+  },
+  table: { imports: ['model', 'config'] },
+  plan: { imports: ['model', 'table'] },
+  sources: { imports: ['model', 'system', 'backends/backend.ts'], types: ['config'], packages: ['chokidar'] },
+  lifecycle: { imports: ['model', 'system', 'backends/backend.ts'] },
+  relay: { imports: ['model', 'system'], packages: ['ipaddr.js'] },
+  apply: {
+    imports: ['model', 'system', 'table', 'plan', 'relay'],
+    types: ['lifecycle', 'backends/backend.ts'],
+    packages: ['cron-parser'],
+  },
+  status: {
+    imports: ['model', 'system'],
+    types: ['table', 'plan', 'lifecycle', 'relay', 'apply', 'sources', 'backends/backend.ts'],
+  },
+  'backends/backend.ts': { imports: ['model'] },
+  'backends/docker': { ...BACKEND, packages: ['dockerode'] },
+  'backends/process': BACKEND,
+  cli: {
+    imports: [
+      ...['model', 'system', 'config', 'table', 'plan', 'sources', 'lifecycle', 'relay', 'apply', 'status'],
+      'backends',
+    ],
+    packages: ['commander', 'yaml'],
+  },
+  'main.ts': { imports: ['cli', 'system'], packages: ['commander'] },
+};
+
+/** No I/O, no clock, no timers, no logging, no process: the same input gives the same output. */
+const PURE = ['model', 'config', 'table', 'plan', 'lifecycle/machine.ts', 'relay/access-list.ts'];
+const ALSO_PURE = ['relay/flow-table.ts', 'system/backoff.ts'];
+/** `node:` modules without input or output. */
+const PURE_MODULES = new Set(['node:path', 'node:url', 'node:util']);
+const IMPURE_NAMES = new Set(['process', 'console', 'fetch', 'performance']);
+
+/** The only file that may know what time it is. */
+const CLOCK = 'system/clock.ts';
+const TIME_NAMES = new Set(['Date', 'setTimeout', 'setInterval', 'setImmediate']);
+const TIME_MODULES = new Set(['node:timers', 'node:timers/promises', 'timers', 'timers/promises']);
+
+/** File and name that are let through, and why. */
+const EXCEPTIONS: ReadonlyMap<string, string> = new Map([
+  ['config/cron.ts Date', 'a fixed date keeps the check of an expression independent of the time'],
+  ['config/schema.ts node:module', 'the schema is loaded as a part of the program, once'],
+]);
+
+const MAX_LINES = 200;
+
+/** Every broken rule of a file, as `src/<file>:<line> <what>`. */
+export function findViolations(file: SourceFile): string[] {
+  const found = [...checkImports(file), ...checkNames(file), ...checkShape(file)];
+  return found.map(({ line, what }) => `src/${file.path}:${line} ${what}`);
+}
+
+interface Violation {
+  readonly line: number;
+  readonly what: string;
+}
+
+function checkImports(file: SourceFile): Violation[] {
+  const layerPath = Object.keys(LAYERS)
+    .filter((key) => isWithin(file.path, key))
+    .sort((a, b) => b.length - a.length)[0];
+  const layer = layerPath === undefined ? undefined : LAYERS[layerPath];
+  if (layerPath === undefined || layer === undefined) {
+    return [{ line: 1, what: 'lies in no folder of the table in test/support/layer-rules.ts' }];
+  }
+  return listImports(file).flatMap((imported) => {
+    const why = refuseImport(file, { imported, layer, layerPath });
+    return why === undefined ? [] : [{ line: imported.line, what: `imports ${imported.specifier}: ${why}` }];
+  });
+}
+
+function refuseImport(
+  file: SourceFile,
+  {
+    imported,
+    layer,
+    layerPath,
+  }: { readonly imported: ImportOf; readonly layer: Layer; readonly layerPath: string },
+): string | undefined {
+  const { specifier, typeOnly } = imported;
+  if (specifier.startsWith('.')) {
+    const target = path.posix.join(path.posix.dirname(file.path), specifier);
+    if ([layerPath, ...layer.imports].some((key) => isWithin(target, key))) return undefined;
+    if (!layer.types?.some((key) => isWithin(target, key))) return `${layerPath} must not know it`;
+    return typeOnly ? undefined : `${layerPath} may import its types only`;
+  }
+  if (TIME_MODULES.has(specifier) && file.path !== CLOCK) return `only ${CLOCK} touches timers`;
+  if (specifier.startsWith('node:')) {
+    const harmless = PURE_MODULES.has(specifier) || EXCEPTIONS.has(`${file.path} ${specifier}`);
+    const allowed = typeOnly || harmless || !isPure(file.path);
+    return allowed ? undefined : 'this file is pure';
+  }
+  return layer.packages?.includes(packageOf(specifier))
+    ? undefined
+    : `${layerPath} must not use this package`;
+}
+
+function checkNames(file: SourceFile): Violation[] {
+  const found: Violation[] = [];
+  const pure = isPure(file.path);
+  visitNames(file.tree, (name) => {
+    if (EXCEPTIONS.has(`${file.path} ${name.text}`)) return;
+    const line = lineAt(file.tree, name.getStart());
+    if (pure && IMPURE_NAMES.has(name.text))
+      found.push({ line, what: `uses ${name.text}: this file is pure` });
+    if (file.path !== CLOCK && (TIME_NAMES.has(name.text) || isTimeoutSignal(name))) {
+      found.push({ line, what: `uses ${name.text}: only ${CLOCK} touches time` });
+    }
+  });
+  return found;
+}
+
+/** `AbortSignal.timeout` is a timer, too. */
+function isTimeoutSignal(name: ts.Identifier): boolean {
+  const { parent } = name;
+  return (
+    name.text === 'AbortSignal' && ts.isPropertyAccessExpression(parent) && parent.name.text === 'timeout'
+  );
+}
+
+function checkShape(file: SourceFile): Violation[] {
+  const found: Violation[] = [];
+  const lines = file.text.trimEnd().split('\n').length;
+  if (lines > MAX_LINES)
+    found.push({ line: MAX_LINES + 1, what: `has ${lines} lines, more than ${MAX_LINES}` });
+  if (path.posix.basename(file.path) === 'index.ts') found.push({ line: 1, what: 'is a barrel' });
+  for (const statement of file.tree.statements) {
+    const line = lineAt(file.tree, statement.getStart());
+    if (isDefaultExport(statement)) found.push({ line, what: 'has a default export' });
+  }
+  return found;
+}
+
+function isDefaultExport(statement: ts.Statement): boolean {
+  if (ts.isExportAssignment(statement)) return true;
+  const modifiers = ts.canHaveModifiers(statement) ? ts.getModifiers(statement) : undefined;
+  return modifiers?.some(({ kind }) => kind === ts.SyntaxKind.DefaultKeyword) ?? false;
+}
+
+function isPure(file: string): boolean {
+  return [...PURE, ...ALSO_PURE].some((key) => isWithin(file, key));
+}
+
+function isWithin(file: string, key: string): boolean {
+  return file === key || file.startsWith(`${key}/`);
+}
+
+/** `ajv/dist/2020.js` → `ajv`, `@scope/name/x` → `@scope/name`. */
+function packageOf(specifier: string): string {
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/');
+}

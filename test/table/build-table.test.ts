@@ -1,0 +1,218 @@
+import { describe, expect, it } from 'vitest';
+import { formatProblem } from '../../src/model/problem.ts';
+import type { ServiceTable } from '../../src/model/table.ts';
+import { anEnvironment, labelsOf, PREFIX, serviceOf, tableOf } from '../support/builders.ts';
+
+function problemsOf(table: ServiceTable): readonly string[] {
+  return table.problems.map(formatProblem);
+}
+
+const envIdle = anEnvironment({
+  defaults: {
+    idle_timeout: { value: 9_000, origin: { kind: 'environment', variable: 'IDLE_TIMEOUT_SECS' } },
+  },
+});
+
+describe('buildTable', () => {
+  it.each([
+    [
+      'the file',
+      'defaults: {idle_timeout: 3}\nservices: {db: {idle_timeout: 1}}',
+      { 'idle-timeout': '2' },
+      1_000,
+      'file',
+    ],
+    ['a label', 'defaults: {idle_timeout: 3}\nservices: {db: {}}', { 'idle-timeout': '2' }, 2_000, 'label'],
+    ['the defaults', 'defaults: {idle_timeout: 3}\nservices: {db: {}}', {}, 3_000, 'file'],
+    ['the environment', 'services: {db: {}}', {}, 9_000, 'environment'],
+  ])('takes a field from %s when no layer above sets it', (_name, text, labels, idleTimeoutMs, kind) => {
+    const table = tableOf({
+      text,
+      labelled: [labelsOf('db', labels as Record<string, string>)],
+      environment: envIdle,
+    });
+    expect(serviceOf(table, 'db').idleTimeoutMs).toBe(idleTimeoutMs);
+    expect(table.entries.get('db')?.origins['idle_timeout']?.kind).toBe(kind);
+  });
+
+  it('takes the built-in values when nothing is set', () => {
+    const table = tableOf({ labelled: [labelsOf('db', { ports: '80:80' })] });
+    expect(serviceOf(table, 'db')).toEqual({
+      name: 'db',
+      workload: { kind: 'docker', container: 'db' },
+      listeners: [{ protocol: 'tcp', address: '', port: 80, targetPort: 80 }],
+      allowList: [],
+      blockList: [],
+      idleTimeoutMs: 120_000,
+      startTimeoutMs: 30_000,
+      stopTimeoutMs: undefined,
+      maxPending: 1_024,
+      httpHealthcheck: undefined,
+      webhookUrl: undefined,
+      dependants: [],
+      cronStart: undefined,
+      cronStop: undefined,
+      timezone: 'UTC',
+      udp: {
+        readiness: 'reply',
+        maxQueuedDatagrams: 1_024,
+        maxQueuedBytes: 1_048_576,
+        maxQueueAgeMs: 30_000,
+      },
+    });
+    expect(table.entries.get('db')?.origins['max_pending']).toEqual({ kind: 'default' });
+  });
+
+  it('lets an explicit 0 or empty value beat a lower layer', () => {
+    const text = [
+      'defaults: {idle_timeout: 3, webhook_url: "http://c", block_list: [1.1.1.1]}',
+      'services: {db: {idle_timeout: 0, stop_timeout: 0, allow_list: [], block_list: [], webhook_url: "", ports: [], dependants: []}}',
+    ].join('\n');
+    const labels = {
+      'idle-timeout': '5',
+      'stop-timeout': '5',
+      'allow-list': '10.0.0.1',
+      'block-list': '10.0.0.2',
+      'webhook-url': 'http://b',
+      ports: '80:80',
+      dependants: 'x',
+    };
+    expect(
+      serviceOf(tableOf({ text, labelled: [labelsOf('db', labels)], environment: envIdle }), 'db'),
+    ).toMatchObject({
+      idleTimeoutMs: 0,
+      stopTimeoutMs: 0,
+      allowList: [],
+      blockList: [],
+      webhookUrl: undefined,
+      listeners: [],
+      dependants: [],
+    });
+  });
+
+  it('lets an explicit 0 or blank list of a label beat the defaults', () => {
+    const text = 'defaults: {idle_timeout: 3, block_list: [1.1.1.1]}';
+    const labelled = [labelsOf('db', { ports: '80:80', 'idle-timeout-secs': '0', 'block-list': '' })];
+    expect(serviceOf(tableOf({ text, labelled }), 'db')).toMatchObject({ idleTimeoutMs: 0, blockList: [] });
+  });
+
+  it('matches labels by container name', () => {
+    const text = 'services: {db: {container: my-postgres, ports: ["1:1"]}}';
+    const table = tableOf({
+      text,
+      labelled: [labelsOf('my-postgres', { ports: '2:2', 'max-pending': '7' })],
+    });
+    expect([...table.entries.keys()]).toEqual(['db']);
+    expect(serviceOf(table, 'db')).toMatchObject({ maxPending: 7, listeners: [{ port: 1 }] });
+  });
+
+  it.each([
+    ['ignore_labels', 'services: {db: {ignore_labels: true, ports: ["1:1"]}}'],
+    ['docker.labels', 'docker: {labels: false}\nservices: {db: {ports: ["1:1"]}}'],
+  ])('leaves labels out, also broken ones, with %s', (_name, text) => {
+    const table = tableOf({ text, labelled: [labelsOf('db', { 'max-pending': 'x' })] });
+    expect(serviceOf(table, 'db').maxPending).toBe(1_024);
+    expect(table.problems).toEqual([]);
+  });
+
+  it('refuses only the container whose labels are broken', () => {
+    const text = 'services: {db: {ports: ["1:1"]}}';
+    const labelled = [
+      labelsOf('db', { 'allow-list': 'everybody' }),
+      labelsOf('web', { ports: '2' }),
+      labelsOf('good', { ports: '3:3' }),
+    ];
+    const table = tableOf({ text, labelled });
+    expect([...table.entries.keys()]).toEqual(['good']);
+    expect(table.problems.map(({ origin }) => origin)).toEqual([
+      { kind: 'label', container: 'db', label: `${PREFIX}.allow-list` },
+      { kind: 'label', container: 'web', label: `${PREFIX}.ports` },
+    ]);
+  });
+
+  it('refuses a labelled container whose name belongs to another service of the file', () => {
+    const text = 'services: {db: {container: other, ports: ["1:1"]}, run: {command: [x], ports: ["2:2"]}}';
+    const table = tableOf({
+      text,
+      labelled: [labelsOf('db', { ports: '3:3' }), labelsOf('run', { ports: '4:4' })],
+    });
+    expect(serviceOf(table, 'db').workload).toEqual({ kind: 'docker', container: 'other' });
+    expect(problemsOf(table)).toEqual([
+      `container db, label ${PREFIX}.ports error the name "db" belongs to a service of the file for container "other" (lazy-proxy.yaml:1:12); rename one of them`,
+      `container run, label ${PREFIX}.ports error the name "run" belongs to a service of the file for a local process (lazy-proxy.yaml:1:52); rename one of them`,
+    ]);
+  });
+
+  it('makes a local process of a command', () => {
+    const text =
+      'services: {run: {command: [node, a.js], cwd: /srv, env: {PORT: 80, DEBUG: true}, ports: ["2:2"]}}';
+    expect(serviceOf(tableOf({ text }), 'run').workload).toEqual({
+      kind: 'process',
+      name: 'run',
+      command: ['node', 'a.js'],
+      cwd: '/srv',
+      env: { PORT: '80', DEBUG: 'true' },
+    });
+  });
+
+  it('makes dependants name services where they name their containers', () => {
+    const text = 'services: {db: {container: pg, ports: ["1:1"]}}';
+    const table = tableOf({
+      text,
+      labelled: [labelsOf('hub', { ports: '2:2', dependants: 'pg,db,unmanaged' })],
+    });
+    expect(serviceOf(table, 'hub').dependants).toEqual(['db', 'unmanaged']);
+  });
+
+  it('leaves out the link that closes a cycle', () => {
+    const labelled = [
+      labelsOf('a', { ports: '1:1', dependants: 'b' }),
+      labelsOf('b', { dependants: 'c' }),
+      labelsOf('c', { dependants: 'a' }),
+    ];
+    const table = tableOf({ labelled });
+    expect(['a', 'b', 'c'].map((name) => serviceOf(table, name).dependants)).toEqual([['b'], ['c'], []]);
+    expect(problemsOf(table)).toEqual([
+      `container c, label ${PREFIX}.dependants error dependants: a → b → c → a is a cycle; the link from "c" to "a" is left out`,
+    ]);
+  });
+
+  it('warns of a service that nothing wakes', () => {
+    const text =
+      'services: {hub: {ports: ["1:1"], dependants: [kept]}, kept: {}, timed: {cron_start: "* * * * *"}, dead: {}}';
+    expect(problemsOf(tableOf({ text }))).toEqual([
+      `lazy-proxy.yaml:1:99 warning service "dead" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
+    ]);
+  });
+
+  it('is frozen and sorted by name', () => {
+    const table = tableOf({ text: 'services: {b: {ports: ["1:1"]}, a: {ports: ["2:2"]}}' });
+    expect([...table.entries.keys()]).toEqual(['a', 'b']);
+    const entry = table.entries.get('a');
+    for (const part of [
+      table,
+      table.problems,
+      entry,
+      entry?.service,
+      entry?.service.listeners[0],
+      entry?.service.udp,
+      entry?.origins,
+    ]) {
+      expect(Object.isFrozen(part)).toBe(true);
+    }
+  });
+
+  it('takes well under a second for ten thousand services', () => {
+    const labelled = Array.from({ length: 10_000 }, (_, index) =>
+      labelsOf(`s${index}`, {
+        ports: `127.0.${index >> 8}.${index & 255}:80:80,${index + 1_000}:1`,
+        dependants: index === 0 ? '' : `s${index - 1}`,
+      }),
+    );
+    const startedMs = performance.now();
+    const table = tableOf({ labelled });
+    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    expect(table.entries.size).toBe(10_000);
+    expect(table.conflicts).toEqual([]);
+  });
+});
