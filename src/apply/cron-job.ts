@@ -14,7 +14,7 @@ export interface CronJob {
  */
 export function findNextFire({ expression, timezone }: CronJob, afterMs: number): number | undefined {
   try {
-    const options = { currentDate: new Date(afterMs), tz: timezone };
+    const options = { currentDate: afterMs, tz: timezone };
     return CronExpressionParser.parse(expression, options).next().getTime();
   } catch {
     // Such as 30 February: the parser gives up after some years.

@@ -32,7 +32,7 @@ export class ListenerSet {
   readonly #slots = new Map<string, Slot>();
   readonly #draining = new Set<ServiceListener>();
   readonly #opening = new Set<Promise<void>>();
-  #onIdle: (() => void) | undefined;
+  readonly #onIdle = new Set<() => void>();
 
   constructor(options: {
     readonly create: (spec: ListenerSpec, service: Service, onDrained: () => void) => ServiceListener;
@@ -89,9 +89,7 @@ export class ListenerSet {
   drain(): Promise<void> {
     for (const { listener } of [...this.#slots.values()]) this.close(listener.spec);
     if (this.#draining.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#onIdle = resolve;
-    });
+    return new Promise((resolve) => this.#onIdle.add(resolve));
   }
 
   /** Closes all and ends every connection now. */
@@ -110,6 +108,7 @@ export class ListenerSet {
   }
 
   #bound(slot: Slot): void {
+    if (this.#slots.get(listenKey(slot.listener.spec)) !== slot) return;
     const where = describe(slot);
     const service = slot.service.name;
     if (slot.failures > 0)
@@ -131,7 +130,9 @@ export class ListenerSet {
 
   #drained(listener: ServiceListener): void {
     this.#draining.delete(listener);
-    if (this.#draining.size === 0) this.#onIdle?.();
+    if (this.#draining.size > 0) return;
+    for (const resolve of this.#onIdle) resolve();
+    this.#onIdle.clear();
   }
 }
 

@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
-import { Refusal } from './refusal.ts';
-import type { Waiter } from './waiting-room.ts';
+import { passGate, throwIfRetired } from './pass-gate.ts';
 import type { WorkloadController } from './workload-controller.ts';
 
 /** A connected upstream, and the lease that keeps its workload awake. */
@@ -29,12 +28,12 @@ export async function connectUpstream(
   request: ConnectRequest,
 ): Promise<UpstreamConnection> {
   throwIfRetired(controller);
-  const release = controller.takeLease();
+  const lease = controller.takeLease();
   try {
     const socket = (await connectWarm(controller, request)) ?? (await connectCold(controller, request));
-    return { socket, release };
+    return { socket, release: () => lease.release() };
   } catch (error) {
-    release();
+    lease.release();
     throw error;
   }
 }
@@ -46,50 +45,12 @@ async function connectWarm(
   return controller.state.kind === 'ready' ? controller.incarnation?.connectProven(port, signal) : undefined;
 }
 
-async function connectCold(controller: WorkloadController, request: ConnectRequest): Promise<Socket> {
-  // Once more: the service may have gone while a dial failed.
-  throwIfRetired(controller);
-  const { room, policy } = controller;
-  if (room.size >= policy.maxPending) {
-    throw new Refusal('overloaded', `${policy.maxPending} clients are waiting already`);
-  }
-  const waiter = room.enter({
-    budgetMs: policy.startTimeoutMs,
-    // A stop has its own time limit; what the client waits for it is not taken from the start's.
-    budgetFrom: controller.state.kind === 'stopping' ? 'whenStarted' : 'now',
-    signal: request.signal,
+function connectCold(controller: WorkloadController, request: ConnectRequest): Promise<Socket> {
+  const { port, client, signal } = request;
+  return passGate(controller, {
+    client,
+    signal,
+    pass: (incarnation, waiting) => incarnation.connect(port, waiting),
+    discard: (socket) => socket.destroy(),
   });
-  try {
-    waiter.signal.throwIfAborted();
-    controller.demand(`for ${request.client}`);
-    const socket = await connectWhenReady(controller, { port: request.port, waiter });
-    controller.prove();
-    return socket;
-  } finally {
-    waiter.leave();
-    controller.endEmptyGate(waiter.signal.reason);
-  }
-}
-
-function throwIfRetired(controller: WorkloadController): void {
-  if (controller.retired) throw new Refusal('removed', 'the service was removed');
-}
-
-async function connectWhenReady(
-  controller: WorkloadController,
-  { port, waiter }: { readonly port: number; readonly waiter: Waiter },
-): Promise<Socket> {
-  for (;;) {
-    waiter.signal.throwIfAborted();
-    const { incarnation } = controller;
-    if (incarnation === undefined) {
-      await controller.room.nextTurn(waiter);
-      continue;
-    }
-    // It fails where the workload stops meanwhile: that wakes it again, and this client goes on waiting.
-    const socket = await incarnation.connect(port, waiter.signal).catch(() => undefined);
-    if (socket === undefined) continue;
-    if (!waiter.signal.aborted) return socket;
-    socket.destroy();
-  }
 }

@@ -5,16 +5,33 @@ import { linkSignals } from '../system/link-signals.ts';
 import { dial } from './dial.ts';
 import { PortGate } from './port-gate.ts';
 
+/** Where a workload takes datagrams. */
+export interface DatagramTarget {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** How a flow gets through a datagram port: see `Passage`. */
+export interface DatagramPassage<T> {
+  readonly prove: (target: DatagramTarget, signal: AbortSignal) => Promise<T>;
+  readonly follow: (target: DatagramTarget, signal: AbortSignal) => Promise<T>;
+}
+
 /** One run of a workload, from its start to its stop: where it answers, and which of its ports have proved so. */
 export class Incarnation {
   readonly hosts: readonly string[];
   readonly #clock: Clock;
-  readonly #gates = new Map<number, PortGate>();
+  readonly #cold: boolean;
+  readonly #gates = new Map<string, PortGate>();
+  /** The address at which each datagram port has answered. */
+  readonly #datagramHosts = new Map<number, string>();
   readonly #ended = new AbortController();
 
-  constructor(hosts: readonly string[], clock: Clock) {
+  /** @param options.cold false where the workload ran before it was looked at: its datagram ports need no proof. */
+  constructor(hosts: readonly string[], { clock, cold }: { readonly clock: Clock; readonly cold: boolean }) {
     this.hosts = hosts;
     this.#clock = clock;
+    this.#cold = cold;
     // Everybody who waits listens for the end of the run: many are no leak.
     setMaxListeners(0, this.#ended.signal);
   }
@@ -28,16 +45,45 @@ export class Incarnation {
    * Connects to a port, trying again until it answers.
    * @throws when `signal` aborts or the run is over.
    */
-  async connect(port: number, signal: AbortSignal): Promise<Socket> {
-    return this.#whileRunning(signal, (linked) =>
-      this.#gate(port).connect((dialSignal) => this.#dial(port, dialSignal), linked),
-    );
+  connect(port: number, signal: AbortSignal): Promise<Socket> {
+    const tryOnce = (dialSignal: AbortSignal) => dial(this.hosts, { port, signal: dialSignal });
+    const passage = { prove: tryOnce, follow: tryOnce };
+    return this.#whileRunning(signal, (linked) => this.#tcpGate(port).pass(passage, linked));
   }
 
   /** Connects with one try, where the port has proved itself; undefined otherwise, and where that try fails. */
   async connectProven(port: number, signal: AbortSignal): Promise<Socket | undefined> {
-    if (!this.#gate(port).proven) return undefined;
-    return this.#whileRunning(signal, (linked) => this.#dial(port, linked)).catch(() => undefined);
+    if (!this.#tcpGate(port).proven) return undefined;
+    const tryOnce = (linked: AbortSignal) => dial(this.hosts, { port, signal: linked });
+    return this.#whileRunning(signal, tryOnce).catch(() => undefined);
+  }
+
+  /**
+   * Gets a flow through a datagram port: the one that proves it tries one address after the other.
+   * @throws when `signal` aborts or the run is over.
+   */
+  passDatagrams<T>(
+    port: number,
+    { passage, signal }: { readonly passage: DatagramPassage<T>; readonly signal: AbortSignal },
+  ): Promise<T> {
+    let tries = 0;
+    const prove = async (linked: AbortSignal) => {
+      const host = this.hosts[tries++ % this.hosts.length];
+      if (host === undefined) throw new Error('the workload has no address');
+      const result = await passage.prove({ host, port }, linked);
+      this.#datagramHosts.set(port, host);
+      return result;
+    };
+    const follow = (linked: AbortSignal) => {
+      const host = this.#datagramHosts.get(port) ?? this.hosts[0] ?? '';
+      return passage.follow({ host, port }, linked);
+    };
+    return this.#whileRunning(signal, (linked) => this.#udpGate(port).pass({ prove, follow }, linked));
+  }
+
+  /** A datagram port has refused: it has to prove itself again. */
+  doubtDatagrams(port: number): void {
+    this.#udpGate(port).doubt();
   }
 
   end(): void {
@@ -53,15 +99,19 @@ export class Incarnation {
     }
   }
 
-  #dial(port: number, signal: AbortSignal): Promise<Socket> {
-    return dial(this.hosts, { port, signal });
+  #tcpGate(port: number): PortGate {
+    return this.#gate(`tcp/${port}`, false);
   }
 
-  #gate(port: number): PortGate {
-    let gate = this.#gates.get(port);
+  #udpGate(port: number): PortGate {
+    return this.#gate(`udp/${port}`, !this.#cold);
+  }
+
+  #gate(key: string, proven: boolean): PortGate {
+    let gate = this.#gates.get(key);
     if (gate === undefined) {
-      gate = new PortGate(this.#clock);
-      this.#gates.set(port, gate);
+      gate = new PortGate(this.#clock, { proven });
+      this.#gates.set(key, gate);
     }
     return gate;
   }

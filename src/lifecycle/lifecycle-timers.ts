@@ -8,6 +8,8 @@ const START_BACKOFF = { firstMs: 1_000, maxMs: 30_000 } as const;
 export interface TimerDemands {
   /** No lease is held, and nothing exempts the workload from the idle timer. */
   readonly mayIdle: boolean;
+  /** When it was last used, on the monotonic clock; undefined = not yet. */
+  readonly idleSinceMs?: number | undefined;
   readonly idleTimeoutMs: number;
   readonly startTimeoutMs: number;
 }
@@ -25,6 +27,7 @@ export class LifecycleTimers {
   #backoff: Timer | undefined;
   #idle: Timer | undefined;
   #idleSinceMs: number | undefined;
+  #runningSinceMs: number | undefined;
   #failedStarts = 0;
   #failedSleeps = 0;
   #closed = false;
@@ -78,15 +81,17 @@ export class LifecycleTimers {
     }
   }
 
-  #followIdle(state: LifecycleState, { mayIdle, idleTimeoutMs }: TimerDemands): void {
+  #followIdle(state: LifecycleState, { mayIdle, idleSinceMs, idleTimeoutMs }: TimerDemands): void {
     if (state.kind === 'stopped') this.#failedSleeps = 0;
     const running = state.kind === 'ready' || (state.kind === 'failed' && state.running);
-    if (!running || !mayIdle) {
+    if (!running) this.#runningSinceMs = undefined;
+    else this.#runningSinceMs ??= this.#clock.monotonicMs();
+    if (!running || !mayIdle || this.#runningSinceMs === undefined) {
       this.#idle?.cancel();
       this.#idle = this.#idleSinceMs = undefined;
       return;
     }
-    this.#idleSinceMs ??= this.#clock.monotonicMs();
+    this.#idleSinceMs ??= Math.max(idleSinceMs ?? 0, this.#runningSinceMs);
     const extraMs = this.#failedSleeps === 0 ? 0 : backoffMs(this.#failedSleeps, START_BACKOFF);
     const dueMs = this.#idleSinceMs + idleTimeoutMs + extraMs;
     if (this.#idle?.dueMs === dueMs) return;

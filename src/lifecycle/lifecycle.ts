@@ -4,56 +4,71 @@
  */
 import type { Backend } from '../backends/backend.ts';
 import type { Service } from '../model/service.ts';
-import { type Observation, type Workload, type WorkloadKind, workloadKey } from '../model/workload.ts';
+import { type Observation, type WorkloadKind, workloadKey } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Logger } from '../system/logger.ts';
+import { Cascade } from './cascade.ts';
 import { type ConnectRequest, connectUpstream, type UpstreamConnection } from './connect-upstream.ts';
+import { type FlowLease, takeFlowLease } from './flow-lease.ts';
 import { Refusal } from './refusal.ts';
-import { WorkloadController } from './workload-controller.ts';
+import { createUnmanagedService } from './unmanaged-service.ts';
+import type { LifecyclePolicy } from './subject.ts';
+import { type ControllerObserver, WorkloadController } from './workload-controller.ts';
+
+export interface LifecycleOptions {
+  readonly backends: readonly Backend[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Told when the proxy has started or stopped the workload of a service. */
+  readonly onAct?: (controller: WorkloadController, act: 'started' | 'stopped') => void;
+}
 
 export class Lifecycle {
+  readonly #options: LifecycleOptions;
   readonly #backends: ReadonlyMap<WorkloadKind, Backend>;
-  readonly #clock: Clock;
-  readonly #logger: Logger;
   readonly #byWorkload = new Map<string, WorkloadController>();
   readonly #byService = new Map<string, WorkloadController>();
+  readonly #services = new Map<string, Service>();
+  readonly #cascade: Cascade;
 
-  constructor(options: {
-    readonly backends: readonly Backend[];
-    readonly clock: Clock;
-    readonly logger: Logger;
-  }) {
+  constructor(options: LifecycleOptions) {
+    this.#options = options;
     this.#backends = new Map(options.backends.map((backend) => [backend.kind, backend]));
-    this.#clock = options.clock;
-    this.#logger = options.logger;
+    this.#cascade = new Cascade((name) => this.#byService.get(name) ?? this.#followUnmanaged(name));
   }
 
   /** Follows a service's workload from now on; one that is still draining goes on as if it had never left. */
   add(service: Service): void {
-    const key = workloadKey(service.workload);
-    const draining = this.#byWorkload.get(key);
-    const controller = draining ?? this.#createController(key, service);
-    this.#byWorkload.set(key, controller);
-    this.#byService.set(service.name, controller);
-    if (draining === undefined) controller.start();
-    else draining.update(service.workload, service);
+    this.#services.set(service.name, service);
+    this.#byService.set(service.name, this.#follow(service));
   }
 
   /** New settings for a service. Where its workload is another one now, that one is followed instead. */
   update(service: Service, previous: Service): void {
-    if (workloadKey(service.workload) === workloadKey(previous.workload)) {
-      this.#byService.get(service.name)?.update(service.workload, service);
-      return;
-    }
-    this.remove(previous);
+    if (workloadKey(service.workload) !== workloadKey(previous.workload)) this.remove(previous);
     this.add(service);
   }
 
   remove(service: Service): void {
     const controller = this.#byService.get(service.name);
     this.#byService.delete(service.name);
+    this.#services.delete(service.name);
     // Where the workload has gone over to a service of another name, it lives on.
     if (controller?.policy.name === service.name) controller.retire();
+  }
+
+  /** Links hubs with their dependants; to be called when all changes of a plan were made. */
+  linkDependants(): void {
+    const hubs = new Map<WorkloadController, readonly string[]>();
+    for (const { name, dependants } of this.#services.values()) {
+      const controller = this.#byService.get(name);
+      if (controller !== undefined && dependants.length > 0) hubs.set(controller, dependants);
+    }
+    this.#cascade.link(hubs);
+    const named = new Set([...hubs.values()].flat());
+    for (const controller of [...this.#byWorkload.values()]) {
+      if (controller.policy.unmanaged === true && !named.has(controller.policy.name)) controller.retire();
+    }
   }
 
   /** The controller of a service; undefined where there is no such service. */
@@ -71,9 +86,12 @@ export class Lifecycle {
    * @throws {Refusal} when the client can't be served.
    */
   async connect(serviceName: string, request: ConnectRequest): Promise<UpstreamConnection> {
-    const controller = this.#byService.get(serviceName);
-    if (controller === undefined) throw new Refusal('removed', 'the service was removed');
-    return connectUpstream(controller, request);
+    return connectUpstream(this.#get(serviceName), request);
+  }
+
+  /** A lease for a UDP flow. @throws {Refusal} where the service is gone. */
+  takeFlowLease(serviceName: string, options: Parameters<typeof takeFlowLease>[1]): FlowLease {
+    return takeFlowLease(this.#get(serviceName), options);
   }
 
   /** Puts nothing to sleep from now on: the proxy is about to end, and leaves workloads as they are. */
@@ -86,23 +104,44 @@ export class Lifecycle {
     for (const controller of this.#byWorkload.values()) controller.close();
   }
 
-  #createController(key: string, service: Service): WorkloadController {
-    const controller: WorkloadController = new WorkloadController({
-      workload: service.workload,
-      policy: service,
-      backend: this.#backendOf(service.workload),
-      clock: this.#clock,
-      logger: this.#logger,
-      onDrained: () => {
-        if (this.#byWorkload.get(key) === controller) this.#byWorkload.delete(key);
-      },
-    });
+  #get(serviceName: string): WorkloadController {
+    const controller = this.#byService.get(serviceName);
+    if (controller === undefined) throw new Refusal('removed', 'the service was removed');
     return controller;
   }
 
-  #backendOf(workload: Workload): Backend {
-    const backend = this.#backends.get(workload.kind);
-    if (backend === undefined) throw new Error(`no backend for workloads of the kind ${workload.kind}`);
-    return backend;
+  #followUnmanaged(container: string): WorkloadController {
+    const service = createUnmanagedService(container);
+    const known = this.#byWorkload.get(workloadKey(service.workload));
+    return known === undefined || known.retired ? this.#follow(service) : known;
+  }
+
+  #follow(service: LifecyclePolicy & Pick<Service, 'workload'>): WorkloadController {
+    const key = workloadKey(service.workload);
+    const known = this.#byWorkload.get(key);
+    if (known !== undefined) {
+      known.update(service.workload, service);
+      return known;
+    }
+    const backend = this.#backends.get(service.workload.kind);
+    if (backend === undefined)
+      throw new Error(`no backend for workloads of the kind ${service.workload.kind}`);
+    const { clock, logger } = this.#options;
+    const observer = this.#createObserver(key);
+    const parts = { workload: service.workload, policy: service, backend, clock, logger, observer };
+    const controller = new WorkloadController(parts);
+    this.#byWorkload.set(key, controller);
+    controller.start();
+    return controller;
+  }
+
+  #createObserver(key: string): ControllerObserver {
+    return {
+      changed: (controller) => this.#cascade.changed(controller),
+      acted: (controller, act) => this.#options.onAct?.(controller, act),
+      drained: (controller) => {
+        if (this.#byWorkload.get(key) === controller) this.#byWorkload.delete(key);
+      },
+    };
   }
 }

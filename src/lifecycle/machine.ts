@@ -28,8 +28,8 @@ export type LifecycleEvent =
 /** What the timers of a workload tell. */
 export type TimerEventKind = 'deadline-passed' | 'backoff-over' | 'sleep-wanted';
 
-/** `open-gate` lets those who wait prove readiness; `refuse` closes everybody who waits. */
-export type LifecycleEffect = 'wake' | 'sleep' | 'open-gate' | 'close-gate' | 'refuse';
+/** `refuse` closes everybody who waits. */
+export type LifecycleEffect = 'wake' | 'sleep' | 'refuse';
 
 export interface Step {
   readonly state: LifecycleState;
@@ -37,7 +37,7 @@ export interface Step {
 }
 
 const WAKING: Step = { state: { kind: 'starting', phase: 'waking' }, effects: ['wake'] };
-const GATE: Step = { state: { kind: 'starting', phase: 'gate' }, effects: ['open-gate'] };
+const GATE: Step = { state: { kind: 'starting', phase: 'gate' }, effects: [] };
 const FAILED: Step = { state: { kind: 'failed', running: false }, effects: ['refuse'] };
 const FAILED_RUNNING: Step = { state: { kind: 'failed', running: true }, effects: ['refuse'] };
 const SLEEPING: Step = { state: { kind: 'stopping', phase: 'sleeping' }, effects: ['sleep'] };
@@ -51,8 +51,7 @@ export function step(state: LifecycleState, event: LifecycleEvent, wanted: boole
   if (next === undefined || (next.effects.length === 0 && isSameState(next.state, state))) {
     return { state, effects: [] };
   }
-  const leavesGate = isGate(state) && !isGate(next.state);
-  return leavesGate ? { state: next.state, effects: ['close-gate', ...next.effects] } : next;
+  return next;
 }
 
 function transition(state: LifecycleState, event: LifecycleEvent, wanted: boolean): Step | undefined {
@@ -165,4 +164,10 @@ function isGate(state: LifecycleState): boolean {
 /** Whether a start that we asked for is under way. */
 export function isWaking(state: LifecycleState): boolean {
   return state.kind === 'starting' && state.phase === 'waking';
+}
+
+/** Whether a workload runs, or will before anything else happens to it. */
+export function mayRun(state: LifecycleState): boolean {
+  if (state.kind === 'failed') return state.running;
+  return state.kind === 'ready' || state.kind === 'starting' || state.kind === 'stopping';
 }

@@ -1,23 +1,30 @@
-import type { Socket } from 'node:net';
 import { backoffMs } from '../system/backoff.ts';
 import type { Clock } from '../system/clock.ts';
 
-/** Delays between dials while a port is not proven: 2, 4, 8 … 100 ms (DESIGN 4.2). */
+/** Delays between tries while a port is not proven: 2, 4, 8 … 100 ms (DESIGN 4.2). */
 const RETRY = { firstMs: 2, maxMs: 100 } as const;
 
-export type Dial = (signal: AbortSignal) => Promise<Socket>;
+/** How a client gets through a port: both reject where the port doesn't answer. */
+export interface Passage<T> {
+  /** The try that proves the port; made again until it succeeds. */
+  readonly prove: (signal: AbortSignal) => Promise<T>;
+  /** The one try of a client that comes after the proof. */
+  readonly follow: (signal: AbortSignal) => Promise<T>;
+}
 
 /**
- * Proves by dialling that one port of a workload answers. Until it is proven, one of its clients dials again and
- * again and the others wait for that one; then each dials once. The connection that proves the port is used.
+ * Proves that one port of a workload answers. Until it is proven, one of its clients tries again and again and the
+ * others wait for that one; then each tries once. What proved the port is used.
  */
 export class PortGate {
   readonly #clock: Clock;
-  #proven = false;
+  #proven: boolean;
   #probe: Promise<void> | undefined;
 
-  constructor(clock: Clock) {
+  /** @param options.proven true where the port needs no proof. */
+  constructor(clock: Clock, { proven }: { readonly proven: boolean } = { proven: false }) {
     this.#clock = clock;
+    this.#proven = proven;
   }
 
   /** Whether the port has answered in this run of the workload, and not refused since. */
@@ -25,35 +32,40 @@ export class PortGate {
     return this.#proven;
   }
 
-  /** Connects, or goes on trying until `signal` aborts; then rejects with its reason. */
-  async connect(dial: Dial, signal: AbortSignal): Promise<Socket> {
+  /** The port has refused: it has to prove itself again. */
+  doubt(): void {
+    this.#proven = false;
+  }
+
+  /** Passes, or goes on trying until `signal` aborts; then rejects with its reason. */
+  async pass<T>(passage: Passage<T>, signal: AbortSignal): Promise<T> {
     for (;;) {
       signal.throwIfAborted();
       if (this.#proven) {
-        const socket = await dial(signal).catch(() => undefined);
-        if (socket !== undefined) return socket;
+        const result = await attempt(passage.follow, signal);
+        if (result !== undefined) return result.value;
         signal.throwIfAborted();
-        // Refused although it answered before: it may be restarting, so it has to prove itself again.
+        // Refused although it answered before: it may be restarting.
         this.#proven = false;
       } else if (this.#probe !== undefined) {
         await raceAbort(this.#probe, signal);
       } else {
-        return await this.#prove(dial, signal);
+        return await this.#prove(passage.prove, signal);
       }
     }
   }
 
-  async #prove(dial: Dial, signal: AbortSignal): Promise<Socket> {
+  async #prove<T>(prove: Passage<T>['prove'], signal: AbortSignal): Promise<T> {
     let finish = () => {};
     this.#probe = new Promise((resolve) => {
       finish = resolve;
     });
     try {
       for (let failures = 1; ; failures++) {
-        const socket = await dial(signal).catch(() => undefined);
-        if (socket !== undefined) {
+        const result = await attempt(prove, signal);
+        if (result !== undefined) {
           this.#proven = true;
-          return socket;
+          return result.value;
         }
         await this.#clock.sleep(backoffMs(failures, RETRY), signal);
       }
@@ -62,6 +74,16 @@ export class PortGate {
       finish();
     }
   }
+}
+
+function attempt<T>(
+  task: (signal: AbortSignal) => Promise<T>,
+  signal: AbortSignal,
+): Promise<{ readonly value: T } | undefined> {
+  return task(signal).then(
+    (value) => ({ value }),
+    () => undefined,
+  );
 }
 
 function raceAbort(promise: Promise<void>, signal: AbortSignal): Promise<void> {

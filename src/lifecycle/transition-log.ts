@@ -1,3 +1,4 @@
+import type { Logger } from '../system/logger.ts';
 import type { LifecycleState } from './machine.ts';
 
 /** What the log line of a transition needs to know beside the two states. */
@@ -16,6 +17,16 @@ export interface TransitionLine {
   readonly message: string;
   /** Figures of the message, for machines. */
   readonly fields: Readonly<Record<string, number>>;
+}
+
+/** Logs the line of a transition, where there is one. */
+export function logTransition(
+  states: { readonly before: LifecycleState; readonly after: LifecycleState },
+  context: TransitionContext & { readonly logger: Logger },
+): void {
+  const line = describeTransition(states, context);
+  if (line === undefined) return;
+  context.logger[line.level]({ event: line.event, service: context.name, ...line.fields }, line.message);
 }
 
 /** The line that tells a transition to the user; undefined where there is nothing to tell. Pure. */

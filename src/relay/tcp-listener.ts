@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { formatListenAddress, type ListenerSpec } from '../model/service.ts';
 import type { Logger } from '../system/logger.ts';
@@ -67,18 +68,22 @@ export class TcpListener implements Listener<TcpBinding> {
     return this.#clients.size;
   }
 
-  /** Binds the socket. @throws the bind error, with its `code`. */
-  open(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ ...this.#bindOptions(), backlog: BACKLOG }, () => {
-        this.#server.off('error', reject);
-        this.#server.on('error', (error) => this.#logAcceptError(error));
-        // Closed while it was being opened.
-        if (this.#closing) this.#server.close();
-        resolve();
-      });
-    });
+  /** Binds the socket; may be tried again after it has failed. @throws the bind error, with its `code`. */
+  async open(): Promise<void> {
+    // A try that fails leaves no event listener behind: it may be repeated for long.
+    const done = new AbortController();
+    const { signal } = done;
+    try {
+      this.#server.listen({ ...this.#bindOptions(), backlog: BACKLOG });
+      // Closed while it is being opened, it never listens.
+      await Promise.race([
+        once(this.#server, 'listening', { signal }),
+        once(this.#server, 'close', { signal }),
+      ]);
+      this.#server.on('error', (error) => this.#logAcceptError(error));
+    } finally {
+      done.abort();
+    }
   }
 
   /** New connections go elsewhere from now on; those that live stay where they are. */

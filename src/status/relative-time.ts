@@ -1,4 +1,6 @@
 const UNITS = [
+  { name: 'year', ms: 365 * 86_400_000 },
+  { name: 'month', ms: 30 * 86_400_000 },
   { name: 'day', ms: 86_400_000 },
   { name: 'hour', ms: 3_600_000 },
   { name: 'minute', ms: 60_000 },

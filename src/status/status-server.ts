@@ -1,4 +1,4 @@
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type OutgoingHttpHeaders, type Server, type ServerResponse } from 'node:http';
 
 /** What the status server shows; each call makes it anew. */
 export interface StatusContent {
@@ -17,7 +17,7 @@ export class StatusServer {
     this.#content = content;
     this.#server = createServer((request, response) => {
       if (request.method !== 'GET' && request.method !== 'HEAD')
-        return send(response, { status: 405, text: 'GET only' });
+        return send(response, { status: 405, text: 'GET only', headers: { allow: 'GET, HEAD' } });
       this.#answer(request.url?.split('?', 1)[0] ?? '/', response);
     });
   }
@@ -28,6 +28,8 @@ export class StatusServer {
       this.#server.once('error', reject);
       this.#server.listen(address === '' ? { port } : { host: address, port }, () => {
         this.#server.off('error', reject);
+        // A client that can't be accepted, for want of file descriptors, must not end the program.
+        this.#server.on('error', () => {});
         resolve();
       });
     });
@@ -55,14 +57,18 @@ export class StatusServer {
 
 function send(
   response: ServerResponse,
-  answer: { readonly status: number } & ({ readonly text: string } | { readonly json: unknown }),
+  answer: { readonly status: number; readonly headers?: OutgoingHttpHeaders } & (
+    | { readonly text: string }
+    | { readonly json: unknown }
+  ),
 ): void {
   const isJson = 'json' in answer;
-  const body = isJson ? `${JSON.stringify(answer.json, undefined, 2)}\n` : `${answer.text}\n`;
+  const body = isJson ? `${JSON.stringify(answer.json, undefined, 2)}\n` : answer.text;
   const type = isJson ? 'application/json' : 'text/plain';
   response.writeHead(answer.status, {
     'content-type': `${type}; charset=utf-8`,
     'cache-control': 'no-store',
+    ...answer.headers,
   });
   response.end(body);
 }

@@ -18,10 +18,11 @@ export function linkDependants(entries: readonly TableEntry[]): {
     entries.map(({ service }) => [service.name, [...new Set(service.dependants.map(resolve))]] as const),
   );
   const cycles = findCycles(edges);
-  const dropped = new Set(cycles.map(({ from, to }) => JSON.stringify([from, to])));
+  const dropped = new Map<string, Set<string>>();
+  for (const { from, to } of cycles) dropped.set(from, (dropped.get(from) ?? new Set()).add(to));
   const linked = entries.map((entry) => {
     const { name } = entry.service;
-    const dependants = (edges.get(name) ?? []).filter((to) => !dropped.has(JSON.stringify([name, to])));
+    const dependants = (edges.get(name) ?? []).filter((to) => dropped.get(name)?.has(to) !== true);
     return { ...entry, service: { ...entry.service, dependants } };
   });
   const origins = new Map(entries.map(({ service, origins }) => [service.name, origins['dependants']]));

@@ -21,15 +21,15 @@ const PROCESS_ONLY: ReadonlySet<FieldName> = new Set(['command', 'cwd', 'env']);
 export function mergeService(source: ServiceSource): TableEntry {
   const values: Record<string, unknown> = {};
   const origins: Record<string, Origin> = {};
+  const isProcess = source.layers.some(({ command }) => command !== undefined);
   for (const field of FIELD_NAMES) {
     const found = source.layers.find((layer) => layer[field] !== undefined)?.[field];
     values[field] = found === undefined ? FIELDS[field].builtIn : found.value;
-    origins[field] = found?.origin ?? DEFAULT_ORIGIN;
+    if (!(isProcess ? DOCKER_ONLY : PROCESS_ONLY).has(field))
+      origins[field] = found?.origin ?? DEFAULT_ORIGIN;
   }
   const merged = values as MergedValues;
-  if (merged.container === undefined) origins['container'] = source.origin;
-  const foreign = merged.command === undefined ? PROCESS_ONLY : DOCKER_ONLY;
-  for (const field of foreign) delete origins[field];
+  if (merged.command === undefined && merged.container === undefined) origins['container'] = source.origin;
   return { service: toService(source.name, merged), origins };
 }
 

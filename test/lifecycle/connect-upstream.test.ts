@@ -404,7 +404,7 @@ describe('connectUpstream', () => {
     const late = client();
     await bench.clock.advance(10);
     bench.backend.tell(KEY, STOPPED);
-    expect(bench.backend.count('wake')).toBe(1);
+    await bench.backend.called(1);
     await bench.sockets.listen(undefined, { port: server.port });
     await bench.until(() => late.outcome !== 'waiting');
     expect(late.outcome).toBe('served');

@@ -53,11 +53,18 @@ describe('LifecycleTimers', () => {
     follow(READY, { mayIdle: false });
     expect(clock.pending).toBe(0);
     await clock.advance(50_000);
-    follow(READY);
+    follow(READY, { idleSinceMs: clock.monotonicMs() });
     await clock.advance(59_999);
     expect(fired).toEqual([]);
     await clock.advance(1);
     expect(fired).toEqual(['sleep-wanted']);
+  });
+
+  it('counts from when the workload became awake when it was used only before', async () => {
+    const idleSinceMs = clock.monotonicMs();
+    await clock.advance(500_000);
+    follow(READY, { idleSinceMs });
+    expect(clock.delaysMs).toEqual([60_000]);
   });
 
   it('goes on from where idling began when it is told the same again', async () => {

@@ -30,7 +30,6 @@ const STATES: Readonly<Record<string, LifecycleState>> = {
 /** What entering a state brings about; a state that is kept (`=`) brings about nothing. */
 const EFFECTS: Readonly<Record<string, readonly LifecycleEffect[]>> = {
   waking: ['wake'],
-  gate: ['open-gate'],
   sleeping: ['sleep'],
   failed: ['refuse'],
   lame: ['refuse'],
@@ -117,8 +116,7 @@ describe('lifecycle machine', () => {
     for (const { event, wanted, to } of listCases(name, kind)) {
       const next = step(from, event, wanted);
       const title = `${JSON.stringify(event)}, ${wanted ? 'wanted' : 'not wanted'}`;
-      const left = name === 'gate' && to !== '=' ? ['close-gate'] : [];
-      const effects = to === '=' ? [] : [...left, ...(EFFECTS[to] ?? [])];
+      const effects = EFFECTS[to] ?? [];
       expect(next, title).toEqual({ state: to === '=' ? from : stateNamed(to), effects });
       // The very object: whoever compares sees at once that nothing has changed.
       if (to === '=') expect(next.state, title).toBe(from);

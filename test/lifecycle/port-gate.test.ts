@@ -1,6 +1,5 @@
-import { Socket } from 'node:net';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type Dial, PortGate } from '../../src/lifecycle/port-gate.ts';
+import { PortGate } from '../../src/lifecycle/port-gate.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 
 describe('PortGate', () => {
@@ -14,23 +13,20 @@ describe('PortGate', () => {
     dials = [];
   });
 
-  const dial: Dial = (signal) =>
-    new Promise((resolve, reject) => {
+  const dial = (signal: AbortSignal) =>
+    new Promise<string>((resolve, reject) => {
       const abort = () => reject(signal.reason);
       const done = (settle: () => void) => () => {
         signal.removeEventListener('abort', abort);
         settle();
       };
       signal.addEventListener('abort', abort, { once: true });
-      dials.push({ answer: done(() => resolve(new Socket())), refuse: done(() => reject(new Error('no'))) });
+      dials.push({ answer: done(() => resolve('served')), refuse: done(() => reject(new Error('no'))) });
     });
   const connect = () => {
     const client = new AbortController();
-    const result = gate.connect(dial, client.signal);
-    const outcome = result.then(
-      () => 'served',
-      (error: Error) => error.message,
-    );
+    const passage = { prove: dial, follow: dial };
+    const outcome = gate.pass(passage, client.signal).catch((error: Error) => error.message);
     return { outcome, leave: () => client.abort(new Error('gone')) };
   };
   const answer = async (index: number) => {
@@ -112,7 +108,7 @@ describe('PortGate', () => {
   });
 
   it('rejects at once when the client is gone already', async () => {
-    await expect(gate.connect(dial, AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone');
+    await expect(gate.pass({ prove: dial, follow: dial }, AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone');
     expect(dials).toHaveLength(0);
   });
 
@@ -135,5 +131,20 @@ describe('PortGate', () => {
     late.leave();
     expect(await late.outcome).toBe('gone');
     expect(gate.proven).toBe(true);
+  });
+
+  it('needs no proof when it is told so, until it is doubted', async () => {
+    gate = new PortGate(clock, { proven: true });
+    expect(gate.proven).toBe(true);
+    gate.doubt();
+    expect(gate.proven).toBe(false);
+  });
+
+  it('proves in one way and follows in another', async () => {
+    const way = (name: string) => () => Promise.resolve(name);
+    const passage = { prove: way('proof'), follow: way('follower') };
+    const signal = new AbortController().signal;
+    expect(await gate.pass(passage, signal)).toBe('proof');
+    expect(await gate.pass(passage, signal)).toBe('follower');
   });
 });

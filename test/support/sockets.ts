@@ -51,9 +51,14 @@ export class Sockets {
 
   /** A connected client. */
   async connect(port: number, host = '127.0.0.1'): Promise<Socket> {
-    const socket = this.own(connect({ port, host, allowHalfOpen: true }));
+    const socket = this.begin(port, host);
     await once(socket, 'connect');
     return socket;
+  }
+
+  /** A client that may not be connected yet. */
+  begin(port: number, host = '127.0.0.1'): Socket {
+    return this.own(connect({ port, host, allowHalfOpen: true }));
   }
 
   /** Both ends of one connection. */
@@ -90,7 +95,10 @@ export async function collect(socket: Socket): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** How a connection ends: `closed`, or the code of the error. Reads and drops what still arrives. */
+/**
+ * How a connection ends: `closed`, or the code of the error. Reads and drops what still arrives, and ends its own
+ * direction when the other side has ended.
+ */
 export function ending(socket: Socket): Promise<string> {
   return new Promise((resolve) => {
     if (socket.closed) return resolve('closed');
@@ -98,6 +106,7 @@ export function ending(socket: Socket): Promise<string> {
     socket.on('error', (error: NodeJS.ErrnoException) => {
       code = error.code ?? error.message;
     });
+    socket.once('end', () => socket.end());
     socket.once('close', () => resolve(code));
     socket.resume();
   });

@@ -88,6 +88,8 @@ test('what happens while the list is made is applied after it', async () => {
   const opening = backend.open(sink);
   await engine.requested(/^GET \/containers\/json/);
   engine.emit(db, 'start');
+  // Nothing shows that the event was read, and it must be before the list.
+  await systemClock.sleep(50);
   release();
   // The list was made before the start, though its event came first.
   db.status = 'running';
@@ -134,6 +136,16 @@ test('a container recreated under a temporary name is observed with its new id',
   engine.change(fresh, 'rename', { name: 'db' });
   await sink.until(() => sink.last(KEY)?.id === fresh.id);
   expect(sink.last(KEY)?.state).toBe('stopped');
+});
+
+test('a container that lost its name unseen is not observed under it', async () => {
+  const { engine, backend, sink } = await setUp();
+  const db = engine.create('db');
+  backend.watch(DB);
+  await backend.open(sink);
+  engine.emit(db, 'start');
+  Object.assign(db, { name: 'other', status: 'running' });
+  await sink.until(() => sink.last(KEY) === MISSING);
 });
 
 test('the beginning of an id is not taken for a name', async () => {

@@ -50,6 +50,17 @@ test.each([
   expect(sink.last(KEY)?.state).toBe('running');
 });
 
+test('wake() takes a refusal for success where the container runs all the same', async () => {
+  const { engine, backend, sink } = await setUp();
+  const db = engine.create('db', { status: 'exited' });
+  backend.watch(DB);
+  await backend.open(sink);
+  db.status = 'running';
+  engine.refuse(/\/start$/, { status: 409, message: 'busy' });
+  await backend.wake(DB, within(3_000));
+  expect(sink.last(KEY)?.state).toBe('running');
+});
+
 test('wake() finds a container that no event has told of, and one that was recreated unseen', async () => {
   const { engine, backend, sink } = await setUp();
   backend.watch(DB);

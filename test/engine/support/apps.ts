@@ -4,13 +4,16 @@ import { nodeImage } from './image.ts';
 /** What a test app does. */
 export interface AppOptions {
   /**
-   * `http` (default): `/` tells `{ startedAt, pid, hostname, path, client }`, `/?ms=500` does so later, `/bytes?n=…`
-   * is a download, `/health` is 200 or 503. `echo`: TCP echo with correct half-close. `download`: sends `bytes` and
-   * closes. `sink`: reads to the end, then answers with the number of bytes. `reset`: resets after the first bytes.
+   * `http` (default): `/` tells `{ startedAt, pid, hostname, path, client, port }`, `/?ms=500` does so later,
+   * `/bytes?n=…` is a download, `/stream` one without an end until `/stream/end` ends all of them and tells what was
+   * sent, `/health` is 200 or 503. `echo`: TCP echo with correct half-close. `download`: sends `bytes` and closes.
+   * `early`: sends `bytes`, ends its direction, and reads on. `sink`: reads to the end, then answers with the number
+   * of bytes. `reset`: resets after the first bytes. `echo` and `early` print for each connection what they got and
+   * how that direction ended: `got 5 bytes, end`, `got 5 bytes, ECONNRESET`.
    */
-  readonly mode?: 'http' | 'echo' | 'download' | 'sink' | 'reset';
-  /** Default 80. */
-  readonly port?: number;
+  readonly mode?: 'http' | 'echo' | 'download' | 'early' | 'sink' | 'reset';
+  /** Default 80; several = the same on each. */
+  readonly port?: number | readonly number[];
   /** From its start to its listening. */
   readonly delayMs?: number;
   /** From SIGTERM to its end. */
@@ -21,7 +24,7 @@ export interface AppOptions {
   readonly exitAfterMs?: number;
   /** Until then `/health` says 503. */
   readonly healthyAfterMs?: number;
-  /** Of `download`; default 1 MiB. */
+  /** Of `download` and `early`; default 1 MiB. */
   readonly bytes?: number;
   /** The answer to `/`, instead of the JSON. */
   readonly body?: string;
@@ -31,10 +34,20 @@ export interface AppOptions {
 export interface AppAnswer {
   /** Milliseconds since the epoch at which the app was started. */
   readonly startedAt: number;
+  /** When it began to listen: from then on it could have answered. */
+  readonly listeningAt: number;
   readonly pid: number;
   readonly hostname: string;
   readonly path: string;
   readonly client: string;
+  /** The one that was asked. */
+  readonly port: number;
+}
+
+/** What one `/stream` of the `http` app sent, as `/stream/end` tells it. */
+export interface SentStream {
+  readonly bytes: number;
+  readonly sha256: string;
 }
 
 /** Image, command and environment of a container that runs the app. */
@@ -60,7 +73,7 @@ export function httpdCommand(
 }
 
 function appEnv(options: AppOptions): Record<string, string> {
-  const values: Record<string, string | number | undefined> = {
+  const values: Record<string, string | number | readonly number[] | undefined> = {
     APP_MODE: options.mode,
     APP_PORT: options.port,
     APP_DELAY_MS: options.delayMs,

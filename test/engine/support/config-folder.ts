@@ -1,9 +1,12 @@
-import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** How an editor saves: in place, by renaming a new file over it, or by deleting it first. */
-export type EditStyle = 'overwrite' | 'rename' | 'recreate';
+/**
+ * How a file is saved: in place, by renaming a new one over it, by deleting it first, or as a ConfigMap is updated: in
+ * a new folder behind the link `..data`, which is swapped.
+ */
+export type EditStyle = 'overwrite' | 'rename' | 'recreate' | 'swap';
 
 export interface ConfigFolder {
   readonly folder: string;
@@ -21,6 +24,7 @@ export async function createConfigFolder(text?: string): Promise<ConfigFolder> {
     folder,
     configFile,
     async edit(newText, style = 'overwrite') {
+      if (style === 'swap') return swapData(configFile, newText);
       const target = style === 'rename' ? path.join(folder, '.lazy-proxy.yaml.new') : configFile;
       if (style === 'recreate') await rm(configFile, { force: true });
       await writeFile(target, newText);
@@ -28,4 +32,19 @@ export async function createConfigFolder(text?: string): Promise<ConfigFolder> {
     },
     remove: () => rm(folder, { recursive: true, force: true }),
   };
+}
+
+async function swapData(configFile: string, text: string): Promise<void> {
+  const folder = path.dirname(configFile);
+  const version = await mkdtemp(path.join(folder, '..v'));
+  await writeFile(path.join(version, path.basename(configFile)), text);
+  await placeLink(path.join(folder, '..data'), path.basename(version));
+  await placeLink(configFile, path.join('..data', path.basename(configFile)));
+}
+
+/** Atomically, also over what is there. */
+async function placeLink(link: string, target: string): Promise<void> {
+  const temporary = `${link}_tmp`;
+  await symlink(target, temporary);
+  await rename(temporary, link);
 }

@@ -5,7 +5,8 @@ import { type ContainerSpec, type TestContainer, toCreateOptions, wrapContainer 
 import { engineAddress, engineHost, runLabels } from './engine-address.ts';
 import { busyboxImage } from './image.ts';
 
-const SCOPE_LABEL = 'lazy-proxy-test.scope';
+/** Everything that a scope makes carries it; its value is the scope's prefix. */
+export const SCOPE_LABEL = 'lazy-proxy-test.scope';
 
 export interface NetworkSpec {
   /** The exact name; take one from `scope.name()`. */

@@ -6,23 +6,27 @@ export interface HttpAnswer {
   /** From the call to the first byte of the answer. */
   readonly firstByteMs: number;
   readonly totalMs: number;
+  /** Milliseconds since the epoch, to be compared with what an app or the engine tells. */
+  readonly firstByteAt: number;
 }
 
 /**
  * One GET over a connection of its own.
  * @param target a URL, or a port of this machine.
+ * @param options.localAddress the client's own address, for example 127.0.0.2.
  * @throws {Error} when the connection fails or `timeoutMs` (default 10 s) passes.
  */
 export function get(
   target: string | number,
-  options: { readonly timeoutMs?: number } = {},
+  options: { readonly timeoutMs?: number; readonly localAddress?: string } = {},
 ): Promise<HttpAnswer> {
-  const { timeoutMs = 10_000 } = options;
+  const { timeoutMs = 10_000, localAddress } = options;
   const url = typeof target === 'number' ? `http://127.0.0.1:${target}/` : target;
   const startMs = performance.now();
   return new Promise((resolve, reject) => {
-    const request = http.get(url, { agent: false }, (response) => {
+    const request = http.get(url, { agent: false, ...(localAddress && { localAddress }) }, (response) => {
       const firstByteMs = performance.now() - startMs;
+      const firstByteAt = Date.now();
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.once('error', reject);
@@ -33,6 +37,7 @@ export function get(
           body,
           firstByteMs,
           totalMs: performance.now() - startMs,
+          firstByteAt,
         });
       });
     });

@@ -32,15 +32,22 @@ export async function nodeImage(host: string = engineHost()): Promise<string> {
   return await importOnce(host, { name, listEntries: listNodeEntries });
 }
 
-async function importOnce(
+/** An image of a root file system; the engine may have it already, since its name tells what is in it. */
+export async function importOnce(
   host: string,
-  { name, listEntries }: { readonly name: string; readonly listEntries: () => Promise<TarEntry[]> },
+  options: {
+    readonly name: string;
+    readonly listEntries: () => Promise<TarEntry[]>;
+    /** Dockerfile instructions, on top of a search path. */
+    readonly changes?: readonly string[];
+  },
 ): Promise<string> {
-  if (!(await hasImage(host, name))) await importImage(host, { name, entries: await listEntries() });
+  const { name, listEntries, changes = [] } = options;
+  if (!(await hasImage(host, name))) await importImage(host, { name, changes, entries: await listEntries() });
   return name;
 }
 
-async function hasImage(host: string, name: string): Promise<boolean> {
+export async function hasImage(host: string, name: string): Promise<boolean> {
   const image = new Docker(engineAddress(host)).getImage(name);
   return await image.inspect().then(
     () => true,
@@ -53,10 +60,16 @@ async function hasImage(host: string, name: string): Promise<boolean> {
 
 async function importImage(
   host: string,
-  { name, entries }: { readonly name: string; readonly entries: readonly TarEntry[] },
+  options: {
+    readonly name: string;
+    readonly changes: readonly string[];
+    readonly entries: readonly TarEntry[];
+  },
 ): Promise<void> {
+  const { name, changes, entries } = options;
   const [repo = '', tag = ''] = name.split(':');
-  const query = new URLSearchParams({ fromSrc: '-', repo, tag, changes: SEARCH_PATH });
+  const query = new URLSearchParams({ fromSrc: '-', repo, tag });
+  for (const change of [SEARCH_PATH, ...changes]) query.append('changes', change);
   const request = http.request({
     ...engineAddress(host),
     method: 'POST',
@@ -88,7 +101,8 @@ async function listBusyboxEntries(): Promise<TarEntry[]> {
   ];
 }
 
-async function listNodeEntries(): Promise<TarEntry[]> {
+/** The root file system of `nodeImage`. */
+export async function listNodeEntries(): Promise<TarEntry[]> {
   const base = (await hasStaticBusybox()) ? await listBusyboxEntries() : listFolders();
   const { stdout } = await execute('ldd', [process.execPath]);
   // `name => /path (address)`, and the loader itself as `/path (address)`; the kernel's own object has no path.

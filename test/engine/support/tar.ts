@@ -6,6 +6,7 @@ export type TarEntry =
 
 const BLOCK_BYTES = 512;
 const MAX_NAME_BYTES = 100;
+const MAX_PREFIX_BYTES = 155;
 const TYPE_FLAGS = { file: '0', symlink: '2', folder: '5' } as const;
 
 /** Yields the archive piece by piece, so that large files are not copied. */
@@ -20,9 +21,7 @@ export function* writeTar(entries: Iterable<TarEntry>): Generator<Buffer> {
 }
 
 function formatHeader(entry: TarEntry): Buffer {
-  const name = entry.path.replace(/^\/+/, '');
-  if (Buffer.byteLength(name) > MAX_NAME_BYTES)
-    throw new Error(`the path "${name}" is too long for the archive`);
+  const { prefix, name } = splitPath(entry.path.replace(/^\/+/, ''));
   const header = Buffer.alloc(BLOCK_BYTES);
   const octal = (value: number, digits: number) => value.toString(8).padStart(digits, '0');
   header.write(name, 0);
@@ -35,9 +34,21 @@ function formatHeader(entry: TarEntry): Buffer {
   header.write(TYPE_FLAGS[entry.kind], 156);
   if (entry.kind === 'symlink') header.write(entry.target, 157);
   header.write('ustar\u000000', 257);
+  header.write(prefix, 345);
   // The checksum is counted with its own field full of spaces.
   header.fill(' ', 148, 156);
   const sum = header.reduce((total, byte) => total + byte, 0);
   header.write(`${octal(sum, 6)}\u0000 `, 148);
   return header;
+}
+
+/** A long path is cut at a slash: the front goes into a field of its own. */
+function splitPath(path: string): { readonly prefix: string; readonly name: string } {
+  if (Buffer.byteLength(path) <= MAX_NAME_BYTES) return { prefix: '', name: path };
+  for (let at = path.indexOf('/'); at !== -1; at = path.indexOf('/', at + 1)) {
+    const [prefix, name] = [path.slice(0, at), path.slice(at + 1)];
+    if (Buffer.byteLength(prefix) > MAX_PREFIX_BYTES) break;
+    if (Buffer.byteLength(name) <= MAX_NAME_BYTES) return { prefix, name };
+  }
+  throw new Error(`the path "${path}" is too long for the archive`);
 }

@@ -1,0 +1,38 @@
+# Node 22 is the last line with official images for arm/v7; the program itself runs on any Node from 20.19 on.
+ARG NODE_IMAGE=node:22-alpine
+
+FROM ${NODE_IMAGE} AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+# Named, because a NODE_ENV of the base image would leave the compiler out.
+RUN npm ci --include=dev --ignore-scripts --no-audit --no-fund
+COPY tsconfig.json tsconfig.build.json ./
+COPY schema schema
+COPY src src
+RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
+
+FROM ${NODE_IMAGE}
+ARG VERSION=dev
+ARG REVISION=unknown
+ARG SOURCE_URL=
+LABEL org.opencontainers.image.title="lazy-proxy" \
+      org.opencontainers.image.description="On-demand TCP and UDP proxy: wakes sleeping containers for their first client" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE_URL}"
+ENV NODE_ENV=production
+WORKDIR /app
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules node_modules
+COPY --from=build /app/schema schema
+COPY --from=build /app/dist dist
+COPY LICENSE ./
+# The status server. The services' own ports are whatever the configuration says.
+EXPOSE 8080
+# Root, because that is whom the engine's socket belongs to; any other user who may open the socket will do as well.
+STOPSIGNAL SIGTERM
+# The first answers come quickly, so that whoever waits for a healthy proxy does not wait for long.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
+  CMD ["node", "/app/dist/main.js", "healthcheck"]
+ENTRYPOINT ["node", "/app/dist/main.js"]

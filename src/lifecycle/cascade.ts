@@ -1,0 +1,50 @@
+import type { Lease } from './lease-book.ts';
+import { mayRun } from './machine.ts';
+import type { WorkloadController } from './workload-controller.ts';
+
+interface Held {
+  readonly controller: WorkloadController;
+  readonly lease: Lease;
+}
+
+/**
+ * Hubs and their dependants: while a hub runs, it holds a lease on each, which wakes it; when the hub stops, a dependant
+ * that nobody else uses is put to sleep at once.
+ */
+export class Cascade {
+  readonly #find: (dependant: string) => WorkloadController;
+  readonly #held = new Map<WorkloadController, Map<string, Held>>();
+  #hubs: ReadonlyMap<WorkloadController, readonly string[]> = new Map();
+
+  /** @param find the controller of a service, or of a container that no service has. */
+  constructor(find: (dependant: string) => WorkloadController) {
+    this.#find = find;
+  }
+
+  /** Takes all hubs with the names of their dependants, whole. */
+  link(hubs: ReadonlyMap<WorkloadController, readonly string[]>): void {
+    const before = this.#hubs;
+    this.#hubs = hubs;
+    for (const hub of new Set([...before.keys(), ...hubs.keys()])) this.changed(hub);
+  }
+
+  /** The state of a workload has changed. */
+  changed(hub: WorkloadController): void {
+    const runs = mayRun(hub.state);
+    const dependants = (runs && this.#hubs.get(hub)) || [];
+    const wanted = new Map(dependants.map((name) => [name, this.#find(name)]));
+    const held = this.#held.get(hub) ?? new Map<string, Held>();
+    for (const [name, { controller, lease }] of [...held]) {
+      if (wanted.get(name) === controller) continue;
+      held.delete(name);
+      lease.release();
+      // A dependant that was only taken off the list goes on as its own settings say.
+      if (!runs) controller.sleepIfUnused(`${hub.policy.name} has stopped`);
+    }
+    for (const [name, controller] of wanted) {
+      if (!held.has(name)) held.set(name, { controller, lease: controller.hold(`with ${hub.policy.name}`) });
+    }
+    if (held.size > 0) this.#held.set(hub, held);
+    else this.#held.delete(hub);
+  }
+}

@@ -1,0 +1,61 @@
+import type { DatagramPassage, Incarnation } from './incarnation.ts';
+import { passGate, throwIfRetired } from './pass-gate.ts';
+import { Refusal } from './refusal.ts';
+import type { WorkloadController } from './workload-controller.ts';
+
+/** The lease of one UDP flow. */
+export interface FlowLease {
+  /**
+   * Wakes the workload where needed and gets through its port; see `Passage` for who proves it.
+   * @returns what `prove` or `follow` made, and the signal that aborts when this run of the workload is over.
+   * @throws {Refusal} when the flow can't be served.
+   */
+  open<T extends { close(): void }>(
+    request: DatagramPassage<T> & { readonly signal: AbortSignal },
+  ): Promise<{ readonly value: T; readonly ended: AbortSignal }>;
+  /** The port refused although it had proved itself: the next datagram proves it anew. */
+  doubt(): void;
+  /** Gives the lease back; idle time counts from `idleSinceMs` of the monotonic clock. */
+  release(idleSinceMs: number): void;
+}
+
+/**
+ * Takes a lease for one flow on a datagram port.
+ * @param options.sleepIfSilent put the workload to sleep when nothing answers within the budget and nobody else uses it.
+ */
+export function takeFlowLease(
+  controller: WorkloadController,
+  options: { readonly port: number; readonly client: string; readonly sleepIfSilent: boolean },
+): FlowLease {
+  const { port, client } = options;
+  const lease = controller.takeLease();
+  let current: Incarnation | undefined;
+  let silent = false;
+  return {
+    async open(request) {
+      throwIfRetired(controller);
+      try {
+        return await passGate(controller, {
+          client,
+          signal: request.signal,
+          pass: async (incarnation, signal) => {
+            const value = await incarnation.passDatagrams(port, { passage: request, signal });
+            current = incarnation;
+            return { value, ended: incarnation.signal };
+          },
+          discard: ({ value }) => value.close(),
+        });
+      } catch (error) {
+        silent = options.sleepIfSilent && error instanceof Refusal && error.code === 'timeout';
+        throw error;
+      }
+    },
+    doubt: () => current?.doubtDatagrams(port),
+    release(idleSinceMs) {
+      lease.release(idleSinceMs);
+      // With a health gate the workload is known to be well: silence is its nature.
+      if (silent && controller.healthGate === 'none')
+        controller.sleepIfUnused('no answer to the first datagram');
+    },
+  };
+}

@@ -1,0 +1,187 @@
+import type { Observation } from '../model/workload.ts';
+import { UNKNOWN } from '../model/workload.ts';
+import { type CallOutcome, EngineCalls } from './engine-calls.ts';
+import { LeaseBook } from './lease-book.ts';
+import { LifecycleTimers } from './lifecycle-timers.ts';
+import { isWaking, type LifecycleEffect, type LifecycleEvent, type LifecycleState, step } from './machine.ts';
+import { Refusal } from './refusal.ts';
+import { RunFollower } from './run-follower.ts';
+import type { ControllerParts, Subject } from './subject.ts';
+import { logTransition } from './transition-log.ts';
+import { WaitingRoom } from './waiting-room.ts';
+
+/** Told by the runner, after the fact. */
+export interface RunnerObserver {
+  /** The state has changed. */
+  changed(state: LifecycleState): void;
+  /** A lease began or ended. */
+  leased(): void;
+  /** The proxy has started or stopped the workload. */
+  acted(act: 'started' | 'stopped'): void;
+}
+
+/** Runs the state machine of one workload: feeds it events, carries out its effects, and follows with timers and runs. */
+export class LifecycleRunner {
+  /** Those who wait for the workload to be awake. */
+  readonly room: WaitingRoom;
+  readonly leases: LeaseBook;
+  readonly #parts: ControllerParts;
+  readonly #observer: RunnerObserver;
+  readonly #timers: LifecycleTimers;
+  readonly #calls: EngineCalls;
+  readonly #run: RunFollower;
+  #subject: Subject;
+  #state: LifecycleState = { kind: 'unknown' };
+  #stateSinceMs: number;
+  #observation: Observation = UNKNOWN;
+  #closed = false;
+
+  constructor(subject: Subject, options: ControllerParts & { readonly observer: RunnerObserver }) {
+    const { clock, backend } = options;
+    this.#subject = subject;
+    this.#parts = options;
+    this.#observer = options.observer;
+    this.#stateSinceMs = clock.monotonicMs();
+    this.room = new WaitingRoom(clock);
+    this.leases = new LeaseBook(clock, () => this.#leasesChanged());
+    this.#timers = new LifecycleTimers(clock, (kind, reason) => this.dispatch(kind, reason));
+    this.#calls = new EngineCalls(backend, (outcome, reason) => this.#callSettled(outcome, reason));
+    this.#run = new RunFollower({
+      clock,
+      onBegin: () => this.#runBegan(),
+      onUnhealthy: (reason) => this.dispatch('gate-failed', reason),
+    });
+  }
+
+  get state(): LifecycleState {
+    return this.#state;
+  }
+
+  get observation(): Observation {
+    return this.#observation;
+  }
+
+  get incarnation(): RunFollower['current'] {
+    return this.#run.current;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Takes new settings, in force at once; a running idle timer counts from where it began. */
+  setSubject(subject: Subject): void {
+    this.#subject = subject;
+    this.#followTimers();
+  }
+
+  /** Takes what the engine says now. */
+  observe(observation: Observation): void {
+    this.#observation = observation;
+    this.dispatch('observed', observation.detail);
+    this.#followRun();
+  }
+
+  /** Feeds the machine an event; `reason` is for the log and for those who are refused. */
+  dispatch(kind: LifecycleEvent['kind'], reason?: string): void {
+    if (this.#closed) return;
+    const before = this.#state;
+    const event = { kind, engine: this.#observation.state };
+    const { state, effects } = step(before, event, this.room.size > 0 || this.leases.hasUnmet);
+    if (state === before) return;
+    this.#enter(state, kind !== 'demanded' && isWaking(state) ? `${this.room.size} waiting` : reason);
+    for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
+    this.#followRun();
+    if (state.kind !== 'stopping') this.room.startBudgets();
+    this.#followTimers();
+    this.room.callAll();
+    this.#observer.changed(state);
+  }
+
+  /**
+   * Ends a gate at which nobody waits: there is nothing to prove, unless the last one has waited in vain.
+   * @param reason why the last one left.
+   */
+  endEmptyGate(reason?: unknown): void {
+    if (this.#state.kind !== 'starting' || this.#state.phase !== 'gate' || this.room.size > 0) return;
+    if (reason instanceof Refusal && reason.code === 'timeout') this.dispatch('gate-failed', reason.message);
+    else if (this.incarnation !== undefined) this.dispatch('gate-passed');
+  }
+
+  /** Lets go of everything and leaves the workload as it is. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
+    this.#calls.abortWake('the proxy is shutting down');
+    this.#timers.close();
+    this.#run.close();
+  }
+
+  #enter(after: LifecycleState, reason: string | undefined): void {
+    const before = this.#state;
+    const nowMs = this.#parts.clock.monotonicMs();
+    const elapsedMs = nowMs - this.#stateSinceMs;
+    this.#state = after;
+    if (before.kind !== after.kind) this.#stateSinceMs = nowMs;
+    if (after.kind === 'ready') this.leases.meetAll();
+    const { name } = this.#subject.policy;
+    logTransition({ before, after }, { name, elapsedMs, reason, logger: this.#parts.logger });
+  }
+
+  #perform(
+    effect: LifecycleEffect,
+    { late, reason }: { readonly late: boolean; readonly reason: string | undefined },
+  ): void {
+    const { workload, policy } = this.#subject;
+    switch (effect) {
+      case 'wake':
+        return this.#calls.wake(workload);
+      case 'sleep':
+        return this.#calls.sleep(workload, policy.stopTimeoutMs);
+      case 'refuse':
+        this.#calls.abortWake('the start took too long');
+        return this.room.refuseAll(new Refusal(late ? 'timeout' : 'failed', reason ?? 'the start failed'));
+    }
+  }
+
+  #callSettled(outcome: CallOutcome, reason: string | undefined): void {
+    if (outcome === 'slept' || outcome === 'sleep-failed') this.#timers.sleepEnded(outcome);
+    if (outcome === 'sleep-failed') {
+      const service = this.#subject.policy.name;
+      const message = `${service} could not be put to sleep: ${reason}`;
+      this.#parts.logger.warn({ event: 'sleep-failed', service }, message);
+    }
+    if (this.#closed) return;
+    if (outcome === 'woken') this.#observer.acted('started');
+    if (outcome === 'slept') this.#observer.acted('stopped');
+    this.dispatch(outcome, outcome === 'woken' ? this.#observation.detail : reason);
+  }
+
+  #followRun(): void {
+    const { httpHealthcheck } = this.#subject.policy;
+    this.#run.follow({ state: this.#state, observation: this.#observation, httpHealthcheck });
+  }
+
+  #runBegan(): void {
+    this.room.callAll();
+    // Whoever waits tries first, once the transition is complete.
+    queueMicrotask(() => this.endEmptyGate());
+  }
+
+  #leasesChanged(): void {
+    this.#followTimers();
+    this.#observer.leased();
+  }
+
+  #followTimers(): void {
+    const { policy, retired } = this.#subject;
+    const { startTimeoutMs, cronStart, cronStop, unmanaged } = policy;
+    const scheduled = unmanaged === true || cronStart !== undefined || cronStop !== undefined;
+    // Without its service, what the proxy owns is no longer needed, and the rest is left as it is.
+    const exempt = retired ? !this.#parts.backend.ownsWorkloads : scheduled;
+    const idleTimeoutMs = retired ? 0 : policy.idleTimeoutMs;
+    const { count, idleSinceMs } = this.leases;
+    const demands = { mayIdle: count === 0 && !exempt, idleSinceMs, idleTimeoutMs, startTimeoutMs };
+    this.#timers.follow(this.#state, demands);
+  }
+}

@@ -1,0 +1,71 @@
+import type { Incarnation } from './incarnation.ts';
+import { Refusal } from './refusal.ts';
+import type { Waiter } from './waiting-room.ts';
+import type { WorkloadController } from './workload-controller.ts';
+
+export interface GateRequest<T> {
+  /** For the log: who wakes it. */
+  readonly client: string;
+  /** Aborts when the client leaves. */
+  readonly signal: AbortSignal;
+  /** Gets through one port of the run, or rejects when the signal aborts or the run is over. */
+  readonly pass: (incarnation: Incarnation, signal: AbortSignal) => Promise<T>;
+  /** Frees what `pass` made, where it came too late. */
+  readonly discard: (result: T) => void;
+}
+
+/**
+ * Waits in a workload's waiting room until it is awake, waking it where needed, and gets through one of its ports; again
+ * where the run ends meanwhile. The caller holds a lease.
+ * @throws {Refusal} when the client can't be served.
+ */
+export async function passGate<T>(controller: WorkloadController, request: GateRequest<T>): Promise<T> {
+  throwIfRetired(controller);
+  const { room, policy } = controller;
+  if (room.size >= policy.maxPending) {
+    throw new Refusal('overloaded', `${policy.maxPending} clients are waiting already`);
+  }
+  const waiter = room.enter({
+    budgetMs: policy.startTimeoutMs,
+    // A stop has its own time limit; what the client waits for it is not taken from the start's.
+    budgetFrom: controller.state.kind === 'stopping' ? 'whenStarted' : 'now',
+    signal: request.signal,
+  });
+  try {
+    waiter.signal.throwIfAborted();
+    controller.demand(`for ${request.client}`);
+    const result = await passWhenAwake(controller, { request, waiter });
+    controller.prove();
+    return result;
+  } finally {
+    waiter.leave();
+    controller.endEmptyGate(waiter.signal.reason);
+  }
+}
+
+/** @throws {Refusal} where the controller's service is gone. */
+export function throwIfRetired(controller: WorkloadController): void {
+  if (controller.retired) throw new Refusal('removed', 'the service was removed');
+}
+
+async function passWhenAwake<T>(
+  controller: WorkloadController,
+  { request, waiter }: { readonly request: GateRequest<T>; readonly waiter: Waiter },
+): Promise<T> {
+  for (;;) {
+    waiter.signal.throwIfAborted();
+    const { incarnation } = controller;
+    if (incarnation === undefined) {
+      await controller.room.nextTurn(waiter);
+      continue;
+    }
+    // It fails where the workload stops meanwhile: that wakes it again, and this client goes on waiting.
+    const passed = await request.pass(incarnation, waiter.signal).then(
+      (value) => ({ value }),
+      () => undefined,
+    );
+    if (passed === undefined) continue;
+    if (!waiter.signal.aborted) return passed.value;
+    request.discard(passed.value);
+  }
+}

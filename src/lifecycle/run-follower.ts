@@ -1,0 +1,132 @@
+import type { Observation } from '../model/workload.ts';
+import type { Clock } from '../system/clock.ts';
+import { untilHttpHealthy } from './http-check.ts';
+import { Incarnation } from './incarnation.ts';
+import type { LifecycleState } from './machine.ts';
+
+/** What a run has to pass before anything is sent to its ports; first match wins (DESIGN 4.2). */
+export type HealthGate = 'http' | 'engine' | 'none';
+
+export interface RunView {
+  readonly state: LifecycleState;
+  readonly observation: Observation;
+  readonly httpHealthcheck: string | undefined;
+}
+
+/** Which health gate a workload has. Pure. */
+export function chooseHealthGate({ observation, httpHealthcheck }: Omit<RunView, 'state'>): HealthGate {
+  if (httpHealthcheck !== undefined) return 'http';
+  return observation.health === 'none' ? 'none' : 'engine';
+}
+
+/**
+ * Begins and ends incarnations with the runs of a workload: one begins when the workload runs and its health gate, if it
+ * has one, is passed. `close()` ends it.
+ */
+export class RunFollower {
+  readonly #clock: Clock;
+  readonly #onBegin: () => void;
+  readonly #onUnhealthy: (reason: string) => void;
+  #current: Incarnation | undefined;
+  #probe: AbortController | undefined;
+  /** Nothing was known of the workload before this run. */
+  #first = true;
+  #closed = false;
+
+  constructor(options: {
+    readonly clock: Clock;
+    /** A run has begun, or changed its addresses: those who wait may try. */
+    readonly onBegin: () => void;
+    /** The engine says that the run at the gate is unhealthy. */
+    readonly onUnhealthy: (reason: string) => void;
+  }) {
+    this.#clock = options.clock;
+    this.#onBegin = options.onBegin;
+    this.#onUnhealthy = options.onUnhealthy;
+  }
+
+  get current(): Incarnation | undefined {
+    return this.#current;
+  }
+
+  /** Takes every change of the workload's state or observation. */
+  follow(view: RunView): void {
+    if (this.#closed) return;
+    const { state, observation } = view;
+    const atGate = state.kind === 'starting' && state.phase === 'gate';
+    if (!atGate) this.#endProbe();
+    if (!atGate && state.kind !== 'ready') {
+      this.#end();
+      if (state.kind !== 'unknown') this.#first = false;
+    } else if (this.#current !== undefined) {
+      this.#followHosts(observation);
+    } else if (state.kind === 'ready') {
+      this.#begin(observation);
+    } else {
+      this.#passGate(view);
+    }
+  }
+
+  /** Ends the run and all checks. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#endProbe();
+    this.#end();
+  }
+
+  #passGate(view: RunView): void {
+    const { observation } = view;
+    switch (chooseHealthGate(view)) {
+      case 'none':
+        return this.#begin(observation);
+      case 'engine':
+        if (observation.health === 'healthy') return this.#begin(observation);
+        if (observation.health === 'unhealthy')
+          this.#onUnhealthy('its health check says that it is unhealthy');
+        return;
+      case 'http':
+        return this.#probeHttp(view.httpHealthcheck ?? '', observation);
+    }
+  }
+
+  #probeHttp(template: string, observation: Observation): void {
+    if (this.#probe !== undefined || observation.hosts.length === 0) return;
+    const probe = new AbortController();
+    this.#probe = probe;
+    const options = { hosts: observation.hosts, clock: this.#clock, signal: probe.signal };
+    void untilHttpHealthy(template, options).then(
+      () => {
+        if (this.#probe !== probe) return;
+        this.#probe = undefined;
+        this.#begin(observation);
+      },
+      () => {},
+    );
+  }
+
+  #begin({ hosts }: Observation): void {
+    const before = this.#current;
+    this.#current = new Incarnation(hosts, { clock: this.#clock, cold: !this.#first });
+    before?.end();
+    this.#onBegin();
+  }
+
+  /** The same run may get other addresses, as when a network is joined. */
+  #followHosts(observation: Observation): void {
+    const { hosts } = observation;
+    const before = this.#current?.hosts ?? [];
+    const isSame = hosts.length === before.length && hosts.every((host, index) => host === before[index]);
+    if (hosts.length > 0 && !isSame) this.#begin(observation);
+  }
+
+  #end(): void {
+    const ended = this.#current;
+    this.#current = undefined;
+    ended?.end();
+  }
+
+  #endProbe(): void {
+    this.#probe?.abort(new Error('the gate was left'));
+    this.#probe = undefined;
+  }
+}

@@ -1,0 +1,36 @@
+import type { Backend } from '../backends/backend.ts';
+import type { Service } from '../model/service.ts';
+import type { Workload } from '../model/workload.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Logger } from '../system/logger.ts';
+
+/** What the lifecycle of a workload takes from its service. */
+export type LifecyclePolicy = Pick<
+  Service,
+  | 'name'
+  | 'idleTimeoutMs'
+  | 'startTimeoutMs'
+  | 'stopTimeoutMs'
+  | 'maxPending'
+  | 'cronStart'
+  | 'cronStop'
+  | 'httpHealthcheck'
+> & {
+  /** True where no service of the table has the workload: it is never idle, only started and stopped by its hubs. */
+  readonly unmanaged?: boolean;
+};
+
+/** What a controller keeps awake, and how: replaced whole. */
+export interface Subject {
+  readonly workload: Workload;
+  readonly policy: LifecyclePolicy;
+  /** Its service is gone: nobody new is served, and a workload that the proxy owns ends when it is unused. */
+  readonly retired: boolean;
+}
+
+/** What the parts of a controller share. */
+export interface ControllerParts {
+  readonly backend: Backend;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}

@@ -1,0 +1,162 @@
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { isIPv6 } from 'node:net';
+import type { ListenerSpec, UdpPolicy } from '../model/service.ts';
+import type { Clock } from '../system/clock.ts';
+import type { AccessList } from './access-list.ts';
+import { formatEndpoint, plainAddress } from './client-address.ts';
+import type { DropReason } from './datagram-queue.ts';
+import { FlowTable } from './flow-table.ts';
+import type { Listener } from './listener.ts';
+import { type FlowLease, UdpFlow } from './udp-flow.ts';
+
+/** Room for bursts; the kernel's own limits apply. */
+const BUFFER_BYTES = 4_194_304;
+/** Each flow costs a socket. */
+const MAX_FLOWS = 16_384;
+/** With an idle timeout of 0 a flow would end before its answer came. */
+const MIN_FLOW_IDLE_MS = 5_000;
+
+/** Where a listener's new flows go; swapped without touching the socket. */
+export interface UdpBinding {
+  readonly service: string;
+  readonly access: AccessList;
+  readonly policy: UdpPolicy;
+  readonly idleTimeoutMs: number;
+  /** Takes a lease for a new flow. */
+  lease(client: UdpClient): FlowLease;
+  /** Told of each client that the access list refused. */
+  onRefused(client: UdpClient): void;
+  /** Told of each flow that could not be served. */
+  onUnserved(client: UdpClient, error: unknown): void;
+}
+
+export interface UdpClient {
+  readonly address: string;
+  readonly port: number;
+  /** `10.0.0.5:4242` */
+  readonly endpoint: string;
+}
+
+/** One bound UDP socket: a flow per client address, whose replies return to that client alone. */
+export class UdpListener implements Listener<UdpBinding> {
+  readonly spec: ListenerSpec;
+  readonly #clock: Clock;
+  readonly #onDrained: () => void;
+  readonly #flows = new FlowTable<UdpFlow>(MAX_FLOWS);
+  readonly #drops = new Map<DropReason, number>();
+  #binding: UdpBinding;
+  #socket: Socket | undefined;
+  #closing = false;
+
+  constructor(options: {
+    readonly spec: ListenerSpec;
+    readonly binding: UdpBinding;
+    readonly clock: Clock;
+    /** Called when the listener is closed and its last flow has ended. */
+    readonly onDrained: () => void;
+  }) {
+    this.spec = options.spec;
+    this.#binding = options.binding;
+    this.#clock = options.clock;
+    this.#onDrained = options.onDrained;
+  }
+
+  /** Flows that live now. */
+  get activeConnections(): number {
+    return this.#flows.size;
+  }
+
+  /** Datagrams that were dropped, by reason, since the listener was made. */
+  get drops(): Readonly<Partial<Record<DropReason, number>>> {
+    return Object.fromEntries(this.#drops);
+  }
+
+  async open(): Promise<void> {
+    const { address, port } = this.spec;
+    if (address !== '') return this.#bind({ type: isIPv6(address) ? 'udp6' : 'udp4', address, port });
+    // IPv6 and IPv4 on one socket, or IPv4 alone where the machine has no IPv6.
+    await this.#bind({ type: 'udp6', port }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EAFNOSUPPORT' && error.code !== 'EADDRNOTAVAIL') throw error;
+      return this.#bind({ type: 'udp4', port });
+    });
+  }
+
+  rebind(binding: UdpBinding): void {
+    this.#binding = binding;
+  }
+
+  /** Takes no new client; a flow has no end of its own, so those that live are ended too. Idempotent. */
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    for (const flow of this.#flows.all()) flow.end();
+    this.#socket?.close();
+    this.#onDrained();
+  }
+
+  destroy(): void {
+    this.close();
+  }
+
+  async #bind(options: { readonly type: 'udp4' | 'udp6'; readonly address?: string; readonly port: number }) {
+    const socket = createSocket({
+      type: options.type,
+      recvBufferSize: BUFFER_BYTES,
+      sendBufferSize: BUFFER_BYTES,
+    });
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      const { type, ...address } = options;
+      socket.bind({ ...address, exclusive: true }, () => {
+        socket.off('error', reject);
+        resolve();
+      });
+    }).catch((error) => {
+      socket.close();
+      throw error;
+    });
+    // Closed while it was being opened.
+    if (this.#closing) return void socket.close();
+    this.#socket = socket;
+    socket.on('message', (datagram, from) => this.#receive(datagram, from));
+    // A client that is gone (ICMP) is no reason to stop listening.
+    socket.on('error', () => {});
+  }
+
+  #receive(datagram: Buffer, from: RemoteInfo): void {
+    (this.#flows.get(from) ?? this.#createFlow(from))?.receive(datagram);
+  }
+
+  #createFlow(from: RemoteInfo): UdpFlow | undefined {
+    const binding = this.#binding;
+    const address = plainAddress(from.address);
+    const client = { address, port: from.port, endpoint: formatEndpoint(address, from.port) };
+    if (!binding.access.allows(address)) {
+      this.#countDrop('blocked', 1);
+      binding.onRefused(client);
+      return undefined;
+    }
+    if (this.#flows.isFull) {
+      this.#countDrop('too-many-flows', 1);
+      return undefined;
+    }
+    const flow = new UdpFlow({
+      policy: binding.policy,
+      idleTimeoutMs: binding.idleTimeoutMs === 0 ? MIN_FLOW_IDLE_MS : binding.idleTimeoutMs,
+      lease: binding.lease(client),
+      clock: this.#clock,
+      reply: (datagram) => this.#socket?.send(datagram, from.port, from.address, () => {}),
+      countDrop: (reason, count) => this.#countDrop(reason, count),
+      onEnd: (error) => {
+        this.#flows.delete(from);
+        if (error !== undefined) binding.onUnserved(client, error);
+      },
+    });
+    this.#flows.set(from, flow);
+    return flow;
+  }
+
+  #countDrop(reason: DropReason, count: number): void {
+    if (count > 0) this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + count);
+  }
+}

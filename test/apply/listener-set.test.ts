@@ -1,0 +1,242 @@
+import { once } from 'node:events';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ListenerSet } from '../../src/apply/listener-set.ts';
+import type { ServiceListener } from '../../src/apply/service-listener.ts';
+import { type ListenerSpec, listenKey, type Service } from '../../src/model/service.ts';
+import { compileAccessList } from '../../src/relay/access-list.ts';
+import { type TcpBinding, TcpListener } from '../../src/relay/tcp-listener.ts';
+import { type Logger, silentLogger } from '../../src/system/logger.ts';
+import { aListener, aService } from '../support/builders.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
+import { freePort } from '../support/free-ports.ts';
+import { ending, Sockets, type TestServer } from '../support/sockets.ts';
+
+const db = aService();
+
+describe('ListenerSet', () => {
+  let clock: FakeClock;
+  let sockets: Sockets;
+  let upstream: TestServer;
+  let set: ListenerSet;
+  let spec: ListenerSpec;
+  let served: string[];
+  let lines: string[];
+
+  beforeEach(async () => {
+    clock = new FakeClock();
+    sockets = new Sockets();
+    upstream = await sockets.listen();
+    spec = aListener({ port: await freePort() });
+    served = [];
+    lines = [];
+    const note = (level: string) => (_fields: unknown, message: string) => lines.push(`${level} ${message}`);
+    const logger: Logger = { ...silentLogger, error: note('error'), warn: note('warn'), info: note('info') };
+    set = new ListenerSet({ create, clock, logger });
+  });
+  afterEach(async () => {
+    set.destroy();
+    await set.settled();
+    await sockets.close();
+    expect(clock.pending).toBe(0);
+  });
+
+  const bind = (service: Service): TcpBinding => ({
+    service: service.name,
+    targetPort: 80,
+    access: compileAccessList(service),
+    async connect() {
+      served.push(service.name);
+      return { socket: await sockets.connect(upstream.port), release() {} };
+    },
+  });
+  function create(wanted: ListenerSpec, service: Service, onDrained: () => void): ServiceListener {
+    const binding = bind(service);
+    const options = { spec: wanted, binding, logger: silentLogger, onRefused() {}, onDrained };
+    const listener = new TcpListener(options);
+    return {
+      spec: wanted,
+      get activeConnections() {
+        return listener.activeConnections;
+      },
+      open: () => listener.open(),
+      rebind: (next) => listener.rebind(bind(next)),
+      close: () => listener.close(),
+      destroy: () => listener.destroy(),
+    };
+  }
+  const open = async (service = db, wanted = spec) => {
+    set.open(wanted, service);
+    await set.settled();
+  };
+  const hold = () => sockets.listen(undefined, { port: spec.port });
+  const relayed = async () => {
+    const client = await sockets.connect(spec.port);
+    const far = await upstream.socket(upstream.sockets.length);
+    return { client, far };
+  };
+  /** Lets the tries that are due end, each of which binds a real port. */
+  const advance = async (ms: number) => {
+    await clock.advance(ms);
+    await set.settled();
+  };
+
+  it('serves on the port when it is open', async () => {
+    await open();
+    await relayed();
+    expect(served).toEqual(['db']);
+    expect(set.status(spec)).toEqual({ activeConnections: 1, error: undefined });
+    expect([...set.holders]).toEqual([[listenKey(spec), 'db']]);
+  });
+
+  it('knows nothing of a listener that was never opened', () => {
+    expect(set.status(spec)).toEqual({ activeConnections: 0, error: undefined });
+  });
+
+  it('reports a port that another process holds, and says so once', async () => {
+    await hold();
+    await open();
+    await advance(5_000);
+    expect(set.status(spec).error).toBe('another process holds the port');
+    expect(set.holders.size).toBe(0);
+    expect(lines).toEqual([
+      `error db can't listen on *:${spec.port}/tcp: another process holds the port; trying again until it can`,
+    ]);
+  });
+
+  it('reports an address that the machine does not have', async () => {
+    const elsewhere = { ...spec, address: '192.0.2.1' };
+    await open(db, elsewhere);
+    expect(set.status(elsewhere).error).toBe('this machine does not have that address');
+  });
+
+  it('tries again after 250, 500 … at most 5000 ms when the port is taken', async () => {
+    await hold();
+    await open();
+    const delays: number[] = [];
+    for (let round = 0; round < 7; round++) {
+      delays.push(...clock.delaysMs);
+      await advance(clock.delaysMs[0] ?? 0);
+    }
+    expect(delays).toEqual([250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
+  });
+
+  it('takes the port as soon as a try finds it free', async () => {
+    const holder = await hold();
+    await open();
+    await holder.close();
+    await advance(250);
+    expect(set.status(spec).error).toBeUndefined();
+    expect(set.holders.get(listenKey(spec))).toBe('db');
+    expect(lines.at(-1)).toBe(`info db: *:${spec.port}/tcp is free again`);
+    await relayed();
+    expect(served).toEqual(['db']);
+  });
+
+  it('goes to the service it was rebound to while the port was taken', async () => {
+    const holder = await hold();
+    await open();
+    set.rebind(spec, aService({ name: 'web' }));
+    await holder.close();
+    await advance(250);
+    await relayed();
+    expect(served).toEqual(['web']);
+  });
+
+  it('sends new connections to the service it is rebound to', async () => {
+    await open();
+    const first = await relayed();
+    set.rebind(spec, aService({ name: 'web' }));
+    await relayed();
+    expect(served).toEqual(['db', 'web']);
+    expect(set.holders.get(listenKey(spec))).toBe('web');
+    expect(first.client.destroyed).toBe(false);
+  });
+
+  it('opens a listener that it is to rebind and does not have', async () => {
+    set.rebind(spec, db);
+    await set.settled();
+    await relayed();
+    expect(served).toEqual(['db']);
+  });
+
+  it('gives up a port for good when it is closed between two tries', async () => {
+    await hold();
+    await open();
+    set.close(spec);
+    expect(clock.pending).toBe(0);
+    expect(set.status(spec).error).toBeUndefined();
+  });
+
+  it('gives up a port when it is closed while it is being opened', async () => {
+    set.open(spec, db);
+    set.close(spec);
+    await set.settled();
+    expect(set.holders.size).toBe(0);
+    await hold();
+  });
+
+  it('says nothing of a port that turns out to be taken after it was closed', async () => {
+    await hold();
+    set.open(spec, db);
+    set.close(spec);
+    await set.settled();
+    expect(lines).toEqual([]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('binds the port again when it is closed and opened in one go', async () => {
+    await open();
+    const { client, far } = await relayed();
+    const narrow = { ...spec, address: '127.0.0.1' };
+    set.close(spec);
+    set.open(narrow, aService({ name: 'web' }));
+    await set.settled();
+    expect(set.status(narrow).error).toBeUndefined();
+    await relayed();
+    expect(served).toEqual(['db', 'web']);
+    client.write('still here');
+    expect(String(await once(far, 'data'))).toBe('still here');
+  });
+
+  it('is drained at once when there is no connection', async () => {
+    await open();
+    await set.drain();
+    await hold();
+  });
+
+  it('is drained when the last connection has ended', async () => {
+    await open();
+    const { client, far } = await relayed();
+    let drained = false;
+    const drain = set.drain().then(() => {
+      drained = true;
+    });
+    await settle();
+    expect(drained).toBe(false);
+    const ended = ending(client);
+    far.end();
+    await ended;
+    await drain;
+  });
+
+  it('waits for connections of listeners that were closed before', async () => {
+    await open();
+    const { client, far } = await relayed();
+    set.close(spec);
+    const drain = set.drain();
+    const ended = ending(client);
+    far.end();
+    await ended;
+    await drain;
+  });
+
+  it('ends everybody who waits for the drain when it is destroyed', async () => {
+    await open();
+    const { client } = await relayed();
+    const ended = ending(client);
+    const drains = [set.drain(), set.drain()];
+    set.destroy();
+    await Promise.all(drains);
+    expect(await ended).toBe('ECONNRESET');
+  });
+});

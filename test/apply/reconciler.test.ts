@@ -1,0 +1,80 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { ListenerSet } from '../../src/apply/listener-set.ts';
+import { Reconciler } from '../../src/apply/reconciler.ts';
+import type { Lifecycle } from '../../src/lifecycle/lifecycle.ts';
+import { type ListenerSpec, listenKey, type Service } from '../../src/model/service.ts';
+import { EMPTY_TABLE } from '../../src/model/table.ts';
+import { aListener, aService, aTable } from '../support/builders.ts';
+
+describe('Reconciler', () => {
+  let calls: string[];
+  let reconciler: Reconciler;
+
+  beforeEach(() => {
+    calls = [];
+    const lifecycle = {
+      add: ({ name }: Service) => calls.push(`add ${name}`),
+      update: ({ name }: Service, previous: Service) => calls.push(`update ${name} from ${previous.name}`),
+      remove: ({ name }: Service) => calls.push(`remove ${name}`),
+    };
+    const listeners = {
+      open: (spec: ListenerSpec, { name }: Service) => calls.push(`open ${listenKey(spec)} ${name}`),
+      rebind: (spec: ListenerSpec, { name }: Service) => calls.push(`rebind ${listenKey(spec)} ${name}`),
+      close: (spec: ListenerSpec) => calls.push(`close ${listenKey(spec)}`),
+    };
+    reconciler = new Reconciler({
+      lifecycle: lifecycle as unknown as Lifecycle,
+      listeners: listeners as unknown as ListenerSet,
+    });
+  });
+
+  const db = aService({ listeners: [aListener({ port: 1 })] });
+  const web = aService({ name: 'web', listeners: [aListener({ port: 2 })] });
+
+  it('has the empty table in force at first', () => {
+    expect(reconciler.current).toBe(EMPTY_TABLE);
+    expect(reconciler.holders.size).toBe(0);
+  });
+
+  it('carries the changes out in the order of the plan, and returns them', () => {
+    const plan = reconciler.apply(aTable([db, web]));
+    expect(plan.map(({ kind }) => kind)).toEqual([
+      'add-service',
+      'add-service',
+      'open-listener',
+      'open-listener',
+    ]);
+    expect(calls).toEqual(['add db', 'add web', 'open tcp/*:1 db', 'open tcp/*:2 web']);
+  });
+
+  it('touches nothing when an equal table comes', () => {
+    reconciler.apply(aTable([db, web]));
+    calls = [];
+    expect(reconciler.apply(aTable([structuredClone(db), web]))).toEqual([]);
+    expect(calls).toEqual([]);
+  });
+
+  it('touches only what has changed when one service is edited', () => {
+    reconciler.apply(aTable([db, web]));
+    calls = [];
+    reconciler.apply(aTable([db, { ...web, allowList: ['10.0.0.0/8'] }]));
+    expect(calls).toEqual(['update web from web', 'rebind tcp/*:2 web']);
+  });
+
+  it('removes a service after its listeners', () => {
+    reconciler.apply(aTable([db, web]));
+    calls = [];
+    reconciler.apply(aTable([web]));
+    expect(calls).toEqual(['close tcp/*:1', 'remove db']);
+  });
+
+  it('names the holders of the table in force', () => {
+    reconciler.apply(aTable([db, web]));
+    expect([...reconciler.holders]).toEqual([
+      ['tcp/*:1', 'db'],
+      ['tcp/*:2', 'web'],
+    ]);
+    reconciler.apply(aTable([web]));
+    expect([...reconciler.holders]).toEqual([['tcp/*:2', 'web']]);
+  });
+});

@@ -1,0 +1,82 @@
+import { onTestFinished } from 'vitest';
+import { createScope, type Scope } from './engine.ts';
+import { type EngineEvents, watchEngineEvents } from './engine-events.ts';
+import { getJson } from './http.ts';
+import { type ProxyOptions, type ProxyProcess, startProxy } from './proxy.ts';
+
+/** Fields of a service, named as in the file. */
+export type ServiceFields = Readonly<Record<string, string | number | readonly string[]>>;
+
+export interface BedProxyOptions extends Omit<ProxyOptions, 'config'> {
+  /** The `services` of the configuration file; undefined = no file. */
+  readonly services?: Readonly<Record<string, ServiceFields>>;
+}
+
+/** One test's part of the engine, and what it watches of it; all of it goes when the test has finished. */
+export interface TestBed {
+  readonly scope: Scope;
+  readonly events: EngineEvents;
+  /** Labels that opt in, under this test's own prefix: only the proxies of this test see them. */
+  labels(fields: ServiceFields): Record<string, string>;
+  /** Starts a proxy that reads this test's labels, and resolves once it is ready. */
+  startProxy(options?: BedProxyOptions): Promise<ProxyProcess>;
+}
+
+/** One row of `GET /status`, in the fields that the tests look at. */
+export interface StatusRow {
+  readonly container_id: string;
+  readonly container_name: string;
+  readonly listen_port: number;
+  readonly running: boolean;
+  readonly active_conns: number;
+  readonly last_active: string;
+  readonly service: string;
+  readonly state: string;
+  readonly error?: string;
+}
+
+/** @param options.host default: the engine under test. */
+export async function openTestBed(options: { readonly host?: string } = {}): Promise<TestBed> {
+  const scope = createScope(options);
+  onTestFinished(() => scope.cleanup());
+  const events = await watchEngineEvents(scope);
+  onTestFinished(() => events.close());
+  return {
+    scope,
+    events,
+    labels: (fields) => writeLabels(scope.prefix, fields),
+    async startProxy({ services, args = [], env, ...rest } = {}) {
+      const proxy = await startProxy({
+        ...rest,
+        args: ['--label-prefix', scope.prefix, ...args],
+        env: { ...(options.host && { DOCKER_HOST: options.host }), ...env },
+        ...(services && { config: writeConfig(services) }),
+      });
+      onTestFinished(async () => void (await proxy.stop()));
+      return proxy;
+    },
+  };
+}
+
+/** The text of a configuration file; JSON is YAML. */
+export function writeConfig(services: Readonly<Record<string, ServiceFields>>): string {
+  return JSON.stringify({ services }, undefined, 2);
+}
+
+/** Labels that opt in under `prefix`: `idle_timeout` becomes `<prefix>.idle-timeout`. */
+export function writeLabels(prefix: string, fields: ServiceFields): Record<string, string> {
+  const entries = Object.entries(fields).map(([field, value]) => {
+    const text = typeof value === 'object' ? value.join(',') : String(value);
+    return [`${prefix}.${field.replaceAll('_', '-')}`, text] as const;
+  });
+  return Object.fromEntries([[`${prefix}.enabled`, 'true'], ...entries]);
+}
+
+/** What the status tells of one listener. */
+export async function getStatus(
+  proxy: ProxyProcess,
+  { service, port }: { readonly service: string; readonly port: number },
+): Promise<StatusRow | undefined> {
+  const rows = await getJson<StatusRow[]>(`${proxy.statusUrl}/status`);
+  return rows.find((row) => row.service === service && row.listen_port === port);
+}

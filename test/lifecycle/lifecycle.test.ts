@@ -1,0 +1,284 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { aService } from '../support/builders.ts';
+import { RUNNING, STOPPED } from '../support/fake-backend.ts';
+import { settle } from '../support/fake-clock.ts';
+import { freePort } from '../support/free-ports.ts';
+import type { TestServer } from '../support/sockets.ts';
+import { Bench } from './bench.ts';
+
+const onContainer = (name: string, container: string) =>
+  aService({ name, workload: { kind: 'docker', container } });
+
+describe('Lifecycle', () => {
+  let bench: Bench;
+  let server: TestServer;
+  beforeEach(async () => {
+    bench = new Bench();
+    server = await bench.sockets.listen();
+  });
+  afterEach(async () => {
+    expect(await bench.close()).toBe(0);
+  });
+  const automate = () => bench.backend.automate({ clock: bench.clock, wakeMs: 200, sleepMs: 300 });
+
+  it('refuses a client of a service that is not there', async () => {
+    await expect(bench.client('nobody', 80).served).rejects.toMatchObject({ code: 'removed' });
+  });
+
+  it('throws when there is no backend for the kind of a workload', () => {
+    const command = { kind: 'process', name: 'x', command: ['x'], cwd: undefined, env: {} } as const;
+    expect(() => bench.lifecycle.add(aService({ workload: command }))).toThrow('process');
+  });
+
+  it('keeps the run, its leases and its clients when a service is renamed', async () => {
+    automate();
+    const old = onContainer('old', 'db');
+    bench.add(old, STOPPED);
+    const controller = bench.controller('old');
+    const waiting = bench.client('old', server.port);
+    await bench.backend.called(1);
+    bench.lifecycle.add(onContainer('new', 'db'));
+    bench.lifecycle.remove(old);
+    expect(bench.controller('new')).toBe(controller);
+    expect(bench.lifecycle.find('old')).toBeUndefined();
+    await bench.until(() => waiting.outcome !== 'waiting');
+    expect(waiting.outcome).toBe('served');
+    expect(controller.retired).toBe(false);
+    expect(bench.backend.count('wake')).toBe(1);
+  });
+
+  it('follows the other workload when a service changes over to it', async () => {
+    const before = onContainer('db', 'one');
+    const after = onContainer('db', 'two');
+    bench.add(before, RUNNING);
+    bench.backend.tell('docker/two', STOPPED);
+    bench.lifecycle.update(after, before);
+    expect(bench.controller('db').state.kind).toBe('stopped');
+    expect([...bench.backend.watched]).toEqual(['docker/two']);
+  });
+
+  it('gives each service the other workload when two are swapped', async () => {
+    automate();
+    const [a1, b2] = [onContainer('a', 'one'), onContainer('b', 'two')];
+    const [a2, b1] = [onContainer('a', 'two'), onContainer('b', 'one')];
+    bench.add(a1, RUNNING);
+    bench.add(b2, STOPPED);
+    bench.lifecycle.update(a2, a1);
+    bench.lifecycle.update(b1, b2);
+    expect(bench.controller('a').state.kind).toBe('stopped');
+    expect(bench.controller('a').policy.name).toBe('a');
+    await settle();
+    expect(bench.controller('b').state.kind).toBe('ready');
+    expect(bench.controller('b').policy.name).toBe('b');
+    expect([...bench.backend.watched].sort()).toEqual(['docker/one', 'docker/two']);
+    const client = bench.client('a', server.port);
+    await bench.until(() => client.outcome === 'served');
+    expect(bench.backend.log).toEqual(['wake docker/two']);
+  });
+
+  it('keeps the leases of both when two swapped workloads are in use', async () => {
+    const [a1, b2] = [onContainer('a', 'one'), onContainer('b', 'two')];
+    const [a2, b1] = [onContainer('a', 'two'), onContainer('b', 'one')];
+    bench.add(a1, RUNNING);
+    bench.add(b2, RUNNING);
+    const { release } = await bench.client('a', server.port).served;
+    bench.lifecycle.update(a2, a1);
+    bench.lifecycle.update(b1, b2);
+    expect(bench.controller('b').leases).toBe(1);
+    expect(bench.controller('a').leases).toBe(0);
+    release();
+    expect(bench.controller('b').leases).toBe(0);
+    expect(bench.controller('b').retired).toBe(false);
+  });
+
+  it('refuses those who wait when the service is removed', async () => {
+    const service = aService();
+    bench.add(service, STOPPED);
+    const waiting = bench.client('db', server.port);
+    await bench.backend.called(1);
+    bench.lifecycle.remove(service);
+    await settle();
+    expect(waiting.outcome).toBe('removed');
+    expect(bench.backend.watched.size).toBe(0);
+  });
+
+  it('leaves alone what it does not own when the service is removed', async () => {
+    const service = aService();
+    bench.add(service, RUNNING);
+    bench.lifecycle.remove(service);
+    await bench.clock.advance(1_000_000);
+    expect(bench.backend.calls).toEqual([]);
+    expect(bench.backend.watched.size).toBe(0);
+  });
+
+  it('follows a removed workload until its last lease has ended', async () => {
+    const service = aService();
+    bench.add(service, RUNNING);
+    const { release } = await bench.client('db', server.port).served;
+    bench.lifecycle.remove(service);
+    expect(bench.backend.watched.size).toBe(1);
+    release();
+    expect(bench.backend.watched.size).toBe(0);
+  });
+
+  it('wakes nothing for a client whose dial fails after the service was removed', async () => {
+    const service = aService();
+    bench.add(service, RUNNING);
+    const first = await bench.client('db', server.port).served;
+    await server.close();
+    const late = bench.client('db', server.port);
+    bench.lifecycle.remove(service);
+    bench.backend.tell('docker/db', STOPPED);
+    await bench.until(() => late.outcome !== 'waiting');
+    first.release();
+    await settle();
+    expect(late.outcome).toBe('removed');
+    expect(bench.backend.calls).toEqual([]);
+    expect(bench.backend.watched.size).toBe(0);
+  });
+
+  it('goes on as before when a removed service comes back while it drains', async () => {
+    const service = aService();
+    bench.add(service, RUNNING);
+    const controller = bench.controller('db');
+    const { release } = await bench.client('db', server.port).served;
+    bench.lifecycle.remove(service);
+    bench.lifecycle.add(service);
+    expect(bench.controller('db')).toBe(controller);
+    release();
+    await bench.clock.advance(119_999);
+    expect(bench.backend.calls).toEqual([]);
+    await bench.clock.advance(1);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+    bench.backend.last.succeed(STOPPED);
+  });
+
+  it('puts nothing to sleep when it is told to keep all awake', async () => {
+    bench.add(aService({ idleTimeoutMs: 0 }), RUNNING);
+    bench.lifecycle.keepAwake();
+    await bench.clock.advance(1_000);
+    expect(bench.backend.calls).toEqual([]);
+  });
+
+  it('does nothing more when it is closed', async () => {
+    bench.add(aService(), RUNNING);
+    const { release } = await bench.client('db', server.port).served;
+    bench.lifecycle.close();
+    release();
+    bench.lifecycle.close();
+    await bench.clock.advance(1_000_000);
+    expect(bench.backend.calls).toEqual([]);
+  });
+});
+
+describe('Lifecycle with workloads that the proxy owns', () => {
+  let bench: Bench;
+  let server: TestServer;
+  const service = aService();
+  beforeEach(async () => {
+    bench = new Bench({ owns: true });
+    server = await bench.sockets.listen();
+  });
+  afterEach(async () => {
+    expect(await bench.close()).toBe(0);
+  });
+
+  it('ends the workload when its service is removed', async () => {
+    bench.add(service, RUNNING);
+    await settle();
+    bench.lifecycle.remove(service);
+    await bench.clock.advance(0);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+    bench.backend.last.succeed(STOPPED);
+    await settle();
+    expect(bench.backend.watched.size).toBe(0);
+  });
+
+  it('ends the workload when its service is removed, whatever its schedule says', async () => {
+    const scheduled = aService({ cronStart: '0 8 * * *' });
+    bench.add(scheduled, RUNNING);
+    await settle();
+    bench.lifecycle.remove(scheduled);
+    await bench.clock.advance(0);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+    bench.backend.last.succeed(STOPPED);
+  });
+
+  it('ends the workload only when the last lease has ended', async () => {
+    bench.add(service, RUNNING);
+    const { release } = await bench.client('db', server.port).served;
+    bench.lifecycle.remove(service);
+    await bench.clock.advance(1_000_000);
+    expect(bench.backend.calls).toEqual([]);
+    release();
+    await bench.clock.advance(0);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+    bench.backend.last.succeed(STOPPED);
+    await settle();
+    expect(bench.backend.watched.size).toBe(0);
+  });
+
+  it('ends the workload when its service is removed while it starts', async () => {
+    bench.add(service, STOPPED);
+    const waiting = bench.client('db', await freePort());
+    await bench.backend.called(1);
+    bench.lifecycle.remove(service);
+    await settle();
+    expect(waiting.outcome).toBe('removed');
+    bench.backend.last.succeed(RUNNING);
+    await bench.clock.advance(0);
+    expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+    bench.backend.last.succeed(STOPPED);
+    await settle();
+    expect(bench.backend.watched.size).toBe(0);
+  });
+
+  it('lets go of a workload whose start fails after its service was removed', async () => {
+    bench.add(service, STOPPED);
+    bench.client('db', server.port);
+    await bench.backend.called(1);
+    bench.lifecycle.remove(service);
+    bench.backend.last.fail('no such file');
+    await settle();
+    expect(bench.backend.watched.size).toBe(0);
+  });
+
+  it('tries again after a backoff when a removed workload can not be ended', async () => {
+    bench.add(service, RUNNING);
+    await settle();
+    bench.lifecycle.remove(service);
+    await bench.clock.advance(0);
+    bench.backend.last.fail('no');
+    await bench.clock.advance(999);
+    expect(bench.backend.count('sleep')).toBe(1);
+    await bench.clock.advance(1);
+    expect(bench.backend.count('sleep')).toBe(2);
+    bench.backend.last.succeed(STOPPED);
+    await settle();
+    expect(bench.backend.watched.size).toBe(0);
+  });
+
+  it('serves again when the service comes back while its workload is being ended', async () => {
+    bench.add(service, RUNNING);
+    await settle();
+    bench.lifecycle.remove(service);
+    await bench.clock.advance(0);
+    bench.lifecycle.add(service);
+    const waiting = bench.client('db', server.port);
+    bench.backend.last.succeed(STOPPED);
+    await bench.backend.called(2);
+    bench.backend.last.succeed(RUNNING);
+    await bench.until(() => waiting.outcome !== 'waiting');
+    expect(waiting.outcome).toBe('served');
+    expect(bench.backend.watched.size).toBe(1);
+  });
+
+  it('leaves the workload as it is when it is closed', async () => {
+    bench.add(service, RUNNING);
+    const { release } = await bench.client('db', server.port).served;
+    bench.lifecycle.close();
+    release();
+    await bench.clock.advance(1_000);
+    expect(bench.backend.calls).toEqual([]);
+  });
+});

@@ -1,0 +1,223 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Service } from '../../src/model/service.ts';
+import { aService } from '../support/builders.ts';
+import { MISSING, PAUSED, RUNNING, STARTING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';
+import { settle } from '../support/fake-clock.ts';
+import type { TestServer } from '../support/sockets.ts';
+import { Bench } from './bench.ts';
+
+const KEY = 'docker/db';
+
+describe('WorkloadController', () => {
+  let bench: Bench;
+  let server: TestServer;
+  beforeEach(async () => {
+    bench = new Bench();
+    server = await bench.sockets.listen();
+  });
+  afterEach(async () => {
+    expect(await bench.close()).toBe(0);
+  });
+  const automate = () => bench.backend.automate({ clock: bench.clock, wakeMs: 200, sleepMs: 300 });
+  const controller = () => bench.controller('db');
+  const update = (overrides: Partial<Service>, previous = aService()) =>
+    bench.lifecycle.update(aService(overrides), previous);
+
+  it.each([
+    [STOPPED, 'stopped'],
+    [RUNNING, 'ready'],
+    [PAUSED, 'paused'],
+    [MISSING, 'missing'],
+    [UNKNOWN, 'unknown'],
+    [STARTING, 'starting'],
+    [STOPPING, 'stopping'],
+  ])('begins with what the backend knows: %o', async (observation, kind) => {
+    bench.add(aService(), observation);
+    await settle();
+    expect(controller().state.kind).toBe(kind);
+    expect(bench.backend.calls).toEqual([]);
+  });
+
+  it('gives a workload that ran before the whole idle timeout', async () => {
+    automate();
+    bench.add(aService(), RUNNING);
+    await bench.clock.advance(119_999);
+    expect(bench.backend.calls).toEqual([]);
+    await bench.clock.advance(1);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+  });
+
+  it('gives a workload that somebody else started the whole idle timeout from then on', async () => {
+    automate();
+    bench.add(aService(), STOPPED);
+    await bench.clock.advance(500_000);
+    bench.backend.tell(KEY, RUNNING);
+    await bench.clock.advance(119_999);
+    expect(bench.backend.calls).toEqual([]);
+    await bench.clock.advance(1);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+  });
+
+  it('puts the workload to sleep when nobody has used it for the idle timeout', async () => {
+    automate();
+    bench.add(aService(), RUNNING);
+    const { release } = await bench.client('db', server.port).served;
+    await bench.clock.advance(1_000_000);
+    expect(bench.backend.calls).toEqual([]);
+    release();
+    await bench.clock.advance(119_999);
+    expect(bench.backend.calls).toEqual([]);
+    await bench.clock.advance(301);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+    expect(controller().state.kind).toBe('stopped');
+  });
+
+  it('puts the workload to sleep at once when the idle timeout is 0', async () => {
+    automate();
+    bench.add(aService({ idleTimeoutMs: 0 }), STOPPED);
+    const client = bench.client('db', server.port);
+    await bench.until(() => client.outcome === 'served');
+    (await client.served).release();
+    await bench.clock.advance(0);
+    expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+  });
+
+  it('stays awake while any lease is held', async () => {
+    automate();
+    bench.add(aService({ idleTimeoutMs: 0 }), STOPPED);
+    const first = controller().takeLease();
+    const second = controller().takeLease();
+    bench.backend.tell(KEY, RUNNING);
+    first.release();
+    first.release();
+    await bench.clock.advance(1_000_000);
+    expect(bench.backend.calls).toEqual([]);
+    second.release();
+    await bench.clock.advance(0);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+  });
+
+  it('is exempt from the idle timer when it has a schedule', async () => {
+    bench.add(aService({ cronStop: '0 18 * * *' }), RUNNING);
+    await bench.clock.advance(1_000_000);
+    expect(bench.backend.calls).toEqual([]);
+  });
+
+  it('passes the grace of the policy on when it is put to sleep', async () => {
+    bench.add(aService({ idleTimeoutMs: 0, stopTimeoutMs: 7_000 }), RUNNING);
+    await bench.clock.advance(0);
+    expect(bench.backend.last.graceMs).toBe(7_000);
+    bench.backend.last.succeed(STOPPED);
+  });
+
+  it('tries again after a backoff when it can not be put to sleep', async () => {
+    bench.add(aService({ idleTimeoutMs: 10_000 }), RUNNING);
+    await bench.clock.advance(10_000);
+    bench.backend.last.fail('no');
+    await bench.clock.advance(10_999);
+    expect(bench.backend.count('sleep')).toBe(1);
+    await bench.clock.advance(1);
+    expect(bench.backend.count('sleep')).toBe(2);
+    expect(bench.lines).toContain('db could not be put to sleep: no');
+    bench.backend.last.succeed(STOPPED);
+  });
+
+  it('is ready at once when it runs and nobody waits for proof', async () => {
+    bench.add(aService(), STOPPED);
+    bench.backend.tell(KEY, RUNNING);
+    await settle();
+    expect(controller().state.kind).toBe('ready');
+  });
+
+  it('counts the running idle timer from where it began when the timeout changes', async () => {
+    automate();
+    bench.add(aService(), RUNNING);
+    await bench.clock.advance(50_000);
+    update({ idleTimeoutMs: 60_000 });
+    await bench.clock.advance(9_999);
+    expect(bench.backend.calls).toEqual([]);
+    await bench.clock.advance(1);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+  });
+
+  it('begins to idle when its schedule is taken away', async () => {
+    automate();
+    const scheduled = aService({ cronStart: '0 8 * * *' });
+    bench.add(scheduled, RUNNING);
+    await bench.clock.advance(500_000);
+    update({}, scheduled);
+    await bench.clock.advance(120_000);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+  });
+
+  it('says once that a workload is missing when it is told again and again', () => {
+    bench.add(aService(), MISSING);
+    bench.backend.tell(KEY, MISSING);
+    update({ idleTimeoutMs: 1_000 });
+    expect(bench.lines.filter((line) => line.includes('does not exist'))).toHaveLength(1);
+  });
+
+  it('says once that a workload is paused when it is told again', () => {
+    bench.add(aService(), PAUSED);
+    bench.backend.tell(KEY, PAUSED);
+    expect(bench.lines.filter((line) => line.includes('is paused'))).toHaveLength(1);
+  });
+
+  it('says who wakes it, when it is awake, and when it sleeps', async () => {
+    automate();
+    bench.add(aService({ idleTimeoutMs: 1_000 }), STOPPED);
+    const client = bench.client('db', server.port);
+    await bench.until(() => client.outcome === 'served');
+    (await client.served).release();
+    await bench.clock.advance(1_300);
+    expect(bench.lines).toEqual([
+      'db is asleep',
+      'db is waking: for 10.0.0.5:4242',
+      expect.stringMatching(/^db is awake after 20\d ms$/),
+      'db is going to sleep: idle for 1 s',
+      'db is asleep after 300 ms',
+    ]);
+  });
+
+  it('remembers when a lease last began or ended', async () => {
+    bench.add(aService(), RUNNING);
+    const startMs = bench.clock.nowMs();
+    await bench.clock.advance(5_000);
+    expect(controller().lastActiveMs).toBe(startMs);
+    const lease = controller().takeLease();
+    expect(controller().lastActiveMs).toBe(startMs + 5_000);
+    await bench.clock.advance(5_000);
+    lease.release();
+    expect(controller().lastActiveMs).toBe(startMs + 10_000);
+  });
+
+  it('refuses those who wait when it is closed, and calls the backend no more', async () => {
+    bench.add(aService({ idleTimeoutMs: 0 }), STOPPED);
+    const client = bench.client('db', server.port);
+    await bench.backend.called(1);
+    controller().close();
+    await settle();
+    expect(client.outcome).toBe('removed');
+    expect(bench.backend.last.aborted).toBe(true);
+    bench.backend.tell(KEY, RUNNING);
+    bench.backend.tell(KEY, STOPPED);
+    await bench.clock.advance(100_000);
+    expect(bench.backend.calls).toHaveLength(1);
+  });
+
+  it('refuses a client whose dial fails when it was closed meanwhile', async () => {
+    bench.add(aService(), RUNNING);
+    (await bench.client('db', server.port).served).release();
+    await server.close();
+    const late = bench.client('db', server.port);
+    controller().close();
+    await bench.until(() => late.outcome !== 'waiting');
+    expect(late.outcome).toBe('removed');
+  });
+
+  it('refuses a new client when it is closed', async () => {
+    bench.add(aService(), RUNNING);
+    controller().close();
+    await expect(bench.client('db', server.port).served).rejects.toMatchObject({ code: 'removed' });
+  });
+});

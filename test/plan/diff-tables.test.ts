@@ -1,0 +1,248 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Change, Plan } from '../../src/model/change.ts';
+import { type ListenerSpec, listenKey, type Service } from '../../src/model/service.ts';
+import { EMPTY_TABLE, type ServiceTable } from '../../src/model/table.ts';
+import { diffTables } from '../../src/plan/diff-tables.ts';
+import { aListener, aService, aTable } from '../support/builders.ts';
+
+describe('diffTables', () => {
+  const at = (port: number, targetPort = 80) => aListener({ port, targetPort });
+  const db = aService({ listeners: [at(5432)] });
+  const diff = (current: readonly Service[], desired: readonly Service[]) =>
+    diffTables(aTable(current), aTable(desired)).map(describeChange);
+
+  it('plans nothing when nothing was there and nothing is wanted', () => {
+    expect(diffTables(EMPTY_TABLE, EMPTY_TABLE)).toEqual([]);
+  });
+
+  it('plans nothing when the tables are equal but not the same', () => {
+    expect(diff([db], [structuredClone(db)])).toEqual([]);
+  });
+
+  it.each<[string, Service[], Service[], string[]]>([
+    ['a new service', [], [db], ['add db', 'open tcp/*:5432 for db']],
+    ['a service that goes', [db], [], ['close tcp/*:5432', 'remove db']],
+    [
+      'a port that changes',
+      [db],
+      [aService({ listeners: [at(5433)] })],
+      ['close tcp/*:5432', 'update db', 'open tcp/*:5433 for db'],
+    ],
+    [
+      'a target port',
+      [db],
+      [aService({ listeners: [at(5432, 81)] })],
+      ['update db', 'rebind tcp/*:5432 to db:81'],
+    ],
+    [
+      'the allow list',
+      [db],
+      [{ ...db, allowList: ['10.0.0.0/8'] }],
+      ['update db', 'rebind tcp/*:5432 to db:80'],
+    ],
+    [
+      'the block list',
+      [db],
+      [{ ...db, blockList: ['10.0.0.1'] }],
+      ['update db', 'rebind tcp/*:5432 to db:80'],
+    ],
+    [
+      'what UDP needs',
+      [db],
+      [{ ...db, udp: { ...db.udp, readiness: 'open' } }],
+      ['update db', 'rebind tcp/*:5432 to db:80'],
+    ],
+    ['the idle timeout', [db], [{ ...db, idleTimeoutMs: 1 }], ['update db']],
+    ['the start timeout', [db], [{ ...db, startTimeoutMs: 1 }], ['update db']],
+    ['the schedule', [db], [{ ...db, cronStart: '0 8 * * *' }], ['update db']],
+    ['the workload', [db], [{ ...db, workload: { kind: 'docker', container: 'other' } }], ['update db']],
+    [
+      'a service that is renamed',
+      [db],
+      [{ ...db, name: 'pg' }],
+      ['add pg', 'rebind tcp/*:5432 to pg:80', 'remove db'],
+    ],
+    [
+      'a port that goes over to another service',
+      [db, aService({ name: 'web', listeners: [] })],
+      [{ ...db, listeners: [] }, aService({ name: 'web', listeners: [at(5432)] })],
+      ['update db', 'update web', 'rebind tcp/*:5432 to web:80'],
+    ],
+    [
+      'ports that two services swap',
+      [aService({ name: 'a', listeners: [at(1)] }), aService({ name: 'b', listeners: [at(2)] })],
+      [aService({ name: 'a', listeners: [at(2)] }), aService({ name: 'b', listeners: [at(1)] })],
+      ['update a', 'update b', 'rebind tcp/*:1 to b:80', 'rebind tcp/*:2 to a:80'],
+    ],
+    [
+      'a port that moves to another address',
+      [db],
+      [aService({ listeners: [aListener({ address: '127.0.0.1', port: 5432 })] })],
+      ['close tcp/*:5432', 'update db', 'open tcp/127.0.0.1:5432 for db'],
+    ],
+    [
+      'the same port of another protocol',
+      [db],
+      [aService({ listeners: [at(5432), aListener({ protocol: 'udp', port: 5432 })] })],
+      ['update db', 'open udp/*:5432 for db'],
+    ],
+  ])('plans what %s needs and no more', (_title, current, desired, expected) => {
+    const changes = diff(current, desired);
+    expect([...changes].sort()).toEqual([...expected].sort());
+  });
+
+  it('does not name a service that did not change', () => {
+    const web = aService({ name: 'web', listeners: [at(80)] });
+    expect(diff([db, web], [{ ...db, idleTimeoutMs: 1 }, web])).toEqual(['update db']);
+  });
+
+  it('leads from the current table to the desired one', () => {
+    fc.assert(
+      fc.property(anyTable, anyTable, (current, desired) => {
+        const state = applyPlan(current, diffTables(current, desired));
+        expect(state.services).toEqual(servicesOf(desired));
+        expect(state.listeners).toEqual(listenersOf(desired));
+      }),
+    );
+  });
+
+  it('plans nothing for a table and its copy', () => {
+    fc.assert(
+      fc.property(anyTable, (table) => {
+        expect(diffTables(table, structuredClone(table))).toEqual([]);
+      }),
+    );
+  });
+
+  it('closes first, then adds and updates, then rebinds, then opens, then removes', () => {
+    const order = {
+      'close-listener': 0,
+      'add-service': 1,
+      'update-service': 1,
+      'rebind-listener': 2,
+      'open-listener': 3,
+      'remove-service': 4,
+    };
+    fc.assert(
+      fc.property(anyTable, anyTable, (current, desired) => {
+        const ranks = diffTables(current, desired).map(({ kind }) => order[kind]);
+        expect(ranks).toEqual([...ranks].sort((a, b) => a - b));
+      }),
+    );
+  });
+
+  it('touches each listen key and each service at most once', () => {
+    fc.assert(
+      fc.property(anyTable, anyTable, (current, desired) => {
+        const touched = diffTables(current, desired).map((change) =>
+          'listener' in change ? listenKey(change.listener) : change.service.name,
+        );
+        expect(new Set(touched).size).toBe(touched.length);
+      }),
+    );
+  });
+});
+
+const anyListener: fc.Arbitrary<ListenerSpec> = fc
+  .record({
+    protocol: fc.constantFrom('tcp', 'udp'),
+    address: fc.constantFrom('', '127.0.0.1'),
+    port: fc.integer({ min: 1, max: 4 }),
+    targetPort: fc.integer({ min: 80, max: 81 }),
+  })
+  .map(aListener);
+
+const anyService: fc.Arbitrary<Service> = fc
+  .record({
+    name: fc.constantFrom('a', 'b', 'c', 'd'),
+    listeners: fc.uniqueArray(anyListener, { selector: listenKey, maxLength: 4 }),
+    allowList: fc.constantFrom([], ['10.0.0.0/8']),
+    idleTimeoutMs: fc.constantFrom(1, 2),
+  })
+  .map(aService);
+
+/** Tables as the table stage makes them: each name and each listen key once. */
+const anyTable: fc.Arbitrary<ServiceTable> = fc
+  .uniqueArray(anyService, { selector: ({ name }) => name, maxLength: 4 })
+  .map((services) => {
+    const taken = new Set<string>();
+    const free = (listener: ListenerSpec) => {
+      const key = listenKey(listener);
+      return !taken.has(key) && taken.add(key) !== undefined;
+    };
+    return aTable(services.map((service) => ({ ...service, listeners: service.listeners.filter(free) })));
+  });
+
+type Bindings = Record<string, { readonly service: string; readonly targetPort: number; allow: string }>;
+
+function servicesOf(table: ServiceTable): Record<string, Service> {
+  return Object.fromEntries([...table.entries].map(([name, { service }]) => [name, service]));
+}
+
+function listenersOf(table: ServiceTable): Bindings {
+  const bindings: Bindings = {};
+  for (const { service } of table.entries.values()) {
+    for (const listener of service.listeners) bindings[listenKey(listener)] = bind(service, listener);
+  }
+  return bindings;
+}
+
+function bind(service: Service, { targetPort }: ListenerSpec): Bindings[string] {
+  return { service: service.name, targetPort, allow: service.allowList.join() };
+}
+
+/** Carries the changes out on plain maps, and insists that each of them is possible in its turn. */
+function applyPlan(current: ServiceTable, plan: Plan) {
+  const services = servicesOf(current);
+  const listeners = listenersOf(current);
+  for (const change of plan) {
+    const key = 'listener' in change ? listenKey(change.listener) : '';
+    switch (change.kind) {
+      case 'add-service':
+        expect(services).not.toHaveProperty([change.service.name]);
+        services[change.service.name] = change.service;
+        break;
+      case 'update-service':
+        expect(services[change.service.name]).toEqual(change.previous);
+        services[change.service.name] = change.service;
+        break;
+      case 'remove-service':
+        expect(Object.values(listeners).map(({ service }) => service)).not.toContain(change.service.name);
+        delete services[change.service.name];
+        break;
+      case 'open-listener':
+        expect(listeners).not.toHaveProperty([key]);
+        expect(services).toHaveProperty([change.service.name]);
+        listeners[key] = bind(change.service, change.listener);
+        break;
+      case 'rebind-listener':
+        expect(listeners).toHaveProperty([key]);
+        expect(services).toHaveProperty([change.service.name]);
+        listeners[key] = bind(change.service, change.listener);
+        break;
+      case 'close-listener':
+        expect(listeners).toHaveProperty([key]);
+        delete listeners[key];
+        break;
+    }
+  }
+  return { services, listeners };
+}
+
+function describeChange(change: Change): string {
+  switch (change.kind) {
+    case 'add-service':
+      return `add ${change.service.name}`;
+    case 'update-service':
+      return `update ${change.service.name}`;
+    case 'remove-service':
+      return `remove ${change.service.name}`;
+    case 'open-listener':
+      return `open ${listenKey(change.listener)} for ${change.service.name}`;
+    case 'rebind-listener':
+      return `rebind ${listenKey(change.listener)} to ${change.service.name}:${change.listener.targetPort}`;
+    case 'close-listener':
+      return `close ${listenKey(change.listener)}`;
+  }
+}

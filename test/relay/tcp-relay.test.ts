@@ -1,0 +1,222 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { relayTcp } from '../../src/relay/tcp-relay.ts';
+import { settle } from '../support/fake-clock.ts';
+import { collect, ending, pattern, Sockets } from '../support/sockets.ts';
+
+const MIB = 1_048_576;
+
+describe('relayTcp', () => {
+  let sockets: Sockets;
+  /** What the client holds, and what the upstream holds; the relay joins the other two ends. */
+  let client: Socket;
+  let upstream: Socket;
+  let inner: { client: Socket; upstream: Socket };
+  let ends: number;
+  let ended: Promise<void>;
+
+  beforeEach(async () => {
+    sockets = new Sockets();
+    const left = await sockets.pair();
+    const right = await sockets.pair();
+    client = left.near;
+    upstream = right.far;
+    inner = { client: left.far, upstream: right.near };
+    ends = 0;
+  });
+  afterEach(() => sockets.close());
+
+  const relay = () => {
+    ended = new Promise((resolve) => {
+      relayTcp(inner.client, inner.upstream, () => {
+        ends++;
+        resolve();
+      });
+    });
+  };
+  const expectOneEnd = async () => {
+    await ended;
+    await settle();
+    expect(ends).toBe(1);
+  };
+
+  const sizes = [0, 1, 5 * MIB];
+  const matrix = sizes.flatMap((up) => sizes.map((down) => [up, down] as const));
+
+  it.each(matrix)('carries %i bytes up and %i down when the client ends first', async (up, down) => {
+    relay();
+    const [request, answer] = [pattern(up, 1), pattern(down, 2)];
+    client.end(request);
+    const received = await collect(upstream);
+    expect(upstream.writable).toBe(true);
+    upstream.end(answer);
+    expect((await collect(client)).equals(answer)).toBe(true);
+    expect(received.equals(request)).toBe(true);
+    await expectOneEnd();
+  });
+
+  it.each(matrix)('carries %i bytes up and %i down when the upstream ends first', async (up, down) => {
+    relay();
+    const [request, answer] = [pattern(up, 1), pattern(down, 2)];
+    upstream.end(answer);
+    const received = await collect(client);
+    expect(client.writable).toBe(true);
+    client.end(request);
+    expect((await collect(upstream)).equals(request)).toBe(true);
+    expect(received.equals(answer)).toBe(true);
+    await expectOneEnd();
+  });
+
+  it.each(matrix)('carries %i bytes up and %i down when both end at once', async (up, down) => {
+    relay();
+    const [request, answer] = [pattern(up, 1), pattern(down, 2)];
+    const received = Promise.all([collect(upstream), collect(client)]);
+    client.end(request);
+    upstream.end(answer);
+    const [above, below] = await received;
+    expect(above.equals(request)).toBe(true);
+    expect(below.equals(answer)).toBe(true);
+    await expectOneEnd();
+  });
+
+  it('passes on what both sent before it began', async () => {
+    client.end('question');
+    upstream.end('answer');
+    await Promise.all([once(inner.client, 'readable'), once(inner.upstream, 'readable')]);
+    relay();
+    const [above, below] = await Promise.all([collect(upstream), collect(client)]);
+    expect([above.toString(), below.toString()]).toEqual(['question', 'answer']);
+    await expectOneEnd();
+  });
+
+  it('passes on an end that came before it began', async () => {
+    upstream.end();
+    await once(inner.upstream, 'end');
+    relay();
+    expect(await collect(client)).toHaveLength(0);
+    client.end('late');
+    expect((await collect(upstream)).toString()).toBe('late');
+    await expectOneEnd();
+  });
+
+  it('goes on downwards when the client has ended', async () => {
+    relay();
+    client.end();
+    await collect(upstream);
+    upstream.write('one');
+    const [first] = await once(client, 'data');
+    upstream.end('two');
+    const rest = await collect(client);
+    expect(String(first) + rest.toString()).toBe('onetwo');
+    await expectOneEnd();
+  });
+
+  it('holds no more than a little when the client does not read', async () => {
+    relay();
+    const total = 64 * MIB;
+    let peak = 0;
+    let sent = 0;
+    const chunk = pattern(MIB);
+    // Writes until the kernel and the relay take no more: until nothing has moved for some turns of the loop.
+    for (let idle = 0; idle < 200; ) {
+      if (sent < total && !upstream.writableNeedDrain) {
+        upstream.write(chunk);
+        sent += chunk.length;
+        idle = 0;
+      }
+      const moved = inner.upstream.bytesRead;
+      await settle();
+      idle = inner.upstream.bytesRead === moved ? idle + 1 : 0;
+      peak = Math.max(peak, inner.client.writableLength + inner.upstream.readableLength);
+    }
+    expect(sent).toBeLessThan(total);
+    expect(peak).toBeLessThan(MIB);
+    upstream.end();
+    expect((await collect(client)).length).toBe(sent);
+    client.end();
+    upstream.resume();
+    await expectOneEnd();
+  });
+
+  it('resets the upstream when the client resets', async () => {
+    relay();
+    const end = ending(upstream);
+    client.resetAndDestroy();
+    expect(await end).toBe('ECONNRESET');
+    await expectOneEnd();
+  });
+
+  it('resets the client when the upstream resets', async () => {
+    relay();
+    const end = ending(client);
+    upstream.resetAndDestroy();
+    expect(await end).toBe('ECONNRESET');
+    await expectOneEnd();
+  });
+
+  it('resets the upstream when the client resets in the middle of a transfer', async () => {
+    relay();
+    client.write(pattern(MIB));
+    await once(upstream, 'data');
+    const end = ending(upstream);
+    client.resetAndDestroy();
+    expect(await end).toBe('ECONNRESET');
+    await expectOneEnd();
+  });
+
+  it('resets the client when the upstream resets after the client has ended', async () => {
+    relay();
+    client.end();
+    await collect(upstream);
+    const end = ending(client);
+    upstream.resetAndDestroy();
+    expect(await end).toBe('ECONNRESET');
+    await expectOneEnd();
+  });
+
+  it('resets the upstream when the client is gone and more comes for it', async () => {
+    relay();
+    const end = ending(upstream);
+    client.destroy();
+    const feed = () => {
+      while (upstream.writable && upstream.write(pattern(65_536)));
+    };
+    upstream.on('drain', feed);
+    feed();
+    expect(['ECONNRESET', 'EPIPE']).toContain(await end);
+    await expectOneEnd();
+  });
+
+  it('resets the client when the upstream was gone before it began', async () => {
+    upstream.resetAndDestroy();
+    await once(inner.upstream, 'close').catch(() => {});
+    const end = ending(client);
+    relay();
+    expect(await end).toBe('ECONNRESET');
+    await expectOneEnd();
+  });
+
+  it('resets the upstream when the client was gone before it began', async () => {
+    client.resetAndDestroy();
+    await once(inner.client, 'close').catch(() => {});
+    const end = ending(upstream);
+    relay();
+    expect(await end).toBe('ECONNRESET');
+    await expectOneEnd();
+  });
+
+  it('ends once when both were gone before it began', async () => {
+    inner.client.destroy();
+    inner.upstream.destroy();
+    relay();
+    await expectOneEnd();
+  });
+
+  it('ends once when both are reset at the same moment', async () => {
+    relay();
+    client.resetAndDestroy();
+    upstream.resetAndDestroy();
+    await expectOneEnd();
+  });
+});

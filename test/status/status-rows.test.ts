@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import { buildStatusRows, type ListenerView } from '../../src/status/status-rows.ts';
+import { aListener, aService } from '../support/builders.ts';
+import { MISSING, PAUSED, RUNNING, STARTING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';
+
+const NOW_MS = Date.UTC(2026, 3, 4, 12, 34, 56, 789);
+const ID = 'a1b2c3d4e5f60718293a4b5c6d7e8f90';
+
+const aView = (overrides: Partial<ListenerView> = {}): ListenerView => ({
+  service: aService(),
+  listener: aListener({ port: 5432, targetPort: 5433 }),
+  observation: { ...RUNNING, id: ID },
+  state: 'ready',
+  activeConnections: 3,
+  lastActiveMs: NOW_MS - 3 * 86_400_000,
+  error: undefined,
+  ...overrides,
+});
+const onContainer = (container: string) => aService({ workload: { kind: 'docker', container } });
+
+describe('status rows', () => {
+  it('show a listener with every field', () => {
+    expect(buildStatusRows([aView()], NOW_MS)).toEqual([
+      {
+        container_id: 'a1b2c3d4e5f6',
+        container_name: 'db',
+        listen_port: 5432,
+        target_port: 5433,
+        running: true,
+        active_conns: 3,
+        last_active: '2026-04-01T12:34:56Z',
+        last_active_relative: '3 days ago',
+        service: 'db',
+        kind: 'docker',
+        state: 'ready',
+        protocol: 'tcp',
+        listen_address: '',
+      },
+    ]);
+  });
+
+  it('show why a listener is not bound', () => {
+    const [row] = buildStatusRows([aView({ error: 'another process holds the port' })], NOW_MS);
+    expect(row?.error).toBe('another process holds the port');
+  });
+
+  it('show the name of the container when the service is called otherwise', () => {
+    const service = aService({ name: 'db', workload: { kind: 'docker', container: 'my-postgres' } });
+    const [row] = buildStatusRows([aView({ service })], NOW_MS);
+    expect([row?.service, row?.container_name]).toEqual(['db', 'my-postgres']);
+  });
+
+  it('show a local process by the name of its service', () => {
+    const workload = { kind: 'process', name: 'hello', command: ['x'], cwd: undefined, env: {} } as const;
+    const view = aView({ service: aService({ name: 'hello', workload }), observation: { ...RUNNING, id: '4711' } });
+    const [row] = buildStatusRows([view], NOW_MS);
+    expect([row?.kind, row?.container_name, row?.container_id]).toEqual(['process', 'hello', '4711']);
+  });
+
+  it.each([
+    [RUNNING, true],
+    [STOPPED, false],
+    [PAUSED, false],
+    [STARTING, false],
+    [STOPPING, false],
+    [MISSING, false],
+    [UNKNOWN, false],
+  ])('show whether it runs: %o', (observation, running) => {
+    expect(buildStatusRows([aView({ observation })], NOW_MS)[0]?.running).toBe(running);
+  });
+
+  it('are sorted by container name, id, port, protocol and address', () => {
+    const at = (overrides: Parameters<typeof aListener>[0]) => aListener(overrides);
+    const sorted = [
+      aView({ service: onContainer('B'), listener: at({ port: 9 }) }),
+      aView({ service: onContainer('a'), observation: { ...RUNNING, id: '1' }, listener: at({ port: 8 }) }),
+      aView({ service: onContainer('a'), observation: { ...RUNNING, id: '2' }, listener: at({ port: 9 }) }),
+      aView({ service: onContainer('a'), observation: { ...RUNNING, id: '2' }, listener: at({ port: 10 }) }),
+      aView({ service: onContainer('b'), listener: at({ port: 80 }) }),
+      aView({ service: onContainer('b'), listener: at({ port: 80, address: '::1' }) }),
+      aView({ service: onContainer('b'), listener: at({ port: 80, protocol: 'udp' }) }),
+    ];
+    const expected = buildStatusRows(sorted, NOW_MS);
+    expect(buildStatusRows([...sorted].reverse(), NOW_MS)).toEqual(expected);
+    expect(
+      expected.map((row) => `${row.container_name} ${row.listen_port} ${row.protocol}${row.listen_address}`),
+    ).toEqual(['B 9 tcp', 'a 8 tcp', 'a 9 tcp', 'a 10 tcp', 'b 80 tcp', 'b 80 tcp::1', 'b 80 udp']);
+  });
+});
