@@ -8,8 +8,16 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/engine/**'],
+          exclude: ['test/engine/**', 'test/cli/program/**'],
           testTimeout: 15_000,
+        },
+      },
+      {
+        test: {
+          name: 'program',
+          include: ['test/cli/program/**/*.test.ts'],
+          globalSetup: ['test/support/build-program.ts'],
+          testTimeout: 30_000,
         },
       },
       {

@@ -124,12 +124,19 @@ async function endDaemon(daemon, signal) {
   clearTimeout(timer);
 }
 
-/** Most versions take containerd down with them, a moment later: a new daemon would still take it for alive. */
+/**
+ * Most versions take containerd down with them, a moment later: a new daemon would still take it for alive, and also
+ * as long as nobody has reaped it, unless its pid file is gone.
+ */
 async function waitForContainerd(folder) {
   const pidFile = path.join(folder, 'exec/containerd/containerd.pid');
   const pid = Number(await readFile(pidFile, 'utf8').catch(() => Number.NaN));
   const deadlineMs = performance.now() + CONTAINERD_EXIT_MS;
-  while (performance.now() < deadlineMs && (await readStartTicks(pid)) !== undefined) await sleep(20);
+  for (;;) {
+    if ((await readStartTicks(pid)) === undefined) return await rm(pidFile, { force: true });
+    if (performance.now() > deadlineMs) return;
+    await sleep(20);
+  }
 }
 
 async function endDaemonByPidFile(folder) {

@@ -38,6 +38,7 @@ async function runAll() {
   }
   const built = await runStep('build', () => runTool('tsc', ['-p', 'tsconfig.build.json']));
   if (!engineOnly) await runStep('unit tests', () => runTests('unit'));
+  if (!engineOnly && built) await runStep('program tests', () => runTests('program'));
   if (built) await runStep('engine tests', runEngineTests);
   else console.log('engine tests did not run: they need the build');
 }

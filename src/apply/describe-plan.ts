@@ -24,6 +24,10 @@ function describeChange(change: Change): string {
       return `listener ${describeListener(change.listener)} opened for ${change.service.name}`;
     case 'rebind-listener':
       return `listener ${describeListener(change.listener)} rebound to ${change.service.name}`;
+    case 'set-schedule':
+      return `schedule of ${change.service.name} set`;
+    case 'clear-schedule':
+      return `schedule of ${change.service.name} cleared`;
     case 'close-listener':
       return `listener ${describeListener(change.listener)} closed`;
   }

@@ -1,5 +1,6 @@
 import { formatListenAddress, type ListenerSpec, listenKey, type Service } from '../model/service.ts';
 import { backoffMs } from '../system/backoff.ts';
+import { describeBindError } from '../system/bind-error.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import type { Logger } from '../system/logger.ts';
 import type { ServiceListener } from './service-listener.ts';
@@ -10,6 +11,8 @@ const BIND_RETRY = { firstMs: 250, maxMs: 5_000 } as const;
 /** Whether a listener is bound; `error` says why not. */
 export interface ListenerStatus {
   readonly activeConnections: number;
+  /** Datagrams that were dropped, by reason. */
+  readonly drops: Readonly<Record<string, number>>;
   readonly error: string | undefined;
 }
 
@@ -52,7 +55,8 @@ export class ListenerSet {
 
   status(spec: ListenerSpec): ListenerStatus {
     const slot = this.#slots.get(listenKey(spec));
-    return { activeConnections: slot?.listener.activeConnections ?? 0, error: slot?.error };
+    const { activeConnections = 0, drops = {} } = slot?.listener ?? {};
+    return { activeConnections, drops, error: slot?.error };
   }
 
   open(spec: ListenerSpec, service: Service): void {
@@ -138,17 +142,4 @@ export class ListenerSet {
 
 function describe({ listener: { spec } }: Slot): string {
   return `${formatListenAddress(spec)}/${spec.protocol}`;
-}
-
-function describeBindError(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return 'another process holds the port';
-    case 'EADDRNOTAVAIL':
-      return 'this machine does not have that address';
-    case 'EACCES':
-      return 'not permitted; ports below 1024 need CAP_NET_BIND_SERVICE';
-    default:
-      return error.message;
-  }
 }

@@ -7,16 +7,29 @@ import type { Change, Plan } from '../model/change.ts';
 import { listenKey } from '../model/service.ts';
 import { EMPTY_TABLE, type ServiceTable } from '../model/table.ts';
 import { diffTables } from '../plan/diff-tables.ts';
+import type { CronWindows } from './cron-windows.ts';
 import type { ListenerSet } from './listener-set.ts';
+import type { ScheduleSet } from './schedule-set.ts';
+
+export interface ReconcilerOptions {
+  readonly lifecycle: Lifecycle;
+  readonly listeners: ListenerSet;
+  readonly schedules: ScheduleSet;
+  readonly windows: CronWindows;
+}
 
 export class Reconciler {
   readonly #lifecycle: Lifecycle;
   readonly #listeners: ListenerSet;
+  readonly #schedules: ScheduleSet;
+  readonly #windows: CronWindows;
   #current: ServiceTable = EMPTY_TABLE;
 
-  constructor(options: { readonly lifecycle: Lifecycle; readonly listeners: ListenerSet }) {
+  constructor(options: ReconcilerOptions) {
     this.#lifecycle = options.lifecycle;
     this.#listeners = options.listeners;
+    this.#schedules = options.schedules;
+    this.#windows = options.windows;
   }
 
   /** The table in force. */
@@ -56,6 +69,11 @@ export class Reconciler {
         return this.#listeners.rebind(change.listener, change.service);
       case 'close-listener':
         return this.#listeners.close(change.listener);
+      case 'set-schedule':
+        return this.#schedules.set(change.service);
+      case 'clear-schedule':
+        this.#windows.close(change.service.name);
+        return this.#schedules.clear(change.service.name);
     }
   }
 }

@@ -1,47 +1,96 @@
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
 import { type ListenerSpec, listenKey, type Service } from '../model/service.ts';
 import { compileAccessList } from '../relay/access-list.ts';
-import type { Listener } from '../relay/listener.ts';
+import type { Listener, TrackClient } from '../relay/listener.ts';
 import { type TcpBinding, TcpListener } from '../relay/tcp-listener.ts';
+import { type UdpBinding, UdpListener } from '../relay/udp-listener.ts';
+import type { Clock } from '../system/clock.ts';
 import type { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
+import { logRefused, logUnserved } from './client-log.ts';
 
 /** A listener that is handed services, and knows itself what of them concerns it. */
-export type ServiceListener = Listener<Service>;
+export interface ServiceListener extends Listener<Service> {
+  /** Datagrams that were dropped, by reason; empty for TCP. */
+  readonly drops: Readonly<Record<string, number>>;
+}
 
-/** Makes the listener of one spec, with the service behind it. */
+/** What all listeners share. */
+export interface ListenerParts {
+  readonly lifecycle: Lifecycle;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Bounds the lines about refused and unserved clients. */
+  readonly limiter: LogLimiter;
+  /** Who wants to know of a service's connections, if anybody does. */
+  readonly trackerOf: (service: Service, listener: ListenerSpec) => TrackClient | undefined;
+}
+
+/** Makes the listener of one spec, with the service behind it. `onDrained`: closed, and nothing lives on it any more. */
 export function createServiceListener(
   spec: ListenerSpec,
-  options: {
-    readonly service: Service;
-    readonly lifecycle: Lifecycle;
-    readonly logger: Logger;
-    /** Bounds the lines about refused clients. */
-    readonly refusals: LogLimiter;
-    readonly onDrained: () => void;
-  },
+  options: ListenerParts & { readonly service: Service; readonly onDrained: () => void },
 ): ServiceListener {
-  const { lifecycle, logger, refusals } = options;
+  return spec.protocol === 'tcp' ? createTcp(spec, options) : createUdp(spec, options);
+}
+
+type CreateOptions = Parameters<typeof createServiceListener>[1];
+
+function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
+  const { lifecycle, logger, onDrained } = options;
   const bind = (service: Service): TcpBinding => ({
     service: service.name,
     targetPort: findTargetPort(service, spec),
     access: compileAccessList(service),
+    track: options.trackerOf(service, spec),
     connect: (request) => lifecycle.connect(service.name, request),
   });
   const listener = new TcpListener({
-    spec,
+    ...{ spec, logger, onDrained },
     binding: bind(options.service),
-    logger,
-    onRefused: (client, { service }) => logRefusal({ client, service, logger, refusals }),
-    onDrained: options.onDrained,
+    onRefused: (client, { service }) => logRefused({ client, service }, options),
   });
+  return adapt(listener, { bind, drops: () => ({}) });
+}
+
+function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
+  const { lifecycle, clock, onDrained } = options;
+  const bind = (service: Service): UdpBinding => {
+    const port = findTargetPort(service, spec);
+    const sleepIfSilent = service.udp.readiness === 'reply';
+    return {
+      policy: service.udp,
+      idleTimeoutMs: service.idleTimeoutMs,
+      access: compileAccessList(service),
+      track: options.trackerOf(service, spec),
+      lease: ({ endpoint }) =>
+        lifecycle.takeFlowLease(service.name, { port, client: endpoint, sleepIfSilent }),
+      onRefused: ({ endpoint }) => logRefused({ client: endpoint, service: service.name }, options),
+      onUnserved: ({ endpoint }, error) =>
+        logUnserved({ client: endpoint, service: service.name, error }, options),
+    };
+  };
+  const listener = new UdpListener({ spec, clock, onDrained, binding: bind(options.service) });
+  return adapt(listener, { bind, drops: () => listener.drops });
+}
+
+function adapt<Binding>(
+  listener: Listener<Binding>,
+  parts: {
+    readonly bind: (service: Service) => Binding;
+    readonly drops: () => Readonly<Record<string, number>>;
+  },
+): ServiceListener {
   return {
-    spec,
+    spec: listener.spec,
     get activeConnections() {
       return listener.activeConnections;
     },
+    get drops() {
+      return parts.drops();
+    },
     open: () => listener.open(),
-    rebind: (service) => listener.rebind(bind(service)),
+    rebind: (service) => listener.rebind(parts.bind(service)),
     close: () => listener.close(),
     destroy: () => listener.destroy(),
   };
@@ -52,20 +101,4 @@ function findTargetPort(service: Service, spec: ListenerSpec): number {
   const listener = service.listeners.find((candidate) => listenKey(candidate) === key);
   if (listener === undefined) throw new Error(`service ${service.name} has no listener ${key}`);
   return listener.targetPort;
-}
-
-function logRefusal(refusal: {
-  readonly client: string;
-  readonly service: string;
-  readonly logger: Logger;
-  readonly refusals: LogLimiter;
-}): void {
-  const { client, service } = refusal;
-  const suppressed = refusal.refusals.pass(service);
-  if (suppressed === undefined) return;
-  const more = suppressed === 0 ? '' : `, and ${suppressed} more before it`;
-  refusal.logger.warn(
-    { event: 'refused', service, client, refused: true },
-    `${service}: ${client} (blocked)${more}`,
-  );
 }

@@ -41,6 +41,8 @@ export interface BackendSink {
   observed(key: string, observation: Observation): void;
   /** Everything the engine's labels say at this moment, whole; told again whenever it changes. */
   labelled(snapshot: readonly LabelledContainer[]): void;
+  /** A container was started, by whomever; told also of those that nobody watches. */
+  started?(container: string): void;
   /** Whether the engine answers; told on each change. */
   reachable(reachable: boolean, reason?: string): void;
 }

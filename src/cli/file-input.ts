@@ -61,6 +61,11 @@ export class FileInput {
     return this.#path;
   }
 
+  /** The path as messages show it. */
+  get shownPath(): string | undefined {
+    return this.#path === undefined ? undefined : describeConfigPath(this.#path, this.#cwd);
+  }
+
   /** Reads the file for the first time and begins to watch it. */
   async start(): Promise<void> {
     this.#take(await this.#source.start());

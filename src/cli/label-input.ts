@@ -10,6 +10,11 @@ export class LabelInput {
     return [...this.#readings.values()].map(({ reading }) => reading);
   }
 
+  /** Whether a mistake in its labels keeps a container from being served. */
+  isRefused(container: string): boolean {
+    return this.#readings.get(container)?.reading.kind === 'refused';
+  }
+
   /** Takes the newest snapshot, whole. */
   take(snapshot: readonly LabelledContainer[], prefix: string): void {
     const known = this.#readings;

@@ -1,30 +1,24 @@
 /**
  * The composition of the running proxy: sources → config → table → plan → apply, and what goes on beside them.
  */
-import { ListenerSet } from '../apply/listener-set.ts';
-import { Reconciler } from '../apply/reconciler.ts';
-import { createServiceListener } from '../apply/service-listener.ts';
 import type { BackendSink } from '../backends/backend.ts';
 import { createDockerBackend, type DockerBackend } from '../backends/docker/docker-backend.ts';
 import { ProcessBackend } from '../backends/process/process-backend.ts';
 import type { Environment } from '../config/environment.ts';
-import { Lifecycle } from '../lifecycle/lifecycle.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
-import { StatusServer } from '../status/status-server.ts';
+import type { StatusServer } from '../status/status-server.ts';
 import type { Clock } from '../system/clock.ts';
-import { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
 import { buildTable } from '../table/build-table.ts';
 import { type ResolvedSettings, resolveSettings, type SettingsFlags } from '../table/resolve-settings.ts';
 import type { FileInput } from './file-input.ts';
 import { LabelInput } from './label-input.ts';
-import { logPlan, ProblemLog } from './proxy-log.ts';
+import { openStatusServer } from './open-status-server.ts';
+import { logPlan, logReachable, logReady, ProblemLog } from './proxy-log.ts';
+import { createRuntime, type Runtime } from './runtime.ts';
 import { collectViews } from './status-content.ts';
-
-/** At most one line a second about refused clients of a service. */
-const REFUSAL_LOG_INTERVAL_MS = 1_000;
 
 export interface ProxyOptions {
   readonly file: FileInput;
@@ -43,9 +37,7 @@ export class LazyProxy {
   readonly #problemLog: ProblemLog;
   readonly #docker: DockerBackend;
   readonly #process: ProcessBackend;
-  readonly #lifecycle: Lifecycle;
-  readonly #listeners: ListenerSet;
-  readonly #reconciler: Reconciler;
+  readonly #runtime: Runtime;
   #status: StatusServer | undefined;
   #settings: Settings;
   #dockerOpened = false;
@@ -59,16 +51,7 @@ export class LazyProxy {
     this.#settings = this.#resolveSettings().settings;
     this.#docker = createDockerBackend({ ...this.#settings.docker, env, clock, logger });
     this.#process = new ProcessBackend({ clock, logger, env });
-    this.#lifecycle = new Lifecycle({ backends: [this.#docker, this.#process], clock, logger });
-    const refusals = new LogLimiter(clock, REFUSAL_LOG_INTERVAL_MS);
-    const lifecycle = this.#lifecycle;
-    this.#listeners = new ListenerSet({
-      create: (spec, service, onDrained) =>
-        createServiceListener(spec, { service, lifecycle, logger, refusals, onDrained }),
-      clock,
-      logger,
-    });
-    this.#reconciler = new Reconciler({ lifecycle, listeners: this.#listeners });
+    this.#runtime = createRuntime({ backends: [this.#docker, this.#process], clock, logger });
   }
 
   /** Takes up its work; resolves when every listener was bound or found not bindable. @throws where it can't begin. */
@@ -77,42 +60,45 @@ export class LazyProxy {
     await this.#process.open(this.#createSink());
     if (this.#needsDocker()) await this.#openDocker();
     this.#started = true;
-    this.#reconcile(this.#options.file.path ?? 'no configuration file');
-    await this.#listeners.settled();
-    const services = this.#reconciler.current.entries.size;
-    const listeners = this.#reconciler.holders.size;
-    const status = this.#settings.status === 'off' ? 'off' : `on port ${this.#settings.status.port}`;
-    const message = `ready: ${services} services, ${listeners} listeners, status ${status}`;
-    this.#logger.info({ event: 'ready', services, listeners }, message);
+    this.#reconcile(this.#options.file.shownPath ?? 'no configuration file');
+    await this.#runtime.listeners.settled();
+    const services = this.#runtime.reconciler.current.entries.size;
+    const listeners = this.#runtime.reconciler.holders.size;
+    logReady({ services, listeners, status: this.#settings.status }, this.#logger);
   }
 
   /** The file has changed: puts it in force where it is good, and says what is wrong where it is not. */
   fileChanged(): void {
-    const { path, problems } = this.#options.file;
-    this.#reconcile(path ?? 'configuration file');
+    const { shownPath = 'the configuration file', problems } = this.#options.file;
+    this.#reconcile(shownPath);
     if (problems.some(({ severity }) => severity === 'error')) {
       this.#logger.error(
         { event: 'reload-refused' },
-        `${path} is refused; the last good configuration stays in force`,
+        `${shownPath} is refused; the last good configuration stays in force`,
       );
     }
   }
 
   /** Stops accepting and lets connections finish; no workload is put to sleep any more. Resolves when all have ended. */
   drain(): Promise<void> {
-    this.#lifecycle.keepAwake();
-    return this.#listeners.drain();
+    this.#runtime.lifecycle.keepAwake();
+    return this.#runtime.listeners.drain();
   }
 
   /** Ends every connection now. */
+  cutConnections(): void {
+    this.#runtime.listeners.destroy();
+  }
+
+  /** Ends every connection and local process now. */
   destroy(): void {
-    this.#listeners.destroy();
+    this.cutConnections();
     this.#process.destroy();
   }
 
   /** Frees everything; ends local processes, leaves other workloads as they are. */
   async close(): Promise<void> {
-    this.#lifecycle.close();
+    this.#runtime.close();
     this.#status?.close();
     await Promise.all([this.#docker.close(), this.#process.close(), this.#options.file.close()]);
   }
@@ -135,13 +121,14 @@ export class LazyProxy {
         this.#labels.take(snapshot, this.#settings.docker.labelPrefix);
         if (this.#started) this.#reconcile('container labels');
       },
-      reachable: (reachable, reason) => this.#logReachable(reachable, reason),
+      started: (container) => this.#repeatRefusal(container),
+      reachable: (reachable, reason) => logReachable({ reachable, reason }, this.#logger),
     });
   }
 
   #createSink(): BackendSink {
     return {
-      observed: (key, observation) => this.#lifecycle.observe(key, observation),
+      observed: (key, observation) => this.#runtime.lifecycle.observe(key, observation),
       labelled: () => {},
       reachable: () => {},
     };
@@ -151,9 +138,9 @@ export class LazyProxy {
     const { file, environment, flags } = this.#options;
     this.#applySettings();
     const labelled = this.#labels.readings;
-    const { holders } = this.#reconciler;
+    const { holders } = this.#runtime.reconciler;
     const table = buildTable({ file: file.config, labelled, environment, flags, holders });
-    const plan = this.#reconciler.apply(table);
+    const plan = this.#runtime.reconciler.apply(table);
     logPlan(plan, { logger: this.#logger, cause });
     this.#problemLog.show(this.#problems());
   }
@@ -163,6 +150,7 @@ export class LazyProxy {
     this.#settings = this.#resolveSettings().settings;
     const { status, docker } = this.#settings;
     this.#docker.setLabelOptions(docker);
+    this.#docker.setJoinNetworks(docker.joinNetworks);
     if (!this.#dockerOpened && this.#needsDocker()) void this.#openDocker();
     const moved = JSON.stringify(status) !== JSON.stringify(before.status);
     if (moved || docker.socket !== before.docker.socket) {
@@ -174,25 +162,26 @@ export class LazyProxy {
   }
 
   #problems(): readonly Problem[] {
-    return [...this.#options.file.problems, ...this.#reconciler.current.problems];
+    return [...this.#options.file.problems, ...this.#runtime.reconciler.current.problems];
   }
 
   async #openStatus(): Promise<void> {
     if (this.#settings.status === 'off') return;
-    const server = new StatusServer({
+    this.#status = await openStatusServer(this.#settings.status, {
       status: () => {
-        const parts = { lifecycle: this.#lifecycle, listeners: this.#listeners };
-        return buildStatusRows(collectViews(this.#reconciler.current, parts), this.#options.clock.nowMs());
+        const views = collectViews(this.#runtime.reconciler.current, this.#runtime);
+        return buildStatusRows(views, this.#options.clock.nowMs());
       },
       problems: () => this.#problems(),
     });
-    await server.open(this.#settings.status);
-    this.#status = server;
   }
 
-  #logReachable(reachable: boolean, reason: string | undefined): void {
-    if (reachable) return this.#logger.info({ event: 'engine-reached' }, 'the Docker engine answers');
-    const message = `the Docker engine does not answer${reason === undefined ? '' : `: ${reason}`}; trying again`;
-    this.#logger.warn({ event: 'engine-lost' }, message);
+  /** Whoever starts a container by hand and wonders why it is not served finds the reason where he looks. */
+  #repeatRefusal(container: string): void {
+    if (!this.#labels.isRefused(container)) return;
+    const { problems } = this.#runtime.reconciler.current;
+    this.#problemLog.repeat(
+      problems.filter(({ origin }) => origin.kind === 'label' && origin.container === container),
+    );
   }
 }

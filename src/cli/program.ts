@@ -1,10 +1,10 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from '../system/logger.ts';
+import { ENVIRONMENT_LOG_FORMATS, ENVIRONMENT_LOG_LEVELS } from '../config/environment.ts';
+import { suggestNearest } from '../config/suggest.ts';
+import { systemClock } from '../system/clock.ts';
+import type { LogFormat, LogLevel } from '../system/logger.ts';
 import type { SettingsFlags } from '../table/resolve-settings.ts';
-import { printEffectiveConfig } from './print-command.ts';
 import type { ProgramIo } from './program-io.ts';
-import { run } from './run.ts';
-import { validate } from './validate.ts';
 import { readVersion } from './version.ts';
 
 const EXAMPLES = `
@@ -13,9 +13,22 @@ Examples:
   lazy-proxy run --config /config/proxy.yaml     use this file
   lazy-proxy validate --format github *.yaml     check files in CI; needs no engine
   lazy-proxy print-effective-config --show-origin
+  lazy-proxy healthcheck                         ask the proxy on this machine whether it is well
 `;
 
-/** The command tree. Each action hands its exit status to `exit`. */
+const HEALTHCHECK_HELP = `
+The address is the one that \`run\` takes: from the flags, the environment and the file. What \`run\` is told by flags,
+healthcheck has to be told by flags, too; variables such as STATUS_PORT and LAZY_PROXY_CONFIG are seen by both.
+The answer must come within 2 s.
+`;
+
+const CONFIG_SEARCH =
+  '$LAZY_PROXY_CONFIG, $CONFIG_PATH, ./lazy-proxy.yaml, /etc/lazy-proxy/lazy-proxy.yaml, in this order';
+
+/**
+ * The command tree. Each action hands its exit status to `exit`, and loads what it needs by itself: a health check every
+ * few seconds must not load the whole proxy.
+ */
 export function createProgram(io: ProgramIo, exit: (status: number) => void): Command {
   const program = new Command('lazy-proxy')
     .description('On-demand TCP and UDP proxy: wakes a sleeping service when the first client arrives.')
@@ -30,6 +43,7 @@ export function createProgram(io: ProgramIo, exit: (status: number) => void): Co
   addRun(program, io, exit);
   addValidate(program, io, exit);
   addPrint(program, io, exit);
+  addHealthcheck(program, io, exit);
   return program;
 }
 
@@ -48,10 +62,15 @@ function addRun(program: Command, io: ProgramIo, exit: (status: number) => void)
   }
   addSharedOptions(program.command('run', { isDefault: true }))
     .description('Run the proxy (the default).')
+    // Whatever is no command ends up here, too.
+    .allowExcessArguments()
     .option('--status-port <port>', 'port of the status server; 0 = off', parsePort)
-    .addOption(new Option('--log-level <level>', 'what is logged').choices(LOG_LEVELS))
-    .addOption(new Option('--log-format <format>', 'how it is logged').choices(LOG_FORMATS))
-    .action(async (flags: Flags) => {
+    .addOption(new Option('--log-level <level>', 'what is logged').choices(ENVIRONMENT_LOG_LEVELS))
+    .addOption(new Option('--log-format <format>', 'how it is logged').choices(ENVIRONMENT_LOG_FORMATS))
+    .action(async (flags: Flags, command: Command) => {
+      const [extra] = command.args;
+      if (extra !== undefined) program.error(describeExtra(extra, program));
+      const { run } = await import('./run.ts');
       const settings = { ...toSettingsFlags(flags), statusPort: flags.statusPort };
       exit(
         await run(
@@ -73,6 +92,7 @@ function addValidate(program: Command, io: ProgramIo, exit: (status: number) => 
         .default('text'),
     )
     .action(async (files: string[], flags: { readonly format: 'text' | 'json' | 'github' }) => {
+      const { validate } = await import('./validate.ts');
       exit(await validate(files, { format: flags.format, stdout: io.stdout, env: io.env, cwd: io.cwd }));
     });
 }
@@ -87,16 +107,41 @@ function addPrint(program: Command, io: ProgramIo, exit: (status: number) => voi
     .addOption(new Option('--format <format>', 'how it is written').choices(['yaml', 'json']).default('yaml'))
     .option('--show-origin', 'say behind each value where it comes from', false)
     .action(async ({ config, format, showOrigin, ...flags }: Flags) => {
+      const { printEffectiveConfig } = await import('./print-command.ts');
       exit(await printEffectiveConfig({ config, format, showOrigin, settings: toSettingsFlags(flags) }, io));
+    });
+}
+
+function addHealthcheck(program: Command, io: ProgramIo, exit: (status: number) => void): void {
+  interface Flags {
+    readonly config?: string;
+    readonly statusPort?: number;
+  }
+  program
+    .command('healthcheck')
+    .description(
+      'Ask the status server of a running proxy for /health. Exit status: 0 well, or no status server; 1 not well.',
+    )
+    .option('-c, --config <file>', `configuration file (default: ${CONFIG_SEARCH})`)
+    .option('--status-port <port>', 'port of the status server, where `run` was given it; 0 = off', parsePort)
+    .addHelpText('after', HEALTHCHECK_HELP)
+    .action(async ({ config, statusPort }: Flags) => {
+      const { healthcheck } = await import('./healthcheck.ts');
+      exit(await healthcheck({ config, statusPort }, { ...io, clock: systemClock }));
     });
 }
 
 function addSharedOptions(command: Command): Command {
   return command
-    .option('-c, --config <file>', 'configuration file (default: see above)')
+    .option('-c, --config <file>', `configuration file (default: ${CONFIG_SEARCH})`)
     .option('--docker-socket <path>', 'socket or URL of the Docker engine')
     .option('--no-labels', 'leave container labels out')
     .option('--label-prefix <prefix>', 'prefix of the labels');
+}
+
+function describeExtra(word: string, program: Command): string {
+  const commands = program.commands.map((command) => command.name());
+  return `error: "${word}" is not a command; there are ${commands.join(', ')}${suggestNearest(word, commands)}`;
 }
 
 function toSettingsFlags(flags: SharedFlags): SettingsFlags {

@@ -1,7 +1,9 @@
 import { describePlan } from '../apply/describe-plan.ts';
 import type { Plan } from '../model/change.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
+import type { Settings } from '../model/settings.ts';
 import type { Logger } from '../system/logger.ts';
+import { countOf } from './count-of.ts';
 
 /** Logs problems once each: again only after they had gone. */
 export class ProblemLog {
@@ -34,4 +36,25 @@ export function logPlan(plan: Plan, options: { readonly logger: Logger; readonly
   const { logger, cause } = options;
   const level = plan.length === 0 ? 'debug' : 'info';
   logger[level]({ event: 'reload', changes: plan.length }, `${cause}: ${describePlan(plan)}`);
+}
+
+/** The line that says that everything is up. */
+export function logReady(
+  what: { readonly services: number; readonly listeners: number; readonly status: Settings['status'] },
+  logger: Logger,
+): void {
+  const { services, listeners, status } = what;
+  const counts = `${countOf(services, 'service')}, ${countOf(listeners, 'listener')}`;
+  const where = status === 'off' ? 'off' : `on port ${status.port}`;
+  logger.info({ event: 'ready', services, listeners }, `ready: ${counts}, status ${where}`);
+}
+
+/** The line about an engine that came or went. */
+export function logReachable(
+  { reachable, reason }: { readonly reachable: boolean; readonly reason: string | undefined },
+  logger: Logger,
+): void {
+  if (reachable) return logger.info({ event: 'engine-reached' }, 'the Docker engine answers');
+  const message = `the Docker engine does not answer${reason === undefined ? '' : `: ${reason}`}; trying again`;
+  logger.warn({ event: 'engine-lost' }, message);
 }

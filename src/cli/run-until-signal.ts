@@ -26,24 +26,26 @@ export async function runUntilSignal({ proxy, file, logger, io, clock }: RunPart
   });
   const signals = createSignalQueue(io);
   const signal = await signals.next();
+  const drained = proxy.drain();
   logger.info(
     { event: 'shutdown' },
     `${signal}: no longer accepting; connections may finish within ${DRAIN_DEADLINE_MS / 1000} s`,
   );
-  const deadline = new AbortController();
-  const outcome = await Promise.race([
-    proxy.drain().then(() => 'drained' as const),
-    clock.sleep(DRAIN_DEADLINE_MS, deadline.signal).then(
-      () => 'deadline' as const,
-      () => 'drained' as const,
-    ),
-    signals.next().then(() => 'second signal' as const),
-  ]);
-  deadline.abort();
-  if (outcome !== 'drained') {
-    logger.warn({ event: 'shutdown' }, `${outcome}: ending the connections that are left`);
+  const hurry = signals.next().then(() => {
+    logger.warn({ event: 'shutdown' }, 'second signal: ending everything now');
     proxy.destroy();
-  }
+  });
+  const deadline = new AbortController();
+  const late = clock.sleep(DRAIN_DEADLINE_MS, deadline.signal).then(
+    () => {
+      logger.warn({ event: 'shutdown' }, 'deadline: ending the connections that are left');
+      proxy.cutConnections();
+    },
+    () => {},
+  );
+  await Promise.race([drained, late, hurry]);
+  deadline.abort();
+  // Local processes have their own time to end in; a second signal cuts that short too.
   await proxy.close();
   forgetHangup();
   signals.close();

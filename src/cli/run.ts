@@ -61,7 +61,7 @@ async function startFile(file: FileInput, logger: Logger): Promise<void> {
   if (file.path === undefined) {
     logger.info({ event: 'label-only' }, 'no configuration file: container labels alone count');
   } else if (await isMountedAlone(file.path)) {
-    const message = `${file.path} is mounted alone: a change made by renaming is not seen; mount its folder instead`;
+    const message = `${file.shownPath} is mounted alone: a change made by renaming is not seen; mount its folder instead`;
     logger.warn({ event: 'mounted-alone' }, message);
   }
 }

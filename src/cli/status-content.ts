@@ -12,15 +12,20 @@ export function collectViews(
 ): readonly ListenerView[] {
   const own = [...table.entries.values()].flatMap(({ service }) =>
     service.listeners.map((listener) => {
-      const { activeConnections, error } = parts.listeners.status(listener);
-      return createView({ service, listener, activeConnections, error, lifecycle: parts.lifecycle });
+      return createView({
+        service,
+        listener,
+        ...parts.listeners.status(listener),
+        lifecycle: parts.lifecycle,
+      });
     }),
   );
   const lost = table.conflicts.flatMap(({ loser, winner, listener }) => {
     const service = table.entries.get(loser)?.service;
     if (service === undefined) return [];
     const error = `service ${winner} listens there`;
-    return [createView({ service, listener, activeConnections: 0, error, lifecycle: parts.lifecycle })];
+    const unbound = { activeConnections: 0, drops: {}, error };
+    return [createView({ service, listener, ...unbound, lifecycle: parts.lifecycle })];
   });
   return [...own, ...lost];
 }
@@ -29,6 +34,7 @@ function createView(parts: {
   readonly service: Service;
   readonly listener: ListenerSpec;
   readonly activeConnections: number;
+  readonly drops: Readonly<Record<string, number>>;
   readonly error: string | undefined;
   readonly lifecycle: Lifecycle;
 }): ListenerView {

@@ -5,6 +5,7 @@ import { configCandidates, describeConfigPath } from '../config/locate.ts';
 import { renderCaret } from '../config/render-caret.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
+import { countOf } from './count-of.ts';
 
 export type ValidateFormat = 'text' | 'json' | 'github';
 
@@ -122,10 +123,6 @@ function writeReports(reports: readonly FileReport[], { format, stdout }: Valida
 
 function formatGood({ file, services, listeners }: FileReport): string {
   return `${file}: ok, ${countOf(services, 'service')}, ${countOf(listeners, 'listener')}`;
-}
-
-function countOf(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 function formatWithSource(problem: Problem, text: string): readonly string[] {

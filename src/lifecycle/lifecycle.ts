@@ -11,8 +11,8 @@ import { Cascade } from './cascade.ts';
 import { type ConnectRequest, connectUpstream, type UpstreamConnection } from './connect-upstream.ts';
 import { type FlowLease, takeFlowLease } from './flow-lease.ts';
 import { Refusal } from './refusal.ts';
-import { createUnmanagedService } from './unmanaged-service.ts';
 import type { LifecyclePolicy } from './subject.ts';
+import { createUnmanagedService } from './unmanaged-service.ts';
 import { type ControllerObserver, WorkloadController } from './workload-controller.ts';
 
 export interface LifecycleOptions {

@@ -172,7 +172,10 @@ export class WorkloadController {
 
   #changed(state: LifecycleState): void {
     this.#options.observer.changed(this);
-    if (state.kind === 'ready' && this.#sleepSoon !== undefined) this.sleepIfUnused(this.#sleepSoon);
+    const sleepSoon = this.#sleepSoon;
+    // However the start ends, the wish ends with it: what somebody else starts later is not ours to stop at once.
+    if (state.kind !== 'starting') this.#sleepSoon = undefined;
+    if (state.kind === 'ready' && sleepSoon !== undefined) this.sleepIfUnused(sleepSoon);
     this.#drain();
   }
 

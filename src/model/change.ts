@@ -8,7 +8,10 @@ export type Change =
   | { readonly kind: 'open-listener'; readonly service: Service; readonly listener: ListenerSpec }
   /** The socket stays open; new connections go to this service and target from now on. */
   | { readonly kind: 'rebind-listener'; readonly service: Service; readonly listener: ListenerSpec }
-  | { readonly kind: 'close-listener'; readonly listener: ListenerSpec };
+  | { readonly kind: 'close-listener'; readonly listener: ListenerSpec }
+  /** The service's cron jobs are these from now on. */
+  | { readonly kind: 'set-schedule'; readonly service: Service }
+  | { readonly kind: 'clear-schedule'; readonly service: Service };
 
 /** Ordered: closes come before opens, services are added before their listeners and removed after them. */
 export type Plan = readonly Change[];

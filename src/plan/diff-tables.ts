@@ -9,8 +9,9 @@
  * | yes                   | yes        | no                              | rebind-listener |
  * | yes                   | yes        | yes                             | none            |
  *
- * Services likewise by name: add, remove, update. Order: closes, adds and updates, rebinds, opens, removals; so a port
- * that moves is free before it is bound again, and no listener points at a service that isn't there.
+ * Services likewise by name: add, remove, update; schedules: set where an expression or the zone is new, clear where
+ * there is none any more. Order: closes, adds and updates, rebinds, opens, schedules, removals; so a port that moves is
+ * free before it is bound again, and no listener or job points at a service that isn't there.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Change, Plan } from '../model/change.ts';
@@ -45,7 +46,29 @@ export function diffTables(current: ServiceTable, desired: ServiceTable): Plan {
     if (previous === undefined) listeners.push({ kind: 'open-listener', ...bound });
     else if (!isSameBinding(previous, bound)) listeners.unshift({ kind: 'rebind-listener', ...bound });
   }
-  return [...closes, ...services, ...listeners, ...removals];
+  return [...closes, ...services, ...listeners, ...diffSchedules(current, desired), ...removals];
+}
+
+function diffSchedules(current: ServiceTable, desired: ServiceTable): Change[] {
+  const changes: Change[] = [];
+  for (const [name, { service }] of current.entries) {
+    const next = desired.entries.get(name)?.service;
+    if (isScheduled(service) && !isScheduled(next)) changes.push({ kind: 'clear-schedule', service });
+  }
+  for (const [name, { service }] of desired.entries) {
+    const before = current.entries.get(name)?.service;
+    if (isScheduled(service) && !isSameSchedule(before, service))
+      changes.push({ kind: 'set-schedule', service });
+  }
+  return changes;
+}
+
+function isScheduled(service: Service | undefined): boolean {
+  return service?.cronStart !== undefined || service?.cronStop !== undefined;
+}
+
+function isSameSchedule(a: Service | undefined, b: Service): boolean {
+  return a?.cronStart === b.cronStart && a?.cronStop === b.cronStop && a?.timezone === b.timezone;
 }
 
 function collectListeners(table: ServiceTable): Map<string, Bound> {
@@ -58,12 +81,11 @@ function collectListeners(table: ServiceTable): Map<string, Bound> {
 
 /** Everything that a listener hands to its connections; what the lifecycle alone reads is not part of it. */
 function isSameBinding(a: Bound, b: Bound): boolean {
-  return (
-    a.service === b.service ||
-    (a.service.name === b.service.name &&
-      a.listener.targetPort === b.listener.targetPort &&
-      isDeepStrictEqual(a.service.allowList, b.service.allowList) &&
-      isDeepStrictEqual(a.service.blockList, b.service.blockList) &&
-      isDeepStrictEqual(a.service.udp, b.service.udp))
-  );
+  return a.service === b.service || isDeepStrictEqual(describeBinding(a), describeBinding(b));
+}
+
+function describeBinding({ service, listener }: Bound) {
+  const { name, allowList, blockList, webhookUrl, udp, idleTimeoutMs } = service;
+  const shared = { name, targetPort: listener.targetPort, allowList, blockList, webhookUrl };
+  return listener.protocol === 'udp' ? { ...shared, udp, idleTimeoutMs } : shared;
 }

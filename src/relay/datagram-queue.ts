@@ -50,12 +50,30 @@ export class DatagramQueue {
     return entry?.datagram;
   }
 
-  /** Empties the queue: those young enough, in order, and how many were too old. */
-  drain(nowMs: number): { readonly datagrams: readonly Buffer[]; readonly expired: number } {
-    const entries = this.#entries;
+  /** Takes the first datagrams out, within the limits (at least one); those that are too old are left out. */
+  take(
+    nowMs: number,
+    { maxCount, maxBytes }: { readonly maxCount: number; readonly maxBytes: number },
+  ): { readonly datagrams: readonly Buffer[]; readonly expired: number } {
+    const datagrams: Buffer[] = [];
+    let bytes = 0;
+    let expired = 0;
+    for (let next = this.#entries[0]; next !== undefined; next = this.#entries[0]) {
+      const isOld = nowMs - next.atMs > this.#limits.maxQueueAgeMs;
+      bytes += isOld ? 0 : next.datagram.length;
+      if (datagrams.length > 0 && (datagrams.length >= maxCount || bytes > maxBytes)) break;
+      this.shift();
+      if (isOld) expired++;
+      else datagrams.push(next.datagram);
+    }
+    return { datagrams, expired };
+  }
+
+  /** Drops everything; returns how many that were. */
+  clear(): number {
+    const { length } = this.#entries;
     this.#entries = [];
     this.#bytes = 0;
-    const young = entries.filter(({ atMs }) => nowMs - atMs <= this.#limits.maxQueueAgeMs);
-    return { datagrams: young.map(({ datagram }) => datagram), expired: entries.length - young.length };
+    return length;
   }
 }

@@ -14,3 +14,15 @@ export interface Listener<Binding> {
   /** Closes, and ends what still lives. Idempotent. */
   destroy(): void;
 }
+
+/** Who is at the other end. */
+export interface Client {
+  /** IPv4-mapped addresses as IPv4. */
+  readonly address: string;
+  readonly port: number;
+  /** `10.0.0.5:4242`, `[2001:db8::1]:4242` */
+  readonly endpoint: string;
+}
+
+/** Told of each client that is let in; what it returns is called when the client's connection or flow has ended. */
+export type TrackClient = (client: Client) => () => void;

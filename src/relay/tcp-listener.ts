@@ -4,7 +4,7 @@ import { formatListenAddress, type ListenerSpec } from '../model/service.ts';
 import type { Logger } from '../system/logger.ts';
 import type { AccessList } from './access-list.ts';
 import { formatEndpoint, plainAddress } from './client-address.ts';
-import type { Listener } from './listener.ts';
+import type { Listener, TrackClient } from './listener.ts';
 import { relayTcp } from './tcp-relay.ts';
 
 /** Clients that the kernel may hold for us until we accept them; the kernel's own limit (somaxconn) applies too. */
@@ -18,6 +18,8 @@ export interface TcpBinding {
   readonly service: string;
   readonly targetPort: number;
   readonly access: AccessList;
+  /** Absent where nobody wants to know. */
+  readonly track?: TrackClient | undefined;
   /** Connects to the awake service; rejects when the client can't be served. */
   connect(request: {
     readonly port: number;
@@ -124,8 +126,10 @@ export class TcpListener implements Listener<TcpBinding> {
       return;
     }
     this.#clients.add(client);
+    const ended = binding.track?.({ address, port: remotePort, endpoint });
     client.once('close', () => {
       this.#clients.delete(client);
+      ended?.();
       if (this.#closing && this.#clients.size === 0) this.#onDrained();
     });
     void this.#serve(client, { binding, endpoint });

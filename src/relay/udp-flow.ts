@@ -4,6 +4,9 @@ import { DatagramQueue, type DropReason } from './datagram-queue.ts';
 import { offerDatagram } from './offer-datagram.ts';
 import { UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
 
+/** How much of what was kept is passed on at once, and how often: small against the usual socket buffer of 208 KiB. */
+const FLUSH = { maxCount: 32, maxBytes: 65_536, everyMs: 1 } as const;
+
 /** Where an awake workload takes datagrams. */
 export interface UdpTarget {
   readonly host: string;
@@ -18,7 +21,7 @@ export interface FlowLease {
    * @returns what the own `prove` or `follow` made, and the signal that aborts when this run of the workload is over.
    * @throws when the flow can't be served.
    */
-  open<T>(request: {
+  open<T extends { close(): void }>(request: {
     readonly prove: (target: UdpTarget, signal: AbortSignal) => Promise<T>;
     readonly follow: (target: UdpTarget, signal: AbortSignal) => Promise<T>;
     readonly signal: AbortSignal;
@@ -50,6 +53,7 @@ export class UdpFlow {
   #opening = false;
   #lastActiveMs: number;
   #cancelIdle: Cancel | undefined;
+  #cancelFlush: Cancel | undefined;
 
   constructor(options: FlowOptions) {
     this.#options = options;
@@ -60,10 +64,10 @@ export class UdpFlow {
   /** Takes a datagram of the client. */
   receive(datagram: Buffer): void {
     const nowMs = this.#touch();
-    if (this.#upstream !== undefined) return this.#upstream.send(datagram);
+    if (this.#upstream !== undefined && this.#queue.size === 0) return this.#upstream.send(datagram);
     const dropped = this.#queue.push(datagram, nowMs);
     if (dropped !== undefined) this.#options.countDrop(dropped, 1);
-    if (!this.#opening) void this.#open();
+    if (this.#upstream === undefined && !this.#opening) void this.#open();
   }
 
   /** Ends the flow. Idempotent. */
@@ -71,10 +75,8 @@ export class UdpFlow {
     if (this.#ending.signal.aborted) return;
     this.#ending.abort(new Error('the flow ended'));
     this.#cancelIdle?.();
-    this.#upstream?.close();
-    this.#upstream = undefined;
-    const { datagrams, expired } = this.#queue.drain(this.#lastActiveMs);
-    this.#options.countDrop('not-ready', datagrams.length + expired);
+    this.#leaveUpstream();
+    this.#options.countDrop('not-ready', this.#queue.clear());
     this.#options.lease.release(this.#lastActiveMs);
     this.#options.onEnd(error);
   }
@@ -115,15 +117,31 @@ export class UdpFlow {
     if (this.#ending.signal.aborted) return upstream.close();
     this.#upstream = upstream;
     const leave = () => {
-      upstream.close();
-      if (this.#upstream === upstream) this.#upstream = undefined;
+      if (this.#upstream === upstream) this.#leaveUpstream();
     };
     ended.addEventListener('abort', leave, { once: true, signal: this.#ending.signal });
-    const { datagrams, expired } = this.#queue.drain(this.#options.clock.monotonicMs());
+    if (ended.aborted) leave();
+    this.#flush();
+    this.#watchIdle();
+  }
+
+  /** Passes on what was kept, at a pace at which the upstream's socket buffer doesn't overflow. */
+  #flush(): void {
+    const upstream = this.#upstream;
+    if (upstream === undefined) return;
+    const { datagrams, expired } = this.#queue.take(this.#options.clock.monotonicMs(), FLUSH);
     this.#options.countDrop('queue-age', expired);
     for (const datagram of datagrams) upstream.send(datagram);
-    if (ended.aborted) leave();
-    this.#watchIdle();
+    if (this.#queue.size > 0)
+      this.#cancelFlush = this.#options.clock.schedule(FLUSH.everyMs, () => this.#flush());
+  }
+
+  #leaveUpstream(): void {
+    this.#cancelFlush?.();
+    this.#upstream?.close();
+    this.#upstream = undefined;
+    // What is still kept goes to the next run.
+    if (this.#queue.size > 0 && !this.#opening && !this.#ending.signal.aborted) void this.#open();
   }
 
   #refused(): void {
@@ -131,8 +149,7 @@ export class UdpFlow {
     if (this.#options.policy.readiness !== 'open') return;
     // In this mode a refused datagram may be sent again, so the next one asks before the others follow.
     this.#options.lease.doubt();
-    this.#upstream?.close();
-    this.#upstream = undefined;
+    this.#leaveUpstream();
   }
 
   #touch(): number {

@@ -6,7 +6,7 @@ import type { AccessList } from './access-list.ts';
 import { formatEndpoint, plainAddress } from './client-address.ts';
 import type { DropReason } from './datagram-queue.ts';
 import { FlowTable } from './flow-table.ts';
-import type { Listener } from './listener.ts';
+import type { Client, Listener, TrackClient } from './listener.ts';
 import { type FlowLease, UdpFlow } from './udp-flow.ts';
 
 /** Room for bursts; the kernel's own limits apply. */
@@ -18,23 +18,17 @@ const MIN_FLOW_IDLE_MS = 5_000;
 
 /** Where a listener's new flows go; swapped without touching the socket. */
 export interface UdpBinding {
-  readonly service: string;
   readonly access: AccessList;
   readonly policy: UdpPolicy;
   readonly idleTimeoutMs: number;
   /** Takes a lease for a new flow. */
-  lease(client: UdpClient): FlowLease;
+  lease(client: Client): FlowLease;
+  /** Absent where nobody wants to know. */
+  readonly track: TrackClient | undefined;
   /** Told of each client that the access list refused. */
-  onRefused(client: UdpClient): void;
+  onRefused(client: Client): void;
   /** Told of each flow that could not be served. */
-  onUnserved(client: UdpClient, error: unknown): void;
-}
-
-export interface UdpClient {
-  readonly address: string;
-  readonly port: number;
-  /** `10.0.0.5:4242` */
-  readonly endpoint: string;
+  onUnserved(client: Client, error: unknown): void;
 }
 
 /** One bound UDP socket: a flow per client address, whose replies return to that client alone. */
@@ -140,6 +134,7 @@ export class UdpListener implements Listener<UdpBinding> {
       this.#countDrop('too-many-flows', 1);
       return undefined;
     }
+    const ended = binding.track?.(client);
     const flow = new UdpFlow({
       policy: binding.policy,
       idleTimeoutMs: binding.idleTimeoutMs === 0 ? MIN_FLOW_IDLE_MS : binding.idleTimeoutMs,
@@ -149,6 +144,7 @@ export class UdpListener implements Listener<UdpBinding> {
       countDrop: (reason, count) => this.#countDrop(reason, count),
       onEnd: (error) => {
         this.#flows.delete(from);
+        ended?.();
         if (error !== undefined) binding.onUnserved(client, error);
       },
     });

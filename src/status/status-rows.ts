@@ -15,6 +15,8 @@ export interface ListenerView {
   readonly state: string;
   readonly activeConnections: number;
   readonly lastActiveMs: number;
+  /** Datagrams that were dropped, by reason. */
+  readonly drops: Readonly<Record<string, number>>;
   /** Why the listener is not bound. */
   readonly error: string | undefined;
 }
@@ -35,6 +37,8 @@ export interface StatusRow {
   readonly state: string;
   readonly protocol: string;
   readonly listen_address: string;
+  /** UDP: datagrams that were dropped, by reason. */
+  readonly dropped?: Readonly<Record<string, number>>;
   readonly error?: string;
 }
 
@@ -60,6 +64,7 @@ function buildRow(view: ListenerView, nowMs: number): StatusRow {
     state: view.state,
     protocol: listener.protocol,
     listen_address: listener.address,
+    ...(listener.protocol === 'udp' ? { dropped: view.drops } : {}),
     ...(view.error === undefined ? {} : { error: view.error }),
   };
 }

@@ -13,6 +13,8 @@ describe('describePlan', () => {
     ['service db removed', { kind: 'remove-service', service }],
     ['listener *:5432/tcp opened for db', { kind: 'open-listener', service, listener }],
     ['listener *:5432/tcp rebound to db', { kind: 'rebind-listener', service, listener }],
+    ['schedule of db set', { kind: 'set-schedule', service }],
+    ['schedule of db cleared', { kind: 'clear-schedule', service }],
     ['listener *:5432/tcp closed', { kind: 'close-listener', listener }],
     [
       'listener [::1]:53/udp closed',

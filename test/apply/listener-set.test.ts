@@ -55,6 +55,7 @@ describe('ListenerSet', () => {
     const listener = new TcpListener(options);
     return {
       spec: wanted,
+      drops: { expired: 2 },
       get activeConnections() {
         return listener.activeConnections;
       },
@@ -84,12 +85,12 @@ describe('ListenerSet', () => {
     await open();
     await relayed();
     expect(served).toEqual(['db']);
-    expect(set.status(spec)).toEqual({ activeConnections: 1, error: undefined });
+    expect(set.status(spec)).toEqual({ activeConnections: 1, drops: { expired: 2 }, error: undefined });
     expect([...set.holders]).toEqual([[listenKey(spec), 'db']]);
   });
 
   it('knows nothing of a listener that was never opened', () => {
-    expect(set.status(spec)).toEqual({ activeConnections: 0, error: undefined });
+    expect(set.status(spec)).toEqual({ activeConnections: 0, drops: {}, error: undefined });
   });
 
   it('reports a port that another process holds, and says so once', async () => {

@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { CronWindows } from '../../src/apply/cron-windows.ts';
 import type { ListenerSet } from '../../src/apply/listener-set.ts';
 import { Reconciler } from '../../src/apply/reconciler.ts';
+import type { ScheduleSet } from '../../src/apply/schedule-set.ts';
 import type { Lifecycle } from '../../src/lifecycle/lifecycle.ts';
 import { type ListenerSpec, listenKey, type Service } from '../../src/model/service.ts';
 import { EMPTY_TABLE } from '../../src/model/table.ts';
@@ -16,15 +18,23 @@ describe('Reconciler', () => {
       add: ({ name }: Service) => calls.push(`add ${name}`),
       update: ({ name }: Service, previous: Service) => calls.push(`update ${name} from ${previous.name}`),
       remove: ({ name }: Service) => calls.push(`remove ${name}`),
+      linkDependants: () => calls.push('link'),
     };
     const listeners = {
       open: (spec: ListenerSpec, { name }: Service) => calls.push(`open ${listenKey(spec)} ${name}`),
       rebind: (spec: ListenerSpec, { name }: Service) => calls.push(`rebind ${listenKey(spec)} ${name}`),
       close: (spec: ListenerSpec) => calls.push(`close ${listenKey(spec)}`),
     };
+    const schedules = {
+      set: ({ name }: Service) => calls.push(`schedule ${name}`),
+      clear: (name: string) => calls.push(`unschedule ${name}`),
+    };
+    const windows = { close: (name: string) => calls.push(`close window of ${name}`) };
     reconciler = new Reconciler({
       lifecycle: lifecycle as unknown as Lifecycle,
       listeners: listeners as unknown as ListenerSet,
+      schedules: schedules as unknown as ScheduleSet,
+      windows: windows as unknown as CronWindows,
     });
   });
 
@@ -44,7 +54,7 @@ describe('Reconciler', () => {
       'open-listener',
       'open-listener',
     ]);
-    expect(calls).toEqual(['add db', 'add web', 'open tcp/*:1 db', 'open tcp/*:2 web']);
+    expect(calls).toEqual(['add db', 'add web', 'open tcp/*:1 db', 'open tcp/*:2 web', 'link']);
   });
 
   it('touches nothing when an equal table comes', () => {
@@ -58,14 +68,23 @@ describe('Reconciler', () => {
     reconciler.apply(aTable([db, web]));
     calls = [];
     reconciler.apply(aTable([db, { ...web, allowList: ['10.0.0.0/8'] }]));
-    expect(calls).toEqual(['update web from web', 'rebind tcp/*:2 web']);
+    expect(calls).toEqual(['update web from web', 'rebind tcp/*:2 web', 'link']);
   });
 
   it('removes a service after its listeners', () => {
     reconciler.apply(aTable([db, web]));
     calls = [];
     reconciler.apply(aTable([web]));
-    expect(calls).toEqual(['close tcp/*:1', 'remove db']);
+    expect(calls).toEqual(['close tcp/*:1', 'remove db', 'link']);
+  });
+
+  it('sets and clears schedules, and ends the window of one that is cleared', () => {
+    const scheduled = { ...db, cronStart: '0 8 * * *' };
+    reconciler.apply(aTable([scheduled]));
+    expect(calls).toEqual(['add db', 'open tcp/*:1 db', 'schedule db', 'link']);
+    calls = [];
+    reconciler.apply(aTable([db]));
+    expect(calls).toEqual(['update db from db', 'close window of db', 'unschedule db', 'link']);
   });
 
   it('names the holders of the table in force', () => {

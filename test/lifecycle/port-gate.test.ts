@@ -108,7 +108,9 @@ describe('PortGate', () => {
   });
 
   it('rejects at once when the client is gone already', async () => {
-    await expect(gate.pass({ prove: dial, follow: dial }, AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone');
+    await expect(
+      gate.pass({ prove: dial, follow: dial }, AbortSignal.abort(new Error('gone'))),
+    ).rejects.toThrow('gone');
     expect(dials).toHaveLength(0);
   });
 

@@ -97,6 +97,30 @@ describe('WorkloadController', () => {
     expect(bench.backend.log).toEqual(['sleep docker/db']);
   });
 
+  it('keeps nothing of a wish to sleep when the start it waited for has failed', async () => {
+    bench.add(aService(), STOPPED);
+    controller().demand('for a test');
+    controller().sleepIfUnused('no longer needed');
+    bench.backend.last.fail('no');
+    await bench.clock.advance(1_000);
+    bench.backend.tell(KEY, RUNNING);
+    await bench.clock.advance(119_999);
+    expect(bench.backend.log).toEqual(['wake docker/db']);
+    await bench.clock.advance(1);
+    expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+    bench.backend.last.succeed(STOPPED);
+  });
+
+  it('goes to sleep as soon as it is awake when nobody needs it any more', async () => {
+    bench.add(aService(), STOPPED);
+    controller().demand('for a test');
+    controller().sleepIfUnused('no longer needed');
+    bench.backend.last.succeed(RUNNING);
+    await settle();
+    expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+    bench.backend.last.succeed(STOPPED);
+  });
+
   it('is exempt from the idle timer when it has a schedule', async () => {
     bench.add(aService({ cronStop: '0 18 * * *' }), RUNNING);
     await bench.clock.advance(1_000_000);
@@ -203,6 +227,14 @@ describe('WorkloadController', () => {
     bench.backend.tell(KEY, STOPPED);
     await bench.clock.advance(100_000);
     expect(bench.backend.calls).toHaveLength(1);
+  });
+
+  it('wakes nothing for a hold when it is closed', () => {
+    bench.add(aService(), MISSING);
+    controller().hold('for a test');
+    controller().close();
+    bench.backend.tell(KEY, STOPPED);
+    expect(bench.backend.calls).toEqual([]);
   });
 
   it('refuses a client whose dial fails when it was closed meanwhile', async () => {

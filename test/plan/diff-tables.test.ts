@@ -9,6 +9,8 @@ import { aListener, aService, aTable } from '../support/builders.ts';
 describe('diffTables', () => {
   const at = (port: number, targetPort = 80) => aListener({ port, targetPort });
   const db = aService({ listeners: [at(5432)] });
+  const dns = aService({ name: 'dns', listeners: [aListener({ protocol: 'udp', port: 53 })] });
+  const nightly: Service = { ...db, cronStop: '0 0 * * *' };
   const diff = (current: readonly Service[], desired: readonly Service[]) =>
     diffTables(aTable(current), aTable(desired)).map(describeChange);
 
@@ -48,14 +50,42 @@ describe('diffTables', () => {
       ['update db', 'rebind tcp/*:5432 to db:80'],
     ],
     [
-      'what UDP needs',
+      'the policy for datagrams',
+      [dns],
+      [{ ...dns, udp: { ...dns.udp, readiness: 'open' } }],
+      ['update dns', 'rebind udp/*:53 to dns:80'],
+    ],
+    [
+      'the idle timeout of a UDP service',
+      [dns],
+      [{ ...dns, idleTimeoutMs: 1 }],
+      ['update dns', 'rebind udp/*:53 to dns:80'],
+    ],
+    [
+      'the webhook',
       [db],
-      [{ ...db, udp: { ...db.udp, readiness: 'open' } }],
+      [{ ...db, webhookUrl: 'https://hooks.example.com/' }],
       ['update db', 'rebind tcp/*:5432 to db:80'],
     ],
     ['the idle timeout', [db], [{ ...db, idleTimeoutMs: 1 }], ['update db']],
     ['the start timeout', [db], [{ ...db, startTimeoutMs: 1 }], ['update db']],
-    ['the schedule', [db], [{ ...db, cronStart: '0 8 * * *' }], ['update db']],
+    [
+      'the policy for datagrams of a TCP service',
+      [db],
+      [{ ...db, udp: { ...db.udp, readiness: 'open' } }],
+      ['update db'],
+    ],
+    ['a schedule', [db], [nightly], ['update db', 'schedule db']],
+    ['an expression', [nightly], [{ ...nightly, cronStop: '1 * * * *' }], ['update db', 'schedule db']],
+    [
+      'the zone of a schedule',
+      [nightly],
+      [{ ...nightly, timezone: 'Europe/Paris' }],
+      ['update db', 'schedule db'],
+    ],
+    ['the zone of no schedule', [db], [{ ...db, timezone: 'Europe/Paris' }], ['update db']],
+    ['a schedule that goes', [nightly], [db], ['update db', 'unschedule db']],
+    ['a scheduled service that goes', [nightly], [], ['close tcp/*:5432', 'unschedule db', 'remove db']],
     ['the workload', [db], [{ ...db, workload: { kind: 'docker', container: 'other' } }], ['update db']],
     [
       'a service that is renamed',
@@ -103,6 +133,7 @@ describe('diffTables', () => {
         const state = applyPlan(current, diffTables(current, desired));
         expect(state.services).toEqual(servicesOf(desired));
         expect(state.listeners).toEqual(listenersOf(desired));
+        expect(state.schedules).toEqual(schedulesOf(desired));
       }),
     );
   });
@@ -115,14 +146,16 @@ describe('diffTables', () => {
     );
   });
 
-  it('closes first, then adds and updates, then rebinds, then opens, then removes', () => {
+  it('closes, adds and updates, rebinds, opens, schedules and removes, in that order', () => {
     const order = {
       'close-listener': 0,
       'add-service': 1,
       'update-service': 1,
       'rebind-listener': 2,
       'open-listener': 3,
-      'remove-service': 4,
+      'set-schedule': 4,
+      'clear-schedule': 4,
+      'remove-service': 5,
     };
     fc.assert(
       fc.property(anyTable, anyTable, (current, desired) => {
@@ -132,11 +165,11 @@ describe('diffTables', () => {
     );
   });
 
-  it('touches each listen key and each service at most once', () => {
+  it('touches each listen key, service and schedule at most once', () => {
     fc.assert(
       fc.property(anyTable, anyTable, (current, desired) => {
         const touched = diffTables(current, desired).map((change) =>
-          'listener' in change ? listenKey(change.listener) : change.service.name,
+          'listener' in change ? listenKey(change.listener) : `${subjectOf(change)} ${change.service.name}`,
         );
         expect(new Set(touched).size).toBe(touched.length);
       }),
@@ -159,6 +192,8 @@ const anyService: fc.Arbitrary<Service> = fc
     listeners: fc.uniqueArray(anyListener, { selector: listenKey, maxLength: 4 }),
     allowList: fc.constantFrom([], ['10.0.0.0/8']),
     idleTimeoutMs: fc.constantFrom(1, 2),
+    cronStart: fc.constantFrom(undefined, '0 8 * * *', '0 9 * * *'),
+    timezone: fc.constantFrom('UTC', 'Europe/Paris'),
   })
   .map(aService);
 
@@ -188,6 +223,19 @@ function listenersOf(table: ServiceTable): Bindings {
   return bindings;
 }
 
+function schedulesOf(table: ServiceTable): Record<string, string> {
+  const scheduled = Object.values(servicesOf(table)).filter(({ cronStart }) => cronStart !== undefined);
+  return Object.fromEntries(scheduled.map((service) => [service.name, describeSchedule(service)]));
+}
+
+function describeSchedule({ cronStart, timezone }: Service): string {
+  return `${cronStart} ${timezone}`;
+}
+
+function subjectOf({ kind }: Change): string {
+  return kind === 'set-schedule' || kind === 'clear-schedule' ? 'schedule of' : 'service';
+}
+
 function bind(service: Service, { targetPort }: ListenerSpec): Bindings[string] {
   return { service: service.name, targetPort, allow: service.allowList.join() };
 }
@@ -196,6 +244,7 @@ function bind(service: Service, { targetPort }: ListenerSpec): Bindings[string] 
 function applyPlan(current: ServiceTable, plan: Plan) {
   const services = servicesOf(current);
   const listeners = listenersOf(current);
+  const schedules = schedulesOf(current);
   for (const change of plan) {
     const key = 'listener' in change ? listenKey(change.listener) : '';
     switch (change.kind) {
@@ -225,9 +274,17 @@ function applyPlan(current: ServiceTable, plan: Plan) {
         expect(listeners).toHaveProperty([key]);
         delete listeners[key];
         break;
+      case 'set-schedule':
+        expect(services).toHaveProperty([change.service.name]);
+        schedules[change.service.name] = describeSchedule(change.service);
+        break;
+      case 'clear-schedule':
+        expect(schedules).toHaveProperty([change.service.name]);
+        delete schedules[change.service.name];
+        break;
     }
   }
-  return { services, listeners };
+  return { services, listeners, schedules };
 }
 
 function describeChange(change: Change): string {
@@ -244,5 +301,9 @@ function describeChange(change: Change): string {
       return `rebind ${listenKey(change.listener)} to ${change.service.name}:${change.listener.targetPort}`;
     case 'close-listener':
       return `close ${listenKey(change.listener)}`;
+    case 'set-schedule':
+      return `schedule ${change.service.name}`;
+    case 'clear-schedule':
+      return `unschedule ${change.service.name}`;
   }
 }

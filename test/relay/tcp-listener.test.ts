@@ -10,7 +10,9 @@ import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import { collect, ending, pattern, Sockets, type TestServer } from '../support/sockets.ts';
 
-const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
+const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === '::1'),
+);
 
 /** One call of a binding's connect, held until the test lets it go. */
 interface Hold {

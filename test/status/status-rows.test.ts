@@ -13,6 +13,7 @@ const aView = (overrides: Partial<ListenerView> = {}): ListenerView => ({
   state: 'ready',
   activeConnections: 3,
   lastActiveMs: NOW_MS - 3 * 86_400_000,
+  drops: {},
   error: undefined,
   ...overrides,
 });
@@ -44,6 +45,12 @@ describe('status rows', () => {
     expect(row?.error).toBe('another process holds the port');
   });
 
+  it('show what a UDP listener has dropped', () => {
+    const listener = aListener({ protocol: 'udp', port: 53 });
+    const [row] = buildStatusRows([aView({ listener, drops: { expired: 2 } })], NOW_MS);
+    expect(row?.dropped).toEqual({ expired: 2 });
+  });
+
   it('show the name of the container when the service is called otherwise', () => {
     const service = aService({ name: 'db', workload: { kind: 'docker', container: 'my-postgres' } });
     const [row] = buildStatusRows([aView({ service })], NOW_MS);
@@ -52,7 +59,10 @@ describe('status rows', () => {
 
   it('show a local process by the name of its service', () => {
     const workload = { kind: 'process', name: 'hello', command: ['x'], cwd: undefined, env: {} } as const;
-    const view = aView({ service: aService({ name: 'hello', workload }), observation: { ...RUNNING, id: '4711' } });
+    const view = aView({
+      service: aService({ name: 'hello', workload }),
+      observation: { ...RUNNING, id: '4711' },
+    });
     const [row] = buildStatusRows([view], NOW_MS);
     expect([row?.kind, row?.container_name, row?.container_id]).toEqual(['process', 'hello', '4711']);
   });

@@ -63,11 +63,14 @@ describe('StatusServer', () => {
     expect(body).toContain('/status');
   });
 
-  it.each(['POST', 'PUT', 'DELETE'])('answers 405 and what is allowed when the method is %s', async (method) => {
-    const { status, headers } = await ask('/status', method);
-    expect(status).toBe(405);
-    expect(headers.allow).toBe('GET, HEAD');
-  });
+  it.each(['POST', 'PUT', 'DELETE'])(
+    'answers 405 and what is allowed when the method is %s',
+    async (method) => {
+      const { status, headers } = await ask('/status', method);
+      expect(status).toBe(405);
+      expect(headers.allow).toBe('GET, HEAD');
+    },
+  );
 
   it('answers HEAD without a body', async () => {
     const { status, body } = await ask('/health', 'HEAD');
@@ -92,7 +95,8 @@ describe('StatusServer', () => {
 
   it('goes on when a client can not be accepted', async () => {
     // What Node does when it has no file descriptor left.
-    const fail = (message: unknown) => (message as { server: Server }).server.emit('error', new Error('EMFILE'));
+    const fail = (message: unknown) =>
+      (message as { server: Server }).server.emit('error', new Error('EMFILE'));
     subscribe('http.server.request.start', fail);
     const answer = await ask('/health');
     unsubscribe('http.server.request.start', fail);

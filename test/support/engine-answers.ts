@@ -17,6 +17,13 @@ export interface ScriptedContainer {
   networkMode: string;
   ipv4: string;
   ipv6: string;
+  /** Joined beside the one of `networkMode`: what it was joined with, by the network's name. */
+  joined: Map<string, { readonly DriverOpts?: Readonly<Record<string, string>> }>;
+}
+
+/** The id of the network of that name. */
+export function networkId(name: string): string {
+  return Buffer.from(name).toString('hex').padEnd(64, '0');
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the engine's JSON, patched in place
@@ -30,13 +37,17 @@ export class EngineAnswers {
     this.#shape = shape;
   }
 
-  event(container: ScriptedContainer, action: string): Json {
+  /** @param network of a `connect` or `disconnect`; default: the one of `networkMode`. */
+  event(
+    container: ScriptedContainer,
+    { action, network = container.networkMode }: { readonly action: string; readonly network?: string },
+  ): Json {
     const event = this.#template('event');
     const isNetwork = action === 'connect' || action === 'disconnect';
-    const ofNetwork = { container: container.id, name: container.networkMode, type: 'bridge' };
+    const ofNetwork = { container: container.id, name: network, type: 'bridge' };
     event.Type = isNetwork ? 'network' : 'container';
     event.Action = action;
-    event.Actor.ID = isNetwork ? 'f'.repeat(64) : container.id;
+    event.Actor.ID = isNetwork ? networkId(network) : container.id;
     event.Actor.Attributes = isNetwork
       ? ofNetwork
       : { ...container.labels, image: 'bb', name: container.name };
@@ -50,6 +61,8 @@ export class EngineAnswers {
     const { id, name, labels, status, exitCode } = container;
     const text = status === 'exited' ? `Exited (${exitCode}) 2 hours ago` : 'Up 2 seconds';
     Object.assign(entry, { Id: id, Names: [`/${name}`], Labels: labels, State: status, Status: text });
+    entry.HostConfig.NetworkMode = container.networkMode;
+    entry.NetworkSettings.Networks = this.#networksOf(container, entry);
     if ('Health' in entry) entry.Health.Status = container.health ?? 'none';
     return entry;
   }
@@ -68,13 +81,23 @@ export class EngineAnswers {
     if (healthcheck === undefined) delete answer.Config.Healthcheck;
     else answer.Config.Healthcheck.Test = healthcheck;
     answer.HostConfig.NetworkMode = networkMode;
-    const addresses = {
-      IPAddress: isUp ? container.ipv4 : '',
-      GlobalIPv6Address: isUp ? container.ipv6 : '',
-    };
-    const endpoint = { ...answer.NetworkSettings.Networks.n1, ...addresses };
-    answer.NetworkSettings.Networks = { [networkMode]: endpoint };
+    answer.NetworkSettings.Networks = this.#networksOf(container, answer);
     return answer;
+  }
+
+  #networksOf(container: ScriptedContainer, { NetworkSettings }: Json): Json {
+    const { networkMode, status, joined, ipv4, ipv6 } = container;
+    const isUp = ['running', 'paused', 'restarting'].includes(status);
+    const addresses = { IPAddress: isUp ? ipv4 : '', GlobalIPv6Address: isUp ? ipv6 : '' };
+    const entries = (networkMode.startsWith('container:') ? [] : [networkMode]).concat([...joined.keys()]);
+    return Object.fromEntries(
+      entries.map((name) => {
+        const NetworkID = status === 'created' ? '' : networkId(name);
+        const gateway = isUp && networkMode !== 'host' && networkMode !== 'none' ? {} : { Gateway: '' };
+        const endpoint = { ...NetworkSettings.Networks.n1, NetworkID, ...addresses, ...gateway };
+        return [name, { ...endpoint, ...joined.get(name) }];
+      }),
+    );
   }
 
   #template(name: 'list' | 'inspect' | 'event'): Json {

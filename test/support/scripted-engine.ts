@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { EngineAnswers, type EngineShape, type ScriptedContainer } from './engine-answers.ts';
+import { EngineAnswers, type EngineShape, networkId, type ScriptedContainer } from './engine-answers.ts';
 
 /** What a request does instead of what it should; the first script whose pattern matches counts. */
 interface Script {
@@ -27,6 +27,8 @@ export class ScriptedEngine {
   readonly #sockets = new Set<Socket>();
   readonly #scripts = new Set<Script>();
   readonly #arrivals = new Set<() => void>();
+  readonly #bodies = new WeakMap<ServerResponse, string>();
+  readonly #networks = new Set<string>(['bridge', 'n1']);
   #server: Server | undefined;
   #created = 0;
 
@@ -53,9 +55,10 @@ export class ScriptedEngine {
       health: undefined,
       healthcheck: undefined,
     } as const;
-    const place = { networkMode: 'n1', ipv4: '198.18.64.2', ipv6: '' };
+    const place = { networkMode: 'n1', ipv4: '198.18.64.2', ipv6: '', joined: new Map() };
     const container: ScriptedContainer = { id, name, ...rest, ...place, ...fields };
     this.#containers.set(id, container);
+    this.#networks.add(container.networkMode);
     this.emit(container, 'create');
     return container;
   }
@@ -64,6 +67,22 @@ export class ScriptedEngine {
   change(container: ScriptedContainer, action: string, fields: Partial<ScriptedContainer>): void {
     Object.assign(container, fields);
     this.emit(container, action);
+  }
+
+  /** The network is no longer there. */
+  removeNetwork(name: string): void {
+    this.#networks.delete(name);
+  }
+
+  /** Puts a container on a network, or takes it off, as somebody else would, and tells it. */
+  attach(container: ScriptedContainer, network: string): void {
+    container.joined.set(network, {});
+    this.#tellNetwork(container, { action: 'connect', network });
+  }
+
+  detach(container: ScriptedContainer, network: string): void {
+    container.joined.delete(network);
+    this.#tellNetwork(container, { action: 'disconnect', network });
   }
 
   remove(container: ScriptedContainer): void {
@@ -78,7 +97,7 @@ export class ScriptedEngine {
 
   /** One event as it goes over the wire, newline included. */
   eventLine(container: ScriptedContainer, action: string): string {
-    return `${JSON.stringify(this.#answers.event(container, action))}\n`;
+    return `${JSON.stringify(this.#answers.event(container, { action }))}\n`;
   }
 
   /** Sends raw bytes down every event stream. */
@@ -168,7 +187,12 @@ export class ScriptedEngine {
     for (const arrived of this.#arrivals) arrived();
     this.#arrivals.clear();
     response.on('error', () => {});
-    this.#answer(line, response);
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.once('end', () => {
+      this.#bodies.set(response, Buffer.concat(chunks).toString());
+      this.#answer(line, response);
+    });
   }
 
   #answer(line: string, response: ServerResponse): void {
@@ -182,11 +206,40 @@ export class ScriptedEngine {
         200,
         [...this.#containers.values()].map((container) => this.#answers.listed(container)),
       );
+    if (line.startsWith('POST /networks/')) return this.#changeNetwork(line, response);
     const [, name = '', action = ''] = /^\w+ \/containers\/([^/]+)\/(\w+)/.exec(line) ?? [];
     const container = this.#find(name);
     if (container === undefined) return send(response, 404, { message: `No such container: ${name}` });
     if (action === 'json') return send(response, 200, this.#answers.inspected(container));
     this.#act(container, { action, response });
+  }
+
+  #changeNetwork(line: string, response: ServerResponse): void {
+    const [, target = '', action = ''] = /^POST \/networks\/([^/]+)\/(\w+)/.exec(line) ?? [];
+    const { Container, EndpointConfig } = JSON.parse(this.#bodies.get(response) ?? '{}');
+    const network = [...this.#networks].find((name) => name === target || networkId(name) === target);
+    const container = this.#find(Container);
+    if (network === undefined || container === undefined)
+      return send(response, 404, { message: `network ${target} not found` });
+    const isOn = container.networkMode === network || container.joined.has(network);
+    const words = { message: 'words that differ between engines' };
+    if (action === 'connect') {
+      if (isOn) return send(response, 403, words);
+      const { DriverOpts } = EndpointConfig;
+      container.joined.set(network, { DriverOpts });
+    } else {
+      if (!isOn) return send(response, 500, words);
+      container.joined.delete(network);
+    }
+    this.#tellNetwork(container, { action, network });
+    send(response, 200);
+  }
+
+  #tellNetwork(
+    container: ScriptedContainer,
+    details: { readonly action: string; readonly network: string },
+  ): void {
+    this.write(`${JSON.stringify(this.#answers.event(container, details))}\n`);
   }
 
   #subscribe(response: ServerResponse): void {

@@ -2,16 +2,16 @@ import { MISSING, type Observation, UNKNOWN } from '../../model/workload.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
-import { chooseHosts, sharedNetworkOwner } from './addresses.ts';
 import type { ContainerCache } from './container-cache.ts';
+import type { ContainerLocator } from './container-locator.ts';
 import type { EngineClient } from './engine-client.ts';
-import type { InspectedContainer } from './engine-shapes.ts';
 import { describeError, EngineUnreachable } from './errors.ts';
 import { observeInspected, observeListed } from './observe.ts';
 
 export interface ContainerObserverOptions {
   readonly client: EngineClient;
   readonly cache: ContainerCache;
+  readonly locator: ContainerLocator;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Of the engine's connection that stands now, undefined while the engine is away. */
@@ -51,7 +51,9 @@ export class ContainerObserver {
   watch(name: string): Observation {
     const before = this.#watched.get(name);
     if (before !== undefined) return before;
-    const known = this.#options.session() === undefined ? UNKNOWN : this.#recall(name);
+    this.#options.locator.watch(name);
+    const session = this.#options.session();
+    const known = session === undefined ? UNKNOWN : this.#recall(name, session);
     this.#watched.set(name, known);
     if (known === UNKNOWN) this.look(name);
     return known;
@@ -59,6 +61,7 @@ export class ContainerObserver {
 
   unwatch(name: string): void {
     this.#watched.delete(name);
+    this.#options.locator.unwatch(name);
   }
 
   /** The last observation of a watched container. */
@@ -73,11 +76,13 @@ export class ContainerObserver {
 
   /** Tells of every watched container; those in `touched`, and those that aren't at rest, are inspected. */
   async lookAtAll(touched: ReadonlySet<string>): Promise<void> {
+    const session = this.#options.session();
+    if (session === undefined) return;
     const names = [...this.#watched.keys()];
     const work = names.values();
     const worker = async () => {
       for (const name of work) {
-        const known = touched.has(name) ? UNKNOWN : this.#recall(name);
+        const known = touched.has(name) ? UNKNOWN : this.#recall(name, session);
         if (known === UNKNOWN) await this.#keepLooking(name);
         else this.#tell(name, known);
       }
@@ -131,7 +136,7 @@ export class ContainerObserver {
 
   async #inspect(name: string): Promise<Observation> {
     const number = this.#begun;
-    const { cache, client } = this.#options;
+    const { cache, client, locator } = this.#options;
     const session = this.#options.session();
     if (session === undefined) throw new EngineUnreachable('the engine does not answer');
     const id = cache.get(name)?.id;
@@ -139,19 +144,13 @@ export class ContainerObserver {
     // Renamed meanwhile: what was seen belongs to another name, and that event is on its way.
     const isSame = container !== undefined && container.Name === `/${name}`;
     const observation = isSame
-      ? observeInspected(container, await this.#findHosts(container, session))
+      ? observeInspected(container, await locator.findHosts(container, { name, session }))
       : MISSING;
     session.throwIfAborted();
+    if (!isSame) locator.setMissing(name);
     if (observation.state === 'running') this.#seenAwake.set(observation, number);
     this.#tell(name, observation);
     return observation;
-  }
-
-  async #findHosts(container: InspectedContainer, session: AbortSignal): Promise<readonly string[]> {
-    const owner = container.State?.Running === true ? sharedNetworkOwner(container) : undefined;
-    if (owner === undefined) return chooseHosts(container);
-    const other = await this.#options.client.inspect(owner, session);
-    return other === undefined ? [] : chooseHosts(other);
   }
 
   async #keepLooking(name: string): Promise<void> {
@@ -174,10 +173,17 @@ export class ContainerObserver {
   }
 
   /** What the cache says by itself; UNKNOWN where it takes an inspect. */
-  #recall(name: string): Observation {
-    const known = this.#options.cache.get(name);
-    if (known === undefined) return MISSING;
-    return (known.listed && observeListed(known.listed)) ?? UNKNOWN;
+  #recall(name: string, session: AbortSignal): Observation {
+    const { cache, locator } = this.#options;
+    const known = cache.get(name);
+    if (known === undefined) {
+      locator.setMissing(name);
+      return MISSING;
+    }
+    const observation = known.listed && observeListed(known.listed);
+    if (observation === undefined || known.listed === undefined) return UNKNOWN;
+    locator.setAtRest(name, { container: known.listed, session });
+    return observation;
   }
 
   #tell(name: string, observation: Observation): void {

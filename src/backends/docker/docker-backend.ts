@@ -8,6 +8,7 @@ import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
 import type { Backend, BackendSink } from '../backend.ts';
 import { ContainerCache } from './container-cache.ts';
+import { ContainerLocator } from './container-locator.ts';
 import { ContainerObserver } from './container-observer.ts';
 import { type Environment, parseEngineAddress } from './engine-address.ts';
 import { createEngineClient, type EngineClient } from './engine-client.ts';
@@ -16,6 +17,9 @@ import type { ListedContainer } from './engine-shapes.ts';
 import { describeError, EngineRefusal, EngineUnreachable } from './errors.ts';
 import type { EngineEvent } from './event-stream.ts';
 import { LabelFeed, type LabelOptions } from './label-feed.ts';
+import { NetworkMembership } from './network-membership.ts';
+import { type OwnSystem, ownSystem } from './own-container.ts';
+import { OwnPlaceReader } from './own-place.ts';
 import { wakeContainer } from './wake-container.ts';
 
 export interface DockerBackendOptions extends LabelOptions {
@@ -23,6 +27,10 @@ export interface DockerBackendOptions extends LabelOptions {
   readonly socket: string;
   /** Where `DOCKER_CERT_PATH` and `DOCKER_TLS_VERIFY` are looked up. */
   readonly env: Environment;
+  /** Join the networks of the containers that are watched, where the proxy runs in a container itself; default true. */
+  readonly joinNetworks?: boolean;
+  /** Where the proxy reads in which container it runs; default: this machine. */
+  readonly system?: OwnSystem;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -44,17 +52,21 @@ export class DockerBackend implements Backend {
   readonly #clock: Clock;
   readonly #cache = new ContainerCache();
   readonly #link: EngineLink;
+  readonly #membership: NetworkMembership;
   readonly #observer: ContainerObserver;
   readonly #labels: LabelFeed;
   #sink: BackendSink | undefined;
 
   constructor(options: DockerBackendOptions & { readonly client: EngineClient }) {
-    const { client, clock, logger } = options;
+    const { client, clock, logger, joinNetworks = true, system = ownSystem } = options;
     const cache = this.#cache;
     this.#client = client;
     this.#clock = clock;
+    const place = new OwnPlaceReader({ client, system });
+    const membership = new NetworkMembership({ client, place, clock, logger, joinNetworks });
+    this.#membership = membership;
     this.#observer = new ContainerObserver({
-      ...{ cache, client, clock, logger },
+      ...{ cache, client, clock, logger, locator: new ContainerLocator({ client, membership }) },
       session: () => this.#link.session,
       observed: (name, observation) => this.#sink?.observed(keyOf(name), observation),
     });
@@ -106,8 +118,14 @@ export class DockerBackend implements Backend {
     this.#labels.setLabelOptions(options);
   }
 
+  /** Whether the proxy joins networks from now on, after a reload. */
+  setJoinNetworks(joinNetworks: boolean): void {
+    this.#membership.setJoinNetworks(joinNetworks);
+  }
+
   async close(): Promise<void> {
     this.#labels.close();
+    await this.#membership.close();
     await this.#link.close();
     this.#client.close();
   }
@@ -128,6 +146,7 @@ export class DockerBackend implements Backend {
   }
 
   #applyList(containers: readonly ListedContainer[], events: readonly EngineEvent[]): Promise<void> {
+    this.#membership.begin(this.#link.session);
     this.#cache.replaceAll(containers);
     const touched = new Set(events.flatMap((event) => this.#cache.apply(event).names));
     this.#labels.flush();
@@ -135,9 +154,14 @@ export class DockerBackend implements Backend {
   }
 
   #applyEvent(event: EngineEvent): void {
+    this.#membership.applyEvent(event);
     const { names, population } = this.#cache.apply(event);
     if (population) this.#labels.touch();
-    for (const name of names) this.#observer.look(name);
+    const started = event.type === 'container' && event.action === 'start';
+    for (const name of names) {
+      this.#observer.look(name);
+      if (started) this.#sink?.started?.(name);
+    }
   }
 }
 

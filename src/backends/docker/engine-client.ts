@@ -10,6 +10,13 @@ const EVENT_ACTIONS = [
   ...['health_status', 'connect', 'disconnect'],
 ];
 
+export interface NetworkCall {
+  readonly containerId: string;
+  /** As the engine takes it; what an engine doesn't know it leaves out. */
+  readonly endpoint: Readonly<Record<string, unknown>>;
+  readonly signal: AbortSignal;
+}
+
 /**
  * A client for the engine at `address`. No connection is made yet.
  * @throws {Error} where a certificate can't be read.
@@ -69,6 +76,24 @@ export class EngineClient {
     const { graceMs, signal } = options;
     const query = graceMs === undefined ? {} : { t: Math.ceil(graceMs / 1000) };
     await this.#call({ method: 'POST', path: `/containers/${id}/stop`, signal, query });
+  }
+
+  /** Refused with 403 where the container is on the network already, or may not be. */
+  async connectNetwork(network: string, options: NetworkCall): Promise<void> {
+    const { containerId, endpoint, signal } = options;
+    const body = { Container: containerId, EndpointConfig: endpoint };
+    await this.#call({
+      method: 'POST',
+      path: `/networks/${encodeURIComponent(network)}/connect`,
+      body,
+      signal,
+    });
+  }
+
+  async disconnectNetwork(network: string, options: Omit<NetworkCall, 'endpoint'>): Promise<void> {
+    const { containerId, signal } = options;
+    const path = `/networks/${encodeURIComponent(network)}/disconnect`;
+    await this.#call({ method: 'POST', path, body: { Container: containerId }, signal });
   }
 
   /**

@@ -11,6 +11,10 @@ export interface ListedContainer {
   readonly State?: string;
   /** For people, for example `Exited (137) 2 hours ago`. */
   readonly Status?: string;
+  readonly HostConfig?: { readonly NetworkMode?: string };
+  readonly NetworkSettings?: {
+    readonly Networks?: Readonly<Record<string, InspectedEndpoint | null>> | null;
+  };
 }
 
 /** The answer of `GET /containers/{id}/json`. */
@@ -19,6 +23,7 @@ export interface InspectedContainer {
   readonly Name?: string;
   readonly State?: InspectedState;
   readonly Config?: {
+    readonly Hostname?: string;
     readonly Labels?: Readonly<Record<string, string>> | null;
     readonly Healthcheck?: { readonly Test?: readonly string[] | null } | null;
   };
@@ -41,7 +46,11 @@ export interface InspectedState {
 
 /** A container's place on one network; addresses are `''` while it has none. */
 export interface InspectedEndpoint {
+  /** `''` in a container that never ran. */
   readonly NetworkID?: string;
+  readonly Gateway?: string;
+  readonly IPv6Gateway?: string;
+  readonly DriverOpts?: Readonly<Record<string, string>> | null;
   readonly IPAddress?: string;
   readonly GlobalIPv6Address?: string;
 }

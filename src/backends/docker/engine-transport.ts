@@ -11,6 +11,8 @@ export interface EngineRequest {
   /** Without a version, so that every engine answers in its newest shape. */
   readonly path: string;
   readonly query?: Readonly<Record<string, unknown>>;
+  /** Sent as JSON. */
+  readonly body?: Readonly<Record<string, unknown>>;
   readonly signal: AbortSignal;
 }
 
@@ -58,13 +60,13 @@ export class EngineTransport {
    * @throws {EngineUnreachable} or the signal's reason.
    */
   request(request: EngineRequest): Promise<IncomingMessage> {
-    const { method, path, query = {}, signal } = request;
+    const { method, path, query = {}, body = {}, signal } = request;
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       const dialled = {
         path: Object.keys(query).length > 0 ? `${path}?` : path,
         method,
-        options: { _query: query, _body: {} },
+        options: { _query: query, _body: body },
         isStream: true,
         statusCodes: EVERY_STATUS,
         abortSignal: signal,

@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest';
 import { createDockerBackend, type DockerBackend } from '../../../src/backends/docker/docker-backend.ts';
+import type { OwnSystem } from '../../../src/backends/docker/own-container.ts';
 import type { DockerWorkload } from '../../../src/model/workload.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { silentLogger } from '../../../src/system/logger.ts';
@@ -10,6 +11,12 @@ import { RecordingSink } from '../recording-sink.ts';
 export const DB: DockerWorkload = { kind: 'docker', container: 'db' };
 export const KEY = 'docker/db';
 export const ENABLED = { 'lazy-tcp-proxy.enabled': 'true' };
+
+/** A machine on which the proxy runs in no container. */
+export const HOST: OwnSystem = {
+  readFile: () => Promise.reject(new Error('there is no such file')),
+  hostname: () => 'host',
+};
 
 export interface Bench {
   readonly engine: ScriptedEngine;
@@ -25,6 +32,7 @@ export async function setUp(shape?: EngineShape): Promise<Bench> {
     env: {},
     labels: true,
     labelPrefix: 'lazy-tcp-proxy',
+    system: HOST,
     clock: systemClock,
     logger: silentLogger,
   });

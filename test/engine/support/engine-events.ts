@@ -67,7 +67,7 @@ type EventStream = NodeJS.ReadableStream & { destroy(): void };
 async function subscribe(docker: Docker, prefix: string): Promise<EventStream> {
   // Engines confirm a subscription a moment before it is in force: what is told from the past closes that gap.
   const since = Math.floor(Date.now() / 1000) - 2;
-  const filters = { type: ['container'], label: [`${SCOPE_LABEL}=${prefix}`] };
+  const filters = JSON.stringify({ type: ['container'], label: [`${SCOPE_LABEL}=${prefix}`] });
   const stream = (await docker.getEvents({ since, filters })) as EventStream;
   // An engine that is killed breaks it off.
   stream.on('error', () => {});

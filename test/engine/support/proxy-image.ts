@@ -36,7 +36,9 @@ async function npmImage(host: string): Promise<string> {
   const npm = await findNpm();
   const settings = await readNpmSettings();
   const { version } = JSON.parse(await readFile(path.join(npm, 'package.json'), 'utf8'));
-  const hash = createHash('sha256').update(JSON.stringify([process.version, process.arch, version, settings]));
+  const hash = createHash('sha256').update(
+    JSON.stringify([process.version, process.arch, version, settings]),
+  );
   const name = `lazy-proxy-test/npm:${hash.digest('hex').slice(0, 12)}`;
   const extraCa = process.env['NODE_EXTRA_CA_CERTS'];
   return await importOnce(host, {
@@ -76,7 +78,12 @@ async function listCertificates(extraCa: string | undefined): Promise<TarEntry[]
   const files = new Set(['/etc/ssl/certs/ca-certificates.crt', stdout.trim(), extraCa ?? '']);
   const entries: TarEntry[] = [];
   for (const file of files) {
-    const isThere = file.startsWith('/') && (await access(file).then(() => true, () => false));
+    const isThere =
+      file.startsWith('/') &&
+      (await access(file).then(
+        () => true,
+        () => false,
+      ));
     if (isThere) entries.push({ kind: 'file', path: file, content: await readFile(file), mode: 0o644 });
   }
   return entries;

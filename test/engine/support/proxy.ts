@@ -1,13 +1,12 @@
 /** The built program as a child process. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
 import { freePort } from '../../support/free-ports.ts';
+import { type CliResult, PROGRAM, runProgram } from '../../support/run-program.ts';
 import { type ConfigFolder, createConfigFolder, type EditStyle } from './config-folder.ts';
 import { engineHost } from './engine-address.ts';
 import { collectLogLines, type LogLine, type LogLines } from './log-lines.ts';
 
-const PROGRAM = path.resolve(import.meta.dirname, '../../../dist/main.js');
 const STOP_TIMEOUT_MS = 20_000;
 
 export interface ProxyOptions {
@@ -100,33 +99,12 @@ function wrapProxy(
   };
 }
 
-export interface CliResult {
-  readonly status: number | NodeJS.Signals;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Runs the program with any arguments to its end; kills it after `timeoutMs` (default 15 s). */
-export async function runCli(
+export function runCli(
   args: readonly string[],
   options: Pick<ProxyOptions, 'env'> & { readonly cwd?: string; readonly timeoutMs?: number } = {},
 ): Promise<CliResult> {
-  const { cwd, timeoutMs = 15_000 } = options;
-  const child = spawn(process.execPath, [PROGRAM, ...args], {
-    ...(cwd && { cwd }),
-    env: proxyEnv(options.env ?? {}),
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: timeoutMs,
-    killSignal: 'SIGKILL',
-  });
-  const text = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (chunk: string) => {
-      text[name] += chunk;
-    });
-  }
-  const [code, signal] = await once(child, 'close');
-  return { status: code ?? signal, ...text };
+  return runProgram(args, { ...options, env: proxyEnv(options.env ?? {}) });
 }
 
 /** Only what the program is meant to see: nothing of the developer's own settings. */

@@ -1,0 +1,73 @@
+import { chooseHosts, sharedNetworkOwner } from './addresses.ts';
+import type { EngineClient } from './engine-client.ts';
+import type { InspectedContainer, ListedContainer } from './engine-shapes.ts';
+import { listNeededNetworks } from './needed-networks.ts';
+import type { NetworkMembership } from './network-membership.ts';
+
+/** What tells a container's networks: a list's entry has it, too. */
+type Attached = Pick<InspectedContainer, 'HostConfig' | 'NetworkSettings'> | ListedContainer;
+
+/** Says at which addresses containers answer, and has the proxy join their networks. */
+export class ContainerLocator {
+  readonly #client: EngineClient;
+  readonly #membership: NetworkMembership;
+  readonly #watched = new Set<string>();
+
+  constructor(options: { readonly client: EngineClient; readonly membership: NetworkMembership }) {
+    this.#client = options.client;
+    this.#membership = options.membership;
+  }
+
+  watch(name: string): void {
+    this.#watched.add(name);
+  }
+
+  unwatch(name: string): void {
+    this.#watched.delete(name);
+    this.#membership.forget(name);
+  }
+
+  /** The container doesn't exist: it needs no network. */
+  setMissing(name: string): void {
+    this.#membership.forget(name);
+  }
+
+  /** A container at rest: the proxy joins its networks, so that clients there can reach the proxy. */
+  setAtRest(name: string, place: { readonly container: Attached; readonly session: AbortSignal }): void {
+    const { container, session } = place;
+    // Where the other container can't be asked, the look after the start asks again.
+    if (sharedNetworkOwner(container) === undefined) this.#need(name, container);
+    else void this.#findHolder(container, session).then((holder) => this.#need(name, holder), ignore);
+  }
+
+  /**
+   * The addresses of a container that was just inspected, best first; where it runs, the proxy is on its networks
+   * then, if it can be. @throws {EngineUnreachable | EngineRefusal}
+   */
+  async findHosts(
+    container: InspectedContainer,
+    { name, session }: { readonly name: string; readonly session: AbortSignal },
+  ): Promise<readonly string[]> {
+    const holder = await this.#findHolder(container, session);
+    this.#need(name, holder);
+    if (container.State?.Running !== true || holder === undefined) return [];
+    const { networkNames, hostAddresses } = await this.#membership.settle(name, session);
+    return chooseHosts(holder, { ownNetworks: networkNames, hostAddresses });
+  }
+
+  #need(name: string, holder: Attached | undefined): void {
+    if (this.#watched.has(name) && holder !== undefined)
+      this.#membership.need(name, listNeededNetworks(holder));
+  }
+
+  /** The container whose networks it uses: itself, as a rule. */
+  async #findHolder<T extends Attached>(
+    container: T,
+    session: AbortSignal,
+  ): Promise<T | InspectedContainer | undefined> {
+    const owner = sharedNetworkOwner(container);
+    return owner === undefined ? container : await this.#client.inspect(owner, session);
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,181 @@
+/**
+ * The networks that the proxy's own container is on. Input: the networks that watched containers need. Output: the
+ * proxy is on them as long as somebody needs them, and on no other that it joined itself. Guarantees: one operation at a
+ * time; a failure is a warning, tried again when the container it is for is looked at again.
+ */
+import type { Clock } from '../../system/clock.ts';
+import type { Logger } from '../../system/logger.ts';
+import { abortable } from './abortable.ts';
+import type { EngineClient } from './engine-client.ts';
+import { describeError } from './errors.ts';
+import type { EngineEvent } from './event-stream.ts';
+import type { NetworkRef } from './needed-networks.ts';
+import { NetworkLedger, type NetworkStep } from './network-ledger.ts';
+import { logNetworkStep, STEP_TIMEOUT_MS, takeNetworkStep } from './network-step.ts';
+import { findOwnNetwork, OUTSIDE, type OwnPlace, type OwnPlaceReader } from './own-place.ts';
+import { withDeadline } from './with-deadline.ts';
+
+export interface NetworkMembershipOptions {
+  readonly client: EngineClient;
+  readonly place: OwnPlaceReader;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** False: nothing is joined, and what was joined is left. */
+  readonly joinNetworks: boolean;
+}
+
+/** For leaving everything at shutdown; what remains is left by the next start. */
+const CLOSE_TIMEOUT_MS = 3_000;
+
+/** Whoever makes it closes it, before the client. */
+export class NetworkMembership {
+  readonly #options: NetworkMembershipOptions;
+  readonly #ledger: NetworkLedger;
+  /** How many wait for the networks of a container. */
+  readonly #awaited = new Map<string, number>();
+  readonly #waiters = new Set<() => void>();
+  #session: AbortSignal | undefined;
+  #place: OwnPlace | undefined;
+  #isStale = true;
+  #isBusy = false;
+  #work: Promise<void> = Promise.resolve();
+  #isClosing = false;
+
+  constructor(options: NetworkMembershipOptions) {
+    this.#options = options;
+    this.#ledger = new NetworkLedger(options.joinNetworks);
+  }
+
+  /** A connection to the engine stands: the proxy's own networks are read again. */
+  begin(session: AbortSignal | undefined): void {
+    this.#session = session;
+    this.#place = undefined;
+    this.#isStale = true;
+    this.#ledger.retryAll();
+    this.#options.place.forget();
+    this.#touch();
+  }
+
+  /** Somebody else may have put the proxy on a network, or taken it off. */
+  applyEvent(event: EngineEvent): void {
+    const { containerId, networks = [] } = this.#place ?? {};
+    if (event.type !== 'network' || containerId === undefined) return;
+    if (event.attributes['container'] !== containerId) return;
+    if (networks.some(({ id }) => id === event.id) === (event.action === 'connect')) return;
+    this.#isStale = true;
+    this.#touch();
+  }
+
+  /** A container was looked at: it needs these networks. They are joined, and others left, soon. */
+  need(container: string, networks: readonly NetworkRef[]): void {
+    if (this.#isClosing) return;
+    this.#ledger.need(container, networks);
+    this.#touch();
+  }
+
+  /** A container needs no network any more. */
+  forget(container: string): void {
+    this.#ledger.forget(container);
+    this.#touch();
+  }
+
+  /** Another setting counts from now on, after a reload. */
+  setJoinNetworks(joinNetworks: boolean): void {
+    if (this.#isClosing) return;
+    this.#ledger.setJoining(joinNetworks);
+    this.#touch();
+  }
+
+  /**
+   * Resolves with the proxy's place as soon as it is on the networks that `container` needs, or can't be.
+   * @throws the signal's reason.
+   */
+  async settle(container: string, signal: AbortSignal): Promise<OwnPlace> {
+    this.#awaited.set(container, (this.#awaited.get(container) ?? 0) + 1);
+    try {
+      for (;;) {
+        const place = this.#place;
+        if (place !== undefined && this.#ledger.findMissing(container, place) === undefined) return place;
+        await abortable(new Promise<void>((resolve) => this.#waiters.add(resolve)), signal);
+      }
+    } finally {
+      const others = (this.#awaited.get(container) ?? 1) - 1;
+      if (others > 0) this.#awaited.set(container, others);
+      else this.#awaited.delete(container);
+    }
+  }
+
+  /** Leaves what it joined, within a few seconds. Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#ledger.setJoining(false);
+    this.#touch();
+    const options = { clock: this.#options.clock, timeoutMs: CLOSE_TIMEOUT_MS };
+    await withDeadline((signal) => abortable(this.#work, signal), options).catch(() => {});
+  }
+
+  #touch(): void {
+    if (this.#isBusy) return;
+    this.#isBusy = true;
+    this.#work = this.#run();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      // A container that is let go and watched again in one go must not cost a network.
+      await Promise.resolve();
+      while (this.#session !== undefined && !this.#session.aborted) {
+        const session = this.#session;
+        const place = await this.#readPlace(session);
+        if (session !== this.#session) continue;
+        const step = this.#ledger.nextStep(place, this.#awaited.keys());
+        this.#tell();
+        if (step === undefined) return;
+        await this.#take(step, { place, session });
+      }
+    } finally {
+      this.#isBusy = false;
+      this.#tell();
+    }
+  }
+
+  #tell(): void {
+    for (const wake of this.#waiters) wake();
+    this.#waiters.clear();
+  }
+
+  async #readPlace(session: AbortSignal): Promise<OwnPlace> {
+    if (!this.#isStale && this.#place !== undefined) return this.#place;
+    this.#isStale = false;
+    try {
+      const options = { clock: this.#options.clock, timeoutMs: STEP_TIMEOUT_MS, parent: session };
+      const place = await withDeadline((signal) => this.#options.place.read(signal), options);
+      for (const { id, isMarked } of place.networks) if (isMarked) this.#ledger.setJoined(id);
+      if (session === this.#session) this.#place = place;
+    } catch (error) {
+      this.#isStale = true;
+      if (session.aborted) return OUTSIDE;
+      const message = `cannot read the proxy's own networks: ${describeError(error)}`;
+      this.#options.logger.warn({ event: 'own-networks', err: error }, message);
+    }
+    this.#place ??= OUTSIDE;
+    return this.#place;
+  }
+
+  async #take(
+    step: NetworkStep,
+    { place, session }: { readonly place: OwnPlace; readonly session: AbortSignal },
+  ): Promise<void> {
+    const { client, clock, logger } = this.#options;
+    const containerId = place.containerId ?? '';
+    const failure = await takeNetworkStep(step, { client, clock, containerId, session });
+    if (session.aborted) return;
+    this.#isStale = true;
+    const now = findOwnNetwork(await this.#readPlace(session), step.network);
+    // What the answer means differs between engines, and so does its text: where the proxy is now decides.
+    const isDone = (now === undefined) === (step.act === 'leave');
+    if (!isDone) this.#ledger.setFailed(step);
+    else if (now !== undefined && failure === undefined) this.#ledger.setJoined(now.id);
+    logNetworkStep(step, { logger, isDone, failure });
+  }
+}

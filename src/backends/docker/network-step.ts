@@ -1,0 +1,57 @@
+import type { Clock } from '../../system/clock.ts';
+import type { Logger } from '../../system/logger.ts';
+import type { EngineClient } from './engine-client.ts';
+import { describeError, EngineRefusal } from './errors.ts';
+import type { NetworkStep } from './network-ledger.ts';
+import { ENDPOINT } from './own-place.ts';
+import { withDeadline } from './with-deadline.ts';
+
+/** An engine that doesn't answer must not hold up a wake for longer than this. */
+export const STEP_TIMEOUT_MS = 5_000;
+
+/** Joins or leaves with the proxy's own container. Returns what was thrown, if anything. */
+export async function takeNetworkStep(
+  step: NetworkStep,
+  options: {
+    readonly client: EngineClient;
+    readonly clock: Clock;
+    readonly containerId: string;
+    readonly session: AbortSignal;
+  },
+): Promise<unknown> {
+  const { client, clock, containerId, session } = options;
+  const network = step.network.id ?? step.network.name;
+  const call = (signal: AbortSignal) =>
+    step.act === 'join'
+      ? client.connectNetwork(network, { containerId, endpoint: ENDPOINT, signal })
+      : client.disconnectNetwork(network, { containerId, signal });
+  try {
+    await withDeadline(call, { clock, timeoutMs: STEP_TIMEOUT_MS, parent: session });
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** One line about what came of it; none where somebody else had done it already. */
+export function logNetworkStep(
+  step: NetworkStep,
+  options: { readonly logger: Logger; readonly isDone: boolean; readonly failure: unknown },
+): void {
+  const { logger, isDone, failure } = options;
+  const { act } = step;
+  const network = step.network.name;
+  const target = act === 'join' ? `${network} for ${step.container}` : network;
+  const fields = { event: `network-${act}`, network, ...(act === 'join' && { container: step.container }) };
+  if (isDone) {
+    if (failure === undefined) logger.info(fields, `${act === 'join' ? 'joined' : 'left'} network ${target}`);
+    return;
+  }
+  // A network that is gone needs nobody: a container that still names it can't be started anyway.
+  const isGone = failure instanceof EngineRefusal && failure.status === 404;
+  const reason = failure === undefined ? 'the engine does not show it' : describeError(failure);
+  logger[isGone ? 'debug' : 'warn'](
+    { ...fields, err: failure },
+    `cannot ${act} network ${target}: ${reason}`,
+  );
+}

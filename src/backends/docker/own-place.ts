@@ -1,0 +1,111 @@
+import { LOOPBACK, sharedNetworkOwner } from './addresses.ts';
+import type { EngineClient } from './engine-client.ts';
+import type { InspectedContainer } from './engine-shapes.ts';
+import { isSameNetwork, type NetworkRef } from './needed-networks.ts';
+import { findOwnContainer, type OwnSystem } from './own-container.ts';
+
+/** Where the proxy is, seen from the engine's networks. */
+export interface OwnPlace {
+  /** The container it runs in; undefined where it runs in none. */
+  readonly containerId: string | undefined;
+  /** Whether the engine lets it join networks. */
+  readonly canJoin: boolean;
+  readonly networks: readonly OwnNetwork[];
+  /** Names and ids of these. */
+  readonly networkNames: ReadonlySet<string>;
+  /** Addresses at which the host's own network answers, best first. */
+  readonly hostAddresses: readonly string[];
+}
+
+export interface OwnNetwork extends NetworkRef {
+  readonly id: string;
+  /** The proxy joined it by itself, perhaps in an earlier life. */
+  readonly isMarked: boolean;
+}
+
+/** On the host, or where nothing is known. */
+export const OUTSIDE: OwnPlace = {
+  containerId: undefined,
+  canJoin: false,
+  networks: [],
+  networkNames: new Set(),
+  hostAddresses: LOOPBACK,
+};
+
+/** Stays with the container, so that a proxy that was killed still leaves what it joined, after its next start. */
+const MARK = 'lazy-proxy.joined';
+/** The option of engines from 28 on; older ones leave out what they don't know. */
+const LAST_CHOICE_FOR_DEFAULT_ROUTE = -1000;
+
+/** How the proxy joins a network. */
+export const ENDPOINT = {
+  GwPriority: LAST_CHOICE_FOR_DEFAULT_ROUTE,
+  DriverOpts: { [MARK]: 'true' },
+} as const;
+
+/** Reads where the proxy is; which container it is in is found out once. */
+export class OwnPlaceReader {
+  readonly #client: EngineClient;
+  readonly #system: OwnSystem;
+  #id: string | undefined;
+  #isKnown = false;
+
+  constructor(options: { readonly client: EngineClient; readonly system: OwnSystem }) {
+    this.#client = options.client;
+    this.#system = options.system;
+  }
+
+  /** The next reading finds the container out again. */
+  forget(): void {
+    this.#isKnown = false;
+  }
+
+  /** @throws {EngineUnreachable | EngineRefusal} */
+  async read(signal: AbortSignal): Promise<OwnPlace> {
+    const inspect = (container: string) => this.#client.inspect(container, signal);
+    const own = this.#isKnown ? this.#id && (await inspect(this.#id)) : await this.#find(inspect);
+    if (!own) return OUTSIDE;
+    const owner = sharedNetworkOwner(own);
+    const holder = owner === undefined ? own : await inspect(owner);
+    return describePlace(own, holder ?? own);
+  }
+
+  async #find(
+    inspect: (container: string) => Promise<InspectedContainer | undefined>,
+  ): Promise<InspectedContainer | undefined> {
+    const own = await findOwnContainer({ system: this.#system, inspect });
+    this.#id = own?.Id;
+    this.#isKnown = true;
+    return own;
+  }
+}
+
+/** @param holder whose networks it uses: itself, or the container whose network it shares. */
+export function describePlace(own: InspectedContainer, holder: InspectedContainer): OwnPlace {
+  if (holder.HostConfig?.NetworkMode === 'host') return { ...OUTSIDE, containerId: own.Id };
+  const endpoints = Object.entries(holder.NetworkSettings?.Networks ?? {});
+  const networks = endpoints.map(([name, endpoint]): OwnNetwork => {
+    return { name, id: endpoint?.NetworkID ?? '', isMarked: endpoint?.DriverOpts?.[MARK] === 'true' };
+  });
+  // Those that stay come first: what was joined for others may be left again.
+  const ordered = endpoints
+    .map(([, endpoint], index) => ({ endpoint, isMarked: networks[index]?.isMarked ?? false }))
+    .sort((a, b) => Number(a.isMarked) - Number(b.isMarked))
+    .map(({ endpoint }) => endpoint);
+  const gateways = [
+    ...ordered.map((endpoint) => endpoint?.Gateway ?? ''),
+    ...ordered.map((endpoint) => endpoint?.IPv6Gateway ?? ''),
+  ];
+  return {
+    containerId: own.Id,
+    canJoin: holder === own && own.HostConfig?.NetworkMode !== 'none',
+    networks,
+    networkNames: new Set(networks.flatMap(({ name, id }) => [name, id]).filter((text) => text !== '')),
+    hostAddresses: [...new Set(gateways.filter((gateway) => gateway !== ''))],
+  };
+}
+
+/** The network of this place that `ref` means. */
+export function findOwnNetwork(place: OwnPlace, ref: NetworkRef): OwnNetwork | undefined {
+  return place.networks.find((network) => isSameNetwork(network, ref));
+}

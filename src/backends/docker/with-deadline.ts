@@ -1,0 +1,27 @@
+import type { Clock } from '../../system/clock.ts';
+import { linkSignals } from '../../system/link-signals.ts';
+import { EngineUnreachable } from './errors.ts';
+
+/**
+ * Does `work` with a signal that aborts after `timeoutMs`, or with `parent`.
+ * @throws {EngineUnreachable} when the time is up, as far as `work` heeds its signal.
+ */
+export async function withDeadline<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  options: { readonly clock: Clock; readonly timeoutMs: number; readonly parent?: AbortSignal },
+): Promise<T> {
+  const { clock, timeoutMs, parent } = options;
+  const deadline = new AbortController();
+  const { signal, unlink } = linkSignals(
+    parent === undefined ? [deadline.signal] : [parent, deadline.signal],
+  );
+  const cancel = clock.schedule(timeoutMs, () => {
+    deadline.abort(new EngineUnreachable(`no answer within ${timeoutMs / 1000} s`));
+  });
+  try {
+    return await work(signal);
+  } finally {
+    cancel();
+    unlink();
+  }
+}

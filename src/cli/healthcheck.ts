@@ -1,0 +1,98 @@
+import { readFile } from 'node:fs/promises';
+import { get } from 'node:http';
+import { parseEnvironment } from '../config/environment.ts';
+import type { FileConfig } from '../config/file.ts';
+import { configCandidates } from '../config/locate.ts';
+import { isMapping } from '../config/parsed.ts';
+import { readSettings } from '../config/read-settings.ts';
+import { readYaml } from '../config/read-yaml.ts';
+import type { Settings } from '../model/settings.ts';
+import type { Clock } from '../system/clock.ts';
+import { EXIT_OK, EXIT_PROBLEMS } from '../system/exit-codes.ts';
+import { resolveSettings } from '../table/resolve-settings.ts';
+import type { ProgramIo } from './program-io.ts';
+
+const TIMEOUT_MS = 2_000;
+
+export interface HealthcheckOptions {
+  readonly config: string | undefined;
+  readonly statusPort: number | undefined;
+}
+
+/**
+ * Asks the status server of a proxy on this machine whether it is well; where that listens is found out as `run` does.
+ * Exit status: 0 when it is, or when it has no status server; 1 when it is not.
+ */
+export async function healthcheck(
+  options: HealthcheckOptions,
+  { env, cwd, stdout, stderr, clock }: ProgramIo & { readonly clock: Clock },
+): Promise<number> {
+  const { environment } = parseEnvironment(env);
+  const file = await readFileSettings(configCandidates({ flag: options.config, env, cwd }));
+  const flags = { statusPort: options.statusPort };
+  const { status } = resolveSettings({ file, environment, flags }).settings;
+  if (status === 'off') {
+    stdout('the status server is off: nothing can be asked');
+    return EXIT_OK;
+  }
+  const url = `http://${reachableHost(status.address)}:${status.port}/health`;
+  try {
+    await askHealth(url, clock);
+    stdout('ok');
+    return EXIT_OK;
+  } catch (error) {
+    stderr(`lazy-proxy: ${url} does not say "ok": ${describe(error)}`);
+    return EXIT_PROBLEMS;
+  }
+}
+
+/**
+ * What the file says about settings, and no more: a check every few seconds must not cost a whole validation. A file
+ * that can't be read says nothing; the proxy itself may still run on what it said before.
+ */
+async function readFileSettings({
+  named,
+  candidates,
+}: ReturnType<typeof configCandidates>): Promise<FileConfig | undefined> {
+  for (const path of named === undefined ? candidates : [named.path]) {
+    const text = await readFile(path, 'utf8').catch(() => undefined);
+    if (text === undefined) continue;
+    const { root, locate } = readYaml({ text, file: path });
+    if (!isMapping(root)) return undefined;
+    return { file: path, services: [], defaults: {}, settings: readSettings(root, locate).settings };
+  }
+  return undefined;
+}
+
+/** An address to connect to for the one that it listens on: "any" is no destination everywhere. */
+function reachableHost(address: Exclude<Settings['status'], 'off'>['address']): string {
+  if (address === '' || address === '0.0.0.0') return '127.0.0.1';
+  if (address === '::') return '[::1]';
+  return address.includes(':') ? `[${address}]` : address;
+}
+
+/** @throws {Error} saying what was answered instead. */
+function askHealth(url: string, clock: Clock): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const request = get(url, { agent: false }, async (response) => {
+      try {
+        const chunks: Buffer[] = [];
+        for await (const chunk of response) chunks.push(chunk as Buffer);
+        const body = Buffer.concat(chunks).toString().trim();
+        if (response.statusCode === 200 && body === 'ok') resolve();
+        else reject(new Error(`it answers ${response.statusCode}: ${body.slice(0, 100)}`));
+      } catch (error) {
+        reject(error);
+      }
+    });
+    const cancel = clock.schedule(TIMEOUT_MS, () => {
+      request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`));
+    });
+    request.once('error', reject);
+    request.once('close', cancel);
+  });
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,64 @@
+import { CronWindows } from '../apply/cron-windows.ts';
+import { ListenerSet } from '../apply/listener-set.ts';
+import { Reconciler } from '../apply/reconciler.ts';
+import { ScheduleSet } from '../apply/schedule-set.ts';
+import { createServiceListener } from '../apply/service-listener.ts';
+import type { Backend } from '../backends/backend.ts';
+import { Lifecycle } from '../lifecycle/lifecycle.ts';
+import type { ListenerSpec, Service } from '../model/service.ts';
+import { WebhookSender } from '../status/webhook-sender.ts';
+import type { Clock } from '../system/clock.ts';
+import { LogLimiter } from '../system/log-limiter.ts';
+import type { Logger } from '../system/logger.ts';
+import { createTracker, sendAct } from './webhook-events.ts';
+
+/** At most one line a second about the refused or unserved clients of a service. */
+const CLIENT_LOG_INTERVAL_MS = 1_000;
+
+/** What puts a table in force and serves it. */
+export interface Runtime {
+  readonly lifecycle: Lifecycle;
+  readonly listeners: ListenerSet;
+  readonly reconciler: Reconciler;
+  /** Stops schedules and webhooks, and lets go of all workloads; listeners are drained or destroyed before. */
+  close(): void;
+}
+
+/** Builds the parts behind the table and wires them; nothing is opened yet. */
+export function createRuntime(options: {
+  readonly backends: readonly Backend[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+}): Runtime {
+  const { clock, logger } = options;
+  const sender = new WebhookSender({ clock, logger });
+  const lifecycle: Lifecycle = new Lifecycle({
+    ...options,
+    onAct: ({ policy }, act) => {
+      const service = reconciler.current.entries.get(policy.name)?.service;
+      if (service !== undefined) sendAct(service, { sender, lifecycle, clock, act });
+    },
+  });
+  const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
+  const trackerOf = (service: Service, { protocol }: ListenerSpec) =>
+    createTracker(service, { protocol, parts: { sender, lifecycle, clock } });
+  const parts = { lifecycle, clock, logger, limiter, trackerOf };
+  const listeners = new ListenerSet({
+    create: (spec, service, onDrained) => createServiceListener(spec, { ...parts, service, onDrained }),
+    clock,
+    logger,
+  });
+  const windows = new CronWindows({ lifecycle, logger });
+  const schedules = new ScheduleSet({ clock, onFire: (service, action) => windows.fire(service, action) });
+  const reconciler: Reconciler = new Reconciler({ lifecycle, listeners, schedules, windows });
+  return {
+    lifecycle,
+    listeners,
+    reconciler,
+    close() {
+      schedules.close();
+      lifecycle.close();
+      sender.close();
+    },
+  };
+}

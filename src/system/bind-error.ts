@@ -1,0 +1,13 @@
+/** Why a socket could not be bound, in words. Pure. */
+export function describeBindError(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return 'another process holds the port';
+    case 'EADDRNOTAVAIL':
+      return 'this machine does not have that address';
+    case 'EACCES':
+      return 'not permitted; ports below 1024 need CAP_NET_BIND_SERVICE';
+    default:
+      return error.message;
+  }
+}

@@ -1,0 +1,166 @@
+import { describe, expect, test } from 'vitest';
+import { runProgram } from '../../support/run-program.ts';
+import { createFolder } from './folder.ts';
+
+/** Each kind of mistake: what the file says, and every line that `validate` prints without the source it shows. */
+const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly string[]])[] = [
+  [
+    'YAML that can not be read',
+    'services:\n  a:\n    ports: ["80:80"\n  b: {}\n',
+    [
+      'f.yaml:4:3 error not valid YAML: Flow sequence in block collection must be sufficiently indented and end with a ]',
+    ],
+  ],
+  [
+    'an empty file',
+    '# nothing\n',
+    ['f.yaml:1:1 error the file is empty; write "services: {}" if no service is meant'],
+  ],
+  [
+    'a key given twice',
+    'services:\n  a:\n    idle_timeout: 1m\n    idle_timeout: 2m\n',
+    ['f.yaml:4:5 error the key "idle_timeout" is given twice; keep one of them'],
+  ],
+  [
+    'an unknown key that is a slip of the finger',
+    'services:\n  a:\n    idle_timout: 5m\n',
+    ['f.yaml:3:5 error idle_timout: unknown key; did you mean "idle_timeout"?'],
+  ],
+  [
+    'an unknown key at the top',
+    'servces: {}\n',
+    ['f.yaml:1:1 error servces: unknown key; did you mean "services"?'],
+  ],
+  [
+    'a key of a service among the defaults',
+    'defaults: { ports: ["80:80"] }\n',
+    ['f.yaml:1:13 error ports: belongs to a service, not to defaults'],
+  ],
+  [
+    'a port that is no number',
+    'services: { a: { ports: ["80:http"] } }\n',
+    ['f.yaml:1:26 error ports[0]: "80:http" is not [address:]listen:target'],
+  ],
+  [
+    'a lone port',
+    'services: { a: { ports: [80] } }\n',
+    ['f.yaml:1:26 error ports[0]: 80 is not [address:]listen:target; write "80:80"'],
+  ],
+  [
+    'ports outside 1–65535, all of them at once',
+    'services: { a: { ports: ["0:80", "81:70000"], udp_ports: ["65536:1"] } }\n',
+    [
+      'f.yaml:1:26 error ports[0]: "0:80": port 0 is outside 1–65535',
+      'f.yaml:1:34 error ports[1]: "81:70000": port 70000 is outside 1–65535',
+      'f.yaml:1:59 error udp_ports[0]: "65536:1": port 65536 is outside 1–65535',
+    ],
+  ],
+  [
+    'ranges of unequal length',
+    'services: { a: { ports: ["9000-9002:8000-8001"] } }\n',
+    [
+      'f.yaml:1:26 error ports[0]: "9000-9002:8000-8001": 3 listen ports and 2 target ports; both ranges must have the same length',
+    ],
+  ],
+  [
+    'a listen address that is none',
+    'services: { a: { ports: ["localhost:80:80"] } }\n',
+    [
+      'f.yaml:1:26 error ports[0]: "localhost:80:80": "localhost" is not an IP address (IPv6 goes in brackets)',
+    ],
+  ],
+  [
+    'a CIDR range that is none',
+    'services: { a: { ports: ["80:80"], allow_list: [10.0.0/8], block_list: ["::1/129"] } }\n',
+    [
+      'f.yaml:1:49 error allow_list[0]: "10.0.0/8" is not an IP address or CIDR range such as 192.168.0.0/16',
+      'f.yaml:1:73 error block_list[0]: "::1/129" is not an IP address or CIDR range such as 192.168.0.0/16',
+    ],
+  ],
+  [
+    'a duration that is none',
+    'services: { a: { ports: ["80:80"], idle_timeout: 5 minutes, start_timeout: 0 } }\n',
+    [
+      'f.yaml:1:50 error idle_timeout: "5 minutes" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"',
+      'f.yaml:1:76 error start_timeout: 0 is not more than 0; it must be a duration such as 90 (seconds), "90s", "1h30m" or "500ms"',
+    ],
+  ],
+  [
+    'cron expressions that are none',
+    'services: { a: { cron_start: "30 8 * *", cron_stop: "61 8 * * *" } }\n',
+    [
+      'f.yaml:1:30 error cron_start: "30 8 * *" has 4 fields, not five fields: minute hour day-of-month month day-of-week, such as "30 8 * * 1-5"',
+      'f.yaml:1:53 error cron_stop: "61 8 * * *" is not a cron expression: constraint error, got value 61 expected range 0-59',
+    ],
+  ],
+  [
+    'a time zone that nobody knows',
+    'services: { a: { ports: ["80:80"], timezone: Europe/Pariss } }\n',
+    ['f.yaml:1:46 error timezone: "Europe/Pariss" is not a known time zone such as Europe/Paris or UTC'],
+  ],
+  [
+    'a cycle of dependants',
+    'services:\n  a: { dependants: [b] }\n  b: { dependants: [a] }\n',
+    ['f.yaml:3:21 error dependants[0]: a → b → a is a cycle; remove one of the links'],
+  ],
+  [
+    'two services on one port',
+    'services:\n  a: { ports: ["80:80"] }\n  b: { ports: ["127.0.0.1:80:81"] }\n',
+    [
+      'f.yaml:3:16 error ports[0]: "127.0.0.1:80:81" listens on tcp 127.0.0.1:80, which service "a" does already (f.yaml:2:16)',
+    ],
+  ],
+  [
+    'two services for one container',
+    'services:\n  a: { ports: ["80:80"] }\n  b: { container: a, ports: ["81:80"] }\n',
+    [
+      'f.yaml:3:19 error container: "a" is the container of service "a" already (f.yaml:2:3); put both into one service',
+    ],
+  ],
+  [
+    'a service that is container and process at once',
+    'services: { a: { command: [x], container: y, ports: ["80:80"] } }\n',
+    ['f.yaml:1:18 error command: given beside container; a service is either a container or a local process'],
+  ],
+  [
+    'a timeout in both spellings',
+    'services: { a: { ports: ["80:80"], idle_timeout: 5, idle_timeout_secs: 5 } }\n',
+    ['f.yaml:1:53 error idle_timeout_secs: given beside idle_timeout; keep one of them'],
+  ],
+];
+
+const WARNINGS: typeof MISTAKES = [
+  [
+    'an unknown dependant, which may be a container without a service',
+    'services: { a: { ports: ["80:80"], dependants: [worker, A] } }\n',
+    [
+      'f.yaml:1:49 warning dependants[0]: "worker" is no service of this file; a container of this name is meant',
+      'f.yaml:1:57 warning dependants[1]: "A" is no service of this file; a container of this name is meant; did you mean "a"?',
+      'f.yaml: ok, 1 service, 1 listener',
+    ],
+  ],
+  [
+    'an option without effect',
+    'services: { a: { ports: ["80:80"], cwd: /srv } }\n',
+    ['f.yaml:1:36 warning cwd: has no effect without command', 'f.yaml: ok, 1 service, 1 listener'],
+  ],
+];
+
+/** Without the lines that quote the file. */
+function messages(stdout: string): string[] {
+  return stdout.split('\n').filter((line) => line.startsWith('f.yaml'));
+}
+
+describe('lazy-proxy validate', () => {
+  test.each(MISTAKES)('refuses %s', async (_kind, text, lines) => {
+    const folder = await createFolder({ 'f.yaml': text });
+    const { status, stdout, stderr } = await runProgram(['validate', 'f.yaml'], { cwd: folder });
+    expect({ status, lines: messages(stdout), stderr }).toEqual({ status: 1, lines, stderr: '' });
+  });
+
+  test.each(WARNINGS)('warns of %s', async (_kind, text, lines) => {
+    const folder = await createFolder({ 'f.yaml': text });
+    const { status, stdout } = await runProgram(['validate', 'f.yaml'], { cwd: folder });
+    expect({ status, lines: messages(stdout) }).toEqual({ status: 0, lines });
+  });
+});

@@ -1,0 +1,101 @@
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { runProgram } from '../../support/run-program.ts';
+import { createFolder } from './folder.ts';
+
+const COMMAND = 'print-effective-config';
+const NO_LABELS = [COMMAND, '--no-labels'];
+const FILE = `defaults: { start_timeout: 45s }
+services:
+  db:
+    container: my-postgres
+    ports: ["5432:5432", "9000-9001:80-81"]
+    allow_list: [192.168.1.7/16]
+    cron_start: "30  8 * * 1-5"
+  hello: { command: [node, server.js], cwd: app, ports: ["9000:3000", "127.0.0.1:9200:1"], idle_timeout: 0 }
+`;
+/** Both services want port 9000. */
+const GOOD = FILE.replace('"9000:3000", ', '');
+const ENV = { TZ: 'Europe/Paris', STATUS_PORT: '9001' };
+
+describe('lazy-proxy print-effective-config', () => {
+  test('prints YAML with every value', async () => {
+    const folder = await createFolder({ 'lazy-proxy.yaml': GOOD });
+    const { status, stdout, stderr } = await runProgram(NO_LABELS, { cwd: folder, env: ENV });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(parse(stdout)).toMatchObject({
+      status: { listen: '9001' },
+      docker: { labels: false },
+      services: {
+        db: {
+          container: 'my-postgres',
+          ports: ['5432:5432', '9000-9001:80-81'],
+          allow_list: ['192.168.0.0/16'],
+          idle_timeout: '2m',
+          start_timeout: '45s',
+          cron_start: '30 8 * * 1-5',
+          timezone: 'Europe/Paris',
+        },
+        hello: { command: ['node', 'server.js'], cwd: `${folder}/app`, idle_timeout: '0' },
+      },
+    });
+  });
+
+  test('prints the same as JSON', async () => {
+    const folder = await createFolder({ 'lazy-proxy.yaml': GOOD });
+    const yaml = await runProgram(NO_LABELS, { cwd: folder, env: ENV });
+    const json = await runProgram([...NO_LABELS, '--format', 'json'], { cwd: folder, env: ENV });
+    expect(JSON.parse(json.stdout)).toEqual(parse(yaml.stdout));
+  });
+
+  test('says where each value comes from', async () => {
+    const folder = await createFolder({ 'lazy-proxy.yaml': GOOD });
+    const { stdout } = await runProgram([...NO_LABELS, '--show-origin'], { cwd: folder, env: ENV });
+    const comments = stdout.split('\n').map((line) => line.trim());
+    expect(comments).toEqual(
+      expect.arrayContaining([
+        'listen: "9001" # $STATUS_PORT',
+        'labels: false # --labels',
+        'container: my-postgres # lazy-proxy.yaml:4:16',
+        'idle_timeout: 2m # default',
+        'start_timeout: 45s # lazy-proxy.yaml:1:28',
+        'timezone: Europe/Paris # $TZ',
+        'ignore_labels: true # what the labels say is in this file',
+      ]),
+    );
+  });
+
+  test.each(['yaml', 'json'])('reads its own %s back to the same', async (format) => {
+    const folder = await createFolder({ 'lazy-proxy.yaml': GOOD });
+    const args = [...NO_LABELS, '--format', format];
+    const first = await runProgram(args, { cwd: folder, env: ENV });
+    const again = await createFolder({ 'printed.yaml': first.stdout });
+    const second = await runProgram([COMMAND, '--format', format, '--config', 'printed.yaml'], {
+      cwd: again,
+    });
+    expect(second).toEqual(first);
+  });
+
+  test('exits with 1 and prints nothing but the problems when the file has mistakes', async () => {
+    const folder = await createFolder({ 'lazy-proxy.yaml': FILE });
+    const { status, stdout, stderr } = await runProgram(NO_LABELS, { cwd: folder });
+    expect({ status, stdout, stderr }).toEqual({
+      status: 1,
+      stdout: '',
+      stderr:
+        'lazy-proxy.yaml:8:59 error ports[0]: "9000:3000" listens on tcp *:9000, which service "db" does already (lazy-proxy.yaml:5:26)\n',
+    });
+  });
+
+  test('exits with 2 when the file or the engine can not be read', async () => {
+    const folder = await createFolder();
+    const absent = await runProgram([...NO_LABELS, '--config', 'gone.yaml'], { cwd: folder });
+    expect(absent.status).toBe(2);
+    expect(absent.stderr).toContain('gone.yaml: ENOENT');
+    const unreachable = await runProgram([COMMAND, '--docker-socket', '/nowhere.sock'], { cwd: folder });
+    expect(unreachable.status).toBe(2);
+    expect(unreachable.stderr).toMatch(
+      /^lazy-proxy: can't read the labels of the containers: .*--no-labels leaves them out/,
+    );
+  });
+});

@@ -1,0 +1,114 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { runProgram } from '../../support/run-program.ts';
+import { createFolder } from './folder.ts';
+
+const JSON_LOG = { LOG_FORMAT: 'json' };
+
+/** What the log says at a level. */
+function logged(stdout: string, level: string): string[] {
+  const lines = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { level: string; msg: string });
+  return lines.filter((line) => line.level === level).map(({ msg }) => msg);
+}
+
+describe('lazy-proxy run', () => {
+  test.each([
+    ['--config', ['--config', 'gone.yaml'], {}],
+    ['LAZY_PROXY_CONFIG', [], { LAZY_PROXY_CONFIG: 'gone.yaml' }],
+    ['CONFIG_PATH', [], { CONFIG_PATH: 'gone.yaml' }],
+  ])('exits with 2 when the file that %s names is not there', async (_by, args, env) => {
+    const folder = await createFolder();
+    const { status, stdout } = await runProgram(['run', ...args], {
+      cwd: folder,
+      env: { ...JSON_LOG, ...env },
+    });
+    expect({ status, errors: logged(stdout, 'error') }).toEqual({
+      status: 2,
+      errors: ['gone.yaml:1:1 error there is no such file', "can't start: the configuration file has errors"],
+    });
+  });
+
+  test('exits with 2 and names every problem when the file is broken', async () => {
+    const text =
+      'services:\n  a: { ports: ["80:http"], idle_timout: 5m, cwd: /srv }\n  b: { allow_list: [all] }\n';
+    const folder = await createFolder({ 'lazy-proxy.yaml': text });
+    const { status, stdout } = await runProgram([], { cwd: folder, env: JSON_LOG });
+    expect(status).toBe(2);
+    expect(logged(stdout, 'error')).toEqual([
+      'lazy-proxy.yaml:2:16 error ports[0]: "80:http" is not [address:]listen:target',
+      'lazy-proxy.yaml:2:28 error idle_timout: unknown key; did you mean "idle_timeout"?',
+      'lazy-proxy.yaml:3:21 error allow_list[0]: "all" is not an IP address or CIDR range such as 192.168.0.0/16',
+      "can't start: the configuration file has errors",
+    ]);
+    expect(logged(stdout, 'warn')).toEqual([
+      'lazy-proxy.yaml:2:45 warning cwd: has no effect without command',
+    ]);
+  });
+
+  test('exits with 2 and says why when the status port is taken', async () => {
+    const holder = createServer().listen(0);
+    await once(holder, 'listening');
+    onTestFinished(() => void holder.close());
+    const { port } = holder.address() as { port: number };
+    const folder = await createFolder({ 'lazy-proxy.yaml': 'docker: { labels: false }\nservices: {}\n' });
+    const { status, stdout } = await runProgram(['run', '--status-port', String(port)], {
+      cwd: folder,
+      env: JSON_LOG,
+    });
+    expect({ status, errors: logged(stdout, 'error') }).toEqual({
+      status: 2,
+      errors: [
+        `can't start: the status server can't listen on *:${port}: another process holds the port; choose another one with status.listen, STATUS_PORT or --status-port`,
+      ],
+    });
+  });
+
+  test('warns of a variable that is not usable, with the value that applies', async () => {
+    const folder = await createFolder();
+    const env = { ...JSON_LOG, IDLE_TIMEOUT_SECS: 'soon', CONFIG_PATH: 'gone.yaml' };
+    const { stdout } = await runProgram([], { cwd: folder, env });
+    expect(logged(stdout, 'warn')).toEqual([
+      '$IDLE_TIMEOUT_SECS warning "soon" is not a number of seconds such as 90; the default of 120 applies',
+    ]);
+  });
+});
+
+describe('lazy-proxy', () => {
+  test('shows its commands and options', async () => {
+    const { status, stdout } = await runProgram(['--help']);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^Usage: lazy-proxy/);
+    for (const command of ['run', 'validate', 'print-effective-config'])
+      expect(stdout).toContain(`  ${command} `);
+  });
+
+  test('shows its version', async () => {
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+    expect(await runProgram(['--version'])).toEqual({ status: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  test.each([
+    [
+      ['vaildate', 'x.yaml'],
+      'error: "vaildate" is not a command; there are run, validate, print-effective-config, healthcheck; did you mean "validate"?',
+    ],
+    [
+      ['run', 'x.yaml'],
+      'error: "x.yaml" is not a command; there are run, validate, print-effective-config, healthcheck',
+    ],
+    [['run', '--bogus'], "error: unknown option '--bogus'"],
+    [['run', '--config'], "error: option '-c, --config <file>' argument missing"],
+    [
+      ['run', '--status-port', '70000'],
+      "error: option '--status-port <port>' argument '70000' is invalid. It must be a port from 1 to 65535, or 0 for off.",
+    ],
+  ])('exits with 2 and says what is wrong when it is called as %s', async (args, message) => {
+    const { status, stdout, stderr } = await runProgram(args);
+    expect({ status, stdout, line: stderr.split('\n')[0] }).toEqual({ status: 2, stdout: '', line: message });
+  });
+});

@@ -1,0 +1,104 @@
+/** Many clients at once, and clients that come at the worst moment. */
+import { randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, onTestFinished, test } from 'vitest';
+import { freePort, freePorts } from '../support/free-ports.ts';
+import { type AppAnswer, nodeApp } from './support/apps.ts';
+import { startCountingSocket } from './support/counting-socket.ts';
+import { get, getJson } from './support/http.ts';
+import type { ProxyProcess } from './support/proxy.ts';
+import { connectTcp } from './support/tcp.ts';
+import { openTestBed, type TestBed } from './support/test-bed.ts';
+
+test('50 clients cause one start and are all served when they come at once', async () => {
+  const bed = await openTestBed();
+  const counting = await startCountingSocket();
+  onTestFinished(() => counting.close());
+  const port = await freePort();
+  const name = bed.scope.name('crowd');
+  await bed.scope.createContainer({ name, ...(await nodeApp({ delayMs: 300 })) });
+  await bed.startProxy({
+    services: { crowd: { container: name, ports: [`${port}:80`] } },
+    env: { DOCKER_HOST: counting.host },
+  });
+  counting.reset();
+  const answers = await Promise.all(Array.from({ length: 50 }, () => getJson<AppAnswer>(port)));
+  expect(new Set(answers.map(({ startedAt }) => startedAt)).size).toBe(1);
+  expect(counting.requests().filter((line) => /^POST .*\/start/.test(line))).toHaveLength(1);
+  expect(bed.events.of(name, 'start')).toHaveLength(1);
+});
+
+test('clients beyond max_pending are closed at once when others wait already', async () => {
+  const bed = await openTestBed();
+  const port = await freePort();
+  const name = bed.scope.name('bounded');
+  await bed.scope.createContainer({ name, ...(await nodeApp({ mode: 'echo', delayMs: 1_000 })) });
+  const proxy = await bed.startProxy({
+    services: { bounded: { container: name, ports: [`${port}:80`], max_pending: 3 } },
+  });
+  const clients = await Promise.all(Array.from({ length: 8 }, () => connectTcp(port)));
+  onTestFinished(() => clients.forEach((client) => void client.destroy()));
+  const fates = clients.map(async (client) => {
+    await client.send('ping');
+    return Promise.race([client.readAtLeast(4).then(String), client.closed.then(() => 'closed')]);
+  });
+  // The log tells them in the order in which it happened.
+  await proxy.waitForLog('awake');
+  const events = proxy.logs().map((line) => line.event);
+  expect(events.slice(0, events.indexOf('awake')).filter((event) => event === 'unserved')).toHaveLength(5);
+  const outcomes = await Promise.all(fates);
+  expect(outcomes.filter((outcome) => outcome === 'ping')).toHaveLength(3);
+});
+
+const SERVICES = 10;
+const ROUNDS = 3;
+const GRACE_MS = 2_000;
+
+/** From before the stop's begin to after its end; half of them about the moment of the kill. */
+function randomDelayMs(round: number): number {
+  return round % 2 === 0 ? randomInt(0, GRACE_MS + 500) : randomInt(GRACE_MS - 150, GRACE_MS + 350);
+}
+
+test('a client is served whenever it arrives while the container is being stopped', async () => {
+  const bed = await openTestBed();
+  const ports = await freePorts(SERVICES);
+  const services = ports.map((port, index) => ({ port, name: bed.scope.name(`stubborn-${index}`) }));
+  for (const { name } of services) await createStubborn(bed, name);
+  const proxy = await bed.startProxy({
+    services: Object.fromEntries(
+      services.map(({ name, port }) => [
+        name,
+        { ports: [`${port}:80`], idle_timeout: 0, stop_timeout: `${GRACE_MS / 1_000}s` },
+      ]),
+    ),
+  });
+  const rounds = services.map(({ name, port }) => arriveDuringStops(proxy, { name, port }));
+  expect((await Promise.all(rounds)).flat()).toEqual([]);
+});
+
+/** Each round is served, waits until the stop begins, and comes again at a random moment; returns those not served. */
+async function arriveDuringStops(
+  proxy: ProxyProcess,
+  { name, port }: { readonly name: string; readonly port: number },
+): Promise<readonly string[]> {
+  const lost: string[] = [];
+  let delayMs = 0;
+  for (let round = 0; round <= ROUNDS; round++) {
+    const from = proxy.logs().length;
+    await sleep(delayMs);
+    const outcome = await get(port).then(
+      ({ body }) => body,
+      (error) => `${error}`,
+    );
+    if (outcome !== 'hello') lost.push(`${name}, ${delayMs} ms after the stop began: ${outcome}`);
+    await proxy.waitForLog((line) => line.event === 'sleep' && line.service === name, { from });
+    delayMs = randomDelayMs(round);
+  }
+  return lost;
+}
+
+/** The first process of a container never sees a signal for which it has no handler: this one lives until the kill. */
+async function createStubborn({ scope }: TestBed, name: string): Promise<void> {
+  const serve = 'mkdir -p /www; printf hello > /www/index.html; exec httpd -f -p 80 -h /www';
+  await scope.createContainer({ name, cmd: ['sh', '-c', serve] });
+}

@@ -1,0 +1,130 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { freePorts } from '../support/free-ports.ts';
+import { httpdCommand } from './support/apps.ts';
+import type { ContainerSpec } from './support/container.ts';
+import { createScope } from './support/engine.ts';
+import { get, getJson } from './support/http.ts';
+import { type ProxyProcess, startProxy } from './support/proxy.ts';
+
+const PREFIX = 'lazy-tcp-proxy';
+
+const scope = createScope();
+afterAll(() => scope.cleanup());
+
+interface ShownProblem {
+  readonly code: string;
+  readonly severity: string;
+  readonly message: string;
+  readonly origin: Readonly<Record<string, string>>;
+}
+
+/** A container that serves its own short name on port 80, with labels. */
+function labelled(short: string, labels: Readonly<Record<string, string>>): ContainerSpec {
+  const named = Object.entries({ enabled: 'true', ...labels }).map(([key, value]) => [
+    `${PREFIX}.${key}`,
+    value,
+  ]);
+  return { name: scope.name(short), cmd: httpdCommand({ body: short }), labels: Object.fromEntries(named) };
+}
+
+async function start(config?: string): Promise<ProxyProcess> {
+  const proxy = await startProxy(config === undefined ? {} : { config });
+  onTestFinished(async () => void (await proxy.stop()));
+  return proxy;
+}
+
+describe('a container whose labels have a mistake', () => {
+  let goodPort: number;
+  let badPort: number;
+  let reason: string;
+
+  beforeAll(async () => {
+    [goodPort = 0, badPort = 0] = await freePorts(2);
+    await scope.createContainer(labelled('good', { ports: `${goodPort}:80` }));
+    await scope.createContainer(
+      labelled('bad', { ports: `${badPort}:80`, 'allow-list': '127.0.0.1, 10.0.0/8' }),
+    );
+    reason = `container ${scope.name('bad')}, label ${PREFIX}.allow-list error allow-list[1]: "10.0.0/8" is not an IP address or CIDR range such as 192.168.0.0/16`;
+  });
+
+  test('is refused alone: an unreadable allow-list opens the service to nobody', async () => {
+    const proxy = await start();
+    await expect(get(badPort)).rejects.toThrow('ECONNREFUSED');
+    expect((await get(goodPort)).body).toBe('good');
+    const rows = await getJson<{ container_name: string }[]>(`${proxy.statusUrl}/status`);
+    expect(rows.map(({ container_name }) => container_name)).toEqual([scope.name('good')]);
+  });
+
+  test('is named with the reason in the log and at /problems', async () => {
+    const proxy = await start();
+    const lines = proxy.logs().filter(({ event }) => event === 'problem');
+    expect(lines.map(({ level, msg }) => [level, msg])).toEqual([['error', reason]]);
+    expect(await getJson<ShownProblem[]>(`${proxy.statusUrl}/problems`)).toEqual([
+      {
+        code: 'invalid-address',
+        severity: 'error',
+        message: reason.slice(reason.indexOf('allow-list[1]')),
+        origin: { kind: 'label', container: scope.name('bad'), label: `${PREFIX}.allow-list` },
+      },
+    ]);
+  });
+
+  test('has its reason logged again each time it is started', async () => {
+    const proxy = await start();
+    const bad = scope.docker.getContainer(scope.name('bad'));
+    for (let time = 0; time < 2; time++) {
+      const from = proxy.logs().length;
+      await bad.start();
+      expect(await proxy.waitForLog('problem', { from })).toMatchObject({ level: 'error', msg: reason });
+      await bad.stop();
+    }
+    const from = proxy.logs().length;
+    await get(goodPort);
+    // A good container has nothing to tell when it is started.
+    expect(
+      proxy
+        .logs()
+        .slice(from)
+        .filter(({ event }) => event === 'problem'),
+    ).toEqual([]);
+  });
+
+  test('is served as soon as another one without the mistake takes its place', async () => {
+    const proxy = await start();
+    await scope.docker.getContainer(scope.name('bad')).remove({ force: true });
+    const mended = await scope.createContainer(
+      labelled('bad', { ports: `${badPort}:80`, 'allow-list': '127.0.0.1, 10.0.0.0/8' }),
+    );
+    await proxy.waitForLog(({ event, service }) => event === 'listening' && service === mended.name);
+    expect((await get(badPort)).body).toBe('bad');
+    expect(await getJson(`${proxy.statusUrl}/problems`)).toEqual([]);
+  });
+});
+
+describe('labels beside a file', () => {
+  test('are merged field by field, and the file wins', async () => {
+    const [filePort = 0, labelPort = 0] = await freePorts(2);
+    const labels = { ports: `${labelPort}:80`, 'allow-list': '192.0.2.1' };
+    const both = await scope.createContainer(labelled('both', labels));
+    const proxy = await start(`services: { ${both.name}: { ports: ["${filePort}:80"] } }`);
+    await expect(get(labelPort)).rejects.toThrow('ECONNREFUSED');
+    // The allow-list is the label's.
+    await expect(get(filePort)).rejects.toThrow();
+    expect(await proxy.waitForLog('refused')).toMatchObject({ service: both.name });
+    await proxy.edit(`services: { ${both.name}: { ports: ["${filePort}:80"], allow_list: [] } }`);
+    await proxy.waitForLog(({ event, msg }) => event === 'reload' && msg.includes('rebound'));
+    expect((await get(filePort)).body).toBe('both');
+  });
+
+  test('refuse the service of the file when they have a mistake, unless it ignores them', async () => {
+    const [port = 0] = await freePorts(1);
+    const broken = await scope.createContainer(labelled('broken', { 'block-list': 'everybody' }));
+    const proxy = await start(`services: { ${broken.name}: { ports: ["${port}:80"] } }`);
+    await expect(get(port)).rejects.toThrow('ECONNREFUSED');
+    await proxy.edit(`services: { ${broken.name}: { ports: ["${port}:80"], ignore_labels: true } }`);
+    await proxy.waitForLog(({ event, service }) => event === 'listening' && service === broken.name);
+    expect((await get(port)).body).toBe('broken');
+    expect(await getJson(`${proxy.statusUrl}/problems`)).toEqual([]);
+    expect(proxy.logs().filter(({ event }) => event === 'problem')).toHaveLength(1);
+  });
+});

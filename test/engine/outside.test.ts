@@ -1,0 +1,216 @@
+/** What others do to a container behind the proxy's back. */
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../support/free-ports.ts';
+import { type AppAnswer, httpdCommand, nodeApp } from './support/apps.ts';
+import type { ContainerSpec, TestContainer } from './support/container.ts';
+import { get, getJson } from './support/http.ts';
+import type { ProxyProcess } from './support/proxy.ts';
+import { connectTcp, type TcpClient } from './support/tcp.ts';
+import { getStatus, openTestBed, type ServiceFields, type TestBed } from './support/test-bed.ts';
+import { waitUntil } from './support/wait-until.ts';
+
+const SERVICE = 'app';
+
+interface Stage extends TestBed {
+  readonly port: number;
+  readonly name: string;
+  readonly container: TestContainer;
+  readonly proxy: ProxyProcess;
+}
+
+/** A stopped container, by default busybox's httpd, and a proxy whose file names it. */
+async function openStage(
+  spec: Partial<ContainerSpec> = { cmd: httpdCommand() },
+  fields: ServiceFields = {},
+): Promise<Stage> {
+  const bed = await openTestBed();
+  const port = await freePort();
+  const name = bed.scope.name('app');
+  const container = await bed.scope.createContainer({ ...spec, name });
+  const proxy = await bed.startProxy({
+    services: { [SERVICE]: { container: name, ports: [`${port}:80`], ...fields } },
+  });
+  return { ...bed, port, name, container, proxy };
+}
+
+/** Resolves when the status shows the service in that state. */
+async function waitForState({ proxy, port }: Stage, state: string): Promise<void> {
+  const isThere = async () => (await getStatus(proxy, { service: SERVICE, port }))?.state === state;
+  await waitUntil(isThere, { what: `the state "${state}" in the status` });
+}
+
+/** A client that asks the moment it is connected; it goes with the test. */
+async function askEarly(port: number): Promise<TcpClient> {
+  const client = await connectTcp(port);
+  onTestFinished(() => void client.destroy());
+  await client.send('GET / HTTP/1.0\r\n\r\n');
+  return client;
+}
+
+describe('a paused container', () => {
+  test('is unpaused by the next client', async () => {
+    const stage = await openStage();
+    await get(stage.port);
+    await stage.container.pause();
+    await waitForState(stage, 'paused');
+    expect(await get(stage.port)).toMatchObject({ status: 200, body: 'hello' });
+    expect(stage.events.of(stage.name, 'unpause')).toHaveLength(1);
+  });
+
+  test('is unpaused by the first client when it was paused before the proxy began', async () => {
+    const bed = await openTestBed();
+    const port = await freePort();
+    const name = bed.scope.name('app');
+    const container = await bed.scope.runContainer({ name, cmd: httpdCommand() });
+    await container.pause();
+    await bed.startProxy({ services: { [SERVICE]: { container: name, ports: [`${port}:80`] } } });
+    expect((await get(port)).body).toBe('hello');
+  });
+});
+
+describe('a container killed during its start', () => {
+  test('closes its client within the budget', async () => {
+    const stage = await openStage(await nodeApp({ delayMs: 10_000 }), { start_timeout: '5s' });
+    const startMs = performance.now();
+    const client = await askEarly(stage.port);
+    await stage.events.waitFor(stage.name, 'start');
+    await stage.container.kill();
+    expect((await client.readAll()).length).toBe(0);
+    expect(performance.now() - startMs).toBeLessThan(5_000);
+  });
+
+  test('is woken again by the next client', async () => {
+    const stage = await openStage(await nodeApp({ delayMs: 500 }));
+    const client = await askEarly(stage.port);
+    await stage.events.waitFor(stage.name, 'start');
+    await stage.container.kill();
+    await client.closed;
+    const answer = await getJson<AppAnswer>(stage.port);
+    expect(answer.hostname).toBe(stage.container.id.slice(0, 12));
+    const [first, second] = stage.events.of(stage.name, 'start');
+    // Not before the first backoff is over.
+    expect((second?.at ?? 0) - (first?.at ?? 0)).toBeGreaterThan(1_000);
+  });
+});
+
+describe('a container that somebody else controls', () => {
+  test('is woken by the next client when it was stopped', async () => {
+    const stage = await openStage();
+    await get(stage.port);
+    await stage.container.stop();
+    expect((await get(stage.port)).body).toBe('hello');
+    expect(stage.events.of(stage.name, 'start')).toHaveLength(2);
+  });
+
+  test('is stopped a full idle timeout after it was started', async () => {
+    const stage = await openStage({ cmd: httpdCommand() }, { idle_timeout: '2s' });
+    await stage.container.start();
+    const { at: startedAt } = await stage.events.waitFor(stage.name, 'start');
+    const { at: diedAt } = await stage.events.waitFor(stage.name, 'die');
+    expect(diedAt - startedAt).toBeGreaterThan(2_000);
+    expect(diedAt - startedAt).toBeLessThan(3_000);
+  });
+
+  test('is stopped a full idle timeout after the proxy began when it ran before', async () => {
+    const bed = await openTestBed();
+    const port = await freePort();
+    const name = bed.scope.name('app');
+    await bed.scope.runContainer({ name, cmd: httpdCommand() });
+    const beganAt = Date.now();
+    const proxy = await bed.startProxy({
+      services: { [SERVICE]: { container: name, ports: [`${port}:80`], idle_timeout: '2s' } },
+    });
+    const readyAt = Date.parse((await proxy.waitForLog('ready')).time);
+    const { at: diedAt } = await bed.events.waitFor(name, 'die');
+    expect(diedAt - beganAt).toBeGreaterThan(2_000);
+    expect(diedAt - readyAt).toBeLessThan(3_000);
+  });
+
+  test('answers the next client when it is being restarted', async () => {
+    const stage = await openStage(await nodeApp({ delayMs: 300 }));
+    const before = await getJson<AppAnswer>(stage.port);
+    const restarted = stage.container.restart();
+    await stage.events.waitFor(stage.name, 'die');
+    const after = await getJson<AppAnswer>(stage.port);
+    await restarted;
+    expect(after.startedAt).toBeGreaterThan(before.startedAt);
+    expect(stage.events.of(stage.name, 'start')).toHaveLength(2);
+  });
+});
+
+describe('a container that goes away', () => {
+  test('answers a client that waits when it reappears', async () => {
+    const stage = await openStage();
+    await get(stage.port);
+    await stage.container.remove();
+    await waitForState(stage, 'missing');
+    const client = await askEarly(stage.port);
+    await waitUntil(
+      async () => (await getStatus(stage.proxy, { service: SERVICE, port: stage.port }))?.active_conns === 1,
+    );
+    await stage.scope.createContainer({ name: stage.name, cmd: httpdCommand({ body: 'again' }) });
+    expect(String(await client.readAll())).toContain('again');
+  });
+
+  test('closes a client when it does not reappear within the budget', async () => {
+    const stage = await openStage({ cmd: httpdCommand() }, { start_timeout: '1s' });
+    await stage.container.remove();
+    await waitForState(stage, 'missing');
+    const startMs = performance.now();
+    const client = await askEarly(stage.port);
+    expect((await client.readAll()).length).toBe(0);
+    const waitedMs = performance.now() - startMs;
+    expect(waitedMs).toBeGreaterThan(900);
+    expect(waitedMs).toBeLessThan(2_000);
+  });
+
+  test('is used again when it gets its old name back', async () => {
+    const stage = await openStage();
+    await stage.container.rename(stage.scope.name('other'));
+    await waitForState(stage, 'missing');
+    await stage.container.rename(stage.name);
+    expect((await get(stage.port)).body).toBe('hello');
+  });
+
+  test('is served under its new name when its labels made it a service', async () => {
+    const bed = await openTestBed();
+    const port = await freePort();
+    const labels = bed.labels({ ports: `${port}:80` });
+    const container = await bed.scope.createContainer({
+      name: bed.scope.name('old'),
+      labels,
+      cmd: httpdCommand(),
+    });
+    const proxy = await bed.startProxy();
+    const service = bed.scope.name('new');
+    await container.rename(service);
+    await waitUntil(() => getStatus(proxy, { service, port }), { what: 'the new name in the status' });
+    expect((await get(port)).body).toBe('hello');
+  });
+});
+
+describe('a container that crashes at once', () => {
+  test('closes its clients within their budget', async () => {
+    const stage = await openStage({ cmd: ['false'] }, { start_timeout: '3s' });
+    const startMs = performance.now();
+    const client = await askEarly(stage.port);
+    expect((await client.readAll()).length).toBe(0);
+    expect(performance.now() - startMs).toBeLessThan(3_000);
+  });
+
+  test('is started after 1 s, then 2 s, however many clients come', async () => {
+    const stage = await openStage({ cmd: ['false'] }, { start_timeout: '3s' });
+    let crowding = true;
+    const crowd = Array.from({ length: 10 }, async () => {
+      while (crowding) await askEarly(stage.port).then((client) => client.closed);
+    });
+    const starts = [];
+    for (const nth of [1, 2, 3]) starts.push(await stage.events.waitFor(stage.name, 'start', { nth }));
+    crowding = false;
+    const [first = 0, second = 0, third = 0] = starts.map(({ at }) => at);
+    expect(second - first).toBeGreaterThan(1_000);
+    expect(third - second).toBeGreaterThan(2_000);
+    await stage.proxy.stop('SIGKILL');
+    await Promise.all(crowd);
+  });
+});

@@ -1,0 +1,42 @@
+/** The built program, run to its end. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+
+export const PROGRAM = path.resolve(import.meta.dirname, '../../dist/main.js');
+
+export interface CliResult {
+  readonly status: number | NodeJS.Signals;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Runs the program with `args`; kills it after `timeoutMs` (default 15 s).
+ * @param options.env the whole environment beside PATH; undefined = unset.
+ */
+export async function runProgram(
+  args: readonly string[],
+  options: {
+    readonly env?: Readonly<Record<string, string | undefined>>;
+    readonly cwd?: string;
+    readonly timeoutMs?: number;
+  } = {},
+): Promise<CliResult> {
+  const { cwd, env = {}, timeoutMs = 15_000 } = options;
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
+    ...(cwd && { cwd }),
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+  });
+  const text = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (chunk: string) => {
+      text[name] += chunk;
+    });
+  }
+  const [code, signal] = await once(child, 'close');
+  return { status: code ?? signal, ...text };
+}
