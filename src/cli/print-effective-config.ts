@@ -1,131 +1,77 @@
-import { Document, isMap, isPair, isScalar, type Node, type Scalar, type YAMLMap } from 'yaml';
-import { formatDuration } from '../config/duration.ts';
-import { formatPorts } from '../config/ports.ts';
-import { formatStatusListen } from '../config/status-listen.ts';
-import { describeOrigin, type Origin } from '../model/origin.ts';
-import type { Service } from '../model/service.ts';
-import type { ServiceTable, TableEntry } from '../model/table.ts';
-import type { ResolvedSettings, SettingName } from '../table/resolve-settings.ts';
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { readLabelledContainers } from '../backends/docker/read-labelled-containers.ts';
+import { parseEnvironment } from '../config/environment.ts';
+import { createFileParser, type FileConfig } from '../config/file.ts';
+import { type LabelReading, parseLabels } from '../config/labels.ts';
+import { configCandidates, describeConfigPath } from '../config/locate.ts';
+import { formatProblem, hasErrors } from '../model/problem.ts';
+import type { DockerSettings } from '../model/settings.ts';
+import { systemClock } from '../system/clock.ts';
+import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
+import { buildTable } from '../table/build-table.ts';
+import { resolveSettings, type SettingsFlags } from '../table/resolve-settings.ts';
+import { renderEffectiveConfig } from './render-effective-config.ts';
+import type { ProgramIo } from './program-io.ts';
 
-export interface RenderOptions {
+/** The engine has so long to list its containers. */
+const ENGINE_TIMEOUT_MS = 10_000;
+
+export interface PrintOptions {
+  readonly config: string | undefined;
   readonly format: 'yaml' | 'json';
-  /** Adds to each value a comment that says where it was written; JSON has no comments and stays as it is. */
   readonly showOrigin: boolean;
+  readonly settings: SettingsFlags;
 }
 
 /**
- * The table and settings as a configuration file that gives the same table again, whatever labels and environment say:
- * every field is explicit, and `ignore_labels` is true because what the labels said is in it. Left out is what can't be
- * written as a value: an unset stop_timeout, cron_start, cron_stop or cwd. Ends in a line feed.
+ * Prints what `run` would run with, to standard output; problems go to standard error.
+ * Exit status: 0, also with warnings; 1 with problems; 2 where the file or the engine can't be read.
  */
-export function renderEffectiveConfig(
-  table: ServiceTable,
-  settings: ResolvedSettings,
-  options: RenderOptions,
-): string {
-  const entries = [...table.entries.values()];
-  const content = {
-    ...describeSettings(settings),
-    services: Object.fromEntries(entries.map(({ service }) => [service.name, describeService(service)])),
-  };
-  if (options.format === 'json') return `${JSON.stringify(content, undefined, 2)}\n`;
-  const doc = new Document(content, { aliasDuplicateObjects: false });
-  setFlowStyle(doc);
-  if (options.showOrigin) commentOrigins(doc, { entries, settings });
-  return doc.toString({ lineWidth: 0 });
-}
-
-function describeSettings({ settings }: ResolvedSettings) {
-  const { status, docker } = settings;
-  return {
-    status: status === 'off' ? 'off' : { listen: formatStatusListen(status) },
-    docker: {
-      socket: docker.socket,
-      labels: docker.labels,
-      label_prefix: docker.labelPrefix,
-      join_networks: docker.joinNetworks,
-    },
-  };
-}
-
-function describeService(service: Service): Readonly<Record<string, unknown>> {
-  const { listeners, stopTimeoutMs, cronStart, cronStop, udp } = service;
-  return {
-    ...describeWorkload(service),
-    ports: formatPorts(listeners.filter(({ protocol }) => protocol === 'tcp')),
-    udp_ports: formatPorts(listeners.filter(({ protocol }) => protocol === 'udp')),
-    allow_list: service.allowList,
-    block_list: service.blockList,
-    idle_timeout: formatDuration(service.idleTimeoutMs),
-    start_timeout: formatDuration(service.startTimeoutMs),
-    ...(stopTimeoutMs !== undefined && { stop_timeout: formatDuration(stopTimeoutMs) }),
-    http_healthcheck: service.httpHealthcheck ?? '',
-    webhook_url: service.webhookUrl ?? '',
-    dependants: service.dependants,
-    ...(cronStart !== undefined && { cron_start: cronStart }),
-    ...(cronStop !== undefined && { cron_stop: cronStop }),
-    timezone: service.timezone,
-    max_pending: service.maxPending,
-    udp_readiness: udp.readiness,
-    udp_queue_datagrams: udp.maxQueuedDatagrams,
-    udp_queue_bytes: udp.maxQueuedBytes,
-    udp_queue_age: formatDuration(udp.maxQueueAgeMs),
-    ...(service.workload.kind === 'docker' && { ignore_labels: true }),
-  };
-}
-
-function describeWorkload({ workload }: Service): Readonly<Record<string, unknown>> {
-  switch (workload.kind) {
-    case 'docker':
-      return { container: workload.container };
-    case 'process':
-      return {
-        command: workload.command,
-        ...(workload.cwd !== undefined && { cwd: workload.cwd }),
-        env: workload.env,
-      };
+export async function printEffectiveConfig(options: PrintOptions, io: ProgramIo): Promise<number> {
+  try {
+    return await print(options, io);
+  } catch (error) {
+    io.stderr(`lazy-proxy: ${error instanceof Error ? error.message : error}`);
+    return EXIT_UNUSABLE;
   }
 }
 
-/** One line per field, so that a comment behind it belongs to the whole of it. */
-function setFlowStyle(doc: Document): void {
-  const services = doc.get('services');
-  if (!isMap(services)) return;
-  for (const pair of services.items) {
-    if (!isMap(pair.value)) continue;
-    for (const { value } of pair.value.items) {
-      if (!isScalar(value)) (value as { flow?: boolean }).flow = true;
-    }
-  }
+async function print(options: PrintOptions, io: ProgramIo): Promise<number> {
+  const { environment, problems: warnings } = parseEnvironment(io.env);
+  const read = await readConfig(options.config, io);
+  for (const problem of [...warnings, ...read.problems]) io.stderr(formatProblem(problem));
+  if (hasErrors(read.problems)) return EXIT_PROBLEMS;
+  const layers = { file: read.config, environment, flags: options.settings };
+  const settings = resolveSettings(layers);
+  const labelled = await readLabels(settings.settings.docker, io);
+  const table = buildTable({ ...layers, labelled, holders: new Map() });
+  for (const problem of table.problems) io.stderr(formatProblem(problem));
+  io.stdout(renderEffectiveConfig(table, settings, options).trimEnd());
+  return hasErrors(table.problems) ? EXIT_PROBLEMS : EXIT_OK;
 }
 
-function commentOrigins(
-  doc: Document,
-  { entries, settings }: { readonly entries: readonly TableEntry[]; readonly settings: ResolvedSettings },
-): void {
-  const { status } = settings.settings;
-  commentValue(
-    doc.getIn(status === 'off' ? ['status'] : ['status', 'listen'], true),
-    settings.origins.status,
-  );
-  for (const key of ['socket', 'labels', 'label_prefix', 'join_networks'] as const) {
-    const name: SettingName = `docker.${key}`;
-    commentValue(doc.getIn(['docker', key], true), settings.origins[name]);
+async function readConfig(
+  flag: string | undefined,
+  io: ProgramIo,
+): Promise<ReturnType<ReturnType<typeof createFileParser>>> {
+  const { named, candidates } = configCandidates({ flag, env: io.env, cwd: io.cwd });
+  for (const path of named === undefined ? candidates : [named.path]) {
+    const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' && named === undefined) return undefined;
+      throw new Error(`can't read ${path}: ${error.message}`);
+    });
+    if (text === undefined) continue;
+    return createFileParser()({ text, file: describeConfigPath(path, io.cwd), folder: dirname(path) });
   }
-  for (const { service, origins } of entries) {
-    const node = doc.getIn(['services', service.name], true);
-    for (const pair of (node as YAMLMap).items) {
-      const field = isPair(pair) ? String((pair.key as Scalar).value) : '';
-      if (field === 'ignore_labels') commentText(pair.value, 'what the labels say is in this file');
-      else commentValue(pair.value, origins[field] ?? { kind: 'default' });
-    }
-  }
+  return { config: undefined as FileConfig | undefined, problems: [] };
 }
 
-function commentValue(node: unknown, origin: Origin): void {
-  commentText(node, describeOrigin(origin));
-}
-
-function commentText(node: unknown, text: string): void {
-  (node as Node).comment = ` ${text.replaceAll(/[\r\n]+/g, ' ')}`;
+async function readLabels(docker: DockerSettings, io: ProgramIo): Promise<readonly LabelReading[]> {
+  if (!docker.labels) return [];
+  const options = { ...docker, env: io.env, clock: systemClock, timeoutMs: ENGINE_TIMEOUT_MS };
+  const containers = await readLabelledContainers(options).catch((error: Error) => {
+    throw new Error(`can't read the labels of the containers: ${error.message}; --no-labels leaves them out`);
+  });
+  return containers.map((container) => parseLabels(container, { prefix: docker.labelPrefix }));
 }

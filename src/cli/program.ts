@@ -107,7 +107,7 @@ function addPrint(program: Command, io: ProgramIo, exit: (status: number) => voi
     .addOption(new Option('--format <format>', 'how it is written').choices(['yaml', 'json']).default('yaml'))
     .option('--show-origin', 'say behind each value where it comes from', false)
     .action(async ({ config, format, showOrigin, ...flags }: Flags) => {
-      const { printEffectiveConfig } = await import('./print-command.ts');
+      const { printEffectiveConfig } = await import('./print-effective-config.ts');
       exit(await printEffectiveConfig({ config, format, showOrigin, settings: toSettingsFlags(flags) }, io));
     });
 }

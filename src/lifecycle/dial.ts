@@ -1,17 +1,24 @@
 import { connect, type Socket } from 'node:net';
+import type { Clock } from '../system/clock.ts';
 
 /** After this silence the kernel asks a connected peer whether it is still there. */
 const KEEP_ALIVE_MS = 60_000;
+
+/** An address that says nothing for so long is passed over: one lost packet is repeated by the kernel after 1 s. */
+const TRY_TIMEOUT_MS = 2_000;
+
+interface DialOptions {
+  readonly port: number;
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+}
 
 /**
  * Connects to the first of `hosts` that accepts, trying them in order.
  * The socket allows half-open, has no Nagle delay, and reads nothing before the caller does.
  * @throws the last host's connection error; the signal's reason when it aborts.
  */
-export async function dial(
-  hosts: readonly string[],
-  options: { readonly port: number; readonly signal: AbortSignal },
-): Promise<Socket> {
+export async function dial(hosts: readonly string[], options: DialOptions): Promise<Socket> {
   let failure: unknown = new Error('the workload has no address');
   for (const host of hosts) {
     options.signal.throwIfAborted();
@@ -25,10 +32,7 @@ export async function dial(
   throw failure;
 }
 
-function dialHost(
-  host: string,
-  { port, signal }: { readonly port: number; readonly signal: AbortSignal },
-): Promise<Socket> {
+function dialHost(host: string, { port, signal, clock }: DialOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({
       host,
@@ -39,13 +43,20 @@ function dialHost(
       keepAliveInitialDelay: KEEP_ALIVE_MS,
     });
     const abort = () => socket.destroy(asError(signal.reason));
-    const fail = (error: Error) => {
+    const cancel = clock.schedule(TRY_TIMEOUT_MS, () => {
+      socket.destroy(new Error(`${host} did not answer within ${TRY_TIMEOUT_MS} ms`));
+    });
+    const settle = () => {
+      cancel();
       signal.removeEventListener('abort', abort);
+    };
+    const fail = (error: Error) => {
+      settle();
       reject(error);
     };
     socket.once('error', fail);
     socket.once('connect', () => {
-      signal.removeEventListener('abort', abort);
+      settle();
       // Whoever takes the socket listens for errors itself; one that comes before then shows in `destroyed`.
       socket.on('error', () => {}).off('error', fail);
       resolve(socket);

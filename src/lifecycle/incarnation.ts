@@ -46,7 +46,7 @@ export class Incarnation {
    * @throws when `signal` aborts or the run is over.
    */
   connect(port: number, signal: AbortSignal): Promise<Socket> {
-    const tryOnce = (dialSignal: AbortSignal) => dial(this.hosts, { port, signal: dialSignal });
+    const tryOnce = (dialSignal: AbortSignal) => this.#dial(port, dialSignal);
     const passage = { prove: tryOnce, follow: tryOnce };
     return this.#whileRunning(signal, (linked) => this.#tcpGate(port).pass(passage, linked));
   }
@@ -54,7 +54,7 @@ export class Incarnation {
   /** Connects with one try, where the port has proved itself; undefined otherwise, and where that try fails. */
   async connectProven(port: number, signal: AbortSignal): Promise<Socket | undefined> {
     if (!this.#tcpGate(port).proven) return undefined;
-    const tryOnce = (linked: AbortSignal) => dial(this.hosts, { port, signal: linked });
+    const tryOnce = (linked: AbortSignal) => this.#dial(port, linked);
     return this.#whileRunning(signal, tryOnce).catch(() => undefined);
   }
 
@@ -97,6 +97,10 @@ export class Incarnation {
     } finally {
       link.unlink();
     }
+  }
+
+  #dial(port: number, signal: AbortSignal): Promise<Socket> {
+    return dial(this.hosts, { port, signal, clock: this.#clock });
   }
 
   #tcpGate(port: number): PortGate {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { freePort } from '../support/free-ports.ts';
+import { freePort, freePorts } from '../support/free-ports.ts';
 import { type AppAnswer, localApp, nodeApp } from './support/apps.ts';
 import type { TestContainer } from './support/container.ts';
 import { createScope } from './support/engine.ts';
@@ -47,41 +47,53 @@ function isAlive(pid: number): boolean {
   }
 }
 
-describe('shutdown with a container that is in use', () => {
+describe('shutdown with containers that are in use', () => {
   let app: TestContainer;
-  let address: string | undefined;
-  let port: number;
+  let other: TestContainer;
+  let address = '';
+  let ports: number[];
   let proxy: ProxyProcess;
-
-  const describeService = (idleTimeout: string) =>
-    `services: { ${app.name}: { ports: ["127.0.0.1:${port}:80"], idle_timeout: ${idleTimeout} } }`;
+  const describeServices = (idleTimeout: string) => {
+    const entries = [app, other].map(({ name }, index) => [
+      name,
+      { ports: [`127.0.0.1:${ports[index]}:80`], idle_timeout: idleTimeout },
+    ]);
+    return `services: ${JSON.stringify(Object.fromEntries(entries))}`;
+  };
+  const addressOf = async (container: TestContainer) => (await container.addresses())[0] ?? '';
 
   beforeAll(async () => {
-    app = await scope.runContainer({ name: scope.name('app'), ...(await nodeApp()) });
-    [address] = await app.addresses();
-    await waitUntil(() => get(`http://${address}/`).catch(() => undefined));
+    const node = await nodeApp();
+    app = await scope.runContainer({ name: scope.name('app'), ...node });
+    other = await scope.runContainer({ name: scope.name('other'), ...node });
+    address = await addressOf(app);
   });
   beforeEach(async () => {
-    port = await freePort();
-    proxy = await start(describeService('1h'));
+    ports = await freePorts(2);
+    proxy = await start(describeServices('1h'));
+    await Promise.all(ports.map((port) => get(port)));
   });
   afterEach(async () => {
-    await endStreams(address ?? '');
-    expect(await app.state()).toBe('running');
+    await endStreams(address);
+    expect([await app.state(), await other.state()]).toEqual(['running', 'running']);
   });
 
-  test.each(['SIGTERM', 'SIGINT'] as const)('lets a download finish when %s comes', async (name) => {
+  test.each(['SIGTERM', 'SIGINT'] as const)('lets downloads finish when %s comes', async (name) => {
+    const [port = 0, otherPort = 0] = ports;
     const download = await readStream(port);
+    const shortDownload = await readStream(otherPort);
     // What would be put to sleep when its last connection ends is left awake by a proxy that ends.
-    await proxy.edit(describeService('0'));
+    await proxy.edit(describeServices('0'));
     await proxy.waitForLog(({ event, msg }) => event === 'reload' && msg.includes('changed'));
     await signal(proxy, name);
     expect(await codeOfConnecting(port)).toBe('ECONNREFUSED');
+    expect(await endStreams(await addressOf(other))).toEqual([await shortDownload.received]);
     const before = download.count();
-    await waitUntil(() => download.count() > before, { what: 'more of the download' });
-    expect(await endStreams(address ?? '')).toEqual([await download.received]);
+    await waitUntil(() => download.count() > before + 1_000_000, { what: 'more of the download' });
+    expect(await endStreams(address)).toEqual([await download.received]);
     expect(await proxy.exited).toBe(0);
     expect(proxy.logs().at(-1)).toMatchObject({ event: 'end' });
+    expect(proxy.logs().filter(({ event }) => event === 'sleep')).toEqual([]);
   });
 
   test('ends at once when nobody is connected', async () => {
@@ -91,7 +103,7 @@ describe('shutdown with a container that is in use', () => {
   });
 
   test('cuts the connections that are left when the deadline has passed', async () => {
-    const download = await readStream(port);
+    const download = await readStream(ports[0] ?? 0);
     const startMs = performance.now();
     await signal(proxy, 'SIGTERM');
     await expect(download.received).rejects.toThrow();
@@ -101,7 +113,7 @@ describe('shutdown with a container that is in use', () => {
   });
 
   test('cuts them at once when a second signal comes', async () => {
-    const download = await readStream(port);
+    const download = await readStream(ports[0] ?? 0);
     await signal(proxy, 'SIGTERM');
     const startMs = performance.now();
     proxy.signal('SIGTERM');

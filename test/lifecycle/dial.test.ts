@@ -1,5 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { dial } from '../../src/lifecycle/dial.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import { collect, Sockets } from '../support/sockets.ts';
 
@@ -11,7 +16,7 @@ describe('dial', () => {
   afterEach(() => sockets.close());
   const never = new AbortController().signal;
   const dialOwned = async (hosts: readonly string[], port: number) =>
-    sockets.own(await dial(hosts, { port, signal: never }));
+    sockets.own(await dial(hosts, { port, signal: never, clock: systemClock }));
 
   it('connects to the first host that accepts', async () => {
     const server = await sockets.listen();
@@ -27,26 +32,34 @@ describe('dial', () => {
 
   it('throws what the last host says when all refuse', async () => {
     const port = await freePort();
-    await expect(dial(['127.0.0.1', '127.0.0.2'], { port, signal: never })).rejects.toMatchObject({
+    await expect(
+      dial(['127.0.0.1', '127.0.0.2'], { port, signal: never, clock: systemClock }),
+    ).rejects.toMatchObject({
       code: 'ECONNREFUSED',
       address: '127.0.0.2',
     });
   });
 
   it('throws when there is no host', async () => {
-    await expect(dial([], { port: 80, signal: never })).rejects.toThrow('no address');
+    await expect(dial([], { port: 80, signal: never, clock: systemClock })).rejects.toThrow('no address');
   });
 
   it('throws the reason when it was aborted before', async () => {
     const server = await sockets.listen();
     const signal = AbortSignal.abort(new Error('gone'));
-    await expect(dial(['127.0.0.1'], { port: server.port, signal })).rejects.toThrow('gone');
+    await expect(dial(['127.0.0.1'], { port: server.port, signal, clock: systemClock })).rejects.toThrow(
+      'gone',
+    );
   });
 
   it('throws the reason and tries no other host when it is aborted meanwhile', async () => {
     const server = await sockets.listen();
     const client = new AbortController();
-    const result = dial(['127.0.0.1', '127.0.0.1'], { port: server.port, signal: client.signal });
+    const result = dial(['127.0.0.1', '127.0.0.1'], {
+      port: server.port,
+      signal: client.signal,
+      clock: systemClock,
+    });
     client.abort(new Error('gone'));
     await expect(result).rejects.toThrow('gone');
   });
@@ -54,7 +67,9 @@ describe('dial', () => {
   it('is not touched by an abort that comes after it has connected', async () => {
     const server = await sockets.listen();
     const client = new AbortController();
-    const socket = sockets.own(await dial(['127.0.0.1'], { port: server.port, signal: client.signal }));
+    const socket = sockets.own(
+      await dial(['127.0.0.1'], { port: server.port, signal: client.signal, clock: systemClock }),
+    );
     client.abort();
     expect(socket.destroyed).toBe(false);
   });
@@ -67,9 +82,33 @@ describe('dial', () => {
 
   it('does not crash when the upstream resets before anybody listens', async () => {
     const server = await sockets.listen();
-    const socket = await dial(['127.0.0.1'], { port: server.port, signal: never });
+    const socket = await dial(['127.0.0.1'], { port: server.port, signal: never, clock: systemClock });
     (await server.socket(0)).resetAndDestroy();
     await new Promise<void>((resolve) => socket.once('close', () => resolve()));
     expect(socket.destroyed).toBe(true);
+  });
+
+  it('passes over a host that swallows what it is sent', async () => {
+    const deaf = spawn(process.execPath, [
+      '-e',
+      "const s = require('net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => console.log(s.address().port))",
+    ]);
+    const [line] = await once(deaf.stdout, 'data');
+    const port = Number(String(line));
+    deaf.kill('SIGSTOP');
+    try {
+      // With its queue full the kernel answers no more.
+      const fillers = Array.from({ length: 8 }, () => sockets.own(connect(port, '127.0.0.1')));
+      for (const filler of fillers) filler.on('error', () => {});
+      await Promise.race(fillers.map((filler) => once(filler, 'connect')));
+      await sockets.listen(undefined, { host: '127.0.0.2', port });
+      const clock = new FakeClock();
+      const dialled = dial(['127.0.0.1', '127.0.0.2'], { port, signal: never, clock });
+      await clock.advance(2_000);
+      expect(sockets.own(await dialled).remoteAddress).toBe('127.0.0.2');
+    } finally {
+      deaf.kill('SIGKILL');
+      await once(deaf, 'exit');
+    }
   });
 });

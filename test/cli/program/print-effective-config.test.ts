@@ -83,7 +83,7 @@ describe('lazy-proxy print-effective-config', () => {
       status: 1,
       stdout: '',
       stderr:
-        'lazy-proxy.yaml:8:59 error ports[0]: "9000:3000" listens on tcp *:9000, which service "db" does already (lazy-proxy.yaml:5:26)\n',
+        'lazy-proxy.yaml:8:58 error ports[0]: "9000:3000" listens on tcp *:9000, which service "db" does already (lazy-proxy.yaml:5:26)\n',
     });
   });
 

@@ -25,6 +25,8 @@ export interface ContainerSpec {
   readonly restartPolicy?: string;
   /** `/path/on/host:/path/inside[:ro]` */
   readonly binds?: readonly string[];
+  /** `<user id>:<group id>`; default: the image's. */
+  readonly user?: string;
 }
 
 /** A container of a test: what a test does to it behind the proxy's back. */
@@ -59,7 +61,7 @@ export function toCreateOptions(
   spec: ContainerSpec,
   defaults: { readonly image: string; readonly labels: Readonly<Record<string, string>> },
 ): ContainerCreateOptions {
-  const { cmd, stopTimeoutSecs, stopSignal, healthcheck, restartPolicy, binds } = spec;
+  const { cmd, stopTimeoutSecs, stopSignal, healthcheck, restartPolicy, binds, user } = spec;
   const networkMode = spec.networks?.[0] ?? spec.networkMode;
   return {
     name: spec.name,
@@ -68,6 +70,7 @@ export function toCreateOptions(
     Labels: { ...spec.labels, ...defaults.labels },
     ...(cmd && { Cmd: [...cmd] }),
     ...(stopTimeoutSecs !== undefined && { StopTimeout: stopTimeoutSecs }),
+    ...(user && { User: user }),
     ...(stopSignal && { StopSignal: stopSignal }),
     ...(healthcheck && { Healthcheck: toHealthcheck(healthcheck) }),
     HostConfig: {

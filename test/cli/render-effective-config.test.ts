@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { renderEffectiveConfig } from '../../src/cli/print-effective-config.ts';
+import { renderEffectiveConfig } from '../../src/cli/render-effective-config.ts';
 import { parseEnvironment } from '../../src/config/environment.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
 import type { ServiceTable } from '../../src/model/table.ts';

@@ -1,0 +1,131 @@
+import { Document, isMap, isPair, isScalar, type Node, type Scalar, type YAMLMap } from 'yaml';
+import { formatDuration } from '../config/duration.ts';
+import { formatPorts } from '../config/ports.ts';
+import { formatStatusListen } from '../config/status-listen.ts';
+import { describeOrigin, type Origin } from '../model/origin.ts';
+import type { Service } from '../model/service.ts';
+import type { ServiceTable, TableEntry } from '../model/table.ts';
+import type { ResolvedSettings, SettingName } from '../table/resolve-settings.ts';
+
+export interface RenderOptions {
+  readonly format: 'yaml' | 'json';
+  /** Adds to each value a comment that says where it was written; JSON has no comments and stays as it is. */
+  readonly showOrigin: boolean;
+}
+
+/**
+ * The table and settings as a configuration file that gives the same table again, whatever labels and environment say:
+ * every field is explicit, and `ignore_labels` is true because what the labels said is in it. Left out is what can't be
+ * written as a value: an unset stop_timeout, cron_start, cron_stop or cwd. Ends in a line feed.
+ */
+export function renderEffectiveConfig(
+  table: ServiceTable,
+  settings: ResolvedSettings,
+  options: RenderOptions,
+): string {
+  const entries = [...table.entries.values()];
+  const content = {
+    ...describeSettings(settings),
+    services: Object.fromEntries(entries.map(({ service }) => [service.name, describeService(service)])),
+  };
+  if (options.format === 'json') return `${JSON.stringify(content, undefined, 2)}\n`;
+  const doc = new Document(content, { aliasDuplicateObjects: false });
+  setFlowStyle(doc);
+  if (options.showOrigin) commentOrigins(doc, { entries, settings });
+  return doc.toString({ lineWidth: 0 });
+}
+
+function describeSettings({ settings }: ResolvedSettings) {
+  const { status, docker } = settings;
+  return {
+    status: status === 'off' ? 'off' : { listen: formatStatusListen(status) },
+    docker: {
+      socket: docker.socket,
+      labels: docker.labels,
+      label_prefix: docker.labelPrefix,
+      join_networks: docker.joinNetworks,
+    },
+  };
+}
+
+function describeService(service: Service): Readonly<Record<string, unknown>> {
+  const { listeners, stopTimeoutMs, cronStart, cronStop, udp } = service;
+  return {
+    ...describeWorkload(service),
+    ports: formatPorts(listeners.filter(({ protocol }) => protocol === 'tcp')),
+    udp_ports: formatPorts(listeners.filter(({ protocol }) => protocol === 'udp')),
+    allow_list: service.allowList,
+    block_list: service.blockList,
+    idle_timeout: formatDuration(service.idleTimeoutMs),
+    start_timeout: formatDuration(service.startTimeoutMs),
+    ...(stopTimeoutMs !== undefined && { stop_timeout: formatDuration(stopTimeoutMs) }),
+    http_healthcheck: service.httpHealthcheck ?? '',
+    webhook_url: service.webhookUrl ?? '',
+    dependants: service.dependants,
+    ...(cronStart !== undefined && { cron_start: cronStart }),
+    ...(cronStop !== undefined && { cron_stop: cronStop }),
+    timezone: service.timezone,
+    max_pending: service.maxPending,
+    udp_readiness: udp.readiness,
+    udp_queue_datagrams: udp.maxQueuedDatagrams,
+    udp_queue_bytes: udp.maxQueuedBytes,
+    udp_queue_age: formatDuration(udp.maxQueueAgeMs),
+    ...(service.workload.kind === 'docker' && { ignore_labels: true }),
+  };
+}
+
+function describeWorkload({ workload }: Service): Readonly<Record<string, unknown>> {
+  switch (workload.kind) {
+    case 'docker':
+      return { container: workload.container };
+    case 'process':
+      return {
+        command: workload.command,
+        ...(workload.cwd !== undefined && { cwd: workload.cwd }),
+        env: workload.env,
+      };
+  }
+}
+
+/** One line per field, so that a comment behind it belongs to the whole of it. */
+function setFlowStyle(doc: Document): void {
+  const services = doc.get('services');
+  if (!isMap(services)) return;
+  for (const pair of services.items) {
+    if (!isMap(pair.value)) continue;
+    for (const { value } of pair.value.items) {
+      if (!isScalar(value)) (value as { flow?: boolean }).flow = true;
+    }
+  }
+}
+
+function commentOrigins(
+  doc: Document,
+  { entries, settings }: { readonly entries: readonly TableEntry[]; readonly settings: ResolvedSettings },
+): void {
+  const { status } = settings.settings;
+  commentValue(
+    doc.getIn(status === 'off' ? ['status'] : ['status', 'listen'], true),
+    settings.origins.status,
+  );
+  for (const key of ['socket', 'labels', 'label_prefix', 'join_networks'] as const) {
+    const name: SettingName = `docker.${key}`;
+    commentValue(doc.getIn(['docker', key], true), settings.origins[name]);
+  }
+  for (const { service, origins } of entries) {
+    const node = doc.getIn(['services', service.name], true);
+    for (const pair of (node as YAMLMap).items) {
+      const field = isPair(pair) ? String((pair.key as Scalar).value) : '';
+      if (field === 'ignore_labels') commentText(pair.value, 'what the labels say is in this file');
+      else commentValue(pair.value, origins[field] ?? { kind: 'default' });
+    }
+  }
+}
+
+function commentValue(node: unknown, origin: Origin): void {
+  commentText(node, describeOrigin(origin));
+}
+
+function commentText(node: unknown, text: string): void {
+  (node as Node).comment = ` ${text.replaceAll(/[\r\n]+/g, ' ')}`;
+}

@@ -1,0 +1,203 @@
+/** The proxy's own image, run as a container beside those that it serves. */
+import { stat } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../support/free-ports.ts';
+import { httpdCommand } from './support/apps.ts';
+import { createConfigFolder } from './support/config-folder.ts';
+import type { ContainerSpec } from './support/container.ts';
+import { createScope } from './support/engine.ts';
+import { get } from './support/http.ts';
+import { engineSocket, type ProxyContainer, runProxyContainer } from './support/proxy-container.ts';
+import { proxyImage } from './support/proxy-image.ts';
+import { waitUntil } from './support/wait-until.ts';
+
+const PORT = 9000;
+/** `npm ci` inside of the build. */
+const BUILD_TIMEOUT_MS = 400_000;
+
+const scope = createScope();
+beforeAll(() => proxyImage(), BUILD_TIMEOUT_MS);
+afterAll(() => scope.cleanup());
+
+/** A name of its own for each thing that a test makes. */
+const names = new Map<string, number>();
+function unique(name: string): string {
+  const count = (names.get(name) ?? 0) + 1;
+  names.set(name, count);
+  return scope.name(`${name}${count}`);
+}
+
+/** The text of a file with one service on PORT; without a container, one without services. */
+function config(container?: string, targetPort = 80): string {
+  const service = { container, ports: [`${PORT}:${targetPort}`], idle_timeout: '10m' };
+  return JSON.stringify({
+    docker: { labels: false },
+    services: container === undefined ? {} : { app: service },
+  });
+}
+
+/** A proxy whose folder of configuration is mounted, as the documentation advises. */
+async function startProxy(text: string, spec: Partial<ContainerSpec> = {}) {
+  const files = await createConfigFolder(text);
+  onTestFinished(() => files.remove());
+  const binds = [`${files.folder}:/etc/lazy-proxy:ro`];
+  const proxy = await runProxyContainer(scope, { name: unique('proxy'), binds, ...spec });
+  onTestFinished(() => proxy.remove());
+  return { proxy, edit: files.edit };
+}
+
+function ask(proxy: ProxyContainer) {
+  return get(`http://${proxy.address}:${PORT}/`, { timeoutMs: 30_000 });
+}
+
+/** Creates a sleeping web server on a network of its own. */
+async function createTarget() {
+  const network = await scope.createNetwork({ name: unique('net') });
+  const name = unique('web');
+  const web = await scope.createContainer({ name, cmd: httpdCommand(), networks: [network.name] });
+  return { network, web };
+}
+
+describe('a proxy in a container', () => {
+  test('reaches a container on a network of its own, and leaves that with its last service', async () => {
+    const { network, web } = await createTarget();
+    const { proxy, edit } = await startProxy(config(web.name));
+    await proxy.waitForMessage(`joined network ${network.name} for ${web.name}`);
+    expect(await ask(proxy)).toMatchObject({ status: 200, body: 'hello' });
+    expect(await proxy.networks()).toEqual(['bridge', network.name]);
+    // The mounted folder shows a file that took the place of another one by renaming.
+    await edit(config(), 'rename');
+    await proxy.waitForMessage(`left network ${network.name}`);
+    expect(await proxy.networks()).toEqual(['bridge']);
+    await web.remove();
+    await network.remove();
+  });
+
+  test('joins for a container that appears later, and leaves when it is removed', async () => {
+    const name = unique('late');
+    const { proxy } = await startProxy(config(name));
+    const network = await scope.createNetwork({ name: unique('net') });
+    const web = await scope.createContainer({ name, cmd: httpdCommand(), networks: [network.name] });
+    expect(await ask(proxy)).toMatchObject({ status: 200, body: 'hello' });
+    await web.remove();
+    await waitUntil(async () => (await proxy.networks()).length === 1, { what: 'the leaving' });
+    await network.remove();
+  });
+
+  test('is reached while the container sleeps by those on its network', async () => {
+    const { network, web } = await createTarget();
+    const { proxy } = await startProxy(config(web.name));
+    await proxy.waitForMessage(`joined network ${network.name} for ${web.name}`);
+    const cmd = ['wget', '-qO-', `http://${proxy.name}:${PORT}/`];
+    const client = await scope.runContainer({ name: unique('client'), cmd, networks: [network.name] });
+    await waitUntil(async () => (await client.state()) === 'exited', { timeoutMs: 30_000 });
+    expect(await client.logs()).toBe('hello');
+  });
+
+  test('leaves its networks at SIGTERM, so that they can be removed', async () => {
+    const { network, web } = await createTarget();
+    const { proxy } = await startProxy(config(web.name));
+    await ask(proxy);
+    await proxy.stop();
+    expect((await proxy.inspect()).State.ExitCode).toBe(0);
+    expect(await proxy.networks()).toEqual(['bridge']);
+    await web.remove();
+    await network.remove();
+  });
+
+  test('leaves after its next start what it could not leave when it was killed', async () => {
+    const { network, web } = await createTarget();
+    const { proxy, edit } = await startProxy(config(web.name));
+    await proxy.waitForMessage(`joined network ${network.name} for ${web.name}`);
+    await proxy.kill();
+    await edit(config());
+    await proxy.start();
+    await proxy.waitForMessage(`left network ${network.name}`);
+    expect(await proxy.networks()).toEqual(['bridge']);
+  });
+
+  test('reaches a container on the network of the host', async () => {
+    const port = await freePort();
+    const name = unique('host');
+    await scope.createContainer({ name, cmd: httpdCommand({ port }), networkMode: 'host' });
+    const { proxy } = await startProxy(config(name, port));
+    expect(await ask(proxy)).toMatchObject({ status: 200, body: 'hello' });
+    expect(await proxy.networks()).toEqual(['bridge']);
+  });
+
+  test('reaches a container that uses the network of another one', async () => {
+    const network = await scope.createNetwork({ name: unique('net') });
+    const owner = unique('owner');
+    await scope.runContainer({ name: owner, cmd: ['sleep', '1000'], networks: [network.name] });
+    const name = unique('guest');
+    await scope.createContainer({ name, cmd: httpdCommand(), networkMode: `container:${owner}` });
+    const { proxy } = await startProxy(config(name));
+    expect(await ask(proxy)).toMatchObject({ status: 200, body: 'hello' });
+    expect(await proxy.networks()).toEqual(['bridge', network.name]);
+  });
+
+  test('reaches a container by IPv6 alone', async (context) => {
+    const name = unique('six');
+    const ipv6Subnet = 'fd00:6c70:7401::/64';
+    const settings = { EnableIPv4: false, EnableIPv6: true, IPAM: { Config: [{ Subnet: ipv6Subnet }] } };
+    const created = await scope.docker.createNetwork({ Name: name, ...settings });
+    onTestFinished(async () => {
+      await scope.docker.getContainer(`${name}-web`).remove({ force: true });
+      await waitUntil(() =>
+        scope.docker
+          .getNetwork(created.id)
+          .remove()
+          .then(
+            () => true,
+            () => false,
+          ),
+      );
+    });
+    await scope.createContainer({ name: `${name}-web`, cmd: httpdCommand(), networks: [name] });
+    // Engines before 28 give every network IPv4 addresses.
+    const hasIpv4 = ((await created.inspect()).IPAM?.Config?.length ?? 0) > 1;
+    if (hasIpv4) return context.skip();
+    const { proxy } = await startProxy(config(`${name}-web`));
+    expect(await ask(proxy)).toMatchObject({ status: 200, body: 'hello' });
+  });
+
+  test('works for a user who may open the socket through its group', async () => {
+    const { network, web } = await createTarget();
+    const { gid } = await stat(engineSocket());
+    const { proxy } = await startProxy(config(web.name), { user: `65534:${gid}` });
+    expect(await ask(proxy)).toMatchObject({ status: 200, body: 'hello' });
+    expect(await proxy.networks()).toEqual(['bridge', network.name]);
+  });
+
+  test('works by labels alone, in the time zone of TZ without time zone data', async () => {
+    const prefix = scope.name('label');
+    const labels = { [`${prefix}.enabled`]: 'true', [`${prefix}.ports`]: `${PORT}:80` };
+    const network = await scope.createNetwork({ name: unique('net') });
+    const web = { name: unique('web'), cmd: httpdCommand(), labels, networks: [network.name] };
+    await scope.createContainer(web);
+    const proxy = await runProxyContainer(scope, {
+      name: unique('proxy'),
+      cmd: ['--label-prefix', prefix],
+      env: { TZ: 'Asia/Tokyo', LOG_FORMAT: 'pretty' },
+    });
+    onTestFinished(() => proxy.remove());
+    expect(await ask(proxy)).toMatchObject({ status: 200, body: 'hello' });
+    const startedMs = Date.parse(await proxy.startedAt());
+    const hours = [0, 60_000].map((laterMs) => {
+      const inTokyo = { timeZone: 'Asia/Tokyo', hourCycle: 'h23', hour: '2-digit' } as const;
+      return new Date(startedMs + laterMs).toLocaleString('en', inTokyo);
+    });
+    expect(hours).toContain(/(\d\d):\d\d:\d\d/.exec(await proxy.logs())?.[1]);
+  });
+});
+
+test('the image declares a health check that turns healthy', async () => {
+  // Its own check, only more often.
+  const healthcheck = { test: [], intervalMs: 1_000 };
+  const { proxy } = await startProxy(config(), { healthcheck });
+  const readHealth = async () => (await proxy.inspect()).State.Health?.Status;
+  await waitUntil(async () => (await readHealth()) === 'healthy', { timeoutMs: 30_000, what: 'health' });
+  const { Config } = await scope.docker.getImage(await proxyImage()).inspect();
+  expect(Config).toMatchObject({ StopSignal: 'SIGTERM', ExposedPorts: { '8080/tcp': {} } });
+  expect(Config.Labels).toMatchObject({ 'org.opencontainers.image.title': 'lazy-proxy' });
+});
