@@ -6,8 +6,8 @@ import { startPrivateEngine, sweepAbandonedEngines } from './private-engine.mjs'
 import { runCommand } from './run-command.mjs';
 
 const DEFAULT_HOST = 'unix:///var/run/docker.sock';
-/** Debian package of each program. */
-const PACKAGES = { dockerd: 'docker.io', busybox: 'busybox-static' };
+/** Debian package of each program; dnsmasq is a DNS server for the tests to wake. */
+const PACKAGES = { dockerd: 'docker.io', busybox: 'busybox-static', dnsmasq: 'dnsmasq-base' };
 const PROGRAM_FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
 /** The label `name=value` that everything made by one test run carries. */
@@ -66,7 +66,7 @@ async function installPackages({ signal, announce }) {
   for (const [program, name] of Object.entries(PACKAGES))
     if (!(await hasProgram(program))) missing.push(name);
   if (missing.length === 0) return;
-  announce(`installing ${missing.join(' and ')} with apt-get`);
+  announce(`installing ${missing.join(', ')} with apt-get`);
   await apt(['update'], signal);
   await apt(['install', '--yes', '--no-install-recommends', ...missing], signal);
 }

@@ -43,6 +43,7 @@ export class ScheduleSet {
   /** Replaces the jobs of a service; those of other services stay as they are. */
   set(service: Service): void {
     const nowMs = this.#clock.nowMs();
+    if (this.#jobs.length === 0) this.#lastLookMs = nowMs;
     const { name, timezone, cronStart, cronStop } = service;
     const create = (action: CronAction, expression: string | undefined): readonly ScheduledJob[] => {
       if (expression === undefined) return [];
@@ -79,7 +80,6 @@ export class ScheduleSet {
     if (this.#jobs.length === 0) return;
     const nowMs = this.#clock.nowMs();
     const dueMs = Math.min(...this.#jobs.map(({ nextMs }) => nextMs ?? Number.POSITIVE_INFINITY));
-    this.#lastLookMs = nowMs;
     this.#cancel = this.#clock.schedule(Math.min(MAX_WAIT_MS, Math.max(0, dueMs - nowMs)), () =>
       this.#look(),
     );
@@ -90,6 +90,7 @@ export class ScheduleSet {
     if (Math.abs(nowMs - this.#lastLookMs) > CORRECTION_MS) {
       for (const job of this.#jobs) job.nextMs = findNextFire(job, nowMs);
     }
+    this.#lastLookMs = nowMs;
     for (;;) {
       const due = this.#jobs
         .filter((job) => job.nextMs !== undefined && job.nextMs <= nowMs)

@@ -9,8 +9,9 @@ import type { Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
 import type { StatusServer } from '../status/status-server.ts';
-import type { Clock } from '../system/clock.ts';
+import type { Cancel, Clock } from '../system/clock.ts';
 import type { Logger } from '../system/logger.ts';
+import { repeat } from '../system/repeat.ts';
 import { buildTable } from '../table/build-table.ts';
 import { type ResolvedSettings, resolveSettings, type SettingsFlags } from '../table/resolve-settings.ts';
 import type { FileInput } from './file-input.ts';
@@ -41,7 +42,8 @@ export class LazyProxy {
   #status: StatusServer | undefined;
   #settings: Settings;
   #dockerOpened = false;
-  #started = false;
+  #endRechecks: Cancel | undefined;
+  #phase: 'starting' | 'serving' | 'draining' = 'starting';
 
   constructor(options: ProxyOptions) {
     const { clock, logger, env } = options;
@@ -59,7 +61,7 @@ export class LazyProxy {
     await this.#openStatus();
     await this.#process.open(this.#createSink());
     if (this.#needsDocker()) await this.#openDocker();
-    this.#started = true;
+    this.#phase = 'serving';
     this.#reconcile(this.#options.file.shownPath ?? 'no configuration file');
     await this.#runtime.listeners.settled();
     const services = this.#runtime.reconciler.current.entries.size;
@@ -81,6 +83,7 @@ export class LazyProxy {
 
   /** Stops accepting and lets connections finish; no workload is put to sleep any more. Resolves when all have ended. */
   drain(): Promise<void> {
+    this.#phase = 'draining';
     this.#runtime.lifecycle.keepAwake();
     return this.#runtime.listeners.drain();
   }
@@ -98,6 +101,7 @@ export class LazyProxy {
 
   /** Frees everything; ends local processes, leaves other workloads as they are. */
   async close(): Promise<void> {
+    this.#endRechecks?.();
     this.#runtime.close();
     this.#status?.close();
     await Promise.all([this.#docker.close(), this.#process.close(), this.#options.file.close()]);
@@ -115,11 +119,14 @@ export class LazyProxy {
 
   async #openDocker(): Promise<void> {
     this.#dockerOpened = true;
+    const { clock, environment } = this.#options;
+    const everyMs = environment.pollIntervalMs;
+    if (everyMs !== undefined) this.#endRechecks = repeat(() => this.#docker.recheck(), { clock, everyMs });
     await this.#docker.open({
       ...this.#createSink(),
       labelled: (snapshot) => {
         this.#labels.take(snapshot, this.#settings.docker.labelPrefix);
-        if (this.#started) this.#reconcile('container labels');
+        this.#reconcile('container labels');
       },
       started: (container) => this.#repeatRefusal(container),
       reachable: (reachable, reason) => logReachable({ reachable, reason }, this.#logger),
@@ -134,7 +141,9 @@ export class LazyProxy {
     };
   }
 
+  /** Before the start is complete there is more to come; after the end has begun, nothing may be opened again. */
   #reconcile(cause: string): void {
+    if (this.#phase !== 'serving') return;
     const { file, environment, flags } = this.#options;
     this.#applySettings();
     const labelled = this.#labels.readings;

@@ -11,8 +11,8 @@ import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { buildTable } from '../table/build-table.ts';
 import { resolveSettings, type SettingsFlags } from '../table/resolve-settings.ts';
-import { renderEffectiveConfig } from './render-effective-config.ts';
 import type { ProgramIo } from './program-io.ts';
+import { renderEffectiveConfig } from './render-effective-config.ts';
 
 /** The engine has so long to list its containers. */
 const ENGINE_TIMEOUT_MS = 10_000;

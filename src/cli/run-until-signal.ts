@@ -1,6 +1,5 @@
 import type { Clock } from '../system/clock.ts';
 import type { Logger } from '../system/logger.ts';
-import type { FileInput } from './file-input.ts';
 import type { LazyProxy } from './lazy-proxy.ts';
 import type { ProgramIo } from './program-io.ts';
 
@@ -9,22 +8,14 @@ const DRAIN_DEADLINE_MS = 8_000;
 
 interface RunParts {
   readonly proxy: LazyProxy;
-  readonly file: FileInput;
+  /** SIGTERM and SIGINT. */
+  readonly signals: SignalQueue;
   readonly logger: Logger;
-  readonly io: ProgramIo;
   readonly clock: Clock;
 }
 
-/**
- * Serves until SIGTERM or SIGINT, then lets connections finish; the deadline or a second signal ends them.
- * SIGHUP reads the configuration file again.
- */
-export async function runUntilSignal({ proxy, file, logger, io, clock }: RunParts): Promise<void> {
-  const forgetHangup = io.onSignal(['SIGHUP'], () => {
-    logger.info({ event: 'hangup' }, 'SIGHUP: reading the configuration file again');
-    file.reload();
-  });
-  const signals = createSignalQueue(io);
+/** Serves until a signal, then lets connections finish; the deadline or a second signal ends them. */
+export async function runUntilSignal({ proxy, signals, logger, clock }: RunParts): Promise<void> {
   const signal = await signals.next();
   const drained = proxy.drain();
   logger.info(
@@ -47,17 +38,17 @@ export async function runUntilSignal({ proxy, file, logger, io, clock }: RunPart
   deadline.abort();
   // Local processes have their own time to end in; a second signal cuts that short too.
   await proxy.close();
-  forgetHangup();
-  signals.close();
   logger.info({ event: 'end' }, 'ended');
 }
 
-interface SignalQueue {
+/** Signals in the order of their arrival; those that came before anybody asked are kept. */
+export interface SignalQueue {
   next(): Promise<NodeJS.Signals>;
   close(): void;
 }
 
-function createSignalQueue(io: ProgramIo): SignalQueue {
+/** Takes SIGTERM and SIGINT from now on; the caller closes it. */
+export function createSignalQueue(io: ProgramIo): SignalQueue {
   const arrived: NodeJS.Signals[] = [];
   let wake: ((signal: NodeJS.Signals) => void) | undefined;
   const close = io.onSignal(['SIGTERM', 'SIGINT'], (signal) => {

@@ -1,4 +1,4 @@
-import { parseEnvironment } from '../config/environment.ts';
+import { type Environment, parseEnvironment } from '../config/environment.ts';
 import { configCandidates } from '../config/locate.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
 import { isMountedAlone } from '../sources/bind-mount.ts';
@@ -9,7 +9,7 @@ import type { SettingsFlags } from '../table/resolve-settings.ts';
 import { FileInput } from './file-input.ts';
 import { LazyProxy } from './lazy-proxy.ts';
 import type { ProgramIo } from './program-io.ts';
-import { runUntilSignal } from './run-until-signal.ts';
+import { createSignalQueue, runUntilSignal, type SignalQueue } from './run-until-signal.ts';
 import { readVersion } from './version.ts';
 
 export interface RunOptions {
@@ -19,7 +19,7 @@ export interface RunOptions {
   readonly settings: SettingsFlags;
 }
 
-/** Runs the proxy until SIGTERM or SIGINT. Returns the exit status. */
+/** Runs the proxy until SIGTERM or SIGINT; SIGHUP reads the file again. Returns the exit status. */
 export async function run(options: RunOptions, io: ProgramIo): Promise<number> {
   const { environment, problems } = parseEnvironment(io.env);
   const logger = createLogger({
@@ -29,26 +29,49 @@ export async function run(options: RunOptions, io: ProgramIo): Promise<number> {
   });
   logger.info({ event: 'start' }, `lazy-proxy ${readVersion()} on Node ${process.version}`);
   logProblems(problems, logger);
-  const parts: { proxy?: LazyProxy } = {};
+  // From the beginning: a signal that nobody takes would end the program as it stands, or, in a container, do nothing.
+  const signals = createSignalQueue(io);
+  try {
+    return await serve(options, { io, environment, logger, signals });
+  } finally {
+    signals.close();
+  }
+}
+
+async function serve(
+  options: RunOptions,
+  parts: {
+    readonly io: ProgramIo;
+    readonly environment: Environment;
+    readonly logger: Logger;
+    readonly signals: SignalQueue;
+  },
+): Promise<number> {
+  const { io, environment, logger, signals } = parts;
+  const clock = systemClock;
+  let proxy: LazyProxy | undefined;
   const file = new FileInput({
     candidates: configCandidates({ flag: options.config, env: io.env, cwd: io.cwd }),
     cwd: io.cwd,
-    clock: systemClock,
-    onChange: () => parts.proxy?.fileChanged(),
+    clock,
+    onChange: () => proxy?.fileChanged(),
+  });
+  const forgetHangup = io.onSignal(['SIGHUP'], () => {
+    logger.info({ event: 'hangup' }, 'SIGHUP: reading the configuration file again');
+    file.reload();
   });
   try {
     await startFile(file, logger);
-    parts.proxy = new LazyProxy({
-      ...{ file, environment, logger },
-      ...{ flags: options.settings, env: io.env, clock: systemClock },
-    });
-    await parts.proxy.start();
+    proxy = new LazyProxy({ file, environment, logger, flags: options.settings, env: io.env, clock });
+    await proxy.start();
   } catch (error) {
     logger.error({ event: 'start-failed' }, `can't start: ${error instanceof Error ? error.message : error}`);
-    await (parts.proxy?.close() ?? file.close());
+    await (proxy?.close() ?? file.close());
+    forgetHangup();
     return EXIT_UNUSABLE;
   }
-  await runUntilSignal({ proxy: parts.proxy, file, logger, io, clock: systemClock });
+  await runUntilSignal({ proxy, signals, logger, clock });
+  forgetHangup();
   return EXIT_OK;
 }
 

@@ -20,6 +20,9 @@ import { parseField, parseSecsField } from './parse-field.ts';
 import { formatPath } from './path.ts';
 import { suggestNearest } from './suggest.ts';
 
+/** Labels of lazy-tcp-proxy that guard a service; ignoring them would open what their owner closed. */
+const PROTECTIVE_LABELS: ReadonlySet<string> = new Set(['tls', 'api-key', 'basic-auth']);
+
 /** What of a container the labels stage looks at. */
 export interface ContainerLabels {
   readonly name: string;
@@ -125,15 +128,13 @@ function findUnknownLabels({ name, labels }: ContainerLabels, prefix: string): r
     if (!label.startsWith(`${prefix}.`)) return [];
     const suffix = label.slice(prefix.length + 1);
     if (known.includes(suffix)) return [];
+    const origin: Origin = { kind: 'label', container: name, label };
+    if (PROTECTIVE_LABELS.has(suffix)) {
+      const message = `${suffix} is not supported, and without it the service would be open; remove the label if it may be`;
+      return [{ code: 'unknown-key', severity: 'error', message, origin }];
+    }
     const message = `unknown label, ignored${suggestNearest(suffix, known)}`;
-    return [
-      {
-        code: 'unknown-key',
-        severity: 'warning',
-        message,
-        origin: { kind: 'label', container: name, label },
-      },
-    ];
+    return [{ code: 'unknown-key', severity: 'warning', message, origin }];
   });
 }
 

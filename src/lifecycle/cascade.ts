@@ -33,6 +33,8 @@ export class Cascade {
     const runs = mayRun(hub.state);
     const dependants = (runs && this.#hubs.get(hub)) || [];
     const wanted = new Map(dependants.map((name) => [name, this.#find(name)]));
+    // Two services may share a workload: one that held itself would never stop.
+    for (const [name, controller] of wanted) if (controller === hub) wanted.delete(name);
     const held = this.#held.get(hub) ?? new Map<string, Held>();
     for (const [name, { controller, lease }] of [...held]) {
       if (wanted.get(name) === controller) continue;

@@ -53,8 +53,8 @@ export function takeFlowLease(
     doubt: () => current?.doubtDatagrams(port),
     release(idleSinceMs) {
       lease.release(idleSinceMs);
-      // With a health gate the workload is known to be well: silence is its nature.
-      if (silent && controller.healthGate === 'none')
+      // Where a health gate or somebody else has proved that the workload is well, silence is its nature.
+      if (silent && controller.healthGate === 'none' && controller.state.kind !== 'ready')
         controller.sleepIfUnused('no answer to the first datagram');
     },
   };

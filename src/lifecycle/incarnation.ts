@@ -1,9 +1,14 @@
 import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
+import type { UdpPolicy } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
 import { linkSignals } from '../system/link-signals.ts';
 import { dial } from './dial.ts';
 import { PortGate } from './port-gate.ts';
+import { RefusalAllowance } from './refusal-allowance.ts';
+
+/** Delays between tries at a datagram port that refuses: spread, since the first few refusals alone come at once. */
+const DATAGRAM_RETRY = { firstMs: 20, maxMs: 500 } as const;
 
 /** Where a workload takes datagrams. */
 export interface DatagramTarget {
@@ -13,6 +18,8 @@ export interface DatagramTarget {
 
 /** How a flow gets through a datagram port: see `Passage`. */
 export interface DatagramPassage<T> {
+  /** `open`: a refusal is all that tells that the port is closed, so none may be missed. */
+  readonly readiness: UdpPolicy['readiness'];
   readonly prove: (target: DatagramTarget, signal: AbortSignal) => Promise<T>;
   readonly follow: (target: DatagramTarget, signal: AbortSignal) => Promise<T>;
 }
@@ -25,6 +32,7 @@ export class Incarnation {
   readonly #gates = new Map<string, PortGate>();
   /** The address at which each datagram port has answered. */
   readonly #datagramHosts = new Map<number, string>();
+  readonly #refusals: RefusalAllowance;
   readonly #ended = new AbortController();
 
   /** @param options.cold false where the workload ran before it was looked at: its datagram ports need no proof. */
@@ -32,6 +40,7 @@ export class Incarnation {
     this.hosts = hosts;
     this.#clock = clock;
     this.#cold = cold;
+    this.#refusals = new RefusalAllowance(clock);
     // Everybody who waits listens for the end of the run: many are no leak.
     setMaxListeners(0, this.#ended.signal);
   }
@@ -70,6 +79,7 @@ export class Incarnation {
     const prove = async (linked: AbortSignal) => {
       const host = this.hosts[tries++ % this.hosts.length];
       if (host === undefined) throw new Error('the workload has no address');
+      if (passage.readiness === 'open') await this.#refusals.take(linked);
       const result = await passage.prove({ host, port }, linked);
       this.#datagramHosts.set(port, host);
       return result;
@@ -83,6 +93,7 @@ export class Incarnation {
 
   /** A datagram port has refused: it has to prove itself again. */
   doubtDatagrams(port: number): void {
+    this.#refusals.empty();
     this.#udpGate(port).doubt();
   }
 
@@ -104,17 +115,17 @@ export class Incarnation {
   }
 
   #tcpGate(port: number): PortGate {
-    return this.#gate(`tcp/${port}`, false);
+    return this.#gate(`tcp/${port}`, { proven: false });
   }
 
   #udpGate(port: number): PortGate {
-    return this.#gate(`udp/${port}`, !this.#cold);
+    return this.#gate(`udp/${port}`, { proven: !this.#cold, retry: DATAGRAM_RETRY });
   }
 
-  #gate(key: string, proven: boolean): PortGate {
+  #gate(key: string, options: ConstructorParameters<typeof PortGate>[1]): PortGate {
     let gate = this.#gates.get(key);
     if (gate === undefined) {
-      gate = new PortGate(this.#clock, { proven });
+      gate = new PortGate(this.#clock, options);
       this.#gates.set(key, gate);
     }
     return gate;

@@ -65,7 +65,7 @@ export class Lifecycle {
       if (controller !== undefined && dependants.length > 0) hubs.set(controller, dependants);
     }
     this.#cascade.link(hubs);
-    const named = new Set([...hubs.values()].flat());
+    const named = new Set([...hubs.values()].flat().filter((name) => !this.#byService.has(name)));
     for (const controller of [...this.#byWorkload.values()]) {
       if (controller.policy.unmanaged === true && !named.has(controller.policy.name)) controller.retire();
     }

@@ -1,8 +1,15 @@
 import { backoffMs } from '../system/backoff.ts';
 import type { Clock } from '../system/clock.ts';
 
-/** Delays between tries while a port is not proven: 2, 4, 8 … 100 ms (DESIGN 4.2). */
-const RETRY = { firstMs: 2, maxMs: 100 } as const;
+/** Delays between tries while a port is not proven: short enough that a client loses less than 100 ms to them. */
+const RETRY = { firstMs: 2, maxMs: 50 } as const;
+
+interface PortGateOptions {
+  /** Whether the port needs no proof; default false. */
+  readonly proven?: boolean;
+  /** The first delay between tries, doubled each time, and the longest. */
+  readonly retry?: { readonly firstMs: number; readonly maxMs: number };
+}
 
 /** How a client gets through a port: both reject where the port doesn't answer. */
 export interface Passage<T> {
@@ -18,13 +25,14 @@ export interface Passage<T> {
  */
 export class PortGate {
   readonly #clock: Clock;
+  readonly #retry: { readonly firstMs: number; readonly maxMs: number };
   #proven: boolean;
   #probe: Promise<void> | undefined;
 
-  /** @param options.proven true where the port needs no proof. */
-  constructor(clock: Clock, { proven }: { readonly proven: boolean } = { proven: false }) {
+  constructor(clock: Clock, { proven = false, retry = RETRY }: PortGateOptions = {}) {
     this.#clock = clock;
     this.#proven = proven;
+    this.#retry = retry;
   }
 
   /** Whether the port has answered in this run of the workload, and not refused since. */
@@ -67,7 +75,7 @@ export class PortGate {
           this.#proven = true;
           return result.value;
         }
-        await this.#clock.sleep(backoffMs(failures, RETRY), signal);
+        await this.#clock.sleep(backoffMs(failures, this.#retry), signal);
       }
     } finally {
       this.#probe = undefined;

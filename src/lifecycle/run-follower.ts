@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Observation } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
 import { untilHttpHealthy } from './http-check.ts';
@@ -28,7 +29,7 @@ export class RunFollower {
   readonly #onBegin: () => void;
   readonly #onUnhealthy: (reason: string) => void;
   #current: Incarnation | undefined;
-  #probe: AbortController | undefined;
+  #probe: { readonly hosts: readonly string[]; readonly stop: AbortController } | undefined;
   /** Nothing was known of the workload before this run. */
   #first = true;
   #closed = false;
@@ -90,10 +91,13 @@ export class RunFollower {
   }
 
   #probeHttp(template: string, observation: Observation): void {
-    if (this.#probe !== undefined || observation.hosts.length === 0) return;
-    const probe = new AbortController();
+    const { hosts } = observation;
+    if (this.#probe !== undefined && isDeepStrictEqual(this.#probe.hosts, hosts)) return;
+    this.#endProbe();
+    if (hosts.length === 0) return;
+    const probe = { hosts, stop: new AbortController() };
     this.#probe = probe;
-    const options = { hosts: observation.hosts, clock: this.#clock, signal: probe.signal };
+    const options = { hosts, clock: this.#clock, signal: probe.stop.signal };
     void untilHttpHealthy(template, options).then(
       () => {
         if (this.#probe !== probe) return;
@@ -114,9 +118,7 @@ export class RunFollower {
   /** The same run may get other addresses, as when a network is joined. */
   #followHosts(observation: Observation): void {
     const { hosts } = observation;
-    const before = this.#current?.hosts ?? [];
-    const isSame = hosts.length === before.length && hosts.every((host, index) => host === before[index]);
-    if (hosts.length > 0 && !isSame) this.#begin(observation);
+    if (hosts.length > 0 && !isDeepStrictEqual(hosts, this.#current?.hosts)) this.#begin(observation);
   }
 
   #end(): void {
@@ -126,7 +128,7 @@ export class RunFollower {
   }
 
   #endProbe(): void {
-    this.#probe?.abort(new Error('the gate was left'));
+    this.#probe?.stop.abort(new Error('the gate was left'));
     this.#probe = undefined;
   }
 }

@@ -140,16 +140,18 @@ export class WorkloadController {
     this.#runner.endEmptyGate(reason);
   }
 
-  /** Puts the workload to sleep now, whoever uses it. */
+  /**
+   * Puts the workload to sleep now, whoever uses it. A start under way can't be called back: what it makes is put to
+   * sleep as soon as it is awake, unless somebody uses it then.
+   */
   sleep(reason: string): void {
+    this.#sleepSoon = isWaking(this.state) ? reason : undefined;
     this.#runner.dispatch('sleep-wanted', reason);
   }
 
-  /** Puts the workload to sleep now, or as soon as it is awake, unless somebody holds a lease on it. */
+  /** Does what `sleep` does, unless somebody holds a lease on the workload. */
   sleepIfUnused(reason: string): void {
-    if (this.leases > 0) return;
-    this.#sleepSoon = isWaking(this.state) ? reason : undefined;
-    this.sleep(reason);
+    if (this.leases === 0) this.sleep(reason);
   }
 
   /** The service is gone: those who wait are refused, and a workload that the proxy owns ends when it is unused. */

@@ -7,6 +7,7 @@ export type DropReason =
   | 'queue-age'
   | 'not-ready'
   | 'refused'
+  | 'unsendable'
   | 'too-many-flows'
   | 'blocked';
 

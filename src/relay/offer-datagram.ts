@@ -26,7 +26,7 @@ export async function offerDatagram(
     readonly signal: AbortSignal;
   },
 ): Promise<UdpUpstream> {
-  const { clock, handlers, signal } = options;
+  const { clock, handlers, signal, readiness } = options;
   const outcome = new AbortController();
   const settle = () => outcome.abort(new Error('settled'));
   const seen = { answer: false, refusal: false, proven: false };
@@ -44,24 +44,29 @@ export async function offerDatagram(
     onUnsent: (datagram) => {
       if (seen.proven) handlers.onUnsent(datagram);
     },
+    onUnsendable: () => handlers.onUnsendable(),
   });
   signal.addEventListener('abort', settle, { once: true });
+  const isReply = readiness === 'reply';
+  let offered: Buffer | undefined;
   try {
-    const first = queue.peek();
     do {
-      if (first !== undefined) upstream.send(first);
-      const waitMs = options.readiness === 'reply' ? OFFER_INTERVAL_MS : REFUSAL_WINDOW_MS;
-      await clock.sleep(waitMs, outcome.signal).catch(() => {});
       signal.throwIfAborted();
+      offered = queue.peek();
+      if (offered !== undefined) upstream.send(offered);
+      await clock.sleep(isReply ? OFFER_INTERVAL_MS : REFUSAL_WINDOW_MS, outcome.signal).catch(() => {});
       if (seen.refusal) throw new Error(`port ${options.target.port} refuses datagrams`);
-    } while (options.readiness === 'reply' && !seen.answer);
+    } while (isReply && !seen.answer);
+    signal.throwIfAborted();
     seen.proven = true;
-    queue.shift();
     return upstream;
   } catch (error) {
     upstream.close();
     throw error;
   } finally {
     signal.removeEventListener('abort', settle);
+    // What may have arrived is not sent again, be it to the next run.
+    const mayHaveArrived = seen.answer || (!isReply && !seen.refusal);
+    if (mayHaveArrived && offered !== undefined && queue.peek() === offered) queue.shift();
   }
 }

@@ -4,8 +4,11 @@ import { DatagramQueue, type DropReason } from './datagram-queue.ts';
 import { offerDatagram } from './offer-datagram.ts';
 import { UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
 
-/** How much of what was kept is passed on at once, and how often: small against the usual socket buffer of 208 KiB. */
-const FLUSH = { maxCount: 32, maxBytes: 65_536, everyMs: 1 } as const;
+/**
+ * How much of what was kept is passed on at once, and how often, beside as much as has come meanwhile: a server that has
+ * just begun to listen may be held up for a while, and the usual socket buffer of 208 KiB holds 277 small datagrams.
+ */
+const FLUSH = { maxCount: 32, maxBytes: 65_536, everyMs: 10 } as const;
 
 /** Where an awake workload takes datagrams. */
 export interface UdpTarget {
@@ -22,6 +25,8 @@ export interface FlowLease {
    * @throws when the flow can't be served.
    */
   open<T extends { close(): void }>(request: {
+    /** `open`: a refusal is all that tells that the port is closed. */
+    readonly readiness: UdpPolicy['readiness'];
     readonly prove: (target: UdpTarget, signal: AbortSignal) => Promise<T>;
     readonly follow: (target: UdpTarget, signal: AbortSignal) => Promise<T>;
     readonly signal: AbortSignal;
@@ -51,6 +56,8 @@ export class UdpFlow {
   readonly #ending = new AbortController();
   #upstream: UdpUpstream | undefined;
   #opening = false;
+  /** What was put behind the rest since the last flush. */
+  #arrived = { count: 0, bytes: 0 };
   #lastActiveMs: number;
   #cancelIdle: Cancel | undefined;
   #cancelFlush: Cancel | undefined;
@@ -63,10 +70,13 @@ export class UdpFlow {
 
   /** Takes a datagram of the client. */
   receive(datagram: Buffer): void {
+    if (this.#ending.signal.aborted) return;
     const nowMs = this.#touch();
     if (this.#upstream !== undefined && this.#queue.size === 0) return this.#upstream.send(datagram);
     const dropped = this.#queue.push(datagram, nowMs);
     if (dropped !== undefined) this.#options.countDrop(dropped, 1);
+    this.#arrived.count++;
+    this.#arrived.bytes += datagram.length;
     if (this.#upstream === undefined && !this.#opening) void this.#open();
   }
 
@@ -85,6 +95,7 @@ export class UdpFlow {
     this.#opening = true;
     try {
       const { value: upstream, ended } = await this.#options.lease.open({
+        readiness: this.#options.policy.readiness,
         prove: (target, signal) => this.#prove(target, signal),
         follow: (target) => UdpUpstream.connect(target, this.#handlers()),
         signal: this.#ending.signal,
@@ -110,17 +121,21 @@ export class UdpFlow {
       },
       onRefused: () => this.#refused(),
       onUnsent: (datagram) => this.receive(datagram),
+      onUnsendable: () => this.#options.countDrop('unsendable', 1),
     };
   }
 
   #use(upstream: UdpUpstream, ended: AbortSignal): void {
     if (this.#ending.signal.aborted) return upstream.close();
     this.#upstream = upstream;
+    this.#arrived = { count: 0, bytes: 0 };
     const leave = () => {
       if (this.#upstream === upstream) this.#leaveUpstream();
     };
     ended.addEventListener('abort', leave, { once: true, signal: this.#ending.signal });
     if (ended.aborted) leave();
+    // However long the start took, the answers to what is passed on now are waited for.
+    this.#touch();
     this.#flush();
     this.#watchIdle();
   }
@@ -129,11 +144,14 @@ export class UdpFlow {
   #flush(): void {
     const upstream = this.#upstream;
     if (upstream === undefined) return;
-    const { datagrams, expired } = this.#queue.take(this.#options.clock.monotonicMs(), FLUSH);
+    const { clock } = this.#options;
+    const maxCount = FLUSH.maxCount + this.#arrived.count;
+    const maxBytes = FLUSH.maxBytes + this.#arrived.bytes;
+    this.#arrived = { count: 0, bytes: 0 };
+    const { datagrams, expired } = this.#queue.take(clock.monotonicMs(), { maxCount, maxBytes });
     this.#options.countDrop('queue-age', expired);
     for (const datagram of datagrams) upstream.send(datagram);
-    if (this.#queue.size > 0)
-      this.#cancelFlush = this.#options.clock.schedule(FLUSH.everyMs, () => this.#flush());
+    if (this.#queue.size > 0) this.#cancelFlush = clock.schedule(FLUSH.everyMs, () => this.#flush());
   }
 
   #leaveUpstream(): void {
@@ -160,6 +178,8 @@ export class UdpFlow {
   /** One timer that runs to the end of the idle time as it is when it fires: datagrams only note the time. */
   #watchIdle(): void {
     this.#cancelIdle?.();
+    // The start has its own limit, and this is called again after it.
+    if (this.#opening) return;
     const { clock, idleTimeoutMs } = this.#options;
     const leftMs = this.#lastActiveMs + idleTimeoutMs - clock.monotonicMs();
     if (leftMs <= 0) return this.end();

@@ -12,7 +12,7 @@ import { type FlowLease, UdpFlow } from './udp-flow.ts';
 /** Room for bursts; the kernel's own limits apply. */
 const BUFFER_BYTES = 4_194_304;
 /** Each flow costs a socket. */
-const MAX_FLOWS = 16_384;
+const DEFAULT_MAX_FLOWS = 16_384;
 /** With an idle timeout of 0 a flow would end before its answer came. */
 const MIN_FLOW_IDLE_MS = 5_000;
 
@@ -21,7 +21,7 @@ export interface UdpBinding {
   readonly access: AccessList;
   readonly policy: UdpPolicy;
   readonly idleTimeoutMs: number;
-  /** Takes a lease for a new flow. */
+  /** Takes a lease for a new flow. @throws where the client can't be served. */
   lease(client: Client): FlowLease;
   /** Absent where nobody wants to know. */
   readonly track: TrackClient | undefined;
@@ -36,7 +36,7 @@ export class UdpListener implements Listener<UdpBinding> {
   readonly spec: ListenerSpec;
   readonly #clock: Clock;
   readonly #onDrained: () => void;
-  readonly #flows = new FlowTable<UdpFlow>(MAX_FLOWS);
+  readonly #flows: FlowTable<UdpFlow>;
   readonly #drops = new Map<DropReason, number>();
   #binding: UdpBinding;
   #socket: Socket | undefined;
@@ -46,6 +46,8 @@ export class UdpListener implements Listener<UdpBinding> {
     readonly spec: ListenerSpec;
     readonly binding: UdpBinding;
     readonly clock: Clock;
+    /** Flows at once; what a further client sends is dropped. */
+    readonly maxFlows?: number;
     /** Called when the listener is closed and its last flow has ended. */
     readonly onDrained: () => void;
   }) {
@@ -53,6 +55,7 @@ export class UdpListener implements Listener<UdpBinding> {
     this.#binding = options.binding;
     this.#clock = options.clock;
     this.#onDrained = options.onDrained;
+    this.#flows = new FlowTable(options.maxFlows ?? DEFAULT_MAX_FLOWS);
   }
 
   /** Flows that live now. */
@@ -134,11 +137,13 @@ export class UdpListener implements Listener<UdpBinding> {
       this.#countDrop('too-many-flows', 1);
       return undefined;
     }
+    const lease = this.#takeLease(client, binding);
+    if (lease === undefined) return undefined;
     const ended = binding.track?.(client);
     const flow = new UdpFlow({
       policy: binding.policy,
       idleTimeoutMs: binding.idleTimeoutMs === 0 ? MIN_FLOW_IDLE_MS : binding.idleTimeoutMs,
-      lease: binding.lease(client),
+      lease,
       clock: this.#clock,
       reply: (datagram) => this.#socket?.send(datagram, from.port, from.address, () => {}),
       countDrop: (reason, count) => this.#countDrop(reason, count),
@@ -150,6 +155,16 @@ export class UdpListener implements Listener<UdpBinding> {
     });
     this.#flows.set(from, flow);
     return flow;
+  }
+
+  #takeLease(client: Client, binding: UdpBinding): FlowLease | undefined {
+    try {
+      return binding.lease(client);
+    } catch (error) {
+      this.#countDrop('not-ready', 1);
+      binding.onUnserved(client, error);
+      return undefined;
+    }
   }
 
   #countDrop(reason: DropReason, count: number): void {

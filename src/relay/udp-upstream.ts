@@ -34,9 +34,11 @@ export class UdpUpstream {
     const upstream = new UdpUpstream(socket, handlers);
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
-      socket.connect(target.port, target.host, () => {
+      // A failure is told to the callback, where there is one; what fails before is an event.
+      socket.connect(target.port, target.host, (error?: Error) => {
         socket.off('error', reject);
-        resolve();
+        if (error === undefined) resolve();
+        else reject(error);
       });
     }).catch((error) => {
       upstream.close();
@@ -51,9 +53,11 @@ export class UdpUpstream {
   send(datagram: Buffer): void {
     if (this.#closed) return;
     this.#socket.send(datagram, (error) => {
-      if (error === null || this.#closed) return;
+      if (error === null) return;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ECONNREFUSED') return this.#handlers.onUnsendable();
       // The refusal of something earlier: reporting it has cleared it, and this datagram was not sent.
-      this.#handlers.onRefused();
+      if (!this.#closed) this.#handlers.onRefused();
       this.#handlers.onUnsent(datagram);
     });
   }
@@ -70,6 +74,8 @@ export interface UpstreamHandlers {
   onReply(datagram: Buffer): void;
   /** The port refused something that was sent. */
   onRefused(): void;
-  /** A datagram could not be sent, because an earlier one's refusal was reported in its place. */
+  /** A datagram was not sent, because an earlier one's refusal was reported in its place; also told when closed. */
   onUnsent(datagram: Buffer): void;
+  /** A datagram can't be sent: it is too long for the upstream's protocol, or there is no way there. */
+  onUnsendable(): void;
 }

@@ -9,7 +9,7 @@ import type { WebhookEvent } from './webhook-event.ts';
 const TIMEOUT_MS = 5_000;
 /** Posts under way at once, over all receivers. */
 const MAX_IN_FLIGHT = 8;
-/** Events that wait for their turn; beyond it they are dropped. */
+/** Events that wait for one URL; beyond it they are dropped. */
 const MAX_QUEUED = 1_024;
 /** At most one warning per receiver in this time. */
 const WARNING_INTERVAL_MS = 1_000;
@@ -19,14 +19,18 @@ interface Post {
   readonly event: WebhookEvent;
 }
 
-/** Posts events as JSON, in the background and in order of arrival; never retries. `close()` ends it. */
+/**
+ * Posts events as JSON, in the background; never retries. Each URL is sent one event at a time, so that a connection's
+ * end never overtakes its start, and a receiver that hangs delays nobody else's. `close()` ends it.
+ */
 export class WebhookSender {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #warnings: LogLimiter;
-  readonly #queue: Post[] = [];
+  /** What waits, by URL; the one whose turn is next comes first. */
+  readonly #waiting = new Map<string, WebhookEvent[]>();
+  readonly #inFlight = new Set<string>();
   readonly #closed = new AbortController();
-  #inFlight = 0;
 
   constructor(options: { readonly clock: Clock; readonly logger: Logger }) {
     this.#clock = options.clock;
@@ -37,25 +41,31 @@ export class WebhookSender {
   /** Takes an event; returns at once. */
   send(url: string, event: WebhookEvent): void {
     if (this.#closed.signal.aborted) return;
-    if (this.#queue.length >= MAX_QUEUED)
-      return this.#warn({ url, event }, `${MAX_QUEUED} events wait already`);
-    this.#queue.push({ url, event });
+    const events = this.#waiting.get(url) ?? [];
+    if (events.length >= MAX_QUEUED) return this.#warn({ url, event }, `${MAX_QUEUED} events wait already`);
+    events.push(event);
+    this.#waiting.set(url, events);
     this.#pump();
   }
 
   /** Gives up what is not sent yet. Idempotent. */
   close(): void {
-    this.#queue.length = 0;
+    this.#waiting.clear();
     this.#closed.abort(new Error('the proxy is shutting down'));
   }
 
   #pump(): void {
-    while (this.#inFlight < MAX_IN_FLIGHT) {
-      const post = this.#queue.shift();
-      if (post === undefined) return;
-      this.#inFlight++;
-      void this.#post(post).finally(() => {
-        this.#inFlight--;
+    for (const [url, events] of [...this.#waiting]) {
+      if (this.#inFlight.size >= MAX_IN_FLIGHT) return;
+      if (this.#inFlight.has(url)) continue;
+      const event = events.shift();
+      this.#waiting.delete(url);
+      if (event === undefined) continue;
+      // Behind the others, so that each URL gets its turn.
+      if (events.length > 0) this.#waiting.set(url, events);
+      this.#inFlight.add(url);
+      void this.#post({ url, event }).finally(() => {
+        this.#inFlight.delete(url);
         this.#pump();
       });
     }

@@ -52,7 +52,7 @@ export function resolveSettings(input: {
     [fromFlag('--docker-socket', flags.dockerSocket), environment.dockerSocket, file.docker_socket],
     DEFAULTS.socket,
   );
-  const labels = firstSet([fromFlag('--labels', flags.labels), file.docker_labels], DEFAULTS.labels);
+  const labels = firstSet([fromFlag('--no-labels', flags.labels), file.docker_labels], DEFAULTS.labels);
   const labelPrefix = firstSet(
     [fromFlag('--label-prefix', flags.labelPrefix), file.docker_label_prefix],
     DEFAULTS.labelPrefix,

@@ -102,6 +102,14 @@ describe('parseLabels', () => {
     ]);
   });
 
+  it.each(['tls', 'api-key', 'basic-auth'])('refuses a container that %s is meant to guard', (suffix) => {
+    const { kind, problems } = labelsOf('a', { ports: '80:80', [suffix]: 'x' });
+    expect(kind).toBe('refused');
+    expect(problems.map(formatProblem)).toEqual([
+      `container a, label ${PREFIX}.${suffix} error ${suffix} is not supported, and without it the service would be open; remove the label if it may be`,
+    ]);
+  });
+
   it('leaves labels outside the prefix alone', () => {
     const labels = { [`${PREFIX}.enabled`]: 'true', [`${PREFIX}x.ports`]: '1', 'com.example': 'x' };
     expect(parseLabels({ name: 'a', labels }, { prefix: PREFIX }).problems).toEqual([]);

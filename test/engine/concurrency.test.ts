@@ -50,8 +50,8 @@ test('clients beyond max_pending are closed at once when others wait already', a
   expect(outcomes.filter((outcome) => outcome === 'ping')).toHaveLength(3);
 });
 
-const SERVICES = 10;
-const ROUNDS = 3;
+const SERVICES = 6;
+const ROUNDS = 5;
 const GRACE_MS = 2_000;
 
 /** From before the stop's begin to after its end; half of them about the moment of the kill. */

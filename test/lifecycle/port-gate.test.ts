@@ -59,7 +59,7 @@ describe('PortGate', () => {
     expect(gate.proven).toBe(true);
   });
 
-  it('dials again after 2, 4, 8 … at most 100 ms when the port refuses', async () => {
+  it('dials again after 2, 4, 8 … at most 50 ms when the port refuses', async () => {
     const { outcome, leave } = connect();
     const delays: number[] = [];
     for (let index = 0; index < 8; index++) {
@@ -68,7 +68,7 @@ describe('PortGate', () => {
       await clock.advance(delays[index] ?? 0);
       expect(dials).toHaveLength(index + 2);
     }
-    expect(delays).toEqual([2, 4, 8, 16, 32, 64, 100, 100]);
+    expect(delays).toEqual([2, 4, 8, 16, 32, 50, 50, 50]);
     leave();
     expect(await outcome).toBe('gone');
   });

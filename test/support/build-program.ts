@@ -13,7 +13,11 @@ export async function setup(): Promise<void> {
   const names = await readdir(path.join(ROOT, 'src'), { recursive: true });
   const times = await Promise.all(names.map((name) => timeOf(path.join(ROOT, 'src', name))));
   if (builtMs >= Math.max(...times)) return;
-  await promisify(execFile)(COMPILER, ['-p', 'tsconfig.build.json'], { cwd: ROOT });
+  await promisify(execFile)(COMPILER, ['-p', 'tsconfig.build.json'], { cwd: ROOT }).catch(
+    ({ stdout }: { readonly stdout: string }) => {
+      throw new Error(`the build failed:\n${stdout}`);
+    },
+  );
 }
 
 async function timeOf(file: string): Promise<number> {

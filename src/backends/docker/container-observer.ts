@@ -75,14 +75,14 @@ export class ContainerObserver {
   }
 
   /** Tells of every watched container; those in `touched`, and those that aren't at rest, are inspected. */
-  async lookAtAll(touched: ReadonlySet<string>): Promise<void> {
+  async lookAtAll(touched: ReadonlySet<string> | 'all'): Promise<void> {
     const session = this.#options.session();
     if (session === undefined) return;
     const names = [...this.#watched.keys()];
     const work = names.values();
     const worker = async () => {
       for (const name of work) {
-        const known = touched.has(name) ? UNKNOWN : this.#recall(name, session);
+        const known = touched === 'all' || touched.has(name) ? UNKNOWN : this.#recall(name, session);
         if (known === UNKNOWN) await this.#keepLooking(name);
         else this.#tell(name, known);
       }

@@ -113,6 +113,11 @@ export class DockerBackend implements Backend {
     }
   }
 
+  /** Looks at every watched container again, as a safety net for an event that was never sent. */
+  recheck(): Promise<void> {
+    return this.#observer.lookAtAll('all');
+  }
+
   /** Other labels count from now on, after a reload. */
   setLabelOptions(options: LabelOptions): void {
     this.#labels.setLabelOptions(options);

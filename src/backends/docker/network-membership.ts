@@ -122,10 +122,9 @@ export class NetworkMembership {
 
   async #run(): Promise<void> {
     try {
-      // A container that is let go and watched again in one go must not cost a network.
-      await Promise.resolve();
       while (this.#session !== undefined && !this.#session.aborted) {
         const session = this.#session;
+        // Always waits a moment: a container that is let go and watched again in one go must not cost a network.
         const place = await this.#readPlace(session);
         if (session !== this.#session) continue;
         const step = this.#ledger.nextStep(place, this.#awaited.keys());

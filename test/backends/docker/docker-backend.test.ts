@@ -219,3 +219,14 @@ test('readLabelledContainers() lists once and subscribes to nothing', async () =
   await engine.goAway();
   await expect(pingEngine(query)).rejects.toThrow('ENOENT');
 });
+
+test('a recheck sees what no event has told', async () => {
+  const { engine, backend, sink } = await setUp();
+  const db = engine.create('db', { status: 'running' });
+  backend.watch(DB);
+  await backend.open(sink);
+  await sink.until(() => sink.last(KEY)?.state === 'running');
+  Object.assign(db, { status: 'exited', exitCode: 1 });
+  await backend.recheck();
+  expect(sink.last(KEY)?.state).toBe('stopped');
+});

@@ -336,11 +336,12 @@ test('a network from which the proxy was taken off is joined again at the next e
 });
 
 test('after a reconnect the proxy finds out where it is, and joins what is missing', async () => {
-  const { engine, backend, sink, proxy } = await setUp();
+  const { engine, backend, sink, proxy, lines } = await setUp();
   engine.create('db', { status: 'exited' });
   backend.watch(DB);
   await backend.open(sink);
-  await until(() => networksOf(proxy).length === 1);
+  await until(() => lines.length === 1);
+  await settle();
   await engine.goAway();
   proxy.joined.clear();
   await engine.comeBack();

@@ -55,7 +55,7 @@ describe('lazy-proxy print-effective-config', () => {
     expect(comments).toEqual(
       expect.arrayContaining([
         'listen: "9001" # $STATUS_PORT',
-        'labels: false # --labels',
+        'labels: false # --no-labels',
         'container: my-postgres # lazy-proxy.yaml:4:16',
         'idle_timeout: 2m # default',
         'start_timeout: 45s # lazy-proxy.yaml:1:28',

@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { runProgram } from '../../support/run-program.ts';
+import { PROGRAM, runProgram } from '../../support/run-program.ts';
 import { createFolder } from './folder.ts';
 
 const JSON_LOG = { LOG_FORMAT: 'json' };
@@ -75,6 +77,34 @@ describe('lazy-proxy run', () => {
     expect(logged(stdout, 'warn')).toEqual([
       '$IDLE_TIMEOUT_SECS warning "soon" is not a number of seconds such as 90; the default of 120 applies',
     ]);
+  });
+});
+
+describe('lazy-proxy run while it starts', () => {
+  test('takes SIGHUP, and ends in order when SIGTERM comes', async () => {
+    const folder = await createFolder();
+    // An engine that takes connections and says nothing holds up the start.
+    const socket = path.join(folder, 'silent.sock');
+    const engine = createServer(() => {}).listen(socket);
+    await once(engine, 'listening');
+    onTestFinished(() => void engine.close());
+    const env = {
+      PATH: process.env['PATH'],
+      LOG_FORMAT: 'json',
+      DOCKER_HOST: `unix://${socket}`,
+      STATUS_PORT: '0',
+    };
+    const child = spawn(process.execPath, [PROGRAM], {
+      cwd: folder,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    child.stdout.resume();
+    await once(engine, 'connection');
+    child.kill('SIGHUP');
+    child.kill('SIGTERM');
+    expect(await once(child, 'close')).toEqual([0, null]);
   });
 });
 

@@ -5,7 +5,7 @@
 export const APP_SCRIPT = `
 const { APP_MODE = 'http', APP_PORT = '80', APP_DELAY_MS = '0', APP_STOP_DELAY_MS = '0' } = process.env;
 const { APP_STUBBORN, APP_EXIT_AFTER_MS, APP_HEALTHY_AFTER_MS = '0', APP_BODY } = process.env;
-const { APP_BYTES = '1048576' } = process.env;
+const { APP_BYTES = '1048576', APP_DEAF_MS = '0' } = process.env;
 const startedAt = Date.now();
 let listeningAt;
 process.on('SIGTERM', () => {
@@ -59,6 +59,15 @@ function send(socket, left) {
   next();
 }
 
+// A datagram server; what comes in its first time is dropped.
+function datagrams(answer) {
+  const socket = require('dgram').createSocket('udp4');
+  socket.on('message', (message, from) => {
+    if (Date.now() - listeningAt >= Number(APP_DEAF_MS)) answer(socket, message, from);
+  });
+  return { listen: (port, done) => socket.bind(port, done) };
+}
+
 const servers = {
   http: () => require('http').createServer((request, response) => {
     const url = new URL(request.url, 'http://app');
@@ -101,6 +110,10 @@ const servers = {
     socket.on('error', () => {});
     socket.once('data', () => socket.resetAndDestroy());
   }),
+  'udp-echo': () => datagrams((socket, message, from) => {
+    socket.send(startedAt + ' ' + message, from.port, from.address);
+  }),
+  'udp-sink': () => datagrams((socket, message) => console.log(String(message))),
 };
 setTimeout(() => {
   for (const port of APP_PORT.split(',')) {

@@ -9,9 +9,10 @@ export interface AppOptions {
    * sent, `/health` is 200 or 503. `echo`: TCP echo with correct half-close. `download`: sends `bytes` and closes.
    * `early`: sends `bytes`, ends its direction, and reads on. `sink`: reads to the end, then answers with the number
    * of bytes. `reset`: resets after the first bytes. `echo` and `early` print for each connection what they got and
-   * how that direction ended: `got 5 bytes, end`, `got 5 bytes, ECONNRESET`.
+   * how that direction ended: `got 5 bytes, end`, `got 5 bytes, ECONNRESET`. `udp-echo` answers each datagram with
+   * `<startedAt> <datagram>`; `udp-sink` prints each and never answers.
    */
-  readonly mode?: 'http' | 'echo' | 'download' | 'early' | 'sink' | 'reset';
+  readonly mode?: 'http' | 'echo' | 'download' | 'early' | 'sink' | 'reset' | 'udp-echo' | 'udp-sink';
   /** Default 80; several = the same on each. */
   readonly port?: number | readonly number[];
   /** From its start to its listening. */
@@ -24,6 +25,8 @@ export interface AppOptions {
   readonly exitAfterMs?: number;
   /** Until then `/health` says 503. */
   readonly healthyAfterMs?: number;
+  /** For so long after it listens, datagrams are dropped. */
+  readonly deafMs?: number;
   /** Of `download` and `early`; default 1 MiB. */
   readonly bytes?: number;
   /** The answer to `/`, instead of the JSON. */
@@ -81,6 +84,7 @@ function appEnv(options: AppOptions): Record<string, string> {
     APP_STUBBORN: options.stubborn ? 1 : undefined,
     APP_EXIT_AFTER_MS: options.exitAfterMs,
     APP_HEALTHY_AFTER_MS: options.healthyAfterMs,
+    APP_DEAF_MS: options.deafMs,
     APP_BYTES: options.bytes,
     APP_BODY: options.body,
   };

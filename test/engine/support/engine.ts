@@ -13,6 +13,8 @@ export interface NetworkSpec {
   readonly name: string;
   /** Makes it an IPv6 network too: a subnet such as `fd00:1::/64`. */
   readonly ipv6Subnet?: string;
+  /** False: without IPv4, where the engine can do that (from 28 on). */
+  readonly ipv4?: false;
 }
 
 export interface TestNetwork {
@@ -101,6 +103,7 @@ async function createNetwork(
   const network = await docker.createNetwork({
     Name: spec.name,
     Labels: spec.labels,
+    ...(spec.ipv4 === false && { EnableIPv4: false }),
     ...(spec.ipv6Subnet && { EnableIPv6: true, IPAM: { Config: [{ Subnet: spec.ipv6Subnet }] } }),
   });
   return {

@@ -104,14 +104,24 @@ async function listBusyboxEntries(): Promise<TarEntry[]> {
 /** The root file system of `nodeImage`. */
 export async function listNodeEntries(): Promise<TarEntry[]> {
   const base = (await hasStaticBusybox()) ? await listBusyboxEntries() : listFolders();
-  const { stdout } = await execute('ldd', [process.execPath]);
+  return [...base, ...(await listProgramEntries('/bin/node', process.execPath))];
+}
+
+/** A root file system with one of this machine's programs at `path`, and nothing else. */
+export async function listBareEntries(path: string, program: string): Promise<TarEntry[]> {
+  return [...listFolders(), ...(await listProgramEntries(path, program))];
+}
+
+/** A program at `path`, and the libraries it is linked with. */
+async function listProgramEntries(path: string, program: string): Promise<TarEntry[]> {
+  const { stdout } = await execute('ldd', [program]);
   // `name => /path (address)`, and the loader itself as `/path (address)`; the kernel's own object has no path.
   const libraries = [...stdout.matchAll(/(?:=>\s+|^\s+)(\/\S+)\s+\(/gm)].map((match) => match[1] ?? '');
-  const files = [['/bin/node', process.execPath] as const, ...libraries.map((file) => [file, file] as const)];
-  const entries = files.map(async ([path, source]): Promise<TarEntry> => {
-    return { kind: 'file', path, content: await readFile(source), mode: 0o755 };
+  const files = [[path, program] as const, ...libraries.map((file) => [file, file] as const)];
+  const entries = files.map(async ([target, source]): Promise<TarEntry> => {
+    return { kind: 'file', path: target, content: await readFile(source), mode: 0o755 };
   });
-  return [...base, ...(await Promise.all(entries))];
+  return await Promise.all(entries);
 }
 
 function listFolders(): TarEntry[] {

@@ -15,8 +15,15 @@ const NPM_FOLDER = '/lib/node_modules/npm';
 const NETWORK_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'];
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
-/** Builds the image and returns its name; the engine's own cache makes it quick where nothing changed. */
-export async function proxyImage(host: string = engineHost()): Promise<string> {
+let built: Promise<string> | undefined;
+
+/** Builds the image once and returns its name; the engine's own cache makes it quick where nothing changed. */
+export function proxyImage(): Promise<string> {
+  built ??= buildProxyImage(engineHost());
+  return built;
+}
+
+async function buildProxyImage(host: string): Promise<string> {
   const base = await npmImage(host);
   const name = 'lazy-proxy-test/proxy:latest';
   const proxies = NETWORK_VARIABLES.filter((variable) => process.env[variable]);

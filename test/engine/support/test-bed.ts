@@ -1,4 +1,4 @@
-import { onTestFinished } from 'vitest';
+import { onTestFinished as onCurrentTestFinished, type TestContext } from 'vitest';
 import { createScope, type Scope } from './engine.ts';
 import { type EngineEvents, watchEngineEvents } from './engine-events.ts';
 import { getJson } from './http.ts';
@@ -20,6 +20,8 @@ export interface TestBed {
   labels(fields: ServiceFields): Record<string, string>;
   /** Starts a proxy that reads this test's labels, and resolves once it is ready. */
   startProxy(options?: BedProxyOptions): Promise<ProxyProcess>;
+  /** Has something undone when the test has finished, before the bed's own things go. */
+  atEnd(undo: () => void | Promise<void>): void;
 }
 
 /** One row of `GET /status`, in the fields that the tests look at. */
@@ -27,17 +29,28 @@ export interface StatusRow {
   readonly container_id: string;
   readonly container_name: string;
   readonly listen_port: number;
+  readonly target_port: number;
   readonly running: boolean;
   readonly active_conns: number;
   readonly last_active: string;
+  readonly last_active_relative: string;
+  readonly protocol: string;
+  /** UDP: dropped datagrams by reason. */
+  readonly dropped?: Readonly<Record<string, number>>;
   readonly service: string;
   readonly state: string;
   readonly error?: string;
 }
 
-/** @param options.host default: the engine under test. */
-export async function openTestBed(options: { readonly host?: string } = {}): Promise<TestBed> {
-  const scope = createScope(options);
+/**
+ * @param options.host default: the engine under test.
+ * @param options.onTestFinished that of the test's own context, which concurrent tests have to pass.
+ */
+export async function openTestBed(
+  options: { readonly host?: string; readonly onTestFinished?: TestContext['onTestFinished'] } = {},
+): Promise<TestBed> {
+  const { onTestFinished = onCurrentTestFinished, host } = options;
+  const scope = createScope(host === undefined ? {} : { host });
   onTestFinished(() => scope.cleanup());
   const events = await watchEngineEvents(scope);
   onTestFinished(() => events.close());
@@ -45,11 +58,12 @@ export async function openTestBed(options: { readonly host?: string } = {}): Pro
     scope,
     events,
     labels: (fields) => writeLabels(scope.prefix, fields),
+    atEnd: (undo) => onTestFinished(undo),
     async startProxy({ services, args = [], env, ...rest } = {}) {
       const proxy = await startProxy({
         ...rest,
         args: ['--label-prefix', scope.prefix, ...args],
-        env: { ...(options.host && { DOCKER_HOST: options.host }), ...env },
+        env: { ...(host && { DOCKER_HOST: host }), ...env },
         ...(services && { config: writeConfig(services) }),
       });
       onTestFinished(async () => void (await proxy.stop()));

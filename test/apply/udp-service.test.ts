@@ -1,0 +1,382 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createServiceListener, type ServiceListener } from '../../src/apply/service-listener.ts';
+import type { ListenerSpec, Service } from '../../src/model/service.ts';
+import { LogLimiter } from '../../src/system/log-limiter.ts';
+import { type Logger, silentLogger } from '../../src/system/logger.ts';
+import { Bench } from '../lifecycle/bench.ts';
+import { aListener, aService } from '../support/builders.ts';
+import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
+import { RUNNING, STOPPED } from '../support/fake-backend.ts';
+import { settle } from '../support/fake-clock.ts';
+
+const KEY = 'docker/db';
+const WAKE_MS = 200;
+const START_TIMEOUT_MS = 30_000;
+const IDLE_MS = 60_000;
+
+describe('a UDP service', () => {
+  let bench: Bench;
+  let datagrams: Datagrams;
+  let spec: ListenerSpec;
+  let service: Service;
+  let listener: ServiceListener;
+  let lines: string[];
+
+  beforeEach(async () => {
+    bench = new Bench();
+    datagrams = new Datagrams();
+    lines = [];
+    const targetPort = await freeUdpPort();
+    spec = aListener({ protocol: 'udp', port: await freeUdpPort(), targetPort });
+    service = aService({
+      listeners: [spec],
+      idleTimeoutMs: IDLE_MS,
+      startTimeoutMs: START_TIMEOUT_MS,
+      udp: {
+        readiness: 'reply',
+        maxQueuedDatagrams: 2_000,
+        maxQueuedBytes: 1_048_576,
+        maxQueueAgeMs: 90_000,
+      },
+    });
+    await open(service);
+    bench.backend.automate({ clock: bench.clock, wakeMs: WAKE_MS, sleepMs: 100 });
+  });
+  afterEach(async () => {
+    listener.destroy();
+    await settle();
+    expect(bench.lifecycle.find('db')?.leases ?? 0).toBe(0);
+    expect(await bench.close()).toBe(0);
+    await datagrams.close();
+  });
+
+  async function open(wanted: Service): Promise<void> {
+    service = wanted;
+    const { lifecycle, clock } = bench;
+    const logger: Logger = { ...silentLogger, warn: (_fields, message) => void lines.push(message) };
+    const parts = { lifecycle, clock, logger, limiter: new LogLimiter(clock, 1_000) };
+    const more = { service, trackerOf: () => undefined, onDrained() {} };
+    listener = createServiceListener(spec, { ...parts, ...more });
+    await listener.open();
+  }
+  const useOpenMode = () => {
+    service = { ...service, udp: { ...service.udp, readiness: 'open' } };
+    listener.rebind(service);
+  };
+  const upstream = (onDatagram?: Parameters<Datagrams['bind']>[0]) =>
+    datagrams.bind(onDatagram, { port: spec.targetPort });
+  const echo = () => datagrams.echo({ port: spec.targetPort });
+  const send = (client: Endpoint, ...texts: readonly string[]) => {
+    for (const text of texts) client.send(text, { port: spec.port });
+  };
+  const state = () => bench.controller('db').state.kind;
+  const numbers = (from: number, to: number) =>
+    Array.from({ length: to - from + 1 }, (_, index) => String(from + index));
+
+  describe('in reply mode', () => {
+    it('answers the first datagrams of ten clients, each with its own reply', async () => {
+      bench.add(service, STOPPED);
+      const clients = await Promise.all(Array.from({ length: 10 }, () => datagrams.bind()));
+      for (const [index, client] of clients.entries()) send(client, `hello ${index}`);
+      await bench.backend.called(1);
+      await bench.clock.advance(WAKE_MS + 1_000);
+      await echo();
+      await bench.until(() => clients.every(({ received }) => received.length > 0));
+      for (const [index, { texts }] of clients.entries()) expect(texts).toEqual([`echo hello ${index}`]);
+      expect(bench.backend.log).toEqual(['wake docker/db']);
+      expect(state()).toBe('ready');
+    });
+
+    it('offers the very first datagram until it is answered, and sends all others once and in order', async () => {
+      bench.add(service, STOPPED);
+      const target = await upstream();
+      const [first, second] = [await datagrams.bind(), await datagrams.bind()];
+      send(first, 'a1', 'a2', 'a3');
+      await bench.backend.called(1);
+      send(second, 'b1', 'b2');
+      await settleDatagrams();
+      await bench.clock.advance(WAKE_MS);
+      await target.arrived(1);
+      for (let tries = 2; tries <= 4; tries++) {
+        await bench.clock.advance(499);
+        await settleDatagrams();
+        expect(target.received).toHaveLength(tries - 1);
+        await bench.clock.advance(1);
+        await target.arrived(tries);
+      }
+      expect(new Set(target.texts)).toEqual(new Set(['a1']));
+      expect(state()).toBe('starting');
+      target.send('here', { port: target.senders[0]?.port ?? 0 });
+      await first.arrived(1);
+      await bench.until(() => target.received.length >= 8);
+      await bench.clock.advance(2_000);
+      await settleDatagrams();
+      const rest = target.texts.slice(4);
+      expect(rest.filter((text) => text.startsWith('a'))).toEqual(['a2', 'a3']);
+      expect(rest.filter((text) => text.startsWith('b'))).toEqual(['b1', 'b2']);
+      expect(second.received).toEqual([]);
+    });
+
+    it('tries again quickly when the port refuses at first', async () => {
+      bench.add(service, STOPPED);
+      const client = await datagrams.bind();
+      send(client, 'hello');
+      await bench.backend.called(1);
+      await bench.clock.advance(WAKE_MS + 5_000);
+      const target = await echo();
+      const openedMs = bench.clock.monotonicMs();
+      await bench.until(() => client.received.length > 0);
+      // The clock of the test runs ahead of the sockets a little.
+      expect(bench.clock.monotonicMs() - openedMs).toBeLessThan(400);
+      expect(target.texts).toEqual(['hello']);
+    });
+
+    it('drops what later clients sent, too, when the start was in vain', async () => {
+      bench.add(service, STOPPED);
+      await upstream();
+      send(await datagrams.bind(), 'a');
+      await bench.backend.called(1);
+      await bench.clock.advance(20_000);
+      send(await datagrams.bind(), 'b');
+      await settleDatagrams();
+      await bench.clock.advance(START_TIMEOUT_MS - 20_000);
+      expect(listener.drops).toEqual({ 'not-ready': 2 });
+      expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+    });
+
+    it('drops what nothing has answered within the budget, and puts the workload to sleep again', async () => {
+      bench.add(service, STOPPED);
+      const target = await upstream();
+      const client = await datagrams.bind();
+      send(client, 'a', 'b', 'c');
+      await bench.backend.called(1);
+      await bench.clock.advance(START_TIMEOUT_MS - 1);
+      expect(bench.controller('db').leases).toBe(1);
+      await bench.clock.advance(1);
+      expect(listener.drops).toEqual({ 'not-ready': 3 });
+      expect(listener.activeConnections).toBe(0);
+      expect(bench.controller('db').leases).toBe(0);
+      expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+      expect(new Set(target.texts)).toEqual(new Set(['a']));
+      expect(lines).toEqual([expect.stringContaining('flow of 127.0.0.1')]);
+    });
+
+    it('leaves the workload awake when somebody else uses it', async () => {
+      bench.add(service, STOPPED);
+      await upstream();
+      send(await datagrams.bind(), 'a');
+      await bench.backend.called(1);
+      const lease = bench.controller('db').takeLease();
+      await bench.clock.advance(START_TIMEOUT_MS + 1_000);
+      expect(listener.drops).toEqual({ 'not-ready': 1 });
+      expect(bench.backend.log).toEqual(['wake docker/db']);
+      lease.release();
+    });
+
+    it('leaves a workload to its idle timer when something else has proved that it is well', async () => {
+      bench.add(service, STOPPED);
+      await upstream();
+      const lease = bench.controller('db').hold('for a test');
+      await bench.clock.advance(WAKE_MS);
+      expect(state()).toBe('ready');
+      lease.release();
+      send(await datagrams.bind(), 'a');
+      await settleDatagrams();
+      await bench.clock.advance(START_TIMEOUT_MS);
+      expect(listener.drops).toEqual({ 'not-ready': 1 });
+      expect(bench.backend.log).toEqual(['wake docker/db']);
+      await bench.clock.advance(IDLE_MS);
+      expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+    });
+
+    it('starts afresh for the next datagram when the start has failed', async () => {
+      bench.add(service, STOPPED);
+      const client = await datagrams.bind();
+      send(client, 'a');
+      await bench.backend.called(1);
+      await bench.clock.advance(START_TIMEOUT_MS + 1_000);
+      expect(state()).toBe('stopped');
+      await echo();
+      send(client, 'b');
+      await bench.until(() => client.received.length > 0);
+      expect(client.texts).toEqual(['echo b']);
+    });
+  });
+
+  describe('in open mode', () => {
+    beforeEach(useOpenMode);
+
+    it('passes a thousand datagrams on once each and in order, those of the start and those after', async () => {
+      bench.add(service, STOPPED);
+      const target = await upstream();
+      const client = await datagrams.bind();
+      const all = numbers(1, 1_000);
+      send(client, ...all.slice(0, 50));
+      await bench.backend.called(1);
+      for (let next = 50; next < all.length; next += 10) {
+        send(client, ...all.slice(next, next + 10));
+        await settle();
+        await bench.clock.advance(1);
+      }
+      await bench.until(() => target.received.length >= 1_000);
+      await bench.clock.advance(2_000);
+      await settleDatagrams();
+      expect(target.texts).toEqual(all);
+      expect(listener.drops).toEqual({});
+    });
+
+    it('sends a datagram again that the port has refused, and nothing else twice', async () => {
+      bench.add(service, STOPPED);
+      const client = await datagrams.bind();
+      send(client, '1', '2', '3');
+      await bench.backend.called(1);
+      await bench.clock.advance(WAKE_MS + 3_000);
+      const target = await upstream();
+      await bench.until(() => target.received.length >= 3);
+      await bench.clock.advance(2_000);
+      expect(target.texts).toEqual(['1', '2', '3']);
+      expect(listener.drops).toEqual({});
+    });
+
+    it('is content with a workload that never answers, and lets it idle when nothing comes any more', async () => {
+      bench.add(service, STOPPED);
+      const target = await upstream();
+      send(await datagrams.bind(), 'a');
+      await bench.until(() => target.received.length > 0);
+      await bench.clock.advance(START_TIMEOUT_MS + 1_000);
+      expect(state()).toBe('ready');
+      expect(target.texts).toEqual(['a']);
+      expect(bench.backend.log).toEqual(['wake docker/db']);
+      await bench.clock.advance(IDLE_MS);
+      expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+    });
+
+    it('fails after the budget when the port refuses all the time, and leaves the rest to the idle timer', async () => {
+      bench.add(service, STOPPED);
+      send(await datagrams.bind(), 'a');
+      await bench.backend.called(1);
+      await bench.clock.advance(START_TIMEOUT_MS + 1_000);
+      expect(listener.drops).toEqual({ 'not-ready': 1 });
+      expect(bench.backend.log).toEqual(['wake docker/db']);
+      await bench.clock.advance(IDLE_MS);
+      expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+    });
+
+    it('wakes a workload again whose port has gone with it', async () => {
+      bench.add(service, STOPPED);
+      const target = await upstream();
+      const client = await datagrams.bind();
+      send(client, '1');
+      await bench.until(() => state() === 'ready');
+      await target.close();
+      bench.backend.tell(KEY, STOPPED);
+      send(client, '2', '3');
+      await bench.backend.called(2);
+      await bench.clock.advance(WAKE_MS);
+      const again = await upstream();
+      await bench.until(() => again.received.length >= 2);
+      await bench.clock.advance(2_000);
+      expect(again.texts).toEqual(['2', '3']);
+    });
+  });
+
+  it('needs no proof when its workload was awake before', async () => {
+    bench.add(service, RUNNING);
+    const target = await upstream();
+    send(await datagrams.bind(), 'a', 'b');
+    await target.arrived(2);
+    await bench.clock.advance(5_000);
+    expect(target.texts).toEqual(['a', 'b']);
+    expect(bench.backend.calls).toEqual([]);
+  });
+
+  it('sends nothing before the health gate is passed, and does not mind silence after it', async () => {
+    bench.backend.automate({
+      clock: bench.clock,
+      wakeMs: WAKE_MS,
+      sleepMs: 100,
+      running: { ...RUNNING, health: 'starting' },
+    });
+    bench.add(service, STOPPED);
+    const target = await upstream();
+    send(await datagrams.bind(), 'a');
+    await bench.backend.called(1);
+    await bench.clock.advance(5_000);
+    await settleDatagrams();
+    expect(target.received).toEqual([]);
+    bench.backend.tell(KEY, { ...RUNNING, health: 'healthy' });
+    await target.arrived(1);
+    await bench.clock.advance(START_TIMEOUT_MS);
+    expect(listener.drops).toEqual({ 'not-ready': 1 });
+    expect(bench.backend.log).toEqual(['wake docker/db']);
+    await bench.clock.advance(IDLE_MS);
+    expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+  });
+
+  it('goes to sleep as long after the last datagram as the idle timeout says', async () => {
+    bench.add(service, STOPPED);
+    await echo();
+    const client = await datagrams.bind();
+    send(client, 'a');
+    await bench.until(() => client.received.length > 0);
+    await bench.clock.advance(30_000);
+    send(client, 'b');
+    await client.arrived(2);
+    await bench.clock.advance(IDLE_MS - 1);
+    expect(bench.backend.log).toEqual(['wake docker/db']);
+    await bench.clock.advance(1);
+    expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+    expect(listener.activeConnections).toBe(0);
+  });
+
+  it('goes on with a fresh socket when its workload was restarted', async () => {
+    bench.add(service, STOPPED);
+    const target = await echo();
+    const client = await datagrams.bind();
+    send(client, 'a');
+    await bench.until(() => client.received.length > 0);
+    bench.backend.tell(KEY, { ...RUNNING, state: 'starting', hosts: [] });
+    bench.backend.tell(KEY, RUNNING);
+    send(client, 'b');
+    await bench.until(() => client.received.length > 1);
+    expect(client.texts).toEqual(['echo a', 'echo b']);
+    expect(target.senders[1]?.port).not.toBe(target.senders[0]?.port);
+    expect(listener.activeConnections).toBe(1);
+  });
+
+  it('wakes its workload again for a flow that goes on after it was stopped', async () => {
+    bench.add(service, RUNNING);
+    await echo();
+    const client = await datagrams.bind();
+    send(client, 'a');
+    await client.arrived(1);
+    bench.backend.tell(KEY, STOPPED);
+    send(client, 'b');
+    await bench.until(() => client.received.length > 1);
+    expect(client.texts).toEqual(['echo a', 'echo b']);
+    expect(bench.backend.log).toEqual(['wake docker/db']);
+  });
+
+  it('refuses flows beyond those that may wait for a start', async () => {
+    service = { ...service, maxPending: 2 };
+    listener.rebind(service);
+    bench.add(service, STOPPED);
+    for (const text of ['a', 'b', 'c']) send(await datagrams.bind(), text);
+    await bench.backend.called(1);
+    await settleDatagrams();
+    expect(listener.activeConnections).toBe(2);
+    expect(listener.drops).toEqual({ 'not-ready': 1 });
+  });
+
+  it('says that a client was refused, and leaves everything as it is', async () => {
+    const controller = bench.add(service, STOPPED);
+    const before = controller.lastActiveMs;
+    await bench.clock.advance(1_000);
+    listener.rebind({ ...service, allowList: ['10.0.0.0/8'] });
+    send(await datagrams.bind(), 'a');
+    while (lines.length === 0) await settle();
+    expect(lines).toEqual([expect.stringMatching(/^db: 127\.0\.0\.1:\d+ \(blocked\)$/)]);
+    expect(controller.lastActiveMs).toBe(before);
+    expect(bench.backend.calls).toEqual([]);
+  });
+});

@@ -1,0 +1,336 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Service } from '../../src/model/service.ts';
+import { aService } from '../support/builders.ts';
+import { MISSING, type Observation, RUNNING, STOPPED } from '../support/fake-backend.ts';
+import { settle } from '../support/fake-clock.ts';
+import type { TestServer } from '../support/sockets.ts';
+import { Bench } from './bench.ts';
+
+const WAKE_MS = 200;
+const SLEEP_MS = 100;
+const IDLE_MS = 120_000;
+
+describe('Cascade', () => {
+  let bench: Bench;
+  let server: TestServer;
+  let services: Map<string, Service>;
+  beforeEach(async () => {
+    bench = new Bench();
+    server = await bench.sockets.listen();
+    services = new Map();
+    bench.backend.automate({ clock: bench.clock, wakeMs: WAKE_MS, sleepMs: SLEEP_MS });
+  });
+  afterEach(async () => {
+    expect(await bench.close()).toBe(0);
+  });
+  /** Puts services into the table, as the apply stage does; every workload is in the same state at first. */
+  const add = (wanted: Record<string, readonly string[]>, observation: Observation = STOPPED) => {
+    for (const [name, dependants] of Object.entries(wanted)) {
+      const service = aService({ name, dependants, listeners: [], idleTimeoutMs: IDLE_MS });
+      services.set(name, service);
+      bench.add(service, observation);
+    }
+    bench.lifecycle.linkDependants();
+  };
+  const edit = (name: string, overrides: Partial<Service>) => {
+    const previous = services.get(name);
+    if (previous === undefined) throw new Error(`no service ${name}`);
+    const service = { ...previous, ...overrides };
+    services.set(name, service);
+    bench.lifecycle.update(service, previous);
+    bench.lifecycle.linkDependants();
+  };
+  const remove = (name: string) => {
+    const service = services.get(name);
+    if (service !== undefined) bench.lifecycle.remove(service);
+    bench.lifecycle.linkDependants();
+  };
+  const use = async (name: string) => {
+    const client = bench.client(name, server.port);
+    await bench.until(() => client.outcome !== 'waiting');
+    expect(client.outcome).toBe('served');
+    return client.served;
+  };
+  const state = (name: string) => bench.controller(name).state.kind;
+  const tell = (name: string, observation: Observation) => bench.backend.tell(`docker/${name}`, observation);
+  const calls = (kind: 'wake' | 'sleep') => bench.backend.log.filter((line) => line.startsWith(kind)).sort();
+
+  it('wakes the dependants of a hub that wakes, at once and all together', async () => {
+    add({ hub: ['one', 'two'], one: [], two: [] });
+    bench.client('hub', server.port);
+    await settle();
+    expect(calls('wake')).toEqual(['wake docker/hub', 'wake docker/one', 'wake docker/two']);
+    await bench.until(() => state('hub') === 'ready' && state('one') === 'ready' && state('two') === 'ready');
+    expect(bench.backend.count('wake')).toBe(3);
+  });
+
+  it('wakes what depends on a dependant, too', async () => {
+    add({ hub: ['one'], one: ['two'], two: [] });
+    bench.client('hub', server.port);
+    await settle();
+    expect(calls('wake')).toEqual(['wake docker/hub', 'wake docker/one', 'wake docker/two']);
+  });
+
+  it('keeps dependants awake while their hub runs', async () => {
+    add({ hub: ['one'], one: [] });
+    await use('hub');
+    await bench.clock.advance(10 * IDLE_MS);
+    expect(state('one')).toBe('ready');
+    expect(calls('sleep')).toEqual([]);
+  });
+
+  it('puts dependants to sleep at once when their hub has stopped', async () => {
+    add({ hub: ['one', 'two'], one: [], two: [] });
+    const { release } = await use('hub');
+    release();
+    await bench.clock.advance(IDLE_MS);
+    expect(calls('sleep')).toEqual(['sleep docker/hub']);
+    expect(state('one')).toBe('ready');
+    await bench.clock.advance(SLEEP_MS);
+    expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/one', 'sleep docker/two']);
+  });
+
+  it('keeps a dependant awake that a client uses, for its own idle timeout', async () => {
+    add({ hub: ['one'], one: [] });
+    const { release } = await use('hub');
+    const direct = await use('one');
+    release();
+    await bench.clock.advance(IDLE_MS + SLEEP_MS);
+    expect(state('hub')).toBe('stopped');
+    expect(state('one')).toBe('ready');
+    direct.release();
+    await bench.clock.advance(IDLE_MS - 1);
+    expect(calls('sleep')).toEqual(['sleep docker/hub']);
+    await bench.clock.advance(1);
+    expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/one']);
+  });
+
+  it('keeps a dependant of two hubs awake until both have stopped', async () => {
+    add({ a: ['shared'], b: ['shared'], shared: [] });
+    const [first, second] = [await use('a'), await use('b')];
+    expect(bench.controller('shared').leases).toBe(2);
+    first.release();
+    await bench.clock.advance(IDLE_MS + SLEEP_MS);
+    expect(state('a')).toBe('stopped');
+    expect(state('shared')).toBe('ready');
+    second.release();
+    await bench.clock.advance(IDLE_MS + SLEEP_MS);
+    expect(calls('sleep')).toEqual(['sleep docker/a', 'sleep docker/b', 'sleep docker/shared']);
+    expect(calls('wake')).toHaveLength(3);
+  });
+
+  it('follows a hub that somebody else starts and stops', async () => {
+    add({ hub: ['one'], one: [] });
+    tell('hub', RUNNING);
+    await bench.until(() => state('one') === 'ready');
+    tell('hub', STOPPED);
+    await bench.clock.advance(0);
+    expect(bench.backend.log).toEqual(['wake docker/one', 'sleep docker/one']);
+  });
+
+  it('wakes the dependants of a hub that runs when the proxy starts', async () => {
+    bench.backend.tell('docker/one', STOPPED);
+    const [hub, one] = [aService({ name: 'hub', dependants: ['one'] }), aService({ name: 'one' })];
+    bench.add(hub, RUNNING);
+    bench.lifecycle.add(one);
+    expect(bench.backend.calls).toEqual([]);
+    bench.lifecycle.linkDependants();
+    expect(bench.backend.log).toEqual(['wake docker/one']);
+  });
+
+  it('puts a dependant to sleep that is still waking when its hub has stopped', async () => {
+    add({ hub: ['one'], one: [] });
+    tell('hub', RUNNING);
+    await bench.clock.advance(WAKE_MS / 2);
+    tell('hub', STOPPED);
+    expect(calls('sleep')).toEqual([]);
+    await bench.clock.advance(WAKE_MS);
+    expect(calls('sleep')).toEqual(['sleep docker/one']);
+  });
+
+  it('keeps a dependant whose hub starts again before it has stopped', async () => {
+    add({ hub: ['one'], one: [] });
+    const { release } = await use('hub');
+    release();
+    await bench.clock.advance(IDLE_MS);
+    expect(state('hub')).toBe('stopping');
+    const client = bench.client('hub', server.port);
+    await bench.until(() => client.outcome === 'served');
+    expect(calls('sleep')).toEqual(['sleep docker/hub']);
+    expect(state('one')).toBe('ready');
+  });
+
+  it('wakes a dependant again that stops by itself only when a client comes', async () => {
+    add({ hub: ['one'], one: [] });
+    await use('hub');
+    tell('one', STOPPED);
+    await bench.clock.advance(IDLE_MS);
+    expect(calls('wake')).toHaveLength(2);
+    await use('one');
+    expect(calls('wake')).toHaveLength(3);
+  });
+
+  it('goes on trying with backoff to wake a dependant until it was awake once', async () => {
+    bench.backend.automate({ clock: bench.clock, wakeMs: 1e9, sleepMs: SLEEP_MS });
+    add({ hub: ['one'], one: [] });
+    tell('hub', RUNNING);
+    const delays: number[] = [];
+    for (let round = 1; round <= 3; round++) {
+      bench.backend.last.fail('no memory', STOPPED);
+      await settle();
+      const beganMs = bench.clock.monotonicMs();
+      await bench.until(() => bench.backend.count('wake') > round, 100);
+      delays.push(Math.round((bench.clock.monotonicMs() - beganMs) / 1_000));
+    }
+    expect(delays).toEqual([1, 2, 4]);
+    bench.backend.last.succeed(RUNNING);
+    await settle();
+    expect(state('one')).toBe('ready');
+    tell('one', STOPPED);
+    await bench.clock.advance(100_000);
+    expect(bench.backend.count('wake')).toBe(4);
+  });
+
+  it('gives a start that fails no more tries when the hub has stopped', async () => {
+    bench.backend.automate({ clock: bench.clock, wakeMs: 1e9, sleepMs: SLEEP_MS });
+    add({ hub: ['one'], one: [] });
+    tell('hub', RUNNING);
+    bench.backend.last.fail('no memory', STOPPED);
+    await settle();
+    tell('hub', STOPPED);
+    await bench.clock.advance(100_000);
+    expect(bench.backend.log).toEqual(['wake docker/one']);
+    expect(state('one')).toBe('stopped');
+  });
+
+  it('wakes a dependant that is missing as soon as it appears', async () => {
+    add({ hub: ['one'], one: [] });
+    tell('one', MISSING);
+    await use('hub');
+    expect(calls('wake')).toEqual(['wake docker/hub']);
+    tell('one', STOPPED);
+    await bench.until(() => state('one') === 'ready');
+  });
+
+  describe('when the table changes', () => {
+    it('wakes a dependant that a running hub is given', async () => {
+      add({ hub: [], one: [] });
+      await use('hub');
+      edit('hub', { dependants: ['one'] });
+      await bench.until(() => state('one') === 'ready');
+    });
+
+    it('leaves a dependant that is taken off the list to its own idle timer', async () => {
+      add({ hub: ['one', 'two'], one: [], two: [] });
+      await use('hub');
+      await bench.until(() => state('one') === 'ready' && state('two') === 'ready');
+      edit('hub', { dependants: ['two'] });
+      await bench.clock.advance(IDLE_MS - 1);
+      expect(calls('sleep')).toEqual([]);
+      await bench.clock.advance(1);
+      expect(calls('sleep')).toEqual(['sleep docker/one']);
+    });
+
+    it('leaves dependants awake when their hub is removed', async () => {
+      add({ hub: ['one'], one: [] });
+      const { release } = await use('hub');
+      release();
+      await bench.until(() => state('one') === 'ready');
+      remove('hub');
+      await bench.clock.advance(IDLE_MS - 1_000);
+      expect(bench.controller('one').leases).toBe(0);
+      expect(calls('sleep')).toEqual([]);
+      await bench.clock.advance(1_000);
+      expect(calls('sleep')).toEqual(['sleep docker/one']);
+    });
+
+    it('keeps the lease when a hub is edited in some other way', async () => {
+      add({ hub: ['one'], one: [] });
+      await use('hub');
+      await bench.until(() => state('one') === 'ready');
+      edit('hub', { idleTimeoutMs: 1_000 });
+      expect(bench.controller('one').leases).toBe(1);
+      expect(calls('wake')).toHaveLength(2);
+    });
+
+    it('holds the workload that a dependant has gone over to', async () => {
+      add({ hub: ['one'], one: [] });
+      await use('hub');
+      bench.backend.tell('docker/other', STOPPED);
+      edit('one', { workload: { kind: 'docker', container: 'other' } });
+      await bench.until(() => state('one') === 'ready');
+      expect(calls('wake')).toContain('wake docker/other');
+    });
+  });
+
+  describe('with a container that no service has', () => {
+    it('starts and stops it with its hub, and never for being idle', async () => {
+      tell('bare', STOPPED);
+      add({ hub: ['bare'] });
+      const { release } = await use('hub');
+      await bench.clock.advance(10 * IDLE_MS);
+      expect(calls('wake')).toEqual(['wake docker/bare', 'wake docker/hub']);
+      release();
+      await bench.clock.advance(IDLE_MS + SLEEP_MS);
+      expect(calls('sleep')).toEqual(['sleep docker/bare', 'sleep docker/hub']);
+    });
+
+    it('leaves it alone when somebody else has started it and the hub does not run', async () => {
+      tell('bare', STOPPED);
+      add({ hub: ['bare'] });
+      const { release } = await use('hub');
+      release();
+      await bench.clock.advance(IDLE_MS + 2 * SLEEP_MS);
+      tell('bare', RUNNING);
+      await bench.clock.advance(10 * IDLE_MS);
+      expect(calls('sleep')).toEqual(['sleep docker/bare', 'sleep docker/hub']);
+    });
+
+    it('lets go of it when no hub names it any more', async () => {
+      tell('bare', STOPPED);
+      add({ hub: ['bare'] });
+      await use('hub');
+      expect(bench.backend.watched).toContain('docker/bare');
+      edit('hub', { dependants: [] });
+      expect(bench.backend.watched).not.toContain('docker/bare');
+      await bench.clock.advance(10 * IDLE_MS);
+      expect(calls('sleep')).toEqual([]);
+    });
+
+    it('goes on with it when a service takes it over, and when that service goes', async () => {
+      tell('bare', STOPPED);
+      add({ hub: ['bare'] });
+      await use('hub');
+      await bench.clock.advance(WAKE_MS);
+      add({ bare: [] }, RUNNING);
+      expect(bench.controller('bare').leases).toBe(1);
+      remove('bare');
+      expect(bench.backend.watched).toContain('docker/bare');
+      await bench.clock.advance(10 * IDLE_MS);
+      expect(calls('wake')).toEqual(['wake docker/bare', 'wake docker/hub']);
+      expect(calls('sleep')).toEqual([]);
+    });
+
+    it('lets go of it when a service of that name has another workload', async () => {
+      tell('bare', STOPPED);
+      add({ hub: ['bare'] });
+      await use('hub');
+      bench.backend.tell('docker/other', STOPPED);
+      bench.lifecycle.add(aService({ name: 'bare', workload: { kind: 'docker', container: 'other' } }));
+      bench.lifecycle.linkDependants();
+      expect(bench.backend.watched).not.toContain('docker/bare');
+      await bench.until(() => state('bare') === 'ready');
+    });
+  });
+
+  it('lets a workload idle that is hub and dependant of itself through two services', async () => {
+    const workload = { kind: 'docker', container: 'hub' } as const;
+    bench.add(aService({ name: 'hub', dependants: ['alias'], idleTimeoutMs: IDLE_MS }), STOPPED);
+    bench.add(aService({ name: 'alias', workload, idleTimeoutMs: IDLE_MS }), STOPPED);
+    bench.lifecycle.linkDependants();
+    const { release } = await use('hub');
+    release();
+    await bench.clock.advance(IDLE_MS);
+    expect(calls('sleep')).toEqual(['sleep docker/hub']);
+  });
+});

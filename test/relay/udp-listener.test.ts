@@ -1,0 +1,294 @@
+import { networkInterfaces } from 'node:os';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { compileAccessList } from '../../src/relay/access-list.ts';
+import type { Client } from '../../src/relay/listener.ts';
+import type { FlowLease } from '../../src/relay/udp-flow.ts';
+import { type UdpBinding, UdpListener } from '../../src/relay/udp-listener.ts';
+import { aListener } from '../support/builders.ts';
+import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
+import { pattern } from '../support/sockets.ts';
+
+const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === '::1'),
+);
+const IDLE_MS = 60_000;
+
+describe('UdpListener', () => {
+  let clock: FakeClock;
+  let datagrams: Datagrams;
+  let echo: Endpoint;
+  let listener: UdpListener;
+  let port: number;
+  let events: string[];
+  let leases: number;
+  let drains: number;
+  beforeEach(async () => {
+    clock = new FakeClock();
+    datagrams = new Datagrams();
+    echo = await datagrams.echo();
+    port = await freeUdpPort();
+    events = [];
+    leases = 0;
+    drains = 0;
+    listener = create();
+    await listener.open();
+  });
+  afterEach(async () => {
+    listener.destroy();
+    await settle();
+    await datagrams.close();
+    expect(leases).toBe(0);
+    expect(clock.pending).toBe(0);
+  });
+
+  function create({ address = '', ...more }: { address?: string; maxFlows?: number } = {}): UdpListener {
+    const spec = aListener({ protocol: 'udp', address, port });
+    return new UdpListener({ spec, clock, binding: bindingTo(echo), onDrained: () => drains++, ...more });
+  }
+  function bindingTo(upstream: Endpoint, overrides: Partial<UdpBinding> = {}): UdpBinding {
+    return {
+      access: compileAccessList({ allowList: [], blockList: [] }),
+      policy: {
+        readiness: 'reply',
+        maxQueuedDatagrams: 9,
+        maxQueuedBytes: 100_000,
+        maxQueueAgeMs: 1_000,
+      },
+      idleTimeoutMs: IDLE_MS,
+      lease: () => leaseOn(upstream),
+      track: ({ address }) => {
+        events.push(`${address} came`);
+        return () => events.push(`${address} went`);
+      },
+      onRefused: ({ address }) => void events.push(`${address} refused`),
+      onUnserved: (_client, error) => void events.push(`unserved: ${(error as Error).message}`),
+      ...overrides,
+    };
+  }
+  /** A lease on a workload that is awake. */
+  function leaseOn(upstream: Endpoint): FlowLease {
+    leases++;
+    return {
+      async open({ follow, signal }) {
+        const value = await follow({ host: '127.0.0.1', port: upstream.port }, signal);
+        return { value, ended: new AbortController().signal };
+      },
+      doubt() {},
+      release: () => leases--,
+    };
+  }
+  const asks = async (client: Endpoint, text: string | Buffer, address?: string) => {
+    const { length } = client.received;
+    client.send(text, { port, ...(address === undefined ? {} : { address }) });
+    await client.arrived(length + 1);
+    return client.received.at(-1) ?? Buffer.alloc(0);
+  };
+
+  it('passes each reply to its own client', async () => {
+    const clients = await Promise.all(Array.from({ length: 10 }, () => datagrams.bind()));
+    for (const [index, client] of clients.entries()) {
+      client.send(`first ${index}`, { port });
+      client.send(`second ${index}`, { port });
+    }
+    await Promise.all(clients.map((client) => client.arrived(2)));
+    for (const [index, client] of clients.entries()) {
+      expect(client.texts).toEqual([`echo first ${index}`, `echo second ${index}`]);
+      expect(client.senders[0]?.port).toBe(port);
+    }
+    expect(listener.activeConnections).toBe(10);
+    expect(leases).toBe(10);
+  });
+
+  it('carries the longest datagrams both ways', async () => {
+    const longest = pattern(65_507);
+    const mirror = await datagrams.bind((datagram, from, { socket }) => {
+      socket.send(datagram, from.port, from.address);
+    });
+    listener.rebind(bindingTo(mirror));
+    const client = await datagrams.bind();
+    expect((await asks(client, longest)).equals(longest)).toBe(true);
+  });
+
+  it.runIf(hasIpv6)('serves IPv4 and IPv6 on one socket', async () => {
+    const old = await datagrams.bind();
+    const young = await datagrams.bind(undefined, { host: '::1' });
+    expect(String(await asks(old, 'a'))).toBe('echo a');
+    expect(String(await asks(young, 'b'))).toBe('echo b');
+    expect(events).toEqual(['127.0.0.1 came', '::1 came']);
+  });
+
+  it('binds no more than the address it is given', async () => {
+    listener.close();
+    await settle();
+    listener = create({ address: '127.0.0.1' });
+    await listener.open();
+    const elsewhere = await datagrams.bind(undefined, { port, host: '127.0.0.2' });
+    expect(elsewhere.port).toBe(port);
+    expect(String(await asks(await datagrams.bind(), 'a'))).toBe('echo a');
+  });
+
+  it('neither makes a flow nor takes a lease for a client that is blocked', async () => {
+    listener.rebind(
+      bindingTo(echo, { access: compileAccessList({ allowList: [], blockList: ['127.0.0.1'] }) }),
+    );
+    const client = await datagrams.bind();
+    client.send('a', { port });
+    client.send('b', { port });
+    while (events.length < 2) await settle();
+    expect(events).toEqual(['127.0.0.1 refused', '127.0.0.1 refused']);
+    expect(listener.activeConnections).toBe(0);
+    expect(leases).toBe(0);
+    expect(listener.drops).toEqual({ blocked: 2 });
+  });
+
+  it('drops and counts what further clients send when there are too many flows', async () => {
+    listener.close();
+    await settle();
+    listener = create({ maxFlows: 2 });
+    await listener.open();
+    const [one, two, three] = [await datagrams.bind(), await datagrams.bind(), await datagrams.bind()];
+    await asks(one, 'a');
+    await asks(two, 'b');
+    three.send('c', { port });
+    expect(String(await asks(one, 'd'))).toBe('echo d');
+    expect(listener.drops).toEqual({ 'too-many-flows': 1 });
+    expect(three.received).toEqual([]);
+    expect(leases).toBe(2);
+    await clock.advance(IDLE_MS);
+    expect(String(await asks(three, 'e'))).toBe('echo e');
+  });
+
+  it('serves the others when a client can not be given a lease', async () => {
+    const lease = () => {
+      throw new Error('the service was removed');
+    };
+    listener.rebind(bindingTo(echo, { lease }));
+    const client = await datagrams.bind();
+    client.send('a', { port });
+    while (events.length === 0) await settle();
+    expect(events).toEqual(['unserved: the service was removed']);
+    expect(listener.drops).toEqual({ 'not-ready': 1 });
+    listener.rebind(bindingTo(echo));
+    expect(String(await asks(client, 'b'))).toBe('echo b');
+  });
+
+  it('tells once of a flow that ends, and begins a new one with the next datagram', async () => {
+    const client = await datagrams.bind();
+    await asks(client, 'a');
+    await clock.advance(IDLE_MS);
+    expect(events).toEqual(['127.0.0.1 came', '127.0.0.1 went']);
+    expect(listener.activeConnections).toBe(0);
+    expect(leases).toBe(0);
+    await asks(client, 'b');
+    expect(events).toEqual(['127.0.0.1 came', '127.0.0.1 went', '127.0.0.1 came']);
+  });
+
+  it('tells of a flow that can not be served', async () => {
+    const open = () => Promise.reject(new Error('no'));
+    listener.rebind(bindingTo(echo, { lease: () => ({ ...leaseOn(echo), open }) }));
+    (await datagrams.bind()).send('a', { port });
+    while (events.length < 3) await settle();
+    expect(events).toEqual(['127.0.0.1 came', '127.0.0.1 went', 'unserved: no']);
+    expect(listener.drops).toEqual({ 'not-ready': 1 });
+  });
+
+  it('keeps a flow for 5 s when the idle timeout is 0', async () => {
+    listener.rebind(bindingTo(echo, { idleTimeoutMs: 0 }));
+    await asks(await datagrams.bind(), 'a');
+    await clock.advance(4_999);
+    expect(listener.activeConnections).toBe(1);
+    await clock.advance(1);
+    expect(listener.activeConnections).toBe(0);
+  });
+
+  it('sends new flows elsewhere when it is rebound, and keeps those that live', async () => {
+    const other = await datagrams.bind((_datagram, from, { socket }) => {
+      socket.send('other', from.port, from.address);
+    });
+    const [old, young] = [await datagrams.bind(), await datagrams.bind()];
+    await asks(old, 'a');
+    listener.rebind(bindingTo(other));
+    expect(String(await asks(young, 'b'))).toBe('other');
+    expect(String(await asks(old, 'c'))).toBe('echo c');
+  });
+
+  it('ends its flows and gives the port back when it is closed', async () => {
+    await asks(await datagrams.bind(), 'a');
+    listener.close();
+    listener.close();
+    listener.destroy();
+    expect(events).toEqual(['127.0.0.1 came', '127.0.0.1 went']);
+    expect(leases).toBe(0);
+    expect(drains).toBe(1);
+    await settle();
+    expect((await datagrams.bind(undefined, { port })).port).toBe(port);
+  });
+
+  it('sends no late reply when it is closed', async () => {
+    const silent = await datagrams.bind();
+    listener.rebind(bindingTo(silent));
+    const client = await datagrams.bind();
+    client.send('a', { port });
+    await silent.arrived(1);
+    silent.send('late', { port: silent.senders[0]?.port ?? 0 });
+    listener.close();
+    await settleDatagrams();
+    expect(client.received).toEqual([]);
+  });
+
+  it('holds no port when it was closed while it was being opened', async () => {
+    listener.close();
+    await settle();
+    listener = create();
+    const opening = listener.open();
+    listener.close();
+    await opening;
+    await settle();
+    expect((await datagrams.bind(undefined, { port })).port).toBe(port);
+    expect(drains).toBe(2);
+  });
+
+  it('throws when somebody else holds the port, and can be opened as soon as it is free', async () => {
+    listener.close();
+    await settle();
+    const holder = await datagrams.bind(undefined, { port, host: '0.0.0.0' });
+    listener = create();
+    await expect(listener.open()).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    await holder.close();
+    await listener.open();
+    expect(String(await asks(await datagrams.bind(), 'a'))).toBe('echo a');
+  });
+
+  it('goes on when a client has gone before its reply came', async () => {
+    const silent = await datagrams.bind();
+    listener.rebind(bindingTo(silent));
+    const gone = await datagrams.bind();
+    gone.send('a', { port });
+    await silent.arrived(1);
+    await gone.close();
+    for (const text of ['b', 'c']) silent.send(text, { port: silent.senders[0]?.port ?? 0 });
+    await settleDatagrams();
+    listener.rebind(bindingTo(echo));
+    expect(String(await asks(await datagrams.bind(), 'd'))).toBe('echo d');
+  });
+
+  it('knows its clients as people write them', async () => {
+    let seen: Client | undefined;
+    listener.rebind(
+      bindingTo(echo, {
+        lease: (client) => {
+          seen = client;
+          return leaseOn(echo);
+        },
+      }),
+    );
+    const client = await datagrams.bind();
+    await asks(client, 'a');
+    expect(seen).toEqual({
+      address: '127.0.0.1',
+      port: client.port,
+      endpoint: `127.0.0.1:${client.port}`,
+    });
+  });
+});
