@@ -63,7 +63,10 @@ function getStatus(
       const target = statusCode >= 300 && statusCode <= 399 ? headers.location : undefined;
       if (target === undefined || options.redirects === 0) return resolve(statusCode);
       if (!URL.canParse(target, url)) return reject(new Error(`it redirects to "${target}"`));
-      getStatus(new URL(target, url).href, { ...options, redirects: options.redirects - 1 }).then(resolve, reject);
+      getStatus(new URL(target, url).href, { ...options, redirects: options.redirects - 1 }).then(
+        resolve,
+        reject,
+      );
     });
     request.once('error', reject);
   });

@@ -8,7 +8,7 @@ import { UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
  * How much of what was kept is passed on at once, and how often, beside as much as has come meanwhile: a server that has
  * just begun to listen may be held up for a while, and the usual socket buffer of 208 KiB holds 277 small datagrams.
  */
-const FLUSH = { maxCount: 32, maxBytes: 65_536, everyMs: 10 } as const;
+const FLUSH = { maxCount: 16, maxBytes: 65_536, everyMs: 10 } as const;
 
 /** Where an awake workload takes datagrams. */
 export interface UdpTarget {

@@ -94,11 +94,11 @@ describe('parseLabels', () => {
   });
 
   it('only warns of a label it does not know', () => {
-    const { kind, problems } = labelsOf('a', { port: '80:80', 'api-key': 'x' });
+    const { kind, problems } = labelsOf('a', { port: '80:80', 'traefik-hosts': 'x' });
     expect(kind).toBe('accepted');
     expect(problems.map(formatProblem)).toEqual([
       `container a, label ${PREFIX}.port warning unknown label, ignored; did you mean "ports"?`,
-      `container a, label ${PREFIX}.api-key warning unknown label, ignored`,
+      `container a, label ${PREFIX}.traefik-hosts warning unknown label, ignored`,
     ]);
   });
 

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Service } from '../../src/model/service.ts';
+import type { Observation } from '../../src/model/workload.ts';
 import { aService } from '../support/builders.ts';
-import { MISSING, type Observation, RUNNING, STOPPED } from '../support/fake-backend.ts';
+import { MISSING, RUNNING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import type { TestServer } from '../support/sockets.ts';
 import { Bench } from './bench.ts';

@@ -59,9 +59,9 @@ function send(socket, left) {
   next();
 }
 
-// A datagram server; what comes in its first time is dropped.
+// A datagram server, with room for bursts; what comes in its first time is dropped.
 function datagrams(answer) {
-  const socket = require('dgram').createSocket('udp4');
+  const socket = require('dgram').createSocket({ type: 'udp4', recvBufferSize: 4194304 });
   socket.on('message', (message, from) => {
     if (Date.now() - listeningAt >= Number(APP_DEAF_MS)) answer(socket, message, from);
   });

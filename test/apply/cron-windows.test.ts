@@ -1,0 +1,147 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CronWindows } from '../../src/apply/cron-windows.ts';
+import type { Service } from '../../src/model/service.ts';
+import { type Logger, silentLogger } from '../../src/system/logger.ts';
+import { Bench } from '../lifecycle/bench.ts';
+import { aService } from '../support/builders.ts';
+import { RUNNING, STOPPED } from '../support/fake-backend.ts';
+import { settle } from '../support/fake-clock.ts';
+import type { TestServer } from '../support/sockets.ts';
+
+const WAKE_MS = 200;
+const SLEEP_MS = 100;
+
+describe('CronWindows', () => {
+  let bench: Bench;
+  let server: TestServer;
+  let windows: CronWindows;
+  let lines: string[];
+  const window: Partial<Service> = { cronStart: '30 8 * * *', cronStop: '30 17 * * *' };
+  beforeEach(async () => {
+    bench = new Bench();
+    server = await bench.sockets.listen();
+    lines = [];
+    const logger: Logger = { ...silentLogger, info: (_fields, message) => void lines.push(message) };
+    windows = new CronWindows({ lifecycle: bench.lifecycle, logger });
+    bench.backend.automate({ clock: bench.clock, wakeMs: WAKE_MS, sleepMs: SLEEP_MS });
+  });
+  afterEach(async () => {
+    expect(await bench.close()).toBe(0);
+  });
+  const leases = () => bench.controller('db').leases;
+  const state = () => bench.controller('db').state.kind;
+
+  it('wakes the service at the start, and holds it until the stop', async () => {
+    bench.add(aService(window), STOPPED);
+    windows.fire('db', 'start');
+    await bench.clock.advance(WAKE_MS);
+    expect(state()).toBe('ready');
+    expect(leases()).toBe(1);
+    windows.fire('db', 'stop');
+    expect(leases()).toBe(0);
+    await bench.clock.advance(SLEEP_MS);
+    expect(state()).toBe('stopped');
+    expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+    expect(lines).toEqual(['db: cron_start', 'db: cron_stop']);
+  });
+
+  it('holds no lease when there is no stop, and lets the service run on', async () => {
+    bench.add(aService({ cronStart: '30 8 * * *' }), STOPPED);
+    windows.fire('db', 'start');
+    await bench.clock.advance(1_000_000);
+    expect(leases()).toBe(0);
+    expect(bench.backend.log).toEqual(['wake docker/db']);
+  });
+
+  it('only logs a start that finds the service awake', async () => {
+    bench.add(aService(window), RUNNING);
+    await settle();
+    windows.fire('db', 'start');
+    expect(bench.backend.calls).toEqual([]);
+    expect(leases()).toBe(1);
+    expect(lines).toEqual(['db: cron_start: awake already']);
+  });
+
+  it('only logs a stop that finds the service asleep', async () => {
+    bench.add(aService(window), STOPPED);
+    windows.fire('db', 'stop');
+    await bench.clock.advance(1_000);
+    expect(bench.backend.calls).toEqual([]);
+    expect(lines).toEqual(['db: cron_stop: asleep already']);
+  });
+
+  it('holds one lease when a start fires twice', async () => {
+    bench.add(aService(window), STOPPED);
+    windows.fire('db', 'start');
+    windows.fire('db', 'start');
+    expect(leases()).toBe(1);
+    await bench.clock.advance(WAKE_MS);
+    expect(bench.backend.log).toEqual(['wake docker/db']);
+  });
+
+  it('puts the service to sleep at the stop although a client uses it, and wakes it for the next', async () => {
+    bench.add(aService(window), STOPPED);
+    windows.fire('db', 'start');
+    await bench.clock.advance(WAKE_MS);
+    await bench.client('db', server.port).served;
+    windows.fire('db', 'stop');
+    await bench.clock.advance(SLEEP_MS);
+    expect(state()).toBe('stopped');
+    const late = bench.client('db', server.port);
+    await bench.until(() => late.outcome === 'served');
+    expect(bench.backend.count('wake')).toBe(2);
+  });
+
+  it('puts the service to sleep when the stop comes while it still wakes', async () => {
+    bench.add(aService(window), STOPPED);
+    windows.fire('db', 'start');
+    await bench.clock.advance(WAKE_MS / 2);
+    windows.fire('db', 'stop');
+    await bench.clock.advance(WAKE_MS + SLEEP_MS);
+    expect(state()).toBe('stopped');
+    expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+  });
+
+  it('serves the client that waits for a start when the stop comes', async () => {
+    bench.add(aService(window), STOPPED);
+    const client = bench.client('db', server.port);
+    await bench.backend.called(1);
+    windows.fire('db', 'stop');
+    await bench.until(() => client.outcome !== 'waiting');
+    expect(client.outcome).toBe('served');
+    expect(bench.backend.log).toEqual(['wake docker/db']);
+  });
+
+  it('tries again until the service was awake once when its start fails', async () => {
+    bench.backend.automate({ clock: bench.clock, wakeMs: 1e9, sleepMs: SLEEP_MS });
+    bench.add(aService(window), STOPPED);
+    windows.fire('db', 'start');
+    bench.backend.last.fail('no memory', STOPPED);
+    await bench.clock.advance(1_000);
+    expect(bench.backend.count('wake')).toBe(2);
+    bench.backend.last.succeed(RUNNING);
+    await settle();
+    expect(state()).toBe('ready');
+  });
+
+  it('lets the service idle when its window is closed with its schedule', async () => {
+    const service = aService({ ...window, idleTimeoutMs: 60_000 });
+    bench.add(service, STOPPED);
+    windows.fire('db', 'start');
+    await bench.clock.advance(WAKE_MS);
+    bench.lifecycle.update(aService({ idleTimeoutMs: 60_000 }), service);
+    windows.close('db');
+    windows.close('db');
+    await bench.clock.advance(59_999);
+    expect(bench.backend.count('sleep')).toBe(0);
+    await bench.clock.advance(1);
+    expect(bench.backend.count('sleep')).toBe(1);
+  });
+
+  it('does nothing for a service that is not there', () => {
+    windows.fire('nobody', 'start');
+    windows.fire('nobody', 'stop');
+    windows.close('nobody');
+    expect(lines).toEqual([]);
+  });
+});

@@ -1,0 +1,200 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ScheduleSet } from '../../src/apply/schedule-set.ts';
+import type { Service } from '../../src/model/service.ts';
+import { formatTimestamp } from '../../src/system/clock.ts';
+import { aService } from '../support/builders.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+
+/** The clock of a test begins on 1 April 2026 at noon, UTC. */
+describe('ScheduleSet', () => {
+  let clock: FakeClock;
+  let schedules: ScheduleSet;
+  let fired: string[];
+  beforeEach(() => {
+    clock = new FakeClock();
+    fired = [];
+    schedules = create();
+  });
+  afterEach(() => {
+    schedules.close();
+    expect(clock.pending).toBe(0);
+  });
+  const create = () =>
+    new ScheduleSet({
+      clock,
+      onFire: (service, action) =>
+        fired.push(`${formatTimestamp(clock.nowMs()).slice(5, 16)} ${service} ${action}`),
+    });
+  const set = (overrides: Partial<Service>) => schedules.set(aService(overrides));
+  /** Moves to a moment; long ways in strides, as the clock steps through each timer. */
+  const goTo = (moment: string) => clock.advance(Date.parse(moment) - clock.nowMs());
+
+  it.each([
+    [{ cronStart: '30 12 * * *' }, ['04-01T12:30 db start', '04-02T12:30 db start']],
+    [{ cronStop: '0 13 * * *' }, ['04-01T13:00 db stop', '04-02T13:00 db stop']],
+    [
+      { cronStart: '30 12 * * *', cronStop: '0 13 * * *' },
+      ['04-01T12:30 db start', '04-01T13:00 db stop', '04-02T12:30 db start', '04-02T13:00 db stop'],
+    ],
+  ])('fires %o at its times', async (expressions, expected) => {
+    set(expressions);
+    await clock.advance(26 * HOUR_MS);
+    expect(fired).toEqual(expected);
+  });
+
+  it('fires to the millisecond', async () => {
+    await clock.advance(123);
+    set({ cronStart: '1 12 * * *' });
+    await clock.advance(MINUTE_MS - 124);
+    expect(fired).toEqual([]);
+    await clock.advance(1);
+    expect(fired).toEqual(['04-01T12:01 db start']);
+  });
+
+  it('keeps no timer when there is no job', () => {
+    expect(clock.pending).toBe(0);
+    set({ cronStart: '30 12 * * *' });
+    expect(clock.pending).toBe(1);
+    set({ name: 'web', cronStart: '30 12 * * *' });
+    expect(clock.pending).toBe(1);
+    schedules.clear('db');
+    schedules.clear('web');
+    expect(clock.pending).toBe(0);
+  });
+
+  it('fires no more for a service that was cleared', async () => {
+    set({ cronStart: '30 12 * * *', cronStop: '40 12 * * *' });
+    set({ name: 'web', cronStart: '30 12 * * *' });
+    schedules.clear('db');
+    await clock.advance(HOUR_MS);
+    expect(fired).toEqual(['04-01T12:30 web start']);
+  });
+
+  it('goes by a changed expression of one service, and leaves the others as they are', async () => {
+    set({ cronStart: '30 12 * * *' });
+    set({ name: 'web', cronStart: '40 12 * * *' });
+    await clock.advance(10 * MINUTE_MS);
+    set({ cronStart: '50 12 * * *' });
+    await clock.advance(50 * MINUTE_MS);
+    expect(fired).toEqual(['04-01T12:40 web start', '04-01T12:50 db start']);
+  });
+
+  it('goes by a changed zone', async () => {
+    set({ cronStart: '30 12 * * *', timezone: 'UTC' });
+    set({ cronStart: '30 14 * * *', timezone: 'Asia/Kolkata' });
+    await clock.advance(24 * HOUR_MS);
+    expect(fired).toEqual(['04-02T09:00 db start']);
+  });
+
+  it('fires once on the days when the clocks change', async () => {
+    set({ name: 'paris', cronStart: '30 2 * * *', timezone: 'Europe/Paris' });
+    set({ name: 'new-york', cronStop: '30 1 * * *', timezone: 'America/New_York' });
+    clock.jump(Date.parse('2026-10-24T00:00:00Z') - clock.nowMs());
+    schedules.close();
+    fired.length = 0;
+    schedules = create();
+    set({ name: 'paris', cronStart: '30 2 * * *', timezone: 'Europe/Paris' });
+    set({ name: 'new-york', cronStop: '30 1 * * *', timezone: 'America/New_York' });
+    await goTo('2026-10-26T12:00:00Z');
+    expect(fired.filter((line) => line.includes('paris'))).toEqual([
+      '10-24T00:30 paris start',
+      '10-25T00:30 paris start',
+      '10-26T01:30 paris start',
+    ]);
+    clock.jump(Date.parse('2026-11-01T00:00:00Z') - clock.nowMs());
+    await clock.advance(MINUTE_MS);
+    fired.length = 0;
+    await goTo('2026-11-02T12:00:00Z');
+    expect(fired.filter((line) => line.includes('new-york'))).toEqual([
+      '11-01T05:30 new-york stop',
+      '11-02T06:30 new-york stop',
+    ]);
+  });
+
+  it('never fires on 30 February, and the other jobs all the same', async () => {
+    set({ cronStart: '0 0 30 2 *', cronStop: '30 12 * * *' });
+    await clock.advance(HOUR_MS);
+    expect(fired).toEqual(['04-01T12:30 db stop']);
+  });
+
+  describe('when the clock is set', () => {
+    it('notices within a minute', async () => {
+      set({ cronStart: '0 14 * * *' });
+      clock.jump(2 * HOUR_MS - 30_000);
+      await clock.advance(MINUTE_MS);
+      expect(fired).toEqual(['04-01T14:00 db start']);
+    });
+
+    it('does not fire again what has fired when it is set back', async () => {
+      set({ cronStart: '30 12 * * *' });
+      await clock.advance(31 * MINUTE_MS);
+      clock.jump(-10 * MINUTE_MS);
+      await clock.advance(HOUR_MS);
+      expect(fired).toEqual(['04-01T12:30 db start']);
+      await clock.advance(24 * HOUR_MS);
+      expect(fired).toHaveLength(2);
+    });
+
+    it('makes up for what was missed, in order, when it is set forward by up to three hours', async () => {
+      set({ cronStart: '0 13 * * *', cronStop: '0 14 * * *' });
+      set({ name: 'web', cronStart: '30 13 * * *' });
+      clock.jump(3 * HOUR_MS - 2 * MINUTE_MS);
+      await clock.advance(MINUTE_MS);
+      const fields = fired.map((line) => line.slice(12));
+      expect(fields).toEqual(['db start', 'web start', 'db stop']);
+      await clock.advance(HOUR_MS);
+      expect(fired).toHaveLength(3);
+    });
+
+    it('makes up for every time of one job', async () => {
+      set({ cronStart: '0 * * * *' });
+      clock.jump(2 * HOUR_MS + 30 * MINUTE_MS);
+      await clock.advance(MINUTE_MS);
+      expect(fired).toHaveLength(2);
+    });
+
+    it('passes over what lies between when it is set forward by more', async () => {
+      set({ cronStart: '0 13 * * *', cronStop: '0 17 * * *' });
+      clock.jump(4 * HOUR_MS);
+      await clock.advance(MINUTE_MS);
+      expect(fired).toEqual([]);
+      await clock.advance(HOUR_MS);
+      expect(fired).toEqual(['04-01T17:00 db stop']);
+    });
+
+    it('goes by the new time when it is set back by more', async () => {
+      set({ cronStart: '30 12 * * *' });
+      await clock.advance(31 * MINUTE_MS);
+      clock.jump(-24 * HOUR_MS);
+      await clock.advance(24 * HOUR_MS);
+      expect(fired).toEqual(['04-01T12:30 db start', '04-01T12:30 db start']);
+    });
+
+    it.each([
+      ['forward', 5 * HOUR_MS, []],
+      ['back', -5 * HOUR_MS, ['04-01T08:00 db start', '04-01T13:00 db start']],
+    ])(
+      'sees that it was set %s although another service is changed before it looks',
+      async (_way, byMs, expected) => {
+        set({ cronStart: '0 8,13 * * *' });
+        await clock.advance(30_000);
+        clock.jump(byMs);
+        set({ name: 'web', cronStart: '0 0 1 1 *' });
+        await clock.advance(6 * HOUR_MS);
+        expect(fired.slice(0, 2)).toEqual(expected);
+      },
+    );
+
+    it('takes the time between two schedules for no jump', async () => {
+      set({ cronStart: '30 12 * * *' });
+      schedules.clear('db');
+      await clock.advance(10 * HOUR_MS);
+      set({ cronStart: '1 22 * * *' });
+      await clock.advance(MINUTE_MS);
+      expect(fired).toEqual(['04-01T22:01 db start']);
+    });
+  });
+});

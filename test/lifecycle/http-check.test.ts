@@ -1,0 +1,204 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fillHealthcheckUrl, untilHttpHealthy } from '../../src/lifecycle/http-check.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
+import { freePort } from '../support/free-ports.ts';
+
+const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === '::1'),
+);
+
+describe('fillHealthcheckUrl', () => {
+  it.each([
+    ['http://{{container}}:8080/health', '10.0.0.1', 'http://10.0.0.1:8080/health'],
+    ['http://{{container}}:8080/health', 'fd00::1', 'http://[fd00::1]:8080/health'],
+    ['http://{{container}}/?host={{container}}', '10.0.0.1', 'http://10.0.0.1/?host=10.0.0.1'],
+    ['http://elsewhere/health', '10.0.0.1', 'http://elsewhere/health'],
+  ])('fills %s with %s', (template, host, url) => {
+    expect(fillHealthcheckUrl(template, host)).toBe(url);
+  });
+});
+
+describe('untilHttpHealthy', () => {
+  let clock: FakeClock;
+  let server: Server | undefined;
+  let stop: AbortController;
+  let asked: string[];
+  let outcome: string;
+  beforeEach(() => {
+    clock = new FakeClock();
+    stop = new AbortController();
+    server = undefined;
+    asked = [];
+    outcome = 'waiting';
+  });
+  afterEach(async () => {
+    stop.abort(new Error('over'));
+    await until(() => outcome !== 'waiting');
+    server?.closeAllConnections();
+    if (server !== undefined) await new Promise((resolve) => server?.close(resolve));
+    expect(clock.pending).toBe(0);
+  });
+  const until = async (condition: () => boolean) => {
+    while (!condition()) await settle();
+  };
+  const serve = async (listener: RequestListener, { host = '127.0.0.1', port = 0 } = {}) => {
+    server = createServer((request, response) => {
+      asked.push(`${request.method} ${request.url}`);
+      listener(request, response);
+    });
+    server.listen(port, host);
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const check = (template: string, hosts: readonly string[] = ['127.0.0.1']) => {
+    untilHttpHealthy(template, { hosts, clock, signal: stop.signal }).then(
+      () => {
+        outcome = 'healthy';
+      },
+      (error) => {
+        outcome = error.message;
+      },
+    );
+  };
+  /** Waits for the pause after the try under way, lets it pass, and says how long it was. */
+  const nextPause = async () => {
+    // While a try is under way its time limit is pending.
+    await until(() => outcome !== 'waiting' || (clock.pending === 1 && clock.delaysMs[0] !== 2_000));
+    const [pauseMs = 0] = clock.delaysMs;
+    await clock.advance(pauseMs);
+    return pauseMs;
+  };
+
+  it.each([200, 204, 299])('is content with %i at once', async (status) => {
+    const port = await serve((_request, response) => response.writeHead(status).end());
+    check(`http://{{container}}:${port}/health?x=1`);
+    await until(() => outcome === 'healthy');
+    expect(asked).toEqual(['GET /health?x=1']);
+  });
+
+  it('asks again fast at first, then once a second, until the answer is good', async () => {
+    let status = 503;
+    const port = await serve((_request, response) => response.writeHead(status).end('not yet'));
+    check(`http://{{container}}:${port}/`);
+    const pauses: number[] = [];
+    for (let tries = 0; tries < 8; tries++) pauses.push(await nextPause());
+    expect(pauses).toEqual([25, 50, 100, 200, 400, 800, 1_000, 1_000]);
+    status = 200;
+    await nextPause();
+    await until(() => outcome === 'healthy');
+  });
+
+  it.each([199, 301, 404, 500])('is not content with %i', async (status) => {
+    const port = await serve((_request, response) => {
+      if (status !== 199) return response.writeHead(status).end();
+      return response.socket?.end('HTTP/1.1 199 Odd\r\n\r\n');
+    });
+    check(`http://{{container}}:${port}/`);
+    expect(await nextPause()).toBe(25);
+    expect(outcome).toBe('waiting');
+  });
+
+  it('asks again when nobody listens yet', async () => {
+    const port = await freePort();
+    check(`http://{{container}}:${port}/`);
+    expect(await nextPause()).toBe(25);
+    expect(await nextPause()).toBe(50);
+    await serve((_request, response) => response.end(), { port });
+    await nextPause();
+    await until(() => outcome === 'healthy');
+  });
+
+  it('gives an answer 2 s', async () => {
+    let hang = true;
+    const port = await serve((_request, response) => {
+      if (!hang) response.end();
+    });
+    check(`http://{{container}}:${port}/`);
+    await until(() => asked.length === 1);
+    await clock.advance(1_999);
+    expect(clock.delaysMs).toEqual([1]);
+    hang = false;
+    await clock.advance(1);
+    expect(await nextPause()).toBe(25);
+    await until(() => outcome === 'healthy');
+  });
+
+  it('does not wait for the rest of an answer that has begun', async () => {
+    const port = await serve((_request, response) => void response.writeHead(200).write('and so on'));
+    check(`http://{{container}}:${port}/`);
+    await until(() => outcome === 'healthy');
+  });
+
+  it('follows redirects, relative ones and absolute ones', async () => {
+    const port = await serve((request, response) => {
+      if (request.url === '/a') response.writeHead(302, { location: '/b' }).end();
+      else if (request.url === '/b')
+        response.writeHead(307, { location: `http://127.0.0.1:${port}/c` }).end();
+      else response.end();
+    });
+    check(`http://{{container}}:${port}/a`);
+    await until(() => outcome === 'healthy');
+    expect(asked).toEqual(['GET /a', 'GET /b', 'GET /c']);
+  });
+
+  it('follows no more than five redirects', async () => {
+    const port = await serve((_request, response) => response.writeHead(302, { location: '/' }).end());
+    check(`http://{{container}}:${port}/`);
+    expect(await nextPause()).toBe(25);
+    expect(asked.filter((line) => line === 'GET /').length).toBeGreaterThanOrEqual(6);
+  });
+
+  it.each(['http://[bad', 'ftp://127.0.0.1/'])('takes a redirect to %s as a failed try', async (location) => {
+    const port = await serve((_request, response) => response.writeHead(302, { location }).end());
+    check(`http://{{container}}:${port}/`);
+    expect(await nextPause()).toBe(25);
+    expect(outcome).toBe('waiting');
+  });
+
+  it('takes what is no HTTP as a failed try', async () => {
+    const odd = createTcpServer((socket) =>
+      socket
+        .on('error', () => {})
+        .resume()
+        .end('hello\r\n'),
+    );
+    odd.listen(0, '127.0.0.1');
+    await once(odd, 'listening');
+    check(`http://{{container}}:${(odd.address() as AddressInfo).port}/`);
+    expect(await nextPause()).toBe(25);
+    await new Promise((resolve) => odd.close(resolve));
+  });
+
+  it.runIf(hasIpv6)('puts an IPv6 address into brackets, and tries one address after the other', async () => {
+    const port = await serve((_request, response) => response.end(), { host: '::1' });
+    check(`http://{{container}}:${port}/`, ['127.0.0.1', '::1']);
+    expect(await nextPause()).toBe(25);
+    await until(() => outcome === 'healthy');
+  });
+
+  it.each(['while it asks', 'between two tries'])('ends with the signal %s', async (when) => {
+    const port = await serve((_request, response) => {
+      if (when !== 'while it asks') response.writeHead(503).end();
+    });
+    check(`http://{{container}}:${port}/`);
+    await until(() => asked.length === 1);
+    if (when !== 'while it asks') await until(() => clock.delaysMs[0] === 25);
+    stop.abort(new Error('too late'));
+    await until(() => outcome === 'too late');
+    expect(clock.pending).toBe(0);
+  });
+
+  it('keeps no connection open', async () => {
+    const port = await serve((_request, response) => response.end());
+    const closed = new Promise((resolve) => {
+      server?.on('connection', (socket) => socket.once('close', resolve));
+    });
+    check(`http://{{container}}:${port}/`);
+    await until(() => outcome === 'healthy');
+    await closed;
+  });
+});
