@@ -20,11 +20,8 @@ export interface CronJob {
 export function findNextFire({ expression, timezone }: CronJob, afterMs: number): number | undefined {
   try {
     const fires = CronExpressionParser.parse(expression, { currentDate: afterMs, tz: timezone });
-    for (;;) {
-      const fire = fires.next();
-      const fireMs = isOnTime(fire, fires) ? fire.getTime() : findGapEnd(fire.getTime(), timezone);
-      if (fireMs > afterMs) return fireMs;
-    }
+    const fire = fires.next();
+    return isOnTime(fire, fires) ? fire.getTime() : findGapEnd(fire.getTime(), timezone);
   } catch {
     // Such as 30 February: the parser gives up after some years.
     return undefined;

@@ -55,6 +55,8 @@ export class UdpFlow {
   readonly #queue: DatagramQueue;
   readonly #ending = new AbortController();
   #upstream: UdpUpstream | undefined;
+  /** Listens no longer for the end of the upstream's run. */
+  #unlink: (() => void) | undefined;
   #opening = false;
   /** What was put behind the rest since the last flush. */
   #arrived = { count: 0, bytes: 0 };
@@ -129,10 +131,9 @@ export class UdpFlow {
     if (this.#ending.signal.aborted) return upstream.close();
     this.#upstream = upstream;
     this.#arrived = { count: 0, bytes: 0 };
-    const leave = () => {
-      if (this.#upstream === upstream) this.#leaveUpstream();
-    };
-    ended.addEventListener('abort', leave, { once: true, signal: this.#ending.signal });
+    const leave = () => this.#leaveUpstream();
+    ended.addEventListener('abort', leave, { once: true });
+    this.#unlink = () => ended.removeEventListener('abort', leave);
     if (ended.aborted) leave();
     // However long the start took, the answers to what is passed on now are waited for.
     this.#touch();
@@ -156,6 +157,7 @@ export class UdpFlow {
 
   #leaveUpstream(): void {
     this.#cancelFlush?.();
+    this.#unlink?.();
     this.#upstream?.close();
     this.#upstream = undefined;
     // What is still kept goes to the next run.

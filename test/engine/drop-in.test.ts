@@ -146,7 +146,7 @@ describe.concurrent('a label of lazy-tcp-proxy', () => {
   test('"enabled" other than true leaves the container alone', async () => {
     const [offPort = 0, onPort = 0] = await freePorts(2);
     const labels = { [`${PREFIX}.enabled`]: 'false', [`${PREFIX}.ports`]: `${offPort}:80` };
-    await scope.createContainer({ name: scope.name('off'), labels });
+    await scope.createContainer({ name: scope.name('off'), cmd: httpdCommand(), labels });
     await createLabelled('on', { ports: `${onPort}:80` });
     await expect(connectTcp(offPort)).rejects.toThrow('ECONNREFUSED');
   });
@@ -172,12 +172,15 @@ async function expectStartTimeout(
 }
 
 describe('the status', () => {
+  const getRows = () => getJson<Readonly<Record<string, unknown>>[]>(`${proxy.statusUrl}/status`);
   test('has the fields of the original in every row, sorted by container name', async () => {
     const ports = await freePorts(3);
     for (const [index, short] of ['row-c', 'row-a', 'row-b'].entries())
       await createLabelled(short, { ports: `${ports[index]}:80` });
     await get(ports[2] ?? 0);
-    const rows = await getJson<Readonly<Record<string, unknown>>[]>(`${proxy.statusUrl}/status`);
+    const isIdle = async () => (await getRows()).every((row) => row['active_conns'] === 0);
+    await waitUntil(isIdle, { what: 'the end of the connection' });
+    const rows = await getRows();
     for (const row of rows) expect(Object.keys(row)).toEqual(expect.arrayContaining(STATUS_FIELDS));
     const names = rows.map((row) => String(row['container_name']));
     expect(names).toEqual([...names].sort());

@@ -76,6 +76,25 @@ describe('diffTables', () => {
       ['update db'],
     ],
     ['a schedule', [db], [nightly], ['update db', 'schedule db']],
+    [
+      'the other expression',
+      [nightly],
+      [{ ...nightly, cronStart: '0 8 * * *' }],
+      ['update db', 'schedule db'],
+    ],
+    [
+      'one of two expressions that goes',
+      [{ ...nightly, cronStart: '0 8 * * *' }],
+      [nightly],
+      ['update db', 'schedule db'],
+    ],
+    ['a scheduled service that comes', [], [nightly], ['add db', 'open tcp/*:5432 for db', 'schedule db']],
+    [
+      'the rest of a scheduled service',
+      [nightly],
+      [{ ...nightly, idleTimeoutMs: 1, dependants: ['dns'] }],
+      ['update db'],
+    ],
     ['an expression', [nightly], [{ ...nightly, cronStop: '1 * * * *' }], ['update db', 'schedule db']],
     [
       'the zone of a schedule',
@@ -193,6 +212,7 @@ const anyService: fc.Arbitrary<Service> = fc
     allowList: fc.constantFrom([], ['10.0.0.0/8']),
     idleTimeoutMs: fc.constantFrom(1, 2),
     cronStart: fc.constantFrom(undefined, '0 8 * * *', '0 9 * * *'),
+    cronStop: fc.constantFrom(undefined, '0 18 * * *', '0 19 * * *'),
     timezone: fc.constantFrom('UTC', 'Europe/Paris'),
   })
   .map(aService);
@@ -224,12 +244,14 @@ function listenersOf(table: ServiceTable): Bindings {
 }
 
 function schedulesOf(table: ServiceTable): Record<string, string> {
-  const scheduled = Object.values(servicesOf(table)).filter(({ cronStart }) => cronStart !== undefined);
+  const scheduled = Object.values(servicesOf(table)).filter(
+    ({ cronStart, cronStop }) => cronStart !== undefined || cronStop !== undefined,
+  );
   return Object.fromEntries(scheduled.map((service) => [service.name, describeSchedule(service)]));
 }
 
-function describeSchedule({ cronStart, timezone }: Service): string {
-  return `${cronStart} ${timezone}`;
+function describeSchedule({ cronStart, cronStop, timezone }: Service): string {
+  return `${cronStart} ${cronStop} ${timezone}`;
 }
 
 function subjectOf({ kind }: Change): string {
@@ -276,6 +298,8 @@ function applyPlan(current: ServiceTable, plan: Plan) {
         break;
       case 'set-schedule':
         expect(services).toHaveProperty([change.service.name]);
+        // One that stays as it is is not touched: its window would be lost.
+        expect(schedules[change.service.name]).not.toBe(describeSchedule(change.service));
         schedules[change.service.name] = describeSchedule(change.service);
         break;
       case 'clear-schedule':

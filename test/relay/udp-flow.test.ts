@@ -1,7 +1,9 @@
+import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { UdpPolicy } from '../../src/model/service.ts';
 import type { DropReason } from '../../src/relay/datagram-queue.ts';
 import { type FlowLease, UdpFlow } from '../../src/relay/udp-flow.ts';
+import { linkSignals } from '../../src/system/link-signals.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 
@@ -33,6 +35,11 @@ class ScriptedLease implements FlowLease {
     this.#awake.open();
   }
 
+  /** Who listens for the end of the run. */
+  get listeners(): number {
+    return getEventListeners(this.#run.signal, 'abort').length;
+  }
+
   endRun(): void {
     this.#awake = createGate();
     this.#run.abort(new Error('the workload stopped'));
@@ -48,11 +55,10 @@ class ScriptedLease implements FlowLease {
       await Promise.race([this.#awake.promise, aborted(request.signal)]);
       const { signal } = this.#run;
       const target = { host: '127.0.0.1', port: this.#port };
-      const link = new AbortController();
-      for (const source of [signal, request.signal])
-        source.addEventListener('abort', () => link.abort(source.reason), { once: true });
+      const link = linkSignals([signal, request.signal]);
       const pass = this.proven ? request.follow : request.prove;
       const value = await pass(target, link.signal).catch(() => undefined);
+      link.unlink();
       request.signal.throwIfAborted();
       if (value === undefined) {
         await settle();
@@ -395,6 +401,23 @@ describe('UdpFlow', () => {
       await arrived(again, 2);
       await clock.advance(200);
       expect(again.texts).toEqual(['three', 'four']);
+    });
+
+    it('listens for the end of the run with its present socket alone', async () => {
+      flow = replace({ readiness: 'open' });
+      const port = await freeUdpPort();
+      lease.wake(port);
+      for (let round = 1; round <= 3; round++) {
+        const sink = await datagrams.bind(undefined, { port });
+        send('one');
+        await arrived(sink, 1);
+        expect(lease.listeners).toBe(1);
+        await sink.close();
+        send('two');
+        while (lease.doubts < round) await clock.advance(1);
+        lease.proven = true;
+      }
+      expect(lease.listeners).toBe(0);
     });
 
     it('does not go round in circles with a datagram that can not be sent', async () => {

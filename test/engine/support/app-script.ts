@@ -8,6 +8,7 @@ const { APP_STUBBORN, APP_EXIT_AFTER_MS, APP_HEALTHY_AFTER_MS = '0', APP_BODY } 
 const { APP_BYTES = '1048576', APP_DEAF_MS = '0' } = process.env;
 const startedAt = Date.now();
 let listeningAt;
+let checks = 0;
 process.on('SIGTERM', () => {
   if (APP_STUBBORN !== '1') setTimeout(() => process.exit(0), Number(APP_STOP_DELAY_MS));
 });
@@ -72,13 +73,16 @@ const servers = {
   http: () => require('http').createServer((request, response) => {
     const url = new URL(request.url, 'http://app');
     const healthy = Date.now() - startedAt >= Number(APP_HEALTHY_AFTER_MS);
-    if (url.pathname === '/health') response.statusCode = healthy ? 200 : 503;
+    if (url.pathname === '/health') {
+      checks++;
+      response.statusCode = healthy ? 200 : 503;
+    }
     if (url.pathname === '/bytes') return send(response, Number(url.searchParams.get('n')));
     if (url.pathname === '/stream') return stream(response);
     if (url.pathname === '/stream/end') return response.end(JSON.stringify([...endings].map((end) => end())));
     const answer = () => response.end(APP_BODY ?? JSON.stringify({
       startedAt, listeningAt, pid: process.pid, hostname: require('os').hostname(), path: request.url,
-      client: request.socket.remoteAddress, port: request.socket.localPort,
+      client: request.socket.remoteAddress, port: request.socket.localPort, checks,
     }));
     setTimeout(answer, Number(url.searchParams.get('ms') ?? 0));
   }),

@@ -4,7 +4,7 @@ import { nodeImage } from './image.ts';
 /** What a test app does. */
 export interface AppOptions {
   /**
-   * `http` (default): `/` tells `{ startedAt, pid, hostname, path, client, port }`, `/?ms=500` does so later,
+   * `http` (default): `/` tells `{ startedAt, pid, hostname, path, client, port, checks }`, `/?ms=500` does so later,
    * `/bytes?n=…` is a download, `/stream` one without an end until `/stream/end` ends all of them and tells what was
    * sent, `/health` is 200 or 503. `echo`: TCP echo with correct half-close. `download`: sends `bytes` and closes.
    * `early`: sends `bytes`, ends its direction, and reads on. `sink`: reads to the end, then answers with the number
@@ -45,6 +45,8 @@ export interface AppAnswer {
   readonly client: string;
   /** The one that was asked. */
   readonly port: number;
+  /** How often it was asked for `/health`. */
+  readonly checks: number;
 }
 
 /** What one `/stream` of the `http` app sent, as `/stream/end` tells it. */

@@ -2,6 +2,8 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 
 export interface UdpClient {
+  /** Its own port. */
+  readonly port: number;
   /** Resolves once the datagram is handed to the kernel. */
   send(data: string | Uint8Array): Promise<void>;
   /** The first datagram that was not read yet; after `timeoutMs` (default 15 s) an error. */
@@ -26,6 +28,7 @@ export async function openUdp(port: number, localAddress = '127.0.0.1'): Promise
   socket.bind({ address: localAddress, port: 0 });
   await once(socket, 'listening');
   return {
+    port: socket.address().port,
     send: (data) =>
       new Promise((resolve, reject) => {
         socket.send(data, port, '127.0.0.1', (error) => (error ? reject(error) : resolve()));

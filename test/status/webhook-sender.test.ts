@@ -1,0 +1,242 @@
+import { once } from 'node:events';
+import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createContainerEvent, type WebhookEvent } from '../../src/status/webhook-event.ts';
+import { WebhookSender } from '../../src/status/webhook-sender.ts';
+import { type Logger, silentLogger } from '../../src/system/logger.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
+import { freePort } from '../support/free-ports.ts';
+
+interface Post {
+  readonly path: string;
+  readonly method: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+  readonly response: ServerResponse;
+  /** The sender has gone away before the answer. */
+  gone: boolean;
+}
+
+describe('WebhookSender', () => {
+  let clock: FakeClock;
+  let lines: string[];
+  let sender: WebhookSender;
+  let server: Server;
+  let posts: Post[];
+  let base: string;
+  /** What the receiver answers with, unless the test does it. */
+  let status: number | undefined;
+  beforeEach(async () => {
+    clock = new FakeClock();
+    lines = [];
+    posts = [];
+    status = 200;
+    const logger: Logger = { ...silentLogger, warn: (_fields, message) => void lines.push(message) };
+    sender = new WebhookSender({ clock, logger });
+    server = createServer(async (request, response) => {
+      const { url = '', method = '', headers } = request;
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk);
+      const post = {
+        path: url,
+        method,
+        headers,
+        body: Buffer.concat(chunks).toString(),
+        response,
+        gone: false,
+      };
+      response.once('close', () => {
+        post.gone = !response.writableFinished;
+      });
+      posts.push(post);
+      if (status !== undefined) response.writeHead(status).end('thanks');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  afterEach(async () => {
+    sender.close();
+    await settle();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    await settle();
+    expect(clock.pending).toBe(0);
+  });
+  const anEvent = (name = 'db'): WebhookEvent =>
+    createContainerEvent('container_started', { subject: { id: 'a1', name }, nowMs: clock.nowMs() });
+  const until = async (condition: () => boolean) => {
+    while (!condition()) await settle();
+  };
+  const turns = async () => {
+    for (let turn = 0; turn < 50; turn++) await settle();
+  };
+  const names = () => posts.map(({ body }) => JSON.parse(body).container_name);
+
+  it('posts an event as JSON', async () => {
+    sender.send(`${base}/hooks/db?x=1`, anEvent());
+    await until(() => posts.length === 1);
+    const [post] = posts;
+    expect(post?.method).toBe('POST');
+    expect(post?.path).toBe('/hooks/db?x=1');
+    expect(post?.headers['content-type']).toBe('application/json');
+    expect(post?.headers['content-length']).toBe(String(post?.body.length));
+    expect(JSON.parse(post?.body ?? '')).toEqual({
+      event: 'container_started',
+      timestamp: '2026-04-01T12:00:00Z',
+      container_id: 'a1',
+      container_name: 'db',
+    });
+    await turns();
+    expect(lines).toEqual([]);
+    expect(posts).toHaveLength(1);
+  });
+
+  it('posts the events of one receiver in order, one at a time', async () => {
+    status = undefined;
+    const all = Array.from({ length: 20 }, (_, index) => `e${index}`);
+    for (const name of all) sender.send(`${base}/`, anEvent(name));
+    for (let count = 1; count <= all.length; count++) {
+      await until(() => posts.length === count);
+      await turns();
+      expect(posts).toHaveLength(count);
+      posts.at(-1)?.response.end();
+    }
+    expect(names()).toEqual(all);
+  });
+
+  it('posts to eight receivers at once and no more', async () => {
+    status = undefined;
+    for (let receiver = 0; receiver < 10; receiver++) sender.send(`${base}/${receiver}`, anEvent());
+    await until(() => posts.length === 8);
+    await turns();
+    expect(posts.map(({ path }) => path).sort()).toEqual(['/0', '/1', '/2', '/3', '/4', '/5', '/6', '/7']);
+    posts[0]?.response.end();
+    await until(() => posts.length === 9);
+    await turns();
+    expect(posts.slice(8).map(({ path }) => path)).toEqual(['/8']);
+  });
+
+  it('gives each receiver its turn when many are busy', async () => {
+    for (let receiver = 0; receiver < 8; receiver++) {
+      for (let count = 0; count < 10; count++) sender.send(`${base}/${receiver}`, anEvent());
+    }
+    sender.send(`${base}/last`, anEvent());
+    await until(() => posts.length === 81);
+    expect(posts.findIndex(({ path }) => path === '/last')).toBeLessThan(40);
+  });
+
+  it('delays nobody because one receiver hangs', async () => {
+    status = undefined;
+    sender.send(`${base}/hangs`, anEvent());
+    sender.send(`${base}/hangs`, anEvent());
+    await until(() => posts.length === 1);
+    status = 200;
+    for (let count = 0; count < 20; count++) sender.send(`${base}/well`, anEvent());
+    await until(() => posts.length === 21);
+    expect(posts.filter(({ path }) => path === '/hangs')).toHaveLength(1);
+  });
+
+  it('gives a receiver 5 s, warns once, and goes on with the next event', async () => {
+    status = undefined;
+    sender.send(`${base}/secret`, anEvent('one'));
+    await until(() => posts.length === 1);
+    sender.send(`${base}/secret`, anEvent('two'));
+    await clock.advance(4_999);
+    expect(lines).toEqual([]);
+    await clock.advance(1);
+    await until(() => posts.length === 2);
+    expect(lines).toEqual([
+      `webhook container_started to ${base.slice('http://'.length)} failed: no answer within 5 s`,
+    ]);
+    await until(() => posts[0]?.gone === true);
+    expect(names()).toEqual(['one', 'two']);
+  });
+
+  it('gives up on an answer that does not end', async () => {
+    status = undefined;
+    sender.send(`${base}/`, anEvent());
+    await until(() => posts.length === 1);
+    posts[0]?.response.writeHead(200).write('and so on');
+    await turns();
+    await clock.advance(5_000);
+    await until(() => lines.length === 1);
+    expect(lines[0]).toContain('no answer within 5 s');
+  });
+
+  it.each([404, 500, 301])('warns of an answer of %i, and does not try again', async (code) => {
+    status = code;
+    sender.send(`${base}/`, anEvent());
+    await until(() => lines.length === 1);
+    await turns();
+    expect(lines[0]).toContain(`it answered ${code}`);
+    expect(posts).toHaveLength(1);
+  });
+
+  it.each([200, 202, 204])('is content with %i', async (code) => {
+    status = code;
+    sender.send(`${base}/`, anEvent());
+    await until(() => posts.length === 1);
+    await turns();
+    expect(lines).toEqual([]);
+  });
+
+  it('warns when nobody listens, without the path, which may hold a secret', async () => {
+    const port = await freePort();
+    sender.send(`http://user:password@127.0.0.1:${port}/services/T0/B0/secret?token=x`, anEvent());
+    await until(() => lines.length === 1);
+    expect(lines[0]).toContain(`webhook container_started to 127.0.0.1:${port} failed: `);
+    expect(lines[0]).toContain('ECONNREFUSED');
+    expect(lines[0]).not.toMatch(/secret|token|password|services/);
+  });
+
+  it('warns when a receiver breaks off', async () => {
+    status = undefined;
+    sender.send(`${base}/`, anEvent());
+    await until(() => posts.length === 1);
+    posts[0]?.response.destroy();
+    await until(() => lines.length === 1);
+    expect(lines[0]).toContain('failed: ');
+  });
+
+  it('warns once a second, and says how many more failed', async () => {
+    status = 500;
+    for (let count = 0; count < 4; count++) sender.send(`${base}/`, anEvent());
+    await until(() => posts.length === 4);
+    await turns();
+    expect(lines).toHaveLength(1);
+    await clock.advance(1_000);
+    sender.send(`${base}/`, anEvent());
+    await until(() => lines.length === 2);
+    expect(lines[1]).toContain('failed (and 3 more): ');
+  });
+
+  it('drops what is more than 1,024 events behind, with a warning, and keeps the order of the rest', async () => {
+    status = undefined;
+    for (let count = 0; count < 1_030; count++) sender.send(`${base}/`, anEvent(`e${count}`));
+    expect(lines).toEqual([expect.stringContaining('1024 events wait already')]);
+    await until(() => posts.length === 1);
+    status = 200;
+    posts[0]?.response.end();
+    await until(() => posts.length === 1_025);
+    await turns();
+    expect(posts).toHaveLength(1_025);
+    expect(names().at(-1)).toBe('e1024');
+  });
+
+  it('gives up what is under way when it is closed, without a warning, and sends nothing more', async () => {
+    status = undefined;
+    sender.send(`${base}/`, anEvent('one'));
+    sender.send(`${base}/`, anEvent('two'));
+    await until(() => posts.length === 1);
+    sender.close();
+    sender.close();
+    sender.send(`${base}/`, anEvent('three'));
+    await until(() => posts[0]?.gone === true);
+    await turns();
+    expect(names()).toEqual(['one']);
+    expect(lines).toEqual([]);
+    expect(clock.pending).toBe(0);
+  });
+});
