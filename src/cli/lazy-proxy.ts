@@ -102,9 +102,13 @@ export class LazyProxy {
   /** Frees everything; ends local processes, leaves other workloads as they are. */
   async close(): Promise<void> {
     this.#endRechecks?.();
-    this.#runtime.close();
     this.#status?.close();
-    await Promise.all([this.#docker.close(), this.#process.close(), this.#options.file.close()]);
+    await Promise.all([
+      this.#runtime.close(),
+      this.#docker.close(),
+      this.#process.close(),
+      this.#options.file.close(),
+    ]);
   }
 
   #resolveSettings(): ResolvedSettings {

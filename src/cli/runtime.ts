@@ -15,13 +15,16 @@ import { createTracker, sendAct } from './webhook-events.ts';
 /** At most one line a second about the refused or unserved clients of a service. */
 const CLIENT_LOG_INTERVAL_MS = 1_000;
 
+/** The last events have so long to be sent. */
+const LAST_EVENTS_MS = 1_000;
+
 /** What puts a table in force and serves it. */
 export interface Runtime {
   readonly lifecycle: Lifecycle;
   readonly listeners: ListenerSet;
   readonly reconciler: Reconciler;
-  /** Stops schedules and webhooks, and lets go of all workloads; listeners are drained or destroyed before. */
-  close(): void;
+  /** Stops schedules, lets go of all workloads, and sends the last events; listeners are drained or destroyed before. */
+  close(): Promise<void>;
 }
 
 /** Builds the parts behind the table and wires them; nothing is opened yet. */
@@ -55,9 +58,10 @@ export function createRuntime(options: {
     lifecycle,
     listeners,
     reconciler,
-    close() {
+    async close() {
       schedules.close();
       lifecycle.close();
+      await sender.flush(LAST_EVENTS_MS);
       sender.close();
     },
   };

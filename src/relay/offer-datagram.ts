@@ -16,21 +16,57 @@ const REFUSAL_WINDOW_MS = 50;
  * @returns the connected upstream.
  * @throws when the port refuses, so that the datagram may be offered again; the signal's reason when it aborts.
  */
-export async function offerDatagram(
-  queue: DatagramQueue,
-  options: {
-    readonly readiness: UdpPolicy['readiness'];
-    readonly target: UdpTarget;
-    readonly handlers: UpstreamHandlers;
-    readonly clock: Clock;
-    readonly signal: AbortSignal;
-  },
-): Promise<UdpUpstream> {
-  const { clock, handlers, signal, readiness } = options;
+export async function offerDatagram(queue: DatagramQueue, options: OfferOptions): Promise<UdpUpstream> {
+  const { clock, signal, target } = options;
+  const isReply = options.readiness === 'reply';
   const outcome = new AbortController();
   const settle = () => outcome.abort(new Error('settled'));
-  const seen = { answer: false, refusal: false, proven: false };
-  const upstream = await UdpUpstream.connect(options.target, {
+  const seen: Seen = { answer: false, refusal: false, proven: false };
+  const upstream = await UdpUpstream.connect(target, watch(options.handlers, { seen, settle }));
+  signal.addEventListener('abort', settle, { once: true });
+  let offered: Buffer | undefined;
+  try {
+    do {
+      signal.throwIfAborted();
+      offered = queue.peek();
+      if (offered !== undefined) upstream.send(offered);
+      await clock.sleep(isReply ? OFFER_INTERVAL_MS : REFUSAL_WINDOW_MS, outcome.signal).catch(() => {});
+      if (seen.refusal) throw new Error(`port ${target.port} refuses datagrams`);
+    } while (isReply && !seen.answer);
+    signal.throwIfAborted();
+    seen.proven = true;
+    return upstream;
+  } catch (error) {
+    upstream.close();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', settle);
+    // What may have arrived is not sent again, be it to the next run.
+    const mayHaveArrived = seen.answer || (!isReply && !seen.refusal);
+    if (mayHaveArrived && offered !== undefined && queue.peek() === offered) queue.shift();
+  }
+}
+
+interface OfferOptions {
+  readonly readiness: UdpPolicy['readiness'];
+  readonly target: UdpTarget;
+  readonly handlers: UpstreamHandlers;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+interface Seen {
+  answer: boolean;
+  refusal: boolean;
+  proven: boolean;
+}
+
+/** Notes what comes while the datagram is offered; a refusal is the flow's business only after that. */
+function watch(
+  handlers: UpstreamHandlers,
+  { seen, settle }: { readonly seen: Seen; readonly settle: () => void },
+): UpstreamHandlers {
+  return {
     onReply: (datagram) => {
       seen.answer = true;
       settle();
@@ -45,28 +81,5 @@ export async function offerDatagram(
       if (seen.proven) handlers.onUnsent(datagram);
     },
     onUnsendable: () => handlers.onUnsendable(),
-  });
-  signal.addEventListener('abort', settle, { once: true });
-  const isReply = readiness === 'reply';
-  let offered: Buffer | undefined;
-  try {
-    do {
-      signal.throwIfAborted();
-      offered = queue.peek();
-      if (offered !== undefined) upstream.send(offered);
-      await clock.sleep(isReply ? OFFER_INTERVAL_MS : REFUSAL_WINDOW_MS, outcome.signal).catch(() => {});
-      if (seen.refusal) throw new Error(`port ${options.target.port} refuses datagrams`);
-    } while (isReply && !seen.answer);
-    signal.throwIfAborted();
-    seen.proven = true;
-    return upstream;
-  } catch (error) {
-    upstream.close();
-    throw error;
-  } finally {
-    signal.removeEventListener('abort', settle);
-    // What may have arrived is not sent again, be it to the next run.
-    const mayHaveArrived = seen.answer || (!isReply && !seen.refusal);
-    if (mayHaveArrived && offered !== undefined && queue.peek() === offered) queue.shift();
-  }
+  };
 }

@@ -31,6 +31,7 @@ export class WebhookSender {
   readonly #waiting = new Map<string, WebhookEvent[]>();
   readonly #inFlight = new Set<string>();
   readonly #closed = new AbortController();
+  #onIdle: (() => void) | undefined;
 
   constructor(options: { readonly clock: Clock; readonly logger: Logger }) {
     this.#clock = options.clock;
@@ -48,10 +49,26 @@ export class WebhookSender {
     this.#pump();
   }
 
+  /** Resolves when everything is sent, or given up after `deadlineMs`; nothing may be sent meanwhile. */
+  flush(deadlineMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#isIdle) return resolve();
+      const cancel = this.#clock.schedule(deadlineMs, resolve);
+      this.#onIdle = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
   /** Gives up what is not sent yet. Idempotent. */
   close(): void {
     this.#waiting.clear();
     this.#closed.abort(new Error('the proxy is shutting down'));
+  }
+
+  get #isIdle(): boolean {
+    return this.#inFlight.size === 0 && this.#waiting.size === 0;
   }
 
   #pump(): void {
@@ -67,6 +84,7 @@ export class WebhookSender {
       void this.#post({ url, event }).finally(() => {
         this.#inFlight.delete(url);
         this.#pump();
+        if (this.#isIdle) this.#onIdle?.();
       });
     }
   }

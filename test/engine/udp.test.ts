@@ -104,7 +104,7 @@ describe.skipIf(obstacle !== undefined).concurrent('a stopped DNS server', () =>
 describe.concurrent('with udp_readiness open', () => {
   test('a sink that never answers gets every datagram once and in order, from the first one on', async (context) => {
     // It refuses for so long that the kernel doesn't tell every refusal.
-    const app = { mode: 'udp-sink', delayMs: 1_000 } as const;
+    const app = { mode: 'udp-sink', delayMs: 2_500 } as const;
     const stage = await openStage(context, { app, fields: { udp_readiness: 'open' } });
     const { container, proxy, port } = stage;
     const client = await stage.openClient();

@@ -225,6 +225,26 @@ describe('WebhookSender', () => {
     expect(names().at(-1)).toBe('e1024');
   });
 
+  it('is flushed when everything is sent', async () => {
+    sender.send(`${base}/a`, anEvent());
+    sender.send(`${base}/a`, anEvent());
+    await sender.flush(1_000);
+    expect(posts).toHaveLength(2);
+  });
+
+  it('is flushed at the deadline when a receiver hangs', async () => {
+    status = undefined;
+    sender.send(`${base}/a`, anEvent());
+    let flushed = false;
+    const flush = sender.flush(1_000).then(() => {
+      flushed = true;
+    });
+    await until(() => posts.length === 1);
+    expect(flushed).toBe(false);
+    await clock.advance(1_000);
+    await flush;
+  });
+
   it('gives up what is under way when it is closed, without a warning, and sends nothing more', async () => {
     status = undefined;
     sender.send(`${base}/`, anEvent('one'));
