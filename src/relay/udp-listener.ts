@@ -31,12 +31,17 @@ export interface UdpBinding {
   onUnserved(client: Client, error: unknown): void;
 }
 
+interface LiveFlow {
+  readonly flow: UdpFlow;
+  readonly address: string;
+}
+
 /** One bound UDP socket: a flow per client address, whose replies return to that client alone. */
 export class UdpListener implements Listener<UdpBinding> {
   readonly spec: ListenerSpec;
   readonly #clock: Clock;
   readonly #onDrained: () => void;
-  readonly #flows: FlowTable<UdpFlow>;
+  readonly #flows: FlowTable<LiveFlow>;
   readonly #drops = new Map<DropReason, number>();
   #binding: UdpBinding;
   #socket: Socket | undefined;
@@ -78,15 +83,17 @@ export class UdpListener implements Listener<UdpBinding> {
     });
   }
 
+  /** A flow may live for ever, so that those whom the new access list refuses are ended. */
   rebind(binding: UdpBinding): void {
     this.#binding = binding;
+    for (const { flow, address } of this.#flows.all()) if (!binding.access.allows(address)) flow.end();
   }
 
   /** Takes no new client; a flow has no end of its own, so those that live are ended too. Idempotent. */
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
-    for (const flow of this.#flows.all()) flow.end();
+    for (const { flow } of this.#flows.all()) flow.end();
     this.#socket?.close();
     this.#onDrained();
   }
@@ -121,7 +128,7 @@ export class UdpListener implements Listener<UdpBinding> {
   }
 
   #receive(datagram: Buffer, from: RemoteInfo): void {
-    (this.#flows.get(from) ?? this.#createFlow(from))?.receive(datagram);
+    (this.#flows.get(from)?.flow ?? this.#createFlow(from))?.receive(datagram);
   }
 
   #createFlow(from: RemoteInfo): UdpFlow | undefined {
@@ -153,7 +160,7 @@ export class UdpListener implements Listener<UdpBinding> {
         if (error !== undefined) binding.onUnserved(client, error);
       },
     });
-    this.#flows.set(from, flow);
+    this.#flows.set(from, { flow, address });
     return flow;
   }
 

@@ -142,6 +142,15 @@ describe('UdpListener', () => {
     expect(listener.drops).toEqual({ blocked: 2 });
   });
 
+  it('ends a flow whose client a new access list refuses', async () => {
+    const client = await datagrams.bind();
+    await asks(client, 'a');
+    listener.rebind(
+      bindingTo(echo, { access: compileAccessList({ allowList: [], blockList: ['127.0.0.1'] }) }),
+    );
+    expect(listener.activeConnections).toBe(0);
+  });
+
   it('drops and counts what further clients send when there are too many flows', async () => {
     listener.close();
     await settle();
