@@ -34,18 +34,18 @@ describe('findNextFire', () => {
 
   it.each([
     // The clocks skip 02:00–03:00 (Paris: 01:00 UTC, New York: 07:00 UTC).
-    ['30 2 * * *', 'Europe/Paris', '2026-03-28T12:00:00Z', ['2026-03-29T01:00', '2026-03-30T00:30']],
-    ['59 2 * * *', 'Europe/Paris', '2026-03-28T12:00:00Z', ['2026-03-29T01:00', '2026-03-30T00:59']],
+    ['30 2 * * *', 'Europe/Paris', '2026-03-28T12:00:00Z', ['2026-03-29T01:30', '2026-03-30T00:30']],
+    ['59 2 * * *', 'Europe/Paris', '2026-03-28T12:00:00Z', ['2026-03-29T01:59', '2026-03-30T00:59']],
     ['0 2 * * *', 'Europe/Paris', '2026-03-28T12:00:00Z', ['2026-03-29T01:00', '2026-03-30T00:00']],
     ['0 3 * * *', 'Europe/Paris', '2026-03-28T12:00:00Z', ['2026-03-29T01:00', '2026-03-30T01:00']],
-    ['30 2 * * *', 'America/New_York', '2026-03-07T12:00:00Z', ['2026-03-08T07:00', '2026-03-09T06:30']],
-    ['30 2 29 3 *', 'Europe/Paris', '2026-03-28T12:00:00Z', ['2026-03-29T01:00', '2027-03-29T00:30']],
+    ['30 2 * * *', 'America/New_York', '2026-03-07T12:00:00Z', ['2026-03-08T07:30', '2026-03-09T06:30']],
+    ['30 2 29 3 *', 'Europe/Paris', '2026-03-28T12:00:00Z', ['2026-03-29T01:30', '2027-03-29T00:30']],
     // Several times of the skipped hour are one.
-    ['15,45 2 * * *', 'Europe/Paris', '2026-03-28T12:00:00Z', ['2026-03-29T01:00', '2026-03-30T00:15']],
+    ['15,45 2 * * *', 'Europe/Paris', '2026-03-28T12:00:00Z', ['2026-03-29T01:15', '2026-03-30T00:15']],
     // Where midnight is skipped.
-    ['30 0 * * *', 'America/Santiago', '2026-09-05T12:00:00Z', ['2026-09-06T04:00', '2026-09-07T03:30']],
+    ['30 0 * * *', 'America/Santiago', '2026-09-05T12:00:00Z', ['2026-09-06T04:30', '2026-09-07T03:30']],
   ])(
-    'fires %s once at the end of the hour that is skipped in %s',
+    'fires %s once, an hour later on the clock, where its hour is skipped in %s',
     (expression, timezone, after, expected) => {
       expect(fires(expression, { timezone, after, count: 2 })).toEqual(expected);
     },
