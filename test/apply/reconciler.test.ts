@@ -6,7 +6,7 @@ import type { ScheduleSet } from '../../src/apply/schedule-set.ts';
 import type { Lifecycle } from '../../src/lifecycle/lifecycle.ts';
 import { type ListenerSpec, listenKey, type Service } from '../../src/model/service.ts';
 import { EMPTY_TABLE } from '../../src/model/table.ts';
-import { aListener, aService, aTable } from '../support/builders.ts';
+import { aListener, aService, aTable, labelsOf, tableOf } from '../support/builders.ts';
 
 describe('Reconciler', () => {
   let calls: string[];
@@ -69,6 +69,21 @@ describe('Reconciler', () => {
     calls = [];
     reconciler.apply(aTable([db, { ...web, allowList: ['10.0.0.0/8'] }]));
     expect(calls).toEqual(['update web from web', 'rebind tcp/*:2 web', 'link']);
+  });
+
+  it('moves one schedule when an expression changes in the file, and one when it changes in a label', () => {
+    const tableWith = ({ file, label }: { readonly file: string; readonly label: string }) =>
+      tableOf({
+        text: `services: { db: { ports: ["1:1"], cron_start: "${file}" } }`,
+        labelled: [labelsOf('web', { ports: '2:2', 'cron-stop': label })],
+      });
+    reconciler.apply(tableWith({ file: '0 8 * * *', label: '0 18 * * *' }));
+    calls = [];
+    reconciler.apply(tableWith({ file: '0 9 * * *', label: '0 18 * * *' }));
+    expect(calls).toEqual(['update db from db', 'schedule db', 'link']);
+    calls = [];
+    reconciler.apply(tableWith({ file: '0 9 * * *', label: '0 19 * * *' }));
+    expect(calls).toEqual(['update web from web', 'schedule web', 'link']);
   });
 
   it('removes a service after its listeners', () => {
