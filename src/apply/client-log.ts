@@ -1,5 +1,6 @@
 import type { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
+import { messageOf } from '../system/message-of.ts';
 
 interface LogParts {
   readonly logger: Logger;
@@ -27,7 +28,7 @@ export function logUnserved(
   const suppressed = limiter.pass(`unserved ${service}`);
   if (suppressed === undefined) return;
   const more = suppressed === 0 ? '' : `, and ${suppressed} more before it`;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   logger.warn(
     { event: 'unserved', service, client },
     `${service}: flow of ${client} ended: ${reason}${more}`,

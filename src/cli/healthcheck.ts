@@ -9,6 +9,7 @@ import { readYaml } from '../config/read-yaml.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Clock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS } from '../system/exit-codes.ts';
+import { messageOf } from '../system/message-of.ts';
 import { resolveSettings } from '../table/resolve-settings.ts';
 import type { ProgramIo } from './program-io.ts';
 
@@ -41,7 +42,7 @@ export async function healthcheck(
     stdout('ok');
     return EXIT_OK;
   } catch (error) {
-    stderr(`lazy-proxy: ${url} does not say "ok": ${describe(error)}`);
+    stderr(`lazy-proxy: ${url} does not say "ok": ${messageOf(error)}`);
     return EXIT_PROBLEMS;
   }
 }
@@ -91,8 +92,4 @@ function askHealth(url: string, clock: Clock): Promise<void> {
     request.once('error', reject);
     request.once('close', cancel);
   });
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -9,6 +9,7 @@ import { formatProblem, hasErrors } from '../model/problem.ts';
 import type { DockerSettings } from '../model/settings.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
+import { messageOf } from '../system/message-of.ts';
 import { buildTable } from '../table/build-table.ts';
 import { resolveSettings, type SettingsFlags } from '../table/resolve-settings.ts';
 import type { ProgramIo } from './program-io.ts';
@@ -32,7 +33,7 @@ export async function printEffectiveConfig(options: PrintOptions, io: ProgramIo)
   try {
     return await print(options, io);
   } catch (error) {
-    io.stderr(`lazy-proxy: ${error instanceof Error ? error.message : error}`);
+    io.stderr(`lazy-proxy: ${messageOf(error)}`);
     return EXIT_UNUSABLE;
   }
 }

@@ -5,6 +5,7 @@ import { isMountedAlone } from '../sources/bind-mount.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { createLogger, type LogFormat, type Logger, type LogLevel } from '../system/logger.ts';
+import { messageOf } from '../system/message-of.ts';
 import type { SettingsFlags } from '../table/resolve-settings.ts';
 import { FileInput } from './file-input.ts';
 import { LazyProxy } from './lazy-proxy.ts';
@@ -65,7 +66,7 @@ async function serve(
     proxy = new LazyProxy({ file, environment, logger, flags: options.settings, env: io.env, clock });
     await proxy.start();
   } catch (error) {
-    logger.error({ event: 'start-failed' }, `can't start: ${error instanceof Error ? error.message : error}`);
+    logger.error({ event: 'start-failed' }, `can't start: ${messageOf(error)}`);
     await (proxy?.close() ?? file.close());
     forgetHangup();
     return EXIT_UNUSABLE;

@@ -5,6 +5,7 @@ import { configCandidates, describeConfigPath } from '../config/locate.ts';
 import { renderCaret } from '../config/render-caret.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
+import { messageOf } from '../system/message-of.ts';
 import { countOf } from './count-of.ts';
 
 export type ValidateFormat = 'text' | 'json' | 'github';
@@ -96,7 +97,7 @@ function describeReadError(error: unknown): string {
     case 'EACCES':
       return 'no permission to read the file';
     default:
-      return `the file can't be read: ${error instanceof Error ? error.message : String(error)}`;
+      return `the file can't be read: ${messageOf(error)}`;
   }
 }
 

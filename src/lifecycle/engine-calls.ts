@@ -1,5 +1,6 @@
 import type { Backend } from '../backends/backend.ts';
 import type { Workload } from '../model/workload.ts';
+import { messageOf } from '../system/message-of.ts';
 
 export type CallOutcome = 'woken' | 'wake-failed' | 'slept' | 'sleep-failed';
 
@@ -40,8 +41,4 @@ export class EngineCalls {
       (error) => this.#onSettled('sleep-failed', messageOf(error)),
     );
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

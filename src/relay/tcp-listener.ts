@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { formatListenAddress, type ListenerSpec } from '../model/service.ts';
 import type { Logger } from '../system/logger.ts';
+import { messageOf } from '../system/message-of.ts';
 import type { AccessList } from './access-list.ts';
 import { formatEndpoint, plainAddress } from './client-address.ts';
 import type { Listener, TrackClient } from './listener.ts';
@@ -159,7 +160,7 @@ export class TcpListener implements Listener<TcpBinding> {
 
   #logUnserved(error: unknown, { binding, endpoint }: { binding: TcpBinding; endpoint: string }): void {
     const { service } = binding;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const fields = { event: 'unserved', service, client: endpoint };
     if (isDeparture(error)) this.#logger.debug(fields, `${service}: ${endpoint} left while it waited`);
     else this.#logger.warn(fields, `${service}: ${endpoint} was closed: ${message}`);

@@ -3,6 +3,7 @@ import { request as requestHttps } from 'node:https';
 import type { Clock } from '../system/clock.ts';
 import { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
+import { messageOf } from '../system/message-of.ts';
 import type { WebhookEvent } from './webhook-event.ts';
 
 /** A receiver has so long to answer. */
@@ -101,8 +102,7 @@ export class WebhookSender {
       if (status < 200 || status > 299) this.#warn(post, `it answered ${status}`);
     } catch (error) {
       const cause = timeout.signal.aborted ? timeout.signal.reason : error;
-      if (!this.#closed.signal.aborted)
-        this.#warn(post, cause instanceof Error ? cause.message : String(cause));
+      if (!this.#closed.signal.aborted) this.#warn(post, messageOf(cause));
     } finally {
       cancel();
       this.#closed.signal.removeEventListener('abort', abort);

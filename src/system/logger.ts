@@ -27,7 +27,6 @@ export interface Logger {
   warn(fields: LogFields, message: string): void;
   info(fields: LogFields, message: string): void;
   debug(fields: LogFields, message: string): void;
-  isLevelEnabled(level: string): boolean;
 }
 
 /** A logger to standard output: JSON lines, or one readable line each. */
@@ -51,5 +50,4 @@ export const silentLogger: Logger = {
   warn() {},
   info() {},
   debug() {},
-  isLevelEnabled: () => false,
 };

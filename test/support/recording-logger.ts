@@ -17,6 +17,5 @@ export function createRecordingLogger(): Logger & { readonly lines: readonly Log
     warn: keep('warn'),
     info: keep('info'),
     debug: keep('debug'),
-    isLevelEnabled: () => true,
   };
 }

@@ -1,3 +1,5 @@
+import { messageOf } from '../../system/message-of.ts';
+
 /** The engine can't be asked: no connection, or it broke before the answer was complete. */
 export class EngineUnreachable extends Error {
   readonly code = 'ENGINE_UNREACHABLE';
@@ -19,5 +21,5 @@ export class EngineRefusal extends Error {
 export function describeError(error: unknown): string {
   if (error instanceof AggregateError && error.message === '')
     return error.errors.map(describeError).join(', ');
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 }
