@@ -1,5 +1,5 @@
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
-import { type ListenerSpec, listenKey, type Service } from '../model/service.ts';
+import { type ListenerSpec, listenKey, type Service, type TargetPort } from '../model/service.ts';
 import { compileAccessList } from '../relay/access-list.ts';
 import type { Listener, TrackClient } from '../relay/listener.ts';
 import { type TcpBinding, TcpListener } from '../relay/tcp-listener.ts';
@@ -96,7 +96,7 @@ function adapt<Binding>(
   };
 }
 
-function findTargetPort(service: Service, spec: ListenerSpec): number {
+function findTargetPort(service: Service, spec: ListenerSpec): TargetPort {
   const key = listenKey(spec);
   const listener = service.listeners.find((candidate) => listenKey(candidate) === key);
   if (listener === undefined) throw new Error(`service ${service.name} has no listener ${key}`);

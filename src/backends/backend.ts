@@ -1,4 +1,5 @@
-import type { Observation, Workload, WorkloadKind } from '../model/workload.ts';
+import type { Observation } from '../model/observation.ts';
+import type { Workload, WorkloadKind, WorkloadRef } from '../model/workload.ts';
 
 /**
  * The port to one kind of workload: the layers above speak only this, in our own types.
@@ -28,8 +29,17 @@ export interface Backend {
    * Stops. Fails at once while the engine is away. Success where it is already stopped. When it resolves, the sink
    * has been told a state at least as new as the result.
    * @param options.graceMs time between the polite signal and the kill; undefined = the workload's own.
+   * @param options.evenInUse whether it is to sleep although a client of another proxy may use it.
    */
-  sleep(workload: Workload, options: { readonly graceMs: number | undefined }): Promise<void>;
+  sleep(
+    workload: Workload,
+    options: { readonly graceMs: number | undefined; readonly evenInUse: boolean },
+  ): Promise<void>;
+  /**
+   * Told when the first client begins to use a workload and when the last one has left, where several proxies may serve
+   * the same workloads; no I/O is waited for.
+   */
+  setInUse?(workload: Workload, use: { readonly inUse: boolean }): void;
   /** Stops observing and frees everything; ends the workloads it owns. Idempotent. */
   close(): Promise<void>;
   /** Does at once what `close()` does politely: kills the workloads it owns, waits for nothing. Idempotent. */
@@ -40,18 +50,27 @@ export interface BackendSink {
   /** A watched workload was looked at: `key` is its workloadKey. The same observation may be told twice. */
   observed(key: string, observation: Observation): void;
   /** Everything the engine's labels say at this moment, whole; told again whenever it changes. */
-  labelled(snapshot: readonly LabelledContainer[]): void;
-  /** A container was started, by whomever; told also of those that nobody watches. */
-  started?(container: string): void;
+  labelled(snapshot: readonly LabelledWorkload[]): void;
+  /** A workload was started, by whomever; told also of those that nobody watches. */
+  started?(workload: WorkloadRef): void;
   /** Whether the engine answers; told on each change. */
   reachable(reachable: boolean, reason?: string): void;
+  /** Told, whole, where several proxies may serve the same workloads, and again on each change. */
+  shared?(view: SharedView): void;
 }
 
-/** A container whose labels opt in. */
-export interface LabelledContainer {
-  readonly id: string;
-  readonly name: string;
-  /** All its labels, as the engine tells them. */
+/** What other proxies do with the same workloads. */
+export interface SharedView {
+  /** Whether this proxy is the one that puts workloads to sleep; before it is told, it is not. */
+  readonly isSleeper: boolean;
+  /** Keys of the workloads that something beside this proxy keeps awake. */
+  readonly heldElsewhere: ReadonlySet<string>;
+}
+
+/** A workload whose labels, or annotations, try to opt in. */
+export interface LabelledWorkload {
+  readonly ref: WorkloadRef;
+  /** All its labels, as the engine tells them; in Kubernetes its annotations, the opting-in label among them. */
   readonly labels: Readonly<Record<string, string>>;
 }
 

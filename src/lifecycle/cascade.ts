@@ -12,12 +12,12 @@ interface Held {
  * that nobody else uses is put to sleep at once.
  */
 export class Cascade {
-  readonly #find: (dependant: string) => WorkloadController;
+  readonly #find: (dependant: string, hub: WorkloadController) => WorkloadController;
   readonly #held = new Map<WorkloadController, Map<string, Held>>();
   #hubs: ReadonlyMap<WorkloadController, readonly string[]> = new Map();
 
-  /** @param find the controller of a service, or of a container that no service has. */
-  constructor(find: (dependant: string) => WorkloadController) {
+  /** @param find the controller of a service, or of a workload that no service has, of the hub's kind. */
+  constructor(find: (dependant: string, hub: WorkloadController) => WorkloadController) {
     this.#find = find;
   }
 
@@ -32,7 +32,7 @@ export class Cascade {
   changed(hub: WorkloadController): void {
     const runs = mayRun(hub.state);
     const dependants = (runs && this.#hubs.get(hub)) || [];
-    const wanted = new Map(dependants.map((name) => [name, this.#find(name)]));
+    const wanted = new Map(dependants.map((name) => [name, this.#find(name, hub)]));
     // Two services may share a workload: one that held itself would never stop.
     for (const [name, controller] of wanted) if (controller === hub) wanted.delete(name);
     const held = this.#held.get(hub) ?? new Map<string, Held>();

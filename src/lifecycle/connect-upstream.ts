@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { passGate, throwIfRetired } from './pass-gate.ts';
+import type { TargetPort } from '../model/service.ts';
+import { passGate, throwIfUnservable } from './pass-gate.ts';
 import type { WorkloadController } from './workload-controller.ts';
 
 /** A connected upstream, and the lease that keeps its workload awake. */
@@ -10,8 +11,8 @@ export interface UpstreamConnection {
 }
 
 export interface ConnectRequest {
-  /** Target port on the workload. */
-  readonly port: number;
+  /** Target port of the workload. */
+  readonly port: TargetPort;
   /** For the log: who wakes it. */
   readonly client: string;
   /** Aborts when the client leaves. */
@@ -27,7 +28,7 @@ export async function connectUpstream(
   controller: WorkloadController,
   request: ConnectRequest,
 ): Promise<UpstreamConnection> {
-  throwIfRetired(controller);
+  throwIfUnservable(controller, { protocol: 'tcp', port: request.port });
   const lease = controller.takeLease();
   try {
     const socket = (await connectWarm(controller, request)) ?? (await connectCold(controller, request));

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import type { Endpoint } from '../model/observation.ts';
 import type { Clock } from '../system/clock.ts';
 
 /** After this silence the kernel asks a connected peer whether it is still there. */
@@ -8,22 +9,21 @@ const KEEP_ALIVE_MS = 60_000;
 const TRY_TIMEOUT_MS = 2_000;
 
 interface DialOptions {
-  readonly port: number;
   readonly signal: AbortSignal;
   readonly clock: Clock;
 }
 
 /**
- * Connects to the first of `hosts` that accepts, trying them in order.
+ * Connects to the first of `endpoints` that accepts, trying them in order.
  * The socket allows half-open, has no Nagle delay, and reads nothing before the caller does.
- * @throws the last host's connection error; the signal's reason when it aborts.
+ * @throws the last one's connection error; the signal's reason when it aborts.
  */
-export async function dial(hosts: readonly string[], options: DialOptions): Promise<Socket> {
+export async function dial(endpoints: readonly Endpoint[], options: DialOptions): Promise<Socket> {
   let failure: unknown = new Error('the workload has no address');
-  for (const host of hosts) {
+  for (const endpoint of endpoints) {
     options.signal.throwIfAborted();
     try {
-      return await dialHost(host, options);
+      return await dialEndpoint(endpoint, options);
     } catch (error) {
       failure = error;
     }
@@ -32,7 +32,7 @@ export async function dial(hosts: readonly string[], options: DialOptions): Prom
   throw failure;
 }
 
-function dialHost(host: string, { port, signal, clock }: DialOptions): Promise<Socket> {
+function dialEndpoint({ host, port }: Endpoint, { signal, clock }: DialOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({
       host,

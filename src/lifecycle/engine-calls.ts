@@ -35,8 +35,8 @@ export class EngineCalls {
     this.#wakeCall = undefined;
   }
 
-  sleep(workload: Workload, graceMs: number | undefined): void {
-    void this.#backend.sleep(workload, { graceMs }).then(
+  sleep(workload: Workload, options: Parameters<Backend['sleep']>[1]): void {
+    void this.#backend.sleep(workload, options).then(
       () => this.#onSettled('slept'),
       (error) => this.#onSettled('sleep-failed', messageOf(error)),
     );

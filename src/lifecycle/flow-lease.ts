@@ -1,6 +1,8 @@
+import type { TargetPort } from '../model/service.ts';
 import type { DatagramPassage, Incarnation } from './incarnation.ts';
-import { passGate, throwIfRetired } from './pass-gate.ts';
+import { passGate, throwIfUnservable } from './pass-gate.ts';
 import { Refusal } from './refusal.ts';
+import { chooseHealthGate, type HealthGate } from './run-follower.ts';
 import type { WorkloadController } from './workload-controller.ts';
 
 /** The lease of one UDP flow. */
@@ -25,7 +27,7 @@ export interface FlowLease {
  */
 export function takeFlowLease(
   controller: WorkloadController,
-  options: { readonly port: number; readonly client: string; readonly sleepIfSilent: boolean },
+  options: { readonly port: TargetPort; readonly client: string; readonly sleepIfSilent: boolean },
 ): FlowLease {
   const { port, client } = options;
   const lease = controller.takeLease();
@@ -33,15 +35,15 @@ export function takeFlowLease(
   let silent = false;
   return {
     async open(request) {
-      throwIfRetired(controller);
+      throwIfUnservable(controller, { protocol: 'udp', port });
       try {
         return await passGate(controller, {
           client,
           signal: request.signal,
           pass: async (incarnation, signal) => {
-            const value = await incarnation.passDatagrams(port, { passage: request, signal });
+            const passed = await incarnation.passDatagrams(port, { passage: request, signal });
             current = incarnation;
-            return { value, ended: incarnation.signal };
+            return passed;
           },
           discard: ({ value }) => value.close(),
         });
@@ -54,8 +56,12 @@ export function takeFlowLease(
     release(idleSinceMs) {
       lease.release(idleSinceMs);
       // Where a health gate or somebody else has proved that the workload is well, silence is its nature.
-      if (silent && controller.healthGate === 'none' && controller.state.kind !== 'ready')
+      if (silent && healthGateOf(controller) === 'none' && controller.state.kind !== 'ready')
         controller.sleepIfUnused('no answer to the first datagram');
     },
   };
+}
+
+function healthGateOf({ observation, policy }: WorkloadController): HealthGate {
+  return chooseHealthGate({ observation, httpHealthcheck: policy.httpHealthcheck });
 }

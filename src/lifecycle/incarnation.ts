@@ -1,43 +1,46 @@
 import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
-import type { UdpPolicy } from '../model/service.ts';
+import type { Endpoint } from '../model/observation.ts';
+import type { TargetPort, UdpPolicy } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
 import { linkSignals } from '../system/link-signals.ts';
 import { dial } from './dial.ts';
 import { PortGate } from './port-gate.ts';
 import { RefusalAllowance } from './refusal-allowance.ts';
+import { type RunAddresses, RunEndpoints } from './run-endpoints.ts';
 
 /** Delays between tries at a datagram port that refuses: spread, since the first few refusals alone come at once. */
 const DATAGRAM_RETRY = { firstMs: 20, maxMs: 500 } as const;
-
-/** Where a workload takes datagrams. */
-export interface DatagramTarget {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** How a flow gets through a datagram port: see `Passage`. */
 export interface DatagramPassage<T> {
   /** `open`: a refusal is all that tells that the port is closed, so none may be missed. */
   readonly readiness: UdpPolicy['readiness'];
-  readonly prove: (target: DatagramTarget, signal: AbortSignal) => Promise<T>;
-  readonly follow: (target: DatagramTarget, signal: AbortSignal) => Promise<T>;
+  readonly prove: (target: Endpoint, signal: AbortSignal) => Promise<T>;
+  readonly follow: (target: Endpoint, signal: AbortSignal) => Promise<T>;
+}
+
+/** What a flow got through a datagram port. */
+export interface PassedFlow<T> {
+  readonly value: T;
+  /** Aborts when the endpoint that the flow was given, or the whole run, is gone. */
+  readonly ended: AbortSignal;
 }
 
 /** One run of a workload, from its start to its stop: where it answers, and which of its ports have proved so. */
 export class Incarnation {
-  readonly hosts: readonly string[];
   readonly #clock: Clock;
   readonly #cold: boolean;
+  readonly #endpoints: RunEndpoints;
   readonly #gates = new Map<string, PortGate>();
-  /** The address at which each datagram port has answered. */
-  readonly #datagramHosts = new Map<number, string>();
+  /** The endpoint at which each datagram port has answered. */
+  readonly #datagramEndpoints = new Map<TargetPort, Endpoint>();
   readonly #refusals: RefusalAllowance;
   readonly #ended = new AbortController();
 
   /** @param options.cold false where the workload ran before it was looked at: its datagram ports need no proof. */
-  constructor(hosts: readonly string[], { clock, cold }: { readonly clock: Clock; readonly cold: boolean }) {
-    this.hosts = hosts;
+  constructor(addresses: RunAddresses, { clock, cold }: { readonly clock: Clock; readonly cold: boolean }) {
+    this.#endpoints = new RunEndpoints(addresses);
     this.#clock = clock;
     this.#cold = cold;
     this.#refusals = new RefusalAllowance(clock);
@@ -45,60 +48,71 @@ export class Incarnation {
     setMaxListeners(0, this.#ended.signal);
   }
 
+  get hosts(): readonly string[] {
+    return this.#endpoints.hosts;
+  }
+
   /** Aborts when this run is over. */
   get signal(): AbortSignal {
     return this.#ended.signal;
+  }
+
+  /** Takes other endpoints of a workload whose ports are mapped; what its ports have proved still holds. */
+  replaceEndpoints(addresses: RunAddresses): void {
+    this.#endpoints.replace(addresses);
   }
 
   /**
    * Connects to a port, trying again until it answers.
    * @throws when `signal` aborts or the run is over.
    */
-  connect(port: number, signal: AbortSignal): Promise<Socket> {
+  connect(port: TargetPort, signal: AbortSignal): Promise<Socket> {
     const tryOnce = (dialSignal: AbortSignal) => this.#dial(port, dialSignal);
     const passage = { prove: tryOnce, follow: tryOnce };
     return this.#whileRunning(signal, (linked) => this.#tcpGate(port).pass(passage, linked));
   }
 
   /** Connects with one try, where the port has proved itself; undefined otherwise, and where that try fails. */
-  async connectProven(port: number, signal: AbortSignal): Promise<Socket | undefined> {
+  async connectProven(port: TargetPort, signal: AbortSignal): Promise<Socket | undefined> {
     if (!this.#tcpGate(port).proven) return undefined;
     const tryOnce = (linked: AbortSignal) => this.#dial(port, linked);
     return this.#whileRunning(signal, tryOnce).catch(() => undefined);
   }
 
   /**
-   * Gets a flow through a datagram port: the one that proves it tries one address after the other.
+   * Gets a flow through a datagram port: the one that proves it tries one endpoint after the other.
    * @throws when `signal` aborts or the run is over.
    */
   passDatagrams<T>(
-    port: number,
+    port: TargetPort,
     { passage, signal }: { readonly passage: DatagramPassage<T>; readonly signal: AbortSignal },
-  ): Promise<T> {
-    let tries = 0;
+  ): Promise<PassedFlow<T>> {
+    const target = { protocol: 'udp', port } as const;
     const prove = async (linked: AbortSignal) => {
-      const host = this.hosts[tries++ % this.hosts.length];
-      if (host === undefined) throw new Error('the workload has no address');
+      const endpoint = this.#endpoints.next(target);
       if (passage.readiness === 'open') await this.#refusals.take(linked);
-      const result = await passage.prove({ host, port }, linked);
-      this.#datagramHosts.set(port, host);
-      return result;
+      const value = await passage.prove(endpoint, linked);
+      this.#datagramEndpoints.set(port, endpoint);
+      return { value, ended: this.#endpoints.lifetime(endpoint) };
     };
-    const follow = (linked: AbortSignal) => {
-      const host = this.#datagramHosts.get(port) ?? this.hosts[0] ?? '';
-      return passage.follow({ host, port }, linked);
+    const follow = async (linked: AbortSignal) => {
+      const proved = this.#endpoints.areEqual ? undefined : this.#datagramEndpoints.get(port);
+      const endpoint = proved ?? this.#endpoints.next(target);
+      const value = await passage.follow(endpoint, linked);
+      return { value, ended: this.#endpoints.lifetime(endpoint) };
     };
     return this.#whileRunning(signal, (linked) => this.#udpGate(port).pass({ prove, follow }, linked));
   }
 
   /** A datagram port has refused: it has to prove itself again. */
-  doubtDatagrams(port: number): void {
+  doubtDatagrams(port: TargetPort): void {
     this.#refusals.empty();
     this.#udpGate(port).doubt();
   }
 
   end(): void {
     this.#ended.abort(new Error('the workload stopped'));
+    this.#endpoints.end();
   }
 
   async #whileRunning<T>(signal: AbortSignal, task: (linked: AbortSignal) => Promise<T>): Promise<T> {
@@ -110,15 +124,15 @@ export class Incarnation {
     }
   }
 
-  #dial(port: number, signal: AbortSignal): Promise<Socket> {
-    return dial(this.hosts, { port, signal, clock: this.#clock });
+  #dial(port: TargetPort, signal: AbortSignal): Promise<Socket> {
+    return dial(this.#endpoints.list({ protocol: 'tcp', port }), { signal, clock: this.#clock });
   }
 
-  #tcpGate(port: number): PortGate {
+  #tcpGate(port: TargetPort): PortGate {
     return this.#gate(`tcp/${port}`, { proven: false });
   }
 
-  #udpGate(port: number): PortGate {
+  #udpGate(port: TargetPort): PortGate {
     return this.#gate(`udp/${port}`, { proven: !this.#cold, retry: DATAGRAM_RETRY });
   }
 

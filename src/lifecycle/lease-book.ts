@@ -15,6 +15,7 @@ export class LeaseBook {
   readonly #onChange: () => void;
   readonly #unmet = new Set<Lease>();
   #count = 0;
+  #uses = 0;
   #lastActiveMs: number;
   #idleSinceMs: number | undefined;
 
@@ -26,6 +27,11 @@ export class LeaseBook {
 
   get count(): number {
     return this.#count;
+  }
+
+  /** Of these, the leases of clients. */
+  get uses(): number {
+    return this.#uses;
   }
 
   /** Whether a hold has not seen the workload awake yet. */
@@ -43,25 +49,19 @@ export class LeaseBook {
     return this.#idleSinceMs;
   }
 
-  /** A lease of one who uses the workload. */
+  /** A lease of a client that uses the workload. */
   take(): Lease {
-    const lease: Lease = {
-      release: (idleSinceMs = this.#clock.monotonicMs()) => {
-        if (!held) return;
-        held = false;
-        this.#unmet.delete(lease);
-        this.#idleSinceMs = Math.max(idleSinceMs, this.#idleSinceMs ?? 0);
-        this.#change(-1);
-      },
-    };
-    let held = true;
-    this.#change(+1);
-    return lease;
+    return this.#add({ uses: 1 });
   }
 
-  /** A lease that wants the workload awake once, whether or not anybody waits for that. */
+  /** A lease of one who is no client: the workload is not idle meanwhile. */
+  guard(): Lease {
+    return this.#add({ uses: 0 });
+  }
+
+  /** A guard that wants the workload awake once, whether or not anybody waits for that. */
   hold(): Lease {
-    const lease = this.take();
+    const lease = this.guard();
     this.#unmet.add(lease);
     return lease;
   }
@@ -69,6 +69,23 @@ export class LeaseBook {
   /** The workload is awake. */
   meetAll(): void {
     this.#unmet.clear();
+  }
+
+  #add({ uses }: { readonly uses: 0 | 1 }): Lease {
+    const lease: Lease = {
+      release: (idleSinceMs = this.#clock.monotonicMs()) => {
+        if (!held) return;
+        held = false;
+        this.#unmet.delete(lease);
+        this.#idleSinceMs = Math.max(idleSinceMs, this.#idleSinceMs ?? 0);
+        this.#uses -= uses;
+        this.#change(-1);
+      },
+    };
+    let held = true;
+    this.#uses += uses;
+    this.#change(+1);
+    return lease;
   }
 
   #change(by: 1 | -1): void {

@@ -1,5 +1,5 @@
-import type { Observation } from '../model/workload.ts';
-import { UNKNOWN } from '../model/workload.ts';
+import type { Observation } from '../model/observation.ts';
+import { UNKNOWN } from '../model/observation.ts';
 import { type CallOutcome, EngineCalls } from './engine-calls.ts';
 import { LeaseBook } from './lease-book.ts';
 import { LifecycleTimers } from './lifecycle-timers.ts';
@@ -137,7 +137,10 @@ export class LifecycleRunner {
       case 'wake':
         return this.#calls.wake(workload);
       case 'sleep':
-        return this.#calls.sleep(workload, policy.stopTimeoutMs);
+        return this.#calls.sleep(workload, {
+          graceMs: policy.stopTimeoutMs,
+          evenInUse: this.leases.count > 0,
+        });
       case 'refuse':
         this.#calls.abortWake('the start took too long');
         return this.room.refuseAll(new Refusal(late ? 'timeout' : 'failed', reason ?? 'the start failed'));

@@ -2,18 +2,20 @@
  * The lifecycle stage. Input: the services of the table, what the backends observe, and clients that want upstreams.
  * Output: workloads awake while somebody holds a lease on them, asleep otherwise. One controller per workload.
  */
-import type { Backend } from '../backends/backend.ts';
+import type { Backend, SharedView } from '../backends/backend.ts';
+import type { Observation } from '../model/observation.ts';
 import type { Service } from '../model/service.ts';
-import { type Observation, type WorkloadKind, workloadKey } from '../model/workload.ts';
+import { type WorkloadKind, workloadKey } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Logger } from '../system/logger.ts';
 import { Cascade } from './cascade.ts';
 import { type ConnectRequest, connectUpstream, type UpstreamConnection } from './connect-upstream.ts';
+import type { ControllerObserver } from './controller-observer.ts';
 import { type FlowLease, takeFlowLease } from './flow-lease.ts';
 import { Refusal } from './refusal.ts';
 import type { LifecyclePolicy } from './subject.ts';
 import { createUnmanagedService } from './unmanaged-service.ts';
-import { type ControllerObserver, WorkloadController } from './workload-controller.ts';
+import { WorkloadController } from './workload-controller.ts';
 
 export interface LifecycleOptions {
   readonly backends: readonly Backend[];
@@ -23,6 +25,8 @@ export interface LifecycleOptions {
   readonly onAct?: (controller: WorkloadController, act: 'started' | 'stopped') => void;
 }
 
+const NOT_THE_SLEEPER: SharedView = { isSleeper: false, heldElsewhere: new Set() };
+
 export class Lifecycle {
   readonly #options: LifecycleOptions;
   readonly #backends: ReadonlyMap<WorkloadKind, Backend>;
@@ -30,11 +34,12 @@ export class Lifecycle {
   readonly #byService = new Map<string, WorkloadController>();
   readonly #services = new Map<string, Service>();
   readonly #cascade: Cascade;
+  readonly #shared = new Map<WorkloadKind, SharedView>();
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
     this.#backends = new Map(options.backends.map((backend) => [backend.kind, backend]));
-    this.#cascade = new Cascade((name) => this.#byService.get(name) ?? this.#followUnmanaged(name));
+    this.#cascade = new Cascade((name, hub) => this.#byService.get(name) ?? this.#followUnmanaged(name, hub));
   }
 
   /** Follows a service's workload from now on; one that is still draining goes on as if it had never left. */
@@ -81,6 +86,14 @@ export class Lifecycle {
     this.#byWorkload.get(key)?.observe(observation);
   }
 
+  /** What other proxies do with the workloads of one kind. */
+  share(kind: WorkloadKind, view: SharedView): void {
+    this.#shared.set(kind, view);
+    for (const controller of [...this.#byWorkload.values()]) {
+      if (controller.workload.kind === kind && !controller.retired) controller.share(view);
+    }
+  }
+
   /**
    * A connection to an awake service, waking it first where needed.
    * @throws {Refusal} when the client can't be served.
@@ -96,7 +109,7 @@ export class Lifecycle {
 
   /** Puts nothing to sleep from now on: the proxy is about to end, and leaves workloads as they are. */
   keepAwake(): void {
-    for (const controller of this.#byWorkload.values()) controller.takeLease();
+    for (const controller of this.#byWorkload.values()) controller.guard();
   }
 
   /** Refuses everybody who waits and stops all timers; workloads stay as they are. Idempotent. */
@@ -110,8 +123,8 @@ export class Lifecycle {
     return controller;
   }
 
-  #followUnmanaged(container: string): WorkloadController {
-    const service = createUnmanagedService(container);
+  #followUnmanaged(name: string, hub: WorkloadController): WorkloadController {
+    const service = createUnmanagedService(name, hub.workload);
     const known = this.#byWorkload.get(workloadKey(service.workload));
     return known === undefined || known.retired ? this.#follow(service) : known;
   }
@@ -121,6 +134,7 @@ export class Lifecycle {
     const known = this.#byWorkload.get(key);
     if (known !== undefined) {
       known.update(service.workload, service);
+      this.#shareWith(known);
       return known;
     }
     const backend = this.#backends.get(service.workload.kind);
@@ -131,8 +145,17 @@ export class Lifecycle {
     const parts = { workload: service.workload, policy: service, backend, clock, logger, observer };
     const controller = new WorkloadController(parts);
     this.#byWorkload.set(key, controller);
+    this.#shareWith(controller);
     controller.start();
     return controller;
+  }
+
+  #shareWith(controller: WorkloadController): void {
+    const { kind } = controller.workload;
+    const view = this.#shared.get(kind);
+    if (view !== undefined) controller.share(view);
+    // Until the backend has said who puts workloads to sleep, it may be another proxy.
+    else if (this.#backends.get(kind)?.setInUse !== undefined) controller.share(NOT_THE_SLEEPER);
   }
 
   #createObserver(key: string): ControllerObserver {

@@ -6,7 +6,7 @@
  * stale event can't undo it; a workload that somebody waits for is woken as soon as it has stopped; `unknown` is never
  * read as stopped.
  */
-import type { EngineState } from '../model/workload.ts';
+import type { EngineState } from '../model/observation.ts';
 
 export type LifecycleState =
   | { readonly kind: 'unknown' | 'missing' | 'stopped' | 'ready' | 'paused' }
@@ -75,7 +75,7 @@ function transition(state: LifecycleState, event: LifecycleEvent, wanted: boolea
       return isGate(state) ? FAILED_RUNNING : undefined;
     case 'deadline-passed':
       if (state.kind !== 'starting') return undefined;
-      return state.phase === 'gate' || event.engine === 'running' ? FAILED_RUNNING : FAILED;
+      return state.phase === 'gate' || isUnderWay(event.engine) ? FAILED_RUNNING : FAILED;
     case 'backoff-over':
       if (state.kind !== 'failed' || state.running) return undefined;
       return event.engine === 'unknown' && wanted ? WAKING : settle(event.engine, wanted);
@@ -96,7 +96,8 @@ function observe(state: LifecycleState, engine: EngineState, wanted: boolean): S
     case 'ready':
       return engine === 'running' ? undefined : settle(engine, wanted);
     case 'failed':
-      if (state.running) return engine === 'running' ? undefined : settle(engine, wanted);
+      // What starts again and again is idle like what runs, or nothing would ever end it.
+      if (state.running) return isUnderWay(engine) ? undefined : settle(engine, wanted);
       // Asleep is asleep: only the end of the backoff wakes it again.
       return engine === 'stopped' || engine === 'paused' ? undefined : settle(engine, wanted);
     case 'stopping':
@@ -155,6 +156,10 @@ function isSameState(a: LifecycleState, b: LifecycleState): boolean {
   if (a.kind === 'stopping') return b.kind === 'stopping' && a.phase === b.phase;
   if (a.kind === 'failed') return b.kind === 'failed' && a.running === b.running;
   return a.kind === b.kind;
+}
+
+function isUnderWay(engine: EngineState): boolean {
+  return engine === 'running' || engine === 'starting';
 }
 
 function isGate(state: LifecycleState): boolean {

@@ -1,3 +1,5 @@
+import { findPortProblem } from '../model/observation.ts';
+import type { Protocol, TargetPort } from '../model/service.ts';
 import type { Incarnation } from './incarnation.ts';
 import { Refusal } from './refusal.ts';
 import type { Waiter } from './waiting-room.ts';
@@ -43,9 +45,18 @@ export async function passGate<T>(controller: WorkloadController, request: GateR
   }
 }
 
-/** @throws {Refusal} where the controller's service is gone. */
-export function throwIfRetired(controller: WorkloadController): void {
-  if (controller.retired) throw new Refusal('removed', 'the service was removed');
+/** @throws {Refusal} where the controller's service is gone, or something has to be mended before it can serve the port. */
+export function throwIfUnservable(
+  controller: WorkloadController,
+  target: { readonly protocol: Protocol; readonly port: TargetPort },
+): void {
+  throwIfRetired(controller);
+  const problem = findPortProblem(controller.observation, target);
+  if (problem !== undefined) throw new Refusal('failed', problem);
+}
+
+function throwIfRetired({ retired }: WorkloadController): void {
+  if (retired) throw new Refusal('removed', 'the service was removed');
 }
 
 async function passWhenAwake<T>(

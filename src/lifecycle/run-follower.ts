@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Observation } from '../model/workload.ts';
+import type { Observation } from '../model/observation.ts';
 import type { Clock } from '../system/clock.ts';
 import { untilHttpHealthy } from './http-check.ts';
 import { Incarnation } from './incarnation.ts';
@@ -60,7 +60,7 @@ export class RunFollower {
       this.#end();
       if (state.kind !== 'unknown') this.#first = false;
     } else if (this.#current !== undefined) {
-      this.#followHosts(observation);
+      this.#followAddresses(observation, this.#current);
     } else if (state.kind === 'ready') {
       this.#begin(observation);
     } else {
@@ -108,17 +108,19 @@ export class RunFollower {
     );
   }
 
-  #begin({ hosts }: Observation): void {
+  #begin(observation: Observation): void {
     const before = this.#current;
-    this.#current = new Incarnation(hosts, { clock: this.#clock, cold: !this.#first });
+    this.#current = new Incarnation(observation, { clock: this.#clock, cold: !this.#first });
     before?.end();
     this.#onBegin();
   }
 
-  /** The same run may get other addresses, as when a network is joined. */
-  #followHosts(observation: Observation): void {
-    const { hosts } = observation;
-    if (hosts.length > 0 && !isDeepStrictEqual(hosts, this.#current?.hosts)) this.#begin(observation);
+  /** The same run may get other addresses, as when a network is joined, or one of several pods takes another's place. */
+  #followAddresses(observation: Observation, current: Incarnation): void {
+    const { hosts, ports } = observation;
+    if (hosts.length === 0) return;
+    if (ports !== undefined) current.replaceEndpoints(observation);
+    else if (!isDeepStrictEqual(hosts, current.hosts)) this.#begin(observation);
   }
 
   #end(): void {

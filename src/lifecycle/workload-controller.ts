@@ -1,22 +1,15 @@
-import type { Observation, Workload } from '../model/workload.ts';
+import type { SharedView } from '../backends/backend.ts';
+import type { Observation } from '../model/observation.ts';
+import type { Workload } from '../model/workload.ts';
+import type { ControllerObserver } from './controller-observer.ts';
 import type { Incarnation } from './incarnation.ts';
 import type { Lease } from './lease-book.ts';
 import { LifecycleRunner } from './lifecycle-runner.ts';
 import { isWaking, type LifecycleState, mayRun } from './machine.ts';
 import { Refusal } from './refusal.ts';
-import { chooseHealthGate, type HealthGate } from './run-follower.ts';
+import { SharedUse } from './shared-use.ts';
 import type { ControllerParts, LifecyclePolicy, Subject } from './subject.ts';
 import type { WaitingRoom } from './waiting-room.ts';
-
-/** Told by a controller, after the fact. */
-export interface ControllerObserver {
-  /** The state has changed. */
-  changed(controller: WorkloadController): void;
-  /** The proxy has started or stopped the workload. */
-  acted(controller: WorkloadController, act: 'started' | 'stopped'): void;
-  /** After `retire()`: nothing is left to do for the workload. Told once. */
-  drained(controller: WorkloadController): void;
-}
 
 export interface ControllerOptions extends ControllerParts {
   readonly workload: Workload;
@@ -31,6 +24,7 @@ export interface ControllerOptions extends ControllerParts {
 export class WorkloadController {
   readonly #options: ControllerOptions;
   readonly #runner: LifecycleRunner;
+  readonly #shared: SharedUse;
   #subject: Subject;
   /** Why it is to sleep as soon as it is awake, unless somebody uses it then. */
   #sleepSoon: string | undefined;
@@ -43,10 +37,12 @@ export class WorkloadController {
       ...options,
       observer: {
         changed: (state) => this.#changed(state),
-        leased: () => this.#drain(),
+        leased: () => this.#leasesChanged(),
         acted: (act) => observer.acted(this, act),
       },
     });
+    const { backend } = options;
+    this.#shared = new SharedUse({ backend, leases: this.#runner.leases, workload: () => this.workload });
   }
 
   get workload(): Workload {
@@ -68,11 +64,6 @@ export class WorkloadController {
   /** The present run of the workload; undefined while it doesn't run, or has a health gate to pass first. */
   get incarnation(): Incarnation | undefined {
     return this.#runner.incarnation;
-  }
-
-  get healthGate(): HealthGate {
-    const { httpHealthcheck } = this.policy;
-    return chooseHealthGate({ observation: this.observation, httpHealthcheck });
   }
 
   /** Those who wait for the workload to be awake. */
@@ -110,9 +101,19 @@ export class WorkloadController {
     this.observe(this.#options.backend.watch(workload));
   }
 
-  /** A lease of one who uses the workload: it is not put to sleep for being idle meanwhile. */
+  /** Takes what other proxies do with the same workloads. */
+  share(view: SharedView): void {
+    this.#shared.take(view);
+  }
+
+  /** A lease of a client that uses the workload: it is not put to sleep for being idle meanwhile. */
   takeLease(): Lease {
     return this.#runner.leases.take();
+  }
+
+  /** A lease of one who is no client, and doesn't wake the workload. */
+  guard(): Lease {
+    return this.#runner.leases.guard();
   }
 
   /** A lease that also wakes the workload, and goes on trying until it was awake once. */
@@ -141,10 +142,11 @@ export class WorkloadController {
   }
 
   /**
-   * Puts the workload to sleep now, whoever uses it. A start under way can't be called back: what it makes is put to
-   * sleep as soon as it is awake, unless somebody uses it then.
+   * Puts the workload to sleep now, whoever uses it, unless that is left to another proxy. A start under way can't be
+   * called back: what it makes is put to sleep as soon as it is awake, unless somebody uses it then.
    */
   sleep(reason: string): void {
+    if (this.#shared.isStandby) return;
     this.#sleepSoon = isWaking(this.state) ? reason : undefined;
     this.#runner.dispatch('sleep-wanted', reason);
   }
@@ -158,6 +160,7 @@ export class WorkloadController {
   retire(): void {
     this.#setSubject({ ...this.#subject, retired: true });
     this.room.refuseAll(new Refusal('removed', 'the service was removed'));
+    this.#shared.close();
     this.#drain();
   }
 
@@ -170,6 +173,11 @@ export class WorkloadController {
   #setSubject(subject: Subject): void {
     this.#subject = subject;
     this.#runner.setSubject(subject);
+  }
+
+  #leasesChanged(): void {
+    this.#shared.tell();
+    this.#drain();
   }
 
   #changed(state: LifecycleState): void {

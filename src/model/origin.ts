@@ -1,8 +1,12 @@
+import { describeWorkloadRef, type WorkloadRef } from './workload.ts';
+
 /** Where a value was written, so that every message and every printed value can name its place. */
 export type Origin =
   | { readonly kind: 'file'; readonly file: string; readonly line: number; readonly column: number }
-  | { readonly kind: 'label'; readonly container: string; readonly label: string }
+  | { readonly kind: 'label'; readonly workload: WorkloadRef; readonly label: string }
   | { readonly kind: 'environment'; readonly variable: string }
+  /** An engine that should have been asked. */
+  | { readonly kind: 'engine'; readonly name: string }
   | { readonly kind: 'flag'; readonly flag: string }
   | { readonly kind: 'default' };
 
@@ -18,9 +22,11 @@ export function describeOrigin(origin: Origin): string {
     case 'file':
       return `${origin.file}:${origin.line}:${origin.column}`;
     case 'label':
-      return `container ${origin.container}, label ${origin.label}`;
+      return `${describeWorkloadRef(origin.workload)}, ${origin.workload.kind === 'kubernetes' ? 'annotation' : 'label'} ${origin.label}`;
     case 'environment':
       return `$${origin.variable}`;
+    case 'engine':
+      return origin.name;
     case 'flag':
       return origin.flag;
     case 'default':

@@ -22,7 +22,8 @@ export type ProblemCode =
   | 'no-listener'
   | 'dependency-cycle'
   | 'unknown-dependant'
-  | 'option-without-effect';
+  | 'option-without-effect'
+  | 'engine-unreachable';
 
 /** A mistake of the user's, as a value. An `error` refuses what it is about; a `warning` refuses nothing. */
 export interface Problem {

@@ -2,6 +2,9 @@ import type { Workload } from './workload.ts';
 
 export type Protocol = 'tcp' | 'udp';
 
+/** A port's number, 1–65535, or, in Kubernetes, its name in the Service. */
+export type TargetPort = number | string;
+
 /** One socket to bind and the port of the awake workload behind it. */
 export interface ListenerSpec {
   readonly protocol: Protocol;
@@ -9,8 +12,7 @@ export interface ListenerSpec {
   readonly address: string;
   /** 1–65535. */
   readonly port: number;
-  /** 1–65535. */
-  readonly targetPort: number;
+  readonly targetPort: TargetPort;
 }
 
 /** What is kept of datagrams while a workload wakes, per flow (DESIGN 4.4). */

@@ -1,8 +1,17 @@
+/** The engines whose workloads the proxy can serve beside local processes. */
+export const BACKEND_NAMES = ['docker', 'kubernetes'] as const;
+
+/** `docker`: containers, and the services of a Swarm. `kubernetes`: Deployments and StatefulSets. */
+export type BackendName = (typeof BACKEND_NAMES)[number];
+
 /** Process-wide settings: flag > environment > file > built-in. */
 export interface Settings {
   /** Where the status server listens. */
   readonly status: { readonly address: string; readonly port: number } | 'off';
+  /** Whose labels count, and whose workload a service has that names none. */
+  readonly backend: BackendName;
   readonly docker: DockerSettings;
+  readonly kubernetes: KubernetesSettings;
 }
 
 export interface DockerSettings {
@@ -13,4 +22,20 @@ export interface DockerSettings {
   readonly labelPrefix: string;
   /** Join the networks of the containers that are served, when running in a container. */
   readonly joinNetworks: boolean;
+}
+
+export interface KubernetesSettings {
+  /** The namespaces whose workloads are served; empty = all. */
+  readonly namespaces: readonly string[];
+  /** False leaves the annotations and labels of every workload out. */
+  readonly labels: boolean;
+  readonly labelPrefix: string;
+  /** `labelled`: only workloads with the label `<prefix>.enabled` are looked at; `all`: those with the annotation, too. */
+  readonly discover: 'all' | 'labelled';
+  /** What the names of Services end in, without a dot in front. */
+  readonly clusterDomain: string;
+  /** How long the proxy that puts workloads to sleep may be silent before another one takes over; at least 3 s. */
+  readonly leaseDurationMs: number;
+  /** Where the proxies keep their leases; undefined = the proxy's own namespace. */
+  readonly leaseNamespace: string | undefined;
 }

@@ -1,5 +1,5 @@
 /** What is started and stopped on behalf of a service. */
-export type Workload = DockerWorkload | ProcessWorkload;
+export type Workload = DockerWorkload | SwarmWorkload | KubernetesWorkload | ProcessWorkload;
 
 export type WorkloadKind = Workload['kind'];
 
@@ -7,6 +7,25 @@ export interface DockerWorkload {
   readonly kind: 'docker';
   /** The container's name, without a leading slash. */
   readonly container: string;
+}
+
+export interface SwarmWorkload {
+  readonly kind: 'swarm';
+  /** The Swarm service's name, with the stack's prefix where it belongs to one. */
+  readonly service: string;
+}
+
+export type KubernetesResource = 'deployment' | 'statefulset';
+
+export interface KubernetesWorkload {
+  readonly kind: 'kubernetes';
+  readonly resource: KubernetesResource;
+  readonly namespace: string;
+  readonly name: string;
+  /** The Kubernetes Service that selects the workload's pods, in the same namespace. */
+  readonly service: string;
+  /** `endpoints`: connect to the ready pods; `service`: to the Service's own name, which the cluster balances. */
+  readonly upstream: 'endpoints' | 'service';
 }
 
 export interface ProcessWorkload {
@@ -20,35 +39,63 @@ export interface ProcessWorkload {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Identity of a workload across table versions: the same key is the same running thing. */
-export function workloadKey(workload: Workload): string {
-  return `${workload.kind}/${workloadName(workload)}`;
-}
+/** Names one workload of an engine, apart from how it is used. */
+export type WorkloadRef =
+  | { readonly kind: 'docker' | 'swarm' | 'process'; readonly name: string }
+  | {
+      readonly kind: 'kubernetes';
+      readonly resource: KubernetesResource;
+      readonly namespace: string;
+      readonly name: string;
+    };
 
-export function workloadName(workload: Workload): string {
+export function toWorkloadRef(workload: Workload): WorkloadRef {
   switch (workload.kind) {
     case 'docker':
-      return workload.container;
+      return { kind: 'docker', name: workload.container };
+    case 'swarm':
+      return { kind: 'swarm', name: workload.service };
+    case 'kubernetes': {
+      const { kind, resource, namespace, name } = workload;
+      return { kind, resource, namespace, name };
+    }
     case 'process':
-      return workload.name;
+      return { kind: 'process', name: workload.name };
   }
 }
 
-/** What the engine says a workload does. `unknown` = it could not be asked, which is never read as stopped. */
-export type EngineState = 'unknown' | 'missing' | 'stopped' | 'starting' | 'running' | 'paused' | 'stopping';
-
-/** One look at a workload. */
-export interface Observation {
-  readonly state: EngineState;
-  /** The engine's id of this incarnation; `''` where there is none. A new id is a new workload under the same name. */
-  readonly id: string;
-  /** Addresses at which a running workload answers, best first; empty unless running. */
-  readonly hosts: readonly string[];
-  /** `none` where the workload declares no health check. */
-  readonly health: 'none' | 'starting' | 'healthy' | 'unhealthy';
-  /** Why it is stopped or missing, for the log; for example `exit code 1`. */
-  readonly detail?: string;
+/** Identity of a workload across table versions: the same key is the same running thing. */
+export function workloadKey(workload: Workload): string {
+  return workloadRefKey(toWorkloadRef(workload));
 }
 
-export const UNKNOWN: Observation = { state: 'unknown', id: '', hosts: [], health: 'none' };
-export const MISSING: Observation = { state: 'missing', id: '', hosts: [], health: 'none' };
+/** `docker/db`, `kubernetes/deployment/shop/db`: equal to the workload's key. */
+export function workloadRefKey(ref: WorkloadRef): string {
+  return ref.kind === 'kubernetes'
+    ? `${ref.kind}/${ref.resource}/${ref.namespace}/${ref.name}`
+    : `${ref.kind}/${ref.name}`;
+}
+
+/** The engine's name for a workload; in Kubernetes it tells workloads of one namespace apart only. */
+export function workloadName(workload: Workload): string {
+  return toWorkloadRef(workload).name;
+}
+
+/** The name under which a workload is known where no source gives its service another: `db`, `shop/db`. */
+export function workloadRefName(ref: WorkloadRef): string {
+  return ref.kind === 'kubernetes' ? `${ref.namespace}/${ref.name}` : ref.name;
+}
+
+/** For messages: `container db`, `swarm service web`, `statefulset shop/db`. */
+export function describeWorkloadRef(ref: WorkloadRef): string {
+  switch (ref.kind) {
+    case 'docker':
+      return `container ${ref.name}`;
+    case 'swarm':
+      return `swarm service ${ref.name}`;
+    case 'kubernetes':
+      return `${ref.resource} ${workloadRefName(ref)}`;
+    case 'process':
+      return `process ${ref.name}`;
+  }
+}

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { formatListenAddress, type ListenerSpec } from '../model/service.ts';
+import { formatListenAddress, type ListenerSpec, type TargetPort } from '../model/service.ts';
 import type { Logger } from '../system/logger.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { AccessList } from './access-list.ts';
@@ -17,13 +17,13 @@ const KEEP_ALIVE_MS = 60_000;
 /** Where a listener's connections go; swapped without touching the socket. */
 export interface TcpBinding {
   readonly service: string;
-  readonly targetPort: number;
+  readonly targetPort: TargetPort;
   readonly access: AccessList;
   /** Absent where nobody wants to know. */
   readonly track?: TrackClient | undefined;
   /** Connects to the awake service; rejects when the client can't be served. */
   connect(request: {
-    readonly port: number;
+    readonly port: TargetPort;
     readonly client: string;
     readonly signal: AbortSignal;
   }): Promise<{ readonly socket: Socket; release(): void }>;

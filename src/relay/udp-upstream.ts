@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
 
 /** Room for bursts; the kernel's own limits apply. */
 const BUFFER_BYTES = 1_048_576;
@@ -18,24 +19,23 @@ export class UdpUpstream {
     this.#handlers = handlers;
   }
 
-  /** @throws the socket's error, such as EMFILE or ENETUNREACH. */
+  /** @throws the socket's error, such as EMFILE or ENETUNREACH, or the resolver's where the host is a name. */
   static async connect(
     target: { readonly host: string; readonly port: number },
     handlers: UpstreamHandlers,
   ): Promise<UdpUpstream> {
-    const family = isIPv6(target.host) ? 6 : 4;
+    const { address, family } = await resolveHost(target.host);
     const socket = createSocket({
       type: family === 6 ? 'udp6' : 'udp4',
       recvBufferSize: BUFFER_BYTES,
       sendBufferSize: BUFFER_BYTES,
-      // The host is an address already.
       lookup: (host, _options, callback) => callback(null, host, family),
     });
     const upstream = new UdpUpstream(socket, handlers);
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
       // A failure is told to the callback, where there is one; what fails before is an event.
-      socket.connect(target.port, target.host, (error?: Error) => {
+      socket.connect(target.port, address, (error?: Error) => {
         socket.off('error', reject);
         if (error === undefined) resolve();
         else reject(error);
@@ -68,6 +68,12 @@ export class UdpUpstream {
     this.#closed = true;
     this.#socket.close();
   }
+}
+
+/** A name is looked up anew for each flow: what stands behind it may move. */
+async function resolveHost(host: string): Promise<{ readonly address: string; readonly family: number }> {
+  const family = isIP(host);
+  return family === 0 ? lookup(host) : { address: host, family };
 }
 
 export interface UpstreamHandlers {

@@ -1,10 +1,13 @@
 /**
  * The rows of `GET /status`: one per listener, with the fields of lazy-tcp-proxy and more. Pure.
  */
-import type { ListenerSpec, Service } from '../model/service.ts';
-import type { Observation } from '../model/workload.ts';
+
+import type { Observation } from '../model/observation.ts';
+import type { ListenerSpec, Service, TargetPort } from '../model/service.ts';
+import { workloadName } from '../model/workload.ts';
 import { formatTimestamp } from '../system/clock.ts';
 import { describeAge } from './relative-time.ts';
+import { shortenId } from './short-id.ts';
 
 /** What the status shows of a listener. */
 export interface ListenerView {
@@ -17,16 +20,17 @@ export interface ListenerView {
   readonly lastActiveMs: number;
   /** Datagrams that were dropped, by reason. */
   readonly drops: Readonly<Record<string, number>>;
-  /** Why the listener is not bound. */
+  /** Why the listener is not bound, or its clients can't be served. */
   readonly error: string | undefined;
 }
 
 export interface StatusRow {
-  /** 12 characters, or the process id; empty where there is none. */
+  /** 12 characters, the process id, or `namespace/name`; empty where there is none. */
   readonly container_id: string;
   readonly container_name: string;
   readonly listen_port: number;
-  readonly target_port: number;
+  /** A name where the configuration says a name. */
+  readonly target_port: TargetPort;
   readonly running: boolean;
   readonly active_conns: number;
   /** RFC 3339, UTC. */
@@ -34,6 +38,9 @@ export interface StatusRow {
   readonly last_active_relative: string;
   readonly service: string;
   readonly kind: string;
+  /** In Kubernetes: `deployment` or `statefulset`, and where it is. */
+  readonly resource?: string;
+  readonly namespace?: string;
   readonly state: string;
   readonly protocol: string;
   readonly listen_address: string;
@@ -51,8 +58,8 @@ function buildRow(view: ListenerView, nowMs: number): StatusRow {
   const { service, listener, observation } = view;
   const { workload } = service;
   return {
-    container_id: observation.id.slice(0, 12),
-    container_name: workload.kind === 'docker' ? workload.container : workload.name,
+    container_id: shortenId(observation.id),
+    container_name: workloadName(workload),
     listen_port: listener.port,
     target_port: listener.targetPort,
     running: observation.state === 'running',
@@ -61,6 +68,7 @@ function buildRow(view: ListenerView, nowMs: number): StatusRow {
     last_active_relative: describeAge(nowMs - view.lastActiveMs),
     service: service.name,
     kind: workload.kind,
+    ...(workload.kind === 'kubernetes' && { resource: workload.resource, namespace: workload.namespace }),
     state: view.state,
     protocol: listener.protocol,
     listen_address: listener.address,

@@ -1,4 +1,5 @@
 import { formatTimestamp } from '../system/clock.ts';
+import { shortenId } from './short-id.ts';
 
 /** What is posted to a webhook; field names and values are those of lazy-tcp-proxy. */
 export type WebhookEvent = ContainerEvent | ConnectionEvent;
@@ -7,7 +8,7 @@ interface ContainerEvent {
   readonly event: 'container_started' | 'container_stopped';
   /** RFC 3339, UTC, whole seconds. */
   readonly timestamp: string;
-  /** 12 characters. */
+  /** 12 characters; in Kubernetes `namespace/name`. */
   readonly container_id: string;
   readonly container_name: string;
 }
@@ -53,5 +54,5 @@ export function createConnectionEvent(
 }
 
 function describe({ id, name }: EventSubject, nowMs: number) {
-  return { container_id: id.slice(0, 12), container_name: name, timestamp: formatTimestamp(nowMs) };
+  return { container_id: shortenId(id), container_name: name, timestamp: formatTimestamp(nowMs) };
 }

@@ -64,8 +64,8 @@ describe('a UDP service', () => {
     listener.rebind(service);
   };
   const upstream = (onDatagram?: Parameters<Datagrams['bind']>[0]) =>
-    datagrams.bind(onDatagram, { port: spec.targetPort });
-  const echo = () => datagrams.echo({ port: spec.targetPort });
+    datagrams.bind(onDatagram, { port: Number(spec.targetPort) });
+  const echo = () => datagrams.echo({ port: Number(spec.targetPort) });
   const send = (client: Endpoint, ...texts: readonly string[]) => {
     for (const text of texts) client.send(text, { port: spec.port });
   };

@@ -1,8 +1,9 @@
 import type { UpstreamConnection } from '../../src/lifecycle/connect-upstream.ts';
 import { Lifecycle } from '../../src/lifecycle/lifecycle.ts';
 import type { WorkloadController } from '../../src/lifecycle/workload-controller.ts';
-import type { Service } from '../../src/model/service.ts';
-import { type Observation, type WorkloadKind, workloadKey } from '../../src/model/workload.ts';
+import type { Observation } from '../../src/model/observation.ts';
+import type { Service, TargetPort } from '../../src/model/service.ts';
+import { type WorkloadKind, workloadKey } from '../../src/model/workload.ts';
 import type { LogFields, Logger } from '../../src/system/logger.ts';
 import { FakeBackend } from '../support/fake-backend.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
@@ -24,7 +25,9 @@ export class Bench {
   readonly backend: FakeBackend;
   readonly lifecycle: Lifecycle;
 
-  constructor(options: { readonly kind?: WorkloadKind; readonly owns?: boolean } = {}) {
+  constructor(
+    options: { readonly kind?: WorkloadKind; readonly owns?: boolean; readonly shares?: boolean } = {},
+  ) {
     const sink = {
       observed: (key: string, observation: Observation) => this.lifecycle.observe(key, observation),
       labelled() {},
@@ -51,7 +54,7 @@ export class Bench {
     return controller;
   }
 
-  client(serviceName: string, port: number): Client {
+  client(serviceName: string, port: TargetPort): Client {
     const gone = new AbortController();
     const request = { port, client: '10.0.0.5:4242', signal: gone.signal };
     let outcome = 'waiting';

@@ -8,6 +8,8 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import { collect, Sockets } from '../support/sockets.ts';
 
+const endpoints = (hosts: readonly string[], port: number) => hosts.map((host) => ({ host, port }));
+
 describe('dial', () => {
   let sockets: Sockets;
   beforeEach(() => {
@@ -16,7 +18,7 @@ describe('dial', () => {
   afterEach(() => sockets.close());
   const never = new AbortController().signal;
   const dialOwned = async (hosts: readonly string[], port: number) =>
-    sockets.own(await dial(hosts, { port, signal: never, clock: systemClock }));
+    sockets.own(await dial(endpoints(hosts, port), { signal: never, clock: systemClock }));
 
   it('connects to the first host that accepts', async () => {
     const server = await sockets.listen();
@@ -33,7 +35,7 @@ describe('dial', () => {
   it('throws what the last host says when all refuse', async () => {
     const port = await freePort();
     await expect(
-      dial(['127.0.0.1', '127.0.0.2'], { port, signal: never, clock: systemClock }),
+      dial(endpoints(['127.0.0.1', '127.0.0.2'], port), { signal: never, clock: systemClock }),
     ).rejects.toMatchObject({
       code: 'ECONNREFUSED',
       address: '127.0.0.2',
@@ -41,13 +43,15 @@ describe('dial', () => {
   });
 
   it('throws when there is no host', async () => {
-    await expect(dial([], { port: 80, signal: never, clock: systemClock })).rejects.toThrow('no address');
+    await expect(dial(endpoints([], 80), { signal: never, clock: systemClock })).rejects.toThrow(
+      'no address',
+    );
   });
 
   it('throws the reason when it was aborted before', async () => {
     const server = await sockets.listen();
     const signal = AbortSignal.abort(new Error('gone'));
-    await expect(dial(['127.0.0.1'], { port: server.port, signal, clock: systemClock })).rejects.toThrow(
+    await expect(dial(endpoints(['127.0.0.1'], server.port), { signal, clock: systemClock })).rejects.toThrow(
       'gone',
     );
   });
@@ -55,8 +59,7 @@ describe('dial', () => {
   it('throws the reason and tries no other host when it is aborted meanwhile', async () => {
     const server = await sockets.listen();
     const client = new AbortController();
-    const result = dial(['127.0.0.1', '127.0.0.1'], {
-      port: server.port,
+    const result = dial(endpoints(['127.0.0.1', '127.0.0.1'], server.port), {
       signal: client.signal,
       clock: systemClock,
     });
@@ -68,7 +71,7 @@ describe('dial', () => {
     const server = await sockets.listen();
     const client = new AbortController();
     const socket = sockets.own(
-      await dial(['127.0.0.1'], { port: server.port, signal: client.signal, clock: systemClock }),
+      await dial(endpoints(['127.0.0.1'], server.port), { signal: client.signal, clock: systemClock }),
     );
     client.abort();
     expect(socket.destroyed).toBe(false);
@@ -82,7 +85,7 @@ describe('dial', () => {
 
   it('does not crash when the upstream resets before anybody listens', async () => {
     const server = await sockets.listen();
-    const socket = await dial(['127.0.0.1'], { port: server.port, signal: never, clock: systemClock });
+    const socket = await dial(endpoints(['127.0.0.1'], server.port), { signal: never, clock: systemClock });
     (await server.socket(0)).resetAndDestroy();
     await new Promise<void>((resolve) => socket.once('close', () => resolve()));
     expect(socket.destroyed).toBe(true);
@@ -103,7 +106,7 @@ describe('dial', () => {
       await Promise.race(fillers.map((filler) => once(filler, 'connect')));
       await sockets.listen(undefined, { host: '127.0.0.2', port });
       const clock = new FakeClock();
-      const dialled = dial(['127.0.0.1', '127.0.0.2'], { port, signal: never, clock });
+      const dialled = dial(endpoints(['127.0.0.1', '127.0.0.2'], port), { signal: never, clock });
       await clock.advance(2_000);
       expect(sockets.own(await dialled).remoteAddress).toBe('127.0.0.2');
     } finally {

@@ -11,7 +11,7 @@ describe('Incarnation', () => {
   beforeEach(() => {
     clock = new FakeClock();
     sockets = new Sockets();
-    incarnation = new Incarnation(['127.0.0.1'], { clock, cold: true });
+    incarnation = new Incarnation({ hosts: ['127.0.0.1'] }, { clock, cold: true });
   });
   afterEach(async () => {
     incarnation.end();

@@ -7,7 +7,7 @@ import {
   type LifecycleState,
   step,
 } from '../../src/lifecycle/machine.ts';
-import type { EngineState } from '../../src/model/workload.ts';
+import type { EngineState } from '../../src/model/observation.ts';
 
 const ENGINES = ['unknown', 'missing', 'stopped', 'starting', 'running', 'paused', 'stopping'] as const;
 
@@ -50,13 +50,13 @@ const BY_ENGINE: Readonly<Record<string, string>> = {
   'observed ready': '     =       missing stopped/waking engine   =       paused/waking ending',
   'observed ending': '    =       missing stopped/waking engine   gate    paused/waking =',
   'observed failed': '    =       missing =              engine   gate    =             ending',
-  'observed lame': '      =       missing stopped/waking engine   =       paused/waking ending',
+  'observed lame': '      =       missing stopped/waking =        =       paused/waking ending',
   'woken waking': '       engine  missing failed         engine   gate    paused/waking ending',
   'wake-failed waking': ' failed  missing failed         engine   gate    failed        ending',
   'slept sleeping': '     unknown missing stopped/waking engine   gate    paused/waking ending',
   'sleep-failed sleeping': ' unknown missing stopped/waking engine gate   paused/waking ending',
-  'deadline-passed waking': ' failed failed failed       failed   lame    failed        failed',
-  'deadline-passed engine': ' failed failed failed       failed   lame    failed        failed',
+  'deadline-passed waking': ' failed failed failed       lame     lame    failed        failed',
+  'deadline-passed engine': ' failed failed failed       lame     lame    failed        failed',
   'deadline-passed gate': ' lame  lame    lame           lame     lame    lame          lame',
   'backoff-over failed': ' unknown/waking missing stopped/waking engine gate paused/waking ending',
   'sleep-wanted ready': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping',

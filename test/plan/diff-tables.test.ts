@@ -259,7 +259,7 @@ function subjectOf({ kind }: Change): string {
 }
 
 function bind(service: Service, { targetPort }: ListenerSpec): Bindings[string] {
-  return { service: service.name, targetPort, allow: service.allowList.join() };
+  return { service: service.name, targetPort: Number(targetPort), allow: service.allowList.join() };
 }
 
 /** Carries the changes out on plain maps, and insists that each of them is possible in its turn. */

@@ -17,7 +17,7 @@ const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
 /** One call of a binding's connect, held until the test lets it go. */
 interface Hold {
   readonly client: string;
-  readonly port: number;
+  readonly port: number | string;
   readonly signal: AbortSignal;
   releases: number;
   /** Connects to the upstream, as a lifecycle does. */

@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UdpUpstream } from '../../src/relay/udp-upstream.ts';
@@ -43,6 +44,18 @@ describe('UdpUpstream', () => {
     while (replies.length === 0) await settle();
     expect(replies.map(String)).toEqual(['echo hello']);
     expect(events).toEqual([]);
+  });
+
+  it('looks a name up', async () => {
+    const { address } = await lookup('localhost');
+    const echo = await datagrams.echo({ host: address });
+    (await connect(echo.port, 'localhost')).send(Buffer.from('hello'));
+    while (replies.length === 0) await settle();
+    expect(replies.map(String)).toEqual(['echo hello']);
+  });
+
+  it('tells that a name is unknown', async () => {
+    await expect(connect(53, 'no-such-host.invalid')).rejects.toThrow('no-such-host.invalid');
   });
 
   it('carries the longest datagrams both ways', async () => {

@@ -17,6 +17,15 @@ const aView = (overrides: Partial<ListenerView> = {}): ListenerView => ({
   error: undefined,
   ...overrides,
 });
+const aStatefulSet = (namespace: string, name: string) =>
+  ({
+    kind: 'kubernetes',
+    resource: 'statefulset',
+    namespace,
+    name,
+    service: name,
+    upstream: 'endpoints',
+  }) as const;
 const onContainer = (container: string) => aService({ workload: { kind: 'docker', container } });
 
 describe('status rows', () => {
@@ -65,6 +74,17 @@ describe('status rows', () => {
     });
     const [row] = buildStatusRows([view], NOW_MS);
     expect([row?.kind, row?.container_name, row?.container_id]).toEqual(['process', 'hello', '4711']);
+  });
+
+  it('show a Kubernetes workload with its kind, its place and its whole id', () => {
+    const service = aService({ name: 'shop/db', workload: aStatefulSet('shop', 'db') });
+    const listener = aListener({ targetPort: 'postgres' });
+    const observation = { ...RUNNING, id: 'a-rather-long-namespace/db' };
+    const [row] = buildStatusRows([aView({ service, listener, observation })], NOW_MS);
+    expect(row).toMatchObject({
+      ...{ service: 'shop/db', container_name: 'db', container_id: 'a-rather-long-namespace/db' },
+      ...{ kind: 'kubernetes', resource: 'statefulset', namespace: 'shop', target_port: 'postgres' },
+    });
   });
 
   it.each([

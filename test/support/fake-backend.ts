@@ -1,12 +1,6 @@
 import { type Backend, type BackendSink, WakeError } from '../../src/backends/backend.ts';
-import {
-  MISSING,
-  type Observation,
-  UNKNOWN,
-  type Workload,
-  type WorkloadKind,
-  workloadKey,
-} from '../../src/model/workload.ts';
+import { MISSING, type Observation, UNKNOWN } from '../../src/model/observation.ts';
+import { type Workload, type WorkloadKind, workloadKey } from '../../src/model/workload.ts';
 import type { Cancel, Clock } from '../../src/system/clock.ts';
 
 export const STOPPED: Observation = { ...MISSING, state: 'stopped', id: 'a1' };
@@ -22,6 +16,7 @@ export interface BackendCall {
   readonly key: string;
   readonly workload: Workload;
   readonly graceMs: number | undefined;
+  readonly evenInUse: boolean;
   readonly aborted: boolean;
   succeed(observation: Observation): void;
   fail(message: string, observation?: Observation): void;
@@ -40,6 +35,9 @@ export class FakeBackend implements Backend {
   readonly ownsWorkloads: boolean;
   readonly calls: BackendCall[] = [];
   readonly watched = new Set<string>();
+  /** What it was told of the use of shared workloads, oldest first. */
+  readonly uses: string[] = [];
+  readonly setInUse?: NonNullable<Backend['setInUse']>;
   readonly #known = new Map<string, Observation>();
   readonly #arrivals = new Set<() => void>();
   readonly #cancels = new Set<Cancel>();
@@ -47,8 +45,17 @@ export class FakeBackend implements Backend {
   #sink: BackendSink | undefined;
 
   constructor(
-    options: { readonly kind?: WorkloadKind; readonly owns?: boolean; readonly sink?: BackendSink } = {},
+    options: {
+      readonly kind?: WorkloadKind;
+      readonly owns?: boolean;
+      /** Whether several proxies may serve its workloads. */
+      readonly shares?: boolean;
+      readonly sink?: BackendSink;
+    } = {},
   ) {
+    if (options.shares === true)
+      this.setInUse = (workload, { inUse }) =>
+        void this.uses.push(`${workloadKey(workload)} ${inUse ? 'in use' : 'free'}`);
     this.kind = options.kind ?? 'docker';
     this.ownsWorkloads = options.owns ?? false;
     this.#sink = options.sink;
@@ -110,11 +117,11 @@ export class FakeBackend implements Backend {
   }
 
   wake(workload: Workload, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-    return this.#call({ kind: 'wake', workload, signal, graceMs: undefined });
+    return this.#call({ kind: 'wake', workload, signal, graceMs: undefined, evenInUse: false });
   }
 
-  sleep(workload: Workload, { graceMs }: { readonly graceMs: number | undefined }): Promise<void> {
-    return this.#call({ kind: 'sleep', workload, signal: undefined, graceMs });
+  sleep(workload: Workload, options: Parameters<Backend['sleep']>[1]): Promise<void> {
+    return this.#call({ kind: 'sleep', workload, signal: undefined, ...options });
   }
 
   async close(): Promise<void> {
@@ -129,14 +136,15 @@ export class FakeBackend implements Backend {
     readonly workload: Workload;
     readonly signal: AbortSignal | undefined;
     readonly graceMs: number | undefined;
+    readonly evenInUse: boolean;
   }): Promise<void> {
-    const { kind, workload, signal, graceMs } = options;
+    const { kind, workload, signal, graceMs, evenInUse } = options;
     const key = workloadKey(workload);
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
       const call: BackendCall = {
-        ...{ kind, key, workload, graceMs },
+        ...{ kind, key, workload, graceMs, evenInUse },
         get aborted() {
           return signal?.aborted ?? false;
         },

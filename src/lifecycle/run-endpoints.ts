@@ -1,0 +1,94 @@
+import { setMaxListeners } from 'node:events';
+import { type Endpoint, type Observation, portKey } from '../model/observation.ts';
+import type { Protocol, TargetPort } from '../model/service.ts';
+
+/** What of an observation says where a run answers. */
+export type RunAddresses = Pick<Observation, 'hosts' | 'ports'>;
+
+interface Target {
+  readonly protocol: Protocol;
+  readonly port: TargetPort;
+}
+
+/** Where the ports of one run answer. Endpoints of mapped ports are taken in turn; hosts are tried best first. */
+export class RunEndpoints {
+  #addresses: RunAddresses;
+  readonly #turns = new Map<string, number>();
+  readonly #lifetimes = new Map<string, AbortController>();
+
+  constructor(addresses: RunAddresses) {
+    this.#addresses = addresses;
+  }
+
+  get hosts(): readonly string[] {
+    return this.#addresses.hosts;
+  }
+
+  /** Whether all endpoints of a port are equally good. */
+  get areEqual(): boolean {
+    return this.#addresses.ports !== undefined;
+  }
+
+  /** The endpoints of a port in the order in which they are to be tried; each call begins with the next of equal ones. */
+  list(target: Target): readonly Endpoint[] {
+    const endpoints = this.#find(target);
+    if (!this.areEqual || endpoints.length < 2) return endpoints;
+    const first = this.#turn(target) % endpoints.length;
+    return [...endpoints.slice(first), ...endpoints.slice(0, first)];
+  }
+
+  /** One endpoint after the other, best first. @throws where there is none. */
+  next(target: Target): Endpoint {
+    const endpoints = this.#find(target);
+    const endpoint = endpoints[this.#turn(target) % endpoints.length];
+    if (endpoint === undefined) throw new Error('the workload has no address');
+    return endpoint;
+  }
+
+  /** Aborts when the endpoint is no longer one of the run's, or the run is over. */
+  lifetime(endpoint: Endpoint): AbortSignal {
+    const key = endpointKey(endpoint);
+    let lifetime = this.#lifetimes.get(key);
+    if (lifetime === undefined) {
+      lifetime = new AbortController();
+      // Every flow listens for the end of its endpoint: many are no leak.
+      setMaxListeners(0, lifetime.signal);
+      this.#lifetimes.set(key, lifetime);
+    }
+    return lifetime.signal;
+  }
+
+  /** Other endpoints of mapped ports from now on; whoever uses one that stays notices nothing. */
+  replace(addresses: RunAddresses): void {
+    this.#addresses = addresses;
+    const present = new Set(Object.values(addresses.ports ?? {}).flatMap((list) => list.map(endpointKey)));
+    for (const [key, lifetime] of [...this.#lifetimes]) {
+      if (present.has(key)) continue;
+      this.#lifetimes.delete(key);
+      lifetime.abort(new Error('the endpoint is gone'));
+    }
+  }
+
+  end(): void {
+    for (const lifetime of this.#lifetimes.values()) lifetime.abort(new Error('the workload stopped'));
+    this.#lifetimes.clear();
+  }
+
+  #find({ protocol, port }: Target): readonly Endpoint[] {
+    const { hosts, ports } = this.#addresses;
+    if (ports !== undefined) return ports[portKey(protocol, port)] ?? [];
+    // Names of ports are for workloads whose ports are mapped: see the check of the configuration.
+    return typeof port === 'number' ? hosts.map((host) => ({ host, port })) : [];
+  }
+
+  #turn({ protocol, port }: Target): number {
+    const key = portKey(protocol, port);
+    const turn = this.#turns.get(key) ?? 0;
+    this.#turns.set(key, turn + 1);
+    return turn;
+  }
+}
+
+function endpointKey({ host, port }: Endpoint): string {
+  return `${host} ${port}`;
+}

@@ -1,0 +1,54 @@
+import type { Protocol, TargetPort } from './service.ts';
+
+/** What the engine says a workload does. `unknown` = it could not be asked, which is never read as stopped. */
+export type EngineState = 'unknown' | 'missing' | 'stopped' | 'starting' | 'running' | 'paused' | 'stopping';
+
+/** Where one port of a running workload answers. */
+export interface Endpoint {
+  /** An IP address, or a name that the machine's resolver knows. */
+  readonly host: string;
+  /** 1–65535. */
+  readonly port: number;
+}
+
+/** One look at a workload. */
+export interface Observation {
+  readonly state: EngineState;
+  /** The engine's id of this incarnation; `''` where there is none. A new id is a new workload under the same name. */
+  readonly id: string;
+  /** Addresses at which a running workload answers, best first; empty unless running. */
+  readonly hosts: readonly string[];
+  /**
+   * Where the engine maps ports: every port there is, by `portKey()`, with the endpoints that answer now, all equally
+   * good, none unless running. A port that is absent doesn't exist. Undefined: each port of the workload is reached at
+   * any of `hosts` under its own number.
+   */
+  readonly ports?: Readonly<Record<string, readonly Endpoint[]>>;
+  /** `none` where the workload declares no health check. */
+  readonly health: 'none' | 'starting' | 'healthy' | 'unhealthy';
+  /** Why it is stopped or missing, for the log; for example `exit code 1`. */
+  readonly detail?: string;
+  /** Why no client can be served, whatever the state: names what has to be mended. */
+  readonly problem?: string;
+}
+
+export const UNKNOWN: Observation = { state: 'unknown', id: '', hosts: [], health: 'none' };
+export const MISSING: Observation = { state: 'missing', id: '', hosts: [], health: 'none' };
+
+/** The key of a port in `Observation.ports`: `tcp/80`, `udp/dns`. */
+export function portKey(protocol: Protocol, port: TargetPort): string {
+  return `${protocol}/${port}`;
+}
+
+/** Why clients of one target port can't be served, as far as the observation tells; undefined where nothing stands against it. */
+export function findPortProblem(
+  observation: Observation,
+  target: { readonly protocol: Protocol; readonly port: TargetPort },
+): string | undefined {
+  const { problem, ports } = observation;
+  if (problem !== undefined || ports === undefined) return problem;
+  const key = portKey(target.protocol, target.port);
+  if (Object.hasOwn(ports, key)) return undefined;
+  const known = Object.keys(ports).join(', ');
+  return `there is no target port ${key}${known === '' ? '' : `; there is ${known}`}`;
+}

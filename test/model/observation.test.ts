@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { findPortProblem, MISSING, type Observation } from '../../src/model/observation.ts';
+
+const mapped: Observation = { ...MISSING, ports: { 'tcp/80': [], 'tcp/http': [], 'udp/53': [] } };
+
+describe('findPortProblem', () => {
+  it.each([
+    ['tcp', 80],
+    ['tcp', 'http'],
+    ['udp', 53],
+  ] as const)('has nothing against the mapped port %s/%s', (protocol, port) => {
+    expect(findPortProblem(mapped, { protocol, port })).toBeUndefined();
+  });
+
+  it.each([
+    ['tcp', 53],
+    ['udp', 80],
+    ['udp', 'http'],
+    ['tcp', 'toString'],
+  ] as const)('says that %s/%s is not mapped, and what is', (protocol, port) => {
+    expect(findPortProblem(mapped, { protocol, port })).toBe(
+      `there is no target port ${protocol}/${port}; there is tcp/80, tcp/http, udp/53`,
+    );
+  });
+
+  it('has nothing against any port where ports are not mapped', () => {
+    expect(findPortProblem(MISSING, { protocol: 'tcp', port: 1 })).toBeUndefined();
+  });
+
+  it('says first what stands against all ports', () => {
+    const problem = 'Service shop/db does not exist';
+    expect(findPortProblem({ ...mapped, problem }, { protocol: 'tcp', port: 80 })).toBe(problem);
+  });
+});
