@@ -27,9 +27,9 @@ interface ScheduledJob extends CronJob {
 export class ScheduleSet {
   readonly #clock: Clock;
   readonly #onFire: (service: string, action: CronAction) => void;
-  #jobs: readonly ScheduledJob[] = [];
+  readonly #jobs = new Map<string, readonly ScheduledJob[]>();
   #lastLookMs: number;
-  #cancel: Cancel | undefined;
+  #timer: { readonly wakeMs: number; readonly cancel: Cancel } | undefined;
 
   constructor(options: {
     readonly clock: Clock;
@@ -43,62 +43,72 @@ export class ScheduleSet {
   /** Replaces the jobs of a service; those of other services stay as they are. */
   set(service: Service): void {
     const nowMs = this.#clock.nowMs();
-    if (this.#jobs.length === 0) this.#lastLookMs = nowMs;
+    if (this.#jobs.size === 0) this.#lastLookMs = nowMs;
     const { name, timezone, cronStart, cronStop } = service;
     const create = (action: CronAction, expression: string | undefined): readonly ScheduledJob[] => {
       if (expression === undefined) return [];
-      return [
-        {
-          service: name,
-          action,
-          expression,
-          timezone,
-          nextMs: findNextFire({ expression, timezone }, nowMs),
-        },
-      ];
+      const nextMs = findNextFire({ expression, timezone }, nowMs);
+      return [{ service: name, action, expression, timezone, nextMs }];
     };
-    const others = this.#jobs.filter((job) => job.service !== name);
-    this.#jobs = [...others, ...create('start', cronStart), ...create('stop', cronStop)];
-    this.#arm();
+    const jobs = [...create('start', cronStart), ...create('stop', cronStop)];
+    this.#jobs.set(name, jobs);
+    // Jobs that were replaced may leave the timer too early, which costs a look; it must not be too late.
+    this.#armFor(earliest(jobs), nowMs);
   }
 
   /** Forgets the jobs of a service. */
   clear(service: string): void {
-    this.#jobs = this.#jobs.filter((job) => job.service !== service);
-    this.#arm();
+    this.#jobs.delete(service);
+    if (this.#jobs.size === 0) this.close();
   }
 
   /** Forgets all jobs. Idempotent. */
   close(): void {
-    this.#jobs = [];
-    this.#arm();
+    this.#jobs.clear();
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 
-  #arm(): void {
-    this.#cancel?.();
-    this.#cancel = undefined;
-    if (this.#jobs.length === 0) return;
-    const nowMs = this.#clock.nowMs();
-    const dueMs = Math.min(...this.#jobs.map(({ nextMs }) => nextMs ?? Number.POSITIVE_INFINITY));
-    this.#cancel = this.#clock.schedule(Math.min(MAX_WAIT_MS, Math.max(0, dueMs - nowMs)), () =>
-      this.#look(),
-    );
+  #armFor(dueMs: number, nowMs: number): void {
+    const wakeMs = Math.min(nowMs + MAX_WAIT_MS, Math.max(nowMs, dueMs));
+    if (this.#timer !== undefined && this.#timer.wakeMs <= wakeMs) return;
+    this.#timer?.cancel();
+    this.#timer = { wakeMs, cancel: this.#clock.schedule(wakeMs - nowMs, () => this.#look()) };
   }
 
   #look(): void {
+    this.#timer = undefined;
     const nowMs = this.#clock.nowMs();
     if (Math.abs(nowMs - this.#lastLookMs) > CORRECTION_MS) {
-      for (const job of this.#jobs) job.nextMs = findNextFire(job, nowMs);
+      for (const job of this.#all()) job.nextMs = findNextFire(job, nowMs);
     }
     this.#lastLookMs = nowMs;
-    for (;;) {
-      const due = this.#jobs
-        .filter((job) => job.nextMs !== undefined && job.nextMs <= nowMs)
-        .toSorted((a, b) => (a.nextMs ?? 0) - (b.nextMs ?? 0))[0];
-      if (due?.nextMs === undefined) break;
-      due.nextMs = findNextFire(due, due.nextMs);
-      this.#onFire(due.service, due.action);
+    for (const { job } of this.#takeDue(nowMs)) {
+      // What fires before may take the job away.
+      if (this.#jobs.get(job.service)?.includes(job) === true) this.#onFire(job.service, job.action);
     }
-    this.#arm();
+    if (this.#jobs.size > 0) this.#armFor(earliest(this.#all()), nowMs);
   }
+
+  /** Every time of every job that has come, in order; the jobs move on to their next ones. */
+  #takeDue(nowMs: number): readonly { readonly job: ScheduledJob; readonly dueMs: number }[] {
+    const due: { readonly job: ScheduledJob; readonly dueMs: number }[] = [];
+    for (const job of this.#all()) {
+      while (job.nextMs !== undefined && job.nextMs <= nowMs) {
+        due.push({ job, dueMs: job.nextMs });
+        job.nextMs = findNextFire(job, job.nextMs);
+      }
+    }
+    return due.toSorted((a, b) => a.dueMs - b.dueMs);
+  }
+
+  *#all(): Generator<ScheduledJob> {
+    for (const jobs of this.#jobs.values()) yield* jobs;
+  }
+}
+
+function earliest(jobs: Iterable<ScheduledJob>): number {
+  let dueMs = Number.POSITIVE_INFINITY;
+  for (const { nextMs } of jobs) if (nextMs !== undefined && nextMs < dueMs) dueMs = nextMs;
+  return dueMs;
 }

@@ -26,7 +26,8 @@ interface Bound {
 export function diffTables(current: ServiceTable, desired: ServiceTable): Plan {
   const closes: Change[] = [];
   const services: Change[] = [];
-  const listeners: Change[] = [];
+  const rebinds: Change[] = [];
+  const opens: Change[] = [];
   const removals: Change[] = [];
   const held = collectListeners(current);
   const wanted = collectListeners(desired);
@@ -43,10 +44,10 @@ export function diffTables(current: ServiceTable, desired: ServiceTable): Plan {
   }
   for (const [key, bound] of wanted) {
     const previous = held.get(key);
-    if (previous === undefined) listeners.push({ kind: 'open-listener', ...bound });
-    else if (!isSameBinding(previous, bound)) listeners.unshift({ kind: 'rebind-listener', ...bound });
+    if (previous === undefined) opens.push({ kind: 'open-listener', ...bound });
+    else if (!isSameBinding(previous, bound)) rebinds.push({ kind: 'rebind-listener', ...bound });
   }
-  return [...closes, ...services, ...listeners, ...diffSchedules(current, desired), ...removals];
+  return [...closes, ...services, ...rebinds, ...opens, ...diffSchedules(current, desired), ...removals];
 }
 
 function diffSchedules(current: ServiceTable, desired: ServiceTable): Change[] {
