@@ -1,6 +1,7 @@
 import { Document, isMap, isPair, isScalar, type Node, type Scalar, type YAMLMap } from 'yaml';
 import { formatDuration } from '../config/duration.ts';
 import { formatPorts } from '../config/ports.ts';
+import { DOCKER_KEYS, KUBERNETES_KEYS } from '../config/read-settings.ts';
 import { formatStatusListen } from '../config/status-listen.ts';
 import { describeOrigin, type Origin } from '../model/origin.ts';
 import type { Service } from '../model/service.ts';
@@ -36,14 +37,25 @@ export function renderEffectiveConfig(
 }
 
 function describeSettings({ settings }: ResolvedSettings) {
-  const { status, docker } = settings;
+  const { status, backend, docker, kubernetes } = settings;
+  const { leaseNamespace } = kubernetes;
   return {
     status: status === 'off' ? 'off' : { listen: formatStatusListen(status) },
+    backend,
     docker: {
       socket: docker.socket,
       labels: docker.labels,
       label_prefix: docker.labelPrefix,
       join_networks: docker.joinNetworks,
+    },
+    kubernetes: {
+      namespaces: kubernetes.namespaces,
+      labels: kubernetes.labels,
+      label_prefix: kubernetes.labelPrefix,
+      discover: kubernetes.discover,
+      cluster_domain: kubernetes.clusterDomain,
+      lease_duration: formatDuration(kubernetes.leaseDurationMs),
+      ...(leaseNamespace !== undefined && { lease_namespace: leaseNamespace }),
     },
   };
 }
@@ -70,7 +82,7 @@ function describeService(service: Service): Readonly<Record<string, unknown>> {
     udp_queue_datagrams: udp.maxQueuedDatagrams,
     udp_queue_bytes: udp.maxQueuedBytes,
     udp_queue_age: formatDuration(udp.maxQueueAgeMs),
-    ...(service.workload.kind === 'docker' && { ignore_labels: true }),
+    ...(service.workload.kind !== 'process' && { ignore_labels: true }),
   };
 }
 
@@ -78,6 +90,14 @@ function describeWorkload({ workload }: Service): Readonly<Record<string, unknow
   switch (workload.kind) {
     case 'docker':
       return { container: workload.container };
+    case 'swarm':
+      return { swarm_service: workload.service };
+    case 'kubernetes':
+      return {
+        [workload.resource]: `${workload.namespace}/${workload.name}`,
+        service_name: workload.service,
+        upstream: workload.upstream,
+      };
     case 'process':
       return {
         command: workload.command,
@@ -90,10 +110,10 @@ function describeWorkload({ workload }: Service): Readonly<Record<string, unknow
 /** One line per field, so that a comment behind it belongs to the whole of it. */
 function setFlowStyle(doc: Document): void {
   const services = doc.get('services');
-  if (!isMap(services)) return;
-  for (const pair of services.items) {
-    if (!isMap(pair.value)) continue;
-    for (const { value } of pair.value.items) {
+  const mappings = isMap(services) ? services.items.map(({ value }) => value) : [];
+  for (const mapping of [doc.get('kubernetes'), ...mappings]) {
+    if (!isMap(mapping)) continue;
+    for (const { value } of mapping.items) {
       if (!isScalar(value)) (value as { flow?: boolean }).flow = true;
     }
   }
@@ -108,9 +128,14 @@ function commentOrigins(
     doc.getIn(status === 'off' ? ['status'] : ['status', 'listen'], true),
     settings.origins.status,
   );
-  for (const key of ['socket', 'labels', 'label_prefix', 'join_networks'] as const) {
-    const name: SettingName = `docker.${key}`;
-    commentValue(doc.getIn(['docker', key], true), settings.origins[name]);
+  commentValue(doc.getIn(['backend'], true), settings.origins.backend);
+  const names: readonly SettingName[] = [
+    ...DOCKER_KEYS.map((key) => `docker.${key}` as const),
+    ...KUBERNETES_KEYS.map((key) => `kubernetes.${key}` as const),
+  ];
+  for (const name of names) {
+    const node = doc.getIn(name.split('.'), true);
+    if (node !== undefined) commentValue(node, settings.origins[name]);
   }
   for (const { service, origins } of entries) {
     const node = doc.getIn(['services', service.name], true);

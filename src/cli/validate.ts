@@ -1,5 +1,6 @@
 import { readFile as readFileFromDisk } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { parseEnvironment } from '../config/environment.ts';
 import { createFileParser, type ParseConfigFile } from '../config/file.ts';
 import { configCandidates, describeConfigPath } from '../config/locate.ts';
 import { renderCaret } from '../config/render-caret.ts';
@@ -32,12 +33,15 @@ interface FileReport {
 }
 
 /**
- * Checks configuration files without an engine, or the file that `run` would find when none is given. Resolves to the
- * exit code: 0 good (also with warnings), 1 problems, 2 a file can't be read or none is found.
+ * Checks configuration files without an engine, or the file that `run` would find when none is given. What a service is
+ * that names no workload, `backend:` in the file or LAZY_PROXY_BACKEND says, else it is a container. Resolves to the exit
+ * code: 0 good (also with warnings), 1 problems, 2 a file can't be read or none is found.
  */
 export async function validate(files: readonly string[], options: ValidateOptions): Promise<number> {
   const cwd = options.cwd ?? process.cwd();
-  const parse = createFileParser();
+  const { environment } = parseEnvironment(options.env ?? process.env);
+  // Whether this machine is a pod says nothing about where the file will be used.
+  const parse = createFileParser({ environment: { ...environment, builtInBackend: undefined } });
   const read = options.readFile ?? ((path) => readFileFromDisk(path, 'utf8'));
   const reports: FileReport[] = [];
   if (files.length === 0) reports.push(await checkFound({ ...options, cwd, read, parse }));

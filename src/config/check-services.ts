@@ -1,35 +1,39 @@
 import { describeOrigin, type Origin } from '../model/origin.ts';
 import { formatListenAddress, type Protocol } from '../model/service.ts';
-import { findCycles } from './cycles.ts';
-import { FIELD_NAMES, type FieldName } from './fields.ts';
+import { workloadRefKey, workloadRefName } from '../model/workload.ts';
+import { findBadDependants } from './check-dependants.ts';
+import type { FieldName } from './fields.ts';
 import { type Finding, valueError, warning } from './finding.ts';
+import { isKubernetesWorkload, WORKLOAD_EXPECTED } from './kubernetes-names.ts';
 import { createListenClaims } from './listen-claims.ts';
+import { showValue } from './parsed.ts';
 import type { Path } from './path.ts';
 import { parsePort } from './ports.ts';
-import type { ReadService } from './read-services.ts';
+import { isWorkloadUnknown, type ReadService } from './read-services.ts';
 import type { LocateOrigin } from './read-yaml.ts';
-import { suggestNearest } from './suggest.ts';
+import { isName, NAME_EXPECTED } from './text.ts';
+import { findUselessOptions } from './useless-options.ts';
+import { type EngineDefaults, workloadFieldOf, workloadNoun } from './workload-of.ts';
 
 const PORT_FIELDS: readonly { readonly field: FieldName; readonly protocol: Protocol }[] = [
   { field: 'ports', protocol: 'tcp' },
   { field: 'udp_ports', protocol: 'udp' },
 ];
-const UDP_OPTIONS = FIELD_NAMES.filter((field) => field.startsWith('udp_') && field !== 'udp_ports');
 
 /** What only shows when the services of a file are seen together, and options that do nothing. */
-export function checkServices(services: readonly ReadService[], locate: LocateOrigin): readonly Finding[] {
+export function checkServices(
+  services: readonly ReadService[],
+  { locate, engine }: { readonly locate: LocateOrigin; readonly engine: EngineDefaults },
+): readonly Finding[] {
   return [
     ...findDuplicateNames(services),
-    ...findDuplicateContainers(services),
+    ...services.flatMap((service) => findUnservedNamespace(service, engine)),
+    ...services.flatMap(findUnfitName),
+    ...findDuplicateWorkloads(services),
     ...findListenConflicts(services, locate),
     ...findBadDependants(services),
     ...services.flatMap(findUselessOptions),
   ];
-}
-
-/** The container that a service of the file stands for; undefined for a local process. */
-export function containerOf(service: Pick<ReadService, 'name' | 'draft'>): string | undefined {
-  return service.draft.command === undefined ? (service.draft.container?.value ?? service.name) : undefined;
 }
 
 function findDuplicateNames(services: readonly ReadService[]): readonly Finding[] {
@@ -42,24 +46,49 @@ function findDuplicateNames(services: readonly ReadService[]): readonly Finding[
   });
 }
 
-function findDuplicateContainers(services: readonly ReadService[]): readonly Finding[] {
+/** A service's name that has to be its workload's, too, and can't. */
+function findUnfitName(service: ReadService): readonly Finding[] {
+  const { name, ref } = service;
+  if (service.workloadField !== undefined) return [];
+  const fits = ref.kind === 'kubernetes' ? isKubernetesWorkload(name) : isName(name);
+  if (fits) return [];
+  const expected = ref.kind === 'kubernetes' ? WORKLOAD_EXPECTED : NAME_EXPECTED;
+  const message = `${showValue(name)} can't be the name of a ${workloadNoun(ref)}, which is ${expected}; give the ${workloadNoun(ref)}'s own with ${workloadFieldOf(ref)}`;
+  return [nameError(service, 'invalid-value', message)];
+}
+
+/** A workload where the proxy doesn't look. */
+function findUnservedNamespace(service: ReadService, { namespaces }: EngineDefaults): readonly Finding[] {
+  const { ref, workloadField: field, path, namePath } = service;
+  const isServed = ref.kind !== 'kubernetes' || namespaces.length === 0 || namespaces.includes(ref.namespace);
+  if (isServed || isWorkloadUnknown(service)) return [];
+  const message = `${workloadNoun(ref)} ${workloadRefName(ref)} is never found, because only ${namespaces.join(', ')} ${namespaces.length === 1 ? 'is' : 'are'} looked at; add "${ref.namespace}" to kubernetes.namespaces, or name another`;
+  const place = field === undefined ? namePath : [...path, field];
+  const at = field === undefined ? 'key' : 'value';
+  return [warning(place, { code: 'invalid-value', at, message })];
+}
+
+function findDuplicateWorkloads(services: readonly ReadService[]): readonly Finding[] {
   const first = new Map<string, ReadService>();
   return services.flatMap((service) => {
-    const container = Object.hasOwn(service.raw, 'command') ? undefined : containerOf(service);
-    if (container === undefined) return [];
-    const earlier = first.get(container);
-    if (earlier === undefined) first.set(container, service);
+    const { ref, workloadField: field } = service;
+    if (ref.kind === 'process' || isWorkloadUnknown(service)) return [];
+    const key = workloadRefKey(ref);
+    const earlier = first.get(key);
+    if (earlier === undefined) first.set(key, service);
     if (earlier === undefined || earlier.name === service.name) return [];
-    const message = `"${container}" is the container of service "${earlier.name}" already (${describe(earlier.origin)}); put both into one service`;
+    const message = `"${workloadRefName(ref)}" is the ${workloadNoun(ref)} of service "${earlier.name}" already (${describeOrigin(earlier.origin)}); put both into one service`;
     return [
-      service.draft.container === undefined
-        ? {
-            ...valueError(service.namePath, 'duplicate-workload', `container: ${message}`),
-            at: 'key' as const,
-          }
-        : valueError([...service.path, 'container'], 'duplicate-workload', message),
+      field === undefined
+        ? nameError(service, 'duplicate-workload', `${workloadFieldOf(ref)}: ${message}`)
+        : valueError([...service.path, field], 'duplicate-workload', message),
     ];
   });
+}
+
+/** An error at the name of a service. */
+function nameError({ namePath }: ReadService, code: Finding['code'], message: string): Finding {
+  return { ...valueError(namePath, code, message), at: 'key' };
 }
 
 function findListenConflicts(services: readonly ReadService[], locate: LocateOrigin): readonly Finding[] {
@@ -67,7 +96,7 @@ function findListenConflicts(services: readonly ReadService[], locate: LocateOri
   const findings: Finding[] = [];
   for (const service of services) {
     for (const { path, item, protocol } of listPortItems(service)) {
-      const parsed = parsePort(item, protocol);
+      const parsed = parsePort(item, protocol, { portNames: service.ref.kind === 'kubernetes' });
       for (const listener of parsed.ok ? parsed.value : []) {
         const holder = claims.claim(listener, { service: service.name, path });
         if (holder === undefined) continue;
@@ -90,49 +119,6 @@ function listPortItems(
     if (!Array.isArray(raw)) return [];
     return raw.map((item: unknown, index) => ({ path: [...service.path, field, index], item, protocol }));
   });
-}
-
-function findBadDependants(services: readonly ReadService[]): readonly Finding[] {
-  const byContainer = new Map(services.map((service) => [containerOf(service), service.name]));
-  const byName = new Map(services.map((service) => [service.name, service]));
-  const resolve = (name: string) => (byName.has(name) ? name : (byContainer.get(name) ?? name));
-  const edges = new Map(
-    services.map(({ name, draft }) => [name, (draft.dependants?.value ?? []).map(resolve)] as const),
-  );
-  const pathTo = (from: string, to: string): Path => {
-    const service = byName.get(from);
-    return [...(service?.path ?? []), 'dependants', edges.get(from)?.indexOf(to) ?? 0];
-  };
-  const cycles = findCycles(edges).map(({ from, to, path }) =>
-    valueError(
-      pathTo(from, to),
-      'dependency-cycle',
-      `${path.join(' → ')} is a cycle; remove one of the links`,
-    ),
-  );
-  const unknown = services.flatMap(({ draft, path }) =>
-    (draft.dependants?.value ?? []).flatMap((name, index) => {
-      if (byName.has(resolve(name))) return [];
-      const suggestion = suggestNearest(name, [...byName.keys()]);
-      const message = `"${name}" is no service of this file; a container of this name is meant${suggestion}`;
-      return [warning([...path, 'dependants', index], { code: 'unknown-dependant', at: 'value', message })];
-    }),
-  );
-  return [...cycles, ...unknown];
-}
-
-function findUselessOptions({ raw, path }: ReadService): readonly Finding[] {
-  const has = (key: string) => Object.hasOwn(raw, key);
-  const useless = (key: string, message: string) =>
-    warning([...path, key], { code: 'option-without-effect', at: 'key', message });
-  const findings = ['cwd', 'env']
-    .filter((key) => has(key) && !has('command'))
-    .map((key) => useless(key, 'has no effect without command'));
-  // Where neither ports nor labels are the file's alone, a label may still bring the UDP port.
-  const labelsMayAddPorts = !has('ports') && !has('command') && raw['ignore_labels'] !== true;
-  if (has('udp_ports') || labelsMayAddPorts) return findings;
-  const keys = UDP_OPTIONS.flatMap((field) => [field, `${field}_secs`]).filter(has);
-  return [...findings, ...keys.map((key) => useless(key, 'has no effect without udp_ports'))];
 }
 
 function describe(origin: Origin | undefined): string {

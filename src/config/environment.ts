@@ -4,8 +4,11 @@
  */
 import type { Sourced } from '../model/origin.ts';
 import type { Problem, ProblemCode } from '../model/problem.ts';
+import type { BackendName } from '../model/settings.ts';
+import { parseBackend } from './backend-name.ts';
 import { parsePositiveSeconds, parseSeconds } from './duration.ts';
 import type { Draft } from './fields.ts';
+import { parseNamespaces } from './kubernetes-names.ts';
 import { accept, type Parsed, refuse, showValue } from './parsed.ts';
 import { parseTimezone } from './timezone.ts';
 
@@ -14,8 +17,11 @@ export const ENVIRONMENT_VARIABLES = [
   'IDLE_TIMEOUT_SECS',
   'START_TIMEOUT_SECS',
   'POLL_INTERVAL_SECS',
+  'LAZY_PROXY_BACKEND',
   'DOCKER_SOCK',
   'DOCKER_HOST',
+  'K8S_NAMESPACE',
+  'KUBERNETES_SERVICE_HOST',
   'STATUS_PORT',
   'TZ',
   'LOG_LEVEL',
@@ -36,6 +42,11 @@ export interface Environment {
   readonly defaults: Draft;
   /** How often state is re-checked against the engine, in milliseconds; undefined = never. */
   readonly pollIntervalMs: number | undefined;
+  readonly backend: Sourced<BackendName> | undefined;
+  /** `kubernetes` in a pod, unless a Docker engine is named: what counts where neither flag, variable nor file tells. */
+  readonly builtInBackend: Sourced<BackendName> | undefined;
+  /** At least one. */
+  readonly namespaces: Sourced<readonly string[]> | undefined;
   /** DOCKER_SOCK where it is set, else DOCKER_HOST. */
   readonly dockerSocket: Sourced<string> | undefined;
   /** 0 = off. */
@@ -46,10 +57,15 @@ export interface Environment {
   readonly noColor: boolean;
 }
 
+const IGNORED = 'it is ignored';
+
 /** Nothing set. */
 export const EMPTY_ENVIRONMENT: Environment = {
   defaults: {},
   pollIntervalMs: undefined,
+  backend: undefined,
+  builtInBackend: undefined,
+  namespaces: undefined,
   dockerSocket: undefined,
   statusPort: undefined,
   logLevel: undefined,
@@ -74,14 +90,12 @@ export function parseEnvironment(env: EnvironmentValues): {
     return undefined;
   };
   const idle = read('IDLE_TIMEOUT_SECS', { parse: parseSeconds, otherwise: 'the default of 120 applies' });
-  const start = read('START_TIMEOUT_SECS', {
-    parse: parsePositiveSeconds,
-    otherwise: 'the default of 30 applies',
-  });
+  const positive = { parse: parsePositiveSeconds, otherwise: 'the default of 30 applies' };
+  const start = read('START_TIMEOUT_SECS', positive);
   const zone = read('TZ', { parse: parseZone, otherwise: 'UTC applies' });
   const poll = read('POLL_INTERVAL_SECS', { parse: parseSeconds, otherwise: 'state is not polled' });
-  const sock = read('DOCKER_SOCK', { parse: parseSocket, otherwise: 'it is ignored' });
-  const host = read('DOCKER_HOST', { parse: parseSocket, otherwise: 'it is ignored' });
+  const sock = read('DOCKER_SOCK', { parse: parseSocket, otherwise: IGNORED });
+  const host = read('DOCKER_HOST', { parse: parseSocket, otherwise: IGNORED });
   const environment: Environment = {
     defaults: {
       ...(idle && { idle_timeout: idle }),
@@ -89,6 +103,9 @@ export function parseEnvironment(env: EnvironmentValues): {
       ...(zone && { timezone: zone }),
     },
     pollIntervalMs: poll?.value === 0 ? undefined : poll?.value,
+    backend: read('LAZY_PROXY_BACKEND', { parse: parseBackend, otherwise: IGNORED }),
+    builtInBackend: findBuiltInBackend(env),
+    namespaces: read('K8S_NAMESPACE', { parse: parseNamespaces, otherwise: IGNORED }),
     dockerSocket: sock ?? host,
     statusPort: read('STATUS_PORT', { parse: parseStatusPort, otherwise: 'the default of 8080 applies' }),
     logLevel: read('LOG_LEVEL', { parse: parseLogLevel, otherwise: 'the default applies' })?.value,
@@ -96,6 +113,13 @@ export function parseEnvironment(env: EnvironmentValues): {
     noColor: (env['NO_COLOR'] ?? '') !== '',
   };
   return { environment, problems };
+}
+
+/** Kubernetes sets the variable in every pod. */
+function findBuiltInBackend(env: EnvironmentValues): Sourced<BackendName> | undefined {
+  const isSet = (variable: EnvironmentVariable) => (env[variable]?.trim() ?? '') !== '';
+  if (!isSet('KUBERNETES_SERVICE_HOST') || isSet('DOCKER_HOST') || isSet('DOCKER_SOCK')) return undefined;
+  return { value: 'kubernetes', origin: { kind: 'environment', variable: 'KUBERNETES_SERVICE_HOST' } };
 }
 
 interface ReadOptions<T> {

@@ -20,6 +20,11 @@ export function wrapParsed<T>(parsed: Parsed<T>): FieldResult<T> {
   return parsed.ok ? parsed : failField([], parsed.code, parsed.message);
 }
 
+/** A key without a value. */
+export function noValue(expected: string): { readonly ok: false; readonly faults: readonly Fault[] } {
+  return failField([], 'wrong-type', `has no value; write ${expected}, or remove the key`);
+}
+
 /** One mistake. */
 export function failField(
   path: Path,

@@ -1,9 +1,16 @@
 import type { Sourced } from '../model/origin.ts';
 import type { ListenerSpec } from '../model/service.ts';
+import type { KubernetesWorkload, WorkloadKind } from '../model/workload.ts';
 
 /** The canonical value of each field of a service, by the field's name in the file. */
 export interface FieldValues {
   readonly container: string;
+  readonly swarm_service: string;
+  /** `name` or `namespace/name`, as statefulset. */
+  readonly deployment: string;
+  readonly statefulset: string;
+  readonly service_name: string;
+  readonly upstream: KubernetesWorkload['upstream'];
   readonly command: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
@@ -35,7 +42,10 @@ export type FieldName = keyof FieldValues;
 /** How a field's value is written. */
 export type FieldKind =
   | 'name'
-  | 'names'
+  | 'dependants'
+  | 'kubernetes-workload'
+  | 'kubernetes-name'
+  | 'upstream'
   | 'arguments'
   | 'path'
   | 'variables'
@@ -64,6 +74,8 @@ export interface FieldSpec<T = unknown> {
   readonly builtIn?: T;
   /** The largest value of a count. */
   readonly max?: number;
+  /** The workloads on which it has an effect; absent = all. Elsewhere it counts as unset. */
+  readonly kinds?: readonly WorkloadKind[];
 }
 
 /** Environment variables that give a field's default. */
@@ -76,26 +88,38 @@ const SERVICE_ONLY = { label: false, inDefaults: false } as const;
 const SERVICE_AND_LABEL = { label: true, inDefaults: false } as const;
 const POLICY = { label: true, inDefaults: true } as const;
 const MAX_COUNT = 1_000_000;
+const DOCKER: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker'] };
+const SWARM: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['swarm'] };
+const KUBERNETES: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['kubernetes'] };
+const PROCESS: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['process'] };
+/** The orchestrators stop with a grace period of the workload's own. */
+const STOPPED_BY_PROXY: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker', 'process'] };
+const LABELLED: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker', 'swarm', 'kubernetes'] };
 
 /**
  * Every field of a service, in the order in which it is printed. Label names, defaults, environment, printing and the
  * drift tests derive from this table; the schema is checked against it.
  */
 export const FIELDS: { readonly [F in FieldName]: FieldSpec<FieldValues[F]> } = {
-  container: { kind: 'name', ...SERVICE_ONLY },
-  command: { kind: 'arguments', ...SERVICE_ONLY },
-  cwd: { kind: 'path', ...SERVICE_ONLY },
-  env: { kind: 'variables', ...SERVICE_ONLY, builtIn: {} },
+  container: { kind: 'name', ...SERVICE_ONLY, ...DOCKER },
+  swarm_service: { kind: 'name', ...SERVICE_ONLY, ...SWARM },
+  deployment: { kind: 'kubernetes-workload', ...SERVICE_ONLY, ...KUBERNETES },
+  statefulset: { kind: 'kubernetes-workload', ...SERVICE_ONLY, ...KUBERNETES },
+  service_name: { kind: 'kubernetes-name', ...SERVICE_AND_LABEL, ...KUBERNETES },
+  upstream: { kind: 'upstream', ...POLICY, builtIn: 'endpoints', ...KUBERNETES },
+  command: { kind: 'arguments', ...SERVICE_ONLY, ...PROCESS },
+  cwd: { kind: 'path', ...SERVICE_ONLY, ...PROCESS },
+  env: { kind: 'variables', ...SERVICE_ONLY, builtIn: {}, ...PROCESS },
   ports: { kind: 'tcp-ports', ...SERVICE_AND_LABEL, builtIn: [] },
   udp_ports: { kind: 'udp-ports', ...SERVICE_AND_LABEL, builtIn: [] },
   allow_list: { kind: 'addresses', ...POLICY, builtIn: [] },
   block_list: { kind: 'addresses', ...POLICY, builtIn: [] },
   idle_timeout: { kind: 'duration', ...POLICY, variable: 'IDLE_TIMEOUT_SECS', builtIn: 120_000 },
   start_timeout: { kind: 'positive-duration', ...POLICY, variable: 'START_TIMEOUT_SECS', builtIn: 30_000 },
-  stop_timeout: { kind: 'duration', ...POLICY },
+  stop_timeout: { kind: 'duration', ...POLICY, ...STOPPED_BY_PROXY },
   http_healthcheck: { kind: 'healthcheck', ...POLICY, builtIn: '' },
   webhook_url: { kind: 'url', ...POLICY, builtIn: '' },
-  dependants: { kind: 'names', ...SERVICE_AND_LABEL, builtIn: [] },
+  dependants: { kind: 'dependants', ...SERVICE_AND_LABEL, builtIn: [] },
   cron_start: { kind: 'cron', ...SERVICE_AND_LABEL },
   cron_stop: { kind: 'cron', ...SERVICE_AND_LABEL },
   timezone: { kind: 'timezone', ...POLICY, variable: 'TZ', builtIn: 'UTC' },
@@ -104,10 +128,15 @@ export const FIELDS: { readonly [F in FieldName]: FieldSpec<FieldValues[F]> } = 
   udp_queue_datagrams: { kind: 'count', ...POLICY, builtIn: 1_024, max: MAX_COUNT },
   udp_queue_bytes: { kind: 'count', ...POLICY, builtIn: 1_048_576, max: 2 ** 30 },
   udp_queue_age: { kind: 'positive-duration', ...POLICY, builtIn: 30_000 },
-  ignore_labels: { kind: 'flag', ...SERVICE_ONLY, builtIn: false },
+  ignore_labels: { kind: 'flag', ...SERVICE_ONLY, builtIn: false, ...LABELLED },
 };
 
 export const FIELD_NAMES = Object.keys(FIELDS) as readonly FieldName[];
+
+/** Whether a field does anything for a workload of this kind. */
+export function hasEffect(field: FieldName, kind: WorkloadKind): boolean {
+  return FIELDS[field].kinds?.includes(kind) ?? true;
+}
 
 /** Whether a field has a `*_secs` spelling beside its own. */
 export function isDuration(field: FieldName): boolean {

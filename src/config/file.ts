@@ -6,6 +6,8 @@
 import { isAbsolute, join } from 'node:path';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import { checkServices } from './check-services.ts';
+import { type EngineLayers, resolveEngineDefaults } from './engine-defaults.ts';
+import { EMPTY_ENVIRONMENT } from './environment.ts';
 import { type Draft, FIELD_NAMES, FIELDS } from './fields.ts';
 import { type Finding, sortProblems, toProblem } from './finding.ts';
 import { createFieldParser } from './parse-field.ts';
@@ -47,13 +49,16 @@ export type ParseConfigFile = (input: ConfigText) => ParsedFile;
 
 const DEFAULT_FIELDS = FIELD_NAMES.filter((field) => FIELDS[field].inDefaults);
 
-/** A parser that compiles the schema at its first use and keeps it. */
-export function createFileParser(): ParseConfigFile {
+/**
+ * A parser that compiles the schema at its first use and keeps it. The layers beside the file tell what a service is
+ * that doesn't say so; without them the file alone does.
+ */
+export function createFileParser(layers: EngineLayers = { environment: EMPTY_ENVIRONMENT }): ParseConfigFile {
   const checkSchema = createSchemaCheck();
   return ({ text, file, folder }) => {
     const { root, locate, problems: syntax } = readYaml({ text, file });
     if (root === undefined) return { config: undefined, problems: sortProblems(syntax) };
-    const { config, findings } = readRoot(root, { file, folder, locate });
+    const { config, findings } = readRoot(root, { file, folder, locate, layers });
     const all = [...findings, ...schemaFindings(checkSchema(root), findings)];
     const problems = sortProblems([...syntax, ...all.map((finding) => toProblem(finding, locate))]);
     return { config: hasErrors(problems) ? undefined : config, problems };
@@ -62,27 +67,44 @@ export function createFileParser(): ParseConfigFile {
 
 function readRoot(
   root: unknown,
-  { file, folder, locate }: Omit<ConfigText, 'text'> & { readonly locate: LocateOrigin },
+  {
+    file,
+    folder,
+    locate,
+    layers,
+  }: Omit<ConfigText, 'text'> & { readonly locate: LocateOrigin; readonly layers: EngineLayers },
 ): { readonly config: FileConfig; readonly findings: readonly Finding[] } {
   const parse = createFieldParser();
   const top = isMapping(root) ? root : {};
   const rawDefaults = isMapping(top['defaults']) ? top['defaults'] : {};
-  const defaults = readDraft(rawDefaults, { base: ['defaults'], fields: DEFAULT_FIELDS, locate, parse });
+  const defaults = readDraft(rawDefaults, {
+    base: ['defaults'],
+    fields: DEFAULT_FIELDS,
+    locate,
+    parse,
+    portNames: false,
+  });
   const settings = readSettings(top, locate);
-  const { services, findings } = readServices(top['services'], { locate, parse });
+  const engine = resolveEngineDefaults(settings.settings, layers);
+  const { services, findings } = readServices(top['services'], { locate, parse, engine });
   return {
     config: {
       file,
-      services: services.map(({ name, origin, draft }) => ({
-        name,
-        origin,
-        draft: placeDirectory(draft, folder),
-      })),
+      services: services.map((service) => toFileService(service, folder)),
       defaults: defaults.draft,
       settings: settings.settings,
     },
-    findings: [...defaults.findings, ...settings.findings, ...findings, ...checkServices(services, locate)],
+    findings: [
+      ...defaults.findings,
+      ...settings.findings,
+      ...findings,
+      ...checkServices(services, { locate, engine }),
+    ],
   };
+}
+
+function toFileService({ name, origin, draft }: FileService, folder: string | undefined): FileService {
+  return { name, origin, draft: placeDirectory(draft, folder) };
 }
 
 function placeDirectory(draft: Draft, folder: string | undefined): Draft {

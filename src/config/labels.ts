@@ -1,10 +1,11 @@
 /**
- * Input: the labels of one container. Output: the draft they describe, or why they are refused. Guarantees: pure, and
- * no label can break anything but its own container.
+ * Input: the labels of one workload; in Kubernetes, its annotations. Output: the draft they describe, or why they are
+ * refused. Guarantees: pure, and no label can break anything but its own workload.
  */
 import type { Origin, Sourced } from '../model/origin.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import { formatListenAddress } from '../model/service.ts';
+import type { WorkloadRef } from '../model/workload.ts';
 import type { FieldResult } from './field-result.ts';
 import {
   type Draft,
@@ -12,27 +13,30 @@ import {
   FIELDS,
   type FieldName,
   fieldKeys,
+  hasEffect,
   LABEL_SUFFIXES,
   labelSuffix,
 } from './fields.ts';
+
 import { createListenClaims } from './listen-claims.ts';
 import { parseField, parseSecsField } from './parse-field.ts';
 import { formatPath } from './path.ts';
 import { suggestNearest } from './suggest.ts';
+import { describeUselessness } from './useless-options.ts';
 
 /** Labels of lazy-tcp-proxy that guard a service; ignoring them would open what their owner closed. */
 const PROTECTIVE_LABELS: ReadonlySet<string> = new Set(['tls', 'api-key', 'basic-auth']);
 
-/** What of a container the labels stage looks at. */
-export interface ContainerLabels {
-  readonly name: string;
+/** What of a workload the labels stage looks at. */
+export interface WorkloadLabels {
+  readonly ref: WorkloadRef;
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** What the labels of one container say. */
+/** What the labels of one workload say. */
 export interface LabelReading {
-  readonly container: string;
-  /** `ignored` = it doesn't opt in; `refused` = a mistake refuses this container. */
+  readonly ref: WorkloadRef;
+  /** `ignored` = it doesn't opt in; `refused` = a mistake refuses this workload. */
   readonly kind: 'accepted' | 'refused' | 'ignored';
   /** undefined unless accepted. */
   readonly draft: Draft | undefined;
@@ -41,46 +45,51 @@ export interface LabelReading {
 }
 
 const LABEL_FIELDS = FIELD_NAMES.filter((field) => FIELDS[field].label);
-const LIST_KINDS: ReadonlySet<string> = new Set(['names', 'tcp-ports', 'udp-ports', 'addresses']);
+const LIST_KINDS: ReadonlySet<string> = new Set(['dependants', 'tcp-ports', 'udp-ports', 'addresses']);
 
 /** Whether `<prefix>.enabled` is "true" (in any case, white space trimmed); nothing else opts in. */
 export function isOptedIn(labels: Readonly<Record<string, string>>, prefix: string): boolean {
   return labels[`${prefix}.enabled`]?.trim().toLowerCase() === 'true';
 }
 
-/** Reads the labels of a container; lists are comma-separated, a blank scalar counts as unset. */
-export function parseLabels(
-  container: ContainerLabels,
-  { prefix }: { readonly prefix: string },
-): LabelReading {
-  const { name, labels } = container;
-  if (!isOptedIn(labels, prefix)) return { container: name, kind: 'ignored', draft: undefined, problems: [] };
+/** Reads the labels of a workload; lists are comma-separated, a blank scalar counts as unset. */
+export function parseLabels(workload: WorkloadLabels, { prefix }: { readonly prefix: string }): LabelReading {
+  const { ref, labels } = workload;
+  if (!isOptedIn(labels, prefix)) return { ref, kind: 'ignored', draft: undefined, problems: [] };
   const fields: Record<string, unknown> = {};
-  const problems: Problem[] = [...findUnknownLabels(container, prefix)];
+  const problems: Problem[] = [...findUnknownLabels(workload, prefix)];
   for (const field of LABEL_FIELDS) {
-    const reading = readLabelField(field, { container, prefix });
+    const reading = readLabelField(field, { workload, prefix });
     if (reading.sourced !== undefined) fields[field] = reading.sourced;
     problems.push(...reading.problems);
   }
   const draft = fields as Draft;
   problems.push(...findOwnConflicts(draft));
   return hasErrors(problems)
-    ? { container: name, kind: 'refused', draft: undefined, problems }
-    : { container: name, kind: 'accepted', draft, problems };
+    ? { ref, kind: 'refused', draft: undefined, problems }
+    : { ref, kind: 'accepted', draft, problems };
+}
+
+interface FieldReading {
+  readonly sourced: Sourced<unknown> | undefined;
+  readonly problems: readonly Problem[];
 }
 
 function readLabelField(
   field: FieldName,
-  { container, prefix }: { readonly container: ContainerLabels; readonly prefix: string },
-): { readonly sourced: Sourced<unknown> | undefined; readonly problems: readonly Problem[] } {
-  const { name, labels } = container;
+  { workload, prefix }: { readonly workload: WorkloadLabels; readonly prefix: string },
+): FieldReading {
+  const { ref, labels } = workload;
   const labelOf = (key: string) => `${prefix}.${labelSuffix(key)}`;
+  const originOf = (key: string): Origin => ({ kind: 'label', workload: ref, label: labelOf(key) });
   const given = fieldKeys(field).filter((key) => isGiven(field, labels[labelOf(key)]));
+  // What does nothing is not worth refusing a workload for.
+  if (!hasEffect(field, ref.kind)) return describeIneffective(given, { field, ref, originOf });
   let sourced: Sourced<unknown> | undefined;
   const problems: Problem[] = [];
   for (const key of given) {
-    const origin: Origin = { kind: 'label', container: name, label: labelOf(key) };
-    const result = readLabel(field, { key, text: labels[labelOf(key)] ?? '' });
+    const origin = originOf(key);
+    const result = readLabel(field, { key, text: labels[labelOf(key)] ?? '', ref });
     if (result.ok) sourced = { value: result.value, origin };
     else {
       problems.push(
@@ -94,10 +103,24 @@ function readLabelField(
   const [first, second] = given;
   if (first !== undefined && second !== undefined) {
     const message = `${labelSuffix(second)}: given beside ${labelSuffix(first)}; keep one of them`;
-    const origin: Origin = { kind: 'label', container: name, label: labelOf(second) };
-    problems.push({ code: 'exclusive-keys', severity: 'error', message, origin });
+    problems.push({ code: 'exclusive-keys', severity: 'error', message, origin: originOf(second) });
   }
   return { sourced, problems };
+}
+
+function describeIneffective(
+  given: readonly string[],
+  {
+    field,
+    ref,
+    originOf,
+  }: { readonly field: FieldName; readonly ref: WorkloadRef; readonly originOf: (key: string) => Origin },
+): FieldReading {
+  const problems = given.map((key): Problem => {
+    const message = `${labelSuffix(key)}: ${describeUselessness(field, ref)}`;
+    return { code: 'option-without-effect', severity: 'warning', message, origin: originOf(key) };
+  });
+  return { sourced: undefined, problems };
 }
 
 /** A blank list is an empty list, which beats a lower layer; a blank scalar says nothing. */
@@ -107,7 +130,7 @@ function isGiven(field: FieldName, text: string | undefined): boolean {
 
 function readLabel(
   field: FieldName,
-  { key, text }: { readonly key: string; readonly text: string },
+  { key, text, ref }: { readonly key: string; readonly text: string; readonly ref: WorkloadRef },
 ): FieldResult<unknown> {
   const trimmed = text.trim();
   if (key !== field) return parseSecsField(field, trimmed);
@@ -117,18 +140,19 @@ function readLabel(
     return parseField(
       field,
       items.filter((item) => item !== ''),
+      { portNames: ref.kind === 'kubernetes' },
     );
   }
   return parseField(field, kind === 'count' && /^\d{1,15}$/.test(trimmed) ? Number(trimmed) : trimmed);
 }
 
-function findUnknownLabels({ name, labels }: ContainerLabels, prefix: string): readonly Problem[] {
+function findUnknownLabels({ ref, labels }: WorkloadLabels, prefix: string): readonly Problem[] {
   const known = [...LABEL_SUFFIXES, 'enabled'];
   return Object.keys(labels).flatMap((label): readonly Problem[] => {
     if (!label.startsWith(`${prefix}.`)) return [];
     const suffix = label.slice(prefix.length + 1);
     if (known.includes(suffix)) return [];
-    const origin: Origin = { kind: 'label', container: name, label };
+    const origin: Origin = { kind: 'label', workload: ref, label };
     if (PROTECTIVE_LABELS.has(suffix)) {
       const message = `${suffix} is not supported, and without it the service would be open; remove the label if it may be`;
       return [{ code: 'unknown-key', severity: 'error', message, origin }];

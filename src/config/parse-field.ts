@@ -7,31 +7,38 @@ import {
   parsePositiveSeconds,
   parseSeconds,
 } from './duration.ts';
-import { type Fault, type FieldResult, failField, wrapParsed } from './field-result.ts';
+import { type FieldResult, noValue, wrapParsed } from './field-result.ts';
 import { FIELDS, type FieldKind, type FieldName, type FieldSpec, type FieldValues } from './fields.ts';
+import { parseKubernetesLabel, parseKubernetesWorkload } from './kubernetes-names.ts';
 import { parseCommand, parseList, parseVariables } from './parse-collection.ts';
 import type { Parsed } from './parsed.ts';
-import { parsePort } from './ports.ts';
-import { parseChoice, parseCount, parseFlag, parseName, parsePathText } from './text.ts';
+import { type PortContext, parsePort } from './ports.ts';
+import { parseChoice, parseCount, parseFlag, parseName, parsePathText, parseQualifiedName } from './text.ts';
 import { parseTimezone } from './timezone.ts';
 import { parseHealthcheckUrl, parseHttpUrl } from './url.ts';
 
 /** Reads a field's value as the file gives it; all mistakes in it at once. */
-export function parseField<F extends FieldName>(field: F, raw: unknown): FieldResult<FieldValues[F]> {
+export function parseField<F extends FieldName>(
+  field: F,
+  raw: unknown,
+  context: PortContext = {},
+): FieldResult<FieldValues[F]> {
   const spec = FIELDS[field];
-  const result = raw === null || raw === undefined ? noValue(EXPECTED[spec.kind]) : parseKind(spec, raw);
+  const result =
+    raw === null || raw === undefined ? noValue(EXPECTED[spec.kind]) : parseKind(spec, raw, context);
   // The kind decides the type of the value, which TypeScript can't follow through the table.
   return result as FieldResult<FieldValues[F]>;
 }
 
 /** parseField, as a value that can be wrapped. */
-export type ParseField = (field: FieldName, raw: unknown) => FieldResult<unknown>;
+export type ParseField = (field: FieldName, raw: unknown, context: PortContext) => FieldResult<unknown>;
 
 /** A parseField that reads each text once: checking a time zone or cron expression a thousand times takes a second. */
 export function createFieldParser(): ParseField {
   const results = new Map<string, FieldResult<unknown>>();
-  return (field, raw) => {
-    if (typeof raw !== 'string') return parseField(field, raw);
+  return (field, raw, context) => {
+    // Ports, which alone depend on the context, are never text.
+    if (typeof raw !== 'string') return parseField(field, raw, context);
     const key = `${field} ${raw}`;
     const result = results.get(key) ?? parseField(field, raw);
     results.set(key, result);
@@ -50,7 +57,10 @@ export function parseSecsField(field: FieldName, raw: unknown): FieldResult<numb
 /** What each kind of value looks like, for messages about a missing one. */
 const EXPECTED: Readonly<Record<FieldKind, string>> = {
   name: 'a name',
-  names: '[] for none',
+  dependants: '[] for none',
+  'kubernetes-workload': 'a name such as db or shop/db',
+  'kubernetes-name': 'a name',
+  upstream: 'endpoints or service',
   arguments: 'a list such as [node, server.js]',
   path: 'a directory',
   variables: '{} for none',
@@ -68,22 +78,18 @@ const EXPECTED: Readonly<Record<FieldKind, string>> = {
   flag: 'true or false',
 };
 
-function parseKind(spec: FieldSpec, raw: unknown): FieldResult<unknown> {
+function parseKind(spec: FieldSpec, raw: unknown, context: PortContext): FieldResult<unknown> {
   switch (spec.kind) {
-    case 'name':
-      return wrapParsed(parseName(raw));
-    case 'names':
-      return parseList(raw, parseName);
+    case 'dependants':
+      return parseList(raw, parseQualifiedName);
     case 'arguments':
       return parseCommand(raw);
-    case 'path':
-      return wrapParsed(parsePathText(raw));
     case 'variables':
       return parseVariables(raw);
     case 'tcp-ports':
-      return flatten(parseList(raw, (item) => parsePort(item, 'tcp')));
+      return flatten(parseList(raw, (item) => parsePort(item, 'tcp', context)));
     case 'udp-ports':
-      return flatten(parseList(raw, (item) => parsePort(item, 'udp')));
+      return flatten(parseList(raw, (item) => parsePort(item, 'udp', context)));
     case 'addresses':
       return parseList(raw, parseAccessEntry);
     default:
@@ -93,11 +99,21 @@ function parseKind(spec: FieldSpec, raw: unknown): FieldResult<unknown> {
 
 type ScalarKind = Exclude<
   FieldKind,
-  'name' | 'names' | 'arguments' | 'path' | 'variables' | 'tcp-ports' | 'udp-ports' | 'addresses'
+  'dependants' | 'arguments' | 'variables' | 'tcp-ports' | 'udp-ports' | 'addresses'
 >;
 
 function parseScalar(spec: FieldSpec, kind: ScalarKind, raw: unknown): Parsed<unknown> {
   switch (kind) {
+    case 'name':
+      return parseName(raw);
+    case 'kubernetes-workload':
+      return parseKubernetesWorkload(raw);
+    case 'kubernetes-name':
+      return parseKubernetesLabel(raw);
+    case 'upstream':
+      return parseChoice(raw, ['endpoints', 'service']);
+    case 'path':
+      return parsePathText(raw);
     case 'duration':
       return parseDuration(raw);
     case 'positive-duration':
@@ -121,8 +137,4 @@ function parseScalar(spec: FieldSpec, kind: ScalarKind, raw: unknown): Parsed<un
 
 function flatten<T>(result: FieldResult<readonly (readonly T[])[]>): FieldResult<readonly T[]> {
   return result.ok ? { ok: true, value: result.value.flat() } : result;
-}
-
-function noValue(expected: string): { readonly ok: false; readonly faults: readonly Fault[] } {
-  return failField([], 'wrong-type', `has no value; write ${expected}, or remove the key`);
 }

@@ -1,20 +1,36 @@
-import type { ListenerSpec, Protocol } from '../model/service.ts';
+import type { ListenerSpec, Protocol, TargetPort } from '../model/service.ts';
 import { parseBindAddress } from './address.ts';
+import { isPortName } from './kubernetes-names.ts';
 import { accept, type Parsed, refuse, showValue } from './parsed.ts';
 
 const MAX_PORT = 65_535;
-const SHAPE = /^(?:(\[[^\]]*\]|[^[\]:]*):)?(\d+)(?:-(\d+))?:(\d+)(?:-(\d+))?$/;
+const SHAPE = /^(?:(\[[^\]]*\]|[^[\]:]*):)?(\d+)(?:-(\d+))?:(?:(\d+)(?:-(\d+))?|([^[\]:]+))$/;
 
 interface PortRange {
   readonly first: number;
   readonly last: number;
 }
 
+/** What a target port may be. */
+export interface PortContext {
+  /** Whether it may be the name of a Kubernetes Service's port. */
+  readonly portNames?: boolean;
+}
+
 /** Reads `[address:]listen:target`, where both may be ranges of equal length; one listener per port. */
-export function parsePort(raw: unknown, protocol: Protocol): Parsed<readonly ListenerSpec[]> {
+export function parsePort(
+  raw: unknown,
+  protocol: Protocol,
+  { portNames = false }: PortContext = {},
+): Parsed<readonly ListenerSpec[]> {
   const match = typeof raw === 'string' ? SHAPE.exec(raw) : null;
-  if (match === null)
-    return refuse('invalid-port', `${showValue(raw)} is not [address:]listen:target${hint(raw)}`);
+  const name = match?.[6];
+  if (match === null || (name !== undefined && !(portNames && isPortName(name)))) {
+    return refuse(
+      'invalid-port',
+      `${showValue(raw)} is not [address:]listen:target${hint(raw, { name, portNames })}`,
+    );
+  }
   const address = readBracketed(match[1]);
   if (address === undefined) {
     return refuse(
@@ -23,24 +39,34 @@ export function parsePort(raw: unknown, protocol: Protocol): Parsed<readonly Lis
     );
   }
   const listen = readRange(match[2], match[3]);
-  const target = readRange(match[4], match[5]);
   if (!listen.ok) return refuse(listen.code, `${showValue(raw)}: ${listen.message}`);
-  if (!target.ok) return refuse(target.code, `${showValue(raw)}: ${target.message}`);
-  const length = rangeLength(listen.value);
-  if (length !== rangeLength(target.value)) {
-    return refuse(
-      'invalid-port',
-      `${showValue(raw)}: ${length} listen ports and ${rangeLength(target.value)} target ports; both ranges must have the same length`,
-    );
-  }
+  const targets = readTargets(match, listen.value);
+  if (!targets.ok) return refuse(targets.code, `${showValue(raw)}: ${targets.message}`);
   return accept(
-    Array.from({ length }, (_, index) => ({
+    targets.value.map((targetPort, index) => ({
       protocol,
       address,
       port: listen.value.first + index,
-      targetPort: target.value.first + index,
+      targetPort,
     })),
   );
+}
+
+/** The target of each listen port. */
+function readTargets(match: RegExpExecArray, listen: PortRange): Parsed<readonly TargetPort[]> {
+  const [, , , , first, last, name] = match;
+  const length = rangeLength(listen);
+  if (name !== undefined) {
+    const message = `${length} listen ports and the name of one target port; a name can't stand for a range`;
+    return length === 1 ? accept([name]) : refuse('invalid-port', message);
+  }
+  const target = readRange(first, last);
+  if (!target.ok) return target;
+  if (length !== rangeLength(target.value)) {
+    const message = `${length} listen ports and ${rangeLength(target.value)} target ports; both ranges must have the same length`;
+    return refuse('invalid-port', message);
+  }
+  return accept(Array.from({ length }, (_, index) => target.value.first + index));
 }
 
 /** Listeners in the file's spelling; runs of neighbours become ranges, the order is kept. */
@@ -60,6 +86,7 @@ function continuesRun(
 ): boolean {
   const { start, length } = run;
   return (
+    typeof start.targetPort === 'number' &&
     start.address === next.address &&
     start.port + length === next.port &&
     start.targetPort + length === next.targetPort
@@ -67,14 +94,21 @@ function continuesRun(
 }
 
 function formatRun({ start, length }: { readonly start: ListenerSpec; readonly length: number }): string {
+  const { targetPort } = start;
   const prefix =
     start.address === '' ? '' : `${start.address.includes(':') ? `[${start.address}]` : start.address}:`;
-  if (length === 1) return `${prefix}${start.port}:${start.targetPort}`;
-  return `${prefix}${start.port}-${start.port + length - 1}:${start.targetPort}-${start.targetPort + length - 1}`;
+  if (length === 1 || typeof targetPort === 'string') return `${prefix}${start.port}:${targetPort}`;
+  return `${prefix}${start.port}-${start.port + length - 1}:${targetPort}-${targetPort + length - 1}`;
 }
 
-/** The commonest mistakes: a lone port, and an address without brackets. */
-function hint(raw: unknown): string {
+/** The commonest mistakes: a lone port, an address without brackets, and a name where none can be. */
+function hint(
+  raw: unknown,
+  { name, portNames }: { readonly name: string | undefined; readonly portNames: boolean },
+): string {
+  if (name !== undefined && isPortName(name)) {
+    return "; a port's name can be used for Kubernetes workloads only";
+  }
   const text = String(raw);
   if ((typeof raw === 'string' || typeof raw === 'number') && /^[1-9]\d{0,4}$/.test(text)) {
     return `; write "${text}:${text}"`;
@@ -83,6 +117,9 @@ function hint(raw: unknown): string {
     return '; TCP goes under ports, UDP under udp_ports';
   if (typeof raw === 'string' && (raw.match(/:/g) ?? []).length > 2 && !raw.includes('[')) {
     return '; an IPv6 address goes in brackets: "[::1]:80:80"';
+  }
+  if (name !== undefined && portNames) {
+    return `; a target is a port's number, or its name in the Service: at most 63 of a-z, 0-9 and "-"`;
   }
   return '';
 }

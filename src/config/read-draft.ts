@@ -1,4 +1,4 @@
-import type { FieldResult } from './field-result.ts';
+import type { Fault, FieldResult } from './field-result.ts';
 import { type Draft, type FieldName, isDuration, secsKey } from './fields.ts';
 import { type Finding, keyError } from './finding.ts';
 import { type ParseField, parseSecsField } from './parse-field.ts';
@@ -18,6 +18,8 @@ export function readDraft(
     readonly fields: readonly FieldName[];
     readonly locate: LocateOrigin;
     readonly parse: ParseField;
+    /** Whether a target port may be the name of a Kubernetes Service's port. */
+    readonly portNames: boolean;
   },
 ): DraftReading {
   const draft: Record<string, unknown> = {};
@@ -25,21 +27,11 @@ export function readDraft(
   const take = (field: FieldName, key: string, result: FieldResult<unknown>) => {
     const path = [...options.base, key];
     if (result.ok) draft[field] = { value: result.value, origin: options.locate(path, 'value') };
-    else
-      findings.push(
-        ...result.faults.map(
-          (fault): Finding => ({
-            ...fault,
-            severity: 'error',
-            at: placeOf(raw[key]),
-            path: [...path, ...fault.path],
-          }),
-        ),
-      );
+    else findings.push(...result.faults.map((fault) => toFinding(fault, { path, at: placeOf(raw[key]) })));
   };
   for (const field of options.fields) {
     const secs = secsKey(field);
-    if (Object.hasOwn(raw, field)) take(field, field, options.parse(field, raw[field]));
+    if (Object.hasOwn(raw, field)) take(field, field, options.parse(field, raw[field], options));
     if (!isDuration(field) || !Object.hasOwn(raw, secs)) continue;
     take(field, secs, parseSecsField(field, raw[secs]));
     if (Object.hasOwn(raw, field)) {
@@ -49,6 +41,10 @@ export function readDraft(
     }
   }
   return { draft: draft as Draft, findings };
+}
+
+function toFinding(fault: Fault, { path, at }: { readonly path: Path; readonly at: Finding['at'] }): Finding {
+  return { ...fault, severity: 'error', at, path: [...path, ...fault.path] };
 }
 
 function placeOf(raw: unknown): Finding['at'] {

@@ -1,4 +1,5 @@
 import type { Origin } from '../model/origin.ts';
+import type { WorkloadRef } from '../model/workload.ts';
 import { type Draft, FIELD_NAMES } from './fields.ts';
 import { type Finding, keyError, valueError } from './finding.ts';
 import type { ParseField } from './parse-field.ts';
@@ -6,7 +7,15 @@ import { isMapping } from './parsed.ts';
 import type { Path } from './path.ts';
 import { readDraft } from './read-draft.ts';
 import type { LocateOrigin } from './read-yaml.ts';
-import { parseName } from './text.ts';
+import { parseQualifiedName } from './text.ts';
+import {
+  type EngineDefaults,
+  findWorkloadField,
+  WORKLOAD_FIELDS,
+  type WorkloadField,
+  workloadKindOf,
+  workloadRefOf,
+} from './workload-of.ts';
 
 /** A service of the file. */
 export interface FileService {
@@ -21,17 +30,30 @@ export interface ReadService extends FileService {
   readonly path: Path;
   readonly namePath: Path;
   readonly raw: Readonly<Record<string, unknown>>;
+  /** What it stands for; a guess where the value that says so is a mistake. */
+  readonly ref: WorkloadRef;
+  /** The key that says so; undefined = the service's name does. */
+  readonly workloadField: WorkloadField | undefined;
+}
+
+/** Whether a mistake keeps what a service stands for from being known. */
+export function isWorkloadUnknown({ workloadField, draft }: ReadService): boolean {
+  return workloadField !== undefined && draft[workloadField] === undefined;
 }
 
 /** Reads `services:` in either form; entries that have no usable name are left out. */
 export function readServices(
   raw: unknown,
-  { locate, parse }: { readonly locate: LocateOrigin; readonly parse: ParseField },
+  {
+    locate,
+    parse,
+    engine,
+  }: { readonly locate: LocateOrigin; readonly parse: ParseField; readonly engine: EngineDefaults },
 ): { readonly services: readonly ReadService[]; readonly findings: readonly Finding[] } {
   const services: ReadService[] = [];
   const findings: Finding[] = [];
   for (const { path, namePath, name, value } of listEntries(raw)) {
-    const parsed = name === undefined ? undefined : parseName(name);
+    const parsed = name === undefined ? undefined : parseQualifiedName(name);
     const at = Array.isArray(raw) ? 'value' : 'key';
     if (parsed?.ok === false) findings.push({ ...valueError(namePath, parsed.code, parsed.message), at });
     if (!Array.isArray(raw) && Object.hasOwn(value, 'name')) {
@@ -39,11 +61,15 @@ export function readServices(
         keyError([...path, 'name'], 'unknown-key', 'the key above is the name already; remove this line'),
       );
     }
-    const reading = readDraft(value, { base: path, fields: FIELD_NAMES, locate, parse });
+    const workloadField = findWorkloadField((field) => Object.hasOwn(value, field));
+    const portNames = workloadKindOf(workloadField, engine) === 'kubernetes';
+    const reading = readDraft(value, { base: path, fields: FIELD_NAMES, locate, parse, portNames });
     findings.push(...reading.findings, ...findExclusive(value, path));
     if (parsed?.ok !== true) continue;
     const origin = locate(namePath, at);
-    services.push({ name: parsed.value, origin, draft: reading.draft, path, namePath, raw: value });
+    const service = { name: parsed.value, origin, draft: reading.draft };
+    const ref = workloadRefOf(service, engine);
+    services.push({ ...service, path, namePath, raw: value, ref, workloadField });
   }
   return { services, findings };
 }
@@ -71,7 +97,10 @@ function listEntries(raw: unknown): readonly Entry[] {
 }
 
 function findExclusive(value: Readonly<Record<string, unknown>>, path: Path): readonly Finding[] {
-  if (!Object.hasOwn(value, 'container') || !Object.hasOwn(value, 'command')) return [];
-  const message = 'given beside container; a service is either a container or a local process';
-  return [keyError([...path, 'command'], 'exclusive-keys', message)];
+  const has = (field: WorkloadField) => Object.hasOwn(value, field);
+  const first = findWorkloadField(has);
+  return WORKLOAD_FIELDS.filter((field) => has(field) && field !== first).map((field) => {
+    const message = `given beside ${first}; a service is one of these: a container, a Swarm service (swarm_service), a Deployment, a StatefulSet, or a local process (command)`;
+    return keyError([...path, field], 'exclusive-keys', message);
+  });
 }

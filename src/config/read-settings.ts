@@ -1,40 +1,91 @@
 import type { Sourced } from '../model/origin.ts';
-import type { DockerSettings, Settings } from '../model/settings.ts';
+import {
+  BACKEND_NAMES,
+  type BackendName,
+  type DockerSettings,
+  type KubernetesSettings,
+  type Settings,
+} from '../model/settings.ts';
+import { parseBackend } from './backend-name.ts';
+import { type FieldResult, noValue, wrapParsed } from './field-result.ts';
 import { type Finding, valueError } from './finding.ts';
+import { parseKubernetesSetting } from './kubernetes-settings.ts';
 import { isMapping, type Parsed, showValue } from './parsed.ts';
+import type { Path } from './path.ts';
 import type { LocateOrigin } from './read-yaml.ts';
 import { parseStatusListen } from './status-listen.ts';
 
 /** The process-wide settings as one source wrote them; absent = unset. */
 export interface SettingsDraft {
   readonly status?: Sourced<Settings['status']>;
+  readonly backend?: Sourced<BackendName>;
   readonly docker_socket?: Sourced<DockerSettings['socket']>;
   readonly docker_labels?: Sourced<boolean>;
   readonly docker_label_prefix?: Sourced<string>;
   readonly docker_join_networks?: Sourced<boolean>;
+  readonly kubernetes_namespaces?: Sourced<KubernetesSettings['namespaces']>;
+  readonly kubernetes_labels?: Sourced<boolean>;
+  readonly kubernetes_label_prefix?: Sourced<string>;
+  readonly kubernetes_discover?: Sourced<KubernetesSettings['discover']>;
+  readonly kubernetes_cluster_domain?: Sourced<string>;
+  /** Milliseconds. */
+  readonly kubernetes_lease_duration?: Sourced<number>;
+  readonly kubernetes_lease_namespace?: Sourced<string>;
 }
 
-const DOCKER_KEYS = ['socket', 'labels', 'label_prefix', 'join_networks'] as const;
+/** Keys of `docker:`, in the order in which they are printed. */
+export const DOCKER_KEYS = ['socket', 'labels', 'label_prefix', 'join_networks'] as const;
+/** Keys of `kubernetes:`, likewise. */
+export const KUBERNETES_KEYS = [
+  'namespaces',
+  'labels',
+  'label_prefix',
+  'discover',
+  'cluster_domain',
+  'lease_duration',
+  'lease_namespace',
+] as const;
 
-/** Reads `status:` and `docker:`; what the schema refuses is reported by it, so only well-typed values are taken. */
+/** Reads `status:`, `backend:`, `docker:` and `kubernetes:`; what has the wrong type is left to the schema's report. */
 export function readSettings(
   root: Readonly<Record<string, unknown>>,
   locate: LocateOrigin,
 ): { readonly settings: SettingsDraft; readonly findings: readonly Finding[] } {
   const settings: Record<string, unknown> = {};
   const findings: Finding[] = [];
+  const take = (name: string, path: Path, result: FieldResult<unknown>) => {
+    if (result.ok) settings[name] = { value: result.value, origin: locate(path, 'value') };
+    else {
+      const faults = result.faults.map((fault) =>
+        valueError([...path, ...fault.path], fault.code, fault.message),
+      );
+      findings.push(...faults);
+    }
+  };
   if (Object.hasOwn(root, 'status') && root['status'] !== null) {
     const { path, parsed } = readStatus(root['status']);
-    if (!parsed.ok) findings.push(valueError(path, parsed.code, parsed.message));
-    else if (parsed.value !== undefined)
-      settings['status'] = { value: parsed.value, origin: locate(path, 'value') };
+    if (!parsed.ok || parsed.value !== undefined) take('status', path, wrapParsed(parsed));
   }
-  const docker = root['docker'];
-  for (const key of DOCKER_KEYS) {
-    if (!isMapping(docker) || !Object.hasOwn(docker, key)) continue;
-    settings[`docker_${key}`] = { value: docker[key], origin: locate(['docker', key], 'value') };
+  if (Object.hasOwn(root, 'backend')) {
+    const raw = root['backend'];
+    const parsed = raw === null ? noValue(BACKEND_NAMES.join(' or ')) : wrapParsed(parseBackend(raw));
+    take('backend', ['backend'], parsed);
+  }
+  for (const { key, raw } of listPairs(root['docker'], DOCKER_KEYS)) {
+    take(`docker_${key}`, ['docker', key], { ok: true, value: raw });
+  }
+  for (const { key, raw } of listPairs(root['kubernetes'], KUBERNETES_KEYS)) {
+    take(`kubernetes_${key}`, ['kubernetes', key], parseKubernetesSetting(key, raw));
   }
   return { settings, findings };
+}
+
+function listPairs<K extends string>(
+  raw: unknown,
+  keys: readonly K[],
+): readonly { readonly key: K; readonly raw: unknown }[] {
+  if (!isMapping(raw)) return [];
+  return keys.filter((key) => Object.hasOwn(raw, key)).map((key) => ({ key, raw: raw[key] }));
 }
 
 function readStatus(raw: unknown): {

@@ -2,12 +2,12 @@ import { DEFAULT_KEYS, SERVICE_KEYS } from './fields.ts';
 import { coveredBy, type Finding, keyError, valueError } from './finding.ts';
 import { showValue } from './parsed.ts';
 import type { Path } from './path.ts';
+import { DOCKER_KEYS, KUBERNETES_KEYS } from './read-settings.ts';
 import type { SchemaIssue } from './schema.ts';
 import { suggestNearest } from './suggest.ts';
 
-const TOP_KEYS = ['defaults', 'status', 'docker', 'services'];
+const TOP_KEYS = ['defaults', 'status', 'backend', 'docker', 'kubernetes', 'services'];
 const STATUS_KEYS = ['listen'];
-const DOCKER_KEYS = ['socket', 'labels', 'label_prefix', 'join_networks'];
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   object: 'a mapping',
@@ -74,6 +74,8 @@ function keysAt(parent: Path): readonly string[] {
       return STATUS_KEYS;
     case 'docker':
       return DOCKER_KEYS;
+    case 'kubernetes':
+      return KUBERNETES_KEYS;
     default:
       return SERVICE_KEYS;
   }
@@ -87,7 +89,7 @@ function describeType({ path, params, value }: SchemaIssue): string {
   if (path[0] !== 'services') return `has no value; write ${expected}, or remove the key`;
   return path.length === 1
     ? 'has no value; write {} if no service is meant'
-    : 'has no value; write {} for a container without settings of its own';
+    : 'has no value; write {} where nothing is to be set';
 }
 
 function describeValue({ path, keyword, value }: SchemaIssue): string {

@@ -1,15 +1,26 @@
 import { accept, type Parsed, refuse, showValue } from './parsed.ts';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+const QUALIFIED_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*(\/[A-Za-z0-9][A-Za-z0-9_.-]*)?$/;
 
 /** What a name looks like, for messages. */
 export const NAME_EXPECTED = 'a name of letters, digits, "_", "." and "-" that begins with a letter or digit';
 
-/** Reads the name of a service or container. */
+/** Reads the name of a container or Swarm service. */
 export function parseName(raw: unknown): Parsed<string> {
   if (typeof raw === 'string' && NAME.test(raw)) return accept(raw);
-  if (typeof raw === 'number') return refuse('wrong-type', `${raw} is not text; write "${raw}"`);
-  return refuse('invalid-value', `${showValue(raw)} is not ${NAME_EXPECTED}`);
+  return refuseName(raw, NAME_EXPECTED);
+}
+
+/** Reads the name of a service, or of what a dependant means: a name or, as Kubernetes workloads have it, `namespace/name`. */
+export function parseQualifiedName(raw: unknown): Parsed<string> {
+  if (typeof raw === 'string' && QUALIFIED_NAME.test(raw)) return accept(raw);
+  return refuseName(raw, typeof raw === 'string' && raw.includes('/') ? 'namespace/name' : NAME_EXPECTED);
+}
+
+/** Whether a text can be the name of a container or Swarm service. */
+export function isName(text: string): boolean {
+  return NAME.test(text);
 }
 
 /** Reads text that an operating system takes as a path: not empty, no NUL. */
@@ -57,4 +68,9 @@ export function parseChoice<T extends string>(raw: unknown, choices: readonly T[
   return found === undefined
     ? refuse('invalid-value', `${showValue(raw)} is not ${choices.join(' or ')}`)
     : accept(found);
+}
+
+function refuseName(raw: unknown, expected: string): Parsed<never> {
+  if (typeof raw === 'number') return refuse('wrong-type', `${raw} is not text; write "${raw}"`);
+  return refuse('invalid-value', `${showValue(raw)} is not ${expected}`);
 }

@@ -3,11 +3,15 @@
  * field, each value with its origin. Guarantees: pure, nothing thrown for any drafts, deeply frozen, linear in the
  * number of services and listeners. Precedence per field: file service > label > file defaults > environment > built-in.
  */
+import { toEngineDefaults } from '../config/engine-defaults.ts';
 import type { Environment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
+import { workloadFieldOf } from '../config/workload-of.ts';
 import type { Problem } from '../model/problem.ts';
+import type { Settings } from '../model/settings.ts';
 import type { ServiceTable, TableEntry } from '../model/table.ts';
+import { toWorkloadRef, type WorkloadRef } from '../model/workload.ts';
 import { type Holders, settleConflicts } from './conflicts.ts';
 import { linkDependants } from './link-dependants.ts';
 import { mergeService } from './merge-service.ts';
@@ -16,7 +20,7 @@ import { resolveSettings, type SettingsFlags } from './resolve-settings.ts';
 
 export interface TableInput {
   readonly file: FileConfig | undefined;
-  /** One reading per container, by its name. */
+  /** One reading per workload. */
   readonly labelled: readonly LabelReading[];
   readonly environment: Environment;
   readonly flags: SettingsFlags;
@@ -26,8 +30,10 @@ export interface TableInput {
 
 /** Builds the service table from whole snapshots of every source. */
 export function buildTable(input: TableInput): ServiceTable {
-  const { labels } = resolveSettings(input).settings.docker;
-  const paired = pairSources({ ...input, labelled: labels ? input.labelled : [] });
+  const { settings } = resolveSettings(input);
+  const engine = toEngineDefaults(settings.backend, settings.kubernetes.namespaces);
+  const labelled = input.labelled.filter(({ ref }) => countsLabels(ref, settings));
+  const paired = pairSources({ ...input, labelled, engine });
   const merged = paired.sources.map(mergeService).toSorted(byName);
   const linked = linkDependants(merged);
   const settled = settleConflicts(linked.entries, input.holders);
@@ -36,6 +42,13 @@ export function buildTable(input: TableInput): ServiceTable {
     conflicts: settled.conflicts,
     problems: [...paired.problems, ...linked.problems, ...settled.problems, ...findSilent(linked.entries)],
   });
+}
+
+/** Whether the labels of a workload count: those of the backend in force, unless they are switched off. */
+function countsLabels(ref: WorkloadRef, { backend, docker, kubernetes }: Settings): boolean {
+  return ref.kind === 'kubernetes'
+    ? backend === 'kubernetes' && kubernetes.labels
+    : backend === 'docker' && docker.labels;
 }
 
 function byName(a: TableEntry, b: TableEntry): number {
@@ -50,7 +63,8 @@ function findSilent(entries: readonly TableEntry[]): readonly Problem[] {
     if (listeners.length > 0 || cronStart !== undefined || cronStop !== undefined || dependants.has(name))
       return [];
     const message = `service "${name}" has no port and no schedule and is nobody's dependant, so nothing wakes it`;
-    const origin = origins['container'] ?? origins['command'] ?? { kind: 'default' };
+    const field = workloadFieldOf(toWorkloadRef(service.workload));
+    const origin = origins[field] ?? { kind: 'default' };
     return [{ code: 'no-listener', severity: 'warning', message, origin }];
   });
 }

@@ -1,45 +1,60 @@
-import { type Draft, FIELD_NAMES, FIELDS, type FieldName, type FieldValues } from '../config/fields.ts';
+import {
+  type Draft,
+  FIELD_NAMES,
+  FIELDS,
+  type FieldName,
+  type FieldValues,
+  hasEffect,
+} from '../config/fields.ts';
+import { WORKLOAD_FIELDS, workloadFieldOf } from '../config/workload-of.ts';
 import type { Origin } from '../model/origin.ts';
 import type { Service } from '../model/service.ts';
 import type { TableEntry } from '../model/table.ts';
-import type { Workload } from '../model/workload.ts';
+import type { Workload, WorkloadRef } from '../model/workload.ts';
 
 /** A service before its layers are merged. */
 export interface ServiceSource {
   readonly name: string;
   /** Where its name was written. */
   readonly origin: Origin;
+  /** What it stands for. */
+  readonly ref: WorkloadRef;
   /** Highest layer first; the built-in values come after the last. */
   readonly layers: readonly Draft[];
 }
 
 const DEFAULT_ORIGIN: Origin = { kind: 'default' };
-const DOCKER_ONLY: ReadonlySet<FieldName> = new Set(['container', 'ignore_labels']);
-const PROCESS_ONLY: ReadonlySet<FieldName> = new Set(['command', 'cwd', 'env']);
+const NAMING_FIELDS: ReadonlySet<FieldName> = new Set(WORKLOAD_FIELDS);
 
-/** Merges field by field: the highest layer that sets a field wins, also with 0 or an empty value. */
+/**
+ * Merges field by field: the highest layer that sets a field wins, also with 0 or an empty value. A field that has no
+ * effect on the workload's kind counts as unset in every layer, so that `defaults:` may hold it for the other services.
+ */
 export function mergeService(source: ServiceSource): TableEntry {
+  const { name, ref, layers } = source;
   const values: Record<string, unknown> = {};
   const origins: Record<string, Origin> = {};
-  const isProcess = source.layers.some(({ command }) => command !== undefined);
+  const ownField = workloadFieldOf(ref);
   for (const field of FIELD_NAMES) {
-    const found = source.layers.find((layer) => layer[field] !== undefined)?.[field];
+    const effective = hasEffect(field, ref.kind);
+    const found = effective ? layers.find((layer) => layer[field] !== undefined)?.[field] : undefined;
     values[field] = found === undefined ? FIELDS[field].builtIn : found.value;
-    if (!(isProcess ? DOCKER_ONLY : PROCESS_ONLY).has(field))
-      origins[field] = found?.origin ?? DEFAULT_ORIGIN;
+    if (field === ownField) origins[field] = found?.origin ?? source.origin;
+    else if (effective && !NAMING_FIELDS.has(field)) origins[field] = found?.origin ?? DEFAULT_ORIGIN;
   }
-  const merged = values as MergedValues;
-  if (merged.command === undefined && merged.container === undefined) origins['container'] = source.origin;
-  return { service: toService(source.name, merged), origins };
+  return { service: toService({ name, ref }, values as MergedValues), origins };
 }
 
-type Optional = 'container' | 'command' | 'cwd' | 'stop_timeout' | 'cron_start' | 'cron_stop';
+type Optional = 'service_name' | 'command' | 'cwd' | 'stop_timeout' | 'cron_start' | 'cron_stop';
 type MergedValues = Omit<FieldValues, Optional> & { readonly [F in Optional]: FieldValues[F] | undefined };
 
-function toService(name: string, values: MergedValues): Service {
+function toService(
+  { name, ref }: { readonly name: string; readonly ref: WorkloadRef },
+  values: MergedValues,
+): Service {
   return {
     name,
-    workload: toWorkload(name, values),
+    workload: toWorkload(ref, values),
     listeners: [...values.ports, ...values.udp_ports],
     allowList: values.allow_list,
     blockList: values.block_list,
@@ -62,7 +77,21 @@ function toService(name: string, values: MergedValues): Service {
   };
 }
 
-function toWorkload(name: string, { container, command, cwd, env }: MergedValues): Workload {
-  if (command === undefined) return { kind: 'docker', container: container ?? name };
-  return { kind: 'process', name, command, cwd, env };
+function toWorkload(ref: WorkloadRef, values: MergedValues): Workload {
+  switch (ref.kind) {
+    case 'docker':
+      return { kind: 'docker', container: ref.name };
+    case 'swarm':
+      return { kind: 'swarm', service: ref.name };
+    case 'kubernetes':
+      return { ...ref, service: values.service_name ?? ref.name, upstream: values.upstream };
+    case 'process':
+      return {
+        kind: 'process',
+        name: ref.name,
+        command: values.command ?? [],
+        cwd: values.cwd,
+        env: values.env,
+      };
+  }
 }

@@ -1,67 +1,113 @@
-import { containerOf } from '../config/check-services.ts';
 import type { Environment } from '../config/environment.ts';
 import type { Draft } from '../config/fields.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
 import type { FileService } from '../config/read-services.ts';
+import { type EngineDefaults, workloadFieldOf, workloadRefOf } from '../config/workload-of.ts';
 import { describeOrigin, type Origin } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
+import { describeWorkloadRef, type WorkloadRef, workloadRefKey, workloadRefName } from '../model/workload.ts';
 import type { ServiceSource } from './merge-service.ts';
 
-/** Pairs each service of the file with its container's labels, and makes services of the labels that are left. */
+/** Pairs each service of the file with its workload's labels, and makes services of the labels that are left. */
 export function pairSources(input: {
   readonly file: FileConfig | undefined;
   readonly labelled: readonly LabelReading[];
   readonly environment: Environment;
+  readonly engine: EngineDefaults;
 }): { readonly sources: readonly ServiceSource[]; readonly problems: readonly Problem[] } {
   const fileServices = input.file?.services ?? [];
   const below = [input.file?.defaults ?? {}, input.environment.defaults];
-  const labelsLeft = new Map(input.labelled.map((reading) => [reading.container, reading]));
+  const labelsLeft = new Map(input.labelled.map((reading) => [workloadRefKey(reading.ref), reading]));
   const sources: ServiceSource[] = [];
   const problems: Problem[] = [];
+  const taken = new Map<string, NameHolder>();
   for (const service of fileServices) {
-    const reading = takeLabels(service, labelsLeft);
+    const { name, origin, draft } = service;
+    const ref = workloadRefOf(service, input.engine);
+    taken.set(name, { ref, place: origin });
+    const reading = takeLabels({ service, ref }, labelsLeft);
     problems.push(...(reading?.problems ?? []));
     // Half of what the owner meant may be worse than nothing: an unreadable allow-list must not mean "open to all".
     if (reading?.kind === 'refused') continue;
     const layers: readonly Draft[] = [
-      service.draft,
+      draft,
       ...(reading?.draft === undefined ? [] : [reading.draft]),
       ...below,
     ];
-    sources.push({ name: service.name, origin: service.origin, layers });
+    sources.push({ name, origin, ref, layers });
   }
-  const byName = new Map(fileServices.map((service) => [service.name, service]));
-  for (const { container, draft, problems: found } of labelsLeft.values()) {
+  const fromLabels = nameLabelled(byKey(labelsLeft), { taken, below });
+  return {
+    sources: [...sources, ...fromLabels.sources],
+    problems: [...problems, ...fromLabels.problems],
+  };
+}
+
+/** What has a name already: a service of the file at a place, or else a labelled workload. */
+interface NameHolder {
+  readonly ref: WorkloadRef;
+  readonly place?: Origin;
+}
+
+/** Services of labels alone, under the names of their workloads; whoever finds its name taken is left out. */
+function nameLabelled(
+  readings: readonly LabelReading[],
+  { taken, below }: { readonly taken: Map<string, NameHolder>; readonly below: readonly Draft[] },
+): { readonly sources: readonly ServiceSource[]; readonly problems: readonly Problem[] } {
+  const sources: ServiceSource[] = [];
+  const problems: Problem[] = [];
+  for (const { ref, draft, problems: found } of readings) {
     problems.push(...found);
     if (draft === undefined) continue;
-    const namesake = byName.get(container);
-    const origin = labelOrigin(container, draft);
-    if (namesake === undefined) sources.push({ name: container, origin, layers: [draft, ...below] });
-    else problems.push(nameTaken(container, { namesake, origin }));
+    const name = workloadRefName(ref);
+    const namesake = taken.get(name);
+    const origin = labelOrigin(ref, draft);
+    if (namesake !== undefined) problems.push(nameTaken(ref, { namesake, origin }));
+    else {
+      taken.set(name, { ref });
+      sources.push({ name, origin, ref, layers: [draft, ...below] });
+    }
   }
   return { sources, problems };
 }
 
-/** The labels of a service's container, taken out of those that are left, also where they are to be ignored. */
-function takeLabels(service: FileService, labelsLeft: Map<string, LabelReading>): LabelReading | undefined {
-  const container = containerOf(service);
-  const reading = container === undefined ? undefined : labelsLeft.get(container);
-  if (container === undefined || reading === undefined) return undefined;
-  labelsLeft.delete(container);
+/** The labels of a service's workload, taken out of those that are left, also where they are to be ignored. */
+function takeLabels(
+  { service, ref }: { readonly service: FileService; readonly ref: WorkloadRef },
+  labelsLeft: Map<string, LabelReading>,
+): LabelReading | undefined {
+  const key = workloadRefKey(ref);
+  const reading = labelsLeft.get(key);
+  labelsLeft.delete(key);
   return service.draft.ignore_labels?.value === true ? undefined : reading;
 }
 
-function labelOrigin(container: string, draft: Draft): Origin {
-  return Object.values(draft)[0]?.origin ?? { kind: 'label', container, label: 'enabled' };
+/** In an order that doesn't depend on which engine told first. */
+function byKey(labelled: ReadonlyMap<string, LabelReading>): readonly LabelReading[] {
+  return [...labelled].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, reading]) => reading);
+}
+
+function labelOrigin(ref: WorkloadRef, draft: Draft): Origin {
+  return Object.values(draft)[0]?.origin ?? { kind: 'label', workload: ref, label: 'enabled' };
 }
 
 function nameTaken(
-  container: string,
-  { namesake, origin }: { readonly namesake: FileService; readonly origin: Origin },
+  ref: WorkloadRef,
+  { namesake, origin }: { readonly namesake: NameHolder; readonly origin: Origin },
 ): Problem {
-  const other = containerOf(namesake);
-  const stands = other === undefined ? 'a local process' : `container "${other}"`;
-  const message = `the name "${container}" belongs to a service of the file for ${stands} (${describeOrigin(namesake.origin)}); rename one of them`;
+  const { ref: other, place } = namesake;
+  const name = workloadRefName(ref);
+  const stands = other.kind === 'process' ? 'a local process' : describeNamesake(other);
+  const owner =
+    place === undefined
+      ? `${stands}, which has labels, too`
+      : `a service of the file for ${stands} (${describeOrigin(place)})`;
+  const remedy = `rename one of them, or give this one another name in the file (${workloadFieldOf(ref)}: ${name})`;
+  const message = `the name "${name}" belongs to ${owner}; ${remedy}`;
   return { code: 'duplicate-service', severity: 'error', message, origin };
+}
+
+function describeNamesake(ref: WorkloadRef): string {
+  return ref.kind === 'docker' ? `container "${ref.name}"` : describeWorkloadRef(ref);
 }

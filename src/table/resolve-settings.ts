@@ -1,14 +1,17 @@
+import { resolveBackend, resolveNamespaces } from '../config/engine-defaults.ts';
 import type { Environment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
-import type { SettingsDraft } from '../config/read-settings.ts';
+import type { DOCKER_KEYS, KUBERNETES_KEYS, SettingsDraft } from '../config/read-settings.ts';
 import type { Origin, Sourced } from '../model/origin.ts';
-import type { Settings } from '../model/settings.ts';
+import type { BackendName, DockerSettings, KubernetesSettings, Settings } from '../model/settings.ts';
 
 /** Process-wide settings given on the command line; absent = not given. */
 export interface SettingsFlags {
   /** 0 = off. */
   readonly statusPort?: number | undefined;
+  readonly backend?: BackendName | undefined;
   readonly dockerSocket?: string | undefined;
+  /** Of every engine, as the prefix. */
   readonly labels?: boolean | undefined;
   readonly labelPrefix?: string | undefined;
   readonly joinNetworks?: boolean | undefined;
@@ -17,10 +20,9 @@ export interface SettingsFlags {
 /** The keys under which origins of settings are kept: their paths in the file. */
 export type SettingName =
   | 'status'
-  | 'docker.socket'
-  | 'docker.labels'
-  | 'docker.label_prefix'
-  | 'docker.join_networks';
+  | 'backend'
+  | `docker.${(typeof DOCKER_KEYS)[number]}`
+  | `kubernetes.${(typeof KUBERNETES_KEYS)[number]}`;
 
 /** The settings in force, and where each was written. */
 export interface ResolvedSettings {
@@ -29,56 +31,109 @@ export interface ResolvedSettings {
 }
 
 const DEFAULT_STATUS_PORT = 8080;
-const DEFAULTS = {
+const DOCKER_DEFAULTS: DockerSettings = {
   socket: '/var/run/docker.sock',
   labels: true,
   labelPrefix: 'lazy-tcp-proxy',
   joinNetworks: true,
-} as const;
+};
+const KUBERNETES_DEFAULTS: KubernetesSettings = {
+  namespaces: [],
+  labels: true,
+  labelPrefix: 'lazy-tcp-proxy',
+  discover: 'all',
+  clusterDomain: 'cluster.local',
+  leaseDurationMs: 15_000,
+  leaseNamespace: undefined,
+};
 
-/** Merges the layers: flag > environment > file > built-in. */
-export function resolveSettings(input: {
-  readonly file: FileConfig | undefined;
+interface SettingsLayers {
   readonly environment: Environment;
   readonly flags: SettingsFlags;
-}): ResolvedSettings {
+}
+
+/** Merges the layers: flag > environment > file > built-in. */
+export function resolveSettings(
+  input: SettingsLayers & { readonly file: Pick<FileConfig, 'settings'> | undefined },
+): ResolvedSettings {
   const { environment, flags } = input;
   const file: SettingsDraft = input.file?.settings ?? {};
   const status = resolveStatus(file.status, [
     fromFlag('--status-port', flags.statusPort),
     environment.statusPort,
   ]);
-  const socket = firstSet(
-    [fromFlag('--docker-socket', flags.dockerSocket), environment.dockerSocket, file.docker_socket],
-    DEFAULTS.socket,
-  );
-  const labels = firstSet([fromFlag('--no-labels', flags.labels), file.docker_labels], DEFAULTS.labels);
-  const labelPrefix = firstSet(
-    [fromFlag('--label-prefix', flags.labelPrefix), file.docker_label_prefix],
-    DEFAULTS.labelPrefix,
-  );
-  const joinNetworks = firstSet(
-    [fromFlag('--join-networks', flags.joinNetworks), file.docker_join_networks],
-    DEFAULTS.joinNetworks,
-  );
+  const backend = resolveBackend(file, { environment, backend: flags.backend });
+  const docker = resolveDocker(file, input);
+  const kubernetes = resolveKubernetes(file, input);
   return {
     settings: {
       status: status.value,
-      docker: {
-        socket: socket.value,
-        labels: labels.value,
-        labelPrefix: labelPrefix.value,
-        joinNetworks: joinNetworks.value,
-      },
+      backend: backend.value,
+      docker: valuesOf<DockerSettings>(docker),
+      kubernetes: valuesOf<KubernetesSettings>(kubernetes),
     },
     origins: {
       status: status.origin,
-      'docker.socket': socket.origin,
-      'docker.labels': labels.origin,
-      'docker.label_prefix': labelPrefix.origin,
-      'docker.join_networks': joinNetworks.origin,
+      backend: backend.origin,
+      'docker.socket': docker.socket.origin,
+      'docker.labels': docker.labels.origin,
+      'docker.label_prefix': docker.labelPrefix.origin,
+      'docker.join_networks': docker.joinNetworks.origin,
+      'kubernetes.namespaces': kubernetes.namespaces.origin,
+      'kubernetes.labels': kubernetes.labels.origin,
+      'kubernetes.label_prefix': kubernetes.labelPrefix.origin,
+      'kubernetes.discover': kubernetes.discover.origin,
+      'kubernetes.cluster_domain': kubernetes.clusterDomain.origin,
+      'kubernetes.lease_duration': kubernetes.leaseDurationMs.origin,
+      'kubernetes.lease_namespace': kubernetes.leaseNamespace.origin,
     },
   };
+}
+
+type Resolved<T> = { readonly [K in keyof T]: Sourced<T[K]> };
+
+function resolveDocker(
+  file: SettingsDraft,
+  { environment, flags }: SettingsLayers,
+): Resolved<DockerSettings> {
+  const { socket, labels, labelPrefix, joinNetworks } = DOCKER_DEFAULTS;
+  const fromSocketFlag = fromFlag('--docker-socket', flags.dockerSocket);
+  return {
+    socket: firstSet([fromSocketFlag, environment.dockerSocket, file.docker_socket], socket),
+    labels: firstSet([fromFlag('--no-labels', flags.labels), file.docker_labels], labels),
+    labelPrefix: firstSet(
+      [fromFlag('--label-prefix', flags.labelPrefix), file.docker_label_prefix],
+      labelPrefix,
+    ),
+    joinNetworks: firstSet(
+      [fromFlag('--join-networks', flags.joinNetworks), file.docker_join_networks],
+      joinNetworks,
+    ),
+  };
+}
+
+function resolveKubernetes(
+  file: SettingsDraft,
+  { environment, flags }: SettingsLayers,
+): Resolved<KubernetesSettings> {
+  const builtIn = KUBERNETES_DEFAULTS;
+  return {
+    namespaces: resolveNamespaces(file, { environment }),
+    labels: firstSet([fromFlag('--no-labels', flags.labels), file.kubernetes_labels], builtIn.labels),
+    labelPrefix: firstSet(
+      [fromFlag('--label-prefix', flags.labelPrefix), file.kubernetes_label_prefix],
+      builtIn.labelPrefix,
+    ),
+    discover: firstSet([file.kubernetes_discover], builtIn.discover),
+    clusterDomain: firstSet([file.kubernetes_cluster_domain], builtIn.clusterDomain),
+    leaseDurationMs: firstSet([file.kubernetes_lease_duration], builtIn.leaseDurationMs),
+    leaseNamespace: firstSet<string | undefined>([file.kubernetes_lease_namespace], builtIn.leaseNamespace),
+  };
+}
+
+function valuesOf<T>(resolved: Resolved<T>): T {
+  const pairs = Object.entries<Sourced<unknown>>(resolved).map(([key, { value }]) => [key, value]);
+  return Object.fromEntries(pairs) as T;
 }
 
 /** A port from above keeps the address that the file gives: who binds to localhost must not be opened to the world. */

@@ -4,11 +4,13 @@ import { renderEffectiveConfig } from '../../src/cli/render-effective-config.ts'
 import { parseEnvironment } from '../../src/config/environment.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
+import { toWorkloadRef, type Workload } from '../../src/model/workload.ts';
 import { buildTable } from '../../src/table/build-table.ts';
 import { resolveSettings } from '../../src/table/resolve-settings.ts';
 import { aFile, anEnvironment, aService, aTable, labelsOf, tableOf } from '../support/builders.ts';
 
-const plainSettings = resolveSettings({ file: undefined, environment: anEnvironment(), flags: {} });
+const nothing = { file: undefined, environment: anEnvironment() };
+const plainSettings = resolveSettings({ ...nothing, flags: {} });
 const otherEnvironment = parseEnvironment({
   IDLE_TIMEOUT_SECS: '7',
   START_TIMEOUT_SECS: '7',
@@ -20,13 +22,24 @@ function servicesOf(table: ServiceTable): readonly Service[] {
 }
 
 const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,8}$/);
+const serviceName = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,8}(\/[A-Za-z0-9][A-Za-z0-9_.-]{0,3})?$/);
 const address = fc.constantFrom('', '127.0.0.1', '0.0.0.0', '::1', '::', 'fe80::1%eth0');
 const text = fc.string({ maxLength: 20, unit: 'grapheme' }).map((raw) => raw.replaceAll('\0', ''));
 const count = fc.integer({ min: 1, max: 1_000_000 });
 const someMs = fc.integer({ min: 1, max: 10 ** 10 });
 
+const kubernetesName = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,6}[a-z0-9])?$/);
 const workload = fc.oneof(
   name.map((container) => ({ kind: 'docker' as const, container })),
+  name.map((service) => ({ kind: 'swarm' as const, service })),
+  fc.record({
+    kind: fc.constant('kubernetes' as const),
+    resource: fc.constantFrom('deployment' as const, 'statefulset' as const),
+    namespace: kubernetesName,
+    name: kubernetesName,
+    service: kubernetesName,
+    upstream: fc.constantFrom('endpoints' as const, 'service' as const),
+  }),
   fc.record({
     kind: fc.constant('process' as const),
     name: fc.constant(''),
@@ -70,14 +83,30 @@ const policy = fc.record({
   }),
 });
 
-/** Services as a table holds them: no port twice, TCP before UDP, no cycle, one service per container. */
+/** As a table holds it: its own for each service. */
+function workloadOf({ name, workload }: DraftService, index: number): Workload {
+  switch (workload.kind) {
+    case 'docker':
+      return { ...workload, container: `${workload.container}${index}` };
+    case 'swarm':
+      return { ...workload, service: `${workload.service}${index}` };
+    case 'kubernetes':
+      return { ...workload, name: `${workload.name}${index}` };
+    case 'process':
+      return { ...workload, name };
+  }
+}
+
+type DraftService = { readonly name: string; readonly workload: Workload };
+
+/** Services as a table holds them: no port twice, TCP before UDP, no cycle, one service per workload. */
 const services = fc
   .uniqueArray(
     fc.record({
-      name,
+      name: serviceName,
       workload,
       policy,
-      wish: fc.array(fc.tuple(address, fc.boolean(), count), { maxLength: 4 }),
+      wish: fc.array(fc.tuple(address, fc.boolean(), count, fc.boolean()), { maxLength: 4 }),
     }),
     {
       maxLength: 5,
@@ -87,26 +116,28 @@ const services = fc
   .map((drafts) => {
     let nextPort = 1;
     return drafts.map((draft, index): Service => {
-      const listeners = draft.wish.map(([at, udp, target]): ListenerSpec => {
+      const { kind } = draft.workload;
+      const listeners = draft.wish.map(([at, udp, target, named]): ListenerSpec => {
         nextPort += target % 3 === 0 ? 2 : 1;
         return {
           protocol: udp ? 'udp' : 'tcp',
           address: at,
           port: nextPort,
-          targetPort: (target % 65_535) + 1,
+          targetPort: named && kind === 'kubernetes' ? `p-${target}` : (target % 65_535) + 1,
         };
       });
-      const isProcess = draft.workload.kind === 'process';
+      const unmanaged =
+        draft.workload.kind === 'kubernetes' ? `${draft.workload.namespace}/unmanaged` : 'unmanaged-thing';
       return {
         ...aService({ name: draft.name }),
         ...draft.policy,
-        workload: isProcess
-          ? { ...draft.workload, name: draft.name }
-          : { kind: 'docker', container: draft.name },
+        // The orchestrators have a grace period of their own.
+        ...((kind === 'kubernetes' || kind === 'swarm') && { stopTimeoutMs: undefined }),
+        workload: workloadOf(draft, index),
         listeners: listeners.toSorted((a, b) =>
           a.protocol < b.protocol ? -1 : a.protocol > b.protocol ? 1 : 0,
         ),
-        dependants: [...drafts.slice(0, index).map((other) => other.name), 'unmanaged-thing'],
+        dependants: [...drafts.slice(0, index).map((other) => other.name), unmanaged],
       } as Service;
     });
   });
@@ -118,20 +149,22 @@ describe('renderEffectiveConfig', () => {
     ['json', false],
   ] as const)('gives the same table again as %s, origins shown: %s', (format, showOrigin) => {
     fc.assert(
-      fc.property(services, (list) => {
+      fc.property(services, fc.constantFrom('docker', 'kubernetes'), (list, backend) => {
         const table = aTable(list);
-        const printed = renderEffectiveConfig(table, plainSettings, { format, showOrigin });
+        const settings = resolveSettings({ ...nothing, flags: { backend } });
+        const printed = renderEffectiveConfig(table, settings, { format, showOrigin });
         const again = buildTable({
           file: aFile(printed),
-          labelled: list.flatMap((service) =>
-            service.workload.kind === 'docker'
-              ? [labelsOf(service.workload.container, { 'cron-start': '1 1 1 1 1' })]
-              : [],
-          ),
+          labelled: list
+            .filter(({ workload }) => workload.kind !== 'process')
+            .map((service) => labelsOf(toWorkloadRef(service.workload), { 'cron-start': '1 1 1 1 1' })),
           environment: otherEnvironment,
           flags: {},
           holders: new Map(),
         });
+        expect(
+          again.problems.filter(({ code }) => code !== 'no-listener' && code !== 'duplicate-service'),
+        ).toEqual([]);
         expect(servicesOf(again)).toEqual(servicesOf(table));
       }),
       { numRuns: 150 },
@@ -140,7 +173,10 @@ describe('renderEffectiveConfig', () => {
 
   it('gives the same settings again', () => {
     const file = aFile(
-      'status: {listen: "[::1]:81"}\ndocker: {socket: "tcp://x:1", labels: false, label_prefix: a, join_networks: false}',
+      `status: {listen: "[::1]:81"}
+backend: kubernetes
+docker: {socket: "tcp://x:1", labels: false, label_prefix: a, join_networks: false}
+kubernetes: {namespaces: [a, b], labels: false, label_prefix: b, discover: labelled, cluster_domain: x.y, lease_duration: 4.5s, lease_namespace: c}`,
     );
     for (const from of [file, aFile('status: off'), undefined]) {
       const settings = resolveSettings({ file: from, environment: anEnvironment(), flags: {} });
@@ -160,11 +196,19 @@ describe('renderEffectiveConfig', () => {
     expect(renderEffectiveConfig(table, settings, { format: 'yaml', showOrigin: true })).toBe(`\
 status:
   listen: "81" # --status-port
+backend: docker # default
 docker:
   socket: /var/run/docker.sock # default
   labels: true # default
   label_prefix: lazy-tcp-proxy # default
   join_networks: true # default
+kubernetes:
+  namespaces: [] # default
+  labels: true # default
+  label_prefix: lazy-tcp-proxy # default
+  discover: all # default
+  cluster_domain: cluster.local # default
+  lease_duration: 15s # default
 services:
   db:
     container: db # lazy-proxy.yaml:3:3
@@ -185,6 +229,46 @@ services:
     udp_queue_age: 30s # default
     ignore_labels: true # what the labels say is in this file
 `);
+  });
+
+  it('shows the kind of each workload, and where it was said', () => {
+    const text = `kubernetes: {namespaces: [shop], lease_namespace: infra}
+services:
+  api: {deployment: api, ports: ["1:http"]}
+  queue: {statefulset: blog/mq, ports: ["2:5672"]}
+  web: {swarm_service: shop_web, ports: ["3:80"]}
+`;
+    const { environment } = parseEnvironment({ KUBERNETES_SERVICE_HOST: '10.0.0.1' });
+    const labelled = [
+      labelsOf(
+        { kind: 'kubernetes', resource: 'deployment', namespace: 'shop', name: 'api' },
+        { 'service-name': 'inner' },
+      ),
+      labelsOf(
+        { kind: 'kubernetes', resource: 'statefulset', namespace: 'shop', name: 'db' },
+        { ports: '4:4' },
+      ),
+    ];
+    const table = tableOf({ text, labelled, environment });
+    const settings = resolveSettings({ file: aFile(text), environment, flags: {} });
+    const printed = renderEffectiveConfig(table, settings, { format: 'yaml', showOrigin: true });
+    const lines = printed.split('\n').map((line) => line.trim());
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'backend: kubernetes # $KUBERNETES_SERVICE_HOST',
+        'namespaces: [ shop ] # lazy-proxy.yaml:1:26',
+        'lease_namespace: infra # lazy-proxy.yaml:1:51',
+        'deployment: shop/api # lazy-proxy.yaml:3:21',
+        'service_name: inner # deployment shop/api, annotation lazy-tcp-proxy.service-name',
+        'upstream: endpoints # default',
+        'ports: [ 1:http ] # lazy-proxy.yaml:3:33',
+        'statefulset: blog/mq # lazy-proxy.yaml:4:24',
+        'swarm_service: shop_web # lazy-proxy.yaml:5:24',
+        'shop/db:',
+        'statefulset: shop/db # statefulset shop/db, annotation lazy-tcp-proxy.ports',
+      ]),
+    );
+    expect(printed).not.toContain('stop_timeout');
   });
 
   it('has no comments without origins', () => {

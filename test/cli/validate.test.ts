@@ -43,7 +43,7 @@ describe('validate', () => {
     expect(await run({ 'lazy-proxy.yaml': BAD })).toEqual({
       code: 1,
       lines: [
-        'lazy-proxy.yaml:3:13 error ports[0]: "80:http" is not [address:]listen:target',
+        `lazy-proxy.yaml:3:13 error ports[0]: "80:http" is not [address:]listen:target; a port's name can be used for Kubernetes workloads only`,
         '      ports: ["80:http"]',
         '              ^',
         'lazy-proxy.yaml:4:5 warning cwd: has no effect without command',
@@ -51,6 +51,16 @@ describe('validate', () => {
         '      ^',
       ],
     });
+  });
+
+  it('goes by LAZY_PROXY_BACKEND and the file, not by where it runs', async () => {
+    const bare = 'services: {shop/db: {ports: ["80:http"]}}';
+    const pod = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
+    const codeOf = async (text: string, env: Readonly<Record<string, string>>) =>
+      (await run({ 'a.yaml': text }, { env })).code;
+    expect(await codeOf(bare, pod)).toBe(1);
+    expect(await codeOf(bare, { LAZY_PROXY_BACKEND: 'kubernetes' })).toBe(0);
+    expect(await codeOf(`{backend: kubernetes, ${bare}}`, {})).toBe(0);
   });
 
   it('takes warnings for good', async () => {

@@ -45,6 +45,30 @@ describe('parseEnvironment', () => {
     });
   });
 
+  it('reads the variables of Kubernetes', () => {
+    const { environment, problems } = parseEnvironment({
+      LAZY_PROXY_BACKEND: 'kubernetes',
+      K8S_NAMESPACE: ' shop, blog ,',
+    });
+    expect(problems).toEqual([]);
+    expect(environment).toMatchObject({
+      backend: { value: 'kubernetes', origin: { variable: 'LAZY_PROXY_BACKEND' } },
+      namespaces: { value: ['shop', 'blog'], origin: { variable: 'K8S_NAMESPACE' } },
+      builtInBackend: undefined,
+    });
+  });
+
+  it.each([
+    [{}, 'kubernetes'],
+    [{ DOCKER_HOST: 'tcp://docker:2375' }, undefined],
+    [{ DOCKER_SOCK: '/run/docker.sock' }, undefined],
+    [{ DOCKER_SOCK: ' ' }, 'kubernetes'],
+    [{ KUBERNETES_SERVICE_HOST: ' ' }, undefined],
+  ])('makes of a pod with %j the built-in backend %s', (env, backend) => {
+    const { environment } = parseEnvironment({ KUBERNETES_SERVICE_HOST: '10.96.0.1', ...env });
+    expect(environment.builtInBackend?.value).toBe(backend);
+  });
+
   it('prefers DOCKER_SOCK to DOCKER_HOST', () => {
     const { environment } = parseEnvironment({ DOCKER_HOST: 'tcp://x:1', DOCKER_SOCK: '/run/docker.sock' });
     expect(environment.dockerSocket?.value).toBe('/run/docker.sock');
@@ -64,6 +88,16 @@ describe('parseEnvironment', () => {
       '"99999" is not a port from 1 to 65535, or 0 for off; the default of 8080 applies',
     ],
     ['TZ', 'Nowhere', '"Nowhere" is not a known time zone such as Europe/Paris or UTC; UTC applies'],
+    [
+      'LAZY_PROXY_BACKEND',
+      'Kubernetes',
+      '"Kubernetes" is not docker or kubernetes; did you mean "kubernetes"?; it is ignored',
+    ],
+    [
+      'K8S_NAMESPACE',
+      'shop,Blog',
+      '"Blog" is not a name of lower case letters, digits and "-", at most 63 characters; it is ignored',
+    ],
     ['LOG_FORMAT', 'xml', '"xml" is not one of pretty, json; the default applies'],
     [
       'DOCKER_SOCK',

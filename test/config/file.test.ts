@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { parseEnvironment } from '../../src/config/environment.ts';
 import { createFileParser } from '../../src/config/file.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import { aFile, serviceOf, tableOf } from '../support/builders.ts';
@@ -9,12 +10,17 @@ function problemsOf(text: string): readonly string[] {
   return parse({ text, file: 'lazy-proxy.yaml' }).problems.map(formatProblem);
 }
 
+const NAME_HINT = "; a port's name can be used for Kubernetes workloads only";
+const ONE_WORKLOAD =
+  'a service is one of these: a container, a Swarm service (swarm_service), a Deployment, a StatefulSet, or a local process (command)';
+const WORKLOAD = 'name or namespace/name, of lower case letters, digits and "-", such as db or shop/db';
+
 /** Each line of the text, then what is said about it. */
 const MISTAKES: readonly (readonly [name: string, text: string, problems: readonly string[]])[] = [
   [
     'a target that is no number',
     'services:\n  db:\n    ports: ["80:http"]',
-    ['3:13 error ports[0]: "80:http" is not [address:]listen:target'],
+    [`3:13 error ports[0]: "80:http" is not [address:]listen:target${NAME_HINT}`],
   ],
   [
     'a bare port',
@@ -140,7 +146,7 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
   [
     'container and command together',
     'services:\n  a:\n    container: x\n    command: [node]',
-    ['4:5 error command: given beside container; a service is either a container or a local process'],
+    [`4:5 error command: given beside container; ${ONE_WORKLOAD}`],
   ],
   [
     'both spellings of a duration',
@@ -183,7 +189,7 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
   [
     'a service without value',
     'services:\n  a:',
-    ['2:3 error services.a: has no value; write {} for a container without settings of its own'],
+    ['2:3 error services.a: has no value; write {} where nothing is to be set'],
   ],
   [
     'a webhook that is no URL',
@@ -199,6 +205,153 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
     'a UDP option on a service of TCP alone',
     'services:\n  a:\n    ports: ["1:1"]\n    udp_queue_age: 1s',
     ['4:5 warning udp_queue_age: has no effect without udp_ports'],
+  ],
+  [
+    'two kinds of workloads, and a third',
+    'services:\n  a:\n    statefulset: x\n    deployment: y\n    swarm_service: z',
+    [
+      `3:5 error statefulset: given beside swarm_service; ${ONE_WORKLOAD}`,
+      `4:5 error deployment: given beside swarm_service; ${ONE_WORKLOAD}`,
+    ],
+  ],
+  [
+    'names that Kubernetes does not allow',
+    'services:\n  a:\n    deployment: Shop/db\n  b:\n    statefulset: a/b/c\n  c:\n    deployment: my_db\n    service_name: a.b\n  d:\n    deployment: 7',
+    [
+      `3:17 error deployment: "Shop/db" is not ${WORKLOAD}`,
+      `5:18 error statefulset: "a/b/c" is not ${WORKLOAD}`,
+      `7:17 error deployment: "my_db" is not ${WORKLOAD}`,
+      '8:19 error service_name: "a.b" is not a name of lower case letters, digits and "-", at most 63 characters',
+      '10:17 error deployment: 7 is not text; write "7"',
+    ],
+  ],
+  [
+    'a way to a workload that there is not',
+    'services:\n  a:\n    deployment: x\n    upstream: pods',
+    ['4:15 error upstream: "pods" is not endpoints or service'],
+  ],
+  [
+    'names of ports that are none',
+    'services:\n  a:\n    deployment: x\n    ports: ["80:HTTP", "81-82:http", "83:-x", "84:http-alt"]',
+    [
+      '4:13 error ports[0]: "80:HTTP" is not [address:]listen:target; a target is a port\'s number, or its name in the Service: at most 63 of a-z, 0-9 and "-"',
+      `4:24 error ports[1]: "81-82:http": 2 listen ports and the name of one target port; a name can't stand for a range`,
+      '4:38 error ports[2]: "83:-x" is not [address:]listen:target; a target is a port\'s number, or its name in the Service: at most 63 of a-z, 0-9 and "-"',
+    ],
+  ],
+  [
+    'the name of a port on a local process and a Swarm service',
+    'services:\n  a:\n    command: [x]\n    udp_ports: ["53:dns"]\n  b:\n    swarm_service: x\n    ports: ["80:http"]',
+    [
+      `4:17 error udp_ports[0]: "53:dns" is not [address:]listen:target${NAME_HINT}`,
+      `7:13 error ports[0]: "80:http" is not [address:]listen:target${NAME_HINT}`,
+    ],
+  ],
+  [
+    'a name that can be no container',
+    'services:\n  shop/db: {}',
+    [
+      '2:3 error services.shop/db: "shop/db" can\'t be the name of a container, which is a name of letters, digits, "_", "." and "-" that begins with a letter or digit; give the container\'s own with container',
+    ],
+  ],
+  [
+    'a name that can be no Deployment',
+    'backend: kubernetes\nservices:\n  my_db: {}',
+    [
+      `3:3 error services.my_db: "my_db" can't be the name of a Deployment, which is ${WORKLOAD}; give the Deployment's own with deployment`,
+    ],
+  ],
+  [
+    'two services for one Deployment, with and without its namespace',
+    'backend: kubernetes\nkubernetes: {namespaces: [shop]}\nservices:\n  db: {}\n  b:\n    deployment: shop/db\n  c:\n    statefulset: shop/db',
+    [
+      '6:17 error deployment: "shop/db" is the Deployment of service "db" already (lazy-proxy.yaml:4:3); put both into one service',
+    ],
+  ],
+  [
+    'workloads in namespaces where nobody looks',
+    'backend: kubernetes\nkubernetes: {namespaces: [shop, blog]}\nservices:\n  a: {}\n  b: {statefulset: infra/b}\n  c: {deployment: shop/c}\n  d: {container: d}',
+    [
+      '4:3 warning services.a: Deployment default/a is never found, because only shop, blog are looked at; add "default" to kubernetes.namespaces, or name another',
+      '5:20 warning statefulset: StatefulSet infra/b is never found, because only shop, blog are looked at; add "infra" to kubernetes.namespaces, or name another',
+    ],
+  ],
+  [
+    'options that do nothing for the kind of workload',
+    [
+      'services:',
+      '  a: {deployment: x, stop_timeout: 1s, cwd: /x}',
+      '  b: {swarm_service: x, stop_timeout_secs: 1, service_name: y}',
+      '  c: {container: x, upstream: service, env: {}}',
+      '  d: {command: [x], ignore_labels: true, service_name: y}',
+      '  e: {statefulset: x, ignore_labels: true, service_name: y, upstream: service}',
+    ].join('\n'),
+    [
+      '2:22 warning stop_timeout: has no effect on a Deployment; the terminationGracePeriodSeconds of its pods counts',
+      '2:40 warning cwd: has no effect without command',
+      '3:25 warning stop_timeout_secs: has no effect on a Swarm service; the stop_grace_period of its containers counts',
+      '3:47 warning service_name: has no effect on a Swarm service; it is for Deployments and StatefulSets',
+      '4:21 warning upstream: has no effect on a container; it is for Deployments and StatefulSets',
+      '4:40 warning env: has no effect without command',
+      '5:21 warning ignore_labels: has no effect on a local process, which has no labels',
+      '5:42 warning service_name: has no effect on a local process; it is for Deployments and StatefulSets',
+    ],
+  ],
+  [
+    'dependants that no service of the file has',
+    'services:\n  a: {statefulset: shop/a, dependants: [x, blog/y, b]}\n  b: {deployment: shop/c, dependants: [c]}\n  d: {swarm_service: d, dependants: [z, A/B, A/B/C]}\n  e: {deployment: e, dependants: [My_DB]}',
+    [
+      '2:41 warning dependants[0]: "x" is no service of this file; a Deployment of this name in namespace shop is meant; did you mean "a"?',
+      '2:44 warning dependants[1]: "blog/y" is no service of this file; a Deployment of this name is meant',
+      '3:40 error dependants[0]: b → b is a cycle; remove one of the links',
+      '4:46 error dependants[2]: "A/B/C" is not namespace/name',
+      '5:35 error dependants[0]: "My_DB" is no service of this file, and can\'t be the name of a Deployment',
+    ],
+  ],
+  [
+    'a backend that is none',
+    'backend: kubernets',
+    ['1:10 error backend: "kubernets" is not docker or kubernetes; did you mean "kubernetes"?'],
+  ],
+  [
+    'a backend by the name of an engine that docker serves',
+    'backend: podman',
+    ['1:10 error backend: "podman" is not docker or kubernetes; write docker'],
+  ],
+  [
+    'a backend without value',
+    'backend:',
+    ['1:1 error backend: has no value; write docker or kubernetes, or remove the key'],
+  ],
+  [
+    'settings of Kubernetes that are none',
+    [
+      'kubernetes:',
+      '  namespaces: [shop, Blog, a.b]',
+      '  labels: 1',
+      '  label_prefix: -x',
+      '  discover: some',
+      '  cluster_domain: cluster_local',
+      '  lease_duration: 2s',
+      '  lease_namespace: ""',
+      '  lease: 1',
+    ].join('\n'),
+    [
+      '2:22 error kubernetes.namespaces[1]: "Blog" is not a name of lower case letters, digits and "-", at most 63 characters',
+      '2:28 error kubernetes.namespaces[2]: "a.b" is not a name of lower case letters, digits and "-", at most 63 characters',
+      '3:11 error kubernetes.labels: 1 is not true or false',
+      '4:17 error kubernetes.label_prefix: "-x" is not a prefix such as lazy-tcp-proxy',
+      '5:13 error kubernetes.discover: "some" is not all or labelled',
+      '6:19 error kubernetes.cluster_domain: "cluster_local" is not a domain such as cluster.local',
+      '7:19 error kubernetes.lease_duration: "2s" is less than 3s, the least that is safe; the default is 15s',
+      '8:20 error kubernetes.lease_namespace: "" is not a name of lower case letters, digits and "-", at most 63 characters',
+      '9:3 error kubernetes.lease: unknown key; known are namespaces, labels, label_prefix, discover, cluster_domain, lease_duration, lease_namespace',
+    ],
+  ],
+  [
+    'a namespace where a list should be',
+    'kubernetes: {namespaces: shop}',
+    ['1:26 error kubernetes.namespaces: "shop" is not a list; write ["shop"]'],
   ],
   ['a list where the file should be', '- a', ['1:1 error the file is a list, not a mapping']],
   ['an alias without anchor', 'services: *x', ['1:11 error *x has no anchor; write &x at an earlier value']],
@@ -227,7 +380,7 @@ describe('parseConfigFile', () => {
       .map(([, part], index) => part.replace('services:\n  db:', `  db${index}:`))
       .join('\n');
     expect(problemsOf(`services:\n${text}\nstatuss: 1`)).toEqual([
-      'lazy-proxy.yaml:3:13 error ports[0]: "80:http" is not [address:]listen:target',
+      `lazy-proxy.yaml:3:13 error ports[0]: "80:http" is not [address:]listen:target${NAME_HINT}`,
       'lazy-proxy.yaml:5:13 error ports[0]: 5432 is not [address:]listen:target; write "5432:5432"',
       'lazy-proxy.yaml:7:13 error ports[0]: "70000:1": port 70000 is outside 1–65535',
       'lazy-proxy.yaml:7:24 error ports[1]: "1:0": port 0 is outside 1–65535',
@@ -355,6 +508,24 @@ describe('parseConfigFile', () => {
       dependants: ['other-service'],
       cronStart: '0 9 * * 1-5',
     });
+  });
+
+  it.each([
+    ['flag', { backend: 'kubernetes' }, {}],
+    ['variable', {}, { LAZY_PROXY_BACKEND: 'kubernetes' }],
+    ['pod', {}, { KUBERNETES_SERVICE_HOST: '10.0.0.1' }],
+  ] as const)('knows from the %s what a service is that does not say so', (_name, flags, env) => {
+    const { environment } = parseEnvironment(env);
+    const text = 'services: {shop/db: {ports: ["80:http"]}}';
+    expect(createFileParser({ environment, ...flags })({ text, file: 'f' }).problems).toEqual([]);
+    expect(parse({ text, file: 'f' }).problems).toHaveLength(2);
+  });
+
+  it('goes by the namespaces of K8S_NAMESPACE', () => {
+    const { environment } = parseEnvironment({ K8S_NAMESPACE: 'shop' });
+    const text = 'services: {a: {deployment: db}, b: {deployment: shop/db}}';
+    const { problems } = createFileParser({ environment })({ text, file: 'f' });
+    expect(problems.map(({ code }) => code)).toEqual(['duplicate-workload']);
   });
 
   it("takes a relative cwd from the file's folder", () => {

@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { isOptedIn, parseLabels } from '../../src/config/labels.ts';
 import { formatProblem } from '../../src/model/problem.ts';
+import type { WorkloadRef } from '../../src/model/workload.ts';
 import { labelsOf, PREFIX } from '../support/builders.ts';
+
+const CONTAINER: WorkloadRef = { kind: 'docker', name: 'a' };
+const SWARM: WorkloadRef = { kind: 'swarm', name: 'a' };
+const DEPLOYMENT: WorkloadRef = {
+  kind: 'kubernetes',
+  resource: 'deployment',
+  namespace: 'shop',
+  name: 'web',
+};
 
 describe('parseLabels', () => {
   it.each([
@@ -17,8 +27,8 @@ describe('parseLabels', () => {
 
   it('says nothing of a container that does not opt in', () => {
     const labels = { [`${PREFIX}.ports`]: 'nonsense' };
-    expect(parseLabels({ name: 'a', labels }, { prefix: PREFIX })).toEqual({
-      container: 'a',
+    expect(parseLabels({ ref: CONTAINER, labels }, { prefix: PREFIX })).toEqual({
+      ref: CONTAINER,
       kind: 'ignored',
       draft: undefined,
       problems: [],
@@ -34,7 +44,7 @@ describe('parseLabels', () => {
     expect(draft?.ports?.value.map(({ port }) => port)).toEqual([80, 81]);
     expect(draft?.allow_list?.value).toEqual(['10.0.0.1']);
     expect(draft?.dependants?.value).toEqual(['b', 'c']);
-    expect(draft?.ports?.origin).toEqual({ kind: 'label', container: 'a', label: `${PREFIX}.ports` });
+    expect(draft?.ports?.origin).toEqual({ kind: 'label', workload: CONTAINER, label: `${PREFIX}.ports` });
   });
 
   it.each([
@@ -68,7 +78,10 @@ describe('parseLabels', () => {
   });
 
   it.each([
-    [{ ports: '80:80,80:http' }, `ports error ports[1]: "80:http" is not [address:]listen:target`],
+    [
+      { ports: '80:80,80:http' },
+      `ports error ports[1]: "80:http" is not [address:]listen:target; a port's name can be used for Kubernetes workloads only`,
+    ],
     [
       { 'udp-ports': '53' },
       'udp-ports error udp-ports[0]: "53" is not [address:]listen:target; write "53:53"',
@@ -93,6 +106,73 @@ describe('parseLabels', () => {
     expect(problems.map(formatProblem)).toEqual([`container a, label ${PREFIX}.${message}`]);
   });
 
+  it('reads the annotations of a Deployment, with names of ports', () => {
+    const { kind, draft, problems } = labelsOf(DEPLOYMENT, {
+      ports: '80:http,81-82:8081-8082',
+      'udp-ports': '53:dns',
+      'service-name': 'web-internal',
+      upstream: 'service',
+      dependants: 'db, blog/db',
+    });
+    expect({ kind, problems }).toEqual({ kind: 'accepted', problems: [] });
+    expect(draft?.ports?.value.map(({ targetPort }) => targetPort)).toEqual(['http', 8081, 8082]);
+    expect(draft?.udp_ports?.value).toMatchObject([{ protocol: 'udp', port: 53, targetPort: 'dns' }]);
+    expect(draft).toMatchObject({ service_name: { value: 'web-internal' }, upstream: { value: 'service' } });
+    expect(draft?.dependants?.value).toEqual(['db', 'blog/db']);
+    expect(draft?.upstream?.origin).toEqual({
+      kind: 'label',
+      workload: DEPLOYMENT,
+      label: `${PREFIX}.upstream`,
+    });
+  });
+
+  it.each([
+    [
+      DEPLOYMENT,
+      'stop-timeout',
+      'soon',
+      'a Deployment; the terminationGracePeriodSeconds of its pods counts',
+    ],
+    [
+      DEPLOYMENT,
+      'stop-timeout-secs',
+      '1',
+      'a Deployment; the terminationGracePeriodSeconds of its pods counts',
+    ],
+    [SWARM, 'stop-timeout', '1s', 'a Swarm service; the stop_grace_period of its containers counts'],
+    [SWARM, 'service-name', 'x', 'a Swarm service; it is for Deployments and StatefulSets'],
+    [CONTAINER, 'service-name', '-', 'a container; it is for Deployments and StatefulSets'],
+    [CONTAINER, 'upstream', 'service', 'a container; it is for Deployments and StatefulSets'],
+  ])('warns that on %j %s has no effect, and takes no value of it', (ref, label, value, why) => {
+    const { kind, draft, problems } = labelsOf(ref, { ports: '80:80', [label]: value });
+    expect(kind).toBe('accepted');
+    expect(Object.keys(draft ?? {})).toEqual(['ports']);
+    expect(problems).toEqual([
+      {
+        code: 'option-without-effect',
+        severity: 'warning',
+        message: `${label}: has no effect on ${why}`,
+        origin: { kind: 'label', workload: ref, label: `${PREFIX}.${label}` },
+      },
+    ]);
+  });
+
+  it.each([
+    [{ upstream: 'pods' }, 'upstream error upstream: "pods" is not endpoints or service'],
+    [
+      { 'service-name': 'Web' },
+      'service-name error service-name: "Web" is not a name of lower case letters, digits and "-", at most 63 characters',
+    ],
+    [
+      { ports: '80-81:http' },
+      `ports error ports[0]: "80-81:http": 2 listen ports and the name of one target port; a name can't stand for a range`,
+    ],
+  ])('refuses the Deployment for %j', (labels, message) => {
+    const { kind, problems } = labelsOf(DEPLOYMENT, labels as Record<string, string>);
+    expect(kind).toBe('refused');
+    expect(problems.map(formatProblem)).toEqual([`deployment shop/web, annotation ${PREFIX}.${message}`]);
+  });
+
   it('only warns of a label it does not know', () => {
     const { kind, problems } = labelsOf('a', { port: '80:80', 'traefik-hosts': 'x' });
     expect(kind).toBe('accepted');
@@ -112,6 +192,6 @@ describe('parseLabels', () => {
 
   it('leaves labels outside the prefix alone', () => {
     const labels = { [`${PREFIX}.enabled`]: 'true', [`${PREFIX}x.ports`]: '1', 'com.example': 'x' };
-    expect(parseLabels({ name: 'a', labels }, { prefix: PREFIX }).problems).toEqual([]);
+    expect(parseLabels({ ref: CONTAINER, labels }, { prefix: PREFIX }).problems).toEqual([]);
   });
 });

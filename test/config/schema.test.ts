@@ -13,7 +13,9 @@ import {
   SERVICE_KEYS,
 } from '../../src/config/fields.ts';
 import { createFileParser } from '../../src/config/file.ts';
+import { parseKubernetesSetting } from '../../src/config/kubernetes-settings.ts';
 import { parseField, parseSecsField } from '../../src/config/parse-field.ts';
+import { DOCKER_KEYS, KUBERNETES_KEYS } from '../../src/config/read-settings.ts';
 import { createSchemaCheck, loadSchema } from '../../src/config/schema.ts';
 import { hasErrors } from '../../src/model/problem.ts';
 
@@ -88,6 +90,27 @@ const text = fc.oneof(
     '0:1',
     '01:1',
     'my-db',
+    'shop/my-db',
+    'Shop/My_DB',
+    'a.b-c.d',
+    'shop/a.b',
+    'a.b/c',
+    'a..b',
+    'a-',
+    'a/b/c',
+    '/a',
+    'a'.repeat(63),
+    'a'.repeat(64),
+    `${'a'.repeat(64)}/b`,
+    `${'a.'.repeat(126)}a`,
+    `n/${'a.'.repeat(126)}a`,
+    `${'a.'.repeat(127)}a`,
+    '80:http',
+    '80:HTTP',
+    '80-81:http',
+    'endpoints',
+    'service',
+    'kubernetes',
     '-x',
     'a\0b',
   ),
@@ -116,7 +139,8 @@ describe('the schema', () => {
   });
 
   it('describes every key, with examples', () => {
-    const nodes = [schema, ...Object.values(serviceProperties)].flatMap((node) => [
+    const settings = Object.values(schema.properties);
+    const nodes = [schema, ...settings, ...Object.values(serviceProperties)].flatMap((node) => [
       node,
       ...Object.values(node.properties ?? {}),
     ]);
@@ -147,6 +171,25 @@ describe('the schema', () => {
     );
   });
 
+  it('has the keys of the settings, and no others', () => {
+    const keysOf = (name: string) => Object.keys(schema.properties[name]?.properties ?? {});
+    expect(keysOf('docker')).toEqual(DOCKER_KEYS);
+    expect(keysOf('kubernetes')).toEqual(KUBERNETES_KEYS);
+  });
+
+  it.each(KUBERNETES_KEYS)('accepts kubernetes.%s where the parser does', (key) => {
+    const validate = ajv.compile({ ...schema.properties['kubernetes']?.properties[key] });
+    fc.assert(
+      fc.property(value, (candidate) => {
+        const accepted = parseKubernetesSetting(key, candidate).ok;
+        // A pattern can't tell 2s from 3s.
+        if (key === 'lease_duration') fc.pre(accepted || !validate(candidate));
+        expect({ candidate, accepted: validate(candidate) }).toEqual({ candidate, accepted });
+      }),
+      { numRuns: 300 },
+    );
+  });
+
   it('never refuses a file that has no problem to show for it', () => {
     const check = createSchemaCheck();
     const key = fc.constantFrom(...SERVICE_KEYS, 'name', 'portz');
@@ -165,6 +208,8 @@ describe('the schema', () => {
         defaults: fc.oneof(fc.dictionary(key, value, { maxKeys: 2 }), value),
         status: value,
         docker: value,
+        backend: value,
+        kubernetes: fc.oneof(fc.dictionary(fc.constantFrom(...KUBERNETES_KEYS, 'socket'), value), value),
         'x-a': value,
         y: value,
       },
@@ -192,14 +237,18 @@ describe('the example file', () => {
     const example = parseYaml(exampleText, { merge: true }) as {
       readonly defaults: object;
       readonly status: object;
+      readonly backend: string;
       readonly docker: object;
+      readonly kubernetes: object;
       readonly services: Readonly<Record<string, object>>;
     };
     const used = new Set(Object.values(example.services).flatMap((service) => Object.keys(service)));
     expect([...used].toSorted()).toEqual([...SERVICE_KEYS].toSorted());
     const defaults = FIELD_NAMES.filter((field) => FIELDS[field].inDefaults && field !== 'stop_timeout');
     expect(Object.keys(example.defaults).toSorted()).toEqual(defaults.toSorted());
-    expect(Object.keys(example.docker)).toEqual(Object.keys(schema.properties['docker']?.properties ?? {}));
+    expect(Object.keys(example.docker)).toEqual(DOCKER_KEYS);
+    expect(Object.keys(example.kubernetes)).toEqual(KUBERNETES_KEYS);
+    expect(example.backend).toBe('docker');
     expect(Object.keys(example.status)).toEqual(Object.keys(schema.properties['status']?.properties ?? {}));
   });
 });

@@ -4,6 +4,7 @@ import { type LabelReading, parseLabels } from '../../src/config/labels.ts';
 import { formatProblem, hasErrors } from '../../src/model/problem.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
+import type { WorkloadRef } from '../../src/model/workload.ts';
 import { buildTable, type TableInput } from '../../src/table/build-table.ts';
 
 export const PREFIX = 'lazy-tcp-proxy';
@@ -57,13 +58,17 @@ export function aFile(text: string, file = 'lazy-proxy.yaml'): FileConfig {
   return config;
 }
 
-/** The reading of a container that opts in with these labels, written without prefix. */
-export function labelsOf(name: string, labels: Readonly<Record<string, string>>): LabelReading {
+/** The reading of a workload, a container by its name, that opts in with these labels, written without prefix. */
+export function labelsOf(
+  workload: string | WorkloadRef,
+  labels: Readonly<Record<string, string>>,
+): LabelReading {
+  const ref: WorkloadRef = typeof workload === 'string' ? { kind: 'docker', name: workload } : workload;
   const prefixed = Object.entries({ enabled: 'true', ...labels }).map(([key, text]) => [
     `${PREFIX}.${key}`,
     text,
   ]);
-  return parseLabels({ name, labels: Object.fromEntries(prefixed) }, { prefix: PREFIX });
+  return parseLabels({ ref, labels: Object.fromEntries(prefixed) }, { prefix: PREFIX });
 }
 
 /** An environment that sets only this. */

@@ -125,8 +125,8 @@ describe('buildTable', () => {
     const table = tableOf({ text, labelled });
     expect([...table.entries.keys()]).toEqual(['good']);
     expect(table.problems.map(({ origin }) => origin)).toEqual([
-      { kind: 'label', container: 'db', label: `${PREFIX}.allow-list` },
-      { kind: 'label', container: 'web', label: `${PREFIX}.ports` },
+      { kind: 'label', workload: { kind: 'docker', name: 'db' }, label: `${PREFIX}.allow-list` },
+      { kind: 'label', workload: { kind: 'docker', name: 'web' }, label: `${PREFIX}.ports` },
     ]);
   });
 
@@ -138,8 +138,8 @@ describe('buildTable', () => {
     });
     expect(serviceOf(table, 'db').workload).toEqual({ kind: 'docker', container: 'other' });
     expect(problemsOf(table)).toEqual([
-      `container db, label ${PREFIX}.ports error the name "db" belongs to a service of the file for container "other" (lazy-proxy.yaml:1:12); rename one of them`,
-      `container run, label ${PREFIX}.ports error the name "run" belongs to a service of the file for a local process (lazy-proxy.yaml:1:52); rename one of them`,
+      `container db, label ${PREFIX}.ports error the name "db" belongs to a service of the file for container "other" (lazy-proxy.yaml:1:12); rename one of them, or give this one another name in the file (container: db)`,
+      `container run, label ${PREFIX}.ports error the name "run" belongs to a service of the file for a local process (lazy-proxy.yaml:1:52); rename one of them, or give this one another name in the file (container: run)`,
     ]);
   });
 

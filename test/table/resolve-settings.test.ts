@@ -10,6 +10,16 @@ describe('resolveSettings', () => {
   it('takes the built-in values when nothing is set', () => {
     expect(resolveSettings({ file: undefined, environment: anEnvironment(), flags: {} }).settings).toEqual({
       status: { address: '', port: 8080 },
+      backend: 'docker',
+      kubernetes: {
+        namespaces: [],
+        labels: true,
+        labelPrefix: 'lazy-tcp-proxy',
+        discover: 'all',
+        clusterDomain: 'cluster.local',
+        leaseDurationMs: 15_000,
+        leaseNamespace: undefined,
+      },
       docker: {
         socket: '/var/run/docker.sock',
         labels: true,
@@ -46,6 +56,69 @@ describe('resolveSettings', () => {
       address: '127.0.0.1',
       port: 9001,
     });
+  });
+
+  it.each([
+    [
+      'the flag',
+      { flag: true, variable: true, file: true },
+      'kubernetes',
+      { kind: 'flag', flag: '--backend' },
+    ],
+    [
+      'LAZY_PROXY_BACKEND',
+      { flag: false, variable: true, file: true },
+      'docker',
+      { kind: 'environment', variable: 'LAZY_PROXY_BACKEND' },
+    ],
+    ['the file', { flag: false, variable: false, file: true }, 'kubernetes', { kind: 'file', line: 1 }],
+    [
+      'the pod',
+      { flag: false, variable: false, file: false },
+      'kubernetes',
+      { kind: 'environment', variable: 'KUBERNETES_SERVICE_HOST' },
+    ],
+  ] as const)('takes the backend from %s when nothing above says it', (_name, given, backend, origin) => {
+    const { environment } = parseEnvironment({
+      KUBERNETES_SERVICE_HOST: '10.0.0.1',
+      LAZY_PROXY_BACKEND: given.variable ? 'docker' : '',
+    });
+    const resolved = resolveSettings({
+      file: given.file ? aFile('backend: kubernetes') : undefined,
+      environment,
+      flags: given.flag ? { backend: 'kubernetes' } : {},
+    });
+    expect(resolved.settings.backend).toBe(backend);
+    expect(resolved.origins.backend).toMatchObject(origin);
+  });
+
+  it('reads every setting of Kubernetes, with K8S_NAMESPACE before the file', () => {
+    const text =
+      'kubernetes: {namespaces: [a, b, a], labels: false, label_prefix: x, discover: labelled, cluster_domain: k8s.home, lease_duration: 3, lease_namespace: infra}';
+    const kubernetes = {
+      namespaces: ['a', 'b'],
+      labels: false,
+      labelPrefix: 'x',
+      discover: 'labelled',
+      clusterDomain: 'k8s.home',
+      leaseDurationMs: 3_000,
+      leaseNamespace: 'infra',
+    };
+    const settingsWith = (env: Readonly<Record<string, string>>) =>
+      resolveSettings({ file: aFile(text), environment: parseEnvironment(env).environment, flags: {} });
+    expect(settingsWith({ K8S_NAMESPACE: '' }).settings.kubernetes).toEqual(kubernetes);
+    const { settings, origins } = settingsWith({ K8S_NAMESPACE: 'shop, blog,shop' });
+    expect(settings.kubernetes).toEqual({ ...kubernetes, namespaces: ['shop', 'blog'] });
+    expect(origins['kubernetes.namespaces']).toEqual({ kind: 'environment', variable: 'K8S_NAMESPACE' });
+    expect(origins['kubernetes.discover']).toMatchObject({ kind: 'file', line: 1 });
+  });
+
+  it('takes --no-labels and --label-prefix for both engines', () => {
+    const both = { labels: false, labelPrefix: 'p' };
+    const { settings, origins } = resolveSettings({ file, environment: anEnvironment(), flags: both });
+    expect(settings).toMatchObject({ docker: both, kubernetes: both });
+    expect(origins['kubernetes.labels']).toEqual({ kind: 'flag', flag: '--no-labels' });
+    expect(origins['kubernetes.label_prefix']).toEqual({ kind: 'flag', flag: '--label-prefix' });
   });
 
   it('turns the status server off with port 0', () => {

@@ -39,7 +39,9 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
   [
     'a port that is no number',
     'services: { a: { ports: ["80:http"] } }\n',
-    ['f.yaml:1:26 error ports[0]: "80:http" is not [address:]listen:target'],
+    [
+      `f.yaml:1:26 error ports[0]: "80:http" is not [address:]listen:target; a port's name can be used for Kubernetes workloads only`,
+    ],
   ],
   [
     'a lone port',
@@ -120,7 +122,27 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
   [
     'a service that is container and process at once',
     'services: { a: { command: [x], container: y, ports: ["80:80"] } }\n',
-    ['f.yaml:1:18 error command: given beside container; a service is either a container or a local process'],
+    [
+      'f.yaml:1:18 error command: given beside container; a service is one of these: a container, a Swarm service (swarm_service), a Deployment, a StatefulSet, or a local process (command)',
+    ],
+  ],
+  [
+    'a backend that there is not, and settings of Kubernetes that can not be used',
+    'backend: k8s\nkubernetes: { namespaces: shop, lease_duration: 1s, discover: none }\n',
+    [
+      'f.yaml:1:10 error backend: "k8s" is not docker or kubernetes',
+      'f.yaml:2:27 error kubernetes.namespaces: "shop" is not a list; write ["shop"]',
+      'f.yaml:2:49 error kubernetes.lease_duration: "1s" is less than 3s, the least that is safe; the default is 15s',
+      'f.yaml:2:63 error kubernetes.discover: "none" is not all or labelled',
+    ],
+  ],
+  [
+    'a name of a Deployment, and of a port, that Kubernetes does not allow',
+    'services: { a: { deployment: Shop_DB, ports: ["80:Http"] } }\n',
+    [
+      'f.yaml:1:30 error deployment: "Shop_DB" is not name or namespace/name, of lower case letters, digits and "-", such as db or shop/db',
+      `f.yaml:1:47 error ports[0]: "80:Http" is not [address:]listen:target; a target is a port's number, or its name in the Service: at most 63 of a-z, 0-9 and "-"`,
+    ],
   ],
   [
     'a timeout in both spellings',
@@ -130,6 +152,15 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
 ];
 
 const WARNINGS: typeof MISTAKES = [
+  [
+    'options that do nothing for a Deployment and for a container',
+    'services:\n  a: { deployment: a, stop_timeout: 5s, ports: ["80:http"] }\n  b: { upstream: service, ports: ["81:81"] }\n',
+    [
+      'f.yaml:2:23 warning stop_timeout: has no effect on a Deployment; the terminationGracePeriodSeconds of its pods counts',
+      'f.yaml:3:8 warning upstream: has no effect on a container; it is for Deployments and StatefulSets',
+      'f.yaml: ok, 2 services, 2 listeners',
+    ],
+  ],
   [
     'an unknown dependant, which may be a container without a service',
     'services: { a: { ports: ["80:80"], dependants: [worker, A] } }\n',

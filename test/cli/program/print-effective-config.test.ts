@@ -76,6 +76,34 @@ describe('lazy-proxy print-effective-config', () => {
     expect(second).toEqual(first);
   });
 
+  test('reads workloads of every kind back to the same', async () => {
+    const text = `backend: kubernetes
+kubernetes: { namespaces: [shop], lease_duration: 20s }
+services:
+  api: { ports: ["9000:http"], dependants: [worker] }
+  shop/db: { statefulset: db, upstream: service, ports: ["9001:5432"] }
+  web: { swarm_service: web, ports: ["9002:80"] }
+`;
+    const folder = await createFolder({ 'lazy-proxy.yaml': text });
+    const first = await runProgram(NO_LABELS, { cwd: folder });
+    expect({ status: first.status, services: parse(first.stdout).services }).toMatchObject({
+      status: 0,
+      services: {
+        api: {
+          deployment: 'shop/api',
+          service_name: 'api',
+          upstream: 'endpoints',
+          dependants: ['shop/worker'],
+        },
+        'shop/db': { statefulset: 'shop/db', upstream: 'service' },
+        web: { swarm_service: 'web' },
+      },
+    });
+    const again = await createFolder({ 'printed.yaml': first.stdout });
+    const second = await runProgram([COMMAND, '--config', 'printed.yaml'], { cwd: again });
+    expect(second.stdout).toBe(first.stdout);
+  });
+
   test('exits with 1 and prints nothing but the problems when the file has mistakes', async () => {
     const folder = await createFolder({ 'lazy-proxy.yaml': FILE });
     const { status, stdout, stderr } = await runProgram(NO_LABELS, { cwd: folder });
@@ -95,7 +123,7 @@ describe('lazy-proxy print-effective-config', () => {
     const unreachable = await runProgram([COMMAND, '--docker-socket', '/nowhere.sock'], { cwd: folder });
     expect(unreachable.status).toBe(2);
     expect(unreachable.stderr).toMatch(
-      /^lazy-proxy: can't read the labels of the containers: .*--no-labels leaves them out/,
+      /^lazy-proxy: can't read the labels of the workloads: .*--no-labels leaves them out/,
     );
   });
 });

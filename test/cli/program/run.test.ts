@@ -42,7 +42,7 @@ describe('lazy-proxy run', () => {
     const { status, stdout } = await runProgram([], { cwd: folder, env: JSON_LOG });
     expect(status).toBe(2);
     expect(logged(stdout, 'error')).toEqual([
-      'lazy-proxy.yaml:2:16 error ports[0]: "80:http" is not [address:]listen:target',
+      `lazy-proxy.yaml:2:16 error ports[0]: "80:http" is not [address:]listen:target; a port's name can be used for Kubernetes workloads only`,
       'lazy-proxy.yaml:2:28 error idle_timout: unknown key; did you mean "idle_timeout"?',
       'lazy-proxy.yaml:3:21 error allow_list[0]: "all" is not an IP address or CIDR range such as 192.168.0.0/16',
       "can't start: the configuration file has errors",

@@ -14,7 +14,7 @@ describe('lazy-proxy validate', () => {
       status: 1,
       lines: [
         'good.yaml: ok, 1 service, 4 listeners',
-        'bad.yaml:2:16 error ports[0]: "80:http" is not [address:]listen:target',
+        `bad.yaml:2:16 error ports[0]: "80:http" is not [address:]listen:target; a port's name can be used for Kubernetes workloads only`,
         '    a: { ports: ["80:http"] }',
         '                 ^',
         '',
@@ -47,7 +47,7 @@ describe('lazy-proxy validate', () => {
       status: 1,
       stdout:
         'good.yaml: ok, 1 service, 4 listeners\n' +
-        '::error file=bad.yaml,line=2,col=16::ports[0]: "80:http" is not [address:]listen:target\n',
+        `::error file=bad.yaml,line=2,col=16::ports[0]: "80:http" is not [address:]listen:target; a port's name can be used for Kubernetes workloads only\n`,
     });
   });
 
@@ -58,7 +58,7 @@ describe('lazy-proxy validate', () => {
     const problem = {
       code: 'invalid-port',
       severity: 'error',
-      message: 'ports[0]: "80:http" is not [address:]listen:target',
+      message: `ports[0]: "80:http" is not [address:]listen:target; a port's name can be used for Kubernetes workloads only`,
       line: 2,
       column: 16,
     };
