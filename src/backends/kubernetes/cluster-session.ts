@@ -1,0 +1,137 @@
+import { setMaxListeners } from 'node:events';
+import {
+  describeWorkloadRef,
+  type KubernetesWorkload,
+  toWorkloadRef,
+  workloadKey,
+} from '../../model/workload.ts';
+import type { Clock } from '../../system/clock.ts';
+import { linkSignals } from '../../system/link-signals.ts';
+import type { Logger } from '../../system/logger.ts';
+import type { SharedView } from '../backend.ts';
+import { type ClusterListener, ClusterView, type ClusterViewOptions } from './cluster-view.ts';
+import { ContestWatch } from './contest-watch.ts';
+import type { KubeAccess } from './kube-access.ts';
+import { KubeClient } from './kube-client.ts';
+import { describeError } from './kube-errors.ts';
+import { type ScaleContext, scaleToZero, scaleUp } from './scale-workload.ts';
+import { WorkloadSharing } from './workload-sharing.ts';
+
+export interface ClusterSessionOptions extends Omit<ClusterViewOptions, 'client' | 'listener'> {
+  readonly access: KubeAccess;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly leaseDurationMs: number;
+  /** Where the Leases are by which replicas of the proxy share workloads. */
+  readonly leaseNamespace: string;
+  /** Tells the replicas apart. */
+  readonly identity: string;
+  readonly listener: SessionListener;
+}
+
+export interface SessionListener extends Omit<ClusterListener, 'changed' | 'removed'> {
+  shared(view: SharedView): void;
+}
+
+/** The work with one cluster, from its credentials on. Whoever creates it closes it. */
+export class ClusterSession {
+  readonly view: ClusterView;
+  readonly #options: ClusterSessionOptions;
+  readonly #client: KubeClient;
+  readonly #sharing: WorkloadSharing;
+  readonly #contest: ContestWatch;
+  readonly #lifetime = new AbortController();
+  #labelPrefix: string;
+
+  /** @throws {Error} where the API server's address can't be used. */
+  constructor(options: ClusterSessionOptions) {
+    const { access, clock, logger, listener, leaseNamespace: namespace } = options;
+    this.#options = options;
+    this.#labelPrefix = options.labelPrefix;
+    // Every wake under way listens for the end: many are no leak.
+    setMaxListeners(0, this.#lifetime.signal);
+    const client = new KubeClient({ access, clock });
+    this.#client = client;
+    const { identity, leaseDurationMs } = options;
+    const told = (view: SharedView) => listener.shared(view);
+    const parts = { client, clock, logger, namespace, identity, leaseDurationMs, told };
+    const sharing = new WorkloadSharing(parts);
+    this.#sharing = sharing;
+    const contested = (keys: ReadonlySet<string>) => sharing.setContested(keys);
+    const contest = new ContestWatch({ clock, logger, contested });
+    this.#contest = contest;
+    this.view = new ClusterView({
+      ...{ ...options, client },
+      listener: {
+        workload: (key) => listener.workload(key),
+        service: (key) => listener.service(key),
+        synced: () => listener.synced(),
+        annotated: () => listener.annotated(),
+        started: (ref) => listener.started(ref),
+        reachable: (reachable, reason) => listener.reachable(reachable, reason),
+        changed: (before, after) => contest.changed(before, after),
+        removed: (ref) => contest.removed(ref),
+      },
+    });
+  }
+
+  /** Resolves after the first look at everything, or its failure. */
+  async start(): Promise<void> {
+    await Promise.all([this.view.start(this.#lifetime.signal), this.#sharing.start()]);
+  }
+
+  /** @throws {WakeError} when the API server refuses; the signal's reason when it aborts. */
+  async wake(ref: KubernetesWorkload, signal: AbortSignal): Promise<void> {
+    const { signal: linked, unlink } = linkSignals([signal, this.#lifetime.signal]);
+    try {
+      await scaleUp(this.#scaleContext(), { ref, signal: linked });
+    } finally {
+      unlink();
+    }
+  }
+
+  /** @throws {Error} where the API server doesn't answer or refuses, or another proxy uses the workload. */
+  async sleep(ref: KubernetesWorkload, { evenInUse }: { readonly evenInUse: boolean }): Promise<void> {
+    const what = `cannot scale ${describeWorkloadRef(toWorkloadRef(ref))} to 0`;
+    if (!this.view.isSynced(ref)) throw new Error(`${what}: the API server does not answer`);
+    try {
+      const reason = evenInUse ? undefined : await this.#sharing.refuseSleep(workloadKey(ref));
+      if (reason !== undefined) throw new Error(reason);
+      const didIt = await scaleToZero(this.#scaleContext(), { ref, signal: this.#lifetime.signal });
+      if (didIt) this.#contest.slept(toWorkloadRef(ref));
+    } catch (cause) {
+      throw new Error(`${what}: ${describeError(cause)}`, { cause });
+    }
+  }
+
+  setInUse(key: string, use: { readonly inUse: boolean }): void {
+    this.#sharing.setInUse(key, use);
+  }
+
+  setLabelPrefix(labelPrefix: string): void {
+    this.#labelPrefix = labelPrefix;
+    this.view.setLabelPrefix(labelPrefix);
+  }
+
+  recheck(): Promise<void> {
+    return this.view.recheck(this.#lifetime.signal);
+  }
+
+  /** Gives back what it holds, and ends. Idempotent. */
+  async close(): Promise<void> {
+    this.#lifetime.abort(new Error('the proxy is shutting down'));
+    await Promise.all([this.#sharing.close(), this.view.close()]);
+    this.#client.close();
+  }
+
+  #scaleContext(): ScaleContext {
+    const { view } = this;
+    return {
+      client: this.#client,
+      clock: this.#options.clock,
+      labelPrefix: this.#labelPrefix,
+      find: (ref) => view.find(ref),
+      answered: (ref, answer) => view.answered(ref, answer),
+    };
+  }
+}

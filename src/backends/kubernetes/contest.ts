@@ -1,0 +1,67 @@
+/**
+ * Finds out whether something else keeps setting a workload's replicas back after the proxy has put it to sleep: an HPA or
+ * a GitOps tool that owns them would do so for ever, and neither side would win. Input: what happens to the replicas,
+ * one step after the other. Output: the workload's standing. Pure.
+ *
+ *   step                                                          undone in a row   contested by
+ *   we scale to 0                                                 -                 -
+ *   another sets it back within UNDO_WINDOW_MS                    + 1               the other, from TOLERATED on
+ *   another sets it back later, or one of us wakes it             0                 -
+ *   another scales it to 0                                        0                 nobody
+ */
+export interface Standing {
+  /** When we put it to sleep and nothing has woken it since; of the monotonic clock. */
+  readonly sleptAtMs: number | undefined;
+  readonly undoneInARow: number;
+  /** Who sets the replicas back; undefined while nobody does. */
+  readonly contestedBy: string | undefined;
+}
+
+/** A change of a workload's wanted replicas, or our own sleep, which is known before it is observed. */
+export type ReplicasStep =
+  | { readonly kind: 'slept'; readonly atMs: number }
+  | {
+      readonly kind: 'changed';
+      readonly atMs: number;
+      readonly before: number;
+      readonly after: number;
+      /** Who set `after`; empty where the API server doesn't say. */
+      readonly managers: readonly string[];
+    };
+
+/** The name under which every replica of the proxy writes. */
+export const FIELD_MANAGER = 'lazy-proxy';
+
+/** GitOps tools look every few minutes; what comes later may as well be somebody's wish. */
+export const UNDO_WINDOW_MS = 5 * 60_000;
+/** Once may be a coincidence. */
+const TOLERATED = 2;
+
+export const UNCONTESTED: Standing = { sleptAtMs: undefined, undoneInARow: 0, contestedBy: undefined };
+
+/** The standing after a step; the very same object where nothing changes. */
+export function judge(standing: Standing, step: ReplicasStep): Standing {
+  if (step.kind === 'slept') return { ...standing, sleptAtMs: step.atMs };
+  const other = step.managers.find((manager) => manager !== FIELD_MANAGER);
+  const isAsleep = step.after === 0;
+  if (isAsleep === (step.before === 0)) return standing;
+  if (isAsleep) return other === undefined ? standing : UNCONTESTED;
+  return judgeWake(standing, { atMs: step.atMs, other });
+}
+
+function judgeWake(
+  standing: Standing,
+  { atMs, other }: { readonly atMs: number; readonly other: string | undefined },
+): Standing {
+  const { sleptAtMs, contestedBy } = standing;
+  if (sleptAtMs === undefined) return standing;
+  if (other === undefined || atMs - sleptAtMs > UNDO_WINDOW_MS) {
+    return { sleptAtMs: undefined, undoneInARow: 0, contestedBy };
+  }
+  const undoneInARow = standing.undoneInARow + 1;
+  return {
+    sleptAtMs: undefined,
+    undoneInARow,
+    contestedBy: undoneInARow >= TOLERATED ? other : contestedBy,
+  };
+}

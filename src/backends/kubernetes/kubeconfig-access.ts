@@ -1,0 +1,121 @@
+/**
+ * Access as a kubeconfig says: contexts, client certificates, tokens, credential plugins, OIDC, proxies. The one place
+ * where the Kubernetes client library begins; it is loaded by the first call.
+ */
+import type { RequestOptions } from 'node:https';
+import type { Cluster, KubeConfig, User } from '@kubernetes/client-node';
+import type { KubeAccess } from './kube-access.ts';
+import { describeError } from './kube-errors.ts';
+
+type ClientLibrary = Pick<typeof import('@kubernetes/client-node'), 'KubeConfig'>;
+
+/**
+ * The access of the current context. Where several files name the same thing, the first counts, as for kubectl.
+ * @param files that exist, at least one.
+ * @throws {Error} where one can't be read, the context isn't complete, or the client library isn't installed.
+ */
+export async function createKubeconfigAccess(
+  files: readonly string[],
+  options: { readonly importClient?: () => Promise<ClientLibrary> } = {},
+): Promise<KubeAccess> {
+  const library = await importLibrary(options.importClient ?? (() => import('@kubernetes/client-node')));
+  const load = () => loadConfig(library, files);
+  let config = load();
+  const { cluster, namespace } = chooseContext(config, files);
+  let pending: Promise<RequestOptions> | undefined;
+  return {
+    server: cluster.server,
+    namespace,
+    authorize() {
+      // A credential plugin that asks the user, or the network, must not be run by everybody at once.
+      pending ??= authorize(config).finally(() => {
+        pending = undefined;
+      });
+      return pending;
+    },
+    forget() {
+      try {
+        config = load();
+      } catch {
+        // Somebody is just writing it: what was read before stands.
+      }
+    },
+  };
+}
+
+async function importLibrary(importClient: () => Promise<ClientLibrary>): Promise<ClientLibrary> {
+  try {
+    return await importClient();
+  } catch (cause) {
+    const message = `a kubeconfig needs a package that is not installed: npm install @kubernetes/client-node`;
+    throw new Error(`${message} (${describeError(cause)})`, { cause });
+  }
+}
+
+function loadConfig(library: ClientLibrary, files: readonly string[]): KubeConfig {
+  const parts = files.map((file) => {
+    const part = new library.KubeConfig();
+    try {
+      part.loadFromFile(file);
+    } catch (cause) {
+      throw new Error(`cannot read the kubeconfig ${file}: ${describeError(cause)}`, { cause });
+    }
+    return part;
+  });
+  const merged = new library.KubeConfig();
+  merged.loadFromOptions({
+    clusters: firstOfEachName(parts.map((part) => part.clusters)).map(allowPlain),
+    users: firstOfEachName(parts.map((part) => part.users)).map(tellPlugin),
+    contexts: firstOfEachName(parts.map((part) => part.contexts)),
+    currentContext: parts.find((part) => part.currentContext)?.currentContext,
+  });
+  return merged;
+}
+
+function firstOfEachName<T extends { readonly name: string }>(lists: readonly (readonly T[])[]): T[] {
+  const found = new Map<string, T>();
+  for (const item of lists.flat()) if (!found.has(item.name)) found.set(item.name, item);
+  return [...found.values()];
+}
+
+/** Without encryption there is no certificate to verify, but the library wants that said. */
+function allowPlain(cluster: Cluster): Cluster {
+  return cluster.server.startsWith('http:') ? { ...cluster, skipTLSVerify: true } : cluster;
+}
+
+/** Some credential plugins refuse to run where this variable doesn't say what they are asked for. */
+function tellPlugin(user: User): User {
+  if (!user.exec) return user;
+  const request = {
+    apiVersion: user.exec.apiVersion,
+    kind: 'ExecCredential',
+    spec: { interactive: false },
+  };
+  const variable = { name: 'KUBERNETES_EXEC_INFO', value: JSON.stringify(request) };
+  return { ...user, exec: { ...user.exec, env: [...(user.exec.env ?? []), variable] } };
+}
+
+function chooseContext(
+  config: KubeConfig,
+  files: readonly string[],
+): { readonly cluster: Cluster; readonly namespace: string | undefined } {
+  const where = files.join(', ');
+  const name = config.getCurrentContext();
+  if (!name) throw new Error(`the kubeconfig ${where} has no current-context`);
+  const context = config.getContextObject(name);
+  if (!context) throw new Error(`the kubeconfig ${where} has no context "${name}", its current-context`);
+  const cluster = config.getCluster(context.cluster);
+  if (!cluster)
+    throw new Error(`the kubeconfig ${where} has no cluster "${context.cluster}", as its context says`);
+  if (!config.getUser(context.user))
+    throw new Error(`the kubeconfig ${where} has no user "${context.user}", as its context says`);
+  return { cluster, namespace: context.namespace || undefined };
+}
+
+async function authorize(config: KubeConfig): Promise<RequestOptions> {
+  const options: RequestOptions = {};
+  await config.applyToHTTPSOptions(options);
+  // The library makes a new agent each time, which would mean a new connection each time.
+  if (!config.getCurrentCluster()?.proxyUrl) delete options.agent;
+  return options;
+}

@@ -1,0 +1,81 @@
+import { compareVersions } from './resource-version.ts';
+
+/** What an informer tells: `before` is undefined for what is new, `after` for what is gone. */
+export interface ObjectChange<T> {
+  readonly key: string;
+  readonly before: T | undefined;
+  readonly after: T | undefined;
+}
+
+export interface CacheEntry<T> {
+  readonly key: string;
+  readonly version: string;
+  readonly value: T;
+}
+
+/**
+ * What is known of a kind of object: takes whole lists and single changes, and tells what differs. Every change of the
+ * stream is newer than the one before, so what isn't was told already.
+ */
+export class ObjectCache<T> {
+  #entries = new Map<string, CacheEntry<T>>();
+  #version: string | undefined;
+
+  /** A watch from here on misses nothing; undefined before the first list, and where that was given up. */
+  get version(): string | undefined {
+    return this.#version;
+  }
+
+  get(key: string): T | undefined {
+    return this.#entries.get(key)?.value;
+  }
+
+  *all(): IterableIterator<[string, T]> {
+    for (const { key, value } of this.#entries.values()) yield [key, value];
+  }
+
+  /** What a whole list changes; deletions that were never told come first. */
+  replace(items: readonly CacheEntry<T>[], version: string): readonly ObjectChange<T>[] {
+    const before = this.#entries;
+    const after = new Map(items.map((item) => [item.key, item]));
+    this.#entries = after;
+    this.#version = version;
+    const changes: ObjectChange<T>[] = [];
+    for (const { key, value } of before.values())
+      if (!after.has(key)) changes.push({ key, before: value, after: undefined });
+    for (const { key, version, value } of after.values()) {
+      const known = before.get(key);
+      if (known === undefined || known.version !== version)
+        changes.push({ key, before: known?.value, after: value });
+    }
+    return changes;
+  }
+
+  /** Undefined where it was known already, or is older than what is known. */
+  put(item: CacheEntry<T>): ObjectChange<T> | undefined {
+    const { key, version, value } = item;
+    if (!this.advance(version)) return undefined;
+    const before = this.get(key);
+    this.#entries.set(key, item);
+    return { key, before, after: value };
+  }
+
+  /** Undefined where it is gone already, or the deletion is older than what is known. */
+  remove(key: string, version: string): ObjectChange<T> | undefined {
+    if (!this.advance(version)) return undefined;
+    const before = this.get(key);
+    return this.#entries.delete(key) ? { key, before, after: undefined } : undefined;
+  }
+
+  /** Moves the version on; false where it isn't newer. */
+  advance(version: string): boolean {
+    if (this.#version !== undefined && (compareVersions(version, this.#version) ?? 1) <= 0) return false;
+    this.#version = version;
+    return true;
+  }
+
+  /** The next look must be a whole list; what is known stands until then. */
+  expire(): void {
+    this.#version = undefined;
+  }
+}

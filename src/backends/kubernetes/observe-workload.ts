@@ -1,0 +1,96 @@
+/**
+ * One look at a workload. Input: what the API server says of the Deployment or StatefulSet, its Service and that one's
+ * EndpointSlices. Output: the observation. Pure.
+ *
+ *   replicas wanted   pods and endpoints                                   state
+ *   -                 there is no such workload                            missing
+ *   0                 some are left, or its controller hasn't looked yet   stopping
+ *   0                 none                                                 stopped
+ *   1 and more        none is ready                                        starting
+ *   1 and more        one is ready                                         running
+ */
+import { type EngineState, MISSING, type Observation } from '../../model/observation.ts';
+import { describeWorkloadRef, type KubernetesWorkload, toWorkloadRef } from '../../model/workload.ts';
+import { hasReadyEndpoint, mapToName, mapToNothing, mapToPods, type ServicePorts } from './service-ports.ts';
+import type { ServiceRecord, SliceRecord } from './service-record.ts';
+import type { WorkloadRecord } from './workload-record.ts';
+
+export interface WorkloadView {
+  readonly workload: KubernetesWorkload;
+  readonly record: WorkloadRecord | undefined;
+  readonly service: ServiceRecord | undefined;
+  /** Those of that Service. */
+  readonly slices: readonly SliceRecord[];
+  /** For `upstream: service`; for example `cluster.local`. */
+  readonly clusterDomain: string;
+}
+
+export function observeWorkload(view: WorkloadView): Observation {
+  const { workload, record, service, slices } = view;
+  if (record === undefined) {
+    return { ...MISSING, detail: `${describeWorkloadRef(toWorkloadRef(workload))} does not exist` };
+  }
+  const problem = findServiceProblem(workload, service);
+  const state = problem === undefined ? readState(record, slices) : readStateWithoutService(record);
+  const { hosts, ports } = locate(view, state);
+  return {
+    state,
+    id: `${record.namespace}/${record.name}`,
+    hosts,
+    ports,
+    health: 'none',
+    ...(state === 'stopped' ? { detail: 'scaled to 0' } : {}),
+    ...(problem === undefined ? {} : { problem }),
+  };
+}
+
+/** Why nobody can tell where the workload answers. */
+function findServiceProblem(
+  { namespace, service: name }: KubernetesWorkload,
+  service: ServiceRecord | undefined,
+): string | undefined {
+  if (service === undefined) return `Service ${namespace}/${name} does not exist`;
+  if (service.hasSelector) return undefined;
+  return `Service ${namespace}/${name} has no selector, so it doesn't say which pods are behind it`;
+}
+
+function readState(record: WorkloadRecord, slices: readonly SliceRecord[]): EngineState {
+  if (record.replicas > 0) return hasReadyEndpoint(slices) ? 'running' : 'starting';
+  const hasEndpoints = slices.some(({ endpoints }) =>
+    endpoints.some(({ pod }) => pod === undefined || mayBePodOf(record, pod)),
+  );
+  return hasEndpoints || isScalingDown(record) ? 'stopping' : 'stopped';
+}
+
+/** The workload's own count of ready pods stands in for the endpoints that aren't there. */
+function readStateWithoutService(record: WorkloadRecord): EngineState {
+  if (record.replicas > 0) return record.readyReplicas > 0 ? 'running' : 'starting';
+  return isScalingDown(record) ? 'stopping' : 'stopped';
+}
+
+function isScalingDown({ isObserved, currentReplicas }: WorkloadRecord): boolean {
+  return !isObserved || currentReplicas > 0;
+}
+
+/**
+ * Whether a pod may belong to a workload, by its name. One Service may select the pods of several workloads, such as a
+ * canary's: those stay when this one sleeps, and must not keep it `stopping` for ever.
+ */
+function mayBePodOf({ resource, name }: WorkloadRecord, pod: string): boolean {
+  if (resource === 'statefulset')
+    return pod.startsWith(`${name}-`) && /^\d+$/.test(pod.slice(name.length + 1));
+  // The names of pods are cut to 63 characters, five of which are drawn by lot.
+  if (name.length > MAX_UNCUT_NAME) return pod.startsWith(name.slice(0, MAX_UNCUT_NAME));
+  return pod.startsWith(`${name}-`) && /^[^-]+-[^-]+$/.test(pod.slice(name.length + 1));
+}
+
+/** 63 less the lots of the pod, its ReplicaSet's hash of up to ten characters, and two hyphens. */
+const MAX_UNCUT_NAME = 46;
+
+function locate(view: WorkloadView, state: EngineState): ServicePorts {
+  const { workload, service, slices, clusterDomain } = view;
+  if (service === undefined) return { hosts: [], ports: {} };
+  if (state !== 'running' || !service.hasSelector) return mapToNothing(service);
+  if (workload.upstream === 'endpoints') return mapToPods(service, slices);
+  return mapToName(service, `${workload.service}.${workload.namespace}.svc.${clusterDomain}`);
+}

@@ -1,0 +1,64 @@
+import type { KubernetesResource } from '../../model/workload.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { LabelledWorkload } from '../backend.ts';
+import { type LabelOptions, selectAnnotated } from './annotation-feed.ts';
+import { collectionPath } from './api-paths.ts';
+import type { KubeAccess } from './kube-access.ts';
+import { KubeClient } from './kube-client.ts';
+import { type Environment, loadKubeAccess } from './kube-config.ts';
+import { KubeUnreachable } from './kube-errors.ts';
+import { listObjects } from './kube-list.ts';
+import { ENABLED_SUFFIX, selectWorkload, type WorkloadRecord } from './workload-record.ts';
+
+export interface ClusterQueryOptions extends LabelOptions {
+  /** Where the credentials are found. */
+  readonly env: Environment;
+  readonly clock: Clock;
+  /** How long to wait for the answers. */
+  readonly timeoutMs: number;
+  /** Empty: all of the cluster. */
+  readonly namespaces: readonly string[];
+  readonly discover: 'all' | 'labelled';
+  /** Default: the pod's service account, else a kubeconfig file. */
+  readonly access?: KubeAccess;
+}
+
+/**
+ * The annotations as they are now, without observing: connects, lists, and is gone.
+ * @throws {Error} where the API server can't be asked.
+ */
+export async function readAnnotatedWorkloads(
+  options: ClusterQueryOptions,
+): Promise<readonly LabelledWorkload[]> {
+  const { clock, timeoutMs } = options;
+  const access = options.access ?? (await loadKubeAccess(options.env));
+  const client = new KubeClient({ access, clock });
+  const controller = new AbortController();
+  const cancel = clock.schedule(timeoutMs, () => {
+    const message = `the API server at ${access.server} did not answer within ${timeoutMs / 1000} s`;
+    controller.abort(new KubeUnreachable(message));
+  });
+  try {
+    return selectAnnotated(await listWorkloads(client, { ...options, signal: controller.signal }), options);
+  } finally {
+    cancel();
+    controller.abort(new Error('the other lists are not needed any more'));
+    client.close();
+  }
+}
+
+async function listWorkloads(
+  client: KubeClient,
+  options: ClusterQueryOptions & { readonly signal: AbortSignal },
+): Promise<readonly WorkloadRecord[]> {
+  const { namespaces, discover, labelPrefix, signal } = options;
+  const query = discover === 'all' ? {} : { labelSelector: `${labelPrefix}${ENABLED_SUFFIX}=true` };
+  const list = async (resource: KubernetesResource, namespace: string | undefined) => {
+    const path = collectionPath(`${resource}s`, namespace);
+    const select = selectWorkload.bind(undefined, resource);
+    return (await listObjects<WorkloadRecord>(client, { path, query, select, signal })).items;
+  };
+  const scopes = namespaces.length === 0 ? [undefined] : [...new Set(namespaces)];
+  const lists = scopes.flatMap((scope) => [list('deployment', scope), list('statefulset', scope)]);
+  return (await Promise.all(lists)).flat();
+}

@@ -1,0 +1,156 @@
+import { describeWorkloadRef } from '../../model/workload.ts';
+import { backoffMs } from '../../system/backoff.ts';
+import type { Clock } from '../../system/clock.ts';
+import { WakeError } from '../backend.ts';
+import { type ScalableRef, scalePath, workloadPath } from './api-paths.ts';
+import type { ScalableWorkload, Scale } from './api-shapes.ts';
+import { FIELD_MANAGER } from './contest.ts';
+import type { KubeClient } from './kube-client.ts';
+import { describeError, isPassing, KubeRefusal } from './kube-errors.ts';
+import type { ScaleAnswer } from './scale-answers.ts';
+import type { Finding } from './workload-catalog.ts';
+import { REPLICAS_SUFFIX, selectWorkload, type WorkloadRecord } from './workload-record.ts';
+
+/** What scaling works with. */
+export interface ScaleContext {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  /** Of the annotation that remembers the count of replicas. */
+  readonly labelPrefix: string;
+  /** The newest that is known, without I/O. */
+  readonly find: (ref: ScalableRef) => Finding;
+  /** Takes what the API server said: whoever asks for the workload sees it from now on. */
+  readonly answered: (ref: ScalableRef, answer: ScaleAnswer) => void;
+}
+
+interface ScaleOptions {
+  readonly ref: ScalableRef;
+  readonly signal: AbortSignal;
+}
+
+const RETRY = { firstMs: 100, maxMs: 1_000 };
+/** Each further one takes somebody else's hand in between. */
+const MAX_CONFLICTS = 5;
+const MERGE_PATCH = 'application/merge-patch+json';
+
+/**
+ * Scales a workload from 0 to what it had before it was put to sleep, however long the API server is away meanwhile.
+ * @throws {WakeError} when the API server refuses; the signal's reason when it aborts.
+ */
+export async function scaleUp(context: ScaleContext, options: ScaleOptions): Promise<void> {
+  const { ref, signal } = options;
+  for (let failures = 1; ; failures++) {
+    try {
+      const finding = context.find(ref);
+      if (finding.kind !== 'unlisted') {
+        const record = finding.kind === 'listed' ? finding.record : undefined;
+        if (record === undefined) throw new WakeError(`${describe(ref)} does not exist`);
+        return await untilUncontended(context, { ...options, record }, async (current) => {
+          if (current.replicas > 0) return current;
+          return patchScale(context, { ...options, current, replicas: recallReplicas(current, context) });
+        });
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof WakeError) throw error;
+      if (!isPassing(error))
+        throw new WakeError(`cannot scale ${describe(ref)} up: ${describeError(error)}`, { cause: error });
+    }
+    await context.clock.sleep(backoffMs(failures, RETRY), signal);
+  }
+}
+
+/**
+ * Remembers how many replicas a workload has, and scales it to 0; with one try where the API server doesn't answer.
+ * Success where it is at 0 already, or gone. @returns whether it was this call that did it.
+ */
+export async function scaleToZero(context: ScaleContext, options: ScaleOptions): Promise<boolean> {
+  const finding = context.find(options.ref);
+  const record = finding.kind === 'listed' ? finding.record : undefined;
+  if (record === undefined) return false;
+  let didIt = false;
+  try {
+    await untilUncontended(context, { ...options, record }, async (current) => {
+      if (current.replicas === 0) return current;
+      const remembered = await rememberReplicas(context, { ...options, current });
+      const answer = await patchScale(context, { ...options, current: remembered, replicas: 0 });
+      didIt = true;
+      return answer;
+    });
+  } catch (error) {
+    if (!(error instanceof KubeRefusal) || error.status !== 404) throw error;
+  }
+  return didIt;
+}
+
+/** Does `step` with what is known of a workload; where that is outdated, reads it again, and once more. */
+async function untilUncontended(
+  context: ScaleContext,
+  options: ScaleOptions & { readonly record: WorkloadRecord },
+  step: (current: WorkloadRecord) => Promise<ScaleAnswer>,
+): Promise<void> {
+  const { ref } = options;
+  let current = options.record;
+  for (let conflicts = 1; ; conflicts++) {
+    try {
+      const { resourceVersion, replicas } = await step(current);
+      return context.answered(ref, { resourceVersion, replicas });
+    } catch (error) {
+      const outdated = error instanceof KubeRefusal && error.status === 409;
+      if (!outdated || conflicts === MAX_CONFLICTS) throw error;
+    }
+    current = await readWorkload(context, options);
+  }
+}
+
+async function readWorkload(context: ScaleContext, { ref, signal }: ScaleOptions): Promise<WorkloadRecord> {
+  const path = workloadPath(ref);
+  const object = await context.client.request<ScalableWorkload>({ method: 'GET', path, signal });
+  return selectWorkload(ref.resource, object);
+}
+
+/** What is outdated is refused with 409: nobody's change is undone unseen. */
+async function patchScale(
+  context: ScaleContext,
+  options: ScaleOptions & { readonly current: WorkloadRecord; readonly replicas: number },
+): Promise<ScaleAnswer> {
+  const { ref, signal, current, replicas } = options;
+  const { metadata, spec } = await context.client.request<Scale>({
+    ...patchOf({ metadata: { resourceVersion: current.resourceVersion }, spec: { replicas } }),
+    path: scalePath(ref),
+    signal,
+  });
+  return { resourceVersion: metadata.resourceVersion ?? '', replicas: spec?.replicas ?? replicas };
+}
+
+async function rememberReplicas(
+  context: ScaleContext,
+  options: ScaleOptions & { readonly current: WorkloadRecord },
+): Promise<WorkloadRecord> {
+  const { ref, signal, current } = options;
+  const key = context.labelPrefix + REPLICAS_SUFFIX;
+  const count = String(current.replicas);
+  if (current.annotations[key] === count) return current;
+  const { resourceVersion } = current;
+  const object = await context.client.request<ScalableWorkload>({
+    ...patchOf({ metadata: { resourceVersion, annotations: { [key]: count } } }),
+    path: workloadPath(ref),
+    signal,
+  });
+  return selectWorkload(ref.resource, object);
+}
+
+/** The count that was remembered; 1 where nothing was, or nothing that makes sense. */
+function recallReplicas({ annotations }: WorkloadRecord, { labelPrefix }: ScaleContext): number {
+  const text = annotations[labelPrefix + REPLICAS_SUFFIX] ?? '';
+  return /^[1-9]\d{0,5}$/.test(text) ? Number(text) : 1;
+}
+
+function patchOf(body: unknown) {
+  const query = { fieldManager: FIELD_MANAGER };
+  return { method: 'PATCH', query, contentType: MERGE_PATCH, body } as const;
+}
+
+function describe(ref: ScalableRef): string {
+  return describeWorkloadRef({ kind: 'kubernetes', ...ref });
+}

@@ -1,0 +1,80 @@
+import type { Endpoint, EndpointSlice, Service } from './api-shapes.ts';
+
+/** What is kept of a Service. */
+export interface ServiceRecord {
+  /** Without one, nothing but its owner knows which pods are behind it. */
+  readonly hasSelector: boolean;
+  readonly ports: readonly SlicePort[];
+}
+
+/** What is kept of an EndpointSlice. */
+export interface SliceRecord {
+  readonly name: string;
+  /** The Service's name; `''` where it belongs to none. */
+  readonly service: string;
+  readonly ports: readonly SlicePort[];
+  readonly endpoints: readonly SliceEndpoint[];
+}
+
+export interface SlicePort {
+  /** `''` where it has none. */
+  readonly name: string;
+  /** `TCP`, `UDP` or `SCTP`. */
+  readonly protocol: string;
+  readonly port: number;
+}
+
+export interface SliceEndpoint {
+  readonly addresses: readonly string[];
+  readonly isReady: boolean;
+  /** The pod's name; undefined where no pod is behind it. */
+  readonly pod: string | undefined;
+}
+
+/** A port of either. */
+interface PortObject {
+  readonly name?: string | null;
+  readonly protocol?: string | null;
+  readonly port?: number | null;
+}
+
+/** What stands behind an endpoint. */
+interface PodReference {
+  readonly targetRef?: { readonly kind?: string; readonly name?: string } | null;
+}
+
+const SERVICE_LABEL = 'kubernetes.io/service-name';
+
+/** What is kept of a Service, as the API server sends it. */
+export function selectService({ spec }: Service): ServiceRecord {
+  return {
+    hasSelector: Object.keys(spec?.selector ?? {}).length > 0,
+    ports: selectPorts(spec?.ports),
+  };
+}
+
+/** What is kept of an EndpointSlice, as the API server sends it. */
+export function selectSlice({ metadata, ports, endpoints }: EndpointSlice): SliceRecord {
+  return {
+    name: metadata.name,
+    service: metadata.labels?.[SERVICE_LABEL] ?? '',
+    ports: selectPorts(ports),
+    endpoints: (endpoints ?? []).map(selectEndpoint),
+  };
+}
+
+/** A slice's port without a number stands for all ports, which is of no use here. */
+function selectPorts(ports: readonly PortObject[] | null | undefined): readonly SlicePort[] {
+  return (ports ?? []).flatMap(({ name, protocol, port }) =>
+    typeof port === 'number' ? [{ name: name ?? '', protocol: protocol ?? 'TCP', port }] : [],
+  );
+}
+
+/** A condition that nobody has set counts as ready: the API says so. */
+function selectEndpoint({ addresses, conditions, targetRef }: Endpoint & PodReference): SliceEndpoint {
+  return {
+    addresses,
+    isReady: conditions?.ready ?? true,
+    pod: targetRef?.kind === 'Pod' ? targetRef.name : undefined,
+  };
+}

@@ -1,0 +1,77 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type Observation, UNKNOWN } from '../../model/observation.ts';
+import { type KubernetesWorkload, workloadKey } from '../../model/workload.ts';
+import { namespacedName } from './api-paths.ts';
+
+export interface WorkloadObserverOptions {
+  /** What is known of a workload now, without I/O; UNKNOWN where it could not be asked. */
+  readonly view: (workload: KubernetesWorkload) => Observation;
+  readonly observed: (key: string, observation: Observation) => void;
+}
+
+interface Watched {
+  readonly workload: KubernetesWorkload;
+  last: Observation;
+}
+
+/** Looks at watched workloads, and tells what it saw where it is something new. */
+export class WorkloadObserver {
+  readonly #options: WorkloadObserverOptions;
+  readonly #watched = new Map<string, Watched>();
+  /** Keys of the watched workloads by the Service that they are reached through. */
+  readonly #byService = new Map<string, Set<string>>();
+
+  constructor(options: WorkloadObserverOptions) {
+    this.#options = options;
+  }
+
+  workloads(): readonly KubernetesWorkload[] {
+    return [...this.#watched.values()].map(({ workload }) => workload);
+  }
+
+  /** Watches from now on, also where only the settings are others, and returns what is known now. */
+  watch(workload: KubernetesWorkload): Observation {
+    this.unwatch(workload);
+    const key = workloadKey(workload);
+    const last = this.#options.view(workload);
+    this.#watched.set(key, { workload, last });
+    const serviceKey = serviceKeyOf(workload);
+    this.#byService.set(serviceKey, (this.#byService.get(serviceKey) ?? new Set()).add(key));
+    return last;
+  }
+
+  unwatch(workload: KubernetesWorkload): void {
+    const key = workloadKey(workload);
+    const watched = this.#watched.get(key);
+    if (watched === undefined) return;
+    this.#watched.delete(key);
+    const serviceKey = serviceKeyOf(watched.workload);
+    const keys = this.#byService.get(serviceKey);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#byService.delete(serviceKey);
+  }
+
+  /** Looks at one workload, where it is watched. */
+  look(key: string): void {
+    const watched = this.#watched.get(key);
+    if (watched === undefined) return;
+    const observation = this.#options.view(watched.workload);
+    // What was last known stands until something else is.
+    if (observation === UNKNOWN || isDeepStrictEqual(observation, watched.last)) return;
+    watched.last = observation;
+    this.#options.observed(key, observation);
+  }
+
+  /** Looks at all that are reached through the Service `namespace/name`. */
+  lookAtService(serviceKey: string): void {
+    for (const key of this.#byService.get(serviceKey) ?? []) this.look(key);
+  }
+
+  lookAtAll(): void {
+    for (const key of this.#watched.keys()) this.look(key);
+  }
+}
+
+function serviceKeyOf({ namespace, service }: KubernetesWorkload): string {
+  return namespacedName(namespace, service);
+}

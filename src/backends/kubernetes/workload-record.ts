@@ -1,0 +1,87 @@
+import type { KubernetesResource } from '../../model/workload.ts';
+import type { ManagedFields, ScalableWorkload } from './api-shapes.ts';
+import { compareVersions } from './resource-version.ts';
+
+/** What is kept of a Deployment or a StatefulSet. */
+export interface WorkloadRecord {
+  readonly resource: KubernetesResource;
+  readonly namespace: string;
+  readonly name: string;
+  readonly resourceVersion: string;
+  /** How many pods are wanted. */
+  readonly replicas: number;
+  /** Who set that, as far as the API server keeps track; several where they agree. */
+  readonly replicasManagers: readonly string[];
+  /** Whether its controller has seen what is wanted now. */
+  readonly isObserved: boolean;
+  /** How many pods there are. */
+  readonly currentReplicas: number;
+  readonly readyReplicas: number;
+  /** Those that opt in; no other label is of use. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** All but the bulky ones where it may have opted in, else only those that count replicas. */
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** Ends the label or annotation that opts in, and the annotation that remembers the count of replicas. */
+export const ENABLED_SUFFIX = '.enabled';
+export const REPLICAS_SUFFIX = '.replicas';
+
+/** A copy of the whole manifest, and a counter: one costs memory, the other changes for nothing. */
+const IRRELEVANT_ANNOTATIONS = new Set([
+  'kubectl.kubernetes.io/last-applied-configuration',
+  'deployment.kubernetes.io/revision',
+]);
+
+/** What is kept of a Deployment or StatefulSet, as the API server sends it. */
+export function selectWorkload(resource: KubernetesResource, object: ScalableWorkload): WorkloadRecord {
+  const { metadata, spec, status } = object;
+  const labels = pick(metadata.labels, (key) => key.endsWith(ENABLED_SUFFIX));
+  return {
+    resource,
+    namespace: metadata.namespace ?? '',
+    name: metadata.name,
+    resourceVersion: metadata.resourceVersion ?? '',
+    replicas: spec?.replicas ?? 1,
+    replicasManagers: findReplicasManagers(metadata.managedFields ?? []),
+    isObserved: (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0),
+    currentReplicas: status?.replicas ?? 0,
+    readyReplicas: status?.readyReplicas ?? 0,
+    labels,
+    annotations: selectAnnotations(metadata.annotations ?? {}, {
+      mayOptIn: Object.keys(labels).length > 0,
+    }),
+  };
+}
+
+/** In a large cluster nearly all workloads take no part: nearly nothing is kept of them. */
+function selectAnnotations(
+  annotations: Readonly<Record<string, string>>,
+  { mayOptIn }: { readonly mayOptIn: boolean },
+): Readonly<Record<string, string>> {
+  const takesPart = mayOptIn || Object.keys(annotations).some((key) => key.endsWith(ENABLED_SUFFIX));
+  if (!takesPart) return pick(annotations, (key) => key.endsWith(REPLICAS_SUFFIX));
+  return pick(annotations, (key) => !IRRELEVANT_ANNOTATIONS.has(key));
+}
+
+function findReplicasManagers(entries: readonly ManagedFields[]): readonly string[] {
+  return entries.flatMap(({ manager, fieldsV1 }) =>
+    manager !== undefined && ownsReplicas(fieldsV1?.['f:spec']) ? [manager] : [],
+  );
+}
+
+function ownsReplicas(spec: unknown): boolean {
+  return typeof spec === 'object' && spec !== null && 'f:replicas' in spec;
+}
+
+function pick(
+  all: Readonly<Record<string, string>> | null | undefined,
+  isWanted: (key: string) => boolean,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(all ?? {}).filter(([key]) => isWanted(key)));
+}
+
+/** Whether resource version `a` is at least as new as `b`; those that can't be compared don't hold anything up. */
+export function isAtLeast(a: string, b: string): boolean {
+  return (compareVersions(a, b) ?? 0) >= 0;
+}

@@ -1,0 +1,150 @@
+import { expect, test } from 'vitest';
+import { observeWorkload, type WorkloadView } from '../../../src/backends/kubernetes/observe-workload.ts';
+import type { ServiceRecord, SliceRecord } from '../../../src/backends/kubernetes/service-record.ts';
+import type { WorkloadRecord } from '../../../src/backends/kubernetes/workload-record.ts';
+import type { KubernetesWorkload } from '../../../src/model/workload.ts';
+
+const DB: KubernetesWorkload = {
+  kind: 'kubernetes',
+  resource: 'deployment',
+  namespace: 'shop',
+  name: 'db',
+  service: 'db-svc',
+  upstream: 'endpoints',
+};
+const ASLEEP: WorkloadRecord = {
+  resource: 'deployment',
+  namespace: 'shop',
+  name: 'db',
+  resourceVersion: '7',
+  replicas: 0,
+  replicasManagers: [],
+  isObserved: true,
+  currentReplicas: 0,
+  readyReplicas: 0,
+  labels: {},
+  annotations: {},
+};
+const AWAKE: WorkloadRecord = { ...ASLEEP, replicas: 1, currentReplicas: 1 };
+const SERVICE: ServiceRecord = { hasSelector: true, ports: [{ name: '', protocol: 'TCP', port: 80 }] };
+const HEADLESS: ServiceRecord = { ...SERVICE, hasSelector: false };
+
+type Pod = { readonly isReady: boolean; readonly pod?: string };
+
+function slices(...pods: readonly Pod[]): readonly SliceRecord[] {
+  const endpoints = pods.map(({ isReady, pod }) => ({ addresses: ['10.0.0.1'], isReady, pod }));
+  return [{ name: 'db-1', service: 'db-svc', ports: [{ name: '', protocol: 'TCP', port: 8080 }], endpoints }];
+}
+
+function observe(view: Partial<WorkloadView>) {
+  const known = { workload: DB, record: AWAKE, service: SERVICE, slices: slices() };
+  return observeWorkload({ ...known, clusterDomain: 'cluster.local', ...view });
+}
+
+test.each([
+  ['nothing is left', ASLEEP, slices(), 'stopped'],
+  ['it has no slice at all', ASLEEP, [], 'stopped'],
+  ['its controller has not looked yet', { ...ASLEEP, isObserved: false }, slices(), 'stopping'],
+  ['a pod is left', { ...ASLEEP, currentReplicas: 1 }, slices(), 'stopping'],
+  ['an endpoint is still ready', ASLEEP, slices({ isReady: true }), 'stopping'],
+  ['an endpoint terminates', ASLEEP, slices({ isReady: false, pod: 'db-5d9c7-x2xq9' }), 'stopping'],
+  [
+    'another one of the same Service runs',
+    ASLEEP,
+    slices({ isReady: true, pod: 'db-canary-5d9c7-x2xq9' }),
+    'stopped',
+  ],
+  [
+    'the name of its pod is cut',
+    { ...ASLEEP, name: 'd'.repeat(60) },
+    slices({ isReady: false, pod: `${'d'.repeat(58)}x2xq9` }),
+    'stopping',
+  ],
+  [
+    'a pod of a stateful set is left',
+    { ...ASLEEP, resource: 'statefulset' },
+    slices({ isReady: false, pod: 'db-0' }),
+    'stopping',
+  ],
+  [
+    'a pod of another stateful set runs',
+    { ...ASLEEP, resource: 'statefulset' },
+    slices({ isReady: false, pod: 'db-copy-0' }),
+    'stopped',
+  ],
+] as const)('a workload scaled to 0 is observed when %s', (_, record, endpoints, state) => {
+  expect(observe({ record, slices: endpoints }).state).toBe(state);
+});
+
+test.each([
+  ['starting when no pod has an endpoint', slices(), 'starting'],
+  ['starting when its pod is not ready', slices({ isReady: false }), 'starting'],
+  ['running when one of its pods is ready', slices({ isReady: false }, { isReady: true }), 'running'],
+] as const)('a workload with replicas is %s', (_, endpoints, state) => {
+  expect(observe({ slices: endpoints }).state).toBe(state);
+});
+
+test('a workload that runs is told with its addresses and ports', () => {
+  const endpoints = [{ host: '10.0.0.1', port: 8080 }];
+  expect(observe({ slices: slices({ isReady: true }) })).toEqual({
+    state: 'running',
+    id: 'shop/db',
+    hosts: ['10.0.0.1'],
+    ports: { 'tcp/80': endpoints },
+    health: 'none',
+  });
+});
+
+test('a workload whose upstream is its Service is told with the name of that', () => {
+  const workload = { ...DB, upstream: 'service' } as const;
+  const host = 'db-svc.shop.svc.example.org';
+  expect(
+    observe({ workload, slices: slices({ isReady: true }), clusterDomain: 'example.org' }),
+  ).toMatchObject({
+    state: 'running',
+    hosts: [host],
+    ports: { 'tcp/80': [{ host, port: 80 }] },
+  });
+  expect(observe({ workload }).hosts).toEqual([]);
+});
+
+test('a workload that sleeps is told with its ports, and no endpoint', () => {
+  expect(observe({ record: ASLEEP })).toEqual({
+    state: 'stopped',
+    id: 'shop/db',
+    hosts: [],
+    ports: { 'tcp/80': [] },
+    health: 'none',
+    detail: 'scaled to 0',
+  });
+});
+
+test('a workload that is not there is missing, and named', () => {
+  expect(observe({ record: undefined })).toEqual({
+    state: 'missing',
+    id: '',
+    hosts: [],
+    health: 'none',
+    detail: 'deployment shop/db does not exist',
+  });
+});
+
+test.each([
+  ['no pod is ready', AWAKE, 'starting'],
+  ['a pod is ready', { ...AWAKE, readyReplicas: 1 }, 'running'],
+  ['it sleeps', ASLEEP, 'stopped'],
+  ['it goes to sleep', { ...ASLEEP, currentReplicas: 1 }, 'stopping'],
+] as const)('a workload without its Service names that as the problem while %s', (_, record, state) => {
+  expect(observe({ record, service: undefined, slices: [] })).toMatchObject({
+    state,
+    hosts: [],
+    ports: {},
+    problem: 'Service shop/db-svc does not exist',
+  });
+});
+
+test('a Service without a selector is the problem, and its endpoints are nobody’s', () => {
+  const observation = observe({ record: ASLEEP, service: HEADLESS, slices: slices({ isReady: true }) });
+  expect(observation).toMatchObject({ state: 'stopped', hosts: [], ports: { 'tcp/80': [] } });
+  expect(observation.problem).toMatch(/^Service shop\/db-svc has no selector/);
+});
