@@ -8,7 +8,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/engine/**', 'test/cli/program/**'],
+          exclude: ['test/engine/**', 'test/kubernetes/**', 'test/cli/program/**'],
           testTimeout: 15_000,
         },
       },
@@ -29,6 +29,17 @@ export default defineConfig({
           hookTimeout: 120_000,
           // On a loaded machine its bridge sometimes loses a container's answers for seconds; a real fault fails twice.
           retry: 1,
+        },
+      },
+      {
+        test: {
+          name: 'kubernetes',
+          include: ['test/kubernetes/**/*.test.ts'],
+          // Nobody listens there: what asks for Docker all the same fails.
+          env: { LAZY_PROXY_TEST_DOCKER_HOST: 'tcp://127.0.0.1:9' },
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
     ],

@@ -3,8 +3,13 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
-const MAX_ENGINES = 16;
+/** Their pools end below 198.18.128.0; the upper half belongs to the pods of Kubernetes tests. */
+const MAX_ENGINES = 8;
 const PREFIX = 'lpt';
+/** The third part of an address counts so many in each engine's pool. */
+const POOL_SIZE = 16;
+/** Docker's own name for it. */
+const GATEWAY_BRIDGE = 'docker_gwbridge';
 
 /** @returns {Promise<{ bridge: string, pool: string }>} an interface that is up, and a pool for further networks. */
 export async function claimBridge() {
@@ -29,7 +34,16 @@ export async function claimBridge() {
 export async function releaseBridge(bridge) {
   // Gone already is as good.
   await ip('link', 'del', bridge).catch(() => undefined);
+  await removeGatewayBridge(Number(bridge.slice(PREFIX.length)));
   await changeForwarding('--delete', Number(bridge.slice(PREFIX.length)));
+}
+
+/** An engine that was in a swarm leaves it behind: one on the machine, with an address out of the engine's own pool. */
+async function removeGatewayBridge(index) {
+  const { stdout } = await ip('addr', 'show', 'dev', GATEWAY_BRIDGE).catch(() => ({ stdout: '' }));
+  const [, third] = /\binet 198\.18\.(\d+)\./.exec(stdout) ?? [];
+  if (third === undefined || Math.floor(Number(third) / POOL_SIZE) !== index) return;
+  await ip('link', 'del', GATEWAY_BRIDGE).catch(() => undefined);
 }
 
 /**
@@ -48,7 +62,7 @@ function bridgeName(index) {
 }
 
 function poolRange(index) {
-  return `198.18.${index * 16}.0/20`;
+  return `198.18.${index * POOL_SIZE}.0/20`;
 }
 
 /** busybox, because it is there wherever the private engine is; iproute2 may not be. */

@@ -1,14 +1,11 @@
 /** Finds the Docker engine that the tests run against: one that is there already, or a private one. */
-import { access, readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { pingEngine, removeContainersAndNetworks } from './engine-api.mjs';
 import { startPrivateEngine, sweepAbandonedEngines } from './private-engine.mjs';
-import { runCommand } from './run-command.mjs';
+import { installPrograms, isDebian } from './system-packages.mjs';
 
 const DEFAULT_HOST = 'unix:///var/run/docker.sock';
 /** Debian package of each program; dnsmasq is a DNS server for the tests to wake. */
 const PACKAGES = { dockerd: 'docker.io', busybox: 'busybox-static', dnsmasq: 'dnsmasq-base' };
-const PROGRAM_FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
 
 /** The label `name=value` that everything made by one test run carries. */
 export function runLabel(runId) {
@@ -28,7 +25,7 @@ export async function openEngine({ runId, signal, announce }) {
   }
   const reason = await whyNoPrivateEngine();
   if (reason !== undefined) return { kind: 'none', reason };
-  await installPackages({ signal, announce });
+  await installPrograms(PACKAGES, { signal, announce });
   await sweepAbandonedEngines();
   signal?.throwIfAborted();
   const engine = await startPrivateEngine({ liveRestore: true });
@@ -54,36 +51,4 @@ async function whyNoPrivateEngine() {
   if (!(await isDebian())) return `${none}, and a private one is only set up on Debian`;
   if (process.getuid?.() !== 0) return `${none}, and a private one needs root`;
   return undefined;
-}
-
-async function isDebian() {
-  const text = await readFile('/etc/os-release', 'utf8').catch(() => '');
-  return /^(?:ID|ID_LIKE)=.*\bdebian\b/m.test(text);
-}
-
-async function installPackages({ signal, announce }) {
-  const missing = [];
-  for (const [program, name] of Object.entries(PACKAGES))
-    if (!(await hasProgram(program))) missing.push(name);
-  if (missing.length === 0) return;
-  announce(`installing ${missing.join(', ')} with apt-get`);
-  await apt(['update'], signal);
-  await apt(['install', '--yes', '--no-install-recommends', ...missing], signal);
-}
-
-async function apt(args, signal) {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const { status, output } = await runCommand('apt-get', args, { env, quiet: true, signal });
-  if (status !== 0) throw new Error(`apt-get ${args[0]} failed with status ${status}:\n${output}`);
-}
-
-async function hasProgram(name) {
-  for (const folder of PROGRAM_FOLDERS) {
-    const found = await access(path.join(folder, name)).then(
-      () => true,
-      () => false,
-    );
-    if (found) return true;
-  }
-  return false;
 }

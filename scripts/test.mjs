@@ -1,6 +1,8 @@
 /**
  * `npm test`: everything that must hold, from a fresh clone: format, lint, types, build, unit tests, and the tests
- * against a real Docker engine. `--engine-only [vitest arguments]`: only what the engine tests need, and them.
+ * against a real Docker engine and a real Kubernetes control plane. `--engine-only` or `--kubernetes-only`, then vitest
+ * arguments: only what those tests need, and them. `LAZY_PROXY_TEST_KUBERNETES=build` builds the control plane where it
+ * is missing, beside everything that comes before its tests.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -8,15 +10,18 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { openEngine } from './engine.mjs';
 import { ensureInstalled, ROOT } from './ensure-installed.mjs';
+import { prepareKubernetes } from './kubernetes.mjs';
+import { reportLeftOut } from './left-out.mjs';
 import { runCommand, signalStatus } from './run-command.mjs';
 import { runVitestProject } from './vitest-project.mjs';
 
 const args = process.argv.slice(2);
-const engineOnly = args[0] === '--engine-only';
-const vitestArgs = engineOnly ? args.slice(1) : args;
+const only = /^--(engine|kubernetes)-only$/.exec(args[0] ?? '')?.[1];
+const vitestArgs = only === undefined ? args : args.slice(1);
 const interruption = new AbortController();
 const { signal } = interruption;
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => interruption.abort(name));
+const announce = (line) => console.log(line);
 
 const totals = { passed: 0, failed: 0 };
 const failedSteps = [];
@@ -30,17 +35,23 @@ try {
 process.exitCode = conclude();
 
 async function runAll() {
-  if (!(await runStep('install', () => ensureInstalled({ signal })))) return;
-  if (!engineOnly) {
+  const kubernetes = only === 'engine' ? undefined : beginKubernetes();
+  if (await runStep('install', () => ensureInstalled({ signal }))) await runTestsAndChecks(kubernetes);
+  await kubernetes?.abandon();
+}
+
+async function runTestsAndChecks(kubernetes) {
+  if (only === undefined) {
     await runStep('format', () => runTool('biome', ['format', '.']));
     await runStep('lint', () => runTool('biome', ['lint', '--error-on-warnings', '.']));
     await runStep('types', () => runTool('tsc', ['-p', 'tsconfig.json']));
   }
   const built = await runStep('build', () => runTool('tsc', ['-p', 'tsconfig.build.json']));
-  if (!engineOnly) await runStep('unit tests', () => runTests('unit'));
-  if (!engineOnly && built) await runStep('program tests', () => runTests('program'));
-  if (built) await runStep('engine tests', runEngineTests);
-  else console.log('engine tests did not run: they need the build');
+  if (only === undefined) await runStep('unit tests', () => runTests('unit'));
+  if (!built) return console.log('the tests of the program did not run: they need the build');
+  if (only === undefined) await runStep('program tests', () => runTests('program'));
+  if (only !== 'kubernetes') await runStep('engine tests', runEngineTests);
+  if (kubernetes !== undefined) await runStep('Kubernetes tests', () => runKubernetesTests(kubernetes));
 }
 
 /** Runs one step and tells it on one line with its time; a step that fails doesn't hide what the next would say. */
@@ -82,8 +93,12 @@ async function runTests(project, env = {}) {
 
 async function runEngineTests() {
   const runId = randomUUID();
-  const engine = await openEngine({ runId, signal, announce: (line) => console.log(line) });
-  if (engine.kind === 'none') return reportNoEngine(engine.reason);
+  const engine = await openEngine({ runId, signal, announce });
+  if (engine.kind === 'none') {
+    const remedy =
+      'start Docker, or set DOCKER_HOST, or run this on Debian as root, which starts a private engine';
+    return reportLeftOut('engine tests', { reason: engine.reason, remedy, wasAskedFor: only === 'engine' });
+  }
   try {
     const env = { LAZY_PROXY_TEST_DOCKER_HOST: engine.host, LAZY_PROXY_TEST_RUN: runId };
     return `${await runTests('engine', env)} (${engine.name})`;
@@ -92,18 +107,23 @@ async function runEngineTests() {
   }
 }
 
-function reportNoEngine(reason) {
-  const lines = [
-    'THE ENGINE TESTS DID NOT RUN.',
-    `Why: ${reason}.`,
-    'To run them: start Docker, or set DOCKER_HOST, or run this on Debian as root, which starts a private engine.',
-  ];
-  const ruler = '!'.repeat(80);
-  console.log([ruler, ...lines, ruler].join('\n'));
-  // On a build server, or where nothing else was asked for, "did not run" must not pass for "passed".
-  if (engineOnly || ['true', '1'].includes(process.env.CI ?? ''))
-    throw new Error('no engine to test against');
-  return 'did not run';
+function beginKubernetes() {
+  const mayBuild = only === 'kubernetes' || process.env.LAZY_PROXY_TEST_KUBERNETES === 'build';
+  return prepareKubernetes({ mayBuild, signal, announce });
+}
+
+async function runKubernetesTests(kubernetes) {
+  const plane = await kubernetes.open();
+  if (plane.kind === 'none') {
+    const remedy = '`npm run test:kubernetes` on Linux as root, with Go 1.26 or newer; it builds one, once';
+    const wasAskedFor = only === 'kubernetes' || process.env.LAZY_PROXY_TEST_KUBERNETES === 'build';
+    return reportLeftOut('Kubernetes tests', { reason: plane.reason, remedy, wasAskedFor });
+  }
+  try {
+    return await runTests('kubernetes', { LAZY_PROXY_TEST_KUBE: plane.folder });
+  } finally {
+    await plane.close();
+  }
 }
 
 function conclude() {

@@ -1,0 +1,55 @@
+/** Programs that tests need and that Debian has packages for. */
+import { access, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { runCommand } from './run-command.mjs';
+
+const PROGRAM_FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+
+/** Whether packages can be installed here. */
+export async function canInstallPackages() {
+  return process.getuid?.() === 0 && (await isDebian());
+}
+
+export async function isDebian() {
+  const text = await readFile('/etc/os-release', 'utf8').catch(() => '');
+  return /^(?:ID|ID_LIKE)=.*\bdebian\b/m.test(text);
+}
+
+/**
+ * Installs the packages of those programs that are missing.
+ * @param {Readonly<Record<string, string>>} packages the package of each program.
+ * @param {{ signal?: AbortSignal, announce: (line: string) => void }} options
+ */
+export async function installPrograms(packages, { signal, announce }) {
+  const missing = await listMissing(packages);
+  if (missing.length === 0) return;
+  const names = missing.map((program) => packages[program]);
+  announce(`installing ${names.join(', ')} with apt-get`);
+  await apt(['update'], signal);
+  await apt(['install', '--yes', '--no-install-recommends', ...names], signal);
+}
+
+/** Those of the programs that this machine doesn't have. */
+export async function listMissing(packages) {
+  const missing = [];
+  for (const program of Object.keys(packages)) if (!(await hasProgram(program))) missing.push(program);
+  return missing;
+}
+
+/** @param {readonly string[]} [folders] where to look; default: where packages put programs. */
+export async function hasProgram(name, folders = PROGRAM_FOLDERS) {
+  for (const folder of folders) {
+    const found = await access(path.join(folder, name)).then(
+      () => true,
+      () => false,
+    );
+    if (found) return true;
+  }
+  return false;
+}
+
+async function apt(args, signal) {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const { status, output } = await runCommand('apt-get', args, { env, quiet: true, signal });
+  if (status !== 0) throw new Error(`apt-get ${args[0]} failed with status ${status}:\n${output}`);
+}
