@@ -94,7 +94,7 @@ function readLabels(compose: ComposeFile) {
   return Object.entries(compose.services)
     .map(([service, spec]) =>
       parseLabels(
-        { name: containerName(compose, service, spec), labels: labelsOf(spec) },
+        { ref: { kind: 'docker', name: containerName(compose, service, spec) }, labels: labelsOf(spec) },
         { prefix: PREFIX },
       ),
     )
@@ -143,7 +143,7 @@ describe('examples', () => {
   it('are all there', () => {
     expect(folders.length).toBeGreaterThan(15);
     expect(composeFolders).toEqual(
-      folders.filter((folder) => !['github-actions', 'quickstart'].includes(folder)),
+      folders.filter((folder) => !['github-actions', 'kubernetes', 'quickstart'].includes(folder)),
     );
   });
 
