@@ -1,0 +1,52 @@
+import { nameOf } from './sample.mjs';
+import { StillBackend } from './still-backend.mjs';
+
+const SILENT = { error() {}, warn() {}, info() {}, debug() {} };
+
+/**
+ * The control side of a proxy as `src/cli/runtime.ts` puts it together, in front of a backend whose workloads all sleep.
+ * Where listeners would be, nothing is bound. `close()` ends it.
+ */
+export async function openControlSide(product, table) {
+  const { Lifecycle, ListenerSet, CronWindows, ScheduleSet, Reconciler, workloadKey } = product;
+  const clock = product.systemClock;
+  const keys = [...table.entries.values()].map(({ service }) => workloadKey(service.workload));
+  const createObservation = (index) => observationOf(product, { index, state: 'stopped' });
+  const backend = new StillBackend({ keys, keyOf: workloadKey, createObservation });
+  const parts = { clock, logger: SILENT };
+  const lifecycle = new Lifecycle({ ...parts, backends: [backend] });
+  const listeners = new ListenerSet({ ...parts, create: createUnboundListener });
+  const windows = new CronWindows({ lifecycle, logger: SILENT });
+  const schedules = new ScheduleSet({ clock, onFire: (service, action) => windows.fire(service, action) });
+  const reconciler = new Reconciler({ lifecycle, listeners, schedules, windows });
+  await backend.open({ observed: (key, observation) => lifecycle.observe(key, observation) });
+  lifecycle.share('kubernetes', { isSleeper: true, heldElsewhere: new Set() });
+  return {
+    ...{ backend, keys, lifecycle, listeners, schedules, reconciler },
+    close() {
+      schedules.close();
+      lifecycle.close();
+    },
+  };
+}
+
+/** What an engine says of one workload; each time another object, as it is when it comes off the wire. */
+export function observationOf({ MISSING }, { index, state }) {
+  const address = `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`;
+  const hosts = state === 'running' ? [address] : [];
+  const ports = {
+    'tcp/80': hosts.map((host) => ({ host, port: 8_080 })),
+    'udp/53': hosts.map((host) => ({ host, port: 5_353 })),
+  };
+  return { ...MISSING, state, id: nameOf(index), hosts, ports };
+}
+
+function createUnboundListener(spec) {
+  return {
+    ...{ spec, activeConnections: 0, drops: {} },
+    async open() {},
+    rebind() {},
+    close() {},
+    destroy() {},
+  };
+}
