@@ -40,7 +40,7 @@ function describeDefault(field: FieldName): string | undefined {
   const { builtIn } = FIELDS[field];
   if (builtIn === undefined) return undefined;
   if (isDuration(field)) return formatDuration(builtIn as number);
-  return field === 'timezone' || field === 'udp_readiness' ? String(builtIn) : JSON.stringify(builtIn);
+  return typeof builtIn === 'string' && builtIn !== '' ? builtIn : JSON.stringify(builtIn);
 }
 
 /** The code blocks in a language. */

@@ -1,7 +1,9 @@
 import { dirname } from 'node:path';
-import { createFileParser, type FileConfig, type ParsedFile } from '../config/file.ts';
+import type { Environment } from '../config/environment.ts';
+import { createFileParser, type FileConfig, type ParseConfigFile, type ParsedFile } from '../config/file.ts';
 import { type ConfigCandidates, describeConfigPath } from '../config/locate.ts';
 import type { Problem } from '../model/problem.ts';
+import type { BackendName } from '../model/settings.ts';
 import type { FileSnapshot } from '../sources/file-source.ts';
 import { FirstFileSource } from '../sources/first-file-source.ts';
 import type { Clock } from '../system/clock.ts';
@@ -12,7 +14,7 @@ import type { Clock } from '../system/clock.ts';
  */
 export class FileInput {
   readonly #source: FirstFileSource;
-  readonly #parse = createFileParser();
+  readonly #parse: ParseConfigFile;
   readonly #cwd: string;
   readonly #named: ConfigCandidates['named'];
   #path: string | undefined;
@@ -23,12 +25,16 @@ export class FileInput {
   constructor(options: {
     readonly candidates: ConfigCandidates;
     readonly cwd: string;
+    /** What says of which kind a service is where the file doesn't. */
+    readonly environment: Environment;
+    readonly backend: BackendName | undefined;
     readonly clock: Clock;
     /** Told of each change of the file after `start()`, whether it is good or not. */
     readonly onChange: () => void;
   }) {
     const { named, candidates } = options.candidates;
     this.#cwd = options.cwd;
+    this.#parse = createFileParser(options);
     this.#named = named;
     this.#source = new FirstFileSource({
       paths: named === undefined ? candidates : [named.path],

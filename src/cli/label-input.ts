@@ -1,29 +1,31 @@
-import type { LabelledContainer } from '../backends/backend.ts';
+import type { LabelledWorkload } from '../backends/backend.ts';
 import { type LabelReading, parseLabels } from '../config/labels.ts';
+import { type WorkloadRef, workloadRefKey } from '../model/workload.ts';
 
-/** The labels of the engine's containers, read; a container whose labels are the same is not read again. */
+/** The labels of an engine's workloads, read; a workload whose labels are the same is not read again. */
 export class LabelInput {
   #readings = new Map<string, { readonly text: string; readonly reading: LabelReading }>();
 
-  /** One reading per container that opts in or tries to. */
+  /** One reading per workload that opts in or tries to. */
   get readings(): readonly LabelReading[] {
     return [...this.#readings.values()].map(({ reading }) => reading);
   }
 
-  /** Whether a mistake in its labels keeps a container from being served. */
-  isRefused(container: string): boolean {
-    return this.#readings.get(container)?.reading.kind === 'refused';
+  /** Whether a mistake in its labels keeps a workload from being served. */
+  isRefused(ref: WorkloadRef): boolean {
+    return this.#readings.get(workloadRefKey(ref))?.reading.kind === 'refused';
   }
 
   /** Takes the newest snapshot, whole. */
-  take(snapshot: readonly LabelledContainer[], prefix: string): void {
+  take(snapshot: readonly LabelledWorkload[], prefix: string): void {
     const known = this.#readings;
     this.#readings = new Map(
-      snapshot.map((container) => {
-        const text = JSON.stringify([prefix, container.name, container.labels]);
-        const before = known.get(container.name);
-        const reading = before?.text === text ? before.reading : parseLabels(container, { prefix });
-        return [container.name, { text, reading }];
+      snapshot.map((workload) => {
+        const key = workloadRefKey(workload.ref);
+        const text = JSON.stringify([prefix, workload.labels]);
+        const before = known.get(key);
+        const reading = before?.text === text ? before.reading : parseLabels(workload, { prefix });
+        return [key, { text, reading }];
       }),
     );
   }

@@ -1,23 +1,23 @@
 /**
  * The composition of the running proxy: sources → config → table → plan → apply, and what goes on beside them.
  */
-import type { BackendSink } from '../backends/backend.ts';
-import { createDockerBackend, type DockerBackend } from '../backends/docker/docker-backend.ts';
 import { ProcessBackend } from '../backends/process/process-backend.ts';
 import type { Environment } from '../config/environment.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
+import type { ServiceTable } from '../model/table.ts';
+import { type WorkloadRef, workloadRefKey } from '../model/workload.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
 import type { StatusServer } from '../status/status-server.ts';
-import type { Cancel, Clock } from '../system/clock.ts';
+import type { Clock } from '../system/clock.ts';
 import type { Logger } from '../system/logger.ts';
-import { repeat } from '../system/repeat.ts';
 import { buildTable } from '../table/build-table.ts';
 import { type ResolvedSettings, resolveSettings, type SettingsFlags } from '../table/resolve-settings.ts';
+import { findNeededEngines } from './engine-kinds.ts';
+import { Engines } from './engines.ts';
 import type { FileInput } from './file-input.ts';
-import { LabelInput } from './label-input.ts';
 import { openStatusServer } from './open-status-server.ts';
-import { logPlan, logReachable, logReady, ProblemLog } from './proxy-log.ts';
+import { logPlan, logReady, ProblemLog } from './proxy-log.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
 import { collectViews } from './status-content.ts';
 
@@ -34,15 +34,12 @@ export interface ProxyOptions {
 export class LazyProxy {
   readonly #options: ProxyOptions;
   readonly #logger: Logger;
-  readonly #labels = new LabelInput();
   readonly #problemLog: ProblemLog;
-  readonly #docker: DockerBackend;
+  readonly #engines: Engines;
   readonly #process: ProcessBackend;
   readonly #runtime: Runtime;
   #status: StatusServer | undefined;
   #settings: Settings;
-  #dockerOpened = false;
-  #endRechecks: Cancel | undefined;
   #phase: 'starting' | 'serving' | 'draining' = 'starting';
 
   constructor(options: ProxyOptions) {
@@ -51,16 +48,22 @@ export class LazyProxy {
     this.#logger = logger;
     this.#problemLog = new ProblemLog(logger);
     this.#settings = this.#resolveSettings().settings;
-    this.#docker = createDockerBackend({ ...this.#settings.docker, env, clock, logger });
+    this.#engines = this.#createEngines();
     this.#process = new ProcessBackend({ clock, logger, env });
-    this.#runtime = createRuntime({ backends: [this.#docker, this.#process], clock, logger });
+    const backends = [...this.#engines.backends, this.#process];
+    this.#runtime = createRuntime({ backends, clock, logger });
   }
 
   /** Takes up its work; resolves when every listener was bound or found not bindable. @throws where it can't begin. */
   async start(): Promise<void> {
     await this.#openStatus();
-    await this.#process.open(this.#createSink());
-    if (this.#needsDocker()) await this.#openDocker();
+    const { lifecycle } = this.#runtime;
+    await this.#process.open({
+      observed: (key, observation) => lifecycle.observe(key, observation),
+      labelled: () => {},
+      reachable: () => {},
+    });
+    await this.#engines.open(findNeededEngines(this.#settings, this.#buildTable()));
     this.#phase = 'serving';
     this.#reconcile(this.#options.file.shownPath ?? 'no configuration file');
     await this.#runtime.listeners.settled();
@@ -101,11 +104,10 @@ export class LazyProxy {
 
   /** Frees everything; ends local processes, leaves other workloads as they are. */
   async close(): Promise<void> {
-    this.#endRechecks?.();
     this.#status?.close();
     await Promise.all([
       this.#runtime.close(),
-      this.#docker.close(),
+      this.#engines.close(),
       this.#process.close(),
       this.#options.file.close(),
     ]);
@@ -116,44 +118,34 @@ export class LazyProxy {
     return resolveSettings({ file: file.config, environment, flags });
   }
 
-  #needsDocker(): boolean {
-    const { services } = this.#options.file.config ?? { services: [] };
-    return this.#settings.docker.labels || services.some(({ draft }) => draft.command === undefined);
-  }
-
-  async #openDocker(): Promise<void> {
-    this.#dockerOpened = true;
-    const { clock, environment } = this.#options;
-    const everyMs = environment.pollIntervalMs;
-    if (everyMs !== undefined) this.#endRechecks = repeat(() => this.#docker.recheck(), { clock, everyMs });
-    await this.#docker.open({
-      ...this.#createSink(),
-      labelled: (snapshot) => {
-        this.#labels.take(snapshot, this.#settings.docker.labelPrefix);
-        this.#reconcile('container labels');
+  #createEngines(): Engines {
+    const { environment, env, clock, logger } = this.#options;
+    return new Engines({
+      settings: this.#settings,
+      ...{ env, clock, logger, pollIntervalMs: environment.pollIntervalMs },
+      listener: {
+        observed: (key, observation) => this.#runtime.lifecycle.observe(key, observation),
+        labelled: (cause) => this.#reconcile(cause),
+        refusedStarted: (ref) => this.#repeatRefusal(ref),
+        shared: (kind, view) => this.#runtime.lifecycle.share(kind, view),
       },
-      started: (container) => this.#repeatRefusal(container),
-      reachable: (reachable, reason) => logReachable({ reachable, reason }, this.#logger),
     });
   }
 
-  #createSink(): BackendSink {
-    return {
-      observed: (key, observation) => this.#runtime.lifecycle.observe(key, observation),
-      labelled: () => {},
-      reachable: () => {},
-    };
+  #buildTable(): ServiceTable {
+    const { file, environment, flags } = this.#options;
+    const { readings: labelled } = this.#engines;
+    const { holders } = this.#runtime.reconciler;
+    return buildTable({ file: file.config, labelled, environment, flags, holders });
   }
 
   /** Before the start is complete there is more to come; after the end has begun, nothing may be opened again. */
   #reconcile(cause: string): void {
     if (this.#phase !== 'serving') return;
-    const { file, environment, flags } = this.#options;
     this.#applySettings();
-    const labelled = this.#labels.readings;
-    const { holders } = this.#runtime.reconciler;
-    const table = buildTable({ file: file.config, labelled, environment, flags, holders });
+    const table = this.#buildTable();
     const plan = this.#runtime.reconciler.apply(table);
+    void this.#engines.open(findNeededEngines(this.#settings, table));
     logPlan(plan, { logger: this.#logger, cause });
     this.#problemLog.show(this.#problems());
   }
@@ -161,17 +153,11 @@ export class LazyProxy {
   #applySettings(): void {
     const before = this.#settings;
     this.#settings = this.#resolveSettings().settings;
-    const { status, docker } = this.#settings;
-    this.#docker.setLabelOptions(docker);
-    this.#docker.setJoinNetworks(docker.joinNetworks);
-    if (!this.#dockerOpened && this.#needsDocker()) void this.#openDocker();
-    const moved = JSON.stringify(status) !== JSON.stringify(before.status);
-    if (moved || docker.socket !== before.docker.socket) {
-      this.#logger.warn(
-        { event: 'restart-needed' },
-        'status.listen and docker.socket take effect at the next start',
-      );
-    }
+    this.#engines.setSettings(this.#settings);
+    if (JSON.stringify(pickFixed(before)) === JSON.stringify(pickFixed(this.#settings))) return;
+    const message =
+      'status.listen, docker.socket and all under kubernetes but its labels take effect at the next start';
+    this.#logger.warn({ event: 'restart-needed' }, message);
   }
 
   #problems(): readonly Problem[] {
@@ -185,16 +171,22 @@ export class LazyProxy {
         const views = collectViews(this.#runtime.reconciler.current, this.#runtime);
         return buildStatusRows(views, this.#options.clock.nowMs());
       },
-      problems: () => this.#problems(),
+      problems: () => [...this.#engines.problems, ...this.#problems()],
     });
   }
 
-  /** Whoever starts a container by hand and wonders why it is not served finds the reason where he looks. */
-  #repeatRefusal(container: string): void {
-    if (!this.#labels.isRefused(container)) return;
+  /** Whoever starts a workload by hand and wonders why it is not served finds the reason where he looks. */
+  #repeatRefusal(ref: WorkloadRef): void {
+    const key = workloadRefKey(ref);
     const { problems } = this.#runtime.reconciler.current;
     this.#problemLog.repeat(
-      problems.filter(({ origin }) => origin.kind === 'label' && origin.container === container),
+      problems.filter(({ origin }) => origin.kind === 'label' && workloadRefKey(origin.workload) === key),
     );
   }
+}
+
+/** What a running proxy doesn't change. */
+function pickFixed({ status, docker, kubernetes }: Settings) {
+  const { labels: _labels, labelPrefix: _labelPrefix, ...fixed } = kubernetes;
+  return [status, docker.socket, fixed];
 }

@@ -1,12 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { LabelledWorkload } from '../backends/backend.ts';
 import { readLabelledContainers } from '../backends/docker/read-labelled-containers.ts';
-import { parseEnvironment } from '../config/environment.ts';
+import { readAnnotatedWorkloads } from '../backends/kubernetes/read-annotated-workloads.ts';
+import { readLabelledServices } from '../backends/swarm/read-labelled-services.ts';
+import { type Environment, parseEnvironment } from '../config/environment.ts';
 import { createFileParser, type FileConfig } from '../config/file.ts';
 import { type LabelReading, parseLabels } from '../config/labels.ts';
 import { configCandidates, describeConfigPath } from '../config/locate.ts';
 import { formatProblem, hasErrors } from '../model/problem.ts';
-import type { DockerSettings } from '../model/settings.ts';
+import type { Settings } from '../model/settings.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
@@ -15,7 +18,7 @@ import { resolveSettings, type SettingsFlags } from '../table/resolve-settings.t
 import type { ProgramIo } from './program-io.ts';
 import { renderEffectiveConfig } from './render-effective-config.ts';
 
-/** The engine has so long to list its containers. */
+/** The engine has so long to list its workloads. */
 const ENGINE_TIMEOUT_MS = 10_000;
 
 export interface PrintOptions {
@@ -40,12 +43,12 @@ export async function printEffectiveConfig(options: PrintOptions, io: ProgramIo)
 
 async function print(options: PrintOptions, io: ProgramIo): Promise<number> {
   const { environment, problems: warnings } = parseEnvironment(io.env);
-  const read = await readConfig(options.config, io);
+  const read = await readConfig(options, { io, environment });
   for (const problem of [...warnings, ...read.problems]) io.stderr(formatProblem(problem));
   if (hasErrors(read.problems)) return EXIT_PROBLEMS;
   const layers = { file: read.config, environment, flags: options.settings };
   const settings = resolveSettings(layers);
-  const labelled = await readLabels(settings.settings.docker, io);
+  const labelled = await readLabels(settings.settings, io);
   const table = buildTable({ ...layers, labelled, holders: new Map() });
   for (const problem of table.problems) io.stderr(formatProblem(problem));
   io.stdout(renderEffectiveConfig(table, settings, options).trimEnd());
@@ -53,8 +56,8 @@ async function print(options: PrintOptions, io: ProgramIo): Promise<number> {
 }
 
 async function readConfig(
-  flag: string | undefined,
-  io: ProgramIo,
+  { config: flag, settings }: PrintOptions,
+  { io, environment }: { readonly io: ProgramIo; readonly environment: Environment },
 ): Promise<ReturnType<ReturnType<typeof createFileParser>>> {
   const { named, candidates } = configCandidates({ flag, env: io.env, cwd: io.cwd });
   for (const path of named === undefined ? candidates : [named.path]) {
@@ -63,16 +66,27 @@ async function readConfig(
       throw new Error(`can't read ${path}: ${error.message}`);
     });
     if (text === undefined) continue;
-    return createFileParser()({ text, file: describeConfigPath(path, io.cwd), folder: dirname(path) });
+    const parse = createFileParser({ environment, backend: settings.backend });
+    return parse({ text, file: describeConfigPath(path, io.cwd), folder: dirname(path) });
   }
   return { config: undefined as FileConfig | undefined, problems: [] };
 }
 
-async function readLabels(docker: DockerSettings, io: ProgramIo): Promise<readonly LabelReading[]> {
-  if (!docker.labels) return [];
-  const options = { ...docker, env: io.env, clock: systemClock, timeoutMs: ENGINE_TIMEOUT_MS };
-  const containers = await readLabelledContainers(options).catch((error: Error) => {
-    throw new Error(`can't read the labels of the containers: ${error.message}; --no-labels leaves them out`);
+async function readLabels(settings: Settings, io: ProgramIo): Promise<readonly LabelReading[]> {
+  const { labels, labelPrefix: prefix } = settings[settings.backend];
+  if (!labels) return [];
+  const workloads = await readLabelledWorkloads(settings, io).catch((error: Error) => {
+    throw new Error(`can't read the labels of the workloads: ${error.message}; --no-labels leaves them out`);
   });
-  return containers.map((container) => parseLabels(container, { prefix: docker.labelPrefix }));
+  return workloads.map((workload) => parseLabels(workload, { prefix }));
+}
+
+async function readLabelledWorkloads(
+  { backend, docker, kubernetes }: Settings,
+  io: ProgramIo,
+): Promise<readonly LabelledWorkload[]> {
+  const shared = { env: io.env, clock: systemClock, timeoutMs: ENGINE_TIMEOUT_MS };
+  if (backend === 'kubernetes') return readAnnotatedWorkloads({ ...kubernetes, ...shared });
+  const options = { ...docker, ...shared };
+  return (await Promise.all([readLabelledContainers(options), readLabelledServices(options)])).flat();
 }

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ENVIRONMENT_LOG_FORMATS, ENVIRONMENT_LOG_LEVELS } from '../config/environment.ts';
 import { suggestNearest } from '../config/suggest.ts';
+import { BACKEND_NAMES, type BackendName } from '../model/settings.ts';
 import { systemClock } from '../system/clock.ts';
 import type { LogFormat, LogLevel } from '../system/logger.ts';
 import type { SettingsFlags } from '../table/resolve-settings.ts';
@@ -13,6 +14,7 @@ Examples:
   lazy-proxy run --config /config/proxy.yaml     use this file
   lazy-proxy validate --format github *.yaml     check files in CI; needs no engine
   lazy-proxy print-effective-config --show-origin
+  lazy-proxy run --backend kubernetes            wake Deployments and StatefulSets
   lazy-proxy healthcheck                         ask the proxy on this machine whether it is well
 `;
 
@@ -49,6 +51,7 @@ export function createProgram(io: ProgramIo, exit: (status: number) => void): Co
 
 interface SharedFlags {
   readonly config?: string;
+  readonly backend?: BackendName;
   readonly dockerSocket?: string;
   readonly labels: boolean;
   readonly labelPrefix?: string;
@@ -134,9 +137,10 @@ function addHealthcheck(program: Command, io: ProgramIo, exit: (status: number) 
 function addSharedOptions(command: Command): Command {
   return command
     .option('-c, --config <file>', `configuration file (default: ${CONFIG_SEARCH})`)
+    .addOption(new Option('--backend <name>', 'whose workloads are served').choices(BACKEND_NAMES))
     .option('--docker-socket <path>', 'socket or URL of the Docker engine')
-    .option('--no-labels', 'leave container labels out')
-    .option('--label-prefix <prefix>', 'prefix of the labels');
+    .option('--no-labels', 'leave the labels of containers, and the annotations of Kubernetes workloads, out')
+    .option('--label-prefix <prefix>', 'prefix of the labels and annotations');
 }
 
 function describeExtra(word: string, program: Command): string {
@@ -147,6 +151,7 @@ function describeExtra(word: string, program: Command): string {
 function toSettingsFlags(flags: SharedFlags): SettingsFlags {
   // Commander makes `labels` true where --no-labels is absent; that says nothing.
   return {
+    backend: flags.backend,
     dockerSocket: flags.dockerSocket,
     labels: flags.labels ? undefined : false,
     labelPrefix: flags.labelPrefix,

@@ -21,7 +21,7 @@ export class ProblemLog {
     this.#known = new Set(lines.keys());
   }
 
-  /** Logs the problems of one container again. */
+  /** Logs the problems of one workload again. */
   repeat(problems: readonly Problem[]): void {
     for (const problem of problems) this.#log(formatProblem(problem), problem);
   }
@@ -51,10 +51,10 @@ export function logReady(
 
 /** The line about an engine that came or went. */
 export function logReachable(
-  { reachable, reason }: { readonly reachable: boolean; readonly reason: string | undefined },
+  what: { readonly engine: string; readonly reachable: boolean; readonly reason: string },
   logger: Logger,
 ): void {
-  if (reachable) return logger.info({ event: 'engine-reached' }, 'the Docker engine answers');
-  const message = `the Docker engine does not answer${reason === undefined ? '' : `: ${reason}`}; trying again`;
-  logger.warn({ event: 'engine-lost' }, message);
+  const { engine, reachable, reason } = what;
+  if (reachable) return logger.info({ event: 'engine-reached' }, `${engine} answers`);
+  logger.warn({ event: 'engine-lost' }, `${engine} does not answer: ${reason}; trying again`);
 }

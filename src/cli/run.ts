@@ -54,6 +54,8 @@ async function serve(
   const file = new FileInput({
     candidates: configCandidates({ flag: options.config, env: io.env, cwd: io.cwd }),
     cwd: io.cwd,
+    environment,
+    backend: options.settings.backend,
     clock,
     onChange: () => proxy?.fileChanged(),
   });

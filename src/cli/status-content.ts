@@ -1,8 +1,8 @@
 import type { ListenerSet } from '../apply/listener-set.ts';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
+import { findPortProblem, MISSING, type Observation } from '../model/observation.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
 import type { ServiceTable } from '../model/table.ts';
-import { MISSING } from '../model/workload.ts';
 import type { ListenerView } from '../status/status-rows.ts';
 
 /** What the status shows of every listener of the table, those included that were lost to another service. */
@@ -40,10 +40,20 @@ function createView(parts: {
 }): ListenerView {
   const { lifecycle, ...view } = parts;
   const controller = lifecycle.find(parts.service.name);
+  const observation = controller?.observation ?? MISSING;
   return {
     ...view,
-    observation: controller?.observation ?? MISSING,
+    error: parts.error ?? describeObstacle(observation, parts.listener),
+    observation,
     state: controller?.state.kind ?? 'unknown',
     lastActiveMs: controller?.lastActiveMs ?? 0,
   };
+}
+
+function describeObstacle(
+  observation: Observation,
+  { protocol, targetPort }: ListenerSpec,
+): string | undefined {
+  if (observation.state === 'missing') return observation.detail;
+  return findPortProblem(observation, { protocol, port: targetPort });
 }
