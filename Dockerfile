@@ -9,7 +9,10 @@ RUN npm ci --include=dev --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY schema schema
 COPY src src
-RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
+# In a pod the credentials are the service account's; the library that reads kubeconfig files (60 MB) is left out unless
+# `--build-arg PRUNE=--omit=dev` keeps it.
+ARG PRUNE="--omit=dev --omit=optional"
+RUN npm run build && npm prune ${PRUNE} --ignore-scripts --no-audit --no-fund
 
 FROM ${NODE_IMAGE}
 ARG VERSION=dev
