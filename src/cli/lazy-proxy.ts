@@ -41,6 +41,8 @@ export class LazyProxy {
   #status: StatusServer | undefined;
   #settings: Settings;
   #phase: 'starting' | 'serving' | 'draining' = 'starting';
+  /** The listeners of the first table are bound. */
+  #isUp = false;
 
   constructor(options: ProxyOptions) {
     const { clock, logger, env } = options;
@@ -67,6 +69,7 @@ export class LazyProxy {
     this.#phase = 'serving';
     this.#reconcile(this.#options.file.shownPath ?? 'no configuration file');
     await this.#runtime.listeners.settled();
+    this.#isUp = true;
     const services = this.#runtime.reconciler.current.entries.size;
     const listeners = this.#runtime.reconciler.holders.size;
     logReady({ services, listeners, status: this.#settings.status }, this.#logger);
@@ -172,6 +175,7 @@ export class LazyProxy {
         return buildStatusRows(views, this.#options.clock.nowMs());
       },
       problems: () => [...this.#engines.problems, ...this.#problems()],
+      phase: () => (this.#isUp ? this.#phase : 'starting'),
     });
   }
 

@@ -6,9 +6,11 @@ export interface StatusContent {
   status(): unknown;
   /** Body of `GET /problems`: what is wrong with the configuration now. */
   problems(): unknown;
+  /** Whether new clients are taken: `GET /ready`. */
+  phase(): 'starting' | 'serving' | 'draining';
 }
 
-/** HTTP server of `/status`, `/problems` and `/health`. `close()` ends it. */
+/** HTTP server of `/status`, `/problems`, `/health` and `/ready`. `close()` ends it. */
 export class StatusServer {
   readonly #content: StatusContent;
   readonly #server: Server;
@@ -49,10 +51,17 @@ export class StatusServer {
         return send(response, { status: 200, json: this.#content.problems() });
       case '/health':
         return send(response, { status: 200, text: 'ok' });
+      case '/ready':
+        return sendPhase(response, this.#content.phase());
       default:
-        return send(response, { status: 404, text: 'there is /status, /problems and /health' });
+        return send(response, { status: 404, text: 'there is /status, /problems, /health and /ready' });
     }
   }
+}
+
+function sendPhase(response: ServerResponse, phase: ReturnType<StatusContent['phase']>): void {
+  const isServing = phase === 'serving';
+  send(response, { status: isServing ? 200 : 503, text: isServing ? 'ok' : phase });
 }
 
 function send(

@@ -11,12 +11,14 @@ describe('StatusServer', () => {
   let server: StatusServer;
   let port: number;
   let rows: unknown[];
+  let phase: 'starting' | 'serving' | 'draining';
 
   beforeEach(async () => {
     sockets = new Sockets();
     rows = [];
+    phase = 'serving';
     port = await freePort();
-    server = new StatusServer({ status: () => rows, problems: () => ['a problem'] });
+    server = new StatusServer({ status: () => rows, problems: () => ['a problem'], phase: () => phase });
     await server.open({ address: '127.0.0.1', port });
   });
   afterEach(async () => {
@@ -55,6 +57,16 @@ describe('StatusServer', () => {
     const { status, headers, body } = await ask('/health');
     expect([status, body]).toEqual([200, 'ok']);
     expect(headers['content-type']).toMatch(/^text\/plain/);
+  });
+
+  it.each([
+    ['starting', 503, 'starting'],
+    ['serving', 200, 'ok'],
+    ['draining', 503, 'draining'],
+  ] as const)('answers /ready while %s with %d', async (now, expected, text) => {
+    phase = now;
+    const { status, body } = await ask('/ready');
+    expect([status, body]).toEqual([expected, text]);
   });
 
   it('answers 404 and what there is when the path is unknown', async () => {

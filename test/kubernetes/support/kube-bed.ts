@@ -146,7 +146,7 @@ export class KubeBed {
     const proxy = await startProxy({
       ...rest,
       args: ['--backend', 'kubernetes', ...args],
-      env: { KUBECONFIG: kubeconfig, K8S_NAMESPACE: this.namespace, POD_NAME: name, ...env },
+      env: { KUBECONFIG: kubeconfig, K8S_NAMESPACE: this.namespace, ...env },
       ...(services && { config: writeConfig(services) }),
     });
     this.#onTestFinished(async () => void (await proxy.stop()));
