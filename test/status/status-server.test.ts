@@ -90,7 +90,7 @@ describe('StatusServer', () => {
   });
 
   it('throws the bind error when the port is taken', async () => {
-    const second = new StatusServer({ status: () => [], problems: () => [] });
+    const second = new StatusServer({ status: () => [], problems: () => [], phase: () => 'serving' });
     await expect(second.open({ address: '127.0.0.1', port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
     second.close();
   });
