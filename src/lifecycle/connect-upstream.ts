@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { TargetPort } from '../model/service.ts';
-import { passGate, throwIfUnservable } from './pass-gate.ts';
+import { passGate, throwIfRetired } from './pass-gate.ts';
 import type { WorkloadController } from './workload-controller.ts';
 
 /** A connected upstream, and the lease that keeps its workload awake. */
@@ -28,7 +28,7 @@ export async function connectUpstream(
   controller: WorkloadController,
   request: ConnectRequest,
 ): Promise<UpstreamConnection> {
-  throwIfUnservable(controller, { protocol: 'tcp', port: request.port });
+  throwIfRetired(controller);
   const lease = controller.takeLease();
   try {
     const socket = (await connectWarm(controller, request)) ?? (await connectCold(controller, request));
@@ -49,6 +49,7 @@ async function connectWarm(
 function connectCold(controller: WorkloadController, request: ConnectRequest): Promise<Socket> {
   const { port, client, signal } = request;
   return passGate(controller, {
+    target: { protocol: 'tcp', port },
     client,
     signal,
     pass: (incarnation, waiting) => incarnation.connect(port, waiting),

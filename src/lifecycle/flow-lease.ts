@@ -1,6 +1,6 @@
 import type { TargetPort } from '../model/service.ts';
 import type { DatagramPassage, Incarnation } from './incarnation.ts';
-import { passGate, throwIfUnservable } from './pass-gate.ts';
+import { passGate, throwIfRetired } from './pass-gate.ts';
 import { Refusal } from './refusal.ts';
 import { chooseHealthGate, type HealthGate } from './run-follower.ts';
 import type { WorkloadController } from './workload-controller.ts';
@@ -35,9 +35,10 @@ export function takeFlowLease(
   let silent = false;
   return {
     async open(request) {
-      throwIfUnservable(controller, { protocol: 'udp', port });
+      throwIfRetired(controller);
       try {
         return await passGate(controller, {
+          target: { protocol: 'udp', port },
           client,
           signal: request.signal,
           pass: async (incarnation, signal) => {

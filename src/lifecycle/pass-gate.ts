@@ -6,6 +6,8 @@ import type { Waiter } from './waiting-room.ts';
 import type { WorkloadController } from './workload-controller.ts';
 
 export interface GateRequest<T> {
+  /** The port to get through. */
+  readonly target: { readonly protocol: Protocol; readonly port: TargetPort };
   /** For the log: who wakes it. */
   readonly client: string;
   /** Aborts when the client leaves. */
@@ -22,7 +24,7 @@ export interface GateRequest<T> {
  * @throws {Refusal} when the client can't be served.
  */
 export async function passGate<T>(controller: WorkloadController, request: GateRequest<T>): Promise<T> {
-  throwIfRetired(controller);
+  throwIfUnservable(controller, request.target);
   const { room, policy } = controller;
   if (room.size >= policy.maxPending) {
     throw new Refusal('overloaded', `${policy.maxPending} clients are waiting already`);
@@ -45,8 +47,8 @@ export async function passGate<T>(controller: WorkloadController, request: GateR
   }
 }
 
-/** @throws {Refusal} where the controller's service is gone, or something has to be mended before it can serve the port. */
-export function throwIfUnservable(
+/** @throws {Refusal} where something has to be mended before the port can be served. */
+function throwIfUnservable(
   controller: WorkloadController,
   target: { readonly protocol: Protocol; readonly port: TargetPort },
 ): void {
@@ -55,7 +57,8 @@ export function throwIfUnservable(
   if (problem !== undefined) throw new Refusal('failed', problem);
 }
 
-function throwIfRetired({ retired }: WorkloadController): void {
+/** @throws {Refusal} where the controller's service is gone. */
+export function throwIfRetired({ retired }: WorkloadController): void {
   if (retired) throw new Refusal('removed', 'the service was removed');
 }
 
@@ -65,6 +68,8 @@ async function passWhenAwake<T>(
 ): Promise<T> {
   for (;;) {
     waiter.signal.throwIfAborted();
+    // What was not known before may show now that it waits in vain.
+    throwIfUnservable(controller, request.target);
     const { incarnation } = controller;
     if (incarnation === undefined) {
       await controller.room.nextTurn(waiter);

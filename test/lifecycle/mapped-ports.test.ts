@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Endpoint, Observation } from '../../src/model/observation.ts';
 import { aService } from '../support/builders.ts';
-import { RUNNING, STOPPED } from '../support/fake-backend.ts';
+import { RUNNING, STOPPED, UNKNOWN } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import type { TestServer } from '../support/sockets.ts';
@@ -57,6 +57,14 @@ describe('a workload whose ports are mapped', () => {
     const client = bench.client('db', 'https');
     await expect(client.served).rejects.toThrow('no target port tcp/https; there is tcp/http');
     expect(bench.backend.log).toEqual([]);
+  });
+
+  it('refuses a client that waits as soon as it turns out that its port does not exist', async () => {
+    bench.add(aService(), UNKNOWN);
+    const client = bench.client('db', 'https');
+    await settle();
+    bench.backend.tell(KEY, running(first.port));
+    await expect(client.served).rejects.toThrow('no target port tcp/https');
   });
 
   it('serves nobody while something has to be mended, and says what', async () => {

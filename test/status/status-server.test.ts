@@ -117,7 +117,7 @@ describe('StatusServer', () => {
 
   it('listens on every address when none is given', async () => {
     server.close();
-    server = new StatusServer({ status: () => [], problems: () => [] });
+    server = new StatusServer({ status: () => [], problems: () => [], phase: () => 'serving' });
     await server.open({ address: '', port });
     expect((await ask('/health')).status).toBe(200);
   });
