@@ -1,11 +1,15 @@
 /** Finds the Docker engine that the tests run against: one that is there already, or a private one. */
 import { pingEngine, removeContainersAndNetworks } from './engine-api.mjs';
 import { startPrivateEngine, sweepAbandonedEngines } from './private-engine.mjs';
+import { sweepAbandonedPodmans } from './private-podman.mjs';
 import { installPrograms, isDebian } from './system-packages.mjs';
 
 const DEFAULT_HOST = 'unix:///var/run/docker.sock';
-/** Debian package of each program; dnsmasq is a DNS server for the tests to wake. */
-const PACKAGES = { dockerd: 'docker.io', busybox: 'busybox-static', dnsmasq: 'dnsmasq-base' };
+/** Debian package of each program; dnsmasq is a DNS server for the tests to wake, the last ones are for a Podman. */
+const PACKAGES = {
+  ...{ dockerd: 'docker.io', busybox: 'busybox-static', dnsmasq: 'dnsmasq-base' },
+  ...{ podman: 'podman', netavark: 'netavark', runc: 'runc' },
+};
 
 /** The label `name=value` that everything made by one test run carries. */
 export function runLabel(runId) {
@@ -33,6 +37,7 @@ export async function openEngine({ runId, signal, announce }) {
     await engine.stop();
     // Also those that a test started and could not stop.
     await sweepAbandonedEngines();
+    await sweepAbandonedPodmans();
   };
   return { kind: 'engine', host: engine.host, name: 'private dockerd', close };
 }

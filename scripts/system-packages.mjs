@@ -3,7 +3,11 @@ import { access, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { runCommand } from './run-command.mjs';
 
-const PROGRAM_FOLDERS = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+const PROGRAM_FOLDERS = [
+  ...['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'],
+  // What only Podman itself starts.
+  '/usr/lib/podman',
+];
 
 /** Whether packages can be installed here. */
 export async function canInstallPackages() {

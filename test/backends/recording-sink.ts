@@ -1,10 +1,10 @@
-import type { BackendSink, LabelledContainer } from '../../src/backends/backend.ts';
-import type { Observation } from '../../src/model/workload.ts';
+import type { BackendSink, LabelledWorkload } from '../../src/backends/backend.ts';
+import type { Observation } from '../../src/model/observation.ts';
 
 /** A sink that remembers what it was told, and lets a test wait for what is to come. */
 export class RecordingSink implements BackendSink {
   readonly observations: { readonly key: string; readonly observation: Observation }[] = [];
-  readonly snapshots: (readonly LabelledContainer[])[] = [];
+  readonly snapshots: (readonly LabelledWorkload[])[] = [];
   readonly reachability: { readonly reachable: boolean; readonly reason: string | undefined }[] = [];
   readonly #waiters = new Set<() => void>();
 
@@ -13,7 +13,7 @@ export class RecordingSink implements BackendSink {
     this.#wake();
   }
 
-  labelled(snapshot: readonly LabelledContainer[]): void {
+  labelled(snapshot: readonly LabelledWorkload[]): void {
     this.snapshots.push(snapshot);
     this.#wake();
   }

@@ -64,7 +64,11 @@ describe('a container whose labels have a mistake', () => {
         code: 'invalid-address',
         severity: 'error',
         message: reason.slice(reason.indexOf('allow-list[1]')),
-        origin: { kind: 'label', container: scope.name('bad'), label: `${PREFIX}.allow-list` },
+        origin: {
+          kind: 'label',
+          workload: { kind: 'docker', name: scope.name('bad') },
+          label: `${PREFIX}.allow-list`,
+        },
       },
     ]);
   });

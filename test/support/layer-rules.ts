@@ -38,6 +38,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'backends/backend.ts': { imports: ['model'] },
   'backends/docker': { ...BACKEND, packages: ['dockerode'] },
   'backends/process': BACKEND,
+  // Behind the same API as the Docker engine's containers.
+  'backends/swarm': { imports: [...BACKEND.imports, 'backends/docker'] },
+  'backends/kubernetes': { ...BACKEND, packages: ['@kubernetes/client-node'] },
   cli: {
     imports: [
       ...['model', 'system', 'config', 'table', 'plan', 'sources', 'lifecycle', 'relay', 'apply', 'status'],

@@ -22,7 +22,7 @@ export function chooseHosts(
   const endpoints = Object.entries(container.NetworkSettings?.Networks ?? {}).flatMap(([name, endpoint]) =>
     endpoint === null ? [] : [{ name, endpoint, isOwn: own.has(name) || own.has(endpoint.NetworkID ?? '') }],
   );
-  endpoints.sort((a, b) => Number(a.name === 'bridge') - Number(b.name === 'bridge'));
+  endpoints.sort((a, b) => Number(isDefaultBridge(a.name)) - Number(isDefaultBridge(b.name)));
   const shared = endpoints.filter((entry) => entry.isOwn).map((entry) => entry.endpoint);
   const others = endpoints.filter((entry) => !entry.isOwn).map((entry) => entry.endpoint);
   return [...new Set([...listAddresses(shared), ...listAddresses(others)])];
@@ -32,6 +32,11 @@ export function chooseHosts(
 export function sharedNetworkOwner(container: Pick<InspectedContainer, 'HostConfig'>): string | undefined {
   const mode = container.HostConfig?.NetworkMode ?? '';
   return mode.startsWith('container:') ? mode.slice('container:'.length) : undefined;
+}
+
+/** The network of containers that name none, as Docker and Podman call it. */
+export function isDefaultBridge(network: string): boolean {
+  return network === 'bridge' || network === 'podman';
 }
 
 function listAddresses(endpoints: readonly InspectedEndpoint[]): string[] {

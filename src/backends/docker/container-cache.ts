@@ -1,5 +1,20 @@
+import type { LabelledWorkload } from '../backend.ts';
+import type { EventFilter } from './engine-client.ts';
 import type { ListedContainer } from './engine-shapes.ts';
 import type { EngineEvent } from './event-stream.ts';
+
+/**
+ * The events that {@link ContainerCache} understands; a container's health probes alone would make three each time.
+ * Podman filters by names of its own: it tells of `died` as `die`, but of neither where only `die` is asked for; and of
+ * `remove` where Docker tells of `destroy`.
+ */
+export const CONTAINER_EVENTS: EventFilter = {
+  types: ['container', 'network'],
+  actions: [
+    ...['create', 'destroy', 'rename', 'start', 'die', 'stop', 'restart', 'pause', 'unpause', 'update'],
+    ...['health_status', 'connect', 'disconnect', 'died', 'remove'],
+  ],
+};
 
 /** What is known of a container without asking. */
 export interface KnownContainer {
@@ -30,7 +45,13 @@ const ENGINE_ATTRIBUTES = new Set([
   'execDuration',
   'execID',
   'signal',
+  // Podman's.
+  'containerExitCode',
+  'podId',
 ]);
+
+/** On every container that belongs to a Swarm service. */
+const SWARM_TASK_LABEL = 'com.docker.swarm.task.id';
 
 /** Actions that can be the first that is heard of a container; a late `die` after `destroy` must not bring it back. */
 const FIRST_ACTIONS = new Set(['create', 'rename', 'start']);
@@ -47,6 +68,13 @@ export class ContainerCache {
 
   all(): readonly KnownContainer[] {
     return [...this.#byId.values()];
+  }
+
+  /** The labels of every container, but not of those that Swarm makes and removes as its services ask for it. */
+  labelled(): readonly LabelledWorkload[] {
+    return this.all()
+      .filter(({ labels }) => !Object.hasOwn(labels, SWARM_TASK_LABEL))
+      .map(({ name, labels }) => ({ ref: { kind: 'docker', name }, labels }));
   }
 
   /** Forgets everything and takes a whole list. */
@@ -71,7 +99,7 @@ export class ContainerCache {
     if (event.type === 'network') return this.#applyNetwork(event);
     if (event.type !== 'container') return NO_CHANGE;
     const known = this.#byId.get(event.id);
-    if (event.action === 'destroy') return this.#remove(event, known);
+    if (event.action === 'destroy' || event.action === 'remove') return this.#remove(event, known);
     const name = event.attributes['name'] ?? known?.name;
     if (name === undefined) return NO_CHANGE;
     if (known === undefined && !FIRST_ACTIONS.has(event.action)) return { names: [name], population: false };

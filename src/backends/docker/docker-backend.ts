@@ -1,26 +1,30 @@
 /**
  * Containers of a Docker engine behind the backend port. Input: the engine's event stream and lists. Output: what the
  * sink is told. Guarantees: subscribes before it lists, so that nothing is lost between; asks the engine only after
- * an event, a reconnect or a call of the port, never by the clock; never takes silence for an answer.
+ * an event, a reconnect or a call of the port, by the clock only for the outcome of a health check that the engine doesn't
+ * tell; never takes silence for an answer.
  */
-import { type DockerWorkload, type Observation, type Workload, workloadKey } from '../../model/workload.ts';
+import type { Observation } from '../../model/observation.ts';
+import { type DockerWorkload, type Workload, workloadKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
 import type { Backend, BackendSink } from '../backend.ts';
-import { ContainerCache } from './container-cache.ts';
+import { CONTAINER_EVENTS, ContainerCache } from './container-cache.ts';
 import { ContainerLocator } from './container-locator.ts';
-import { ContainerObserver } from './container-observer.ts';
+import { ContainerSource } from './container-source.ts';
 import { type Environment, parseEngineAddress } from './engine-address.ts';
 import { createEngineClient, type EngineClient } from './engine-client.ts';
 import { EngineLink } from './engine-link.ts';
 import type { ListedContainer } from './engine-shapes.ts';
 import { describeError, EngineRefusal, EngineUnreachable } from './errors.ts';
 import type { EngineEvent } from './event-stream.ts';
+import { HealthPoller } from './health-poller.ts';
 import { LabelFeed, type LabelOptions } from './label-feed.ts';
 import { NetworkMembership } from './network-membership.ts';
 import { type OwnSystem, ownSystem } from './own-container.ts';
 import { OwnPlaceReader } from './own-place.ts';
 import { wakeContainer } from './wake-container.ts';
+import { WorkloadObserver } from './workload-observer.ts';
 
 export interface DockerBackendOptions extends LabelOptions {
   /** The path of the engine's socket, or an address as in `DOCKER_HOST`. */
@@ -51,9 +55,10 @@ export class DockerBackend implements Backend {
   readonly #client: EngineClient;
   readonly #clock: Clock;
   readonly #cache = new ContainerCache();
-  readonly #link: EngineLink;
+  readonly #link: EngineLink<readonly ListedContainer[]>;
   readonly #membership: NetworkMembership;
-  readonly #observer: ContainerObserver;
+  readonly #observer: WorkloadObserver;
+  readonly #health: HealthPoller;
   readonly #labels: LabelFeed;
   #sink: BackendSink | undefined;
 
@@ -65,13 +70,18 @@ export class DockerBackend implements Backend {
     const place = new OwnPlaceReader({ client, system });
     const membership = new NetworkMembership({ client, place, clock, logger, joinNetworks });
     this.#membership = membership;
-    this.#observer = new ContainerObserver({
-      ...{ cache, client, clock, logger, locator: new ContainerLocator({ client, membership }) },
+    const locator = new ContainerLocator({ client, membership });
+    this.#observer = new WorkloadObserver({
+      ...{ source: new ContainerSource({ cache, client, locator }), clock, logger },
       session: () => this.#link.session,
-      observed: (name, observation) => this.#sink?.observed(keyOf(name), observation),
+      observed: (name, observation) => {
+        this.#health.observed(name, observation);
+        this.#sink?.observed(keyOf(name), observation);
+      },
     });
+    this.#health = new HealthPoller({ clock, look: (name) => this.#observer.look(name) });
     this.#labels = new LabelFeed({
-      ...{ cache, clock, labelOptions: options },
+      ...{ list: () => cache.labelled(), clock, labelOptions: options },
       tell: (snapshot) => this.#sink?.labelled(snapshot),
     });
     const listener = {
@@ -80,7 +90,10 @@ export class DockerBackend implements Backend {
       event: (event: EngineEvent) => this.#applyEvent(event),
       reachable: (reachable: boolean, reason?: string) => this.#sink?.reachable(reachable, reason),
     };
-    this.#link = new EngineLink({ client, clock, listener });
+    this.#link = new EngineLink({
+      ...{ client, clock, filter: CONTAINER_EVENTS, listener },
+      list: (signal) => client.list(signal),
+    });
   }
 
   async open(sink: BackendSink): Promise<void> {
@@ -93,7 +106,9 @@ export class DockerBackend implements Backend {
   }
 
   unwatch(workload: Workload): void {
-    this.#observer.unwatch(containerOf(workload));
+    const name = containerOf(workload);
+    this.#health.forget(name);
+    this.#observer.unwatch(name);
   }
 
   async wake(workload: Workload, options: { readonly signal: AbortSignal }): Promise<void> {
@@ -130,6 +145,7 @@ export class DockerBackend implements Backend {
 
   async close(): Promise<void> {
     this.#labels.close();
+    this.#health.close();
     await this.#membership.close();
     await this.#link.close();
     this.#client.close();
@@ -164,8 +180,9 @@ export class DockerBackend implements Backend {
     if (population) this.#labels.touch();
     const started = event.type === 'container' && event.action === 'start';
     for (const name of names) {
-      this.#observer.look(name);
-      if (started) this.#sink?.started?.(name);
+      void this.#observer.look(name);
+      this.#health.heard(event, { name, last: this.#observer.last(name) });
+      if (started) this.#sink?.started?.({ kind: 'docker', name });
     }
   }
 }

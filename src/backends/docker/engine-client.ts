@@ -4,11 +4,11 @@ import type { InspectedContainer, ListedContainer } from './engine-shapes.ts';
 import { createEngineTransport, type EngineRequest, type EngineTransport } from './engine-transport.ts';
 import { describeError, EngineRefusal, EngineUnreachable } from './errors.ts';
 
-/** Only these are sent; a container's health probes alone would make three events each time. */
-const EVENT_ACTIONS = [
-  ...['create', 'destroy', 'rename', 'start', 'die', 'stop', 'restart', 'pause', 'unpause', 'update'],
-  ...['health_status', 'connect', 'disconnect'],
-];
+/** Which events are sent. */
+export interface EventFilter {
+  readonly types: readonly string[];
+  readonly actions: readonly string[];
+}
 
 export interface NetworkCall {
   readonly containerId: string;
@@ -34,11 +34,11 @@ export class EngineClient {
   }
 
   async ping(signal: AbortSignal): Promise<void> {
-    await this.#call({ method: 'GET', path: '/_ping', signal });
+    await this.call({ method: 'GET', path: '/_ping', signal });
   }
 
   async list(signal: AbortSignal): Promise<readonly ListedContainer[]> {
-    const text = await this.#call({ method: 'GET', path: '/containers/json', signal, query: { all: 1 } });
+    const text = await this.call({ method: 'GET', path: '/containers/json', signal, query: { all: 1 } });
     const containers = parseAnswer(text);
     if (!Array.isArray(containers)) throw notAnEngine();
     return containers as readonly ListedContainer[];
@@ -47,7 +47,7 @@ export class EngineClient {
   /** Undefined where there is no such container. */
   async inspect(container: string, signal: AbortSignal): Promise<InspectedContainer | undefined> {
     try {
-      const text = await this.#call({
+      const text = await this.call({
         method: 'GET',
         path: `/containers/${encodeURIComponent(container)}/json`,
         signal,
@@ -61,11 +61,11 @@ export class EngineClient {
 
   /** Succeeds where the container is already started (304). */
   async start(id: string, signal: AbortSignal): Promise<void> {
-    await this.#call({ method: 'POST', path: `/containers/${id}/start`, signal });
+    await this.call({ method: 'POST', path: `/containers/${id}/start`, signal });
   }
 
   async unpause(id: string, signal: AbortSignal): Promise<void> {
-    await this.#call({ method: 'POST', path: `/containers/${id}/unpause`, signal });
+    await this.call({ method: 'POST', path: `/containers/${id}/unpause`, signal });
   }
 
   /** Takes as long as the container does; succeeds where it is already stopped (304). */
@@ -75,14 +75,14 @@ export class EngineClient {
   ): Promise<void> {
     const { graceMs, signal } = options;
     const query = graceMs === undefined ? {} : { t: Math.ceil(graceMs / 1000) };
-    await this.#call({ method: 'POST', path: `/containers/${id}/stop`, signal, query });
+    await this.call({ method: 'POST', path: `/containers/${id}/stop`, signal, query });
   }
 
   /** Refused with 403 where the container is on the network already, or may not be. */
   async connectNetwork(network: string, options: NetworkCall): Promise<void> {
     const { containerId, endpoint, signal } = options;
     const body = { Container: containerId, EndpointConfig: endpoint };
-    await this.#call({
+    await this.call({
       method: 'POST',
       path: `/networks/${encodeURIComponent(network)}/connect`,
       body,
@@ -93,17 +93,18 @@ export class EngineClient {
   async disconnectNetwork(network: string, options: Omit<NetworkCall, 'endpoint'>): Promise<void> {
     const { containerId, signal } = options;
     const path = `/networks/${encodeURIComponent(network)}/disconnect`;
-    await this.#call({ method: 'POST', path, body: { Container: containerId }, signal });
+    await this.call({ method: 'POST', path, body: { Container: containerId }, signal });
   }
 
   /**
    * The engine's events from `sinceMs` (epoch) on, without an end; the answer's head has arrived when this resolves.
    */
   async events(options: {
+    readonly filter: EventFilter;
     readonly sinceMs: number;
     readonly signal: AbortSignal;
   }): Promise<AsyncIterable<Uint8Array>> {
-    const filters = { type: ['container', 'network'], event: EVENT_ACTIONS };
+    const filters = { type: options.filter.types, event: options.filter.actions };
     const query = { since: Math.max(0, Math.floor(options.sinceMs / 1000)), filters };
     const answer = await this.#transport.request({
       method: 'GET',
@@ -121,7 +122,7 @@ export class EngineClient {
   }
 
   /** The body of a successful answer. @throws {EngineRefusal | EngineUnreachable} or the signal's reason. */
-  async #call(request: EngineRequest): Promise<string> {
+  async call(request: EngineRequest): Promise<string> {
     const { signal } = request;
     const answer = await this.#transport.request(request);
     // A body cut short must fail here: dockerode's own reader would wait for its end for ever.
@@ -151,7 +152,8 @@ function refusal(answer: IncomingMessage, body: string): EngineRefusal {
   return new EngineRefusal(message || `the engine answered with status ${status}`, { status });
 }
 
-function parseAnswer(text: string): unknown {
+/** @throws {EngineUnreachable} where the text is no JSON. */
+export function parseAnswer(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

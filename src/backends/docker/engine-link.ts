@@ -1,16 +1,24 @@
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
-import type { EngineClient } from './engine-client.ts';
-import type { ListedContainer } from './engine-shapes.ts';
+import type { EngineClient, EventFilter } from './engine-client.ts';
 import { describeError, EngineUnreachable } from './errors.ts';
 import { type EngineEvent, readEvents } from './event-stream.ts';
 
 /** What the link tells its owner. */
-export interface LinkListener {
+export interface LinkListener<T> {
   /** A whole list, and the events that came while it was made; resolves when all that follows from it was looked at. */
-  listed(containers: readonly ListedContainer[], events: readonly EngineEvent[]): Promise<void>;
+  listed(list: T, events: readonly EngineEvent[]): Promise<void>;
   event(event: EngineEvent): void;
   reachable(reachable: boolean, reason?: string): void;
+}
+
+export interface EngineLinkOptions<T> {
+  readonly client: EngineClient;
+  readonly clock: Clock;
+  readonly filter: EventFilter;
+  /** Asks for everything that the events are about. */
+  readonly list: (signal: AbortSignal) => Promise<T>;
+  readonly listener: LinkListener<T>;
 }
 
 /** Everything works within 5 s of the engine's return: at most 2 s of waiting, the rest for a long list. */
@@ -29,22 +37,18 @@ const OVERLAP_MS = 2_000;
  * The lasting connection to the engine: subscribes to its events, lists, and does both again whenever it breaks.
  * A *session* is one such connection; its signal aborts with {@link EngineUnreachable} when it ends.
  */
-export class EngineLink {
-  readonly #client: EngineClient;
+export class EngineLink<T> {
+  readonly #options: EngineLinkOptions<T>;
   readonly #clock: Clock;
-  readonly #listener: LinkListener;
+  readonly #listener: LinkListener<T>;
   readonly #lifetime = new AbortController();
   readonly #waiters = new Set<() => void>();
   #session: AbortSignal | undefined;
   #told: boolean | undefined;
   #running: Promise<void> | undefined;
 
-  constructor(options: {
-    readonly client: EngineClient;
-    readonly clock: Clock;
-    readonly listener: LinkListener;
-  }) {
-    this.#client = options.client;
+  constructor(options: EngineLinkOptions<T>) {
+    this.#options = options;
     this.#clock = options.clock;
     this.#listener = options.listener;
   }
@@ -131,18 +135,19 @@ export class EngineLink {
 
   async #observe(session: AbortSignal, firstLook: () => void): Promise<never> {
     const sinceMs = this.#clock.nowMs() - OVERLAP_MS;
-    const stream = await this.#client.events({ sinceMs, signal: session });
+    const { client, filter, list } = this.#options;
+    const stream = await client.events({ filter, sinceMs, signal: session });
     let early: EngineEvent[] | undefined = [];
     const reading = readEvents(stream, (event) => {
       if (early === undefined) this.#listener.event(event);
       else early.push(event);
     });
     const broken = reading.then(streamEnded, streamEnded);
-    const containers = await Promise.race([this.#client.list(session), broken]);
+    const listed = await Promise.race([list(session), broken]);
     const events = early;
     early = undefined;
     this.#session = session;
-    const looked = this.#listener.listed(containers, events);
+    const looked = this.#listener.listed(listed, events);
     this.#tell(true);
     for (const wake of this.#waiters) wake();
     this.#waiters.clear();

@@ -1,12 +1,12 @@
+import { workloadRefName } from '../../model/workload.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
-import type { LabelledContainer } from '../backend.ts';
-import type { ContainerCache, KnownContainer } from './container-cache.ts';
+import type { LabelledWorkload } from '../backend.ts';
 
 /** Whose labels count. */
 export interface LabelOptions {
-  /** False leaves the labels of every container out. */
+  /** False leaves the labels of every workload out. */
   readonly labels: boolean;
-  /** A container takes part when it has the label `<labelPrefix>.enabled`, whatever its value. */
+  /** A workload takes part when it has the label `<labelPrefix>.enabled`, whatever its value. */
   readonly labelPrefix: string;
 }
 
@@ -15,20 +15,21 @@ const BURST_MS = 15;
 
 /** Tells the whole of the labels when they change, once for each burst of changes. Owns a timer: `close()`. */
 export class LabelFeed {
-  readonly #cache: ContainerCache;
+  readonly #list: () => readonly LabelledWorkload[];
   readonly #clock: Clock;
-  readonly #tell: (snapshot: readonly LabelledContainer[]) => void;
+  readonly #tell: (snapshot: readonly LabelledWorkload[]) => void;
   #labelOptions: LabelOptions;
   #cancel: Cancel | undefined;
   #told: string | undefined;
 
   constructor(options: {
-    readonly cache: ContainerCache;
+    /** All workloads of the engine, also those that take no part. */
+    readonly list: () => readonly LabelledWorkload[];
     readonly clock: Clock;
     readonly labelOptions: LabelOptions;
-    readonly tell: (snapshot: readonly LabelledContainer[]) => void;
+    readonly tell: (snapshot: readonly LabelledWorkload[]) => void;
   }) {
-    this.#cache = options.cache;
+    this.#list = options.list;
     this.#clock = options.clock;
     this.#labelOptions = options.labelOptions;
     this.#tell = options.tell;
@@ -48,7 +49,7 @@ export class LabelFeed {
   /** Tells now, unless it would tell the same again. */
   flush(): void {
     this.close();
-    const snapshot = selectLabelled(this.#cache.all(), this.#labelOptions);
+    const snapshot = selectLabelled(this.#list(), this.#labelOptions);
     const text = JSON.stringify(snapshot);
     if (text === this.#told) return;
     this.#told = text;
@@ -61,19 +62,23 @@ export class LabelFeed {
   }
 }
 
-/** The containers that take part, sorted by name, so that equal snapshots look equal. */
+/** The workloads that take part, sorted by name, so that equal snapshots look equal. */
 export function selectLabelled(
-  containers: readonly KnownContainer[],
+  workloads: readonly LabelledWorkload[],
   options: LabelOptions,
-): readonly LabelledContainer[] {
+): readonly LabelledWorkload[] {
   if (!options.labels) return [];
   const label = `${options.labelPrefix}.enabled`;
-  return containers
-    .filter((container) => Object.hasOwn(container.labels, label))
-    .map(({ id, name, labels }) => ({ id, name, labels: sortKeys(labels) }))
-    .sort((a, b) => (a.name < b.name ? -1 : Number(a.name > b.name)));
+  return workloads
+    .filter(({ labels }) => Object.hasOwn(labels, label))
+    .map(({ ref, labels }) => ({ ref, labels: sortKeys(labels) }))
+    .sort((a, b) => compareText(workloadRefName(a.ref), workloadRefName(b.ref)));
 }
 
 function sortKeys(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+  return Object.fromEntries(Object.entries(labels).sort(([a], [b]) => compareText(a, b)));
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
 }

@@ -1,3 +1,4 @@
+import { isDefaultBridge } from './addresses.ts';
 import type { InspectedContainer } from './engine-shapes.ts';
 
 /** A network as a container's description names it. */
@@ -20,7 +21,7 @@ export function listNeededNetworks(
   const all = Object.entries(container.NetworkSettings?.Networks ?? {})
     .filter(([name]) => !NOT_JOINABLE.has(name))
     .map(([name, endpoint]): NetworkRef => ({ name, id: endpoint?.NetworkID || undefined }));
-  const userDefined = all.filter(({ name }) => name !== 'bridge');
+  const userDefined = all.filter(({ name }) => !isDefaultBridge(name));
   return userDefined.length > 0 ? userDefined : all;
 }
 

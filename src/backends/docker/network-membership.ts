@@ -105,6 +105,12 @@ export class NetworkMembership {
     }
   }
 
+  /** Resolves with the proxy's place as soon as it is known. @throws the signal's reason. */
+  whereabouts(signal: AbortSignal): Promise<OwnPlace> {
+    // Nobody of that name needs a network.
+    return this.settle('', signal);
+  }
+
   /** Leaves what it joined, within a few seconds. Idempotent. */
   async close(): Promise<void> {
     this.#isClosing = true;
@@ -165,9 +171,10 @@ export class NetworkMembership {
     step: NetworkStep,
     { place, session }: { readonly place: OwnPlace; readonly session: AbortSignal },
   ): Promise<void> {
-    const { client, clock, logger } = this.#options;
+    const { client, clock, logger, place: reader } = this.#options;
     const containerId = place.containerId ?? '';
-    const failure = await takeNetworkStep(step, { client, clock, containerId, session });
+    const { mark } = reader;
+    const failure = await takeNetworkStep(step, { client, clock, containerId, mark, session });
     if (session.aborted) return;
     this.#isStale = true;
     const now = findOwnNetwork(await this.#readPlace(session), step.network);

@@ -3,7 +3,7 @@ import type { Logger } from '../../system/logger.ts';
 import type { EngineClient } from './engine-client.ts';
 import { describeError, EngineRefusal } from './errors.ts';
 import type { NetworkStep } from './network-ledger.ts';
-import { ENDPOINT } from './own-place.ts';
+import { endpointFor, type NetworkMark } from './own-place.ts';
 import { withDeadline } from './with-deadline.ts';
 
 /** An engine that doesn't answer must not hold up a wake for longer than this. */
@@ -16,14 +16,15 @@ export async function takeNetworkStep(
     readonly client: EngineClient;
     readonly clock: Clock;
     readonly containerId: string;
+    readonly mark: NetworkMark;
     readonly session: AbortSignal;
   },
 ): Promise<unknown> {
-  const { client, clock, containerId, session } = options;
+  const { client, clock, containerId, mark, session } = options;
   const network = step.network.id ?? step.network.name;
   const call = (signal: AbortSignal) =>
     step.act === 'join'
-      ? client.connectNetwork(network, { containerId, endpoint: ENDPOINT, signal })
+      ? client.connectNetwork(network, { containerId, endpoint: endpointFor(mark), signal })
       : client.disconnectNetwork(network, { containerId, signal });
   try {
     await withDeadline(call, { clock, timeoutMs: STEP_TIMEOUT_MS, parent: session });

@@ -1,4 +1,4 @@
-import type { Observation } from '../../model/workload.ts';
+import type { Observation } from '../../model/observation.ts';
 import type { InspectedContainer, InspectedState, ListedContainer } from './engine-shapes.ts';
 
 /**

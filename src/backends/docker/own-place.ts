@@ -34,23 +34,31 @@ export const OUTSIDE: OwnPlace = {
 
 /** Stays with the container, so that a proxy that was killed still leaves what it joined, after its next start. */
 const MARK = 'lazy-proxy.joined';
+/** For whose sake: neither backend leaves what the other one has joined. */
+export type NetworkMark = 'true' | 'swarm';
 /** The option of engines from 28 on; older ones leave out what they don't know. */
 const LAST_CHOICE_FOR_DEFAULT_ROUTE = -1000;
 
 /** How the proxy joins a network. */
-export const ENDPOINT = {
-  GwPriority: LAST_CHOICE_FOR_DEFAULT_ROUTE,
-  DriverOpts: { [MARK]: 'true' },
-} as const;
+export function endpointFor(mark: NetworkMark): Readonly<Record<string, unknown>> {
+  return { GwPriority: LAST_CHOICE_FOR_DEFAULT_ROUTE, DriverOpts: { [MARK]: mark } };
+}
 
 /** Reads where the proxy is; which container it is in is found out once. */
 export class OwnPlaceReader {
   readonly #client: EngineClient;
   readonly #system: OwnSystem;
+  /** How networks are marked that the proxy joins. */
+  readonly mark: NetworkMark;
   #id: string | undefined;
   #isKnown = false;
 
-  constructor(options: { readonly client: EngineClient; readonly system: OwnSystem }) {
+  constructor(options: {
+    readonly client: EngineClient;
+    readonly system: OwnSystem;
+    readonly mark?: NetworkMark;
+  }) {
+    this.mark = options.mark ?? 'true';
     this.#client = options.client;
     this.#system = options.system;
   }
@@ -67,7 +75,7 @@ export class OwnPlaceReader {
     if (!own) return OUTSIDE;
     const owner = sharedNetworkOwner(own);
     const holder = owner === undefined ? own : await inspect(owner);
-    return describePlace(own, holder ?? own);
+    return describePlace(own, { holder: holder ?? own, mark: this.mark });
   }
 
   async #find(
@@ -80,12 +88,18 @@ export class OwnPlaceReader {
   }
 }
 
-/** @param holder whose networks it uses: itself, or the container whose network it shares. */
-export function describePlace(own: InspectedContainer, holder: InspectedContainer): OwnPlace {
+/**
+ * @param options.holder whose networks it uses: itself, or the container whose network it shares.
+ * @param options.mark of the networks that it joined itself.
+ */
+export function describePlace(
+  own: InspectedContainer,
+  { holder, mark }: { readonly holder: InspectedContainer; readonly mark: NetworkMark },
+): OwnPlace {
   if (holder.HostConfig?.NetworkMode === 'host') return { ...OUTSIDE, containerId: own.Id };
   const endpoints = Object.entries(holder.NetworkSettings?.Networks ?? {});
   const networks = endpoints.map(([name, endpoint]): OwnNetwork => {
-    return { name, id: endpoint?.NetworkID ?? '', isMarked: endpoint?.DriverOpts?.[MARK] === 'true' };
+    return { name, id: endpoint?.NetworkID ?? '', isMarked: endpoint?.DriverOpts?.[MARK] === mark };
   });
   // Those that stay come first: what was joined for others may be left again.
   const ordered = endpoints

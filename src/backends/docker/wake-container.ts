@@ -1,25 +1,24 @@
-import type { Observation } from '../../model/workload.ts';
-import { backoffMs } from '../../system/backoff.ts';
+import type { Observation } from '../../model/observation.ts';
 import type { Clock } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
 import { abortable } from './abortable.ts';
 import type { ContainerCache } from './container-cache.ts';
-import type { ContainerObserver } from './container-observer.ts';
 import type { EngineClient } from './engine-client.ts';
 import type { EngineLink } from './engine-link.ts';
 import type { InspectedContainer } from './engine-shapes.ts';
-import { EngineRefusal, EngineUnreachable } from './errors.ts';
+import { EngineRefusal } from './errors.ts';
+import { retryUnreachable } from './retry-unreachable.ts';
+import type { WorkloadObserver } from './workload-observer.ts';
 
 /** What waking works with. */
 export interface WakeContext {
   readonly client: EngineClient;
   readonly cache: ContainerCache;
-  readonly observer: ContainerObserver;
-  readonly link: EngineLink;
+  readonly observer: WorkloadObserver;
+  readonly link: Pick<EngineLink<unknown>, 'whenReachable'>;
   readonly clock: Clock;
 }
 
-const RETRY = { firstMs: 100, maxMs: 2_000 };
 /** Start, unpause, and once more after somebody else's hand came between. */
 const MAX_STEPS = 4;
 
@@ -27,24 +26,23 @@ const MAX_STEPS = 4;
  * Starts or unpauses a container, however long the engine is away meanwhile, and has it looked at afterwards.
  * @throws {WakeError} when the engine refuses; the signal's reason when it aborts.
  */
-export async function wakeContainer(
+export function wakeContainer(
   context: WakeContext,
   options: { readonly name: string; readonly signal: AbortSignal },
 ): Promise<Observation> {
+  const { clock, link, observer } = context;
   const { name, signal } = options;
-  for (let failures = 1; ; failures++) {
-    await context.link.whenReachable(signal);
-    const { begun } = context.observer;
+  const wake = async () => {
+    const { begun } = observer;
     try {
       await startOrUnpause(context, options);
-      return await abortable(context.observer.refreshAwake(name, begun), signal);
+      return await abortable(observer.refreshAwake(name, begun), signal);
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof EngineRefusal) throw refused(name, error);
-      if (!(error instanceof EngineUnreachable)) throw error;
+      throw error instanceof EngineRefusal ? refused(name, error) : error;
     }
-    await context.clock.sleep(backoffMs(failures, RETRY), signal);
-  }
+  };
+  return retryUnreachable(wake, { link, clock, signal });
 }
 
 async function startOrUnpause(

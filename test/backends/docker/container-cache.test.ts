@@ -76,3 +76,26 @@ test('ContainerCache relates a network event to its container, unless that is at
   expect(cache.apply(connect('c2')).names).toEqual([]);
   expect(cache.apply(connect('c3')).names).toEqual([]);
 });
+
+test('ContainerCache understands how Podman tells of a container that was created and removed', () => {
+  const cache = new ContainerCache();
+  const own = { containerExitCode: '0', podId: '', image: 'bb' };
+  cache.apply(event('create', 'c1', { ...own, name: 'db', 'p.enabled': 'true' }));
+  expect(cache.get('db')?.labels).toEqual({ 'p.enabled': 'true' });
+  expect(cache.apply(event('remove', 'c1', { ...own, name: 'db' }))).toEqual({
+    names: ['db'],
+    population: true,
+  });
+  expect(cache.get('db')).toBeUndefined();
+});
+
+test('ContainerCache leaves out the labels of containers that belong to Swarm services', () => {
+  const cache = new ContainerCache();
+  const Labels = { 'p.enabled': 'true' };
+  const task = { ...Labels, 'com.docker.swarm.task.id': 't1' };
+  cache.replaceAll([
+    { Id: 'c1', Names: ['/db'], Labels },
+    { Id: 'c2', Names: ['/web.1.t1'], Labels: task },
+  ]);
+  expect(cache.labelled()).toEqual([{ ref: { kind: 'docker', name: 'db' }, labels: Labels }]);
+});

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { pingEngine, readLabelledContainers } from '../../../src/backends/docker/read-labelled-containers.ts';
-import { MISSING, UNKNOWN } from '../../../src/model/workload.ts';
+import { MISSING, UNKNOWN } from '../../../src/model/observation.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { DB, ENABLED, KEY, setUp, within } from './backend-fixture.ts';
 
@@ -123,7 +123,9 @@ test('events are understood when they arrive in pieces, also within a character'
     if (at % 7 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   await sink.until(() => sink.snapshots.length === 2);
-  expect(sink.snapshots[1]).toEqual([{ id: 'e1', name: 'db', labels: { ...ENABLED, motto: 'é€😀' } }]);
+  expect(sink.snapshots[1]).toEqual([
+    { ref: { kind: 'docker', name: 'db' }, labels: { ...ENABLED, motto: 'é€😀' } },
+  ]);
 });
 
 test('a container recreated under a temporary name is observed with its new id', async () => {
@@ -175,14 +177,14 @@ test('the labels are told whole, once for a burst, and not again when nothing ch
   const db = engine.create('db', { labels: { 'lazy-tcp-proxy.enabled': 'nonsense' } });
   engine.create('app', { labels: ENABLED });
   await sink.until(() => sink.snapshots.length === 2);
-  expect(sink.snapshots[1]?.map(({ name }) => name)).toEqual(['app', 'db']);
+  expect(sink.snapshots[1]?.map(({ ref }) => ref.name)).toEqual(['app', 'db']);
   engine.change(db, 'start', { status: 'running' });
   engine.endEvents();
   await sink.until(() => sink.reachability.at(-1)?.reachable === true && sink.reachability.length === 3);
   expect(sink.snapshots.length).toBe(2);
   engine.change(db, 'rename', { name: 'zz' });
   await sink.until(() => sink.snapshots.length === 3);
-  expect(sink.snapshots[2]?.map(({ name }) => name)).toEqual(['app', 'zz']);
+  expect(sink.snapshots[2]?.map(({ ref }) => ref.name)).toEqual(['app', 'zz']);
 });
 
 test('setLabelOptions() tells the labels of another prefix at once, and none when they are off', async () => {
@@ -192,7 +194,11 @@ test('setLabelOptions() tells the labels of another prefix at once, and none whe
   await backend.open(sink);
   backend.setLabelOptions({ labels: true, labelPrefix: 'lazy' });
   backend.setLabelOptions({ labels: false, labelPrefix: 'lazy' });
-  expect(sink.snapshots.map((snapshot) => snapshot.map(({ name }) => name))).toEqual([['db'], ['app'], []]);
+  expect(sink.snapshots.map((snapshot) => snapshot.map(({ ref }) => ref.name))).toEqual([
+    ['db'],
+    ['app'],
+    [],
+  ]);
 });
 
 test('close() is idempotent, and afterwards nothing is asked', async () => {
@@ -208,11 +214,11 @@ test('close() is idempotent, and afterwards nothing is asked', async () => {
 
 test('readLabelledContainers() lists once and subscribes to nothing', async () => {
   const { engine } = await setUp();
-  const db = engine.create('db', { labels: ENABLED });
+  engine.create('db', { labels: ENABLED });
   const query = { socket: engine.socketPath, env: {}, clock: systemClock, timeoutMs: 200 };
   const read = () => readLabelledContainers({ ...query, labels: true, labelPrefix: 'lazy-tcp-proxy' });
   await pingEngine(query);
-  expect(await read()).toEqual([{ id: db.id, name: 'db', labels: ENABLED }]);
+  expect(await read()).toEqual([{ ref: { kind: 'docker', name: 'db' }, labels: ENABLED }]);
   expect(engine.requests).toEqual(['GET /_ping', 'GET /containers/json?all=1']);
   engine.hang(/json/);
   await expect(read()).rejects.toThrow('did not answer within 0.2 s');

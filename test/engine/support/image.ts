@@ -86,6 +86,8 @@ async function importImage(
   // Errors after the first byte come inside a body whose status says 200.
   if (response.statusCode !== 200 || body.includes('"error"'))
     throw new Error(`cannot import ${name}: ${body}`);
+  // Podman leaves the tag out.
+  if (!(await hasImage(host, name))) await new Docker(engineAddress(host)).getImage(repo).tag({ repo, tag });
 }
 
 async function listBusyboxEntries(): Promise<TarEntry[]> {

@@ -1,26 +1,32 @@
-import { MISSING, type Observation, UNKNOWN } from '../../model/workload.ts';
+import { type Observation, UNKNOWN } from '../../model/observation.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
-import type { ContainerCache } from './container-cache.ts';
-import type { ContainerLocator } from './container-locator.ts';
-import type { EngineClient } from './engine-client.ts';
 import { describeError, EngineUnreachable } from './errors.ts';
-import { observeInspected, observeListed } from './observe.ts';
 
-export interface ContainerObserverOptions {
-  readonly client: EngineClient;
-  readonly cache: ContainerCache;
-  readonly locator: ContainerLocator;
+/** How one kind of workload of an engine is looked at. */
+export interface ObservationSource {
+  /** What messages call one. */
+  readonly noun: 'container' | 'service';
+  watch(name: string): void;
+  unwatch(name: string): void;
+  /** What is known without asking; UNKNOWN where the engine has to be asked. */
+  recall(name: string, session: AbortSignal): Observation;
+  /** Asks the engine. @throws {EngineUnreachable | EngineRefusal} */
+  inspect(name: string, session: AbortSignal): Promise<Observation>;
+}
+
+export interface WorkloadObserverOptions {
+  readonly source: ObservationSource;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Of the engine's connection that stands now, undefined while the engine is away. */
   readonly session: () => AbortSignal | undefined;
-  /** A watched container was looked at. */
+  /** A watched workload was looked at. */
   readonly observed: (name: string, observation: Observation) => void;
 }
 
-/** One container's looks: the one in flight, and the one that begins after it. */
+/** One workload's looks: the one in flight, and the one that begins after it. */
 interface Looks {
   /** Counts all looks, in the order in which they begin. */
   readonly number: number;
@@ -30,20 +36,20 @@ interface Looks {
 
 /** Inspects in flight at once after a reconnect. */
 const MAX_CONCURRENT_LOOKS = 8;
-/** The engine may refuse to inspect a damaged container for ever; the next event tries again. */
+/** The engine may refuse to inspect a damaged workload for ever; the next event tries again. */
 const MAX_TRIES = 5;
 const RETRY = { firstMs: 100, maxMs: 2_000 };
 
-/** Looks at watched containers, by name, and tells what it saw; at most one inspect of each is in flight. */
-export class ContainerObserver {
-  readonly #options: ContainerObserverOptions;
+/** Looks at watched workloads, by name, and tells what it saw; at most one inspect of each is in flight. */
+export class WorkloadObserver {
+  readonly #options: WorkloadObserverOptions;
   readonly #watched = new Map<string, Observation>();
   readonly #looks = new Map<string, Looks>();
-  /** Of the look that an awake container was last told from. */
+  /** Of the look that an awake workload was last told from. */
   readonly #seenAwake = new WeakMap<Observation, number>();
   #begun = 0;
 
-  constructor(options: ContainerObserverOptions) {
+  constructor(options: WorkloadObserverOptions) {
     this.#options = options;
   }
 
@@ -51,30 +57,30 @@ export class ContainerObserver {
   watch(name: string): Observation {
     const before = this.#watched.get(name);
     if (before !== undefined) return before;
-    this.#options.locator.watch(name);
+    this.#options.source.watch(name);
     const session = this.#options.session();
-    const known = session === undefined ? UNKNOWN : this.#recall(name, session);
+    const known = session === undefined ? UNKNOWN : this.#options.source.recall(name, session);
     this.#watched.set(name, known);
-    if (known === UNKNOWN) this.look(name);
+    if (known === UNKNOWN) void this.look(name);
     return known;
   }
 
   unwatch(name: string): void {
     this.#watched.delete(name);
-    this.#options.locator.unwatch(name);
+    this.#options.source.unwatch(name);
   }
 
-  /** The last observation of a watched container. */
+  /** The last observation of a watched workload. */
   last(name: string): Observation | undefined {
     return this.#watched.get(name);
   }
 
-  /** Looks at `name` where it is watched, and again where that fails while the engine is there. */
-  look(name: string): void {
-    if (this.#watched.has(name)) void this.#keepLooking(name);
+  /** Looks at `name` where it is watched, and again where that fails while the engine is there. Never rejects. */
+  async look(name: string): Promise<void> {
+    if (this.#watched.has(name)) await this.#keepLooking(name);
   }
 
-  /** Tells of every watched container; those in `touched`, and those that aren't at rest, are inspected. */
+  /** Tells of every watched workload; those in `touched`, and those that aren't at rest, are inspected. */
   async lookAtAll(touched: ReadonlySet<string> | 'all'): Promise<void> {
     const session = this.#options.session();
     if (session === undefined) return;
@@ -82,7 +88,8 @@ export class ContainerObserver {
     const work = names.values();
     const worker = async () => {
       for (const name of work) {
-        const known = touched === 'all' || touched.has(name) ? UNKNOWN : this.#recall(name, session);
+        const known =
+          touched === 'all' || touched.has(name) ? UNKNOWN : this.#options.source.recall(name, session);
         if (known === UNKNOWN) await this.#keepLooking(name);
         else this.#tell(name, known);
       }
@@ -107,7 +114,7 @@ export class ContainerObserver {
   }
 
   /**
-   * As `refresh()`, but content with a look that began after the first `begun` ones and saw the container running:
+   * As `refresh()`, but content with a look that began after the first `begun` ones and saw the workload running:
    * its start event is mostly seen before the call that started it returns, and a second look would only cost time.
    */
   async refreshAwake(name: string, begun: number): Promise<Observation> {
@@ -136,25 +143,17 @@ export class ContainerObserver {
 
   async #inspect(name: string): Promise<Observation> {
     const number = this.#begun;
-    const { cache, client, locator } = this.#options;
     const session = this.#options.session();
     if (session === undefined) throw new EngineUnreachable('the engine does not answer');
-    const id = cache.get(name)?.id;
-    const container = id === undefined ? undefined : await client.inspect(id, session);
-    // Renamed meanwhile: what was seen belongs to another name, and that event is on its way.
-    const isSame = container !== undefined && container.Name === `/${name}`;
-    const observation = isSame
-      ? observeInspected(container, await locator.findHosts(container, { name, session }))
-      : MISSING;
+    const observation = await this.#options.source.inspect(name, session);
     session.throwIfAborted();
-    if (!isSame) locator.setMissing(name);
     if (observation.state === 'running') this.#seenAwake.set(observation, number);
     this.#tell(name, observation);
     return observation;
   }
 
   async #keepLooking(name: string): Promise<void> {
-    const { clock, logger } = this.#options;
+    const { clock, logger, source } = this.#options;
     const session = this.#options.session();
     if (session === undefined) return;
     for (let failures = 1; failures <= MAX_TRIES; failures++) {
@@ -165,25 +164,11 @@ export class ContainerObserver {
         // After a reconnect everything is looked at anyway.
         if (session.aborted) return;
         const level = error instanceof EngineUnreachable ? 'debug' : 'warn';
-        const fields = { event: 'observe', container: name, err: error };
-        logger[level](fields, `cannot inspect container "${name}": ${describeError(error)}`);
+        const fields = { event: 'observe', [source.noun]: name, err: error };
+        logger[level](fields, `cannot inspect ${source.noun} "${name}": ${describeError(error)}`);
         await clock.sleep(backoffMs(failures, RETRY), session).catch(ignore);
       }
     }
-  }
-
-  /** What the cache says by itself; UNKNOWN where it takes an inspect. */
-  #recall(name: string, session: AbortSignal): Observation {
-    const { cache, locator } = this.#options;
-    const known = cache.get(name);
-    if (known === undefined) {
-      locator.setMissing(name);
-      return MISSING;
-    }
-    const observation = known.listed && observeListed(known.listed);
-    if (observation === undefined || known.listed === undefined) return UNKNOWN;
-    locator.setAtRest(name, { container: known.listed, session });
-    return observation;
   }
 
   #tell(name: string, observation: Observation): void {

@@ -1,0 +1,31 @@
+import type { Clock } from '../../system/clock.ts';
+import { type Environment, parseEngineAddress } from './engine-address.ts';
+import { createEngineClient, type EngineClient } from './engine-client.ts';
+import { EngineUnreachable } from './errors.ts';
+
+export interface EngineQueryOptions {
+  /** The path of the engine's socket, or an address as in `DOCKER_HOST`. */
+  readonly socket: string;
+  readonly env: Environment;
+  readonly clock: Clock;
+  /** How long to wait for the answer. */
+  readonly timeoutMs: number;
+}
+
+/** Connects, does `ask`, and is gone. @throws {Error} where the engine can't be asked, or not in time. */
+export async function askOnce<T>(
+  options: EngineQueryOptions,
+  ask: (client: EngineClient, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const client = createEngineClient(parseEngineAddress(options.socket, options.env));
+  const controller = new AbortController();
+  const cancel = options.clock.schedule(options.timeoutMs, () => {
+    controller.abort(new EngineUnreachable(`the engine did not answer within ${options.timeoutMs / 1000} s`));
+  });
+  try {
+    return await ask(client, controller.signal);
+  } finally {
+    cancel();
+    client.close();
+  }
+}

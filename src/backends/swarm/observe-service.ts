@@ -1,0 +1,105 @@
+import type { Observation } from '../../model/observation.ts';
+import { mapPublishedPorts, type PublishedSide } from './published-ports.ts';
+import { readMode } from './replicas.ts';
+import { describeFailure, readPhase, type ServicePhase } from './service-tasks.ts';
+import type { ServiceView } from './swarm-shapes.ts';
+
+/** How the proxy reaches the tasks of a service. */
+export type Reach =
+  /** It is on these networks with them, or will be as soon as they run. */
+  | { readonly kind: 'networks'; readonly ids: ReadonlySet<string> }
+  /** They use the network of their node itself. */
+  | { readonly kind: 'host-network'; readonly hosts: readonly string[] }
+  /** Only through the ports that the service publishes. */
+  | { readonly kind: 'published'; readonly side: PublishedSide };
+
+export interface ServiceSurroundings {
+  readonly reach: Reach;
+  /** This engine's own node. */
+  readonly nodeId: string;
+  readonly lostNodes: ReadonlySet<string>;
+  /** Whether the kernel balances the services' virtual addresses. */
+  readonly hasVirtualAddresses: boolean;
+}
+
+/** What can't be scaled is no workload, although it exists. */
+export function observeUnscalable(problem: string): Observation {
+  return { state: 'missing', id: '', hosts: [], health: 'none', detail: problem, problem };
+}
+
+/** What a service and its tasks say about it. */
+export function observeService(view: ServiceView, surroundings: ServiceSurroundings): Observation {
+  const { service, tasks } = view;
+  const mode = readMode(service.Spec ?? {});
+  if (mode.kind === 'unscalable') return observeUnscalable(mode.problem);
+  const phase = readPhase(view, surroundings.lostNodes);
+  const { state } = phase;
+  const detail = state === 'starting' ? describeFailure(tasks) : undefined;
+  return {
+    state,
+    id: service.ID,
+    health: readHealth(view, state),
+    ...(detail === undefined ? {} : { detail }),
+    ...readAddresses(view, { phase, surroundings }),
+  };
+}
+
+/** A task with a health check counts as running only when that has passed; one that fails is replaced. */
+function readHealth({ service }: ServiceView, state: ServicePhase['state']): Observation['health'] {
+  const test = service.Spec?.TaskTemplate?.ContainerSpec?.Healthcheck?.Test ?? [];
+  if (test.length === 0 || test[0] === 'NONE') return 'none';
+  return state === 'running' ? 'healthy' : 'starting';
+}
+
+function readAddresses(
+  view: ServiceView,
+  { phase, surroundings }: { readonly phase: ServicePhase; readonly surroundings: ServiceSurroundings },
+): Pick<Observation, 'hosts' | 'ports' | 'problem'> {
+  const { reach, nodeId } = surroundings;
+  const isRunning = phase.state === 'running';
+  const here = phase.running.filter((task) => task.NodeID === nodeId);
+  switch (reach.kind) {
+    case 'networks':
+      return { hosts: isRunning ? listAddresses(view, { phase, ids: reach.ids, surroundings }) : [] };
+    case 'host-network':
+      return { hosts: here.length > 0 ? reach.hosts : [] };
+    case 'published': {
+      const ports = mapPublishedPorts(view.service, { side: reach.side, tasks: here, isRunning });
+      const hosts = [...new Set(Object.values(ports).flatMap((list) => list.map(({ host }) => host)))];
+      if (Object.keys(ports).length > 0) return { hosts, ports };
+      return { hosts, ports, problem: 'it publishes no port, and the proxy is on none of its networks' };
+    }
+  }
+}
+
+/**
+ * A virtual address stays the same as long as the service exists, and the engine itself follows which tasks are behind
+ * it, on every node: tasks of other nodes come and go without an event. Services without one (`endpoint_mode: dnsrr`)
+ * are reached at the tasks' own addresses, and so are all where the kernel has no IPVS to balance it.
+ */
+function listAddresses(
+  { service }: ServiceView,
+  {
+    phase,
+    ids,
+    surroundings,
+  }: {
+    readonly phase: ServicePhase;
+    readonly ids: ReadonlySet<string>;
+    readonly surroundings: ServiceSurroundings;
+  },
+): readonly string[] {
+  const virtual = (service.Endpoint?.VirtualIPs ?? []).filter(({ NetworkID }) => ids.has(NetworkID ?? ''));
+  if (surroundings.hasVirtualAddresses && virtual.length > 0)
+    return virtual.map(({ Addr }) => withoutMask(Addr ?? ''));
+  const attachments = phase.running.flatMap((task) => task.NetworksAttachments ?? []);
+  const addresses = attachments
+    .filter(({ Network }) => ids.has(Network?.ID ?? ''))
+    .flatMap(({ Addresses }) => (Addresses ?? []).map(withoutMask));
+  return [...new Set(addresses)];
+}
+
+/** `10.0.1.7/24` → `10.0.1.7` */
+function withoutMask(address: string): string {
+  return address.split('/')[0] ?? '';
+}

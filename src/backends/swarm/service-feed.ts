@@ -1,0 +1,99 @@
+import type { Logger } from '../../system/logger.ts';
+import { describeError, EngineUnreachable } from '../docker/errors.ts';
+import type { EngineEvent } from '../docker/event-stream.ts';
+import type { WorkloadObserver } from '../docker/workload-observer.ts';
+import { RepeatWhenAsked } from './repeat-when-asked.ts';
+import type { ServiceCatalog } from './service-catalog.ts';
+import type { ServicePoller } from './service-poller.ts';
+import type { SwarmClient } from './swarm-client.ts';
+
+export interface ServiceFeedOptions {
+  readonly catalog: ServiceCatalog;
+  readonly client: SwarmClient;
+  readonly observer: WorkloadObserver;
+  readonly poller: ServicePoller;
+  readonly logger: Logger;
+  /** A service appeared, went, or was read again. */
+  readonly changed: () => void;
+  /** Has everything listed again. */
+  readonly relist: (session: AbortSignal) => Promise<void>;
+}
+
+/** What of a node tells that its tasks may be others, or that this engine is a manager by now. */
+const NODE_CHANGES = ['state.new', 'availability.new', 'role.new'];
+
+/** Draws the conclusions from the engine's events; the same event twice does no harm. */
+export class ServiceFeed {
+  readonly #options: ServiceFeedOptions;
+  readonly #asking = new RepeatWhenAsked();
+
+  constructor(options: ServiceFeedOptions) {
+    this.#options = options;
+  }
+
+  apply(event: EngineEvent, session: AbortSignal): void {
+    const isManager = this.#options.catalog.nodeId !== undefined;
+    if (event.type === 'node') {
+      if (!isManager || NODE_CHANGES.some((change) => change in event.attributes))
+        this.#ask(session, { what: 'all', ask: () => this.#options.relist(session) });
+    } else if (isManager && event.type === 'service') {
+      this.#applyService(event, session);
+    } else if (isManager && event.type === 'container') {
+      const name = event.attributes['com.docker.swarm.service.name'];
+      if (name !== undefined) this.#look(name);
+    }
+  }
+
+  #applyService({ action, id, attributes }: EngineEvent, session: AbortSignal): void {
+    const { catalog, changed, observer } = this.#options;
+    const name = attributes['name'] ?? catalog.nameOf(id);
+    if (name === undefined) return;
+    if (action === 'remove') {
+      catalog.remove(id);
+      changed();
+    } else {
+      catalog.touch(id, name);
+      // A look reads it anyway.
+      if (observer.last(name) === undefined) this.#read(id, session);
+    }
+    this.#look(name);
+  }
+
+  #look(name: string): void {
+    const { observer, poller } = this.#options;
+    void observer.look(name);
+    poller.hasten(name);
+  }
+
+  /** For the labels: the event doesn't hold them. */
+  #read(id: string, session: AbortSignal): void {
+    const { catalog, client, changed } = this.#options;
+    const ask = async () => {
+      const service = await client.service(id, session);
+      if (service === undefined) catalog.remove(id);
+      else catalog.put(service);
+      changed();
+    };
+    this.#ask(session, { what: id, ask });
+  }
+
+  #ask(
+    session: AbortSignal,
+    { what, ask }: { readonly what: string; readonly ask: () => Promise<void> },
+  ): void {
+    const failed = (error: unknown) => {
+      // After a reconnect everything is listed anyway.
+      if (session.aborted) return;
+      const level = error instanceof EngineUnreachable ? 'debug' : 'warn';
+      const message = `cannot read swarm services: ${describeError(error)}`;
+      this.#options.logger[level]({ event: 'observe', err: error }, message);
+    };
+    this.#asking.run(what, () => ask().catch(failed));
+  }
+}
+
+/** Whether the event tells that a service was scaled up from nothing. */
+export function isStart({ type, action, attributes }: EngineEvent): boolean {
+  if (type !== 'service' || action !== 'update') return false;
+  return attributes['replicas.old'] === '0' && (attributes['replicas.new'] ?? '0') !== '0';
+}

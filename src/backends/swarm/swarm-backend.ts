@@ -1,0 +1,195 @@
+/**
+ * Services of a Docker swarm behind the backend port, beside the containers of the same engine. Input: the engine's
+ * event stream and lists. Output: what the sink is told. Guarantees: subscribes before it lists; asks after an event, a
+ * reconnect or a call of the port, and by the clock only while a service is on its way to another state; where the engine
+ * manages no swarm, every service is missing, and nothing more is asked until it does.
+ */
+import type { Observation } from '../../model/observation.ts';
+import { type SwarmWorkload, type Workload, workloadKey } from '../../model/workload.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { Backend, BackendSink } from '../backend.ts';
+import type { DockerBackendOptions } from '../docker/docker-backend.ts';
+import { parseEngineAddress } from '../docker/engine-address.ts';
+import { createEngineClient, type EngineClient } from '../docker/engine-client.ts';
+import { EngineLink } from '../docker/engine-link.ts';
+import type { EngineEvent } from '../docker/event-stream.ts';
+import { LabelFeed, type LabelOptions } from '../docker/label-feed.ts';
+import { NetworkMembership } from '../docker/network-membership.ts';
+import { ownSystem } from '../docker/own-container.ts';
+import { OwnPlaceReader } from '../docker/own-place.ts';
+import { WorkloadObserver } from '../docker/workload-observer.ts';
+import { ServiceCatalog, SWARM_EVENTS } from './service-catalog.ts';
+import { isStart, ServiceFeed } from './service-feed.ts';
+import { ServiceLocator } from './service-locator.ts';
+import { ServicePoller } from './service-poller.ts';
+import { ServiceSource } from './service-source.ts';
+import { SwarmClient } from './swarm-client.ts';
+import type { SwarmView } from './swarm-shapes.ts';
+import { sleepService, wakeService } from './wake-service.ts';
+
+export type SwarmBackendOptions = DockerBackendOptions;
+
+/**
+ * A backend for the swarm that the engine at `options.socket` manages; no connection is made before `open()`.
+ * @throws {Error} where the address, or a certificate it needs, can't be used.
+ */
+export function createSwarmBackend(options: SwarmBackendOptions): SwarmBackend {
+  const client = createEngineClient(parseEngineAddress(options.socket, options.env));
+  return new SwarmBackend({ ...options, client });
+}
+
+/** Whoever opens it closes it. */
+export class SwarmBackend implements Backend {
+  readonly kind = 'swarm';
+  readonly ownsWorkloads = false;
+  readonly #client: SwarmClient;
+  readonly #clock: Clock;
+  readonly #catalog = new ServiceCatalog();
+  readonly #link: EngineLink<SwarmView>;
+  readonly #membership: NetworkMembership;
+  readonly #locator: ServiceLocator;
+  readonly #observer: WorkloadObserver;
+  readonly #poller: ServicePoller;
+  readonly #labels: LabelFeed;
+  readonly #feed: ServiceFeed;
+  #labelPrefix: string;
+  #sink: BackendSink | undefined;
+
+  constructor(options: SwarmBackendOptions & { readonly client: EngineClient }) {
+    const { client: engine, clock, logger, joinNetworks = true, system = ownSystem } = options;
+    const catalog = this.#catalog;
+    const client = new SwarmClient(engine);
+    this.#client = client;
+    this.#clock = clock;
+    this.#labelPrefix = options.labelPrefix;
+    const place = new OwnPlaceReader({ client: engine, system, mark: 'swarm' });
+    this.#membership = new NetworkMembership({ client: engine, place, clock, logger, joinNetworks });
+    const nodeId = () => catalog.nodeId;
+    this.#locator = new ServiceLocator({ engine, client, nodeId, membership: this.#membership, system });
+    const source = new ServiceSource({
+      ...{ catalog, client, locator: this.#locator },
+      relabelled: () => this.#labels.touch(),
+      refused: (session) => this.#relist(session),
+    });
+    this.#observer = new WorkloadObserver({
+      ...{ source, clock, logger, session: () => this.#link.session },
+      observed: (name, observation) => {
+        this.#sink?.observed(keyOf(name), observation);
+        this.#poller.observed(name, source.unrestOf(name));
+      },
+    });
+    this.#poller = new ServicePoller({ clock, look: (name) => this.#observer.look(name) });
+    this.#labels = new LabelFeed({
+      ...{ list: () => catalog.labelled(this.#labelPrefix), clock, labelOptions: options },
+      tell: (snapshot) => this.#sink?.labelled(snapshot),
+    });
+    this.#feed = new ServiceFeed({
+      ...{ catalog, client, logger, observer: this.#observer, poller: this.#poller },
+      changed: () => this.#labels.touch(),
+      relist: (session) => this.#relist(session),
+    });
+    const listener = {
+      listed: (view: SwarmView, events: readonly EngineEvent[]) => this.#begin(view, events),
+      event: (event: EngineEvent) => this.#applyEvent(event),
+      reachable: (reachable: boolean, reason?: string) => this.#sink?.reachable(reachable, reason),
+    };
+    this.#link = new EngineLink({
+      ...{ client: engine, clock, filter: SWARM_EVENTS, listener },
+      list: (signal) => client.view(signal),
+    });
+  }
+
+  async open(sink: BackendSink): Promise<void> {
+    this.#sink = sink;
+    await this.#link.start();
+  }
+
+  watch(workload: Workload): Observation {
+    return this.#observer.watch(serviceOf(workload));
+  }
+
+  unwatch(workload: Workload): void {
+    const name = serviceOf(workload);
+    this.#poller.forget(name);
+    this.#observer.unwatch(name);
+  }
+
+  async wake(workload: Workload, options: { readonly signal: AbortSignal }): Promise<void> {
+    const signal = AbortSignal.any([options.signal, this.#link.lifetime]);
+    await wakeService(this.#callContext(), { name: serviceOf(workload), signal });
+  }
+
+  /** Its tasks have the grace of the service itself. */
+  async sleep(workload: Workload): Promise<void> {
+    await sleepService(this.#callContext(), serviceOf(workload));
+  }
+
+  /** Looks at every watched service again, as a safety net for what no event tells: tasks of other nodes. */
+  recheck(): Promise<void> {
+    return this.#observer.lookAtAll('all');
+  }
+
+  /** Other labels count from now on, after a reload. */
+  setLabelOptions(options: LabelOptions): void {
+    this.#labelPrefix = options.labelPrefix;
+    this.#labels.setLabelOptions(options);
+  }
+
+  /** Whether the proxy joins networks from now on, after a reload. */
+  setJoinNetworks(joinNetworks: boolean): void {
+    this.#membership.setJoinNetworks(joinNetworks);
+  }
+
+  async close(): Promise<void> {
+    this.#labels.close();
+    await this.#membership.close();
+    await this.#link.close();
+    this.#poller.close();
+    this.#client.close();
+  }
+
+  /** Services are left as they are: the same as `close()`, without waiting for it. */
+  destroy(): void {
+    void this.close();
+  }
+
+  #callContext() {
+    const parts = { client: this.#client, catalog: this.#catalog, observer: this.#observer };
+    return { ...parts, link: this.#link, clock: this.#clock, labelPrefix: this.#labelPrefix };
+  }
+
+  async #begin(view: SwarmView, events: readonly EngineEvent[]): Promise<void> {
+    const { session } = this.#link;
+    this.#membership.begin(session);
+    this.#locator.forgetNetworks();
+    this.#catalog.replaceAll(view);
+    if (session !== undefined) for (const event of events) this.#feed.apply(event, session);
+    this.#labels.flush();
+    await this.#observer.lookAtAll('all');
+  }
+
+  #applyEvent(event: EngineEvent): void {
+    const { session } = this.#link;
+    if (session === undefined) return;
+    this.#membership.applyEvent(event);
+    this.#feed.apply(event, session);
+    if (isStart(event)) this.#sink?.started?.({ kind: 'swarm', name: event.attributes['name'] ?? '' });
+  }
+
+  /** The engine may manage a swarm by now, or no longer, or have lost tasks with a node. */
+  async #relist(session: AbortSignal): Promise<void> {
+    this.#catalog.replaceAll(await this.#client.view(session));
+    this.#labels.flush();
+    // Not waited for: a look may be what has noticed it.
+    void this.#observer.lookAtAll('all');
+  }
+}
+
+function keyOf(service: string): string {
+  return workloadKey({ kind: 'swarm', service });
+}
+
+function serviceOf(workload: Workload): SwarmWorkload['service'] {
+  if (workload.kind !== 'swarm') throw new TypeError(`a ${workload.kind} is no swarm service`);
+  return workload.service;
+}

@@ -1,0 +1,65 @@
+import type { Clock } from '../../system/clock.ts';
+import { WakeError } from '../backend.ts';
+import { abortable } from '../docker/abortable.ts';
+import type { EngineLink } from '../docker/engine-link.ts';
+import { describeError, EngineRefusal, EngineUnreachable } from '../docker/errors.ts';
+import { retryUnreachable } from '../docker/retry-unreachable.ts';
+import type { WorkloadObserver } from '../docker/workload-observer.ts';
+import { readMode, toAsleepSpec, toAwakeSpec } from './replicas.ts';
+import { scaleService } from './scale-service.ts';
+import type { ServiceCatalog } from './service-catalog.ts';
+import { NO_MANAGER } from './service-source.ts';
+import type { SwarmClient } from './swarm-client.ts';
+import type { SwarmView } from './swarm-shapes.ts';
+
+/** What scaling works with. */
+export interface ScaleContext {
+  readonly client: SwarmClient;
+  readonly catalog: ServiceCatalog;
+  readonly observer: WorkloadObserver;
+  readonly link: EngineLink<SwarmView>;
+  readonly clock: Clock;
+  readonly labelPrefix: string;
+}
+
+/**
+ * Scales a service up to the replicas that it had, however long the engine is away meanwhile, and has it looked at.
+ * @throws {WakeError} when the engine refuses; the signal's reason when it aborts.
+ */
+export function wakeService(
+  context: ScaleContext,
+  { name, signal }: { readonly name: string; readonly signal: AbortSignal },
+): Promise<void> {
+  const { catalog, observer, link, clock, labelPrefix } = context;
+  const wake = async () => {
+    try {
+      if (catalog.nodeId === undefined) throw new WakeError(NO_MANAGER);
+      const change = (spec: Parameters<typeof toAwakeSpec>[0]) => toAwakeSpec(spec, labelPrefix);
+      const service = await scaleService(context, { name, change, signal });
+      if (service === undefined) throw new WakeError('it does not exist');
+      const mode = readMode(service.Spec ?? {});
+      if (mode.kind === 'unscalable') throw new WakeError(mode.problem);
+      await abortable(observer.refresh(name), signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof EngineRefusal) && !(error instanceof WakeError)) throw error;
+      throw new WakeError(`cannot start swarm service "${name}": ${error.message}`, { cause: error });
+    }
+  };
+  return retryUnreachable(wake, { link, clock, signal });
+}
+
+/** Scales a service to 0 and remembers its replicas; fails at once while the engine is away. */
+export async function sleepService(context: ScaleContext, name: string): Promise<void> {
+  const { catalog, observer, link, labelPrefix } = context;
+  try {
+    const { session } = link;
+    if (session === undefined) throw new EngineUnreachable('the engine does not answer');
+    if (catalog.nodeId === undefined) return;
+    const change = (spec: Parameters<typeof toAsleepSpec>[0]) => toAsleepSpec(spec, labelPrefix);
+    await scaleService(context, { name, change, signal: session });
+    await observer.refresh(name);
+  } catch (cause) {
+    throw new Error(`cannot stop swarm service "${name}": ${describeError(cause)}`, { cause });
+  }
+}

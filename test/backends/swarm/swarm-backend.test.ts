@@ -1,0 +1,232 @@
+import { expect, onTestFinished, test } from 'vitest';
+import { WakeError } from '../../../src/backends/backend.ts';
+import { readLabelledServices } from '../../../src/backends/swarm/read-labelled-services.ts';
+import { createSwarmBackend, type SwarmBackend } from '../../../src/backends/swarm/swarm-backend.ts';
+import type { SwarmWorkload } from '../../../src/model/workload.ts';
+import { type Clock, systemClock } from '../../../src/system/clock.ts';
+import { silentLogger } from '../../../src/system/logger.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { HOST, within } from '../docker/backend-fixture.ts';
+import { RecordingSink } from '../recording-sink.ts';
+import { ScriptedSwarm } from './scripted-swarm.ts';
+
+const WEB: SwarmWorkload = { kind: 'swarm', service: 'web' };
+const KEY = 'swarm/web';
+const PREFIX = 'lazy-tcp-proxy';
+const ENABLED = { [`${PREFIX}.enabled`]: 'true' };
+const UP = ['running', 'running'] as const;
+const replicas = (count: number) => ({ Mode: { Replicated: { Replicas: count } } });
+
+interface Bench {
+  readonly swarm: ScriptedSwarm;
+  readonly backend: SwarmBackend;
+  readonly sink: RecordingSink;
+}
+
+async function setUp(clock: Clock = systemClock): Promise<Bench> {
+  const swarm = await ScriptedSwarm.start();
+  const backend = createSwarmBackend({
+    ...{ socket: swarm.socketPath, env: {}, labels: true, labelPrefix: PREFIX, system: HOST },
+    ...{ clock, logger: silentLogger },
+  });
+  onTestFinished(async () => {
+    await backend.close();
+    await swarm.close();
+  });
+  return { swarm, backend, sink: new RecordingSink() };
+}
+
+const state = (sink: RecordingSink) => sink.last(KEY)?.state;
+
+test('a service is observed through its whole life', async () => {
+  const { swarm, backend, sink } = await setUp();
+  backend.watch(WEB);
+  await backend.open(sink);
+  expect(sink.last(KEY)).toMatchObject({ state: 'missing' });
+  const web = swarm.create('web');
+  await sink.until(() => state(sink) === 'stopped');
+  expect(sink.last(KEY)).toMatchObject({ id: web.id, hosts: [], ports: { 'tcp/80': [] } });
+  swarm.setTasks(web, ['preparing', 'running']);
+  swarm.change(web, replicas(1));
+  await sink.until(() => state(sink) === 'starting');
+  swarm.setTasks(web, UP);
+  await sink.until(() => state(sink) === 'running');
+  expect(sink.last(KEY)?.ports).toEqual({ 'tcp/80': [{ host: '127.0.0.1', port: 8080 }] });
+  swarm.setTasks(web, ['running', 'remove']);
+  swarm.change(web, replicas(0));
+  await sink.until(() => state(sink) === 'stopping');
+  swarm.setTasks(web);
+  await sink.until(() => state(sink) === 'stopped');
+  swarm.remove(web);
+  await sink.until(() => state(sink) === 'missing');
+});
+
+test('an engine that manages no swarm is quiet, until it does', async () => {
+  const { swarm, backend, sink } = await setUp();
+  swarm.isManager = false;
+  backend.watch(WEB);
+  await backend.open(sink);
+  expect(sink.reachability).toEqual([{ reachable: true, reason: undefined }]);
+  expect(sink.last(KEY)).toMatchObject({ state: 'missing', detail: 'the engine is no swarm manager' });
+  expect(sink.snapshots).toEqual([[]]);
+  const woken = backend.wake(WEB, within(5_000));
+  await expect(woken).rejects.toThrow(WakeError);
+  await expect(woken).rejects.toThrow('the engine is no swarm manager');
+  expect(swarm.requests.filter((request) => request.includes('/services'))).toEqual([]);
+  swarm.isManager = true;
+  swarm.create('web', { Labels: ENABLED });
+  swarm.write({
+    Type: 'node',
+    Action: 'update',
+    Actor: { ID: 'node1', Attributes: { 'state.new': 'ready' } },
+  });
+  await sink.until(() => state(sink) === 'stopped');
+  expect(sink.snapshots.at(-1)).toEqual([{ ref: { kind: 'swarm', name: 'web' }, labels: ENABLED }]);
+});
+
+test('an engine that may not be asked for its swarm counts as one without', async () => {
+  const { swarm, backend, sink } = await setUp();
+  swarm.tellsInfo = false;
+  backend.watch(WEB);
+  await backend.open(sink);
+  expect(sink.reachability).toEqual([{ reachable: true, reason: undefined }]);
+  expect(sink.last(KEY)?.state).toBe('missing');
+});
+
+test('an engine that leaves its swarm is noticed by the next question', async () => {
+  const { swarm, backend, sink } = await setUp();
+  swarm.create('web');
+  backend.watch(WEB);
+  await backend.open(sink);
+  await sink.until(() => state(sink) === 'stopped');
+  swarm.isManager = false;
+  await backend.recheck();
+  expect(sink.last(KEY)).toMatchObject({ state: 'missing', detail: 'the engine is no swarm manager' });
+});
+
+test('sleep() remembers the replicas, wake() restores them, and the rest of the spec stays', async () => {
+  const { swarm, backend, sink } = await setUp();
+  const web = swarm.create('web', { ...replicas(3), Labels: ENABLED });
+  swarm.setTasks(web, UP, UP, UP);
+  backend.watch(WEB);
+  await backend.open(sink);
+  const before = web.spec;
+  await backend.sleep(WEB);
+  expect(web.spec).toEqual({
+    ...before,
+    ...replicas(0),
+    Labels: { ...ENABLED, [`${PREFIX}.replicas`]: '3' },
+  });
+  expect(state(sink)).toBe('stopping');
+  await backend.wake(WEB, within(5_000));
+  expect(web.spec).toMatchObject({ ...replicas(3), Extra: { kept: 'as it is' } });
+  // What the proxy writes is no label of the user's.
+  expect(sink.snapshots.at(-1)).toEqual([{ ref: { kind: 'swarm', name: 'web' }, labels: ENABLED }]);
+});
+
+test.each([
+  ['without a label', {}, 1],
+  ['with a number of the user', { [`${PREFIX}.replicas`]: '2' }, 2],
+  ['with nonsense', { [`${PREFIX}.replicas`]: 'many' }, 1],
+])('wake() of a service %s scales it up', async (_, labels, count) => {
+  const { swarm, backend, sink } = await setUp();
+  const web = swarm.create('web', { Labels: labels });
+  await backend.open(sink);
+  backend.watch(WEB);
+  await backend.wake(WEB, within(5_000));
+  expect(web.spec.Mode).toEqual(replicas(count).Mode);
+});
+
+test('wake() goes on when somebody else changes the service in between', async () => {
+  const { swarm, backend, sink } = await setUp();
+  const web = swarm.create('web');
+  await backend.open(sink);
+  backend.watch(WEB);
+  let conflicts = 2;
+  swarm.beforeUpdate = () => {
+    if (conflicts-- > 0) web.version += 1;
+  };
+  await backend.wake(WEB, within(5_000));
+  expect(web.spec).toMatchObject(replicas(1));
+  expect(swarm.count(/^POST/)).toBe(3);
+});
+
+test('wake() gives up when the service changes every time, and at once when it did not change', async () => {
+  const { swarm, backend, sink } = await setUp();
+  const web = swarm.create('web');
+  await backend.open(sink);
+  swarm.beforeUpdate = () => {
+    web.version += 1;
+  };
+  await expect(backend.wake(WEB, within(5_000))).rejects.toThrow(WakeError);
+  expect(swarm.count(/^POST/)).toBe(5);
+  await expect(backend.wake({ kind: 'swarm', service: 'nobody' }, within(5_000))).rejects.toThrow(
+    'cannot start swarm service "nobody": it does not exist',
+  );
+});
+
+test('a service that is changed by somebody else is told, and its start', async () => {
+  const { swarm, backend, sink } = await setUp();
+  const web = swarm.create('web');
+  backend.watch(WEB);
+  await backend.open(sink);
+  const started: string[] = [];
+  Object.assign(sink, { started: (ref: { readonly name: string }) => started.push(ref.name) });
+  swarm.setTasks(web, UP);
+  swarm.change(web, replicas(1));
+  await sink.until(() => state(sink) === 'running');
+  expect(started).toEqual(['web']);
+});
+
+test('a service at rest is known from the list alone, and nothing more is asked', async () => {
+  const clock = new FakeClock();
+  const { swarm, backend, sink } = await setUp(clock);
+  swarm.create('web');
+  backend.watch(WEB);
+  await backend.open(sink);
+  await sink.until(() => state(sink) === 'stopped');
+  const asked = swarm.requests.length;
+  expect(swarm.count(/^GET \/services\/|filters=.*"service":\[/)).toBe(0);
+  await clock.advance(60_000);
+  expect(swarm.requests.length).toBe(asked);
+  expect(clock.pending).toBe(0);
+});
+
+test('a service on its way is looked at every 100 ms at first, and no more when it has arrived', async () => {
+  const clock = new FakeClock();
+  const { swarm, backend, sink } = await setUp(clock);
+  const web = swarm.create('web', replicas(1));
+  backend.watch(WEB);
+  await backend.open(sink);
+  await sink.until(() => state(sink) === 'starting');
+  expect(clock.delaysMs).toEqual([100]);
+  swarm.setTasks(web, UP);
+  await clock.advance(100);
+  await sink.until(() => state(sink) === 'running');
+  expect(clock.pending).toBe(0);
+});
+
+test.each([
+  ['global', { Global: {} }],
+  ['a job', { ReplicatedJob: {} }],
+])('a service that is %s says that it cannot be scaled', async (name, mode) => {
+  const { swarm, backend, sink } = await setUp();
+  swarm.create('web', { Mode: mode });
+  backend.watch(WEB);
+  await backend.open(sink);
+  await sink.until(() => sink.last(KEY)?.problem !== undefined);
+  const problem = `only replicated services can be scaled, and this one is ${name}`;
+  expect(sink.last(KEY)).toMatchObject({ state: 'missing', problem });
+  await expect(backend.wake(WEB, within(5_000))).rejects.toThrow(problem);
+});
+
+test('readLabelledServices() lists once, and nothing where there is no manager', async () => {
+  const { swarm } = await setUp();
+  swarm.create('web', { Labels: ENABLED });
+  swarm.create('other');
+  const query = { socket: swarm.socketPath, env: {}, clock: systemClock, timeoutMs: 2_000 };
+  const read = () => readLabelledServices({ ...query, labels: true, labelPrefix: PREFIX });
+  expect(await read()).toEqual([{ ref: { kind: 'swarm', name: 'web' }, labels: ENABLED }]);
+  swarm.isManager = false;
+  expect(await read()).toEqual([]);
+});
