@@ -21,7 +21,7 @@ const ANSWER = 'pod .';
 /** A Deployment that opts in, whose pods answer at `targetPort`. */
 async function createApp(
   bed: KubeBed,
-  options: Pick<WorkloadSpec, 'name' | 'deleteAfter'> & {
+  options: Pick<WorkloadSpec, 'name' | 'resource' | 'deleteAfter'> & {
     readonly port: number;
     readonly targetPort: number;
     readonly fields?: ServiceFields;
@@ -45,7 +45,7 @@ interface Stage {
 /** A sleeping workload `app`, and the one proxy that serves it. */
 async function openStage(
   { onTestFinished }: TestContext,
-  options: Pick<WorkloadSpec, 'deleteAfter'> = {},
+  options: Pick<WorkloadSpec, 'resource' | 'deleteAfter'> = {},
 ): Promise<Stage> {
   const bed = await openKubeBed({ onTestFinished });
   const [port = 0, targetPort = 0] = await freePorts(2);
@@ -147,16 +147,20 @@ describe.concurrent('a workload that somebody else scales', () => {
     expect(await app.countStarts()).toBe(2);
   });
 
-  test('up after each sleep is left awake, and the log says once who does it', async (context) => {
-    const { bed, app, port, proxy, targetPort } = await openStage(context);
+  test.for([
+    { resource: 'deployment', through: 'scale', manager: 'keda-operator' },
+    { resource: 'statefulset', through: 'itself', manager: 'argocd-controller' },
+  ] as const)('up after each sleep, a $resource by $manager, is left awake', async (how, context) => {
+    const { resource, manager } = how;
+    const { bed, app, port, proxy, targetPort } = await openStage(context, { resource });
     const neighbourPort = await freePort();
     const neighbour = await createApp(bed, { name: 'neighbour', port: neighbourPort, targetPort });
-    const other = setBack(bed, { app, manager: 'argocd', replicas: 2 });
+    const other = setBack(bed, { ...how, app, replicas: 2 });
     const isWarning = ({ event }: { readonly event?: string }) => event === 'contested';
     const { level, msg } = await proxy.waitForLog(isWarning, { timeoutMs: 30_000 });
     expect({ level, msg }).toEqual({
       level: 'warn',
-      msg: expect.stringContaining(`argocd sets replicas of deployment ${bed.namespace}/app back to 2`),
+      msg: expect.stringContaining(`${manager} sets replicas of ${resource} ${bed.namespace}/app back to 2`),
     });
     // As long as it takes to put a neighbour to sleep twice, nothing happens.
     const times = other.times();

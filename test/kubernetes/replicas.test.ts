@@ -145,7 +145,8 @@ describe.concurrent('of two replicas', () => {
   });
 
   test('one is the sleeper at once when the other ends in order', async (context) => {
-    const { bed, sleeper, standby } = await openStage(context, { leaseMs: 60_000 });
+    const { bed, app, sleeper, standby, untilAsleep } = await openStage(context, { leaseMs: 60_000 });
+    const client = await connectClient(standby);
     const leases = followLeases(bed);
     await leases.until((all) => [...all.values()].filter(isReplicaRecord).length === 2);
     sleeper.proxy.signal('SIGTERM');
@@ -154,5 +155,28 @@ describe.concurrent('of two replicas', () => {
     const { time } = await untilSleeper(standby);
     expect(Date.parse(time) - endedAt).toBeLessThanOrEqual(BOUND_MS);
     await leases.until((all) => [...all.values()].filter(isReplicaRecord).length === 1);
+    await converse(client, { durationMs: IDLE_MS + RELEASE_MS, answer: ANSWER });
+    expect(await app.countStarts()).toBe(1);
+    client.destroy();
+    await untilAsleep(Date.now());
+    expect(await sleeper.triedScalings()).toEqual([]);
+  });
+
+  test('one that was frozen, and replaced meanwhile, leaves it to the other', async (context) => {
+    const { bed, app, sleeper, standby, untilAsleep } = await openStage(context);
+    (await connectClient(sleeper)).destroy();
+    // Its idle time is over as soon as it goes on.
+    sleeper.proxy.signal('SIGSTOP');
+    bed.atEnd(() => sleeper.proxy.signal('SIGCONT'));
+    const client = await connectClient(standby);
+    await untilSleeper(standby);
+    sleeper.proxy.signal('SIGCONT');
+    await sleeper.proxy.waitForLog(({ msg }) => msg.includes('no longer puts workloads to sleep'));
+    await converse(client, { durationMs: IDLE_MS + RELEASE_MS, answer: ANSWER });
+    expect(await app.countStarts()).toBe(1);
+    client.destroy();
+    await untilAsleep(Date.now());
+    expect(await sleeper.scalings()).toHaveLength(1);
+    expect(await standby.scalings()).toHaveLength(1);
   });
 });

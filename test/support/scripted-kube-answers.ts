@@ -11,6 +11,7 @@ import {
   ScriptedRefusal,
   type StoredObject,
   withReplicas,
+  withScale,
 } from './scripted-kube-objects.ts';
 import { isSelected, KUBE_RESOURCES, type KubeTarget } from './scripted-kube-paths.ts';
 
@@ -18,6 +19,8 @@ export interface KubeQuestion {
   readonly method: string;
   readonly target: KubeTarget;
   readonly query: URLSearchParams;
+  /** `''` where there is no body. */
+  readonly contentType: string;
   readonly body: unknown;
 }
 
@@ -121,13 +124,14 @@ export class ScriptedAnswers {
 
   #scale(question: KubeQuestion): Scale {
     const object = this.#find(question) as ScalableWorkload;
-    const { method, body, query, target } = question;
+    const { method, body, query, contentType, target } = question;
     if (method === 'GET') return asScale(object);
     this.#refuseOld(question, object);
     const replicas = (body as Scale).spec?.replicas ?? object.spec?.replicas ?? 1;
     if (replicas === object.spec?.replicas) return asScale(object);
     const manager = query.get('fieldManager') ?? 'unknown';
-    const scaled = withReplicas(object, { replicas, manager, subresource: 'scale' });
+    const operation = contentType.startsWith('application/apply-patch') ? 'Apply' : 'Update';
+    const scaled = withScale(object, { replicas, manager, operation });
     return asScale(this.#objects.put(target.resource, scaled as StoredObject as KubeObject));
   }
 

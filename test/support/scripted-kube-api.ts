@@ -4,7 +4,7 @@ import type { KubeObject } from '../../src/backends/kubernetes/api-shapes.ts';
 import type { KubeAccess } from '../../src/backends/kubernetes/kube-access.ts';
 import { ScriptedAnswers } from './scripted-kube-answers.ts';
 import { certifiedName, readText, ScriptedListener } from './scripted-kube-listener.ts';
-import { ScriptedObjects, type StoredObject, withReplicas } from './scripted-kube-objects.ts';
+import { ScriptedObjects, type StoredObject, withReplicas, withScale } from './scripted-kube-objects.ts';
 import type { KubeResource } from './scripted-kube-paths.ts';
 import { ScriptedRouter } from './scripted-kube-router.ts';
 import { ScriptedScripts } from './scripted-kube-scripts.ts';
@@ -94,14 +94,15 @@ export class ScriptedKubeApi {
     return this.put(resource, object);
   }
 
-  /** Sets `spec.replicas` as somebody else would. */
+  /** Sets `spec.replicas` as somebody else would, in the object itself or in its scale. */
   scale(
     resource: 'deployments' | 'statefulsets',
     key: string,
-    options: { readonly replicas: number; readonly manager: string; readonly subresource?: string },
+    options: { readonly replicas: number; readonly manager: string; readonly subresource?: 'scale' },
   ): StoredObject {
+    const set = options.subresource === 'scale' ? withScale : withReplicas;
     return this.change(resource, key, (object) => {
-      Object.assign(object, withReplicas(object as unknown as KubeObject, options));
+      Object.assign(object, set(object as unknown as KubeObject, options));
     });
   }
 

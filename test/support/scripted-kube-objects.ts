@@ -126,21 +126,42 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
   return merged;
 }
 
+interface ReplicasOwner {
+  readonly replicas: number;
+  readonly manager: string;
+  readonly subresource?: string;
+  /** Default: `Update`. */
+  readonly operation?: 'Apply' | 'Update';
+}
+
 /** Replicas as `manager` sets them: it owns the field from then on, and nobody else. */
-export function withReplicas(
-  object: KubeObject,
-  owner: { readonly replicas: number; readonly manager: string; readonly subresource?: string },
-): StoredObject {
-  const changed = structuredClone(object) as StoredObject;
-  changed.spec = { ...changed.spec, replicas: owner.replicas };
-  const others = (object.metadata.managedFields ?? []).filter((entry) => !ownsReplicas(entry));
+export function withReplicas(object: KubeObject, owner: ReplicasOwner): StoredObject {
+  const { replicas, manager, subresource, operation = 'Update' } = owner;
   const entry: ManagedFields = {
-    manager: owner.manager,
-    operation: 'Update',
-    ...(owner.subresource !== undefined && { subresource: owner.subresource }),
+    manager,
+    operation,
+    ...(subresource !== undefined && { subresource }),
     fieldsV1: { 'f:spec': { 'f:replicas': {} } },
   };
-  changed.metadata.managedFields = [...others, entry];
+  return setReplicas(object, { replicas, entries: [entry] });
+}
+
+/** Replicas as `manager` sets them in the scale: a patch to 0 isn't noted, nor one where nobody owned the field before. */
+export function withScale(object: KubeObject, owner: ReplicasOwner): StoredObject {
+  const isOwned = (object.metadata.managedFields ?? []).some(ownsReplicas);
+  const isNoted = owner.operation === 'Apply' || (isOwned && owner.replicas > 0);
+  if (isNoted) return withReplicas(object, { ...owner, subresource: 'scale' });
+  return setReplicas(object, { replicas: owner.replicas, entries: [] });
+}
+
+function setReplicas(
+  object: KubeObject,
+  { replicas, entries }: { readonly replicas: number; readonly entries: readonly ManagedFields[] },
+): StoredObject {
+  const changed = structuredClone(object) as StoredObject;
+  changed.spec = { ...changed.spec, replicas };
+  const others = (object.metadata.managedFields ?? []).filter((entry) => !ownsReplicas(entry));
+  changed.metadata.managedFields = [...others, ...entries];
   return changed;
 }
 

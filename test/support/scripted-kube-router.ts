@@ -51,7 +51,8 @@ export class ScriptedRouter {
       const message = 'the server could not find the requested resource';
       throw new ScriptedRefusal(message, { status: 404, reason: 'NotFound' });
     }
-    const question = { method, target, query: url.searchParams, body };
+    const contentType = headers['content-type'] ?? '';
+    const question = { method, target, query: url.searchParams, contentType, body };
     this.#parts.scripts.checkRights(question);
     return question;
   }

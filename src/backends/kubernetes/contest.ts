@@ -42,11 +42,12 @@ export const UNCONTESTED: Standing = { sleptAtMs: undefined, undoneInARow: 0, co
 /** The standing after a step; the very same object where nothing changes. */
 export function judge(standing: Standing, step: ReplicasStep): Standing {
   if (step.kind === 'slept') return { ...standing, sleptAtMs: step.atMs };
-  const other = step.managers.find((manager) => manager !== FIELD_MANAGER);
+  const { managers, atMs } = step;
   const isAsleep = step.after === 0;
   if (isAsleep === (step.before === 0)) return standing;
-  if (isAsleep) return other === undefined ? standing : UNCONTESTED;
-  return judgeWake(standing, { atMs: step.atMs, other });
+  // Nobody is named when somebody else patches the scale to 0.
+  if (isAsleep) return managers.includes(FIELD_MANAGER) ? standing : UNCONTESTED;
+  return judgeWake(standing, { atMs, other: managers.find((manager) => manager !== FIELD_MANAGER) });
 }
 
 function judgeWake(

@@ -32,6 +32,8 @@ const RETRY = { firstMs: 100, maxMs: 1_000 };
 /** Each further one takes somebody else's hand in between. */
 const MAX_CONFLICTS = 5;
 const MERGE_PATCH = 'application/merge-patch+json';
+/** Server-side apply; it takes JSON, too. */
+const APPLY_PATCH = 'application/apply-patch+yaml';
 
 /**
  * Scales a workload from 0 to what it had before it was put to sleep, however long the API server is away meanwhile.
@@ -109,15 +111,27 @@ async function readWorkload(context: ScaleContext, { ref, signal }: ScaleOptions
   return selectWorkload(ref.resource, object);
 }
 
-/** What is outdated is refused with 409: nobody's change is undone unseen. */
+/**
+ * What is outdated is refused with 409: nobody's change is undone unseen. The replicas are applied, because the API server
+ * doesn't note who patches a scale to 0, nor, from then on, who patches it back: nobody could tell who that was.
+ */
 async function patchScale(
   context: ScaleContext,
   options: ScaleOptions & { readonly current: WorkloadRecord; readonly replicas: number },
 ): Promise<ScaleAnswer> {
   const { ref, signal, current, replicas } = options;
+  const { name, namespace } = ref;
   const { metadata, spec } = await context.client.request<Scale>({
-    ...patchOf({ metadata: { resourceVersion: current.resourceVersion }, spec: { replicas } }),
+    method: 'PATCH',
     path: scalePath(ref),
+    query: { fieldManager: FIELD_MANAGER, force: 'true' },
+    contentType: APPLY_PATCH,
+    body: {
+      apiVersion: 'autoscaling/v1',
+      kind: 'Scale',
+      metadata: { name, namespace, resourceVersion: current.resourceVersion },
+      spec: { replicas },
+    },
     signal,
   });
   return { resourceVersion: metadata.resourceVersion ?? '', replicas: spec?.replicas ?? replicas };
@@ -133,8 +147,11 @@ async function rememberReplicas(
   if (current.annotations[key] === count) return current;
   const { resourceVersion } = current;
   const object = await context.client.request<ScalableWorkload>({
-    ...patchOf({ metadata: { resourceVersion, annotations: { [key]: count } } }),
+    method: 'PATCH',
     path: workloadPath(ref),
+    query: { fieldManager: FIELD_MANAGER },
+    contentType: MERGE_PATCH,
+    body: { metadata: { resourceVersion, annotations: { [key]: count } } },
     signal,
   });
   return selectWorkload(ref.resource, object);
@@ -144,11 +161,6 @@ async function rememberReplicas(
 function recallReplicas({ annotations }: WorkloadRecord, { labelPrefix }: ScaleContext): number {
   const text = annotations[labelPrefix + REPLICAS_SUFFIX] ?? '';
   return /^[1-9]\d{0,5}$/.test(text) ? Number(text) : 1;
-}
-
-function patchOf(body: unknown) {
-  const query = { fieldManager: FIELD_MANAGER };
-  return { method: 'PATCH', query, contentType: MERGE_PATCH, body } as const;
 }
 
 function describe(ref: ScalableRef): string {

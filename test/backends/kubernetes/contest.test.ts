@@ -71,6 +71,11 @@ test.each<readonly [string, readonly ReplicasStep[], string | undefined]>([
     undefined,
   ],
   [
+    'somebody who is not named has scaled it to 0 since',
+    [...undone(0), ...undone(10_000), scaledDown(20_000)],
+    undefined,
+  ],
+  [
     'one sleep was undone since somebody else had scaled it to 0',
     [
       ...undone(0),

@@ -28,8 +28,13 @@ test('a wake takes one patch, from 0 to the count that was remembered', async ()
   const patches = api.requests.filter(({ line }) => PATCH.test(line));
   expect(patches).toEqual([
     expect.objectContaining({
-      line: 'PATCH /apis/apps/v1/namespaces/shop/deployments/db/scale?fieldManager=lazy-proxy',
-      body: { metadata: { resourceVersion }, spec: { replicas: 3 } },
+      line: 'PATCH /apis/apps/v1/namespaces/shop/deployments/db/scale?fieldManager=lazy-proxy&force=true',
+      body: {
+        apiVersion: 'autoscaling/v1',
+        kind: 'Scale',
+        metadata: { name: 'db', namespace: 'shop', resourceVersion },
+        spec: { replicas: 3 },
+      },
     }),
   ]);
   expect(wanted(api)).toBe(3);
@@ -173,7 +178,7 @@ test('a sleep remembers the count, scales to 0, and is stopping until the endpoi
   await sink.untilState(KEY, 'stopped');
   expect(api.requests.filter(({ line }) => PATCH.test(line)).map(({ line }) => line)).toEqual([
     'PATCH /apis/apps/v1/namespaces/shop/deployments/db?fieldManager=lazy-proxy',
-    'PATCH /apis/apps/v1/namespaces/shop/deployments/db/scale?fieldManager=lazy-proxy',
+    'PATCH /apis/apps/v1/namespaces/shop/deployments/db/scale?fieldManager=lazy-proxy&force=true',
   ]);
 });
 
@@ -278,14 +283,27 @@ test('three replicas before a sleep are three after the next wake', async () => 
 });
 
 /** We sleep, and a GitOps tool sets the replicas back. */
-async function sleepAndUndo({ api, backend, sink }: Bench): Promise<void> {
+async function sleepAndUndo(
+  { api, backend, sink }: Bench,
+  options: { readonly manager?: string; readonly subresource?: 'scale' } = {},
+): Promise<void> {
+  const { manager = 'argocd-controller', ...how } = options;
   await backend.sleep(DB, POLITELY);
   await sink.until(() => sink.last(KEY)?.state === 'stopping');
   const starts = sink.starts.length;
-  api.scale('deployments', 'shop/db', { replicas: 2, manager: 'argocd-controller' });
+  api.scale('deployments', 'shop/db', { replicas: 2, manager, ...how });
   setPods(api, { pods: ['ready'] });
   await sink.until(() => sink.starts.length > starts && sink.last(KEY)?.state === 'running');
 }
+
+test('who keeps scaling a workload up through its scale is named', async () => {
+  const bench = await setUpOpen({ replicas: 2 });
+  for (const _ of [1, 2]) await sleepAndUndo(bench, { manager: 'keda-operator', subresource: 'scale' });
+  await bench.sink.until(() => bench.sink.views.at(-1)?.heldElsewhere.has(KEY) === true);
+  expect(bench.logger.lines.find(({ fields }) => fields.event === 'contested')?.message).toMatch(
+    /^keda-operator sets replicas of deployment shop\/db back to 2/,
+  );
+});
 
 test('a workload that something else keeps scaling up is left to it, and told once', async () => {
   const bench = await setUpOpen({ replicas: 2 });

@@ -158,6 +158,7 @@ export class KubeBed {
     this.#onTestFinished(undo);
   }
 
+  /** Follows a collection until the test has finished. */
   follow(path: string): ObjectFollower {
     const follower = followObjects(this.admin, path);
     this.#onTestFinished(() => follower.close());

@@ -1,15 +1,26 @@
+import type { KubernetesResource } from '../../../src/model/workload.ts';
 import { followObjects } from './follow-objects.ts';
 import type { KubeBed, TestWorkload } from './kube-bed.ts';
 import { workloadsPath } from './manifests.ts';
 
-/** Scales a Deployment to `replicas` under the name of `manager` whenever it is at 0, as a GitOps tool does. */
+/**
+ * Scales a workload to `replicas` under the name of `manager` whenever it is at 0.
+ * @param options.through its scale, as autoscalers do, or the workload itself, as GitOps tools do.
+ */
 export function setBack(
   bed: KubeBed,
-  options: { readonly app: TestWorkload; readonly manager: string; readonly replicas: number },
+  options: {
+    readonly app: TestWorkload;
+    readonly resource: KubernetesResource;
+    readonly through: 'scale' | 'itself';
+    readonly manager: string;
+    readonly replicas: number;
+  },
 ): { readonly times: () => number; stop(): void } {
-  const { app, manager, replicas } = options;
-  const path = `${workloadsPath(bed.namespace)}/${app.name}/scale?fieldManager=${manager}`;
-  const follower = followObjects(bed.admin, workloadsPath(bed.namespace));
+  const { app, resource, through, manager, replicas } = options;
+  const collection = workloadsPath(bed.namespace, resource);
+  const path = `${collection}/${app.name}${through === 'scale' ? '/scale' : ''}?fieldManager=${manager}`;
+  const follower = followObjects(bed.admin, collection);
   bed.atEnd(() => follower.close());
   let times = 0;
   const look = { timeoutMs: 60_000 };
