@@ -40,6 +40,8 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // They share the machine with the engine tests; a real fault fails twice.
+          retry: 1,
         },
       },
     ],

@@ -50,8 +50,11 @@ async function runTestsAndChecks(kubernetes) {
   if (only === undefined) await runStep('unit tests', () => runTests('unit'));
   if (!built) return console.log('the tests of the program did not run: they need the build');
   if (only === undefined) await runStep('program tests', () => runTests('program'));
-  if (only !== 'kubernetes') await runStep('engine tests', runEngineTests);
-  if (kubernetes !== undefined) await runStep('Kubernetes tests', () => runKubernetesTests(kubernetes));
+  // Both wait more than they work, so they may as well wait together.
+  await Promise.all([
+    only !== 'kubernetes' && runStep('engine tests', runEngineTests),
+    kubernetes !== undefined && runStep('Kubernetes tests', () => runKubernetesTests(kubernetes)),
+  ]);
 }
 
 /** Runs one step and tells it on one line with its time; a step that fails doesn't hide what the next would say. */
