@@ -46,7 +46,10 @@ describe.skipIf(obstacle !== undefined)('while the engine is away', () => {
     const services = {
       [SERVICE]: { container: container.name, ports: [`${port}:80`], start_timeout: '30s' },
     };
-    return { ...bed, port, container, proxy: await bed.startProxy({ services }) };
+    const proxy = await bed.startProxy({ services });
+    // Before it has looked at the container, there is nothing that a client could wake.
+    await proxy.waitForLog('asleep');
+    return { ...bed, port, container, proxy };
   }
 
   /** Takes the engine away until `task` has ended; returns when it was back, by `performance.now()`. */
