@@ -56,5 +56,5 @@ export function logReachable(
 ): void {
   const { engine, reachable, reason } = what;
   if (reachable) return logger.info({ event: 'engine-reached' }, `${engine} answers`);
-  logger.warn({ event: 'engine-lost' }, `${engine} does not answer: ${reason}; trying again`);
+  logger.warn({ event: 'engine-lost' }, `cannot follow ${engine}: ${reason}; trying again`);
 }

@@ -53,7 +53,7 @@ export function describeTransition(
       return info('paused', `${name} is paused`);
     case 'missing':
       return {
-        ...info('missing', `${name} does not exist; it is used as soon as it appears`),
+        ...info('missing', `${describeAbsence(context)}; it is used as soon as it appears`),
         level: 'warn',
       };
     case 'unknown':
@@ -79,6 +79,11 @@ function describeStop(before: LifecycleState, context: TransitionContext): Trans
     case 'stopped':
       return undefined;
   }
+}
+
+/** What is missing may have another name than the service, and may be there where nobody looks. */
+function describeAbsence({ name, reason }: TransitionContext): string {
+  return reason === undefined || reason === '' ? `${name} does not exist` : `${name} is missing: ${reason}`;
 }
 
 function info(event: string, message: string): TransitionLine {

@@ -24,6 +24,8 @@ export interface Observation {
    * any of `hosts` under its own number.
    */
   readonly ports?: Readonly<Record<string, readonly Endpoint[]>>;
+  /** Whose `ports` these are, where not the workload's own, for messages; for example `Service shop/db`. */
+  readonly portsOf?: string;
   /** `none` where the workload declares no health check. */
   readonly health: 'none' | 'starting' | 'healthy' | 'unhealthy';
   /** Why it is stopped or missing, for the log; for example `exit code 1`. */
@@ -45,10 +47,11 @@ export function findPortProblem(
   observation: Observation,
   target: { readonly protocol: Protocol; readonly port: TargetPort },
 ): string | undefined {
-  const { problem, ports } = observation;
+  const { problem, ports, portsOf } = observation;
   if (problem !== undefined || ports === undefined) return problem;
   const key = portKey(target.protocol, target.port);
   if (Object.hasOwn(ports, key)) return undefined;
   const known = Object.keys(ports).join(', ');
-  return `there is no target port ${key}${known === '' ? '' : `; there is ${known}`}`;
+  const where = portsOf === undefined ? '' : ` in ${portsOf}`;
+  return `there is no target port ${key}${where}${known === '' ? '' : `; there is ${known}`}`;
 }

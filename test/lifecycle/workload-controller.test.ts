@@ -181,6 +181,13 @@ describe('WorkloadController', () => {
     expect(bench.lines.filter((line) => line.includes('does not exist'))).toHaveLength(1);
   });
 
+  it('says what is missing in the words of the engine where it has some', () => {
+    bench.add(aService(), { ...MISSING, detail: 'deployment shop/db does not exist' });
+    expect(bench.lines).toEqual([
+      'db is missing: deployment shop/db does not exist; it is used as soon as it appears',
+    ]);
+  });
+
   it('says once that a workload is paused when it is told again', () => {
     bench.add(aService(), PAUSED);
     bench.backend.tell(KEY, PAUSED);

@@ -23,6 +23,13 @@ describe('findPortProblem', () => {
     );
   });
 
+  it('names whose ports they are where the observation says so', () => {
+    const observation = { ...mapped, portsOf: 'Service shop/db' };
+    expect(findPortProblem(observation, { protocol: 'tcp', port: 81 })).toBe(
+      'there is no target port tcp/81 in Service shop/db; there is tcp/80, tcp/http, udp/53',
+    );
+  });
+
   it('has nothing against any port where ports are not mapped', () => {
     expect(findPortProblem(MISSING, { protocol: 'tcp', port: 1 })).toBeUndefined();
   });

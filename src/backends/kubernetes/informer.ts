@@ -6,7 +6,14 @@ import { linkSignals } from '../../system/link-signals.ts';
 import type { KubeObject, KubeStatus } from './api-shapes.ts';
 import type { InformerOptions, InformerState } from './informer-options.ts';
 import type { WatchEvent } from './kube-client.ts';
-import { asError, describeError, KubeRefusal, KubeUnreachable, refusalOf } from './kube-errors.ts';
+import {
+  asError,
+  describeError,
+  KubeRefusal,
+  KubeStarting,
+  KubeUnreachable,
+  refusalOf,
+} from './kube-errors.ts';
 import { isGone, listObjects } from './kube-list.ts';
 import { type CacheEntry, ObjectCache, type ObjectChange } from './object-cache.ts';
 import { type WatchEnd, WatchPace } from './watch-pace.ts';
@@ -72,7 +79,8 @@ export class Informer<T> {
       const error = await this.#follow(session).then(() => undefined, asError);
       if (lifetime.aborted) return;
       if (needsList(error)) this.#cache.expire();
-      const delayMs = pace.next({ ...session, gone: isGone(error) });
+      const starting = error instanceof KubeStarting;
+      const delayMs = pace.next({ ...session, starting, gone: isGone(error) });
       if (delayMs === 0) continue;
       if (error !== undefined) this.#tell(failure(error));
       await this.#options.clock.sleep(delayMs, lifetime).catch(() => {});

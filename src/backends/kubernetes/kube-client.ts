@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../system/clock.ts';
 import { AnswerDeadline } from './answer-deadline.ts';
 import type { KubeStatus } from './api-shapes.ts';
+import { ColdStart } from './cold-start.ts';
 import type { KubeAccess } from './kube-access.ts';
 import { describeError, KubeRefusal, KubeUnreachable } from './kube-errors.ts';
 import { type KubeRequest, KubeTransport } from './kube-transport.ts';
@@ -17,20 +18,22 @@ const MAX_MESSAGE_CHARS = 200;
 export class KubeClient {
   readonly #transport: KubeTransport;
   readonly #clock: Clock;
+  readonly #coldStart: ColdStart;
 
   /** @throws {Error} where the server's address can't be read. */
   constructor(options: { readonly access: KubeAccess; readonly clock: Clock }) {
     this.#transport = new KubeTransport(options.access);
     this.#clock = options.clock;
+    this.#coldStart = new ColdStart(options.clock);
   }
 
   /**
    * The answer's body.
    * @throws {KubeRefusal} where the answer's status isn't 2xx; {KubeUnreachable} where no whole answer comes within
-   * ANSWER_TIMEOUT_MS; the signal's reason when it aborts.
+   * ANSWER_TIMEOUT_MS, or the server is only starting; the signal's reason when it aborts.
    */
   request<T>(request: KubeRequest): Promise<T> {
-    return this.#withCredentials(() => this.#ask<T>(request));
+    return this.#judged(() => this.#ask<T>(request));
   }
 
   /**
@@ -45,12 +48,20 @@ export class KubeClient {
     readonly signal: AbortSignal;
   }): Promise<AsyncIterable<WatchEvent>> {
     const query = { ...request.query, watch: 'true' };
-    return this.#withCredentials(() => this.#subscribe({ ...request, method: 'GET', query }));
+    return this.#judged(() => this.#subscribe({ ...request, method: 'GET', query }));
   }
 
   /** Frees idle connections; calls in flight end through their own signals. Idempotent. */
   close(): void {
     this.#transport.close();
+  }
+
+  async #judged<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await this.#withCredentials(work);
+    } catch (error) {
+      throw this.#coldStart.judge(error);
+    }
   }
 
   /** Tokens expire, and are taken back: what is refused once is tried again with fresh ones. */
@@ -92,6 +103,8 @@ export class KubeClient {
   async *#events(answer: IncomingMessage, deadline: AnswerDeadline): AsyncGenerator<WatchEvent> {
     try {
       yield* readWatch(wholeBody(answer, deadline));
+    } catch (error) {
+      throw this.#coldStart.judge(error);
     } finally {
       deadline.end();
     }

@@ -6,6 +6,9 @@ export class KubeUnreachable extends Error {
   readonly code = 'KUBE_UNREACHABLE';
 }
 
+/** The API server was away, and answers again, but is not up yet. */
+export class KubeStarting extends KubeUnreachable {}
+
 /** The API server answered, and refused; the message is its own, which names verb, resource and namespace for a 403. */
 export class KubeRefusal extends Error {
   readonly code = 'KUBE_REFUSED';

@@ -38,6 +38,7 @@ export function observeWorkload(view: WorkloadView): Observation {
     id: `${record.namespace}/${record.name}`,
     hosts,
     ports,
+    ...(service === undefined ? {} : { portsOf: describeService(workload) }),
     health: 'none',
     ...(state === 'stopped' ? { detail: 'scaled to 0' } : {}),
     ...(problem === undefined ? {} : { problem }),
@@ -46,12 +47,16 @@ export function observeWorkload(view: WorkloadView): Observation {
 
 /** Why nobody can tell where the workload answers. */
 function findServiceProblem(
-  { namespace, service: name }: KubernetesWorkload,
+  workload: KubernetesWorkload,
   service: ServiceRecord | undefined,
 ): string | undefined {
-  if (service === undefined) return `Service ${namespace}/${name} does not exist`;
+  if (service === undefined) return `${describeService(workload)} does not exist`;
   if (service.hasSelector) return undefined;
-  return `Service ${namespace}/${name} has no selector, so it doesn't say which pods are behind it`;
+  return `${describeService(workload)} has no selector, so it doesn't say which pods are behind it`;
+}
+
+function describeService({ namespace, service }: KubernetesWorkload): string {
+  return `Service ${namespace}/${service}`;
 }
 
 function readState(record: WorkloadRecord, slices: readonly SliceRecord[]): EngineState {

@@ -30,6 +30,7 @@ test('a workload is observed through its whole life', async () => {
     id: 'shop/db',
     hosts: ['10.0.0.1'],
     ports: { 'tcp/80': endpoints, 'tcp/http': endpoints },
+    portsOf: 'Service shop/db',
     health: 'none',
   });
   api.scale('deployments', 'shop/db', { replicas: 0, manager: 'kubectl' });

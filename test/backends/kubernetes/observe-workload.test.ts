@@ -91,6 +91,7 @@ test('a workload that runs is told with its addresses and ports', () => {
     id: 'shop/db',
     hosts: ['10.0.0.1'],
     ports: { 'tcp/80': endpoints },
+    portsOf: 'Service shop/db-svc',
     health: 'none',
   });
 });
@@ -114,6 +115,7 @@ test('a workload that sleeps is told with its ports, and no endpoint', () => {
     id: 'shop/db',
     hosts: [],
     ports: { 'tcp/80': [] },
+    portsOf: 'Service shop/db-svc',
     health: 'none',
     detail: 'scaled to 0',
   });

@@ -128,6 +128,19 @@ test('a wake while the API server is away is served after its return', async () 
   expect(wanted(api)).toBe(1);
 });
 
+test('a wake goes on while the API server has come back and refuses everybody', async () => {
+  const { api, backend, sink } = await setUpOpen({ replicas: 0 });
+  await api.goAway();
+  await sink.until(() => sink.reachability.at(-1) !== true);
+  const allow = api.scripts.forbid('patch deployments/scale');
+  const waking = backend.wake(DB, within(10_000));
+  await api.comeBack();
+  await api.requested(SCALE);
+  allow();
+  await waking;
+  expect(wanted(api)).toBe(1);
+});
+
 test('a wake that waits for the API server ends with its signal', async () => {
   const { api, backend } = await setUpOpen({ replicas: 0 });
   await api.goAway();
