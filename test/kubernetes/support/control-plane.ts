@@ -53,8 +53,18 @@ export async function kubectl(
 }
 
 /** Ends the API server alone, as a crash does. */
-export async function killApiServer({ folder }: ControlPlane): Promise<void> {
-  await execute(SCRIPT, ['kill', folder, 'kube-apiserver']);
+export function killApiServer(plane: ControlPlane): Promise<void> {
+  return killProgram(plane, 'kube-apiserver');
+}
+
+/** Ends one program of the control plane, as a crash does. Success where it doesn't run. */
+export async function killProgram({ folder }: ControlPlane, program: string): Promise<void> {
+  await execute(SCRIPT, ['kill', folder, program]);
+}
+
+/** Starts one of its programs again, other than the API server. */
+export async function launchProgram({ folder }: ControlPlane, program: string): Promise<void> {
+  await execute(SCRIPT, ['launch', folder, program]);
 }
 
 /**
