@@ -21,7 +21,7 @@ export async function findKubeBinary() {
 }
 
 /**
- * Builds it where it is missing, which takes minutes, at the lowest priority.
+ * Builds it where it is missing, which takes minutes, at a low priority.
  * @param {{ signal?: AbortSignal }} [options]
  * @returns {Promise<string>} its path.
  * @throws {Error} with what the compiler said, or where there is no compiler.

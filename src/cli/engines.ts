@@ -49,6 +49,8 @@ interface Engine {
 export class Engines {
   readonly #options: EnginesOptions;
   readonly #engines: Readonly<Record<EngineKind, Engine>>;
+  /** Those that join networks. */
+  readonly #joiners: readonly (DockerBackend | SwarmBackend)[];
   readonly #rechecks: Cancel[] = [];
   #settings: Settings;
 
@@ -60,9 +62,12 @@ export class Engines {
     const parts = { env, clock, logger };
     const docker = { ...parts, ...settings.docker, ...labelOptionsOf('docker', settings) };
     const kubernetes = { ...parts, ...settings.kubernetes, ...labelOptionsOf('kubernetes', settings) };
+    const containers = createDockerBackend(docker);
+    const services = createSwarmBackend(docker);
+    this.#joiners = [containers, services];
     this.#engines = {
-      docker: createEngine(createDockerBackend(docker)),
-      swarm: createEngine(createSwarmBackend(docker)),
+      docker: createEngine(containers),
+      swarm: createEngine(services),
       kubernetes: createEngine(createKubernetesBackend(kubernetes)),
     };
   }
@@ -96,10 +101,7 @@ export class Engines {
     for (const kind of ['docker', 'swarm', 'kubernetes'] as const) {
       this.#engines[kind].backend.setLabelOptions(labelOptionsOf(kind, settings));
     }
-    const { docker, swarm } = this.#engines;
-    for (const { backend } of [docker, swarm]) {
-      if ('setJoinNetworks' in backend) backend.setJoinNetworks(settings.docker.joinNetworks);
-    }
+    for (const joiner of this.#joiners) joiner.setJoinNetworks(settings.docker.joinNetworks);
   }
 
   /** Leaves the workloads as they are and lets go of the engines. Idempotent. */
