@@ -105,10 +105,14 @@ describe.concurrent('a label of lazy-tcp-proxy', () => {
 
   test('"idle-timeout-secs" beats IDLE_TIMEOUT_SECS', async () => {
     const [longPort = 0, shortPort = 0] = await freePorts(2);
-    const long = await createLabelled('idle-label', { ports: `${longPort}:80`, 'idle-timeout-secs': '4' });
-    const short = await createLabelled('idle-variable', { ports: `${shortPort}:80` });
-    await Promise.all([get(longPort), get(shortPort)]);
+    const long = await createLabelled(`idle-label-${longPort}`, {
+      ports: `${longPort}:80`,
+      'idle-timeout-secs': '4',
+    });
+    const short = await createLabelled(`idle-variable-${shortPort}`, { ports: `${shortPort}:80` });
+    // Before they are used: nobody knows on a loaded machine how long ago a client has left when its answer is read.
     const usedAt = Date.now();
+    await Promise.all([get(longPort), get(shortPort)]);
     const [longDied, shortDied] = await Promise.all(
       [long, short].map(({ name }) => events.waitFor(name, 'die')),
     );

@@ -53,7 +53,13 @@ export function createScope(options: { readonly host?: string } = {}): Scope {
 
   async function createContainer(spec: ContainerSpec): Promise<TestContainer> {
     const image = spec.image ?? (await busyboxImage(host));
-    const container = await docker.createContainer(toCreateOptions(spec, { image, labels }));
+    const options = toCreateOptions(spec, { image, labels });
+    const container = await docker.createContainer(options).catch(async (error) => {
+      if (error.statusCode !== 409) throw error;
+      // Left by the test's first try: names begin with the scope's own prefix.
+      await docker.getContainer(spec.name).remove({ force: true });
+      return docker.createContainer(options);
+    });
     for (const network of spec.networks?.slice(1) ?? []) {
       await docker.getNetwork(network).connect({ Container: container.id });
     }
