@@ -13,6 +13,8 @@ import { hasProgram } from './system-packages.mjs';
 export const KUBE_FOLDER = path.join(ROOT, 'test/support/kube');
 export const KUBE_SCRIPT = path.join(KUBE_FOLDER, 'kube.sh');
 const SOURCES = ['main.go', 'go.mod'];
+/** Where Go's own archives are unpacked; not every shell has it in its path. */
+const GO_FOLDER = '/usr/local/go/bin';
 
 /** @returns {Promise<string | undefined>} its path; undefined where it was not built yet. */
 export async function findKubeBinary() {
@@ -29,9 +31,11 @@ export async function findKubeBinary() {
 export async function buildKubeBinary({ signal } = {}) {
   const binary = await kubeBinaryPath();
   if (await isThere(binary)) return binary;
-  if (!(await hasProgram('go', (process.env.PATH ?? '').split(path.delimiter))))
+  const folders = [...(process.env.PATH ?? '').split(path.delimiter), GO_FOLDER];
+  if (!(await hasProgram('go', folders)))
     throw new Error('the Kubernetes control plane cannot be built: there is no `go` in PATH (1.26 or newer)');
-  const { status, output } = await runCommand(KUBE_SCRIPT, ['build', binary], { quiet: true, signal });
+  const env = { ...process.env, PATH: folders.join(path.delimiter) };
+  const { status, output } = await runCommand(KUBE_SCRIPT, ['build', binary], { env, quiet: true, signal });
   if (status !== 0) throw new Error(`the Kubernetes control plane cannot be built:\n${lastLines(output)}`);
   return binary;
 }
