@@ -11,7 +11,7 @@ interface Layer {
   readonly packages?: readonly string[];
 }
 
-const BACKEND: Layer = { imports: ['backends/backend.ts', 'model', 'system'] };
+const BACKEND: Layer = { imports: ['backends/backend.ts', 'backends/label-feed.ts', 'model', 'system'] };
 
 /** By folder or file; the longest match counts. */
 const LAYERS: Readonly<Record<string, Layer>> = {
@@ -36,6 +36,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     types: ['table', 'plan', 'lifecycle', 'relay', 'apply', 'sources', 'backends/backend.ts'],
   },
   'backends/backend.ts': { imports: ['model'] },
+  'backends/label-feed.ts': { imports: ['backends/backend.ts', 'system'] },
   'backends/docker': { ...BACKEND, packages: ['dockerode'] },
   'backends/process': BACKEND,
   // Behind the same API as the Docker engine's containers.

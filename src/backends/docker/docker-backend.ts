@@ -9,6 +9,7 @@ import { type DockerWorkload, type Workload, workloadKey } from '../../model/wor
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
 import type { Backend, BackendSink } from '../backend.ts';
+import { LabelFeed, type LabelOptions } from '../label-feed.ts';
 import { CONTAINER_EVENTS, ContainerCache } from './container-cache.ts';
 import { ContainerLocator } from './container-locator.ts';
 import { ContainerSource } from './container-source.ts';
@@ -19,10 +20,10 @@ import type { ListedContainer } from './engine-shapes.ts';
 import { describeError, EngineRefusal, EngineUnreachable } from './errors.ts';
 import type { EngineEvent } from './event-stream.ts';
 import { HealthPoller } from './health-poller.ts';
-import { LabelFeed, type LabelOptions } from './label-feed.ts';
 import { NetworkMembership } from './network-membership.ts';
 import { type OwnSystem, ownSystem } from './own-container.ts';
 import { OwnPlaceReader } from './own-place.ts';
+import { selectLabelled } from './select-labelled.ts';
 import { wakeContainer } from './wake-container.ts';
 import { WorkloadObserver } from './workload-observer.ts';
 
@@ -81,7 +82,8 @@ export class DockerBackend implements Backend {
     });
     this.#health = new HealthPoller({ clock, look: (name) => this.#observer.look(name) });
     this.#labels = new LabelFeed({
-      ...{ list: () => cache.labelled(), clock, labelOptions: options },
+      ...{ clock, labelOptions: options },
+      select: (counted) => selectLabelled(cache.labelled(), counted),
       tell: (snapshot) => this.#sink?.labelled(snapshot),
     });
     const listener = {

@@ -1,7 +1,8 @@
 import type { LabelledWorkload } from '../backend.ts';
+import type { LabelOptions } from '../label-feed.ts';
 import { askOnce, type EngineQueryOptions } from './ask-once.ts';
 import { ContainerCache } from './container-cache.ts';
-import { type LabelOptions, selectLabelled } from './label-feed.ts';
+import { selectLabelled } from './select-labelled.ts';
 
 /**
  * The labels as they are now, without observing: connects, lists, and is gone.

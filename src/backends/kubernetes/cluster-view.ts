@@ -11,7 +11,6 @@ import {
   type WorkloadRef,
   workloadRefKey,
 } from '../../model/workload.ts';
-import { refOf } from './annotation-feed.ts';
 import type { ScalableRef } from './api-paths.ts';
 import { NamespaceCheck } from './namespace-check.ts';
 import type { WorkloadChange } from './namespace-feeds.ts';
@@ -19,6 +18,7 @@ import { observeWorkload } from './observe-workload.ts';
 import { type PartState, Reachability } from './reachability.ts';
 import type { FeedContext } from './resource-feed.ts';
 import { type ScaleAnswer, ScaleAnswers } from './scale-answers.ts';
+import { refOf } from './select-annotated.ts';
 import { type Finding, WorkloadCatalog } from './workload-catalog.ts';
 import type { WorkloadRecord } from './workload-record.ts';
 

@@ -1,8 +1,8 @@
 import { describeWorkloadRef, type WorkloadRef, workloadRefKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
-import { refOf } from './annotation-feed.ts';
 import { judge, type ReplicasStep, type Standing, UNCONTESTED } from './contest.ts';
+import { refOf } from './select-annotated.ts';
 import type { WorkloadRecord } from './workload-record.ts';
 
 export interface ContestWatchOptions {

@@ -10,11 +10,12 @@ import { type KubernetesWorkload, type Workload, workloadKey } from '../../model
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
 import type { Backend, BackendSink } from '../backend.ts';
-import { AnnotationFeed, type LabelOptions } from './annotation-feed.ts';
+import { LabelFeed, type LabelOptions } from '../label-feed.ts';
 import { ClusterConnection } from './cluster-connection.ts';
 import { ClusterSession } from './cluster-session.ts';
 import type { KubeAccess } from './kube-access.ts';
 import type { Environment } from './kube-config.ts';
+import { selectAnnotated } from './select-annotated.ts';
 import { WorkloadObserver } from './workload-observer.ts';
 
 export interface KubernetesBackendOptions extends LabelOptions {
@@ -49,7 +50,7 @@ export class KubernetesBackend implements Backend {
   readonly ownsWorkloads = false;
   readonly #options: KubernetesBackendOptions;
   readonly #observer: WorkloadObserver;
-  readonly #feed: AnnotationFeed;
+  readonly #feed: LabelFeed;
   readonly #connection: ClusterConnection;
   #labelOptions: LabelOptions;
   #sink: BackendSink | undefined;
@@ -62,9 +63,12 @@ export class KubernetesBackend implements Backend {
       view: (workload) => this.#session?.view.observe(workload) ?? UNKNOWN,
       observed: (key, observation) => this.#sink?.observed(key, observation),
     });
-    this.#feed = new AnnotationFeed({
+    this.#feed = new LabelFeed({
       ...{ clock, labelOptions: options },
-      records: () => this.#session?.view.records(),
+      select: (counted) => {
+        const records = this.#session?.view.records();
+        return records && selectAnnotated(records, counted);
+      },
       tell: (snapshot) => this.#sink?.labelled(snapshot),
     });
     this.#connection = new ClusterConnection({

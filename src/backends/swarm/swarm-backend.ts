@@ -13,11 +13,12 @@ import { parseEngineAddress } from '../docker/engine-address.ts';
 import { createEngineClient, type EngineClient } from '../docker/engine-client.ts';
 import { EngineLink } from '../docker/engine-link.ts';
 import type { EngineEvent } from '../docker/event-stream.ts';
-import { LabelFeed, type LabelOptions } from '../docker/label-feed.ts';
 import { NetworkMembership } from '../docker/network-membership.ts';
 import { ownSystem } from '../docker/own-container.ts';
 import { OwnPlaceReader } from '../docker/own-place.ts';
+import { selectLabelled } from '../docker/select-labelled.ts';
 import { WorkloadObserver } from '../docker/workload-observer.ts';
+import { LabelFeed, type LabelOptions } from '../label-feed.ts';
 import { ServiceCatalog, SWARM_EVENTS } from './service-catalog.ts';
 import { isStart, ServiceFeed } from './service-feed.ts';
 import { ServiceLocator } from './service-locator.ts';
@@ -80,7 +81,8 @@ export class SwarmBackend implements Backend {
     });
     this.#poller = new ServicePoller({ clock, look: (name) => this.#observer.look(name) });
     this.#labels = new LabelFeed({
-      ...{ list: () => catalog.labelled(this.#labelPrefix), clock, labelOptions: options },
+      ...{ clock, labelOptions: options },
+      select: (counted) => selectLabelled(catalog.labelled(counted.labelPrefix), counted),
       tell: (snapshot) => this.#sink?.labelled(snapshot),
     });
     this.#feed = new ServiceFeed({

@@ -1,0 +1,76 @@
+import type { Cancel, Clock } from '../system/clock.ts';
+import type { LabelledWorkload } from './backend.ts';
+
+/** Whose labels, or annotations, count. */
+export interface LabelOptions {
+  /** False leaves every workload out. */
+  readonly labels: boolean;
+  /** A workload takes part when it has `<labelPrefix>.enabled`, whatever its value. */
+  readonly labelPrefix: string;
+}
+
+/** `docker compose up` and `kubectl apply` create many workloads at once; they are told together. */
+const BURST_MS = 15;
+
+/** Tells the whole of the labels when they change, once for each burst of changes. Owns a timer: `close()`. */
+export class LabelFeed {
+  readonly #select: (options: LabelOptions) => readonly LabelledWorkload[] | undefined;
+  readonly #clock: Clock;
+  readonly #tell: (snapshot: readonly LabelledWorkload[]) => void;
+  #labelOptions: LabelOptions;
+  #cancel: Cancel | undefined;
+  #told: string | undefined;
+  #closed = false;
+
+  constructor(options: {
+    /** The workloads that take part, in an order of their own; undefined while they can't be told yet. */
+    readonly select: (options: LabelOptions) => readonly LabelledWorkload[] | undefined;
+    readonly clock: Clock;
+    readonly labelOptions: LabelOptions;
+    readonly tell: (snapshot: readonly LabelledWorkload[]) => void;
+  }) {
+    this.#select = options.select;
+    this.#clock = options.clock;
+    this.#labelOptions = options.labelOptions;
+    this.#tell = options.tell;
+  }
+
+  /** Other labels count from now on; told at once where some were told already and it makes a difference. */
+  setLabelOptions(labelOptions: LabelOptions): void {
+    this.#labelOptions = labelOptions;
+    if (this.#told !== undefined) this.flush();
+  }
+
+  /** Something may have changed: told soon. */
+  touch(): void {
+    if (!this.#closed) this.#cancel ??= this.#clock.schedule(BURST_MS, () => this.flush());
+  }
+
+  /** Tells now, unless it would tell the same again. */
+  flush(): void {
+    if (this.#closed) return;
+    this.#cancelTimer();
+    const snapshot = this.#select(this.#labelOptions);
+    if (snapshot === undefined) return;
+    const text = JSON.stringify(snapshot);
+    if (text === this.#told) return;
+    this.#told = text;
+    this.#tell(snapshot);
+  }
+
+  /** Tells nothing more. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#cancelTimer();
+  }
+
+  #cancelTimer(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+}
+
+/** The same labels in one order, so that equal snapshots look equal. */
+export function sortLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
