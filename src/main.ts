@@ -18,11 +18,18 @@ const io: ProgramIo = {
   },
 };
 
-try {
-  await createProgram(io, (status) => {
+/** Runs the command that was asked for; whatever is no mistake on the command line ends the program as it is. */
+async function main(): Promise<void> {
+  const program = createProgram(io, (status) => {
     process.exitCode = status;
-  }).parseAsync();
-} catch (error) {
-  if (!(error instanceof CommanderError)) throw error;
-  process.exitCode = error.exitCode === 0 ? EXIT_OK : EXIT_UNUSABLE;
+  });
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    process.exitCode = error.exitCode === 0 ? EXIT_OK : EXIT_UNUSABLE;
+  }
 }
+
+// Not awaited here: CommonJS, which the program is shipped as, has no await at the top.
+void main();

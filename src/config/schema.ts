@@ -1,6 +1,7 @@
-import { createRequire } from 'node:module';
-import { Ajv, type AnySchemaObject, type ErrorObject } from 'ajv';
 import type { Path } from './path.ts';
+import { createSchemaValidator, type SchemaValidator } from './schema-validator.ts';
+
+type SchemaError = NonNullable<SchemaValidator['errors']>[number];
 
 /** One violation of the schema. */
 export interface SchemaIssue {
@@ -14,16 +15,11 @@ export interface SchemaIssue {
 /** Checks a whole file against the schema; all violations at once. */
 export type CheckSchema = (root: unknown) => readonly SchemaIssue[];
 
-/** The schema as it is shipped; loaded as a module is, because it is part of the program. */
-export function loadSchema(): AnySchemaObject {
-  return createRequire(import.meta.url)('../../schema/lazy-proxy.schema.json') as AnySchemaObject;
-}
-
-/** A checker that loads and compiles the schema at its first call (some 70 ms) and keeps it. */
+/** A checker that makes its validator at its first call and keeps it. */
 export function createSchemaCheck(): CheckSchema {
-  let validate: ReturnType<Ajv['compile']> | undefined;
+  let validate: SchemaValidator | undefined;
   return (root) => {
-    validate ??= new Ajv({ allErrors: true, allowUnionTypes: true, verbose: true }).compile(loadSchema());
+    validate ??= createSchemaValidator();
     if (validate(root)) return [];
     // A bad key is reported twice: once by the rule it breaks, once as a bad key.
     const errors = (validate.errors ?? []).filter(
@@ -33,25 +29,19 @@ export function createSchemaCheck(): CheckSchema {
   };
 }
 
-function toIssue(error: ErrorObject, root: unknown): SchemaIssue {
-  const steps = error.instancePath.split('/').slice(1);
-  return {
-    path: toPath(
-      steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~')),
-      root,
-    ),
-    keyword: error.keyword,
-    params: error.params,
-    value: error.data,
-  };
+function toIssue({ instancePath, keyword, params }: SchemaError, root: unknown): SchemaIssue {
+  const steps = instancePath.split('/').slice(1);
+  const names = steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+  return { ...findPlace(names, root), keyword, params };
 }
 
 /** A pointer's steps are all text; those into a list become numbers. */
-function toPath(steps: readonly string[], root: unknown): Path {
+function findPlace(steps: readonly string[], root: unknown): Pick<SchemaIssue, 'path' | 'value'> {
   let value = root;
-  return steps.map((step) => {
+  const path = steps.map((step) => {
     const index = Array.isArray(value) ? Number(step) : step;
     value = (value as Record<string | number, unknown> | undefined)?.[index];
     return index;
   });
+  return { path, value };
 }

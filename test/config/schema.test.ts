@@ -16,7 +16,8 @@ import { createFileParser } from '../../src/config/file.ts';
 import { parseKubernetesSetting } from '../../src/config/kubernetes-settings.ts';
 import { parseField, parseSecsField } from '../../src/config/parse-field.ts';
 import { DOCKER_KEYS, KUBERNETES_KEYS } from '../../src/config/read-settings.ts';
-import { createSchemaCheck, loadSchema } from '../../src/config/schema.ts';
+import { createSchemaCheck } from '../../src/config/schema.ts';
+import { loadSchema } from '../../src/config/schema-validator.ts';
 import { hasErrors } from '../../src/model/problem.ts';
 
 interface SchemaNode {
