@@ -1,28 +1,19 @@
 /** `npm start`: the quickstart, from a fresh clone to a running proxy. More arguments go to `lazy-proxy run`. */
 import { spawn } from 'node:child_process';
-import path from 'node:path';
+import { runBuild } from './build.mjs';
 import { ensureInstalled, ROOT } from './ensure-installed.mjs';
-import { runCommand, signalStatus } from './run-command.mjs';
+import { signalStatus } from './run-command.mjs';
 
 /** npm passes on a Ctrl-C that the terminal has already delivered: the same signal so soon after is no second one. */
 const ECHO_MS = 500;
 
 try {
   await ensureInstalled();
-  await build();
+  await runBuild();
   process.exitCode = await runProxy(process.argv.slice(2));
 } catch (error) {
   console.error(error.message);
   process.exitCode = 1;
-}
-
-async function build() {
-  const compiler = path.join(ROOT, 'node_modules/.bin/tsc');
-  const { status, output } = await runCommand(compiler, ['-p', 'tsconfig.build.json'], {
-    cwd: ROOT,
-    quiet: true,
-  });
-  if (status !== 0) throw new Error(`the build failed:\n${output}`);
 }
 
 /** Runs the proxy in the foreground; resolves with its exit status. */

@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { runBuild } from './build.mjs';
 import { openEngine } from './engine.mjs';
 import { ensureInstalled, ROOT } from './ensure-installed.mjs';
 import { prepareKubernetes } from './kubernetes.mjs';
@@ -46,7 +47,7 @@ async function runTestsAndChecks(kubernetes) {
     await runStep('lint', () => runTool('biome', ['lint', '--error-on-warnings', '.']));
     await runStep('types', () => runTool('tsc', ['-p', 'tsconfig.json']));
   }
-  const built = await runStep('build', () => runTool('tsc', ['-p', 'tsconfig.build.json']));
+  const built = await runStep('build', () => runBuild({ signal }));
   if (only === undefined) await runStep('unit tests', () => runTests('unit'));
   if (!built) return console.log('the tests of the program did not run: they need the build');
   if (only === undefined) await runStep('program tests', () => runTests('program'));

@@ -12,7 +12,7 @@ import { loadProduct } from './product.mjs';
 const MAX_FILE_SERVICES = 10_000;
 
 const size = Number(process.argv[2]);
-const product = await loadProduct(process.argv[3] ?? 'dist');
+const product = await loadProduct(process.argv[3] ?? 'dist-dev');
 const results = [];
 const report = (result) => results.push(result);
 

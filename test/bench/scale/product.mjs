@@ -22,7 +22,7 @@ const MODULES = {
   CronWindows: 'apply/cron-windows.js',
 };
 
-/** Loads the parts of a build (`dist/`) that the simulation runs, by name. */
+/** Loads the parts of a build that is not bundled (`dist-dev/`) that the simulation runs, by name. */
 export async function loadProduct(dist) {
   const parts = await Promise.all(
     Object.entries(MODULES).map(async ([name, file]) => {
