@@ -1,9 +1,7 @@
 import { dirname } from 'node:path';
-import type { Environment } from '../config/environment.ts';
-import { createFileParser, type FileConfig, type ParseConfigFile, type ParsedFile } from '../config/file.ts';
+import type { ConfigText, FileConfig, ParsedFile } from '../config/file.ts';
 import { type ConfigCandidates, describeConfigPath } from '../config/locate.ts';
 import type { Problem } from '../model/problem.ts';
-import type { BackendName } from '../model/settings.ts';
 import type { FileSnapshot } from '../sources/file-source.ts';
 import { FirstFileSource } from '../sources/first-file-source.ts';
 import type { Clock } from '../system/clock.ts';
@@ -14,35 +12,36 @@ import type { Clock } from '../system/clock.ts';
  */
 export class FileInput {
   readonly #source: FirstFileSource;
-  readonly #parse: ParseConfigFile;
+  readonly #parse: (input: ConfigText) => Promise<ParsedFile>;
+  readonly #onChange: () => void;
   readonly #cwd: string;
   readonly #named: ConfigCandidates['named'];
   #path: string | undefined;
   #config: FileConfig | undefined;
   #problems: readonly Problem[] = [];
   #refusedReloads = 0;
+  /** Resolves when what was told last is taken: one content after the other, in their order. */
+  #taken: Promise<void> = Promise.resolve();
+  #closed = false;
 
   constructor(options: {
     readonly candidates: ConfigCandidates;
     readonly cwd: string;
-    /** What says of which kind a service is where the file doesn't. */
-    readonly environment: Environment;
-    readonly backend: BackendName | undefined;
+    readonly parse: (input: ConfigText) => Promise<ParsedFile>;
     readonly clock: Clock;
     /** Told of each change of the file after `start()`, whether it is good or not. */
     readonly onChange: () => void;
   }) {
     const { named, candidates } = options.candidates;
     this.#cwd = options.cwd;
-    this.#parse = createFileParser(options);
+    this.#parse = options.parse;
+    this.#onChange = options.onChange;
     this.#named = named;
     this.#source = new FirstFileSource({
       paths: named === undefined ? candidates : [named.path],
       clock: options.clock,
       onChange: (snapshot) => {
-        this.#take(snapshot);
-        if (this.#problems.some(({ severity }) => severity === 'error')) this.#refusedReloads++;
-        options.onChange();
+        this.#taken = this.#taken.then(() => this.#takeChange(snapshot));
       },
     });
   }
@@ -74,7 +73,9 @@ export class FileInput {
 
   /** Reads the file for the first time and begins to watch it. */
   async start(): Promise<void> {
-    this.#take(await this.#source.start());
+    const first = await this.#source.start();
+    this.#taken = this.#taken.then(() => this.#take(first));
+    await this.#taken;
   }
 
   /** Reads it again now. */
@@ -84,14 +85,22 @@ export class FileInput {
 
   /** Stops watching. Idempotent. */
   close(): Promise<void> {
+    this.#closed = true;
     return this.#source.close();
   }
 
-  #take({ path, text, error }: FileSnapshot): void {
+  async #takeChange(snapshot: FileSnapshot): Promise<void> {
+    await this.#take(snapshot);
+    if (this.#closed) return;
+    if (this.#problems.some(({ severity }) => severity === 'error')) this.#refusedReloads++;
+    this.#onChange();
+  }
+
+  async #take({ path, text, error }: FileSnapshot): Promise<void> {
     const file = describeConfigPath(path, this.#cwd);
     if (text !== undefined) {
+      const parsed = await this.#parse({ text, file, folder: dirname(path) });
       this.#path = path;
-      const parsed: ParsedFile = this.#parse({ text, file, folder: dirname(path) });
       this.#problems = parsed.problems;
       this.#config = parsed.config ?? this.#config;
       return;

@@ -4,6 +4,7 @@ import { suggestNearest } from '../config/suggest.ts';
 import { BACKEND_NAMES, type BackendName } from '../model/settings.ts';
 import { systemClock } from '../system/clock.ts';
 import type { LogFormat, LogLevel } from '../system/logger.ts';
+import { holdYoungGeneration } from '../system/young-generation.ts';
 import type { SettingsFlags } from '../table/resolve-settings.ts';
 import type { ProgramIo } from './program-io.ts';
 import { readVersion } from './version.ts';
@@ -73,6 +74,8 @@ function addRun(program: Command, io: ProgramIo, exit: (status: number) => void)
     .action(async (flags: Flags, command: Command) => {
       const [extra] = command.args;
       if (extra !== undefined) program.error(describeExtra(extra, program));
+      // Before the rest of the program is loaded; `run` lets it go when all is up.
+      holdYoungGeneration();
       const { run } = await import('./run.ts');
       const settings = { ...toSettingsFlags(flags), statusPort: flags.statusPort };
       exit(

@@ -6,9 +6,11 @@ import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { createLogger, type LogFormat, type Logger, type LogLevel } from '../system/logger.ts';
 import { messageOf } from '../system/message-of.ts';
+import { releaseYoungGeneration } from '../system/young-generation.ts';
 import type { SettingsFlags } from '../table/resolve-settings.ts';
 import { FileInput } from './file-input.ts';
 import { LazyProxy } from './lazy-proxy.ts';
+import { parseApart } from './parse-apart.ts';
 import type { ProgramIo } from './program-io.ts';
 import { createSignalQueue, runUntilSignal, type SignalQueue } from './run-until-signal.ts';
 import { readVersion } from './version.ts';
@@ -54,8 +56,7 @@ async function serve(
   const file = new FileInput({
     candidates: configCandidates({ flag: options.config, env: io.env, cwd: io.cwd }),
     cwd: io.cwd,
-    environment,
-    backend: options.settings.backend,
+    parse: (input) => parseApart(input, { environment, backend: options.settings.backend }),
     clock,
     onChange: () => proxy?.fileChanged(),
   });
@@ -67,6 +68,7 @@ async function serve(
     await startFile(file, logger);
     proxy = new LazyProxy({ file, environment, logger, flags: options.settings, env: io.env, clock });
     await proxy.start();
+    releaseYoungGeneration();
   } catch (error) {
     logger.error({ event: 'start-failed' }, `can't start: ${messageOf(error)}`);
     await (proxy?.close() ?? file.close());

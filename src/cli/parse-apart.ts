@@ -1,0 +1,52 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { EngineLayers } from '../config/engine-defaults.ts';
+import type { ConfigText, ParsedFile } from '../config/file.ts';
+
+/** What the process is told. */
+export interface ParseTask {
+  readonly input: ConfigText;
+  readonly layers: EngineLayers;
+}
+
+/** Where a build puts src/cli/config-process.ts. */
+const PROGRAM = new URL('./config-process.js', import.meta.url);
+
+/**
+ * Parses a configuration file in a process that ends with it. So the memory that reading YAML takes (10 MB for a hundred
+ * services, of which a thread would leave half) is given back, and clients are served while a long file is read.
+ * Where no process can be had, the work is done here.
+ */
+export async function parseApart(input: ConfigText, layers: EngineLayers): Promise<ParsedFile> {
+  const { backend: fromEnvironment, builtInBackend, namespaces } = layers.environment;
+  const environment = { backend: fromEnvironment, builtInBackend, namespaces };
+  try {
+    return await askProcess({ input, layers: { environment, backend: layers.backend } });
+  } catch {
+    const { createFileParser } = await import('../config/file.ts');
+    return createFileParser(layers)(input);
+  }
+}
+
+/** @throws {Error} where the process could not be started, or ended without an answer. */
+async function askProcess(task: ParseTask): Promise<ParsedFile> {
+  const child = fork(PROGRAM, [], {
+    // The structure that comes back is more than JSON can say.
+    serialization: 'advanced',
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  });
+  const answer = waitForAnswer(child);
+  child.send(task, () => {});
+  return await answer;
+}
+
+async function waitForAnswer(child: ChildProcess): Promise<ParsedFile> {
+  // Rejects where there is an error.
+  const ended = once(child, 'close');
+  const answer = await Promise.race([once(child, 'message'), ended]);
+  await ended;
+  const [parsed] = answer as [ParsedFile | number | null];
+  if (typeof parsed !== 'object' || parsed === null) throw new Error('the process ended without an answer');
+  return parsed;
+}
