@@ -3,6 +3,7 @@ import { CommanderError } from 'commander';
 import { createProgram } from './cli/program.ts';
 import type { ProgramIo } from './cli/program-io.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from './system/exit-codes.ts';
+import { toSourceStack } from './system/source-stack.ts';
 
 const io: ProgramIo = {
   env: process.env,
@@ -30,6 +31,11 @@ async function main(): Promise<void> {
     process.exitCode = error.exitCode === 0 ? EXIT_OK : EXIT_UNUSABLE;
   }
 }
+
+// What nobody caught is printed by Node, which knows nothing of our source maps.
+process.once('uncaughtExceptionMonitor', (error) => {
+  if (error instanceof Error && error.stack !== undefined) error.stack = toSourceStack(error.stack);
+});
 
 // Not awaited here: CommonJS, which the program is shipped as, has no await at the top.
 void main();

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { prettyStream } from './pretty.ts';
+import { toSourceStack } from './source-stack.ts';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -41,8 +42,17 @@ export function createLogger(options: {
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  if (options.format === 'json') return pino(base, pino.destination({ dest: 1, sync: true }));
+  if (options.format === 'json') {
+    const serializers = { err: serializeError };
+    return pino({ ...base, serializers }, pino.destination({ dest: 1, sync: true }));
+  }
   return pino(base, prettyStream({ color: options.color }));
+}
+
+function serializeError(error: unknown): unknown {
+  const fields: unknown = pino.stdSerializers.err(error as Error);
+  if (typeof fields !== 'object' || fields === null || !('stack' in fields)) return fields;
+  return { ...fields, stack: toSourceStack(String(fields.stack)) };
 }
 
 export const silentLogger: Logger = {

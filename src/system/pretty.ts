@@ -4,6 +4,7 @@
  */
 import type { Writable } from 'node:stream';
 import { PinoPretty } from 'pino-pretty';
+import { toSourceStack } from './source-stack.ts';
 
 const RED = 31;
 const GREEN = 32;
@@ -78,7 +79,7 @@ function formatStack(line: LogLine): string {
   if (error === null || error === undefined) return '';
   const { stack, message } =
     typeof error === 'object' ? (error as LogLine) : { stack: error, message: undefined };
-  const text = String(stack ?? message ?? JSON.stringify(error));
+  const text = toSourceStack(String(stack ?? message ?? JSON.stringify(error)));
   const indented = text.split('\n').map((part) => `    ${escapeControls(part)}`);
   return `\n${indented.join('\n')}`;
 }
