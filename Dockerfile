@@ -4,15 +4,18 @@ ARG NODE_IMAGE=node:22-alpine
 FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
-# Named, because a NODE_ENV of the base image would leave the compiler out.
+# Named, because a NODE_ENV of the base image would leave the bundler and what it bundles out.
 RUN npm ci --include=dev --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json ./
+COPY scripts scripts
 COPY schema schema
 COPY src src
-# In a pod the credentials are the service account's; the library that reads kubeconfig files (60 MB) is left out unless
-# `--build-arg PRUNE=--omit=dev` keeps it.
-ARG PRUNE="--omit=dev --omit=optional"
-RUN npm run build && npm prune ${PRUNE} --ignore-scripts --no-audit --no-fund
+# All but the optional packages is in the bundle. Of these, the library that reads kubeconfig files (70 MB) is left out,
+# because in a pod the credentials are the service account's; `--build-arg LEAVE_OUT=` keeps it.
+ARG LEAVE_OUT="@kubernetes/client-node"
+ARG NPM_FLAGS="--omit=dev --ignore-scripts --no-audit --no-fund"
+RUN npm run build && npm prune ${NPM_FLAGS} \
+  && if [ -n "${LEAVE_OUT}" ]; then npm uninstall --no-save ${NPM_FLAGS} ${LEAVE_OUT}; fi
 
 FROM ${NODE_IMAGE}
 ARG VERSION=dev

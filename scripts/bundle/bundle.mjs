@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
+import { collectLicences } from './licences.mjs';
 import { LAZY_FOLDER, loadLazily } from './lazy-packages.mjs';
 import { keepModuleUrls, moduleUrlBanner } from './module-url.mjs';
 import { generateSchemaValidator, useSchemaValidator } from './schema-validator.mjs';
@@ -31,6 +32,8 @@ const OPTIONS = {
   // What is loaded stays in memory as text, too. Names stay, for the sake of stack traces.
   minifyWhitespace: true,
   minifySyntax: true,
+  // Node shows the line in which a program failed.
+  lineLimit: 160,
   legalComments: 'none',
   // Names and lines are enough for stack traces; the text would be most of the package.
   sourcemap: true,
@@ -43,7 +46,6 @@ const OPTIONS = {
 /**
  * Writes the bundles into `folder`, which is emptied before.
  * @param {string} folder
- * @returns {Promise<readonly import('esbuild').Metafile[]>} what is in them.
  */
 export async function buildBundles(folder) {
   await rm(folder, { recursive: true, force: true });
@@ -55,7 +57,8 @@ export async function buildBundles(folder) {
   ]);
   // The package's own files are ES modules.
   await writeFile(path.join(folder, 'package.json'), '{ "type": "commonjs" }\n');
-  return results.map(({ metafile }) => metafile);
+  const metafiles = results.map(({ metafile }) => metafile);
+  await writeFile(path.join(folder, 'THIRD-PARTY-LICENCES.txt'), await collectLicences(metafiles, ROOT));
 }
 
 function bundleEntry(entry, folder) {
