@@ -1,5 +1,12 @@
 import { createServer, type OutgoingHttpHeaders, type Server, type ServerResponse } from 'node:http';
 
+/**
+ * Node looks after slow connections every 30 s, whether there are any or not, and an idle proxy is to sleep. A limit on each
+ * connection's silence does instead. The longest time that a timer takes.
+ */
+const NEVER_MS = 2 ** 31 - 1;
+const SILENCE_MS = 30_000;
+
 /** What the status server shows; each call makes it anew. */
 export interface StatusContent {
   /** Body of `GET /status`, the array that lazy-tcp-proxy has too. */
@@ -17,11 +24,12 @@ export class StatusServer {
 
   constructor(content: StatusContent) {
     this.#content = content;
-    this.#server = createServer((request, response) => {
+    this.#server = createServer({ connectionsCheckingInterval: NEVER_MS }, (request, response) => {
       if (request.method !== 'GET' && request.method !== 'HEAD')
         return send(response, { status: 405, text: 'GET only', headers: { allow: 'GET, HEAD' } });
       this.#answer(request.url?.split('?', 1)[0] ?? '/', response);
     });
+    this.#server.timeout = SILENCE_MS;
   }
 
   /** Binds the port. @throws the bind error. */
