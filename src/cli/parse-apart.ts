@@ -12,20 +12,28 @@ export interface ParseTask {
 /** Where a build puts src/cli/config-process.ts. */
 const PROGRAM = new URL('./config-process.js', import.meta.url);
 
+/** Some twenty services. Up to here a process costs more, in time until a change is in force, than it saves. */
+const MAX_SMALL_LENGTH = 2048;
+
 /**
- * Parses a configuration file in a process that ends with it. So the memory that reading YAML takes (10 MB for a hundred
- * services, of which a thread would leave half) is given back, and clients are served while a long file is read.
- * Where no process can be had, the work is done here.
+ * Parses a configuration file; one that is not small in a process that ends with it. So the memory that reading YAML takes
+ * (10 MB for a hundred services, of which a thread would leave half) is given back, and clients are served while a long
+ * file is read. Where no process can be had, the work is done here.
  */
 export async function parseApart(input: ConfigText, layers: EngineLayers): Promise<ParsedFile> {
   const { backend: fromEnvironment, builtInBackend, namespaces } = layers.environment;
   const environment = { backend: fromEnvironment, builtInBackend, namespaces };
+  if (input.text.length <= MAX_SMALL_LENGTH) return await parseHere(input, layers);
   try {
     return await askProcess({ input, layers: { environment, backend: layers.backend } });
   } catch {
-    const { createFileParser } = await import('../config/file.ts');
-    return createFileParser(layers)(input);
+    return await parseHere(input, layers);
   }
+}
+
+async function parseHere(input: ConfigText, layers: EngineLayers): Promise<ParsedFile> {
+  const { createFileParser } = await import('../config/file.ts');
+  return createFileParser(layers)(input);
 }
 
 /** @throws {Error} where the process could not be started, or ended without an answer. */
@@ -42,11 +50,8 @@ async function askProcess(task: ParseTask): Promise<ParsedFile> {
 }
 
 async function waitForAnswer(child: ChildProcess): Promise<ParsedFile> {
-  // Rejects where there is an error.
-  const ended = once(child, 'close');
-  const answer = await Promise.race([once(child, 'message'), ended]);
-  await ended;
-  const [parsed] = answer as [ParsedFile | number | null];
+  // Rejects where there is an error. The process ends by itself.
+  const [parsed] = await Promise.race([once(child, 'message'), once(child, 'close')]);
   if (typeof parsed !== 'object' || parsed === null) throw new Error('the process ended without an answer');
-  return parsed;
+  return parsed as ParsedFile;
 }

@@ -4,6 +4,7 @@ import { parseApart } from '../../src/cli/parse-apart.ts';
 import { EMPTY_ENVIRONMENT } from '../../src/config/environment.ts';
 import { createFileParser } from '../../src/config/file.ts';
 
+// Too long to be parsed on the spot.
 const text = readFileSync('lazy-proxy.yaml.example', 'utf8');
 const layers = { environment: EMPTY_ENVIRONMENT, backend: 'kubernetes' } as const;
 

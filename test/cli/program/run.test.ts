@@ -80,6 +80,23 @@ describe('lazy-proxy run', () => {
   });
 });
 
+test('lazy-proxy run says of a long file what it says of a short one', async () => {
+  const mistake = 'services:\n  a: { ports: ["80:80"], idle_timout: 5m }\n';
+  // Long files are read by another process.
+  const files = { 'short.yaml': mistake, 'long.yaml': mistake.padEnd(10_000, '#') };
+  const folder = await createFolder(files);
+  const told = Object.keys(files).map(async (name) => {
+    const { status, stdout } = await runProgram(['run', '--config', name], { cwd: folder, env: JSON_LOG });
+    return { status, errors: logged(stdout.replaceAll(name, 'x.yaml'), 'error') };
+  });
+  const [short, long] = await Promise.all(told);
+  expect(short).toMatchObject({
+    status: 2,
+    errors: [expect.stringContaining('idle_timout'), expect.anything()],
+  });
+  expect(long).toEqual(short);
+});
+
 describe('lazy-proxy run while it starts', () => {
   test('takes SIGHUP, and ends in order when SIGTERM comes', async () => {
     const folder = await createFolder();
