@@ -3,6 +3,7 @@ import { type ListenerSpec, listenKey, type Service, type TargetPort } from '../
 import { compileAccessList } from '../relay/access-list.ts';
 import type { Listener, TrackClient } from '../relay/listener.ts';
 import { type TcpBinding, TcpListener } from '../relay/tcp-listener.ts';
+import type { TcpRelay } from '../relay/tcp-relay.ts';
 import { type UdpBinding, UdpListener } from '../relay/udp-listener.ts';
 import type { Clock } from '../system/clock.ts';
 import type { LogLimiter } from '../system/log-limiter.ts';
@@ -18,6 +19,7 @@ export interface ServiceListener extends Listener<Service> {
 /** What all listeners share. */
 export interface ListenerParts {
   readonly lifecycle: Lifecycle;
+  readonly relay: TcpRelay;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Bounds the lines about refused and unserved clients. */
@@ -37,7 +39,7 @@ export function createServiceListener(
 type CreateOptions = Parameters<typeof createServiceListener>[1];
 
 function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
-  const { lifecycle, logger, onDrained } = options;
+  const { lifecycle, relay, logger, onDrained } = options;
   const bind = (service: Service): TcpBinding => ({
     service: service.name,
     targetPort: findTargetPort(service, spec),
@@ -46,7 +48,7 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     connect: (request) => lifecycle.connect(service.name, request),
   });
   const listener = new TcpListener({
-    ...{ spec, logger, onDrained },
+    ...{ spec, relay, logger, onDrained },
     binding: bind(options.service),
     onRefused: (client, { service }) => logRefused({ client, service }, options),
   });

@@ -65,7 +65,14 @@ async function serve(
   });
   try {
     await startFile(file, logger);
-    proxy = new LazyProxy({ file, environment, logger, flags: options.settings, env: io.env, clock });
+    proxy = await LazyProxy.create({
+      file,
+      environment,
+      logger,
+      flags: options.settings,
+      env: io.env,
+      clock,
+    });
     await proxy.start();
   } catch (error) {
     logger.error({ event: 'start-failed' }, `can't start: ${messageOf(error)}`);

@@ -6,6 +6,7 @@ import { createServiceListener } from '../apply/service-listener.ts';
 import type { Backend } from '../backends/backend.ts';
 import { Lifecycle } from '../lifecycle/lifecycle.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
+import type { TcpRelay } from '../relay/tcp-relay.ts';
 import { WebhookSender } from '../status/webhook-sender.ts';
 import type { Clock } from '../system/clock.ts';
 import { LogLimiter } from '../system/log-limiter.ts';
@@ -30,10 +31,11 @@ export interface Runtime {
 /** Builds the parts behind the table and wires them; nothing is opened yet. */
 export function createRuntime(options: {
   readonly backends: readonly Backend[];
+  readonly relay: TcpRelay;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Runtime {
-  const { clock, logger } = options;
+  const { clock, logger, relay } = options;
   const sender = new WebhookSender({ clock, logger });
   const lifecycle: Lifecycle = new Lifecycle({
     ...options,
@@ -45,7 +47,7 @@ export function createRuntime(options: {
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
   const trackerOf = (service: Service, { protocol }: ListenerSpec) =>
     createTracker(service, { protocol, parts: { sender, lifecycle, clock } });
-  const parts = { lifecycle, clock, logger, limiter, trackerOf };
+  const parts = { lifecycle, relay, clock, logger, limiter, trackerOf };
   const listeners = new ListenerSet({
     create: (spec, service, onDrained) => createServiceListener(spec, { ...parts, service, onDrained }),
     clock,
@@ -63,6 +65,7 @@ export function createRuntime(options: {
       lifecycle.close();
       await sender.flush(LAST_EVENTS_MS);
       sender.close();
+      relay.close();
     },
   };
 }

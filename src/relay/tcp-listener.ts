@@ -6,7 +6,8 @@ import { messageOf } from '../system/message-of.ts';
 import type { AccessList } from './access-list.ts';
 import { formatEndpoint, plainAddress } from './client-address.ts';
 import type { Listener, TrackClient } from './listener.ts';
-import { relayTcp } from './tcp-relay.ts';
+import { TcpConnection } from './tcp-connection.ts';
+import type { TcpRelay } from './tcp-relay.ts';
 
 /** Clients that the kernel may hold for us until we accept them; the kernel's own limit (somaxconn) applies too. */
 const BACKLOG = 4_096;
@@ -39,13 +40,15 @@ export class TcpListener implements Listener<TcpBinding> {
   readonly #logger: Logger;
   readonly #onRefused: (client: string, binding: TcpBinding) => void;
   readonly #onDrained: () => void;
-  readonly #clients = new Set<Socket>();
+  readonly #relay: TcpRelay;
+  readonly #connections = new Set<TcpConnection>();
   #binding: TcpBinding;
   #closing = false;
 
   constructor(options: {
     readonly spec: ListenerSpec;
     readonly binding: TcpBinding;
+    readonly relay: TcpRelay;
     readonly logger: Logger;
     /** Told of each client that the access list refused. */
     readonly onRefused: (client: string, binding: TcpBinding) => void;
@@ -54,6 +57,7 @@ export class TcpListener implements Listener<TcpBinding> {
   }) {
     this.spec = options.spec;
     this.#binding = options.binding;
+    this.#relay = options.relay;
     this.#logger = options.logger;
     this.#onRefused = options.onRefused;
     this.#onDrained = options.onDrained;
@@ -62,13 +66,15 @@ export class TcpListener implements Listener<TcpBinding> {
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
+      // Read by who holds the client, or not at all.
+      pauseOnConnect: true,
     };
     this.#server = createServer(sockets, (client) => this.#accept(client));
   }
 
   /** Connections that are held or relayed now. */
   get activeConnections(): number {
-    return this.#clients.size;
+    return this.#connections.size;
   }
 
   /** Binds the socket; may be tried again after it has failed. @throws the bind error, with its `code`. */
@@ -99,13 +105,13 @@ export class TcpListener implements Listener<TcpBinding> {
     if (this.#closing) return;
     this.#closing = true;
     this.#server.close();
-    if (this.#clients.size === 0) this.#onDrained();
+    if (this.#connections.size === 0) this.#onDrained();
   }
 
   /** Closes, and resets what still lives. Idempotent. */
   destroy(): void {
     this.close();
-    for (const client of this.#clients) client.resetAndDestroy();
+    for (const connection of this.#connections) connection.destroy();
   }
 
   #bindOptions(): { readonly port: number; readonly host?: string } {
@@ -126,36 +132,18 @@ export class TcpListener implements Listener<TcpBinding> {
       this.#onRefused(endpoint, binding);
       return;
     }
-    this.#clients.add(client);
     const ended = binding.track?.({ address, port: remotePort, endpoint });
-    client.once('close', () => {
-      this.#clients.delete(client);
-      ended?.();
-      if (this.#closing && this.#clients.size === 0) this.#onDrained();
+    const connection = new TcpConnection(client, {
+      ...{ binding, relay: this.#relay, client: { address, port: remotePort, endpoint } },
+      onEnd: () => {
+        this.#connections.delete(connection);
+        ended?.();
+        if (this.#closing && this.#connections.size === 0) this.#onDrained();
+      },
+      onUnserved: (error) => this.#logUnserved(error, { binding, endpoint }),
     });
-    void this.#serve(client, { binding, endpoint });
-  }
-
-  async #serve(
-    client: Socket,
-    { binding, endpoint }: { binding: TcpBinding; endpoint: string },
-  ): Promise<void> {
-    const waiting = new AbortController();
-    const leave = () => waiting.abort(new Error('the client left'));
-    // While nothing is piped, `end` comes only from a client that has sent nothing and won't: nobody to hold.
-    client.on('error', leave).on('end', leave).on('close', leave);
-    try {
-      const upstream = await binding.connect({
-        port: binding.targetPort,
-        client: endpoint,
-        signal: waiting.signal,
-      });
-      client.off('error', leave).off('end', leave).off('close', leave);
-      relayTcp(client, upstream.socket, upstream.release);
-    } catch (error) {
-      client.destroy();
-      this.#logUnserved(error, { binding, endpoint });
-    }
+    this.#connections.add(connection);
+    void connection.serve();
   }
 
   #logUnserved(error: unknown, { binding, endpoint }: { binding: TcpBinding; endpoint: string }): void {
