@@ -45,6 +45,8 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     targetPort: findTargetPort(service, spec),
     access: compileAccessList(service),
     track: options.trackerOf(service, spec),
+    openWarmPath: (user) =>
+      lifecycle.openWarmPath(service.name, { port: findTargetPort(service, spec), user }),
     connect: (request) => lifecycle.connect(service.name, request),
   });
   const listener = new TcpListener({

@@ -1,13 +1,17 @@
 import type { Socket } from 'node:net';
 import type { RelayedConnection, RelaySockets, TcpRelay } from './tcp-relay.ts';
 
-/** Relays through Node's streams, on any platform. */
+/**
+ * Relays through Node's streams, on any platform. One thing Node doesn't tell: a reset that comes while a source is
+ * paused, with bytes still unread, is read as an end (libuv's uv__stream_io), and passed on as one.
+ */
 export const streamRelay: TcpRelay = {
   kind: 'stream',
   join({ client, upstream }, onEnd) {
     relay({ client, upstream }, onEnd);
     return createConnection({ client, upstream });
   },
+  openRoute: () => undefined,
   close() {},
 };
 

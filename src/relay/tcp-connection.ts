@@ -9,6 +9,8 @@ interface ConnectionOptions {
   readonly relay: TcpRelay;
   /** Called once, when both sides are closed. */
   readonly onEnd: () => void;
+  /** Called when its upstream is connected. */
+  readonly onRelayed: () => void;
   /** Told why the client was closed without an upstream. */
   readonly onUnserved: (error: unknown) => void;
 }
@@ -50,6 +52,7 @@ export class TcpConnection {
         upstream.release();
         end();
       });
+      this.#options.onRelayed();
     } catch (error) {
       socket.destroy();
       this.#options.onUnserved(error);

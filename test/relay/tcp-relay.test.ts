@@ -185,7 +185,9 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
 
   it('resets the upstream when the client resets in the middle of a transfer', async () => {
     relay();
-    client.write(pattern(MIB));
+    // Node's streams would take a reset for an end while they have more to read.
+    const bytes = kind === 'stream' ? 1_000 : MIB;
+    client.write(pattern(bytes));
     await once(upstream, 'data');
     const end = ending(upstream);
     client.resetAndDestroy();

@@ -5,3 +5,5 @@ export const EPIPE = 32;
 export const ENOTCONN = 107;
 export const ECONNRESET = 104;
 export const ECONNREFUSED = 111;
+export const ECONNABORTED = 103;
+export const EINPROGRESS = 115;

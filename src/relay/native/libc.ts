@@ -10,6 +10,12 @@ export interface Libc {
   /** A second descriptor for the same file, closed on exec. */
   dup(fd: number): number;
   close(fd: number): number;
+  /** The next client of a listening socket, non-blocking; it has that socket's options. */
+  accept(listener: number): number;
+  /** A non-blocking TCP socket without Nagle delay, whose peer is asked for after a minute of silence. */
+  tcpSocket(family: number): number;
+  /** Begins to connect to a `struct sockaddr`: see `socket-address.ts`. */
+  connect(fd: number, address: Uint8Array): number;
   recv(fd: number, into: Uint8Array): number;
   /** Sends the first `length` bytes; a peer that is gone is -EPIPE, never a signal. */
   send(fd: number, bytes: Uint8Array, length: number): number;
@@ -30,6 +36,7 @@ export interface Libc {
   epollCreate(): number;
   /** `event` is a `struct epoll_event`: see `epoll-events.ts`. */
   epollAdd(epoll: number, fd: number, event: Uint8Array): number;
+  epollRemove(epoll: number, fd: number): number;
   /** Waits up to `timeoutMs` (-1 = for ever) for up to `max` events. */
   epollWait(
     epoll: number,
@@ -48,7 +55,14 @@ const CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const SOL_SOCKET = 1;
+const SO_KEEPALIVE = 9;
 const SO_LINGER = 13;
+const SOCK_STREAM = 1;
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
+const TCP_KEEPIDLE = 4;
+const KEEP_ALIVE_SECONDS = 60;
+const EPOLL_CTL_DEL = 2;
 
 /** Declares the functions. @throws where the C library lacks one of them. */
 export function createLibc(koffi: Koffi): Libc {
@@ -71,11 +85,26 @@ export function createLibc(koffi: Koffi): Libc {
   const epollCreate = declare('int epoll_create1(int flags)');
   const epollControl = declare('int epoll_ctl(int epoll, int operation, int fd, void *event)');
   const epollWait = declare('int epoll_wait(int epoll, void *events, int max, int timeout)');
+  const accept4 = declare('int accept4(int listener, void *address, void *length, int flags)');
+  const socket = declare('int socket(int family, int type, int protocol)');
+  const connect = declare('int connect(int fd, const void *address, unsigned int length)');
+  const on = intBytes(1);
+  const keepAlive = intBytes(KEEP_ALIVE_SECONDS);
   // struct linger { int l_onoff; int l_linger; }
-  const lingerZero = new Uint8Array(new Int32Array([1, 0]).buffer);
+  const lingerZero = intBytes(1, 0);
   return {
     dup: (fd) => fcntl(fd, F_DUPFD_CLOEXEC, 0),
     close: (fd) => close(fd),
+    accept: (listener) => accept4(listener, null, null, CLOEXEC_NONBLOCK),
+    tcpSocket(family) {
+      const fd = socket(family, SOCK_STREAM | CLOEXEC_NONBLOCK, 0);
+      if (fd < 0) return fd;
+      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, on, on.length);
+      setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, on, on.length);
+      setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, keepAlive, keepAlive.length);
+      return fd;
+    },
+    connect: (fd, address) => connect(fd, address, address.length),
     recv: (fd, into) => recv(fd, into, into.length, 0),
     send: (fd, bytes, length) => send(fd, bytes, length, MSG_NOSIGNAL),
     splice: (from, to, length) => splice(from, null, to, null, length, SPLICE_F_MOVE_NONBLOCK),
@@ -91,6 +120,12 @@ export function createLibc(koffi: Koffi): Libc {
     write: (fd, bytes) => write(fd, bytes, bytes.length),
     epollCreate: () => epollCreate(EPOLL_CLOEXEC),
     epollAdd: (epoll, fd, event) => epollControl(epoll, EPOLL_CTL_ADD, fd, event),
+    epollRemove: (epoll, fd) => epollControl(epoll, EPOLL_CTL_DEL, fd, null),
     epollWait: (epoll, events, { max, timeoutMs }) => epollWait(epoll, events, max, timeoutMs),
   };
+}
+
+/** Values of the type `int`, one after the other. */
+function intBytes(...values: readonly number[]): Uint8Array {
+  return new Uint8Array(new Int32Array(values).buffer);
 }

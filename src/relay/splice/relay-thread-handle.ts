@@ -18,8 +18,7 @@ interface HandleOptions {
   readonly libc: Libc;
   /** The built `relay-thread`. */
   readonly file: URL;
-  /** The connection of a slot has ended, and its descriptors are closed. */
-  readonly onEnded: (slot: number) => void;
+  readonly onReport: (report: ThreadReport) => void;
   /** The thread is gone without having been told so; nothing of it lives any more. */
   readonly onDied: (error: Error) => void;
 }
@@ -60,9 +59,7 @@ export class RelayThreadHandle {
     };
     const transferList = [port2];
     this.#worker = new Worker(options.file, { workerData, transferList, resourceLimits: RESOURCE_LIMITS });
-    this.#port.on('message', (ended: ThreadReport) => {
-      for (const slot of ended) options.onEnded(slot);
-    });
+    this.#port.on('message', options.onReport);
     this.#worker.on('error', (error) => {
       this.#failure = error;
     });
@@ -90,6 +87,14 @@ export class RelayThreadHandle {
     if (this.#isStopping) return;
     this.#isStopping = true;
     this.#quit();
+  }
+
+  /** Resets what a thread that is gone had open; what it had closed itself may be somebody else's by now. */
+  resetConnections(): void {
+    const { open, sockets } = this.shared;
+    for (let slot = open.indexOf(1); slot >= 0; slot = open.indexOf(1, slot + 1)) {
+      for (const fd of sockets.subarray(slot * 2, slot * 2 + 2)) this.#options.libc.closeWithReset(fd);
+    }
   }
 
   #ring(): void {

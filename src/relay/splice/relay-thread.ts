@@ -27,7 +27,7 @@ async function runThread({ epoll, bell, shared, port }: ThreadStart): Promise<vo
     ...{ libc, epoll, bell, shared },
     pump: { kernel: libc, pipes, buffer: new Uint8Array(BUFFER_BYTES), bytesPerTurn: BYTES_PER_TURN },
     nextCommand: () => receiveMessageOnPort(port)?.message as ThreadCommand | undefined,
-    report: (ended) => port.postMessage(ended),
+    report: (report) => port.postMessage(report),
     nowMs: systemClock.nowMs,
   }).run();
   pipes.trim();

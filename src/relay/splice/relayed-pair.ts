@@ -1,17 +1,18 @@
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../native/epoll-events.ts';
 import { Pump, type PumpParts, type Side } from './pump.ts';
 
-/** `over`: both directions have ended. `broken`: a side has failed, so the other is to be reset. */
-export type PairResult = 'waiting' | 'more' | 'over' | 'broken';
-
-export type SideName = 'client' | 'upstream';
+/**
+ * `over`: both directions have ended. `broken`: a side has failed, so the other is to be reset. `refused`: the upstream
+ * was never connected, and nothing was read of the client.
+ */
+export type PairResult = 'waiting' | 'more' | 'over' | 'broken' | 'refused';
 
 export interface PairSockets {
   readonly client: number;
   readonly upstream: number;
   /** What was read of each before. */
-  readonly clientRead: Uint8Array | undefined;
-  readonly upstreamRead: Uint8Array | undefined;
+  readonly clientRead?: Uint8Array | undefined;
+  readonly upstreamRead?: Uint8Array | undefined;
 }
 
 /** A client and its upstream: one pump for each direction. The sockets are the owner's to close. */
@@ -20,13 +21,24 @@ export class RelayedPair {
   readonly upstream: Side;
   readonly #up: Pump;
   readonly #down: Pump;
+  #isConnected: boolean;
   #isBroken = false;
 
-  constructor(sockets: PairSockets, parts: PumpParts) {
-    this.client = createSide(sockets.client);
-    this.upstream = createSide(sockets.upstream);
+  constructor(
+    sockets: PairSockets,
+    { parts, isConnected }: { readonly parts: PumpParts; readonly isConnected: boolean },
+  ) {
+    const { client, upstream } = sockets;
+    this.#isConnected = isConnected;
+    // A socket takes bytes once it is connected; whether it has any, epoll says as soon as it is asked.
+    this.client = { fd: client, readable: false, writable: true, finished: false };
+    this.upstream = { fd: upstream, readable: false, writable: isConnected, finished: false };
     this.#up = new Pump(parts, { source: this.client, target: this.upstream, first: sockets.clientRead });
     this.#down = new Pump(parts, { source: this.upstream, target: this.client, first: sockets.upstreamRead });
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
   }
 
   /** Bytes that the upstream has taken. */
@@ -40,10 +52,13 @@ export class RelayedPair {
   }
 
   /** Notes what epoll tells of one side. */
-  note(name: SideName, events: number): void {
+  note(name: 'client' | 'upstream', events: number): void {
     const side = this[name];
     // A reset, or a connection that the kernel has given up.
     if (events & EPOLLERR) this.#isBroken = true;
+    // A socket that isn't connected yet says that it is hung up.
+    else if (name === 'upstream' && !this.#isConnected && !(events & EPOLLOUT)) return;
+    else if (name === 'upstream') this.#isConnected = true;
     if (events & (EPOLLRDHUP | EPOLLHUP)) side.finished = true;
     if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) side.readable = true;
     if (events & EPOLLOUT) side.writable = true;
@@ -51,7 +66,7 @@ export class RelayedPair {
 
   /** Moves what can be moved now. */
   run(): PairResult {
-    if (this.#isBroken) return 'broken';
+    if (this.#isBroken) return this.#isConnected ? 'broken' : 'refused';
     const up = this.#up.run();
     const down = this.#down.run();
     if (up === 'broken' || down === 'broken') return 'broken';
@@ -64,9 +79,4 @@ export class RelayedPair {
     this.#up.close();
     this.#down.close();
   }
-}
-
-/** A socket that was just connected takes bytes; whether it has any, epoll says as soon as it is asked. */
-function createSide(fd: number): Side {
-  return { fd, readable: false, writable: true, finished: false };
 }
