@@ -22,6 +22,7 @@ const LAST_EVENTS_MS = 1_000;
 /** What puts a table in force and serves it. */
 export interface Runtime {
   readonly lifecycle: Lifecycle;
+  readonly relay: TcpRelay;
   readonly listeners: ListenerSet;
   readonly reconciler: Reconciler;
   /** Stops schedules, lets go of all workloads, and sends the last events; listeners are drained or destroyed before. */
@@ -58,6 +59,7 @@ export function createRuntime(options: {
   const reconciler: Reconciler = new Reconciler({ lifecycle, listeners, schedules, windows });
   return {
     lifecycle,
+    relay,
     listeners,
     reconciler,
     async close() {

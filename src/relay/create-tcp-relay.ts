@@ -14,6 +14,8 @@ interface RelayParts {
   readonly threadFile: URL;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Default: that of this process. */
+  readonly platform?: NodeJS.Platform;
 }
 
 /**
@@ -22,7 +24,7 @@ interface RelayParts {
  */
 export async function createTcpRelay(setting: RelaySetting, parts: RelayParts): Promise<TcpRelay> {
   if (setting === 'stream') return streamRelay;
-  const libc = await loadLibc();
+  const libc = await loadLibc(parts.platform);
   if (typeof libc !== 'string') return new SpliceRelay({ ...parts, libc, fallback: streamRelay });
   if (setting === 'splice') throw new Error(`relay: splice can't be had here: ${libc}`);
   parts.logger.info({ event: 'relay' }, `connections are relayed by streams: ${libc}`);
@@ -30,8 +32,8 @@ export async function createTcpRelay(setting: RelaySetting, parts: RelayParts): 
 }
 
 /** The system calls, or why they can't be used. */
-async function loadLibc(): Promise<Libc | string> {
-  const load = await loadKoffi();
+async function loadLibc(platform?: NodeJS.Platform): Promise<Libc | string> {
+  const load = await loadKoffi(platform);
   if (load.kind === 'unavailable') return load.reason;
   try {
     const libc = createLibc(load.koffi);

@@ -1,14 +1,13 @@
-/** A relay thread that throws in the middle of its loop once the first number of its environment data is set. */
+/** A relay thread that throws in the middle of its loop once it is told to: see `mortal-relay-key.ts`. */
 import { getEnvironmentData } from 'node:worker_threads';
-
-export const DEATH_KEY = 'lazy-proxy-test.relay-thread-dies';
+import { DEATH_KEY } from './mortal-relay-key.ts';
 
 const death = getEnvironmentData(DEATH_KEY) as unknown as Int32Array;
-const { now } = Date;
-// The loop asks for the time in each turn in which it moves bytes.
-Date.now = () => {
-  if (Atomics.load(death, 0) === 1) throw new Error('struck');
-  return now();
-};
+const { load } = Atomics;
+// The loop asks in each turn whether it is to go on.
+Atomics.load = ((array: Int32Array, index: number) => {
+  if (load(death, 0) === 1) throw new Error('struck');
+  return load(array, index);
+}) as typeof Atomics.load;
 
 await import('../../src/relay/splice/relay-thread.ts');
