@@ -12,7 +12,9 @@ COPY src src
 # In a pod the credentials are the service account's; the library that reads kubeconfig files (60 MB) is left out unless
 # `--build-arg PRUNE=--omit=dev` keeps it.
 ARG PRUNE="--omit=dev --omit=optional"
-RUN npm run build && npm prune ${PRUNE} --ignore-scripts --no-audit --no-fund
+# Optional as well, and kept: what the relay thread needs.
+RUN npm run build && mkdir kept && cp -R node_modules/koffi node_modules/@koromix kept/ \
+    && npm prune ${PRUNE} --ignore-scripts --no-audit --no-fund && cp -R kept/. node_modules/
 
 FROM ${NODE_IMAGE}
 ARG VERSION=dev

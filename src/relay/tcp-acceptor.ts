@@ -61,7 +61,8 @@ export class TcpAcceptor {
 
   /** Accepts again, on the descriptor of the socket that was lent; owns it from now on. */
   takeBack(fd: number): void {
-    this.#server.listen({ fd, backlog: BACKLOG });
+    // Node takes the backlog of a descriptor from here alone.
+    this.#server.listen({ fd }, BACKLOG);
   }
 
   /** Gives the port back. */

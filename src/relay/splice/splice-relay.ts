@@ -44,6 +44,8 @@ export class SpliceRelay implements TcpRelay {
   #running: Running | undefined;
   #hasFailed = false;
   #isClosed = false;
+  /** The listening sockets were given back, and the thread is to end once it has let go of them. */
+  #isRetiring = false;
   #cancelIdle: Cancel | undefined;
 
   constructor(options: SpliceRelayOptions) {
@@ -77,6 +79,7 @@ export class SpliceRelay implements TcpRelay {
     if (this.#hasFailed || this.#isClosed) return undefined;
     this.#cancelIdle?.();
     this.#cancelIdle = undefined;
+    this.#isRetiring = false;
     this.#running ??= this.#start();
     return this.#running;
   }
@@ -110,21 +113,18 @@ export class SpliceRelay implements TcpRelay {
     if (isUsed) {
       this.#cancelIdle?.();
       this.#cancelIdle = undefined;
-    } else if (this.#isClosed && routes.count === 0) {
+    } else if ((this.#isClosed || this.#isRetiring) && routes.count === 0) {
       this.#stop();
     } else {
       this.#cancelIdle ??= this.#options.clock.schedule(IDLE_MS, () => this.#retire());
     }
   }
 
-  /** Gives the listening sockets back; the thread ends once it has let go of them. */
   #retire(): void {
     this.#cancelIdle = undefined;
-    const running = this.#running;
-    if (running === undefined) return;
-    running.routes.lapse();
-    if (running.routes.count === 0) this.#stop();
-    else this.#followUse();
+    this.#isRetiring = true;
+    this.#running?.routes.lapse();
+    this.#followUse();
   }
 
   #stop(): void {
