@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest';
 import { createEngineClient } from '../../../src/backends/docker/engine-client.ts';
 import { ScriptedEngine } from '../../support/scripted-engine.ts';
 
-const CALLS = 20;
+const CALLS = 10;
 
 test('a request is not made dearer by the others in flight when dockerode spells out its options', async () => {
   const engine = await ScriptedEngine.start();
