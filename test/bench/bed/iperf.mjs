@@ -1,0 +1,21 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runToEnd } from './program.mjs';
+
+const SLACK_MS = 10_000;
+/** Its server takes one test at a time, and needs a moment after each. */
+const TRIES = 3;
+const RETRY_MS = 1_000;
+
+/** Runs the client and returns the `end` of its report. */
+export async function runIperf(bed, { host, port, seconds, args }) {
+  const all = ['-c', host, '-p', String(port), '-t', String(seconds), '-J', ...args];
+  const options = { timeoutMs: seconds * 1_000 + SLACK_MS, children: bed.children };
+  for (let left = TRIES; ; left -= 1) {
+    try {
+      return JSON.parse(await runToEnd(bed.tools.iperf3, all, options)).end;
+    } catch (error) {
+      if (left === 1 || bed.signal.aborted) throw error;
+      await sleep(RETRY_MS);
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * How fast lazy-proxy is, beside nginx's stream module, HAProxy and a relay in Go: `npm run bench`, or `npm run bench --
+ * bulk udp` for some parts alone. `--quick`: few and short rounds. `--dist FOLDER`: a build that is there. A full run
+ * writes `bench/results/latest.json` and `latest.svg`; with `--write` every run does. Needs Linux and root.
+ */
+import { parseArgs } from 'node:util';
+import { createCleanup } from './bed/cleanup.mjs';
+import { openBed } from './bed/open-bed.mjs';
+import { prepareProduct } from './bed/product.mjs';
+import { describeMissing, findTools } from './bed/tools.mjs';
+import { bulk } from './parts/bulk.mjs';
+import { connections } from './parts/connections.mjs';
+import { requests } from './parts/requests.mjs';
+import { compareMeasurements } from './report/compare.mjs';
+import { METRICS } from './report/metrics.mjs';
+import { renderTable } from './report/table.mjs';
+
+const PARTS = [bulk, connections, requests];
+const INTERRUPTED = 130;
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: 'boolean' }, write: { type: 'boolean' }, dist: { type: 'string' } },
+});
+const log = (line) => console.error(line);
+const cleanup = createCleanup();
+const interruption = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => void interrupt(name));
+try {
+  process.exitCode = await runAll();
+} catch (error) {
+  if (!interruption.signal.aborted) console.error(error.stack);
+  process.exitCode = 1;
+} finally {
+  await cleanup.runAll();
+  if (interruption.signal.aborted) process.exitCode = INTERRUPTED;
+}
+
+/** Measures and prints; returns the exit status. */
+async function runAll() {
+  const parts = chooseParts(positionals);
+  const tools = await findTools();
+  const missing = describeMissing(tools);
+  if (missing !== undefined) log(missing);
+  if (tools.dockerd === undefined || tools.busybox === undefined || process.getuid?.() !== 0)
+    throw new Error('the upstream runs in a container: root, dockerd and a static busybox are needed');
+  const product = await prepareProduct(flags.dist);
+  const options = { cleanup, tools, product, log, quick: flags.quick === true, signal: interruption.signal };
+  const bed = await openBed(options);
+  const measurements = [];
+  for (const part of parts) measurements.push(...(await runPart(part, bed)));
+  const rows = compareMeasurements(measurements, METRICS);
+  console.log(['', ...renderTable(rows, [...bed.peers, { id: 'direct', label: 'no proxy' }])].join('\n'));
+  return 0;
+}
+
+function chooseParts(names) {
+  const unknown = names.find((name) => !PARTS.some((part) => part.name === name));
+  if (unknown !== undefined)
+    throw new Error(`there is no part "${unknown}"; there are ${PARTS.map(({ name }) => name).join(', ')}`);
+  return names.length === 0 ? PARTS : PARTS.filter(({ name }) => names.includes(name));
+}
+
+/** A part that fails is told, and doesn't take the others with it. */
+async function runPart(part, bed) {
+  const missing = part.needs.filter((tool) => bed.tools[tool] === undefined);
+  if (missing.length > 0) {
+    log(`${part.name}: left out, without ${missing.join(' and ')}`);
+    return [];
+  }
+  log(`${part.name} …`);
+  try {
+    return await cleanup.scope(() => part.measure(bed));
+  } catch (error) {
+    if (interruption.signal.aborted) throw error;
+    log(`${part.name} failed: ${error.stack}`);
+    process.exitCode = 1;
+    return [];
+  }
+}
+
+async function interrupt(name) {
+  if (interruption.signal.aborted) return;
+  log(`${name}: cleaning up …`);
+  interruption.abort(name);
+  await cleanup.runAll();
+  process.exit(INTERRUPTED);
+}
