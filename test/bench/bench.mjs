@@ -10,12 +10,17 @@ import { prepareProduct } from './bed/product.mjs';
 import { describeMissing, findTools } from './bed/tools.mjs';
 import { bulk } from './parts/bulk.mjs';
 import { connections } from './parts/connections.mjs';
+import { control } from './parts/control.mjs';
+import { held } from './parts/held.mjs';
+import { idle } from './parts/idle.mjs';
 import { requests } from './parts/requests.mjs';
+import { udp } from './parts/udp.mjs';
+import { wake } from './parts/wake.mjs';
 import { compareMeasurements } from './report/compare.mjs';
 import { METRICS } from './report/metrics.mjs';
 import { renderTable } from './report/table.mjs';
 
-const PARTS = [bulk, connections, requests];
+const PARTS = [bulk, connections, requests, udp, wake, idle, held, control];
 const INTERRUPTED = 130;
 
 const { values: flags, positionals } = parseArgs({

@@ -3,11 +3,10 @@ import { execFileSync } from 'node:child_process';
 /** Held connections take two descriptors each, or six where a relay needs pipes. */
 const WANTED = 131_072;
 
-/** How many files a program may have open that the benchmark starts: what can be had, which asks for privileges. */
+/** For a shell: allows what it runs so many open files, or as many as can be had without privileges. */
+export const RAISE_LIMIT = `ulimit -n ${WANTED} 2>/dev/null || ulimit -n "$(ulimit -Hn)"`;
+
+/** How many files a program may have open that the benchmark starts. */
 export function findMaxDescriptors() {
-  const text = execFileSync('sh', [
-    '-c',
-    `ulimit -n ${WANTED} 2>/dev/null || ulimit -n "$(ulimit -Hn)"; ulimit -n`,
-  ]);
-  return Number(text);
+  return Number(execFileSync('sh', ['-c', `${RAISE_LIMIT}; ulimit -n`]));
 }

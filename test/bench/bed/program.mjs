@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { findMaxDescriptors } from './descriptors.mjs';
+import { RAISE_LIMIT } from './descriptors.mjs';
 
 const READY_TIMEOUT_MS = 15_000;
 const EXIT_GRACE_MS = 5_000;
@@ -15,7 +15,7 @@ const EXIT_GRACE_MS = 5_000;
  */
 export async function startProgram(command, { logFile, env = process.env, cwd }) {
   const log = openSync(logFile, 'a');
-  const child = spawn('sh', ['-c', `ulimit -n ${findMaxDescriptors()}; exec "$@"`, 'sh', ...command], {
+  const child = spawn('sh', ['-c', `${RAISE_LIMIT}; exec "$@"`, 'sh', ...command], {
     ...{ cwd, env, detached: true },
     stdio: ['ignore', log, log],
   });
@@ -24,6 +24,25 @@ export async function startProgram(command, { logFile, env = process.env, cwd })
   const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
   const program = { pid: child.pid, logFile, child, exited, stop: () => stopGroup(child, exited) };
   return program;
+}
+
+/** Starts a Node program with a high limit of open files, which sends messages and gets some. */
+export async function startTalker(command) {
+  const child = spawn('sh', ['-c', `${RAISE_LIMIT}; exec "$@"`, 'sh', ...command], {
+    ...{ detached: true, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
+  });
+  await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', reject));
+  const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
+  return {
+    say: (message) => child.send(message),
+    /** The next message. */
+    hear: () =>
+      new Promise((resolve, reject) => {
+        child.once('message', resolve);
+        void exited.then((status) => reject(new Error(`a client of the benchmark ended with ${status}`)));
+      }),
+    stop: () => stopGroup(child, exited),
+  };
 }
 
 /** Runs a program to its end and returns what it printed. */

@@ -3,6 +3,8 @@ import { listBusyboxEntries, listProgramEntries } from '../../support/images/roo
 
 /** Where the servers listen in the container. */
 export const UPSTREAM_PORTS = { iperf: 5201, http: 8000, page: 8080 };
+/** The web server listens there as well. */
+export const HELD_PORTS = Array.from({ length: 8 }, (_, index) => 8_001 + index);
 
 export async function listUpstreamEntries({ iperf3, nginx }) {
   const programs = [iperf3 && ['/bin/iperf3', iperf3], nginx && ['/bin/nginx', nginx]].filter(Boolean);
@@ -24,6 +26,8 @@ export async function listUpstreamEntries({ iperf3, nginx }) {
   ];
 }
 
+const LISTEN = [UPSTREAM_PORTS.http, ...HELD_PORTS].map((port) => `listen ${port} backlog=4096;`).join(' ');
+
 /** Idle connections are held, so no timeout may end one. */
 const NGINX_CONFIG = `
 user root root;
@@ -41,7 +45,7 @@ http {
   keepalive_requests 1000000000;
   client_header_timeout 1h;
   server {
-    listen ${UPSTREAM_PORTS.http} backlog=8192;
+    ${LISTEN}
     location / { return 200 "ok\\n"; }
   }
 }
