@@ -3,8 +3,11 @@
  * bulk udp` for some parts alone. `--quick`: few and short rounds. `--dist FOLDER`: a build that is there. A full run
  * writes `bench/results/latest.json` and `latest.svg`; with `--write` every run does. Needs Linux and root.
  */
+import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { ROOT } from '../../scripts/ensure-installed.mjs';
 import { createCleanup } from './bed/cleanup.mjs';
+import { describeMachine, readVersions } from './bed/describe-machine.mjs';
 import { openBed } from './bed/open-bed.mjs';
 import { prepareProduct } from './bed/product.mjs';
 import { describeMissing, findTools } from './bed/tools.mjs';
@@ -18,10 +21,12 @@ import { udp } from './parts/udp.mjs';
 import { wake } from './parts/wake.mjs';
 import { compareMeasurements } from './report/compare.mjs';
 import { METRICS } from './report/metrics.mjs';
-import { renderTable } from './report/table.mjs';
+import { renderControl, renderTable } from './report/table.mjs';
+import { writeResults } from './report/write-results.mjs';
 
 const PARTS = [bulk, connections, requests, udp, wake, idle, held, control];
 const INTERRUPTED = 130;
+const RESULTS = path.join(ROOT, 'bench/results');
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -52,11 +57,27 @@ async function runAll() {
   const product = await prepareProduct(flags.dist);
   const options = { cleanup, tools, product, log, quick: flags.quick === true, signal: interruption.signal };
   const bed = await openBed(options);
-  const measurements = [];
-  for (const part of parts) measurements.push(...(await runPart(part, bed)));
-  const rows = compareMeasurements(measurements, METRICS);
-  console.log(['', ...renderTable(rows, [...bed.peers, { id: 'direct', label: 'no proxy' }])].join('\n'));
-  return 0;
+  const measured = [];
+  for (const part of parts) measured.push(...(await runPart(part, bed)));
+  await report(bed, { measured, isFull: parts.length === PARTS.length && !bed.quick });
+  return process.exitCode ?? 0;
+}
+
+/** Figures that miss the budget are told, and are no failure: they depend on the machine. */
+async function report(bed, { measured, isFull }) {
+  const controlRows = measured.flatMap(({ kind, ...row }) => (kind === 'control' ? [row] : []));
+  const rows = compareMeasurements(
+    measured.filter(({ kind }) => kind !== 'control'),
+    METRICS,
+  );
+  const peers = [...bed.peers.map(({ id, label }) => ({ id, label })), { id: 'direct', label: 'no proxy' }];
+  console.log(['', ...renderTable(rows, peers), ...renderControl(controlRows)].join('\n'));
+  if (!(isFull || flags.write)) return;
+  const machine = describeMachine();
+  const versions = await readVersions(bed.tools);
+  const about = { date: new Date().toISOString(), machine, versions, quick: bed.quick };
+  await writeResults(RESULTS, { rows, controlRows, peers, about });
+  log(`written: ${path.relative(process.cwd(), RESULTS)}/latest.json and latest.svg`);
 }
 
 function chooseParts(names) {
@@ -74,8 +95,11 @@ async function runPart(part, bed) {
     return [];
   }
   log(`${part.name} …`);
+  const startMs = performance.now();
   try {
-    return await cleanup.scope(() => part.measure(bed));
+    const measured = await cleanup.scope(() => part.measure(bed));
+    log(`  ${Math.round((performance.now() - startMs) / 1_000)} s`);
+    return measured;
   } catch (error) {
     if (interruption.signal.aborted) throw error;
     log(`${part.name} failed: ${error.stack}`);

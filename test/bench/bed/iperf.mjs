@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runToEnd } from './program.mjs';
 
-const SLACK_MS = 10_000;
+const SLACK_MS = 4_000;
 /** Its server takes one test at a time, and needs a moment after each. */
 const TRIES = 3;
 const RETRY_MS = 1_000;

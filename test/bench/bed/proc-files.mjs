@@ -50,14 +50,16 @@ export function readActivity(pid) {
   return { switches: sum(switches), cpuNanoseconds: sum(ran) };
 }
 
-/** True when somebody listens on the TCP port; asks nobody who would take notice. */
-export function isListening(port) {
-  const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+/** True when somebody listens on each of the TCP ports; asks nobody who would take notice. */
+export function areListening(ports) {
   const lines = `${readOr('/proc/net/tcp')}${readOr('/proc/net/tcp6')}`.split('\n');
-  return lines.some((line) => {
-    const [, local, , state] = line.trim().split(/\s+/);
-    return state === LISTEN_STATE && local?.endsWith(suffix);
-  });
+  const heard = new Set(
+    lines.flatMap((line) => {
+      const [, local, , state] = line.trim().split(/\s+/);
+      return state === LISTEN_STATE ? [Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16)] : [];
+    }),
+  );
+  return ports.every((port) => heard.has(port));
 }
 
 /** The fields after the program's name, which may hold spaces and parentheses. */

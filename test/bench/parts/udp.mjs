@@ -1,15 +1,18 @@
 /** How many datagrams per second get through with less than one in a hundred lost. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { runIperf } from '../bed/iperf.mjs';
 import { runRounds } from '../bed/rounds.mjs';
 import { createDirect, startPeers } from '../peers/start-peers.mjs';
 import { searchRate } from '../report/search-rate.mjs';
 
-const FIRST_PER_SECOND = 20_000;
+const FIRST_PER_SECOND = 30_000;
 /** As much as lazy-proxy gives its own sockets, so that the ends are not what loses datagrams. */
 const BUFFER = '4M';
 /** Below this part of what was asked for, the sender is what is slow. */
 const MIN_SENT = 0.9;
 const MAX_LOSS = 0.01;
+/** A datagram of the test before would be taken for the first one of the next, whose client would wait for ever. */
+const DRAIN_MS = 400;
 /** What else the machine does loses some datagrams now and then; a rate that can't be had fails twice. */
 const TRIES = 2;
 
@@ -42,7 +45,7 @@ async function measureUdp(bed) {
 
 /** What arrived per second; `kind: 'lossy'` where too much of it did not, and `limit` where the sender has no more. */
 async function tryRate(bed, peer, options) {
-  for (let left = TRIES; ; left -= 1) {
+  for (let left = bed.quick ? 1 : TRIES; ; left -= 1) {
     const { sent, received } = await send(bed, peer, options);
     if (received / sent >= 1 - MAX_LOSS) {
       const perSecond = received / options.seconds;
@@ -55,6 +58,7 @@ async function tryRate(bed, peer, options) {
 async function send(bed, { host, port }, { bytes, perSecond, seconds }) {
   const bitsPerSecond = Math.round(perSecond * bytes * 8);
   const args = ['-u', '-l', String(bytes), '-b', String(bitsPerSecond), '-w', BUFFER];
+  await sleep(DRAIN_MS);
   const { sum } = await runIperf(bed, { host, port, seconds, args });
   return { sent: sum.packets, received: sum.packets - sum.lost_packets };
 }

@@ -12,7 +12,7 @@ export async function listPeers({ tools, program, host, folder, children }) {
   const env = { LAZY_PROXY_RELAY: 'stream' };
   return [
     createLazyProxy({ id: 'lazy', label: 'lazy-proxy', program, host }),
-    createLazyProxy({ id: 'streams', label: '… streams', program, host, env }),
+    createLazyProxy({ id: 'streams', label: '(plain streams)', program, host, env }),
     ...(nginx && streamModule ? [createNginx({ nginx, streamModule })] : []),
     ...(haproxy ? [createHaproxy({ haproxy })] : []),
     ...(go ? [createGoRelay(await buildGoRelay({ go, folder, children }))] : []),

@@ -1,7 +1,7 @@
 import { mkdtemp } from 'node:fs/promises';
 import path from 'node:path';
 import { findFreePorts } from '../bed/ports.mjs';
-import { isListening } from '../bed/proc-files.mjs';
+import { areListening } from '../bed/proc-files.mjs';
 import { waitUntilReady } from '../bed/program.mjs';
 
 /** For nginx, which lays them out beforehand; a relayed connection takes two. */
@@ -36,7 +36,7 @@ export async function startPeer(bed, peer, { routes, connections = CONNECTIONS, 
   const starting = peer.start(routes, { folder, connections, statusPort });
   const program = await bed.cleanup.own(starting, ({ stop }) => stop());
   const ports = routes.filter(({ protocols }) => protocols.includes('tcp')).map(({ listen }) => listen);
-  await waitUntilReady(program, () => ports.every(isListening));
+  await waitUntilReady(program, () => areListening(ports));
   const { id, label } = peer;
   return { id, label, host: '127.0.0.1', port: routes[0].listen, pid: program.pid, program };
 }

@@ -22,7 +22,7 @@ export function compareMeasurements(measurements, metrics) {
     const medians = new Map(own.map(({ peer, samples }) => [peer, medianOf(samples)]));
     const cells = own.map(({ peer, samples }) => {
       const median = medians.get(peer);
-      return { peer, median, samples, ratios: findRatios(median, medians) };
+      return { peer, median, samples, ratios: metric.isAbsolute ? {} : findRatios(median, medians) };
     });
     return [{ metric, cells, verdict: judge(metric.budget, cells) }];
   });
@@ -42,9 +42,14 @@ function judge(budget, cells) {
   const product = cells.find(({ peer }) => peer === PRODUCT);
   if (budget === undefined || product === undefined) return undefined;
   const { than, min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY } = budget;
-  const value = than === undefined ? product.median : product.ratios[than];
+  const value = than === undefined ? product.median : roundRatio(product.ratios[than]);
   if (value === undefined) return undefined;
   return { isMet: value >= min && value <= max, value, budget: describeBudget(budget) };
+}
+
+/** Two digits, as they are shown: what is behind them is noise. */
+function roundRatio(ratio) {
+  return ratio === undefined ? undefined : Math.round(ratio * 100) / 100;
 }
 
 function describeBudget({ than, min, max }) {

@@ -12,7 +12,7 @@ export const PRODUCT = 'lazy';
 const HIGHER = { better: 'higher' };
 const LOWER = { better: 'lower' };
 
-/** In the order in which they are shown; `inChart`: it is drawn, with this label where the table's is too long. */
+/** In the order in which they are shown; `inChart`: it is drawn; `isAbsolute`: ratios would say nothing. */
 export const METRICS = [
   ...[1, 8].flatMap((streams) => {
     const what = streams === 1 ? '1 stream' : `${streams} streams`;
@@ -61,8 +61,8 @@ export const METRICS = [
     ...{ budget: { max: 20 }, inChart: true },
   },
   {
-    ...{ id: 'held-answered', part: 'held', label: 'of 10,000 still answered', unit: '%', ...HIGHER },
-    budget: { min: 100 },
+    ...{ id: 'held-answered', part: 'held', label: 'idle connections still answered', unit: '%', ...HIGHER },
+    ...{ budget: { min: 100 }, isAbsolute: true },
   },
 ];
 
@@ -103,9 +103,23 @@ function idleMetrics(services) {
       ...(memory && { budget: memory }),
     },
     {
-      ...{ id: `wakeups-${services}`, part, label: `threads waking up, ${what}`, unit: '1/s', ...LOWER },
+      ...{
+        id: `wakeups-${services}`,
+        part,
+        label: `threads waking up, ${what}`,
+        unit: '1/s',
+        ...LOWER,
+        isAbsolute: true,
+      },
       ...(still && { budget: still }),
     },
-    { id: `idle-cpu-${services}`, part, label: `processor time, ${what}`, unit: 'ms/min', ...LOWER },
+    {
+      id: `idle-cpu-${services}`,
+      part,
+      label: `processor time, ${what}`,
+      unit: 'ms/min',
+      ...LOWER,
+      isAbsolute: true,
+    },
   ];
 }

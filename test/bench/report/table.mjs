@@ -3,7 +3,7 @@ import { formatFigure, formatRatio } from './format.mjs';
 import { REFERENCES } from './metrics.mjs';
 
 const NAME_WIDTH = 38;
-const CELL_WIDTH = 14;
+const CELL_WIDTH = 16;
 
 /**
  * @param {readonly object[]} rows
@@ -23,6 +23,19 @@ export function renderTable(rows, peers) {
   });
 }
 
+/** The rows of the control side, which has nobody to be compared with: `{ name, value, unit, budget? }`. */
+export function renderControl(rows) {
+  const lines = rows.map(({ name, value, unit, budget }) => {
+    const verdict = budget === undefined ? '' : `  budget ≤ ${budget}: ${showVerdict(value <= budget)}`;
+    return `${line(`${name}, ${unit}`, [formatFigure(value)])}${verdict}`;
+  });
+  return rows.length === 0 ? [] : ['control', ...lines, ''];
+}
+
+function showVerdict(isMet) {
+  return isMet ? '✓ met' : '✗ NOT MET';
+}
+
 function renderRow({ metric, cells, verdict }, columns) {
   const cellOf = ({ id }) => cells.find(({ peer }) => peer === id);
   const figures = columns.map((column) => showCell(cellOf(column), ({ median }) => formatFigure(median)));
@@ -35,9 +48,7 @@ function renderRow({ metric, cells, verdict }, columns) {
         columns.map((column) => showCell(cellOf(column), (cell) => formatRatio(cell.ratios[peer]))),
       ),
     ),
-    ...(verdict === undefined
-      ? []
-      : [`  budget ${verdict.budget}: ${verdict.isMet ? '✓ met' : '✗ NOT MET'}`]),
+    ...(verdict === undefined ? [] : [`  budget ${verdict.budget}: ${showVerdict(verdict.isMet)}`]),
   ];
 }
 
