@@ -12,10 +12,18 @@ export async function runIperf(bed, { host, port, seconds, args }) {
   const options = { timeoutMs: seconds * 1_000 + SLACK_MS, children: bed.children };
   for (let left = TRIES; ; left -= 1) {
     try {
-      return JSON.parse(await runToEnd(bed.tools.iperf3, all, options)).end;
+      return readReport(await runToEnd(bed.tools.iperf3, all, options));
     } catch (error) {
       if (left === 1 || bed.signal.aborted) throw error;
       await sleep(RETRY_MS);
     }
   }
+}
+
+/** A failure may come with a status of success, and without figures. */
+function readReport(text) {
+  const { end, error } = JSON.parse(text);
+  if (error !== undefined || Object.keys(end ?? {}).length === 0)
+    throw new Error(`iperf3 has nothing to report: ${error}`);
+  return end;
 }

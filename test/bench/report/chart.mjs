@@ -9,7 +9,9 @@ const TOP = 108;
 const BAR = 14;
 const BAR_STEP = 18;
 const GROUP_GAP = 16;
-const BOTTOM = 44;
+const BOTTOM = 62;
+/** Two lines of text stand beside a group of one bar. */
+const MIN_BARS = 2;
 const REFERENCE = 'nginx';
 const SERIES = [
   { peer: 'lazy', label: 'lazy-proxy', color: '#2563eb' },
@@ -27,7 +29,7 @@ export function renderChart(rows, footnote) {
   let y = TOP;
   const drawn = groups.map((group) => {
     const text = drawGroup(group, y);
-    y += group.bars.length * BAR_STEP + GROUP_GAP;
+    y += Math.max(group.bars.length, MIN_BARS) * BAR_STEP + GROUP_GAP;
     return text;
   });
   const height = y + BOTTOM - GROUP_GAP;
@@ -57,11 +59,12 @@ function createGroups({ metric, cells }) {
 }
 
 function drawGroup({ label, reference, bars }, y) {
-  const middle = y + (bars.length * BAR_STEP) / 2;
+  const top = y + (Math.max(MIN_BARS - bars.length, 0) * BAR_STEP) / 2;
+  const middle = top + (bars.length * BAR_STEP) / 2;
   return [
     `<text x="${LEFT - 14}" y="${middle - 3}" font-size="13" text-anchor="end" fill="#111827">${escapeText(label)}</text>`,
     `<text x="${LEFT - 14}" y="${middle + 12}" font-size="11" text-anchor="end" fill="#6b7280">${escapeText(reference)}</text>`,
-    ...bars.map((bar, index) => drawBar(bar, y + index * BAR_STEP)),
+    ...bars.map((bar, index) => drawBar(bar, top + index * BAR_STEP)),
   ].join('\n');
 }
 
@@ -71,7 +74,7 @@ function drawBar({ ratio, figure, color, peer }, y) {
   const cut = ratio > MAX_RATIO ? ' ▸' : '';
   const weight = peer === SERIES[0].peer ? ' font-weight="600"' : '';
   return `<rect x="${LEFT}" y="${y + 2}" width="${width}" height="${BAR}" rx="2" fill="${color}"/>
-<text x="${LEFT + width + 8}" y="${y + 13.5}" font-size="12"${weight} fill="#1f2937">${formatRatio(ratio)}${cut}<tspan font-weight="400" fill="#6b7280">  ${escapeText(figure)}</tspan></text>`;
+<text x="${LEFT + width + 8}" y="${y + 13.5}" font-size="12"${weight} fill="#1f2937" stroke="#ffffff" stroke-width="3" paint-order="stroke">${formatRatio(ratio)}${cut}<tspan dx="7" font-weight="400" fill="#6b7280">${escapeText(figure)}</tspan></text>`;
 }
 
 function drawLegend() {
