@@ -7,6 +7,7 @@ import { type Logger, silentLogger } from '../../src/system/logger.ts';
 import { Bench } from '../lifecycle/bench.ts';
 import { aListener, aService } from '../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
+import { datagramsWays } from '../support/datagrams-ways.ts';
 import { RUNNING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 
@@ -15,7 +16,7 @@ const WAKE_MS = 200;
 const START_TIMEOUT_MS = 30_000;
 const IDLE_MS = 60_000;
 
-describe('a UDP service', () => {
+describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native }) => {
   let bench: Bench;
   let datagrams: Datagrams;
   let spec: ListenerSpec;
@@ -56,7 +57,7 @@ describe('a UDP service', () => {
     const { lifecycle, clock } = bench;
     const logger: Logger = { ...silentLogger, warn: (_fields, message) => void lines.push(message) };
     const parts = { lifecycle, relay: streamRelay, clock, logger, limiter: new LogLimiter(clock, 1_000) };
-    const more = { service, trackerOf: () => undefined, onDrained() {} };
+    const more = { loadDatagrams: async () => native, service, trackerOf: () => undefined, onDrained() {} };
     listener = createServiceListener(spec, { ...parts, ...more });
     await listener.open();
   }

@@ -7,3 +7,4 @@ export const ECONNRESET = 104;
 export const ECONNREFUSED = 111;
 export const ECONNABORTED = 103;
 export const EINPROGRESS = 115;
+export const ENOBUFS = 105;

@@ -1,7 +1,7 @@
 import { messageOf } from '../../system/message-of.ts';
 
 /** What is used of the foreign-function interface; its own types come with the package, which is optional. */
-export type Koffi = Pick<typeof import('koffi'), 'load' | 'errno'>;
+export type Koffi = Pick<typeof import('koffi'), 'load' | 'errno' | 'address' | 'sizeof'>;
 
 export type KoffiLoad =
   | { readonly kind: 'loaded'; readonly koffi: Koffi }
