@@ -158,6 +158,8 @@ export class UdpListener implements Listener<UdpBinding> {
     });
     this.#flows.set(from, { flow, address });
     link?.receiveWith(flow);
+    // Closed by who was told of the client.
+    if (this.#closing) flow.end();
     return flow;
   }
 

@@ -264,6 +264,23 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
     });
 
+    it('loses no more of a burst than the port refused, and sends nothing twice', async () => {
+      bench.add(service, STOPPED);
+      const target = await upstream();
+      const client = await datagrams.bind();
+      send(client, '0');
+      await bench.until(() => state() === 'ready' && target.received.length === 1);
+      await bench.clock.advance(2_000);
+      await target.close();
+      send(client, ...numbers(1, 150));
+      await bench.until(() => listener.drops['refused'] === 1);
+      const again = await upstream();
+      await bench.until(() => again.received.length >= 149);
+      await bench.clock.advance(2_000);
+      expect(again.texts).toEqual(numbers(2, 150));
+      expect(listener.drops).toEqual({ refused: 1 });
+    });
+
     it('wakes a workload again whose port has gone with it', async () => {
       bench.add(service, STOPPED);
       const target = await upstream();

@@ -3,6 +3,7 @@ export const EINTR = 4;
 export const EAGAIN = 11;
 export const EPIPE = 32;
 export const ENOTCONN = 107;
+export const EMSGSIZE = 90;
 export const ECONNRESET = 104;
 export const ECONNREFUSED = 111;
 export const ECONNABORTED = 103;
