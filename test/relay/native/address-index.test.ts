@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { AddressIndex } from '../../../src/relay/native/address-index.ts';
-import { ADDRESS_WORDS, encodeAddress } from '../../../src/relay/native/socket-address.ts';
+import { ADDRESS_WORDS, encodeAddress } from '../../../src/relay/native/datagram-address.ts';
 
 const at = (address: string, port: number) => encodeAddress({ address, port }) ?? new Uint32Array();
 

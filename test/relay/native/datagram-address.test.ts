@@ -1,7 +1,7 @@
 import { SocketAddress } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { addressBytes, decodeAddress, encodeAddress } from '../../../src/relay/native/socket-address.ts';
+import { addressBytes, decodeAddress, encodeAddress } from '../../../src/relay/native/datagram-address.ts';
 
 const port = fc.integer({ min: 0, max: 65_535 });
 /** Many zeros, as addresses have them. */
