@@ -7,6 +7,7 @@ import type { Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
 import type { ServiceTable } from '../model/table.ts';
 import { type WorkloadRef, workloadRefKey } from '../model/workload.ts';
+import { createDatagramsLoader } from '../relay/create-datagrams-loader.ts';
 import { createTcpRelay } from '../relay/create-tcp-relay.ts';
 import { RELAY_THREAD_FILE } from '../relay/splice/thread-file.ts';
 import type { TcpRelay } from '../relay/tcp-relay.ts';
@@ -57,7 +58,8 @@ export class LazyProxy {
     this.#engines = this.#createEngines();
     this.#process = new ProcessBackend({ clock, logger, env });
     const backends = [...this.#engines.backends, this.#process];
-    this.#runtime = createRuntime({ backends, relay, clock, logger });
+    const loadDatagrams = createDatagramsLoader(settings.relay, { logger });
+    this.#runtime = createRuntime({ backends, relay, loadDatagrams, clock, logger });
   }
 
   /** Makes a proxy that does nothing yet. @throws where a setting asks for what this machine doesn't have. */

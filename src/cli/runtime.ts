@@ -2,7 +2,7 @@ import { CronWindows } from '../apply/cron-windows.ts';
 import { ListenerSet } from '../apply/listener-set.ts';
 import { Reconciler } from '../apply/reconciler.ts';
 import { ScheduleSet } from '../apply/schedule-set.ts';
-import { createServiceListener } from '../apply/service-listener.ts';
+import { createServiceListener, type ListenerParts } from '../apply/service-listener.ts';
 import type { Backend } from '../backends/backend.ts';
 import { Lifecycle } from '../lifecycle/lifecycle.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
@@ -33,10 +33,11 @@ export interface Runtime {
 export function createRuntime(options: {
   readonly backends: readonly Backend[];
   readonly relay: TcpRelay;
+  readonly loadDatagrams: ListenerParts['loadDatagrams'];
   readonly clock: Clock;
   readonly logger: Logger;
 }): Runtime {
-  const { clock, logger, relay } = options;
+  const { clock, logger, relay, loadDatagrams } = options;
   const sender = new WebhookSender({ clock, logger });
   const lifecycle: Lifecycle = new Lifecycle({
     ...options,
@@ -48,7 +49,7 @@ export function createRuntime(options: {
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
   const trackerOf = (service: Service, { protocol }: ListenerSpec) =>
     createTracker(service, { protocol, parts: { sender, lifecycle, clock } });
-  const parts = { lifecycle, relay, clock, logger, limiter, trackerOf };
+  const parts = { lifecycle, relay, loadDatagrams, clock, logger, limiter, trackerOf };
   const listeners = new ListenerSet({
     create: (spec, service, onDrained) => createServiceListener(spec, { ...parts, service, onDrained }),
     clock,
