@@ -131,8 +131,8 @@ export class RouteTable {
     if (Atomics.add(shared.routeUse, number, 1) === 0) this.#options.onUsed(number);
     const slot = Atomics.load(shared.routeOpen, number) === 1 ? this.#takeSlot() : undefined;
     if (slot === undefined) {
-      this.#options.onReturned({ route: number, client });
-      return this.#countDown(number);
+      // Counted until the main thread has it: till then the route must not be forgotten.
+      return this.#options.onReturned({ route: number, client });
     }
     const accepted = { route, client, attempt: 0 };
     this.#accepted.set(slot, accepted);
@@ -155,18 +155,18 @@ export class RouteTable {
       libc.close(upstream);
     }
     this.#options.onReturned({ route: route.route, client });
-    this.#leave(slot, route);
+    this.#forget(slot);
   }
 
-  #leave(slot: number, { route }: OpenRoute): void {
+  #forget(slot: number): void {
     this.#accepted.delete(slot);
     this.#connecting.delete(slot);
     this.#leftSlots.push(slot);
-    this.#countDown(route);
   }
 
-  #countDown(route: number): void {
+  #leave(slot: number, { route }: OpenRoute): void {
     const { shared, nowMs, onUsed } = this.#options;
+    this.#forget(slot);
     shared.routeLastMs[route] = nowMs();
     if (Atomics.sub(shared.routeUse, route, 1) === 1) onUsed(route);
   }

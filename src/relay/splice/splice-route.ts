@@ -78,7 +78,9 @@ export class SpliceRoute implements TcpRoute {
       ...{ fd, allowHalfOpen: true, readable: true, writable: true },
       pauseOnCreate: true,
     };
-    this.#parts.options.onReturned(new Socket(options));
+    const { shared, number, options: owner } = this.#parts;
+    owner.onReturned(new Socket(options));
+    if (Atomics.sub(shared.routeUse, number, 1) === 1) owner.onUse(0);
   }
 
   /** The thread accepts no more. */
