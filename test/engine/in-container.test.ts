@@ -76,13 +76,6 @@ describe('a proxy in a container', () => {
     await network.remove();
   });
 
-  test('has what the relay thread needs', async () => {
-    const { proxy } = await startProxy(config('nobody'));
-    await proxy.waitForMessage('ready: 1 service, 1 listener, status on port 8080');
-    const { body } = await get(`http://${proxy.address}:8080/status`, { timeoutMs: 30_000 });
-    expect(JSON.parse(body)).toMatchObject([{ relay: 'splice' }]);
-  });
-
   test('joins for a container that appears later, and leaves when it is removed', async () => {
     const name = unique('late');
     const { proxy } = await startProxy(config(name));
