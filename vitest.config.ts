@@ -8,6 +8,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
+          globalSetup: ['test/support/build-relay-threads.ts'],
           exclude: ['test/engine/**', 'test/kubernetes/**', 'test/cli/program/**'],
           testTimeout: 15_000,
         },

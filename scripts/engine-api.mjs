@@ -8,10 +8,10 @@ const BUILT_IN_NETWORKS = new Set(['bridge', 'host', 'none', 'nat', 'ingress', '
  * @param {string} host `unix:///path` or `tcp://host:port`, as in DOCKER_HOST.
  * @param {string} method
  * @param {string} requestPath
- * @param {{ timeoutMs?: number }} [options]
+ * @param {{ timeoutMs?: number, json?: unknown }} [options] `json` is sent as the body.
  * @returns {Promise<{ status: number, body: string }>}
  */
-export function callEngine(host, method, requestPath, { timeoutMs = CALL_TIMEOUT_MS } = {}) {
+export function callEngine(host, method, requestPath, { timeoutMs = CALL_TIMEOUT_MS, json } = {}) {
   return new Promise((resolve, reject) => {
     const options = { ...engineAddress(host), method, path: requestPath, agent: false, timeout: timeoutMs };
     const request = http.request(options, (response) => {
@@ -26,7 +26,9 @@ export function callEngine(host, method, requestPath, { timeoutMs = CALL_TIMEOUT
       request.destroy(new Error(`no answer to ${method} ${requestPath} in time`)),
     );
     request.once('error', reject);
-    request.end();
+    if (json === undefined) return request.end();
+    request.setHeader('content-type', 'application/json');
+    request.end(JSON.stringify(json));
   });
 }
 

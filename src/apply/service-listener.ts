@@ -3,6 +3,8 @@ import { type ListenerSpec, listenKey, type Service, type TargetPort } from '../
 import { compileAccessList } from '../relay/access-list.ts';
 import type { Listener, TrackClient } from '../relay/listener.ts';
 import { type TcpBinding, TcpListener } from '../relay/tcp-listener.ts';
+import type { TcpRelay } from '../relay/tcp-relay.ts';
+import type { NativeDatagrams } from '../relay/native/native-datagrams.ts';
 import { type UdpBinding, UdpListener } from '../relay/udp-listener.ts';
 import type { Clock } from '../system/clock.ts';
 import type { LogLimiter } from '../system/log-limiter.ts';
@@ -18,12 +20,15 @@ export interface ServiceListener extends Listener<Service> {
 /** What all listeners share. */
 export interface ListenerParts {
   readonly lifecycle: Lifecycle;
+  readonly relay: TcpRelay;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Bounds the lines about refused and unserved clients. */
   readonly limiter: LogLimiter;
   /** Who wants to know of a service's connections, if anybody does. */
   readonly trackerOf: (service: Service, listener: ListenerSpec) => TrackClient | undefined;
+  /** Moves many datagrams at once, where the machine can; asked for when a UDP listener opens. */
+  readonly loadDatagrams?: (() => Promise<NativeDatagrams | undefined>) | undefined;
 }
 
 /** Makes the listener of one spec, with the service behind it. `onDrained`: closed, and nothing lives on it any more. */
@@ -37,16 +42,18 @@ export function createServiceListener(
 type CreateOptions = Parameters<typeof createServiceListener>[1];
 
 function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
-  const { lifecycle, logger, onDrained } = options;
+  const { lifecycle, relay, logger, onDrained } = options;
   const bind = (service: Service): TcpBinding => ({
     service: service.name,
     targetPort: findTargetPort(service, spec),
     access: compileAccessList(service),
     track: options.trackerOf(service, spec),
+    openWarmPath: (user) =>
+      lifecycle.openWarmPath(service.name, { port: findTargetPort(service, spec), user }),
     connect: (request) => lifecycle.connect(service.name, request),
   });
   const listener = new TcpListener({
-    ...{ spec, logger, onDrained },
+    ...{ spec, relay, logger, onDrained },
     binding: bind(options.service),
     onRefused: (client, { service }) => logRefused({ client, service }, options),
   });
@@ -54,7 +61,7 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
 }
 
 function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
-  const { lifecycle, clock, onDrained } = options;
+  const { lifecycle, clock, onDrained, loadDatagrams } = options;
   const bind = (service: Service): UdpBinding => {
     const port = findTargetPort(service, spec);
     const sleepIfSilent = service.udp.readiness === 'reply';
@@ -70,7 +77,7 @@ function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
         logUnserved({ client: endpoint, service: service.name, error }, options),
     };
   };
-  const listener = new UdpListener({ spec, clock, onDrained, binding: bind(options.service) });
+  const listener = new UdpListener({ spec, clock, onDrained, loadDatagrams, binding: bind(options.service) });
   return adapt(listener, { bind, drops: () => listener.drops });
 }
 

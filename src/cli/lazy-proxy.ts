@@ -7,6 +7,10 @@ import type { Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
 import type { ServiceTable } from '../model/table.ts';
 import { type WorkloadRef, workloadRefKey } from '../model/workload.ts';
+import { createDatagramsLoader } from '../relay/create-datagrams-loader.ts';
+import { createTcpRelay } from '../relay/create-tcp-relay.ts';
+import { RELAY_THREAD_FILE } from '../relay/splice/thread-file.ts';
+import type { TcpRelay } from '../relay/tcp-relay.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
 import type { StatusServer } from '../status/status-server.ts';
 import type { Clock } from '../system/clock.ts';
@@ -16,6 +20,7 @@ import { type ResolvedSettings, resolveSettings, type SettingsFlags } from '../t
 import { findNeededEngines } from './engine-kinds.ts';
 import { Engines } from './engines.ts';
 import type { FileInput } from './file-input.ts';
+import { needsRestart, RESTART_MESSAGE } from './fixed-settings.ts';
 import { openStatusServer } from './open-status-server.ts';
 import { logPlan, logReady, ProblemLog } from './proxy-log.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
@@ -44,16 +49,24 @@ export class LazyProxy {
   /** The listeners of the first table are bound. */
   #isUp = false;
 
-  constructor(options: ProxyOptions) {
+  private constructor(options: ProxyOptions, { settings, relay }: { settings: Settings; relay: TcpRelay }) {
     const { clock, logger, env } = options;
     this.#options = options;
     this.#logger = logger;
     this.#problemLog = new ProblemLog(logger);
-    this.#settings = this.#resolveSettings().settings;
+    this.#settings = settings;
     this.#engines = this.#createEngines();
     this.#process = new ProcessBackend({ clock, logger, env });
     const backends = [...this.#engines.backends, this.#process];
-    this.#runtime = createRuntime({ backends, clock, logger });
+    const loadDatagrams = createDatagramsLoader(settings.relay, { logger });
+    this.#runtime = createRuntime({ backends, relay, loadDatagrams, clock, logger });
+  }
+
+  /** Makes a proxy that does nothing yet. @throws where a setting asks for what this machine doesn't have. */
+  static async create(options: ProxyOptions): Promise<LazyProxy> {
+    const { settings } = resolve(options);
+    const relay = await createTcpRelay(settings.relay, { ...options, threadFile: RELAY_THREAD_FILE });
+    return new LazyProxy(options, { settings, relay });
   }
 
   /** Takes up its work; resolves when every listener was bound or found not bindable. @throws where it can't begin. */
@@ -116,11 +129,6 @@ export class LazyProxy {
     ]);
   }
 
-  #resolveSettings(): ResolvedSettings {
-    const { file, environment, flags } = this.#options;
-    return resolveSettings({ file: file.config, environment, flags });
-  }
-
   #createEngines(): Engines {
     const { environment, env, clock, logger } = this.#options;
     return new Engines({
@@ -155,12 +163,10 @@ export class LazyProxy {
 
   #applySettings(): void {
     const before = this.#settings;
-    this.#settings = this.#resolveSettings().settings;
+    this.#settings = resolve(this.#options).settings;
     this.#engines.setSettings(this.#settings);
-    if (JSON.stringify(pickFixed(before)) === JSON.stringify(pickFixed(this.#settings))) return;
-    const message =
-      'status.listen, docker.socket and all under kubernetes but its labels take effect at the next start';
-    this.#logger.warn({ event: 'restart-needed' }, message);
+    if (!needsRestart(before, this.#settings)) return;
+    this.#logger.warn({ event: 'restart-needed' }, RESTART_MESSAGE);
   }
 
   #problems(): readonly Problem[] {
@@ -189,8 +195,6 @@ export class LazyProxy {
   }
 }
 
-/** What a running proxy doesn't change. */
-function pickFixed({ status, docker, kubernetes }: Settings) {
-  const { labels: _labels, labelPrefix: _labelPrefix, ...fixed } = kubernetes;
-  return [status, docker.socket, fixed];
+function resolve({ file, environment, flags }: ProxyOptions): ResolvedSettings {
+  return resolveSettings({ file: file.config, environment, flags });
 }

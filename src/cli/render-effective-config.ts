@@ -37,11 +37,12 @@ export function renderEffectiveConfig(
 }
 
 function describeSettings({ settings }: ResolvedSettings) {
-  const { status, backend, docker, kubernetes } = settings;
+  const { status, backend, relay, docker, kubernetes } = settings;
   const { leaseNamespace } = kubernetes;
   return {
     status: status === 'off' ? 'off' : { listen: formatStatusListen(status) },
     backend,
+    relay,
     docker: {
       socket: docker.socket,
       labels: docker.labels,
@@ -128,8 +129,8 @@ function commentOrigins(
     doc.getIn(status === 'off' ? ['status'] : ['status', 'listen'], true),
     settings.origins.status,
   );
-  commentValue(doc.getIn(['backend'], true), settings.origins.backend);
   const names: readonly SettingName[] = [
+    ...(['backend', 'relay'] as const),
     ...DOCKER_KEYS.map((key) => `docker.${key}` as const),
     ...KUBERNETES_KEYS.map((key) => `kubernetes.${key}` as const),
   ];

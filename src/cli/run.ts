@@ -66,7 +66,14 @@ async function serve(
   });
   try {
     await startFile(file, logger);
-    proxy = new LazyProxy({ file, environment, logger, flags: options.settings, env: io.env, clock });
+    proxy = await LazyProxy.create({
+      file,
+      environment,
+      logger,
+      flags: options.settings,
+      env: io.env,
+      clock,
+    });
     await proxy.start();
     releaseYoungGeneration();
   } catch (error) {

@@ -2,10 +2,11 @@ import { CronWindows } from '../apply/cron-windows.ts';
 import { ListenerSet } from '../apply/listener-set.ts';
 import { Reconciler } from '../apply/reconciler.ts';
 import { ScheduleSet } from '../apply/schedule-set.ts';
-import { createServiceListener } from '../apply/service-listener.ts';
+import { createServiceListener, type ListenerParts } from '../apply/service-listener.ts';
 import type { Backend } from '../backends/backend.ts';
 import { Lifecycle } from '../lifecycle/lifecycle.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
+import type { TcpRelay } from '../relay/tcp-relay.ts';
 import { WebhookSender } from '../status/webhook-sender.ts';
 import type { Clock } from '../system/clock.ts';
 import { LogLimiter } from '../system/log-limiter.ts';
@@ -21,6 +22,7 @@ const LAST_EVENTS_MS = 1_000;
 /** What puts a table in force and serves it. */
 export interface Runtime {
   readonly lifecycle: Lifecycle;
+  readonly relay: TcpRelay;
   readonly listeners: ListenerSet;
   readonly reconciler: Reconciler;
   /** Stops schedules, lets go of all workloads, and sends the last events; listeners are drained or destroyed before. */
@@ -30,10 +32,12 @@ export interface Runtime {
 /** Builds the parts behind the table and wires them; nothing is opened yet. */
 export function createRuntime(options: {
   readonly backends: readonly Backend[];
+  readonly relay: TcpRelay;
+  readonly loadDatagrams: ListenerParts['loadDatagrams'];
   readonly clock: Clock;
   readonly logger: Logger;
 }): Runtime {
-  const { clock, logger } = options;
+  const { clock, logger, relay, loadDatagrams } = options;
   const sender = new WebhookSender({ clock, logger });
   const lifecycle: Lifecycle = new Lifecycle({
     ...options,
@@ -45,7 +49,7 @@ export function createRuntime(options: {
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
   const trackerOf = (service: Service, { protocol }: ListenerSpec) =>
     createTracker(service, { protocol, parts: { sender, lifecycle, clock } });
-  const parts = { lifecycle, clock, logger, limiter, trackerOf };
+  const parts = { lifecycle, relay, loadDatagrams, clock, logger, limiter, trackerOf };
   const listeners = new ListenerSet({
     create: (spec, service, onDrained) => createServiceListener(spec, { ...parts, service, onDrained }),
     clock,
@@ -56,6 +60,7 @@ export function createRuntime(options: {
   const reconciler: Reconciler = new Reconciler({ lifecycle, listeners, schedules, windows });
   return {
     lifecycle,
+    relay,
     listeners,
     reconciler,
     async close() {
@@ -63,6 +68,7 @@ export function createRuntime(options: {
       lifecycle.close();
       await sender.flush(LAST_EVENTS_MS);
       sender.close();
+      relay.close();
     },
   };
 }

@@ -1,14 +1,13 @@
-import type { ListenerSet } from '../apply/listener-set.ts';
-import type { Lifecycle } from '../lifecycle/lifecycle.ts';
 import { findPortProblem, MISSING, type Observation } from '../model/observation.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
 import type { ServiceTable } from '../model/table.ts';
 import type { ListenerView } from '../status/status-rows.ts';
+import type { Runtime } from './runtime.ts';
 
 /** What the status shows of every listener of the table, those included that were lost to another service. */
 export function collectViews(
   table: ServiceTable,
-  parts: { readonly lifecycle: Lifecycle; readonly listeners: ListenerSet },
+  parts: Pick<Runtime, 'lifecycle' | 'listeners' | 'relay'>,
 ): readonly ListenerView[] {
   const own = [...table.entries.values()].flatMap(({ service }) =>
     service.listeners.map((listener) => {
@@ -16,7 +15,7 @@ export function collectViews(
         service,
         listener,
         ...parts.listeners.status(listener),
-        lifecycle: parts.lifecycle,
+        ...parts,
       });
     }),
   );
@@ -25,24 +24,25 @@ export function collectViews(
     if (service === undefined) return [];
     const error = `service ${winner} listens there`;
     const unbound = { activeConnections: 0, drops: {}, error };
-    return [createView({ service, listener, ...unbound, lifecycle: parts.lifecycle })];
+    return [createView({ service, listener, ...unbound, ...parts })];
   });
   return [...own, ...lost];
 }
 
-function createView(parts: {
-  readonly service: Service;
-  readonly listener: ListenerSpec;
-  readonly activeConnections: number;
-  readonly drops: Readonly<Record<string, number>>;
-  readonly error: string | undefined;
-  readonly lifecycle: Lifecycle;
-}): ListenerView {
-  const { lifecycle, ...view } = parts;
+function createView(
+  parts: Pick<Runtime, 'lifecycle' | 'relay'> & {
+    readonly service: Service;
+    readonly listener: ListenerSpec;
+    readonly activeConnections: number;
+    readonly drops: Readonly<Record<string, number>>;
+    readonly error: string | undefined;
+  },
+): ListenerView {
+  const { lifecycle, relay, service, listener, activeConnections, drops } = parts;
   const controller = lifecycle.find(parts.service.name);
   const observation = controller?.observation ?? MISSING;
   return {
-    ...view,
+    ...{ service, listener, activeConnections, drops, relay: relay.kind },
     error: parts.error ?? describeObstacle(observation, parts.listener),
     observation,
     state: controller?.state.kind ?? 'unknown',

@@ -4,12 +4,13 @@
  */
 import type { Sourced } from '../model/origin.ts';
 import type { Problem, ProblemCode } from '../model/problem.ts';
-import type { BackendName } from '../model/settings.ts';
+import { type BackendName, RELAY_SETTINGS, type RelaySetting } from '../model/settings.ts';
 import { parseBackend } from './backend-name.ts';
 import { parsePositiveSeconds, parseSeconds } from './duration.ts';
 import type { Draft } from './fields.ts';
 import { parseNamespaces } from './kubernetes-names.ts';
 import { accept, type Parsed, refuse, showValue } from './parsed.ts';
+import { parseChoice } from './text.ts';
 import { parseTimezone } from './timezone.ts';
 
 /** The environment variables that are read, in the order of the documentation. */
@@ -18,6 +19,7 @@ export const ENVIRONMENT_VARIABLES = [
   'START_TIMEOUT_SECS',
   'POLL_INTERVAL_SECS',
   'LAZY_PROXY_BACKEND',
+  'LAZY_PROXY_RELAY',
   'DOCKER_SOCK',
   'DOCKER_HOST',
   'K8S_NAMESPACE',
@@ -45,6 +47,7 @@ export interface Environment {
   readonly backend: Sourced<BackendName> | undefined;
   /** `kubernetes` in a pod, unless a Docker engine is named: what counts where neither flag, variable nor file tells. */
   readonly builtInBackend: Sourced<BackendName> | undefined;
+  readonly relay: Sourced<RelaySetting> | undefined;
   /** At least one. */
   readonly namespaces: Sourced<readonly string[]> | undefined;
   /** DOCKER_SOCK where it is set, else DOCKER_HOST. */
@@ -65,6 +68,7 @@ export const EMPTY_ENVIRONMENT: Environment = {
   pollIntervalMs: undefined,
   backend: undefined,
   builtInBackend: undefined,
+  relay: undefined,
   namespaces: undefined,
   dockerSocket: undefined,
   statusPort: undefined,
@@ -105,6 +109,7 @@ export function parseEnvironment(env: EnvironmentValues): {
     pollIntervalMs: poll?.value === 0 ? undefined : poll?.value,
     backend: read('LAZY_PROXY_BACKEND', { parse: parseBackend, otherwise: IGNORED }),
     builtInBackend: findBuiltInBackend(env),
+    relay: read('LAZY_PROXY_RELAY', { parse: parseRelay, otherwise: IGNORED }),
     namespaces: read('K8S_NAMESPACE', { parse: parseNamespaces, otherwise: IGNORED }),
     dockerSocket: sock ?? host,
     statusPort: read('STATUS_PORT', { parse: parseStatusPort, otherwise: 'the default of 8080 applies' }),
@@ -126,6 +131,10 @@ interface ReadOptions<T> {
   readonly parse: (text: string) => Parsed<T>;
   /** What happens when the value is not usable. */
   readonly otherwise: string;
+}
+
+function parseRelay(text: string): Parsed<RelaySetting> {
+  return parseChoice(text, RELAY_SETTINGS);
 }
 
 /** Some systems write `:Europe/Paris`. */

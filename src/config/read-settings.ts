@@ -4,6 +4,8 @@ import {
   type BackendName,
   type DockerSettings,
   type KubernetesSettings,
+  RELAY_SETTINGS,
+  type RelaySetting,
   type Settings,
 } from '../model/settings.ts';
 import { parseBackend } from './backend-name.ts';
@@ -14,11 +16,13 @@ import { isMapping, type Parsed, showValue } from './parsed.ts';
 import type { Path } from './path.ts';
 import type { LocateOrigin } from './read-yaml.ts';
 import { parseStatusListen } from './status-listen.ts';
+import { parseChoice } from './text.ts';
 
 /** The process-wide settings as one source wrote them; absent = unset. */
 export interface SettingsDraft {
   readonly status?: Sourced<Settings['status']>;
   readonly backend?: Sourced<BackendName>;
+  readonly relay?: Sourced<RelaySetting>;
   readonly docker_socket?: Sourced<DockerSettings['socket']>;
   readonly docker_labels?: Sourced<boolean>;
   readonly docker_label_prefix?: Sourced<string>;
@@ -46,7 +50,7 @@ export const KUBERNETES_KEYS = [
   'lease_namespace',
 ] as const;
 
-/** Reads `status:`, `backend:`, `docker:` and `kubernetes:`; what has the wrong type is left to the schema's report. */
+/** Reads `status:`, `backend:`, `relay:`, `docker:` and `kubernetes:`; what has the wrong type is left to the schema's report. */
 export function readSettings(
   root: Readonly<Record<string, unknown>>,
   locate: LocateOrigin,
@@ -66,11 +70,13 @@ export function readSettings(
     const { path, parsed } = readStatus(root['status']);
     if (!parsed.ok || parsed.value !== undefined) take('status', path, wrapParsed(parsed));
   }
-  if (Object.hasOwn(root, 'backend')) {
-    const raw = root['backend'];
-    const parsed = raw === null ? noValue(BACKEND_NAMES.join(' or ')) : wrapParsed(parseBackend(raw));
-    take('backend', ['backend'], parsed);
-  }
+  const takeChoice = (key: string, words: readonly string[], parse: (raw: unknown) => Parsed<string>) => {
+    if (!Object.hasOwn(root, key)) return;
+    const raw = root[key];
+    take(key, [key], raw === null ? noValue(words.join(' or ')) : wrapParsed(parse(raw)));
+  };
+  takeChoice('backend', BACKEND_NAMES, parseBackend);
+  takeChoice('relay', RELAY_SETTINGS, (raw) => parseChoice(raw, RELAY_SETTINGS));
   for (const { key, raw } of listPairs(root['docker'], DOCKER_KEYS)) {
     take(`docker_${key}`, ['docker', key], { ok: true, value: raw });
   }

@@ -42,6 +42,8 @@ function dialEndpoint({ host, port }: Endpoint, { signal, clock }: DialOptions):
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
     });
+    // Before it is connected, or Node begins to read at once.
+    socket.pause();
     const abort = () => socket.destroy(asError(signal.reason));
     const cancel = clock.schedule(TRY_TIMEOUT_MS, () => {
       socket.destroy(new Error(`${host} did not answer within ${TRY_TIMEOUT_MS} ms`));

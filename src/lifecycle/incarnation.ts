@@ -79,6 +79,12 @@ export class Incarnation {
     return this.#whileRunning(signal, tryOnce).catch(() => undefined);
   }
 
+  /** Where a port answers that has proved itself; undefined otherwise, and where clients are to be spread. */
+  provenEndpoints(port: TargetPort): readonly Endpoint[] | undefined {
+    if (!this.#tcpGate(port).proven || this.#endpoints.areEqual) return undefined;
+    return this.#endpoints.list({ protocol: 'tcp', port });
+  }
+
   /**
    * Gets a flow through a datagram port: the one that proves it tries one endpoint after the other.
    * @throws when `signal` aborts or the run is over.

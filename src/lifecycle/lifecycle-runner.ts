@@ -9,6 +9,7 @@ import { RunFollower } from './run-follower.ts';
 import type { ControllerParts, Subject } from './subject.ts';
 import { logTransition } from './transition-log.ts';
 import { WaitingRoom } from './waiting-room.ts';
+import { WarmPaths } from './warm-paths.ts';
 
 /** Told by the runner, after the fact. */
 export interface RunnerObserver {
@@ -25,6 +26,7 @@ export class LifecycleRunner {
   /** Those who wait for the workload to be awake. */
   readonly room: WaitingRoom;
   readonly leases: LeaseBook;
+  readonly warmPaths: WarmPaths;
   readonly #parts: ControllerParts;
   readonly #observer: RunnerObserver;
   readonly #timers: LifecycleTimers;
@@ -44,7 +46,11 @@ export class LifecycleRunner {
     this.#stateSinceMs = clock.monotonicMs();
     this.room = new WaitingRoom(clock);
     this.leases = new LeaseBook(clock, () => this.#leasesChanged());
-    this.#timers = new LifecycleTimers(clock, (kind, reason) => this.dispatch(kind, reason));
+    this.warmPaths = new WarmPaths(this.leases);
+    this.#timers = new LifecycleTimers(clock, (kind, reason) => {
+      // Who is in without having been told of keeps it awake, and will be told of.
+      if (kind !== 'sleep-wanted' || this.warmPaths.tryCloseAll()) this.dispatch(kind, reason);
+    });
     this.#calls = new EngineCalls(backend, (outcome, reason) => this.#callSettled(outcome, reason));
     this.#run = new RunFollower({
       clock,
@@ -111,6 +117,7 @@ export class LifecycleRunner {
   /** Lets go of everything and leaves the workload as it is. Idempotent. */
   close(): void {
     this.#closed = true;
+    this.warmPaths.closeAll();
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
     this.#calls.abortWake('the proxy is shutting down');
     this.#timers.close();
@@ -124,6 +131,7 @@ export class LifecycleRunner {
     this.#state = after;
     if (before.kind !== after.kind) this.#stateSinceMs = nowMs;
     if (after.kind === 'ready') this.leases.meetAll();
+    else this.warmPaths.closeAll();
     const { name } = this.#subject.policy;
     logTransition({ before, after }, { name, elapsedMs, reason, logger: this.#parts.logger });
   }
@@ -166,6 +174,7 @@ export class LifecycleRunner {
   }
 
   #runBegan(): void {
+    this.warmPaths.closeAll();
     this.room.callAll();
     // Whoever waits tries first, once the transition is complete.
     queueMicrotask(() => this.endEmptyGate());

@@ -4,7 +4,8 @@
  */
 import type { Backend, SharedView } from '../backends/backend.ts';
 import type { Observation } from '../model/observation.ts';
-import type { Service } from '../model/service.ts';
+import type { Service, TargetPort } from '../model/service.ts';
+import type { WarmPath, WarmUser } from '../model/warm-path.ts';
 import { type WorkloadKind, workloadKey } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Logger } from '../system/logger.ts';
@@ -23,6 +24,11 @@ export interface LifecycleOptions {
   readonly logger: Logger;
   /** Told when the proxy has started or stopped the workload of a service. */
   readonly onAct?: (controller: WorkloadController, act: 'started' | 'stopped') => void;
+}
+
+interface WarmRequest {
+  readonly port: TargetPort;
+  readonly user: WarmUser;
 }
 
 const NOT_THE_SLEEPER: SharedView = { isSleeper: false, heldElsewhere: new Set() };
@@ -100,6 +106,18 @@ export class Lifecycle {
    */
   async connect(serviceName: string, request: ConnectRequest): Promise<UpstreamConnection> {
     return connectUpstream(this.#get(serviceName), request);
+  }
+
+  /**
+   * The way to a service that is ready, for who lets clients in without asking; undefined where the service isn't, its
+   * port has not answered yet, or somebody else has to know of each client.
+   */
+  openWarmPath(serviceName: string, { port, user }: WarmRequest): WarmPath | undefined {
+    const controller = this.#byService.get(serviceName);
+    if (controller === undefined || controller.retired || controller.state.kind !== 'ready') return undefined;
+    if (this.#backends.get(controller.workload.kind)?.setInUse !== undefined) return undefined;
+    const endpoints = controller.incarnation?.provenEndpoints(port);
+    return endpoints === undefined ? undefined : controller.warmPaths.open(endpoints, user);
   }
 
   /** A lease for a UDP flow. @throws {Refusal} where the service is gone. */

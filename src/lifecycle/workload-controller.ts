@@ -10,6 +10,7 @@ import { Refusal } from './refusal.ts';
 import { SharedUse } from './shared-use.ts';
 import type { ControllerParts, LifecyclePolicy, Subject } from './subject.ts';
 import type { WaitingRoom } from './waiting-room.ts';
+import type { WarmPaths } from './warm-paths.ts';
 
 export interface ControllerOptions extends ControllerParts {
   readonly workload: Workload;
@@ -17,10 +18,7 @@ export interface ControllerOptions extends ControllerParts {
   readonly observer: ControllerObserver;
 }
 
-/**
- * Keeps one workload in the state that its leases ask for. `pass-gate.ts` is how clients get through it.
- * `close()` ends it.
- */
+/** Keeps one workload in the state that its leases ask for: see also `pass-gate.ts`. `close()` ends it. */
 export class WorkloadController {
   readonly #options: ControllerOptions;
   readonly #runner: LifecycleRunner;
@@ -66,7 +64,6 @@ export class WorkloadController {
     return this.#runner.incarnation;
   }
 
-  /** Those who wait for the workload to be awake. */
   get room(): WaitingRoom {
     return this.#runner.room;
   }
@@ -75,22 +72,24 @@ export class WorkloadController {
     return this.#runner.leases.count;
   }
 
-  /** When a lease last began or ended, ms since the epoch; at first the moment this controller was made. */
-  get lastActiveMs(): number {
-    return this.#runner.leases.lastActiveMs;
+  get warmPaths(): WarmPaths {
+    return this.#runner.warmPaths;
   }
 
-  /** True from `retire()` until the service comes back. */
+  /** When it was last used, ms since the epoch; at first the moment this controller was made. */
+  get lastActiveMs(): number {
+    return Math.max(this.#runner.leases.lastActiveMs, this.warmPaths.lastUsedMs);
+  }
+
   get retired(): boolean {
     return this.#subject.retired;
   }
 
-  /** Begins to follow the workload, from what its backend knows already. */
+  /** Follows the workload, from what its backend knows. */
   start(): void {
     this.observe(this.#options.backend.watch(this.workload));
   }
 
-  /** Tells what the engine says now. */
   observe(observation: Observation): void {
     this.#runner.observe(observation);
   }
@@ -131,7 +130,6 @@ export class WorkloadController {
     this.#runner.dispatch('demanded', reason);
   }
 
-  /** The workload has answered. */
   prove(): void {
     this.#runner.dispatch('gate-passed');
   }

@@ -4,12 +4,19 @@ export const BACKEND_NAMES = ['docker', 'kubernetes'] as const;
 /** `docker`: containers, and the services of a Swarm. `kubernetes`: Deployments and StatefulSets. */
 export type BackendName = (typeof BACKEND_NAMES)[number];
 
+/** How the bytes of TCP connections are relayed. */
+export const RELAY_SETTINGS = ['auto', 'stream', 'splice'] as const;
+
+/** `stream`: through Node's streams. `splice`: by the kernel, on Linux. `auto`: the second where it can be had. */
+export type RelaySetting = (typeof RELAY_SETTINGS)[number];
+
 /** Process-wide settings: flag > environment > file > built-in. */
 export interface Settings {
   /** Where the status server listens. */
   readonly status: { readonly address: string; readonly port: number } | 'off';
   /** Whose labels count, and whose workload a service has that names none. */
   readonly backend: BackendName;
+  readonly relay: RelaySetting;
   readonly docker: DockerSettings;
   readonly kubernetes: KubernetesSettings;
 }

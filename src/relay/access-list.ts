@@ -5,6 +5,8 @@ type Range = readonly [address: ipaddr.IPv4 | ipaddr.IPv6, bits: number];
 /** Decides whether a client address may connect. */
 export interface AccessList {
   allows(address: string): boolean;
+  /** Whether everybody may. */
+  readonly allowsAll: boolean;
 }
 
 /**
@@ -18,8 +20,9 @@ export function compileAccessList(lists: {
 }): AccessList {
   const allowed = lists.allowList.map(parseRange);
   const blocked = lists.blockList.map(parseRange);
-  if (allowed.length === 0 && blocked.length === 0) return { allows: () => true };
+  if (allowed.length === 0 && blocked.length === 0) return { allows: () => true, allowsAll: true };
   return {
+    allowsAll: false,
     allows(address) {
       const client = parseClient(address);
       if (client === undefined) return false;

@@ -1,7 +1,8 @@
 import type { UdpPolicy } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
 import type { DatagramQueue } from './datagram-queue.ts';
-import type { UdpTarget } from './udp-flow.ts';
+import type { NativeDatagrams } from './native/native-datagrams.ts';
+import type { UdpTarget } from './flow-lease.ts';
 import { UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
 
 /** A datagram without an answer is offered again after so long (lazy-tcp-proxy does the same). */
@@ -22,7 +23,10 @@ export async function offerDatagram(queue: DatagramQueue, options: OfferOptions)
   const outcome = new AbortController();
   const settle = () => outcome.abort(new Error('settled'));
   const seen: Seen = { answer: false, refusal: false, proven: false };
-  const upstream = await UdpUpstream.connect(target, watch(options.handlers, { seen, settle }));
+  const upstream = await UdpUpstream.connect(target, {
+    handlers: watch(options.handlers, { seen, settle }),
+    datagrams: options.datagrams,
+  });
   signal.addEventListener('abort', settle, { once: true });
   let offered: Buffer | undefined;
   try {
@@ -51,6 +55,7 @@ interface OfferOptions {
   readonly readiness: UdpPolicy['readiness'];
   readonly target: UdpTarget;
   readonly handlers: UpstreamHandlers;
+  readonly datagrams?: NativeDatagrams | undefined;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -71,6 +76,11 @@ function watch(
       seen.answer = true;
       settle();
       handlers.onReply(datagram);
+    },
+    onReplies: (run) => {
+      seen.answer = true;
+      settle();
+      handlers.onReplies(run);
     },
     onRefused: () => {
       if (seen.proven) return handlers.onRefused();

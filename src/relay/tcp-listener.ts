@@ -1,18 +1,15 @@
-import { once } from 'node:events';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { formatListenAddress, type ListenerSpec, type TargetPort } from '../model/service.ts';
+import type { WarmPath, WarmUser } from '../model/warm-path.ts';
 import type { Logger } from '../system/logger.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { AccessList } from './access-list.ts';
 import { formatEndpoint, plainAddress } from './client-address.ts';
 import type { Listener, TrackClient } from './listener.ts';
-import { relayTcp } from './tcp-relay.ts';
-
-/** Clients that the kernel may hold for us until we accept them; the kernel's own limit (somaxconn) applies too. */
-const BACKLOG = 4_096;
-
-/** After this silence the kernel asks a connected client whether it is still there. */
-const KEEP_ALIVE_MS = 60_000;
+import { TcpAcceptor } from './tcp-acceptor.ts';
+import { TcpConnection } from './tcp-connection.ts';
+import type { TcpRelay } from './tcp-relay.ts';
+import { WarmListener } from './warm-listener.ts';
 
 /** Where a listener's connections go; swapped without touching the socket. */
 export interface TcpBinding {
@@ -21,6 +18,8 @@ export interface TcpBinding {
   readonly access: AccessList;
   /** Absent where nobody wants to know. */
   readonly track?: TrackClient | undefined;
+  /** The way to the service while it is ready, for who asks nobody; absent where there is none. */
+  readonly openWarmPath?: (user: WarmUser) => WarmPath | undefined;
   /** Connects to the awake service; rejects when the client can't be served. */
   connect(request: {
     readonly port: TargetPort;
@@ -35,17 +34,21 @@ export interface TcpBinding {
  */
 export class TcpListener implements Listener<TcpBinding> {
   readonly spec: ListenerSpec;
-  readonly #server: Server;
+  readonly #acceptor: TcpAcceptor;
+  readonly #warm: WarmListener;
   readonly #logger: Logger;
   readonly #onRefused: (client: string, binding: TcpBinding) => void;
   readonly #onDrained: () => void;
-  readonly #clients = new Set<Socket>();
+  readonly #relay: TcpRelay;
+  readonly #connections = new Set<TcpConnection>();
   #binding: TcpBinding;
   #closing = false;
+  #isDrained = false;
 
   constructor(options: {
     readonly spec: ListenerSpec;
     readonly binding: TcpBinding;
+    readonly relay: TcpRelay;
     readonly logger: Logger;
     /** Told of each client that the access list refused. */
     readonly onRefused: (client: string, binding: TcpBinding) => void;
@@ -54,43 +57,35 @@ export class TcpListener implements Listener<TcpBinding> {
   }) {
     this.spec = options.spec;
     this.#binding = options.binding;
+    this.#relay = options.relay;
     this.#logger = options.logger;
     this.#onRefused = options.onRefused;
     this.#onDrained = options.onDrained;
-    const sockets = {
-      allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_MS,
-    };
-    this.#server = createServer(sockets, (client) => this.#accept(client));
+    const onClient = (client: Socket) => this.#accept(client);
+    this.#acceptor = new TcpAcceptor({
+      spec: options.spec,
+      onClient,
+      onError: (error) => this.#logAcceptError(error),
+    });
+    this.#warm = new WarmListener({
+      ...{ acceptor: this.#acceptor, relay: options.relay, onClient },
+      onUse: () => this.#checkDrained(),
+    });
   }
 
   /** Connections that are held or relayed now. */
   get activeConnections(): number {
-    return this.#clients.size;
+    return this.#connections.size + this.#warm.activeConnections;
   }
 
   /** Binds the socket; may be tried again after it has failed. @throws the bind error, with its `code`. */
-  async open(): Promise<void> {
-    // A try that fails leaves no event listener behind: it may be repeated for long.
-    const done = new AbortController();
-    const { signal } = done;
-    try {
-      this.#server.listen({ ...this.#bindOptions(), backlog: BACKLOG });
-      // Closed while it is being opened, it never listens.
-      await Promise.race([
-        once(this.#server, 'listening', { signal }),
-        once(this.#server, 'close', { signal }),
-      ]);
-      this.#server.on('error', (error) => this.#logAcceptError(error));
-    } finally {
-      done.abort();
-    }
+  open(): Promise<void> {
+    return this.#acceptor.open();
   }
 
   /** New connections go elsewhere from now on; those that live stay where they are. */
   rebind(binding: TcpBinding): void {
+    this.#warm.close();
     this.#binding = binding;
   }
 
@@ -98,20 +93,16 @@ export class TcpListener implements Listener<TcpBinding> {
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
-    this.#server.close();
-    if (this.#clients.size === 0) this.#onDrained();
+    this.#warm.close();
+    this.#acceptor.close();
+    this.#checkDrained();
   }
 
   /** Closes, and resets what still lives. Idempotent. */
   destroy(): void {
     this.close();
-    for (const client of this.#clients) client.resetAndDestroy();
-  }
-
-  #bindOptions(): { readonly port: number; readonly host?: string } {
-    const { address, port } = this.spec;
-    // Without a host Node listens on IPv6 and IPv4 alike, or on IPv4 alone where the machine has no IPv6.
-    return address === '' ? { port } : { port, host: address };
+    this.#warm.destroy();
+    for (const connection of this.#connections) connection.destroy();
   }
 
   #accept(client: Socket): void {
@@ -126,36 +117,32 @@ export class TcpListener implements Listener<TcpBinding> {
       this.#onRefused(endpoint, binding);
       return;
     }
-    this.#clients.add(client);
     const ended = binding.track?.({ address, port: remotePort, endpoint });
-    client.once('close', () => {
-      this.#clients.delete(client);
-      ended?.();
-      if (this.#closing && this.#clients.size === 0) this.#onDrained();
+    const connection = new TcpConnection(client, {
+      ...{ binding, relay: this.#relay, client: { address, port: remotePort, endpoint } },
+      onEnd: () => {
+        this.#connections.delete(connection);
+        ended?.();
+        this.#checkDrained();
+      },
+      onRelayed: () => this.#openWarmPath(),
+      onUnserved: (error) => this.#logUnserved(error, { binding, endpoint }),
     });
-    void this.#serve(client, { binding, endpoint });
+    this.#connections.add(connection);
+    void connection.serve();
   }
 
-  async #serve(
-    client: Socket,
-    { binding, endpoint }: { binding: TcpBinding; endpoint: string },
-  ): Promise<void> {
-    const waiting = new AbortController();
-    const leave = () => waiting.abort(new Error('the client left'));
-    // While nothing is piped, `end` comes only from a client that has sent nothing and won't: nobody to hold.
-    client.on('error', leave).on('end', leave).on('close', leave);
-    try {
-      const upstream = await binding.connect({
-        port: binding.targetPort,
-        client: endpoint,
-        signal: waiting.signal,
-      });
-      client.off('error', leave).off('end', leave).off('close', leave);
-      relayTcp(client, upstream.socket, upstream.release);
-    } catch (error) {
-      client.destroy();
-      this.#logUnserved(error, { binding, endpoint });
-    }
+  /** Lends the socket to the relay, where nobody has to be asked or told about a client. */
+  #openWarmPath(): void {
+    const { access, track, openWarmPath } = this.#binding;
+    if (this.#closing || track !== undefined || !access.allowsAll) return;
+    this.#warm.open((user) => openWarmPath?.(user));
+  }
+
+  #checkDrained(): void {
+    if (!this.#closing || this.#isDrained || this.activeConnections > 0) return;
+    this.#isDrained = true;
+    this.#onDrained();
   }
 
   #logUnserved(error: unknown, { binding, endpoint }: { binding: TcpBinding; endpoint: string }): void {

@@ -1,31 +1,71 @@
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 
-/**
- * Relays bytes both ways until both directions have ended, with back-pressure. The end of one direction is passed on
- * alone (half-close); a reset or any other break on one side resets the other.
- * Both sockets must allow half-open. `onEnd` is called once, when both are closed.
- */
-export function relayTcp(client: Socket, upstream: Socket, onEnd: () => void): void {
-  if (client.destroyed || upstream.destroyed) {
-    client.resetAndDestroy();
-    upstream.resetAndDestroy();
-    onEnd();
-    return;
-  }
-  let open = 2;
-  const closed = () => {
-    if (--open === 0) onEnd();
-  };
-  join(client, upstream, closed);
-  join(upstream, client, closed);
+/** How bytes are moved: through Node's streams, or by the kernel on a thread of its own. */
+export type RelayKind = 'stream' | 'splice';
+
+/** Moves the bytes of connections between clients and upstreams. */
+export interface TcpRelay {
+  /** How new connections are relayed now. */
+  readonly kind: RelayKind;
+  /**
+   * Relays bytes both ways until both directions have ended, with back-pressure. The end of one direction is passed on
+   * alone (half-close); a reset or any other break on one side resets the other. Takes over both sockets, whatever their
+   * state: nobody else may use them any more. Both must allow half-open.
+   * @param onEnd called once, when both sides are closed; never before `join` has returned.
+   */
+  join(sockets: RelaySockets, onEnd: () => void): RelayedConnection;
+  /**
+   * Accepts the clients of a listening socket and connects them, without asking anybody, from now on until the route is
+   * closed; the server itself must be closed right after, and can listen on `takeListener()` of the route later.
+   * Undefined where this relay, or the address of the upstream, doesn't allow it.
+   */
+  openRoute(server: Server, options: RouteOptions): TcpRoute | undefined;
+  /** Frees what is kept for further connections; those that live are reset. Idempotent. */
+  close(): void;
 }
 
-function join(source: Socket, target: Socket, closed: () => void): void {
-  source.on('error', () => target.resetAndDestroy());
-  source.once('close', () => {
-    // Not the orderly end of both directions: the other side must not wait for the rest.
-    if (!source.readableEnded || !source.writableFinished) target.resetAndDestroy();
-    closed();
-  });
-  source.pipe(target);
+export interface RelaySockets {
+  readonly client: Socket;
+  readonly upstream: Socket;
+}
+
+/** One connection that is relayed. */
+export interface RelayedConnection {
+  /** What it has carried so far. */
+  readonly traffic: Traffic;
+  /** Resets both sides. Idempotent. */
+  destroy(): void;
+}
+
+export interface Traffic {
+  /** Bytes that the upstream has taken. */
+  readonly bytesUp: number;
+  /** Bytes that the client has taken. */
+  readonly bytesDown: number;
+}
+
+export interface RouteOptions {
+  /** IP addresses, tried in order. */
+  readonly upstreams: readonly { readonly host: string; readonly port: number }[];
+  /** Told when the number of connections may have become or ceased to be 0. */
+  readonly onUse: (activeConnections: number) => void;
+  /** Told of a client that was accepted and not connected, paused and unread: it is the caller's. */
+  readonly onReturned: (client: Socket) => void;
+  /** The relay accepts no more, by itself: take the listening socket back. */
+  readonly onLost: () => void;
+}
+
+/** A listening socket whose clients are relayed without asking anybody. */
+export interface TcpRoute {
+  readonly activeConnections: number;
+  /** When it was last used, ms since the epoch; 0 = never. */
+  readonly lastUsedMs: number;
+  /** Accepts no more, unless there are connections: whether it is closed now. */
+  tryClose(): boolean;
+  /** Accepts no more; its connections go on until they end. Idempotent. */
+  close(): void;
+  /** Closes, and resets its connections. Idempotent. */
+  destroy(): void;
+  /** The descriptor of the listening socket, which is the caller's from now on; to be called once. */
+  takeListener(): number;
 }

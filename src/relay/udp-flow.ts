@@ -1,6 +1,9 @@
 import type { UdpPolicy } from '../model/service.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import { DatagramQueue, type DropReason } from './datagram-queue.ts';
+import type { DatagramRun } from './datagram-run.ts';
+import type { FlowLease, UdpTarget } from './flow-lease.ts';
+import type { NativeDatagrams } from './native/native-datagrams.ts';
 import { offerDatagram } from './offer-datagram.ts';
 import { UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
 
@@ -10,33 +13,6 @@ import { UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
  */
 const FLUSH = { maxCount: 16, maxBytes: 65_536, everyMs: 10 } as const;
 
-/** Where an awake workload takes datagrams. */
-export interface UdpTarget {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** What a flow asks of the lifecycle: one lease. */
-export interface FlowLease {
-  /**
-   * Wakes the workload where needed. Until its port has proved that it takes datagrams, one flow proves it at a time,
-   * again after each rejection; the others wait and then follow.
-   * @returns what the own `prove` or `follow` made, and the signal that aborts when this run of the workload is over.
-   * @throws when the flow can't be served.
-   */
-  open<T extends { close(): void }>(request: {
-    /** `open`: a refusal is all that tells that the port is closed. */
-    readonly readiness: UdpPolicy['readiness'];
-    readonly prove: (target: UdpTarget, signal: AbortSignal) => Promise<T>;
-    readonly follow: (target: UdpTarget, signal: AbortSignal) => Promise<T>;
-    readonly signal: AbortSignal;
-  }): Promise<{ readonly value: T; readonly ended: AbortSignal }>;
-  /** The port refused although it had proved itself: the next datagram proves it anew. */
-  doubt(): void;
-  /** Gives the lease back; idle time counts from `idleSinceMs` of the monotonic clock. */
-  release(idleSinceMs: number): void;
-}
-
 export interface FlowOptions {
   readonly policy: UdpPolicy;
   readonly idleTimeoutMs: number;
@@ -44,6 +20,9 @@ export interface FlowOptions {
   readonly clock: Clock;
   /** Sends a reply to the client. */
   readonly reply: (datagram: Buffer) => void;
+  /** Sends many. */
+  readonly replyRun: (run: DatagramRun) => void;
+  readonly datagrams?: NativeDatagrams | undefined;
   readonly countDrop: (reason: DropReason, count: number) => void;
   /** Called once, when the flow has ended; `error` where it could not be served. */
   readonly onEnd: (error?: unknown) => void;
@@ -82,6 +61,20 @@ export class UdpFlow {
     if (this.#upstream === undefined && !this.#opening) void this.#open();
   }
 
+  /** Takes many, as `receive` does, but for what it copies of them. */
+  receiveRun(run: DatagramRun): void {
+    if (this.#upstream === undefined || this.#queue.size > 0) {
+      for (let index = 0; index < run.size; index++) this.receive(run.copy(index));
+      return;
+    }
+    this.#touch();
+    this.#upstream.sendRun(run);
+  }
+
+  get hasEnded(): boolean {
+    return this.#ending.signal.aborted;
+  }
+
   /** Ends the flow. Idempotent. */
   end(error?: unknown): void {
     if (this.#ending.signal.aborted) return;
@@ -95,11 +88,12 @@ export class UdpFlow {
 
   async #open(): Promise<void> {
     this.#opening = true;
+    const { datagrams } = this.#options;
     try {
       const { value: upstream, ended } = await this.#options.lease.open({
         readiness: this.#options.policy.readiness,
         prove: (target, signal) => this.#prove(target, signal),
-        follow: (target) => UdpUpstream.connect(target, this.#handlers()),
+        follow: (target) => UdpUpstream.connect(target, { handlers: this.#handlers(), datagrams }),
         signal: this.#ending.signal,
       });
       this.#opening = false;
@@ -110,9 +104,10 @@ export class UdpFlow {
   }
 
   #prove(target: UdpTarget, signal: AbortSignal): Promise<UdpUpstream> {
-    const { policy, clock } = this.#options;
+    const { policy, clock, datagrams } = this.#options;
     const { readiness } = policy;
-    return offerDatagram(this.#queue, { readiness, clock, signal, target, handlers: this.#handlers() });
+    const handlers = this.#handlers();
+    return offerDatagram(this.#queue, { readiness, clock, signal, target, handlers, datagrams });
   }
 
   #handlers(): UpstreamHandlers {
@@ -120,6 +115,10 @@ export class UdpFlow {
       onReply: (datagram) => {
         this.#touch();
         this.#options.reply(datagram);
+      },
+      onReplies: (run) => {
+        this.#touch();
+        this.#options.replyRun(run);
       },
       onRefused: () => this.#refused(),
       onUnsent: (datagram) => this.receive(datagram),

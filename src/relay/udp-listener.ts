@@ -1,16 +1,18 @@
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
+import type { Socket } from 'node:dgram';
 import type { ListenerSpec, UdpPolicy } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
 import type { AccessList } from './access-list.ts';
+import { BatchClientIo } from './batch-client-io.ts';
 import { formatEndpoint, plainAddress } from './client-address.ts';
+import { type ClientIo, SingleClientIo } from './client-io.ts';
 import type { DropReason } from './datagram-queue.ts';
-import { FlowTable } from './flow-table.ts';
+import type { FlowLease } from './flow-lease.ts';
+import { type ClientAddress, FlowTable } from './flow-table.ts';
 import type { Client, Listener, TrackClient } from './listener.ts';
-import { type FlowLease, UdpFlow } from './udp-flow.ts';
+import type { NativeDatagrams } from './native/native-datagrams.ts';
+import { openUdpSocket } from './open-udp-socket.ts';
+import { UdpFlow } from './udp-flow.ts';
 
-/** Room for bursts; the kernel's own limits apply. */
-const BUFFER_BYTES = 4_194_304;
 /** Each flow costs a socket. */
 const DEFAULT_MAX_FLOWS = 16_384;
 /** With an idle timeout of 0 a flow would end before its answer came. */
@@ -31,6 +33,8 @@ export interface UdpBinding {
   onUnserved(client: Client, error: unknown): void;
 }
 
+type LoadDatagrams = () => Promise<NativeDatagrams | undefined>;
+
 interface LiveFlow {
   readonly flow: UdpFlow;
   readonly address: string;
@@ -43,8 +47,11 @@ export class UdpListener implements Listener<UdpBinding> {
   readonly #onDrained: () => void;
   readonly #flows: FlowTable<LiveFlow>;
   readonly #drops = new Map<DropReason, number>();
+  readonly #loadDatagrams: LoadDatagrams;
+  #datagrams: NativeDatagrams | undefined;
   #binding: UdpBinding;
   #socket: Socket | undefined;
+  #io: ClientIo | undefined;
   #closing = false;
 
   constructor(options: {
@@ -53,6 +60,8 @@ export class UdpListener implements Listener<UdpBinding> {
     readonly clock: Clock;
     /** Flows at once; what a further client sends is dropped. */
     readonly maxFlows?: number;
+    /** What moves many datagrams at once, where the machine has it; without it each is moved alone. */
+    readonly loadDatagrams?: LoadDatagrams | undefined;
     /** Called when the listener is closed and its last flow has ended. */
     readonly onDrained: () => void;
   }) {
@@ -60,6 +69,7 @@ export class UdpListener implements Listener<UdpBinding> {
     this.#binding = options.binding;
     this.#clock = options.clock;
     this.#onDrained = options.onDrained;
+    this.#loadDatagrams = options.loadDatagrams ?? (async () => undefined);
     this.#flows = new FlowTable(options.maxFlows ?? DEFAULT_MAX_FLOWS);
   }
 
@@ -74,13 +84,14 @@ export class UdpListener implements Listener<UdpBinding> {
   }
 
   async open(): Promise<void> {
-    const { address, port } = this.spec;
-    if (address !== '') return this.#bind({ type: isIPv6(address) ? 'udp6' : 'udp4', address, port });
-    // IPv6 and IPv4 on one socket, or IPv4 alone where the machine has no IPv6.
-    await this.#bind({ type: 'udp6', port }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EAFNOSUPPORT' && error.code !== 'EADDRNOTAVAIL') throw error;
-      return this.#bind({ type: 'udp4', port });
-    });
+    this.#datagrams = await this.#loadDatagrams();
+    const socket = await openUdpSocket(this.spec);
+    // Closed while it was being opened.
+    if (this.#closing) return void socket.close();
+    this.#socket = socket;
+    this.#io = this.#createIo(socket);
+    // A client that is gone (ICMP) is no reason to stop listening.
+    socket.on('error', () => {});
   }
 
   /** A flow may live for ever, so that those whom the new access list refuses are ended. */
@@ -102,36 +113,17 @@ export class UdpListener implements Listener<UdpBinding> {
     this.close();
   }
 
-  async #bind(options: { readonly type: 'udp4' | 'udp6'; readonly address?: string; readonly port: number }) {
-    const socket = createSocket({
-      type: options.type,
-      recvBufferSize: BUFFER_BYTES,
-      sendBufferSize: BUFFER_BYTES,
-    });
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', reject);
-      const { type, ...address } = options;
-      socket.bind({ ...address, exclusive: true }, () => {
-        socket.off('error', reject);
-        resolve();
-      });
-    }).catch((error) => {
-      socket.close();
-      throw error;
-    });
-    // Closed while it was being opened.
-    if (this.#closing) return void socket.close();
-    this.#socket = socket;
-    socket.on('message', (datagram, from) => this.#receive(datagram, from));
-    // A client that is gone (ICMP) is no reason to stop listening.
-    socket.on('error', () => {});
+  #createIo(socket: Socket): ClientIo {
+    const findFlow = (from: ClientAddress) => (this.#closing ? undefined : this.#findFlow(from));
+    if (this.#datagrams === undefined) return new SingleClientIo(socket, findFlow);
+    return new BatchClientIo(socket, { datagrams: this.#datagrams, findFlow });
   }
 
-  #receive(datagram: Buffer, from: RemoteInfo): void {
-    (this.#flows.get(from)?.flow ?? this.#createFlow(from))?.receive(datagram);
+  #findFlow(from: ClientAddress): UdpFlow | undefined {
+    return this.#flows.get(from)?.flow ?? this.#createFlow(from);
   }
 
-  #createFlow(from: RemoteInfo): UdpFlow | undefined {
+  #createFlow(from: ClientAddress): UdpFlow | undefined {
     const binding = this.#binding;
     const address = plainAddress(from.address);
     const client = { address, port: from.port, endpoint: formatEndpoint(address, from.port) };
@@ -147,20 +139,27 @@ export class UdpListener implements Listener<UdpBinding> {
     const lease = this.#takeLease(client, binding);
     if (lease === undefined) return undefined;
     const ended = binding.track?.(client);
+    const link = this.#io?.link(from);
     const flow = new UdpFlow({
       policy: binding.policy,
       idleTimeoutMs: binding.idleTimeoutMs === 0 ? MIN_FLOW_IDLE_MS : binding.idleTimeoutMs,
       lease,
       clock: this.#clock,
-      reply: (datagram) => this.#socket?.send(datagram, from.port, from.address, () => {}),
+      datagrams: this.#datagrams,
+      reply: (datagram) => link?.reply(datagram),
+      replyRun: (run) => link?.replyRun(run),
       countDrop: (reason, count) => this.#countDrop(reason, count),
       onEnd: (error) => {
         this.#flows.delete(from);
+        link?.unlink();
         ended?.();
         if (error !== undefined) binding.onUnserved(client, error);
       },
     });
     this.#flows.set(from, { flow, address });
+    link?.receiveWith(flow);
+    // Closed by who was told of the client.
+    if (this.#closing) flow.end();
     return flow;
   }
 

@@ -20,6 +20,8 @@ export interface ListenerView {
   readonly lastActiveMs: number;
   /** Datagrams that were dropped, by reason. */
   readonly drops: Readonly<Record<string, number>>;
+  /** How new TCP connections are relayed. */
+  readonly relay: string;
   /** Why the listener is not bound, or its clients can't be served. */
   readonly error: string | undefined;
 }
@@ -44,6 +46,8 @@ export interface StatusRow {
   readonly state: string;
   readonly protocol: string;
   readonly listen_address: string;
+  /** TCP: how new connections are relayed, `splice` or `stream`. */
+  readonly relay?: string;
   /** UDP: datagrams that were dropped, by reason. */
   readonly dropped?: Readonly<Record<string, number>>;
   readonly error?: string;
@@ -72,7 +76,7 @@ function buildRow(view: ListenerView, nowMs: number): StatusRow {
     state: view.state,
     protocol: listener.protocol,
     listen_address: listener.address,
-    ...(listener.protocol === 'udp' ? { dropped: view.drops } : {}),
+    ...(listener.protocol === 'udp' ? { dropped: view.drops } : { relay: view.relay }),
     ...(view.error === undefined ? {} : { error: view.error }),
   };
 }

@@ -3,7 +3,13 @@ import type { Environment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { DOCKER_KEYS, KUBERNETES_KEYS, SettingsDraft } from '../config/read-settings.ts';
 import type { Origin, Sourced } from '../model/origin.ts';
-import type { BackendName, DockerSettings, KubernetesSettings, Settings } from '../model/settings.ts';
+import type {
+  BackendName,
+  DockerSettings,
+  KubernetesSettings,
+  RelaySetting,
+  Settings,
+} from '../model/settings.ts';
 
 /** Process-wide settings given on the command line; absent = not given. */
 export interface SettingsFlags {
@@ -21,6 +27,7 @@ export interface SettingsFlags {
 export type SettingName =
   | 'status'
   | 'backend'
+  | 'relay'
   | `docker.${(typeof DOCKER_KEYS)[number]}`
   | `kubernetes.${(typeof KUBERNETES_KEYS)[number]}`;
 
@@ -31,6 +38,7 @@ export interface ResolvedSettings {
 }
 
 const DEFAULT_STATUS_PORT = 8080;
+const RELAY_DEFAULT: RelaySetting = 'auto';
 const DOCKER_DEFAULTS: DockerSettings = {
   socket: '/var/run/docker.sock',
   labels: true,
@@ -63,18 +71,21 @@ export function resolveSettings(
     environment.statusPort,
   ]);
   const backend = resolveBackend(file, { environment, backend: flags.backend });
+  const relay = firstSet([environment.relay, file.relay], RELAY_DEFAULT);
   const docker = resolveDocker(file, input);
   const kubernetes = resolveKubernetes(file, input);
   return {
     settings: {
       status: status.value,
       backend: backend.value,
+      relay: relay.value,
       docker: valuesOf<DockerSettings>(docker),
       kubernetes: valuesOf<KubernetesSettings>(kubernetes),
     },
     origins: {
       status: status.origin,
       backend: backend.origin,
+      relay: relay.origin,
       'docker.socket': docker.socket.origin,
       'docker.labels': docker.labels.origin,
       'docker.label_prefix': docker.labelPrefix.origin,

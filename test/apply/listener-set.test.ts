@@ -4,6 +4,7 @@ import { ListenerSet } from '../../src/apply/listener-set.ts';
 import type { ServiceListener } from '../../src/apply/service-listener.ts';
 import { type ListenerSpec, listenKey, type Service } from '../../src/model/service.ts';
 import { compileAccessList } from '../../src/relay/access-list.ts';
+import { streamRelay } from '../../src/relay/stream-relay.ts';
 import { type TcpBinding, TcpListener } from '../../src/relay/tcp-listener.ts';
 import { type Logger, silentLogger } from '../../src/system/logger.ts';
 import { aListener, aService } from '../support/builders.ts';
@@ -51,7 +52,14 @@ describe('ListenerSet', () => {
   });
   function create(wanted: ListenerSpec, service: Service, onDrained: () => void): ServiceListener {
     const binding = bind(service);
-    const options = { spec: wanted, binding, logger: silentLogger, onRefused() {}, onDrained };
+    const options = {
+      spec: wanted,
+      binding,
+      relay: streamRelay,
+      logger: silentLogger,
+      onRefused() {},
+      onDrained,
+    };
     const listener = new TcpListener(options);
     return {
       spec: wanted,

@@ -2,10 +2,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createServiceListener, type ServiceListener } from '../../src/apply/service-listener.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
 import { LogLimiter } from '../../src/system/log-limiter.ts';
+import { streamRelay } from '../../src/relay/stream-relay.ts';
 import { type Logger, silentLogger } from '../../src/system/logger.ts';
 import { Bench } from '../lifecycle/bench.ts';
 import { aListener, aService } from '../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
+import { datagramsWays } from '../support/datagrams-ways.ts';
 import { RUNNING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 
@@ -14,7 +16,7 @@ const WAKE_MS = 200;
 const START_TIMEOUT_MS = 30_000;
 const IDLE_MS = 60_000;
 
-describe('a UDP service', () => {
+describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native }) => {
   let bench: Bench;
   let datagrams: Datagrams;
   let spec: ListenerSpec;
@@ -54,8 +56,8 @@ describe('a UDP service', () => {
     service = wanted;
     const { lifecycle, clock } = bench;
     const logger: Logger = { ...silentLogger, warn: (_fields, message) => void lines.push(message) };
-    const parts = { lifecycle, clock, logger, limiter: new LogLimiter(clock, 1_000) };
-    const more = { service, trackerOf: () => undefined, onDrained() {} };
+    const parts = { lifecycle, relay: streamRelay, clock, logger, limiter: new LogLimiter(clock, 1_000) };
+    const more = { loadDatagrams: async () => native, service, trackerOf: () => undefined, onDrained() {} };
     listener = createServiceListener(spec, { ...parts, ...more });
     await listener.open();
   }
@@ -260,6 +262,23 @@ describe('a UDP service', () => {
       expect(bench.backend.log).toEqual(['wake docker/db']);
       await bench.clock.advance(IDLE_MS);
       expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+    });
+
+    it('loses no more of a burst than the port refused, and sends nothing twice', async () => {
+      bench.add(service, STOPPED);
+      const target = await upstream();
+      const client = await datagrams.bind();
+      send(client, '0');
+      await bench.until(() => state() === 'ready' && target.received.length === 1);
+      await bench.clock.advance(2_000);
+      await target.close();
+      send(client, ...numbers(1, 150));
+      await bench.until(() => listener.drops['refused'] === 1);
+      const again = await upstream();
+      await bench.until(() => again.received.length >= 149);
+      await bench.clock.advance(2_000);
+      expect(again.texts).toEqual(numbers(2, 150));
+      expect(listener.drops).toEqual({ refused: 1 });
     });
 
     it('wakes a workload again whose port has gone with it', async () => {

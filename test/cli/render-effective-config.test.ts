@@ -197,6 +197,7 @@ kubernetes: {namespaces: [a, b], labels: false, label_prefix: b, discover: label
 status:
   listen: "81" # --status-port
 backend: docker # default
+relay: auto # default
 docker:
   socket: /var/run/docker.sock # default
   labels: true # default

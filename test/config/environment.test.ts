@@ -93,6 +93,7 @@ describe('parseEnvironment', () => {
       'Kubernetes',
       '"Kubernetes" is not docker or kubernetes; did you mean "kubernetes"?; it is ignored',
     ],
+    ['LAZY_PROXY_RELAY', 'fast', '"fast" is not auto or stream or splice; it is ignored'],
     [
       'K8S_NAMESPACE',
       'shop,Blog',

@@ -80,6 +80,8 @@ describe('dial', () => {
   it('keeps what the upstream says before anybody reads', async () => {
     const server = await sockets.listen((socket) => socket.end('hello'));
     const socket = await dialOwned(['127.0.0.1'], server.port);
+    expect(socket.isPaused()).toBe(true);
+    socket.resume();
     expect((await collect(socket)).toString()).toBe('hello');
   });
 
@@ -87,6 +89,7 @@ describe('dial', () => {
     const server = await sockets.listen();
     const socket = await dial(endpoints(['127.0.0.1'], server.port), { signal: never, clock: systemClock });
     (await server.socket(0)).resetAndDestroy();
+    socket.resume();
     await new Promise<void>((resolve) => socket.once('close', () => resolve()));
     expect(socket.destroyed).toBe(true);
   });

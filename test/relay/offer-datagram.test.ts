@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { DatagramRun } from '../../src/relay/datagram-run.ts';
 import { DatagramQueue } from '../../src/relay/datagram-queue.ts';
 import { offerDatagram } from '../../src/relay/offer-datagram.ts';
 import type { UdpUpstream } from '../../src/relay/udp-upstream.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
+import { copyRun, datagramsWays } from '../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 
-describe('offerDatagram', () => {
+describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native }) => {
   let clock: FakeClock;
   let datagrams: Datagrams;
   let queue: DatagramQueue;
@@ -36,12 +38,19 @@ describe('offerDatagram', () => {
   const offer = (readiness: 'reply' | 'open', port: number) => {
     const handlers = {
       onReply: (datagram: Buffer) => void events.push(`reply ${datagram}`),
+      onReplies: (run: DatagramRun) => {
+        for (const datagram of copyRun(run)) events.push(`reply ${datagram}`);
+      },
       onRefused: () => void events.push('refused'),
       onUnsent: (datagram: Buffer) => void events.push(`unsent ${datagram}`),
       onUnsendable: () => void events.push('unsendable'),
     };
     const target = { host: '127.0.0.1', port };
-    const offering = offerDatagram(queue, { readiness, target, handlers, clock, signal: stop.signal });
+    const offering = offerDatagram(queue, {
+      ...{ readiness, target, handlers, clock },
+      signal: stop.signal,
+      datagrams: native,
+    });
     offering.then(
       (upstream) => {
         upstreams.push(upstream);

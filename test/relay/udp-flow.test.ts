@@ -2,9 +2,11 @@ import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { UdpPolicy } from '../../src/model/service.ts';
 import type { DropReason } from '../../src/relay/datagram-queue.ts';
-import { type FlowLease, UdpFlow } from '../../src/relay/udp-flow.ts';
+import type { FlowLease } from '../../src/relay/flow-lease.ts';
+import { UdpFlow } from '../../src/relay/udp-flow.ts';
 import { linkSignals } from '../../src/system/link-signals.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
+import { copyRun, datagramsWays } from '../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 
 const POLICY: UdpPolicy = {
@@ -96,7 +98,7 @@ function aborted(signal: AbortSignal): Promise<never> {
   });
 }
 
-describe('UdpFlow', () => {
+describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
   let clock: FakeClock;
   let datagrams: Datagrams;
   let lease: ScriptedLease;
@@ -128,7 +130,9 @@ describe('UdpFlow', () => {
       idleTimeoutMs: IDLE_MS,
       lease,
       clock,
+      datagrams: native,
       reply: (datagram) => void replies.push(String(datagram)),
+      replyRun: (run) => void replies.push(...copyRun(run).map(String)),
       countDrop(reason, count) {
         if (count > 0) drops[reason] = (drops[reason] ?? 0) + count;
       },

@@ -2,10 +2,11 @@ import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { compileAccessList } from '../../src/relay/access-list.ts';
 import type { Client } from '../../src/relay/listener.ts';
-import type { FlowLease } from '../../src/relay/udp-flow.ts';
+import type { FlowLease } from '../../src/relay/flow-lease.ts';
 import { type UdpBinding, UdpListener } from '../../src/relay/udp-listener.ts';
 import { aListener } from '../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
+import { datagramsWays } from '../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { pattern } from '../support/sockets.ts';
 
@@ -14,7 +15,7 @@ const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
 );
 const IDLE_MS = 60_000;
 
-describe('UdpListener', () => {
+describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) => {
   let clock: FakeClock;
   let datagrams: Datagrams;
   let echo: Endpoint;
@@ -44,7 +45,9 @@ describe('UdpListener', () => {
 
   function create({ address = '', ...more }: { address?: string; maxFlows?: number } = {}): UdpListener {
     const spec = aListener({ protocol: 'udp', address, port });
-    return new UdpListener({ spec, clock, binding: bindingTo(echo), onDrained: () => drains++, ...more });
+    const loadDatagrams = async () => native;
+    const onDrained = () => drains++;
+    return new UdpListener({ spec, clock, binding: bindingTo(echo), loadDatagrams, onDrained, ...more });
   }
   function bindingTo(upstream: Endpoint, overrides: Partial<UdpBinding> = {}): UdpBinding {
     return {

@@ -3,6 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UdpUpstream } from '../../src/relay/udp-upstream.ts';
 import { Datagrams, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
+import { copyRun, datagramsWays } from '../support/datagrams-ways.ts';
 import { settle } from '../support/fake-clock.ts';
 import { pattern } from '../support/sockets.ts';
 
@@ -10,7 +11,7 @@ const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
   all?.some(({ address }) => address === '::1'),
 );
 
-describe('UdpUpstream', () => {
+describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) => {
   let datagrams: Datagrams;
   let upstream: UdpUpstream | undefined;
   let events: string[];
@@ -28,10 +29,14 @@ describe('UdpUpstream', () => {
     upstream = await UdpUpstream.connect(
       { host, port },
       {
-        onReply: (datagram) => void replies.push(datagram),
-        onRefused: () => void events.push('refused'),
-        onUnsent: (datagram) => void events.push(`unsent ${datagram}`),
-        onUnsendable: () => void events.push('unsendable'),
+        datagrams: native,
+        handlers: {
+          onReply: (datagram) => void replies.push(datagram),
+          onReplies: (run) => void replies.push(...copyRun(run)),
+          onRefused: () => void events.push('refused'),
+          onUnsent: (datagram) => void events.push(`unsent ${datagram}`),
+          onUnsendable: () => void events.push('unsendable'),
+        },
       },
     );
     return upstream;

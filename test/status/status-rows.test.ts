@@ -14,6 +14,7 @@ const aView = (overrides: Partial<ListenerView> = {}): ListenerView => ({
   activeConnections: 3,
   lastActiveMs: NOW_MS - 3 * 86_400_000,
   drops: {},
+  relay: 'splice',
   error: undefined,
   ...overrides,
 });
@@ -44,6 +45,7 @@ describe('status rows', () => {
         kind: 'docker',
         state: 'ready',
         protocol: 'tcp',
+        relay: 'splice',
         listen_address: '',
       },
     ]);

@@ -25,7 +25,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   plan: { imports: ['model', 'table'] },
   sources: { imports: ['model', 'system', 'backends/backend.ts'], types: ['config'], packages: ['chokidar'] },
   lifecycle: { imports: ['model', 'system', 'backends/backend.ts'] },
-  relay: { imports: ['model', 'system'], packages: ['ipaddr.js'] },
+  relay: { imports: ['model', 'system'], packages: ['ipaddr.js', 'koffi'] },
   apply: {
     imports: ['model', 'system', 'table', 'plan', 'relay'],
     types: ['lifecycle', 'backends/backend.ts'],

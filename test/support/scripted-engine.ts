@@ -47,7 +47,7 @@ export class ScriptedEngine {
 
   /** Adds a container at rest, or whatever `fields` say, and tells its creation. */
   create(name: string, fields: Partial<ScriptedContainer> = {}): ScriptedContainer {
-    const id = (++this.#created).toString(16).padStart(64, 'c');
+    const id = `c${(++this.#created).toString(16).padStart(63, '0')}`;
     const rest = {
       labels: {},
       status: 'created',

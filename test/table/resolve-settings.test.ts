@@ -11,6 +11,7 @@ describe('resolveSettings', () => {
     expect(resolveSettings({ file: undefined, environment: anEnvironment(), flags: {} }).settings).toEqual({
       status: { address: '', port: 8080 },
       backend: 'docker',
+      relay: 'auto',
       kubernetes: {
         namespaces: [],
         labels: true,
@@ -90,6 +91,16 @@ describe('resolveSettings', () => {
     });
     expect(resolved.settings.backend).toBe(backend);
     expect(resolved.origins.backend).toMatchObject(origin);
+  });
+
+  it.each([
+    ['LAZY_PROXY_RELAY', 'splice', 'stream', { kind: 'environment', variable: 'LAZY_PROXY_RELAY' }],
+    ['the file', '', 'splice', { kind: 'file', line: 1 }],
+  ])('takes the relay from %s when nothing above says it', (_name, variable, relay, origin) => {
+    const { environment } = parseEnvironment({ LAZY_PROXY_RELAY: variable && 'stream' });
+    const resolved = resolveSettings({ file: aFile('relay: splice'), environment, flags: {} });
+    expect(resolved.settings.relay).toBe(relay);
+    expect(resolved.origins.relay).toMatchObject(origin);
   });
 
   it('reads every setting of Kubernetes, with K8S_NAMESPACE before the file', () => {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { EngineClient, EventFilter } from './engine-client.ts';
@@ -120,6 +121,8 @@ export class EngineLink<T> {
   /** One session from its beginning to its end; resolves with the reason of the end. */
   async #connect(firstLook: () => void): Promise<string> {
     const session = new AbortController();
+    // Each call in flight listens; Node would warn of more than ten.
+    setMaxListeners(0, session.signal);
     const end = () => session.abort(this.#lifetime.signal.reason);
     this.#lifetime.signal.addEventListener('abort', end, { once: true });
     try {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Agent as HttpAgent, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import Docker from 'dockerode';
 import type { EngineAddress, EngineTls } from './engine-address.ts';
 import { describeError, EngineUnreachable } from './errors.ts';
@@ -31,7 +32,9 @@ const KEEP_ALIVE_MS = 10_000;
 export function createEngineTransport(address: EngineAddress): EngineTransport {
   const pool = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, maxFreeSockets: 1 };
   const tls = address.kind === 'tcp' ? address.tls : undefined;
-  const agent = tls === undefined ? new HttpAgent(pool) : new HttpsAgent({ ...pool, ...readTls(tls) });
+  const agent = hideInside(
+    tls === undefined ? new HttpAgent(pool) : new HttpsAgent({ ...pool, ...readTls(tls) }),
+  );
   const protocol = tls === undefined ? 'http' : 'https';
   const where =
     address.kind === 'socket'
@@ -82,6 +85,14 @@ export class EngineTransport {
   close(): void {
     this.#agent.destroy();
   }
+}
+
+/**
+ * dockerode spells the options of each request out in full, for a debugging log that is off: with the agent's sockets
+ * and all that hangs on them that takes milliseconds for one call, and minutes for a thousand at once.
+ */
+function hideInside<T extends HttpAgent>(agent: T): T {
+  return Object.defineProperty(agent, inspect.custom, { value: () => agent.constructor.name });
 }
 
 /** A file that is absent is left out; the handshake's message then says what the engine misses. */

@@ -3,6 +3,7 @@ import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
 import { describeError, EngineUnreachable } from './errors.ts';
+import { LookTurns } from './look-turns.ts';
 
 /** How one kind of workload of an engine is looked at. */
 export interface ObservationSource {
@@ -36,6 +37,8 @@ interface Looks {
 
 /** Inspects in flight at once after a reconnect. */
 const MAX_CONCURRENT_LOOKS = 8;
+/** And after events: a storm of them must not open a connection for each workload. What a wake waits for is not counted. */
+const MAX_EVENT_LOOKS = 32;
 /** The engine may refuse to inspect a damaged workload for ever; the next event tries again. */
 const MAX_TRIES = 5;
 const RETRY = { firstMs: 100, maxMs: 2_000 };
@@ -45,6 +48,7 @@ export class WorkloadObserver {
   readonly #options: WorkloadObserverOptions;
   readonly #watched = new Map<string, Observation>();
   readonly #looks = new Map<string, Looks>();
+  readonly #turns = new LookTurns(MAX_EVENT_LOOKS);
   /** Of the look that an awake workload was last told from. */
   readonly #seenAwake = new WeakMap<Observation, number>();
   #begun = 0;
@@ -158,7 +162,7 @@ export class WorkloadObserver {
     if (session === undefined) return;
     for (let failures = 1; failures <= MAX_TRIES; failures++) {
       try {
-        await this.refresh(name);
+        await this.#turns.take(name, () => this.refresh(name));
         return;
       } catch (error) {
         // After a reconnect everything is looked at anyway.

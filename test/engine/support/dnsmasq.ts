@@ -2,8 +2,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { importOnce } from '../../support/images/import-image.mjs';
+import { listBareEntries } from '../../support/images/root-files.mjs';
 import { engineHost } from './engine-address.ts';
-import { importOnce, listBareEntries } from './image.ts';
 
 const DNSMASQ = '/usr/sbin/dnsmasq';
 

@@ -4,9 +4,10 @@ import { createHash } from 'node:crypto';
 import { access, readdir, readFile, readlink, realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { importOnce } from '../../support/images/import-image.mjs';
+import { listNodeEntries } from '../../support/images/root-files.mjs';
+import type { TarEntry } from '../../support/images/tar.mjs';
 import { engineHost } from './engine-address.ts';
-import { importOnce, listNodeEntries } from './image.ts';
-import type { TarEntry } from './tar.ts';
 
 const execute = promisify(execFile);
 const ROOT = path.resolve(import.meta.dirname, '../../..');

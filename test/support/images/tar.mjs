@@ -1,16 +1,12 @@
 /** Just enough of the ustar format for a root file system. */
-export type TarEntry =
-  | { readonly kind: 'file'; readonly path: string; readonly content: Buffer; readonly mode: number }
-  | { readonly kind: 'symlink'; readonly path: string; readonly target: string }
-  | { readonly kind: 'folder'; readonly path: string; readonly mode: number };
 
 const BLOCK_BYTES = 512;
 const MAX_NAME_BYTES = 100;
 const MAX_PREFIX_BYTES = 155;
-const TYPE_FLAGS = { file: '0', symlink: '2', folder: '5' } as const;
+const TYPE_FLAGS = { file: '0', symlink: '2', folder: '5' };
 
 /** Yields the archive piece by piece, so that large files are not copied. */
-export function* writeTar(entries: Iterable<TarEntry>): Generator<Buffer> {
+export function* writeTar(entries) {
   for (const entry of entries) {
     yield formatHeader(entry);
     if (entry.kind !== 'file') continue;
@@ -20,10 +16,10 @@ export function* writeTar(entries: Iterable<TarEntry>): Generator<Buffer> {
   yield Buffer.alloc(2 * BLOCK_BYTES);
 }
 
-function formatHeader(entry: TarEntry): Buffer {
+function formatHeader(entry) {
   const { prefix, name } = splitPath(entry.path.replace(/^\/+/, ''));
   const header = Buffer.alloc(BLOCK_BYTES);
-  const octal = (value: number, digits: number) => value.toString(8).padStart(digits, '0');
+  const octal = (value, digits) => value.toString(8).padStart(digits, '0');
   header.write(name, 0);
   header.write(octal(entry.kind === 'symlink' ? 0o777 : entry.mode, 7), 100);
   // Owner and group: root.
@@ -43,7 +39,7 @@ function formatHeader(entry: TarEntry): Buffer {
 }
 
 /** A long path is cut at a slash: the front goes into a field of its own. */
-function splitPath(path: string): { readonly prefix: string; readonly name: string } {
+function splitPath(path) {
   if (Buffer.byteLength(path) <= MAX_NAME_BYTES) return { prefix: '', name: path };
   for (let at = path.indexOf('/'); at !== -1; at = path.indexOf('/', at + 1)) {
     const [prefix, name] = [path.slice(0, at), path.slice(at + 1)];

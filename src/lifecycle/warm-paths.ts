@@ -1,0 +1,53 @@
+import type { Endpoint } from '../model/observation.ts';
+import type { WarmPath, WarmUser } from '../model/warm-path.ts';
+import type { Lease, LeaseBook } from './lease-book.ts';
+
+/**
+ * Those who let clients use the present run of a workload without asking. A lease is held while any client is in, from
+ * when that is told; before the workload is put to sleep they are asked, since they may not have told yet.
+ */
+export class WarmPaths {
+  readonly #leases: LeaseBook;
+  readonly #users = new Set<WarmUser>();
+
+  constructor(leases: LeaseBook) {
+    this.#leases = leases;
+  }
+
+  /** When a client last came or went, ms since the epoch; 0 = never. */
+  get lastUsedMs(): number {
+    return Math.max(0, ...[...this.#users].map(({ lastUsedMs }) => lastUsedMs));
+  }
+
+  open(endpoints: readonly Endpoint[], user: WarmUser): WarmPath {
+    this.#users.add(user);
+    let lease: Lease | undefined;
+    return {
+      endpoints,
+      used: (count) => {
+        // Also where somebody has come and gone before it was told.
+        lease ??= this.#leases.take();
+        if (count > 0) return;
+        lease.release();
+        lease = undefined;
+      },
+      close: () => void this.#users.delete(user),
+    };
+  }
+
+  /** Closes all, unless a client is in; whether they are closed. */
+  tryCloseAll(): boolean {
+    for (const user of [...this.#users]) {
+      if (!user.tryClose()) return false;
+      this.#users.delete(user);
+    }
+    return true;
+  }
+
+  /** Closes all: the run is over, or another one. */
+  closeAll(): void {
+    const users = [...this.#users];
+    this.#users.clear();
+    for (const user of users) user.close();
+  }
+}

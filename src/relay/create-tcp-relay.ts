@@ -1,0 +1,44 @@
+import type { RelaySetting } from '../model/settings.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Logger } from '../system/logger.ts';
+import { messageOf } from '../system/message-of.ts';
+import { createLibc, type Libc } from './native/libc.ts';
+import { loadKoffi } from './native/load-koffi.ts';
+import { findNativeFault } from './native/self-check.ts';
+import { SpliceRelay } from './splice/splice-relay.ts';
+import { streamRelay } from './stream-relay.ts';
+import type { TcpRelay } from './tcp-relay.ts';
+
+interface RelayParts {
+  /** The built `relay-thread`. */
+  readonly threadFile: URL;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Default: that of this process. */
+  readonly platform?: NodeJS.Platform;
+}
+
+/**
+ * The relay that a setting asks for; with `auto` the one by streams where the other can't be had, and a line in the log
+ * that says why. @throws with `splice` where it can't be had.
+ */
+export async function createTcpRelay(setting: RelaySetting, parts: RelayParts): Promise<TcpRelay> {
+  if (setting === 'stream') return streamRelay;
+  const libc = await loadLibc(parts.platform);
+  if (typeof libc !== 'string') return new SpliceRelay({ ...parts, libc, fallback: streamRelay });
+  if (setting === 'splice') throw new Error(`relay: splice can't be had here: ${libc}`);
+  parts.logger.info({ event: 'relay' }, `connections are relayed by streams: ${libc}`);
+  return streamRelay;
+}
+
+/** The system calls, or why they can't be used. */
+async function loadLibc(platform?: NodeJS.Platform): Promise<Libc | string> {
+  const load = await loadKoffi(platform);
+  if (load.kind === 'unavailable') return load.reason;
+  try {
+    const libc = createLibc(load.koffi);
+    return findNativeFault(libc) ?? libc;
+  } catch (error) {
+    return messageOf(error);
+  }
+}

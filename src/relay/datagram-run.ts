@@ -1,0 +1,14 @@
+/**
+ * Datagrams of one sender that came together, in their order. They lie where the kernel has put them: valid until the
+ * function returns that was handed them.
+ */
+export interface DatagramRun {
+  readonly size: number;
+  /** A copy to keep. */
+  copy(index: number): Buffer;
+  /**
+   * Sends those from `from` on with one call, to `to` where the socket isn't connected.
+   * @returns how many were sent, or the negative `errno` where not even one was.
+   */
+  send(fd: number, options: { readonly from: number; readonly to?: Uint32Array | undefined }): number;
+}

@@ -1,0 +1,11 @@
+/** `errno` values of Linux, the same on every architecture that the native relay runs on. */
+export const EINTR = 4;
+export const EAGAIN = 11;
+export const EPIPE = 32;
+export const ENOTCONN = 107;
+export const EMSGSIZE = 90;
+export const ECONNRESET = 104;
+export const ECONNREFUSED = 111;
+export const ECONNABORTED = 103;
+export const EINPROGRESS = 115;
+export const ENOBUFS = 105;

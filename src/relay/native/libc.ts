@@ -1,0 +1,131 @@
+import { createDeclare } from './declare.ts';
+import type { Koffi } from './load-koffi.ts';
+
+/**
+ * The system calls of Linux that Node doesn't offer, through the C library. Each returns what the call returns, or the
+ * negative `errno` where it fails (see `errno.ts`); none blocks but `epollWait` and, on a blocking descriptor, the rest.
+ * Buffers are used during the call alone.
+ */
+export interface Libc {
+  /** A second descriptor for the same file, closed on exec. */
+  dup(fd: number): number;
+  close(fd: number): number;
+  /** The next client of a listening socket, non-blocking; it has that socket's options. */
+  accept(listener: number): number;
+  /** A non-blocking TCP socket without Nagle delay, whose peer is asked for after a minute of silence. */
+  tcpSocket(family: number): number;
+  /** Begins to connect to a `struct sockaddr`: see `socket-address.ts`. */
+  connect(fd: number, address: Uint8Array): number;
+  recv(fd: number, into: Uint8Array): number;
+  /** Sends the first `length` bytes; a peer that is gone is -EPIPE, never a signal. */
+  send(fd: number, bytes: Uint8Array, length: number): number;
+  /** Moves up to `length` bytes between a pipe and a socket, without blocking. */
+  splice(from: number, to: number, length: number): number;
+  /** Sends FIN: no more is sent in this direction. */
+  shutdownWrite(fd: number): number;
+  /** Closes with a reset (RST) instead of FIN. */
+  closeWithReset(fd: number): number;
+  /** A non-blocking pipe, [read end, write end] put into `into`. */
+  pipe(into: Int32Array): number;
+  /** Asks for so much room in a pipe; returns what it has then. */
+  setPipeSize(fd: number, bytes: number): number;
+  /** A non-blocking counter that wakes who polls it. */
+  eventfd(): number;
+  read(fd: number, into: Uint8Array): number;
+  write(fd: number, bytes: Uint8Array): number;
+  epollCreate(): number;
+  /** `event` is a `struct epoll_event`: see `epoll-events.ts`. */
+  epollAdd(epoll: number, fd: number, event: Uint8Array): number;
+  epollRemove(epoll: number, fd: number): number;
+  /** Waits up to `timeoutMs` (-1 = for ever) for up to `max` events. */
+  epollWait(
+    epoll: number,
+    events: Uint8Array,
+    options: { readonly max: number; readonly timeoutMs: number },
+  ): number;
+}
+
+const F_DUPFD_CLOEXEC = 1030;
+const F_SETPIPE_SZ = 1031;
+const SHUT_WR = 1;
+const MSG_NOSIGNAL = 0x4000;
+const SPLICE_F_MOVE_NONBLOCK = 1 | 2;
+/** O_CLOEXEC | O_NONBLOCK, which is also EFD_CLOEXEC | EFD_NONBLOCK, on every architecture that koffi is built for. */
+const CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
+const EPOLL_CLOEXEC = 0o2000000;
+const EPOLL_CTL_ADD = 1;
+const SOL_SOCKET = 1;
+const SO_KEEPALIVE = 9;
+const SO_LINGER = 13;
+const SOCK_STREAM = 1;
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
+const TCP_KEEPIDLE = 4;
+const KEEP_ALIVE_SECONDS = 60;
+const EPOLL_CTL_DEL = 2;
+
+/** Declares the functions. @throws where the C library lacks one of them. */
+export function createLibc(koffi: Koffi): Libc {
+  const declare = createDeclare(koffi);
+  const fcntl = declare('int fcntl(int fd, int command, int value)');
+  const close = declare('int close(int fd)');
+  const recv = declare('intptr_t recv(int fd, void *into, size_t length, int flags)');
+  const send = declare('intptr_t send(int fd, const void *bytes, size_t length, int flags)');
+  const splice = declare(
+    'intptr_t splice(int from, void *fromOffset, int to, void *toOffset, size_t length, unsigned int flags)',
+  );
+  const shutdown = declare('int shutdown(int fd, int how)');
+  const setsockopt = declare(
+    'int setsockopt(int fd, int level, int name, const void *value, unsigned int length)',
+  );
+  const pipe2 = declare('int pipe2(void *fds, int flags)');
+  const eventfd = declare('int eventfd(unsigned int value, int flags)');
+  const read = declare('intptr_t read(int fd, void *into, size_t length)');
+  const write = declare('intptr_t write(int fd, const void *bytes, size_t length)');
+  const epollCreate = declare('int epoll_create1(int flags)');
+  const epollControl = declare('int epoll_ctl(int epoll, int operation, int fd, void *event)');
+  const epollWait = declare('int epoll_wait(int epoll, void *events, int max, int timeout)');
+  const accept4 = declare('int accept4(int listener, void *address, void *length, int flags)');
+  const socket = declare('int socket(int family, int type, int protocol)');
+  const connect = declare('int connect(int fd, const void *address, unsigned int length)');
+  const on = intBytes(1);
+  const keepAlive = intBytes(KEEP_ALIVE_SECONDS);
+  // struct linger { int l_onoff; int l_linger; }
+  const lingerZero = intBytes(1, 0);
+  return {
+    dup: (fd) => fcntl(fd, F_DUPFD_CLOEXEC, 0),
+    close: (fd) => close(fd),
+    accept: (listener) => accept4(listener, null, null, CLOEXEC_NONBLOCK),
+    tcpSocket(family) {
+      const fd = socket(family, SOCK_STREAM | CLOEXEC_NONBLOCK, 0);
+      if (fd < 0) return fd;
+      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, on, on.length);
+      setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, on, on.length);
+      setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, keepAlive, keepAlive.length);
+      return fd;
+    },
+    connect: (fd, address) => connect(fd, address, address.length),
+    recv: (fd, into) => recv(fd, into, into.length, 0),
+    send: (fd, bytes, length) => send(fd, bytes, length, MSG_NOSIGNAL),
+    splice: (from, to, length) => splice(from, null, to, null, length, SPLICE_F_MOVE_NONBLOCK),
+    shutdownWrite: (fd) => shutdown(fd, SHUT_WR),
+    closeWithReset(fd) {
+      setsockopt(fd, SOL_SOCKET, SO_LINGER, lingerZero, lingerZero.length);
+      return close(fd);
+    },
+    pipe: (into) => pipe2(into, CLOEXEC_NONBLOCK),
+    setPipeSize: (fd, bytes) => fcntl(fd, F_SETPIPE_SZ, bytes),
+    eventfd: () => eventfd(0, CLOEXEC_NONBLOCK),
+    read: (fd, into) => read(fd, into, into.length),
+    write: (fd, bytes) => write(fd, bytes, bytes.length),
+    epollCreate: () => epollCreate(EPOLL_CLOEXEC),
+    epollAdd: (epoll, fd, event) => epollControl(epoll, EPOLL_CTL_ADD, fd, event),
+    epollRemove: (epoll, fd) => epollControl(epoll, EPOLL_CTL_DEL, fd, null),
+    epollWait: (epoll, events, { max, timeoutMs }) => epollWait(epoll, events, max, timeoutMs),
+  };
+}
+
+/** Values of the type `int`, one after the other. */
+function intBytes(...values: readonly number[]): Uint8Array {
+  return new Uint8Array(new Int32Array(values).buffer);
+}

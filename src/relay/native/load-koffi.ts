@@ -1,0 +1,23 @@
+import { messageOf } from '../../system/message-of.ts';
+
+/** What is used of the foreign-function interface; its own types come with the package, which is optional. */
+export type Koffi = Pick<typeof import('koffi'), 'load' | 'errno' | 'address' | 'sizeof'>;
+
+export type KoffiLoad =
+  | { readonly kind: 'loaded'; readonly koffi: Koffi }
+  | { readonly kind: 'unavailable'; readonly reason: string };
+
+/** Loads the foreign-function interface where this machine can have it. */
+export async function loadKoffi(platform: NodeJS.Platform = process.platform): Promise<KoffiLoad> {
+  if (platform !== 'linux')
+    return { kind: 'unavailable', reason: `splice(2) is Linux only, this is ${platform}` };
+  try {
+    const module = await import('koffi');
+    return { kind: 'loaded', koffi: module.default ?? module };
+  } catch (error) {
+    return {
+      kind: 'unavailable',
+      reason: `the optional package koffi can't be loaded (${messageOf(error)})`,
+    };
+  }
+}

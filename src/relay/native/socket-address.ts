@@ -1,0 +1,31 @@
+import ipaddr from 'ipaddr.js';
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+
+/** An address as the kernel takes it. */
+export interface SocketAddress {
+  readonly family: number;
+  /** `struct sockaddr_in` or `struct sockaddr_in6`. */
+  readonly bytes: Uint8Array;
+}
+
+/** The socket address of an IP address and a port; undefined for a name, or an address with a zone. */
+export function toSocketAddress({
+  host,
+  port,
+}: {
+  readonly host: string;
+  readonly port: number;
+}): SocketAddress | undefined {
+  if (host.includes('%') || !ipaddr.isValid(host)) return undefined;
+  const address = ipaddr.parse(host);
+  const isIpv4 = address.kind() === 'ipv4';
+  const family = isIpv4 ? AF_INET : AF_INET6;
+  // family (host order), port (network order), then the address, for IPv6 behind the flow label.
+  const bytes = new Uint8Array(isIpv4 ? 16 : 28);
+  new Uint16Array(bytes.buffer, 0, 1)[0] = family;
+  new DataView(bytes.buffer).setUint16(2, port);
+  bytes.set(address.toByteArray(), isIpv4 ? 4 : 8);
+  return { family, bytes };
+}

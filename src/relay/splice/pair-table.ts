@@ -1,0 +1,122 @@
+import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../native/epoll-events.ts';
+import type { Libc } from '../native/libc.ts';
+import type { Poller } from './poller.ts';
+import type { PumpParts } from './pump.ts';
+import { type PairSockets, RelayedPair } from './relayed-pair.ts';
+import type { SharedState } from './thread-protocol.ts';
+
+const EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
+interface TableOptions {
+  readonly libc: Pick<Libc, 'close' | 'closeWithReset'>;
+  readonly poller: Poller;
+  readonly shared: Pick<SharedState, 'open' | 'sockets' | 'traffic'>;
+  readonly pump: PumpParts;
+  /** The upstream of a pair has accepted. */
+  readonly onConnected: (slot: number) => void;
+  /** The upstream of a pair has refused; the client is as it was. The pair has to be removed or closed. */
+  readonly onRefused: (slot: number) => void;
+  /** Both sockets are closed. */
+  readonly onClosed: (slot: number) => void;
+}
+
+/**
+ * The connections of the relay thread by slot, and which of them have something to do: each moves a bounded number of
+ * bytes a turn. Token of a client's socket is twice the slot, of its upstream's one more.
+ */
+export class PairTable {
+  readonly #options: TableOptions;
+  readonly #pairs: (RelayedPair | undefined)[] = [];
+  /** Slots that have something to do in this turn, and in the next. */
+  #due = new Set<number>();
+  #dueNext = new Set<number>();
+
+  constructor(options: TableOptions) {
+    this.#options = options;
+  }
+
+  get hasDue(): boolean {
+    return this.#due.size > 0;
+  }
+
+  /** Takes over two sockets; with `connecting` the upstream's may yet refuse. */
+  add(slot: number, sockets: PairSockets, state: 'connected' | 'connecting'): void {
+    this.#pairs[slot] = new RelayedPair(sockets, {
+      parts: this.#options.pump,
+      isConnected: state === 'connected',
+    });
+    const { shared, poller } = this.#options;
+    shared.sockets[slot * 2] = sockets.client;
+    shared.sockets[slot * 2 + 1] = sockets.upstream;
+    shared.traffic.fill(0, slot * 2, slot * 2 + 2);
+    Atomics.store(shared.open, slot, 1);
+    const isWatched =
+      poller.watch(sockets.client, { events: EVENTS, token: slot * 2 }) &&
+      poller.watch(sockets.upstream, { events: EVENTS, token: slot * 2 + 1 });
+    if (isWatched) this.#due.add(slot);
+    else this.close(slot, 'reset');
+  }
+
+  /** Notes what epoll tells of one of the sockets. */
+  note(token: number, events: number): void {
+    const slot = token >>> 1;
+    const pair = this.#pairs[slot];
+    // Closed earlier in this turn.
+    if (pair === undefined) return;
+    const wasConnected = pair.isConnected;
+    pair.note(token & 1 ? 'upstream' : 'client', events);
+    this.#due.add(slot);
+    if (pair.isConnected && !wasConnected) this.#options.onConnected(slot);
+  }
+
+  /** Lets those move that can. */
+  runDue(): void {
+    const due = this.#due;
+    this.#due = this.#dueNext;
+    this.#dueNext = due;
+    for (const slot of due) this.#run(slot);
+    due.clear();
+  }
+
+  /** Closes the upstream's socket of a pair that isn't connected, and lets go of the client's, which is returned. */
+  remove(slot: number): number | undefined {
+    const pair = this.#forget(slot);
+    if (pair === undefined) return undefined;
+    const { libc, poller } = this.#options;
+    libc.close(pair.upstream.fd);
+    poller.unwatch(pair.client.fd);
+    return pair.client.fd;
+  }
+
+  /** Closes both sockets. Nothing happens where there is no such pair. */
+  close(slot: number, how: 'orderly' | 'reset'): void {
+    const pair = this.#forget(slot);
+    if (pair === undefined) return;
+    const { libc, onClosed } = this.#options;
+    const close = how === 'orderly' ? libc.close : libc.closeWithReset;
+    close(pair.client.fd);
+    close(pair.upstream.fd);
+    onClosed(slot);
+  }
+
+  #run(slot: number): void {
+    const pair = this.#pairs[slot];
+    if (pair === undefined) return;
+    const result = pair.run();
+    const { traffic } = this.#options.shared;
+    traffic[slot * 2] = pair.bytesUp;
+    traffic[slot * 2 + 1] = pair.bytesDown;
+    if (result === 'more') this.#due.add(slot);
+    else if (result === 'refused') this.#options.onRefused(slot);
+    else if (result !== 'waiting') this.close(slot, result === 'over' ? 'orderly' : 'reset');
+  }
+
+  #forget(slot: number): RelayedPair | undefined {
+    const pair = this.#pairs[slot];
+    if (pair === undefined) return undefined;
+    this.#pairs[slot] = undefined;
+    pair.close();
+    Atomics.store(this.#options.shared.open, slot, 0);
+    return pair;
+  }
+}

@@ -1,0 +1,109 @@
+import { EPOLLIN } from '../native/epoll-events.ts';
+import type { Libc } from '../native/libc.ts';
+import { PairTable } from './pair-table.ts';
+import { Poller } from './poller.ts';
+import type { PumpParts } from './pump.ts';
+import { ROUTE_TOKENS, RouteTable } from './route-table.ts';
+import type { SharedState, ThreadCommand, ThreadReport } from './thread-protocol.ts';
+
+const BELL_TOKEN = 0xffff_ffff;
+
+export interface LoopOptions {
+  readonly libc: Libc;
+  readonly epoll: number;
+  readonly bell: number;
+  readonly shared: SharedState;
+  readonly pump: PumpParts;
+  /** The next command; undefined where there is none. */
+  readonly nextCommand: () => ThreadCommand | undefined;
+  readonly report: (report: ThreadReport) => void;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: () => number;
+}
+
+/** The loop of the relay thread: waits for events of all sockets and for commands, and reports what has come of them. */
+export class RelayLoop {
+  readonly #options: LoopOptions;
+  readonly #poller: Poller;
+  readonly #pairs: PairTable;
+  readonly #routes: RouteTable;
+  readonly #counter = new Uint8Array(8);
+  readonly #used = new Set<number>();
+  #ended: number[] = [];
+  #returned: { readonly route: number; readonly client: number }[] = [];
+  #closed: number[] = [];
+
+  constructor(options: LoopOptions) {
+    const { libc, shared, pump, nowMs } = options;
+    this.#options = options;
+    const poller = new Poller(libc, options.epoll);
+    this.#poller = poller;
+    this.#pairs = new PairTable({
+      ...{ libc, poller, shared, pump },
+      onConnected: (slot) => this.#routes.connected(slot),
+      onRefused: (slot) => this.#routes.refused(slot),
+      onClosed: (slot) => {
+        if (!this.#routes.ended(slot)) this.#ended.push(slot);
+      },
+    });
+    this.#routes = new RouteTable({
+      ...{ libc, poller, shared, nowMs, pairs: this.#pairs },
+      onUsed: (route) => void this.#used.add(route),
+      onReturned: (returned) => void this.#returned.push(returned),
+      onRouteClosed: (route) => void this.#closed.push(route),
+    });
+  }
+
+  /** Runs until it is told to quit. @throws where the kernel refuses to wait. */
+  run(): void {
+    const { bell, shared } = this.#options;
+    const isWatched = this.#poller.watch(bell, { events: EPOLLIN, token: BELL_TOKEN });
+    if (!isWatched) throw new Error('the kernel refuses to tell of commands');
+    const take = (token: number, events: number) => this.#take(token, events);
+    while (Atomics.load(shared.quit, 0) === 0) {
+      this.#poller.wait(this.#pairs.hasDue ? 0 : this.#routes.timeoutMs(), take);
+      this.#pairs.runDue();
+      this.#routes.endTurn();
+      this.#report();
+    }
+  }
+
+  #take(token: number, events: number): void {
+    if (token === BELL_TOKEN) this.#takeCommands();
+    else if (token >= ROUTE_TOKENS) this.#routes.accept(token - ROUTE_TOKENS);
+    else this.#pairs.note(token, events);
+  }
+
+  #takeCommands(): void {
+    const { libc, bell, nextCommand } = this.#options;
+    libc.read(bell, this.#counter);
+    for (let command = nextCommand(); command !== undefined; command = nextCommand()) this.#obey(command);
+  }
+
+  #obey(command: ThreadCommand): void {
+    switch (command.kind) {
+      case 'join':
+        return this.#pairs.add(command.slot, command, 'connected');
+      case 'destroy':
+        return this.#pairs.close(command.slot, 'reset');
+      case 'open-route':
+        return this.#routes.open(command);
+      case 'close-route':
+        this.#routes.close(command.route);
+        if (command.destroy) this.#routes.destroy(command.route);
+    }
+  }
+
+  #report(): void {
+    const { shared, report } = this.#options;
+    // Who has been told and hasn't looked yet will see what is new as well.
+    const used = [...this.#used].filter((route) => Atomics.exchange(shared.routeTold, route, 1) === 0);
+    this.#used.clear();
+    const [ended, returned, closed] = [this.#ended, this.#returned, this.#closed];
+    if (ended.length + returned.length + closed.length + used.length === 0) return;
+    this.#ended = [];
+    this.#returned = [];
+    this.#closed = [];
+    report({ ended, returned, used, closed });
+  }
+}

@@ -1,0 +1,179 @@
+import { EPOLLIN } from '../native/epoll-events.ts';
+import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR } from '../native/errno.ts';
+import type { Libc } from '../native/libc.ts';
+import type { PairTable } from './pair-table.ts';
+import type { Poller } from './poller.ts';
+import { MAX_CONNECTIONS, MAX_HANDOVERS, type OpenRoute, type SharedState } from './thread-protocol.ts';
+
+/** Clients that one listener may bring in a turn, before existing connections have theirs. */
+const ACCEPTS_PER_TURN = 64;
+/** An upstream that says nothing for so long is passed over, as the main thread does. */
+const CONNECT_TIMEOUT_MS = 2_000;
+const WAIT_FOR_EVER = -1;
+
+/** Tokens from here on are those of listening sockets, by route. */
+export const ROUTE_TOKENS = 0x4000_0000;
+
+/** A client that a route has accepted. */
+interface Accepted {
+  readonly route: OpenRoute;
+  readonly client: number;
+  /** Which of the route's upstreams is being tried, or was reached. */
+  attempt: number;
+}
+
+interface TableOptions {
+  readonly libc: Libc;
+  readonly poller: Poller;
+  readonly pairs: PairTable;
+  readonly shared: SharedState;
+  readonly onUsed: (route: number) => void;
+  readonly onReturned: (returned: { readonly route: number; readonly client: number }) => void;
+  readonly onRouteClosed: (route: number) => void;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: () => number;
+}
+
+/**
+ * The listening sockets that the relay thread accepts from: each client is connected to the route's upstream. One that
+ * can't be, or comes after the route was closed, is given back as it came.
+ */
+export class RouteTable {
+  readonly #options: TableOptions;
+  readonly #routes = new Map<number, OpenRoute>();
+  readonly #accepted = new Map<number, Accepted>();
+  /** When to give up, by slot, in the order of time. */
+  readonly #connecting = new Map<number, number>();
+  readonly #freeSlots: number[] = [];
+  /** Slots that are free from the next turn on: in this one there may still be events of those who had them. */
+  readonly #leftSlots: number[] = [];
+  #nextSlot = MAX_HANDOVERS;
+
+  constructor(options: TableOptions) {
+    this.#options = options;
+  }
+
+  open(route: OpenRoute): void {
+    this.#routes.set(route.route, route);
+    const event = { events: EPOLLIN, token: ROUTE_TOKENS + route.route };
+    if (!this.#options.poller.watch(route.listener, event)) this.close(route.route);
+  }
+
+  /** Accepts no more. */
+  close(number: number): void {
+    const route = this.#routes.get(number);
+    if (route === undefined) return;
+    this.#routes.delete(number);
+    this.#options.libc.close(route.listener);
+    this.#options.onRouteClosed(number);
+  }
+
+  /** Resets the connections of a route. */
+  destroy(number: number): void {
+    for (const [slot, { route }] of [...this.#accepted]) {
+      if (route.route === number) this.#options.pairs.close(slot, 'reset');
+    }
+  }
+
+  /** Takes the clients of one listening socket. */
+  accept(number: number): void {
+    const { libc } = this.#options;
+    const route = this.#routes.get(number);
+    for (let count = 0; route !== undefined && count < ACCEPTS_PER_TURN; count++) {
+      const client = libc.accept(route.listener);
+      if (client >= 0) this.#enter(route, client);
+      else if (client === -EAGAIN) return;
+      // Such as too few descriptors: the main thread knows what to do then.
+      else if (client !== -EINTR && client !== -ECONNABORTED) return this.close(number);
+    }
+  }
+
+  /** How long the loop may wait before `endTurn` has something to do. */
+  timeoutMs(): number {
+    for (const dueMs of this.#connecting.values()) return Math.max(0, dueMs - this.#options.nowMs());
+    return WAIT_FOR_EVER;
+  }
+
+  /** Ends a turn: passes over upstreams that don't answer. */
+  endTurn(): void {
+    this.#freeSlots.push(...this.#leftSlots.splice(0));
+    const nowMs = this.#connecting.size > 0 ? this.#options.nowMs() : 0;
+    for (const [slot, dueMs] of this.#connecting) {
+      if (dueMs > nowMs) return;
+      this.refused(slot);
+    }
+  }
+
+  connected(slot: number): void {
+    this.#connecting.delete(slot);
+  }
+
+  /** Tries the next upstream. */
+  refused(slot: number): void {
+    const accepted = this.#accepted.get(slot);
+    this.#options.pairs.remove(slot);
+    if (accepted === undefined) return;
+    accepted.attempt++;
+    this.#connect(slot, accepted);
+  }
+
+  /** A connection has ended; whether it was one of a route. */
+  ended(slot: number): boolean {
+    const accepted = this.#accepted.get(slot);
+    if (accepted !== undefined) this.#leave(slot, accepted.route);
+    return accepted !== undefined;
+  }
+
+  #enter(route: OpenRoute, client: number): void {
+    const { shared } = this.#options;
+    const { route: number } = route;
+    // In this order: who closes the route sees this client, or this client sees the closed route.
+    if (Atomics.add(shared.routeUse, number, 1) === 0) this.#options.onUsed(number);
+    const slot = Atomics.load(shared.routeOpen, number) === 1 ? this.#takeSlot() : undefined;
+    if (slot === undefined) {
+      // Counted until the main thread has it: till then the route must not be forgotten.
+      return this.#options.onReturned({ route: number, client });
+    }
+    const accepted = { route, client, attempt: 0 };
+    this.#accepted.set(slot, accepted);
+    this.#connect(slot, accepted);
+  }
+
+  #connect(slot: number, accepted: Accepted): void {
+    const { libc, pairs, nowMs } = this.#options;
+    const { route, client } = accepted;
+    this.#connecting.delete(slot);
+    for (; accepted.attempt < route.upstreams.length; accepted.attempt++) {
+      const address = route.upstreams[accepted.attempt];
+      const upstream = address === undefined ? -1 : libc.tcpSocket(address.family);
+      if (address === undefined || upstream < 0) break;
+      const status = libc.connect(upstream, address.bytes);
+      if (status === 0 || status === -EINPROGRESS) {
+        this.#connecting.set(slot, nowMs() + CONNECT_TIMEOUT_MS);
+        return pairs.add(slot, { client, upstream }, 'connecting');
+      }
+      libc.close(upstream);
+    }
+    this.#options.onReturned({ route: route.route, client });
+    this.#forget(slot);
+  }
+
+  #forget(slot: number): void {
+    this.#accepted.delete(slot);
+    this.#connecting.delete(slot);
+    this.#leftSlots.push(slot);
+  }
+
+  #leave(slot: number, { route }: OpenRoute): void {
+    const { shared, nowMs, onUsed } = this.#options;
+    this.#forget(slot);
+    shared.routeLastMs[route] = nowMs();
+    if (Atomics.sub(shared.routeUse, route, 1) === 1) onUsed(route);
+  }
+
+  #takeSlot(): number | undefined {
+    const free = this.#freeSlots.pop();
+    if (free !== undefined) return free;
+    return this.#nextSlot < MAX_CONNECTIONS ? this.#nextSlot++ : undefined;
+  }
+}

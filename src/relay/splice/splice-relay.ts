@@ -1,0 +1,148 @@
+import type { Server } from 'node:net';
+import type { Cancel, Clock } from '../../system/clock.ts';
+import type { Logger } from '../../system/logger.ts';
+import type { Libc } from '../native/libc.ts';
+import type {
+  RelayedConnection,
+  RelayKind,
+  RelaySockets,
+  RouteOptions,
+  TcpRelay,
+  TcpRoute,
+} from '../tcp-relay.ts';
+import { Handovers } from './handovers.ts';
+import { RelayThreadHandle } from './relay-thread-handle.ts';
+import { Routes } from './routes.ts';
+import type { ThreadReport } from './thread-protocol.ts';
+
+/** An unused thread is ended after so long: it takes some 10 MB, and a new one is there in 50 ms. */
+const IDLE_MS = 8_000;
+
+export interface SpliceRelayOptions {
+  readonly libc: Libc;
+  /** The built `relay-thread`. */
+  readonly threadFile: URL;
+  /** Takes what this one can't: when descriptors or slots run out, and for good after the thread has failed. */
+  readonly fallback: TcpRelay;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** One thread with what was given to it. */
+interface Running {
+  readonly thread: RelayThreadHandle;
+  readonly handovers: Handovers;
+  readonly routes: Routes;
+}
+
+/**
+ * Relays on a thread of its own, by splice(2): bytes stay in the kernel. The thread is started with the first connection,
+ * and ended when it is not used.
+ */
+export class SpliceRelay implements TcpRelay {
+  readonly #options: SpliceRelayOptions;
+  #running: Running | undefined;
+  #hasFailed = false;
+  #isClosed = false;
+  /** The listening sockets were given back, and the thread is to end once it has let go of them. */
+  #isRetiring = false;
+  #cancelIdle: Cancel | undefined;
+
+  constructor(options: SpliceRelayOptions) {
+    this.#options = options;
+  }
+
+  get kind(): RelayKind {
+    return this.#hasFailed ? this.#options.fallback.kind : 'splice';
+  }
+
+  join(sockets: RelaySockets, onEnd: () => void): RelayedConnection {
+    const joined = this.#use()?.handovers.join(sockets, onEnd);
+    this.#followUse();
+    return joined ?? this.#options.fallback.join(sockets, onEnd);
+  }
+
+  openRoute(server: Server, options: RouteOptions): TcpRoute | undefined {
+    const route = this.#use()?.routes.open(server, options);
+    this.#followUse();
+    return route;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#running?.handovers.destroy();
+    this.#running?.routes.destroy();
+    this.#followUse();
+  }
+
+  #use(): Running | undefined {
+    if (this.#hasFailed || this.#isClosed) return undefined;
+    this.#cancelIdle?.();
+    this.#cancelIdle = undefined;
+    this.#isRetiring = false;
+    this.#running ??= this.#start();
+    return this.#running;
+  }
+
+  #start(): Running | undefined {
+    const { libc, threadFile: file } = this.#options;
+    try {
+      const thread = new RelayThreadHandle({
+        ...{ libc, file },
+        onReport: (report) => this.#take(report),
+        onDied: (error) => this.#died(error),
+      });
+      return { thread, handovers: new Handovers(thread, libc), routes: new Routes(thread, libc) };
+    } catch {
+      // Too few descriptors for now.
+      return undefined;
+    }
+  }
+
+  #take(report: ThreadReport): void {
+    this.#running?.handovers.take(report);
+    this.#running?.routes.take(report);
+    this.#followUse();
+  }
+
+  /** Ends the thread when it has had nothing to do for a while, or has nothing left at the end. */
+  #followUse(): void {
+    if (this.#running === undefined) return;
+    const { handovers, routes } = this.#running;
+    const isUsed = handovers.count > 0 || routes.isUsed;
+    if (isUsed) {
+      this.#cancelIdle?.();
+      this.#cancelIdle = undefined;
+    } else if ((this.#isClosed || this.#isRetiring) && routes.count === 0) {
+      this.#stop();
+    } else {
+      this.#cancelIdle ??= this.#options.clock.schedule(IDLE_MS, () => this.#retire());
+    }
+  }
+
+  #retire(): void {
+    this.#cancelIdle = undefined;
+    this.#isRetiring = true;
+    this.#running?.routes.lapse();
+    this.#followUse();
+  }
+
+  #stop(): void {
+    this.#cancelIdle?.();
+    this.#cancelIdle = undefined;
+    this.#running?.thread.stop();
+    this.#running = undefined;
+  }
+
+  #died(error: Error): void {
+    const running = this.#running;
+    this.#hasFailed = true;
+    this.#cancelIdle?.();
+    this.#running = undefined;
+    const message = `the relay thread has failed: ${error.message}; its connections were reset, new ones are relayed by streams`;
+    this.#options.logger.error({ event: 'relay-failed' }, message);
+    running?.thread.resetConnections();
+    running?.handovers.died();
+    running?.routes.died();
+  }
+}

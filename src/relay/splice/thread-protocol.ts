@@ -1,0 +1,91 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { SocketAddress } from '../native/socket-address.ts';
+import type { PairSockets } from './relayed-pair.ts';
+
+/** Slots for connections that are handed over; descriptors run out before. As many again are the thread's own. */
+export const MAX_HANDOVERS = 32_768;
+export const MAX_CONNECTIONS = 2 * MAX_HANDOVERS;
+
+/** Pipes of one thread: each is needed only while it holds bytes that a slow side doesn't take. */
+const MAX_PIPES = 128;
+
+/** Listening sockets that the thread accepts from. */
+export const MAX_ROUTES = 4_096;
+
+/** What the main thread and the relay thread both see. Connections are known by slots, routes by numbers. */
+export interface SharedState {
+  /** By slot: 1 while the thread's two descriptors are open. Cleared before they are closed. */
+  readonly open: Int32Array;
+  /** By slot: the two descriptors. */
+  readonly sockets: Int32Array;
+  /** By slot: bytes to the upstream, bytes to the client. */
+  readonly traffic: Float64Array;
+  /** Descriptors of the pipes that exist, in pairs; 0 = none. */
+  readonly pipes: Int32Array;
+  /** By route: 1 while clients may be connected without asking. Cleared by the main thread alone. */
+  readonly routeOpen: Int32Array;
+  /** By route: its connections. Counted up before `routeOpen` is looked at, so that none escapes who clears that. */
+  readonly routeUse: Int32Array;
+  /** By route: 1 while word of its use is on the way to the main thread. */
+  readonly routeTold: Int32Array;
+  /** By route: when it was last used, ms since the epoch. */
+  readonly routeLastMs: Float64Array;
+  /** 1 as soon as the thread is to end. */
+  readonly quit: Int32Array;
+}
+
+/** Pages that nobody touches take no memory. */
+export function createSharedState(): SharedState {
+  const words = (count: number) => new Int32Array(new SharedArrayBuffer(count * 4));
+  const doubles = (count: number) => new Float64Array(new SharedArrayBuffer(count * 8));
+  return {
+    open: words(MAX_CONNECTIONS),
+    sockets: words(MAX_CONNECTIONS * 2),
+    traffic: doubles(MAX_CONNECTIONS * 2),
+    pipes: words(MAX_PIPES * 2),
+    routeOpen: words(MAX_ROUTES),
+    routeUse: words(MAX_ROUTES),
+    routeTold: words(MAX_ROUTES),
+    routeLastMs: doubles(MAX_ROUTES),
+    quit: words(1),
+  };
+}
+
+/** What the thread is started with; it owns none of the descriptors. */
+export interface ThreadStart {
+  readonly epoll: number;
+  /** An eventfd that is written to when there are commands. */
+  readonly bell: number;
+  readonly shared: SharedState;
+  /** Commands come here, and reports go back. */
+  readonly port: MessagePort;
+}
+
+export interface OpenRoute {
+  readonly route: number;
+  /** A listening socket; belongs to the thread from now on. */
+  readonly listener: number;
+  /** Tried in order. */
+  readonly upstreams: readonly SocketAddress[];
+}
+
+export type ThreadCommand =
+  /** The descriptors belong to the thread from now on. */
+  | ({ readonly kind: 'join'; readonly slot: number } & PairSockets)
+  /** Resets both sides of a connection; one that has ended meanwhile is passed over. */
+  | { readonly kind: 'destroy'; readonly slot: number }
+  | ({ readonly kind: 'open-route' } & OpenRoute)
+  /** Accepts no more; `destroy`: resets the route's connections, too. May be told twice. */
+  | { readonly kind: 'close-route'; readonly route: number; readonly destroy: boolean };
+
+/** What has happened in one turn of the thread's loop. */
+export interface ThreadReport {
+  /** Slots of handed-over connections that have ended, each once. */
+  readonly ended: readonly number[];
+  /** Clients of routes that were not connected; their descriptors are the main thread's from now on. */
+  readonly returned: readonly { readonly route: number; readonly client: number }[];
+  /** Routes whose use may have begun or ended. */
+  readonly used: readonly number[];
+  /** Routes that accept no more, because they were told so or because they can't. */
+  readonly closed: readonly number[];
+}

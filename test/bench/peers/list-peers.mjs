@@ -1,0 +1,20 @@
+import { buildGoRelay, createGoRelay } from './go-relay.mjs';
+import { createHaproxy } from './haproxy.mjs';
+import { createLazyProxy } from './lazy-proxy.mjs';
+import { createNginx } from './nginx.mjs';
+
+/**
+ * Those relays that can be run on this machine, ours first. A peer is `{ id, label, protocols, start(routes, options) }`.
+ * @param {{ tools: object, program: string, host: string, folder: string, children: Set<unknown> }} options
+ */
+export async function listPeers({ tools, program, host, folder, children }) {
+  const { nginx, streamModule, haproxy, go } = tools;
+  const env = { LAZY_PROXY_RELAY: 'stream' };
+  return [
+    createLazyProxy({ id: 'lazy', label: 'lazy-proxy', program, host }),
+    createLazyProxy({ id: 'streams', label: '(plain streams)', program, host, env }),
+    ...(nginx && streamModule ? [createNginx({ nginx, streamModule })] : []),
+    ...(haproxy ? [createHaproxy({ haproxy })] : []),
+    ...(go ? [createGoRelay(await buildGoRelay({ go, folder, children }))] : []),
+  ];
+}

@@ -1,0 +1,2 @@
+export declare function formatFigure(value: number): string;
+export declare function formatRatio(ratio: number): string;

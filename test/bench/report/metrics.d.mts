@@ -1,0 +1,3 @@
+import type { Metric } from './compare.mjs';
+
+export declare const METRICS: readonly Metric[];

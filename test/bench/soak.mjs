@@ -1,0 +1,131 @@
+/**
+ * A day in small: 200,000 connections of mixed kinds through the program, `npm run bench:soak`. `--connections N`,
+ * `--relay stream|splice`. Fails where bytes differ, descriptors or pipes are left, or memory grows over the last half.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { ensureInstalled, ROOT } from '../../scripts/ensure-installed.mjs';
+import { runCommand } from '../../scripts/run-command.mjs';
+import { KINDS, kindOf } from './soak/kinds.mjs';
+import { countDescriptors, readMemory } from './soak/process-state.mjs';
+
+/** At once. */
+const CLIENTS = 64;
+const MAX_MINUTES = 10;
+/** Until the relay thread has ended for want of work. */
+const REST_MS = 12_000;
+/** What a garbage collector may be late by. */
+const MAX_GROWTH_MIB = 12;
+
+const { values: flags } = parseArgs({
+  options: {
+    connections: { type: 'string', default: '200000' },
+    relay: { type: 'string', default: 'splice' },
+  },
+});
+const folder = await mkdtemp(path.join(tmpdir(), 'lazy-proxy-soak-'));
+let proxy;
+try {
+  process.exitCode = await soak(Number(flags.connections));
+} finally {
+  if (proxy !== undefined && proxy.exitCode === null) {
+    proxy.kill();
+    await new Promise((resolve) => proxy.once('exit', resolve));
+  }
+  await rm(folder, { recursive: true, force: true });
+}
+
+/** Runs and prints; returns the exit status. */
+async function soak(connections) {
+  const [port, target] = [await freePort(), await freePort()];
+  proxy = await startProxy(port, target);
+  await KINDS.tiny.run(port);
+  await sleep(REST_MS);
+  const before = countDescriptors(proxy.pid);
+  const memory = [];
+  const startMs = performance.now();
+  const counts = await load({ port, connections, onProgress: () => memory.push(readMemory(proxy.pid)) });
+  const seconds = (performance.now() - startMs) / 1000;
+  await sleep(REST_MS);
+  const after = countDescriptors(proxy.pid);
+  const half = memory.slice(Math.ceil(memory.length / 2));
+  const [middle, last] = [half.slice(0, 3), half.slice(-3)].map(median);
+  console.log(`${connections.toLocaleString('en')} connections in ${seconds.toFixed(0)} s by ${flags.relay}`);
+  for (const [name, count] of Object.entries(counts.done)) console.log(`  ${name}: ${count}`);
+  console.log(`descriptors: ${before.descriptors} before, ${after.descriptors} after`);
+  console.log(`pipes: ${before.pipes} before, ${after.pipes} after`);
+  console.log(
+    `memory: ${middle.toFixed(1)} MiB half-way, ${last.toFixed(1)} MiB at the end, ${readMemory(proxy.pid).toFixed(1)} MiB after a rest`,
+  );
+  const faults = [
+    ...counts.faults,
+    ...(after.descriptors > before.descriptors ? ['descriptors were left open'] : []),
+    ...(after.pipes > before.pipes ? ['pipes were left open'] : []),
+    ...(last > middle + MAX_GROWTH_MIB ? ['memory grew over the last half'] : []),
+    ...(counts.total < connections ? [`only ${counts.total} connections within ${MAX_MINUTES} minutes`] : []),
+  ];
+  for (const fault of faults.slice(0, 10)) console.log(`✗ ${fault}`);
+  if (faults.length === 0) console.log('every byte came back, and nothing was left');
+  return faults.length === 0 ? 0 : 1;
+}
+
+async function load({ port, connections, onProgress }) {
+  const done = Object.fromEntries(Object.keys(KINDS).map((name) => [name, 0]));
+  const faults = [];
+  const deadlineMs = performance.now() + MAX_MINUTES * 60_000;
+  let total = 0;
+  const work = async () => {
+    while (total < connections && performance.now() < deadlineMs) {
+      const name = kindOf(total++);
+      if (total % Math.ceil(connections / 40) === 0) onProgress();
+      await KINDS[name].run(port).then(
+        () => done[name]++,
+        (error) => faults.push(`${name}: ${error.message}`),
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: CLIENTS }, work));
+  return { done, faults, total };
+}
+
+async function startProxy(port, target) {
+  await ensureInstalled();
+  const { status, output } = await runCommand('npm', ['run', 'build'], { cwd: ROOT, quiet: true });
+  if (status !== 0) throw new Error(`the build failed:\n${output}`);
+  const { bin } = JSON.parse(await readFile(path.join(ROOT, 'package.json'), 'utf8'));
+  const file = path.join(folder, 'lazy-proxy.yaml');
+  const command = [process.execPath, path.join(import.meta.dirname, 'soak/echo.mjs'), String(target)];
+  const echo = { command, ports: [`127.0.0.1:${port}:${target}`], idle_timeout: '1h' };
+  const config = { status: 'off', relay: flags.relay, docker: { labels: false }, services: { echo } };
+  await writeFile(file, JSON.stringify(config));
+  const args = [path.join(ROOT, bin['lazy-proxy']), 'run', '--config', file, '--log-level', 'warn'];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  const deadlineMs = performance.now() + 20_000;
+  while (performance.now() < deadlineMs) {
+    const isUp = await KINDS.empty.run(port).then(
+      () => true,
+      () => false,
+    );
+    if (isUp) return child;
+    await sleep(100);
+  }
+  child.kill();
+  throw new Error('the proxy did not come up');
+}
+
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+function median(values) {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+}

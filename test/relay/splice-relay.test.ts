@@ -1,0 +1,124 @@
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { setEnvironmentData } from 'node:worker_threads';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createTcpRelay } from '../../src/relay/create-tcp-relay.ts';
+import type { SpliceRelay } from '../../src/relay/splice/splice-relay.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { type LogFields, type Logger, silentLogger } from '../../src/system/logger.ts';
+import { settle } from '../support/fake-clock.ts';
+import { DEATH_KEY } from '../support/mortal-relay-key.ts';
+import { MORTAL_THREAD_FILE, THREAD_FILE } from '../support/relay-thread-file.ts';
+import { createSpliceRelay } from '../support/relays.ts';
+import { collect, ending, pattern, Sockets } from '../support/sockets.ts';
+
+const isLinux = process.platform === 'linux';
+
+describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
+  const death = new Int32Array(new SharedArrayBuffer(4));
+  let sockets: Sockets;
+  let relay: SpliceRelay;
+  let errors: string[];
+
+  beforeEach(async () => {
+    sockets = new Sockets();
+    errors = [];
+    Atomics.store(death, 0, 0);
+    setEnvironmentData(DEATH_KEY, death as never);
+    const error = (_fields: LogFields, message: string) => void errors.push(message);
+    relay = await createSpliceRelay({ threadFile: MORTAL_THREAD_FILE, logger: { ...silentLogger, error } });
+  });
+  afterEach(async () => {
+    relay.close();
+    await sockets.close();
+  });
+
+  const join = async () => {
+    const left = await sockets.pair();
+    const right = await sockets.pair();
+    let ends = 0;
+    const ended = new Promise<void>((resolve) => {
+      relay.join({ client: left.far, upstream: right.near }, () => {
+        ends++;
+        resolve();
+      });
+    });
+    return { client: left.near, upstream: right.far, ended, ends: () => ends };
+  };
+
+  it('resets every connection, says so, and relays new ones by streams', async () => {
+    const before = await join();
+    const other = await join();
+    for (const { client, upstream } of [before, other]) {
+      client.write('ping');
+      await once(upstream, 'data');
+    }
+    expect(relay.kind).toBe('splice');
+    const ends = [before.client, before.upstream, other.client, other.upstream].map(ending);
+    Atomics.store(death, 0, 1);
+    before.client.write('the last straw');
+    expect(await Promise.all(ends)).toEqual(Array(4).fill('ECONNRESET'));
+    await Promise.all([before.ended, other.ended]);
+    expect([before.ends(), other.ends()]).toEqual([1, 1]);
+    expect(errors).toHaveLength(1);
+    expect(errors[0]).toMatch(/^the relay thread has failed: struck; /);
+    expect(relay.kind).toBe('stream');
+    const after = await join();
+    after.client.end(pattern(100_000));
+    expect(await collect(after.upstream)).toHaveLength(100_000);
+  });
+});
+
+describe.runIf(isLinux)('SpliceRelay', () => {
+  it('leaves no descriptor behind when it is closed', async () => {
+    const sockets = new Sockets();
+    const count = () => readdirSync('/proc/self/fd').length;
+    // What the first use of anything opens for good is not counted.
+    for (let round = 0; round < 3; round++) {
+      const before = count();
+      const relay = await createSpliceRelay();
+      const [left, right] = [await sockets.pair(), await sockets.pair()];
+      const ended = new Promise<void>((resolve) => {
+        relay.join({ client: left.far, upstream: right.near }, resolve);
+      });
+      left.near.end(pattern(3_000_000));
+      expect(await collect(right.far)).toHaveLength(3_000_000);
+      right.far.end();
+      await collect(left.near);
+      await ended;
+      relay.close();
+      await sockets.close();
+      while (round > 0 && count() > before) await settle();
+    }
+  });
+});
+
+describe('createTcpRelay', () => {
+  const lines: string[] = [];
+  const logger: Logger = { ...silentLogger, info: (_fields, message) => void lines.push(message) };
+  const parts = { threadFile: THREAD_FILE, clock: systemClock, logger };
+
+  it.runIf(isLinux)('takes splice where it can be had', async () => {
+    for (const setting of ['auto', 'splice'] as const) {
+      const relay = await createTcpRelay(setting, parts);
+      expect(relay.kind).toBe('splice');
+      relay.close();
+    }
+    expect(lines).toEqual([]);
+  });
+
+  it('takes streams when it is told to', async () => {
+    expect((await createTcpRelay('stream', parts)).kind).toBe('stream');
+  });
+
+  it('takes streams and says why where splice can not be had', async () => {
+    const relay = await createTcpRelay('auto', { ...parts, platform: 'darwin' });
+    expect(relay.kind).toBe('stream');
+    expect(lines).toEqual(['connections are relayed by streams: splice(2) is Linux only, this is darwin']);
+  });
+
+  it('fails where splice is asked for and can not be had', async () => {
+    const creating = createTcpRelay('splice', { ...parts, platform: 'darwin' });
+    await expect(creating).rejects.toThrow("relay: splice can't be had here: splice(2) is Linux only");
+  });
+});

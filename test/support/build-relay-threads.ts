@@ -1,0 +1,20 @@
+/** Global setup of the unit tests: builds the relay thread, since a worker takes no TypeScript on Node 20. */
+import path from 'node:path';
+import { build } from 'esbuild';
+import { THREAD_FOLDER } from './relay-thread-file.ts';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+
+export async function setup(): Promise<void> {
+  await build({
+    entryPoints: ['src/relay/splice/relay-thread.ts', 'test/support/mortal-relay-thread.ts'].map((file) =>
+      path.join(ROOT, file),
+    ),
+    entryNames: '[name]',
+    outdir: THREAD_FOLDER,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    external: ['koffi'],
+  });
+}

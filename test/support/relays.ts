@@ -1,0 +1,30 @@
+import { createLibc } from '../../src/relay/native/libc.ts';
+import { loadKoffi } from '../../src/relay/native/load-koffi.ts';
+import { SpliceRelay } from '../../src/relay/splice/splice-relay.ts';
+import { streamRelay } from '../../src/relay/stream-relay.ts';
+import type { RelayKind, TcpRelay } from '../../src/relay/tcp-relay.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { type Logger, silentLogger } from '../../src/system/logger.ts';
+import { THREAD_FILE } from './relay-thread-file.ts';
+
+/** Those that this machine can have; Linux has both, and a test run there without koffi is a broken one. */
+export const RELAY_KINDS: readonly RelayKind[] =
+  process.platform === 'linux' ? ['stream', 'splice'] : ['stream'];
+
+/** A relay of a kind; the caller closes it. */
+export async function createRelay(kind: RelayKind): Promise<TcpRelay> {
+  return kind === 'stream' ? streamRelay : createSpliceRelay();
+}
+
+export async function createSpliceRelay({
+  threadFile = THREAD_FILE,
+  logger = silentLogger,
+}: {
+  readonly threadFile?: URL;
+  readonly logger?: Logger;
+} = {}): Promise<SpliceRelay> {
+  const load = await loadKoffi();
+  if (load.kind === 'unavailable') throw new Error(load.reason);
+  const libc = createLibc(load.koffi);
+  return new SpliceRelay({ libc, threadFile, logger, clock: systemClock, fallback: streamRelay });
+}
