@@ -11,6 +11,7 @@ export const streamRelay: TcpRelay = {
     relay({ client, upstream }, onEnd);
     return createConnection({ client, upstream });
   },
+  prepare: () => () => {},
   openRoute: () => undefined,
   close() {},
 };

@@ -41,6 +41,8 @@ export class TcpConnection {
     // Nothing is piped yet, so `end` comes only from a client that has sent nothing and won't: nobody to hold.
     socket.on('error', leave).on('end', leave).on('close', leave).once('close', end);
     socket.read(0);
+    // While the client waits for a start, so that it doesn't wait for this as well.
+    const unprepare = relay.prepare();
     try {
       const upstream = await binding.connect({
         port: binding.targetPort,
@@ -56,6 +58,8 @@ export class TcpConnection {
     } catch (error) {
       socket.destroy();
       this.#options.onUnserved(error);
+    } finally {
+      unprepare();
     }
   }
 

@@ -7,6 +7,8 @@ export type RelayKind = 'stream' | 'splice';
 export interface TcpRelay {
   /** How new connections are relayed now. */
   readonly kind: RelayKind;
+  /** Makes ready what takes time, for a connection to come; to be called back, once, when that has come or won't. */
+  prepare(): () => void;
   /**
    * Relays bytes both ways until both directions have ended, with back-pressure. The end of one direction is passed on
    * alone (half-close); a reset or any other break on one side resets the other. Takes over both sockets, whatever their

@@ -43,6 +43,8 @@ export class SpliceRelay implements TcpRelay {
   readonly #options: SpliceRelayOptions;
   #running: Running | undefined;
   #hasFailed = false;
+  /** Connections that are to come. */
+  #expected = 0;
   #isClosed = false;
   /** The listening sockets were given back, and the thread is to end once it has let go of them. */
   #isRetiring = false;
@@ -54,6 +56,15 @@ export class SpliceRelay implements TcpRelay {
 
   get kind(): RelayKind {
     return this.#hasFailed ? this.#options.fallback.kind : 'splice';
+  }
+
+  prepare(): () => void {
+    this.#expected++;
+    this.#use();
+    return () => {
+      this.#expected--;
+      this.#followUse();
+    };
   }
 
   join(sockets: RelaySockets, onEnd: () => void): RelayedConnection {
@@ -109,7 +120,7 @@ export class SpliceRelay implements TcpRelay {
   #followUse(): void {
     if (this.#running === undefined) return;
     const { handovers, routes } = this.#running;
-    const isUsed = handovers.count > 0 || routes.isUsed;
+    const isUsed = this.#expected > 0 || handovers.count > 0 || routes.isUsed;
     if (isUsed) {
       this.#cancelIdle?.();
       this.#cancelIdle = undefined;
