@@ -86,6 +86,8 @@ describe.concurrent('a label of lazy-tcp-proxy', () => {
     const labels = { ports: `${tcp}:80`, 'udp-ports': `${first}:80, ${second}:8080` };
     await createLabelled('udp-ports', labels, app);
     for (const port of [first, second]) {
+      // Its log line for TCP says nothing of these.
+      await proxy.waitForLog((line) => line.event === 'listening' && line.msg.endsWith(`:${port}/udp`));
       const client = await openUdp(port);
       onTestFinished(() => client.close());
       await client.send('ping');
