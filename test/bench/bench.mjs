@@ -59,7 +59,7 @@ async function runAll() {
   const bed = await openBed(options);
   const measured = [];
   for (const part of parts) measured.push(...(await runPart(part, bed)));
-  await report(bed, { measured, isFull: parts.length === PARTS.length && !bed.quick });
+  await report(bed, { measured, isFull: isFull({ parts, missing }) });
   return process.exitCode ?? 0;
 }
 
@@ -78,6 +78,12 @@ async function report(bed, { measured, isFull }) {
   const about = { date: new Date().toISOString(), machine, versions, quick: bed.quick };
   await writeResults(RESULTS, { rows, controlRows, peers, about });
   log(`written: ${path.relative(process.cwd(), RESULTS)}/latest.json and latest.svg`);
+}
+
+/** Only what has everything in it may take the place of the last results. */
+function isFull({ parts, missing }) {
+  const hasFailed = process.exitCode !== undefined;
+  return parts.length === PARTS.length && !flags.quick && missing === undefined && !hasFailed;
 }
 
 function chooseParts(names) {

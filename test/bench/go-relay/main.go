@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 )
 
 func main() {
@@ -35,7 +36,10 @@ func serve(listener net.Listener, upstream string) {
 	for {
 		client, err := listener.Accept()
 		if err != nil {
-			log.Fatal(err)
+			// Such as too many open files: some may be closed by then.
+			log.Print(err)
+			time.Sleep(100 * time.Millisecond)
+			continue
 		}
 		go relay(client.(*net.TCPConn), upstream)
 	}

@@ -41,10 +41,11 @@ async function hold(bed, peer, count) {
   const before = readPrivateDirtyBytes(pid);
   const starting = startTalker([process.execPath, CLIENT, host, String(port), String(count)]);
   const client = await bed.cleanup.own(starting, ({ stop }) => stop());
-  await client.hear();
+  const { answered: opened } = await client.hear();
+  if (opened === 0) throw new Error(`${peer.label} answered nobody`);
   await sleep(settleMs);
   const bytes = readPrivateDirtyBytes(pid) - before;
   client.say('ask');
   const { answered } = await client.hear();
-  return { 'held-memory': bytes / 1_024 / count, 'held-answered': (answered / count) * 100 };
+  return { 'held-memory': bytes / 1_024 / opened, 'held-answered': (answered / count) * 100 };
 }

@@ -2,6 +2,10 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { startProgram } from '../bed/program.mjs';
 
+/** Descriptors: two for each pipe, and some more. */
+const PIPES = 128;
+const RESERVED = 400;
+
 /** HAProxy with one thread, and splice(2) where it thinks that it pays. */
 export function createHaproxy({ haproxy }) {
   return {
@@ -14,7 +18,10 @@ export function createHaproxy({ haproxy }) {
   };
 }
 
-/** Its connections are pairs. */
+/**
+ * Its connections are pairs, and it wants descriptors for all of them, for pipes and for listeners before it starts;
+ * without a word it would ask for a pipe for every fourth.
+ */
 function createConfig(routes, connections) {
   const servers = routes.map(
     ({ listen, target, address }) => `
@@ -24,7 +31,8 @@ listen route-${listen}
   );
   return `
 global
-  maxconn ${Math.ceil(connections / 2)}
+  maxconn ${Math.floor((connections - RESERVED) / 2)}
+  maxpipes ${PIPES}
   nbthread 1
 defaults
   mode tcp
