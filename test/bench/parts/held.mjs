@@ -18,7 +18,7 @@ export const held = { name: 'held', needs: ['nginx'], measure: measureHeld };
 
 async function measureHeld(bed) {
   const possible = Math.floor((findMaxDescriptors() - OTHER_DESCRIPTORS) / 2);
-  const count = Math.min(bed.quick ? 2_000 : CONNECTIONS, possible);
+  const count = Math.min(bed.quick ? 1_000 : CONNECTIONS, possible);
   if (count < CONNECTIONS)
     bed.log(`  ${count} connections: ${bed.quick ? 'quick' : 'the limit of open files allows no more'}`);
   return await runRounds(bed.peers, {

@@ -34,7 +34,7 @@ async function measureUdp(bed) {
         const key = `${peer.id} ${bytes}`;
         const first = (known.get(key) ?? FIRST_PER_SECOND / 0.7) * 0.7;
         const measureAt = (perSecond) => tryRate(bed, peer, { bytes, perSecond, seconds });
-        const found = await searchRate(measureAt, { first, steps: bed.quick ? 2 : 3 });
+        const found = await searchRate(measureAt, { first, steps: bed.quick ? 1 : 3 });
         known.set(key, found || FIRST_PER_SECOND);
         figures[`datagrams-${bytes}`] = found;
       }
