@@ -146,8 +146,8 @@ export class LazyProxy {
   #buildTable(): ServiceTable {
     const { file, environment, flags } = this.#options;
     const { readings: labelled } = this.#engines;
-    const { holders } = this.#runtime.reconciler;
-    return buildTable({ file: file.config, labelled, environment, flags, holders });
+    const { holders, current: before } = this.#runtime.reconciler;
+    return buildTable({ file: file.config, labelled, environment, flags, holders, before });
   }
 
   /** Before the start is complete there is more to come; after the end has begun, nothing may be opened again. */

@@ -13,6 +13,7 @@ import { suggestNearest } from './suggest.ts';
 
 /** Dependants that close a cycle, and warnings of those that are no services of the file. */
 export function findBadDependants(services: readonly ReadService[]): readonly Finding[] {
+  if (services.every(({ draft }) => draft.dependants === undefined)) return [];
   const byName = new Map(services.map((service) => [service.name, service]));
   const resolve = createDependantResolver(services);
   const edges = new Map(

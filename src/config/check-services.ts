@@ -15,10 +15,10 @@ import { isName, NAME_EXPECTED } from './text.ts';
 import { findUselessOptions } from './useless-options.ts';
 import { type EngineDefaults, workloadFieldOf, workloadNoun } from './workload-of.ts';
 
-const PORT_FIELDS: readonly { readonly field: FieldName; readonly protocol: Protocol }[] = [
+const PORT_FIELDS = [
   { field: 'ports', protocol: 'tcp' },
   { field: 'udp_ports', protocol: 'udp' },
-];
+] as const satisfies readonly { readonly field: FieldName; readonly protocol: Protocol }[];
 
 /** What only shows when the services of a file are seen together, and options that do nothing. */
 export function checkServices(
@@ -92,6 +92,7 @@ function nameError({ namePath }: ReadService, code: Finding['code'], message: st
 }
 
 function findListenConflicts(services: readonly ReadService[], locate: LocateOrigin): readonly Finding[] {
+  if (hasNoConflict(services)) return [];
   const claims = createListenClaims<{ readonly service: string; readonly path: Path }>();
   const findings: Finding[] = [];
   for (const service of services) {
@@ -109,6 +110,18 @@ function findListenConflicts(services: readonly ReadService[], locate: LocateOri
     }
   }
   return findings;
+}
+
+/** Whether no two of the listeners, which are all known, overlap; told without a look at how each was written. */
+function hasNoConflict(services: readonly ReadService[]): boolean {
+  const claims = createListenClaims<true>();
+  return services.every(({ raw, draft }) =>
+    PORT_FIELDS.every(({ field }) => {
+      const listeners = draft[field]?.value;
+      if (listeners === undefined) return !Object.hasOwn(raw, field);
+      return listeners.every((listener) => claims.claim(listener, true) === undefined);
+    }),
+  );
 }
 
 function listPortItems(

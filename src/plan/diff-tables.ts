@@ -13,8 +13,8 @@
  * there is none any more. Order: closes, adds and updates, rebinds, opens, schedules, removals; so a port that moves is
  * free before it is bound again, and no listener or job points at a service that isn't there.
  */
-import { isDeepStrictEqual } from 'node:util';
 import type { Change, Plan } from '../model/change.ts';
+import { isSameData } from '../model/same-data.ts';
 import { type ListenerSpec, listenKey, type Service } from '../model/service.ts';
 import type { ServiceTable } from '../model/table.ts';
 
@@ -36,8 +36,7 @@ export function diffTables(current: ServiceTable, desired: ServiceTable): Plan {
   for (const [name, { service }] of desired.entries) {
     const previous = current.entries.get(name)?.service;
     if (previous === undefined) services.push({ kind: 'add-service', service });
-    else if (!isDeepStrictEqual(previous, service))
-      services.push({ kind: 'update-service', service, previous });
+    else if (!isSameData(previous, service)) services.push({ kind: 'update-service', service, previous });
   }
   for (const [name, { service }] of current.entries) {
     if (!desired.entries.has(name)) removals.push({ kind: 'remove-service', service });
@@ -82,7 +81,7 @@ function collectListeners(table: ServiceTable): Map<string, Bound> {
 
 /** Everything that a listener hands to its connections; what the lifecycle alone reads is not part of it. */
 function isSameBinding(a: Bound, b: Bound): boolean {
-  return a.service === b.service || isDeepStrictEqual(describeBinding(a), describeBinding(b));
+  return a.service === b.service || isSameData(describeBinding(a), describeBinding(b));
 }
 
 function describeBinding({ service, listener }: Bound) {

@@ -10,13 +10,14 @@ import type { LabelReading } from '../config/labels.ts';
 import { workloadFieldOf } from '../config/workload-of.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
-import type { ServiceTable, TableEntry } from '../model/table.ts';
+import { EMPTY_TABLE, type ServiceTable, type TableEntry } from '../model/table.ts';
 import { toWorkloadRef, type WorkloadRef } from '../model/workload.ts';
 import { type Holders, settleConflicts } from './conflicts.ts';
 import { linkDependants } from './link-dependants.ts';
 import { mergeService } from './merge-service.ts';
 import { pairSources } from './pair-sources.ts';
 import { resolveSettings, type SettingsFlags } from './resolve-settings.ts';
+import { shareUnchanged } from './share-unchanged.ts';
 
 export interface TableInput {
   readonly file: FileConfig | undefined;
@@ -26,6 +27,8 @@ export interface TableInput {
   readonly flags: SettingsFlags;
   /** By listen key, the name of the service that listens there now; whoever listens keeps it. */
   readonly holders: Holders;
+  /** The table in force; what it says already is taken from it. Default: none. */
+  readonly before?: ServiceTable;
 }
 
 /** Builds the service table from whole snapshots of every source. */
@@ -37,8 +40,9 @@ export function buildTable(input: TableInput): ServiceTable {
   const merged = paired.sources.map(mergeService).toSorted(byName);
   const linked = linkDependants(merged);
   const settled = settleConflicts(linked.entries, input.holders);
+  const entries = shareUnchanged(settled.entries, input.before ?? EMPTY_TABLE);
   return deepFreeze({
-    entries: new Map(settled.entries.map((entry) => [entry.service.name, entry])),
+    entries: new Map(entries.map((entry) => [entry.service.name, entry])),
     conflicts: settled.conflicts,
     problems: [...paired.problems, ...linked.problems, ...settled.problems, ...findSilent(linked.entries)],
   });

@@ -18,6 +18,7 @@ export function linkDependants(entries: readonly TableEntry[]): {
   readonly entries: readonly TableEntry[];
   readonly problems: readonly Problem[];
 } {
+  if (entries.every(({ service }) => service.dependants.length === 0)) return { entries, problems: [] };
   const hubs = entries.map((entry) => ({
     name: entry.service.name,
     ref: toWorkloadRef(entry.service.workload),

@@ -37,12 +37,21 @@ export function mergeService(source: ServiceSource): TableEntry {
   const ownField = workloadFieldOf(ref);
   for (const field of FIELD_NAMES) {
     const effective = hasEffect(field, ref.kind);
-    const found = effective ? layers.find((layer) => layer[field] !== undefined)?.[field] : undefined;
+    const found = effective ? findHighest(field, layers) : undefined;
     values[field] = found === undefined ? FIELDS[field].builtIn : found.value;
     if (field === ownField) origins[field] = found?.origin ?? source.origin;
     else if (effective && !NAMING_FIELDS.has(field)) origins[field] = found?.origin ?? DEFAULT_ORIGIN;
   }
   return { service: toService({ name, ref }, values as MergedValues), origins };
+}
+
+/** By a loop, because it is done for each field of each service. */
+function findHighest(field: FieldName, layers: readonly Draft[]): Draft[FieldName] {
+  for (const layer of layers) {
+    const found = layer[field];
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 type Optional = 'service_name' | 'command' | 'cwd' | 'stop_timeout' | 'cron_start' | 'cron_stop';

@@ -84,6 +84,7 @@ export function tableOf(input: { readonly text?: string } & Partial<Omit<TableIn
     environment: input.environment ?? anEnvironment(),
     flags: input.flags ?? {},
     holders: input.holders ?? new Map(),
+    ...(input.before !== undefined && { before: input.before }),
   });
 }
 
