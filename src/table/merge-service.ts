@@ -10,7 +10,7 @@ import { WORKLOAD_FIELDS, workloadFieldOf } from '../config/workload-of.ts';
 import type { Origin } from '../model/origin.ts';
 import type { Service } from '../model/service.ts';
 import type { TableEntry } from '../model/table.ts';
-import type { Workload, WorkloadRef } from '../model/workload.ts';
+import type { Workload, WorkloadKind, WorkloadRef } from '../model/workload.ts';
 
 /** A service before its layers are merged. */
 export interface ServiceSource {
@@ -26,6 +26,14 @@ export interface ServiceSource {
 const DEFAULT_ORIGIN: Origin = { kind: 'default' };
 const NAMING_FIELDS: ReadonlySet<FieldName> = new Set(WORKLOAD_FIELDS);
 
+/** What there is to know of each field, by kind of workload: asked for each field of each service at each change. */
+const FIELDS_OF = {
+  docker: describeFields('docker'),
+  swarm: describeFields('swarm'),
+  kubernetes: describeFields('kubernetes'),
+  process: describeFields('process'),
+} as const satisfies Readonly<Record<WorkloadKind, unknown>>;
+
 /**
  * Merges field by field: the highest layer that sets a field wins, also with 0 or an empty value. A field that has no
  * effect on the workload's kind counts as unset in every layer, so that `defaults:` may hold it for the other services.
@@ -35,14 +43,21 @@ export function mergeService(source: ServiceSource): TableEntry {
   const values: Record<string, unknown> = {};
   const origins: Record<string, Origin> = {};
   const ownField = workloadFieldOf(ref);
-  for (const field of FIELD_NAMES) {
-    const effective = hasEffect(field, ref.kind);
-    const found = effective ? findHighest(field, layers) : undefined;
-    values[field] = found === undefined ? FIELDS[field].builtIn : found.value;
+  for (const { field, builtIn, isEffective, hasOrigin } of FIELDS_OF[ref.kind]) {
+    const found = isEffective ? findHighest(field, layers) : undefined;
+    values[field] = found === undefined ? builtIn : found.value;
     if (field === ownField) origins[field] = found?.origin ?? source.origin;
-    else if (effective && !NAMING_FIELDS.has(field)) origins[field] = found?.origin ?? DEFAULT_ORIGIN;
+    else if (hasOrigin) origins[field] = found?.origin ?? DEFAULT_ORIGIN;
   }
   return { service: toService({ name, ref }, values as MergedValues), origins };
+}
+
+function describeFields(kind: WorkloadKind) {
+  return FIELD_NAMES.map((field) => {
+    const isEffective = hasEffect(field, kind);
+    const hasOrigin = isEffective && !NAMING_FIELDS.has(field);
+    return { field, builtIn: FIELDS[field].builtIn, isEffective, hasOrigin };
+  });
 }
 
 /** By a loop, because it is done for each field of each service. */

@@ -33,8 +33,8 @@ async function measureReload({ product, size, report, side, readings }) {
   });
   let planMs = Number.POSITIVE_INFINITY;
   const whole = timeBest((run) => {
-    const { holders } = side.reconciler;
-    const table = buildSampleTable(product, { readings: versions[run % 2], holders });
+    const { holders, current: before } = side.reconciler;
+    const table = buildSampleTable(product, { readings: versions[run % 2], holders, before });
     const { ms, result: plan } = timeOnce(() => side.reconciler.apply(table));
     planMs = Math.min(planMs, ms);
     const kinds = plan.map(({ kind }) => kind).join();

@@ -33,9 +33,16 @@ export async function measureTable({ product, size, report }) {
   return { readings, table };
 }
 
-export function buildSampleTable(product, { readings, holders, file }) {
-  const { buildTable, EMPTY_ENVIRONMENT: environment } = product;
-  const table = buildTable({ file, labelled: readings, environment, flags: FLAGS, holders });
+export function buildSampleTable(product, { readings, holders, file, before }) {
+  const { buildTable, EMPTY_ENVIRONMENT: environment, EMPTY_TABLE } = product;
+  const table = buildTable({
+    file,
+    labelled: readings,
+    environment,
+    flags: FLAGS,
+    holders,
+    before: before ?? EMPTY_TABLE,
+  });
   if (table.problems.length > 0) throw new Error(`the sample has a mistake: ${table.problems[0].message}`);
   return table;
 }
