@@ -29,8 +29,8 @@ export function diffTables(current: ServiceTable, desired: ServiceTable): Plan {
   const rebinds: Change[] = [];
   const opens: Change[] = [];
   const removals: Change[] = [];
-  const held = collectListeners(current);
-  const wanted = collectListeners(desired);
+  const held = collectListeners(current, desired);
+  const wanted = collectListeners(desired, current);
   for (const [key, { listener }] of held)
     if (!wanted.has(key)) closes.push({ kind: 'close-listener', listener });
   for (const [name, { service }] of desired.entries) {
@@ -71,9 +71,11 @@ function isSameSchedule(a: Service | undefined, b: Service): boolean {
   return a?.cronStart === b.cronStart && a?.cronStop === b.cronStop && a?.timezone === b.timezone;
 }
 
-function collectListeners(table: ServiceTable): Map<string, Bound> {
+/** The listeners of a table by their keys, without those of services that the other table holds as they are. */
+function collectListeners(table: ServiceTable, other: ServiceTable): Map<string, Bound> {
   const bound = new Map<string, Bound>();
-  for (const { service } of table.entries.values()) {
+  for (const [name, { service }] of table.entries) {
+    if (other.entries.get(name)?.service === service) continue;
     for (const listener of service.listeners) bound.set(listenKey(listener), { service, listener });
   }
   return bound;
