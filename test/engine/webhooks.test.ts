@@ -41,6 +41,8 @@ async function openStage(
   const container = await bed.scope.createContainer({ name, ...spec });
   const service = { container: name, [protocol]: [`${port}:80`], webhook_url: webhookUrl, ...fields };
   const proxy = await bed.startProxy({ services: { hooked: service } });
+  // Before the container was looked at, its id is not known.
+  await proxy.waitForLog('asleep');
   return { ...bed, port, container, proxy };
 }
 
