@@ -17,30 +17,34 @@ const START_TIMEOUT_MS = 10_000;
 export async function startUpstream(engine, tools) {
   const name = `lazy-proxy-bench/upstream:${createHash('sha256').update(JSON.stringify(tools)).digest('hex').slice(0, 12)}`;
   const image = await importOnce(engine.host, { name, listEntries: () => listUpstreamEntries(tools) });
-  const prefix = await createNetwork(engine.host);
-  const api = createApi(engine.host, { image, prefix });
+  const addressOf = await createNetwork(engine.host);
+  const api = createApi(engine.host, { image, addressOf });
   const upstream = await api.createContainer('upstream', { cmd: ['sh', '/start.sh'], host: 10 });
   await api.start(upstream);
   await waitForServers(upstream, tools);
   return { ...api, ...upstream, ports: UPSTREAM_PORTS };
 }
 
-/** A network whose subnet is our own choice, which is what fixed addresses need: that which the engine would take. */
+/**
+ * A network whose subnet is our own choice, which is what fixed addresses need: that which the engine would take.
+ * @returns tells the address of the subnet's host of that number.
+ */
 async function createNetwork(host) {
   const probe = await post(host, '/networks/create', { Name: NETWORK });
   const { body } = await callEngine(host, 'GET', `/networks/${probe.Id}`);
   await callEngine(host, 'DELETE', `/networks/${probe.Id}`);
   const { Subnet } = JSON.parse(body).IPAM.Config[0];
   await post(host, '/networks/create', { Name: NETWORK, IPAM: { Config: [{ Subnet }] } });
-  return Subnet.replace(/\.\d+\/\d+$/, '');
+  const [, prefix, first] = /^(.+)\.(\d+)\/\d+$/.exec(Subnet);
+  return (number) => `${prefix}.${Number(first) + number}`;
 }
 
-function createApi(host, { image, prefix }) {
+function createApi(host, { image, addressOf }) {
   const descriptors = findMaxDescriptors();
   return {
-    /** @param {{ cmd: readonly string[], host?: number }} options `host`: the last part of its address. */
-    async createContainer(container, { cmd, host: last }) {
-      const address = last === undefined ? undefined : `${prefix}.${last}`;
+    /** @param {{ cmd: readonly string[], host?: number }} options `host`: its number in the subnet. */
+    async createContainer(container, { cmd, host: number }) {
+      const address = number === undefined ? undefined : addressOf(number);
       const endpoint = address === undefined ? {} : { IPAMConfig: { IPv4Address: address } };
       await post(host, `/containers/create?name=${container}`, {
         ...{ Image: image, Cmd: cmd },
