@@ -22,16 +22,21 @@ export class WarmPaths {
   open(endpoints: readonly Endpoint[], user: WarmUser): WarmPath {
     this.#users.add(user);
     let lease: Lease | undefined;
+    let isClosed = false;
     return {
       endpoints,
       used: (count) => {
+        if (isClosed && count === 0 && lease === undefined) return;
         // Also where somebody has come and gone before it was told.
         lease ??= this.#leases.take();
         if (count > 0) return;
         lease.release();
         lease = undefined;
       },
-      close: () => void this.#users.delete(user),
+      close: () => {
+        isClosed = true;
+        this.#users.delete(user);
+      },
     };
   }
 

@@ -2,8 +2,16 @@ import ipaddr from 'ipaddr.js';
 
 type Range = readonly [address: ipaddr.IPv4 | ipaddr.IPv6, bits: number];
 
+/** Addresses and CIDR ranges, in canonical form. */
+export interface AccessRanges {
+  readonly allowList: readonly string[];
+  readonly blockList: readonly string[];
+}
+
 /** Decides whether a client address may connect. */
 export interface AccessList {
+  /** What it was compiled from. */
+  readonly ranges: AccessRanges;
   allows(address: string): boolean;
   /** Whether everybody may. */
   readonly allowsAll: boolean;
@@ -14,14 +22,13 @@ export interface AccessList {
  * address counts as IPv4, and an address that can't be read is refused.
  * @throws when a range is not a canonical address or CIDR range, which the configuration stage has ruled out.
  */
-export function compileAccessList(lists: {
-  readonly allowList: readonly string[];
-  readonly blockList: readonly string[];
-}): AccessList {
-  const allowed = lists.allowList.map(parseRange);
-  const blocked = lists.blockList.map(parseRange);
-  if (allowed.length === 0 && blocked.length === 0) return { allows: () => true, allowsAll: true };
+export function compileAccessList({ allowList, blockList }: AccessRanges): AccessList {
+  const ranges = { allowList, blockList };
+  const allowed = allowList.map(parseRange);
+  const blocked = blockList.map(parseRange);
+  if (allowed.length === 0 && blocked.length === 0) return { ranges, allows: () => true, allowsAll: true };
   return {
+    ranges,
     allowsAll: false,
     allows(address) {
       const client = parseClient(address);

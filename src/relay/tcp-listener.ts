@@ -135,8 +135,8 @@ export class TcpListener implements Listener<TcpBinding> {
   /** Lends the socket to the relay, where nobody has to be asked or told about a client. */
   #openWarmPath(): void {
     const { access, track, openWarmPath } = this.#binding;
-    if (this.#closing || track !== undefined || !access.allowsAll) return;
-    this.#warm.open((user) => openWarmPath?.(user));
+    if (this.#closing || track !== undefined) return;
+    this.#warm.open(access.ranges, (user) => openWarmPath?.(user));
   }
 
   #checkDrained(): void {

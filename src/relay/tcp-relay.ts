@@ -1,4 +1,5 @@
 import type { Server, Socket } from 'node:net';
+import type { AccessRanges } from './access-list.ts';
 
 /** How bytes are moved: through Node's streams, or by the kernel on a thread of its own. */
 export type RelayKind = 'stream' | 'splice';
@@ -49,6 +50,8 @@ export interface Traffic {
 export interface RouteOptions {
   /** IP addresses, tried in order. */
   readonly upstreams: readonly { readonly host: string; readonly port: number }[];
+  /** Clients whom it refuses are given back. */
+  readonly access: AccessRanges;
   /** Told when the number of connections may have become or ceased to be 0. */
   readonly onUse: (activeConnections: number) => void;
   /** Told of a client that was accepted and not connected, paused and unread: it is the caller's. */

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { WarmPath, WarmUser } from '../model/warm-path.ts';
+import type { AccessRanges } from './access-list.ts';
 import type { TcpAcceptor } from './tcp-acceptor.ts';
 import type { TcpRelay, TcpRoute } from './tcp-relay.ts';
 
@@ -34,7 +35,7 @@ export class WarmListener {
   }
 
   /** Lends the socket, where the service is ready and the relay can. */
-  open(openPath: (user: WarmUser) => WarmPath | undefined): void {
+  open(access: AccessRanges, openPath: (user: WarmUser) => WarmPath | undefined): void {
     if (this.#takeBack !== undefined || this.#options.relay.kind !== 'splice') return;
     let route: TcpRoute | undefined;
     const path = openPath({
@@ -49,7 +50,7 @@ export class WarmListener {
       close: () => this.close(),
     });
     if (path === undefined) return;
-    route = this.#lend(path);
+    route = this.#lend(path, access);
     if (route === undefined) path.close();
   }
 
@@ -64,11 +65,12 @@ export class WarmListener {
     for (const route of this.#routes) route.destroy();
   }
 
-  #lend(path: WarmPath): TcpRoute | undefined {
+  #lend(path: WarmPath, access: AccessRanges): TcpRoute | undefined {
     const { acceptor, relay, onClient, onUse } = this.#options;
     const route: TcpRoute | undefined = acceptor.lend((server) =>
       relay.openRoute(server, {
         upstreams: path.endpoints,
+        access,
         onUse: (count) => {
           path.used(count);
           if (route !== undefined && route !== this.#lent && count === 0) this.#routes.delete(route);

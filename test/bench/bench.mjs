@@ -1,10 +1,11 @@
 /**
  * How fast lazy-proxy is, beside nginx's stream module, HAProxy and a relay in Go: `npm run bench`, or `npm run bench --
  * bulk udp` for some parts alone. `--quick`: few and short rounds. `--dist FOLDER`: a build that is there. A full run
- * writes `bench/results/latest.json` and `latest.svg`; with `--write` every run does. Needs Linux and root.
+ * writes `bench/results/latest.json` and `latest.svg`; with `--write` every run does, and one of some parts on the same
+ * machine leaves the others as they were. Needs Linux and root.
  */
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { isDeepStrictEqual, parseArgs } from 'node:util';
 import { ROOT } from '../../scripts/ensure-installed.mjs';
 import { createCleanup } from './bed/cleanup.mjs';
 import { describeMachine, readVersions } from './bed/describe-machine.mjs';
@@ -22,7 +23,8 @@ import { wake } from './parts/wake.mjs';
 import { compareMeasurements } from './report/compare.mjs';
 import { METRICS } from './report/metrics.mjs';
 import { renderControl, renderTable } from './report/table.mjs';
-import { writeResults } from './report/write-results.mjs';
+import { readMeasured } from './report/results.mjs';
+import { readResults, writeResults } from './report/write-results.mjs';
 
 const PARTS = [bulk, connections, requests, udp, wake, idle, held, control];
 const INTERRUPTED = 130;
@@ -59,25 +61,38 @@ async function runAll() {
   const bed = await openBed(options);
   const measured = [];
   for (const part of parts) measured.push(...(await runPart(part, bed)));
-  await report(bed, { measured, isFull: isFull({ parts, missing }) });
+  await report(bed, { parts, measured, isFull: isFull({ parts, missing }) });
   return process.exitCode ?? 0;
 }
 
 /** Figures that miss the budget are told, and are no failure: they depend on the machine. */
-async function report(bed, { measured, isFull }) {
-  const controlRows = measured.flatMap(({ kind, ...row }) => (kind === 'control' ? [row] : []));
-  const rows = compareMeasurements(
-    measured.filter(({ kind }) => kind !== 'control'),
-    METRICS,
-  );
+async function report(bed, { parts, measured, isFull }) {
+  const { rows, controlRows } = judge(measured);
   const peers = [...bed.peers.map(({ id, label }) => ({ id, label })), { id: 'direct', label: 'no proxy' }];
   console.log(['', ...renderTable(rows, peers), ...renderControl(controlRows)].join('\n'));
   if (!(isFull || flags.write)) return;
   const machine = describeMachine();
   const versions = await readVersions(bed.tools);
-  const about = { date: new Date().toISOString(), machine, versions, quick: bed.quick };
-  await writeResults(RESULTS, { rows, controlRows, peers, about });
+  const date = new Date().toISOString();
+  const names = parts.map(({ name }) => name);
+  const before = bed.quick ? undefined : await readResults(RESULTS);
+  const isSame = before?.quick === false && isDeepStrictEqual(before.machine, machine);
+  const kept = isSame ? readMeasured(before, names) : [];
+  const dates = { ...(isSame && before.dates), ...Object.fromEntries(names.map((name) => [name, date])) };
+  const about = { date, dates, machine, versions, quick: bed.quick };
+  await writeResults(RESULTS, { ...judge([...kept, ...measured]), peers, about });
   log(`written: ${path.relative(process.cwd(), RESULTS)}/latest.json and latest.svg`);
+}
+
+function judge(measured) {
+  const isControl = ({ kind }) => kind === 'control';
+  return {
+    rows: compareMeasurements(
+      measured.filter((one) => !isControl(one)),
+      METRICS,
+    ),
+    controlRows: measured.filter(isControl).map(({ kind, ...row }) => row),
+  };
 }
 
 /** Only what has everything in it may take the place of the last results. */

@@ -55,7 +55,7 @@ describe('table', () => {
 
   test('shows the control side with its budget when it has one', () => {
     const rows = [
-      { name: 'start', value: 2.5, unit: 's', budget: 3 },
+      { name: 'start', value: 2.5, unit: 's', budget: { max: 3 } },
       { name: 'idle', value: 1, unit: 's' },
     ];
     const shown = renderControl(rows).map((line) => line.replaceAll(/ {2,}/g, '|'));

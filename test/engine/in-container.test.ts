@@ -6,7 +6,7 @@ import { httpdCommand } from './support/apps.ts';
 import { createConfigFolder } from './support/config-folder.ts';
 import type { ContainerSpec } from './support/container.ts';
 import { createScope } from './support/engine.ts';
-import { get } from './support/http.ts';
+import { get, getJson } from './support/http.ts';
 import { nodeImage } from './support/image.ts';
 import { engineSocket, type ProxyContainer, runProxyContainer } from './support/proxy-container.ts';
 import { proxyImage } from './support/proxy-image.ts';
@@ -74,6 +74,14 @@ describe('a proxy in a container', () => {
     expect(await proxy.networks()).toEqual(['bridge']);
     await web.remove();
     await network.remove();
+  });
+
+  test('relays in the kernel, by the package that the image holds', async () => {
+    const { web } = await createTarget();
+    const { proxy } = await startProxy(config(web.name));
+    const rows = await getJson<{ relay: string }[]>(`http://${proxy.address}:8080/status`);
+    expect(rows.map(({ relay }) => relay)).toEqual(['splice']);
+    expect(await ask(proxy)).toMatchObject({ status: 200, body: 'hello' });
   });
 
   test('joins for a container that appears later, and leaves when it is removed', async () => {

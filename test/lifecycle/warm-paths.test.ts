@@ -55,6 +55,16 @@ describe('WarmPaths', () => {
     expect(open().endpoints).toEqual([{ host: '127.0.0.1', port }]);
   });
 
+  it('is no use any more once it is closed and nobody is in', async () => {
+    await prove();
+    const path = open();
+    await bench.clock.advance(IDLE_MS - 1);
+    path.close();
+    path.used(0);
+    await bench.clock.advance(1);
+    expect(bench.controller('db').state.kind).not.toBe('ready');
+  });
+
   it('keeps the workload awake while a client is in, and its idle time begins after that', async () => {
     await prove();
     const path = open();

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { connect as connectTo, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { WarmUser } from '../../src/model/warm-path.ts';
 import { compileAccessList } from '../../src/relay/access-list.ts';
-import { TcpListener } from '../../src/relay/tcp-listener.ts';
+import { type TcpBinding, TcpListener } from '../../src/relay/tcp-listener.ts';
 import type { TcpRelay } from '../../src/relay/tcp-relay.ts';
 import { silentLogger } from '../../src/system/logger.ts';
 import { aListener } from '../support/builders.ts';
@@ -18,6 +18,8 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
   let relay: TcpRelay;
   let listener: TcpListener;
   let port: number;
+  let binding: TcpBinding;
+  let refused: string[];
   /** Clients that asked for their upstream. */
   let asked: number;
   let user: WarmUser | undefined;
@@ -37,25 +39,27 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     drained = own;
     user = undefined;
     counts = [];
+    refused = [];
+    binding = {
+      service: 'db',
+      targetPort: 5432,
+      access: compileAccessList({ allowList: [], blockList: [] }),
+      async connect() {
+        asked++;
+        return { socket: await sockets.connect(upstream.port), release() {} };
+      },
+      openWarmPath(wanted) {
+        user = wanted;
+        const endpoints = [{ host: '127.0.0.1', port: upstreamPort }];
+        return { endpoints, used: (count) => void counts.push(count), close() {} };
+      },
+    };
     listener = new TcpListener({
       spec: aListener({ address: '127.0.0.1', port }),
-      binding: {
-        service: 'db',
-        targetPort: 5432,
-        access: compileAccessList({ allowList: [], blockList: [] }),
-        async connect() {
-          asked++;
-          return { socket: await sockets.connect(upstream.port), release() {} };
-        },
-        openWarmPath(wanted) {
-          user = wanted;
-          const endpoints = [{ host: '127.0.0.1', port: upstreamPort }];
-          return { endpoints, used: (count) => void counts.push(count), close() {} };
-        },
-      },
+      binding,
       relay,
       logger: silentLogger,
-      onRefused() {},
+      onRefused: (client) => void refused.push(client),
       onDrained: () => own.times++,
     });
     await listener.open();
@@ -156,6 +160,25 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect(asked).toBe(2);
     client.write('ping');
     expect(String(await once(far, 'data'))).toBe('ping');
+  });
+
+  it('lets in whom the access list allows', async () => {
+    listener.rebind({ ...binding, access: compileAccessList({ allowList: ['127.0.0.1'], blockList: [] }) });
+    await warmUp();
+    await connect();
+    expect(asked).toBe(1);
+  });
+
+  it('refuses whom the access list bars, which is no use of the service', async () => {
+    listener.rebind({ ...binding, access: compileAccessList({ allowList: [], blockList: ['127.0.0.2'] }) });
+    await warmUp();
+    const told = counts.length;
+    const barred = connectTo({ host: '127.0.0.1', port, localAddress: '127.0.0.2' });
+    await ending(barred);
+    expect(refused).toEqual([expect.stringMatching(/^127\.0\.0\.2:\d+$/)]);
+    expect([counts.length, upstream.sockets.length]).toEqual([told, 1]);
+    await connect();
+    expect(asked).toBe(1);
   });
 
   it('resets what is connected when it is destroyed', async () => {

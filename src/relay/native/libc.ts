@@ -10,8 +10,11 @@ export interface Libc {
   /** A second descriptor for the same file, closed on exec. */
   dup(fd: number): number;
   close(fd: number): number;
-  /** The next client of a listening socket, non-blocking; it has that socket's options. */
-  accept(listener: number): number;
+  /**
+   * The next client of a listening socket, non-blocking; it has that socket's options. Its `struct sockaddr` is put into
+   * `address`: see `socket-address.ts`.
+   */
+  accept(listener: number, address: Uint8Array): number;
   /** A non-blocking TCP socket without Nagle delay, whose peer is asked for after a minute of silence. */
   tcpSocket(family: number): number;
   /** Begins to connect to a `struct sockaddr`: see `socket-address.ts`. */
@@ -95,7 +98,7 @@ export function createLibc(koffi: Koffi): Libc {
   return {
     dup: (fd) => fcntl(fd, F_DUPFD_CLOEXEC, 0),
     close: (fd) => close(fd),
-    accept: (listener) => accept4(listener, null, null, CLOEXEC_NONBLOCK),
+    accept: (listener, address) => accept4(listener, address, intBytes(address.length), CLOEXEC_NONBLOCK),
     tcpSocket(family) {
       const fd = socket(family, SOCK_STREAM | CLOEXEC_NONBLOCK, 0);
       if (fd < 0) return fd;

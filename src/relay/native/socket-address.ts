@@ -10,6 +10,9 @@ export interface SocketAddress {
   readonly bytes: Uint8Array;
 }
 
+/** Room for an address of either family. */
+export const SOCKET_ADDRESS_BYTES = 28;
+
 /** The socket address of an IP address and a port; undefined for a name, or an address with a zone. */
 export function toSocketAddress({
   host,
@@ -23,9 +26,15 @@ export function toSocketAddress({
   const isIpv4 = address.kind() === 'ipv4';
   const family = isIpv4 ? AF_INET : AF_INET6;
   // family (host order), port (network order), then the address, for IPv6 behind the flow label.
-  const bytes = new Uint8Array(isIpv4 ? 16 : 28);
+  const bytes = new Uint8Array(isIpv4 ? 16 : SOCKET_ADDRESS_BYTES);
   new Uint16Array(bytes.buffer, 0, 1)[0] = family;
   new DataView(bytes.buffer).setUint16(2, port);
   bytes.set(address.toByteArray(), isIpv4 ? 4 : 8);
   return { family, bytes };
+}
+
+/** The IP address in a `struct sockaddr_in` or `struct sockaddr_in6`, without its zone. */
+export function hostOf(bytes: Uint8Array): string {
+  const isIpv4 = new Uint16Array(bytes.buffer, bytes.byteOffset, 1)[0] === AF_INET;
+  return ipaddr.fromByteArray([...(isIpv4 ? bytes.subarray(4, 8) : bytes.subarray(8, 24))]).toString();
 }

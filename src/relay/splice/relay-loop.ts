@@ -4,7 +4,7 @@ import { PairTable } from './pair-table.ts';
 import { Poller } from './poller.ts';
 import type { PumpParts } from './pump.ts';
 import { ROUTE_TOKENS, RouteTable } from './route-table.ts';
-import type { SharedState, ThreadCommand, ThreadReport } from './thread-protocol.ts';
+import type { ReturnedClient, SharedState, ThreadCommand, ThreadReport } from './thread-protocol.ts';
 
 const BELL_TOKEN = 0xffff_ffff;
 
@@ -30,7 +30,8 @@ export class RelayLoop {
   readonly #counter = new Uint8Array(8);
   readonly #used = new Set<number>();
   #ended: number[] = [];
-  #returned: { readonly route: number; readonly client: number }[] = [];
+  #returned: ReturnedClient[] = [];
+  #barred: ReturnedClient[] = [];
   #closed: number[] = [];
 
   constructor(options: LoopOptions) {
@@ -50,6 +51,7 @@ export class RelayLoop {
       ...{ libc, poller, shared, nowMs, pairs: this.#pairs },
       onUsed: (route) => void this.#used.add(route),
       onReturned: (returned) => void this.#returned.push(returned),
+      onBarred: (barred) => void this.#barred.push(barred),
       onRouteClosed: (route) => void this.#closed.push(route),
     });
   }
@@ -99,11 +101,18 @@ export class RelayLoop {
     // Who has been told and hasn't looked yet will see what is new as well.
     const used = [...this.#used].filter((route) => Atomics.exchange(shared.routeTold, route, 1) === 0);
     this.#used.clear();
-    const [ended, returned, closed] = [this.#ended, this.#returned, this.#closed];
-    if (ended.length + returned.length + closed.length + used.length === 0) return;
+    const news = {
+      ended: this.#ended,
+      returned: this.#returned,
+      barred: this.#barred,
+      used,
+      closed: this.#closed,
+    };
+    if (Object.values(news).every(({ length }) => length === 0)) return;
     this.#ended = [];
     this.#returned = [];
+    this.#barred = [];
     this.#closed = [];
-    report({ ended, returned, used, closed });
+    report(news);
   }
 }

@@ -1,9 +1,17 @@
+import { type AccessList, compileAccessList } from '../access-list.ts';
 import { EPOLLIN } from '../native/epoll-events.ts';
 import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR } from '../native/errno.ts';
 import type { Libc } from '../native/libc.ts';
+import { hostOf, SOCKET_ADDRESS_BYTES } from '../native/socket-address.ts';
 import type { PairTable } from './pair-table.ts';
 import type { Poller } from './poller.ts';
-import { MAX_CONNECTIONS, MAX_HANDOVERS, type OpenRoute, type SharedState } from './thread-protocol.ts';
+import {
+  MAX_CONNECTIONS,
+  MAX_HANDOVERS,
+  type OpenRoute,
+  type ReturnedClient,
+  type SharedState,
+} from './thread-protocol.ts';
 
 /** Clients that one listener may bring in a turn, before existing connections have theirs. */
 const ACCEPTS_PER_TURN = 64;
@@ -14,9 +22,12 @@ const WAIT_FOR_EVER = -1;
 /** Tokens from here on are those of listening sockets, by route. */
 export const ROUTE_TOKENS = 0x4000_0000;
 
+/** A route that accepts, or whose connections go on. */
+type Route = Omit<OpenRoute, 'access'> & { readonly access: AccessList };
+
 /** A client that a route has accepted. */
 interface Accepted {
-  readonly route: OpenRoute;
+  readonly route: Route;
   readonly client: number;
   /** Which of the route's upstreams is being tried, or was reached. */
   attempt: number;
@@ -28,7 +39,8 @@ interface TableOptions {
   readonly pairs: PairTable;
   readonly shared: SharedState;
   readonly onUsed: (route: number) => void;
-  readonly onReturned: (returned: { readonly route: number; readonly client: number }) => void;
+  readonly onReturned: (returned: ReturnedClient) => void;
+  readonly onBarred: (barred: ReturnedClient) => void;
   readonly onRouteClosed: (route: number) => void;
   /** Milliseconds since the epoch. */
   readonly nowMs: () => number;
@@ -36,17 +48,19 @@ interface TableOptions {
 
 /**
  * The listening sockets that the relay thread accepts from: each client is connected to the route's upstream. One that
- * can't be, or comes after the route was closed, is given back as it came.
+ * can't be, comes after the route was closed or may not connect, is given back as it came.
  */
 export class RouteTable {
   readonly #options: TableOptions;
-  readonly #routes = new Map<number, OpenRoute>();
+  readonly #routes = new Map<number, Route>();
   readonly #accepted = new Map<number, Accepted>();
   /** When to give up, by slot, in the order of time. */
   readonly #connecting = new Map<number, number>();
   readonly #freeSlots: number[] = [];
   /** Slots that are free from the next turn on: in this one there may still be events of those who had them. */
   readonly #leftSlots: number[] = [];
+  /** Whom `accept` has just let in. */
+  readonly #peer = new Uint8Array(SOCKET_ADDRESS_BYTES);
   #nextSlot = MAX_HANDOVERS;
 
   constructor(options: TableOptions) {
@@ -54,7 +68,7 @@ export class RouteTable {
   }
 
   open(route: OpenRoute): void {
-    this.#routes.set(route.route, route);
+    this.#routes.set(route.route, { ...route, access: compileAccessList(route.access) });
     const event = { events: EPOLLIN, token: ROUTE_TOKENS + route.route };
     if (!this.#options.poller.watch(route.listener, event)) this.close(route.route);
   }
@@ -80,7 +94,7 @@ export class RouteTable {
     const { libc } = this.#options;
     const route = this.#routes.get(number);
     for (let count = 0; route !== undefined && count < ACCEPTS_PER_TURN; count++) {
-      const client = libc.accept(route.listener);
+      const client = libc.accept(route.listener, this.#peer);
       if (client >= 0) this.#enter(route, client);
       else if (client === -EAGAIN) return;
       // Such as too few descriptors: the main thread knows what to do then.
@@ -124,9 +138,11 @@ export class RouteTable {
     return accepted !== undefined;
   }
 
-  #enter(route: OpenRoute, client: number): void {
-    const { shared } = this.#options;
-    const { route: number } = route;
+  #enter(route: Route, client: number): void {
+    const { shared, onBarred } = this.#options;
+    const { route: number, access } = route;
+    // Not counted: who is refused must not keep the service awake.
+    if (!access.allowsAll && !access.allows(hostOf(this.#peer))) return onBarred({ route: number, client });
     // In this order: who closes the route sees this client, or this client sees the closed route.
     if (Atomics.add(shared.routeUse, number, 1) === 0) this.#options.onUsed(number);
     const slot = Atomics.load(shared.routeOpen, number) === 1 ? this.#takeSlot() : undefined;
@@ -164,7 +180,7 @@ export class RouteTable {
     this.#leftSlots.push(slot);
   }
 
-  #leave(slot: number, { route }: OpenRoute): void {
+  #leave(slot: number, { route }: Route): void {
     const { shared, nowMs, onUsed } = this.#options;
     this.#forget(slot);
     shared.routeLastMs[route] = nowMs();

@@ -9,7 +9,7 @@ import { MAX_ROUTES, type ThreadReport } from './thread-protocol.ts';
 
 /** The listening sockets that a relay thread was given. A number is free again when its last connection has ended. */
 export class Routes {
-  readonly #thread: RelayThreadHandle;
+  readonly #thread: Pick<RelayThreadHandle, 'shared' | 'post'>;
   readonly #libc: Pick<Libc, 'dup' | 'close'>;
   readonly #byNumber = new Map<number, SpliceRoute>();
   /** Those of which the thread has let go. */
@@ -17,7 +17,7 @@ export class Routes {
   readonly #freeNumbers: number[] = [];
   #nextNumber = 0;
 
-  constructor(thread: RelayThreadHandle, libc: Pick<Libc, 'dup' | 'close'>) {
+  constructor(thread: Pick<RelayThreadHandle, 'shared' | 'post'>, libc: Pick<Libc, 'dup' | 'close'>) {
     this.#thread = thread;
     this.#libc = libc;
   }
@@ -46,12 +46,13 @@ export class Routes {
     const post = thread.post.bind(thread);
     const route = new SpliceRoute({ number, shared: thread.shared, post, listener: kept, options });
     this.#byNumber.set(number, route);
-    thread.post({ kind: 'open-route', route: number, listener, upstreams });
+    thread.post({ kind: 'open-route', route: number, listener, upstreams, access: options.access });
     return route;
   }
 
-  take({ returned, used, closed }: ThreadReport): void {
+  take({ returned, barred, used, closed }: ThreadReport): void {
     for (const { route, client } of returned) this.#byNumber.get(route)?.returned(client);
+    for (const { route, client } of barred) this.#byNumber.get(route)?.barred(client);
     for (const number of used) this.#byNumber.get(number)?.used();
     for (const number of closed) {
       this.#ended.add(number);
@@ -76,7 +77,10 @@ export class Routes {
   }
 
   #forgetUnused(number: number): void {
-    if ((this.#byNumber.get(number)?.activeConnections ?? 0) > 0) return;
+    const route = this.#byNumber.get(number);
+    if (route !== undefined && route.activeConnections > 0) return;
+    // The word of its last connection's end may still be on the way, and finds nobody then.
+    route?.used();
     this.#ended.delete(number);
     this.#byNumber.delete(number);
     this.#freeNumbers.push(number);

@@ -73,14 +73,14 @@ export class SpliceRoute implements TcpRoute {
 
   /** The thread gives a client back. */
   returned(fd: number): void {
-    // As a server does it for what it accepts; the types leave `pauseOnCreate` out.
-    const options: SocketConstructorOpts & { readonly pauseOnCreate: true } = {
-      ...{ fd, allowHalfOpen: true, readable: true, writable: true },
-      pauseOnCreate: true,
-    };
-    const { shared, number, options: owner } = this.#parts;
-    owner.onReturned(new Socket(options));
-    if (Atomics.sub(shared.routeUse, number, 1) === 1) owner.onUse(0);
+    const { shared, number, options } = this.#parts;
+    options.onReturned(adopt(fd));
+    if (Atomics.sub(shared.routeUse, number, 1) === 1) options.onUse(0);
+  }
+
+  /** The thread gives a client back whom the access list refuses. */
+  barred(fd: number): void {
+    this.#parts.options.onReturned(adopt(fd));
   }
 
   /** The thread accepts no more. */
@@ -104,4 +104,13 @@ export class SpliceRoute implements TcpRoute {
     Atomics.store(shared.routeOpen, number, 0);
     post({ kind: 'close-route', route: number, destroy });
   }
+}
+
+/** As a server does it for what it accepts; the types leave `pauseOnCreate` out. */
+function adopt(fd: number): Socket {
+  const options: SocketConstructorOpts & { readonly pauseOnCreate: true } = {
+    ...{ fd, allowHalfOpen: true, readable: true, writable: true },
+    pauseOnCreate: true,
+  };
+  return new Socket(options);
 }

@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { AccessRanges } from '../access-list.ts';
 import type { SocketAddress } from '../native/socket-address.ts';
 import type { PairSockets } from './relayed-pair.ts';
 
@@ -67,6 +68,13 @@ export interface OpenRoute {
   readonly listener: number;
   /** Tried in order. */
   readonly upstreams: readonly SocketAddress[];
+  readonly access: AccessRanges;
+}
+
+/** A client that the thread gives back; its descriptor is the main thread's from now on. */
+export interface ReturnedClient {
+  readonly route: number;
+  readonly client: number;
 }
 
 export type ThreadCommand =
@@ -82,8 +90,10 @@ export type ThreadCommand =
 export interface ThreadReport {
   /** Slots of handed-over connections that have ended, each once. */
   readonly ended: readonly number[];
-  /** Clients of routes that were not connected; their descriptors are the main thread's from now on. */
-  readonly returned: readonly { readonly route: number; readonly client: number }[];
+  /** Clients of routes that were not connected, and are counted in `routeUse` still. */
+  readonly returned: readonly ReturnedClient[];
+  /** Clients whom the access list of their route refuses, and who are not counted. */
+  readonly barred: readonly ReturnedClient[];
   /** Routes whose use may have begun or ended. */
   readonly used: readonly number[];
   /** Routes that accept no more, because they were told so or because they can't. */

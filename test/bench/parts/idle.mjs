@@ -6,8 +6,8 @@ import { readActivity, readPrivateDirtyBytes } from '../bed/proc-files.mjs';
 import { startPeer, startPeers } from '../peers/start-peers.mjs';
 
 const SIZES = [1, 100];
-/** What starting up has put off, such as collecting garbage. */
-const SETTLE_MS = 5_000;
+/** What starting up has put off: Node collects garbage some 8 to 16 s later. */
+const SETTLE_MS = 20_000;
 const QUICK_SETTLE_MS = 2_000;
 const AFTER_BULK_MS = 10_000;
 const MIB = 2 ** 20;

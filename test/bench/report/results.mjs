@@ -1,4 +1,4 @@
-/** The results as data for a file. Pure. */
+/** The results as data for a file, and back. Pure. */
 
 /**
  * @param {{ rows: readonly object[], controlRows: readonly object[], peers: readonly { id: string, label: string }[],
@@ -20,6 +20,19 @@ export function createResults({ rows, controlRows, peers, about }) {
     })),
     ...(controlRows.length > 0 && { control: controlRows }),
   };
+}
+
+/**
+ * What results hold of other parts than `without`, as it was measured: `{ metric, peer, samples }`, and rows of the kind
+ * `control`.
+ */
+export function readMeasured({ metrics, control = [] }, without) {
+  const kept = metrics.filter(({ part }) => !without.includes(part));
+  const samples = kept.flatMap(({ id, figures }) =>
+    Object.entries(figures).map(([peer, figure]) => ({ metric: id, peer, samples: figure.samples })),
+  );
+  const rows = without.includes('control') ? [] : control.map((row) => ({ kind: 'control', ...row }));
+  return [...samples, ...rows];
 }
 
 /** Five digits are more than a measurement has. */

@@ -10,6 +10,6 @@ export declare function renderControl(
     readonly name: string;
     readonly value: number;
     readonly unit: string;
-    readonly budget?: number;
+    readonly budget?: { readonly max: number };
   }[],
 ): string[];

@@ -26,7 +26,8 @@ export function renderTable(rows, peers) {
 /** The rows of the control side, which has nobody to be compared with: `{ name, value, unit, budget? }`. */
 export function renderControl(rows) {
   const lines = rows.map(({ name, value, unit, budget }) => {
-    const verdict = budget === undefined ? '' : `  budget ≤ ${budget}: ${showVerdict(value <= budget)}`;
+    const verdict =
+      budget === undefined ? '' : `  budget ≤ ${budget.max}: ${showVerdict(value <= budget.max)}`;
     return `${line(`${name}, ${unit}`, [formatFigure(value)])}${verdict}`;
   });
   return rows.length === 0 ? [] : ['control', ...lines, ''];

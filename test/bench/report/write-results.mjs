@@ -1,7 +1,13 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { renderChart } from './chart.mjs';
 import { createResults } from './results.mjs';
+
+/** What `latest.json` says, where it is there. */
+export async function readResults(folder) {
+  const text = await readFile(path.join(folder, 'latest.json'), 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : JSON.parse(text);
+}
 
 /** Writes `latest.json` and `latest.svg` into the folder. */
 export async function writeResults(folder, parts) {

@@ -3,7 +3,7 @@ import { EpollEvents } from '../../../src/relay/native/epoll-events.ts';
 import { createLibc, type Libc } from '../../../src/relay/native/libc.ts';
 import { loadKoffi } from '../../../src/relay/native/load-koffi.ts';
 import { findNativeFault } from '../../../src/relay/native/self-check.ts';
-import { toSocketAddress } from '../../../src/relay/native/socket-address.ts';
+import { hostOf, toSocketAddress } from '../../../src/relay/native/socket-address.ts';
 
 describe('EpollEvents', () => {
   it.each([
@@ -41,6 +41,13 @@ describe('toSocketAddress', () => {
 
   it.each(['db', 'fe80::1%eth0', ''])('leaves %j to somebody else', (host) => {
     expect(toSocketAddress({ host, port: 1 })).toBeUndefined();
+  });
+});
+
+describe('hostOf', () => {
+  it.each(['198.18.0.7', '2001:db8::1', '::1', 'fe80::1'])('reads %s', (host) => {
+    const { bytes } = toSocketAddress({ host, port: 443 }) ?? { bytes: new Uint8Array(28) };
+    expect(hostOf(bytes)).toBe(host);
   });
 });
 
