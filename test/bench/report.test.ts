@@ -3,6 +3,7 @@ import { renderChart } from './report/chart.mjs';
 import { compareMeasurements } from './report/compare.mjs';
 import { formatFigure } from './report/format.mjs';
 import { METRICS } from './report/metrics.mjs';
+import { createResults, readMeasured } from './report/results.mjs';
 import { renderControl, renderTable } from './report/table.mjs';
 
 /** Rows as a run makes them: bulk and memory, ours half as good as nginx's. */
@@ -60,6 +61,26 @@ describe('table', () => {
     ];
     const shown = renderControl(rows).map((line) => line.replaceAll(/ {2,}/g, '|'));
     expect(shown).toEqual(['control', 'start, s|2.50|budget ≤ 3: ✓ met', 'idle, s|1.00', '']);
+  });
+});
+
+describe('results', () => {
+  const results = createResults({
+    rows: ROWS,
+    controlRows: [{ name: 'start', value: 1, unit: 's' }],
+    peers: PEERS,
+    about: {},
+  });
+
+  test('are read back as they were measured', () => {
+    const measured = readMeasured(results, ['control']).filter((one) => 'samples' in one);
+    expect(compareMeasurements(measured, METRICS)).toEqual(ROWS);
+  });
+
+  test('are read back without the parts that were measured anew', () => {
+    expect(readMeasured(results, ['bulk'])).toEqual([
+      { kind: 'control', name: 'start', value: 1, unit: 's' },
+    ]);
   });
 });
 
