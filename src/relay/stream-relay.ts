@@ -13,6 +13,7 @@ export const streamRelay: TcpRelay = {
   },
   prepare: () => () => {},
   openRoute: () => undefined,
+  closeServer: (server) => void server.close(),
   close() {},
 };
 

@@ -10,6 +10,8 @@ const KEEP_ALIVE_MS = 60_000;
 
 interface AcceptorOptions {
   readonly spec: ListenerSpec;
+  /** Closes the server, whose socket may have been lent. */
+  readonly closeServer: (server: Server) => void;
   /** Told of each client, paused and unread. */
   readonly onClient: (client: Socket) => void;
   /** Told of what goes wrong once it listens. */
@@ -67,7 +69,7 @@ export class TcpAcceptor {
 
   /** Gives the port back. */
   close(): void {
-    this.#server.close();
+    this.#options.closeServer(this.#server);
   }
 
   #bindOptions(): { readonly port: number; readonly host?: string } {

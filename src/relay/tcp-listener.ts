@@ -64,6 +64,7 @@ export class TcpListener implements Listener<TcpBinding> {
     const onClient = (client: Socket) => this.#accept(client);
     this.#acceptor = new TcpAcceptor({
       spec: options.spec,
+      closeServer: (server) => options.relay.closeServer(server),
       onClient,
       onError: (error) => this.#logAcceptError(error),
     });

@@ -23,6 +23,8 @@ export interface TcpRelay {
    * Undefined where this relay, or the address of the upstream, doesn't allow it.
    */
   openRoute(server: Server, options: RouteOptions): TcpRoute | undefined;
+  /** Closes a server whose socket may have been lent: from now on nobody gets in, and the port is free. */
+  closeServer(server: Server): void;
   /** Frees what is kept for further connections; those that live are reset. Idempotent. */
   close(): void;
 }

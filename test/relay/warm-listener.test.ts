@@ -190,6 +190,13 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     await until(() => drained.times === 1);
   });
 
+  it('gives its port back at once, while the relay has the socket yet', async () => {
+    await warmUp();
+    await connect();
+    listener.close();
+    await expect(sockets.connect(port)).rejects.toThrow('ECONNREFUSED');
+  });
+
   it('is drained when the last connection has ended', async () => {
     await warmUp();
     const one = await connect();

@@ -26,6 +26,8 @@ export interface Libc {
   splice(from: number, to: number, length: number): number;
   /** Sends FIN: no more is sent in this direction. */
   shutdownWrite(fd: number): number;
+  /** Receives no more; a listening socket stops to listen, whoever else has a descriptor of it. */
+  shutdownRead(fd: number): number;
   /** Closes with a reset (RST) instead of FIN. */
   closeWithReset(fd: number): number;
   /** A non-blocking pipe, [read end, write end] put into `into`. */
@@ -50,6 +52,7 @@ export interface Libc {
 
 const F_DUPFD_CLOEXEC = 1030;
 const F_SETPIPE_SZ = 1031;
+const SHUT_RD = 0;
 const SHUT_WR = 1;
 const MSG_NOSIGNAL = 0x4000;
 const SPLICE_F_MOVE_NONBLOCK = 1 | 2;
@@ -112,6 +115,7 @@ export function createLibc(koffi: Koffi): Libc {
     send: (fd, bytes, length) => send(fd, bytes, length, MSG_NOSIGNAL),
     splice: (from, to, length) => splice(from, null, to, null, length, SPLICE_F_MOVE_NONBLOCK),
     shutdownWrite: (fd) => shutdown(fd, SHUT_WR),
+    shutdownRead: (fd) => shutdown(fd, SHUT_RD),
     closeWithReset(fd) {
       setsockopt(fd, SOL_SOCKET, SO_LINGER, lingerZero, lingerZero.length);
       return close(fd);

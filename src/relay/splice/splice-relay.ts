@@ -1,6 +1,7 @@
 import type { Server } from 'node:net';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
+import { descriptorOf } from '../native/descriptor-of.ts';
 import type { Libc } from '../native/libc.ts';
 import type {
   RelayedConnection,
@@ -77,6 +78,13 @@ export class SpliceRelay implements TcpRelay {
     const route = this.#use()?.routes.open(server, options);
     this.#followUse();
     return route;
+  }
+
+  closeServer(server: Server): void {
+    const fd = descriptorOf(server);
+    // The thread, which has a descriptor of its own, may be told too late.
+    if (fd !== undefined) this.#options.libc.shutdownRead(fd);
+    server.close();
   }
 
   close(): void {
