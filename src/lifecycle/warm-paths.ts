@@ -26,6 +26,7 @@ export class WarmPaths {
     return {
       endpoints,
       used: (count) => {
+        // The run may be over; a lease, however short, would be use of what has been given up.
         if (isClosed && count === 0 && lease === undefined) return;
         // Also where somebody has come and gone before it was told.
         lease ??= this.#leases.take();

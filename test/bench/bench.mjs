@@ -2,10 +2,10 @@
  * How fast lazy-proxy is, beside nginx's stream module, HAProxy and a relay in Go: `npm run bench`, or `npm run bench --
  * bulk udp` for some parts alone. `--quick`: few and short rounds. `--dist FOLDER`: a build that is there. A full run
  * writes `bench/results/latest.json` and `latest.svg`; with `--write` every run does, and one of some parts on the same
- * machine leaves the others as they were. Needs Linux and root.
+ * machine, with the same versions, leaves the others as they were. Needs Linux and root.
  */
 import path from 'node:path';
-import { isDeepStrictEqual, parseArgs } from 'node:util';
+import { parseArgs } from 'node:util';
 import { ROOT } from '../../scripts/ensure-installed.mjs';
 import { createCleanup } from './bed/cleanup.mjs';
 import { describeMachine, readVersions } from './bed/describe-machine.mjs';
@@ -22,8 +22,8 @@ import { udp } from './parts/udp.mjs';
 import { wake } from './parts/wake.mjs';
 import { compareMeasurements } from './report/compare.mjs';
 import { METRICS } from './report/metrics.mjs';
-import { renderControl, renderTable } from './report/table.mjs';
 import { readMeasured } from './report/results.mjs';
+import { renderControl, renderTable } from './report/table.mjs';
 import { readResults, writeResults } from './report/write-results.mjs';
 
 const PARTS = [bulk, connections, requests, udp, wake, idle, held, control];
@@ -76,7 +76,9 @@ async function report(bed, { parts, measured, isFull }) {
   const date = new Date().toISOString();
   const names = parts.map(({ name }) => name);
   const before = bed.quick ? undefined : await readResults(RESULTS);
-  const isSame = before?.quick === false && isDeepStrictEqual(before.machine, machine);
+  const isSame =
+    before?.quick === false &&
+    JSON.stringify([before.machine, before.versions]) === JSON.stringify([machine, versions]);
   const kept = isSame ? readMeasured(before, names) : [];
   const dates = { ...(isSame && before.dates), ...Object.fromEntries(names.map((name) => [name, date])) };
   const about = { date, dates, machine, versions, quick: bed.quick };

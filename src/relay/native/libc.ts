@@ -94,6 +94,7 @@ export function createLibc(koffi: Koffi): Libc {
   const accept4 = declare('int accept4(int listener, void *address, void *length, int flags)');
   const socket = declare('int socket(int family, int type, int protocol)');
   const connect = declare('int connect(int fd, const void *address, unsigned int length)');
+  const addressLength = new Int32Array(1);
   const on = intBytes(1);
   const keepAlive = intBytes(KEEP_ALIVE_SECONDS);
   // struct linger { int l_onoff; int l_linger; }
@@ -101,7 +102,11 @@ export function createLibc(koffi: Koffi): Libc {
   return {
     dup: (fd) => fcntl(fd, F_DUPFD_CLOEXEC, 0),
     close: (fd) => close(fd),
-    accept: (listener, address) => accept4(listener, address, intBytes(address.length), CLOEXEC_NONBLOCK),
+    accept(listener, address) {
+      // The kernel puts the length of what it has written in its place.
+      addressLength[0] = address.length;
+      return accept4(listener, address, addressLength, CLOEXEC_NONBLOCK);
+    },
     tcpSocket(family) {
       const fd = socket(family, SOCK_STREAM | CLOEXEC_NONBLOCK, 0);
       if (fd < 0) return fd;

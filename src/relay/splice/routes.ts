@@ -7,9 +7,12 @@ import type { RelayThreadHandle } from './relay-thread-handle.ts';
 import { SpliceRoute } from './splice-route.ts';
 import { MAX_ROUTES, type ThreadReport } from './thread-protocol.ts';
 
+/** What routes need of the relay thread. */
+export type RouteThread = Pick<RelayThreadHandle, 'shared' | 'post'>;
+
 /** The listening sockets that a relay thread was given. A number is free again when its last connection has ended. */
 export class Routes {
-  readonly #thread: Pick<RelayThreadHandle, 'shared' | 'post'>;
+  readonly #thread: RouteThread;
   readonly #libc: Pick<Libc, 'dup' | 'close'>;
   readonly #byNumber = new Map<number, SpliceRoute>();
   /** Those of which the thread has let go. */
@@ -17,7 +20,7 @@ export class Routes {
   readonly #freeNumbers: number[] = [];
   #nextNumber = 0;
 
-  constructor(thread: Pick<RelayThreadHandle, 'shared' | 'post'>, libc: Pick<Libc, 'dup' | 'close'>) {
+  constructor(thread: RouteThread, libc: Pick<Libc, 'dup' | 'close'>) {
     this.#thread = thread;
     this.#libc = libc;
   }

@@ -1,4 +1,5 @@
 /** The rows as tables for a terminal. Pure. */
+import { isBeyond } from '../control/figures.mjs';
 import { formatFigure, formatRatio } from './format.mjs';
 import { REFERENCES } from './metrics.mjs';
 
@@ -25,9 +26,9 @@ export function renderTable(rows, peers) {
 
 /** The rows of the control side, which has nobody to be compared with: `{ name, value, unit, budget? }`. */
 export function renderControl(rows) {
-  const lines = rows.map(({ name, value, unit, budget }) => {
-    const verdict =
-      budget === undefined ? '' : `  budget ≤ ${budget.max}: ${showVerdict(value <= budget.max)}`;
+  const lines = rows.map((row) => {
+    const { name, value, unit, budget } = row;
+    const verdict = budget === undefined ? '' : `  budget ≤ ${budget.max}: ${showVerdict(!isBeyond(row))}`;
     return `${line(`${name}, ${unit}`, [formatFigure(value)])}${verdict}`;
   });
   return rows.length === 0 ? [] : ['control', ...lines, ''];

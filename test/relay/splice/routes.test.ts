@@ -2,8 +2,7 @@ import { createServer, type Server } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLibc, type Libc } from '../../../src/relay/native/libc.ts';
 import { loadKoffi } from '../../../src/relay/native/load-koffi.ts';
-import type { RelayThreadHandle } from '../../../src/relay/splice/relay-thread-handle.ts';
-import { Routes } from '../../../src/relay/splice/routes.ts';
+import { Routes, type RouteThread } from '../../../src/relay/splice/routes.ts';
 import { createSharedState, type ThreadReport } from '../../../src/relay/splice/thread-protocol.ts';
 import type { TcpRoute } from '../../../src/relay/tcp-relay.ts';
 
@@ -27,7 +26,7 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     told = [];
     listeners = [];
-    const thread: Pick<RelayThreadHandle, 'shared' | 'post'> = {
+    const thread: RouteThread = {
       shared,
       post: (command) => {
         if (command.kind === 'open-route') listeners.push(command.listener);
