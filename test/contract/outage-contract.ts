@@ -68,7 +68,7 @@ export function describeOutageContract(openStage: OpenStage): void {
     expect(sink.state(key)).toBe('unknown');
     await bed.outage?.end();
     await sink.untilState(key, 'stopped');
-    expect(sink.isReachable()).toBe(true);
+    await sink.until(() => sink.isReachable(), 'that the engine is back');
   });
 }
 
