@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { findViolations } from './support/layer-rules.ts';
+import { describeLength, findViolations } from './support/layer-rules.ts';
 import { parseSource, readSourceFiles } from './support/source-files.ts';
 
 test('the source keeps to the layers', () => {
-  expect(readSourceFiles().flatMap(findViolations)).toEqual([]);
+  const files = readSourceFiles();
+  const long = files.map(describeLength).filter((line) => line !== undefined);
+  if (long.length > 0) console.warn(`worth a look (CONTRIBUTING, Style):\n${long.join('\n')}`);
+  expect(files.flatMap(findViolations)).toEqual([]);
 });
 
 describe('layer rules', () => {
@@ -32,9 +35,11 @@ describe('layer rules', () => {
     expect(findViolations(parseSource(file, text))).toEqual([`src/${file}:1 ${what}`]);
   });
 
-  test('a file is refused when it has more than 200 lines', () => {
-    const [violation] = findViolations(parseSource('cli/a.ts', 'f();\n'.repeat(201)));
-    expect(violation).toBe('src/cli/a.ts:201 has 201 lines, more than 200');
+  test('a long file is told of, and breaks no rule', () => {
+    const file = parseSource('cli/a.ts', 'f();\n'.repeat(301));
+    expect(describeLength(file)).toBe('src/cli/a.ts has 301 lines');
+    expect(findViolations(file)).toEqual([]);
+    expect(describeLength(parseSource('cli/a.ts', 'f();\n'.repeat(300)))).toBeUndefined();
   });
 
   test.each([
