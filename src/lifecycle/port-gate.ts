@@ -1,3 +1,4 @@
+import { abortable } from '../system/abortable.ts';
 import { backoffMs } from '../system/backoff.ts';
 import type { Clock } from '../system/clock.ts';
 
@@ -56,7 +57,7 @@ export class PortGate {
         // Refused although it answered before: it may be restarting.
         this.#proven = false;
       } else if (this.#probe !== undefined) {
-        await raceAbort(this.#probe, signal);
+        await abortable(this.#probe, signal);
       } else {
         return await this.#prove(passage.prove, signal);
       }
@@ -92,15 +93,4 @@ function attempt<T>(
     (value) => ({ value }),
     () => undefined,
   );
-}
-
-function raceAbort(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    void promise.then(() => {
-      signal.removeEventListener('abort', abort);
-      resolve();
-    });
-  });
 }

@@ -1,3 +1,4 @@
+import { abortable } from '../system/abortable.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import { Refusal } from './refusal.ts';
 
@@ -85,15 +86,7 @@ export class WaitingRoom {
 
   /** Resolves at the next `callAll`; rejects with the waiter's refusal. */
   nextTurn(waiter: Waiter): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const abort = () => reject(waiter.signal.reason);
-      if (waiter.signal.aborted) return abort();
-      waiter.signal.addEventListener('abort', abort, { once: true });
-      void this.#turn.promise.then(() => {
-        waiter.signal.removeEventListener('abort', abort);
-        resolve();
-      });
-    });
+    return abortable(this.#turn.promise, waiter.signal);
   }
 }
 

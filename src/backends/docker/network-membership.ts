@@ -3,9 +3,10 @@
  * proxy is on them as long as somebody needs them, and on no other that it joined itself. Guarantees: one operation at a
  * time; a failure is a warning, tried again when the container it is for is looked at again.
  */
+
+import { abortable } from '../../system/abortable.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
-import { abortable } from './abortable.ts';
 import type { EngineClient } from './engine-client.ts';
 import { describeError } from './errors.ts';
 import type { EngineEvent } from './event-stream.ts';
@@ -96,12 +97,25 @@ export class NetworkMembership {
       for (;;) {
         const place = this.#place;
         if (place !== undefined && this.#ledger.findMissing(container, place) === undefined) return place;
-        await abortable(new Promise<void>((resolve) => this.#waiters.add(resolve)), signal);
+        await this.#nextChange(signal);
       }
     } finally {
       const others = (this.#awaited.get(container) ?? 1) - 1;
       if (others > 0) this.#awaited.set(container, others);
       else this.#awaited.delete(container);
+    }
+  }
+
+  async #nextChange(signal: AbortSignal): Promise<void> {
+    let call = () => {};
+    const called = new Promise<void>((resolve) => {
+      call = resolve;
+    });
+    this.#waiters.add(call);
+    try {
+      await abortable(called, signal);
+    } finally {
+      this.#waiters.delete(call);
     }
   }
 

@@ -1,7 +1,7 @@
 import type { Observation } from '../../model/observation.ts';
+import { abortable } from '../../system/abortable.ts';
 import type { Clock } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
-import { abortable } from './abortable.ts';
 import type { ContainerCache } from './container-cache.ts';
 import type { EngineClient } from './engine-client.ts';
 import type { EngineLink } from './engine-link.ts';

@@ -1,6 +1,6 @@
+import { abortable } from '../../system/abortable.ts';
 import type { Clock } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
-import { abortable } from '../docker/abortable.ts';
 import type { EngineLink } from '../docker/engine-link.ts';
 import { describeError, EngineRefusal, EngineUnreachable } from '../docker/errors.ts';
 import { retryUnreachable } from '../docker/retry-unreachable.ts';
