@@ -100,10 +100,11 @@ export class LazyProxy {
     }
   }
 
-  /** Stops accepting and lets connections finish; no workload is started or stopped any more. Resolves when all have ended. */
+  /** Stops accepting and lets connections finish; no workload is put to sleep any more. Resolves when all have ended. */
   drain(): Promise<void> {
     this.#phase = 'draining';
-    return this.#runtime.drain();
+    this.#runtime.lifecycle.keepAwake();
+    return this.#runtime.listeners.drain();
   }
 
   /** Ends every connection now. */

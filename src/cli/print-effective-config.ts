@@ -51,8 +51,7 @@ async function print(options: PrintOptions, io: ProgramIo): Promise<number> {
   const labelled = await readLabels(settings.settings, io);
   const table = buildTable({ ...layers, labelled, holders: new Map() });
   for (const problem of table.problems) io.stderr(formatProblem(problem));
-  const document = renderEffectiveConfig(table, settings, options);
-  for (const line of document.trimEnd().split('\n')) io.stdout(line);
+  io.stdout(renderEffectiveConfig(table, settings, options).trimEnd());
   return hasErrors(table.problems) ? EXIT_PROBLEMS : EXIT_OK;
 }
 

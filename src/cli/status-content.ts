@@ -43,7 +43,8 @@ function createView(
   const observation = controller?.observation ?? MISSING;
   return {
     ...{ service, listener, activeConnections, drops, relay: relay.kind },
-    error: parts.error ?? describeObstacle(observation, parts.listener),
+    error: parts.error ?? describeObstacle(observation, parts.listener) ?? controller?.wakes.failure,
+    lastWake: controller?.wakes.last,
     observation,
     state: controller?.state.kind ?? 'unknown',
     lastActiveMs: controller?.lastActiveMs ?? 0,

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
-import type { Endpoint } from '../model/observation.ts';
-import type { TargetPort, UdpPolicy } from '../model/service.ts';
+import { type Endpoint, portKey } from '../model/observation.ts';
+import type { Protocol, TargetPort, UdpPolicy } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
 import { linkSignals } from '../system/link-signals.ts';
 import { dial } from './dial.ts';
@@ -116,6 +116,16 @@ export class Incarnation {
     this.#udpGate(port).doubt();
   }
 
+  /**
+   * Why the last try at a port failed, in words; undefined where none has since it answered.
+   * @param target left out: any of the ports.
+   */
+  lastFailure(target?: { readonly protocol: Protocol; readonly port: TargetPort }): string | undefined {
+    if (target !== undefined) return this.#gates.get(portKey(target.protocol, target.port))?.lastFailure;
+    const failures = [...this.#gates.values()].map((gate) => gate.lastFailure);
+    return failures.find((failure) => failure !== undefined);
+  }
+
   end(): void {
     this.#ended.abort(new Error('the workload stopped'));
     this.#endpoints.end();
@@ -135,11 +145,11 @@ export class Incarnation {
   }
 
   #tcpGate(port: TargetPort): PortGate {
-    return this.#gate(`tcp/${port}`, { proven: false });
+    return this.#gate(portKey('tcp', port), { proven: false });
   }
 
   #udpGate(port: TargetPort): PortGate {
-    return this.#gate(`udp/${port}`, { proven: !this.#cold, retry: DATAGRAM_RETRY });
+    return this.#gate(portKey('udp', port), { proven: !this.#cold, retry: DATAGRAM_RETRY });
   }
 
   #gate(key: string, options: ConstructorParameters<typeof PortGate>[1]): PortGate {

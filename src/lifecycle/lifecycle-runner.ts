@@ -1,21 +1,18 @@
 import type { Observation } from '../model/observation.ts';
 import { UNKNOWN } from '../model/observation.ts';
+import type { Protocol, TargetPort } from '../model/service.ts';
+import type { Wake } from '../model/wake.ts';
 import { type CallOutcome, EngineCalls } from './engine-calls.ts';
 import { LeaseBook } from './lease-book.ts';
 import { LifecycleTimers } from './lifecycle-timers.ts';
-import {
-  isWaking,
-  mayRun,
-  type LifecycleEffect,
-  type LifecycleEvent,
-  type LifecycleState,
-  step,
-} from './machine.ts';
-import { Refusal } from './refusal.ts';
+import { isWaking, type LifecycleEffect, type LifecycleEvent, type LifecycleState, step } from './machine.ts';
+import { describeObstacle } from './obstacle.ts';
+import { Refusal, withObstacle } from './refusal.ts';
 import { RunFollower } from './run-follower.ts';
 import type { ControllerParts, Subject } from './subject.ts';
 import { logTransition } from './transition-log.ts';
 import { WaitingRoom } from './waiting-room.ts';
+import { WakeRecord } from './wake-record.ts';
 import { WarmPaths } from './warm-paths.ts';
 
 /** Told by the runner, after the fact. */
@@ -34,6 +31,7 @@ export class LifecycleRunner {
   readonly room: WaitingRoom;
   readonly leases: LeaseBook;
   readonly warmPaths: WarmPaths;
+  readonly wakes: WakeRecord;
   readonly #parts: ControllerParts;
   readonly #observer: RunnerObserver;
   readonly #timers: LifecycleTimers;
@@ -43,8 +41,8 @@ export class LifecycleRunner {
   #state: LifecycleState = { kind: 'unknown' };
   #stateSinceMs: number;
   #observation: Observation = UNKNOWN;
-  /** The proxy is about to end: the workload is left as it is. */
-  #draining = false;
+  /** Who wanted it awake last. */
+  #lastDemand: string | undefined;
   #closed = false;
 
   constructor(subject: Subject, options: ControllerParts & { readonly observer: RunnerObserver }) {
@@ -56,9 +54,11 @@ export class LifecycleRunner {
     this.room = new WaitingRoom(clock);
     this.leases = new LeaseBook(clock, () => this.#leasesChanged());
     this.warmPaths = new WarmPaths(this.leases);
+    this.wakes = new WakeRecord(clock);
     this.#timers = new LifecycleTimers(clock, (kind, reason) => {
       // Who is in without having been told of keeps it awake, and will be told of.
-      if (kind !== 'sleep-wanted' || this.warmPaths.tryCloseAll()) this.dispatch(kind, reason);
+      if (kind === 'sleep-wanted' && !this.warmPaths.tryCloseAll()) return;
+      this.dispatch(kind, kind === 'deadline-passed' ? withObstacle(reason, this.obstacleTo()) : reason);
     });
     this.#calls = new EngineCalls(backend, (outcome, reason) => this.#callSettled(outcome, reason));
     this.#run = new RunFollower({
@@ -84,6 +84,14 @@ export class LifecycleRunner {
     return this.#closed;
   }
 
+  /** What stands between the workload and its clients now; see {@link describeObstacle}. */
+  obstacleTo(target?: { readonly protocol: Protocol; readonly port: TargetPort }): string | undefined {
+    const [state, observation] = [this.#state, this.#observation];
+    const { current: incarnation, checkFailure } = this.#run;
+    const wakeFailure = this.wakes.failure;
+    return describeObstacle({ state, observation, incarnation, checkFailure, wakeFailure }, target);
+  }
+
   /** Takes new settings, in force at once; a running idle timer counts from where it began. */
   setSubject(subject: Subject): void {
     this.#subject = subject;
@@ -101,12 +109,9 @@ export class LifecycleRunner {
   dispatch(kind: LifecycleEvent['kind'], reason?: string): void {
     if (this.#closed) return;
     const before = this.#state;
-    if (this.#draining && (kind === 'sleep-wanted' || (kind === 'demanded' && !mayRun(before)))) {
-      return this.#refuseInVain();
-    }
+    if (kind === 'demanded') this.#lastDemand = reason;
     const event = { kind, engine: this.#observation.state };
-    const wanted = !this.#draining && (this.room.size > 0 || this.leases.hasUnmet);
-    const { state, effects } = step(before, event, wanted);
+    const { state, effects } = step(before, event, this.room.size > 0 || this.leases.hasUnmet);
     if (state === before) return;
     this.#enter(state, kind !== 'demanded' && isWaking(state) ? `${this.room.size} waiting` : reason);
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
@@ -114,15 +119,7 @@ export class LifecycleRunner {
     if (state.kind !== 'stopping') this.room.startBudgets();
     this.#followTimers();
     this.room.callAll();
-    if (this.#draining) this.#refuseInVain();
     this.#observer.changed(state);
-  }
-
-  /** Neither starts nor stops the workload from now on; a start under way goes on. Idempotent. */
-  drain(): void {
-    this.#draining = true;
-    this.#followTimers();
-    this.#refuseInVain();
   }
 
   /**
@@ -151,10 +148,32 @@ export class LifecycleRunner {
     const elapsedMs = nowMs - this.#stateSinceMs;
     this.#state = after;
     if (before.kind !== after.kind) this.#stateSinceMs = nowMs;
+    const wake = this.#recordWake({ before, after }, reason);
     if (after.kind === 'ready') this.leases.meetAll();
     else this.warmPaths.closeAll();
     const { name } = this.#subject.policy;
-    logTransition({ before, after }, { name, elapsedMs, reason, logger: this.#parts.logger });
+    logTransition({ before, after }, { name, elapsedMs, reason, wake, logger: this.#parts.logger });
+  }
+
+  /** Begins the record of a wake, or ends it; returns the one that has ended. */
+  #recordWake(
+    { before, after }: { readonly before: LifecycleState; readonly after: LifecycleState },
+    reason: string | undefined,
+  ): Wake | undefined {
+    if (after.kind === 'starting') {
+      if (before.kind !== 'starting') this.wakes.begin(this.#causeOfWake(before));
+      return undefined;
+    }
+    if (before.kind !== 'starting') return undefined;
+    if (after.kind === 'ready') return this.wakes.end('ready', undefined);
+    if (after.kind === 'failed') return this.wakes.end('failed', reason ?? 'it ended by itself');
+    return this.wakes.end('ended', reason ?? `it is ${after.kind}`);
+  }
+
+  #causeOfWake(before: LifecycleState): string {
+    const isWanted = this.room.size > 0 || this.leases.hasUnmet;
+    if (isWanted && this.#lastDemand !== undefined) return this.#lastDemand;
+    return before.kind === 'unknown' ? 'it ran before the proxy looked' : 'somebody else';
   }
 
   #perform(
@@ -172,7 +191,9 @@ export class LifecycleRunner {
         });
       case 'refuse':
         this.#calls.abortWake('the start took too long');
-        return this.room.refuseAll(new Refusal(late ? 'timeout' : 'failed', reason ?? 'the start failed'));
+        return this.room.refuseAll(
+          new Refusal(late ? 'timeout' : 'failed', reason ?? this.wakes.failure ?? 'the start failed'),
+        );
     }
   }
 
@@ -189,20 +210,17 @@ export class LifecycleRunner {
     this.dispatch(outcome, outcome === 'woken' ? this.#observation.detail : reason);
   }
 
-  /** Refuses those who wait where nothing can become ready any more. */
-  #refuseInVain(): void {
-    const { kind } = this.#state;
-    if (kind === 'ready' || kind === 'starting' || (kind === 'failed' && mayRun(this.#state))) return;
-    this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
-  }
-
   #followRun(): void {
     const { httpHealthcheck } = this.#subject.policy;
     this.#run.follow({ state: this.#state, observation: this.#observation, httpHealthcheck });
+    if (this.#state.kind !== 'starting') return;
+    if (this.#state.phase !== 'gate') this.wakes.enter('engine');
+    else this.wakes.enter(this.incarnation === undefined ? 'health' : 'port');
   }
 
   #runBegan(): void {
     this.warmPaths.closeAll();
+    this.wakes.enter('port');
     this.room.callAll();
     // Whoever waits tries first, once the transition is complete.
     queueMicrotask(() => this.endEmptyGate());
@@ -218,7 +236,7 @@ export class LifecycleRunner {
     const { startTimeoutMs, cronStart, cronStop, unmanaged } = policy;
     const scheduled = unmanaged === true || cronStart !== undefined || cronStop !== undefined;
     // Without its service, what the proxy owns is no longer needed, and the rest is left as it is.
-    const exempt = this.#draining || (retired ? !this.#parts.backend.ownsWorkloads : scheduled);
+    const exempt = retired ? !this.#parts.backend.ownsWorkloads : scheduled;
     const idleTimeoutMs = retired ? 0 : policy.idleTimeoutMs;
     const { count, idleSinceMs } = this.leases;
     const demands = { mayIdle: count === 0 && !exempt, idleSinceMs, idleTimeoutMs, startTimeoutMs };

@@ -34,6 +34,7 @@ export async function passGate<T>(controller: WorkloadController, request: GateR
     // A stop has its own time limit; what the client waits for it is not taken from the start's.
     budgetFrom: controller.state.kind === 'stopping' ? 'whenStarted' : 'now',
     signal: request.signal,
+    obstacle: () => controller.obstacleTo(request.target),
   });
   try {
     waiter.signal.throwIfAborted();

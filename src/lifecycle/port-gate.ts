@@ -1,6 +1,7 @@
 import { abortable } from '../system/abortable.ts';
 import { backoffMs } from '../system/backoff.ts';
 import type { Clock } from '../system/clock.ts';
+import { describeFailure } from './describe-failure.ts';
 
 /** Delays between tries while a port is not proven: short enough that a client loses less than 100 ms to them. */
 const RETRY = { firstMs: 2, maxMs: 50 } as const;
@@ -29,6 +30,7 @@ export class PortGate {
   readonly #retry: { readonly firstMs: number; readonly maxMs: number };
   #proven: boolean;
   #probe: Promise<void> | undefined;
+  #lastFailure: string | undefined;
 
   constructor(clock: Clock, { proven = false, retry = RETRY }: PortGateOptions = {}) {
     this.#clock = clock;
@@ -41,6 +43,11 @@ export class PortGate {
     return this.#proven;
   }
 
+  /** Why the last try failed, in words; undefined where none has, or a later one got through. */
+  get lastFailure(): string | undefined {
+    return this.#lastFailure;
+  }
+
   /** The port has refused: it has to prove itself again. */
   doubt(): void {
     this.#proven = false;
@@ -51,7 +58,7 @@ export class PortGate {
     for (;;) {
       signal.throwIfAborted();
       if (this.#proven) {
-        const result = await attempt(passage.follow, signal);
+        const result = await this.#attempt(passage.follow, signal);
         if (result !== undefined) return result.value;
         signal.throwIfAborted();
         // Refused although it answered before: it may be restarting.
@@ -71,7 +78,7 @@ export class PortGate {
     });
     try {
       for (let failures = 1; ; failures++) {
-        const result = await attempt(prove, signal);
+        const result = await this.#attempt(prove, signal);
         if (result !== undefined) {
           this.#proven = true;
           return result.value;
@@ -83,14 +90,19 @@ export class PortGate {
       finish();
     }
   }
-}
 
-function attempt<T>(
-  task: (signal: AbortSignal) => Promise<T>,
-  signal: AbortSignal,
-): Promise<{ readonly value: T } | undefined> {
-  return task(signal).then(
-    (value) => ({ value }),
-    () => undefined,
-  );
+  async #attempt<T>(
+    task: (signal: AbortSignal) => Promise<T>,
+    signal: AbortSignal,
+  ): Promise<{ readonly value: T } | undefined> {
+    try {
+      const value = await task(signal);
+      this.#lastFailure = undefined;
+      return { value };
+    } catch (error) {
+      // That somebody gave up says nothing about the port.
+      if (!signal.aborted) this.#lastFailure = describeFailure(error);
+      return undefined;
+    }
+  }
 }

@@ -1,3 +1,8 @@
+/** `what` went wrong, and what stood in the way last, where that is known. Pure. */
+export function withObstacle(what: string, obstacle: string | undefined): string {
+  return obstacle === undefined ? what : `${what}: ${obstacle}`;
+}
+
 /** Why a client could not be given an upstream; the relay closes it. */
 export class Refusal extends Error {
   /**

@@ -20,6 +20,13 @@ export function chooseHealthGate({ observation, httpHealthcheck }: Omit<RunView,
   return observation.health === 'none' ? 'none' : 'engine';
 }
 
+interface HttpProbe {
+  readonly hosts: readonly string[];
+  readonly stop: AbortController;
+  /** Why the last try failed. */
+  failure?: string;
+}
+
 /**
  * Begins and ends incarnations with the runs of a workload: one begins when the workload runs and its health gate, if it
  * has one, is passed. `close()` ends it.
@@ -29,7 +36,7 @@ export class RunFollower {
   readonly #onBegin: () => void;
   readonly #onUnhealthy: (reason: string) => void;
   #current: Incarnation | undefined;
-  #probe: { readonly hosts: readonly string[]; readonly stop: AbortController } | undefined;
+  #probe: HttpProbe | undefined;
   /** Nothing was known of the workload before this run. */
   #first = true;
   #closed = false;
@@ -48,6 +55,11 @@ export class RunFollower {
 
   get current(): Incarnation | undefined {
     return this.#current;
+  }
+
+  /** Why the health check over HTTP failed last; undefined where none is under way, or it has not failed. */
+  get checkFailure(): string | undefined {
+    return this.#probe?.failure;
   }
 
   /** Takes every change of the workload's state or observation. */
@@ -95,9 +107,12 @@ export class RunFollower {
     if (this.#probe !== undefined && isDeepStrictEqual(this.#probe.hosts, hosts)) return;
     this.#endProbe();
     if (hosts.length === 0) return;
-    const probe = { hosts, stop: new AbortController() };
+    const probe: HttpProbe = { hosts, stop: new AbortController() };
     this.#probe = probe;
-    const options = { hosts, clock: this.#clock, signal: probe.stop.signal };
+    const onFailure = (reason: string) => {
+      probe.failure = reason;
+    };
+    const options = { hosts, clock: this.#clock, signal: probe.stop.signal, onFailure };
     void untilHttpHealthy(template, options).then(
       () => {
         if (this.#probe !== probe) return;

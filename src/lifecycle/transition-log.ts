@@ -1,3 +1,4 @@
+import type { Wake } from '../model/wake.ts';
 import type { Logger } from '../system/logger.ts';
 import type { LifecycleState } from './machine.ts';
 
@@ -9,6 +10,8 @@ export interface TransitionContext {
   readonly elapsedMs: number;
   /** Why the transition was made: the client that wakes it, the reason for its sleep, the engine's words. */
   readonly reason: string | undefined;
+  /** The wake that has ended with this transition. */
+  readonly wake?: Wake | undefined;
 }
 
 export interface TransitionLine {
@@ -92,7 +95,22 @@ function info(event: string, message: string): TransitionLine {
 
 function timed(event: string, message: string, context: TransitionContext): TransitionLine {
   const durationMs = Math.round(context.elapsedMs);
-  return { ...info(event, `${message} after ${durationMs} ms${because(context)}`), fields: { durationMs } };
+  const { words, fields } = describePhases(context.wake);
+  const text = `${message} after ${durationMs} ms${words}${because(context)}`;
+  return { ...info(event, text), fields: { durationMs, ...fields } };
+}
+
+/** How long each phase of a wake took; nothing of those that took none. */
+function describePhases(wake: Wake | undefined): {
+  readonly words: string;
+  readonly fields: Readonly<Record<string, number>>;
+} {
+  const phases = Object.entries(wake?.phases ?? {}).filter(([, ms]) => ms > 0);
+  if (phases.length < 2) return { words: '', fields: {} };
+  return {
+    words: ` (${phases.map(([phase, ms]) => `${phase} ${ms} ms`).join(', ')})`,
+    fields: Object.fromEntries(phases.map(([phase, ms]) => [`${phase}Ms`, ms])),
+  };
 }
 
 function because({ reason }: TransitionContext): string {

@@ -1,6 +1,6 @@
 import { abortable } from '../system/abortable.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
-import { Refusal } from './refusal.ts';
+import { Refusal, withObstacle } from './refusal.ts';
 
 /** One who waits for a workload, inside its own budget. */
 export interface Waiter {
@@ -32,12 +32,14 @@ export class WaitingRoom {
 
   /**
    * Lets one more wait. The budget begins now, or, `whenStarted`, at the next `startBudgets()`.
+   * @param options.obstacle what it waits for, asked when the budget is spent.
    * @param options.signal aborts when the client leaves.
    */
   enter(options: {
     readonly budgetMs: number;
     readonly budgetFrom: 'now' | 'whenStarted';
     readonly signal: AbortSignal;
+    readonly obstacle?: () => string | undefined;
   }): Waiter {
     const controller = new AbortController();
     const { budgetMs, signal } = options;
@@ -53,7 +55,9 @@ export class WaitingRoom {
       refuse,
       startBudget: () => {
         cancelBudget ??= this.#clock.schedule(budgetMs, () => {
-          refuse(new Refusal('timeout', `not ready within ${budgetMs} ms`));
+          refuse(
+            new Refusal('timeout', withObstacle(`not ready within ${budgetMs} ms`, options.obstacle?.())),
+          );
         });
       },
       leave: () => {

@@ -1,5 +1,6 @@
 import type { SharedView } from '../backends/backend.ts';
 import type { Observation } from '../model/observation.ts';
+import type { Protocol, TargetPort } from '../model/service.ts';
 import type { Workload } from '../model/workload.ts';
 import type { ControllerObserver } from './controller-observer.ts';
 import type { Incarnation } from './incarnation.ts';
@@ -10,6 +11,7 @@ import { Refusal } from './refusal.ts';
 import { SharedUse } from './shared-use.ts';
 import type { ControllerParts, LifecyclePolicy, Subject } from './subject.ts';
 import type { WaitingRoom } from './waiting-room.ts';
+import type { WakeRecord } from './wake-record.ts';
 import type { WarmPaths } from './warm-paths.ts';
 
 export interface ControllerOptions extends ControllerParts {
@@ -62,6 +64,16 @@ export class WorkloadController {
   /** The present run of the workload; undefined while it doesn't run, or has a health gate to pass first. */
   get incarnation(): Incarnation | undefined {
     return this.#runner.incarnation;
+  }
+
+  /** The last start that has ended, and why none works, where that is so. */
+  get wakes(): Pick<WakeRecord, 'last' | 'failure'> {
+    return this.#runner.wakes;
+  }
+
+  /** What stands between a port of the workload and its clients now, in words; undefined where nothing is known. */
+  obstacleTo(target: { readonly protocol: Protocol; readonly port: TargetPort }): string | undefined {
+    return this.#runner.obstacleTo(target);
   }
 
   get room(): WaitingRoom {
@@ -160,11 +172,6 @@ export class WorkloadController {
     this.room.refuseAll(new Refusal('removed', 'the service was removed'));
     this.#shared.close();
     this.#drain();
-  }
-
-  /** Neither starts nor stops the workload from now on, whoever asks. */
-  drain(): void {
-    this.#runner.drain();
   }
 
   /** Leaves the workload as it is and lets go of everything. Idempotent. */

@@ -4,6 +4,7 @@
 
 import type { Observation } from '../model/observation.ts';
 import type { ListenerSpec, Service, TargetPort } from '../model/service.ts';
+import type { Wake } from '../model/wake.ts';
 import { workloadName } from '../model/workload.ts';
 import { formatTimestamp } from '../system/clock.ts';
 import { describeAge } from './relative-time.ts';
@@ -22,8 +23,22 @@ export interface ListenerView {
   readonly drops: Readonly<Record<string, number>>;
   /** How new TCP connections are relayed. */
   readonly relay: string;
-  /** Why the listener is not bound, or its clients can't be served. */
+  /** Why the listener is not bound, its clients can't be served, or the workload doesn't wake. */
   readonly error: string | undefined;
+  /** The last start of the workload that has ended. */
+  readonly lastWake: Wake | undefined;
+}
+
+/** How the last start of a workload went: never what it printed, since the status is open and output holds secrets. */
+export interface WakeRow {
+  /** RFC 3339, UTC. */
+  readonly at: string;
+  readonly cause: string;
+  readonly result: Wake['result'];
+  readonly reason?: string;
+  readonly engine_ms: number;
+  readonly health_ms: number;
+  readonly port_ms: number;
 }
 
 export interface StatusRow {
@@ -51,6 +66,8 @@ export interface StatusRow {
   /** UDP: datagrams that were dropped, by reason. */
   readonly dropped?: Readonly<Record<string, number>>;
   readonly error?: string;
+  /** Absent before the first one. */
+  readonly last_wake?: WakeRow;
 }
 
 /** Sorted by container name, container id, port and protocol. */
@@ -78,6 +95,14 @@ function buildRow(view: ListenerView, nowMs: number): StatusRow {
     listen_address: listener.address,
     ...(listener.protocol === 'udp' ? { dropped: view.drops } : { relay: view.relay }),
     ...(view.error === undefined ? {} : { error: view.error }),
+    ...(view.lastWake === undefined ? {} : { last_wake: buildWakeRow(view.lastWake) }),
+  };
+}
+
+function buildWakeRow({ atMs, cause, result, reason, phases }: Wake): WakeRow {
+  return {
+    ...{ at: formatTimestamp(atMs), cause, result, ...(reason !== undefined && { reason }) },
+    ...{ engine_ms: phases.engine, health_ms: phases.health, port_ms: phases.port },
   };
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { Wake } from '../../src/model/wake.ts';
 import { buildStatusRows, type ListenerView } from '../../src/status/status-rows.ts';
 import { aListener, aService } from '../support/builders.ts';
 import { MISSING, PAUSED, RUNNING, STARTING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';
@@ -16,6 +17,7 @@ const aView = (overrides: Partial<ListenerView> = {}): ListenerView => ({
   drops: {},
   relay: 'splice',
   error: undefined,
+  lastWake: undefined,
   ...overrides,
 });
 const aStatefulSet = (namespace: string, name: string) =>
@@ -30,6 +32,26 @@ const aStatefulSet = (namespace: string, name: string) =>
 const onContainer = (container: string) => aService({ workload: { kind: 'docker', container } });
 
 describe('status rows', () => {
+  it('show the last wake beside the fields of lazy-tcp-proxy', () => {
+    const lastWake: Wake = {
+      ...{ cause: 'for 10.0.0.5:4242', atMs: NOW_MS, result: 'failed', reason: 'exit code 3' },
+      phases: { engine: 210, health: 0, port: 12 },
+    };
+    const [row] = buildStatusRows([aView({ lastWake, error: 'exit code 3' })], NOW_MS);
+    expect(row).toMatchObject({
+      error: 'exit code 3',
+      last_wake: {
+        ...{
+          at: '2026-04-04T12:34:56Z',
+          cause: 'for 10.0.0.5:4242',
+          result: 'failed',
+          reason: 'exit code 3',
+        },
+        ...{ engine_ms: 210, health_ms: 0, port_ms: 12 },
+      },
+    });
+  });
+
   it('show a listener with every field', () => {
     expect(buildStatusRows([aView()], NOW_MS)).toEqual([
       {

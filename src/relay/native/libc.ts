@@ -41,8 +41,6 @@ export interface Libc {
   epollCreate(): number;
   /** `event` is a `struct epoll_event`: see `epoll-events.ts`. */
   epollAdd(epoll: number, fd: number, event: Uint8Array): number;
-  /** Likewise, for a descriptor that was added before. */
-  epollChange(epoll: number, fd: number, event: Uint8Array): number;
   epollRemove(epoll: number, fd: number): number;
   /** Waits up to `timeoutMs` (-1 = for ever) for up to `max` events. */
   epollWait(
@@ -71,7 +69,6 @@ const TCP_NODELAY = 1;
 const TCP_KEEPIDLE = 4;
 const KEEP_ALIVE_SECONDS = 60;
 const EPOLL_CTL_DEL = 2;
-const EPOLL_CTL_MOD = 3;
 
 /** Declares the functions. @throws where the C library lacks one of them. */
 export function createLibc(koffi: Koffi): Libc {
@@ -135,7 +132,6 @@ export function createLibc(koffi: Koffi): Libc {
     write: (fd, bytes) => write(fd, bytes, bytes.length),
     epollCreate: () => epollCreate(EPOLL_CLOEXEC),
     epollAdd: (epoll, fd, event) => epollControl(epoll, EPOLL_CTL_ADD, fd, event),
-    epollChange: (epoll, fd, event) => epollControl(epoll, EPOLL_CTL_MOD, fd, event),
     epollRemove: (epoll, fd) => epollControl(epoll, EPOLL_CTL_DEL, fd, null),
     epollWait: (epoll, events, { max, timeoutMs }) => epollWait(epoll, events, max, timeoutMs),
   };

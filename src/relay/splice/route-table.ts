@@ -34,7 +34,7 @@ interface Accepted {
 }
 
 interface TableOptions {
-  readonly libc: Pick<Libc, 'accept' | 'tcpSocket' | 'connect'>;
+  readonly libc: Libc;
   readonly poller: Poller;
   readonly pairs: PairTable;
   readonly shared: SharedState;
@@ -78,7 +78,7 @@ export class RouteTable {
     const route = this.#routes.get(number);
     if (route === undefined) return;
     this.#routes.delete(number);
-    this.#options.poller.close(route.listener, 'orderly');
+    this.#options.libc.close(route.listener);
     this.#options.onRouteClosed(number);
   }
 
@@ -156,7 +156,7 @@ export class RouteTable {
   }
 
   #connect(slot: number, accepted: Accepted): void {
-    const { libc, poller, pairs, nowMs } = this.#options;
+    const { libc, pairs, nowMs } = this.#options;
     const { route, client } = accepted;
     this.#connecting.delete(slot);
     for (; accepted.attempt < route.upstreams.length; accepted.attempt++) {
@@ -168,7 +168,7 @@ export class RouteTable {
         this.#connecting.set(slot, nowMs() + CONNECT_TIMEOUT_MS);
         return pairs.add(slot, { client, upstream }, 'connecting');
       }
-      poller.close(upstream, 'orderly');
+      libc.close(upstream);
     }
     this.#options.onReturned({ route: route.route, client });
     this.#forget(slot);

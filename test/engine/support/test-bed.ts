@@ -40,6 +40,15 @@ export interface StatusRow {
   readonly service: string;
   readonly state: string;
   readonly error?: string;
+  readonly last_wake?: {
+    readonly at: string;
+    readonly cause: string;
+    readonly engine_ms: number;
+    readonly health_ms: number;
+    readonly port_ms: number;
+    readonly result: string;
+    readonly reason?: string;
+  };
 }
 
 /**

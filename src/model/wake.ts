@@ -1,0 +1,15 @@
+/** How one start of a workload went, from when it was asked for, or seen, to its end. */
+export interface Wake {
+  /** `for 10.0.0.5:4242`, `with web`, `cron_start`, or who else it was. */
+  readonly cause: string;
+  /** When it began, ms since the epoch. */
+  readonly atMs: number;
+  /** How long each phase took in all, ms: until the engine had it running, its health check, the answer of its port. */
+  readonly phases: Readonly<Record<WakePhase, number>>;
+  /** `ended`: it was stopped, removed or put to sleep before it was ready. */
+  readonly result: 'ready' | 'failed' | 'ended';
+  /** Why it isn't ready, in words that name the thing. */
+  readonly reason?: string;
+}
+
+export type WakePhase = 'engine' | 'health' | 'port';

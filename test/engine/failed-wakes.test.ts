@@ -1,0 +1,127 @@
+/** What the user is told of a container that was started for a client, and didn't become ready. */
+import { describe, expect, type TestContext, test } from 'vitest';
+import { freePort } from '../support/free-ports.ts';
+import { httpdCommand, nodeApp } from './support/apps.ts';
+import type { ContainerSpec, TestContainer } from './support/container.ts';
+import type { LogLine } from './support/log-lines.ts';
+import type { ProxyProcess } from './support/proxy.ts';
+import { connectTcp } from './support/tcp.ts';
+import { getStatus, openTestBed, type ServiceFields, type StatusRow } from './support/test-bed.ts';
+import { waitUntil } from './support/wait-until.ts';
+
+interface FailedWake {
+  readonly proxy: ProxyProcess;
+  readonly container: TestContainer;
+  /** The address at which the container answers, where it runs. */
+  readonly address: string | undefined;
+  readonly failure: LogLine;
+  /** The line about the client that was turned away. */
+  readonly unserved: LogLine;
+  readonly row: StatusRow | undefined;
+}
+
+const open = ({ onTestFinished }: TestContext) => openTestBed({ onTestFinished });
+
+/** Wakes a container for one client that can't be served. */
+async function failToWake(
+  context: TestContext,
+  { spec, fields = {} }: { readonly spec: Partial<ContainerSpec>; readonly fields?: ServiceFields },
+): Promise<FailedWake> {
+  const bed = await open(context);
+  const port = await freePort();
+  const name = bed.scope.name('failing');
+  const container = await bed.scope.createContainer({ name, ...spec });
+  const proxy = await bed.startProxy({
+    services: { failing: { container: name, ports: [`${port}:81`], start_timeout: '4s', ...fields } },
+  });
+  const client = await connectTcp(port);
+  await client.closed;
+  client.destroy();
+  const failure = await proxy.waitForLog('wake-failed');
+  const unserved = await proxy.waitForLog('unserved');
+  const row = await waitUntil(
+    async () => {
+      const found = await getStatus(proxy, { service: 'failing', port });
+      return found?.last_wake === undefined ? undefined : found;
+    },
+    { what: 'the last wake in the status', timeoutMs: 3_000 },
+  ).catch(() => getStatus(proxy, { service: 'failing', port }));
+  return {
+    ...{ proxy, container, failure, unserved, row },
+    address: (await container.addresses())[0],
+  };
+}
+
+/** The reason is told wherever somebody looks for it. */
+function expectReason({ failure, unserved, row }: FailedWake, reason: string): void {
+  const told = expect.stringContaining(reason);
+  expect({ failure: failure.msg, unserved: unserved.msg, error: row?.error, last: row?.last_wake }).toEqual({
+    failure: told,
+    unserved: told,
+    error: told,
+    last: expect.objectContaining({ result: 'failed', reason: told }),
+  });
+}
+
+describe.concurrent('a failed wake is told with its reason', () => {
+  test('where the container exits with 3', async (context) => {
+    const wake = await failToWake(context, { spec: { cmd: ['sh', '-c', 'exit 3'] } });
+    expectReason(wake, 'exit code 3');
+  });
+
+  test('where nothing listens on the target port', async (context) => {
+    const wake = await failToWake(context, { spec: { cmd: httpdCommand({ port: 80 }) } });
+    expectReason(wake, `not ready within 4000 ms: connection refused at ${wake.address}:81`);
+    const { engine_ms = 0, health_ms, port_ms = 0, cause, at } = wake.row?.last_wake ?? {};
+    expect(engine_ms + port_ms).toBeGreaterThan(3_900);
+    expect(port_ms).toBeGreaterThan(engine_ms);
+    expect(health_ms).toBe(0);
+    expect(cause).toMatch(/^for 127\.0\.0\.1:\d+$/);
+    expect(Date.now() - Date.parse(at ?? '')).toBeLessThan(60_000);
+  });
+
+  test('where there is no such program', async (context) => {
+    const wake = await failToWake(context, { spec: { cmd: ['/no/such/program'] } });
+    expectReason(wake, '/no/such/program');
+  });
+
+  test('where the health check over HTTP is answered with 404', async (context) => {
+    const fields = { http_healthcheck: 'http://{{container}}/nothing' };
+    const wake = await failToWake(context, { spec: { cmd: httpdCommand() }, fields });
+    expectReason(wake, `not ready within 4000 ms: GET http://${wake.address}/nothing answered 404`);
+  });
+
+  test("where the container's own health check fails", async (context) => {
+    const test = ['CMD-SHELL', 'echo "the disk is full"; exit 1'];
+    const spec = { cmd: httpdCommand({ port: 81 }), healthcheck: { test, intervalMs: 500, retries: 1 } };
+    const wake = await failToWake(context, { spec });
+    expectReason(wake, 'unhealthy');
+  });
+});
+
+test('a failed wake is told until one works', async (context) => {
+  const bed = await open(context);
+  const port = await freePort();
+  const name = bed.scope.name('mended');
+  const broken = await bed.scope.createContainer({ name, cmd: ['sh', '-c', 'exit 3'] });
+  const proxy = await bed.startProxy({
+    services: { mended: { container: name, ports: [`${port}:80`], start_timeout: '10s' } },
+  });
+  const row = () => getStatus(proxy, { service: 'mended', port });
+  const first = await connectTcp(port);
+  await first.closed;
+  first.destroy();
+  // Its backoff is over: what sleeps now looks as if nothing had been.
+  await waitUntil(async () => ((await row())?.state === 'stopped' ? true : undefined), { what: 'its rest' });
+  expect(await row()).toMatchObject({ error: expect.stringContaining('exit code 3') });
+  await broken.remove();
+  await bed.scope.createContainer({ name, ...(await nodeApp({ mode: 'echo' })) });
+  const second = await connectTcp(port);
+  await second.send('hello');
+  second.endSending();
+  expect(String(await second.readAll())).toBe('hello');
+  second.destroy();
+  const mended = await row();
+  expect(mended?.error).toBeUndefined();
+  expect(mended?.last_wake).toMatchObject({ result: 'ready', engine_ms: expect.any(Number) });
+});

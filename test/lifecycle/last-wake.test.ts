@@ -1,0 +1,129 @@
+/** What is kept of the last start of a workload, and what its clients are told of it. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Service } from '../../src/model/service.ts';
+import { aService } from '../support/builders.ts';
+import { RUNNING, STARTING, STOPPED } from '../support/fake-backend.ts';
+import { settle } from '../support/fake-clock.ts';
+import { freePort } from '../support/free-ports.ts';
+import { Bench } from './bench.ts';
+
+const KEY = 'docker/db';
+const SERVICE = aService({ startTimeoutMs: 4_000 });
+
+describe('the last wake', () => {
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench();
+  });
+  afterEach(async () => {
+    expect(await bench.close()).toBe(0);
+  });
+  const add = (service: Service = SERVICE) => bench.add(service, STOPPED);
+  const wakes = () => bench.controller('db').wakes;
+  const messageOf = async (client: { readonly served: Promise<unknown> }) =>
+    client.served.then(
+      () => 'served',
+      (error: Error) => error.message,
+    );
+
+  test('tells who woke it and how long each phase took', async () => {
+    const server = await bench.sockets.listen();
+    add();
+    const client = bench.client('db', server.port);
+    await bench.backend.called(1);
+    await bench.clock.advance(200);
+    bench.backend.last.succeed({ ...RUNNING, health: 'starting' });
+    await bench.clock.advance(300);
+    bench.backend.tell(KEY, { ...RUNNING, health: 'healthy' });
+    await client.served;
+    expect(wakes().failure).toBeUndefined();
+    expect(wakes().last).toMatchObject({
+      ...{ cause: 'for 10.0.0.5:4242', result: 'ready' },
+      phases: { engine: 200, health: 300 },
+    });
+    expect(bench.lines).toContainEqual(
+      expect.stringMatching(/^db is awake after \d+ ms \(engine 200 ms, health 300 ms/),
+    );
+  });
+
+  test('names the port that refused, to the client, in the log and in the record', async () => {
+    const port = await freePort();
+    add();
+    const client = bench.client('db', port);
+    const told = messageOf(client);
+    await bench.backend.called(1);
+    bench.backend.last.succeed(RUNNING);
+    await bench.until(() => client.outcome !== 'waiting', 10);
+    const reason = `not ready within 4000 ms: connection refused at 127.0.0.1:${port}`;
+    expect(await told).toBe(reason);
+    expect(wakes()).toMatchObject({ failure: reason, last: { result: 'failed', reason } });
+    expect(bench.lines).toContainEqual(expect.stringContaining(reason));
+  });
+
+  test.each([
+    ['what the engine says of a start under way', { ...STARTING, detail: 'ImagePullBackOff: no such image' }],
+    [
+      'what the engine says of a run without an address',
+      { ...RUNNING, hosts: [], detail: 'ImagePullBackOff' },
+    ],
+    ['that its health check has not passed', { ...RUNNING, health: 'starting', detail: 'ImagePull' }],
+  ] as const)('tells %s when the deadline passes', async (_, observation) => {
+    add();
+    const client = bench.client('db', 80);
+    const told = messageOf(client);
+    await bench.backend.called(1);
+    bench.backend.last.succeed(observation);
+    await bench.until(() => client.outcome !== 'waiting', 50);
+    expect(await told).toMatch(/^not ready within 4000 ms: .*ImagePull/);
+  });
+
+  test('is told to clients that wait for the next try', async () => {
+    add(aService({ startTimeoutMs: 3_000 }));
+    const first = bench.client('db', 80);
+    await bench.backend.called(1);
+    bench.backend.last.fail('cannot start container "db": no such program', STOPPED);
+    await settle();
+    expect(first.outcome).toBe('failed');
+    // Each failed start doubles the time to the next one, until it is longer than a client's budget.
+    for (let tries = 2; tries <= 3; tries++) {
+      const client = bench.client('db', 80);
+      await bench.until(() => bench.backend.calls.length === tries, 50);
+      bench.backend.last.fail('cannot start container "db": no such program', STOPPED);
+      await bench.until(() => client.outcome !== 'waiting', 50);
+    }
+    const late = bench.client('db', 80);
+    const told = messageOf(late);
+    await bench.until(() => late.outcome !== 'waiting', 50);
+    expect(await told).toBe(
+      'not ready within 3000 ms: the last start failed: cannot start container "db": no such program',
+    );
+  });
+
+  test('stays until one works, also when the workload looks like any other that sleeps', async () => {
+    const server = await bench.sockets.listen();
+    add();
+    const first = bench.client('db', server.port);
+    await bench.backend.called(1);
+    bench.backend.last.succeed({ ...STOPPED, detail: 'exit code 3' });
+    await bench.until(
+      () => first.outcome !== 'waiting' && bench.controller('db').state.kind === 'stopped',
+      50,
+    );
+    expect(wakes().failure).toBe('exit code 3');
+    const second = bench.client('db', server.port);
+    await bench.backend.called(2);
+    expect(wakes().failure).toBe('exit code 3');
+    bench.backend.last.succeed(RUNNING);
+    await second.served;
+    expect(wakes()).toMatchObject({ failure: undefined, last: { result: 'ready' } });
+  });
+
+  test('says that somebody else started it', async () => {
+    add();
+    bench.backend.tell(KEY, STARTING);
+    await bench.clock.advance(100);
+    bench.backend.tell(KEY, STOPPED);
+    await settle();
+    expect(wakes().last).toMatchObject({ cause: 'somebody else', phases: { engine: 100 } });
+  });
+});
