@@ -3,6 +3,7 @@
  */
 import { ProcessBackend } from '../backends/process/process-backend.ts';
 import type { Environment } from '../config/environment.ts';
+import type { Sourced } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
 import type { ServiceTable } from '../model/table.ts';
@@ -44,16 +45,22 @@ export class LazyProxy {
   readonly #process: ProcessBackend;
   readonly #runtime: Runtime;
   #status: StatusServer | undefined;
+  /** Where the status server listens until the end, whatever the file says later. */
+  readonly #statusPlace: Sourced<Settings['status']>;
   #settings: Settings;
   #phase: 'starting' | 'serving' | 'draining' = 'starting';
   /** The listeners of the first table are bound. */
   #isUp = false;
 
-  private constructor(options: ProxyOptions, { settings, relay }: { settings: Settings; relay: TcpRelay }) {
+  private constructor(
+    options: ProxyOptions,
+    { settings, origins, relay }: ResolvedSettings & { readonly relay: TcpRelay },
+  ) {
     const { clock, logger, env } = options;
     this.#options = options;
     this.#logger = logger;
     this.#problemLog = new ProblemLog(logger);
+    this.#statusPlace = { value: settings.status, origin: origins.status };
     this.#settings = settings;
     this.#engines = this.#createEngines();
     this.#process = new ProcessBackend({ clock, logger, env });
@@ -64,9 +71,12 @@ export class LazyProxy {
 
   /** Makes a proxy that does nothing yet. @throws where a setting asks for what this machine doesn't have. */
   static async create(options: ProxyOptions): Promise<LazyProxy> {
-    const { settings } = resolve(options);
-    const relay = await createTcpRelay(settings.relay, { ...options, threadFile: RELAY_THREAD_FILE });
-    return new LazyProxy(options, { settings, relay });
+    const resolved = resolve(options);
+    const relay = await createTcpRelay(resolved.settings.relay, {
+      ...options,
+      threadFile: RELAY_THREAD_FILE,
+    });
+    return new LazyProxy(options, { ...resolved, relay });
   }
 
   /** Takes up its work; resolves when every listener was bound or found not bindable. @throws where it can't begin. */
@@ -147,7 +157,8 @@ export class LazyProxy {
     const { file, environment, flags } = this.#options;
     const { readings: labelled } = this.#engines;
     const { holders, current: before } = this.#runtime.reconciler;
-    return buildTable({ file: file.config, labelled, environment, flags, holders, before });
+    const status = this.#statusPlace;
+    return buildTable({ file: file.config, labelled, environment, flags, holders, before, status });
   }
 
   /** Before the start is complete there is more to come; after the end has begun, nothing may be opened again. */

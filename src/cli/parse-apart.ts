@@ -1,12 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import type { EngineLayers } from '../config/engine-defaults.ts';
-import type { ConfigText, ParsedFile } from '../config/file.ts';
+import type { ConfigText, FileLayers, ParsedFile } from '../config/file.ts';
 
 /** What the process is told. */
 export interface ParseTask {
   readonly input: ConfigText;
-  readonly layers: EngineLayers;
+  readonly layers: FileLayers;
 }
 
 /** Where a build puts src/cli/config-process.ts. */
@@ -20,18 +19,18 @@ const MAX_SMALL_LENGTH = 2048;
  * (10 MB for a hundred services, of which a thread would leave half) is given back, and clients are served while a long
  * file is read. Where no process can be had, the work is done here.
  */
-export async function parseApart(input: ConfigText, layers: EngineLayers): Promise<ParsedFile> {
-  const { backend: fromEnvironment, builtInBackend, namespaces } = layers.environment;
-  const environment = { backend: fromEnvironment, builtInBackend, namespaces };
+export async function parseApart(input: ConfigText, layers: FileLayers): Promise<ParsedFile> {
+  const { backend, builtInBackend, namespaces, statusPort } = layers.environment;
+  const environment = { backend, builtInBackend, namespaces, statusPort };
   if (input.text.length <= MAX_SMALL_LENGTH) return await parseHere(input, layers);
   try {
-    return await askProcess({ input, layers: { environment, backend: layers.backend } });
+    return await askProcess({ input, layers: { ...layers, environment } });
   } catch {
     return await parseHere(input, layers);
   }
 }
 
-async function parseHere(input: ConfigText, layers: EngineLayers): Promise<ParsedFile> {
+async function parseHere(input: ConfigText, layers: FileLayers): Promise<ParsedFile> {
   const { createFileParser } = await import('../config/file.ts');
   return createFileParser(layers)(input);
 }

@@ -66,7 +66,8 @@ async function readConfig(
       throw new Error(`can't read ${path}: ${error.message}`);
     });
     if (text === undefined) continue;
-    const parse = createFileParser({ environment, backend: settings.backend });
+    const { backend, statusPort } = settings;
+    const parse = createFileParser({ environment, backend, statusPort });
     return parse({ text, file: describeConfigPath(path, io.cwd), folder: dirname(path) });
   }
   return { config: undefined as FileConfig | undefined, problems: [] };

@@ -56,11 +56,11 @@ interface SharedFlags {
   readonly dockerSocket?: string;
   readonly labels: boolean;
   readonly labelPrefix?: string;
+  readonly statusPort?: number;
 }
 
 function addRun(program: Command, io: ProgramIo, exit: (status: number) => void): void {
   interface Flags extends SharedFlags {
-    readonly statusPort?: number;
     readonly logLevel?: LogLevel;
     readonly logFormat?: LogFormat;
   }
@@ -68,7 +68,6 @@ function addRun(program: Command, io: ProgramIo, exit: (status: number) => void)
     .description('Run the proxy (the default).')
     // Whatever is no command ends up here, too.
     .allowExcessArguments()
-    .option('--status-port <port>', 'port of the status server; 0 = off', parsePort)
     .addOption(new Option('--log-level <level>', 'what is logged').choices(ENVIRONMENT_LOG_LEVELS))
     .addOption(new Option('--log-format <format>', 'how it is logged').choices(ENVIRONMENT_LOG_FORMATS))
     .action(async (flags: Flags, command: Command) => {
@@ -77,7 +76,7 @@ function addRun(program: Command, io: ProgramIo, exit: (status: number) => void)
       // Before the rest of the program is loaded; `run` lets it go when all is up.
       holdYoungGeneration();
       const { run } = await import('./run.ts');
-      const settings = { ...toSettingsFlags(flags), statusPort: flags.statusPort };
+      const settings = toSettingsFlags(flags);
       exit(
         await run(
           { config: flags.config, logLevel: flags.logLevel, logFormat: flags.logFormat, settings },
@@ -88,6 +87,10 @@ function addRun(program: Command, io: ProgramIo, exit: (status: number) => void)
 }
 
 function addValidate(program: Command, io: ProgramIo, exit: (status: number) => void): void {
+  interface Flags {
+    readonly format: 'text' | 'json' | 'github';
+    readonly statusPort?: number;
+  }
   program
     .command('validate')
     .description('Check configuration files. Exit status: 0 good, 1 problems, 2 unreadable.')
@@ -97,9 +100,10 @@ function addValidate(program: Command, io: ProgramIo, exit: (status: number) => 
         .choices(['text', 'json', 'github'])
         .default('text'),
     )
-    .action(async (files: string[], flags: { readonly format: 'text' | 'json' | 'github' }) => {
+    .option('--status-port <port>', 'port of the status server, where `run` is given it; 0 = off', parsePort)
+    .action(async (files: string[], flags: Flags) => {
       const { validate } = await import('./validate.ts');
-      exit(await validate(files, { format: flags.format, stdout: io.stdout, env: io.env, cwd: io.cwd }));
+      exit(await validate(files, { ...flags, stdout: io.stdout, env: io.env, cwd: io.cwd }));
     });
 }
 
@@ -143,7 +147,8 @@ function addSharedOptions(command: Command): Command {
     .addOption(new Option('--backend <name>', 'whose workloads are served').choices(BACKEND_NAMES))
     .option('--docker-socket <path>', 'socket or URL of the Docker engine')
     .option('--no-labels', 'leave the labels of containers, and the annotations of Kubernetes workloads, out')
-    .option('--label-prefix <prefix>', 'prefix of the labels and annotations');
+    .option('--label-prefix <prefix>', 'prefix of the labels and annotations')
+    .option('--status-port <port>', 'port of the status server; 0 = off', parsePort);
 }
 
 function describeExtra(word: string, program: Command): string {
@@ -158,6 +163,7 @@ function toSettingsFlags(flags: SharedFlags): SettingsFlags {
     dockerSocket: flags.dockerSocket,
     labels: flags.labels ? undefined : false,
     labelPrefix: flags.labelPrefix,
+    statusPort: flags.statusPort,
   };
 }
 

@@ -56,7 +56,7 @@ async function serve(
   const file = new FileInput({
     candidates: configCandidates({ flag: options.config, env: io.env, cwd: io.cwd }),
     cwd: io.cwd,
-    parse: (input) => parseApart(input, { environment, backend: options.settings.backend }),
+    parse: (input) => parseApart(input, { environment, ...pickFileFlags(options.settings) }),
     clock,
     onChange: () => proxy?.fileChanged(),
   });
@@ -99,6 +99,11 @@ async function startFile(file: FileInput, logger: Logger): Promise<void> {
     const message = `${file.shownPath} is mounted alone: a change made by renaming is not seen; mount its folder instead`;
     logger.warn({ event: 'mounted-alone' }, message);
   }
+}
+
+/** What of the flags the file is checked against. */
+function pickFileFlags({ backend, statusPort }: SettingsFlags) {
+  return { backend, statusPort };
 }
 
 function logProblems(problems: readonly Problem[], logger: Logger): void {

@@ -22,7 +22,7 @@ export function collectViews(
   const lost = table.conflicts.flatMap(({ loser, winner, listener }) => {
     const service = table.entries.get(loser)?.service;
     if (service === undefined) return [];
-    const error = `service ${winner} listens there`;
+    const error = `${winner === undefined ? 'the status server' : `service ${winner}`} listens there`;
     const unbound = { activeConnections: 0, drops: {}, error };
     return [createView({ service, listener, ...unbound, ...parts })];
   });

@@ -13,6 +13,8 @@ export type ValidateFormat = 'text' | 'json' | 'github';
 
 export interface ValidateOptions {
   readonly format: ValidateFormat;
+  /** As `run` will be given it; 0 = off. */
+  readonly statusPort?: number | undefined;
   /** Takes one line, without its line feed. */
   readonly stdout: (line: string) => void;
   /** Reads a file as UTF-8; rejects with a Node system error. */
@@ -41,7 +43,10 @@ export async function validate(files: readonly string[], options: ValidateOption
   const cwd = options.cwd ?? process.cwd();
   const { environment } = parseEnvironment(options.env ?? process.env);
   // Whether this machine is a pod says nothing about where the file will be used.
-  const parse = createFileParser({ environment: { ...environment, builtInBackend: undefined } });
+  const parse = createFileParser({
+    environment: { ...environment, builtInBackend: undefined },
+    statusPort: options.statusPort,
+  });
   const read = options.readFile ?? ((path) => readFileFromDisk(path, 'utf8'));
   const reports: FileReport[] = [];
   if (files.length === 0) reports.push(await checkFound({ ...options, cwd, read, parse }));

@@ -1,16 +1,18 @@
-import { describeOrigin, type Origin } from '../model/origin.ts';
+import { describeOrigin, type Origin, type Sourced } from '../model/origin.ts';
 import { formatListenAddress, type Protocol } from '../model/service.ts';
+import type { Settings } from '../model/settings.ts';
 import { workloadRefKey, workloadRefName } from '../model/workload.ts';
 import { findBadDependants } from './check-dependants.ts';
 import type { FieldName } from './fields.ts';
 import { type Finding, valueError, warning } from './finding.ts';
 import { isKubernetesWorkload, WORKLOAD_EXPECTED } from './kubernetes-names.ts';
-import { createListenClaims } from './listen-claims.ts';
+import { claimStatus, createListenClaims } from './listen-claims.ts';
 import { showValue } from './parsed.ts';
 import type { Path } from './path.ts';
 import { parsePort } from './ports.ts';
 import { isWorkloadUnknown, type ReadService } from './read-services.ts';
 import type { LocateOrigin } from './read-yaml.ts';
+import { describeStatusPlace } from './status-listen.ts';
 import { isName, NAME_EXPECTED } from './text.ts';
 import { findUselessOptions } from './useless-options.ts';
 import { type EngineDefaults, workloadFieldOf, workloadNoun } from './workload-of.ts';
@@ -23,14 +25,22 @@ const PORT_FIELDS = [
 /** What only shows when the services of a file are seen together, and options that do nothing. */
 export function checkServices(
   services: readonly ReadService[],
-  { locate, engine }: { readonly locate: LocateOrigin; readonly engine: EngineDefaults },
+  {
+    locate,
+    engine,
+    status,
+  }: {
+    readonly locate: LocateOrigin;
+    readonly engine: EngineDefaults;
+    readonly status: Sourced<Settings['status']>;
+  },
 ): readonly Finding[] {
   return [
     ...findDuplicateNames(services),
     ...services.flatMap((service) => findUnservedNamespace(service, engine)),
     ...services.flatMap(findUnfitName),
     ...findDuplicateWorkloads(services),
-    ...findListenConflicts(services, locate),
+    ...findListenConflicts(services, { locate, status }),
     ...findBadDependants(services),
     ...services.flatMap(findUselessOptions),
   ];
@@ -91,9 +101,13 @@ function nameError({ namePath }: ReadService, code: Finding['code'], message: st
   return { ...valueError(namePath, code, message), at: 'key' };
 }
 
-function findListenConflicts(services: readonly ReadService[], locate: LocateOrigin): readonly Finding[] {
-  if (hasNoConflict(services)) return [];
-  const claims = createListenClaims<{ readonly service: string; readonly path: Path }>();
+function findListenConflicts(
+  services: readonly ReadService[],
+  { locate, status }: { readonly locate: LocateOrigin; readonly status: Sourced<Settings['status']> },
+): readonly Finding[] {
+  if (hasNoConflict(services, status.value)) return [];
+  const claims = createListenClaims<{ readonly service: string; readonly path: Path } | 'status'>();
+  claimStatus(claims, { status: status.value, owner: 'status' });
   const findings: Finding[] = [];
   for (const service of services) {
     for (const { path, item, protocol } of listPortItems(service)) {
@@ -101,9 +115,11 @@ function findListenConflicts(services: readonly ReadService[], locate: LocateOri
       for (const listener of parsed.ok ? parsed.value : []) {
         const holder = claims.claim(listener, { service: service.name, path });
         if (holder === undefined) continue;
-        const who = holder.service === service.name ? 'this service' : `service "${holder.service}"`;
-        const where = describe(locate(holder.path, 'value'));
-        const message = `${JSON.stringify(item)} listens on ${protocol} ${formatListenAddress(listener)}, which ${who} does already (${where})`;
+        const who =
+          holder === 'status'
+            ? `the status server does already (${describeStatusPlace(status.origin)})`
+            : `${holder.service === service.name ? 'this service' : `service "${holder.service}"`} does already (${describe(locate(holder.path, 'value'))})`;
+        const message = `${JSON.stringify(item)} listens on ${protocol} ${formatListenAddress(listener)}, which ${who}`;
         findings.push(valueError(path, 'listen-conflict', message));
         break;
       }
@@ -113,8 +129,9 @@ function findListenConflicts(services: readonly ReadService[], locate: LocateOri
 }
 
 /** Whether no two of the listeners, which are all known, overlap; told without a look at how each was written. */
-function hasNoConflict(services: readonly ReadService[]): boolean {
+function hasNoConflict(services: readonly ReadService[], status: Settings['status']): boolean {
   const claims = createListenClaims<true>();
+  claimStatus(claims, { status, owner: true });
   return services.every(({ raw, draft }) =>
     PORT_FIELDS.every(({ field }) => {
       const listeners = draft[field]?.value;

@@ -4,10 +4,11 @@
  * there is an error, because a broken file is refused whole.
  */
 import { isAbsolute, join } from 'node:path';
+import type { Sourced } from '../model/origin.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import { checkServices } from './check-services.ts';
 import { type EngineLayers, resolveEngineDefaults } from './engine-defaults.ts';
-import { EMPTY_ENVIRONMENT } from './environment.ts';
+import { EMPTY_ENVIRONMENT, type Environment } from './environment.ts';
 import { type Draft, FIELD_NAMES, FIELDS } from './fields.ts';
 import { type Finding, sortProblems, toProblem } from './finding.ts';
 import { createFieldParser } from './parse-field.ts';
@@ -17,6 +18,7 @@ import { type FileService, readServices } from './read-services.ts';
 import { readSettings, type SettingsDraft } from './read-settings.ts';
 import { type LocateOrigin, readYaml } from './read-yaml.ts';
 import { createSchemaCheck } from './schema.ts';
+import { resolveStatus } from './status-listen.ts';
 import { schemaFindings } from './schema-findings.ts';
 
 /** Everything a file says; absent = unset. */
@@ -44,6 +46,13 @@ export interface ConfigText {
   readonly folder?: string | undefined;
 }
 
+/** What beside the file tells of what the file's services are checked against. */
+export interface FileLayers extends EngineLayers {
+  readonly environment: EngineLayers['environment'] & Partial<Pick<Environment, 'statusPort'>>;
+  /** As given on the command line, 0 = off; undefined = not given. */
+  readonly statusPort?: number | undefined;
+}
+
 /** Parses the text of a file. */
 export type ParseConfigFile = (input: ConfigText) => ParsedFile;
 
@@ -53,7 +62,7 @@ const DEFAULT_FIELDS = FIELD_NAMES.filter((field) => FIELDS[field].inDefaults);
  * A parser that compiles the schema at its first use and keeps it. The layers beside the file tell what a service is
  * that doesn't say so; without them the file alone does.
  */
-export function createFileParser(layers: EngineLayers = { environment: EMPTY_ENVIRONMENT }): ParseConfigFile {
+export function createFileParser(layers: FileLayers = { environment: EMPTY_ENVIRONMENT }): ParseConfigFile {
   const checkSchema = createSchemaCheck();
   return ({ text, file, folder }) => {
     const { root, locate, problems: syntax } = readYaml({ text, file });
@@ -72,7 +81,7 @@ function readRoot(
     folder,
     locate,
     layers,
-  }: Omit<ConfigText, 'text'> & { readonly locate: LocateOrigin; readonly layers: EngineLayers },
+  }: Omit<ConfigText, 'text'> & { readonly locate: LocateOrigin; readonly layers: FileLayers },
 ): { readonly config: FileConfig; readonly findings: readonly Finding[] } {
   const parse = createFieldParser();
   const top = isMapping(root) ? root : {};
@@ -86,6 +95,7 @@ function readRoot(
   });
   const settings = readSettings(top, locate);
   const engine = resolveEngineDefaults(settings.settings, layers);
+  const status = resolveStatus(settings.settings.status, [statusFlag(layers), layers.environment.statusPort]);
   const { services, findings } = readServices(top['services'], { locate, parse, engine });
   return {
     config: {
@@ -98,9 +108,13 @@ function readRoot(
       ...defaults.findings,
       ...settings.findings,
       ...findings,
-      ...checkServices(services, { locate, engine }),
+      ...checkServices(services, { locate, engine, status }),
     ],
   };
+}
+
+function statusFlag({ statusPort: value }: FileLayers): Sourced<number> | undefined {
+  return value === undefined ? undefined : { value, origin: { kind: 'flag', flag: '--status-port' } };
 }
 
 function toFileService({ name, origin, draft }: FileService, folder: string | undefined): FileService {

@@ -1,9 +1,10 @@
 import type { ListenerSpec } from '../model/service.ts';
+import type { Settings } from '../model/settings.ts';
 
 /** Whoever took listeners so far, and the test whether another one overlaps. */
 export interface ListenClaims<T> {
   /** The owner of a listener that can't be bound beside this one; otherwise takes it and returns undefined. */
-  claim(listener: ListenerSpec, owner: T): T | undefined;
+  claim(listener: Pick<ListenerSpec, 'protocol' | 'address' | 'port'>, owner: T): T | undefined;
 }
 
 interface Bucket<T> {
@@ -39,6 +40,14 @@ export function createListenClaims<T>(): ListenClaims<T> {
       return undefined;
     },
   };
+}
+
+/** Claims where the status server listens, before anybody else: it is bound first and keeps its place. */
+export function claimStatus<T>(
+  claims: ListenClaims<T>,
+  { status, owner }: { readonly status: Settings['status']; readonly owner: T },
+): void {
+  if (status !== 'off') claims.claim({ protocol: 'tcp', ...status }, owner);
 }
 
 function findOverlap<T>(bucket: Bucket<T>, address: string): T | undefined {

@@ -13,7 +13,8 @@ export interface TableEntry {
 export interface Conflict {
   readonly listener: ListenerSpec;
   readonly loser: string;
-  readonly winner: string;
+  /** undefined = the proxy's own status server. */
+  readonly winner: string | undefined;
 }
 
 /** The normalized service table: what the proxy should do, whole. */

@@ -8,6 +8,7 @@ import type { Environment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
 import { workloadFieldOf } from '../config/workload-of.ts';
+import type { Sourced } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
 import { EMPTY_TABLE, type ServiceTable, type TableEntry } from '../model/table.ts';
@@ -27,19 +28,22 @@ export interface TableInput {
   readonly flags: SettingsFlags;
   /** By listen key, the name of the service that listens there now; whoever listens keeps it. */
   readonly holders: Holders;
+  /** Where the status server listens now; absent = where the settings say. */
+  readonly status?: Sourced<Settings['status']> | undefined;
   /** The table in force; what it says already is taken from it. Default: none. */
   readonly before?: ServiceTable;
 }
 
 /** Builds the service table from whole snapshots of every source. */
 export function buildTable(input: TableInput): ServiceTable {
-  const { settings } = resolveSettings(input);
+  const { settings, origins } = resolveSettings(input);
   const engine = toEngineDefaults(settings.backend, settings.kubernetes.namespaces);
   const labelled = input.labelled.filter(({ ref }) => countsLabels(ref, settings));
   const paired = pairSources({ ...input, labelled, engine });
   const merged = paired.sources.map(mergeService).toSorted(byName);
   const linked = linkDependants(merged);
-  const settled = settleConflicts(linked.entries, input.holders);
+  const status = input.status ?? { value: settings.status, origin: origins.status };
+  const settled = settleConflicts(linked.entries, { holders: input.holders, status });
   const entries = shareUnchanged(settled.entries, input.before ?? EMPTY_TABLE);
   return deepFreeze({
     entries: new Map(entries.map((entry) => [entry.service.name, entry])),

@@ -1,11 +1,15 @@
-import { createListenClaims } from '../config/listen-claims.ts';
-import type { Origin } from '../model/origin.ts';
+import { claimStatus, createListenClaims } from '../config/listen-claims.ts';
+import { describeStatusPlace } from '../config/status-listen.ts';
+import type { Origin, Sourced } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
 import { formatListenAddress, type ListenerSpec, listenKey } from '../model/service.ts';
+import type { Settings } from '../model/settings.ts';
 import type { Conflict, TableEntry } from '../model/table.ts';
 
 /** Which service listens on a listen key now. */
 export type Holders = ReadonlyMap<string, string>;
+
+const STATUS_SERVER = Symbol('status server');
 
 interface Claim {
   readonly listener: ListenerSpec;
@@ -17,17 +21,18 @@ interface Claim {
 
 /**
  * Gives each listener to one service: the one already listening keeps it, else the file beats labels, else the first
- * by name. What a service loses is taken out of its entry and reported.
+ * by name. Nobody gets the place of the status server. What a service loses is taken out of its entry and reported.
  */
 export function settleConflicts(
   entries: readonly TableEntry[],
-  holders: Holders,
+  { holders, status }: { readonly holders: Holders; readonly status: Sourced<Settings['status']> },
 ): {
   readonly entries: readonly TableEntry[];
   readonly conflicts: readonly Conflict[];
   readonly problems: readonly Problem[];
 } {
-  const claims = createListenClaims<string>();
+  const claims = createListenClaims<string | typeof STATUS_SERVER>();
+  claimStatus(claims, { status: status.value, owner: STATUS_SERVER });
   const conflicts: Conflict[] = [];
   const problems: Problem[] = [];
   const lost = new Set<ListenerSpec>();
@@ -35,8 +40,10 @@ export function settleConflicts(
     const winner = claims.claim(listener, name);
     if (winner === undefined) continue;
     lost.add(listener);
-    if (winner !== name) conflicts.push({ listener, loser: name, winner });
-    problems.push(describeLoss(listener, { name, winner, origin }));
+    const winnerName = winner === STATUS_SERVER ? undefined : winner;
+    if (winner !== name) conflicts.push({ listener, loser: name, winner: winnerName });
+    const who = winnerName === undefined ? describeStatus(status.origin) : describeWinner(winnerName, name);
+    problems.push(describeLoss(listener, { name, who, origin }));
   }
   if (lost.size === 0) return { entries, conflicts, problems };
   const settled = entries.map((entry) => {
@@ -60,14 +67,20 @@ function listClaims(entries: readonly TableEntry[], holders: Holders): readonly 
 
 function describeLoss(
   listener: ListenerSpec,
-  { name, winner, origin }: { readonly name: string; readonly winner: string; readonly origin: Origin },
+  { name, who, origin }: { readonly name: string; readonly who: string; readonly origin: Origin },
 ): Problem {
   const field = listener.protocol === 'tcp' ? 'ports' : 'udp_ports';
   const where = `${listener.protocol} ${formatListenAddress(listener)}`;
-  const who =
-    winner === name
-      ? `"${name}" already listens there itself`
-      : `"${winner}" has it; it is taken over once free`;
   const message = `${field}: "${name}" can't listen on ${where}: ${who}`;
   return { code: 'listen-conflict', severity: 'error', message, origin };
+}
+
+function describeWinner(winner: string, name: string): string {
+  return winner === name
+    ? `"${name}" already listens there itself`
+    : `"${winner}" has it; it is taken over once free`;
+}
+
+function describeStatus(origin: Origin): string {
+  return `the status server does already (${describeStatusPlace(origin)})`;
 }

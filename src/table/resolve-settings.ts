@@ -2,6 +2,7 @@ import { resolveBackend, resolveNamespaces } from '../config/engine-defaults.ts'
 import type { Environment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { DOCKER_KEYS, KUBERNETES_KEYS, SettingsDraft } from '../config/read-settings.ts';
+import { resolveStatus } from '../config/status-listen.ts';
 import type { Origin, Sourced } from '../model/origin.ts';
 import type {
   BackendName,
@@ -37,7 +38,6 @@ export interface ResolvedSettings {
   readonly origins: Readonly<Record<SettingName, Origin>>;
 }
 
-const DEFAULT_STATUS_PORT = 8080;
 const RELAY_DEFAULT: RelaySetting = 'auto';
 const DOCKER_DEFAULTS: DockerSettings = {
   socket: '/var/run/docker.sock',
@@ -145,18 +145,6 @@ function resolveKubernetes(
 function valuesOf<T>(resolved: Resolved<T>): T {
   const pairs = Object.entries<Sourced<unknown>>(resolved).map(([key, { value }]) => [key, value]);
   return Object.fromEntries(pairs) as T;
-}
-
-/** A port from above keeps the address that the file gives: who binds to localhost must not be opened to the world. */
-function resolveStatus(
-  file: Sourced<Settings['status']> | undefined,
-  ports: readonly (Sourced<number> | undefined)[],
-): Sourced<Settings['status']> {
-  const port = ports.find((candidate) => candidate !== undefined);
-  if (port === undefined) return firstSet([file], { address: '', port: DEFAULT_STATUS_PORT });
-  if (port.value === 0) return { value: 'off', origin: port.origin };
-  const address = file === undefined || file.value === 'off' ? '' : file.value.address;
-  return { value: { address, port: port.value }, origin: port.origin };
 }
 
 function firstSet<T>(layers: readonly (Sourced<T> | undefined)[], builtIn: T): Sourced<T> {

@@ -85,6 +85,7 @@ export function tableOf(input: { readonly text?: string } & Partial<Omit<TableIn
     flags: input.flags ?? {},
     holders: input.holders ?? new Map(),
     ...(input.before !== undefined && { before: input.before }),
+    ...(input.status !== undefined && { status: input.status }),
   });
 }
 

@@ -209,14 +209,16 @@ describe('buildTable', () => {
         dependants: index === 0 ? '' : `s${index - 1}`,
       }),
     );
+    // One of them wants 8080.
+    const flags = { statusPort: 0 };
     // The best of three: other processes take their share of the machine.
     const tookMs = [1, 2, 3].map(() => {
       const startedMs = performance.now();
-      tableOf({ labelled });
+      tableOf({ labelled, flags });
       return performance.now() - startedMs;
     });
     expect(Math.min(...tookMs)).toBeLessThan(1_000);
-    const table = tableOf({ labelled });
+    const table = tableOf({ labelled, flags });
     expect(table.entries.size).toBe(10_000);
     expect(table.conflicts).toEqual([]);
   });

@@ -30,6 +30,27 @@ describe('settleConflicts', () => {
     expect(table.conflicts).toMatchObject([{ loser: 'a', winner: 'b' }]);
   });
 
+  it('gives the port of the status server to nobody', () => {
+    const c = labelsOf('c', { ports: '127.0.0.1:8080:1,82:1' });
+    const table = tableOf({ labelled: [c] });
+    const listener = aListener({ address: '127.0.0.1', port: 8080, targetPort: 1 });
+    expect(table.conflicts).toEqual([{ listener, loser: 'c', winner: undefined }]);
+    expect(serviceOf(table, 'c').listeners).toMatchObject([{ port: 82 }]);
+    expect(table.problems.map(formatProblem)).toEqual([
+      'container c, label lazy-tcp-proxy.ports error ports: "c" can\'t listen on tcp 127.0.0.1:8080: the status server does already (by default; status.listen can give it another place)',
+    ]);
+  });
+
+  it('goes by where the status server listens now, not by what the file says of it', () => {
+    const text = 'status: {listen: 9000}\nservices: {a: {ports: ["8080:1", "80:1"]}}';
+    const now = { address: '', port: 8080 };
+    const status = { value: now, origin: { kind: 'environment', variable: 'STATUS_PORT' } } as const;
+    const { conflicts, problems } = tableOf({ text, status });
+    expect(conflicts).toMatchObject([{ loser: 'a', winner: undefined, listener: { port: 8080 } }]);
+    expect(problems[0]?.message).toContain('the status server does already ($STATUS_PORT)');
+    expect(tableOf({ text, status: { ...status, value: 'off' } }).conflicts).toEqual([]);
+  });
+
   it('leaves TCP and UDP alone with each other', () => {
     const table = tableOf({ labelled: [a, labelsOf('c', { 'udp-ports': '80:80' })] });
     expect(table.conflicts).toEqual([]);

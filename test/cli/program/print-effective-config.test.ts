@@ -16,7 +16,7 @@ services:
 `;
 /** Both services want port 9000. */
 const GOOD = FILE.replace('"9000:3000", ', '');
-const ENV = { TZ: 'Europe/Paris', STATUS_PORT: '9001' };
+const ENV = { TZ: 'Europe/Paris', STATUS_PORT: '9101' };
 
 describe('lazy-proxy print-effective-config', () => {
   test('prints YAML with every value', async () => {
@@ -24,7 +24,7 @@ describe('lazy-proxy print-effective-config', () => {
     const { status, stdout, stderr } = await runProgram(NO_LABELS, { cwd: folder, env: ENV });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(parse(stdout)).toMatchObject({
-      status: { listen: '9001' },
+      status: { listen: '9101' },
       docker: { labels: false },
       services: {
         db: {
@@ -54,7 +54,7 @@ describe('lazy-proxy print-effective-config', () => {
     const comments = stdout.split('\n').map((line) => line.trim());
     expect(comments).toEqual(
       expect.arrayContaining([
-        'listen: "9001" # $STATUS_PORT',
+        'listen: "9101" # $STATUS_PORT',
         'labels: false # --no-labels',
         'container: my-postgres # lazy-proxy.yaml:4:16',
         'idle_timeout: 2m # default',
