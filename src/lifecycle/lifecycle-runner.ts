@@ -60,7 +60,10 @@ export class LifecycleRunner {
       if (kind === 'sleep-wanted' && !this.warmPaths.tryCloseAll()) return;
       this.dispatch(kind, kind === 'deadline-passed' ? withObstacle(reason, this.obstacleTo()) : reason);
     });
-    this.#calls = new EngineCalls(backend, (outcome, reason) => this.#callSettled(outcome, reason));
+    this.#calls = new EngineCalls({
+      ...{ backend, clock },
+      onSettled: (outcome, reason) => this.#callSettled(outcome, reason),
+    });
     this.#run = new RunFollower({
       clock,
       onBegin: () => this.#runBegan(),
@@ -137,7 +140,7 @@ export class LifecycleRunner {
     this.#closed = true;
     this.warmPaths.closeAll();
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
-    this.#calls.abortWake('the proxy is shutting down');
+    this.#calls.close('the proxy is shutting down');
     this.#timers.close();
     this.#run.close();
   }
@@ -188,6 +191,7 @@ export class LifecycleRunner {
         return this.#calls.sleep(workload, {
           graceMs: policy.stopTimeoutMs,
           evenInUse: this.leases.count > 0,
+          ownGraceMs: this.#observation.ownGraceMs,
         });
       case 'refuse':
         this.#calls.abortWake('the start took too long');

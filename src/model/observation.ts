@@ -30,6 +30,8 @@ export interface Observation {
   readonly health: 'none' | 'starting' | 'healthy' | 'unhealthy';
   /** Why it is stopped or missing, for the log; for example `exit code 1`. */
   readonly detail?: string;
+  /** Time between the polite signal and the kill that the workload has by itself, where it isn't 10 s. */
+  readonly ownGraceMs?: number;
   /** Why no client can be served, whatever the state: names what has to be mended. */
   readonly problem?: string;
 }

@@ -236,6 +236,25 @@ describe('WorkloadController', () => {
     expect(bench.backend.calls).toHaveLength(1);
   });
 
+  it.each([
+    ['is seen running', RUNNING, 'ready'],
+    ['is seen stopped', STOPPED, 'stopped'],
+  ])('gives up a stop whose end its backend never tells, when the workload %s', async (_, seen, kind) => {
+    bench.add(aService({ idleTimeoutMs: 1_000, stopTimeoutMs: 4_000 }), RUNNING);
+    await bench.clock.advance(1_000);
+    expect(controller().state).toEqual({ kind: 'stopping', phase: 'sleeping' });
+    const unanswered = bench.backend.last;
+    bench.backend.tell(KEY, seen);
+    await bench.clock.advance(63_999);
+    expect(controller().state.kind).toBe('stopping');
+    await bench.clock.advance(1);
+    expect(controller().state.kind).toBe(kind);
+    expect(bench.lines.at(-1)).not.toContain('undefined');
+    unanswered.succeed(seen);
+    await settle();
+    expect(controller().state.kind).toBe(kind);
+  });
+
   it('wakes nothing for a hold when it is closed', () => {
     bench.add(aService(), MISSING);
     controller().hold('for a test');

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -121,12 +121,27 @@ export class ScriptedEngine {
     };
   }
 
+  /** Requests that match are carried out, and never answered, until the returned function is called. */
+  swallow(pattern: RegExp): () => void {
+    const act = (response: ServerResponse, line: string) => {
+      const lost = new ServerResponse(response.req);
+      this.#bodies.set(lost, this.#bodies.get(response) ?? '');
+      this.#perform(line, lost);
+    };
+    return this.#script({ pattern, act });
+  }
+
   /** Requests that match are refused until the returned function is called. */
   refuse(pattern: RegExp, answer: { readonly status: number; readonly message: string }): () => void {
     return this.#script({
       pattern,
       act: (response) => send(response, answer.status, { message: answer.message }),
     });
+  }
+
+  /** Requests that match get this answer until the returned function is called. */
+  answer(pattern: RegExp, body: unknown): () => void {
+    return this.#script({ pattern, act: (response) => send(response, 200, body) });
   }
 
   /** Requests that match get half an answer, and the connection breaks, until the returned function is called. */
@@ -143,6 +158,11 @@ export class ScriptedEngine {
     while (!this.requests.some((request) => pattern.test(request))) {
       await new Promise<void>((resolve) => this.#arrivals.add(resolve));
     }
+  }
+
+  /** Forgets what was requested so far. */
+  forget(): void {
+    this.requests.length = 0;
   }
 
   count(pattern: RegExp): number {
@@ -198,6 +218,10 @@ export class ScriptedEngine {
   #answer(line: string, response: ServerResponse): void {
     const script = [...this.#scripts].find(({ pattern }) => pattern.test(line));
     if (script !== undefined) return script.act(response, line);
+    this.#perform(line, response);
+  }
+
+  #perform(line: string, response: ServerResponse): void {
     if (line.startsWith('GET /events')) return this.#subscribe(response);
     if (line.startsWith('GET /_ping')) return void response.end('OK');
     if (line.startsWith('GET /containers/json'))

@@ -17,7 +17,7 @@ export async function askOnce<T>(
   options: EngineQueryOptions,
   ask: (client: EngineClient, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const client = createEngineClient(parseEngineAddress(options.socket, options.env));
+  const client = createEngineClient(parseEngineAddress(options.socket, options.env), options.clock);
   const controller = new AbortController();
   const cancel = options.clock.schedule(options.timeoutMs, () => {
     controller.abort(new EngineUnreachable(`the engine did not answer within ${options.timeoutMs / 1000} s`));

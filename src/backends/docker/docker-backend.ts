@@ -17,13 +17,14 @@ import { type Environment, parseEngineAddress } from './engine-address.ts';
 import { createEngineClient, type EngineClient } from './engine-client.ts';
 import { EngineLink } from './engine-link.ts';
 import type { ListedContainer } from './engine-shapes.ts';
-import { describeError, EngineRefusal, EngineUnreachable } from './errors.ts';
+import { describeError, EngineUnreachable } from './errors.ts';
 import type { EngineEvent } from './event-stream.ts';
 import { HealthPoller } from './health-poller.ts';
 import { NetworkMembership } from './network-membership.ts';
 import { type OwnSystem, ownSystem } from './own-container.ts';
 import { OwnPlaceReader } from './own-place.ts';
 import { selectLabelled } from './select-labelled.ts';
+import { stopContainer } from './stop-container.ts';
 import { wakeContainer } from './wake-container.ts';
 import { WorkloadObserver } from './workload-observer.ts';
 
@@ -45,7 +46,7 @@ export interface DockerBackendOptions extends LabelOptions {
  * @throws {Error} where the address, or a certificate it needs, can't be used.
  */
 export function createDockerBackend(options: DockerBackendOptions): DockerBackend {
-  const client = createEngineClient(parseEngineAddress(options.socket, options.env));
+  const client = createEngineClient(parseEngineAddress(options.socket, options.env), options.clock);
   return new DockerBackend({ ...options, client });
 }
 
@@ -123,8 +124,13 @@ export class DockerBackend implements Backend {
     const name = containerOf(workload);
     try {
       if (this.#link.session === undefined) throw new EngineUnreachable('the engine does not answer');
-      await this.#stop(name, options.graceMs);
-      await this.#observer.refresh(name);
+      const parts = {
+        client: this.#client,
+        cache: this.#cache,
+        observer: this.#observer,
+        clock: this.#clock,
+      };
+      await stopContainer(parts, { name, graceMs: options.graceMs, signal: this.#link.lifetime });
     } catch (cause) {
       throw new Error(`cannot stop container "${name}": ${describeError(cause)}`, { cause });
     }
@@ -156,16 +162,6 @@ export class DockerBackend implements Backend {
   /** Containers are left as they are: the same as `close()`, without waiting for it. */
   destroy(): void {
     void this.close();
-  }
-
-  async #stop(name: string, graceMs: number | undefined): Promise<void> {
-    const id = this.#cache.get(name)?.id;
-    if (id === undefined) return;
-    try {
-      await this.#client.stop(id, { graceMs, signal: this.#link.lifetime });
-    } catch (error) {
-      if (!(error instanceof EngineRefusal) || error.status !== 404) throw error;
-    }
   }
 
   #applyList(containers: readonly ListedContainer[], events: readonly EngineEvent[]): Promise<void> {

@@ -1,13 +1,24 @@
 import type { IncomingMessage } from 'node:http';
+import type { Clock } from '../../system/clock.ts';
+import { linkSignals } from '../../system/link-signals.ts';
+import { CALL_DEADLINES_MS, type EngineCall } from './call-deadlines.ts';
 import type { EngineAddress } from './engine-address.ts';
 import type { InspectedContainer, ListedContainer } from './engine-shapes.ts';
 import { createEngineTransport, type EngineRequest, type EngineTransport } from './engine-transport.ts';
 import { describeError, EngineRefusal, EngineUnreachable } from './errors.ts';
+import { silence, withDeadline } from './with-deadline.ts';
 
 /** Which events are sent. */
 export interface EventFilter {
   readonly types: readonly string[];
   readonly actions: readonly string[];
+}
+
+/** One call: {@link EngineCall} names its deadline. */
+export interface CallRequest extends EngineRequest {
+  readonly call: EngineCall;
+  /** Added to the deadline: what the engine is asked to wait itself; default 0. */
+  readonly extraMs?: number;
 }
 
 export interface NetworkCall {
@@ -21,24 +32,30 @@ export interface NetworkCall {
  * A client for the engine at `address`. No connection is made yet.
  * @throws {Error} where a certificate can't be read.
  */
-export function createEngineClient(address: EngineAddress): EngineClient {
-  return new EngineClient(createEngineTransport(address));
+export function createEngineClient(address: EngineAddress, clock: Clock): EngineClient {
+  return new EngineClient(createEngineTransport(address), clock);
 }
 
-/** Calls of the engine API. Whoever creates it closes it. */
+/** Calls of the engine API; each has a deadline. Whoever creates it closes it. */
 export class EngineClient {
   readonly #transport: EngineTransport;
+  readonly #clock: Clock;
 
-  constructor(transport: EngineTransport) {
+  constructor(transport: EngineTransport, clock: Clock) {
     this.#transport = transport;
+    this.#clock = clock;
   }
 
   async ping(signal: AbortSignal): Promise<void> {
-    await this.call({ method: 'GET', path: '/_ping', signal });
+    await this.call({ call: 'ping', method: 'GET', path: '/_ping', signal });
   }
 
   async list(signal: AbortSignal): Promise<readonly ListedContainer[]> {
-    const text = await this.call({ method: 'GET', path: '/containers/json', signal, query: { all: 1 } });
+    const query = { all: 1 };
+    const text = await this.call({
+      ...{ call: 'list containers', method: 'GET', path: '/containers/json' },
+      ...{ query, signal },
+    });
     const containers = parseAnswer(text);
     if (!Array.isArray(containers)) throw notAnEngine();
     return containers as readonly ListedContainer[];
@@ -48,6 +65,7 @@ export class EngineClient {
   async inspect(container: string, signal: AbortSignal): Promise<InspectedContainer | undefined> {
     try {
       const text = await this.call({
+        call: 'inspect container',
         method: 'GET',
         path: `/containers/${encodeURIComponent(container)}/json`,
         signal,
@@ -61,21 +79,32 @@ export class EngineClient {
 
   /** Succeeds where the container is already started (304). */
   async start(id: string, signal: AbortSignal): Promise<void> {
-    await this.call({ method: 'POST', path: `/containers/${id}/start`, signal });
+    await this.call({ call: 'start container', method: 'POST', path: `/containers/${id}/start`, signal });
   }
 
   async unpause(id: string, signal: AbortSignal): Promise<void> {
-    await this.call({ method: 'POST', path: `/containers/${id}/unpause`, signal });
+    await this.call({ call: 'unpause container', method: 'POST', path: `/containers/${id}/unpause`, signal });
   }
 
-  /** Takes as long as the container does; succeeds where it is already stopped (304). */
+  /**
+   * Takes as long as the container does; succeeds where it is already stopped (304).
+   * @param options.graceMs undefined = the container's own, which is `ownGraceMs`.
+   */
   async stop(
     id: string,
-    options: { readonly graceMs: number | undefined; readonly signal: AbortSignal },
+    options: {
+      readonly graceMs: number | undefined;
+      readonly ownGraceMs: number;
+      readonly signal: AbortSignal;
+    },
   ): Promise<void> {
-    const { graceMs, signal } = options;
-    const query = graceMs === undefined ? {} : { t: Math.ceil(graceMs / 1000) };
-    await this.call({ method: 'POST', path: `/containers/${id}/stop`, signal, query });
+    const { graceMs, ownGraceMs, signal } = options;
+    const seconds = graceMs === undefined ? undefined : Math.ceil(graceMs / 1000);
+    await this.call({
+      ...{ call: 'stop container', method: 'POST', path: `/containers/${id}/stop`, signal },
+      query: seconds === undefined ? {} : { t: seconds },
+      extraMs: seconds === undefined ? ownGraceMs : seconds * 1000,
+    });
   }
 
   /** Refused with 403 where the container is on the network already, or may not be. */
@@ -83,6 +112,7 @@ export class EngineClient {
     const { containerId, endpoint, signal } = options;
     const body = { Container: containerId, EndpointConfig: endpoint };
     await this.call({
+      call: 'join network',
       method: 'POST',
       path: `/networks/${encodeURIComponent(network)}/connect`,
       body,
@@ -93,7 +123,8 @@ export class EngineClient {
   async disconnectNetwork(network: string, options: Omit<NetworkCall, 'endpoint'>): Promise<void> {
     const { containerId, signal } = options;
     const path = `/networks/${encodeURIComponent(network)}/disconnect`;
-    await this.call({ method: 'POST', path, body: { Container: containerId }, signal });
+    const body = { Container: containerId };
+    await this.call({ call: 'leave network', method: 'POST', path, body, signal });
   }
 
   /**
@@ -106,14 +137,22 @@ export class EngineClient {
   }): Promise<AsyncIterable<Uint8Array>> {
     const filters = { type: options.filter.types, event: options.filter.actions };
     const query = { since: Math.max(0, Math.floor(options.sinceMs / 1000)), filters };
-    const answer = await this.#transport.request({
-      method: 'GET',
-      path: '/events',
-      query,
-      signal: options.signal,
-    });
-    if (answer.statusCode !== 200) throw refusal(answer, await readBody(answer));
-    return answer;
+    // The head has to come in time; the stream then lives as long as the caller's signal lets it.
+    const deadline = new AbortController();
+    const { signal, unlink } = linkSignals([options.signal, deadline.signal]);
+    const timeoutMs = CALL_DEADLINES_MS.events;
+    const cancel = this.#clock.schedule(timeoutMs, () => deadline.abort(silence(timeoutMs)));
+    try {
+      const answer = await this.#transport.request({ method: 'GET', path: '/events', query, signal });
+      if (answer.statusCode !== 200) throw refusal(answer, await readBody(answer));
+      answer.once('close', unlink);
+      return answer;
+    } catch (error) {
+      unlink();
+      throw error;
+    } finally {
+      cancel();
+    }
   }
 
   /** Frees idle connections; calls in flight end through their own signals. */
@@ -121,8 +160,18 @@ export class EngineClient {
     this.#transport.close();
   }
 
-  /** The body of a successful answer. @throws {EngineRefusal | EngineUnreachable} or the signal's reason. */
-  async call(request: EngineRequest): Promise<string> {
+  /**
+   * The body of a successful answer.
+   * @throws {EngineRefusal | EngineUnreachable}, the latter also when the call's deadline passes; or the signal's reason.
+   */
+  call(request: CallRequest): Promise<string> {
+    const { call, extraMs = 0, signal: parent } = request;
+    const timeoutMs = CALL_DEADLINES_MS[call] + extraMs;
+    const options = { clock: this.#clock, timeoutMs, parent };
+    return withDeadline((signal) => this.#ask({ ...request, signal }), options);
+  }
+
+  async #ask(request: EngineRequest): Promise<string> {
     const { signal } = request;
     const answer = await this.#transport.request(request);
     // A body cut short must fail here: dockerode's own reader would wait for its end for ever.

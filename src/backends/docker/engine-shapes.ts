@@ -24,6 +24,8 @@ export interface InspectedContainer {
   readonly State?: InspectedState;
   readonly Config?: {
     readonly Hostname?: string;
+    /** In seconds; negative = never killed. */
+    readonly StopTimeout?: number | null;
     readonly Labels?: Readonly<Record<string, string>> | null;
     readonly Healthcheck?: { readonly Test?: readonly string[] | null } | null;
   };

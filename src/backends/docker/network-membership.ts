@@ -12,7 +12,7 @@ import { describeError } from './errors.ts';
 import type { EngineEvent } from './event-stream.ts';
 import type { NetworkRef } from './needed-networks.ts';
 import { NetworkLedger, type NetworkStep } from './network-ledger.ts';
-import { logNetworkStep, STEP_TIMEOUT_MS, takeNetworkStep } from './network-step.ts';
+import { logNetworkStep, takeNetworkStep } from './network-step.ts';
 import { findOwnNetwork, OUTSIDE, type OwnPlace, type OwnPlaceReader } from './own-place.ts';
 import { withDeadline } from './with-deadline.ts';
 
@@ -24,6 +24,9 @@ export interface NetworkMembershipOptions {
   /** False: nothing is joined, and what was joined is left. */
   readonly joinNetworks: boolean;
 }
+
+/** For finding out where the proxy is: whoever waits for a wake waits for this, too. */
+const READ_TIMEOUT_MS = 5_000;
 
 /** For leaving everything at shutdown; what remains is left by the next start. */
 const CLOSE_TIMEOUT_MS = 3_000;
@@ -167,7 +170,7 @@ export class NetworkMembership {
     if (!this.#isStale && this.#place !== undefined) return this.#place;
     this.#isStale = false;
     try {
-      const options = { clock: this.#options.clock, timeoutMs: STEP_TIMEOUT_MS, parent: session };
+      const options = { clock: this.#options.clock, timeoutMs: READ_TIMEOUT_MS, parent: session };
       const place = await withDeadline((signal) => this.#options.place.read(signal), options);
       for (const { id, isMarked } of place.networks) if (isMarked) this.#ledger.setJoined(id);
       if (session === this.#session) this.#place = place;
@@ -185,10 +188,10 @@ export class NetworkMembership {
     step: NetworkStep,
     { place, session }: { readonly place: OwnPlace; readonly session: AbortSignal },
   ): Promise<void> {
-    const { client, clock, logger, place: reader } = this.#options;
+    const { client, logger, place: reader } = this.#options;
     const containerId = place.containerId ?? '';
     const { mark } = reader;
-    const failure = await takeNetworkStep(step, { client, clock, containerId, mark, session });
+    const failure = await takeNetworkStep(step, { client, containerId, mark, session });
     if (session.aborted) return;
     this.#isStale = true;
     const now = findOwnNetwork(await this.#readPlace(session), step.network);

@@ -1,33 +1,25 @@
-import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
 import type { EngineClient } from './engine-client.ts';
 import { describeError, EngineRefusal } from './errors.ts';
 import type { NetworkStep } from './network-ledger.ts';
 import { endpointFor, type NetworkMark } from './own-place.ts';
-import { withDeadline } from './with-deadline.ts';
-
-/** An engine that doesn't answer must not hold up a wake for longer than this. */
-export const STEP_TIMEOUT_MS = 5_000;
 
 /** Joins or leaves with the proxy's own container. Returns what was thrown, if anything. */
 export async function takeNetworkStep(
   step: NetworkStep,
   options: {
     readonly client: EngineClient;
-    readonly clock: Clock;
     readonly containerId: string;
     readonly mark: NetworkMark;
     readonly session: AbortSignal;
   },
 ): Promise<unknown> {
-  const { client, clock, containerId, mark, session } = options;
+  const { client, containerId, mark, session } = options;
   const network = step.network.id ?? step.network.name;
-  const call = (signal: AbortSignal) =>
-    step.act === 'join'
-      ? client.connectNetwork(network, { containerId, endpoint: endpointFor(mark), signal })
-      : client.disconnectNetwork(network, { containerId, signal });
+  const call = { containerId, signal: session };
   try {
-    await withDeadline(call, { clock, timeoutMs: STEP_TIMEOUT_MS, parent: session });
+    if (step.act === 'leave') await client.disconnectNetwork(network, call);
+    else await client.connectNetwork(network, { ...call, endpoint: endpointFor(mark) });
     return undefined;
   } catch (error) {
     return error;

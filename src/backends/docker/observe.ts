@@ -1,4 +1,5 @@
 import type { Observation } from '../../model/observation.ts';
+import { DEFAULT_GRACE_MS, ownGraceMs } from './call-deadlines.ts';
 import type { InspectedContainer, InspectedState, ListedContainer } from './engine-shapes.ts';
 
 /**
@@ -8,12 +9,14 @@ import type { InspectedContainer, InspectedState, ListedContainer } from './engi
 export function observeInspected(container: InspectedContainer, hosts: readonly string[]): Observation {
   const state = readState(container.State ?? {});
   const detail = state === 'stopped' ? describeStop(container.State ?? {}) : undefined;
+  const graceMs = ownGraceMs(container.Config?.StopTimeout);
   return {
     state,
     id: container.Id,
     hosts: state === 'running' ? hosts : [],
     health: readHealth(container, state),
     ...(detail === undefined ? {} : { detail }),
+    ...(graceMs === DEFAULT_GRACE_MS ? {} : { ownGraceMs: graceMs }),
   };
 }
 

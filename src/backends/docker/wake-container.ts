@@ -6,7 +6,8 @@ import type { ContainerCache } from './container-cache.ts';
 import type { EngineClient } from './engine-client.ts';
 import type { EngineLink } from './engine-link.ts';
 import type { InspectedContainer } from './engine-shapes.ts';
-import { EngineRefusal } from './errors.ts';
+import { answeredOrSeen } from './answered-or-seen.ts';
+import { EngineRefusal, EngineUnreachable } from './errors.ts';
 import { retryUnreachable } from './retry-unreachable.ts';
 import type { WorkloadObserver } from './workload-observer.ts';
 
@@ -55,12 +56,19 @@ async function startOrUnpause(
   let step: 'start' | 'unpause' = context.observer.last(name)?.state === 'paused' ? 'unpause' : 'start';
   for (let steps = 1; ; steps++) {
     try {
-      return await client[step](id, signal);
+      return await answeredOrSeen(context, {
+        ...{ name, signal, wanted: (seen) => seen.state === 'running' },
+        call: (callSignal) => client[step](id, callSignal),
+      });
     } catch (error) {
-      if (!(error instanceof EngineRefusal) || steps === MAX_STEPS) throw error;
-      // The status alone doesn't tell why, and messages differ between engines: the container's state decides.
+      signal.throwIfAborted();
+      const isRefused = error instanceof EngineRefusal;
+      if (!(isRefused || error instanceof EngineUnreachable) || steps === MAX_STEPS) throw error;
+      // The status alone doesn't tell why, and messages differ between engines; and no answer tells nothing. The
+      // container's state decides.
       const found = (await client.inspect(id, signal)) ?? (await findByName(context, options));
       if (found.Id === id && isAwake(found)) return;
+      if (!isRefused) throw error;
       const next = found.State?.Paused === true ? 'unpause' : 'start';
       if (found.Id === id && next === step) throw refused(name, error);
       id = found.Id;

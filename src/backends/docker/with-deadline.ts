@@ -16,7 +16,7 @@ export async function withDeadline<T>(
     parent === undefined ? [deadline.signal] : [parent, deadline.signal],
   );
   const cancel = clock.schedule(timeoutMs, () => {
-    deadline.abort(new EngineUnreachable(`no answer within ${timeoutMs / 1000} s`));
+    deadline.abort(silence(timeoutMs));
   });
   try {
     return await work(signal);
@@ -24,4 +24,8 @@ export async function withDeadline<T>(
     cancel();
     unlink();
   }
+}
+
+export function silence(timeoutMs: number): EngineUnreachable {
+  return new EngineUnreachable(`no answer within ${timeoutMs / 1000} s`);
 }

@@ -49,6 +49,7 @@ export class WorkloadObserver {
   readonly #watched = new Map<string, Observation>();
   readonly #looks = new Map<string, Looks>();
   readonly #turns = new LookTurns(MAX_EVENT_LOOKS);
+  readonly #seers = new Set<(name: string, seen: Observation, number: number) => void>();
   /** Of the look that an awake workload was last told from. */
   readonly #seenAwake = new WeakMap<Observation, number>();
   #begun = 0;
@@ -134,6 +135,32 @@ export class WorkloadObserver {
     return this.refresh(name);
   }
 
+  /**
+   * Resolves when a look that begins after this call, for whatever reason, sees `name` as `wanted`; asks for none by
+   * itself. @throws the signal's reason.
+   */
+  whenSeen(
+    name: string,
+    options: { readonly wanted: (seen: Observation) => boolean; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { wanted, signal } = options;
+    const begun = this.#begun;
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const see = (seenName: string, seen: Observation, number: number) => {
+        if (seenName === name && number > begun && wanted(seen)) end(resolve);
+      };
+      const abort = () => end(() => reject(signal.reason));
+      const end = (settle: () => void) => {
+        this.#seers.delete(see);
+        signal.removeEventListener('abort', abort);
+        settle();
+      };
+      this.#seers.add(see);
+      signal.addEventListener('abort', abort, { once: true });
+    });
+  }
+
   #begin(name: string): Promise<Observation> {
     const number = ++this.#begun;
     const looks: Looks = { number, current: this.#inspect(name), next: undefined };
@@ -153,6 +180,7 @@ export class WorkloadObserver {
     session.throwIfAborted();
     if (observation.state === 'running') this.#seenAwake.set(observation, number);
     this.#tell(name, observation);
+    for (const see of [...this.#seers]) see(name, observation, number);
     return observation;
   }
 

@@ -1,9 +1,10 @@
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { linkSignals } from '../../system/link-signals.ts';
+import { CALL_DEADLINES_MS } from './call-deadlines.ts';
 import { KubeUnreachable } from './kube-errors.ts';
 
 /** How long the API server may keep silent before its answer, and within it. */
-export const ANSWER_TIMEOUT_MS = 5_000;
+const ANSWER_TIMEOUT_MS = CALL_DEADLINES_MS.answer;
 
 /**
  * A signal that aborts with `parent`, or with {@link KubeUnreachable} after too long a silence. A long list may take

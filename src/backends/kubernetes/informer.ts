@@ -4,6 +4,7 @@
  */
 import { linkSignals } from '../../system/link-signals.ts';
 import type { KubeObject, KubeStatus } from './api-shapes.ts';
+import { CALL_DEADLINES_MS, WATCH_SECONDS } from './call-deadlines.ts';
 import type { InformerOptions, InformerState } from './informer-options.ts';
 import type { WatchEvent } from './kube-client.ts';
 import {
@@ -19,11 +20,6 @@ import { type CacheEntry, ObjectCache, type ObjectChange } from './object-cache.
 import { type WatchEnd, WatchPace } from './watch-pace.ts';
 
 export type { InformerOptions, InformerState } from './informer-options.ts';
-
-/** The API server ends each watch by then, so that a connection that is dead without a sign doesn't stay. */
-const WATCH_SECONDS = 300;
-/** A watch that the API server should have ended so long ago is dead. */
-const WATCH_GRACE_MS = 15_000;
 
 /** A watch that stood so long was in order, and what ended it is no reason to wait. */
 const STEADY_MS = 1_000;
@@ -93,7 +89,7 @@ export class Informer<T> {
     const { client, clock, path } = this.#options;
     const overdue = new AbortController();
     const { signal, unlink } = linkSignals([this.#lifetime.signal, overdue.signal]);
-    const cancel = clock.schedule(WATCH_SECONDS * 1000 + WATCH_GRACE_MS, () =>
+    const cancel = clock.schedule(CALL_DEADLINES_MS.watch, () =>
       overdue.abort(new KubeUnreachable('a watch did not end in its time')),
     );
     try {

@@ -30,7 +30,7 @@ export class KubeClient {
   /**
    * The answer's body.
    * @throws {KubeRefusal} where the answer's status isn't 2xx; {KubeUnreachable} where no whole answer comes within
-   * ANSWER_TIMEOUT_MS, or the server is only starting; the signal's reason when it aborts.
+   * its deadline, or the server is only starting; the signal's reason when it aborts.
    */
   request<T>(request: KubeRequest): Promise<T> {
     return this.#judged(() => this.#ask<T>(request));

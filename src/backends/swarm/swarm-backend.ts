@@ -35,7 +35,7 @@ export type SwarmBackendOptions = DockerBackendOptions;
  * @throws {Error} where the address, or a certificate it needs, can't be used.
  */
 export function createSwarmBackend(options: SwarmBackendOptions): SwarmBackend {
-  const client = createEngineClient(parseEngineAddress(options.socket, options.env));
+  const client = createEngineClient(parseEngineAddress(options.socket, options.env), options.clock);
   return new SwarmBackend({ ...options, client });
 }
 

@@ -1,3 +1,4 @@
+import type { EngineCall } from '../docker/call-deadlines.ts';
 import { type EngineClient, parseAnswer } from '../docker/engine-client.ts';
 import { EngineRefusal } from '../docker/errors.ts';
 import type {
@@ -23,8 +24,8 @@ export class SwarmClient {
   async view(signal: AbortSignal): Promise<SwarmView> {
     const Swarm = await this.#readSwarm(signal);
     if (Swarm?.ControlAvailable !== true) return { kind: 'none' };
-    const services = await this.#get<readonly SwarmService[]>('/services', { signal });
-    const tasks = await this.#get<readonly SwarmTask[]>('/tasks', { signal });
+    const services = await this.#get<readonly SwarmService[]>('/services', { call: 'list services', signal });
+    const tasks = await this.#get<readonly SwarmTask[]>('/tasks', { call: 'list tasks', signal });
     const byService = new Map<string, SwarmTask[]>();
     for (const task of tasks) {
       const others = byService.get(task.ServiceID ?? '');
@@ -39,21 +40,24 @@ export class SwarmClient {
 
   /** By id, or by name; undefined where there is none. */
   service(service: string, signal: AbortSignal): Promise<SwarmService | undefined> {
-    return orUndefined(this.#get<SwarmService>(`/services/${encodeURIComponent(service)}`, { signal }));
+    const path = `/services/${encodeURIComponent(service)}`;
+    return orUndefined(this.#get<SwarmService>(path, { call: 'inspect service', signal }));
   }
 
   /** Those of one service, past ones among them. */
   tasks(serviceId: string, signal: AbortSignal): Promise<readonly SwarmTask[]> {
-    return this.#get('/tasks', { signal, query: { filters: { service: [serviceId] } } });
+    const query = { filters: { service: [serviceId] } };
+    return this.#get('/tasks', { call: 'list tasks', signal, query });
   }
 
   nodes(signal: AbortSignal): Promise<readonly SwarmNode[]> {
-    return this.#get('/nodes', { signal });
+    return this.#get('/nodes', { call: 'list nodes', signal });
   }
 
   /** By id or name; undefined where there is none. */
   network(network: string, signal: AbortSignal): Promise<SwarmNetwork | undefined> {
-    return orUndefined(this.#get<SwarmNetwork>(`/networks/${encodeURIComponent(network)}`, { signal }));
+    const path = `/networks/${encodeURIComponent(network)}`;
+    return orUndefined(this.#get<SwarmNetwork>(path, { call: 'inspect network', signal }));
   }
 
   /** Refused where the service was changed since it was read. */
@@ -62,6 +66,7 @@ export class SwarmClient {
     { spec, signal }: { readonly spec: ServiceSpec; readonly signal: AbortSignal },
   ): Promise<void> {
     await this.#engine.call({
+      call: 'update service',
       method: 'POST',
       path: `/services/${service.ID}/update`,
       query: { version: service.Version?.Index ?? 0 },
@@ -73,7 +78,7 @@ export class SwarmClient {
   /** Engines that know no swarms leave it out, and a filter before the engine may not let the question through. */
   async #readSwarm(signal: AbortSignal): Promise<EngineInfo['Swarm']> {
     try {
-      return (await this.#get<EngineInfo>('/info', { signal })).Swarm;
+      return (await this.#get<EngineInfo>('/info', { call: 'info', signal })).Swarm;
     } catch (error) {
       if (error instanceof EngineRefusal && error.status < 500) return undefined;
       throw error;
@@ -87,7 +92,11 @@ export class SwarmClient {
 
   async #get<T>(
     path: string,
-    options: { readonly signal: AbortSignal; readonly query?: Readonly<Record<string, unknown>> },
+    options: {
+      readonly call: EngineCall;
+      readonly signal: AbortSignal;
+      readonly query?: Readonly<Record<string, unknown>>;
+    },
   ): Promise<T> {
     return parseAnswer(await this.#engine.call({ method: 'GET', path, ...options })) as T;
   }

@@ -21,6 +21,7 @@ test.each(['1.41', '1.56'] as const)(
       id: db.id,
       hosts: ['198.18.64.2'],
       health: 'starting',
+      ownGraceMs: 3_000,
     });
     engine.change(db, 'health_status: healthy', { health: 'healthy' });
     await sink.until(() => sink.last(KEY)?.health === 'healthy');

@@ -1,6 +1,7 @@
 import util from 'node:util';
 import { expect, test, vi } from 'vitest';
 import { createEngineClient } from '../../../src/backends/docker/engine-client.ts';
+import { systemClock } from '../../../src/system/clock.ts';
 import { ScriptedEngine } from '../../support/scripted-engine.ts';
 
 const CALLS = 10;
@@ -8,7 +9,7 @@ const CALLS = 10;
 test('a request is not made dearer by the others in flight when dockerode spells out its options', async () => {
   const engine = await ScriptedEngine.start();
   const answer = engine.hang(/_ping/);
-  const client = createEngineClient({ kind: 'socket', path: engine.socketPath });
+  const client = createEngineClient({ kind: 'socket', path: engine.socketPath }, systemClock);
   const spelled = vi.spyOn(util, 'inspect');
   const { signal } = new AbortController();
   const pings = Array.from({ length: CALLS }, () => client.ping(signal));

@@ -1,0 +1,60 @@
+import type { Observation } from '../../model/observation.ts';
+import type { Clock } from '../../system/clock.ts';
+import { answeredOrSeen } from './answered-or-seen.ts';
+import { DEFAULT_GRACE_MS } from './call-deadlines.ts';
+import type { ContainerCache } from './container-cache.ts';
+import type { EngineClient } from './engine-client.ts';
+import { EngineRefusal } from './errors.ts';
+import type { WorkloadObserver } from './workload-observer.ts';
+
+/** What stopping works with. */
+export interface StopContext {
+  readonly client: EngineClient;
+  readonly cache: ContainerCache;
+  readonly observer: WorkloadObserver;
+  readonly clock: Clock;
+}
+
+/**
+ * Stops a container, and has it looked at afterwards: what is seen then counts, whatever the answer was, or where none came
+ * in time. Success where it is stopped already, or doesn't exist.
+ * @throws {EngineUnreachable | EngineRefusal} where it still runs, or that can't be found out.
+ */
+export async function stopContainer(
+  context: StopContext,
+  options: { readonly name: string; readonly graceMs: number | undefined; readonly signal: AbortSignal },
+): Promise<void> {
+  const { observer } = context;
+  const { name } = options;
+  const failure = await callStop(context, options).then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
+  const seen = await observer.refresh(name).catch((error: unknown) => {
+    throw failure === undefined ? error : failure.error;
+  });
+  if (failure !== undefined && !isDown(seen)) throw failure.error;
+}
+
+async function callStop(
+  context: StopContext,
+  options: { readonly name: string; readonly graceMs: number | undefined; readonly signal: AbortSignal },
+): Promise<void> {
+  const { client, cache, observer } = context;
+  const { name, graceMs, signal } = options;
+  const id = cache.get(name)?.id;
+  if (id === undefined) return;
+  const ownGraceMs = observer.last(name)?.ownGraceMs ?? DEFAULT_GRACE_MS;
+  try {
+    await answeredOrSeen(context, {
+      ...{ name, signal, wanted: isDown },
+      call: (callSignal) => client.stop(id, { graceMs, ownGraceMs, signal: callSignal }),
+    });
+  } catch (error) {
+    if (!(error instanceof EngineRefusal) || error.status !== 404) throw error;
+  }
+}
+
+function isDown({ state }: Observation): boolean {
+  return state === 'stopped' || state === 'missing';
+}

@@ -1,0 +1,68 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, request as httpRequest } from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { engineAddress, engineHost } from './engine-address.ts';
+
+export interface SwallowingSocket {
+  /** As in DOCKER_HOST. */
+  readonly host: string;
+  /** How many answers were swallowed. */
+  count(): number;
+  /** From now on every answer passes. */
+  stopSwallowing(): void;
+  /** From now on nothing of the event stream passes, although it stays open; true: passes again. */
+  freezeEvents(): void;
+  close(): Promise<void>;
+}
+
+/** A socket in front of the engine's that forwards all requests and swallows the answers to those that match `pattern`. */
+export async function startSwallowingSocket(pattern: RegExp | undefined): Promise<SwallowingSocket> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'lpt-swallow-'));
+  const socketPath = path.join(folder, 'docker.sock');
+  let swallowed = 0;
+  let isSwallowing = pattern !== undefined;
+  let isFrozen = false;
+  const server = createServer((request, response) => {
+    const line = `${request.method} ${request.url}`;
+    const { method, url, headers } = request;
+    const forwarded = httpRequest(
+      { ...engineAddress(engineHost()), method, path: url, headers },
+      (answer) => {
+        if (isSwallowing && pattern?.test(line)) {
+          swallowed += 1;
+          answer.resume();
+          return;
+        }
+        response.writeHead(answer.statusCode ?? 500, answer.headers).flushHeaders();
+        const isStream = line.startsWith('GET /events');
+        answer.on('data', (chunk: Buffer) => {
+          if (!(isStream && isFrozen)) response.write(chunk);
+        });
+        answer.on('end', () => response.end());
+        answer.on('error', () => response.destroy());
+      },
+    );
+    forwarded.on('error', () => response.destroy());
+    response.on('close', () => forwarded.destroy());
+    request.pipe(forwarded);
+  });
+  server.listen(socketPath);
+  await once(server, 'listening');
+  return {
+    host: `unix://${socketPath}`,
+    count: () => swallowed,
+    stopSwallowing() {
+      isSwallowing = false;
+    },
+    freezeEvents() {
+      isFrozen = true;
+    },
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}

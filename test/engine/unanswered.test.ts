@@ -1,0 +1,29 @@
+/** An engine, or what stands before it, that does what it is asked for and doesn't say so. */
+import { expect, test } from 'vitest';
+import { freePort } from '../support/free-ports.ts';
+import { httpdCommand } from './support/apps.ts';
+import { get } from './support/http.ts';
+import { startSwallowingSocket } from './support/swallowing-socket.ts';
+import { openTestBed } from './support/test-bed.ts';
+
+test.each([
+  ['start', /^POST .*\/start/],
+  ['stop', /^POST .*\/stop/],
+])('a service goes on working when no POST /%s is ever answered', async (_, pattern) => {
+  const socket = await startSwallowingSocket(pattern);
+  const bed = await openTestBed();
+  bed.atEnd(() => socket.close());
+  const port = await freePort();
+  const name = bed.scope.name('app');
+  await bed.scope.createContainer({ name, cmd: httpdCommand() });
+  await bed.startProxy({
+    services: { app: { container: name, ports: [`${port}:80`], idle_timeout: '1s' } },
+    env: { DOCKER_HOST: socket.host },
+  });
+  for (let round = 1; round <= 2; round++) {
+    const answer = await get(port);
+    expect(answer.body).toBe('hello');
+    await bed.events.waitFor(name, 'die', { nth: round });
+  }
+  expect(socket.count()).toBeGreaterThan(0);
+});
