@@ -47,6 +47,7 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     service: service.name,
     targetPort: findTargetPort(service, spec),
     access: compileAccessList(service),
+    keepAliveMs: service.tcpKeepAliveMs,
     track: options.trackerOf(service, spec),
     openWarmPath: (user) =>
       lifecycle.openWarmPath(service.name, { port: findTargetPort(service, spec), user }),

@@ -79,6 +79,7 @@ function describeService(service: Service): Readonly<Record<string, unknown>> {
     ...(cronStop !== undefined && { cron_stop: cronStop }),
     timezone: service.timezone,
     max_pending: service.maxPending,
+    tcp_keepalive: formatDuration(service.tcpKeepAliveMs),
     udp_readiness: udp.readiness,
     udp_queue_datagrams: udp.maxQueuedDatagrams,
     udp_queue_bytes: udp.maxQueuedBytes,

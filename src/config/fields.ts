@@ -30,6 +30,7 @@ export interface FieldValues {
   readonly cron_stop: string;
   readonly timezone: string;
   readonly max_pending: number;
+  readonly tcp_keepalive: number;
   readonly udp_readiness: 'reply' | 'open';
   readonly udp_queue_datagrams: number;
   readonly udp_queue_bytes: number;
@@ -124,6 +125,7 @@ export const FIELDS: { readonly [F in FieldName]: FieldSpec<FieldValues[F]> } = 
   cron_stop: { kind: 'cron', ...SERVICE_AND_LABEL },
   timezone: { kind: 'timezone', ...POLICY, variable: 'TZ', builtIn: 'UTC' },
   max_pending: { kind: 'count', ...POLICY, builtIn: 1_024, max: MAX_COUNT },
+  tcp_keepalive: { kind: 'duration', ...POLICY, builtIn: 60_000 },
   udp_readiness: { kind: 'readiness', ...POLICY, builtIn: 'reply' },
   udp_queue_datagrams: { kind: 'count', ...POLICY, builtIn: 1_024, max: MAX_COUNT },
   udp_queue_bytes: { kind: 'count', ...POLICY, builtIn: 1_048_576, max: 2 ** 30 },

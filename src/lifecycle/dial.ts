@@ -2,9 +2,6 @@ import { connect, type Socket } from 'node:net';
 import type { Endpoint } from '../model/observation.ts';
 import type { Clock } from '../system/clock.ts';
 
-/** After this silence the kernel asks a connected peer whether it is still there. */
-const KEEP_ALIVE_MS = 60_000;
-
 /** An address that says nothing for so long is passed over: one lost packet is repeated by the kernel after 1 s. */
 const TRY_TIMEOUT_MS = 2_000;
 
@@ -15,7 +12,7 @@ interface DialOptions {
 
 /**
  * Connects to the first of `endpoints` that accepts, trying them in order.
- * The socket allows half-open, has no Nagle delay, and reads nothing before the caller does.
+ * The socket allows half-open, and reads nothing before the caller does; who uses it sets its options.
  * @throws the last one's connection error; the signal's reason when it aborts.
  */
 export async function dial(endpoints: readonly Endpoint[], options: DialOptions): Promise<Socket> {
@@ -34,14 +31,7 @@ export async function dial(endpoints: readonly Endpoint[], options: DialOptions)
 
 function dialEndpoint({ host, port }: Endpoint, { signal, clock }: DialOptions): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({
-      host,
-      port,
-      allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_MS,
-    });
+    const socket = connect({ host, port, allowHalfOpen: true });
     // Before it is connected, or Node begins to read at once.
     socket.pause();
     const abort = () => socket.destroy(asError(signal.reason));

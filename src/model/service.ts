@@ -42,6 +42,8 @@ export interface Service {
   readonly stopTimeoutMs: number | undefined;
   /** Clients that may wait for one start, at least 1. */
   readonly maxPending: number;
+  /** Silence on a TCP connection after which the kernel asks the other end whether it is still there; 0 = never. */
+  readonly tcpKeepAliveMs: number;
   readonly httpHealthcheck: string | undefined;
   readonly webhookUrl: string | undefined;
   readonly dependants: readonly string[];

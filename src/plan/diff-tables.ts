@@ -87,7 +87,7 @@ function isSameBinding(a: Bound, b: Bound): boolean {
 }
 
 function describeBinding({ service, listener }: Bound) {
-  const { name, allowList, blockList, webhookUrl, udp, idleTimeoutMs } = service;
+  const { name, allowList, blockList, webhookUrl, tcpKeepAliveMs, udp, idleTimeoutMs } = service;
   const shared = { name, targetPort: listener.targetPort, allowList, blockList, webhookUrl };
-  return listener.protocol === 'udp' ? { ...shared, udp, idleTimeoutMs } : shared;
+  return listener.protocol === 'udp' ? { ...shared, udp, idleTimeoutMs } : { ...shared, tcpKeepAliveMs };
 }

@@ -6,7 +6,7 @@ import { createLibc, type Libc } from './native/libc.ts';
 import { loadKoffi } from './native/load-koffi.ts';
 import { findNativeFault } from './native/self-check.ts';
 import { SpliceRelay } from './splice/splice-relay.ts';
-import { streamRelay } from './stream-relay.ts';
+import { createStreamRelay } from './stream-relay.ts';
 import type { TcpRelay } from './tcp-relay.ts';
 
 interface RelayParts {
@@ -23,12 +23,15 @@ interface RelayParts {
  * that says why. @throws with `splice` where it can't be had.
  */
 export async function createTcpRelay(setting: RelaySetting, parts: RelayParts): Promise<TcpRelay> {
-  if (setting === 'stream') return streamRelay;
   const libc = await loadLibc(parts.platform);
-  if (typeof libc !== 'string') return new SpliceRelay({ ...parts, libc, fallback: streamRelay });
+  if (typeof libc !== 'string') {
+    const streamRelay = createStreamRelay({ libc });
+    return setting === 'stream' ? streamRelay : new SpliceRelay({ ...parts, libc, fallback: streamRelay });
+  }
   if (setting === 'splice') throw new Error(`relay: splice can't be had here: ${libc}`);
-  parts.logger.info({ event: 'relay' }, `connections are relayed by streams: ${libc}`);
-  return streamRelay;
+  if (setting === 'auto')
+    parts.logger.info({ event: 'relay' }, `connections are relayed by streams: ${libc}`);
+  return createStreamRelay();
 }
 
 /** The system calls, or why they can't be used. */

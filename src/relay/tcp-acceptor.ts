@@ -5,11 +5,10 @@ import type { ListenerSpec } from '../model/service.ts';
 /** Clients that the kernel may hold for us until we accept them; the kernel's own limit (somaxconn) applies too. */
 const BACKLOG = 4_096;
 
-/** After this silence the kernel asks a connected client whether it is still there. */
-const KEEP_ALIVE_MS = 60_000;
-
 interface AcceptorOptions {
   readonly spec: ListenerSpec;
+  /** Told of the server whenever it has begun to listen. */
+  readonly onListening: (server: Server) => void;
   /** Closes the server, whose socket may have been lent. */
   readonly closeServer: (server: Server) => void;
   /** Told of each client, paused and unread. */
@@ -27,13 +26,11 @@ export class TcpAcceptor {
     this.#options = options;
     const sockets = {
       allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: KEEP_ALIVE_MS,
       // Read by who holds the client, or not at all.
       pauseOnConnect: true,
     };
     this.#server = createServer(sockets, options.onClient);
+    this.#server.on('listening', () => options.onListening(this.#server));
   }
 
   /** Binds the socket; may be tried again after it has failed. @throws the bind error, with its `code`. */

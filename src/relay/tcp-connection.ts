@@ -50,7 +50,8 @@ export class TcpConnection {
         signal: waiting.signal,
       });
       socket.off('error', leave).off('end', leave).off('close', leave).off('close', end);
-      this.#relayed = relay.join({ client: socket, upstream: upstream.socket }, () => {
+      const { keepAliveMs } = binding;
+      this.#relayed = relay.join({ client: socket, upstream: upstream.socket, keepAliveMs }, () => {
         upstream.release();
         end();
       });

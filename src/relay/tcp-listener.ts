@@ -16,6 +16,8 @@ export interface TcpBinding {
   readonly service: string;
   readonly targetPort: TargetPort;
   readonly access: AccessList;
+  /** Silence after which the kernel asks the other end whether it is still there, 0 = never. */
+  readonly keepAliveMs: number;
   /** Absent where nobody wants to know. */
   readonly track?: TrackClient | undefined;
   /** The way to the service while it is ready, for who asks nobody; absent where there is none. */
@@ -64,6 +66,7 @@ export class TcpListener implements Listener<TcpBinding> {
     const onClient = (client: Socket) => this.#accept(client);
     this.#acceptor = new TcpAcceptor({
       spec: options.spec,
+      onListening: (server) => options.relay.tune(server, this.#binding.keepAliveMs),
       closeServer: (server) => options.relay.closeServer(server),
       onClient,
       onError: (error) => this.#logAcceptError(error),
@@ -108,6 +111,7 @@ export class TcpListener implements Listener<TcpBinding> {
 
   #accept(client: Socket): void {
     const binding = this.#binding;
+    this.#relay.tune(client, binding.keepAliveMs);
     const { remoteAddress, remotePort } = client;
     // Gone before it was accepted.
     if (remoteAddress === undefined || remotePort === undefined) return void client.destroy();
@@ -135,9 +139,9 @@ export class TcpListener implements Listener<TcpBinding> {
 
   /** Lends the socket to the relay, where nobody has to be asked or told about a client. */
   #openWarmPath(): void {
-    const { access, track, openWarmPath } = this.#binding;
+    const { access, keepAliveMs, track, openWarmPath } = this.#binding;
     if (this.#closing || track !== undefined) return;
-    this.#warm.open(access.ranges, (user) => openWarmPath?.(user));
+    this.#warm.open({ access: access.ranges, keepAliveMs }, (user) => openWarmPath?.(user));
   }
 
   #checkDrained(): void {

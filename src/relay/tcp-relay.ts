@@ -1,5 +1,6 @@
 import type { Server, Socket } from 'node:net';
 import type { AccessRanges } from './access-list.ts';
+import type { TuneSocket } from './tune-socket.ts';
 
 /** How bytes are moved: through Node's streams, or by the kernel on a thread of its own. */
 export type RelayKind = 'stream' | 'splice';
@@ -8,6 +9,8 @@ export type RelayKind = 'stream' | 'splice';
 export interface TcpRelay {
   /** How new connections are relayed now. */
   readonly kind: RelayKind;
+  /** For a client as soon as it is accepted, and for a listening socket; `join` and `openRoute` do it by themselves. */
+  readonly tune: TuneSocket;
   /** Makes ready what takes time, for a connection to come; to be called back, once, when that has come or won't. */
   prepare(): () => void;
   /**
@@ -32,6 +35,8 @@ export interface TcpRelay {
 export interface RelaySockets {
   readonly client: Socket;
   readonly upstream: Socket;
+  /** Silence after which the kernel asks each whether it is still there, 0 = never. */
+  readonly keepAliveMs: number;
 }
 
 /** One connection that is relayed. */
@@ -54,6 +59,8 @@ export interface RouteOptions {
   readonly upstreams: readonly { readonly host: string; readonly port: number }[];
   /** Clients whom it refuses are given back. */
   readonly access: AccessRanges;
+  /** As in `RelaySockets`. */
+  readonly keepAliveMs: number;
   /** Told when the number of connections may have become or ceased to be 0. */
   readonly onUse: (activeConnections: number) => void;
   /** Told of a client that was accepted and not connected, paused and unread: it is the caller's. */

@@ -1,8 +1,7 @@
 import type { Socket } from 'node:net';
 import type { WarmPath, WarmUser } from '../model/warm-path.ts';
-import type { AccessRanges } from './access-list.ts';
 import type { TcpAcceptor } from './tcp-acceptor.ts';
-import type { TcpRelay, TcpRoute } from './tcp-relay.ts';
+import type { RouteOptions, TcpRelay, TcpRoute } from './tcp-relay.ts';
 
 interface WarmListenerOptions {
   readonly acceptor: TcpAcceptor;
@@ -12,6 +11,9 @@ interface WarmListenerOptions {
   /** Told when connections may have ended. */
   readonly onUse: () => void;
 }
+
+/** What holds for each client that the relay lets in. */
+type RoutePolicy = Pick<RouteOptions, 'access' | 'keepAliveMs'>;
 
 /**
  * Lends a listener's socket to the relay while its service is ready, so that new connections cost the main thread nothing.
@@ -35,7 +37,7 @@ export class WarmListener {
   }
 
   /** Lends the socket, where the service is ready and the relay can. */
-  open(access: AccessRanges, openPath: (user: WarmUser) => WarmPath | undefined): void {
+  open(policy: RoutePolicy, openPath: (user: WarmUser) => WarmPath | undefined): void {
     if (this.#takeBack !== undefined || this.#options.relay.kind !== 'splice') return;
     let route: TcpRoute | undefined;
     const path = openPath({
@@ -50,7 +52,7 @@ export class WarmListener {
       close: () => this.close(),
     });
     if (path === undefined) return;
-    route = this.#lend(path, access);
+    route = this.#lend(path, policy);
     if (route === undefined) path.close();
   }
 
@@ -65,12 +67,12 @@ export class WarmListener {
     for (const route of this.#routes) route.destroy();
   }
 
-  #lend(path: WarmPath, access: AccessRanges): TcpRoute | undefined {
+  #lend(path: WarmPath, policy: RoutePolicy): TcpRoute | undefined {
     const { acceptor, relay, onClient, onUse } = this.#options;
     const route: TcpRoute | undefined = acceptor.lend((server) =>
       relay.openRoute(server, {
+        ...policy,
         upstreams: path.endpoints,
-        access,
         onUse: (count) => {
           path.used(count);
           if (route !== undefined && route !== this.#lent && count === 0) this.#routes.delete(route);

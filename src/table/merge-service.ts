@@ -86,6 +86,7 @@ function toService(
     startTimeoutMs: values.start_timeout,
     stopTimeoutMs: values.stop_timeout,
     maxPending: values.max_pending,
+    tcpKeepAliveMs: values.tcp_keepalive,
     httpHealthcheck: values.http_healthcheck === '' ? undefined : values.http_healthcheck,
     webhookUrl: values.webhook_url === '' ? undefined : values.webhook_url,
     dependants: values.dependants,

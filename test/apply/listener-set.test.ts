@@ -4,7 +4,7 @@ import { ListenerSet } from '../../src/apply/listener-set.ts';
 import type { ServiceListener } from '../../src/apply/service-listener.ts';
 import { type ListenerSpec, listenKey, type Service } from '../../src/model/service.ts';
 import { compileAccessList } from '../../src/relay/access-list.ts';
-import { streamRelay } from '../../src/relay/stream-relay.ts';
+import { createStreamRelay } from '../../src/relay/stream-relay.ts';
 import { type TcpBinding, TcpListener } from '../../src/relay/tcp-listener.ts';
 import { type Logger, silentLogger } from '../../src/system/logger.ts';
 import { aListener, aService } from '../support/builders.ts';
@@ -45,6 +45,7 @@ describe('ListenerSet', () => {
     service: service.name,
     targetPort: 80,
     access: compileAccessList(service),
+    keepAliveMs: service.tcpKeepAliveMs,
     async connect() {
       served.push(service.name);
       return { socket: await sockets.connect(upstream.port), release() {} };
@@ -55,7 +56,7 @@ describe('ListenerSet', () => {
     const options = {
       spec: wanted,
       binding,
-      relay: streamRelay,
+      relay: createStreamRelay(),
       logger: silentLogger,
       onRefused() {},
       onDrained,

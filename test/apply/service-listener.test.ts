@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createServiceListener, type ServiceListener } from '../../src/apply/service-listener.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
 import type { Client } from '../../src/relay/listener.ts';
-import { streamRelay } from '../../src/relay/stream-relay.ts';
+import { createStreamRelay } from '../../src/relay/stream-relay.ts';
 import { LogLimiter } from '../../src/system/log-limiter.ts';
 import { type Logger, silentLogger } from '../../src/system/logger.ts';
 import { Bench } from '../lifecycle/bench.ts';
@@ -35,7 +35,7 @@ describe('createServiceListener', () => {
     const logger: Logger = { ...silentLogger, warn: (_fields, message) => void lines.push(message) };
     const { lifecycle, clock } = bench;
     const limiter = new LogLimiter(clock, INTERVAL_MS);
-    const parts = { lifecycle, relay: streamRelay, clock, logger, limiter, trackerOf: () => track };
+    const parts = { lifecycle, relay: createStreamRelay(), clock, logger, limiter, trackerOf: () => track };
     listener = createServiceListener(spec, { ...parts, service, onDrained: () => drains++ });
     await listener.open();
   });

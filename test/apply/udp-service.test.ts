@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createServiceListener, type ServiceListener } from '../../src/apply/service-listener.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
 import { LogLimiter } from '../../src/system/log-limiter.ts';
-import { streamRelay } from '../../src/relay/stream-relay.ts';
+import { createStreamRelay } from '../../src/relay/stream-relay.ts';
 import { type Logger, silentLogger } from '../../src/system/logger.ts';
 import { Bench } from '../lifecycle/bench.ts';
 import { aListener, aService } from '../support/builders.ts';
@@ -56,7 +56,13 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     service = wanted;
     const { lifecycle, clock } = bench;
     const logger: Logger = { ...silentLogger, warn: (_fields, message) => void lines.push(message) };
-    const parts = { lifecycle, relay: streamRelay, clock, logger, limiter: new LogLimiter(clock, 1_000) };
+    const parts = {
+      lifecycle,
+      relay: createStreamRelay(),
+      clock,
+      logger,
+      limiter: new LogLimiter(clock, 1_000),
+    };
     const more = { loadDatagrams: async () => native, service, trackerOf: () => undefined, onDrained() {} };
     listener = createServiceListener(spec, { ...parts, ...more });
     await listener.open();

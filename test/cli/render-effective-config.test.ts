@@ -66,6 +66,7 @@ const policy = fc.record({
   startTimeoutMs: someMs,
   stopTimeoutMs: fc.option(fc.nat({ max: 10 ** 8 }), { nil: undefined }),
   maxPending: count,
+  tcpKeepAliveMs: fc.nat({ max: 10 ** 8 }),
   httpHealthcheck: fc.constantFrom(
     undefined,
     'http://{{container}}:80/#x',
@@ -224,6 +225,7 @@ services:
     dependants: [] # default
     timezone: UTC # default
     max_pending: 5 # lazy-proxy.yaml:1:25
+    tcp_keepalive: 1m # default
     udp_readiness: reply # default
     udp_queue_datagrams: 1024 # default
     udp_queue_bytes: 1048576 # default

@@ -38,7 +38,7 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
     const right = await sockets.pair();
     let ends = 0;
     const ended = new Promise<void>((resolve) => {
-      relay.join({ client: left.far, upstream: right.near }, () => {
+      relay.join({ client: left.far, upstream: right.near, keepAliveMs: 0 }, () => {
         ends++;
         resolve();
       });
@@ -79,7 +79,7 @@ describe.runIf(isLinux)('SpliceRelay', () => {
       const relay = await createSpliceRelay();
       const [left, right] = [await sockets.pair(), await sockets.pair()];
       const ended = new Promise<void>((resolve) => {
-        relay.join({ client: left.far, upstream: right.near }, resolve);
+        relay.join({ client: left.far, upstream: right.near, keepAliveMs: 0 }, resolve);
       });
       left.near.end(pattern(3_000_000));
       expect(await collect(right.far)).toHaveLength(3_000_000);

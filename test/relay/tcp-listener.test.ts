@@ -74,6 +74,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
       service: 'db',
       targetPort: 5432,
       access: compileAccessList({ allowList: [], blockList: [] }),
+      keepAliveMs: 60_000,
       connect: (request) =>
         new Promise((resolve, reject) => {
           const hold: Hold = {

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { RelayedConnection, TcpRelay } from '../../src/relay/tcp-relay.ts';
+import type { RelayedConnection, RelaySockets, TcpRelay } from '../../src/relay/tcp-relay.ts';
 import { settle } from '../support/fake-clock.ts';
 import { createRelay, RELAY_KINDS } from '../support/relays.ts';
 import { collect, ending, pattern, Sockets } from '../support/sockets.ts';
@@ -15,7 +15,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
   /** What the client holds, and what the upstream holds; the relay joins the other two ends. */
   let client: Socket;
   let upstream: Socket;
-  let inner: { client: Socket; upstream: Socket };
+  let inner: RelaySockets;
   let ends: number;
   let ended: Promise<void>;
   let connection: RelayedConnection;
@@ -27,7 +27,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     const right = await sockets.pair();
     client = left.near;
     upstream = right.far;
-    inner = { client: left.far, upstream: right.near };
+    inner = { client: left.far, upstream: right.near, keepAliveMs: 0 };
     ends = 0;
   });
   afterEach(async () => {

@@ -43,6 +43,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     binding = {
       service: 'db',
       targetPort: 5432,
+      keepAliveMs: 60_000,
       access: compileAccessList({ allowList: [], blockList: [] }),
       async connect() {
         asked++;

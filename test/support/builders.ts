@@ -30,6 +30,7 @@ export function aService(overrides: Partial<Service> = {}): Service {
     startTimeoutMs: 30_000,
     stopTimeoutMs: undefined,
     maxPending: 1_024,
+    tcpKeepAliveMs: 60_000,
     httpHealthcheck: undefined,
     webhookUrl: undefined,
     dependants: [],

@@ -1,7 +1,7 @@
-import { createLibc } from '../../src/relay/native/libc.ts';
+import { createLibc, type Libc } from '../../src/relay/native/libc.ts';
 import { loadKoffi } from '../../src/relay/native/load-koffi.ts';
 import { SpliceRelay } from '../../src/relay/splice/splice-relay.ts';
-import { streamRelay } from '../../src/relay/stream-relay.ts';
+import { createStreamRelay } from '../../src/relay/stream-relay.ts';
 import type { RelayKind, TcpRelay } from '../../src/relay/tcp-relay.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { type Logger, silentLogger } from '../../src/system/logger.ts';
@@ -13,7 +13,8 @@ export const RELAY_KINDS: readonly RelayKind[] =
 
 /** A relay of a kind; the caller closes it. */
 export async function createRelay(kind: RelayKind): Promise<TcpRelay> {
-  return kind === 'stream' ? streamRelay : createSpliceRelay();
+  if (kind === 'splice') return createSpliceRelay();
+  return createStreamRelay(process.platform === 'linux' ? { libc: await loadLibc() } : {});
 }
 
 export async function createSpliceRelay({
@@ -23,8 +24,13 @@ export async function createSpliceRelay({
   readonly threadFile?: URL;
   readonly logger?: Logger;
 } = {}): Promise<SpliceRelay> {
+  const libc = await loadLibc();
+  const fallback = createStreamRelay({ libc });
+  return new SpliceRelay({ libc, threadFile, logger, clock: systemClock, fallback });
+}
+
+async function loadLibc(): Promise<Libc> {
   const load = await loadKoffi();
   if (load.kind === 'unavailable') throw new Error(load.reason);
-  const libc = createLibc(load.koffi);
-  return new SpliceRelay({ libc, threadFile, logger, clock: systemClock, fallback: streamRelay });
+  return createLibc(load.koffi);
 }

@@ -47,6 +47,7 @@ describe('buildTable', () => {
       startTimeoutMs: 30_000,
       stopTimeoutMs: undefined,
       maxPending: 1_024,
+      tcpKeepAliveMs: 60_000,
       httpHealthcheck: undefined,
       webhookUrl: undefined,
       dependants: [],

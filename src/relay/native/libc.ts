@@ -1,4 +1,5 @@
 import { createDeclare } from './declare.ts';
+import type { KeepAlive } from '../keep-alive.ts';
 import type { Koffi } from './load-koffi.ts';
 
 /**
@@ -15,8 +16,10 @@ export interface Libc {
    * `address`: see `socket-address.ts`.
    */
   accept(listener: number, address: Uint8Array): number;
-  /** A non-blocking TCP socket without Nagle delay, whose peer is asked for after a minute of silence. */
+  /** A non-blocking TCP socket. */
   tcpSocket(family: number): number;
+  /** Switches the Nagle delay off, and keepalive on or, where it is undefined, off. */
+  tuneTcp(fd: number, keepAlive: KeepAlive | undefined): number;
   /** Begins to connect to a `struct sockaddr`: see `socket-address.ts`. */
   connect(fd: number, address: Uint8Array): number;
   recv(fd: number, into: Uint8Array): number;
@@ -67,7 +70,8 @@ const SOCK_STREAM = 1;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const TCP_KEEPIDLE = 4;
-const KEEP_ALIVE_SECONDS = 60;
+const TCP_KEEPINTVL = 5;
+const TCP_KEEPCNT = 6;
 const EPOLL_CTL_DEL = 2;
 
 /** Declares the functions. @throws where the C library lacks one of them. */
@@ -95,8 +99,13 @@ export function createLibc(koffi: Koffi): Libc {
   const socket = declare('int socket(int family, int type, int protocol)');
   const connect = declare('int connect(int fd, const void *address, unsigned int length)');
   const addressLength = new Int32Array(1);
-  const on = intBytes(1);
-  const keepAlive = intBytes(KEEP_ALIVE_SECONDS);
+  const setInt = (
+    fd: number,
+    option: { readonly level: number; readonly name: number; readonly value: number },
+  ) => {
+    const value = intBytes(option.value);
+    return setsockopt(fd, option.level, option.name, value, value.length);
+  };
   // struct linger { int l_onoff; int l_linger; }
   const lingerZero = intBytes(1, 0);
   return {
@@ -107,13 +116,18 @@ export function createLibc(koffi: Koffi): Libc {
       addressLength[0] = address.length;
       return accept4(listener, address, addressLength, CLOEXEC_NONBLOCK);
     },
-    tcpSocket(family) {
-      const fd = socket(family, SOCK_STREAM | CLOEXEC_NONBLOCK, 0);
-      if (fd < 0) return fd;
-      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, on, on.length);
-      setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, on, on.length);
-      setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, keepAlive, keepAlive.length);
-      return fd;
+    tcpSocket: (family) => socket(family, SOCK_STREAM | CLOEXEC_NONBLOCK, 0),
+    tuneTcp(fd, keepAlive) {
+      const options = [{ level: IPPROTO_TCP, name: TCP_NODELAY, value: 1 }];
+      if (keepAlive !== undefined) {
+        options.push(
+          { level: IPPROTO_TCP, name: TCP_KEEPIDLE, value: keepAlive.idleSeconds },
+          { level: IPPROTO_TCP, name: TCP_KEEPINTVL, value: keepAlive.intervalSeconds },
+          { level: IPPROTO_TCP, name: TCP_KEEPCNT, value: keepAlive.probes },
+        );
+      }
+      options.push({ level: SOL_SOCKET, name: SO_KEEPALIVE, value: keepAlive === undefined ? 0 : 1 });
+      return Math.min(...options.map((option) => setInt(fd, option)));
     },
     connect: (fd, address) => connect(fd, address, address.length),
     recv: (fd, into) => recv(fd, into, into.length, 0),

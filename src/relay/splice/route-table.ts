@@ -1,4 +1,5 @@
 import { type AccessList, compileAccessList } from '../access-list.ts';
+import { planKeepAlive } from '../keep-alive.ts';
 import { EPOLLIN } from '../native/epoll-events.ts';
 import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR } from '../native/errno.ts';
 import type { Libc } from '../native/libc.ts';
@@ -163,6 +164,7 @@ export class RouteTable {
       const address = route.upstreams[accepted.attempt];
       const upstream = address === undefined ? -1 : libc.tcpSocket(address.family);
       if (address === undefined || upstream < 0) break;
+      libc.tuneTcp(upstream, planKeepAlive(route.keepAliveMs));
       const status = libc.connect(upstream, address.bytes);
       if (status === 0 || status === -EINPROGRESS) {
         this.#connecting.set(slot, nowMs() + CONNECT_TIMEOUT_MS);

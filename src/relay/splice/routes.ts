@@ -49,7 +49,8 @@ export class Routes {
     const post = thread.post.bind(thread);
     const route = new SpliceRoute({ number, shared: thread.shared, post, listener: kept, options });
     this.#byNumber.set(number, route);
-    thread.post({ kind: 'open-route', route: number, listener, upstreams, access: options.access });
+    const { access, keepAliveMs } = options;
+    thread.post({ kind: 'open-route', route: number, listener, upstreams, access, keepAliveMs });
     return route;
   }
 

@@ -11,6 +11,7 @@ import type {
   TcpRelay,
   TcpRoute,
 } from '../tcp-relay.ts';
+import { createTuneSocket, type TuneSocket } from '../tune-socket.ts';
 import { Handovers } from './handovers.ts';
 import { RelayThreadHandle } from './relay-thread-handle.ts';
 import { Routes } from './routes.ts';
@@ -41,6 +42,7 @@ interface Running {
  * and ended when it is not used.
  */
 export class SpliceRelay implements TcpRelay {
+  readonly tune: TuneSocket;
   readonly #options: SpliceRelayOptions;
   #running: Running | undefined;
   #hasFailed = false;
@@ -53,6 +55,7 @@ export class SpliceRelay implements TcpRelay {
 
   constructor(options: SpliceRelayOptions) {
     this.#options = options;
+    this.tune = createTuneSocket(options.libc);
   }
 
   get kind(): RelayKind {
@@ -69,12 +72,14 @@ export class SpliceRelay implements TcpRelay {
   }
 
   join(sockets: RelaySockets, onEnd: () => void): RelayedConnection {
+    for (const socket of [sockets.client, sockets.upstream]) this.tune(socket, sockets.keepAliveMs);
     const joined = this.#use()?.handovers.join(sockets, onEnd);
     this.#followUse();
     return joined ?? this.#options.fallback.join(sockets, onEnd);
   }
 
   openRoute(server: Server, options: RouteOptions): TcpRoute | undefined {
+    this.tune(server, options.keepAliveMs);
     const route = this.#use()?.routes.open(server, options);
     this.#followUse();
     return route;

@@ -69,6 +69,8 @@ export interface OpenRoute {
   /** Tried in order. */
   readonly upstreams: readonly SocketAddress[];
   readonly access: AccessRanges;
+  /** Of the sockets to the upstreams; what the listening socket brings in has its own options. */
+  readonly keepAliveMs: number;
 }
 
 /** A client that the thread gives back; its descriptor is the main thread's from now on. */

@@ -35,6 +35,7 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
     routes = new Routes(thread, libc);
     const opened = routes.open(server, {
       upstreams: [{ host: '127.0.0.1', port: 1 }],
+      keepAliveMs: 0,
       access: { allowList: [], blockList: [] },
       onUse: (count) => void told.push(count),
       onReturned() {},
