@@ -1,13 +1,24 @@
 import { randomInt } from 'node:crypto';
-import type { RemoteInfo, Socket } from 'node:dgram';
-import { type ClientIo, type ClientLink, type FindFlow, sendTo } from './client-io.ts';
+import type { ClientIo, ClientLink, FindFlow } from './client-io.ts';
 import type { ClientAddress } from './flow-table.ts';
 import { AddressIndex } from './native/address-index.ts';
-import { createFdOf, createSendFdOf } from './native/fd-of.ts';
-import type { NativeDatagrams, SlotRun } from './native/native-datagrams.ts';
-import { ADDRESS_WORDS, decodeAddress, encodeAddress } from './native/datagram-address.ts';
-import { type RunSender, sendRun } from './send-run.ts';
+import { ADDRESS_WORDS, decodePeer, hasLocal, PEER_WORDS } from './native/datagram-address.ts';
+import { EADDRNOTAVAIL, EAGAIN, EINTR, EINVAL, ENETUNREACH } from './native/errno.ts';
+import type { LoopWatch } from './native/loop-poll.ts';
+import { BATCH_SIZE, type NativeDatagrams, type SlotRun } from './native/native-datagrams.ts';
+import type { NativeUdpSocket } from './native/native-udp-socket.ts';
+import { sendRun } from './send-run.ts';
 import type { UdpFlow } from './udp-flow.ts';
+
+/** Batches that one listener takes before the other sockets have their turn. */
+const MAX_BATCHES = 32;
+/** What is kept of replies while the send buffer is full; more is lost, as on any network. */
+const MAX_UNSENT_BYTES = 1_048_576;
+/** What one of them costs beside its bytes. */
+const UNSENT_COST_BYTES = 512;
+
+/** What the kernel says of an address that can't be sent from, and sometimes of the client. */
+const SOURCE_ERRORS: ReadonlySet<number> = new Set([EINVAL, EADDRNOTAVAIL, ENETUNREACH]);
 
 /** A flow, and what the present batch holds for it. */
 interface Party {
@@ -16,40 +27,54 @@ interface Party {
   run: SlotRun | undefined;
 }
 
+interface Unsent {
+  readonly datagram: Buffer;
+  readonly to: Uint32Array;
+}
+
 /**
- * Moves many datagrams at once. node:dgram tells that there is something, and reads the first of it; what follows comes
- * in one call. Each client's datagrams then go on together, in their order. Node reads at most 32 times before it looks
- * after its other sockets, which bounds what one listener takes at a time.
+ * Moves many datagrams at once, and answers from the address that was asked. The socket is ours alone: a batch comes with
+ * one call, each datagram with its local address. Each client's datagrams then go on together, in their order.
  */
 export class BatchClientIo implements ClientIo {
-  readonly #socket: Socket;
-  readonly #fdOf: () => number | undefined;
-  readonly #sendFdOf: () => number | undefined;
+  readonly #socket: NativeUdpSocket;
+  readonly #watch: LoopWatch;
   readonly #datagrams: NativeDatagrams;
   readonly #findFlow: FindFlow;
   readonly #byAddress = new AddressIndex<Party>(randomInt(2 ** 31));
   readonly #byFlow = new Map<UdpFlow, Party>();
   readonly #seen: Party[] = [];
+  /** The words of the peer whose flow is asked for. */
+  #asking = new Uint32Array(PEER_WORDS);
+  #unsent: Unsent[] = [];
+  #unsentBytes = 0;
 
-  /** Reads until the socket is closed. */
+  /** Reads until it is closed. @throws the bind error, with its `code`. */
   constructor(
-    socket: Socket,
+    place: { readonly address: string; readonly port: number },
     { datagrams, findFlow }: { readonly datagrams: NativeDatagrams; readonly findFlow: FindFlow },
   ) {
-    this.#socket = socket;
-    this.#fdOf = createFdOf(socket);
-    this.#sendFdOf = createSendFdOf(socket);
     this.#datagrams = datagrams;
     this.#findFlow = findFlow;
-    socket.on('message', (first, from) => this.#receive(first, from));
+    this.#socket = datagrams.openSocket(place);
+    this.#watch = this.#socket.watch(() => this.#turn());
   }
 
+  /** Of the client whose flow is asked for now. */
   link(client: ClientAddress): ClientLink {
-    const words = encodeAddress(client);
-    const sendOne = (datagram: Buffer) => {
-      if (this.#fdOf() !== undefined) sendTo(this.#socket, { client, datagram });
+    const words = this.#asking;
+    const to = words.slice();
+    const sendOne = (datagram: Buffer) => this.#send({ datagram, to });
+    const sender = {
+      to,
+      // What waits goes first.
+      fdOf: () => (this.#socket.isClosed || this.#unsent.length > 0 ? undefined : this.#socket.fd),
+      isWritable: (fd: number) => this.#datagrams.isWritable(fd),
+      sendOne,
+      onRefused() {},
+      onUnsent: sendOne,
+      onUnsendable: (copy: () => Buffer) => sendOne(copy()),
     };
-    const sender = this.#createSender(words, sendOne);
     let party: Party | undefined;
     return {
       reply: sendOne,
@@ -57,50 +82,48 @@ export class BatchClientIo implements ClientIo {
       receiveWith: (flow) => {
         party = { client, flow, run: undefined };
         this.#byFlow.set(flow, party);
-        if (words !== undefined) this.#byAddress.set(words, party);
+        this.#byAddress.set(words, party);
       },
       unlink: () => {
-        if (party !== undefined) this.#byFlow.delete(party.flow);
-        if (words !== undefined) this.#byAddress.delete(words);
+        if (party === undefined) return;
+        this.#byFlow.delete(party.flow);
+        this.#byAddress.delete(words);
       },
     };
   }
 
-  /** A client whose address the kernel could not be told is answered by node:dgram. */
-  #createSender(to: Uint32Array | undefined, sendOne: (datagram: Buffer) => void): RunSender {
-    return {
-      to,
-      fdOf: to === undefined ? () => undefined : this.#sendFdOf,
-      isWritable: (fd) => this.#datagrams.isWritable(fd),
-      sendOne,
-      onRefused() {},
-      onUnsent: sendOne,
-      onUnsendable() {},
-    };
+  close(): void {
+    this.#unsent = [];
+    this.#socket.close();
   }
 
-  #receive(first: Buffer, from: RemoteInfo): void {
-    const fd = this.#fdOf();
-    if (fd === undefined) return this.#findFlow(from)?.receive(first);
-    const { count } = this.#datagrams.receive(fd, first);
-    const { senders } = this.#datagrams;
-    this.#sort(0, this.#findParty(from));
-    for (let slot = 1; slot < count; slot++) {
-      const at = slot * ADDRESS_WORDS;
-      const party = this.#byAddress.get(senders, at);
-      this.#sort(slot, party ?? this.#findParty(decodeAddress(senders.subarray(at, at + ADDRESS_WORDS))));
+  #turn(): void {
+    this.#sendUnsent();
+    for (let batch = 0; batch < MAX_BATCHES && !this.#socket.isClosed; batch++) {
+      if (this.#receive() < BATCH_SIZE) return;
+    }
+  }
+
+  #receive(): number {
+    const { count } = this.#datagrams.receive(this.#socket.fd);
+    const { peers } = this.#datagrams;
+    for (let slot = 0; slot < count; slot++) {
+      const at = slot * PEER_WORDS;
+      const party = this.#byAddress.get(peers, at) ?? this.#findParty(peers.slice(at, at + PEER_WORDS));
+      if (party !== undefined) this.#sort(slot, party);
     }
     for (const party of this.#seen) this.#deliver(party);
     this.#seen.length = 0;
+    return count;
   }
 
-  #findParty(from: ClientAddress): Party | undefined {
-    const flow = this.#findFlow(from);
+  #findParty(words: Uint32Array<ArrayBuffer>): Party | undefined {
+    this.#asking = words;
+    const flow = this.#findFlow(decodePeer(words));
     return flow && this.#byFlow.get(flow);
   }
 
-  #sort(slot: number, party: Party | undefined): void {
-    if (party === undefined) return;
+  #sort(slot: number, party: Party): void {
     if (party.run === undefined) {
       party.run = this.#datagrams.createRun();
       this.#seen.push(party);
@@ -109,11 +132,57 @@ export class BatchClientIo implements ClientIo {
   }
 
   #deliver(party: Party): void {
-    const { run, flow, client } = party;
+    const { run, flow } = party;
     party.run = undefined;
     if (run === undefined) return;
     if (!flow.hasEnded) return flow.receiveRun(run);
     // It ended because of something in this batch: what follows begins another.
-    for (let index = 0; index < run.size; index++) this.#findFlow(client)?.receive(run.copy(index));
+    for (let index = 0; index < run.size; index++) {
+      const { peers } = this.#datagrams;
+      const at = run.slotOf(index) * PEER_WORDS;
+      const words = peers.slice(at, at + PEER_WORDS);
+      const next = this.#byAddress.get(words, 0) ?? this.#findParty(words);
+      next?.flow.receive(run.copy(index));
+    }
+  }
+
+  #send({ datagram, to }: Unsent): void {
+    if (this.#socket.isClosed) return;
+    if (this.#unsent.length > 0 || !this.#trySend({ datagram, to })) this.#keep({ datagram, to });
+  }
+
+  /** Whether there is no more to do: sent, or lost for good. */
+  #trySend({ datagram, to }: Unsent): boolean {
+    const { fd } = this.#socket;
+    for (;;) {
+      const errno = -this.#datagrams.sendAlone(fd, { datagram, to });
+      if (errno === EAGAIN) return false;
+      if (errno === EINTR) continue;
+      if (!SOURCE_ERRORS.has(errno) || !hasLocal(to)) return true;
+      // Nothing can be sent from a broadcast address that was asked, or after the machine has left that network.
+      const fromAnywhere = to.slice().fill(0, ADDRESS_WORDS);
+      if (this.#datagrams.sendAlone(fd, { datagram, to: fromAnywhere }) === 1) to.set(fromAnywhere);
+      return true;
+    }
+  }
+
+  #keep(unsent: Unsent): void {
+    const bytes = unsent.datagram.length + UNSENT_COST_BYTES;
+    if (this.#unsentBytes + bytes > MAX_UNSENT_BYTES) return;
+    this.#unsent.push(unsent);
+    this.#unsentBytes += bytes;
+    this.#watch.alsoWritable('on');
+  }
+
+  #sendUnsent(): void {
+    if (this.#unsent.length === 0) return;
+    let sent = 0;
+    for (const unsent of this.#unsent) {
+      if (!this.#trySend(unsent)) break;
+      this.#unsentBytes -= unsent.datagram.length + UNSENT_COST_BYTES;
+      sent++;
+    }
+    this.#unsent.splice(0, sent);
+    if (this.#unsent.length === 0) this.#watch.alsoWritable('off');
   }
 }

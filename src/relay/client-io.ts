@@ -1,14 +1,18 @@
 import type { Socket } from 'node:dgram';
 import type { DatagramRun } from './datagram-run.ts';
 import type { ClientAddress } from './flow-table.ts';
+import { openUdpSocket } from './open-udp-socket.ts';
 import type { UdpFlow } from './udp-flow.ts';
 
 /** Finds a client's flow, or makes one; `undefined` for a client that isn't served. */
 export type FindFlow = (from: ClientAddress) => UdpFlow | undefined;
 
-/** How a listener's socket hands datagrams to the flows of its clients, and their replies back. */
+/** A listener's socket: hands datagrams to the flows of its clients, and their replies back. */
 export interface ClientIo {
+  /** For a flow that is being made, while it is asked for. */
   link(client: ClientAddress): ClientLink;
+  /** Gives the port back. Idempotent. */
+  close(): void;
 }
 
 /** One client's part of it. */
@@ -20,18 +24,34 @@ export interface ClientLink {
   unlink(): void;
 }
 
-/** Moves each datagram alone, by node:dgram. */
+/**
+ * Moves each datagram alone, by node:dgram. On a socket for all addresses of the machine the kernel chooses the one that
+ * answers come from: nothing tells which one was asked.
+ */
 export class SingleClientIo implements ClientIo {
   readonly #socket: Socket;
+  #closed = false;
 
-  /** Reads until the socket is closed. */
-  constructor(socket: Socket, findFlow: FindFlow) {
+  private constructor(socket: Socket, findFlow: FindFlow) {
     this.#socket = socket;
     socket.on('message', (datagram, from) => findFlow(from)?.receive(datagram));
+    // A client that is gone (ICMP) is no reason to stop listening.
+    socket.on('error', () => {});
+  }
+
+  /** Reads until it is closed. @throws the bind error, with its `code`. */
+  static async open(
+    place: { readonly address: string; readonly port: number },
+    findFlow: FindFlow,
+  ): Promise<SingleClientIo> {
+    return new SingleClientIo(await openUdpSocket(place), findFlow);
   }
 
   link(client: ClientAddress): ClientLink {
-    const reply = (datagram: Buffer) => sendTo(this.#socket, { client, datagram });
+    // What can't be sent is lost, as on any network.
+    const reply = (datagram: Buffer) => {
+      if (!this.#closed) this.#socket.send(datagram, client.port, client.address, () => {});
+    };
     return {
       reply,
       replyRun(run) {
@@ -41,12 +61,10 @@ export class SingleClientIo implements ClientIo {
       unlink() {},
     };
   }
-}
 
-/** Sends by node:dgram; what can't be sent is lost, as on any network. */
-export function sendTo(
-  socket: Socket,
-  { client, datagram }: { readonly client: ClientAddress; readonly datagram: Buffer },
-): void {
-  socket.send(datagram, client.port, client.address, () => {});
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#socket.close();
+  }
 }

@@ -1,4 +1,4 @@
-/** The flows of one listener by client address and port. Pure; bounded. */
+/** The flows of one listener by client address and port, and the local address that was asked. Pure; bounded. */
 export class FlowTable<Flow> {
   readonly #maxFlows: number;
   readonly #flows = new Map<string, Flow>();
@@ -36,8 +36,10 @@ export class FlowTable<Flow> {
 export interface ClientAddress {
   readonly address: string;
   readonly port: number;
+  /** Stands for the local address that the client asked, where the listener has several and is told which. */
+  readonly local?: string | undefined;
 }
 
-function keyOf({ address, port }: ClientAddress): string {
-  return `${address} ${port}`;
+function keyOf({ address, port, local = '' }: ClientAddress): string {
+  return `${address} ${port} ${local}`;
 }

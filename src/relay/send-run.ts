@@ -14,7 +14,8 @@ export interface RunSender {
   /** The refusal of something sent earlier was told in the place of a datagram, which follows as `onUnsent`. */
   onRefused(): void;
   onUnsent(datagram: Buffer): void;
-  onUnsendable(): void;
+  /** `copy` gives the datagram. */
+  onUnsendable(copy: () => Buffer): void;
 }
 
 /** Sends each datagram of a run once and in order, or says why not. */
@@ -37,9 +38,10 @@ export function sendRun(run: DatagramRun, sender: RunSender): void {
         sender.onRefused();
         sender.onUnsent(run.copy(next++));
         break;
-      default:
-        sender.onUnsendable();
-        next++;
+      default: {
+        const failed = next++;
+        sender.onUnsendable(() => run.copy(failed));
+      }
     }
   }
 }

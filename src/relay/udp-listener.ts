@@ -1,4 +1,3 @@
-import type { Socket } from 'node:dgram';
 import type { ListenerSpec, UdpPolicy } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
 import type { AccessList } from './access-list.ts';
@@ -10,7 +9,6 @@ import type { FlowLease } from './flow-lease.ts';
 import { type ClientAddress, FlowTable } from './flow-table.ts';
 import type { Client, Listener, TrackClient } from './listener.ts';
 import type { NativeDatagrams } from './native/native-datagrams.ts';
-import { openUdpSocket } from './open-udp-socket.ts';
 import { UdpFlow } from './udp-flow.ts';
 
 /** Each flow costs a socket. */
@@ -50,7 +48,6 @@ export class UdpListener implements Listener<UdpBinding> {
   readonly #loadDatagrams: LoadDatagrams;
   #datagrams: NativeDatagrams | undefined;
   #binding: UdpBinding;
-  #socket: Socket | undefined;
   #io: ClientIo | undefined;
   #closing = false;
 
@@ -85,13 +82,11 @@ export class UdpListener implements Listener<UdpBinding> {
 
   async open(): Promise<void> {
     this.#datagrams = await this.#loadDatagrams();
-    const socket = await openUdpSocket(this.spec);
-    // Closed while it was being opened.
-    if (this.#closing) return void socket.close();
-    this.#socket = socket;
-    this.#io = this.#createIo(socket);
-    // A client that is gone (ICMP) is no reason to stop listening.
-    socket.on('error', () => {});
+    // Closed while the means were being prepared.
+    if (this.#closing) return;
+    const io = await this.#openIo();
+    if (this.#closing) return io.close();
+    this.#io = io;
   }
 
   /** A flow may live for ever, so that those whom the new access list refuses are ended. */
@@ -105,7 +100,7 @@ export class UdpListener implements Listener<UdpBinding> {
     if (this.#closing) return;
     this.#closing = true;
     for (const { flow } of this.#flows.all()) flow.end();
-    this.#socket?.close();
+    this.#io?.close();
     this.#onDrained();
   }
 
@@ -113,10 +108,11 @@ export class UdpListener implements Listener<UdpBinding> {
     this.close();
   }
 
-  #createIo(socket: Socket): ClientIo {
+  async #openIo(): Promise<ClientIo> {
     const findFlow = (from: ClientAddress) => (this.#closing ? undefined : this.#findFlow(from));
-    if (this.#datagrams === undefined) return new SingleClientIo(socket, findFlow);
-    return new BatchClientIo(socket, { datagrams: this.#datagrams, findFlow });
+    const datagrams = this.#datagrams;
+    if (datagrams === undefined) return SingleClientIo.open(this.spec, findFlow);
+    return new BatchClientIo(this.spec, { datagrams, findFlow });
   }
 
   #findFlow(from: ClientAddress): UdpFlow | undefined {

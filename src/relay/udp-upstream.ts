@@ -64,7 +64,7 @@ export class UdpUpstream {
   #receive(first: Buffer): void {
     const fd = this.#fdOf();
     if (this.#datagrams === undefined || fd === undefined) return this.#handlers.onReply(first);
-    const { count, error } = this.#datagrams.receive(fd, first);
+    const { count, error } = this.#datagrams.receiveAfter(first, fd);
     this.#handlers.onReplies(this.#datagrams.createRunOf(count));
     if (error !== 0) this.#handlers.onRefused();
   }

@@ -45,6 +45,11 @@ function schedule(delayMs: number, callback: () => void): Cancel {
   return () => clearTimeout(timer);
 }
 
+/** Calls back when the events that have come are dealt with, before new ones are waited for. For the edges of the runtime only. */
+export function afterEvents(callback: () => void): void {
+  setImmediate(callback);
+}
+
 /** RFC 3339 in UTC with whole seconds: `2026-04-01T12:34:56Z`. */
 export function formatTimestamp(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');

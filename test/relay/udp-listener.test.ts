@@ -13,6 +13,11 @@ import { pattern } from '../support/sockets.ts';
 const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
   all?.some(({ address }) => address === '::1'),
 );
+const otherIpv6 = Object.values(networkInterfaces())
+  .flatMap((all) => all ?? [])
+  .filter(({ address, family, scopeid }) => family === 'IPv6' && address !== '::1' && scopeid === 0)
+  .map(({ address }) => address)
+  .slice(0, 1);
 const IDLE_MS = 60_000;
 
 describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) => {
@@ -119,6 +124,48 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(String(await asks(old, 'a'))).toBe('echo a');
     expect(String(await asks(young, 'b'))).toBe('echo b');
     expect(events).toEqual(['127.0.0.1 came', '::1 came']);
+  });
+
+  /** Another local address than the one that the kernel answers from by itself. */
+  const asked = [
+    { family: 'IPv4', address: '127.0.0.2', host: '127.0.0.1' },
+    ...otherIpv6.map((address) => ({ family: 'IPv6', address, host: '::1' })),
+  ];
+  describe.runIf(native)('on all addresses', () => {
+    it.each(asked)('answers from the $family address that was asked', async ({ address, host }) => {
+      const client = await datagrams.bind(undefined, { host });
+      for (const text of ['first', 'second']) {
+        expect(String(await asks(client, text, address))).toBe(`echo ${text}`);
+        expect(client.senders.at(-1)?.address).toBe(address);
+      }
+    });
+
+    it('answers many from the address that was asked', async () => {
+      const client = await datagrams.bind();
+      await asks(client, 'warm', '127.0.0.2');
+      const texts = Array.from({ length: 40 }, (_, index) => String(index));
+      for (const text of texts) client.send(text, { port, address: '127.0.0.2' });
+      await client.arrived(41);
+      expect(new Set(client.senders.map(({ address }) => address))).toEqual(new Set(['127.0.0.2']));
+      expect(client.texts).toEqual(['warm', ...texts].map((text) => `echo ${text}`));
+    });
+
+    it('keeps what one client asks of two addresses apart', async () => {
+      const client = await datagrams.bind();
+      const addresses = ['127.0.0.3', '127.0.0.4', '127.0.0.3'];
+      for (const address of addresses) await asks(client, address, address);
+      expect(client.texts).toEqual(addresses.map((address) => `echo ${address}`));
+      expect(client.senders.map(({ address }) => address)).toEqual(addresses);
+      expect(listener.activeConnections).toBe(2);
+    });
+
+    it('leaves the address to the kernel when nothing can be sent from the one that was asked', async () => {
+      const client = await datagrams.bind();
+      client.socket.setBroadcast(true);
+      client.send('to all', { port, address: '127.255.255.255' });
+      await client.arrived(1);
+      expect(client.texts).toEqual(['echo to all']);
+    });
   });
 
   it('binds no more than the address it is given', async () => {

@@ -1,4 +1,4 @@
-/** Global setup of the unit tests: builds the relay thread, since a worker takes no TypeScript on Node 20. */
+/** Global setup of the unit tests: builds what runs in a thread or program of its own, since Node 20 takes no TypeScript. */
 import path from 'node:path';
 import { build } from 'esbuild';
 import { THREAD_FOLDER } from './relay-thread-file.ts';
@@ -7,9 +7,11 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 
 export async function setup(): Promise<void> {
   await build({
-    entryPoints: ['src/relay/splice/relay-thread.ts', 'test/support/mortal-relay-thread.ts'].map((file) =>
-      path.join(ROOT, file),
-    ),
+    entryPoints: [
+      'src/relay/splice/relay-thread.ts',
+      'test/support/mortal-relay-thread.ts',
+      'src/relay/native/load-datagrams.ts',
+    ].map((file) => path.join(ROOT, file)),
     entryNames: '[name]',
     outdir: THREAD_FOLDER,
     bundle: true,

@@ -1,4 +1,4 @@
-import { ADDRESS_WORDS } from './datagram-address.ts';
+import { PEER_WORDS } from './datagram-address.ts';
 
 interface Entry<Value> {
   readonly words: Uint32Array;
@@ -7,7 +7,7 @@ interface Entry<Value> {
   next: Entry<Value> | undefined;
 }
 
-/** Values by socket address as the kernel writes it, found without making a string of it. */
+/** Values by peer (see `PEER_WORDS`) as the kernel writes it, found without making a string of it. */
 export class AddressIndex<Value> {
   readonly #seed: number;
   readonly #entries = new Map<number, Entry<Value>>();
@@ -44,7 +44,7 @@ export class AddressIndex<Value> {
 
   #hash(words: Uint32Array, at: number): number {
     let hash = this.#seed;
-    for (let index = 0; index < ADDRESS_WORDS; index++) {
+    for (let index = 0; index < PEER_WORDS; index++) {
       hash = Math.imul(hash ^ (words[at + index] ?? 0), 0x9e37_79b1);
       hash ^= hash >>> 15;
     }
@@ -54,6 +54,6 @@ export class AddressIndex<Value> {
 }
 
 function isEqual(own: Uint32Array, words: Uint32Array, at: number): boolean {
-  for (let index = 0; index < ADDRESS_WORDS; index++) if (own[index] !== words[at + index]) return false;
+  for (let index = 0; index < PEER_WORDS; index++) if (own[index] !== words[at + index]) return false;
   return true;
 }

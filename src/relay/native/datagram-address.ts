@@ -6,9 +6,15 @@ import type { ClientAddress } from '../flow-table.ts';
 /** Words of 32 bits of a `struct sockaddr_in6`, which is the longer one. */
 export const ADDRESS_WORDS = 7;
 
+/**
+ * Who has sent a datagram and where to: the sender's socket address, then the local IP address that was asked, and for an
+ * address of one link only its interface. All zero where the socket is bound to that address, or it isn't told.
+ */
+export const PEER_WORDS = ADDRESS_WORDS + 5;
+
 /** `sa_family` of Linux, and how many words of such an address count. */
-const AF_INET = 2;
-const AF_INET6 = 10;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
 const IPV4_WORDS = 4;
 
 /** The bytes that the kernel wants to hear for such an address: 16 for IPv4, 28 for IPv6. */
@@ -44,6 +50,24 @@ export function decodeAddress(words: Uint32Array): ClientAddress {
   const isLinkLocal = (bytes.getUint16(8) & 0xffc0) === 0xfe80;
   const zone = isLinkLocal ? nameInterface(words[ADDRESS_WORDS - 1] ?? 0) : undefined;
   return { address: zone === undefined ? address : `${address}%${zone}`, port };
+}
+
+/** Reads whom a datagram came from, and the address that it was sent to as a part of the flow's key. */
+export function decodePeer(words: Uint32Array): ClientAddress {
+  const sender = decodeAddress(words);
+  if (!hasLocal(words)) return sender;
+  return { ...sender, local: words.subarray(ADDRESS_WORDS, PEER_WORDS).join('.') };
+}
+
+/** Whether the words of a peer tell the local address that was asked. */
+export function hasLocal(words: Uint32Array): boolean {
+  for (let at = ADDRESS_WORDS; at < PEER_WORDS; at++) if (words[at] !== 0) return true;
+  return false;
+}
+
+/** Whether the words of a socket address are those of IPv6. */
+export function isIpv6(words: Uint32Array): boolean {
+  return familyOf(words) === AF_INET6;
 }
 
 function familyOf(words: Uint32Array): number {

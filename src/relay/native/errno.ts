@@ -9,3 +9,7 @@ export const ECONNREFUSED = 111;
 export const ECONNABORTED = 103;
 export const EINPROGRESS = 115;
 export const ENOBUFS = 105;
+export const EINVAL = 22;
+export const EAFNOSUPPORT = 97;
+export const EADDRNOTAVAIL = 99;
+export const ENETUNREACH = 101;

@@ -1,7 +1,10 @@
 import { messageOf } from '../../system/message-of.ts';
 
 /** What is used of the foreign-function interface; its own types come with the package, which is optional. */
-export type Koffi = Pick<typeof import('koffi'), 'load' | 'errno' | 'address' | 'sizeof'>;
+export type Koffi = Pick<typeof import('koffi'), 'load' | 'errno' | 'address' | 'sizeof' | LoopParts>;
+
+/** For functions that C calls. */
+type LoopParts = 'proto' | 'pointer' | 'register';
 
 export type KoffiLoad =
   | { readonly kind: 'loaded'; readonly koffi: Koffi }

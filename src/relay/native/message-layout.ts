@@ -14,20 +14,38 @@ export interface MessageLayout {
     readonly nameLength: number;
     readonly iovec: number;
     readonly iovecCount: number;
+    readonly control: number;
+    readonly controlLength: number;
     readonly length: number;
   };
+  /** `struct cmsghdr`: its words are those before the data; the length counts them, in bytes. */
+  readonly control: { readonly words: number; readonly level: number; readonly type: number };
 }
 
 const LAYOUT_32: MessageLayout = {
   pointerWords: 1,
   iovec: { words: 2, base: 0, length: 1 },
-  message: { words: 8, name: 0, nameLength: 1, iovec: 2, iovecCount: 3, length: 7 },
+  message: {
+    words: 8,
+    name: 0,
+    nameLength: 1,
+    iovec: 2,
+    iovecCount: 3,
+    control: 4,
+    controlLength: 5,
+    length: 7,
+  },
+  control: { words: 3, level: 1, type: 2 },
 };
 
 const LAYOUT_64: MessageLayout = {
   pointerWords: 2,
   iovec: { words: 4, base: 0, length: 2 },
-  message: { words: 16, name: 0, nameLength: 2, iovec: 4, iovecCount: 6, length: 14 },
+  message: {
+    ...{ words: 16, name: 0, nameLength: 2, iovec: 4, iovecCount: 6 },
+    ...{ control: 8, controlLength: 10, length: 14 },
+  },
+  control: { words: 4, level: 2, type: 3 },
 };
 
 /** @throws where there is no such layout. */

@@ -2,7 +2,10 @@ import type { DatagramRun } from '../datagram-run.ts';
 import { EAGAIN } from './errno.ts';
 import type { LibcDatagrams } from './libc-datagrams.ts';
 import { layoutFor, type MessageLayout, putPointer } from './message-layout.ts';
-import { ADDRESS_WORDS, addressBytes } from './datagram-address.ts';
+import { ADDRESS_WORDS, addressBytes, hasLocal, isIpv6, PEER_WORDS } from './datagram-address.ts';
+import type { LoopPoll } from './loop-poll.ts';
+import { NativeUdpSocket } from './native-udp-socket.ts';
+import { PacketInfo } from './packet-info.ts';
 
 /** Datagrams that are taken at once. */
 export const BATCH_SIZE = 64;
@@ -19,61 +22,95 @@ const LONG_ADDRESS_BYTES = ADDRESS_WORDS * 4;
  */
 export class NativeDatagrams {
   readonly #libc: LibcDatagrams;
+  readonly #poll: LoopPoll;
   readonly #layout: MessageLayout;
-  readonly #bytes = Buffer.from(new ArrayBuffer(BATCH_SIZE * SLOT_BYTES));
+  /** One slot more than a batch has: for a datagram that comes from elsewhere. */
+  readonly #bytes = Buffer.from(new ArrayBuffer((BATCH_SIZE + 1) * SLOT_BYTES));
   readonly #incoming: Messages;
   readonly #outgoing: Messages;
+  readonly #info: PacketInfo;
   /** Where each slot begins, as the words of a pointer. */
   readonly #slots: Uint32Array;
   readonly #peerPointer = new Uint32Array(2);
-  readonly #lengths = new Uint32Array(BATCH_SIZE);
+  readonly #lengths = new Uint32Array(BATCH_SIZE + 1);
+  readonly #alone = Int32Array.of(BATCH_SIZE);
   readonly #runs = Array.from({ length: BATCH_SIZE }, () => new SlotRun(this));
   #usedRuns = 0;
 
-  constructor(libc: LibcDatagrams) {
+  constructor(libc: LibcDatagrams, poll: LoopPoll) {
     this.#libc = libc;
+    this.#poll = poll;
     this.#layout = layoutFor(libc.pointerBytes);
+    this.#info = new PacketInfo(libc, { layout: this.#layout, count: BATCH_SIZE });
     this.#incoming = createMessages(libc, this.#layout);
     this.#outgoing = createMessages(libc, this.#layout);
-    this.#slots = new Uint32Array(BATCH_SIZE * 2);
+    this.#slots = new Uint32Array((BATCH_SIZE + 1) * 2);
     const begin = libc.addressOf(this.#bytes.buffer as ArrayBuffer);
     const { message, iovec } = this.#layout;
-    for (let slot = 0; slot < BATCH_SIZE; slot++) {
+    for (let slot = 0; slot <= BATCH_SIZE; slot++) {
       const address = begin + BigInt(slot * SLOT_BYTES);
       putPointer(this.#slots, { at: slot * 2, address, layout: this.#layout });
+      if (slot === BATCH_SIZE) break;
       const { headers, iovecs, namesAddress } = this.#incoming;
       putPointer(iovecs, { at: slot * iovec.words + iovec.base, address, layout: this.#layout });
       iovecs[slot * iovec.words + iovec.length] = SLOT_BYTES;
-      const name = namesAddress + BigInt(slot * LONG_ADDRESS_BYTES);
-      putPointer(headers, { at: slot * message.words + message.name, address: name, layout: this.#layout });
-      headers[slot * message.words + message.nameLength] = LONG_ADDRESS_BYTES;
+      const name = namesAddress + BigInt(slot * PEER_WORDS * 4);
+      const header = slot * message.words;
+      putPointer(headers, { at: header + message.name, address: name, layout: this.#layout });
+      headers[header + message.nameLength] = LONG_ADDRESS_BYTES;
+      const control = this.#info.addressOf(slot);
+      putPointer(headers, { at: header + message.control, address: control, layout: this.#layout });
+      headers[header + message.controlLength] = this.#info.bytes;
     }
     putPointer(this.#peerPointer, { at: 0, address: this.#outgoing.namesAddress, layout: this.#layout });
   }
 
-  /** Begins a batch with a datagram that was received otherwise, and adds what the socket's buffer holds. */
-  receive(fd: number, first: Uint8Array): { readonly count: number; readonly error: number } {
+  /** Opens a socket for clients; whoever calls closes it. @throws the bind error, with its `code`. */
+  openSocket(place: { readonly address: string; readonly port: number }): NativeUdpSocket {
+    return new NativeUdpSocket(place, { libc: this.#libc, poll: this.#poll });
+  }
+
+  /** Begins a batch with what the socket's buffer holds. `error`: an `errno`, where nothing came because of it. */
+  receive(fd: number): Batch {
+    this.#usedRuns = 0;
+    return this.#fill(fd, 0);
+  }
+
+  /** Begins a batch with a datagram that was received otherwise, whose sender isn't told, and adds what has come since. */
+  receiveAfter(first: Uint8Array, fd: number): Batch {
     this.#usedRuns = 0;
     this.#bytes.set(first, 0);
     this.#lengths[0] = first.length;
+    return this.#fill(fd, 1);
+  }
+
+  #fill(fd: number, from: number): Batch {
     const { message } = this.#layout;
     const { headers, names, address } = this.#incoming;
-    const result = this.#libc.receive(fd, address + message.words * 4, BATCH_SIZE - 1);
-    for (let slot = 1; slot <= result; slot++) {
+    const result = this.#libc.receive(fd, address + from * message.words * 4, BATCH_SIZE - from);
+    const end = from + result;
+    for (let slot = from; slot < end; slot++) {
       const header = slot * message.words;
+      const peer = slot * PEER_WORDS;
       this.#lengths[slot] = headers[header + message.length] ?? 0;
       // What is left from a longer address before it would be read as a part of a shorter one.
       if (headers[header + message.nameLength] !== LONG_ADDRESS_BYTES) {
-        names.fill(0, slot * ADDRESS_WORDS + 4, (slot + 1) * ADDRESS_WORDS);
+        names.fill(0, peer + 4, peer + ADDRESS_WORDS);
         headers[header + message.nameLength] = LONG_ADDRESS_BYTES;
       }
+      this.#info.read(slot, {
+        bytes: headers[header + message.controlLength] ?? 0,
+        into: names,
+        at: peer + ADDRESS_WORDS,
+      });
+      headers[header + message.controlLength] = this.#info.bytes;
     }
-    if (result >= 0) return { count: result + 1, error: 0 };
-    return { count: 1, error: result === -EAGAIN ? 0 : -result };
+    if (result >= 0) return { count: end, error: 0 };
+    return { count: from, error: result === -EAGAIN ? 0 : -result };
   }
 
-  /** The senders' addresses, `ADDRESS_WORDS` for each datagram; not the first one's. */
-  get senders(): Uint32Array {
+  /** Who has sent each datagram, `PEER_WORDS` for each. */
+  get peers(): Uint32Array {
     return this.#incoming.names;
   }
 
@@ -101,6 +138,13 @@ export class NativeDatagrams {
     return Buffer.from(this.#bytes.subarray(begin, begin + (this.#lengths[slot] ?? 0)));
   }
 
+  /** Sends one datagram that comes from elsewhere, as a run's are sent. */
+  sendAlone(fd: number, { datagram, to }: { datagram: Uint8Array; to: Uint32Array }): number {
+    this.#bytes.set(datagram, BATCH_SIZE * SLOT_BYTES);
+    this.#lengths[BATCH_SIZE] = datagram.length;
+    return this.send(fd, { slots: this.#alone, from: 0, end: 1, to });
+  }
+
   /** Sends the datagrams of the slots `slots[from]` to `slots[end - 1]`: see `DatagramRun`. */
   send(
     fd: number,
@@ -109,6 +153,8 @@ export class NativeDatagrams {
     const { message, iovec, pointerWords } = this.#layout;
     const { headers, iovecs, names, address } = this.#outgoing;
     if (to !== undefined) names.set(to);
+    const controlBytes = to !== undefined && hasLocal(to) ? this.#info.write(to, isIpv6(to)) : 0;
+    const [controlLow = 0, controlHigh = 0] = controlBytes === 0 ? [] : this.#info.outgoingPointer;
     const nameLength = to === undefined ? 0 : addressBytes(to);
     const [nameLow = 0, nameHigh = 0] = to === undefined ? [] : this.#peerPointer;
     for (let index = from; index < end; index++) {
@@ -121,9 +167,18 @@ export class NativeDatagrams {
       headers[header + message.name] = nameLow;
       if (pointerWords === 2) headers[header + message.name + 1] = nameHigh;
       headers[header + message.nameLength] = nameLength;
+      headers[header + message.control] = controlLow;
+      if (pointerWords === 2) headers[header + message.control + 1] = controlHigh;
+      headers[header + message.controlLength] = controlBytes;
     }
     return this.#libc.send(fd, address, end - from);
   }
+}
+
+/** How many datagrams there are, and the `errno` where no more could be had for another reason than that there are none. */
+interface Batch {
+  readonly count: number;
+  readonly error: number;
 }
 
 /** Some datagrams of the present batch. */
@@ -146,6 +201,11 @@ export class SlotRun implements DatagramRun {
 
   add(slot: number): void {
     this.#slots[this.#size++] = slot;
+  }
+
+  /** Where one of them lies in the batch. */
+  slotOf(index: number): number {
+    return this.#slots[index] ?? 0;
   }
 
   copy(index: number): Buffer {
@@ -171,7 +231,7 @@ function createMessages(libc: LibcDatagrams, layout: MessageLayout): Messages {
   const { message, iovec } = layout;
   const headers = new Uint32Array(new ArrayBuffer(BATCH_SIZE * message.words * 4));
   const iovecs = new Uint32Array(new ArrayBuffer(BATCH_SIZE * iovec.words * 4));
-  const names = new Uint32Array(new ArrayBuffer(BATCH_SIZE * LONG_ADDRESS_BYTES));
+  const names = new Uint32Array(new ArrayBuffer(BATCH_SIZE * PEER_WORDS * 4));
   const iovecsAddress = libc.addressOf(iovecs.buffer);
   for (let index = 0; index < BATCH_SIZE; index++) {
     const header = index * message.words;

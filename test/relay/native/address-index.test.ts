@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { AddressIndex } from '../../../src/relay/native/address-index.ts';
-import { ADDRESS_WORDS, encodeAddress } from '../../../src/relay/native/datagram-address.ts';
+import { encodeAddress, PEER_WORDS } from '../../../src/relay/native/datagram-address.ts';
 
-const at = (address: string, port: number) => encodeAddress({ address, port }) ?? new Uint32Array();
+const at = (address: string, port: number, local = 0) => {
+  const words = new Uint32Array(PEER_WORDS);
+  words.set(encodeAddress({ address, port }) ?? []);
+  words[PEER_WORDS - 2] = local;
+  return words;
+};
 
 describe('AddressIndex', () => {
   it('finds a value by address and port together, wherever the words stand', () => {
@@ -10,12 +15,19 @@ describe('AddressIndex', () => {
     index.set(at('10.0.0.1', 1), 'a');
     index.set(at('10.0.0.1', 2), 'b');
     index.set(at('::ffff:10.0.0.1', 2), 'c');
-    const words = new Uint32Array(2 * ADDRESS_WORDS);
-    words.set(at('10.0.0.1', 2), ADDRESS_WORDS);
-    expect(index.get(words, ADDRESS_WORDS)).toBe('b');
+    const words = new Uint32Array(2 * PEER_WORDS);
+    words.set(at('10.0.0.1', 2), PEER_WORDS);
+    expect(index.get(words, PEER_WORDS)).toBe('b');
     expect(index.get(at('10.0.0.1', 1), 0)).toBe('a');
     expect(index.get(at('::ffff:10.0.0.1', 2), 0)).toBe('c');
     expect(index.get(at('10.0.0.2', 1), 0)).toBeUndefined();
+  });
+
+  it('tells the local addresses apart that a client asks', () => {
+    const index = new AddressIndex<string>(7);
+    index.set(at('10.0.0.1', 1, 1), 'a');
+    index.set(at('10.0.0.1', 1, 2), 'b');
+    expect([1, 2, 3].map((local) => index.get(at('10.0.0.1', 1, local), 0))).toEqual(['a', 'b', undefined]);
   });
 
   it('replaces, and forgets', () => {

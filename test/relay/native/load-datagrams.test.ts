@@ -24,6 +24,7 @@ describe('loadDatagrams', () => {
       errno: () => 0,
       address: () => 4096n,
       sizeof: () => 8,
+      ...{ proto: () => ({}), pointer: () => ({}), register: () => ({}) },
     } as unknown as Koffi;
     const load = async (): Promise<KoffiLoad> => ({ kind: 'loaded', koffi });
     expect(await loadDatagrams(load)).toMatchObject({ reason: expect.stringContaining(reason) });

@@ -11,7 +11,8 @@ function declareStructs(lib: NonNullable<typeof koffi>, word: 'uint32_t' | 'uint
     ...{ name: word, nameLength: 'uint32_t', iovec: word, iovecCount: word },
     ...{ control: word, controlLength: word, flags: 'int' },
   });
-  return { iovec, header, message: lib.struct({ header, length: 'unsigned int' }) };
+  const control = lib.struct({ length: word, level: 'int', type: 'int', data: 'uint32_t' });
+  return { iovec, header, control, message: lib.struct({ header, length: 'unsigned int' }) };
 }
 
 describe.runIf(koffi)('the layout of messages', () => {
@@ -20,7 +21,7 @@ describe.runIf(koffi)('the layout of messages', () => {
     { bytes: 4, word: 'uint32_t' },
   ] as const)('is that of C where pointers have $bytes bytes', ({ bytes, word }) => {
     if (koffi === undefined) return;
-    const { iovec, header, message } = declareStructs(koffi, word);
+    const { iovec, header, control, message } = declareStructs(koffi, word);
     const at = (member: string) => koffi.offsetof(header, member) / 4;
     expect(layoutFor(bytes)).toEqual({
       pointerWords: bytes / 4,
@@ -29,7 +30,13 @@ describe.runIf(koffi)('the layout of messages', () => {
         words: koffi.sizeof(message) / 4,
         ...{ name: at('name'), nameLength: at('nameLength') },
         ...{ iovec: at('iovec'), iovecCount: at('iovecCount') },
+        ...{ control: at('control'), controlLength: at('controlLength') },
         length: koffi.offsetof(message, 'length') / 4,
+      },
+      control: {
+        words: koffi.offsetof(control, 'data') / 4,
+        level: koffi.offsetof(control, 'level') / 4,
+        type: koffi.offsetof(control, 'type') / 4,
       },
     });
   });

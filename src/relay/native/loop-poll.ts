@@ -1,0 +1,102 @@
+import { isMainThread } from 'node:worker_threads';
+import { afterEvents } from '../../system/clock.ts';
+import { createDeclare } from './declare.ts';
+import type { Koffi } from './load-koffi.ts';
+
+/** A descriptor that Node's event loop watches. */
+export interface LoopWatch {
+  /** Also tells when there is room in the send buffer. */
+  alsoWritable(wanted: 'on' | 'off'): void;
+  /** Ends the watch, which has to happen before the descriptor is closed. Idempotent. */
+  close(): void;
+}
+
+/** Watches descriptors on Node's event loop without reading from them, which Node itself has no way to do. */
+export interface LoopPoll {
+  /**
+   * Calls back whenever the descriptor can be read, or has room where that is wanted. Nobody else may watch it on this
+   * loop. Keeps the program running until the watch is closed.
+   * @throws where the loop can't watch it.
+   */
+  watch(fd: number, onReady: () => void): LoopWatch;
+}
+
+/** `UV_POLL`, `UV_READABLE` and `UV_WRITABLE`: a part of libuv's stable interface. */
+const POLL_HANDLE = 8;
+const READABLE = 1;
+const WRITABLE = 2;
+
+/**
+ * Uses `uv_poll_*` of libuv, whose functions Node exports for its native add-ons.
+ * @throws where they are missing, and on other threads than the first, whose loop can't be had.
+ */
+export function createLoopPoll(koffi: Koffi): LoopPoll {
+  if (!isMainThread) throw new Error('only the first thread has its event loop to hand');
+  const declare = createDeclare(koffi);
+  const defaultLoop = declare('uintptr_t uv_default_loop()');
+  const handleSize = declare('size_t uv_handle_size(int type)');
+  const init = declare('int uv_poll_init(uintptr_t loop, uintptr_t handle, int fd)');
+  const onPoll = koffi.proto('void (uintptr_t handle, int status, int events)');
+  const library = koffi.load(null);
+  const startPoll = library.func('uv_poll_start', 'int', ['uintptr_t', 'int', koffi.pointer(onPoll)]);
+  const stop = declare('int uv_poll_stop(uintptr_t handle)');
+  const close = declare('void uv_close(uintptr_t handle, void *callback)');
+  const bytes = Number(handleSize(POLL_HANDLE));
+  const watches = new Map<number, Watch>();
+  // One for all, and kept: how many there may be is bounded, and the loop may still have a call to make.
+  const callback = koffi.register((handle: number | bigint, status: number) => {
+    const watch = watches.get(Number(handle));
+    // The library's call is no place to run into an error, or to close the handle that is being dealt with.
+    if (watch !== undefined) afterEvents(() => watch.onPoll(status));
+  }, koffi.pointer(onPoll));
+  // While Node takes its environment down, the loop still turns, and nothing may call into JavaScript.
+  process.once('exit', () => {
+    for (const { handle } of watches.values()) stop(handle);
+  });
+
+  class Watch implements LoopWatch {
+    readonly handle: number;
+    readonly #memory = new ArrayBuffer(bytes);
+    readonly #onReady: () => void;
+    #events = READABLE;
+    #closed = false;
+
+    constructor(fd: number, onReady: () => void) {
+      this.handle = Number(koffi.address(this.#memory));
+      this.#onReady = onReady;
+      const status = Number(init(defaultLoop(), this.handle, fd));
+      if (status < 0) throw new Error(`the event loop can't watch a socket (libuv error ${status})`);
+      watches.set(this.handle, this);
+      this.#start();
+    }
+
+    alsoWritable(wanted: 'on' | 'off'): void {
+      const events = wanted === 'on' ? READABLE | WRITABLE : READABLE;
+      if (this.#closed || events === this.#events) return;
+      this.#events = events;
+      this.#start();
+    }
+
+    onPoll(status: number): void {
+      if (this.#closed) return;
+      this.#onReady();
+      // The loop stops at an error of the socket, which reading has taken away.
+      if (status < 0 && !this.#closed) this.#start();
+    }
+
+    close(): void {
+      if (this.#closed) return;
+      this.#closed = true;
+      watches.delete(this.handle);
+      stop(this.handle);
+      close(this.handle, null);
+      // The loop has done with the memory at the end of this turn.
+      afterEvents(() => afterEvents(() => void this.#memory));
+    }
+
+    #start(): void {
+      startPoll(this.handle, this.#events, callback);
+    }
+  }
+  return { watch: (fd, onReady) => new Watch(fd, onReady) };
+}
