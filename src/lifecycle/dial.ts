@@ -1,8 +1,9 @@
 import { connect, type Socket } from 'node:net';
 import type { Endpoint } from '../model/observation.ts';
 import type { Clock } from '../system/clock.ts';
+import { raceStaggered } from './race-staggered.ts';
 
-/** An address that says nothing for so long is passed over: one lost packet is repeated by the kernel after 1 s. */
+/** An address that says nothing for so long is given up: one lost packet is repeated by the kernel after 1 s. */
 const TRY_TIMEOUT_MS = 2_000;
 
 interface DialOptions {
@@ -10,23 +11,28 @@ interface DialOptions {
   readonly clock: Clock;
 }
 
+/** A connected upstream and the endpoint at which it was reached. */
+export interface Dialled {
+  readonly socket: Socket;
+  readonly endpoint: Endpoint;
+}
+
 /**
- * Connects to the first of `endpoints` that accepts, trying them in order.
+ * Connects to the first of `endpoints` that accepts: they are tried in order, the next one as soon as the one before has
+ * failed or been silent for 250 ms.
  * The socket allows half-open, and reads nothing before the caller does; who uses it sets its options.
- * @throws the last one's connection error; the signal's reason when it aborts.
+ * @throws the last connection error; the signal's reason when it aborts.
  */
-export async function dial(endpoints: readonly Endpoint[], options: DialOptions): Promise<Socket> {
-  let failure: unknown = new Error('the workload has no address');
-  for (const endpoint of endpoints) {
+export async function dial(endpoints: readonly Endpoint[], options: DialOptions): Promise<Dialled> {
+  if (endpoints.length === 0) {
     options.signal.throwIfAborted();
-    try {
-      return await dialEndpoint(endpoint, options);
-    } catch (error) {
-      failure = error;
-    }
+    throw new Error('the workload has no address');
   }
-  options.signal.throwIfAborted();
-  throw failure;
+  const attempt = async (endpoint: Endpoint, signal: AbortSignal) => ({
+    socket: await dialEndpoint(endpoint, { ...options, signal }),
+    endpoint,
+  });
+  return raceStaggered(endpoints, { ...options, attempt, discard: ({ socket }) => void socket.destroy() });
 }
 
 function dialEndpoint({ host, port }: Endpoint, { signal, clock }: DialOptions): Promise<Socket> {

@@ -31,6 +31,7 @@ export interface PassedFlow<T> {
 export class Incarnation {
   readonly #clock: Clock;
   readonly #cold: boolean;
+  readonly #onReordered: () => void;
   readonly #endpoints: RunEndpoints;
   readonly #gates = new Map<string, PortGate>();
   /** The endpoint at which each datagram port has answered. */
@@ -38,11 +39,25 @@ export class Incarnation {
   readonly #refusals: RefusalAllowance;
   readonly #ended = new AbortController();
 
-  /** @param options.cold false where the workload ran before it was looked at: its datagram ports need no proof. */
-  constructor(addresses: RunAddresses, { clock, cold }: { readonly clock: Clock; readonly cold: boolean }) {
-    this.#endpoints = new RunEndpoints(addresses);
+  /**
+   * @param options.cold false where the workload ran before it was looked at: its datagram ports need no proof.
+   * @param options.lastHost the host that answered last in the run before.
+   * @param options.onReordered told when the hosts are tried in another order from now on.
+   */
+  constructor(
+    addresses: RunAddresses,
+    options: {
+      readonly clock: Clock;
+      readonly cold: boolean;
+      readonly lastHost?: string | undefined;
+      readonly onReordered?: () => void;
+    },
+  ) {
+    const { clock, cold, lastHost } = options;
+    this.#endpoints = new RunEndpoints(addresses, lastHost);
     this.#clock = clock;
     this.#cold = cold;
+    this.#onReordered = options.onReordered ?? (() => {});
     this.#refusals = new RefusalAllowance(clock);
     // Everybody who waits listens for the end of the run: many are no leak.
     setMaxListeners(0, this.#ended.signal);
@@ -50,6 +65,11 @@ export class Incarnation {
 
   get hosts(): readonly string[] {
     return this.#endpoints.hosts;
+  }
+
+  /** The host that answered last; undefined where none has. */
+  get lastHost(): string | undefined {
+    return this.#endpoints.lastHost;
   }
 
   /** Aborts when this run is over. */
@@ -140,8 +160,11 @@ export class Incarnation {
     }
   }
 
-  #dial(port: TargetPort, signal: AbortSignal): Promise<Socket> {
-    return dial(this.#endpoints.list({ protocol: 'tcp', port }), { signal, clock: this.#clock });
+  async #dial(port: TargetPort, signal: AbortSignal): Promise<Socket> {
+    const endpoints = this.#endpoints.list({ protocol: 'tcp', port });
+    const { socket, endpoint } = await dial(endpoints, { signal, clock: this.#clock });
+    if (this.#endpoints.answered(endpoint)) this.#onReordered();
+    return socket;
   }
 
   #tcpGate(port: TargetPort): PortGate {

@@ -67,6 +67,8 @@ export class LifecycleRunner {
     this.#run = new RunFollower({
       clock,
       onBegin: () => this.#runBegan(),
+      // Opened again by the next client, with the address that answers in front.
+      onReordered: () => this.warmPaths.closeAll(),
       onUnhealthy: (reason) => this.dispatch('gate-failed', reason),
     });
   }

@@ -10,14 +10,25 @@ interface Target {
   readonly port: TargetPort;
 }
 
-/** Where the ports of one run answer. Endpoints of mapped ports are taken in turn; hosts are tried best first. */
+/**
+ * Where the ports of one run answer. Endpoints of mapped ports are taken in turn. Hosts are tried in the order of the
+ * observation, after the one that answered last: on a network that only some can reach, the others cost time.
+ */
 export class RunEndpoints {
   #addresses: RunAddresses;
+  #lastHost: string | undefined;
   readonly #turns = new Map<string, number>();
   readonly #lifetimes = new Map<string, AbortController>();
 
-  constructor(addresses: RunAddresses) {
+  /** @param lastHost the host that answered last, in an earlier run perhaps. */
+  constructor(addresses: RunAddresses, lastHost?: string) {
     this.#addresses = addresses;
+    this.#lastHost = lastHost;
+  }
+
+  /** The host that answered last; undefined where none has, or where endpoints are equally good. */
+  get lastHost(): string | undefined {
+    return this.#lastHost;
   }
 
   get hosts(): readonly string[] {
@@ -35,6 +46,14 @@ export class RunEndpoints {
     if (!this.areEqual || endpoints.length < 2) return endpoints;
     const first = this.#turn(target) % endpoints.length;
     return [...endpoints.slice(first), ...endpoints.slice(0, first)];
+  }
+
+  /** An endpoint has answered; whether that changes the order in which hosts are tried. */
+  answered({ host }: Endpoint): boolean {
+    if (this.areEqual || host === this.#lastHost) return false;
+    const before = this.#orderedHosts();
+    this.#lastHost = host;
+    return before[0] !== host;
   }
 
   /** One endpoint after the other, best first. @throws where there is none. */
@@ -75,10 +94,17 @@ export class RunEndpoints {
   }
 
   #find({ protocol, port }: Target): readonly Endpoint[] {
-    const { hosts, ports } = this.#addresses;
+    const { ports } = this.#addresses;
     if (ports !== undefined) return ports[portKey(protocol, port)] ?? [];
     // Names of ports are for workloads whose ports are mapped: see the check of the configuration.
-    return typeof port === 'number' ? hosts.map((host) => ({ host, port })) : [];
+    return typeof port === 'number' ? this.#orderedHosts().map((host) => ({ host, port })) : [];
+  }
+
+  #orderedHosts(): readonly string[] {
+    const { hosts } = this.#addresses;
+    const last = this.#lastHost;
+    if (last === undefined || !hosts.includes(last)) return hosts;
+    return [last, ...hosts.filter((host) => host !== last)];
   }
 
   #turn({ protocol, port }: Target): number {

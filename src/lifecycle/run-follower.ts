@@ -34,8 +34,11 @@ interface HttpProbe {
 export class RunFollower {
   readonly #clock: Clock;
   readonly #onBegin: () => void;
+  readonly #onReordered: () => void;
   readonly #onUnhealthy: (reason: string) => void;
   #current: Incarnation | undefined;
+  /** Outlives the run: the next one is most often reached in the same way. */
+  #lastHost: string | undefined;
   #probe: HttpProbe | undefined;
   /** Nothing was known of the workload before this run. */
   #first = true;
@@ -45,11 +48,14 @@ export class RunFollower {
     readonly clock: Clock;
     /** A run has begun, or changed its addresses: those who wait may try. */
     readonly onBegin: () => void;
+    /** The hosts of the run are tried in another order from now on. */
+    readonly onReordered: () => void;
     /** The engine says that the run at the gate is unhealthy. */
     readonly onUnhealthy: (reason: string) => void;
   }) {
     this.#clock = options.clock;
     this.#onBegin = options.onBegin;
+    this.#onReordered = options.onReordered;
     this.#onUnhealthy = options.onUnhealthy;
   }
 
@@ -125,7 +131,13 @@ export class RunFollower {
 
   #begin(observation: Observation): void {
     const before = this.#current;
-    this.#current = new Incarnation(observation, { clock: this.#clock, cold: !this.#first });
+    this.#lastHost = before?.lastHost ?? this.#lastHost;
+    this.#current = new Incarnation(observation, {
+      clock: this.#clock,
+      cold: !this.#first,
+      lastHost: this.#lastHost,
+      onReordered: this.#onReordered,
+    });
     before?.end();
     this.#onBegin();
   }
@@ -141,6 +153,7 @@ export class RunFollower {
   #end(): void {
     const ended = this.#current;
     this.#current = undefined;
+    this.#lastHost = ended?.lastHost ?? this.#lastHost;
     ended?.end();
   }
 

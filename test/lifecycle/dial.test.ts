@@ -1,9 +1,7 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { dial } from '../../src/lifecycle/dial.ts';
+import { type Dialled, dial } from '../../src/lifecycle/dial.ts';
 import { systemClock } from '../../src/system/clock.ts';
+import { withDeafPort } from '../support/deaf-port.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import { collect, Sockets } from '../support/sockets.ts';
@@ -18,7 +16,7 @@ describe('dial', () => {
   afterEach(() => sockets.close());
   const never = new AbortController().signal;
   const dialOwned = async (hosts: readonly string[], port: number) =>
-    sockets.own(await dial(endpoints(hosts, port), { signal: never, clock: systemClock }));
+    sockets.own((await dial(endpoints(hosts, port), { signal: never, clock: systemClock })).socket);
 
   it('connects to the first host that accepts', async () => {
     const server = await sockets.listen();
@@ -70,9 +68,8 @@ describe('dial', () => {
   it('is not touched by an abort that comes after it has connected', async () => {
     const server = await sockets.listen();
     const client = new AbortController();
-    const socket = sockets.own(
-      await dial(endpoints(['127.0.0.1'], server.port), { signal: client.signal, clock: systemClock }),
-    );
+    const options = { signal: client.signal, clock: systemClock };
+    const socket = sockets.own((await dial(endpoints(['127.0.0.1'], server.port), options)).socket);
     client.abort();
     expect(socket.destroyed).toBe(false);
   });
@@ -87,34 +84,42 @@ describe('dial', () => {
 
   it('does not crash when the upstream resets before anybody listens', async () => {
     const server = await sockets.listen();
-    const socket = await dial(endpoints(['127.0.0.1'], server.port), { signal: never, clock: systemClock });
+    const { socket } = await dial(endpoints(['127.0.0.1'], server.port), {
+      signal: never,
+      clock: systemClock,
+    });
     (await server.socket(0)).resetAndDestroy();
     socket.resume();
     await new Promise<void>((resolve) => socket.once('close', () => resolve()));
     expect(socket.destroyed).toBe(true);
   });
 
-  it('passes over a host that swallows what it is sent', async () => {
-    const deaf = spawn(process.execPath, [
-      '-e',
-      "const s = require('net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => console.log(s.address().port))",
-    ]);
-    const [line] = await once(deaf.stdout, 'data');
-    const port = Number(String(line));
-    deaf.kill('SIGSTOP');
-    try {
-      // With its queue full the kernel answers no more.
-      const fillers = Array.from({ length: 8 }, () => sockets.own(connect(port, '127.0.0.1')));
-      for (const filler of fillers) filler.on('error', () => {});
-      await Promise.race(fillers.map((filler) => once(filler, 'connect')));
+  it('tries the next host after 250 ms when one swallows what it is sent', async () => {
+    await withDeafPort(sockets, async (port) => {
       await sockets.listen(undefined, { host: '127.0.0.2', port });
       const clock = new FakeClock();
+      let reached: Dialled | undefined;
       const dialled = dial(endpoints(['127.0.0.1', '127.0.0.2'], port), { signal: never, clock });
+      void dialled.then((result) => {
+        reached = result;
+      });
+      await clock.advance(249);
+      expect(reached).toBeUndefined();
+      await clock.advance(1);
+      const { socket, endpoint } = await dialled;
+      expect(sockets.own(socket).remoteAddress).toBe('127.0.0.2');
+      expect(endpoint.host).toBe('127.0.0.2');
+      expect(clock.pending).toBe(0);
+    });
+  });
+
+  it('gives up a host that has been silent for 2 s', async () => {
+    await withDeafPort(sockets, async (port) => {
+      const clock = new FakeClock();
+      const dialled = dial(endpoints(['127.0.0.1'], port), { signal: never, clock });
+      const outcome = expect(dialled).rejects.toThrow('did not answer within 2000 ms');
       await clock.advance(2_000);
-      expect(sockets.own(await dialled).remoteAddress).toBe('127.0.0.2');
-    } finally {
-      deaf.kill('SIGKILL');
-      await once(deaf, 'exit');
-    }
+      await outcome;
+    });
   });
 });

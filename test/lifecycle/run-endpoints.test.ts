@@ -17,6 +17,25 @@ describe('RunEndpoints', () => {
     expect(run.list({ protocol: 'tcp', port: 80 })).toEqual(expected);
   });
 
+  it('tries the host first that answered last, in the next run as well', () => {
+    const addresses = { hosts: ['10.0.0.1', '10.0.0.2', '10.0.0.3'] };
+    const run = new RunEndpoints(addresses);
+    expect([
+      run.answered(at('10.0.0.1')),
+      run.answered(at('10.0.0.2')),
+      run.answered(at('10.0.0.2')),
+    ]).toEqual([false, true, false]);
+    for (const current of [run, new RunEndpoints(addresses, run.lastHost)]) {
+      const hosts = current.list({ protocol: 'tcp', port: 80 }).map(({ host }) => host);
+      expect(hosts).toEqual(['10.0.0.2', '10.0.0.1', '10.0.0.3']);
+    }
+  });
+
+  it('forgets the host that answered last when the run is not reached there any more', () => {
+    const run = new RunEndpoints({ hosts: ['10.0.0.4', '10.0.0.5'] }, '10.0.0.2');
+    expect(run.list({ protocol: 'tcp', port: 80 }).map(({ host }) => host)).toEqual(['10.0.0.4', '10.0.0.5']);
+  });
+
   it('begins each list with the next of equal endpoints', () => {
     const run = mapped(A, B, C);
     expect([run.list(HTTP), run.list(HTTP), run.list(HTTP), run.list(HTTP)]).toEqual([

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { WarmPath, WarmUser } from '../../src/model/warm-path.ts';
 import { aListener, aService } from '../support/builders.ts';
-import { RUNNING } from '../support/fake-backend.ts';
+import { RUNNING, STOPPED } from '../support/fake-backend.ts';
 import { Bench } from './bench.ts';
 
 const IDLE_MS = 60_000;
@@ -53,6 +53,32 @@ describe('WarmPaths', () => {
     expect(bench.lifecycle.openWarmPath('db', { port, user })).toBeUndefined();
     await prove();
     expect(open().endpoints).toEqual([{ host: '127.0.0.1', port }]);
+  });
+
+  it('begins with the address that answered last, in the next run as well', async () => {
+    const hosts = ['127.0.0.9', '127.0.0.1'];
+    bench.backend.tell('docker/db', { ...RUNNING, hosts });
+    await prove();
+    const expected = [
+      { host: '127.0.0.1', port },
+      { host: '127.0.0.9', port },
+    ];
+    expect(open().endpoints).toEqual(expected);
+    bench.backend.tell('docker/db', STOPPED);
+    bench.backend.tell('docker/db', { ...RUNNING, hosts });
+    await prove();
+    expect(open().endpoints).toEqual(expected);
+  });
+
+  it('is closed when another address answers than the one it begins with', async () => {
+    bench.backend.tell('docker/db', { ...RUNNING, hosts: ['127.0.0.9', '127.0.0.1'] });
+    const nine = await bench.sockets.listen(undefined, { host: '127.0.0.9', port });
+    await prove();
+    open();
+    await nine.close();
+    await prove();
+    expect(user.closed).toBe(1);
+    expect(open().endpoints[0]).toEqual({ host: '127.0.0.1', port });
   });
 
   it('is no use any more once it is closed and nobody is in', async () => {

@@ -16,15 +16,19 @@ import {
 
 /** Clients that one listener may bring in a turn, before existing connections have theirs. */
 const ACCEPTS_PER_TURN = 64;
-/** An upstream that says nothing for so long is passed over, as the main thread does. */
-const CONNECT_TIMEOUT_MS = 2_000;
+/** An upstream that says nothing for so long is passed over, as in the main thread: where there is another one, soon. */
+const CONNECT_TIMEOUTS_MS = { soon: 250, late: 2_000 } as const;
 const WAIT_FOR_EVER = -1;
 
 /** Tokens from here on are those of listening sockets, by route. */
 export const ROUTE_TOKENS = 0x4000_0000;
 
 /** A route that accepts, or whose connections go on. */
-type Route = Omit<OpenRoute, 'access'> & { readonly access: AccessList };
+type Route = Omit<OpenRoute, 'access' | 'upstreams'> & {
+  readonly access: AccessList;
+  /** Tried in order: the one that answered last comes first. */
+  upstreams: OpenRoute['upstreams'];
+};
 
 /** A client that a route has accepted. */
 interface Accepted {
@@ -55,8 +59,8 @@ export class RouteTable {
   readonly #options: TableOptions;
   readonly #routes = new Map<number, Route>();
   readonly #accepted = new Map<number, Accepted>();
-  /** When to give up, by slot, in the order of time. */
-  readonly #connecting = new Map<number, number>();
+  /** When to give up, by slot; each of the two in the order of time. */
+  readonly #connecting = { soon: new Map<number, number>(), late: new Map<number, number>() };
   readonly #freeSlots: number[] = [];
   /** Slots that are free from the next turn on: in this one there may still be events of those who had them. */
   readonly #leftSlots: number[] = [];
@@ -105,22 +109,36 @@ export class RouteTable {
 
   /** How long the loop may wait before `endTurn` has something to do. */
   timeoutMs(): number {
-    for (const dueMs of this.#connecting.values()) return Math.max(0, dueMs - this.#options.nowMs());
-    return WAIT_FOR_EVER;
+    const [soon] = this.#connecting.soon.values();
+    const [late] = this.#connecting.late.values();
+    if (soon === undefined && late === undefined) return WAIT_FOR_EVER;
+    return Math.max(
+      0,
+      Math.min(soon ?? Number.POSITIVE_INFINITY, late ?? Number.POSITIVE_INFINITY) - this.#options.nowMs(),
+    );
   }
 
   /** Ends a turn: passes over upstreams that don't answer. */
   endTurn(): void {
     this.#freeSlots.push(...this.#leftSlots.splice(0));
-    const nowMs = this.#connecting.size > 0 ? this.#options.nowMs() : 0;
-    for (const [slot, dueMs] of this.#connecting) {
-      if (dueMs > nowMs) return;
-      this.refused(slot);
+    for (const connecting of [this.#connecting.soon, this.#connecting.late]) {
+      const nowMs = connecting.size > 0 ? this.#options.nowMs() : 0;
+      for (const [slot, dueMs] of connecting) {
+        if (dueMs > nowMs) break;
+        this.refused(slot);
+      }
     }
   }
 
+  /** The upstream that was reached is the first to be tried from now on. */
   connected(slot: number): void {
-    this.#connecting.delete(slot);
+    this.#stopConnecting(slot);
+    const accepted = this.#accepted.get(slot);
+    if (accepted === undefined || accepted.attempt === 0) return;
+    const { route, attempt } = accepted;
+    const reached = route.upstreams[attempt];
+    if (reached === undefined) return;
+    route.upstreams = [reached, ...route.upstreams.filter((upstream) => upstream !== reached)];
   }
 
   /** Tries the next upstream. */
@@ -159,7 +177,7 @@ export class RouteTable {
   #connect(slot: number, accepted: Accepted): void {
     const { libc, pairs, nowMs } = this.#options;
     const { route, client } = accepted;
-    this.#connecting.delete(slot);
+    this.#stopConnecting(slot);
     for (; accepted.attempt < route.upstreams.length; accepted.attempt++) {
       const address = route.upstreams[accepted.attempt];
       const upstream = address === undefined ? -1 : libc.tcpSocket(address.family);
@@ -167,7 +185,8 @@ export class RouteTable {
       libc.tuneTcp(upstream, planKeepAlive(route.keepAliveMs));
       const status = libc.connect(upstream, address.bytes);
       if (status === 0 || status === -EINPROGRESS) {
-        this.#connecting.set(slot, nowMs() + CONNECT_TIMEOUT_MS);
+        const wait = accepted.attempt < route.upstreams.length - 1 ? 'soon' : 'late';
+        this.#connecting[wait].set(slot, nowMs() + CONNECT_TIMEOUTS_MS[wait]);
         return pairs.add(slot, { client, upstream }, 'connecting');
       }
       libc.close(upstream);
@@ -178,8 +197,13 @@ export class RouteTable {
 
   #forget(slot: number): void {
     this.#accepted.delete(slot);
-    this.#connecting.delete(slot);
+    this.#stopConnecting(slot);
     this.#leftSlots.push(slot);
+  }
+
+  #stopConnecting(slot: number): void {
+    this.#connecting.soon.delete(slot);
+    this.#connecting.late.delete(slot);
   }
 
   #leave(slot: number, { route }: Route): void {
