@@ -115,7 +115,8 @@ export class LifecycleRunner {
     if (this.#closed) return;
     const before = this.#state;
     if (kind === 'demanded') this.#lastDemand = reason;
-    const event = { kind, engine: this.#observation.state };
+    const { state: engine, stoppedBy } = this.#observation;
+    const event = { kind, engine, stoppedBy };
     const { state, effects } = step(before, event, this.room.size > 0 || this.leases.hasUnmet);
     if (state === before) return;
     this.#enter(state, kind !== 'demanded' && isWaking(state) ? `${this.room.size} waiting` : reason);

@@ -1,9 +1,15 @@
 import { backoffMs } from '../system/backoff.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
-import type { LifecycleState, TimerEventKind } from './machine.ts';
+import { isBackingOff, isInterrupted, type LifecycleState, type TimerEventKind } from './machine.ts';
 
 /** Delay after failed starts in a row (DESIGN 4.1). */
 const START_BACKOFF = { firstMs: 1_000, maxMs: 30_000 } as const;
+
+/**
+ * How long what others have stopped may stay down before it is woken again, the next time longer: a restart takes some
+ * hundred ms, and whoever stops it again and again must not be fought with.
+ */
+const INTERRUPTION_BACKOFF = { firstMs: 500, maxMs: 30_000 } as const;
 
 export interface TimerDemands {
   /** No lease is held, and nothing exempts the workload from the idle timer. */
@@ -24,11 +30,12 @@ export class LifecycleTimers {
   readonly #clock: Clock;
   readonly #fire: (event: TimerEventKind, reason: string) => void;
   #deadline: Timer | undefined;
-  #backoff: Timer | undefined;
+  #backoff: (Timer & { readonly after: LifecycleState['kind'] }) | undefined;
   #idle: Timer | undefined;
   #idleSinceMs: number | undefined;
   #runningSinceMs: number | undefined;
   #failedStarts = 0;
+  #interruptions = 0;
   #failedSleeps = 0;
   #closed = false;
 
@@ -68,17 +75,20 @@ export class LifecycleTimers {
   }
 
   #followBackoff(state: LifecycleState): void {
-    if (state.kind === 'ready') this.#failedStarts = 0;
-    if (state.kind !== 'failed' || state.running) {
-      this.#backoff?.cancel();
+    if (state.kind === 'ready') this.#failedStarts = this.#interruptions = 0;
+    const isWanted = isBackingOff(state);
+    if (isWanted && this.#backoff?.after === state.kind) return;
+    this.#backoff?.cancel();
+    this.#backoff = undefined;
+    if (!isWanted) return;
+    const delayMs = isInterrupted(state)
+      ? backoffMs(++this.#interruptions, INTERRUPTION_BACKOFF)
+      : backoffMs(++this.#failedStarts, START_BACKOFF);
+    const timer = this.#schedule(delayMs, () => {
       this.#backoff = undefined;
-    } else if (this.#backoff === undefined) {
-      const delayMs = backoffMs(++this.#failedStarts, START_BACKOFF);
-      this.#backoff = this.#schedule(delayMs, () => {
-        this.#backoff = undefined;
-        this.#fire('backoff-over', 'next try');
-      });
-    }
+      this.#fire('backoff-over', 'next try');
+    });
+    this.#backoff = { ...timer, after: state.kind };
   }
 
   #followIdle(state: LifecycleState, { mayIdle, idleSinceMs, idleTimeoutMs }: TimerDemands): void {

@@ -3,26 +3,34 @@
  * state and the effects to carry out, in order. Pure; timers follow from the state (see `workload-controller.ts`).
  *
  * Guarantees: while a call of our own is under way (`waking`, `sleeping`) observations don't move the state, so a
- * stale event can't undo it; a workload that somebody waits for is woken as soon as it has stopped; `unknown` is never
- * read as stopped.
+ * stale event can't undo it; a workload that somebody waits for is woken as soon as it has stopped, and where others stop
+ * it in the middle of a start; `unknown` is never read as stopped.
  */
-import type { EngineState } from '../model/observation.ts';
+import type { EngineState, StoppedBy } from '../model/observation.ts';
 
 export type LifecycleState =
   | { readonly kind: 'unknown' | 'missing' | 'stopped' | 'ready' | 'paused' }
-  /** `waking`: our call is under way; `engine`: the engine is at it; `gate`: it runs and has to prove that it answers. */
-  | { readonly kind: 'starting'; readonly phase: 'waking' | 'engine' | 'gate' }
+  /**
+   * `waking`: our call is under way; `engine`: the engine is at it; `gate`: it runs and has to prove that it answers;
+   * `interrupted`: others have stopped it meanwhile, and it is woken again if it stays down.
+   */
+  | { readonly kind: 'starting'; readonly phase: 'waking' | 'engine' | 'gate' | 'interrupted' }
   /** `sleeping`: our call is under way; `engine`: the engine is at it. */
   | { readonly kind: 'stopping'; readonly phase: 'sleeping' | 'engine' }
   /** The last start failed; `running`: it runs all the same, but didn't become ready. */
   | { readonly kind: 'failed'; readonly running: boolean };
 
-/** `engine` is what the engine said last: while a call of ours is under way it may have said more than the state shows. */
+/** What the engine said last: while a call of ours is under way it may have said more than the state shows. */
+interface EngineSaid {
+  readonly engine: EngineState;
+  /** Goes with `stopped`; where it is undefined, a stop in the middle of a start counts as the workload's own. */
+  readonly stoppedBy?: StoppedBy | undefined;
+}
+
 export type LifecycleEvent =
-  | {
+  | (EngineSaid & {
       readonly kind: 'observed' | 'woken' | 'slept' | 'wake-failed' | 'sleep-failed' | TimerEventKind;
-      readonly engine: EngineState;
-    }
+    })
   | { readonly kind: 'demanded' | 'gate-passed' | 'gate-failed' };
 
 /** What the timers of a workload tell. */
@@ -37,6 +45,7 @@ export interface Step {
 }
 
 const WAKING: Step = { state: { kind: 'starting', phase: 'waking' }, effects: ['wake'] };
+const INTERRUPTED: Step = { state: { kind: 'starting', phase: 'interrupted' }, effects: [] };
 const GATE: Step = { state: { kind: 'starting', phase: 'gate' }, effects: [] };
 const FAILED: Step = { state: { kind: 'failed', running: false }, effects: ['refuse'] };
 const FAILED_RUNNING: Step = { state: { kind: 'failed', running: true }, effects: ['refuse'] };
@@ -57,9 +66,9 @@ export function step(state: LifecycleState, event: LifecycleEvent, wanted: boole
 function transition(state: LifecycleState, event: LifecycleEvent, wanted: boolean): Step | undefined {
   switch (event.kind) {
     case 'observed':
-      return observe(state, event.engine, wanted);
+      return observe(state, event, wanted);
     case 'woken':
-      return isWaking(state) ? afterWake(event.engine, wanted) : undefined;
+      return isWaking(state) ? afterWake(event, wanted) : undefined;
     case 'wake-failed':
       return isWaking(state) ? afterFailedWake(event.engine, wanted) : undefined;
     case 'slept':
@@ -77,14 +86,15 @@ function transition(state: LifecycleState, event: LifecycleEvent, wanted: boolea
       if (state.kind !== 'starting') return undefined;
       return state.phase === 'gate' || isUnderWay(event.engine) ? FAILED_RUNNING : FAILED;
     case 'backoff-over':
-      if (state.kind !== 'failed' || state.running) return undefined;
+      if (!isBackingOff(state)) return undefined;
       return event.engine === 'unknown' && wanted ? WAKING : settle(event.engine, wanted);
     case 'sleep-wanted':
       return canSleep(state) ? SLEEPING : undefined;
   }
 }
 
-function observe(state: LifecycleState, engine: EngineState, wanted: boolean): Step | undefined {
+function observe(state: LifecycleState, said: EngineSaid, wanted: boolean): Step | undefined {
+  const { engine } = said;
   // "I could not ask" changes nothing.
   if (engine === 'unknown') return undefined;
   switch (state.kind) {
@@ -105,7 +115,8 @@ function observe(state: LifecycleState, engine: EngineState, wanted: boolean): S
     case 'starting':
       if (state.phase === 'waking') return undefined;
       if (state.phase === 'gate' && engine === 'running') return undefined;
-      return engine === 'stopped' ? FAILED : settle(engine, wanted);
+      if (engine !== 'stopped') return settle(engine, wanted);
+      return state.phase === 'interrupted' && wanted ? undefined : afterStop(said, wanted);
   }
 }
 
@@ -127,9 +138,18 @@ function settle(engine: EngineState, wanted: boolean): Step {
   }
 }
 
-function afterWake(engine: EngineState, wanted: boolean): Step {
-  // It exited at once, and its engine won't try again.
-  if (engine === 'stopped') return FAILED;
+/**
+ * It has stopped in the middle of a start. What ends by itself has failed. Who stops it may be about to start it again, or
+ * to put another in its place, so it is given a moment before it is woken.
+ */
+function afterStop({ stoppedBy }: EngineSaid, wanted: boolean): Step {
+  if (stoppedBy !== 'others') return FAILED;
+  return wanted ? INTERRUPTED : settle('stopped', wanted);
+}
+
+function afterWake(said: EngineSaid, wanted: boolean): Step {
+  const { engine } = said;
+  if (engine === 'stopped') return afterStop(said, wanted);
   if (engine === 'unknown') return { state: { kind: 'starting', phase: 'engine' }, effects: [] };
   return settle(engine, wanted);
 }
@@ -160,6 +180,16 @@ function isSameState(a: LifecycleState, b: LifecycleState): boolean {
 
 function isUnderWay(engine: EngineState): boolean {
   return engine === 'running' || engine === 'starting';
+}
+
+/** Whether it is to be tried again only after a while. */
+export function isBackingOff(state: LifecycleState): boolean {
+  return state.kind === 'failed' ? !state.running : isInterrupted(state);
+}
+
+/** Whether others have stopped it in the middle of a start. */
+export function isInterrupted(state: LifecycleState): boolean {
+  return state.kind === 'starting' && state.phase === 'interrupted';
 }
 
 function isGate(state: LifecycleState): boolean {

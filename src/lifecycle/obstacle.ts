@@ -2,6 +2,7 @@ import { findPortProblem, type Observation } from '../model/observation.ts';
 import type { Protocol, TargetPort } from '../model/service.ts';
 import type { Incarnation } from './incarnation.ts';
 import type { LifecycleState } from './machine.ts';
+import { withObstacle } from './refusal.ts';
 
 /** What is known of a workload that may explain why its clients wait. */
 export interface Standing {
@@ -14,6 +15,8 @@ export interface Standing {
   /** Why no wake has worked lately. */
   readonly wakeFailure: string | undefined;
 }
+
+type StartPhase = Extract<LifecycleState, { kind: 'starting' }>['phase'];
 
 interface Target {
   readonly protocol: Protocol;
@@ -51,9 +54,11 @@ export function describeObstacle(standing: Standing, target?: Target): string | 
 
 function describeStart(
   standing: Standing,
-  { phase, target }: { readonly phase: 'waking' | 'engine' | 'gate'; readonly target: Target | undefined },
+  { phase, target }: { readonly phase: StartPhase; readonly target: Target | undefined },
 ): string {
   const { observation } = standing;
+  if (phase === 'interrupted')
+    return withObstacle('somebody else has stopped it while it was starting', observation.detail);
   // At rest the detail is about the run before this one.
   const detail = observation.state === 'stopped' ? undefined : observation.detail;
   if (phase === 'waking' && observation.state !== 'running')

@@ -41,7 +41,8 @@ export function describeTransition(
   const { name } = context;
   switch (after.kind) {
     case 'starting':
-      return after.phase === 'waking' ? info('wake', `${name} is waking${because(context)}`) : undefined;
+      if (after.phase === 'waking') return info('wake', `${name} is waking${because(context)}`);
+      return after.phase === 'interrupted' ? describeInterruption(context) : undefined;
     case 'ready':
       return timed('awake', `${name} is awake`, context);
     case 'failed':
@@ -64,6 +65,11 @@ export function describeTransition(
   }
 }
 
+function describeInterruption(context: TransitionContext): TransitionLine {
+  const message = `${context.name} was stopped while it was starting, but not by the proxy${because(context)}`;
+  return info('interrupted', `${message}; it is woken again if it stays down`);
+}
+
 function describeStop(before: LifecycleState, context: TransitionContext): TransitionLine | undefined {
   switch (before.kind) {
     case 'stopping':
@@ -73,11 +79,11 @@ function describeStop(before: LifecycleState, context: TransitionContext): Trans
       return info('asleep', `${context.name} is asleep`);
     case 'ready':
     case 'paused':
+    case 'starting':
       return info(
         'stopped',
         `${context.name} was not stopped by the proxy, but has stopped${because(context)}`,
       );
-    case 'starting':
     case 'failed':
     case 'stopped':
       return undefined;

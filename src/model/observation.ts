@@ -3,6 +3,9 @@ import type { Protocol, TargetPort } from './service.ts';
 /** What the engine says a workload does. `unknown` = it could not be asked, which is never read as stopped. */
 export type EngineState = 'unknown' | 'missing' | 'stopped' | 'starting' | 'running' | 'paused' | 'stopping';
 
+/** Whose doing the end of a run was: its own, or of somebody who stopped, killed or replaced the workload. */
+export type StoppedBy = 'itself' | 'others';
+
 /** Where one port of a running workload answers. */
 export interface Endpoint {
   /** An IP address, or a name that the machine's resolver knows. */
@@ -32,6 +35,8 @@ export interface Observation {
   readonly detail?: string;
   /** Time between the polite signal and the kill that the workload has by itself, where it isn't 10 s. */
   readonly ownGraceMs?: number;
+  /** Of a stopped workload: how its last run ended. Undefined where the engine doesn't tell. */
+  readonly stoppedBy?: StoppedBy;
   /** Why no client can be served, whatever the state: names what has to be mended. */
   readonly problem?: string;
 }

@@ -69,28 +69,28 @@ describe('a paused container', () => {
 });
 
 describe('a container killed during its start', () => {
-  test('closes its client within the budget', async () => {
-    const stage = await openStage(await nodeApp({ delayMs: 10_000 }), { start_timeout: '5s' });
+  test('closes its client when the budget is over', async () => {
+    const stage = await openStage(await nodeApp({ delayMs: 10_000 }), { start_timeout: '3s' });
     const startMs = performance.now();
     const client = await askEarly(stage.port);
     await stage.events.waitFor(stage.name, 'start');
     await stage.container.kill();
     expect((await client.readAll()).length).toBe(0);
-    expect(performance.now() - startMs).toBeLessThan(5_000);
+    const waitedMs = performance.now() - startMs;
+    expect(waitedMs).toBeGreaterThan(2_900);
+    expect(waitedMs).toBeLessThan(4_000);
   });
 
-  test('is woken again by the next client', async () => {
+  test('is woken again for the client that waits', async () => {
     const stage = await openStage(await nodeApp({ delayMs: 500 }));
     const client = await askEarly(stage.port);
     await stage.events.waitFor(stage.name, 'start');
     await stage.container.kill();
-    await client.closed;
-    const answer = await getJson<AppAnswer>(stage.port);
-    expect(answer.hostname).toBe(stage.container.id.slice(0, 12));
+    expect(String(await client.readAll())).toContain(stage.container.id.slice(0, 12));
     const { at: diedAt } = await stage.events.waitFor(stage.name, 'die');
     const { at: startedAt } = await stage.events.waitFor(stage.name, 'start', { nth: 2 });
-    // Not before the first backoff is over.
-    expect(startedAt - diedAt).toBeGreaterThan(1_000);
+    // Whoever stopped it is given a moment to start it again.
+    expect(startedAt - diedAt).toBeGreaterThan(450);
   });
 });
 

@@ -7,6 +7,7 @@ const READY: LifecycleState = { kind: 'ready' };
 const STOPPED: LifecycleState = { kind: 'stopped' };
 const WAKING: LifecycleState = { kind: 'starting', phase: 'waking' };
 const GATE: LifecycleState = { kind: 'starting', phase: 'gate' };
+const INTERRUPTED: LifecycleState = { kind: 'starting', phase: 'interrupted' };
 const SLEEPING: LifecycleState = { kind: 'stopping', phase: 'sleeping' };
 const FAILED: LifecycleState = { kind: 'failed', running: false };
 const LAME: LifecycleState = { kind: 'failed', running: true };
@@ -167,6 +168,25 @@ describe('LifecycleTimers', () => {
   it('begins the backoff at 1 s again when it was ready in between', () => {
     follow(FAILED);
     follow(READY, { mayIdle: false });
+    follow(FAILED);
+    expect(clock.delaysMs).toEqual([1_000]);
+  });
+
+  it('gives who stops it in the middle of a start 0.5, 1, 2 … 30 s to start it again', async () => {
+    const delays: number[] = [];
+    for (let round = 0; round < 8; round++) {
+      follow(GATE);
+      const fromMs = clock.monotonicMs();
+      follow(INTERRUPTED, { startTimeoutMs: 1e9 });
+      fired = [];
+      while (!fired.includes('backoff-over')) await clock.advance(500);
+      delays.push(clock.monotonicMs() - fromMs);
+    }
+    expect(delays).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+  });
+
+  it('backs off as after any failed start when an interrupted one has failed', () => {
+    follow(INTERRUPTED);
     follow(FAILED);
     expect(clock.delaysMs).toEqual([1_000]);
   });

@@ -20,6 +20,7 @@ const STATES: Readonly<Record<string, LifecycleState>> = {
   waking: { kind: 'starting', phase: 'waking' },
   engine: { kind: 'starting', phase: 'engine' },
   gate: { kind: 'starting', phase: 'gate' },
+  cut: { kind: 'starting', phase: 'interrupted' },
   ready: { kind: 'ready' },
   sleeping: { kind: 'stopping', phase: 'sleeping' },
   ending: { kind: 'stopping', phase: 'engine' },
@@ -47,6 +48,7 @@ const BY_ENGINE: Readonly<Record<string, string>> = {
   'observed paused': '    =       missing stopped/waking engine   gate    =/waking      ending',
   'observed engine': '    =       missing failed         =        gate    paused/waking ending',
   'observed gate': '      =       missing failed         engine   =       paused/waking ending',
+  'observed cut': '       =       missing failed/=       engine   gate    paused/waking ending',
   'observed ready': '     =       missing stopped/waking engine   =       paused/waking ending',
   'observed ending': '    =       missing stopped/waking engine   gate    paused/waking =',
   'observed failed': '    =       missing =              engine   gate    =             ending',
@@ -57,12 +59,15 @@ const BY_ENGINE: Readonly<Record<string, string>> = {
   'sleep-failed sleeping': ' unknown missing stopped/waking engine gate   paused/waking ending',
   'deadline-passed waking': ' failed failed failed       lame     lame    failed        failed',
   'deadline-passed engine': ' failed failed failed       lame     lame    failed        failed',
+  'deadline-passed cut': ' failed failed failed          lame     lame    failed        failed',
   'deadline-passed gate': ' lame  lame    lame           lame     lame    lame          lame',
   'backoff-over failed': ' unknown/waking missing stopped/waking engine gate paused/waking ending',
+  'backoff-over cut': '   unknown/waking missing stopped/waking engine gate paused/waking ending',
   'sleep-wanted ready': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
   'sleep-wanted paused': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
   'sleep-wanted engine': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
   'sleep-wanted gate': '  sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
+  'sleep-wanted cut': '   sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
   'sleep-wanted lame': '  sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
 };
 
@@ -120,6 +125,29 @@ describe('lifecycle machine', () => {
       expect(next, title).toEqual({ state: to === '=' ? from : stateNamed(to), effects });
       // The very object: whoever compares sees at once that nothing has changed.
       if (to === '=') expect(next.state, title).toBe(from);
+    }
+  });
+
+  it.each([
+    ['observed engine', 'stopped/cut'],
+    ['observed gate', 'stopped/cut'],
+    ['observed cut', 'stopped/='],
+    ['woken waking', 'stopped/cut'],
+    ['observed stopped', '=/waking'],
+    ['observed ready', 'stopped/waking'],
+    ['observed ending', 'stopped/waking'],
+    ['observed lame', 'stopped/waking'],
+    ['observed failed', '='],
+    ['wake-failed waking', 'failed'],
+    ['deadline-passed waking', 'failed'],
+  ] as const)('goes on for whoever waits when others have stopped it: %s', (pair, cell) => {
+    const [kind, name = ''] = pair.split(' ') as ['observed', string?];
+    const [alone = '=', awaited = alone] = cell.split('/');
+    const event = { kind, engine: 'stopped', stoppedBy: 'others' } as const;
+    for (const [wanted, to] of [[false, alone] as const, [true, awaited] as const]) {
+      const from = stateNamed(name);
+      const state = to === '=' ? from : stateNamed(to);
+      expect(step(from, event, wanted)).toEqual({ state, effects: EFFECTS[to] ?? [] });
     }
   });
 
@@ -193,7 +221,11 @@ describe('lifecycle machine', () => {
 
 const anyState = fc.constantFrom(...Object.values(STATES));
 const anyEvent: fc.Arbitrary<LifecycleEvent> = fc.oneof(
-  fc.record({ kind: fc.constantFrom(...ENGINE_EVENTS), engine: fc.constantFrom(...ENGINES) }),
+  fc.record({
+    kind: fc.constantFrom(...ENGINE_EVENTS),
+    engine: fc.constantFrom(...ENGINES),
+    stoppedBy: fc.constantFrom('itself', 'others', undefined),
+  }),
   fc.record({ kind: fc.constantFrom(...OTHER_EVENTS) }),
 );
 
@@ -236,6 +268,7 @@ function nextOf(state: LifecycleState, choice: number): LifecycleEvent {
       return state.phase === 'sleeping' ? { kind: 'slept', engine: 'stopped' } : observe('stopped');
     case 'starting':
       if (state.phase === 'gate') return choice % 2 === 0 ? { kind: 'gate-passed' } : observe('stopped');
+      if (state.phase === 'interrupted') return { kind: 'backoff-over', engine: 'stopped' };
       if (state.phase === 'engine') return observe('running', 'stopped');
       return choice % 2 === 0
         ? { kind: 'woken', engine: 'running' }

@@ -3,6 +3,7 @@ import type { Service } from '../../src/model/service.ts';
 import { aService } from '../support/builders.ts';
 import { MISSING, PAUSED, RUNNING, STARTING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
+import { freePort } from '../support/free-ports.ts';
 import type { TestServer } from '../support/sockets.ts';
 import { Bench } from './bench.ts';
 
@@ -109,6 +110,47 @@ describe('WorkloadController', () => {
     await bench.clock.advance(1);
     expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
     bench.backend.last.succeed(STOPPED);
+  });
+
+  it('says who has stopped it in the middle of a start, and wakes it again when it stays down', async () => {
+    bench.add(aService(), STOPPED);
+    const client = bench.client('db', await freePort());
+    await bench.backend.called(1);
+    bench.backend.last.succeed(RUNNING);
+    await settle();
+    bench.backend.tell(KEY, { ...STOPPED, detail: 'exit code 137', stoppedBy: 'others' });
+    expect(bench.lines.at(-1)).toBe(
+      'db was stopped while it was starting, but not by the proxy: exit code 137; it is woken again if it stays down',
+    );
+    await bench.clock.advance(499);
+    expect(bench.backend.count('wake')).toBe(1);
+    await bench.clock.advance(1);
+    expect(bench.backend.count('wake')).toBe(2);
+    expect(client.outcome).toBe('waiting');
+    client.leave();
+  });
+
+  it('takes the restart of somebody else for the start that its client waits for', async () => {
+    bench.add(aService(), STOPPED);
+    const client = bench.client('db', server.port);
+    await bench.backend.called(1);
+    const budget = bench.clock.monotonicMs() + 30_000;
+    bench.backend.tell(KEY, { ...STOPPED, stoppedBy: 'others' });
+    bench.backend.last.succeed({ ...STOPPED, stoppedBy: 'others' });
+    await bench.clock.advance(400);
+    bench.backend.tell(KEY, RUNNING);
+    await bench.until(() => client.outcome !== 'waiting');
+    expect(client.outcome).toBe('served');
+    expect(bench.clock.monotonicMs()).toBeLessThan(budget);
+    expect(bench.backend.count('wake')).toBe(1);
+  });
+
+  it('leaves what others have stopped in the middle of a start when nobody waits any more', async () => {
+    bench.add(aService(), STARTING);
+    bench.backend.tell(KEY, { ...STOPPED, stoppedBy: 'others' });
+    expect(controller().state.kind).toBe('stopped');
+    await bench.clock.advance(60_000);
+    expect(bench.backend.calls).toEqual([]);
   });
 
   it('goes to sleep as soon as it is awake when nobody needs it any more', async () => {

@@ -1,3 +1,4 @@
+import type { StoppedBy } from '../../model/observation.ts';
 import type { LabelledWorkload } from '../backend.ts';
 import type { EventFilter } from './engine-client.ts';
 import type { ListedContainer } from './engine-shapes.ts';
@@ -11,8 +12,8 @@ import type { EngineEvent } from './event-stream.ts';
 export const CONTAINER_EVENTS: EventFilter = {
   types: ['container', 'network'],
   actions: [
-    ...['create', 'destroy', 'rename', 'start', 'die', 'stop', 'restart', 'pause', 'unpause', 'update'],
-    ...['health_status', 'connect', 'disconnect', 'died', 'remove'],
+    ...['create', 'destroy', 'rename', 'start', 'kill', 'die', 'stop', 'restart', 'pause', 'unpause'],
+    ...['update', 'health_status', 'connect', 'disconnect', 'died', 'remove'],
   ],
 };
 
@@ -56,14 +57,24 @@ const SWARM_TASK_LABEL = 'com.docker.swarm.task.id';
 /** Actions that can be the first that is heard of a container; a late `die` after `destroy` must not bring it back. */
 const FIRST_ACTIONS = new Set(['create', 'rename', 'start']);
 
+/** Signals that programs take for other things than their end: SIGHUP, SIGUSR1, SIGUSR2. */
+const HARMLESS_SIGNALS = new Set(['1', '10', '12']);
+
 /** The engine's containers as the last list and the events since then tell them; no I/O. */
 export class ContainerCache {
   readonly #byId = new Map<string, KnownContainer>();
   readonly #idByName = new Map<string, string>();
+  /** By id: how a run ended, or will, where somebody has asked for it. */
+  readonly #stops = new Map<string, StoppedBy>();
 
   get(name: string): KnownContainer | undefined {
     const id = this.#idByName.get(name);
     return id === undefined ? undefined : this.#byId.get(id);
+  }
+
+  /** How the last run of a container ended; undefined where no event has told. */
+  stoppedBy(id: string): StoppedBy | undefined {
+    return this.#stops.get(id);
   }
 
   all(): readonly KnownContainer[] {
@@ -85,6 +96,7 @@ export class ContainerCache {
       const name = ownName(listed.Names ?? []);
       if (name !== undefined) this.put({ id: listed.Id, name, labels: listed.Labels ?? {}, listed });
     }
+    for (const id of [...this.#stops.keys()]) if (!this.#byId.has(id)) this.#stops.delete(id);
   }
 
   /** Adds a container, or replaces what was known of it; its name is its own from now on. */
@@ -99,6 +111,9 @@ export class ContainerCache {
     if (event.type === 'network') return this.#applyNetwork(event);
     if (event.type !== 'container') return NO_CHANGE;
     const known = this.#byId.get(event.id);
+    this.#noteStop(event);
+    // A signal alone changes nothing that can be looked at.
+    if (event.action === 'kill') return NO_CHANGE;
     if (event.action === 'destroy' || event.action === 'remove') return this.#remove(event, known);
     const name = event.attributes['name'] ?? known?.name;
     if (name === undefined) return NO_CHANGE;
@@ -108,6 +123,31 @@ export class ContainerCache {
     if (known === undefined) return { names: [name], population: true };
     if (known.name === name) return { names: [name], population: false };
     return { names: [known.name, name], population: true };
+  }
+
+  /**
+   * Every engine tells `kill` before `die`. Where `stop` stands differs: before `die` from version 28 on, behind it before
+   * that, when `kill` has said the same.
+   */
+  #noteStop({ id, action, attributes }: EngineEvent): void {
+    // A `die` may be told after `destroy`.
+    if (!this.#byId.has(id)) return;
+    switch (action) {
+      case 'kill':
+        if (!HARMLESS_SIGNALS.has(attributes['signal'] ?? '')) this.#stops.set(id, 'others');
+        return;
+      case 'stop':
+        this.#stops.set(id, 'others');
+        return;
+      case 'die':
+      case 'died':
+        if (!this.#stops.has(id)) this.#stops.set(id, 'itself');
+        return;
+      case 'start':
+      case 'destroy':
+      case 'remove':
+        this.#stops.delete(id);
+    }
   }
 
   #applyNetwork(event: EngineEvent): CacheChange {

@@ -46,8 +46,10 @@ export class ContainerSource implements ObservationSource {
     const id = this.#cache.get(name)?.id;
     const container = id === undefined ? undefined : await this.#client.inspect(id, session);
     // Renamed meanwhile: what was seen belongs to another name, and that event is on its way.
-    if (container !== undefined && container.Name === `/${name}`)
-      return observeInspected(container, await this.#locator.findHosts(container, { name, session }));
+    if (container !== undefined && container.Name === `/${name}`) {
+      const hosts = await this.#locator.findHosts(container, { name, session });
+      return observeInspected(container, { hosts, stoppedBy: this.#cache.stoppedBy(container.Id) });
+    }
     session.throwIfAborted();
     this.#locator.setMissing(name);
     return MISSING;

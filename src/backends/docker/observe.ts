@@ -1,15 +1,21 @@
-import type { Observation } from '../../model/observation.ts';
+import type { Observation, StoppedBy } from '../../model/observation.ts';
 import { DEFAULT_GRACE_MS, ownGraceMs } from './call-deadlines.ts';
 import type { InspectedContainer, InspectedState, ListedContainer } from './engine-shapes.ts';
 
 /**
  * What an inspect says about a container.
- * @param hosts the addresses chosen for it; told only while it runs.
+ * @param options.hosts the addresses chosen for it; told only while it runs.
+ * @param options.stoppedBy how its last run ended, as far as events have told; told only where it is stopped.
  */
-export function observeInspected(container: InspectedContainer, hosts: readonly string[]): Observation {
+export function observeInspected(
+  container: InspectedContainer,
+  { hosts, stoppedBy }: { readonly hosts: readonly string[]; readonly stoppedBy?: StoppedBy | undefined },
+): Observation {
   const state = readState(container.State ?? {});
   const detail = state === 'stopped' ? describeStop(container.State ?? {}) : undefined;
   const graceMs = ownGraceMs(container.Config?.StopTimeout);
+  // What never ran has not ended by itself: it was put in the place of another.
+  const ended = container.State?.Status === 'created' ? 'others' : stoppedBy;
   return {
     state,
     id: container.Id,
@@ -17,6 +23,7 @@ export function observeInspected(container: InspectedContainer, hosts: readonly 
     health: readHealth(container, state),
     ...(detail === undefined ? {} : { detail }),
     ...(graceMs === DEFAULT_GRACE_MS ? {} : { ownGraceMs: graceMs }),
+    ...(state === 'stopped' && ended !== undefined && { stoppedBy: ended }),
   };
 }
 
@@ -39,15 +46,16 @@ export function observeListed(container: ListedContainer): Observation | undefin
   }
 }
 
-function readState(state: InspectedState): 'stopped' | 'starting' | 'running' | 'paused' {
+function readState(state: InspectedState): 'stopped' | 'starting' | 'running' | 'paused' | 'stopping' {
   if (state.Restarting === true || state.Status === 'restarting') return 'starting';
   if (state.Paused === true) return 'paused';
-  if (state.Status === 'removing' || state.Status === 'dead') return 'stopped';
+  // Nobody can start it any more; its place is free in a moment.
+  if (state.Status === 'removing') return 'stopping';
+  if (state.Status === 'dead') return 'stopped';
   return state.Running === true ? 'running' : 'stopped';
 }
 
 function describeStop(state: InspectedState): string | undefined {
-  if (state.Status === 'removing') return 'being removed';
   const error = state.Error ? `: ${state.Error}` : '';
   if (state.Status === 'created') return `never started${error}`;
   if (state.ExitCode === undefined) return undefined;

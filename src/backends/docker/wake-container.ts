@@ -25,7 +25,7 @@ const MAX_STEPS = 4;
 
 /**
  * Starts or unpauses a container, however long the engine is away meanwhile, and has it looked at afterwards.
- * @throws {WakeError} when the engine refuses; the signal's reason when it aborts.
+ * @throws {WakeError} when the engine refuses, after it was looked at; the signal's reason when it aborts.
  */
 export function wakeContainer(
   context: WakeContext,
@@ -40,6 +40,9 @@ export function wakeContainer(
       return await abortable(observer.refreshAwake(name, begun), signal);
     } catch (error) {
       signal.throwIfAborted();
+      if (!(error instanceof EngineRefusal) && !(error instanceof WakeError)) throw error;
+      // What was removed or started by somebody else meanwhile is no failure: whoever asked sees the state as it is now.
+      await abortable(observer.refresh(name), signal).catch(() => signal.throwIfAborted());
       throw error instanceof EngineRefusal ? refused(name, error) : error;
     }
   };

@@ -130,9 +130,9 @@ export class ProcessBackend implements Backend {
     this.#runs.add(run);
     void run.closed.then(() => this.#runs.delete(run));
     this.#tell(entry, { state: 'running', id: run.id, hosts: HOSTS, health: 'none' });
-    void run.exited.then((detail) => {
+    void run.exited.then((end) => {
       entry.run = undefined;
-      this.#tell(entry, { state: 'stopped', id: run.id, hosts: [], health: 'none', detail });
+      this.#tell(entry, { state: 'stopped', id: run.id, hosts: [], health: 'none', ...end });
       this.#forget(workloadKey(entry.spec));
     });
     if (this.#isClosed) run.destroy();

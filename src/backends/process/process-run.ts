@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import type { Readable } from 'node:stream';
+import type { StoppedBy } from '../../model/observation.ts';
 import type { ProcessWorkload } from '../../model/workload.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
@@ -50,10 +51,26 @@ export async function startProcess(
   return run;
 }
 
+/** How a run has ended. */
+export interface ProcessEnd {
+  /** `exit code 1`, `signal SIGKILL`. */
+  readonly detail: string;
+  readonly stoppedBy: StoppedBy;
+}
+
+/** Signals that come from others; the rest are a program's own faults. */
+const STOP_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set([
+  'SIGTERM',
+  'SIGKILL',
+  'SIGINT',
+  'SIGHUP',
+  'SIGQUIT',
+]);
+
 /** A process and the group it leads. */
 export class ProcessRun {
-  /** Resolves when the leader has exited and the rest of its group was killed: `exit code 1`, `signal SIGKILL`. */
-  readonly exited: Promise<string>;
+  /** Resolves when the leader has exited and the rest of its group was killed. */
+  readonly exited: Promise<ProcessEnd>;
   /** Resolves when its output has ended too, or was let go of. */
   readonly closed: Promise<void>;
   readonly #child: ChildProcess;
@@ -72,7 +89,10 @@ export class ProcessRun {
         this.#cancelKill?.();
         this.#signal('SIGKILL');
         this.#isOver = true;
-        resolve(signal === null ? `exit code ${code}` : `signal ${signal}`);
+        resolve({
+          detail: signal === null ? `exit code ${code}` : `signal ${signal}`,
+          stoppedBy: signal !== null && STOP_SIGNALS.has(signal) ? 'others' : 'itself',
+        });
       });
     });
   }

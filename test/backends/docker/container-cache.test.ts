@@ -99,3 +99,37 @@ test('ContainerCache leaves out the labels of containers that belong to Swarm se
   ]);
   expect(cache.labelled()).toEqual([{ ref: { kind: 'docker', name: 'db' }, labels: Labels }]);
 });
+
+/** Orders in which engines tell the same. */
+test.each([
+  ['stop, version 20.10', ['kill 15', 'die', 'stop'], 'others'],
+  ['stop, from 28 on', ['kill 15', 'stop', 'die'], 'others'],
+  ['stop by force', ['kill 15', 'kill 9', 'stop', 'die'], 'others'],
+  ['kill', ['kill 9', 'die'], 'others'],
+  ['end of its own', ['die'], 'itself'],
+  ['end of its own, as Podman tells it', ['died'], 'itself'],
+  ['end of its own after a signal to reload', ['kill 1', 'die'], 'itself'],
+  ['restart', ['kill 15', 'die', 'stop', 'start', 'restart'], undefined],
+  ['crash after a restart', ['kill 15', 'die', 'start', 'die'], 'itself'],
+] as const)('ContainerCache knows whose doing the end of a run was after a %s', (_, actions, expected) => {
+  const cache = new ContainerCache();
+  cache.replaceAll([{ Id: 'c1', Names: ['/db'] }]);
+  for (const text of actions) {
+    const [action = '', signal] = text.split(' ');
+    cache.apply(event(action, 'c1', { name: 'db', ...(signal && { signal }) }));
+  }
+  expect(cache.stoppedBy('c1')).toBe(expected);
+});
+
+test('ContainerCache keeps nothing of how a run ended when its container is gone', () => {
+  const cache = new ContainerCache();
+  cache.replaceAll([{ Id: 'c1', Names: ['/db'] }]);
+  for (const action of ['kill', 'destroy', 'die']) cache.apply(event(action, 'c1', { name: 'db' }));
+  expect(cache.stoppedBy('c1')).toBeUndefined();
+});
+
+test('ContainerCache has nobody look when a signal is sent', () => {
+  const cache = new ContainerCache();
+  cache.replaceAll([{ Id: 'c1', Names: ['/db'] }]);
+  expect(cache.apply(event('kill', 'c1', { name: 'db', signal: '15' })).names).toEqual([]);
+});

@@ -20,7 +20,7 @@ test.each([
     'out of memory (exit code 137)',
   ],
   ['dead', { Status: 'dead', Dead: true, ExitCode: 0 }, 'stopped', 'exit code 0'],
-  ['removing', { Status: 'removing', ExitCode: 0 }, 'stopped', 'being removed'],
+  ['removing', { Status: 'removing', ExitCode: 0 }, 'stopping', undefined],
   ['running', RUNNING, 'running', undefined],
   ['paused', { Status: 'paused', Running: true, Paused: true }, 'paused', undefined],
   [
@@ -30,11 +30,25 @@ test.each([
     undefined,
   ],
 ])('observeInspected reads a container that is %s', (_, state, expected, detail) => {
-  const observation = observeInspected({ Id: 'c1', State: state }, ['10.0.0.2']);
+  const observation = observeInspected({ Id: 'c1', State: state }, { hosts: ['10.0.0.2'] });
   expect(observation.state).toBe(expected);
   expect(observation.detail).toBe(detail);
   expect(observation.hosts).toEqual(expected === 'running' ? ['10.0.0.2'] : []);
 });
+
+test.each([
+  ['exited, as others wanted', { Status: 'exited', ExitCode: 137 }, 'others', 'others'],
+  ['exited', { Status: 'exited', ExitCode: 1 }, 'itself', 'itself'],
+  ['exited, and nothing was heard', { Status: 'exited', ExitCode: 1 }, undefined, undefined],
+  ['never run, in the place of another', { Status: 'created' }, undefined, 'others'],
+  ['running again', RUNNING, 'others', undefined],
+] as const)(
+  'observeInspected tells whose doing the end was of a container that is %s',
+  (_, state, heard, told) => {
+    const observation = observeInspected({ Id: 'c1', State: state }, { hosts: [], stoppedBy: heard });
+    expect(observation.stoppedBy).toBe(told);
+  },
+);
 
 test.each([
   ['a check that passed', { ...RUNNING, Health: { Status: 'healthy' } }, CHECK, 'healthy'],
@@ -52,7 +66,7 @@ test.each([
     'starting',
   ],
 ])('observeInspected reads the health of a container with %s', (_, state, config, expected) => {
-  expect(observeInspected({ Id: 'c1', State: state, Config: config }, []).health).toBe(expected);
+  expect(observeInspected({ Id: 'c1', State: state, Config: config }, { hosts: [] }).health).toBe(expected);
 });
 
 test.each([

@@ -78,14 +78,16 @@ test('what the process prints is logged line by line, with its environment and f
 });
 
 test.each([
-  ['exit code 3', 'process.exit(3)'],
-  ['signal SIGKILL', 'process.kill(process.pid, "SIGKILL")'],
-])('an exit is told with %s', async (detail, script) => {
+  ['exit code 3', 'itself', 'process.exit(3)'],
+  ['signal SIGABRT', 'itself', 'process.abort()'],
+  ['signal SIGKILL', 'others', 'process.kill(process.pid, "SIGKILL")'],
+  ['signal SIGTERM', 'others', 'process.kill(process.pid, "SIGTERM")'],
+])('an exit is told with %s, as the doing of %s', async (detail, stoppedBy, script) => {
   const { backend, sink } = await setUp();
   backend.watch(node(script));
   await backend.wake(node(script), wakeOptions());
   await sink.until(() => sink.last(KEY)?.state === 'stopped');
-  expect(sink.last(KEY)?.detail).toBe(detail);
+  expect(sink.last(KEY)).toMatchObject({ detail, stoppedBy });
 });
 
 test.each([

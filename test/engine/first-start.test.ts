@@ -1,0 +1,86 @@
+/** What may come between a container's start and its first answer, and must not cost the client that waits for it. */
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../support/free-ports.ts';
+import { type AppAnswer, nodeApp } from './support/apps.ts';
+import type { ContainerSpec, TestContainer } from './support/container.ts';
+import type { ProxyProcess } from './support/proxy.ts';
+import { connectTcp, type TcpClient } from './support/tcp.ts';
+import { openTestBed, type ServiceFields, type TestBed } from './support/test-bed.ts';
+
+interface Stage extends TestBed {
+  readonly port: number;
+  readonly name: string;
+  readonly spec: ContainerSpec;
+  readonly container: TestContainer;
+  readonly proxy: ProxyProcess;
+}
+
+/** A stopped container, and a proxy whose file names it. */
+async function openStage(spec: Partial<ContainerSpec>, fields: ServiceFields = {}): Promise<Stage> {
+  const bed = await openTestBed();
+  const port = await freePort();
+  const name = bed.scope.name('app');
+  const whole = { ...spec, name };
+  const container = await bed.scope.createContainer(whole);
+  const proxy = await bed.startProxy({
+    services: { app: { container: name, ports: [`${port}:80`], ...fields } },
+  });
+  return { ...bed, port, name, spec: whole, container, proxy };
+}
+
+/** A client that asks the moment it is connected; it goes with the test. */
+async function askEarly(port: number): Promise<TcpClient> {
+  const client = await connectTcp(port);
+  onTestFinished(() => void client.destroy());
+  await client.send('GET / HTTP/1.0\r\n\r\n');
+  return client;
+}
+
+/** What the app answered; undefined where the client was closed without a byte. */
+async function readAnswer(client: TcpClient): Promise<AppAnswer | undefined> {
+  const [, body = ''] = String(await client.readAll()).split('\r\n\r\n');
+  return body === '' ? undefined : (JSON.parse(body) as AppAnswer);
+}
+
+describe('a client that waits for a slow start', () => {
+  test('is served when somebody restarts the container meanwhile', async () => {
+    const stage = await openStage(await nodeApp({ delayMs: 2_000 }));
+    const client = await askEarly(stage.port);
+    await stage.events.waitFor(stage.name, 'start');
+    await stage.container.restart();
+    const restarted = await stage.events.waitFor(stage.name, 'start', { nth: 2 });
+    const answer = await readAnswer(client);
+    expect(answer?.startedAt).toBeGreaterThan(restarted.at - 50);
+  });
+
+  test('is served when somebody replaces the container meanwhile', async () => {
+    const stage = await openStage(await nodeApp({ delayMs: 2_000 }));
+    const client = await askEarly(stage.port);
+    await stage.events.waitFor(stage.name, 'start');
+    await stage.container.remove();
+    const next = await stage.scope.createContainer(stage.spec);
+    expect((await readAnswer(client))?.hostname).toBe(next.id.slice(0, 12));
+  });
+
+  test.each(['stop', 'kill'] as const)(
+    'is served when somebody does a %s meanwhile: it is woken again',
+    async (how) => {
+      const stage = await openStage(await nodeApp({ delayMs: 2_000 }));
+      const client = await askEarly(stage.port);
+      await stage.events.waitFor(stage.name, 'start');
+      await (how === 'stop' ? stage.container.stop(0) : stage.container.kill());
+      expect((await readAnswer(client))?.hostname).toBe(stage.container.id.slice(0, 12));
+      expect(stage.events.of(stage.name, 'start')).toHaveLength(2);
+    },
+  );
+
+  test('is closed at once, with the exit status in the log, when the container ends by itself', async () => {
+    const stage = await openStage({ cmd: ['sh', '-c', 'sleep 0.3; exit 3'] });
+    const client = await askEarly(stage.port);
+    const { at } = await stage.events.waitFor(stage.name, 'die');
+    expect(await readAnswer(client)).toBeUndefined();
+    expect(Date.now() - at).toBeLessThan(500);
+    const line = await stage.proxy.waitForLog('wake-failed');
+    expect(line.msg).toContain('exit code 3');
+  });
+});
