@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { connect as connectTo, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { WarmUser } from '../../src/model/warm-path.ts';
@@ -141,14 +142,23 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     await until(() => listener.activeConnections === 0);
   });
 
-  it('loses no client while it is closed and opened again and again', async () => {
+  it('loses no client while it is closed and opened again and again, and asks for none that came while it was open', async () => {
     await warmUp();
+    let arrived = 1;
+    const three = async () => {
+      arrived += 3;
+      return await Promise.all([0, 1, 2].map(() => sockets.connect(port)));
+    };
     for (let round = 0; round < 20; round++) {
-      const clients = await Promise.all([0, 1, 2].map(() => sockets.connect(port)));
+      const before = asked;
+      const warm = await three();
+      await until(() => upstream.sockets.length === arrived);
+      expect(asked, `asked in round ${round}`).toBe(before);
+      const during = await three();
       user?.close();
-      const more = await Promise.all([0, 1, 2].map(() => sockets.connect(port)));
-      await until(() => upstream.sockets.length === 1 + (round + 1) * 6);
-      for (const client of [...clients, ...more]) client.destroy();
+      const after = await three();
+      await until(() => upstream.sockets.length === arrived);
+      for (const client of [...warm, ...during, ...after]) client.destroy();
       for (const socket of upstream.sockets) socket.resume().end();
     }
     await until(() => listener.activeConnections === 0);
@@ -207,5 +217,111 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     await end(one);
     await until(() => drained.times === 1);
     await expect(sockets.connect(port)).rejects.toThrow();
+  });
+});
+
+describe.runIf(process.platform === 'linux')('TcpListeners of two services', () => {
+  let sockets: Sockets;
+  let relay: TcpRelay;
+  let listeners: TcpListener[];
+  /** Threads that were there before the relay's. */
+  let others: ReadonlySet<string>;
+
+  beforeEach(async () => {
+    sockets = new Sockets();
+    listeners = [];
+    others = new Set(readdirSync('/proc/self/task'));
+    relay = await createSpliceRelay();
+  });
+  afterEach(async () => {
+    for (const listener of listeners) listener.destroy();
+    relay.close();
+    await sockets.close();
+  });
+
+  const until = async (condition: () => boolean) => {
+    while (!condition()) await settle();
+  };
+  /** A service that wakes with the first client who asks, and sleeps when it is told to. */
+  const open = async () => {
+    const upstream = await sockets.listen((socket) => socket.resume().on('end', () => socket.end()));
+    const port = await freePort();
+    let asked = 0;
+    let user: WarmUser | undefined;
+    const listener = new TcpListener({
+      spec: aListener({ address: '127.0.0.1', port }),
+      binding: {
+        service: 'db',
+        targetPort: 5432,
+        keepAliveMs: 60_000,
+        access: compileAccessList({ allowList: [], blockList: [] }),
+        async connect() {
+          asked++;
+          return { socket: await sockets.connect(upstream.port), release() {} };
+        },
+        openWarmPath(wanted) {
+          user = wanted;
+          return { endpoints: [{ host: '127.0.0.1', port: upstream.port }], used() {}, close() {} };
+        },
+      },
+      relay,
+      logger: silentLogger,
+      onRefused() {},
+      onDrained() {},
+    });
+    listeners.push(listener);
+    await listener.open();
+    return {
+      port,
+      /** Clients that the main thread has accepted and connected. */
+      asked: () => asked,
+      async visit() {
+        const client = await sockets.connect(port);
+        const end = ending(client);
+        client.end();
+        expect(await end).toBe('closed');
+      },
+      async sleep() {
+        await until(() => listener.activeConnections === 0);
+        await until(() => user?.tryClose() ?? false);
+      },
+    };
+  };
+  /** Nanoseconds that the relay's threads have run. */
+  const relayCpuNs = () => {
+    const own = readdirSync('/proc/self/task').filter((thread) => !others.has(thread));
+    const times = own.map((thread) => readFileSync(`/proc/self/task/${thread}/schedstat`, 'utf8').split(' '));
+    return times.reduce((sum, [runNs]) => sum + Number(runNs), 0);
+  };
+
+  it('leaves every client but the waking one to the relay thread, after each of ten sleeps', async () => {
+    const [awake, sleeper] = [await open(), await open()];
+    await awake.visit();
+    for (let wake = 1; wake <= 10; wake++) {
+      await sleeper.visit();
+      expect(sleeper.asked()).toBe(wake);
+      for (let visit = 0; visit < 20; visit++) await sleeper.visit();
+      expect(sleeper.asked(), `asked in wake ${wake}`).toBe(wake);
+      await awake.visit();
+      await sleeper.sleep();
+    }
+    expect(awake.asked()).toBe(1);
+  });
+
+  it('costs the relay thread nothing that a client waits for the main thread after a sleep', async () => {
+    const [awake, sleeper] = [await open(), await open()];
+    await awake.visit();
+    await sleeper.visit();
+    await sleeper.visit();
+    await sleeper.sleep();
+    // The thread has taken what was on the way to it.
+    await awake.visit();
+    const client = sockets.begin(sleeper.port);
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    const beforeNs = relayCpuNs();
+    const blockedMs = 200;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, blockedMs);
+    expect((relayCpuNs() - beforeNs) / 1e6).toBeLessThan(blockedMs / 10);
+    await once(client, 'connect');
   });
 });

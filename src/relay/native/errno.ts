@@ -1,6 +1,9 @@
 /** `errno` values of Linux, the same on every architecture that the native relay runs on. */
 export const EINTR = 4;
 export const EAGAIN = 11;
+export const ENOMEM = 12;
+export const EEXIST = 17;
+export const ENOSPC = 28;
 export const EPIPE = 32;
 export const ENOTCONN = 107;
 export const EMSGSIZE = 90;

@@ -44,6 +44,8 @@ export interface Libc {
   epollCreate(): number;
   /** `event` is a `struct epoll_event`: see `epoll-events.ts`. */
   epollAdd(epoll: number, fd: number, event: Uint8Array): number;
+  /** Likewise, for a descriptor that was added before. */
+  epollChange(epoll: number, fd: number, event: Uint8Array): number;
   epollRemove(epoll: number, fd: number): number;
   /** Waits up to `timeoutMs` (-1 = for ever) for up to `max` events. */
   epollWait(
@@ -73,6 +75,7 @@ const TCP_KEEPIDLE = 4;
 const TCP_KEEPINTVL = 5;
 const TCP_KEEPCNT = 6;
 const EPOLL_CTL_DEL = 2;
+const EPOLL_CTL_MOD = 3;
 
 /** Declares the functions. @throws where the C library lacks one of them. */
 export function createLibc(koffi: Koffi): Libc {
@@ -146,6 +149,7 @@ export function createLibc(koffi: Koffi): Libc {
     write: (fd, bytes) => write(fd, bytes, bytes.length),
     epollCreate: () => epollCreate(EPOLL_CLOEXEC),
     epollAdd: (epoll, fd, event) => epollControl(epoll, EPOLL_CTL_ADD, fd, event),
+    epollChange: (epoll, fd, event) => epollControl(epoll, EPOLL_CTL_MOD, fd, event),
     epollRemove: (epoll, fd) => epollControl(epoll, EPOLL_CTL_DEL, fd, null),
     epollWait: (epoll, events, { max, timeoutMs }) => epollWait(epoll, events, max, timeoutMs),
   };

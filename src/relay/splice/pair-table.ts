@@ -1,5 +1,4 @@
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../native/epoll-events.ts';
-import type { Libc } from '../native/libc.ts';
 import type { Poller } from './poller.ts';
 import type { PumpParts } from './pump.ts';
 import { type PairSockets, RelayedPair } from './relayed-pair.ts';
@@ -8,7 +7,6 @@ import type { SharedState } from './thread-protocol.ts';
 const EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 interface TableOptions {
-  readonly libc: Pick<Libc, 'close' | 'closeWithReset'>;
   readonly poller: Poller;
   readonly shared: Pick<SharedState, 'open' | 'sockets' | 'traffic'>;
   readonly pump: PumpParts;
@@ -82,8 +80,8 @@ export class PairTable {
   remove(slot: number): number | undefined {
     const pair = this.#forget(slot);
     if (pair === undefined) return undefined;
-    const { libc, poller } = this.#options;
-    libc.close(pair.upstream.fd);
+    const { poller } = this.#options;
+    poller.close(pair.upstream.fd, 'orderly');
     poller.unwatch(pair.client.fd);
     return pair.client.fd;
   }
@@ -92,10 +90,9 @@ export class PairTable {
   close(slot: number, how: 'orderly' | 'reset'): void {
     const pair = this.#forget(slot);
     if (pair === undefined) return;
-    const { libc, onClosed } = this.#options;
-    const close = how === 'orderly' ? libc.close : libc.closeWithReset;
-    close(pair.client.fd);
-    close(pair.upstream.fd);
+    const { poller, onClosed } = this.#options;
+    poller.close(pair.client.fd, how);
+    poller.close(pair.upstream.fd, how);
     onClosed(slot);
   }
 

@@ -1,30 +1,60 @@
 import { EpollEvents } from '../native/epoll-events.ts';
-import { EINTR } from '../native/errno.ts';
+import { EEXIST, EINTR } from '../native/errno.ts';
 import type { Libc } from '../native/libc.ts';
 
 /** Events taken at once. */
 const MAX_EVENTS = 256;
 
-/** Waits for events of many descriptors; each is known by a token of 32 bits. */
+type PollerKernel = Pick<
+  Libc,
+  'epollAdd' | 'epollChange' | 'epollRemove' | 'epollWait' | 'close' | 'closeWithReset'
+>;
+
+/**
+ * Waits for events of many descriptors; each is known by a token of 32 bits. Every socket of the thread is closed here:
+ * the kernel forgets a descriptor by itself only when nobody has another one of the same file. One that was closed and
+ * lives on elsewhere, as a listening socket does that goes back to the main thread, would go on telling of its clients
+ * under a token that may be somebody else's by then, and the loop would turn for nothing.
+ */
 export class Poller {
-  readonly #libc: Pick<Libc, 'epollAdd' | 'epollRemove' | 'epollWait'>;
+  readonly #libc: PollerKernel;
   readonly #epoll: number;
+  readonly #onRefused: (errno: number) => void;
   readonly #events = new EpollEvents(MAX_EVENTS);
   readonly #event = new EpollEvents(1);
 
-  constructor(libc: Pick<Libc, 'epollAdd' | 'epollRemove' | 'epollWait'>, epoll: number) {
+  /** @param options.onRefused told why the kernel refuses to watch a descriptor: the positive errno. */
+  constructor(
+    libc: PollerKernel,
+    { epoll, onRefused }: { readonly epoll: number; readonly onRefused: (errno: number) => void },
+  ) {
     this.#libc = libc;
     this.#epoll = epoll;
+    this.#onRefused = onRefused;
   }
 
-  /** Whether the kernel agrees to tell of the descriptor from now on, until it is closed or unwatched. */
+  /**
+   * Whether the kernel agrees to tell of the descriptor from now on, until it is closed or unwatched. One that it knows
+   * already gets the new token.
+   */
   watch(fd: number, event: { readonly events: number; readonly token: number }): boolean {
     this.#event.set(0, event);
-    return this.#libc.epollAdd(this.#epoll, fd, this.#event.bytes) === 0;
+    let status = this.#libc.epollAdd(this.#epoll, fd, this.#event.bytes);
+    if (status === -EEXIST) status = this.#libc.epollChange(this.#epoll, fd, this.#event.bytes);
+    if (status < 0) this.#onRefused(-status);
+    return status === 0;
   }
 
+  /** Tells of it no more: it belongs to somebody else from now on. */
   unwatch(fd: number): void {
     this.#libc.epollRemove(this.#epoll, fd);
+  }
+
+  /** Closes a descriptor, watched or not; `reset` sends RST instead of FIN. */
+  close(fd: number, how: 'orderly' | 'reset'): void {
+    this.unwatch(fd);
+    if (how === 'orderly') this.#libc.close(fd);
+    else this.#libc.closeWithReset(fd);
   }
 
   /**

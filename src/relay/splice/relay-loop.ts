@@ -33,14 +33,18 @@ export class RelayLoop {
   #returned: ReturnedClient[] = [];
   #barred: ReturnedClient[] = [];
   #closed: number[] = [];
+  #unwatched: number[] = [];
 
   constructor(options: LoopOptions) {
     const { libc, shared, pump, nowMs } = options;
     this.#options = options;
-    const poller = new Poller(libc, options.epoll);
+    const poller = new Poller(libc, {
+      epoll: options.epoll,
+      onRefused: (errno) => void this.#unwatched.push(errno),
+    });
     this.#poller = poller;
     this.#pairs = new PairTable({
-      ...{ libc, poller, shared, pump },
+      ...{ poller, shared, pump },
       onConnected: (slot) => this.#routes.connected(slot),
       onRefused: (slot) => this.#routes.refused(slot),
       onClosed: (slot) => {
@@ -107,12 +111,14 @@ export class RelayLoop {
       barred: this.#barred,
       used,
       closed: this.#closed,
+      unwatched: this.#unwatched,
     };
     if (Object.values(news).every(({ length }) => length === 0)) return;
     this.#ended = [];
     this.#returned = [];
     this.#barred = [];
     this.#closed = [];
+    this.#unwatched = [];
     report(news);
   }
 }

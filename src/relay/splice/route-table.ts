@@ -39,7 +39,7 @@ interface Accepted {
 }
 
 interface TableOptions {
-  readonly libc: Libc;
+  readonly libc: Pick<Libc, 'accept' | 'tcpSocket' | 'tuneTcp' | 'connect'>;
   readonly poller: Poller;
   readonly pairs: PairTable;
   readonly shared: SharedState;
@@ -83,7 +83,7 @@ export class RouteTable {
     const route = this.#routes.get(number);
     if (route === undefined) return;
     this.#routes.delete(number);
-    this.#options.libc.close(route.listener);
+    this.#options.poller.close(route.listener, 'orderly');
     this.#options.onRouteClosed(number);
   }
 
@@ -175,7 +175,7 @@ export class RouteTable {
   }
 
   #connect(slot: number, accepted: Accepted): void {
-    const { libc, pairs, nowMs } = this.#options;
+    const { libc, poller, pairs, nowMs } = this.#options;
     const { route, client } = accepted;
     this.#stopConnecting(slot);
     for (; accepted.attempt < route.upstreams.length; accepted.attempt++) {
@@ -189,7 +189,7 @@ export class RouteTable {
         this.#connecting[wait].set(slot, nowMs() + CONNECT_TIMEOUTS_MS[wait]);
         return pairs.add(slot, { client, upstream }, 'connecting');
       }
-      libc.close(upstream);
+      poller.close(upstream, 'orderly');
     }
     this.#options.onReturned({ route: route.route, client });
     this.#forget(slot);

@@ -1,7 +1,9 @@
 import type { Server } from 'node:net';
 import type { Cancel, Clock } from '../../system/clock.ts';
+import { LogLimiter } from '../../system/log-limiter.ts';
 import type { Logger } from '../../system/logger.ts';
 import { descriptorOf } from '../native/descriptor-of.ts';
+import { ENOMEM, ENOSPC } from '../native/errno.ts';
 import type { Libc } from '../native/libc.ts';
 import type {
   RelayedConnection,
@@ -19,6 +21,8 @@ import type { ThreadReport } from './thread-protocol.ts';
 
 /** An unused thread is ended after so long: it takes some 10 MB, and a new one is there in 50 ms. */
 const IDLE_MS = 8_000;
+
+const WARNING_INTERVAL_MS = 60_000;
 
 export interface SpliceRelayOptions {
   readonly libc: Libc;
@@ -44,6 +48,7 @@ interface Running {
 export class SpliceRelay implements TcpRelay {
   readonly tune: TuneSocket;
   readonly #options: SpliceRelayOptions;
+  readonly #warnings: LogLimiter;
   #running: Running | undefined;
   #hasFailed = false;
   /** Connections that are to come. */
@@ -56,6 +61,7 @@ export class SpliceRelay implements TcpRelay {
   constructor(options: SpliceRelayOptions) {
     this.#options = options;
     this.tune = createTuneSocket(options.libc);
+    this.#warnings = new LogLimiter(options.clock, WARNING_INTERVAL_MS);
   }
 
   get kind(): RelayKind {
@@ -126,6 +132,7 @@ export class SpliceRelay implements TcpRelay {
   #take(report: ThreadReport): void {
     this.#running?.handovers.take(report);
     this.#running?.routes.take(report);
+    for (const errno of report.unwatched) this.#warnUnwatched(errno);
     this.#followUse();
   }
 
@@ -156,6 +163,18 @@ export class SpliceRelay implements TcpRelay {
     this.#cancelIdle = undefined;
     this.#running?.thread.stop();
     this.#running = undefined;
+  }
+
+  #warnUnwatched(errno: number): void {
+    const suppressed = this.#warnings.pass('unwatched');
+    if (suppressed === undefined) return;
+    const isLimit = errno === ENOSPC || errno === ENOMEM;
+    const advice = isLimit ? '; raise fs.epoll.max_user_watches (sysctl)' : '';
+    const more = suppressed === 0 ? '' : `, and ${suppressed} more before it`;
+    this.#options.logger.warn(
+      { event: 'relay-unwatched' },
+      `the kernel refuses to watch a socket for the relay thread (errno ${errno})${advice}: its connection was reset, or its listener is served by the main thread${more}`,
+    );
   }
 
   #died(error: Error): void {

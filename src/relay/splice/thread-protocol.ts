@@ -100,4 +100,6 @@ export interface ThreadReport {
   readonly used: readonly number[];
   /** Routes that accept no more, because they were told so or because they can't. */
   readonly closed: readonly number[];
+  /** Why the kernel refused to tell of a socket (errno): its route is closed, or its connection reset. */
+  readonly unwatched: readonly number[];
 }
