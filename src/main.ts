@@ -2,6 +2,7 @@
 import { CommanderError } from 'commander';
 import { createProgram } from './cli/program.ts';
 import type { ProgramIo } from './cli/program-io.ts';
+import { escapeLines, escapeText } from './model/escape-text.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from './system/exit-codes.ts';
 import { toSourceStack } from './system/source-stack.ts';
 
@@ -9,8 +10,8 @@ const io: ProgramIo = {
   env: process.env,
   cwd: process.cwd(),
   isTerminal: process.stdout.isTTY === true,
-  stdout: (line) => void process.stdout.write(`${line}\n`),
-  stderr: (line) => void process.stderr.write(`${line}\n`),
+  stdout: (line) => void process.stdout.write(`${escapeText(line)}\n`),
+  stderr: (line) => void process.stderr.write(`${escapeText(line)}\n`),
   onSignal(signals, callback) {
     for (const signal of signals) process.on(signal, callback);
     return () => {
@@ -34,7 +35,8 @@ async function main(): Promise<void> {
 
 // What nobody caught is printed by Node, which knows nothing of our source maps.
 process.once('uncaughtExceptionMonitor', (error) => {
-  if (error instanceof Error && error.stack !== undefined) error.stack = toSourceStack(error.stack);
+  if (error instanceof Error && error.stack !== undefined)
+    error.stack = escapeLines(toSourceStack(error.stack));
 });
 
 // Not awaited here: CommonJS, which the program is shipped as, has no await at the top.

@@ -51,7 +51,8 @@ async function print(options: PrintOptions, io: ProgramIo): Promise<number> {
   const labelled = await readLabels(settings.settings, io);
   const table = buildTable({ ...layers, labelled, holders: new Map() });
   for (const problem of table.problems) io.stderr(formatProblem(problem));
-  io.stdout(renderEffectiveConfig(table, settings, options).trimEnd());
+  const document = renderEffectiveConfig(table, settings, options);
+  for (const line of document.trimEnd().split('\n')) io.stdout(line);
   return hasErrors(table.problems) ? EXIT_PROBLEMS : EXIT_OK;
 }
 

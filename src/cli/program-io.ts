@@ -4,7 +4,7 @@ export interface ProgramIo {
   readonly cwd: string;
   /** Standard output is a terminal. */
   readonly isTerminal: boolean;
-  /** Write a line, without its end. */
+  /** Write a line, given without its end; what a terminal must not get, line feeds too, is shown as `escapeText()` does. */
   readonly stdout: (line: string) => void;
   readonly stderr: (line: string) => void;
   /** Calls back at each of these signals; the returned function stops that. */

@@ -37,8 +37,8 @@ export function createProgram(io: ProgramIo, exit: (status: number) => void): Co
     .description('On-demand TCP and UDP proxy: wakes a sleeping service when the first client arrives.')
     .version(readVersion())
     .configureOutput({
-      writeOut: (text) => io.stdout(text.trimEnd()),
-      writeErr: (text) => io.stderr(text.trimEnd()),
+      writeOut: (text) => text.trimEnd().split('\n').forEach(io.stdout),
+      writeErr: (text) => text.trimEnd().split('\n').forEach(io.stderr),
     })
     .addHelpText('after', EXAMPLES)
     .showHelpAfterError('(lazy-proxy --help shows the commands and options)')

@@ -1,8 +1,9 @@
-import { Document, isMap, isPair, isScalar, type Node, type Scalar, type YAMLMap } from 'yaml';
+import { Document, isMap, isPair, isScalar, type Node, Scalar, visit, type YAMLMap } from 'yaml';
 import { formatDuration } from '../config/duration.ts';
 import { formatPorts } from '../config/ports.ts';
 import { DOCKER_KEYS, KUBERNETES_KEYS } from '../config/read-settings.ts';
 import { formatStatusListen } from '../config/status-listen.ts';
+import { escapeJson, escapeText, escapeYaml, isUnsafe } from '../model/escape-text.ts';
 import { describeOrigin, type Origin } from '../model/origin.ts';
 import type { Service } from '../model/service.ts';
 import type { ServiceTable, TableEntry } from '../model/table.ts';
@@ -17,7 +18,8 @@ export interface RenderOptions {
 /**
  * The table and settings as a configuration file that gives the same table again, whatever labels and environment say:
  * every field is explicit, and `ignore_labels` is true because what the labels said is in it. Left out is what can't be
- * written as a value: an unset stop_timeout, cron_start, cron_stop or cwd. Ends in a line feed.
+ * written as a value: an unset stop_timeout, cron_start, cron_stop or cwd. What a terminal must not get is written as escapes
+ * that are read back. Ends in a line feed.
  */
 export function renderEffectiveConfig(
   table: ServiceTable,
@@ -29,11 +31,12 @@ export function renderEffectiveConfig(
     ...describeSettings(settings),
     services: Object.fromEntries(entries.map(({ service }) => [service.name, describeService(service)])),
   };
-  if (options.format === 'json') return `${JSON.stringify(content, undefined, 2)}\n`;
+  if (options.format === 'json') return `${escapeJson(JSON.stringify(content, undefined, 2))}\n`;
   const doc = new Document(content, { aliasDuplicateObjects: false });
   setFlowStyle(doc);
   if (options.showOrigin) commentOrigins(doc, { entries, settings });
-  return doc.toString({ lineWidth: 0 });
+  quoteUnsafe(doc);
+  return escapeYaml(doc.toString({ lineWidth: 0 }));
 }
 
 function describeSettings({ settings }: ResolvedSettings) {
@@ -121,6 +124,15 @@ function setFlowStyle(doc: Document): void {
   }
 }
 
+/** Only between double quotes YAML has escapes. */
+function quoteUnsafe(doc: Document): void {
+  visit(doc, {
+    Scalar(_key, node) {
+      if (typeof node.value === 'string' && isUnsafe(node.value)) node.type = Scalar.QUOTE_DOUBLE;
+    },
+  });
+}
+
 function commentOrigins(
   doc: Document,
   { entries, settings }: { readonly entries: readonly TableEntry[]; readonly settings: ResolvedSettings },
@@ -154,5 +166,5 @@ function commentValue(node: unknown, origin: Origin): void {
 }
 
 function commentText(node: unknown, text: string): void {
-  (node as Node).comment = ` ${text.replaceAll(/[\r\n]+/g, ' ')}`;
+  (node as Node).comment = ` ${escapeText(text)}`;
 }

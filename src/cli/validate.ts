@@ -3,7 +3,8 @@ import { resolve } from 'node:path';
 import { parseEnvironment } from '../config/environment.ts';
 import { createFileParser, type ParseConfigFile } from '../config/file.ts';
 import { configCandidates, describeConfigPath } from '../config/locate.ts';
-import { renderCaret } from '../config/render-caret.ts';
+import { createCaretRenderer, type RenderCaret } from '../config/render-caret.ts';
+import { escapeJson } from '../model/escape-text.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
@@ -118,14 +119,16 @@ function unreadableReport(file: string, message: string): FileReport {
 
 function writeReports(reports: readonly FileReport[], { format, stdout }: ValidateOptions): void {
   if (format === 'json') {
-    stdout(JSON.stringify({ files: reports.map(toJson) }, undefined, 2));
+    const document = escapeJson(JSON.stringify({ files: reports.map(toJson) }, undefined, 2));
+    for (const line of document.split('\n')) stdout(line);
     return;
   }
   for (const report of reports) {
+    const renderCaret = createCaretRenderer(report.text);
     for (const problem of report.problems) {
       const lines =
-        format === 'github' ? [formatAnnotation(problem)] : formatWithSource(problem, report.text);
-      lines.forEach(stdout);
+        format === 'github' ? [formatAnnotation(problem)] : formatWithSource(problem, renderCaret);
+      for (const line of lines) stdout(line);
     }
     if (!hasErrors(report.problems)) stdout(formatGood(report));
   }
@@ -135,8 +138,8 @@ function formatGood({ file, services, listeners }: FileReport): string {
   return `${file}: ok, ${countOf(services, 'service')}, ${countOf(listeners, 'listener')}`;
 }
 
-function formatWithSource(problem: Problem, text: string): readonly string[] {
-  const caret = problem.origin.kind === 'file' ? renderCaret(text, problem.origin) : undefined;
+function formatWithSource(problem: Problem, renderCaret: RenderCaret): readonly string[] {
+  const caret = problem.origin.kind === 'file' ? renderCaret(problem.origin) : undefined;
   return [formatProblem(problem), ...(caret?.split('\n') ?? [])];
 }
 

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { escapeLines, escapeText } from '../model/escape-text.ts';
 import { prettyStream } from './pretty.ts';
 import { toSourceStack } from './source-stack.ts';
 
@@ -30,7 +31,10 @@ export interface Logger {
   debug(fields: LogFields, message: string): void;
 }
 
-/** A logger to standard output: JSON lines, or one readable line each. */
+/**
+ * A logger to standard output: JSON lines, or one readable line each. Text of others may stand in every field and message,
+ * so both are escaped here, where they leave.
+ */
 export function createLogger(options: {
   readonly level: LogLevel;
   readonly format: LogFormat;
@@ -43,16 +47,39 @@ export function createLogger(options: {
     formatters: { level: (label: string) => ({ level: label }) },
   };
   if (options.format === 'json') {
-    const serializers = { err: serializeError };
-    return pino({ ...base, serializers }, pino.destination({ dest: 1, sync: true }));
+    const json = {
+      serializers: { err: serializeError },
+      formatters: { ...base.formatters, log: (fields: object) => escapeFields(fields) },
+      hooks: { logMethod: escapeMessage },
+    };
+    return pino({ ...base, ...json }, pino.destination({ dest: 1, sync: true }));
   }
   return pino(base, prettyStream({ color: options.color }));
 }
 
+function escapeMessage(this: unknown, args: unknown[], log: (...args: never[]) => void): void {
+  const escaped = args.map((arg) => (typeof arg === 'string' ? escapeText(arg) : arg));
+  log.apply(this, escaped as never[]);
+}
+
+/** The fields with every text in them escaped, however deep; an error is left to its serializer. */
+function escapeFields(fields: object): Record<string, unknown> {
+  const entries = Object.entries(fields).map(([name, value]) => [escapeText(name), escapeValue(value)]);
+  return Object.fromEntries(entries);
+}
+
+function escapeValue(value: unknown): unknown {
+  if (typeof value === 'string') return escapeText(value);
+  if (typeof value !== 'object' || value === null || value instanceof Error) return value;
+  return Array.isArray(value) ? value.map(escapeValue) : escapeFields(value);
+}
+
 function serializeError(error: unknown): unknown {
   const fields: unknown = pino.stdSerializers.err(error as Error);
-  if (typeof fields !== 'object' || fields === null || !('stack' in fields)) return fields;
-  return { ...fields, stack: toSourceStack(String(fields.stack)) };
+  if (typeof fields !== 'object' || fields === null) return escapeValue(fields);
+  const escaped = escapeFields(fields);
+  if (!('stack' in fields)) return escaped;
+  return { ...escaped, stack: escapeLines(toSourceStack(String(fields.stack))) };
 }
 
 export const silentLogger: Logger = {

@@ -4,6 +4,7 @@
  */
 import type { Writable } from 'node:stream';
 import { PinoPretty } from 'pino-pretty';
+import { escapeLines, escapeText } from '../model/escape-text.ts';
 import { toSourceStack } from './source-stack.ts';
 
 const RED = 31;
@@ -38,7 +39,7 @@ export function prettyStream(options: {
       level: (level) => paint(String(level).toUpperCase(), LEVEL_COLORS[String(level)] ?? CYAN),
     },
     messageFormat: (line, messageKey) => {
-      const message = escapeControls(String(line[messageKey] ?? ''));
+      const message = escapeText(String(line[messageKey] ?? ''));
       return `${options.color ? paintMessage(message, line) : message}${formatStack(line)}`;
     },
   });
@@ -54,7 +55,7 @@ function paintMessage(message: string, line: LogLine): string {
   const colors = new Map<string, number>();
   for (const [field, color] of Object.entries(FIELD_COLORS)) {
     const value = line[field];
-    if (typeof value === 'string' && value !== '') colors.set(escapeControls(value), color);
+    if (typeof value === 'string' && value !== '') colors.set(escapeText(value), color);
   }
   const base = refused ? RED : PLAIN;
   const painted = colors.size === 0 ? message : message.replace(matchAny([...colors.keys()]), paintMatch);
@@ -80,11 +81,8 @@ function formatStack(line: LogLine): string {
   const { stack, message } =
     typeof error === 'object' ? (error as LogLine) : { stack: error, message: undefined };
   const text = toSourceStack(String(stack ?? message ?? JSON.stringify(error)));
-  const indented = text.split('\n').map((part) => `    ${escapeControls(part)}`);
+  const indented = escapeLines(text)
+    .split('\n')
+    .map((part) => `    ${part}`);
   return `\n${indented.join('\n')}`;
-}
-
-/** Text of clients and configuration may stand in a message: it must not steer the terminal or forge a line. */
-function escapeControls(text: string): string {
-  return text.replace(/\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }

@@ -49,7 +49,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     ],
     packages: ['commander', 'yaml'],
   },
-  'main.ts': { imports: ['cli', 'system'], packages: ['commander'] },
+  'main.ts': { imports: ['cli', 'model', 'system'], packages: ['commander'] },
 };
 
 /** No I/O, no clock, no timers, no logging, no process: the same input gives the same output. */

@@ -54,7 +54,7 @@ describe('pretty log', () => {
   test('prints control characters as text when a message holds them', () => {
     const { logger, text } = captureLog({ color: false });
     logger.info({}, 'a\nb\u001b[31mc');
-    expect(text()).toMatch(/INFO: a\\x0ab\\x1b\[31mc\n$/);
+    expect(text()).toMatch(/INFO: a\\u\{a\}b\\u\{1b\}\[31mc\n$/);
   });
 });
 
