@@ -110,11 +110,10 @@ export class LazyProxy {
     }
   }
 
-  /** Stops accepting and lets connections finish; no workload is put to sleep any more. Resolves when all have ended. */
+  /** Stops accepting and lets connections finish; no workload is started or stopped any more. Resolves when all have ended. */
   drain(): Promise<void> {
     this.#phase = 'draining';
-    this.#runtime.lifecycle.keepAwake();
-    return this.#runtime.listeners.drain();
+    return this.#runtime.drain();
   }
 
   /** Ends every connection now. */

@@ -16,8 +16,9 @@ import { createTracker, sendAct } from './webhook-events.ts';
 /** At most one line a second about the refused or unserved clients of a service. */
 const CLIENT_LOG_INTERVAL_MS = 1_000;
 
-/** The last events have so long to be sent. */
-const LAST_EVENTS_MS = 1_000;
+/** Connections that were cut have so long to end, and then the last events to be sent: within 1 s in all. */
+const LAST_ENDS_MS = 300;
+const LAST_EVENTS_MS = 700;
 
 /** What puts a table in force and serves it. */
 export interface Runtime {
@@ -25,7 +26,9 @@ export interface Runtime {
   readonly relay: TcpRelay;
   readonly listeners: ListenerSet;
   readonly reconciler: Reconciler;
-  /** Stops schedules, lets go of all workloads, and sends the last events; listeners are drained or destroyed before. */
+  /** Accepts nobody new, and starts and stops nothing from now on; resolves when the last connection has ended. */
+  drain(): Promise<void>;
+  /** Ends what still lives, lets go of all workloads, and sends the last events: every start has its end. */
   close(): Promise<void>;
 }
 
@@ -63,12 +66,32 @@ export function createRuntime(options: {
     relay,
     listeners,
     reconciler,
+    drain() {
+      schedules.close();
+      lifecycle.drain();
+      return listeners.drain();
+    },
     async close() {
       schedules.close();
       lifecycle.close();
+      listeners.destroy();
+      await waitAtMost(listeners.drain(), { clock, ms: LAST_ENDS_MS });
       await sender.flush(LAST_EVENTS_MS);
       sender.close();
       relay.close();
     },
   };
+}
+
+function waitAtMost(
+  promise: Promise<void>,
+  { clock, ms }: { readonly clock: Clock; readonly ms: number },
+): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.schedule(ms, resolve);
+    void promise.then(() => {
+      cancel();
+      resolve();
+    });
+  });
 }

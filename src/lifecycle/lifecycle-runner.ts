@@ -5,7 +5,14 @@ import type { Wake } from '../model/wake.ts';
 import { type CallOutcome, EngineCalls } from './engine-calls.ts';
 import { LeaseBook } from './lease-book.ts';
 import { LifecycleTimers } from './lifecycle-timers.ts';
-import { isWaking, type LifecycleEffect, type LifecycleEvent, type LifecycleState, step } from './machine.ts';
+import {
+  isWaking,
+  mayRun,
+  type LifecycleEffect,
+  type LifecycleEvent,
+  type LifecycleState,
+  step,
+} from './machine.ts';
 import { describeObstacle } from './obstacle.ts';
 import { Refusal, withObstacle } from './refusal.ts';
 import { RunFollower } from './run-follower.ts';
@@ -43,6 +50,8 @@ export class LifecycleRunner {
   #observation: Observation = UNKNOWN;
   /** Who wanted it awake last. */
   #lastDemand: string | undefined;
+  /** The proxy is about to end: the workload is left as it is. */
+  #draining = false;
   #closed = false;
 
   constructor(subject: Subject, options: ControllerParts & { readonly observer: RunnerObserver }) {
@@ -115,9 +124,13 @@ export class LifecycleRunner {
     if (this.#closed) return;
     const before = this.#state;
     if (kind === 'demanded') this.#lastDemand = reason;
+    if (this.#draining && (kind === 'sleep-wanted' || (kind === 'demanded' && !mayRun(before)))) {
+      return this.#refuseInVain();
+    }
     const { state: engine, stoppedBy } = this.#observation;
     const event = { kind, engine, stoppedBy };
-    const { state, effects } = step(before, event, this.room.size > 0 || this.leases.hasUnmet);
+    const wanted = !this.#draining && (this.room.size > 0 || this.leases.hasUnmet);
+    const { state, effects } = step(before, event, wanted);
     if (state === before) return;
     this.#enter(state, kind !== 'demanded' && isWaking(state) ? `${this.room.size} waiting` : reason);
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
@@ -125,7 +138,15 @@ export class LifecycleRunner {
     if (state.kind !== 'stopping') this.room.startBudgets();
     this.#followTimers();
     this.room.callAll();
+    if (this.#draining) this.#refuseInVain();
     this.#observer.changed(state);
+  }
+
+  /** Neither starts nor stops the workload from now on; a start under way goes on. Idempotent. */
+  drain(): void {
+    this.#draining = true;
+    this.#followTimers();
+    this.#refuseInVain();
   }
 
   /**
@@ -217,6 +238,13 @@ export class LifecycleRunner {
     this.dispatch(outcome, outcome === 'woken' ? this.#observation.detail : reason);
   }
 
+  /** Refuses those who wait where nothing can become ready any more. */
+  #refuseInVain(): void {
+    const { kind } = this.#state;
+    if (kind === 'ready' || kind === 'starting' || (kind === 'failed' && mayRun(this.#state))) return;
+    this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
+  }
+
   #followRun(): void {
     const { httpHealthcheck } = this.#subject.policy;
     this.#run.follow({ state: this.#state, observation: this.#observation, httpHealthcheck });
@@ -243,7 +271,7 @@ export class LifecycleRunner {
     const { startTimeoutMs, cronStart, cronStop, unmanaged } = policy;
     const scheduled = unmanaged === true || cronStart !== undefined || cronStop !== undefined;
     // Without its service, what the proxy owns is no longer needed, and the rest is left as it is.
-    const exempt = retired ? !this.#parts.backend.ownsWorkloads : scheduled;
+    const exempt = this.#draining || (retired ? !this.#parts.backend.ownsWorkloads : scheduled);
     const idleTimeoutMs = retired ? 0 : policy.idleTimeoutMs;
     const { count, idleSinceMs } = this.leases;
     const demands = { mayIdle: count === 0 && !exempt, idleSinceMs, idleTimeoutMs, startTimeoutMs };

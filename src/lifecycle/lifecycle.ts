@@ -125,9 +125,12 @@ export class Lifecycle {
     return takeFlowLease(this.#get(serviceName), options);
   }
 
-  /** Puts nothing to sleep from now on: the proxy is about to end, and leaves workloads as they are. */
-  keepAwake(): void {
-    for (const controller of this.#byWorkload.values()) controller.guard();
+  /**
+   * Starts and stops nothing from now on: the proxy is about to end, and leaves workloads as they are. A start under way
+   * goes on and is waited for; whoever would need another one is refused.
+   */
+  drain(): void {
+    for (const controller of this.#byWorkload.values()) controller.drain();
   }
 
   /** Refuses everybody who waits and stops all timers; workloads stay as they are. Idempotent. */

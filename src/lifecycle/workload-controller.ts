@@ -174,6 +174,11 @@ export class WorkloadController {
     this.#drain();
   }
 
+  /** Neither starts nor stops the workload from now on, whoever asks. */
+  drain(): void {
+    this.#runner.drain();
+  }
+
   /** Leaves the workload as it is and lets go of everything. Idempotent. */
   close(): void {
     this.#subject = { ...this.#subject, retired: true };

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Observation } from '../../src/model/observation.ts';
 import { aService } from '../support/builders.ts';
-import { RUNNING, STOPPED } from '../support/fake-backend.ts';
+import { RUNNING, STOPPED, STOPPING } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import type { TestServer } from '../support/sockets.ts';
@@ -153,11 +154,52 @@ describe('Lifecycle', () => {
     bench.backend.last.succeed(STOPPED);
   });
 
-  it('puts nothing to sleep when it is told to keep all awake', async () => {
-    bench.add(aService({ idleTimeoutMs: 0 }), RUNNING);
-    bench.lifecycle.keepAwake();
-    await bench.clock.advance(1_000);
+  it.each<[string, Observation, (bench: Bench) => void]>([
+    ['its idle timeout passes', RUNNING, () => {}],
+    ['a schedule stops it', RUNNING, ({ lifecycle }) => lifecycle.find('db')?.sleep('cron_stop')],
+    ['a schedule starts it', STOPPED, ({ lifecycle }) => void lifecycle.find('db')?.hold('cron_start')],
+    ['a client comes', STOPPED, (bench) => void bench.client('db', 80).served.catch(() => {})],
+    [
+      'a client comes while it stops',
+      STOPPING,
+      (bench) => void bench.client('db', 80).served.catch(() => {}),
+    ],
+  ])('neither starts nor stops a workload once it drains when %s', async (_, observation, happen) => {
+    bench.add(aService({ idleTimeoutMs: 1_000 }), observation);
+    bench.lifecycle.drain();
+    happen(bench);
+    await bench.clock.advance(500);
+    bench.backend.tell('docker/db', observation === STOPPING ? STOPPED : observation);
+    await bench.clock.advance(100_000);
     expect(bench.backend.calls).toEqual([]);
+    expect(bench.controller('db').room.size).toBe(0);
+  });
+
+  it('does not try a failed start again once it drains', async () => {
+    bench.add(aService(), STOPPED);
+    const client = bench.client('db', server.port);
+    await bench.backend.called(1);
+    bench.backend.last.fail('no such image', STOPPED);
+    await settle();
+    const next = bench.client('db', server.port);
+    await settle();
+    bench.lifecycle.drain();
+    await bench.clock.advance(60_000);
+    expect([client.outcome, next.outcome]).toEqual(['failed', 'removed']);
+    expect(bench.backend.count('wake')).toBe(1);
+  });
+
+  it('serves who waits for a start that was under way when it began to drain', async () => {
+    automate();
+    bench.add(aService({ idleTimeoutMs: 0 }), STOPPED);
+    const client = bench.client('db', server.port);
+    await bench.backend.called(1);
+    bench.lifecycle.drain();
+    await bench.until(() => client.outcome !== 'waiting');
+    expect(client.outcome).toBe('served');
+    (await client.served).release();
+    await bench.clock.advance(60_000);
+    expect(bench.backend.log).toEqual(['wake docker/db']);
   });
 
   it('does nothing more when it is closed', async () => {

@@ -5,14 +5,14 @@
  *   replicas wanted   pods and endpoints                                   state
  *   -                 there is no such workload                            missing
  *   0                 some are left, or its controller hasn't looked yet   stopping
- *   0                 none                                                 stopped
+ *   0                 none; of a Deployment, none that doesn't terminate   stopped
  *   1 and more        none is ready                                        starting
  *   1 and more        one is ready                                         running
  */
 import { type EngineState, MISSING, type Observation } from '../../model/observation.ts';
 import { describeWorkloadRef, type KubernetesWorkload, toWorkloadRef } from '../../model/workload.ts';
 import { hasReadyEndpoint, mapToName, mapToNothing, mapToPods, type ServicePorts } from './service-ports.ts';
-import type { ServiceRecord, SliceRecord } from './service-record.ts';
+import type { ServiceRecord, SliceEndpoint, SliceRecord } from './service-record.ts';
 import type { WorkloadRecord } from './workload-record.ts';
 
 export interface WorkloadView {
@@ -26,12 +26,12 @@ export interface WorkloadView {
 }
 
 export function observeWorkload(view: WorkloadView): Observation {
-  const { workload, record, service, slices } = view;
+  const { workload, record, service } = view;
   if (record === undefined) {
     return { ...MISSING, detail: `${describeWorkloadRef(toWorkloadRef(workload))} does not exist` };
   }
   const problem = findServiceProblem(workload, service);
-  const state = problem === undefined ? readState(record, slices) : readStateWithoutService(record);
+  const state = problem === undefined ? readState(view, record) : readStateWithoutService(record);
   const { hosts, ports } = locate(view, state);
   return {
     state,
@@ -59,12 +59,27 @@ function describeService({ namespace, service }: KubernetesWorkload): string {
   return `Service ${namespace}/${service}`;
 }
 
-function readState(record: WorkloadRecord, slices: readonly SliceRecord[]): EngineState {
+function readState({ workload, slices }: WorkloadView, record: WorkloadRecord): EngineState {
   if (record.replicas > 0) return hasReadyEndpoint(slices) ? 'running' : 'starting';
-  const hasEndpoints = slices.some(({ endpoints }) =>
-    endpoints.some(({ pod }) => pod === undefined || mayBePodOf(record, pod)),
+  const isLeft = slices.some(({ endpoints }) =>
+    endpoints.some((endpoint) => isOfThisRun(endpoint, { workload, record })),
   );
-  return hasEndpoints || isScalingDown(record) ? 'stopping' : 'stopped';
+  return isLeft || isScalingDown(record) ? 'stopping' : 'stopped';
+}
+
+/**
+ * Whether an endpoint stands in the way of the next run. The new pods of a Deployment don't wait for those that
+ * terminate, which may never end: on a lost node, or by a finalizer. No client goes to one, unless the Service's own
+ * name is connected to: the cluster sends it to pods that terminate, as long as they serve and no other is ready.
+ */
+function isOfThisRun(
+  { pod, isReady, isTerminating, isServing }: SliceEndpoint,
+  { workload, record }: { readonly workload: KubernetesWorkload; readonly record: WorkloadRecord },
+): boolean {
+  if (pod === undefined) return isReady;
+  if (!mayBePodOf(record, pod)) return false;
+  if (!isTerminating || record.resource === 'statefulset') return true;
+  return workload.upstream === 'service' && isServing;
 }
 
 /** The workload's own count of ready pods stands in for the endpoints that aren't there. */

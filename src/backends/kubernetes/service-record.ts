@@ -26,7 +26,12 @@ export interface SlicePort {
 
 export interface SliceEndpoint {
   readonly addresses: readonly string[];
+  /** Whether new connections may go there: never where the pod terminates. */
   readonly isReady: boolean;
+  /** Whether its pod is about to go, or stays though it should have gone. */
+  readonly isTerminating: boolean;
+  /** Whether its pod still answers, terminating or not. */
+  readonly isServing: boolean;
   /** The pod's name; undefined where no pod is behind it. */
   readonly pod: string | undefined;
 }
@@ -70,11 +75,18 @@ function selectPorts(ports: readonly PortObject[] | null | undefined): readonly 
   );
 }
 
-/** A condition that nobody has set counts as ready: the API says so. */
+/**
+ * A condition that nobody has set counts as ready: the API says so. Where a Service publishes addresses that aren't
+ * ready, all are told as ready, those that terminate among them.
+ */
 function selectEndpoint({ addresses, conditions, targetRef }: Endpoint & PodReference): SliceEndpoint {
+  const isReady = conditions?.ready ?? true;
+  const isTerminating = conditions?.terminating ?? false;
   return {
     addresses,
-    isReady: conditions?.ready ?? true,
+    isReady: isReady && !isTerminating,
+    isTerminating,
+    isServing: conditions?.serving ?? isReady,
     pod: targetRef?.kind === 'Pod' ? targetRef.name : undefined,
   };
 }

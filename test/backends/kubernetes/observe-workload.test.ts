@@ -29,10 +29,17 @@ const AWAKE: WorkloadRecord = { ...ASLEEP, replicas: 1, currentReplicas: 1 };
 const SERVICE: ServiceRecord = { hasSelector: true, ports: [{ name: '', protocol: 'TCP', port: 80 }] };
 const HEADLESS: ServiceRecord = { ...SERVICE, hasSelector: false };
 
-type Pod = { readonly isReady: boolean; readonly pod?: string };
+type Pod = {
+  readonly isReady: boolean;
+  readonly pod?: string;
+  readonly isTerminating?: boolean;
+  readonly isServing?: boolean;
+};
 
 function slices(...pods: readonly Pod[]): readonly SliceRecord[] {
-  const endpoints = pods.map(({ isReady, pod }) => ({ addresses: ['10.0.0.1'], isReady, pod }));
+  const endpoints = pods.map(({ isReady, pod, isTerminating = false, isServing = isReady }) => ({
+    ...{ addresses: ['10.0.0.1'], isReady, pod, isTerminating, isServing },
+  }));
   return [{ name: 'db-1', service: 'db-svc', ports: [{ name: '', protocol: 'TCP', port: 8080 }], endpoints }];
 }
 
@@ -47,7 +54,26 @@ test.each([
   ['its controller has not looked yet', { ...ASLEEP, isObserved: false }, slices(), 'stopping'],
   ['a pod is left', { ...ASLEEP, currentReplicas: 1 }, slices(), 'stopping'],
   ['an endpoint is still ready', ASLEEP, slices({ isReady: true }), 'stopping'],
-  ['an endpoint terminates', ASLEEP, slices({ isReady: false, pod: 'db-5d9c7-x2xq9' }), 'stopping'],
+  ['an endpoint is left', ASLEEP, slices({ isReady: false, pod: 'db-5d9c7-x2xq9' }), 'stopping'],
+  [
+    'its pod terminates',
+    ASLEEP,
+    slices({ isReady: false, pod: 'db-5d9c7-x2xq9', isTerminating: true, isServing: true }),
+    'stopped',
+  ],
+  [
+    'its pod terminates, and its controller still counts another',
+    { ...ASLEEP, currentReplicas: 1 },
+    slices({ isReady: false, pod: 'db-5d9c7-x2xq9', isTerminating: true }),
+    'stopping',
+  ],
+  ['an endpoint without a pod is not ready', ASLEEP, slices({ isReady: false }), 'stopped'],
+  [
+    'a pod of a stateful set terminates',
+    { ...ASLEEP, resource: 'statefulset' },
+    slices({ isReady: false, pod: 'db-0', isTerminating: true }),
+    'stopping',
+  ],
   [
     'another one of the same Service runs',
     ASLEEP,
@@ -108,6 +134,18 @@ test('a workload whose upstream is its Service is told with the name of that', (
   });
   expect(observe({ workload }).hosts).toEqual([]);
 });
+
+test.each([
+  ['serves', true, 'stopping'],
+  ['does not serve', false, 'stopped'],
+] as const)(
+  'a pod that terminates and %s counts where the Service is connected to',
+  (_, isServing, state) => {
+    const workload = { ...DB, upstream: 'service' } as const;
+    const left = slices({ isReady: false, pod: 'db-5d9c7-x2xq9', isTerminating: true, isServing });
+    expect(observe({ workload, record: ASLEEP, slices: left }).state).toBe(state);
+  },
+);
 
 test('a workload that sleeps is told with its ports, and no endpoint', () => {
   expect(observe({ record: ASLEEP })).toEqual({

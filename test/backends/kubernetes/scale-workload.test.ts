@@ -177,17 +177,17 @@ test('a wake of a workload whose deletion is not known yet is refused', async ()
   await sink.untilState(KEY, 'missing');
 });
 
-test('a sleep remembers the count, scales to 0, and is stopping until the endpoints are gone', async () => {
+test('a sleep remembers the count, scales to 0, and is stopping until no endpoint is ready', async () => {
   const { api, backend, sink } = await setUpOpen({ replicas: 3 });
   await backend.sleep(DB, POLITELY);
   expect(sink.last(KEY)?.state).toBe('stopping');
   expect(wanted(api)).toBe(0);
   expect(api.get('deployments', 'shop/db')?.metadata.annotations[REPLICAS]).toBe('3');
-  setPods(api, { pods: ['unready'], currentReplicas: 0 });
+  setPods(api, { pods: ['ready'], currentReplicas: 0 });
   createApp(api, { replicas: 0, name: 'mark', annotations: ENABLED });
   await sink.until(() => sink.snapshots.at(-1)?.length === 1);
   expect(sink.last(KEY)?.state).toBe('stopping');
-  setPods(api, { pods: [] });
+  setPods(api, { pods: ['unready'] });
   await sink.untilState(KEY, 'stopped');
   expect(api.requests.filter(({ line }) => PATCH.test(line)).map(({ line }) => line)).toEqual([
     'PATCH /apis/apps/v1/namespaces/shop/deployments/db?fieldManager=lazy-proxy',

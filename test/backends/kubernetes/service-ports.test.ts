@@ -55,6 +55,8 @@ test('mapToPods leaves out what is not ready', () => {
     { addresses: ['10.0.0.2'], conditions: {} },
     { addresses: ['10.0.0.3'] },
     { addresses: ['10.0.0.4'], conditions: { ready: null } },
+    // As a Service with publishNotReadyAddresses has it.
+    { addresses: ['10.0.0.5'], conditions: { ready: true, serving: true, terminating: true } },
   ];
   const { hosts } = mapToPods(WEB, [slice('web-1', [], { endpoints })]);
   expect(hosts).toEqual(['10.0.0.2', '10.0.0.3', '10.0.0.4']);
