@@ -261,6 +261,7 @@ describe('examples/proxy-socket-proxy', () => {
     ['GET', '/events'],
     ['GET', '/containers/json'],
     ['GET', '/containers/my_db.1/json'],
+    ['GET', '/containers/my_db.1/logs'],
     ['POST', '/containers/0123abc/start'],
     ['POST', '/containers/0123abc/stop'],
     ['POST', '/containers/0123abc/unpause'],

@@ -36,6 +36,12 @@ export interface Backend {
     options: { readonly graceMs: number | undefined; readonly evenInUse: boolean },
   ): Promise<void>;
   /**
+   * The last lines that a workload, or its own health check, has printed in its last run, oldest first; none where it has
+   * printed nothing. Bounded in bytes and in time. They may hold secrets, and are as the workload wrote them.
+   * @throws where they can't be read; absent where the engine keeps none.
+   */
+  readOutput?(workload: Workload, request: OutputRequest): Promise<readonly string[]>;
+  /**
    * Told when the first client begins to use a workload and when the last one has left, where several proxies may serve
    * the same workloads; no I/O is waited for.
    */
@@ -44,6 +50,13 @@ export interface Backend {
   close(): Promise<void>;
   /** Does at once what `close()` does politely: kills the workloads it owns, waits for nothing. Idempotent. */
   destroy(): void;
+}
+
+export interface OutputRequest {
+  readonly of: 'workload' | 'check';
+  /** How many at most; at least 1. */
+  readonly lines: number;
+  readonly signal: AbortSignal;
 }
 
 export interface BackendSink {

@@ -3,6 +3,7 @@ import { UNKNOWN } from '../model/observation.ts';
 import type { Protocol, TargetPort } from '../model/service.ts';
 import type { Wake } from '../model/wake.ts';
 import { type CallOutcome, EngineCalls } from './engine-calls.ts';
+import { LastOutput } from './last-output.ts';
 import { LeaseBook } from './lease-book.ts';
 import { LifecycleTimers } from './lifecycle-timers.ts';
 import {
@@ -15,7 +16,7 @@ import {
 } from './machine.ts';
 import { describeObstacle } from './obstacle.ts';
 import { Refusal, withObstacle } from './refusal.ts';
-import { RunFollower } from './run-follower.ts';
+import { chooseHealthGate, RunFollower } from './run-follower.ts';
 import type { ControllerParts, Subject } from './subject.ts';
 import { logTransition } from './transition-log.ts';
 import { WaitingRoom } from './waiting-room.ts';
@@ -39,6 +40,7 @@ export class LifecycleRunner {
   readonly leases: LeaseBook;
   readonly warmPaths: WarmPaths;
   readonly wakes: WakeRecord;
+  readonly output: LastOutput;
   readonly #parts: ControllerParts;
   readonly #observer: RunnerObserver;
   readonly #timers: LifecycleTimers;
@@ -64,6 +66,7 @@ export class LifecycleRunner {
     this.leases = new LeaseBook(clock, () => this.#leasesChanged());
     this.warmPaths = new WarmPaths(this.leases);
     this.wakes = new WakeRecord(clock);
+    this.output = new LastOutput(options);
     this.#timers = new LifecycleTimers(clock, (kind, reason) => {
       // Who is in without having been told of keeps it awake, and will be told of.
       if (kind === 'sleep-wanted' && !this.warmPaths.tryCloseAll()) return;
@@ -132,6 +135,7 @@ export class LifecycleRunner {
     const wanted = !this.#draining && (this.room.size > 0 || this.leases.hasUnmet);
     const { state, effects } = step(before, event, wanted);
     if (state === before) return;
+    const failing = this.#whatFails(kind);
     this.#enter(state, kind !== 'demanded' && isWaking(state) ? `${this.room.size} waiting` : reason);
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
     this.#followRun();
@@ -139,6 +143,7 @@ export class LifecycleRunner {
     this.#followTimers();
     this.room.callAll();
     if (this.#draining) this.#refuseInVain();
+    this.#followOutput({ before, failing });
     this.#observer.changed(state);
   }
 
@@ -167,6 +172,7 @@ export class LifecycleRunner {
     this.#calls.close('the proxy is shutting down');
     this.#timers.close();
     this.#run.close();
+    this.output.close();
   }
 
   #enter(after: LifecycleState, reason: string | undefined): void {
@@ -195,6 +201,28 @@ export class LifecycleRunner {
     if (after.kind === 'ready') return this.wakes.end('ready', undefined);
     if (after.kind === 'failed') return this.wakes.end('failed', reason ?? 'it ended by itself');
     return this.wakes.end('ended', reason ?? `it is ${after.kind}`);
+  }
+
+  /** What has something to say where the start fails now; undefined where nothing ran at all. */
+  #whatFails(kind: LifecycleEvent['kind']): 'workload' | 'check' | undefined {
+    if (kind === 'wake-failed') return undefined;
+    const { httpHealthcheck } = this.#subject.policy;
+    const gate = chooseHealthGate({ observation: this.#observation, httpHealthcheck });
+    const isAtCheck = this.#state.kind === 'starting' && this.#state.phase === 'gate' && gate === 'engine';
+    return isAtCheck && this.incarnation === undefined ? 'check' : 'workload';
+  }
+
+  #followOutput({
+    before,
+    failing,
+  }: {
+    readonly before: LifecycleState;
+    readonly failing: 'workload' | 'check' | undefined;
+  }): void {
+    if (this.#state.kind === 'ready') this.output.forget();
+    if (before.kind !== 'starting' || this.#state.kind !== 'failed' || failing === undefined) return;
+    const { workload, policy } = this.#subject;
+    void this.output.read(workload, { service: policy.name, of: failing });
   }
 
   #causeOfWake(before: LifecycleState): string {

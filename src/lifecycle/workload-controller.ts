@@ -71,6 +71,11 @@ export class WorkloadController {
     return this.#runner.wakes;
   }
 
+  /** What it had printed last when its start failed, oldest line first: may hold secrets. Empty once a start has worked. */
+  get lastOutput(): readonly string[] {
+    return this.#runner.output.lines;
+  }
+
   /** What stands between a port of the workload and its clients now, in words; undefined where nothing is known. */
   obstacleTo(target: { readonly protocol: Protocol; readonly port: TargetPort }): string | undefined {
     return this.#runner.obstacleTo(target);

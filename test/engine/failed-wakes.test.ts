@@ -3,6 +3,7 @@ import { describe, expect, type TestContext, test } from 'vitest';
 import { freePort } from '../support/free-ports.ts';
 import { httpdCommand, nodeApp } from './support/apps.ts';
 import type { ContainerSpec, TestContainer } from './support/container.ts';
+import { getJson } from './support/http.ts';
 import type { LogLine } from './support/log-lines.ts';
 import type { ProxyProcess } from './support/proxy.ts';
 import { connectTcp } from './support/tcp.ts';
@@ -18,6 +19,10 @@ interface FailedWake {
   /** The line about the client that was turned away. */
   readonly unserved: LogLine;
   readonly row: StatusRow | undefined;
+  /** The lines of output that the log tells. */
+  readonly output: readonly string[];
+  /** Everything that `GET /status` answers. */
+  readonly status: string;
 }
 
 const open = ({ onTestFinished }: TestContext) => openTestBed({ onTestFinished });
@@ -46,9 +51,16 @@ async function failToWake(
     },
     { what: 'the last wake in the status', timeoutMs: 3_000 },
   ).catch(() => getStatus(proxy, { service: 'failing', port }));
+  const isOutput = ({ event }: LogLine) => event === 'last-output';
+  await proxy.waitForLog(isOutput, { timeoutMs: 3_000 }).catch(() => undefined);
   return {
     ...{ proxy, container, failure, unserved, row },
     address: (await container.addresses())[0],
+    output: proxy
+      .logs()
+      .filter((line) => isOutput(line) && line.level === 'warn')
+      .map(({ msg }) => msg),
+    status: JSON.stringify(await getJson(`${proxy.statusUrl}/status`)),
   };
 }
 
@@ -64,9 +76,14 @@ function expectReason({ failure, unserved, row }: FailedWake, reason: string): v
 }
 
 describe.concurrent('a failed wake is told with its reason', () => {
-  test('where the container exits with 3', async (context) => {
-    const wake = await failToWake(context, { spec: { cmd: ['sh', '-c', 'exit 3'] } });
+  test('where the container exits with 3, and with what it printed', async (context) => {
+    const lines = 'for i in $(seq 1 30); do echo "line $i"; done';
+    const cmd = ['sh', '-c', `${lines}; sleep 1; echo "no \u001b[31mdatabase" >&2; exit 3`];
+    const wake = await failToWake(context, { spec: { cmd } });
     expectReason(wake, 'exit code 3');
+    expect(wake.output).toHaveLength(20);
+    expect(wake.output).toEqual(expect.arrayContaining(['failing | line 13', 'failing | line 30']));
+    expect(wake.output).toContain('failing | no \\u{1b}[31mdatabase');
   });
 
   test('where nothing listens on the target port', async (context) => {
@@ -91,11 +108,13 @@ describe.concurrent('a failed wake is told with its reason', () => {
     expectReason(wake, `not ready within 4000 ms: GET http://${wake.address}/nothing answered 404`);
   });
 
-  test("where the container's own health check fails", async (context) => {
+  test("where the container's own health check fails, and with what that printed", async (context) => {
     const test = ['CMD-SHELL', 'echo "the disk is full"; exit 1'];
     const spec = { cmd: httpdCommand({ port: 81 }), healthcheck: { test, intervalMs: 500, retries: 1 } };
     const wake = await failToWake(context, { spec });
     expectReason(wake, 'unhealthy');
+    expect(wake.output).toEqual(['failing | the disk is full']);
+    expect(wake.status).not.toContain('the disk is full');
   });
 });
 

@@ -1,4 +1,4 @@
-import { type Backend, type BackendSink, WakeError } from '../../src/backends/backend.ts';
+import { type Backend, type BackendSink, type OutputRequest, WakeError } from '../../src/backends/backend.ts';
 import { MISSING, type Observation, UNKNOWN } from '../../src/model/observation.ts';
 import { type Workload, type WorkloadKind, workloadKey } from '../../src/model/workload.ts';
 import type { Cancel, Clock } from '../../src/system/clock.ts';
@@ -38,6 +38,9 @@ export class FakeBackend implements Backend {
   /** What it was told of the use of shared workloads, oldest first. */
   readonly uses: string[] = [];
   readonly setInUse?: NonNullable<Backend['setInUse']>;
+  /** What workloads have printed: the answer to every reading, and the readings. */
+  output: readonly string[] | Error = [];
+  readonly readings: string[] = [];
   readonly #known = new Map<string, Observation>();
   readonly #arrivals = new Set<() => void>();
   readonly #cancels = new Set<Cancel>();
@@ -122,6 +125,12 @@ export class FakeBackend implements Backend {
 
   sleep(workload: Workload, options: Parameters<Backend['sleep']>[1]): Promise<void> {
     return this.#call({ kind: 'sleep', workload, signal: undefined, ...options });
+  }
+
+  async readOutput(workload: Workload, { of }: OutputRequest): Promise<readonly string[]> {
+    this.readings.push(`${of} ${workloadKey(workload)}`);
+    if (this.output instanceof Error) throw this.output;
+    return of === 'check' ? [] : this.output;
   }
 
   async close(): Promise<void> {

@@ -11,7 +11,13 @@ interface Layer {
   readonly packages?: readonly string[];
 }
 
-const BACKEND: Layer = { imports: ['backends/backend.ts', 'backends/label-feed.ts', 'model', 'system'] };
+const BACKEND: Layer = {
+  imports: [
+    ...['backend', 'label-feed', 'output-lines'].map((file) => `backends/${file}.ts`),
+    'model',
+    'system',
+  ],
+};
 
 /** By folder or file; the longest match counts. */
 const LAYERS: Readonly<Record<string, Layer>> = {
@@ -37,6 +43,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   },
   'backends/backend.ts': { imports: ['model'] },
   'backends/label-feed.ts': { imports: ['backends/backend.ts', 'system'] },
+  'backends/output-lines.ts': { imports: [] },
   'backends/docker': { ...BACKEND, packages: ['dockerode'] },
   'backends/process': BACKEND,
   // Behind the same API as the Docker engine's containers.

@@ -15,6 +15,8 @@ export const CALL_DEADLINES_MS = {
   'unpause container': 30_000,
   /** Beyond the grace between the polite signal and the kill. */
   'stop container': 10_000,
+  /** To its end. Short: it is read for the sake of one message. */
+  'read log': 3_000,
   /** Short: whoever waits for a wake waits for this, too. */
   'join network': 5_000,
   'leave network': 5_000,

@@ -8,10 +8,11 @@ import type { Observation } from '../../model/observation.ts';
 import { type DockerWorkload, type Workload, workloadKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
-import type { Backend, BackendSink } from '../backend.ts';
+import type { Backend, BackendSink, OutputRequest } from '../backend.ts';
 import { LabelFeed, type LabelOptions } from '../label-feed.ts';
 import { CONTAINER_EVENTS, ContainerCache } from './container-cache.ts';
 import { ContainerLocator } from './container-locator.ts';
+import { readContainerOutput } from './container-output.ts';
 import { ContainerSource } from './container-source.ts';
 import { type Environment, parseEngineAddress } from './engine-address.ts';
 import { createEngineClient, type EngineClient } from './engine-client.ts';
@@ -134,6 +135,12 @@ export class DockerBackend implements Backend {
     } catch (cause) {
       throw new Error(`cannot stop container "${name}": ${describeError(cause)}`, { cause });
     }
+  }
+
+  async readOutput(workload: Workload, request: OutputRequest): Promise<readonly string[]> {
+    const id = this.#cache.get(containerOf(workload))?.id;
+    if (id === undefined) return [];
+    return readContainerOutput(this.#client, { ...request, id });
   }
 
   /** Looks at every watched container again, as a safety net for an event that was never sent. */

@@ -107,6 +107,32 @@ export class EngineClient {
     });
   }
 
+  /**
+   * Reads the last lines of what a container has printed, within the call's deadline.
+   * @throws {EngineRefusal} where the engine keeps no log that can be read.
+   */
+  readLog<T>(
+    id: string,
+    options: {
+      readonly lines: number;
+      /** Epoch; undefined = from the beginning. */
+      readonly sinceMs: number | undefined;
+      readonly signal: AbortSignal;
+      readonly read: (log: AsyncIterable<Uint8Array>) => Promise<T>;
+    },
+  ): Promise<T> {
+    const { lines, sinceMs, read, signal: parent } = options;
+    const since = sinceMs === undefined ? {} : { since: (sinceMs / 1000).toFixed(3) };
+    const query = { stdout: 1, stderr: 1, tail: lines, ...since };
+    const work = async (signal: AbortSignal) => {
+      const path = `/containers/${id}/logs`;
+      const answer = await this.#transport.request({ method: 'GET', path, query, signal });
+      if (answer.statusCode !== 200) throw refusal(answer, await readBody(answer));
+      return read(answer);
+    };
+    return withDeadline(work, { clock: this.#clock, timeoutMs: CALL_DEADLINES_MS['read log'], parent });
+  }
+
   /** Refused with 403 where the container is on the network already, or may not be. */
   async connectNetwork(network: string, options: NetworkCall): Promise<void> {
     const { containerId, endpoint, signal } = options;

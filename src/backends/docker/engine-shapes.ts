@@ -22,10 +22,13 @@ export interface InspectedContainer {
   readonly Id: string;
   readonly Name?: string;
   readonly State?: InspectedState;
+  /** How often the engine has started it again by itself. */
+  readonly RestartCount?: number;
   readonly Config?: {
     readonly Hostname?: string;
     /** In seconds; negative = never killed. */
     readonly StopTimeout?: number | null;
+    readonly Tty?: boolean;
     readonly Labels?: Readonly<Record<string, string>> | null;
     readonly Healthcheck?: { readonly Test?: readonly string[] | null } | null;
   };
@@ -43,7 +46,13 @@ export interface InspectedState {
   readonly OOMKilled?: boolean;
   readonly ExitCode?: number;
   readonly Error?: string;
-  readonly Health?: { readonly Status?: string } | null;
+  /** RFC 3339; in the year 1 where it never ran. */
+  readonly StartedAt?: string;
+  readonly Health?: {
+    readonly Status?: string;
+    /** The last results of the check, oldest first. */
+    readonly Log?: readonly { readonly Output?: string }[] | null;
+  } | null;
 }
 
 /** A container's place on one network; addresses are `''` while it has none. */

@@ -6,7 +6,8 @@ import type { Observation } from '../../model/observation.ts';
 import { type ProcessWorkload, type Workload, workloadKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
-import type { Backend, BackendSink } from '../backend.ts';
+import type { Backend, BackendSink, OutputRequest } from '../backend.ts';
+import { LastLines } from '../output-lines.ts';
 import { type ProcessRun, startProcess } from './process-run.ts';
 
 export interface ProcessBackendOptions {
@@ -22,7 +23,12 @@ interface Entry {
   observation: Observation;
   run: ProcessRun | undefined;
   starting: Promise<void> | undefined;
+  /** What the last run printed last, and when it has printed all. */
+  output: { readonly last: LastLines; readonly closed: Promise<void> } | undefined;
 }
+
+/** Kept of what each process prints. */
+const MAX_KEPT_LINES = 50;
 
 /** As the container engine's. */
 const DEFAULT_GRACE_MS = 10_000;
@@ -100,6 +106,15 @@ export class ProcessBackend implements Backend {
     await this.#stop(entry, options.graceMs ?? DEFAULT_GRACE_MS);
   }
 
+  /** Where the process has just ended, its last words may still be on their way. */
+  async readOutput(workload: Workload, { of, lines, signal }: OutputRequest): Promise<readonly string[]> {
+    const output = this.#entries.get(workloadKey(processOf(workload)))?.output;
+    if (of === 'check' || output === undefined) return [];
+    const isOver = this.#entries.get(workloadKey(workload))?.run === undefined;
+    if (isOver) await this.#withinDrainTime(output.closed, signal);
+    return output.last.lines.slice(-lines);
+  }
+
   /** Ends every process: politely, and after 10 s, or the shorter grace it was given, by force. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -123,10 +138,14 @@ export class ProcessBackend implements Backend {
   async #start(entry: Entry): Promise<void> {
     const { spec } = entry;
     const { env, clock, logger } = this.#options;
-    const printed = (line: string) =>
+    const last = new LastLines({ max: MAX_KEPT_LINES });
+    const printed = (line: string) => {
+      last.push(line);
       logger.info({ event: 'output', service: spec.name }, `${spec.name} | ${line}`);
+    };
     const run = await startProcess(spec, { env, clock, printed });
     entry.run = run;
+    entry.output = { last, closed: run.closed };
     this.#runs.add(run);
     void run.closed.then(() => this.#runs.delete(run));
     this.#tell(entry, { state: 'running', id: run.id, hosts: HOSTS, health: 'none' });
@@ -147,6 +166,23 @@ export class ProcessBackend implements Backend {
     await run.stop(graceMs);
   }
 
+  /** Resolves when `closed` does, or when the last lines have had their time. @throws the signal's reason. */
+  #withinDrainTime(closed: Promise<void>, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#options.clock.schedule(DRAIN_MS, resolve);
+      const settle = () => {
+        cancel();
+        if (signal.aborted) reject(signal.reason);
+        else resolve();
+      };
+      signal.addEventListener('abort', settle, { once: true });
+      void closed.then(() => {
+        signal.removeEventListener('abort', settle);
+        settle();
+      });
+    });
+  }
+
   /** A process that left its group could hold the output open for ever. */
   #release(): void {
     for (const run of this.#runs) run.release();
@@ -159,6 +195,7 @@ export class ProcessBackend implements Backend {
       observation: NEVER_STARTED,
       run: undefined,
       starting: undefined,
+      output: undefined,
     };
     this.#entries.set(key, entry);
     return entry;

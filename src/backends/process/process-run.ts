@@ -5,7 +5,7 @@ import type { StoppedBy } from '../../model/observation.ts';
 import type { ProcessWorkload } from '../../model/workload.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
-import { LineSplitter } from './line-splitter.ts';
+import { LineSplitter } from '../output-lines.ts';
 
 export interface ProcessRunOptions {
   /** What the workload's own variables are set on top of. */

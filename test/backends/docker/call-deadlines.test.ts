@@ -34,6 +34,10 @@ const CALLS: Readonly<Record<EngineCall, HungCall>> = {
     make: (engine, _, signal) => engine.stop('db', { graceMs: undefined, ownGraceMs: 7_000, signal }),
     extraMs: 7_000,
   },
+  'read log': {
+    make: (engine, _, signal) =>
+      engine.readLog('db', { lines: 20, sinceMs: undefined, signal, read: async () => undefined }),
+  },
   'join network': {
     make: (engine, _, signal) => engine.connectNetwork('n', { containerId: 'c', endpoint: {}, signal }),
   },

@@ -47,6 +47,20 @@ function isAlive(pid: string | undefined): boolean {
   }
 }
 
+test('readOutput() tells the last lines of the last run, also those that come with its end', async () => {
+  const { backend, sink } = await setUp();
+  const script =
+    'for (let i = 1; i <= 30; i++) console.log("line " + i); console.error("no \\x1b[31mway"); process.exit(3)';
+  const request = { of: 'workload', lines: 3, signal: new AbortController().signal } as const;
+  backend.watch(node(script));
+  expect(await backend.readOutput(node(script), request)).toEqual([]);
+  await backend.wake(node(script), wakeOptions());
+  await sink.until(() => sink.last(KEY)?.state === 'stopped');
+  const lines = await backend.readOutput(node(script), request);
+  expect(lines.toSorted()).toEqual(['line 29', 'line 30', 'no \u001b[31mway']);
+  expect(await backend.readOutput(node(script), { ...request, of: 'check' })).toEqual([]);
+});
+
 test('wake() starts the command and tells its id and addresses', async () => {
   const { backend, sink } = await setUp();
   expect(backend.watch(node(LIVE)).state).toBe('stopped');

@@ -1,3 +1,8 @@
+/**
+ * What a workload prints, as lines. It is not ours to trust: it may be endless, hold secrets, and steer terminals; what is
+ * kept of it here is bounded, and the logger makes the rest harmless.
+ */
+
 /** Puts the lines of a byte stream together; what a program prints without an end of line can't fill the memory. */
 export class LineSplitter {
   readonly #decoder = new TextDecoder();
@@ -35,5 +40,29 @@ export class LineSplitter {
       pieces.push(line.slice(at, at + this.#maxLineChars));
     }
     return pieces;
+  }
+}
+
+/** Longer lines are cut where they are kept. */
+const MAX_KEPT_CHARS = 1_000;
+
+/** The last lines of many. */
+export class LastLines {
+  readonly #max: number;
+  readonly #lines: string[] = [];
+
+  /** @param options.max at least 1. */
+  constructor(options: { readonly max: number }) {
+    this.#max = options.max;
+  }
+
+  /** Oldest first. */
+  get lines(): readonly string[] {
+    return [...this.#lines];
+  }
+
+  push(line: string): void {
+    this.#lines.push(line.length > MAX_KEPT_CHARS ? `${line.slice(0, MAX_KEPT_CHARS)}…` : line);
+    if (this.#lines.length > this.#max) this.#lines.shift();
   }
 }

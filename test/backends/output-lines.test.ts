@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { LineSplitter } from '../../../src/backends/process/line-splitter.ts';
+import { LineSplitter } from '../../src/backends/output-lines.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
