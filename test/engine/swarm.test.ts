@@ -169,6 +169,41 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     expect((await wake(port)).hostname).not.toBe(first.hostname);
   });
 
+  test.each([
+    ['none', {}, {}],
+    ['on-failure', {}, {}],
+    ['any', { maxRestarts: 1 }, { exitAfterMs: 1_500 }],
+  ] as const)(
+    'a service whose app has ended, with restart condition %s, is woken by the next client',
+    async (restartCondition, more, app) => {
+      const bed = await openBed();
+      const port = await freePort();
+      const service = await createApp(bed, {
+        fields: { ports: `${port}:80`, start_timeout: '15s' },
+        app,
+        spec: { restartCondition, replicas: 2, ports: [{ target: 80 }], ...more },
+      });
+      const proxy = await bed.startProxy();
+      const seen = new Set<string>();
+      for (let round = 1; round <= 3; round++) {
+        seen.add((await wake(port)).hostname);
+        const end = async () => {
+          // Also those that were started meanwhile.
+          for (const id of await service.containers())
+            await swarm.docker
+              .getContainer(id)
+              .kill({ signal: 'SIGTERM' })
+              .catch(() => {});
+          return (await stateOf(proxy, service.name, port)) === 'stopped';
+        };
+        await waitUntil(end, { timeoutMs: 20_000, everyMs: 200, what: 'its end' });
+      }
+      await wake(port);
+      expect(seen.size).toBe(3);
+      expect(await service.replicas()).toBe(2);
+    },
+  );
+
   test('a client waits for the health check of a task', async () => {
     const bed = await openBed();
     const port = await freePort();

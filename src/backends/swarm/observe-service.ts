@@ -1,7 +1,7 @@
 import type { Observation } from '../../model/observation.ts';
 import { mapPublishedPorts, type PublishedSide } from './published-ports.ts';
 import { readMode } from './replicas.ts';
-import { describeFailure, readPhase, type ServicePhase } from './service-tasks.ts';
+import { describeTasks, readPhase, type ServicePhase } from './service-tasks.ts';
 import type { ServiceView } from './swarm-shapes.ts';
 
 /** How the proxy reaches the tasks of a service. */
@@ -29,12 +29,13 @@ export function observeUnscalable(problem: string): Observation {
 
 /** What a service and its tasks say about it. */
 export function observeService(view: ServiceView, surroundings: ServiceSurroundings): Observation {
-  const { service, tasks } = view;
+  const { service } = view;
   const mode = readMode(service.Spec ?? {});
   if (mode.kind === 'unscalable') return observeUnscalable(mode.problem);
   const phase = readPhase(view, surroundings.lostNodes);
   const { state } = phase;
-  const detail = state === 'starting' ? describeFailure(tasks) : undefined;
+  const isWanted = mode.replicas > 0;
+  const detail = isWanted && state !== 'running' ? describeTasks(view) : undefined;
   return {
     state,
     id: service.ID,

@@ -25,6 +25,12 @@ export function toAwakeSpec(spec: ServiceSpec, labelPrefix: string): ServiceSpec
   return withReplicas(spec, replicas);
 }
 
+/** The same spec for a new run: all tasks are made anew, and can be told from those of the run before. */
+export function toNextRun(spec: ServiceSpec): ServiceSpec {
+  const { TaskTemplate: template } = spec;
+  return { ...spec, TaskTemplate: { ...template, ForceUpdate: (template?.ForceUpdate ?? 0) + 1 } };
+}
+
 /** The spec of a service that is to sleep, with the number of replicas remembered; undefined where it is to already. */
 export function toAsleepSpec(spec: ServiceSpec, labelPrefix: string): ServiceSpec | undefined {
   const mode = readMode(spec);

@@ -16,7 +16,9 @@ export async function scaleService(
   { client, catalog }: { readonly client: SwarmClient; readonly catalog: ServiceCatalog },
   options: {
     readonly name: string;
-    readonly change: (spec: ServiceSpec) => ServiceSpec | undefined;
+    readonly change: (
+      service: SwarmService & { readonly Spec: ServiceSpec },
+    ) => Promise<ServiceSpec | undefined>;
     readonly signal: AbortSignal;
   },
 ): Promise<SwarmService | undefined> {
@@ -31,7 +33,7 @@ export async function scaleService(
     catalog.put(service);
     // The status alone doesn't tell that it was a conflict, and messages differ between engines.
     if (refused !== undefined && refused.version === service.Version?.Index) throw refused.error;
-    const spec = change(service.Spec);
+    const spec = await change({ ...service, Spec: service.Spec });
     if (spec === undefined) return service;
     try {
       await client.update(service, { spec, signal });

@@ -27,6 +27,8 @@ interface KnownService {
 export class ServiceCatalog {
   readonly #byId = new Map<string, KnownService>();
   readonly #idByName = new Map<string, string>();
+  /** Containers of tasks that have ended, and still exist. */
+  readonly #endedContainers = new Set<string>();
   #nodeId: string | undefined;
 
   /** This engine's node; undefined where it manages no swarm. */
@@ -63,11 +65,26 @@ export class ServiceCatalog {
   replaceAll(view: SwarmView): void {
     this.#byId.clear();
     this.#idByName.clear();
+    this.#endedContainers.clear();
     this.#nodeId = view.kind === 'manager' ? view.nodeId : undefined;
     for (const seen of view.kind === 'manager' ? view.services : []) {
       const isAtRest = readPhase(seen, new Set()).state === 'stopped';
       this.#put(seen.service, isAtRest ? seen : undefined);
     }
+  }
+
+  /** An event has told of the container of a task. */
+  applyContainer(action: string, containerId: string): void {
+    if (action === 'die') this.#endedContainers.add(containerId);
+    if (action === 'destroy') this.#endedContainers.delete(containerId);
+  }
+
+  /** Whether a task counts as running although its container has ended: the swarm hears of that a little later. */
+  isOutdated({ tasks }: ServiceView): boolean {
+    return tasks.some(
+      ({ Status }) =>
+        Status?.State === 'running' && this.#endedContainers.has(Status.ContainerStatus?.ContainerID ?? ''),
+    );
   }
 
   /** A service was read. */

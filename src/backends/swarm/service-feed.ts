@@ -39,6 +39,7 @@ export class ServiceFeed {
     } else if (isManager && event.type === 'service') {
       this.#applyService(event, session);
     } else if (isManager && event.type === 'container') {
+      this.#options.catalog.applyContainer(event.action, event.id);
       const name = event.attributes['com.docker.swarm.service.name'];
       if (name !== undefined) this.#look(name);
     }

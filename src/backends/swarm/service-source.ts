@@ -95,7 +95,7 @@ export class ServiceSource implements ObservationSource {
     const isAwake = state === 'running';
     const reach = await locator.findReach(view, { name, isAwake, session });
     const hasVirtualAddresses = await locator.hasVirtualAddresses();
-    this.#unrest.set(name, unrest);
+    this.#unrest.set(name, catalog.isOutdated(view) ? 'moving' : unrest);
     const nodeId = catalog.nodeId ?? '';
     return observeService(view, { reach, nodeId, lostNodes, hasVirtualAddresses });
   }

@@ -29,9 +29,19 @@ export interface ServiceSpec {
       readonly Healthcheck?: { readonly Test?: readonly string[] | null } | null;
     };
     readonly Networks?: readonly { readonly Target?: string }[] | null;
+    readonly RestartPolicy?: RestartPolicy | null;
+    /** Replaces every task when it is changed. */
+    readonly ForceUpdate?: number;
   };
   /** Where old clients put them. */
   readonly Networks?: readonly { readonly Target?: string }[] | null;
+}
+
+export interface RestartPolicy {
+  /** `any` where absent, else `on-failure` or `none`. */
+  readonly Condition?: string;
+  /** For each replica; 0 or absent: any number. */
+  readonly MaxAttempts?: number;
 }
 
 export interface ServicePort {
@@ -49,6 +59,11 @@ export interface SwarmTask {
   readonly ID: string;
   readonly ServiceID?: string;
   readonly NodeID?: string;
+  readonly CreatedAt?: string;
+  /** Which of the service's replicas it is. */
+  readonly Slot?: number;
+  /** Of the service's template that it was made from. */
+  readonly Spec?: { readonly ForceUpdate?: number };
   /** What it is meant to become: `running`, `shutdown`, `remove` … */
   readonly DesiredState?: string;
   readonly Status?: {

@@ -5,10 +5,11 @@ import type { EngineLink } from '../docker/engine-link.ts';
 import { describeError, EngineRefusal, EngineUnreachable } from '../docker/errors.ts';
 import { retryUnreachable } from '../docker/retry-unreachable.ts';
 import type { WorkloadObserver } from '../docker/workload-observer.ts';
-import { readMode, toAsleepSpec, toAwakeSpec } from './replicas.ts';
+import { readMode, toAsleepSpec, toAwakeSpec, toNextRun } from './replicas.ts';
 import { scaleService } from './scale-service.ts';
 import type { ServiceCatalog } from './service-catalog.ts';
 import { NO_MANAGER } from './service-source.ts';
+import { hasEnded, mayEnd } from './service-tasks.ts';
 import type { SwarmClient } from './swarm-client.ts';
 import type { SwarmView } from './swarm-shapes.ts';
 
@@ -23,19 +24,28 @@ export interface ScaleContext {
 }
 
 /**
- * Scales a service up to the replicas that it had, however long the engine is away meanwhile, and has it looked at.
+ * Scales a service up to the replicas that it had, however long the engine is away meanwhile, and has it looked at. One
+ * that has its replicas, but whose tasks have ended for good, gets new ones.
  * @throws {WakeError} when the engine refuses; the signal's reason when it aborts.
  */
 export function wakeService(
   context: ScaleContext,
   { name, signal }: { readonly name: string; readonly signal: AbortSignal },
 ): Promise<void> {
-  const { catalog, observer, link, clock, labelPrefix } = context;
+  const { client, catalog, observer, link, clock, labelPrefix } = context;
   const wake = async () => {
     try {
       if (catalog.nodeId === undefined) throw new WakeError(NO_MANAGER);
-      const change = (spec: Parameters<typeof toAwakeSpec>[0]) => toAwakeSpec(spec, labelPrefix);
-      const service = await scaleService(context, { name, change, signal });
+      const service = await scaleService(context, {
+        ...{ name, signal },
+        change: async (service) => {
+          const spec = toAwakeSpec(service.Spec, labelPrefix);
+          if (!mayEnd(service.Spec)) return spec;
+          if (spec !== undefined) return toNextRun(spec);
+          const tasks = await client.tasks(service.ID, signal);
+          return hasEnded({ service, tasks }) ? toNextRun(service.Spec) : undefined;
+        },
+      });
       if (service === undefined) throw new WakeError('it does not exist');
       const mode = readMode(service.Spec ?? {});
       if (mode.kind === 'unscalable') throw new WakeError(mode.problem);
@@ -56,8 +66,10 @@ export async function sleepService(context: ScaleContext, name: string): Promise
     const { session } = link;
     if (session === undefined) throw new EngineUnreachable('the engine does not answer');
     if (catalog.nodeId === undefined) return;
-    const change = (spec: Parameters<typeof toAsleepSpec>[0]) => toAsleepSpec(spec, labelPrefix);
-    await scaleService(context, { name, change, signal: session });
+    await scaleService(context, {
+      ...{ name, signal: session },
+      change: async ({ Spec }) => toAsleepSpec(Spec, labelPrefix),
+    });
     await observer.refresh(name);
   } catch (cause) {
     throw new Error(`cannot stop swarm service "${name}": ${describeError(cause)}`, { cause });

@@ -48,9 +48,60 @@ describe('the state of a service', () => {
     expect(observe({ service: service({ replicas }), tasks }, surroundings).state).toBe(state);
   });
 
+  const over = (state: string, fields: Partial<SwarmTask> = {}) =>
+    task({ state, DesiredState: 'shutdown', ...fields });
+
+  test.each([
+    [{ Condition: 'none' }, [over('complete')], 'stopped'],
+    [{ Condition: 'none' }, [over('failed')], 'stopped'],
+    [{ Condition: 'on-failure' }, [over('complete')], 'stopped'],
+    [{ Condition: 'on-failure' }, [over('failed')], 'starting'],
+    [{ Condition: 'any', MaxAttempts: 2 }, [over('failed')], 'stopped'],
+    [{ Condition: 'any' }, [over('complete')], 'starting'],
+    [{}, [over('complete')], 'starting'],
+    // The swarm hasn't drawn its conclusion yet.
+    [{ Condition: 'none' }, [task({ state: 'complete' })], 'starting'],
+    // It is going to make the tasks of the next run.
+    [{ Condition: 'none', run: 2 }, [over('complete', { Spec: { ForceUpdate: 1 } })], 'starting'],
+    [{ Condition: 'none', run: 2 }, [over('complete', { Spec: { ForceUpdate: 2 } })], 'stopped'],
+    [{ Condition: 'none' }, [], 'starting'],
+    [{ Condition: 'none', replicas: 2 }, [over('complete', { Slot: 1 })], 'starting'],
+    [
+      { Condition: 'none', replicas: 2 },
+      [over('complete', { Slot: 1 }), over('failed', { Slot: 2 })],
+      'stopped',
+    ],
+    [{ Condition: 'none', replicas: 2 }, [over('complete', { Slot: 1 }), task({ Slot: 2 })], 'running'],
+    [
+      { Condition: 'on-failure' },
+      [
+        over('complete', { ID: 'old', Slot: 1, CreatedAt: '2026-01-01T00:00:00.1Z' }),
+        over('failed', { ID: 'new', Slot: 1, CreatedAt: '2026-01-01T00:00:00.12Z' }),
+      ],
+      'starting',
+    ],
+  ] as const)('with restart policy %j and tasks %j is %s', (policy, tasks, state) => {
+    const { run, replicas = 1, ...RestartPolicy } = policy as { run?: number; replicas?: number };
+    const Mode = { Replicated: { Replicas: replicas } };
+    const TaskTemplate = { RestartPolicy, ...(run && { ForceUpdate: run }) };
+    expect(observe({ service: service({ Spec: { Mode, TaskTemplate } }), tasks }).state).toBe(state);
+  });
+
   test('tells why a task does not start', () => {
     const pending = task({ Status: { State: 'pending', Err: 'no suitable node' } });
     expect(observe({ service: service(), tasks: [pending] }).detail).toBe('no suitable node');
+  });
+
+  test('tells the newest failure, of this run alone, else what its task does', () => {
+    const failed = (Err: string, fields: Partial<SwarmTask>) =>
+      over('failed', { Status: { State: 'failed', Err }, ...fields });
+    const detail = (...tasks: readonly SwarmTask[]) => observe({ service: service(), tasks }).detail;
+    const older = failed('older', { CreatedAt: '2026-01-01T00:00:00Z' });
+    const newer = failed('newer', { CreatedAt: '2026-01-01T00:00:01Z' });
+    const before = failed('before', { CreatedAt: '2026-01-01T00:00:02Z', Spec: { ForceUpdate: 7 } });
+    expect(detail(older, before, newer)).toBe('newer');
+    expect(detail(task({ state: 'preparing' }))).toBe('its task is preparing');
+    expect(detail()).toBeUndefined();
   });
 
   test('is healthy where a declared health check lets a task run, and has no health without one', () => {

@@ -137,6 +137,41 @@ test.each([
   expect(web.spec.Mode).toEqual(replicas(count).Mode);
 });
 
+test('wake() of a service whose tasks have ended for good makes new ones, once', async () => {
+  const { swarm, backend, sink } = await setUp();
+  const TaskTemplate = { RestartPolicy: { Condition: 'none' }, ForceUpdate: 4 };
+  const web = swarm.create('web', { ...replicas(2), TaskTemplate });
+  const ended = { ID: 'old', ServiceID: web.id, DesiredState: 'shutdown', Spec: { ForceUpdate: 4 } };
+  const Status = { State: 'failed', Err: 'task: non-zero exit (3)' };
+  web.tasks = [1, 2].map((Slot) => ({ ...ended, ID: `old${Slot}`, Slot, Status }));
+  backend.watch(WEB);
+  await backend.open(sink);
+  await sink.until(() => state(sink) === 'stopped');
+  expect(sink.last(KEY)?.detail).toBe('task: non-zero exit (3)');
+  await backend.wake(WEB, within(5_000));
+  expect(web.spec).toMatchObject({ ...replicas(2), TaskTemplate: { ...TaskTemplate, ForceUpdate: 5 } });
+  expect(state(sink)).toBe('starting');
+  await backend.wake(WEB, within(5_000));
+  expect(web.spec.TaskTemplate?.ForceUpdate).toBe(5);
+});
+
+test('a service is looked at again until its swarm knows that the container of a task has ended', async () => {
+  const { swarm, backend, sink } = await setUp();
+  const web = swarm.create('web', { ...replicas(1), TaskTemplate: { RestartPolicy: { Condition: 'none' } } });
+  swarm.setTasks(web, UP);
+  backend.watch(WEB);
+  await backend.open(sink);
+  await sink.until(() => state(sink) === 'running');
+  const Attributes = { 'com.docker.swarm.service.name': 'web' };
+  const looks = () => swarm.count(/^GET \/tasks\?/);
+  const before = looks();
+  swarm.write({ Type: 'container', Action: 'die', Actor: { ID: 'container0', Attributes } });
+  await sink.until(() => looks() > before + 1);
+  expect(state(sink)).toBe('running');
+  swarm.setTasks(web, ['complete', 'shutdown']);
+  await sink.until(() => state(sink) === 'stopped');
+});
+
 test('wake() goes on when somebody else changes the service in between', async () => {
   const { swarm, backend, sink } = await setUp();
   const web = swarm.create('web');

@@ -56,6 +56,12 @@ export interface ServiceSpec {
   readonly ports?: readonly { readonly target: number; readonly published?: number }[];
   readonly networks?: readonly string[];
   readonly endpointMode?: 'vip' | 'dnsrr';
+  /** When a task that has ended is replaced; default `any`. */
+  readonly restartCondition?: 'none' | 'on-failure' | 'any';
+  /** Default: any. */
+  readonly maxRestarts?: number;
+  /** What a node must fulfil; for example `node.labels.disk == ssd`. */
+  readonly constraints?: readonly string[];
   readonly healthcheck?: { readonly test: readonly string[]; readonly intervalMs: number };
 }
 
@@ -132,7 +138,12 @@ function toCreateOptions(spec: ServiceSpec) {
         ...(check && { Healthcheck: check }),
       },
       Networks: (spec.networks ?? []).map((Target) => ({ Target })),
-      RestartPolicy: { Condition: 'any', Delay: 100 * NANOSECONDS_PER_MS },
+      Placement: { Constraints: spec.constraints ?? [] },
+      RestartPolicy: {
+        Condition: spec.restartCondition ?? 'any',
+        Delay: 100 * NANOSECONDS_PER_MS,
+        MaxAttempts: spec.maxRestarts ?? 0,
+      },
     },
     EndpointSpec: {
       Mode: spec.endpointMode ?? 'vip',
