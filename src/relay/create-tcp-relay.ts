@@ -25,7 +25,7 @@ interface RelayParts {
 export async function createTcpRelay(setting: RelaySetting, parts: RelayParts): Promise<TcpRelay> {
   const libc = await loadLibc(parts.platform);
   if (typeof libc !== 'string') {
-    const streamRelay = createStreamRelay({ libc });
+    const streamRelay = createStreamRelay({ libc, clock: parts.clock });
     return setting === 'stream' ? streamRelay : new SpliceRelay({ ...parts, libc, fallback: streamRelay });
   }
   if (setting === 'splice') throw new Error(`relay: splice can't be had here: ${libc}`);

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { WarmUser } from '../../src/model/warm-path.ts';
 import { compileAccessList } from '../../src/relay/access-list.ts';
 import { TcpListener } from '../../src/relay/tcp-listener.ts';
@@ -166,14 +166,14 @@ describe.runIf(process.platform === 'linux')('the sockets of a connection', () =
     },
   };
 
-  it.each(CASES)('have no delay and keepalive: $way, $kind, $keepAliveMs ms', async (example) => {
+  test.each(CASES)('have no delay and keepalive: $way, $kind, $keepAliveMs ms', async (example) => {
     const { way, kind, keepAliveMs, keepAlive } = example;
     const found = await go[way](kind, keepAliveMs);
     const wanted = { noDelay: true, keepAlive };
     expect(found).toEqual(way === 'held' ? [wanted] : [wanted, wanted]);
   });
 
-  it.each(TIMES)("have Node's own probes where there is no koffi: $keepAliveMs ms", async (example) => {
+  test.each(TIMES)("have Node's own probes where there is no koffi: $keepAliveMs ms", async (example) => {
     const { keepAliveMs, keepAlive } = example;
     await open('stream without koffi', bind(keepAliveMs));
     const wanted = { noDelay: true, keepAlive: keepAlive && { ...keepAlive, ...NODE_PROBES } };

@@ -14,7 +14,9 @@ export const RELAY_KINDS: readonly RelayKind[] =
 /** A relay of a kind; the caller closes it. */
 export async function createRelay(kind: RelayKind): Promise<TcpRelay> {
   if (kind === 'splice') return createSpliceRelay();
-  return createStreamRelay(process.platform === 'linux' ? { libc: await loadLibc() } : {});
+  return createStreamRelay(
+    process.platform === 'linux' ? { libc: await loadLibc(), clock: systemClock } : undefined,
+  );
 }
 
 export async function createSpliceRelay({
@@ -25,7 +27,7 @@ export async function createSpliceRelay({
   readonly logger?: Logger;
 } = {}): Promise<SpliceRelay> {
   const libc = await loadLibc();
-  const fallback = createStreamRelay({ libc });
+  const fallback = createStreamRelay({ libc, clock: systemClock });
   return new SpliceRelay({ libc, threadFile, logger, clock: systemClock, fallback });
 }
 

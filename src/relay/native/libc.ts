@@ -20,6 +20,8 @@ export interface Libc {
   tcpSocket(family: number): number;
   /** Switches the Nagle delay off, and keepalive on or, where it is undefined, off. */
   tuneTcp(fd: number, keepAlive: KeepAlive | undefined): number;
+  /** Puts the beginning of a connection's `struct tcp_info` into `into`: see `tcp-info.ts`. */
+  readTcpInfo(fd: number, into: Uint8Array): number;
   /** Begins to connect to a `struct sockaddr`: see `socket-address.ts`. */
   connect(fd: number, address: Uint8Array): number;
   recv(fd: number, into: Uint8Array): number;
@@ -74,6 +76,7 @@ const TCP_NODELAY = 1;
 const TCP_KEEPIDLE = 4;
 const TCP_KEEPINTVL = 5;
 const TCP_KEEPCNT = 6;
+const TCP_INFO = 11;
 const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
 
@@ -91,6 +94,7 @@ export function createLibc(koffi: Koffi): Libc {
   const setsockopt = declare(
     'int setsockopt(int fd, int level, int name, const void *value, unsigned int length)',
   );
+  const getsockopt = declare('int getsockopt(int fd, int level, int name, void *value, void *length)');
   const pipe2 = declare('int pipe2(void *fds, int flags)');
   const eventfd = declare('int eventfd(unsigned int value, int flags)');
   const read = declare('intptr_t read(int fd, void *into, size_t length)');
@@ -102,12 +106,11 @@ export function createLibc(koffi: Koffi): Libc {
   const socket = declare('int socket(int family, int type, int protocol)');
   const connect = declare('int connect(int fd, const void *address, unsigned int length)');
   const addressLength = new Int32Array(1);
-  const setInt = (
-    fd: number,
-    option: { readonly level: number; readonly name: number; readonly value: number },
-  ) => {
-    const value = intBytes(option.value);
-    return setsockopt(fd, option.level, option.name, value, value.length);
+  const optionLength = new Int32Array(1);
+  const optionValue = new Int32Array(1);
+  const setInt = (fd: number, level: number, [name, value]: readonly [number, number]) => {
+    optionValue[0] = value;
+    return setsockopt(fd, level, name, optionValue, optionValue.byteLength);
   };
   // struct linger { int l_onoff; int l_linger; }
   const lingerZero = intBytes(1, 0);
@@ -121,16 +124,19 @@ export function createLibc(koffi: Koffi): Libc {
     },
     tcpSocket: (family) => socket(family, SOCK_STREAM | CLOEXEC_NONBLOCK, 0),
     tuneTcp(fd, keepAlive) {
-      const options = [{ level: IPPROTO_TCP, name: TCP_NODELAY, value: 1 }];
-      if (keepAlive !== undefined) {
-        options.push(
-          { level: IPPROTO_TCP, name: TCP_KEEPIDLE, value: keepAlive.idleSeconds },
-          { level: IPPROTO_TCP, name: TCP_KEEPINTVL, value: keepAlive.intervalSeconds },
-          { level: IPPROTO_TCP, name: TCP_KEEPCNT, value: keepAlive.probes },
-        );
-      }
-      options.push({ level: SOL_SOCKET, name: SO_KEEPALIVE, value: keepAlive === undefined ? 0 : 1 });
-      return Math.min(...options.map((option) => setInt(fd, option)));
+      const status = setInt(fd, IPPROTO_TCP, [TCP_NODELAY, 1]);
+      if (keepAlive === undefined) return Math.min(status, setInt(fd, SOL_SOCKET, [SO_KEEPALIVE, 0]));
+      return Math.min(
+        status,
+        setInt(fd, IPPROTO_TCP, [TCP_KEEPIDLE, keepAlive.idleSeconds]),
+        setInt(fd, IPPROTO_TCP, [TCP_KEEPINTVL, keepAlive.intervalSeconds]),
+        setInt(fd, IPPROTO_TCP, [TCP_KEEPCNT, keepAlive.probes]),
+        setInt(fd, SOL_SOCKET, [SO_KEEPALIVE, 1]),
+      );
+    },
+    readTcpInfo(fd, into) {
+      optionLength[0] = into.length;
+      return getsockopt(fd, IPPROTO_TCP, TCP_INFO, into, optionLength);
     },
     connect: (fd, address) => connect(fd, address, address.length),
     recv: (fd, into) => recv(fd, into, into.length, 0),

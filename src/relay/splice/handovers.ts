@@ -42,7 +42,8 @@ export class Handovers {
     const handover: Handover = { onEnd, traffic: undefined };
     this.#bySlot.set(slot, handover);
     const [clientRead, upstreamRead] = [takeRead(sockets.client), takeRead(sockets.upstream)];
-    this.#thread.post({ kind: 'join', slot, ...descriptors, clientRead, upstreamRead });
+    const { keepAliveMs } = sockets;
+    this.#thread.post({ kind: 'join', slot, ...descriptors, clientRead, upstreamRead, keepAliveMs });
     sockets.client.destroy();
     sockets.upstream.destroy();
     return this.#createConnection(slot, handover);

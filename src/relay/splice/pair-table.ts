@@ -1,4 +1,5 @@
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../native/epoll-events.ts';
+import type { PeerVigil, ViewedPair } from '../peer-vigil.ts';
 import type { Poller } from './poller.ts';
 import type { PumpParts } from './pump.ts';
 import { type PairSockets, RelayedPair } from './relayed-pair.ts';
@@ -10,6 +11,7 @@ interface TableOptions {
   readonly poller: Poller;
   readonly shared: Pick<SharedState, 'open' | 'sockets' | 'traffic'>;
   readonly pump: PumpParts;
+  readonly vigil: PeerVigil;
   /** The upstream of a pair has accepted. */
   readonly onConnected: (slot: number) => void;
   /** The upstream of a pair has refused; the client is as it was. The pair has to be removed or closed. */
@@ -96,11 +98,22 @@ export class PairTable {
     onClosed(slot);
   }
 
+  /** Resets those of which an end is gone. */
+  resetGone(): void {
+    const views = new Set<ViewedPair>(this.#options.vigil.findGone());
+    if (views.size === 0) return;
+    for (const [slot, pair] of this.#pairs.entries()) {
+      if (pair !== undefined && views.has(pair.view)) this.close(slot, 'reset');
+    }
+  }
+
   #run(slot: number): void {
     const pair = this.#pairs[slot];
     if (pair === undefined) return;
     const result = pair.run();
-    const { traffic } = this.#options.shared;
+    const { vigil, shared } = this.#options;
+    const { traffic } = shared;
+    if (pair.isConnected) vigil.note(pair.view);
     traffic[slot * 2] = pair.bytesUp;
     traffic[slot * 2 + 1] = pair.bytesDown;
     if (result === 'more') this.#due.add(slot);
@@ -113,6 +126,7 @@ export class PairTable {
     if (pair === undefined) return undefined;
     this.#pairs[slot] = undefined;
     pair.close();
+    this.#options.vigil.forget(pair.view);
     Atomics.store(this.#options.shared.open, slot, 0);
     return pair;
   }

@@ -1,5 +1,7 @@
 import { EPOLLIN } from '../native/epoll-events.ts';
 import type { Libc } from '../native/libc.ts';
+import { createTcpInfoReader } from '../native/tcp-info.ts';
+import { PeerVigil } from '../peer-vigil.ts';
 import { PairTable } from './pair-table.ts';
 import { Poller } from './poller.ts';
 import type { PumpParts } from './pump.ts';
@@ -19,12 +21,15 @@ export interface LoopOptions {
   readonly report: (report: ThreadReport) => void;
   /** Milliseconds since the epoch. */
   readonly nowMs: () => number;
+  /** Of a clock that never jumps. */
+  readonly monotonicMs: () => number;
 }
 
 /** The loop of the relay thread: waits for events of all sockets and for commands, and reports what has come of them. */
 export class RelayLoop {
   readonly #options: LoopOptions;
   readonly #poller: Poller;
+  readonly #vigil: PeerVigil;
   readonly #pairs: PairTable;
   readonly #routes: RouteTable;
   readonly #counter = new Uint8Array(8);
@@ -36,15 +41,17 @@ export class RelayLoop {
   #unwatched: number[] = [];
 
   constructor(options: LoopOptions) {
-    const { libc, shared, pump, nowMs } = options;
+    const { libc, shared, pump, nowMs, monotonicMs } = options;
     this.#options = options;
     const poller = new Poller(libc, {
       epoll: options.epoll,
       onRefused: (errno) => void this.#unwatched.push(errno),
     });
     this.#poller = poller;
+    const vigil = new PeerVigil({ readTcpInfo: createTcpInfoReader(libc), nowMs: monotonicMs });
+    this.#vigil = vigil;
     this.#pairs = new PairTable({
-      ...{ poller, shared, pump },
+      ...{ poller, shared, pump, vigil },
       onConnected: (slot) => this.#routes.connected(slot),
       onRefused: (slot) => this.#routes.refused(slot),
       onClosed: (slot) => {
@@ -67,8 +74,10 @@ export class RelayLoop {
     if (!isWatched) throw new Error('the kernel refuses to tell of commands');
     const take = (token: number, events: number) => this.#take(token, events);
     while (Atomics.load(shared.quit, 0) === 0) {
-      this.#poller.wait(this.#pairs.hasDue ? 0 : this.#routes.timeoutMs(), take);
+      const vigilMs = this.#vigil.timeoutMs();
+      this.#poller.wait(this.#pairs.hasDue ? 0 : shortest(this.#routes.timeoutMs(), vigilMs), take);
       this.#pairs.runDue();
+      if (vigilMs === 0) this.#pairs.resetGone();
       this.#routes.endTurn();
       this.#report();
     }
@@ -121,4 +130,10 @@ export class RelayLoop {
     this.#unwatched = [];
     report(news);
   }
+}
+
+/** The first is -1 for ever, as epoll has it; the second is undefined then. */
+function shortest(timeoutMs: number, otherMs: number | undefined): number {
+  if (otherMs === undefined) return timeoutMs;
+  return timeoutMs < 0 ? otherMs : Math.min(timeoutMs, otherMs);
 }

@@ -29,6 +29,7 @@ async function runThread({ epoll, bell, shared, port }: ThreadStart): Promise<vo
     nextCommand: () => receiveMessageOnPort(port)?.message as ThreadCommand | undefined,
     report: (report) => port.postMessage(report),
     nowMs: systemClock.nowMs,
+    monotonicMs: systemClock.monotonicMs,
   }).run();
   pipes.trim();
   port.close();

@@ -1,4 +1,5 @@
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../native/epoll-events.ts';
+import { ViewedPair } from '../peer-vigil.ts';
 import { Pump, type PumpParts, type Side } from './pump.ts';
 
 /**
@@ -13,12 +14,15 @@ export interface PairSockets {
   /** What was read of each before. */
   readonly clientRead?: Uint8Array | undefined;
   readonly upstreamRead?: Uint8Array | undefined;
+  /** Silence after which each is asked whether it is still there, 0 = never. */
+  readonly keepAliveMs: number;
 }
 
 /** A client and its upstream: one pump for each direction. The sockets are the owner's to close. */
 export class RelayedPair {
   readonly client: Side;
   readonly upstream: Side;
+  readonly view: ViewedPair;
   readonly #up: Pump;
   readonly #down: Pump;
   #isConnected: boolean;
@@ -33,6 +37,7 @@ export class RelayedPair {
     // A socket takes bytes once it is connected; whether it has any, epoll says as soon as it is asked.
     this.client = { fd: client, readable: false, writable: true, finished: false };
     this.upstream = { fd: upstream, readable: false, writable: isConnected, finished: false };
+    this.view = new ViewedPair(sockets.keepAliveMs, () => [client, upstream]);
     this.#up = new Pump(parts, { source: this.client, target: this.upstream, first: sockets.clientRead });
     this.#down = new Pump(parts, { source: this.upstream, target: this.client, first: sockets.upstreamRead });
   }

@@ -187,7 +187,8 @@ export class RouteTable {
       if (status === 0 || status === -EINPROGRESS) {
         const wait = accepted.attempt < route.upstreams.length - 1 ? 'soon' : 'late';
         this.#connecting[wait].set(slot, nowMs() + CONNECT_TIMEOUTS_MS[wait]);
-        return pairs.add(slot, { client, upstream }, 'connecting');
+        const { keepAliveMs } = route;
+        return pairs.add(slot, { client, upstream, keepAliveMs }, 'connecting');
       }
       poller.close(upstream, 'orderly');
     }
