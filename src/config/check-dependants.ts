@@ -9,7 +9,7 @@ import {
   describeUnmanaged,
   qualifyDependant,
 } from './resolve-dependant.ts';
-import { suggestNearest } from './suggest.ts';
+import { createSuggester } from './suggest.ts';
 
 /** Dependants that close a cycle, and warnings of those that are no services of the file. */
 export function findBadDependants(services: readonly ReadService[]): readonly Finding[] {
@@ -33,12 +33,12 @@ export function findBadDependants(services: readonly ReadService[]): readonly Fi
       `${path.join(' → ')} is a cycle; remove one of the links`,
     ),
   );
-  const names = [...byName.keys()];
+  const suggest = createSuggester([...byName.keys()]);
   const unknown = services.flatMap(({ draft, path, ref }) =>
     (draft.dependants?.value ?? []).flatMap((name, index) => {
       if (resolve(name, ref) !== undefined) return [];
       const place = [...path, 'dependants', index];
-      const suggestion = suggestNearest(name, names);
+      const suggestion = suggest(name);
       const said = `"${name}" is no service of this file`;
       if (ref.kind === 'kubernetes' && !canBeWorkload(qualifyDependant(name, ref), ref)) {
         const message = `${said}, and can't be the name of a Deployment${suggestion}`;

@@ -2,9 +2,12 @@
 export interface Cycle {
   readonly from: string;
   readonly to: string;
-  /** The names along the cycle, the first one again at the end. */
+  /** The names along the cycle, the first one again at the end; of a long one, the first few and the last. */
   readonly path: readonly string[];
 }
+
+/** Names of a cycle that are told. */
+const MAX_PATH = 20;
 
 /**
  * The edges without which the graph has no cycle, found depth first in the order of the map; names without edges may be
@@ -40,11 +43,23 @@ function visitFrom(
     }
     const position = onTrail.get(target);
     if (position !== undefined) {
-      const path = [...trail.slice(position).map(({ name }) => name), target];
-      walk.cycles.push({ from: step.name, to: target, path });
+      walk.cycles.push({ from: step.name, to: target, path: describeCycle(trail, position) });
     } else if (!walk.done.has(target)) {
       onTrail.set(target, trail.length);
       trail.push({ name: target, next: 0 });
     }
   }
+}
+
+/** Cut short in the middle: a file of thousands of long cycles must not give a message of their product. */
+function describeCycle(trail: readonly { readonly name: string }[], position: number): readonly string[] {
+  const names = (part: readonly { readonly name: string }[]) => part.map(({ name }) => name);
+  const first = trail[position]?.name ?? '';
+  if (trail.length - position <= MAX_PATH) return [...names(trail.slice(position)), first];
+  return [
+    ...names(trail.slice(position, position + MAX_PATH / 2)),
+    '…',
+    ...names(trail.slice(-MAX_PATH / 2)),
+    first,
+  ];
 }

@@ -2,7 +2,7 @@ import { type Document, LineCounter, parseDocument } from 'yaml';
 import type { Origin } from '../model/origin.ts';
 import type { Problem, ProblemCode } from '../model/problem.ts';
 import type { Path } from './path.ts';
-import { createYamlSource } from './yaml-source.ts';
+import { createYamlSource, findRepeatedKeys } from './yaml-source.ts';
 import { toValues } from './yaml-values.ts';
 
 /** The origin of the value at a path, or of the key it stands under. */
@@ -31,7 +31,13 @@ export function readYaml(input: { readonly text: string; readonly file: string }
 
 function readDocument({ text, file }: { readonly text: string; readonly file: string }): YamlReading {
   const lineCounter = new LineCounter();
-  const doc = parseDocument(text, { lineCounter, merge: true, prettyErrors: false });
+  const doc = parseDocument(text, {
+    lineCounter,
+    merge: true,
+    prettyErrors: false,
+    // The library compares each key with all before it; findRepeatedKeys() takes linear time.
+    uniqueKeys: false,
+  });
   const originAt: OriginAt = (offset) => {
     const { line, col } = lineCounter.linePos(offset);
     return { kind: 'file', file, line: Math.max(1, line), column: Math.max(1, col) };
@@ -43,7 +49,7 @@ function readDocument({ text, file }: { readonly text: string; readonly file: st
   };
   const problems = syntaxProblems(doc, { text, originAt });
   // After anything but a key given twice, what follows is a guess of the parser's.
-  if (doc.errors.some(({ code }) => code !== 'DUPLICATE_KEY')) return { root: undefined, locate, problems };
+  if (doc.errors.length > 0) return { root: undefined, locate, problems };
   if (doc.contents === null) {
     const message = 'the file is empty; write "services: {}" if no service is meant';
     const empty = error('file-empty', { message, origin: originAt(0) });
@@ -62,25 +68,23 @@ function syntaxProblems(
   { text, originAt }: { readonly text: string; readonly originAt: OriginAt },
 ): readonly Problem[] {
   const toProblem = (issue: Document['errors'][number] | Document['warnings'][number]) =>
-    error('yaml-syntax', { message: describe(issue, text), origin: originAt(issue.pos[0]) });
+    error('yaml-syntax', { message: describe(issue), origin: originAt(issue.pos[0]) });
   const warnings = doc.warnings.map((issue): Problem => ({ ...toProblem(issue), severity: 'warning' }));
-  return [...doc.errors.map(toProblem), ...warnings];
+  const repeated = findRepeatedKeys(doc).map((offset) =>
+    error('yaml-syntax', { message: describeRepeated(offset, text), origin: originAt(offset) }),
+  );
+  return [...doc.errors.map(toProblem), ...repeated, ...warnings];
 }
 
-function describe(
-  issue: { readonly code: string; readonly message: string; readonly pos: readonly [number, number] },
-  text: string,
-): string {
-  switch (issue.code) {
-    case 'DUPLICATE_KEY': {
-      const key = /^["']?([^\s:"']+)/.exec(text.slice(issue.pos[0], issue.pos[0] + 100))?.[1];
-      return `${key === undefined ? 'this key' : `the key "${key}"`} is given twice; keep one of them`;
-    }
-    case 'MULTIPLE_DOCS':
-      return 'the file holds several YAML documents; only one is read';
-    default:
-      return `not valid YAML: ${issue.message}`;
-  }
+function describeRepeated(offset: number, text: string): string {
+  const key = /^["']?([^\s:"']+)/.exec(text.slice(offset, offset + 100))?.[1];
+  return `${key === undefined ? 'this key' : `the key "${key}"`} is given twice; keep one of them`;
+}
+
+function describe(issue: { readonly code: string; readonly message: string }): string {
+  return issue.code === 'MULTIPLE_DOCS'
+    ? 'the file holds several YAML documents; only one is read'
+    : `not valid YAML: ${issue.message}`;
 }
 
 function error(

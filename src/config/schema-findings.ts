@@ -4,7 +4,7 @@ import { showValue } from './parsed.ts';
 import type { Path } from './path.ts';
 import { DOCKER_KEYS, KUBERNETES_KEYS } from './read-settings.ts';
 import type { SchemaIssue } from './schema.ts';
-import { suggestNearest } from './suggest.ts';
+import { createSuggester, type Suggest } from './suggest.ts';
 
 const TOP_KEYS = ['defaults', 'status', 'backend', 'docker', 'kubernetes', 'services'];
 const STATUS_KEYS = ['listen'];
@@ -18,13 +18,24 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   boolean: 'true or false',
 };
 
+/** What suggests one of these keys. */
+type SuggestAmong = (known: readonly string[]) => Suggest;
+
 /** Violations of the schema in a person's words, without those that a finding of the parsers says better. */
 export function schemaFindings(
   issues: readonly SchemaIssue[],
   better: readonly Finding[],
 ): readonly Finding[] {
   const isCovered = coveredBy(better);
-  return issues.filter((issue) => !isCovered(targetOf(issue))).map(describeIssue);
+  const suggesters = new Map<readonly string[], Suggest>();
+  const suggestAmong = (known: readonly string[]): Suggest => {
+    const suggest = suggesters.get(known) ?? createSuggester(known);
+    suggesters.set(known, suggest);
+    return suggest;
+  };
+  return issues
+    .filter((issue) => !isCovered(targetOf(issue)))
+    .map((issue) => describeIssue(issue, suggestAmong));
 }
 
 /** The place a violation is about: for a key that is missing or wrong, that key. */
@@ -40,11 +51,11 @@ function targetOf({ path, keyword, params }: SchemaIssue): Path {
   return key === undefined ? path : [...path, String(key)];
 }
 
-function describeIssue(issue: SchemaIssue): Finding {
+function describeIssue(issue: SchemaIssue, suggestAmong: SuggestAmong): Finding {
   const target = targetOf(issue);
   switch (issue.keyword) {
     case 'additionalProperties':
-      return keyError(target, 'unknown-key', describeUnknownKey(target));
+      return keyError(target, 'unknown-key', describeUnknownKey(target, suggestAmong));
     case 'required':
       return valueError(target, 'missing-key', 'is missing');
     case 'propertyNames':
@@ -56,11 +67,11 @@ function describeIssue(issue: SchemaIssue): Finding {
   }
 }
 
-function describeUnknownKey(target: Path): string {
+function describeUnknownKey(target: Path, suggestAmong: SuggestAmong): string {
   const key = String(target.at(-1));
   const known = keysAt(target.slice(0, -1));
   if (target[0] === 'defaults' && SERVICE_KEYS.includes(key)) return 'belongs to a service, not to defaults';
-  const suggestion = suggestNearest(key, known);
+  const suggestion = suggestAmong(known)(key);
   return `unknown key${suggestion === '' ? `; known are ${known.join(', ')}` : suggestion}`;
 }
 

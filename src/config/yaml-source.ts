@@ -51,6 +51,22 @@ export function createYamlSource(doc: Document): YamlSource {
   return source;
 }
 
+/** Where keys stand that their mapping has already, the second one and each after it. */
+export function findRepeatedKeys(doc: Document): readonly number[] {
+  const offsets: number[] = [];
+  visit(doc, {
+    Map(_key, map) {
+      const seen = new Set<unknown>();
+      for (const { key } of map.items) {
+        if (!isScalar(key)) continue;
+        if (seen.has(key.value)) offsets.push(startOf(key) ?? 0);
+        seen.add(key.value);
+      }
+    },
+  });
+  return offsets;
+}
+
 /** Whether a key is the merge key `<<`. */
 export function isMergeKey(key: unknown): boolean {
   return isScalar(key) && typeof key.value === 'symbol';

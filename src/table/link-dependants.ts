@@ -30,9 +30,11 @@ export function linkDependants(entries: readonly TableEntry[]): {
   const edges = new Map<string, readonly string[]>();
   for (const { name, ref, dependants, origin } of hubs) {
     const linked = dependants.map((text) => resolve(text, ref) ?? qualifyDependant(text, ref));
-    const unfit = linked.filter((text) => resolve(text, ref) === undefined && !canBeWorkload(text, ref));
-    edges.set(name, [...new Set(linked.filter((text) => !unfit.includes(text)))]);
-    problems.push(...unfit.map((text) => describeUnfit(text, { ref, origin })));
+    const unfit = new Set(
+      linked.filter((text) => resolve(text, ref) === undefined && !canBeWorkload(text, ref)),
+    );
+    edges.set(name, [...new Set(linked.filter((text) => !unfit.has(text)))]);
+    for (const text of unfit) problems.push(describeUnfit(text, { ref, origin }));
   }
   const cycles = findCycles(edges);
   const dropped = new Map<string, Set<string>>();
