@@ -4,14 +4,24 @@ import { createProgram } from './cli/program.ts';
 import type { ProgramIo } from './cli/program-io.ts';
 import { escapeLines, escapeText } from './model/escape-text.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from './system/exit-codes.ts';
+import { createLineOutput } from './system/line-output.ts';
 import { toSourceStack } from './system/source-stack.ts';
+
+const writeError = createLineOutput(process.stderr, () => {});
+const writeLine = createLineOutput(process.stdout, (error) => {
+  writeError(`lazy-proxy: the output can't be written: ${error.message}`);
+  // Whatever the command says later: what it found has reached nobody.
+  process.once('exit', () => {
+    process.exitCode = EXIT_UNUSABLE;
+  });
+});
 
 const io: ProgramIo = {
   env: process.env,
   cwd: process.cwd(),
   isTerminal: process.stdout.isTTY === true,
-  stdout: (line) => void process.stdout.write(`${escapeText(line)}\n`),
-  stderr: (line) => void process.stderr.write(`${escapeText(line)}\n`),
+  stdout: (line) => writeLine(escapeText(line)),
+  stderr: (line) => writeError(escapeText(line)),
   onSignal(signals, callback) {
     for (const signal of signals) process.on(signal, callback);
     return () => {

@@ -8,6 +8,9 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export const LOG_FORMATS = ['pretty', 'json'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
+/** What is kept of a log that can't be written for a while; the rest is dropped. */
+const MAX_UNWRITTEN_BYTES = 256 * 1024;
+
 /**
  * Structured fields of a log line. The message says everything a person needs; the fields are for machines and for
  * colours, so each of their values also stands in the message.
@@ -39,7 +42,10 @@ export function createLogger(options: {
   readonly level: LogLevel;
   readonly format: LogFormat;
   readonly color: boolean;
+  /** Told once, in words, when the log can't be written: the program goes on, whatever becomes of its log. */
+  readonly onBroken: (message: string) => void;
 }): Logger {
+  const destination = openDestination(options.onBroken);
   const base = {
     level: options.level,
     base: null,
@@ -52,9 +58,28 @@ export function createLogger(options: {
       formatters: { ...base.formatters, log: (fields: object) => escapeFields(fields) },
       hooks: { logMethod: escapeMessage },
     };
-    return pino({ ...base, ...json }, pino.destination({ dest: 1, sync: true }));
+    return pino({ ...base, ...json }, destination);
   }
-  return pino(base, prettyStream({ color: options.color }));
+  return pino(base, prettyStream({ color: options.color, destination }));
+}
+
+/**
+ * Standard output, written synchronously: the last line before an exit is never lost. Where its reader has gone, nothing is
+ * written any more; where it can't be written for another reason, such as a full disk, it is tried again with each line.
+ */
+function openDestination(onBroken: (message: string) => void) {
+  const destination = pino.destination({ dest: 1, sync: true, maxLength: MAX_UNWRITTEN_BYTES });
+  let isTold = false;
+  destination.on('error', (error: NodeJS.ErrnoException) => {
+    if (isTold) return;
+    isTold = true;
+    onBroken(
+      error.code === 'EPIPE'
+        ? 'nobody reads the log any more; the proxy goes on without it'
+        : `the log can't be written: ${error.message}; the proxy goes on, and lines are lost until it can`,
+    );
+  });
+  return destination;
 }
 
 function escapeMessage(this: unknown, args: unknown[], log: (...args: never[]) => void): void {

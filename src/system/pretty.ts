@@ -3,6 +3,7 @@
  * message names them; the other fields stay hidden, since the message already says what a person needs.
  */
 import type { Writable } from 'node:stream';
+import type { DestinationStream } from 'pino';
 import { PinoPretty } from 'pino-pretty';
 import { escapeLines, escapeText } from '../model/escape-text.ts';
 import { toSourceStack } from './source-stack.ts';
@@ -25,7 +26,7 @@ type LogLine = Readonly<Record<string, unknown>>;
  */
 export function prettyStream(options: {
   readonly color: boolean;
-  readonly destination?: Writable;
+  readonly destination?: Writable | DestinationStream;
 }): PinoPretty.PrettyStream {
   const paint = options.color ? paintText : (text: string) => text;
   return PinoPretty({
