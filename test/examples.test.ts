@@ -302,7 +302,7 @@ describe('examples/proxy-socket-proxy', () => {
     const paths = [...source.matchAll(/['`](\/[a-z_]+[^'`\s]*)['`]/g)].map(([, call = '']) => call);
     const networkCalls = paths.filter((call) => call.startsWith('/networks/'));
     const others = paths.filter((call) => !call.startsWith('/networks/'));
-    expect(networkCalls).toHaveLength(2);
+    expect(networkCalls).toHaveLength(3);
     expect(others.map((call) => call.replace(/\$\{.*?\}(?=\/)/, 'x')).toSorted()).toEqual(
       CALLS.map(([, call]) => call.replace(/(?<=^\/containers\/)[^/]+(?=\/)/, 'x')).toSorted(),
     );

@@ -28,6 +28,12 @@ function unique(name: string): string {
   return scope.name(`${name}${count}`);
 }
 
+/** A number for the subnet of a test that chooses its addresses; another one at each try. */
+let subnets = 69;
+function nextSubnet(): number {
+  return ++subnets;
+}
+
 /** The text of a file with one service on PORT; without a container, one without services. */
 function config(container?: string, targetPort = 80): string {
   const service = { container, ports: [`${PORT}:${targetPort}`], idle_timeout: '10m' };
@@ -158,6 +164,36 @@ describe('a proxy in a container', () => {
     await scope.createContainer(spec);
     const { proxy } = await startProxy(config(name));
     expect(await ask(proxy)).toMatchObject({ status: 200, body: 'six' });
+  });
+
+  test.each([
+    ['IPv4', () => ({ subnet: `198.18.${nextSubnet()}.0/24` })],
+    ['IPv6', () => ({ ipv6Subnet: `fd00:6c70:74${nextSubnet()}::/64` })],
+  ])('leaves a sleeping container the %s address that it has configured', async (_, createSpec) => {
+    const spec: { readonly subnet?: string; readonly ipv6Subnet?: string } = createSpec();
+    const network = await scope.createNetwork({ name: unique('net'), ...spec });
+    const address = (spec.subnet ?? spec.ipv6Subnet ?? '').replace(/(?<=\.)0\/24|(?<=::)\/64/, '2');
+    const name = unique('fixed');
+    await scope.createContainer({ name, cmd: httpdCommand(), networks: [network.name], address });
+    const { proxy } = await startProxy(config(name));
+    await proxy.waitForMessage(`joined network ${network.name} for ${name}`);
+    expect(await ask(proxy)).toMatchObject({ status: 200, body: 'hello' });
+  });
+
+  test('gives up its address on a network for a container that has it configured', async () => {
+    const network = await scope.createNetwork({ name: unique('net'), subnet: `198.18.${nextSubnet()}.0/24` });
+    const [neighbour, late] = [unique('web'), unique('late')];
+    await scope.createContainer({ name: neighbour, cmd: httpdCommand(), networks: [network.name] });
+    const services = {
+      neighbour: { container: neighbour, ports: [`${PORT + 1}:80`] },
+      late: { container: late, ports: [`${PORT}:80`] },
+    };
+    const { proxy } = await startProxy(JSON.stringify({ docker: { labels: false }, services }));
+    await proxy.waitForMessage(`joined network ${network.name} for ${neighbour}`);
+    const address = (await proxy.inspect()).NetworkSettings.Networks[network.name]?.IPAddress ?? '';
+    await scope.createContainer({ name: late, cmd: httpdCommand(), networks: [network.name], address });
+    expect(await ask(proxy)).toMatchObject({ status: 200, body: 'hello' });
+    expect(await proxy.networks()).toEqual(['bridge', network.name]);
   });
 
   test('works for a user who may open the socket through its group', async () => {

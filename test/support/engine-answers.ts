@@ -18,7 +18,16 @@ export interface ScriptedContainer {
   ipv4: string;
   ipv6: string;
   /** Joined beside the one of `networkMode`: what it was joined with, by the network's name. */
-  joined: Map<string, { readonly DriverOpts?: Readonly<Record<string, string>> }>;
+  joined: Map<string, JoinedEndpoint>;
+  /** The fixed address on its own network. */
+  fixed?: string;
+}
+
+/** What a container was put on a network with, and the address that it has there. */
+export interface JoinedEndpoint {
+  readonly DriverOpts?: Readonly<Record<string, string>>;
+  readonly IPAMConfig?: Readonly<Record<string, string>>;
+  readonly IPAddress?: string;
 }
 
 /** The id of the network of that name. */
@@ -94,7 +103,9 @@ export class EngineAnswers {
       entries.map((name) => {
         const NetworkID = status === 'created' ? '' : networkId(name);
         const gateway = isUp && networkMode !== 'host' && networkMode !== 'none' ? {} : { Gateway: '' };
-        const endpoint = { ...NetworkSettings.Networks.n1, NetworkID, ...addresses, ...gateway };
+        const fixed = name === networkMode &&
+          container.fixed && { IPAMConfig: { IPv4Address: container.fixed } };
+        const endpoint = { ...NetworkSettings.Networks.n1, NetworkID, ...addresses, ...gateway, ...fixed };
         return [name, { ...endpoint, ...joined.get(name) }];
       }),
     );

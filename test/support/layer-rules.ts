@@ -44,7 +44,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'backends/backend.ts': { imports: ['model'] },
   'backends/label-feed.ts': { imports: ['backends/backend.ts', 'system'] },
   'backends/output-lines.ts': { imports: [] },
-  'backends/docker': { ...BACKEND, packages: ['dockerode'] },
+  'backends/docker': { ...BACKEND, packages: ['dockerode', 'ipaddr.js'] },
   'backends/process': BACKEND,
   // Behind the same API as the Docker engine's containers.
   'backends/swarm': { imports: [...BACKEND.imports, 'backends/docker'] },

@@ -12,6 +12,9 @@ interface Script {
   readonly act: (response: ServerResponse, line: string) => void;
 }
 
+/** What a container gets on a network that asks for no address. */
+const FIRST_ADDRESS = '198.18.64.9';
+
 /**
  * An engine that does on demand what a real one can't be brought to do: hangs, breaks off, tells events in pieces,
  * goes away. Speaks the part of the API that the docker backend uses, on a unix socket. Whoever starts it closes it.
@@ -131,12 +134,20 @@ export class ScriptedEngine {
     return this.#script({ pattern, act });
   }
 
-  /** Requests that match are refused until the returned function is called. */
-  refuse(pattern: RegExp, answer: { readonly status: number; readonly message: string }): () => void {
-    return this.#script({
+  /** Requests that match are refused until the returned function is called, or so many `times`. */
+  refuse(
+    pattern: RegExp,
+    answer: { readonly status: number; readonly message: string; readonly times?: number },
+  ): () => void {
+    let left = answer.times ?? Number.POSITIVE_INFINITY;
+    const remove = this.#script({
       pattern,
-      act: (response) => send(response, answer.status, { message: answer.message }),
+      act: (response) => {
+        if (--left <= 0) remove();
+        send(response, answer.status, { message: answer.message });
+      },
     });
+    return remove;
   }
 
   /** Requests that match get this answer until the returned function is called. */
@@ -230,6 +241,8 @@ export class ScriptedEngine {
         200,
         [...this.#containers.values()].map((container) => this.#answers.listed(container)),
       );
+    if (line.startsWith('GET /networks/'))
+      return send(response, 200, { Driver: 'bridge', IPAM: { Config: [{ Subnet: '198.18.64.0/24' }] } });
     if (line.startsWith('POST /networks/')) return this.#changeNetwork(line, response);
     const [, name = '', action = ''] = /^\w+ \/containers\/([^/]+)\/(\w+)/.exec(line) ?? [];
     const container = this.#find(name);
@@ -249,8 +262,9 @@ export class ScriptedEngine {
     const words = { message: 'words that differ between engines' };
     if (action === 'connect') {
       if (isOn) return send(response, 403, words);
-      const { DriverOpts } = EndpointConfig;
-      container.joined.set(network, { DriverOpts });
+      const { DriverOpts, IPAMConfig } = EndpointConfig;
+      const IPAddress = IPAMConfig?.IPv4Address ?? FIRST_ADDRESS;
+      container.joined.set(network, { DriverOpts, IPAMConfig, IPAddress });
     } else {
       if (!isOn) return send(response, 500, words);
       container.joined.delete(network);

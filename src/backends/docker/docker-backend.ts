@@ -26,7 +26,7 @@ import { type OwnSystem, ownSystem } from './own-container.ts';
 import { OwnPlaceReader } from './own-place.ts';
 import { selectLabelled } from './select-labelled.ts';
 import { stopContainer } from './stop-container.ts';
-import { wakeContainer } from './wake-container.ts';
+import { type WakeContext, wakeContainer } from './wake-container.ts';
 import { WorkloadObserver } from './workload-observer.ts';
 
 export interface DockerBackendOptions extends LabelOptions {
@@ -118,7 +118,8 @@ export class DockerBackend implements Backend {
   async wake(workload: Workload, options: { readonly signal: AbortSignal }): Promise<void> {
     const signal = AbortSignal.any([options.signal, this.#link.lifetime]);
     const parts = { client: this.#client, cache: this.#cache, observer: this.#observer, link: this.#link };
-    await wakeContainer({ ...parts, clock: this.#clock }, { name: containerOf(workload), signal });
+    const makeWay: WakeContext['makeWay'] = (container, until) => this.#membership.makeWay(container, until);
+    await wakeContainer({ ...parts, makeWay, clock: this.#clock }, { name: containerOf(workload), signal });
   }
 
   async sleep(workload: Workload, options: { readonly graceMs: number | undefined }): Promise<void> {

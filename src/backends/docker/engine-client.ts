@@ -3,7 +3,7 @@ import type { Clock } from '../../system/clock.ts';
 import { linkSignals } from '../../system/link-signals.ts';
 import { CALL_DEADLINES_MS, type EngineCall } from './call-deadlines.ts';
 import type { EngineAddress } from './engine-address.ts';
-import type { InspectedContainer, ListedContainer } from './engine-shapes.ts';
+import type { InspectedContainer, InspectedNetwork, ListedContainer } from './engine-shapes.ts';
 import { createEngineTransport, type EngineRequest, type EngineTransport } from './engine-transport.ts';
 import { describeError, EngineRefusal, EngineUnreachable } from './errors.ts';
 import { silence, withDeadline } from './with-deadline.ts';
@@ -50,8 +50,9 @@ export class EngineClient {
     await this.call({ call: 'ping', method: 'GET', path: '/_ping', signal });
   }
 
-  async list(signal: AbortSignal): Promise<readonly ListedContainer[]> {
-    const query = { all: 1 };
+  /** @param network its name and id: only the containers of that network. */
+  async list(signal: AbortSignal, network?: readonly string[]): Promise<readonly ListedContainer[]> {
+    const query = network === undefined ? { all: 1 } : { all: 1, filters: { network } };
     const text = await this.call({
       ...{ call: 'list containers', method: 'GET', path: '/containers/json' },
       ...{ query, signal },
@@ -59,6 +60,18 @@ export class EngineClient {
     const containers = parseAnswer(text);
     if (!Array.isArray(containers)) throw notAnEngine();
     return containers as readonly ListedContainer[];
+  }
+
+  /** By name or id; undefined where there is no such network. */
+  async inspectNetwork(network: string, signal: AbortSignal): Promise<InspectedNetwork | undefined> {
+    try {
+      const path = `/networks/${encodeURIComponent(network)}`;
+      const text = await this.call({ call: 'inspect network', method: 'GET', path, signal });
+      return parseAnswer(text) as InspectedNetwork;
+    } catch (error) {
+      if (error instanceof EngineRefusal && error.status === 404) return undefined;
+      throw error;
+    }
   }
 
   /** Undefined where there is no such container. */

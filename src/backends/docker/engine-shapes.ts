@@ -64,4 +64,29 @@ export interface InspectedEndpoint {
   readonly DriverOpts?: Readonly<Record<string, string>> | null;
   readonly IPAddress?: string;
   readonly GlobalIPv6Address?: string;
+  /** The addresses that it is configured to have, also while it is asleep. */
+  readonly IPAMConfig?: EndpointAddresses | null;
+}
+
+export interface EndpointAddresses {
+  readonly IPv4Address?: string;
+  readonly IPv6Address?: string;
+}
+
+/** The answer of `GET /networks/{id}`. */
+export interface InspectedNetwork {
+  readonly Driver?: string;
+  readonly IPAM?: {
+    readonly Config?:
+      | readonly {
+          readonly Subnet?: string;
+          /** The part of the subnet that the engine hands out; `''` = all of it. */
+          readonly IPRange?: string;
+          readonly Gateway?: string;
+          readonly AuxiliaryAddresses?: Readonly<Record<string, string>> | null;
+        }[]
+      | null;
+  };
+  /** Those that run, by id; addresses with the length of their prefix. */
+  readonly Containers?: Readonly<Record<string, EndpointAddresses>> | null;
 }

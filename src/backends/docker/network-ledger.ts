@@ -13,6 +13,8 @@ export class NetworkLedger {
   readonly #joined = new Set<string>();
   /** Ids or names of networks where the last try failed. */
   readonly #failed = new Set<string>();
+  /** Ids of networks to be left for a moment, although they are needed. */
+  readonly #vacated = new Set<string>();
   #isJoining: boolean;
 
   constructor(isJoining: boolean) {
@@ -46,6 +48,22 @@ export class NetworkLedger {
     this.#failed.add(keyOf(network));
   }
 
+  /** The proxy is to leave a network that it joined itself, and joins it again where it is needed. */
+  vacate(id: string): void {
+    this.#failed.delete(id);
+    this.#vacated.add(id);
+  }
+
+  /** Whether the network is still to be left for a moment. */
+  isVacating(id: string): boolean {
+    return this.#vacated.has(id);
+  }
+
+  /** The step was tried, whatever came of it. */
+  setTried({ act, network }: NetworkStep): void {
+    if (act === 'leave' && network.id !== undefined) this.#vacated.delete(network.id);
+  }
+
   setJoined(id: string): void {
     this.#joined.add(id);
   }
@@ -62,6 +80,8 @@ export class NetworkLedger {
   /** What to do next: the networks of containers in `first`, then those of the others, then what nobody needs. */
   nextStep(place: OwnPlace, first: Iterable<string>): NetworkStep | undefined {
     if (!place.canJoin) return undefined;
+    const vacated = place.networks.find(({ id }) => this.#vacated.has(id));
+    if (vacated !== undefined) return { act: 'leave', network: vacated };
     for (const container of [...first, ...this.#needs.keys()]) {
       const network = this.findMissing(container, place);
       if (network !== undefined) return { act: 'join', network, container };

@@ -8,11 +8,13 @@ import { abortable } from '../../system/abortable.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
 import type { EngineClient } from './engine-client.ts';
+import type { InspectedContainer } from './engine-shapes.ts';
 import { describeError } from './errors.ts';
 import type { EngineEvent } from './event-stream.ts';
 import type { NetworkRef } from './needed-networks.ts';
 import { NetworkLedger, type NetworkStep } from './network-ledger.ts';
 import { logNetworkStep, takeNetworkStep } from './network-step.ts';
+import { findCommonAddress, listConfiguredAddresses } from './own-address.ts';
 import { findOwnNetwork, OUTSIDE, type OwnPlace, type OwnPlaceReader } from './own-place.ts';
 import { withDeadline } from './with-deadline.ts';
 
@@ -122,6 +124,32 @@ export class NetworkMembership {
     }
   }
 
+  /**
+   * Where the proxy has an address that a container has configured, on a network that it joined itself: goes to another
+   * address there. Returns what was in the way, and whether it is gone; undefined where nothing was.
+   * @throws the signal's reason.
+   */
+  async makeWay(
+    container: InspectedContainer,
+    signal: AbortSignal,
+  ): Promise<{ readonly address: string; readonly network: string; readonly isGone: boolean } | undefined> {
+    const place = await this.whereabouts(signal);
+    for (const network of place.networks) {
+      const address = findCommonAddress(network.addresses, listConfiguredAddresses(container, network));
+      if (address === undefined || place.containerId === container.Id) continue;
+      const found = { address, network: network.name };
+      if (!network.isMarked || !place.canJoin) return { ...found, isGone: false };
+      this.#ledger.vacate(network.id);
+      this.#touch();
+      while (this.#ledger.isVacating(network.id)) await this.#nextChange(signal);
+      // The one that is to start needs it, and waits for the new address as for any other.
+      const name = container.Name?.replace(/^\//, '') ?? '';
+      const now = findOwnNetwork(await this.settle(name, signal), network);
+      return { ...found, isGone: now === undefined || !now.addresses.includes(address) };
+    }
+    return undefined;
+  }
+
   /** Resolves with the proxy's place as soon as it is known. @throws the signal's reason. */
   whereabouts(signal: AbortSignal): Promise<OwnPlace> {
     // Nobody of that name needs a network.
@@ -185,6 +213,17 @@ export class NetworkMembership {
   }
 
   async #take(
+    step: NetworkStep,
+    { place, session }: { readonly place: OwnPlace; readonly session: AbortSignal },
+  ): Promise<void> {
+    try {
+      await this.#tryStep(step, { place, session });
+    } finally {
+      this.#ledger.setTried(step);
+    }
+  }
+
+  async #tryStep(
     step: NetworkStep,
     { place, session }: { readonly place: OwnPlace; readonly session: AbortSignal },
   ): Promise<void> {

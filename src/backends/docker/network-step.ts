@@ -2,7 +2,11 @@ import type { Logger } from '../../system/logger.ts';
 import type { EngineClient } from './engine-client.ts';
 import { describeError, EngineRefusal } from './errors.ts';
 import type { NetworkStep } from './network-ledger.ts';
+import { chooseOwnAddresses } from './own-address.ts';
 import { endpointFor, type NetworkMark } from './own-place.ts';
+
+/** How many addresses are asked for on one network, one after the other. */
+const MAX_ADDRESSES = 4;
 
 /** Joins or leaves with the proxy's own container. Returns what was thrown, if anything. */
 export async function takeNetworkStep(
@@ -19,10 +23,43 @@ export async function takeNetworkStep(
   const call = { containerId, signal: session };
   try {
     if (step.act === 'leave') await client.disconnectNetwork(network, call);
-    else await client.connectNetwork(network, { ...call, endpoint: endpointFor(mark) });
+    else await joinNetwork(step, { client, mark, ...call });
     return undefined;
   } catch (error) {
     return error;
+  }
+}
+
+/** Joins at an address that no container there has configured; where it is refused, at another. */
+async function joinNetwork(
+  step: NetworkStep,
+  options: {
+    readonly client: EngineClient;
+    readonly mark: NetworkMark;
+    readonly containerId: string;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { client, mark, containerId, signal } = options;
+  const { network } = step;
+  const avoid: string[] = [];
+  for (let tries = 1; ; tries++) {
+    const addresses = await chooseOwnAddresses(client, { network, ownId: containerId, avoid, signal }).catch(
+      (error: unknown) => {
+        // An engine that doesn't say where containers are is asked for whatever address it gives.
+        if (signal.aborted || !(error instanceof EngineRefusal)) throw error;
+        return undefined;
+      },
+    );
+    try {
+      const endpoint = endpointFor(mark, addresses);
+      return await client.connectNetwork(network.id ?? network.name, { containerId, endpoint, signal });
+    } catch (error) {
+      // Why it is refused differs between engines; that another address will do is found out by asking for one.
+      if (!(error instanceof EngineRefusal) || addresses === undefined || tries === MAX_ADDRESSES)
+        throw error;
+      avoid.push(...Object.values(addresses));
+    }
   }
 }
 

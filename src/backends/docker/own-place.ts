@@ -1,6 +1,6 @@
 import { LOOPBACK, sharedNetworkOwner } from './addresses.ts';
 import type { EngineClient } from './engine-client.ts';
-import type { InspectedContainer } from './engine-shapes.ts';
+import type { EndpointAddresses, InspectedContainer } from './engine-shapes.ts';
 import { isSameNetwork, type NetworkRef } from './needed-networks.ts';
 import { findOwnContainer, type OwnSystem } from './own-container.ts';
 
@@ -19,6 +19,8 @@ export interface OwnPlace {
 
 export interface OwnNetwork extends NetworkRef {
   readonly id: string;
+  /** The proxy's own there. */
+  readonly addresses: readonly string[];
   /** The proxy joined it by itself, perhaps in an earlier life. */
   readonly isMarked: boolean;
 }
@@ -39,9 +41,13 @@ export type NetworkMark = 'true' | 'swarm';
 /** The option of engines from 28 on; older ones leave out what they don't know. */
 const LAST_CHOICE_FOR_DEFAULT_ROUTE = -1000;
 
-/** How the proxy joins a network. */
-export function endpointFor(mark: NetworkMark): Readonly<Record<string, unknown>> {
-  return { GwPriority: LAST_CHOICE_FOR_DEFAULT_ROUTE, DriverOpts: { [MARK]: mark } };
+/** How the proxy joins a network. @param addresses undefined = whatever the engine gives. */
+export function endpointFor(
+  mark: NetworkMark,
+  addresses: EndpointAddresses | undefined,
+): Readonly<Record<string, unknown>> {
+  const endpoint = { GwPriority: LAST_CHOICE_FOR_DEFAULT_ROUTE, DriverOpts: { [MARK]: mark } };
+  return addresses === undefined ? endpoint : { ...endpoint, IPAMConfig: addresses };
 }
 
 /** Reads where the proxy is; which container it is in is found out once. */
@@ -99,7 +105,9 @@ export function describePlace(
   if (holder.HostConfig?.NetworkMode === 'host') return { ...OUTSIDE, containerId: own.Id };
   const endpoints = Object.entries(holder.NetworkSettings?.Networks ?? {});
   const networks = endpoints.map(([name, endpoint]): OwnNetwork => {
-    return { name, id: endpoint?.NetworkID ?? '', isMarked: endpoint?.DriverOpts?.[MARK] === mark };
+    const { NetworkID: id = '', IPAddress = '', GlobalIPv6Address = '' } = endpoint ?? {};
+    const addresses = [IPAddress, GlobalIPv6Address].filter((address) => address !== '');
+    return { name, id, addresses, isMarked: endpoint?.DriverOpts?.[MARK] === mark };
   });
   // Those that stay come first: what was joined for others may be left again.
   const ordered = endpoints

@@ -9,6 +9,7 @@ import type { InspectedContainer } from './engine-shapes.ts';
 import { answeredOrSeen } from './answered-or-seen.ts';
 import { EngineRefusal, EngineUnreachable } from './errors.ts';
 import { retryUnreachable } from './retry-unreachable.ts';
+import type { NetworkMembership } from './network-membership.ts';
 import type { WorkloadObserver } from './workload-observer.ts';
 
 /** What waking works with. */
@@ -18,6 +19,8 @@ export interface WakeContext {
   readonly observer: WorkloadObserver;
   readonly link: Pick<EngineLink<unknown>, 'whenReachable'>;
   readonly clock: Clock;
+  /** Goes out of the way where the proxy itself has the container's address: see `NetworkMembership`. */
+  readonly makeWay: NetworkMembership['makeWay'];
 }
 
 /** Start, unpause, and once more after somebody else's hand came between. */
@@ -73,7 +76,13 @@ async function startOrUnpause(
       if (found.Id === id && isAwake(found)) return;
       if (!isRefused) throw error;
       const next = found.State?.Paused === true ? 'unpause' : 'start';
-      if (found.Id === id && next === step) throw refused(name, error);
+      if (found.Id === id && next === step) {
+        const way = await context.makeWay(found, signal);
+        if (way === undefined) throw refused(name, error);
+        if (!way.isGone)
+          throw refused(name, error, `; the proxy itself has ${way.address} on ${way.network}`);
+        continue;
+      }
       id = found.Id;
       step = next;
     }
@@ -100,6 +109,6 @@ function isAwake(container: InspectedContainer): boolean {
   return container.State?.Running === true && container.State.Paused !== true;
 }
 
-function refused(name: string, cause: EngineRefusal): WakeError {
-  return new WakeError(`cannot start container "${name}": ${cause.message}`, { cause });
+function refused(name: string, cause: EngineRefusal, reason = ''): WakeError {
+  return new WakeError(`cannot start container "${name}": ${cause.message}${reason}`, { cause });
 }

@@ -368,3 +368,55 @@ test('networks are joined one at a time, and what somebody waits for comes first
   await until(() => networksOf(proxy).length === 4);
   expect([...proxy.joined.keys()].indexOf('d1')).toBe(1);
 });
+
+test('an address that the engine refuses is followed by another one', async () => {
+  const { engine, backend, sink, proxy } = await setUp();
+  engine.create('db', { status: 'exited', fixed: '198.18.64.254' });
+  engine.refuse(CHANGE, { status: 403, message: 'Address already in use', times: 2 });
+  backend.watch(DB);
+  await backend.open(sink);
+  await until(() => networksOf(proxy).length === 1);
+  expect(proxy.joined.get('n1')?.IPAddress).toBe('198.18.64.251');
+});
+
+test('where nobody has an address configured, the engine chooses the proxy’s', async () => {
+  const { engine, backend, sink, proxy } = await setUp();
+  engine.create('db', { status: 'exited' });
+  backend.watch(DB);
+  await backend.open(sink);
+  await until(() => networksOf(proxy).length === 1);
+  expect(proxy.joined.get('n1')?.IPAMConfig).toBeUndefined();
+  expect(engine.count(/^GET \/networks/)).toBe(0);
+});
+
+test('a start that is refused because the proxy has the address is made again once it has another', async () => {
+  const { engine, backend, sink, proxy } = await setUp();
+  const db = engine.create('db', { status: 'exited' });
+  backend.watch(DB);
+  await backend.open(sink);
+  await until(() => networksOf(proxy).length === 1);
+  // Made anew by its user, with an address of its own.
+  Object.assign(db, { fixed: proxy.joined.get('n1')?.IPAddress });
+  const release = engine.refuse(/\/start$/, { status: 500, message: 'Address already in use' });
+  const waking = backend.wake(DB, within(3_000));
+  await engine.requested(/disconnect$/);
+  release();
+  await waking;
+  expect(sink.last(KEY)?.state).toBe('running');
+  expect(proxy.joined.get('n1')?.IPAddress).toBe('198.18.64.254');
+  expect(listChanges(engine)).toEqual(['connect', 'disconnect', 'connect']);
+});
+
+test('a start that is refused says that the proxy has the address where it was put there by others', async () => {
+  const { engine, backend, sink, proxy } = await setUp();
+  engine.attach(proxy, 'n1');
+  proxy.joined.set('n1', { IPAddress: '198.18.64.2' });
+  engine.create('db', { status: 'exited', fixed: '198.18.64.2' });
+  backend.watch(DB);
+  await backend.open(sink);
+  engine.refuse(/\/start$/, { status: 500, message: 'Address already in use' });
+  await expect(backend.wake(DB, within(3_000))).rejects.toThrow(
+    'cannot start container "db": Address already in use; the proxy itself has 198.18.64.2 on n1',
+  );
+  expect(listChanges(engine)).toEqual([]);
+});

@@ -13,8 +13,8 @@ test('describePlace tells the networks, and which of them the proxy joined itsel
   const place = describePlace(own, { holder: own, mark: 'true' });
   expect(place).toMatchObject({ containerId: 'own', canJoin: true });
   expect(place.networks).toEqual([
-    { name: 'a', id: '1', isMarked: false },
-    { name: 'b', id: '2', isMarked: true },
+    { name: 'a', id: '1', addresses: [], isMarked: false },
+    { name: 'b', id: '2', addresses: [], isMarked: true },
   ]);
   expect([...place.networkNames]).toEqual(['a', '1', 'b', '2']);
 });

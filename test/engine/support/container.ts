@@ -19,6 +19,8 @@ export interface ContainerSpec {
   };
   /** Names of user-defined networks to join; none = the default bridge. */
   readonly networks?: readonly string[];
+  /** The fixed address on the first of `networks`. */
+  readonly address?: string;
   /** `host`, `none`, `container:<name>`; not beside `networks`. */
   readonly networkMode?: string;
   /** For example `on-failure`. */
@@ -73,6 +75,15 @@ export function toCreateOptions(
     ...(user && { User: user }),
     ...(stopSignal && { StopSignal: stopSignal }),
     ...(healthcheck && { Healthcheck: toHealthcheck(healthcheck) }),
+    ...(spec.address && {
+      NetworkingConfig: {
+        EndpointsConfig: {
+          [spec.networks?.[0] ?? '']: {
+            IPAMConfig: { [spec.address.includes(':') ? 'IPv6Address' : 'IPv4Address']: spec.address },
+          },
+        },
+      },
+    }),
     HostConfig: {
       ...(networkMode && { NetworkMode: networkMode }),
       ...(restartPolicy && { RestartPolicy: { Name: restartPolicy } }),

@@ -11,6 +11,8 @@ export const SCOPE_LABEL = 'lazy-proxy-test.scope';
 export interface NetworkSpec {
   /** The exact name; take one from `scope.name()`. */
   readonly name: string;
+  /** Of IPv4, such as `198.18.70.0/24`; default: the engine's choice. */
+  readonly subnet?: string;
   /** Makes it an IPv6 network too: a subnet such as `fd00:1::/64`. */
   readonly ipv6Subnet?: string;
   /** False: without IPv4, where the engine can do that (from 28 on). */
@@ -106,11 +108,13 @@ async function createNetwork(
   docker: Docker,
   spec: NetworkSpec & { readonly labels: Record<string, string> },
 ): Promise<TestNetwork> {
+  const subnets = [spec.subnet, spec.ipv6Subnet].filter((subnet) => subnet !== undefined);
   const network = await docker.createNetwork({
     Name: spec.name,
     Labels: spec.labels,
     ...(spec.ipv4 === false && { EnableIPv4: false }),
-    ...(spec.ipv6Subnet && { EnableIPv6: true, IPAM: { Config: [{ Subnet: spec.ipv6Subnet }] } }),
+    ...(spec.ipv6Subnet && { EnableIPv6: true }),
+    ...(subnets.length > 0 && { IPAM: { Config: subnets.map((Subnet) => ({ Subnet })) } }),
   });
   return {
     id: network.id,
