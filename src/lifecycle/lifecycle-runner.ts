@@ -7,6 +7,7 @@ import { LastOutput } from './last-output.ts';
 import { LeaseBook } from './lease-book.ts';
 import { LifecycleTimers } from './lifecycle-timers.ts';
 import {
+  isGate,
   isWaking,
   mayRun,
   type LifecycleEffect,
@@ -16,7 +17,7 @@ import {
 } from './machine.ts';
 import { describeObstacle } from './obstacle.ts';
 import { Refusal, withObstacle } from './refusal.ts';
-import { chooseHealthGate, RunFollower } from './run-follower.ts';
+import { chooseHealthGate, type HealthNews, RunFollower } from './run-follower.ts';
 import type { ControllerParts, Subject } from './subject.ts';
 import { logTransition } from './transition-log.ts';
 import { WaitingRoom } from './waiting-room.ts';
@@ -49,11 +50,15 @@ export class LifecycleRunner {
   #subject: Subject;
   #state: LifecycleState = { kind: 'unknown' };
   #stateSinceMs: number;
+  /** When the present run began. */
+  #runSinceMs = 0;
   #observation: Observation = UNKNOWN;
   /** Who wanted it awake last. */
   #lastDemand: string | undefined;
   /** The proxy is about to end: the workload is left as it is. */
   #draining = false;
+  /** Why it is to sleep as soon as its start has ended, unless somebody uses it then. */
+  #sleepSoon: string | undefined;
   #closed = false;
 
   constructor(subject: Subject, options: ControllerParts & { readonly observer: RunnerObserver }) {
@@ -70,7 +75,8 @@ export class LifecycleRunner {
     this.#timers = new LifecycleTimers(clock, (kind, reason) => {
       // Who is in without having been told of keeps it awake, and will be told of.
       if (kind === 'sleep-wanted' && !this.warmPaths.tryCloseAll()) return;
-      this.dispatch(kind, kind === 'deadline-passed' ? withObstacle(reason, this.obstacleTo()) : reason);
+      if (kind === 'deadline-passed') this.dispatch(kind, withObstacle(reason, this.obstacleTo()));
+      else this.dispatch(kind, kind === 'sleep-wanted' ? (this.#sleepSoon ?? reason) : reason);
     });
     this.#calls = new EngineCalls({
       ...{ backend, clock },
@@ -81,7 +87,7 @@ export class LifecycleRunner {
       onBegin: () => this.#runBegan(),
       // Opened again by the next client, with the address that answers in front.
       onReordered: () => this.warmPaths.closeAll(),
-      onUnhealthy: (reason) => this.dispatch('gate-failed', reason),
+      onHealthNews: (news) => this.#logHealthNews(news),
     });
   }
 
@@ -115,18 +121,35 @@ export class LifecycleRunner {
     this.#followTimers();
   }
 
+  /** Whether its start is still going on: also where it took too long for us, but not for its health check. */
+  get isStarting(): boolean {
+    return this.#state.kind === 'starting' || (this.#startsUntilMs ?? 0) > this.#parts.clock.monotonicMs();
+  }
+
+  /** Puts it to sleep when its start has ended, unless somebody uses it then; `reason` is for the log. */
+  sleepWhenStarted(reason: string): void {
+    this.#sleepSoon = reason;
+    this.#followTimers();
+  }
+
   /** Takes what the engine says now. */
   observe(observation: Observation): void {
+    const before = this.#observation.health;
     this.#observation = observation;
     this.dispatch('observed', observation.detail);
+    if (observation.health === 'healthy' && before !== 'healthy') this.dispatch('recovered');
     this.#followRun();
+    if (observation.health !== before) this.#followTimers();
   }
 
   /** Feeds the machine an event; `reason` is for the log and for those who are refused. */
   dispatch(kind: LifecycleEvent['kind'], reason?: string): void {
     if (this.#closed) return;
     const before = this.#state;
-    if (kind === 'demanded') this.#lastDemand = reason;
+    if (kind === 'demanded') {
+      this.#lastDemand = reason;
+      this.#sleepSoon = undefined;
+    }
     if (this.#draining && (kind === 'sleep-wanted' || (kind === 'demanded' && !mayRun(before)))) {
       return this.#refuseInVain();
     }
@@ -181,6 +204,11 @@ export class LifecycleRunner {
     const elapsedMs = nowMs - this.#stateSinceMs;
     this.#state = after;
     if (before.kind !== after.kind) this.#stateSinceMs = nowMs;
+    if (isGate(after) && before.kind !== 'failed') this.#runSinceMs = nowMs;
+    // However the start ends, the wish ends with it: what somebody else starts later is not ours to stop at once.
+    const runsUnused = after.kind === 'ready' && this.leases.count === 0;
+    const runsAnyhow = after.kind === 'starting' || (after.kind === 'failed' && after.running);
+    if (!runsUnused && !runsAnyhow) this.#sleepSoon = undefined;
     const wake = this.#recordWake({ before, after }, reason);
     if (after.kind === 'ready') this.leases.meetAll();
     else this.warmPaths.closeAll();
@@ -228,6 +256,9 @@ export class LifecycleRunner {
   #causeOfWake(before: LifecycleState): string {
     const isWanted = this.room.size > 0 || this.leases.hasUnmet;
     if (isWanted && this.#lastDemand !== undefined) return this.#lastDemand;
+    // It still starts as it did before its time was up.
+    if (before.kind === 'failed' && before.running && this.wakes.last !== undefined)
+      return this.wakes.last.cause;
     return before.kind === 'unknown' ? 'it ran before the proxy looked' : 'somebody else';
   }
 
@@ -273,9 +304,26 @@ export class LifecycleRunner {
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
   }
 
+  #logHealthNews(news: HealthNews): void {
+    const { name: service, startTimeoutMs } = this.#subject.policy;
+    const { logger } = this.#parts;
+    const budget = `start_timeout (${startTimeoutMs / 1_000} s)`;
+    if (news === 'unhealthy') {
+      const message = `${service}: its health check says that it is unhealthy; waiting for it within ${budget}`;
+      return logger.warn({ event: 'unhealthy', service }, message);
+    }
+    const firstMs = this.#observation.checkTimes?.firstMs ?? 0;
+    const message = `${service}: its health check runs first ${firstMs / 1_000} s after a start, too late for ${budget}`;
+    logger.info(
+      { event: 'health-late', service },
+      `${message}: until then it is ready when its port answers`,
+    );
+  }
+
   #followRun(): void {
-    const { httpHealthcheck } = this.#subject.policy;
-    this.#run.follow({ state: this.#state, observation: this.#observation, httpHealthcheck });
+    const { httpHealthcheck, startTimeoutMs } = this.#subject.policy;
+    const [state, observation] = [this.#state, this.#observation];
+    this.#run.follow({ state, observation, httpHealthcheck, startTimeoutMs });
     if (this.#state.kind !== 'starting') return;
     if (this.#state.phase !== 'gate') this.wakes.enter('engine');
     else this.wakes.enter(this.incarnation === undefined ? 'health' : 'port');
@@ -290,8 +338,16 @@ export class LifecycleRunner {
   }
 
   #leasesChanged(): void {
+    if (this.#state.kind === 'ready' && this.leases.count > 0) this.#sleepSoon = undefined;
     this.#followTimers();
     this.#observer.leased();
+  }
+
+  /** When its health check has spoken for certain, where its start took too long for us and the check has not spoken yet. */
+  get #startsUntilMs(): number | undefined {
+    const { health, checkTimes } = this.#observation;
+    if (this.#state.kind !== 'failed' || health !== 'starting' || checkTimes === undefined) return undefined;
+    return this.#runSinceMs + checkTimes.lastMs;
   }
 
   #followTimers(): void {
@@ -299,10 +355,14 @@ export class LifecycleRunner {
     const { startTimeoutMs, cronStart, cronStop, unmanaged } = policy;
     const scheduled = unmanaged === true || cronStart !== undefined || cronStop !== undefined;
     // Without its service, what the proxy owns is no longer needed, and the rest is left as it is.
-    const exempt = this.#draining || (retired ? !this.#parts.backend.ownsWorkloads : scheduled);
-    const idleTimeoutMs = retired ? 0 : policy.idleTimeoutMs;
+    const isLeft = retired ? !this.#parts.backend.ownsWorkloads : scheduled && this.#sleepSoon === undefined;
+    const isUnwanted = retired || this.#sleepSoon !== undefined;
+    const idleTimeoutMs = isUnwanted ? 0 : policy.idleTimeoutMs;
     const { count, idleSinceMs } = this.leases;
-    const demands = { mayIdle: count === 0 && !exempt, idleSinceMs, idleTimeoutMs, startTimeoutMs };
-    this.#timers.follow(this.#state, demands);
+    const mayIdle = count === 0 && !isLeft && !this.#draining;
+    this.#timers.follow(this.#state, {
+      ...{ mayIdle, idleSinceMs, idleTimeoutMs, startTimeoutMs },
+      startsUntilMs: this.#startsUntilMs,
+    });
   }
 }

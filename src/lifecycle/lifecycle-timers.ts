@@ -18,6 +18,11 @@ export interface TimerDemands {
   readonly idleSinceMs?: number | undefined;
   readonly idleTimeoutMs: number;
   readonly startTimeoutMs: number;
+  /**
+   * Of what has failed to start in time, but still starts as its engine says: when that is over for certain, on the monotonic
+   * clock. Idle time counts from there on, or from when this is undefined again.
+   */
+  readonly startsUntilMs?: number | undefined;
 }
 
 interface Timer {
@@ -91,11 +96,11 @@ export class LifecycleTimers {
     this.#backoff = { ...timer, after: state.kind };
   }
 
-  #followIdle(state: LifecycleState, { mayIdle, idleSinceMs, idleTimeoutMs }: TimerDemands): void {
+  #followIdle(state: LifecycleState, demands: TimerDemands): void {
+    const { mayIdle, idleSinceMs, idleTimeoutMs } = demands;
     if (state.kind === 'stopped') this.#failedSleeps = 0;
     const running = state.kind === 'ready' || (state.kind === 'failed' && state.running);
-    if (!running) this.#runningSinceMs = undefined;
-    else this.#runningSinceMs ??= this.#clock.monotonicMs();
+    this.#followRunning(running, demands.startsUntilMs);
     if (!running || !mayIdle || this.#runningSinceMs === undefined) {
       this.#idle?.cancel();
       this.#idle = this.#idleSinceMs = undefined;
@@ -113,6 +118,15 @@ export class LifecycleTimers {
       this.#fire('sleep-wanted', reason);
     });
     this.#idle = { ...this.#idle, dueMs };
+  }
+
+  /** Sets when the start has ended, which may be yet to come. */
+  #followRunning(running: boolean, startsUntilMs: number | undefined): void {
+    const nowMs = this.#clock.monotonicMs();
+    const before = this.#runningSinceMs;
+    if (!running) this.#runningSinceMs = undefined;
+    else this.#runningSinceMs = Math.max(startsUntilMs ?? 0, Math.min(before ?? nowMs, nowMs));
+    if (this.#runningSinceMs !== before) this.#idleSinceMs = undefined;
   }
 
   #schedule(delayMs: number, callback: () => void): Timer {

@@ -31,7 +31,7 @@ export type LifecycleEvent =
   | (EngineSaid & {
       readonly kind: 'observed' | 'woken' | 'slept' | 'wake-failed' | 'sleep-failed' | TimerEventKind;
     })
-  | { readonly kind: 'demanded' | 'gate-passed' | 'gate-failed' };
+  | { readonly kind: 'demanded' | 'recovered' | 'gate-passed' | 'gate-failed' };
 
 /** What the timers of a workload tell. */
 export type TimerEventKind = 'deadline-passed' | 'backoff-over' | 'sleep-wanted';
@@ -78,6 +78,8 @@ function transition(state: LifecycleState, event: LifecycleEvent, wanted: boolea
         : undefined;
     case 'demanded':
       return demand(state);
+    case 'recovered':
+      return state.kind === 'failed' && state.running ? GATE : undefined;
     case 'gate-passed':
       return isGate(state) ? { state: { kind: 'ready' }, effects: [] } : undefined;
     case 'gate-failed':
@@ -192,7 +194,8 @@ export function isInterrupted(state: LifecycleState): boolean {
   return state.kind === 'starting' && state.phase === 'interrupted';
 }
 
-function isGate(state: LifecycleState): boolean {
+/** Whether it runs and has to prove that it answers. */
+export function isGate(state: LifecycleState): boolean {
   return state.kind === 'starting' && state.phase === 'gate';
 }
 

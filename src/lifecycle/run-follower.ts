@@ -12,12 +12,32 @@ export interface RunView {
   readonly state: LifecycleState;
   readonly observation: Observation;
   readonly httpHealthcheck: string | undefined;
+  readonly startTimeoutMs: number;
 }
 
+/** What the engine's health check does that whoever waits may wonder at. */
+export type HealthNews = 'unhealthy' | 'late';
+
+/** A check takes its time, too, once it has begun. */
+const CHECK_RUN_MS = 500;
+
 /** Which health gate a workload has. Pure. */
-export function chooseHealthGate({ observation, httpHealthcheck }: Omit<RunView, 'state'>): HealthGate {
+export function chooseHealthGate({
+  observation,
+  httpHealthcheck,
+}: Pick<RunView, 'observation' | 'httpHealthcheck'>): HealthGate {
   if (httpHealthcheck !== undefined) return 'http';
   return observation.health === 'none' ? 'none' : 'engine';
+}
+
+/** Whether the engine's health check can't have spoken before a start takes too long: it must not cost a client. Pure. */
+export function isCheckTooLate({
+  observation,
+  startTimeoutMs,
+}: Pick<RunView, 'observation' | 'startTimeoutMs'>): boolean {
+  const { health, checkTimes } = observation;
+  if (health !== 'starting' || checkTimes === undefined) return false;
+  return checkTimes.firstMs + CHECK_RUN_MS >= startTimeoutMs;
 }
 
 interface HttpProbe {
@@ -35,11 +55,12 @@ export class RunFollower {
   readonly #clock: Clock;
   readonly #onBegin: () => void;
   readonly #onReordered: () => void;
-  readonly #onUnhealthy: (reason: string) => void;
+  readonly #onHealthNews: (news: HealthNews) => void;
   #current: Incarnation | undefined;
   /** Outlives the run: the next one is most often reached in the same way. */
   #lastHost: string | undefined;
   #probe: HttpProbe | undefined;
+  readonly #toldNews = new Set<HealthNews>();
   /** Nothing was known of the workload before this run. */
   #first = true;
   #closed = false;
@@ -50,13 +71,16 @@ export class RunFollower {
     readonly onBegin: () => void;
     /** The hosts of the run are tried in another order from now on. */
     readonly onReordered: () => void;
-    /** The engine says that the run at the gate is unhealthy. */
-    readonly onUnhealthy: (reason: string) => void;
+    /**
+     * Of the run at the gate, each once: the engine calls it `unhealthy`, which may change; or its check speaks too `late`,
+     * and the ports count until it does.
+     */
+    readonly onHealthNews: (news: HealthNews) => void;
   }) {
     this.#clock = options.clock;
     this.#onBegin = options.onBegin;
     this.#onReordered = options.onReordered;
-    this.#onUnhealthy = options.onUnhealthy;
+    this.#onHealthNews = options.onHealthNews;
   }
 
   get current(): Incarnation | undefined {
@@ -73,7 +97,13 @@ export class RunFollower {
     if (this.#closed) return;
     const { state, observation } = view;
     const atGate = state.kind === 'starting' && state.phase === 'gate';
-    if (!atGate) this.#endProbe();
+    if (!atGate) {
+      this.#endProbe();
+      this.#toldNews.clear();
+    } else if (observation.health === 'unhealthy' && chooseHealthGate(view) === 'engine') {
+      // It was let to its ports before the check had spoken.
+      this.#end();
+    }
     if (!atGate && state.kind !== 'ready') {
       this.#end();
       if (state.kind !== 'unknown') this.#first = false;
@@ -100,12 +130,19 @@ export class RunFollower {
         return this.#begin(observation);
       case 'engine':
         if (observation.health === 'healthy') return this.#begin(observation);
-        if (observation.health === 'unhealthy')
-          this.#onUnhealthy('its health check says that it is unhealthy');
-        return;
+        if (observation.health === 'unhealthy') return this.#tellNews('unhealthy');
+        if (!isCheckTooLate(view)) return;
+        this.#tellNews('late');
+        return this.#begin(observation);
       case 'http':
         return this.#probeHttp(view.httpHealthcheck ?? '', observation);
     }
+  }
+
+  #tellNews(news: HealthNews): void {
+    if (this.#toldNews.has(news)) return;
+    this.#toldNews.add(news);
+    this.#onHealthNews(news);
   }
 
   #probeHttp(template: string, observation: Observation): void {

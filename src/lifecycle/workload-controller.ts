@@ -26,8 +26,6 @@ export class WorkloadController {
   readonly #runner: LifecycleRunner;
   readonly #shared: SharedUse;
   #subject: Subject;
-  /** Why it is to sleep as soon as it is awake, unless somebody uses it then. */
-  #sleepSoon: string | undefined;
 
   constructor(options: ControllerOptions) {
     const { workload, policy, observer } = options;
@@ -36,7 +34,7 @@ export class WorkloadController {
     this.#runner = new LifecycleRunner(this.#subject, {
       ...options,
       observer: {
-        changed: (state) => this.#changed(state),
+        changed: () => this.#changed(),
         leased: () => this.#leasesChanged(),
         acted: (act) => observer.acted(this, act),
       },
@@ -143,7 +141,6 @@ export class WorkloadController {
 
   /** Somebody wants the workload awake; `reason` is for the log. */
   demand(reason: string): void {
-    this.#sleepSoon = undefined;
     this.#runner.dispatch('demanded', reason);
   }
 
@@ -162,13 +159,18 @@ export class WorkloadController {
    */
   sleep(reason: string): void {
     if (this.#shared.isStandby) return;
-    this.#sleepSoon = isWaking(this.state) ? reason : undefined;
-    this.#runner.dispatch('sleep-wanted', reason);
+    if (isWaking(this.state)) this.#runner.sleepWhenStarted(reason);
+    else this.#runner.dispatch('sleep-wanted', reason);
   }
 
-  /** Does what `sleep` does, unless somebody holds a lease on the workload. */
+  /**
+   * Does what `sleep` does, unless somebody holds a lease on the workload. A start is never cut short: what is in the middle
+   * of its first one, say a database that makes its tables, might be broken for good.
+   */
   sleepIfUnused(reason: string): void {
-    if (this.leases === 0) this.sleep(reason);
+    if (this.leases > 0 || this.#shared.isStandby) return;
+    if (this.#runner.isStarting) this.#runner.sleepWhenStarted(reason);
+    else this.sleep(reason);
   }
 
   /** The service is gone: those who wait are refused, and a workload that the proxy owns ends when it is unused. */
@@ -200,12 +202,8 @@ export class WorkloadController {
     this.#drain();
   }
 
-  #changed(state: LifecycleState): void {
+  #changed(): void {
     this.#options.observer.changed(this);
-    const sleepSoon = this.#sleepSoon;
-    // However the start ends, the wish ends with it: what somebody else starts later is not ours to stop at once.
-    if (state.kind !== 'starting') this.#sleepSoon = undefined;
-    if (state.kind === 'ready' && sleepSoon !== undefined) this.sleepIfUnused(sleepSoon);
     this.#drain();
   }
 

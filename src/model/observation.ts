@@ -14,6 +14,14 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** When an engine's health check speaks, in ms after a start. */
+export interface CheckTimes {
+  /** Not before that. */
+  readonly firstMs: number;
+  /** By then for certain, healthy or not. */
+  readonly lastMs: number;
+}
+
 /** One look at a workload. */
 export interface Observation {
   readonly state: EngineState;
@@ -31,6 +39,8 @@ export interface Observation {
   readonly portsOf?: string;
   /** `none` where the workload declares no health check. */
   readonly health: 'none' | 'starting' | 'healthy' | 'unhealthy';
+  /** Undefined where there is no health check, or the engine doesn't tell. */
+  readonly checkTimes?: CheckTimes;
   /** Why it is stopped or missing, for the log; for example `exit code 1`. */
   readonly detail?: string;
   /** Time between the polite signal and the kill that the workload has by itself, where it isn't 10 s. */

@@ -84,3 +84,44 @@ describe('a client that waits for a slow start', () => {
     expect(line.msg).toContain('exit code 3');
   });
 });
+
+/** Asks the app itself, as most images do. */
+const ASK_HEALTH = ['CMD-SHELL', 'wget -q -O /dev/null http://127.0.0.1/health'];
+
+describe('a health check', () => {
+  test('that runs too late for the budget costs no client: the port counts until then', async () => {
+    // Without an interval it runs 30 s after the start, which is the whole default budget.
+    const healthcheck = { test: ASK_HEALTH, intervalMs: 0 };
+    const stage = await openStage({ ...(await nodeApp({ delayMs: 500 })), healthcheck });
+    const client = await askEarly(stage.port);
+    const answer = await readAnswer(client);
+    expect(answer?.hostname).toBe(stage.container.id.slice(0, 12));
+    expect(Date.now() - (answer?.listeningAt ?? 0)).toBeLessThan(5_000);
+    expect((await stage.proxy.waitForLog('health-late')).msg).toContain('30 s');
+  });
+
+  test('that says unhealthy first and healthy later serves the client that waits', async () => {
+    const healthcheck = { test: ASK_HEALTH, intervalMs: 500, retries: 1 };
+    const stage = await openStage({ ...(await nodeApp({ healthyAfterMs: 4_000 })), healthcheck });
+    const client = await askEarly(stage.port);
+    await stage.events.waitFor(stage.name, 'health_status: unhealthy');
+    const { listeningAt = 0, startedAt = 0 } = (await readAnswer(client)) ?? {};
+    expect(listeningAt).toBeGreaterThan(0);
+    expect(Date.now() - startedAt).toBeGreaterThanOrEqual(4_000);
+    const lines = stage.proxy.logs().filter(({ event }) => event === 'unhealthy');
+    expect(lines).toHaveLength(1);
+  });
+
+  test('that has not spoken yet keeps the container awake, although nobody waits any more', async () => {
+    const healthcheck = { test: ASK_HEALTH, intervalMs: 1_000, retries: 30 };
+    const app = await nodeApp({ healthyAfterMs: 5_500 });
+    const stage = await openStage({ ...app, healthcheck }, { start_timeout: '2s', idle_timeout: '1s' });
+    const client = await askEarly(stage.port);
+    await stage.events.waitFor(stage.name, 'start');
+    client.destroy();
+    const { at: diedAt } = await stage.events.waitFor(stage.name, 'die', { timeoutMs: 20_000 });
+    const { at: healthyAt } = await stage.events.waitFor(stage.name, 'health_status: healthy');
+    expect(diedAt - healthyAt).toBeGreaterThan(1_000);
+    expect(diedAt - healthyAt).toBeLessThan(3_000);
+  });
+});

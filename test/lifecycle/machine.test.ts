@@ -76,6 +76,7 @@ const WITHOUT_ENGINE: Readonly<Record<string, string>> = {
   'demanded stopped': 'waking',
   'demanded paused': 'waking',
   'demanded lame': 'gate',
+  'recovered lame': 'gate',
   'gate-passed gate': 'ready',
   'gate-failed gate': 'lame',
 };
@@ -90,7 +91,7 @@ const ENGINE_EVENTS = [
   'backoff-over',
   'sleep-wanted',
 ] as const;
-const OTHER_EVENTS = ['demanded', 'gate-passed', 'gate-failed'] as const;
+const OTHER_EVENTS = ['demanded', 'recovered', 'gate-passed', 'gate-failed'] as const;
 
 interface Case {
   readonly event: LifecycleEvent;
@@ -100,7 +101,7 @@ interface Case {
 
 function listCases(from: string, kind: LifecycleEvent['kind']): Case[] {
   const ways = [false, true];
-  if (kind === 'demanded' || kind === 'gate-passed' || kind === 'gate-failed') {
+  if (kind === 'demanded' || kind === 'recovered' || kind === 'gate-passed' || kind === 'gate-failed') {
     const to = WITHOUT_ENGINE[`${kind} ${from}`] ?? '=';
     return ways.map((wanted) => ({ event: { kind }, wanted, to }));
   }

@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { chooseHealthGate } from '../../src/lifecycle/run-follower.ts';
+import { chooseHealthGate, isCheckTooLate } from '../../src/lifecycle/run-follower.ts';
 import type { Observation } from '../../src/model/observation.ts';
 import type { Service } from '../../src/model/service.ts';
+import { freePort } from '../support/free-ports.ts';
 import { aService } from '../support/builders.ts';
 import { RUNNING, STARTING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
@@ -26,6 +27,24 @@ describe('chooseHealthGate', () => {
     [url, DOUBTFUL, 'http'],
   ] as const)('with the URL %s and %o it is %s', (httpHealthcheck, observation, gate) => {
     expect(chooseHealthGate({ httpHealthcheck, observation })).toBe(gate);
+  });
+});
+
+describe('isCheckTooLate', () => {
+  it.each([
+    ['that the engine tells nothing of', undefined, 30_000, false],
+    ['within the budget', 5_000, 30_000, false],
+    ['at the end of the budget', 30_000, 30_000, true],
+    ['just before the end, too late to run', 29_600, 30_000, true],
+    ['after the budget', 60_000, 30_000, true],
+  ])('of a check %s', (_, firstMs, startTimeoutMs, expected) => {
+    const observation = { ...DOUBTFUL, ...(firstMs && { checkTimes: { firstMs, lastMs: 1e9 } }) };
+    expect(isCheckTooLate({ observation, startTimeoutMs })).toBe(expected);
+  });
+
+  it('is false once the check has spoken', () => {
+    const observation = { ...UNHEALTHY, checkTimes: { firstMs: 60_000, lastMs: 1e9 } };
+    expect(isCheckTooLate({ observation, startTimeoutMs: 30_000 })).toBe(false);
   });
 });
 
@@ -177,22 +196,62 @@ describe('RunFollower', () => {
       expect(asked).toBe(0);
     });
 
-    it('refuses those who wait at once when it is unhealthy', async () => {
+    it('goes on waiting while it is unhealthy, and says so once', async () => {
       const client = await start({}, DOUBTFUL);
       tell(UNHEALTHY);
-      await settle();
-      expect(client.outcome).toBe('failed');
+      tell({ ...UNHEALTHY });
+      await bench.clock.advance(10_000);
+      expect(client.outcome).toBe('waiting');
+      const line =
+        'db: its health check says that it is unhealthy; waiting for it within start_timeout (30 s)';
+      expect(bench.lines.filter((text) => text.includes('unhealthy'))).toEqual([line]);
+      tell(HEALTHY);
+      await bench.until(() => client.outcome !== 'waiting');
+      expect(client.outcome).toBe('served');
+    });
+
+    it('refuses those who wait, with the reason, when it is still unhealthy at the end of the budget', async () => {
+      const client = await start({}, DOUBTFUL);
+      tell(UNHEALTHY);
+      await bench.clock.advance(30_000);
+      expect(client.outcome).toBe('timeout');
       expect(state()).toEqual({ kind: 'failed', running: true });
       await expect(client.served).rejects.toThrow('unhealthy');
     });
 
-    it('serves the next client when it has become healthy after all', async () => {
-      await start({}, DOUBTFUL);
-      tell(UNHEALTHY);
+    it('is ready when it becomes healthy after the budget', async () => {
+      await start({}, UNHEALTHY);
+      await bench.clock.advance(30_000);
       tell(HEALTHY);
-      const next = bench.client('db', server.port);
-      await bench.until(() => next.outcome !== 'waiting');
-      expect(next.outcome).toBe('served');
+      await settle();
+      expect(state().kind).toBe('ready');
+    });
+
+    describe('that speaks too late for the budget', () => {
+      const checkTimes = { firstMs: 30_000, lastMs: 240_000 };
+
+      it('serves a client as soon as the port answers, and says why', async () => {
+        const client = await start({}, { ...DOUBTFUL, checkTimes });
+        await bench.until(() => client.outcome !== 'waiting');
+        expect(client.outcome).toBe('served');
+        const line =
+          'db: its health check runs first 30 s after a start, too late for start_timeout (30 s): until then it is ready when its port answers';
+        expect(bench.lines.filter((text) => text.includes('health check'))).toEqual([line]);
+      });
+
+      it('lets nobody to the port once it has said that the workload is unhealthy', async () => {
+        bench.add(aService(), STOPPED);
+        const client = bench.client('db', await freePort());
+        await bench.backend.called(1);
+        bench.backend.last.succeed({ ...DOUBTFUL, checkTimes });
+        await settle();
+        expect(bench.controller('db').incarnation).toBeDefined();
+        tell({ ...UNHEALTHY, checkTimes });
+        expect(bench.controller('db').incarnation).toBeUndefined();
+        await bench.clock.advance(5_000);
+        expect(client.outcome).toBe('waiting');
+        client.leave();
+      });
     });
 
     it('does not mind a ready workload that becomes unhealthy', async () => {

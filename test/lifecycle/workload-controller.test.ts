@@ -158,10 +158,73 @@ describe('WorkloadController', () => {
     controller().demand('for a test');
     controller().sleepIfUnused('no longer needed');
     bench.backend.last.succeed(RUNNING);
-    await settle();
+    await bench.clock.advance(0);
     expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
     bench.backend.last.succeed(STOPPED);
   });
+
+  it('lets a start end before it puts to sleep what nobody needs any more', async () => {
+    const doubtful = { ...RUNNING, health: 'starting' } as const;
+    bench.add(aService(), doubtful);
+    controller().sleepIfUnused('its hub has stopped');
+    await bench.clock.advance(20_000);
+    expect(bench.backend.calls).toEqual([]);
+    bench.backend.tell(KEY, { ...doubtful, health: 'healthy' });
+    await bench.clock.advance(0);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+    expect(bench.lines.at(-1)).toBe('db is going to sleep: its hub has stopped');
+    bench.backend.last.succeed(STOPPED);
+  });
+
+  it('forgets that nobody needed it when somebody uses it', async () => {
+    bench.add(aService(), STOPPED);
+    controller().demand('for a test');
+    controller().sleepIfUnused('no longer needed');
+    const lease = controller().takeLease();
+    bench.backend.last.succeed(RUNNING);
+    await bench.clock.advance(0);
+    lease.release();
+    await bench.clock.advance(119_999);
+    expect(bench.backend.log).toEqual(['wake docker/db']);
+  });
+
+  it('does not idle a workload whose health check has not spoken yet, though its start took too long', async () => {
+    const doubtful = {
+      ...RUNNING,
+      health: 'starting',
+      checkTimes: { firstMs: 1_000, lastMs: 400_000 },
+    } as const;
+    bench.add(aService({ idleTimeoutMs: 5_000 }), doubtful);
+    await bench.clock.advance(300_000);
+    expect(controller().state.kind).toBe('failed');
+    expect(bench.backend.calls).toEqual([]);
+    bench.backend.tell(KEY, { ...doubtful, health: 'healthy' });
+    await settle();
+    expect(controller().state.kind).toBe('ready');
+    await bench.clock.advance(4_999);
+    expect(bench.backend.calls).toEqual([]);
+    await bench.clock.advance(1);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+    bench.backend.last.succeed(STOPPED);
+  });
+
+  it.each([
+    ['says at last that it is unhealthy', 'unhealthy', 205_000],
+    ['never speaks', 'starting', 405_000],
+  ] as const)(
+    'idles a workload whose start took too long when its health check %s',
+    async (_, health, atMs) => {
+      const checkTimes = { firstMs: 1_000, lastMs: 400_000 };
+      bench.add(aService({ idleTimeoutMs: 5_000 }), { ...RUNNING, health: 'starting', checkTimes });
+      await bench.clock.advance(200_000);
+      bench.backend.tell(KEY, { ...RUNNING, health, checkTimes });
+      await bench.clock.advance(atMs - 200_000 - 1);
+      expect(bench.backend.calls).toEqual([]);
+      await bench.clock.advance(1);
+      expect(bench.backend.log).toEqual(['sleep docker/db']);
+      bench.backend.last.succeed(STOPPED);
+    },
+  );
 
   it('is exempt from the idle timer when it has a schedule', async () => {
     bench.add(aService({ cronStop: '0 18 * * *' }), RUNNING);

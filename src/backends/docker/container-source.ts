@@ -48,7 +48,11 @@ export class ContainerSource implements ObservationSource {
     // Renamed meanwhile: what was seen belongs to another name, and that event is on its way.
     if (container !== undefined && container.Name === `/${name}`) {
       const hosts = await this.#locator.findHosts(container, { name, session });
-      return observeInspected(container, { hosts, stoppedBy: this.#cache.stoppedBy(container.Id) });
+      const { apiVersion } = this.#client;
+      return observeInspected(container, {
+        ...{ hosts, apiVersion },
+        stoppedBy: this.#cache.stoppedBy(container.Id),
+      });
     }
     session.throwIfAborted();
     this.#locator.setMissing(name);

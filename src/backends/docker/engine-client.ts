@@ -40,10 +40,16 @@ export function createEngineClient(address: EngineAddress, clock: Clock): Engine
 export class EngineClient {
   readonly #transport: EngineTransport;
   readonly #clock: Clock;
+  #apiVersion: string | undefined;
 
   constructor(transport: EngineTransport, clock: Clock) {
     this.#transport = transport;
     this.#clock = clock;
+  }
+
+  /** Of the engine, for example `1.41`, as its last answer told; undefined where none did. */
+  get apiVersion(): string | undefined {
+    return this.#apiVersion;
   }
 
   async ping(signal: AbortSignal): Promise<void> {
@@ -213,6 +219,8 @@ export class EngineClient {
   async #ask(request: EngineRequest): Promise<string> {
     const { signal } = request;
     const answer = await this.#transport.request(request);
+    const version = answer.headers['api-version'];
+    if (typeof version === 'string') this.#apiVersion = version;
     // A body cut short must fail here: dockerode's own reader would wait for its end for ever.
     const body = await readBody(answer).catch((cause: unknown) => {
       throw signal.aborted ? signal.reason : new EngineUnreachable(describeError(cause), { cause });

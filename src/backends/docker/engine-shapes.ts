@@ -30,12 +30,23 @@ export interface InspectedContainer {
     readonly StopTimeout?: number | null;
     readonly Tty?: boolean;
     readonly Labels?: Readonly<Record<string, string>> | null;
-    readonly Healthcheck?: { readonly Test?: readonly string[] | null } | null;
+    readonly Healthcheck?: InspectedHealthcheck | null;
   };
   readonly HostConfig?: { readonly NetworkMode?: string };
   readonly NetworkSettings?: {
     readonly Networks?: Readonly<Record<string, InspectedEndpoint | null>> | null;
   };
+}
+
+/** Times in ns; 0 or absent = the engine's default. */
+export interface InspectedHealthcheck {
+  readonly Test?: readonly string[] | null;
+  readonly Interval?: number;
+  readonly Timeout?: number;
+  readonly StartPeriod?: number;
+  /** From API 1.44 on. */
+  readonly StartInterval?: number;
+  readonly Retries?: number;
 }
 
 export interface InspectedState {

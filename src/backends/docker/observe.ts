@@ -1,16 +1,31 @@
-import type { Observation, StoppedBy } from '../../model/observation.ts';
+import type { CheckTimes, Observation, StoppedBy } from '../../model/observation.ts';
 import { DEFAULT_GRACE_MS, ownGraceMs } from './call-deadlines.ts';
-import type { InspectedContainer, InspectedState, ListedContainer } from './engine-shapes.ts';
+import type {
+  InspectedContainer,
+  InspectedHealthcheck,
+  InspectedState,
+  ListedContainer,
+} from './engine-shapes.ts';
 
 /**
  * What an inspect says about a container.
  * @param options.hosts the addresses chosen for it; told only while it runs.
+ * @param options.apiVersion the engine's, where it told; otherwise it counts as new.
  * @param options.stoppedBy how its last run ended, as far as events have told; told only where it is stopped.
  */
 export function observeInspected(
   container: InspectedContainer,
-  { hosts, stoppedBy }: { readonly hosts: readonly string[]; readonly stoppedBy?: StoppedBy | undefined },
+  {
+    hosts,
+    apiVersion,
+    stoppedBy,
+  }: {
+    readonly hosts: readonly string[];
+    readonly apiVersion?: string | undefined;
+    readonly stoppedBy?: StoppedBy | undefined;
+  },
 ): Observation {
+  const check = declaredCheck(container);
   const state = readState(container.State ?? {});
   const detail = state === 'stopped' ? describeStop(container.State ?? {}) : undefined;
   const graceMs = ownGraceMs(container.Config?.StopTimeout);
@@ -21,6 +36,7 @@ export function observeInspected(
     id: container.Id,
     hosts: state === 'running' ? hosts : [],
     health: readHealth(container, state),
+    ...(check !== undefined && { checkTimes: readCheckTimes(check, apiVersion) }),
     ...(detail === undefined ? {} : { detail }),
     ...(graceMs === DEFAULT_GRACE_MS ? {} : { ownGraceMs: graceMs }),
     ...(state === 'stopped' && ended !== undefined && { stoppedBy: ended }),
@@ -69,10 +85,35 @@ function describeStop(state: InspectedState): string | undefined {
  * that never ran although its image declares a check. Newer engines leave the field out, or say `none`, without one.
  */
 function readHealth(container: InspectedContainer, state: Observation['state']): Observation['health'] {
-  const test = container.Config?.Healthcheck?.Test ?? [];
-  const declared = test.length > 0 && test[0] !== 'NONE';
+  const declared = declaredCheck(container) !== undefined;
   const status = container.State?.Health?.Status ?? '';
   if (state !== 'running' && state !== 'paused') return declared ? 'starting' : 'none';
   if (status === 'starting' || status === 'healthy' || status === 'unhealthy') return status;
   return declared ? 'starting' : 'none';
+}
+
+function declaredCheck({ Config }: InspectedContainer): InspectedHealthcheck | undefined {
+  const test = Config?.Healthcheck?.Test ?? [];
+  return test.length > 0 && test[0] !== 'NONE' ? (Config?.Healthcheck ?? undefined) : undefined;
+}
+
+/** As moby's `daemon/health.go`: within the start period failures don't count, and newer engines ask more often. */
+function readCheckTimes(check: InspectedHealthcheck, apiVersion: string | undefined): CheckTimes {
+  const intervalMs = toMs(check.Interval) ?? 30_000;
+  const timeoutMs = toMs(check.Timeout) ?? 30_000;
+  const startPeriodMs = toMs(check.StartPeriod) ?? 0;
+  const asksEarly = startPeriodMs > 0 && knowsStartInterval(apiVersion);
+  const firstMs = asksEarly ? (toMs(check.StartInterval) ?? 5_000) : intervalMs;
+  // One more than the retries: the check that began within the start period.
+  const lastMs = startPeriodMs + ((check.Retries || 3) + 1) * (intervalMs + timeoutMs);
+  return { firstMs, lastMs };
+}
+
+function toMs(nanoseconds: number | undefined): number | undefined {
+  return nanoseconds ? nanoseconds / 1e6 : undefined;
+}
+
+function knowsStartInterval(apiVersion = '1.44'): boolean {
+  const [major = 1, minor = 44] = apiVersion.split('.').map(Number);
+  return major > 1 || minor >= 44;
 }

@@ -21,6 +21,7 @@ test.each(['1.41', '1.56'] as const)(
       id: db.id,
       hosts: ['198.18.64.2'],
       health: 'starting',
+      checkTimes: { firstMs: 1_000, lastMs: 124_000 },
       ownGraceMs: 3_000,
     });
     engine.change(db, 'health_status: healthy', { health: 'healthy' });

@@ -85,3 +85,34 @@ test.each(['running', 'paused', 'restarting', 'removing'])(
     expect(observeListed({ Id: 'c1', State: state })).toBeUndefined();
   },
 );
+
+const S = 1e9;
+
+/** Measured on engines 20.10 and 28: within the start period newer ones ask every 5 s, older ones after the interval. */
+test.each([
+  ['without times', {}, '1.56', { firstMs: 30_000, lastMs: 240_000 }],
+  [
+    'with an interval',
+    { Interval: 2 * S, Timeout: S, Retries: 2 },
+    '1.56',
+    { firstMs: 2_000, lastMs: 9_000 },
+  ],
+  ['with a start period, new', { StartPeriod: 60 * S }, '1.44', { firstMs: 5_000, lastMs: 300_000 }],
+  ['with a start period, old', { StartPeriod: 60 * S }, '1.43', { firstMs: 30_000, lastMs: 300_000 }],
+  [
+    'with a start period, of an engine that says nothing',
+    { StartPeriod: S },
+    undefined,
+    { firstMs: 5_000, lastMs: 241_000 },
+  ],
+  [
+    'with a start interval',
+    { StartPeriod: S, StartInterval: S / 2 },
+    '1.51',
+    { firstMs: 500, lastMs: 241_000 },
+  ],
+] as const)('observeInspected tells when a check %s speaks', (_, times, apiVersion, expected) => {
+  const config = { Healthcheck: { ...CHECK.Healthcheck, ...times } };
+  const container = { Id: 'c1', State: RUNNING, Config: config };
+  expect(observeInspected(container, { hosts: [], apiVersion }).checkTimes).toEqual(expected);
+});
