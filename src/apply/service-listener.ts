@@ -2,9 +2,10 @@ import type { Lifecycle } from '../lifecycle/lifecycle.ts';
 import { type ListenerSpec, listenKey, type Service, type TargetPort } from '../model/service.ts';
 import { compileAccessList } from '../relay/access-list.ts';
 import type { Listener, TrackClient } from '../relay/listener.ts';
+import type { NativeDatagrams } from '../relay/native/native-datagrams.ts';
 import { type TcpBinding, TcpListener } from '../relay/tcp-listener.ts';
 import type { TcpRelay } from '../relay/tcp-relay.ts';
-import type { NativeDatagrams } from '../relay/native/native-datagrams.ts';
+import type { UdpBudget } from '../relay/udp-budget.ts';
 import { type UdpBinding, UdpListener } from '../relay/udp-listener.ts';
 import type { Clock } from '../system/clock.ts';
 import type { LogLimiter } from '../system/log-limiter.ts';
@@ -27,6 +28,8 @@ export interface ListenerParts {
   readonly limiter: LogLimiter;
   /** Who wants to know of a service's connections, if anybody does. */
   readonly trackerOf: (service: Service, listener: ListenerSpec) => TrackClient | undefined;
+  /** What all UDP listeners may take together. */
+  readonly udpBudget: UdpBudget;
   /** Moves many datagrams at once, where the machine can; asked for when a UDP listener opens. */
   readonly loadDatagrams?: (() => Promise<NativeDatagrams | undefined>) | undefined;
 }
@@ -62,7 +65,7 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
 }
 
 function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
-  const { lifecycle, clock, onDrained, loadDatagrams } = options;
+  const { lifecycle, clock, onDrained, loadDatagrams, udpBudget: budget } = options;
   const bind = (service: Service): UdpBinding => {
     const port = findTargetPort(service, spec);
     const sleepIfSilent = service.udp.readiness === 'reply';
@@ -78,7 +81,14 @@ function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
         logUnserved({ client: endpoint, service: service.name, error }, options),
     };
   };
-  const listener = new UdpListener({ spec, clock, onDrained, loadDatagrams, binding: bind(options.service) });
+  const listener = new UdpListener({
+    spec,
+    clock,
+    onDrained,
+    loadDatagrams,
+    budget,
+    binding: bind(options.service),
+  });
   return adapt(listener, { bind, drops: () => listener.drops });
 }
 

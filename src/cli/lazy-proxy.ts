@@ -12,9 +12,11 @@ import { createDatagramsLoader } from '../relay/create-datagrams-loader.ts';
 import { createTcpRelay } from '../relay/create-tcp-relay.ts';
 import { RELAY_THREAD_FILE } from '../relay/splice/thread-file.ts';
 import type { TcpRelay } from '../relay/tcp-relay.ts';
+import { UdpBudget } from '../relay/udp-budget.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
 import type { StatusServer } from '../status/status-server.ts';
 import type { Clock } from '../system/clock.ts';
+import { readDescriptorLimit } from '../system/descriptor-limit.ts';
 import type { Logger } from '../system/logger.ts';
 import { buildTable } from '../table/build-table.ts';
 import { type ResolvedSettings, resolveSettings, type SettingsFlags } from '../table/resolve-settings.ts';
@@ -66,7 +68,11 @@ export class LazyProxy {
     this.#process = new ProcessBackend({ clock, logger, env });
     const backends = [...this.#engines.backends, this.#process];
     const loadDatagrams = createDatagramsLoader(settings.relay, { logger });
-    this.#runtime = createRuntime({ backends, relay, loadDatagrams, clock, logger });
+    const udpBudget = new UdpBudget({
+      maxQueuedBytes: settings.udpQueueTotalBytes,
+      descriptors: readDescriptorLimit(),
+    });
+    this.#runtime = createRuntime({ backends, relay, loadDatagrams, udpBudget, clock, logger });
   }
 
   /** Makes a proxy that does nothing yet. @throws where a setting asks for what this machine doesn't have. */

@@ -40,12 +40,13 @@ export function renderEffectiveConfig(
 }
 
 function describeSettings({ settings }: ResolvedSettings) {
-  const { status, backend, relay, docker, kubernetes } = settings;
+  const { status, backend, relay, udpQueueTotalBytes, docker, kubernetes } = settings;
   const { leaseNamespace } = kubernetes;
   return {
     status: status === 'off' ? 'off' : { listen: formatStatusListen(status) },
     backend,
     relay,
+    udp_queue_total: udpQueueTotalBytes,
     docker: {
       socket: docker.socket,
       labels: docker.labels,
@@ -84,6 +85,7 @@ function describeService(service: Service): Readonly<Record<string, unknown>> {
     max_pending: service.maxPending,
     tcp_keepalive: formatDuration(service.tcpKeepAliveMs),
     udp_readiness: udp.readiness,
+    udp_flow_timeout: formatDuration(udp.flowTimeoutMs),
     udp_queue_datagrams: udp.maxQueuedDatagrams,
     udp_queue_bytes: udp.maxQueuedBytes,
     udp_queue_age: formatDuration(udp.maxQueueAgeMs),
@@ -143,7 +145,7 @@ function commentOrigins(
     settings.origins.status,
   );
   const names: readonly SettingName[] = [
-    ...(['backend', 'relay'] as const),
+    ...(['backend', 'relay', 'udp_queue_total'] as const),
     ...DOCKER_KEYS.map((key) => `docker.${key}` as const),
     ...KUBERNETES_KEYS.map((key) => `kubernetes.${key}` as const),
   ];

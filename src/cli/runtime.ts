@@ -37,10 +37,11 @@ export function createRuntime(options: {
   readonly backends: readonly Backend[];
   readonly relay: TcpRelay;
   readonly loadDatagrams: ListenerParts['loadDatagrams'];
+  readonly udpBudget: ListenerParts['udpBudget'];
   readonly clock: Clock;
   readonly logger: Logger;
 }): Runtime {
-  const { clock, logger, relay, loadDatagrams } = options;
+  const { clock, logger, relay, loadDatagrams, udpBudget } = options;
   const sender = new WebhookSender({ clock, logger });
   const lifecycle: Lifecycle = new Lifecycle({
     ...options,
@@ -52,7 +53,7 @@ export function createRuntime(options: {
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
   const trackerOf = (service: Service, { protocol }: ListenerSpec) =>
     createTracker(service, { protocol, parts: { sender, lifecycle, clock } });
-  const parts = { lifecycle, relay, loadDatagrams, clock, logger, limiter, trackerOf };
+  const parts = { lifecycle, relay, loadDatagrams, udpBudget, clock, logger, limiter, trackerOf };
   const listeners = new ListenerSet({
     create: (spec, service, onDrained) => createServiceListener(spec, { ...parts, service, onDrained }),
     clock,

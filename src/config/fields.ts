@@ -32,6 +32,7 @@ export interface FieldValues {
   readonly max_pending: number;
   readonly tcp_keepalive: number;
   readonly udp_readiness: 'reply' | 'open';
+  readonly udp_flow_timeout: number;
   readonly udp_queue_datagrams: number;
   readonly udp_queue_bytes: number;
   readonly udp_queue_age: number;
@@ -127,6 +128,7 @@ export const FIELDS: { readonly [F in FieldName]: FieldSpec<FieldValues[F]> } = 
   max_pending: { kind: 'count', ...POLICY, builtIn: 1_024, max: MAX_COUNT },
   tcp_keepalive: { kind: 'duration', ...POLICY, builtIn: 60_000 },
   udp_readiness: { kind: 'readiness', ...POLICY, builtIn: 'reply' },
+  udp_flow_timeout: { kind: 'positive-duration', ...POLICY, builtIn: 60_000 },
   udp_queue_datagrams: { kind: 'count', ...POLICY, builtIn: 1_024, max: MAX_COUNT },
   udp_queue_bytes: { kind: 'count', ...POLICY, builtIn: 1_048_576, max: 2 ** 30 },
   udp_queue_age: { kind: 'positive-duration', ...POLICY, builtIn: 30_000 },

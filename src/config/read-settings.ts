@@ -4,6 +4,8 @@ import {
   type BackendName,
   type DockerSettings,
   type KubernetesSettings,
+  MAX_UDP_QUEUE_TOTAL_BYTES,
+  MIN_UDP_QUEUE_TOTAL_BYTES,
   RELAY_SETTINGS,
   type RelaySetting,
   type Settings,
@@ -12,7 +14,7 @@ import { parseBackend } from './backend-name.ts';
 import { type FieldResult, noValue, wrapParsed } from './field-result.ts';
 import { type Finding, valueError } from './finding.ts';
 import { parseKubernetesSetting } from './kubernetes-settings.ts';
-import { isMapping, type Parsed, showValue } from './parsed.ts';
+import { accept, isMapping, type Parsed, refuse, showValue } from './parsed.ts';
 import type { Path } from './path.ts';
 import type { LocateOrigin } from './read-yaml.ts';
 import { parseStatusListen } from './status-listen.ts';
@@ -23,6 +25,7 @@ export interface SettingsDraft {
   readonly status?: Sourced<Settings['status']>;
   readonly backend?: Sourced<BackendName>;
   readonly relay?: Sourced<RelaySetting>;
+  readonly udp_queue_total?: Sourced<number>;
   readonly docker_socket?: Sourced<DockerSettings['socket']>;
   readonly docker_labels?: Sourced<boolean>;
   readonly docker_label_prefix?: Sourced<string>;
@@ -37,6 +40,8 @@ export interface SettingsDraft {
   readonly kubernetes_lease_namespace?: Sourced<string>;
 }
 
+const BYTES_EXPECTED = `a whole number of bytes from ${MIN_UDP_QUEUE_TOTAL_BYTES} to ${MAX_UDP_QUEUE_TOTAL_BYTES}`;
+
 /** Keys of `docker:`, in the order in which they are printed. */
 export const DOCKER_KEYS = ['socket', 'labels', 'label_prefix', 'join_networks'] as const;
 /** Keys of `kubernetes:`, likewise. */
@@ -50,7 +55,10 @@ export const KUBERNETES_KEYS = [
   'lease_namespace',
 ] as const;
 
-/** Reads `status:`, `backend:`, `relay:`, `docker:` and `kubernetes:`; what has the wrong type is left to the schema's report. */
+/**
+ * Reads `status:`, `backend:`, `relay:`, `udp_queue_total:`, `docker:` and `kubernetes:`; what has the wrong type is left to
+ * the schema's report.
+ */
 export function readSettings(
   root: Readonly<Record<string, unknown>>,
   locate: LocateOrigin,
@@ -70,13 +78,14 @@ export function readSettings(
     const { path, parsed } = readStatus(root['status']);
     if (!parsed.ok || parsed.value !== undefined) take('status', path, wrapParsed(parsed));
   }
-  const takeChoice = (key: string, words: readonly string[], parse: (raw: unknown) => Parsed<string>) => {
+  const takeValue = (key: string, expected: string, parse: (raw: unknown) => Parsed<unknown>) => {
     if (!Object.hasOwn(root, key)) return;
     const raw = root[key];
-    take(key, [key], raw === null ? noValue(words.join(' or ')) : wrapParsed(parse(raw)));
+    take(key, [key], raw === null ? noValue(expected) : wrapParsed(parse(raw)));
   };
-  takeChoice('backend', BACKEND_NAMES, parseBackend);
-  takeChoice('relay', RELAY_SETTINGS, (raw) => parseChoice(raw, RELAY_SETTINGS));
+  takeValue('backend', BACKEND_NAMES.join(' or '), parseBackend);
+  takeValue('relay', RELAY_SETTINGS.join(' or '), (raw) => parseChoice(raw, RELAY_SETTINGS));
+  takeValue('udp_queue_total', BYTES_EXPECTED, parseQueueTotal);
   for (const { key, raw } of listPairs(root['docker'], DOCKER_KEYS)) {
     take(`docker_${key}`, ['docker', key], { ok: true, value: raw });
   }
@@ -84,6 +93,12 @@ export function readSettings(
     take(`kubernetes_${key}`, ['kubernetes', key], parseKubernetesSetting(key, raw));
   }
   return { settings, findings };
+}
+
+function parseQueueTotal(raw: unknown): Parsed<number> {
+  const isBytes = typeof raw === 'number' && Number.isInteger(raw);
+  if (isBytes && raw >= MIN_UDP_QUEUE_TOTAL_BYTES && raw <= MAX_UDP_QUEUE_TOTAL_BYTES) return accept(raw);
+  return refuse('invalid-value', `${showValue(raw)} is not ${BYTES_EXPECTED}`);
 }
 
 function listPairs<K extends string>(

@@ -15,9 +15,11 @@ export interface ListenerSpec {
   readonly targetPort: TargetPort;
 }
 
-/** What is kept of datagrams while a workload wakes, per flow (DESIGN 4.4). */
+/** When a UDP flow ends, and what is kept of its datagrams while the workload wakes (DESIGN 4.4). */
 export interface UdpPolicy {
   readonly readiness: 'reply' | 'open';
+  /** Silence after which a flow ends, where `idleTimeoutMs` is not shorter; at least 1. */
+  readonly flowTimeoutMs: number;
   /** Datagrams kept per flow, at least 1. */
   readonly maxQueuedDatagrams: number;
   /** Bytes kept per flow, at least 1. */

@@ -10,6 +10,10 @@ export const RELAY_SETTINGS = ['auto', 'stream', 'splice'] as const;
 /** `stream`: through Node's streams. `splice`: by the kernel, on Linux. `auto`: the second where it can be had. */
 export type RelaySetting = (typeof RELAY_SETTINGS)[number];
 
+/** A quarter of it, which is one listener's part, has room for some of the longest datagrams. */
+export const MIN_UDP_QUEUE_TOTAL_BYTES = 1_048_576;
+export const MAX_UDP_QUEUE_TOTAL_BYTES = 2 ** 34;
+
 /** Process-wide settings: flag > environment > file > built-in. */
 export interface Settings {
   /** Where the status server listens. */
@@ -17,6 +21,8 @@ export interface Settings {
   /** Whose labels count, and whose workload a service has that names none. */
   readonly backend: BackendName;
   readonly relay: RelaySetting;
+  /** What all UDP clients together may have kept while services wake, in bytes; at least `MIN_UDP_QUEUE_TOTAL_BYTES`. */
+  readonly udpQueueTotalBytes: number;
   readonly docker: DockerSettings;
   readonly kubernetes: KubernetesSettings;
 }

@@ -1,9 +1,15 @@
 import type { UdpPolicy } from '../model/service.ts';
+import type { QueueBudget } from './udp-budget.ts';
+
+/** What keeping a datagram costs beside its bytes: two objects, and the memory allocator's rounding (measured). */
+export const DATAGRAM_COST_BYTES = 640;
 
 /** Why a datagram was dropped; each is counted. */
 export type DropReason =
   | 'queue-datagrams'
   | 'queue-bytes'
+  | 'queue-listener'
+  | 'queue-total'
   | 'queue-age'
   | 'not-ready'
   | 'refused'
@@ -18,14 +24,19 @@ interface Entry {
   readonly atMs: number;
 }
 
-/** The datagrams that one flow keeps, in order, while its workload wakes. Pure; bounded by count, bytes and age. */
+/**
+ * The datagrams that one flow keeps, in order, while its workload wakes. Pure; bounded by count, bytes and age, and by what
+ * all flows of the listener and the process may keep together.
+ */
 export class DatagramQueue {
   readonly #limits: QueueLimits;
+  readonly #budget: QueueBudget;
   #entries: Entry[] = [];
   #bytes = 0;
 
-  constructor(limits: QueueLimits) {
+  constructor(limits: QueueLimits, budget: QueueBudget) {
     this.#limits = limits;
+    this.#budget = budget;
   }
 
   get size(): number {
@@ -34,11 +45,18 @@ export class DatagramQueue {
 
   /** Adds a datagram at the end, or says which limit keeps it out: the first ones are those that count. */
   push(datagram: Buffer, nowMs: number): DropReason | undefined {
-    if (this.#entries.length >= this.#limits.maxQueuedDatagrams) return 'queue-datagrams';
-    if (this.#bytes + datagram.length > this.#limits.maxQueuedBytes) return 'queue-bytes';
+    const refused = this.findLimit(datagram.length) ?? this.#budget.take(costOf(datagram.length));
+    if (refused !== undefined) return refused;
     this.#entries.push({ datagram, atMs: nowMs });
     this.#bytes += datagram.length;
     return undefined;
+  }
+
+  /** Which limit keeps a datagram of that length out; undefined where there is room. */
+  findLimit(bytes: number): DropReason | undefined {
+    if (this.#entries.length >= this.#limits.maxQueuedDatagrams) return 'queue-datagrams';
+    if (this.#bytes + bytes > this.#limits.maxQueuedBytes) return 'queue-bytes';
+    return this.#budget.findLimit(costOf(bytes));
   }
 
   peek(): Buffer | undefined {
@@ -46,9 +64,11 @@ export class DatagramQueue {
   }
 
   shift(): Buffer | undefined {
-    const entry = this.#entries.shift();
-    this.#bytes -= entry?.datagram.length ?? 0;
-    return entry?.datagram;
+    const datagram = this.#entries.shift()?.datagram;
+    if (datagram === undefined) return undefined;
+    this.#bytes -= datagram.length;
+    this.#budget.give(costOf(datagram.length));
+    return datagram;
   }
 
   /** Takes the first datagrams out, within the limits (at least one); those that are too old are left out. */
@@ -73,8 +93,13 @@ export class DatagramQueue {
   /** Drops everything; returns how many that were. */
   clear(): number {
     const { length } = this.#entries;
+    this.#budget.give(this.#bytes + length * DATAGRAM_COST_BYTES);
     this.#entries = [];
     this.#bytes = 0;
     return length;
   }
+}
+
+function costOf(bytes: number): number {
+  return bytes + DATAGRAM_COST_BYTES;
 }

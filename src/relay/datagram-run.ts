@@ -4,6 +4,8 @@
  */
 export interface DatagramRun {
   readonly size: number;
+  /** Bytes of one of them. */
+  lengthOf(index: number): number;
   /** A copy to keep. */
   copy(index: number): Buffer;
   /**

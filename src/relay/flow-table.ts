@@ -1,18 +1,9 @@
-/** The flows of one listener by client address and port, and the local address that was asked. Pure; bounded. */
+/** The flows of one listener by client address and port, and the local address that was asked. Pure. */
 export class FlowTable<Flow> {
-  readonly #maxFlows: number;
   readonly #flows = new Map<string, Flow>();
-
-  constructor(maxFlows: number) {
-    this.#maxFlows = maxFlows;
-  }
 
   get size(): number {
     return this.#flows.size;
-  }
-
-  get isFull(): boolean {
-    return this.#flows.size >= this.#maxFlows;
   }
 
   get(client: ClientAddress): Flow | undefined {

@@ -1,8 +1,8 @@
 import type { UdpPolicy } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
 import type { DatagramQueue } from './datagram-queue.ts';
-import type { NativeDatagrams } from './native/native-datagrams.ts';
 import type { UdpTarget } from './flow-lease.ts';
+import type { NativeDatagrams } from './native/native-datagrams.ts';
 import { UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
 
 /** A datagram without an answer is offered again after so long (lazy-tcp-proxy does the same). */

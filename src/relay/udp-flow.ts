@@ -5,6 +5,7 @@ import type { DatagramRun } from './datagram-run.ts';
 import type { FlowLease, UdpTarget } from './flow-lease.ts';
 import type { NativeDatagrams } from './native/native-datagrams.ts';
 import { offerDatagram } from './offer-datagram.ts';
+import type { QueueBudget } from './udp-budget.ts';
 import { UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
 
 /**
@@ -13,9 +14,15 @@ import { UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
  */
 const FLUSH = { maxCount: 16, maxBytes: 65_536, everyMs: 10 } as const;
 
+/** After one question and one answer more of either is unlikely: a resolver takes a new port for the next one. */
+const EXCHANGED_TIMEOUT_MS = 10_000;
+
 export interface FlowOptions {
   readonly policy: UdpPolicy;
-  readonly idleTimeoutMs: number;
+  /** Silence after which it ends; less after one question and one answer. */
+  readonly timeoutMs: number;
+  /** What all flows of the listener may keep together. */
+  readonly budget: QueueBudget;
   readonly lease: FlowLease;
   readonly clock: Clock;
   /** Sends a reply to the client. */
@@ -24,6 +31,8 @@ export interface FlowOptions {
   readonly replyRun: (run: DatagramRun) => void;
   readonly datagrams?: NativeDatagrams | undefined;
   readonly countDrop: (reason: DropReason, count: number) => void;
+  /** Called with every datagram that passes, and when the workload is ready. */
+  readonly onActive: () => void;
   /** Called once, when the flow has ended; `error` where it could not be served. */
   readonly onEnd: (error?: unknown) => void;
 }
@@ -40,22 +49,27 @@ export class UdpFlow {
   /** What was put behind the rest since the last flush. */
   #arrived = { count: 0, bytes: 0 };
   #lastActiveMs: number;
+  /** Datagrams that came from the client, and from the workload. */
+  readonly #came = { questions: 0, answers: 0 };
   #cancelIdle: Cancel | undefined;
   #cancelFlush: Cancel | undefined;
 
   constructor(options: FlowOptions) {
     this.#options = options;
-    this.#queue = new DatagramQueue(options.policy);
+    this.#queue = new DatagramQueue(options.policy, options.budget);
     this.#lastActiveMs = options.clock.monotonicMs();
   }
 
   /** Takes a datagram of the client. */
   receive(datagram: Buffer): void {
     if (this.#ending.signal.aborted) return;
-    const nowMs = this.#touch();
-    if (this.#upstream !== undefined && this.#queue.size === 0) return this.#upstream.send(datagram);
-    const dropped = this.#queue.push(datagram, nowMs);
-    if (dropped !== undefined) this.#options.countDrop(dropped, 1);
+    if (this.#upstream !== undefined && this.#queue.size === 0) {
+      this.#touch('questions', 1);
+      return this.#upstream.send(datagram);
+    }
+    const limit = this.#queue.push(datagram, this.#options.clock.monotonicMs());
+    if (limit !== undefined) return this.#drop(limit);
+    this.#touch('questions', 1);
     this.#arrived.count++;
     this.#arrived.bytes += datagram.length;
     if (this.#upstream === undefined && !this.#opening) void this.#open();
@@ -64,11 +78,26 @@ export class UdpFlow {
   /** Takes many, as `receive` does, but for what it copies of them. */
   receiveRun(run: DatagramRun): void {
     if (this.#upstream === undefined || this.#queue.size > 0) {
-      for (let index = 0; index < run.size; index++) this.receive(run.copy(index));
+      for (let index = 0; index < run.size; index++) {
+        // What is dropped costs no memory, not even until it is collected.
+        const limit = this.#queue.findLimit(run.lengthOf(index));
+        if (limit === undefined) this.receive(run.copy(index));
+        else this.#drop(limit);
+      }
       return;
     }
-    this.#touch();
+    this.#touch('questions', run.size);
     this.#upstream.sendRun(run);
+  }
+
+  /** Waits for nothing, and keeps nothing. */
+  get isIdle(): boolean {
+    return !this.#opening && this.#queue.size === 0;
+  }
+
+  /** When the last datagram came, or the workload was ready for the first ones; by the monotonic clock. */
+  get lastActiveMs(): number {
+    return this.#lastActiveMs;
   }
 
   get hasEnded(): boolean {
@@ -84,6 +113,13 @@ export class UdpFlow {
     this.#options.countDrop('not-ready', this.#queue.clear());
     this.#options.lease.release(this.#lastActiveMs);
     this.#options.onEnd(error);
+  }
+
+  #drop(limit: DropReason): void {
+    this.#options.countDrop(limit, 1);
+    this.#touch('questions', 1);
+    // Nothing is left that could wake the workload, or prove that its port takes datagrams.
+    if (this.#queue.size === 0 && this.#upstream === undefined && !this.#opening) this.end();
   }
 
   async #open(): Promise<void> {
@@ -113,15 +149,18 @@ export class UdpFlow {
   #handlers(): UpstreamHandlers {
     return {
       onReply: (datagram) => {
-        this.#touch();
+        this.#touch('answers', 1);
         this.#options.reply(datagram);
       },
       onReplies: (run) => {
-        this.#touch();
+        this.#touch('answers', run.size);
         this.#options.replyRun(run);
       },
       onRefused: () => this.#refused(),
-      onUnsent: (datagram) => this.receive(datagram),
+      onUnsent: (datagram) => {
+        this.#came.questions--;
+        this.receive(datagram);
+      },
       onUnsendable: () => this.#options.countDrop('unsendable', 1),
     };
   }
@@ -135,7 +174,7 @@ export class UdpFlow {
     this.#unlink = () => ended.removeEventListener('abort', leave);
     if (ended.aborted) leave();
     // However long the start took, the answers to what is passed on now are waited for.
-    this.#touch();
+    this.#touch('answers', 0);
     this.#flush();
     this.#watchIdle();
   }
@@ -171,19 +210,25 @@ export class UdpFlow {
     this.#leaveUpstream();
   }
 
-  #touch(): number {
+  #touch(side: 'questions' | 'answers', count: number): void {
     this.#lastActiveMs = this.#options.clock.monotonicMs();
-    return this.#lastActiveMs;
+    this.#came[side] += count;
+    if (this.#upstream !== undefined) this.#options.onActive();
   }
 
-  /** One timer that runs to the end of the idle time as it is when it fires: datagrams only note the time. */
+  /** One timer that runs to the end of the time as it is when it fires: datagrams only note theirs. */
   #watchIdle(): void {
     this.#cancelIdle?.();
     // The start has its own limit, and this is called again after it.
     if (this.#opening) return;
-    const { clock, idleTimeoutMs } = this.#options;
-    const leftMs = this.#lastActiveMs + idleTimeoutMs - clock.monotonicMs();
+    const { clock, timeoutMs } = this.#options;
+    const { questions, answers } = this.#came;
+    const shortMs = Math.min(EXCHANGED_TIMEOUT_MS, timeoutMs);
+    const silentMs = clock.monotonicMs() - this.#lastActiveMs;
+    const leftMs = (questions === 1 && answers === 1 ? shortMs : timeoutMs) - silentMs;
     if (leftMs <= 0) return this.end();
-    this.#cancelIdle = clock.schedule(leftMs, () => this.#watchIdle());
+    // The answer that makes the time shorter may be yet to come.
+    const mayBeShort = questions <= 1 && answers <= 1 && silentMs < shortMs;
+    this.#cancelIdle = clock.schedule(mayBeShort ? shortMs - silentMs : leftMs, () => this.#watchIdle());
   }
 }

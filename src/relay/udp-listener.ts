@@ -9,10 +9,9 @@ import type { FlowLease } from './flow-lease.ts';
 import { type ClientAddress, FlowTable } from './flow-table.ts';
 import type { Client, Listener, TrackClient } from './listener.ts';
 import type { NativeDatagrams } from './native/native-datagrams.ts';
+import type { ListenerBudget, UdpBudget } from './udp-budget.ts';
 import { UdpFlow } from './udp-flow.ts';
 
-/** Each flow costs a socket. */
-const DEFAULT_MAX_FLOWS = 16_384;
 /** With an idle timeout of 0 a flow would end before its answer came. */
 const MIN_FLOW_IDLE_MS = 5_000;
 
@@ -43,7 +42,8 @@ export class UdpListener implements Listener<UdpBinding> {
   readonly spec: ListenerSpec;
   readonly #clock: Clock;
   readonly #onDrained: () => void;
-  readonly #flows: FlowTable<LiveFlow>;
+  readonly #flows = new FlowTable<LiveFlow>();
+  readonly #budget: ListenerBudget;
   readonly #drops = new Map<DropReason, number>();
   readonly #loadDatagrams: LoadDatagrams;
   #datagrams: NativeDatagrams | undefined;
@@ -55,7 +55,9 @@ export class UdpListener implements Listener<UdpBinding> {
     readonly spec: ListenerSpec;
     readonly binding: UdpBinding;
     readonly clock: Clock;
-    /** Flows at once; what a further client sends is dropped. */
+    /** What the flows of all listeners may take together. */
+    readonly budget: UdpBudget;
+    /** Flows at once; the one that was idle for the longest time makes room, else what a further client sends is dropped. */
     readonly maxFlows?: number;
     /** What moves many datagrams at once, where the machine has it; without it each is moved alone. */
     readonly loadDatagrams?: LoadDatagrams | undefined;
@@ -67,7 +69,7 @@ export class UdpListener implements Listener<UdpBinding> {
     this.#clock = options.clock;
     this.#onDrained = options.onDrained;
     this.#loadDatagrams = options.loadDatagrams ?? (async () => undefined);
-    this.#flows = new FlowTable(options.maxFlows ?? DEFAULT_MAX_FLOWS);
+    this.#budget = options.budget.openListener(options.maxFlows);
   }
 
   /** Flows that live now. */
@@ -128,7 +130,8 @@ export class UdpListener implements Listener<UdpBinding> {
       binding.onRefused(client);
       return undefined;
     }
-    if (this.#flows.isFull) {
+    const nowMs = this.#clock.monotonicMs();
+    if (!this.#budget.limits.every((limit) => limit.makeRoom(nowMs))) {
       this.#countDrop('too-many-flows', 1);
       return undefined;
     }
@@ -138,20 +141,26 @@ export class UdpListener implements Listener<UdpBinding> {
     const link = this.#io?.link(from);
     const flow = new UdpFlow({
       policy: binding.policy,
-      idleTimeoutMs: binding.idleTimeoutMs === 0 ? MIN_FLOW_IDLE_MS : binding.idleTimeoutMs,
+      timeoutMs: flowTimeoutOf(binding),
+      budget: this.#budget.queue,
       lease,
       clock: this.#clock,
       datagrams: this.#datagrams,
       reply: (datagram) => link?.reply(datagram),
       replyRun: (run) => link?.replyRun(run),
       countDrop: (reason, count) => this.#countDrop(reason, count),
+      onActive: () => {
+        for (const seat of seats) seat.touch();
+      },
       onEnd: (error) => {
+        for (const seat of seats) seat.leave();
         this.#flows.delete(from);
         link?.unlink();
         ended?.();
         if (error !== undefined) binding.onUnserved(client, error);
       },
     });
+    const seats = this.#budget.limits.map((limit) => limit.enter(flow));
     this.#flows.set(from, { flow, address });
     link?.receiveWith(flow);
     // Closed by who was told of the client.
@@ -172,4 +181,9 @@ export class UdpListener implements Listener<UdpBinding> {
   #countDrop(reason: DropReason, count: number): void {
     if (count > 0) this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + count);
   }
+}
+
+/** Whoever is silent for longer than the service's idle timeout holds it awake no longer. */
+function flowTimeoutOf({ policy, idleTimeoutMs }: UdpBinding): number {
+  return idleTimeoutMs === 0 ? MIN_FLOW_IDLE_MS : Math.min(policy.flowTimeoutMs, idleTimeoutMs);
 }

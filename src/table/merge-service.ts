@@ -95,6 +95,7 @@ function toService(
     timezone: values.timezone,
     udp: {
       readiness: values.udp_readiness,
+      flowTimeoutMs: values.udp_flow_timeout,
       maxQueuedDatagrams: values.udp_queue_datagrams,
       maxQueuedBytes: values.udp_queue_bytes,
       maxQueueAgeMs: values.udp_queue_age,

@@ -29,6 +29,7 @@ export type SettingName =
   | 'status'
   | 'backend'
   | 'relay'
+  | 'udp_queue_total'
   | `docker.${(typeof DOCKER_KEYS)[number]}`
   | `kubernetes.${(typeof KUBERNETES_KEYS)[number]}`;
 
@@ -39,6 +40,7 @@ export interface ResolvedSettings {
 }
 
 const RELAY_DEFAULT: RelaySetting = 'auto';
+const UDP_QUEUE_TOTAL_DEFAULT = 33_554_432;
 const DOCKER_DEFAULTS: DockerSettings = {
   socket: '/var/run/docker.sock',
   labels: true,
@@ -72,6 +74,7 @@ export function resolveSettings(
   ]);
   const backend = resolveBackend(file, { environment, backend: flags.backend });
   const relay = firstSet([environment.relay, file.relay], RELAY_DEFAULT);
+  const udpQueueTotal = firstSet([file.udp_queue_total], UDP_QUEUE_TOTAL_DEFAULT);
   const docker = resolveDocker(file, input);
   const kubernetes = resolveKubernetes(file, input);
   return {
@@ -79,6 +82,7 @@ export function resolveSettings(
       status: status.value,
       backend: backend.value,
       relay: relay.value,
+      udpQueueTotalBytes: udpQueueTotal.value,
       docker: valuesOf<DockerSettings>(docker),
       kubernetes: valuesOf<KubernetesSettings>(kubernetes),
     },
@@ -86,6 +90,7 @@ export function resolveSettings(
       status: status.origin,
       backend: backend.origin,
       relay: relay.origin,
+      udp_queue_total: udpQueueTotal.origin,
       'docker.socket': docker.socket.origin,
       'docker.labels': docker.labels.origin,
       'docker.label_prefix': docker.labelPrefix.origin,

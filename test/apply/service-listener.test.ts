@@ -7,7 +7,7 @@ import { createStreamRelay } from '../../src/relay/stream-relay.ts';
 import { LogLimiter } from '../../src/system/log-limiter.ts';
 import { type Logger, silentLogger } from '../../src/system/logger.ts';
 import { Bench } from '../lifecycle/bench.ts';
-import { aListener, aService } from '../support/builders.ts';
+import { aListener, aService, aUdpBudget } from '../support/builders.ts';
 import { RUNNING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
@@ -35,7 +35,15 @@ describe('createServiceListener', () => {
     const logger: Logger = { ...silentLogger, warn: (_fields, message) => void lines.push(message) };
     const { lifecycle, clock } = bench;
     const limiter = new LogLimiter(clock, INTERVAL_MS);
-    const parts = { lifecycle, relay: createStreamRelay(), clock, logger, limiter, trackerOf: () => track };
+    const parts = {
+      lifecycle,
+      relay: createStreamRelay(),
+      clock,
+      logger,
+      limiter,
+      udpBudget: aUdpBudget(),
+      trackerOf: () => track,
+    };
     listener = createServiceListener(spec, { ...parts, service, onDrained: () => drains++ });
     await listener.open();
   });

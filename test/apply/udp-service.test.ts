@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createServiceListener, type ServiceListener } from '../../src/apply/service-listener.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
-import { LogLimiter } from '../../src/system/log-limiter.ts';
 import { createStreamRelay } from '../../src/relay/stream-relay.ts';
+import { LogLimiter } from '../../src/system/log-limiter.ts';
 import { type Logger, silentLogger } from '../../src/system/logger.ts';
 import { Bench } from '../lifecycle/bench.ts';
-import { aListener, aService } from '../support/builders.ts';
+import { aListener, aService, aUdpBudget } from '../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
 import { datagramsWays } from '../support/datagrams-ways.ts';
 import { RUNNING, STOPPED } from '../support/fake-backend.ts';
@@ -36,6 +36,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       startTimeoutMs: START_TIMEOUT_MS,
       udp: {
         readiness: 'reply',
+        flowTimeoutMs: 60_000,
         maxQueuedDatagrams: 2_000,
         maxQueuedBytes: 1_048_576,
         maxQueueAgeMs: 90_000,
@@ -57,6 +58,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     const { lifecycle, clock } = bench;
     const logger: Logger = { ...silentLogger, warn: (_fields, message) => void lines.push(message) };
     const parts = {
+      udpBudget: aUdpBudget(),
       lifecycle,
       relay: createStreamRelay(),
       clock,

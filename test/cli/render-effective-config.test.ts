@@ -79,6 +79,7 @@ const policy = fc.record({
   udp: fc.record({
     readiness: fc.constantFrom('reply' as const, 'open' as const),
     maxQueuedDatagrams: count,
+    flowTimeoutMs: someMs,
     maxQueuedBytes: count,
     maxQueueAgeMs: someMs,
   }),
@@ -199,6 +200,7 @@ status:
   listen: "81" # --status-port
 backend: docker # default
 relay: auto # default
+udp_queue_total: 33554432 # default
 docker:
   socket: /var/run/docker.sock # default
   labels: true # default
@@ -227,6 +229,7 @@ services:
     max_pending: 5 # lazy-proxy.yaml:1:25
     tcp_keepalive: 1m # default
     udp_readiness: reply # default
+    udp_flow_timeout: 1m # default
     udp_queue_datagrams: 1024 # default
     udp_queue_bytes: 1048576 # default
     udp_queue_age: 30s # default

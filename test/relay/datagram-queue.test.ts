@@ -1,11 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { DatagramQueue, type QueueLimits } from '../../src/relay/datagram-queue.ts';
+import { aUdpBudget } from '../support/builders.ts';
 
 const ALL = { maxCount: 100, maxBytes: 100_000 };
 
 describe('DatagramQueue', () => {
   const create = (limits: Partial<QueueLimits> = {}) =>
-    new DatagramQueue({ maxQueuedDatagrams: 4, maxQueuedBytes: 100, maxQueueAgeMs: 1_000, ...limits });
+    new DatagramQueue(
+      { maxQueuedDatagrams: 4, maxQueuedBytes: 100, maxQueueAgeMs: 1_000, ...limits },
+      aUdpBudget().openListener().queue,
+    );
   const push = (queue: DatagramQueue, texts: readonly string[], nowMs = 0) =>
     texts.map((text) => queue.push(Buffer.from(text), nowMs));
   const take = (queue: DatagramQueue, nowMs = 0, limits = ALL) => {

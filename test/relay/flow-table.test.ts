@@ -5,7 +5,7 @@ const at = (address: string, port: number) => ({ address, port });
 
 describe('FlowTable', () => {
   it('finds a flow by address and port together', () => {
-    const table = new FlowTable<string>(9);
+    const table = new FlowTable<string>();
     table.set(at('10.0.0.1', 1), 'a');
     table.set(at('10.0.0.1', 2), 'b');
     table.set(at('10.0.0.2', 1), 'c');
@@ -17,15 +17,20 @@ describe('FlowTable', () => {
     expect(table.all()).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  it('is full at its limit, and not when a flow has gone', () => {
-    const table = new FlowTable<string>(2);
+  it('forgets a flow that has gone', () => {
+    const table = new FlowTable<string>();
     table.set(at('10.0.0.1', 1), 'a');
-    expect(table.isFull).toBe(false);
     table.set(at('10.0.0.1', 2), 'b');
-    expect(table.isFull).toBe(true);
     table.delete(at('10.0.0.1', 1));
-    expect(table.isFull).toBe(false);
     expect(table.size).toBe(1);
+    expect(table.get(at('10.0.0.1', 1))).toBeUndefined();
+  });
+
+  it('tells the local addresses apart that one client asks', () => {
+    const table = new FlowTable<string>();
+    table.set({ ...at('10.0.0.1', 1), local: '1' }, 'a');
+    table.set({ ...at('10.0.0.1', 1), local: '2' }, 'b');
+    expect(table.get({ ...at('10.0.0.1', 1), local: '1' })).toBe('a');
     expect(table.get(at('10.0.0.1', 1))).toBeUndefined();
   });
 });

@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { DatagramRun } from '../../src/relay/datagram-run.ts';
 import { DatagramQueue } from '../../src/relay/datagram-queue.ts';
+import type { DatagramRun } from '../../src/relay/datagram-run.ts';
 import { offerDatagram } from '../../src/relay/offer-datagram.ts';
 import type { UdpUpstream } from '../../src/relay/udp-upstream.ts';
+import { aUdpBudget } from '../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
 import { copyRun, datagramsWays } from '../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
@@ -19,7 +20,10 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
   beforeEach(() => {
     clock = new FakeClock();
     datagrams = new Datagrams();
-    queue = new DatagramQueue({ maxQueuedDatagrams: 9, maxQueuedBytes: 100, maxQueueAgeMs: 9_000_000 });
+    queue = new DatagramQueue(
+      { maxQueuedDatagrams: 9, maxQueuedBytes: 100, maxQueueAgeMs: 9_000_000 },
+      aUdpBudget().openListener().queue,
+    );
     stop = new AbortController();
     upstreams = [];
     events = [];

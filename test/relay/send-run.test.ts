@@ -17,6 +17,7 @@ describe('sendRun', () => {
   /** Datagrams `0`, `1`, … whose calls end as `results` says; without any more results all is sent. */
   const runOf = (size: number): DatagramRun => ({
     size,
+    lengthOf: (index) => String(index).length,
     copy: (index) => Buffer.from(String(index)),
     send(_fd, { from }) {
       const result = results.shift() ?? size - from;

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { compileAccessList } from '../../src/relay/access-list.ts';
 import type { FlowLease } from '../../src/relay/flow-lease.ts';
 import { type UdpBinding, UdpListener } from '../../src/relay/udp-listener.ts';
-import { aListener } from '../support/builders.ts';
+import { aListener, aUdpBudget } from '../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
 import { datagramsWays } from '../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
@@ -42,7 +42,14 @@ describe.each(datagramsWays)('UdpListener in bursts, moving datagrams $way', ({ 
   async function open(address: string): Promise<void> {
     const spec = aListener({ protocol: 'udp', address, port });
     const loadDatagrams = async () => native;
-    listener = new UdpListener({ spec, clock, binding: bindingTo({}), onDrained() {}, loadDatagrams });
+    listener = new UdpListener({
+      spec,
+      clock,
+      budget: aUdpBudget(),
+      binding: bindingTo({}),
+      onDrained() {},
+      loadDatagrams,
+    });
     await listener.open();
   }
   function bindingTo(overrides: Partial<UdpBinding>): UdpBinding {
@@ -50,6 +57,7 @@ describe.each(datagramsWays)('UdpListener in bursts, moving datagrams $way', ({ 
       access: compileAccessList({ allowList: [], blockList: [] }),
       policy: {
         readiness: 'open',
+        flowTimeoutMs: 60_000,
         maxQueuedDatagrams: 1_000,
         maxQueuedBytes: 1_000_000,
         maxQueueAgeMs: 1_000,

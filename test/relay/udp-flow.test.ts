@@ -3,14 +3,17 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { UdpPolicy } from '../../src/model/service.ts';
 import type { DropReason } from '../../src/relay/datagram-queue.ts';
 import type { FlowLease } from '../../src/relay/flow-lease.ts';
+import type { UdpBudget } from '../../src/relay/udp-budget.ts';
 import { UdpFlow } from '../../src/relay/udp-flow.ts';
 import { linkSignals } from '../../src/system/link-signals.ts';
+import { aUdpBudget } from '../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
 import { copyRun, datagramsWays } from '../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 
 const POLICY: UdpPolicy = {
   readiness: 'reply',
+  flowTimeoutMs: 60_000,
   maxQueuedDatagrams: 1_024,
   maxQueuedBytes: 1_048_576,
   maxQueueAgeMs: 30_000,
@@ -103,11 +106,13 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
   let datagrams: Datagrams;
   let lease: ScriptedLease;
   let flow: UdpFlow;
+  let budget: UdpBudget;
   let replies: string[];
   let drops: Partial<Record<DropReason, number>>;
   let ends: unknown[];
   beforeEach(() => {
     clock = new FakeClock();
+    budget = aUdpBudget();
     datagrams = new Datagrams();
     replies = [];
     drops = {};
@@ -121,13 +126,16 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(clock.pending).toBe(0);
     expect(lease.releases).toHaveLength(1);
     expect(ends).toHaveLength(1);
+    expect(budget.queuedBytes).toBe(0);
   });
   function create(overrides: Partial<UdpPolicy> & { readonly proven?: boolean } = {}): UdpFlow {
     const { proven = true, ...policy } = overrides;
     lease = new ScriptedLease({ proven });
     return new UdpFlow({
       policy: { ...POLICY, ...policy },
-      idleTimeoutMs: IDLE_MS,
+      timeoutMs: IDLE_MS,
+      budget: budget.openListener().queue,
+      onActive() {},
       lease,
       clock,
       datagrams: native,
@@ -238,12 +246,23 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(ends).toEqual([undefined]);
   });
 
+  it('ends, and wakes nothing, when there is no room for its only datagram', () => {
+    budget = aUdpBudget({ maxQueuedBytes: 2_000 });
+    flow.end();
+    ends = [];
+    flow = create();
+    send('x');
+    expect(drops).toEqual({ 'queue-listener': 1 });
+    expect(lease.opens).toBe(0);
+    expect(ends).toEqual([undefined]);
+  });
+
   describe('being idle', () => {
     it('ends when nothing came from either side for the idle timeout', async () => {
       const echo = await datagrams.bind();
       lease.wake(echo.port);
-      send('one');
-      await arrived(echo, 1);
+      send('one', 'two');
+      await arrived(echo, 2);
       await clock.advance(50_000);
       echo.send('reply', { port: echo.senders[0]?.port ?? 0 });
       while (replies.length === 0) await settle();
@@ -253,6 +272,47 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       await clock.advance(1);
       expect(ends).toEqual([undefined]);
       expect(lease.releases).toEqual([lastMs]);
+    });
+
+    it('ends after 10 s of silence when one datagram came and one answer', async () => {
+      const echo = await datagrams.echo();
+      lease.wake(echo.port);
+      send('one');
+      await arrived(echo, 1);
+      while (replies.length === 0) await settle();
+      await clock.advance(9_900);
+      expect(ends).toEqual([]);
+      await clock.advance(100);
+      expect(ends).toEqual([undefined]);
+    });
+
+    it.each([
+      { what: 'a second datagram came', sent: ['two'], answers: [] },
+      { what: 'a second answer came', sent: [], answers: ['more'] },
+    ])('goes on after 10 s when $what', async ({ sent, answers }) => {
+      const echo = await datagrams.echo();
+      lease.wake(echo.port);
+      send('one');
+      await arrived(echo, 1);
+      send(...sent);
+      await arrived(echo, 1 + sent.length);
+      for (const text of answers) echo.send(text, { port: echo.senders[0]?.port ?? 0 });
+      while (replies.length < 2) await settle();
+      await clock.advance(IDLE_MS - 100);
+      expect(ends).toEqual([]);
+      await clock.advance(100);
+      expect(ends).toEqual([undefined]);
+    });
+
+    it('waits for an answer for the whole time', async () => {
+      const sink = await datagrams.bind();
+      lease.wake(sink.port);
+      send('one');
+      await arrived(sink, 1);
+      await clock.advance(IDLE_MS - 100);
+      expect(ends).toEqual([]);
+      await clock.advance(100);
+      expect(ends).toEqual([undefined]);
     });
 
     it('counts from the last datagram of the client', async () => {

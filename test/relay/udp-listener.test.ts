@@ -1,10 +1,11 @@
 import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { compileAccessList } from '../../src/relay/access-list.ts';
-import type { Client } from '../../src/relay/listener.ts';
 import type { FlowLease } from '../../src/relay/flow-lease.ts';
+import type { Client } from '../../src/relay/listener.ts';
+import type { UdpBudget } from '../../src/relay/udp-budget.ts';
 import { type UdpBinding, UdpListener } from '../../src/relay/udp-listener.ts';
-import { aListener } from '../support/builders.ts';
+import { aListener, aUdpBudget } from '../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
 import { datagramsWays } from '../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
@@ -23,6 +24,7 @@ const IDLE_MS = 60_000;
 describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) => {
   let clock: FakeClock;
   let datagrams: Datagrams;
+  let budget: UdpBudget;
   let echo: Endpoint;
   let listener: UdpListener;
   let port: number;
@@ -31,6 +33,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
   let drains: number;
   beforeEach(async () => {
     clock = new FakeClock();
+    budget = aUdpBudget();
     datagrams = new Datagrams();
     echo = await datagrams.echo();
     port = await freeUdpPort();
@@ -52,13 +55,22 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     const spec = aListener({ protocol: 'udp', address, port });
     const loadDatagrams = async () => native;
     const onDrained = () => drains++;
-    return new UdpListener({ spec, clock, binding: bindingTo(echo), loadDatagrams, onDrained, ...more });
+    return new UdpListener({
+      spec,
+      clock,
+      budget,
+      binding: bindingTo(echo),
+      loadDatagrams,
+      onDrained,
+      ...more,
+    });
   }
   function bindingTo(upstream: Endpoint, overrides: Partial<UdpBinding> = {}): UdpBinding {
     return {
       access: compileAccessList({ allowList: [], blockList: [] }),
       policy: {
         readiness: 'reply',
+        flowTimeoutMs: 60_000,
         maxQueuedDatagrams: 9,
         maxQueuedBytes: 100_000,
         maxQueueAgeMs: 1_000,
@@ -216,6 +228,65 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(leases).toBe(2);
     await clock.advance(IDLE_MS);
     expect(String(await asks(three, 'e'))).toBe('echo e');
+  });
+
+  it('lets the flow make room that was idle for the longest time', async () => {
+    listener.close();
+    await settle();
+    listener = create({ maxFlows: 3 });
+    await listener.open();
+    const [one, two, three] = [await datagrams.bind(), await datagrams.bind(), await datagrams.bind()];
+    const four = await datagrams.bind();
+    for (const client of [one, two, three, one]) {
+      await asks(client, 'a');
+      await clock.advance(500);
+    }
+    expect(String(await asks(four, 'b'))).toBe('echo b');
+    expect(listener.activeConnections).toBe(3);
+    // The second was the first to be silent: the others still have their flows, and their sockets to the workload.
+    const before = new Set(echo.senders.map(({ port: from }) => from));
+    for (const client of [one, three, four]) await asks(client, 'c');
+    expect(new Set(echo.senders.map(({ port: from }) => from))).toEqual(before);
+    expect(listener.drops).toEqual({});
+    expect(events.filter((event) => event.endsWith('went'))).toHaveLength(1);
+  });
+
+  it('answers queries from ever new ports for longer than its flows last, and loses none', async () => {
+    listener.close();
+    await settle();
+    listener = create({ maxFlows: 500 });
+    await listener.open();
+    // 100 a second, for 20 s: twice what there is room for until a flow has ended by itself.
+    for (let query = 0; query < 2_000; query++) {
+      const client = await datagrams.bind();
+      expect(String(await asks(client, String(query)))).toBe(`echo ${query}`);
+      await client.close();
+      await clock.advance(10);
+      expect(listener.activeConnections).toBeLessThanOrEqual(500);
+    }
+    expect(listener.drops).toEqual({});
+    const count = (what: string) => events.filter((event) => event.endsWith(what)).length;
+    // Some ports come again while their flow lives.
+    expect(count('came')).toBeGreaterThan(1_500);
+    expect(count('came') - count('went')).toBe(listener.activeConnections);
+  });
+
+  it('keeps no more for all its clients together than its part, and gives it back', async () => {
+    budget = aUdpBudget({ maxQueuedBytes: 400_000 });
+    listener.close();
+    await settle();
+    listener = create();
+    await listener.open();
+    const asleep = () => new Promise<never>(() => {});
+    listener.rebind(bindingTo(echo, { lease: () => ({ ...leaseOn(echo), open: asleep }) }));
+    const clients = await Promise.all(Array.from({ length: 30 }, () => datagrams.bind()));
+    for (const client of clients) for (let count = 0; count < 9; count++) client.send('tiny', { port });
+    while ((listener.drops['queue-listener'] ?? 0) < 30 * 9 - 155) await settle();
+    // What a datagram costs beside its bytes counts, too.
+    expect(listener.drops).toEqual({ 'queue-listener': 30 * 9 - 155 });
+    expect(budget.queuedBytes).toBe(155 * 644);
+    listener.close();
+    expect(budget.queuedBytes).toBe(0);
   });
 
   it('serves the others when a client can not be given a lease', async () => {

@@ -5,6 +5,7 @@ import { formatProblem, hasErrors } from '../../src/model/problem.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
 import type { WorkloadRef } from '../../src/model/workload.ts';
+import { UdpBudget } from '../../src/relay/udp-budget.ts';
 import { buildTable, type TableInput } from '../../src/table/build-table.ts';
 
 export const PREFIX = 'lazy-tcp-proxy';
@@ -37,7 +38,13 @@ export function aService(overrides: Partial<Service> = {}): Service {
     cronStart: undefined,
     cronStop: undefined,
     timezone: 'UTC',
-    udp: { readiness: 'reply', maxQueuedDatagrams: 1_024, maxQueuedBytes: 1_048_576, maxQueueAgeMs: 30_000 },
+    udp: {
+      readiness: 'reply',
+      flowTimeoutMs: 60_000,
+      maxQueuedDatagrams: 1_024,
+      maxQueuedBytes: 1_048_576,
+      maxQueueAgeMs: 30_000,
+    },
     ...overrides,
   };
 }
@@ -96,4 +103,9 @@ export function serviceOf(table: ServiceTable, name: string): Service {
   if (entry === undefined)
     throw new Error(`no service ${name}: ${table.problems.map(formatProblem).join('; ')}`);
   return entry.service;
+}
+
+/** Room for as many flows as one listener may have, and as much as the program keeps unless it is told otherwise. */
+export function aUdpBudget({ maxQueuedBytes = 33_554_432 } = {}): UdpBudget {
+  return new UdpBudget({ maxQueuedBytes, descriptors: undefined });
 }

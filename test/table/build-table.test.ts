@@ -56,6 +56,7 @@ describe('buildTable', () => {
       timezone: 'UTC',
       udp: {
         readiness: 'reply',
+        flowTimeoutMs: 60_000,
         maxQueuedDatagrams: 1_024,
         maxQueuedBytes: 1_048_576,
         maxQueueAgeMs: 30_000,

@@ -12,6 +12,7 @@ describe('resolveSettings', () => {
       status: { address: '', port: 8080 },
       backend: 'docker',
       relay: 'auto',
+      udpQueueTotalBytes: 33_554_432,
       kubernetes: {
         namespaces: [],
         labels: true,

@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { messageOf } from '../../system/message-of.ts';
 import { afterEvents } from '../../system/clock.ts';
+import { messageOf } from '../../system/message-of.ts';
 import { decodeAddress, decodePeer, encodeAddress, PEER_WORDS } from './datagram-address.ts';
 import { createLibcDatagrams } from './libc-datagrams.ts';
 import { loadKoffi } from './load-koffi.ts';

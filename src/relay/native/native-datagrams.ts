@@ -1,9 +1,9 @@
 import type { DatagramRun } from '../datagram-run.ts';
+import { ADDRESS_WORDS, addressBytes, hasLocal, isIpv6, PEER_WORDS } from './datagram-address.ts';
 import { EAGAIN } from './errno.ts';
 import type { LibcDatagrams } from './libc-datagrams.ts';
-import { layoutFor, type MessageLayout, putPointer } from './message-layout.ts';
-import { ADDRESS_WORDS, addressBytes, hasLocal, isIpv6, PEER_WORDS } from './datagram-address.ts';
 import type { LoopPoll } from './loop-poll.ts';
+import { layoutFor, type MessageLayout, putPointer } from './message-layout.ts';
 import { NativeUdpSocket } from './native-udp-socket.ts';
 import { PacketInfo } from './packet-info.ts';
 
@@ -133,9 +133,15 @@ export class NativeDatagrams {
     return this.#libc.isWritable(fd);
   }
 
+  lengthOf(slot: number): number {
+    return this.#lengths[slot] ?? 0;
+  }
+
   copy(slot: number): Buffer {
     const begin = slot * SLOT_BYTES;
-    return Buffer.from(this.#bytes.subarray(begin, begin + (this.#lengths[slot] ?? 0)));
+    const end = begin + (this.#lengths[slot] ?? 0);
+    // Memory of its own: one that is kept would hold on to the rest of Node's pool.
+    return Buffer.from(this.#bytes.buffer.slice(begin, end) as ArrayBuffer);
   }
 
   /** Sends one datagram that comes from elsewhere, as a run's are sent. */
@@ -201,6 +207,10 @@ export class SlotRun implements DatagramRun {
 
   add(slot: number): void {
     this.#slots[this.#size++] = slot;
+  }
+
+  lengthOf(index: number): number {
+    return this.#datagrams.lengthOf(this.#slots[index] ?? 0);
   }
 
   /** Where one of them lies in the batch. */

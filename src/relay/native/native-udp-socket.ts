@@ -1,9 +1,9 @@
 import { getSystemErrorName } from 'node:util';
 import ipaddr from 'ipaddr.js';
 import {
+  ADDRESS_WORDS,
   AF_INET,
   AF_INET6,
-  ADDRESS_WORDS,
   addressBytes,
   decodeAddress,
   encodeAddress,

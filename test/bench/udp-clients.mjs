@@ -1,0 +1,165 @@
+/**
+ * Many UDP clients of the running program, `npm run bench:udp-clients`: queries that each come from a new port, as a
+ * resolver sends them (`--rate` a second, 2,000, for `--seconds`, 60), and clients that send while the service wakes. Fails
+ * where a query is lost, where memory grows over the last half, or where more is kept than `udp_queue_total` allows.
+ */
+import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { ensureInstalled, ROOT } from '../../scripts/ensure-installed.mjs';
+import { runCommand } from '../../scripts/run-command.mjs';
+import { readMemory } from './soak/process-state.mjs';
+
+const ANSWER_MS = 2_000;
+/** What a garbage collector may be late by. */
+const MAX_GROWTH_MIB = 12;
+/** Clients that send so much each while the service wakes. */
+const WAKING = { clients: 300, datagrams: 800, bytes: 1_300 };
+/** Beside the 32 MiB of `udp_queue_total`: sockets, and what a garbage collector is late by. */
+const MAX_WAKING_MIB = 32 + 24;
+/** Answers what it is sent; started with a second argument it takes nothing. */
+const SERVER = `
+const socket = require('node:dgram').createSocket({ type: 'udp4', recvBufferSize: 4194304 });
+socket.on('message', (datagram, from) => socket.send(datagram, from.port, from.address));
+if (process.argv.length < 3) socket.bind(Number(process.argv[1]), '127.0.0.1');
+else setInterval(() => {}, 1e6);
+`;
+
+const { values: flags } = parseArgs({
+  options: {
+    rate: { type: 'string', default: '2000' },
+    seconds: { type: 'string', default: '60' },
+    dist: { type: 'string' },
+  },
+});
+const folder = await mkdtemp(path.join(tmpdir(), 'lazy-proxy-udp-'));
+let proxy;
+try {
+  const ports = { quick: await freePort(), quickTarget: await freePort() };
+  Object.assign(ports, { never: await freePort(), neverTarget: await freePort() });
+  proxy = await startProxy(ports);
+  const faults = [...(await askFromNewPorts(ports.quick)), ...(await sendWhileWaking(ports.never))];
+  for (const fault of faults) console.log(`✗ ${fault}`);
+  process.exitCode = faults.length === 0 ? 0 : 1;
+} finally {
+  if (proxy !== undefined && proxy.exitCode === null) {
+    proxy.kill();
+    await once(proxy, 'exit');
+  }
+  await rm(folder, { recursive: true, force: true });
+}
+
+/** Prints what happened; returns what is wrong with it. */
+async function askFromNewPorts(port) {
+  const [rate, seconds] = [Number(flags.rate), Number(flags.seconds)];
+  const memory = [];
+  const asked = { sent: 0, answered: 0 };
+  const open = new Set();
+  const startMs = performance.now();
+  let nextSampleMs = 1_000;
+  for (;;) {
+    const elapsedMs = performance.now() - startMs;
+    if (elapsedMs > seconds * 1_000) break;
+    for (const due = (elapsedMs / 1_000) * rate; asked.sent < due; ) ask(port, { asked, open });
+    if (elapsedMs > nextSampleMs) {
+      memory.push(readMemory(proxy.pid));
+      nextSampleMs += 1_000;
+    }
+    await sleep(1);
+  }
+  await sleep(ANSWER_MS);
+  for (const socket of open) socket.close();
+  const perSecond = Math.round(asked.sent / seconds);
+  const half = memory.slice(Math.ceil(memory.length / 2));
+  const [middle, last] = [half.slice(0, 3), half.slice(-3)].map(median);
+  console.log(`${asked.sent} queries from new ports, ${perSecond} a second: ${asked.answered} answered`);
+  console.log(`memory: ${middle.toFixed(1)} MiB half-way, ${last.toFixed(1)} MiB at the end`);
+  return [
+    ...(asked.answered < asked.sent ? [`${asked.sent - asked.answered} queries were lost`] : []),
+    ...(last > middle + MAX_GROWTH_MIB ? ['memory grew over the last half'] : []),
+  ];
+}
+
+function ask(port, { asked, open }) {
+  asked.sent++;
+  const socket = createSocket('udp4');
+  open.add(socket);
+  socket.on('error', () => {});
+  socket.on('message', () => {
+    asked.answered++;
+    open.delete(socket);
+    socket.close();
+  });
+  socket.send('query', port, '127.0.0.1');
+}
+
+/** Likewise. */
+async function sendWhileWaking(port) {
+  const before = readMemory(proxy.pid);
+  let most = before;
+  const datagram = Buffer.alloc(WAKING.bytes);
+  for (let client = 0; client < WAKING.clients; client++) {
+    const socket = createSocket({ type: 'udp4', sendBufferSize: 4_194_304 });
+    for (let count = 0; count < WAKING.datagrams; count++) socket.send(datagram, port, '127.0.0.1');
+    await sleep(10);
+    socket.close();
+    most = Math.max(most, readMemory(proxy.pid));
+  }
+  const mebibytes = (WAKING.clients * WAKING.datagrams * WAKING.bytes) / 2 ** 20;
+  console.log(
+    `${WAKING.clients} clients sent ${mebibytes.toFixed(0)} MiB while the service woke: ` +
+      `${(most - before).toFixed(1)} MiB more memory at most`,
+  );
+  return most - before > MAX_WAKING_MIB ? ['more was kept than udp_queue_total allows'] : [];
+}
+
+async function startProxy({ quick, quickTarget, never, neverTarget }) {
+  const main = path.join(flags.dist ?? (await build()), 'main.js');
+  const serve = (port, ...more) => [process.execPath, '-e', SERVER, String(port), ...more];
+  const services = {
+    quick: { command: serve(quickTarget), udp_ports: [`127.0.0.1:${quick}:${quickTarget}`] },
+    never: {
+      command: serve(neverTarget, 'never'),
+      udp_ports: [`127.0.0.1:${never}:${neverTarget}`],
+      start_timeout: '5m',
+    },
+  };
+  const file = path.join(folder, 'lazy-proxy.yaml');
+  await writeFile(file, JSON.stringify({ status: 'off', docker: { labels: false }, services }));
+  const child = spawn(process.execPath, [main, 'run', '--config', file, '--log-level', 'error'], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const waker = createSocket('udp4');
+  const answered = once(waker, 'message');
+  const timer = setInterval(() => waker.send('wake', quick, '127.0.0.1'), 200);
+  await answered;
+  clearInterval(timer);
+  waker.close();
+  return child;
+}
+
+async function build() {
+  await ensureInstalled();
+  const { status, output } = await runCommand('npm', ['run', 'build'], { cwd: ROOT, quiet: true });
+  if (status !== 0) throw new Error(`the build failed:\n${output}`);
+  const { bin } = JSON.parse(await readFile(path.join(ROOT, 'package.json'), 'utf8'));
+  return path.dirname(path.join(ROOT, bin['lazy-proxy']));
+}
+
+async function freePort() {
+  const socket = createSocket('udp4');
+  await once(socket.bind(0, '127.0.0.1'), 'listening');
+  const { port } = socket.address();
+  socket.close();
+  await once(socket, 'close');
+  return port;
+}
+
+function median(values) {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+}
