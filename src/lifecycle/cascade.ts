@@ -15,14 +15,24 @@ export class Cascade {
   readonly #find: (dependant: string, hub: WorkloadController) => WorkloadController;
   readonly #held = new Map<WorkloadController, Map<string, Held>>();
   #hubs: ReadonlyMap<WorkloadController, readonly string[]> = new Map();
+  #suspended = false;
 
   /** @param find the controller of a service, or of a workload that no service has, of the hub's kind. */
   constructor(find: (dependant: string, hub: WorkloadController) => WorkloadController) {
     this.#find = find;
   }
 
+  /**
+   * Does nothing until the next `link()`: the services are being changed, and a name may stand for nothing or for
+   * something else meanwhile.
+   */
+  suspend(): void {
+    this.#suspended = true;
+  }
+
   /** Takes all hubs with the names of their dependants, whole. */
   link(hubs: ReadonlyMap<WorkloadController, readonly string[]>): void {
+    this.#suspended = false;
     const before = this.#hubs;
     this.#hubs = hubs;
     for (const hub of new Set([...before.keys(), ...hubs.keys()])) this.changed(hub);
@@ -30,6 +40,7 @@ export class Cascade {
 
   /** The state of a workload has changed. */
   changed(hub: WorkloadController): void {
+    if (this.#suspended) return;
     const runs = mayRun(hub.state);
     const dependants = (runs && this.#hubs.get(hub)) || [];
     const wanted = new Map(dependants.map((name) => [name, this.#find(name, hub)]));

@@ -50,6 +50,7 @@ export class Lifecycle {
 
   /** Follows a service's workload from now on; one that is still draining goes on as if it had never left. */
   add(service: Service): void {
+    this.#cascade.suspend();
     this.#services.set(service.name, service);
     this.#byService.set(service.name, this.#follow(service));
   }
@@ -61,6 +62,7 @@ export class Lifecycle {
   }
 
   remove(service: Service): void {
+    this.#cascade.suspend();
     const controller = this.#byService.get(service.name);
     this.#byService.delete(service.name);
     this.#services.delete(service.name);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Observation } from '../../src/model/observation.ts';
 import type { Service } from '../../src/model/service.ts';
 import { aService } from '../support/builders.ts';
-import { MISSING, RUNNING, STOPPED } from '../support/fake-backend.ts';
+import { MISSING, RUNNING, STOPPED, STOPPING } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import type { TestServer } from '../support/sockets.ts';
 import { Bench } from './bench.ts';
@@ -63,6 +63,25 @@ describe('Cascade', () => {
     expect(calls('wake')).toEqual(['wake docker/hub', 'wake docker/one', 'wake docker/two']);
     await bench.until(() => state('hub') === 'ready' && state('one') === 'ready' && state('two') === 'ready');
     expect(bench.backend.count('wake')).toBe(3);
+  });
+
+  it('starts nothing that only has the name of a dependant while services change their containers', async () => {
+    const on = (name: string, container: string, dependants: readonly string[] = []) =>
+      aService({ name, workload: { kind: 'docker', container }, dependants, listeners: [] });
+    const [hub, sub] = [on('hub', 'one', ['sub']), on('sub', 'two')];
+    bench.add(hub, RUNNING);
+    bench.add(sub, RUNNING);
+    bench.lifecycle.linkDependants();
+    await use('hub');
+    tell('sub', STOPPED);
+    // What the engine knows by now is looked at when the services change places.
+    bench.backend.watched.delete('docker/one');
+    tell('one', STOPPING);
+    bench.lifecycle.update(on('hub', 'two', ['sub']), hub);
+    bench.lifecycle.update(on('sub', 'one'), sub);
+    bench.lifecycle.linkDependants();
+    await settle();
+    expect(bench.backend.log.filter((line) => line.endsWith('docker/sub'))).toEqual([]);
   });
 
   it('wakes what depends on a dependant, too', async () => {
