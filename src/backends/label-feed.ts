@@ -5,7 +5,7 @@ import type { LabelledWorkload } from './backend.ts';
 export interface LabelOptions {
   /** False leaves every workload out. */
   readonly labels: boolean;
-  /** A workload takes part when it has `<labelPrefix>.enabled`, whatever its value. */
+  /** A workload is told of when it has `<labelPrefix>.enabled`, whatever its value, or what was meant to be that. */
   readonly labelPrefix: string;
 }
 

@@ -2,6 +2,8 @@
  * Input: the labels of one workload; in Kubernetes, its annotations. Output: the draft they describe, or why they are
  * refused. Guarantees: pure, and no label can break anything but its own workload.
  */
+
+import { findOptIns, optInLabel } from '../model/opt-in.ts';
 import type { Origin, Sourced } from '../model/origin.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import { formatListenAddress } from '../model/service.ts';
@@ -20,6 +22,7 @@ import {
 
 import { createListenClaims } from './listen-claims.ts';
 import { parseField, parseSecsField } from './parse-field.ts';
+import { showValue } from './parsed.ts';
 import { formatPath } from './path.ts';
 import { suggestNearest } from './suggest.ts';
 import { describeUselessness } from './useless-options.ts';
@@ -45,17 +48,21 @@ export interface LabelReading {
 }
 
 const LABEL_FIELDS = FIELD_NAMES.filter((field) => FIELDS[field].label);
+/** What says that a workload is to be left alone. */
+const OFF_WORDS: ReadonlySet<string> = new Set(['false', 'no', 'off', '0', 'n', 'f', 'disabled', '']);
 const LIST_KINDS: ReadonlySet<string> = new Set(['dependants', 'tcp-ports', 'udp-ports', 'addresses']);
 
 /** Whether `<prefix>.enabled` is "true" (in any case, white space trimmed); nothing else opts in. */
 export function isOptedIn(labels: Readonly<Record<string, string>>, prefix: string): boolean {
-  return labels[`${prefix}.enabled`]?.trim().toLowerCase() === 'true';
+  return labels[optInLabel(prefix)]?.trim().toLowerCase() === 'true';
 }
 
 /** Reads the labels of a workload; lists are comma-separated, a blank scalar counts as unset. */
 export function parseLabels(workload: WorkloadLabels, { prefix }: { readonly prefix: string }): LabelReading {
   const { ref, labels } = workload;
-  if (!isOptedIn(labels, prefix)) return { ref, kind: 'ignored', draft: undefined, problems: [] };
+  if (!isOptedIn(labels, prefix)) {
+    return { ref, kind: 'ignored', draft: undefined, problems: findMissedOptIns(workload, prefix) };
+  }
   const fields: Record<string, unknown> = {};
   const problems: Problem[] = [...findUnknownLabels(workload, prefix)];
   for (const field of LABEL_FIELDS) {
@@ -68,6 +75,25 @@ export function parseLabels(workload: WorkloadLabels, { prefix }: { readonly pre
   return hasErrors(problems)
     ? { ref, kind: 'refused', draft: undefined, problems }
     : { ref, kind: 'accepted', draft, problems };
+}
+
+/** Warnings of labels that were meant to opt in and don't; who writes that it is off means that. */
+function findMissedOptIns({ ref, labels }: WorkloadLabels, prefix: string): readonly Problem[] {
+  const exact = optInLabel(prefix);
+  const found = Object.hasOwn(labels, exact) ? [exact] : findOptIns(labels, prefix);
+  return found.flatMap((label): readonly Problem[] => {
+    const text = labels[label] ?? '';
+    const value = text.trim().toLowerCase();
+    if (OFF_WORDS.has(value)) return [];
+    const origin: Origin = { kind: 'label', workload: ref, label };
+    if (label === exact) {
+      const message = `${showValue(text)} does not opt in, only "true" does; write "true", or "false" if it is to be left alone`;
+      return [{ code: 'invalid-value', severity: 'warning', message, origin }];
+    }
+    const meant = value === 'true' ? exact : `${exact}=true`;
+    const message = `unknown label, so nothing opts in; did you mean "${meant}"?`;
+    return [{ code: 'unknown-key', severity: 'warning', message, origin }];
+  });
 }
 
 interface FieldReading {

@@ -38,8 +38,9 @@ export interface TableInput {
 export function buildTable(input: TableInput): ServiceTable {
   const { settings, origins } = resolveSettings(input);
   const engine = toEngineDefaults(settings.backend, settings.kubernetes.namespaces);
+  const { labelPrefix } = settings[settings.backend];
   const labelled = input.labelled.filter(({ ref }) => countsLabels(ref, settings));
-  const paired = pairSources({ ...input, labelled, engine });
+  const paired = pairSources({ ...input, labelled, engine, labelPrefix });
   const merged = paired.sources.map(mergeService).toSorted(byName);
   const linked = linkDependants(merged);
   const status = input.status ?? { value: settings.status, origin: origins.status };

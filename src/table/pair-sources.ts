@@ -4,6 +4,7 @@ import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
 import type { FileService } from '../config/read-services.ts';
 import { type EngineDefaults, workloadFieldOf, workloadRefOf } from '../config/workload-of.ts';
+import { optInLabel } from '../model/opt-in.ts';
 import { describeOrigin, type Origin } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
 import { describeWorkloadRef, type WorkloadRef, workloadRefKey, workloadRefName } from '../model/workload.ts';
@@ -15,6 +16,8 @@ export function pairSources(input: {
   readonly labelled: readonly LabelReading[];
   readonly environment: Environment;
   readonly engine: EngineDefaults;
+  /** Of the labels. */
+  readonly labelPrefix: string;
 }): { readonly sources: readonly ServiceSource[]; readonly problems: readonly Problem[] } {
   const fileServices = input.file?.services ?? [];
   const below = [input.file?.defaults ?? {}, input.environment.defaults];
@@ -37,7 +40,7 @@ export function pairSources(input: {
     ];
     sources.push({ name, origin, ref, layers });
   }
-  const fromLabels = nameLabelled(byKey(labelsLeft), { taken, below });
+  const fromLabels = nameLabelled(byKey(labelsLeft), { taken, below, labelPrefix: input.labelPrefix });
   return {
     sources: [...sources, ...fromLabels.sources],
     problems: [...problems, ...fromLabels.problems],
@@ -53,7 +56,15 @@ interface NameHolder {
 /** Services of labels alone, under the names of their workloads; whoever finds its name taken is left out. */
 function nameLabelled(
   readings: readonly LabelReading[],
-  { taken, below }: { readonly taken: Map<string, NameHolder>; readonly below: readonly Draft[] },
+  {
+    taken,
+    below,
+    labelPrefix,
+  }: {
+    readonly taken: Map<string, NameHolder>;
+    readonly below: readonly Draft[];
+    readonly labelPrefix: string;
+  },
 ): { readonly sources: readonly ServiceSource[]; readonly problems: readonly Problem[] } {
   const sources: ServiceSource[] = [];
   const problems: Problem[] = [];
@@ -62,7 +73,8 @@ function nameLabelled(
     if (draft === undefined) continue;
     const name = workloadRefName(ref);
     const namesake = taken.get(name);
-    const origin = labelOrigin(ref, draft);
+    const optIn: Origin = { kind: 'label', workload: ref, label: optInLabel(labelPrefix) };
+    const origin = Object.values(draft)[0]?.origin ?? optIn;
     if (namesake !== undefined) problems.push(nameTaken(ref, { namesake, origin }));
     else {
       taken.set(name, { ref });
@@ -86,10 +98,6 @@ function takeLabels(
 /** In an order that doesn't depend on which engine told first. */
 function byKey(labelled: ReadonlyMap<string, LabelReading>): readonly LabelReading[] {
   return [...labelled].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, reading]) => reading);
-}
-
-function labelOrigin(ref: WorkloadRef, draft: Draft): Origin {
-  return Object.values(draft)[0]?.origin ?? { kind: 'label', workload: ref, label: 'enabled' };
 }
 
 function nameTaken(

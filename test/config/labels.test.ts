@@ -190,6 +190,54 @@ describe('parseLabels', () => {
     ]);
   });
 
+  it.each([
+    [
+      'enabled',
+      'Yes',
+      '"Yes" does not opt in, only "true" does; write "true", or "false" if it is to be left alone',
+    ],
+    [
+      'enabled',
+      'on',
+      '"on" does not opt in, only "true" does; write "true", or "false" if it is to be left alone',
+    ],
+    [
+      'enabled',
+      '1',
+      '"1" does not opt in, only "true" does; write "true", or "false" if it is to be left alone',
+    ],
+    [
+      'enabled',
+      'ture',
+      '"ture" does not opt in, only "true" does; write "true", or "false" if it is to be left alone',
+    ],
+    ['enable', 'true', `unknown label, so nothing opts in; did you mean "${PREFIX}.enabled"?`],
+    ['Enabled', 'true', `unknown label, so nothing opts in; did you mean "${PREFIX}.enabled"?`],
+    ['enalbed', 'yes', `unknown label, so nothing opts in; did you mean "${PREFIX}.enabled=true"?`],
+  ])('warns of %s=%s, which was meant to opt in', (suffix, value, message) => {
+    const label = `${PREFIX}.${suffix}`;
+    const { kind, problems } = parseLabels(
+      { ref: CONTAINER, labels: { [label]: value } },
+      { prefix: PREFIX },
+    );
+    expect(kind).toBe('ignored');
+    expect(problems.map(formatProblem)).toEqual([`container a, label ${label} warning ${message}`]);
+  });
+
+  it.each([
+    [{ enabled: 'false' }],
+    [{ enabled: 'No' }],
+    [{ enabled: '0' }],
+    [{ enabled: '' }],
+    [{ enable: 'off' }],
+    [{ enabled: 'false', enable: 'true' }],
+    [{ 'start-timeout': '1' }],
+  ])('says nothing of %j, which is to be left alone', (labels) => {
+    const prefixed = Object.entries(labels).map(([suffix, value]) => [`${PREFIX}.${suffix}`, value]);
+    const workload = { ref: CONTAINER, labels: Object.fromEntries(prefixed) };
+    expect(parseLabels(workload, { prefix: PREFIX }).problems).toEqual([]);
+  });
+
   it('leaves labels outside the prefix alone', () => {
     const labels = { [`${PREFIX}.enabled`]: 'true', [`${PREFIX}x.ports`]: '1', 'com.example': 'x' };
     expect(parseLabels({ ref: CONTAINER, labels }, { prefix: PREFIX }).problems).toEqual([]);

@@ -132,3 +132,22 @@ describe('labels beside a file', () => {
     expect(proxy.logs().filter(({ event }) => event === 'problem')).toHaveLength(1);
   });
 });
+
+test('a container whose label was meant to opt in is warned of in the log and at /problems', async () => {
+  const cmd = httpdCommand({ body: 'x' });
+  await scope.createContainer({ name: scope.name('meant'), cmd, labels: { [`${PREFIX}.enable`]: 'true' } });
+  await scope.createContainer({ name: scope.name('yes'), cmd, labels: { [`${PREFIX}.enabled`]: 'Yes' } });
+  const proxy = await start();
+  const problems = await getJson<ShownProblem[]>(`${proxy.statusUrl}/problems`);
+  const told = problems.map(({ severity, message, origin }) => `${origin['label']} ${severity} ${message}`);
+  expect(told).toEqual(
+    expect.arrayContaining([
+      `${PREFIX}.enable warning unknown label, so nothing opts in; did you mean "${PREFIX}.enabled"?`,
+      `${PREFIX}.enabled warning "Yes" does not opt in, only "true" does; write "true", or "false" if it is to be left alone`,
+    ]),
+  );
+  const logged = proxy.logs().filter(({ event }) => event === 'problem');
+  expect(logged.some(({ msg }) => String(msg).startsWith(`container ${scope.name('meant')}, label`))).toBe(
+    true,
+  );
+});

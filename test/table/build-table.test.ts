@@ -179,6 +179,18 @@ describe('buildTable', () => {
     ]);
   });
 
+  it('names the whole label that opts in, under whatever prefix, where no other label says anything', () => {
+    expect(problemsOf(tableOf({ labelled: [labelsOf('a', {})] }))).toEqual([
+      `container a, label ${PREFIX}.enabled warning service "a" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
+    ]);
+    const taken = tableOf({
+      text: 'services: {a: {command: [x], ports: ["80:80"]}}',
+      labelled: [labelsOf('a', {})],
+      flags: { labelPrefix: 'lp' },
+    });
+    expect(problemsOf(taken)[0]).toMatch(/^container a, label lp\.enabled error the name "a" belongs to/);
+  });
+
   it('warns of a service that nothing wakes', () => {
     const text =
       'services: {hub: {ports: ["1:1"], dependants: [kept]}, kept: {}, timed: {cron_start: "* * * * *"}, dead: {}}';

@@ -1,3 +1,4 @@
+import { findOptIns } from '../../model/opt-in.ts';
 import { workloadRefName } from '../../model/workload.ts';
 import type { LabelledWorkload } from '../backend.ts';
 import { type LabelOptions, sortLabels } from '../label-feed.ts';
@@ -8,9 +9,8 @@ export function selectLabelled(
   options: LabelOptions,
 ): readonly LabelledWorkload[] {
   if (!options.labels) return [];
-  const label = `${options.labelPrefix}.enabled`;
   return workloads
-    .filter(({ labels }) => Object.hasOwn(labels, label))
+    .filter(({ labels }) => findOptIns(labels, options.labelPrefix).length > 0)
     .map(({ ref, labels }) => ({ ref, labels: sortLabels(labels) }))
     .sort((a, b) => compareText(workloadRefName(a.ref), workloadRefName(b.ref)));
 }

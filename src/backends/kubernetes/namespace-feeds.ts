@@ -1,10 +1,11 @@
+import { optInLabel } from '../../model/opt-in.ts';
 import type { KubernetesResource } from '../../model/workload.ts';
 import { collectionPath, type ListedResource, namespacedName, type ScalableRef } from './api-paths.ts';
 import type { ObjectChange } from './object-cache.ts';
 import { type FeedContext, ResourceFeed } from './resource-feed.ts';
 import { type ServiceRecord, type SliceRecord, selectService, selectSlice } from './service-record.ts';
 import { SliceIndex } from './slice-index.ts';
-import { ENABLED_SUFFIX, selectWorkload, type WorkloadRecord } from './workload-record.ts';
+import { selectWorkload, type WorkloadRecord } from './workload-record.ts';
 
 export interface NamespaceFeedsOptions {
   readonly context: FeedContext;
@@ -128,7 +129,7 @@ export class NamespaceFeeds {
     const label = this.#narrowTo;
     return new ResourceFeed<WorkloadRecord>(context, {
       ...this.#place(`${resource}s`),
-      ...(label === undefined ? {} : { query: { labelSelector: `${label}${ENABLED_SUFFIX}=true` } }),
+      ...(label === undefined ? {} : { query: { labelSelector: `${optInLabel(label)}=true` } }),
       select: (object) => selectWorkload(resource, object),
       changed: ({ before, after }, { firstLook }) => workload({ before, after, firstLook }),
     });

@@ -1,3 +1,4 @@
+import { optInLabel } from '../../model/opt-in.ts';
 import type { KubernetesResource } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { LabelledWorkload } from '../backend.ts';
@@ -9,7 +10,7 @@ import { type Environment, loadKubeAccess } from './kube-config.ts';
 import { KubeUnreachable } from './kube-errors.ts';
 import { listObjects } from './kube-list.ts';
 import { selectAnnotated } from './select-annotated.ts';
-import { ENABLED_SUFFIX, selectWorkload, type WorkloadRecord } from './workload-record.ts';
+import { selectWorkload, type WorkloadRecord } from './workload-record.ts';
 
 export interface ClusterQueryOptions extends LabelOptions {
   /** Where the credentials are found. */
@@ -53,7 +54,7 @@ async function listWorkloads(
   options: ClusterQueryOptions & { readonly signal: AbortSignal },
 ): Promise<readonly WorkloadRecord[]> {
   const { namespaces, discover, labelPrefix, signal } = options;
-  const query = discover === 'all' ? {} : { labelSelector: `${labelPrefix}${ENABLED_SUFFIX}=true` };
+  const query = discover === 'all' ? {} : { labelSelector: `${optInLabel(labelPrefix)}=true` };
   const list = async (resource: KubernetesResource, namespace: string | undefined) => {
     const path = collectionPath(`${resource}s`, namespace);
     const select = selectWorkload.bind(undefined, resource);

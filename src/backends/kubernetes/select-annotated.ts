@@ -1,7 +1,8 @@
+import { findOptIns } from '../../model/opt-in.ts';
 import { type WorkloadRef, workloadRefKey } from '../../model/workload.ts';
 import type { LabelledWorkload } from '../backend.ts';
 import { type LabelOptions, sortLabels } from '../label-feed.ts';
-import { ENABLED_SUFFIX, REPLICAS_SUFFIX, type WorkloadRecord } from './workload-record.ts';
+import { REPLICAS_SUFFIX, type WorkloadRecord } from './workload-record.ts';
 
 /** The workloads that take part, sorted by key, so that equal snapshots look equal. */
 export function selectAnnotated(
@@ -9,17 +10,16 @@ export function selectAnnotated(
   { labels, labelPrefix }: LabelOptions,
 ): readonly LabelledWorkload[] {
   if (!labels) return [];
-  const enabled = labelPrefix + ENABLED_SUFFIX;
   const remembered = labelPrefix + REPLICAS_SUFFIX;
   return [...records]
-    .filter((record) => Object.hasOwn(record.labels, enabled) || Object.hasOwn(record.annotations, enabled))
+    .filter((record) => {
+      const { labels: own, annotations } = record;
+      return findOptIns(own, labelPrefix).length > 0 || findOptIns(annotations, labelPrefix).length > 0;
+    })
     .map((record) => {
       const { [remembered]: _, ...settings } = record.annotations;
-      const label = record.labels[enabled];
-      return {
-        ref: refOf(record),
-        labels: sortLabels({ ...(label === undefined ? {} : { [enabled]: label }), ...settings }),
-      };
+      const optIns = findOptIns(record.labels, labelPrefix).map((name) => [name, record.labels[name] ?? '']);
+      return { ref: refOf(record), labels: sortLabels({ ...Object.fromEntries(optIns), ...settings }) };
     })
     .sort((a, b) => (workloadRefKey(a.ref) < workloadRefKey(b.ref) ? -1 : 1));
 }

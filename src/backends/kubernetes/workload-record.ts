@@ -1,3 +1,4 @@
+import { endsLikeOptIn } from '../../model/opt-in.ts';
 import type { KubernetesResource } from '../../model/workload.ts';
 import type { ManagedFields, ScalableWorkload } from './api-shapes.ts';
 import { compareVersions } from './resource-version.ts';
@@ -23,8 +24,7 @@ export interface WorkloadRecord {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** Ends the label or annotation that opts in, and the annotation that remembers the count of replicas. */
-export const ENABLED_SUFFIX = '.enabled';
+/** Ends the annotation that remembers the count of replicas. */
 export const REPLICAS_SUFFIX = '.replicas';
 
 /** A copy of the whole manifest, and a counter: one costs memory, the other changes for nothing. */
@@ -36,7 +36,7 @@ const IRRELEVANT_ANNOTATIONS = new Set([
 /** What is kept of a Deployment or StatefulSet, as the API server sends it. */
 export function selectWorkload(resource: KubernetesResource, object: ScalableWorkload): WorkloadRecord {
   const { metadata, spec, status } = object;
-  const labels = pick(metadata.labels, (key) => key.endsWith(ENABLED_SUFFIX));
+  const labels = pick(metadata.labels, endsLikeOptIn);
   return {
     resource,
     namespace: metadata.namespace ?? '',
@@ -59,7 +59,7 @@ function selectAnnotations(
   annotations: Readonly<Record<string, string>>,
   { mayOptIn }: { readonly mayOptIn: boolean },
 ): Readonly<Record<string, string>> {
-  const takesPart = mayOptIn || Object.keys(annotations).some((key) => key.endsWith(ENABLED_SUFFIX));
+  const takesPart = mayOptIn || Object.keys(annotations).some(endsLikeOptIn);
   if (!takesPart) return pick(annotations, (key) => key.endsWith(REPLICAS_SUFFIX));
   return pick(annotations, (key) => !IRRELEVANT_ANNOTATIONS.has(key));
 }
