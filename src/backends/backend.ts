@@ -42,6 +42,11 @@ export interface Backend {
    */
   readOutput?(workload: Workload, request: OutputRequest): Promise<readonly string[]>;
   /**
+   * Why a start has failed, in the engine's words, where no event tells it: asked for once, then. Bounded in time.
+   * Undefined where it is not known, or can't be asked; never rejects. Absent where observations tell all there is.
+   */
+  explain?(workload: Workload): Promise<string | undefined>;
+  /**
    * Told when the first client begins to use a workload and when the last one has left, where several proxies may serve
    * the same workloads; no I/O is waited for.
    */

@@ -251,6 +251,19 @@ export class LifecycleRunner {
     if (before.kind !== 'starting' || this.#state.kind !== 'failed' || failing === undefined) return;
     const { workload, policy } = this.#subject;
     void this.output.read(workload, { service: policy.name, of: failing });
+    void this.#askWhy();
+  }
+
+  /** Some engines know more of a failed start than their events tell. */
+  async #askWhy(): Promise<void> {
+    const { backend, logger } = this.#parts;
+    const { workload, policy } = this.#subject;
+    const wake = this.wakes.last;
+    if (wake === undefined) return;
+    const why = await backend.explain?.(workload);
+    if (why === undefined || this.#closed || !this.wakes.explain(wake, why)) return;
+    const fields = { event: 'wake-explained', service: policy.name };
+    logger.warn(fields, `${policy.name} did not become ready: ${why}`);
   }
 
   #causeOfWake(before: LifecycleState): string {

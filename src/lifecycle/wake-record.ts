@@ -1,5 +1,6 @@
 import type { Wake, WakePhase } from '../model/wake.ts';
 import type { Clock } from '../system/clock.ts';
+import { withObstacle } from './refusal.ts';
 
 interface WakeUnderWay {
   readonly cause: string;
@@ -62,6 +63,18 @@ export class WakeRecord {
     if (result === 'failed') this.#failure = reason ?? 'the start failed';
     if (result === 'ready') this.#failure = undefined;
     return this.#last;
+  }
+
+  /**
+   * More was learned of why a wake failed. False where that was known, or another wake has ended since.
+   * @param wake the one that had ended last when it was asked for.
+   */
+  explain(wake: Wake, why: string): boolean {
+    if (this.#last !== wake || wake.reason?.includes(why) === true) return false;
+    const reason = withObstacle(wake.reason ?? 'the start failed', why);
+    this.#last = { ...wake, reason };
+    this.#failure = reason;
+    return true;
   }
 
   #closePhase(wake: WakeUnderWay): void {

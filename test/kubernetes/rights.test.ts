@@ -1,5 +1,6 @@
 /** The example's rights are the fewest: without any of them the log says which one is missing. */
 import { describe, expect, test } from 'vitest';
+import { get } from '../engine/support/http.ts';
 import { freePorts } from '../support/free-ports.ts';
 import { openKubeBed } from './support/kube-bed.ts';
 import { type Rights, type Rule, readExampleRights } from './support/proxy-identity.ts';
@@ -38,7 +39,7 @@ describe.concurrent('a proxy that may not', () => {
     const identity = await bed.createIdentity({ rights: given });
     // Put to sleep at once, which has two replicas remembered, and then woken.
     const shape = { replicas: 2, ports: [{ port: 80 }] };
-    const fields = { idle_timeout: '0' };
+    const fields = { idle_timeout: '0', start_timeout: '3s' };
     await bed.createWorkload({
       name: 'app',
       ...shape,
@@ -54,6 +55,8 @@ describe.concurrent('a proxy that may not', () => {
     });
     const missing = `cannot ${verb} resource "${resource}"`;
     if (verb === 'delete') proxy.signal('SIGTERM');
+    // Nothing answers: its start fails, which is asked about.
+    if (['pods', 'events'].includes(resource)) await get(port).catch(() => {});
     const line = await proxy.waitForLog(({ msg }) => msg.includes(missing), { timeoutMs: 20_000 });
     expect(line.msg).toMatch(new RegExp(`in the namespace "(${bed.namespace}|missing)"`));
   });

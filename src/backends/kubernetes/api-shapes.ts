@@ -59,13 +59,36 @@ export interface ScalableWorkload extends KubeObject {
     readonly replicas?: number | null;
     /** StatefulSets only. */
     readonly serviceName?: string;
+    /** Of its pods. */
+    readonly selector?: LabelSelector | null;
   };
   readonly status?: {
     readonly observedGeneration?: number;
     /** Pods that exist, ready or not. */
     readonly replicas?: number;
     readonly readyReplicas?: number;
+    readonly conditions?: readonly Condition[] | null;
   };
+}
+
+export interface LabelSelector {
+  readonly matchLabels?: Readonly<Record<string, string>> | null;
+  readonly matchExpressions?:
+    | readonly {
+        readonly key: string;
+        readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist';
+        readonly values?: readonly string[] | null;
+      }[]
+    | null;
+}
+
+/** Of workloads, and of pods. */
+export interface Condition {
+  readonly type: string;
+  readonly status: 'True' | 'False' | 'Unknown';
+  /** One word. */
+  readonly reason?: string;
+  readonly message?: string;
 }
 
 export type Deployment = ScalableWorkload;
@@ -139,3 +162,35 @@ export interface Lease extends KubeObject {
 
 /** v1. */
 export type Namespace = KubeObject;
+
+/** v1. */
+export interface Pod extends KubeObject {
+  readonly status?: {
+    readonly phase?: string;
+    readonly reason?: string;
+    readonly message?: string;
+    readonly conditions?: readonly Condition[] | null;
+    readonly initContainerStatuses?: readonly ContainerStatus[] | null;
+    readonly containerStatuses?: readonly ContainerStatus[] | null;
+  };
+}
+
+export interface ContainerStatus {
+  readonly name: string;
+  readonly state?: ContainerState;
+  /** Of its run before. */
+  readonly lastState?: ContainerState;
+}
+
+export interface ContainerState {
+  readonly waiting?: { readonly reason?: string; readonly message?: string } | null;
+  readonly terminated?: { readonly exitCode: number; readonly reason?: string } | null;
+}
+
+/** v1. */
+export interface KubeEvent extends KubeObject {
+  readonly reason?: string;
+  readonly message?: string;
+  readonly lastTimestamp?: string | null;
+  readonly eventTime?: string | null;
+}

@@ -11,9 +11,10 @@ import type { Logger } from '../../system/logger.ts';
 import type { SharedView } from '../backend.ts';
 import { type ClusterListener, ClusterView, type ClusterViewOptions } from './cluster-view.ts';
 import { ContestWatch } from './contest-watch.ts';
+import { explainStart } from './explain-start.ts';
 import type { KubeAccess } from './kube-access.ts';
 import { KubeClient } from './kube-client.ts';
-import { describeError } from './kube-errors.ts';
+import { describeError, isPassing } from './kube-errors.ts';
 import { type ScaleContext, scaleToZero, scaleUp } from './scale-workload.ts';
 import { WorkloadSharing } from './workload-sharing.ts';
 
@@ -41,6 +42,7 @@ export class ClusterSession {
   readonly #sharing: WorkloadSharing;
   readonly #contest: ContestWatch;
   readonly #lifetime = new AbortController();
+  readonly #unexplained = new Set<string>();
   #labelPrefix: string;
 
   /** @throws {Error} where the API server's address can't be used. */
@@ -104,6 +106,17 @@ export class ClusterSession {
     }
   }
 
+  /** Why its pods aren't ready, as far as the API server tells. Never rejects. */
+  async explain(ref: KubernetesWorkload): Promise<string | undefined> {
+    const { signal } = this.#lifetime;
+    try {
+      return await explainStart({ client: this.#client, ref, signal });
+    } catch (error) {
+      if (!signal.aborted) this.#tellUnexplained(error);
+      return undefined;
+    }
+  }
+
   setInUse(key: string, use: { readonly inUse: boolean }): void {
     this.#sharing.setInUse(key, use);
   }
@@ -122,6 +135,16 @@ export class ClusterSession {
     this.#lifetime.abort(new Error('the proxy is shutting down'));
     await Promise.all([this.#sharing.close(), this.view.close()]);
     this.#client.close();
+  }
+
+  /** What is refused stays so until somebody gives the right: it is told once. */
+  #tellUnexplained(error: unknown): void {
+    const { logger } = this.#options;
+    const message = `cannot ask why a start has failed: ${describeError(error)}`;
+    if (isPassing(error) || this.#unexplained.has(message))
+      return logger.debug({ event: 'explain' }, message);
+    this.#unexplained.add(message);
+    logger.warn({ event: 'explain' }, `${message}; everything else works without`);
   }
 
   #scaleContext(): ScaleContext {

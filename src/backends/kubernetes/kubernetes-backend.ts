@@ -107,6 +107,10 @@ export class KubernetesBackend implements Backend {
     await this.#session.sleep(target, options);
   }
 
+  async explain(workload: Workload): Promise<string | undefined> {
+    return this.#session?.explain(kubernetesOf(workload));
+  }
+
   setInUse(workload: Workload, use: { readonly inUse: boolean }): void {
     this.#connection.setInUse(workloadKey(workload), use);
   }

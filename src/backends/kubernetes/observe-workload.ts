@@ -11,7 +11,14 @@
  */
 import { type EngineState, MISSING, type Observation } from '../../model/observation.ts';
 import { describeWorkloadRef, type KubernetesWorkload, toWorkloadRef } from '../../model/workload.ts';
-import { hasReadyEndpoint, mapToName, mapToNothing, mapToPods, type ServicePorts } from './service-ports.ts';
+import {
+  hasPort,
+  hasReadyEndpoint,
+  mapToName,
+  mapToNothing,
+  mapToPods,
+  type ServicePorts,
+} from './service-ports.ts';
 import type { ServiceRecord, SliceEndpoint, SliceRecord } from './service-record.ts';
 import type { WorkloadRecord } from './workload-record.ts';
 
@@ -33,6 +40,7 @@ export function observeWorkload(view: WorkloadView): Observation {
   const problem = findServiceProblem(workload, service);
   const state = problem === undefined ? readState(view, record) : readStateWithoutService(record);
   const { hosts, ports } = locate(view, state);
+  const detail = describeState(view, { record, state });
   return {
     state,
     id: `${record.namespace}/${record.name}`,
@@ -40,9 +48,47 @@ export function observeWorkload(view: WorkloadView): Observation {
     ports,
     ...(service === undefined ? {} : { portsOf: describeService(workload) }),
     health: 'none',
-    ...(state === 'stopped' ? { detail: 'scaled to 0' } : {}),
+    ...(detail === undefined ? {} : { detail }),
     ...(problem === undefined ? {} : { problem }),
   };
+}
+
+/** What it waits for, as far as its controllers say so; undefined where it answers. */
+function describeState(
+  view: WorkloadView,
+  { record, state }: { readonly record: WorkloadRecord; readonly state: EngineState },
+): string | undefined {
+  switch (state) {
+    case 'stopped':
+      return 'scaled to 0';
+    case 'stopping':
+      return describeStop(view, record);
+    case 'starting': {
+      const { trouble, replicas, currentReplicas } = record;
+      return trouble ?? `no pod is ready, ${currentReplicas} of ${replicas} are there`;
+    }
+    default:
+      return describeMissingPorts(view);
+  }
+}
+
+function describeStop(view: WorkloadView, record: WorkloadRecord): string {
+  const left = listLeft(view, record).flatMap(({ pod }) => pod ?? []);
+  if (left.length > 0) return `it waits for the end of pod ${left.join(', ')}`;
+  const { isObserved, currentReplicas } = record;
+  if (isObserved && currentReplicas > 0)
+    return `it waits for the end of its pods, ${currentReplicas} are left`;
+  return isObserved
+    ? 'an endpoint of its Service is still ready'
+    : 'its controller has not scaled it down yet';
+}
+
+/** A port may be named that the containers don't have: the pods are ready then, but not for it. */
+function describeMissingPorts({ workload, service, slices }: WorkloadView): string | undefined {
+  const named = (service?.ports ?? []).filter(({ targetName }) => targetName !== undefined);
+  const missing = named.find(({ name, protocol }) => !hasPort(slices, { name, protocol }));
+  if (missing === undefined) return undefined;
+  return `no ready pod has the port "${missing.targetName}" to which ${describeService(workload)} leads`;
 }
 
 /** Why nobody can tell where the workload answers. */
@@ -59,12 +105,17 @@ function describeService({ namespace, service }: KubernetesWorkload): string {
   return `Service ${namespace}/${service}`;
 }
 
-function readState({ workload, slices }: WorkloadView, record: WorkloadRecord): EngineState {
-  if (record.replicas > 0) return hasReadyEndpoint(slices) ? 'running' : 'starting';
-  const isLeft = slices.some(({ endpoints }) =>
-    endpoints.some((endpoint) => isOfThisRun(endpoint, { workload, record })),
-  );
+function readState(view: WorkloadView, record: WorkloadRecord): EngineState {
+  if (record.replicas > 0) return hasReadyEndpoint(view.slices) ? 'running' : 'starting';
+  const isLeft = listLeft(view, record).length > 0;
   return isLeft || isScalingDown(record) ? 'stopping' : 'stopped';
+}
+
+/** The endpoints that stand in the way of the next run. */
+function listLeft({ workload, slices }: WorkloadView, record: WorkloadRecord): readonly SliceEndpoint[] {
+  return slices.flatMap(({ endpoints }) =>
+    endpoints.filter((endpoint) => isOfThisRun(endpoint, { workload, record })),
+  );
 }
 
 /**

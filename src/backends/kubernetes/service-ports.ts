@@ -42,6 +42,15 @@ export function hasReadyEndpoint(slices: readonly SliceRecord[]): boolean {
   return slices.some((slice) => readyAddresses(slice).length > 0);
 }
 
+/** Whether a ready pod behind the Service has a port. */
+export function hasPort(slices: readonly SliceRecord[], port: Pick<SlicePort, 'name' | 'protocol'>): boolean {
+  return slices.some(
+    (slice) =>
+      readyAddresses(slice).length > 0 &&
+      slice.ports.some(({ name, protocol }) => name === port.name && protocol === port.protocol),
+  );
+}
+
 function mapPorts(
   service: ServiceRecord,
   find: (port: SlicePort) => readonly Endpoint[],

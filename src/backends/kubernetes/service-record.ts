@@ -4,7 +4,12 @@ import type { Endpoint, EndpointSlice, Service } from './api-shapes.ts';
 export interface ServiceRecord {
   /** Without one, nothing but its owner knows which pods are behind it. */
   readonly hasSelector: boolean;
-  readonly ports: readonly SlicePort[];
+  readonly ports: readonly ServicePortRecord[];
+}
+
+export interface ServicePortRecord extends SlicePort {
+  /** The name of a container's port; undefined where it leads to a number. */
+  readonly targetName: string | undefined;
 }
 
 /** What is kept of an EndpointSlice. */
@@ -36,7 +41,6 @@ export interface SliceEndpoint {
   readonly pod: string | undefined;
 }
 
-/** A port of either. */
 interface PortObject {
   readonly name?: string | null;
   readonly protocol?: string | null;
@@ -54,7 +58,10 @@ const SERVICE_LABEL = 'kubernetes.io/service-name';
 export function selectService({ spec }: Service): ServiceRecord {
   return {
     hasSelector: Object.keys(spec?.selector ?? {}).length > 0,
-    ports: selectPorts(spec?.ports),
+    ports: (spec?.ports ?? []).map(({ name, protocol, port, targetPort }) => ({
+      ...{ name: name ?? '', protocol: protocol ?? 'TCP', port },
+      targetName: typeof targetPort === 'string' ? targetPort : undefined,
+    })),
   };
 }
 

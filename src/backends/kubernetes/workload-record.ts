@@ -1,6 +1,6 @@
 import { endsLikeOptIn } from '../../model/opt-in.ts';
 import type { KubernetesResource } from '../../model/workload.ts';
-import type { ManagedFields, ScalableWorkload } from './api-shapes.ts';
+import type { Condition, ManagedFields, ScalableWorkload } from './api-shapes.ts';
 import { compareVersions } from './resource-version.ts';
 
 /** What is kept of a Deployment or a StatefulSet. */
@@ -18,6 +18,8 @@ export interface WorkloadRecord {
   /** How many pods there are. */
   readonly currentReplicas: number;
   readonly readyReplicas: number;
+  /** What its controller can't do, in its own words; undefined where nothing. */
+  readonly trouble: string | undefined;
   /** Those that opt in; no other label is of use. */
   readonly labels: Readonly<Record<string, string>>;
   /** All but the bulky ones where it may have opted in, else only those that count replicas. */
@@ -47,11 +49,20 @@ export function selectWorkload(resource: KubernetesResource, object: ScalableWor
     isObserved: (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0),
     currentReplicas: status?.replicas ?? 0,
     readyReplicas: status?.readyReplicas ?? 0,
+    trouble: findTrouble(status?.conditions ?? []),
     labels,
     annotations: selectAnnotations(metadata.annotations ?? {}, {
       mayOptIn: Object.keys(labels).length > 0,
     }),
   };
+}
+
+/** Pods that may not be created, before a rollout that takes too long, which says less. */
+function findTrouble(conditions: readonly Condition[]): string | undefined {
+  const failure = conditions.find(({ type, status }) => type === 'ReplicaFailure' && status === 'True');
+  const stuck = conditions.find(({ type, status }) => type === 'Progressing' && status === 'False');
+  const { reason, message } = failure ?? stuck ?? {};
+  return message ?? reason;
 }
 
 /** In a large cluster nearly all workloads take no part: nearly nothing is kept of them. */

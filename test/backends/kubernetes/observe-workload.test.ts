@@ -22,11 +22,15 @@ const ASLEEP: WorkloadRecord = {
   isObserved: true,
   currentReplicas: 0,
   readyReplicas: 0,
+  trouble: undefined,
   labels: {},
   annotations: {},
 };
 const AWAKE: WorkloadRecord = { ...ASLEEP, replicas: 1, currentReplicas: 1 };
-const SERVICE: ServiceRecord = { hasSelector: true, ports: [{ name: '', protocol: 'TCP', port: 80 }] };
+const SERVICE: ServiceRecord = {
+  hasSelector: true,
+  ports: [{ name: '', protocol: 'TCP', port: 80, targetName: undefined }],
+};
 const HEADLESS: ServiceRecord = { ...SERVICE, hasSelector: false };
 
 type Pod = {
@@ -187,4 +191,46 @@ test('a Service without a selector is the problem, and its endpoints are nobodyâ
   const observation = observe({ record: ASLEEP, service: HEADLESS, slices: slices({ isReady: true }) });
   expect(observation).toMatchObject({ state: 'stopped', hosts: [], ports: { 'tcp/80': [] } });
   expect(observation.problem).toMatch(/^Service shop\/db-svc has no selector/);
+});
+
+test.each([
+  ['starting', AWAKE, slices(), 'no pod is ready, 1 of 1 are there'],
+  [
+    'starting and its controller says why it can not',
+    { ...AWAKE, trouble: 'pods are forbidden' },
+    [],
+    'pods are forbidden',
+  ],
+  [
+    'stopping and a pod is left',
+    ASLEEP,
+    slices({ isReady: false, pod: 'db-5d9c7-x2xq9' }),
+    'it waits for the end of pod db-5d9c7-x2xq9',
+  ],
+  [
+    'stopping and its controller counts pods',
+    { ...ASLEEP, currentReplicas: 2 },
+    [],
+    'it waits for the end of its pods, 2 are left',
+  ],
+  [
+    'stopping and its controller has not looked yet',
+    { ...ASLEEP, isObserved: false },
+    [],
+    'its controller has not scaled it down yet',
+  ],
+  ['running', AWAKE, slices({ isReady: true }), undefined],
+] as const)('a workload that is %s says what it waits for', (_, record, endpoints, detail) => {
+  expect(observe({ record, slices: endpoints }).detail).toBe(detail);
+});
+
+test('a workload whose pods have none of the names that its Service leads to says so', () => {
+  const ports = [{ name: '', protocol: 'TCP', port: 80, targetName: 'web' }] as const;
+  const service = { ...SERVICE, ports };
+  const ready = slices({ isReady: true });
+  const portless = ready.map((slice) => ({ ...slice, ports: [] }));
+  expect(observe({ service, slices: portless }).detail).toBe(
+    'no ready pod has the port "web" to which Service shop/db-svc leads',
+  );
+  expect(observe({ service, slices: ready }).detail).toBeUndefined();
 });

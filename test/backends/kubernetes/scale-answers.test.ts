@@ -15,6 +15,7 @@ const AWAKE: WorkloadRecord = {
   isObserved: true,
   currentReplicas: 0,
   readyReplicas: 0,
+  trouble: undefined,
   labels: {},
   annotations: {},
 };
