@@ -1,3 +1,4 @@
+import { readSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Cancel, Clock } from '../system/clock.ts';
 import { descriptorOf } from './native/descriptor-of.ts';
@@ -7,9 +8,14 @@ import { PeerVigil, ViewedPair } from './peer-vigil.ts';
 import type { RelayedConnection, RelaySockets, TcpRelay } from './tcp-relay.ts';
 import { createTuneSocket } from './tune-socket.ts';
 
+/** Whoever takes nothing for so long of what a side has sent that failed after it, is reset as well. */
+const DRAIN_TIMEOUT_MS = 5_000;
+const CHUNK_BYTES = 65_536;
+
 /**
  * Relays through Node's streams, on any platform. One thing Node doesn't tell: a reset that comes while a source is
- * paused, with bytes still unread, is read as an end (libuv's uv__stream_io), and passed on as one.
+ * paused, with bytes still unread, is read as an end (libuv's uv__stream_io), and passed on as one. And one thing it
+ * doesn't do: when a write fails, it closes the socket without a look at what came before the reset, so this looks.
  */
 export function createStreamRelay(native?: NativeParts): TcpRelay {
   const tune = createTuneSocket(native?.libc);
@@ -96,28 +102,84 @@ class StreamVigil {
 }
 
 function relay({ client, upstream }: RelaySockets, onEnd: () => void): void {
-  if (client.destroyed || upstream.destroyed) {
-    client.resetAndDestroy();
-    upstream.resetAndDestroy();
-    queueMicrotask(onEnd);
-    return;
-  }
   let open = 2;
   const closed = () => {
     if (--open === 0) onEnd();
   };
+  if (client.destroyed || upstream.destroyed) {
+    endBroken(client, upstream);
+    endBroken(upstream, client);
+    for (const socket of [client, upstream]) {
+      if (socket.destroyed) queueMicrotask(closed);
+      else socket.once('close', closed);
+    }
+    return;
+  }
   pass(client, { to: upstream, closed });
   pass(upstream, { to: client, closed });
 }
 
-function pass(source: Socket, { to, closed }: { readonly to: Socket; readonly closed: () => void }): void {
-  source.on('error', () => to.resetAndDestroy());
+interface Direction {
+  readonly to: Socket;
+  readonly closed: () => void;
+}
+
+function pass(source: Socket, { to, closed }: Direction): void {
+  // All that `close` has to know is in the state of the socket.
+  source.on('error', () => {});
+  const destroy = source._destroy.bind(source);
+  source._destroy = (error, callback) => {
+    if (error !== null) passRest(source, to);
+    destroy(error, callback);
+  };
   source.once('close', () => {
     // Not the orderly end of both directions: the other side must not wait for the rest.
-    if (!source.readableEnded || !source.writableFinished) to.resetAndDestroy();
+    if (!source.readableEnded || !source.writableFinished) resetOnceSent(to);
     closed();
   });
   source.pipe(to);
+}
+
+/** Ends one side of a connection of which one side at least was closed before it was joined. */
+function endBroken(source: Socket, to: Socket): void {
+  source.on('error', () => {});
+  if (!source.destroyed) return;
+  passRest(source, to);
+  resetOnceSent(to);
+}
+
+/** Passes on what came of a source before it failed: what Node has read of it, and what the kernel still holds. */
+function passRest(source: Socket, to: Socket): void {
+  source.unpipe(to);
+  if (to.destroyed || to.writableEnded) return;
+  for (let chunk = source.read(); chunk !== null; chunk = source.read()) to.write(chunk);
+  const fd = descriptorOf(source);
+  for (let chunk = readNow(fd); chunk !== undefined; chunk = readNow(fd)) to.write(chunk);
+}
+
+/** What can be read of a socket at once; undefined where that is nothing, or it has ended or failed. */
+function readNow(fd: number | undefined): Buffer | undefined {
+  if (fd === undefined) return undefined;
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+  try {
+    const bytes = readSync(fd, chunk);
+    return bytes > 0 ? chunk.subarray(0, bytes) : undefined;
+  } catch {
+    // EAGAIN, or the error that the socket is closed for anyway.
+    return undefined;
+  }
+}
+
+/** Resets a socket as soon as it has taken what was written to it; after a while in which it takes nothing, at once. */
+function resetOnceSent(socket: Socket): void {
+  const reset = () => void socket.resetAndDestroy();
+  if (socket.destroyed || socket.writableLength === 0) return reset();
+  socket.unpipe();
+  // Else nobody would notice that it fails.
+  socket.resume();
+  socket.setTimeout(DRAIN_TIMEOUT_MS, reset);
+  if (socket.writableEnded) socket.once('finish', reset);
+  else socket.write('', reset);
 }
 
 function createConnection({ client, upstream }: RelaySockets): RelayedConnection {

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RelayedConnection, RelaySockets, TcpRelay } from '../../src/relay/tcp-relay.ts';
 import { settle } from '../support/fake-clock.ts';
 import { createRelay, RELAY_KINDS } from '../support/relays.ts';
-import { collect, ending, pattern, Sockets } from '../support/sockets.ts';
+import { collect, ending, pattern, receive, Sockets } from '../support/sockets.ts';
 
 const MIB = 1_048_576;
 
@@ -201,6 +201,47 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     expect(await end).toBe('ECONNRESET');
     await expectOneEnd();
   });
+
+  const sides = ['upstream', 'client'] as const;
+
+  it.each(sides)(
+    'passes on what the %s has sent before it resets, while the other side sends',
+    async (side) => {
+      for (let round = 0; round < 150; round++) {
+        const [left, right] = [await sockets.pair(), await sockets.pair()];
+        const [near, far] = side === 'upstream' ? [left.near, right.far] : [right.far, left.near];
+        const over = new Promise<void>((resolve) => {
+          joiner.join({ client: left.far, upstream: right.near, keepAliveMs: 60_000 }, resolve);
+        });
+        const arrived = receive(near);
+        // In one go: the relay sees them together, and has to write to who is gone already.
+        near.write(pattern(5_000));
+        far.write('HTTP/1.1 413 Content Too Large\r\n\r\n');
+        far.resetAndDestroy();
+        expect(String(await arrived), `round ${round}`).toBe('HTTP/1.1 413 Content Too Large\r\n\r\n');
+        near.destroy();
+        await over;
+      }
+    },
+  );
+
+  it.runIf(kind === 'splice').each(sides)(
+    'passes on what the %s has sent before it resets to one who reads late',
+    async (side) => {
+      relay();
+      const [near, far] = side === 'upstream' ? [client, upstream] : [upstream, client];
+      const answer = pattern(300_000);
+      near.pause();
+      far.write(answer);
+      // Those of the relay: what the far side's own kernel has yet to send is lost with its reset.
+      while (connection.traffic[side === 'upstream' ? 'bytesDown' : 'bytesUp'] < answer.length)
+        await settle();
+      far.resetAndDestroy();
+      near.write(pattern(5_000));
+      expect((await receive(near)).equals(answer)).toBe(true);
+      await expectOneEnd();
+    },
+  );
 
   it.runIf(kind === 'splice')('notices a reset of the client while the upstream takes nothing', async () => {
     relay();

@@ -11,7 +11,7 @@ import { aListener } from '../support/builders.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import { createSpliceRelay } from '../support/relays.ts';
-import { collect, ending, pattern, Sockets, type TestServer } from '../support/sockets.ts';
+import { collect, ending, pattern, receive, Sockets, type TestServer } from '../support/sockets.ts';
 
 describe.runIf(process.platform === 'linux')('TcpListener whose service is ready', () => {
   let sockets: Sockets;
@@ -162,6 +162,34 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
       for (const socket of upstream.sockets) socket.resume().end();
     }
     await until(() => listener.activeConnections === 0);
+  });
+
+  it('gives each client the answer of a server that resets at once, and asks the server once', async () => {
+    await warmUp();
+    const answer = 'HTTP/1.1 413 Content Too Large\r\n\r\n';
+    upstream.server.on('connection', (socket) => {
+      socket.once('data', () => {
+        socket.write(answer);
+        socket.resetAndDestroy();
+      });
+    });
+    for (let round = 0; round < 150; round++) {
+      const client = await sockets.connect(port);
+      client.write(pattern(5_000));
+      expect(String(await receive(client)), `round ${round}`).toBe(answer);
+    }
+    expect([asked, upstream.sockets.length]).toEqual([1, 151]);
+  });
+
+  it('gives the server what a client has sent that resets at once', async () => {
+    await warmUp();
+    for (let round = 0; round < 150; round++) {
+      const client = await sockets.connect(port);
+      client.write('question');
+      client.resetAndDestroy();
+      expect(String(await receive(await upstream.socket(1 + round))), `round ${round}`).toBe('question');
+    }
+    expect(asked).toBe(1);
   });
 
   it('serves a client the ordinary way whose upstream refuses', async () => {

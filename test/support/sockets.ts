@@ -95,6 +95,18 @@ export async function collect(socket: Socket): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+/** Everything that arrives until the connection is over, however it ends. */
+export async function receive(socket: Socket): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  await new Promise<void>((resolve) => {
+    if (socket.closed) return resolve();
+    socket.once('end', () => socket.end()).once('close', () => resolve());
+    socket.resume();
+  });
+  return Buffer.concat(chunks);
+}
+
 /**
  * How a connection ends: `closed`, or the code of the error. Reads and drops what still arrives, and ends its own
  * direction when the other side has ended.

@@ -33,6 +33,10 @@ export interface Libc {
   shutdownWrite(fd: number): number;
   /** Receives no more; a listening socket stops to listen, whoever else has a descriptor of it. */
   shutdownRead(fd: number): number;
+  /** Bytes that were sent on a TCP socket and that its peer hasn't acknowledged. */
+  unacknowledged(fd: number): number;
+  /** The error that is pending on a socket, as a positive errno; 0 = none. It is not pending any more after that. */
+  takeError(fd: number): number;
   /** Closes with a reset (RST) instead of FIN. */
   closeWithReset(fd: number): number;
   /** A non-blocking pipe, [read end, write end] put into `into`. */
@@ -68,6 +72,8 @@ const CLOEXEC_NONBLOCK = 0o2000000 | 0o4000;
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const SOL_SOCKET = 1;
+const SO_ERROR = 4;
+const TIOCOUTQ = 0x5411;
 const SO_KEEPALIVE = 9;
 const SO_LINGER = 13;
 const SOCK_STREAM = 1;
@@ -94,6 +100,7 @@ export function createLibc(koffi: Koffi): Libc {
   const setsockopt = declare(
     'int setsockopt(int fd, int level, int name, const void *value, unsigned int length)',
   );
+  const ioctl = declare('int ioctl(int fd, unsigned long request, void *value)');
   const getsockopt = declare('int getsockopt(int fd, int level, int name, void *value, void *length)');
   const pipe2 = declare('int pipe2(void *fds, int flags)');
   const eventfd = declare('int eventfd(unsigned int value, int flags)');
@@ -144,6 +151,16 @@ export function createLibc(koffi: Koffi): Libc {
     splice: (from, to, length) => splice(from, null, to, null, length, SPLICE_F_MOVE_NONBLOCK),
     shutdownWrite: (fd) => shutdown(fd, SHUT_WR),
     shutdownRead: (fd) => shutdown(fd, SHUT_RD),
+    unacknowledged(fd) {
+      const bytes = new Int32Array(1);
+      const status = ioctl(fd, TIOCOUTQ, bytes);
+      return status < 0 ? status : (bytes[0] ?? 0);
+    },
+    takeError(fd) {
+      const [error, length] = [new Int32Array(1), new Int32Array([4])];
+      const status = getsockopt(fd, SOL_SOCKET, SO_ERROR, error, length);
+      return status < 0 ? -status : (error[0] ?? 0);
+    },
     closeWithReset(fd) {
       setsockopt(fd, SOL_SOCKET, SO_LINGER, lingerZero, lingerZero.length);
       return close(fd);

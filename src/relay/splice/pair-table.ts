@@ -5,6 +5,10 @@ import type { PumpParts } from './pump.ts';
 import { type PairSockets, RelayedPair } from './relayed-pair.ts';
 import type { SharedState } from './thread-protocol.ts';
 
+/** Whoever takes nothing for so long of what a side has sent that failed after it, is reset as well. */
+const DRAIN_TIMEOUT_MS = 5_000;
+const DRAIN_LOOK_MS = 20;
+
 const EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 interface TableOptions {
@@ -12,6 +16,8 @@ interface TableOptions {
   readonly shared: Pick<SharedState, 'open' | 'sockets' | 'traffic'>;
   readonly pump: PumpParts;
   readonly vigil: PeerVigil;
+  /** Milliseconds of a clock that never jumps. */
+  readonly monotonicMs: () => number;
   /** The upstream of a pair has accepted. */
   readonly onConnected: (slot: number) => void;
   /** The upstream of a pair has refused; the client is as it was. The pair has to be removed or closed. */
@@ -30,13 +36,19 @@ export class PairTable {
   /** Slots that have something to do in this turn, and in the next. */
   #due = new Set<number>();
   #dueNext = new Set<number>();
+  /** Those of which one side has failed, and since when the other has taken nothing. */
+  readonly #draining = new Map<number, { readonly sinceMs: number; readonly delivered: number }>();
+  #nextLookMs = 0;
 
   constructor(options: TableOptions) {
     this.#options = options;
   }
 
-  get hasDue(): boolean {
-    return this.#due.size > 0;
+  /** How long the loop may wait before there is something to do; undefined = for ever. */
+  timeoutMs(): number | undefined {
+    if (this.#due.size > 0) return 0;
+    if (this.#draining.size === 0) return undefined;
+    return Math.max(0, this.#nextLookMs - this.#options.monotonicMs());
   }
 
   /** Takes over two sockets; with `connecting` the upstream's may yet refuse. */
@@ -78,6 +90,18 @@ export class PairTable {
     due.clear();
   }
 
+  /** Ends a turn: looks after those who have yet to take what is left for them, and resets who takes nothing more. */
+  endTurn(): void {
+    if (this.#draining.size === 0) return;
+    const nowMs = this.#options.monotonicMs();
+    if (nowMs < this.#nextLookMs) return;
+    this.#nextLookMs = nowMs + DRAIN_LOOK_MS;
+    for (const [slot, { sinceMs }] of this.#draining) {
+      if (nowMs - sinceMs > DRAIN_TIMEOUT_MS) this.close(slot, 'reset');
+      else this.#due.add(slot);
+    }
+  }
+
   /** Closes the upstream's socket of a pair that isn't connected, and lets go of the client's, which is returned. */
   remove(slot: number): number | undefined {
     const pair = this.#forget(slot);
@@ -117,14 +141,21 @@ export class PairTable {
     traffic[slot * 2] = pair.bytesUp;
     traffic[slot * 2 + 1] = pair.bytesDown;
     if (result === 'more') this.#due.add(slot);
+    else if (result === 'draining') this.#drain(slot, pair.delivered);
     else if (result === 'refused') this.#options.onRefused(slot);
     else if (result !== 'waiting') this.close(slot, result === 'over' ? 'orderly' : 'reset');
+  }
+
+  #drain(slot: number, delivered: number): void {
+    if (this.#draining.get(slot)?.delivered === delivered) return;
+    this.#draining.set(slot, { sinceMs: this.#options.monotonicMs(), delivered });
   }
 
   #forget(slot: number): RelayedPair | undefined {
     const pair = this.#pairs[slot];
     if (pair === undefined) return undefined;
     this.#pairs[slot] = undefined;
+    this.#draining.delete(slot);
     pair.close();
     this.#options.vigil.forget(pair.view);
     Atomics.store(this.#options.shared.open, slot, 0);

@@ -11,16 +11,29 @@ export interface Side {
   writable: boolean;
   /** The other end has sent FIN: there is an end to be read, whatever else. */
   finished: boolean;
+  /**
+   * Its connection is over: reset by the other end, or given up by the kernel. What came before that can still be read,
+   * up to an end that is none of the other end's; nothing can be sent.
+   */
+  failed: boolean;
+}
+
+/** Notes that a side has failed: no event tells any more that there is something to be read. */
+export function fail(side: Side): void {
+  side.failed = side.finished = side.readable = true;
 }
 
 /**
  * `waiting`: for an event of one of the sides. `more`: its share of the turn is used up. `ended`: the source has ended,
- * and the target was told so. `broken`: one of the sides has failed.
+ * and the target was told so. `broken`: one of the sides has failed, and nothing is left that the target could take.
  */
 export type PumpResult = 'waiting' | 'more' | 'ended' | 'broken';
 
 /** What a pump needs of the kernel. */
-export type PumpKernel = Pick<Libc, 'recv' | 'send' | 'splice' | 'shutdownWrite'>;
+export type PumpKernel = Pick<
+  Libc,
+  'recv' | 'send' | 'splice' | 'shutdownWrite' | 'takeError' | 'unacknowledged'
+>;
 
 /** What the pumps of one thread share. */
 export interface PumpParts {
@@ -35,7 +48,8 @@ export interface PumpParts {
 /**
  * Moves the bytes of one direction: small payloads by recv and send, a stream that fills the buffer by splice through a
  * pipe. Reads only what it can pass on, so that what the target doesn't take stays with the sender. Passes the end on
- * when everything before it was. Does no waiting of its own.
+ * when everything before it was. An error of the source counts when everything before it was passed on, too. Does no
+ * waiting of its own.
  */
 export class Pump {
   readonly #parts: PumpParts;
@@ -72,7 +86,7 @@ export class Pump {
 
   /** Moves what can be moved now. */
   run(): PumpResult {
-    if (this.ended) return 'ended';
+    if (this.#result === 'ended' || this.#result === 'broken') return this.#result;
     const limit = this.#moved + this.#parts.bytesPerTurn;
     this.#result = 'more';
     while (this.#result === 'more' && this.#moved < limit) this.#step();
@@ -88,7 +102,8 @@ export class Pump {
   }
 
   #step(): void {
-    if (!this.#target.writable) this.#result = 'waiting';
+    if (this.#target.failed) this.#result = 'broken';
+    else if (!this.#target.writable) this.#result = 'waiting';
     else if (this.#rest !== undefined) this.#sendRest(this.#rest);
     else if (this.#inPipe > 0) this.#emptyPipe();
     else if (this.#atEnd) this.#end();
@@ -130,15 +145,19 @@ export class Pump {
 
   #end(): void {
     const status = this.#parts.kernel.shutdownWrite(this.#target.fd);
-    this.#result = status < 0 ? 'broken' : 'ended';
+    if (status < 0) this.#break(this.#target);
+    else this.#result = 'ended';
   }
 
   /** Whether there is something; notes what else the result says. */
   #didRead(count: number): boolean {
     if (count > 0) return true;
-    if (count === 0) this.#atEnd = true;
+    if (count === -EINTR) return false;
+    const isOver = this.#source.failed && (count === 0 || count === -EAGAIN);
+    if (isOver) this.#result = 'broken';
+    else if (count === 0) this.#atEnd = true;
     else if (count === -EAGAIN) this.#source.readable = false;
-    else if (count !== -EINTR) this.#result = 'broken';
+    else this.#break(this.#source);
     return false;
   }
 
@@ -148,8 +167,13 @@ export class Pump {
       return true;
     }
     if (count === -EAGAIN) this.#target.writable = false;
-    else if (count !== -EINTR) this.#result = 'broken';
+    else if (count !== -EINTR) this.#break(this.#target);
     return false;
+  }
+
+  #break(side: Side): void {
+    fail(side);
+    this.#result = 'broken';
   }
 
   #takePipe(): Pipe | undefined {

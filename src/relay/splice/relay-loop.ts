@@ -1,3 +1,4 @@
+import type { Clock } from '../../system/clock.ts';
 import { EPOLLIN } from '../native/epoll-events.ts';
 import type { Libc } from '../native/libc.ts';
 import { createTcpInfoReader } from '../native/tcp-info.ts';
@@ -19,10 +20,7 @@ export interface LoopOptions {
   /** The next command; undefined where there is none. */
   readonly nextCommand: () => ThreadCommand | undefined;
   readonly report: (report: ThreadReport) => void;
-  /** Milliseconds since the epoch. */
-  readonly nowMs: () => number;
-  /** Of a clock that never jumps. */
-  readonly monotonicMs: () => number;
+  readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
 }
 
 /** The loop of the relay thread: waits for events of all sockets and for commands, and reports what has come of them. */
@@ -41,17 +39,17 @@ export class RelayLoop {
   #unwatched: number[] = [];
 
   constructor(options: LoopOptions) {
-    const { libc, shared, pump, nowMs, monotonicMs } = options;
+    const { libc, shared, pump, clock } = options;
     this.#options = options;
     const poller = new Poller(libc, {
       epoll: options.epoll,
       onRefused: (errno) => void this.#unwatched.push(errno),
     });
     this.#poller = poller;
-    const vigil = new PeerVigil({ readTcpInfo: createTcpInfoReader(libc), nowMs: monotonicMs });
+    const vigil = new PeerVigil({ readTcpInfo: createTcpInfoReader(libc), nowMs: clock.monotonicMs });
     this.#vigil = vigil;
     this.#pairs = new PairTable({
-      ...{ poller, shared, pump, vigil },
+      ...{ poller, shared, pump, vigil, monotonicMs: clock.monotonicMs },
       onConnected: (slot) => this.#routes.connected(slot),
       onRefused: (slot) => this.#routes.refused(slot),
       onClosed: (slot) => {
@@ -59,7 +57,7 @@ export class RelayLoop {
       },
     });
     this.#routes = new RouteTable({
-      ...{ libc, poller, shared, nowMs, pairs: this.#pairs },
+      ...{ libc, poller, shared, clock, pairs: this.#pairs },
       onUsed: (route) => void this.#used.add(route),
       onReturned: (returned) => void this.#returned.push(returned),
       onBarred: (barred) => void this.#barred.push(barred),
@@ -75,8 +73,10 @@ export class RelayLoop {
     const take = (token: number, events: number) => this.#take(token, events);
     while (Atomics.load(shared.quit, 0) === 0) {
       const vigilMs = this.#vigil.timeoutMs();
-      this.#poller.wait(this.#pairs.hasDue ? 0 : shortest(this.#routes.timeoutMs(), vigilMs), take);
+      const timesMs = [this.#pairs.timeoutMs(), this.#routes.timeoutMs(), vigilMs];
+      this.#poller.wait(shortest(timesMs), take);
       this.#pairs.runDue();
+      this.#pairs.endTurn();
       if (vigilMs === 0) this.#pairs.resetGone();
       this.#routes.endTurn();
       this.#report();
@@ -132,8 +132,8 @@ export class RelayLoop {
   }
 }
 
-/** The first is -1 for ever, as epoll has it; the second is undefined then. */
-function shortest(timeoutMs: number, otherMs: number | undefined): number {
-  if (otherMs === undefined) return timeoutMs;
-  return timeoutMs < 0 ? otherMs : Math.min(timeoutMs, otherMs);
+/** The shortest of the times, in whole milliseconds, of which each may be undefined, for ever; epoll has -1 for that. */
+function shortest(timesMs: readonly (number | undefined)[]): number {
+  const ms = Math.min(...timesMs.map((timeMs) => timeMs ?? Number.POSITIVE_INFINITY));
+  return ms === Number.POSITIVE_INFINITY ? -1 : Math.ceil(ms);
 }

@@ -28,8 +28,7 @@ async function runThread({ epoll, bell, shared, port }: ThreadStart): Promise<vo
     pump: { kernel: libc, pipes, buffer: new Uint8Array(BUFFER_BYTES), bytesPerTurn: BYTES_PER_TURN },
     nextCommand: () => receiveMessageOnPort(port)?.message as ThreadCommand | undefined,
     report: (report) => port.postMessage(report),
-    nowMs: systemClock.nowMs,
-    monotonicMs: systemClock.monotonicMs,
+    clock: systemClock,
   }).run();
   pipes.trim();
   port.close();

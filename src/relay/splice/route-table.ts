@@ -1,3 +1,4 @@
+import type { Clock } from '../../system/clock.ts';
 import { type AccessList, compileAccessList } from '../access-list.ts';
 import { planKeepAlive } from '../keep-alive.ts';
 import { EPOLLIN } from '../native/epoll-events.ts';
@@ -18,7 +19,6 @@ import {
 const ACCEPTS_PER_TURN = 64;
 /** An upstream that says nothing for so long is passed over, as in the main thread: where there is another one, soon. */
 const CONNECT_TIMEOUTS_MS = { soon: 250, late: 2_000 } as const;
-const WAIT_FOR_EVER = -1;
 
 /** Tokens from here on are those of listening sockets, by route. */
 export const ROUTE_TOKENS = 0x4000_0000;
@@ -47,8 +47,7 @@ interface TableOptions {
   readonly onReturned: (returned: ReturnedClient) => void;
   readonly onBarred: (barred: ReturnedClient) => void;
   readonly onRouteClosed: (route: number) => void;
-  /** Milliseconds since the epoch. */
-  readonly nowMs: () => number;
+  readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
 }
 
 /**
@@ -59,7 +58,7 @@ export class RouteTable {
   readonly #options: TableOptions;
   readonly #routes = new Map<number, Route>();
   readonly #accepted = new Map<number, Accepted>();
-  /** When to give up, by slot; each of the two in the order of time. */
+  /** When to give up, by slot; each of the two in the order of time, on the clock that never jumps. */
   readonly #connecting = { soon: new Map<number, number>(), late: new Map<number, number>() };
   readonly #freeSlots: number[] = [];
   /** Slots that are free from the next turn on: in this one there may still be events of those who had them. */
@@ -107,14 +106,15 @@ export class RouteTable {
     }
   }
 
-  /** How long the loop may wait before `endTurn` has something to do. */
-  timeoutMs(): number {
+  /** How long the loop may wait before `endTurn` has something to do; undefined = for ever. */
+  timeoutMs(): number | undefined {
     const [soon] = this.#connecting.soon.values();
     const [late] = this.#connecting.late.values();
-    if (soon === undefined && late === undefined) return WAIT_FOR_EVER;
+    if (soon === undefined && late === undefined) return undefined;
     return Math.max(
       0,
-      Math.min(soon ?? Number.POSITIVE_INFINITY, late ?? Number.POSITIVE_INFINITY) - this.#options.nowMs(),
+      Math.min(soon ?? Number.POSITIVE_INFINITY, late ?? Number.POSITIVE_INFINITY) -
+        this.#options.clock.monotonicMs(),
     );
   }
 
@@ -122,7 +122,7 @@ export class RouteTable {
   endTurn(): void {
     this.#freeSlots.push(...this.#leftSlots.splice(0));
     for (const connecting of [this.#connecting.soon, this.#connecting.late]) {
-      const nowMs = connecting.size > 0 ? this.#options.nowMs() : 0;
+      const nowMs = connecting.size > 0 ? this.#options.clock.monotonicMs() : 0;
       for (const [slot, dueMs] of connecting) {
         if (dueMs > nowMs) break;
         this.refused(slot);
@@ -175,7 +175,7 @@ export class RouteTable {
   }
 
   #connect(slot: number, accepted: Accepted): void {
-    const { libc, poller, pairs, nowMs } = this.#options;
+    const { libc, poller, pairs, clock } = this.#options;
     const { route, client } = accepted;
     this.#stopConnecting(slot);
     for (; accepted.attempt < route.upstreams.length; accepted.attempt++) {
@@ -186,7 +186,7 @@ export class RouteTable {
       const status = libc.connect(upstream, address.bytes);
       if (status === 0 || status === -EINPROGRESS) {
         const wait = accepted.attempt < route.upstreams.length - 1 ? 'soon' : 'late';
-        this.#connecting[wait].set(slot, nowMs() + CONNECT_TIMEOUTS_MS[wait]);
+        this.#connecting[wait].set(slot, clock.monotonicMs() + CONNECT_TIMEOUTS_MS[wait]);
         const { keepAliveMs } = route;
         return pairs.add(slot, { client, upstream, keepAliveMs }, 'connecting');
       }
@@ -208,9 +208,9 @@ export class RouteTable {
   }
 
   #leave(slot: number, { route }: Route): void {
-    const { shared, nowMs, onUsed } = this.#options;
+    const { shared, clock, onUsed } = this.#options;
     this.#forget(slot);
-    shared.routeLastMs[route] = nowMs();
+    shared.routeLastMs[route] = clock.nowMs();
     if (Atomics.sub(shared.routeUse, route, 1) === 1) onUsed(route);
   }
 

@@ -1,15 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EAGAIN, ECONNRESET, EINTR, EPIPE } from '../../../src/relay/native/errno.ts';
-import { Pump, type PumpResult, type Side } from '../../../src/relay/splice/pump.ts';
+import { fail, Pump, type PumpResult, type Side } from '../../../src/relay/splice/pump.ts';
 import { pattern } from '../../support/sockets.ts';
 import { ScriptedKernel } from './scripted-kernel.ts';
 
 const BUFFER_BYTES = 64;
 
 function createPump(kernel: ScriptedKernel, first?: Uint8Array) {
-  const source: Side = { fd: kernel.source, readable: true, writable: true, finished: false };
-  const target: Side = { fd: kernel.target, readable: true, writable: true, finished: false };
+  const whole = { readable: true, writable: true, finished: false, failed: false };
+  const source: Side = { fd: kernel.source, ...whole };
+  const target: Side = { fd: kernel.target, ...whole };
   const parts = {
     kernel,
     pipes: kernel,
@@ -60,6 +61,27 @@ describe('Pump', () => {
           const parts = createPump(kernel, first === 0 ? undefined : all.subarray(0, first));
           expect(runToEnd(parts)).toBe('ended');
           expect(kernel.output).toEqual(all);
+          expect(kernel.lent).toBe(0);
+        },
+      ),
+    );
+  });
+
+  it('passes everything on that was there before the source failed, and no end of its own', () => {
+    // Never EAGAIN: the kernel says so only of a source that is whole.
+    const answer = fc.oneof(fc.constant('EINTR' as const), fc.integer({ min: 1, max: 2 * BUFFER_BYTES }));
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 20 * BUFFER_BYTES }),
+        fc.array(answer, { maxLength: 100 }),
+        fc.constantFrom(ECONNRESET, 0),
+        (length, answers, errno) => {
+          const kernel = new ScriptedKernel({ input: pattern(length), answers, errorAtEnd: errno });
+          const parts = createPump(kernel);
+          fail(parts.source);
+          expect(runToEnd(parts)).toBe('broken');
+          expect(kernel.output).toEqual(new Uint8Array(pattern(length)));
+          expect(kernel.log).not.toContain('shutdown');
           expect(kernel.lent).toBe(0);
         },
       ),

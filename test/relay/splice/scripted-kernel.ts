@@ -13,10 +13,14 @@ export class ScriptedKernel implements PumpKernel {
   readonly target = 2;
   /** The calls that were made. */
   readonly log: string[] = [];
+  /** Of the target. */
+  unacknowledgedBytes = 0;
   discarded = 0;
   lent = 0;
   readonly #answers: Answer[];
   readonly #pipes: number;
+  readonly #errorAtEnd: number;
+  readonly #pendingError: number;
   #input: Uint8Array;
   #inPipe: Uint8Array = new Uint8Array(0);
   #output: number[] = [];
@@ -25,10 +29,16 @@ export class ScriptedKernel implements PumpKernel {
     readonly input: Uint8Array;
     readonly answers?: readonly Answer[];
     readonly pipes?: number;
+    /** What a read answers when nothing is left, as a positive errno; 0 = the end. */
+    readonly errorAtEnd?: number;
+    /** The error that is pending on either socket. */
+    readonly pendingError?: number;
   }) {
     this.#input = options.input;
     this.#answers = [...(options.answers ?? [])];
     this.#pipes = options.pipes ?? 1;
+    this.#errorAtEnd = options.errorAtEnd ?? 0;
+    this.#pendingError = options.pendingError ?? 0;
   }
 
   get output(): Uint8Array {
@@ -37,6 +47,7 @@ export class ScriptedKernel implements PumpKernel {
 
   recv(_fd: number, into: Uint8Array): number {
     this.log.push('recv');
+    if (this.#input.length === 0 && this.#errorAtEnd > 0) return -this.#errorAtEnd;
     return this.#answer(Math.min(into.length, this.#input.length), (count) => into.set(this.#read(count)));
   }
 
@@ -48,6 +59,7 @@ export class ScriptedKernel implements PumpKernel {
   splice(from: number, to: number, length: number): number {
     if (to === PIPE.writeEnd) {
       this.log.push('fill');
+      if (this.#input.length === 0 && this.#errorAtEnd > 0) return -this.#errorAtEnd;
       const room = Math.min(length, this.#input.length);
       return this.#answer(room, (count) => {
         this.#inPipe = this.#read(count);
@@ -64,6 +76,14 @@ export class ScriptedKernel implements PumpKernel {
   shutdownWrite(): number {
     this.log.push('shutdown');
     return 0;
+  }
+
+  unacknowledged(): number {
+    return this.unacknowledgedBytes;
+  }
+
+  takeError(): number {
+    return this.#pendingError;
   }
 
   take(): Pipe | undefined {
