@@ -1,3 +1,4 @@
+import type { Endpoint } from '../model/observation.ts';
 import type { TargetPort } from '../model/service.ts';
 import type { DatagramPassage, Incarnation } from './incarnation.ts';
 import { passGate, throwIfRetired } from './pass-gate.ts';
@@ -15,6 +16,10 @@ export interface FlowLease {
   open<T extends { close(): void }>(
     request: DatagramPassage<T> & { readonly signal: AbortSignal },
   ): Promise<{ readonly value: T; readonly ended: AbortSignal }>;
+  /** A datagram came back from there. */
+  answered(target: Endpoint): void;
+  /** Whether a port that doesn't answer there may do so at another address of the workload. */
+  mayAnswerElsewhere(target: Endpoint): boolean;
   /** The port refused although it had proved itself: the next datagram proves it anew. */
   doubt(): void;
   /** Gives the lease back; idle time counts from `idleSinceMs` of the monotonic clock. */
@@ -41,10 +46,9 @@ export function takeFlowLease(
           target: { protocol: 'udp', port },
           client,
           signal: request.signal,
-          pass: async (incarnation, signal) => {
-            const passed = await incarnation.passDatagrams(port, { passage: request, signal });
+          pass: (incarnation, signal) => {
             current = incarnation;
-            return passed;
+            return incarnation.passDatagrams(port, { passage: request, signal });
           },
           discard: ({ value }) => value.close(),
         });
@@ -53,6 +57,8 @@ export function takeFlowLease(
         throw error;
       }
     },
+    answered: (target) => current?.datagramsAnswered(port, target),
+    mayAnswerElsewhere: (target) => current?.mayAnswerElsewhere(port, target) ?? false,
     doubt: () => current?.doubtDatagrams(port),
     release(idleSinceMs) {
       lease.release(idleSinceMs);

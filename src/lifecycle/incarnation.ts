@@ -16,8 +16,11 @@ const DATAGRAM_RETRY = { firstMs: 20, maxMs: 500 } as const;
 export interface DatagramPassage<T> {
   /** `open`: a refusal is all that tells that the port is closed, so none may be missed. */
   readonly readiness: UdpPolicy['readiness'];
-  readonly prove: (target: Endpoint, signal: AbortSignal) => Promise<T>;
+  /** With several targets one of them answers, and nobody knows which. */
+  readonly prove: (targets: readonly Endpoint[], signal: AbortSignal) => Promise<T>;
   readonly follow: (target: Endpoint, signal: AbortSignal) => Promise<T>;
+  /** Where the flow was before, and nothing answered. */
+  readonly notAt?: Endpoint | undefined;
 }
 
 /** What a flow got through a datagram port. */
@@ -34,9 +37,11 @@ export class Incarnation {
   readonly #onReordered: () => void;
   readonly #endpoints: RunEndpoints;
   readonly #gates = new Map<string, PortGate>();
-  /** The endpoint at which each datagram port has answered. */
-  readonly #datagramEndpoints = new Map<TargetPort, Endpoint>();
+  /** Where each datagram port has answered, or at least not refused what proved it. */
+  readonly #datagramEndpoints = new Map<TargetPort, { endpoint: Endpoint; hasAnswered: boolean }>();
   readonly #refusals: RefusalAllowance;
+  /** The host that has taken the last connection of this run. */
+  #dialledHost: string | undefined;
   readonly #ended = new AbortController();
 
   /**
@@ -106,7 +111,8 @@ export class Incarnation {
   }
 
   /**
-   * Gets a flow through a datagram port: the one that proves it tries one endpoint after the other.
+   * Gets a flow through a datagram port: the one that proves it tries one endpoint after the other. Of several hosts the
+   * one counts that has answered; until one has, a flow goes on to the next where its own doesn't answer.
    * @throws when `signal` aborts or the run is over.
    */
   passDatagrams<T>(
@@ -114,20 +120,42 @@ export class Incarnation {
     { passage, signal }: { readonly passage: DatagramPassage<T>; readonly signal: AbortSignal },
   ): Promise<PassedFlow<T>> {
     const target = { protocol: 'udp', port } as const;
+    const { areEqual } = this.#endpoints;
     const prove = async (linked: AbortSignal) => {
-      const endpoint = this.#endpoints.next(target);
-      if (passage.readiness === 'open') await this.#refusals.take(linked);
-      const value = await passage.prove(endpoint, linked);
-      this.#datagramEndpoints.set(port, endpoint);
+      const isOpen = passage.readiness === 'open';
+      const known = areEqual ? undefined : this.#datagramEndpoints.get(port);
+      const next = this.#endpoints.next(target);
+      // In open mode nothing is sent twice, so that one endpoint has to do.
+      const endpoint = isOpen && known?.hasAnswered ? known.endpoint : next;
+      const endpoints = areEqual || isOpen ? [endpoint] : this.#endpoints.list(target);
+      if (isOpen) await this.#refusals.take(linked);
+      const value = await passage.prove(endpoints, linked);
+      if (isOpen && !this.#datagramEndpoints.get(port)?.hasAnswered)
+        this.#datagramEndpoints.set(port, { endpoint, hasAnswered: false });
       return { value, ended: this.#endpoints.lifetime(endpoint) };
     };
     const follow = async (linked: AbortSignal) => {
-      const proved = this.#endpoints.areEqual ? undefined : this.#datagramEndpoints.get(port);
-      const endpoint = proved ?? this.#endpoints.next(target);
+      const endpoint = areEqual ? this.#endpoints.next(target) : this.#chooseHost(port, passage.notAt);
       const value = await passage.follow(endpoint, linked);
       return { value, ended: this.#endpoints.lifetime(endpoint) };
     };
     return this.#whileRunning(signal, (linked) => this.#udpGate(port).pass({ prove, follow }, linked));
+  }
+
+  /** A datagram came back from there: everybody goes there from now on. */
+  datagramsAnswered(port: TargetPort, endpoint: Endpoint): void {
+    if (this.#endpoints.areEqual) return;
+    this.#datagramEndpoints.set(port, { endpoint, hasAnswered: true });
+    if (this.#endpoints.answered(endpoint)) this.#onReordered();
+  }
+
+  /** Whether a port that doesn't answer there may do so at another of the workload's hosts. */
+  mayAnswerElsewhere(port: TargetPort, { host }: Endpoint): boolean {
+    if (this.#endpoints.areEqual || this.#endpoints.hosts.length < 2) return false;
+    // Its network is well, and that it says nothing is its nature.
+    if (host === this.#dialledHost) return false;
+    const known = this.#datagramEndpoints.get(port);
+    return !known?.hasAnswered || known.endpoint.host !== host;
   }
 
   /** A datagram port has refused: it has to prove itself again. */
@@ -160,9 +188,21 @@ export class Incarnation {
     }
   }
 
+  /** Where a flow goes whose port has proved itself. @throws where there is no host. */
+  #chooseHost(port: TargetPort, notAt: Endpoint | undefined): Endpoint {
+    const known = this.#datagramEndpoints.get(port);
+    if (known?.hasAnswered) return known.endpoint;
+    const all = this.#endpoints.list({ protocol: 'udp', port });
+    const before = notAt === undefined ? -1 : all.findIndex(({ host }) => host === notAt.host);
+    const endpoint = before < 0 ? (known?.endpoint ?? all[0]) : all[(before + 1) % all.length];
+    if (endpoint === undefined) throw new Error('the workload has no address');
+    return endpoint;
+  }
+
   async #dial(port: TargetPort, signal: AbortSignal): Promise<Socket> {
     const endpoints = this.#endpoints.list({ protocol: 'tcp', port });
     const { socket, endpoint } = await dial(endpoints, { signal, clock: this.#clock });
+    this.#dialledHost = endpoint.host;
     if (this.#endpoints.answered(endpoint)) this.#onReordered();
     return socket;
   }

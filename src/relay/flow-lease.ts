@@ -17,10 +17,17 @@ export interface FlowLease {
   open<T extends { close(): void }>(request: {
     /** `open`: a refusal is all that tells that the port is closed. */
     readonly readiness: UdpPolicy['readiness'];
-    readonly prove: (target: UdpTarget, signal: AbortSignal) => Promise<T>;
+    /** With several targets one of them answers, and nobody knows which. */
+    readonly prove: (targets: readonly UdpTarget[], signal: AbortSignal) => Promise<T>;
     readonly follow: (target: UdpTarget, signal: AbortSignal) => Promise<T>;
+    /** Where the flow was before, and nothing answered. */
+    readonly notAt?: UdpTarget | undefined;
     readonly signal: AbortSignal;
   }): Promise<{ readonly value: T; readonly ended: AbortSignal }>;
+  /** A datagram came back from there. */
+  answered(target: UdpTarget): void;
+  /** Whether a port that doesn't answer there may do so at another address of the workload. */
+  mayAnswerElsewhere(target: UdpTarget): boolean;
   /** The port refused although it had proved itself: the next datagram proves it anew. */
   doubt(): void;
   /** Gives the lease back; idle time counts from `idleSinceMs` of the monotonic clock. */

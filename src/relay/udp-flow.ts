@@ -17,6 +17,9 @@ const FLUSH = { maxCount: 16, maxBytes: 65_536, everyMs: 10 } as const;
 /** After one question and one answer more of either is unlikely: a resolver takes a new port for the next one. */
 const EXCHANGED_TIMEOUT_MS = 10_000;
 
+/** A workload with several addresses that was silent for so long gets the next datagram at another one. */
+const ALTERNATE_AFTER_MS = 250;
+
 export interface FlowOptions {
   readonly policy: UdpPolicy;
   /** Silence after which it ends; less after one question and one answer. */
@@ -46,6 +49,9 @@ export class UdpFlow {
   /** Listens no longer for the end of the upstream's run. */
   #unlink: (() => void) | undefined;
   #opening = false;
+  /** Where nothing has answered yet, and since when that is so. */
+  #silentTarget: UdpTarget | undefined;
+  #silentSinceMs: number | undefined;
   /** What was put behind the rest since the last flush. */
   #arrived = { count: 0, bytes: 0 };
   #lastActiveMs: number;
@@ -63,6 +69,7 @@ export class UdpFlow {
   /** Takes a datagram of the client. */
   receive(datagram: Buffer): void {
     if (this.#ending.signal.aborted) return;
+    this.#leaveSilence();
     if (this.#upstream !== undefined && this.#queue.size === 0) {
       this.#touch('questions', 1);
       return this.#upstream.send(datagram);
@@ -77,6 +84,7 @@ export class UdpFlow {
 
   /** Takes many, as `receive` does, but for what it copies of them. */
   receiveRun(run: DatagramRun): void {
+    this.#leaveSilence();
     if (this.#upstream === undefined || this.#queue.size > 0) {
       for (let index = 0; index < run.size; index++) {
         // What is dropped costs no memory, not even until it is collected.
@@ -128,8 +136,9 @@ export class UdpFlow {
     try {
       const { value: upstream, ended } = await this.#options.lease.open({
         readiness: this.#options.policy.readiness,
-        prove: (target, signal) => this.#prove(target, signal),
-        follow: (target) => UdpUpstream.connect(target, { handlers: this.#handlers(), datagrams }),
+        prove: (targets, signal) => this.#prove(targets, signal),
+        follow: (target) => UdpUpstream.connect(target, { handlers: this.#handlersFor(target), datagrams }),
+        notAt: this.#silentTarget,
         signal: this.#ending.signal,
       });
       this.#opening = false;
@@ -139,21 +148,31 @@ export class UdpFlow {
     }
   }
 
-  #prove(target: UdpTarget, signal: AbortSignal): Promise<UdpUpstream> {
+  #prove(targets: readonly UdpTarget[], signal: AbortSignal): Promise<UdpUpstream> {
     const { policy, clock, datagrams } = this.#options;
     const { readiness } = policy;
-    const handlers = this.#handlers();
-    return offerDatagram(this.#queue, { readiness, clock, signal, target, handlers, datagrams });
+    const handlersFor = (target: UdpTarget) => this.#handlersFor(target);
+    return offerDatagram(this.#queue, { readiness, clock, signal, targets, handlersFor, datagrams });
   }
 
-  #handlers(): UpstreamHandlers {
+  #handlersFor(target: UdpTarget): UpstreamHandlers {
+    let heard = false;
+    this.#silentTarget = target;
+    this.#silentSinceMs = undefined;
+    const hear = (count: number) => {
+      this.#touch('answers', count);
+      if (heard) return;
+      heard = true;
+      this.#silentTarget = undefined;
+      this.#options.lease.answered(target);
+    };
     return {
       onReply: (datagram) => {
-        this.#touch('answers', 1);
+        hear(1);
         this.#options.reply(datagram);
       },
       onReplies: (run) => {
-        this.#touch('answers', run.size);
+        hear(run.size);
         this.#options.replyRun(run);
       },
       onRefused: () => this.#refused(),
@@ -175,6 +194,7 @@ export class UdpFlow {
     if (ended.aborted) leave();
     // However long the start took, the answers to what is passed on now are waited for.
     this.#touch('answers', 0);
+    this.#silentSinceMs = this.#lastActiveMs;
     this.#flush();
     this.#watchIdle();
   }
@@ -200,6 +220,15 @@ export class UdpFlow {
     this.#upstream = undefined;
     // What is still kept goes to the next run.
     if (this.#queue.size > 0 && !this.#opening && !this.#ending.signal.aborted) void this.#open();
+  }
+
+  /** Before a datagram is passed on: leaves an address that doesn't answer for another one that may. */
+  #leaveSilence(): void {
+    const silent = this.#silentTarget;
+    if (silent === undefined || this.#silentSinceMs === undefined || this.#upstream === undefined) return;
+    const silentMs = this.#options.clock.monotonicMs() - this.#silentSinceMs;
+    if (silentMs >= ALTERNATE_AFTER_MS && this.#options.lease.mayAnswerElsewhere(silent))
+      this.#leaveUpstream();
   }
 
   #refused(): void {

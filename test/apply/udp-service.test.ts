@@ -340,6 +340,76 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
   });
 
+  describe('with two addresses, of which the first never answers', () => {
+    const hosts = ['127.0.0.66', '127.0.0.1'];
+    let deaf: Endpoint;
+    beforeEach(async () => {
+      deaf = await datagrams.bind(undefined, { port: Number(spec.targetPort), host: '127.0.0.66' });
+      bench.backend.automate({
+        clock: bench.clock,
+        wakeMs: WAKE_MS,
+        sleepMs: 100,
+        running: { ...RUNNING, hosts },
+      });
+    });
+    /** As resolvers do: again every second, until there is an answer. */
+    const ask = async (client: Endpoint, text: string) => {
+      const { length } = client.received;
+      let tries = 0;
+      while (client.received.length === length && tries < 10) {
+        send(client, text);
+        tries++;
+        for (let step = 0; step < 20 && client.received.length === length; step++)
+          await bench.clock.advance(50);
+      }
+      return { tries, answer: client.texts.at(-1) };
+    };
+
+    it('is answered from the other one when it wakes, and asks the first no more', async () => {
+      bench.add(service, STOPPED);
+      await echo();
+      const first = await datagrams.bind();
+      expect((await ask(first, 'a')).answer).toBe('echo a');
+      const { length } = deaf.received;
+      const second = await datagrams.bind();
+      expect(await ask(second, 'b')).toEqual({ tries: 1, answer: 'echo b' });
+      expect(deaf.received).toHaveLength(length);
+    });
+
+    it('is answered from the other one in open mode, with the second try', async () => {
+      useOpenMode();
+      bench.add(service, STOPPED);
+      await echo();
+      const first = await datagrams.bind();
+      expect(await ask(first, 'a')).toEqual({ tries: 2, answer: 'echo a' });
+      expect(deaf.texts).toEqual(['a']);
+      const second = await datagrams.bind();
+      expect(await ask(second, 'b')).toEqual({ tries: 1, answer: 'echo b' });
+      expect(await ask(first, 'c')).toEqual({ tries: 1, answer: 'echo c' });
+    });
+
+    it('is answered from the other one when it ran before, and remembers it beyond the run', async () => {
+      useOpenMode();
+      bench.add(service, { ...RUNNING, hosts });
+      await echo();
+      const client = await datagrams.bind();
+      expect(await ask(client, 'a')).toEqual({ tries: 2, answer: 'echo a' });
+      bench.backend.tell(KEY, STOPPED);
+      await settle();
+      const { length } = deaf.received;
+      expect((await ask(await datagrams.bind(), 'b')).answer).toBe('echo b');
+      expect(deaf.received).toHaveLength(length);
+    });
+
+    it('keeps a burst together', async () => {
+      useOpenMode();
+      bench.add(service, { ...RUNNING, hosts });
+      send(await datagrams.bind(), ...numbers(1, 20));
+      await bench.until(() => deaf.received.length >= 20);
+      expect(deaf.texts).toEqual(numbers(1, 20));
+    });
+  });
+
   it('goes to sleep as long after the last datagram as the idle timeout says', async () => {
     bench.add(service, STOPPED);
     await echo();

@@ -90,7 +90,12 @@ describe('a workload whose ports are mapped', () => {
       const lease = bench.lifecycle.takeFlowLease('db', { port: 53, client: 'c', sleepIfSilent: false });
       const take = async ({ port }: Endpoint) => ({ port, close() {} });
       const signal = new AbortController().signal;
-      return lease.open({ readiness: 'open', prove: take, follow: take, signal });
+      return lease.open({
+        readiness: 'open',
+        prove: ([first]) => take(first as Endpoint),
+        follow: take,
+        signal,
+      });
     };
     const flows = [await open(), await open()];
     bench.backend.tell(KEY, { ...RUNNING, ports: { 'udp/53': [endpoint(second.port)] } });

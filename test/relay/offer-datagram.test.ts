@@ -39,7 +39,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
   const keep = (...texts: readonly string[]) => {
     for (const text of texts) queue.push(Buffer.from(text), 0);
   };
-  const offer = (readiness: 'reply' | 'open', port: number) => {
+  const offer = (readiness: 'reply' | 'open', ...ports: readonly number[]) => {
     const handlers = {
       onReply: (datagram: Buffer) => void events.push(`reply ${datagram}`),
       onReplies: (run: DatagramRun) => {
@@ -49,9 +49,9 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       onUnsent: (datagram: Buffer) => void events.push(`unsent ${datagram}`),
       onUnsendable: () => void events.push('unsendable'),
     };
-    const target = { host: '127.0.0.1', port };
+    const targets = ports.map((port) => ({ host: '127.0.0.1', port }));
     const offering = offerDatagram(queue, {
-      ...{ readiness, target, handlers, clock },
+      ...{ readiness, targets, handlersFor: () => handlers, clock },
       signal: stop.signal,
       datagrams: native,
     });
@@ -191,6 +191,62 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       expect(await ended()).toBe('the run is over');
       await settleDatagrams();
       expect(silent.texts).toEqual([]);
+      expect(queue.size).toBe(1);
+    });
+  });
+
+  describe('in reply mode, with several addresses', () => {
+    it('offers by turns, until one answers', async () => {
+      const [silent, server] = [await datagrams.bind(), await datagrams.bind()];
+      keep('one');
+      offer('reply', silent.port, server.port);
+      await silent.arrived(1);
+      await clock.advance(500);
+      await server.arrived(1);
+      await clock.advance(500);
+      await silent.arrived(2);
+      await clock.advance(500);
+      await server.arrived(2);
+      answer(server, 'here');
+      expect(await ended()).toBe('proven');
+      expect(events).toEqual(['reply here']);
+      expect(queue.size).toBe(0);
+      // What was proven is the one that answered.
+      upstreams[0]?.send(Buffer.from('two'));
+      await server.arrived(3);
+      expect(silent.received).toHaveLength(2);
+    });
+
+    it('hears an answer that comes after the next one was offered', async () => {
+      const [slow, silent] = [await datagrams.bind(), await datagrams.bind()];
+      keep('one');
+      offer('reply', slow.port, silent.port);
+      await slow.arrived(1);
+      await clock.advance(500);
+      await silent.arrived(1);
+      answer(slow, 'late');
+      expect(await ended()).toBe('proven');
+      upstreams[0]?.send(Buffer.from('two'));
+      await slow.arrived(2);
+    });
+
+    it('goes to the next at once when one refuses, and comes back to it', async () => {
+      const silent = await datagrams.bind();
+      const port = await freeUdpPort();
+      keep('one');
+      offer('reply', port, silent.port);
+      await silent.arrived(1);
+      const server = await datagrams.bind(undefined, { port });
+      await clock.advance(500);
+      await server.arrived(1);
+      answer(server, 'here');
+      expect(await ended()).toBe('proven');
+    });
+
+    it('fails when all refuse', async () => {
+      keep('one');
+      offer('reply', await freeUdpPort(), await freeUdpPort());
+      expect(await ended()).toContain('refuses datagrams');
       expect(queue.size).toBe(1);
     });
   });

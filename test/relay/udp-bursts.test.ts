@@ -79,6 +79,8 @@ describe.each(datagramsWays)('UdpListener in bursts, moving datagrams $way', ({ 
         const value = await follow({ host: '127.0.0.1', port: mirror.port }, signal);
         return { value, ended: new AbortController().signal };
       },
+      answered() {},
+      mayAnswerElsewhere: () => false,
       doubt() {},
       release() {},
     };

@@ -24,6 +24,7 @@ const IDLE_MS = 60_000;
 class ScriptedLease implements FlowLease {
   readonly releases: number[] = [];
   doubts = 0;
+  answers = 0;
   opens = 0;
   proven: boolean;
   #port = 0;
@@ -61,8 +62,8 @@ class ScriptedLease implements FlowLease {
       const { signal } = this.#run;
       const target = { host: '127.0.0.1', port: this.#port };
       const link = linkSignals([signal, request.signal]);
-      const pass = this.proven ? request.follow : request.prove;
-      const value = await pass(target, link.signal).catch(() => undefined);
+      const pass = this.proven ? request.follow(target, link.signal) : request.prove([target], link.signal);
+      const value = await pass.catch(() => undefined);
       link.unlink();
       request.signal.throwIfAborted();
       if (value === undefined) {
@@ -72,6 +73,14 @@ class ScriptedLease implements FlowLease {
       this.proven = true;
       return { value: value as T, ended: signal };
     }
+  }
+
+  answered(): void {
+    this.answers++;
+  }
+
+  mayAnswerElsewhere(): boolean {
+    return false;
   }
 
   doubt(): void {

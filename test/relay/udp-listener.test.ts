@@ -94,6 +94,8 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
         const value = await follow({ host: '127.0.0.1', port: upstream.port }, signal);
         return { value, ended: new AbortController().signal };
       },
+      answered() {},
+      mayAnswerElsewhere: () => false,
       doubt() {},
       release: () => leases--,
     };
