@@ -29,6 +29,9 @@ LABEL org.opencontainers.image.title="lazy-proxy" \
       org.opencontainers.image.source="${SOURCE_URL}"
 ENV NODE_ENV=production
 WORKDIR /app
+# Process 1 inherits whatever local processes leave behind, and has to take their ends; Node does that for no others' children.
+RUN command -v tini >/dev/null || { command -v apk >/dev/null && apk add --no-cache tini; } \
+  || { apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*; }
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/schema schema
@@ -41,4 +44,4 @@ STOPSIGNAL SIGTERM
 # The first answers come quickly, so that whoever waits for a healthy proxy does not wait for long.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
   CMD ["node", "/app/dist/main.js", "healthcheck"]
-ENTRYPOINT ["node", "/app/dist/main.js"]
+ENTRYPOINT ["tini", "-s", "--", "node", "/app/dist/main.js"]

@@ -13,6 +13,7 @@ import { proxyImage } from './support/proxy-image.ts';
 import { waitUntil } from './support/wait-until.ts';
 
 const PORT = 9000;
+const HELLO_SERVER = 'require("http").createServer((_, response) => response.end("hello")).listen(3000)';
 /** `npm ci` inside of the build. */
 const BUILD_TIMEOUT_MS = 400_000;
 
@@ -224,6 +225,28 @@ describe('a proxy in a container', () => {
     });
     expect(hours).toContain(/(\d\d):\d\d:\d\d/.exec(await proxy.logs())?.[1]);
   });
+});
+
+test('the image takes the ends of what local processes leave behind', async () => {
+  // A shell that ends at once, and leaves a server that takes its time, whose own child goes to process 1.
+  const app = `process.on("SIGTERM", () => setTimeout(() => process.exit(), 1500)); ${HELLO_SERVER}`;
+  const command = ['sh', '-c', `sleep 0.1 & node -e '${app}'; true`];
+  const services = { app: { command, ports: [`${PORT}:3000`], idle_timeout: '1s', stop_timeout: '8s' } };
+  const { proxy } = await startProxy(JSON.stringify({ docker: { labels: false }, services }));
+  const findSleeps = async () =>
+    (await proxy.logLines()).filter(
+      ({ event, durationMs }) => event === 'asleep' && durationMs !== undefined,
+    );
+  for (let round = 1; round <= 2; round++) {
+    expect(await ask(proxy)).toMatchObject({ status: 200, body: 'hello' });
+    const isAsleep = async () => (await findSleeps()).length === round;
+    await waitUntil(isAsleep, { timeoutMs: 15_000, what: 'the end of the local process' });
+  }
+  for (const { durationMs } of await findSleeps()) {
+    expect(durationMs).toBeGreaterThan(1_300);
+    expect(durationMs).toBeLessThan(5_000);
+  }
+  expect(await proxy.childStates()).not.toContain('Z');
 });
 
 test('the image declares a health check that turns healthy', async () => {

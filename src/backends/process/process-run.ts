@@ -3,9 +3,11 @@ import { existsSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import type { StoppedBy } from '../../model/observation.ts';
 import type { ProcessWorkload } from '../../model/workload.ts';
+import { backoffMs } from '../../system/backoff.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
 import { LineSplitter } from '../output-lines.ts';
+import { isGroupEmpty, signalGroup } from './process-group.ts';
 
 export interface ProcessRunOptions {
   /** What the workload's own variables are set on top of. */
@@ -67,9 +69,17 @@ const STOP_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set([
   'SIGQUIT',
 ]);
 
+/** Between looks whether the group is empty, once its leader is gone. */
+const GROUP_POLL = { firstMs: 10, maxMs: 250 };
+/** What was killed so long ago hangs in the system. */
+const KILL_DEADLINE_MS = 10_000;
+
 /** A process and the group it leads. */
 export class ProcessRun {
-  /** Resolves when the leader has exited and the rest of its group was killed. */
+  /**
+   * Resolves when the leader has exited and its group is empty. Where it was asked to stop, the others have the rest of the
+   * grace to end in; where the leader has ended by itself they are killed at once.
+   */
   readonly exited: Promise<ProcessEnd>;
   /** Resolves when its output has ended too, or was let go of. */
   readonly closed: Promise<void>;
@@ -86,13 +96,11 @@ export class ProcessRun {
     this.closed = new Promise((resolve) => child.once('close', () => resolve()));
     this.exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
-        this.#cancelKill?.();
-        this.#signal('SIGKILL');
-        this.#isOver = true;
-        resolve({
+        const end: ProcessEnd = {
           detail: signal === null ? `exit code ${code}` : `signal ${signal}`,
           stoppedBy: signal !== null && STOP_SIGNALS.has(signal) ? 'others' : 'itself',
-        });
+        };
+        void this.#endGroup().then(() => resolve(end));
       });
     });
   }
@@ -103,7 +111,7 @@ export class ProcessRun {
 
   /**
    * Asks the group to end, and kills it after `graceMs`; asked again, the earlier end counts. Resolves when it has
-   * ended.
+   * ended. @throws {Error} where the system doesn't end it although it was killed.
    */
   async stop(graceMs: number): Promise<void> {
     if (this.#isOver) return;
@@ -114,7 +122,7 @@ export class ProcessRun {
       this.#cancelKill?.();
       this.#cancelKill = this.#clock.schedule(graceMs, () => this.#signal('SIGKILL'));
     }
-    await this.exited;
+    await this.#untilExited(graceMs + KILL_DEADLINE_MS);
   }
 
   /** Kills the group at once, and lets go of its output. */
@@ -130,16 +138,35 @@ export class ProcessRun {
     this.#child.stderr?.destroy();
   }
 
-  #signal(signal: 'SIGTERM' | 'SIGKILL'): void {
-    const { pid } = this.#child;
-    if (pid === undefined) return;
+  async #untilExited(deadlineMs: number): Promise<void> {
+    const over = new AbortController();
+    const deadline = this.#clock.sleep(deadlineMs, over.signal).then(() => {
+      throw new Error(`process ${this.id} has not ended within ${deadlineMs / 1000} s`);
+    });
     try {
-      process.kill(-pid, signal);
-    } catch (error) {
-      // Nobody left in the group; or, for a moment on some systems, only the dead.
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== 'ESRCH' && code !== 'EPERM') throw error;
+      await Promise.race([this.exited, deadline]);
+    } finally {
+      deadline.catch(() => {});
+      over.abort();
     }
+  }
+
+  /** The leader has exited: lets the others use what is left of the grace, where one was given. */
+  async #endGroup(): Promise<void> {
+    const { pid } = this.#child;
+    const isStopping = this.#cancelKill !== undefined;
+    for (let polls = 1; isStopping && pid !== undefined && !(await isGroupEmpty(pid)); polls++) {
+      const leftMs = this.#killAtMs - this.#clock.monotonicMs();
+      if (leftMs <= 0) break;
+      await this.#clock.sleep(Math.min(leftMs, backoffMs(polls, GROUP_POLL)));
+    }
+    this.#cancelKill?.();
+    this.#signal('SIGKILL');
+    this.#isOver = true;
+  }
+
+  #signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+    if (this.#child.pid !== undefined) signalGroup(this.#child.pid, signal);
   }
 }
 

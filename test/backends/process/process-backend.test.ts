@@ -157,7 +157,7 @@ test('what the process started ends with it, even what ignores the polite signal
     ?.split(' ')
     .at(-1);
   expect(isAlive(pid)).toBe(true);
-  await backend.sleep(node(script), { graceMs: 5_000 });
+  await backend.sleep(node(script), { graceMs: 500 });
   while (isAlive(pid)) await systemClock.sleep(5);
 });
 
@@ -248,4 +248,30 @@ test('close() does not wait for a process that left the group and holds the outp
   const beganMs = systemClock.monotonicMs();
   await backend.close();
   expect(systemClock.monotonicMs() - beganMs).toBeLessThan(3_000);
+});
+
+/** What a shell starts, which ends `ms` after it is asked to and says so before. */
+function shellApp(ms: number): ProcessWorkload {
+  const app = `process.on("SIGTERM", () => setTimeout(() => { console.log("saved"); process.exit(); }, ${ms})); ${LIVE}`;
+  const command = ['sh', '-c', `"$NODE" -e '${app}'; true`];
+  return { kind: 'process', name: 'hello', command, cwd: undefined, env: { NODE: process.execPath } };
+}
+
+test.each([
+  ['ends within the grace', { appMs: 1_000, graceMs: 10_000 }, { saved: true, tookMs: [900, 4_000] }],
+  ['takes longer than the grace', { appMs: 10_000, graceMs: 500 }, { saved: false, tookMs: [450, 4_000] }],
+] as const)('sleep() gives what a shell started the whole grace, where it %s', async (_, given, expected) => {
+  const { backend, sink, printed, lines } = await setUp();
+  const app = shellApp(given.appMs);
+  backend.watch(app);
+  await backend.wake(app, wakeOptions());
+  await printed('hello | ready');
+  const beganMs = systemClock.monotonicMs();
+  await backend.sleep(app, { graceMs: given.graceMs });
+  const tookMs = systemClock.monotonicMs() - beganMs;
+  expect(sink.states(KEY)).toEqual(['running', 'stopping', 'stopped']);
+  await backend.close();
+  expect(lines.includes('hello | saved')).toBe(expected.saved);
+  expect(tookMs).toBeGreaterThan(expected.tookMs[0]);
+  expect(tookMs).toBeLessThan(expected.tookMs[1]);
 });

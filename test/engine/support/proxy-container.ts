@@ -1,4 +1,5 @@
 /** The proxy as a container of the engine that it watches. */
+import { readFile } from 'node:fs/promises';
 import type { ContainerSpec, TestContainer } from './container.ts';
 import type { Scope } from './engine.ts';
 import { engineAddress, engineHost } from './engine-address.ts';
@@ -12,6 +13,8 @@ export interface ProxyContainer extends TestContainer {
   logLines(): Promise<readonly LogLine[]>;
   /** Resolves when a line with that message was logged. */
   waitForMessage(message: string): Promise<void>;
+  /** States of the children of its process 1, as the system tells them: `S`, or `Z` for one whose end nobody takes. */
+  childStates(): Promise<readonly string[]>;
   /** Names of the networks that it is on. */
   networks(): Promise<readonly string[]>;
 }
@@ -51,6 +54,14 @@ function wrapProxy(container: TestContainer, address: string): ProxyContainer {
     async waitForMessage(message) {
       const isThere = async () => (await logLines()).some(({ msg }) => msg === message);
       await waitUntil(isThere, { timeoutMs: 15_000, what: `the log line "${message}"` });
+    },
+    async childStates() {
+      const { Pid } = (await container.inspect()).State;
+      const children = (await readFile(`/proc/${Pid}/task/${Pid}/children`, 'utf8')).split(' ');
+      const stats = children
+        .filter((id) => id.trim() !== '')
+        .map((id) => readFile(`/proc/${id}/stat`, 'utf8').catch(() => ''));
+      return (await Promise.all(stats)).map((stat) => /.*\) (\w)/.exec(stat)?.[1] ?? 'gone');
     },
     networks: async () => Object.keys((await container.inspect()).NetworkSettings.Networks).sort(),
   };

@@ -39,13 +39,14 @@ async function buildProxyImage(host: string): Promise<string> {
   return name;
 }
 
-/** An image like the official ones of Node, as far as a build needs it: node, npm, a shell. */
+/** An image like the official ones of Node, as far as a build needs it: node, npm, a shell; and what it would install. */
 async function npmImage(host: string): Promise<string> {
   const npm = await findNpm();
   const settings = await readNpmSettings();
+  const tini = await readTini();
   const { version } = JSON.parse(await readFile(path.join(npm, 'package.json'), 'utf8'));
   const hash = createHash('sha256').update(
-    JSON.stringify([process.version, process.arch, version, settings]),
+    JSON.stringify([process.version, process.arch, version, settings, '/bin/tini']),
   );
   const name = `lazy-proxy-test/npm:${hash.digest('hex').slice(0, 12)}`;
   const extraCa = process.env['NODE_EXTRA_CA_CERTS'];
@@ -56,12 +57,28 @@ async function npmImage(host: string): Promise<string> {
       ...(await listNodeEntries()),
       ...(await listTree(npm, NPM_FOLDER)),
       { kind: 'symlink', path: '/bin/npm', target: `..${NPM_FOLDER}/bin/npm-cli.js` },
+      { kind: 'file', path: '/bin/tini', content: tini, mode: 0o755 },
       // Where scripts look for their interpreter.
       { kind: 'symlink', path: '/usr/bin/env', target: '/bin/busybox' },
       { kind: 'file', path: '/etc/npmrc', content: Buffer.from(settings), mode: 0o644 },
       ...(await listCertificates(extraCa)),
     ],
   });
+}
+
+/** The init that comes with every engine: no package can be installed in an image that is made without a registry. */
+async function readTini(): Promise<Buffer> {
+  for (const file of ['/usr/bin/tini-static', '/usr/bin/docker-init', '/usr/local/bin/docker-init'])
+    if (
+      await access(file).then(
+        () => true,
+        () => false,
+      )
+    )
+      return await readFile(file);
+  throw new Error(
+    'cannot build the proxy image: there is neither tini-static nor docker-init on this machine',
+  );
 }
 
 /** The folder of the npm that is found first. */

@@ -1,0 +1,36 @@
+import { readdir, readFile } from 'node:fs/promises';
+
+/** Sends a signal to all processes of a group; nothing happens where there is none left, or only the dead. */
+export function signalGroup(groupId: number, signal: 'SIGTERM' | 'SIGKILL'): void {
+  try {
+    process.kill(-groupId, signal);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // EPERM: for a moment on some systems, where only the dead are left.
+    if (code !== 'ESRCH' && code !== 'EPERM') throw error;
+  }
+}
+
+/**
+ * Whether no process of a group lives any more. The dead don't count although the system still lists them: where process 1
+ * is no init, nobody takes them off the list.
+ */
+export async function isGroupEmpty(groupId: number): Promise<boolean> {
+  try {
+    process.kill(-groupId, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+  if (process.platform !== 'linux') return false;
+  const ids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
+  // Nothing is known where the system hides its processes.
+  if (ids.length === 0) return false;
+  const stats = await Promise.all(ids.map((id) => readFile(`/proc/${id}/stat`, 'latin1').catch(() => '')));
+  return !stats.some((stat) => isLivingMember(stat, groupId));
+}
+
+/** @param stat `1 (name) S 0 1 …`: the state, the parent, the group; a name may hold anything. */
+function isLivingMember(stat: string, groupId: number): boolean {
+  const [state = '', , group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return Number(group) === groupId && !'ZX'.includes(state);
+}
