@@ -97,6 +97,16 @@ export class Incarnation {
     return this.#whileRunning(signal, (linked) => this.#tcpGate(port).pass(passage, linked));
   }
 
+  /**
+   * Proves a port with one connection that is closed at once, and carries nothing.
+   * @throws where the port doesn't answer, `signal` aborts or the run is over.
+   */
+  async probe(port: TargetPort, signal: AbortSignal): Promise<void> {
+    const tryOnce = (dialSignal: AbortSignal) => this.#dial(port, dialSignal);
+    const socket = await this.#whileRunning(signal, (linked) => this.#tcpGate(port).tryOnce(tryOnce, linked));
+    socket.destroy();
+  }
+
   /** Connects with one try, where the port has proved itself; undefined otherwise, and where that try fails. */
   async connectProven(port: TargetPort, signal: AbortSignal): Promise<Socket | undefined> {
     if (!this.#tcpGate(port).proven) return undefined;

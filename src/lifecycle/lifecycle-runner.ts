@@ -3,19 +3,21 @@ import { UNKNOWN } from '../model/observation.ts';
 import type { Protocol, TargetPort } from '../model/service.ts';
 import type { Wake } from '../model/wake.ts';
 import { type CallOutcome, EngineCalls } from './engine-calls.ts';
+import type { Incarnation } from './incarnation.ts';
 import { LastOutput } from './last-output.ts';
 import { LeaseBook } from './lease-book.ts';
 import { LifecycleTimers } from './lifecycle-timers.ts';
 import {
   isGate,
   isWaking,
-  mayRun,
   type LifecycleEffect,
   type LifecycleEvent,
   type LifecycleState,
+  mayRun,
   step,
 } from './machine.ts';
 import { describeObstacle } from './obstacle.ts';
+import { proveAlone } from './prove-alone.ts';
 import { Refusal, withObstacle } from './refusal.ts';
 import { chooseHealthGate, type HealthNews, RunFollower } from './run-follower.ts';
 import type { ControllerParts, Subject } from './subject.ts';
@@ -47,6 +49,8 @@ export class LifecycleRunner {
   readonly #timers: LifecycleTimers;
   readonly #calls: EngineCalls;
   readonly #run: RunFollower;
+  /** Under way while nobody waits at the gate. */
+  #proof: { readonly incarnation: Incarnation; readonly stop: AbortController } | undefined;
   #subject: Subject;
   #state: LifecycleState = { kind: 'unknown' };
   #stateSinceMs: number;
@@ -119,6 +123,8 @@ export class LifecycleRunner {
   setSubject(subject: Subject): void {
     this.#subject = subject;
     this.#followTimers();
+    // Nobody is to use it any more: it need not prove anything before it ends.
+    if (subject.retired) this.endEmptyGate();
   }
 
   /** Whether its start is still going on: also where it took too long for us, but not for its health check. */
@@ -178,13 +184,14 @@ export class LifecycleRunner {
   }
 
   /**
-   * Ends a gate at which nobody waits: there is nothing to prove, unless the last one has waited in vain.
+   * Goes on at a gate at which nobody waits: it has failed where the last one has waited in vain; otherwise the proxy
+   * dials the ports itself. What has no port to dial, as with UDP alone, is taken for ready.
    * @param reason why the last one left.
    */
   endEmptyGate(reason?: unknown): void {
-    if (this.#state.kind !== 'starting' || this.#state.phase !== 'gate' || this.room.size > 0) return;
+    if (!isGate(this.#state) || this.room.size > 0) return;
     if (reason instanceof Refusal && reason.code === 'timeout') this.dispatch('gate-failed', reason.message);
-    else if (this.incarnation !== undefined) this.dispatch('gate-passed');
+    else if (this.incarnation !== undefined) this.#proveAlone(this.incarnation);
   }
 
   /** Lets go of everything and leaves the workload as it is. Idempotent. */
@@ -194,8 +201,32 @@ export class LifecycleRunner {
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
     this.#calls.close('the proxy is shutting down');
     this.#timers.close();
+    this.#endProof();
     this.#run.close();
     this.output.close();
+  }
+
+  #proveAlone(incarnation: Incarnation): void {
+    const ports = listTcpTargets(this.#subject.policy);
+    if (ports.length === 0 || this.#subject.retired) return this.dispatch('gate-passed');
+    if (this.#proof?.incarnation === incarnation) return;
+    this.#endProof();
+    const proof = { incarnation, stop: new AbortController() };
+    this.#proof = proof;
+    const { clock } = this.#parts;
+    void proveAlone(incarnation, { ports, clock, signal: proof.stop.signal }).then(
+      () => {
+        if (this.#proof !== proof) return;
+        this.#proof = undefined;
+        this.dispatch('gate-passed');
+      },
+      () => {},
+    );
+  }
+
+  #endProof(): void {
+    this.#proof?.stop.abort(new Error('the gate was left'));
+    this.#proof = undefined;
   }
 
   #enter(after: LifecycleState, reason: string | undefined): void {
@@ -272,6 +303,7 @@ export class LifecycleRunner {
     // It still starts as it did before its time was up.
     if (before.kind === 'failed' && before.running && this.wakes.last !== undefined)
       return this.wakes.last.cause;
+    if (before.kind === 'failed') return 'it has recovered';
     return before.kind === 'unknown' ? 'it ran before the proxy looked' : 'somebody else';
   }
 
@@ -337,9 +369,10 @@ export class LifecycleRunner {
     const { httpHealthcheck, startTimeoutMs } = this.#subject.policy;
     const [state, observation] = [this.#state, this.#observation];
     this.#run.follow({ state, observation, httpHealthcheck, startTimeoutMs });
-    if (this.#state.kind !== 'starting') return;
-    if (this.#state.phase !== 'gate') this.wakes.enter('engine');
-    else this.wakes.enter(this.incarnation === undefined ? 'health' : 'port');
+    if (!isGate(this.#state)) {
+      this.#endProof();
+      this.wakes.enter('engine');
+    } else this.wakes.enter(this.incarnation === undefined ? 'health' : 'port');
   }
 
   #runBegan(): void {
@@ -378,4 +411,10 @@ export class LifecycleRunner {
       startsUntilMs: this.#startsUntilMs,
     });
   }
+}
+
+/** The target ports that can be dialled, each once. */
+function listTcpTargets({ listeners }: Subject['policy']): readonly TargetPort[] {
+  const tcp = listeners.filter(({ protocol }) => protocol === 'tcp');
+  return [...new Set(tcp.map(({ targetPort }) => targetPort))];
 }

@@ -8,6 +8,7 @@ import type { Logger } from '../system/logger.ts';
 export type LifecyclePolicy = Pick<
   Service,
   | 'name'
+  | 'listeners'
   | 'idleTimeoutMs'
   | 'startTimeoutMs'
   | 'stopTimeoutMs'

@@ -13,6 +13,7 @@ export function createUnmanagedService(
     name,
     workload: toWorkload(name, hub),
     unmanaged: true,
+    listeners: [],
     idleTimeoutMs: 0,
     startTimeoutMs: 30_000,
     stopTimeoutMs: undefined,

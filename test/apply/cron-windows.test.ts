@@ -2,8 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CronWindows } from '../../src/apply/cron-windows.ts';
 import type { Service } from '../../src/model/service.ts';
 import { type Logger, silentLogger } from '../../src/system/logger.ts';
-import { Bench } from '../lifecycle/bench.ts';
-import { aService } from '../support/builders.ts';
+import { aBareService, Bench } from '../lifecycle/bench.ts';
 import { RUNNING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import type { TestServer } from '../support/sockets.ts';
@@ -32,7 +31,7 @@ describe('CronWindows', () => {
   const state = () => bench.controller('db').state.kind;
 
   it('wakes the service at the start, and holds it until the stop', async () => {
-    bench.add(aService(window), STOPPED);
+    bench.add(aBareService(window), STOPPED);
     windows.fire('db', 'start');
     await bench.clock.advance(WAKE_MS);
     expect(state()).toBe('ready');
@@ -46,7 +45,7 @@ describe('CronWindows', () => {
   });
 
   it('holds no lease when there is no stop, and lets the service run on', async () => {
-    bench.add(aService({ cronStart: '30 8 * * *' }), STOPPED);
+    bench.add(aBareService({ cronStart: '30 8 * * *' }), STOPPED);
     windows.fire('db', 'start');
     await bench.clock.advance(1_000_000);
     expect(leases()).toBe(0);
@@ -54,7 +53,7 @@ describe('CronWindows', () => {
   });
 
   it('only logs a start that finds the service awake', async () => {
-    bench.add(aService(window), RUNNING);
+    bench.add(aBareService(window), RUNNING);
     await settle();
     windows.fire('db', 'start');
     expect(bench.backend.calls).toEqual([]);
@@ -63,7 +62,7 @@ describe('CronWindows', () => {
   });
 
   it('only logs a stop that finds the service asleep', async () => {
-    bench.add(aService(window), STOPPED);
+    bench.add(aBareService(window), STOPPED);
     windows.fire('db', 'stop');
     await bench.clock.advance(1_000);
     expect(bench.backend.calls).toEqual([]);
@@ -71,7 +70,7 @@ describe('CronWindows', () => {
   });
 
   it('holds one lease when a start fires twice', async () => {
-    bench.add(aService(window), STOPPED);
+    bench.add(aBareService(window), STOPPED);
     windows.fire('db', 'start');
     windows.fire('db', 'start');
     expect(leases()).toBe(1);
@@ -80,7 +79,7 @@ describe('CronWindows', () => {
   });
 
   it('puts the service to sleep at the stop although a client uses it, and wakes it for the next', async () => {
-    bench.add(aService(window), STOPPED);
+    bench.add(aBareService(window), STOPPED);
     windows.fire('db', 'start');
     await bench.clock.advance(WAKE_MS);
     await bench.client('db', server.port).served;
@@ -93,7 +92,7 @@ describe('CronWindows', () => {
   });
 
   it('puts the service to sleep when the stop comes while it still wakes', async () => {
-    bench.add(aService(window), STOPPED);
+    bench.add(aBareService(window), STOPPED);
     windows.fire('db', 'start');
     await bench.clock.advance(WAKE_MS / 2);
     windows.fire('db', 'stop');
@@ -103,7 +102,7 @@ describe('CronWindows', () => {
   });
 
   it('serves the client that waits for a start when the stop comes', async () => {
-    bench.add(aService(window), STOPPED);
+    bench.add(aBareService(window), STOPPED);
     const client = bench.client('db', server.port);
     await bench.backend.called(1);
     windows.fire('db', 'stop');
@@ -114,7 +113,7 @@ describe('CronWindows', () => {
 
   it('tries again until the service was awake once when its start fails', async () => {
     bench.backend.automate({ clock: bench.clock, wakeMs: 1e9, sleepMs: SLEEP_MS });
-    bench.add(aService(window), STOPPED);
+    bench.add(aBareService(window), STOPPED);
     windows.fire('db', 'start');
     bench.backend.last.fail('no memory', STOPPED);
     await bench.clock.advance(1_000);
@@ -125,11 +124,11 @@ describe('CronWindows', () => {
   });
 
   it('lets the service idle when its window is closed with its schedule', async () => {
-    const service = aService({ ...window, idleTimeoutMs: 60_000 });
+    const service = aBareService({ ...window, idleTimeoutMs: 60_000 });
     bench.add(service, STOPPED);
     windows.fire('db', 'start');
     await bench.clock.advance(WAKE_MS);
-    bench.lifecycle.update(aService({ idleTimeoutMs: 60_000 }), service);
+    bench.lifecycle.update(aBareService({ idleTimeoutMs: 60_000 }), service);
     windows.close('db');
     windows.close('db');
     await bench.clock.advance(59_999);

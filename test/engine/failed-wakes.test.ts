@@ -144,3 +144,30 @@ test('a failed wake is told until one works', async (context) => {
   expect(mended?.error).toBeUndefined();
   expect(mended?.last_wake).toMatchObject({ result: 'ready', engine_ms: expect.any(Number) });
 });
+
+test('what ran before the proxy is ready only when its port answers, and has failed where it does not', async (context) => {
+  const bed = await open(context);
+  const ports = { good: await freePort(), wrong: await freePort() };
+  const [good, wrong] = [bed.scope.name('good'), bed.scope.name('wrong')];
+  for (const name of [good, wrong]) {
+    const container = await bed.scope.createContainer({ name, cmd: httpdCommand({ port: 80 }) });
+    await container.start();
+  }
+  const proxy = await bed.startProxy({
+    services: {
+      good: { container: good, ports: [`${ports.good}:80`], start_timeout: '3s' },
+      wrong: { container: wrong, ports: [`${ports.wrong}:81`], start_timeout: '3s' },
+    },
+  });
+  const stateOf = (service: 'good' | 'wrong') => getStatus(proxy, { service, port: ports[service] });
+  await waitUntil(async () => (await stateOf('good'))?.state === 'ready', { what: 'the answer' });
+  expect(await stateOf('wrong')).toMatchObject({ state: 'starting', running: true });
+  const failure = await proxy.waitForLog('wake-failed');
+  expect(failure.service).toBe('wrong');
+  const row = await stateOf('wrong');
+  expect(row).toMatchObject({
+    state: 'failed',
+    error: expect.stringMatching(/^not ready within 3000 ms: connection refused at [0-9.]+:81$/),
+    last_wake: { cause: 'it ran before the proxy looked', result: 'failed' },
+  });
+});

@@ -5,9 +5,15 @@ import type { Observation } from '../../src/model/observation.ts';
 import type { Service, TargetPort } from '../../src/model/service.ts';
 import { type WorkloadKind, workloadKey } from '../../src/model/workload.ts';
 import type { LogFields, Logger } from '../../src/system/logger.ts';
+import { aService } from '../support/builders.ts';
 import { FakeBackend } from '../support/fake-backend.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { Sockets } from '../support/sockets.ts';
+
+/** A service without a port: nothing has to answer before it is ready. */
+export function aBareService(overrides: Partial<Service> = {}): Service {
+  return aService({ listeners: [], ...overrides });
+}
 
 export interface Client {
   readonly served: Promise<UpstreamConnection>;

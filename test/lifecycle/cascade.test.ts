@@ -1,11 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Observation } from '../../src/model/observation.ts';
 import type { Service } from '../../src/model/service.ts';
-import { aService } from '../support/builders.ts';
 import { MISSING, RUNNING, STOPPED, STOPPING } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import type { TestServer } from '../support/sockets.ts';
-import { Bench } from './bench.ts';
+import { aBareService, Bench } from './bench.ts';
 
 const WAKE_MS = 200;
 const SLEEP_MS = 100;
@@ -27,7 +26,7 @@ describe('Cascade', () => {
   /** Puts services into the table, as the apply stage does; every workload is in the same state at first. */
   const add = (wanted: Record<string, readonly string[]>, observation: Observation = STOPPED) => {
     for (const [name, dependants] of Object.entries(wanted)) {
-      const service = aService({ name, dependants, listeners: [], idleTimeoutMs: IDLE_MS });
+      const service = aBareService({ name, dependants, listeners: [], idleTimeoutMs: IDLE_MS });
       services.set(name, service);
       bench.add(service, observation);
     }
@@ -67,7 +66,7 @@ describe('Cascade', () => {
 
   it('starts nothing that only has the name of a dependant while services change their containers', async () => {
     const on = (name: string, container: string, dependants: readonly string[] = []) =>
-      aService({ name, workload: { kind: 'docker', container }, dependants, listeners: [] });
+      aBareService({ name, workload: { kind: 'docker', container }, dependants, listeners: [] });
     const [hub, sub] = [on('hub', 'one', ['sub']), on('sub', 'two')];
     bench.add(hub, RUNNING);
     bench.add(sub, RUNNING);
@@ -150,7 +149,7 @@ describe('Cascade', () => {
 
   it('wakes the dependants of a hub that runs when the proxy starts', async () => {
     bench.backend.tell('docker/one', STOPPED);
-    const [hub, one] = [aService({ name: 'hub', dependants: ['one'] }), aService({ name: 'one' })];
+    const [hub, one] = [aBareService({ name: 'hub', dependants: ['one'] }), aBareService({ name: 'one' })];
     bench.add(hub, RUNNING);
     bench.lifecycle.add(one);
     expect(bench.backend.calls).toEqual([]);
@@ -336,7 +335,7 @@ describe('Cascade', () => {
       add({ hub: ['bare'] });
       await use('hub');
       bench.backend.tell('docker/other', STOPPED);
-      bench.lifecycle.add(aService({ name: 'bare', workload: { kind: 'docker', container: 'other' } }));
+      bench.lifecycle.add(aBareService({ name: 'bare', workload: { kind: 'docker', container: 'other' } }));
       bench.lifecycle.linkDependants();
       expect(bench.backend.watched).not.toContain('docker/bare');
       await bench.until(() => state('bare') === 'ready');
@@ -345,8 +344,8 @@ describe('Cascade', () => {
 
   it('lets a workload idle that is hub and dependant of itself through two services', async () => {
     const workload = { kind: 'docker', container: 'hub' } as const;
-    bench.add(aService({ name: 'hub', dependants: ['alias'], idleTimeoutMs: IDLE_MS }), STOPPED);
-    bench.add(aService({ name: 'alias', workload, idleTimeoutMs: IDLE_MS }), STOPPED);
+    bench.add(aBareService({ name: 'hub', dependants: ['alias'], idleTimeoutMs: IDLE_MS }), STOPPED);
+    bench.add(aBareService({ name: 'alias', workload, idleTimeoutMs: IDLE_MS }), STOPPED);
     bench.lifecycle.linkDependants();
     const { release } = await use('hub');
     release();

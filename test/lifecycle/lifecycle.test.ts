@@ -1,14 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Observation } from '../../src/model/observation.ts';
-import { aService } from '../support/builders.ts';
 import { RUNNING, STOPPED, STOPPING } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import type { TestServer } from '../support/sockets.ts';
-import { Bench } from './bench.ts';
+import { aBareService, Bench } from './bench.ts';
 
 const onContainer = (name: string, container: string) =>
-  aService({ name, workload: { kind: 'docker', container } });
+  aBareService({ name, workload: { kind: 'docker', container } });
 
 describe('Lifecycle', () => {
   let bench: Bench;
@@ -28,7 +27,7 @@ describe('Lifecycle', () => {
 
   it('throws when there is no backend for the kind of a workload', () => {
     const command = { kind: 'process', name: 'x', command: ['x'], cwd: undefined, env: {} } as const;
-    expect(() => bench.lifecycle.add(aService({ workload: command }))).toThrow('process');
+    expect(() => bench.lifecycle.add(aBareService({ workload: command }))).toThrow('process');
   });
 
   it('keeps the run, its leases and its clients when a service is renamed', async () => {
@@ -93,7 +92,7 @@ describe('Lifecycle', () => {
   });
 
   it('refuses those who wait when the service is removed', async () => {
-    const service = aService();
+    const service = aBareService();
     bench.add(service, STOPPED);
     const waiting = bench.client('db', server.port);
     await bench.backend.called(1);
@@ -104,7 +103,7 @@ describe('Lifecycle', () => {
   });
 
   it('leaves alone what it does not own when the service is removed', async () => {
-    const service = aService();
+    const service = aBareService();
     bench.add(service, RUNNING);
     bench.lifecycle.remove(service);
     await bench.clock.advance(1_000_000);
@@ -113,7 +112,7 @@ describe('Lifecycle', () => {
   });
 
   it('follows a removed workload until its last lease has ended', async () => {
-    const service = aService();
+    const service = aBareService();
     bench.add(service, RUNNING);
     const { release } = await bench.client('db', server.port).served;
     bench.lifecycle.remove(service);
@@ -123,7 +122,7 @@ describe('Lifecycle', () => {
   });
 
   it('wakes nothing for a client whose dial fails after the service was removed', async () => {
-    const service = aService();
+    const service = aBareService();
     bench.add(service, RUNNING);
     const first = await bench.client('db', server.port).served;
     await server.close();
@@ -139,7 +138,7 @@ describe('Lifecycle', () => {
   });
 
   it('goes on as before when a removed service comes back while it drains', async () => {
-    const service = aService();
+    const service = aBareService();
     bench.add(service, RUNNING);
     const controller = bench.controller('db');
     const { release } = await bench.client('db', server.port).served;
@@ -165,7 +164,7 @@ describe('Lifecycle', () => {
       (bench) => void bench.client('db', 80).served.catch(() => {}),
     ],
   ])('neither starts nor stops a workload once it drains when %s', async (_, observation, happen) => {
-    bench.add(aService({ idleTimeoutMs: 1_000 }), observation);
+    bench.add(aBareService({ idleTimeoutMs: 1_000 }), observation);
     bench.lifecycle.drain();
     happen(bench);
     await bench.clock.advance(500);
@@ -176,7 +175,7 @@ describe('Lifecycle', () => {
   });
 
   it('does not try a failed start again once it drains', async () => {
-    bench.add(aService(), STOPPED);
+    bench.add(aBareService(), STOPPED);
     const client = bench.client('db', server.port);
     await bench.backend.called(1);
     bench.backend.last.fail('no such image', STOPPED);
@@ -191,7 +190,7 @@ describe('Lifecycle', () => {
 
   it('serves who waits for a start that was under way when it began to drain', async () => {
     automate();
-    bench.add(aService({ idleTimeoutMs: 0 }), STOPPED);
+    bench.add(aBareService({ idleTimeoutMs: 0 }), STOPPED);
     const client = bench.client('db', server.port);
     await bench.backend.called(1);
     bench.lifecycle.drain();
@@ -203,7 +202,7 @@ describe('Lifecycle', () => {
   });
 
   it('does nothing more when it is closed', async () => {
-    bench.add(aService(), RUNNING);
+    bench.add(aBareService(), RUNNING);
     const { release } = await bench.client('db', server.port).served;
     bench.lifecycle.close();
     release();
@@ -216,7 +215,7 @@ describe('Lifecycle', () => {
 describe('Lifecycle with workloads that the proxy owns', () => {
   let bench: Bench;
   let server: TestServer;
-  const service = aService();
+  const service = aBareService();
   beforeEach(async () => {
     bench = new Bench({ owns: true });
     server = await bench.sockets.listen();
@@ -237,7 +236,7 @@ describe('Lifecycle with workloads that the proxy owns', () => {
   });
 
   it('ends the workload when its service is removed, whatever its schedule says', async () => {
-    const scheduled = aService({ cronStart: '0 8 * * *' });
+    const scheduled = aBareService({ cronStart: '0 8 * * *' });
     bench.add(scheduled, RUNNING);
     await settle();
     bench.lifecycle.remove(scheduled);

@@ -6,11 +6,10 @@ import { chooseHealthGate, isCheckTooLate } from '../../src/lifecycle/run-follow
 import type { Observation } from '../../src/model/observation.ts';
 import type { Service } from '../../src/model/service.ts';
 import { freePort } from '../support/free-ports.ts';
-import { aService } from '../support/builders.ts';
 import { RUNNING, STARTING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import type { TestServer } from '../support/sockets.ts';
-import { Bench } from './bench.ts';
+import { aBareService, Bench } from './bench.ts';
 
 const KEY = 'docker/db';
 const DOUBTFUL: Observation = { ...RUNNING, health: 'starting' };
@@ -75,7 +74,7 @@ describe('RunFollower', () => {
     expect(left).toBe(0);
   });
   const start = async (overrides: Partial<Service>, observation: Observation) => {
-    bench.add(aService(overrides), STOPPED);
+    bench.add(aBareService(overrides), STOPPED);
     const client = bench.client('db', server.port);
     await bench.backend.called(1);
     bench.backend.last.succeed(observation);
@@ -176,7 +175,7 @@ describe('RunFollower', () => {
     });
 
     it('lets a workload be ready that nobody waits for, when it has passed', async () => {
-      bench.add(aService({ httpHealthcheck: url }), RUNNING);
+      bench.add(aBareService({ httpHealthcheck: url }), RUNNING);
       await untilAsked(2);
       expect(state().kind).toBe('starting');
       status = 200;
@@ -240,7 +239,7 @@ describe('RunFollower', () => {
       });
 
       it('lets nobody to the port once it has said that the workload is unhealthy', async () => {
-        bench.add(aService(), STOPPED);
+        bench.add(aBareService(), STOPPED);
         const client = bench.client('db', await freePort());
         await bench.backend.called(1);
         bench.backend.last.succeed({ ...DOUBTFUL, checkTimes });
@@ -264,7 +263,7 @@ describe('RunFollower', () => {
   });
 
   it('begins a new run when the addresses have changed, and ends the old one', async () => {
-    bench.add(aService(), RUNNING);
+    bench.add(aBareService(), RUNNING);
     const before = bench.controller('db').incarnation;
     tell({ ...RUNNING, hosts: ['127.0.0.2', '127.0.0.1'] });
     const after = bench.controller('db').incarnation;
@@ -278,7 +277,7 @@ describe('RunFollower', () => {
   });
 
   it('has no run when the workload restarts', async () => {
-    bench.add(aService(), RUNNING);
+    bench.add(aBareService(), RUNNING);
     const before = bench.controller('db').incarnation;
     tell(STARTING);
     expect(bench.controller('db').incarnation).toBeUndefined();
@@ -293,7 +292,7 @@ describe('RunFollower', () => {
     'asks the datagram ports of a workload for proof as needed: it %s',
     async (_title, all, cold) => {
       const [first, ...rest] = all;
-      bench.add(aService(), first ?? STOPPED);
+      bench.add(aBareService(), first ?? STOPPED);
       await settle();
       for (const observation of rest) {
         tell(observation);

@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { aService } from '../support/builders.ts';
 import { RUNNING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
-import { Bench } from './bench.ts';
+import { aBareService, Bench } from './bench.ts';
 
 const KEY = 'docker/db';
 const NOWHERE: ReadonlySet<string> = new Set();
@@ -18,7 +17,7 @@ describe('a workload that several proxies serve', () => {
   });
   const share = (isSleeper: boolean, heldElsewhere = NOWHERE) =>
     bench.lifecycle.share('docker', { isSleeper, heldElsewhere });
-  const service = aService({ idleTimeoutMs: IDLE_MS });
+  const service = aBareService({ idleTimeoutMs: IDLE_MS });
   const idle = () => bench.clock.advance(IDLE_MS);
 
   it('is put to sleep by nobody before it is known who does', async () => {

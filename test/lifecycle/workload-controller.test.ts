@@ -1,11 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Service } from '../../src/model/service.ts';
-import { aService } from '../support/builders.ts';
 import { MISSING, PAUSED, RUNNING, STARTING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import type { TestServer } from '../support/sockets.ts';
-import { Bench } from './bench.ts';
+import { aBareService, Bench } from './bench.ts';
 
 const KEY = 'docker/db';
 
@@ -21,8 +20,8 @@ describe('WorkloadController', () => {
   });
   const automate = () => bench.backend.automate({ clock: bench.clock, wakeMs: 200, sleepMs: 300 });
   const controller = () => bench.controller('db');
-  const update = (overrides: Partial<Service>, previous = aService()) =>
-    bench.lifecycle.update(aService(overrides), previous);
+  const update = (overrides: Partial<Service>, previous = aBareService()) =>
+    bench.lifecycle.update(aBareService(overrides), previous);
 
   it.each([
     [STOPPED, 'stopped'],
@@ -33,7 +32,7 @@ describe('WorkloadController', () => {
     [STARTING, 'starting'],
     [STOPPING, 'stopping'],
   ])('begins with what the backend knows: %o', async (observation, kind) => {
-    bench.add(aService(), observation);
+    bench.add(aBareService(), observation);
     await settle();
     expect(controller().state.kind).toBe(kind);
     expect(bench.backend.calls).toEqual([]);
@@ -41,7 +40,7 @@ describe('WorkloadController', () => {
 
   it('gives a workload that ran before the whole idle timeout', async () => {
     automate();
-    bench.add(aService(), RUNNING);
+    bench.add(aBareService(), RUNNING);
     await bench.clock.advance(119_999);
     expect(bench.backend.calls).toEqual([]);
     await bench.clock.advance(1);
@@ -50,7 +49,7 @@ describe('WorkloadController', () => {
 
   it('gives a workload that somebody else started the whole idle timeout from then on', async () => {
     automate();
-    bench.add(aService(), STOPPED);
+    bench.add(aBareService(), STOPPED);
     await bench.clock.advance(500_000);
     bench.backend.tell(KEY, RUNNING);
     await bench.clock.advance(119_999);
@@ -61,7 +60,7 @@ describe('WorkloadController', () => {
 
   it('puts the workload to sleep when nobody has used it for the idle timeout', async () => {
     automate();
-    bench.add(aService(), RUNNING);
+    bench.add(aBareService(), RUNNING);
     const { release } = await bench.client('db', server.port).served;
     await bench.clock.advance(1_000_000);
     expect(bench.backend.calls).toEqual([]);
@@ -75,7 +74,7 @@ describe('WorkloadController', () => {
 
   it('puts the workload to sleep at once when the idle timeout is 0', async () => {
     automate();
-    bench.add(aService({ idleTimeoutMs: 0 }), STOPPED);
+    bench.add(aBareService({ idleTimeoutMs: 0 }), STOPPED);
     const client = bench.client('db', server.port);
     await bench.until(() => client.outcome === 'served');
     (await client.served).release();
@@ -85,7 +84,7 @@ describe('WorkloadController', () => {
 
   it('stays awake while any lease is held', async () => {
     automate();
-    bench.add(aService({ idleTimeoutMs: 0 }), STOPPED);
+    bench.add(aBareService({ idleTimeoutMs: 0 }), STOPPED);
     const first = controller().takeLease();
     const second = controller().takeLease();
     bench.backend.tell(KEY, RUNNING);
@@ -99,7 +98,7 @@ describe('WorkloadController', () => {
   });
 
   it('keeps nothing of a wish to sleep when the start it waited for has failed', async () => {
-    bench.add(aService(), STOPPED);
+    bench.add(aBareService(), STOPPED);
     controller().demand('for a test');
     controller().sleepIfUnused('no longer needed');
     bench.backend.last.fail('no');
@@ -113,7 +112,7 @@ describe('WorkloadController', () => {
   });
 
   it('says who has stopped it in the middle of a start, and wakes it again when it stays down', async () => {
-    bench.add(aService(), STOPPED);
+    bench.add(aBareService(), STOPPED);
     const client = bench.client('db', await freePort());
     await bench.backend.called(1);
     bench.backend.last.succeed(RUNNING);
@@ -131,7 +130,7 @@ describe('WorkloadController', () => {
   });
 
   it('takes the restart of somebody else for the start that its client waits for', async () => {
-    bench.add(aService(), STOPPED);
+    bench.add(aBareService(), STOPPED);
     const client = bench.client('db', server.port);
     await bench.backend.called(1);
     const budget = bench.clock.monotonicMs() + 30_000;
@@ -146,7 +145,7 @@ describe('WorkloadController', () => {
   });
 
   it('leaves what others have stopped in the middle of a start when nobody waits any more', async () => {
-    bench.add(aService(), STARTING);
+    bench.add(aBareService(), STARTING);
     bench.backend.tell(KEY, { ...STOPPED, stoppedBy: 'others' });
     expect(controller().state.kind).toBe('stopped');
     await bench.clock.advance(60_000);
@@ -154,7 +153,7 @@ describe('WorkloadController', () => {
   });
 
   it('goes to sleep as soon as it is awake when nobody needs it any more', async () => {
-    bench.add(aService(), STOPPED);
+    bench.add(aBareService(), STOPPED);
     controller().demand('for a test');
     controller().sleepIfUnused('no longer needed');
     bench.backend.last.succeed(RUNNING);
@@ -165,7 +164,7 @@ describe('WorkloadController', () => {
 
   it('lets a start end before it puts to sleep what nobody needs any more', async () => {
     const doubtful = { ...RUNNING, health: 'starting' } as const;
-    bench.add(aService(), doubtful);
+    bench.add(aBareService(), doubtful);
     controller().sleepIfUnused('its hub has stopped');
     await bench.clock.advance(20_000);
     expect(bench.backend.calls).toEqual([]);
@@ -177,7 +176,7 @@ describe('WorkloadController', () => {
   });
 
   it('forgets that nobody needed it when somebody uses it', async () => {
-    bench.add(aService(), STOPPED);
+    bench.add(aBareService(), STOPPED);
     controller().demand('for a test');
     controller().sleepIfUnused('no longer needed');
     const lease = controller().takeLease();
@@ -194,7 +193,7 @@ describe('WorkloadController', () => {
       health: 'starting',
       checkTimes: { firstMs: 1_000, lastMs: 400_000 },
     } as const;
-    bench.add(aService({ idleTimeoutMs: 5_000 }), doubtful);
+    bench.add(aBareService({ idleTimeoutMs: 5_000 }), doubtful);
     await bench.clock.advance(300_000);
     expect(controller().state.kind).toBe('failed');
     expect(bench.backend.calls).toEqual([]);
@@ -215,7 +214,7 @@ describe('WorkloadController', () => {
     'idles a workload whose start took too long when its health check %s',
     async (_, health, atMs) => {
       const checkTimes = { firstMs: 1_000, lastMs: 400_000 };
-      bench.add(aService({ idleTimeoutMs: 5_000 }), { ...RUNNING, health: 'starting', checkTimes });
+      bench.add(aBareService({ idleTimeoutMs: 5_000 }), { ...RUNNING, health: 'starting', checkTimes });
       await bench.clock.advance(200_000);
       bench.backend.tell(KEY, { ...RUNNING, health, checkTimes });
       await bench.clock.advance(atMs - 200_000 - 1);
@@ -227,20 +226,20 @@ describe('WorkloadController', () => {
   );
 
   it('is exempt from the idle timer when it has a schedule', async () => {
-    bench.add(aService({ cronStop: '0 18 * * *' }), RUNNING);
+    bench.add(aBareService({ cronStop: '0 18 * * *' }), RUNNING);
     await bench.clock.advance(1_000_000);
     expect(bench.backend.calls).toEqual([]);
   });
 
   it('passes the grace of the policy on when it is put to sleep', async () => {
-    bench.add(aService({ idleTimeoutMs: 0, stopTimeoutMs: 7_000 }), RUNNING);
+    bench.add(aBareService({ idleTimeoutMs: 0, stopTimeoutMs: 7_000 }), RUNNING);
     await bench.clock.advance(0);
     expect(bench.backend.last.graceMs).toBe(7_000);
     bench.backend.last.succeed(STOPPED);
   });
 
   it('tries again after a backoff when it can not be put to sleep', async () => {
-    bench.add(aService({ idleTimeoutMs: 10_000 }), RUNNING);
+    bench.add(aBareService({ idleTimeoutMs: 10_000 }), RUNNING);
     await bench.clock.advance(10_000);
     bench.backend.last.fail('no');
     await bench.clock.advance(10_999);
@@ -252,7 +251,7 @@ describe('WorkloadController', () => {
   });
 
   it('is ready at once when it runs and nobody waits for proof', async () => {
-    bench.add(aService(), STOPPED);
+    bench.add(aBareService(), STOPPED);
     bench.backend.tell(KEY, RUNNING);
     await settle();
     expect(controller().state.kind).toBe('ready');
@@ -260,7 +259,7 @@ describe('WorkloadController', () => {
 
   it('counts the running idle timer from where it began when the timeout changes', async () => {
     automate();
-    bench.add(aService(), RUNNING);
+    bench.add(aBareService(), RUNNING);
     await bench.clock.advance(50_000);
     update({ idleTimeoutMs: 60_000 });
     await bench.clock.advance(9_999);
@@ -271,7 +270,7 @@ describe('WorkloadController', () => {
 
   it('begins to idle when its schedule is taken away', async () => {
     automate();
-    const scheduled = aService({ cronStart: '0 8 * * *' });
+    const scheduled = aBareService({ cronStart: '0 8 * * *' });
     bench.add(scheduled, RUNNING);
     await bench.clock.advance(500_000);
     update({}, scheduled);
@@ -280,28 +279,28 @@ describe('WorkloadController', () => {
   });
 
   it('says once that a workload is missing when it is told again and again', () => {
-    bench.add(aService(), MISSING);
+    bench.add(aBareService(), MISSING);
     bench.backend.tell(KEY, MISSING);
     update({ idleTimeoutMs: 1_000 });
     expect(bench.lines.filter((line) => line.includes('does not exist'))).toHaveLength(1);
   });
 
   it('says what is missing in the words of the engine where it has some', () => {
-    bench.add(aService(), { ...MISSING, detail: 'deployment shop/db does not exist' });
+    bench.add(aBareService(), { ...MISSING, detail: 'deployment shop/db does not exist' });
     expect(bench.lines).toEqual([
       'db is missing: deployment shop/db does not exist; it is used as soon as it appears',
     ]);
   });
 
   it('says once that a workload is paused when it is told again', () => {
-    bench.add(aService(), PAUSED);
+    bench.add(aBareService(), PAUSED);
     bench.backend.tell(KEY, PAUSED);
     expect(bench.lines.filter((line) => line.includes('is paused'))).toHaveLength(1);
   });
 
   it('says who wakes it, when it is awake, and when it sleeps', async () => {
     automate();
-    bench.add(aService({ idleTimeoutMs: 1_000 }), STOPPED);
+    bench.add(aBareService({ idleTimeoutMs: 1_000 }), STOPPED);
     const client = bench.client('db', server.port);
     await bench.until(() => client.outcome === 'served');
     (await client.served).release();
@@ -316,7 +315,7 @@ describe('WorkloadController', () => {
   });
 
   it('remembers when a lease last began or ended', async () => {
-    bench.add(aService(), RUNNING);
+    bench.add(aBareService(), RUNNING);
     const startMs = bench.clock.nowMs();
     await bench.clock.advance(5_000);
     expect(controller().lastActiveMs).toBe(startMs);
@@ -328,7 +327,7 @@ describe('WorkloadController', () => {
   });
 
   it('refuses those who wait when it is closed, and calls the backend no more', async () => {
-    bench.add(aService({ idleTimeoutMs: 0 }), STOPPED);
+    bench.add(aBareService({ idleTimeoutMs: 0 }), STOPPED);
     const client = bench.client('db', server.port);
     await bench.backend.called(1);
     controller().close();
@@ -345,7 +344,7 @@ describe('WorkloadController', () => {
     ['is seen running', RUNNING, 'ready'],
     ['is seen stopped', STOPPED, 'stopped'],
   ])('gives up a stop whose end its backend never tells, when the workload %s', async (_, seen, kind) => {
-    bench.add(aService({ idleTimeoutMs: 1_000, stopTimeoutMs: 4_000 }), RUNNING);
+    bench.add(aBareService({ idleTimeoutMs: 1_000, stopTimeoutMs: 4_000 }), RUNNING);
     await bench.clock.advance(1_000);
     expect(controller().state).toEqual({ kind: 'stopping', phase: 'sleeping' });
     const unanswered = bench.backend.last;
@@ -361,7 +360,7 @@ describe('WorkloadController', () => {
   });
 
   it('wakes nothing for a hold when it is closed', () => {
-    bench.add(aService(), MISSING);
+    bench.add(aBareService(), MISSING);
     controller().hold('for a test');
     controller().close();
     bench.backend.tell(KEY, STOPPED);
@@ -369,7 +368,7 @@ describe('WorkloadController', () => {
   });
 
   it('refuses a client whose dial fails when it was closed meanwhile', async () => {
-    bench.add(aService(), RUNNING);
+    bench.add(aBareService(), RUNNING);
     (await bench.client('db', server.port).served).release();
     await server.close();
     const late = bench.client('db', server.port);
@@ -379,7 +378,7 @@ describe('WorkloadController', () => {
   });
 
   it('refuses a new client when it is closed', async () => {
-    bench.add(aService(), RUNNING);
+    bench.add(aBareService(), RUNNING);
     controller().close();
     await expect(bench.client('db', server.port).served).rejects.toMatchObject({ code: 'removed' });
   });
