@@ -104,6 +104,7 @@ function describeWorkload({ workload }: Service): Readonly<Record<string, unknow
         [workload.resource]: `${workload.namespace}/${workload.name}`,
         service_name: workload.service,
         upstream: workload.upstream,
+        allow_data_loss: workload.allowDataLoss ?? false,
       };
     case 'process':
       return {

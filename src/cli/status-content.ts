@@ -43,12 +43,21 @@ function createView(
   const observation = controller?.observation ?? MISSING;
   return {
     ...{ service, listener, activeConnections, drops, relay: relay.kind },
-    error: parts.error ?? describeObstacle(observation, parts.listener) ?? controller?.wakes.failure,
+    error:
+      parts.error ??
+      describeObstacle(observation, parts.listener) ??
+      controller?.wakes.failure ??
+      describeStay(observation),
     lastWake: controller?.wakes.last,
     observation,
     state: controller?.state.kind ?? 'unknown',
     lastActiveMs: controller?.lastActiveMs ?? 0,
   };
+}
+
+/** Clients are served, but the workload is awake for ever. */
+function describeStay({ state, staysAwake }: Observation): string | undefined {
+  return state === 'running' && staysAwake !== undefined ? `not put to sleep: ${staysAwake}` : undefined;
 }
 
 function describeObstacle(

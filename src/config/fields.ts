@@ -36,6 +36,7 @@ export interface FieldValues {
   readonly udp_queue_datagrams: number;
   readonly udp_queue_bytes: number;
   readonly udp_queue_age: number;
+  readonly allow_data_loss: boolean;
   readonly ignore_labels: boolean;
 }
 
@@ -132,6 +133,8 @@ export const FIELDS: { readonly [F in FieldName]: FieldSpec<FieldValues[F]> } = 
   udp_queue_datagrams: { kind: 'count', ...POLICY, builtIn: 1_024, max: MAX_COUNT },
   udp_queue_bytes: { kind: 'count', ...POLICY, builtIn: 1_048_576, max: 2 ** 30 },
   udp_queue_age: { kind: 'positive-duration', ...POLICY, builtIn: 30_000 },
+  // Not for labels: who may start a workload is not always who may delete its data.
+  allow_data_loss: { kind: 'flag', ...SERVICE_ONLY, builtIn: false, ...KUBERNETES },
   ignore_labels: { kind: 'flag', ...SERVICE_ONLY, builtIn: false, ...LABELLED },
 };
 

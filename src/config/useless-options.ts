@@ -16,6 +16,7 @@ export function describeUselessness(field: FieldName, ref: WorkloadRef): string 
       return 'has no effect without command';
     case 'service_name':
     case 'upstream':
+    case 'allow_data_loss':
       return `${without}; it is for Deployments and StatefulSets`;
     case 'stop_timeout':
       return ref.kind === 'swarm'

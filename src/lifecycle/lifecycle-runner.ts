@@ -63,6 +63,8 @@ export class LifecycleRunner {
   #draining = false;
   /** Why it is to sleep as soon as its start has ended, unless somebody uses it then. */
   #sleepSoon: string | undefined;
+  /** Why it is not put to sleep, as it was told last. */
+  #toldStaysAwake: string | undefined;
   #closed = false;
 
   constructor(subject: Subject, options: ControllerParts & { readonly observer: RunnerObserver }) {
@@ -152,6 +154,7 @@ export class LifecycleRunner {
   dispatch(kind: LifecycleEvent['kind'], reason?: string): void {
     if (this.#closed) return;
     const before = this.#state;
+    if (kind === 'sleep-wanted' && this.#observation.staysAwake !== undefined) return this.#tellStaysAwake();
     if (kind === 'demanded') {
       this.#lastDemand = reason;
       this.#sleepSoon = undefined;
@@ -174,6 +177,16 @@ export class LifecycleRunner {
     if (this.#draining) this.#refuseInVain();
     this.#followOutput({ before, failing });
     this.#observer.changed(state);
+  }
+
+  /** It is not put to sleep: told once for each reason. */
+  #tellStaysAwake(): void {
+    const { staysAwake } = this.#observation;
+    if (this.#toldStaysAwake === staysAwake || !mayRun(this.#state)) return;
+    this.#toldStaysAwake = staysAwake;
+    const service = this.#subject.policy.name;
+    const message = `${service} is not put to sleep: ${staysAwake}`;
+    this.#parts.logger.warn({ event: 'stays-awake', service }, message);
   }
 
   /** Neither starts nor stops the workload from now on; a start under way goes on. Idempotent. */

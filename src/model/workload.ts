@@ -26,6 +26,8 @@ export interface KubernetesWorkload {
   readonly service: string;
   /** `endpoints`: connect to the ready pods; `service`: to the Service's own name, which the cluster balances. */
   readonly upstream: 'endpoints' | 'service';
+  /** Whether it may be put to sleep although that deletes its volumes; absent: no. */
+  readonly allowDataLoss?: true;
 }
 
 export interface ProcessWorkload {

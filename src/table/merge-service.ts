@@ -110,7 +110,10 @@ function toWorkload(ref: WorkloadRef, values: MergedValues): Workload {
     case 'swarm':
       return { kind: 'swarm', service: ref.name };
     case 'kubernetes':
-      return { ...ref, service: values.service_name ?? ref.name, upstream: values.upstream };
+      return {
+        ...{ ...ref, service: values.service_name ?? ref.name, upstream: values.upstream },
+        ...(values.allow_data_loss && { allowDataLoss: true }),
+      };
     case 'process':
       return {
         kind: 'process',

@@ -59,6 +59,10 @@ export interface ScalableWorkload extends KubeObject {
     readonly replicas?: number | null;
     /** StatefulSets only. */
     readonly serviceName?: string;
+    /** StatefulSets only. */
+    readonly volumeClaimTemplates?: readonly unknown[] | null;
+    /** What becomes of their volumes; StatefulSets only. */
+    readonly persistentVolumeClaimRetentionPolicy?: { readonly whenScaled?: 'Retain' | 'Delete' } | null;
     /** Of its pods. */
     readonly selector?: LabelSelector | null;
   };

@@ -15,6 +15,7 @@ import { explainStart } from './explain-start.ts';
 import type { KubeAccess } from './kube-access.ts';
 import { KubeClient } from './kube-client.ts';
 import { describeError, isPassing } from './kube-errors.ts';
+import { LOSES_VOLUMES } from './observe-workload.ts';
 import { type ScaleContext, scaleToZero, scaleUp } from './scale-workload.ts';
 import { WorkloadSharing } from './workload-sharing.ts';
 
@@ -97,6 +98,9 @@ export class ClusterSession {
     const what = `cannot scale ${describeWorkloadRef(toWorkloadRef(ref))} to 0`;
     if (!this.view.isSynced(ref)) throw new Error(`${what}: the API server does not answer`);
     try {
+      const finding = this.view.find(ref);
+      if (finding.kind === 'listed' && finding.record?.losesVolumes && !ref.allowDataLoss)
+        throw new Error(LOSES_VOLUMES);
       const reason = evenInUse ? undefined : await this.#sharing.refuseSleep(workloadKey(ref));
       if (reason !== undefined) throw new Error(reason);
       const didIt = await scaleToZero(this.#scaleContext(), { ref, signal: this.#lifetime.signal });

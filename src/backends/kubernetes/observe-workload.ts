@@ -49,9 +49,15 @@ export function observeWorkload(view: WorkloadView): Observation {
     ...(service === undefined ? {} : { portsOf: describeService(workload) }),
     health: 'none',
     ...(detail === undefined ? {} : { detail }),
+    ...(record.losesVolumes && !workload.allowDataLoss ? { staysAwake: LOSES_VOLUMES } : {}),
     ...(problem === undefined ? {} : { problem }),
   };
 }
+
+/** Why a workload must not be put to sleep. */
+export const LOSES_VOLUMES =
+  'its sleep would delete its volumes (persistentVolumeClaimRetentionPolicy.whenScaled is Delete); ' +
+  'set that to Retain, or allow_data_loss: true for the service in the file';
 
 /** What it waits for, as far as its controllers say so; undefined where it answers. */
 function describeState(

@@ -18,6 +18,8 @@ export interface WorkloadRecord {
   /** How many pods there are. */
   readonly currentReplicas: number;
   readonly readyReplicas: number;
+  /** Whether volumes of its pods are deleted when it is scaled down. */
+  readonly losesVolumes: boolean;
   /** What its controller can't do, in its own words; undefined where nothing. */
   readonly trouble: string | undefined;
   /** Those that opt in; no other label is of use. */
@@ -49,6 +51,9 @@ export function selectWorkload(resource: KubernetesResource, object: ScalableWor
     isObserved: (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0),
     currentReplicas: status?.replicas ?? 0,
     readyReplicas: status?.readyReplicas ?? 0,
+    losesVolumes:
+      (spec?.volumeClaimTemplates ?? []).length > 0 &&
+      spec?.persistentVolumeClaimRetentionPolicy?.whenScaled === 'Delete',
     trouble: findTrouble(status?.conditions ?? []),
     labels,
     annotations: selectAnnotations(metadata.annotations ?? {}, {

@@ -20,10 +20,27 @@ test('selectWorkload keeps what tells how many pods there are and should be', ()
     isObserved: true,
     currentReplicas: 2,
     readyReplicas: 1,
+    trouble: undefined,
+    losesVolumes: false,
     labels: {},
     annotations: {},
   });
 });
+
+test.each([
+  [{ whenScaled: 'Delete' }, [{}], true],
+  [{ whenScaled: 'Retain' }, [{}], false],
+  [{}, [{}], false],
+  [null, [{}], false],
+  // There are no volumes to lose.
+  [{ whenScaled: 'Delete' }, [], false],
+] as const)(
+  'selectWorkload with retention %j and claims %j tells %s',
+  (policy, volumeClaimTemplates, loses) => {
+    const spec = { persistentVolumeClaimRetentionPolicy: policy, volumeClaimTemplates };
+    expect(selectWorkload('statefulset', { metadata: METADATA, spec }).losesVolumes).toBe(loses);
+  },
+);
 
 test('selectWorkload takes what is unset as the API means it', () => {
   const record = selectWorkload('statefulset', { metadata: METADATA });
