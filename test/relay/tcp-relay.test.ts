@@ -6,6 +6,7 @@ import type { RelayedConnection, RelaySockets, TcpRelay } from '../../src/relay/
 import { settle } from '../support/fake-clock.ts';
 import { createRelay, RELAY_KINDS } from '../support/relays.ts';
 import { collect, ending, pattern, receive, Sockets } from '../support/sockets.ts';
+import { createSendUrgent } from '../support/urgent.ts';
 
 const MIB = 1_048_576;
 
@@ -239,6 +240,35 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
       far.resetAndDestroy();
       near.write(pattern(5_000));
       expect((await receive(near)).equals(answer)).toBe(true);
+      await expectOneEnd();
+    },
+  );
+
+  const amounts = sides.flatMap((side) => [3, 4 * MIB].map((bytes) => [side, bytes] as const));
+
+  it.runIf(process.platform === 'linux').each(amounts)(
+    'passes on what the %s sends around an urgent byte, %i bytes before it',
+    async (side, bytes) => {
+      relay();
+      const sendUrgent = await createSendUrgent();
+      const [near, far] = side === 'upstream' ? [client, upstream] : [upstream, client];
+      const [before, after] = [pattern(bytes, 1), pattern(bytes, 2)];
+      const arrived = collect(near);
+      let left = 1 + 2 * bytes;
+      const all = new Promise<void>((resolve) => {
+        near.on('data', ({ length }) => {
+          left -= length;
+          if (left === 0) resolve();
+        });
+      });
+      // Only once all of it has gone out: the descriptor knows nothing of what Node still holds.
+      await new Promise((resolve) => far.write(before, resolve));
+      sendUrgent(far, 33);
+      far.write(after);
+      await all;
+      far.end();
+      expect((await arrived).equals(Buffer.concat([before, Buffer.from([33]), after]))).toBe(true);
+      near.end();
       await expectOneEnd();
     },
   );

@@ -12,6 +12,7 @@ import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import { createSpliceRelay } from '../support/relays.ts';
 import { collect, ending, pattern, receive, Sockets, type TestServer } from '../support/sockets.ts';
+import { createSendUrgent } from '../support/urgent.ts';
 
 describe.runIf(process.platform === 'linux')('TcpListener whose service is ready', () => {
   let sockets: Sockets;
@@ -179,6 +180,26 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
       expect(String(await receive(client)), `round ${round}`).toBe(answer);
     }
     expect([asked, upstream.sockets.length]).toEqual([1, 151]);
+  });
+
+  it('carries what a client sends around an urgent byte', async () => {
+    const sendUrgent = await createSendUrgent();
+    await warmUp();
+    const { client, far } = await connect();
+    const whole = collect(far);
+    await new Promise((resolve) => client.write('before', resolve));
+    sendUrgent(client, 33);
+    const all = new Promise<void>((resolve) => {
+      let length = 0;
+      far.on('data', (chunk: Buffer) => {
+        length += chunk.length;
+        if (length === 12) resolve();
+      });
+    });
+    client.write('after');
+    await all;
+    client.end();
+    expect([String(await whole), asked]).toEqual(['before!after', 1]);
   });
 
   it('gives the server what a client has sent that resets at once', async () => {

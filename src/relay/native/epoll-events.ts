@@ -1,4 +1,6 @@
 export const EPOLLIN = 0x1;
+/** Urgent data is to be read. */
+export const EPOLLPRI = 0x2;
 export const EPOLLOUT = 0x4;
 export const EPOLLERR = 0x8;
 export const EPOLLHUP = 0x10;

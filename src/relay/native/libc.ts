@@ -18,7 +18,10 @@ export interface Libc {
   accept(listener: number, address: Uint8Array): number;
   /** A non-blocking TCP socket. */
   tcpSocket(family: number): number;
-  /** Switches the Nagle delay off, and keepalive on or, where it is undefined, off. */
+  /**
+   * Switches the Nagle delay off, and keepalive on or, where it is undefined, off. Urgent data stays at its place among
+   * the other bytes: the kernel would throw it away.
+   */
   tuneTcp(fd: number, keepAlive: KeepAlive | undefined): number;
   /** Puts the beginning of a connection's `struct tcp_info` into `into`: see `tcp-info.ts`. */
   readTcpInfo(fd: number, into: Uint8Array): number;
@@ -75,6 +78,7 @@ const SOL_SOCKET = 1;
 const SO_ERROR = 4;
 const TIOCOUTQ = 0x5411;
 const SO_KEEPALIVE = 9;
+const SO_OOBINLINE = 10;
 const SO_LINGER = 13;
 const SOCK_STREAM = 1;
 const IPPROTO_TCP = 6;
@@ -131,7 +135,10 @@ export function createLibc(koffi: Koffi): Libc {
     },
     tcpSocket: (family) => socket(family, SOCK_STREAM | CLOEXEC_NONBLOCK, 0),
     tuneTcp(fd, keepAlive) {
-      const status = setInt(fd, IPPROTO_TCP, [TCP_NODELAY, 1]);
+      const status = Math.min(
+        setInt(fd, IPPROTO_TCP, [TCP_NODELAY, 1]),
+        setInt(fd, SOL_SOCKET, [SO_OOBINLINE, 1]),
+      );
       if (keepAlive === undefined) return Math.min(status, setInt(fd, SOL_SOCKET, [SO_KEEPALIVE, 0]));
       return Math.min(
         status,
@@ -157,9 +164,9 @@ export function createLibc(koffi: Koffi): Libc {
       return status < 0 ? status : (bytes[0] ?? 0);
     },
     takeError(fd) {
-      const [error, length] = [new Int32Array(1), new Int32Array([4])];
-      const status = getsockopt(fd, SOL_SOCKET, SO_ERROR, error, length);
-      return status < 0 ? -status : (error[0] ?? 0);
+      optionLength[0] = optionValue.byteLength;
+      const status = getsockopt(fd, SOL_SOCKET, SO_ERROR, optionValue, optionLength);
+      return status < 0 ? -status : (optionValue[0] ?? 0);
     },
     closeWithReset(fd) {
       setsockopt(fd, SOL_SOCKET, SO_LINGER, lingerZero, lingerZero.length);

@@ -1,4 +1,4 @@
-import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../native/epoll-events.ts';
+import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '../native/epoll-events.ts';
 import type { PeerVigil, ViewedPair } from '../peer-vigil.ts';
 import type { Poller } from './poller.ts';
 import type { PumpParts } from './pump.ts';
@@ -9,7 +9,7 @@ import type { SharedState } from './thread-protocol.ts';
 const DRAIN_TIMEOUT_MS = 5_000;
 const DRAIN_LOOK_MS = 20;
 
-const EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+const EVENTS = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 interface TableOptions {
   readonly poller: Poller;

@@ -12,6 +12,11 @@ export interface Side {
   /** The other end has sent FIN: there is an end to be read, whatever else. */
   finished: boolean;
   /**
+   * It has sent urgent data: a read ends before that, with more behind it, and splice doesn't get past it at all. So it
+   * stays: nothing tells when the last of it has been read.
+   */
+  urgent: boolean;
+  /**
    * Its connection is over: reset by the other end, or given up by the kernel. What came before that can still be read,
    * up to an end that is none of the other end's; nothing can be sent.
    */
@@ -108,7 +113,7 @@ export class Pump {
     else if (this.#inPipe > 0) this.#emptyPipe();
     else if (this.#atEnd) this.#end();
     else if (!this.#source.readable) this.#result = 'waiting';
-    else if (this.#isBulk && this.#takePipe() !== undefined) this.#fillPipe();
+    else if (this.#isBulk && !this.#source.urgent && this.#takePipe() !== undefined) this.#fillPipe();
     else this.#copy();
   }
 
@@ -118,7 +123,8 @@ export class Pump {
     if (!this.#didRead(count)) return;
     this.#isBulk = count === buffer.length;
     // It wasn't filled, so nothing is left; but after the end was told there comes no further event.
-    if (!this.#isBulk && !this.#source.finished) this.#source.readable = false;
+    const { finished, urgent } = this.#source;
+    if (!this.#isBulk && !finished && !urgent) this.#source.readable = false;
     const sent = kernel.send(this.#target.fd, buffer, count);
     if (this.#didWrite(sent) && sent === count) return;
     this.#rest = buffer.slice(Math.max(sent, 0), count);

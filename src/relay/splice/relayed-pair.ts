@@ -1,4 +1,4 @@
-import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../native/epoll-events.ts';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '../native/epoll-events.ts';
 import { ECONNRESET, EPIPE } from '../native/errno.ts';
 import { ViewedPair } from '../peer-vigil.ts';
 import { fail, Pump, type PumpParts, type Side } from './pump.ts';
@@ -39,7 +39,7 @@ export class RelayedPair {
     this.#isConnected = isConnected;
     this.#kernel = parts.kernel;
     // A socket takes bytes once it is connected; whether it has any, epoll says as soon as it is asked.
-    const idle = { readable: false, finished: false, failed: false };
+    const idle = { readable: false, finished: false, urgent: false, failed: false };
     this.client = { fd: client, ...idle, writable: true };
     this.upstream = { fd: upstream, ...idle, writable: isConnected };
     this.view = new ViewedPair(sockets.keepAliveMs, () => [client, upstream]);
@@ -72,7 +72,8 @@ export class RelayedPair {
     // A reset, or a connection that the kernel has given up.
     if (events & EPOLLERR) fail(side);
     if (events & (EPOLLRDHUP | EPOLLHUP)) side.finished = true;
-    if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) side.readable = true;
+    if (events & EPOLLPRI) side.urgent = true;
+    if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP)) side.readable = true;
     if (events & EPOLLOUT) side.writable = true;
   }
 

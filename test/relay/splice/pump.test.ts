@@ -8,7 +8,7 @@ import { ScriptedKernel } from './scripted-kernel.ts';
 const BUFFER_BYTES = 64;
 
 function createPump(kernel: ScriptedKernel, first?: Uint8Array) {
-  const whole = { readable: true, writable: true, finished: false, failed: false };
+  const whole = { readable: true, writable: true, finished: false, urgent: false, failed: false };
   const source: Side = { fd: kernel.source, ...whole };
   const target: Side = { fd: kernel.target, ...whole };
   const parts = {
