@@ -19,6 +19,8 @@ export interface ListenerStatus {
 interface Slot {
   readonly listener: ServiceListener;
   service: Service;
+  /** `pending` until the first try to bind it has ended. */
+  bind: 'pending' | 'bound' | 'failed';
   failures: number;
   error: string | undefined;
   retry: Cancel | undefined;
@@ -33,16 +35,25 @@ export class ListenerSet {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #slots = new Map<string, Slot>();
+  readonly #slotsOf = new Map<string, Set<Slot>>();
   readonly #draining = new Set<ServiceListener>();
   readonly #opening = new Set<Promise<void>>();
   readonly #onIdle = new Set<() => void>();
+  readonly #onServed: (service: string, state: { readonly isServed: boolean }) => void;
+  /** By service, as it was told. */
+  readonly #served = new Map<string, boolean>();
+  /** Services to be told of when the changes under way were all made. */
+  readonly #touched = new Set<string>();
 
   constructor(options: {
     readonly create: (spec: ListenerSpec, service: Service, onDrained: () => void) => ServiceListener;
     readonly clock: Clock;
     readonly logger: Logger;
+    /** Whether a service has a bound listener: told of each service that gets a listener, and on each change. */
+    readonly onServed?: (service: string, state: { readonly isServed: boolean }) => void;
   }) {
     this.#create = options.create;
+    this.#onServed = options.onServed ?? (() => {});
     this.#clock = options.clock;
     this.#logger = options.logger;
   }
@@ -61,15 +72,24 @@ export class ListenerSet {
 
   open(spec: ListenerSpec, service: Service): void {
     const listener: ServiceListener = this.#create(spec, service, () => this.#drained(listener));
-    const slot: Slot = { listener, service, failures: 0, error: undefined, retry: undefined };
+    const slot: Slot = {
+      listener,
+      service,
+      bind: 'pending',
+      failures: 0,
+      error: undefined,
+      retry: undefined,
+    };
     this.#slots.set(listenKey(spec), slot);
+    this.#assign(slot, service);
     this.#bind(slot);
   }
 
   rebind(spec: ListenerSpec, service: Service): void {
     const slot = this.#slots.get(listenKey(spec));
     if (slot === undefined) return this.open(spec, service);
-    slot.service = service;
+    this.#unassign(slot);
+    this.#assign(slot, service);
     // The target port is the listener's own, so the new spec goes along inside the service.
     slot.listener.rebind(service);
   }
@@ -79,6 +99,7 @@ export class ListenerSet {
     const slot = this.#slots.get(key);
     if (slot === undefined) return;
     this.#slots.delete(key);
+    this.#unassign(slot);
     slot.retry?.();
     this.#draining.add(slot.listener);
     slot.listener.close();
@@ -120,16 +141,55 @@ export class ListenerSet {
     this.#logger.debug({ event: 'listening', service }, `${service} listens on ${where}`);
     slot.failures = 0;
     slot.error = undefined;
+    slot.bind = 'bound';
+    this.#touch(slot.service);
   }
 
   #bindFailed(slot: Slot, error: NodeJS.ErrnoException): void {
     if (this.#slots.get(listenKey(slot.listener.spec)) !== slot) return;
     slot.failures++;
     slot.error = describeBindError(error);
+    slot.bind = 'failed';
+    this.#touch(slot.service);
     const service = slot.service.name;
     const message = `${service} can't listen on ${describe(slot)}: ${slot.error}; trying again until it can`;
     this.#logger[slot.failures === 1 ? 'error' : 'debug']({ event: 'listen-failed', service }, message);
     slot.retry = this.#clock.schedule(backoffMs(slot.failures, BIND_RETRY), () => this.#bind(slot));
+  }
+
+  #assign(slot: Slot, service: Service): void {
+    slot.service = service;
+    this.#slotsOf.set(service.name, (this.#slotsOf.get(service.name) ?? new Set()).add(slot));
+    this.#touch(service);
+  }
+
+  #unassign(slot: Slot): void {
+    const { name } = slot.service;
+    const slots = this.#slotsOf.get(name);
+    slots?.delete(slot);
+    if (slots?.size === 0) this.#slotsOf.delete(name);
+    this.#touch(slot.service);
+  }
+
+  /** What a plan closes and opens again in one go has not changed: the service is looked at when all was done. */
+  #touch({ name }: Service): void {
+    if (this.#touched.size === 0) queueMicrotask(() => this.#tellServed());
+    this.#touched.add(name);
+  }
+
+  #tellServed(): void {
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    for (const name of touched) {
+      const before = this.#served.get(name);
+      const slots = this.#slotsOf.get(name);
+      const binds = new Set([...(slots ?? [])].map(({ bind }) => bind));
+      // A listener that is about to be bound leaves it as it was.
+      const isServed = binds.has('bound') || (binds.has('pending') && before === true);
+      if (slots === undefined) this.#served.delete(name);
+      else this.#served.set(name, isServed);
+      if (isServed !== before) this.#onServed(name, { isServed });
+    }
   }
 
   #drained(listener: ServiceListener): void {

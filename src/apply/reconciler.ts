@@ -58,7 +58,11 @@ export class Reconciler {
   #applyChange(change: Change): void {
     switch (change.kind) {
       case 'add-service':
-        return this.#lifecycle.add(change.service);
+        this.#lifecycle.add(change.service);
+        // With listeners, their set tells. Without any it may have lost them to another service.
+        if (change.service.listeners.length === 0)
+          this.#lifecycle.setServed(change.service.name, { isServed: false });
+        return;
       case 'update-service':
         return this.#lifecycle.update(change.service, change.previous);
       case 'remove-service':

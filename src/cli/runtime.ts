@@ -58,6 +58,7 @@ export function createRuntime(options: {
     create: (spec, service, onDrained) => createServiceListener(spec, { ...parts, service, onDrained }),
     clock,
     logger,
+    onServed: (service, state) => lifecycle.setServed(service, state),
   });
   const windows = new CronWindows({ lifecycle, logger });
   const schedules = new ScheduleSet({ clock, onFire: (service, action) => windows.fire(service, action) });

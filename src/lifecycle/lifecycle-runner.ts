@@ -61,6 +61,9 @@ export class LifecycleRunner {
   #lastDemand: string | undefined;
   /** The proxy is about to end: the workload is left as it is. */
   #draining = false;
+  #isServed = true;
+  /** Since when it is served, on the monotonic clock. */
+  #servedSinceMs = 0;
   /** Why it is to sleep as soon as its start has ended, unless somebody uses it then. */
   #sleepSoon: string | undefined;
   /** Why it is not put to sleep, as it was told last. */
@@ -127,6 +130,18 @@ export class LifecycleRunner {
     this.#followTimers();
     // Nobody is to use it any more: it need not prove anything before it ends.
     if (subject.retired) this.endEmptyGate();
+  }
+
+  /** Whether clients can reach it through this proxy. */
+  get isServed(): boolean {
+    return this.#isServed;
+  }
+
+  setServed({ isServed }: { readonly isServed: boolean }): void {
+    if (isServed === this.#isServed) return;
+    this.#isServed = isServed;
+    if (isServed) this.#servedSinceMs = this.#parts.clock.monotonicMs();
+    this.#followTimers();
   }
 
   /** Whether its start is still going on: also where it took too long for us, but not for its health check. */
@@ -414,10 +429,12 @@ export class LifecycleRunner {
     const { startTimeoutMs, cronStart, cronStop, unmanaged } = policy;
     const scheduled = unmanaged === true || cronStart !== undefined || cronStop !== undefined;
     // Without its service, what the proxy owns is no longer needed, and the rest is left as it is.
-    const isLeft = retired ? !this.#parts.backend.ownsWorkloads : scheduled && this.#sleepSoon === undefined;
+    const isExempt = !this.#isServed || (scheduled && this.#sleepSoon === undefined);
+    const isLeft = retired ? !this.#parts.backend.ownsWorkloads : isExempt;
     const isUnwanted = retired || this.#sleepSoon !== undefined;
     const idleTimeoutMs = isUnwanted ? 0 : policy.idleTimeoutMs;
-    const { count, idleSinceMs } = this.leases;
+    const { count } = this.leases;
+    const idleSinceMs = Math.max(this.leases.idleSinceMs ?? 0, this.#servedSinceMs);
     const mayIdle = count === 0 && !isLeft && !this.#draining;
     this.#timers.follow(this.#state, {
       ...{ mayIdle, idleSinceMs, idleTimeoutMs, startTimeoutMs },

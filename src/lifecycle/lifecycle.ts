@@ -39,6 +39,11 @@ export class Lifecycle {
   readonly #byWorkload = new Map<string, WorkloadController>();
   readonly #byService = new Map<string, WorkloadController>();
   readonly #services = new Map<string, Service>();
+  readonly #namesOf = new Map<WorkloadController, Set<string>>();
+  /** Names of services none of whose listeners is bound. */
+  readonly #unserved = new Set<string>();
+  /** Names that hubs have as their dependants. */
+  #dependants: ReadonlySet<string> = new Set();
   readonly #cascade: Cascade;
   readonly #shared = new Map<WorkloadKind, SharedView>();
 
@@ -52,22 +57,41 @@ export class Lifecycle {
   add(service: Service): void {
     this.#cascade.suspend();
     this.#services.set(service.name, service);
-    this.#byService.set(service.name, this.#follow(service));
+    const controller = this.#follow(service);
+    this.#byService.set(service.name, controller);
+    this.#namesOf.set(controller, (this.#namesOf.get(controller) ?? new Set()).add(service.name));
+    this.#followServed(controller);
+  }
+
+  /** Whether a listener of the service is bound; before it is told, one is. */
+  setServed(serviceName: string, { isServed }: { readonly isServed: boolean }): void {
+    if (isServed || !this.#services.has(serviceName)) this.#unserved.delete(serviceName);
+    else this.#unserved.add(serviceName);
+    const controller = this.#byService.get(serviceName);
+    if (controller !== undefined) this.#followServed(controller);
   }
 
   /** New settings for a service. Where its workload is another one now, that one is followed instead. */
   update(service: Service, previous: Service): void {
-    if (workloadKey(service.workload) !== workloadKey(previous.workload)) this.remove(previous);
+    if (workloadKey(service.workload) !== workloadKey(previous.workload)) this.#leave(previous);
     this.add(service);
   }
 
   remove(service: Service): void {
+    this.#leave(service);
+    this.#unserved.delete(service.name);
+  }
+
+  #leave(service: Service): void {
     this.#cascade.suspend();
     const controller = this.#byService.get(service.name);
     this.#byService.delete(service.name);
     this.#services.delete(service.name);
+    if (controller === undefined) return;
+    this.#namesOf.get(controller)?.delete(service.name);
     // Where the workload has gone over to a service of another name, it lives on.
-    if (controller?.policy.name === service.name) controller.retire();
+    if (controller.policy.name === service.name) controller.retire();
+    else this.#followServed(controller);
   }
 
   /** Links hubs with their dependants; to be called when all changes of a plan were made. */
@@ -78,7 +102,9 @@ export class Lifecycle {
       if (controller !== undefined && dependants.length > 0) hubs.set(controller, dependants);
     }
     this.#cascade.link(hubs);
-    const named = new Set([...hubs.values()].flat().filter((name) => !this.#byService.has(name)));
+    this.#dependants = new Set([...hubs.values()].flat());
+    for (const controller of this.#byService.values()) this.#followServed(controller);
+    const named = new Set([...this.#dependants].filter((name) => !this.#byService.has(name)));
     for (const controller of [...this.#byWorkload.values()]) {
       if (controller.policy.unmanaged === true && !named.has(controller.policy.name)) controller.retire();
     }
@@ -140,6 +166,20 @@ export class Lifecycle {
     for (const controller of this.#byWorkload.values()) controller.close();
   }
 
+  /** What another proxy may serve is left to it: see {@link WorkloadController.setServed}. */
+  #followServed(controller: WorkloadController): void {
+    const names = [...(this.#namesOf.get(controller) ?? [])];
+    controller.setServed({ isServed: names.some((name) => this.#isServed(name)) });
+  }
+
+  #isServed(name: string): boolean {
+    const { listeners = [], dependants = [], cronStart, cronStop } = this.#services.get(name) ?? {};
+    if (cronStart !== undefined || cronStop !== undefined) return true;
+    if (!this.#unserved.has(name)) return true;
+    // Without ports of its own it is there for its hub, or for its dependants.
+    return listeners.length === 0 && (this.#dependants.has(name) || dependants.length > 0);
+  }
+
   #get(serviceName: string): WorkloadController {
     const controller = this.#byService.get(serviceName);
     if (controller === undefined) throw new Refusal('removed', 'the service was removed');
@@ -186,6 +226,7 @@ export class Lifecycle {
       changed: (controller) => this.#cascade.changed(controller),
       acted: (controller, act) => this.#options.onAct?.(controller, act),
       drained: (controller) => {
+        this.#namesOf.delete(controller);
         if (this.#byWorkload.get(key) === controller) this.#byWorkload.delete(key);
       },
     };

@@ -120,6 +120,15 @@ export class WorkloadController {
     this.#shared.take(view);
   }
 
+  /**
+   * Whether clients can reach the workload through this proxy. What they can't is served by somebody else, if by anybody, such
+   * as another proxy that has its ports: it is not put to sleep for being idle, and has its full idle timeout from when
+   * they can.
+   */
+  setServed({ isServed }: { readonly isServed: boolean }): void {
+    this.#runner.setServed({ isServed });
+  }
+
   /** A lease of a client that uses the workload: it is not put to sleep for being idle meanwhile. */
   takeLease(): Lease {
     return this.#runner.leases.take();
@@ -168,7 +177,7 @@ export class WorkloadController {
    * of its first one, say a database that makes its tables, might be broken for good.
    */
   sleepIfUnused(reason: string): void {
-    if (this.leases > 0 || this.#shared.isStandby) return;
+    if (this.leases > 0 || this.#shared.isStandby || !this.#runner.isServed) return;
     if (this.#runner.isStarting) this.#runner.sleepWhenStarted(reason);
     else this.sleep(reason);
   }

@@ -22,6 +22,7 @@ describe('ListenerSet', () => {
   let spec: ListenerSpec;
   let served: string[];
   let lines: string[];
+  let told: string[];
 
   beforeEach(async () => {
     clock = new FakeClock();
@@ -32,7 +33,10 @@ describe('ListenerSet', () => {
     lines = [];
     const note = (level: string) => (_fields: unknown, message: string) => lines.push(`${level} ${message}`);
     const logger: Logger = { ...silentLogger, error: note('error'), warn: note('warn'), info: note('info') };
-    set = new ListenerSet({ create, clock, logger });
+    told = [];
+    const onServed = (name: string, { isServed }: { readonly isServed: boolean }) =>
+      void told.push(`${name} ${isServed ? 'served' : 'unserved'}`);
+    set = new ListenerSet({ create, clock, logger, onServed });
   });
   afterEach(async () => {
     set.destroy();
@@ -130,11 +134,32 @@ describe('ListenerSet', () => {
     expect(delays).toEqual([250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
   });
 
+  it('tells whether a service is served: by one bound listener at the least', async () => {
+    const holder = await hold();
+    await open();
+    expect(told).toEqual(['db unserved']);
+    const second = aListener({ port: await freePort() });
+    await open(db, second);
+    expect(told).toEqual(['db unserved', 'db served']);
+    const third = aListener({ port: await freePort() });
+    set.close(second);
+    set.open(third, db);
+    await set.settled();
+    expect(told).toHaveLength(2);
+    await holder.close();
+    await advance(250);
+    expect(told).toHaveLength(2);
+    set.rebind(spec, aService({ name: 'web' }));
+    await settle();
+    expect(told).toEqual(['db unserved', 'db served', 'web served']);
+  });
+
   it('takes the port as soon as a try finds it free', async () => {
     const holder = await hold();
     await open();
     await holder.close();
     await advance(250);
+    expect(told).toEqual(['db unserved', 'db served']);
     expect(set.status(spec).error).toBeUndefined();
     expect(set.holders.get(listenKey(spec))).toBe('db');
     expect(lines.at(-1)).toBe(`info db: *:${spec.port}/tcp is free again`);

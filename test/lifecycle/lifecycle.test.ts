@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Observation } from '../../src/model/observation.ts';
+import { aListener } from '../support/builders.ts';
 import { RUNNING, STOPPED, STOPPING } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
@@ -45,6 +46,52 @@ describe('Lifecycle', () => {
     expect(waiting.outcome).toBe('served');
     expect(controller.retired).toBe(false);
     expect(bench.backend.count('wake')).toBe(1);
+  });
+
+  describe('with listeners that are not bound', () => {
+    const idle = () => bench.clock.advance(500_000);
+    const serve = (isServed: boolean) => bench.lifecycle.setServed('db', { isServed });
+
+    it('puts nothing to sleep that somebody else may serve', async () => {
+      bench.add(aBareService({ listeners: [aListener({ protocol: 'udp' })] }), RUNNING);
+      serve(false);
+      bench.controller('db').sleepIfUnused('its hub has stopped');
+      await idle();
+      expect(bench.backend.calls).toEqual([]);
+    });
+
+    it('gives the whole idle timeout from when one is bound', async () => {
+      automate();
+      bench.add(aBareService(), RUNNING);
+      serve(false);
+      await idle();
+      serve(true);
+      await bench.clock.advance(119_999);
+      expect(bench.backend.calls).toEqual([]);
+      await bench.clock.advance(1);
+      expect(bench.backend.log).toEqual(['sleep docker/db']);
+    });
+
+    it('puts to sleep what another service of the same workload serves', async () => {
+      automate();
+      const other = onContainer('other', 'db');
+      bench.add(onContainer('db', 'db'), RUNNING);
+      bench.lifecycle.add(other);
+      serve(false);
+      await bench.clock.advance(120_000);
+      expect(bench.backend.log).toEqual(['sleep docker/db']);
+    });
+
+    it.each([
+      ['leaves alone', {}, []],
+      ['puts to sleep what has dependants and', { dependants: ['x'] }, ['sleep docker/db']],
+    ])('%s has no listener at all', async (_, fields, calls) => {
+      automate();
+      bench.add(aBareService(fields), RUNNING);
+      serve(false);
+      await bench.clock.advance(120_000);
+      expect(bench.backend.log).toEqual(calls);
+    });
   });
 
   it('follows the other workload when a service changes over to it', async () => {
