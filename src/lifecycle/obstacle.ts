@@ -1,4 +1,4 @@
-import { findPortProblem, type Observation } from '../model/observation.ts';
+import { findPortProblem, type Observation, portKey } from '../model/observation.ts';
 import type { Protocol, TargetPort } from '../model/service.ts';
 import type { Incarnation } from './incarnation.ts';
 import type { LifecycleState } from './machine.ts';
@@ -71,6 +71,13 @@ function describeStart(
 /** What a workload that runs has to do yet. */
 function describeRun(standing: Standing, target: Target | undefined): string {
   const { incarnation, observation, checkFailure } = standing;
+  const { ports, portsOf } = observation;
+  if (ports !== undefined && target !== undefined) {
+    const key = portKey(target.protocol, target.port);
+    // As where a Kubernetes Service names a port that no container has.
+    if (ports[key]?.length === 0)
+      return `nothing that is ready${portsOf === undefined ? '' : ` behind ${portsOf}`} has the target port ${key}`;
+  }
   if (incarnation !== undefined) return incarnation.lastFailure(target) ?? 'its port has not answered yet';
   if (checkFailure !== undefined) return checkFailure;
   if (observation.health === 'unhealthy') return 'its health check says that it is unhealthy';

@@ -171,3 +171,39 @@ test('what ran before the proxy is ready only when its port answers, and has fai
     last_wake: { cause: 'it ran before the proxy looked', result: 'failed' },
   });
 });
+
+test('a container without a network is refused at once with the reason, and never started', async (context) => {
+  const bed = await open(context);
+  const port = await freePort();
+  const name = bed.scope.name('alone');
+  const container = await bed.scope.createContainer({ name, cmd: httpdCommand(), networkMode: 'none' });
+  const proxy = await bed.startProxy({ services: { alone: { container: name, ports: [`${port}:80`] } } });
+  const client = await connectTcp(port);
+  await client.closed;
+  client.destroy();
+  const reason = expect.stringContaining('the container has no network (network_mode: none)');
+  expect(await proxy.waitForLog('unserved')).toMatchObject({ msg: reason });
+  expect(await getStatus(proxy, { service: 'alone', port })).toMatchObject({
+    error: reason,
+    state: 'stopped',
+  });
+  expect(await container.state()).toBe('created');
+});
+
+test('a container that has lost its network is told of with that reason', async (context) => {
+  const bed = await open(context);
+  const port = await freePort();
+  const name = bed.scope.name('lost');
+  const network = await bed.scope.createNetwork({ name: bed.scope.name('net') });
+  const container = await bed.scope.createContainer({ name, cmd: httpdCommand(), networks: [network.name] });
+  await network.disconnect(container);
+  const proxy = await bed.startProxy({
+    services: { lost: { container: name, ports: [`${port}:80`], start_timeout: '3s' } },
+  });
+  const client = await connectTcp(port);
+  await client.closed;
+  client.destroy();
+  expect(await proxy.waitForLog('wake-failed')).toMatchObject({
+    msg: expect.stringMatching(/not ready within 3000 ms: .*it is on no network/),
+  });
+});

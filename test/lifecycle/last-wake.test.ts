@@ -77,6 +77,18 @@ describe('the last wake', () => {
     expect(await told).toMatch(/^not ready within 4000 ms: .*ImagePull/);
   });
 
+  test('names a target port that nothing has', async () => {
+    add();
+    const client = bench.client('db', 80);
+    const told = messageOf(client);
+    await bench.backend.called(1);
+    bench.backend.last.succeed({ ...RUNNING, ports: { 'tcp/80': [] }, portsOf: 'Service shop/db' });
+    await bench.until(() => client.outcome !== 'waiting', 50);
+    expect(await told).toBe(
+      'not ready within 4000 ms: nothing that is ready behind Service shop/db has the target port tcp/80',
+    );
+  });
+
   test('is told to clients that wait for the next try', async () => {
     add(aService({ startTimeoutMs: 3_000 }));
     const first = bench.client('db', 80);

@@ -27,7 +27,7 @@ export function observeInspected(
 ): Observation {
   const check = declaredCheck(container);
   const state = readState(container.State ?? {});
-  const detail = state === 'stopped' ? describeStop(container.State ?? {}) : undefined;
+  const detail = describeObstacle(container, { state, hosts });
   const graceMs = ownGraceMs(container.Config?.StopTimeout);
   // What never ran has not ended by itself: it was put in the place of another.
   const ended = container.State?.Status === 'created' ? 'others' : stoppedBy;
@@ -40,7 +40,24 @@ export function observeInspected(
     ...(detail === undefined ? {} : { detail }),
     ...(graceMs === DEFAULT_GRACE_MS ? {} : { ownGraceMs: graceMs }),
     ...(state === 'stopped' && ended !== undefined && { stoppedBy: ended }),
+    ...(isWithoutNetwork(container) && { problem: WITHOUT_NETWORK }),
   };
+}
+
+function describeObstacle(
+  container: InspectedContainer,
+  { state, hosts }: { readonly state: Observation['state']; readonly hosts: readonly string[] },
+): string | undefined {
+  if (state === 'stopped') return describeStop(container.State ?? {});
+  return state === 'running' && hosts.length === 0 ? 'it is on no network' : undefined;
+}
+
+/** Nothing mends that but a container made anew. */
+const WITHOUT_NETWORK = 'the container has no network (network_mode: none), so nothing can connect to it';
+
+function isWithoutNetwork({ HostConfig, NetworkSettings }: InspectedContainer | ListedContainer): boolean {
+  const others = Object.keys(NetworkSettings?.Networks ?? {}).filter((name) => name !== 'none');
+  return HostConfig?.NetworkMode === 'none' && others.length === 0;
 }
 
 /**
@@ -48,7 +65,10 @@ export function observeInspected(
  * Undefined where only an inspect can tell: running ones have addresses and health.
  */
 export function observeListed(container: ListedContainer): Observation | undefined {
-  const stopped = { state: 'stopped', id: container.Id, hosts: [], health: 'none' } as const;
+  const stopped = {
+    ...({ state: 'stopped', id: container.Id, hosts: [], health: 'none' } as const),
+    ...(isWithoutNetwork(container) && { problem: WITHOUT_NETWORK }),
+  };
   switch (container.State) {
     case 'created':
       return { ...stopped, detail: 'never started' };

@@ -116,3 +116,20 @@ test.each([
   const container = { Id: 'c1', State: RUNNING, Config: config };
   expect(observeInspected(container, { hosts: [], apiVersion }).checkTimes).toEqual(expected);
 });
+
+test('a container without a network is a problem, asleep or awake', () => {
+  const fields = {
+    Id: 'c1',
+    HostConfig: { NetworkMode: 'none' },
+    NetworkSettings: { Networks: { none: {} } },
+  };
+  const problem = expect.stringContaining('network_mode: none');
+  expect(observeListed({ ...fields, State: 'created' })).toMatchObject({ problem });
+  expect(observeInspected({ ...fields, State: RUNNING }, { hosts: [] })).toMatchObject({ problem });
+  const elsewhere = { ...fields, NetworkSettings: { Networks: { web: { IPAddress: '10.0.0.2' } } } };
+  expect(observeInspected({ ...elsewhere, State: RUNNING }, { hosts: ['10.0.0.2'] }).problem).toBeUndefined();
+});
+
+test('a container that runs without an address says so', () => {
+  expect(observeInspected({ Id: 'c1', State: RUNNING }, { hosts: [] }).detail).toBe('it is on no network');
+});
