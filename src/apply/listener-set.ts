@@ -13,6 +13,8 @@ export interface ListenerStatus {
   readonly activeConnections: number;
   /** Datagrams that were dropped, by reason. */
   readonly drops: Readonly<Record<string, number>>;
+  /** Clients that were closed for want of something, by what. */
+  readonly refusals: Readonly<Record<string, number>>;
   readonly error: string | undefined;
 }
 
@@ -66,8 +68,8 @@ export class ListenerSet {
 
   status(spec: ListenerSpec): ListenerStatus {
     const slot = this.#slots.get(listenKey(spec));
-    const { activeConnections = 0, drops = {} } = slot?.listener ?? {};
-    return { activeConnections, drops, error: slot?.error };
+    const { activeConnections = 0, drops = {}, refusals = {} } = slot?.listener ?? {};
+    return { activeConnections, drops, refusals, error: slot?.error };
   }
 
   open(spec: ListenerSpec, service: Service): void {

@@ -8,6 +8,7 @@ import type { TcpRelay } from '../relay/tcp-relay.ts';
 import type { UdpBudget } from '../relay/udp-budget.ts';
 import { type UdpBinding, UdpListener } from '../relay/udp-listener.ts';
 import type { Clock } from '../system/clock.ts';
+import type { Descriptors } from '../system/descriptors.ts';
 import type { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
 import { logRefused, logUnserved } from './client-log.ts';
@@ -16,6 +17,8 @@ import { logRefused, logUnserved } from './client-log.ts';
 export interface ServiceListener extends Listener<Service> {
   /** Datagrams that were dropped, by reason; empty for TCP. */
   readonly drops: Readonly<Record<string, number>>;
+  /** Clients that were closed for want of something, by what; empty for UDP, and before the first one. */
+  readonly refusals: Readonly<Record<string, number>>;
 }
 
 /** What all listeners share. */
@@ -24,6 +27,8 @@ export interface ListenerParts {
   readonly relay: TcpRelay;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Bounds the clients; absent = as many as come. */
+  readonly descriptors?: Descriptors | undefined;
   /** Bounds the lines about refused and unserved clients. */
   readonly limiter: LogLimiter;
   /** Who wants to know of a service's connections, if anybody does. */
@@ -45,7 +50,7 @@ export function createServiceListener(
 type CreateOptions = Parameters<typeof createServiceListener>[1];
 
 function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
-  const { lifecycle, relay, logger, onDrained } = options;
+  const { lifecycle, relay, logger, descriptors, onDrained } = options;
   const bind = (service: Service): TcpBinding => ({
     service: service.name,
     targetPort: findTargetPort(service, spec),
@@ -57,15 +62,15 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     connect: (request) => lifecycle.connect(service.name, request),
   });
   const listener = new TcpListener({
-    ...{ spec, relay, logger, onDrained },
+    ...{ spec, relay, logger, descriptors, onDrained },
     binding: bind(options.service),
     onRefused: (client, { service }) => logRefused({ client, service }, options),
   });
-  return adapt(listener, { bind, drops: () => ({}) });
+  return adapt(listener, { bind, drops: () => ({}), refusals: () => listener.refusals });
 }
 
 function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
-  const { lifecycle, clock, onDrained, loadDatagrams, udpBudget: budget } = options;
+  const { lifecycle, clock, descriptors, onDrained, loadDatagrams, udpBudget: budget } = options;
   const bind = (service: Service): UdpBinding => {
     const port = findTargetPort(service, spec);
     const sleepIfSilent = service.udp.readiness === 'reply';
@@ -82,14 +87,10 @@ function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     };
   };
   const listener = new UdpListener({
-    spec,
-    clock,
-    onDrained,
-    loadDatagrams,
-    budget,
+    ...{ spec, clock, descriptors, onDrained, loadDatagrams, budget },
     binding: bind(options.service),
   });
-  return adapt(listener, { bind, drops: () => listener.drops });
+  return adapt(listener, { bind, drops: () => listener.drops, refusals: () => ({}) });
 }
 
 function adapt<Binding>(
@@ -97,6 +98,7 @@ function adapt<Binding>(
   parts: {
     readonly bind: (service: Service) => Binding;
     readonly drops: () => Readonly<Record<string, number>>;
+    readonly refusals: () => Readonly<Record<string, number>>;
   },
 ): ServiceListener {
   return {
@@ -106,6 +108,9 @@ function adapt<Binding>(
     },
     get drops() {
       return parts.drops();
+    },
+    get refusals() {
+      return parts.refusals();
     },
     open: () => listener.open(),
     rebind: (service) => listener.rebind(parts.bind(service)),

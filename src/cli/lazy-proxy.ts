@@ -15,6 +15,7 @@ import type { TcpRelay } from '../relay/tcp-relay.ts';
 import { UdpBudget } from '../relay/udp-budget.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
 import type { StatusServer } from '../status/status-server.ts';
+import { Descriptors } from '../system/descriptors.ts';
 import type { Clock } from '../system/clock.ts';
 import { readDescriptorLimit } from '../system/descriptor-limit.ts';
 import type { Logger } from '../system/logger.ts';
@@ -56,7 +57,12 @@ export class LazyProxy {
 
   private constructor(
     options: ProxyOptions,
-    { settings, origins, relay }: ResolvedSettings & { readonly relay: TcpRelay },
+    {
+      settings,
+      origins,
+      relay,
+      descriptors,
+    }: ResolvedSettings & { readonly relay: TcpRelay; readonly descriptors: Descriptors },
   ) {
     const { clock, logger, env } = options;
     this.#options = options;
@@ -72,17 +78,24 @@ export class LazyProxy {
       maxQueuedBytes: settings.udpQueueTotalBytes,
       descriptors: readDescriptorLimit(),
     });
-    this.#runtime = createRuntime({ backends, relay, loadDatagrams, udpBudget, clock, logger });
+    const parts = { backends, relay, descriptors, loadDatagrams, udpBudget, clock, logger };
+    this.#runtime = createRuntime(parts);
   }
 
   /** Makes a proxy that does nothing yet. @throws where a setting asks for what this machine doesn't have. */
   static async create(options: ProxyOptions): Promise<LazyProxy> {
     const resolved = resolve(options);
+    const { clock, logger } = options;
+    const descriptors = new Descriptors({
+      limit: readDescriptorLimit() ?? Number.POSITIVE_INFINITY,
+      clock,
+      logger,
+    });
     const relay = await createTcpRelay(resolved.settings.relay, {
-      ...options,
+      ...{ clock, logger, descriptors },
       threadFile: RELAY_THREAD_FILE,
     });
-    return new LazyProxy(options, { ...resolved, relay });
+    return new LazyProxy(options, { ...resolved, relay, descriptors });
   }
 
   /** Takes up its work; resolves when every listener was bound or found not bindable. @throws where it can't begin. */

@@ -10,6 +10,7 @@ import type { TcpRelay } from '../relay/tcp-relay.ts';
 import { WebhookSender } from '../status/webhook-sender.ts';
 import type { Clock } from '../system/clock.ts';
 import { LogLimiter } from '../system/log-limiter.ts';
+import type { Descriptors } from '../system/descriptors.ts';
 import type { Logger } from '../system/logger.ts';
 import { createTracker, sendAct } from './webhook-events.ts';
 
@@ -36,12 +37,13 @@ export interface Runtime {
 export function createRuntime(options: {
   readonly backends: readonly Backend[];
   readonly relay: TcpRelay;
+  readonly descriptors: Descriptors;
   readonly loadDatagrams: ListenerParts['loadDatagrams'];
   readonly udpBudget: ListenerParts['udpBudget'];
   readonly clock: Clock;
   readonly logger: Logger;
 }): Runtime {
-  const { clock, logger, relay, loadDatagrams, udpBudget } = options;
+  const { clock, logger, relay, descriptors, loadDatagrams, udpBudget } = options;
   const sender = new WebhookSender({ clock, logger });
   const lifecycle: Lifecycle = new Lifecycle({
     ...options,
@@ -53,7 +55,17 @@ export function createRuntime(options: {
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
   const trackerOf = (service: Service, { protocol }: ListenerSpec) =>
     createTracker(service, { protocol, parts: { sender, lifecycle, clock } });
-  const parts = { lifecycle, relay, loadDatagrams, udpBudget, clock, logger, limiter, trackerOf };
+  const parts = {
+    lifecycle,
+    relay,
+    descriptors,
+    loadDatagrams,
+    udpBudget,
+    clock,
+    logger,
+    limiter,
+    trackerOf,
+  };
   const listeners = new ListenerSet({
     create: (spec, service, onDrained) => createServiceListener(spec, { ...parts, service, onDrained }),
     clock,

@@ -23,7 +23,7 @@ export function collectViews(
     const service = table.entries.get(loser)?.service;
     if (service === undefined) return [];
     const error = `${winner === undefined ? 'the status server' : `service ${winner}`} listens there`;
-    const unbound = { activeConnections: 0, drops: {}, error };
+    const unbound = { activeConnections: 0, drops: {}, refusals: {}, error };
     return [createView({ service, listener, ...unbound, ...parts })];
   });
   return [...own, ...lost];
@@ -35,14 +35,15 @@ function createView(
     readonly listener: ListenerSpec;
     readonly activeConnections: number;
     readonly drops: Readonly<Record<string, number>>;
+    readonly refusals: Readonly<Record<string, number>>;
     readonly error: string | undefined;
   },
 ): ListenerView {
-  const { lifecycle, relay, service, listener, activeConnections, drops } = parts;
+  const { lifecycle, relay, service, listener, activeConnections, drops, refusals } = parts;
   const controller = lifecycle.find(parts.service.name);
   const observation = controller?.observation ?? MISSING;
   return {
-    ...{ service, listener, activeConnections, drops, relay: relay.kind },
+    ...{ service, listener, activeConnections, drops, refusals, relay: relay.kind },
     error:
       parts.error ??
       describeObstacle(observation, parts.listener) ??

@@ -1,3 +1,4 @@
+import { shortageOf } from '../system/descriptors.ts';
 import { messageOf } from '../system/message-of.ts';
 
 /** What of a connection's error tells where it was to go. */
@@ -13,6 +14,7 @@ export function describeFailure(error: unknown): string {
   if (error instanceof AggregateError) return [...new Set(error.errors.map(describeFailure))].join(', ');
   if (!(error instanceof Error)) return messageOf(error);
   const { code, address, port, hostname, message } = error as ConnectionError;
+  if (shortageOf(error) !== undefined) return `the proxy itself has no descriptor left for it (${code})`;
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return `no address is known for the name "${hostname}"`;
   if (address === undefined || port === undefined) return message;
   const where = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;

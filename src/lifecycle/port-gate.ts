@@ -1,6 +1,7 @@
 import { abortable } from '../system/abortable.ts';
 import { backoffMs } from '../system/backoff.ts';
 import type { Clock } from '../system/clock.ts';
+import { shortageOf } from '../system/descriptors.ts';
 import { describeFailure } from './describe-failure.ts';
 
 /** Delays between tries while a port is not proven: short enough that a client loses less than 100 ms to them. */
@@ -31,6 +32,8 @@ export class PortGate {
   #proven: boolean;
   #probe: Promise<void> | undefined;
   #lastFailure: string | undefined;
+  /** The last try failed for want of something that the proxy lacks. */
+  #isShort = false;
 
   constructor(clock: Clock, { proven = false, retry = RETRY }: PortGateOptions = {}) {
     this.#clock = clock;
@@ -61,6 +64,11 @@ export class PortGate {
         const result = await this.#attempt(passage.follow, signal);
         if (result !== undefined) return result.value;
         signal.throwIfAborted();
+        if (this.#isShort) {
+          // Says nothing about the port; there may be more in a moment.
+          await this.#clock.sleep(this.#retry.maxMs, signal);
+          continue;
+        }
         // Refused although it answered before: it may be restarting.
         this.#proven = false;
       } else if (this.#probe !== undefined) {
@@ -110,6 +118,7 @@ export class PortGate {
     } catch (error) {
       // That somebody gave up says nothing about the port.
       if (!signal.aborted) this.#lastFailure = describeFailure(error);
+      this.#isShort = shortageOf(error) !== undefined;
       return undefined;
     }
   }

@@ -1,9 +1,11 @@
 import type { RelaySetting } from '../model/settings.ts';
 import type { Clock } from '../system/clock.ts';
+import type { Descriptors } from '../system/descriptors.ts';
 import type { Logger } from '../system/logger.ts';
 import { messageOf } from '../system/message-of.ts';
 import { createLibc, type Libc } from './native/libc.ts';
 import { loadKoffi } from './native/load-koffi.ts';
+import { watchShortage } from './native/watch-shortage.ts';
 import { findNativeFault } from './native/self-check.ts';
 import { SpliceRelay } from './splice/splice-relay.ts';
 import { createStreamRelay } from './stream-relay.ts';
@@ -14,6 +16,7 @@ interface RelayParts {
   readonly threadFile: URL;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly descriptors?: Descriptors | undefined;
   /** Default: that of this process. */
   readonly platform?: NodeJS.Platform;
 }
@@ -23,14 +26,17 @@ interface RelayParts {
  * that says why. @throws with `splice` where it can't be had.
  */
 export async function createTcpRelay(setting: RelaySetting, parts: RelayParts): Promise<TcpRelay> {
-  const libc = await loadLibc(parts.platform);
-  if (typeof libc !== 'string') {
+  const calls = await loadLibc(parts.platform);
+  if (typeof calls !== 'string') {
+    const libc = watchShortage(calls, (shortage) => {
+      parts.descriptors?.tell('a connection could not be given to the relay thread', shortage);
+    });
     const streamRelay = createStreamRelay({ libc, clock: parts.clock });
     return setting === 'stream' ? streamRelay : new SpliceRelay({ ...parts, libc, fallback: streamRelay });
   }
-  if (setting === 'splice') throw new Error(`relay: splice can't be had here: ${libc}`);
+  if (setting === 'splice') throw new Error(`relay: splice can't be had here: ${calls}`);
   if (setting === 'auto')
-    parts.logger.info({ event: 'relay' }, `connections are relayed by streams: ${libc}`);
+    parts.logger.info({ event: 'relay' }, `connections are relayed by streams: ${calls}`);
   return createStreamRelay();
 }
 

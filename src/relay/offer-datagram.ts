@@ -1,5 +1,6 @@
 import type { UdpPolicy } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
+import { type Descriptors, shortageOf } from '../system/descriptors.ts';
 import type { DatagramQueue } from './datagram-queue.ts';
 import type { UdpTarget } from './flow-lease.ts';
 import type { NativeDatagrams } from './native/native-datagrams.ts';
@@ -62,6 +63,7 @@ interface OfferOptions {
   /** For what comes from a target. */
   readonly handlersFor: (target: UdpTarget) => UpstreamHandlers;
   readonly datagrams?: NativeDatagrams | undefined;
+  readonly descriptors?: Descriptors | undefined;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -91,14 +93,15 @@ class Offer {
   /** @throws where there is no way to it and it is all there is. */
   async connect({ isAlone }: { readonly isAlone: boolean }): Promise<void> {
     if (this.#upstream !== undefined) return;
-    const { datagrams, handlersFor } = this.#options;
+    const { datagrams, descriptors, handlersFor } = this.#options;
     const handlers = this.#watch(handlersFor(this.target));
     try {
-      const upstream = await UdpUpstream.connect(this.target, { handlers, datagrams });
+      const upstream = await UdpUpstream.connect(this.target, { handlers, datagrams, descriptors });
       if (this.#state === 'over') upstream.close();
       else this.#upstream = upstream;
     } catch (error) {
-      if (isAlone) throw error;
+      // That the proxy has no socket for it is no answer of the port.
+      if (isAlone || shortageOf(error) !== undefined) throw error;
       this.isRefused = true;
     }
   }

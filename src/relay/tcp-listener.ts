@@ -1,9 +1,11 @@
 import type { Socket } from 'node:net';
 import { formatListenAddress, type ListenerSpec, type TargetPort } from '../model/service.ts';
 import type { WarmPath, WarmUser } from '../model/warm-path.ts';
+import { type Descriptors, shortageOf } from '../system/descriptors.ts';
 import type { Logger } from '../system/logger.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { AccessList } from './access-list.ts';
+import { descriptorOf } from './native/descriptor-of.ts';
 import { formatEndpoint, plainAddress } from './client-address.ts';
 import type { Listener, TrackClient } from './listener.ts';
 import { TcpAcceptor } from './tcp-acceptor.ts';
@@ -42,7 +44,9 @@ export class TcpListener implements Listener<TcpBinding> {
   readonly #onRefused: (client: string, binding: TcpBinding) => void;
   readonly #onDrained: () => void;
   readonly #relay: TcpRelay;
+  readonly #descriptors: Descriptors | undefined;
   readonly #connections = new Set<TcpConnection>();
+  #refusals = 0;
   #binding: TcpBinding;
   #closing = false;
   #isDrained = false;
@@ -52,6 +56,8 @@ export class TcpListener implements Listener<TcpBinding> {
     readonly binding: TcpBinding;
     readonly relay: TcpRelay;
     readonly logger: Logger;
+    /** Bounds the clients; absent = as many as come. */
+    readonly descriptors?: Descriptors | undefined;
     /** Told of each client that the access list refused. */
     readonly onRefused: (client: string, binding: TcpBinding) => void;
     /** Called when the listener is closed and its last connection has ended. */
@@ -61,6 +67,7 @@ export class TcpListener implements Listener<TcpBinding> {
     this.#binding = options.binding;
     this.#relay = options.relay;
     this.#logger = options.logger;
+    this.#descriptors = options.descriptors;
     this.#onRefused = options.onRefused;
     this.#onDrained = options.onDrained;
     const onClient = (client: Socket) => this.#accept(client);
@@ -80,6 +87,11 @@ export class TcpListener implements Listener<TcpBinding> {
   /** Connections that are held or relayed now. */
   get activeConnections(): number {
     return this.#connections.size + this.#warm.activeConnections;
+  }
+
+  /** Clients that were closed because there were too few descriptors, since the listener was made. */
+  get refusals(): Readonly<Record<string, number>> {
+    return this.#refusals === 0 ? {} : { 'no-descriptors': this.#refusals };
   }
 
   /** Binds the socket; may be tried again after it has failed. @throws the bind error, with its `code`. */
@@ -122,15 +134,27 @@ export class TcpListener implements Listener<TcpBinding> {
       this.#onRefused(endpoint, binding);
       return;
     }
+    if (this.#descriptors?.hasRoomFor(descriptorOf(client)) === false) {
+      client.resetAndDestroy();
+      this.#refusals++;
+      this.#descriptors.tell(`${binding.service}: ${endpoint} was closed`);
+      return;
+    }
+    // The upstream's.
+    const hasUpstream = this.#descriptors?.expectOne();
     const ended = binding.track?.({ address, port: remotePort, endpoint });
     const connection = new TcpConnection(client, {
       ...{ binding, relay: this.#relay, client: { address, port: remotePort, endpoint } },
       onEnd: () => {
         this.#connections.delete(connection);
+        hasUpstream?.();
         ended?.();
         this.#checkDrained();
       },
-      onRelayed: () => this.#openWarmPath(),
+      onRelayed: () => {
+        hasUpstream?.();
+        this.#openWarmPath();
+      },
       onUnserved: (error) => this.#logUnserved(error, { binding, endpoint }),
     });
     this.#connections.add(connection);
@@ -160,6 +184,11 @@ export class TcpListener implements Listener<TcpBinding> {
 
   #logAcceptError(error: Error): void {
     const where = formatListenAddress(this.spec);
+    const shortage = shortageOf(error);
+    if (shortage !== undefined && this.#descriptors !== undefined) {
+      this.#refusals++;
+      return this.#descriptors.tell(`a client on ${where} was not accepted`, shortage);
+    }
     this.#logger.warn({ event: 'accept-failed' }, `could not accept a client on ${where}: ${error.message}`);
   }
 }

@@ -1,5 +1,6 @@
 import type { UdpPolicy } from '../model/service.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
+import type { Descriptors } from '../system/descriptors.ts';
 import { DatagramQueue, type DropReason } from './datagram-queue.ts';
 import type { DatagramRun } from './datagram-run.ts';
 import type { FlowLease, UdpTarget } from './flow-lease.ts';
@@ -33,6 +34,7 @@ export interface FlowOptions {
   /** Sends many. */
   readonly replyRun: (run: DatagramRun) => void;
   readonly datagrams?: NativeDatagrams | undefined;
+  readonly descriptors?: Descriptors | undefined;
   readonly countDrop: (reason: DropReason, count: number) => void;
   /** Called with every datagram that passes, and when the workload is ready. */
   readonly onActive: () => void;
@@ -132,12 +134,13 @@ export class UdpFlow {
 
   async #open(): Promise<void> {
     this.#opening = true;
-    const { datagrams } = this.#options;
+    const { datagrams, descriptors } = this.#options;
     try {
       const { value: upstream, ended } = await this.#options.lease.open({
         readiness: this.#options.policy.readiness,
         prove: (targets, signal) => this.#prove(targets, signal),
-        follow: (target) => UdpUpstream.connect(target, { handlers: this.#handlersFor(target), datagrams }),
+        follow: (target) =>
+          UdpUpstream.connect(target, { handlers: this.#handlersFor(target), datagrams, descriptors }),
         notAt: this.#silentTarget,
         signal: this.#ending.signal,
       });
@@ -149,10 +152,12 @@ export class UdpFlow {
   }
 
   #prove(targets: readonly UdpTarget[], signal: AbortSignal): Promise<UdpUpstream> {
-    const { policy, clock, datagrams } = this.#options;
+    const { policy, clock, datagrams, descriptors } = this.#options;
     const { readiness } = policy;
     const handlersFor = (target: UdpTarget) => this.#handlersFor(target);
-    return offerDatagram(this.#queue, { readiness, clock, signal, targets, handlersFor, datagrams });
+    return offerDatagram(this.#queue, {
+      ...{ readiness, clock, signal, targets, handlersFor, datagrams, descriptors },
+    });
   }
 
   #handlersFor(target: UdpTarget): UpstreamHandlers {

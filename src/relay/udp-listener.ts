@@ -1,5 +1,6 @@
 import type { ListenerSpec, UdpPolicy } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
+import type { Descriptors } from '../system/descriptors.ts';
 import type { AccessList } from './access-list.ts';
 import { BatchClientIo } from './batch-client-io.ts';
 import { formatEndpoint, plainAddress } from './client-address.ts';
@@ -42,6 +43,7 @@ export class UdpListener implements Listener<UdpBinding> {
   readonly spec: ListenerSpec;
   readonly #clock: Clock;
   readonly #onDrained: () => void;
+  readonly #descriptors: Descriptors | undefined;
   readonly #flows = new FlowTable<LiveFlow>();
   readonly #budget: ListenerBudget;
   readonly #drops = new Map<DropReason, number>();
@@ -57,6 +59,8 @@ export class UdpListener implements Listener<UdpBinding> {
     readonly clock: Clock;
     /** What the flows of all listeners may take together. */
     readonly budget: UdpBudget;
+    /** Bounds the sockets of flows; absent = as many as are wanted. */
+    readonly descriptors?: Descriptors | undefined;
     /** Flows at once; the one that was idle for the longest time makes room, else what a further client sends is dropped. */
     readonly maxFlows?: number;
     /** What moves many datagrams at once, where the machine has it; without it each is moved alone. */
@@ -68,6 +72,7 @@ export class UdpListener implements Listener<UdpBinding> {
     this.#binding = options.binding;
     this.#clock = options.clock;
     this.#onDrained = options.onDrained;
+    this.#descriptors = options.descriptors;
     this.#loadDatagrams = options.loadDatagrams ?? (async () => undefined);
     this.#budget = options.budget.openListener(options.maxFlows);
   }
@@ -146,6 +151,7 @@ export class UdpListener implements Listener<UdpBinding> {
       lease,
       clock: this.#clock,
       datagrams: this.#datagrams,
+      descriptors: this.#descriptors,
       reply: (datagram) => link?.reply(datagram),
       replyRun: (run) => link?.replyRun(run),
       countDrop: (reason, count) => this.#countDrop(reason, count),

@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import { type Descriptors, shortageOf } from '../system/descriptors.ts';
 import type { DatagramRun } from './datagram-run.ts';
 import { createFdOf, createSendFdOf } from './native/fd-of.ts';
 import type { NativeDatagrams } from './native/native-datagrams.ts';
@@ -50,8 +51,11 @@ export class UdpUpstream {
         if (error === undefined) resolve();
         else reject(error);
       });
+      if (options.descriptors?.hasRoomFor(upstream.#fdOf()) === false) reject(new NoDescriptor());
     }).catch((error) => {
       upstream.close();
+      const shortage = shortageOf(error);
+      if (shortage !== undefined) options.descriptors?.tell('a UDP flow has no socket', shortage);
       throw error;
     });
     socket.on('message', (datagram) => upstream.#receive(datagram));
@@ -102,6 +106,15 @@ export class UdpUpstream {
   }
 }
 
+/** The socket could be made, but would take from what the proxy needs itself. */
+class NoDescriptor extends Error {
+  readonly code = 'EMFILE';
+
+  constructor() {
+    super('too few file descriptors are left');
+  }
+}
+
 /** A name is looked up anew for each flow: what stands behind it may move. */
 async function resolveHost(host: string): Promise<{ readonly address: string; readonly family: number }> {
   const family = isIP(host);
@@ -112,6 +125,8 @@ export interface UpstreamOptions {
   readonly handlers: UpstreamHandlers;
   /** Moves many datagrams at once where it is there; else node:dgram moves each alone. */
   readonly datagrams?: NativeDatagrams | undefined;
+  /** Bounds the sockets; absent = as many as are wanted. */
+  readonly descriptors?: Descriptors | undefined;
 }
 
 export interface UpstreamHandlers {

@@ -21,6 +21,8 @@ export interface ListenerView {
   readonly lastActiveMs: number;
   /** Datagrams that were dropped, by reason. */
   readonly drops: Readonly<Record<string, number>>;
+  /** Clients that were closed for want of something, by what. */
+  readonly refusals: Readonly<Record<string, number>>;
   /** How new TCP connections are relayed. */
   readonly relay: string;
   /** Why the listener is not bound, its clients can't be served, or the workload doesn't wake. */
@@ -65,6 +67,8 @@ export interface StatusRow {
   readonly relay?: string;
   /** UDP: datagrams that were dropped, by reason. */
   readonly dropped?: Readonly<Record<string, number>>;
+  /** TCP: clients that were closed for want of something, by what; absent before the first one. */
+  readonly refused?: Readonly<Record<string, number>>;
   readonly error?: string;
   /** Absent before the first one. */
   readonly last_wake?: WakeRow;
@@ -94,6 +98,7 @@ function buildRow(view: ListenerView, nowMs: number): StatusRow {
     protocol: listener.protocol,
     listen_address: listener.address,
     ...(listener.protocol === 'udp' ? { dropped: view.drops } : { relay: view.relay }),
+    ...(Object.keys(view.refusals).length > 0 && { refused: view.refusals }),
     ...(view.error === undefined ? {} : { error: view.error }),
     ...(view.lastWake === undefined ? {} : { last_wake: buildWakeRow(view.lastWake) }),
   };

@@ -7,6 +7,9 @@ export function describeBindError(error: NodeJS.ErrnoException): string {
       return 'this machine does not have that address';
     case 'EACCES':
       return 'not permitted; ports below 1024 need CAP_NET_BIND_SERVICE';
+    case 'EMFILE':
+    case 'ENFILE':
+      return `no file descriptor is left for it (${error.code})`;
     default:
       return error.message;
   }

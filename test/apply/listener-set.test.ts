@@ -69,6 +69,7 @@ describe('ListenerSet', () => {
     return {
       spec: wanted,
       drops: { expired: 2 },
+      refusals: {},
       get activeConnections() {
         return listener.activeConnections;
       },
@@ -98,12 +99,17 @@ describe('ListenerSet', () => {
     await open();
     await relayed();
     expect(served).toEqual(['db']);
-    expect(set.status(spec)).toEqual({ activeConnections: 1, drops: { expired: 2 }, error: undefined });
+    expect(set.status(spec)).toEqual({
+      activeConnections: 1,
+      drops: { expired: 2 },
+      refusals: {},
+      error: undefined,
+    });
     expect([...set.holders]).toEqual([[listenKey(spec), 'db']]);
   });
 
   it('knows nothing of a listener that was never opened', () => {
-    expect(set.status(spec)).toEqual({ activeConnections: 0, drops: {}, error: undefined });
+    expect(set.status(spec)).toEqual({ activeConnections: 0, drops: {}, refusals: {}, error: undefined });
   });
 
   it('reports a port that another process holds, and says so once', async () => {

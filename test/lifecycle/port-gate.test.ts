@@ -149,4 +149,22 @@ describe('PortGate', () => {
     expect(await gate.pass(passage, signal)).toBe('proof');
     expect(await gate.pass(passage, signal)).toBe('follower');
   });
+
+  it('keeps a port proven when the proxy itself has no descriptor left, and tries again', async () => {
+    const first = connect();
+    await answer(0);
+    expect(await first.outcome).toBe('served');
+    const shortage = Object.assign(new Error('connect EMFILE'), { code: 'EMFILE' });
+    let tries = 0;
+    const follow = async () => {
+      if (++tries === 1) throw shortage;
+      return 'served';
+    };
+    const outcome = gate.pass({ prove: dial, follow }, new AbortController().signal);
+    await settle();
+    expect(gate.proven).toBe(true);
+    expect(gate.lastFailure).toBe('the proxy itself has no descriptor left for it (EMFILE)');
+    await clock.advance(50);
+    expect(await outcome).toBe('served');
+  });
 });

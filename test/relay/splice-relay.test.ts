@@ -73,7 +73,15 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
 
 describe.runIf(isLinux)('SpliceRelay', () => {
   it('warns once that the kernel refuses to watch sockets, and says what helps', async () => {
-    const report = { ended: [], returned: [], barred: [], used: [], closed: [], unwatched: [28, 28] };
+    const report = {
+      ended: [],
+      returned: [],
+      barred: [],
+      used: [],
+      closed: [],
+      unwatched: [28, 28],
+      short: [],
+    };
     const thread = `import { workerData } from 'node:worker_threads';
       workerData.port.postMessage(${JSON.stringify(report)});
       while (Atomics.load(workerData.shared.quit, 0) === 0) Atomics.wait(workerData.shared.quit, 0, 0, 5);

@@ -15,6 +15,7 @@ const aView = (overrides: Partial<ListenerView> = {}): ListenerView => ({
   activeConnections: 3,
   lastActiveMs: NOW_MS - 3 * 86_400_000,
   drops: {},
+  refusals: {},
   relay: 'splice',
   error: undefined,
   lastWake: undefined,

@@ -1,6 +1,7 @@
 import type { Clock } from '../../system/clock.ts';
 import { EPOLLIN } from '../native/epoll-events.ts';
 import type { Libc } from '../native/libc.ts';
+import type { Shortage } from '../../system/descriptors.ts';
 import { createTcpInfoReader } from '../native/tcp-info.ts';
 import { PeerVigil } from '../peer-vigil.ts';
 import { PairTable } from './pair-table.ts';
@@ -17,6 +18,9 @@ export interface LoopOptions {
   readonly bell: number;
   readonly shared: SharedState;
   readonly pump: PumpParts;
+  readonly maxDescriptor: number;
+  /** What the system had too little of in this turn; emptied when it is reported. */
+  readonly short: Set<Shortage>;
   /** The next command; undefined where there is none. */
   readonly nextCommand: () => ThreadCommand | undefined;
   readonly report: (report: ThreadReport) => void;
@@ -57,7 +61,7 @@ export class RelayLoop {
       },
     });
     this.#routes = new RouteTable({
-      ...{ libc, poller, shared, clock, pairs: this.#pairs },
+      ...{ libc, poller, shared, clock, pairs: this.#pairs, maxDescriptor: options.maxDescriptor },
       onUsed: (route) => void this.#used.add(route),
       onReturned: (returned) => void this.#returned.push(returned),
       onBarred: (barred) => void this.#barred.push(barred),
@@ -110,7 +114,7 @@ export class RelayLoop {
   }
 
   #report(): void {
-    const { shared, report } = this.#options;
+    const { shared, short, report } = this.#options;
     // Who has been told and hasn't looked yet will see what is new as well.
     const used = [...this.#used].filter((route) => Atomics.exchange(shared.routeTold, route, 1) === 0);
     this.#used.clear();
@@ -121,6 +125,7 @@ export class RelayLoop {
       used,
       closed: this.#closed,
       unwatched: this.#unwatched,
+      short: [...short],
     };
     if (Object.values(news).every(({ length }) => length === 0)) return;
     this.#ended = [];
@@ -128,6 +133,7 @@ export class RelayLoop {
     this.#barred = [];
     this.#closed = [];
     this.#unwatched = [];
+    short.clear();
     report(news);
   }
 }

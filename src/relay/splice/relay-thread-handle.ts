@@ -18,6 +18,8 @@ interface HandleOptions {
   readonly libc: Libc;
   /** The built `relay-thread`. */
   readonly file: URL;
+  /** See `ThreadStart`. */
+  readonly maxDescriptor: number;
   readonly onReport: (report: ThreadReport) => void;
   /** The thread is gone without having been told so; nothing of it lives any more. */
   readonly onDied: (error: Error) => void;
@@ -55,6 +57,7 @@ export class RelayThreadHandle {
       epoll: this.#epoll,
       bell: this.#bell,
       shared: this.shared,
+      maxDescriptor: options.maxDescriptor,
       port: port2,
     };
     const transferList = [port2];

@@ -4,8 +4,10 @@
  */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { createLibc } from '../native/libc.ts';
+import { watchShortage } from '../native/watch-shortage.ts';
 import { loadKoffi } from '../native/load-koffi.ts';
 import { systemClock } from '../../system/clock.ts';
+import type { Shortage } from '../../system/descriptors.ts';
 import { PipePool } from './pipe-pool.ts';
 import { RelayLoop } from './relay-loop.ts';
 import type { ThreadCommand, ThreadStart } from './thread-protocol.ts';
@@ -18,13 +20,14 @@ const BYTES_PER_TURN = 1_048_576;
 void runThread(workerData as ThreadStart);
 
 /** A failure ends the thread, and the main thread hears of it. */
-async function runThread({ epoll, bell, shared, port }: ThreadStart): Promise<void> {
+async function runThread({ epoll, bell, shared, maxDescriptor, port }: ThreadStart): Promise<void> {
   const load = await loadKoffi();
   if (load.kind === 'unavailable') throw new Error(load.reason);
-  const libc = createLibc(load.koffi);
+  const short = new Set<Shortage>();
+  const libc = watchShortage(createLibc(load.koffi), (shortage) => void short.add(shortage));
   const pipes = new PipePool(libc, { registry: shared.pipes, wantedBytes: PIPE_BYTES });
   new RelayLoop({
-    ...{ libc, epoll, bell, shared },
+    ...{ libc, epoll, bell, shared, maxDescriptor, short },
     pump: { kernel: libc, pipes, buffer: new Uint8Array(BUFFER_BYTES), bytesPerTurn: BYTES_PER_TURN },
     nextCommand: () => receiveMessageOnPort(port)?.message as ThreadCommand | undefined,
     report: (report) => port.postMessage(report),

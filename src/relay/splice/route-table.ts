@@ -43,6 +43,7 @@ interface TableOptions {
   readonly poller: Poller;
   readonly pairs: PairTable;
   readonly shared: SharedState;
+  readonly maxDescriptor: number;
   readonly onUsed: (route: number) => void;
   readonly onReturned: (returned: ReturnedClient) => void;
   readonly onBarred: (barred: ReturnedClient) => void;
@@ -158,13 +159,15 @@ export class RouteTable {
   }
 
   #enter(route: Route, client: number): void {
-    const { shared, onBarred } = this.#options;
+    const { shared, maxDescriptor, onBarred } = this.#options;
     const { route: number, access } = route;
     // Not counted: who is refused must not keep the service awake.
     if (!access.allowsAll && !access.allows(hostOf(this.#peer))) return onBarred({ route: number, client });
     // In this order: who closes the route sees this client, or this client sees the closed route.
     if (Atomics.add(shared.routeUse, number, 1) === 0) this.#options.onUsed(number);
-    const slot = Atomics.load(shared.routeOpen, number) === 1 ? this.#takeSlot() : undefined;
+    // One more is for the upstream.
+    const mayEnter = client + 1 < maxDescriptor && Atomics.load(shared.routeOpen, number) === 1;
+    const slot = mayEnter ? this.#takeSlot() : undefined;
     if (slot === undefined) {
       // Counted until the main thread has it: till then the route must not be forgotten.
       return this.#options.onReturned({ route: number, client });

@@ -1,6 +1,7 @@
 import type { Server } from 'node:net';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { LogLimiter } from '../../system/log-limiter.ts';
+import type { Descriptors } from '../../system/descriptors.ts';
 import type { Logger } from '../../system/logger.ts';
 import { descriptorOf } from '../native/descriptor-of.ts';
 import { ENOMEM, ENOSPC } from '../native/errno.ts';
@@ -30,6 +31,8 @@ export interface SpliceRelayOptions {
   readonly threadFile: URL;
   /** Takes what this one can't: when descriptors or slots run out, and for good after the thread has failed. */
   readonly fallback: TcpRelay;
+  /** Bounds the clients that the thread takes; absent = as many as come. */
+  readonly descriptors?: Descriptors | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -115,10 +118,10 @@ export class SpliceRelay implements TcpRelay {
   }
 
   #start(): Running | undefined {
-    const { libc, threadFile: file } = this.#options;
+    const { libc, threadFile: file, descriptors } = this.#options;
     try {
       const thread = new RelayThreadHandle({
-        ...{ libc, file },
+        ...{ libc, file, maxDescriptor: descriptors?.bound ?? Number.POSITIVE_INFINITY },
         onReport: (report) => this.#take(report),
         onDied: (error) => this.#died(error),
       });
@@ -133,6 +136,8 @@ export class SpliceRelay implements TcpRelay {
     this.#running?.handovers.take(report);
     this.#running?.routes.take(report);
     for (const errno of report.unwatched) this.#warnUnwatched(errno);
+    for (const shortage of report.short)
+      this.#options.descriptors?.tell('the relay thread could not open a socket or pipe', shortage);
     this.#followUse();
   }
 

@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { Shortage } from '../../system/descriptors.ts';
 import type { AccessRanges } from '../access-list.ts';
 import type { SocketAddress } from '../native/socket-address.ts';
 import type { PairSockets } from './relayed-pair.ts';
@@ -58,6 +59,8 @@ export interface ThreadStart {
   /** An eventfd that is written to when there are commands. */
   readonly bell: number;
   readonly shared: SharedState;
+  /** Clients whose descriptor is not below this are given back: see `Descriptors`. */
+  readonly maxDescriptor: number;
   /** Commands come here, and reports go back. */
   readonly port: MessagePort;
 }
@@ -102,4 +105,6 @@ export interface ThreadReport {
   readonly closed: readonly number[];
   /** Why the kernel refused to tell of a socket (errno): its route is closed, or its connection reset. */
   readonly unwatched: readonly number[];
+  /** What the system had too little of. */
+  readonly short: readonly Shortage[];
 }

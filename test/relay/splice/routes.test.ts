@@ -6,7 +6,15 @@ import { Routes, type RouteThread } from '../../../src/relay/splice/routes.ts';
 import { createSharedState, type ThreadReport } from '../../../src/relay/splice/thread-protocol.ts';
 import type { TcpRoute } from '../../../src/relay/tcp-relay.ts';
 
-const NOTHING: ThreadReport = { ended: [], returned: [], barred: [], used: [], closed: [], unwatched: [] };
+const NOTHING: ThreadReport = {
+  ended: [],
+  returned: [],
+  barred: [],
+  used: [],
+  closed: [],
+  unwatched: [],
+  short: [],
+};
 
 describe.runIf(process.platform === 'linux')('Routes', () => {
   const shared = createSharedState();

@@ -1,0 +1,80 @@
+import type { Clock } from './clock.ts';
+import { LogLimiter } from './log-limiter.ts';
+import type { Logger } from './logger.ts';
+
+/** At most one line in so long for each kind of shortage. */
+const LOG_INTERVAL_MS = 10_000;
+/** What is left to the proxy itself, an eighth of the limit within these bounds: engine, status, files, processes. */
+const RESERVE = { min: 16, max: 64 } as const;
+
+/** What the system says where it has no more sockets to give: of the process, of the machine, of the kernel's memory. */
+const SHORTAGES = ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'] as const;
+export type Shortage = (typeof SHORTAGES)[number];
+
+/** The shortage that an error tells of; undefined for every other error. */
+export function shortageOf(error: unknown): Shortage | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return SHORTAGES.find((shortage) => shortage === code);
+}
+
+/**
+ * The file descriptors of the process. When they run out, libuv closes clients without telling anybody, and nothing can be
+ * asked of an engine; so clients are turned away while there is a reserve. The system gives the lowest number that is
+ * free: one near the limit tells how many there are.
+ */
+export class Descriptors {
+  /** Of descriptors that clients may have, this is the first too many; Infinity where no limit is known. */
+  readonly bound: number;
+  readonly #limit: number;
+  readonly #limiter: LogLimiter;
+  readonly #logger: Logger;
+  #expected = 0;
+
+  constructor({
+    limit,
+    clock,
+    logger,
+  }: { readonly limit: number; readonly clock: Clock; readonly logger: Logger }) {
+    this.#limit = limit;
+    this.bound = limit - Math.min(RESERVE.max, Math.max(RESERVE.min, Math.floor(limit / 8)));
+    this.#limiter = new LogLimiter(clock, LOG_INTERVAL_MS);
+    this.#logger = logger;
+  }
+
+  /** Whether one who has this descriptor, and needs one more, may stay. Undefined, where Node hides it, may. */
+  hasRoomFor(fd: number | undefined): boolean {
+    return fd === undefined || fd + 1 + this.#expected < this.bound;
+  }
+
+  /** Keeps one for who has been let in and will need it; to be called back, any number of times, when it has it or won't. */
+  expectOne(): () => void {
+    let isExpected = true;
+    this.#expected++;
+    return () => {
+      if (isExpected) this.#expected--;
+      isExpected = false;
+    };
+  }
+
+  /** Says that there were too few, at most once in a while. @param what has come of it: `a client of web was closed` */
+  tell(what: string, shortage: Shortage = 'EMFILE'): void {
+    const suppressed = this.#limiter.pass(shortage);
+    if (suppressed === undefined) return;
+    const more = suppressed === 0 ? '' : ` (and ${suppressed} times before)`;
+    const message = `${describeShortage(shortage, this.#limit)}: ${what}${more}`;
+    this.#logger.warn({ event: 'shortage', shortage }, message);
+  }
+}
+
+/** What there is too little of, and how to get more. Pure. */
+export function describeShortage(shortage: Shortage, limit: number): string {
+  switch (shortage) {
+    case 'EMFILE':
+      return `too few file descriptors; the limit is ${limit}, raise it (ulimit -n, LimitNOFILE= in systemd, ulimits: nofile in Compose)`;
+    case 'ENFILE':
+      return 'the machine has no file descriptors left; raise fs.file-max (sysctl)';
+    case 'ENOBUFS':
+    case 'ENOMEM':
+      return `the kernel has no memory left for sockets (${shortage})`;
+  }
+}

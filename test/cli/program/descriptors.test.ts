@@ -1,0 +1,141 @@
+import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../../support/free-ports.ts';
+import { PROGRAM } from '../../support/run-program.ts';
+import { Sockets } from '../../support/sockets.ts';
+import { createFolder } from './folder.ts';
+
+const LIMIT = 80;
+const CLIENTS = 60;
+
+interface Row {
+  readonly active_conns: number;
+  readonly refused?: Readonly<Record<string, number>>;
+}
+
+/** The proxy with few descriptors, in front of a server of the test's own, which has enough. */
+async function start(relay: string, limit = LIMIT) {
+  const sockets = new Sockets();
+  onTestFinished(() => sockets.close());
+  const server = await sockets.listen((client) => {
+    client.write('hello');
+    client.resume().once('end', () => client.end());
+  });
+  const [port, statusPort] = [await freePort(), await freePort()];
+  const folder = await createFolder({
+    'lazy-proxy.yaml': JSON.stringify({
+      ...{ status: { listen: `127.0.0.1:${statusPort}` }, docker: { labels: false }, relay },
+      services: {
+        app: {
+          command: [process.execPath, '-e', 'setInterval(() => {}, 60000)'],
+          ports: [`127.0.0.1:${port}:${server.port}`],
+          udp_ports: [`127.0.0.1:${port}:${server.port}`],
+          udp_readiness: 'open',
+          start_timeout: '5s',
+        },
+      },
+    }),
+  });
+  const proxy = spawn(
+    '/bin/sh',
+    ['-c', `ulimit -n ${limit}; exec "$0" "$1" run`, process.execPath, PROGRAM],
+    {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  onTestFinished(async () => {
+    proxy.kill('SIGTERM');
+    await once(proxy, 'exit');
+  });
+  let log = '';
+  proxy.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    log += chunk;
+  });
+  while (!log.includes('ready')) await once(proxy.stdout, 'data');
+  return {
+    ...{ port, target: server.port },
+    output: proxy.stdout,
+    log: () => log,
+    /** The one row; a status that can't answer is a failure. */
+    async row(): Promise<Row> {
+      const answer = await fetch(`http://127.0.0.1:${statusPort}/status`, {
+        headers: { connection: 'close' },
+      });
+      return ((await answer.json()) as Row[])[0] as Row;
+    },
+  };
+}
+
+/** A client, and whether it is served or closed. */
+function ask(port: number): { readonly client: Socket; readonly result: Promise<'served' | 'closed'> } {
+  const client = connect(port, '127.0.0.1');
+  const result = new Promise<'served' | 'closed'>((resolve) => {
+    client.on('error', () => {});
+    client.once('data', () => resolve('served'));
+    client.once('close', () => resolve('closed'));
+  });
+  onTestFinished(() => void client.destroy());
+  return { client, result };
+}
+
+test.each(['stream', 'auto'])(
+  'running out of descriptors is told, counted and got over (relay: %s)',
+  { timeout: 25_000 },
+  async (relay) => {
+    const proxy = await start(relay);
+    for (let round = 1; round <= 2; round++) {
+      const before = (await proxy.row()).refused?.['no-descriptors'] ?? 0;
+      const clients = Array.from({ length: CLIENTS }, () => ask(proxy.port));
+      const results = await Promise.all(clients.map(({ result }) => result));
+      const closed = results.filter((result) => result === 'closed').length;
+      expect(closed).toBeGreaterThan(0);
+      expect(CLIENTS - closed).toBeGreaterThan(5);
+      const row = await proxy.row();
+      expect(row.active_conns).toBe(CLIENTS - closed);
+      expect((row.refused?.['no-descriptors'] ?? 0) - before).toBe(closed);
+      const ended = Promise.all(clients.map(({ client }) => client.closed || once(client, 'close')));
+      for (const { client } of clients) client.destroy();
+      await ended;
+      // Each is served again as soon as the others have gone.
+      while ((await proxy.row()).active_conns > 0);
+      const last = ask(proxy.port);
+      expect(await last.result).toBe('served');
+      last.client.destroy();
+      while ((await proxy.row()).active_conns > 0);
+    }
+    const lines = proxy
+      .log()
+      .split('\n')
+      .filter((line) => line.includes('descriptors'));
+    expect(lines.length).toBeGreaterThan(0);
+    expect(lines.length).toBeLessThanOrEqual(3);
+    expect(lines[0]).toContain(`the limit is ${LIMIT}`);
+    expect(lines[0]).toContain('ulimit -n');
+  },
+);
+
+test('UDP flows leave enough descriptors for the rest of the proxy', async () => {
+  // Half of them is the most that flows may take in any case.
+  const limit = 56;
+  const proxy = await start('auto', limit);
+  const server = createSocket('udp4').bind(proxy.target, '127.0.0.1');
+  onTestFinished(() => void server.close());
+  await once(server, 'listening');
+  const sockets = Array.from({ length: 2 * CLIENTS }, () => createSocket('udp4'));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.close();
+  });
+  for (const socket of sockets) socket.send('hello', proxy.port, '127.0.0.1');
+  while (!proxy.log().includes('a UDP flow has no socket')) await once(proxy.output, 'data');
+  expect((await proxy.row()).active_conns).toBe(0);
+  expect(
+    proxy
+      .log()
+      .split('\n')
+      .filter((line) => line.includes(`the limit is ${limit}`)),
+  ).toHaveLength(1);
+});
