@@ -8,7 +8,7 @@ import type { KubeObject } from './support/admin-client.ts';
 import { listReadyAddresses } from './support/endpoints.ts';
 import type { ObservedChange } from './support/follow-objects.ts';
 import { type KubeBed, openKubeBed, type TestWorkload } from './support/kube-bed.ts';
-import type { WorkloadSpec } from './support/manifests.ts';
+import { type WorkloadSpec, workloadsPath } from './support/manifests.ts';
 import { converse } from './support/replicas.ts';
 import { setBack } from './support/set-back.ts';
 
@@ -174,6 +174,22 @@ describe.concurrent('a workload that somebody else scales', () => {
     other.stop();
     // Once a person has put it to sleep it is as before.
     await app.scale(0);
+    await visit(port);
+    await app.untilReplicas(0);
+  });
+
+  test('up after each sleep is put to sleep again once the spec was changed', async (context) => {
+    const resource = 'deployment';
+    const { bed, app, port, proxy } = await openStage(context, { resource });
+    const how = { resource, through: 'itself', manager: 'argocd-controller', replicas: 2 } as const;
+    const other = setBack(bed, { ...how, app });
+    const { msg } = await proxy.waitForLog('contested', { timeoutMs: 30_000 });
+    expect(msg).toContain(`kubectl -n ${bed.namespace} scale deployment/app --replicas=0`);
+    other.stop();
+    await bed.admin.patch(`${workloadsPath(bed.namespace)}/app`, {
+      spec: { minReadySeconds: 0, paused: true },
+    });
+    await proxy.waitForLog('contest-over');
     await visit(port);
     await app.untilReplicas(0);
   });

@@ -137,6 +137,7 @@ export class ClusterSession {
   /** Gives back what it holds, and ends. Idempotent. */
   async close(): Promise<void> {
     this.#lifetime.abort(new Error('the proxy is shutting down'));
+    this.#contest.close();
     await Promise.all([this.#sharing.close(), this.view.close()]);
     this.#client.close();
   }

@@ -8,6 +8,7 @@
  *   another sets it back within UNDO_WINDOW_MS                    + 1               the other, from TOLERATED on
  *   another sets it back later, or one of us wakes it             0                 -
  *   another scales it to 0                                        0                 nobody
+ *   RETRY_AFTER_MS pass, or its spec is changed otherwise         one less          nobody, until it is undone once more
  */
 export interface Standing {
   /** When we put it to sleep and nothing has woken it since; of the monotonic clock. */
@@ -17,9 +18,14 @@ export interface Standing {
   readonly contestedBy: string | undefined;
 }
 
+/** A tool may be mended without a sign. */
+export const RETRY_AFTER_MS = 60 * 60_000;
+
 /** A change of a workload's wanted replicas, or our own sleep, which is known before it is observed. */
 export type ReplicasStep =
   | { readonly kind: 'slept'; readonly atMs: number }
+  /** Whoever sets the replicas back may be another by now. */
+  | { readonly kind: 'reconsidered' }
   | {
       readonly kind: 'changed';
       readonly atMs: number;
@@ -42,6 +48,10 @@ export const UNCONTESTED: Standing = { sleptAtMs: undefined, undoneInARow: 0, co
 /** The standing after a step; the very same object where nothing changes. */
 export function judge(standing: Standing, step: ReplicasStep): Standing {
   if (step.kind === 'slept') return { ...standing, sleptAtMs: step.atMs };
+  if (step.kind === 'reconsidered') {
+    if (standing.contestedBy === undefined) return standing;
+    return { ...UNCONTESTED, undoneInARow: TOLERATED - 1 };
+  }
   const { managers, atMs } = step;
   const isAsleep = step.after === 0;
   if (isAsleep === (step.before === 0)) return standing;

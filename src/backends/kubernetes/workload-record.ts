@@ -9,6 +9,8 @@ export interface WorkloadRecord {
   readonly namespace: string;
   readonly name: string;
   readonly resourceVersion: string;
+  /** Grows with every change of what is wanted, its replicas among that. */
+  readonly generation: number;
   /** How many pods are wanted. */
   readonly replicas: number;
   /** Who set that, as far as the API server keeps track; several where they agree. */
@@ -46,6 +48,7 @@ export function selectWorkload(resource: KubernetesResource, object: ScalableWor
     namespace: metadata.namespace ?? '',
     name: metadata.name,
     resourceVersion: metadata.resourceVersion ?? '',
+    generation: metadata.generation ?? 0,
     replicas: spec?.replicas ?? 1,
     replicasManagers: findReplicasManagers(metadata.managedFields ?? []),
     isObserved: (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0),

@@ -49,6 +49,13 @@ test.each<readonly [string, readonly ReplicasStep[], string | undefined]>([
     [...undone(0), slept(10_000), woken(11_000, 'lazy-proxy'), ...undone(20_000)],
     undefined,
   ],
+  ['a contest was reconsidered', [...undone(0), ...undone(10_000), { kind: 'reconsidered' }], undefined],
+  [
+    'a contest was reconsidered, and the next sleep undone',
+    [...undone(0), ...undone(10_000), { kind: 'reconsidered' }, ...undone(20_000)],
+    'argocd-controller',
+  ],
+  ['only one sleep was undone before', [...undone(0), { kind: 'reconsidered' }], undefined],
   ['nobody says who it was', [slept(0), woken(SECOND_MS), slept(2_000), woken(3_000)], undefined],
   [
     'somebody else woke what others had put to sleep',

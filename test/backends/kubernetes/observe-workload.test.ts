@@ -23,6 +23,7 @@ const ASLEEP: WorkloadRecord = {
   currentReplicas: 0,
   readyReplicas: 0,
   trouble: undefined,
+  generation: 1,
   losesVolumes: false,
   labels: {},
   annotations: {},

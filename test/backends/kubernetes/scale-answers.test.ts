@@ -16,6 +16,7 @@ const AWAKE: WorkloadRecord = {
   currentReplicas: 0,
   readyReplicas: 0,
   trouble: undefined,
+  generation: 1,
   losesVolumes: false,
   labels: {},
   annotations: {},

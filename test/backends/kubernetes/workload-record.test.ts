@@ -21,6 +21,7 @@ test('selectWorkload keeps what tells how many pods there are and should be', ()
     currentReplicas: 2,
     readyReplicas: 1,
     trouble: undefined,
+    generation: 3,
     losesVolumes: false,
     labels: {},
     annotations: {},
