@@ -1,27 +1,31 @@
 import type { Change, Plan } from '../model/change.ts';
 import { formatListenAddress, type ListenerSpec } from '../model/service.ts';
+import { findChangedFields } from '../plan/changed-fields.ts';
 
 /** Changes that are named one by one; the others are counted. */
 const MAX_NAMED = 8;
 
-/** A plan in a few words for the log: `service db added; listener *:5432/tcp opened`. Pure. */
-export function describePlan(plan: Plan): string {
+/**
+ * A plan that was applied, in a few words for the log: `service db added; listener *:5432/tcp opened for db`. Pure.
+ * @param isBound whether a listener that was to be opened is open; default: all are.
+ */
+export function describePlan(plan: Plan, isBound: (listener: ListenerSpec) => boolean = () => true): string {
   if (plan.length === 0) return 'nothing changed';
-  const named = plan.slice(0, MAX_NAMED).map(describeChange);
+  const named = plan.slice(0, MAX_NAMED).map((change) => describeChange(change, isBound));
   const rest = plan.length - named.length;
   return rest > 0 ? `${named.join('; ')}; and ${rest} more` : named.join('; ');
 }
 
-function describeChange(change: Change): string {
+function describeChange(change: Change, isBound: (listener: ListenerSpec) => boolean): string {
   switch (change.kind) {
     case 'add-service':
       return `service ${change.service.name} added`;
     case 'update-service':
-      return `service ${change.service.name} changed`;
+      return `service ${change.service.name} changed${describeFields(findChangedFields(change.previous, change.service))}`;
     case 'remove-service':
       return `service ${change.service.name} removed`;
     case 'open-listener':
-      return `listener ${describeListener(change.listener)} opened for ${change.service.name}`;
+      return `listener ${describeListener(change.listener)} ${isBound(change.listener) ? 'opened' : 'not yet opened'} for ${change.service.name}`;
     case 'rebind-listener':
       return `listener ${describeListener(change.listener)} rebound to ${change.service.name}`;
     case 'set-schedule':
@@ -31,6 +35,10 @@ function describeChange(change: Change): string {
     case 'close-listener':
       return `listener ${describeListener(change.listener)} closed`;
   }
+}
+
+function describeFields(fields: readonly string[]): string {
+  return fields.length === 0 ? '' : `: ${fields.join(', ')}`;
 }
 
 function describeListener(listener: ListenerSpec): string {

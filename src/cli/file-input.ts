@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import type { ConfigText, FileConfig, ParsedFile } from '../config/file.ts';
 import { type ConfigCandidates, describeConfigPath } from '../config/locate.ts';
-import type { Problem } from '../model/problem.ts';
+import { hasErrors, type Problem } from '../model/problem.ts';
 import type { FileSnapshot } from '../sources/file-source.ts';
 import { FirstFileSource } from '../sources/first-file-source.ts';
 import type { Clock } from '../system/clock.ts';
@@ -20,6 +20,8 @@ export class FileInput {
   #config: FileConfig | undefined;
   #problems: readonly Problem[] = [];
   #refusedReloads = 0;
+  #changes = 0;
+  #isMended = false;
   /** Resolves when what was told last is taken: one content after the other, in their order. */
   #taken: Promise<void> = Promise.resolve();
   #closed = false;
@@ -61,6 +63,11 @@ export class FileInput {
     return this.#refusedReloads;
   }
 
+  /** Whether the newest content is good and the one before it was not. */
+  get isMended(): boolean {
+    return this.#isMended;
+  }
+
   /** The file's path; undefined in label-only mode. */
   get path(): string | undefined {
     return this.#path;
@@ -78,9 +85,12 @@ export class FileInput {
     await this.#taken;
   }
 
-  /** Reads it again now. */
-  reload(): void {
-    this.#source.reload();
+  /** Reads it again now; resolves, when that is done, with whether a change was told. */
+  async reload(): Promise<boolean> {
+    const before = this.#changes;
+    await this.#source.reload();
+    await this.#taken;
+    return this.#changes !== before;
   }
 
   /** Stops watching. Idempotent. */
@@ -90,9 +100,13 @@ export class FileInput {
   }
 
   async #takeChange(snapshot: FileSnapshot): Promise<void> {
+    const wasRefused = hasErrors(this.#problems);
     await this.#take(snapshot);
     if (this.#closed) return;
-    if (this.#problems.some(({ severity }) => severity === 'error')) this.#refusedReloads++;
+    const isRefused = hasErrors(this.#problems);
+    if (isRefused) this.#refusedReloads++;
+    this.#isMended = wasRefused && !isRefused;
+    this.#changes++;
     this.#onChange();
   }
 

@@ -3,8 +3,8 @@
  */
 import { ProcessBackend } from '../backends/process/process-backend.ts';
 import type { Environment } from '../config/environment.ts';
-import type { Sourced } from '../model/origin.ts';
-import type { Problem } from '../model/problem.ts';
+import { hasErrors, type Problem } from '../model/problem.ts';
+import type { ListenerSpec } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import type { ServiceTable } from '../model/table.ts';
 import { type WorkloadRef, workloadRefKey } from '../model/workload.ts';
@@ -24,11 +24,14 @@ import { type ResolvedSettings, resolveSettings, type SettingsFlags } from '../t
 import { findNeededEngines } from './engine-kinds.ts';
 import { Engines } from './engines.ts';
 import type { FileInput } from './file-input.ts';
-import { needsRestart, RESTART_MESSAGE } from './fixed-settings.ts';
+import { findWaitingSettings } from './fixed-settings.ts';
 import { openStatusServer } from './open-status-server.ts';
-import { logPlan, logReady, ProblemLog } from './proxy-log.ts';
+import { logPlan, logReady, type PlanCause, ProblemLog } from './proxy-log.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
 import { collectViews } from './status-content.ts';
+
+/** What messages call the file where none was found yet. */
+const THE_FILE = 'the configuration file';
 
 export interface ProxyOptions {
   readonly file: FileInput;
@@ -48,9 +51,13 @@ export class LazyProxy {
   readonly #process: ProcessBackend;
   readonly #runtime: Runtime;
   #status: StatusServer | undefined;
-  /** Where the status server listens until the end, whatever the file says later. */
-  readonly #statusPlace: Sourced<Settings['status']>;
+  /** What was in force at the start; some of it stays so until the end, whatever the file says later. */
+  readonly #atStart: ResolvedSettings;
   #settings: Settings;
+  /** Settings that wait for the next start. */
+  #waiting: readonly Problem[] = [];
+  /** Resolves when what was to be logged is logged: each line once it is true, in the order of what happened. */
+  #logged: Promise<void> = Promise.resolve();
   #phase: 'starting' | 'serving' | 'draining' = 'starting';
   /** The listeners of the first table are bound. */
   #isUp = false;
@@ -58,17 +65,21 @@ export class LazyProxy {
   private constructor(
     options: ProxyOptions,
     {
-      settings,
-      origins,
+      resolved,
       relay,
       descriptors,
-    }: ResolvedSettings & { readonly relay: TcpRelay; readonly descriptors: Descriptors },
+    }: {
+      readonly resolved: ResolvedSettings;
+      readonly relay: TcpRelay;
+      readonly descriptors: Descriptors;
+    },
   ) {
     const { clock, logger, env } = options;
     this.#options = options;
     this.#logger = logger;
     this.#problemLog = new ProblemLog(logger);
-    this.#statusPlace = { value: settings.status, origin: origins.status };
+    const { settings } = resolved;
+    this.#atStart = resolved;
     this.#settings = settings;
     this.#engines = this.#createEngines();
     this.#process = new ProcessBackend({ clock, logger, env });
@@ -95,7 +106,7 @@ export class LazyProxy {
       ...{ clock, logger, descriptors },
       threadFile: RELAY_THREAD_FILE,
     });
-    return new LazyProxy(options, { ...resolved, relay, descriptors });
+    return new LazyProxy(options, { resolved, relay, descriptors });
   }
 
   /** Takes up its work; resolves when every listener was bound or found not bindable. @throws where it can't begin. */
@@ -109,8 +120,8 @@ export class LazyProxy {
     });
     await this.#engines.open(findNeededEngines(this.#settings, this.#buildTable()));
     this.#phase = 'serving';
-    this.#reconcile(this.#options.file.shownPath ?? 'no configuration file');
-    await this.#runtime.listeners.settled();
+    this.#reconcile({ what: this.#options.file.shownPath ?? 'no configuration file', isAwaited: false });
+    await this.#logged;
     this.#isUp = true;
     const services = this.#runtime.reconciler.current.entries.size;
     const listeners = this.#runtime.reconciler.holders.size;
@@ -119,14 +130,29 @@ export class LazyProxy {
 
   /** The file has changed: puts it in force where it is good, and says what is wrong where it is not. */
   fileChanged(): void {
-    const { shownPath = 'the configuration file', problems } = this.#options.file;
-    this.#reconcile(shownPath);
-    if (problems.some(({ severity }) => severity === 'error')) {
-      this.#logger.error(
-        { event: 'reload-refused' },
-        `${shownPath} is refused; the last good configuration stays in force`,
-      );
+    const { shownPath: what = THE_FILE, problems, isMended } = this.#options.file;
+    const isRefused = hasErrors(problems);
+    this.#reconcile({ what, isAwaited: !isRefused, isMended });
+    if (isRefused) {
+      const message = `${what} is refused; the last good configuration stays in force`;
+      this.#tell(() => this.#logger.error({ event: 'reload-refused' }, message));
     }
+  }
+
+  /** Reads the file again and says what came of it, also where nothing has changed. */
+  async reload(): Promise<void> {
+    const { file } = this.#options;
+    if (await file.reload()) return;
+    const { shownPath, problems } = file;
+    this.#tell(() => {
+      if (hasErrors(problems)) {
+        const message = `${shownPath ?? THE_FILE}: nothing changed, and it is still refused; the last good configuration stays in force`;
+        return this.#logger.error({ event: 'reload-refused' }, message);
+      }
+      const message =
+        shownPath === undefined ? 'there is no configuration file' : `${shownPath}: nothing changed`;
+      this.#logger.info({ event: 'reload', changes: 0 }, message);
+    });
   }
 
   /** Stops accepting and lets connections finish; no workload is started or stopped any more. Resolves when all have ended. */
@@ -164,7 +190,7 @@ export class LazyProxy {
       ...{ env, clock, logger, pollIntervalMs: environment.pollIntervalMs },
       listener: {
         observed: (key, observation) => this.#runtime.lifecycle.observe(key, observation),
-        labelled: (cause) => this.#reconcile(cause),
+        labelled: (what) => this.#reconcile({ what, isAwaited: false }),
         refusedStarted: (ref) => this.#repeatRefusal(ref),
         shared: (kind, view) => this.#runtime.lifecycle.share(kind, view),
       },
@@ -175,31 +201,43 @@ export class LazyProxy {
     const { file, environment, flags } = this.#options;
     const { readings: labelled } = this.#engines;
     const { holders, current: before } = this.#runtime.reconciler;
-    const status = this.#statusPlace;
+    const { settings, origins } = this.#atStart;
+    const status = { value: settings.status, origin: origins.status };
     return buildTable({ file: file.config, labelled, environment, flags, holders, before, status });
   }
 
   /** Before the start is complete there is more to come; after the end has begun, nothing may be opened again. */
-  #reconcile(cause: string): void {
+  #reconcile(cause: PlanCause): void {
     if (this.#phase !== 'serving') return;
     this.#applySettings();
     const table = this.#buildTable();
     const plan = this.#runtime.reconciler.apply(table);
     void this.#engines.open(findNeededEngines(this.#settings, table));
-    logPlan(plan, { logger: this.#logger, cause });
-    this.#problemLog.show(this.#problems());
+    const { listeners } = this.#runtime;
+    const isBound = (listener: ListenerSpec) => listeners.status(listener).error === undefined;
+    const problems = this.#problems();
+    this.#tell(() => {
+      logPlan(plan, { logger: this.#logger, cause, isBound });
+      this.#problemLog.show(problems);
+    });
+  }
+
+  /** Logs something once the listeners that were to be opened are bound, or found not bindable. */
+  #tell(log: () => void): void {
+    const settled = this.#runtime.listeners.settled();
+    this.#logged = this.#logged.then(() => settled).then(log);
   }
 
   #applySettings(): void {
-    const before = this.#settings;
-    this.#settings = resolve(this.#options).settings;
+    const resolved = resolve(this.#options);
+    this.#settings = resolved.settings;
     this.#engines.setSettings(this.#settings);
-    if (!needsRestart(before, this.#settings)) return;
-    this.#logger.warn({ event: 'restart-needed' }, RESTART_MESSAGE);
+    this.#waiting = findWaitingSettings(this.#atStart.settings, resolved);
   }
 
   #problems(): readonly Problem[] {
-    return [...this.#options.file.problems, ...this.#runtime.reconciler.current.problems];
+    const { file } = this.#options;
+    return [...file.problems, ...this.#waiting, ...this.#runtime.reconciler.current.problems];
   }
 
   async #openStatus(): Promise<void> {

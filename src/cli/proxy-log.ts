@@ -1,6 +1,7 @@
 import { describePlan } from '../apply/describe-plan.ts';
 import type { Plan } from '../model/change.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
+import type { ListenerSpec } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Logger } from '../system/logger.ts';
 import { countOf } from './count-of.ts';
@@ -31,11 +32,30 @@ export class ProblemLog {
   }
 }
 
-/** One line about a plan that was applied. */
-export function logPlan(plan: Plan, options: { readonly logger: Logger; readonly cause: string }): void {
-  const { logger, cause } = options;
-  const level = plan.length === 0 ? 'debug' : 'info';
-  logger[level]({ event: 'reload', changes: plan.length }, `${cause}: ${describePlan(plan)}`);
+/** Why a plan was made. */
+export interface PlanCause {
+  /** For the log: a file, or whose labels have changed. */
+  readonly what: string;
+  /** Somebody waits for an answer, also where nothing has changed. */
+  readonly isAwaited: boolean;
+  /** It was refused before, and is good again. */
+  readonly isMended?: boolean;
+}
+
+/** One line about a plan that was applied; to be told once its listeners are bound, or found not bindable. */
+export function logPlan(
+  plan: Plan,
+  options: {
+    readonly logger: Logger;
+    readonly cause: PlanCause;
+    readonly isBound: (listener: ListenerSpec) => boolean;
+  },
+): void {
+  const { logger, cause, isBound } = options;
+  const level = plan.length === 0 && !cause.isAwaited ? 'debug' : 'info';
+  const mended = cause.isMended === true ? 'good again, in force; ' : '';
+  const message = `${cause.what}: ${mended}${describePlan(plan, isBound)}`;
+  logger[level]({ event: 'reload', changes: plan.length }, message);
 }
 
 /** The line that says that everything is up. */

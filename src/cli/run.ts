@@ -63,7 +63,8 @@ async function serve(
   });
   const forgetHangup = io.onSignal(['SIGHUP'], () => {
     logger.info({ event: 'hangup' }, 'SIGHUP: reading the configuration file again');
-    file.reload();
+    // While the proxy starts, what the start says is the answer.
+    void (proxy === undefined ? file.reload() : proxy.reload());
   });
   try {
     await startFile(file, logger);

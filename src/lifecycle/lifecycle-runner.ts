@@ -2,6 +2,7 @@ import type { Observation } from '../model/observation.ts';
 import { UNKNOWN } from '../model/observation.ts';
 import type { Protocol, TargetPort } from '../model/service.ts';
 import type { Wake } from '../model/wake.ts';
+import type { Cancel } from '../system/clock.ts';
 import { type CallOutcome, EngineCalls } from './engine-calls.ts';
 import type { Incarnation } from './incarnation.ts';
 import { LastOutput } from './last-output.ts';
@@ -25,6 +26,12 @@ import { logTransition } from './transition-log.ts';
 import { WaitingRoom } from './waiting-room.ts';
 import { WakeRecord } from './wake-record.ts';
 import { WarmPaths } from './warm-paths.ts';
+
+/**
+ * A workload that is gone is told of so late: its labels, which may have made the service, are told of after it, and who makes
+ * it anew does so at once.
+ */
+const TELL_MISSING_AFTER_MS = 100;
 
 /** Told by the runner, after the fact. */
 export interface RunnerObserver {
@@ -68,6 +75,7 @@ export class LifecycleRunner {
   #sleepSoon: string | undefined;
   /** Why it is not put to sleep, as it was told last. */
   #toldStaysAwake: string | undefined;
+  #cancelMissing: Cancel | undefined;
   #closed = false;
 
   constructor(subject: Subject, options: ControllerParts & { readonly observer: RunnerObserver }) {
@@ -228,6 +236,7 @@ export class LifecycleRunner {
     this.warmPaths.closeAll();
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
     this.#calls.close('the proxy is shutting down');
+    this.#cancelMissing?.();
     this.#timers.close();
     this.#endProof();
     this.#run.close();
@@ -272,7 +281,11 @@ export class LifecycleRunner {
     if (after.kind === 'ready') this.leases.meetAll();
     else this.warmPaths.closeAll();
     const { name } = this.#subject.policy;
-    logTransition({ before, after }, { name, elapsedMs, reason, wake, logger: this.#parts.logger });
+    const { clock, logger } = this.#parts;
+    const tell = () => logTransition({ before, after }, { name, elapsedMs, reason, wake, logger });
+    this.#cancelMissing?.();
+    this.#cancelMissing = after.kind === 'missing' ? clock.schedule(TELL_MISSING_AFTER_MS, tell) : undefined;
+    if (after.kind !== 'missing') tell();
   }
 
   /** Begins the record of a wake, or ends it; returns the one that has ended. */

@@ -23,6 +23,7 @@ export type ProblemCode =
   | 'dependency-cycle'
   | 'unknown-dependant'
   | 'option-without-effect'
+  | 'restart-needed'
   | 'engine-unreachable';
 
 /** A mistake of the user's, as a value. An `error` refuses what it is about; a `warning` refuses nothing. */

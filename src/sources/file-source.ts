@@ -29,7 +29,7 @@ export class FileSource {
   #watcher: FSWatcher | undefined;
   #last: FileSnapshot;
   #started = false;
-  #reading = false;
+  #reading: Promise<void> | undefined;
   #again = false;
 
   constructor(options: {
@@ -61,9 +61,10 @@ export class FileSource {
     return this.#last;
   }
 
-  /** Reads the file again now, event or not; a change is told as usual. */
-  reload(): void {
+  /** Reads the file again now, event or not; a change is told as usual. Resolves when that is done. */
+  async reload(): Promise<void> {
     this.#stir();
+    await this.#reading;
   }
 
   /** Stops watching. Idempotent. */
@@ -84,10 +85,9 @@ export class FileSource {
 
   #stir(): void {
     this.#again = true;
-    if (!this.#started || this.#reading || this.#closed.signal.aborted) return;
-    this.#reading = true;
-    void this.#readUntilQuiet().finally(() => {
-      this.#reading = false;
+    if (!this.#started || this.#reading !== undefined || this.#closed.signal.aborted) return;
+    this.#reading = this.#readUntilQuiet().finally(() => {
+      this.#reading = undefined;
     });
   }
 

@@ -3,7 +3,7 @@ import { type FileSnapshot, FileSource } from './file-source.ts';
 
 /**
  * Of several paths, the first at which there is a file; all of them are watched, so that one may appear later.
- * Where none exists, the snapshot's text is undefined and its path the first.
+ * Where none exists, the snapshot's text is undefined, and its path that of the file which was there last, or the first.
  */
 export class FirstFileSource {
   readonly #sources: readonly FileSource[];
@@ -34,9 +34,9 @@ export class FirstFileSource {
     return this.#told;
   }
 
-  /** Reads all paths again now. */
-  reload(): void {
-    for (const source of this.#sources) source.reload();
+  /** Reads all paths again now; resolves when that is done. */
+  async reload(): Promise<void> {
+    await Promise.all(this.#sources.map((source) => source.reload()));
   }
 
   /** Stops watching. Idempotent. */
@@ -62,7 +62,8 @@ export class FirstFileSource {
     const present = this.#snapshots.find(
       (snapshot) => snapshot?.text !== undefined || snapshot?.error !== undefined,
     );
-    const chosen = present ?? this.#snapshots[0];
+    const last = this.#snapshots.find((snapshot) => snapshot?.path === this.#told?.path);
+    const chosen = present ?? last ?? this.#snapshots[0];
     if (chosen === undefined) throw new Error('no path was read');
     return chosen;
   }

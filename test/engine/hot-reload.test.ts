@@ -69,22 +69,31 @@ const ROUND: readonly Edit[] = [
   { change: (content) => ({ ...content, otherTarget: 80 }), log: /service \S+-b added; listener \S+ opened/ },
   {
     change: (content) => ({ ...content, otherTarget: 81 }),
-    log: /service \S+-b changed; listener \S+ rebound/,
+    log: /service \S+-b changed: \S+; listener \S+ rebound/,
   },
   {
     change: (content) => ({ ...content, onlyFriends: true }),
-    log: /service \S+-a changed; listener \S+ rebound/,
+    log: /service \S+-a changed: \S+; listener \S+ rebound/,
   },
-  { change: (content) => ({ ...content, target: 81 }), log: /service \S+-a changed; listener \S+ rebound/ },
+  {
+    change: (content) => ({ ...content, target: 81 }),
+    log: /service \S+-a changed: \S+; listener \S+ rebound/,
+  },
   { change: undefined, log: /is refused/ },
   { change: (content) => ({ ...content, comment: `${content.comment}.` }), log: /nothing changed$/ },
-  { change: (content) => ({ ...content, idleSecs: content.idleSecs + 1 }), log: /service \S+-a changed$/ },
+  {
+    change: (content) => ({ ...content, idleSecs: content.idleSecs + 1 }),
+    log: /service \S+-a changed: idle_timeout$/,
+  },
   {
     change: (content) => ({ ...content, onlyFriends: false }),
-    log: /service \S+-a changed; listener \S+ rebound/,
+    log: /service \S+-a changed: \S+; listener \S+ rebound/,
   },
   { change: (content) => ({ ...content, otherTarget: undefined }), log: /\S+ closed; service \S+-b removed/ },
-  { change: (content) => ({ ...content, target: 80 }), log: /service \S+-a changed; listener \S+ rebound/ },
+  {
+    change: (content) => ({ ...content, target: 80 }),
+    log: /service \S+-a changed: \S+; listener \S+ rebound/,
+  },
 ];
 
 /** What a client sees of a port: the app's own port, or that nobody answers. */

@@ -151,3 +151,17 @@ test('a container whose label was meant to opt in is warned of in the log and at
     true,
   );
 });
+
+test('a labelled container that is removed takes its service along, and is not said to be missing', async () => {
+  const [port = 0] = await freePorts(1);
+  const container = await scope.createContainer(labelled('brief', { ports: `${port}:80` }));
+  const proxy = await start();
+  await container.remove();
+  const messages = () => proxy.logs().map(({ msg }) => String(msg));
+  const removed = `service ${scope.name('brief')} removed`;
+  await expect.poll(() => messages().some((msg) => msg.includes(removed)), { timeout: 5_000 }).toBe(true);
+  await proxy.stop();
+  expect(
+    messages().filter((msg) => /missing|does not exist/.test(msg) && msg.includes(scope.name('brief'))),
+  ).toEqual([]);
+});

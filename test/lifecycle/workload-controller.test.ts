@@ -278,15 +278,30 @@ describe('WorkloadController', () => {
     expect(bench.backend.log).toEqual(['sleep docker/db']);
   });
 
-  it('says once that a workload is missing when it is told again and again', () => {
+  it('says once that a workload is missing when it is told again and again', async () => {
     bench.add(aBareService(), MISSING);
     bench.backend.tell(KEY, MISSING);
     update({ idleTimeoutMs: 1_000 });
+    await bench.clock.advance(1_000);
     expect(bench.lines.filter((line) => line.includes('does not exist'))).toHaveLength(1);
   });
 
-  it('says what is missing in the words of the engine where it has some', () => {
+  it('does not say that a workload is missing when its service goes at once, or it is made anew', async () => {
+    bench.add(aBareService(), STOPPED);
+    bench.backend.tell(KEY, MISSING);
+    bench.lifecycle.remove(aBareService());
+    await bench.clock.advance(1_000);
+    bench.add(aBareService(), STOPPED);
+    bench.backend.tell(KEY, MISSING);
+    await bench.clock.advance(50);
+    bench.backend.tell(KEY, STOPPED);
+    await bench.clock.advance(1_000);
+    expect(bench.lines.filter((line) => line.includes('does not exist'))).toEqual([]);
+  });
+
+  it('says what is missing in the words of the engine where it has some', async () => {
     bench.add(aBareService(), { ...MISSING, detail: 'deployment shop/db does not exist' });
+    await bench.clock.advance(1_000);
     expect(bench.lines).toEqual([
       'db is missing: deployment shop/db does not exist; it is used as soon as it appears',
     ]);

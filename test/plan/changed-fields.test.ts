@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+import { FIELD_NAMES, type FieldName } from '../../src/config/fields.ts';
+import { findChangedFields } from '../../src/plan/changed-fields.ts';
+import { serviceOf, tableOf } from '../support/builders.ts';
+
+/** A service, and what each field is changed to, as YAML; every field must be here. */
+const CONTAINER = 'container: a';
+const DEPLOYMENT = 'deployment: shop/a';
+const CHANGES: Readonly<
+  Record<Exclude<FieldName, 'ignore_labels'>, readonly [base: string, changed: string]>
+> = {
+  container: [CONTAINER, 'container: b'],
+  swarm_service: ['swarm_service: a', 'swarm_service: b'],
+  deployment: [DEPLOYMENT, 'deployment: shop/b, service_name: a'],
+  statefulset: ['statefulset: a', 'statefulset: b, service_name: a'],
+  service_name: [DEPLOYMENT, `${DEPLOYMENT}, service_name: b`],
+  allow_data_loss: [DEPLOYMENT, `${DEPLOYMENT}, allow_data_loss: true`],
+  upstream: [DEPLOYMENT, `${DEPLOYMENT}, upstream: service`],
+  command: ['command: [a]', 'command: [b]'],
+  cwd: ['command: [a]', 'command: [a], cwd: /b'],
+  env: ['command: [a]', 'command: [a], env: {A: b}'],
+  ports: [CONTAINER, `${CONTAINER}, ports: ["80:80"]`],
+  udp_ports: [CONTAINER, `${CONTAINER}, udp_ports: ["80:80"]`],
+  allow_list: [CONTAINER, `${CONTAINER}, allow_list: [10.0.0.1]`],
+  block_list: [CONTAINER, `${CONTAINER}, block_list: [10.0.0.1]`],
+  idle_timeout: [CONTAINER, `${CONTAINER}, idle_timeout: 3s`],
+  start_timeout: [CONTAINER, `${CONTAINER}, start_timeout: 3s`],
+  stop_timeout: [CONTAINER, `${CONTAINER}, stop_timeout: 3s`],
+  http_healthcheck: [CONTAINER, `${CONTAINER}, http_healthcheck: "http://a/"`],
+  webhook_url: [CONTAINER, `${CONTAINER}, webhook_url: "http://a/"`],
+  dependants: [CONTAINER, `${CONTAINER}, dependants: [b]`],
+  cron_start: [CONTAINER, `${CONTAINER}, cron_start: "1 1 * * *"`],
+  cron_stop: [CONTAINER, `${CONTAINER}, cron_stop: "1 1 * * *"`],
+  timezone: [CONTAINER, `${CONTAINER}, timezone: Europe/Paris`],
+  max_pending: [CONTAINER, `${CONTAINER}, max_pending: 3`],
+  tcp_keepalive: [CONTAINER, `${CONTAINER}, tcp_keepalive: 3s`],
+  udp_readiness: [CONTAINER, `${CONTAINER}, udp_readiness: open`],
+  udp_flow_timeout: [CONTAINER, `${CONTAINER}, udp_flow_timeout: 3s`],
+  udp_queue_datagrams: [CONTAINER, `${CONTAINER}, udp_queue_datagrams: 3`],
+  udp_queue_bytes: [CONTAINER, `${CONTAINER}, udp_queue_bytes: 3`],
+  udp_queue_age: [CONTAINER, `${CONTAINER}, udp_queue_age: 3s`],
+};
+
+const serviceFrom = (fields: string) => serviceOf(tableOf({ text: `services: { x: { ${fields} } }` }), 'x');
+
+test.each(Object.entries(CHANGES))('a change of %s is named', (field, [base, changed]) => {
+  expect(findChangedFields(serviceFrom(base), serviceFrom(changed))).toEqual([field]);
+});
+
+test('every field can be named', () => {
+  expect([...Object.keys(CHANGES), 'ignore_labels'].toSorted()).toEqual(FIELD_NAMES.toSorted());
+});
+
+test('nothing is named where nothing has changed, and all where several have', () => {
+  const base = serviceFrom(CONTAINER);
+  expect(findChangedFields(base, serviceFrom(CONTAINER))).toEqual([]);
+  const fields = 'command: [b], idle_timeout: 1s, ports: ["80:1"], udp_queue_age: 1s';
+  expect(findChangedFields(base, serviceFrom(fields))).toEqual([
+    'command',
+    'idle_timeout',
+    'ports',
+    'udp_queue_age',
+  ]);
+});
