@@ -28,6 +28,11 @@ describe('layer rules', () => {
     ['cli/a.ts', `export const x = Date.now();`, 'uses Date: only system/clock.ts touches time'],
     ['cli/a.ts', `setTimeout(() => {}, 1);`, 'uses setTimeout: only system/clock.ts touches time'],
     ['cli/a.ts', `AbortSignal.timeout(1);`, 'uses AbortSignal: only system/clock.ts touches time'],
+    [
+      'relay/a.ts',
+      `const dueMs = this.#options.clock.nowMs() + 1;`,
+      'reads the clock on the wall: durations and deadlines are monotonic',
+    ],
     ['cli/a.ts', `export default 1;`, 'has a default export'],
     ['cli/index.ts', '', 'is a barrel'],
     ['other/a.ts', '', 'lies in no folder of the table in test/support/layer-rules.ts'],
@@ -46,6 +51,8 @@ describe('layer rules', () => {
     ['status/a.ts', `import type { X } from '../table/x.ts';`],
     ['status/a.ts', `import { type X } from '../table/x.ts';`],
     ['relay/a.ts', `socket.setTimeout(1);`],
+    ['relay/a.ts', `const dueMs = clock.monotonicMs() + nowMs;`],
+    ['lifecycle/lease-book.ts', `const atMs = this.#clock.nowMs();`],
     ['model/a.ts', `export interface X { readonly process: string }\nexport const x = { process: 1 };`],
     ['system/clock.ts', `setTimeout(() => {}, Date.now());`],
   ])('%s is accepted when it holds: %s', (file, text) => {

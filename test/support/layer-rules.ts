@@ -71,6 +71,19 @@ const CLOCK = 'system/clock.ts';
 const TIME_NAMES = new Set(['Date', 'setTimeout', 'setInterval', 'setImmediate']);
 const TIME_MODULES = new Set(['node:timers', 'node:timers/promises', 'timers', 'timers/promises']);
 
+/** Who may read the clock on the wall, which jumps when it is set, and why; whatever lasts is measured by the other one. */
+const WALL_CLOCK: ReadonlyMap<string, string> = new Map([
+  ['apply/schedule-set.ts', 'cron means the clock on the wall'],
+  ['backends/docker/engine-link.ts', 'the engine is told since when it is to repeat its events'],
+  ['backends/kubernetes/replica-record.ts', 'a Lease holds a timestamp'],
+  ['backends/kubernetes/sleeper-lease.ts', 'a Lease holds a timestamp'],
+  ['cli/lazy-proxy.ts', 'the status shows how long ago a timestamp was'],
+  ['cli/webhook-events.ts', 'an event has a timestamp'],
+  ['lifecycle/lease-book.ts', 'the status shows when a service was last active'],
+  ['lifecycle/wake-record.ts', 'the status shows when the last wake was'],
+  ['relay/splice/route-table.ts', 'the status shows when a service was last active'],
+]);
+
 /** File and name that are let through, and why. */
 const EXCEPTIONS: ReadonlyMap<string, string> = new Map([
   ['config/cron.ts Date', 'a fixed date keeps the check of an expression independent of the time'],
@@ -140,6 +153,11 @@ function refuseImport(
 function checkNames(file: SourceFile): Violation[] {
   const found: Violation[] = [];
   const pure = isPure(file.path);
+  visitWallClocks(file.tree, (read) => {
+    if (WALL_CLOCK.has(file.path)) return;
+    const line = lineAt(file.tree, read.getStart());
+    found.push({ line, what: 'reads the clock on the wall: durations and deadlines are monotonic' });
+  });
   visitNames(file.tree, (name) => {
     if (EXCEPTIONS.has(`${file.path} ${name.text}`)) return;
     const line = lineAt(file.tree, name.getStart());
@@ -150,6 +168,19 @@ function checkNames(file: SourceFile): Violation[] {
     }
   });
   return found;
+}
+
+/** `clock.nowMs`, `this.#clock.nowMs`, `options.clock.nowMs`, called or passed on. */
+function visitWallClocks(tree: ts.SourceFile, visit: (read: ts.Node) => void): void {
+  const walk = (node: ts.Node): void => {
+    const isRead =
+      ts.isPropertyAccessExpression(node) &&
+      node.name.text === 'nowMs' &&
+      /clock$/i.test(node.expression.getText(tree));
+    if (isRead) visit(node);
+    ts.forEachChild(node, walk);
+  };
+  walk(tree);
 }
 
 /** `AbortSignal.timeout` is a timer, too. */
