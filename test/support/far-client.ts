@@ -28,6 +28,7 @@ process.stdin.once('data', () => socket.resume());
 /** A client in a network namespace of its own, at the other end of a cable that can be cut. `close()` removes all of it. */
 export class FarClient {
   readonly #namespace: string;
+  readonly #cable: string;
   /** The proxy's end of the cable. */
   readonly address: string;
   readonly #farAddress: string;
@@ -40,6 +41,7 @@ export class FarClient {
     this.address = `198.18.200.${index * 4 + 1}`;
     this.#farAddress = `198.18.200.${index * 4 + 2}`;
     const cable = `lp${process.pid}-${index}`;
+    this.#cable = cable;
     ip('netns', 'add', this.#namespace);
     ip('link', 'add', cable, 'type', 'veth', 'peer', 'name', 'far', 'netns', this.#namespace);
     ip('addr', 'add', `${this.address}/30`, 'dev', cable);
@@ -81,6 +83,8 @@ export class FarClient {
       child.kill('SIGKILL');
       await once(child, 'exit');
     }
+    // Both its ends; with the namespace alone it would go when the kernel has time.
+    ip('link', 'del', this.#cable);
     ip('netns', 'del', this.#namespace);
   }
 
