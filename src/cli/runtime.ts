@@ -47,10 +47,8 @@ export function createRuntime(options: {
   const sender = new WebhookSender({ clock, logger });
   const lifecycle: Lifecycle = new Lifecycle({
     ...options,
-    onAct: ({ policy }, act) => {
-      const service = reconciler.current.entries.get(policy.name)?.service;
-      if (service !== undefined) sendAct(service, { sender, lifecycle, clock, act });
-    },
+    // By its own settings: the service may have left the table, which is why its process was stopped.
+    onAct: (controller, act) => sendAct(controller, { sender, clock, act }),
   });
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
   const trackerOf = (service: Service, { protocol }: ListenerSpec) =>

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
+import type { WorkloadController } from '../lifecycle/workload-controller.ts';
 import type { Protocol, Service } from '../model/service.ts';
 import { workloadName } from '../model/workload.ts';
 import type { TrackClient } from '../relay/listener.ts';
@@ -38,15 +39,15 @@ export function createTracker(
   };
 }
 
-/** Tells a service's webhook, where it has one, that the proxy has started or stopped its workload. */
+/** Tells the webhook of a workload's service, where it has one, that the proxy has started or stopped it. */
 export function sendAct(
-  service: Service,
-  options: WebhookParts & { readonly act: 'started' | 'stopped' },
+  { policy, workload, observation }: Pick<WorkloadController, 'policy' | 'workload' | 'observation'>,
+  { sender, clock, act }: Omit<WebhookParts, 'lifecycle'> & { readonly act: 'started' | 'stopped' },
 ): void {
-  const { sender, lifecycle, clock, act } = options;
-  if (service.webhookUrl === undefined) return;
-  const details = { subject: describeSubject(service, lifecycle), nowMs: clock.nowMs() };
-  sender.send(service.webhookUrl, createContainerEvent(`container_${act}`, details));
+  if (policy.webhookUrl === undefined) return;
+  const subject = { id: observation.id, name: workloadName(workload) };
+  const event = createContainerEvent(`container_${act}`, { subject, nowMs: clock.nowMs() });
+  sender.send(policy.webhookUrl, event);
 }
 
 function describeSubject(service: Service, lifecycle: Lifecycle) {

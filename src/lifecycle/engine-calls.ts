@@ -6,7 +6,7 @@ import { messageOf } from '../system/message-of.ts';
 export type CallOutcome = 'woken' | 'wake-failed' | 'slept' | 'sleep-failed';
 
 /** The grace of workloads whose backend tells none. */
-const DEFAULT_GRACE_MS = 10_000;
+export const DEFAULT_GRACE_MS = 10_000;
 
 /**
  * Beyond the grace, for a backend that never says how a stop ended: longer than a backend's own deadlines together. A

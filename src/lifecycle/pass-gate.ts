@@ -1,6 +1,7 @@
 import { findPortProblem } from '../model/observation.ts';
 import type { Protocol, TargetPort } from '../model/service.ts';
 import type { Incarnation } from './incarnation.ts';
+import { DEFAULT_GRACE_MS } from './engine-calls.ts';
 import { Refusal } from './refusal.ts';
 import type { Waiter } from './waiting-room.ts';
 import type { WorkloadController } from './workload-controller.ts';
@@ -31,8 +32,8 @@ export async function passGate<T>(controller: WorkloadController, request: GateR
   }
   const waiter = room.enter({
     budgetMs: policy.startTimeoutMs,
-    // A stop has its own time limit; what the client waits for it is not taken from the start's.
-    budgetFrom: controller.state.kind === 'stopping' ? 'whenStarted' : 'now',
+    // A stop has its own time limit, the grace; what the client waits for it is not taken from the start's.
+    ...(controller.state.kind === 'stopping' && { extraMs: graceOf(controller) }),
     signal: request.signal,
     obstacle: () => controller.obstacleTo(request.target),
   });
@@ -46,6 +47,10 @@ export async function passGate<T>(controller: WorkloadController, request: GateR
     waiter.leave();
     controller.endEmptyGate(waiter.signal.reason);
   }
+}
+
+function graceOf({ policy, observation }: WorkloadController): number {
+  return policy.stopTimeoutMs ?? observation.ownGraceMs ?? DEFAULT_GRACE_MS;
 }
 
 /** @throws {Refusal} where something has to be mended before the port can be served. */

@@ -60,6 +60,8 @@ export class RunFollower {
   /** Outlives the run: the next one is most often reached in the same way. */
   #lastHost: string | undefined;
   #probe: HttpProbe | undefined;
+  /** A run that passes a check begins with what is known then, not with what was known when the check began. */
+  #newest: Observation | undefined;
   readonly #toldNews = new Set<HealthNews>();
   /** Nothing was known of the workload before this run. */
   #first = true;
@@ -96,6 +98,7 @@ export class RunFollower {
   follow(view: RunView): void {
     if (this.#closed) return;
     const { state, observation } = view;
+    this.#newest = observation;
     const atGate = state.kind === 'starting' && state.phase === 'gate';
     if (!atGate) {
       this.#endProbe();
@@ -160,7 +163,7 @@ export class RunFollower {
       () => {
         if (this.#probe !== probe) return;
         this.#probe = undefined;
-        this.#begin(observation);
+        this.#begin(this.#newest ?? observation);
       },
       () => {},
     );

@@ -16,6 +16,7 @@ export type LifecyclePolicy = Pick<
   | 'cronStart'
   | 'cronStop'
   | 'httpHealthcheck'
+  | 'webhookUrl'
 > & {
   /** True where no service of the table has the workload: it is never idle, only started and stopped by its hubs. */
   readonly unmanaged?: boolean;

@@ -21,6 +21,7 @@ export function createUnmanagedService(
     cronStart: undefined,
     cronStop: undefined,
     httpHealthcheck: undefined,
+    webhookUrl: undefined,
   };
 }
 

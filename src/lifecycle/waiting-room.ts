@@ -31,45 +31,51 @@ export class WaitingRoom {
   }
 
   /**
-   * Lets one more wait. The budget begins now, or, `whenStarted`, at the next `startBudgets()`.
+   * Lets one more wait. The budget begins now.
+   * @param options.extraMs the budget begins at the next `startBudgets()` instead, and until then the wait is bounded by this
+   * time and the budget together.
    * @param options.obstacle what it waits for, asked when the budget is spent.
    * @param options.signal aborts when the client leaves.
    */
   enter(options: {
     readonly budgetMs: number;
-    readonly budgetFrom: 'now' | 'whenStarted';
+    readonly extraMs?: number;
     readonly signal: AbortSignal;
     readonly obstacle?: () => string | undefined;
   }): Waiter {
     const controller = new AbortController();
     const { budgetMs, signal } = options;
     let cancelBudget: Cancel | undefined;
+    let cancelExtra: Cancel | undefined;
     // Whoever is refused no longer waits, although its own code hears of it only later.
     const refuse = (refusal: Refusal) => {
       this.#entries.delete(entry);
       controller.abort(refusal);
     };
     const left = () => refuse(new Refusal('left', 'the client left while it waited'));
+    const refuseAfter = (ms: number) =>
+      this.#clock.schedule(ms, () => {
+        refuse(new Refusal('timeout', withObstacle(`not ready within ${ms} ms`, options.obstacle?.())));
+      });
     const entry: Entry = {
       signal: controller.signal,
       refuse,
       startBudget: () => {
-        cancelBudget ??= this.#clock.schedule(budgetMs, () => {
-          refuse(
-            new Refusal('timeout', withObstacle(`not ready within ${budgetMs} ms`, options.obstacle?.())),
-          );
-        });
+        cancelExtra?.();
+        cancelBudget ??= refuseAfter(budgetMs);
       },
       leave: () => {
         this.#entries.delete(entry);
         cancelBudget?.();
+        cancelExtra?.();
         signal.removeEventListener('abort', left);
       },
     };
     this.#entries.add(entry);
     if (signal.aborted) left();
     else signal.addEventListener('abort', left, { once: true });
-    if (options.budgetFrom === 'now') entry.startBudget();
+    if (options.extraMs === undefined) entry.startBudget();
+    else cancelExtra = refuseAfter(options.extraMs + budgetMs);
     return entry;
   }
 

@@ -6,6 +6,7 @@ import { LazyProxy } from '../../src/cli/lazy-proxy.ts';
 import { silentLogger } from '../../src/system/logger.ts';
 import { aFile, anEnvironment } from '../support/builders.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { startWebhookReceiver } from '../engine/support/webhook-receiver.ts';
 import { freePort } from '../support/free-ports.ts';
 
 const MINUTE_MS = 60_000;
@@ -34,7 +35,11 @@ async function startProxy(text: string) {
     while (!closed) await clock.advance(10);
     await closing;
   });
-  return { proxy, clock };
+  const reload = (newText: string) => {
+    file.config = aFile(newText);
+    proxy.fileChanged();
+  };
+  return { proxy, clock, reload };
 }
 
 test('a schedule stops nothing any more once the proxy drains', async () => {
@@ -64,4 +69,37 @@ services:
   await clock.advance(3 * MINUTE_MS);
   expect(() => process.kill(pid, 0)).not.toThrow();
   expect(closed).toBe(false);
+});
+
+test('a reload that removes a running process tells its webhook that it was stopped', async () => {
+  const [port, target] = [await freePort(), await freePort()];
+  const receiver = await startWebhookReceiver();
+  onTestFinished(() => receiver.close());
+  const command = JSON.stringify([process.execPath, '-e', SERVER]);
+  const settings = 'status: off\ndocker: { labels: false }\nrelay: stream\n';
+  const { clock, reload } = await startProxy(`${settings}
+services:
+  app:
+    command: ${command}
+    env: { PORT: "${target}" }
+    ports: ["127.0.0.1:${port}:${target}"]
+    webhook_url: ${receiver.url}
+`);
+  const client = connect(port, '127.0.0.1');
+  await once(client, 'connect');
+  let answered = false;
+  client.once('data', () => {
+    answered = true;
+  });
+  while (!answered) await clock.advance(1);
+  client.destroy();
+  while (receiver.of('tcp_conn_end').length === 0) await clock.advance(1);
+  reload(`${settings}services: {}`);
+  const deadline = performance.now() + 3_000;
+  while (receiver.of('container_stopped').length === 0 && performance.now() < deadline)
+    await clock.advance(1);
+  const [{ container_id: id } = {}] = receiver.of('container_started');
+  expect(receiver.of('container_stopped')).toEqual([
+    expect.objectContaining({ container_id: id, container_name: 'app' }),
+  ]);
 });

@@ -64,12 +64,12 @@ describe('webhook events', () => {
   it('are nobody’s business when there is no webhook', () => {
     const quiet = aService();
     expect(createTracker(quiet, { protocol: 'tcp', parts: parts() })).toBeUndefined();
-    sendAct(quiet, { ...parts(), act: 'started' });
+    sendAct(bench.add(quiet, RUNNING), { ...parts(), act: 'started' });
     expect(sent).toEqual([]);
   });
 
   it.each(['started', 'stopped'] as const)('tell that a container was %s', (act) => {
-    sendAct(service, { ...parts(), act });
+    sendAct(bench.controller(service.name), { ...parts(), act });
     expect(sent).toEqual([
       {
         url: URL_OF_DB,

@@ -53,6 +53,24 @@ describe('connectUpstream', () => {
     expect(bench.backend.calls).toEqual([]);
   });
 
+  it.each([
+    ['of the policy', { stopTimeoutMs: 3_000 }, {}, 33_000],
+    ['of the workload', {}, { ownGraceMs: 60_000 }, 90_000],
+    ['by default', {}, {}, 40_000],
+  ])(
+    'holds a client no longer than grace and budget when a stop does not end, the grace %s',
+    async (_, fields, seen, boundMs) => {
+      const stopping = { ...STOPPING, ...seen, detail: '1 pod has not ended' };
+      bench.add(aService({ startTimeoutMs: 30_000, ...fields }), stopping);
+      const waiting = client();
+      await bench.clock.advance(boundMs - 1);
+      expect(waiting.outcome).toBe('waiting');
+      await bench.clock.advance(1);
+      expect(waiting.outcome).toBe('timeout');
+      await expect(waiting.served).rejects.toThrow('1 pod has not ended');
+    },
+  );
+
   it('uses the connection that proves the port', async () => {
     automate();
     bench.add(aService(), STOPPED);

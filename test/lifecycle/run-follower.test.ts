@@ -121,6 +121,23 @@ describe('RunFollower', () => {
       await bench.until(() => state().kind === 'ready');
     });
 
+    it('begins a run with the newest addresses, which may have changed while it was asked', async () => {
+      const ports = (port: number) => ({ 'tcp/http': [{ host: '127.0.0.1', port }] });
+      const client = await (async () => {
+        bench.add(aBareService({ httpHealthcheck: url }), STOPPED);
+        const waiting = bench.client('db', 'http');
+        await bench.backend.called(1);
+        bench.backend.last.succeed({ ...RUNNING, ports: ports(await freePort()) });
+        await settle();
+        return waiting;
+      })();
+      await untilAsked(2);
+      tell({ ...RUNNING, ports: ports(server.port) });
+      status = 200;
+      await bench.until(() => client.outcome === 'served', 25);
+      expect(server.sockets).toHaveLength(1);
+    });
+
     it('counts before what the engine says', async () => {
       const client = await start({ httpHealthcheck: url }, UNHEALTHY);
       await untilAsked(2);

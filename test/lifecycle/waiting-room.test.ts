@@ -11,7 +11,7 @@ describe('WaitingRoom', () => {
     room = new WaitingRoom(clock);
   });
   const enter = (options: Partial<Parameters<WaitingRoom['enter']>[0]> = {}) =>
-    room.enter({ budgetMs: 1_000, budgetFrom: 'now', signal: new AbortController().signal, ...options });
+    room.enter({ budgetMs: 1_000, signal: new AbortController().signal, ...options });
   const refusalOf = (waiter: Waiter) => (waiter.signal.reason as Refusal | undefined)?.code;
 
   it('refuses with a timeout when the budget is spent, and no sooner', async () => {
@@ -23,10 +23,18 @@ describe('WaitingRoom', () => {
   });
 
   it('begins a budget at the start when it is told so', async () => {
-    const waiter = enter({ budgetFrom: 'whenStarted' });
+    const waiter = enter({ extraMs: 90_000 });
     await clock.advance(60_000);
     room.startBudgets();
     await clock.advance(999);
+    expect(waiter.signal.aborted).toBe(false);
+    await clock.advance(1);
+    expect(refusalOf(waiter)).toBe('timeout');
+  });
+
+  it('ends a wait after its extra time and its budget when that has never begun', async () => {
+    const waiter = enter({ extraMs: 10_000 });
+    await clock.advance(10_999);
     expect(waiter.signal.aborted).toBe(false);
     await clock.advance(1);
     expect(refusalOf(waiter)).toBe('timeout');

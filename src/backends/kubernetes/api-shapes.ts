@@ -65,6 +65,9 @@ export interface ScalableWorkload extends KubeObject {
     readonly persistentVolumeClaimRetentionPolicy?: { readonly whenScaled?: 'Retain' | 'Delete' } | null;
     /** Of its pods. */
     readonly selector?: LabelSelector | null;
+    readonly template?: {
+      readonly spec?: { readonly terminationGracePeriodSeconds?: number | null } | null;
+    } | null;
   };
   readonly status?: {
     readonly observedGeneration?: number;

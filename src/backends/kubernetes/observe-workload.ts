@@ -49,6 +49,7 @@ export function observeWorkload(view: WorkloadView): Observation {
     ...(service === undefined ? {} : { portsOf: describeService(workload) }),
     health: 'none',
     ...(detail === undefined ? {} : { detail }),
+    ...(record.graceMs === undefined ? {} : { ownGraceMs: record.graceMs }),
     ...(record.losesVolumes && !workload.allowDataLoss ? { staysAwake: LOSES_VOLUMES } : {}),
     ...(problem === undefined ? {} : { problem }),
   };

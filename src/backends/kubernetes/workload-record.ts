@@ -22,6 +22,8 @@ export interface WorkloadRecord {
   readonly readyReplicas: number;
   /** Whether volumes of its pods are deleted when it is scaled down. */
   readonly losesVolumes: boolean;
+  /** Between the polite signal and the kill of its pods; undefined where it is 10 s, or not told. */
+  readonly graceMs?: number;
   /** What its controller can't do, in its own words; undefined where nothing. */
   readonly trouble: string | undefined;
   /** Those that opt in; no other label is of use. */
@@ -57,12 +59,17 @@ export function selectWorkload(resource: KubernetesResource, object: ScalableWor
     losesVolumes:
       (spec?.volumeClaimTemplates ?? []).length > 0 &&
       spec?.persistentVolumeClaimRetentionPolicy?.whenScaled === 'Delete',
+    ...selectGrace(spec?.template?.spec?.terminationGracePeriodSeconds),
     trouble: findTrouble(status?.conditions ?? []),
     labels,
     annotations: selectAnnotations(metadata.annotations ?? {}, {
       mayOptIn: Object.keys(labels).length > 0,
     }),
   };
+}
+
+function selectGrace(seconds: number | null | undefined): Pick<WorkloadRecord, 'graceMs'> {
+  return seconds == null || seconds === 10 ? {} : { graceMs: seconds * 1_000 };
 }
 
 /** Pods that may not be created, before a rollout that takes too long, which says less. */

@@ -41,6 +41,7 @@ export function observeService(view: ServiceView, surroundings: ServiceSurroundi
     id: service.ID,
     health: readHealth(view, state),
     ...(detail === undefined ? {} : { detail }),
+    ...readGrace(view),
     ...readAddresses(view, { phase, surroundings }),
   };
 }
@@ -50,6 +51,11 @@ function readHealth({ service }: ServiceView, state: ServicePhase['state']): Obs
   const test = service.Spec?.TaskTemplate?.ContainerSpec?.Healthcheck?.Test ?? [];
   if (test.length === 0 || test[0] === 'NONE') return 'none';
   return state === 'running' ? 'healthy' : 'starting';
+}
+
+function readGrace({ service }: ServiceView): Pick<Observation, 'ownGraceMs'> {
+  const graceMs = (service.Spec?.TaskTemplate?.ContainerSpec?.StopGracePeriod ?? 10e9) / 1e6;
+  return graceMs === 10_000 ? {} : { ownGraceMs: graceMs };
 }
 
 function readAddresses(

@@ -27,6 +27,8 @@ export interface ServiceSpec {
   readonly TaskTemplate?: {
     readonly ContainerSpec?: {
       readonly Healthcheck?: { readonly Test?: readonly string[] | null } | null;
+      /** In ns; 10 s where absent. */
+      readonly StopGracePeriod?: number | null;
     };
     readonly Networks?: readonly { readonly Target?: string }[] | null;
     readonly RestartPolicy?: RestartPolicy | null;

@@ -7,7 +7,7 @@ const METADATA = { namespace: 'shop', name: 'db', resourceVersion: '7', generati
 test('selectWorkload keeps what tells how many pods there are and should be', () => {
   const object = {
     metadata: METADATA,
-    spec: { replicas: 2, template: { spec: {} } },
+    spec: { replicas: 2, template: { spec: { terminationGracePeriodSeconds: 30 } } },
     status: { observedGeneration: 3, replicas: 2, readyReplicas: 1 },
   };
   expect(selectWorkload('deployment', object)).toEqual({
@@ -20,6 +20,7 @@ test('selectWorkload keeps what tells how many pods there are and should be', ()
     isObserved: true,
     currentReplicas: 2,
     readyReplicas: 1,
+    graceMs: 30_000,
     trouble: undefined,
     generation: 3,
     losesVolumes: false,
