@@ -3,20 +3,14 @@ import type { ClientIo, ClientLink, FindFlow } from './client-io.ts';
 import type { ClientAddress } from './flow-table.ts';
 import { AddressIndex } from './native/address-index.ts';
 import { ADDRESS_WORDS, decodePeer, hasLocal, PEER_WORDS } from './native/datagram-address.ts';
-import { EADDRNOTAVAIL, EAGAIN, EINTR, EINVAL, ENETUNREACH } from './native/errno.ts';
-import type { LoopWatch } from './native/loop-poll.ts';
+import { EADDRNOTAVAIL, EINVAL, ENETUNREACH } from './native/errno.ts';
 import { BATCH_SIZE, type NativeDatagrams, type SlotRun } from './native/native-datagrams.ts';
-import type { NativeUdpSocket } from './native/native-udp-socket.ts';
+import type { NativeUdpSocket, Sending } from './native/native-udp-socket.ts';
 import { sendRun } from './send-run.ts';
 import type { UdpFlow } from './udp-flow.ts';
 
 /** Batches that one listener takes before the other sockets have their turn. */
 const MAX_BATCHES = 32;
-/** What is kept of replies while the send buffer is full; more is lost, as on any network. */
-const MAX_UNSENT_BYTES = 1_048_576;
-/** What one of them costs beside its bytes. */
-const UNSENT_COST_BYTES = 512;
-
 /** What the kernel says of an address that can't be sent from, and sometimes of the client. */
 const SOURCE_ERRORS: ReadonlySet<number> = new Set([EINVAL, EADDRNOTAVAIL, ENETUNREACH]);
 
@@ -27,18 +21,12 @@ interface Party {
   run: SlotRun | undefined;
 }
 
-interface Unsent {
-  readonly datagram: Buffer;
-  readonly to: Uint32Array;
-}
-
 /**
  * Moves many datagrams at once, and answers from the address that was asked. The socket is ours alone: a batch comes with
  * one call, each datagram with its local address. Each client's datagrams then go on together, in their order.
  */
 export class BatchClientIo implements ClientIo {
   readonly #socket: NativeUdpSocket;
-  readonly #watch: LoopWatch;
   readonly #datagrams: NativeDatagrams;
   readonly #findFlow: FindFlow;
   readonly #byAddress = new AddressIndex<Party>(randomInt(2 ** 31));
@@ -46,8 +34,6 @@ export class BatchClientIo implements ClientIo {
   readonly #seen: Party[] = [];
   /** The words of the peer whose flow is asked for. */
   #asking = new Uint32Array(PEER_WORDS);
-  #unsent: Unsent[] = [];
-  #unsentBytes = 0;
 
   /** Reads until it is closed. @throws the bind error, with its `code`. */
   constructor(
@@ -56,19 +42,20 @@ export class BatchClientIo implements ClientIo {
   ) {
     this.#datagrams = datagrams;
     this.#findFlow = findFlow;
-    this.#socket = datagrams.openSocket(place);
-    this.#watch = this.#socket.watch(() => this.#turn());
+    this.#socket = datagrams.listen(place, {
+      onReadable: () => this.#turn(),
+      onUnsent: (sending, errno) => this.#sendFromElsewhere(sending, errno),
+    });
   }
 
   /** Of the client whose flow is asked for now. */
   link(client: ClientAddress): ClientLink {
     const words = this.#asking;
     const to = words.slice();
-    const sendOne = (datagram: Buffer) => this.#send({ datagram, to });
+    const sendOne = (datagram: Buffer) => this.#socket.send({ datagram, to });
     const sender = {
       to,
-      // What waits goes first.
-      fdOf: () => (this.#socket.isClosed || this.#unsent.length > 0 ? undefined : this.#socket.fd),
+      fdOf: () => this.#socket.sendFd,
       isWritable: (fd: number) => this.#datagrams.isWritable(fd),
       sendOne,
       onRefused() {},
@@ -93,12 +80,10 @@ export class BatchClientIo implements ClientIo {
   }
 
   close(): void {
-    this.#unsent = [];
     this.#socket.close();
   }
 
   #turn(): void {
-    this.#sendUnsent();
     for (let batch = 0; batch < MAX_BATCHES && !this.#socket.isClosed; batch++) {
       if (this.#receive() < BATCH_SIZE) return;
     }
@@ -146,43 +131,10 @@ export class BatchClientIo implements ClientIo {
     }
   }
 
-  #send({ datagram, to }: Unsent): void {
-    if (this.#socket.isClosed) return;
-    if (this.#unsent.length > 0 || !this.#trySend({ datagram, to })) this.#keep({ datagram, to });
-  }
-
-  /** Whether there is no more to do: sent, or lost for good. */
-  #trySend({ datagram, to }: Unsent): boolean {
-    const { fd } = this.#socket;
-    for (;;) {
-      const errno = -this.#datagrams.sendAlone(fd, { datagram, to });
-      if (errno === EAGAIN) return false;
-      if (errno === EINTR) continue;
-      if (!SOURCE_ERRORS.has(errno) || !hasLocal(to)) return true;
-      // Nothing can be sent from a broadcast address that was asked, or after the machine has left that network.
-      const fromAnywhere = to.slice().fill(0, ADDRESS_WORDS);
-      if (this.#datagrams.sendAlone(fd, { datagram, to: fromAnywhere }) === 1) to.set(fromAnywhere);
-      return true;
-    }
-  }
-
-  #keep(unsent: Unsent): void {
-    const bytes = unsent.datagram.length + UNSENT_COST_BYTES;
-    if (this.#unsentBytes + bytes > MAX_UNSENT_BYTES) return;
-    this.#unsent.push(unsent);
-    this.#unsentBytes += bytes;
-    this.#watch.alsoWritable('on');
-  }
-
-  #sendUnsent(): void {
-    if (this.#unsent.length === 0) return;
-    let sent = 0;
-    for (const unsent of this.#unsent) {
-      if (!this.#trySend(unsent)) break;
-      this.#unsentBytes -= unsent.datagram.length + UNSENT_COST_BYTES;
-      sent++;
-    }
-    this.#unsent.splice(0, sent);
-    if (this.#unsent.length === 0) this.#watch.alsoWritable('off');
+  /** Nothing can be sent from a broadcast address that was asked, nor after the machine has left that network. */
+  #sendFromElsewhere({ datagram, to }: Sending, errno: number): void {
+    if (to === undefined || !SOURCE_ERRORS.has(errno) || !hasLocal(to)) return;
+    const fromAnywhere = to.slice().fill(0, ADDRESS_WORDS);
+    if (this.#socket.sendNow({ datagram, to: fromAnywhere })) to.set(fromAnywhere);
   }
 }

@@ -52,6 +52,13 @@ export class DatagramQueue {
     return undefined;
   }
 
+  /** Puts one to the front that was taken out a moment ago; no limit keeps it out. */
+  putBack(datagram: Buffer, nowMs: number): void {
+    this.#budget.give(-costOf(datagram.length));
+    this.#entries.unshift({ datagram, atMs: nowMs });
+    this.#bytes += datagram.length;
+  }
+
   /** Which limit keeps a datagram of that length out; undefined where there is room. */
   findLimit(bytes: number): DropReason | undefined {
     if (this.#entries.length >= this.#limits.maxQueuedDatagrams) return 'queue-datagrams';

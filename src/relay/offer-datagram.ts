@@ -4,7 +4,7 @@ import { type Descriptors, shortageOf } from '../system/descriptors.ts';
 import type { DatagramQueue } from './datagram-queue.ts';
 import type { UdpTarget } from './flow-lease.ts';
 import type { NativeDatagrams } from './native/native-datagrams.ts';
-import { UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
+import { connectUdp, type UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
 
 /** A datagram without an answer is offered again after so long (lazy-tcp-proxy does the same). */
 const OFFER_INTERVAL_MS = 500;
@@ -39,6 +39,8 @@ export async function offerDatagram(queue: DatagramQueue, options: OfferOptions)
       if (offered !== undefined) offer.send(offered);
       if (offer.isOpen)
         await clock.sleep(isReply ? OFFER_INTERVAL_MS : REFUSAL_WINDOW_MS, pause.signal).catch(() => {});
+      // What this turn waited for may be there, although nobody was told of it yet.
+      for (const each of offers) each.look();
       if (offers.every(({ isRefused }) => isRefused))
         throw new Error(`port ${offer.target.port} refuses datagrams`);
       chosen = isReply ? offers.find(({ hasAnswered }) => hasAnswered) : offer;
@@ -96,7 +98,7 @@ class Offer {
     const { datagrams, descriptors, handlersFor } = this.#options;
     const handlers = this.#watch(handlersFor(this.target));
     try {
-      const upstream = await UdpUpstream.connect(this.target, { handlers, datagrams, descriptors });
+      const upstream = await connectUdp(this.target, { handlers, datagrams, descriptors });
       if (this.#state === 'over') upstream.close();
       else this.#upstream = upstream;
     } catch (error) {
@@ -110,6 +112,10 @@ class Offer {
     if (this.#upstream === undefined) return;
     this.isRefused = false;
     this.#upstream.send(datagram);
+  }
+
+  look(): void {
+    this.#upstream?.look();
   }
 
   use(): UdpUpstream {

@@ -7,7 +7,7 @@ import type { FlowLease, UdpTarget } from './flow-lease.ts';
 import type { NativeDatagrams } from './native/native-datagrams.ts';
 import { offerDatagram } from './offer-datagram.ts';
 import type { QueueBudget } from './udp-budget.ts';
-import { UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
+import { connectUdp, type UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
 
 /**
  * How much of what was kept is passed on at once, and how often, beside as much as has come meanwhile: a server that has
@@ -54,6 +54,8 @@ export class UdpFlow {
   /** Where nothing has answered yet, and since when that is so. */
   #silentTarget: UdpTarget | undefined;
   #silentSinceMs: number | undefined;
+  /** What is being passed on of what was kept. */
+  #flushed: Buffer | undefined;
   /** What was put behind the rest since the last flush. */
   #arrived = { count: 0, bytes: 0 };
   #lastActiveMs: number;
@@ -140,7 +142,7 @@ export class UdpFlow {
         readiness: this.#options.policy.readiness,
         prove: (targets, signal) => this.#prove(targets, signal),
         follow: (target) =>
-          UdpUpstream.connect(target, { handlers: this.#handlersFor(target), datagrams, descriptors }),
+          connectUdp(target, { handlers: this.#handlersFor(target), datagrams, descriptors }),
         notAt: this.#silentTarget,
         signal: this.#ending.signal,
       });
@@ -182,6 +184,8 @@ export class UdpFlow {
       },
       onRefused: () => this.#refused(),
       onUnsent: (datagram) => {
+        // What is kept came after it.
+        if (datagram === this.#flushed) return this.#queue.putBack(datagram, this.#lastActiveMs);
         this.#came.questions--;
         this.receive(datagram);
       },
@@ -212,10 +216,21 @@ export class UdpFlow {
     const maxCount = FLUSH.maxCount + this.#arrived.count;
     const maxBytes = FLUSH.maxBytes + this.#arrived.bytes;
     this.#arrived = { count: 0, bytes: 0 };
-    const { datagrams, expired } = this.#queue.take(clock.monotonicMs(), { maxCount, maxBytes });
-    this.#options.countDrop('queue-age', expired);
-    for (const datagram of datagrams) upstream.send(datagram);
-    if (this.#queue.size > 0) this.#cancelFlush = clock.schedule(FLUSH.everyMs, () => this.#flush());
+    let [count, bytes] = [0, 0];
+    // A refusal that is told meanwhile may end it.
+    while (this.#upstream === upstream && this.#queue.size > 0 && count < maxCount && bytes < maxBytes) {
+      const { datagrams, expired } = this.#queue.take(clock.monotonicMs(), { maxCount: 1, maxBytes });
+      this.#options.countDrop('queue-age', expired);
+      for (const datagram of datagrams) {
+        count++;
+        bytes += datagram.length;
+        this.#flushed = datagram;
+        upstream.send(datagram);
+        this.#flushed = undefined;
+      }
+    }
+    if (this.#upstream === upstream && this.#queue.size > 0)
+      this.#cancelFlush = clock.schedule(FLUSH.everyMs, () => this.#flush());
   }
 
   #leaveUpstream(): void {

@@ -14,12 +14,3 @@ export function createFdOf(socket: Socket): () => number | undefined {
     return typeof fd === 'number' && fd >= 0 ? fd : undefined;
   };
 }
-
-/** Likewise, and `undefined` while node:dgram keeps datagrams that go first. */
-export function createSendFdOf(socket: Socket): () => number | undefined {
-  const fdOf = createFdOf(socket);
-  return () => {
-    const fd = fdOf();
-    return fd === undefined || socket.getSendQueueCount() > 0 ? undefined : fd;
-  };
-}

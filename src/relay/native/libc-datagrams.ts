@@ -20,6 +20,8 @@ export interface LibcDatagrams {
   setOption(fd: number, option: SocketOption, value: number): number;
   /** Binds to a `struct sockaddr` of `length` bytes. */
   bind(fd: number, address: Uint32Array, length: number): number;
+  /** Connects to one likewise: only what comes from there is received. */
+  connect(fd: number, address: Uint32Array, length: number): number;
   /** Puts the `struct sockaddr` to which the socket is bound into `address`. */
   name(fd: number, address: Uint32Array): number;
   close(fd: number): number;
@@ -58,6 +60,7 @@ export function createLibcDatagrams(koffi: Koffi): LibcDatagrams {
     'int setsockopt(int fd, int level, int name, const void *value, unsigned int length)',
   );
   const bind = declare('int bind(int fd, const void *address, unsigned int length)');
+  const connect = declare('int connect(int fd, const void *address, unsigned int length)');
   const getsockname = declare('int getsockname(int fd, void *address, void *length)');
   const close = declare('int close(int fd)');
   // struct pollfd { int fd; short events; short revents; }
@@ -79,6 +82,7 @@ export function createLibcDatagrams(koffi: Koffi): LibcDatagrams {
       return setsockopt(fd, level, name, number, number.byteLength);
     },
     bind: (fd, address, length) => bind(fd, address, length),
+    connect: (fd, address, length) => connect(fd, address, length),
     name(fd, address) {
       number[0] = address.byteLength;
       return getsockname(fd, address, number);

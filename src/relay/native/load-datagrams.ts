@@ -19,10 +19,14 @@ export async function loadDatagrams(load = loadKoffi): Promise<DatagramsLoad> {
   if (loaded.kind === 'unavailable') return loaded;
   try {
     const datagrams = new NativeDatagrams(createLibcDatagrams(loaded.koffi), createLoopPoll(loaded.koffi));
-    const [one, two] = [openSocket(datagrams), openSocket(datagrams)];
+    let told = false;
+    const one = openSocket(datagrams, () => {
+      told = true;
+    });
+    const two = openSocket(datagrams, () => {});
     try {
       checkBatches(datagrams, [one, two]);
-      await checkWatch(datagrams, one);
+      await checkWatch(datagrams, { socket: one, isTold: () => told });
     } finally {
       one.close();
       two.close();
@@ -35,8 +39,8 @@ export async function loadDatagrams(load = loadKoffi): Promise<DatagramsLoad> {
 }
 
 /** For all addresses, since that is where the kernel tells which one was asked. */
-function openSocket(datagrams: NativeDatagrams): NativeUdpSocket {
-  return datagrams.openSocket({ address: '0.0.0.0', port: 0 });
+function openSocket(datagrams: NativeDatagrams, onReadable: () => void): NativeUdpSocket {
+  return datagrams.listen({ address: '0.0.0.0', port: 0 }, { onReadable, onUnsent() {} });
 }
 
 /** Sends a batch there and back between two sockets of this machine. @throws when not all of it comes as it should. */
@@ -59,14 +63,13 @@ function checkBatches(
 }
 
 /** @throws when the event loop doesn't tell that a socket can be read. */
-async function checkWatch(datagrams: NativeDatagrams, socket: NativeUdpSocket): Promise<void> {
+async function checkWatch(
+  datagrams: NativeDatagrams,
+  { socket, isTold }: { readonly socket: NativeUdpSocket; readonly isTold: () => boolean },
+): Promise<void> {
   const other = createSocket('udp4');
   try {
     await once(other.bind(0, '127.0.0.1'), 'listening');
-    let told = false;
-    socket.watch(() => {
-      told = true;
-    });
     const arrived = once(other, 'message');
     sendTo(datagrams, { text: 'x', from: socket.fd, to: peerAt('127.0.0.1', socket.port) });
     sendTo(datagrams, { text: 'x', from: socket.fd, to: peerAt('127.0.0.1', other.address().port) });
@@ -74,7 +77,7 @@ async function checkWatch(datagrams: NativeDatagrams, socket: NativeUdpSocket): 
     // Both are told of in one turn of the loop, in whatever order.
     await new Promise<void>(afterEvents);
     await new Promise<void>(afterEvents);
-    if (!told) throw new Error('the event loop does not tell of datagrams');
+    if (!isTold()) throw new Error('the event loop does not tell of datagrams');
   } finally {
     other.close();
   }

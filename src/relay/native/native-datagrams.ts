@@ -1,10 +1,10 @@
 import type { DatagramRun } from '../datagram-run.ts';
 import { ADDRESS_WORDS, addressBytes, hasLocal, isIpv6, PEER_WORDS } from './datagram-address.ts';
-import { EAGAIN } from './errno.ts';
+import { EAGAIN, EMSGSIZE } from './errno.ts';
 import type { LibcDatagrams } from './libc-datagrams.ts';
 import type { LoopPoll } from './loop-poll.ts';
 import { layoutFor, type MessageLayout, putPointer } from './message-layout.ts';
-import { NativeUdpSocket } from './native-udp-socket.ts';
+import { NativeUdpSocket, type Sending, type SocketHandlers } from './native-udp-socket.ts';
 import { PacketInfo } from './packet-info.ts';
 
 /** Datagrams that are taken at once. */
@@ -14,6 +14,7 @@ export const BATCH_SIZE = 64;
  * few lines of the processor's caches.
  */
 const SLOT_BYTES = 65_536 + 192;
+const MAX_DATAGRAM_BYTES = 65_535;
 const LONG_ADDRESS_BYTES = ADDRESS_WORDS * 4;
 
 /**
@@ -22,7 +23,11 @@ const LONG_ADDRESS_BYTES = ADDRESS_WORDS * 4;
  */
 export class NativeDatagrams {
   readonly #libc: LibcDatagrams;
-  readonly #poll: LoopPoll;
+  readonly #means: {
+    readonly libc: LibcDatagrams;
+    readonly poll: LoopPoll;
+    readonly sendAlone: (fd: number, sending: Sending) => number;
+  };
   readonly #layout: MessageLayout;
   /** One slot more than a batch has: for a datagram that comes from elsewhere. */
   readonly #bytes = Buffer.from(new ArrayBuffer((BATCH_SIZE + 1) * SLOT_BYTES));
@@ -39,7 +44,7 @@ export class NativeDatagrams {
 
   constructor(libc: LibcDatagrams, poll: LoopPoll) {
     this.#libc = libc;
-    this.#poll = poll;
+    this.#means = { libc, poll, sendAlone: (fd, sending) => this.sendAlone(fd, sending) };
     this.#layout = layoutFor(libc.pointerBytes);
     this.#info = new PacketInfo(libc, { layout: this.#layout, count: BATCH_SIZE });
     this.#incoming = createMessages(libc, this.#layout);
@@ -66,30 +71,22 @@ export class NativeDatagrams {
   }
 
   /** Opens a socket for clients; whoever calls closes it. @throws the bind error, with its `code`. */
-  openSocket(place: { readonly address: string; readonly port: number }): NativeUdpSocket {
-    return new NativeUdpSocket(place, { libc: this.#libc, poll: this.#poll });
+  listen(place: Place, handlers: SocketHandlers): NativeUdpSocket {
+    return NativeUdpSocket.listen(place, { means: this.#means, handlers });
+  }
+
+  /** Opens a socket to a workload likewise. @throws the error of connect(2), with its `code`. */
+  connect(place: Place, handlers: SocketHandlers): NativeUdpSocket {
+    return NativeUdpSocket.connect(place, { means: this.#means, handlers });
   }
 
   /** Begins a batch with what the socket's buffer holds. `error`: an `errno`, where nothing came because of it. */
   receive(fd: number): Batch {
     this.#usedRuns = 0;
-    return this.#fill(fd, 0);
-  }
-
-  /** Begins a batch with a datagram that was received otherwise, whose sender isn't told, and adds what has come since. */
-  receiveAfter(first: Uint8Array, fd: number): Batch {
-    this.#usedRuns = 0;
-    this.#bytes.set(first, 0);
-    this.#lengths[0] = first.length;
-    return this.#fill(fd, 1);
-  }
-
-  #fill(fd: number, from: number): Batch {
     const { message } = this.#layout;
     const { headers, names, address } = this.#incoming;
-    const result = this.#libc.receive(fd, address + from * message.words * 4, BATCH_SIZE - from);
-    const end = from + result;
-    for (let slot = from; slot < end; slot++) {
+    const count = this.#libc.receive(fd, address, BATCH_SIZE);
+    for (let slot = 0; slot < count; slot++) {
       const header = slot * message.words;
       const peer = slot * PEER_WORDS;
       this.#lengths[slot] = headers[header + message.length] ?? 0;
@@ -105,8 +102,8 @@ export class NativeDatagrams {
       });
       headers[header + message.controlLength] = this.#info.bytes;
     }
-    if (result >= 0) return { count: end, error: 0 };
-    return { count: from, error: result === -EAGAIN ? 0 : -result };
+    if (count >= 0) return { count, error: 0 };
+    return { count: 0, error: count === -EAGAIN ? 0 : -count };
   }
 
   /** Who has sent each datagram, `PEER_WORDS` for each. */
@@ -145,7 +142,9 @@ export class NativeDatagrams {
   }
 
   /** Sends one datagram that comes from elsewhere, as a run's are sent. */
-  sendAlone(fd: number, { datagram, to }: { datagram: Uint8Array; to: Uint32Array }): number {
+  sendAlone(fd: number, { datagram, to }: Sending): number {
+    // Longer ones would reach beyond the slot; the kernel takes none of them.
+    if (datagram.length > MAX_DATAGRAM_BYTES) return -EMSGSIZE;
     this.#bytes.set(datagram, BATCH_SIZE * SLOT_BYTES);
     this.#lengths[BATCH_SIZE] = datagram.length;
     return this.send(fd, { slots: this.#alone, from: 0, end: 1, to });
@@ -179,6 +178,11 @@ export class NativeDatagrams {
     }
     return this.#libc.send(fd, address, end - from);
   }
+}
+
+interface Place {
+  readonly address: string;
+  readonly port: number;
 }
 
 /** How many datagrams there are, and the `errno` where no more could be had for another reason than that there are none. */

@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Datagrams, settleDatagrams } from '../../support/datagrams.ts';
+import { ECONNREFUSED } from '../../../src/relay/native/errno.ts';
+import { Datagrams, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
 import { nativeDatagrams } from '../../support/datagrams-ways.ts';
 import { THREAD_FILE } from '../../support/relay-thread-file.ts';
 
@@ -11,15 +12,18 @@ const LOADER = new URL('load-datagrams.js', THREAD_FILE);
 describe.runIf(nativeDatagrams)('the watch of a socket that Node does not know', () => {
   const datagrams = new Datagrams();
   afterEach(() => datagrams.close());
-  const open = () => nativeDatagrams?.openSocket({ address: '127.0.0.1', port: 0 });
+  const open = (onReadable: () => void) =>
+    nativeDatagrams?.listen({ address: '127.0.0.1', port: 0 }, { onReadable, onUnsent() {} });
+
+  const receive = (fd: number) => nativeDatagrams?.receive(fd) ?? { count: 0, error: 0 };
+  const readAll = (fd: number) => receive(fd).count;
 
   it('tells again and again until everything is read, and then no more', async () => {
-    const socket = open();
     let [told, read] = [0, 0];
-    socket?.watch(() => {
+    const socket = open(() => {
       told++;
       // Leaves the first two turns unread.
-      if (told > 2) read += nativeDatagrams?.receive(socket.fd).count ?? 0;
+      if (told > 2) read += readAll(socket?.fd ?? -1);
     });
     const client = await datagrams.bind();
     for (const text of ['a', 'b', 'c']) client.send(text, { port: socket?.port ?? 0 });
@@ -30,48 +34,59 @@ describe.runIf(nativeDatagrams)('the watch of a socket that Node does not know',
     socket?.close();
   });
 
-  it('tells of room to send while that is wanted', async () => {
-    const socket = open();
-    let told = 0;
-    const watch = socket?.watch(() => told++);
-    await settleDatagrams();
-    expect(told).toBe(0);
-    watch?.alsoWritable('on');
-    while (told < 2) await settleDatagrams();
-    watch?.alsoWritable('off');
-    await settleDatagrams();
-    const before = told;
-    await settleDatagrams();
-    expect(told).toBe(before);
-    socket?.close();
-  });
-
   it('tells nothing of a closed socket, nor of another one that has its number', async () => {
-    const socket = open();
     let told = 0;
-    socket?.watch(() => told++);
+    const socket = open(() => told++);
     const client = await datagrams.bind();
     client.send('a', { port: socket?.port ?? 0 });
     socket?.close();
     socket?.close();
-    const next = open();
+    let read = 0;
+    const next = open(() => {
+      read += readAll(next?.fd ?? -1);
+    });
     expect(next?.fd).toBe(socket?.fd);
-    let nextTold = 0;
-    next?.watch(() => (nextTold += nativeDatagrams?.receive(next.fd).count ?? 0));
     client.send('b', { port: next?.port ?? 0 });
-    while (nextTold === 0) await settleDatagrams();
+    while (read === 0) await settleDatagrams();
     expect(told).toBe(0);
     next?.close();
+  });
+
+  it('goes on after an error of the socket', async () => {
+    const port = await freeUdpPort();
+    const errors: number[] = [];
+    let read = 0;
+    const socket = nativeDatagrams?.connect(
+      { address: '127.0.0.1', port },
+      {
+        onReadable() {
+          const { count, error } = receive(socket?.fd ?? -1);
+          read += count;
+          if (error !== 0) errors.push(error);
+        },
+        onUnsent() {},
+      },
+    );
+    for (let round = 1; round <= 2; round++) {
+      socket?.send({ datagram: Buffer.from('nobody is there') });
+      while (errors.length < round) await settleDatagrams();
+    }
+    const echo = await datagrams.echo({ port });
+    socket?.send({ datagram: Buffer.from('hello') });
+    await echo.arrived(1);
+    while (read === 0) await settleDatagrams();
+    expect(errors).toEqual([ECONNREFUSED, ECONNREFUSED]);
+    socket?.close();
   });
 
   it('lets the program end while datagrams come', async () => {
     const script = `
       const { loadDatagrams } = await import(${JSON.stringify(LOADER.href)});
       const { datagrams } = await loadDatagrams();
-      const socket = datagrams.openSocket({ address: '127.0.0.1', port: 0 });
-      socket.watch(() => {
+      const onReadable = () => {
         if (datagrams.receive(socket.fd).count > 0) process.exit(7);
-      });
+      };
+      const socket = datagrams.listen({ address: '127.0.0.1', port: 0 }, { onReadable, onUnsent() {} });
       const { createSocket } = await import('node:dgram');
       const client = createSocket('udp4');
       process.on('exit', () => { for (let n = 0; n < 50; n++) client.send('late', socket.port, '127.0.0.1'); });
