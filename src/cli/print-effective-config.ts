@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { LabelledWorkload } from '../backends/backend.ts';
 import { readLabelledContainers } from '../backends/docker/read-labelled-containers.ts';
 import { readAnnotatedWorkloads } from '../backends/kubernetes/read-annotated-workloads.ts';
@@ -69,7 +69,7 @@ async function readConfig(
     if (text === undefined) continue;
     const { backend, statusPort } = settings;
     const parse = createFileParser({ environment, backend, statusPort });
-    return parse({ text, file: describeConfigPath(path, io.cwd), folder: dirname(path) });
+    return parse({ text, file: describeConfigPath(path, io.cwd), folder: resolve(io.cwd, dirname(path)) });
   }
   return { config: undefined as FileConfig | undefined, problems: [] };
 }

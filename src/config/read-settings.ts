@@ -42,6 +42,19 @@ export interface SettingsDraft {
 
 const BYTES_EXPECTED = `a whole number of bytes from ${MIN_UDP_QUEUE_TOTAL_BYTES} to ${MAX_UDP_QUEUE_TOTAL_BYTES}`;
 
+/** The settings of one value, and how each is read. */
+const VALUES: Readonly<
+  Record<string, { readonly expected: string; readonly parse: (raw: unknown) => Parsed<unknown> }>
+> = {
+  backend: { expected: BACKEND_NAMES.join(' or '), parse: parseBackend },
+  relay: { expected: RELAY_SETTINGS.join(' or '), parse: (raw) => parseChoice(raw, RELAY_SETTINGS) },
+  udp_queue_total: { expected: BYTES_EXPECTED, parse: parseQueueTotal },
+};
+
+/** Keys at the top of a file. */
+export const TOP_KEYS = ['defaults', 'status', ...Object.keys(VALUES), 'docker', 'kubernetes', 'services'];
+/** Keys of `status:`. */
+export const STATUS_KEYS = ['listen'];
 /** Keys of `docker:`, in the order in which they are printed. */
 export const DOCKER_KEYS = ['socket', 'labels', 'label_prefix', 'join_networks'] as const;
 /** Keys of `kubernetes:`, likewise. */
@@ -78,14 +91,11 @@ export function readSettings(
     const { path, parsed } = readStatus(root['status']);
     if (!parsed.ok || parsed.value !== undefined) take('status', path, wrapParsed(parsed));
   }
-  const takeValue = (key: string, expected: string, parse: (raw: unknown) => Parsed<unknown>) => {
-    if (!Object.hasOwn(root, key)) return;
+  for (const [key, { expected, parse }] of Object.entries(VALUES)) {
+    if (!Object.hasOwn(root, key)) continue;
     const raw = root[key];
     take(key, [key], raw === null ? noValue(expected) : wrapParsed(parse(raw)));
-  };
-  takeValue('backend', BACKEND_NAMES.join(' or '), parseBackend);
-  takeValue('relay', RELAY_SETTINGS.join(' or '), (raw) => parseChoice(raw, RELAY_SETTINGS));
-  takeValue('udp_queue_total', BYTES_EXPECTED, parseQueueTotal);
+  }
   for (const { key, raw } of listPairs(root['docker'], DOCKER_KEYS)) {
     take(`docker_${key}`, ['docker', key], { ok: true, value: raw });
   }

@@ -2,12 +2,9 @@ import { DEFAULT_KEYS, SERVICE_KEYS } from './fields.ts';
 import { coveredBy, type Finding, keyError, valueError } from './finding.ts';
 import { showValue } from './parsed.ts';
 import type { Path } from './path.ts';
-import { DOCKER_KEYS, KUBERNETES_KEYS } from './read-settings.ts';
+import { DOCKER_KEYS, KUBERNETES_KEYS, STATUS_KEYS, TOP_KEYS } from './read-settings.ts';
 import type { SchemaIssue } from './schema.ts';
 import { createSuggester, type Suggest } from './suggest.ts';
-
-const TOP_KEYS = ['defaults', 'status', 'backend', 'docker', 'kubernetes', 'services'];
-const STATUS_KEYS = ['listen'];
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   object: 'a mapping',

@@ -15,7 +15,7 @@ import {
 import { createFileParser } from '../../src/config/file.ts';
 import { parseKubernetesSetting } from '../../src/config/kubernetes-settings.ts';
 import { parseField, parseSecsField } from '../../src/config/parse-field.ts';
-import { DOCKER_KEYS, KUBERNETES_KEYS } from '../../src/config/read-settings.ts';
+import { DOCKER_KEYS, KUBERNETES_KEYS, STATUS_KEYS, TOP_KEYS } from '../../src/config/read-settings.ts';
 import { createSchemaCheck } from '../../src/config/schema.ts';
 import { loadSchema } from '../../src/config/schema-validator.ts';
 import { hasErrors } from '../../src/model/problem.ts';
@@ -174,6 +174,8 @@ describe('the schema', () => {
 
   it('has the keys of the settings, and no others', () => {
     const keysOf = (name: string) => Object.keys(schema.properties[name]?.properties ?? {});
+    expect(Object.keys(schema.properties).toSorted()).toEqual(TOP_KEYS.toSorted());
+    expect(keysOf('status')).toEqual(STATUS_KEYS);
     expect(keysOf('docker')).toEqual(DOCKER_KEYS);
     expect(keysOf('kubernetes')).toEqual(KUBERNETES_KEYS);
   });

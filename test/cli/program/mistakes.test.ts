@@ -32,6 +32,18 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
     ['f.yaml:1:1 error servces: unknown key; did you mean "services"?'],
   ],
   [
+    'a setting that is a slip of the finger',
+    'rely: splice\n',
+    ['f.yaml:1:1 error rely: unknown key; did you mean "relay"?'],
+  ],
+  [
+    'a key at the top that is like no other',
+    'zzz: 1\n',
+    [
+      'f.yaml:1:1 error zzz: unknown key; known are defaults, status, backend, relay, udp_queue_total, docker, kubernetes, services',
+    ],
+  ],
+  [
     'a key of a service among the defaults',
     'defaults: { ports: ["80:80"] }\n',
     ['f.yaml:1:13 error defaults.ports: belongs to a service, not to defaults'],

@@ -1,3 +1,4 @@
+import { mkdir, writeFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { runProgram } from '../../support/run-program.ts';
@@ -39,6 +40,17 @@ describe('lazy-proxy print-effective-config', () => {
         hello: { command: ['node', 'server.js'], cwd: `${folder}/app`, idle_timeout: '0' },
       },
     });
+  });
+
+  test.each([
+    ['by a flag', ['--config', 'conf/x.yaml'], {}],
+    ['by a variable', [], { CONFIG_PATH: 'conf/x.yaml' }],
+  ])('prints whole paths, also of a file that is named %s by a relative one', async (_how, args, env) => {
+    const folder = await createFolder();
+    await mkdir(`${folder}/conf`);
+    await writeFile(`${folder}/conf/x.yaml`, GOOD);
+    const { stdout } = await runProgram([...NO_LABELS, ...args], { cwd: folder, env });
+    expect(parse(stdout).services.hello.cwd).toBe(`${folder}/conf/app`);
   });
 
   test('prints the same as JSON', async () => {
