@@ -142,9 +142,10 @@ function parseZone(text: string): Parsed<string> {
   return parseTimezone(text.startsWith(':') ? text.slice(1) : text);
 }
 
+/** What Docker's own client takes and the proxy can't use is handed on, and refused at the start: ignored, it would mean another engine. */
 function parseSocket(text: string): Parsed<string> {
   if (/^(\/|(unix|tcp|http|https|ssh|npipe):\/\/)\S/.test(text)) return accept(text);
-  const message = `${showValue(text)} is not an absolute path or a unix://, tcp://, http://, https:// or ssh:// URL`;
+  const message = `${showValue(text)} is not an absolute path or a unix://, tcp://, http:// or https:// URL`;
   return refuse('invalid-value', message);
 }
 

@@ -102,7 +102,7 @@ function describeType({ path, params, value }: SchemaIssue): string {
 
 function describeValue({ path, keyword, value }: SchemaIssue): string {
   if (path[0] === 'docker' && path[1] === 'socket') {
-    return `${showValue(value)} is not an absolute path or a unix://, tcp://, http://, https:// or ssh:// URL`;
+    return `${showValue(value)} is not an absolute path or a unix://, tcp://, http:// or https:// URL`;
   }
   if (path[0] === 'docker' && path[1] === 'label_prefix')
     return `${showValue(value)} is not a prefix such as lazy-tcp-proxy`;

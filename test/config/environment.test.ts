@@ -103,7 +103,7 @@ describe('parseEnvironment', () => {
     [
       'DOCKER_SOCK',
       'docker.sock',
-      '"docker.sock" is not an absolute path or a unix://, tcp://, http://, https:// or ssh:// URL; it is ignored',
+      '"docker.sock" is not an absolute path or a unix://, tcp://, http:// or https:// URL; it is ignored',
     ],
   ])('warns once of %s=%s and goes on without it', (variable, text, message) => {
     const { environment, problems } = parseEnvironment({ [variable]: text });

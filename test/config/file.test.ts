@@ -54,6 +54,13 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
     ['2:3 error docker.zzz: unknown key; known are socket, labels, label_prefix, join_networks'],
   ],
   [
+    'an engine that the proxy cannot reach',
+    'docker:\n  socket: ssh://me@host',
+    [
+      '2:11 error docker.socket: "ssh://me@host" is not an absolute path or a unix://, tcp://, http:// or https:// URL',
+    ],
+  ],
+  [
     'a service field among the defaults',
     'defaults:\n  ports: ["80:80"]',
     ['2:3 error defaults.ports: belongs to a service, not to defaults'],
