@@ -1,6 +1,7 @@
 /** Containers of a rootful Podman, woken and put to sleep by the real program through the Docker API. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type PrivatePodman, startPrivatePodman } from '../../scripts/private-podman.mjs';
+import { systemClock } from '../../src/system/clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import { httpdCommand } from './support/apps.ts';
 import type { ContainerSpec, TestContainer } from './support/container.ts';
@@ -113,6 +114,23 @@ describe.skipIf(obstacle !== undefined)('on Podman', () => {
     await scope.createContainer(stage.spec);
     await untilState(named, 'stopped');
     await expectAnswer(port);
+  });
+
+  test('a client that comes before the removal is told of waits for the container that takes its place', async () => {
+    const { scope, spec, container, startProxy } = await openStage();
+    const port = await freePort();
+    const services = { web: { container: spec.name, ports: [`${port}:80`] } };
+    await startProxy({ services, args: ['--no-labels'] });
+    let last = container;
+    for (let round = 1; round <= 4; round++) {
+      await expectAnswer(port);
+      await last.stop();
+      await last.remove();
+      const answer = expectAnswer(port);
+      await systemClock.sleep(1_000);
+      last = await scope.createContainer(spec);
+      await answer;
+    }
   });
 
   test('a client waits until the health check says healthy', async () => {
