@@ -28,7 +28,7 @@ import { findWaitingSettings } from './fixed-settings.ts';
 import { openStatusServer } from './open-status-server.ts';
 import { logPlan, logReady, type PlanCause, ProblemLog } from './proxy-log.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
-import { collectViews } from './status-content.ts';
+import { collectViews, collectWorkloadProblems } from './status-content.ts';
 
 /** What messages call the file where none was found yet. */
 const THE_FILE = 'the configuration file';
@@ -247,7 +247,11 @@ export class LazyProxy {
         const views = collectViews(this.#runtime.reconciler.current, this.#runtime);
         return buildStatusRows(views, this.#options.clock.nowMs());
       },
-      problems: () => [...this.#engines.problems, ...this.#problems()],
+      problems: () => [
+        ...this.#engines.problems,
+        ...this.#problems(),
+        ...collectWorkloadProblems(this.#runtime.reconciler.current, this.#runtime),
+      ],
       phase: () => (this.#isUp ? this.#phase : 'starting'),
     });
   }

@@ -165,12 +165,12 @@ export class LifecycleRunner {
 
   /** Takes what the engine says now. */
   observe(observation: Observation): void {
-    const before = this.#observation.health;
+    const { health: before, staysAwake } = this.#observation;
     this.#observation = observation;
     this.dispatch('observed', observation.detail);
     if (observation.health === 'healthy' && before !== 'healthy') this.dispatch('recovered');
     this.#followRun();
-    if (observation.health !== before) this.#followTimers();
+    if (observation.health !== before || observation.staysAwake !== staysAwake) this.#followTimers();
   }
 
   /** Feeds the machine an event; `reason` is for the log and for those who are refused. */

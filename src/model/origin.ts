@@ -5,6 +5,8 @@ export type Origin =
   | { readonly kind: 'file'; readonly file: string; readonly line: number; readonly column: number }
   | { readonly kind: 'label'; readonly workload: WorkloadRef; readonly label: string }
   | { readonly kind: 'environment'; readonly variable: string }
+  /** What an engine tells of a workload. */
+  | { readonly kind: 'workload'; readonly workload: WorkloadRef }
   /** An engine that should have been asked. */
   | { readonly kind: 'engine'; readonly name: string }
   | { readonly kind: 'flag'; readonly flag: string }
@@ -25,6 +27,8 @@ export function describeOrigin(origin: Origin): string {
       return `${describeWorkloadRef(origin.workload)}, ${origin.workload.kind === 'kubernetes' ? 'annotation' : 'label'} ${origin.label}`;
     case 'environment':
       return `$${origin.variable}`;
+    case 'workload':
+      return describeWorkloadRef(origin.workload);
     case 'engine':
       return origin.name;
     case 'flag':

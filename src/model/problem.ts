@@ -24,7 +24,8 @@ export type ProblemCode =
   | 'unknown-dependant'
   | 'option-without-effect'
   | 'restart-needed'
-  | 'engine-unreachable';
+  | 'engine-unreachable'
+  | 'stays-awake';
 
 /** A mistake of the user's, as a value. An `error` refuses what it is about; a `warning` refuses nothing. */
 export interface Problem {

@@ -1,9 +1,11 @@
 /** What others do to a container behind the proxy's back. */
+
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../support/free-ports.ts';
 import { type AppAnswer, httpdCommand, nodeApp } from './support/apps.ts';
 import type { ContainerSpec, TestContainer } from './support/container.ts';
 import { get, getJson } from './support/http.ts';
+import { expectKept } from './support/kept.ts';
 import type { ProxyProcess } from './support/proxy.ts';
 import { connectTcp, type TcpClient } from './support/tcp.ts';
 import { getStatus, openTestBed, type ServiceFields, type TestBed } from './support/test-bed.ts';
@@ -214,4 +216,8 @@ describe('a container that crashes at once', () => {
     await stage.proxy.stop('SIGKILL');
     await Promise.all(crowd);
   });
+});
+
+test('a container that its stop would remove is never put to sleep', async () => {
+  await expectKept(await openTestBed());
 });

@@ -6,6 +6,7 @@ import { freePort } from '../support/free-ports.ts';
 import { httpdCommand } from './support/apps.ts';
 import type { ContainerSpec, TestContainer } from './support/container.ts';
 import { get } from './support/http.ts';
+import { expectKept } from './support/kept.ts';
 import { whyNoPodman } from './support/podman.ts';
 import type { ProxyProcess } from './support/proxy.ts';
 import { connectTcp } from './support/tcp.ts';
@@ -114,6 +115,11 @@ describe.skipIf(obstacle !== undefined)('on Podman', () => {
     await scope.createContainer(stage.spec);
     await untilState(named, 'stopped');
     await expectAnswer(port);
+  });
+
+  test('a container that its stop would remove is never put to sleep', async () => {
+    const bed = await openTestBed({ host: podman.host });
+    await expectKept(bed);
   });
 
   test('a client that comes before the removal is told of waits for the container that takes its place', async () => {

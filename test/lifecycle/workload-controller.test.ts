@@ -355,6 +355,23 @@ describe('WorkloadController', () => {
     expect(bench.backend.calls).toHaveLength(1);
   });
 
+  it('is never put to sleep where that would destroy it, whoever asks, and says so once', async () => {
+    const staysAwake = 'stopping it would remove it';
+    bench.add(aBareService({ idleTimeoutMs: 1_000 }), { ...RUNNING, staysAwake });
+    bench.backend.tell(KEY, { ...RUNNING, staysAwake });
+    await bench.clock.advance(5_000);
+    controller().sleep('for a test');
+    controller().sleepIfUnused('for a test');
+    expect(bench.backend.calls).toEqual([]);
+    expect(bench.lines.filter((line) => line.includes('is not put'))).toEqual([
+      `db is not put to sleep: ${staysAwake}`,
+    ]);
+    // Made anew without it.
+    bench.backend.tell(KEY, { ...RUNNING, id: 'b2' });
+    await bench.clock.advance(1_000);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+  });
+
   it.each([
     ['is seen running', RUNNING, 'ready'],
     ['is seen stopped', STOPPED, 'stopped'],

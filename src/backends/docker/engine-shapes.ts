@@ -32,7 +32,11 @@ export interface InspectedContainer {
     readonly Labels?: Readonly<Record<string, string>> | null;
     readonly Healthcheck?: InspectedHealthcheck | null;
   };
-  readonly HostConfig?: { readonly NetworkMode?: string };
+  readonly HostConfig?: {
+    readonly NetworkMode?: string;
+    /** `--rm`: the engine removes it when it stops. */
+    readonly AutoRemove?: boolean;
+  };
   readonly NetworkSettings?: {
     readonly Networks?: Readonly<Record<string, InspectedEndpoint | null>> | null;
   };

@@ -7,6 +7,8 @@ import type {
   ListedContainer,
 } from './engine-shapes.ts';
 
+const REMOVED_BY_STOP = 'it was started with --rm, so that stopping it would remove it';
+
 /**
  * What an inspect says about a container.
  * @param options.hosts the addresses chosen for it; told only while it runs.
@@ -38,6 +40,7 @@ export function observeInspected(
     health: readHealth(container, state),
     ...(check !== undefined && { checkTimes: readCheckTimes(check, apiVersion) }),
     ...(detail === undefined ? {} : { detail }),
+    ...(container.HostConfig?.AutoRemove === true && { staysAwake: REMOVED_BY_STOP }),
     ...(graceMs === DEFAULT_GRACE_MS ? {} : { ownGraceMs: graceMs }),
     ...(state === 'stopped' && ended !== undefined && { stoppedBy: ended }),
     ...(isWithoutNetwork(container) && { problem: WITHOUT_NETWORK }),

@@ -18,7 +18,8 @@ export interface StopContext {
 /**
  * Stops a container, and has it looked at afterwards: what is seen then counts, whatever the answer was, or where none came
  * in time. Success where it is stopped already, or doesn't exist.
- * @throws {EngineUnreachable | EngineRefusal} where it still runs, or that can't be found out.
+ * @throws {EngineUnreachable | EngineRefusal} where it still runs, or that can't be found out; {Error} where stopping
+ * would destroy it.
  */
 export async function stopContainer(
   context: StopContext,
@@ -26,6 +27,8 @@ export async function stopContainer(
 ): Promise<void> {
   const { observer } = context;
   const { name } = options;
+  const reason = observer.last(name)?.staysAwake;
+  if (reason !== undefined) throw new Error(reason);
   const failure = await callStop(context, options).then(
     () => undefined,
     (error: unknown) => ({ error }),

@@ -2,14 +2,14 @@ import type { Observation } from '../../model/observation.ts';
 import { abortable } from '../../system/abortable.ts';
 import type { Clock } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
+import { answeredOrSeen } from './answered-or-seen.ts';
 import type { ContainerCache } from './container-cache.ts';
 import type { EngineClient } from './engine-client.ts';
 import type { EngineLink } from './engine-link.ts';
 import type { InspectedContainer } from './engine-shapes.ts';
-import { answeredOrSeen } from './answered-or-seen.ts';
 import { EngineRefusal, EngineUnreachable } from './errors.ts';
-import { retryUnreachable } from './retry-unreachable.ts';
 import type { NetworkMembership } from './network-membership.ts';
+import { retryUnreachable } from './retry-unreachable.ts';
 import type { WorkloadObserver } from './workload-observer.ts';
 
 /** What waking works with. */

@@ -23,6 +23,8 @@ export interface ContainerSpec {
   readonly address?: string;
   /** `host`, `none`, `container:<name>`; not beside `networks`. */
   readonly networkMode?: string;
+  /** As with `--rm`. */
+  readonly autoRemove?: boolean;
   /** For example `on-failure`. */
   readonly restartPolicy?: string;
   /** `/path/on/host:/path/inside[:ro]` */
@@ -86,6 +88,7 @@ export function toCreateOptions(
     }),
     HostConfig: {
       ...(networkMode && { NetworkMode: networkMode }),
+      ...(spec.autoRemove && { AutoRemove: true }),
       ...(restartPolicy && { RestartPolicy: { Name: restartPolicy } }),
       ...(binds && { Binds: [...binds] }),
     },
