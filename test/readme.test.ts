@@ -11,6 +11,7 @@ import {
   labelSuffix,
 } from '../src/config/fields.ts';
 import { createFileParser } from '../src/config/file.ts';
+import { formatStatuses } from '../src/config/statuses.ts';
 
 const text = readFileSync('README.md', 'utf8');
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {
@@ -39,6 +40,7 @@ function codeOf(cell: string): string[] {
 function describeDefault(field: FieldName): string | undefined {
   const { builtIn } = FIELDS[field];
   if (builtIn === undefined) return undefined;
+  if (FIELDS[field].kind === 'statuses') return formatStatuses(FIELDS.http_healthcheck_status.builtIn ?? []);
   if (isDuration(field)) return formatDuration(builtIn as number);
   return typeof builtIn === 'string' && builtIn !== '' ? builtIn : JSON.stringify(builtIn);
 }

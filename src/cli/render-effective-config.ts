@@ -3,6 +3,7 @@ import { formatDuration } from '../config/duration.ts';
 import { formatPorts } from '../config/ports.ts';
 import { DOCKER_KEYS, KUBERNETES_KEYS } from '../config/read-settings.ts';
 import { formatStatusListen } from '../config/status-listen.ts';
+import { formatStatuses } from '../config/statuses.ts';
 import { escapeJson, escapeText, escapeYaml, isUnsafe } from '../model/escape-text.ts';
 import { describeOrigin, type Origin } from '../model/origin.ts';
 import type { Service } from '../model/service.ts';
@@ -77,6 +78,7 @@ function describeService(service: Service): Readonly<Record<string, unknown>> {
     start_timeout: formatDuration(service.startTimeoutMs),
     ...(stopTimeoutMs !== undefined && { stop_timeout: formatDuration(stopTimeoutMs) }),
     http_healthcheck: service.httpHealthcheck ?? '',
+    http_healthcheck_status: formatStatuses(service.httpHealthcheckStatus),
     webhook_url: service.webhookUrl ?? '',
     dependants: service.dependants,
     ...(cronStart !== undefined && { cron_start: cronStart }),

@@ -1,5 +1,5 @@
 import type { Sourced } from '../model/origin.ts';
-import type { ListenerSpec } from '../model/service.ts';
+import type { ListenerSpec, StatusRange } from '../model/service.ts';
 import type { KubernetesWorkload, WorkloadKind } from '../model/workload.ts';
 
 /** The canonical value of each field of a service, by the field's name in the file. */
@@ -24,6 +24,7 @@ export interface FieldValues {
   readonly stop_timeout: number;
   /** `''` = explicitly none, as for webhook_url. */
   readonly http_healthcheck: string;
+  readonly http_healthcheck_status: readonly StatusRange[];
   readonly webhook_url: string;
   readonly dependants: readonly string[];
   readonly cron_start: string;
@@ -60,6 +61,7 @@ export type FieldKind =
   | 'count'
   | 'url'
   | 'healthcheck'
+  | 'statuses'
   | 'cron'
   | 'timezone'
   | 'readiness'
@@ -121,6 +123,7 @@ export const FIELDS: { readonly [F in FieldName]: FieldSpec<FieldValues[F]> } = 
   start_timeout: { kind: 'positive-duration', ...POLICY, variable: 'START_TIMEOUT_SECS', builtIn: 30_000 },
   stop_timeout: { kind: 'duration', ...POLICY, ...STOPPED_BY_PROXY },
   http_healthcheck: { kind: 'healthcheck', ...POLICY, builtIn: '' },
+  http_healthcheck_status: { kind: 'statuses', ...POLICY, builtIn: [{ first: 200, last: 299 }] },
   webhook_url: { kind: 'url', ...POLICY, builtIn: '' },
   dependants: { kind: 'dependants', ...SERVICE_AND_LABEL, builtIn: [] },
   cron_start: { kind: 'cron', ...SERVICE_AND_LABEL },

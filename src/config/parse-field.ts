@@ -13,6 +13,7 @@ import { parseKubernetesLabel, parseKubernetesWorkload } from './kubernetes-name
 import { parseCommand, parseList, parseVariables } from './parse-collection.ts';
 import type { Parsed } from './parsed.ts';
 import { type PortContext, parsePort } from './ports.ts';
+import { parseStatuses } from './statuses.ts';
 import { parseChoice, parseCount, parseFlag, parseName, parsePathText, parseQualifiedName } from './text.ts';
 import { parseTimezone } from './timezone.ts';
 import { parseHealthcheckUrl, parseHttpUrl } from './url.ts';
@@ -72,6 +73,7 @@ const EXPECTED: Readonly<Record<FieldKind, string>> = {
   count: 'a whole number',
   url: '"" for none',
   healthcheck: '"" for none',
+  statuses: 'HTTP statuses such as "200-399,401"',
   cron: 'a cron expression such as "30 8 * * 1-5"',
   timezone: 'a time zone such as Europe/Paris',
   readiness: 'reply or open',
@@ -124,6 +126,8 @@ function parseScalar(spec: FieldSpec, kind: ScalarKind, raw: unknown): Parsed<un
       return parseHttpUrl(raw);
     case 'healthcheck':
       return parseHealthcheckUrl(raw);
+    case 'statuses':
+      return parseStatuses(raw);
     case 'cron':
       return parseCron(raw);
     case 'timezone':

@@ -16,8 +16,9 @@ export function fillHealthcheckUrl(template: string, host: string): string {
 }
 
 /**
- * Asks with GET until the answer is 2xx; redirects are followed.
+ * Asks with GET until the answer's status is accepted; redirects are followed, unless their own status is.
  * @param options.hosts what `{{container}}` may stand for, tried in turn; at least one.
+ * @param options.accepts whether a status counts as ready; default: 200 to 299.
  * @param options.onFailure told after each try that failed: `GET http://172.18.0.3/health answered 404`.
  * @throws the signal's reason when it aborts.
  */
@@ -27,23 +28,36 @@ export async function untilHttpHealthy(
     readonly hosts: readonly string[];
     readonly clock: Clock;
     readonly signal: AbortSignal;
+    readonly accepts?: (status: number) => boolean;
     readonly onFailure?: (reason: string) => void;
   },
 ): Promise<void> {
-  const { hosts, clock, signal, onFailure } = options;
+  const { hosts, clock, signal, accepts = isSuccess, onFailure } = options;
   for (let failures = 1; ; failures++) {
     const host = hosts[(failures - 1) % hosts.length] ?? '';
-    const failure = await tryOnce(fillHealthcheckUrl(template, host), { clock, signal });
+    const failure = await tryOnce(fillHealthcheckUrl(template, host), { clock, signal, accepts });
     if (failure === undefined) return;
     if (!signal.aborted) onFailure?.(failure);
     await clock.sleep(backoffMs(failures, RETRY), signal);
   }
 }
 
+function isSuccess(status: number): boolean {
+  return status >= 200 && status <= 299;
+}
+
 /** Why one try failed; undefined where the answer was good. */
 async function tryOnce(
   url: string,
-  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+  {
+    clock,
+    signal,
+    accepts,
+  }: {
+    readonly clock: Clock;
+    readonly signal: AbortSignal;
+    readonly accepts: (status: number) => boolean;
+  },
 ): Promise<string | undefined> {
   const attempt = new AbortController();
   const abort = () => attempt.abort();
@@ -52,9 +66,8 @@ async function tryOnce(
   });
   signal.addEventListener('abort', abort, { once: true });
   try {
-    const answer = await getAnswer(url, { signal: attempt.signal, redirects: MAX_REDIRECTS });
-    const isHealthy = answer.status >= 200 && answer.status <= 299;
-    return isHealthy ? undefined : `GET ${showUrl(answer.url)} answered ${answer.status}`;
+    const answer = await getAnswer(url, { signal: attempt.signal, redirects: MAX_REDIRECTS, accepts });
+    return accepts(answer.status) ? undefined : `GET ${showUrl(answer.url)} answered ${answer.status}`;
   } catch (error) {
     // An aborted request fails with an error that hides the reason.
     const reason: unknown = attempt.signal.aborted ? attempt.signal.reason : error;
@@ -80,7 +93,11 @@ interface Answer {
 
 function getAnswer(
   url: string,
-  options: { readonly signal: AbortSignal; readonly redirects: number },
+  options: {
+    readonly signal: AbortSignal;
+    readonly redirects: number;
+    readonly accepts: (status: number) => boolean;
+  },
 ): Promise<Answer> {
   const get = url.startsWith('https:') ? getHttps : getHttp;
   return new Promise((resolve, reject) => {
@@ -88,7 +105,8 @@ function getAnswer(
     const request = get(url, { signal: options.signal, agent: false }, (response) => {
       const { statusCode: status = 0, headers } = response;
       response.destroy();
-      const target = status >= 300 && status <= 399 ? headers.location : undefined;
+      const redirects = status >= 300 && status <= 399 && !options.accepts(status);
+      const target = redirects ? headers.location : undefined;
       if (target === undefined || options.redirects === 0) return resolve({ url, status });
       if (!URL.canParse(target, url)) return reject(new Error(`it redirects to "${target}"`));
       getAnswer(new URL(target, url).href, { ...options, redirects: options.redirects - 1 }).then(

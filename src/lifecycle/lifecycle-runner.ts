@@ -407,9 +407,9 @@ export class LifecycleRunner {
   }
 
   #followRun(): void {
-    const { httpHealthcheck, startTimeoutMs } = this.#subject.policy;
+    const { httpHealthcheck, httpHealthcheckStatus, startTimeoutMs } = this.#subject.policy;
     const [state, observation] = [this.#state, this.#observation];
-    this.#run.follow({ state, observation, httpHealthcheck, startTimeoutMs });
+    this.#run.follow({ state, observation, httpHealthcheck, httpHealthcheckStatus, startTimeoutMs });
     if (!isGate(this.#state)) {
       this.#endProof();
       this.wakes.enter('engine');

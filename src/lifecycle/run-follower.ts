@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Observation } from '../model/observation.ts';
+import type { StatusRange } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
 import { untilHttpHealthy } from './http-check.ts';
 import { Incarnation } from './incarnation.ts';
@@ -12,6 +13,7 @@ export interface RunView {
   readonly state: LifecycleState;
   readonly observation: Observation;
   readonly httpHealthcheck: string | undefined;
+  readonly httpHealthcheckStatus: readonly StatusRange[];
   readonly startTimeoutMs: number;
 }
 
@@ -62,6 +64,8 @@ export class RunFollower {
   #probe: HttpProbe | undefined;
   /** A run that passes a check begins with what is known then, not with what was known when the check began. */
   #newest: Observation | undefined;
+  /** Which answers of the check over HTTP count as ready. */
+  #accepted: readonly StatusRange[] = [];
   readonly #toldNews = new Set<HealthNews>();
   /** Nothing was known of the workload before this run. */
   #first = true;
@@ -97,6 +101,7 @@ export class RunFollower {
   /** Takes every change of the workload's state or observation. */
   follow(view: RunView): void {
     if (this.#closed) return;
+    this.#accepted = view.httpHealthcheckStatus;
     const { state, observation } = view;
     this.#newest = observation;
     const atGate = state.kind === 'starting' && state.phase === 'gate';
@@ -155,10 +160,12 @@ export class RunFollower {
     if (hosts.length === 0) return;
     const probe: HttpProbe = { hosts, stop: new AbortController() };
     this.#probe = probe;
+    const accepts = (status: number) =>
+      this.#accepted.some(({ first, last }) => first <= status && status <= last);
     const onFailure = (reason: string) => {
       probe.failure = reason;
     };
-    const options = { hosts, clock: this.#clock, signal: probe.stop.signal, onFailure };
+    const options = { hosts, clock: this.#clock, signal: probe.stop.signal, onFailure, accepts };
     void untilHttpHealthy(template, options).then(
       () => {
         if (this.#probe !== probe) return;

@@ -17,6 +17,7 @@ export type LifecyclePolicy = Pick<
   | 'cronStop'
   | 'httpHealthcheck'
   | 'webhookUrl'
+  | 'httpHealthcheckStatus'
 > & {
   /** True where no service of the table has the workload: it is never idle, only started and stopped by its hubs. */
   readonly unmanaged?: boolean;

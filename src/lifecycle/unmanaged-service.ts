@@ -22,6 +22,7 @@ export function createUnmanagedService(
     cronStop: undefined,
     httpHealthcheck: undefined,
     webhookUrl: undefined,
+    httpHealthcheckStatus: [],
   };
 }
 

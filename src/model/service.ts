@@ -28,6 +28,12 @@ export interface UdpPolicy {
   readonly maxQueueAgeMs: number;
 }
 
+/** HTTP statuses from `first` to `last`, both included; 100–599. */
+export interface StatusRange {
+  readonly first: number;
+  readonly last: number;
+}
+
 /** One entry of the service table: total, frozen, every layer merged. */
 export interface Service {
   readonly name: string;
@@ -47,6 +53,8 @@ export interface Service {
   /** Silence on a TCP connection after which the kernel asks the other end whether it is still there; 0 = never. */
   readonly tcpKeepAliveMs: number;
   readonly httpHealthcheck: string | undefined;
+  /** Which answers of it count as ready; at least one range. */
+  readonly httpHealthcheckStatus: readonly StatusRange[];
   readonly webhookUrl: string | undefined;
   readonly dependants: readonly string[];
   readonly cronStart: string | undefined;

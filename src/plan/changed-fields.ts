@@ -13,6 +13,7 @@ const FIELD_OF: {
   maxPending: 'max_pending',
   tcpKeepAliveMs: 'tcp_keepalive',
   httpHealthcheck: 'http_healthcheck',
+  httpHealthcheckStatus: 'http_healthcheck_status',
   webhookUrl: 'webhook_url',
   dependants: 'dependants',
   cronStart: 'cron_start',

@@ -88,6 +88,7 @@ function toService(
     maxPending: values.max_pending,
     tcpKeepAliveMs: values.tcp_keepalive,
     httpHealthcheck: values.http_healthcheck === '' ? undefined : values.http_healthcheck,
+    httpHealthcheckStatus: values.http_healthcheck_status,
     webhookUrl: values.webhook_url === '' ? undefined : values.webhook_url,
     dependants: values.dependants,
     cronStart: values.cron_start,

@@ -72,6 +72,13 @@ const policy = fc.record({
     'http://{{container}}:80/#x',
     'https://a/?b=c: d'.replace(' ', ''),
   ),
+  httpHealthcheckStatus: fc.constantFrom(
+    [{ first: 401, last: 401 }],
+    [
+      { first: 200, last: 399 },
+      { first: 401, last: 401 },
+    ],
+  ),
   webhookUrl: fc.constantFrom(undefined, 'http://a/', 'https://h.example.com:1/x?y=%20#z'),
   cronStart: fc.constantFrom(undefined, '* * * * *', '30 8 * * 1-5'),
   cronStop: fc.constantFrom(undefined, '*/5 0 1 jan *'),
@@ -223,6 +230,7 @@ services:
     idle_timeout: 1m30s # lazy-proxy.yaml:4:19
     start_timeout: 1m30s # $START_TIMEOUT_SECS
     http_healthcheck: "" # default
+    http_healthcheck_status: 200-299 # default
     webhook_url: "" # default
     dependants: [] # default
     timezone: UTC # default

@@ -3,7 +3,7 @@ import { describe, expect, type TestContext, test } from 'vitest';
 import { freePort } from '../support/free-ports.ts';
 import { httpdCommand, nodeApp } from './support/apps.ts';
 import type { ContainerSpec, TestContainer } from './support/container.ts';
-import { getJson } from './support/http.ts';
+import { get, getJson } from './support/http.ts';
 import type { LogLine } from './support/log-lines.ts';
 import type { ProxyProcess } from './support/proxy.ts';
 import { connectTcp } from './support/tcp.ts';
@@ -205,5 +205,25 @@ test('a container that has lost its network is told of with that reason', async 
   client.destroy();
   expect(await proxy.waitForLog('wake-failed')).toMatchObject({
     msg: expect.stringMatching(/not ready within 3000 ms: .*it is on no network/),
+  });
+});
+
+test('an answer of the health check that http_healthcheck_status names is good enough', async (context) => {
+  const bed = await open(context);
+  const port = await freePort();
+  const name = bed.scope.name('login');
+  await bed.scope.createContainer({ name, cmd: httpdCommand() });
+  const fields = {
+    http_healthcheck: 'http://{{container}}/nothing',
+    http_healthcheck_status: '200-399,404',
+    start_timeout: '10s',
+  };
+  const proxy = await bed.startProxy({
+    services: { login: { container: name, ports: [`${port}:80`], ...fields } },
+  });
+  expect((await get(port)).body).toBe('hello');
+  expect(await getStatus(proxy, { service: 'login', port })).toMatchObject({
+    state: 'ready',
+    last_wake: { result: 'ready', health_ms: expect.any(Number) },
   });
 });

@@ -111,6 +111,29 @@ describe('RunFollower', () => {
       expect(asked).toBe(1);
     });
 
+    it('takes the answers for ready that its setting names, redirects too', async () => {
+      status = 401;
+      const httpHealthcheckStatus = [
+        { first: 200, last: 399 },
+        { first: 401, last: 401 },
+      ];
+      const client = await start({ httpHealthcheck: url, httpHealthcheckStatus }, RUNNING);
+      await bench.until(() => client.outcome === 'served');
+      expect(asked).toBe(1);
+    });
+
+    it('tells the last answer to who has waited in vain', async () => {
+      status = 401;
+      const client = await start({ httpHealthcheck: url, startTimeoutMs: 4_000 }, RUNNING);
+      const told = client.served.then(
+        () => 'served',
+        (error: Error) => error.message,
+      );
+      await bench.until(() => client.outcome !== 'waiting', 25);
+      const shown = url.replace('{{container}}', '127.0.0.1');
+      expect(await told).toBe(`not ready within 4000 ms: GET ${shown} answered 401`);
+    });
+
     it('asks again in the next run', async () => {
       status = 200;
       const client = await start({ httpHealthcheck: url }, RUNNING);

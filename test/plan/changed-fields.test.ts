@@ -27,6 +27,7 @@ const CHANGES: Readonly<
   start_timeout: [CONTAINER, `${CONTAINER}, start_timeout: 3s`],
   stop_timeout: [CONTAINER, `${CONTAINER}, stop_timeout: 3s`],
   http_healthcheck: [CONTAINER, `${CONTAINER}, http_healthcheck: "http://a/"`],
+  http_healthcheck_status: [CONTAINER, `${CONTAINER}, http_healthcheck_status: "401"`],
   webhook_url: [CONTAINER, `${CONTAINER}, webhook_url: "http://a/"`],
   dependants: [CONTAINER, `${CONTAINER}, dependants: [b]`],
   cron_start: [CONTAINER, `${CONTAINER}, cron_start: "1 1 * * *"`],

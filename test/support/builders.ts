@@ -33,6 +33,7 @@ export function aService(overrides: Partial<Service> = {}): Service {
     maxPending: 1_024,
     tcpKeepAliveMs: 60_000,
     httpHealthcheck: undefined,
+    httpHealthcheckStatus: [{ first: 200, last: 299 }],
     webhookUrl: undefined,
     dependants: [],
     cronStart: undefined,

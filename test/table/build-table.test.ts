@@ -49,6 +49,7 @@ describe('buildTable', () => {
       maxPending: 1_024,
       tcpKeepAliveMs: 60_000,
       httpHealthcheck: undefined,
+      httpHealthcheckStatus: [{ first: 200, last: 299 }],
       webhookUrl: undefined,
       dependants: [],
       cronStart: undefined,
