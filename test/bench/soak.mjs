@@ -1,6 +1,8 @@
 /**
  * A day in small: 200,000 connections of mixed kinds through the program, `npm run bench:soak`. `--connections N`,
- * `--relay stream|splice`. Fails where bytes differ, descriptors or pipes are left, or memory grows over the last half.
+ * `--short` (20,000), `--relay stream|splice`. Beside the service that echoes there are one that resets after its answer,
+ * one whose workload doesn't exist, with clients that wait for it and leave, and one that is put to sleep and woken again
+ * and again. Fails where bytes differ, descriptors or pipes are left, or memory grows over the last half.
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -12,26 +14,30 @@ import { parseArgs } from 'node:util';
 import { ensureInstalled, ROOT } from '../../scripts/ensure-installed.mjs';
 import { runCommand } from '../../scripts/run-command.mjs';
 import { KINDS, kindOf } from './soak/kinds.mjs';
+import { visitNapper } from './soak/naps.mjs';
 import { countDescriptors, readMemory } from './soak/process-state.mjs';
 
 /** At once. */
 const CLIENTS = 64;
 const MAX_MINUTES = 10;
-/** Until the relay thread has ended for want of work. */
-const REST_MS = 12_000;
+/** Who waits for the workload that doesn't exist is sent away after that. */
+const START_TIMEOUT_SECONDS = 5;
+/** Until the last of them is gone, and the relay thread has then ended for want of work (8 s). */
+const REST_MS = 12_000 + START_TIMEOUT_SECONDS * 1_000;
 /** What a garbage collector may be late by. */
 const MAX_GROWTH_MIB = 12;
 
 const { values: flags } = parseArgs({
   options: {
-    connections: { type: 'string', default: '200000' },
+    connections: { type: 'string' },
+    short: { type: 'boolean', default: false },
     relay: { type: 'string', default: 'splice' },
   },
 });
 const folder = await mkdtemp(path.join(tmpdir(), 'lazy-proxy-soak-'));
 let proxy;
 try {
-  process.exitCode = await soak(Number(flags.connections));
+  process.exitCode = await soak(Number(flags.connections ?? (flags.short ? 20_000 : 200_000)));
 } finally {
   if (proxy !== undefined && proxy.exitCode === null) {
     proxy.kill();
@@ -42,21 +48,28 @@ try {
 
 /** Runs and prints; returns the exit status. */
 async function soak(connections) {
-  const [port, target] = [await freePort(), await freePort()];
-  proxy = await startProxy(port, target);
-  await KINDS.tiny.run(port);
+  const ports = { echo: await freePort(), blunt: await freePort(), absent: await freePort() };
+  const nap = { port: await freePort(), target: await freePort() };
+  proxy = await startProxy(ports, nap);
+  // What stays awake all the time has its descriptors from here on.
+  for (const kind of [KINDS.tiny, KINDS['answer and reset'], KINDS.impatient]) await kind.run(ports);
   await sleep(REST_MS);
   const before = countDescriptors(proxy.pid);
   const memory = [];
   const startMs = performance.now();
-  const counts = await load({ port, connections, onProgress: () => memory.push(readMemory(proxy.pid)) });
+  const done = new AbortController();
+  const napping = visitNapper({ ...nap, signal: done.signal });
+  const counts = await load({ ports, connections, onProgress: () => memory.push(readMemory(proxy.pid)) });
   const seconds = (performance.now() - startMs) / 1000;
+  done.abort();
+  const naps = await napping;
   await sleep(REST_MS);
   const after = countDescriptors(proxy.pid);
   const half = memory.slice(Math.ceil(memory.length / 2));
   const [middle, last] = [half.slice(0, 3), half.slice(-3)].map(median);
   console.log(`${connections.toLocaleString('en')} connections in ${seconds.toFixed(0)} s by ${flags.relay}`);
   for (const [name, count] of Object.entries(counts.done)) console.log(`  ${name}: ${count}`);
+  console.log(`  wakes of a service that sleeps in between: ${naps.wakes}`);
   console.log(`descriptors: ${before.descriptors} before, ${after.descriptors} after`);
   console.log(`pipes: ${before.pipes} before, ${after.pipes} after`);
   console.log(
@@ -64,6 +77,8 @@ async function soak(connections) {
   );
   const faults = [
     ...counts.faults,
+    ...naps.faults,
+    ...(naps.wakes === 0 ? ['nothing was put to sleep'] : []),
     ...(after.descriptors > before.descriptors ? ['descriptors were left open'] : []),
     ...(after.pipes > before.pipes ? ['pipes were left open'] : []),
     ...(last > middle + MAX_GROWTH_MIB ? ['memory grew over the last half'] : []),
@@ -74,7 +89,7 @@ async function soak(connections) {
   return faults.length === 0 ? 0 : 1;
 }
 
-async function load({ port, connections, onProgress }) {
+async function load({ ports, connections, onProgress }) {
   const done = Object.fromEntries(Object.keys(KINDS).map((name) => [name, 0]));
   const faults = [];
   const deadlineMs = performance.now() + MAX_MINUTES * 60_000;
@@ -83,7 +98,7 @@ async function load({ port, connections, onProgress }) {
     while (total < connections && performance.now() < deadlineMs) {
       const name = kindOf(total++);
       if (total % Math.ceil(connections / 40) === 0) onProgress();
-      await KINDS[name].run(port).then(
+      await KINDS[name].run(ports).then(
         () => done[name]++,
         (error) => faults.push(`${name}: ${error.message}`),
       );
@@ -93,21 +108,37 @@ async function load({ port, connections, onProgress }) {
   return { done, faults, total };
 }
 
-async function startProxy(port, target) {
+async function startProxy(ports, nap) {
   await ensureInstalled();
   const { status, output } = await runCommand('npm', ['run', 'build'], { cwd: ROOT, quiet: true });
   if (status !== 0) throw new Error(`the build failed:\n${output}`);
   const { bin } = JSON.parse(await readFile(path.join(ROOT, 'package.json'), 'utf8'));
   const file = path.join(folder, 'lazy-proxy.yaml');
-  const command = [process.execPath, path.join(import.meta.dirname, 'soak/echo.mjs'), String(target)];
-  const echo = { command, ports: [`127.0.0.1:${port}:${target}`], idle_timeout: '1h' };
-  const config = { status: 'off', relay: flags.relay, docker: { labels: false }, services: { echo } };
+  const serve = (script, { port, target, idleTimeout }) => ({
+    command: [process.execPath, path.join(import.meta.dirname, 'soak', script), String(target)],
+    ports: [`127.0.0.1:${port}:${target}`],
+    idle_timeout: idleTimeout,
+  });
+  const services = {
+    echo: serve('echo.mjs', { port: ports.echo, target: await freePort(), idleTimeout: '1h' }),
+    blunt: serve('blunt.mjs', { port: ports.blunt, target: await freePort(), idleTimeout: '1h' }),
+    nap: serve('echo.mjs', { ...nap, idleTimeout: '1s' }),
+    // Who has sent something and closed looks like one who waits for an answer, and is kept as long as that.
+    absent: {
+      container: 'absent',
+      ports: [`127.0.0.1:${ports.absent}:80`],
+      start_timeout: START_TIMEOUT_SECONDS,
+    },
+  };
+  // Nobody listens there: whoever wants a container waits for its engine.
+  const docker = { labels: false, socket: path.join(folder, 'no-engine.sock') };
+  const config = { status: 'off', relay: flags.relay, docker, services };
   await writeFile(file, JSON.stringify(config));
   const args = [path.join(ROOT, bin['lazy-proxy']), 'run', '--config', file, '--log-level', 'warn'];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] });
   const deadlineMs = performance.now() + 20_000;
   while (performance.now() < deadlineMs) {
-    const isUp = await KINDS.empty.run(port).then(
+    const isUp = await KINDS.empty.run(ports).then(
       () => true,
       () => false,
     );
