@@ -62,7 +62,7 @@ function describeStart(
   // At rest the detail is about the run before this one.
   const detail = observation.state === 'stopped' ? undefined : observation.detail;
   if (phase === 'waking' && observation.state !== 'running')
-    return detail ?? 'the engine has not started it yet';
+    return observation.hindrance ?? detail ?? 'the engine has not started it yet';
   if (phase === 'engine') return detail ?? 'the engine is still starting it';
   const seen = describeRun(standing, target);
   return detail === undefined ? seen : `${seen} (${detail})`;

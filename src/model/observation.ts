@@ -47,6 +47,8 @@ export interface Observation {
   readonly ownGraceMs?: number;
   /** Of a stopped workload: how its last run ended. Undefined where the engine doesn't tell. */
   readonly stoppedBy?: StoppedBy;
+  /** Why the engine has not done yet what a wake that is under way asks for. */
+  readonly hindrance?: string;
   /** Why it must not be put to sleep: names what would be lost, and what to do. */
   readonly staysAwake?: string;
   /** Why no client can be served, whatever the state: names what has to be mended. */

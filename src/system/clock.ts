@@ -55,7 +55,7 @@ export function formatTimestamp(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }
 
-/** The ms since the epoch of an RFC 3339 timestamp, however fine; NaN where the text is none. */
+/** The ms since the epoch of an RFC 3339 timestamp, however fine, or of an HTTP date; NaN where the text is none. */
 export function parseTimestamp(text: string): number {
   return Date.parse(text);
 }

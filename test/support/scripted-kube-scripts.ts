@@ -48,20 +48,28 @@ export class ScriptedScripts {
       readonly message: string;
       readonly reason?: string;
       readonly times?: number;
+      /** Of the header: seconds or a date. */
+      readonly retryAfter?: string;
     },
   ): () => void {
     const { status, message, reason = '', times } = answer;
     const body = { kind: 'Status', apiVersion: 'v1', status: 'Failure', message, reason, code: status };
-    return this.answerWith(pattern, { status, body: JSON.stringify(body), times });
+    const headers = answer.retryAfter === undefined ? {} : { 'retry-after': answer.retryAfter };
+    return this.answerWith(pattern, { status, body: JSON.stringify(body), times, headers });
   }
 
   /** Requests get this body, whatever it is. */
   answerWith(
     pattern: RegExp,
-    answer: { readonly status: number; readonly body: string; readonly times?: number | undefined },
+    answer: {
+      readonly status: number;
+      readonly body: string;
+      readonly times?: number | undefined;
+      readonly headers?: Readonly<Record<string, string>>;
+    },
   ): () => void {
     const act = ({ response }: Pending) => {
-      response.writeHead(answer.status, { 'content-type': 'application/json' });
+      response.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers });
       response.end(answer.body);
     };
     return this.#script({ pattern, times: answer.times, act });

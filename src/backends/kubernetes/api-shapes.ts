@@ -50,6 +50,7 @@ export interface KubeStatus {
   /** One word: `NotFound`, `Conflict`, `Expired` … */
   readonly reason?: string;
   readonly message?: string;
+  readonly details?: { readonly retryAfterSeconds?: number };
 }
 
 /** apps/v1, the parts that both kinds of workload have. */

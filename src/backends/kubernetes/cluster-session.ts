@@ -16,6 +16,7 @@ import type { KubeAccess } from './kube-access.ts';
 import { KubeClient } from './kube-client.ts';
 import { describeError, isPassing } from './kube-errors.ts';
 import { LOSES_VOLUMES } from './observe-workload.ts';
+import { RequestedPauses } from './requested-pauses.ts';
 import { type ScaleContext, scaleToZero, scaleUp } from './scale-workload.ts';
 import { WorkloadSharing } from './workload-sharing.ts';
 
@@ -43,6 +44,7 @@ export class ClusterSession {
   readonly #sharing: WorkloadSharing;
   readonly #contest: ContestWatch;
   readonly #lifetime = new AbortController();
+  readonly #pauses: RequestedPauses;
   readonly #unexplained = new Set<string>();
   #labelPrefix: string;
 
@@ -50,6 +52,7 @@ export class ClusterSession {
   constructor(options: ClusterSessionOptions) {
     const { access, clock, logger, listener, leaseNamespace: namespace } = options;
     this.#options = options;
+    this.#pauses = new RequestedPauses(clock);
     this.#labelPrefix = options.labelPrefix;
     // Every wake under way listens for the end: many are no leak.
     setMaxListeners(0, this.#lifetime.signal);
@@ -89,6 +92,7 @@ export class ClusterSession {
     try {
       await scaleUp(this.#scaleContext(), { ref, signal: linked });
     } finally {
+      this.view.hindered(ref, undefined);
       unlink();
     }
   }
@@ -160,6 +164,8 @@ export class ClusterSession {
       labelPrefix: this.#labelPrefix,
       find: (ref) => view.find(ref),
       answered: (ref, answer) => view.answered(ref, answer),
+      hindered: (ref, why) => view.hindered(ref, why),
+      pauses: this.#pauses,
     };
   }
 }

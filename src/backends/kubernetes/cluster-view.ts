@@ -9,6 +9,7 @@ import {
   type KubernetesWorkload,
   toWorkloadRef,
   type WorkloadRef,
+  workloadKey,
   workloadRefKey,
 } from '../../model/workload.ts';
 import type { ScalableRef } from './api-paths.ts';
@@ -54,6 +55,7 @@ export class ClusterView {
   readonly #clusterDomain: string;
   readonly #catalog: WorkloadCatalog;
   readonly #answers = new ScaleAnswers();
+  readonly #hindrances = new Map<string, string>();
   readonly #reachability: Reachability;
   readonly #namespaces: NamespaceCheck;
 
@@ -101,7 +103,11 @@ export class ClusterView {
         const service = this.#catalog.service(namespace, name);
         const slices = this.#catalog.slices(namespace, name);
         const { record } = finding;
-        return observeWorkload({ workload, record, service, slices, clusterDomain: this.#clusterDomain });
+        const observation = observeWorkload({
+          ...{ workload, record, service, slices, clusterDomain: this.#clusterDomain },
+        });
+        const hindrance = this.#hindrances.get(workloadKey(workload));
+        return hindrance === undefined ? observation : { ...observation, hindrance };
       }
     }
   }
@@ -117,6 +123,14 @@ export class ClusterView {
   answered(ref: ScalableRef, answer: ScaleAnswer): void {
     this.#answers.put(toRef(ref), answer);
     this.#listener.workload(workloadRefKey(toRef(ref)));
+  }
+
+  /** What hinders a wake that is under way; undefined where nothing does any more. */
+  hindered(ref: ScalableRef, why: string | undefined): void {
+    const key = workloadRefKey(toRef(ref));
+    if (why === undefined && !this.#hindrances.delete(key)) return;
+    if (why !== undefined) this.#hindrances.set(key, why);
+    this.#listener.workload(key);
   }
 
   /** All workloads; undefined while they aren't known. */

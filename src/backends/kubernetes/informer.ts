@@ -14,9 +14,11 @@ import {
   KubeStarting,
   KubeUnreachable,
   refusalOf,
+  retryDelayMs,
 } from './kube-errors.ts';
-import { isGone, listObjects } from './kube-list.ts';
+import { isGone, listObjects, type ObjectList } from './kube-list.ts';
 import { type CacheEntry, ObjectCache, type ObjectChange } from './object-cache.ts';
+import { compareVersions } from './resource-version.ts';
 import { type WatchEnd, WatchPace } from './watch-pace.ts';
 
 export type { InformerOptions, InformerState } from './informer-options.ts';
@@ -32,6 +34,10 @@ export class Informer<T> {
   readonly #options: InformerOptions<T>;
   readonly #cache = new ObjectCache<T>();
   readonly #lifetime = new AbortController();
+  /** Of what was known when that became too old to watch from. */
+  #lastVersion: string | undefined;
+  /** The API server has failed to answer last. */
+  #isOverloaded = false;
   #told: InformerState | undefined;
   #settled: () => void = () => {};
   #running: Promise<void> | undefined;
@@ -74,9 +80,10 @@ export class Informer<T> {
       const session: Session = { opened: false, steady: false };
       const error = await this.#follow(session).then(() => undefined, asError);
       if (lifetime.aborted) return;
-      if (needsList(error)) this.#cache.expire();
+      this.#isOverloaded = error instanceof KubeRefusal && error.status >= 500;
+      if (needsList(error)) this.#expire();
       const starting = error instanceof KubeStarting;
-      const delayMs = pace.next({ ...session, starting, gone: isGone(error) });
+      const delayMs = retryDelayMs(error, pace.next({ ...session, starting, gone: isGone(error) }));
       if (delayMs === 0) continue;
       if (error !== undefined) this.#tell(failure(error));
       await this.#options.clock.sleep(delayMs, lifetime).catch(() => {});
@@ -108,16 +115,26 @@ export class Informer<T> {
     }
   }
 
+  #expire(): void {
+    this.#lastVersion = this.#cache.version ?? this.#lastVersion;
+    this.#cache.expire();
+  }
+
+  /** A server that is overloaded is spared: etcd is asked only where its memory is older than what is known. */
   async #list(): Promise<void> {
+    const known = this.#lastVersion;
+    const kept =
+      this.#isOverloaded && known !== undefined ? await this.#listFrom({ fromMemory: true }) : undefined;
+    const isEnough = kept !== undefined && (compareVersions(kept.resourceVersion, known ?? '') ?? -1) >= 0;
+    const { resourceVersion, items } = isEnough ? kept : await this.#listFrom({});
+    for (const change of this.#cache.replace(items, resourceVersion)) this.#options.changed(change);
+  }
+
+  #listFrom(place: { readonly fromMemory?: true }): Promise<ObjectList<CacheEntry<T>>> {
     const { client, path, query } = this.#options;
     const { signal } = this.#lifetime;
-    const { resourceVersion, items } = await listObjects(client, {
-      path,
-      ...(query && { query }),
-      select: (object) => this.#entry(object),
-      signal,
-    });
-    for (const change of this.#cache.replace(items, resourceVersion)) this.#options.changed(change);
+    const select = (object: KubeObject) => this.#entry(object);
+    return listObjects(client, { path, ...(query && { query }), select, signal, ...place });
   }
 
   async #readEvents(events: AsyncIterable<WatchEvent>, session: Session): Promise<void> {

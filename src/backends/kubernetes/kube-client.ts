@@ -4,7 +4,7 @@ import { AnswerDeadline } from './answer-deadline.ts';
 import type { KubeStatus } from './api-shapes.ts';
 import { ColdStart } from './cold-start.ts';
 import type { KubeAccess } from './kube-access.ts';
-import { describeError, KubeRefusal, KubeUnreachable } from './kube-errors.ts';
+import { describeError, KubeRefusal, KubeUnreachable, readRetryAfter } from './kube-errors.ts';
 import { type KubeRequest, KubeTransport } from './kube-transport.ts';
 import { readWatch, type WatchEvent } from './kube-watch.ts';
 
@@ -134,11 +134,14 @@ export class KubeClient {
 
   #refusal(answer: IncomingMessage, body: string): KubeRefusal {
     const status = answer.statusCode ?? 0;
-    const { message, reason = '' } = readStatus(body);
+    const { message, reason = '', details } = readStatus(body);
     const text = message || body.trim().slice(0, MAX_MESSAGE_CHARS) || `it answered with status ${status}`;
     const told =
       status === 401 ? `${this.#transport.server} does not accept the credentials (401): ${text}` : text;
-    return new KubeRefusal(told, { status, reason });
+    const asked = readRetryAfter(answer.headers);
+    const seconds = details?.retryAfterSeconds;
+    const retryAfterMs = asked ?? (seconds === undefined ? undefined : seconds * 1_000);
+    return new KubeRefusal(told, { status, reason, retryAfterMs });
   }
 }
 

@@ -11,6 +11,8 @@ export interface ListOptions<T> {
   readonly query?: Readonly<Record<string, string>>;
   /** Keeps of each object what is needed; the rest of its page is freed before the next page is asked for. */
   select(object: KubeObject): T;
+  /** From what the API server keeps in memory, which may be a little old, in place of asking etcd. */
+  readonly fromMemory?: true;
   readonly signal: AbortSignal;
 }
 
@@ -47,7 +49,7 @@ async function listPages<T>(client: KubeClient, options: ListOptions<T>): Promis
     const query = {
       ...options.query,
       limit: String(PAGE_OBJECTS),
-      ...(next !== undefined && { continue: next }),
+      ...(next === undefined ? options.fromMemory && { resourceVersion: '0' } : { continue: next }),
     };
     const page = await client.request<KubeList<KubeObject>>({ method: 'GET', path, query, signal });
     for (const object of page.items ?? []) items.push(options.select(object));

@@ -1,5 +1,6 @@
 import { backoffMs } from '../../system/backoff.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
+import { retryDelayMs } from './kube-errors.ts';
 import { isConflict, isMissing, type LeaseApi } from './lease-api.ts';
 import { type LeaseRecord, replicaLease, replicaLeaseName } from './lease-record.ts';
 import type { LeaseTimes } from './lease-times.ts';
@@ -33,6 +34,8 @@ export class ReplicaRecord {
   #exists = false;
   #sentMs: number | undefined;
   #failures = 0;
+  /** Of the last failure. */
+  #error: unknown;
   #next: { readonly atMs: number; readonly cancel: Cancel } | undefined;
   #writing: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
@@ -108,6 +111,7 @@ export class ReplicaRecord {
       published({ isNews });
     } catch (error) {
       this.#failures += 1;
+      this.#error = error;
       if (!this.#lifetime.signal.aborted) failed(error);
     }
   }
@@ -135,7 +139,8 @@ export class ReplicaRecord {
   #plan(): void {
     const { clock, times } = this.#options;
     const nowMs = clock.monotonicMs();
-    if (this.#failures > 0) return this.#wakeBy(nowMs + backoffMs(this.#failures, times.retry));
+    if (this.#failures > 0)
+      return this.#wakeBy(nowMs + retryDelayMs(this.#error, backoffMs(this.#failures, times.retry)));
     const sentMs = this.#sentMs ?? nowMs;
     this.#wakeBy(sentMs + times.renewEveryMs);
     for (const [key, untilMs] of this.#untilMs) {

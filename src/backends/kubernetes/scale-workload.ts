@@ -6,7 +6,8 @@ import { type ScalableRef, scalePath, workloadPath } from './api-paths.ts';
 import type { ScalableWorkload, Scale } from './api-shapes.ts';
 import { FIELD_MANAGER } from './contest.ts';
 import type { KubeClient } from './kube-client.ts';
-import { describeError, isPassing, KubeRefusal } from './kube-errors.ts';
+import { describeError, describePassing, isPassing, KubeRefusal } from './kube-errors.ts';
+import type { RequestedPauses } from './requested-pauses.ts';
 import type { ScaleAnswer } from './scale-answers.ts';
 import type { Finding } from './workload-catalog.ts';
 import { REPLICAS_SUFFIX, selectWorkload, type WorkloadRecord } from './workload-record.ts';
@@ -21,6 +22,10 @@ export interface ScaleContext {
   readonly find: (ref: ScalableRef) => Finding;
   /** Takes what the API server said: whoever asks for the workload sees it from now on. */
   readonly answered: (ref: ScalableRef, answer: ScaleAnswer) => void;
+  /** A wake goes on, but was not done yet, and why. */
+  readonly hindered: (ref: ScalableRef, why: string) => void;
+  /** Until when the API server wants to be left alone with this workload. */
+  readonly pauses: RequestedPauses;
 }
 
 interface ScaleOptions {
@@ -41,6 +46,11 @@ const APPLY_PATCH = 'application/apply-patch+yaml';
  */
 export async function scaleUp(context: ScaleContext, options: ScaleOptions): Promise<void> {
   const { ref, signal } = options;
+  const askedMs = context.pauses.remainingMs(ref);
+  if (askedMs > 0) {
+    context.hindered(ref, describePause(askedMs));
+    await context.clock.sleep(askedMs, signal);
+  }
   for (let failures = 1; ; failures++) {
     try {
       const finding = context.find(ref);
@@ -57,8 +67,11 @@ export async function scaleUp(context: ScaleContext, options: ScaleOptions): Pro
       if (error instanceof WakeError) throw error;
       if (!isPassing(error))
         throw new WakeError(`cannot scale ${describe(ref)} up: ${describeError(error)}`, { cause: error });
+      context.hindered(ref, describePassing(error));
+      context.pauses.take(ref, error);
     }
-    await context.clock.sleep(backoffMs(failures, RETRY), signal);
+    const delayMs = Math.max(backoffMs(failures, RETRY), context.pauses.remainingMs(ref));
+    await context.clock.sleep(delayMs, signal);
   }
 }
 
@@ -70,6 +83,8 @@ export async function scaleToZero(context: ScaleContext, options: ScaleOptions):
   const finding = context.find(options.ref);
   const record = finding.kind === 'listed' ? finding.record : undefined;
   if (record === undefined) return false;
+  const askedMs = context.pauses.remainingMs(options.ref);
+  if (askedMs > 0 && record.replicas > 0) throw new Error(describePause(askedMs));
   let didIt = false;
   try {
     await untilUncontended(context, { ...options, record }, async (current) => {
@@ -80,9 +95,14 @@ export async function scaleToZero(context: ScaleContext, options: ScaleOptions):
       return answer;
     });
   } catch (error) {
+    context.pauses.take(options.ref, error);
     if (!(error instanceof KubeRefusal) || error.status !== 404) throw error;
   }
   return didIt;
+}
+
+function describePause(askedMs: number): string {
+  return `the API server asked to wait ${Math.ceil(askedMs / 1_000)} s more`;
 }
 
 /** Does `step` with what is known of a workload; where that is outdated, reads it again, and once more. */

@@ -1,6 +1,6 @@
 import { backoffMs } from '../../system/backoff.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
-import { describeError } from './kube-errors.ts';
+import { describeError, retryDelayMs } from './kube-errors.ts';
 import { isConflict, isMissing, type LeaseApi } from './lease-api.ts';
 import { ELECTION_LEASE, freeElectionLease, heldElectionLease, type LeaseRecord } from './lease-record.ts';
 import type { LeaseTimes } from './lease-times.ts';
@@ -146,7 +146,7 @@ export class SleeperLease {
     this.#conflicts = 0;
     this.#failures += 1;
     this.#error = error;
-    this.#considerIn(backoffMs(this.#failures, this.#options.times.retry));
+    this.#considerIn(retryDelayMs(error, backoffMs(this.#failures, this.#options.times.retry)));
     this.#options.failed(error);
   }
 

@@ -72,6 +72,49 @@ test('retries wait 100 ms at first and 5 s at last, and are told once', async ()
 });
 
 test.each(['list', 'watch'])(
+  'a %s that is to wait waits as long as the API server asks for',
+  async (verb) => {
+    const clock = new FakeClock();
+    const bench = await setUpInformer({ clock });
+    const { api, informer } = bench;
+    const pattern = verb === 'list' ? LIST : WATCH;
+    api.scripts.refuse(pattern, { status: 429, message: 'too many', retryAfter: '7', times: 1 });
+    await informer.start();
+    expect(clock.delaysMs).toEqual([7_000]);
+    await clock.advance(6_999);
+    expect(api.count(pattern)).toBe(1);
+    await clock.advance(1);
+    await bench.until(() => informer.synced);
+  },
+);
+
+test('a watch that fails with 503 is listed again from the memory of the API server', async () => {
+  const bench = await setUpInformer();
+  const { api, informer } = bench;
+  await informer.start();
+  api.scripts.refuse(WATCH, { status: 503, message: 'not today', times: 1 });
+  api.watches.end();
+  await bench.until(() => api.count(LIST) === 2);
+  await bench.until(() => informer.synced);
+  const lists = api.requests.map(({ line }) => line).filter((line) => LIST.test(line));
+  expect(lists.map((line) => /resourceVersion=(\w+)/.exec(line)?.[1])).toEqual([undefined, '0']);
+});
+
+test('a list from the memory of the API server that is older than what is known is made again', async () => {
+  const bench = await setUpInformer();
+  const { api, informer } = bench;
+  await informer.start();
+  api.scripts.refuse(WATCH, { status: 503, message: 'not today', times: 1 });
+  const body = JSON.stringify({ metadata: { resourceVersion: '0' }, items: [] });
+  api.scripts.answerWith(/resourceVersion=0(?!\d)/, { status: 200, body, times: 1 });
+  api.watches.end();
+  await bench.until(() => api.count(LIST) === 3);
+  await bench.until(() => informer.synced);
+  const lists = api.requests.map(({ line }) => line).filter((line) => LIST.test(line));
+  expect(lists.map((line) => line.includes('resourceVersion=0'))).toEqual([false, true, false]);
+});
+
+test.each(['list', 'watch'])(
   'a right to %s that is missing is told in the API server’s words',
   async (verb) => {
     const bench = await setUpInformer();

@@ -1,7 +1,33 @@
 import { expect, test } from 'vitest';
 import type { KubeAccess } from '../../../src/backends/kubernetes/kube-access.ts';
-import { isPassing, KubeRefusal, KubeUnreachable } from '../../../src/backends/kubernetes/kube-errors.ts';
+import {
+  isPassing,
+  KubeRefusal,
+  KubeUnreachable,
+  readRetryAfter,
+  retryDelayMs,
+} from '../../../src/backends/kubernetes/kube-errors.ts';
 import { connect, DB, DEPLOYMENTS, setUpClient } from './access-fixture.ts';
+
+test.each([
+  [{ 'retry-after': '7' }, 7_000],
+  // By the server's own clock.
+  [{ 'retry-after': 'Thu, 01 Jan 1970 00:00:30 GMT', date: 'Thu, 01 Jan 1970 00:00:25 GMT' }, 5_000],
+  [{ 'retry-after': 'Thu, 01 Jan 1970 00:00:05 GMT', date: 'Thu, 01 Jan 1970 00:00:25 GMT' }, 0],
+  [{ 'retry-after': 'Thu, 01 Jan 1970 00:00:30 GMT' }, undefined],
+  [{ 'retry-after': 'soon' }, undefined],
+  [{}, undefined],
+] as const)('readRetryAfter reads %j as %s ms', (headers, delayMs) => {
+  expect(readRetryAfter(headers)).toBe(delayMs);
+});
+
+test('retryDelayMs waits as long as it is asked to, but not for ever', () => {
+  const asks = (retryAfterMs: number) => new KubeRefusal('x', { status: 429, retryAfterMs });
+  expect(retryDelayMs(asks(7_000), 100)).toBe(7_000);
+  expect(retryDelayMs(asks(50), 100)).toBe(100);
+  expect(retryDelayMs(asks(3_600_000), 100)).toBe(60_000);
+  expect(retryDelayMs(new Error('x'), 100)).toBe(100);
+});
 
 test('request() sends what it is told, and returns what it is answered', async () => {
   const { api, client, signal } = await setUpClient();

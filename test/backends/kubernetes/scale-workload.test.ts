@@ -118,6 +118,24 @@ test('a wake goes on while the API server is overloaded', async () => {
   expect(wanted(api)).toBe(1);
 });
 
+test('a wake waits as long as an overloaded API server asks for, the next wake and sleep, too, and says so', async () => {
+  const { api, backend, sink } = await setUpOpen({ replicas: 0 });
+  const relent = api.scripts.refuse(SCALE, { status: 429, message: 'too many requests', retryAfter: '2' });
+  const beganMs = performance.now();
+  await expect(backend.wake(DB, within(500))).rejects.toThrow();
+  expect(api.count(SCALE)).toBe(1);
+  const told = sink.observations.flatMap(({ observation }) => observation.hindrance ?? []);
+  expect(told).toEqual(['the API server did not do it yet (429): too many requests, and asked to wait 2 s']);
+  expect(sink.last(KEY)?.hindrance).toBeUndefined();
+  relent();
+  await backend.wake(DB, within(5_000));
+  expect(performance.now() - beganMs).toBeGreaterThan(1_950);
+  expect(wanted(api)).toBe(1);
+  api.scripts.refuse(/^PATCH/, { status: 429, message: 'too many requests', retryAfter: '20', times: 1 });
+  await expect(backend.sleep(DB, POLITELY)).rejects.toThrow('too many requests');
+  await expect(backend.sleep(DB, POLITELY)).rejects.toThrow('the API server asked to wait 20 s more');
+});
+
 test('a wake while the API server is away is served after its return', async () => {
   const { api, backend, sink } = await setUpOpen({ replicas: 0 });
   await api.goAway();
