@@ -69,6 +69,8 @@ export interface BackendSink {
   observed(key: string, observation: Observation): void;
   /** Everything the engine's labels say at this moment, whole; told again whenever it changes. */
   labelled(snapshot: readonly LabelledWorkload[]): void;
+  /** A workload has another name now, by whomever; told before it is looked at under either. */
+  renamed?(from: WorkloadRef, to: WorkloadRef): void;
   /** A workload was started, by whomever; told also of those that nobody watches. */
   started?(workload: WorkloadRef): void;
   /** Whether the engine answers; told on each change. */

@@ -9,7 +9,7 @@ import type { LabelReading } from '../config/labels.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
-import type { WorkloadKind, WorkloadRef } from '../model/workload.ts';
+import { type WorkloadKind, type WorkloadRef, workloadRefKey } from '../model/workload.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import type { Logger } from '../system/logger.ts';
 import { repeat } from '../system/repeat.ts';
@@ -25,6 +25,8 @@ export interface EnginesListener {
   /** A workload whose labels were refused was started. */
   refusedStarted(ref: WorkloadRef): void;
   shared(kind: WorkloadKind, view: SharedView): void;
+  /** Keys of a workload before and after it got another name. */
+  renamed(from: string, to: string): void;
 }
 
 export interface EnginesOptions {
@@ -128,6 +130,7 @@ export class Engines {
         engine.labels.take(snapshot, labelOptionsOf(kind, this.#settings).labelPrefix);
         listener.labelled(`labels of ${ENGINE_NAMES[kind]}`);
       },
+      renamed: (from, to) => listener.renamed(workloadRefKey(from), workloadRefKey(to)),
       started: (ref) => {
         if (engine.labels.isRefused(ref)) listener.refusedStarted(ref);
       },

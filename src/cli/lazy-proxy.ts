@@ -192,6 +192,7 @@ export class LazyProxy {
         observed: (key, observation) => this.#runtime.lifecycle.observe(key, observation),
         labelled: (what) => this.#reconcile({ what, isAwaited: false }),
         refusedStarted: (ref) => this.#repeatRefusal(ref),
+        renamed: (from, to) => this.#runtime.lifecycle.renamed(from, to),
         shared: (kind, view) => this.#runtime.lifecycle.share(kind, view),
       },
     });

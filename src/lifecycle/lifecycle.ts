@@ -13,7 +13,9 @@ import { Cascade } from './cascade.ts';
 import { type ConnectRequest, connectUpstream, type UpstreamConnection } from './connect-upstream.ts';
 import type { ControllerObserver } from './controller-observer.ts';
 import { type FlowLease, takeFlowLease } from './flow-lease.ts';
+import type { Lease } from './lease-book.ts';
 import { Refusal } from './refusal.ts';
+import { Renames } from './renames.ts';
 import type { LifecyclePolicy } from './subject.ts';
 import { createUnmanagedService } from './unmanaged-service.ts';
 import { WorkloadController } from './workload-controller.ts';
@@ -46,9 +48,13 @@ export class Lifecycle {
   #dependants: ReadonlySet<string> = new Set();
   readonly #cascade: Cascade;
   readonly #shared = new Map<WorkloadKind, SharedView>();
+  readonly #renames: Renames;
+  /** What keeps a workload awake for those who use it under its old name. */
+  readonly #lent = new Map<WorkloadController, Lease>();
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
+    this.#renames = new Renames(options.clock);
     this.#backends = new Map(options.backends.map((backend) => [backend.kind, backend]));
     this.#cascade = new Cascade((name, hub) => this.#byService.get(name) ?? this.#followUnmanaged(name, hub));
   }
@@ -73,7 +79,9 @@ export class Lifecycle {
 
   /** New settings for a service. Where its workload is another one now, that one is followed instead. */
   update(service: Service, previous: Service): void {
-    if (workloadKey(service.workload) !== workloadKey(previous.workload)) this.#leave(previous);
+    const key = workloadKey(service.workload);
+    const goesAlong = this.#renames.find(key) === this.#byService.get(service.name);
+    if (key !== workloadKey(previous.workload) && !goesAlong) this.#leave(previous);
     this.add(service);
   }
 
@@ -117,7 +125,29 @@ export class Lifecycle {
 
   /** What a backend saw of one workload. */
   observe(key: string, observation: Observation): void {
-    this.#byWorkload.get(key)?.observe(observation);
+    const controller = this.#byWorkload.get(key);
+    if (controller !== undefined && !this.#renames.holds(controller, observation))
+      controller.observe(observation);
+  }
+
+  /**
+   * A workload has another name; both are keys. Who uses it or waits for it goes along, as soon as a service has the new
+   * name. Where the file names both, it is kept awake for them.
+   */
+  renamed(from: string, to: string): void {
+    const controller = this.#renames.take(from) ?? this.#byWorkload.get(from);
+    const there = this.#byWorkload.get(to);
+    // It may have its old name back.
+    if (controller === undefined || controller === there) return;
+    const named = [...(there === undefined ? [] : (this.#namesOf.get(there) ?? []))];
+    if (there === undefined || (there.leases === 0 && there.room.size === 0 && named.length > 0)) {
+      this.#renames.add(controller, to);
+      there?.retire();
+      for (const name of named) this.#addAgain(name);
+      if (named.length > 0) this.linkDependants();
+    } else if (controller.leases > 0 && !this.#lent.has(controller)) {
+      this.#lent.set(controller, there.guard());
+    }
   }
 
   /** What other proxies do with the workloads of one kind. */
@@ -164,6 +194,12 @@ export class Lifecycle {
   /** Refuses everybody who waits and stops all timers; workloads stay as they are. Idempotent. */
   close(): void {
     for (const controller of this.#byWorkload.values()) controller.close();
+    this.#renames.close();
+  }
+
+  #addAgain(name: string): void {
+    const service = this.#services.get(name);
+    if (service !== undefined) this.add(service);
   }
 
   /** What another proxy may serve is left to it: see {@link WorkloadController.setServed}. */
@@ -203,13 +239,38 @@ export class Lifecycle {
     const backend = this.#backends.get(service.workload.kind);
     if (backend === undefined)
       throw new Error(`no backend for workloads of the kind ${service.workload.kind}`);
+    const renamed = this.#renames.take(key);
+    if (renamed !== undefined) return this.#move(renamed, { service, backend });
     const { clock, logger } = this.#options;
-    const observer = this.#createObserver(key);
+    const observer = this.#createObserver();
     const parts = { workload: service.workload, policy: service, backend, clock, logger, observer };
     const controller = new WorkloadController(parts);
     this.#byWorkload.set(key, controller);
     this.#shareWith(controller);
     controller.start();
+    return controller;
+  }
+
+  /** Goes on with a controller under its workload's new name. Services that have the old one follow what that is now. */
+  #move(
+    controller: WorkloadController,
+    {
+      service,
+      backend,
+    }: { readonly service: LifecyclePolicy & Pick<Service, 'workload'>; readonly backend: Backend },
+  ): WorkloadController {
+    const { workload: before } = controller;
+    this.#byWorkload.delete(workloadKey(before));
+    this.#byWorkload.set(workloadKey(service.workload), controller);
+    controller.update(service.workload, service);
+    this.#shareWith(controller);
+    backend.unwatch(before);
+    for (const name of [...(this.#namesOf.get(controller) ?? [])]) {
+      const other = this.#services.get(name);
+      if (other === undefined || workloadKey(other.workload) !== workloadKey(before)) continue;
+      this.#namesOf.get(controller)?.delete(name);
+      this.add(other);
+    }
     return controller;
   }
 
@@ -221,14 +282,25 @@ export class Lifecycle {
     else if (this.#backends.get(kind)?.setInUse !== undefined) controller.share(NOT_THE_SLEEPER);
   }
 
-  #createObserver(key: string): ControllerObserver {
+  #createObserver(): ControllerObserver {
     return {
       changed: (controller) => this.#cascade.changed(controller),
       acted: (controller, act) => this.#options.onAct?.(controller, act),
+      leased: (controller) => {
+        if (controller.leases === 0) this.#takeBack(controller);
+      },
       drained: (controller) => {
+        const key = workloadKey(controller.workload);
         this.#namesOf.delete(controller);
+        this.#renames.forget(controller);
+        this.#takeBack(controller);
         if (this.#byWorkload.get(key) === controller) this.#byWorkload.delete(key);
       },
     };
+  }
+
+  #takeBack(controller: WorkloadController): void {
+    this.#lent.get(controller)?.release();
+    this.#lent.delete(controller);
   }
 }

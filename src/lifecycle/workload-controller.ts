@@ -112,7 +112,9 @@ export class WorkloadController {
   /** New settings, in force at once; a running idle timer counts from where it began. Takes back a retirement. */
   update(workload: Workload, policy: LifecyclePolicy): void {
     this.#setSubject({ workload, policy, retired: false });
-    this.observe(this.#options.backend.watch(workload));
+    const seen = this.#options.backend.watch(workload);
+    // Under a new name it has to be looked at first; what is known of it still holds.
+    if (seen.state !== 'unknown') this.observe(seen);
   }
 
   /** Takes what other proxies do with the same workloads. */
@@ -208,6 +210,7 @@ export class WorkloadController {
 
   #leasesChanged(): void {
     this.#shared.tell();
+    this.#options.observer.leased(this);
     this.#drain();
   }
 

@@ -2,13 +2,13 @@
 
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../support/free-ports.ts';
-import { type AppAnswer, httpdCommand, nodeApp } from './support/apps.ts';
+import { type AppAnswer, type AppOptions, httpdCommand, nodeApp } from './support/apps.ts';
 import type { ContainerSpec, TestContainer } from './support/container.ts';
 import { get, getJson } from './support/http.ts';
 import { expectKept } from './support/kept.ts';
 import type { ProxyProcess } from './support/proxy.ts';
 import { connectTcp, type TcpClient } from './support/tcp.ts';
-import { getStatus, openTestBed, type ServiceFields, type TestBed } from './support/test-bed.ts';
+import { getStatus, openTestBed, type ServiceFields, type TestBed, writeConfig } from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
 
 const SERVICE = 'app';
@@ -189,6 +189,61 @@ describe('a container that goes away', () => {
     await container.rename(service);
     await waitUntil(() => getStatus(proxy, { service, port }), { what: 'the new name in the status' });
     expect((await get(port)).body).toBe('hello');
+  });
+});
+
+describe('a container that is renamed while it is used', () => {
+  /** Labels make it a service of its name. */
+  async function openLabelled(app: AppOptions) {
+    const bed = await openTestBed();
+    const port = await freePort();
+    const labels = bed.labels({ ports: `${port}:80`, idle_timeout: '1s' });
+    const name = bed.scope.name('old');
+    const container = await bed.scope.createContainer({ name, labels, ...(await nodeApp(app)) });
+    const proxy = await bed.startProxy();
+    const newName = bed.scope.name('new');
+    return { ...bed, port, name, newName, container, proxy };
+  }
+
+  test('is not stopped under its connection, but when that has ended', async () => {
+    const { port, container, events, newName, proxy } = await openLabelled({ mode: 'echo' });
+    const client = await connectTcp(port);
+    onTestFinished(() => void client.destroy());
+    await client.send('a');
+    await client.readAtLeast(1);
+    await container.rename(newName);
+    await waitUntil(() => getStatus(proxy, { service: newName, port }), { what: 'the new name' });
+    await expect(events.waitFor(newName, 'kill', { timeoutMs: 4_000 })).rejects.toThrow('did not tell');
+    await client.send('b');
+    expect(String(await client.readAtLeast(1))).toBe('b');
+    client.destroy();
+    await events.waitFor(newName, 'kill');
+  });
+
+  test('serves a client that waits for its start', async () => {
+    const { port, container, events, name, newName } = await openLabelled({ delayMs: 2_000 });
+    const client = await askEarly(port);
+    await events.waitFor(name, 'start');
+    await container.rename(newName);
+    expect(String(await client.readAll())).toContain(container.id.slice(0, 12));
+    expect(events.of(name, 'start').length + events.of(newName, 'start').length).toBe(1);
+  });
+
+  test('is not stopped under its connection when the file follows later', async () => {
+    const stage = await openStage(await nodeApp({ mode: 'echo' }), { idle_timeout: '1s' });
+    const client = await connectTcp(stage.port);
+    onTestFinished(() => void client.destroy());
+    await client.send('a');
+    await client.readAtLeast(1);
+    const newName = stage.scope.name('new');
+    await stage.container.rename(newName);
+    await waitForState(stage, 'missing');
+    const service = { container: newName, ports: [`${stage.port}:80`], idle_timeout: '1s' };
+    await stage.proxy.edit(writeConfig({ other: service }));
+    await waitUntil(() => getStatus(stage.proxy, { service: 'other', port: stage.port }));
+    await expect(stage.events.waitFor(newName, 'kill', { timeoutMs: 4_000 })).rejects.toThrow('did not tell');
+    await client.send('b');
+    expect(String(await client.readAtLeast(1))).toBe('b');
   });
 });
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Observation } from '../../src/model/observation.ts';
 import { aListener } from '../support/builders.ts';
-import { RUNNING, STOPPED, STOPPING } from '../support/fake-backend.ts';
+import { MISSING, RUNNING, STOPPED, STOPPING } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import type { TestServer } from '../support/sockets.ts';
@@ -46,6 +46,118 @@ describe('Lifecycle', () => {
     expect(waiting.outcome).toBe('served');
     expect(controller.retired).toBe(false);
     expect(bench.backend.count('wake')).toBe(1);
+  });
+
+  describe('when a workload gets another name', () => {
+    const a = onContainer('a', 'a');
+    const b = onContainer('b', 'b');
+    const rename = () => {
+      bench.backend.tell('docker/b', RUNNING);
+      bench.lifecycle.renamed('docker/a', 'docker/b');
+      bench.backend.tell('docker/a', MISSING);
+    };
+    const labelsFollow = () => {
+      bench.lifecycle.add(b);
+      bench.lifecycle.remove(a);
+      bench.lifecycle.linkDependants();
+    };
+
+    it('goes on with its leases under the new name', async () => {
+      automate();
+      bench.add(a, RUNNING);
+      const connection = await bench.client('a', server.port).served;
+      const controller = bench.controller('a');
+      rename();
+      expect(controller.state.kind).toBe('ready');
+      labelsFollow();
+      expect(bench.controller('b')).toBe(controller);
+      expect([...bench.backend.watched]).toEqual(['docker/b']);
+      await bench.clock.advance(500_000);
+      expect(bench.backend.calls).toEqual([]);
+      connection.release();
+      await bench.clock.advance(120_000);
+      expect(bench.backend.log).toEqual(['sleep docker/b']);
+    });
+
+    it('serves those who wait for it under the new name', async () => {
+      bench.add(a, STOPPED);
+      const waiting = bench.client('a', server.port);
+      await bench.backend.called(1);
+      bench.lifecycle.renamed('docker/a', 'docker/b');
+      bench.backend.tell('docker/a', MISSING);
+      labelsFollow();
+      bench.backend.last.succeed(RUNNING);
+      bench.backend.tell('docker/b', RUNNING);
+      await bench.until(() => waiting.outcome !== 'waiting');
+      expect(waiting.outcome).toBe('served');
+    });
+
+    it('is missing after a moment when nobody has the new name', async () => {
+      bench.add(a, RUNNING);
+      rename();
+      await bench.clock.advance(999);
+      expect(bench.controller('a').state.kind).toBe('ready');
+      await bench.clock.advance(1);
+      expect(bench.controller('a').state.kind).toBe('missing');
+    });
+
+    it('goes on as before when it gets its old name back', async () => {
+      bench.add(a, RUNNING);
+      rename();
+      bench.lifecycle.renamed('docker/b', 'docker/a');
+      bench.backend.tell('docker/a', RUNNING);
+      await bench.clock.advance(5_000);
+      expect(bench.controller('a').state.kind).toBe('ready');
+    });
+
+    it('follows a service of the file that takes the new name later', async () => {
+      bench.add(a, RUNNING);
+      await bench.client('a', server.port).served;
+      const controller = bench.controller('a');
+      rename();
+      await bench.clock.advance(60_000);
+      bench.lifecycle.update(onContainer('a', 'b'), a);
+      expect(bench.controller('a')).toBe(controller);
+      expect(controller.leases).toBe(1);
+      expect(controller.state.kind).not.toBe('missing');
+    });
+
+    it('is what the other service of the file has now when that names it', async () => {
+      bench.backend.tell('docker/b', MISSING);
+      bench.add(b, MISSING);
+      bench.add(a, RUNNING);
+      await bench.client('a', server.port).served;
+      const controller = bench.controller('a');
+      rename();
+      expect(bench.controller('b')).toBe(controller);
+      expect(bench.controller('a')).not.toBe(controller);
+      expect(bench.controller('a').state.kind).toBe('missing');
+    });
+
+    it('is kept awake for its users when the other service of the file has users, too', async () => {
+      automate();
+      bench.add(b, MISSING);
+      bench.add(a, RUNNING);
+      const connection = await bench.client('a', server.port).served;
+      const other = bench.client('b', server.port);
+      await settle();
+      rename();
+      await bench.until(() => other.outcome === 'served');
+      (await other.served).release();
+      await bench.clock.advance(500_000);
+      expect(bench.backend.calls).toEqual([]);
+      connection.release();
+      await bench.clock.advance(120_000);
+      expect(bench.backend.log).toEqual(['sleep docker/b']);
+    });
+
+    it('keeps its users from another workload that gets the old name', async () => {
+      bench.add(a, RUNNING);
+      rename();
+      bench.backend.tell('docker/a', { ...STOPPED, id: 'b2' });
+      bench.lifecycle.add(b);
+      expect(bench.controller('b')).not.toBe(bench.controller('a'));
+    });
   });
 
   describe('with listeners that are not bound', () => {

@@ -27,12 +27,18 @@ export interface KnownContainer {
   readonly listed: ListedContainer | undefined;
 }
 
+export interface Rename {
+  readonly from: string;
+  readonly to: string;
+}
+
 /** What an event changed. */
 export interface CacheChange {
   /** Names under which a watched container may have to be looked at again. */
   readonly names: readonly string[];
   /** Whether a container appeared, went or got another name. */
   readonly population: boolean;
+  readonly renamed?: Rename;
 }
 
 const NO_CHANGE: CacheChange = { names: [], population: false };
@@ -88,15 +94,21 @@ export class ContainerCache {
       .map(({ name, labels }) => ({ ref: { kind: 'docker', name }, labels }));
   }
 
-  /** Forgets everything and takes a whole list. */
-  replaceAll(containers: readonly ListedContainer[]): void {
+  /** Forgets everything and takes a whole list; returns who has another name than before. */
+  replaceAll(containers: readonly ListedContainer[]): readonly Rename[] {
+    const before = new Map(this.#byId);
+    const renames: Rename[] = [];
     this.#byId.clear();
     this.#idByName.clear();
     for (const listed of containers) {
       const name = ownName(listed.Names ?? []);
-      if (name !== undefined) this.put({ id: listed.Id, name, labels: listed.Labels ?? {}, listed });
+      if (name === undefined) continue;
+      this.put({ id: listed.Id, name, labels: listed.Labels ?? {}, listed });
+      const from = before.get(listed.Id)?.name ?? name;
+      if (from !== name) renames.push({ from, to: name });
     }
     for (const id of [...this.#stops.keys()]) if (!this.#byId.has(id)) this.#stops.delete(id);
+    return renames;
   }
 
   /** Adds a container, or replaces what was known of it; its name is its own from now on. */
@@ -122,7 +134,8 @@ export class ContainerCache {
     this.put({ id: event.id, name, labels, listed: undefined });
     if (known === undefined) return { names: [name], population: true };
     if (known.name === name) return { names: [name], population: false };
-    return { names: [known.name, name], population: true };
+    const renamed = { from: known.name, to: name };
+    return { names: [known.name, name], population: true, renamed };
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { Cancel, Clock } from '../../system/clock.ts';
 import { chooseHosts, sharedNetworkOwner } from './addresses.ts';
 import type { EngineClient } from './engine-client.ts';
 import type { InspectedContainer, ListedContainer } from './engine-shapes.ts';
@@ -7,15 +8,41 @@ import type { NetworkMembership } from './network-membership.ts';
 /** What tells a container's networks: a list's entry has it, too. */
 type Attached = Pick<InspectedContainer, 'HostConfig' | 'NetworkSettings'> | ListedContainer;
 
-/** Says at which addresses containers answer, and has the proxy join their networks. */
+/** Until then whoever follows a renamed container has its new name, or nobody does. */
+const RENAME_MS = 2_000;
+
+/** Says at which addresses containers answer, and has the proxy join their networks. `close()` ends it. */
 export class ContainerLocator {
   readonly #client: EngineClient;
   readonly #membership: NetworkMembership;
+  readonly #clock: Clock;
   readonly #watched = new Set<string>();
+  readonly #renames = new Set<Cancel>();
 
-  constructor(options: { readonly client: EngineClient; readonly membership: NetworkMembership }) {
+  constructor(options: {
+    readonly client: EngineClient;
+    readonly membership: NetworkMembership;
+    readonly clock: Clock;
+  }) {
     this.#client = options.client;
     this.#membership = options.membership;
+    this.#clock = options.clock;
+  }
+
+  /** A watched container has another name: the proxy stays on its networks until it is watched under that, or isn't. */
+  rename(names: { readonly from: string; readonly to: string }): void {
+    if (!this.#watched.has(names.from)) return;
+    this.#membership.rename(names);
+    const cancel = this.#clock.schedule(RENAME_MS, () => {
+      this.#renames.delete(cancel);
+      if (!this.#watched.has(names.to)) this.#membership.forget(names.to);
+    });
+    this.#renames.add(cancel);
+  }
+
+  close(): void {
+    for (const cancel of this.#renames) cancel();
+    this.#renames.clear();
   }
 
   watch(name: string): void {

@@ -10,7 +10,7 @@ import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
 import type { Backend, BackendSink, OutputRequest } from '../backend.ts';
 import { LabelFeed, type LabelOptions } from '../label-feed.ts';
-import { CONTAINER_EVENTS, ContainerCache } from './container-cache.ts';
+import { type CacheChange, CONTAINER_EVENTS, ContainerCache, type Rename } from './container-cache.ts';
 import { ContainerLocator } from './container-locator.ts';
 import { readContainerOutput } from './container-output.ts';
 import { ContainerSource } from './container-source.ts';
@@ -60,6 +60,7 @@ export class DockerBackend implements Backend {
   readonly #cache = new ContainerCache();
   readonly #link: EngineLink<readonly ListedContainer[]>;
   readonly #membership: NetworkMembership;
+  readonly #locator: ContainerLocator;
   readonly #observer: WorkloadObserver;
   readonly #health: HealthPoller;
   readonly #labels: LabelFeed;
@@ -73,7 +74,8 @@ export class DockerBackend implements Backend {
     const place = new OwnPlaceReader({ client, system });
     const membership = new NetworkMembership({ client, place, clock, logger, joinNetworks });
     this.#membership = membership;
-    const locator = new ContainerLocator({ client, membership });
+    this.#locator = new ContainerLocator({ client, membership, clock });
+    const locator = this.#locator;
     this.#observer = new WorkloadObserver({
       ...{ source: new ContainerSource({ cache, client, locator }), clock, logger },
       session: () => this.#link.session,
@@ -162,6 +164,7 @@ export class DockerBackend implements Backend {
   async close(): Promise<void> {
     this.#labels.close();
     this.#health.close();
+    this.#locator.close();
     await this.#membership.close();
     await this.#link.close();
     this.#client.close();
@@ -174,15 +177,26 @@ export class DockerBackend implements Backend {
 
   #applyList(containers: readonly ListedContainer[], events: readonly EngineEvent[]): Promise<void> {
     this.#membership.begin(this.#link.session);
-    this.#cache.replaceAll(containers);
-    const touched = new Set(events.flatMap((event) => this.#cache.apply(event).names));
+    for (const rename of this.#cache.replaceAll(containers)) this.#renamed(rename);
+    const touched = new Set(events.flatMap((event) => this.#applyToCache(event).names));
     this.#labels.flush();
     return this.#observer.lookAtAll(touched);
   }
 
+  #applyToCache(event: EngineEvent): CacheChange {
+    const change = this.#cache.apply(event);
+    if (change.renamed !== undefined) this.#renamed(change.renamed);
+    return change;
+  }
+
+  #renamed({ from, to }: Rename): void {
+    this.#locator.rename({ from, to });
+    this.#sink?.renamed?.({ kind: 'docker', name: from }, { kind: 'docker', name: to });
+  }
+
   #applyEvent(event: EngineEvent): void {
     this.#membership.applyEvent(event);
-    const { names, population } = this.#cache.apply(event);
+    const { names, population } = this.#applyToCache(event);
     if (population) this.#labels.touch();
     const started = event.type === 'container' && event.action === 'start';
     for (const name of names) {

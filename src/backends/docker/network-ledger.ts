@@ -28,6 +28,14 @@ export class NetworkLedger {
     this.#retry(container);
   }
 
+  /** What the container needs stays needed under its new name. */
+  rename({ from, to }: { readonly from: string; readonly to: string }): void {
+    const networks = this.#needs.get(from);
+    if (networks === undefined) return;
+    this.#needs.delete(from);
+    this.#needs.set(to, networks);
+  }
+
   forget(container: string): void {
     this.#retry(container);
     this.#needs.delete(container);

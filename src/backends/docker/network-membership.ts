@@ -79,6 +79,11 @@ export class NetworkMembership {
     this.#touch();
   }
 
+  /** A container has another name, under which it needs the same. */
+  rename(names: { readonly from: string; readonly to: string }): void {
+    this.#ledger.rename(names);
+  }
+
   /** A container needs no network any more. */
   forget(container: string): void {
     this.#ledger.forget(container);

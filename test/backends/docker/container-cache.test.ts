@@ -22,6 +22,7 @@ test('ContainerCache follows a container that is recreated under a temporary nam
   expect(cache.apply(event('rename', 'c2', { name: 'db', oldName: '/c1_db' }))).toEqual({
     names: ['c1_db', 'db'],
     population: true,
+    renamed: { from: 'c1_db', to: 'db' },
   });
   expect(cache.get('db')?.id).toBe('c2');
   expect(cache.get('c1_db')).toBeUndefined();
@@ -132,4 +133,20 @@ test('ContainerCache has nobody look when a signal is sent', () => {
   const cache = new ContainerCache();
   cache.replaceAll([{ Id: 'c1', Names: ['/db'] }]);
   expect(cache.apply(event('kill', 'c1', { name: 'db', signal: '15' })).names).toEqual([]);
+});
+
+test('ContainerCache tells of names that have changed while no events came', () => {
+  const cache = new ContainerCache();
+  expect(
+    cache.replaceAll([
+      { Id: 'c1', Names: ['/a'] },
+      { Id: 'c2', Names: ['/same'] },
+    ]),
+  ).toEqual([]);
+  const renames = cache.replaceAll([
+    { Id: 'c1', Names: ['/b'] },
+    { Id: 'c2', Names: ['/same'] },
+    { Id: 'c3', Names: ['/a'] },
+  ]);
+  expect(renames).toEqual([{ from: 'a', to: 'b' }]);
 });
