@@ -20,7 +20,7 @@ interface FailedWake {
   readonly unserved: LogLine;
   readonly row: StatusRow | undefined;
   /** The lines of output that the log tells. */
-  readonly output: readonly string[];
+  output(): readonly string[];
   /** Everything that `GET /status` answers. */
   readonly status: string;
 }
@@ -56,10 +56,11 @@ async function failToWake(
   return {
     ...{ proxy, container, failure, unserved, row },
     address: (await container.addresses())[0],
-    output: proxy
-      .logs()
-      .filter((line) => isOutput(line) && line.level === 'warn')
-      .map(({ msg }) => msg),
+    output: () =>
+      proxy
+        .logs()
+        .filter((line) => isOutput(line) && line.level === 'warn')
+        .map(({ msg }) => msg),
     status: JSON.stringify(await getJson(`${proxy.statusUrl}/status`)),
   };
 }
@@ -81,9 +82,10 @@ describe.concurrent('a failed wake is told with its reason', () => {
     const cmd = ['sh', '-c', `${lines}; sleep 1; echo "no \u001b[31mdatabase" >&2; exit 3`];
     const wake = await failToWake(context, { spec: { cmd } });
     expectReason(wake, 'exit code 3');
-    expect(wake.output).toHaveLength(20);
-    expect(wake.output).toEqual(expect.arrayContaining(['failing | line 13', 'failing | line 30']));
-    expect(wake.output).toContain('failing | no \\u{1b}[31mdatabase');
+    await wake.proxy.waitForLog(({ msg }) => msg.endsWith('31mdatabase'));
+    expect(wake.output()).toHaveLength(20);
+    expect(wake.output()).toEqual(expect.arrayContaining(['failing | line 13', 'failing | line 30']));
+    expect(wake.output()).toContain('failing | no \\u{1b}[31mdatabase');
   });
 
   test('where nothing listens on the target port', async (context) => {
@@ -113,7 +115,7 @@ describe.concurrent('a failed wake is told with its reason', () => {
     const spec = { cmd: httpdCommand({ port: 81 }), healthcheck: { test, intervalMs: 500, retries: 1 } };
     const wake = await failToWake(context, { spec });
     expectReason(wake, 'unhealthy');
-    expect(wake.output).toEqual(['failing | the disk is full']);
+    expect(wake.output()).toEqual(['failing | the disk is full']);
     expect(wake.status).not.toContain('the disk is full');
   });
 });
