@@ -1,4 +1,6 @@
+import type { Lease } from '../lifecycle/lease-book.ts';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
+import type { WorkloadController } from '../lifecycle/workload-controller.ts';
 import type { Logger } from '../system/logger.ts';
 import type { CronAction } from './schedule-set.ts';
 
@@ -9,7 +11,8 @@ import type { CronAction } from './schedule-set.ts';
 export class CronWindows {
   readonly #lifecycle: Lifecycle;
   readonly #logger: Logger;
-  readonly #leases = new Map<string, { release(): void }>();
+  /** The open window of each service, and the workload that it keeps awake. */
+  readonly #open = new Map<string, { readonly controller: WorkloadController; readonly lease: Lease }>();
 
   constructor(options: { readonly lifecycle: Lifecycle; readonly logger: Logger }) {
     this.#lifecycle = options.lifecycle;
@@ -25,7 +28,7 @@ export class CronWindows {
       const lease = controller.hold('cron_start');
       this.close(service);
       if (controller.policy.cronStop === undefined) lease.release();
-      else this.#leases.set(service, lease);
+      else this.#open.set(service, { controller, lease });
       return;
     }
     this.#log(service, state.kind === 'stopped' ? 'cron_stop: asleep already' : 'cron_stop');
@@ -33,10 +36,19 @@ export class CronWindows {
     controller.sleep('cron_stop');
   }
 
+  /** The service has changed: where its workload is another one now, an open window keeps that one awake instead. */
+  follow(service: string): void {
+    const open = this.#open.get(service);
+    const controller = this.#lifecycle.find(service);
+    if (open === undefined || controller === undefined || open.controller === controller) return;
+    this.#open.set(service, { controller, lease: controller.hold('cron_start') });
+    open.lease.release();
+  }
+
   /** Ends the window of a service, as when its schedule goes. */
   close(service: string): void {
-    this.#leases.get(service)?.release();
-    this.#leases.delete(service);
+    this.#open.get(service)?.lease.release();
+    this.#open.delete(service);
   }
 
   #log(service: string, what: string): void {

@@ -64,7 +64,8 @@ export class Reconciler {
           this.#lifecycle.setServed(change.service.name, { isServed: false });
         return;
       case 'update-service':
-        return this.#lifecycle.update(change.service, change.previous);
+        this.#lifecycle.update(change.service, change.previous);
+        return this.#windows.follow(change.service.name);
       case 'remove-service':
         return this.#lifecycle.remove(change.service);
       case 'open-listener':

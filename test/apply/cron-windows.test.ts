@@ -44,6 +44,24 @@ describe('CronWindows', () => {
     expect(lines).toEqual(['db: cron_start', 'db: cron_stop']);
   });
 
+  it('goes over to the other workload when the service gets one in the middle of its window', async () => {
+    const before = aBareService(window);
+    const after = aBareService({ ...window, workload: { kind: 'docker', container: 'other' } });
+    bench.add(before, STOPPED);
+    windows.fire('db', 'start');
+    await bench.clock.advance(WAKE_MS);
+    const old = bench.controller('db');
+    bench.backend.tell('docker/other', STOPPED);
+    bench.lifecycle.update(after, before);
+    windows.follow('db');
+    expect(old.leases).toBe(0);
+    expect(leases()).toBe(1);
+    await bench.clock.advance(WAKE_MS);
+    expect(bench.backend.log).toEqual(['wake docker/db', 'wake docker/other']);
+    windows.fire('db', 'stop');
+    expect(leases()).toBe(0);
+  });
+
   it('holds no lease when there is no stop, and lets the service run on', async () => {
     bench.add(aBareService({ cronStart: '30 8 * * *' }), STOPPED);
     windows.fire('db', 'start');

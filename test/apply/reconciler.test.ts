@@ -29,7 +29,7 @@ describe('Reconciler', () => {
       set: ({ name }: Service) => calls.push(`schedule ${name}`),
       clear: (name: string) => calls.push(`unschedule ${name}`),
     };
-    const windows = { close: (name: string) => calls.push(`close window of ${name}`) };
+    const windows = { close: (name: string) => calls.push(`close window of ${name}`), follow() {} };
     reconciler = new Reconciler({
       lifecycle: lifecycle as unknown as Lifecycle,
       listeners: listeners as unknown as ListenerSet,

@@ -34,7 +34,9 @@ type Route = Omit<OpenRoute, 'access' | 'upstreams'> & {
 interface Accepted {
   readonly route: Route;
   readonly client: number;
-  /** Which of the route's upstreams is being tried, or was reached. */
+  /** The route's when it was accepted, since the route may order them anew. */
+  readonly upstreams: Route['upstreams'];
+  /** Which of them is being tried, or was reached. */
   attempt: number;
 }
 
@@ -136,8 +138,8 @@ export class RouteTable {
     this.#stopConnecting(slot);
     const accepted = this.#accepted.get(slot);
     if (accepted === undefined || accepted.attempt === 0) return;
-    const { route, attempt } = accepted;
-    const reached = route.upstreams[attempt];
+    const { route, upstreams, attempt } = accepted;
+    const reached = upstreams[attempt];
     if (reached === undefined) return;
     route.upstreams = [reached, ...route.upstreams.filter((upstream) => upstream !== reached)];
   }
@@ -172,23 +174,23 @@ export class RouteTable {
       // Counted until the main thread has it: till then the route must not be forgotten.
       return this.#options.onReturned({ route: number, client });
     }
-    const accepted = { route, client, attempt: 0 };
+    const accepted = { route, client, upstreams: route.upstreams, attempt: 0 };
     this.#accepted.set(slot, accepted);
     this.#connect(slot, accepted);
   }
 
   #connect(slot: number, accepted: Accepted): void {
     const { libc, poller, pairs, clock } = this.#options;
-    const { route, client } = accepted;
+    const { route, client, upstreams } = accepted;
     this.#stopConnecting(slot);
-    for (; accepted.attempt < route.upstreams.length; accepted.attempt++) {
-      const address = route.upstreams[accepted.attempt];
+    for (; accepted.attempt < upstreams.length; accepted.attempt++) {
+      const address = upstreams[accepted.attempt];
       const upstream = address === undefined ? -1 : libc.tcpSocket(address.family);
       if (address === undefined || upstream < 0) break;
       libc.tuneTcp(upstream, planKeepAlive(route.keepAliveMs));
       const status = libc.connect(upstream, address.bytes);
       if (status === 0 || status === -EINPROGRESS) {
-        const wait = accepted.attempt < route.upstreams.length - 1 ? 'soon' : 'late';
+        const wait = accepted.attempt < upstreams.length - 1 ? 'soon' : 'late';
         this.#connecting[wait].set(slot, clock.monotonicMs() + CONNECT_TIMEOUTS_MS[wait]);
         const { keepAliveMs } = route;
         return pairs.add(slot, { client, upstream, keepAliveMs }, 'connecting');

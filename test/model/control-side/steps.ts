@@ -1,0 +1,145 @@
+import fc from 'fast-check';
+import type { Service } from '../../../src/model/service.ts';
+import { aListener, aService } from '../../support/builders.ts';
+import { CALL_SCRIPTS, type Truth } from './scripted-engine.ts';
+import { CONTAINERS, type World } from './world.ts';
+
+const NAMES = ['a', 'b', 'c'] as const;
+const PORTS = [80, 81, 82, 83] as const;
+
+/** One thing that happens, in words that a failure prints, and what it does. */
+export interface Step {
+  readonly words: string;
+  happen(world: World): void | Promise<void>;
+}
+
+const container = fc.constantFrom(...CONTAINERS);
+const port = fc.constantFrom(...PORTS);
+
+/** A table of up to three services, each with a container of its own; dependants come later in the alphabet. */
+const table: fc.Arbitrary<readonly Service[]> = fc
+  .record({
+    containers: fc.shuffledSubarray([...CONTAINERS], { minLength: 0, maxLength: 3 }),
+    owners: fc.array(fc.nat(2), { minLength: PORTS.length, maxLength: PORTS.length }),
+    idleTimeoutMs: fc.constantFrom(0, 5_000, 60_000),
+    startTimeoutMs: fc.constantFrom(2_000, 10_000),
+    maxPending: fc.constantFrom(2, 1_024),
+    schedule: fc.constantFrom(undefined, 'start', 'stop', 'both'),
+    hub: fc.boolean(),
+  })
+  .map(({ containers, owners, schedule, hub, ...policy }) =>
+    containers.map((name, index) =>
+      aService({
+        ...policy,
+        name: NAMES[index] ?? '',
+        workload: { kind: 'docker', container: name },
+        listeners: PORTS.filter((_, place) => owners[place] === index).map((number) =>
+          aListener({ port: number, targetPort: 80 }),
+        ),
+        ...(index === 0 && (schedule === 'start' || schedule === 'both') && { cronStart: '*/2 * * * *' }),
+        ...(index === 0 && (schedule === 'stop' || schedule === 'both') && { cronStop: '1-59/2 * * * *' }),
+        dependants: hub && index === 0 && containers.length > 1 ? [NAMES[1]] : [],
+      }),
+    ),
+  );
+
+const truths: readonly Truth[] = ['absent', 'stopped', 'running', 'paused'];
+
+const apply = table.map(
+  (services): Step => ({
+    words: `the table is ${JSON.stringify(services.map(({ name, workload, listeners, ...rest }) => ({ name, on: 'container' in workload && workload.container, ports: listeners.map((one) => one.port), idle: rest.idleTimeoutMs, start: rest.startTimeoutMs, cron: [rest.cronStart, rest.cronStop], of: rest.dependants, pending: rest.maxPending })))}`,
+    happen: (world) => world.apply(services),
+  }),
+);
+
+/** What happens, and how often beside the others. */
+const WEIGHTED: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Step> }[] = [
+  {
+    weight: 8,
+    arbitrary: fc.record({ port, protocol: fc.constantFrom('tcp' as const, 'udp' as const) }).map((one) => ({
+      words: `a ${one.protocol} client comes to ${one.port}`,
+      happen: (world: World) => world.come(one.port, one.protocol),
+    })),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.nat(20).map((index) => ({
+      words: `client ${index} leaves`,
+      happen: (world: World) => world.leave(index),
+    })),
+  },
+  {
+    weight: 10,
+    arbitrary: fc.constantFrom(0, 1, 10, 299, 301, 600, 2_000, 5_000, 11_000, 61_000, 130_000).map((ms) => ({
+      words: `${ms} ms pass`,
+      happen: (world: World) => world.clock.advance(ms),
+    })),
+  },
+  {
+    weight: 8,
+    arbitrary: fc
+      .record({ count: fc.integer({ min: 1, max: 4 }), times: fc.constantFrom(1, 1, 2) })
+      .map((one) => ({
+        words: `${one.count} events arrive, ${one.times} times each`,
+        happen: (world: World) => world.engine.deliver(one),
+      })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constant({
+      words: 'an event is lost',
+      happen: (world: World) => world.engine.loseEvent(),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ container, truth: fc.constantFrom(...truths) }).map((one) => ({
+      words: `somebody makes ${one.container} ${one.truth}`,
+      happen: (world: World) => world.engine.change(one.container, one.truth),
+    })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ container, script: fc.constantFrom(...CALL_SCRIPTS) }).map((one) => ({
+      words: `the next call for ${one.container} ${one.script}`,
+      happen: (world: World) => world.engine.script(one.container, one.script),
+    })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ container, answers: fc.boolean() }).map((one) => ({
+      words: `${one.container} ${one.answers ? 'answers' : 'refuses'}`,
+      happen: (world: World) => world.engine.setAnswers(one.container, one.answers),
+    })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.boolean().map((reachable) => ({
+      words: `the engine is ${reachable ? 'back' : 'away'}`,
+      happen: (world: World) => world.engine.setReachable(reachable),
+    })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ port, taken: fc.boolean() }).map((one) => ({
+      words: `somebody ${one.taken ? 'takes' : 'frees'} port ${one.port}`,
+      happen: (world: World) => void world.takenPorts[one.taken ? 'add' : 'delete'](one.port),
+    })),
+  },
+  { weight: 2, arbitrary: apply },
+];
+
+const step: fc.Arbitrary<Step> = fc.oneof(...WEIGHTED);
+
+const drain: Step = { words: 'the proxy drains', happen: (world) => world.drain() };
+
+/** A history: a first table, then whatever happens, and perhaps, somewhere near the end, the proxy drains. */
+export function arbitraryHistory(length: number): fc.Arbitrary<readonly Step[]> {
+  return fc
+    .record({
+      first: apply,
+      steps: fc.array(step, { maxLength: length, size: 'max' }),
+      after: fc.option(fc.array(step, { maxLength: 20 }), { freq: 3 }),
+    })
+    .map(({ first, steps, after }) => [first, ...steps, ...(after === null ? [] : [drain, ...after])]);
+}

@@ -1,0 +1,444 @@
+import { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
+import { CronWindows } from '../../../src/apply/cron-windows.ts';
+import { ListenerSet } from '../../../src/apply/listener-set.ts';
+import { Reconciler } from '../../../src/apply/reconciler.ts';
+import { ScheduleSet } from '../../../src/apply/schedule-set.ts';
+import type { ServiceListener } from '../../../src/apply/service-listener.ts';
+import type { Dialled } from '../../../src/lifecycle/dial.ts';
+import { Lifecycle } from '../../../src/lifecycle/lifecycle.ts';
+import type { Endpoint } from '../../../src/model/observation.ts';
+import { type ListenerSpec, listenKey, type Service } from '../../../src/model/service.ts';
+import { workloadKey, workloadName } from '../../../src/model/workload.ts';
+import { type Logger, silentLogger } from '../../../src/system/logger.ts';
+import { aTable } from '../../support/builders.ts';
+import { collectGarbage } from '../../support/collect-garbage.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { ScriptedEngine } from './scripted-engine.ts';
+
+export const CONTAINERS = ['one', 'two', 'three'] as const;
+
+/** A stop takes the engine so long at the most, when it answers: what a client waits for it is not its own budget. */
+const LONGEST_STOP_MS = 80_000;
+const CONNECT_MS = 2;
+
+/** One client, TCP or UDP, from its coming to its end. */
+interface Client {
+  readonly service: Service;
+  readonly listener: FakeListener;
+  readonly container: string;
+  readonly leaving: CountedAbort;
+  readonly dueMs: number;
+  state: 'waiting' | 'served' | 'gone';
+  release: () => void;
+}
+
+/** An abort signal that knows how many listen to it. */
+class CountedAbort extends AbortController {
+  listeners = 0;
+
+  constructor() {
+    super();
+    const { signal } = this;
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    const counted = new Set<unknown>();
+    signal.addEventListener = ((
+      type: 'abort',
+      callback: () => void,
+      options: { readonly once?: boolean },
+    ) => {
+      if (!counted.has(callback)) this.listeners++;
+      counted.add(callback);
+      add(type, callback, options);
+    }) as AbortSignal['addEventListener'];
+    signal.removeEventListener = ((type: 'abort', callback: () => void) => {
+      if (counted.delete(callback)) this.listeners--;
+      remove(type, callback);
+    }) as AbortSignal['removeEventListener'];
+  }
+}
+
+/** A listener without a socket: clients come to it by name. */
+class FakeListener implements ServiceListener {
+  readonly spec: ListenerSpec;
+  readonly drops = {};
+  readonly refusals = {};
+  readonly clients = new Set<Client>();
+  service: Service;
+  bound = false;
+  closed = false;
+  readonly #world: World;
+  readonly #onDrained: () => void;
+
+  constructor(
+    spec: ListenerSpec,
+    options: { readonly world: World; readonly service: Service; readonly onDrained: () => void },
+  ) {
+    this.spec = spec;
+    this.#world = options.world;
+    this.service = options.service;
+    this.#onDrained = options.onDrained;
+  }
+
+  get activeConnections(): number {
+    return this.clients.size;
+  }
+
+  async open(): Promise<void> {
+    if (this.#world.takenPorts.has(this.spec.port)) {
+      throw Object.assign(new Error('address in use'), { code: 'EADDRINUSE' });
+    }
+    this.bound = !this.closed;
+  }
+
+  rebind(service: Service): void {
+    this.service = service;
+  }
+
+  close(): void {
+    this.closed = true;
+    this.bound = false;
+    this.checkDrained();
+  }
+
+  destroy(): void {
+    this.close();
+    for (const client of this.clients) this.#world.end(client);
+  }
+
+  checkDrained(): void {
+    if (this.closed && this.clients.size === 0) this.#onDrained();
+  }
+}
+
+/** The control side of the proxy as it is, on a scripted engine and a clock that the test moves. */
+export class World {
+  readonly clock = new FakeClock();
+  readonly engine = new ScriptedEngine(this.clock, CONTAINERS);
+  readonly takenPorts = new Set<number>();
+  readonly lifecycle: Lifecycle;
+  readonly reconciler: Reconciler;
+  readonly #listeners: ListenerSet;
+  readonly #schedules: ScheduleSet;
+  readonly #windows: CronWindows;
+  readonly #clients = new Set<Client>();
+  readonly #fakes = new Set<FakeListener>();
+  readonly #gone: Client[] = [];
+  readonly #left: WeakRef<AbortSignal>[] = [];
+  /** Clients that waited for a container when it was stopped. */
+  readonly #stoppedFor = new Set<Client>();
+  /** Workloads that a schedule is putting to sleep, whoever uses them. */
+  readonly #stoppedBySchedule = new Set<string>();
+  draining = false;
+
+  constructor(logger: Logger = silentLogger) {
+    const { clock, engine } = this;
+    this.lifecycle = new Lifecycle({ backends: [engine], clock, logger });
+    this.#listeners = new ListenerSet({
+      create: (spec, service, onDrained) => {
+        const listener = new FakeListener(spec, { world: this, service, onDrained });
+        this.#fakes.add(listener);
+        return listener;
+      },
+      clock,
+      logger,
+      onServed: (service, state) => this.lifecycle.setServed(service, state),
+    });
+    this.#windows = new CronWindows({ lifecycle: this.lifecycle, logger });
+    this.#schedules = new ScheduleSet({
+      clock,
+      onFire: (service, action) => {
+        const entry = this.reconciler.current.entries.get(service);
+        if (action === 'stop' && entry) this.#stoppedBySchedule.add(workloadKey(entry.service.workload));
+        this.#windows.fire(service, action);
+      },
+    });
+    this.reconciler = new Reconciler({
+      lifecycle: this.lifecycle,
+      listeners: this.#listeners,
+      schedules: this.#schedules,
+      windows: this.#windows,
+    });
+    engine.whyNoStop = (key, evenInUse) => this.#whyNoStop(key, evenInUse);
+    engine.onEnded = (key) => {
+      for (const client of [...this.#clients])
+        if (client.state === 'served' && `docker/${client.container}` === key) this.end(client);
+    };
+    void engine.open({
+      observed: (key, observation) => this.lifecycle.observe(key, observation),
+      labelled() {},
+      reachable() {},
+    });
+  }
+
+  /** The way to a container's port: scripted, since real connections don't follow the clock. */
+  async dial(endpoints: readonly Endpoint[], { signal }: { readonly signal: AbortSignal }): Promise<Dialled> {
+    await this.clock.sleep(CONNECT_MS, signal);
+    const endpoint = endpoints.find(({ host }) => this.engine.answersAt(host));
+    if (endpoint === undefined) throw new Error('connection refused');
+    const socket = Object.assign(new EventEmitter(), { destroyed: false, destroy() {} });
+    return { socket: socket as unknown as Socket, endpoint };
+  }
+
+  apply(services: readonly Service[]): void {
+    if (!this.draining) this.reconciler.apply(aTable(services));
+  }
+
+  /** A client comes to a port; nothing happens where nobody listens. */
+  come(port: number, protocol: 'tcp' | 'udp'): void {
+    const listener = [...this.#fakes].find((one) => one.bound && one.spec.port === port);
+    const service = this.reconciler.current.entries.get(listener?.service.name ?? '')?.service;
+    if (listener === undefined || service === undefined) return;
+    const leaving = new CountedAbort();
+    const client: Client = {
+      ...{ service, listener, leaving, state: 'waiting', release: () => {} },
+      container: workloadName(service.workload),
+      dueMs: this.clock.monotonicMs() + service.startTimeoutMs + LONGEST_STOP_MS,
+    };
+    this.#clients.add(client);
+    listener.clients.add(client);
+    const served = protocol === 'tcp' ? this.#connect(client) : this.#openFlow(client);
+    served.then(
+      (release) => {
+        client.release = release;
+        if (client.state === 'gone') return release();
+        client.state = 'served';
+        // What it was given may have ended before it was handed over.
+        if (this.engine.truthOf(client.container) !== 'running') this.end(client);
+      },
+      () => this.end(client),
+    );
+  }
+
+  /** A client leaves, whether it waits or is served. */
+  leave(index: number): void {
+    const clients = [...this.#clients];
+    const client = clients[index % Math.max(1, clients.length)];
+    if (client !== undefined) this.end(client);
+  }
+
+  end(client: Client): void {
+    if (client.state === 'gone') return;
+    client.state = 'gone';
+    client.leaving.abort(new Error('the client left'));
+    client.release();
+    this.#clients.delete(client);
+    this.#gone.push(client);
+    this.#left.push(new WeakRef(client.leaving.signal));
+    client.listener.clients.delete(client);
+    client.listener.checkDrained();
+  }
+
+  drain(): void {
+    if (this.draining) return;
+    this.draining = true;
+    this.engine.draining = true;
+    this.#schedules.close();
+    this.lifecycle.drain();
+    void this.#listeners.drain();
+  }
+
+  /** What is wrong now; to be asked when nothing is about to happen at once. */
+  async check(): Promise<readonly string[]> {
+    await settle();
+    return [
+      ...this.engine.violations,
+      ...this.#checkStopped(),
+      ...this.#checkWaiting(),
+      ...this.#checkLeft(),
+      ...this.#checkListeners(),
+    ];
+  }
+
+  /** Clients that have left and are kept all the same; collects garbage, which takes its time. */
+  async checkMemory(): Promise<readonly string[]> {
+    await collectGarbage();
+    const kept = this.#left.filter((client) => client.deref() !== undefined).length;
+    this.#left.splice(0);
+    // The last ones may still stand in a variable of the machine.
+    return kept <= 2 ? [] : [`${kept} clients that have left are still in memory`];
+  }
+
+  /** Everybody leaves, the engine is well and tells everything, and time passes: all must have come to rest. */
+  async rest(): Promise<readonly string[]> {
+    for (const client of [...this.#clients]) this.end(client);
+    this.#schedules.close();
+    this.takenPorts.clear();
+    this.engine.setReachable(true);
+    for (const name of CONTAINERS) {
+      this.engine.script(name, 'works');
+      this.engine.setAnswers(name, true);
+    }
+    for (let round = 0; round < 4; round++) {
+      this.engine.list();
+      await this.clock.advance(200_000);
+      this.engine.deliver({ count: Number.POSITIVE_INFINITY, times: 1 });
+    }
+    this.engine.list();
+    await settle();
+    const found = [...(await this.check()), ...this.#checkStates()];
+    for (const listener of this.#fakes)
+      if (!this.draining && listener.bound) found.push(...(await this.#prove(listener)));
+    return found;
+  }
+
+  /** In good times who comes is served, also who comes while the container is being stopped. */
+  async #prove({ spec, service: { name } }: FakeListener): Promise<readonly string[]> {
+    const service = this.reconciler.current.entries.get(name)?.service;
+    if (service === undefined || this.engine.truthOf(workloadName(service.workload)) === 'absent') return [];
+    const found: string[] = [];
+    for (const moment of ['asleep', 'being stopped']) {
+      this.come(spec.port, 'tcp');
+      await this.#pass(1_500);
+      const clients = [...this.#clients];
+      if (clients.length !== 1 || clients[0]?.state !== 'served')
+        found.push(`a client of ${name} is not served, ${moment}`);
+      for (const client of clients) this.end(client);
+      await this.#pass(service.idleTimeoutMs + 100);
+    }
+    return found;
+  }
+
+  /** Time passes in good times: what happens is told at once. */
+  async #pass(ms: number): Promise<void> {
+    for (let passed = 0; passed < ms; passed += 100) {
+      await this.clock.advance(Math.min(100, ms - passed));
+      this.engine.deliver({ count: Number.POSITIVE_INFINITY, times: 1 });
+    }
+  }
+
+  /** Ends everything; what is left then is a leak. */
+  async close(): Promise<readonly string[]> {
+    this.#schedules.close();
+    this.lifecycle.close();
+    this.#listeners.destroy();
+    await this.clock.advance(200_000);
+    const { pending } = this.clock;
+    return pending === 0 ? [] : [`${pending} timers are left after the end`];
+  }
+
+  async #connect({ service, listener, leaving }: Client): Promise<() => void> {
+    const request = { port: listener.spec.targetPort, client: 'a client', signal: leaving.signal };
+    const { release } = await this.lifecycle.connect(service.name, request);
+    return release;
+  }
+
+  async #openFlow({ service, listener, leaving, container }: Client): Promise<() => void> {
+    const { targetPort: port } = listener.spec;
+    const lease = this.lifecycle.takeFlowLease(service.name, { port, client: 'a flow', sleepIfSilent: true });
+    const release = () => lease.release(this.clock.monotonicMs());
+    const offer = async (_: unknown, signal: AbortSignal) => {
+      for (;;) {
+        await this.clock.sleep(CONNECT_MS, signal);
+        if (this.engine.answersAt(container)) return { close() {} };
+      }
+    };
+    try {
+      await lease.open({ signal: leaving.signal, readiness: 'reply', prove: offer, follow: offer });
+      return release;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  #whyNoStop(key: string, evenInUse: boolean): string | undefined {
+    const users = [...this.#clients].filter(({ container }) => `docker/${container}` === key);
+    if (evenInUse && this.#stoppedBySchedule.has(key)) return undefined;
+    // One who waits may just have been refused, and hears of it only later.
+    for (const client of users) if (client.state === 'waiting') this.#stoppedFor.add(client);
+    const served = users.filter(({ state }) => state === 'served').length;
+    return served === 0 ? undefined : `${served} clients use it`;
+  }
+
+  #checkStopped(): readonly string[] {
+    const inVain = [...this.#stoppedFor].filter(({ state }) => state === 'waiting');
+    this.#stoppedFor.clear();
+    return inVain.map(({ container }) => `${container} is stopped although a client waits for it`);
+  }
+
+  #checkWaiting(): readonly string[] {
+    const nowMs = this.clock.monotonicMs();
+    return [...this.#clients]
+      .filter(({ state, dueMs }) => state === 'waiting' && dueMs < nowMs)
+      .map(({ service, dueMs }) => `a client of ${service.name} has waited ${nowMs - dueMs} ms too long`);
+  }
+
+  /** Who has left holds nothing: no listener, no place among those who wait, no lease. */
+  #checkLeft(): readonly string[] {
+    const found: string[] = [];
+    for (const { leaving, service } of this.#gone.splice(0)) {
+      if (leaving.listeners > 0)
+        found.push(`${leaving.listeners} still listen to a client of ${service.name} that left`);
+    }
+    for (const name of CONTAINERS) {
+      const controllers = [...this.reconciler.current.entries.values()]
+        .filter(({ service }) => workloadName(service.workload) === name)
+        .map(({ service }) => this.lifecycle.find(service.name));
+      const controller = controllers[0];
+      if (controller === undefined) continue;
+      const present = [...this.#clients].filter((client) => client.container === name);
+      const waiting = present.filter(({ state }) => state === 'waiting').length;
+      if (controller.room.size > waiting)
+        found.push(`${controller.room.size} wait for ${name}, in truth ${waiting}`);
+      if (controller.leases < present.length)
+        found.push(`${name} has ${controller.leases} leases for ${present.length} clients`);
+    }
+    return found;
+  }
+
+  #checkListeners(): readonly string[] {
+    if (this.draining) {
+      const open = [...this.#fakes].filter(({ closed }) => !closed);
+      return open.map(({ spec }) => `${listenKey(spec)} is open while the proxy drains`);
+    }
+    const wanted = [...this.reconciler.holders].map(([key, service]) => `${key} ${service}`);
+    const open = [...this.#fakes].filter(({ closed }) => !closed);
+    const present = open.map(({ spec, service }) => `${listenKey(spec)} ${service.name}`);
+    const same = wanted.toSorted().join() === present.toSorted().join();
+    return same ? [] : [`the table wants ${wanted.join(', ')}, there are ${present.join(', ')}`];
+  }
+
+  /** After quiet the state is the engine's, nobody holds anything, and what nobody uses sleeps. */
+  #checkStates(): readonly string[] {
+    const found: string[] = [];
+    for (const { service } of this.reconciler.current.entries.values()) {
+      const controller = this.lifecycle.find(service.name);
+      if (controller === undefined) {
+        found.push(`${service.name} has no controller`);
+        continue;
+      }
+      const truth = this.engine.truthOf(workloadName(service.workload));
+      const { state } = controller;
+      if (!STATES_OF[truth].includes(state.kind))
+        found.push(`${service.name} is ${state.kind}, in truth ${truth}`);
+      if (controller.room.size > 0) found.push(`${controller.room.size} still wait for ${service.name}`);
+      const scheduled = service.cronStart !== undefined || service.cronStop !== undefined;
+      if (scheduled || this.draining || this.#isKeptByHub(service.name)) continue;
+      // Somebody else serves what has neither a listener nor dependants.
+      const isOurs = service.listeners.length > 0 || service.dependants.length > 0;
+      if (controller.leases > 0) found.push(`${controller.leases} leases on ${service.name} are left`);
+      if (truth === 'running' && isOurs) found.push(`${service.name} runs, and nobody uses it`);
+    }
+    return found;
+  }
+
+  #isKeptByHub(name: string): boolean {
+    const hubs = [...this.reconciler.current.entries.values()].filter(({ service }) =>
+      service.dependants.includes(name),
+    );
+    return hubs.some(({ service }) => this.engine.truthOf(workloadName(service.workload)) !== 'stopped');
+  }
+}
+
+const STATES_OF: Readonly<
+  Record<'absent' | 'stopped' | 'running' | 'paused' | 'stopping', readonly string[]>
+> = {
+  absent: ['missing'],
+  stopped: ['stopped'],
+  // One that failed and runs all the same is tried by the next client.
+  running: ['ready', 'starting', 'failed'],
+  paused: ['paused'],
+  stopping: ['stopping'],
+};
