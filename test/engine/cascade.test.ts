@@ -8,6 +8,7 @@ import { get } from './support/http.ts';
 import { runCli } from './support/proxy.ts';
 import { connectTcp } from './support/tcp.ts';
 import { openTestBed, type TestBed, writeConfig } from './support/test-bed.ts';
+import { waitUntil } from './support/wait-until.ts';
 
 const open = ({ onTestFinished }: TestContext) => openTestBed({ onTestFinished });
 
@@ -92,4 +93,26 @@ test('a cycle of dependants is refused by validate, with its place', async ({ on
   const { status, stdout } = await runCli(['validate', files.configFile]);
   expect(status).toBe(1);
   expect(stdout).toMatch(/lazy-proxy\.yaml:\d+:\d+ error .*a → b → a|lazy-proxy\.yaml:\d+:\d+ error .*cycle/);
+});
+
+test.each([
+  ['its dependant', true],
+  ['which nobody names', false],
+])('a container that uses the network of another one, %s, is woken again and again', async (_, isNamed) => {
+  const bed = await openTestBed();
+  const port = await freePort();
+  const [vpn, app] = [bed.scope.name('vpn'), bed.scope.name('app')];
+  const owner = await bed.scope.createContainer({ name: vpn, cmd: httpdCommand({ port: 81 }) });
+  await bed.scope.createContainer({ name: app, cmd: httpdCommand(), networkMode: `container:${vpn}` });
+  const dependants = isNamed ? [vpn] : [];
+  await bed.startProxy({
+    services: { [app]: { ports: [`${port}:80`], idle_timeout: '0s', dependants } },
+  });
+  for (let round = 1; round <= 8; round++) {
+    expect((await get(port, { timeoutMs: 30_000 })).body).toBe('hello');
+    await bed.events.waitFor(app, 'die', { nth: round });
+    if (!isNamed) await owner.stop();
+    // Every other time the next client comes while the owner of the network is just being stopped.
+    else if (round % 2 === 0) await waitUntil(async () => (await owner.state()) === 'exited');
+  }
 });

@@ -18,6 +18,7 @@ export class ContainerLocator {
   readonly #clock: Clock;
   readonly #watched = new Set<string>();
   readonly #renames = new Set<Cancel>();
+  readonly #owners = new Map<string, string>();
 
   constructor(options: {
     readonly client: EngineClient;
@@ -51,7 +52,13 @@ export class ContainerLocator {
 
   unwatch(name: string): void {
     this.#watched.delete(name);
+    this.#owners.delete(name);
     this.#membership.forget(name);
+  }
+
+  /** The container whose network `name` uses, by id or name, as far as is known. */
+  ownerOf(name: string): string | undefined {
+    return this.#owners.get(name);
   }
 
   /** The container doesn't exist: it needs no network. */
@@ -62,6 +69,7 @@ export class ContainerLocator {
   /** A container at rest: the proxy joins its networks, so that clients there can reach the proxy. */
   setAtRest(name: string, place: { readonly container: Attached; readonly session: AbortSignal }): void {
     const { container, session } = place;
+    this.#noteOwner(name, container);
     // Where the other container can't be asked, the look after the start asks again.
     if (sharedNetworkOwner(container) === undefined) this.#need(name, container);
     else void this.#findHolder(container, session).then((holder) => this.#need(name, holder), ignore);
@@ -75,11 +83,18 @@ export class ContainerLocator {
     container: InspectedContainer,
     { name, session }: { readonly name: string; readonly session: AbortSignal },
   ): Promise<readonly string[]> {
+    this.#noteOwner(name, container);
     const holder = await this.#findHolder(container, session);
     this.#need(name, holder);
     if (container.State?.Running !== true || holder === undefined) return [];
     const { networkNames, hostAddresses } = await this.#membership.settle(name, session);
     return chooseHosts(holder, { ownNetworks: networkNames, hostAddresses });
+  }
+
+  #noteOwner(name: string, container: Attached): void {
+    const owner = sharedNetworkOwner(container);
+    if (owner === undefined || !this.#watched.has(name)) this.#owners.delete(name);
+    else this.#owners.set(name, owner);
   }
 
   #need(name: string, holder: Attached | undefined): void {

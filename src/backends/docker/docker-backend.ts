@@ -64,6 +64,7 @@ export class DockerBackend implements Backend {
   readonly #observer: WorkloadObserver;
   readonly #health: HealthPoller;
   readonly #labels: LabelFeed;
+  readonly #stops = new Map<string, Promise<unknown>>();
   #sink: BackendSink | undefined;
 
   constructor(options: DockerBackendOptions & { readonly client: EngineClient }) {
@@ -121,7 +122,11 @@ export class DockerBackend implements Backend {
     const signal = AbortSignal.any([options.signal, this.#link.lifetime]);
     const parts = { client: this.#client, cache: this.#cache, observer: this.#observer, link: this.#link };
     const makeWay: WakeContext['makeWay'] = (container, until) => this.#membership.makeWay(container, until);
-    await wakeContainer({ ...parts, makeWay, clock: this.#clock }, { name: containerOf(workload), signal });
+    const owners = { ownerOf: (name: string) => this.#locator.ownerOf(name), stops: this.#stops };
+    await wakeContainer(
+      { ...parts, ...owners, makeWay, clock: this.#clock },
+      { name: containerOf(workload), signal },
+    );
   }
 
   async sleep(workload: Workload, options: { readonly graceMs: number | undefined }): Promise<void> {
@@ -134,7 +139,10 @@ export class DockerBackend implements Backend {
         observer: this.#observer,
         clock: this.#clock,
       };
-      await stopContainer(parts, { name, graceMs: options.graceMs, signal: this.#link.lifetime });
+      const id = this.#cache.get(name)?.id ?? '';
+      const stop = stopContainer(parts, { name, graceMs: options.graceMs, signal: this.#link.lifetime });
+      this.#stops.set(id, stop);
+      await stop.finally(() => this.#stops.delete(id));
     } catch (cause) {
       throw new Error(`cannot stop container "${name}": ${describeError(cause)}`, { cause });
     }

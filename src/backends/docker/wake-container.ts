@@ -1,13 +1,16 @@
 import type { Observation } from '../../model/observation.ts';
 import { abortable } from '../../system/abortable.ts';
+import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
 import { answeredOrSeen } from './answered-or-seen.ts';
+import { sharedNetworkOwner } from './addresses.ts';
 import type { ContainerCache } from './container-cache.ts';
 import type { EngineClient } from './engine-client.ts';
 import type { EngineLink } from './engine-link.ts';
 import type { InspectedContainer } from './engine-shapes.ts';
 import { EngineRefusal, EngineUnreachable } from './errors.ts';
+import { type StopsUnderWay, startNetworkOwner } from './network-owner.ts';
 import type { NetworkMembership } from './network-membership.ts';
 import { retryUnreachable } from './retry-unreachable.ts';
 import type { WorkloadObserver } from './workload-observer.ts';
@@ -21,7 +24,12 @@ export interface WakeContext {
   readonly clock: Clock;
   /** Goes out of the way where the proxy itself has the container's address: see `NetworkMembership`. */
   readonly makeWay: NetworkMembership['makeWay'];
+  /** The container whose network `name` uses, where that is known beforehand. */
+  readonly ownerOf: (name: string) => string | undefined;
+  readonly stops: StopsUnderWay;
 }
+
+const OWNER_RETRY = { firstMs: 50, maxMs: 1_000 };
 
 /** Start, unpause, and once more after somebody else's hand came between. */
 const MAX_STEPS = 4;
@@ -58,9 +66,12 @@ async function startOrUnpause(
 ): Promise<void> {
   const { client } = context;
   const { name, signal } = options;
+  const known = context.ownerOf(name);
+  if (known !== undefined) await startNetworkOwner(context, { name, owner: known, signal });
   let id = context.cache.get(name)?.id ?? (await findByName(context, options)).Id;
+  let wasOwnerUp = false;
   let step: 'start' | 'unpause' = context.observer.last(name)?.state === 'paused' ? 'unpause' : 'start';
-  for (let steps = 1; ; steps++) {
+  for (let steps = 1, ownerTries = 1; ; steps++) {
     try {
       return await answeredOrSeen(context, {
         ...{ name, signal, wanted: (seen) => seen.state === 'running' },
@@ -76,6 +87,14 @@ async function startOrUnpause(
       if (found.Id === id && isAwake(found)) return;
       if (!isRefused) throw error;
       const next = found.State?.Paused === true ? 'unpause' : 'start';
+      const owner = sharedNetworkOwner(found);
+      if (found.Id === id && next === step && owner !== undefined && !wasOwnerUp) {
+        // It may go away again, or come only now: inside the budget that is tried as often as needed.
+        wasOwnerUp = await startNetworkOwner(context, { name, owner, signal });
+        await context.clock.sleep(backoffMs(ownerTries++, OWNER_RETRY), signal);
+        steps--;
+        continue;
+      }
       if (found.Id === id && next === step) {
         const way = await context.makeWay(found, signal);
         if (way === undefined) throw refused(name, error);

@@ -182,3 +182,48 @@ test('sleep() fails at once while the engine is away, and with its reason when i
 });
 
 type Engine = Awaited<ReturnType<typeof setUp>>['engine'];
+
+test('wake() starts the container whose network another one uses before it, also where only the refusal tells', async () => {
+  const { engine, backend, sink } = await setUp();
+  engine.create('vpn', { status: 'exited' });
+  engine.create('db', { status: 'exited', networkMode: 'container:vpn' });
+  await backend.open(sink);
+  // Not watched: its network is not known beforehand.
+  engine.refuse(/\/start$/, {
+    status: 409,
+    message: 'cannot join network of a non running container',
+    times: 1,
+  });
+  await backend.wake(DB, within(3_000));
+  expect(engine.count(/^POST .*\/start$/)).toBe(3);
+});
+
+test('wake() says so where the container whose network another one uses does not exist', async () => {
+  const { engine, backend, sink } = await setUp();
+  engine.create('db', { status: 'exited', networkMode: 'container:vpn' });
+  backend.watch(DB);
+  await backend.open(sink);
+  await expect(backend.wake(DB, within(3_000))).rejects.toThrow(
+    'cannot start container "db": the container whose network it uses, "vpn", does not exist',
+  );
+});
+
+test('wake() waits for the stop under way of the container whose network another one uses', async () => {
+  const { engine, backend, sink } = await setUp();
+  const vpn = { kind: 'docker', container: 'vpn' } as const;
+  engine.create('vpn', { status: 'running' });
+  engine.create('db', { status: 'exited', networkMode: 'container:vpn' });
+  for (const workload of [DB, vpn]) backend.watch(workload);
+  await backend.open(sink);
+  const answer = engine.hang(/\/stop/);
+  const sleeping = backend.sleep(vpn, { graceMs: undefined });
+  await engine.requested(/\/stop/);
+  const waking = backend.wake(DB, within(3_000));
+  await systemClock.sleep(50);
+  expect(engine.count(/\/start$/)).toBe(0);
+  answer();
+  await Promise.all([sleeping, waking]);
+  const starts = engine.requests.filter((line) => line.endsWith('/start'));
+  expect(starts).toHaveLength(2);
+  expect(sink.last(KEY)?.state).toBe('running');
+});
