@@ -204,6 +204,22 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     },
   );
 
+  test.each([
+    ['no node takes it', { constraints: ['node.labels.disk == none'] }, /no suitable node/],
+    [
+      'there is no such image',
+      { image: 'lazy-proxy.invalid/none:1' },
+      /No such image: lazy-proxy\.invalid\/none:1/i,
+    ],
+  ] as const)('a service that does not start because %s says so', async (_, spec, why) => {
+    const bed = await openBed();
+    const port = await freePort();
+    await createApp(bed, { fields: { ports: `${port}:80`, start_timeout: '5s' }, spec });
+    const proxy = await bed.startProxy();
+    await expect(get(port, { timeoutMs: 20_000 })).rejects.toThrow();
+    await proxy.waitForLog(({ event, msg }) => event === 'wake-failed' && why.test(msg));
+  });
+
   test('a client waits for the health check of a task', async () => {
     const bed = await openBed();
     const port = await freePort();

@@ -23,12 +23,18 @@ interface KnownService {
   readonly atRest: ServiceView | undefined;
 }
 
+/** A list that was asked for, and the ids of the services that were heard of since: it doesn't win over that. */
+export interface ListUnderWay {
+  readonly heardOf: Set<string>;
+}
+
 /** The services of the swarm as the last list, the looks and the events since then tell them; no I/O. */
 export class ServiceCatalog {
   readonly #byId = new Map<string, KnownService>();
   readonly #idByName = new Map<string, string>();
   /** Containers of tasks that have ended, and still exist. */
   readonly #endedContainers = new Set<string>();
+  readonly #lists = new Set<ListUnderWay>();
   #nodeId: string | undefined;
 
   /** This engine's node; undefined where it manages no swarm. */
@@ -61,16 +67,34 @@ export class ServiceCatalog {
     });
   }
 
-  /** Forgets everything and takes a whole list. */
-  replaceAll(view: SwarmView): void {
+  /** Before a list is asked for while events come; whoever begins it ends it, also where it fails. */
+  beginList(): ListUnderWay {
+    const list = { heardOf: new Set<string>() };
+    this.#lists.add(list);
+    return list;
+  }
+
+  endList(list: ListUnderWay): void {
+    this.#lists.delete(list);
+  }
+
+  /**
+   * Forgets everything and takes a whole list.
+   * @param list what was heard of since it was begun stays as it is; left out: nothing was.
+   */
+  replaceAll(view: SwarmView, list?: ListUnderWay): void {
+    const heardOf = list?.heardOf ?? new Set<string>();
+    const newer = [...this.#byId.values()].filter(({ id }) => heardOf.has(id));
     this.#byId.clear();
     this.#idByName.clear();
-    this.#endedContainers.clear();
+    if (list === undefined) this.#endedContainers.clear();
     this.#nodeId = view.kind === 'manager' ? view.nodeId : undefined;
     for (const seen of view.kind === 'manager' ? view.services : []) {
+      if (heardOf.has(seen.service.ID)) continue;
       const isAtRest = readPhase(seen, new Set()).state === 'stopped';
-      this.#put(seen.service, isAtRest ? seen : undefined);
+      this.#remember(toKnown(seen.service, isAtRest ? seen : undefined));
     }
+    if (view.kind === 'manager') for (const service of newer) this.#remember(service);
   }
 
   /** An event has told of the container of a task. */
@@ -90,28 +114,34 @@ export class ServiceCatalog {
   /** A service was read. */
   put(service: SwarmService): 'same' | 'relabelled' {
     const before = this.#byId.get(service.ID)?.labels;
-    this.#put(service, undefined);
+    this.#hear(toKnown(service, undefined));
     return isDeepStrictEqual(before, this.#byId.get(service.ID)?.labels) ? 'same' : 'relabelled';
   }
 
   /** An event has told of a service: what was read of it is old, except its labels. */
   touch(id: string, name: string): void {
     const labels = this.#byId.get(id)?.labels;
-    this.#remember({ id, name, labels, atRest: undefined });
+    this.#hear({ id, name, labels, atRest: undefined });
   }
 
   remove(id: string): void {
+    for (const { heardOf } of this.#lists) heardOf.add(id);
     const name = this.nameOf(id);
     this.#byId.delete(id);
     if (name !== undefined && this.#idByName.get(name) === id) this.#idByName.delete(name);
   }
 
-  #put({ ID: id, Spec = {} }: SwarmService, atRest: ServiceView | undefined): void {
-    this.#remember({ id, name: Spec.Name ?? id, labels: Spec.Labels ?? {}, atRest });
+  #hear(service: KnownService): void {
+    for (const { heardOf } of this.#lists) heardOf.add(service.id);
+    this.#remember(service);
   }
 
   #remember(service: KnownService): void {
     this.#byId.set(service.id, service);
     this.#idByName.set(service.name, service.id);
   }
+}
+
+function toKnown({ ID: id, Spec = {} }: SwarmService, atRest: ServiceView | undefined): KnownService {
+  return { id, name: Spec.Name ?? id, labels: Spec.Labels ?? {}, atRest };
 }

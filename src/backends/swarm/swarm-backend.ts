@@ -180,7 +180,12 @@ export class SwarmBackend implements Backend {
 
   /** The engine may manage a swarm by now, or no longer, or have lost tasks with a node. */
   async #relist(session: AbortSignal): Promise<void> {
-    this.#catalog.replaceAll(await this.#client.view(session));
+    const list = this.#catalog.beginList();
+    try {
+      this.#catalog.replaceAll(await this.#client.view(session), list);
+    } finally {
+      this.#catalog.endList(list);
+    }
     this.#labels.flush();
     // Not waited for: a look may be what has noticed it.
     void this.#observer.lookAtAll('all');

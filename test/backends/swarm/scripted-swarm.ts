@@ -34,6 +34,7 @@ export class ScriptedSwarm {
   readonly #subscribers = new Set<ServerResponse>();
   readonly #sockets = new Set<Socket>();
   readonly #server = createServer((request, response) => this.#receive(request, response));
+  readonly #delayed: { readonly pattern: RegExp; readonly released: Promise<void> }[] = [];
   #created = 0;
 
   static async start(): Promise<ScriptedSwarm> {
@@ -98,6 +99,14 @@ export class ScriptedSwarm {
     for (const response of this.#subscribers) response.write(`${JSON.stringify(event)}\n`);
   }
 
+  /** The next answer to such a request is made at once, and arrives when the returned function is called. */
+  delayNext(pattern: RegExp): () => void {
+    let release = () => {};
+    const released = new Promise<void>((resolve) => (release = resolve));
+    this.#delayed.push({ pattern, released });
+    return release;
+  }
+
   count(pattern: RegExp): number {
     return this.requests.filter((request) => pattern.test(request)).length;
   }
@@ -122,6 +131,15 @@ export class ScriptedSwarm {
     line: string,
     { response, body }: { readonly response: ServerResponse; readonly body: string },
   ): void {
+    const index = this.#delayed.findIndex(({ pattern }) => pattern.test(line));
+    const [delayed] = index < 0 ? [] : this.#delayed.splice(index, 1);
+    if (delayed !== undefined) {
+      const end = response.end.bind(response);
+      response.end = (text?: unknown) => {
+        void delayed.released.then(() => end(text));
+        return response;
+      };
+    }
     if (line.startsWith('GET /events')) {
       response.writeHead(200).flushHeaders();
       this.#subscribers.add(response);

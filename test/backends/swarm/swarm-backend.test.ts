@@ -172,6 +172,38 @@ test('a service is looked at again until its swarm knows that the container of a
   await sink.until(() => state(sink) === 'stopped');
 });
 
+test('a list that arrives late does not win over events that came meanwhile', async () => {
+  const { swarm, backend, sink } = await setUp();
+  const web = swarm.create('web', { Labels: ENABLED });
+  const old = swarm.create('old', { Labels: ENABLED });
+  backend.watch(WEB);
+  await backend.open(sink);
+  await sink.until(() => state(sink) === 'stopped');
+  const release = swarm.delayNext(/^GET \/tasks$/);
+  const Attributes = { 'availability.new': 'active' };
+  swarm.write({ Type: 'node', Action: 'update', Actor: { ID: 'node1', Attributes } });
+  await expect.poll(() => swarm.count(/^GET \/tasks$/)).toBe(2);
+  swarm.setTasks(web, UP);
+  swarm.change(web, { ...replicas(1), Labels: { ...ENABLED, [`${PREFIX}.ports`]: '1:80' } });
+  swarm.remove(old);
+  swarm.create('new', { Labels: ENABLED });
+  await sink.until(() => state(sink) === 'running');
+  await sink.until(() => namesOf(sink.snapshots.at(-1)).includes('new'));
+  const [told, before] = [sink.observations.length, sink.snapshots.length];
+  release();
+  // The list is followed by a look at everything.
+  await sink.until(() => sink.observations.length > told);
+  await backend.recheck();
+  expect(sink.observations.slice(told).map(({ observation }) => observation.state)).not.toContain('stopped');
+  for (const snapshot of sink.snapshots.slice(before - 1)) {
+    expect(namesOf(snapshot)).toEqual(['new', 'web']);
+    expect(snapshot.find(({ ref }) => ref.name === 'web')?.labels).toHaveProperty([`${PREFIX}.ports`]);
+  }
+});
+
+const namesOf = (snapshot: RecordingSink['snapshots'][number] = []) =>
+  snapshot.map(({ ref }) => ref.name).sort();
+
 test('wake() goes on when somebody else changes the service in between', async () => {
   const { swarm, backend, sink } = await setUp();
   const web = swarm.create('web');
