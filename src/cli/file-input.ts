@@ -41,6 +41,7 @@ export class FileInput {
     this.#named = named;
     this.#source = new FirstFileSource({
       paths: named === undefined ? candidates : [named.path],
+      named: named !== undefined,
       clock: options.clock,
       onChange: (snapshot) => {
         this.#taken = this.#taken.then(() => this.#takeChange(snapshot));

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { parseEnvironment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
@@ -7,6 +6,7 @@ import { isMapping } from '../config/parsed.ts';
 import { readSettings } from '../config/read-settings.ts';
 import { readYaml } from '../config/read-yaml.ts';
 import type { Settings } from '../model/settings.ts';
+import { readConfigFile } from '../sources/read-config-file.ts';
 import type { Clock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
@@ -29,7 +29,8 @@ export async function healthcheck(
   { env, cwd, stdout, stderr, clock }: ProgramIo & { readonly clock: Clock },
 ): Promise<number> {
   const { environment } = parseEnvironment(env);
-  const file = await readFileSettings(configCandidates({ flag: options.config, env, cwd }));
+  const candidates = configCandidates({ flag: options.config, env, cwd });
+  const file = await readFileSettings(candidates, clock);
   const flags = { statusPort: options.statusPort };
   const { status } = resolveSettings({ file, environment, flags }).settings;
   if (status === 'off') {
@@ -51,12 +52,13 @@ export async function healthcheck(
  * What the file says about settings, and no more: a check every few seconds must not cost a whole validation. A file
  * that can't be read says nothing; the proxy itself may still run on what it said before.
  */
-async function readFileSettings({
-  named,
-  candidates,
-}: ReturnType<typeof configCandidates>): Promise<FileConfig | undefined> {
+async function readFileSettings(
+  { named, candidates }: ReturnType<typeof configCandidates>,
+  clock: Clock,
+): Promise<FileConfig | undefined> {
   for (const path of named === undefined ? candidates : [named.path]) {
-    const text = await readFile(path, 'utf8').catch(() => undefined);
+    const options = { named: named !== undefined, clock };
+    const text = await readConfigFile(path, options).catch(() => undefined);
     if (text === undefined) continue;
     const { root, locate } = readYaml({ text, file: path });
     if (!isMapping(root)) return undefined;

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { LabelledWorkload } from '../backends/backend.ts';
 import { readLabelledContainers } from '../backends/docker/read-labelled-containers.ts';
@@ -10,6 +9,7 @@ import { type LabelReading, parseLabels } from '../config/labels.ts';
 import { configCandidates, describeConfigPath } from '../config/locate.ts';
 import { formatProblem, hasErrors } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
+import { readConfigFile } from '../sources/read-config-file.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
@@ -62,7 +62,8 @@ async function readConfig(
 ): Promise<ReturnType<ReturnType<typeof createFileParser>>> {
   const { named, candidates } = configCandidates({ flag, env: io.env, cwd: io.cwd });
   for (const path of named === undefined ? candidates : [named.path]) {
-    const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    const options = { named: named !== undefined, clock: systemClock };
+    const text = await readConfigFile(path, options).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT' && named === undefined) return undefined;
       throw new Error(`can't read ${path}: ${error.message}`);
     });

@@ -9,8 +9,8 @@ import type { ListenerSpec, Service } from '../model/service.ts';
 import type { TcpRelay } from '../relay/tcp-relay.ts';
 import { WebhookSender } from '../status/webhook-sender.ts';
 import type { Clock } from '../system/clock.ts';
-import { LogLimiter } from '../system/log-limiter.ts';
 import type { Descriptors } from '../system/descriptors.ts';
+import { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
 import { createTracker, sendAct } from './webhook-events.ts';
 

@@ -1,4 +1,3 @@
-import { readFile as readFileFromDisk } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { parseEnvironment } from '../config/environment.ts';
 import { createFileParser, type ParseConfigFile } from '../config/file.ts';
@@ -6,6 +5,8 @@ import { configCandidates, describeConfigPath } from '../config/locate.ts';
 import { createCaretRenderer, type RenderCaret } from '../config/render-caret.ts';
 import { escapeJson } from '../model/escape-text.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
+import { readConfigFile } from '../sources/read-config-file.ts';
+import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
 import { countOf } from './count-of.ts';
@@ -19,11 +20,13 @@ export interface ValidateOptions {
   /** Takes one line, without its line feed. */
   readonly stdout: (line: string) => void;
   /** Reads a file as UTF-8; rejects with a Node system error. */
-  readonly readFile?: (path: string) => Promise<string>;
+  readonly readFile?: ReadFile;
   /** Environment and working directory for the search when no file is given. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
 }
+
+type ReadFile = (path: string, options: { readonly named: boolean }) => Promise<string>;
 
 interface FileReport {
   /** As messages show it. */
@@ -48,10 +51,10 @@ export async function validate(files: readonly string[], options: ValidateOption
     environment: { ...environment, builtInBackend: undefined },
     statusPort: options.statusPort,
   });
-  const read = options.readFile ?? ((path) => readFileFromDisk(path, 'utf8'));
+  const read = options.readFile ?? ((path, { named }) => readConfigFile(path, { named, clock: systemClock }));
   const reports: FileReport[] = [];
   if (files.length === 0) reports.push(await checkFound({ ...options, cwd, read, parse }));
-  for (const path of files) reports.push(await checkFile(path, { cwd, read, parse }));
+  for (const path of files) reports.push(await checkFile(path, { cwd, read, parse, named: true }));
   writeReports(reports, options);
   if (reports.some(({ unreadable }) => unreadable)) return EXIT_UNUSABLE;
   return reports.some(({ problems }) => hasErrors(problems)) ? EXIT_PROBLEMS : EXIT_OK;
@@ -59,26 +62,29 @@ export async function validate(files: readonly string[], options: ValidateOption
 
 interface CheckContext {
   readonly cwd: string;
-  readonly read: (path: string) => Promise<string>;
+  readonly read: ReadFile;
   readonly parse: ParseConfigFile;
 }
 
 async function checkFound(context: CheckContext & Pick<ValidateOptions, 'env'>): Promise<FileReport> {
   const { named, candidates } = configCandidates({ env: context.env ?? process.env, cwd: context.cwd });
-  if (named !== undefined) return checkFile(named.path, context);
+  if (named !== undefined) return checkFile(named.path, { ...context, named: true });
   for (const path of candidates) {
-    const report = await checkFile(path, context);
+    const report = await checkFile(path, { ...context, named: false });
     if (!report.problems.some(isAbsent)) return report;
   }
   const tried = candidates.map((path) => describeConfigPath(path, context.cwd)).join(', ');
   return unreadableReport('lazy-proxy.yaml', `no file is given, and none is found at ${tried}`);
 }
 
-async function checkFile(path: string, { cwd, read, parse }: CheckContext): Promise<FileReport> {
+async function checkFile(
+  path: string,
+  { cwd, read, parse, named }: CheckContext & { readonly named: boolean },
+): Promise<FileReport> {
   const file = describeConfigPath(path, cwd);
   let text: string;
   try {
-    text = await read(resolve(cwd, path));
+    text = await read(resolve(cwd, path), { named });
   } catch (error) {
     return unreadableReport(file, describeReadError(error));
   }

@@ -6,10 +6,11 @@
  */
 
 import { existsSync } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import type { Clock } from '../system/clock.ts';
+import { readConfigFile } from './read-config-file.ts';
 
 /** The file must keep its size, time and inode for so long before it counts as written. */
 const QUIET_MS = 100;
@@ -23,6 +24,7 @@ export interface FileSnapshot {
 
 export class FileSource {
   readonly #path: string;
+  readonly #named: boolean;
   readonly #clock: Clock;
   readonly #onChange: (snapshot: FileSnapshot) => void;
   readonly #closed = new AbortController();
@@ -34,11 +36,14 @@ export class FileSource {
 
   constructor(options: {
     readonly path: string;
+    /** Whether the user named it: see `readConfigFile`. */
+    readonly named: boolean;
     readonly clock: Clock;
     /** Told of each change after `start()`; never of an equal content. */
     readonly onChange: (snapshot: FileSnapshot) => void;
   }) {
     this.#path = resolve(options.path);
+    this.#named = options.named;
     this.#clock = options.clock;
     this.#onChange = options.onChange;
     this.#last = { path: this.#path, text: undefined, error: undefined };
@@ -127,7 +132,8 @@ export class FileSource {
 
   async #read(): Promise<FileSnapshot> {
     try {
-      return { path: this.#path, text: await readFile(this.#path, 'utf8'), error: undefined };
+      const text = await readConfigFile(this.#path, { named: this.#named, clock: this.#clock });
+      return { path: this.#path, text, error: undefined };
     } catch (error) {
       const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
       return {

@@ -14,6 +14,8 @@ export class FirstFileSource {
   constructor(options: {
     /** At least one, in the order of preference. */
     readonly paths: readonly string[];
+    /** Whether the user named them: see `readConfigFile`. */
+    readonly named: boolean;
     readonly clock: Clock;
     /** Told of each change after `start()`. */
     readonly onChange: (snapshot: FileSnapshot) => void;
@@ -22,7 +24,7 @@ export class FirstFileSource {
     this.#snapshots = options.paths.map(() => undefined);
     this.#sources = options.paths.map((path, index) => {
       const onChange = (snapshot: FileSnapshot) => this.#changed(index, snapshot);
-      return new FileSource({ path, clock: options.clock, onChange });
+      return new FileSource({ path, named: options.named, clock: options.clock, onChange });
     });
   }
 

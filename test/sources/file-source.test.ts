@@ -23,6 +23,7 @@ describe('FileSource', () => {
   const start = async (path: string) => {
     source = new FileSource({
       path,
+      named: true,
       clock: systemClock,
       onChange: (snapshot) => {
         told.push(snapshot);

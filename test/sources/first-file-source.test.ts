@@ -13,6 +13,7 @@ test('a file that is in use and deleted is named, though another one is preferre
   const told: FileSnapshot[] = [];
   const source = new FirstFileSource({
     paths,
+    named: true,
     clock: systemClock,
     onChange: (snapshot) => told.push(snapshot),
   });
@@ -38,6 +39,7 @@ test('a reload resolves when it has told what changed', async () => {
   const told: FileSnapshot[] = [];
   const source = new FirstFileSource({
     paths: [file],
+    named: true,
     clock: systemClock,
     onChange: (snapshot) => told.push(snapshot),
   });

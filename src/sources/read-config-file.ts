@@ -1,0 +1,89 @@
+import { constants } from 'node:fs';
+import { access, type FileHandle, open, realpath, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Clock } from '../system/clock.ts';
+
+/** A file of a file system that has gone away would be waited for without end. */
+const READ_TIMEOUT_MS = 10_000;
+
+/** Who may write, of the three that a mode tells of. */
+const GROUP_WRITE = 0o020;
+const OTHERS_WRITE = 0o002;
+
+/**
+ * Reads a configuration file as it stands. Only regular files are read, and links to them: a FIFO or a device could
+ * hold the reader for ever.
+ * @param options.named whether the user named the file. One that was only found is refused where others than its owner,
+ * root or the proxy's own user and group may write it or make another in its place: whoever writes the file decides what
+ * the proxy runs, and a proxy that holds an engine's socket may do anything.
+ * @throws {Error} with Node's `code` where there is no file or it can't be read; otherwise with the reason, which is fit
+ * for a message after the file's name.
+ */
+export async function readConfigFile(
+  path: string,
+  { named, clock }: { readonly named: boolean; readonly clock: Clock },
+): Promise<string> {
+  return withinTime(clock, async () => {
+    // Without O_NONBLOCK the opening of a FIFO waits for somebody who writes into it.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      await refuseOddFile(file);
+      if (!named) await refuseWritableByOthers(path, file);
+      return await file.readFile('utf8');
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+async function refuseOddFile(file: FileHandle): Promise<void> {
+  const info = await file.stat();
+  if (info.isDirectory()) {
+    throw new Error(
+      'it is a folder, not a file; Docker makes one where the file of a bind mount is missing on the host',
+    );
+  }
+  if (!info.isFile()) throw new Error('it is a FIFO, a socket or a device; only a regular file is read');
+}
+
+async function refuseWritableByOthers(path: string, file: FileHandle): Promise<void> {
+  const remedy = 'take that right away, or name the file with --config';
+  const who = whoElseMayWrite(await file.stat());
+  if (who !== undefined) throw new Error(`${who} may write it; ${remedy}`);
+  // Also the folder of a link's target: whoever may write there puts another file in its place.
+  for (const folder of new Set([dirname(path), dirname(await realpath(path))])) {
+    const owner = whoElseMayWrite(await stat(folder));
+    if (owner === undefined || (await isReadOnly(folder))) continue;
+    throw new Error(`${owner} may write in its folder ${folder}; ${remedy}`);
+  }
+}
+
+/** Undefined where only the owner, root or the proxy's own group may. */
+function whoElseMayWrite(info: {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}): string | undefined {
+  if ((info.mode & OTHERS_WRITE) !== 0) return 'everybody';
+  if ((info.mode & GROUP_WRITE) === 0) return undefined;
+  // A group with the number of its owner is the owner's own, by the custom of most distributions.
+  const trusted = [0, info.uid, ...(process.getgroups?.() ?? []), process.getgid?.()];
+  return trusted.includes(info.gid) ? undefined : `the group ${info.gid}`;
+}
+
+/** Volumes of ConfigMaps have the mode 0777 and are mounted read-only. */
+async function isReadOnly(folder: string): Promise<boolean> {
+  return access(folder, constants.W_OK).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'EROFS',
+  );
+}
+
+function withinTime<T>(clock: Clock, task: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.schedule(READ_TIMEOUT_MS, () => {
+      reject(new Error(`it could not be read within ${READ_TIMEOUT_MS / 1_000} s`));
+    });
+    task().then(resolve, reject).finally(cancel);
+  });
+}
