@@ -11,7 +11,8 @@ test.each([
   [failure({ code: 'ETIMEDOUT', ...at }), 'no answer from 172.18.0.3:81'],
   [failure({ code: 'ECONNRESET', ...at }), 'connection reset by 172.18.0.3:81'],
   [failure({ code: 'ENOTFOUND', hostname: 'web' }), 'no address is known for the name "web"'],
-  [failure({ code: 'EMFILE' }), 'raw words'],
+  [failure({ code: 'EMFILE' }), 'the proxy itself has no descriptor left for it (EMFILE)'],
+  [failure({ code: 'EPROTO' }), 'raw words'],
   ['no error', 'no error'],
 ])('describeFailure tells %s as "%s"', (error, words) => {
   expect(describeFailure(error)).toBe(words);
