@@ -1,4 +1,3 @@
-import { get } from 'node:http';
 import { parseEnvironment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
 import { configCandidates } from '../config/locate.ts';
@@ -9,11 +8,15 @@ import type { Settings } from '../model/settings.ts';
 import { readConfigFile } from '../sources/read-config-file.ts';
 import type { Clock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS } from '../system/exit-codes.ts';
+import { requestUrl } from '../system/http-client.ts';
 import { messageOf } from '../system/message-of.ts';
 import { resolveSettings } from '../table/resolve-settings.ts';
 import type { ProgramIo } from './program-io.ts';
 
 const TIMEOUT_MS = 2_000;
+/** More than "ok", and enough to show what was answered instead. */
+const MAX_BODY_BYTES = 1_024;
+const MAX_SHOWN_CHARACTERS = 100;
 
 export interface HealthcheckOptions {
   readonly config: string | undefined;
@@ -75,23 +78,10 @@ function reachableHost(address: Exclude<Settings['status'], 'off'>['address']): 
 }
 
 /** @throws {Error} saying what was answered instead. */
-function askHealth(url: string, clock: Clock): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const request = get(url, { agent: false }, async (response) => {
-      try {
-        const chunks: Buffer[] = [];
-        for await (const chunk of response) chunks.push(chunk as Buffer);
-        const body = Buffer.concat(chunks).toString().trim();
-        if (response.statusCode === 200 && body === 'ok') resolve();
-        else reject(new Error(`it answers ${response.statusCode}: ${body.slice(0, 100)}`));
-      } catch (error) {
-        reject(error);
-      }
-    });
-    const cancel = clock.schedule(TIMEOUT_MS, () => {
-      request.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`));
-    });
-    request.once('error', reject);
-    request.once('close', cancel);
-  });
+async function askHealth(url: string, clock: Clock): Promise<void> {
+  const answer = await requestUrl(url, { clock, deadlineMs: TIMEOUT_MS, maxBodyBytes: MAX_BODY_BYTES });
+  const body = answer.body.toString().trim();
+  if (answer.status !== 200 || body !== 'ok') {
+    throw new Error(`it answers ${answer.status}: ${body.slice(0, MAX_SHOWN_CHARACTERS)}`);
+  }
 }

@@ -165,11 +165,14 @@ export class RunFollower {
     const onFailure = (reason: string) => {
       probe.failure = reason;
     };
-    const options = { hosts, clock: this.#clock, signal: probe.stop.signal, onFailure, accepts };
+    const isLast = (host: string) => host === this.#lastHost;
+    const inOrder = hosts.toSorted((a, b) => Number(isLast(b)) - Number(isLast(a)));
+    const options = { hosts: inOrder, clock: this.#clock, signal: probe.stop.signal, onFailure, accepts };
     void untilHttpHealthy(template, options).then(
-      () => {
+      (host) => {
         if (this.#probe !== probe) return;
         this.#probe = undefined;
+        this.#lastHost = host ?? this.#lastHost;
         this.#begin(this.#newest ?? observation);
       },
       () => {},

@@ -1,6 +1,5 @@
-import { request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
 import type { Clock } from '../system/clock.ts';
+import { NoAnswerError, requestUrl } from '../system/http-client.ts';
 import { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
 import { messageOf } from '../system/message-of.ts';
@@ -8,8 +7,13 @@ import type { WebhookEvent } from './webhook-event.ts';
 
 /** A receiver has so long to answer. */
 const TIMEOUT_MS = 5_000;
-/** Posts under way at once, over all receivers. */
-const MAX_IN_FLIGHT = 8;
+/**
+ * Posts under way at once, by what is known of their receivers: to all; to those that have not answered yet; and to those
+ * that let the last post wait in vain. So neither can keep the ones that do answer waiting.
+ */
+const MAX_IN_FLIGHT = { answered: 96, unknown: 64, silent: 8 } as const;
+/** Receivers of which it is kept how they took the last post; the oldest is forgotten. */
+const MAX_REMEMBERED = 4_096;
 /** Events that wait for one URL; beyond it they are dropped. */
 const MAX_QUEUED = 1_024;
 /** At most one warning per receiver in this time. */
@@ -19,6 +23,9 @@ interface Post {
   readonly url: string;
   readonly event: WebhookEvent;
 }
+
+/** How a receiver took its last post. */
+type Standing = keyof typeof MAX_IN_FLIGHT;
 
 /**
  * Posts events as JSON, in the background; never retries. Each URL is sent one event at a time, so that a connection's
@@ -30,7 +37,8 @@ export class WebhookSender {
   readonly #warnings: LogLimiter;
   /** What waits, by URL; the one whose turn is next comes first. */
   readonly #waiting = new Map<string, WebhookEvent[]>();
-  readonly #inFlight = new Set<string>();
+  readonly #inFlight = new Map<string, Standing>();
+  readonly #standings = new Map<string, Standing>();
   readonly #closed = new AbortController();
   #onIdle: (() => void) | undefined;
 
@@ -47,7 +55,7 @@ export class WebhookSender {
     if (events.length >= MAX_QUEUED) return this.#warn({ url, event }, `${MAX_QUEUED} events wait already`);
     events.push(event);
     this.#waiting.set(url, events);
-    this.#pump();
+    this.#begin(url);
   }
 
   /** Resolves when everything is sent, or given up after `deadlineMs`; nothing may be sent meanwhile. */
@@ -72,41 +80,55 @@ export class WebhookSender {
     return this.#inFlight.size === 0 && this.#waiting.size === 0;
   }
 
-  #pump(): void {
-    for (const [url, events] of [...this.#waiting]) {
-      if (this.#inFlight.size >= MAX_IN_FLIGHT) return;
-      if (this.#inFlight.has(url)) continue;
-      const event = events.shift();
-      this.#waiting.delete(url);
-      if (event === undefined) continue;
-      // Behind the others, so that each URL gets its turn.
-      if (events.length > 0) this.#waiting.set(url, events);
-      this.#inFlight.add(url);
-      void this.#post({ url, event }).finally(() => {
-        this.#inFlight.delete(url);
-        this.#pump();
-        if (this.#isIdle) this.#onIdle?.();
-      });
-    }
+  /** Posts the first event of a URL, where nothing of it is under way and its turn has come. */
+  #begin(url: string): void {
+    const standing = this.#standings.get(url) ?? 'unknown';
+    const events = this.#waiting.get(url);
+    if (events === undefined || this.#inFlight.has(url) || this.#isFull(standing)) return;
+    const event = events.shift();
+    this.#waiting.delete(url);
+    if (event === undefined) return;
+    // Behind the others, so that each URL gets its turn.
+    if (events.length > 0) this.#waiting.set(url, events);
+    this.#inFlight.set(url, standing);
+    void this.#post({ url, event }).finally(() => {
+      this.#inFlight.delete(url);
+      for (const waiting of [...this.#waiting.keys()]) this.#begin(waiting);
+      if (this.#isIdle) this.#onIdle?.();
+    });
+  }
+
+  /** A receiver's kind has room where it and the worse ones together have not used theirs up. */
+  #isFull(standing: Standing): boolean {
+    const underWay = [...this.#inFlight.values()].filter(
+      (other) => MAX_IN_FLIGHT[other] <= MAX_IN_FLIGHT[standing],
+    );
+    return underWay.length >= MAX_IN_FLIGHT[standing];
   }
 
   async #post(post: Post): Promise<void> {
-    const timeout = new AbortController();
-    const cancel = this.#clock.schedule(TIMEOUT_MS, () => {
-      timeout.abort(new Error(`no answer within ${TIMEOUT_MS / 1_000} s`));
-    });
-    const abort = () => timeout.abort(this.#closed.signal.reason);
-    this.#closed.signal.addEventListener('abort', abort, { once: true });
+    const { url, event } = post;
     try {
-      const status = await postJson(post.url, { body: JSON.stringify(post.event), signal: timeout.signal });
+      const { status } = await requestUrl(url, {
+        ...{ clock: this.#clock, deadlineMs: TIMEOUT_MS, signal: this.#closed.signal },
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(event),
+      });
+      this.#remember(url, 'answered');
       if (status < 200 || status > 299) this.#warn(post, `it answered ${status}`);
     } catch (error) {
-      const cause = timeout.signal.aborted ? timeout.signal.reason : error;
-      if (!this.#closed.signal.aborted) this.#warn(post, messageOf(cause));
-    } finally {
-      cancel();
-      this.#closed.signal.removeEventListener('abort', abort);
+      if (this.#closed.signal.aborted) return;
+      this.#remember(url, error instanceof NoAnswerError ? 'silent' : 'answered');
+      this.#warn(post, messageOf(error));
     }
+  }
+
+  #remember(url: string, standing: Standing): void {
+    this.#standings.delete(url);
+    this.#standings.set(url, standing);
+    const [oldest] = this.#standings.keys();
+    if (this.#standings.size > MAX_REMEMBERED && oldest !== undefined) this.#standings.delete(oldest);
   }
 
   #warn({ url, event }: Post, reason: string): void {
@@ -118,22 +140,4 @@ export class WebhookSender {
     const message = `webhook ${event.event} to ${receiver} failed${more}: ${reason}`;
     this.#logger.warn({ event: 'webhook-failed', receiver }, message);
   }
-}
-
-/** Resolves with the status of the answer. */
-function postJson(
-  url: string,
-  options: { readonly body: string; readonly signal: AbortSignal },
-): Promise<number> {
-  const { body, signal } = options;
-  const send = url.startsWith('https:') ? requestHttps : requestHttp;
-  return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-    // A connection of its own, so that none is kept open between events.
-    const request = send(url, { method: 'POST', headers, signal, agent: false }, (response) => {
-      response.resume();
-      response.once('end', () => resolve(response.statusCode ?? 0)).once('error', reject);
-    });
-    request.once('error', reject).end(body);
-  });
 }

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fillHealthcheckUrl, untilHttpHealthy } from '../../src/lifecycle/http-check.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
+import { Sockets } from '../support/sockets.ts';
 
 const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
   all?.some(({ address }) => address === '::1'),
@@ -173,11 +174,85 @@ describe('untilHttpHealthy', () => {
     await new Promise((resolve) => odd.close(resolve));
   });
 
-  it.runIf(hasIpv6)('puts an IPv6 address into brackets, and tries one address after the other', async () => {
-    const port = await serve((_request, response) => response.end(), { host: '::1' });
-    check(`http://{{container}}:${port}/`, ['127.0.0.1', '::1']);
-    expect(await nextPause()).toBe(25);
-    await until(() => outcome === 'healthy');
+  it.runIf(hasIpv6)(
+    'puts an IPv6 address into brackets, and asks it at once when the other refuses',
+    async () => {
+      const port = await serve((_request, response) => response.end(), { host: '::1' });
+      check(`http://{{container}}:${port}/`, ['127.0.0.1', '::1']);
+      await until(() => outcome === 'healthy');
+      expect(clock.pending).toBe(0);
+    },
+  );
+
+  describe('with several addresses', () => {
+    let sockets: Sockets;
+    beforeEach(() => {
+      sockets = new Sockets();
+    });
+    afterEach(() => sockets.close());
+    const answer = (socket: Socket, status: number) =>
+      void socket.once('data', () => socket.end(`HTTP/1.1 ${status} S\r\nconnection: close\r\n\r\n`));
+
+    it('asks the next one when one is silent for 250 ms', async () => {
+      const silent = await sockets.listen(() => {}, { host: '127.0.0.2' });
+      const good = await sockets.listen((socket) => answer(socket, 200), {
+        ...{ host: '127.0.0.3', port: silent.port },
+      });
+      check(`http://{{container}}:${silent.port}/`, ['127.0.0.2', '127.0.0.3']);
+      await until(() => silent.sockets.length === 1);
+      await clock.advance(249);
+      expect(good.sockets).toHaveLength(0);
+      await clock.advance(1);
+      await until(() => outcome === 'healthy');
+      expect(clock.pending).toBe(0);
+    });
+
+    it('begins with the one that answered last, and tells of its answer', async () => {
+      const silent = await sockets.listen(() => {}, { host: '127.0.0.2' });
+      const order: string[] = [];
+      silent.server.on('connection', () => order.push('silent'));
+      let status = 503;
+      await sockets.listen(
+        (socket) => {
+          order.push(String(status));
+          answer(socket, status);
+        },
+        { host: '127.0.0.3', port: silent.port },
+      );
+      const failures: string[] = [];
+      const hosts = ['127.0.0.2', '127.0.0.3'];
+      const onFailure = (reason: string) => void failures.push(reason);
+      const template = `http://{{container}}:${silent.port}/`;
+      const healthy = untilHttpHealthy(template, { hosts, clock, signal: stop.signal, onFailure });
+      await until(() => order.length === 1);
+      await clock.advance(250);
+      await until(() => order.length === 2);
+      status = 200;
+      await clock.advance(1_750);
+      await until(() => failures.length === 1);
+      await clock.advance(25);
+      expect(await healthy).toBe('127.0.0.3');
+      outcome = 'healthy';
+      expect(order).toEqual(['silent', '503', '200']);
+      expect(failures).toEqual([`GET http://127.0.0.3:${silent.port}/ answered 503`]);
+    });
+  });
+
+  it('stays on its host, and says where it was to go', async () => {
+    const port = await serve((_request, response) =>
+      response.writeHead(302, { location: `http://user:pw@127.0.0.2:${port}/login?token=x` }).end(),
+    );
+    const failures: string[] = [];
+    const onFailure = (reason: string) => void failures.push(reason);
+    const options = { hosts: ['127.0.0.1'], clock, signal: stop.signal, onFailure };
+    untilHttpHealthy(`http://{{container}}:${port}/a?secret`, options).catch(() => {
+      outcome = 'over';
+    });
+    await until(() => failures.length === 1);
+    expect(failures).toEqual([
+      `GET http://127.0.0.1:${port}/a answered 302, which leads to another host (http://127.0.0.2:${port})`,
+    ]);
+    expect(asked).toHaveLength(1);
   });
 
   it.each(['while it asks', 'between two tries'])('ends with the signal %s', async (when) => {

@@ -81,6 +81,7 @@ describe('WebhookSender', () => {
     expect(post?.method).toBe('POST');
     expect(post?.path).toBe('/hooks/db?x=1');
     expect(post?.headers['content-type']).toBe('application/json');
+    expect(post?.headers['user-agent']).toBe('lazy-proxy');
     expect(post?.headers['content-length']).toBe(String(post?.body.length));
     expect(JSON.parse(post?.body ?? '')).toEqual({
       event: 'container_started',
@@ -106,16 +107,17 @@ describe('WebhookSender', () => {
     expect(names()).toEqual(all);
   });
 
-  it('posts to eight receivers at once and no more', async () => {
+  it('posts to 64 receivers at once and no more', async () => {
     status = undefined;
-    for (let receiver = 0; receiver < 10; receiver++) sender.send(`${base}/${receiver}`, anEvent());
-    await until(() => posts.length === 8);
+    for (let receiver = 0; receiver < 70; receiver++) sender.send(`${base}/${receiver}`, anEvent());
+    await until(() => posts.length === 64);
     await turns();
-    expect(posts.map(({ path }) => path).sort()).toEqual(['/0', '/1', '/2', '/3', '/4', '/5', '/6', '/7']);
+    const expected = Array.from({ length: 64 }, (_, receiver) => `/${receiver}`);
+    expect(posts.map(({ path }) => path).sort()).toEqual(expected.sort());
     posts[0]?.response.end();
-    await until(() => posts.length === 9);
+    await until(() => posts.length === 65);
     await turns();
-    expect(posts.slice(8).map(({ path }) => path)).toEqual(['/8']);
+    expect(posts.slice(64).map(({ path }) => path)).toEqual(['/64']);
   });
 
   it('gives each receiver its turn when many are busy', async () => {
@@ -154,15 +156,14 @@ describe('WebhookSender', () => {
     expect(names()).toEqual(['one', 'two']);
   });
 
-  it('gives up on an answer that does not end', async () => {
+  it('does not wait for the rest of an answer that has begun', async () => {
     status = undefined;
     sender.send(`${base}/`, anEvent());
     await until(() => posts.length === 1);
     posts[0]?.response.writeHead(200).write('and so on');
-    await turns();
-    await clock.advance(5_000);
-    await until(() => lines.length === 1);
-    expect(lines[0]).toContain('no answer within 5 s');
+    await until(() => posts[0]?.gone === true);
+    expect(lines).toEqual([]);
+    expect(clock.pending).toBe(0);
   });
 
   it.each([404, 500, 301])('warns of an answer of %i, and does not try again', async (code) => {
