@@ -11,7 +11,7 @@ import { World } from './control-side/world.ts';
 
 /** The longest history; the average has half as many. */
 const LONGEST = 120;
-const MEMORY_CHECK_EVERY = 20;
+const MEMORY_CHECK_EVERY = 10;
 const steps = Number(process.env['LAZY_PROXY_MODEL_STEPS'] ?? 20_000);
 const seed = process.env['LAZY_PROXY_MODEL_SEED'];
 const path = process.env['LAZY_PROXY_MODEL_PATH'];

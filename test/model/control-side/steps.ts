@@ -126,7 +126,14 @@ const WEIGHTED: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
       happen: (world: World) => void world.takenPorts[one.taken ? 'add' : 'delete'](one.port),
     })),
   },
-  { weight: 2, arbitrary: apply },
+  {
+    weight: 2,
+    arbitrary: fc.record({ port, protocol: fc.constantFrom('tcp' as const, 'udp' as const) }).map((one) => ({
+      words: `ten ${one.protocol} clients come to ${one.port} and leave`,
+      happen: (world: World) => world.comeAndLeave(one.port, { protocol: one.protocol, times: 10 }),
+    })),
+  },
+  { weight: 4, arbitrary: apply },
 ];
 
 const step: fc.Arbitrary<Step> = fc.oneof(...WEIGHTED);

@@ -211,6 +211,19 @@ export class World {
     );
   }
 
+  /** Clients come one after the other, each after the one before has left. */
+  async comeAndLeave(
+    port: number,
+    { protocol, times }: { readonly protocol: 'tcp' | 'udp'; readonly times: number },
+  ): Promise<void> {
+    for (let time = 0; time < times; time++) {
+      const before = new Set(this.#clients);
+      this.come(port, protocol);
+      await settle();
+      for (const client of this.#clients) if (!before.has(client)) this.end(client);
+    }
+  }
+
   /** A client leaves, whether it waits or is served. */
   leave(index: number): void {
     const clients = [...this.#clients];
