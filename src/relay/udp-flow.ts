@@ -1,4 +1,5 @@
 import type { UdpPolicy } from '../model/service.ts';
+import type { AbortFan } from '../system/abort-fan.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import type { Descriptors } from '../system/descriptors.ts';
 import { DatagramQueue, type DropReason } from './datagram-queue.ts';
@@ -36,6 +37,8 @@ export interface FlowOptions {
   readonly datagrams?: NativeDatagrams | undefined;
   readonly descriptors?: Descriptors | undefined;
   readonly countDrop: (reason: DropReason, count: number) => void;
+  /** Tells the flows of the ends of their workload's runs. */
+  readonly runEnds: AbortFan;
   /** Called with every datagram that passes, and when the workload is ready. */
   readonly onActive: () => void;
   /** Called once, when the flow has ended; `error` where it could not be served. */
@@ -198,8 +201,7 @@ export class UdpFlow {
     this.#upstream = upstream;
     this.#arrived = { count: 0, bytes: 0 };
     const leave = () => this.#leaveUpstream();
-    ended.addEventListener('abort', leave, { once: true });
-    this.#unlink = () => ended.removeEventListener('abort', leave);
+    this.#unlink = this.#options.runEnds.add(ended, leave);
     if (ended.aborted) leave();
     // However long the start took, the answers to what is passed on now are waited for.
     this.#touch('answers', 0);

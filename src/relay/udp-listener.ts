@@ -1,4 +1,5 @@
 import type { ListenerSpec, UdpPolicy } from '../model/service.ts';
+import { AbortFan } from '../system/abort-fan.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Descriptors } from '../system/descriptors.ts';
 import type { AccessList } from './access-list.ts';
@@ -46,6 +47,7 @@ export class UdpListener implements Listener<UdpBinding> {
   readonly #descriptors: Descriptors | undefined;
   readonly #flows = new FlowTable<LiveFlow>();
   readonly #budget: ListenerBudget;
+  readonly #runEnds = new AbortFan();
   readonly #drops = new Map<DropReason, number>();
   readonly #loadDatagrams: LoadDatagrams;
   #datagrams: NativeDatagrams | undefined;
@@ -148,6 +150,7 @@ export class UdpListener implements Listener<UdpBinding> {
       policy: binding.policy,
       timeoutMs: flowTimeoutOf(binding),
       budget: this.#budget.queue,
+      runEnds: this.#runEnds,
       lease,
       clock: this.#clock,
       datagrams: this.#datagrams,

@@ -5,6 +5,7 @@ import type { DropReason } from '../../src/relay/datagram-queue.ts';
 import type { FlowLease } from '../../src/relay/flow-lease.ts';
 import type { UdpBudget } from '../../src/relay/udp-budget.ts';
 import { UdpFlow } from '../../src/relay/udp-flow.ts';
+import { AbortFan } from '../../src/system/abort-fan.ts';
 import { linkSignals } from '../../src/system/link-signals.ts';
 import { aUdpBudget } from '../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
@@ -144,6 +145,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       policy: { ...POLICY, ...policy },
       timeoutMs: IDLE_MS,
       budget: budget.openListener().queue,
+      runEnds: new AbortFan(),
       onActive() {},
       lease,
       clock,
