@@ -22,6 +22,9 @@ const EXCHANGED_TIMEOUT_MS = 10_000;
 /** A workload with several addresses that was silent for so long gets the next datagram at another one. */
 const ALTERNATE_AFTER_MS = 250;
 
+/** One for all: the stack of each would hold on to what was there when it was made. */
+const FLOW_ENDED = new Error('the flow ended');
+
 export interface FlowOptions {
   readonly policy: UdpPolicy;
   /** Silence after which it ends; less after one question and one answer. */
@@ -122,7 +125,7 @@ export class UdpFlow {
   /** Ends the flow. Idempotent. */
   end(error?: unknown): void {
     if (this.#ending.signal.aborted) return;
-    this.#ending.abort(new Error('the flow ended'));
+    this.#ending.abort(FLOW_ENDED);
     this.#cancelIdle?.();
     this.#leaveUpstream();
     this.#options.countDrop('not-ready', this.#queue.clear());

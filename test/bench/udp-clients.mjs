@@ -59,21 +59,23 @@ async function askFromNewPorts(port) {
   const [rate, seconds] = [Number(flags.rate), Number(flags.seconds)];
   const memory = [];
   const asked = { sent: 0, answered: 0 };
-  const open = new Set();
+  /** Sockets that wait for their answer, oldest first, and since when. */
+  const open = new Map();
   const startMs = performance.now();
   let nextSampleMs = 1_000;
   for (;;) {
     const elapsedMs = performance.now() - startMs;
     if (elapsedMs > seconds * 1_000) break;
     for (const due = (elapsedMs / 1_000) * rate; asked.sent < due; ) ask(port, { asked, open });
+    closeOld(open);
     if (elapsedMs > nextSampleMs) {
       memory.push(readMemory(proxy.pid));
       nextSampleMs += 1_000;
     }
     await sleep(1);
   }
-  await sleep(ANSWER_MS);
-  for (const socket of open) socket.close();
+  await sleep(ANSWER_MS + 1);
+  closeOld(open);
   const perSecond = Math.round(asked.sent / seconds);
   const half = memory.slice(Math.ceil(memory.length / 2));
   const [middle, last] = [half.slice(0, 3), half.slice(-3)].map(median);
@@ -88,7 +90,7 @@ async function askFromNewPorts(port) {
 function ask(port, { asked, open }) {
   asked.sent++;
   const socket = createSocket('udp4');
-  open.add(socket);
+  open.set(socket, performance.now());
   socket.on('error', () => {});
   socket.on('message', () => {
     asked.answered++;
@@ -96,6 +98,16 @@ function ask(port, { asked, open }) {
     socket.close();
   });
   socket.send('query', port, '127.0.0.1');
+}
+
+/** Whoever has waited for so long gives up. */
+function closeOld(open) {
+  const beforeMs = performance.now() - ANSWER_MS;
+  for (const [socket, sinceMs] of open) {
+    if (sinceMs > beforeMs) return;
+    open.delete(socket);
+    socket.close();
+  }
 }
 
 /** Likewise. */

@@ -43,6 +43,8 @@ export function createLoopPoll(koffi: Koffi): LoopPoll {
   const close = declare('void uv_close(uintptr_t handle, void *callback)');
   const bytes = Number(handleSize(POLL_HANDLE));
   const watches = new Map<number, Watch>();
+  /** What the loop still writes to, which nothing else may hold on to. */
+  const closing = new Set<ArrayBuffer>();
   // One for all, and kept: how many there may be is bounded, and the loop may still have a call to make.
   const callback = koffi.register((handle: number | bigint, status: number) => {
     const watch = watches.get(Number(handle));
@@ -90,8 +92,9 @@ export function createLoopPoll(koffi: Koffi): LoopPoll {
       watches.delete(this.handle);
       stop(this.handle);
       close(this.handle, null);
+      closing.add(this.#memory);
       // The loop has done with the memory at the end of this turn.
-      afterEvents(() => afterEvents(() => void this.#memory));
+      afterEvents(() => afterEvents(() => closing.delete(this.#memory)));
     }
 
     #start(): void {
