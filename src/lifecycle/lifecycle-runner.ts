@@ -189,9 +189,11 @@ export class LifecycleRunner {
     const event = { kind, engine, stoppedBy };
     const wanted = !this.#draining && (this.room.size > 0 || this.leases.hasUnmet);
     const { state, effects } = step(before, event, wanted);
-    if (state === before) return;
+    if (state === before && effects.length === 0) return;
     const failing = this.#whatFails(kind);
-    this.#enter(state, kind !== 'demanded' && isWaking(state) ? `${this.room.size} waiting` : reason);
+    // It may stay and be called again, as where others have paused what our call has started.
+    if (state !== before)
+      this.#enter(state, kind !== 'demanded' && isWaking(state) ? `${this.room.size} waiting` : reason);
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
     this.#followRun();
     if (state.kind !== 'stopping') this.room.startBudgets();

@@ -59,6 +59,20 @@ describe('a paused container', () => {
     expect(stage.events.of(stage.name, 'unpause')).toHaveLength(1);
   });
 
+  test('is unpaused for those who wait when it was paused in the middle of its start', async () => {
+    const stage = await openStage();
+    const client = await askEarly(stage.port);
+    // The engine lets it wait for the start that is under way, and pauses before anybody can look.
+    const isPaused = () =>
+      stage.container.pause().then(
+        () => true,
+        () => false,
+      );
+    await waitUntil(isPaused, { everyMs: 1, what: 'the pause' });
+    expect(String(await client.readAll())).toContain('hello');
+    expect(stage.events.of(stage.name, 'unpause')).toHaveLength(1);
+  });
+
   test('is unpaused by the first client when it was paused before the proxy began', async () => {
     const bed = await openTestBed();
     const port = await freePort();

@@ -350,6 +350,17 @@ describe('connectUpstream', () => {
     expect(bench.backend.log).toEqual(['wake docker/db']);
   });
 
+  it('unpauses what others have paused in the middle of its start', async () => {
+    bench.add(aService(), STOPPED);
+    const waiting = client();
+    await bench.backend.called(1);
+    bench.backend.last.succeed(PAUSED);
+    await bench.backend.called(2);
+    bench.backend.last.succeed(RUNNING);
+    await bench.until(() => waiting.outcome === 'served');
+    expect(bench.backend.log).toEqual(['wake docker/db', 'wake docker/db']);
+  });
+
   it('serves as soon as a missing workload appears', async () => {
     automate();
     bench.add(aService(), MISSING);
