@@ -20,6 +20,11 @@ export interface Backend {
   watch(workload: Workload): Observation;
   unwatch(workload: Workload): void;
   /**
+   * A watched workload doesn't answer although it is said to run: has it looked at again, soon. Absent where nothing can
+   * have been missed.
+   */
+  look?(workload: Workload): void;
+  /**
    * Starts or unpauses. Waits for an engine that is away. Success where it already runs. When it resolves, the sink
    * has been told a state at least as new as the result.
    * @throws {WakeError} when the engine refuses; an AbortError when `signal` aborts.

@@ -35,6 +35,7 @@ export class Incarnation {
   readonly #clock: Clock;
   readonly #cold: boolean;
   readonly #onReordered: () => void;
+  readonly #onUnanswered: () => void;
   readonly #endpoints: RunEndpoints;
   readonly #gates = new Map<string, PortGate>();
   /** Where each datagram port has answered, or at least not refused what proved it. */
@@ -47,6 +48,7 @@ export class Incarnation {
   /**
    * @param options.cold false where the workload ran before it was looked at: its datagram ports need no proof.
    * @param options.lastHost the host that answered last in the run before.
+   * @param options.onUnanswered told when a port has not answered a try.
    * @param options.onReordered told when the hosts are tried in another order from now on.
    */
   constructor(
@@ -56,6 +58,7 @@ export class Incarnation {
       readonly cold: boolean;
       readonly lastHost?: string | undefined;
       readonly onReordered?: () => void;
+      readonly onUnanswered?: () => void;
     },
   ) {
     const { clock, cold, lastHost } = options;
@@ -63,6 +66,7 @@ export class Incarnation {
     this.#clock = clock;
     this.#cold = cold;
     this.#onReordered = options.onReordered ?? (() => {});
+    this.#onUnanswered = options.onUnanswered ?? (() => {});
     this.#refusals = new RefusalAllowance(clock);
     // Everybody who waits listens for the end of the run: many are no leak.
     setMaxListeners(0, this.#ended.signal);
@@ -171,6 +175,7 @@ export class Incarnation {
   /** A datagram port has refused: it has to prove itself again. */
   doubtDatagrams(port: TargetPort): void {
     this.#refusals.empty();
+    this.#onUnanswered();
     this.#udpGate(port).doubt();
   }
 
@@ -211,7 +216,12 @@ export class Incarnation {
 
   async #dial(port: TargetPort, signal: AbortSignal): Promise<Socket> {
     const endpoints = this.#endpoints.list({ protocol: 'tcp', port });
-    const { socket, endpoint } = await dial(endpoints, { signal, clock: this.#clock });
+    const { socket, endpoint } = await dial(endpoints, { signal, clock: this.#clock }).catch(
+      (error: unknown) => {
+        if (!signal.aborted) this.#onUnanswered();
+        throw error;
+      },
+    );
     this.#dialledHost = endpoint.host;
     if (this.#endpoints.answered(endpoint)) this.#onReordered();
     return socket;

@@ -43,6 +43,9 @@ export interface RunnerObserver {
   acted(act: 'started' | 'stopped'): void;
 }
 
+/** Between looks at a workload whose port doesn't answer. */
+const LOOK_AGAIN_MS = 1_000;
+
 /** Runs the state machine of one workload: feeds it events, carries out its effects, and follows with timers and runs. */
 export class LifecycleRunner {
   /** Those who wait for the workload to be awake. */
@@ -77,6 +80,7 @@ export class LifecycleRunner {
   #toldStaysAwake: string | undefined;
   #cancelMissing: Cancel | undefined;
   #closed = false;
+  #lookedAgainMs = Number.NEGATIVE_INFINITY;
 
   constructor(subject: Subject, options: ControllerParts & { readonly observer: RunnerObserver }) {
     const { clock, backend } = options;
@@ -104,8 +108,17 @@ export class LifecycleRunner {
       onBegin: () => this.#runBegan(),
       // Opened again by the next client, with the address that answers in front.
       onReordered: () => this.warmPaths.closeAll(),
+      onUnanswered: () => this.#lookAgain(),
       onHealthNews: (news) => this.#logHealthNews(news),
     });
+  }
+
+  /** A port does not answer although the workload counts as ready: its engine may not have told that it has stopped. */
+  #lookAgain(): void {
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (this.#state.kind !== 'ready' || nowMs - this.#lookedAgainMs < LOOK_AGAIN_MS) return;
+    this.#lookedAgainMs = nowMs;
+    this.#parts.backend.look?.(this.#subject.workload);
   }
 
   get state(): LifecycleState {

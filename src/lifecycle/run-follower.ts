@@ -57,6 +57,7 @@ export class RunFollower {
   readonly #clock: Clock;
   readonly #onBegin: () => void;
   readonly #onReordered: () => void;
+  readonly #onUnanswered: () => void;
   readonly #onHealthNews: (news: HealthNews) => void;
   #current: Incarnation | undefined;
   /** Outlives the run: the next one is most often reached in the same way. */
@@ -77,6 +78,8 @@ export class RunFollower {
     readonly onBegin: () => void;
     /** The hosts of the run are tried in another order from now on. */
     readonly onReordered: () => void;
+    /** A port of the run has not answered a try. */
+    readonly onUnanswered?: () => void;
     /**
      * Of the run at the gate, each once: the engine calls it `unhealthy`, which may change; or its check speaks too `late`,
      * and the ports count until it does.
@@ -86,6 +89,7 @@ export class RunFollower {
     this.#clock = options.clock;
     this.#onBegin = options.onBegin;
     this.#onReordered = options.onReordered;
+    this.#onUnanswered = options.onUnanswered ?? (() => {});
     this.#onHealthNews = options.onHealthNews;
   }
 
@@ -187,6 +191,7 @@ export class RunFollower {
       cold: !this.#first,
       lastHost: this.#lastHost,
       onReordered: this.#onReordered,
+      onUnanswered: this.#onUnanswered,
     });
     before?.end();
     this.#onBegin();

@@ -7,6 +7,7 @@ import { httpdCommand } from './support/apps.ts';
 import type { ContainerSpec, TestContainer } from './support/container.ts';
 import { get } from './support/http.ts';
 import { expectKept } from './support/kept.ts';
+import { expectPastEvents } from './support/past-events.ts';
 import { whyNoPodman } from './support/podman.ts';
 import type { ProxyProcess } from './support/proxy.ts';
 import { connectTcp } from './support/tcp.ts';
@@ -115,6 +116,10 @@ describe.skipIf(obstacle !== undefined)('on Podman', () => {
     await scope.createContainer(stage.spec);
     await untilState(named, 'stopped');
     await expectAnswer(port);
+  });
+
+  test('what has happened is told when it is asked for', async () => {
+    await expectPastEvents(await openTestBed({ host: podman.host }), podman.host);
   });
 
   test('a container that its stop would remove is never put to sleep', async () => {

@@ -51,6 +51,33 @@ describe('connectUpstream', () => {
     await client().served;
     await client().served;
     expect(bench.backend.calls).toEqual([]);
+    expect(bench.backend.looks).toEqual([]);
+  });
+
+  it('has a ready workload looked at again, once a second, when its port does not answer', async () => {
+    automate();
+    bench.add(aService(), RUNNING);
+    (await client().served).release();
+    await server.close();
+    const waiting = client();
+    await bench.until(() => bench.backend.looks.length === 1);
+    await bench.clock.advance(900);
+    expect(bench.backend.looks).toEqual(['docker/db']);
+    await bench.until(() => bench.backend.looks.length === 2, 50);
+    // What is seen then is that nobody has told that it stopped.
+    bench.backend.tell('docker/db', STOPPED);
+    expect(bench.backend.log).toEqual(['wake docker/db']);
+    waiting.leave();
+  });
+
+  it('has a workload that starts looked at by nobody, however often its port refuses', async () => {
+    automate();
+    bench.add(aService(), STOPPED);
+    const waiting = client(await freePort());
+    await bench.clock.advance(5_000);
+    expect(waiting.outcome).toBe('waiting');
+    expect(bench.backend.looks).toEqual([]);
+    waiting.leave();
   });
 
   it.each([

@@ -55,6 +55,7 @@ export class EngineAnswers {
     const isNetwork = action === 'connect' || action === 'disconnect';
     const ofNetwork = { container: container.id, name: network, type: 'bridge' };
     event.Type = isNetwork ? 'network' : 'container';
+    event.timeNano = Date.now() * 1e6;
     event.Action = action;
     event.Actor.ID = isNetwork ? networkId(network) : container.id;
     event.Actor.Attributes = isNetwork

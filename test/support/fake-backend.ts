@@ -35,6 +35,8 @@ export class FakeBackend implements Backend {
   readonly ownsWorkloads: boolean;
   readonly calls: BackendCall[] = [];
   readonly watched = new Set<string>();
+  /** The workloads that it was asked to look at again, by key. */
+  readonly looks: string[] = [];
   /** What it was told of the use of shared workloads, oldest first. */
   readonly uses: string[] = [];
   readonly setInUse?: NonNullable<Backend['setInUse']>;
@@ -117,6 +119,10 @@ export class FakeBackend implements Backend {
 
   unwatch(workload: Workload): void {
     this.watched.delete(workloadKey(workload));
+  }
+
+  look(workload: Workload): void {
+    this.looks.push(workloadKey(workload));
   }
 
   wake(workload: Workload, { signal }: { readonly signal: AbortSignal }): Promise<void> {

@@ -34,6 +34,8 @@ export class ScriptedEngine {
   readonly #networks = new Set<string>(['bridge', 'n1']);
   #server: Server | undefined;
   #created = 0;
+  #isFrozen = false;
+  readonly #past: string[] = [];
 
   static async start(shape: EngineShape = '1.56'): Promise<ScriptedEngine> {
     const folder = await mkdtemp(join(tmpdir(), 'engine-'));
@@ -105,7 +107,14 @@ export class ScriptedEngine {
 
   /** Sends raw bytes down every event stream. */
   write(bytes: string | Uint8Array): void {
+    if (typeof bytes === 'string') this.#past.push(bytes);
+    if (this.#isFrozen) return;
     for (const response of this.#subscribers) response.write(bytes);
+  }
+
+  /** Every event stream stays open, and carries nothing more. */
+  freezeEvents(): void {
+    this.#isFrozen = true;
   }
 
   /** Ends every event stream, and nothing else. */
@@ -233,6 +242,7 @@ export class ScriptedEngine {
   }
 
   #perform(line: string, response: ServerResponse): void {
+    if (/^GET \/events.*until=/.test(line)) return void response.end(this.#past.join(''));
     if (line.startsWith('GET /events')) return this.#subscribe(response);
     if (line.startsWith('GET /_ping')) return void response.end('OK');
     if (line.startsWith('GET /containers/json'))
@@ -281,6 +291,7 @@ export class ScriptedEngine {
   }
 
   #subscribe(response: ServerResponse): void {
+    this.#isFrozen = false;
     response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
     this.#subscribers.add(response);
     response.on('close', () => this.#subscribers.delete(response));

@@ -8,6 +8,7 @@ export const CALL_DEADLINES_MS = {
   info: 10_000,
   /** Until the answer's head; the stream itself has no end. */
   events: 10_000,
+  'past events': 10_000,
   'list containers': 60_000,
   'inspect container': 10_000,
   /** Long: giving up early would cancel the start of an engine that is merely slow. */

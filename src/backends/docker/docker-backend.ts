@@ -82,6 +82,7 @@ export class DockerBackend implements Backend {
       session: () => this.#link.session,
       observed: (name, observation) => {
         this.#health.observed(name, observation);
+        this.#link.observed(name, observation);
         this.#sink?.observed(keyOf(name), observation);
       },
     });
@@ -116,6 +117,7 @@ export class DockerBackend implements Backend {
     const name = containerOf(workload);
     this.#health.forget(name);
     this.#observer.unwatch(name);
+    this.#link.forget(name);
   }
 
   async wake(workload: Workload, options: { readonly signal: AbortSignal }): Promise<void> {
@@ -152,6 +154,10 @@ export class DockerBackend implements Backend {
     const id = this.#cache.get(containerOf(workload))?.id;
     if (id === undefined) return [];
     return readContainerOutput(this.#client, { ...request, id });
+  }
+
+  look(workload: Workload): void {
+    void this.#observer.look(containerOf(workload));
   }
 
   /** Looks at every watched container again, as a safety net for an event that was never sent. */

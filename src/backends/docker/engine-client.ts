@@ -1,12 +1,15 @@
 import type { IncomingMessage } from 'node:http';
-import type { Clock } from '../../system/clock.ts';
+import { type Clock, parseHttpDate } from '../../system/clock.ts';
 import { linkSignals } from '../../system/link-signals.ts';
 import { CALL_DEADLINES_MS, type EngineCall } from './call-deadlines.ts';
 import type { EngineAddress } from './engine-address.ts';
 import type { InspectedContainer, InspectedNetwork, ListedContainer } from './engine-shapes.ts';
 import { createEngineTransport, type EngineRequest, type EngineTransport } from './engine-transport.ts';
 import { describeError, EngineRefusal, EngineUnreachable } from './errors.ts';
+import { type EngineEvent, parseEvent } from './event-stream.ts';
 import { silence, withDeadline } from './with-deadline.ts';
+
+const EVENTS_PATH = '/events';
 
 /** Which events are sent. */
 export interface EventFilter {
@@ -20,6 +23,12 @@ export interface CallRequest extends EngineRequest {
   /** Added to the deadline: what the engine is asked to wait itself; default 0. */
   readonly extraMs?: number;
 }
+
+/** The bytes of an event stream. */
+export type EventStream = AsyncIterable<Uint8Array> & {
+  /** What the engine's clock said when it began, to the second; undefined where it told no time. */
+  readonly engineMs: number | undefined;
+};
 
 export interface NetworkCall {
   readonly containerId: string;
@@ -179,7 +188,7 @@ export class EngineClient {
     readonly filter: EventFilter;
     readonly sinceMs: number;
     readonly signal: AbortSignal;
-  }): Promise<AsyncIterable<Uint8Array>> {
+  }): Promise<EventStream> {
     const filters = { type: options.filter.types, event: options.filter.actions };
     const query = { since: Math.max(0, Math.floor(options.sinceMs / 1000)), filters };
     // The head has to come in time; the stream then lives as long as the caller's signal lets it.
@@ -188,16 +197,35 @@ export class EngineClient {
     const timeoutMs = CALL_DEADLINES_MS.events;
     const cancel = this.#clock.schedule(timeoutMs, () => deadline.abort(silence(timeoutMs)));
     try {
-      const answer = await this.#transport.request({ method: 'GET', path: '/events', query, signal });
+      const answer = await this.#transport.request({ method: 'GET', path: EVENTS_PATH, query, signal });
       if (answer.statusCode !== 200) throw refusal(answer, await readBody(answer));
       answer.once('close', unlink);
-      return answer;
+      return Object.assign(answer, { engineMs: parseHttpDate(answer.headers.date) });
     } catch (error) {
       unlink();
       throw error;
     } finally {
       cancel();
     }
+  }
+
+  /**
+   * The events between two moments of the engine's own clock. The second one has to be a little ahead: Docker tells what
+   * comes until then, and Podman nothing at all where it is over.
+   */
+  async pastEvents(options: {
+    readonly filter: EventFilter;
+    readonly sinceNs: number;
+    readonly untilMs: number;
+    readonly signal: AbortSignal;
+  }): Promise<readonly EngineEvent[]> {
+    const { filter, sinceNs, untilMs, signal } = options;
+    const since = Math.min(sinceNs / 1e6, untilMs) / 1000;
+    const filters = { type: filter.types, event: filter.actions };
+    // The last one spares Podman the wait; Docker doesn't know it.
+    const query = { since: since.toFixed(6), until: (untilMs / 1000).toFixed(3), filters, stream: false };
+    const text = await this.call({ call: 'past events', method: 'GET', path: EVENTS_PATH, query, signal });
+    return text.split('\n').flatMap((line) => parseEvent(line) ?? []);
   }
 
   /** Frees idle connections; calls in flight end through their own signals. */

@@ -1,9 +1,11 @@
 import { setMaxListeners } from 'node:events';
+import type { Observation } from '../../model/observation.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { EngineClient, EventFilter } from './engine-client.ts';
 import { describeError, EngineUnreachable } from './errors.ts';
 import { type EngineEvent, readEvents } from './event-stream.ts';
+import { SilenceCheck } from './silence-check.ts';
 
 /** What the link tells its owner. */
 export interface LinkListener<T> {
@@ -21,6 +23,9 @@ export interface EngineLinkOptions<T> {
   readonly list: (signal: AbortSignal) => Promise<T>;
   readonly listener: LinkListener<T>;
 }
+
+/** How far the past events are asked for beyond now: the engine's clock is known to the second. */
+const AHEAD_MS = 2_000;
 
 /** Everything works within 5 s of the engine's return: at most 2 s of waiting, the rest for a long list. */
 const RECONNECT = { firstMs: 100, maxMs: 2_000 };
@@ -47,6 +52,8 @@ export class EngineLink<T> {
   #session: AbortSignal | undefined;
   #told: boolean | undefined;
   #running: Promise<void> | undefined;
+  readonly #awake = new Set<string>();
+  #silence: SilenceCheck | undefined;
 
   constructor(options: EngineLinkOptions<T>) {
     this.#options = options;
@@ -62,6 +69,19 @@ export class EngineLink<T> {
   /** Aborts at close. */
   get lifetime(): AbortSignal {
     return this.#lifetime.signal;
+  }
+
+  /** A workload was looked at: while any is awake, a stream that carries nothing is checked now and then. */
+  observed(name: string, { state }: Observation): void {
+    if (state === 'running' || state === 'starting' || state === 'paused') this.#awake.add(name);
+    else if (state !== 'unknown') this.#awake.delete(name);
+    this.#followAwake();
+  }
+
+  /** Nobody watches it any more. */
+  forget(name: string): void {
+    this.#awake.delete(name);
+    this.#followAwake();
   }
 
   /** Connects, and stays connected until `close()`. Resolves after the first full look or the first failure. */
@@ -140,8 +160,46 @@ export class EngineLink<T> {
     const sinceMs = this.#clock.nowMs() - OVERLAP_MS;
     const { client, filter, list } = this.#options;
     const stream = await client.events({ filter, sinceMs, signal: session });
+    const beganMs = stream.engineMs ?? this.#clock.nowMs();
+    const subscribedMs = this.#clock.monotonicMs();
+    let fail: (error: Error) => void = () => {};
+    const failed = new Promise<never>((_, reject) => {
+      fail = reject;
+    });
+    failed.catch(() => {});
+    const silence = new SilenceCheck({
+      clock: this.#clock,
+      // To the second, as it was told: what came within it was told by the stream that had just begun.
+      beganMs: beganMs + 1_000,
+      ask: (sinceNs) => {
+        const untilMs = beganMs + this.#clock.monotonicMs() - subscribedMs + AHEAD_MS;
+        return client.pastEvents({ filter, sinceNs, untilMs, signal: session });
+      },
+      onFailed: (cause) => fail(new EngineUnreachable(`its event stream is dead: ${describeError(cause)}`)),
+    });
+    this.#silence = silence;
+    try {
+      return await this.#follow(stream, { session, firstLook, silence, failed, list });
+    } finally {
+      this.#silence = undefined;
+      silence.close();
+    }
+  }
+
+  async #follow(
+    stream: AsyncIterable<Uint8Array>,
+    options: {
+      readonly session: AbortSignal;
+      readonly firstLook: () => void;
+      readonly silence: SilenceCheck;
+      readonly failed: Promise<never>;
+      readonly list: EngineLinkOptions<T>['list'];
+    },
+  ): Promise<never> {
+    const { session, firstLook, silence, failed, list } = options;
     let early: EngineEvent[] | undefined = [];
     const reading = readEvents(stream, (event) => {
+      silence.heard(event);
       if (early === undefined) this.#listener.event(event);
       else early.push(event);
     });
@@ -155,7 +213,12 @@ export class EngineLink<T> {
     for (const wake of this.#waiters) wake();
     this.#waiters.clear();
     void looked.then(firstLook, firstLook);
-    return await broken;
+    this.#followAwake();
+    return await Promise.race([broken, failed]);
+  }
+
+  #followAwake(): void {
+    if (this.#session !== undefined) this.#silence?.setNeeded({ isNeeded: this.#awake.size > 0 });
   }
 
   #tell(reachable: boolean, reason?: string): void {

@@ -12,6 +12,8 @@ export interface EngineEvent {
   readonly id: string;
   /** Of a container: its labels, `name`, `image`, and what the action adds. */
   readonly attributes: Readonly<Record<string, string>>;
+  /** By the engine's clock, in ns since the epoch, as exactly as a number can say; absent where the engine tells none. */
+  readonly timeNs?: number;
 }
 
 /** A line longer than this is no event of ours; without a bound a broken peer would fill the memory. */
@@ -39,14 +41,15 @@ export class EventSplitter {
 
 /** One line of the stream; undefined where it holds no event. */
 export function parseEvent(line: string): EngineEvent | undefined {
-  const { Type: type, Action: action, Actor: actor } = parseObject(line);
+  const { Type: type, Action: action, Actor: actor, timeNano: timeNs } = parseObject(line);
   if (typeof type !== 'string' || typeof action !== 'string') return undefined;
   const { ID: id, Attributes: attributes } = Object(actor) as Record<string, unknown>;
   if (typeof id !== 'string') return undefined;
   const pairs = Object.entries(Object(attributes)).filter(
     (pair): pair is [string, string] => typeof pair[1] === 'string',
   );
-  return { type, action, id, attributes: Object.fromEntries(pairs) };
+  const event = { type, action, id, attributes: Object.fromEntries(pairs) };
+  return typeof timeNs === 'number' ? { ...event, timeNs } : event;
 }
 
 /** Reads `stream` to its end. @throws what the stream throws. */

@@ -75,6 +75,7 @@ export class SwarmBackend implements Backend {
     this.#observer = new WorkloadObserver({
       ...{ source, clock, logger, session: () => this.#link.session },
       observed: (name, observation) => {
+        this.#link.observed(name, observation);
         this.#sink?.observed(keyOf(name), observation);
         this.#poller.observed(name, source.unrestOf(name));
       },
@@ -114,6 +115,7 @@ export class SwarmBackend implements Backend {
     const name = serviceOf(workload);
     this.#poller.forget(name);
     this.#observer.unwatch(name);
+    this.#link.forget(name);
   }
 
   async wake(workload: Workload, options: { readonly signal: AbortSignal }): Promise<void> {
@@ -124,6 +126,10 @@ export class SwarmBackend implements Backend {
   /** Its tasks have the grace of the service itself. */
   async sleep(workload: Workload): Promise<void> {
     await sleepService(this.#callContext(), serviceOf(workload));
+  }
+
+  look(workload: Workload): void {
+    void this.#observer.look(serviceOf(workload));
   }
 
   /** Looks at every watched service again, as a safety net for what no event tells: tasks of other nodes. */

@@ -26,6 +26,10 @@ const CALLS: Readonly<Record<EngineCall, HungCall>> = {
   events: {
     make: (engine, _, signal) => engine.events({ filter: { types: [], actions: [] }, sinceMs: 0, signal }),
   },
+  'past events': {
+    make: (engine, _, signal) =>
+      engine.pastEvents({ filter: { types: [], actions: [] }, sinceNs: 0, untilMs: 0, signal }),
+  },
   'list containers': { make: (engine, _, signal) => engine.list(signal) },
   'inspect container': { make: (engine, _, signal) => engine.inspect('db', signal) },
   'start container': { make: (engine, _, signal) => engine.start('db', signal) },

@@ -10,9 +10,7 @@ export interface SwallowingSocket {
   readonly host: string;
   /** How many answers were swallowed. */
   count(): number;
-  /** From now on every answer passes. */
-  stopSwallowing(): void;
-  /** From now on nothing of the event stream passes, although it stays open; true: passes again. */
+  /** From now on nothing of the event streams passes, although they stay open. */
   freezeEvents(): void;
   close(): Promise<void>;
 }
@@ -22,7 +20,6 @@ export async function startSwallowingSocket(pattern: RegExp | undefined): Promis
   const folder = await mkdtemp(path.join(tmpdir(), 'lpt-swallow-'));
   const socketPath = path.join(folder, 'docker.sock');
   let swallowed = 0;
-  let isSwallowing = pattern !== undefined;
   let isFrozen = false;
   const server = createServer((request, response) => {
     const line = `${request.method} ${request.url}`;
@@ -30,7 +27,7 @@ export async function startSwallowingSocket(pattern: RegExp | undefined): Promis
     const forwarded = httpRequest(
       { ...engineAddress(engineHost()), method, path: url, headers },
       (answer) => {
-        if (isSwallowing && pattern?.test(line)) {
+        if (pattern?.test(line)) {
           swallowed += 1;
           answer.resume();
           return;
@@ -53,9 +50,6 @@ export async function startSwallowingSocket(pattern: RegExp | undefined): Promis
   return {
     host: `unix://${socketPath}`,
     count: () => swallowed,
-    stopSwallowing() {
-      isSwallowing = false;
-    },
     freezeEvents() {
       isFrozen = true;
     },

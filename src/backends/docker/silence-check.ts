@@ -1,0 +1,87 @@
+import type { Cancel, Clock } from '../../system/clock.ts';
+import type { EngineEvent } from './event-stream.ts';
+
+/** After so long without an event the engine is asked whether there were any. */
+const SILENCE_MS = 60_000;
+/** An event that was told just now may still be on its way. */
+const ON_ITS_WAY_MS = 1_000;
+/** Times come as numbers too big to be exact. */
+const BLUR_NS = 1_000;
+
+/**
+ * Finds out whether an event stream that carries nothing still works: asks for the past events, and compares. Asks only
+ * while something is awake; what sleeps needs no event before it is woken. Owns a timer: `close()`.
+ */
+export class SilenceCheck {
+  readonly #clock: Clock;
+  readonly #ask: (sinceNs: number) => Promise<readonly EngineEvent[]>;
+  readonly #onFailed: (error: Error) => void;
+  #lastNs: number;
+  #heardMs: number;
+  #isNeeded = false;
+  #isClosed = false;
+  #cancel: Cancel | undefined;
+
+  /**
+   * @param options.beganMs when the stream began, by the engine's own clock.
+   * @param options.ask for the events since then, up to now.
+   * @param options.onFailed told once when the stream has missed one, or nothing can be asked.
+   */
+  constructor(options: {
+    readonly clock: Clock;
+    readonly beganMs: number;
+    readonly ask: (sinceNs: number) => Promise<readonly EngineEvent[]>;
+    readonly onFailed: (error: Error) => void;
+  }) {
+    this.#clock = options.clock;
+    this.#ask = options.ask;
+    this.#onFailed = options.onFailed;
+    this.#lastNs = options.beganMs * 1e6;
+    this.#heardMs = options.clock.monotonicMs();
+  }
+
+  /** The stream has told an event. */
+  heard({ timeNs = 0 }: EngineEvent): void {
+    this.#heardMs = this.#clock.monotonicMs();
+    this.#lastNs = Math.max(this.#lastNs, timeNs);
+  }
+
+  /** Whether anything is awake. */
+  setNeeded({ isNeeded }: { readonly isNeeded: boolean }): void {
+    if (isNeeded === this.#isNeeded) return;
+    this.#isNeeded = isNeeded;
+    this.#cancel?.();
+    this.#cancel = undefined;
+    if (isNeeded) this.#arm();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#cancel?.();
+  }
+
+  #arm(): void {
+    if (this.#isClosed || !this.#isNeeded) return;
+    const dueMs = this.#heardMs + SILENCE_MS;
+    const delayMs = Math.max(0, dueMs - this.#clock.monotonicMs());
+    this.#cancel = this.#clock.schedule(delayMs, () => {
+      if (this.#clock.monotonicMs() < this.#heardMs + SILENCE_MS) this.#arm();
+      else void this.#check();
+    });
+  }
+
+  async #check(): Promise<void> {
+    try {
+      const events = await this.#ask(this.#lastNs);
+      const newestNs = Math.max(0, ...events.map(({ timeNs = 0 }) => timeNs));
+      if (newestNs > this.#lastNs + BLUR_NS) {
+        await this.#clock.sleep(ON_ITS_WAY_MS);
+        if (newestNs > this.#lastNs + BLUR_NS) throw new Error('the engine has left out events');
+      }
+      this.#heardMs = this.#clock.monotonicMs();
+      this.#arm();
+    } catch (error) {
+      if (!this.#isClosed) this.#onFailed(error as Error);
+    }
+  }
+}
