@@ -1,6 +1,7 @@
 /**
  * The composition of the running proxy: sources → config → table → plan → apply, and what goes on beside them.
  */
+import { availableParallelism } from 'node:os';
 import { ProcessBackend } from '../backends/process/process-backend.ts';
 import type { Environment } from '../config/environment.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
@@ -32,6 +33,8 @@ import { collectViews, collectWorkloadProblems } from './status-content.ts';
 
 /** What messages call the file where none was found yet. */
 const THE_FILE = 'the configuration file';
+/** Workloads that start wait for disks and networks, too. */
+const STARTS_PER_CORE = 4;
 
 export interface ProxyOptions {
   readonly file: FileInput;
@@ -89,7 +92,8 @@ export class LazyProxy {
       maxQueuedBytes: settings.udpQueueTotalBytes,
       descriptors: readDescriptorLimit(),
     });
-    const parts = { backends, relay, descriptors, loadDatagrams, udpBudget, clock, logger };
+    const maxStarting = countStarts(settings);
+    const parts = { backends, relay, descriptors, loadDatagrams, udpBudget, maxStarting, clock, logger };
     this.#runtime = createRuntime(parts);
   }
 
@@ -233,6 +237,7 @@ export class LazyProxy {
     const resolved = resolve(this.#options);
     this.#settings = resolved.settings;
     this.#engines.setSettings(this.#settings);
+    this.#runtime.lifecycle.setMaxStarting(countStarts(this.#settings));
     this.#waiting = findWaitingSettings(this.#atStart.settings, resolved);
   }
 
@@ -265,6 +270,10 @@ export class LazyProxy {
       problems.filter(({ origin }) => origin.kind === 'label' && workloadRefKey(origin.workload) === key),
     );
   }
+}
+
+function countStarts({ maxStarting }: Settings): number {
+  return maxStarting === 'auto' ? STARTS_PER_CORE * availableParallelism() : maxStarting;
 }
 
 function resolve({ file, environment, flags }: ProxyOptions): ResolvedSettings {

@@ -41,13 +41,14 @@ export function renderEffectiveConfig(
 }
 
 function describeSettings({ settings }: ResolvedSettings) {
-  const { status, backend, relay, udpQueueTotalBytes, docker, kubernetes } = settings;
+  const { status, backend, relay, udpQueueTotalBytes, maxStarting, docker, kubernetes } = settings;
   const { leaseNamespace } = kubernetes;
   return {
     status: status === 'off' ? 'off' : { listen: formatStatusListen(status) },
     backend,
     relay,
     udp_queue_total: udpQueueTotalBytes,
+    max_starting: maxStarting,
     docker: {
       socket: docker.socket,
       labels: docker.labels,
@@ -148,7 +149,7 @@ function commentOrigins(
     settings.origins.status,
   );
   const names: readonly SettingName[] = [
-    ...(['backend', 'relay', 'udp_queue_total'] as const),
+    ...(['backend', 'relay', 'udp_queue_total', 'max_starting'] as const),
     ...DOCKER_KEYS.map((key) => `docker.${key}` as const),
     ...KUBERNETES_KEYS.map((key) => `kubernetes.${key}` as const),
   ];

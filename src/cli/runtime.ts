@@ -40,6 +40,8 @@ export function createRuntime(options: {
   readonly descriptors: Descriptors;
   readonly loadDatagrams: ListenerParts['loadDatagrams'];
   readonly udpBudget: ListenerParts['udpBudget'];
+  /** How many workloads may be starting at once. */
+  readonly maxStarting: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Runtime {

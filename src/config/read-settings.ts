@@ -26,6 +26,7 @@ export interface SettingsDraft {
   readonly backend?: Sourced<BackendName>;
   readonly relay?: Sourced<RelaySetting>;
   readonly udp_queue_total?: Sourced<number>;
+  readonly max_starting?: Sourced<Settings['maxStarting']>;
   readonly docker_socket?: Sourced<DockerSettings['socket']>;
   readonly docker_labels?: Sourced<boolean>;
   readonly docker_label_prefix?: Sourced<string>;
@@ -42,6 +43,8 @@ export interface SettingsDraft {
 
 const BYTES_EXPECTED = `a whole number of bytes from ${MIN_UDP_QUEUE_TOTAL_BYTES} to ${MAX_UDP_QUEUE_TOTAL_BYTES}`;
 
+const STARTING_EXPECTED = 'a whole number of at least 1, or auto';
+
 /** The settings of one value, and how each is read. */
 const VALUES: Readonly<
   Record<string, { readonly expected: string; readonly parse: (raw: unknown) => Parsed<unknown> }>
@@ -49,6 +52,7 @@ const VALUES: Readonly<
   backend: { expected: BACKEND_NAMES.join(' or '), parse: parseBackend },
   relay: { expected: RELAY_SETTINGS.join(' or '), parse: (raw) => parseChoice(raw, RELAY_SETTINGS) },
   udp_queue_total: { expected: BYTES_EXPECTED, parse: parseQueueTotal },
+  max_starting: { expected: STARTING_EXPECTED, parse: parseMaxStarting },
 };
 
 /** Keys at the top of a file. */
@@ -69,7 +73,7 @@ export const KUBERNETES_KEYS = [
 ] as const;
 
 /**
- * Reads `status:`, `backend:`, `relay:`, `udp_queue_total:`, `docker:` and `kubernetes:`; what has the wrong type is left to
+ * Reads `status:`, `backend:`, `relay:`, `udp_queue_total:`, `max_starting:`, `docker:` and `kubernetes:`; what has the wrong type is left to
  * the schema's report.
  */
 export function readSettings(
@@ -109,6 +113,11 @@ function parseQueueTotal(raw: unknown): Parsed<number> {
   const isBytes = typeof raw === 'number' && Number.isInteger(raw);
   if (isBytes && raw >= MIN_UDP_QUEUE_TOTAL_BYTES && raw <= MAX_UDP_QUEUE_TOTAL_BYTES) return accept(raw);
   return refuse('invalid-value', `${showValue(raw)} is not ${BYTES_EXPECTED}`);
+}
+
+function parseMaxStarting(raw: unknown): Parsed<Settings['maxStarting']> {
+  if (raw === 'auto' || (typeof raw === 'number' && Number.isInteger(raw) && raw >= 1)) return accept(raw);
+  return refuse('invalid-value', `${showValue(raw)} is not ${STARTING_EXPECTED}`);
 }
 
 function listPairs<K extends string>(

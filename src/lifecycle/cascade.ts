@@ -55,7 +55,10 @@ export class Cascade {
       if (!runs) controller.sleepIfUnused(`${hub.policy.name} has stopped`);
     }
     for (const [name, controller] of wanted) {
-      if (!held.has(name)) held.set(name, { controller, lease: controller.hold(`with ${hub.policy.name}`) });
+      if (held.has(name)) continue;
+      // The hub has had its turn, and may not become ready without them: they must not wait for it.
+      const lease = controller.hold(`with ${hub.policy.name}`, { urgent: true });
+      held.set(name, { controller, lease });
     }
     if (held.size > 0) this.#held.set(hub, held);
     else this.#held.delete(hub);

@@ -13,7 +13,8 @@ export interface Lease {
 export class LeaseBook {
   readonly #clock: Clock;
   readonly #onChange: () => void;
-  readonly #unmet = new Set<Lease>();
+  /** With whether each is urgent. */
+  readonly #unmet = new Map<Lease, boolean>();
   #count = 0;
   #uses = 0;
   #lastActiveMs: number;
@@ -39,6 +40,11 @@ export class LeaseBook {
     return this.#unmet.size > 0;
   }
 
+  /** Whether one of these may not wait for its turn. */
+  get hasUrgent(): boolean {
+    return [...this.#unmet.values()].includes(true);
+  }
+
   /** When a lease last began or ended, ms since the epoch; at first the moment the book was made. */
   get lastActiveMs(): number {
     return this.#lastActiveMs;
@@ -59,10 +65,10 @@ export class LeaseBook {
     return this.#add({ uses: 0 });
   }
 
-  /** A guard that wants the workload awake once, whether or not anybody waits for that. */
-  hold(): Lease {
+  /** A guard that wants the workload awake once, whether or not anybody waits for that; `urgent`: without waiting for its turn. */
+  hold({ urgent = false }: { readonly urgent?: boolean } = {}): Lease {
     const lease = this.guard();
-    this.#unmet.add(lease);
+    this.#unmet.set(lease, urgent);
     return lease;
   }
 

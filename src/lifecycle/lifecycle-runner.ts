@@ -9,18 +9,22 @@ import { LastOutput } from './last-output.ts';
 import { LeaseBook } from './lease-book.ts';
 import { LifecycleTimers } from './lifecycle-timers.ts';
 import {
+  asleep,
+  isBackingOff,
   isGate,
   isWaking,
   type LifecycleEffect,
   type LifecycleEvent,
   type LifecycleState,
   mayRun,
+  type Step,
   step,
 } from './machine.ts';
 import { describeObstacle } from './obstacle.ts';
 import { proveAlone } from './prove-alone.ts';
 import { Refusal, withObstacle } from './refusal.ts';
 import { chooseHealthGate, type HealthNews, RunFollower } from './run-follower.ts';
+import type { StartTurn } from './start-queue.ts';
 import type { ControllerParts, Subject } from './subject.ts';
 import { logTransition } from './transition-log.ts';
 import { WaitingRoom } from './waiting-room.ts';
@@ -59,6 +63,8 @@ export class LifecycleRunner {
   readonly #timers: LifecycleTimers;
   readonly #calls: EngineCalls;
   readonly #run: RunFollower;
+  /** Its place among the starts of all workloads. */
+  readonly #turn: StartTurn;
   /** Under way while nobody waits at the gate. */
   #proof: { readonly incarnation: Incarnation; readonly stop: AbortController } | undefined;
   #subject: Subject;
@@ -69,6 +75,10 @@ export class LifecycleRunner {
   #observation: Observation = UNKNOWN;
   /** Who wanted it awake last. */
   #lastDemand: string | undefined;
+  /** While it waits for its turn it is wanted for its own sake, whoever waits for it. */
+  #isAsked = false;
+  /** The start under way had to wait for its turn: its clients have waited for longer than it has taken. */
+  #startsLate = false;
   /** The proxy is about to end: the workload is left as it is. */
   #draining = false;
   #isServed = true;
@@ -103,6 +113,7 @@ export class LifecycleRunner {
       ...{ backend, clock },
       onSettled: (outcome, reason) => this.#callSettled(outcome, reason),
     });
+    this.#turn = options.starts.join(() => this.#turnCame());
     this.#run = new RunFollower({
       clock,
       onBegin: () => this.#runBegan(),
@@ -142,15 +153,18 @@ export class LifecycleRunner {
     const [state, observation] = [this.#state, this.#observation];
     const { current: incarnation, checkFailure } = this.#run;
     const wakeFailure = this.wakes.failure;
-    return describeObstacle({ state, observation, incarnation, checkFailure, wakeFailure }, target);
+    const queued = this.#turn.isWaiting ? this.#parts.starts.load : undefined;
+    return describeObstacle({ state, observation, incarnation, checkFailure, wakeFailure, queued }, target);
   }
 
   /** Takes new settings, in force at once; a running idle timer counts from where it began. */
   setSubject(subject: Subject): void {
     this.#subject = subject;
     this.#followTimers();
+    if (!subject.retired) return;
+    this.#isAsked = false;
     // Nobody is to use it any more: it need not prove anything before it ends.
-    if (subject.retired) this.endEmptyGate();
+    this.endEmptyGate();
   }
 
   /** Whether clients can reach it through this proxy. */
@@ -186,10 +200,18 @@ export class LifecycleRunner {
     if (observation.health !== before || observation.staysAwake !== staysAwake) this.#followTimers();
   }
 
+  /** Demands that it is woken, whether or not anybody still waits for that when its turn comes. */
+  ask(reason: string): void {
+    this.#isAsked = true;
+    this.dispatch('demanded', reason);
+    if (!this.#turn.isWaiting) this.#isAsked = false;
+  }
+
   /** Feeds the machine an event; `reason` is for the log and for those who are refused. */
   dispatch(kind: LifecycleEvent['kind'], reason?: string): void {
     if (this.#closed) return;
     const before = this.#state;
+    if (kind === 'sleep-wanted') this.#callOff();
     if (kind === 'sleep-wanted' && this.#observation.staysAwake !== undefined) return this.#tellStaysAwake();
     if (kind === 'demanded') {
       this.#lastDemand = reason;
@@ -198,10 +220,7 @@ export class LifecycleRunner {
     if (this.#draining && (kind === 'sleep-wanted' || (kind === 'demanded' && !mayRun(before)))) {
       return this.#refuseInVain();
     }
-    const { state: engine, stoppedBy } = this.#observation;
-    const event = { kind, engine, stoppedBy };
-    const wanted = !this.#draining && (this.room.size > 0 || this.leases.hasUnmet);
-    const { state, effects } = step(before, event, wanted);
+    const { state, effects } = this.#step(kind);
     if (state === before && effects.length === 0) return;
     const failing = this.#whatFails(kind);
     // It may stay and be called again, as where others have paused what our call has started.
@@ -210,11 +229,58 @@ export class LifecycleRunner {
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
     this.#followRun();
     if (state.kind !== 'stopping') this.room.startBudgets();
+    this.#followTurn();
     this.#followTimers();
     this.room.callAll();
     if (this.#draining) this.#refuseInVain();
     this.#followOutput({ before, failing });
     this.#observer.changed(state);
+  }
+
+  get #isWanted(): boolean {
+    return !this.#draining && (this.room.size > 0 || this.leases.hasUnmet);
+  }
+
+  /** The machine's next step; what is to be woken stays asleep until its turn has come. */
+  #step(kind: LifecycleEvent['kind']): Step {
+    const { state: engine, stoppedBy } = this.#observation;
+    const next = step(this.#state, { kind, engine, stoppedBy }, this.#isWanted);
+    const { name } = this.#subject.policy;
+    const wakes = next.effects.includes('wake');
+    if (!wakes || this.#turn.take({ atOnce: this.leases.hasUrgent, name })) return next;
+    return { state: asleep(this.#state, engine), effects: [] };
+  }
+
+  /** It has a place among the starts, and gives it back where nothing is to be started any more. */
+  #turnCame(): void {
+    const isWanted = this.#isWanted || this.#isAsked;
+    this.#isAsked = false;
+    this.#startsLate = true;
+    if (isWanted) this.dispatch(isBackingOff(this.#state) ? 'backoff-over' : 'demanded', this.#lastDemand);
+    if (this.#state.kind !== 'starting') this.#endTurn();
+  }
+
+  #endTurn(): void {
+    this.#startsLate = false;
+    this.#turn.end();
+  }
+
+  /** Waits no longer for its turn where nobody wants it awake. @param reason why the last one has left. */
+  #followTurn(reason?: unknown): void {
+    if (!this.#turn.isWaiting) return;
+    const { kind } = this.#state;
+    const mayWake = kind === 'stopped' || kind === 'paused' || isBackingOff(this.#state);
+    if (mayWake && (this.#isWanted || this.#isAsked)) return;
+    this.#endTurn();
+    if (reason instanceof Refusal && reason.code === 'timeout') {
+      this.wakes.begin(this.#lastDemand ?? 'somebody');
+      this.wakes.end('failed', reason.message);
+    }
+  }
+
+  #callOff(): void {
+    this.#isAsked = false;
+    this.#followTurn();
   }
 
   /** It is not put to sleep: told once for each reason. */
@@ -230,6 +296,7 @@ export class LifecycleRunner {
   /** Neither starts nor stops the workload from now on; a start under way goes on. Idempotent. */
   drain(): void {
     this.#draining = true;
+    this.#callOff();
     this.#followTimers();
     this.#refuseInVain();
   }
@@ -240,8 +307,10 @@ export class LifecycleRunner {
    * @param reason why the last one left.
    */
   endEmptyGate(reason?: unknown): void {
+    this.#followTurn(reason);
     if (!isGate(this.#state) || this.room.size > 0) return;
-    if (reason instanceof Refusal && reason.code === 'timeout') this.dispatch('gate-failed', reason.message);
+    const isTooLate = reason instanceof Refusal && reason.code === 'timeout' && !this.#startsLate;
+    if (isTooLate) this.dispatch('gate-failed', (reason as Refusal).message);
     else if (this.incarnation !== undefined) this.#proveAlone(this.incarnation);
   }
 
@@ -250,6 +319,7 @@ export class LifecycleRunner {
     this.#closed = true;
     this.warmPaths.closeAll();
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
+    this.#turn.end();
     this.#calls.close('the proxy is shutting down');
     this.#cancelMissing?.();
     this.#timers.close();
@@ -287,6 +357,7 @@ export class LifecycleRunner {
     const elapsedMs = nowMs - this.#stateSinceMs;
     this.#state = after;
     if (before.kind !== after.kind) this.#stateSinceMs = nowMs;
+    if (after.kind !== 'starting' && !this.#turn.isWaiting) this.#endTurn();
     if (isGate(after) && before.kind !== 'failed') this.#runSinceMs = nowMs;
     // However the start ends, the wish ends with it: what somebody else starts later is not ours to stop at once.
     const runsUnused = after.kind === 'ready' && this.leases.count === 0;
@@ -441,6 +512,7 @@ export class LifecycleRunner {
 
   #leasesChanged(): void {
     if (this.#state.kind === 'ready' && this.leases.count > 0) this.#sleepSoon = undefined;
+    this.#followTurn();
     this.#followTimers();
     this.#observer.leased();
   }

@@ -16,6 +16,7 @@ import { type FlowLease, takeFlowLease } from './flow-lease.ts';
 import type { Lease } from './lease-book.ts';
 import { Refusal } from './refusal.ts';
 import { Renames } from './renames.ts';
+import { StartQueue } from './start-queue.ts';
 import type { LifecyclePolicy } from './subject.ts';
 import { createUnmanagedService } from './unmanaged-service.ts';
 import { WorkloadController } from './workload-controller.ts';
@@ -24,6 +25,8 @@ export interface LifecycleOptions {
   readonly backends: readonly Backend[];
   readonly clock: Clock;
   readonly logger: Logger;
+  /** How many workloads may be starting at once, by the proxy; at least 1. */
+  readonly maxStarting: number;
   /** Told when the proxy has started or stopped the workload of a service. */
   readonly onAct?: (controller: WorkloadController, act: 'started' | 'stopped') => void;
 }
@@ -49,14 +52,21 @@ export class Lifecycle {
   readonly #cascade: Cascade;
   readonly #shared = new Map<WorkloadKind, SharedView>();
   readonly #renames: Renames;
+  readonly #starts: StartQueue;
   /** What keeps a workload awake for those who use it under its old name. */
   readonly #lent = new Map<WorkloadController, Lease>();
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
     this.#renames = new Renames(options.clock);
+    this.#starts = new StartQueue({ ...options, max: options.maxStarting });
     this.#backends = new Map(options.backends.map((backend) => [backend.kind, backend]));
     this.#cascade = new Cascade((name, hub) => this.#byService.get(name) ?? this.#followUnmanaged(name, hub));
+  }
+
+  /** How many workloads may be starting at once from now on; at least 1. */
+  setMaxStarting(max: number): void {
+    this.#starts.setMax(max);
   }
 
   /** Follows a service's workload from now on; one that is still draining goes on as if it had never left. */
@@ -243,7 +253,8 @@ export class Lifecycle {
     if (renamed !== undefined) return this.#move(renamed, { service, backend });
     const { clock, logger } = this.#options;
     const observer = this.#createObserver();
-    const parts = { workload: service.workload, policy: service, backend, clock, logger, observer };
+    const starts = this.#starts;
+    const parts = { workload: service.workload, policy: service, backend, clock, logger, starts, observer };
     const controller = new WorkloadController(parts);
     this.#byWorkload.set(key, controller);
     this.#shareWith(controller);

@@ -63,6 +63,12 @@ export function step(state: LifecycleState, event: LifecycleEvent, wanted: boole
   return next;
 }
 
+/** Where it stays as long as its turn to be woken has not come: asleep, as the engine says, or what it was. */
+export function asleep(state: LifecycleState, engine: EngineState): LifecycleState {
+  if (engine !== 'stopped' && engine !== 'paused') return state;
+  return state.kind === engine ? state : { kind: engine };
+}
+
 function transition(state: LifecycleState, event: LifecycleEvent, wanted: boolean): Step | undefined {
   switch (event.kind) {
     case 'observed':

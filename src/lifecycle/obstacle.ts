@@ -14,6 +14,8 @@ export interface Standing {
   readonly checkFailure: string | undefined;
   /** Why no wake has worked lately. */
   readonly wakeFailure: string | undefined;
+  /** Why its turn to be woken has not come; undefined where it doesn't wait for that. */
+  readonly queued: string | undefined;
 }
 
 type StartPhase = Extract<LifecycleState, { kind: 'starting' }>['phase'];
@@ -29,10 +31,11 @@ interface Target {
  * @param target the port that is asked for; left out: any.
  */
 export function describeObstacle(standing: Standing, target?: Target): string | undefined {
-  const { state, observation, wakeFailure } = standing;
+  const { state, observation, wakeFailure, queued } = standing;
   const { problem, detail } = observation;
   const known = target === undefined ? problem : findPortProblem(observation, target);
   if (known !== undefined) return known;
+  if (queued !== undefined) return `it waits for its turn: ${queued}`;
   switch (state.kind) {
     case 'unknown':
       return detail ?? 'the engine has not told its state yet';

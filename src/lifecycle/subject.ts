@@ -3,6 +3,7 @@ import type { Service } from '../model/service.ts';
 import type { Workload } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Logger } from '../system/logger.ts';
+import type { StartQueue } from './start-queue.ts';
 
 /** What the lifecycle of a workload takes from its service. */
 export type LifecyclePolicy = Pick<
@@ -36,4 +37,6 @@ export interface ControllerParts {
   readonly backend: Backend;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Bounds the starts of all controllers together. */
+  readonly starts: StartQueue;
 }

@@ -141,12 +141,16 @@ export class WorkloadController {
     return this.#runner.leases.guard();
   }
 
-  /** A lease that also wakes the workload, and goes on trying until it was awake once. */
-  hold(reason: string): Lease {
+  /**
+   * A lease that also wakes the workload, and goes on trying until it was awake once. Given back early, what it has asked for
+   * is still done.
+   * @param options.urgent the start doesn't wait for its turn where many are under way.
+   */
+  hold(reason: string, { urgent = false }: { readonly urgent?: boolean } = {}): Lease {
     const { leases } = this.#runner;
-    const lease = leases.hold();
+    const lease = leases.hold({ urgent });
     if (this.state.kind === 'ready') leases.meetAll();
-    else this.demand(reason);
+    else this.#runner.ask(reason);
     return lease;
   }
 

@@ -23,6 +23,8 @@ export interface Settings {
   readonly relay: RelaySetting;
   /** What all UDP clients together may have kept while services wake, in bytes; at least `MIN_UDP_QUEUE_TOTAL_BYTES`. */
   readonly udpQueueTotalBytes: number;
+  /** How many workloads the proxy starts at once; the others wait their turn. `auto`: four for each processor core. */
+  readonly maxStarting: number | 'auto';
   readonly docker: DockerSettings;
   readonly kubernetes: KubernetesSettings;
 }

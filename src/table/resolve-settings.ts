@@ -30,6 +30,7 @@ export type SettingName =
   | 'backend'
   | 'relay'
   | 'udp_queue_total'
+  | 'max_starting'
   | `docker.${(typeof DOCKER_KEYS)[number]}`
   | `kubernetes.${(typeof KUBERNETES_KEYS)[number]}`;
 
@@ -75,6 +76,7 @@ export function resolveSettings(
   const backend = resolveBackend(file, { environment, backend: flags.backend });
   const relay = firstSet([environment.relay, file.relay], RELAY_DEFAULT);
   const udpQueueTotal = firstSet([file.udp_queue_total], UDP_QUEUE_TOTAL_DEFAULT);
+  const maxStarting = firstSet<Settings['maxStarting']>([file.max_starting], 'auto');
   const docker = resolveDocker(file, input);
   const kubernetes = resolveKubernetes(file, input);
   return {
@@ -83,6 +85,7 @@ export function resolveSettings(
       backend: backend.value,
       relay: relay.value,
       udpQueueTotalBytes: udpQueueTotal.value,
+      maxStarting: maxStarting.value,
       docker: valuesOf<DockerSettings>(docker),
       kubernetes: valuesOf<KubernetesSettings>(kubernetes),
     },
@@ -91,6 +94,7 @@ export function resolveSettings(
       backend: backend.origin,
       relay: relay.origin,
       udp_queue_total: udpQueueTotal.origin,
+      max_starting: maxStarting.origin,
       'docker.socket': docker.socket.origin,
       'docker.labels': docker.labels.origin,
       'docker.label_prefix': docker.labelPrefix.origin,

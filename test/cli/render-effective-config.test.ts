@@ -208,6 +208,7 @@ status:
 backend: docker # default
 relay: auto # default
 udp_queue_total: 33554432 # default
+max_starting: auto # default
 docker:
   socket: /var/run/docker.sock # default
   labels: true # default

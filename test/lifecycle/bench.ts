@@ -32,7 +32,12 @@ export class Bench {
   readonly lifecycle: Lifecycle;
 
   constructor(
-    options: { readonly kind?: WorkloadKind; readonly owns?: boolean; readonly shares?: boolean } = {},
+    options: {
+      readonly kind?: WorkloadKind;
+      readonly owns?: boolean;
+      readonly shares?: boolean;
+      readonly maxStarting?: number;
+    } = {},
   ) {
     const sink = {
       observed: (key: string, observation: Observation) => this.lifecycle.observe(key, observation),
@@ -44,6 +49,7 @@ export class Bench {
       backends: [this.backend],
       clock: this.clock,
       logger: collectLines(this.lines),
+      maxStarting: options.maxStarting ?? 1_000,
     });
   }
 

@@ -13,6 +13,7 @@ describe('resolveSettings', () => {
       backend: 'docker',
       relay: 'auto',
       udpQueueTotalBytes: 33_554_432,
+      maxStarting: 'auto',
       kubernetes: {
         namespaces: [],
         labels: true,

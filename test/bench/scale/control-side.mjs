@@ -14,7 +14,7 @@ export async function openControlSide(product, table) {
   const createObservation = (index) => observationOf(product, { index, state: 'stopped' });
   const backend = new StillBackend({ keys, keyOf: workloadKey, createObservation });
   const parts = { clock, logger: SILENT };
-  const lifecycle = new Lifecycle({ ...parts, backends: [backend] });
+  const lifecycle = new Lifecycle({ ...parts, backends: [backend], maxStarting: Number.POSITIVE_INFINITY });
   const listeners = new ListenerSet({ ...parts, create: createUnboundListener });
   const windows = new CronWindows({ lifecycle, logger: SILENT });
   const schedules = new ScheduleSet({ clock, onFire: (service, action) => windows.fire(service, action) });

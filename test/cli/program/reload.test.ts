@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rename, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort, freePorts } from '../../support/free-ports.ts';
@@ -139,6 +139,32 @@ describe('a change of the file', () => {
     await proxy.write(`relay: auto\n${service(port)}`);
     expect(await proxy.next()).toEqual(['info: lazy-proxy.yaml: nothing changed']);
     expect(await problems()).toEqual([]);
+  });
+
+  test('of how many workloads may be starting is in force at once', async () => {
+    const [first = 0, second = 0, deaf = 0] = await freePorts(3);
+    const services = (max: string) =>
+      `max_starting: ${max}\nservices:\n${[first, second]
+        .map((port) => `  s${port}: { command: [sleep, "60"], ports: ["127.0.0.1:${port}:${deaf}"] }\n`)
+        .join('')}`;
+    const proxy = await startProxy(services('1'));
+    for (const port of [first, second]) {
+      const client = connect(port, '127.0.0.1').on('error', () => {});
+      onTestFinished(() => void client.destroy());
+      const [line] = await proxy.next();
+      expect(line).toContain(
+        port === first
+          ? `info: s${first} is waking: for `
+          : `info: s${second} waits for its turn to start: 1 of 1 starts are under way`,
+      );
+    }
+    await proxy.write(services('0'));
+    const [refusal] = await proxy.next(2);
+    expect(refusal).toBe(
+      'error: lazy-proxy.yaml:2:15 error max_starting: 0 is not a whole number of at least 1, or auto',
+    );
+    await proxy.write(services('2'));
+    expect((await proxy.next(2)).join('\n')).toContain(`info: s${second} is waking: for `);
   });
 
   test('says that a listener is open once it is, and not before', async () => {

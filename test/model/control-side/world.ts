@@ -21,6 +21,8 @@ export const CONTAINERS = ['one', 'two', 'three'] as const;
 /** A stop takes the engine so long at the most, when it answers: what a client waits for it is not its own budget. */
 const LONGEST_STOP_MS = 80_000;
 const CONNECT_MS = 2;
+/** So that the third container often has to wait its turn. */
+const MAX_STARTING = 2;
 
 /** One client, TCP or UDP, from its coming to its end. */
 interface Client {
@@ -134,7 +136,7 @@ export class World {
 
   constructor(logger: Logger = silentLogger) {
     const { clock, engine } = this;
-    this.lifecycle = new Lifecycle({ backends: [engine], clock, logger });
+    this.lifecycle = new Lifecycle({ backends: [engine], clock, logger, maxStarting: MAX_STARTING });
     this.#listeners = new ListenerSet({
       create: (spec, service, onDrained) => {
         const listener = new FakeListener(spec, { world: this, service, onDrained });

@@ -1,0 +1,71 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import path from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../../support/free-ports.ts';
+import { PROGRAM } from '../../support/run-program.ts';
+import { Sockets } from '../../support/sockets.ts';
+import { createFolder } from './folder.ts';
+
+const SERVICES = 60;
+const MAX_STARTING = 4;
+const START_TIMEOUT_MS = 2_000;
+
+test('a port scan over sleeping services starts a few of them, and nobody who has left', async () => {
+  const sockets = new Sockets();
+  onTestFinished(() => sockets.close());
+  const server = await sockets.listen((client) => void client.end('hello'));
+  const deaf = await freePort();
+  const ports = await Promise.all(Array.from({ length: SERVICES + 1 }, () => freePort()));
+  const folder = await createFolder({ started: '' });
+  const service = (port: number | undefined, index: number) => [
+    `s${index}`,
+    {
+      command: ['/bin/sh', '-c', `echo s${index} >> started; exec sleep 1000`],
+      cwd: folder,
+      ports: [`127.0.0.1:${port}:${index === SERVICES ? server.port : deaf}`],
+      start_timeout: `${START_TIMEOUT_MS}ms`,
+    },
+  ];
+  const file = {
+    ...{ status: 'off', docker: { labels: false }, max_starting: MAX_STARTING },
+    services: Object.fromEntries(ports.map(service)),
+  };
+  await writeFile(path.join(folder, 'lazy-proxy.yaml'), JSON.stringify(file));
+  const proxy = spawn(process.execPath, [PROGRAM, 'run', '--log-level', 'debug'], { cwd: folder });
+  onTestFinished(async () => {
+    proxy.kill('SIGTERM');
+    proxy.kill('SIGTERM');
+    if (proxy.exitCode === null) await once(proxy, 'exit');
+  });
+  let log = '';
+  proxy.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    log += chunk;
+  });
+  const logged = async (what: string, times = 1) => {
+    while (log.split(what).length <= times) await once(proxy.stdout, 'data');
+  };
+  await logged('ready: ');
+  const started = async () => (await readFile(path.join(folder, 'started'), 'utf8')).trim().split('\n');
+
+  await Promise.all(
+    ports.slice(0, SERVICES).map(async (port) => {
+      const client = connect(port, '127.0.0.1');
+      await once(client, 'connect');
+      client.destroy();
+      await once(client, 'close');
+    }),
+  );
+  await logged(' left while it waited', SERVICES);
+  await logged('did not become ready', MAX_STARTING);
+  expect(await started()).toHaveLength(MAX_STARTING);
+
+  const client = connect(ports[SERVICES] as number, '127.0.0.1');
+  const [answer] = await once(client, 'data');
+  expect(String(answer)).toBe('hello');
+  client.destroy();
+  expect(await started()).toHaveLength(MAX_STARTING + 1);
+  expect(log.split('waits for its turn').length - 1).toBeLessThanOrEqual(3);
+}, 30_000);
