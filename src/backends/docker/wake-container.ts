@@ -29,6 +29,11 @@ export interface WakeContext {
   readonly stops: StopsUnderWay;
 }
 
+/** The container that was last to be started; undefined where none had the name. */
+interface Tried {
+  id: string | undefined;
+}
+
 const OWNER_RETRY = { firstMs: 50, maxMs: 1_000 };
 
 /** Start, unpause, and once more after somebody else's hand came between. */
@@ -45,16 +50,21 @@ export function wakeContainer(
   const { clock, link, observer } = context;
   const { name, signal } = options;
   const wake = async () => {
-    const { begun } = observer;
-    try {
-      await startOrUnpause(context, options);
-      return await abortable(observer.refreshAwake(name, begun), signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!(error instanceof EngineRefusal) && !(error instanceof WakeError)) throw error;
-      // What was removed or started by somebody else meanwhile is no failure: whoever asked sees the state as it is now.
-      await abortable(observer.refresh(name), signal).catch(() => signal.throwIfAborted());
-      throw error instanceof EngineRefusal ? refused(name, error) : error;
+    for (;;) {
+      const { begun } = observer;
+      const tried: Tried = { id: undefined };
+      try {
+        await startOrUnpause(context, { ...options, tried });
+        return await abortable(observer.refreshAwake(name, begun), signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof EngineRefusal) && !(error instanceof WakeError)) throw error;
+        // What was removed or started by somebody else meanwhile is no failure: whoever asked sees the state as it is now.
+        const seen = await abortable(observer.refresh(name), signal).catch(() => signal.throwIfAborted());
+        // Renamed or made anew at that moment: nobody has refused to start the one that has the name now.
+        if (seen !== undefined && seen.state !== 'missing' && seen.id !== tried.id) continue;
+        throw error instanceof EngineRefusal ? refused(name, error) : error;
+      }
     }
   };
   return retryUnreachable(wake, { link, clock, signal });
@@ -62,16 +72,18 @@ export function wakeContainer(
 
 async function startOrUnpause(
   context: WakeContext,
-  options: { readonly name: string; readonly signal: AbortSignal },
+  options: { readonly name: string; readonly signal: AbortSignal; readonly tried: Tried },
 ): Promise<void> {
   const { client } = context;
-  const { name, signal } = options;
+  const { name, signal, tried } = options;
+  tried.id = context.cache.get(name)?.id;
   const known = context.ownerOf(name);
   if (known !== undefined) await startNetworkOwner(context, { name, owner: known, signal });
   let id = context.cache.get(name)?.id ?? (await findByName(context, options)).Id;
   let wasOwnerUp = false;
   let step: 'start' | 'unpause' = context.observer.last(name)?.state === 'paused' ? 'unpause' : 'start';
   for (let steps = 1, ownerTries = 1; ; steps++) {
+    tried.id = id;
     try {
       return await answeredOrSeen(context, {
         ...{ name, signal, wanted: (seen) => seen.state === 'running' },

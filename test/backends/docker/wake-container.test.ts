@@ -84,6 +84,41 @@ test('wake() refuses a container that does not exist', async () => {
   expect(error).toMatchObject({ message: 'container "db" does not exist' });
 });
 
+test('wake() starts a container that gets its name the moment after nobody had it', async () => {
+  const { engine, backend, sink } = await setUp();
+  const db = engine.create('away');
+  backend.watch(DB);
+  await backend.open(sink);
+  const answer = engine.hang(/^GET \/containers\/db\/json/);
+  const waking = backend.wake(DB, within(3_000));
+  await engine.requested(/^GET \/containers\/db\/json/);
+  engine.change(db, 'rename', { name: 'db' });
+  await sink.until(() => sink.last(KEY)?.id === db.id);
+  // What is answered is older than the event.
+  db.name = 'away';
+  answer();
+  db.name = 'db';
+  await waking;
+  expect(sink.last(KEY)).toMatchObject({ state: 'running', id: db.id });
+});
+
+test('wake() starts what has taken the place of a container that can no longer be started', async () => {
+  const { engine, backend, sink } = await setUp();
+  const old = engine.create('db');
+  backend.watch(DB);
+  await backend.open(sink);
+  engine.refuse(/\/start$/, { status: 409, message: 'marked for removal', times: 1 });
+  const answer = engine.hang(new RegExp(`^GET /containers/${old.id}/json`));
+  const waking = backend.wake(DB, within(3_000));
+  await engine.requested(/^GET \/containers\/[0-9a-f]+\/json/);
+  engine.emit(old, 'destroy');
+  const db = engine.create('db');
+  await sink.until(() => sink.last(KEY)?.id === db.id);
+  answer();
+  await waking;
+  expect(sink.last(KEY)).toMatchObject({ state: 'running', id: db.id });
+});
+
 test.each([400, 404, 409, 500])('wake() hands on why the engine refused with status %i', async (status) => {
   const { engine, backend, sink } = await setUp();
   engine.create('db');
