@@ -59,9 +59,3 @@ export function formatTimestamp(ms: number): string {
 export function parseTimestamp(text: string): number {
   return Date.parse(text);
 }
-
-/** Milliseconds since the epoch of an HTTP `Date`, which is exact to the second; undefined where it can't be read. */
-export function parseHttpDate(text: string | undefined): number | undefined {
-  const ms = Date.parse(text ?? '');
-  return Number.isNaN(ms) ? undefined : ms;
-}

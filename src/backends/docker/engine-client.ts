@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { type Clock, parseHttpDate } from '../../system/clock.ts';
+import { type Clock, parseTimestamp } from '../../system/clock.ts';
 import { linkSignals } from '../../system/link-signals.ts';
 import { CALL_DEADLINES_MS, type EngineCall } from './call-deadlines.ts';
 import type { EngineAddress } from './engine-address.ts';
@@ -200,7 +200,7 @@ export class EngineClient {
       const answer = await this.#transport.request({ method: 'GET', path: EVENTS_PATH, query, signal });
       if (answer.statusCode !== 200) throw refusal(answer, await readBody(answer));
       answer.once('close', unlink);
-      return Object.assign(answer, { engineMs: parseHttpDate(answer.headers.date) });
+      return Object.assign(answer, { engineMs: parseTimestamp(answer.headers.date ?? '') || undefined });
     } catch (error) {
       unlink();
       throw error;
