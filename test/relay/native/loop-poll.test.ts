@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ECONNREFUSED } from '../../../src/relay/native/errno.ts';
+import { exposeGarbageCollector } from '../../support/collect-garbage.ts';
 import { Datagrams, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
 import { nativeDatagrams } from '../../support/datagrams-ways.ts';
 import { THREAD_FILE } from '../../support/relay-thread-file.ts';
@@ -51,6 +52,22 @@ describe.runIf(nativeDatagrams)('the watch of a socket that Node does not know',
     expect(told).toBe(0);
     next?.close();
   });
+
+  it('survives that garbage is collected right after a socket was closed', async () => {
+    const collect = exposeGarbageCollector();
+    for (let round = 0; round < 50; round++) {
+      // In a function of its own, so that nothing of the socket stays in a variable.
+      openAndClose();
+      collect();
+      // Takes over whatever memory was given back too early, before the loop is done with the socket.
+      const clobber = Array.from({ length: 200 }, () => new Uint8Array(160).fill(0xff));
+      expect(clobber).toHaveLength(200);
+      await settleDatagrams();
+    }
+  });
+  const openAndClose = () => {
+    for (let count = 0; count < 5; count++) open(() => {})?.close();
+  };
 
   it('goes on after an error of the socket', async () => {
     const port = await freeUdpPort();
