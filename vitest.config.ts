@@ -9,7 +9,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           globalSetup: ['test/support/build-relay-threads.ts'],
-          exclude: ['test/engine/**', 'test/kubernetes/**', 'test/cli/program/**'],
+          exclude: ['test/engine/**', 'test/kubernetes/**', 'test/cli/program/**', 'test/faults/**'],
           testTimeout: 15_000,
         },
       },
@@ -19,6 +19,14 @@ export default defineConfig({
           include: ['test/cli/program/**/*.test.ts'],
           globalSetup: ['test/support/build-program.ts'],
           testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          globalSetup: ['test/support/build-program.ts'],
+          fileParallelism: false,
         },
       },
       {

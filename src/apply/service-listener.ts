@@ -1,6 +1,7 @@
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
 import { type ListenerSpec, listenKey, type Service, type TargetPort } from '../model/service.ts';
 import { compileAccessList } from '../relay/access-list.ts';
+import type { Admission } from '../relay/admission.ts';
 import type { Listener, TrackClient } from '../relay/listener.ts';
 import type { NativeDatagrams } from '../relay/native/native-datagrams.ts';
 import { type TcpBinding, TcpListener } from '../relay/tcp-listener.ts';
@@ -8,7 +9,6 @@ import type { TcpRelay } from '../relay/tcp-relay.ts';
 import type { UdpBudget } from '../relay/udp-budget.ts';
 import { type UdpBinding, UdpListener } from '../relay/udp-listener.ts';
 import type { Clock } from '../system/clock.ts';
-import type { Descriptors } from '../system/descriptors.ts';
 import type { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
 import { logRefused, logUnserved } from './client-log.ts';
@@ -28,7 +28,7 @@ export interface ListenerParts {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Bounds the clients; absent = as many as come. */
-  readonly descriptors?: Descriptors | undefined;
+  readonly admission?: Admission | undefined;
   /** Bounds the lines about refused and unserved clients. */
   readonly limiter: LogLimiter;
   /** Who wants to know of a service's connections, if anybody does. */
@@ -50,11 +50,12 @@ export function createServiceListener(
 type CreateOptions = Parameters<typeof createServiceListener>[1];
 
 function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
-  const { lifecycle, relay, logger, descriptors, onDrained } = options;
+  const { lifecycle, relay, logger, admission, onDrained } = options;
   const bind = (service: Service): TcpBinding => ({
     service: service.name,
     targetPort: findTargetPort(service, spec),
     access: compileAccessList(service),
+    bounds: boundsOf(service),
     keepAliveMs: service.tcpKeepAliveMs,
     track: options.trackerOf(service, spec),
     openWarmPath: (user) =>
@@ -62,7 +63,7 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     connect: (request) => lifecycle.connect(service.name, request),
   });
   const listener = new TcpListener({
-    ...{ spec, relay, logger, descriptors, onDrained },
+    ...{ spec, relay, logger, admission, onDrained },
     binding: bind(options.service),
     onRefused: (client, { service }) => logRefused({ client, service }, options),
   });
@@ -70,11 +71,12 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
 }
 
 function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
-  const { lifecycle, clock, descriptors, onDrained, loadDatagrams, udpBudget: budget } = options;
+  const { lifecycle, clock, admission, onDrained, loadDatagrams, udpBudget: budget } = options;
   const bind = (service: Service): UdpBinding => {
     const port = findTargetPort(service, spec);
     const sleepIfSilent = service.udp.readiness === 'reply';
     return {
+      bounds: { ...boundsOf(service), service: service.name },
       policy: service.udp,
       idleTimeoutMs: service.idleTimeoutMs,
       access: compileAccessList(service),
@@ -87,7 +89,7 @@ function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     };
   };
   const listener = new UdpListener({
-    ...{ spec, clock, descriptors, onDrained, loadDatagrams, budget },
+    ...{ spec, clock, admission, onDrained, loadDatagrams, budget },
     binding: bind(options.service),
   });
   return adapt(listener, { bind, drops: () => listener.drops, refusals: () => ({}) });
@@ -117,6 +119,10 @@ function adapt<Binding>(
     close: () => listener.close(),
     destroy: () => listener.destroy(),
   };
+}
+
+function boundsOf({ maxConnections, maxConnectionsPerAddress }: Service) {
+  return { maxConnections, maxConnectionsPerAddress };
 }
 
 function findTargetPort(service: Service, spec: ListenerSpec): TargetPort {

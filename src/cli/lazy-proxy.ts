@@ -1,6 +1,7 @@
 /**
  * The composition of the running proxy: sources → config → table → plan → apply, and what goes on beside them.
  */
+import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { ProcessBackend } from '../backends/process/process-backend.ts';
 import type { Environment } from '../config/environment.ts';
@@ -9,6 +10,8 @@ import type { ListenerSpec } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import type { ServiceTable } from '../model/table.ts';
 import { type WorkloadRef, workloadRefKey } from '../model/workload.ts';
+import { Admission } from '../relay/admission.ts';
+import { createClientCounts } from '../relay/client-counts.ts';
 import { createDatagramsLoader } from '../relay/create-datagrams-loader.ts';
 import { createTcpRelay } from '../relay/create-tcp-relay.ts';
 import { RELAY_THREAD_FILE } from '../relay/splice/thread-file.ts';
@@ -53,6 +56,7 @@ export class LazyProxy {
   readonly #engines: Engines;
   readonly #process: ProcessBackend;
   readonly #runtime: Runtime;
+  readonly #admission: Admission;
   #status: StatusServer | undefined;
   /** What was in force at the start; some of it stays so until the end, whatever the file says later. */
   readonly #atStart: ResolvedSettings;
@@ -70,15 +74,16 @@ export class LazyProxy {
     {
       resolved,
       relay,
-      descriptors,
+      admission,
     }: {
       readonly resolved: ResolvedSettings;
       readonly relay: TcpRelay;
-      readonly descriptors: Descriptors;
+      readonly admission: Admission;
     },
   ) {
     const { clock, logger, env } = options;
     this.#options = options;
+    this.#admission = admission;
     this.#logger = logger;
     this.#problemLog = new ProblemLog(logger);
     const { settings } = resolved;
@@ -93,7 +98,7 @@ export class LazyProxy {
       descriptors: readDescriptorLimit(),
     });
     const maxStarting = countStarts(settings);
-    const parts = { backends, relay, descriptors, loadDatagrams, udpBudget, maxStarting, clock, logger };
+    const parts = { backends, relay, admission, loadDatagrams, udpBudget, maxStarting, clock, logger };
     this.#runtime = createRuntime(parts);
   }
 
@@ -106,11 +111,13 @@ export class LazyProxy {
       clock,
       logger,
     });
+    const counts = createClientCounts(randomInt(2 ** 32));
+    const admission = new Admission({ descriptors, counts, clock, logger });
     const relay = await createTcpRelay(resolved.settings.relay, {
-      ...{ clock, logger, descriptors },
+      ...{ clock, logger, admission },
       threadFile: RELAY_THREAD_FILE,
     });
-    return new LazyProxy(options, { resolved, relay, descriptors });
+    return new LazyProxy(options, { resolved, relay, admission });
   }
 
   /** Takes up its work; resolves when every listener was bound or found not bindable. @throws where it can't begin. */
@@ -248,17 +255,28 @@ export class LazyProxy {
 
   async #openStatus(): Promise<void> {
     if (this.#settings.status === 'off') return;
+    const { clock } = this.#options;
+    const admission = this.#admission;
     this.#status = await openStatusServer(this.#settings.status, {
-      status: () => {
-        const views = collectViews(this.#runtime.reconciler.current, this.#runtime);
-        return buildStatusRows(views, this.#options.clock.nowMs());
+      content: {
+        status: () => {
+          const views = collectViews(this.#runtime.reconciler.current, this.#runtime);
+          return buildStatusRows(views, clock.nowMs());
+        },
+        problems: () => [
+          ...this.#engines.problems,
+          ...this.#problems(),
+          ...collectWorkloadProblems(this.#runtime.reconciler.current, this.#runtime),
+        ],
+        phase: () => (this.#isUp ? this.#phase : 'starting'),
       },
-      problems: () => [
-        ...this.#engines.problems,
-        ...this.#problems(),
-        ...collectWorkloadProblems(this.#runtime.reconciler.current, this.#runtime),
-      ],
-      phase: () => (this.#isUp ? this.#phase : 'starting'),
+      clock,
+      // The other half of what is left to the proxy is for its engine and its files.
+      maxConnections: Math.floor(admission.descriptors.reserve / 2),
+      onCrowded: (count) => {
+        const message = `the status server has ${count} connections, as many as it may have: the oldest one without a request was closed`;
+        admission.tell('the status server', { bound: 'status-connections', message });
+      },
     });
   }
 

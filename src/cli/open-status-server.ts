@@ -6,9 +6,12 @@ import { describeBindError } from '../system/bind-error.ts';
 /** Opens the status server; the caller closes it. @throws {Error} that says why it can't listen, and what to do. */
 export async function openStatusServer(
   address: Exclude<Settings['status'], 'off'>,
-  content: StatusContent,
+  {
+    content,
+    ...options
+  }: { readonly content: StatusContent } & NonNullable<ConstructorParameters<typeof StatusServer>[1]>,
 ): Promise<StatusServer> {
-  const server = new StatusServer(content);
+  const server = new StatusServer(content, options);
   try {
     await server.open(address);
     return server;

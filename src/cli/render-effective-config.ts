@@ -86,6 +86,8 @@ function describeService(service: Service): Readonly<Record<string, unknown>> {
     ...(cronStop !== undefined && { cron_stop: cronStop }),
     timezone: service.timezone,
     max_pending: service.maxPending,
+    max_connections: service.maxConnections,
+    max_connections_per_address: service.maxConnectionsPerAddress,
     tcp_keepalive: formatDuration(service.tcpKeepAliveMs),
     udp_readiness: udp.readiness,
     udp_flow_timeout: formatDuration(udp.flowTimeoutMs),

@@ -6,10 +6,10 @@ import { createServiceListener, type ListenerParts } from '../apply/service-list
 import type { Backend } from '../backends/backend.ts';
 import { Lifecycle } from '../lifecycle/lifecycle.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
+import type { Admission } from '../relay/admission.ts';
 import type { TcpRelay } from '../relay/tcp-relay.ts';
 import { WebhookSender } from '../status/webhook-sender.ts';
 import type { Clock } from '../system/clock.ts';
-import type { Descriptors } from '../system/descriptors.ts';
 import { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
 import { createTracker, sendAct } from './webhook-events.ts';
@@ -37,7 +37,7 @@ export interface Runtime {
 export function createRuntime(options: {
   readonly backends: readonly Backend[];
   readonly relay: TcpRelay;
-  readonly descriptors: Descriptors;
+  readonly admission: Admission;
   readonly loadDatagrams: ListenerParts['loadDatagrams'];
   readonly udpBudget: ListenerParts['udpBudget'];
   /** How many workloads may be starting at once. */
@@ -45,7 +45,7 @@ export function createRuntime(options: {
   readonly clock: Clock;
   readonly logger: Logger;
 }): Runtime {
-  const { clock, logger, relay, descriptors, loadDatagrams, udpBudget } = options;
+  const { clock, logger, relay, admission, loadDatagrams, udpBudget } = options;
   const sender = new WebhookSender({ clock, logger });
   const lifecycle: Lifecycle = new Lifecycle({
     ...options,
@@ -58,7 +58,7 @@ export function createRuntime(options: {
   const parts = {
     lifecycle,
     relay,
-    descriptors,
+    admission,
     loadDatagrams,
     udpBudget,
     clock,

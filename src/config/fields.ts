@@ -31,6 +31,9 @@ export interface FieldValues {
   readonly cron_stop: string;
   readonly timezone: string;
   readonly max_pending: number;
+  /** 0 = no bound, as for the next. */
+  readonly max_connections: number;
+  readonly max_connections_per_address: number;
   readonly tcp_keepalive: number;
   readonly udp_readiness: 'reply' | 'open';
   readonly udp_flow_timeout: number;
@@ -59,6 +62,7 @@ export type FieldKind =
   | 'duration'
   | 'positive-duration'
   | 'count'
+  | 'bound'
   | 'url'
   | 'healthcheck'
   | 'statuses'
@@ -130,6 +134,8 @@ export const FIELDS: { readonly [F in FieldName]: FieldSpec<FieldValues[F]> } = 
   cron_stop: { kind: 'cron', ...SERVICE_AND_LABEL },
   timezone: { kind: 'timezone', ...POLICY, variable: 'TZ', builtIn: 'UTC' },
   max_pending: { kind: 'count', ...POLICY, builtIn: 1_024, max: MAX_COUNT },
+  max_connections: { kind: 'bound', ...POLICY, builtIn: 0, max: MAX_COUNT },
+  max_connections_per_address: { kind: 'bound', ...POLICY, builtIn: 0, max: MAX_COUNT },
   tcp_keepalive: { kind: 'duration', ...POLICY, builtIn: 60_000 },
   udp_readiness: { kind: 'readiness', ...POLICY, builtIn: 'reply' },
   udp_flow_timeout: { kind: 'positive-duration', ...POLICY, builtIn: 60_000 },

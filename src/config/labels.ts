@@ -169,7 +169,10 @@ function readLabel(
       { portNames: ref.kind === 'kubernetes' },
     );
   }
-  return parseField(field, kind === 'count' && /^\d{1,15}$/.test(trimmed) ? Number(trimmed) : trimmed);
+  return parseField(
+    field,
+    (kind === 'count' || kind === 'bound') && /^\d{1,15}$/.test(trimmed) ? Number(trimmed) : trimmed,
+  );
 }
 
 function findUnknownLabels({ ref, labels }: WorkloadLabels, prefix: string): readonly Problem[] {

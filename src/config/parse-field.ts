@@ -71,6 +71,7 @@ const EXPECTED: Readonly<Record<FieldKind, string>> = {
   duration: DURATION_EXPECTED,
   'positive-duration': DURATION_EXPECTED,
   count: 'a whole number',
+  bound: '0 for none',
   url: '"" for none',
   healthcheck: '"" for none',
   statuses: 'HTTP statuses such as "200-399,401"',
@@ -121,7 +122,9 @@ function parseScalar(spec: FieldSpec, kind: ScalarKind, raw: unknown): Parsed<un
     case 'positive-duration':
       return parsePositiveDuration(raw);
     case 'count':
-      return parseCount(raw, spec.max ?? Number.MAX_SAFE_INTEGER);
+      return parseCount(raw, { max: spec.max ?? Number.MAX_SAFE_INTEGER });
+    case 'bound':
+      return parseCount(raw, { min: 0, max: spec.max ?? Number.MAX_SAFE_INTEGER });
     case 'url':
       return parseHttpUrl(raw);
     case 'healthcheck':

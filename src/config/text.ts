@@ -49,10 +49,13 @@ export function parseVariableValue(raw: unknown): Parsed<string> {
   return parseArgument(raw);
 }
 
-/** Reads a whole number from 1 to `max`. */
-export function parseCount(raw: unknown, max: number): Parsed<number> {
-  if (typeof raw === 'number' && Number.isInteger(raw) && raw >= 1 && raw <= max) return accept(raw);
-  return refuse('invalid-value', `${showValue(raw)} is not a whole number from 1 to ${max}`);
+/** Reads a whole number from `min`, or 1, to `max`. */
+export function parseCount(
+  raw: unknown,
+  { min = 1, max }: { readonly min?: number; readonly max: number },
+): Parsed<number> {
+  if (typeof raw === 'number' && Number.isInteger(raw) && raw >= min && raw <= max) return accept(raw);
+  return refuse('invalid-value', `${showValue(raw)} is not a whole number from ${min} to ${max}`);
 }
 
 /** Reads true or false. */

@@ -50,6 +50,9 @@ export interface Service {
   readonly stopTimeoutMs: number | undefined;
   /** Clients that may wait for one start, at least 1. */
   readonly maxPending: number;
+  /** Connections and flows at once, of all clients and of one address; 0 = as many as there are descriptors for. */
+  readonly maxConnections: number;
+  readonly maxConnectionsPerAddress: number;
   /** Silence on a TCP connection after which the kernel asks the other end whether it is still there; 0 = never. */
   readonly tcpKeepAliveMs: number;
   readonly httpHealthcheck: string | undefined;

@@ -11,6 +11,8 @@ const FIELD_OF: {
   startTimeoutMs: 'start_timeout',
   stopTimeoutMs: 'stop_timeout',
   maxPending: 'max_pending',
+  maxConnections: 'max_connections',
+  maxConnectionsPerAddress: 'max_connections_per_address',
   tcpKeepAliveMs: 'tcp_keepalive',
   httpHealthcheck: 'http_healthcheck',
   httpHealthcheckStatus: 'http_healthcheck_status',

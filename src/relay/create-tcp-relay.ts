@@ -1,8 +1,8 @@
 import type { RelaySetting } from '../model/settings.ts';
 import type { Clock } from '../system/clock.ts';
-import type { Descriptors } from '../system/descriptors.ts';
 import type { Logger } from '../system/logger.ts';
 import { messageOf } from '../system/message-of.ts';
+import type { Admission } from './admission.ts';
 import { createLibc, type Libc } from './native/libc.ts';
 import { loadKoffi } from './native/load-koffi.ts';
 import { watchShortage } from './native/watch-shortage.ts';
@@ -16,7 +16,7 @@ interface RelayParts {
   readonly threadFile: URL;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly descriptors?: Descriptors | undefined;
+  readonly admission?: Admission | undefined;
   /** Default: that of this process. */
   readonly platform?: NodeJS.Platform;
 }
@@ -29,7 +29,7 @@ export async function createTcpRelay(setting: RelaySetting, parts: RelayParts): 
   const calls = await loadLibc(parts.platform);
   if (typeof calls !== 'string') {
     const libc = watchShortage(calls, (shortage) => {
-      parts.descriptors?.tell('a connection could not be given to the relay thread', shortage);
+      parts.admission?.descriptors.tell('a connection could not be given to the relay thread', shortage);
     });
     const streamRelay = createStreamRelay({ libc, clock: parts.clock });
     return setting === 'stream' ? streamRelay : new SpliceRelay({ ...parts, libc, fallback: streamRelay });

@@ -1,4 +1,5 @@
 import type { UdpPolicy } from '../model/service.ts';
+import type { Bound } from './admission.ts';
 import type { QueueBudget } from './udp-budget.ts';
 
 /** What keeping a datagram costs beside its bytes: two objects, and the memory allocator's rounding (measured). */
@@ -15,6 +16,7 @@ export type DropReason =
   | 'refused'
   | 'unsendable'
   | 'too-many-flows'
+  | Bound
   | 'blocked';
 
 export type QueueLimits = Pick<UdpPolicy, 'maxQueuedDatagrams' | 'maxQueuedBytes' | 'maxQueueAgeMs'>;

@@ -1,10 +1,11 @@
 import type { Socket } from 'node:net';
 import { formatListenAddress, type ListenerSpec, type TargetPort } from '../model/service.ts';
 import type { WarmPath, WarmUser } from '../model/warm-path.ts';
-import { type Descriptors, shortageOf } from '../system/descriptors.ts';
+import { shortageOf } from '../system/descriptors.ts';
 import type { Logger } from '../system/logger.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { AccessList } from './access-list.ts';
+import type { Admission, ServiceBounds } from './admission.ts';
 import { descriptorOf } from './native/descriptor-of.ts';
 import { formatEndpoint, plainAddress } from './client-address.ts';
 import type { Listener, TrackClient } from './listener.ts';
@@ -18,6 +19,8 @@ export interface TcpBinding {
   readonly service: string;
   readonly targetPort: TargetPort;
   readonly access: AccessList;
+  /** Absent = it bounds nothing by hand. */
+  readonly bounds?: Omit<ServiceBounds, 'service'> | undefined;
   /** Silence after which the kernel asks the other end whether it is still there, 0 = never. */
   readonly keepAliveMs: number;
   /** Absent where nobody wants to know. */
@@ -32,6 +35,8 @@ export interface TcpBinding {
   }): Promise<{ readonly socket: Socket; release(): void }>;
 }
 
+const NO_BOUNDS = { maxConnections: 0, maxConnectionsPerAddress: 0 } as const;
+
 /**
  * One bound TCP socket. Each client is held until its upstream is connected, then relayed. While a client is held, no
  * more than one stream buffer is read ahead of it, so that its leaving is noticed and its bytes are kept.
@@ -44,9 +49,9 @@ export class TcpListener implements Listener<TcpBinding> {
   readonly #onRefused: (client: string, binding: TcpBinding) => void;
   readonly #onDrained: () => void;
   readonly #relay: TcpRelay;
-  readonly #descriptors: Descriptors | undefined;
+  readonly #admission: Admission | undefined;
   readonly #connections = new Set<TcpConnection>();
-  #refusals = 0;
+  readonly #refusals = new Map<string, number>();
   #binding: TcpBinding;
   #closing = false;
   #isDrained = false;
@@ -57,7 +62,7 @@ export class TcpListener implements Listener<TcpBinding> {
     readonly relay: TcpRelay;
     readonly logger: Logger;
     /** Bounds the clients; absent = as many as come. */
-    readonly descriptors?: Descriptors | undefined;
+    readonly admission?: Admission | undefined;
     /** Told of each client that the access list refused. */
     readonly onRefused: (client: string, binding: TcpBinding) => void;
     /** Called when the listener is closed and its last connection has ended. */
@@ -67,7 +72,7 @@ export class TcpListener implements Listener<TcpBinding> {
     this.#binding = options.binding;
     this.#relay = options.relay;
     this.#logger = options.logger;
-    this.#descriptors = options.descriptors;
+    this.#admission = options.admission;
     this.#onRefused = options.onRefused;
     this.#onDrained = options.onDrained;
     const onClient = (client: Socket) => this.#accept(client);
@@ -89,9 +94,9 @@ export class TcpListener implements Listener<TcpBinding> {
     return this.#connections.size + this.#warm.activeConnections;
   }
 
-  /** Clients that were closed because there were too few descriptors, since the listener was made. */
+  /** Clients that were closed because of a bound, by its name, since the listener was made. */
   get refusals(): Readonly<Record<string, number>> {
-    return this.#refusals === 0 ? {} : { 'no-descriptors': this.#refusals };
+    return Object.fromEntries(this.#refusals);
   }
 
   /** Binds the socket; may be tried again after it has failed. @throws the bind error, with its `code`. */
@@ -134,19 +139,23 @@ export class TcpListener implements Listener<TcpBinding> {
       this.#onRefused(endpoint, binding);
       return;
     }
-    if (this.#descriptors?.hasRoomFor(descriptorOf(client)) === false) {
+    const admitted = this.#admission?.admit({
+      bounds: { ...(binding.bounds ?? NO_BOUNDS), service: binding.service },
+      ...{ address, endpoint, kind: 'connection', fd: descriptorOf(client) },
+    });
+    if (admitted?.kind === 'refused') {
       client.resetAndDestroy();
-      this.#refusals++;
-      this.#descriptors.tell(`${binding.service}: ${endpoint} was closed`);
-      return;
+      this.#countRefusal(admitted.bound);
+      return admitted.tell();
     }
     // The upstream's.
-    const hasUpstream = this.#descriptors?.expectOne();
+    const hasUpstream = this.#admission?.descriptors.expectOne();
     const ended = binding.track?.({ address, port: remotePort, endpoint });
     const connection = new TcpConnection(client, {
       ...{ binding, relay: this.#relay, client: { address, port: remotePort, endpoint } },
       onEnd: () => {
         this.#connections.delete(connection);
+        admitted?.leave();
         hasUpstream?.();
         ended?.();
         this.#checkDrained();
@@ -163,9 +172,18 @@ export class TcpListener implements Listener<TcpBinding> {
 
   /** Lends the socket to the relay, where nobody has to be asked or told about a client. */
   #openWarmPath(): void {
-    const { access, keepAliveMs, track, openWarmPath } = this.#binding;
+    const { access, bounds = NO_BOUNDS, service, keepAliveMs, track, openWarmPath } = this.#binding;
     if (this.#closing || track !== undefined) return;
-    this.#warm.open({ access: access.ranges, keepAliveMs }, (user) => openWarmPath?.(user));
+    // Whoever bounds its connections by hand has each of them counted here.
+    if (bounds.maxConnections > 0 || bounds.maxConnectionsPerAddress > 0) return;
+    // As long as they have to share, each is looked at here.
+    if (this.#admission?.descriptors.isRoomy === false) return;
+    const policy = { access: access.ranges, service: this.#admission?.numberOf(service) ?? 0, keepAliveMs };
+    this.#warm.open(policy, (user) => openWarmPath?.(user));
+  }
+
+  #countRefusal(bound: string): void {
+    this.#refusals.set(bound, (this.#refusals.get(bound) ?? 0) + 1);
   }
 
   #checkDrained(): void {
@@ -185,9 +203,9 @@ export class TcpListener implements Listener<TcpBinding> {
   #logAcceptError(error: Error): void {
     const where = formatListenAddress(this.spec);
     const shortage = shortageOf(error);
-    if (shortage !== undefined && this.#descriptors !== undefined) {
-      this.#refusals++;
-      return this.#descriptors.tell(`a client on ${where} was not accepted`, shortage);
+    if (shortage !== undefined && this.#admission !== undefined) {
+      this.#countRefusal('no-descriptors');
+      return this.#admission.descriptors.tell(`a client on ${where} was not accepted`, shortage);
     }
     this.#logger.warn({ event: 'accept-failed' }, `could not accept a client on ${where}: ${error.message}`);
   }

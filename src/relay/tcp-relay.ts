@@ -59,6 +59,8 @@ export interface RouteOptions {
   readonly upstreams: readonly { readonly host: string; readonly port: number }[];
   /** Clients whom it refuses are given back. */
   readonly access: AccessRanges;
+  /** By which they are counted: see `ClientCounts`. */
+  readonly service: number;
   /** As in `RelaySockets`. */
   readonly keepAliveMs: number;
   /** Told when the number of connections may have become or ceased to be 0. */

@@ -93,16 +93,28 @@ export class FlowLimit {
     this.#max = max;
   }
 
+  get isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
   /** Ends a flow where there is no room for one more; false where none may be ended. */
   makeRoom(nowMs: number): boolean {
-    for (let passedOver = 0; this.#count >= this.#max; passedOver++) {
-      const { oldest } = this.#used;
-      if (oldest === undefined || passedOver === MAX_PASSED_OVER) return false;
-      if (nowMs - oldest.value.lastActiveMs < MIN_IDLE_MS) return false;
-      if (oldest.value.isIdle) oldest.value.end();
-      else this.#used.touch(oldest);
-    }
+    while (this.#count >= this.#max) if (!this.endOldest(nowMs)) return false;
     return true;
+  }
+
+  /** Ends the flow that was idle for the longest time; false where none may be ended. */
+  endOldest(nowMs: number): boolean {
+    for (let passedOver = 0; passedOver < MAX_PASSED_OVER; passedOver++) {
+      const { oldest } = this.#used;
+      if (oldest === undefined || nowMs - oldest.value.lastActiveMs < MIN_IDLE_MS) return false;
+      if (oldest.value.isIdle) {
+        oldest.value.end();
+        return true;
+      }
+      this.#used.touch(oldest);
+    }
+    return false;
   }
 
   /** Counts one more. What is returned is called whenever it is used. */

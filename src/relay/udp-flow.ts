@@ -39,6 +39,8 @@ export interface FlowOptions {
   readonly replyRun: (run: DatagramRun) => void;
   readonly datagrams?: NativeDatagrams | undefined;
   readonly descriptors?: Descriptors | undefined;
+  /** Called when it has a socket. */
+  readonly onSocket?: (() => void) | undefined;
   readonly countDrop: (reason: DropReason, count: number) => void;
   /** Tells the flows of the ends of their workload's runs. */
   readonly runEnds: AbortFan;
@@ -180,6 +182,7 @@ export class UdpFlow {
       this.#options.lease.answered(target);
     };
     return {
+      onOpened: () => this.#options.onSocket?.(),
       onReply: (datagram) => {
         hear(1);
         this.#options.reply(datagram);

@@ -1,8 +1,9 @@
 import type { ListenerSpec, UdpPolicy } from '../model/service.ts';
 import { AbortFan } from '../system/abort-fan.ts';
 import type { Clock } from '../system/clock.ts';
-import type { Descriptors } from '../system/descriptors.ts';
+import { addressGroup } from '../model/address-group.ts';
 import type { AccessList } from './access-list.ts';
+import type { Admission, Admitted, Bound, ServiceBounds } from './admission.ts';
 import { BatchClientIo } from './batch-client-io.ts';
 import { formatEndpoint, plainAddress } from './client-address.ts';
 import { type ClientIo, SingleClientIo } from './client-io.ts';
@@ -11,7 +12,7 @@ import type { FlowLease } from './flow-lease.ts';
 import { type ClientAddress, FlowTable } from './flow-table.ts';
 import type { Client, Listener, TrackClient } from './listener.ts';
 import type { NativeDatagrams } from './native/native-datagrams.ts';
-import type { ListenerBudget, UdpBudget } from './udp-budget.ts';
+import { FlowLimit, type ListenerBudget, type UdpBudget } from './udp-budget.ts';
 import { UdpFlow } from './udp-flow.ts';
 
 /** With an idle timeout of 0 a flow would end before its answer came. */
@@ -20,6 +21,8 @@ const MIN_FLOW_IDLE_MS = 5_000;
 /** Where a listener's new flows go; swapped without touching the socket. */
 export interface UdpBinding {
   readonly access: AccessList;
+  /** Absent = nobody counts. */
+  readonly bounds?: ServiceBounds | undefined;
   readonly policy: UdpPolicy;
   readonly idleTimeoutMs: number;
   /** Takes a lease for a new flow. @throws where the client can't be served. */
@@ -44,10 +47,12 @@ export class UdpListener implements Listener<UdpBinding> {
   readonly spec: ListenerSpec;
   readonly #clock: Clock;
   readonly #onDrained: () => void;
-  readonly #descriptors: Descriptors | undefined;
+  readonly #admission: Admission | undefined;
   readonly #flows = new FlowTable<LiveFlow>();
   readonly #budget: ListenerBudget;
   readonly #runEnds = new AbortFan();
+  /** The flows of each address. */
+  readonly #byAddress = new Map<string, FlowLimit>();
   readonly #drops = new Map<DropReason, number>();
   readonly #loadDatagrams: LoadDatagrams;
   #datagrams: NativeDatagrams | undefined;
@@ -62,7 +67,7 @@ export class UdpListener implements Listener<UdpBinding> {
     /** What the flows of all listeners may take together. */
     readonly budget: UdpBudget;
     /** Bounds the sockets of flows; absent = as many as are wanted. */
-    readonly descriptors?: Descriptors | undefined;
+    readonly admission?: Admission | undefined;
     /** Flows at once; the one that was idle for the longest time makes room, else what a further client sends is dropped. */
     readonly maxFlows?: number;
     /** What moves many datagrams at once, where the machine has it; without it each is moved alone. */
@@ -74,7 +79,7 @@ export class UdpListener implements Listener<UdpBinding> {
     this.#binding = options.binding;
     this.#clock = options.clock;
     this.#onDrained = options.onDrained;
-    this.#descriptors = options.descriptors;
+    this.#admission = options.admission;
     this.#loadDatagrams = options.loadDatagrams ?? (async () => undefined);
     this.#budget = options.budget.openListener(options.maxFlows);
   }
@@ -140,10 +145,21 @@ export class UdpListener implements Listener<UdpBinding> {
     const nowMs = this.#clock.monotonicMs();
     if (!this.#budget.limits.every((limit) => limit.makeRoom(nowMs))) {
       this.#countDrop('too-many-flows', 1);
+      this.#tellTooMany(client);
+      return undefined;
+    }
+    const admitted = this.#admit(client, { binding, nowMs });
+    if (admitted?.kind === 'refused') {
+      this.#countDrop(admitted.bound, 1);
+      admitted.tell();
       return undefined;
     }
     const lease = this.#takeLease(client, binding);
-    if (lease === undefined) return undefined;
+    if (lease === undefined) {
+      admitted?.leave();
+      return undefined;
+    }
+    const hasSocket = this.#admission?.descriptors.expectOne();
     const ended = binding.track?.(client);
     const link = this.#io?.link(from);
     const flow = new UdpFlow({
@@ -154,7 +170,8 @@ export class UdpListener implements Listener<UdpBinding> {
       lease,
       clock: this.#clock,
       datagrams: this.#datagrams,
-      descriptors: this.#descriptors,
+      descriptors: this.#admission?.descriptors,
+      onSocket: hasSocket,
       reply: (datagram) => link?.reply(datagram),
       replyRun: (run) => link?.replyRun(run),
       countDrop: (reason, count) => this.#countDrop(reason, count),
@@ -163,18 +180,48 @@ export class UdpListener implements Listener<UdpBinding> {
       },
       onEnd: (error) => {
         for (const seat of seats) seat.leave();
+        if (ofAddress.isEmpty) this.#byAddress.delete(group);
+        hasSocket?.();
+        admitted?.leave();
         this.#flows.delete(from);
         link?.unlink();
         ended?.();
         if (error !== undefined) binding.onUnserved(client, error);
       },
     });
-    const seats = this.#budget.limits.map((limit) => limit.enter(flow));
+    const group = addressGroup(address);
+    const ofAddress = this.#byAddress.get(group) ?? new FlowLimit(Number.POSITIVE_INFINITY);
+    this.#byAddress.set(group, ofAddress);
+    const seats = [...this.#budget.limits, ofAddress].map((limit) => limit.enter(flow));
     this.#flows.set(from, { flow, address });
     link?.receiveWith(flow);
     // Closed by who was told of the client.
     if (this.#closing) flow.end();
     return flow;
+  }
+
+  /** A flow that was idle for the longest time makes room: of the service, or of the address where that has too much. */
+  #admit(
+    client: Client,
+    { binding, nowMs }: { readonly binding: UdpBinding; readonly nowMs: number },
+  ): Admitted | undefined {
+    const { bounds } = binding;
+    if (this.#admission === undefined || bounds === undefined) return undefined;
+    const { address, endpoint } = client;
+    const applicant = { bounds, address, endpoint, kind: 'flow' } as const;
+    const admitted = this.#admission.admit(applicant);
+    if (admitted.kind === 'seat') return admitted;
+    const flows = isOfAddress(admitted.bound)
+      ? this.#byAddress.get(addressGroup(address))
+      : this.#budget.limits[0];
+    return flows?.endOldest(nowMs) ? this.#admission.admit(applicant) : admitted;
+  }
+
+  #tellTooMany({ endpoint }: Client): void {
+    const { bounds } = this.#binding;
+    if (bounds === undefined) return;
+    const message = `as many UDP flows are open as may be (65,536, or half of the file descriptors; 16,384 for a listener), and none is idle: a datagram of ${endpoint} for ${bounds.service} was dropped`;
+    this.#admission?.tell(bounds.service, { bound: 'too-many-flows', message });
   }
 
   #takeLease(client: Client, binding: UdpBinding): FlowLease | undefined {
@@ -190,6 +237,10 @@ export class UdpListener implements Listener<UdpBinding> {
   #countDrop(reason: DropReason, count: number): void {
     if (count > 0) this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + count);
   }
+}
+
+function isOfAddress(bound: Bound): boolean {
+  return bound === 'address-share' || bound === 'max-connections-per-address';
 }
 
 /** Whoever is silent for longer than the service's idle timeout holds it awake no longer. */

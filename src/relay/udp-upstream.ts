@@ -40,6 +40,7 @@ export async function connectUdp(
       datagrams === undefined
         ? await SingleUpstream.connect(place, handlers)
         : new BatchUpstream(place, { handlers, datagrams });
+    handlers.onOpened?.();
     if (descriptors?.hasRoomFor(upstream.fd) !== false) return upstream;
     upstream.close();
     throw new NoDescriptor();
@@ -211,6 +212,8 @@ export interface UpstreamOptions {
 }
 
 export interface UpstreamHandlers {
+  /** The socket is there. */
+  onOpened?(): void;
   onReply(datagram: Buffer): void;
   /** The same for many that came together. */
   onReplies(run: DatagramRun): void;

@@ -1,11 +1,17 @@
+import { closeSync, openSync } from 'node:fs';
 import type { Clock } from './clock.ts';
 import { LogLimiter } from './log-limiter.ts';
 import type { Logger } from './logger.ts';
 
 /** At most one line in so long for each kind of shortage. */
 const LOG_INTERVAL_MS = 10_000;
-/** What is left to the proxy itself, an eighth of the limit within these bounds: engine, status, files, processes. */
-const RESERVE = { min: 16, max: 64 } as const;
+/**
+ * What is left to the proxy itself: engine, status, log, files, processes. An eighth of the limit, and as many as these at
+ * least; but never more than half of a limit with which a proxy can hardly work at all.
+ */
+const MIN_RESERVE = 64;
+/** From this part of the limit on, clients have to share. */
+const CROWDED = 3 / 4;
 
 /** What the system says where it has no more sockets to give: of the process, of the machine, of the kernel's memory. */
 const SHORTAGES = ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'] as const;
@@ -25,7 +31,11 @@ export function shortageOf(error: unknown): Shortage | undefined {
 export class Descriptors {
   /** Of descriptors that clients may have, this is the first too many; Infinity where no limit is known. */
   readonly bound: number;
-  readonly #limit: number;
+  /** From this one on, clients have to share what is left. */
+  readonly crowded: number;
+  /** What is left to the proxy itself. */
+  readonly reserve: number;
+  readonly limit: number;
   readonly #limiter: LogLimiter;
   readonly #logger: Logger;
   #expected = 0;
@@ -35,8 +45,10 @@ export class Descriptors {
     clock,
     logger,
   }: { readonly limit: number; readonly clock: Clock; readonly logger: Logger }) {
-    this.#limit = limit;
-    this.bound = limit - Math.min(RESERVE.max, Math.max(RESERVE.min, Math.floor(limit / 8)));
+    this.limit = limit;
+    this.reserve = Math.min(Math.floor(limit / 2), Math.max(MIN_RESERVE, Math.floor(limit / 8)));
+    this.bound = Number.isFinite(limit) ? limit - this.reserve : limit;
+    this.crowded = Math.min(this.bound, Math.floor(limit * CROWDED));
     this.#limiter = new LogLimiter(clock, LOG_INTERVAL_MS);
     this.#logger = logger;
   }
@@ -44,6 +56,34 @@ export class Descriptors {
   /** Whether one who has this descriptor, and needs one more, may stay. Undefined, where Node hides it, may. */
   hasRoomFor(fd: number | undefined): boolean {
     return fd === undefined || fd + 1 + this.#expected < this.bound;
+  }
+
+  /**
+   * How full the process is, for a client that has this descriptor and needs one more, or for one that needs the next:
+   * `crowded` where those that are left have to be shared, `full` where none is left for clients.
+   */
+  fillOf(client: { readonly fd: number | undefined } | 'next'): 'free' | 'crowded' | 'full' {
+    const needed = client === 'next' ? this.#findNext() : client.fd === undefined ? 0 : client.fd + 1;
+    const last = needed + this.#expected;
+    if (last >= this.bound) return 'full';
+    return last >= this.crowded ? 'crowded' : 'free';
+  }
+
+  /** Whether there is so much room that clients won't have to share soon. */
+  get isRoomy(): boolean {
+    return this.#findNext() < this.limit / 2;
+  }
+
+  /** The lowest number that is free. */
+  #findNext(): number {
+    if (!Number.isFinite(this.limit)) return 0;
+    try {
+      const fd = openSync('/dev/null', 'r');
+      closeSync(fd);
+      return fd;
+    } catch {
+      return this.limit;
+    }
   }
 
   /** Keeps one for who has been let in and will need it; to be called back, any number of times, when it has it or won't. */
@@ -61,7 +101,7 @@ export class Descriptors {
     const suppressed = this.#limiter.pass(shortage);
     if (suppressed === undefined) return;
     const more = suppressed === 0 ? '' : ` (and ${suppressed} times before)`;
-    const message = `${describeShortage(shortage, this.#limit)}: ${what}${more}`;
+    const message = `${describeShortage(shortage, this.limit)}: ${what}${more}`;
     this.#logger.warn({ event: 'shortage', shortage }, message);
   }
 }

@@ -86,6 +86,8 @@ function toService(
     startTimeoutMs: values.start_timeout,
     stopTimeoutMs: values.stop_timeout,
     maxPending: values.max_pending,
+    maxConnections: values.max_connections,
+    maxConnectionsPerAddress: values.max_connections_per_address,
     tcpKeepAliveMs: values.tcp_keepalive,
     httpHealthcheck: values.http_healthcheck === '' ? undefined : values.http_healthcheck,
     httpHealthcheckStatus: values.http_healthcheck_status,

@@ -66,6 +66,8 @@ const policy = fc.record({
   startTimeoutMs: someMs,
   stopTimeoutMs: fc.option(fc.nat({ max: 10 ** 8 }), { nil: undefined }),
   maxPending: count,
+  maxConnections: fc.nat({ max: 1_000_000 }),
+  maxConnectionsPerAddress: fc.nat({ max: 1_000_000 }),
   tcpKeepAliveMs: fc.nat({ max: 10 ** 8 }),
   httpHealthcheck: fc.constantFrom(
     undefined,
@@ -236,6 +238,8 @@ services:
     dependants: [] # default
     timezone: UTC # default
     max_pending: 5 # lazy-proxy.yaml:1:25
+    max_connections: 0 # default
+    max_connections_per_address: 0 # default
     tcp_keepalive: 1m # default
     udp_readiness: reply # default
     udp_flow_timeout: 1m # default

@@ -34,6 +34,8 @@ const CHANGES: Readonly<
   cron_stop: [CONTAINER, `${CONTAINER}, cron_stop: "1 1 * * *"`],
   timezone: [CONTAINER, `${CONTAINER}, timezone: Europe/Paris`],
   max_pending: [CONTAINER, `${CONTAINER}, max_pending: 3`],
+  max_connections: [CONTAINER, `${CONTAINER}, max_connections: 3`],
+  max_connections_per_address: [CONTAINER, `${CONTAINER}, max_connections_per_address: 3`],
   tcp_keepalive: [CONTAINER, `${CONTAINER}, tcp_keepalive: 3s`],
   udp_readiness: [CONTAINER, `${CONTAINER}, udp_readiness: open`],
   udp_flow_timeout: [CONTAINER, `${CONTAINER}, udp_flow_timeout: 3s`],

@@ -4,7 +4,8 @@ import { request, type Server } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { StatusServer } from '../../src/status/status-server.ts';
 import { freePort } from '../support/free-ports.ts';
-import { Sockets } from '../support/sockets.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { ending, Sockets } from '../support/sockets.ts';
 
 describe('StatusServer', () => {
   let sockets: Sockets;
@@ -120,5 +121,58 @@ describe('StatusServer', () => {
     server = new StatusServer({ status: () => [], problems: () => [], phase: () => 'serving' });
     await server.open({ address: '', port });
     expect((await ask('/health')).status).toBe(200);
+  });
+});
+
+describe('StatusServer with slow clients', () => {
+  let sockets: Sockets;
+  let clock: FakeClock;
+  let server: StatusServer;
+  let port: number;
+  let crowded: number;
+
+  beforeEach(async () => {
+    sockets = new Sockets();
+    clock = new FakeClock();
+    crowded = 0;
+    port = await freePort();
+    server = new StatusServer(
+      { status: () => [], problems: () => [], phase: () => 'serving' },
+      { clock, maxConnections: 3, onCrowded: () => crowded++ },
+    );
+    await server.open({ address: '127.0.0.1', port });
+  });
+  afterEach(async () => {
+    server.close();
+    await sockets.close();
+  });
+
+  it.each([
+    ['headers', 'GET /health HTTP/1.1\r\nhost: x\r\n'],
+    ['body', 'GET /health HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab'],
+  ])('closes who has not sent the %s of a request within 10 s', async (part, text) => {
+    const client = await sockets.connect(port);
+    client.write(text);
+    if (part === 'body') await once(client, 'data');
+    // One that was answered shows that the server has taken up the first.
+    expect(await (await fetch(`http://127.0.0.1:${port}/health`)).text()).toBe('ok');
+    const ended = ending(client);
+    await clock.advance(9_999);
+    expect(client.destroyed).toBe(false);
+    await clock.advance(1);
+    expect(await ended).toBe('closed');
+  });
+
+  it('closes the oldest one without a request where there are too many, and answers who asks', async () => {
+    const clients = [];
+    for (let count = 0; count < 3; count++) {
+      clients.push(await sockets.connect(port));
+      clients[count]?.write('GET /health HTTP/1.1\r\n');
+    }
+    const ended = clients.map((client) => ending(client));
+    const asked = await fetch(`http://127.0.0.1:${port}/health`, { headers: { connection: 'close' } });
+    expect(await asked.text()).toBe('ok');
+    await ended[0];
+    expect([crowded, clients.map(({ destroyed }) => destroyed)]).toEqual([1, [true, false, false]]);
   });
 });

@@ -31,6 +31,8 @@ export function aService(overrides: Partial<Service> = {}): Service {
     startTimeoutMs: 30_000,
     stopTimeoutMs: undefined,
     maxPending: 1_024,
+    maxConnections: 0,
+    maxConnectionsPerAddress: 0,
     tcpKeepAliveMs: 60_000,
     httpHealthcheck: undefined,
     httpHealthcheckStatus: [{ first: 200, last: 299 }],

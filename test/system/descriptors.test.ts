@@ -14,22 +14,22 @@ describe('Descriptors', () => {
   const create = (limit: number) => new Descriptors({ limit, clock, logger });
 
   test.each([
-    [80, 64],
-    [256, 224],
-    [1_024, 960],
-    [1_048_576, 1_048_512],
+    [80, 40],
+    [256, 192],
+    [1_024, 896],
+    [1_048_576, 917_504],
     [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
   ])('keep a reserve of a limit of %d: clients get those below %d', (limit, bound) => {
     expect(create(limit).bound).toBe(bound);
   });
 
   test('have room for who needs two, and for whom Node hides the number', () => {
-    const descriptors = create(80);
+    const descriptors = create(128);
     expect([62, 63, undefined].map((fd) => descriptors.hasRoomFor(fd))).toEqual([true, false, true]);
   });
 
   test('keep one for each who has been let in, until it has it', () => {
-    const descriptors = create(80);
+    const descriptors = create(128);
     const [first, second] = [descriptors.expectOne(), descriptors.expectOne()];
     expect([60, 61].map((fd) => descriptors.hasRoomFor(fd))).toEqual([true, false]);
     first();
@@ -37,6 +37,17 @@ describe('Descriptors', () => {
     expect([61, 62].map((fd) => descriptors.hasRoomFor(fd))).toEqual([true, false]);
     second();
     expect(descriptors.hasRoomFor(62)).toBe(true);
+  });
+
+  test('are crowded from three quarters of the limit on, and full where the reserve begins', () => {
+    const descriptors = create(1_024);
+    const fills = [766, 767, 894, 895, undefined].map((fd) => descriptors.fillOf({ fd }));
+    expect(fills).toEqual(['free', 'crowded', 'crowded', 'full', 'free']);
+  });
+
+  test('know the next one where nobody has it yet', () => {
+    expect(create(4).fillOf('next')).toBe('full');
+    expect(create(1_000_000).fillOf('next')).toBe('free');
   });
 
   test('tell of a shortage once in ten seconds, with the limit and how to raise it', async () => {

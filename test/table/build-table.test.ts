@@ -47,6 +47,8 @@ describe('buildTable', () => {
       startTimeoutMs: 30_000,
       stopTimeoutMs: undefined,
       maxPending: 1_024,
+      maxConnections: 0,
+      maxConnectionsPerAddress: 0,
       tcpKeepAliveMs: 60_000,
       httpHealthcheck: undefined,
       httpHealthcheckStatus: [{ first: 200, last: 299 }],

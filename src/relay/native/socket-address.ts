@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js';
 
-const AF_INET = 2;
+export const AF_INET = 2;
 const AF_INET6 = 10;
 
 /** An address as the kernel takes it. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../../system/clock.ts';
 import { EPOLLIN } from '../native/epoll-events.ts';
 import type { Libc } from '../native/libc.ts';
+import type { ClientCounts } from '../client-counts.ts';
 import type { Shortage } from '../../system/descriptors.ts';
 import { createTcpInfoReader } from '../native/tcp-info.ts';
 import { PeerVigil } from '../peer-vigil.ts';
@@ -17,6 +18,7 @@ export interface LoopOptions {
   readonly epoll: number;
   readonly bell: number;
   readonly shared: SharedState;
+  readonly counts: ClientCounts;
   readonly pump: PumpParts;
   readonly maxDescriptor: number;
   /** What the system had too little of in this turn; emptied when it is reported. */
@@ -61,7 +63,8 @@ export class RelayLoop {
       },
     });
     this.#routes = new RouteTable({
-      ...{ libc, poller, shared, clock, pairs: this.#pairs, maxDescriptor: options.maxDescriptor },
+      ...{ libc, poller, shared, counts: options.counts, clock, pairs: this.#pairs },
+      maxDescriptor: options.maxDescriptor,
       onUsed: (route) => void this.#used.add(route),
       onReturned: (returned) => void this.#returned.push(returned),
       onBarred: (barred) => void this.#barred.push(barred),

@@ -1,5 +1,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { type ClientCounts, countOut } from '../client-counts.ts';
 import type { Libc } from '../native/libc.ts';
+import { DESCRIPTORS_PER_CLIENT } from './route-table.ts';
 import {
   createSharedState,
   type SharedState,
@@ -18,7 +20,8 @@ interface HandleOptions {
   readonly libc: Libc;
   /** The built `relay-thread`. */
   readonly file: URL;
-  /** See `ThreadStart`. */
+  /** See `ThreadStart`, as of the next. */
+  readonly counts: ClientCounts;
   readonly maxDescriptor: number;
   readonly onReport: (report: ThreadReport) => void;
   /** The thread is gone without having been told so; nothing of it lives any more. */
@@ -57,6 +60,7 @@ export class RelayThreadHandle {
       epoll: this.#epoll,
       bell: this.#bell,
       shared: this.shared,
+      counts: options.counts,
       maxDescriptor: options.maxDescriptor,
       port: port2,
     };
@@ -94,7 +98,11 @@ export class RelayThreadHandle {
 
   /** Resets what a thread that is gone had open; what it had closed itself may be somebody else's by now. */
   resetConnections(): void {
-    const { open, sockets } = this.shared;
+    const { open, sockets, countedService, countedHash } = this.shared;
+    for (const [slot, service] of countedService.entries()) {
+      const place = { service: service - 1, hash: countedHash[slot] ?? 0, cost: DESCRIPTORS_PER_CLIENT };
+      if (service > 0) countOut(this.#options.counts, place);
+    }
     for (let slot = open.indexOf(1); slot >= 0; slot = open.indexOf(1, slot + 1)) {
       for (const fd of sockets.subarray(slot * 2, slot * 2 + 2)) this.#options.libc.closeWithReset(fd);
     }

@@ -20,14 +20,14 @@ const BYTES_PER_TURN = 1_048_576;
 void runThread(workerData as ThreadStart);
 
 /** A failure ends the thread, and the main thread hears of it. */
-async function runThread({ epoll, bell, shared, maxDescriptor, port }: ThreadStart): Promise<void> {
+async function runThread({ epoll, bell, shared, counts, maxDescriptor, port }: ThreadStart): Promise<void> {
   const load = await loadKoffi();
   if (load.kind === 'unavailable') throw new Error(load.reason);
   const short = new Set<Shortage>();
   const libc = watchShortage(createLibc(load.koffi), (shortage) => void short.add(shortage));
   const pipes = new PipePool(libc, { registry: shared.pipes, wantedBytes: PIPE_BYTES });
   new RelayLoop({
-    ...{ libc, epoll, bell, shared, maxDescriptor, short },
+    ...{ libc, epoll, bell, shared, counts, maxDescriptor, short },
     pump: { kernel: libc, pipes, buffer: new Uint8Array(BUFFER_BYTES), bytesPerTurn: BYTES_PER_TURN },
     nextCommand: () => receiveMessageOnPort(port)?.message as ThreadCommand | undefined,
     report: (report) => port.postMessage(report),

@@ -1,5 +1,6 @@
 import type { Clock } from '../../system/clock.ts';
 import { type AccessList, compileAccessList } from '../access-list.ts';
+import { type ClientCounts, countIn, countOut, hashSocketAddress } from '../client-counts.ts';
 import { planKeepAlive } from '../keep-alive.ts';
 import { EPOLLIN } from '../native/epoll-events.ts';
 import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR } from '../native/errno.ts';
@@ -19,6 +20,9 @@ import {
 const ACCEPTS_PER_TURN = 64;
 /** An upstream that says nothing for so long is passed over, as in the main thread: where there is another one, soon. */
 const CONNECT_TIMEOUTS_MS = { soon: 250, late: 2_000 } as const;
+
+/** Its own socket and the upstream's. */
+export const DESCRIPTORS_PER_CLIENT = 2;
 
 /** Tokens from here on are those of listening sockets, by route. */
 export const ROUTE_TOKENS = 0x4000_0000;
@@ -45,6 +49,7 @@ interface TableOptions {
   readonly poller: Poller;
   readonly pairs: PairTable;
   readonly shared: SharedState;
+  readonly counts: ClientCounts;
   readonly maxDescriptor: number;
   readonly onUsed: (route: number) => void;
   readonly onReturned: (returned: ReturnedClient) => void;
@@ -100,7 +105,8 @@ export class RouteTable {
   accept(number: number): void {
     const { libc } = this.#options;
     const route = this.#routes.get(number);
-    for (let count = 0; route !== undefined && count < ACCEPTS_PER_TURN; count++) {
+    for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
+      if (route === undefined || this.#routes.get(number) !== route) return;
       const client = libc.accept(route.listener, this.#peer);
       if (client >= 0) this.#enter(route, client);
       else if (client === -EAGAIN) return;
@@ -167,15 +173,20 @@ export class RouteTable {
     if (!access.allowsAll && !access.allows(hostOf(this.#peer))) return onBarred({ route: number, client });
     // In this order: who closes the route sees this client, or this client sees the closed route.
     if (Atomics.add(shared.routeUse, number, 1) === 0) this.#options.onUsed(number);
-    // One more is for the upstream.
-    const mayEnter = client + 1 < maxDescriptor && Atomics.load(shared.routeOpen, number) === 1;
+    // One more is for the upstream. From there on the main thread decides who may have it.
+    const isCrowded = client + 1 >= maxDescriptor;
+    const mayEnter = !isCrowded && Atomics.load(shared.routeOpen, number) === 1;
     const slot = mayEnter ? this.#takeSlot() : undefined;
     if (slot === undefined) {
       // Counted until the main thread has it: till then the route must not be forgotten.
-      return this.#options.onReturned({ route: number, client });
+      this.#options.onReturned({ route: number, client });
+      // Those who come next would hold a descriptor each until the main thread gets to them.
+      if (isCrowded) this.close(number);
+      return;
     }
     const accepted = { route, client, upstreams: route.upstreams, attempt: 0 };
     this.#accepted.set(slot, accepted);
+    this.#countIn(slot, route.service);
     this.#connect(slot, accepted);
   }
 
@@ -201,8 +212,25 @@ export class RouteTable {
     this.#forget(slot);
   }
 
+  /** The client that was accepted last. Should the thread die, the main thread finds here what was counted. */
+  #countIn(slot: number, service: number): void {
+    const { counts, shared } = this.#options;
+    const hash = hashSocketAddress(this.#peer, counts.seed);
+    countIn(counts, { service, hash, cost: DESCRIPTORS_PER_CLIENT });
+    shared.countedHash[slot] = hash;
+    Atomics.store(shared.countedService, slot, service + 1);
+  }
+
+  #countOut(slot: number): void {
+    const { counts, shared } = this.#options;
+    const service = Atomics.exchange(shared.countedService, slot, 0) - 1;
+    const hash = shared.countedHash[slot] ?? 0;
+    countOut(counts, { service, hash, cost: DESCRIPTORS_PER_CLIENT });
+  }
+
   #forget(slot: number): void {
     this.#accepted.delete(slot);
+    this.#countOut(slot);
     this.#stopConnecting(slot);
     this.#leftSlots.push(slot);
   }

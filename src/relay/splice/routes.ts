@@ -49,8 +49,8 @@ export class Routes {
     const post = thread.post.bind(thread);
     const route = new SpliceRoute({ number, shared: thread.shared, post, listener: kept, options });
     this.#byNumber.set(number, route);
-    const { access, keepAliveMs } = options;
-    thread.post({ kind: 'open-route', route: number, listener, upstreams, access, keepAliveMs });
+    const { access, service, keepAliveMs } = options;
+    thread.post({ kind: 'open-route', route: number, listener, upstreams, access, service, keepAliveMs });
     return route;
   }
 

@@ -1,8 +1,9 @@
 import type { Server } from 'node:net';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { LogLimiter } from '../../system/log-limiter.ts';
-import type { Descriptors } from '../../system/descriptors.ts';
 import type { Logger } from '../../system/logger.ts';
+import type { Admission } from '../admission.ts';
+import { createClientCounts } from '../client-counts.ts';
 import { descriptorOf } from '../native/descriptor-of.ts';
 import { ENOMEM, ENOSPC } from '../native/errno.ts';
 import type { Libc } from '../native/libc.ts';
@@ -32,7 +33,7 @@ export interface SpliceRelayOptions {
   /** Takes what this one can't: when descriptors or slots run out, and for good after the thread has failed. */
   readonly fallback: TcpRelay;
   /** Bounds the clients that the thread takes; absent = as many as come. */
-  readonly descriptors?: Descriptors | undefined;
+  readonly admission?: Admission | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -118,10 +119,11 @@ export class SpliceRelay implements TcpRelay {
   }
 
   #start(): Running | undefined {
-    const { libc, threadFile: file, descriptors } = this.#options;
+    const { libc, threadFile: file, admission } = this.#options;
     try {
       const thread = new RelayThreadHandle({
-        ...{ libc, file, maxDescriptor: descriptors?.bound ?? Number.POSITIVE_INFINITY },
+        ...{ libc, file, counts: admission?.counts ?? createClientCounts(0) },
+        maxDescriptor: admission?.descriptors.crowded ?? Number.POSITIVE_INFINITY,
         onReport: (report) => this.#take(report),
         onDied: (error) => this.#died(error),
       });
@@ -137,7 +139,7 @@ export class SpliceRelay implements TcpRelay {
     this.#running?.routes.take(report);
     for (const errno of report.unwatched) this.#warnUnwatched(errno);
     for (const shortage of report.short)
-      this.#options.descriptors?.tell('the relay thread could not open a socket or pipe', shortage);
+      this.#options.admission?.descriptors.tell('the relay thread could not open a socket or pipe', shortage);
     this.#followUse();
   }
 

@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Shortage } from '../../system/descriptors.ts';
 import type { AccessRanges } from '../access-list.ts';
+import type { ClientCounts } from '../client-counts.ts';
 import type { SocketAddress } from '../native/socket-address.ts';
 import type { PairSockets } from './relayed-pair.ts';
 
@@ -22,6 +23,10 @@ export interface SharedState {
   readonly sockets: Int32Array;
   /** By slot: bytes to the upstream, bytes to the client. */
   readonly traffic: Float64Array;
+  /** By slot: the service for which a client of the thread's own is counted, and 1 more; 0 = none. */
+  readonly countedService: Int32Array;
+  /** By slot: the hash of its address. */
+  readonly countedHash: Int32Array;
   /** Descriptors of the pipes that exist, in pairs; 0 = none. */
   readonly pipes: Int32Array;
   /** By route: 1 while clients may be connected without asking. Cleared by the main thread alone. */
@@ -44,6 +49,8 @@ export function createSharedState(): SharedState {
     open: words(MAX_CONNECTIONS),
     sockets: words(MAX_CONNECTIONS * 2),
     traffic: doubles(MAX_CONNECTIONS * 2),
+    countedService: words(MAX_CONNECTIONS),
+    countedHash: words(MAX_CONNECTIONS),
     pipes: words(MAX_PIPES * 2),
     routeOpen: words(MAX_ROUTES),
     routeUse: words(MAX_ROUTES),
@@ -59,7 +66,9 @@ export interface ThreadStart {
   /** An eventfd that is written to when there are commands. */
   readonly bell: number;
   readonly shared: SharedState;
-  /** Clients whose descriptor is not below this are given back: see `Descriptors`. */
+  /** Counts the clients that the thread accepts, beside those of the main thread. */
+  readonly counts: ClientCounts;
+  /** A client whose descriptor is not below this is given back, and its route closed: from here on they share. See `Admission`. */
   readonly maxDescriptor: number;
   /** Commands come here, and reports go back. */
   readonly port: MessagePort;
@@ -72,6 +81,8 @@ export interface OpenRoute {
   /** Tried in order. */
   readonly upstreams: readonly SocketAddress[];
   readonly access: AccessRanges;
+  /** By which its clients are counted. */
+  readonly service: number;
   /** Of the sockets to the upstreams; what the listening socket brings in has its own options. */
   readonly keepAliveMs: number;
 }

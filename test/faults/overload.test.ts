@@ -1,0 +1,3 @@
+import { OVERLOADS, testOverloads } from './overloads.ts';
+
+testOverloads(OVERLOADS, 1_000);
