@@ -4,6 +4,7 @@
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { ProcessBackend } from '../backends/process/process-backend.ts';
+import { parseEngineAddress } from '../backends/docker/engine-address.ts';
 import type { Environment } from '../config/environment.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import type { ListenerSpec } from '../model/service.ts';
@@ -20,6 +21,7 @@ import { UdpBudget } from '../relay/udp-budget.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
 import type { StatusServer } from '../status/status-server.ts';
 import type { Clock } from '../system/clock.ts';
+import { LabelUrlGuard } from '../system/label-url-guard.ts';
 import { readDescriptorLimit } from '../system/descriptor-limit.ts';
 import { Descriptors } from '../system/descriptors.ts';
 import type { Logger } from '../system/logger.ts';
@@ -57,6 +59,7 @@ export class LazyProxy {
   readonly #process: ProcessBackend;
   readonly #runtime: Runtime;
   readonly #admission: Admission;
+  readonly #labelUrls: LabelUrlGuard;
   #status: StatusServer | undefined;
   /** What was in force at the start; some of it stays so until the end, whatever the file says later. */
   readonly #atStart: ResolvedSettings;
@@ -97,9 +100,10 @@ export class LazyProxy {
       maxQueuedBytes: settings.udpQueueTotalBytes,
       descriptors: readDescriptorLimit(),
     });
+    this.#labelUrls = createLabelUrlGuard(settings, env);
     const maxStarting = countStarts(settings);
     const parts = { backends, relay, admission, loadDatagrams, udpBudget, maxStarting, clock, logger };
-    this.#runtime = createRuntime(parts);
+    this.#runtime = createRuntime({ ...parts, checkLabelUrl: this.#labelUrls.check });
   }
 
   /** Makes a proxy that does nothing yet. @throws where a setting asks for what this machine doesn't have. */
@@ -245,6 +249,7 @@ export class LazyProxy {
     this.#settings = resolved.settings;
     this.#engines.setSettings(this.#settings);
     this.#runtime.lifecycle.setMaxStarting(countStarts(this.#settings));
+    this.#labelUrls.allow(this.#settings.docker.labelUrls);
     this.#waiting = findWaitingSettings(this.#atStart.settings, resolved);
   }
 
@@ -296,4 +301,19 @@ function countStarts({ maxStarting }: Settings): number {
 
 function resolve({ file, environment, flags }: ProxyOptions): ResolvedSettings {
   return resolveSettings({ file: file.config, environment, flags });
+}
+
+/** What no URL of a label may lead to, as it was at the start. */
+function createLabelUrlGuard({ status, docker }: Settings, env: ProxyOptions['env']): LabelUrlGuard {
+  const engine = parseEngineAddress(docker.socket, env);
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' } = env;
+  const guard = new LabelUrlGuard({
+    engines: [
+      ...(engine.kind === 'tcp' ? [engine] : []),
+      ...(host === undefined ? [] : [{ host, port: Number(port) }]),
+    ],
+    statusPort: status === 'off' ? undefined : status.port,
+  });
+  guard.allow(docker.labelUrls);
+  return guard;
 }

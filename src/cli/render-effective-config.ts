@@ -54,6 +54,7 @@ function describeSettings({ settings }: ResolvedSettings) {
       labels: docker.labels,
       label_prefix: docker.labelPrefix,
       join_networks: docker.joinNetworks,
+      label_urls: docker.labelUrls,
     },
     kubernetes: {
       namespaces: kubernetes.namespaces,
@@ -78,9 +79,9 @@ function describeService(service: Service): Readonly<Record<string, unknown>> {
     idle_timeout: formatDuration(service.idleTimeoutMs),
     start_timeout: formatDuration(service.startTimeoutMs),
     ...(stopTimeoutMs !== undefined && { stop_timeout: formatDuration(stopTimeoutMs) }),
-    http_healthcheck: service.httpHealthcheck ?? '',
+    http_healthcheck: service.httpHealthcheck?.url ?? '',
     http_healthcheck_status: formatStatuses(service.httpHealthcheckStatus),
-    webhook_url: service.webhookUrl ?? '',
+    webhook_url: service.webhookUrl?.url ?? '',
     dependants: service.dependants,
     ...(cronStart !== undefined && { cron_start: cronStart }),
     ...(cronStop !== undefined && { cron_stop: cronStop }),
@@ -124,7 +125,7 @@ function describeWorkload({ workload }: Service): Readonly<Record<string, unknow
 function setFlowStyle(doc: Document): void {
   const services = doc.get('services');
   const mappings = isMap(services) ? services.items.map(({ value }) => value) : [];
-  for (const mapping of [doc.get('kubernetes'), ...mappings]) {
+  for (const mapping of [doc.get('docker'), doc.get('kubernetes'), ...mappings]) {
     if (!isMap(mapping)) continue;
     for (const { value } of mapping.items) {
       if (!isScalar(value)) (value as { flow?: boolean }).flow = true;

@@ -10,6 +10,7 @@ import type { Admission } from '../relay/admission.ts';
 import type { TcpRelay } from '../relay/tcp-relay.ts';
 import { WebhookSender } from '../status/webhook-sender.ts';
 import type { Clock } from '../system/clock.ts';
+import type { CheckTarget } from '../system/http-client.ts';
 import { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
 import { createTracker, sendAct } from './webhook-events.ts';
@@ -42,11 +43,13 @@ export function createRuntime(options: {
   readonly udpBudget: ListenerParts['udpBudget'];
   /** How many workloads may be starting at once. */
   readonly maxStarting: number;
+  /** Where the URLs of labels may lead. */
+  readonly checkLabelUrl: CheckTarget;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Runtime {
-  const { clock, logger, relay, admission, loadDatagrams, udpBudget } = options;
-  const sender = new WebhookSender({ clock, logger });
+  const { clock, logger, checkLabelUrl, relay, admission, loadDatagrams, udpBudget } = options;
+  const sender = new WebhookSender({ clock, logger, checkLabelUrl });
   const lifecycle: Lifecycle = new Lifecycle({
     ...options,
     // By its own settings: the service may have left the table, which is why its process was stopped.

@@ -14,11 +14,13 @@ import { parseBackend } from './backend-name.ts';
 import { type FieldResult, noValue, wrapParsed } from './field-result.ts';
 import { type Finding, valueError } from './finding.ts';
 import { parseKubernetesSetting } from './kubernetes-settings.ts';
+import { parseList } from './parse-collection.ts';
 import { accept, isMapping, type Parsed, refuse, showValue } from './parsed.ts';
 import type { Path } from './path.ts';
 import type { LocateOrigin } from './read-yaml.ts';
 import { parseStatusListen } from './status-listen.ts';
 import { parseChoice } from './text.ts';
+import { parseUrlHost } from './url.ts';
 
 /** The process-wide settings as one source wrote them; absent = unset. */
 export interface SettingsDraft {
@@ -31,6 +33,7 @@ export interface SettingsDraft {
   readonly docker_labels?: Sourced<boolean>;
   readonly docker_label_prefix?: Sourced<string>;
   readonly docker_join_networks?: Sourced<boolean>;
+  readonly docker_label_urls?: Sourced<DockerSettings['labelUrls']>;
   readonly kubernetes_namespaces?: Sourced<KubernetesSettings['namespaces']>;
   readonly kubernetes_labels?: Sourced<boolean>;
   readonly kubernetes_label_prefix?: Sourced<string>;
@@ -60,7 +63,7 @@ export const TOP_KEYS = ['defaults', 'status', ...Object.keys(VALUES), 'docker',
 /** Keys of `status:`. */
 export const STATUS_KEYS = ['listen'];
 /** Keys of `docker:`, in the order in which they are printed. */
-export const DOCKER_KEYS = ['socket', 'labels', 'label_prefix', 'join_networks'] as const;
+export const DOCKER_KEYS = ['socket', 'labels', 'label_prefix', 'join_networks', 'label_urls'] as const;
 /** Keys of `kubernetes:`, likewise. */
 export const KUBERNETES_KEYS = [
   'namespaces',
@@ -101,12 +104,18 @@ export function readSettings(
     take(key, [key], raw === null ? noValue(expected) : wrapParsed(parse(raw)));
   }
   for (const { key, raw } of listPairs(root['docker'], DOCKER_KEYS)) {
-    take(`docker_${key}`, ['docker', key], { ok: true, value: raw });
+    take(`docker_${key}`, ['docker', key], parseDockerSetting(key, raw));
   }
   for (const { key, raw } of listPairs(root['kubernetes'], KUBERNETES_KEYS)) {
     take(`kubernetes_${key}`, ['kubernetes', key], parseKubernetesSetting(key, raw));
   }
   return { settings, findings };
+}
+
+/** What has the wrong type is left to the schema, but for the lists. */
+function parseDockerSetting(key: (typeof DOCKER_KEYS)[number], raw: unknown): FieldResult<unknown> {
+  if (key !== 'label_urls') return { ok: true, value: raw };
+  return raw === null ? noValue('[] for none') : parseList(raw, parseUrlHost);
 }
 
 function parseQueueTotal(raw: unknown): Parsed<number> {

@@ -1,7 +1,10 @@
+import { parseAccessEntry } from './address.ts';
 import { accept, type Parsed, refuse, showValue } from './parsed.ts';
 
 const HTTP_URL = /^https?:\/\/\S+$/i;
 const PLACEHOLDER = '{{container}}';
+const HOST_NAME = /^[\p{L}\p{N}_][\p{L}\p{M}\p{N}_.-]*$/u;
+const IPV4 = /^[\d.]+$/;
 
 /** Reads an http or https URL as it was written; `''` = explicitly none. */
 export function parseHttpUrl(raw: unknown): Parsed<string> {
@@ -29,4 +32,19 @@ export function parseHealthcheckUrl(raw: unknown): Parsed<string> {
 
 function isHttpUrl(text: string): boolean {
   return HTTP_URL.test(text) && !text.includes('{{') && URL.canParse(text);
+}
+
+/**
+ * Reads where a URL may lead: a host's name, as a URL has it in the end (lower case, without a dot behind), an IP address or
+ * a CIDR range.
+ */
+export function parseUrlHost(raw: unknown): Parsed<string> {
+  const range = parseAccessEntry(raw);
+  if (range.ok) return range;
+  const wrong = `${showValue(raw)} is not a host name, IP address or CIDR range such as hooks.lan or 192.168.0.0/16`;
+  if (typeof raw !== 'string' || !HOST_NAME.test(raw)) return refuse('invalid-address', wrong);
+  const url = `http://${raw}/`;
+  const host = URL.canParse(url) ? new URL(url).hostname.replace(/\.$/, '') : '';
+  // What looks like a number is an address to a URL.
+  return host === '' || IPV4.test(host) ? refuse('invalid-address', wrong) : accept(host);
 }

@@ -1,6 +1,7 @@
+import type { ServiceUrl } from '../model/service.ts';
 import { backoffMs } from '../system/backoff.ts';
 import type { Clock } from '../system/clock.ts';
-import { requestUrl } from '../system/http-client.ts';
+import { type CheckTarget, requestUrl } from '../system/http-client.ts';
 import { describeFailure } from './describe-failure.ts';
 import { raceStaggered } from './race-staggered.ts';
 
@@ -10,6 +11,7 @@ const RETRY = { firstMs: 25, maxMs: 1_000 } as const;
 const TRY_TIMEOUT_MS = 2_000;
 const MAX_REDIRECTS = 5;
 const PLACEHOLDER = '{{container}}';
+const NOWHERE = 'the URL of a label may lead to {{container}} only';
 
 /** The URL with `{{container}}` replaced by an address, IPv6 in brackets. Pure. */
 export function fillHealthcheckUrl(template: string, host: string): string {
@@ -23,27 +25,32 @@ export function fillHealthcheckUrl(template: string, host: string): string {
  * failed or been silent for 250 ms, and the one that answered last comes first.
  * @param options.accepts whether a status counts as ready; default: 200 to 299.
  * @param options.onFailure told after each round that failed: `GET http://172.18.0.3/health answered 404`.
+ * @param options.checkLabelUrl where the URL of a label may lead, beside the workload itself; default: nowhere.
  * @returns which of the hosts answered well; undefined where the URL names none of them.
  * @throws the signal's reason when it aborts.
  */
 export async function untilHttpHealthy(
-  template: string,
+  { url: template, from }: ServiceUrl,
   options: {
     readonly hosts: readonly string[];
     readonly clock: Clock;
     readonly signal: AbortSignal;
     readonly accepts?: (status: number) => boolean;
     readonly onFailure?: (reason: string) => void;
+    readonly checkLabelUrl?: CheckTarget | undefined;
   },
 ): Promise<string | undefined> {
   const { clock, signal, accepts = isSuccess, onFailure } = options;
+  // The workload is what the label is about.
+  const isFree = from === 'file' || leadsToContainer(template);
+  const checkTarget = isFree ? undefined : (options.checkLabelUrl ?? (() => NOWHERE));
   const isOfRun = template.includes(PLACEHOLDER);
   const hosts = isOfRun ? [...options.hosts] : options.hosts.slice(0, 1);
   for (let failures = 1; ; failures++) {
     const reasons: Failure[] = [];
     const attempt = async (host: string, ended: AbortSignal) => {
       const url = fillHealthcheckUrl(template, host);
-      const failure = await tryOnce(url, { clock, signal: ended, accepts });
+      const failure = await tryOnce(url, { clock, signal: ended, accepts, checkTarget });
       if (failure === undefined) return isOfRun ? host : undefined;
       if (failure.answered) hosts.sort((a, b) => Number(b === host) - Number(a === host));
       reasons.push(failure);
@@ -58,6 +65,14 @@ export async function untilHttpHealthy(
     }
     await clock.sleep(backoffMs(failures, RETRY), signal);
   }
+}
+
+/** Whether the placeholder is the host of the URL, and not a part of it, of its user or its path. */
+function leadsToContainer(template: string): boolean {
+  return ['a.invalid', 'b.invalid'].every((host) => {
+    const url = fillHealthcheckUrl(template, host);
+    return URL.canParse(url) && new URL(url).hostname === host;
+  });
 }
 
 function isSuccess(status: number): boolean {
@@ -77,12 +92,15 @@ async function tryOnce(
     readonly clock: Clock;
     readonly signal: AbortSignal;
     readonly accepts: (status: number) => boolean;
+    readonly checkTarget: CheckTarget | undefined;
   },
 ): Promise<Failure | undefined> {
-  const { clock, signal, accepts } = options;
+  const { clock, signal, accepts, checkTarget } = options;
   try {
     const redirects = { max: MAX_REDIRECTS, follows: (status: number) => !accepts(status) };
-    const answer = await requestUrl(url, { clock, deadlineMs: TRY_TIMEOUT_MS, signal, redirects });
+    const answer = await requestUrl(url, {
+      ...{ clock, deadlineMs: TRY_TIMEOUT_MS, signal, redirects, checkTarget },
+    });
     if (accepts(answer.status)) return undefined;
     const { status, redirect } = answer;
     const elsewhere = redirect !== undefined && new URL(redirect).hostname !== new URL(answer.url).hostname;

@@ -93,7 +93,7 @@ export class LifecycleRunner {
   #lookedAgainMs = Number.NEGATIVE_INFINITY;
 
   constructor(subject: Subject, options: ControllerParts & { readonly observer: RunnerObserver }) {
-    const { clock, backend } = options;
+    const { clock, backend, checkLabelUrl } = options;
     this.#subject = subject;
     this.#parts = options;
     this.#observer = options.observer;
@@ -115,7 +115,7 @@ export class LifecycleRunner {
     });
     this.#turn = options.starts.join(() => this.#turnCame());
     this.#run = new RunFollower({
-      clock,
+      ...{ clock, checkLabelUrl },
       onBegin: () => this.#runBegan(),
       // Opened again by the next client, with the address that answers in front.
       onReordered: () => this.warmPaths.closeAll(),

@@ -8,6 +8,7 @@ import type { Service, TargetPort } from '../model/service.ts';
 import type { WarmPath, WarmUser } from '../model/warm-path.ts';
 import { type WorkloadKind, workloadKey } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
+import type { CheckTarget } from '../system/http-client.ts';
 import type { Logger } from '../system/logger.ts';
 import { Cascade } from './cascade.ts';
 import { type ConnectRequest, connectUpstream, type UpstreamConnection } from './connect-upstream.ts';
@@ -27,6 +28,8 @@ export interface LifecycleOptions {
   readonly logger: Logger;
   /** How many workloads may be starting at once, by the proxy; at least 1. */
   readonly maxStarting: number;
+  /** Where the health check of a label may lead; default: to the workload alone. */
+  readonly checkLabelUrl?: CheckTarget;
   /** Told when the proxy has started or stopped the workload of a service. */
   readonly onAct?: (controller: WorkloadController, act: 'started' | 'stopped') => void;
 }
@@ -251,10 +254,10 @@ export class Lifecycle {
       throw new Error(`no backend for workloads of the kind ${service.workload.kind}`);
     const renamed = this.#renames.take(key);
     if (renamed !== undefined) return this.#move(renamed, { service, backend });
-    const { clock, logger } = this.#options;
+    const { clock, logger, checkLabelUrl } = this.#options;
     const observer = this.#createObserver();
-    const starts = this.#starts;
-    const parts = { workload: service.workload, policy: service, backend, clock, logger, starts, observer };
+    const shared = { backend, clock, logger, checkLabelUrl, starts: this.#starts };
+    const parts = { ...shared, workload: service.workload, policy: service, observer };
     const controller = new WorkloadController(parts);
     this.#byWorkload.set(key, controller);
     this.#shareWith(controller);

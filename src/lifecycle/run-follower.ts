@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Observation } from '../model/observation.ts';
-import type { StatusRange } from '../model/service.ts';
+import type { ServiceUrl, StatusRange } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
+import type { CheckTarget } from '../system/http-client.ts';
 import { untilHttpHealthy } from './http-check.ts';
 import { Incarnation } from './incarnation.ts';
 import type { LifecycleState } from './machine.ts';
@@ -12,7 +13,7 @@ export type HealthGate = 'http' | 'engine' | 'none';
 export interface RunView {
   readonly state: LifecycleState;
   readonly observation: Observation;
-  readonly httpHealthcheck: string | undefined;
+  readonly httpHealthcheck: ServiceUrl | undefined;
   readonly httpHealthcheckStatus: readonly StatusRange[];
   readonly startTimeoutMs: number;
 }
@@ -59,6 +60,7 @@ export class RunFollower {
   readonly #onReordered: () => void;
   readonly #onUnanswered: () => void;
   readonly #onHealthNews: (news: HealthNews) => void;
+  readonly #checkLabelUrl: CheckTarget | undefined;
   #current: Incarnation | undefined;
   /** Outlives the run: the next one is most often reached in the same way. */
   #lastHost: string | undefined;
@@ -85,12 +87,15 @@ export class RunFollower {
      * and the ports count until it does.
      */
     readonly onHealthNews: (news: HealthNews) => void;
+    /** Where the URL of a label may lead; default: to the workload alone. */
+    readonly checkLabelUrl?: CheckTarget | undefined;
   }) {
     this.#clock = options.clock;
     this.#onBegin = options.onBegin;
     this.#onReordered = options.onReordered;
     this.#onUnanswered = options.onUnanswered ?? (() => {});
     this.#onHealthNews = options.onHealthNews;
+    this.#checkLabelUrl = options.checkLabelUrl;
   }
 
   get current(): Incarnation | undefined {
@@ -147,7 +152,8 @@ export class RunFollower {
         this.#tellNews('late');
         return this.#begin(observation);
       case 'http':
-        return this.#probeHttp(view.httpHealthcheck ?? '', observation);
+        if (view.httpHealthcheck !== undefined) this.#probeHttp(view.httpHealthcheck, observation);
+        return;
     }
   }
 
@@ -157,7 +163,7 @@ export class RunFollower {
     this.#onHealthNews(news);
   }
 
-  #probeHttp(template: string, observation: Observation): void {
+  #probeHttp(template: ServiceUrl, observation: Observation): void {
     const { hosts } = observation;
     if (this.#probe !== undefined && isDeepStrictEqual(this.#probe.hosts, hosts)) return;
     this.#endProbe();
@@ -171,7 +177,10 @@ export class RunFollower {
     };
     const isLast = (host: string) => host === this.#lastHost;
     const inOrder = hosts.toSorted((a, b) => Number(isLast(b)) - Number(isLast(a)));
-    const options = { hosts: inOrder, clock: this.#clock, signal: probe.stop.signal, onFailure, accepts };
+    const options = {
+      ...{ hosts: inOrder, clock: this.#clock, signal: probe.stop.signal, onFailure, accepts },
+      checkLabelUrl: this.#checkLabelUrl,
+    };
     void untilHttpHealthy(template, options).then(
       (host) => {
         if (this.#probe !== probe) return;

@@ -2,6 +2,7 @@ import type { Backend } from '../backends/backend.ts';
 import type { Service } from '../model/service.ts';
 import type { Workload } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
+import type { CheckTarget } from '../system/http-client.ts';
 import type { Logger } from '../system/logger.ts';
 import type { StartQueue } from './start-queue.ts';
 
@@ -39,4 +40,6 @@ export interface ControllerParts {
   readonly logger: Logger;
   /** Bounds the starts of all controllers together. */
   readonly starts: StartQueue;
+  /** Where the health check of a label may lead; default: to the workload alone. */
+  readonly checkLabelUrl?: CheckTarget | undefined;
 }

@@ -34,6 +34,13 @@ export interface StatusRange {
   readonly last: number;
 }
 
+/** A URL that the proxy asks, and who wrote it: who writes a label may not make it ask everywhere. */
+export interface ServiceUrl {
+  readonly url: string;
+  /** `label`: a container's or Swarm service's label, or an annotation. */
+  readonly from: 'file' | 'label';
+}
+
 /** One entry of the service table: total, frozen, every layer merged. */
 export interface Service {
   readonly name: string;
@@ -55,10 +62,11 @@ export interface Service {
   readonly maxConnectionsPerAddress: number;
   /** Silence on a TCP connection after which the kernel asks the other end whether it is still there; 0 = never. */
   readonly tcpKeepAliveMs: number;
-  readonly httpHealthcheck: string | undefined;
+  /** `{{container}}` in it stands for the host of the awake workload. */
+  readonly httpHealthcheck: ServiceUrl | undefined;
   /** Which answers of it count as ready; at least one range. */
   readonly httpHealthcheckStatus: readonly StatusRange[];
-  readonly webhookUrl: string | undefined;
+  readonly webhookUrl: ServiceUrl | undefined;
   readonly dependants: readonly string[];
   readonly cronStart: string | undefined;
   readonly cronStop: string | undefined;

@@ -37,6 +37,8 @@ export interface DockerSettings {
   readonly labelPrefix: string;
   /** Join the networks of the containers that are served, when running in a container. */
   readonly joinNetworks: boolean;
+  /** Host names, addresses and CIDR ranges to which the URLs of labels may lead though they could not; canonical. */
+  readonly labelUrls: readonly string[];
 }
 
 export interface KubernetesSettings {

@@ -1,5 +1,6 @@
+import type { ServiceUrl } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
-import { NoAnswerError, requestUrl } from '../system/http-client.ts';
+import { type CheckTarget, NoAnswerError, requestUrl } from '../system/http-client.ts';
 import { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
 import { messageOf } from '../system/message-of.ts';
@@ -20,8 +21,16 @@ const MAX_QUEUED = 1_024;
 const WARNING_INTERVAL_MS = 1_000;
 
 interface Post {
-  readonly url: string;
+  readonly target: ServiceUrl;
   readonly event: WebhookEvent;
+}
+
+const NOWHERE = 'the URL of a label may lead nowhere';
+
+/** The events that wait for one receiver. */
+interface Queue {
+  readonly target: ServiceUrl;
+  readonly events: WebhookEvent[];
 }
 
 /** How a receiver took its last post. */
@@ -34,28 +43,37 @@ type Standing = keyof typeof MAX_IN_FLIGHT;
 export class WebhookSender {
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #checkLabelUrl: CheckTarget;
   readonly #warnings: LogLimiter;
-  /** What waits, by URL; the one whose turn is next comes first. */
-  readonly #waiting = new Map<string, WebhookEvent[]>();
+  /** What waits, by receiver; the one whose turn is next comes first. */
+  readonly #waiting = new Map<string, Queue>();
   readonly #inFlight = new Map<string, Standing>();
   readonly #standings = new Map<string, Standing>();
   readonly #closed = new AbortController();
   #onIdle: (() => void) | undefined;
 
-  constructor(options: { readonly clock: Clock; readonly logger: Logger }) {
+  /** @param options.checkLabelUrl where the URLs of labels may lead; default: nowhere. */
+  constructor(options: {
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly checkLabelUrl?: CheckTarget;
+  }) {
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#checkLabelUrl = options.checkLabelUrl ?? (() => NOWHERE);
     this.#warnings = new LogLimiter(options.clock, WARNING_INTERVAL_MS);
   }
 
   /** Takes an event; returns at once. */
-  send(url: string, event: WebhookEvent): void {
+  send(target: ServiceUrl, event: WebhookEvent): void {
     if (this.#closed.signal.aborted) return;
-    const events = this.#waiting.get(url) ?? [];
-    if (events.length >= MAX_QUEUED) return this.#warn({ url, event }, `${MAX_QUEUED} events wait already`);
-    events.push(event);
-    this.#waiting.set(url, events);
-    this.#begin(url);
+    const key = keyOf(target);
+    const queue = this.#waiting.get(key) ?? { target, events: [] };
+    if (queue.events.length >= MAX_QUEUED)
+      return this.#warn({ target, event }, `${MAX_QUEUED} events wait already`);
+    queue.events.push(event);
+    this.#waiting.set(key, queue);
+    this.#begin(key);
   }
 
   /** Resolves when everything is sent, or given up after `deadlineMs`; nothing may be sent meanwhile. */
@@ -81,18 +99,19 @@ export class WebhookSender {
   }
 
   /** Posts the first event of a URL, where nothing of it is under way and its turn has come. */
-  #begin(url: string): void {
-    const standing = this.#standings.get(url) ?? 'unknown';
-    const events = this.#waiting.get(url);
-    if (events === undefined || this.#inFlight.has(url) || this.#isFull(standing)) return;
+  #begin(key: string): void {
+    const standing = this.#standings.get(key) ?? 'unknown';
+    const queue = this.#waiting.get(key);
+    if (queue === undefined || this.#inFlight.has(key) || this.#isFull(standing)) return;
+    const { target, events } = queue;
     const event = events.shift();
-    this.#waiting.delete(url);
+    this.#waiting.delete(key);
     if (event === undefined) return;
     // Behind the others, so that each URL gets its turn.
-    if (events.length > 0) this.#waiting.set(url, events);
-    this.#inFlight.set(url, standing);
-    void this.#post({ url, event }).finally(() => {
-      this.#inFlight.delete(url);
+    if (events.length > 0) this.#waiting.set(key, queue);
+    this.#inFlight.set(key, standing);
+    void this.#post({ target, event }).finally(() => {
+      this.#inFlight.delete(key);
       for (const waiting of [...this.#waiting.keys()]) this.#begin(waiting);
       if (this.#isIdle) this.#onIdle?.();
     });
@@ -107,37 +126,43 @@ export class WebhookSender {
   }
 
   async #post(post: Post): Promise<void> {
-    const { url, event } = post;
+    const { target, event } = post;
     try {
-      const { status } = await requestUrl(url, {
+      const { status } = await requestUrl(target.url, {
+        checkTarget: target.from === 'label' ? this.#checkLabelUrl : undefined,
         ...{ clock: this.#clock, deadlineMs: TIMEOUT_MS, signal: this.#closed.signal },
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(event),
       });
-      this.#remember(url, 'answered');
+      this.#remember(keyOf(target), 'answered');
       if (status < 200 || status > 299) this.#warn(post, `it answered ${status}`);
     } catch (error) {
       if (this.#closed.signal.aborted) return;
-      this.#remember(url, error instanceof NoAnswerError ? 'silent' : 'answered');
+      this.#remember(keyOf(target), error instanceof NoAnswerError ? 'silent' : 'answered');
       this.#warn(post, messageOf(error));
     }
   }
 
-  #remember(url: string, standing: Standing): void {
-    this.#standings.delete(url);
-    this.#standings.set(url, standing);
+  #remember(key: string, standing: Standing): void {
+    this.#standings.delete(key);
+    this.#standings.set(key, standing);
     const [oldest] = this.#standings.keys();
     if (this.#standings.size > MAX_REMEMBERED && oldest !== undefined) this.#standings.delete(oldest);
   }
 
-  #warn({ url, event }: Post, reason: string): void {
+  #warn({ target, event }: Post, reason: string): void {
     // The path may hold a secret, as those of chat services do.
-    const receiver = new URL(url).host;
+    const receiver = new URL(target.url).host;
     const suppressed = this.#warnings.pass(receiver);
     if (suppressed === undefined) return;
     const more = suppressed === 0 ? '' : ` (and ${suppressed} more)`;
     const message = `webhook ${event.event} to ${receiver} failed${more}: ${reason}`;
     this.#logger.warn({ event: 'webhook-failed', receiver }, message);
   }
+}
+
+/** The same URL, from a label, may lead to fewer places. */
+function keyOf({ url, from }: ServiceUrl): string {
+  return `${from} ${url}`;
 }

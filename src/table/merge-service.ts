@@ -8,7 +8,7 @@ import {
 } from '../config/fields.ts';
 import { WORKLOAD_FIELDS, workloadFieldOf } from '../config/workload-of.ts';
 import type { Origin } from '../model/origin.ts';
-import type { Service } from '../model/service.ts';
+import type { Service, ServiceUrl } from '../model/service.ts';
 import type { TableEntry } from '../model/table.ts';
 import type { Workload, WorkloadKind, WorkloadRef } from '../model/workload.ts';
 
@@ -49,7 +49,7 @@ export function mergeService(source: ServiceSource): TableEntry {
     if (field === ownField) origins[field] = found?.origin ?? source.origin;
     else if (hasOrigin) origins[field] = found?.origin ?? DEFAULT_ORIGIN;
   }
-  return { service: toService({ name, ref }, values as MergedValues), origins };
+  return { service: toService({ name, ref, origins }, values as MergedValues), origins };
 }
 
 function describeFields(kind: WorkloadKind) {
@@ -73,7 +73,15 @@ type Optional = 'service_name' | 'command' | 'cwd' | 'stop_timeout' | 'cron_star
 type MergedValues = Omit<FieldValues, Optional> & { readonly [F in Optional]: FieldValues[F] | undefined };
 
 function toService(
-  { name, ref }: { readonly name: string; readonly ref: WorkloadRef },
+  {
+    name,
+    ref,
+    origins,
+  }: {
+    readonly name: string;
+    readonly ref: WorkloadRef;
+    readonly origins: Readonly<Record<string, Origin>>;
+  },
   values: MergedValues,
 ): Service {
   return {
@@ -89,9 +97,9 @@ function toService(
     maxConnections: values.max_connections,
     maxConnectionsPerAddress: values.max_connections_per_address,
     tcpKeepAliveMs: values.tcp_keepalive,
-    httpHealthcheck: values.http_healthcheck === '' ? undefined : values.http_healthcheck,
+    httpHealthcheck: toUrl(values.http_healthcheck, origins['http_healthcheck']),
     httpHealthcheckStatus: values.http_healthcheck_status,
-    webhookUrl: values.webhook_url === '' ? undefined : values.webhook_url,
+    webhookUrl: toUrl(values.webhook_url, origins['webhook_url']),
     dependants: values.dependants,
     cronStart: values.cron_start,
     cronStop: values.cron_stop,
@@ -104,6 +112,10 @@ function toService(
       maxQueueAgeMs: values.udp_queue_age,
     },
   };
+}
+
+function toUrl(url: string, origin: Origin | undefined): ServiceUrl | undefined {
+  return url === '' ? undefined : { url, from: origin?.kind === 'label' ? 'label' : 'file' };
 }
 
 function toWorkload(ref: WorkloadRef, values: MergedValues): Workload {

@@ -47,6 +47,7 @@ const DOCKER_DEFAULTS: DockerSettings = {
   labels: true,
   labelPrefix: 'lazy-tcp-proxy',
   joinNetworks: true,
+  labelUrls: [],
 };
 const KUBERNETES_DEFAULTS: KubernetesSettings = {
   namespaces: [],
@@ -99,6 +100,7 @@ export function resolveSettings(
       'docker.labels': docker.labels.origin,
       'docker.label_prefix': docker.labelPrefix.origin,
       'docker.join_networks': docker.joinNetworks.origin,
+      'docker.label_urls': docker.labelUrls.origin,
       'kubernetes.namespaces': kubernetes.namespaces.origin,
       'kubernetes.labels': kubernetes.labels.origin,
       'kubernetes.label_prefix': kubernetes.labelPrefix.origin,
@@ -116,7 +118,7 @@ function resolveDocker(
   file: SettingsDraft,
   { environment, flags }: SettingsLayers,
 ): Resolved<DockerSettings> {
-  const { socket, labels, labelPrefix, joinNetworks } = DOCKER_DEFAULTS;
+  const { socket, labels, labelPrefix, joinNetworks, labelUrls } = DOCKER_DEFAULTS;
   const fromSocketFlag = fromFlag('--docker-socket', flags.dockerSocket);
   return {
     socket: firstSet([fromSocketFlag, environment.dockerSocket, file.docker_socket], socket),
@@ -129,6 +131,7 @@ function resolveDocker(
       [fromFlag('--join-networks', flags.joinNetworks), file.docker_join_networks],
       joinNetworks,
     ),
+    labelUrls: firstSet([file.docker_label_urls], labelUrls),
   };
 }
 

@@ -7,7 +7,7 @@ import type { ServiceTable } from '../../src/model/table.ts';
 import { toWorkloadRef, type Workload } from '../../src/model/workload.ts';
 import { buildTable } from '../../src/table/build-table.ts';
 import { resolveSettings } from '../../src/table/resolve-settings.ts';
-import { aFile, anEnvironment, aService, aTable, labelsOf, tableOf } from '../support/builders.ts';
+import { aFile, anEnvironment, aService, aTable, aUrl, labelsOf, tableOf } from '../support/builders.ts';
 
 const nothing = { file: undefined, environment: anEnvironment() };
 const plainSettings = resolveSettings({ ...nothing, flags: {} });
@@ -71,8 +71,8 @@ const policy = fc.record({
   tcpKeepAliveMs: fc.nat({ max: 10 ** 8 }),
   httpHealthcheck: fc.constantFrom(
     undefined,
-    'http://{{container}}:80/#x',
-    'https://a/?b=c: d'.replace(' ', ''),
+    aUrl('http://{{container}}:80/#x'),
+    aUrl('https://a/?b=c: d'.replace(' ', '')),
   ),
   httpHealthcheckStatus: fc.constantFrom(
     [{ first: 401, last: 401 }],
@@ -81,7 +81,7 @@ const policy = fc.record({
       { first: 401, last: 401 },
     ],
   ),
-  webhookUrl: fc.constantFrom(undefined, 'http://a/', 'https://h.example.com:1/x?y=%20#z'),
+  webhookUrl: fc.constantFrom(undefined, aUrl('http://a/'), aUrl('https://h.example.com:1/x?y=%20#z')),
   cronStart: fc.constantFrom(undefined, '* * * * *', '30 8 * * 1-5'),
   cronStop: fc.constantFrom(undefined, '*/5 0 1 jan *'),
   timezone: fc.constantFrom('UTC', 'Europe/Paris'),
@@ -186,7 +186,7 @@ describe('renderEffectiveConfig', () => {
     const file = aFile(
       `status: {listen: "[::1]:81"}
 backend: kubernetes
-docker: {socket: "tcp://x:1", labels: false, label_prefix: a, join_networks: false}
+docker: {socket: "tcp://x:1", labels: false, label_prefix: a, join_networks: false, label_urls: [10.0.0.0/8, hooks.lan]}
 kubernetes: {namespaces: [a, b], labels: false, label_prefix: b, discover: labelled, cluster_domain: x.y, lease_duration: 4.5s, lease_namespace: c}`,
     );
     for (const from of [file, aFile('status: off'), undefined]) {
@@ -216,6 +216,7 @@ docker:
   labels: true # default
   label_prefix: lazy-tcp-proxy # default
   join_networks: true # default
+  label_urls: [] # default
 kubernetes:
   namespaces: [] # default
   labels: true # default

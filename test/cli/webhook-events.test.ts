@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createTracker, sendAct } from '../../src/cli/webhook-events.ts';
+import type { ServiceUrl } from '../../src/model/service.ts';
 import type { WebhookEvent } from '../../src/status/webhook-event.ts';
 import type { WebhookSender } from '../../src/status/webhook-sender.ts';
 import { Bench } from '../lifecycle/bench.ts';
-import { aService } from '../support/builders.ts';
+import { aService, aUrl } from '../support/builders.ts';
 import { RUNNING, STOPPED } from '../support/fake-backend.ts';
 
 const URL_OF_DB = 'https://hooks.example.com/db';
@@ -14,7 +15,10 @@ describe('webhook events', () => {
   let bench: Bench;
   let sent: { readonly url: string; readonly event: WebhookEvent }[];
   const client = { address: '10.0.0.5', port: 4242, endpoint: '10.0.0.5:4242' };
-  const service = aService({ webhookUrl: URL_OF_DB, workload: { kind: 'docker', container: 'my-postgres' } });
+  const service = aService({
+    webhookUrl: aUrl(URL_OF_DB),
+    workload: { kind: 'docker', container: 'my-postgres' },
+  });
   beforeEach(() => {
     bench = new Bench();
     sent = [];
@@ -24,7 +28,7 @@ describe('webhook events', () => {
     expect(await bench.close()).toBe(0);
   });
   const parts = () => {
-    const sender = { send: (url: string, event: WebhookEvent) => void sent.push({ url, event }) };
+    const sender = { send: ({ url }: ServiceUrl, event: WebhookEvent) => void sent.push({ url, event }) };
     return { sender: sender as WebhookSender, lifecycle: bench.lifecycle, clock: bench.clock };
   };
 

@@ -51,7 +51,20 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
   [
     'an unknown key like no other',
     'docker:\n  zzz: 1',
-    ['2:3 error docker.zzz: unknown key; known are socket, labels, label_prefix, join_networks'],
+    ['2:3 error docker.zzz: unknown key; known are socket, labels, label_prefix, join_networks, label_urls'],
+  ],
+  [
+    'places for the URLs of labels that are none',
+    'docker:\n  label_urls: ["10.0.0/8", "127.1", "*.lan", "a:80", 1, hooks.lan]',
+    ['"10.0.0/8"', '"127.1"', '"*.lan"', '"a:80"', '1'].map(
+      (shown, index) =>
+        `2:${[16, 28, 37, 46, 54][index]} error docker.label_urls[${index}]: ${shown} is not a host name, IP address or CIDR range such as hooks.lan or 192.168.0.0/16`,
+    ),
+  ],
+  [
+    'places for the URLs of labels that are no list',
+    'docker:\n  label_urls: hooks.lan',
+    ['2:15 error docker.label_urls: "hooks.lan" is not a list; write ["hooks.lan"]'],
   ],
   [
     'an engine that the proxy cannot reach',
@@ -543,13 +556,15 @@ describe('parseConfigFile', () => {
   });
 
   it('reads the settings', () => {
-    const text = 'status: off\ndocker: {socket: /x, labels: false, label_prefix: a.b, join_networks: false}';
+    const text =
+      'status: off\ndocker: {socket: /x, labels: false, label_prefix: a.b, join_networks: false, label_urls: [10.1.2.3/8, Hooks.LAN., "::1"]}';
     expect(aFile(text).settings).toMatchObject({
       status: { value: 'off', origin: { line: 1, column: 9 } },
       docker_socket: { value: '/x' },
       docker_labels: { value: false },
       docker_label_prefix: { value: 'a.b' },
       docker_join_networks: { value: false },
+      docker_label_urls: { value: ['10.0.0.0/8', 'hooks.lan', '::1'] },
     });
     expect(aFile('status: {listen: "[::1]:81"}').settings.status?.value).toEqual({
       address: '::1',

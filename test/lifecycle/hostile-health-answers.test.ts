@@ -3,6 +3,7 @@ import { untilHttpHealthy } from '../../src/lifecycle/http-check.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { HOSTILE_ANSWERS } from '../support/hostile-answers.ts';
 import { Sockets } from '../support/sockets.ts';
+import { aUrl } from '../support/builders.ts';
 
 describe('untilHttpHealthy', () => {
   let clock: FakeClock;
@@ -35,7 +36,7 @@ describe('untilHttpHealthy', () => {
           else socket.end('HTTP/1.1 204 S\r\nconnection: close\r\n\r\n');
         });
     });
-    const healthy = untilHttpHealthy(`http://{{container}}:${port}/health`, {
+    const healthy = untilHttpHealthy(aUrl(`http://{{container}}:${port}/health`), {
       ...{ hosts: ['127.0.0.1'], clock, signal: stop.signal },
       onFailure: (reason) => void failures.push(reason),
     });

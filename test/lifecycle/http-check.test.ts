@@ -4,9 +4,11 @@ import { type AddressInfo, createServer as createTcpServer, type Socket } from '
 import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fillHealthcheckUrl, untilHttpHealthy } from '../../src/lifecycle/http-check.ts';
+import type { CheckTarget } from '../../src/system/http-client.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import { Sockets } from '../support/sockets.ts';
+import { aUrl } from '../support/builders.ts';
 
 const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
   all?.some(({ address }) => address === '::1'),
@@ -56,7 +58,7 @@ describe('untilHttpHealthy', () => {
     return (server.address() as AddressInfo).port;
   };
   const check = (template: string, hosts: readonly string[] = ['127.0.0.1']) => {
-    untilHttpHealthy(template, { hosts, clock, signal: stop.signal }).then(
+    untilHttpHealthy(aUrl(template), { hosts, clock, signal: stop.signal }).then(
       () => {
         outcome = 'healthy';
       },
@@ -223,7 +225,7 @@ describe('untilHttpHealthy', () => {
       const hosts = ['127.0.0.2', '127.0.0.3'];
       const onFailure = (reason: string) => void failures.push(reason);
       const template = `http://{{container}}:${silent.port}/`;
-      const healthy = untilHttpHealthy(template, { hosts, clock, signal: stop.signal, onFailure });
+      const healthy = untilHttpHealthy(aUrl(template), { hosts, clock, signal: stop.signal, onFailure });
       await until(() => order.length === 1);
       await clock.advance(250);
       await until(() => order.length === 2);
@@ -245,7 +247,7 @@ describe('untilHttpHealthy', () => {
     const failures: string[] = [];
     const onFailure = (reason: string) => void failures.push(reason);
     const options = { hosts: ['127.0.0.1'], clock, signal: stop.signal, onFailure };
-    untilHttpHealthy(`http://{{container}}:${port}/a?secret`, options).catch(() => {
+    untilHttpHealthy(aUrl(`http://{{container}}:${port}/a?secret`), options).catch(() => {
       outcome = 'over';
     });
     await until(() => failures.length === 1);
@@ -253,6 +255,56 @@ describe('untilHttpHealthy', () => {
       `GET http://127.0.0.1:${port}/a answered 302, which leads to another host (http://127.0.0.2:${port})`,
     ]);
     expect(asked).toHaveLength(1);
+  });
+
+  describe('with the URL of a label', () => {
+    const ask = (template: string, checkLabelUrl?: CheckTarget) => {
+      const failures: string[] = [];
+      const options = {
+        ...{ hosts: ['127.0.0.1'], clock, signal: stop.signal, ...(checkLabelUrl && { checkLabelUrl }) },
+        onFailure: (reason: string) => void failures.push(reason),
+      };
+      untilHttpHealthy(aUrl(template, 'label'), options).then(
+        () => {
+          outcome = 'healthy';
+        },
+        (error) => {
+          outcome = error.message;
+        },
+      );
+      return failures;
+    };
+
+    it('asks the workload itself, whatever its address', async () => {
+      const port = await serve((_request, response) => response.end());
+      ask(`http://{{container}}:${port}/`, () => 'never');
+      await until(() => outcome === 'healthy');
+    });
+
+    it.each([
+      'http://127.0.0.1:PORT/',
+      'http://localhost:PORT/',
+      'http://2130706433:PORT/',
+      'http://{{container}}@127.0.0.1:PORT/',
+      'http://127.0.0.1:PORT/{{container}}',
+      'http://127.0.0.1:PORT/?{{container}}',
+      'http://127.0.0.1:PORT\\@{{container}}/',
+      'http://127.0.0.1:PORT#@{{container}}/',
+    ])('asks about the address of %s', async (template) => {
+      const port = await serve((_request, response) => response.end());
+      const failures = ask(template.replace('PORT', String(port)), ({ address }) => `not to ${address}`);
+      await until(() => failures.length === 1);
+      expect(failures[0]).toMatch(/not to (127\.0\.0\.1|::1)$/);
+      expect(asked).toEqual([]);
+    });
+
+    it('asks nobody but the workload unless it is told where it may', async () => {
+      const port = await serve((_request, response) => response.end());
+      const failures = ask(`http://127.0.0.1:${port}/`);
+      await until(() => failures.length === 1);
+      expect(failures[0]).toContain('may lead to {{container}} only');
+      expect(asked).toEqual([]);
+    });
   });
 
   it.each(['while it asks', 'between two tries'])('ends with the signal %s', async (when) => {

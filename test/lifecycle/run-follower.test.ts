@@ -10,6 +10,7 @@ import { RUNNING, STARTING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import type { TestServer } from '../support/sockets.ts';
 import { aBareService, Bench } from './bench.ts';
+import { aUrl } from '../support/builders.ts';
 
 const KEY = 'docker/db';
 const DOUBTFUL: Observation = { ...RUNNING, health: 'starting' };
@@ -25,7 +26,8 @@ describe('chooseHealthGate', () => {
     [url, RUNNING, 'http'],
     [url, DOUBTFUL, 'http'],
   ] as const)('with the URL %s and %o it is %s', (httpHealthcheck, observation, gate) => {
-    expect(chooseHealthGate({ httpHealthcheck, observation })).toBe(gate);
+    const check = httpHealthcheck === undefined ? undefined : aUrl(httpHealthcheck);
+    expect(chooseHealthGate({ httpHealthcheck: check, observation })).toBe(gate);
   });
 });
 
@@ -89,7 +91,7 @@ describe('RunFollower', () => {
 
   describe('with a health check over HTTP', () => {
     it('dials nothing before it has passed', async () => {
-      const client = await start({ httpHealthcheck: url }, RUNNING);
+      const client = await start({ httpHealthcheck: aUrl(url) }, RUNNING);
       await untilAsked(4);
       expect(server.sockets).toEqual([]);
       expect(client.outcome).toBe('waiting');
@@ -102,7 +104,7 @@ describe('RunFollower', () => {
 
     it('never asks again when the workload is ready', async () => {
       status = 200;
-      const client = await start({ httpHealthcheck: url }, RUNNING);
+      const client = await start({ httpHealthcheck: aUrl(url) }, RUNNING);
       await bench.until(() => client.outcome === 'served');
       expect(asked).toBe(1);
       await bench.client('db', server.port).served;
@@ -117,14 +119,14 @@ describe('RunFollower', () => {
         { first: 200, last: 399 },
         { first: 401, last: 401 },
       ];
-      const client = await start({ httpHealthcheck: url, httpHealthcheckStatus }, RUNNING);
+      const client = await start({ httpHealthcheck: aUrl(url), httpHealthcheckStatus }, RUNNING);
       await bench.until(() => client.outcome === 'served');
       expect(asked).toBe(1);
     });
 
     it('tells the last answer to who has waited in vain', async () => {
       status = 401;
-      const client = await start({ httpHealthcheck: url, startTimeoutMs: 4_000 }, RUNNING);
+      const client = await start({ httpHealthcheck: aUrl(url), startTimeoutMs: 4_000 }, RUNNING);
       const told = client.served.then(
         () => 'served',
         (error: Error) => error.message,
@@ -136,7 +138,7 @@ describe('RunFollower', () => {
 
     it('asks again in the next run', async () => {
       status = 200;
-      const client = await start({ httpHealthcheck: url }, RUNNING);
+      const client = await start({ httpHealthcheck: aUrl(url) }, RUNNING);
       await bench.until(() => client.outcome === 'served');
       tell(STOPPED);
       tell(RUNNING);
@@ -147,7 +149,7 @@ describe('RunFollower', () => {
     it('begins a run with the newest addresses, which may have changed while it was asked', async () => {
       const ports = (port: number) => ({ 'tcp/http': [{ host: '127.0.0.1', port }] });
       const client = await (async () => {
-        bench.add(aBareService({ httpHealthcheck: url }), STOPPED);
+        bench.add(aBareService({ httpHealthcheck: aUrl(url) }), STOPPED);
         const waiting = bench.client('db', 'http');
         await bench.backend.called(1);
         bench.backend.last.succeed({ ...RUNNING, ports: ports(await freePort()) });
@@ -162,7 +164,7 @@ describe('RunFollower', () => {
     });
 
     it('counts before what the engine says', async () => {
-      const client = await start({ httpHealthcheck: url }, UNHEALTHY);
+      const client = await start({ httpHealthcheck: aUrl(url) }, UNHEALTHY);
       await untilAsked(2);
       expect(client.outcome).toBe('waiting');
       tell(HEALTHY);
@@ -173,7 +175,7 @@ describe('RunFollower', () => {
     });
 
     it('refuses those who wait when it has not passed within the budget', async () => {
-      const client = await start({ httpHealthcheck: url, startTimeoutMs: 5_000 }, RUNNING);
+      const client = await start({ httpHealthcheck: aUrl(url), startTimeoutMs: 5_000 }, RUNNING);
       await bench.clock.advance(5_000);
       expect(client.outcome).toBe('timeout');
       expect(state()).toEqual({ kind: 'failed', running: true });
@@ -186,7 +188,7 @@ describe('RunFollower', () => {
     });
 
     it('is asked anew for the next client after it has not passed', async () => {
-      await start({ httpHealthcheck: url, startTimeoutMs: 5_000 }, RUNNING);
+      await start({ httpHealthcheck: aUrl(url), startTimeoutMs: 5_000 }, RUNNING);
       await bench.clock.advance(5_000);
       status = 200;
       const next = bench.client('db', server.port);
@@ -196,7 +198,7 @@ describe('RunFollower', () => {
     });
 
     it('asks at the addresses that the workload has got meanwhile', async () => {
-      const client = await start({ httpHealthcheck: url }, { ...RUNNING, hosts: ['127.0.0.2'] });
+      const client = await start({ httpHealthcheck: aUrl(url) }, { ...RUNNING, hosts: ['127.0.0.2'] });
       status = 200;
       await bench.clock.advance(200);
       expect(client.outcome).toBe('waiting');
@@ -207,7 +209,7 @@ describe('RunFollower', () => {
 
     it('waits for an address to ask at', async () => {
       status = 200;
-      const client = await start({ httpHealthcheck: url }, { ...RUNNING, hosts: [] });
+      const client = await start({ httpHealthcheck: aUrl(url) }, { ...RUNNING, hosts: [] });
       await bench.clock.advance(1_000);
       expect(asked).toBe(0);
       tell(RUNNING);
@@ -215,7 +217,7 @@ describe('RunFollower', () => {
     });
 
     it('lets a workload be ready that nobody waits for, when it has passed', async () => {
-      bench.add(aBareService({ httpHealthcheck: url }), RUNNING);
+      bench.add(aBareService({ httpHealthcheck: aUrl(url) }), RUNNING);
       await untilAsked(2);
       expect(state().kind).toBe('starting');
       status = 200;

@@ -4,7 +4,7 @@ import type { Change, Plan } from '../../src/model/change.ts';
 import { type ListenerSpec, listenKey, type Service } from '../../src/model/service.ts';
 import { EMPTY_TABLE, type ServiceTable } from '../../src/model/table.ts';
 import { diffTables } from '../../src/plan/diff-tables.ts';
-import { aListener, aService, aTable } from '../support/builders.ts';
+import { aListener, aService, aTable, aUrl } from '../support/builders.ts';
 
 describe('diffTables', () => {
   const at = (port: number, targetPort = 80) => aListener({ port, targetPort });
@@ -64,7 +64,7 @@ describe('diffTables', () => {
     [
       'the webhook',
       [db],
-      [{ ...db, webhookUrl: 'https://hooks.example.com/' }],
+      [{ ...db, webhookUrl: aUrl('https://hooks.example.com/') }],
       ['update db', 'rebind tcp/*:5432 to db:80'],
     ],
     ['the idle timeout', [db], [{ ...db, idleTimeoutMs: 1 }], ['update db']],

@@ -2,7 +2,7 @@ import { EMPTY_ENVIRONMENT, type Environment } from '../../src/config/environmen
 import { createFileParser, type FileConfig } from '../../src/config/file.ts';
 import { type LabelReading, parseLabels } from '../../src/config/labels.ts';
 import { formatProblem, hasErrors } from '../../src/model/problem.ts';
-import type { ListenerSpec, Service } from '../../src/model/service.ts';
+import type { ListenerSpec, Service, ServiceUrl } from '../../src/model/service.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
 import type { WorkloadRef } from '../../src/model/workload.ts';
 import { UdpBudget } from '../../src/relay/udp-budget.ts';
@@ -50,6 +50,11 @@ export function aService(overrides: Partial<Service> = {}): Service {
     },
     ...overrides,
   };
+}
+
+/** A URL as the file has it, unless said otherwise. */
+export function aUrl(url: string, from: ServiceUrl['from'] = 'file'): ServiceUrl {
+  return { url, from };
 }
 
 /** A table that holds these services, every value of built-in origin. */

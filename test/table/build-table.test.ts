@@ -95,6 +95,30 @@ describe('buildTable', () => {
     });
   });
 
+  it('keeps of each URL whether a label or the file has it', () => {
+    const labels = {
+      ports: '80:80',
+      'webhook-url': 'http://b/',
+      'http-healthcheck': 'http://{{container}}/',
+    };
+    const labelled = [labelsOf('db', labels)];
+    const defaults = 'defaults: {webhook_url: "http://a/"}';
+    expect(serviceOf(tableOf({ text: defaults, labelled }), 'db')).toMatchObject({
+      webhookUrl: { url: 'http://b/', from: 'label' },
+      httpHealthcheck: { url: 'http://{{container}}/', from: 'label' },
+    });
+    const text = 'services: {db: {webhook_url: "http://b/"}}';
+    expect(serviceOf(tableOf({ text, labelled }), 'db').webhookUrl).toEqual({
+      url: 'http://b/',
+      from: 'file',
+    });
+    const without = [labelsOf('db', { ports: '80:80' })];
+    expect(serviceOf(tableOf({ text: defaults, labelled: without }), 'db').webhookUrl).toEqual({
+      url: 'http://a/',
+      from: 'file',
+    });
+  });
+
   it('lets an explicit 0 or blank list of a label beat the defaults', () => {
     const text = 'defaults: {idle_timeout: 3, block_list: [1.1.1.1]}';
     const labelled = [labelsOf('db', { ports: '80:80', 'idle-timeout-secs': '0', 'block-list': '' })];

@@ -28,6 +28,7 @@ describe('resolveSettings', () => {
         labels: true,
         labelPrefix: 'lazy-tcp-proxy',
         joinNetworks: true,
+        labelUrls: [],
       },
     });
   });

@@ -1,0 +1,95 @@
+/** Where the URLs of labels may lead, and those of the file. */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, type TestContext, test } from 'vitest';
+import { freePort } from '../support/free-ports.ts';
+import { httpdCommand } from './support/apps.ts';
+import { get } from './support/http.ts';
+import { getStatus, openTestBed } from './support/test-bed.ts';
+import { waitUntil } from './support/wait-until.ts';
+
+/** A server on the loopback of the machine, as an engine without TLS would be, and what it was asked. */
+async function startInternalServer({ onTestFinished }: TestContext) {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    request.resume();
+    response.end();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { asked, base: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+test('the webhook of a label does not reach the loopback of the machine, until docker.label_urls says so', async (context) => {
+  const bed = await openTestBed(context);
+  const internal = await startInternalServer(context);
+  const port = await freePort();
+  await bed.scope.createContainer({
+    name: bed.scope.name('evil'),
+    cmd: httpdCommand({ body: 'up' }),
+    labels: bed.labels({
+      ports: [`${port}:80`],
+      webhook_url: `${internal.base}/containers/prod/stop?token=secret`,
+    }),
+  });
+  const proxy = await bed.startProxy({ services: {} });
+  expect((await get(port)).body).toBe('up');
+  const { msg } = await proxy.waitForLog('webhook-failed');
+  const { host } = new URL(internal.base);
+  expect(msg).toMatch(/^webhook (container_started|tcp_conn_start) to /);
+  expect(msg).toContain(
+    ` to ${host} failed: the URL of a label may not lead to 127.0.0.1 (loopback), unless docker.label_urls allows it`,
+  );
+  expect(internal.asked).toEqual([]);
+  const from = proxy.logs().length;
+  await proxy.edit(JSON.stringify({ docker: { label_urls: ['127.0.0.0/8'] }, services: {} }));
+  await proxy.waitForLog(({ event }) => event === 'reload', { from });
+  expect((await get(port)).body).toBe('up');
+  const what = 'a post';
+  await waitUntil(() => internal.asked.length > 0, { what });
+  expect(internal.asked[0]).toBe('POST /containers/prod/stop?token=secret');
+});
+
+test('the health check of a label reaches its container, and not the loopback of the machine', async (context) => {
+  const bed = await openTestBed(context);
+  const internal = await startInternalServer(context);
+  const [good, evil] = [await freePort(), await freePort()];
+  const create = (short: string, port: number, url: string) =>
+    bed.scope.createContainer({
+      name: bed.scope.name(short),
+      cmd: httpdCommand({ body: short }),
+      labels: bed.labels({ ports: [`${port}:80`], http_healthcheck: url, start_timeout: '3s' }),
+    });
+  await create('good', good, 'http://{{container}}:80/');
+  await create('evil', evil, `http://localhost:${new URL(internal.base).port}/info?x=secret`);
+  const proxy = await bed.startProxy();
+  expect((await get(good)).body).toBe('good');
+  await expect(get(evil)).rejects.toThrow();
+  const row = await getStatus(proxy, { service: bed.scope.name('evil'), port: evil });
+  expect(row?.error).toMatch(/\/info: the URL of a label may not lead to (127\.0\.0\.1|::1) \(loopback\)/);
+  expect(JSON.stringify(row)).not.toContain('secret');
+  expect(internal.asked).toEqual([]);
+});
+
+test('the URLs of the file lead wherever they say, also for a container with labels', async (context) => {
+  const bed = await openTestBed(context);
+  const internal = await startInternalServer(context);
+  const port = await freePort();
+  const container = bed.scope.name('free');
+  await bed.scope.createContainer({
+    name: container,
+    cmd: httpdCommand({ body: 'up' }),
+    labels: bed.labels({}),
+  });
+  const urls = { webhook_url: `${internal.base}/hook`, http_healthcheck: `${internal.base}/health` };
+  await bed.startProxy({ services: { free: { container, ports: [`${port}:80`], ...urls } } });
+  expect((await get(port)).body).toBe('up');
+  await waitUntil(() => internal.asked.includes('POST /hook'), { what: 'a post' });
+  expect(internal.asked).toContain('GET /health');
+});
