@@ -3,6 +3,7 @@ import { backoffMs } from '../system/backoff.ts';
 import { describeBindError } from '../system/bind-error.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import type { Logger } from '../system/logger.ts';
+import type { OwnListeners } from '../system/own-listeners.ts';
 import type { ServiceListener } from './service-listener.ts';
 
 /** Delay between tries to bind a port that somebody else holds. */
@@ -36,6 +37,7 @@ export class ListenerSet {
   readonly #create: (spec: ListenerSpec, service: Service, onDrained: () => void) => ServiceListener;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #own: OwnListeners | undefined;
   readonly #slots = new Map<string, Slot>();
   readonly #slotsOf = new Map<string, Set<Slot>>();
   readonly #draining = new Set<ServiceListener>();
@@ -51,6 +53,8 @@ export class ListenerSet {
     readonly create: (spec: ListenerSpec, service: Service, onDrained: () => void) => ServiceListener;
     readonly clock: Clock;
     readonly logger: Logger;
+    /** Told of what is bound. */
+    readonly own?: OwnListeners | undefined;
     /** Whether a service has a bound listener: told of each service that gets a listener, and on each change. */
     readonly onServed?: (service: string, state: { readonly isServed: boolean }) => void;
   }) {
@@ -58,6 +62,7 @@ export class ListenerSet {
     this.#onServed = options.onServed ?? (() => {});
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#own = options.own;
   }
 
   /** The service that holds each listen key: bound, not merely wanted. */
@@ -94,6 +99,7 @@ export class ListenerSet {
     this.#assign(slot, service);
     // The target port is the listener's own, so the new spec goes along inside the service.
     slot.listener.rebind(service);
+    if (slot.bind === 'bound') this.#tellOwn(slot);
   }
 
   close(spec: ListenerSpec): void {
@@ -101,6 +107,7 @@ export class ListenerSet {
     const slot = this.#slots.get(key);
     if (slot === undefined) return;
     this.#slots.delete(key);
+    this.#own?.remove(slot.listener.spec);
     this.#unassign(slot);
     slot.retry?.();
     this.#draining.add(slot.listener);
@@ -144,7 +151,13 @@ export class ListenerSet {
     slot.failures = 0;
     slot.error = undefined;
     slot.bind = 'bound';
+    this.#tellOwn(slot);
     this.#touch(slot.service);
+  }
+
+  #tellOwn({ listener, service }: Slot): void {
+    const { protocol, address, port } = listener.spec;
+    this.#own?.add({ protocol, address, port, service: service.name });
   }
 
   #bindFailed(slot: Slot, error: NodeJS.ErrnoException): void {

@@ -11,6 +11,7 @@ import { type UdpBinding, UdpListener } from '../relay/udp-listener.ts';
 import type { Clock } from '../system/clock.ts';
 import type { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
+import type { OwnListeners } from '../system/own-listeners.ts';
 import { logRefused, logUnserved } from './client-log.ts';
 
 /** A listener that is handed services, and knows itself what of them concerns it. */
@@ -29,6 +30,8 @@ export interface ListenerParts {
   readonly logger: Logger;
   /** Bounds the clients; absent = as many as come. */
   readonly admission?: Admission | undefined;
+  /** The proxy's own listeners, whose clients must not be the proxy itself; absent = there are none. */
+  readonly own?: OwnListeners | undefined;
   /** Bounds the lines about refused and unserved clients. */
   readonly limiter: LogLimiter;
   /** Who wants to know of a service's connections, if anybody does. */
@@ -50,7 +53,8 @@ export function createServiceListener(
 type CreateOptions = Parameters<typeof createServiceListener>[1];
 
 function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
-  const { lifecycle, relay, logger, admission, onDrained } = options;
+  const { lifecycle, relay, logger, admission, own, onDrained } = options;
+  const place = { protocol: spec.protocol, address: spec.address, port: spec.port };
   const bind = (service: Service): TcpBinding => ({
     service: service.name,
     targetPort: findTargetPort(service, spec),
@@ -65,13 +69,14 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
   const listener = new TcpListener({
     ...{ spec, relay, logger, admission, onDrained },
     binding: bind(options.service),
+    hasComeBack: (client, { service }) => own?.hasComeBack(client, { ...place, service }) ?? false,
     onRefused: (client, { service }) => logRefused({ client, service }, options),
   });
   return adapt(listener, { bind, drops: () => ({}), refusals: () => listener.refusals });
 }
 
 function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
-  const { lifecycle, clock, admission, onDrained, loadDatagrams, udpBudget: budget } = options;
+  const { lifecycle, clock, admission, own, onDrained, loadDatagrams, udpBudget: budget } = options;
   const bind = (service: Service): UdpBinding => {
     const port = findTargetPort(service, spec);
     const sleepIfSilent = service.udp.readiness === 'reply';
@@ -89,7 +94,7 @@ function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     };
   };
   const listener = new UdpListener({
-    ...{ spec, clock, admission, onDrained, loadDatagrams, budget },
+    ...{ spec, clock, admission, own, onDrained, loadDatagrams, budget },
     binding: bind(options.service),
   });
   return adapt(listener, { bind, drops: () => listener.drops, refusals: () => ({}) });

@@ -283,6 +283,7 @@ export class LazyProxy {
         admission.tell('the status server', { bound: 'status-connections', message });
       },
     });
+    this.#runtime.own.add({ protocol: 'tcp', ...this.#settings.status, service: undefined });
   }
 
   /** Whoever starts a workload by hand and wonders why it is not served finds the reason where he looks. */

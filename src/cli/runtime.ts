@@ -13,6 +13,7 @@ import type { Clock } from '../system/clock.ts';
 import type { CheckTarget } from '../system/http-client.ts';
 import { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
+import { OwnListeners } from '../system/own-listeners.ts';
 import { createTracker, sendAct } from './webhook-events.ts';
 
 /** At most one line a second about the refused or unserved clients of a service. */
@@ -27,6 +28,8 @@ export interface Runtime {
   readonly lifecycle: Lifecycle;
   readonly relay: TcpRelay;
   readonly listeners: ListenerSet;
+  /** Which endpoints are the proxy itself: whoever binds a socket tells. */
+  readonly own: OwnListeners;
   readonly reconciler: Reconciler;
   /** Accepts nobody new, and starts and stops nothing from now on; resolves when the last connection has ended. */
   drain(): Promise<void>;
@@ -50,8 +53,13 @@ export function createRuntime(options: {
 }): Runtime {
   const { clock, logger, checkLabelUrl, relay, admission, loadDatagrams, udpBudget } = options;
   const sender = new WebhookSender({ clock, logger, checkLabelUrl });
+  const own = new OwnListeners({ clock, onNews: () => lifecycle.closeLoops() });
   const lifecycle: Lifecycle = new Lifecycle({
     ...options,
+    own: {
+      explain: (protocol, endpoint) => own.explain(protocol, endpoint),
+      noteDial: (socket, endpoint) => own.noteDial(socket, endpoint),
+    },
     // By its own settings: the service may have left the table, which is why its process was stopped.
     onAct: (controller, act) => sendAct(controller, { sender, clock, act }),
   });
@@ -64,6 +72,7 @@ export function createRuntime(options: {
     admission,
     loadDatagrams,
     udpBudget,
+    own,
     clock,
     logger,
     limiter,
@@ -73,6 +82,7 @@ export function createRuntime(options: {
     create: (spec, service, onDrained) => createServiceListener(spec, { ...parts, service, onDrained }),
     clock,
     logger,
+    own,
     onServed: (service, state) => lifecycle.setServed(service, state),
   });
   const windows = new CronWindows({ lifecycle, logger });
@@ -82,6 +92,7 @@ export function createRuntime(options: {
     lifecycle,
     relay,
     listeners,
+    own,
     reconciler,
     drain() {
       schedules.close();

@@ -1,5 +1,6 @@
-import { connect, type Socket } from 'node:net';
-import type { Endpoint } from '../model/observation.ts';
+import { lookup } from 'node:dns';
+import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
+import type { Endpoint, ExplainOwn } from '../model/observation.ts';
 import type { Clock } from '../system/clock.ts';
 import { raceStaggered } from './race-staggered.ts';
 
@@ -9,6 +10,10 @@ const TRY_TIMEOUT_MS = 2_000;
 interface DialOptions {
   readonly signal: AbortSignal;
   readonly clock: Clock;
+  /** Tells the proxy's own listeners, so that no name leads there; absent = there are none. */
+  readonly explainOwn?: ExplainOwn | undefined;
+  /** Told of each socket that begins to connect. */
+  readonly onDial?: ((socket: Socket, endpoint: Endpoint) => void) | undefined;
 }
 
 /** A connected upstream and the endpoint at which it was reached. */
@@ -35,9 +40,15 @@ export async function dial(endpoints: readonly Endpoint[], options: DialOptions)
   return raceStaggered(endpoints, { ...options, attempt, discard: ({ socket }) => void socket.destroy() });
 }
 
-function dialEndpoint({ host, port }: Endpoint, { signal, clock }: DialOptions): Promise<Socket> {
+function dialEndpoint(endpoint: Endpoint, options: DialOptions): Promise<Socket> {
+  const { host, port } = endpoint;
+  const { signal, clock, explainOwn } = options;
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, allowHalfOpen: true });
+    const socket = connect({
+      ...{ host, port, allowHalfOpen: true },
+      ...(isIP(host) === 0 && explainOwn && { lookup: createGuardedLookup(port, explainOwn) }),
+    });
+    options.onDial?.(socket, endpoint);
     // Before it is connected, or Node begins to read at once.
     socket.pause();
     const abort = () => socket.destroy(asError(signal.reason));
@@ -61,6 +72,21 @@ function dialEndpoint({ host, port }: Endpoint, { signal, clock }: DialOptions):
     });
     signal.addEventListener('abort', abort, { once: true });
   });
+}
+
+/** Looks names up, and leaves the proxy's own listeners out. */
+function createGuardedLookup(port: number, explainOwn: ExplainOwn): LookupFunction {
+  return (name, options, callback) => {
+    lookup(name, { ...options, all: true }, (error, found) => {
+      if (error !== null) return callback(error, '', 0);
+      const reasons = found.map(({ address }) => explainOwn('tcp', { host: address, port }));
+      const others = found.filter((_, index) => reasons[index] === undefined);
+      const [first] = others;
+      if (first === undefined) return callback(new Error(reasons.join(', ')), '', 0);
+      if (options.all === true) callback(null, others);
+      else callback(null, first.address, first.family);
+    });
+  };
 }
 
 function asError(reason: unknown): Error {

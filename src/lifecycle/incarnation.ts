@@ -5,6 +5,7 @@ import type { Protocol, TargetPort, UdpPolicy } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
 import { linkSignals } from '../system/link-signals.ts';
 import { dial } from './dial.ts';
+import type { OwnPlaces } from './subject.ts';
 import { PortGate } from './port-gate.ts';
 import { RefusalAllowance } from './refusal-allowance.ts';
 import { type RunAddresses, RunEndpoints } from './run-endpoints.ts';
@@ -34,6 +35,7 @@ export interface PassedFlow<T> {
 export class Incarnation {
   readonly #clock: Clock;
   readonly #cold: boolean;
+  readonly #own: OwnPlaces | undefined;
   readonly #onReordered: () => void;
   readonly #onUnanswered: () => void;
   readonly #endpoints: RunEndpoints;
@@ -47,6 +49,7 @@ export class Incarnation {
 
   /**
    * @param options.cold false where the workload ran before it was looked at: its datagram ports need no proof.
+   * @param options.own which endpoints are the proxy's own listeners; absent = none.
    * @param options.lastHost the host that answered last in the run before.
    * @param options.onUnanswered told when a port has not answered a try.
    * @param options.onReordered told when the hosts are tried in another order from now on.
@@ -56,13 +59,15 @@ export class Incarnation {
     options: {
       readonly clock: Clock;
       readonly cold: boolean;
+      readonly own?: OwnPlaces | undefined;
       readonly lastHost?: string | undefined;
       readonly onReordered?: () => void;
       readonly onUnanswered?: () => void;
     },
   ) {
-    const { clock, cold, lastHost } = options;
-    this.#endpoints = new RunEndpoints(addresses, lastHost);
+    const { clock, cold, own, lastHost } = options;
+    this.#own = own;
+    this.#endpoints = new RunEndpoints(addresses, { lastHost, explainOwn: own?.explain });
     this.#clock = clock;
     this.#cold = cold;
     this.#onReordered = options.onReordered ?? (() => {});
@@ -96,8 +101,10 @@ export class Incarnation {
    * @throws when `signal` aborts or the run is over.
    */
   connect(port: TargetPort, signal: AbortSignal): Promise<Socket> {
-    const tryOnce = (dialSignal: AbortSignal) => this.#dial(port, dialSignal);
-    const passage = { prove: tryOnce, follow: tryOnce };
+    const passage = {
+      prove: (dialSignal: AbortSignal) => this.#dial(port, { signal: dialSignal, isProof: true }),
+      follow: (dialSignal: AbortSignal) => this.#dial(port, { signal: dialSignal, isProof: false }),
+    };
     return this.#whileRunning(signal, (linked) => this.#tcpGate(port).pass(passage, linked));
   }
 
@@ -106,7 +113,7 @@ export class Incarnation {
    * @throws where the port doesn't answer, `signal` aborts or the run is over.
    */
   async probe(port: TargetPort, signal: AbortSignal): Promise<void> {
-    const tryOnce = (dialSignal: AbortSignal) => this.#dial(port, dialSignal);
+    const tryOnce = (dialSignal: AbortSignal) => this.#dial(port, { signal: dialSignal, isProof: true });
     const socket = await this.#whileRunning(signal, (linked) => this.#tcpGate(port).tryOnce(tryOnce, linked));
     socket.destroy();
   }
@@ -114,14 +121,15 @@ export class Incarnation {
   /** Connects with one try, where the port has proved itself; undefined otherwise, and where that try fails. */
   async connectProven(port: TargetPort, signal: AbortSignal): Promise<Socket | undefined> {
     if (!this.#tcpGate(port).proven) return undefined;
-    const tryOnce = (linked: AbortSignal) => this.#dial(port, linked);
+    const tryOnce = (linked: AbortSignal) => this.#dial(port, { signal: linked, isProof: false });
     return this.#whileRunning(signal, tryOnce).catch(() => undefined);
   }
 
   /** Where a port answers that has proved itself; undefined otherwise, and where clients are to be spread. */
   provenEndpoints(port: TargetPort): readonly Endpoint[] | undefined {
     if (!this.#tcpGate(port).proven || this.#endpoints.areEqual) return undefined;
-    return this.#endpoints.list({ protocol: 'tcp', port });
+    const endpoints = this.#endpoints.list({ protocol: 'tcp', port });
+    return endpoints.length === 0 ? undefined : endpoints;
   }
 
   /**
@@ -172,6 +180,11 @@ export class Incarnation {
     return !known?.hasAnswered || known.endpoint.host !== host;
   }
 
+  /** Why a port leads back to the proxy itself, in words; undefined where it may lead elsewhere. */
+  explainLoop(target: { readonly protocol: Protocol; readonly port: TargetPort }): string | undefined {
+    return this.#endpoints.explainLoop(target);
+  }
+
   /** A datagram port has refused: it has to prove itself again. */
   doubtDatagrams(port: TargetPort): void {
     this.#refusals.empty();
@@ -214,14 +227,24 @@ export class Incarnation {
     return endpoint;
   }
 
-  async #dial(port: TargetPort, signal: AbortSignal): Promise<Socket> {
-    const endpoints = this.#endpoints.list({ protocol: 'tcp', port });
-    const { socket, endpoint } = await dial(endpoints, { signal, clock: this.#clock }).catch(
-      (error: unknown) => {
-        if (!signal.aborted) this.#onUnanswered();
-        throw error;
-      },
-    );
+  /** @param options.isProof nothing has answered there yet: what is sent back to the proxy shows then. */
+  async #dial(
+    port: TargetPort,
+    { signal, isProof }: { readonly signal: AbortSignal; readonly isProof: boolean },
+  ): Promise<Socket> {
+    const target = { protocol: 'tcp', port } as const;
+    const endpoints = this.#endpoints.list(target);
+    const own = this.#own;
+    const { socket, endpoint } = await dial(endpoints, {
+      ...{ signal, clock: this.#clock, explainOwn: own?.explain },
+      ...(isProof && { onDial: own?.noteDial }),
+    }).catch((error: unknown) => {
+      if (!signal.aborted) this.#onUnanswered();
+      // What was left out explains it, too.
+      const reason = this.#endpoints.explainOwn(target);
+      if (reason === undefined || signal.aborted) throw error;
+      throw endpoints.length === 0 ? new Error(reason) : new AggregateError([new Error(reason), error]);
+    });
     this.#dialledHost = endpoint.host;
     if (this.#endpoints.answered(endpoint)) this.#onReordered();
     return socket;

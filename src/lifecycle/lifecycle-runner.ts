@@ -115,7 +115,7 @@ export class LifecycleRunner {
     });
     this.#turn = options.starts.join(() => this.#turnCame());
     this.#run = new RunFollower({
-      ...{ clock, checkLabelUrl },
+      ...{ clock, checkLabelUrl, own: options.own },
       onBegin: () => this.#runBegan(),
       // Opened again by the next client, with the address that answers in front.
       onReordered: () => this.warmPaths.closeAll(),
@@ -330,6 +330,9 @@ export class LifecycleRunner {
 
   #proveAlone(incarnation: Incarnation): void {
     const ports = listTcpTargets(this.#subject.policy);
+    const loops = ports.map((port) => incarnation.explainLoop({ protocol: 'tcp', port }));
+    const [loop] = loops;
+    if (loop !== undefined && !loops.includes(undefined)) return this.dispatch('gate-failed', loop);
     if (ports.length === 0 || this.#subject.retired) return this.dispatch('gate-passed');
     if (this.#proof?.incarnation === incarnation) return;
     this.#endProof();

@@ -18,7 +18,7 @@ import type { Lease } from './lease-book.ts';
 import { Refusal } from './refusal.ts';
 import { Renames } from './renames.ts';
 import { StartQueue } from './start-queue.ts';
-import type { LifecyclePolicy } from './subject.ts';
+import type { LifecyclePolicy, OwnPlaces } from './subject.ts';
 import { createUnmanagedService } from './unmanaged-service.ts';
 import { WorkloadController } from './workload-controller.ts';
 
@@ -30,6 +30,8 @@ export interface LifecycleOptions {
   readonly maxStarting: number;
   /** Where the health check of a label may lead; default: to the workload alone. */
   readonly checkLabelUrl?: CheckTarget;
+  /** What is known of the proxy's own listeners; absent where there are none. */
+  readonly own?: OwnPlaces | undefined;
   /** Told when the proxy has started or stopped the workload of a service. */
   readonly onAct?: (controller: WorkloadController, act: 'started' | 'stopped') => void;
 }
@@ -191,6 +193,13 @@ export class Lifecycle {
     return endpoints === undefined ? undefined : controller.warmPaths.open(endpoints, user);
   }
 
+  /** More endpoints than before are the proxy's own listeners: nobody gets there any more without being asked. */
+  closeLoops(): void {
+    const { own } = this.#options;
+    for (const { warmPaths } of this.#byWorkload.values())
+      warmPaths.closeWhere((endpoint) => own?.explain('tcp', endpoint) !== undefined);
+  }
+
   /** A lease for a UDP flow. @throws {Refusal} where the service is gone. */
   takeFlowLease(serviceName: string, options: Parameters<typeof takeFlowLease>[1]): FlowLease {
     return takeFlowLease(this.#get(serviceName), options);
@@ -254,9 +263,9 @@ export class Lifecycle {
       throw new Error(`no backend for workloads of the kind ${service.workload.kind}`);
     const renamed = this.#renames.take(key);
     if (renamed !== undefined) return this.#move(renamed, { service, backend });
-    const { clock, logger, checkLabelUrl } = this.#options;
+    const { clock, logger, checkLabelUrl, own } = this.#options;
     const observer = this.#createObserver();
-    const shared = { backend, clock, logger, checkLabelUrl, starts: this.#starts };
+    const shared = { backend, clock, logger, checkLabelUrl, starts: this.#starts, own };
     const parts = { ...shared, workload: service.workload, policy: service, observer };
     const controller = new WorkloadController(parts);
     this.#byWorkload.set(key, controller);

@@ -59,7 +59,7 @@ function throwIfUnservable(
   target: { readonly protocol: Protocol; readonly port: TargetPort },
 ): void {
   throwIfRetired(controller);
-  const problem = findPortProblem(controller.observation, target);
+  const problem = findPortProblem(controller.observation, target) ?? controller.explainLoop(target);
   if (problem !== undefined) throw new Refusal('failed', problem);
 }
 

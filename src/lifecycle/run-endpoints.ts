@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { type Endpoint, type Observation, portKey } from '../model/observation.ts';
+import { type Endpoint, type ExplainOwn, type Observation, portKey } from '../model/observation.ts';
 import type { Protocol, TargetPort } from '../model/service.ts';
 
 /** What of an observation says where a run answers. */
@@ -17,13 +17,21 @@ interface Target {
 export class RunEndpoints {
   #addresses: RunAddresses;
   #lastHost: string | undefined;
+  readonly #explainOwn: ExplainOwn;
   readonly #turns = new Map<string, number>();
   readonly #lifetimes = new Map<string, AbortController>();
 
-  /** @param lastHost the host that answered last, in an earlier run perhaps. */
-  constructor(addresses: RunAddresses, lastHost?: string) {
+  /**
+   * @param options.lastHost the host that answered last, in an earlier run perhaps.
+   * @param options.explainOwn tells the proxy's own listeners, which are left out; default: there are none.
+   */
+  constructor(
+    addresses: RunAddresses,
+    options: { readonly lastHost?: string | undefined; readonly explainOwn?: ExplainOwn | undefined } = {},
+  ) {
     this.#addresses = addresses;
-    this.#lastHost = lastHost;
+    this.#lastHost = options.lastHost;
+    this.#explainOwn = options.explainOwn ?? (() => undefined);
   }
 
   /** The host that answered last; undefined where none has, or where endpoints are equally good. */
@@ -38,6 +46,20 @@ export class RunEndpoints {
   /** Whether all endpoints of a port are equally good. */
   get areEqual(): boolean {
     return this.#addresses.ports !== undefined;
+  }
+
+  /** Which endpoints of a port are left out as the proxy's own listeners, in words; undefined where none is. */
+  explainOwn(target: Target): string | undefined {
+    const reasons = this.#findAll(target).flatMap((endpoint) => {
+      const reason = this.#explainOwn(target.protocol, endpoint);
+      return reason === undefined ? [] : [reason];
+    });
+    return reasons.length === 0 ? undefined : reasons.join(', ');
+  }
+
+  /** Why a port can't be reached at all, in words; undefined where it may be. */
+  explainLoop(target: Target): string | undefined {
+    return this.#find(target).length === 0 ? this.explainOwn(target) : undefined;
   }
 
   /** The endpoints of a port in the order in which they are to be tried; each call begins with the next of equal ones. */
@@ -60,7 +82,7 @@ export class RunEndpoints {
   next(target: Target): Endpoint {
     const endpoints = this.#find(target);
     const endpoint = endpoints[this.#turn(target) % endpoints.length];
-    if (endpoint === undefined) throw new Error('the workload has no address');
+    if (endpoint === undefined) throw new Error(this.explainOwn(target) ?? 'the workload has no address');
     return endpoint;
   }
 
@@ -93,7 +115,13 @@ export class RunEndpoints {
     this.#lifetimes.clear();
   }
 
-  #find({ protocol, port }: Target): readonly Endpoint[] {
+  #find(target: Target): readonly Endpoint[] {
+    return this.#findAll(target).filter(
+      (endpoint) => this.#explainOwn(target.protocol, endpoint) === undefined,
+    );
+  }
+
+  #findAll({ protocol, port }: Target): readonly Endpoint[] {
     const { ports } = this.#addresses;
     if (ports !== undefined) return ports[portKey(protocol, port)] ?? [];
     // Names of ports are for workloads whose ports are mapped: see the check of the configuration.

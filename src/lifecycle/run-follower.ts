@@ -6,6 +6,7 @@ import type { CheckTarget } from '../system/http-client.ts';
 import { untilHttpHealthy } from './http-check.ts';
 import { Incarnation } from './incarnation.ts';
 import type { LifecycleState } from './machine.ts';
+import type { OwnPlaces } from './subject.ts';
 
 /** What a run has to pass before anything is sent to its ports; first match wins (DESIGN 4.2). */
 export type HealthGate = 'http' | 'engine' | 'none';
@@ -56,6 +57,7 @@ interface HttpProbe {
  */
 export class RunFollower {
   readonly #clock: Clock;
+  readonly #own: OwnPlaces | undefined;
   readonly #onBegin: () => void;
   readonly #onReordered: () => void;
   readonly #onUnanswered: () => void;
@@ -76,6 +78,7 @@ export class RunFollower {
 
   constructor(options: {
     readonly clock: Clock;
+    readonly own?: OwnPlaces | undefined;
     /** A run has begun, or changed its addresses: those who wait may try. */
     readonly onBegin: () => void;
     /** The hosts of the run are tried in another order from now on. */
@@ -91,6 +94,7 @@ export class RunFollower {
     readonly checkLabelUrl?: CheckTarget | undefined;
   }) {
     this.#clock = options.clock;
+    this.#own = options.own;
     this.#onBegin = options.onBegin;
     this.#onReordered = options.onReordered;
     this.#onUnanswered = options.onUnanswered ?? (() => {});
@@ -197,6 +201,7 @@ export class RunFollower {
     this.#lastHost = before?.lastHost ?? this.#lastHost;
     this.#current = new Incarnation(observation, {
       clock: this.#clock,
+      own: this.#own,
       cold: !this.#first,
       lastHost: this.#lastHost,
       onReordered: this.#onReordered,

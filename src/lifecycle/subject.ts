@@ -1,4 +1,6 @@
+import type { Socket } from 'node:net';
 import type { Backend } from '../backends/backend.ts';
+import type { Endpoint, ExplainOwn } from '../model/observation.ts';
 import type { Service } from '../model/service.ts';
 import type { Workload } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
@@ -33,6 +35,13 @@ export interface Subject {
   readonly retired: boolean;
 }
 
+/** What is known of the proxy's own listeners, which must not be taken for a workload's ports. */
+export interface OwnPlaces {
+  readonly explain: ExplainOwn;
+  /** A connection begins to where nothing has answered yet: so that it is recognised if it comes in again. */
+  readonly noteDial: (socket: Socket, endpoint: Endpoint) => void;
+}
+
 /** What the parts of a controller share. */
 export interface ControllerParts {
   readonly backend: Backend;
@@ -42,4 +51,6 @@ export interface ControllerParts {
   readonly starts: StartQueue;
   /** Where the health check of a label may lead; default: to the workload alone. */
   readonly checkLabelUrl?: CheckTarget | undefined;
+  /** Absent where there are none. */
+  readonly own?: OwnPlaces | undefined;
 }

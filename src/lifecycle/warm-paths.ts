@@ -8,7 +8,7 @@ import type { Lease, LeaseBook } from './lease-book.ts';
  */
 export class WarmPaths {
   readonly #leases: LeaseBook;
-  readonly #users = new Set<WarmUser>();
+  readonly #users = new Map<WarmUser, readonly Endpoint[]>();
 
   constructor(leases: LeaseBook) {
     this.#leases = leases;
@@ -16,11 +16,11 @@ export class WarmPaths {
 
   /** When a client last came or went, ms since the epoch; 0 = never. */
   get lastUsedMs(): number {
-    return Math.max(0, ...[...this.#users].map(({ lastUsedMs }) => lastUsedMs));
+    return Math.max(0, ...[...this.#users.keys()].map(({ lastUsedMs }) => lastUsedMs));
   }
 
   open(endpoints: readonly Endpoint[], user: WarmUser): WarmPath {
-    this.#users.add(user);
+    this.#users.set(user, endpoints);
     let lease: Lease | undefined;
     let isClosed = false;
     return {
@@ -43,16 +43,25 @@ export class WarmPaths {
 
   /** Closes all, unless a client is in; whether they are closed. */
   tryCloseAll(): boolean {
-    for (const user of [...this.#users]) {
+    for (const user of [...this.#users.keys()]) {
       if (!user.tryClose()) return false;
       this.#users.delete(user);
     }
     return true;
   }
 
+  /** Closes those that lead to such an endpoint. */
+  closeWhere(matches: (endpoint: Endpoint) => boolean): void {
+    for (const [user, endpoints] of [...this.#users]) {
+      if (!endpoints.some(matches)) continue;
+      this.#users.delete(user);
+      user.close();
+    }
+  }
+
   /** Closes all: the run is over, or another one. */
   closeAll(): void {
-    const users = [...this.#users];
+    const users = [...this.#users.keys()];
     this.#users.clear();
     for (const user of users) user.close();
   }

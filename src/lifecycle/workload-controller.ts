@@ -8,6 +8,7 @@ import type { Lease } from './lease-book.ts';
 import { LifecycleRunner } from './lifecycle-runner.ts';
 import { isWaking, type LifecycleState, mayRun } from './machine.ts';
 import { Refusal } from './refusal.ts';
+import { RunEndpoints } from './run-endpoints.ts';
 import { SharedUse } from './shared-use.ts';
 import type { ControllerParts, LifecyclePolicy, Subject } from './subject.ts';
 import type { WaitingRoom } from './waiting-room.ts';
@@ -76,7 +77,14 @@ export class WorkloadController {
 
   /** What stands between a port of the workload and its clients now, in words; undefined where nothing is known. */
   obstacleTo(target: { readonly protocol: Protocol; readonly port: TargetPort }): string | undefined {
-    return this.#runner.obstacleTo(target);
+    return this.explainLoop(target) ?? this.#runner.obstacleTo(target);
+  }
+
+  /** Why a port of the workload, as it runs, leads back to the proxy itself; undefined where it may lead elsewhere. */
+  explainLoop(target: { readonly protocol: Protocol; readonly port: TargetPort }): string | undefined {
+    const explainOwn = this.#options.own?.explain;
+    if (explainOwn === undefined) return undefined;
+    return new RunEndpoints(this.observation, { explainOwn }).explainLoop(target);
   }
 
   get room(): WaitingRoom {

@@ -14,6 +14,12 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/**
+ * Why nothing may be sent to an endpoint: it is one of the proxy's own listeners, or leads back to one. Undefined where it
+ * isn't; a name is not looked up.
+ */
+export type ExplainOwn = (protocol: Protocol, endpoint: Endpoint) => string | undefined;
+
 /** When an engine's health check speaks, in ms after a start. */
 export interface CheckTimes {
   /** Not before that. */

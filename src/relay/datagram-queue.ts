@@ -17,7 +17,8 @@ export type DropReason =
   | 'unsendable'
   | 'too-many-flows'
   | Bound
-  | 'blocked';
+  | 'blocked'
+  | 'own-listener';
 
 export type QueueLimits = Pick<UdpPolicy, 'maxQueuedDatagrams' | 'maxQueuedBytes' | 'maxQueueAgeMs'>;
 

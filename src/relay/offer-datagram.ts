@@ -66,6 +66,7 @@ interface OfferOptions {
   readonly handlersFor: (target: UdpTarget) => UpstreamHandlers;
   readonly datagrams?: NativeDatagrams | undefined;
   readonly descriptors?: Descriptors | undefined;
+  readonly explainOwn?: ((target: UdpTarget) => string | undefined) | undefined;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -95,10 +96,10 @@ class Offer {
   /** @throws where there is no way to it and it is all there is. */
   async connect({ isAlone }: { readonly isAlone: boolean }): Promise<void> {
     if (this.#upstream !== undefined) return;
-    const { datagrams, descriptors, handlersFor } = this.#options;
+    const { datagrams, descriptors, explainOwn, handlersFor } = this.#options;
     const handlers = this.#watch(handlersFor(this.target));
     try {
-      const upstream = await connectUdp(this.target, { handlers, datagrams, descriptors });
+      const upstream = await connectUdp(this.target, { handlers, datagrams, descriptors, explainOwn });
       if (this.#state === 'over') upstream.close();
       else this.#upstream = upstream;
     } catch (error) {

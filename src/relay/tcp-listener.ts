@@ -46,6 +46,7 @@ export class TcpListener implements Listener<TcpBinding> {
   readonly #acceptor: TcpAcceptor;
   readonly #warm: WarmListener;
   readonly #logger: Logger;
+  readonly #hasComeBack: (client: { address: string; port: number }, binding: TcpBinding) => boolean;
   readonly #onRefused: (client: string, binding: TcpBinding) => void;
   readonly #onDrained: () => void;
   readonly #relay: TcpRelay;
@@ -63,6 +64,8 @@ export class TcpListener implements Listener<TcpBinding> {
     readonly logger: Logger;
     /** Bounds the clients; absent = as many as come. */
     readonly admission?: Admission | undefined;
+    /** Whether a client is a connection of the proxy's own that has come back to it; default: none is. */
+    readonly hasComeBack?: (client: { address: string; port: number }, binding: TcpBinding) => boolean;
     /** Told of each client that the access list refused. */
     readonly onRefused: (client: string, binding: TcpBinding) => void;
     /** Called when the listener is closed and its last connection has ended. */
@@ -73,6 +76,7 @@ export class TcpListener implements Listener<TcpBinding> {
     this.#relay = options.relay;
     this.#logger = options.logger;
     this.#admission = options.admission;
+    this.#hasComeBack = options.hasComeBack ?? (() => false);
     this.#onRefused = options.onRefused;
     this.#onDrained = options.onDrained;
     const onClient = (client: Socket) => this.#accept(client);
@@ -139,6 +143,8 @@ export class TcpListener implements Listener<TcpBinding> {
       this.#onRefused(endpoint, binding);
       return;
     }
+    // Resets the client for whose sake it was made, too.
+    if (this.#hasComeBack({ address, port: remotePort }, binding)) return void client.resetAndDestroy();
     const admitted = this.#admission?.admit({
       bounds: { ...(binding.bounds ?? NO_BOUNDS), service: binding.service },
       ...{ address, endpoint, kind: 'connection', fd: descriptorOf(client) },

@@ -41,6 +41,7 @@ export interface FlowOptions {
   readonly descriptors?: Descriptors | undefined;
   /** Called when it has a socket. */
   readonly onSocket?: (() => void) | undefined;
+  readonly explainOwn?: ((endpoint: UdpTarget) => string | undefined) | undefined;
   readonly countDrop: (reason: DropReason, count: number) => void;
   /** Tells the flows of the ends of their workload's runs. */
   readonly runEnds: AbortFan;
@@ -144,13 +145,13 @@ export class UdpFlow {
 
   async #open(): Promise<void> {
     this.#opening = true;
-    const { datagrams, descriptors } = this.#options;
+    const { datagrams, descriptors, explainOwn } = this.#options;
     try {
       const { value: upstream, ended } = await this.#options.lease.open({
         readiness: this.#options.policy.readiness,
         prove: (targets, signal) => this.#prove(targets, signal),
         follow: (target) =>
-          connectUdp(target, { handlers: this.#handlersFor(target), datagrams, descriptors }),
+          connectUdp(target, { handlers: this.#handlersFor(target), datagrams, descriptors, explainOwn }),
         notAt: this.#silentTarget,
         signal: this.#ending.signal,
       });
@@ -162,11 +163,12 @@ export class UdpFlow {
   }
 
   #prove(targets: readonly UdpTarget[], signal: AbortSignal): Promise<UdpUpstream> {
-    const { policy, clock, datagrams, descriptors } = this.#options;
+    const { policy, clock, datagrams, descriptors, explainOwn } = this.#options;
     const { readiness } = policy;
     const handlersFor = (target: UdpTarget) => this.#handlersFor(target);
     return offerDatagram(this.#queue, {
       ...{ readiness, clock, signal, targets, handlersFor, datagrams, descriptors },
+      explainOwn,
     });
   }
 

@@ -2,6 +2,7 @@ import type { ListenerSpec, UdpPolicy } from '../model/service.ts';
 import { AbortFan } from '../system/abort-fan.ts';
 import type { Clock } from '../system/clock.ts';
 import { addressGroup } from '../model/address-group.ts';
+import type { OwnListeners } from '../system/own-listeners.ts';
 import type { AccessList } from './access-list.ts';
 import type { Admission, Admitted, Bound, ServiceBounds } from './admission.ts';
 import { BatchClientIo } from './batch-client-io.ts';
@@ -48,6 +49,7 @@ export class UdpListener implements Listener<UdpBinding> {
   readonly #clock: Clock;
   readonly #onDrained: () => void;
   readonly #admission: Admission | undefined;
+  readonly #own: OwnListeners | undefined;
   readonly #flows = new FlowTable<LiveFlow>();
   readonly #budget: ListenerBudget;
   readonly #runEnds = new AbortFan();
@@ -68,6 +70,8 @@ export class UdpListener implements Listener<UdpBinding> {
     readonly budget: UdpBudget;
     /** Bounds the sockets of flows; absent = as many as are wanted. */
     readonly admission?: Admission | undefined;
+    /** The proxy's own listeners: what comes from there is dropped, or two of them might answer each other for ever. */
+    readonly own?: OwnListeners | undefined;
     /** Flows at once; the one that was idle for the longest time makes room, else what a further client sends is dropped. */
     readonly maxFlows?: number;
     /** What moves many datagrams at once, where the machine has it; without it each is moved alone. */
@@ -80,6 +84,7 @@ export class UdpListener implements Listener<UdpBinding> {
     this.#clock = options.clock;
     this.#onDrained = options.onDrained;
     this.#admission = options.admission;
+    this.#own = options.own;
     this.#loadDatagrams = options.loadDatagrams ?? (async () => undefined);
     this.#budget = options.budget.openListener(options.maxFlows);
   }
@@ -142,6 +147,10 @@ export class UdpListener implements Listener<UdpBinding> {
       binding.onRefused(client);
       return undefined;
     }
+    if (this.#own?.find('udp', { host: address, port: from.port }) !== undefined) {
+      this.#countDrop('own-listener', 1);
+      return undefined;
+    }
     const nowMs = this.#clock.monotonicMs();
     if (!this.#budget.limits.every((limit) => limit.makeRoom(nowMs))) {
       this.#countDrop('too-many-flows', 1);
@@ -172,6 +181,7 @@ export class UdpListener implements Listener<UdpBinding> {
       datagrams: this.#datagrams,
       descriptors: this.#admission?.descriptors,
       onSocket: hasSocket,
+      explainOwn: this.#own && ((endpoint) => this.#own?.explain('udp', endpoint)),
       reply: (datagram) => link?.reply(datagram),
       replyRun: (run) => link?.replyRun(run),
       countDrop: (reason, count) => this.#countDrop(reason, count),

@@ -29,12 +29,17 @@ export interface UdpUpstream {
   close(): void;
 }
 
-/** @throws the socket's error, such as EMFILE or ENETUNREACH, or the resolver's where the host is a name. */
+/**
+ * @throws the socket's error, such as EMFILE or ENETUNREACH, or the resolver's where the host is a name; or that it leads back
+ * to the proxy itself.
+ */
 export async function connectUdp(
   { host, port }: { readonly host: string; readonly port: number },
-  { handlers, datagrams, descriptors }: UpstreamOptions,
+  { handlers, datagrams, descriptors, explainOwn }: UpstreamOptions,
 ): Promise<UdpUpstream> {
   const place = { ...(await resolveHost(host)), port };
+  const reason = explainOwn?.({ host: place.address, port });
+  if (reason !== undefined) throw new Error(reason);
   try {
     const upstream =
       datagrams === undefined
@@ -209,6 +214,8 @@ export interface UpstreamOptions {
   readonly datagrams?: NativeDatagrams | undefined;
   /** Bounds the sockets; absent = as many as are wanted. */
   readonly descriptors?: Descriptors | undefined;
+  /** Why an endpoint leads back to the proxy itself; default: none does. */
+  readonly explainOwn?: ((endpoint: { host: string; port: number }) => string | undefined) | undefined;
 }
 
 export interface UpstreamHandlers {

@@ -1,5 +1,6 @@
 import type { UpstreamConnection } from '../../src/lifecycle/connect-upstream.ts';
 import { Lifecycle } from '../../src/lifecycle/lifecycle.ts';
+import type { OwnPlaces } from '../../src/lifecycle/subject.ts';
 import type { WorkloadController } from '../../src/lifecycle/workload-controller.ts';
 import type { Observation } from '../../src/model/observation.ts';
 import type { Service, TargetPort } from '../../src/model/service.ts';
@@ -37,6 +38,7 @@ export class Bench {
       readonly owns?: boolean;
       readonly shares?: boolean;
       readonly maxStarting?: number;
+      readonly own?: OwnPlaces;
     } = {},
   ) {
     const sink = {
@@ -50,6 +52,7 @@ export class Bench {
       clock: this.clock,
       logger: collectLines(this.lines),
       maxStarting: options.maxStarting ?? 1_000,
+      own: options.own,
     });
   }
 

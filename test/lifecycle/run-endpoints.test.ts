@@ -25,14 +25,14 @@ describe('RunEndpoints', () => {
       run.answered(at('10.0.0.2')),
       run.answered(at('10.0.0.2')),
     ]).toEqual([false, true, false]);
-    for (const current of [run, new RunEndpoints(addresses, run.lastHost)]) {
+    for (const current of [run, new RunEndpoints(addresses, { lastHost: run.lastHost })]) {
       const hosts = current.list({ protocol: 'tcp', port: 80 }).map(({ host }) => host);
       expect(hosts).toEqual(['10.0.0.2', '10.0.0.1', '10.0.0.3']);
     }
   });
 
   it('forgets the host that answered last when the run is not reached there any more', () => {
-    const run = new RunEndpoints({ hosts: ['10.0.0.4', '10.0.0.5'] }, '10.0.0.2');
+    const run = new RunEndpoints({ hosts: ['10.0.0.4', '10.0.0.5'] }, { lastHost: '10.0.0.2' });
     expect(run.list({ protocol: 'tcp', port: 80 }).map(({ host }) => host)).toEqual(['10.0.0.4', '10.0.0.5']);
   });
 
