@@ -86,8 +86,8 @@ function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
       idleTimeoutMs: service.idleTimeoutMs,
       access: compileAccessList(service),
       track: options.trackerOf(service, spec),
-      lease: ({ endpoint }) =>
-        lifecycle.takeFlowLease(service.name, { port, client: endpoint, sleepIfSilent }),
+      lease: ({ endpoint, address }) =>
+        lifecycle.takeFlowLease(service.name, { port, client: endpoint, address, sleepIfSilent }),
       onRefused: ({ endpoint }) => logRefused({ client: endpoint, service: service.name }, options),
       onUnserved: ({ endpoint }, error) =>
         logUnserved({ client: endpoint, service: service.name, error }, options),

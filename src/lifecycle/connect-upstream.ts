@@ -15,6 +15,8 @@ export interface ConnectRequest {
   readonly port: TargetPort;
   /** For the log: who wakes it. */
   readonly client: string;
+  /** Its address: see `GateRequest`. */
+  readonly address?: string | undefined;
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal;
 }
@@ -47,10 +49,11 @@ async function connectWarm(
 }
 
 function connectCold(controller: WorkloadController, request: ConnectRequest): Promise<Socket> {
-  const { port, client, signal } = request;
+  const { port, client, address, signal } = request;
   return passGate(controller, {
     target: { protocol: 'tcp', port },
     client,
+    address,
     signal,
     pass: (incarnation, waiting) => incarnation.connect(port, waiting),
     discard: (socket) => socket.destroy(),

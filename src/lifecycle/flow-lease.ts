@@ -32,9 +32,15 @@ export interface FlowLease {
  */
 export function takeFlowLease(
   controller: WorkloadController,
-  options: { readonly port: TargetPort; readonly client: string; readonly sleepIfSilent: boolean },
+  options: {
+    readonly port: TargetPort;
+    readonly client: string;
+    /** Its address: see `GateRequest`. */
+    readonly address?: string | undefined;
+    readonly sleepIfSilent: boolean;
+  },
 ): FlowLease {
-  const { port, client } = options;
+  const { port, client, address } = options;
   const lease = controller.takeLease();
   let current: Incarnation | undefined;
   let silent = false;
@@ -45,6 +51,7 @@ export function takeFlowLease(
         return await passGate(controller, {
           target: { protocol: 'udp', port },
           client,
+          address,
           signal: request.signal,
           pass: (incarnation, signal) => {
             current = incarnation;

@@ -1,3 +1,4 @@
+import { addressGroup } from '../model/address-group.ts';
 import { findPortProblem } from '../model/observation.ts';
 import type { Protocol, TargetPort } from '../model/service.ts';
 import type { Incarnation } from './incarnation.ts';
@@ -11,6 +12,8 @@ export interface GateRequest<T> {
   readonly target: { readonly protocol: Protocol; readonly port: TargetPort };
   /** For the log: who wakes it. */
   readonly client: string;
+  /** The client's address, which has no more than its part of the places; left out where nobody asks. */
+  readonly address?: string | undefined;
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal;
   /** Gets through one port of the run, or rejects when the signal aborts or the run is over. */
@@ -27,14 +30,23 @@ export interface GateRequest<T> {
 export async function passGate<T>(controller: WorkloadController, request: GateRequest<T>): Promise<T> {
   throwIfUnservable(controller, request.target);
   const { room, policy } = controller;
-  if (room.size >= policy.maxPending) {
-    throw new Refusal('overloaded', `${policy.maxPending} clients are waiting already`);
+  const { maxPending } = policy;
+  const address = request.address === undefined ? undefined : addressGroup(request.address);
+  switch (room.findBound(address, maxPending)) {
+    case 'all':
+      throw new Refusal('overloaded', `${maxPending} clients are waiting already`);
+    case 'address':
+      throw new Refusal(
+        'overloaded',
+        `clients of ${address} have a quarter of the ${maxPending} places (max_pending) already`,
+      );
   }
   const waiter = room.enter({
     budgetMs: policy.startTimeoutMs,
     // A stop has its own time limit, the grace; what the client waits for it is not taken from the start's.
     ...(controller.state.kind === 'stopping' && { extraMs: graceOf(controller) }),
     signal: request.signal,
+    address,
     obstacle: () => controller.obstacleTo(request.target),
   });
   try {

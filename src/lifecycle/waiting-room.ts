@@ -19,6 +19,8 @@ interface Entry extends Waiter {
 export class WaitingRoom {
   readonly #clock: Clock;
   readonly #entries = new Set<Entry>();
+  /** How many of them each address has. */
+  readonly #byAddress = new Map<string, number>();
   /** Resolved and replaced whenever the state may have changed what those who wait can do. */
   #turn = createTurn();
 
@@ -31,9 +33,20 @@ export class WaitingRoom {
   }
 
   /**
+   * Which bound keeps one more out; undefined where there is room. Once half of the places are taken, one address gets a
+   * quarter of them at most; of fewer than four a quarter is none at all, and the first ones get them.
+   */
+  findBound(address: string | undefined, maxPending: number): 'all' | 'address' | undefined {
+    if (this.size >= maxPending) return 'all';
+    if (address === undefined || maxPending < 4 || 2 * this.size < maxPending) return undefined;
+    return 4 * (this.#byAddress.get(address) ?? 0) >= maxPending ? 'address' : undefined;
+  }
+
+  /**
    * Lets one more wait. The budget begins now.
    * @param options.extraMs the budget begins at the next `startBudgets()` instead, and until then the wait is bounded by this
    * time and the budget together.
+   * @param options.address whose place it is; left out where that is nobody's.
    * @param options.obstacle what it waits for, asked when the budget is spent.
    * @param options.signal aborts when the client leaves.
    */
@@ -41,6 +54,7 @@ export class WaitingRoom {
     readonly budgetMs: number;
     readonly extraMs?: number;
     readonly signal: AbortSignal;
+    readonly address?: string | undefined;
     readonly obstacle?: () => string | undefined;
   }): Waiter {
     const controller = new AbortController();
@@ -49,7 +63,7 @@ export class WaitingRoom {
     let cancelExtra: Cancel | undefined;
     // Whoever is refused no longer waits, although its own code hears of it only later.
     const refuse = (refusal: Refusal) => {
-      this.#entries.delete(entry);
+      this.#remove(entry, options.address);
       controller.abort(refusal);
     };
     const left = () => refuse(new Refusal('left', 'the client left while it waited'));
@@ -65,18 +79,29 @@ export class WaitingRoom {
         cancelBudget ??= refuseAfter(budgetMs);
       },
       leave: () => {
-        this.#entries.delete(entry);
+        this.#remove(entry, options.address);
         cancelBudget?.();
         cancelExtra?.();
         signal.removeEventListener('abort', left);
       },
     };
     this.#entries.add(entry);
+    if (options.address !== undefined) this.#count(options.address, +1);
     if (signal.aborted) left();
     else signal.addEventListener('abort', left, { once: true });
     if (options.extraMs === undefined) entry.startBudget();
     else cancelExtra = refuseAfter(options.extraMs + budgetMs);
     return entry;
+  }
+
+  #remove(entry: Entry, address: string | undefined): void {
+    if (this.#entries.delete(entry) && address !== undefined) this.#count(address, -1);
+  }
+
+  #count(address: string, by: 1 | -1): void {
+    const count = (this.#byAddress.get(address) ?? 0) + by;
+    if (count > 0) this.#byAddress.set(address, count);
+    else this.#byAddress.delete(address);
   }
 
   startBudgets(): void {

@@ -47,6 +47,7 @@ export class TcpConnection {
       const upstream = await binding.connect({
         port: binding.targetPort,
         client: client.endpoint,
+        address: client.address,
         signal: waiting.signal,
       });
       socket.off('error', leave).off('end', leave).off('close', leave).off('close', end);

@@ -31,6 +31,7 @@ export interface TcpBinding {
   connect(request: {
     readonly port: TargetPort;
     readonly client: string;
+    readonly address: string;
     readonly signal: AbortSignal;
   }): Promise<{ readonly socket: Socket; release(): void }>;
 }

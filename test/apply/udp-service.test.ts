@@ -465,6 +465,17 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     expect(listener.drops).toEqual({ 'not-ready': 1 });
   });
 
+  it('lets one address have no more than half of the places, and then a quarter', async () => {
+    service = { ...service, maxPending: 8 };
+    listener.rebind(service);
+    bench.add(service, STOPPED);
+    for (let count = 0; count < 6; count++) send(await datagrams.bind(), 'a');
+    await bench.backend.called(1);
+    await settleDatagrams();
+    expect(listener.activeConnections).toBe(4);
+    expect(listener.drops).toEqual({ 'not-ready': 2 });
+  });
+
   it('says that a client was refused, and leaves everything as it is', async () => {
     const controller = bench.add(service, STOPPED);
     const before = controller.lastActiveMs;

@@ -129,3 +129,31 @@ describe('WaitingRoom', () => {
     await expect(room.nextTurn(waiter)).rejects.toMatchObject({ code: 'left' });
   });
 });
+
+describe('WaitingRoom by address', () => {
+  const fill = (room: WaitingRoom, address: string, count: number) =>
+    Array.from({ length: count }, () =>
+      room.enter({ budgetMs: 1_000, signal: new AbortController().signal, address }),
+    );
+
+  it('has a quarter for one address once half of it is taken', () => {
+    const room = new WaitingRoom(new FakeClock());
+    const [first] = fill(room, 'a', 4);
+    expect([room.findBound('a', 10), room.findBound('b', 10)]).toEqual([undefined, undefined]);
+    fill(room, 'c', 1);
+    expect([room.findBound('a', 10), room.findBound('b', 10), room.findBound('c', 10)]).toEqual([
+      ...['address', undefined, undefined],
+    ]);
+    fill(room, 'b', 5);
+    expect(room.findBound('d', 10)).toBe('all');
+    first?.leave();
+    first?.leave();
+    expect([room.findBound('d', 10), room.findBound('a', 10)]).toEqual([undefined, 'address']);
+  });
+
+  it('has no parts where a quarter is less than one place', () => {
+    const room = new WaitingRoom(new FakeClock());
+    fill(room, 'a', 2);
+    expect(room.findBound('a', 3)).toBeUndefined();
+  });
+});

@@ -22,7 +22,7 @@ function countRefused({ refused = {} }: Row): number {
 }
 
 /** The proxy with few descriptors, in front of a server of the test's own, which has enough. */
-async function start(relay: string, more: Readonly<Record<string, unknown>> = {}) {
+async function start(relay: string, more: Readonly<Record<string, unknown>> = {}, target?: number) {
   const sockets = new Sockets();
   onTestFinished(() => sockets.close());
   const server = await sockets.listen((client) => {
@@ -36,7 +36,7 @@ async function start(relay: string, more: Readonly<Record<string, unknown>> = {}
       services: {
         app: {
           command: [process.execPath, '-e', 'setInterval(() => {}, 60000)'],
-          ports: [`127.0.0.1:${port}:${server.port}`],
+          ports: [`127.0.0.1:${port}:${target ?? server.port}`],
           udp_ports: [`127.0.0.1:${port}:${server.port}`],
           udp_readiness: 'open',
           start_timeout: '5s',
@@ -77,8 +77,11 @@ async function start(relay: string, more: Readonly<Record<string, unknown>> = {}
 }
 
 /** A client, and whether it is served or closed. */
-function ask(port: number): { readonly client: Socket; readonly result: Promise<'served' | 'closed'> } {
-  const client = connect(port, '127.0.0.1');
+function ask(
+  port: number,
+  localAddress = '127.0.0.1',
+): { readonly client: Socket; readonly result: Promise<'served' | 'closed'> } {
+  const client = connect({ port, host: '127.0.0.1', localAddress });
   const result = new Promise<'served' | 'closed'>((resolve) => {
     client.on('error', () => {});
     client.once('data', () => resolve('served'));
@@ -166,4 +169,16 @@ test.each([
   clients[0]?.client.destroy();
   while ((await proxy.row()).active_conns === 3);
   expect(await ask(proxy.port).result).toBe('served');
+});
+
+test('one address leaves places for others to wait', async () => {
+  // Nobody listens at the target, so that everybody waits.
+  const proxy = await start('auto', { max_pending: 8, start_timeout: '20s' }, 1);
+  const [ours, others] = [6, 3].map((count, index) =>
+    Array.from({ length: count }, () => ask(proxy.port, `127.0.0.${index + 1}`)),
+  );
+  while ((await proxy.row()).active_conns !== 6);
+  expect(ours?.map(({ client }) => client.closed)).toEqual([false, false, false, false, true, true]);
+  expect(others?.map(({ client }) => client.closed)).toEqual([false, false, true]);
+  expect(proxy.log()).toContain('clients of 127.0.0.1 have a quarter of the 8 places (max_pending) already');
 });
