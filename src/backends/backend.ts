@@ -78,6 +78,8 @@ export interface BackendSink {
   renamed?(from: WorkloadRef, to: WorkloadRef): void;
   /** A workload was started, by whomever; told also of those that nobody watches. */
   started?(workload: WorkloadRef): void;
+  /** What the proxy itself runs in: putting it to sleep would end the proxy. Told again whenever it is found out again. */
+  own?(refs: readonly WorkloadRef[]): void;
   /** Whether the engine answers; told on each change. */
   reachable(reachable: boolean, reason?: string): void;
   /** Told, whole, where several proxies may serve the same workloads, and again on each change. */

@@ -7,6 +7,8 @@ export interface LabelOptions {
   readonly labels: boolean;
   /** A workload is told of when it has `<labelPrefix>.enabled`, whatever its value, or what was meant to be that. */
   readonly labelPrefix: string;
+  /** False leaves out what a container has from its image; default true. Only containers have such labels. */
+  readonly imageLabels?: boolean;
 }
 
 /** `docker compose up` and `kubectl apply` create many workloads at once; they are told together. */

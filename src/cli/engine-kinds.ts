@@ -16,9 +16,11 @@ export const ENGINE_NAMES: Readonly<Record<EngineKind, string>> = {
 export function labelOptionsOf(
   kind: EngineKind,
   { backend, docker, kubernetes }: Settings,
-): { readonly labels: boolean; readonly labelPrefix: string } {
+): { readonly labels: boolean; readonly labelPrefix: string; readonly imageLabels?: boolean } {
+  const isInForce = backend === (kind === 'kubernetes' ? 'kubernetes' : 'docker');
   const { labels, labelPrefix } = kind === 'kubernetes' ? kubernetes : docker;
-  return { labels: labels && backend === (kind === 'kubernetes' ? 'kubernetes' : 'docker'), labelPrefix };
+  const own = { labels: labels && isInForce, labelPrefix };
+  return kind === 'docker' ? { ...own, imageLabels: docker.imageLabels } : own;
 }
 
 /** The engines that have to be asked: whose labels count, and whose workloads the table has. */

@@ -8,6 +8,7 @@ import { createSwarmBackend, type SwarmBackend } from '../backends/swarm/swarm-b
 import type { LabelReading } from '../config/labels.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Problem } from '../model/problem.ts';
+import { isSameData } from '../model/same-data.ts';
 import type { Settings } from '../model/settings.ts';
 import { type WorkloadKind, type WorkloadRef, workloadRefKey } from '../model/workload.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
@@ -22,6 +23,8 @@ export interface EnginesListener {
   observed(key: string, observation: Observation): void;
   /** The labels of an engine's workloads have changed; `cause` is for the log. */
   labelled(cause: string): void;
+  /** The proxy itself runs in another container than was known. */
+  ownChanged(): void;
   /** A workload whose labels were refused was started. */
   refusedStarted(ref: WorkloadRef): void;
   shared(kind: WorkloadKind, view: SharedView): void;
@@ -42,6 +45,8 @@ export interface EnginesOptions {
 interface Engine {
   readonly backend: DockerBackend | SwarmBackend | KubernetesBackend;
   readonly labels: LabelInput;
+  /** What the proxy itself runs in, as this engine tells. */
+  own: readonly WorkloadRef[];
   opened: boolean;
   /** Why it doesn't answer now. */
   unreachable?: string | undefined;
@@ -81,6 +86,12 @@ export class Engines {
   /** What the labels of all engines' workloads say. */
   get readings(): readonly LabelReading[] {
     return Object.values(this.#engines).flatMap(({ labels }) => labels.readings);
+  }
+
+  /** What the proxy itself runs in. */
+  get own(): readonly WorkloadRef[] {
+    const all = Object.values(this.#engines).flatMap(({ own }) => own);
+    return [...new Map(all.map((ref) => [workloadRefKey(ref), ref])).values()];
   }
 
   /** The engines that don't answer, and why. */
@@ -130,6 +141,11 @@ export class Engines {
         engine.labels.take(snapshot, labelOptionsOf(kind, this.#settings).labelPrefix);
         listener.labelled(`labels of ${ENGINE_NAMES[kind]}`);
       },
+      own: (refs) => {
+        if (isSameData(engine.own, refs)) return;
+        engine.own = refs;
+        listener.ownChanged();
+      },
       renamed: (from, to) => listener.renamed(workloadRefKey(from), workloadRefKey(to)),
       started: (ref) => {
         if (engine.labels.isRefused(ref)) listener.refusedStarted(ref);
@@ -152,5 +168,5 @@ export class Engines {
 }
 
 function createEngine(backend: Engine['backend']): Engine {
-  return { backend, labels: new LabelInput(), opened: false };
+  return { backend, labels: new LabelInput(), own: [], opened: false };
 }

@@ -206,6 +206,7 @@ export class LazyProxy {
       listener: {
         observed: (key, observation) => this.#runtime.lifecycle.observe(key, observation),
         labelled: (what) => this.#reconcile({ what, isAwaited: false }),
+        ownChanged: () => this.#reconcile({ what: "the proxy's own container", isAwaited: false }),
         refusedStarted: (ref) => this.#repeatRefusal(ref),
         renamed: (from, to) => this.#runtime.lifecycle.renamed(from, to),
         shared: (kind, view) => this.#runtime.lifecycle.share(kind, view),
@@ -215,11 +216,11 @@ export class LazyProxy {
 
   #buildTable(): ServiceTable {
     const { file, environment, flags } = this.#options;
-    const { readings: labelled } = this.#engines;
+    const { readings: labelled, own } = this.#engines;
     const { holders, current: before } = this.#runtime.reconciler;
     const { settings, origins } = this.#atStart;
     const status = { value: settings.status, origin: origins.status };
-    return buildTable({ file: file.config, labelled, environment, flags, holders, before, status });
+    return buildTable({ file: file.config, labelled, own, environment, flags, holders, before, status });
   }
 
   /** Before the start is complete there is more to come; after the end has begun, nothing may be opened again. */

@@ -52,6 +52,7 @@ function describeSettings({ settings }: ResolvedSettings) {
     docker: {
       socket: docker.socket,
       labels: docker.labels,
+      image_labels: docker.imageLabels,
       label_prefix: docker.labelPrefix,
       join_networks: docker.joinNetworks,
       label_urls: docker.labelUrls,
@@ -83,6 +84,7 @@ function describeService(service: Service): Readonly<Record<string, unknown>> {
     http_healthcheck_status: formatStatuses(service.httpHealthcheckStatus),
     webhook_url: service.webhookUrl?.url ?? '',
     dependants: service.dependants,
+    dependant_of_labels: service.dependantOfLabels,
     ...(cronStart !== undefined && { cron_start: cronStart }),
     ...(cronStop !== undefined && { cron_stop: cronStop }),
     timezone: service.timezone,

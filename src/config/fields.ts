@@ -27,6 +27,7 @@ export interface FieldValues {
   readonly http_healthcheck_status: readonly StatusRange[];
   readonly webhook_url: string;
   readonly dependants: readonly string[];
+  readonly dependant_of_labels: boolean;
   readonly cron_start: string;
   readonly cron_stop: string;
   readonly timezone: string;
@@ -130,6 +131,7 @@ export const FIELDS: { readonly [F in FieldName]: FieldSpec<FieldValues[F]> } = 
   http_healthcheck_status: { kind: 'statuses', ...POLICY, builtIn: [{ first: 200, last: 299 }] },
   webhook_url: { kind: 'url', ...POLICY, builtIn: '' },
   dependants: { kind: 'dependants', ...SERVICE_AND_LABEL, builtIn: [] },
+  dependant_of_labels: { kind: 'flag', ...SERVICE_ONLY, builtIn: false },
   cron_start: { kind: 'cron', ...SERVICE_AND_LABEL },
   cron_stop: { kind: 'cron', ...SERVICE_AND_LABEL },
   timezone: { kind: 'timezone', ...POLICY, variable: 'TZ', builtIn: 'UTC' },

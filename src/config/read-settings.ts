@@ -31,6 +31,7 @@ export interface SettingsDraft {
   readonly max_starting?: Sourced<Settings['maxStarting']>;
   readonly docker_socket?: Sourced<DockerSettings['socket']>;
   readonly docker_labels?: Sourced<boolean>;
+  readonly docker_image_labels?: Sourced<boolean>;
   readonly docker_label_prefix?: Sourced<string>;
   readonly docker_join_networks?: Sourced<boolean>;
   readonly docker_label_urls?: Sourced<DockerSettings['labelUrls']>;
@@ -63,7 +64,14 @@ export const TOP_KEYS = ['defaults', 'status', ...Object.keys(VALUES), 'docker',
 /** Keys of `status:`. */
 export const STATUS_KEYS = ['listen'];
 /** Keys of `docker:`, in the order in which they are printed. */
-export const DOCKER_KEYS = ['socket', 'labels', 'label_prefix', 'join_networks', 'label_urls'] as const;
+export const DOCKER_KEYS = [
+  'socket',
+  'labels',
+  'image_labels',
+  'label_prefix',
+  'join_networks',
+  'label_urls',
+] as const;
 /** Keys of `kubernetes:`, likewise. */
 export const KUBERNETES_KEYS = [
   'namespaces',

@@ -10,7 +10,7 @@ import { type WorkloadKind, workloadKey } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
 import type { CheckTarget } from '../system/http-client.ts';
 import type { Logger } from '../system/logger.ts';
-import { Cascade } from './cascade.ts';
+import { Cascade, type DependantLink } from './cascade.ts';
 import { type ConnectRequest, connectUpstream, type UpstreamConnection } from './connect-upstream.ts';
 import type { ControllerObserver } from './controller-observer.ts';
 import { type FlowLease, takeFlowLease } from './flow-lease.ts';
@@ -119,13 +119,17 @@ export class Lifecycle {
 
   /** Links hubs with their dependants; to be called when all changes of a plan were made. */
   linkDependants(): void {
-    const hubs = new Map<WorkloadController, readonly string[]>();
-    for (const { name, dependants } of this.#services.values()) {
+    const hubs = new Map<WorkloadController, readonly DependantLink[]>();
+    for (const { name, dependants, dependantsBy: by } of this.#services.values()) {
       const controller = this.#byService.get(name);
-      if (controller !== undefined && dependants.length > 0) hubs.set(controller, dependants);
+      if (controller === undefined || dependants.length === 0) continue;
+      const links = dependants.map((dependant): DependantLink => {
+        return { name: dependant, by, isOfFile: this.#services.get(dependant)?.isOfFile === true };
+      });
+      hubs.set(controller, links);
     }
     this.#cascade.link(hubs);
-    this.#dependants = new Set([...hubs.values()].flat());
+    this.#dependants = new Set([...hubs.values()].flat().map(({ name }) => name));
     for (const controller of this.#byService.values()) this.#followServed(controller);
     const named = new Set([...this.#dependants].filter((name) => !this.#byService.has(name)));
     for (const controller of [...this.#byWorkload.values()]) {

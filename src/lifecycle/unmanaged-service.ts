@@ -1,4 +1,4 @@
-import type { Workload } from '../model/workload.ts';
+import { toWorkloadRef, unmanagedRef, type Workload } from '../model/workload.ts';
 import type { LifecyclePolicy } from './subject.ts';
 
 /**
@@ -26,18 +26,14 @@ export function createUnmanagedService(
   };
 }
 
-/** What has no service is of the same engine as its hub; the dependants of a local process are containers. */
 function toWorkload(name: string, hub: Workload): Workload {
-  switch (hub.kind) {
-    case 'docker':
-    case 'process':
-      return { kind: 'docker', container: name };
+  const ref = unmanagedRef(name, toWorkloadRef(hub));
+  switch (ref.kind) {
+    case 'kubernetes':
+      return { ...ref, service: ref.name, upstream: 'endpoints' };
     case 'swarm':
-      return { kind: 'swarm', service: name };
-    case 'kubernetes': {
-      const [namespace = hub.namespace, deployment = name] = name.includes('/') ? name.split('/') : [];
-      const own = { resource: 'deployment', namespace, name: deployment } as const;
-      return { kind: 'kubernetes', ...own, service: deployment, upstream: 'endpoints' };
-    }
+      return { kind: 'swarm', service: ref.name };
+    default:
+      return { kind: 'docker', container: ref.name };
   }
 }

@@ -22,6 +22,8 @@ export type ProblemCode =
   | 'no-listener'
   | 'dependency-cycle'
   | 'unknown-dependant'
+  | 'refused-dependant'
+  | 'own-container'
   | 'option-without-effect'
   | 'restart-needed'
   | 'engine-unreachable'

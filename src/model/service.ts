@@ -68,6 +68,12 @@ export interface Service {
   readonly httpHealthcheckStatus: readonly StatusRange[];
   readonly webhookUrl: ServiceUrl | undefined;
   readonly dependants: readonly string[];
+  /** Who named them: labels reach only what is open to them, and leave the rest to its own policy. */
+  readonly dependantsBy: 'file' | 'labels';
+  /** Whether hubs may have it as their dependant whose labels say so. */
+  readonly dependantOfLabels: boolean;
+  /** Whether the file has it, or labels alone have made it. */
+  readonly isOfFile: boolean;
   readonly cronStart: string | undefined;
   readonly cronStop: string | undefined;
   /** IANA time zone of both cron expressions. */

@@ -34,6 +34,8 @@ export interface DockerSettings {
   readonly socket: string;
   /** False leaves the labels of every container out. */
   readonly labels: boolean;
+  /** False leaves out what a container has from its image. */
+  readonly imageLabels: boolean;
   readonly labelPrefix: string;
   /** Join the networks of the containers that are served, when running in a container. */
   readonly joinNetworks: boolean;

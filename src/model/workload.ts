@@ -101,3 +101,22 @@ export function describeWorkloadRef(ref: WorkloadRef): string {
       return `process ${ref.name}`;
   }
 }
+
+/**
+ * What a name means that no service has: it is of the same engine as its hub, and the dependants of a local process are
+ * containers.
+ * @param name as its engine knows it; in Kubernetes `namespace/name`, or the name, of a Deployment.
+ */
+export function unmanagedRef(name: string, hub: WorkloadRef): WorkloadRef {
+  switch (hub.kind) {
+    case 'docker':
+    case 'process':
+      return { kind: 'docker', name };
+    case 'swarm':
+      return { kind: 'swarm', name };
+    case 'kubernetes': {
+      const [namespace = hub.namespace, deployment = name] = name.includes('/') ? name.split('/') : [];
+      return { kind: 'kubernetes', resource: 'deployment', namespace, name: deployment };
+    }
+  }
+}

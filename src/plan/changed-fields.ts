@@ -3,7 +3,10 @@ import type { Protocol, Service } from '../model/service.ts';
 
 /** The field of the file behind each property of a service; a property that is missing here doesn't compile. */
 const FIELD_OF: {
-  readonly [P in Exclude<keyof Service, 'name' | 'workload' | 'listeners' | 'udp'>]: string;
+  readonly [P in Exclude<
+    keyof Service,
+    'name' | 'workload' | 'listeners' | 'udp' | 'dependantsBy' | 'isOfFile'
+  >]: string;
 } = {
   allowList: 'allow_list',
   blockList: 'block_list',
@@ -18,6 +21,7 @@ const FIELD_OF: {
   httpHealthcheckStatus: 'http_healthcheck_status',
   webhookUrl: 'webhook_url',
   dependants: 'dependants',
+  dependantOfLabels: 'dependant_of_labels',
   cronStart: 'cron_start',
   cronStop: 'cron_stop',
   timezone: 'timezone',

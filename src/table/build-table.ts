@@ -12,7 +12,13 @@ import type { Sourced } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
 import { EMPTY_TABLE, type ServiceTable, type TableEntry } from '../model/table.ts';
-import { toWorkloadRef, type WorkloadRef } from '../model/workload.ts';
+import {
+  describeWorkloadRef,
+  toWorkloadRef,
+  type WorkloadRef,
+  workloadKey,
+  workloadRefKey,
+} from '../model/workload.ts';
 import { type Holders, settleConflicts } from './conflicts.ts';
 import { linkDependants } from './link-dependants.ts';
 import { mergeService } from './merge-service.ts';
@@ -30,6 +36,8 @@ export interface TableInput {
   readonly holders: Holders;
   /** Where the status server listens now; absent = where the settings say. */
   readonly status?: Sourced<Settings['status']> | undefined;
+  /** What the proxy itself runs in; default: nothing that an engine has. */
+  readonly own?: readonly WorkloadRef[];
   /** The table in force; what it says already is taken from it. Default: none. */
   readonly before?: ServiceTable;
 }
@@ -42,14 +50,22 @@ export function buildTable(input: TableInput): ServiceTable {
   const labelled = input.labelled.filter(({ ref }) => countsLabels(ref, settings));
   const paired = pairSources({ ...input, labelled, engine, labelPrefix });
   const merged = paired.sources.map(mergeService).toSorted(byName);
-  const linked = linkDependants(merged);
+  const own = input.own ?? [];
+  const linked = linkDependants(merged, { own });
+  const served = leaveOutOwn(linked.entries, own);
   const status = input.status ?? { value: settings.status, origin: origins.status };
-  const settled = settleConflicts(linked.entries, { holders: input.holders, status });
+  const settled = settleConflicts(served.entries, { holders: input.holders, status });
   const entries = shareUnchanged(settled.entries, input.before ?? EMPTY_TABLE);
   return deepFreeze({
     entries: new Map(entries.map((entry) => [entry.service.name, entry])),
     conflicts: settled.conflicts,
-    problems: [...paired.problems, ...linked.problems, ...settled.problems, ...findSilent(linked.entries)],
+    problems: [
+      ...paired.problems,
+      ...linked.problems,
+      ...served.problems,
+      ...settled.problems,
+      ...findSilent(served.entries),
+    ],
   });
 }
 
@@ -58,6 +74,23 @@ function countsLabels(ref: WorkloadRef, { backend, docker, kubernetes }: Setting
   return ref.kind === 'kubernetes'
     ? backend === 'kubernetes' && kubernetes.labels
     : backend === 'docker' && docker.labels;
+}
+
+/** What puts the proxy's own container to sleep ends the proxy, so nothing of the table stands for it. */
+function leaveOutOwn(
+  entries: readonly TableEntry[],
+  own: readonly WorkloadRef[],
+): { readonly entries: readonly TableEntry[]; readonly problems: readonly Problem[] } {
+  if (own.length === 0) return { entries, problems: [] };
+  const keys = new Set(own.map(workloadRefKey));
+  const isOwn = ({ service }: TableEntry) => keys.has(workloadKey(service.workload));
+  const problems = entries.filter(isOwn).map(({ service, origins }): Problem => {
+    const ref = toWorkloadRef(service.workload);
+    const message = `service "${service.name}": the proxy itself runs in ${describeWorkloadRef(ref)}; it can't be a service of its own`;
+    const origin = origins[workloadFieldOf(ref)] ?? { kind: 'default' };
+    return { code: 'own-container', severity: 'error', message, origin };
+  });
+  return { entries: entries.filter((entry) => !isOwn(entry)), problems };
 }
 
 function byName(a: TableEntry, b: TableEntry): number {

@@ -5,36 +5,66 @@ import {
   describeUnmanaged,
   qualifyDependant,
 } from '../config/resolve-dependant.ts';
+import { optInLabel } from '../model/opt-in.ts';
+import type { Origin } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
+import type { Service } from '../model/service.ts';
 import type { TableEntry } from '../model/table.ts';
-import { toWorkloadRef, type WorkloadRef } from '../model/workload.ts';
+import {
+  describeWorkloadRef,
+  toWorkloadRef,
+  unmanagedRef,
+  type WorkloadRef,
+  workloadRefKey,
+} from '../model/workload.ts';
+
+interface Hub {
+  readonly name: string;
+  readonly ref: WorkloadRef;
+  readonly dependants: readonly string[];
+  readonly dependantsBy: Service['dependantsBy'];
+  readonly origin: Origin;
+}
 
 /**
  * Makes dependants name services wherever they name a service or the workload of one, each once; other names mean
- * workloads without a service, of the hub's engine, in Kubernetes as `namespace/name`. A link that closes a cycle, and a
- * name that the engine can't have, is left out and reported.
+ * workloads without a service, of the hub's engine, in Kubernetes as `namespace/name`. Left out and reported is a link that
+ * closes a cycle, a name that the engine can't have, what the proxy itself runs in, and, where labels name the dependants,
+ * whatever has not opened itself to them.
+ * @param options.own what the proxy itself runs in.
  */
-export function linkDependants(entries: readonly TableEntry[]): {
+export function linkDependants(
+  entries: readonly TableEntry[],
+  { own }: { readonly own: readonly WorkloadRef[] },
+): {
   readonly entries: readonly TableEntry[];
   readonly problems: readonly Problem[];
 } {
   if (entries.every(({ service }) => service.dependants.length === 0)) return { entries, problems: [] };
-  const hubs = entries.map((entry) => ({
-    name: entry.service.name,
-    ref: toWorkloadRef(entry.service.workload),
-    dependants: entry.service.dependants,
-    origin: entry.origins['dependants'] ?? ({ kind: 'default' } as const),
-  }));
+  const services = new Map(entries.map(({ service }) => [service.name, service]));
+  const hubs = entries.map(({ service, origins }): Hub => {
+    const { name, workload, dependants, dependantsBy } = service;
+    const origin = origins['dependants'] ?? ({ kind: 'default' } as const);
+    return { name, ref: toWorkloadRef(workload), dependants, dependantsBy, origin };
+  });
   const resolve = createDependantResolver(hubs);
+  const ownKeys = new Set(own.map(workloadRefKey));
   const problems: Problem[] = [];
   const edges = new Map<string, readonly string[]>();
-  for (const { name, ref, dependants, origin } of hubs) {
-    const linked = dependants.map((text) => resolve(text, ref) ?? qualifyDependant(text, ref));
-    const unfit = new Set(
-      linked.filter((text) => resolve(text, ref) === undefined && !canBeWorkload(text, ref)),
-    );
-    edges.set(name, [...new Set(linked.filter((text) => !unfit.has(text)))]);
-    for (const text of unfit) problems.push(describeUnfit(text, { ref, origin }));
+  for (const hub of hubs) {
+    const { name, ref, dependants } = hub;
+    const kept = new Set<string>();
+    const refused = new Set<string>();
+    for (const text of dependants) {
+      const meant = resolve(text, ref);
+      const to = meant ?? qualifyDependant(text, ref);
+      if (kept.has(to) || refused.has(to)) continue;
+      const service = meant === undefined ? undefined : services.get(meant);
+      const problem = findRefusal(to, { hub, service, ownKeys });
+      (problem === undefined ? kept : refused).add(to);
+      if (problem !== undefined) problems.push(problem);
+    }
+    edges.set(name, [...kept]);
   }
   const cycles = findCycles(edges);
   const dropped = new Map<string, Set<string>>();
@@ -53,10 +83,41 @@ export function linkDependants(entries: readonly TableEntry[]): {
   return { entries: linked, problems };
 }
 
-function describeUnfit(
+/** Why a hub can't have a dependant; undefined where it can. */
+function findRefusal(
   name: string,
-  { ref, origin }: { readonly ref: WorkloadRef; readonly origin: Problem['origin'] },
-): Problem {
-  const message = `dependants: "${name}" is no service, and can't be the name of ${describeUnmanaged(ref)}; it is left out`;
-  return { code: 'unknown-dependant', severity: 'error', message, origin };
+  {
+    hub: { ref, origin, dependantsBy },
+    service,
+    ownKeys,
+  }: {
+    readonly hub: Hub;
+    /** Undefined where no service is meant. */
+    readonly service: Service | undefined;
+    readonly ownKeys: ReadonlySet<string>;
+  },
+): Problem | undefined {
+  if (service === undefined && !canBeWorkload(name, ref)) {
+    const message = `dependants: "${name}" is no service, and can't be the name of ${describeUnmanaged(ref)}; it is left out`;
+    return { code: 'unknown-dependant', severity: 'error', message, origin };
+  }
+  const meant = service === undefined ? unmanagedRef(name, ref) : toWorkloadRef(service.workload);
+  if (ownKeys.has(workloadRefKey(meant))) {
+    const message = `dependants: the proxy itself runs in ${describeWorkloadRef(meant)}; it is left out`;
+    return { code: 'own-container', severity: 'error', message, origin };
+  }
+  if (dependantsBy === 'file' || service?.dependantOfLabels === true) return undefined;
+  const message =
+    service?.isOfFile === true
+      ? `dependants: service "${name}" of the file isn't open to hubs by label; write dependant_of_labels: true there if it is to be`
+      : `dependants: "${name}" has not opted in, so a hub by label can't reach it; give it ${describeOptIn(origin)}, or name the dependants in the file`;
+  return { code: 'refused-dependant', severity: 'warning', message, origin };
+}
+
+/** The label beside the one that names the dependants. */
+function describeOptIn(origin: Origin): string {
+  if (origin.kind !== 'label') return 'the label that opts in';
+  const prefix = origin.label.slice(0, origin.label.lastIndexOf('.'));
+  const noun = origin.workload.kind === 'kubernetes' ? 'annotation' : 'label';
+  return `the ${noun} ${optInLabel(prefix)}=true`;
 }

@@ -19,6 +19,9 @@ export interface ServiceSource {
   readonly origin: Origin;
   /** What it stands for. */
   readonly ref: WorkloadRef;
+  readonly isOfFile: boolean;
+  /** The label by which its workload has opted in; undefined where none has, or labels don't count. */
+  readonly optIn: Origin | undefined;
   /** Highest layer first; the built-in values come after the last. */
   readonly layers: readonly Draft[];
 }
@@ -39,7 +42,8 @@ const FIELDS_OF = {
  * effect on the workload's kind counts as unset in every layer, so that `defaults:` may hold it for the other services.
  */
 export function mergeService(source: ServiceSource): TableEntry {
-  const { name, ref, layers } = source;
+  const { name, ref, isOfFile } = source;
+  const layers = source.optIn === undefined ? source.layers : [...source.layers, openedBy(source.optIn)];
   const values: Record<string, unknown> = {};
   const origins: Record<string, Origin> = {};
   const ownField = workloadFieldOf(ref);
@@ -49,7 +53,14 @@ export function mergeService(source: ServiceSource): TableEntry {
     if (field === ownField) origins[field] = found?.origin ?? source.origin;
     else if (hasOrigin) origins[field] = found?.origin ?? DEFAULT_ORIGIN;
   }
-  return { service: toService({ name, ref, origins }, values as MergedValues), origins };
+  const dependantsBy = origins['dependants']?.kind === 'label' ? 'labels' : 'file';
+  const own = { name, ref, isOfFile, dependantsBy, origins } as const;
+  return { service: toService(own, values as MergedValues), origins };
+}
+
+/** What has opted in by a label is open to the hubs of other labels, unless the file says otherwise. */
+function openedBy(origin: Origin): Draft {
+  return { dependant_of_labels: { value: true, origin } };
 }
 
 function describeFields(kind: WorkloadKind) {
@@ -73,17 +84,13 @@ type Optional = 'service_name' | 'command' | 'cwd' | 'stop_timeout' | 'cron_star
 type MergedValues = Omit<FieldValues, Optional> & { readonly [F in Optional]: FieldValues[F] | undefined };
 
 function toService(
-  {
-    name,
-    ref,
-    origins,
-  }: {
-    readonly name: string;
+  own: Pick<Service, 'name' | 'isOfFile' | 'dependantsBy'> & {
     readonly ref: WorkloadRef;
     readonly origins: Readonly<Record<string, Origin>>;
   },
   values: MergedValues,
 ): Service {
+  const { name, ref, isOfFile, dependantsBy, origins } = own;
   return {
     name,
     workload: toWorkload(ref, values),
@@ -101,6 +108,9 @@ function toService(
     httpHealthcheckStatus: values.http_healthcheck_status,
     webhookUrl: toUrl(values.webhook_url, origins['webhook_url']),
     dependants: values.dependants,
+    dependantsBy,
+    dependantOfLabels: values.dependant_of_labels,
+    isOfFile,
     cronStart: values.cron_start,
     cronStop: values.cron_stop,
     timezone: values.timezone,

@@ -38,7 +38,8 @@ export function pairSources(input: {
       ...(reading?.draft === undefined ? [] : [reading.draft]),
       ...below,
     ];
-    sources.push({ name, origin, ref, layers });
+    const optIn = reading?.kind === 'accepted' ? optInOf(ref, input.labelPrefix) : undefined;
+    sources.push({ name, origin, ref, isOfFile: true, optIn, layers });
   }
   const fromLabels = nameLabelled(byKey(labelsLeft), { taken, below, labelPrefix: input.labelPrefix });
   return {
@@ -73,15 +74,19 @@ function nameLabelled(
     if (draft === undefined) continue;
     const name = workloadRefName(ref);
     const namesake = taken.get(name);
-    const optIn: Origin = { kind: 'label', workload: ref, label: optInLabel(labelPrefix) };
+    const optIn = optInOf(ref, labelPrefix);
     const origin = Object.values(draft)[0]?.origin ?? optIn;
     if (namesake !== undefined) problems.push(nameTaken(ref, { namesake, origin }));
     else {
       taken.set(name, { ref });
-      sources.push({ name, origin, ref, layers: [draft, ...below] });
+      sources.push({ name, origin, ref, isOfFile: false, optIn, layers: [draft, ...below] });
     }
   }
   return { sources, problems };
+}
+
+function optInOf(workload: WorkloadRef, labelPrefix: string): Origin {
+  return { kind: 'label', workload, label: optInLabel(labelPrefix) };
 }
 
 /** The labels of a service's workload, taken out of those that are left, also where they are to be ignored. */

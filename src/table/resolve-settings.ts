@@ -45,6 +45,7 @@ const UDP_QUEUE_TOTAL_DEFAULT = 33_554_432;
 const DOCKER_DEFAULTS: DockerSettings = {
   socket: '/var/run/docker.sock',
   labels: true,
+  imageLabels: true,
   labelPrefix: 'lazy-tcp-proxy',
   joinNetworks: true,
   labelUrls: [],
@@ -98,6 +99,7 @@ export function resolveSettings(
       max_starting: maxStarting.origin,
       'docker.socket': docker.socket.origin,
       'docker.labels': docker.labels.origin,
+      'docker.image_labels': docker.imageLabels.origin,
       'docker.label_prefix': docker.labelPrefix.origin,
       'docker.join_networks': docker.joinNetworks.origin,
       'docker.label_urls': docker.labelUrls.origin,
@@ -118,11 +120,12 @@ function resolveDocker(
   file: SettingsDraft,
   { environment, flags }: SettingsLayers,
 ): Resolved<DockerSettings> {
-  const { socket, labels, labelPrefix, joinNetworks, labelUrls } = DOCKER_DEFAULTS;
+  const { socket, labels, imageLabels, labelPrefix, joinNetworks, labelUrls } = DOCKER_DEFAULTS;
   const fromSocketFlag = fromFlag('--docker-socket', flags.dockerSocket);
   return {
     socket: firstSet([fromSocketFlag, environment.dockerSocket, file.docker_socket], socket),
     labels: firstSet([fromFlag('--no-labels', flags.labels), file.docker_labels], labels),
+    imageLabels: firstSet([file.docker_image_labels], imageLabels),
     labelPrefix: firstSet(
       [fromFlag('--label-prefix', flags.labelPrefix), file.docker_label_prefix],
       labelPrefix,

@@ -214,6 +214,7 @@ max_starting: auto # default
 docker:
   socket: /var/run/docker.sock # default
   labels: true # default
+  image_labels: true # default
   label_prefix: lazy-tcp-proxy # default
   join_networks: true # default
   label_urls: [] # default
@@ -237,6 +238,7 @@ services:
     http_healthcheck_status: 200-299 # default
     webhook_url: "" # default
     dependants: [] # default
+    dependant_of_labels: true # container db, label lazy-tcp-proxy.enabled
     timezone: UTC # default
     max_pending: 5 # lazy-proxy.yaml:1:25
     max_connections: 0 # default

@@ -51,7 +51,9 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
   [
     'an unknown key like no other',
     'docker:\n  zzz: 1',
-    ['2:3 error docker.zzz: unknown key; known are socket, labels, label_prefix, join_networks, label_urls'],
+    [
+      '2:3 error docker.zzz: unknown key; known are socket, labels, image_labels, label_prefix, join_networks, label_urls',
+    ],
   ],
   [
     'places for the URLs of labels that are none',

@@ -231,6 +231,78 @@ describe('Cascade', () => {
     await bench.until(() => state('one') === 'ready');
   });
 
+  describe('with a dependant that ran before its hub', () => {
+    const asLabels = (...dependants: readonly string[]) => ({ dependants, dependantsBy: 'labels' }) as const;
+    const idle = async (name: string) => {
+      const { release } = await use(name);
+      release();
+      await bench.clock.advance(IDLE_MS / 2);
+    };
+
+    it('leaves it to its own idle timeout where the proxy has woken the hub', async () => {
+      add({ hub: ['one', 'two'], one: [], two: [] });
+      edit('hub', { idleTimeoutMs: 0 });
+      tell('one', RUNNING);
+      await idle('hub');
+      expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/two']);
+      await bench.clock.advance(IDLE_MS);
+      expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/one', 'sleep docker/two']);
+    });
+
+    it('leaves what no service has as it was, for ever', async () => {
+      add({ hub: ['stray'] });
+      edit('hub', { idleTimeoutMs: 0 });
+      tell('stray', RUNNING);
+      await idle('hub');
+      await bench.clock.advance(10 * IDLE_MS);
+      expect(calls('sleep')).toEqual(['sleep docker/hub']);
+    });
+
+    it('stops it again with its hub once a hub has woken it', async () => {
+      add({ hub: ['one'], one: [] });
+      edit('hub', { idleTimeoutMs: 0 });
+      tell('one', RUNNING);
+      await idle('hub');
+      tell('one', STOPPED);
+      await idle('hub');
+      expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/hub', 'sleep docker/one']);
+    });
+
+    it('leaves what a client has woken meanwhile to its own idle timeout', async () => {
+      add({ hub: ['one'], one: [] });
+      edit('hub', { idleTimeoutMs: 0 });
+      await idle('hub');
+      expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/one']);
+      const direct = await use('one');
+      direct.release();
+      await idle('hub');
+      expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/hub', 'sleep docker/one']);
+    });
+
+    it('does not trust a hub by label that somebody else has started', async () => {
+      add({ hub: [], one: [], two: [] });
+      edit('hub', asLabels('one', 'two'));
+      edit('one', { isOfFile: false });
+      edit('two', { isOfFile: false });
+      tell('one', RUNNING);
+      tell('hub', RUNNING);
+      await bench.until(() => state('two') === 'ready');
+      tell('hub', STOPPED);
+      await bench.clock.advance(SLEEP_MS);
+      expect(calls('sleep')).toEqual(['sleep docker/two']);
+    });
+
+    it('leaves a service of the file that a hub by label has woken to its own idle timeout', async () => {
+      add({ hub: [], one: [] });
+      edit('hub', { ...asLabels('one'), idleTimeoutMs: 0 });
+      await idle('hub');
+      expect(calls('sleep')).toEqual(['sleep docker/hub']);
+      expect(state('one')).toBe('ready');
+      await bench.clock.advance(IDLE_MS);
+      expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/one']);
+    });
+  });
+
   describe('when the table changes', () => {
     it('wakes a dependant that a running hub is given', async () => {
       add({ hub: [], one: [] });

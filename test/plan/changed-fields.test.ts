@@ -30,6 +30,7 @@ const CHANGES: Readonly<
   http_healthcheck_status: [CONTAINER, `${CONTAINER}, http_healthcheck_status: "401"`],
   webhook_url: [CONTAINER, `${CONTAINER}, webhook_url: "http://a/"`],
   dependants: [CONTAINER, `${CONTAINER}, dependants: [b]`],
+  dependant_of_labels: [CONTAINER, `${CONTAINER}, dependant_of_labels: true`],
   cron_start: [CONTAINER, `${CONTAINER}, cron_start: "1 1 * * *"`],
   cron_stop: [CONTAINER, `${CONTAINER}, cron_stop: "1 1 * * *"`],
   timezone: [CONTAINER, `${CONTAINER}, timezone: Europe/Paris`],

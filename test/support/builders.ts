@@ -38,6 +38,9 @@ export function aService(overrides: Partial<Service> = {}): Service {
     httpHealthcheckStatus: [{ first: 200, last: 299 }],
     webhookUrl: undefined,
     dependants: [],
+    dependantsBy: 'file',
+    dependantOfLabels: false,
+    isOfFile: true,
     cronStart: undefined,
     cronStop: undefined,
     timezone: 'UTC',
@@ -101,6 +104,7 @@ export function tableOf(input: { readonly text?: string } & Partial<Omit<TableIn
     flags: input.flags ?? {},
     holders: input.holders ?? new Map(),
     ...(input.before !== undefined && { before: input.before }),
+    ...(input.own !== undefined && { own: input.own }),
     ...(input.status !== undefined && { status: input.status }),
   });
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { LabelReading } from '../../src/config/labels.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
 import { anEnvironment, labelsOf, PREFIX, serviceOf, tableOf } from '../support/builders.ts';
@@ -54,6 +55,9 @@ describe('buildTable', () => {
       httpHealthcheckStatus: [{ first: 200, last: 299 }],
       webhookUrl: undefined,
       dependants: [],
+      dependantsBy: 'file',
+      dependantOfLabels: true,
+      isOfFile: false,
       cronStart: undefined,
       cronStop: undefined,
       timezone: 'UTC',
@@ -185,12 +189,93 @@ describe('buildTable', () => {
   });
 
   it('makes dependants name services where they name their containers', () => {
-    const text = 'services: {db: {container: pg, ports: ["1:1"]}}';
-    const table = tableOf({
-      text,
-      labelled: [labelsOf('hub', { ports: '2:2', dependants: 'pg,db,unmanaged' })],
-    });
+    const hub = 'hub: {ports: ["2:2"], dependants: [pg, db, unmanaged]}';
+    const table = tableOf({ text: `services: {db: {container: pg, ports: ["1:1"]}, ${hub}}` });
     expect(serviceOf(table, 'hub').dependants).toEqual(['db', 'unmanaged']);
+  });
+
+  describe('for a hub whose dependants are named by a label', () => {
+    const linked = (text: string, others: readonly LabelReading[] = []) => {
+      const hub = labelsOf('hub', { ports: '2:2', dependants: 'pg' });
+      const table = tableOf({ text, labelled: [hub, ...others] });
+      return { dependants: serviceOf(table, 'hub').dependants, problems: problemsOf(table) };
+    };
+    const open = { problems: [] };
+    const prefix = `container hub, label ${PREFIX}.dependants warning dependants:`;
+    const shut = {
+      dependants: [],
+      problems: [
+        `${prefix} service "db" of the file isn't open to hubs by label; write dependant_of_labels: true there if it is to be`,
+      ],
+    };
+
+    it('takes a container that has opted in by a label itself', () => {
+      expect(linked('services: {}', [labelsOf('pg', { ports: '1:1' })])).toEqual({
+        ...open,
+        dependants: ['pg'],
+      });
+      const text = 'services: {db: {container: pg, ports: ["1:1"]}}';
+      expect(linked(text, [labelsOf('pg', {})])).toEqual({ ...open, dependants: ['db'] });
+    });
+
+    it('takes a service of the file that says so', () => {
+      const text = 'services: {db: {container: pg, ports: ["1:1"], dependant_of_labels: true}}';
+      expect(linked(text)).toEqual({ ...open, dependants: ['db'] });
+    });
+
+    it('leaves out any other service of the file', () => {
+      expect(linked('services: {db: {container: pg, ports: ["1:1"]}}')).toEqual(shut);
+      const closed = 'services: {db: {container: pg, ports: ["1:1"], dependant_of_labels: false}}';
+      expect(linked(closed, [labelsOf('pg', {})])).toEqual(shut);
+      const deaf = 'services: {db: {container: pg, ports: ["1:1"], ignore_labels: true}}';
+      expect(linked(deaf, [labelsOf('pg', {})])).toEqual(shut);
+    });
+
+    it('leaves out what no service stands for, and tells how to have it', () => {
+      expect(linked('services: {}')).toEqual({
+        dependants: [],
+        problems: [
+          `${prefix} "pg" has not opted in, so a hub by label can't reach it; give it the label ${PREFIX}.enabled=true, or name the dependants in the file`,
+        ],
+      });
+    });
+
+    it('does the same where the hub is in the file, but its dependants are in its labels', () => {
+      const text = 'services: {hub: {ports: ["2:2"]}, db: {container: pg, ports: ["1:1"]}}';
+      expect(linked(text)).toEqual(shut);
+    });
+  });
+
+  describe('for what the proxy itself runs in', () => {
+    const own = [
+      { kind: 'docker', name: 'me' },
+      { kind: 'swarm', name: 'stack_me' },
+    ] as const;
+
+    it('takes no service, neither of the file nor of labels', () => {
+      const text =
+        'services: {a: {container: me, ports: ["1:1"]}, b: {swarm_service: stack_me, ports: ["2:2"]}}';
+      const table = tableOf({ text, own });
+      expect([...table.entries.keys()]).toEqual([]);
+      expect(problemsOf(table)).toEqual([
+        `lazy-proxy.yaml:1:27 error service "a": the proxy itself runs in container me; it can't be a service of its own`,
+        `lazy-proxy.yaml:1:67 error service "b": the proxy itself runs in swarm service stack_me; it can't be a service of its own`,
+      ]);
+      const labelled = tableOf({ labelled: [labelsOf('me', { ports: '1:1' })], own });
+      expect([...labelled.entries.keys()]).toEqual([]);
+      expect(labelled.problems).toHaveLength(1);
+    });
+
+    it('takes no dependant, under whatever name', () => {
+      const text =
+        'services: {a: {container: me, ports: ["1:1"]}, hub: {ports: ["2:2"], dependants: [a, me, x]}}';
+      const table = tableOf({ text, own, labelled: [labelsOf('x', {})] });
+      expect(serviceOf(table, 'hub').dependants).toEqual(['x']);
+      expect(problemsOf(table)).toHaveLength(2);
+      expect(problemsOf(table)[0]).toContain(
+        'dependants: the proxy itself runs in container me; it is left out',
+      );
+    });
   });
 
   it('leaves out the link that closes a cycle', () => {

@@ -26,6 +26,7 @@ describe('resolveSettings', () => {
       docker: {
         socket: '/var/run/docker.sock',
         labels: true,
+        imageLabels: true,
         labelPrefix: 'lazy-tcp-proxy',
         joinNetworks: true,
         labelUrls: [],

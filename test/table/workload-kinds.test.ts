@@ -160,12 +160,19 @@ services:
 
 describe('buildTable, for the dependants of a Kubernetes hub,', () => {
   const text = `${KUBERNETES}services:
-  db: {deployment: blog/other, ports: ["1:1"]}
-  queue: {statefulset: shop/mq, ports: ["2:2"]}
-  mail: {deployment: blog/smtp, ports: ["3:3"]}`;
+  db: {deployment: blog/other, ports: ["1:1"], dependant_of_labels: true}
+  queue: {statefulset: shop/mq, ports: ["2:2"], dependant_of_labels: true}
+  mail: {deployment: blog/smtp, ports: ["3:3"], dependant_of_labels: true}`;
   const linked = (dependants: string) => {
-    const table = tableOf({ text, labelled: [labelsOf(deployment('hub'), { ports: '9:9', dependants })] });
-    return { dependants: serviceOf(table, 'shop/hub').dependants, problems: problemsOf(table) };
+    const labelled = [
+      labelsOf(deployment('hub'), { ports: '9:9', dependants }),
+      labelsOf(deployment('smtp'), {}),
+    ];
+    const table = tableOf({ text, labelled });
+    return {
+      dependants: serviceOf(table, 'shop/hub').dependants,
+      problems: problemsOf(table).filter((problem) => !problem.includes('nothing wakes it')),
+    };
   };
 
   it.each([
@@ -173,10 +180,24 @@ describe('buildTable, for the dependants of a Kubernetes hub,', () => {
     ['a workload of its namespace', 'mq', ['queue']],
     ['a workload of another namespace', 'blog/smtp', ['mail']],
     ['a workload of another namespace never without it', 'smtp', ['shop/smtp']],
-    ['an unmanaged workload of another namespace', 'infra/x', ['infra/x']],
     ['each once', 'mq,shop/mq,queue', ['queue']],
   ])('takes %s', (_name, dependants, expected) => {
     expect(linked(dependants)).toEqual({ dependants: expected, problems: [] });
+  });
+
+  it('takes an unmanaged workload of another namespace where the file names it', () => {
+    const file = `${text}\n  hub: {deployment: shop/hub, ports: ["9:9"], dependants: [infra/x, y]}`;
+    const table = tableOf({ text: file });
+    expect(serviceOf(table, 'hub').dependants).toEqual(['infra/x', 'shop/y']);
+  });
+
+  it('leaves out what has not opted in where an annotation names it', () => {
+    expect(linked('infra/x,queue')).toEqual({
+      dependants: ['queue'],
+      problems: [
+        `deployment shop/hub, annotation ${PREFIX}.dependants warning dependants: "infra/x" has not opted in, so a hub by label can't reach it; give it the annotation ${PREFIX}.enabled=true, or name the dependants in the file`,
+      ],
+    });
   });
 
   it('leaves out what can be no Deployment', () => {

@@ -11,6 +11,7 @@ export const CALL_DEADLINES_MS = {
   'past events': 10_000,
   'list containers': 60_000,
   'inspect container': 10_000,
+  'inspect image': 10_000,
   /** Long: giving up early would cancel the start of an engine that is merely slow. */
   'start container': 60_000,
   'unpause container': 30_000,

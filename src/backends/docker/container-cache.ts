@@ -2,6 +2,7 @@ import type { StoppedBy } from '../../model/observation.ts';
 import type { LabelledWorkload } from '../backend.ts';
 import type { EventFilter } from './engine-client.ts';
 import type { ListedContainer } from './engine-shapes.ts';
+import type { LabelledContainer } from './image-labels.ts';
 import type { EngineEvent } from './event-stream.ts';
 
 /**
@@ -23,6 +24,8 @@ export interface KnownContainer {
   /** Without the leading slash. */
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Undefined where no list has told it. */
+  readonly imageId: string | undefined;
   /** The entry of the last list, as long as no event has made it old. */
   readonly listed: ListedContainer | undefined;
 }
@@ -88,10 +91,10 @@ export class ContainerCache {
   }
 
   /** The labels of every container, but not of those that Swarm makes and removes as its services ask for it. */
-  labelled(): readonly LabelledWorkload[] {
+  labelled(): readonly (LabelledContainer & LabelledWorkload)[] {
     return this.all()
       .filter(({ labels }) => !Object.hasOwn(labels, SWARM_TASK_LABEL))
-      .map(({ name, labels }) => ({ ref: { kind: 'docker', name }, labels }));
+      .map(({ id, name, labels, imageId }) => ({ id, name, imageId, ref: { kind: 'docker', name }, labels }));
   }
 
   /** Forgets everything and takes a whole list; returns who has another name than before. */
@@ -103,7 +106,7 @@ export class ContainerCache {
     for (const listed of containers) {
       const name = ownName(listed.Names ?? []);
       if (name === undefined) continue;
-      this.put({ id: listed.Id, name, labels: listed.Labels ?? {}, listed });
+      this.put({ id: listed.Id, name, labels: listed.Labels ?? {}, imageId: listed.ImageID, listed });
       const from = before.get(listed.Id)?.name ?? name;
       if (from !== name) renames.push({ from, to: name });
     }
@@ -131,7 +134,7 @@ export class ContainerCache {
     if (name === undefined) return NO_CHANGE;
     if (known === undefined && !FIRST_ACTIONS.has(event.action)) return { names: [name], population: false };
     const labels = known?.labels ?? labelsOf(event);
-    this.put({ id: event.id, name, labels, listed: undefined });
+    this.put({ id: event.id, name, labels, imageId: known?.imageId, listed: undefined });
     if (known === undefined) return { names: [name], population: true };
     if (known.name === name) return { names: [name], population: false };
     const renamed = { from: known.name, to: name };

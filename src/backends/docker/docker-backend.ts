@@ -5,10 +5,11 @@
  * tell; never takes silence for an answer.
  */
 import type { Observation } from '../../model/observation.ts';
+import { findOptIns } from '../../model/opt-in.ts';
 import { type DockerWorkload, type Workload, workloadKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/logger.ts';
-import type { Backend, BackendSink, OutputRequest } from '../backend.ts';
+import type { Backend, BackendSink, LabelledWorkload, OutputRequest } from '../backend.ts';
 import { LabelFeed, type LabelOptions } from '../label-feed.ts';
 import { type CacheChange, CONTAINER_EVENTS, ContainerCache, type Rename } from './container-cache.ts';
 import { ContainerLocator } from './container-locator.ts';
@@ -21,9 +22,10 @@ import type { ListedContainer } from './engine-shapes.ts';
 import { describeError, EngineUnreachable } from './errors.ts';
 import type { EngineEvent } from './event-stream.ts';
 import { HealthPoller } from './health-poller.ts';
+import { ImageLabels, type LabelledContainer } from './image-labels.ts';
 import { NetworkMembership } from './network-membership.ts';
 import { type OwnSystem, ownSystem } from './own-container.ts';
-import { OwnPlaceReader } from './own-place.ts';
+import { type OwnPlace, OwnPlaceReader } from './own-place.ts';
 import { selectLabelled } from './select-labelled.ts';
 import { stopContainer } from './stop-container.ts';
 import { type WakeContext, wakeContainer } from './wake-container.ts';
@@ -65,7 +67,11 @@ export class DockerBackend implements Backend {
   readonly #health: HealthPoller;
   readonly #labels: LabelFeed;
   readonly #stops = new Map<string, Promise<unknown>>();
+  readonly #images: ImageLabels;
+  /** Labels of images are being asked for. */
+  #learning: Promise<void> | undefined;
   #sink: BackendSink | undefined;
+  #own: Pick<OwnPlace, 'containerId' | 'refs'> | undefined;
 
   constructor(options: DockerBackendOptions & { readonly client: EngineClient }) {
     const { client, clock, logger, joinNetworks = true, system = ownSystem } = options;
@@ -87,9 +93,10 @@ export class DockerBackend implements Backend {
       },
     });
     this.#health = new HealthPoller({ clock, look: (name) => this.#observer.look(name) });
+    this.#images = new ImageLabels({ client, logger });
     this.#labels = new LabelFeed({
       ...{ clock, labelOptions: options },
-      select: (counted) => selectLabelled(cache.labelled(), counted),
+      select: (counted) => this.#selectLabelled(counted),
       tell: (snapshot) => this.#sink?.labelled(snapshot),
     });
     const listener = {
@@ -125,8 +132,9 @@ export class DockerBackend implements Backend {
     const parts = { client: this.#client, cache: this.#cache, observer: this.#observer, link: this.#link };
     const makeWay: WakeContext['makeWay'] = (container, until) => this.#membership.makeWay(container, until);
     const owners = { ownerOf: (name: string) => this.#locator.ownerOf(name), stops: this.#stops };
+    const isOwn = (id: string) => this.#membership.isOwn(id, { isAwaited: false, signal });
     await wakeContainer(
-      { ...parts, ...owners, makeWay, clock: this.#clock },
+      { ...parts, ...owners, makeWay, isOwn, clock: this.#clock },
       { name: containerOf(workload), signal },
     );
   }
@@ -134,15 +142,17 @@ export class DockerBackend implements Backend {
   async sleep(workload: Workload, options: { readonly graceMs: number | undefined }): Promise<void> {
     const name = containerOf(workload);
     try {
-      if (this.#link.session === undefined) throw new EngineUnreachable('the engine does not answer');
+      const { session, lifetime } = this.#link;
+      if (session === undefined) throw new EngineUnreachable('the engine does not answer');
       const parts = {
+        isOwn: (id: string) => this.#membership.isOwn(id, { isAwaited: true, signal: session }),
         client: this.#client,
         cache: this.#cache,
         observer: this.#observer,
         clock: this.#clock,
       };
       const id = this.#cache.get(name)?.id ?? '';
-      const stop = stopContainer(parts, { name, graceMs: options.graceMs, signal: this.#link.lifetime });
+      const stop = stopContainer(parts, { name, graceMs: options.graceMs, signal: lifetime });
       this.#stops.set(id, stop);
       await stop.finally(() => this.#stops.delete(id));
     } catch (cause) {
@@ -190,11 +200,53 @@ export class DockerBackend implements Backend {
   }
 
   #applyList(containers: readonly ListedContainer[], events: readonly EngineEvent[]): Promise<void> {
-    this.#membership.begin(this.#link.session);
+    const { session } = this.#link;
+    this.#membership.begin(session);
+    const own = session === undefined ? undefined : this.#tellOwn(session);
     for (const rename of this.#cache.replaceAll(containers)) this.#renamed(rename);
     const touched = new Set(events.flatMap((event) => this.#applyToCache(event).names));
     this.#labels.flush();
-    return this.#observer.lookAtAll(touched);
+    const learnt = this.#learning;
+    return this.#observer.lookAtAll(touched).finally(() => Promise.all([own, learnt]));
+  }
+
+  /** Undefined while it is found out which labels are those of images. */
+  #selectLabelled(counted: LabelOptions): readonly LabelledWorkload[] | undefined {
+    const all = this.#cache.labelled();
+    if (counted.imageLabels !== false) return selectLabelled(all, counted);
+    const { labelPrefix } = counted;
+    const optingIn = all.filter(({ labels }) => counted.labels && findOptIns(labels, labelPrefix).length > 0);
+    this.#images.keep(optingIn);
+    const unknown = optingIn.filter((container) => !this.#images.knows(container));
+    const { session } = this.#link;
+    if (unknown.length > 0) {
+      if (session !== undefined) this.#learning ??= this.#learn(unknown, session);
+      return undefined;
+    }
+    const own = optingIn.map((container) => ({ ...container, labels: this.#images.ownLabels(container) }));
+    return selectLabelled(own, counted);
+  }
+
+  async #learn(containers: readonly LabelledContainer[], session: AbortSignal): Promise<void> {
+    try {
+      for (const container of containers) await this.#images.learn(container, session);
+    } catch {
+      // The engine is away: the next list begins anew.
+      this.#learning = undefined;
+      return;
+    }
+    this.#learning = undefined;
+    this.#labels.flush();
+  }
+
+  async #tellOwn(signal: AbortSignal): Promise<void> {
+    const place = await this.#membership.whereabouts(signal).catch(() => undefined);
+    if (place !== undefined) this.#takeOwn(place);
+  }
+
+  #takeOwn(own: Pick<OwnPlace, 'containerId' | 'refs'>): void {
+    this.#own = own;
+    this.#sink?.own?.(own.refs);
   }
 
   #applyToCache(event: EngineEvent): CacheChange {
@@ -205,6 +257,11 @@ export class DockerBackend implements Backend {
 
   #renamed({ from, to }: Rename): void {
     this.#locator.rename({ from, to });
+    const { containerId, refs } = this.#own ?? {};
+    if (containerId !== undefined && this.#cache.get(to)?.id === containerId) {
+      const others = (refs ?? []).filter(({ kind }) => kind !== 'docker');
+      this.#takeOwn({ containerId, refs: [{ kind: 'docker', name: to }, ...others] });
+    }
     this.#sink?.renamed?.({ kind: 'docker', name: from }, { kind: 'docker', name: to });
   }
 

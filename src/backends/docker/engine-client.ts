@@ -3,7 +3,12 @@ import { type Clock, parseTimestamp } from '../../system/clock.ts';
 import { linkSignals } from '../../system/link-signals.ts';
 import { CALL_DEADLINES_MS, type EngineCall } from './call-deadlines.ts';
 import type { EngineAddress } from './engine-address.ts';
-import type { InspectedContainer, InspectedNetwork, ListedContainer } from './engine-shapes.ts';
+import type {
+  InspectedContainer,
+  InspectedImage,
+  InspectedNetwork,
+  ListedContainer,
+} from './engine-shapes.ts';
 import { createEngineTransport, type EngineRequest, type EngineTransport } from './engine-transport.ts';
 import { describeError, EngineRefusal, EngineUnreachable } from './errors.ts';
 import { type EngineEvent, parseEvent } from './event-stream.ts';
@@ -78,31 +83,21 @@ export class EngineClient {
   }
 
   /** By name or id; undefined where there is no such network. */
-  async inspectNetwork(network: string, signal: AbortSignal): Promise<InspectedNetwork | undefined> {
-    try {
-      const path = `/networks/${encodeURIComponent(network)}`;
-      const text = await this.call({ call: 'inspect network', method: 'GET', path, signal });
-      return parseAnswer(text) as InspectedNetwork;
-    } catch (error) {
-      if (error instanceof EngineRefusal && error.status === 404) return undefined;
-      throw error;
-    }
+  inspectNetwork(network: string, signal: AbortSignal): Promise<InspectedNetwork | undefined> {
+    const path = `/networks/${encodeURIComponent(network)}`;
+    return this.#inspect<InspectedNetwork>({ call: 'inspect network', path, signal });
   }
 
   /** Undefined where there is no such container. */
-  async inspect(container: string, signal: AbortSignal): Promise<InspectedContainer | undefined> {
-    try {
-      const text = await this.call({
-        call: 'inspect container',
-        method: 'GET',
-        path: `/containers/${encodeURIComponent(container)}/json`,
-        signal,
-      });
-      return parseAnswer(text) as InspectedContainer;
-    } catch (error) {
-      if (error instanceof EngineRefusal && error.status === 404) return undefined;
-      throw error;
-    }
+  inspect(container: string, signal: AbortSignal): Promise<InspectedContainer | undefined> {
+    const path = `/containers/${encodeURIComponent(container)}/json`;
+    return this.#inspect<InspectedContainer>({ call: 'inspect container', path, signal });
+  }
+
+  /** Undefined where there is no such image. */
+  inspectImage(image: string, signal: AbortSignal): Promise<InspectedImage | undefined> {
+    const path = `/images/${encodeURIComponent(image)}/json`;
+    return this.#inspect<InspectedImage>({ call: 'inspect image', path, signal });
   }
 
   /** Succeeds where the container is already started (304). */
@@ -242,6 +237,15 @@ export class EngineClient {
     const timeoutMs = CALL_DEADLINES_MS[call] + extraMs;
     const options = { clock: this.#clock, timeoutMs, parent };
     return withDeadline((signal) => this.#ask({ ...request, signal }), options);
+  }
+
+  async #inspect<T>(request: Pick<CallRequest, 'call' | 'path' | 'signal'>): Promise<T | undefined> {
+    try {
+      return parseAnswer(await this.call({ method: 'GET', ...request })) as T;
+    } catch (error) {
+      if (error instanceof EngineRefusal && error.status === 404) return undefined;
+      throw error;
+    }
   }
 
   async #ask(request: EngineRequest): Promise<string> {

@@ -6,6 +6,7 @@
 /** One entry of `GET /containers/json`. */
 export interface ListedContainer {
   readonly Id: string;
+  readonly ImageID?: string;
   readonly Names?: readonly string[] | null;
   readonly Labels?: Readonly<Record<string, string>> | null;
   readonly State?: string;
@@ -21,6 +22,8 @@ export interface ListedContainer {
 export interface InspectedContainer {
   readonly Id: string;
   readonly Name?: string;
+  /** The image's id. */
+  readonly Image?: string;
   readonly State?: InspectedState;
   /** How often the engine has started it again by itself. */
   readonly RestartCount?: number;
@@ -40,6 +43,11 @@ export interface InspectedContainer {
   readonly NetworkSettings?: {
     readonly Networks?: Readonly<Record<string, InspectedEndpoint | null>> | null;
   };
+}
+
+/** The answer of `GET /images/{id}/json`. */
+export interface InspectedImage {
+  readonly Config?: { readonly Labels?: Readonly<Record<string, string>> | null } | null;
 }
 
 /** Times in ns; 0 or absent = the engine's default. */

@@ -161,6 +161,19 @@ export class NetworkMembership {
     return this.settle('', signal);
   }
 
+  /**
+   * Whether the proxy itself runs in a container. @param options.isAwaited false = by what is known now.
+   * @throws the signal's reason.
+   */
+  async isOwn(
+    id: string,
+    { isAwaited, signal }: { readonly isAwaited: boolean; readonly signal: AbortSignal },
+  ): Promise<boolean> {
+    if (await this.#options.place.mayBeOwn(id)) return true;
+    const place = isAwaited ? await this.whereabouts(signal) : this.#place;
+    return place?.containerId === id;
+  }
+
   /** Leaves what it joined, within a few seconds. Idempotent. */
   async close(): Promise<void> {
     this.#isClosing = true;

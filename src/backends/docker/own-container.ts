@@ -24,23 +24,28 @@ export async function findOwnContainer(options: {
   readonly inspect: (container: string) => Promise<InspectedContainer | undefined>;
 }): Promise<InspectedContainer | undefined> {
   const { system, inspect } = options;
-  const read = (path: string) => system.readFile(path).catch(() => undefined);
-  // The cgroup first: it is the process's own, while the mounts of a container that uses another one's network are
-  // that one's.
-  const ids = [
-    ...parseCgroup((await read('/proc/self/cgroup')) ?? ''),
-    ...parseMountinfo((await read('/proc/self/mountinfo')) ?? ''),
-  ];
-  for (const id of new Set(ids)) {
+  for (const id of await listOwnIds(system)) {
     const found = await inspect(id);
     if (found?.State?.Running === true) return found;
   }
-  const markers = await Promise.all(MARKERS.map(read));
+  const markers = await Promise.all(MARKERS.map((path) => system.readFile(path).catch(() => undefined)));
   // On the host itself, a container that has the host's name would be taken for the proxy.
   if (markers.every((marker) => marker === undefined)) return undefined;
   const found = await inspect(system.hostname());
   const isOwn = found?.State?.Running === true && found.Config?.Hostname === system.hostname();
   return isOwn ? found : undefined;
+}
+
+/** Ids of the containers that this process may run in, the likeliest first; never rejects. */
+export async function listOwnIds(system: OwnSystem): Promise<readonly string[]> {
+  const read = (path: string) => system.readFile(path).catch(() => '');
+  // The cgroup first: it is the process's own, while the mounts of a container that uses another one's network are
+  // that one's.
+  const ids = [
+    ...parseCgroup(await read('/proc/self/cgroup')),
+    ...parseMountinfo(await read('/proc/self/mountinfo')),
+  ];
+  return [...new Set(ids)];
 }
 
 /**

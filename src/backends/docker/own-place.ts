@@ -1,13 +1,16 @@
+import type { WorkloadRef } from '../../model/workload.ts';
 import { LOOPBACK, sharedNetworkOwner } from './addresses.ts';
 import type { EngineClient } from './engine-client.ts';
 import type { EndpointAddresses, InspectedContainer } from './engine-shapes.ts';
 import { isSameNetwork, type NetworkRef } from './needed-networks.ts';
-import { findOwnContainer, type OwnSystem } from './own-container.ts';
+import { findOwnContainer, listOwnIds, type OwnSystem } from './own-container.ts';
 
 /** Where the proxy is, seen from the engine's networks. */
 export interface OwnPlace {
   /** The container it runs in; undefined where it runs in none. */
   readonly containerId: string | undefined;
+  /** Whatever would end the proxy if it were put to sleep: that container, and the Swarm service that it belongs to. */
+  readonly refs: readonly WorkloadRef[];
   /** Whether the engine lets it join networks. */
   readonly canJoin: boolean;
   readonly networks: readonly OwnNetwork[];
@@ -28,6 +31,7 @@ export interface OwnNetwork extends NetworkRef {
 /** On the host, or where nothing is known. */
 export const OUTSIDE: OwnPlace = {
   containerId: undefined,
+  refs: [],
   canJoin: false,
   networks: [],
   networkNames: new Set(),
@@ -36,6 +40,8 @@ export const OUTSIDE: OwnPlace = {
 
 /** Stays with the container, so that a proxy that was killed still leaves what it joined, after its next start. */
 const MARK = 'lazy-proxy.joined';
+/** On every container that belongs to a Swarm service. */
+const SWARM_SERVICE_LABEL = 'com.docker.swarm.service.name';
 /** For whose sake: neither backend leaves what the other one has joined. */
 export type NetworkMark = 'true' | 'swarm';
 /** The option of engines from 28 on; older ones leave out what they don't know. */
@@ -58,6 +64,7 @@ export class OwnPlaceReader {
   readonly mark: NetworkMark;
   #id: string | undefined;
   #isKnown = false;
+  #ownIds: Promise<readonly string[]> | undefined;
 
   constructor(options: {
     readonly client: EngineClient;
@@ -72,6 +79,12 @@ export class OwnPlaceReader {
   /** The next reading finds the container out again. */
   forget(): void {
     this.#isKnown = false;
+  }
+
+  /** Whether a container may be the proxy's own, as far as this machine tells without the engine. */
+  async mayBeOwn(id: string): Promise<boolean> {
+    this.#ownIds ??= listOwnIds(this.#system);
+    return (await this.#ownIds).includes(id);
   }
 
   /** @throws {EngineUnreachable | EngineRefusal} */
@@ -102,7 +115,8 @@ export function describePlace(
   own: InspectedContainer,
   { holder, mark }: { readonly holder: InspectedContainer; readonly mark: NetworkMark },
 ): OwnPlace {
-  if (holder.HostConfig?.NetworkMode === 'host') return { ...OUTSIDE, containerId: own.Id };
+  const refs = listOwnRefs(own);
+  if (holder.HostConfig?.NetworkMode === 'host') return { ...OUTSIDE, containerId: own.Id, refs };
   const endpoints = Object.entries(holder.NetworkSettings?.Networks ?? {});
   const networks = endpoints.map(([name, endpoint]): OwnNetwork => {
     const { NetworkID: id = '', IPAddress = '', GlobalIPv6Address = '' } = endpoint ?? {};
@@ -120,11 +134,20 @@ export function describePlace(
   ];
   return {
     containerId: own.Id,
+    refs,
     canJoin: holder === own && own.HostConfig?.NetworkMode !== 'none',
     networks,
     networkNames: new Set(networks.flatMap(({ name, id }) => [name, id]).filter((text) => text !== '')),
     hostAddresses: [...new Set(gateways.filter((gateway) => gateway !== ''))],
   };
+}
+
+function listOwnRefs({ Name = '', Config }: InspectedContainer): readonly WorkloadRef[] {
+  const service = Config?.Labels?.[SWARM_SERVICE_LABEL];
+  return [
+    { kind: 'docker', name: Name.replace(/^\//, '') },
+    ...(service === undefined ? [] : [{ kind: 'swarm', name: service } as const]),
+  ];
 }
 
 /** The network of this place that `ref` means. */

@@ -1,7 +1,10 @@
+import { findOptIns } from '../../model/opt-in.ts';
+import { silentLogger } from '../../system/logger.ts';
 import type { LabelledWorkload } from '../backend.ts';
 import type { LabelOptions } from '../label-feed.ts';
 import { askOnce, type EngineQueryOptions } from './ask-once.ts';
 import { ContainerCache } from './container-cache.ts';
+import { ImageLabels } from './image-labels.ts';
 import { selectLabelled } from './select-labelled.ts';
 
 /**
@@ -14,7 +17,13 @@ export function readLabelledContainers(
   return askOnce(options, async (client, signal) => {
     const cache = new ContainerCache();
     cache.replaceAll(await client.list(signal));
-    return selectLabelled(cache.labelled(), options);
+    const all = cache.labelled();
+    if (options.imageLabels !== false) return selectLabelled(all, options);
+    const images = new ImageLabels({ client, logger: silentLogger });
+    const optingIn = all.filter(({ labels }) => findOptIns(labels, options.labelPrefix).length > 0);
+    for (const container of optingIn) await images.learn(container, signal);
+    const own = optingIn.map((container) => ({ ...container, labels: images.ownLabels(container) }));
+    return selectLabelled(own, options);
   });
 }
 

@@ -13,13 +13,15 @@ export interface StopContext {
   readonly cache: ContainerCache;
   readonly observer: WorkloadObserver;
   readonly clock: Clock;
+  /** Whether the proxy itself runs in it. */
+  readonly isOwn: (id: string) => Promise<boolean>;
 }
 
 /**
  * Stops a container, and has it looked at afterwards: what is seen then counts, whatever the answer was, or where none came
  * in time. Success where it is stopped already, or doesn't exist.
  * @throws {EngineUnreachable | EngineRefusal} where it still runs, or that can't be found out; {Error} where stopping
- * would destroy it.
+ * would destroy it, or end the proxy.
  */
 export async function stopContainer(
   context: StopContext,
@@ -47,6 +49,7 @@ async function callStop(
   const { name, graceMs, signal } = options;
   const id = cache.get(name)?.id;
   if (id === undefined) return;
+  if (await context.isOwn(id)) throw new Error('the proxy itself runs in it');
   const ownGraceMs = observer.last(name)?.ownGraceMs ?? DEFAULT_GRACE_MS;
   try {
     await answeredOrSeen(context, {

@@ -27,6 +27,8 @@ export interface WakeContext {
   /** The container whose network `name` uses, where that is known beforehand. */
   readonly ownerOf: (name: string) => string | undefined;
   readonly stops: StopsUnderWay;
+  /** Whether the proxy itself runs in it. */
+  readonly isOwn: (id: string) => Promise<boolean>;
 }
 
 /** The container that was last to be started; undefined where none had the name. */
@@ -84,6 +86,8 @@ async function startOrUnpause(
   let step: 'start' | 'unpause' = context.observer.last(name)?.state === 'paused' ? 'unpause' : 'start';
   for (let steps = 1, ownerTries = 1; ; steps++) {
     tried.id = id;
+    if (await context.isOwn(id))
+      throw new WakeError(`cannot start container "${name}": the proxy itself runs in it`);
     try {
       return await answeredOrSeen(context, {
         ...{ name, signal, wanted: (seen) => seen.state === 'running' },
@@ -132,7 +136,8 @@ async function findByName(
   const found = await context.client.inspect(name, signal);
   if (found === undefined || found.Name !== `/${name}`)
     throw new WakeError(`container "${name}" does not exist`);
-  context.cache.put({ id: found.Id, name, labels: found.Config?.Labels ?? {}, listed: undefined });
+  const { Id: id, Image: imageId, Config } = found;
+  context.cache.put({ id, name, labels: Config?.Labels ?? {}, imageId, listed: undefined });
   return found;
 }
 

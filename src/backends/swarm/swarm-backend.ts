@@ -5,7 +5,7 @@
  * manages no swarm, every service is missing, and nothing more is asked until it does.
  */
 import type { Observation } from '../../model/observation.ts';
-import { type SwarmWorkload, type Workload, workloadKey } from '../../model/workload.ts';
+import { type SwarmWorkload, type Workload, type WorkloadRef, workloadKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Backend, BackendSink } from '../backend.ts';
 import type { DockerBackendOptions } from '../docker/docker-backend.ts';
@@ -125,7 +125,8 @@ export class SwarmBackend implements Backend {
 
   /** Its tasks have the grace of the service itself. */
   async sleep(workload: Workload): Promise<void> {
-    await sleepService(this.#callContext(), serviceOf(workload));
+    const isOwn = async (name: string, signal: AbortSignal) => isAmong(await this.#readOwn(signal), name);
+    await sleepService({ ...this.#callContext(), isOwn }, serviceOf(workload));
   }
 
   look(workload: Workload): void {
@@ -173,7 +174,17 @@ export class SwarmBackend implements Backend {
     this.#catalog.replaceAll(view);
     if (session !== undefined) for (const event of events) this.#feed.apply(event, session);
     this.#labels.flush();
-    await this.#observer.lookAtAll('all');
+    const own = session === undefined ? undefined : this.#tellOwn(session);
+    await this.#observer.lookAtAll('all').finally(() => own);
+  }
+
+  async #readOwn(signal: AbortSignal): Promise<readonly WorkloadRef[]> {
+    return (await this.#membership.whereabouts(signal)).refs;
+  }
+
+  async #tellOwn(signal: AbortSignal): Promise<void> {
+    const refs = await this.#readOwn(signal).catch(() => undefined);
+    if (refs !== undefined) this.#sink?.own?.(refs);
   }
 
   #applyEvent(event: EngineEvent): void {
@@ -196,6 +207,10 @@ export class SwarmBackend implements Backend {
     // Not waited for: a look may be what has noticed it.
     void this.#observer.lookAtAll('all');
   }
+}
+
+function isAmong(refs: readonly WorkloadRef[], name: string): boolean {
+  return refs.some((ref) => ref.kind === 'swarm' && ref.name === name);
 }
 
 function keyOf(service: string): string {

@@ -60,12 +60,19 @@ export function wakeService(
 }
 
 /** Scales a service to 0 and remembers its replicas; fails at once while the engine is away. */
-export async function sleepService(context: ScaleContext, name: string): Promise<void> {
+export async function sleepService(
+  context: ScaleContext & {
+    /** Whether the proxy itself runs in it. */
+    readonly isOwn: (name: string, signal: AbortSignal) => Promise<boolean>;
+  },
+  name: string,
+): Promise<void> {
   const { catalog, observer, link, labelPrefix } = context;
   try {
     const { session } = link;
     if (session === undefined) throw new EngineUnreachable('the engine does not answer');
     if (catalog.nodeId === undefined) return;
+    if (await context.isOwn(name, session)) throw new Error('the proxy itself runs in it');
     await scaleService(context, {
       ...{ name, signal: session },
       change: async ({ Spec }) => toAsleepSpec(Spec, labelPrefix),

@@ -32,6 +32,7 @@ const CALLS: Readonly<Record<EngineCall, HungCall>> = {
   },
   'list containers': { make: (engine, _, signal) => engine.list(signal) },
   'inspect container': { make: (engine, _, signal) => engine.inspect('db', signal) },
+  'inspect image': { make: (engine, _, signal) => engine.inspectImage('i', signal) },
   'start container': { make: (engine, _, signal) => engine.start('db', signal) },
   'unpause container': { make: (engine, _, signal) => engine.unpause('db', signal) },
   'stop container': {

@@ -98,7 +98,7 @@ test('ContainerCache leaves out the labels of containers that belong to Swarm se
     { Id: 'c1', Names: ['/db'], Labels },
     { Id: 'c2', Names: ['/web.1.t1'], Labels: task },
   ]);
-  expect(cache.labelled()).toEqual([{ ref: { kind: 'docker', name: 'db' }, labels: Labels }]);
+  expect(cache.labelled()).toMatchObject([{ ref: { kind: 'docker', name: 'db' }, labels: Labels }]);
 });
 
 /** Orders in which engines tell the same. */

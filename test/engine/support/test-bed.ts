@@ -5,10 +5,10 @@ import { getJson } from './http.ts';
 import { type ProxyOptions, type ProxyProcess, startProxy } from './proxy.ts';
 
 /** Fields of a service, named as in the file. */
-export type ServiceFields = Readonly<Record<string, string | number | readonly string[]>>;
+export type ServiceFields = Readonly<Record<string, string | number | boolean | readonly string[]>>;
 
-export interface BedProxyOptions extends Omit<ProxyOptions, 'config'> {
-  /** The `services` of the configuration file; undefined = no file. */
+export interface BedProxyOptions extends ProxyOptions {
+  /** The `services` of the configuration file, in place of its text; neither = no file. */
   readonly services?: Readonly<Record<string, ServiceFields>>;
 }
 
