@@ -1,5 +1,6 @@
 import type { Observation } from '../model/observation.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
+import { isWaking } from './machine.ts';
 import type { WorkloadController } from './workload-controller.ts';
 
 /** Within that time the table knows of a new name that labels make a service of. */
@@ -52,13 +53,20 @@ export class Renames {
     return controller;
   }
 
-  /** Takes what was seen under the old name; true where it is to be kept from the controller for now. */
+  /**
+   * Takes what was seen under the old name; true where it is to be kept from the controller for now. Not in the middle of a
+   * wake, which nothing seen ends: why that fails has to be known by then.
+   */
   holds(controller: WorkloadController, observation: Observation): boolean {
     for (const [key, rename] of [...this.#byNewKey]) {
       if (rename.controller !== controller) continue;
       // Another workload has the old name.
       if (observation.id !== '' && observation.id !== rename.id) this.#drop(key);
-      else if (observation.state === 'missing' && rename.cancel !== undefined) {
+      else if (
+        observation.state === 'missing' &&
+        rename.cancel !== undefined &&
+        !isWaking(controller.state)
+      ) {
         rename.held = observation;
         return true;
       }

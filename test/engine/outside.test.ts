@@ -243,6 +243,16 @@ describe('a container that is renamed while it is used', () => {
     expect(events.of(name, 'start').length + events.of(newName, 'start').length).toBe(1);
   });
 
+  test('keeps the client who comes the moment after, until it has its name back', async () => {
+    const stage = await openStage();
+    await waitForState(stage, 'stopped');
+    await stage.container.rename(stage.scope.name('other'));
+    const client = await askEarly(stage.port);
+    await waitForState(stage, 'missing');
+    await stage.container.rename(stage.name);
+    expect(String(await client.readAll())).toContain('hello');
+  });
+
   test('is not stopped under its connection when the file follows later', async () => {
     const stage = await openStage(await nodeApp({ mode: 'echo' }), { idle_timeout: '1s' });
     const client = await connectTcp(stage.port);

@@ -101,6 +101,23 @@ describe('Lifecycle', () => {
       expect(bench.controller('a').state.kind).toBe('missing');
     });
 
+    it('waits with the client who comes the moment after, until it has its name back', async () => {
+      bench.add(a, STOPPED);
+      bench.lifecycle.renamed('docker/a', 'docker/b');
+      bench.backend.tell('docker/a', MISSING);
+      const waiting = bench.client('a', server.port);
+      await bench.backend.called(1);
+      bench.backend.last.fail('it does not exist', MISSING);
+      await settle();
+      expect(waiting.outcome).toBe('waiting');
+      bench.lifecycle.renamed('docker/b', 'docker/a');
+      bench.backend.tell('docker/a', STOPPED);
+      await bench.backend.called(2);
+      bench.backend.last.succeed(RUNNING);
+      await bench.until(() => waiting.outcome !== 'waiting');
+      expect(waiting.outcome).toBe('served');
+    });
+
     it('goes on as before when it gets its old name back', async () => {
       bench.add(a, RUNNING);
       rename();
