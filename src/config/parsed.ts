@@ -1,4 +1,5 @@
 import type { ProblemCode } from '../model/problem.ts';
+import { showUrls } from '../model/show-url.ts';
 
 /** The outcome of parsing one value: the canonical value, or a mistake in words that follow the field's name. */
 export type Parsed<T> =
@@ -17,12 +18,15 @@ export function refuse(code: ProblemCode, message: string): Parsed<never> {
 
 const MAX_SHOWN_CHARACTERS = 80;
 
-/** A user's value as a message shows it: text in quotes, collections by their kind, cut at 80 characters. */
+/**
+ * A user's value as a message shows it: text in quotes, collections by their kind, cut at 80 characters; of URLs scheme and
+ * host alone.
+ */
 export function showValue(raw: unknown): string {
   if (raw === null || raw === undefined) return 'nothing';
   if (Array.isArray(raw)) return 'a list';
   if (typeof raw === 'object') return 'a mapping';
-  const shown = typeof raw === 'string' ? JSON.stringify(raw) : String(raw);
+  const shown = typeof raw === 'string' ? JSON.stringify(showUrls(raw)) : String(raw);
   return shown.length > MAX_SHOWN_CHARACTERS ? `${shown.slice(0, MAX_SHOWN_CHARACTERS)}…` : shown;
 }
 

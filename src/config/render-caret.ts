@@ -1,4 +1,5 @@
 import { escapeText } from '../model/escape-text.ts';
+import { maskUrls } from '../model/show-url.ts';
 
 const MAX_LINE_CHARACTERS = 160;
 /** Where a tab ends; a terminal's own stops would depend on what stands before the line. */
@@ -15,7 +16,7 @@ export type RenderCaret = (place: { readonly line: number; readonly column: numb
 
 /**
  * Shows lines of a source with a caret below a column, counted in UTF-16 units from 1. What a terminal must not get is shown
- * as escapeText does; the caret stands right with that, with tabs and with wide characters. The text is cut up once.
+ * as escapeText does, and of URLs scheme and host alone, with `*` for the rest; the caret stands right with that, with tabs and with wide characters. The text is cut up once.
  */
 export function createCaretRenderer(text: string): RenderCaret {
   // As YAML counts lines: a carriage return alone ends none.
@@ -23,8 +24,9 @@ export function createCaretRenderer(text: string): RenderCaret {
   return ({ line, column }) => {
     const source = lines[line - 1];
     if (source === undefined || source.trim() === '' || source.length > MAX_LINE_CHARACTERS) return undefined;
-    const before = showSource(source.slice(0, column - 1), 0);
-    const after = showSource(source.slice(column - 1), before.columns);
+    const safe = maskUrls(source);
+    const before = showSource(safe.slice(0, column - 1), 0);
+    const after = showSource(safe.slice(column - 1), before.columns);
     return `  ${before.text}${after.text}\n  ${' '.repeat(before.columns)}^`;
   };
 }

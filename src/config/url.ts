@@ -1,4 +1,5 @@
 import { parseAccessEntry } from './address.ts';
+import { showUrl } from '../model/show-url.ts';
 import { accept, type Parsed, refuse, showValue } from './parsed.ts';
 
 const HTTP_URL = /^https?:\/\/\S+$/i;
@@ -9,7 +10,7 @@ const IPV4 = /^[\d.]+$/;
 /** Reads an http or https URL as it was written; `''` = explicitly none. */
 export function parseHttpUrl(raw: unknown): Parsed<string> {
   if (typeof raw !== 'string' || !(raw === '' || isHttpUrl(raw))) {
-    return refuse('invalid-url', `${showValue(raw)} is not an http:// or https:// URL`);
+    return refuse('invalid-url', `${showUrlValue(raw)} is not an http:// or https:// URL`);
   }
   return accept(raw);
 }
@@ -21,13 +22,20 @@ export function parseHealthcheckUrl(raw: unknown): Parsed<string> {
   if (/\{\{|\}\}/.test(filled)) {
     return refuse(
       'invalid-url',
-      `${showValue(raw)} has an unknown placeholder; only ${PLACEHOLDER} is replaced`,
+      `${showUrlValue(raw)} has an unknown placeholder; only ${PLACEHOLDER} is replaced`,
     );
   }
   const parsed = parseHttpUrl(filled);
   return parsed.ok
     ? accept(raw)
-    : refuse('invalid-url', `${showValue(raw)} is not a URL such as http://${PLACEHOLDER}:8080/health`);
+    : refuse('invalid-url', `${showUrlValue(raw)} is not a URL such as http://${PLACEHOLDER}:8080/health`);
+}
+
+/** What was to be a URL may be a secret as a whole. */
+function showUrlValue(raw: unknown): string {
+  if (typeof raw !== 'string') return showValue(raw);
+  const shown = showUrl(raw.trim());
+  return shown === '…' ? 'the value' : JSON.stringify(shown);
 }
 
 function isHttpUrl(text: string): boolean {

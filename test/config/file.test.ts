@@ -72,7 +72,7 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
     'an engine that the proxy cannot reach',
     'docker:\n  socket: ssh://me@host',
     [
-      '2:11 error docker.socket: "ssh://me@host" is not an absolute path or a unix://, tcp://, http:// or https:// URL',
+      '2:11 error docker.socket: "ssh://host" is not an absolute path or a unix://, tcp://, http:// or https:// URL',
     ],
   ],
   [

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { expect, type TestContext, test } from 'vitest';
 import { freePort } from '../support/free-ports.ts';
 import { httpdCommand } from './support/apps.ts';
-import { get } from './support/http.ts';
+import { get, getJson } from './support/http.ts';
 import { getStatus, openTestBed } from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
 
@@ -92,4 +92,21 @@ test('the URLs of the file lead wherever they say, also for a container with lab
   expect((await get(port)).body).toBe('up');
   await waitUntil(() => internal.asked.includes('POST /hook'), { what: 'a post' });
   expect(internal.asked).toContain('GET /health');
+});
+
+test('a mistyped URL of a label shows no secret in log, /problems and status', async (context) => {
+  const bed = await openTestBed(context);
+  const port = await freePort();
+  await bed.scope.createContainer({
+    name: bed.scope.name('mistyped'),
+    cmd: httpdCommand({ body: 'up' }),
+    labels: bed.labels({ ports: [`${port}:80`], webhook_url: 'htps://user:T0KEN@hooks.example.com/T0KEN' }),
+  });
+  const proxy = await bed.startProxy();
+  const { msg } = await proxy.waitForLog('problem');
+  expect(msg).toContain('"htps://hooks.example.com/…" is not an http:// or https:// URL');
+  const told = await Promise.all(
+    ['/problems', '/status'].map((path) => getJson<unknown>(`${proxy.statusUrl}${path}`)),
+  );
+  expect(JSON.stringify([proxy.logs(), told])).not.toContain('T0KEN');
 });

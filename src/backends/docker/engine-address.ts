@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { showUrls } from '../../model/show-url.ts';
 
 /** Where the engine listens, as a value. */
 export type EngineAddress =
@@ -67,7 +68,7 @@ function choosePort(url: URL, scheme: string, tls: EngineTls | undefined): numbe
 
 function unusable(address: string): Error {
   return new Error(
-    `cannot use "${address}" as the engine's address: it must be a socket's path, unix://path, ` +
+    `cannot use "${showUrls(address)}" as the engine's address: it must be a socket's path, unix://path, ` +
       'tcp://host:port, http://host:port or https://host:port',
   );
 }

@@ -1,5 +1,6 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
+import { showUrls } from '../../model/show-url.ts';
 import type { KubeAccess } from './kube-access.ts';
 import { describeError, KubeUnreachable } from './kube-errors.ts';
 
@@ -30,7 +31,9 @@ export class KubeTransport {
   constructor(access: KubeAccess) {
     const server = URL.canParse(access.server) ? new URL(access.server) : undefined;
     if (server === undefined || !['http:', 'https:'].includes(server.protocol))
-      throw new Error(`cannot use "${access.server}" as the API server's address: it must be an https URL`);
+      throw new Error(
+        `cannot use "${showUrls(access.server)}" as the API server's address: it must be an https URL`,
+      );
     const pool = {
       keepAlive: true,
       keepAliveMsecs: KEEP_ALIVE_MS,
