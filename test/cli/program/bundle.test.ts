@@ -23,7 +23,8 @@ function packagesIn(file: string): readonly string[] {
 
 describe('the bundle', () => {
   test.each([
-    ['main.js', 750],
+    // It grows with the program; what that costs in memory is measured by `npm run bench -- idle`.
+    ['main.js', 900],
     ['cli/config-process.js', 120],
     ['packages/yaml.js', 200],
     ['packages/cron-parser.js', 200],
