@@ -52,12 +52,20 @@ export function createRuntime(options: {
   readonly logger: Logger;
 }): Runtime {
   const { clock, logger, checkLabelUrl, relay, admission, loadDatagrams, udpBudget } = options;
-  const sender = new WebhookSender({ clock, logger, checkLabelUrl });
   const own = new OwnListeners({ clock, onNews: () => lifecycle.closeLoops() });
+  const checkUrl: CheckTarget = ({ address: host, port }) => {
+    const service = own.find('tcp', { host, port })?.service;
+    // What is sent to a listener makes events of its service; without a webhook of its own that is the end of it.
+    if (service === undefined || lifecycle.find(service)?.policy.webhookUrl === undefined) return undefined;
+    return `${own.explain('tcp', { host, port })}, whose webhook would never end`;
+  };
+  const sender = new WebhookSender({ clock, logger, checkUrl, checkLabelUrl });
   const lifecycle: Lifecycle = new Lifecycle({
     ...options,
     own: {
       explain: (protocol, endpoint) => own.explain(protocol, endpoint),
+      explainOwnOf: (service, endpoint) =>
+        own.find('tcp', endpoint)?.service === service ? own.explain('tcp', endpoint) : undefined,
       noteDial: (socket, endpoint) => own.noteDial(socket, endpoint),
     },
     // By its own settings: the service may have left the table, which is why its process was stopped.

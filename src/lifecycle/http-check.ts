@@ -1,7 +1,7 @@
 import type { ServiceUrl } from '../model/service.ts';
 import { backoffMs } from '../system/backoff.ts';
 import type { Clock } from '../system/clock.ts';
-import { type CheckTarget, requestUrl } from '../system/http-client.ts';
+import { type CheckTarget, checkAll, requestUrl } from '../system/http-client.ts';
 import { describeFailure } from './describe-failure.ts';
 import { raceStaggered } from './race-staggered.ts';
 
@@ -25,6 +25,7 @@ export function fillHealthcheckUrl(template: string, host: string): string {
  * failed or been silent for 250 ms, and the one that answered last comes first.
  * @param options.accepts whether a status counts as ready; default: 200 to 299.
  * @param options.onFailure told after each round that failed: `GET http://172.18.0.3/health answered 404`.
+ * @param options.checkUrl where any URL may lead; default: everywhere.
  * @param options.checkLabelUrl where the URL of a label may lead, beside the workload itself; default: nowhere.
  * @returns which of the hosts answered well; undefined where the URL names none of them.
  * @throws the signal's reason when it aborts.
@@ -37,13 +38,15 @@ export async function untilHttpHealthy(
     readonly signal: AbortSignal;
     readonly accepts?: (status: number) => boolean;
     readonly onFailure?: (reason: string) => void;
+    readonly checkUrl?: CheckTarget | undefined;
     readonly checkLabelUrl?: CheckTarget | undefined;
   },
 ): Promise<string | undefined> {
   const { clock, signal, accepts = isSuccess, onFailure } = options;
   // The workload is what the label is about.
   const isFree = from === 'file' || leadsToContainer(template);
-  const checkTarget = isFree ? undefined : (options.checkLabelUrl ?? (() => NOWHERE));
+  const checkLabelUrl = isFree ? undefined : (options.checkLabelUrl ?? (() => NOWHERE));
+  const checkTarget = checkAll([checkLabelUrl, options.checkUrl]);
   const isOfRun = template.includes(PLACEHOLDER);
   const hosts = isOfRun ? [...options.hosts] : options.hosts.slice(0, 1);
   for (let failures = 1; ; failures++) {

@@ -115,7 +115,7 @@ export class LifecycleRunner {
     });
     this.#turn = options.starts.join(() => this.#turnCame());
     this.#run = new RunFollower({
-      ...{ clock, checkLabelUrl, own: options.own },
+      ...{ clock, checkLabelUrl, own: options.own, service: () => this.#subject.policy.name },
       onBegin: () => this.#runBegan(),
       // Opened again by the next client, with the address that answers in front.
       onReordered: () => this.warmPaths.closeAll(),

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Observation } from '../model/observation.ts';
 import type { ServiceUrl, StatusRange } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
-import type { CheckTarget } from '../system/http-client.ts';
+import type { CheckTarget, HttpTarget } from '../system/http-client.ts';
 import { untilHttpHealthy } from './http-check.ts';
 import { Incarnation } from './incarnation.ts';
 import type { LifecycleState } from './machine.ts';
@@ -58,6 +58,7 @@ interface HttpProbe {
 export class RunFollower {
   readonly #clock: Clock;
   readonly #own: OwnPlaces | undefined;
+  readonly #service: () => string;
   readonly #onBegin: () => void;
   readonly #onReordered: () => void;
   readonly #onUnanswered: () => void;
@@ -78,6 +79,8 @@ export class RunFollower {
 
   constructor(options: {
     readonly clock: Clock;
+    /** The name of the service whose workload it is. */
+    readonly service: () => string;
     readonly own?: OwnPlaces | undefined;
     /** A run has begun, or changed its addresses: those who wait may try. */
     readonly onBegin: () => void;
@@ -95,6 +98,7 @@ export class RunFollower {
   }) {
     this.#clock = options.clock;
     this.#own = options.own;
+    this.#service = options.service;
     this.#onBegin = options.onBegin;
     this.#onReordered = options.onReordered;
     this.#onUnanswered = options.onUnanswered ?? (() => {});
@@ -183,6 +187,8 @@ export class RunFollower {
     const inOrder = hosts.toSorted((a, b) => Number(isLast(b)) - Number(isLast(a)));
     const options = {
       ...{ hosts: inOrder, clock: this.#clock, signal: probe.stop.signal, onFailure, accepts },
+      checkUrl: ({ address, port }: HttpTarget) =>
+        this.#own?.explainOwnOf(this.#service(), { host: address, port }),
       checkLabelUrl: this.#checkLabelUrl,
     };
     void untilHttpHealthy(template, options).then(

@@ -38,6 +38,8 @@ export interface Subject {
 /** What is known of the proxy's own listeners, which must not be taken for a workload's ports. */
 export interface OwnPlaces {
   readonly explain: ExplainOwn;
+  /** Why a URL of the service may not lead to an endpoint: it is the service's own listener, which waits for the answer. */
+  readonly explainOwnOf: (service: string, endpoint: Endpoint) => string | undefined;
   /** A connection begins to where nothing has answered yet: so that it is recognised if it comes in again. */
   readonly noteDial: (socket: Socket, endpoint: Endpoint) => void;
 }

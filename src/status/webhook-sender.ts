@@ -1,6 +1,6 @@
 import type { ServiceUrl } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
-import { type CheckTarget, NoAnswerError, requestUrl } from '../system/http-client.ts';
+import { type CheckTarget, checkAll, NoAnswerError, requestUrl } from '../system/http-client.ts';
 import { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
 import { messageOf } from '../system/message-of.ts';
@@ -43,6 +43,7 @@ type Standing = keyof typeof MAX_IN_FLIGHT;
 export class WebhookSender {
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #checkUrl: CheckTarget | undefined;
   readonly #checkLabelUrl: CheckTarget;
   readonly #warnings: LogLimiter;
   /** What waits, by receiver; the one whose turn is next comes first. */
@@ -52,14 +53,19 @@ export class WebhookSender {
   readonly #closed = new AbortController();
   #onIdle: (() => void) | undefined;
 
-  /** @param options.checkLabelUrl where the URLs of labels may lead; default: nowhere. */
+  /**
+   * @param options.checkUrl where any URL may lead; default: everywhere.
+   * @param options.checkLabelUrl where the URLs of labels may lead; default: nowhere.
+   */
   constructor(options: {
     readonly clock: Clock;
     readonly logger: Logger;
+    readonly checkUrl?: CheckTarget;
     readonly checkLabelUrl?: CheckTarget;
   }) {
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#checkUrl = options.checkUrl;
     this.#checkLabelUrl = options.checkLabelUrl ?? (() => NOWHERE);
     this.#warnings = new LogLimiter(options.clock, WARNING_INTERVAL_MS);
   }
@@ -129,7 +135,7 @@ export class WebhookSender {
     const { target, event } = post;
     try {
       const { status } = await requestUrl(target.url, {
-        checkTarget: target.from === 'label' ? this.#checkLabelUrl : undefined,
+        checkTarget: checkAll([target.from === 'label' ? this.#checkLabelUrl : undefined, this.#checkUrl]),
         ...{ clock: this.#clock, deadlineMs: TIMEOUT_MS, signal: this.#closed.signal },
         method: 'POST',
         headers: { 'content-type': 'application/json' },

@@ -30,6 +30,19 @@ export interface HttpTarget {
  */
 export type CheckTarget = (target: HttpTarget) => string | undefined | Promise<string | undefined>;
 
+/** What all of the checks let through; the first refusal counts. Undefined where there is none. */
+export function checkAll(checks: readonly (CheckTarget | undefined)[]): CheckTarget | undefined {
+  const present = checks.filter((check) => check !== undefined);
+  if (present.length === 0) return undefined;
+  return async (target) => {
+    for (const check of present) {
+      const refusal = await check(target);
+      if (refusal !== undefined) return refusal;
+    }
+    return undefined;
+  };
+}
+
 export interface HttpRequest {
   readonly clock: Clock;
   /** For everything: the name, the connection, redirects, the answer. */

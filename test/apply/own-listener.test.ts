@@ -48,6 +48,7 @@ function wire({
   bench = new Bench({
     own: {
       explain: (protocol, endpoint) => own.explain(protocol, endpoint),
+      explainOwnOf: () => undefined,
       noteDial: (socket, endpoint) => own.noteDial(socket, endpoint),
     },
   });
