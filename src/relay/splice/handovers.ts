@@ -20,13 +20,19 @@ interface Descriptors {
 export class Handovers {
   readonly #thread: RelayThreadHandle;
   readonly #libc: Pick<Libc, 'dup' | 'close'>;
+  readonly #maxDescriptor: number;
   readonly #bySlot = new Map<number, Handover>();
   readonly #freeSlots: number[] = [];
   #nextSlot = 0;
 
-  constructor(thread: RelayThreadHandle, libc: Pick<Libc, 'dup' | 'close'>) {
+  /** @param options.maxDescriptor the first that connections may not have. */
+  constructor(
+    thread: RelayThreadHandle,
+    { libc, maxDescriptor }: { readonly libc: Pick<Libc, 'dup' | 'close'>; readonly maxDescriptor: number },
+  ) {
     this.#thread = thread;
     this.#libc = libc;
+    this.#maxDescriptor = maxDescriptor;
   }
 
   get count(): number {
@@ -68,7 +74,9 @@ export class Handovers {
     const [near, far] = [descriptorOf(client), descriptorOf(upstream)];
     if (near === undefined || far === undefined) return undefined;
     const descriptors = { client: this.#libc.dup(near), upstream: this.#libc.dup(far) };
-    if (descriptors.client >= 0 && descriptors.upstream >= 0) return descriptors;
+    // Node's own are free again in a moment, and look to the next client as if there were room below the bound.
+    const isUsable = (fd: number) => fd >= 0 && fd < this.#maxDescriptor;
+    if (isUsable(descriptors.client) && isUsable(descriptors.upstream)) return descriptors;
     for (const fd of Object.values(descriptors)) if (fd >= 0) this.#libc.close(fd);
     return undefined;
   }

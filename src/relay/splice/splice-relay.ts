@@ -127,7 +127,9 @@ export class SpliceRelay implements TcpRelay {
         onReport: (report) => this.#take(report),
         onDied: (error) => this.#died(error),
       });
-      return { thread, handovers: new Handovers(thread, libc), routes: new Routes(thread, libc) };
+      const maxDescriptor = admission?.descriptors.bound ?? Number.POSITIVE_INFINITY;
+      const handovers = new Handovers(thread, { libc, maxDescriptor });
+      return { thread, handovers, routes: new Routes(thread, libc) };
     } catch {
       // Too few descriptors for now.
       return undefined;

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../support/free-ports.ts';
@@ -64,6 +65,7 @@ async function start(relay: string, more: Readonly<Record<string, unknown>> = {}
   while (!log.includes('ready')) await once(proxy.stdout, 'data');
   return {
     ...{ port, target: server.port },
+    countDescriptors: async () => (await readdir(`/proc/${proxy.pid}/fd`)).length,
     output: proxy.stdout,
     log: () => log,
     /** The one row; a status that can't answer is a failure. */
@@ -124,6 +126,17 @@ test.each(['stream', 'auto'])(
     expect(lines.length).toBeLessThanOrEqual(3);
     expect(lines[0]).toContain(`the limit is ${LIMIT}`);
     expect(lines[0]).toContain('ulimit -n');
+  },
+);
+
+test.each(['stream', 'auto'])(
+  'clients who come one after the other leave the proxy its own (relay: %s)',
+  async (relay) => {
+    const proxy = await start(relay);
+    for (let count = 0; count < CLIENTS; count++) await ask(proxy.port).result;
+    expect((await proxy.row()).active_conns).toBeGreaterThan(5);
+    // Half of so low a limit is the proxy's; the status, and who was just closed, may have some.
+    expect(await proxy.countDescriptors()).toBeLessThan(LIMIT / 2 + 12);
   },
 );
 
