@@ -4,7 +4,9 @@ import type { Logger } from '../system/logger.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { Admission } from './admission.ts';
 import { createLibc, type Libc } from './native/libc.ts';
-import { loadKoffi } from './native/load-koffi.ts';
+import { createLoopPoll } from './native/loop-poll.ts';
+import { HeldClients } from './native/held-clients.ts';
+import { type Koffi, loadKoffi } from './native/load-koffi.ts';
 import { watchShortage } from './native/watch-shortage.ts';
 import { findNativeFault } from './native/self-check.ts';
 import { SpliceRelay } from './splice/splice-relay.ts';
@@ -26,28 +28,43 @@ interface RelayParts {
  * that says why. @throws with `splice` where it can't be had.
  */
 export async function createTcpRelay(setting: RelaySetting, parts: RelayParts): Promise<TcpRelay> {
-  const calls = await loadLibc(parts.platform);
-  if (typeof calls !== 'string') {
-    const libc = watchShortage(calls, (shortage) => {
+  const loaded = await loadNative(parts.platform);
+  if (typeof loaded !== 'string') {
+    const libc = watchShortage(loaded.libc, (shortage) => {
       parts.admission?.descriptors.tell('a connection could not be given to the relay thread', shortage);
     });
-    const streamRelay = createStreamRelay({ libc, clock: parts.clock });
+    const streamRelay = createStreamRelay({
+      libc,
+      clock: parts.clock,
+      held: createHeldClients(libc, loaded.koffi),
+    });
     return setting === 'stream' ? streamRelay : new SpliceRelay({ ...parts, libc, fallback: streamRelay });
   }
-  if (setting === 'splice') throw new Error(`relay: splice can't be had here: ${calls}`);
+  if (setting === 'splice') throw new Error(`relay: splice can't be had here: ${loaded}`);
   if (setting === 'auto')
-    parts.logger.info({ event: 'relay' }, `connections are relayed by streams: ${calls}`);
+    parts.logger.info({ event: 'relay' }, `connections are relayed by streams: ${loaded}`);
   return createStreamRelay();
 }
 
 /** The system calls, or why they can't be used. */
-async function loadLibc(platform?: NodeJS.Platform): Promise<Libc | string> {
+async function loadNative(
+  platform?: NodeJS.Platform,
+): Promise<{ readonly libc: Libc; readonly koffi: Koffi } | string> {
   const load = await loadKoffi(platform);
   if (load.kind === 'unavailable') return load.reason;
   try {
     const libc = createLibc(load.koffi);
-    return findNativeFault(libc) ?? libc;
+    return findNativeFault(libc) ?? { libc, koffi: load.koffi };
   } catch (error) {
     return messageOf(error);
+  }
+}
+
+/** Undefined where the event loop can't be had. */
+function createHeldClients(libc: Libc, koffi: Koffi): HeldClients | undefined {
+  try {
+    return new HeldClients(libc, createLoopPoll(koffi));
+  } catch {
+    return undefined;
   }
 }

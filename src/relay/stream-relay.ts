@@ -2,6 +2,7 @@ import { readSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Cancel, Clock } from '../system/clock.ts';
 import { descriptorOf } from './native/descriptor-of.ts';
+import type { HeldClients } from './native/held-clients.ts';
 import type { Libc } from './native/libc.ts';
 import { createTcpInfoReader } from './native/tcp-info.ts';
 import { PeerVigil, ViewedPair } from './peer-vigil.ts';
@@ -31,10 +32,14 @@ export function createStreamRelay(native?: NativeParts): TcpRelay {
       vigil?.follow(sockets, () => connection.destroy());
       return connection;
     },
+    hold: (client, onLeft) => holdUnread(client, { held: native?.held, onLeft }),
     prepare: () => () => {},
     openRoute: () => undefined,
     closeServer: (server) => void server.close(),
-    close: () => vigil?.close(),
+    close() {
+      native?.held?.close();
+      vigil?.close();
+    },
   };
 }
 
@@ -42,6 +47,17 @@ export function createStreamRelay(native?: NativeParts): TcpRelay {
 export interface NativeParts {
   readonly libc: Libc;
   readonly clock: Clock;
+  /** Closed with the relay. */
+  readonly held?: HeldClients | undefined;
+}
+
+/** See `TcpRelay`. */
+function holdUnread(
+  client: Socket,
+  { held, onLeft }: { readonly held: HeldClients | undefined; readonly onLeft: () => void },
+): (() => void) | undefined {
+  const fd = descriptorOf(client);
+  return fd === undefined ? undefined : held?.hold(fd, onLeft);
 }
 
 /** Ends connections whose other end is gone: see `PeerVigil`. Its timer runs only while something may be under way. */

@@ -38,9 +38,10 @@ export class TcpConnection {
     const waiting = new AbortController();
     const leave = () => waiting.abort(new Error('the client left'));
     const end = () => this.#end();
-    // Nothing is piped yet, so `end` comes only from a client that has sent nothing and won't: nobody to hold.
+    // Nothing is read, or at least not piped yet, so `end` comes only from a client that has sent nothing and won't: nobody to hold.
     socket.on('error', leave).on('end', leave).on('close', leave).once('close', end);
-    socket.read(0);
+    const release = relay.hold(socket, leave);
+    if (release === undefined) socket.read(0);
     // While the client waits for a start, so that it doesn't wait for this as well.
     const unprepare = relay.prepare();
     try {
@@ -50,6 +51,7 @@ export class TcpConnection {
         address: client.address,
         signal: waiting.signal,
       });
+      release?.();
       socket.off('error', leave).off('end', leave).off('close', leave).off('close', end);
       const { keepAliveMs } = binding;
       this.#relayed = relay.join({ client: socket, upstream: upstream.socket, keepAliveMs }, () => {
@@ -58,6 +60,7 @@ export class TcpConnection {
       });
       this.#options.onRelayed();
     } catch (error) {
+      release?.();
       socket.destroy();
       this.#options.onUnserved(error);
     } finally {

@@ -11,6 +11,11 @@ export interface TcpRelay {
   readonly kind: RelayKind;
   /** For a client as soon as it is accepted, and for a listening socket; `join` and `openRoute` do it by themselves. */
   readonly tune: TuneSocket;
+  /**
+   * Tells when a client that waits unread has left. What is returned ends that, and is to be called before anybody reads
+   * from it; undefined where this machine can tell by reading alone.
+   */
+  hold(client: Socket, onLeft: () => void): (() => void) | undefined;
   /** Makes ready what takes time, for a connection to come; to be called back, once, when that has come or won't. */
   prepare(): () => void;
   /**

@@ -1,11 +1,16 @@
-import { createLibc, type Libc } from '../../src/relay/native/libc.ts';
+import { HeldClients } from '../../src/relay/native/held-clients.ts';
+import { createLibc } from '../../src/relay/native/libc.ts';
 import { loadKoffi } from '../../src/relay/native/load-koffi.ts';
+import { createLoopPoll, type LoopPoll } from '../../src/relay/native/loop-poll.ts';
 import { SpliceRelay } from '../../src/relay/splice/splice-relay.ts';
-import { createStreamRelay } from '../../src/relay/stream-relay.ts';
+import { createStreamRelay, type NativeParts } from '../../src/relay/stream-relay.ts';
 import type { RelayKind, TcpRelay } from '../../src/relay/tcp-relay.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { type Logger, silentLogger } from '../../src/system/logger.ts';
 import { THREAD_FILE } from './relay-thread-file.ts';
+
+/** One for all: it stays until the end of the process. */
+let poll: LoopPoll | undefined;
 
 /** Those that this machine can have; Linux has both, and a test run there without koffi is a broken one. */
 export const RELAY_KINDS: readonly RelayKind[] =
@@ -14,9 +19,7 @@ export const RELAY_KINDS: readonly RelayKind[] =
 /** A relay of a kind; the caller closes it. */
 export async function createRelay(kind: RelayKind): Promise<TcpRelay> {
   if (kind === 'splice') return createSpliceRelay();
-  return createStreamRelay(
-    process.platform === 'linux' ? { libc: await loadLibc(), clock: systemClock } : undefined,
-  );
+  return createStreamRelay(process.platform === 'linux' ? await loadNative() : undefined);
 }
 
 export async function createSpliceRelay({
@@ -26,13 +29,16 @@ export async function createSpliceRelay({
   readonly threadFile?: URL;
   readonly logger?: Logger;
 } = {}): Promise<SpliceRelay> {
-  const libc = await loadLibc();
-  const fallback = createStreamRelay({ libc, clock: systemClock });
+  const native = await loadNative();
+  const { libc } = native;
+  const fallback = createStreamRelay(native);
   return new SpliceRelay({ libc, threadFile, logger, clock: systemClock, fallback });
 }
 
-async function loadLibc(): Promise<Libc> {
+async function loadNative(): Promise<NativeParts> {
   const load = await loadKoffi();
   if (load.kind === 'unavailable') throw new Error(load.reason);
-  return createLibc(load.koffi);
+  const libc = createLibc(load.koffi);
+  poll ??= createLoopPoll(load.koffi);
+  return { libc, clock: systemClock, held: new HeldClients(libc, poll) };
 }

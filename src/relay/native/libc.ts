@@ -28,6 +28,8 @@ export interface Libc {
   /** Begins to connect to a `struct sockaddr`: see `socket-address.ts`. */
   connect(fd: number, address: Uint8Array): number;
   recv(fd: number, into: Uint8Array): number;
+  /** The same, without taking anything. */
+  peek(fd: number, into: Uint8Array): number;
   /** Sends the first `length` bytes; a peer that is gone is -EPIPE, never a signal. */
   send(fd: number, bytes: Uint8Array, length: number): number;
   /** Moves up to `length` bytes between a pipe and a socket, without blocking. */
@@ -64,6 +66,7 @@ export interface Libc {
   ): number;
 }
 
+const MSG_PEEK_DONTWAIT = 0x2 | 0x40;
 const F_DUPFD_CLOEXEC = 1030;
 const F_SETPIPE_SZ = 1031;
 const SHUT_RD = 0;
@@ -154,6 +157,7 @@ export function createLibc(koffi: Koffi): Libc {
     },
     connect: (fd, address) => connect(fd, address, address.length),
     recv: (fd, into) => recv(fd, into, into.length, 0),
+    peek: (fd, into) => recv(fd, into, into.length, MSG_PEEK_DONTWAIT),
     send: (fd, bytes, length) => send(fd, bytes, length, MSG_NOSIGNAL),
     splice: (from, to, length) => splice(from, null, to, null, length, SPLICE_F_MOVE_NONBLOCK),
     shutdownWrite: (fd) => shutdown(fd, SHUT_WR),

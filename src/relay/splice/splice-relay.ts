@@ -1,4 +1,4 @@
-import type { Server } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { LogLimiter } from '../../system/log-limiter.ts';
 import type { Logger } from '../../system/logger.ts';
@@ -72,6 +72,10 @@ export class SpliceRelay implements TcpRelay {
     return this.#hasFailed ? this.#options.fallback.kind : 'splice';
   }
 
+  hold(client: Socket, onLeft: () => void): (() => void) | undefined {
+    return this.#options.fallback.hold(client, onLeft);
+  }
+
   prepare(): () => void {
     this.#expected++;
     this.#use();
@@ -104,6 +108,7 @@ export class SpliceRelay implements TcpRelay {
 
   close(): void {
     this.#isClosed = true;
+    this.#options.fallback.close();
     this.#running?.handovers.destroy();
     this.#running?.routes.destroy();
     this.#followUse();

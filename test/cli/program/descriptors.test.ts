@@ -190,6 +190,7 @@ test('one address leaves places for others to wait', async () => {
   const [ours, others] = [6, 3].map((count, index) =>
     Array.from({ length: count }, () => ask(proxy.port, `127.0.0.${index + 1}`)),
   );
+  await Promise.all([ours?.[4], ours?.[5], others?.[2]].map((client) => client?.result));
   while ((await proxy.row()).active_conns !== 6);
   expect(ours?.map(({ client }) => client.closed)).toEqual([false, false, false, false, true, true]);
   expect(others?.map(({ client }) => client.closed)).toEqual([false, false, true]);
