@@ -32,7 +32,7 @@ import { Engines } from './engines.ts';
 import type { FileInput } from './file-input.ts';
 import { findWaitingSettings } from './fixed-settings.ts';
 import { openStatusServer } from './open-status-server.ts';
-import { logPlan, logReady, type PlanCause, ProblemLog } from './proxy-log.ts';
+import { listChangedSettings, logPlan, logReady, type PlanCause, ProblemLog } from './proxy-log.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
 import { collectViews, collectWorkloadProblems } from './status-content.ts';
 
@@ -226,7 +226,7 @@ export class LazyProxy {
   /** Before the start is complete there is more to come; after the end has begun, nothing may be opened again. */
   #reconcile(cause: PlanCause): void {
     if (this.#phase !== 'serving') return;
-    this.#applySettings();
+    const settings = this.#applySettings();
     const table = this.#buildTable();
     const plan = this.#runtime.reconciler.apply(table);
     void this.#engines.open(findNeededEngines(this.#settings, table));
@@ -234,7 +234,7 @@ export class LazyProxy {
     const isBound = (listener: ListenerSpec) => listeners.status(listener).error === undefined;
     const problems = this.#problems();
     this.#tell(() => {
-      logPlan(plan, { logger: this.#logger, cause, isBound });
+      logPlan(plan, { logger: this.#logger, cause, isBound, settings });
       this.#problemLog.show(problems);
     });
   }
@@ -245,13 +245,16 @@ export class LazyProxy {
     this.#logged = this.#logged.then(() => settled).then(log);
   }
 
-  #applySettings(): void {
+  /** Returns the names of those that have changed. */
+  #applySettings(): readonly string[] {
+    const before = this.#settings;
     const resolved = resolve(this.#options);
     this.#settings = resolved.settings;
     this.#engines.setSettings(this.#settings);
     this.#runtime.lifecycle.setMaxStarting(countStarts(this.#settings));
     this.#labelUrls.allow(this.#settings.docker.labelUrls);
     this.#waiting = findWaitingSettings(this.#atStart.settings, resolved);
+    return listChangedSettings(before, resolved.settings);
   }
 
   #problems(): readonly Problem[] {

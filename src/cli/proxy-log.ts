@@ -1,6 +1,7 @@
 import { describePlan } from '../apply/describe-plan.ts';
 import type { Plan } from '../model/change.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
+import { isSameData } from '../model/same-data.ts';
 import type { ListenerSpec } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Logger } from '../system/logger.ts';
@@ -49,12 +50,19 @@ export function logPlan(
     readonly logger: Logger;
     readonly cause: PlanCause;
     readonly isBound: (listener: ListenerSpec) => boolean;
+    /** The settings of the proxy that have changed, by their names in the file. */
+    readonly settings: readonly string[];
   },
 ): void {
-  const { logger, cause, isBound } = options;
-  const level = plan.length === 0 && !cause.isAwaited ? 'debug' : 'info';
+  const { logger, cause, isBound, settings } = options;
+  const isSame = plan.length === 0 && settings.length === 0;
+  const level = isSame && !cause.isAwaited ? 'debug' : 'info';
   const mended = cause.isMended === true ? 'good again, in force; ' : '';
-  const message = `${cause.what}: ${mended}${describePlan(plan, isBound)}`;
+  const changes = [
+    ...(plan.length > 0 || isSame ? [describePlan(plan, isBound)] : []),
+    ...(settings.length > 0 ? [`settings changed: ${settings.join(', ')}`] : []),
+  ];
+  const message = `${cause.what}: ${mended}${changes.join('; ')}`;
   logger[level]({ event: 'reload', changes: plan.length }, message);
 }
 
@@ -77,4 +85,22 @@ export function logReachable(
   const { engine, reachable, reason } = what;
   if (reachable) return logger.info({ event: 'engine-reached' }, `${engine} answers`);
   logger.warn({ event: 'engine-lost' }, `cannot follow ${engine}: ${reason}; trying again`);
+}
+
+/** The settings in which two differ, by their names in the file: `max_starting`, `docker.label_prefix`. Pure. */
+export function listChangedSettings(before: Settings, after: Settings): readonly string[] {
+  const [old, now] = [flatten(before), flatten(after)];
+  const names = new Set([...old.keys(), ...now.keys()]);
+  return [...names].filter((name) => !isSameData(old.get(name), now.get(name)));
+}
+
+function flatten(settings: object, prefix = ''): ReadonlyMap<string, unknown> {
+  const flat = new Map<string, unknown>();
+  for (const [key, value] of Object.entries(settings)) {
+    const plain = key.replace(/(Ms|Bytes)$/, '').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    const isGroup = typeof value === 'object' && value !== null && !Array.isArray(value) && key !== 'status';
+    if (!isGroup) flat.set(`${prefix}${plain}`, value);
+    else for (const [name, inner] of flatten(value, `${plain}.`)) flat.set(name, inner);
+  }
+  return flat;
 }

@@ -1,4 +1,5 @@
 import { findPortProblem, MISSING, type Observation } from '../model/observation.ts';
+import type { WorkloadController } from '../lifecycle/workload-controller.ts';
 import type { Problem } from '../model/problem.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
 import type { ServiceTable } from '../model/table.ts';
@@ -64,6 +65,7 @@ function createView(
       parts.error ??
       describeObstacle(observation, parts.listener) ??
       controller?.wakes.failure ??
+      describeAbsence(controller, listener) ??
       describeStay(observation),
     lastWake: controller?.wakes.last,
     observation,
@@ -83,4 +85,14 @@ function describeObstacle(
 ): string | undefined {
   if (observation.state === 'missing') return observation.detail;
   return findPortProblem(observation, { protocol, port: targetPort });
+}
+
+/** Why nobody can be served at the moment although nothing has failed. */
+function describeAbsence(
+  controller: WorkloadController | undefined,
+  { protocol, targetPort: port }: ListenerSpec,
+): string | undefined {
+  const isThere =
+    controller === undefined || (controller.state.kind !== 'missing' && controller.state.kind !== 'unknown');
+  return isThere ? undefined : controller.obstacleTo({ protocol, port });
 }

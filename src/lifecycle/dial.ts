@@ -26,7 +26,7 @@ export interface Dialled {
  * Connects to the first of `endpoints` that accepts: they are tried in order, the next one as soon as the one before has
  * failed or been silent for 250 ms.
  * The socket allows half-open, and reads nothing before the caller does; who uses it sets its options.
- * @throws the last connection error; the signal's reason when it aborts.
+ * @throws the connection error, or an AggregateError where there are several endpoints; the signal's reason when it aborts.
  */
 export async function dial(endpoints: readonly Endpoint[], options: DialOptions): Promise<Dialled> {
   if (endpoints.length === 0) {

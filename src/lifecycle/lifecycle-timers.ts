@@ -5,6 +5,9 @@ import { isBackingOff, isInterrupted, type LifecycleState, type TimerEventKind }
 /** Delay after failed starts in a row (DESIGN 4.1). */
 const START_BACKOFF = { firstMs: 1_000, maxMs: 30_000 } as const;
 
+/** Of the budget of who waits: the next start must have time to serve him, or nobody would ever see it mended. */
+const LONGEST_BACKOFF_SHARE = 0.5;
+
 /**
  * How long what others have stopped may stay down before it is woken again, the next time longer: a restart takes some
  * hundred ms, and whoever stops it again and again must not be fought with.
@@ -53,7 +56,7 @@ export class LifecycleTimers {
   follow(state: LifecycleState, demands: TimerDemands): void {
     if (this.#closed) return;
     this.#followDeadline(state, demands);
-    this.#followBackoff(state);
+    this.#followBackoff(state, demands);
     this.#followIdle(state, demands);
   }
 
@@ -79,7 +82,7 @@ export class LifecycleTimers {
     }
   }
 
-  #followBackoff(state: LifecycleState): void {
+  #followBackoff(state: LifecycleState, { startTimeoutMs }: TimerDemands): void {
     if (state.kind === 'ready') this.#failedStarts = this.#interruptions = 0;
     const isWanted = isBackingOff(state);
     if (isWanted && this.#backoff?.after === state.kind) return;
@@ -88,7 +91,7 @@ export class LifecycleTimers {
     if (!isWanted) return;
     const delayMs = isInterrupted(state)
       ? backoffMs(++this.#interruptions, INTERRUPTION_BACKOFF)
-      : backoffMs(++this.#failedStarts, START_BACKOFF);
+      : Math.min(backoffMs(++this.#failedStarts, START_BACKOFF), startTimeoutMs * LONGEST_BACKOFF_SHARE);
     const timer = this.#schedule(delayMs, () => {
       this.#backoff = undefined;
       this.#fire('backoff-over', 'next try');

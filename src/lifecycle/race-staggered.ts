@@ -10,7 +10,8 @@ const STAGGER_MS = 250;
  * @param candidates at least one.
  * @param options.attempt must heed its signal, which aborts when the attempt is no longer wanted.
  * @param options.discard frees a success that came beside another one.
- * @throws what the last attempt to fail threw, when all have; the signal's reason when it aborts.
+ * @throws when all have failed what the only one threw, or an AggregateError of them all; the signal's reason when it
+ * aborts.
  */
 export function raceStaggered<C, T>(
   candidates: readonly C[],
@@ -27,6 +28,7 @@ export function raceStaggered<C, T>(
   return new Promise<T>((resolve, reject) => {
     if (options.signal.aborted) return reject(options.signal.reason);
     const waiting = [...candidates];
+    const failures: unknown[] = [];
     let underWay = 0;
     let cancelNext: Cancel = () => {};
     const settle = () => {
@@ -48,10 +50,11 @@ export function raceStaggered<C, T>(
     const fail = (error: unknown) => {
       underWay--;
       if (over.signal.aborted) return;
+      failures.push(error);
       if (waiting.length > 0) return begin();
       if (underWay > 0) return;
       settle();
-      reject(error);
+      reject(failures.length === 1 ? error : new AggregateError(failures, 'no address answers'));
     };
     const begin = () => {
       cancelNext();

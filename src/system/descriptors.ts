@@ -19,6 +19,7 @@ export type Shortage = (typeof SHORTAGES)[number];
 
 /** The shortage that an error tells of; undefined for every other error. */
 export function shortageOf(error: unknown): Shortage | undefined {
+  if (error instanceof AggregateError) return error.errors.map(shortageOf).find((one) => one !== undefined);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return SHORTAGES.find((shortage) => shortage === code);
 }

@@ -30,13 +30,15 @@ describe('dial', () => {
     expect(socket.remoteAddress).toBe('127.0.0.2');
   });
 
-  it('throws what the last host says when all refuse', async () => {
+  it('throws what each host says when all refuse', async () => {
     const port = await freePort();
     await expect(
       dial(endpoints(['127.0.0.1', '127.0.0.2'], port), { signal: never, clock: systemClock }),
     ).rejects.toMatchObject({
-      code: 'ECONNREFUSED',
-      address: '127.0.0.2',
+      errors: [
+        { code: 'ECONNREFUSED', address: '127.0.0.1' },
+        { code: 'ECONNREFUSED', address: '127.0.0.2' },
+      ],
     });
   });
 
