@@ -99,6 +99,8 @@ export interface LabelledWorkload {
   readonly ref: WorkloadRef;
   /** All its labels, as the engine tells them; in Kubernetes its annotations, the opting-in label among them. */
   readonly labels: Readonly<Record<string, string>>;
+  /** When it was made, ms since the epoch; undefined where that isn't known. */
+  readonly createdMs?: number | undefined;
 }
 
 /** The engine refused to start a workload; the message says why and is fit for the log. */

@@ -88,7 +88,7 @@ export class LazyProxy {
     this.#options = options;
     this.#admission = admission;
     this.#logger = logger;
-    this.#problemLog = new ProblemLog(logger);
+    this.#problemLog = new ProblemLog(logger, clock);
     const { settings } = resolved;
     this.#atStart = resolved;
     this.#settings = settings;
@@ -295,6 +295,7 @@ export class LazyProxy {
     const key = workloadRefKey(ref);
     const { problems } = this.#runtime.reconciler.current;
     this.#problemLog.repeat(
+      key,
       problems.filter(({ origin }) => origin.kind === 'label' && workloadRefKey(origin.workload) === key),
     );
   }

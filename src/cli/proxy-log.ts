@@ -4,32 +4,67 @@ import { formatProblem, type Problem } from '../model/problem.ts';
 import { isSameData } from '../model/same-data.ts';
 import type { ListenerSpec } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
+import type { Clock } from '../system/clock.ts';
 import type { Logger } from '../system/logger.ts';
 import { countOf } from './count-of.ts';
+
+/** What a workload's labels say wrong is not told twice within that time: it may come and go many times a second. */
+const RETELL_MS = 60_000;
 
 /** Logs problems once each: again only after they had gone. */
 export class ProblemLog {
   readonly #logger: Logger;
+  readonly #shown: RecentTexts;
+  readonly #repeated: RecentTexts;
   #known = new Set<string>();
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, clock: Clock) {
     this.#logger = logger;
+    this.#shown = new RecentTexts(clock);
+    this.#repeated = new RecentTexts(clock);
   }
 
   /** Takes all problems of this moment and logs those that are new. */
   show(problems: readonly Problem[]): void {
     const lines = new Map(problems.map((problem) => [formatProblem(problem), problem]));
-    for (const [line, problem] of lines) if (!this.#known.has(line)) this.#log(line, problem);
+    for (const [line, problem] of lines) {
+      if (this.#known.has(line)) continue;
+      if (problem.origin.kind !== 'label' || this.#shown.isNew(line)) this.#log(line, problem);
+    }
     this.#known = new Set(lines.keys());
   }
 
-  /** Logs the problems of one workload again. */
-  repeat(problems: readonly Problem[]): void {
+  /** Logs the problems of one workload again, once a minute at most. */
+  repeat(key: string, problems: readonly Problem[]): void {
+    if (!this.#repeated.isNew(key)) return;
     for (const problem of problems) this.#log(formatProblem(problem), problem);
   }
 
   #log(line: string, { code, severity }: Problem): void {
     this.#logger[severity === 'error' ? 'error' : 'warn']({ event: 'problem', code }, line);
+  }
+}
+
+/** Texts that came up within the last minute; older ones are forgotten. */
+class RecentTexts {
+  readonly #clock: Clock;
+  /** By text, when it came up, on the monotonic clock; the oldest first. */
+  readonly #sinceMs = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Takes a text; false where it is among them already. */
+  isNew(text: string): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [old, sinceMs] of this.#sinceMs) {
+      if (nowMs - sinceMs < RETELL_MS) break;
+      this.#sinceMs.delete(old);
+    }
+    if (this.#sinceMs.has(text)) return false;
+    this.#sinceMs.set(text, nowMs);
+    return true;
   }
 }
 

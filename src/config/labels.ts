@@ -5,10 +5,10 @@
 
 import { findOptIns, optInLabel } from '../model/opt-in.ts';
 import type { Origin, Sourced } from '../model/origin.ts';
-import { hasErrors, type Problem } from '../model/problem.ts';
+import { boundProblems, formatCount, hasErrors, type Problem } from '../model/problem.ts';
 import { formatListenAddress } from '../model/service.ts';
 import type { WorkloadRef } from '../model/workload.ts';
-import type { FieldResult } from './field-result.ts';
+import { failField, type FieldResult } from './field-result.ts';
 import {
   type Draft,
   FIELD_NAMES,
@@ -34,6 +34,8 @@ const PROTECTIVE_LABELS: ReadonlySet<string> = new Set(['tls', 'api-key', 'basic
 export interface WorkloadLabels {
   readonly ref: WorkloadRef;
   readonly labels: Readonly<Record<string, string>>;
+  /** When it was made, ms since the epoch; undefined where that isn't known. */
+  readonly createdMs?: number | undefined;
 }
 
 /** What the labels of one workload say. */
@@ -45,8 +47,12 @@ export interface LabelReading {
   readonly draft: Draft | undefined;
   /** Errors only when refused; warnings otherwise. */
   readonly problems: readonly Problem[];
+  /** Of the workload, as `WorkloadLabels` has it. */
+  readonly createdMs?: number | undefined;
 }
 
+/** Listeners that the labels of one workload can ask for, TCP and UDP together. */
+const MAX_LABEL_LISTENERS = 1_024;
 const LABEL_FIELDS = FIELD_NAMES.filter((field) => FIELDS[field].label);
 /** What says that a workload is to be left alone. */
 const OFF_WORDS: ReadonlySet<string> = new Set(['false', 'no', 'off', '0', 'n', 'f', 'disabled', '']);
@@ -58,7 +64,17 @@ export function isOptedIn(labels: Readonly<Record<string, string>>, prefix: stri
 }
 
 /** Reads the labels of a workload; lists are comma-separated, a blank scalar counts as unset. */
-export function parseLabels(workload: WorkloadLabels, { prefix }: { readonly prefix: string }): LabelReading {
+export function parseLabels(workload: WorkloadLabels, options: { readonly prefix: string }): LabelReading {
+  const reading = readLabels(workload, options);
+  const { createdMs } = workload;
+  return {
+    ...reading,
+    problems: boundProblems(reading.problems),
+    ...(createdMs !== undefined && { createdMs }),
+  };
+}
+
+function readLabels(workload: WorkloadLabels, { prefix }: { readonly prefix: string }): LabelReading {
   const { ref, labels } = workload;
   if (!isOptedIn(labels, prefix)) {
     return { ref, kind: 'ignored', draft: undefined, problems: findMissedOptIns(workload, prefix) };
@@ -71,7 +87,7 @@ export function parseLabels(workload: WorkloadLabels, { prefix }: { readonly pre
     problems.push(...reading.problems);
   }
   const draft = fields as Draft;
-  problems.push(...findOwnConflicts(draft));
+  problems.push(...(findTooManyPorts(draft) ?? findOwnConflicts(draft)));
   return hasErrors(problems)
     ? { ref, kind: 'refused', draft: undefined, problems }
     : { ref, kind: 'accepted', draft, problems };
@@ -162,12 +178,14 @@ function readLabel(
   if (key !== field) return parseSecsField(field, trimmed);
   const { kind } = FIELDS[field];
   if (LIST_KINDS.has(kind)) {
-    const items = trimmed.split(',').map((item) => item.trim());
-    return parseField(
-      field,
-      items.filter((item) => item !== ''),
-      { portNames: ref.kind === 'kubernetes' },
-    );
+    const items = trimmed
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '');
+    // Before ranges are spelled out: a short text can stand for more ports than there is memory for.
+    const ports = kind === 'tcp-ports' || kind === 'udp-ports' ? countPorts(items) : 0;
+    if (ports > MAX_LABEL_LISTENERS) return failField([], 'invalid-port', describeTooMany(ports));
+    return parseField(field, items, { portNames: ref.kind === 'kubernetes' });
   }
   return parseField(
     field,
@@ -189,6 +207,27 @@ function findUnknownLabels({ ref, labels }: WorkloadLabels, prefix: string): rea
     const message = `unknown label, ignored${suggestNearest(suffix, known)}`;
     return [{ code: 'unknown-key', severity: 'warning', message, origin }];
   });
+}
+
+/** Each listener takes a descriptor: what one label asks for must leave its neighbours theirs. */
+function findTooManyPorts({ ports, udp_ports }: Draft): readonly Problem[] | undefined {
+  const count = (ports?.value.length ?? 0) + (udp_ports?.value.length ?? 0);
+  const origin = (ports ?? udp_ports)?.origin;
+  if (count <= MAX_LABEL_LISTENERS || origin === undefined) return undefined;
+  return [{ code: 'invalid-port', severity: 'error', message: describeTooMany(count), origin }];
+}
+
+function describeTooMany(count: number): string {
+  const most = formatCount(MAX_LABEL_LISTENERS);
+  return `${formatCount(count)} ports are asked for, and labels can have ${most} for one workload; a service of the file may have more`;
+}
+
+/** How many listen ports a list asks for; what can't be read counts as one. */
+function countPorts(items: readonly string[]): number {
+  return items.reduce((sum, item) => {
+    const [, first, last] = /(\d{1,5})-(\d{1,5}):/.exec(item) ?? [];
+    return sum + Math.max(1, Number(last ?? 0) - Number(first ?? 0) + 1);
+  }, 0);
 }
 
 function findOwnConflicts(draft: Draft): readonly Problem[] {

@@ -1,4 +1,8 @@
 import { describeOrigin, type Origin } from './origin.ts';
+import { workloadRefKey } from './workload.ts';
+
+/** Of the labels of one workload. */
+const MAX_TOLD = 10;
 
 /** The closed list of mistakes a user can make; a code never changes its meaning. */
 export type ProblemCode =
@@ -36,6 +40,8 @@ export interface Problem {
   /** What could not be done, the value, and what would be right; begins with the field's path where there is one. */
   readonly message: string;
   readonly origin: Origin;
+  /** How many problems it stands for, where it is more than one. */
+  readonly counts?: number;
 }
 
 /** One line: `lazy-proxy.yaml:14:12 error ports[0]: "80:http" is not [address:]listen:target`. */
@@ -45,4 +51,45 @@ export function formatProblem(problem: Problem): string {
 
 export function hasErrors(problems: readonly Problem[]): boolean {
   return problems.some((problem) => problem.severity === 'error');
+}
+
+/**
+ * The same problems, but of the labels of each workload the first ten, errors before warnings, and one that counts the others:
+ * whoever writes labels must not fill log and memory. What stands elsewhere stays whole.
+ */
+export function boundProblems(problems: readonly Problem[]): readonly Problem[] {
+  const byWorkload = new Map<string, Problem[]>();
+  for (const problem of problems) {
+    if (problem.origin.kind !== 'label') continue;
+    const key = workloadRefKey(problem.origin.workload);
+    const others = byWorkload.get(key);
+    if (others === undefined) byWorkload.set(key, [problem]);
+    else others.push(problem);
+  }
+  const cut = new Map<Problem, Problem | undefined>();
+  for (const all of byWorkload.values()) for (const [index, shown] of cutProblems(all)) cut.set(index, shown);
+  if (cut.size === 0) return problems;
+  return problems.flatMap((problem) => {
+    if (!cut.has(problem)) return [problem];
+    const shown = cut.get(problem);
+    return shown === undefined ? [] : [shown];
+  });
+}
+
+/** Of too many: those that go, and the first of them as the one that counts them. */
+function cutProblems(all: readonly Problem[]): readonly (readonly [Problem, Problem | undefined])[] {
+  if (all.length <= MAX_TOLD + 1) return [];
+  const ordered = all.toSorted((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'));
+  const rest = ordered.slice(MAX_TOLD);
+  return rest.map((problem, index) => {
+    if (index > 0) return [problem, undefined];
+    // Counts what an earlier count stands for, too.
+    const count = rest.reduce((sum, { counts = 1 }) => sum + counts, 0);
+    return [problem, { ...problem, message: `and ${formatCount(count)} more`, counts: count }];
+  });
+}
+
+/** A whole number with its thousands apart: `99,990`. */
+export function formatCount(count: number): string {
+  return count.toLocaleString('en-US');
 }

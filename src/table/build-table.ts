@@ -9,7 +9,7 @@ import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
 import { workloadFieldOf } from '../config/workload-of.ts';
 import type { Sourced } from '../model/origin.ts';
-import type { Problem } from '../model/problem.ts';
+import { boundProblems, type Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
 import { EMPTY_TABLE, type ServiceTable, type TableEntry } from '../model/table.ts';
 import {
@@ -54,18 +54,22 @@ export function buildTable(input: TableInput): ServiceTable {
   const linked = linkDependants(merged, { own });
   const served = leaveOutOwn(linked.entries, own);
   const status = input.status ?? { value: settings.status, origin: origins.status };
-  const settled = settleConflicts(served.entries, { holders: input.holders, status });
+  const settled = settleConflicts(served.entries, {
+    createdMs: new Map(paired.sources.map(({ name, createdMs }) => [name, createdMs])),
+    holders: input.holders,
+    status,
+  });
   const entries = shareUnchanged(settled.entries, input.before ?? EMPTY_TABLE);
   return deepFreeze({
     entries: new Map(entries.map((entry) => [entry.service.name, entry])),
     conflicts: settled.conflicts,
-    problems: [
+    problems: boundProblems([
       ...paired.problems,
       ...linked.problems,
       ...served.problems,
       ...settled.problems,
       ...findSilent(served.entries),
-    ],
+    ]),
   });
 }
 

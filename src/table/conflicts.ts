@@ -17,15 +17,26 @@ interface Claim {
   readonly origin: Origin;
   /** 0 = listens already, 1 = from the file, 2 = from labels. */
   readonly rank: number;
+  /** When the workload was made; infinite where that isn't known. */
+  readonly createdMs: number;
 }
 
 /**
- * Gives each listener to one service: the one already listening keeps it, else the file beats labels, else the first
- * by name. Nobody gets the place of the status server. What a service loses is taken out of its entry and reported.
+ * Gives each listener to one service: the one already listening keeps it, else the file beats labels, else the one whose
+ * workload is older, else the first by name: whoever makes a container must not choose a name that takes another one's port. Nobody gets the place of the status server. What a service loses is taken out of its entry and reported.
  */
 export function settleConflicts(
   entries: readonly TableEntry[],
-  { holders, status }: { readonly holders: Holders; readonly status: Sourced<Settings['status']> },
+  {
+    holders,
+    status,
+    createdMs = new Map(),
+  }: {
+    readonly holders: Holders;
+    readonly status: Sourced<Settings['status']>;
+    /** When the workload of a service was made, ms since the epoch, by the service's name. */
+    readonly createdMs?: ReadonlyMap<string, number | undefined>;
+  },
 ): {
   readonly entries: readonly TableEntry[];
   readonly conflicts: readonly Conflict[];
@@ -36,7 +47,7 @@ export function settleConflicts(
   const conflicts: Conflict[] = [];
   const problems: Problem[] = [];
   const lost = new Set<ListenerSpec>();
-  for (const { listener, name, origin } of listClaims(entries, holders)) {
+  for (const { listener, name, origin } of listClaims(entries, { holders, createdMs })) {
     const winner = claims.claim(listener, name);
     if (winner === undefined) continue;
     lost.add(listener);
@@ -54,15 +65,29 @@ export function settleConflicts(
   return { entries: settled, conflicts, problems };
 }
 
-function listClaims(entries: readonly TableEntry[], holders: Holders): readonly Claim[] {
+function listClaims(
+  entries: readonly TableEntry[],
+  {
+    holders,
+    createdMs,
+  }: { readonly holders: Holders; readonly createdMs: ReadonlyMap<string, number | undefined> },
+): readonly Claim[] {
   const claims = entries.flatMap(({ service, origins }) =>
     service.listeners.map((listener): Claim => {
       const origin = origins[listener.protocol === 'tcp' ? 'ports' : 'udp_ports'] ?? { kind: 'default' };
       const rank = holders.get(listenKey(listener)) === service.name ? 0 : origin.kind === 'label' ? 2 : 1;
-      return { listener, name: service.name, origin, rank };
+      const madeMs = createdMs.get(service.name) ?? Number.POSITIVE_INFINITY;
+      return { listener, name: service.name, origin, rank, createdMs: rank === 2 ? madeMs : 0 };
     }),
   );
-  return claims.toSorted((a, b) => a.rank - b.rank || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  return claims.toSorted(
+    (a, b) => a.rank - b.rank || compareAges(a, b) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0),
+  );
+}
+
+/** By a comparison, since two infinite ages have no difference. */
+function compareAges(a: Claim, b: Claim): number {
+  return Number(a.createdMs > b.createdMs) - Number(a.createdMs < b.createdMs);
 }
 
 function describeLoss(

@@ -20,6 +20,8 @@ export interface ServiceSource {
   /** What it stands for. */
   readonly ref: WorkloadRef;
   readonly isOfFile: boolean;
+  /** When its workload was made, ms since the epoch, as far as its labels' engine tells. */
+  readonly createdMs?: number | undefined;
   /** The label by which its workload has opted in; undefined where none has, or labels don't count. */
   readonly optIn: Origin | undefined;
   /** Highest layer first; the built-in values come after the last. */

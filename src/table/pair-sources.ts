@@ -39,7 +39,7 @@ export function pairSources(input: {
       ...below,
     ];
     const optIn = reading?.kind === 'accepted' ? optInOf(ref, input.labelPrefix) : undefined;
-    sources.push({ name, origin, ref, isOfFile: true, optIn, layers });
+    sources.push({ name, origin, ref, isOfFile: true, createdMs: reading?.createdMs, optIn, layers });
   }
   const fromLabels = nameLabelled(byKey(labelsLeft), { taken, below, labelPrefix: input.labelPrefix });
   return {
@@ -69,7 +69,7 @@ function nameLabelled(
 ): { readonly sources: readonly ServiceSource[]; readonly problems: readonly Problem[] } {
   const sources: ServiceSource[] = [];
   const problems: Problem[] = [];
-  for (const { ref, draft, problems: found } of readings) {
+  for (const { ref, draft, problems: found, createdMs } of readings) {
     problems.push(...found);
     if (draft === undefined) continue;
     const name = workloadRefName(ref);
@@ -79,7 +79,7 @@ function nameLabelled(
     if (namesake !== undefined) problems.push(nameTaken(ref, { namesake, origin }));
     else {
       taken.set(name, { ref });
-      sources.push({ name, origin, ref, isOfFile: false, optIn, layers: [draft, ...below] });
+      sources.push({ name, origin, ref, isOfFile: false, createdMs, optIn, layers: [draft, ...below] });
     }
   }
   return { sources, problems };

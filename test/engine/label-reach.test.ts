@@ -173,6 +173,52 @@ test('the proxy never stops its own container, whoever names it', async (context
   expect(events.of(own, 'die')).toEqual([]);
 });
 
+test('a port goes to the older container, whatever their names, also after a restart of the proxy', async (context) => {
+  const bed = await open(context);
+  const { scope, labels } = bed;
+  const port = await freePort();
+  const server = (short: string) => ({
+    name: scope.name(short),
+    cmd: httpdCommand({ body: short }),
+    labels: labels({ ports: `${port}:80` }),
+  });
+  const older = await scope.createContainer(server('mdb'));
+  const first = await bed.startProxy();
+  // The engine's lists tell whole seconds.
+  const madeMs = Date.parse((await older.inspect()).Created);
+  await waitUntil(() => Date.now() >= madeMs + 2_000, { what: 'a second that is another one' });
+  await scope.createContainer(server('aaa'));
+  await first.waitForLog('problem');
+  expect((await get(port)).body).toBe('mdb');
+  await first.stop();
+  const second = await bed.startProxy();
+  expect((await get(port)).body).toBe('mdb');
+  const problems = await getJson<ShownProblem[]>(`${second.statusUrl}/problems`);
+  expect(problems.map(({ message }) => message)).toEqual([
+    `ports: "${scope.name('aaa')}" can't listen on tcp *:${port}: "${older.name}" has it; it is taken over once free`,
+  ]);
+});
+
+test('mistakes in labels are told ten at a time, and ports of labels are bounded', async (context) => {
+  const bed = await open(context);
+  const { scope, labels } = bed;
+  const port = await freePort();
+  const many = Array.from({ length: 10_000 }, (_, index) => `?${index}`);
+  await scope.createContainer(spec(bed, 'bad', { dependants: many }));
+  await scope.createContainer(spec(bed, 'greedy', { ports: '20000-30000:20000-30000' }));
+  await scope.createContainer({ ...spec(bed, 'good'), labels: labels({ ports: `${port}:80` }) });
+  const proxy = await bed.startProxy();
+  expect((await get(port)).body).toBe('hello');
+  const problems = await getJson<ShownProblem[]>(`${proxy.statusUrl}/problems`);
+  const messages = problems.map(({ message }) => message);
+  expect(messages).toHaveLength(12);
+  expect(messages).toContain('and 9,990 more');
+  expect(messages).toContain(
+    'ports: 10,001 ports are asked for, and labels can have 1,024 for one workload; a service of the file may have more',
+  );
+  expect(proxy.logs().filter(({ event }) => event === 'problem')).toHaveLength(12);
+});
+
 test('the labels of an image count for nothing where the settings say so', async (context) => {
   const bed = await open(context);
   const { scope } = bed;

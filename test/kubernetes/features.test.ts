@@ -46,11 +46,6 @@ async function createApp(
   return bed.createWorkload({ name, annotations: bed.annotations(fields), ports, ...spec });
 }
 
-/** A Deployment that sleeps and says nothing. */
-function createStray(bed: KubeBed, name: string): Promise<TestWorkload> {
-  return bed.createWorkload({ name, ports: [{ port: 80 }] });
-}
-
 describe.concurrent('in Kubernetes', () => {
   test('cron_start wakes a workload, which then stays awake', {
     timeout: 2 * CRON_TIMEOUT_MS,
@@ -87,7 +82,11 @@ describe.concurrent('in Kubernetes', () => {
       name: 'node',
       fields: { ports: [`${nodePort}:80`], idle_timeout: '0' },
     });
-    const strays = [await createStray(bed, 'stray'), await createStray(other, 'far')];
+    // What an annotation names has to have opted in.
+    const strays = [
+      await createApp(bed, { name: 'stray', fields: {} }),
+      await createApp(other, { name: 'far', fields: {} }),
+    ];
     await bed.startProxy({ env: { K8S_NAMESPACE: `${bed.namespace},${other.namespace}` } });
     const client = await connectTcp(hubPort);
     for (const app of [hub, node, ...strays]) await app.untilReplicas(1);

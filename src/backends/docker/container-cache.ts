@@ -26,6 +26,8 @@ export interface KnownContainer {
   readonly labels: Readonly<Record<string, string>>;
   /** Undefined where no list has told it. */
   readonly imageId: string | undefined;
+  /** When it was made, ms since the epoch, in whole seconds; undefined where nothing has told. */
+  readonly createdMs: number | undefined;
   /** The entry of the last list, as long as no event has made it old. */
   readonly listed: ListedContainer | undefined;
 }
@@ -94,7 +96,7 @@ export class ContainerCache {
   labelled(): readonly (LabelledContainer & LabelledWorkload)[] {
     return this.all()
       .filter(({ labels }) => !Object.hasOwn(labels, SWARM_TASK_LABEL))
-      .map(({ id, name, labels, imageId }) => ({ id, name, imageId, ref: { kind: 'docker', name }, labels }));
+      .map((known) => ({ ...known, ref: { kind: 'docker', name: known.name } }));
   }
 
   /** Forgets everything and takes a whole list; returns who has another name than before. */
@@ -106,7 +108,11 @@ export class ContainerCache {
     for (const listed of containers) {
       const name = ownName(listed.Names ?? []);
       if (name === undefined) continue;
-      this.put({ id: listed.Id, name, labels: listed.Labels ?? {}, imageId: listed.ImageID, listed });
+      const { Id: id, Labels, ImageID: imageId, Created } = listed;
+      const listedMs = Created === undefined ? undefined : Created * 1_000;
+      // What an event has told first stays: the two may differ by a second.
+      const createdMs = before.get(id)?.createdMs ?? listedMs;
+      this.put({ id, name, labels: Labels ?? {}, imageId, createdMs, listed });
       const from = before.get(listed.Id)?.name ?? name;
       if (from !== name) renames.push({ from, to: name });
     }
@@ -134,7 +140,9 @@ export class ContainerCache {
     if (name === undefined) return NO_CHANGE;
     if (known === undefined && !FIRST_ACTIONS.has(event.action)) return { names: [name], population: false };
     const labels = known?.labels ?? labelsOf(event);
-    this.put({ id: event.id, name, labels, imageId: known?.imageId, listed: undefined });
+    const createdMs =
+      known?.createdMs ?? (event.action === 'create' ? wholeSeconds(event.timeNs) : undefined);
+    this.put({ id: event.id, name, labels, imageId: known?.imageId, createdMs, listed: undefined });
     if (known === undefined) return { names: [name], population: true };
     if (known.name === name) return { names: [name], population: false };
     const renamed = { from: known.name, to: name };
@@ -191,6 +199,11 @@ export class ContainerCache {
 /** Legacy links add names of the form `/other/alias`; a container's own has one slash. */
 function ownName(names: readonly string[]): string | undefined {
   return names.map((name) => name.replace(/^\//, '')).find((name) => !name.includes('/'));
+}
+
+/** As lists tell it. */
+function wholeSeconds(timeNs: number | undefined): number | undefined {
+  return timeNs === undefined ? undefined : Math.floor(timeNs / 1e9) * 1_000;
 }
 
 function labelsOf(event: EngineEvent): Readonly<Record<string, string>> {

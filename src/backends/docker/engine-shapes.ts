@@ -7,6 +7,8 @@
 export interface ListedContainer {
   readonly Id: string;
   readonly ImageID?: string;
+  /** In s since the epoch. */
+  readonly Created?: number;
   readonly Names?: readonly string[] | null;
   readonly Labels?: Readonly<Record<string, string>> | null;
   readonly State?: string;
@@ -22,6 +24,8 @@ export interface ListedContainer {
 export interface InspectedContainer {
   readonly Id: string;
   readonly Name?: string;
+  /** RFC 3339. */
+  readonly Created?: string;
   /** The image's id. */
   readonly Image?: string;
   readonly State?: InspectedState;

@@ -11,7 +11,7 @@ export function selectLabelled(
   if (!options.labels) return [];
   return workloads
     .filter(({ labels }) => findOptIns(labels, options.labelPrefix).length > 0)
-    .map(({ ref, labels }) => ({ ref, labels: sortLabels(labels) }))
+    .map(({ ref, labels, createdMs }) => ({ ref, labels: sortLabels(labels), createdMs }))
     .sort((a, b) => compareText(workloadRefName(a.ref), workloadRefName(b.ref)));
 }
 

@@ -1,7 +1,7 @@
 import type { Observation } from '../../model/observation.ts';
 import { abortable } from '../../system/abortable.ts';
 import { backoffMs } from '../../system/backoff.ts';
-import type { Clock } from '../../system/clock.ts';
+import { type Clock, parseTimestamp } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
 import { answeredOrSeen } from './answered-or-seen.ts';
 import { sharedNetworkOwner } from './addresses.ts';
@@ -136,8 +136,9 @@ async function findByName(
   const found = await context.client.inspect(name, signal);
   if (found === undefined || found.Name !== `/${name}`)
     throw new WakeError(`container "${name}" does not exist`);
-  const { Id: id, Image: imageId, Config } = found;
-  context.cache.put({ id, name, labels: Config?.Labels ?? {}, imageId, listed: undefined });
+  const { Id: id, Image: imageId, Config, Created = '' } = found;
+  const createdMs = Math.floor(parseTimestamp(Created) / 1_000) * 1_000 || undefined;
+  context.cache.put({ id, name, labels: Config?.Labels ?? {}, imageId, createdMs, listed: undefined });
   return found;
 }
 

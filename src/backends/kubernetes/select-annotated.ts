@@ -19,7 +19,8 @@ export function selectAnnotated(
     .map((record) => {
       const { [remembered]: _, ...settings } = record.annotations;
       const optIns = findOptIns(record.labels, labelPrefix).map((name) => [name, record.labels[name] ?? '']);
-      return { ref: refOf(record), labels: sortLabels({ ...Object.fromEntries(optIns), ...settings }) };
+      const labels = sortLabels({ ...Object.fromEntries(optIns), ...settings });
+      return { ref: refOf(record), labels, createdMs: record.createdMs };
     })
     .sort((a, b) => (workloadRefKey(a.ref) < workloadRefKey(b.ref) ? -1 : 1));
 }

@@ -1,5 +1,6 @@
 import { endsLikeOptIn } from '../../model/opt-in.ts';
 import type { KubernetesResource } from '../../model/workload.ts';
+import { parseTimestamp } from '../../system/clock.ts';
 import type { Condition, ManagedFields, ScalableWorkload } from './api-shapes.ts';
 import { compareVersions } from './resource-version.ts';
 
@@ -9,6 +10,8 @@ export interface WorkloadRecord {
   readonly namespace: string;
   readonly name: string;
   readonly resourceVersion: string;
+  /** When it was made, ms since the epoch; undefined where that isn't told. */
+  readonly createdMs?: number | undefined;
   /** Grows with every change of what is wanted, its replicas among that. */
   readonly generation: number;
   /** How many pods are wanted. */
@@ -50,6 +53,7 @@ export function selectWorkload(resource: KubernetesResource, object: ScalableWor
     namespace: metadata.namespace ?? '',
     name: metadata.name,
     resourceVersion: metadata.resourceVersion ?? '',
+    createdMs: parseTimestamp(metadata.creationTimestamp ?? '') || undefined,
     generation: metadata.generation ?? 0,
     replicas: spec?.replicas ?? 1,
     replicasManagers: findReplicasManagers(metadata.managedFields ?? []),

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { parseTimestamp } from '../../system/clock.ts';
 import type { LabelledWorkload } from '../backend.ts';
 import type { EventFilter } from '../docker/engine-client.ts';
 import { replicasLabel } from './replicas.ts';
@@ -19,6 +20,8 @@ interface KnownService {
   readonly name: string;
   /** Undefined where only an event has told of it so far. */
   readonly labels: Readonly<Record<string, string>> | undefined;
+  /** When it was made, ms since the epoch; undefined where only events have told of it so far. */
+  readonly createdMs: number | undefined;
   /** As the list told it, where it is at rest, until an event has made that old. */
   readonly atRest: ServiceView | undefined;
 }
@@ -60,10 +63,10 @@ export class ServiceCatalog {
   /** The labels of every service, without the one that the proxy writes itself. */
   labelled(labelPrefix: string): readonly LabelledWorkload[] {
     const own = replicasLabel(labelPrefix);
-    return [...this.#byId.values()].flatMap(({ name, labels }): readonly LabelledWorkload[] => {
+    return [...this.#byId.values()].flatMap(({ name, labels, createdMs }): readonly LabelledWorkload[] => {
       if (labels === undefined) return [];
       const others = Object.entries(labels).filter(([label]) => label !== own);
-      return [{ ref: { kind: 'swarm', name }, labels: Object.fromEntries(others) }];
+      return [{ ref: { kind: 'swarm', name }, labels: Object.fromEntries(others), createdMs }];
     });
   }
 
@@ -120,8 +123,8 @@ export class ServiceCatalog {
 
   /** An event has told of a service: what was read of it is old, except its labels. */
   touch(id: string, name: string): void {
-    const labels = this.#byId.get(id)?.labels;
-    this.#hear({ id, name, labels, atRest: undefined });
+    const { labels, createdMs } = this.#byId.get(id) ?? {};
+    this.#hear({ id, name, labels, createdMs, atRest: undefined });
   }
 
   remove(id: string): void {
@@ -142,6 +145,10 @@ export class ServiceCatalog {
   }
 }
 
-function toKnown({ ID: id, Spec = {} }: SwarmService, atRest: ServiceView | undefined): KnownService {
-  return { id, name: Spec.Name ?? id, labels: Spec.Labels ?? {}, atRest };
+function toKnown(
+  { ID: id, Spec = {}, CreatedAt = '' }: SwarmService,
+  atRest: ServiceView | undefined,
+): KnownService {
+  const createdMs = parseTimestamp(CreatedAt) || undefined;
+  return { id, name: Spec.Name ?? id, labels: Spec.Labels ?? {}, createdMs, atRest };
 }

@@ -5,6 +5,8 @@
 /** The answer of `GET /services/{id}`. */
 export interface SwarmService {
   readonly ID: string;
+  /** RFC 3339. */
+  readonly CreatedAt?: string;
   readonly Version?: { readonly Index?: number };
   readonly Spec?: ServiceSpec;
   readonly Endpoint?: {

@@ -125,7 +125,7 @@ test('events are understood when they arrive in pieces, also within a character'
     if (at % 7 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   await sink.until(() => sink.snapshots.length === 2);
-  expect(sink.snapshots[1]).toEqual([
+  expect(sink.snapshots[1]).toMatchObject([
     { ref: { kind: 'docker', name: 'db' }, labels: { ...ENABLED, motto: 'é€😀' } },
   ]);
 });
@@ -220,7 +220,7 @@ test('readLabelledContainers() lists once and subscribes to nothing', async () =
   const query = { socket: engine.socketPath, env: {}, clock: systemClock, timeoutMs: 200 };
   const read = () => readLabelledContainers({ ...query, labels: true, labelPrefix: 'lazy-tcp-proxy' });
   await pingEngine(query);
-  expect(await read()).toEqual([{ ref: { kind: 'docker', name: 'db' }, labels: ENABLED }]);
+  expect(await read()).toMatchObject([{ ref: { kind: 'docker', name: 'db' }, labels: ENABLED }]);
   expect(engine.requests).toEqual(['GET /_ping', 'GET /containers/json?all=1']);
   engine.hang(/json/);
   await expect(read()).rejects.toThrow('did not answer within 0.2 s');

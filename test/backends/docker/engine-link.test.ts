@@ -35,7 +35,7 @@ test('what happened while the engine was away is found when it returns, within 5
   await sink.until(() => sink.last(KEY)?.id === fresh.id);
   expect(systemClock.monotonicMs() - returnedMs).toBeLessThan(5_000);
   expect(sink.last(KEY)?.state).toBe('stopped');
-  expect(sink.snapshots.at(-1)).toEqual([{ ref: { kind: 'docker', name: 'db' }, labels: ENABLED }]);
+  expect(sink.snapshots.at(-1)).toMatchObject([{ ref: { kind: 'docker', name: 'db' }, labels: ENABLED }]);
   expect(sink.reachability.map(({ reachable }) => reachable)).toEqual([true, false, true]);
 });
 
