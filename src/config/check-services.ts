@@ -1,26 +1,21 @@
 import { describeOrigin, type Origin, type Sourced } from '../model/origin.ts';
-import { formatListenAddress, type Protocol } from '../model/service.ts';
+import { formatListenAddress } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import { workloadRefKey, workloadRefName } from '../model/workload.ts';
 import { findBadDependants } from './check-dependants.ts';
-import type { FieldName } from './fields.ts';
+import { findLoops } from './check-loops.ts';
 import { type Finding, valueError, warning } from './finding.ts';
 import { isKubernetesWorkload, WORKLOAD_EXPECTED } from './kubernetes-names.ts';
 import { claimStatus, createListenClaims } from './listen-claims.ts';
 import { showValue } from './parsed.ts';
 import type { Path } from './path.ts';
 import { parsePort } from './ports.ts';
-import { isWorkloadUnknown, type ReadService } from './read-services.ts';
+import { isWorkloadUnknown, listPortItems, PORT_FIELDS, type ReadService } from './read-services.ts';
 import type { LocateOrigin } from './read-yaml.ts';
 import { describeStatusPlace } from './status-listen.ts';
 import { isName, NAME_EXPECTED } from './text.ts';
 import { findUselessOptions } from './useless-options.ts';
 import { type EngineDefaults, workloadFieldOf, workloadNoun } from './workload-of.ts';
-
-const PORT_FIELDS = [
-  { field: 'ports', protocol: 'tcp' },
-  { field: 'udp_ports', protocol: 'udp' },
-] as const satisfies readonly { readonly field: FieldName; readonly protocol: Protocol }[];
 
 /** What only shows when the services of a file are seen together, and options that do nothing. */
 export function checkServices(
@@ -41,6 +36,7 @@ export function checkServices(
     ...services.flatMap(findUnfitName),
     ...findDuplicateWorkloads(services),
     ...findListenConflicts(services, { locate, status }),
+    ...findLoops(services, { locate, status }),
     ...findBadDependants(services),
     ...services.flatMap(findUselessOptions),
   ];
@@ -139,16 +135,6 @@ function hasNoConflict(services: readonly ReadService[], status: Settings['statu
       return listeners.every((listener) => claims.claim(listener, true) === undefined);
     }),
   );
-}
-
-function listPortItems(
-  service: ReadService,
-): readonly { readonly path: Path; readonly item: unknown; readonly protocol: Protocol }[] {
-  return PORT_FIELDS.flatMap(({ field, protocol }) => {
-    const raw = service.raw[field];
-    if (!Array.isArray(raw)) return [];
-    return raw.map((item: unknown, index) => ({ path: [...service.path, field, index], item, protocol }));
-  });
 }
 
 function describe(origin: Origin | undefined): string {

@@ -1,6 +1,7 @@
 import type { Origin } from '../model/origin.ts';
+import type { Protocol } from '../model/service.ts';
 import type { WorkloadRef } from '../model/workload.ts';
-import { type Draft, FIELD_NAMES } from './fields.ts';
+import { type Draft, FIELD_NAMES, type FieldName } from './fields.ts';
 import { type Finding, keyError, valueError } from './finding.ts';
 import type { ParseField } from './parse-field.ts';
 import { isMapping } from './parsed.ts';
@@ -35,6 +36,11 @@ export interface ReadService extends FileService {
   /** The key that says so; undefined = the service's name does. */
   readonly workloadField: WorkloadField | undefined;
 }
+
+export const PORT_FIELDS = [
+  { field: 'ports', protocol: 'tcp' },
+  { field: 'udp_ports', protocol: 'udp' },
+] as const satisfies readonly { readonly field: FieldName; readonly protocol: Protocol }[];
 
 /** Whether a mistake keeps what a service stands for from being known. */
 export function isWorkloadUnknown({ workloadField, draft }: ReadService): boolean {
@@ -102,5 +108,16 @@ function findExclusive(value: Readonly<Record<string, unknown>>, path: Path): re
   return WORKLOAD_FIELDS.filter((field) => has(field) && field !== first).map((field) => {
     const message = `given beside ${first}; a service is one of these: a container, a Swarm service (swarm_service), a Deployment, a StatefulSet, or a local process (command)`;
     return keyError([...path, field], 'exclusive-keys', message);
+  });
+}
+
+/** What is written in the lists of ports of a service, and where. */
+export function listPortItems(
+  service: ReadService,
+): readonly { readonly path: Path; readonly item: unknown; readonly protocol: Protocol }[] {
+  return PORT_FIELDS.flatMap(({ field, protocol }) => {
+    const raw = service.raw[field];
+    if (!Array.isArray(raw)) return [];
+    return raw.map((item: unknown, index) => ({ path: [...service.path, field, index], item, protocol }));
   });
 }

@@ -23,6 +23,7 @@ export type ProblemCode =
   | 'duplicate-service'
   | 'duplicate-workload'
   | 'listen-conflict'
+  | 'leads-back'
   | 'no-listener'
   | 'dependency-cycle'
   | 'unknown-dependant'

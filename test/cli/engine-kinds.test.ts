@@ -22,7 +22,7 @@ describe('findNeededEngines', () => {
     ],
     [
       'labels are left out and the file has a process alone',
-      'docker: { labels: false }\nservices: { db: { command: [db], ports: ["1:1"] } }',
+      'docker: { labels: false }\nservices: { db: { command: [db], ports: ["1:2"] } }',
       [],
     ],
     [

@@ -43,6 +43,29 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
     ],
   ],
   [
+    'a process behind its own ports',
+    'services:\n  app:\n    command: [app]\n    ports: ["9000:9000"]\n    udp_ports: ["127.0.0.1:53:5353", "[::1]:5353:53", "127.0.0.1:5353:54"]',
+    [
+      '4:13 error ports[0]: "9000:9000" leads back to the proxy: tcp port 9000 of this machine, where the process would have to listen, is listened on by this service (lazy-proxy.yaml:4:13); give the process another port',
+      '5:17 error udp_ports[0]: "127.0.0.1:53:5353" leads back to the proxy: udp port 5353 of this machine, where the process would have to listen, is listened on by this service (lazy-proxy.yaml:5:55) and this service (lazy-proxy.yaml:5:38); give the process another port',
+    ],
+  ],
+  [
+    'a process behind the ports of another service and of the status server',
+    'services:\n  web:\n    ports: ["80:80"]\n  app:\n    command: [app]\n    ports: ["9000-9001:79-80", "81:8080"]',
+    [
+      '6:13 error ports[0]: "9000-9001:79-80" leads back to the proxy: tcp port 80 of this machine, where the process would have to listen, is listened on by service "web" (lazy-proxy.yaml:3:13); give the process another port',
+      '6:32 error ports[1]: "81:8080" leads back to the proxy: tcp port 8080 of this machine, where the process would have to listen, is listened on by the status server (by default; status.listen can give it another place); give the process another port',
+    ],
+  ],
+  [
+    'a webhook that leads to its own service',
+    'services:\n  web:\n    ports: ["26201:80"]\n    webhook_url: "http://127.0.0.1:26201/SECRET"',
+    [
+      '4:18 warning webhook_url: http://127.0.0.1:26201/… is listened on by this service (lazy-proxy.yaml:3:13), which has a webhook: each event would make the next, so none is sent there',
+    ],
+  ],
+  [
     'an unknown key',
     'services:\n  db:\n    idle_timout: 5m',
     ['3:5 error idle_timout: unknown key; did you mean "idle_timeout"?'],

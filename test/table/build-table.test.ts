@@ -164,7 +164,7 @@ describe('buildTable', () => {
   });
 
   it('refuses a labelled container whose name belongs to another service of the file', () => {
-    const text = 'services: {db: {container: other, ports: ["1:1"]}, run: {command: [x], ports: ["2:2"]}}';
+    const text = 'services: {db: {container: other, ports: ["1:1"]}, run: {command: [x], ports: ["2:3"]}}';
     const table = tableOf({
       text,
       labelled: [labelsOf('db', { ports: '3:3' }), labelsOf('run', { ports: '4:4' })],
@@ -178,7 +178,7 @@ describe('buildTable', () => {
 
   it('makes a local process of a command', () => {
     const text =
-      'services: {run: {command: [node, a.js], cwd: /srv, env: {PORT: 80, DEBUG: true}, ports: ["2:2"]}}';
+      'services: {run: {command: [node, a.js], cwd: /srv, env: {PORT: 80, DEBUG: true}, ports: ["2:3"]}}';
     expect(serviceOf(tableOf({ text }), 'run').workload).toEqual({
       kind: 'process',
       name: 'run',
@@ -296,7 +296,7 @@ describe('buildTable', () => {
       `container a, label ${PREFIX}.enabled warning service "a" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
     ]);
     const taken = tableOf({
-      text: 'services: {a: {command: [x], ports: ["80:80"]}}',
+      text: 'services: {a: {command: [x], ports: ["80:81"]}}',
       labelled: [labelsOf('a', {})],
       flags: { labelPrefix: 'lp' },
     });

@@ -146,7 +146,7 @@ services:
   d: {deployment: d, stop_timeout: 6s, ports: ["1:1"]}
   s: {swarm_service: s, ports: ["2:2"]}
   c: {service_name: x, ports: ["3:3"]}
-  p: {command: [x], ignore_labels: true, ports: ["4:4"]}`;
+  p: {command: [x], ignore_labels: true, ports: ["4:5"]}`;
     const table = tableOf({ text });
     const stopTimeouts = ['d', 's', 'c', 'p'].map((name) => serviceOf(table, name).stopTimeoutMs);
     expect(stopTimeouts).toEqual([undefined, undefined, 5_000, 5_000]);

@@ -61,7 +61,7 @@ describe('text that others wrote', () => {
     const command =
       'command: ["true", "\\u202e\\u2028\\x9b\\e[2J\\U000E0041"], env: { "A\\u202e": "x\\ty\\a" }';
     const folder = await createFolder({
-      'f.yaml': `docker: { labels: false }\nservices: { a: { ports: ["80:80"], ${command} } }\n`,
+      'f.yaml': `docker: { labels: false }\nservices: { a: { ports: ["80:81"], ${command} } }\n`,
     });
     const args = ['print-effective-config', '--config', 'f.yaml', '--show-origin'];
     const yaml = await runProgram(args, { cwd: folder });
