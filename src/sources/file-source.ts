@@ -10,10 +10,13 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, resolve, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import type { Clock } from '../system/clock.ts';
+import { shortageOf } from '../system/descriptors.ts';
 import { readConfigFile } from './read-config-file.ts';
 
 /** The file must keep its size, time and inode for so long before it counts as written. */
 const QUIET_MS = 100;
+/** When the machine had no descriptor for it, the file is read again after so long. */
+const SHORTAGE_RETRY_MS = 1_000;
 
 /** What a file says at one moment; `text` is undefined where there is none, `error` says why it can't be read. */
 export interface FileSnapshot {
@@ -60,7 +63,9 @@ export class FileSource {
     // A folder that can't be watched (the limit on inotify watches) is still read at SIGHUP.
     watcher.on('error', () => {});
     await new Promise<void>((done) => watcher.once('ready', done));
-    this.#last = await this.#read();
+    const first = await this.#read();
+    // Never at the start, where a shortage is an error like any other.
+    if (first !== 'shortage') this.#last = first;
     this.#started = true;
     if (this.#again) this.#stir();
     return this.#last;
@@ -112,13 +117,16 @@ export class FileSource {
 
   /** Undefined where the source was closed meanwhile. */
   async #readWhenStill(): Promise<FileSnapshot | undefined> {
+    let waitMs = QUIET_MS;
     for (let before = await this.#fingerprint(); ; ) {
-      const interrupted = await this.#clock.sleep(QUIET_MS, this.#closed.signal).then(
+      const interrupted = await this.#clock.sleep(waitMs, this.#closed.signal).then(
         () => false,
         () => true,
       );
       if (interrupted) return undefined;
       const snapshot = await this.#read();
+      waitMs = snapshot === 'shortage' ? SHORTAGE_RETRY_MS : QUIET_MS;
+      if (snapshot === 'shortage') continue;
       const after = await this.#fingerprint();
       if (after === before) return snapshot;
       before = after;
@@ -130,11 +138,13 @@ export class FileSource {
     return info === undefined ? 'none' : `${info.ino} ${info.size} ${info.mtimeNs}`;
   }
 
-  async #read(): Promise<FileSnapshot> {
+  /** `shortage`: the machine had no descriptor or memory for it, which says nothing about the file. */
+  async #read(): Promise<FileSnapshot | 'shortage'> {
     try {
       const text = await readConfigFile(this.#path, { named: this.#named, clock: this.#clock });
       return { path: this.#path, text, error: undefined };
     } catch (error) {
+      if (this.#started && shortageOf(error) !== undefined) return 'shortage';
       const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
       return {
         path: this.#path,
