@@ -1,8 +1,10 @@
 #!/usr/bin/env node
+import { once } from 'node:events';
 import { CommanderError } from 'commander';
 import { createProgram } from './cli/program.ts';
 import type { ProgramIo } from './cli/program-io.ts';
 import { escapeLines, escapeText } from './model/escape-text.ts';
+import { systemClock } from './system/clock.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from './system/exit-codes.ts';
 import { createLineOutput } from './system/line-output.ts';
 import { toSourceStack } from './system/source-stack.ts';
@@ -22,6 +24,7 @@ const io: ProgramIo = {
   isTerminal: process.stdout.isTTY === true,
   stdout: (line) => writeLine(escapeText(line)),
   stderr: (line) => writeError(escapeText(line)),
+  settleOutput,
   onSignal(signals, callback) {
     for (const signal of signals) process.on(signal, callback);
     return () => {
@@ -30,10 +33,28 @@ const io: ProgramIo = {
   },
 };
 
+/** Long enough for whoever reads; a shutdown has 10 s in all. */
+const LAST_LINES_MS = 500;
+let isOutputLost = false;
+
+/** Node goes on for as long as something waits to be written, which may be for ever. */
+async function settleOutput(): Promise<void> {
+  const { stdout } = process;
+  if (stdout.writableLength === 0) return;
+  const settled = new AbortController();
+  const { signal } = settled;
+  const ends = [once(stdout, 'drain', { signal }), systemClock.sleep(LAST_LINES_MS, signal)];
+  await Promise.race(ends);
+  for (const end of ends) end.catch(() => {});
+  settled.abort();
+  isOutputLost = stdout.writableLength > 0;
+}
+
 /** Runs the command that was asked for; whatever is no mistake on the command line ends the program as it is. */
 async function main(): Promise<void> {
   const program = createProgram(io, (status) => {
     process.exitCode = status;
+    if (isOutputLost) process.exit();
   });
   try {
     await program.parseAsync();

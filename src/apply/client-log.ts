@@ -1,3 +1,4 @@
+import type { Protocol } from '../model/service.ts';
 import type { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
 import { messageOf } from '../system/message-of.ts';
@@ -20,17 +21,29 @@ export function logRefused(
   logger.warn(fields, `${service}: ${client} (blocked)${more}`);
 }
 
-/** A flow that was let in, but could not be given an upstream. */
+/** A connection or flow that was let in, but could not be given an upstream. */
 export function logUnserved(
-  { client, service, error }: { readonly client: string; readonly service: string; readonly error: unknown },
+  {
+    client,
+    service,
+    error,
+    protocol,
+  }: {
+    readonly client: string;
+    readonly service: string;
+    readonly error: unknown;
+    readonly protocol: Protocol;
+  },
   { logger, limiter }: LogParts,
 ): void {
-  const suppressed = limiter.pass(`unserved ${service}`);
+  const suppressed = limiter.pass(`unserved ${protocol} ${kindOf(error)} ${service}`);
   if (suppressed === undefined) return;
   const more = suppressed === 0 ? '' : `, and ${suppressed} more before it`;
-  const reason = messageOf(error);
-  logger.warn(
-    { event: 'unserved', service, client },
-    `${service}: flow of ${client} ended: ${reason}${more}`,
-  );
+  const what = protocol === 'tcp' ? `${client} was closed` : `flow of ${client} ended`;
+  logger.warn({ event: 'unserved', service, client }, `${service}: ${what}: ${messageOf(error)}${more}`);
+}
+
+/** What kind of reason it is: each has lines of its own. Few: the words of an error may name anything. */
+function kindOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

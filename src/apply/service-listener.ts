@@ -67,10 +67,12 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     connect: (request) => lifecycle.connect(service.name, request),
   });
   const listener = new TcpListener({
-    ...{ spec, relay, logger, admission, onDrained },
+    ...{ spec, relay, logger, admission, onDrained, limiter: options.limiter },
     binding: bind(options.service),
     hasComeBack: (client, { service }) => own?.hasComeBack(client, { ...place, service }) ?? false,
     onRefused: (client, { service }) => logRefused({ client, service }, options),
+    onUnserved: (client, { binding: { service }, error }) =>
+      logUnserved({ client, service, error, protocol: 'tcp' }, options),
   });
   return adapt(listener, { bind, drops: () => ({}), refusals: () => listener.refusals });
 }
@@ -90,7 +92,7 @@ function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
         lifecycle.takeFlowLease(service.name, { port, client: endpoint, address, sleepIfSilent }),
       onRefused: ({ endpoint }) => logRefused({ client: endpoint, service: service.name }, options),
       onUnserved: ({ endpoint }, error) =>
-        logUnserved({ client: endpoint, service: service.name, error }, options),
+        logUnserved({ client: endpoint, service: service.name, error, protocol: 'udp' }, options),
     };
   };
   const listener = new UdpListener({

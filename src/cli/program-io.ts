@@ -7,6 +7,8 @@ export interface ProgramIo {
   /** Write a line, given without its end; what a terminal must not get, line feeds too, is shown as `escapeText()` does. */
   readonly stdout: (line: string) => void;
   readonly stderr: (line: string) => void;
+  /** Waits a moment until what was written is read; what is not by then won't keep the program from ending. */
+  settleOutput(): Promise<void>;
   /** Calls back at each of these signals; the returned function stops that. */
   onSignal(signals: readonly NodeJS.Signals[], callback: (signal: NodeJS.Signals) => void): () => void;
 }

@@ -39,6 +39,7 @@ export async function run(options: RunOptions, io: ProgramIo): Promise<number> {
     return await serve(options, { io, environment, logger, signals });
   } finally {
     signals.close();
+    await io.settleOutput();
   }
 }
 

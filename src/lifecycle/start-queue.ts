@@ -94,7 +94,7 @@ export class StartQueue {
   #tell(name: string): void {
     const suppressed = this.#limiter.pass('waits');
     if (suppressed === undefined) return;
-    const more = suppressed === 0 ? '' : ` (and ${suppressed} more before it)`;
+    const more = suppressed === 0 ? '' : `, and ${suppressed} more before it`;
     const message = `${name} waits for its turn to start: ${this.load}${more}`;
     this.#logger.info({ event: 'wake-waits', service: name }, message);
   }

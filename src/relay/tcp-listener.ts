@@ -2,8 +2,8 @@ import type { Socket } from 'node:net';
 import { formatListenAddress, type ListenerSpec, type TargetPort } from '../model/service.ts';
 import type { WarmPath, WarmUser } from '../model/warm-path.ts';
 import { shortageOf } from '../system/descriptors.ts';
+import type { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
-import { messageOf } from '../system/message-of.ts';
 import type { AccessList } from './access-list.ts';
 import type { Admission, ServiceBounds } from './admission.ts';
 import { descriptorOf } from './native/descriptor-of.ts';
@@ -38,6 +38,11 @@ export interface TcpBinding {
 
 const NO_BOUNDS = { maxConnections: 0, maxConnectionsPerAddress: 0 } as const;
 
+type UnservedHandler = (
+  client: string,
+  why: { readonly binding: TcpBinding; readonly error: unknown },
+) => void;
+
 /**
  * One bound TCP socket. Each client is held until its upstream is connected, then relayed. While a client is held, no
  * more than one stream buffer is read ahead of it, so that its leaving is noticed and its bytes are kept.
@@ -48,7 +53,9 @@ export class TcpListener implements Listener<TcpBinding> {
   readonly #warm: WarmListener;
   readonly #logger: Logger;
   readonly #hasComeBack: (client: { address: string; port: number }, binding: TcpBinding) => boolean;
+  readonly #limiter: LogLimiter | undefined;
   readonly #onRefused: (client: string, binding: TcpBinding) => void;
+  readonly #onUnserved: UnservedHandler;
   readonly #onDrained: () => void;
   readonly #relay: TcpRelay;
   readonly #admission: Admission | undefined;
@@ -63,12 +70,16 @@ export class TcpListener implements Listener<TcpBinding> {
     readonly binding: TcpBinding;
     readonly relay: TcpRelay;
     readonly logger: Logger;
+    /** Bounds the lines about clients that could not be accepted; absent = one for each. */
+    readonly limiter?: LogLimiter | undefined;
     /** Bounds the clients; absent = as many as come. */
     readonly admission?: Admission | undefined;
     /** Whether a client is a connection of the proxy's own that has come back to it; default: none is. */
     readonly hasComeBack?: (client: { address: string; port: number }, binding: TcpBinding) => boolean;
     /** Told of each client that the access list refused. */
     readonly onRefused: (client: string, binding: TcpBinding) => void;
+    /** Told of each client that was closed without an upstream, but for those who have left. Absent = nobody wants to know. */
+    readonly onUnserved?: UnservedHandler;
     /** Called when the listener is closed and its last connection has ended. */
     readonly onDrained: () => void;
   }) {
@@ -78,7 +89,9 @@ export class TcpListener implements Listener<TcpBinding> {
     this.#logger = options.logger;
     this.#admission = options.admission;
     this.#hasComeBack = options.hasComeBack ?? (() => false);
+    this.#limiter = options.limiter;
     this.#onRefused = options.onRefused;
+    this.#onUnserved = options.onUnserved ?? (() => {});
     this.#onDrained = options.onDrained;
     const onClient = (client: Socket) => this.#accept(client);
     this.#acceptor = new TcpAcceptor({
@@ -171,7 +184,7 @@ export class TcpListener implements Listener<TcpBinding> {
         hasUpstream?.();
         this.#openWarmPath();
       },
-      onUnserved: (error) => this.#logUnserved(error, { binding, endpoint }),
+      onUnserved: (error) => this.#tellUnserved(error, { binding, endpoint }),
     });
     this.#connections.add(connection);
     void connection.serve();
@@ -199,12 +212,11 @@ export class TcpListener implements Listener<TcpBinding> {
     this.#onDrained();
   }
 
-  #logUnserved(error: unknown, { binding, endpoint }: { binding: TcpBinding; endpoint: string }): void {
+  #tellUnserved(error: unknown, { binding, endpoint }: { binding: TcpBinding; endpoint: string }): void {
     const { service } = binding;
-    const message = messageOf(error);
+    if (!isDeparture(error)) return this.#onUnserved(endpoint, { binding, error });
     const fields = { event: 'unserved', service, client: endpoint };
-    if (isDeparture(error)) this.#logger.debug(fields, `${service}: ${endpoint} left while it waited`);
-    else this.#logger.warn(fields, `${service}: ${endpoint} was closed: ${message}`);
+    this.#logger.debug(fields, `${service}: ${endpoint} left while it waited`);
   }
 
   #logAcceptError(error: Error): void {
@@ -214,7 +226,11 @@ export class TcpListener implements Listener<TcpBinding> {
       this.#countRefusal('no-descriptors');
       return this.#admission.descriptors.tell(`a client on ${where} was not accepted`, shortage);
     }
-    this.#logger.warn({ event: 'accept-failed' }, `could not accept a client on ${where}: ${error.message}`);
+    const suppressed = this.#limiter === undefined ? 0 : this.#limiter.pass(`accept ${where}`);
+    if (suppressed === undefined) return;
+    const more = suppressed === 0 ? '' : `, and ${suppressed} more before it`;
+    const message = `could not accept a client on ${where}: ${error.message}${more}`;
+    this.#logger.warn({ event: 'accept-failed' }, message);
   }
 }
 

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { escapeLines, escapeText } from '../model/escape-text.ts';
+import { openLogOutput } from './log-output.ts';
 import { prettyStream } from './pretty.ts';
 import { toSourceStack } from './source-stack.ts';
 
@@ -7,9 +8,6 @@ export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', '
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export const LOG_FORMATS = ['pretty', 'json'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
-
-/** What is kept of a log that can't be written for a while; the rest is dropped. */
-const MAX_UNWRITTEN_BYTES = 256 * 1024;
 
 /**
  * Structured fields of a log line. The message says everything a person needs; the fields are for machines and for
@@ -45,41 +43,29 @@ export function createLogger(options: {
   /** Told once, in words, when the log can't be written: the program goes on, whatever becomes of its log. */
   readonly onBroken: (message: string) => void;
 }): Logger {
-  const destination = openDestination(options.onBroken);
+  const destination = openLogOutput({
+    onBroken: options.onBroken,
+    onFlow: (lost) => {
+      const lines = `${lost} line${lost === 1 ? '' : 's'} of the log ${lost === 1 ? 'was' : 'were'} lost`;
+      logger.warn({ event: 'log-lost', lost }, `${lines}: nobody has read it for a while`);
+    },
+  });
   const base = {
     level: options.level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  if (options.format === 'json') {
-    const json = {
-      serializers: { err: serializeError },
-      formatters: { ...base.formatters, log: (fields: object) => escapeFields(fields) },
-      hooks: { logMethod: escapeMessage },
-    };
-    return pino({ ...base, ...json }, destination);
-  }
-  return pino(base, prettyStream({ color: options.color, destination }));
-}
-
-/**
- * Standard output, written synchronously: the last line before an exit is never lost. Where its reader has gone, nothing is
- * written any more; where it can't be written for another reason, such as a full disk, it is tried again with each line.
- */
-function openDestination(onBroken: (message: string) => void) {
-  const destination = pino.destination({ dest: 1, sync: true, maxLength: MAX_UNWRITTEN_BYTES });
-  let isTold = false;
-  destination.on('error', (error: NodeJS.ErrnoException) => {
-    if (isTold) return;
-    isTold = true;
-    onBroken(
-      error.code === 'EPIPE'
-        ? 'nobody reads the log any more; the proxy goes on without it'
-        : `the log can't be written: ${error.message}; the proxy goes on, and lines are lost until it can`,
-    );
-  });
-  return destination;
+  const json = {
+    serializers: { err: serializeError },
+    formatters: { ...base.formatters, log: (fields: object) => escapeFields(fields) },
+    hooks: { logMethod: escapeMessage },
+  };
+  const logger: Logger =
+    options.format === 'json'
+      ? pino({ ...base, ...json }, destination)
+      : pino(base, prettyStream({ color: options.color, destination }));
+  return logger;
 }
 
 function escapeMessage(this: unknown, args: unknown[], log: (...args: never[]) => void): void {

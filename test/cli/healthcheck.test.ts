@@ -39,7 +39,16 @@ async function check({ statusPort, env = {}, file }: Call, clock: Clock = system
   if (file !== undefined) await writeFile(join(cwd, 'lazy-proxy.yaml'), file);
   const output: string[] = [];
   const write = (line: string) => void output.push(line);
-  const io = { env, cwd, clock, isTerminal: false, stdout: write, stderr: write, onSignal: () => () => {} };
+  const io = {
+    env,
+    cwd,
+    clock,
+    isTerminal: false,
+    stdout: write,
+    stderr: write,
+    onSignal: () => () => {},
+    settleOutput: async () => {},
+  };
   const status = await healthcheck({ config: undefined, statusPort }, io);
   return { status, output: output.join('\n') };
 }
