@@ -84,29 +84,34 @@ export class EngineClient {
 
   /** By name or id; undefined where there is no such network. */
   inspectNetwork(network: string, signal: AbortSignal): Promise<InspectedNetwork | undefined> {
-    const path = `/networks/${encodeURIComponent(network)}`;
+    const path = () => `/networks/${pathSegment(network)}`;
     return this.#inspect<InspectedNetwork>({ call: 'inspect network', path, signal });
   }
 
   /** Undefined where there is no such container. */
   inspect(container: string, signal: AbortSignal): Promise<InspectedContainer | undefined> {
-    const path = `/containers/${encodeURIComponent(container)}/json`;
+    const path = () => `/containers/${pathSegment(container)}/json`;
     return this.#inspect<InspectedContainer>({ call: 'inspect container', path, signal });
   }
 
   /** Undefined where there is no such image. */
   inspectImage(image: string, signal: AbortSignal): Promise<InspectedImage | undefined> {
-    const path = `/images/${encodeURIComponent(image)}/json`;
+    const path = () => `/images/${pathSegment(image)}/json`;
     return this.#inspect<InspectedImage>({ call: 'inspect image', path, signal });
   }
 
   /** Succeeds where the container is already started (304). */
   async start(id: string, signal: AbortSignal): Promise<void> {
-    await this.call({ call: 'start container', method: 'POST', path: `/containers/${id}/start`, signal });
+    await this.call({ call: 'start container', method: 'POST', path: containerPath(id, 'start'), signal });
   }
 
   async unpause(id: string, signal: AbortSignal): Promise<void> {
-    await this.call({ call: 'unpause container', method: 'POST', path: `/containers/${id}/unpause`, signal });
+    await this.call({
+      call: 'unpause container',
+      method: 'POST',
+      path: containerPath(id, 'unpause'),
+      signal,
+    });
   }
 
   /**
@@ -124,7 +129,7 @@ export class EngineClient {
     const { graceMs, ownGraceMs, signal } = options;
     const seconds = graceMs === undefined ? undefined : Math.ceil(graceMs / 1000);
     await this.call({
-      ...{ call: 'stop container', method: 'POST', path: `/containers/${id}/stop`, signal },
+      ...{ call: 'stop container', method: 'POST', path: containerPath(id, 'stop'), signal },
       query: seconds === undefined ? {} : { t: seconds },
       extraMs: seconds === undefined ? ownGraceMs : seconds * 1000,
     });
@@ -148,7 +153,7 @@ export class EngineClient {
     const since = sinceMs === undefined ? {} : { since: (sinceMs / 1000).toFixed(3) };
     const query = { stdout: 1, stderr: 1, tail: lines, ...since };
     const work = async (signal: AbortSignal) => {
-      const path = `/containers/${id}/logs`;
+      const path = containerPath(id, 'logs');
       const answer = await this.#transport.request({ method: 'GET', path, query, signal });
       if (answer.statusCode !== 200) throw refusal(answer, await readBody(answer));
       return read(answer);
@@ -163,7 +168,7 @@ export class EngineClient {
     await this.call({
       call: 'join network',
       method: 'POST',
-      path: `/networks/${encodeURIComponent(network)}/connect`,
+      path: `/networks/${pathSegment(network)}/connect`,
       body,
       signal,
     });
@@ -171,7 +176,7 @@ export class EngineClient {
 
   async disconnectNetwork(network: string, options: Omit<NetworkCall, 'endpoint'>): Promise<void> {
     const { containerId, signal } = options;
-    const path = `/networks/${encodeURIComponent(network)}/disconnect`;
+    const path = `/networks/${pathSegment(network)}/disconnect`;
     const body = { Container: containerId };
     await this.call({ call: 'leave network', method: 'POST', path, body, signal });
   }
@@ -239,9 +244,12 @@ export class EngineClient {
     return withDeadline((signal) => this.#ask({ ...request, signal }), options);
   }
 
-  async #inspect<T>(request: Pick<CallRequest, 'call' | 'path' | 'signal'>): Promise<T | undefined> {
+  async #inspect<T>({
+    path,
+    ...request
+  }: Pick<CallRequest, 'call' | 'signal'> & { readonly path: () => string }): Promise<T | undefined> {
     try {
-      return parseAnswer(await this.call({ method: 'GET', ...request })) as T;
+      return parseAnswer(await this.call({ method: 'GET', path: path(), ...request })) as T;
     } catch (error) {
       if (error instanceof EngineRefusal && error.status === 404) return undefined;
       throw error;
@@ -261,6 +269,26 @@ export class EngineClient {
     if ((status >= 200 && status < 300) || status === 304) return body;
     throw refusal(answer, body);
   }
+}
+
+/**
+ * A path of what is done to a container. Its id comes from the engine's own answers, and would lead anywhere else in the API
+ * if it were taken as it is. @throws {EngineRefusal} where it is none.
+ */
+function containerPath(id: string, action: 'start' | 'unpause' | 'stop' | 'logs'): string {
+  if (/^[0-9a-f]{64}$/.test(id)) return `/containers/${id}/${action}`;
+  throw new EngineRefusal(`the engine tells ${showId(id)} as the id of a container`, { status: 502 });
+}
+
+/** A name or id as one segment of a path. @throws {EngineRefusal} where it can't be one. */
+export function pathSegment(text: string): string {
+  // Servers decode a path before they tidy it up, so that an encoded slash may still lead elsewhere.
+  if (/^(?!\.{0,2}$)[^/\\]+$/.test(text)) return encodeURIComponent(text);
+  throw new EngineRefusal(`${showId(text)} is neither a name nor an id`, { status: 404 });
+}
+
+function showId(text: string): string {
+  return JSON.stringify(text.slice(0, 80));
 }
 
 async function readBody(answer: IncomingMessage): Promise<string> {

@@ -1,5 +1,5 @@
 import type { EngineCall } from '../docker/call-deadlines.ts';
-import { type EngineClient, parseAnswer } from '../docker/engine-client.ts';
+import { type EngineClient, parseAnswer, pathSegment } from '../docker/engine-client.ts';
 import { EngineRefusal } from '../docker/errors.ts';
 import type {
   EngineInfo,
@@ -68,7 +68,7 @@ export class SwarmClient {
     await this.#engine.call({
       call: 'update service',
       method: 'POST',
-      path: `/services/${service.ID}/update`,
+      path: `/services/${pathSegment(service.ID)}/update`,
       query: { version: service.Version?.Index ?? 0 },
       body: { ...spec },
       signal,

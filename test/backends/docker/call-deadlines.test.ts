@@ -19,6 +19,8 @@ interface HungCall {
   readonly extraMs?: number;
 }
 
+const ID = 'c'.repeat(64);
+
 /** How each call is made: a new one needs a line here. */
 const CALLS: Readonly<Record<EngineCall, HungCall>> = {
   ping: { make: (engine, _, signal) => engine.ping(signal) },
@@ -33,15 +35,15 @@ const CALLS: Readonly<Record<EngineCall, HungCall>> = {
   'list containers': { make: (engine, _, signal) => engine.list(signal) },
   'inspect container': { make: (engine, _, signal) => engine.inspect('db', signal) },
   'inspect image': { make: (engine, _, signal) => engine.inspectImage('i', signal) },
-  'start container': { make: (engine, _, signal) => engine.start('db', signal) },
-  'unpause container': { make: (engine, _, signal) => engine.unpause('db', signal) },
+  'start container': { make: (engine, _, signal) => engine.start(ID, signal) },
+  'unpause container': { make: (engine, _, signal) => engine.unpause(ID, signal) },
   'stop container': {
-    make: (engine, _, signal) => engine.stop('db', { graceMs: undefined, ownGraceMs: 7_000, signal }),
+    make: (engine, _, signal) => engine.stop(ID, { graceMs: undefined, ownGraceMs: 7_000, signal }),
     extraMs: 7_000,
   },
   'read log': {
     make: (engine, _, signal) =>
-      engine.readLog('db', { lines: 20, sinceMs: undefined, signal, read: async () => undefined }),
+      engine.readLog(ID, { lines: 20, sinceMs: undefined, signal, read: async () => undefined }),
   },
   'join network': {
     make: (engine, _, signal) => engine.connectNetwork('n', { containerId: 'c', endpoint: {}, signal }),
