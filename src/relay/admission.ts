@@ -14,6 +14,7 @@ import { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
 import {
   type ClientCounts,
+  countDescriptors,
   countIn,
   countOut,
   hashAddress,
@@ -65,6 +66,8 @@ export class Admission {
   /** Of services that bound them: connections by service and address. */
   readonly #byAddress = new Map<string, number>();
   #nextNumber = 0;
+  /** What the proxy itself has open, as it was when there was no client. */
+  #ownDescriptors = 0;
 
   constructor(parts: {
     readonly descriptors: Descriptors;
@@ -76,6 +79,12 @@ export class Admission {
     this.counts = parts.counts;
     this.#limiter = new LogLimiter(parts.clock, LOG_INTERVAL_MS);
     this.#logger = parts.logger;
+  }
+
+  /** Whether there is so much room that clients won't have to share soon. */
+  get isRoomy(): boolean {
+    const taken = this.#ownDescriptors + countDescriptors(this.counts);
+    return taken < this.descriptors.limit / 2 && this.descriptors.isRoomy;
   }
 
   /** The number by which a service is counted. */
@@ -137,7 +146,10 @@ export class Admission {
       const why = `${address} has ${own} connections to ${service}, and max_connections_per_address allows ${maxConnectionsPerAddress}`;
       return { bound: 'max-connections-per-address', why };
     }
-    const fill = descriptors.fillOf(kind === 'connection' ? { fd } : 'next');
+    const all = countDescriptors(counts);
+    if (all === 0 && fd !== undefined) this.#ownDescriptors = fd;
+    const counted = this.#ownDescriptors + all + place.cost;
+    const fill = descriptors.fillOf(kind === 'connection' ? { fd } : 'next', counted);
     if (fill === 'full') return { bound: 'no-descriptors', why: 'none is left for clients' };
     if (fill === 'free') return undefined;
     const held = readHoldings(counts, place);

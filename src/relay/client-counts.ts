@@ -17,7 +17,7 @@ export interface ClientCounts {
   /** By bucket of the address, and of a service with an address: descriptors. */
   readonly ofAddress: Int32Array;
   readonly ofPair: Int32Array;
-  /** Services, and addresses, that have any. */
+  /** Services, and addresses, that have any; and the descriptors of all. */
   readonly inUse: Int32Array;
   /** Nobody outside can tell which addresses share a bucket. */
   readonly seed: number;
@@ -34,6 +34,7 @@ export interface Place {
 
 const SERVICES_IN_USE = 0;
 const ADDRESSES_IN_USE = 1;
+const ALL_DESCRIPTORS = 2;
 
 /** Pages that nobody touches take no memory. */
 export function createClientCounts(seed: number): ClientCounts {
@@ -44,7 +45,7 @@ export function createClientCounts(seed: number): ClientCounts {
     addresses: words(SERVICES),
     ofAddress: words(BUCKETS),
     ofPair: words(BUCKETS),
-    inUse: words(2),
+    inUse: words(3),
     seed,
   };
 }
@@ -55,6 +56,7 @@ export const MAX_COUNTED_SERVICES = SERVICES;
 /** Counts one more. */
 export function countIn(counts: ClientCounts, { service, hash, cost }: Place): void {
   Atomics.add(counts.connections, service, 1);
+  Atomics.add(counts.inUse, ALL_DESCRIPTORS, cost);
   if (Atomics.add(counts.descriptors, service, cost) === 0) Atomics.add(counts.inUse, SERVICES_IN_USE, 1);
   if (Atomics.add(counts.ofAddress, bucketOf(hash), cost) === 0)
     Atomics.add(counts.inUse, ADDRESSES_IN_USE, 1);
@@ -65,11 +67,17 @@ export function countIn(counts: ClientCounts, { service, hash, cost }: Place): v
 /** Counts it no longer. */
 export function countOut(counts: ClientCounts, { service, hash, cost }: Place): void {
   Atomics.sub(counts.connections, service, 1);
+  Atomics.sub(counts.inUse, ALL_DESCRIPTORS, cost);
   if (Atomics.sub(counts.descriptors, service, cost) === cost) Atomics.sub(counts.inUse, SERVICES_IN_USE, 1);
   if (Atomics.sub(counts.ofAddress, bucketOf(hash), cost) === cost)
     Atomics.sub(counts.inUse, ADDRESSES_IN_USE, 1);
   if (Atomics.sub(counts.ofPair, pairBucketOf(hash, service), cost) === cost)
     Atomics.sub(counts.addresses, service, 1);
+}
+
+/** The descriptors of all clients. */
+export function countDescriptors(counts: ClientCounts): number {
+  return Atomics.load(counts.inUse, ALL_DESCRIPTORS);
 }
 
 /** What is held now, and by how many: of a service, of an address, and of that address at that service. */

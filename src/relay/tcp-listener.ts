@@ -197,7 +197,7 @@ export class TcpListener implements Listener<TcpBinding> {
     // Whoever bounds its connections by hand has each of them counted here.
     if (bounds.maxConnections > 0 || bounds.maxConnectionsPerAddress > 0) return;
     // As long as they have to share, each is looked at here.
-    if (this.#admission?.descriptors.isRoomy === false) return;
+    if (this.#admission?.isRoomy === false) return;
     const policy = { access: access.ranges, service: this.#admission?.numberOf(service) ?? 0, keepAliveMs };
     this.#warm.open(policy, (user) => openWarmPath?.(user));
   }

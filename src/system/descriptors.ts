@@ -61,11 +61,12 @@ export class Descriptors {
 
   /**
    * How full the process is, for a client that has this descriptor and needs one more, or for one that needs the next:
-   * `crowded` where those that are left have to be shared, `full` where none is left for clients.
+   * `counted` are those that are known to be taken: handing a connection to the relay thread takes high numbers, and frees
+   * low ones. `crowded` where those that are left have to be shared, `full` where none is left for clients.
    */
-  fillOf(client: { readonly fd: number | undefined } | 'next'): 'free' | 'crowded' | 'full' {
+  fillOf(client: { readonly fd: number | undefined } | 'next', counted = 0): 'free' | 'crowded' | 'full' {
     const needed = client === 'next' ? this.#findNext() : client.fd === undefined ? 0 : client.fd + 1;
-    const last = needed + this.#expected;
+    const last = Math.max(needed + this.#expected, counted);
     if (last >= this.bound) return 'full';
     return last >= this.crowded ? 'crowded' : 'free';
   }

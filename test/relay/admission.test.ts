@@ -37,8 +37,14 @@ describe('Admission', () => {
   };
 
   it('bounds nobody while a quarter of the descriptors is left', () => {
-    fill('web', 2_000);
+    fill('web', 350);
     expect(boundOf(ask('web', { fd: 700 }))).toBe('none');
+  });
+
+  it('counts descriptors that have gone over to the relay thread, which frees low numbers', () => {
+    fill('web', 373, (index) => `10.0.${index >> 8}.${index & 255}`);
+    expect(boundOf(ask('web', { fd: 30, address: '10.9.0.1' }))).toBe('service-share');
+    expect(boundOf(ask('db', { fd: 30, address: '10.9.0.1' }))).toBe('none');
   });
 
   it('gives a service that has more than its share no more when they run short, and others theirs', () => {
