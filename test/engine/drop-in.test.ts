@@ -133,7 +133,8 @@ describe.concurrent('a label of lazy-tcp-proxy', () => {
   test('"dependants" are woken with their hub', async () => {
     const port = await freePort();
     const names = ['hub-worker', 'hub-cache'].map((short) => scope.name(short));
-    for (const short of ['hub-worker', 'hub-cache']) await createLabelled(short, {});
+    const labels = { [`${PREFIX}.enabled`]: 'true' };
+    for (const name of names) await scope.createContainer({ name, cmd: httpdCommand(), labels });
     await createLabelled('hub', { ports: `${port}:80`, dependants: names.join(' , ') });
     await get(port);
     for (const name of names) await events.waitFor(name, 'start');
