@@ -299,7 +299,11 @@ describe('examples/proxy-socket-proxy', () => {
 
   it('has every call that the engine client makes', () => {
     const source = read('src/backends/docker/engine-client.ts');
-    const paths = [...source.matchAll(/['`](\/[a-z_]+[^'`\s]*)['`]/g)].map(([, call = '']) => call);
+    const variable = ['$', '{action}'].join('');
+    const actions = /containerPath\(.*action: (.*)\): string/.exec(source)?.[1]?.match(/[a-z]+/g) ?? [];
+    const paths = [...source.matchAll(/['`](\/[a-z_]+[^'`\s]*)['`]/g)].flatMap(([, call = '']) =>
+      call.endsWith(variable) ? actions.map((action) => call.replace(variable, action)) : [call],
+    );
     // The example names these in comments: only some settings need them.
     const networkCalls = paths.filter((call) => call.startsWith('/networks/'));
     const imageCalls = paths.filter((call) => call.startsWith('/images/'));
