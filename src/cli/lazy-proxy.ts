@@ -3,8 +3,8 @@
  */
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { ProcessBackend } from '../backends/process/process-backend.ts';
 import { parseEngineAddress } from '../backends/docker/engine-address.ts';
+import { ProcessBackend } from '../backends/process/process-backend.ts';
 import type { Environment } from '../config/environment.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import type { ListenerSpec } from '../model/service.ts';
@@ -21,9 +21,9 @@ import { UdpBudget } from '../relay/udp-budget.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
 import type { StatusServer } from '../status/status-server.ts';
 import type { Clock } from '../system/clock.ts';
-import { LabelUrlGuard } from '../system/label-url-guard.ts';
 import { readDescriptorLimit } from '../system/descriptor-limit.ts';
 import { Descriptors } from '../system/descriptors.ts';
+import { LabelUrlGuard } from '../system/label-url-guard.ts';
 import type { Logger } from '../system/logger.ts';
 import { buildTable } from '../table/build-table.ts';
 import { type ResolvedSettings, resolveSettings, type SettingsFlags } from '../table/resolve-settings.ts';

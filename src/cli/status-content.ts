@@ -1,5 +1,5 @@
-import { findPortProblem, MISSING, type Observation } from '../model/observation.ts';
 import type { WorkloadController } from '../lifecycle/workload-controller.ts';
+import { findPortProblem, MISSING, type Observation } from '../model/observation.ts';
 import type { Problem } from '../model/problem.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
 import type { ServiceTable } from '../model/table.ts';

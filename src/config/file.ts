@@ -18,8 +18,8 @@ import { type FileService, readServices } from './read-services.ts';
 import { readSettings, type SettingsDraft } from './read-settings.ts';
 import { type LocateOrigin, readYaml } from './read-yaml.ts';
 import { createSchemaCheck } from './schema.ts';
-import { resolveStatus } from './status-listen.ts';
 import { schemaFindings } from './schema-findings.ts';
+import { resolveStatus } from './status-listen.ts';
 
 /** Everything a file says; absent = unset. */
 export interface FileConfig {

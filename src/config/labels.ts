@@ -8,7 +8,7 @@ import type { Origin, Sourced } from '../model/origin.ts';
 import { boundProblems, formatCount, hasErrors, type Problem } from '../model/problem.ts';
 import { formatListenAddress } from '../model/service.ts';
 import type { WorkloadRef } from '../model/workload.ts';
-import { failField, type FieldResult } from './field-result.ts';
+import { type FieldResult, failField } from './field-result.ts';
 import {
   type Draft,
   FIELD_NAMES,

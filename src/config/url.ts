@@ -1,5 +1,5 @@
-import { parseAccessEntry } from './address.ts';
 import { showUrl } from '../model/show-url.ts';
+import { parseAccessEntry } from './address.ts';
 import { accept, type Parsed, refuse, showValue } from './parsed.ts';
 
 const HTTP_URL = /^https?:\/\/\S+$/i;

@@ -5,10 +5,10 @@ import type { Protocol, TargetPort, UdpPolicy } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
 import { linkSignals } from '../system/link-signals.ts';
 import { dial } from './dial.ts';
-import type { OwnPlaces } from './subject.ts';
 import { PortGate } from './port-gate.ts';
 import { RefusalAllowance } from './refusal-allowance.ts';
 import { type RunAddresses, RunEndpoints } from './run-endpoints.ts';
+import type { OwnPlaces } from './subject.ts';
 
 /** Delays between tries at a datagram port that refuses: spread, since the first few refusals alone come at once. */
 const DATAGRAM_RETRY = { firstMs: 20, maxMs: 500 } as const;

@@ -1,8 +1,8 @@
 import { addressGroup } from '../model/address-group.ts';
 import { findPortProblem } from '../model/observation.ts';
 import type { Protocol, TargetPort } from '../model/service.ts';
-import type { Incarnation } from './incarnation.ts';
 import { DEFAULT_GRACE_MS } from './engine-calls.ts';
+import type { Incarnation } from './incarnation.ts';
 import { Refusal } from './refusal.ts';
 import type { Waiter } from './waiting-room.ts';
 import type { WorkloadController } from './workload-controller.ts';

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Endpoint } from '../model/observation.ts';
 import { formatListenAddress, type ListenerSpec, type TargetPort } from '../model/service.ts';
 import type { WarmPath, WarmUser } from '../model/warm-path.ts';
 import { shortageOf } from '../system/descriptors.ts';
@@ -6,9 +7,9 @@ import type { LogLimiter } from '../system/log-limiter.ts';
 import type { Logger } from '../system/logger.ts';
 import type { AccessList } from './access-list.ts';
 import type { Admission, ServiceBounds } from './admission.ts';
-import { descriptorOf } from './native/descriptor-of.ts';
 import { formatEndpoint, plainAddress } from './client-address.ts';
 import type { Listener, TrackClient } from './listener.ts';
+import { descriptorOf } from './native/descriptor-of.ts';
 import { TcpAcceptor } from './tcp-acceptor.ts';
 import { TcpConnection } from './tcp-connection.ts';
 import type { TcpRelay } from './tcp-relay.ts';
@@ -38,6 +39,13 @@ export interface TcpBinding {
 
 const NO_BOUNDS = { maxConnections: 0, maxConnectionsPerAddress: 0 } as const;
 
+/** Where a client comes from, and to which address of ours it has connected. */
+interface ComingClient {
+  readonly address: string;
+  readonly port: number;
+  readonly reached: Endpoint;
+}
+
 type UnservedHandler = (
   client: string,
   why: { readonly binding: TcpBinding; readonly error: unknown },
@@ -52,7 +60,7 @@ export class TcpListener implements Listener<TcpBinding> {
   readonly #acceptor: TcpAcceptor;
   readonly #warm: WarmListener;
   readonly #logger: Logger;
-  readonly #hasComeBack: (client: { address: string; port: number }, binding: TcpBinding) => boolean;
+  readonly #hasComeBack: (client: ComingClient, binding: TcpBinding) => boolean;
   readonly #limiter: LogLimiter | undefined;
   readonly #onRefused: (client: string, binding: TcpBinding) => void;
   readonly #onUnserved: UnservedHandler;
@@ -75,7 +83,7 @@ export class TcpListener implements Listener<TcpBinding> {
     /** Bounds the clients; absent = as many as come. */
     readonly admission?: Admission | undefined;
     /** Whether a client is a connection of the proxy's own that has come back to it; default: none is. */
-    readonly hasComeBack?: (client: { address: string; port: number }, binding: TcpBinding) => boolean;
+    readonly hasComeBack?: (client: ComingClient, binding: TcpBinding) => boolean;
     /** Told of each client that the access list refused. */
     readonly onRefused: (client: string, binding: TcpBinding) => void;
     /** Told of each client that was closed without an upstream, but for those who have left. Absent = nobody wants to know. */
@@ -158,7 +166,9 @@ export class TcpListener implements Listener<TcpBinding> {
       return;
     }
     // Resets the client for whose sake it was made, too.
-    if (this.#hasComeBack({ address, port: remotePort }, binding)) return void client.resetAndDestroy();
+    const reached = { host: client.localAddress ?? '', port: client.localPort ?? this.spec.port };
+    if (this.#hasComeBack({ address, port: remotePort, reached }, binding))
+      return void client.resetAndDestroy();
     const admitted = this.#admission?.admit({
       bounds: { ...(binding.bounds ?? NO_BOUNDS), service: binding.service },
       ...{ address, endpoint, kind: 'connection', fd: descriptorOf(client) },

@@ -1,7 +1,7 @@
+import { addressGroup } from '../model/address-group.ts';
 import type { ListenerSpec, UdpPolicy } from '../model/service.ts';
 import { AbortFan } from '../system/abort-fan.ts';
 import type { Clock } from '../system/clock.ts';
-import { addressGroup } from '../model/address-group.ts';
 import type { OwnListeners } from '../system/own-listeners.ts';
 import type { AccessList } from './access-list.ts';
 import type { Admission, Admitted, Bound, ServiceBounds } from './admission.ts';

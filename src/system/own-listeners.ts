@@ -3,6 +3,7 @@ import { networkInterfaces } from 'node:os';
 import type { Endpoint } from '../model/observation.ts';
 import type { Protocol } from '../model/service.ts';
 import type { Clock } from './clock.ts';
+import { hasLocalSocket } from './local-sockets.ts';
 
 /** Interfaces come and go, as when a network is joined; asking costs some 100 µs, and is done where a port is one of ours. */
 const INTERFACES_AGE_MS = 1_000;
@@ -25,6 +26,8 @@ interface OwnListenersOptions {
   readonly clock: Clock;
   /** Default: those of the machine's interfaces. */
   readonly listAddresses?: () => readonly string[];
+  /** Whether some process has that connection; default: asks the system. */
+  readonly hasLocalSocket?: (from: Endpoint, to: Endpoint) => boolean | undefined;
   /** Told when something counts as our own from now on that did not before. */
   readonly onNews?: () => void;
 }
@@ -36,6 +39,7 @@ interface OwnListenersOptions {
 export class OwnListeners {
   readonly #clock: Clock;
   readonly #listAddresses: () => readonly string[];
+  readonly #hasLocalSocket: (from: Endpoint, to: Endpoint) => boolean | undefined;
   readonly #onNews: () => void;
   /** By protocol and port, then by address. */
   readonly #bound = new Map<string, Map<string, OwnListener>>();
@@ -44,10 +48,11 @@ export class OwnListeners {
   readonly #ledBack = new Map<string, { readonly listener: OwnListener; readonly untilMs: number }>();
   #addresses: { readonly list: BlockList; readonly atMs: number } | undefined;
 
-  constructor({ clock, listAddresses = listInterfaceAddresses, onNews = () => {} }: OwnListenersOptions) {
-    this.#clock = clock;
-    this.#listAddresses = listAddresses;
-    this.#onNews = onNews;
+  constructor(options: OwnListenersOptions) {
+    this.#clock = options.clock;
+    this.#listAddresses = options.listAddresses ?? listInterfaceAddresses;
+    this.#hasLocalSocket = options.hasLocalSocket ?? hasLocalSocket;
+    this.#onNews = options.onNews ?? (() => {});
   }
 
   /** A socket is bound; told again where it has another owner. */
@@ -102,14 +107,25 @@ export class OwnListeners {
 
   /**
    * A client comes from there: whether it is a connection of our own. Then the endpoint that was dialled counts as one of
-   * ours for a while.
+   * ours for a while. The port alone proves nothing: the system gives one number to many sockets that lead to different
+   * places, so another process of this machine may well have the same.
+   * @param client.reached the address of ours to which it has connected.
    */
-  hasComeBack(client: { readonly address: string; readonly port: number }, listener: OwnListener): boolean {
+  hasComeBack(
+    client: { readonly address: string; readonly port: number; readonly reached: Endpoint },
+    listener: OwnListener,
+  ): boolean {
     if (this.#dials.size === 0) return false;
     const key = sourceKey(client.address, client.port);
     const dial = this.#dials.get(key);
     const nowMs = this.#clock.monotonicMs();
     if (dial === undefined || nowMs - dial.atMs > COMES_BACK_WITHIN_MS) return false;
+    const isDirect = endpointKey('tcp', dial.endpoint) === endpointKey('tcp', client.reached);
+    if (
+      !isDirect &&
+      this.#hasLocalSocket({ host: client.address, port: client.port }, client.reached) !== false
+    )
+      return false;
     this.#dials.delete(key);
     const untilMs = nowMs + LED_BACK_MS;
     this.#ledBack.set(endpointKey(listener.protocol, dial.endpoint), { listener, untilMs });

@@ -4,9 +4,9 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { FileInput } from '../../src/cli/file-input.ts';
 import { LazyProxy } from '../../src/cli/lazy-proxy.ts';
 import { silentLogger } from '../../src/system/logger.ts';
+import { startWebhookReceiver } from '../engine/support/webhook-receiver.ts';
 import { aFile, anEnvironment } from '../support/builders.ts';
 import { FakeClock } from '../support/fake-clock.ts';
-import { startWebhookReceiver } from '../engine/support/webhook-receiver.ts';
 import { freePort } from '../support/free-ports.ts';
 
 const MINUTE_MS = 60_000;

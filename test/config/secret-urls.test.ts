@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { createFileParser } from '../../src/config/file.ts';
 import { parseLabels } from '../../src/config/labels.ts';
 import { createCaretRenderer } from '../../src/config/render-caret.ts';
-import { showUrl, showUrls } from '../../src/model/show-url.ts';
 import { formatProblem } from '../../src/model/problem.ts';
+import { showUrl, showUrls } from '../../src/model/show-url.ts';
 import { PREFIX } from '../support/builders.ts';
 
 /** URLs as they are mistyped, and what may be shown of each; `T0KEN` stands for what is secret. */

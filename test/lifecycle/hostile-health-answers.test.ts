@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { untilHttpHealthy } from '../../src/lifecycle/http-check.ts';
+import { aUrl } from '../support/builders.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { HOSTILE_ANSWERS } from '../support/hostile-answers.ts';
 import { Sockets } from '../support/sockets.ts';
-import { aUrl } from '../support/builders.ts';
 
 describe('untilHttpHealthy', () => {
   let clock: FakeClock;

@@ -5,10 +5,10 @@ import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fillHealthcheckUrl, untilHttpHealthy } from '../../src/lifecycle/http-check.ts';
 import type { CheckTarget } from '../../src/system/http-client.ts';
+import { aUrl } from '../support/builders.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import { Sockets } from '../support/sockets.ts';
-import { aUrl } from '../support/builders.ts';
 
 const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
   all?.some(({ address }) => address === '::1'),

@@ -5,12 +5,12 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { chooseHealthGate, isCheckTooLate } from '../../src/lifecycle/run-follower.ts';
 import type { Observation } from '../../src/model/observation.ts';
 import type { Service } from '../../src/model/service.ts';
-import { freePort } from '../support/free-ports.ts';
+import { aUrl } from '../support/builders.ts';
 import { RUNNING, STARTING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
+import { freePort } from '../support/free-ports.ts';
 import type { TestServer } from '../support/sockets.ts';
 import { aBareService, Bench } from './bench.ts';
-import { aUrl } from '../support/builders.ts';
 
 const KEY = 'docker/db';
 const DOUBTFUL: Observation = { ...RUNNING, health: 'starting' };

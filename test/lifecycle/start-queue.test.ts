@@ -1,12 +1,12 @@
 /** Starts are bounded over all workloads: the others wait their turn. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CronWindows } from '../../src/apply/cron-windows.ts';
 import type { Service } from '../../src/model/service.ts';
+import { silentLogger } from '../../src/system/logger.ts';
 import { PAUSED, RUNNING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import type { TestServer } from '../support/sockets.ts';
-import { CronWindows } from '../../src/apply/cron-windows.ts';
-import { silentLogger } from '../../src/system/logger.ts';
 import { aBareService, Bench } from './bench.ts';
 
 describe('starts of many workloads', () => {

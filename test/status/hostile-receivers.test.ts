@@ -2,10 +2,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createContainerEvent } from '../../src/status/webhook-event.ts';
 import { WebhookSender } from '../../src/status/webhook-sender.ts';
 import { type Logger, silentLogger } from '../../src/system/logger.ts';
+import { aUrl } from '../support/builders.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { HOSTILE_ANSWERS } from '../support/hostile-answers.ts';
 import { Sockets } from '../support/sockets.ts';
-import { aUrl } from '../support/builders.ts';
 
 const MANY = 40;
 

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { request, type Server } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { StatusServer } from '../../src/status/status-server.ts';
-import { freePort } from '../support/free-ports.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { freePort } from '../support/free-ports.ts';
 import { ending, Sockets } from '../support/sockets.ts';
 
 describe('StatusServer', () => {

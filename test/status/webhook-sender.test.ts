@@ -6,9 +6,9 @@ import { createContainerEvent, type WebhookEvent } from '../../src/status/webhoo
 import { WebhookSender } from '../../src/status/webhook-sender.ts';
 import type { CheckTarget } from '../../src/system/http-client.ts';
 import { type Logger, silentLogger } from '../../src/system/logger.ts';
+import { aUrl } from '../support/builders.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
-import { aUrl } from '../support/builders.ts';
 
 interface Post {
   readonly path: string;

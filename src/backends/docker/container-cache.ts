@@ -2,8 +2,8 @@ import type { StoppedBy } from '../../model/observation.ts';
 import type { LabelledWorkload } from '../backend.ts';
 import type { EventFilter } from './engine-client.ts';
 import type { ListedContainer } from './engine-shapes.ts';
-import type { LabelledContainer } from './image-labels.ts';
 import type { EngineEvent } from './event-stream.ts';
+import type { LabelledContainer } from './image-labels.ts';
 
 /**
  * The events that {@link ContainerCache} understands; a container's health probes alone would make three each time.

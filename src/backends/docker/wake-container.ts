@@ -3,15 +3,15 @@ import { abortable } from '../../system/abortable.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import { type Clock, parseTimestamp } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
-import { answeredOrSeen } from './answered-or-seen.ts';
 import { sharedNetworkOwner } from './addresses.ts';
+import { answeredOrSeen } from './answered-or-seen.ts';
 import type { ContainerCache } from './container-cache.ts';
 import type { EngineClient } from './engine-client.ts';
 import type { EngineLink } from './engine-link.ts';
 import type { InspectedContainer } from './engine-shapes.ts';
 import { EngineRefusal, EngineUnreachable } from './errors.ts';
-import { type StopsUnderWay, startNetworkOwner } from './network-owner.ts';
 import type { NetworkMembership } from './network-membership.ts';
+import { type StopsUnderWay, startNetworkOwner } from './network-owner.ts';
 import { retryUnreachable } from './retry-unreachable.ts';
 import type { WorkloadObserver } from './workload-observer.ts';
 

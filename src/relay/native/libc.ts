@@ -1,5 +1,5 @@
-import { createDeclare } from './declare.ts';
 import type { KeepAlive } from '../keep-alive.ts';
+import { createDeclare } from './declare.ts';
 import type { Koffi } from './load-koffi.ts';
 
 /**

@@ -1,8 +1,8 @@
 import type { Clock } from '../../system/clock.ts';
+import type { Shortage } from '../../system/descriptors.ts';
+import type { ClientCounts } from '../client-counts.ts';
 import { EPOLLIN } from '../native/epoll-events.ts';
 import type { Libc } from '../native/libc.ts';
-import type { ClientCounts } from '../client-counts.ts';
-import type { Shortage } from '../../system/descriptors.ts';
 import { createTcpInfoReader } from '../native/tcp-info.ts';
 import { PeerVigil } from '../peer-vigil.ts';
 import { PairTable } from './pair-table.ts';

@@ -3,11 +3,11 @@
  * ways until both directions have ended, and word of each end. It runs one loop and never returns to Node's own.
  */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { createLibc } from '../native/libc.ts';
-import { watchShortage } from '../native/watch-shortage.ts';
-import { loadKoffi } from '../native/load-koffi.ts';
 import { systemClock } from '../../system/clock.ts';
 import type { Shortage } from '../../system/descriptors.ts';
+import { createLibc } from '../native/libc.ts';
+import { loadKoffi } from '../native/load-koffi.ts';
+import { watchShortage } from '../native/watch-shortage.ts';
 import { PipePool } from './pipe-pool.ts';
 import { RelayLoop } from './relay-loop.ts';
 import type { ThreadCommand, ThreadStart } from './thread-protocol.ts';

@@ -128,7 +128,7 @@ describe('a change of the file', () => {
       );
     await proxy.write(`relay: stream\nudp_queue_total: 64000000\n${service(port)}`);
     expect(await proxy.next(3)).toEqual([
-      'info: lazy-proxy.yaml: nothing changed',
+      'info: lazy-proxy.yaml: settings changed: relay, udp_queue_total',
       'warn: lazy-proxy.yaml:2:8 warning relay: the change takes effect at the next start',
       'warn: lazy-proxy.yaml:3:18 warning udp_queue_total: the change takes effect at the next start',
     ]);
@@ -137,7 +137,7 @@ describe('a change of the file', () => {
       'udp_queue_total: the change takes effect at the next start',
     ]);
     await proxy.write(`relay: auto\n${service(port)}`);
-    expect(await proxy.next()).toEqual(['info: lazy-proxy.yaml: nothing changed']);
+    expect(await proxy.next()).toEqual(['info: lazy-proxy.yaml: settings changed: relay, udp_queue_total']);
     expect(await problems()).toEqual([]);
   });
 

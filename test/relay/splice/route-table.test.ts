@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { createClientCounts } from '../../../src/relay/client-counts.ts';
 import { EAGAIN, EINPROGRESS } from '../../../src/relay/native/errno.ts';
 import type { PairTable } from '../../../src/relay/splice/pair-table.ts';
 import type { Poller } from '../../../src/relay/splice/poller.ts';
-import { createClientCounts } from '../../../src/relay/client-counts.ts';
 import { RouteTable } from '../../../src/relay/splice/route-table.ts';
 import { createSharedState } from '../../../src/relay/splice/thread-protocol.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
