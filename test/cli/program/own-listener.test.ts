@@ -59,7 +59,8 @@ async function ask(port: number): Promise<string> {
     text += chunk;
   });
   client.on('error', () => {}).end('GET / HTTP/1.0\r\n\r\n');
-  await once(client, 'close');
+  // Whoever is refused with bytes unread is reset.
+  await new Promise<void>((resolve) => client.once('close', () => resolve()));
   return text;
 }
 
