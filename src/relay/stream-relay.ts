@@ -1,4 +1,3 @@
-import { readSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Cancel, Clock } from '../system/clock.ts';
 import { descriptorOf } from './native/descriptor-of.ts';
@@ -6,12 +5,12 @@ import type { HeldClients } from './native/held-clients.ts';
 import type { Libc } from './native/libc.ts';
 import { createTcpInfoReader } from './native/tcp-info.ts';
 import { PeerVigil, ViewedPair } from './peer-vigil.ts';
+import { readNow } from './unread.ts';
 import type { RelayedConnection, RelaySockets, TcpRelay } from './tcp-relay.ts';
 import { createTuneSocket } from './tune-socket.ts';
 
 /** Whoever takes nothing for so long of what a side has sent that failed after it, is reset as well. */
 const DRAIN_TIMEOUT_MS = 5_000;
-const CHUNK_BYTES = 65_536;
 
 /**
  * Relays through Node's streams, on any platform. One thing Node doesn't tell: a reset that comes while a source is
@@ -171,19 +170,6 @@ function passRest(source: Socket, to: Socket): void {
   for (let chunk = source.read(); chunk !== null; chunk = source.read()) to.write(chunk);
   const fd = descriptorOf(source);
   for (let chunk = readNow(fd); chunk !== undefined; chunk = readNow(fd)) to.write(chunk);
-}
-
-/** What can be read of a socket at once; undefined where that is nothing, or it has ended or failed. */
-function readNow(fd: number | undefined): Buffer | undefined {
-  if (fd === undefined) return undefined;
-  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-  try {
-    const bytes = readSync(fd, chunk);
-    return bytes > 0 ? chunk.subarray(0, bytes) : undefined;
-  } catch {
-    // EAGAIN, or the error that the socket is closed for anyway.
-    return undefined;
-  }
 }
 
 /** Resets a socket as soon as it has taken what was written to it; after a while in which it takes nothing, at once. */

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Client } from './listener.ts';
 import type { TcpBinding } from './tcp-listener.ts';
 import type { RelayedConnection, TcpRelay } from './tcp-relay.ts';
+import { discardUnread } from './unread.ts';
 
 interface ConnectionOptions {
   readonly client: Client;
@@ -61,6 +62,7 @@ export class TcpConnection {
       this.#options.onRelayed();
     } catch (error) {
       release?.();
+      discardUnread(socket);
       socket.destroy();
       this.#options.onUnserved(error);
     } finally {

@@ -281,7 +281,7 @@ describe('a container that crashes at once', () => {
   });
 
   test('is started after 1 s, then 2 s, however many clients come', async () => {
-    const stage = await openStage({ cmd: ['false'] }, { start_timeout: '3s' });
+    const stage = await openStage({ cmd: ['false'] }, { start_timeout: '10s' });
     let crowding = true;
     const crowd = Array.from({ length: 10 }, async () => {
       while (crowding) await askEarly(stage.port).then((client) => client.closed);

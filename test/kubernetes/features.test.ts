@@ -1,4 +1,5 @@
 /** What works as with Docker, and what only Kubernetes has. */
+
 import { networkInterfaces } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -12,7 +13,7 @@ import type { ServiceFields } from '../engine/support/test-bed.ts';
 import { waitUntil } from '../engine/support/wait-until.ts';
 import { startWebhookReceiver } from '../engine/support/webhook-receiver.ts';
 import { freePort, freePorts } from '../support/free-ports.ts';
-import { startConfiguredProxy } from './support/configured-proxy.ts';
+import { startConfiguredProxy, startConfiguredProxy } from './support/configured-proxy.ts';
 import { listReadyAddresses } from './support/endpoints.ts';
 import { playHealthPod } from './support/health-pod.ts';
 import { type KubeBed, openKubeBed, type TestWorkload } from './support/kube-bed.ts';
@@ -106,7 +107,8 @@ describe.concurrent('in Kubernetes', () => {
     bed.atEnd(() => receiver.close());
     const fields = { ports: [`${port}:80`], idle_timeout: '1s', webhook_url: receiver.url };
     await createApp(bed, { name: 'db', fields });
-    await bed.startProxy();
+    // Annotations alone must not reach this machine's loopback.
+    await startConfiguredProxy(bed, { content: { docker: { label_urls: ['127.0.0.1'] } } });
     await get(port);
     await waitUntil(() => receiver.of('container_stopped').length > 0);
     const subject = { container_id: `${bed.namespace}/db`, container_name: 'db' };

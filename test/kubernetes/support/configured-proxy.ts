@@ -5,6 +5,7 @@ import type { BedProxyOptions, KubeBed } from './kube-bed.ts';
 
 /** A configuration file. */
 export interface ConfigContent {
+  readonly docker?: Readonly<Record<string, string | boolean | readonly string[]>>;
   readonly kubernetes?: Readonly<Record<string, string | boolean>>;
   readonly services?: Readonly<Record<string, ServiceFields>>;
 }
