@@ -13,7 +13,7 @@ import type { ServiceFields } from '../engine/support/test-bed.ts';
 import { waitUntil } from '../engine/support/wait-until.ts';
 import { startWebhookReceiver } from '../engine/support/webhook-receiver.ts';
 import { freePort, freePorts } from '../support/free-ports.ts';
-import { startConfiguredProxy, startConfiguredProxy } from './support/configured-proxy.ts';
+import { startConfiguredProxy } from './support/configured-proxy.ts';
 import { listReadyAddresses } from './support/endpoints.ts';
 import { playHealthPod } from './support/health-pod.ts';
 import { type KubeBed, openKubeBed, type TestWorkload } from './support/kube-bed.ts';
