@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
+/** A condition that a test waits for may take a while on a busy machine. */
+const EXPECT = { poll: { timeout: 10_000 } };
+
 export default defineConfig({
   test: {
     coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'html'] },
@@ -7,6 +10,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          expect: EXPECT,
           include: ['test/**/*.test.ts'],
           globalSetup: ['test/support/build-relay-threads.ts'],
           exclude: ['test/engine/**', 'test/kubernetes/**', 'test/cli/program/**', 'test/faults/**'],
@@ -16,6 +20,7 @@ export default defineConfig({
       {
         test: {
           name: 'program',
+          expect: EXPECT,
           include: ['test/cli/program/**/*.test.ts'],
           globalSetup: ['test/support/build-program.ts'],
           testTimeout: 30_000,
@@ -24,6 +29,7 @@ export default defineConfig({
       {
         test: {
           name: 'faults',
+          expect: EXPECT,
           include: ['test/faults/**/*.test.ts'],
           globalSetup: ['test/support/build-program.ts'],
           fileParallelism: false,
@@ -32,6 +38,7 @@ export default defineConfig({
       {
         test: {
           name: 'engine',
+          expect: EXPECT,
           include: ['test/engine/**/*.test.ts'],
           fileParallelism: false,
           testTimeout: 90_000,
@@ -43,6 +50,7 @@ export default defineConfig({
       {
         test: {
           name: 'kubernetes',
+          expect: EXPECT,
           include: ['test/kubernetes/**/*.test.ts'],
           // Nobody listens there: what asks for Docker all the same fails.
           env: { LAZY_PROXY_TEST_DOCKER_HOST: 'tcp://127.0.0.1:9' },
