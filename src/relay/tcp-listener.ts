@@ -203,7 +203,8 @@ export class TcpListener implements Listener<TcpBinding> {
   /** Lends the socket to the relay, where nobody has to be asked or told about a client. */
   #openWarmPath(): void {
     const { access, bounds = NO_BOUNDS, service, keepAliveMs, track, openWarmPath } = this.#binding;
-    if (this.#closing || track !== undefined) return;
+    // Streams have no warm path: nothing more is asked for the sake of one.
+    if (this.#closing || track !== undefined || this.#relay.kind !== 'splice') return;
     // Whoever bounds its connections by hand has each of them counted here.
     if (bounds.maxConnections > 0 || bounds.maxConnectionsPerAddress > 0) return;
     // As long as they have to share, each is looked at here.
