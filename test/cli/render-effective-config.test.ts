@@ -134,7 +134,8 @@ const services = fc
           protocol: udp ? 'udp' : 'tcp',
           address: at,
           port: nextPort,
-          targetPort: named && kind === 'kubernetes' ? `p-${target}` : (target % 65_535) + 1,
+          // Above every port that listens: a process on a port of the proxy's own is a mistake.
+          targetPort: named && kind === 'kubernetes' ? `p-${target}` : 100 + (target % 65_436),
         };
       });
       const unmanaged =
