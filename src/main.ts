@@ -2,11 +2,11 @@
 import { once } from 'node:events';
 import { CommanderError } from 'commander';
 import { createProgram } from './cli/program.ts';
-import type { ProgramIo } from './cli/program-io.ts';
+import type { ProgramIo } from './system/program-io.ts';
 import { escapeLines, escapeText } from './model/escape-text.ts';
 import { systemClock } from './system/clock.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from './system/exit-codes.ts';
-import { createLineOutput } from './system/line-output.ts';
+import { createLineOutput } from './system/log/line-output.ts';
 import { toSourceStack } from './system/source-stack.ts';
 
 const writeError = createLineOutput(process.stderr, () => {});

@@ -298,7 +298,7 @@ describe('examples/proxy-socket-proxy', () => {
   });
 
   it('has every call that the engine client makes', () => {
-    const source = read('src/backends/docker/engine-client.ts');
+    const source = read('src/backends/engine/engine-client.ts');
     const variable = ['$', '{action}'].join('');
     const actions = /containerPath\(.*action: (.*)\): string/.exec(source)?.[1]?.match(/[a-z]+/g) ?? [];
     const paths = [...source.matchAll(/['`](\/[a-z_]+[^'`\s]*)['`]/g)].flatMap(([, call = '']) =>

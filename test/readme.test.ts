@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { formatDuration } from '../src/config/duration.ts';
+import { formatDuration } from '../src/config/values/duration.ts';
 import { ENVIRONMENT_VARIABLES } from '../src/config/environment.ts';
 import {
   FIELD_NAMES,
@@ -11,7 +11,7 @@ import {
   labelSuffix,
 } from '../src/config/fields.ts';
 import { createFileParser } from '../src/config/file.ts';
-import { formatStatuses } from '../src/config/statuses.ts';
+import { formatStatuses } from '../src/config/values/statuses.ts';
 
 const text = readFileSync('README.md', 'utf8');
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {

@@ -13,7 +13,7 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 const SOURCE = path.join(ROOT, 'src');
 
 /** Each becomes a bundle at its own place: the program, and what it runs in processes and threads of their own. Those that don't exist are skipped. */
-const ENTRIES = ['main.ts', 'cli/config-process.ts', 'relay/splice/relay-thread.ts'];
+const ENTRIES = ['main.ts', 'sources/config-process.ts', 'relay/splice/thread/relay-thread.ts'];
 
 /** Loaded when first used, each from a file of its own: a proxy may live without ever needing them. */
 const LAZY_PACKAGES = ['cron-parser', 'yaml', 'pino-pretty'];

@@ -8,7 +8,7 @@ import { transform } from 'esbuild';
 const NAME = 'schema-validator';
 
 /**
- * Puts the generated function, loaded when it is first used, in the place of `src/config/schema-validator.ts`, which
+ * Puts the generated function, loaded when it is first used, in the place of `src/config/checks/schema-validator.ts`, which
  * compiles it at run time.
  * @param {string} root folder of the repository
  * @param {string} lazyFolder where the output of `generateSchemaValidator` lies, seen from that of this build
@@ -41,7 +41,7 @@ export function useSchemaValidator(root, lazyFolder) {
  */
 export async function generateSchemaValidator(root) {
   const schema = JSON.parse(await readFile(path.join(root, 'schema/lazy-proxy.schema.json'), 'utf8'));
-  const options = await readOptions(path.join(root, 'src/config/schema-options.ts'));
+  const options = await readOptions(path.join(root, 'src/config/checks/schema-options.ts'));
   const ajv = new Ajv({ ...options, code: { source: true, esm: true } });
   // In CommonJS the function of this library is under `default` of what an import calls the default.
   const contents = (standaloneCode.default ?? standaloneCode)(ajv, ajv.compile(schema));

@@ -1,6 +1,6 @@
 import type { Protocol } from '../model/service.ts';
-import type { LogLimiter } from '../system/log-limiter.ts';
-import type { Logger } from '../system/logger.ts';
+import type { LogLimiter } from '../system/log/log-limiter.ts';
+import type { Logger } from '../system/log/logger.ts';
 import { messageOf } from '../system/message-of.ts';
 
 interface LogParts {

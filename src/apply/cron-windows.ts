@@ -1,7 +1,7 @@
-import type { Lease } from '../lifecycle/lease-book.ts';
+import type { Lease } from '../lifecycle/workload/lease-book.ts';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
-import type { WorkloadController } from '../lifecycle/workload-controller.ts';
-import type { Logger } from '../system/logger.ts';
+import type { WorkloadController } from '../lifecycle/workload/workload-controller.ts';
+import type { Logger } from '../system/log/logger.ts';
 import type { CronAction } from './schedule-set.ts';
 
 /**

@@ -1,9 +1,9 @@
 import { formatListenAddress, type ListenerSpec, listenKey, type Service } from '../model/service.ts';
 import { backoffMs } from '../system/backoff.ts';
-import { describeBindError } from '../system/bind-error.ts';
+import { describeBindError } from '../system/net/bind-error.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
-import type { Logger } from '../system/logger.ts';
-import type { OwnListeners } from '../system/own-listeners.ts';
+import type { Logger } from '../system/log/logger.ts';
+import type { OwnListeners } from '../system/net/own-listeners.ts';
 import type { ServiceListener } from './service-listener.ts';
 
 /** Delay between tries to bind a port that somebody else holds. */

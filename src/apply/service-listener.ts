@@ -1,17 +1,17 @@
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
 import { type ListenerSpec, listenKey, type Service, type TargetPort } from '../model/service.ts';
-import { compileAccessList } from '../relay/access-list.ts';
-import type { Admission } from '../relay/admission.ts';
+import { compileAccessList } from '../relay/access/access-list.ts';
+import type { Admission } from '../relay/access/admission.ts';
 import type { Listener, TrackClient } from '../relay/listener.ts';
-import type { NativeDatagrams } from '../relay/native/native-datagrams.ts';
-import { type TcpBinding, TcpListener } from '../relay/tcp-listener.ts';
-import type { TcpRelay } from '../relay/tcp-relay.ts';
-import type { UdpBudget } from '../relay/udp-budget.ts';
-import { type UdpBinding, UdpListener } from '../relay/udp-listener.ts';
+import type { NativeDatagrams } from '../relay/native/datagrams/native-datagrams.ts';
+import { type TcpBinding, TcpListener } from '../relay/tcp/tcp-listener.ts';
+import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
+import type { UdpBudget } from '../relay/udp/udp-budget.ts';
+import { type UdpBinding, UdpListener } from '../relay/udp/udp-listener.ts';
 import type { Clock } from '../system/clock.ts';
-import type { LogLimiter } from '../system/log-limiter.ts';
-import type { Logger } from '../system/logger.ts';
-import type { OwnListeners } from '../system/own-listeners.ts';
+import type { LogLimiter } from '../system/log/log-limiter.ts';
+import type { Logger } from '../system/log/logger.ts';
+import type { OwnListeners } from '../system/net/own-listeners.ts';
 import { logRefused, logUnserved } from './client-log.ts';
 
 /** A listener that is handed services, and knows itself what of them concerns it. */

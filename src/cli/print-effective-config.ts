@@ -6,7 +6,7 @@ import { readLabelledServices } from '../backends/swarm/read-labelled-services.t
 import { type Environment, parseEnvironment } from '../config/environment.ts';
 import { createFileParser, type FileConfig } from '../config/file.ts';
 import { type LabelReading, parseLabels } from '../config/labels.ts';
-import { configCandidates, describeConfigPath } from '../config/locate.ts';
+import { configCandidates, describeConfigPath } from '../config/yaml/locate.ts';
 import { formatProblem, hasErrors } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
 import { readConfigFile } from '../sources/read-config-file.ts';
@@ -15,7 +15,7 @@ import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
 import { buildTable } from '../table/build-table.ts';
 import { resolveSettings, type SettingsFlags } from '../table/resolve-settings.ts';
-import type { ProgramIo } from './program-io.ts';
+import type { ProgramIo } from '../system/program-io.ts';
 import { renderEffectiveConfig } from './render-effective-config.ts';
 
 /** The engine has so long to list its workloads. */

@@ -3,10 +3,10 @@ import { ENVIRONMENT_LOG_FORMATS, ENVIRONMENT_LOG_LEVELS } from '../config/envir
 import { suggestNearest } from '../config/suggest.ts';
 import { BACKEND_NAMES, type BackendName } from '../model/settings.ts';
 import { systemClock } from '../system/clock.ts';
-import type { LogFormat, LogLevel } from '../system/logger.ts';
+import type { LogFormat, LogLevel } from '../system/log/logger.ts';
 import { holdYoungGeneration } from '../system/young-generation.ts';
 import type { SettingsFlags } from '../table/resolve-settings.ts';
-import type { ProgramIo } from './program-io.ts';
+import type { ProgramIo } from '../system/program-io.ts';
 import { readVersion } from './version.ts';
 
 const EXAMPLES = `

@@ -1,9 +1,9 @@
 import { Document, isMap, isPair, isScalar, type Node, Scalar, visit, type YAMLMap } from 'yaml';
-import { formatDuration } from '../config/duration.ts';
-import { formatPorts } from '../config/ports.ts';
+import { formatDuration } from '../config/values/duration.ts';
+import { formatPorts } from '../config/values/ports.ts';
 import { DOCKER_KEYS, KUBERNETES_KEYS } from '../config/read-settings.ts';
-import { formatStatusListen } from '../config/status-listen.ts';
-import { formatStatuses } from '../config/statuses.ts';
+import { formatStatusListen } from '../config/values/status-listen.ts';
+import { formatStatuses } from '../config/values/statuses.ts';
 import { escapeJson, escapeText, escapeYaml, isUnsafe } from '../model/escape-text.ts';
 import { describeOrigin, type Origin } from '../model/origin.ts';
 import type { Service } from '../model/service.ts';

@@ -1,18 +1,18 @@
 import { type Environment, parseEnvironment } from '../config/environment.ts';
-import { configCandidates } from '../config/locate.ts';
+import { configCandidates } from '../config/yaml/locate.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
 import { isMountedAlone } from '../sources/bind-mount.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from '../system/exit-codes.ts';
-import { createLogger, type LogFormat, type Logger, type LogLevel } from '../system/logger.ts';
+import { createLogger, type LogFormat, type Logger, type LogLevel } from '../system/log/logger.ts';
 import { messageOf } from '../system/message-of.ts';
 import { releaseYoungGeneration } from '../system/young-generation.ts';
 import type { SettingsFlags } from '../table/resolve-settings.ts';
-import { FileInput } from './file-input.ts';
-import { LazyProxy } from './lazy-proxy.ts';
-import { parseApart } from './parse-apart.ts';
-import type { ProgramIo } from './program-io.ts';
-import { createSignalQueue, runUntilSignal, type SignalQueue } from './run-until-signal.ts';
+import { FileInput } from '../sources/config-file.ts';
+import { LazyProxy } from '../proxy/lazy-proxy.ts';
+import { parseApart } from '../sources/parse-apart.ts';
+import type { ProgramIo } from '../system/program-io.ts';
+import { createSignalQueue, runUntilSignal, type SignalQueue } from '../proxy/shutdown.ts';
 import { readVersion } from './version.ts';
 
 export interface RunOptions {

@@ -1,15 +1,15 @@
 import { resolve } from 'node:path';
 import { parseEnvironment } from '../config/environment.ts';
 import { createFileParser, type ParseConfigFile } from '../config/file.ts';
-import { configCandidates, describeConfigPath } from '../config/locate.ts';
-import { createCaretRenderer, type RenderCaret } from '../config/render-caret.ts';
+import { configCandidates, describeConfigPath } from '../config/yaml/locate.ts';
+import { createCaretRenderer, type RenderCaret } from '../config/yaml/render-caret.ts';
 import { escapeJson } from '../model/escape-text.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
 import { readConfigFile } from '../sources/read-config-file.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
-import { countOf } from './count-of.ts';
+import { countOf } from '../proxy/count-of.ts';
 
 export type ValidateFormat = 'text' | 'json' | 'github';
 

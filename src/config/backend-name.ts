@@ -1,7 +1,7 @@
 import { BACKEND_NAMES, type BackendName } from '../model/settings.ts';
-import { type Parsed, refuse } from './parsed.ts';
+import { type Parsed, refuse } from './values/parsed.ts';
 import { suggestNearest } from './suggest.ts';
-import { parseChoice } from './text.ts';
+import { parseChoice } from './values/text.ts';
 
 /** Engines that people look for under their own names. */
 const SERVED_BY_DOCKER: ReadonlySet<string> = new Set(['podman', 'swarm']);

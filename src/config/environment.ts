@@ -6,12 +6,12 @@ import type { Sourced } from '../model/origin.ts';
 import type { Problem, ProblemCode } from '../model/problem.ts';
 import { type BackendName, RELAY_SETTINGS, type RelaySetting } from '../model/settings.ts';
 import { parseBackend } from './backend-name.ts';
-import { parsePositiveSeconds, parseSeconds } from './duration.ts';
+import { parsePositiveSeconds, parseSeconds } from './values/duration.ts';
 import type { Draft } from './fields.ts';
-import { parseNamespaces } from './kubernetes-names.ts';
-import { accept, type Parsed, refuse, showValue } from './parsed.ts';
-import { parseChoice } from './text.ts';
-import { parseTimezone } from './timezone.ts';
+import { parseNamespaces } from './values/kubernetes-names.ts';
+import { accept, type Parsed, refuse, showValue } from './values/parsed.ts';
+import { parseChoice } from './values/text.ts';
+import { parseTimezone } from './values/timezone.ts';
 
 /** The environment variables that are read, in the order of the documentation. */
 export const ENVIRONMENT_VARIABLES = [

@@ -6,20 +6,20 @@
 import { isAbsolute, join } from 'node:path';
 import type { Sourced } from '../model/origin.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
-import { checkServices } from './check-services.ts';
-import { type EngineLayers, resolveEngineDefaults } from './engine-defaults.ts';
+import { checkServices } from './checks/check-services.ts';
+import { type EngineLayers, resolveEngineDefaults } from './rules/engine-defaults.ts';
 import { EMPTY_ENVIRONMENT, type Environment } from './environment.ts';
 import { type Draft, FIELD_NAMES, FIELDS } from './fields.ts';
-import { type Finding, sortProblems, toProblem } from './finding.ts';
+import { type Finding, sortProblems, toProblem } from './checks/finding.ts';
 import { createFieldParser } from './parse-field.ts';
-import { isMapping } from './parsed.ts';
+import { isMapping } from './values/parsed.ts';
 import { readDraft } from './read-draft.ts';
 import { type FileService, readServices } from './read-services.ts';
 import { readSettings, type SettingsDraft } from './read-settings.ts';
-import { type LocateOrigin, readYaml } from './read-yaml.ts';
-import { createSchemaCheck } from './schema.ts';
-import { schemaFindings } from './schema-findings.ts';
-import { resolveStatus } from './status-listen.ts';
+import { type LocateOrigin, readYaml } from './yaml/read-yaml.ts';
+import { createSchemaCheck } from './checks/schema.ts';
+import { schemaFindings } from './checks/schema-findings.ts';
+import { resolveStatus } from './values/status-listen.ts';
 
 /** Everything a file says; absent = unset. */
 export interface FileConfig {

@@ -1,10 +1,10 @@
-import { DURATION_EXPECTED, parseDuration } from './duration.ts';
-import { type FieldResult, noValue, wrapParsed } from './field-result.ts';
-import { parseClusterDomain, parseKubernetesLabel } from './kubernetes-names.ts';
-import { parseList } from './parse-collection.ts';
-import { accept, type Parsed, refuse, showValue } from './parsed.ts';
+import { DURATION_EXPECTED, parseDuration } from './values/duration.ts';
+import { type FieldResult, noValue, wrapParsed } from './values/field-result.ts';
+import { parseClusterDomain, parseKubernetesLabel } from './values/kubernetes-names.ts';
+import { parseList } from './values/parse-collection.ts';
+import { accept, type Parsed, refuse, showValue } from './values/parsed.ts';
 import type { KUBERNETES_KEYS } from './read-settings.ts';
-import { parseChoice, parseFlag } from './text.ts';
+import { parseChoice, parseFlag } from './values/text.ts';
 
 const MIN_LEASE_DURATION_MS = 3_000;
 /** What can begin the key of an annotation or label, before the dot. */

@@ -8,7 +8,7 @@ import type { Origin, Sourced } from '../model/origin.ts';
 import { boundProblems, formatCount, hasErrors, type Problem } from '../model/problem.ts';
 import { formatListenAddress } from '../model/service.ts';
 import type { WorkloadRef } from '../model/workload.ts';
-import { type FieldResult, failField } from './field-result.ts';
+import { type FieldResult, failField } from './values/field-result.ts';
 import {
   type Draft,
   FIELD_NAMES,
@@ -20,12 +20,12 @@ import {
   labelSuffix,
 } from './fields.ts';
 
-import { createListenClaims } from './listen-claims.ts';
+import { createListenClaims } from './rules/listen-claims.ts';
 import { parseField, parseSecsField } from './parse-field.ts';
-import { showValue } from './parsed.ts';
-import { formatPath } from './path.ts';
+import { showValue } from './values/parsed.ts';
+import { formatPath } from './yaml/path.ts';
 import { suggestNearest } from './suggest.ts';
-import { describeUselessness } from './useless-options.ts';
+import { describeUselessness } from './checks/useless-options.ts';
 
 /** Labels of lazy-tcp-proxy that guard a service; ignoring them would open what their owner closed. */
 const PROTECTIVE_LABELS: ReadonlySet<string> = new Set(['tls', 'api-key', 'basic-auth']);

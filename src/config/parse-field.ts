@@ -1,22 +1,29 @@
-import { parseAccessEntry } from './address.ts';
-import { parseCron } from './cron.ts';
+import { parseAccessEntry } from './values/address.ts';
+import { parseCron } from './values/schedule.ts';
 import {
   DURATION_EXPECTED,
   parseDuration,
   parsePositiveDuration,
   parsePositiveSeconds,
   parseSeconds,
-} from './duration.ts';
-import { type FieldResult, noValue, wrapParsed } from './field-result.ts';
+} from './values/duration.ts';
+import { type FieldResult, noValue, wrapParsed } from './values/field-result.ts';
 import { FIELDS, type FieldKind, type FieldName, type FieldSpec, type FieldValues } from './fields.ts';
-import { parseKubernetesLabel, parseKubernetesWorkload } from './kubernetes-names.ts';
-import { parseCommand, parseList, parseVariables } from './parse-collection.ts';
-import type { Parsed } from './parsed.ts';
-import { type PortContext, parsePort } from './ports.ts';
-import { parseStatuses } from './statuses.ts';
-import { parseChoice, parseCount, parseFlag, parseName, parsePathText, parseQualifiedName } from './text.ts';
-import { parseTimezone } from './timezone.ts';
-import { parseHealthcheckUrl, parseHttpUrl } from './url.ts';
+import { parseKubernetesLabel, parseKubernetesWorkload } from './values/kubernetes-names.ts';
+import { parseCommand, parseList, parseVariables } from './values/parse-collection.ts';
+import type { Parsed } from './values/parsed.ts';
+import { type PortContext, parsePort } from './values/ports.ts';
+import { parseStatuses } from './values/statuses.ts';
+import {
+  parseChoice,
+  parseCount,
+  parseFlag,
+  parseName,
+  parsePathText,
+  parseQualifiedName,
+} from './values/text.ts';
+import { parseTimezone } from './values/timezone.ts';
+import { parseHealthcheckUrl, parseHttpUrl } from './values/url.ts';
 
 /** Reads a field's value as the file gives it; all mistakes in it at once. */
 export function parseField<F extends FieldName>(

@@ -1,9 +1,9 @@
-import type { Fault, FieldResult } from './field-result.ts';
+import type { Fault, FieldResult } from './values/field-result.ts';
 import { type Draft, type FieldName, isDuration, secsKey } from './fields.ts';
-import { type Finding, keyError } from './finding.ts';
+import { type Finding, keyError } from './checks/finding.ts';
 import { type ParseField, parseSecsField } from './parse-field.ts';
-import type { Path } from './path.ts';
-import type { LocateOrigin } from './read-yaml.ts';
+import type { Path } from './yaml/path.ts';
+import type { LocateOrigin } from './yaml/read-yaml.ts';
 
 export interface DraftReading {
   readonly draft: Draft;

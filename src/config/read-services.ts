@@ -2,13 +2,13 @@ import type { Origin } from '../model/origin.ts';
 import type { Protocol } from '../model/service.ts';
 import type { WorkloadRef } from '../model/workload.ts';
 import { type Draft, FIELD_NAMES, type FieldName } from './fields.ts';
-import { type Finding, keyError, valueError } from './finding.ts';
+import { type Finding, keyError, valueError } from './checks/finding.ts';
 import type { ParseField } from './parse-field.ts';
-import { isMapping } from './parsed.ts';
-import type { Path } from './path.ts';
+import { isMapping } from './values/parsed.ts';
+import type { Path } from './yaml/path.ts';
 import { readDraft } from './read-draft.ts';
-import type { LocateOrigin } from './read-yaml.ts';
-import { parseQualifiedName } from './text.ts';
+import type { LocateOrigin } from './yaml/read-yaml.ts';
+import { parseQualifiedName } from './values/text.ts';
 import {
   type EngineDefaults,
   findWorkloadField,
@@ -16,7 +16,7 @@ import {
   type WorkloadField,
   workloadKindOf,
   workloadRefOf,
-} from './workload-of.ts';
+} from './rules/workload-of.ts';
 
 /** A service of the file. */
 export interface FileService {

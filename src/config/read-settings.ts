@@ -11,16 +11,16 @@ import {
   type Settings,
 } from '../model/settings.ts';
 import { parseBackend } from './backend-name.ts';
-import { type FieldResult, noValue, wrapParsed } from './field-result.ts';
-import { type Finding, valueError } from './finding.ts';
+import { type FieldResult, noValue, wrapParsed } from './values/field-result.ts';
+import { type Finding, valueError } from './checks/finding.ts';
 import { parseKubernetesSetting } from './kubernetes-settings.ts';
-import { parseList } from './parse-collection.ts';
-import { accept, isMapping, type Parsed, refuse, showValue } from './parsed.ts';
-import type { Path } from './path.ts';
-import type { LocateOrigin } from './read-yaml.ts';
-import { parseStatusListen } from './status-listen.ts';
-import { parseChoice } from './text.ts';
-import { parseUrlHost } from './url.ts';
+import { parseList } from './values/parse-collection.ts';
+import { accept, isMapping, type Parsed, refuse, showValue } from './values/parsed.ts';
+import type { Path } from './yaml/path.ts';
+import type { LocateOrigin } from './yaml/read-yaml.ts';
+import { parseStatusListen } from './values/status-listen.ts';
+import { parseChoice } from './values/text.ts';
+import { parseUrlHost } from './values/url.ts';
 
 /** The process-wide settings as one source wrote them; absent = unset. */
 export interface SettingsDraft {

@@ -1,6 +1,6 @@
-import type { Lease } from './lease-book.ts';
-import { isWaking, type LifecycleState, mayRun } from './machine.ts';
-import type { WorkloadController } from './workload-controller.ts';
+import type { Lease } from './workload/lease-book.ts';
+import { isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
+import type { WorkloadController } from './workload/workload-controller.ts';
 
 /** One dependant of a hub. */
 export interface DependantLink {

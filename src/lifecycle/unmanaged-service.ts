@@ -1,5 +1,5 @@
 import { toWorkloadRef, unmanagedRef, type Workload } from '../model/workload.ts';
-import type { LifecyclePolicy } from './subject.ts';
+import type { LifecyclePolicy } from './workload/subject.ts';
 
 /**
  * A workload that no service has, but a hub names as its dependant: started and stopped with its hubs alone.

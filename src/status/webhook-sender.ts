@@ -1,8 +1,8 @@
 import type { ServiceUrl } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
-import { type CheckTarget, checkAll, NoAnswerError, requestUrl } from '../system/http-client.ts';
-import { LogLimiter } from '../system/log-limiter.ts';
-import type { Logger } from '../system/logger.ts';
+import { type CheckTarget, checkAll, NoAnswerError, requestUrl } from '../system/net/http-client.ts';
+import { LogLimiter } from '../system/log/log-limiter.ts';
+import type { Logger } from '../system/log/logger.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { WebhookEvent } from './webhook-event.ts';
 

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import type { Clock } from './clock.ts';
-import { LogLimiter } from './log-limiter.ts';
-import type { Logger } from './logger.ts';
+import { LogLimiter } from './log/log-limiter.ts';
+import type { Logger } from './log/logger.ts';
 
 /** At most one line in so long for each kind of shortage. */
 const LOG_INTERVAL_MS = 10_000;

@@ -3,11 +3,11 @@
  * field, each value with its origin. Guarantees: pure, nothing thrown for any drafts, deeply frozen, linear in the
  * number of services and listeners. Precedence per field: file service > label > file defaults > environment > built-in.
  */
-import { toEngineDefaults } from '../config/engine-defaults.ts';
+import { toEngineDefaults } from '../config/rules/engine-defaults.ts';
 import type { Environment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
-import { workloadFieldOf } from '../config/workload-of.ts';
+import { workloadFieldOf } from '../config/rules/workload-of.ts';
 import type { Sourced } from '../model/origin.ts';
 import { boundProblems, type Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';

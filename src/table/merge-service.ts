@@ -6,7 +6,7 @@ import {
   type FieldValues,
   hasEffect,
 } from '../config/fields.ts';
-import { WORKLOAD_FIELDS, workloadFieldOf } from '../config/workload-of.ts';
+import { WORKLOAD_FIELDS, workloadFieldOf } from '../config/rules/workload-of.ts';
 import type { Origin } from '../model/origin.ts';
 import type { Service, ServiceUrl } from '../model/service.ts';
 import type { TableEntry } from '../model/table.ts';

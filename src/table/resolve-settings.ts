@@ -1,8 +1,8 @@
-import { resolveBackend, resolveNamespaces } from '../config/engine-defaults.ts';
+import { resolveBackend, resolveNamespaces } from '../config/rules/engine-defaults.ts';
 import type { Environment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { DOCKER_KEYS, KUBERNETES_KEYS, SettingsDraft } from '../config/read-settings.ts';
-import { resolveStatus } from '../config/status-listen.ts';
+import { resolveStatus } from '../config/values/status-listen.ts';
 import type { Origin, Sourced } from '../model/origin.ts';
 import type {
   BackendName,

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CronWindows } from '../../src/apply/cron-windows.ts';
 import type { Service } from '../../src/model/service.ts';
-import { type Logger, silentLogger } from '../../src/system/logger.ts';
+import { type Logger, silentLogger } from '../../src/system/log/logger.ts';
 import { aBareService, Bench } from '../lifecycle/bench.ts';
 import { RUNNING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createServiceListener, type ServiceListener } from '../../src/apply/service-listener.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
-import { createStreamRelay } from '../../src/relay/stream-relay.ts';
-import { LogLimiter } from '../../src/system/log-limiter.ts';
-import { type Logger, silentLogger } from '../../src/system/logger.ts';
+import { createStreamRelay } from '../../src/relay/tcp/stream-relay.ts';
+import { LogLimiter } from '../../src/system/log/log-limiter.ts';
+import { type Logger, silentLogger } from '../../src/system/log/logger.ts';
 import { Bench } from '../lifecycle/bench.ts';
 import { aListener, aService, aUdpBudget } from '../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';

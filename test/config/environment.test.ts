@@ -5,9 +5,9 @@ import {
   ENVIRONMENT_LOG_LEVELS,
   parseEnvironment,
 } from '../../src/config/environment.ts';
-import { configCandidates, describeConfigPath } from '../../src/config/locate.ts';
+import { configCandidates, describeConfigPath } from '../../src/config/yaml/locate.ts';
 import { formatProblem } from '../../src/model/problem.ts';
-import { LOG_FORMATS, LOG_LEVELS } from '../../src/system/logger.ts';
+import { LOG_FORMATS, LOG_LEVELS } from '../../src/system/log/logger.ts';
 
 describe('parseEnvironment', () => {
   it('sets nothing when nothing is set or all is blank', () => {

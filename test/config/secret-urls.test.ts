@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createFileParser } from '../../src/config/file.ts';
 import { parseLabels } from '../../src/config/labels.ts';
-import { createCaretRenderer } from '../../src/config/render-caret.ts';
+import { createCaretRenderer } from '../../src/config/yaml/render-caret.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import { showUrl, showUrls } from '../../src/model/show-url.ts';
 import { PREFIX } from '../support/builders.ts';

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { createDockerBackend } from '../../src/backends/docker/docker-backend.ts';
 import { systemClock } from '../../src/system/clock.ts';
-import { silentLogger } from '../../src/system/logger.ts';
+import { silentLogger } from '../../src/system/log/logger.ts';
 import { nodeApp } from '../engine/support/apps.ts';
 import type { TestContainer } from '../engine/support/container.ts';
 import { createScope, type Scope } from '../engine/support/engine.ts';

@@ -2,7 +2,7 @@ import { onTestFinished } from 'vitest';
 import { createKubernetesBackend } from '../../src/backends/kubernetes/kubernetes-backend.ts';
 import type { KubernetesResource } from '../../src/model/workload.ts';
 import { systemClock } from '../../src/system/clock.ts';
-import { silentLogger } from '../../src/system/logger.ts';
+import { silentLogger } from '../../src/system/log/logger.ts';
 import { type KubeBed, openKubeBed } from '../kubernetes/support/kube-bed.ts';
 import { toWorkload, type WorkloadSpec, workloadsPath } from '../kubernetes/support/manifests.ts';
 import { freePort } from '../support/free-ports.ts';

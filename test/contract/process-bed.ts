@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 import { ProcessBackend } from '../../src/backends/process/process-backend.ts';
 import type { ProcessWorkload } from '../../src/model/workload.ts';
 import { systemClock } from '../../src/system/clock.ts';
-import { silentLogger } from '../../src/system/logger.ts';
+import { silentLogger } from '../../src/system/log/logger.ts';
 import { freePort } from '../support/free-ports.ts';
 import type { ContractBed } from './contract-bed.ts';
 

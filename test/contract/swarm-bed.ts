@@ -4,7 +4,7 @@ import path from 'node:path';
 import { onTestFinished } from 'vitest';
 import { createSwarmBackend } from '../../src/backends/swarm/swarm-backend.ts';
 import { systemClock } from '../../src/system/clock.ts';
-import { silentLogger } from '../../src/system/logger.ts';
+import { silentLogger } from '../../src/system/log/logger.ts';
 import { APP_SCRIPT } from '../engine/support/app-script.ts';
 import { localApp } from '../engine/support/apps.ts';
 import { createScope } from '../engine/support/engine.ts';

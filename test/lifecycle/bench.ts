@@ -1,11 +1,11 @@
-import type { UpstreamConnection } from '../../src/lifecycle/connect-upstream.ts';
+import type { UpstreamConnection } from '../../src/lifecycle/clients/connect-upstream.ts';
 import { Lifecycle } from '../../src/lifecycle/lifecycle.ts';
-import type { OwnPlaces } from '../../src/lifecycle/subject.ts';
-import type { WorkloadController } from '../../src/lifecycle/workload-controller.ts';
+import type { OwnPlaces } from '../../src/lifecycle/workload/subject.ts';
+import type { WorkloadController } from '../../src/lifecycle/workload/workload-controller.ts';
 import type { Observation } from '../../src/model/observation.ts';
 import type { Service, TargetPort } from '../../src/model/service.ts';
 import { type WorkloadKind, workloadKey } from '../../src/model/workload.ts';
-import type { LogFields, Logger } from '../../src/system/logger.ts';
+import type { LogFields, Logger } from '../../src/system/log/logger.ts';
 import { aService } from '../support/builders.ts';
 import { FakeBackend } from '../support/fake-backend.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { untilHttpHealthy } from '../../src/lifecycle/http-check.ts';
+import { untilHttpHealthy } from '../../src/lifecycle/run/http-check.ts';
 import { aUrl } from '../support/builders.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { HOSTILE_ANSWERS } from '../support/hostile-answers.ts';

@@ -18,7 +18,7 @@ const path = process.env['LAZY_PROXY_MODEL_PATH'];
 
 /** The world of the history that is played: one at a time. */
 const played = vi.hoisted(() => ({ world: undefined as World | undefined }));
-vi.mock('../../src/lifecycle/dial.ts', () => ({
+vi.mock('../../src/lifecycle/run/dial.ts', () => ({
   dial: (...args: Parameters<World['dial']>) => played.world?.dial(...args),
 }));
 

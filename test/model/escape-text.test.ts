@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { createCaretRenderer } from '../../src/config/render-caret.ts';
+import { createCaretRenderer } from '../../src/config/yaml/render-caret.ts';
 import { escapeJson, escapeLines, escapeText, escapeYaml } from '../../src/model/escape-text.ts';
 
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;

@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { WarmUser } from '../../src/model/warm-path.ts';
-import { compileAccessList } from '../../src/relay/access-list.ts';
-import { createStreamRelay } from '../../src/relay/stream-relay.ts';
-import { TcpListener } from '../../src/relay/tcp-listener.ts';
-import type { RelayKind, TcpRelay } from '../../src/relay/tcp-relay.ts';
-import { silentLogger } from '../../src/system/logger.ts';
+import { compileAccessList } from '../../src/relay/access/access-list.ts';
+import { createStreamRelay } from '../../src/relay/tcp/stream-relay.ts';
+import { TcpListener } from '../../src/relay/tcp/tcp-listener.ts';
+import type { RelayKind, TcpRelay } from '../../src/relay/tcp/tcp-relay.ts';
+import { silentLogger } from '../../src/system/log/logger.ts';
 import { aListener } from '../support/builders.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';

@@ -1,8 +1,8 @@
 import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { compileAccessList } from '../../src/relay/access-list.ts';
-import type { FlowLease } from '../../src/relay/flow-lease.ts';
-import { type UdpBinding, UdpListener } from '../../src/relay/udp-listener.ts';
+import { compileAccessList } from '../../src/relay/access/access-list.ts';
+import type { FlowLease } from '../../src/relay/udp/flow-lease.ts';
+import { type UdpBinding, UdpListener } from '../../src/relay/udp/udp-listener.ts';
 import { aListener, aUdpBudget } from '../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../support/datagrams.ts';
 import { datagramsWays } from '../support/datagrams-ways.ts';

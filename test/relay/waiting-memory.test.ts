@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
-import { compileAccessList } from '../../src/relay/access-list.ts';
-import { TcpListener } from '../../src/relay/tcp-listener.ts';
-import { silentLogger } from '../../src/system/logger.ts';
+import { compileAccessList } from '../../src/relay/access/access-list.ts';
+import { TcpListener } from '../../src/relay/tcp/tcp-listener.ts';
+import { silentLogger } from '../../src/system/log/logger.ts';
 import { Bench } from '../lifecycle/bench.ts';
 import { aListener, aService } from '../support/builders.ts';
 import { collectGarbage } from '../support/collect-garbage.ts';

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import { compileAccessList } from '../../src/relay/access-list.ts';
+import { compileAccessList } from '../../src/relay/access/access-list.ts';
 import { withDeafPort } from '../support/deaf-port.ts';
 import { createSpliceRelay } from '../support/relays.ts';
 import { Sockets } from '../support/sockets.ts';

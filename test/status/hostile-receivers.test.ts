@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createContainerEvent } from '../../src/status/webhook-event.ts';
 import { WebhookSender } from '../../src/status/webhook-sender.ts';
-import { type Logger, silentLogger } from '../../src/system/logger.ts';
+import { type Logger, silentLogger } from '../../src/system/log/logger.ts';
 import { aUrl } from '../support/builders.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { HOSTILE_ANSWERS } from '../support/hostile-answers.ts';

@@ -8,9 +8,9 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 export async function setup(): Promise<void> {
   await build({
     entryPoints: [
-      'src/relay/splice/relay-thread.ts',
+      'src/relay/splice/thread/relay-thread.ts',
       'test/support/mortal-relay-thread.ts',
-      'src/relay/native/load-datagrams.ts',
+      'src/relay/native/datagrams/load-datagrams.ts',
     ].map((file) => path.join(ROOT, file)),
     entryNames: '[name]',
     outdir: THREAD_FOLDER,

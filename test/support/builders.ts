@@ -5,7 +5,7 @@ import { formatProblem, hasErrors } from '../../src/model/problem.ts';
 import type { ListenerSpec, Service, ServiceUrl } from '../../src/model/service.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
 import type { WorkloadRef } from '../../src/model/workload.ts';
-import { UdpBudget } from '../../src/relay/udp-budget.ts';
+import { UdpBudget } from '../../src/relay/udp/udp-budget.ts';
 import { buildTable, type TableInput } from '../../src/table/build-table.ts';
 
 export const PREFIX = 'lazy-tcp-proxy';

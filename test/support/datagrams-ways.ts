@@ -1,6 +1,6 @@
-import type { DatagramRun } from '../../src/relay/datagram-run.ts';
-import { loadDatagrams } from '../../src/relay/native/load-datagrams.ts';
-import type { NativeDatagrams } from '../../src/relay/native/native-datagrams.ts';
+import type { DatagramRun } from '../../src/relay/udp/datagram-run.ts';
+import { loadDatagrams } from '../../src/relay/native/datagrams/load-datagrams.ts';
+import type { NativeDatagrams } from '../../src/relay/native/datagrams/native-datagrams.ts';
 
 const load = await loadDatagrams();
 

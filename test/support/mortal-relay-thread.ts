@@ -10,4 +10,4 @@ Atomics.load = ((array: Int32Array, index: number) => {
   return load(array, index);
 }) as typeof Atomics.load;
 
-await import('../../src/relay/splice/relay-thread.ts');
+await import('../../src/relay/splice/thread/relay-thread.ts');

@@ -1,4 +1,4 @@
-import type { LogFields, Logger } from '../../src/system/logger.ts';
+import type { LogFields, Logger } from '../../src/system/log/logger.ts';
 
 export interface LoggedLine {
   readonly level: 'error' | 'warn' | 'info' | 'debug';

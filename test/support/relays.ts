@@ -2,11 +2,11 @@ import { HeldClients } from '../../src/relay/native/held-clients.ts';
 import { createLibc } from '../../src/relay/native/libc.ts';
 import { loadKoffi } from '../../src/relay/native/load-koffi.ts';
 import { createLoopPoll, type LoopPoll } from '../../src/relay/native/loop-poll.ts';
-import { SpliceRelay } from '../../src/relay/splice/splice-relay.ts';
-import { createStreamRelay, type NativeParts } from '../../src/relay/stream-relay.ts';
-import type { RelayKind, TcpRelay } from '../../src/relay/tcp-relay.ts';
+import { SpliceRelay } from '../../src/relay/splice/main/splice-relay.ts';
+import { createStreamRelay, type NativeParts } from '../../src/relay/tcp/stream-relay.ts';
+import type { RelayKind, TcpRelay } from '../../src/relay/tcp/tcp-relay.ts';
 import { systemClock } from '../../src/system/clock.ts';
-import { type Logger, silentLogger } from '../../src/system/logger.ts';
+import { type Logger, silentLogger } from '../../src/system/log/logger.ts';
 import { THREAD_FILE } from './relay-thread-file.ts';
 
 /** One for all: it stays until the end of the process. */

@@ -4,7 +4,7 @@ import type {
   ObjectMeta,
   ScalableWorkload,
   Scale,
-} from '../../src/backends/kubernetes/api-shapes.ts';
+} from '../../src/backends/kubernetes/api/api-shapes.ts';
 import {
   mergePatch,
   type ScriptedObjects,

@@ -1,6 +1,6 @@
 /** What the scripted API server keeps: objects with versions, and the events that led there. */
 import { isDeepStrictEqual } from 'node:util';
-import type { KubeObject, ManagedFields, ObjectMeta } from '../../src/backends/kubernetes/api-shapes.ts';
+import type { KubeObject, ManagedFields, ObjectMeta } from '../../src/backends/kubernetes/api/api-shapes.ts';
 import { KUBE_RESOURCES, type KubeResource, kubeKey } from './scripted-kube-paths.ts';
 
 /** As it is stored: whatever fields it has, for tests to change. */

@@ -1,5 +1,5 @@
 /** Which resource a request's path names, and which objects its selectors let through. */
-import type { KubeObject } from '../../src/backends/kubernetes/api-shapes.ts';
+import type { KubeObject } from '../../src/backends/kubernetes/api/api-shapes.ts';
 
 /** Group, version and kind of what the scripted API server keeps. */
 export const KUBE_RESOURCES = {

@@ -1,6 +1,6 @@
 /** The watches of the scripted API server, and all that can go wrong with them. */
 import type { ServerResponse } from 'node:http';
-import type { KubeObject } from '../../src/backends/kubernetes/api-shapes.ts';
+import type { KubeObject } from '../../src/backends/kubernetes/api/api-shapes.ts';
 import type { ObjectEvent } from './scripted-kube-objects.ts';
 import { isSelected, KUBE_RESOURCES, type KubeResource, type KubeTarget } from './scripted-kube-paths.ts';
 

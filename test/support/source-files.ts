@@ -6,7 +6,7 @@ export const SOURCE_FOLDER = path.resolve(import.meta.dirname, '../../src');
 
 /** One file of `src/`, read and parsed. */
 export interface SourceFile {
-  /** From `src/`, with slashes: `config/duration.ts`. */
+  /** From `src/`, with slashes: `config/values/duration.ts`. */
   readonly path: string;
   readonly text: string;
   readonly tree: ts.SourceFile;

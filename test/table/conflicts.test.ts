@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createListenClaims } from '../../src/config/listen-claims.ts';
+import { createListenClaims } from '../../src/config/rules/listen-claims.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import { aListener, labelsOf, serviceOf, tableOf } from '../support/builders.ts';
 

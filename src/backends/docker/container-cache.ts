@@ -1,8 +1,8 @@
 import type { StoppedBy } from '../../model/observation.ts';
 import type { LabelledWorkload } from '../backend.ts';
-import type { EventFilter } from './engine-client.ts';
-import type { ListedContainer } from './engine-shapes.ts';
-import type { EngineEvent } from './event-stream.ts';
+import type { EventFilter } from '../engine/engine-client.ts';
+import type { ListedContainer } from '../engine/engine-shapes.ts';
+import type { EngineEvent } from '../engine/event-stream.ts';
 import type { LabelledContainer } from './image-labels.ts';
 
 /**

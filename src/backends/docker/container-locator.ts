@@ -1,9 +1,9 @@
 import type { Cancel, Clock } from '../../system/clock.ts';
-import { chooseHosts, sharedNetworkOwner } from './addresses.ts';
-import type { EngineClient } from './engine-client.ts';
-import type { InspectedContainer, ListedContainer } from './engine-shapes.ts';
-import { listNeededNetworks } from './needed-networks.ts';
-import type { NetworkMembership } from './network-membership.ts';
+import { chooseHosts, sharedNetworkOwner } from '../engine/network/addresses.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
+import type { InspectedContainer, ListedContainer } from '../engine/engine-shapes.ts';
+import { listNeededNetworks } from '../engine/network/needed-networks.ts';
+import type { NetworkMembership } from '../engine/network/network-membership.ts';
 
 /** What tells a container's networks: a list's entry has it, too. */
 type Attached = Pick<InspectedContainer, 'HostConfig' | 'NetworkSettings'> | ListedContainer;

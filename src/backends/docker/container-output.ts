@@ -1,8 +1,8 @@
 import { parseTimestamp } from '../../system/clock.ts';
 import type { OutputRequest } from '../backend.ts';
 import { LastLines, LineSplitter } from '../output-lines.ts';
-import type { EngineClient } from './engine-client.ts';
-import type { InspectedContainer } from './engine-shapes.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
+import type { InspectedContainer } from '../engine/engine-shapes.ts';
 
 /** A log's last lines may be of any length. */
 const MAX_BYTES = 1024 * 1024;

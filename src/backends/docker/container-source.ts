@@ -1,9 +1,9 @@
 import { MISSING, type Observation, UNKNOWN } from '../../model/observation.ts';
 import type { ContainerCache } from './container-cache.ts';
 import type { ContainerLocator } from './container-locator.ts';
-import type { EngineClient } from './engine-client.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
 import { observeInspected, observeListed } from './observe.ts';
-import type { ObservationSource } from './workload-observer.ts';
+import type { ObservationSource } from '../engine/workload-observer.ts';
 
 /** Looks at containers: what the cache doesn't tell, an inspect does. */
 export class ContainerSource implements ObservationSource {

@@ -1,6 +1,6 @@
 import type { Observation } from '../../model/observation.ts';
-import type { EngineEvent } from './event-stream.ts';
-import { LookPoller } from './look-poller.ts';
+import type { EngineEvent } from '../engine/event-stream.ts';
+import { LookPoller } from '../engine/look-poller.ts';
 
 /** Between looks for the outcome of a health check that has begun. */
 const MAX_POLL_MS = 1_000;

@@ -1,6 +1,6 @@
-import type { Logger } from '../../system/logger.ts';
-import type { EngineClient } from './engine-client.ts';
-import { describeError, EngineUnreachable } from './errors.ts';
+import type { Logger } from '../../system/log/logger.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
+import { describeError, EngineUnreachable } from '../engine/errors.ts';
 
 /** A container whose labels are asked about. */
 export interface LabelledContainer {

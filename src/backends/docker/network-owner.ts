@@ -1,7 +1,7 @@
 import { abortable } from '../../system/abortable.ts';
 import { WakeError } from '../backend.ts';
-import type { EngineClient } from './engine-client.ts';
-import { EngineRefusal } from './errors.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
+import { EngineRefusal } from '../engine/errors.ts';
 
 /** The stops that the proxy has under way, by the container's id. */
 export type StopsUnderWay = ReadonlyMap<string, Promise<unknown>>;

@@ -1,11 +1,11 @@
 import type { CheckTimes, Observation, StoppedBy } from '../../model/observation.ts';
-import { DEFAULT_GRACE_MS, ownGraceMs } from './call-deadlines.ts';
+import { DEFAULT_GRACE_MS, ownGraceMs } from '../engine/call-deadlines.ts';
 import type {
   InspectedContainer,
   InspectedHealthcheck,
   InspectedState,
   ListedContainer,
-} from './engine-shapes.ts';
+} from '../engine/engine-shapes.ts';
 
 const REMOVED_BY_STOP = 'it was started with --rm, so that stopping it would remove it';
 

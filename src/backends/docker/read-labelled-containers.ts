@@ -1,11 +1,11 @@
 import { findOptIns } from '../../model/opt-in.ts';
-import { silentLogger } from '../../system/logger.ts';
+import { silentLogger } from '../../system/log/logger.ts';
 import type { LabelledWorkload } from '../backend.ts';
 import type { LabelOptions } from '../label-feed.ts';
-import { askOnce, type EngineQueryOptions } from './ask-once.ts';
+import { askOnce, type EngineQueryOptions } from '../engine/ask-once.ts';
 import { ContainerCache } from './container-cache.ts';
 import { ImageLabels } from './image-labels.ts';
-import { selectLabelled } from './select-labelled.ts';
+import { selectLabelled } from '../engine/select-labelled.ts';
 
 /**
  * The labels as they are now, without observing: connects, lists, and is gone.

@@ -1,11 +1,11 @@
 import type { Observation } from '../../model/observation.ts';
 import type { Clock } from '../../system/clock.ts';
-import { answeredOrSeen } from './answered-or-seen.ts';
-import { DEFAULT_GRACE_MS } from './call-deadlines.ts';
+import { answeredOrSeen } from '../engine/answered-or-seen.ts';
+import { DEFAULT_GRACE_MS } from '../engine/call-deadlines.ts';
 import type { ContainerCache } from './container-cache.ts';
-import type { EngineClient } from './engine-client.ts';
-import { EngineRefusal } from './errors.ts';
-import type { WorkloadObserver } from './workload-observer.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
+import { EngineRefusal } from '../engine/errors.ts';
+import type { WorkloadObserver } from '../engine/workload-observer.ts';
 
 /** What stopping works with. */
 export interface StopContext {

@@ -3,17 +3,17 @@ import { abortable } from '../../system/abortable.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import { type Clock, parseTimestamp } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
-import { sharedNetworkOwner } from './addresses.ts';
-import { answeredOrSeen } from './answered-or-seen.ts';
+import { sharedNetworkOwner } from '../engine/network/addresses.ts';
+import { answeredOrSeen } from '../engine/answered-or-seen.ts';
 import type { ContainerCache } from './container-cache.ts';
-import type { EngineClient } from './engine-client.ts';
-import type { EngineLink } from './engine-link.ts';
-import type { InspectedContainer } from './engine-shapes.ts';
-import { EngineRefusal, EngineUnreachable } from './errors.ts';
-import type { NetworkMembership } from './network-membership.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
+import type { EngineLink } from '../engine/engine-link.ts';
+import type { InspectedContainer } from '../engine/engine-shapes.ts';
+import { EngineRefusal, EngineUnreachable } from '../engine/errors.ts';
+import type { NetworkMembership } from '../engine/network/network-membership.ts';
 import { type StopsUnderWay, startNetworkOwner } from './network-owner.ts';
-import { retryUnreachable } from './retry-unreachable.ts';
-import type { WorkloadObserver } from './workload-observer.ts';
+import { retryUnreachable } from '../engine/retry-unreachable.ts';
+import type { WorkloadObserver } from '../engine/workload-observer.ts';
 
 /** What waking works with. */
 export interface WakeContext {

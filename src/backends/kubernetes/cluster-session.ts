@@ -7,18 +7,18 @@ import {
 } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import { linkSignals } from '../../system/link-signals.ts';
-import type { Logger } from '../../system/logger.ts';
+import type { Logger } from '../../system/log/logger.ts';
 import type { SharedView } from '../backend.ts';
 import { type ClusterListener, ClusterView, type ClusterViewOptions } from './cluster-view.ts';
-import { ContestWatch } from './contest-watch.ts';
+import { ContestWatch } from './sharing/contest-watch.ts';
 import { explainStart } from './explain-start.ts';
-import type { KubeAccess } from './kube-access.ts';
-import { KubeClient } from './kube-client.ts';
-import { describeError, isPassing } from './kube-errors.ts';
+import type { KubeAccess } from './api/kube-access.ts';
+import { KubeClient } from './api/kube-client.ts';
+import { describeError, isPassing } from './api/kube-errors.ts';
 import { LOSES_VOLUMES } from './observe-workload.ts';
 import { RequestedPauses } from './requested-pauses.ts';
 import { type ScaleContext, scaleToZero, scaleUp } from './scale-workload.ts';
-import { WorkloadSharing } from './workload-sharing.ts';
+import { WorkloadSharing } from './sharing/workload-sharing.ts';
 
 export interface ClusterSessionOptions extends Omit<ClusterViewOptions, 'client' | 'listener'> {
   readonly access: KubeAccess;

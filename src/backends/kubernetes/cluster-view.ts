@@ -12,7 +12,7 @@ import {
   workloadKey,
   workloadRefKey,
 } from '../../model/workload.ts';
-import type { ScalableRef } from './api-paths.ts';
+import type { ScalableRef } from './api/api-paths.ts';
 import { NamespaceCheck } from './namespace-check.ts';
 import type { WorkloadChange } from './namespace-feeds.ts';
 import { observeWorkload } from './observe-workload.ts';

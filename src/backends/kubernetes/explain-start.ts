@@ -2,9 +2,9 @@
  * Why a workload that was scaled up has no ready pod. Input: its pods, and the events about them or about itself, asked for
  * once, after a start has failed. Output: words that name the pod and the container.
  */
-import { type ScalableRef, workloadPath } from './api-paths.ts';
-import type { ContainerStatus, KubeEvent, KubeList, Pod, ScalableWorkload } from './api-shapes.ts';
-import type { KubeClient } from './kube-client.ts';
+import { type ScalableRef, workloadPath } from './api/api-paths.ts';
+import type { ContainerStatus, KubeEvent, KubeList, Pod, ScalableWorkload } from './api/api-shapes.ts';
+import type { KubeClient } from './api/kube-client.ts';
 
 interface Question {
   readonly client: KubeClient;

@@ -1,4 +1,4 @@
-import { collectionPath, namespacedName, type ScalableRef } from './api-paths.ts';
+import { collectionPath, namespacedName, type ScalableRef } from './api/api-paths.ts';
 import type { WorkloadChange } from './namespace-feeds.ts';
 import { type FeedContext, ResourceFeed } from './resource-feed.ts';
 import { selectWorkload, type WorkloadRecord } from './workload-record.ts';

@@ -8,13 +8,13 @@ import { hostname } from 'node:os';
 import { type Observation, UNKNOWN } from '../../model/observation.ts';
 import { type KubernetesWorkload, type Workload, workloadKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
-import type { Logger } from '../../system/logger.ts';
+import type { Logger } from '../../system/log/logger.ts';
 import type { Backend, BackendSink } from '../backend.ts';
 import { LabelFeed, type LabelOptions } from '../label-feed.ts';
 import { ClusterConnection } from './cluster-connection.ts';
 import { ClusterSession } from './cluster-session.ts';
-import type { KubeAccess } from './kube-access.ts';
-import type { Environment } from './kube-config.ts';
+import type { KubeAccess } from './api/kube-access.ts';
+import type { Environment } from './api/kube-config.ts';
 import { selectAnnotated } from './select-annotated.ts';
 import { WorkloadObserver } from './workload-observer.ts';
 

@@ -1,7 +1,7 @@
-import type { Logger } from '../../system/logger.ts';
-import { namespacePath } from './api-paths.ts';
-import type { KubeClient } from './kube-client.ts';
-import { describeError, KubeRefusal } from './kube-errors.ts';
+import type { Logger } from '../../system/log/logger.ts';
+import { namespacePath } from './api/api-paths.ts';
+import type { KubeClient } from './api/kube-client.ts';
+import { describeError, KubeRefusal } from './api/kube-errors.ts';
 import type { PartState } from './reachability.ts';
 
 export interface NamespaceCheckOptions {

@@ -1,7 +1,7 @@
 import { optInLabel } from '../../model/opt-in.ts';
 import type { KubernetesResource } from '../../model/workload.ts';
-import { collectionPath, type ListedResource, namespacedName, type ScalableRef } from './api-paths.ts';
-import type { ObjectChange } from './object-cache.ts';
+import { collectionPath, type ListedResource, namespacedName, type ScalableRef } from './api/api-paths.ts';
+import type { ObjectChange } from './api/object-cache.ts';
 import { type FeedContext, ResourceFeed } from './resource-feed.ts';
 import { type ServiceRecord, type SliceRecord, selectService, selectSlice } from './service-record.ts';
 import { SliceIndex } from './slice-index.ts';

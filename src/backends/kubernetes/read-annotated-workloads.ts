@@ -3,12 +3,12 @@ import type { KubernetesResource } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { LabelledWorkload } from '../backend.ts';
 import type { LabelOptions } from '../label-feed.ts';
-import { collectionPath } from './api-paths.ts';
-import type { KubeAccess } from './kube-access.ts';
-import { KubeClient } from './kube-client.ts';
-import { type Environment, loadKubeAccess } from './kube-config.ts';
-import { KubeUnreachable } from './kube-errors.ts';
-import { listObjects } from './kube-list.ts';
+import { collectionPath } from './api/api-paths.ts';
+import type { KubeAccess } from './api/kube-access.ts';
+import { KubeClient } from './api/kube-client.ts';
+import { type Environment, loadKubeAccess } from './api/kube-config.ts';
+import { KubeUnreachable } from './api/kube-errors.ts';
+import { listObjects } from './api/kube-list.ts';
 import { selectAnnotated } from './select-annotated.ts';
 import { selectWorkload, type WorkloadRecord } from './workload-record.ts';
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../../system/clock.ts';
-import type { ScalableRef } from './api-paths.ts';
-import { retryDelayMs } from './kube-errors.ts';
+import type { ScalableRef } from './api/api-paths.ts';
+import { retryDelayMs } from './api/kube-errors.ts';
 
 /** Until when the API server wants to be left alone with a workload, also by a later wake or sleep of it. */
 export class RequestedPauses {

@@ -1,9 +1,9 @@
 import type { Clock } from '../../system/clock.ts';
-import type { Logger } from '../../system/logger.ts';
-import type { KubeObject } from './api-shapes.ts';
-import { Informer, type InformerState } from './informer.ts';
-import type { KubeClient } from './kube-client.ts';
-import type { ObjectChange } from './object-cache.ts';
+import type { Logger } from '../../system/log/logger.ts';
+import type { KubeObject } from './api/api-shapes.ts';
+import { Informer, type InformerState } from './api/informer.ts';
+import type { KubeClient } from './api/kube-client.ts';
+import type { ObjectChange } from './api/object-cache.ts';
 import type { PartState } from './reachability.ts';
 
 /** What every feed needs. */

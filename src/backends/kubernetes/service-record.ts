@@ -1,4 +1,4 @@
-import type { Endpoint, EndpointSlice, Service } from './api-shapes.ts';
+import type { Endpoint, EndpointSlice, Service } from './api/api-shapes.ts';
 
 /** What is kept of a Service. */
 export interface ServiceRecord {

@@ -1,5 +1,5 @@
-import { namespacedName } from './api-paths.ts';
-import type { ObjectChange } from './object-cache.ts';
+import { namespacedName } from './api/api-paths.ts';
+import type { ObjectChange } from './api/object-cache.ts';
 import type { SliceRecord } from './service-record.ts';
 
 /** EndpointSlices by the Service that they belong to. */

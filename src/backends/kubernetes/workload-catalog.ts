@@ -3,7 +3,7 @@
  * Output: what changes, told as it comes; what is known now, without I/O.
  */
 import type { KubernetesResource } from '../../model/workload.ts';
-import { namespacedName, type ScalableRef } from './api-paths.ts';
+import { namespacedName, type ScalableRef } from './api/api-paths.ts';
 import { FollowedWorkloads } from './followed-workloads.ts';
 import { NamespaceFeeds, type WorkloadChange } from './namespace-feeds.ts';
 import type { FeedContext } from './resource-feed.ts';

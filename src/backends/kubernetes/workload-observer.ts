@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Observation, UNKNOWN } from '../../model/observation.ts';
 import { type KubernetesWorkload, workloadKey } from '../../model/workload.ts';
-import { namespacedName } from './api-paths.ts';
+import { namespacedName } from './api/api-paths.ts';
 
 export interface WorkloadObserverOptions {
   /** What is known of a workload now, without I/O; UNKNOWN where it could not be asked. */

@@ -5,7 +5,7 @@
 import type { Observation } from '../../model/observation.ts';
 import { type ProcessWorkload, type Workload, workloadKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
-import type { Logger } from '../../system/logger.ts';
+import type { Logger } from '../../system/log/logger.ts';
 import type { Backend, BackendSink, OutputRequest } from '../backend.ts';
 import { LastLines } from '../output-lines.ts';
 import { type ProcessRun, startProcess } from './process-run.ts';

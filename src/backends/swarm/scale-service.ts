@@ -1,4 +1,4 @@
-import { EngineRefusal } from '../docker/errors.ts';
+import { EngineRefusal } from '../engine/errors.ts';
 import type { ServiceCatalog } from './service-catalog.ts';
 import type { SwarmClient } from './swarm-client.ts';
 import type { ServiceSpec, SwarmService } from './swarm-shapes.ts';

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { parseTimestamp } from '../../system/clock.ts';
 import type { LabelledWorkload } from '../backend.ts';
-import type { EventFilter } from '../docker/engine-client.ts';
+import type { EventFilter } from '../engine/engine-client.ts';
 import { replicasLabel } from './replicas.ts';
 import { readPhase } from './service-tasks.ts';
 import type { ServiceView, SwarmService, SwarmView } from './swarm-shapes.ts';

@@ -1,7 +1,7 @@
-import type { Logger } from '../../system/logger.ts';
-import { describeError, EngineUnreachable } from '../docker/errors.ts';
-import type { EngineEvent } from '../docker/event-stream.ts';
-import type { WorkloadObserver } from '../docker/workload-observer.ts';
+import type { Logger } from '../../system/log/logger.ts';
+import { describeError, EngineUnreachable } from '../engine/errors.ts';
+import type { EngineEvent } from '../engine/event-stream.ts';
+import type { WorkloadObserver } from '../engine/workload-observer.ts';
 import { RepeatWhenAsked } from './repeat-when-asked.ts';
 import type { ServiceCatalog } from './service-catalog.ts';
 import type { ServicePoller } from './service-poller.ts';

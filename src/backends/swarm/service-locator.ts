@@ -1,6 +1,6 @@
-import type { EngineClient } from '../docker/engine-client.ts';
-import type { NetworkMembership } from '../docker/network-membership.ts';
-import type { OwnSystem } from '../docker/own-container.ts';
+import type { EngineClient } from '../engine/engine-client.ts';
+import type { NetworkMembership } from '../engine/network/network-membership.ts';
+import type { OwnSystem } from '../engine/network/own-container.ts';
 import type { Reach } from './observe-service.ts';
 import type { SwarmClient } from './swarm-client.ts';
 import type { ServiceView, SwarmNetwork, SwarmService } from './swarm-shapes.ts';

@@ -1,4 +1,4 @@
-import { LookPoller } from '../docker/look-poller.ts';
+import { LookPoller } from '../engine/look-poller.ts';
 import type { Unrest } from './service-tasks.ts';
 
 /** A replica that the swarm can't place, for example, may stay away for ever, and others serve meanwhile. */

@@ -1,6 +1,6 @@
 import { MISSING, type Observation, UNKNOWN } from '../../model/observation.ts';
-import { EngineRefusal } from '../docker/errors.ts';
-import type { ObservationSource } from '../docker/workload-observer.ts';
+import { EngineRefusal } from '../engine/errors.ts';
+import type { ObservationSource } from '../engine/workload-observer.ts';
 import { observeService } from './observe-service.ts';
 import type { ServiceCatalog } from './service-catalog.ts';
 import type { ServiceLocator } from './service-locator.ts';

@@ -1,6 +1,6 @@
-import type { EngineCall } from '../docker/call-deadlines.ts';
-import { type EngineClient, parseAnswer, pathSegment } from '../docker/engine-client.ts';
-import { EngineRefusal } from '../docker/errors.ts';
+import type { EngineCall } from '../engine/call-deadlines.ts';
+import { type EngineClient, parseAnswer, pathSegment } from '../engine/engine-client.ts';
+import { EngineRefusal } from '../engine/errors.ts';
 import type {
   EngineInfo,
   ServiceSpec,

@@ -1,10 +1,10 @@
 import { abortable } from '../../system/abortable.ts';
 import type { Clock } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
-import type { EngineLink } from '../docker/engine-link.ts';
-import { describeError, EngineRefusal, EngineUnreachable } from '../docker/errors.ts';
-import { retryUnreachable } from '../docker/retry-unreachable.ts';
-import type { WorkloadObserver } from '../docker/workload-observer.ts';
+import type { EngineLink } from '../engine/engine-link.ts';
+import { describeError, EngineRefusal, EngineUnreachable } from '../engine/errors.ts';
+import { retryUnreachable } from '../engine/retry-unreachable.ts';
+import type { WorkloadObserver } from '../engine/workload-observer.ts';
 import { readMode, toAsleepSpec, toAwakeSpec, toNextRun } from './replicas.ts';
 import { scaleService } from './scale-service.ts';
 import type { ServiceCatalog } from './service-catalog.ts';

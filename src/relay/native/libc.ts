@@ -1,4 +1,4 @@
-import type { KeepAlive } from '../keep-alive.ts';
+import type { KeepAlive } from '../tcp/keep-alive.ts';
 import { createDeclare } from './declare.ts';
 import type { Koffi } from './load-koffi.ts';
 

@@ -1,9 +1,9 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Shortage } from '../../system/descriptors.ts';
-import type { AccessRanges } from '../access-list.ts';
-import type { ClientCounts } from '../client-counts.ts';
+import type { AccessRanges } from '../access/access-list.ts';
+import type { ClientCounts } from '../access/client-counts.ts';
 import type { SocketAddress } from '../native/socket-address.ts';
-import type { PairSockets } from './relayed-pair.ts';
+import type { PairSockets } from './thread/relayed-pair.ts';
 
 /** Slots for connections that are handed over; descriptors run out before. As many again are the thread's own. */
 export const MAX_HANDOVERS = 32_768;

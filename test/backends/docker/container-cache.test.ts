@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ContainerCache } from '../../../src/backends/docker/container-cache.ts';
-import type { EngineEvent } from '../../../src/backends/docker/event-stream.ts';
+import type { EngineEvent } from '../../../src/backends/engine/event-stream.ts';
 
 function event(action: string, id: string, attributes: Record<string, string> = {}): EngineEvent {
   return { type: 'container', action, id, attributes };

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { readContainerOutput } from '../../../src/backends/docker/container-output.ts';
-import type { InspectedContainer } from '../../../src/backends/docker/engine-shapes.ts';
-import { EngineRefusal } from '../../../src/backends/docker/errors.ts';
+import type { InspectedContainer } from '../../../src/backends/engine/engine-shapes.ts';
+import { EngineRefusal } from '../../../src/backends/engine/errors.ts';
 
 type Client = Parameters<typeof readContainerOutput>[0];
 

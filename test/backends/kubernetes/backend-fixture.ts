@@ -6,7 +6,7 @@ import {
 } from '../../../src/backends/kubernetes/kubernetes-backend.ts';
 import { type KubernetesWorkload, workloadKey } from '../../../src/model/workload.ts';
 import { systemClock } from '../../../src/system/clock.ts';
-import { silentLogger } from '../../../src/system/logger.ts';
+import { silentLogger } from '../../../src/system/log/logger.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { ScriptedKubeApi } from '../../support/scripted-kube-api.ts';
 import { ClusterSink } from './cluster-sink.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { KubeEvent, Pod } from '../../../src/backends/kubernetes/api-shapes.ts';
+import type { KubeEvent, Pod } from '../../../src/backends/kubernetes/api/api-shapes.ts';
 import { explainStart } from '../../../src/backends/kubernetes/explain-start.ts';
-import type { KubeClient, KubeRequest } from '../../../src/backends/kubernetes/kube-client.ts';
+import type { KubeClient, KubeRequest } from '../../../src/backends/kubernetes/api/kube-client.ts';
 import { within } from '../docker/backend-fixture.ts';
 
 const REF = { resource: 'deployment', namespace: 'shop', name: 'db' } as const;

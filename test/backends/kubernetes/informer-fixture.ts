@@ -1,7 +1,7 @@
 import { onTestFinished } from 'vitest';
-import type { Deployment } from '../../../src/backends/kubernetes/api-shapes.ts';
-import { Informer, type InformerState } from '../../../src/backends/kubernetes/informer.ts';
-import { KubeClient } from '../../../src/backends/kubernetes/kube-client.ts';
+import type { Deployment } from '../../../src/backends/kubernetes/api/api-shapes.ts';
+import { Informer, type InformerState } from '../../../src/backends/kubernetes/api/informer.ts';
+import { KubeClient } from '../../../src/backends/kubernetes/api/kube-client.ts';
 import { type Clock, systemClock } from '../../../src/system/clock.ts';
 import { ScriptedKubeApi } from '../../support/scripted-kube-api.ts';
 

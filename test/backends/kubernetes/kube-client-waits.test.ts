@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { KubeClient } from '../../../src/backends/kubernetes/kube-client.ts';
-import { KubeUnreachable } from '../../../src/backends/kubernetes/kube-errors.ts';
+import { KubeClient } from '../../../src/backends/kubernetes/api/kube-client.ts';
+import { KubeUnreachable } from '../../../src/backends/kubernetes/api/kube-errors.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { DB, DEPLOYMENTS, setUpClient } from './access-fixture.ts';
 

@@ -1,4 +1,4 @@
-import type { LeaseRecord } from '../../../src/backends/kubernetes/lease-record.ts';
+import type { LeaseRecord } from '../../../src/backends/kubernetes/sharing/lease-record.ts';
 
 /** A Lease of 15 s that `a` holds. */
 export function leaseRecord(fields: Partial<LeaseRecord> = {}): LeaseRecord {

@@ -1,6 +1,6 @@
 import { onTestFinished } from 'vitest';
-import { KubeClient, type KubeRequest } from '../../../src/backends/kubernetes/kube-client.ts';
-import { WorkloadSharing } from '../../../src/backends/kubernetes/workload-sharing.ts';
+import { KubeClient, type KubeRequest } from '../../../src/backends/kubernetes/api/kube-client.ts';
+import { WorkloadSharing } from '../../../src/backends/kubernetes/sharing/workload-sharing.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ManagedFields } from '../../../src/backends/kubernetes/api-shapes.ts';
+import type { ManagedFields } from '../../../src/backends/kubernetes/api/api-shapes.ts';
 import { isAtLeast, selectWorkload } from '../../../src/backends/kubernetes/workload-record.ts';
 
 const METADATA = { namespace: 'shop', name: 'db', resourceVersion: '7', generation: 3 };

@@ -3,7 +3,7 @@ import { WakeError } from '../../../src/backends/backend.ts';
 import { ProcessBackend } from '../../../src/backends/process/process-backend.ts';
 import type { ProcessWorkload } from '../../../src/model/workload.ts';
 import { systemClock } from '../../../src/system/clock.ts';
-import { type Logger, silentLogger } from '../../../src/system/logger.ts';
+import { type Logger, silentLogger } from '../../../src/system/log/logger.ts';
 import { RecordingSink } from '../recording-sink.ts';
 
 const KEY = 'process/hello';

@@ -4,7 +4,7 @@ import { readLabelledServices } from '../../../src/backends/swarm/read-labelled-
 import { createSwarmBackend, type SwarmBackend } from '../../../src/backends/swarm/swarm-backend.ts';
 import type { SwarmWorkload } from '../../../src/model/workload.ts';
 import { type Clock, systemClock } from '../../../src/system/clock.ts';
-import { silentLogger } from '../../../src/system/logger.ts';
+import { silentLogger } from '../../../src/system/log/logger.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { HOST, within } from '../docker/backend-fixture.ts';
 import { RecordingSink } from '../recording-sink.ts';

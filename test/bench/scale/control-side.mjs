@@ -4,7 +4,7 @@ import { StillBackend } from './still-backend.mjs';
 const SILENT = { error() {}, warn() {}, info() {}, debug() {} };
 
 /**
- * The control side of a proxy as `src/cli/runtime.ts` puts it together, in front of a backend whose workloads all sleep.
+ * The control side of a proxy as `src/proxy/runtime.ts` puts it together, in front of a backend whose workloads all sleep.
  * Where listeners would be, nothing is bound. `close()` ends it.
  */
 export async function openControlSide(product, table) {

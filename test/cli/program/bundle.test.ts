@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createSchemaValidator, type SchemaValidator } from '../../../src/config/schema-validator.ts';
+import { createSchemaValidator, type SchemaValidator } from '../../../src/config/checks/schema-validator.ts';
 import { PROGRAM, runProgram } from '../../support/run-program.ts';
 import { createFolder } from './folder.ts';
 

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { CONTAINER_EVENTS } from '../../../src/backends/docker/container-cache.ts';
-import { parseEngineAddress } from '../../../src/backends/docker/engine-address.ts';
-import { createEngineClient } from '../../../src/backends/docker/engine-client.ts';
+import { parseEngineAddress } from '../../../src/backends/engine/engine-address.ts';
+import { createEngineClient } from '../../../src/backends/engine/engine-client.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { httpdCommand } from './apps.ts';
 import type { TestBed } from './test-bed.ts';

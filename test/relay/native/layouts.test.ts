@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { EpollEvents } from '../../../src/relay/native/epoll-events.ts';
 import { createLibc, type Libc } from '../../../src/relay/native/libc.ts';
 import { loadKoffi } from '../../../src/relay/native/load-koffi.ts';
-import { findNativeFault } from '../../../src/relay/native/self-check.ts';
+import { findNativeFault } from '../../../src/relay/native/datagrams/self-check.ts';
 import { hostOf, toSocketAddress } from '../../../src/relay/native/socket-address.ts';
 
 describe('EpollEvents', () => {

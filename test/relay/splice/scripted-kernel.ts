@@ -1,6 +1,6 @@
 import { EAGAIN, EINTR } from '../../../src/relay/native/errno.ts';
-import type { Pipe } from '../../../src/relay/splice/pipe-pool.ts';
-import type { PumpKernel } from '../../../src/relay/splice/pump.ts';
+import type { Pipe } from '../../../src/relay/splice/thread/pipe-pool.ts';
+import type { PumpKernel } from '../../../src/relay/splice/thread/pump.ts';
 
 /** `EAGAIN`, `EINTR`, a negative errno, or how many bytes are moved at the most. */
 export type Answer = number | 'EAGAIN' | 'EINTR';

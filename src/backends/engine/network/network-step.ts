@@ -1,0 +1,87 @@
+import type { Logger } from '../../../system/log/logger.ts';
+import type { EngineClient } from '../engine-client.ts';
+import { describeError, EngineRefusal } from '../errors.ts';
+import type { NetworkStep } from './network-ledger.ts';
+import { chooseOwnAddresses } from './own-address.ts';
+import { endpointFor, type NetworkMark } from './own-place.ts';
+
+/** How many addresses are asked for on one network, one after the other. */
+const MAX_ADDRESSES = 4;
+
+/** Joins or leaves with the proxy's own container. Returns what was thrown, if anything. */
+export async function takeNetworkStep(
+  step: NetworkStep,
+  options: {
+    readonly client: EngineClient;
+    readonly containerId: string;
+    readonly mark: NetworkMark;
+    readonly session: AbortSignal;
+  },
+): Promise<unknown> {
+  const { client, containerId, mark, session } = options;
+  const network = step.network.id ?? step.network.name;
+  const call = { containerId, signal: session };
+  try {
+    if (step.act === 'leave') await client.disconnectNetwork(network, call);
+    else await joinNetwork(step, { client, mark, ...call });
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** Joins at an address that no container there has configured; where it is refused, at another. */
+async function joinNetwork(
+  step: NetworkStep,
+  options: {
+    readonly client: EngineClient;
+    readonly mark: NetworkMark;
+    readonly containerId: string;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { client, mark, containerId, signal } = options;
+  const { network } = step;
+  const avoid: string[] = [];
+  for (let tries = 1; ; tries++) {
+    const addresses = await chooseOwnAddresses(client, { network, ownId: containerId, avoid, signal }).catch(
+      (error: unknown) => {
+        // An engine that doesn't say where containers are is asked for whatever address it gives.
+        if (signal.aborted || !(error instanceof EngineRefusal)) throw error;
+        return undefined;
+      },
+    );
+    try {
+      const endpoint = endpointFor(mark, addresses);
+      return await client.connectNetwork(network.id ?? network.name, { containerId, endpoint, signal });
+    } catch (error) {
+      // Why it is refused differs between engines; that another address will do is found out by asking for one.
+      if (!(error instanceof EngineRefusal) || addresses === undefined || tries === MAX_ADDRESSES)
+        throw error;
+      avoid.push(...Object.values(addresses));
+    }
+  }
+}
+
+/** One line about what came of it; none where somebody else had done it already. */
+export function logNetworkStep(
+  step: NetworkStep,
+  options: { readonly logger: Logger; readonly isDone: boolean; readonly failure: unknown },
+): void {
+  const { logger, isDone, failure } = options;
+  const { act } = step;
+  const network = step.network.name;
+  const target = act === 'join' ? `${network} for ${step.container}` : network;
+  const fields = { event: `network-${act}`, network, ...(act === 'join' && { container: step.container }) };
+  if (isDone) {
+    if (failure === undefined) logger.info(fields, `${act === 'join' ? 'joined' : 'left'} network ${target}`);
+    return;
+  }
+  // A network that is gone needs nobody: a container that still names it can't be started anyway.
+  const isGone = failure instanceof EngineRefusal && failure.status === 404;
+  const reason = failure === undefined ? 'the engine does not show it' : describeError(failure);
+  logger[isGone ? 'debug' : 'warn'](
+    { ...fields, err: failure },
+    `cannot ${act} network ${target}: ${reason}`,
+  );
+}

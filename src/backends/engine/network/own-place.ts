@@ -1,0 +1,156 @@
+import type { WorkloadRef } from '../../../model/workload.ts';
+import { LOOPBACK, sharedNetworkOwner } from './addresses.ts';
+import type { EngineClient } from '../engine-client.ts';
+import type { EndpointAddresses, InspectedContainer } from '../engine-shapes.ts';
+import { isSameNetwork, type NetworkRef } from './needed-networks.ts';
+import { findOwnContainer, listOwnIds, type OwnSystem } from './own-container.ts';
+
+/** Where the proxy is, seen from the engine's networks. */
+export interface OwnPlace {
+  /** The container it runs in; undefined where it runs in none. */
+  readonly containerId: string | undefined;
+  /** Whatever would end the proxy if it were put to sleep: that container, and the Swarm service that it belongs to. */
+  readonly refs: readonly WorkloadRef[];
+  /** Whether the engine lets it join networks. */
+  readonly canJoin: boolean;
+  readonly networks: readonly OwnNetwork[];
+  /** Names and ids of these. */
+  readonly networkNames: ReadonlySet<string>;
+  /** Addresses at which the host's own network answers, best first. */
+  readonly hostAddresses: readonly string[];
+}
+
+export interface OwnNetwork extends NetworkRef {
+  readonly id: string;
+  /** The proxy's own there. */
+  readonly addresses: readonly string[];
+  /** The proxy joined it by itself, perhaps in an earlier life. */
+  readonly isMarked: boolean;
+}
+
+/** On the host, or where nothing is known. */
+export const OUTSIDE: OwnPlace = {
+  containerId: undefined,
+  refs: [],
+  canJoin: false,
+  networks: [],
+  networkNames: new Set(),
+  hostAddresses: LOOPBACK,
+};
+
+/** Stays with the container, so that a proxy that was killed still leaves what it joined, after its next start. */
+const MARK = 'lazy-proxy.joined';
+/** On every container that belongs to a Swarm service. */
+const SWARM_SERVICE_LABEL = 'com.docker.swarm.service.name';
+/** For whose sake: neither backend leaves what the other one has joined. */
+export type NetworkMark = 'true' | 'swarm';
+/** The option of engines from 28 on; older ones leave out what they don't know. */
+const LAST_CHOICE_FOR_DEFAULT_ROUTE = -1000;
+
+/** How the proxy joins a network. @param addresses undefined = whatever the engine gives. */
+export function endpointFor(
+  mark: NetworkMark,
+  addresses: EndpointAddresses | undefined,
+): Readonly<Record<string, unknown>> {
+  const endpoint = { GwPriority: LAST_CHOICE_FOR_DEFAULT_ROUTE, DriverOpts: { [MARK]: mark } };
+  return addresses === undefined ? endpoint : { ...endpoint, IPAMConfig: addresses };
+}
+
+/** Reads where the proxy is; which container it is in is found out once. */
+export class OwnPlaceReader {
+  readonly #client: EngineClient;
+  readonly #system: OwnSystem;
+  /** How networks are marked that the proxy joins. */
+  readonly mark: NetworkMark;
+  #id: string | undefined;
+  #isKnown = false;
+  #ownIds: Promise<readonly string[]> | undefined;
+
+  constructor(options: {
+    readonly client: EngineClient;
+    readonly system: OwnSystem;
+    readonly mark?: NetworkMark;
+  }) {
+    this.mark = options.mark ?? 'true';
+    this.#client = options.client;
+    this.#system = options.system;
+  }
+
+  /** The next reading finds the container out again. */
+  forget(): void {
+    this.#isKnown = false;
+  }
+
+  /** Whether a container may be the proxy's own, as far as this machine tells without the engine. */
+  async mayBeOwn(id: string): Promise<boolean> {
+    this.#ownIds ??= listOwnIds(this.#system);
+    return (await this.#ownIds).includes(id);
+  }
+
+  /** @throws {EngineUnreachable | EngineRefusal} */
+  async read(signal: AbortSignal): Promise<OwnPlace> {
+    const inspect = (container: string) => this.#client.inspect(container, signal);
+    const own = this.#isKnown ? this.#id && (await inspect(this.#id)) : await this.#find(inspect);
+    if (!own) return OUTSIDE;
+    const owner = sharedNetworkOwner(own);
+    const holder = owner === undefined ? own : await inspect(owner);
+    return describePlace(own, { holder: holder ?? own, mark: this.mark });
+  }
+
+  async #find(
+    inspect: (container: string) => Promise<InspectedContainer | undefined>,
+  ): Promise<InspectedContainer | undefined> {
+    const own = await findOwnContainer({ system: this.#system, inspect });
+    this.#id = own?.Id;
+    this.#isKnown = true;
+    return own;
+  }
+}
+
+/**
+ * @param options.holder whose networks it uses: itself, or the container whose network it shares.
+ * @param options.mark of the networks that it joined itself.
+ */
+export function describePlace(
+  own: InspectedContainer,
+  { holder, mark }: { readonly holder: InspectedContainer; readonly mark: NetworkMark },
+): OwnPlace {
+  const refs = listOwnRefs(own);
+  if (holder.HostConfig?.NetworkMode === 'host') return { ...OUTSIDE, containerId: own.Id, refs };
+  const endpoints = Object.entries(holder.NetworkSettings?.Networks ?? {});
+  const networks = endpoints.map(([name, endpoint]): OwnNetwork => {
+    const { NetworkID: id = '', IPAddress = '', GlobalIPv6Address = '' } = endpoint ?? {};
+    const addresses = [IPAddress, GlobalIPv6Address].filter((address) => address !== '');
+    return { name, id, addresses, isMarked: endpoint?.DriverOpts?.[MARK] === mark };
+  });
+  // Those that stay come first: what was joined for others may be left again.
+  const ordered = endpoints
+    .map(([, endpoint], index) => ({ endpoint, isMarked: networks[index]?.isMarked ?? false }))
+    .sort((a, b) => Number(a.isMarked) - Number(b.isMarked))
+    .map(({ endpoint }) => endpoint);
+  const gateways = [
+    ...ordered.map((endpoint) => endpoint?.Gateway ?? ''),
+    ...ordered.map((endpoint) => endpoint?.IPv6Gateway ?? ''),
+  ];
+  return {
+    containerId: own.Id,
+    refs,
+    canJoin: holder === own && own.HostConfig?.NetworkMode !== 'none',
+    networks,
+    networkNames: new Set(networks.flatMap(({ name, id }) => [name, id]).filter((text) => text !== '')),
+    hostAddresses: [...new Set(gateways.filter((gateway) => gateway !== ''))],
+  };
+}
+
+function listOwnRefs({ Name = '', Config }: InspectedContainer): readonly WorkloadRef[] {
+  const service = Config?.Labels?.[SWARM_SERVICE_LABEL];
+  return [
+    { kind: 'docker', name: Name.replace(/^\//, '') },
+    ...(service === undefined ? [] : [{ kind: 'swarm', name: service } as const]),
+  ];
+}
+
+/** The network of this place that `ref` means. */
+export function findOwnNetwork(place: OwnPlace, ref: NetworkRef): OwnNetwork | undefined {
+  return place.networks.find((network) => isSameNetwork(network, ref));
+}

@@ -1,0 +1,213 @@
+import { type Observation, UNKNOWN } from '../../model/observation.ts';
+import { backoffMs } from '../../system/backoff.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { Logger } from '../../system/log/logger.ts';
+import { describeError, EngineUnreachable } from './errors.ts';
+import { LookTurns } from './look-turns.ts';
+
+/** How one kind of workload of an engine is looked at. */
+export interface ObservationSource {
+  /** What messages call one. */
+  readonly noun: 'container' | 'service';
+  watch(name: string): void;
+  unwatch(name: string): void;
+  /** What is known without asking; UNKNOWN where the engine has to be asked. */
+  recall(name: string, session: AbortSignal): Observation;
+  /** Asks the engine. @throws {EngineUnreachable | EngineRefusal} */
+  inspect(name: string, session: AbortSignal): Promise<Observation>;
+}
+
+export interface WorkloadObserverOptions {
+  readonly source: ObservationSource;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Of the engine's connection that stands now, undefined while the engine is away. */
+  readonly session: () => AbortSignal | undefined;
+  /** A watched workload was looked at. */
+  readonly observed: (name: string, observation: Observation) => void;
+}
+
+/** One workload's looks: the one in flight, and the one that begins after it. */
+interface Looks {
+  /** Counts all looks, in the order in which they begin. */
+  readonly number: number;
+  readonly current: Promise<Observation>;
+  next: Promise<Observation> | undefined;
+}
+
+/** Inspects in flight at once after a reconnect. */
+const MAX_CONCURRENT_LOOKS = 8;
+/** And after events: a storm of them must not open a connection for each workload. What a wake waits for is not counted. */
+const MAX_EVENT_LOOKS = 32;
+/** The engine may refuse to inspect a damaged workload for ever; the next event tries again. */
+const MAX_TRIES = 5;
+const RETRY = { firstMs: 100, maxMs: 2_000 };
+
+/** Looks at watched workloads, by name, and tells what it saw; at most one inspect of each is in flight. */
+export class WorkloadObserver {
+  readonly #options: WorkloadObserverOptions;
+  readonly #watched = new Map<string, Observation>();
+  readonly #looks = new Map<string, Looks>();
+  readonly #turns = new LookTurns(MAX_EVENT_LOOKS);
+  readonly #seers = new Set<(name: string, seen: Observation, number: number) => void>();
+  /** Of the look that an awake workload was last told from. */
+  readonly #seenAwake = new WeakMap<Observation, number>();
+  #begun = 0;
+
+  constructor(options: WorkloadObserverOptions) {
+    this.#options = options;
+  }
+
+  /** What is known of `name` now; what takes an inspect is told later. */
+  watch(name: string): Observation {
+    const before = this.#watched.get(name);
+    if (before !== undefined) return before;
+    this.#options.source.watch(name);
+    const session = this.#options.session();
+    const known = session === undefined ? UNKNOWN : this.#options.source.recall(name, session);
+    this.#watched.set(name, known);
+    if (known === UNKNOWN) void this.look(name);
+    return known;
+  }
+
+  unwatch(name: string): void {
+    this.#watched.delete(name);
+    this.#options.source.unwatch(name);
+  }
+
+  /** The last observation of a watched workload. */
+  last(name: string): Observation | undefined {
+    return this.#watched.get(name);
+  }
+
+  /** Looks at `name` where it is watched, and again where that fails while the engine is there. Never rejects. */
+  async look(name: string): Promise<void> {
+    if (this.#watched.has(name)) await this.#keepLooking(name);
+  }
+
+  /** Tells of every watched workload; those in `touched`, and those that aren't at rest, are inspected. */
+  async lookAtAll(touched: ReadonlySet<string> | 'all'): Promise<void> {
+    const session = this.#options.session();
+    if (session === undefined) return;
+    const names = [...this.#watched.keys()];
+    const work = names.values();
+    const worker = async () => {
+      for (const name of work) {
+        const known =
+          touched === 'all' || touched.has(name) ? UNKNOWN : this.#options.source.recall(name, session);
+        if (known === UNKNOWN) await this.#keepLooking(name);
+        else this.#tell(name, known);
+      }
+    };
+    await Promise.all(Array.from({ length: MAX_CONCURRENT_LOOKS }, worker));
+  }
+
+  /**
+   * One look that begins after this call, shared by all who ask meanwhile; the sink has been told when it resolves.
+   * @throws {EngineUnreachable | EngineRefusal}
+   */
+  refresh(name: string): Promise<Observation> {
+    const looks = this.#looks.get(name);
+    if (looks === undefined) return this.#begin(name);
+    looks.next ??= looks.current.then(ignore, ignore).then(() => this.#begin(name));
+    return looks.next;
+  }
+
+  /** How many looks have begun; see {@link refreshAwake}. */
+  get begun(): number {
+    return this.#begun;
+  }
+
+  /**
+   * As `refresh()`, but content with a look that began after the first `begun` ones and saw the workload running:
+   * its start event is mostly seen before the call that started it returns, and a second look would only cost time.
+   */
+  async refreshAwake(name: string, begun: number): Promise<Observation> {
+    const isEnough = (seen: Observation | undefined) =>
+      seen !== undefined && (this.#seenAwake.get(seen) ?? 0) > begun;
+    const last = this.last(name);
+    if (last !== undefined && isEnough(last)) return last;
+    const looks = this.#looks.get(name);
+    if (looks !== undefined && looks.number > begun) {
+      const seen = await looks.current;
+      if (isEnough(seen)) return seen;
+    }
+    return this.refresh(name);
+  }
+
+  /**
+   * Resolves when a look that begins after this call, for whatever reason, sees `name` as `wanted`; asks for none by
+   * itself. @throws the signal's reason.
+   */
+  whenSeen(
+    name: string,
+    options: { readonly wanted: (seen: Observation) => boolean; readonly signal: AbortSignal },
+  ): Promise<void> {
+    const { wanted, signal } = options;
+    const begun = this.#begun;
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const see = (seenName: string, seen: Observation, number: number) => {
+        if (seenName === name && number > begun && wanted(seen)) end(resolve);
+      };
+      const abort = () => end(() => reject(signal.reason));
+      const end = (settle: () => void) => {
+        this.#seers.delete(see);
+        signal.removeEventListener('abort', abort);
+        settle();
+      };
+      this.#seers.add(see);
+      signal.addEventListener('abort', abort, { once: true });
+    });
+  }
+
+  #begin(name: string): Promise<Observation> {
+    const number = ++this.#begun;
+    const looks: Looks = { number, current: this.#inspect(name), next: undefined };
+    this.#looks.set(name, looks);
+    const forget = () => {
+      if (looks.next === undefined && this.#looks.get(name) === looks) this.#looks.delete(name);
+    };
+    void looks.current.then(forget, forget);
+    return looks.current;
+  }
+
+  async #inspect(name: string): Promise<Observation> {
+    const number = this.#begun;
+    const session = this.#options.session();
+    if (session === undefined) throw new EngineUnreachable('the engine does not answer');
+    const observation = await this.#options.source.inspect(name, session);
+    session.throwIfAborted();
+    if (observation.state === 'running') this.#seenAwake.set(observation, number);
+    this.#tell(name, observation);
+    for (const see of [...this.#seers]) see(name, observation, number);
+    return observation;
+  }
+
+  async #keepLooking(name: string): Promise<void> {
+    const { clock, logger, source } = this.#options;
+    const session = this.#options.session();
+    if (session === undefined) return;
+    for (let failures = 1; failures <= MAX_TRIES; failures++) {
+      try {
+        await this.#turns.take(name, () => this.refresh(name));
+        return;
+      } catch (error) {
+        // After a reconnect everything is looked at anyway.
+        if (session.aborted) return;
+        const level = error instanceof EngineUnreachable ? 'debug' : 'warn';
+        const fields = { event: 'observe', [source.noun]: name, err: error };
+        logger[level](fields, `cannot inspect ${source.noun} "${name}": ${describeError(error)}`);
+        await clock.sleep(backoffMs(failures, RETRY), session).catch(ignore);
+      }
+    }
+  }
+
+  #tell(name: string, observation: Observation): void {
+    if (!this.#watched.has(name)) return;
+    this.#watched.set(name, observation);
+    this.#options.observed(name, observation);
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,133 @@
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
+import { showUrls } from '../../../model/show-url.ts';
+import type { KubeAccess } from './kube-access.ts';
+import { describeError, KubeUnreachable } from './kube-errors.ts';
+
+export interface KubeRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** From the root: `/apis/apps/v1/namespaces/shop/deployments/db`. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** `application/json` where it isn't given; a PATCH must give its own. */
+  readonly contentType?: string;
+  readonly signal: AbortSignal;
+}
+
+/** TCP keep-alive, so that an API server whose machine vanished is noticed. */
+const KEEP_ALIVE_MS = 10_000;
+/** Well before the API server closes an idle connection by itself, which would fail the request that is just sent. */
+const IDLE_SOCKET_MS = 30_000;
+
+/** Sends requests and hands out whole answers, whatever their status. Whoever creates it closes it. */
+export class KubeTransport {
+  readonly #access: KubeAccess;
+  readonly #server: URL;
+  readonly #agent: HttpAgent;
+
+  /** @throws {Error} where the server's address can't be read. */
+  constructor(access: KubeAccess) {
+    const server = URL.canParse(access.server) ? new URL(access.server) : undefined;
+    if (server === undefined || !['http:', 'https:'].includes(server.protocol))
+      throw new Error(
+        `cannot use "${showUrls(access.server)}" as the API server's address: it must be an https URL`,
+      );
+    const pool = {
+      keepAlive: true,
+      keepAliveMsecs: KEEP_ALIVE_MS,
+      maxFreeSockets: 2,
+      timeout: IDLE_SOCKET_MS,
+    };
+    this.#access = access;
+    this.#server = server;
+    this.#agent = server.protocol === 'https:' ? new HttpsAgent(pool) : new HttpAgent(pool);
+  }
+
+  /** For messages. */
+  get server(): string {
+    return this.#access.server;
+  }
+
+  /**
+   * Resolves when the answer's head has arrived; the caller reads the body to its end.
+   * @throws {KubeUnreachable} or the signal's reason.
+   */
+  async send(request: KubeRequest): Promise<IncomingMessage> {
+    const credentials = await this.#authorize(request.signal);
+    return await this.#dial(request, credentials);
+  }
+
+  /** Told that the credentials were refused; returns whether others may be had. */
+  forgetCredentials(): boolean {
+    this.#access.forget?.();
+    return this.#access.forget !== undefined;
+  }
+
+  /** Frees idle connections; requests in flight end through their own signals. */
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  /** Some come from a program that may hang; the request's end is not put off by it. */
+  #authorize(signal: AbortSignal): Promise<RequestOptions> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const abort = () => reject(signal.reason);
+      signal.addEventListener('abort', abort, { once: true });
+      const fail = (cause: unknown) => {
+        const message = `cannot get credentials for ${this.server}: ${describeError(cause).trim()}`;
+        reject(new KubeUnreachable(message, { cause }));
+      };
+      this.#access
+        .authorize()
+        .then(resolve, fail)
+        .finally(() => signal.removeEventListener('abort', abort));
+    });
+  }
+
+  #dial(request: KubeRequest, credentials: RequestOptions): Promise<IncomingMessage> {
+    const { method, signal, body } = request;
+    const text = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
+    const begin = this.#server.protocol === 'https:' ? httpsRequest : httpRequest;
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      const outgoing = begin({
+        ...credentials,
+        ...hostOf(this.#server),
+        agent: credentials.agent ?? this.#agent,
+        method,
+        path: pathOf(this.#server, request),
+        headers: {
+          ...credentials.headers,
+          accept: 'application/json',
+          'user-agent': 'lazy-proxy',
+          ...(text && {
+            'content-type': request.contentType ?? 'application/json',
+            'content-length': text.length,
+          }),
+        },
+        signal,
+      });
+      outgoing.once('response', resolve);
+      outgoing.on('error', (cause) => reject(signal.aborted ? signal.reason : this.#unreachable(cause)));
+      outgoing.end(text);
+    });
+  }
+
+  #unreachable(cause: unknown): KubeUnreachable {
+    return new KubeUnreachable(`cannot reach ${this.server}: ${describeError(cause)}`, { cause });
+  }
+}
+
+/** An IPv6 address stands in brackets in a URL, and without them in a connection's options. */
+function hostOf(server: URL): { readonly host: string; readonly port: string | undefined } {
+  return { host: server.hostname.replace(/^\[(.*)\]$/, '$1'), port: server.port || undefined } as const;
+}
+
+function pathOf(server: URL, request: KubeRequest): string {
+  const query = new URLSearchParams(request.query).toString();
+  const path = server.pathname.replace(/\/$/, '') + request.path;
+  return query === '' ? path : `${path}?${query}`;
+}

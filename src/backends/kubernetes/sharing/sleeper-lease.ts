@@ -1,0 +1,195 @@
+import { backoffMs } from '../../../system/backoff.ts';
+import type { Cancel, Clock } from '../../../system/clock.ts';
+import { describeError, retryDelayMs } from '../api/kube-errors.ts';
+import { isConflict, isMissing, type LeaseApi } from './lease-api.ts';
+import { ELECTION_LEASE, freeElectionLease, heldElectionLease, type LeaseRecord } from './lease-record.ts';
+import type { LeaseTimes } from './lease-times.ts';
+import type { SeenLeases } from './seen-leases.ts';
+import { decideElection, type ElectionStep } from './sleeper-election.ts';
+
+export interface SleeperLeaseOptions {
+  readonly api: LeaseApi;
+  readonly leases: SeenLeases;
+  readonly identity: string;
+  readonly times: LeaseTimes;
+  readonly clock: Clock;
+  /** Whether this replica may hold the Lease now; whoever changes that calls `consider()`. */
+  readonly mayHold: () => boolean;
+  readonly taken: () => void;
+  /** Not told at close. */
+  readonly lost: (reason: string) => void;
+  readonly failed: (error: unknown) => void;
+}
+
+/** A Lease that others write all the time is left alone after so many tries, until it is time again. */
+const MAX_CONFLICTS = 3;
+
+/**
+ * Takes the Lease of the replica that puts workloads to sleep when it is free, keeps it, and gives it back. Between
+ * two holders there is always a time in which nobody holds it.
+ */
+export class SleeperLease {
+  readonly #options: SleeperLeaseOptions;
+  readonly #lifetime = new AbortController();
+  /** When the last renewal that succeeded was sent. */
+  #renewedMs: number | undefined;
+  #failures = 0;
+  /** Of the last failure. */
+  #error: unknown;
+  #conflicts = 0;
+  #isDue = false;
+  #running: Promise<void> | undefined;
+  #closed: Promise<void> | undefined;
+  #cancelNext: Cancel = () => {};
+  #cancelStepDown: Cancel = () => {};
+
+  constructor(options: SleeperLeaseOptions) {
+    this.#options = options;
+  }
+
+  /** By our own clock, not by whether a timer has fired in time. */
+  get isHeld(): boolean {
+    const { clock, times } = this.#options;
+    return this.#renewedMs !== undefined && clock.monotonicMs() < this.#renewedMs + times.trustMs;
+  }
+
+  /** What is known has changed: does what follows from it. Resolves when that is done, or has failed. */
+  consider(): Promise<void> {
+    this.#isDue = true;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  /** Gives the Lease back, within a bounded time. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#isDue && !this.#lifetime.signal.aborted) {
+      this.#isDue = false;
+      this.#cancelNext();
+      if (this.#options.mayHold()) await this.#step();
+    }
+  }
+
+  async #step(): Promise<void> {
+    const { leases, identity, clock, times } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const step = decideElection(leases.get(ELECTION_LEASE), { identity, leases, nowMs });
+    if (step.kind === 'wait') return this.#wait(step, nowMs);
+    const dueMs = (this.#renewedMs ?? 0) + times.renewEveryMs;
+    const isEarly = step.kind === 'renew' && this.isHeld && nowMs < dueMs && this.#failures === 0;
+    if (isEarly) return this.#considerIn(dueMs - nowMs);
+    await this.#write(step.kind === 'create' ? undefined : step.record);
+  }
+
+  #wait({ holder, untilMs }: Extract<ElectionStep, { kind: 'wait' }>, nowMs: number): void {
+    // Somebody has put another's name there: there is nothing to give back.
+    this.#stepDown(`${holder} has taken its Lease over`);
+    this.#failures = 0;
+    if (untilMs !== undefined) this.#considerIn(untilMs - nowMs);
+  }
+
+  async #write(before: LeaseRecord | undefined): Promise<void> {
+    const { api, leases, identity, clock, times } = this.#options;
+    const { signal } = this.#lifetime;
+    const sentMs = clock.monotonicMs();
+    const held = heldElectionLease(before, { identity, durationMs: times.durationMs, nowMs: clock.nowMs() });
+    try {
+      const record = before === undefined ? await api.create(held, signal) : await api.patch(held, signal);
+      leases.see(record, clock.monotonicMs());
+      if (!signal.aborted) this.#renewed(sentMs);
+    } catch (error) {
+      if (!signal.aborted) await this.#lost(error, before);
+    }
+  }
+
+  #renewed(sentMs: number): void {
+    const { clock, times, taken } = this.#options;
+    const wasHeld = this.isHeld;
+    const nowMs = clock.monotonicMs();
+    this.#renewedMs = sentMs;
+    this.#failures = 0;
+    this.#conflicts = 0;
+    this.#cancelStepDown();
+    this.#cancelStepDown = clock.schedule(sentMs + times.trustMs - nowMs, () => this.#expire());
+    this.#considerIn(sentMs + times.renewEveryMs - nowMs);
+    if (!wasHeld && this.isHeld) taken();
+  }
+
+  /** The Lease isn't as we knew it, or can't be written at all. */
+  async #lost(error: unknown, before: LeaseRecord | undefined): Promise<void> {
+    const isStale = isConflict(error) || (before !== undefined && isMissing(error));
+    if (!isStale || ++this.#conflicts > MAX_CONFLICTS) return this.#fail(error);
+    try {
+      await this.#look();
+      this.#isDue = true;
+    } catch (cause) {
+      if (!this.#lifetime.signal.aborted) this.#fail(cause);
+    }
+  }
+
+  /** Whatever the watch has told, or not yet told. */
+  async #look(signal = this.#lifetime.signal): Promise<LeaseRecord | undefined> {
+    const { api, leases, clock } = this.#options;
+    const record = await api.read(ELECTION_LEASE, signal);
+    if (record === undefined) leases.forget(ELECTION_LEASE);
+    else leases.see(record, clock.monotonicMs());
+    return record;
+  }
+
+  #fail(error: unknown): void {
+    this.#conflicts = 0;
+    this.#failures += 1;
+    this.#error = error;
+    this.#considerIn(retryDelayMs(error, backoffMs(this.#failures, this.#options.times.retry)));
+    this.#options.failed(error);
+  }
+
+  #considerIn(delayMs: number): void {
+    this.#cancelNext();
+    this.#cancelNext = this.#options.clock.schedule(delayMs, () => void this.consider());
+  }
+
+  /** Before anybody may take the Lease over. */
+  #expire(): void {
+    const why = this.#failures > 0 ? `: ${describeError(this.#error)}` : '';
+    this.#stepDown(`its Lease was not renewed in time${why}`);
+  }
+
+  #stepDown(reason: string): void {
+    this.#cancelStepDown();
+    if (this.#renewedMs === undefined) return;
+    this.#renewedMs = undefined;
+    this.#options.lost(reason);
+  }
+
+  async #close(): Promise<void> {
+    const hadIt = this.isHeld;
+    this.#lifetime.abort(new Error('the Lease was given back'));
+    this.#cancelNext();
+    this.#cancelStepDown();
+    this.#renewedMs = undefined;
+    await this.#running;
+    if (hadIt) await this.#giveBack(MAX_CONFLICTS).catch(this.#options.failed);
+  }
+
+  /** A renewal may have been on its way: it counts as ours as long as our name stands there. */
+  async #giveBack(tries: number): Promise<void> {
+    const { api, leases, identity, clock } = this.#options;
+    const { signal } = new AbortController();
+    const record = leases.get(ELECTION_LEASE)?.record;
+    if (record?.holder !== identity) return;
+    try {
+      await api.patch(freeElectionLease(record, { nowMs: clock.nowMs() }), signal);
+    } catch (error) {
+      if (!isConflict(error) || tries <= 1) throw error;
+      await this.#look(signal);
+      await this.#giveBack(tries - 1);
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import type { WorkloadRef } from '../../model/workload.ts';
+import { findCycles } from '../rules/cycles.ts';
+import { type Finding, valueError, warning } from './finding.ts';
+import type { Path } from '../yaml/path.ts';
+import type { ReadService } from '../read-services.ts';
+import {
+  canBeWorkload,
+  createDependantResolver,
+  describeUnmanaged,
+  qualifyDependant,
+} from '../rules/resolve-dependant.ts';
+import { createSuggester } from '../suggest.ts';
+
+/** Dependants that close a cycle, and warnings of those that are no services of the file. */
+export function findBadDependants(services: readonly ReadService[]): readonly Finding[] {
+  if (services.every(({ draft }) => draft.dependants === undefined)) return [];
+  const byName = new Map(services.map((service) => [service.name, service]));
+  const resolve = createDependantResolver(services);
+  const edges = new Map(
+    services.map(
+      ({ name, draft, ref }) =>
+        [name, (draft.dependants?.value ?? []).map((text) => resolve(text, ref) ?? text)] as const,
+    ),
+  );
+  const pathTo = (from: string, to: string): Path => {
+    const service = byName.get(from);
+    return [...(service?.path ?? []), 'dependants', edges.get(from)?.indexOf(to) ?? 0];
+  };
+  const cycles = findCycles(edges).map(({ from, to, path }) =>
+    valueError(
+      pathTo(from, to),
+      'dependency-cycle',
+      `${path.join(' → ')} is a cycle; remove one of the links`,
+    ),
+  );
+  const suggest = createSuggester([...byName.keys()]);
+  const unknown = services.flatMap(({ draft, path, ref }) =>
+    (draft.dependants?.value ?? []).flatMap((name, index) => {
+      if (resolve(name, ref) !== undefined) return [];
+      const place = [...path, 'dependants', index];
+      const suggestion = suggest(name);
+      const said = `"${name}" is no service of this file`;
+      if (ref.kind === 'kubernetes' && !canBeWorkload(qualifyDependant(name, ref), ref)) {
+        const message = `${said}, and can't be the name of a Deployment${suggestion}`;
+        return [valueError(place, 'unknown-dependant', message)];
+      }
+      const message = `${said}; ${describeMeaning(name, ref)} is meant${suggestion}`;
+      return [warning(place, { code: 'unknown-dependant', at: 'value', message })];
+    }),
+  );
+  return [...cycles, ...unknown];
+}
+
+/** What a name means that no service of the file has. */
+function describeMeaning(name: string, hub: WorkloadRef): string {
+  const hasNamespace = name.includes('/');
+  // Only annotations can bring a service of such a name.
+  if (hasNamespace && hub.kind !== 'kubernetes') return 'an annotated workload of this name';
+  const where = hub.kind === 'kubernetes' && !hasNamespace ? ` in namespace ${hub.namespace}` : '';
+  return `${describeUnmanaged(hub)} of this name${where}`;
+}

@@ -1,0 +1,112 @@
+import { describeOrigin, type Sourced } from '../../model/origin.ts';
+import type { ListenerSpec, Protocol } from '../../model/service.ts';
+import type { Settings } from '../../model/settings.ts';
+import { showUrl } from '../../model/show-url.ts';
+import { type Finding, valueError, warning } from './finding.ts';
+import type { Path } from '../yaml/path.ts';
+import { parsePort } from '../values/ports.ts';
+import { listPortItems, type ReadService } from '../read-services.ts';
+import type { LocateOrigin } from '../yaml/read-yaml.ts';
+import { describeStatusPlace } from '../values/status-listen.ts';
+
+/** Where the clients of a local process are sent; one of them that is not the proxy's own is enough. */
+const PROCESS_HOSTS = ['127.0.0.1', '::1'] as const;
+const LOOPBACK_HOST = /^(?:127\.\d+\.\d+\.\d+|\[::1\])$/;
+
+/** A listener of the file, or the status server's. */
+interface Place {
+  readonly address: string;
+  readonly service: ReadService | undefined;
+  readonly path: Path;
+}
+
+/**
+ * What is sure to lead back to the proxy itself, as far as the file tells: a process's port all of whose addresses are
+ * listened on is an error, since no client could ever be served; a URL to an own listener is a warning, since clients are
+ * served all the same. All else, such as a container on the host's network, shows when it is connected to.
+ */
+export function findLoops(
+  services: readonly ReadService[],
+  { locate, status }: { readonly locate: LocateOrigin; readonly status: Sourced<Settings['status']> },
+): readonly Finding[] {
+  const suspects = services.filter(({ ref, draft }) => ref.kind === 'process' || draft.webhook_url?.value);
+  if (suspects.length === 0) return [];
+  const places = collectPlaces(services, status.value);
+  const whose = ({ service, path }: Place, by: ReadService) =>
+    service === undefined
+      ? `the status server (${describeStatusPlace(status.origin)})`
+      : `${service === by ? 'this service' : `service "${service.name}"`} (${describeOrigin(locate(path, 'value'))})`;
+  return suspects.flatMap((service) => [
+    ...findProcessLoops(service, { places, whose }),
+    ...findWebhookLoop(service, { places, whose }),
+  ]);
+}
+
+interface Places {
+  readonly places: ReadonlyMap<string, readonly Place[]>;
+  readonly whose: (place: Place, by: ReadService) => string;
+}
+
+function findProcessLoops(service: ReadService, { places, whose }: Places): readonly Finding[] {
+  if (service.ref.kind !== 'process') return [];
+  return listPortItems(service).flatMap(({ path, item, protocol }) => {
+    for (const { targetPort } of listenersOf(item, { service, protocol })) {
+      const known = places.get(`${protocol}/${targetPort}`) ?? [];
+      const found = PROCESS_HOSTS.map((host) => known.find(({ address }) => covers(address, host)));
+      const own = found.filter((place) => place !== undefined);
+      if (own.length < PROCESS_HOSTS.length) continue;
+      const who = [...new Set(own.map((place) => whose(place, service)))].join(' and ');
+      const message = `${JSON.stringify(item)} leads back to the proxy: ${protocol} port ${targetPort} of this machine, where the process would have to listen, is listened on by ${who}; give the process another port`;
+      return [valueError(path, 'leads-back', message)];
+    }
+    return [];
+  });
+}
+
+/** Only where the listener's service has a webhook, too: else nothing more comes of an event that is sent there. */
+function findWebhookLoop(service: ReadService, { places, whose }: Places): readonly Finding[] {
+  const url = service.draft.webhook_url?.value;
+  if (!url || !URL.canParse(url)) return [];
+  const { hostname, port, protocol } = new URL(url);
+  if (!LOOPBACK_HOST.test(hostname)) return [];
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const known = places.get(`tcp/${port || (protocol === 'https:' ? 443 : 80)}`) ?? [];
+  const place = known.find(({ address }) => covers(address, host));
+  if (!place?.service?.draft.webhook_url?.value) return [];
+  const message = `${showUrl(url)} is listened on by ${whose(place, service)}, which has a webhook: each event would make the next, so none is sent there`;
+  return [warning([...service.path, 'webhook_url'], { code: 'leads-back', at: 'value', message })];
+}
+
+/** By protocol and port. */
+function collectPlaces(
+  services: readonly ReadService[],
+  status: Settings['status'],
+): ReadonlyMap<string, readonly Place[]> {
+  const places = new Map<string, Place[]>();
+  const add = (protocol: Protocol, { port, ...place }: Place & { readonly port: number }) => {
+    const key = `${protocol}/${port}`;
+    const known = places.get(key);
+    if (known === undefined) places.set(key, [place]);
+    else known.push(place);
+  };
+  if (status !== 'off') add('tcp', { ...status, service: undefined, path: [] });
+  for (const service of services)
+    for (const { path, item, protocol } of listPortItems(service))
+      for (const { address, port } of listenersOf(item, { service, protocol }))
+        add(protocol, { address, port, service, path });
+  return places;
+}
+
+function listenersOf(
+  item: unknown,
+  { service, protocol }: { readonly service: ReadService; readonly protocol: Protocol },
+): readonly ListenerSpec[] {
+  const parsed = parsePort(item, protocol, { portNames: service.ref.kind === 'kubernetes' });
+  return parsed.ok ? parsed.value : [];
+}
+
+/** Whether a socket that is bound to `address` takes what is sent to `host`, an address of this machine. */
+function covers(address: string, host: string): boolean {
+  if (address === '' || address === '::' || address === host) return true;
+  return address === '0.0.0.0' && !host.includes(':');
+}

@@ -1,0 +1,47 @@
+import type { Path } from '../yaml/path.ts';
+import { createSchemaValidator, type SchemaValidator } from './schema-validator.ts';
+
+type SchemaError = NonNullable<SchemaValidator['errors']>[number];
+
+/** One violation of the schema. */
+export interface SchemaIssue {
+  readonly path: Path;
+  readonly keyword: string;
+  readonly params: Readonly<Record<string, unknown>>;
+  /** The value at the path. */
+  readonly value: unknown;
+}
+
+/** Checks a whole file against the schema; all violations at once. */
+export type CheckSchema = (root: unknown) => readonly SchemaIssue[];
+
+/** A checker that makes its validator at its first call and keeps it. */
+export function createSchemaCheck(): CheckSchema {
+  let validate: SchemaValidator | undefined;
+  return (root) => {
+    validate ??= createSchemaValidator();
+    if (validate(root)) return [];
+    // A bad key is reported twice: once by the rule it breaks, once as a bad key.
+    const errors = (validate.errors ?? []).filter(
+      ({ keyword, propertyName }) => propertyName === undefined || keyword === 'propertyNames',
+    );
+    return errors.map((error) => toIssue(error, root));
+  };
+}
+
+function toIssue({ instancePath, keyword, params }: SchemaError, root: unknown): SchemaIssue {
+  const steps = instancePath.split('/').slice(1);
+  const names = steps.map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+  return { ...findPlace(names, root), keyword, params };
+}
+
+/** A pointer's steps are all text; those into a list become numbers. */
+function findPlace(steps: readonly string[], root: unknown): Pick<SchemaIssue, 'path' | 'value'> {
+  let value = root;
+  const path = steps.map((step) => {
+    const index = Array.isArray(value) ? Number(step) : step;
+    value = (value as Record<string | number, unknown> | undefined)?.[index];
+    return index;
+  });
+  return { path, value };
+}

@@ -1,0 +1,64 @@
+import type { ListenerSpec } from '../../model/service.ts';
+import type { Settings } from '../../model/settings.ts';
+
+/** Whoever took listeners so far, and the test whether another one overlaps. */
+export interface ListenClaims<T> {
+  /** The owner of a listener that can't be bound beside this one; otherwise takes it and returns undefined. */
+  claim(listener: Pick<ListenerSpec, 'protocol' | 'address' | 'port'>, owner: T): T | undefined;
+}
+
+interface Bucket<T> {
+  readonly byAddress: Map<string, T>;
+  first: T;
+  firstIpv4: T | undefined;
+}
+
+/**
+ * Claims by protocol and port. `''` and `::` overlap every address, `0.0.0.0` every IPv4 address and these two.
+ * Each claim takes constant time.
+ */
+export function createListenClaims<T>(): ListenClaims<T> {
+  const buckets = new Map<string, Bucket<T>>();
+  return {
+    claim(listener, owner) {
+      const key = `${listener.protocol}/${listener.port}`;
+      const { address } = listener;
+      const bucket = buckets.get(key);
+      const ipv4 = isIpv4(address);
+      if (bucket === undefined) {
+        buckets.set(key, {
+          byAddress: new Map([[address, owner]]),
+          first: owner,
+          firstIpv4: ipv4 ? owner : undefined,
+        });
+        return undefined;
+      }
+      const holder = findOverlap(bucket, address);
+      if (holder !== undefined) return holder;
+      bucket.byAddress.set(address, owner);
+      if (ipv4) bucket.firstIpv4 ??= owner;
+      return undefined;
+    },
+  };
+}
+
+/** Claims where the status server listens, before anybody else: it is bound first and keeps its place. */
+export function claimStatus<T>(
+  claims: ListenClaims<T>,
+  { status, owner }: { readonly status: Settings['status']; readonly owner: T },
+): void {
+  if (status !== 'off') claims.claim({ protocol: 'tcp', ...status }, owner);
+}
+
+function findOverlap<T>(bucket: Bucket<T>, address: string): T | undefined {
+  if (address === '' || address === '::') return bucket.first;
+  const wildcard = bucket.byAddress.get('') ?? bucket.byAddress.get('::');
+  if (wildcard !== undefined) return wildcard;
+  if (address === '0.0.0.0') return bucket.firstIpv4;
+  const exact = bucket.byAddress.get(address);
+  return exact ?? (isIpv4(address) ? bucket.byAddress.get('0.0.0.0') : undefined);
+}
+
+function isIpv4(address: string): boolean {
+  return address !== '' && !address.includes(':');
+}

@@ -1,0 +1,73 @@
+import { type WorkloadRef, workloadRefKey, workloadRefName } from '../../model/workload.ts';
+import { isKubernetesWorkload } from '../values/kubernetes-names.ts';
+import { isName } from '../values/text.ts';
+
+/** A service and what it stands for. */
+export interface NamedWorkload {
+  readonly name: string;
+  readonly ref: WorkloadRef;
+}
+
+/** The service that a hub means by a name; undefined = none, a workload without a service is meant. */
+export type ResolveDependant = (name: string, hub: WorkloadRef) => string | undefined;
+
+/**
+ * For every hub a name means first the service of that name. Then, for a hub of Kubernetes, the service of the workload
+ * of that name in the hub's namespace, or of `namespace/name`; for any other hub, the service of the workload of that
+ * name, of the hub's own kind before another. Of two workloads alike in all of this, the first by key.
+ */
+export function createDependantResolver(services: readonly NamedWorkload[]): ResolveDependant {
+  const names = new Set(services.map(({ name }) => name));
+  const byKindAndName = new FirstByKey();
+  const byName = new FirstByKey();
+  for (const service of services) {
+    const workloadName = workloadRefName(service.ref);
+    byKindAndName.add(`${service.ref.kind} ${workloadName}`, service);
+    byName.add(workloadName, service);
+  }
+  return (name, hub) => {
+    if (names.has(name)) return name;
+    const wanted = qualifyDependant(name, hub);
+    const ofOwnKind = byKindAndName.find(`${hub.kind} ${wanted}`);
+    return hub.kind === 'kubernetes' ? ofOwnKind : (ofOwnKind ?? byName.find(wanted));
+  };
+}
+
+/** Whether the engine of a hub can have a workload of this name, as `qualifyDependant()` gives it. */
+export function canBeWorkload(name: string, hub: WorkloadRef): boolean {
+  return hub.kind === 'kubernetes' ? isKubernetesWorkload(name) : isName(name);
+}
+
+/** For messages: what a name means that no service has. */
+export function describeUnmanaged(hub: WorkloadRef): string {
+  switch (hub.kind) {
+    case 'kubernetes':
+      return 'a Deployment';
+    case 'swarm':
+      return 'a Swarm service';
+    case 'docker':
+    case 'process':
+      return 'a container';
+  }
+}
+
+/** A dependant's name as the engine of its hub knows it: in Kubernetes `namespace/name`. */
+export function qualifyDependant(name: string, hub: WorkloadRef): string {
+  return hub.kind === 'kubernetes' && !name.includes('/') ? `${hub.namespace}/${name}` : name;
+}
+
+/** Of the services added under one name, the one whose workload's key comes first. */
+class FirstByKey {
+  readonly #found = new Map<string, NamedWorkload>();
+
+  add(name: string, service: NamedWorkload): void {
+    const before = this.#found.get(name);
+    if (before === undefined || workloadRefKey(service.ref) < workloadRefKey(before.ref)) {
+      this.#found.set(name, service);
+    }
+  }
+
+  find(name: string): string | undefined {
+    return this.#found.get(name)?.name;
+  }
+}

@@ -1,0 +1,96 @@
+import type { BackendName } from '../../model/settings.ts';
+import type { KubernetesResource, WorkloadKind, WorkloadRef } from '../../model/workload.ts';
+import type { Draft } from '../fields.ts';
+
+/** The fields that say what a service stands for; no two of them go together. */
+export const WORKLOAD_FIELDS = [
+  'container',
+  'swarm_service',
+  'deployment',
+  'statefulset',
+  'command',
+] as const;
+export type WorkloadField = (typeof WORKLOAD_FIELDS)[number];
+
+/** What a service of the file means where it doesn't say so. */
+export interface EngineDefaults {
+  /** Whose workload it is. */
+  readonly backend: BackendName;
+  /** Those that are served; empty = all. */
+  readonly namespaces: readonly string[];
+  /** Where a Deployment or StatefulSet is that names no namespace. */
+  readonly namespace: string;
+}
+
+const KINDS: Readonly<Record<WorkloadField, WorkloadKind>> = {
+  container: 'docker',
+  swarm_service: 'swarm',
+  deployment: 'kubernetes',
+  statefulset: 'kubernetes',
+  command: 'process',
+};
+
+const NOUNS: Readonly<Record<WorkloadField, string>> = {
+  container: 'container',
+  swarm_service: 'Swarm service',
+  deployment: 'Deployment',
+  statefulset: 'StatefulSet',
+  command: 'local process',
+};
+
+/** The field that says what a service stands for; undefined = none, and its name does. */
+export function findWorkloadField(has: (field: WorkloadField) => boolean): WorkloadField | undefined {
+  return WORKLOAD_FIELDS.find(has);
+}
+
+/** The kind of workload of a service where this field says what it stands for. */
+export function workloadKindOf(
+  field: WorkloadField | undefined,
+  { backend }: Pick<EngineDefaults, 'backend'>,
+): WorkloadKind {
+  return field === undefined ? backend : KINDS[field];
+}
+
+/** The workload that a service of the file stands for. */
+export function workloadRefOf(
+  { name, draft }: { readonly name: string; readonly draft: Draft },
+  { backend, namespace }: EngineDefaults,
+): WorkloadRef {
+  const { container, swarm_service, deployment, statefulset, command } = draft;
+  if (container !== undefined) return { kind: 'docker', name: container.value };
+  if (swarm_service !== undefined) return { kind: 'swarm', name: swarm_service.value };
+  if (deployment !== undefined) return kubernetesRef('deployment', { text: deployment.value, namespace });
+  if (statefulset !== undefined) return kubernetesRef('statefulset', { text: statefulset.value, namespace });
+  if (command !== undefined) return { kind: 'process', name };
+  return backend === 'docker'
+    ? { kind: 'docker', name }
+    : kubernetesRef('deployment', { text: name, namespace });
+}
+
+/** The field of the file that names a workload. */
+export function workloadFieldOf(ref: WorkloadRef): WorkloadField {
+  switch (ref.kind) {
+    case 'docker':
+      return 'container';
+    case 'swarm':
+      return 'swarm_service';
+    case 'kubernetes':
+      return ref.resource;
+    case 'process':
+      return 'command';
+  }
+}
+
+/** For messages: `container`, `Swarm service`, `Deployment`, `StatefulSet`, `local process`. */
+export function workloadNoun(ref: WorkloadRef): string {
+  return NOUNS[workloadFieldOf(ref)];
+}
+
+function kubernetesRef(
+  resource: KubernetesResource,
+  { text, namespace }: { readonly text: string; readonly namespace: string },
+): WorkloadRef {
+  const slash = text.indexOf('/');
+  if (slash < 0) return { kind: 'kubernetes', resource, namespace, name: text };
+  return { kind: 'kubernetes', resource, namespace: text.slice(0, slash), name: text.slice(slash + 1) };
+}

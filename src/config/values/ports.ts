@@ -1,0 +1,152 @@
+import type { ListenerSpec, Protocol, TargetPort } from '../../model/service.ts';
+import { parseBindAddress } from './address.ts';
+import { isPortName } from './kubernetes-names.ts';
+import { accept, type Parsed, refuse, showValue } from './parsed.ts';
+
+const MAX_PORT = 65_535;
+const SHAPE = /^(?:(\[[^\]]*\]|[^[\]:]*):)?(\d+)(?:-(\d+))?:(?:(\d+)(?:-(\d+))?|([^[\]:]+))$/;
+
+interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** What a target port may be. */
+export interface PortContext {
+  /** Whether it may be the name of a Kubernetes Service's port. */
+  readonly portNames?: boolean;
+}
+
+/** Reads `[address:]listen:target`, where both may be ranges of equal length; one listener per port. */
+export function parsePort(
+  raw: unknown,
+  protocol: Protocol,
+  { portNames = false }: PortContext = {},
+): Parsed<readonly ListenerSpec[]> {
+  const match = typeof raw === 'string' ? SHAPE.exec(raw) : null;
+  const name = match?.[6];
+  if (match === null || (name !== undefined && !(portNames && isPortName(name)))) {
+    return refuse(
+      'invalid-port',
+      `${showValue(raw)} is not [address:]listen:target${hint(raw, { name, portNames })}`,
+    );
+  }
+  const address = readBracketed(match[1]);
+  if (address === undefined) {
+    return refuse(
+      'invalid-address',
+      `${showValue(raw)}: "${match[1]}" is not an IP address (IPv6 goes in brackets)`,
+    );
+  }
+  const listen = readRange(match[2], match[3]);
+  if (!listen.ok) return refuse(listen.code, `${showValue(raw)}: ${listen.message}`);
+  const targets = readTargets(match, listen.value);
+  if (!targets.ok) return refuse(targets.code, `${showValue(raw)}: ${targets.message}`);
+  return accept(
+    targets.value.map((targetPort, index) => ({
+      protocol,
+      address,
+      port: listen.value.first + index,
+      targetPort,
+    })),
+  );
+}
+
+/** The target of each listen port. */
+function readTargets(match: RegExpExecArray, listen: PortRange): Parsed<readonly TargetPort[]> {
+  const [, , , , first, last, name] = match;
+  const length = rangeLength(listen);
+  if (name !== undefined) {
+    const message = `${length} listen ports and the name of one target port; a name can't stand for a range`;
+    return length === 1 ? accept([name]) : refuse('invalid-port', message);
+  }
+  const target = readRange(first, last);
+  if (!target.ok) return target;
+  if (length !== rangeLength(target.value)) {
+    const message = `${length} listen ports and ${rangeLength(target.value)} target ports; both ranges must have the same length`;
+    return refuse('invalid-port', message);
+  }
+  return accept(Array.from({ length }, (_, index) => target.value.first + index));
+}
+
+/** Listeners in the file's spelling; runs of neighbours become ranges, the order is kept. */
+export function formatPorts(listeners: readonly ListenerSpec[]): readonly string[] {
+  const runs: { start: ListenerSpec; length: number }[] = [];
+  for (const listener of listeners) {
+    const run = runs.at(-1);
+    if (run !== undefined && continuesRun(run, listener)) run.length += 1;
+    else runs.push({ start: listener, length: 1 });
+  }
+  return runs.map(formatRun);
+}
+
+function continuesRun(
+  run: { readonly start: ListenerSpec; readonly length: number },
+  next: ListenerSpec,
+): boolean {
+  const { start, length } = run;
+  return (
+    typeof start.targetPort === 'number' &&
+    start.address === next.address &&
+    start.port + length === next.port &&
+    start.targetPort + length === next.targetPort
+  );
+}
+
+function formatRun({ start, length }: { readonly start: ListenerSpec; readonly length: number }): string {
+  const { targetPort } = start;
+  const prefix =
+    start.address === '' ? '' : `${start.address.includes(':') ? `[${start.address}]` : start.address}:`;
+  if (length === 1 || typeof targetPort === 'string') return `${prefix}${start.port}:${targetPort}`;
+  return `${prefix}${start.port}-${start.port + length - 1}:${targetPort}-${targetPort + length - 1}`;
+}
+
+/** The commonest mistakes: a lone port, an address without brackets, and a name where none can be. */
+function hint(
+  raw: unknown,
+  { name, portNames }: { readonly name: string | undefined; readonly portNames: boolean },
+): string {
+  if (name !== undefined && isPortName(name)) {
+    return "; a port's name can be used for Kubernetes workloads only";
+  }
+  const text = String(raw);
+  if ((typeof raw === 'string' || typeof raw === 'number') && /^[1-9]\d{0,4}$/.test(text)) {
+    return `; write "${text}:${text}"`;
+  }
+  if (typeof raw === 'string' && /\/(tcp|udp)$/i.test(raw))
+    return '; TCP goes under ports, UDP under udp_ports';
+  if (typeof raw === 'string' && (raw.match(/:/g) ?? []).length > 2 && !raw.includes('[')) {
+    return '; an IPv6 address goes in brackets: "[::1]:80:80"';
+  }
+  if (name !== undefined && portNames) {
+    return `; a target is a port's number, or its name in the Service: at most 63 of a-z, 0-9 and "-"`;
+  }
+  return '';
+}
+
+function readBracketed(text: string | undefined): string | undefined {
+  if (text === undefined) return '';
+  const bracketed = text.startsWith('[');
+  const inner = bracketed ? text.slice(1, -1) : text;
+  return bracketed === inner.includes(':') ? parseBindAddress(inner) : undefined;
+}
+
+function readRange(first: string | undefined, last: string | undefined): Parsed<PortRange> {
+  for (const text of [first, last]) {
+    if (text === undefined) continue;
+    if (text.length > 1 && text.startsWith('0'))
+      return refuse('invalid-port', `port ${text} has a leading zero`);
+    if (Number(text) < 1 || Number(text) > MAX_PORT) {
+      return refuse('invalid-port', `port ${text} is outside 1–65535`);
+    }
+  }
+  const range = { first: Number(first), last: Number(last ?? first) };
+  if (range.last < range.first) {
+    return refuse('invalid-port', `the range ${first}-${last} runs backwards; write ${last}-${first}`);
+  }
+  return accept(range);
+}
+
+function rangeLength(range: PortRange): number {
+  return range.last - range.first + 1;
+}

@@ -1,0 +1,58 @@
+import { showUrl } from '../../model/show-url.ts';
+import { parseAccessEntry } from './address.ts';
+import { accept, type Parsed, refuse, showValue } from './parsed.ts';
+
+const HTTP_URL = /^https?:\/\/\S+$/i;
+const PLACEHOLDER = '{{container}}';
+const HOST_NAME = /^[\p{L}\p{N}_][\p{L}\p{M}\p{N}_.-]*$/u;
+const IPV4 = /^[\d.]+$/;
+
+/** Reads an http or https URL as it was written; `''` = explicitly none. */
+export function parseHttpUrl(raw: unknown): Parsed<string> {
+  if (typeof raw !== 'string' || !(raw === '' || isHttpUrl(raw))) {
+    return refuse('invalid-url', `${showUrlValue(raw)} is not an http:// or https:// URL`);
+  }
+  return accept(raw);
+}
+
+/** As parseHttpUrl, but `{{container}}` may stand where the workload's host goes. */
+export function parseHealthcheckUrl(raw: unknown): Parsed<string> {
+  if (typeof raw !== 'string') return parseHttpUrl(raw);
+  const filled = raw.replaceAll(PLACEHOLDER, 'container');
+  if (/\{\{|\}\}/.test(filled)) {
+    return refuse(
+      'invalid-url',
+      `${showUrlValue(raw)} has an unknown placeholder; only ${PLACEHOLDER} is replaced`,
+    );
+  }
+  const parsed = parseHttpUrl(filled);
+  return parsed.ok
+    ? accept(raw)
+    : refuse('invalid-url', `${showUrlValue(raw)} is not a URL such as http://${PLACEHOLDER}:8080/health`);
+}
+
+/** What was to be a URL may be a secret as a whole. */
+function showUrlValue(raw: unknown): string {
+  if (typeof raw !== 'string') return showValue(raw);
+  const shown = showUrl(raw.trim());
+  return shown === '…' ? 'the value' : JSON.stringify(shown);
+}
+
+function isHttpUrl(text: string): boolean {
+  return HTTP_URL.test(text) && !text.includes('{{') && URL.canParse(text);
+}
+
+/**
+ * Reads where a URL may lead: a host's name, as a URL has it in the end (lower case, without a dot behind), an IP address or
+ * a CIDR range.
+ */
+export function parseUrlHost(raw: unknown): Parsed<string> {
+  const range = parseAccessEntry(raw);
+  if (range.ok) return range;
+  const wrong = `${showValue(raw)} is not a host name, IP address or CIDR range such as hooks.lan or 192.168.0.0/16`;
+  if (typeof raw !== 'string' || !HOST_NAME.test(raw)) return refuse('invalid-address', wrong);
+  const url = `http://${raw}/`;
+  const host = URL.canParse(url) ? new URL(url).hostname.replace(/\.$/, '') : '';
+  // What looks like a number is an address to a URL.
+  return host === '' || IPV4.test(host) ? refuse('invalid-address', wrong) : accept(host);
+}

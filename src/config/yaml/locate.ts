@@ -1,0 +1,34 @@
+import { isAbsolute, join, relative, sep } from 'node:path';
+import type { Origin } from '../../model/origin.ts';
+
+/** Where the configuration file may be. */
+export interface ConfigCandidates {
+  /** The file that the user named, which must exist; undefined = none named. */
+  readonly named: { readonly path: string; readonly origin: Origin } | undefined;
+  /** Absolute paths that are tried in this order when none is named; none of them needs to exist. */
+  readonly candidates: readonly string[];
+}
+
+/** The search order: `--config`, LAZY_PROXY_CONFIG, CONFIG_PATH, ./lazy-proxy.yaml, /etc/lazy-proxy/lazy-proxy.yaml. */
+export function configCandidates(options: {
+  readonly flag?: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+}): ConfigCandidates {
+  const candidates = [join(options.cwd, 'lazy-proxy.yaml'), '/etc/lazy-proxy/lazy-proxy.yaml'];
+  if (options.flag !== undefined) {
+    return { named: { path: options.flag, origin: { kind: 'flag', flag: '--config' } }, candidates };
+  }
+  for (const variable of ['LAZY_PROXY_CONFIG', 'CONFIG_PATH']) {
+    const path = options.env[variable]?.trim() ?? '';
+    if (path !== '') return { named: { path, origin: { kind: 'environment', variable } }, candidates };
+  }
+  return { named: undefined, candidates };
+}
+
+/** A path as messages show it: relative when it lies below `cwd`, else as it is. */
+export function describeConfigPath(path: string, cwd: string): string {
+  if (!isAbsolute(path)) return path;
+  const below = relative(cwd, path);
+  return below === '' || below === '..' || below.startsWith(`..${sep}`) || isAbsolute(below) ? path : below;
+}

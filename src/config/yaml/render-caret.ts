@@ -1,0 +1,49 @@
+import { escapeText } from '../../model/escape-text.ts';
+import { maskUrls } from '../../model/show-url.ts';
+
+const MAX_LINE_CHARACTERS = 160;
+/** Where a tab ends; a terminal's own stops would depend on what stands before the line. */
+const TAB_COLUMNS = 4;
+
+/** Ideographs, kana, Hangul, full-width forms and pictures: each takes two columns. */
+const WIDE =
+  /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]/u;
+/** Marks that stand on the character before them. */
+const NARROW = /[\p{Mn}\p{Me}]/u;
+
+/** Shows a place: two lines, undefined where the text has no such line or it has more than 160 characters. */
+export type RenderCaret = (place: { readonly line: number; readonly column: number }) => string | undefined;
+
+/**
+ * Shows lines of a source with a caret below a column, counted in UTF-16 units from 1. What a terminal must not get is shown
+ * as escapeText does, and of URLs scheme and host alone, with `*` for the rest; the caret stands right with that, with tabs and with wide characters. The text is cut up once.
+ */
+export function createCaretRenderer(text: string): RenderCaret {
+  // As YAML counts lines: a carriage return alone ends none.
+  const lines = text.split(/\r?\n/);
+  return ({ line, column }) => {
+    const source = lines[line - 1];
+    if (source === undefined || source.trim() === '' || source.length > MAX_LINE_CHARACTERS) return undefined;
+    const safe = maskUrls(source);
+    const before = showSource(safe.slice(0, column - 1), 0);
+    const after = showSource(safe.slice(column - 1), before.columns);
+    return `  ${before.text}${after.text}\n  ${' '.repeat(before.columns)}^`;
+  };
+}
+
+/** A part of a line as it is shown, and how many columns are taken with it, after so many. */
+function showSource(part: string, from: number): { readonly text: string; readonly columns: number } {
+  let text = '';
+  let columns = from;
+  for (const char of part) {
+    const shown = char === '\t' ? ' '.repeat(TAB_COLUMNS - (columns % TAB_COLUMNS)) : escapeText(char);
+    text += shown;
+    columns += shown === char ? widthOf(char) : shown.length;
+  }
+  return { text, columns };
+}
+
+function widthOf(char: string): number {
+  if (NARROW.test(char)) return 0;
+  return WIDE.test(char) ? 2 : 1;
+}

@@ -1,0 +1,61 @@
+import type { Socket } from 'node:net';
+import type { TargetPort } from '../../model/service.ts';
+import { passGate, throwIfRetired } from './pass-gate.ts';
+import type { WorkloadController } from '../workload/workload-controller.ts';
+
+/** A connected upstream, and the lease that keeps its workload awake. */
+export interface UpstreamConnection {
+  readonly socket: Socket;
+  /** Gives the lease back; idempotent. */
+  release(): void;
+}
+
+export interface ConnectRequest {
+  /** Target port of the workload. */
+  readonly port: TargetPort;
+  /** For the log: who wakes it. */
+  readonly client: string;
+  /** Its address: see `GateRequest`. */
+  readonly address?: string | undefined;
+  /** Aborts when the client leaves. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Takes a lease, wakes the workload where needed, and connects to its port, trying again until it answers.
+ * A workload that is ready and whose port has answered before is connected at once.
+ * @throws {Refusal} when the client can't be served; the lease is given back then.
+ */
+export async function connectUpstream(
+  controller: WorkloadController,
+  request: ConnectRequest,
+): Promise<UpstreamConnection> {
+  throwIfRetired(controller);
+  const lease = controller.takeLease();
+  try {
+    const socket = (await connectWarm(controller, request)) ?? (await connectCold(controller, request));
+    return { socket, release: () => lease.release() };
+  } catch (error) {
+    lease.release();
+    throw error;
+  }
+}
+
+async function connectWarm(
+  controller: WorkloadController,
+  { port, signal }: ConnectRequest,
+): Promise<Socket | undefined> {
+  return controller.state.kind === 'ready' ? controller.incarnation?.connectProven(port, signal) : undefined;
+}
+
+function connectCold(controller: WorkloadController, request: ConnectRequest): Promise<Socket> {
+  const { port, client, address, signal } = request;
+  return passGate(controller, {
+    target: { protocol: 'tcp', port },
+    client,
+    address,
+    signal,
+    pass: (incarnation, waiting) => incarnation.connect(port, waiting),
+    discard: (socket) => socket.destroy(),
+  });
+}

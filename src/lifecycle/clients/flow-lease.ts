@@ -1,0 +1,81 @@
+import type { Endpoint } from '../../model/observation.ts';
+import type { TargetPort } from '../../model/service.ts';
+import type { DatagramPassage, Incarnation } from '../run/run.ts';
+import { passGate, throwIfRetired } from './pass-gate.ts';
+import { Refusal } from '../refusal.ts';
+import { chooseHealthGate, type HealthGate } from '../run/run-follower.ts';
+import type { WorkloadController } from '../workload/workload-controller.ts';
+
+/** The lease of one UDP flow. */
+export interface FlowLease {
+  /**
+   * Wakes the workload where needed and gets through its port; see `Passage` for who proves it.
+   * @returns what `prove` or `follow` made, and the signal that aborts when this run of the workload is over.
+   * @throws {Refusal} when the flow can't be served.
+   */
+  open<T extends { close(): void }>(
+    request: DatagramPassage<T> & { readonly signal: AbortSignal },
+  ): Promise<{ readonly value: T; readonly ended: AbortSignal }>;
+  /** A datagram came back from there. */
+  answered(target: Endpoint): void;
+  /** Whether a port that doesn't answer there may do so at another address of the workload. */
+  mayAnswerElsewhere(target: Endpoint): boolean;
+  /** The port refused although it had proved itself: the next datagram proves it anew. */
+  doubt(): void;
+  /** Gives the lease back; idle time counts from `idleSinceMs` of the monotonic clock. */
+  release(idleSinceMs: number): void;
+}
+
+/**
+ * Takes a lease for one flow on a datagram port.
+ * @param options.sleepIfSilent put the workload to sleep when nothing answers within the budget and nobody else uses it.
+ */
+export function takeFlowLease(
+  controller: WorkloadController,
+  options: {
+    readonly port: TargetPort;
+    readonly client: string;
+    /** Its address: see `GateRequest`. */
+    readonly address?: string | undefined;
+    readonly sleepIfSilent: boolean;
+  },
+): FlowLease {
+  const { port, client, address } = options;
+  const lease = controller.takeLease();
+  let current: Incarnation | undefined;
+  let silent = false;
+  return {
+    async open(request) {
+      throwIfRetired(controller);
+      try {
+        return await passGate(controller, {
+          target: { protocol: 'udp', port },
+          client,
+          address,
+          signal: request.signal,
+          pass: (incarnation, signal) => {
+            current = incarnation;
+            return incarnation.passDatagrams(port, { passage: request, signal });
+          },
+          discard: ({ value }) => value.close(),
+        });
+      } catch (error) {
+        silent = options.sleepIfSilent && error instanceof Refusal && error.code === 'timeout';
+        throw error;
+      }
+    },
+    answered: (target) => current?.datagramsAnswered(port, target),
+    mayAnswerElsewhere: (target) => current?.mayAnswerElsewhere(port, target) ?? false,
+    doubt: () => current?.doubtDatagrams(port),
+    release(idleSinceMs) {
+      lease.release(idleSinceMs);
+      // Where a health gate or somebody else has proved that the workload is well, silence is its nature.
+      if (silent && healthGateOf(controller) === 'none' && controller.state.kind !== 'ready')
+        controller.sleepIfUnused('no answer to the first datagram');
+    },
+  };
+}
+
+function healthGateOf({ observation, policy }: WorkloadController): HealthGate {
+  return chooseHealthGate({ observation, httpHealthcheck: policy.httpHealthcheck });
+}

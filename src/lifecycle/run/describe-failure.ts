@@ -1,0 +1,34 @@
+import { shortageOf } from '../../system/descriptors.ts';
+import { messageOf } from '../../system/message-of.ts';
+
+/** What of a connection's error tells where it was to go. */
+interface ConnectionError extends Error {
+  readonly code?: string;
+  readonly address?: string;
+  readonly port?: number;
+  readonly hostname?: string;
+}
+
+/** Why a workload's port could not be reached, for people: `connection refused at 172.18.0.3:81`. Pure. */
+export function describeFailure(error: unknown): string {
+  if (error instanceof AggregateError) return [...new Set(error.errors.map(describeFailure))].join(', ');
+  if (!(error instanceof Error)) return messageOf(error);
+  const { code, address, port, hostname, message } = error as ConnectionError;
+  if (shortageOf(error) !== undefined) return `the proxy itself has no descriptor left for it (${code})`;
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return `no address is known for the name "${hostname}"`;
+  if (address === undefined || port === undefined) return message;
+  const where = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  switch (code) {
+    case 'ECONNREFUSED':
+      return `connection refused at ${where}`;
+    case 'ECONNRESET':
+      return `connection reset by ${where}`;
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return `no way to ${where} (${code})`;
+    case 'ETIMEDOUT':
+      return `no answer from ${where}`;
+    default:
+      return message;
+  }
+}

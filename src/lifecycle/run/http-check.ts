@@ -1,0 +1,122 @@
+import type { ServiceUrl } from '../../model/service.ts';
+import { backoffMs } from '../../system/backoff.ts';
+import type { Clock } from '../../system/clock.ts';
+import { type CheckTarget, checkAll, requestUrl } from '../../system/net/http-client.ts';
+import { describeFailure } from './describe-failure.ts';
+import { raceStaggered } from './race-staggered.ts';
+
+/** The first tries come fast, then they back off (DESIGN 4.2). */
+const RETRY = { firstMs: 25, maxMs: 1_000 } as const;
+/** An answer that takes longer is a failed try. */
+const TRY_TIMEOUT_MS = 2_000;
+const MAX_REDIRECTS = 5;
+const PLACEHOLDER = '{{container}}';
+const NOWHERE = 'the URL of a label may lead to {{container}} only';
+
+/** The URL with `{{container}}` replaced by an address, IPv6 in brackets. Pure. */
+export function fillHealthcheckUrl(template: string, host: string): string {
+  return template.replaceAll(PLACEHOLDER, host.includes(':') ? `[${host}]` : host);
+}
+
+/**
+ * Asks with GET until the answer's status is accepted. Redirects are followed while they stay on their host, unless their
+ * own status is accepted.
+ * @param options.hosts what `{{container}}` may stand for; at least one. The next one is asked as soon as the one before has
+ * failed or been silent for 250 ms, and the one that answered last comes first.
+ * @param options.accepts whether a status counts as ready; default: 200 to 299.
+ * @param options.onFailure told after each round that failed: `GET http://172.18.0.3/health answered 404`.
+ * @param options.checkUrl where any URL may lead; default: everywhere.
+ * @param options.checkLabelUrl where the URL of a label may lead, beside the workload itself; default: nowhere.
+ * @returns which of the hosts answered well; undefined where the URL names none of them.
+ * @throws the signal's reason when it aborts.
+ */
+export async function untilHttpHealthy(
+  { url: template, from }: ServiceUrl,
+  options: {
+    readonly hosts: readonly string[];
+    readonly clock: Clock;
+    readonly signal: AbortSignal;
+    readonly accepts?: (status: number) => boolean;
+    readonly onFailure?: (reason: string) => void;
+    readonly checkUrl?: CheckTarget | undefined;
+    readonly checkLabelUrl?: CheckTarget | undefined;
+  },
+): Promise<string | undefined> {
+  const { clock, signal, accepts = isSuccess, onFailure } = options;
+  // The workload is what the label is about.
+  const isFree = from === 'file' || leadsToContainer(template);
+  const checkLabelUrl = isFree ? undefined : (options.checkLabelUrl ?? (() => NOWHERE));
+  const checkTarget = checkAll([checkLabelUrl, options.checkUrl]);
+  const isOfRun = template.includes(PLACEHOLDER);
+  const hosts = isOfRun ? [...options.hosts] : options.hosts.slice(0, 1);
+  for (let failures = 1; ; failures++) {
+    const reasons: Failure[] = [];
+    const attempt = async (host: string, ended: AbortSignal) => {
+      const url = fillHealthcheckUrl(template, host);
+      const failure = await tryOnce(url, { clock, signal: ended, accepts, checkTarget });
+      if (failure === undefined) return isOfRun ? host : undefined;
+      if (failure.answered) hosts.sort((a, b) => Number(b === host) - Number(a === host));
+      reasons.push(failure);
+      throw new Error(failure.reason);
+    };
+    try {
+      return await raceStaggered([...hosts], { clock, signal, attempt, discard: () => {} });
+    } catch {
+      // What was answered says more than what was not.
+      const failure = reasons.find(({ answered }) => answered) ?? reasons.at(-1);
+      if (!signal.aborted && failure !== undefined) onFailure?.(failure.reason);
+    }
+    await clock.sleep(backoffMs(failures, RETRY), signal);
+  }
+}
+
+/** Whether the placeholder is the host of the URL, and not a part of it, of its user or its path. */
+function leadsToContainer(template: string): boolean {
+  return ['a.invalid', 'b.invalid'].every((host) => {
+    const url = fillHealthcheckUrl(template, host);
+    return URL.canParse(url) && new URL(url).hostname === host;
+  });
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status <= 299;
+}
+
+interface Failure {
+  readonly reason: string;
+  /** There was an answer, but not one that counts. */
+  readonly answered: boolean;
+}
+
+/** Why one try failed; undefined where the answer was good. */
+async function tryOnce(
+  url: string,
+  options: {
+    readonly clock: Clock;
+    readonly signal: AbortSignal;
+    readonly accepts: (status: number) => boolean;
+    readonly checkTarget: CheckTarget | undefined;
+  },
+): Promise<Failure | undefined> {
+  const { clock, signal, accepts, checkTarget } = options;
+  try {
+    const redirects = { max: MAX_REDIRECTS, follows: (status: number) => !accepts(status) };
+    const answer = await requestUrl(url, {
+      ...{ clock, deadlineMs: TRY_TIMEOUT_MS, signal, redirects, checkTarget },
+    });
+    if (accepts(answer.status)) return undefined;
+    const { status, redirect } = answer;
+    const elsewhere = redirect !== undefined && new URL(redirect).hostname !== new URL(answer.url).hostname;
+    const why = elsewhere ? `, which leads to another host (${new URL(redirect).origin})` : '';
+    return { reason: `GET ${showUrl(answer.url)} answered ${status}${why}`, answered: true };
+  } catch (error) {
+    return { reason: `GET ${showUrl(url)}: ${describeFailure(error)}`, answered: false };
+  }
+}
+
+/** The address without what may be secret in it: the status, which is open, shows it. */
+function showUrl(url: string): string {
+  if (!URL.canParse(url)) return '(no URL)';
+  const { origin, pathname } = new URL(url);
+  return `${origin}${pathname}`;
+}

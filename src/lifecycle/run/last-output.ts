@@ -1,0 +1,80 @@
+import type { Backend, OutputRequest } from '../../backends/backend.ts';
+import type { Workload } from '../../model/workload.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { Logger } from '../../system/log/logger.ts';
+import { messageOf } from '../../system/message-of.ts';
+
+/** Told after a failed start. */
+const MAX_LINES = 20;
+/** Starts may fail with every client that comes: the log and the engine are spared between. */
+const INTERVAL_MS = 10_000;
+
+/**
+ * What a workload had printed last when its start failed: goes to the log, and is kept until a start works. It may hold
+ * secrets, so nothing that is open to everybody shows it. `close()` ends it.
+ */
+export class LastOutput {
+  readonly #backend: Backend;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #closed = new AbortController();
+  #lines: readonly string[] = [];
+  #readAtMs: number | undefined;
+
+  constructor(options: { readonly backend: Backend; readonly clock: Clock; readonly logger: Logger }) {
+    this.#backend = options.backend;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+  }
+
+  /** At most 20, oldest first. */
+  get lines(): readonly string[] {
+    return this.#lines;
+  }
+
+  /** A start has worked: what was printed before is no longer of interest. */
+  forget(): void {
+    this.#lines = [];
+    this.#readAtMs = undefined;
+  }
+
+  /**
+   * Reads the lines, keeps them and logs them, unless that was done a moment ago. Never rejects.
+   * @param options.of what failed; where its check printed nothing, the workload's own lines count.
+   */
+  async read(
+    workload: Workload,
+    { service, of }: { readonly service: string; readonly of: OutputRequest['of'] },
+  ): Promise<void> {
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#readAtMs !== undefined && nowMs - this.#readAtMs < INTERVAL_MS) return;
+    this.#readAtMs = nowMs;
+    try {
+      const lines = await this.#readFirst(workload, of === 'check' ? ['check', 'workload'] : ['workload']);
+      // Another start may have worked meanwhile.
+      if (this.#closed.signal.aborted || this.#readAtMs !== nowMs) return;
+      this.#lines = lines;
+      for (const line of lines) {
+        this.#logger.warn({ event: 'last-output', service }, `${service} | ${line}`);
+      }
+    } catch (error) {
+      if (this.#closed.signal.aborted) return;
+      const message = `${service}: what it printed can't be read: ${messageOf(error)}`;
+      this.#logger.debug({ event: 'last-output', service }, message);
+    }
+  }
+
+  /** Ends a reading under way. Idempotent. */
+  close(): void {
+    this.#closed.abort(new Error('the proxy lets go of the workload'));
+  }
+
+  async #readFirst(workload: Workload, sources: readonly OutputRequest['of'][]): Promise<readonly string[]> {
+    for (const of of sources) {
+      const request = { of, lines: MAX_LINES, signal: this.#closed.signal };
+      const lines = await this.#backend.readOutput?.(workload, request);
+      if (lines !== undefined && lines.length > 0) return lines;
+    }
+    return [];
+  }
+}

@@ -1,0 +1,89 @@
+import { findPortProblem, type Observation, portKey } from '../../model/observation.ts';
+import type { Protocol, TargetPort } from '../../model/service.ts';
+import type { Incarnation } from './run.ts';
+import type { LifecycleState } from '../workload/machine.ts';
+import { withObstacle } from '../refusal.ts';
+
+/** What is known of a workload that may explain why its clients wait. */
+export interface Standing {
+  readonly state: LifecycleState;
+  readonly observation: Observation;
+  /** The present run, once its health gate is passed. */
+  readonly incarnation: Incarnation | undefined;
+  /** Why the health check over HTTP failed last. */
+  readonly checkFailure: string | undefined;
+  /** Why no wake has worked lately. */
+  readonly wakeFailure: string | undefined;
+  /** Why its turn to be woken has not come; undefined where it doesn't wait for that. */
+  readonly queued: string | undefined;
+}
+
+type StartPhase = Extract<LifecycleState, { kind: 'starting' }>['phase'];
+
+interface Target {
+  readonly protocol: Protocol;
+  readonly port: TargetPort;
+}
+
+/**
+ * What stands between a workload and its clients, in words that name it: `connection refused at 172.18.0.3:81`;
+ * undefined where nothing is known. Pure.
+ * @param target the port that is asked for; left out: any.
+ */
+export function describeObstacle(standing: Standing, target?: Target): string | undefined {
+  const { state, observation, wakeFailure, queued } = standing;
+  const { problem, detail } = observation;
+  const known = target === undefined ? problem : findPortProblem(observation, target);
+  if (known !== undefined) return known;
+  if (queued !== undefined) return `it waits for its turn: ${queued}`;
+  switch (state.kind) {
+    case 'unknown':
+      return detail ?? 'the engine has not told its state yet';
+    case 'missing':
+      return detail ?? 'it does not exist';
+    case 'starting':
+      return describeStart(standing, { phase: state.phase, target });
+    case 'ready':
+      return standing.incarnation?.lastFailure(target);
+    case 'failed':
+      return wakeFailure === undefined ? undefined : `the last start failed: ${wakeFailure}`;
+    case 'stopping':
+      return detail ?? 'it is still stopping';
+    case 'stopped':
+    case 'paused':
+      return wakeFailure;
+  }
+}
+
+function describeStart(
+  standing: Standing,
+  { phase, target }: { readonly phase: StartPhase; readonly target: Target | undefined },
+): string {
+  const { observation } = standing;
+  if (phase === 'interrupted')
+    return withObstacle('somebody else has stopped it while it was starting', observation.detail);
+  // At rest the detail is about the run before this one.
+  const detail = observation.state === 'stopped' ? undefined : observation.detail;
+  if (phase === 'waking' && observation.state !== 'running')
+    return observation.hindrance ?? detail ?? 'the engine has not started it yet';
+  if (phase === 'engine') return detail ?? 'the engine is still starting it';
+  const seen = describeRun(standing, target);
+  return detail === undefined ? seen : `${seen} (${detail})`;
+}
+
+/** What a workload that runs has to do yet. */
+function describeRun(standing: Standing, target: Target | undefined): string {
+  const { incarnation, observation, checkFailure } = standing;
+  const { ports, portsOf } = observation;
+  if (ports !== undefined && target !== undefined) {
+    const key = portKey(target.protocol, target.port);
+    // As where a Kubernetes Service names a port that no container has.
+    if (ports[key]?.length === 0)
+      return `nothing that is ready${portsOf === undefined ? '' : ` behind ${portsOf}`} has the target port ${key}`;
+  }
+  if (incarnation !== undefined) return incarnation.lastFailure(target) ?? 'its port has not answered yet';
+  if (checkFailure !== undefined) return checkFailure;
+  if (observation.health === 'unhealthy') return 'its health check says that it is unhealthy';
+  if (observation.hosts.length === 0 && observation.ports === undefined) return 'it has no address';
+  return 'its health check has not passed yet';
+}

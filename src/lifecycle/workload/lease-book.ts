@@ -1,0 +1,102 @@
+import type { Clock } from '../../system/clock.ts';
+
+/** One reason for a workload to be awake. */
+export interface Lease {
+  /**
+   * Gives it back; idempotent.
+   * @param idleSinceMs when it was last used, on the monotonic clock; now where left out.
+   */
+  release(idleSinceMs?: number): void;
+}
+
+/** The leases on one workload, and which of them still wait for it to be awake once. */
+export class LeaseBook {
+  readonly #clock: Clock;
+  readonly #onChange: () => void;
+  /** With whether each is urgent. */
+  readonly #unmet = new Map<Lease, boolean>();
+  #count = 0;
+  #uses = 0;
+  #lastActiveMs: number;
+  #idleSinceMs: number | undefined;
+
+  constructor(clock: Clock, onChange: () => void) {
+    this.#clock = clock;
+    this.#onChange = onChange;
+    this.#lastActiveMs = clock.nowMs();
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Of these, the leases of clients. */
+  get uses(): number {
+    return this.#uses;
+  }
+
+  /** Whether a hold has not seen the workload awake yet. */
+  get hasUnmet(): boolean {
+    return this.#unmet.size > 0;
+  }
+
+  /** Whether one of these may not wait for its turn. */
+  get hasUrgent(): boolean {
+    return [...this.#unmet.values()].includes(true);
+  }
+
+  /** When a lease last began or ended, ms since the epoch; at first the moment the book was made. */
+  get lastActiveMs(): number {
+    return this.#lastActiveMs;
+  }
+
+  /** Since when nothing has used the workload, on the monotonic clock; undefined before the first lease. */
+  get idleSinceMs(): number | undefined {
+    return this.#idleSinceMs;
+  }
+
+  /** A lease of a client that uses the workload. */
+  take(): Lease {
+    return this.#add({ uses: 1 });
+  }
+
+  /** A lease of one who is no client: the workload is not idle meanwhile. */
+  guard(): Lease {
+    return this.#add({ uses: 0 });
+  }
+
+  /** A guard that wants the workload awake once, whether or not anybody waits for that; `urgent`: without waiting for its turn. */
+  hold({ urgent = false }: { readonly urgent?: boolean } = {}): Lease {
+    const lease = this.guard();
+    this.#unmet.set(lease, urgent);
+    return lease;
+  }
+
+  /** The workload is awake. */
+  meetAll(): void {
+    this.#unmet.clear();
+  }
+
+  #add({ uses }: { readonly uses: 0 | 1 }): Lease {
+    const lease: Lease = {
+      release: (idleSinceMs = this.#clock.monotonicMs()) => {
+        if (!held) return;
+        held = false;
+        this.#unmet.delete(lease);
+        this.#idleSinceMs = Math.max(idleSinceMs, this.#idleSinceMs ?? 0);
+        this.#uses -= uses;
+        this.#change(-1);
+      },
+    };
+    let held = true;
+    this.#uses += uses;
+    this.#change(+1);
+    return lease;
+  }
+
+  #change(by: 1 | -1): void {
+    this.#count += by;
+    this.#lastActiveMs = this.#clock.nowMs();
+    this.#onChange();
+  }
+}

@@ -1,0 +1,60 @@
+import type { Backend, SharedView } from '../../backends/backend.ts';
+import { type Workload, workloadKey } from '../../model/workload.ts';
+import type { Lease, LeaseBook } from './lease-book.ts';
+
+/**
+ * The use of one workload that several proxies serve. What the others do with it stands here as guards, so that the idle
+ * time begins when the last client of any of them has left; what the own clients do is told to the backend.
+ */
+export class SharedUse {
+  readonly #backend: Backend;
+  readonly #leases: LeaseBook;
+  readonly #workload: () => Workload;
+  /** Held while another proxy is the one that puts workloads to sleep. */
+  #standby: Lease | undefined;
+  /** Held while somebody beside this proxy keeps the workload awake. */
+  #elsewhere: Lease | undefined;
+  #toldInUse = false;
+
+  constructor(options: {
+    readonly backend: Backend;
+    readonly leases: LeaseBook;
+    readonly workload: () => Workload;
+  }) {
+    this.#backend = options.backend;
+    this.#leases = options.leases;
+    this.#workload = options.workload;
+  }
+
+  /** Whether it is left to another proxy to put the workload to sleep. */
+  get isStandby(): boolean {
+    return this.#standby !== undefined;
+  }
+
+  /** Takes what is known of the other proxies. */
+  take({ isSleeper, heldElsewhere }: SharedView): void {
+    const isHeld = heldElsewhere.has(workloadKey(this.#workload()));
+    this.#standby = this.#follow(this.#standby, { wanted: !isSleeper });
+    this.#elsewhere = this.#follow(this.#elsewhere, { wanted: isHeld });
+  }
+
+  /** The leases have changed: tells when the first client came and when the last one left. */
+  tell(): void {
+    const inUse = this.#leases.uses > 0;
+    if (inUse === this.#toldInUse) return;
+    this.#toldInUse = inUse;
+    this.#backend.setInUse?.(this.#workload(), { inUse });
+  }
+
+  /** Gives the guards back; taken again with the next view. Idempotent. */
+  close(): void {
+    this.#standby = this.#follow(this.#standby, { wanted: false });
+    this.#elsewhere = this.#follow(this.#elsewhere, { wanted: false });
+  }
+
+  #follow(guard: Lease | undefined, { wanted }: { readonly wanted: boolean }): Lease | undefined {
+    if (wanted) return guard ?? this.#leases.guard();
+    guard?.release();
+    return undefined;
+  }
+}

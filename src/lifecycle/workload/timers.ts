@@ -1,0 +1,138 @@
+import { backoffMs } from '../../system/backoff.ts';
+import type { Cancel, Clock } from '../../system/clock.ts';
+import { isBackingOff, isInterrupted, type LifecycleState, type TimerEventKind } from './machine.ts';
+
+/** Delay after failed starts in a row (DESIGN 4.1). */
+const START_BACKOFF = { firstMs: 1_000, maxMs: 30_000 } as const;
+
+/** Of the budget of who waits: the next start must have time to serve him, or nobody would ever see it mended. */
+const LONGEST_BACKOFF_SHARE = 0.5;
+
+/**
+ * How long what others have stopped may stay down before it is woken again, the next time longer: a restart takes some
+ * hundred ms, and whoever stops it again and again must not be fought with.
+ */
+const INTERRUPTION_BACKOFF = { firstMs: 500, maxMs: 30_000 } as const;
+
+export interface TimerDemands {
+  /** No lease is held, and nothing exempts the workload from the idle timer. */
+  readonly mayIdle: boolean;
+  /** When it was last used, on the monotonic clock; undefined = not yet. */
+  readonly idleSinceMs?: number | undefined;
+  readonly idleTimeoutMs: number;
+  readonly startTimeoutMs: number;
+  /**
+   * Of what has failed to start in time, but still starts as its engine says: when that is over for certain, on the monotonic
+   * clock. Idle time counts from there on, or from when this is undefined again.
+   */
+  readonly startsUntilMs?: number | undefined;
+}
+
+interface Timer {
+  readonly cancel: Cancel;
+  readonly dueMs: number;
+}
+
+/** The timers of one workload: which of them run follows from its state alone. */
+export class LifecycleTimers {
+  readonly #clock: Clock;
+  readonly #fire: (event: TimerEventKind, reason: string) => void;
+  #deadline: Timer | undefined;
+  #backoff: (Timer & { readonly after: LifecycleState['kind'] }) | undefined;
+  #idle: Timer | undefined;
+  #idleSinceMs: number | undefined;
+  #runningSinceMs: number | undefined;
+  #failedStarts = 0;
+  #interruptions = 0;
+  #failedSleeps = 0;
+  #closed = false;
+
+  constructor(clock: Clock, fire: (event: TimerEventKind, reason: string) => void) {
+    this.#clock = clock;
+    this.#fire = fire;
+  }
+
+  /** Arms what `state` asks for, cancels what it doesn't; a running deadline or backoff is left as it is. */
+  follow(state: LifecycleState, demands: TimerDemands): void {
+    if (this.#closed) return;
+    this.#followDeadline(state, demands);
+    this.#followBackoff(state, demands);
+    this.#followIdle(state, demands);
+  }
+
+  /** After a failed stop the next one waits a backoff beyond the idle timeout, so that it isn't asked for in a loop. */
+  sleepEnded(outcome: 'slept' | 'sleep-failed'): void {
+    this.#failedSleeps = outcome === 'slept' ? 0 : this.#failedSleeps + 1;
+  }
+
+  /** Cancels all of them, for good. */
+  close(): void {
+    this.#closed = true;
+    for (const timer of [this.#deadline, this.#backoff, this.#idle]) timer?.cancel();
+    this.#deadline = this.#backoff = this.#idle = undefined;
+  }
+
+  #followDeadline(state: LifecycleState, { startTimeoutMs }: TimerDemands): void {
+    if (state.kind !== 'starting') {
+      this.#deadline?.cancel();
+      this.#deadline = undefined;
+    } else if (this.#deadline === undefined) {
+      const reason = `not ready within ${startTimeoutMs} ms`;
+      this.#deadline = this.#schedule(startTimeoutMs, () => this.#fire('deadline-passed', reason));
+    }
+  }
+
+  #followBackoff(state: LifecycleState, { startTimeoutMs }: TimerDemands): void {
+    if (state.kind === 'ready') this.#failedStarts = this.#interruptions = 0;
+    const isWanted = isBackingOff(state);
+    if (isWanted && this.#backoff?.after === state.kind) return;
+    this.#backoff?.cancel();
+    this.#backoff = undefined;
+    if (!isWanted) return;
+    const delayMs = isInterrupted(state)
+      ? backoffMs(++this.#interruptions, INTERRUPTION_BACKOFF)
+      : Math.min(backoffMs(++this.#failedStarts, START_BACKOFF), startTimeoutMs * LONGEST_BACKOFF_SHARE);
+    const timer = this.#schedule(delayMs, () => {
+      this.#backoff = undefined;
+      this.#fire('backoff-over', 'next try');
+    });
+    this.#backoff = { ...timer, after: state.kind };
+  }
+
+  #followIdle(state: LifecycleState, demands: TimerDemands): void {
+    const { mayIdle, idleSinceMs, idleTimeoutMs } = demands;
+    if (state.kind === 'stopped') this.#failedSleeps = 0;
+    const running = state.kind === 'ready' || (state.kind === 'failed' && state.running);
+    this.#followRunning(running, demands.startsUntilMs);
+    if (!running || !mayIdle || this.#runningSinceMs === undefined) {
+      this.#idle?.cancel();
+      this.#idle = this.#idleSinceMs = undefined;
+      return;
+    }
+    this.#idleSinceMs ??= Math.max(idleSinceMs ?? 0, this.#runningSinceMs);
+    const extraMs = this.#failedSleeps === 0 ? 0 : backoffMs(this.#failedSleeps, START_BACKOFF);
+    const dueMs = this.#idleSinceMs + idleTimeoutMs + extraMs;
+    if (this.#idle?.dueMs === dueMs) return;
+    this.#idle?.cancel();
+    const delayMs = dueMs - this.#clock.monotonicMs();
+    const reason = idleTimeoutMs === 0 ? 'no longer used' : `idle for ${idleTimeoutMs / 1_000} s`;
+    this.#idle = this.#schedule(delayMs, () => {
+      this.#idle = this.#idleSinceMs = undefined;
+      this.#fire('sleep-wanted', reason);
+    });
+    this.#idle = { ...this.#idle, dueMs };
+  }
+
+  /** Sets when the start has ended, which may be yet to come. */
+  #followRunning(running: boolean, startsUntilMs: number | undefined): void {
+    const nowMs = this.#clock.monotonicMs();
+    const before = this.#runningSinceMs;
+    if (!running) this.#runningSinceMs = undefined;
+    else this.#runningSinceMs = Math.max(startsUntilMs ?? 0, Math.min(before ?? nowMs, nowMs));
+    if (this.#runningSinceMs !== before) this.#idleSinceMs = undefined;
+  }
+
+  #schedule(delayMs: number, callback: () => void): Timer {
+    return { cancel: this.#clock.schedule(delayMs, callback), dueMs: this.#clock.monotonicMs() + delayMs };
+  }
+}

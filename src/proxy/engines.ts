@@ -1,0 +1,172 @@
+import type { Backend, BackendSink, SharedView } from '../backends/backend.ts';
+import { createDockerBackend, type DockerBackend } from '../backends/docker/docker-backend.ts';
+import {
+  createKubernetesBackend,
+  type KubernetesBackend,
+} from '../backends/kubernetes/kubernetes-backend.ts';
+import { createSwarmBackend, type SwarmBackend } from '../backends/swarm/swarm-backend.ts';
+import type { LabelReading } from '../config/labels.ts';
+import type { Observation } from '../model/observation.ts';
+import type { Problem } from '../model/problem.ts';
+import { isSameData } from '../model/same-data.ts';
+import type { Settings } from '../model/settings.ts';
+import { type WorkloadKind, type WorkloadRef, workloadRefKey } from '../model/workload.ts';
+import type { Cancel, Clock } from '../system/clock.ts';
+import type { Logger } from '../system/log/logger.ts';
+import { repeat } from '../system/repeat.ts';
+import { ENGINE_NAMES, type EngineKind, labelOptionsOf } from './engine-kinds.ts';
+import { LabelInput } from './label-input.ts';
+import { logReachable } from './proxy-log.ts';
+
+/** Told of what the engines say. */
+export interface EnginesListener {
+  observed(key: string, observation: Observation): void;
+  /** The labels of an engine's workloads have changed; `cause` is for the log. */
+  labelled(cause: string): void;
+  /** The proxy itself runs in another container than was known. */
+  ownChanged(): void;
+  /** A workload whose labels were refused was started. */
+  refusedStarted(ref: WorkloadRef): void;
+  shared(kind: WorkloadKind, view: SharedView): void;
+  /** Keys of a workload before and after it got another name. */
+  renamed(from: string, to: string): void;
+}
+
+export interface EnginesOptions {
+  readonly settings: Settings;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** How often state is looked at again as a safety net; undefined = never. */
+  readonly pollIntervalMs: number | undefined;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly listener: EnginesListener;
+}
+
+interface Engine {
+  readonly backend: DockerBackend | SwarmBackend | KubernetesBackend;
+  readonly labels: LabelInput;
+  /** What the proxy itself runs in, as this engine tells. */
+  own: readonly WorkloadRef[];
+  opened: boolean;
+  /** Why it doesn't answer now. */
+  unreachable?: string | undefined;
+}
+
+/** The engines whose workloads are served: each is opened when it is first needed, and from then on until `close()`. */
+export class Engines {
+  readonly #options: EnginesOptions;
+  readonly #engines: Readonly<Record<EngineKind, Engine>>;
+  /** Those that join networks. */
+  readonly #joiners: readonly (DockerBackend | SwarmBackend)[];
+  readonly #rechecks: Cancel[] = [];
+  #settings: Settings;
+
+  /** @throws {Error} where the engine's address, or a certificate that it needs, can't be used. */
+  constructor(options: EnginesOptions) {
+    const { settings, env, clock, logger } = options;
+    this.#options = options;
+    this.#settings = settings;
+    const parts = { env, clock, logger };
+    const docker = { ...parts, ...settings.docker, ...labelOptionsOf('docker', settings) };
+    const kubernetes = { ...parts, ...settings.kubernetes, ...labelOptionsOf('kubernetes', settings) };
+    const containers = createDockerBackend(docker);
+    const services = createSwarmBackend(docker);
+    this.#joiners = [containers, services];
+    this.#engines = {
+      docker: createEngine(containers),
+      swarm: createEngine(services),
+      kubernetes: createEngine(createKubernetesBackend(kubernetes)),
+    };
+  }
+
+  get backends(): readonly Backend[] {
+    return Object.values(this.#engines).map(({ backend }) => backend);
+  }
+
+  /** What the labels of all engines' workloads say. */
+  get readings(): readonly LabelReading[] {
+    return Object.values(this.#engines).flatMap(({ labels }) => labels.readings);
+  }
+
+  /** What the proxy itself runs in. */
+  get own(): readonly WorkloadRef[] {
+    const all = Object.values(this.#engines).flatMap(({ own }) => own);
+    return [...new Map(all.map((ref) => [workloadRefKey(ref), ref])).values()];
+  }
+
+  /** The engines that don't answer, and why. */
+  get problems(): readonly Problem[] {
+    return Object.entries(this.#engines).flatMap(([kind, { unreachable }]): readonly Problem[] => {
+      if (unreachable === undefined) return [];
+      const origin = { kind: 'engine', name: ENGINE_NAMES[kind as EngineKind] } as const;
+      return [{ code: 'engine-unreachable', severity: 'error', message: unreachable, origin }];
+    });
+  }
+
+  /** Opens those that are not yet open; resolves when each was looked at, or doesn't answer. */
+  async open(kinds: Iterable<EngineKind>): Promise<void> {
+    await Promise.all([...new Set(kinds)].map((kind) => this.#open(kind)));
+  }
+
+  /** Takes new settings; an engine's address stays. */
+  setSettings(settings: Settings): void {
+    this.#settings = settings;
+    for (const kind of ['docker', 'swarm', 'kubernetes'] as const) {
+      this.#engines[kind].backend.setLabelOptions(labelOptionsOf(kind, settings));
+    }
+    for (const joiner of this.#joiners) joiner.setJoinNetworks(settings.docker.joinNetworks);
+  }
+
+  /** Leaves the workloads as they are and lets go of the engines. Idempotent. */
+  async close(): Promise<void> {
+    for (const cancel of this.#rechecks.splice(0)) cancel();
+    await Promise.all(this.backends.map((backend) => backend.close()));
+  }
+
+  async #open(kind: EngineKind): Promise<void> {
+    const engine = this.#engines[kind];
+    if (engine.opened) return;
+    engine.opened = true;
+    const { clock, pollIntervalMs: everyMs } = this.#options;
+    const { backend } = engine;
+    if (everyMs !== undefined) this.#rechecks.push(repeat(() => backend.recheck(), { clock, everyMs }));
+    await backend.open(this.#createSink(kind, engine));
+  }
+
+  #createSink(kind: EngineKind, engine: Engine): BackendSink {
+    const { listener } = this.#options;
+    return {
+      observed: (key, observation) => listener.observed(key, observation),
+      labelled: (snapshot) => {
+        engine.labels.take(snapshot, labelOptionsOf(kind, this.#settings).labelPrefix);
+        listener.labelled(`labels of ${ENGINE_NAMES[kind]}`);
+      },
+      own: (refs) => {
+        if (isSameData(engine.own, refs)) return;
+        engine.own = refs;
+        listener.ownChanged();
+      },
+      renamed: (from, to) => listener.renamed(workloadRefKey(from), workloadRefKey(to)),
+      started: (ref) => {
+        if (engine.labels.isRefused(ref)) listener.refusedStarted(ref);
+      },
+      reachable: (reachable, reason) => this.#reached(kind, { reachable, reason }),
+      shared: (view) => listener.shared(kind, view),
+    };
+  }
+
+  #reached(
+    kind: EngineKind,
+    { reachable, reason = 'no answer' }: { readonly reachable: boolean; readonly reason: string | undefined },
+  ): void {
+    const engine = this.#engines[kind];
+    engine.unreachable = reachable ? undefined : reason;
+    // Containers and Swarm services are behind the same socket: one line tells of both.
+    if (kind === 'swarm' && this.#engines.docker.opened) return;
+    logReachable({ engine: ENGINE_NAMES[kind], reachable, reason }, this.#options.logger);
+  }
+}
+
+function createEngine(backend: Engine['backend']): Engine {
+  return { backend, labels: new LabelInput(), own: [], opened: false };
+}

@@ -1,0 +1,325 @@
+/**
+ * The composition of the running proxy: sources → config → table → plan → apply, and what goes on beside them.
+ */
+import { randomInt } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { parseEngineAddress } from '../backends/engine/engine-address.ts';
+import { ProcessBackend } from '../backends/process/process-backend.ts';
+import type { Environment } from '../config/environment.ts';
+import { hasErrors, type Problem } from '../model/problem.ts';
+import type { ListenerSpec } from '../model/service.ts';
+import type { Settings } from '../model/settings.ts';
+import type { ServiceTable } from '../model/table.ts';
+import { type WorkloadRef, workloadRefKey } from '../model/workload.ts';
+import { Admission } from '../relay/access/admission.ts';
+import { createClientCounts } from '../relay/access/client-counts.ts';
+import { createDatagramsLoader } from '../relay/udp/create-datagrams-loader.ts';
+import { createTcpRelay } from '../relay/tcp/create-tcp-relay.ts';
+import { RELAY_THREAD_FILE } from '../relay/splice/thread-file.ts';
+import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
+import { UdpBudget } from '../relay/udp/udp-budget.ts';
+import { buildStatusRows } from '../status/status-rows.ts';
+import type { StatusServer } from '../status/status-server.ts';
+import type { Clock } from '../system/clock.ts';
+import { readDescriptorLimit } from '../system/descriptor-limit.ts';
+import { Descriptors } from '../system/descriptors.ts';
+import { LabelUrlGuard } from '../system/net/label-url-guard.ts';
+import type { Logger } from '../system/log/logger.ts';
+import { buildTable } from '../table/build-table.ts';
+import { type ResolvedSettings, resolveSettings, type SettingsFlags } from '../table/resolve-settings.ts';
+import { findNeededEngines } from './engine-kinds.ts';
+import { Engines } from './engines.ts';
+import type { FileInput } from '../sources/config-file.ts';
+import { findWaitingSettings } from './fixed-settings.ts';
+import { openStatusServer } from '../status/open-status-server.ts';
+import { listChangedSettings, logPlan, logReady, type PlanCause, ProblemLog } from './proxy-log.ts';
+import { createRuntime, type Runtime } from './runtime.ts';
+import { collectViews, collectWorkloadProblems } from './status-content.ts';
+
+/** What messages call the file where none was found yet. */
+const THE_FILE = 'the configuration file';
+/** Workloads that start wait for disks and networks, too. */
+const STARTS_PER_CORE = 4;
+
+export interface ProxyOptions {
+  readonly file: FileInput;
+  readonly environment: Environment;
+  readonly flags: SettingsFlags;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The running proxy. `start()`, then `drain()` or `destroy()`, then `close()`. */
+export class LazyProxy {
+  readonly #options: ProxyOptions;
+  readonly #logger: Logger;
+  readonly #problemLog: ProblemLog;
+  readonly #engines: Engines;
+  readonly #process: ProcessBackend;
+  readonly #runtime: Runtime;
+  readonly #admission: Admission;
+  readonly #labelUrls: LabelUrlGuard;
+  #status: StatusServer | undefined;
+  /** What was in force at the start; some of it stays so until the end, whatever the file says later. */
+  readonly #atStart: ResolvedSettings;
+  #settings: Settings;
+  /** Settings that wait for the next start. */
+  #waiting: readonly Problem[] = [];
+  /** Resolves when what was to be logged is logged: each line once it is true, in the order of what happened. */
+  #logged: Promise<void> = Promise.resolve();
+  #phase: 'starting' | 'serving' | 'draining' = 'starting';
+  /** The listeners of the first table are bound. */
+  #isUp = false;
+
+  private constructor(
+    options: ProxyOptions,
+    {
+      resolved,
+      relay,
+      admission,
+    }: {
+      readonly resolved: ResolvedSettings;
+      readonly relay: TcpRelay;
+      readonly admission: Admission;
+    },
+  ) {
+    const { clock, logger, env } = options;
+    this.#options = options;
+    this.#admission = admission;
+    this.#logger = logger;
+    this.#problemLog = new ProblemLog(logger, clock);
+    const { settings } = resolved;
+    this.#atStart = resolved;
+    this.#settings = settings;
+    this.#engines = this.#createEngines();
+    this.#process = new ProcessBackend({ clock, logger, env });
+    const backends = [...this.#engines.backends, this.#process];
+    const loadDatagrams = createDatagramsLoader(settings.relay, { logger });
+    const udpBudget = new UdpBudget({
+      maxQueuedBytes: settings.udpQueueTotalBytes,
+      descriptors: readDescriptorLimit(),
+    });
+    this.#labelUrls = createLabelUrlGuard(settings, env);
+    const maxStarting = countStarts(settings);
+    const parts = { backends, relay, admission, loadDatagrams, udpBudget, maxStarting, clock, logger };
+    this.#runtime = createRuntime({ ...parts, checkLabelUrl: this.#labelUrls.check });
+  }
+
+  /** Makes a proxy that does nothing yet. @throws where a setting asks for what this machine doesn't have. */
+  static async create(options: ProxyOptions): Promise<LazyProxy> {
+    const resolved = resolve(options);
+    const { clock, logger } = options;
+    const descriptors = new Descriptors({
+      limit: readDescriptorLimit() ?? Number.POSITIVE_INFINITY,
+      clock,
+      logger,
+    });
+    const counts = createClientCounts(randomInt(2 ** 32));
+    const admission = new Admission({ descriptors, counts, clock, logger });
+    const relay = await createTcpRelay(resolved.settings.relay, {
+      ...{ clock, logger, admission },
+      threadFile: RELAY_THREAD_FILE,
+    });
+    return new LazyProxy(options, { resolved, relay, admission });
+  }
+
+  /** Takes up its work; resolves when every listener was bound or found not bindable. @throws where it can't begin. */
+  async start(): Promise<void> {
+    await this.#openStatus();
+    const { lifecycle } = this.#runtime;
+    await this.#process.open({
+      observed: (key, observation) => lifecycle.observe(key, observation),
+      labelled: () => {},
+      reachable: () => {},
+    });
+    await this.#engines.open(findNeededEngines(this.#settings, this.#buildTable()));
+    this.#phase = 'serving';
+    this.#reconcile({ what: this.#options.file.shownPath ?? 'no configuration file', isAwaited: false });
+    await this.#logged;
+    this.#isUp = true;
+    const services = this.#runtime.reconciler.current.entries.size;
+    const listeners = this.#runtime.reconciler.holders.size;
+    logReady({ services, listeners, status: this.#settings.status }, this.#logger);
+  }
+
+  /** The file has changed: puts it in force where it is good, and says what is wrong where it is not. */
+  fileChanged(): void {
+    const { shownPath: what = THE_FILE, problems, isMended } = this.#options.file;
+    const isRefused = hasErrors(problems);
+    this.#reconcile({ what, isAwaited: !isRefused, isMended });
+    if (isRefused) {
+      const message = `${what} is refused; the last good configuration stays in force`;
+      this.#tell(() => this.#logger.error({ event: 'reload-refused' }, message));
+    }
+  }
+
+  /** Reads the file again and says what came of it, also where nothing has changed. */
+  async reload(): Promise<void> {
+    const { file } = this.#options;
+    if (await file.reload()) return;
+    const { shownPath, problems } = file;
+    this.#tell(() => {
+      if (hasErrors(problems)) {
+        const message = `${shownPath ?? THE_FILE}: nothing changed, and it is still refused; the last good configuration stays in force`;
+        return this.#logger.error({ event: 'reload-refused' }, message);
+      }
+      const message =
+        shownPath === undefined ? 'there is no configuration file' : `${shownPath}: nothing changed`;
+      this.#logger.info({ event: 'reload', changes: 0 }, message);
+    });
+  }
+
+  /** Stops accepting and lets connections finish; no workload is started or stopped any more. Resolves when all have ended. */
+  drain(): Promise<void> {
+    this.#phase = 'draining';
+    return this.#runtime.drain();
+  }
+
+  /** Ends every connection now. */
+  cutConnections(): void {
+    this.#runtime.listeners.destroy();
+  }
+
+  /** Ends every connection and local process now. */
+  destroy(): void {
+    this.cutConnections();
+    this.#process.destroy();
+  }
+
+  /** Frees everything; ends local processes, leaves other workloads as they are. */
+  async close(): Promise<void> {
+    this.#status?.close();
+    await Promise.all([
+      this.#runtime.close(),
+      this.#engines.close(),
+      this.#process.close(),
+      this.#options.file.close(),
+    ]);
+  }
+
+  #createEngines(): Engines {
+    const { environment, env, clock, logger } = this.#options;
+    return new Engines({
+      settings: this.#settings,
+      ...{ env, clock, logger, pollIntervalMs: environment.pollIntervalMs },
+      listener: {
+        observed: (key, observation) => this.#runtime.lifecycle.observe(key, observation),
+        labelled: (what) => this.#reconcile({ what, isAwaited: false }),
+        ownChanged: () => this.#reconcile({ what: "the proxy's own container", isAwaited: false }),
+        refusedStarted: (ref) => this.#repeatRefusal(ref),
+        renamed: (from, to) => this.#runtime.lifecycle.renamed(from, to),
+        shared: (kind, view) => this.#runtime.lifecycle.share(kind, view),
+      },
+    });
+  }
+
+  #buildTable(): ServiceTable {
+    const { file, environment, flags } = this.#options;
+    const { readings: labelled, own } = this.#engines;
+    const { holders, current: before } = this.#runtime.reconciler;
+    const { settings, origins } = this.#atStart;
+    const status = { value: settings.status, origin: origins.status };
+    return buildTable({ file: file.config, labelled, own, environment, flags, holders, before, status });
+  }
+
+  /** Before the start is complete there is more to come; after the end has begun, nothing may be opened again. */
+  #reconcile(cause: PlanCause): void {
+    if (this.#phase !== 'serving') return;
+    const settings = this.#applySettings();
+    const table = this.#buildTable();
+    const plan = this.#runtime.reconciler.apply(table);
+    void this.#engines.open(findNeededEngines(this.#settings, table));
+    const { listeners } = this.#runtime;
+    const isBound = (listener: ListenerSpec) => listeners.status(listener).error === undefined;
+    const problems = this.#problems();
+    this.#tell(() => {
+      logPlan(plan, { logger: this.#logger, cause, isBound, settings });
+      this.#problemLog.show(problems);
+    });
+  }
+
+  /** Logs something once the listeners that were to be opened are bound, or found not bindable. */
+  #tell(log: () => void): void {
+    const settled = this.#runtime.listeners.settled();
+    this.#logged = this.#logged.then(() => settled).then(log);
+  }
+
+  /** Returns the names of those that have changed. */
+  #applySettings(): readonly string[] {
+    const before = this.#settings;
+    const resolved = resolve(this.#options);
+    this.#settings = resolved.settings;
+    this.#engines.setSettings(this.#settings);
+    this.#runtime.lifecycle.setMaxStarting(countStarts(this.#settings));
+    this.#labelUrls.allow(this.#settings.docker.labelUrls);
+    this.#waiting = findWaitingSettings(this.#atStart.settings, resolved);
+    return listChangedSettings(before, resolved.settings);
+  }
+
+  #problems(): readonly Problem[] {
+    const { file } = this.#options;
+    return [...file.problems, ...this.#waiting, ...this.#runtime.reconciler.current.problems];
+  }
+
+  async #openStatus(): Promise<void> {
+    if (this.#settings.status === 'off') return;
+    const { clock } = this.#options;
+    const admission = this.#admission;
+    this.#status = await openStatusServer(this.#settings.status, {
+      content: {
+        status: () => {
+          const views = collectViews(this.#runtime.reconciler.current, this.#runtime);
+          return buildStatusRows(views, clock.nowMs());
+        },
+        problems: () => [
+          ...this.#engines.problems,
+          ...this.#problems(),
+          ...collectWorkloadProblems(this.#runtime.reconciler.current, this.#runtime),
+        ],
+        phase: () => (this.#isUp ? this.#phase : 'starting'),
+      },
+      clock,
+      // The other half of what is left to the proxy is for its engine and its files.
+      maxConnections: Math.floor(admission.descriptors.reserve / 2),
+      onCrowded: (count) => {
+        const message = `the status server has ${count} connections, as many as it may have: the oldest one without a request was closed`;
+        admission.tell('the status server', { bound: 'status-connections', message });
+      },
+    });
+    this.#runtime.own.add({ protocol: 'tcp', ...this.#settings.status, service: undefined });
+  }
+
+  /** Whoever starts a workload by hand and wonders why it is not served finds the reason where he looks. */
+  #repeatRefusal(ref: WorkloadRef): void {
+    const key = workloadRefKey(ref);
+    const { problems } = this.#runtime.reconciler.current;
+    this.#problemLog.repeat(
+      key,
+      problems.filter(({ origin }) => origin.kind === 'label' && workloadRefKey(origin.workload) === key),
+    );
+  }
+}
+
+function countStarts({ maxStarting }: Settings): number {
+  return maxStarting === 'auto' ? STARTS_PER_CORE * availableParallelism() : maxStarting;
+}
+
+function resolve({ file, environment, flags }: ProxyOptions): ResolvedSettings {
+  return resolveSettings({ file: file.config, environment, flags });
+}
+
+/** What no URL of a label may lead to, as it was at the start. */
+function createLabelUrlGuard({ status, docker }: Settings, env: ProxyOptions['env']): LabelUrlGuard {
+  const engine = parseEngineAddress(docker.socket, env);
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' } = env;
+  const guard = new LabelUrlGuard({
+    engines: [
+      ...(engine.kind === 'tcp' ? [engine] : []),
+      ...(host === undefined ? [] : [{ host, port: Number(port) }]),
+    ],
+    statusPort: status === 'off' ? undefined : status.port,
+  });
+  guard.allow(docker.labelUrls);
+  return guard;
+}

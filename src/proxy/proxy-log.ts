@@ -1,0 +1,141 @@
+import { describePlan } from '../apply/describe-plan.ts';
+import type { Plan } from '../model/change.ts';
+import { formatProblem, type Problem } from '../model/problem.ts';
+import { isSameData } from '../model/same-data.ts';
+import type { ListenerSpec } from '../model/service.ts';
+import type { Settings } from '../model/settings.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Logger } from '../system/log/logger.ts';
+import { countOf } from './count-of.ts';
+
+/** What a workload's labels say wrong is not told twice within that time: it may come and go many times a second. */
+const RETELL_MS = 60_000;
+
+/** Logs problems once each: again only after they had gone. */
+export class ProblemLog {
+  readonly #logger: Logger;
+  readonly #shown: RecentTexts;
+  readonly #repeated: RecentTexts;
+  #known = new Set<string>();
+
+  constructor(logger: Logger, clock: Clock) {
+    this.#logger = logger;
+    this.#shown = new RecentTexts(clock);
+    this.#repeated = new RecentTexts(clock);
+  }
+
+  /** Takes all problems of this moment and logs those that are new. */
+  show(problems: readonly Problem[]): void {
+    const lines = new Map(problems.map((problem) => [formatProblem(problem), problem]));
+    for (const [line, problem] of lines) {
+      if (this.#known.has(line)) continue;
+      if (problem.origin.kind !== 'label' || this.#shown.isNew(line)) this.#log(line, problem);
+    }
+    this.#known = new Set(lines.keys());
+  }
+
+  /** Logs the problems of one workload again, once a minute at most. */
+  repeat(key: string, problems: readonly Problem[]): void {
+    if (!this.#repeated.isNew(key)) return;
+    for (const problem of problems) this.#log(formatProblem(problem), problem);
+  }
+
+  #log(line: string, { code, severity }: Problem): void {
+    this.#logger[severity === 'error' ? 'error' : 'warn']({ event: 'problem', code }, line);
+  }
+}
+
+/** Texts that came up within the last minute; older ones are forgotten. */
+class RecentTexts {
+  readonly #clock: Clock;
+  /** By text, when it came up, on the monotonic clock; the oldest first. */
+  readonly #sinceMs = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Takes a text; false where it is among them already. */
+  isNew(text: string): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [old, sinceMs] of this.#sinceMs) {
+      if (nowMs - sinceMs < RETELL_MS) break;
+      this.#sinceMs.delete(old);
+    }
+    if (this.#sinceMs.has(text)) return false;
+    this.#sinceMs.set(text, nowMs);
+    return true;
+  }
+}
+
+/** Why a plan was made. */
+export interface PlanCause {
+  /** For the log: a file, or whose labels have changed. */
+  readonly what: string;
+  /** Somebody waits for an answer, also where nothing has changed. */
+  readonly isAwaited: boolean;
+  /** It was refused before, and is good again. */
+  readonly isMended?: boolean;
+}
+
+/** One line about a plan that was applied; to be told once its listeners are bound, or found not bindable. */
+export function logPlan(
+  plan: Plan,
+  options: {
+    readonly logger: Logger;
+    readonly cause: PlanCause;
+    readonly isBound: (listener: ListenerSpec) => boolean;
+    /** The settings of the proxy that have changed, by their names in the file. */
+    readonly settings: readonly string[];
+  },
+): void {
+  const { logger, cause, isBound, settings } = options;
+  const isSame = plan.length === 0 && settings.length === 0;
+  const level = isSame && !cause.isAwaited ? 'debug' : 'info';
+  const mended = cause.isMended === true ? 'good again, in force; ' : '';
+  const changes = [
+    ...(plan.length > 0 || isSame ? [describePlan(plan, isBound)] : []),
+    ...(settings.length > 0 ? [`settings changed: ${settings.join(', ')}`] : []),
+  ];
+  const message = `${cause.what}: ${mended}${changes.join('; ')}`;
+  logger[level]({ event: 'reload', changes: plan.length }, message);
+}
+
+/** The line that says that everything is up. */
+export function logReady(
+  what: { readonly services: number; readonly listeners: number; readonly status: Settings['status'] },
+  logger: Logger,
+): void {
+  const { services, listeners, status } = what;
+  const counts = `${countOf(services, 'service')}, ${countOf(listeners, 'listener')}`;
+  const where = status === 'off' ? 'off' : `on port ${status.port}`;
+  logger.info({ event: 'ready', services, listeners }, `ready: ${counts}, status ${where}`);
+}
+
+/** The line about an engine that came or went. */
+export function logReachable(
+  what: { readonly engine: string; readonly reachable: boolean; readonly reason: string },
+  logger: Logger,
+): void {
+  const { engine, reachable, reason } = what;
+  if (reachable) return logger.info({ event: 'engine-reached' }, `${engine} answers`);
+  logger.warn({ event: 'engine-lost' }, `cannot follow ${engine}: ${reason}; trying again`);
+}
+
+/** The settings in which two differ, by their names in the file: `max_starting`, `docker.label_prefix`. Pure. */
+export function listChangedSettings(before: Settings, after: Settings): readonly string[] {
+  const [old, now] = [flatten(before), flatten(after)];
+  const names = new Set([...old.keys(), ...now.keys()]);
+  return [...names].filter((name) => !isSameData(old.get(name), now.get(name)));
+}
+
+function flatten(settings: object, prefix = ''): ReadonlyMap<string, unknown> {
+  const flat = new Map<string, unknown>();
+  for (const [key, value] of Object.entries(settings)) {
+    const plain = key.replace(/(Ms|Bytes)$/, '').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    const isGroup = typeof value === 'object' && value !== null && !Array.isArray(value) && key !== 'status';
+    if (!isGroup) flat.set(`${prefix}${plain}`, value);
+    else for (const [name, inner] of flatten(value, `${plain}.`)) flat.set(name, inner);
+  }
+  return flat;
+}

@@ -1,0 +1,133 @@
+import { CronWindows } from '../apply/cron-windows.ts';
+import { ListenerSet } from '../apply/listener-set.ts';
+import { Reconciler } from '../apply/reconciler.ts';
+import { ScheduleSet } from '../apply/schedule-set.ts';
+import { createServiceListener, type ListenerParts } from '../apply/service-listener.ts';
+import type { Backend } from '../backends/backend.ts';
+import { Lifecycle } from '../lifecycle/lifecycle.ts';
+import type { ListenerSpec, Service } from '../model/service.ts';
+import type { Admission } from '../relay/access/admission.ts';
+import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
+import { WebhookSender } from '../status/webhook-sender.ts';
+import type { Clock } from '../system/clock.ts';
+import type { CheckTarget } from '../system/net/http-client.ts';
+import { LogLimiter } from '../system/log/log-limiter.ts';
+import type { Logger } from '../system/log/logger.ts';
+import { OwnListeners } from '../system/net/own-listeners.ts';
+import { createTracker, sendAct } from './webhook-events.ts';
+
+/** At most one line a second about the refused or unserved clients of a service. */
+const CLIENT_LOG_INTERVAL_MS = 1_000;
+
+/** Connections that were cut have so long to end, and then the last events to be sent: within 1 s in all. */
+const LAST_ENDS_MS = 300;
+const LAST_EVENTS_MS = 700;
+
+/** What puts a table in force and serves it. */
+export interface Runtime {
+  readonly lifecycle: Lifecycle;
+  readonly relay: TcpRelay;
+  readonly listeners: ListenerSet;
+  /** Which endpoints are the proxy itself: whoever binds a socket tells. */
+  readonly own: OwnListeners;
+  readonly reconciler: Reconciler;
+  /** Accepts nobody new, and starts and stops nothing from now on; resolves when the last connection has ended. */
+  drain(): Promise<void>;
+  /** Ends what still lives, lets go of all workloads, and sends the last events: every start has its end. */
+  close(): Promise<void>;
+}
+
+/** Builds the parts behind the table and wires them; nothing is opened yet. */
+export function createRuntime(options: {
+  readonly backends: readonly Backend[];
+  readonly relay: TcpRelay;
+  readonly admission: Admission;
+  readonly loadDatagrams: ListenerParts['loadDatagrams'];
+  readonly udpBudget: ListenerParts['udpBudget'];
+  /** How many workloads may be starting at once. */
+  readonly maxStarting: number;
+  /** Where the URLs of labels may lead. */
+  readonly checkLabelUrl: CheckTarget;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}): Runtime {
+  const { clock, logger, checkLabelUrl, relay, admission, loadDatagrams, udpBudget } = options;
+  const own = new OwnListeners({ clock, onNews: () => lifecycle.closeLoops() });
+  const checkUrl: CheckTarget = ({ address: host, port }) => {
+    const service = own.find('tcp', { host, port })?.service;
+    // What is sent to a listener makes events of its service; without a webhook of its own that is the end of it.
+    if (service === undefined || lifecycle.find(service)?.policy.webhookUrl === undefined) return undefined;
+    return `${own.explain('tcp', { host, port })}, whose webhook would never end`;
+  };
+  const sender = new WebhookSender({ clock, logger, checkUrl, checkLabelUrl });
+  const lifecycle: Lifecycle = new Lifecycle({
+    ...options,
+    own: {
+      explain: (protocol, endpoint) => own.explain(protocol, endpoint),
+      explainOwnOf: (service, endpoint) =>
+        own.find('tcp', endpoint)?.service === service ? own.explain('tcp', endpoint) : undefined,
+      noteDial: (socket, endpoint) => own.noteDial(socket, endpoint),
+    },
+    // By its own settings: the service may have left the table, which is why its process was stopped.
+    onAct: (controller, act) => sendAct(controller, { sender, clock, act }),
+  });
+  const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
+  const trackerOf = (service: Service, { protocol }: ListenerSpec) =>
+    createTracker(service, { protocol, parts: { sender, lifecycle, clock } });
+  const parts = {
+    lifecycle,
+    relay,
+    admission,
+    loadDatagrams,
+    udpBudget,
+    own,
+    clock,
+    logger,
+    limiter,
+    trackerOf,
+  };
+  const listeners = new ListenerSet({
+    create: (spec, service, onDrained) => createServiceListener(spec, { ...parts, service, onDrained }),
+    clock,
+    logger,
+    own,
+    onServed: (service, state) => lifecycle.setServed(service, state),
+  });
+  const windows = new CronWindows({ lifecycle, logger });
+  const schedules = new ScheduleSet({ clock, onFire: (service, action) => windows.fire(service, action) });
+  const reconciler: Reconciler = new Reconciler({ lifecycle, listeners, schedules, windows });
+  return {
+    lifecycle,
+    relay,
+    listeners,
+    own,
+    reconciler,
+    drain() {
+      schedules.close();
+      lifecycle.drain();
+      return listeners.drain();
+    },
+    async close() {
+      schedules.close();
+      lifecycle.close();
+      listeners.destroy();
+      await waitAtMost(listeners.drain(), { clock, ms: LAST_ENDS_MS });
+      await sender.flush(LAST_EVENTS_MS);
+      sender.close();
+      relay.close();
+    },
+  };
+}
+
+function waitAtMost(
+  promise: Promise<void>,
+  { clock, ms }: { readonly clock: Clock; readonly ms: number },
+): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.schedule(ms, resolve);
+    void promise.then(() => {
+      cancel();
+      resolve();
+    });
+  });
+}

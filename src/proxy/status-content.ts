@@ -1,0 +1,98 @@
+import type { WorkloadController } from '../lifecycle/workload/workload-controller.ts';
+import { findPortProblem, MISSING, type Observation } from '../model/observation.ts';
+import type { Problem } from '../model/problem.ts';
+import type { ListenerSpec, Service } from '../model/service.ts';
+import type { ServiceTable } from '../model/table.ts';
+import { toWorkloadRef } from '../model/workload.ts';
+import type { ListenerView } from '../status/status-rows.ts';
+import type { Runtime } from './runtime.ts';
+
+/** What the status shows of every listener of the table, those included that were lost to another service. */
+export function collectViews(
+  table: ServiceTable,
+  parts: Pick<Runtime, 'lifecycle' | 'listeners' | 'relay'>,
+): readonly ListenerView[] {
+  const own = [...table.entries.values()].flatMap(({ service }) =>
+    service.listeners.map((listener) => {
+      return createView({
+        service,
+        listener,
+        ...parts.listeners.status(listener),
+        ...parts,
+      });
+    }),
+  );
+  const lost = table.conflicts.flatMap(({ loser, winner, listener }) => {
+    const service = table.entries.get(loser)?.service;
+    if (service === undefined) return [];
+    const error = `${winner === undefined ? 'the status server' : `service ${winner}`} listens there`;
+    const unbound = { activeConnections: 0, drops: {}, refusals: {}, error };
+    return [createView({ service, listener, ...unbound, ...parts })];
+  });
+  return [...own, ...lost];
+}
+
+/** What stands against the services' settings, as the engines tell it. */
+export function collectWorkloadProblems(
+  table: ServiceTable,
+  { lifecycle }: Pick<Runtime, 'lifecycle'>,
+): readonly Problem[] {
+  return [...table.entries.values()].flatMap(({ service }): readonly Problem[] => {
+    const reason = lifecycle.find(service.name)?.observation.staysAwake;
+    if (reason === undefined) return [];
+    const message = `service ${service.name} is not put to sleep: ${reason}`;
+    const origin = { kind: 'workload', workload: toWorkloadRef(service.workload) } as const;
+    return [{ code: 'stays-awake', severity: 'warning', message, origin }];
+  });
+}
+
+function createView(
+  parts: Pick<Runtime, 'lifecycle' | 'relay'> & {
+    readonly service: Service;
+    readonly listener: ListenerSpec;
+    readonly activeConnections: number;
+    readonly drops: Readonly<Record<string, number>>;
+    readonly refusals: Readonly<Record<string, number>>;
+    readonly error: string | undefined;
+  },
+): ListenerView {
+  const { lifecycle, relay, service, listener, activeConnections, drops, refusals } = parts;
+  const controller = lifecycle.find(parts.service.name);
+  const observation = controller?.observation ?? MISSING;
+  return {
+    ...{ service, listener, activeConnections, drops, refusals, relay: relay.kind },
+    error:
+      parts.error ??
+      describeObstacle(observation, parts.listener) ??
+      controller?.wakes.failure ??
+      describeAbsence(controller, listener) ??
+      describeStay(observation),
+    lastWake: controller?.wakes.last,
+    observation,
+    state: controller?.state.kind ?? 'unknown',
+    lastActiveMs: controller?.lastActiveMs ?? 0,
+  };
+}
+
+/** Clients are served, but the workload is awake for ever. */
+function describeStay({ state, staysAwake }: Observation): string | undefined {
+  return state === 'running' && staysAwake !== undefined ? `not put to sleep: ${staysAwake}` : undefined;
+}
+
+function describeObstacle(
+  observation: Observation,
+  { protocol, targetPort }: ListenerSpec,
+): string | undefined {
+  if (observation.state === 'missing') return observation.detail;
+  return findPortProblem(observation, { protocol, port: targetPort });
+}
+
+/** Why nobody can be served at the moment although nothing has failed. */
+function describeAbsence(
+  controller: WorkloadController | undefined,
+  { protocol, targetPort: port }: ListenerSpec,
+): string | undefined {
+  const isThere =
+    controller === undefined || (controller.state.kind !== 'missing' && controller.state.kind !== 'unknown');
+  return isThere ? undefined : controller.obstacleTo({ protocol, port });
+}

@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto';
+import type { Lifecycle } from '../lifecycle/lifecycle.ts';
+import type { WorkloadController } from '../lifecycle/workload/workload-controller.ts';
+import type { Protocol, Service } from '../model/service.ts';
+import { workloadName } from '../model/workload.ts';
+import type { TrackClient } from '../relay/listener.ts';
+import { createConnectionEvent, createContainerEvent } from '../status/webhook-event.ts';
+import type { WebhookSender } from '../status/webhook-sender.ts';
+import type { Clock } from '../system/clock.ts';
+
+interface WebhookParts {
+  readonly sender: WebhookSender;
+  readonly lifecycle: Lifecycle;
+  readonly clock: Clock;
+}
+
+const KINDS = {
+  tcp: { start: 'tcp_conn_start', end: 'tcp_conn_end' },
+  udp: { start: 'udp_flow_start', end: 'udp_flow_end' },
+} as const;
+
+/** Tells a service's webhook of its connections; undefined where it has none, so that nothing is done for each. */
+export function createTracker(
+  service: Service,
+  { protocol, parts }: { readonly protocol: Protocol; readonly parts: WebhookParts },
+): TrackClient | undefined {
+  const { webhookUrl } = service;
+  if (webhookUrl === undefined) return undefined;
+  const { sender, clock } = parts;
+  return (client) => {
+    const connectionId = randomUUID();
+    const send = (event: (typeof KINDS)[Protocol]['start' | 'end']) => {
+      const subject = describeSubject(service, parts.lifecycle);
+      const details = { subject, connectionId, remote: client, nowMs: clock.nowMs() };
+      sender.send(webhookUrl, createConnectionEvent(event, details));
+    };
+    send(KINDS[protocol].start);
+    return () => send(KINDS[protocol].end);
+  };
+}
+
+/** Tells the webhook of a workload's service, where it has one, that the proxy has started or stopped it. */
+export function sendAct(
+  { policy, workload, observation }: Pick<WorkloadController, 'policy' | 'workload' | 'observation'>,
+  { sender, clock, act }: Omit<WebhookParts, 'lifecycle'> & { readonly act: 'started' | 'stopped' },
+): void {
+  if (policy.webhookUrl === undefined) return;
+  const subject = { id: observation.id, name: workloadName(workload) };
+  const event = createContainerEvent(`container_${act}`, { subject, nowMs: clock.nowMs() });
+  sender.send(policy.webhookUrl, event);
+}
+
+function describeSubject(service: Service, lifecycle: Lifecycle) {
+  const id = lifecycle.find(service.name)?.observation.id ?? '';
+  return { id, name: workloadName(service.workload) };
+}

@@ -1,0 +1,116 @@
+import type { Socket } from 'node:net';
+import { descriptorOf } from '../../native/descriptor-of.ts';
+import type { Libc } from '../../native/libc.ts';
+import type { RelayedConnection, RelaySockets, Traffic } from '../../tcp/tcp-relay.ts';
+import type { RelayThreadHandle } from './relay-thread-handle.ts';
+import { MAX_HANDOVERS, type ThreadReport } from '../thread-protocol.ts';
+
+interface Handover {
+  readonly onEnd: () => void;
+  /** Set at the end. */
+  traffic: Traffic | undefined;
+}
+
+interface Descriptors {
+  readonly client: number;
+  readonly upstream: number;
+}
+
+/** The connections that a relay thread was given: their descriptors are duplicated for it, and Node's sockets closed. */
+export class Handovers {
+  readonly #thread: RelayThreadHandle;
+  readonly #libc: Pick<Libc, 'dup' | 'close'>;
+  readonly #maxDescriptor: number;
+  readonly #bySlot = new Map<number, Handover>();
+  readonly #freeSlots: number[] = [];
+  #nextSlot = 0;
+
+  /** @param options.maxDescriptor the first that connections may not have. */
+  constructor(
+    thread: RelayThreadHandle,
+    { libc, maxDescriptor }: { readonly libc: Pick<Libc, 'dup' | 'close'>; readonly maxDescriptor: number },
+  ) {
+    this.#thread = thread;
+    this.#libc = libc;
+    this.#maxDescriptor = maxDescriptor;
+  }
+
+  get count(): number {
+    return this.#bySlot.size;
+  }
+
+  /** Gives a connection to the thread; undefined, with the sockets as they were, where that can't be. */
+  join(sockets: RelaySockets, onEnd: () => void): RelayedConnection | undefined {
+    if (this.count >= MAX_HANDOVERS) return undefined;
+    const descriptors = this.#duplicate(sockets);
+    if (descriptors === undefined) return undefined;
+    const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
+    const handover: Handover = { onEnd, traffic: undefined };
+    this.#bySlot.set(slot, handover);
+    const [clientRead, upstreamRead] = [takeRead(sockets.client), takeRead(sockets.upstream)];
+    const { keepAliveMs } = sockets;
+    this.#thread.post({ kind: 'join', slot, ...descriptors, clientRead, upstreamRead, keepAliveMs });
+    sockets.client.destroy();
+    sockets.upstream.destroy();
+    return this.#createConnection(slot, handover);
+  }
+
+  /** Takes word of those that have ended. */
+  take({ ended }: ThreadReport): void {
+    for (const slot of ended) this.#end(slot);
+  }
+
+  /** Resets all of them. */
+  destroy(): void {
+    for (const slot of this.#bySlot.keys()) this.#thread.post({ kind: 'destroy', slot });
+  }
+
+  /** The thread is gone, and all of them with it. */
+  died(): void {
+    for (const slot of [...this.#bySlot.keys()]) this.#end(slot);
+  }
+
+  #duplicate({ client, upstream }: RelaySockets): Descriptors | undefined {
+    const [near, far] = [descriptorOf(client), descriptorOf(upstream)];
+    if (near === undefined || far === undefined) return undefined;
+    const descriptors = { client: this.#libc.dup(near), upstream: this.#libc.dup(far) };
+    // Node's own are free again in a moment, and look to the next client as if there were room below the bound.
+    const isUsable = (fd: number) => fd >= 0 && fd < this.#maxDescriptor;
+    if (isUsable(descriptors.client) && isUsable(descriptors.upstream)) return descriptors;
+    for (const fd of Object.values(descriptors)) if (fd >= 0) this.#libc.close(fd);
+    return undefined;
+  }
+
+  #end(slot: number): void {
+    const handover = this.#bySlot.get(slot);
+    if (handover === undefined) return;
+    handover.traffic = this.#readTraffic(slot);
+    this.#bySlot.delete(slot);
+    this.#freeSlots.push(slot);
+    handover.onEnd();
+  }
+
+  #createConnection(slot: number, handover: Handover): RelayedConnection {
+    const readTraffic = () => this.#readTraffic(slot);
+    const thread = this.#thread;
+    return {
+      get traffic() {
+        return handover.traffic ?? readTraffic();
+      },
+      destroy() {
+        if (handover.traffic === undefined) thread.post({ kind: 'destroy', slot });
+      },
+    };
+  }
+
+  #readTraffic(slot: number): Traffic {
+    const { traffic } = this.#thread.shared;
+    return { bytesUp: traffic[slot * 2] ?? 0, bytesDown: traffic[slot * 2 + 1] ?? 0 };
+  }
+}
+
+/** What Node has read of a socket already, as of a client that was held. */
+function takeRead(socket: Socket): Uint8Array | undefined {
+  const read = socket.read() as Buffer | null;
+  return read === null ? undefined : new Uint8Array(read);
+}

@@ -1,0 +1,127 @@
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { type ClientCounts, countOut } from '../../access/client-counts.ts';
+import type { Libc } from '../../native/libc.ts';
+import { DESCRIPTORS_PER_CLIENT } from '../thread/route-table.ts';
+import {
+  createSharedState,
+  type SharedState,
+  type ThreadCommand,
+  type ThreadReport,
+  type ThreadStart,
+} from '../thread-protocol.ts';
+
+/** Any value rings: the thread looks for commands, not for a number. */
+const RING = new Uint8Array(new BigUint64Array([1n]).buffer);
+
+/** A thread that only runs one loop needs little; what it has beyond that would be memory for nothing. */
+const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64, stackSizeMb: 1 } as const;
+
+interface HandleOptions {
+  readonly libc: Libc;
+  /** The built `relay-thread`. */
+  readonly file: URL;
+  /** See `ThreadStart`, as of the next. */
+  readonly counts: ClientCounts;
+  readonly maxDescriptor: number;
+  readonly onReport: (report: ThreadReport) => void;
+  /** The thread is gone without having been told so; nothing of it lives any more. */
+  readonly onDied: (error: Error) => void;
+}
+
+/** One relay thread, from its start on. `stop()` ends it, as soon as its connections have ended. */
+export class RelayThreadHandle {
+  readonly shared: SharedState = createSharedState();
+  readonly #options: HandleOptions;
+  readonly #epoll: number;
+  readonly #bell: number;
+  readonly #port: MessagePort;
+  readonly #worker: Worker;
+  #isRung = false;
+  #isStopping = false;
+  #failure = new Error('the relay thread ended by itself');
+  readonly #quit = () => {
+    Atomics.store(this.shared.quit, 0, 1);
+    this.#ring();
+  };
+
+  /** @throws where no descriptors are left for it. */
+  constructor(options: HandleOptions) {
+    const { libc } = options;
+    this.#options = options;
+    this.#epoll = libc.epollCreate();
+    this.#bell = libc.eventfd();
+    if (this.#epoll < 0 || this.#bell < 0) {
+      this.#closeDescriptors();
+      throw new Error('there are no descriptors left for the relay thread');
+    }
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    const workerData: ThreadStart = {
+      epoll: this.#epoll,
+      bell: this.#bell,
+      shared: this.shared,
+      counts: options.counts,
+      maxDescriptor: options.maxDescriptor,
+      port: port2,
+    };
+    const transferList = [port2];
+    this.#worker = new Worker(options.file, { workerData, transferList, resourceLimits: RESOURCE_LIMITS });
+    this.#port.on('message', options.onReport);
+    this.#worker.on('error', (error) => {
+      this.#failure = error;
+    });
+    this.#worker.once('exit', () => this.#exited());
+    // Whoever waits for connections keeps the process alive, not their thread; one that sits in the kernel is woken
+    // at the end, or the process could not end.
+    this.#worker.unref();
+    this.#port.unref();
+    process.once('exit', this.#quit);
+  }
+
+  /** Gives the thread a command; those of one turn of the event loop wake it once. */
+  post(command: ThreadCommand): void {
+    this.#port.postMessage(command);
+    if (this.#isRung) return;
+    this.#isRung = true;
+    queueMicrotask(() => {
+      this.#isRung = false;
+      this.#ring();
+    });
+  }
+
+  /** Ends the thread, whose connections have ended. */
+  stop(): void {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    this.#quit();
+  }
+
+  /** Resets what a thread that is gone had open; what it had closed itself may be somebody else's by now. */
+  resetConnections(): void {
+    const { open, sockets, countedService, countedHash } = this.shared;
+    for (const [slot, service] of countedService.entries()) {
+      const place = { service: service - 1, hash: countedHash[slot] ?? 0, cost: DESCRIPTORS_PER_CLIENT };
+      if (service > 0) countOut(this.#options.counts, place);
+    }
+    for (let slot = open.indexOf(1); slot >= 0; slot = open.indexOf(1, slot + 1)) {
+      for (const fd of sockets.subarray(slot * 2, slot * 2 + 2)) this.#options.libc.closeWithReset(fd);
+    }
+  }
+
+  #ring(): void {
+    this.#options.libc.write(this.#bell, RING);
+  }
+
+  #exited(): void {
+    process.off('exit', this.#quit);
+    this.#port.close();
+    this.#closeDescriptors();
+    if (this.#isStopping) return;
+    for (const end of this.shared.pipes) if (end > 0) this.#options.libc.close(end);
+    this.#options.onDied(this.#failure);
+  }
+
+  #closeDescriptors(): void {
+    for (const fd of [this.#epoll, this.#bell]) if (fd >= 0) this.#options.libc.close(fd);
+  }
+}

@@ -1,0 +1,92 @@
+import type { Server } from 'node:net';
+import { descriptorOf } from '../../native/descriptor-of.ts';
+import type { Libc } from '../../native/libc.ts';
+import { type SocketAddress, toSocketAddress } from '../../native/socket-address.ts';
+import type { RouteOptions, TcpRoute } from '../../tcp/tcp-relay.ts';
+import type { RelayThreadHandle } from './relay-thread-handle.ts';
+import { SpliceRoute } from './splice-route.ts';
+import { MAX_ROUTES, type ThreadReport } from '../thread-protocol.ts';
+
+/** What routes need of the relay thread. */
+export type RouteThread = Pick<RelayThreadHandle, 'shared' | 'post'>;
+
+/** The listening sockets that a relay thread was given. A number is free again when its last connection has ended. */
+export class Routes {
+  readonly #thread: RouteThread;
+  readonly #libc: Pick<Libc, 'dup' | 'close'>;
+  readonly #byNumber = new Map<number, SpliceRoute>();
+  /** Those of which the thread has let go. */
+  readonly #ended = new Set<number>();
+  readonly #freeNumbers: number[] = [];
+  #nextNumber = 0;
+
+  constructor(thread: RouteThread, libc: Pick<Libc, 'dup' | 'close'>) {
+    this.#thread = thread;
+    this.#libc = libc;
+  }
+
+  get count(): number {
+    return this.#byNumber.size;
+  }
+
+  get isUsed(): boolean {
+    for (const route of this.#byNumber.values()) if (route.activeConnections > 0) return true;
+    return false;
+  }
+
+  open(server: Server, options: RouteOptions): TcpRoute | undefined {
+    const addresses = options.upstreams.map(toSocketAddress);
+    const upstreams = addresses.filter((address): address is SocketAddress => address !== undefined);
+    const fd = descriptorOf(server);
+    if (upstreams.length < addresses.length || fd === undefined || this.count >= MAX_ROUTES) return undefined;
+    const [listener, kept] = [this.#libc.dup(fd), this.#libc.dup(fd)];
+    if (listener < 0 || kept < 0) {
+      for (const copy of [listener, kept]) if (copy >= 0) this.#libc.close(copy);
+      return undefined;
+    }
+    const number = this.#freeNumbers.pop() ?? this.#nextNumber++;
+    const thread = this.#thread;
+    const post = thread.post.bind(thread);
+    const route = new SpliceRoute({ number, shared: thread.shared, post, listener: kept, options });
+    this.#byNumber.set(number, route);
+    const { access, service, keepAliveMs } = options;
+    thread.post({ kind: 'open-route', route: number, listener, upstreams, access, service, keepAliveMs });
+    return route;
+  }
+
+  take({ returned, barred, used, closed }: ThreadReport): void {
+    for (const { route, client } of returned) this.#byNumber.get(route)?.returned(client);
+    for (const { route, client } of barred) this.#byNumber.get(route)?.barred(client);
+    for (const number of used) this.#byNumber.get(number)?.used();
+    for (const number of closed) {
+      this.#ended.add(number);
+      this.#byNumber.get(number)?.ended();
+    }
+    for (const number of this.#ended) this.#forgetUnused(number);
+  }
+
+  /** Closes those that nobody uses, and tells their owners. */
+  lapse(): void {
+    for (const route of [...this.#byNumber.values()]) route.lapse();
+  }
+
+  /** Closes all of them, and resets their connections. */
+  destroy(): void {
+    for (const route of this.#byNumber.values()) route.destroy();
+  }
+
+  /** The thread is gone. */
+  died(): void {
+    for (const route of [...this.#byNumber.values()]) route.died();
+  }
+
+  #forgetUnused(number: number): void {
+    const route = this.#byNumber.get(number);
+    if (route !== undefined && route.activeConnections > 0) return;
+    // The word of its last connection's end may still be on the way, and finds nobody then.
+    route?.used();
+    this.#ended.delete(number);
+    this.#byNumber.delete(number);
+    this.#freeNumbers.push(number);
+  }
+}

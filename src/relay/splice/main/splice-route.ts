@@ -1,0 +1,116 @@
+import { Socket, type SocketConstructorOpts } from 'node:net';
+import type { RouteOptions, TcpRoute } from '../../tcp/tcp-relay.ts';
+import type { SharedState, ThreadCommand } from '../thread-protocol.ts';
+
+interface Parts {
+  readonly number: number;
+  readonly shared: SharedState;
+  readonly post: (command: ThreadCommand) => void;
+  /** The listening socket, kept for who takes it back. */
+  readonly listener: number;
+  readonly options: RouteOptions;
+}
+
+/** The main thread's half of a route. What the relay thread does with it at the same time is in `route-table.ts`. */
+export class SpliceRoute implements TcpRoute {
+  readonly #parts: Parts;
+  #isOpen = true;
+
+  constructor(parts: Parts) {
+    const { shared, number } = parts;
+    this.#parts = parts;
+    shared.routeLastMs[number] = 0;
+    Atomics.store(shared.routeUse, number, 0);
+    Atomics.store(shared.routeTold, number, 0);
+    Atomics.store(shared.routeOpen, number, 1);
+  }
+
+  get activeConnections(): number {
+    return Atomics.load(this.#parts.shared.routeUse, this.#parts.number);
+  }
+
+  get lastUsedMs(): number {
+    return this.#parts.shared.routeLastMs[this.#parts.number] ?? 0;
+  }
+
+  tryClose(): boolean {
+    if (!this.#isOpen) return true;
+    const { shared, number } = this.#parts;
+    // In this order: a client that comes now is counted before the thread looks whether it may let it in.
+    Atomics.store(shared.routeOpen, number, 0);
+    if (this.activeConnections > 0) {
+      Atomics.store(shared.routeOpen, number, 1);
+      return false;
+    }
+    this.close();
+    return true;
+  }
+
+  close(): void {
+    this.#close({ destroy: false });
+  }
+
+  destroy(): void {
+    this.#close({ destroy: true });
+  }
+
+  takeListener(): number {
+    return this.#parts.listener;
+  }
+
+  /** Closes it, where nobody uses it, and tells its owner. */
+  lapse(): void {
+    if (this.#isOpen && this.tryClose()) this.#parts.options.onLost();
+  }
+
+  /** The thread says that its use may have begun or ended. */
+  used(): void {
+    const { shared, number, options } = this.#parts;
+    // First this, then the look: what changes from now on is told anew.
+    Atomics.store(shared.routeTold, number, 0);
+    options.onUse(this.activeConnections);
+  }
+
+  /** The thread gives a client back. */
+  returned(fd: number): void {
+    const { shared, number, options } = this.#parts;
+    options.onReturned(adopt(fd));
+    if (Atomics.sub(shared.routeUse, number, 1) === 1) options.onUse(0);
+  }
+
+  /** The thread gives a client back whom the access list refuses. */
+  barred(fd: number): void {
+    this.#parts.options.onReturned(adopt(fd));
+  }
+
+  /** The thread accepts no more. */
+  ended(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#parts.options.onLost();
+  }
+
+  /** The thread is gone, and all connections with it. */
+  died(): void {
+    Atomics.store(this.#parts.shared.routeUse, this.#parts.number, 0);
+    this.#parts.options.onUse(0);
+    this.ended();
+  }
+
+  #close({ destroy }: { readonly destroy: boolean }): void {
+    const { shared, number, post } = this.#parts;
+    if (!this.#isOpen && !destroy) return;
+    this.#isOpen = false;
+    Atomics.store(shared.routeOpen, number, 0);
+    post({ kind: 'close-route', route: number, destroy });
+  }
+}
+
+/** As a server does it for what it accepts; the types leave `pauseOnCreate` out. */
+function adopt(fd: number): Socket {
+  const options: SocketConstructorOpts & { readonly pauseOnCreate: true } = {
+    ...{ fd, allowHalfOpen: true, readable: true, writable: true },
+    pauseOnCreate: true,
+  };
+  return new Socket(options);
+}

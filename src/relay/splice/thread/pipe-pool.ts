@@ -1,0 +1,74 @@
+import type { Libc } from '../../native/libc.ts';
+
+/** A kernel pipe through which bytes go from one socket to another without being copied. */
+export interface Pipe {
+  readonly readEnd: number;
+  readonly writeEnd: number;
+  /** Bytes that it takes at the most. */
+  readonly capacity: number;
+}
+
+/** What a pool needs of the kernel. */
+export type PipeKernel = Pick<Libc, 'pipe' | 'setPipeSize' | 'close'>;
+
+/**
+ * Pipes to lend, at most as many as `registry` has pairs of places. A pipe is given back empty, or discarded.
+ * `registry` always holds the descriptors of those that exist, 0 = none: whoever shares it can close them should this
+ * thread die.
+ */
+export class PipePool {
+  readonly #kernel: PipeKernel;
+  readonly #registry: Int32Array;
+  readonly #wantedBytes: number;
+  readonly #free: Pipe[] = [];
+  readonly #ends = new Int32Array(2);
+
+  constructor(kernel: PipeKernel, options: { readonly registry: Int32Array; readonly wantedBytes: number }) {
+    this.#kernel = kernel;
+    this.#registry = options.registry;
+    this.#wantedBytes = options.wantedBytes;
+  }
+
+  /** An empty pipe; undefined where all are lent, or the process may not have more. */
+  take(): Pipe | undefined {
+    return this.#free.pop() ?? this.#create();
+  }
+
+  /** Takes back an empty pipe. */
+  give(pipe: Pipe): void {
+    this.#free.push(pipe);
+  }
+
+  /** Closes a pipe that still holds something. */
+  discard({ readEnd, writeEnd }: Pipe): void {
+    const place = this.#registry.indexOf(readEnd);
+    this.#registry.fill(0, place, place + 2);
+    this.#kernel.close(readEnd);
+    this.#kernel.close(writeEnd);
+  }
+
+  /** Closes those that nobody has. */
+  trim(): void {
+    for (const pipe of this.#free.splice(0)) this.discard(pipe);
+  }
+
+  #create(): Pipe | undefined {
+    const place = this.#findPlace();
+    if (place === undefined || this.#kernel.pipe(this.#ends) < 0) return undefined;
+    this.#registry.set(this.#ends, place);
+    const [readEnd = 0, writeEnd = 0] = this.#ends;
+    const capacity = this.#kernel.setPipeSize(writeEnd, this.#wantedBytes);
+    // Beyond what a user's pipes may have together it is refused: then the pipe has the room it was made with.
+    return { readEnd, writeEnd, capacity: capacity > 0 ? capacity : DEFAULT_PIPE_BYTES };
+  }
+
+  #findPlace(): number | undefined {
+    for (let place = 0; place < this.#registry.length; place += 2) {
+      if (this.#registry[place] === 0) return place;
+    }
+    return undefined;
+  }
+}
+
+/** pipe(7) */
+const DEFAULT_PIPE_BYTES = 65_536;

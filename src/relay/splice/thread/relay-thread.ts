@@ -1,0 +1,38 @@
+/**
+ * Entry of the relay thread. Input: connected sockets, handed over by `splice-relay.ts`. Output: their bytes moved both
+ * ways until both directions have ended, and word of each end. It runs one loop and never returns to Node's own.
+ */
+import { receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../../../system/clock.ts';
+import type { Shortage } from '../../../system/descriptors.ts';
+import { createLibc } from '../../native/libc.ts';
+import { loadKoffi } from '../../native/load-koffi.ts';
+import { watchShortage } from '../../native/watch-shortage.ts';
+import { PipePool } from './pipe-pool.ts';
+import { RelayLoop } from './relay-loop.ts';
+import type { ThreadCommand, ThreadStart } from '../thread-protocol.ts';
+
+/** A payload up to this size is copied: cheaper than two more pipe operations. */
+const BUFFER_BYTES = 65_536;
+const PIPE_BYTES = 1_048_576;
+const BYTES_PER_TURN = 1_048_576;
+
+void runThread(workerData as ThreadStart);
+
+/** A failure ends the thread, and the main thread hears of it. */
+async function runThread({ epoll, bell, shared, counts, maxDescriptor, port }: ThreadStart): Promise<void> {
+  const load = await loadKoffi();
+  if (load.kind === 'unavailable') throw new Error(load.reason);
+  const short = new Set<Shortage>();
+  const libc = watchShortage(createLibc(load.koffi), (shortage) => void short.add(shortage));
+  const pipes = new PipePool(libc, { registry: shared.pipes, wantedBytes: PIPE_BYTES });
+  new RelayLoop({
+    ...{ libc, epoll, bell, shared, counts, maxDescriptor, short },
+    pump: { kernel: libc, pipes, buffer: new Uint8Array(BUFFER_BYTES), bytesPerTurn: BYTES_PER_TURN },
+    nextCommand: () => receiveMessageOnPort(port)?.message as ThreadCommand | undefined,
+    report: (report) => port.postMessage(report),
+    clock: systemClock,
+  }).run();
+  pipes.trim();
+  port.close();
+}

@@ -1,0 +1,255 @@
+import type { Clock } from '../../../system/clock.ts';
+import { type AccessList, compileAccessList } from '../../access/access-list.ts';
+import { type ClientCounts, countIn, countOut, hashSocketAddress } from '../../access/client-counts.ts';
+import { planKeepAlive } from '../../tcp/keep-alive.ts';
+import { EPOLLIN } from '../../native/epoll-events.ts';
+import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR } from '../../native/errno.ts';
+import type { Libc } from '../../native/libc.ts';
+import { hostOf, SOCKET_ADDRESS_BYTES } from '../../native/socket-address.ts';
+import type { PairTable } from './pair-table.ts';
+import type { Poller } from './poller.ts';
+import {
+  MAX_CONNECTIONS,
+  MAX_HANDOVERS,
+  type OpenRoute,
+  type ReturnedClient,
+  type SharedState,
+} from '../thread-protocol.ts';
+
+/** Clients that one listener may bring in a turn, before existing connections have theirs. */
+const ACCEPTS_PER_TURN = 64;
+/** An upstream that says nothing for so long is passed over, as in the main thread: where there is another one, soon. */
+const CONNECT_TIMEOUTS_MS = { soon: 250, late: 2_000 } as const;
+
+/** Its own socket and the upstream's. */
+export const DESCRIPTORS_PER_CLIENT = 2;
+
+/** Tokens from here on are those of listening sockets, by route. */
+export const ROUTE_TOKENS = 0x4000_0000;
+
+/** A route that accepts, or whose connections go on. */
+type Route = Omit<OpenRoute, 'access' | 'upstreams'> & {
+  readonly access: AccessList;
+  /** Tried in order: the one that answered last comes first. */
+  upstreams: OpenRoute['upstreams'];
+};
+
+/** A client that a route has accepted. */
+interface Accepted {
+  readonly route: Route;
+  readonly client: number;
+  /** The route's when it was accepted, since the route may order them anew. */
+  readonly upstreams: Route['upstreams'];
+  /** Which of them is being tried, or was reached. */
+  attempt: number;
+}
+
+interface TableOptions {
+  readonly libc: Pick<Libc, 'accept' | 'tcpSocket' | 'tuneTcp' | 'connect'>;
+  readonly poller: Poller;
+  readonly pairs: PairTable;
+  readonly shared: SharedState;
+  readonly counts: ClientCounts;
+  readonly maxDescriptor: number;
+  readonly onUsed: (route: number) => void;
+  readonly onReturned: (returned: ReturnedClient) => void;
+  readonly onBarred: (barred: ReturnedClient) => void;
+  readonly onRouteClosed: (route: number) => void;
+  readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
+}
+
+/**
+ * The listening sockets that the relay thread accepts from: each client is connected to the route's upstream. One that
+ * can't be, comes after the route was closed or may not connect, is given back as it came.
+ */
+export class RouteTable {
+  readonly #options: TableOptions;
+  readonly #routes = new Map<number, Route>();
+  readonly #accepted = new Map<number, Accepted>();
+  /** When to give up, by slot; each of the two in the order of time, on the clock that never jumps. */
+  readonly #connecting = { soon: new Map<number, number>(), late: new Map<number, number>() };
+  readonly #freeSlots: number[] = [];
+  /** Slots that are free from the next turn on: in this one there may still be events of those who had them. */
+  readonly #leftSlots: number[] = [];
+  /** Whom `accept` has just let in. */
+  readonly #peer = new Uint8Array(SOCKET_ADDRESS_BYTES);
+  #nextSlot = MAX_HANDOVERS;
+
+  constructor(options: TableOptions) {
+    this.#options = options;
+  }
+
+  open(route: OpenRoute): void {
+    this.#routes.set(route.route, { ...route, access: compileAccessList(route.access) });
+    const event = { events: EPOLLIN, token: ROUTE_TOKENS + route.route };
+    if (!this.#options.poller.watch(route.listener, event)) this.close(route.route);
+  }
+
+  /** Accepts no more. */
+  close(number: number): void {
+    const route = this.#routes.get(number);
+    if (route === undefined) return;
+    this.#routes.delete(number);
+    this.#options.poller.close(route.listener, 'orderly');
+    this.#options.onRouteClosed(number);
+  }
+
+  /** Resets the connections of a route. */
+  destroy(number: number): void {
+    for (const [slot, { route }] of [...this.#accepted]) {
+      if (route.route === number) this.#options.pairs.close(slot, 'reset');
+    }
+  }
+
+  /** Takes the clients of one listening socket. */
+  accept(number: number): void {
+    const { libc } = this.#options;
+    const route = this.#routes.get(number);
+    for (let count = 0; count < ACCEPTS_PER_TURN; count++) {
+      if (route === undefined || this.#routes.get(number) !== route) return;
+      const client = libc.accept(route.listener, this.#peer);
+      if (client >= 0) this.#enter(route, client);
+      else if (client === -EAGAIN) return;
+      // Such as too few descriptors: the main thread knows what to do then.
+      else if (client !== -EINTR && client !== -ECONNABORTED) return this.close(number);
+    }
+  }
+
+  /** How long the loop may wait before `endTurn` has something to do; undefined = for ever. */
+  timeoutMs(): number | undefined {
+    const [soon] = this.#connecting.soon.values();
+    const [late] = this.#connecting.late.values();
+    if (soon === undefined && late === undefined) return undefined;
+    return Math.max(
+      0,
+      Math.min(soon ?? Number.POSITIVE_INFINITY, late ?? Number.POSITIVE_INFINITY) -
+        this.#options.clock.monotonicMs(),
+    );
+  }
+
+  /** Ends a turn: passes over upstreams that don't answer. */
+  endTurn(): void {
+    this.#freeSlots.push(...this.#leftSlots.splice(0));
+    for (const connecting of [this.#connecting.soon, this.#connecting.late]) {
+      const nowMs = connecting.size > 0 ? this.#options.clock.monotonicMs() : 0;
+      for (const [slot, dueMs] of connecting) {
+        if (dueMs > nowMs) break;
+        this.refused(slot);
+      }
+    }
+  }
+
+  /** The upstream that was reached is the first to be tried from now on. */
+  connected(slot: number): void {
+    this.#stopConnecting(slot);
+    const accepted = this.#accepted.get(slot);
+    if (accepted === undefined || accepted.attempt === 0) return;
+    const { route, upstreams, attempt } = accepted;
+    const reached = upstreams[attempt];
+    if (reached === undefined) return;
+    route.upstreams = [reached, ...route.upstreams.filter((upstream) => upstream !== reached)];
+  }
+
+  /** Tries the next upstream. */
+  refused(slot: number): void {
+    const accepted = this.#accepted.get(slot);
+    this.#options.pairs.remove(slot);
+    if (accepted === undefined) return;
+    accepted.attempt++;
+    this.#connect(slot, accepted);
+  }
+
+  /** A connection has ended; whether it was one of a route. */
+  ended(slot: number): boolean {
+    const accepted = this.#accepted.get(slot);
+    if (accepted !== undefined) this.#leave(slot, accepted.route);
+    return accepted !== undefined;
+  }
+
+  #enter(route: Route, client: number): void {
+    const { shared, maxDescriptor, onBarred } = this.#options;
+    const { route: number, access } = route;
+    // Not counted: who is refused must not keep the service awake.
+    if (!access.allowsAll && !access.allows(hostOf(this.#peer))) return onBarred({ route: number, client });
+    // In this order: who closes the route sees this client, or this client sees the closed route.
+    if (Atomics.add(shared.routeUse, number, 1) === 0) this.#options.onUsed(number);
+    // One more is for the upstream. From there on the main thread decides who may have it.
+    const isCrowded = client + 1 >= maxDescriptor;
+    const mayEnter = !isCrowded && Atomics.load(shared.routeOpen, number) === 1;
+    const slot = mayEnter ? this.#takeSlot() : undefined;
+    if (slot === undefined) {
+      // Counted until the main thread has it: till then the route must not be forgotten.
+      this.#options.onReturned({ route: number, client });
+      // Those who come next would hold a descriptor each until the main thread gets to them.
+      if (isCrowded) this.close(number);
+      return;
+    }
+    const accepted = { route, client, upstreams: route.upstreams, attempt: 0 };
+    this.#accepted.set(slot, accepted);
+    this.#countIn(slot, route.service);
+    this.#connect(slot, accepted);
+  }
+
+  #connect(slot: number, accepted: Accepted): void {
+    const { libc, poller, pairs, clock } = this.#options;
+    const { route, client, upstreams } = accepted;
+    this.#stopConnecting(slot);
+    for (; accepted.attempt < upstreams.length; accepted.attempt++) {
+      const address = upstreams[accepted.attempt];
+      const upstream = address === undefined ? -1 : libc.tcpSocket(address.family);
+      if (address === undefined || upstream < 0) break;
+      libc.tuneTcp(upstream, planKeepAlive(route.keepAliveMs));
+      const status = libc.connect(upstream, address.bytes);
+      if (status === 0 || status === -EINPROGRESS) {
+        const wait = accepted.attempt < upstreams.length - 1 ? 'soon' : 'late';
+        this.#connecting[wait].set(slot, clock.monotonicMs() + CONNECT_TIMEOUTS_MS[wait]);
+        const { keepAliveMs } = route;
+        return pairs.add(slot, { client, upstream, keepAliveMs }, 'connecting');
+      }
+      poller.close(upstream, 'orderly');
+    }
+    this.#options.onReturned({ route: route.route, client });
+    this.#forget(slot);
+  }
+
+  /** The client that was accepted last. Should the thread die, the main thread finds here what was counted. */
+  #countIn(slot: number, service: number): void {
+    const { counts, shared } = this.#options;
+    const hash = hashSocketAddress(this.#peer, counts.seed);
+    countIn(counts, { service, hash, cost: DESCRIPTORS_PER_CLIENT });
+    shared.countedHash[slot] = hash;
+    Atomics.store(shared.countedService, slot, service + 1);
+  }
+
+  #countOut(slot: number): void {
+    const { counts, shared } = this.#options;
+    const service = Atomics.exchange(shared.countedService, slot, 0) - 1;
+    const hash = shared.countedHash[slot] ?? 0;
+    countOut(counts, { service, hash, cost: DESCRIPTORS_PER_CLIENT });
+  }
+
+  #forget(slot: number): void {
+    this.#accepted.delete(slot);
+    this.#countOut(slot);
+    this.#stopConnecting(slot);
+    this.#leftSlots.push(slot);
+  }
+
+  #stopConnecting(slot: number): void {
+    this.#connecting.soon.delete(slot);
+    this.#connecting.late.delete(slot);
+  }
+
+  #leave(slot: number, { route }: Route): void {
+    const { shared, clock, onUsed } = this.#options;
+    this.#forget(slot);
+    shared.routeLastMs[route] = clock.nowMs();
+    if (Atomics.sub(shared.routeUse, route, 1) === 1) onUsed(route);
+  }
+
+  #takeSlot(): number | undefined {
+    const free = this.#freeSlots.pop();
+    if (free !== undefined) return free;
+    return this.#nextSlot < MAX_CONNECTIONS ? this.#nextSlot++ : undefined;
+  }
+}

@@ -1,0 +1,197 @@
+import type { Socket } from 'node:net';
+import type { Cancel, Clock } from '../../system/clock.ts';
+import { descriptorOf } from '../native/descriptor-of.ts';
+import type { HeldClients } from '../native/held-clients.ts';
+import type { Libc } from '../native/libc.ts';
+import { createTcpInfoReader } from '../native/tcp-info.ts';
+import { PeerVigil, ViewedPair } from './peer-vigil.ts';
+import { readNow } from './unread.ts';
+import type { RelayedConnection, RelaySockets, TcpRelay } from './tcp-relay.ts';
+import { createTuneSocket } from './tune-socket.ts';
+
+/** Whoever takes nothing for so long of what a side has sent that failed after it, is reset as well. */
+const DRAIN_TIMEOUT_MS = 5_000;
+
+/**
+ * Relays through Node's streams, on any platform. One thing Node doesn't tell: a reset that comes while a source is
+ * paused, with bytes still unread, is read as an end (libuv's uv__stream_io), and passed on as one. And one thing it
+ * doesn't do: when a write fails, it closes the socket without a look at what came before the reset, so this looks.
+ */
+export function createStreamRelay(native?: NativeParts): TcpRelay {
+  const tune = createTuneSocket(native?.libc);
+  const vigil = native === undefined ? undefined : new StreamVigil(native);
+  return {
+    kind: 'stream',
+    tune,
+    join(sockets, onEnd) {
+      const { client, upstream, keepAliveMs } = sockets;
+      for (const socket of [client, upstream]) tune(socket, keepAliveMs);
+      relay(sockets, onEnd);
+      const connection = createConnection(sockets);
+      vigil?.follow(sockets, () => connection.destroy());
+      return connection;
+    },
+    hold: (client, onLeft) => holdUnread(client, { held: native?.held, onLeft }),
+    prepare: () => () => {},
+    openRoute: () => undefined,
+    closeServer: (server) => void server.close(),
+    close() {
+      native?.held?.close();
+      vigil?.close();
+    },
+  };
+}
+
+/** What does what Node doesn't offer, where the machine has it. */
+export interface NativeParts {
+  readonly libc: Libc;
+  readonly clock: Clock;
+  /** Closed with the relay. */
+  readonly held?: HeldClients | undefined;
+}
+
+/** See `TcpRelay`. */
+function holdUnread(
+  client: Socket,
+  { held, onLeft }: { readonly held: HeldClients | undefined; readonly onLeft: () => void },
+): (() => void) | undefined {
+  const fd = descriptorOf(client);
+  return fd === undefined ? undefined : held?.hold(fd, onLeft);
+}
+
+/** Ends connections whose other end is gone: see `PeerVigil`. Its timer runs only while something may be under way. */
+class StreamVigil {
+  readonly #clock: Clock;
+  readonly #vigil: PeerVigil;
+  readonly #onGone = new Map<ViewedPair, () => void>();
+  #timer: { readonly dueMs: number; readonly cancel: Cancel } | undefined;
+
+  constructor({ libc, clock }: NativeParts) {
+    this.#clock = clock;
+    this.#vigil = new PeerVigil({ readTcpInfo: createTcpInfoReader(libc), nowMs: () => clock.monotonicMs() });
+  }
+
+  /** Watches a connection until one of its sockets is closed. */
+  follow({ client, upstream, keepAliveMs }: RelaySockets, onGone: () => void): void {
+    if (client.destroyed || upstream.destroyed) return;
+    const sockets = [client, upstream];
+    const pair = new ViewedPair(keepAliveMs, () =>
+      sockets.map(descriptorOf).filter((fd) => fd !== undefined),
+    );
+    this.#onGone.set(pair, onGone);
+    const note = () => {
+      if (pair.isViewed || !this.#onGone.has(pair)) return;
+      this.#vigil.note(pair);
+      this.#setTimer();
+    };
+    const forget = () => {
+      this.#onGone.delete(pair);
+      this.#vigil.forget(pair);
+      this.#setTimer();
+    };
+    for (const socket of sockets) socket.on('data', note).once('end', note).once('close', forget);
+    // What was read before goes out at once.
+    note();
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #setTimer(): void {
+    const timeoutMs = this.#vigil.timeoutMs();
+    const dueMs = timeoutMs === undefined ? undefined : this.#clock.monotonicMs() + timeoutMs;
+    // What is due later by then sets it again.
+    if (dueMs !== undefined && this.#timer !== undefined && this.#timer.dueMs <= dueMs) return;
+    this.close();
+    if (dueMs === undefined || timeoutMs === undefined) return;
+    this.#timer = { dueMs, cancel: this.#clock.schedule(timeoutMs, () => this.#look()) };
+  }
+
+  #look(): void {
+    this.#timer = undefined;
+    for (const pair of this.#vigil.findGone()) this.#onGone.get(pair)?.();
+    this.#setTimer();
+  }
+}
+
+function relay({ client, upstream }: RelaySockets, onEnd: () => void): void {
+  let open = 2;
+  const closed = () => {
+    if (--open === 0) onEnd();
+  };
+  if (client.destroyed || upstream.destroyed) {
+    endBroken(client, upstream);
+    endBroken(upstream, client);
+    for (const socket of [client, upstream]) {
+      if (socket.destroyed) queueMicrotask(closed);
+      else socket.once('close', closed);
+    }
+    return;
+  }
+  pass(client, { to: upstream, closed });
+  pass(upstream, { to: client, closed });
+}
+
+interface Direction {
+  readonly to: Socket;
+  readonly closed: () => void;
+}
+
+function pass(source: Socket, { to, closed }: Direction): void {
+  // All that `close` has to know is in the state of the socket.
+  source.on('error', () => {});
+  const destroy = source._destroy.bind(source);
+  source._destroy = (error, callback) => {
+    if (error !== null) passRest(source, to);
+    destroy(error, callback);
+  };
+  source.once('close', () => {
+    // Not the orderly end of both directions: the other side must not wait for the rest.
+    if (!source.readableEnded || !source.writableFinished) resetOnceSent(to);
+    closed();
+  });
+  source.pipe(to);
+}
+
+/** Ends one side of a connection of which one side at least was closed before it was joined. */
+function endBroken(source: Socket, to: Socket): void {
+  source.on('error', () => {});
+  if (!source.destroyed) return;
+  passRest(source, to);
+  resetOnceSent(to);
+}
+
+/** Passes on what came of a source before it failed: what Node has read of it, and what the kernel still holds. */
+function passRest(source: Socket, to: Socket): void {
+  source.unpipe(to);
+  if (to.destroyed || to.writableEnded) return;
+  for (let chunk = source.read(); chunk !== null; chunk = source.read()) to.write(chunk);
+  const fd = descriptorOf(source);
+  for (let chunk = readNow(fd); chunk !== undefined; chunk = readNow(fd)) to.write(chunk);
+}
+
+/** Resets a socket as soon as it has taken what was written to it; after a while in which it takes nothing, at once. */
+function resetOnceSent(socket: Socket): void {
+  const reset = () => void socket.resetAndDestroy();
+  if (socket.destroyed || socket.writableLength === 0) return reset();
+  socket.unpipe();
+  // Else nobody would notice that it fails.
+  socket.resume();
+  socket.setTimeout(DRAIN_TIMEOUT_MS, reset);
+  if (socket.writableEnded) socket.once('finish', reset);
+  else socket.write('', reset);
+}
+
+function createConnection({ client, upstream }: RelaySockets): RelayedConnection {
+  return {
+    get traffic() {
+      return { bytesUp: upstream.bytesWritten, bytesDown: client.bytesWritten };
+    },
+    destroy() {
+      client.resetAndDestroy();
+      upstream.resetAndDestroy();
+    },
+  };
+}

@@ -1,0 +1,84 @@
+import type { Socket } from 'node:net';
+import type { Client } from '../listener.ts';
+import type { TcpBinding } from './tcp-listener.ts';
+import type { RelayedConnection, TcpRelay } from './tcp-relay.ts';
+import { discardUnread } from './unread.ts';
+
+interface ConnectionOptions {
+  readonly client: Client;
+  readonly binding: TcpBinding;
+  readonly relay: TcpRelay;
+  /** Called once, when both sides are closed. */
+  readonly onEnd: () => void;
+  /** Called when its upstream is connected. */
+  readonly onRelayed: () => void;
+  /** Told why the client was closed without an upstream. */
+  readonly onUnserved: (error: unknown) => void;
+}
+
+/**
+ * One client of a listener: held until its upstream is connected, then relayed. Until it is known whether it has to wait
+ * nothing is read of it; while it waits, no more than one stream buffer, so that its leaving is noticed.
+ */
+export class TcpConnection {
+  readonly #socket: Socket;
+  readonly #options: ConnectionOptions;
+  #relayed: RelayedConnection | undefined;
+  #hasEnded = false;
+
+  /** Takes over the socket, which has read nothing yet. */
+  constructor(socket: Socket, options: ConnectionOptions) {
+    this.#socket = socket;
+    this.#options = options;
+  }
+
+  /** Serves the client. */
+  async serve(): Promise<void> {
+    const socket = this.#socket;
+    const { binding, client, relay } = this.#options;
+    const waiting = new AbortController();
+    const leave = () => waiting.abort(new Error('the client left'));
+    const end = () => this.#end();
+    // Nothing is read, or at least not piped yet, so `end` comes only from a client that has sent nothing and won't: nobody to hold.
+    socket.on('error', leave).on('end', leave).on('close', leave).once('close', end);
+    const release = relay.hold(socket, leave);
+    if (release === undefined) socket.read(0);
+    // While the client waits for a start, so that it doesn't wait for this as well.
+    const unprepare = relay.prepare();
+    try {
+      const upstream = await binding.connect({
+        port: binding.targetPort,
+        client: client.endpoint,
+        address: client.address,
+        signal: waiting.signal,
+      });
+      release?.();
+      socket.off('error', leave).off('end', leave).off('close', leave).off('close', end);
+      const { keepAliveMs } = binding;
+      this.#relayed = relay.join({ client: socket, upstream: upstream.socket, keepAliveMs }, () => {
+        upstream.release();
+        end();
+      });
+      this.#options.onRelayed();
+    } catch (error) {
+      release?.();
+      discardUnread(socket);
+      socket.destroy();
+      this.#options.onUnserved(error);
+    } finally {
+      unprepare();
+    }
+  }
+
+  #end(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#options.onEnd();
+  }
+
+  /** Resets it. Idempotent. */
+  destroy(): void {
+    if (this.#relayed === undefined) this.#socket.resetAndDestroy();
+    else this.#relayed.destroy();
+  }
+}

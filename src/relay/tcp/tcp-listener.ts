@@ -1,0 +1,250 @@
+import type { Socket } from 'node:net';
+import type { Endpoint } from '../../model/observation.ts';
+import { formatListenAddress, type ListenerSpec, type TargetPort } from '../../model/service.ts';
+import type { WarmPath, WarmUser } from '../../model/warm-path.ts';
+import { shortageOf } from '../../system/descriptors.ts';
+import type { LogLimiter } from '../../system/log/log-limiter.ts';
+import type { Logger } from '../../system/log/logger.ts';
+import type { AccessList } from '../access/access-list.ts';
+import type { Admission, ServiceBounds } from '../access/admission.ts';
+import { formatEndpoint, plainAddress } from '../access/client-address.ts';
+import type { Listener, TrackClient } from '../listener.ts';
+import { descriptorOf } from '../native/descriptor-of.ts';
+import { TcpAcceptor } from './tcp-acceptor.ts';
+import { TcpConnection } from './tcp-connection.ts';
+import type { TcpRelay } from './tcp-relay.ts';
+import { WarmListener } from './warm-listener.ts';
+
+/** Where a listener's connections go; swapped without touching the socket. */
+export interface TcpBinding {
+  readonly service: string;
+  readonly targetPort: TargetPort;
+  readonly access: AccessList;
+  /** Absent = it bounds nothing by hand. */
+  readonly bounds?: Omit<ServiceBounds, 'service'> | undefined;
+  /** Silence after which the kernel asks the other end whether it is still there, 0 = never. */
+  readonly keepAliveMs: number;
+  /** Absent where nobody wants to know. */
+  readonly track?: TrackClient | undefined;
+  /** The way to the service while it is ready, for who asks nobody; absent where there is none. */
+  readonly openWarmPath?: (user: WarmUser) => WarmPath | undefined;
+  /** Connects to the awake service; rejects when the client can't be served. */
+  connect(request: {
+    readonly port: TargetPort;
+    readonly client: string;
+    readonly address: string;
+    readonly signal: AbortSignal;
+  }): Promise<{ readonly socket: Socket; release(): void }>;
+}
+
+const NO_BOUNDS = { maxConnections: 0, maxConnectionsPerAddress: 0 } as const;
+
+/** Where a client comes from, and to which address of ours it has connected. */
+interface ComingClient {
+  readonly address: string;
+  readonly port: number;
+  readonly reached: Endpoint;
+}
+
+type UnservedHandler = (
+  client: string,
+  why: { readonly binding: TcpBinding; readonly error: unknown },
+) => void;
+
+/**
+ * One bound TCP socket. Each client is held until its upstream is connected, then relayed. While a client is held, no
+ * more than one stream buffer is read ahead of it, so that its leaving is noticed and its bytes are kept.
+ */
+export class TcpListener implements Listener<TcpBinding> {
+  readonly spec: ListenerSpec;
+  readonly #acceptor: TcpAcceptor;
+  readonly #warm: WarmListener;
+  readonly #logger: Logger;
+  readonly #hasComeBack: (client: ComingClient, binding: TcpBinding) => boolean;
+  readonly #limiter: LogLimiter | undefined;
+  readonly #onRefused: (client: string, binding: TcpBinding) => void;
+  readonly #onUnserved: UnservedHandler;
+  readonly #onDrained: () => void;
+  readonly #relay: TcpRelay;
+  readonly #admission: Admission | undefined;
+  readonly #connections = new Set<TcpConnection>();
+  readonly #refusals = new Map<string, number>();
+  #binding: TcpBinding;
+  #closing = false;
+  #isDrained = false;
+
+  constructor(options: {
+    readonly spec: ListenerSpec;
+    readonly binding: TcpBinding;
+    readonly relay: TcpRelay;
+    readonly logger: Logger;
+    /** Bounds the lines about clients that could not be accepted; absent = one for each. */
+    readonly limiter?: LogLimiter | undefined;
+    /** Bounds the clients; absent = as many as come. */
+    readonly admission?: Admission | undefined;
+    /** Whether a client is a connection of the proxy's own that has come back to it; default: none is. */
+    readonly hasComeBack?: (client: ComingClient, binding: TcpBinding) => boolean;
+    /** Told of each client that the access list refused. */
+    readonly onRefused: (client: string, binding: TcpBinding) => void;
+    /** Told of each client that was closed without an upstream, but for those who have left. Absent = nobody wants to know. */
+    readonly onUnserved?: UnservedHandler;
+    /** Called when the listener is closed and its last connection has ended. */
+    readonly onDrained: () => void;
+  }) {
+    this.spec = options.spec;
+    this.#binding = options.binding;
+    this.#relay = options.relay;
+    this.#logger = options.logger;
+    this.#admission = options.admission;
+    this.#hasComeBack = options.hasComeBack ?? (() => false);
+    this.#limiter = options.limiter;
+    this.#onRefused = options.onRefused;
+    this.#onUnserved = options.onUnserved ?? (() => {});
+    this.#onDrained = options.onDrained;
+    const onClient = (client: Socket) => this.#accept(client);
+    this.#acceptor = new TcpAcceptor({
+      spec: options.spec,
+      onListening: (server) => options.relay.tune(server, this.#binding.keepAliveMs),
+      closeServer: (server) => options.relay.closeServer(server),
+      onClient,
+      onError: (error) => this.#logAcceptError(error),
+    });
+    this.#warm = new WarmListener({
+      ...{ acceptor: this.#acceptor, relay: options.relay, onClient },
+      onUse: () => this.#checkDrained(),
+    });
+  }
+
+  /** Connections that are held or relayed now. */
+  get activeConnections(): number {
+    return this.#connections.size + this.#warm.activeConnections;
+  }
+
+  /** Clients that were closed because of a bound, by its name, since the listener was made. */
+  get refusals(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#refusals);
+  }
+
+  /** Binds the socket; may be tried again after it has failed. @throws the bind error, with its `code`. */
+  open(): Promise<void> {
+    return this.#acceptor.open();
+  }
+
+  /** New connections go elsewhere from now on; those that live stay where they are. */
+  rebind(binding: TcpBinding): void {
+    this.#warm.close();
+    this.#binding = binding;
+  }
+
+  /** Gives the port back at once; connections go on until they end. Idempotent. */
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#warm.close();
+    this.#acceptor.close();
+    this.#checkDrained();
+  }
+
+  /** Closes, and resets what still lives. Idempotent. */
+  destroy(): void {
+    this.close();
+    this.#warm.destroy();
+    for (const connection of this.#connections) connection.destroy();
+  }
+
+  #accept(client: Socket): void {
+    const binding = this.#binding;
+    this.#relay.tune(client, binding.keepAliveMs);
+    const { remoteAddress, remotePort } = client;
+    // Gone before it was accepted.
+    if (remoteAddress === undefined || remotePort === undefined) return void client.destroy();
+    const address = plainAddress(remoteAddress);
+    const endpoint = formatEndpoint(address, remotePort);
+    if (!binding.access.allows(address)) {
+      client.destroy();
+      this.#onRefused(endpoint, binding);
+      return;
+    }
+    // Resets the client for whose sake it was made, too.
+    const reached = { host: client.localAddress ?? '', port: client.localPort ?? this.spec.port };
+    if (this.#hasComeBack({ address, port: remotePort, reached }, binding))
+      return void client.resetAndDestroy();
+    const admitted = this.#admission?.admit({
+      bounds: { ...(binding.bounds ?? NO_BOUNDS), service: binding.service },
+      ...{ address, endpoint, kind: 'connection', fd: descriptorOf(client) },
+    });
+    if (admitted?.kind === 'refused') {
+      client.resetAndDestroy();
+      this.#countRefusal(admitted.bound);
+      return admitted.tell();
+    }
+    // The upstream's.
+    const hasUpstream = this.#admission?.descriptors.expectOne();
+    const ended = binding.track?.({ address, port: remotePort, endpoint });
+    const connection = new TcpConnection(client, {
+      ...{ binding, relay: this.#relay, client: { address, port: remotePort, endpoint } },
+      onEnd: () => {
+        this.#connections.delete(connection);
+        admitted?.leave();
+        hasUpstream?.();
+        ended?.();
+        this.#checkDrained();
+      },
+      onRelayed: () => {
+        hasUpstream?.();
+        this.#openWarmPath();
+      },
+      onUnserved: (error) => this.#tellUnserved(error, { binding, endpoint }),
+    });
+    this.#connections.add(connection);
+    void connection.serve();
+  }
+
+  /** Lends the socket to the relay, where nobody has to be asked or told about a client. */
+  #openWarmPath(): void {
+    const { access, bounds = NO_BOUNDS, service, keepAliveMs, track, openWarmPath } = this.#binding;
+    // Streams have no warm path: nothing more is asked for the sake of one.
+    if (this.#closing || track !== undefined || this.#relay.kind !== 'splice') return;
+    // Whoever bounds its connections by hand has each of them counted here.
+    if (bounds.maxConnections > 0 || bounds.maxConnectionsPerAddress > 0) return;
+    // As long as they have to share, each is looked at here.
+    if (this.#admission?.isRoomy === false) return;
+    const policy = { access: access.ranges, service: this.#admission?.numberOf(service) ?? 0, keepAliveMs };
+    this.#warm.open(policy, (user) => openWarmPath?.(user));
+  }
+
+  #countRefusal(bound: string): void {
+    this.#refusals.set(bound, (this.#refusals.get(bound) ?? 0) + 1);
+  }
+
+  #checkDrained(): void {
+    if (!this.#closing || this.#isDrained || this.activeConnections > 0) return;
+    this.#isDrained = true;
+    this.#onDrained();
+  }
+
+  #tellUnserved(error: unknown, { binding, endpoint }: { binding: TcpBinding; endpoint: string }): void {
+    const { service } = binding;
+    if (!isDeparture(error)) return this.#onUnserved(endpoint, { binding, error });
+    const fields = { event: 'unserved', service, client: endpoint };
+    this.#logger.debug(fields, `${service}: ${endpoint} left while it waited`);
+  }
+
+  #logAcceptError(error: Error): void {
+    const where = formatListenAddress(this.spec);
+    const shortage = shortageOf(error);
+    if (shortage !== undefined && this.#admission !== undefined) {
+      this.#countRefusal('no-descriptors');
+      return this.#admission.descriptors.tell(`a client on ${where} was not accepted`, shortage);
+    }
+    const suppressed = this.#limiter === undefined ? 0 : this.#limiter.pass(`accept ${where}`);
+    if (suppressed === undefined) return;
+    const more = suppressed === 0 ? '' : `, and ${suppressed} more before it`;
+    const message = `could not accept a client on ${where}: ${error.message}${more}`;
+    this.#logger.warn({ event: 'accept-failed' }, message);
+  }
+}
+
+function isDeparture(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'left';
+}

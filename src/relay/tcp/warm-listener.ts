@@ -1,0 +1,100 @@
+import type { Socket } from 'node:net';
+import type { WarmPath, WarmUser } from '../../model/warm-path.ts';
+import type { TcpAcceptor } from './tcp-acceptor.ts';
+import type { RouteOptions, TcpRelay, TcpRoute } from './tcp-relay.ts';
+
+interface WarmListenerOptions {
+  readonly acceptor: TcpAcceptor;
+  readonly relay: TcpRelay;
+  /** Told of a client that has to be served the ordinary way. */
+  readonly onClient: (client: Socket) => void;
+  /** Told when connections may have ended. */
+  readonly onUse: () => void;
+}
+
+/** What holds for each client that the relay lets in. */
+type RoutePolicy = Pick<RouteOptions, 'access' | 'service' | 'keepAliveMs'>;
+
+/**
+ * Lends a listener's socket to the relay while its service is ready, so that new connections cost the main thread nothing.
+ * Several routes may live at once: one that accepts, and earlier ones whose connections go on.
+ */
+export class WarmListener {
+  readonly #options: WarmListenerOptions;
+  readonly #routes = new Set<TcpRoute>();
+  /** Takes the socket back; undefined where it isn't lent. */
+  #takeBack: (() => void) | undefined;
+
+  constructor(options: WarmListenerOptions) {
+    this.#options = options;
+  }
+
+  /** Connections that the relay has accepted and that live. */
+  get activeConnections(): number {
+    let count = 0;
+    for (const route of this.#routes) count += route.activeConnections;
+    return count;
+  }
+
+  /** Lends the socket, where the service is ready and the relay can. */
+  open(policy: RoutePolicy, openPath: (user: WarmUser) => WarmPath | undefined): void {
+    if (this.#takeBack !== undefined || this.#options.relay.kind !== 'splice') return;
+    let route: TcpRoute | undefined;
+    const path = openPath({
+      get lastUsedMs() {
+        return route?.lastUsedMs ?? 0;
+      },
+      tryClose: () => {
+        const isClosed = route?.tryClose() ?? true;
+        if (isClosed) this.#takeBack?.();
+        return isClosed;
+      },
+      close: () => this.close(),
+    });
+    if (path === undefined) return;
+    route = this.#lend(path, policy);
+    if (route === undefined) path.close();
+  }
+
+  /** Accepts here again; connections go on. Idempotent. */
+  close(): void {
+    this.#takeBack?.();
+  }
+
+  /** Closes, and resets the connections. Idempotent. */
+  destroy(): void {
+    this.close();
+    for (const route of this.#routes) route.destroy();
+  }
+
+  #lend(path: WarmPath, policy: RoutePolicy): TcpRoute | undefined {
+    const { acceptor, relay, onClient, onUse } = this.#options;
+    const route: TcpRoute | undefined = acceptor.lend((server) =>
+      relay.openRoute(server, {
+        ...policy,
+        upstreams: path.endpoints,
+        onUse: (count) => {
+          path.used(count);
+          if (route !== undefined && route !== this.#lent && count === 0) this.#routes.delete(route);
+          onUse();
+        },
+        onReturned: onClient,
+        onLost: () => this.#takeBack?.(),
+      }),
+    );
+    if (route === undefined) return undefined;
+    this.#routes.add(route);
+    this.#lent = route;
+    this.#takeBack = () => {
+      this.#takeBack = this.#lent = undefined;
+      route.close();
+      path.close();
+      acceptor.takeBack(route.takeListener());
+      if (route.activeConnections === 0) this.#routes.delete(route);
+    };
+    return route;
+  }
+
+  /** The route that accepts now. */
+  #lent: TcpRoute | undefined;
+}

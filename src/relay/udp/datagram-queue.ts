@@ -1,0 +1,115 @@
+import type { UdpPolicy } from '../../model/service.ts';
+import type { Bound } from '../access/admission.ts';
+import type { QueueBudget } from './udp-budget.ts';
+
+/** What keeping a datagram costs beside its bytes: two objects, and the memory allocator's rounding (measured). */
+export const DATAGRAM_COST_BYTES = 640;
+
+/** Why a datagram was dropped; each is counted. */
+export type DropReason =
+  | 'queue-datagrams'
+  | 'queue-bytes'
+  | 'queue-listener'
+  | 'queue-total'
+  | 'queue-age'
+  | 'not-ready'
+  | 'refused'
+  | 'unsendable'
+  | 'too-many-flows'
+  | Bound
+  | 'blocked'
+  | 'own-listener';
+
+export type QueueLimits = Pick<UdpPolicy, 'maxQueuedDatagrams' | 'maxQueuedBytes' | 'maxQueueAgeMs'>;
+
+interface Entry {
+  readonly datagram: Buffer;
+  readonly atMs: number;
+}
+
+/**
+ * The datagrams that one flow keeps, in order, while its workload wakes. Pure; bounded by count, bytes and age, and by what
+ * all flows of the listener and the process may keep together.
+ */
+export class DatagramQueue {
+  readonly #limits: QueueLimits;
+  readonly #budget: QueueBudget;
+  #entries: Entry[] = [];
+  #bytes = 0;
+
+  constructor(limits: QueueLimits, budget: QueueBudget) {
+    this.#limits = limits;
+    this.#budget = budget;
+  }
+
+  get size(): number {
+    return this.#entries.length;
+  }
+
+  /** Adds a datagram at the end, or says which limit keeps it out: the first ones are those that count. */
+  push(datagram: Buffer, nowMs: number): DropReason | undefined {
+    const refused = this.findLimit(datagram.length) ?? this.#budget.take(costOf(datagram.length));
+    if (refused !== undefined) return refused;
+    this.#entries.push({ datagram, atMs: nowMs });
+    this.#bytes += datagram.length;
+    return undefined;
+  }
+
+  /** Puts one to the front that was taken out a moment ago; no limit keeps it out. */
+  putBack(datagram: Buffer, nowMs: number): void {
+    this.#budget.give(-costOf(datagram.length));
+    this.#entries.unshift({ datagram, atMs: nowMs });
+    this.#bytes += datagram.length;
+  }
+
+  /** Which limit keeps a datagram of that length out; undefined where there is room. */
+  findLimit(bytes: number): DropReason | undefined {
+    if (this.#entries.length >= this.#limits.maxQueuedDatagrams) return 'queue-datagrams';
+    if (this.#bytes + bytes > this.#limits.maxQueuedBytes) return 'queue-bytes';
+    return this.#budget.findLimit(costOf(bytes));
+  }
+
+  peek(): Buffer | undefined {
+    return this.#entries[0]?.datagram;
+  }
+
+  shift(): Buffer | undefined {
+    const datagram = this.#entries.shift()?.datagram;
+    if (datagram === undefined) return undefined;
+    this.#bytes -= datagram.length;
+    this.#budget.give(costOf(datagram.length));
+    return datagram;
+  }
+
+  /** Takes the first datagrams out, within the limits (at least one); those that are too old are left out. */
+  take(
+    nowMs: number,
+    { maxCount, maxBytes }: { readonly maxCount: number; readonly maxBytes: number },
+  ): { readonly datagrams: readonly Buffer[]; readonly expired: number } {
+    const datagrams: Buffer[] = [];
+    let bytes = 0;
+    let expired = 0;
+    for (let next = this.#entries[0]; next !== undefined; next = this.#entries[0]) {
+      const isOld = nowMs - next.atMs > this.#limits.maxQueueAgeMs;
+      bytes += isOld ? 0 : next.datagram.length;
+      if (datagrams.length > 0 && (datagrams.length >= maxCount || bytes > maxBytes)) break;
+      this.shift();
+      if (isOld) expired++;
+      else datagrams.push(next.datagram);
+    }
+    return { datagrams, expired };
+  }
+
+  /** Drops everything; returns how many that were. */
+  clear(): number {
+    const { length } = this.#entries;
+    this.#budget.give(this.#bytes + length * DATAGRAM_COST_BYTES);
+    this.#entries = [];
+    this.#bytes = 0;
+    return length;
+  }
+}
+
+function costOf(bytes: number): number {
+  return bytes + DATAGRAM_COST_BYTES;
+}

@@ -1,0 +1,160 @@
+import type { UdpPolicy } from '../../model/service.ts';
+import type { Clock } from '../../system/clock.ts';
+import { type Descriptors, shortageOf } from '../../system/descriptors.ts';
+import type { DatagramQueue } from './datagram-queue.ts';
+import type { UdpTarget } from './flow-lease.ts';
+import type { NativeDatagrams } from '../native/datagrams/native-datagrams.ts';
+import { connectUdp, type UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
+
+/** A datagram without an answer is offered again after so long (lazy-tcp-proxy does the same). */
+const OFFER_INTERVAL_MS = 500;
+
+/** A port that refuses says so well within this time on the networks of one machine. */
+const REFUSAL_WINDOW_MS = 50;
+
+/**
+ * Proves with the first datagram of a queue that a workload's port takes datagrams, and takes it from the queue.
+ * `reply`: it is offered until the upstream answers, to one target after the other where there are several; whoever was
+ * offered it may still answer. `open`: it is sent once, and proves the port if it isn't refused.
+ * @returns the connected upstream.
+ * @throws when the port refuses, so that the datagram may be offered again; the signal's reason when it aborts.
+ */
+export async function offerDatagram(queue: DatagramQueue, options: OfferOptions): Promise<UdpUpstream> {
+  const { clock, signal } = options;
+  const isReply = options.readiness === 'reply';
+  let pause = new AbortController();
+  const endPause = () => pause.abort(new Error('settled'));
+  const offers = options.targets.map((target) => new Offer(target, options, endPause));
+  signal.addEventListener('abort', endPause, { once: true });
+  let offered: Buffer | undefined;
+  let chosen: Offer | undefined;
+  try {
+    for (let turn = 0; chosen === undefined; turn++) {
+      const offer = offers[turn % offers.length];
+      if (offer === undefined) throw new Error('the workload has no address');
+      pause = new AbortController();
+      await offer.connect({ isAlone: offers.length === 1 });
+      signal.throwIfAborted();
+      offered = queue.peek();
+      if (offered !== undefined) offer.send(offered);
+      if (offer.isOpen)
+        await clock.sleep(isReply ? OFFER_INTERVAL_MS : REFUSAL_WINDOW_MS, pause.signal).catch(() => {});
+      // What this turn waited for may be there, although nobody was told of it yet.
+      for (const each of offers) each.look();
+      if (offers.every(({ isRefused }) => isRefused))
+        throw new Error(`port ${offer.target.port} refuses datagrams`);
+      chosen = isReply ? offers.find(({ hasAnswered }) => hasAnswered) : offer;
+      signal.throwIfAborted();
+    }
+    return chosen.use();
+  } finally {
+    signal.removeEventListener('abort', endPause);
+    // What may have arrived is not sent again, be it to the next run.
+    const mayHaveArrived = offers.some(
+      ({ hasAnswered, isRefused }) => hasAnswered || (!isReply && !isRefused),
+    );
+    if (mayHaveArrived && offered !== undefined && queue.peek() === offered) queue.shift();
+    for (const offer of offers) offer.closeUnused();
+  }
+}
+
+interface OfferOptions {
+  readonly readiness: UdpPolicy['readiness'];
+  /** At least one; where the workload answers is not known. */
+  readonly targets: readonly UdpTarget[];
+  /** For what comes from a target. */
+  readonly handlersFor: (target: UdpTarget) => UpstreamHandlers;
+  readonly datagrams?: NativeDatagrams | undefined;
+  readonly descriptors?: Descriptors | undefined;
+  readonly explainOwn?: ((target: UdpTarget) => string | undefined) | undefined;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** One target that is offered the datagram. */
+class Offer {
+  readonly target: UdpTarget;
+  readonly #options: OfferOptions;
+  readonly #onSettled: () => void;
+  #upstream: UdpUpstream | undefined;
+  #state: 'offering' | 'used' | 'over' = 'offering';
+  hasAnswered = false;
+  /** The last that was heard is a refusal. */
+  isRefused = false;
+
+  constructor(target: UdpTarget, options: OfferOptions, onSettled: () => void) {
+    this.target = target;
+    this.#options = options;
+    this.#onSettled = onSettled;
+  }
+
+  /** Whether it is there, and hasn't refused what it was sent last. */
+  get isOpen(): boolean {
+    return this.#upstream !== undefined && !this.isRefused;
+  }
+
+  /** @throws where there is no way to it and it is all there is. */
+  async connect({ isAlone }: { readonly isAlone: boolean }): Promise<void> {
+    if (this.#upstream !== undefined) return;
+    const { datagrams, descriptors, explainOwn, handlersFor } = this.#options;
+    const handlers = this.#watch(handlersFor(this.target));
+    try {
+      const upstream = await connectUdp(this.target, { handlers, datagrams, descriptors, explainOwn });
+      if (this.#state === 'over') upstream.close();
+      else this.#upstream = upstream;
+    } catch (error) {
+      // That the proxy has no socket for it is no answer of the port.
+      if (isAlone || shortageOf(error) !== undefined) throw error;
+      this.isRefused = true;
+    }
+  }
+
+  send(datagram: Buffer): void {
+    if (this.#upstream === undefined) return;
+    this.isRefused = false;
+    this.#upstream.send(datagram);
+  }
+
+  look(): void {
+    this.#upstream?.look();
+  }
+
+  use(): UdpUpstream {
+    if (this.#upstream === undefined) throw new Error('what was not connected has answered');
+    this.#state = 'used';
+    return this.#upstream;
+  }
+
+  closeUnused(): void {
+    if (this.#state === 'used') return;
+    this.#state = 'over';
+    this.#upstream?.close();
+  }
+
+  /** Notes what comes while the datagram is offered; a refusal is the flow's business only after that. */
+  #watch(handlers: UpstreamHandlers): UpstreamHandlers {
+    const answered = () => {
+      this.hasAnswered = true;
+      this.#onSettled();
+    };
+    return {
+      onReply: (datagram) => {
+        answered();
+        handlers.onReply(datagram);
+      },
+      onReplies: (run) => {
+        answered();
+        handlers.onReplies(run);
+      },
+      onRefused: () => {
+        if (this.#state === 'used') return handlers.onRefused();
+        this.isRefused = true;
+        this.#onSettled();
+      },
+      onUnsent: (datagram) => {
+        if (this.#state === 'used') handlers.onUnsent(datagram);
+      },
+      onUnsendable: () => handlers.onUnsendable(),
+    };
+  }
+}

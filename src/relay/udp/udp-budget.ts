@@ -1,0 +1,136 @@
+import type { DropReason } from './datagram-queue.ts';
+import { IdleOrder, type Place } from '../access/idle-order.ts';
+
+/** Of the total, so that a service that wakes leaves room for those of three others. */
+const LISTENER_SHARE = 1 / 4;
+/** Each flow costs a socket. */
+const MAX_FLOWS = 65_536;
+const MAX_LISTENER_FLOWS = 16_384;
+/** Descriptors that are left to connections and everything else. */
+const FLOWS_OF_DESCRIPTORS = 1 / 2;
+/** A flow that was used less long ago may wait for its answer. */
+const MIN_IDLE_MS = 1_000;
+/** Flows that only seem idle and are passed over for one new flow. */
+const MAX_PASSED_OVER = 16;
+
+/** Memory for the datagrams that are kept. */
+export interface QueueBudget {
+  /** Which limit is in the way of taking so many bytes; undefined where none is. */
+  findLimit(bytes: number): DropReason | undefined;
+  /** Takes so many bytes; says which limit is in the way where that can't be. */
+  take(bytes: number): DropReason | undefined;
+  give(bytes: number): void;
+}
+
+/** A flow that may have to make room. */
+export interface RoomMaker {
+  /** Waits for nothing, and keeps nothing. */
+  readonly isIdle: boolean;
+  readonly lastActiveMs: number;
+  end(): void;
+}
+
+/** What the UDP flows of the whole process may take together: memory for what is kept, and sockets. */
+export class UdpBudget {
+  readonly #maxQueuedBytes: number;
+  readonly #limit: FlowLimit;
+  #queuedBytes = 0;
+
+  /** @param options.descriptors how many this process may have open; undefined where nobody knows. */
+  constructor(options: { readonly maxQueuedBytes: number; readonly descriptors: number | undefined }) {
+    this.#maxQueuedBytes = options.maxQueuedBytes;
+    const { descriptors = Number.POSITIVE_INFINITY } = options;
+    this.#limit = new FlowLimit(Math.min(MAX_FLOWS, Math.floor(descriptors * FLOWS_OF_DESCRIPTORS)));
+  }
+
+  /** The bytes that are kept now, with what they cost beside. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** The part of one listener. */
+  openListener(maxFlows = MAX_LISTENER_FLOWS): ListenerBudget {
+    const maxBytes = Math.floor(this.#maxQueuedBytes * LISTENER_SHARE);
+    let bytesOfListener = 0;
+    const findLimit = (bytes: number) => {
+      if (bytesOfListener + bytes > maxBytes) return 'queue-listener';
+      return this.#queuedBytes + bytes > this.#maxQueuedBytes ? 'queue-total' : undefined;
+    };
+    return {
+      queue: {
+        findLimit,
+        take: (bytes) => {
+          const limit = findLimit(bytes);
+          if (limit !== undefined) return limit;
+          bytesOfListener += bytes;
+          this.#queuedBytes += bytes;
+          return undefined;
+        },
+        give: (bytes) => {
+          bytesOfListener -= bytes;
+          this.#queuedBytes -= bytes;
+        },
+      },
+      limits: [new FlowLimit(maxFlows), this.#limit],
+    };
+  }
+}
+
+/** One listener's part of the budget. */
+export interface ListenerBudget {
+  readonly queue: QueueBudget;
+  /** The listener's own limit, and the one of all. */
+  readonly limits: readonly FlowLimit[];
+}
+
+/** So many flows at once; the one that was idle for the longest time makes room for a new one. */
+export class FlowLimit {
+  readonly #max: number;
+  readonly #used = new IdleOrder<RoomMaker>();
+  #count = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  get isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
+  /** Ends a flow where there is no room for one more; false where none may be ended. */
+  makeRoom(nowMs: number): boolean {
+    while (this.#count >= this.#max) if (!this.endOldest(nowMs)) return false;
+    return true;
+  }
+
+  /** Ends the flow that was idle for the longest time; false where none may be ended. */
+  endOldest(nowMs: number): boolean {
+    for (let passedOver = 0; passedOver < MAX_PASSED_OVER; passedOver++) {
+      const { oldest } = this.#used;
+      if (oldest === undefined || nowMs - oldest.value.lastActiveMs < MIN_IDLE_MS) return false;
+      if (oldest.value.isIdle) {
+        oldest.value.end();
+        return true;
+      }
+      this.#used.touch(oldest);
+    }
+    return false;
+  }
+
+  /** Counts one more. What is returned is called whenever it is used. */
+  enter(flow: RoomMaker): { touch(): void; leave(): void } {
+    this.#count++;
+    // A flow that waits for its workload is not there yet: it is never the one to go.
+    let place: Place<RoomMaker> | undefined;
+    return {
+      touch: () => {
+        if (place === undefined) place = this.#used.add(flow);
+        else this.#used.touch(place);
+      },
+      leave: () => {
+        this.#count--;
+        if (place !== undefined) this.#used.remove(place);
+      },
+    };
+  }
+}

@@ -1,0 +1,233 @@
+import { createSocket, type Socket } from 'node:dgram';
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { type Descriptors, shortageOf } from '../../system/descriptors.ts';
+import type { DatagramRun } from './datagram-run.ts';
+import { ECONNREFUSED, EINTR } from '../native/errno.ts';
+import { createFdOf } from '../native/fd-of.ts';
+import { BATCH_SIZE, type NativeDatagrams } from '../native/datagrams/native-datagrams.ts';
+import type { NativeUdpSocket } from '../native/datagrams/native-udp-socket.ts';
+import { sendRun } from './send-run.ts';
+
+/** Room for bursts; the kernel's own limits apply. */
+const BUFFER_BYTES = 1_048_576;
+/** Batches that one flow takes before the others have their turn. */
+const MAX_BATCHES = 4;
+
+/**
+ * One connected UDP socket to a workload, so that the kernel tells when the port refuses (ICMP) and lets nobody else's
+ * datagrams in. `close()` frees it, and is idempotent; what is sent afterwards is not.
+ */
+export interface UdpUpstream {
+  /** Its descriptor; undefined where Node hides it. */
+  readonly fd: number | undefined;
+  send(datagram: Buffer): void;
+  /** Sends many, as `send` does. */
+  sendRun(run: DatagramRun): void;
+  /** Takes what has come and was not told of yet, where that can be had: after a pause of the program it may be much. */
+  look(): void;
+  close(): void;
+}
+
+/**
+ * @throws the socket's error, such as EMFILE or ENETUNREACH, or the resolver's where the host is a name; or that it leads back
+ * to the proxy itself.
+ */
+export async function connectUdp(
+  { host, port }: { readonly host: string; readonly port: number },
+  { handlers, datagrams, descriptors, explainOwn }: UpstreamOptions,
+): Promise<UdpUpstream> {
+  const place = { ...(await resolveHost(host)), port };
+  const reason = explainOwn?.({ host: place.address, port });
+  if (reason !== undefined) throw new Error(reason);
+  try {
+    const upstream =
+      datagrams === undefined
+        ? await SingleUpstream.connect(place, handlers)
+        : new BatchUpstream(place, { handlers, datagrams });
+    handlers.onOpened?.();
+    if (descriptors?.hasRoomFor(upstream.fd) !== false) return upstream;
+    upstream.close();
+    throw new NoDescriptor();
+  } catch (error) {
+    const shortage = shortageOf(error);
+    if (shortage !== undefined) descriptors?.tell('a UDP flow has no socket', shortage);
+    throw error;
+  }
+}
+
+/** Moves many datagrams at once. */
+class BatchUpstream implements UdpUpstream {
+  readonly #socket: NativeUdpSocket;
+  readonly #handlers: UpstreamHandlers;
+  readonly #datagrams: NativeDatagrams;
+
+  /** @throws the socket's error. */
+  constructor(
+    place: { readonly address: string; readonly port: number },
+    { handlers, datagrams }: { readonly handlers: UpstreamHandlers; readonly datagrams: NativeDatagrams },
+  ) {
+    this.#handlers = handlers;
+    this.#datagrams = datagrams;
+    this.#socket = datagrams.connect(place, {
+      onReadable: () => this.#receive(),
+      onUnsent: ({ datagram }, errno) => this.#tellUnsent(datagram, errno),
+    });
+  }
+
+  get fd(): number {
+    return this.#socket.fd;
+  }
+
+  send(datagram: Buffer): void {
+    this.#socket.send({ datagram });
+  }
+
+  sendRun(run: DatagramRun): void {
+    sendRun(run, {
+      fdOf: () => this.#socket.sendFd,
+      isWritable: (fd) => this.#datagrams.isWritable(fd),
+      onRefused: () => this.#handlers.onRefused(),
+      onUnsent: (datagram) => this.#handlers.onUnsent(datagram),
+      onUnsendable: () => this.#handlers.onUnsendable(),
+      // Closed meanwhile, because of a refusal.
+      sendOne: (datagram) =>
+        this.#socket.isClosed ? this.#handlers.onUnsent(datagram) : this.send(datagram),
+    });
+  }
+
+  look(): void {
+    this.#receive();
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  #receive(): void {
+    for (let batch = 0; batch < MAX_BATCHES && !this.#socket.isClosed; batch++) {
+      const { count, error } = this.#datagrams.receive(this.#socket.fd);
+      if (count > 0) this.#handlers.onReplies(this.#datagrams.createRunOf(count));
+      // An ICMP refusal of something sent earlier.
+      if (error !== 0 && error !== EINTR) this.#handlers.onRefused();
+      if (error === 0 && count < BATCH_SIZE) return;
+    }
+  }
+
+  #tellUnsent(datagram: Buffer, errno: number): void {
+    if (errno !== ECONNREFUSED) return this.#handlers.onUnsendable();
+    // The refusal of something earlier: reporting it has cleared it, and this datagram was not sent.
+    this.#handlers.onRefused();
+    this.#handlers.onUnsent(datagram);
+  }
+}
+
+/** Moves each datagram alone, by node:dgram. */
+class SingleUpstream implements UdpUpstream {
+  readonly #socket: Socket;
+  readonly #handlers: UpstreamHandlers;
+  #closed = false;
+
+  private constructor(socket: Socket, handlers: UpstreamHandlers) {
+    this.#socket = socket;
+    this.#handlers = handlers;
+  }
+
+  static async connect(
+    { address, family, port }: { readonly address: string; readonly family: number; readonly port: number },
+    handlers: UpstreamHandlers,
+  ): Promise<SingleUpstream> {
+    const socket = createSocket({
+      type: family === 6 ? 'udp6' : 'udp4',
+      recvBufferSize: BUFFER_BYTES,
+      sendBufferSize: BUFFER_BYTES,
+      lookup: (host, _options, callback) => callback(null, host, family),
+    });
+    const upstream = new SingleUpstream(socket, handlers);
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      // A failure is told to the callback, where there is one; what fails before is an event.
+      socket.connect(port, address, (error?: Error) => {
+        socket.off('error', reject);
+        if (error === undefined) resolve();
+        else reject(error);
+      });
+    }).catch((error) => {
+      upstream.close();
+      throw error;
+    });
+    socket.on('message', (datagram) => handlers.onReply(datagram));
+    // An ICMP refusal of something sent earlier.
+    socket.on('error', () => handlers.onRefused());
+    return upstream;
+  }
+
+  get fd(): number | undefined {
+    return createFdOf(this.#socket)();
+  }
+
+  send(datagram: Buffer): void {
+    if (this.#closed) return;
+    // The kernel's buffer is full, and so is what Node keeps for it.
+    if (this.#socket.getSendQueueSize() > BUFFER_BYTES) return this.#handlers.onUnsendable();
+    this.#socket.send(datagram, (error) => {
+      if (error === null) return;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== 'ECONNREFUSED') return this.#handlers.onUnsendable();
+      // The refusal of something earlier: reporting it has cleared it, and this datagram was not sent.
+      if (!this.#closed) this.#handlers.onRefused();
+      this.#handlers.onUnsent(datagram);
+    });
+  }
+
+  sendRun(run: DatagramRun): void {
+    for (let index = 0; index < run.size; index++) this.send(run.copy(index));
+  }
+
+  look(): void {}
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#socket.close();
+  }
+}
+
+/** The socket could be made, but would take from what the proxy needs itself. */
+class NoDescriptor extends Error {
+  readonly code = 'EMFILE';
+
+  constructor() {
+    super('too few file descriptors are left');
+  }
+}
+
+/** A name is looked up anew for each flow: what stands behind it may move. */
+async function resolveHost(host: string): Promise<{ readonly address: string; readonly family: number }> {
+  const family = isIP(host);
+  return family === 0 ? lookup(host) : { address: host, family };
+}
+
+export interface UpstreamOptions {
+  readonly handlers: UpstreamHandlers;
+  /** Moves many datagrams at once where it is there; else node:dgram moves each alone. */
+  readonly datagrams?: NativeDatagrams | undefined;
+  /** Bounds the sockets; absent = as many as are wanted. */
+  readonly descriptors?: Descriptors | undefined;
+  /** Why an endpoint leads back to the proxy itself; default: none does. */
+  readonly explainOwn?: ((endpoint: { host: string; port: number }) => string | undefined) | undefined;
+}
+
+export interface UpstreamHandlers {
+  /** The socket is there. */
+  onOpened?(): void;
+  onReply(datagram: Buffer): void;
+  /** The same for many that came together. */
+  onReplies(run: DatagramRun): void;
+  /** The port refused something that was sent. */
+  onRefused(): void;
+  /** A datagram was not sent, because an earlier one's refusal was reported in its place; also told when closed. */
+  onUnsent(datagram: Buffer): void;
+  /** A datagram can't be sent: it is too long for the upstream's protocol, or there is no way there. */
+  onUnsendable(): void;
+}

@@ -1,0 +1,128 @@
+import { dirname } from 'node:path';
+import type { ConfigText, FileConfig, ParsedFile } from '../config/file.ts';
+import { type ConfigCandidates, describeConfigPath } from '../config/yaml/locate.ts';
+import { hasErrors, type Problem } from '../model/problem.ts';
+import type { FileSnapshot } from './file-source.ts';
+import { FirstFileSource } from './first-file-source.ts';
+import type { Clock } from '../system/clock.ts';
+
+/**
+ * The configuration file as the proxy uses it: the last good content, and what is wrong with the newest one.
+ * A broken file never replaces a good one.
+ */
+export class FileInput {
+  readonly #source: FirstFileSource;
+  readonly #parse: (input: ConfigText) => Promise<ParsedFile>;
+  readonly #onChange: () => void;
+  readonly #cwd: string;
+  readonly #named: ConfigCandidates['named'];
+  #path: string | undefined;
+  #config: FileConfig | undefined;
+  #problems: readonly Problem[] = [];
+  #refusedReloads = 0;
+  #changes = 0;
+  #isMended = false;
+  /** Resolves when what was told last is taken: one content after the other, in their order. */
+  #taken: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(options: {
+    readonly candidates: ConfigCandidates;
+    readonly cwd: string;
+    readonly parse: (input: ConfigText) => Promise<ParsedFile>;
+    readonly clock: Clock;
+    /** Told of each change of the file after `start()`, whether it is good or not. */
+    readonly onChange: () => void;
+  }) {
+    const { named, candidates } = options.candidates;
+    this.#cwd = options.cwd;
+    this.#parse = options.parse;
+    this.#onChange = options.onChange;
+    this.#named = named;
+    this.#source = new FirstFileSource({
+      paths: named === undefined ? candidates : [named.path],
+      named: named !== undefined,
+      clock: options.clock,
+      onChange: (snapshot) => {
+        this.#taken = this.#taken.then(() => this.#takeChange(snapshot));
+      },
+    });
+  }
+
+  /** The last good content; undefined = no file yet. */
+  get config(): FileConfig | undefined {
+    return this.#config;
+  }
+
+  /** What is wrong with the newest content. */
+  get problems(): readonly Problem[] {
+    return this.#problems;
+  }
+
+  /** How often a change was refused since the start. */
+  get refusedReloads(): number {
+    return this.#refusedReloads;
+  }
+
+  /** Whether the newest content is good and the one before it was not. */
+  get isMended(): boolean {
+    return this.#isMended;
+  }
+
+  /** The file's path; undefined in label-only mode. */
+  get path(): string | undefined {
+    return this.#path;
+  }
+
+  /** The path as messages show it. */
+  get shownPath(): string | undefined {
+    return this.#path === undefined ? undefined : describeConfigPath(this.#path, this.#cwd);
+  }
+
+  /** Reads the file for the first time and begins to watch it. */
+  async start(): Promise<void> {
+    const first = await this.#source.start();
+    this.#taken = this.#taken.then(() => this.#take(first));
+    await this.#taken;
+  }
+
+  /** Reads it again now; resolves, when that is done, with whether a change was told. */
+  async reload(): Promise<boolean> {
+    const before = this.#changes;
+    await this.#source.reload();
+    await this.#taken;
+    return this.#changes !== before;
+  }
+
+  /** Stops watching. Idempotent. */
+  close(): Promise<void> {
+    this.#closed = true;
+    return this.#source.close();
+  }
+
+  async #takeChange(snapshot: FileSnapshot): Promise<void> {
+    const wasRefused = hasErrors(this.#problems);
+    await this.#take(snapshot);
+    if (this.#closed) return;
+    const isRefused = hasErrors(this.#problems);
+    if (isRefused) this.#refusedReloads++;
+    this.#isMended = wasRefused && !isRefused;
+    this.#changes++;
+    this.#onChange();
+  }
+
+  async #take({ path, text, error }: FileSnapshot): Promise<void> {
+    const file = describeConfigPath(path, this.#cwd);
+    if (text !== undefined) {
+      const parsed = await this.#parse({ text, file, folder: dirname(path) });
+      this.#path = path;
+      this.#problems = parsed.problems;
+      this.#config = parsed.config ?? this.#config;
+      return;
+    }
+    if (error === undefined && this.#path === undefined && this.#named === undefined) return;
+    const message = error ?? 'there is no such file';
+    const origin = { kind: 'file', file, line: 1, column: 1 } as const;
+    this.#problems = [{ code: 'file-unreadable', severity: 'error', message, origin }];
+  }
+}

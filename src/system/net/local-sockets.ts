@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs';
+import { isIPv4, SocketAddress } from 'node:net';
+import type { Endpoint } from '../../model/observation.ts';
+
+/** Sockets of all processes that see the same network, as Linux lists them. */
+const TABLES = ['/proc/self/net/tcp', '/proc/self/net/tcp6'] as const;
+
+/**
+ * Whether some process of this machine has a TCP socket that is connected from one address to the other. Undefined where the
+ * system doesn't tell. Reads the whole list: for what happens rarely.
+ */
+export function hasLocalSocket(from: Endpoint, to: Endpoint): boolean | undefined {
+  let isKnown = false;
+  for (const table of TABLES) {
+    const text = readTable(table);
+    isKnown ||= text !== undefined;
+    const isThere = toKernelForms(from).some((start, form) =>
+      text?.includes(` ${start} ${toKernelForms(to)[form]} `),
+    );
+    if (isThere) return true;
+  }
+  return isKnown ? false : undefined;
+}
+
+function readTable(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** As IPv4 and as IPv4-mapped IPv6, or as IPv6: `0100007F:1F90`, the words of the address in the machine's own order. */
+function toKernelForms({ host, port }: Endpoint): readonly string[] {
+  const end = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(host)?.[1] ?? host;
+  if (isIPv4(mapped)) {
+    const word = toWord(mapped.split('.').map(Number));
+    return [`${word}${end}`, `0000000000000000${toWord([0, 0, 0xff, 0xff])}${word}${end}`];
+  }
+  const groups = expandIpv6(host);
+  const words = [0, 2, 4, 6].map((at) => {
+    const [first = 0, second = 0] = groups.slice(at, at + 2);
+    return toWord([first >> 8, first & 0xff, second >> 8, second & 0xff]);
+  });
+  return [`${words.join('')}${end}`];
+}
+
+function expandIpv6(host: string): readonly number[] {
+  const { address } = new SocketAddress({ address: host.replace(/%.*$/, ''), family: 'ipv6' });
+  const [head = '', tail] = address.split('::');
+  const parse = (part: string) =>
+    part
+      .split(':')
+      .filter(Boolean)
+      .map((group) => Number.parseInt(group, 16));
+  const [before, after] = [parse(head), parse(tail ?? '')];
+  return tail === undefined
+    ? before
+    : [...before, ...Array(8 - before.length - after.length).fill(0), ...after];
+}
+
+function toWord(bytes: readonly number[]): string {
+  const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+  const ordered = isLittleEndian ? bytes.toReversed() : bytes;
+  return ordered.map((byte) => byte.toString(16).toUpperCase().padStart(2, '0')).join('');
+}

@@ -1,0 +1,222 @@
+import { BlockList, isIP, isIPv4, type Socket, SocketAddress } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import type { Endpoint } from '../../model/observation.ts';
+import type { Protocol } from '../../model/service.ts';
+import type { Clock } from '../clock.ts';
+import { hasLocalSocket } from './local-sockets.ts';
+
+/** Interfaces come and go, as when a network is joined; asking costs some 100 µs, and is done where a port is one of ours. */
+const INTERFACES_AGE_MS = 1_000;
+/** A connection of ours that comes in again does so at once, unless the program is very busy. */
+const COMES_BACK_WITHIN_MS = 5_000;
+/** What has led back is tried again after so long: whoever sends it back may have been mended. */
+const LED_BACK_MS = 30_000;
+
+/** A socket of the proxy's own that is bound. */
+export interface OwnListener {
+  readonly protocol: Protocol;
+  /** As it was bound: `''` = every address, IPv4 and IPv6. */
+  readonly address: string;
+  readonly port: number;
+  /** Whose it is; undefined: the status server's. */
+  readonly service: string | undefined;
+}
+
+interface OwnListenersOptions {
+  readonly clock: Clock;
+  /** Default: those of the machine's interfaces. */
+  readonly listAddresses?: () => readonly string[];
+  /** Whether some process has that connection; default: asks the system. */
+  readonly hasLocalSocket?: (from: Endpoint, to: Endpoint) => boolean | undefined;
+  /** Told when something counts as our own from now on that did not before. */
+  readonly onNews?: () => void;
+}
+
+/**
+ * Which endpoints are the proxy's own listeners: the bound sockets on the addresses of this machine, and what has been seen
+ * to lead back to one of them by way of somebody who translates addresses.
+ */
+export class OwnListeners {
+  readonly #clock: Clock;
+  readonly #listAddresses: () => readonly string[];
+  readonly #hasLocalSocket: (from: Endpoint, to: Endpoint) => boolean | undefined;
+  readonly #onNews: () => void;
+  /** By protocol and port, then by address. */
+  readonly #bound = new Map<string, Map<string, OwnListener>>();
+  /** Connections under way to where nothing has answered yet, by the address that they come from. */
+  readonly #dials = new Map<string, { readonly endpoint: Endpoint; readonly atMs: number }>();
+  readonly #ledBack = new Map<string, { readonly listener: OwnListener; readonly untilMs: number }>();
+  #addresses: { readonly list: BlockList; readonly atMs: number } | undefined;
+
+  constructor(options: OwnListenersOptions) {
+    this.#clock = options.clock;
+    this.#listAddresses = options.listAddresses ?? listInterfaceAddresses;
+    this.#hasLocalSocket = options.hasLocalSocket ?? hasLocalSocket;
+    this.#onNews = options.onNews ?? (() => {});
+  }
+
+  /** A socket is bound; told again where it has another owner. */
+  add(listener: OwnListener): void {
+    const key = portKey(listener.protocol, listener.port);
+    const byAddress = this.#bound.get(key) ?? new Map<string, OwnListener>();
+    const isNew = !byAddress.has(listener.address);
+    this.#bound.set(key, byAddress.set(listener.address, listener));
+    if (isNew) this.#onNews();
+  }
+
+  /** A socket is closed. Idempotent. */
+  remove({ protocol, address, port }: Omit<OwnListener, 'service'>): void {
+    const key = portKey(protocol, port);
+    const byAddress = this.#bound.get(key);
+    byAddress?.delete(address);
+    if (byAddress?.size === 0) this.#bound.delete(key);
+  }
+
+  /** The listener that an endpoint is, or leads to; undefined where it is not ours, and for a name. */
+  find(protocol: Protocol, endpoint: Endpoint): OwnListener | undefined {
+    return this.#findBound(protocol, endpoint) ?? this.#findLedBack(protocol, endpoint);
+  }
+
+  /** Why nothing may be sent to an endpoint, in words that name it; undefined where it is not ours, and for a name. */
+  explain(protocol: Protocol, endpoint: Endpoint): string | undefined {
+    const direct = this.#findBound(protocol, endpoint);
+    const listener = direct ?? this.#findLedBack(protocol, endpoint);
+    if (listener === undefined) return undefined;
+    return `${formatEndpoint(endpoint)} ${direct === undefined ? 'leads back to' : 'is'} ${describeOwnListener(listener)}`;
+  }
+
+  /**
+   * Remembers for a few seconds where a connection of ours comes from, so that it is recognised if it comes in again. To be
+   * called as soon as the socket is told to connect.
+   */
+  noteDial(socket: Socket, endpoint: Endpoint): void {
+    socket.once('connectionAttempt', () => {
+      // The kernel chooses the port in the call that follows.
+      process.nextTick(() => {
+        const { localAddress, localPort } = socket;
+        if (localAddress === undefined || localPort === undefined) return;
+        const nowMs = this.#clock.monotonicMs();
+        for (const [key, { atMs }] of this.#dials) {
+          if (nowMs - atMs <= COMES_BACK_WITHIN_MS) break;
+          this.#dials.delete(key);
+        }
+        this.#dials.set(sourceKey(localAddress, localPort), { endpoint, atMs: nowMs });
+      });
+    });
+  }
+
+  /**
+   * A client comes from there: whether it is a connection of our own. Then the endpoint that was dialled counts as one of
+   * ours for a while. The port alone proves nothing: the system gives one number to many sockets that lead to different
+   * places, so another process of this machine may well have the same.
+   * @param client.reached the address of ours to which it has connected.
+   */
+  hasComeBack(
+    client: { readonly address: string; readonly port: number; readonly reached: Endpoint },
+    listener: OwnListener,
+  ): boolean {
+    if (this.#dials.size === 0) return false;
+    const key = sourceKey(client.address, client.port);
+    const dial = this.#dials.get(key);
+    const nowMs = this.#clock.monotonicMs();
+    if (dial === undefined || nowMs - dial.atMs > COMES_BACK_WITHIN_MS) return false;
+    const isDirect = endpointKey('tcp', dial.endpoint) === endpointKey('tcp', client.reached);
+    if (
+      !isDirect &&
+      this.#hasLocalSocket({ host: client.address, port: client.port }, client.reached) !== false
+    )
+      return false;
+    this.#dials.delete(key);
+    const untilMs = nowMs + LED_BACK_MS;
+    this.#ledBack.set(endpointKey(listener.protocol, dial.endpoint), { listener, untilMs });
+    this.#onNews();
+    return true;
+  }
+
+  #findBound(protocol: Protocol, { host, port }: Endpoint): OwnListener | undefined {
+    const byAddress = this.#bound.get(portKey(protocol, port));
+    if (byAddress === undefined) return undefined;
+    const address = canonicalAddress(host);
+    if (address === undefined) return undefined;
+    const exact = byAddress.get(address);
+    if (exact !== undefined) return exact;
+    const wildcard =
+      byAddress.get('') ?? byAddress.get('::') ?? (isIPv4(address) ? byAddress.get('0.0.0.0') : undefined);
+    return wildcard !== undefined && this.#isOwnAddress(address) ? wildcard : undefined;
+  }
+
+  #findLedBack(protocol: Protocol, endpoint: Endpoint): OwnListener | undefined {
+    if (this.#ledBack.size === 0) return undefined;
+    const key = endpointKey(protocol, endpoint);
+    const found = this.#ledBack.get(key);
+    if (found === undefined || found.untilMs > this.#clock.monotonicMs()) return found?.listener;
+    this.#ledBack.delete(key);
+    return undefined;
+  }
+
+  #isOwnAddress(address: string): boolean {
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#addresses === undefined || nowMs - this.#addresses.atMs > INTERFACES_AGE_MS)
+      this.#addresses = { list: createOwnAddresses(this.#listAddresses()), atMs: nowMs };
+    return this.#addresses.list.check(address, familyOf(address));
+  }
+}
+
+/** `the proxy's own listener of service web`. */
+export function describeOwnListener({ service }: OwnListener): string {
+  return service === undefined
+    ? "the proxy's own status server"
+    : `the proxy's own listener of service ${service}`;
+}
+
+function createOwnAddresses(addresses: readonly string[]): BlockList {
+  const list = new BlockList();
+  list.addSubnet('127.0.0.0', 8, 'ipv4');
+  list.addAddress('::1', 'ipv6');
+  for (const address of addresses) {
+    const plain = canonicalAddress(address);
+    if (plain !== undefined) list.addAddress(plain, familyOf(plain));
+  }
+  return list;
+}
+
+function listInterfaceAddresses(): readonly string[] {
+  try {
+    return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
+  } catch {
+    // Where the system doesn't tell, the loopback counts all the same.
+    return [];
+  }
+}
+
+/** As addresses are compared: an IPv4-mapped one is IPv4, and what is connected to "no address" goes to the loopback. */
+function canonicalAddress(host: string): string | undefined {
+  const address = host.replace(/%.*$/, '');
+  const family = isIP(address);
+  if (family === 0) return undefined;
+  if (family === 4) return address === '0.0.0.0' ? '127.0.0.1' : address;
+  const { address: plain } = new SocketAddress({ address, family: 'ipv6' });
+  if (plain === '::') return '::1';
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)?.[1];
+  return mapped === undefined ? plain : canonicalAddress(mapped);
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return isIPv4(address) ? 'ipv4' : 'ipv6';
+}
+
+function portKey(protocol: Protocol, port: number): string {
+  return `${protocol}/${port}`;
+}
+
+function endpointKey(protocol: Protocol, { host, port }: Endpoint): string {
+  return `${protocol}/${port} ${canonicalAddress(host) ?? host}`;
+}
+
+function sourceKey(address: string, port: number): string {
+  return `${canonicalAddress(address) ?? address} ${port}`;
+}
+
+function formatEndpoint({ host, port }: Endpoint): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

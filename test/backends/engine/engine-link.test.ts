@@ -1,0 +1,117 @@
+import { expect, test } from 'vitest';
+import { createDockerBackend } from '../../../src/backends/docker/docker-backend.ts';
+import { systemClock } from '../../../src/system/clock.ts';
+import { silentLogger } from '../../../src/system/log/logger.ts';
+import { RecordingSink } from '../recording-sink.ts';
+import { DB, ENABLED, KEY, setUp, within } from '../docker/backend-fixture.ts';
+
+test('open() resolves at once where the engine is away, and all works when it comes', async () => {
+  const { engine, backend, sink } = await setUp();
+  engine.create('db', { status: 'running', labels: ENABLED });
+  await engine.goAway();
+  backend.watch(DB);
+  await backend.open(sink);
+  expect(sink.reachability).toEqual([{ reachable: false, reason: expect.stringContaining('ENOENT') }]);
+  expect(sink.observations).toEqual([]);
+  await engine.comeBack();
+  await sink.until(() => sink.last(KEY)?.state === 'running');
+  expect(sink.reachability.at(-1)?.reachable).toBe(true);
+  expect(sink.snapshots.length).toBe(1);
+});
+
+test('what happened while the engine was away is found when it returns, within 5 s', async () => {
+  const { engine, backend, sink } = await setUp();
+  const db = engine.create('db', { status: 'running', labels: ENABLED });
+  backend.watch(DB);
+  await backend.open(sink);
+  await engine.goAway();
+  await sink.until(() => sink.reachability.at(-1)?.reachable === false);
+  expect(sink.last(KEY)?.state).toBe('running');
+  engine.remove(db);
+  const fresh = engine.create('db', { status: 'exited', labels: ENABLED });
+  await systemClock.sleep(1_000);
+  const returnedMs = systemClock.monotonicMs();
+  await engine.comeBack();
+  await sink.until(() => sink.last(KEY)?.id === fresh.id);
+  expect(systemClock.monotonicMs() - returnedMs).toBeLessThan(5_000);
+  expect(sink.last(KEY)?.state).toBe('stopped');
+  expect(sink.snapshots.at(-1)).toMatchObject([{ ref: { kind: 'docker', name: 'db' }, labels: ENABLED }]);
+  expect(sink.reachability.map(({ reachable }) => reachable)).toEqual([true, false, true]);
+});
+
+test.each(['/events', '/containers/json'])(
+  'a %s that is refused or breaks off is tried again',
+  async (path) => {
+    const { engine, backend, sink } = await setUp();
+    const pattern = new RegExp(path);
+    const relent = engine.refuse(pattern, { status: 500, message: 'not today' });
+    await backend.open(sink);
+    expect(sink.reachability).toEqual([{ reachable: false, reason: 'not today' }]);
+    const mend = engine.breakOff(pattern);
+    relent();
+    const asked = engine.count(pattern);
+    while (engine.count(pattern) < asked + 2) await systemClock.sleep(20);
+    mend();
+    await sink.until(() => sink.reachability.at(-1)?.reachable === true);
+  },
+);
+
+test('something else that answers at the address is not taken for an engine', async () => {
+  const { engine, backend, sink } = await setUp();
+  engine.refuse(/json/, { status: 200, message: 'hello' });
+  await backend.open(sink);
+  expect(sink.reachability[0]?.reason).toBe('what answers there is not a container engine');
+});
+
+test('nothing is said of a container whose inspect broke off with the engine', async () => {
+  const { engine, backend, sink } = await setUp();
+  const db = engine.create('db');
+  backend.watch(DB);
+  await backend.open(sink);
+  const release = engine.hang(/^GET \/containers\/c/);
+  engine.change(db, 'start', { status: 'running' });
+  await engine.requested(/^GET \/containers\/c/);
+  await engine.goAway();
+  await sink.until(() => sink.reachability.at(-1)?.reachable === false);
+  release();
+  expect(sink.states(KEY)).toEqual(['stopped']);
+  await engine.comeBack();
+  await sink.until(() => sink.last(KEY)?.state === 'running');
+});
+
+test('an inspect that breaks off alone is made again', async () => {
+  const { engine, backend, sink } = await setUp();
+  const db = engine.create('db');
+  backend.watch(DB);
+  await backend.open(sink);
+  const mend = engine.breakOff(/^GET \/containers\/c/);
+  engine.change(db, 'start', { status: 'running' });
+  await engine.requested(/^GET \/containers\/c/);
+  mend();
+  await sink.until(() => sink.last(KEY)?.state === 'running');
+});
+
+test('the engine is reached over TCP too', async () => {
+  const { engine } = await setUp();
+  const { createServer, connect } = await import('node:net');
+  const sockets: import('node:net').Socket[] = [];
+  const bridge = createServer((socket) => {
+    const other = connect(engine.socketPath);
+    sockets.push(socket, other);
+    socket.pipe(other).pipe(socket);
+    for (const end of [socket, other]) end.on('error', () => {});
+  });
+  await new Promise<void>((resolve) => bridge.listen(0, '::1', resolve));
+  const { port } = bridge.address() as { port: number };
+  const options = { env: {}, labels: true, labelPrefix: 'p', clock: systemClock, logger: silentLogger };
+  const backend = createDockerBackend({ ...options, socket: `tcp://[::1]:${port}` });
+  const sink = new RecordingSink();
+  engine.create('db');
+  await backend.open(sink);
+  await backend.wake(DB, within(3_000));
+  expect(sink.reachability).toEqual([{ reachable: true, reason: undefined }]);
+  expect(engine.requests[1]).toBe('GET /containers/json?all=1');
+  await backend.close();
+  for (const socket of sockets) socket.destroy();
+  await new Promise((resolve) => bridge.close(resolve));
+});

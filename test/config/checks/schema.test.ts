@@ -1,0 +1,285 @@
+import { readFileSync } from 'node:fs';
+import { Ajv } from 'ajv';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parse as parseYaml } from 'yaml';
+import {
+  DEFAULT_KEYS,
+  FIELD_NAMES,
+  FIELDS,
+  type FieldName,
+  LABEL_SUFFIXES,
+  labelSuffix,
+  SERVICE_KEYS,
+} from '../../../src/config/fields.ts';
+import { createFileParser } from '../../../src/config/file.ts';
+import { parseKubernetesSetting } from '../../../src/config/kubernetes-settings.ts';
+import { parseField, parseSecsField } from '../../../src/config/parse-field.ts';
+import { DOCKER_KEYS, KUBERNETES_KEYS, STATUS_KEYS, TOP_KEYS } from '../../../src/config/read-settings.ts';
+import { createSchemaCheck } from '../../../src/config/checks/schema.ts';
+import { loadSchema } from '../../../src/config/checks/schema-validator.ts';
+import { hasErrors } from '../../../src/model/problem.ts';
+
+interface SchemaNode {
+  readonly description?: string;
+  readonly examples?: readonly unknown[];
+  readonly $ref?: string;
+  readonly properties: Readonly<Record<string, SchemaNode>>;
+}
+const schema = loadSchema() as unknown as SchemaNode & {
+  readonly definitions: { readonly service: SchemaNode };
+};
+const serviceProperties = schema.definitions.service.properties;
+const exampleText = readFileSync('lazy-proxy.yaml.example', 'utf8');
+const parse = createFileParser();
+const ajv = new Ajv({ allowUnionTypes: true });
+
+function accepts(key: string): (value: unknown) => boolean {
+  const validate = ajv.compile({ ...serviceProperties[key] });
+  return (value) => validate(value) === true;
+}
+
+function fieldAccepts(key: string, value: unknown): boolean {
+  const secs = key.endsWith('_secs');
+  const field = (secs ? key.slice(0, -'_secs'.length) : key) as FieldName;
+  return secs ? parseSecsField(field, value).ok : parseField(field, value).ok;
+}
+
+/** Where a pattern can't say all: the parser checks the rest, and only it may be stricter. */
+const APPROXIMATE: ReadonlySet<string> = new Set([
+  'command',
+  'ports',
+  'udp_ports',
+  'allow_list',
+  'block_list',
+  'http_healthcheck',
+  'http_healthcheck_status',
+  'webhook_url',
+  'cron_start',
+  'cron_stop',
+  'timezone',
+]);
+
+const text = fc.oneof(
+  fc.string(),
+  fc.stringMatching(/^[0-9.]{1,4}(h|m|s|ms)?([0-9]{1,3}(m|s|ms))?$/),
+  fc.constantFrom(
+    '',
+    '0',
+    '90',
+    '1.5h',
+    '0s',
+    '0h0m',
+    '1h30m',
+    'reply',
+    'open',
+    'UTC',
+    'Europe/Paris',
+    '* * * * *',
+    'http://a',
+    '200-399,401',
+    '204',
+    '99',
+    '399-200',
+    '200-',
+    'https://{{container}}/',
+    '10.0.0.1',
+    '10.0.0.0/8',
+    '::1',
+    '::/0',
+    '010.0.0.1',
+    '80:80',
+    '[::1]:80:80',
+    '1-2:3-4',
+    '1.2.3.4:5:6',
+    '65535:1',
+    '65536:1',
+    '0:1',
+    '01:1',
+    'my-db',
+    'shop/my-db',
+    'Shop/My_DB',
+    'a.b-c.d',
+    'shop/a.b',
+    'a.b/c',
+    'a..b',
+    'a-',
+    'a/b/c',
+    '/a',
+    'a'.repeat(63),
+    'a'.repeat(64),
+    `${'a'.repeat(64)}/b`,
+    `${'a.'.repeat(126)}a`,
+    `n/${'a.'.repeat(126)}a`,
+    `${'a.'.repeat(127)}a`,
+    '80:http',
+    '80:HTTP',
+    '80-81:http',
+    'endpoints',
+    'service',
+    'kubernetes',
+    '-x',
+    'a\0b',
+  ),
+  fc.tuple(fc.nat({ max: 70_000 }), fc.nat({ max: 70_000 })).map(([a, b]) => `${a}:${b}`),
+  fc.tuple(fc.ipV4(), fc.nat({ max: 40 })).map(([address, bits]) => `${address}/${bits}`),
+  fc.tuple(fc.ipV6(), fc.nat({ max: 140 })).map(([address, bits]) => `${address}/${bits}`),
+);
+const scalar = fc.oneof(
+  text,
+  fc.integer(),
+  fc.double({ noNaN: true }),
+  fc.boolean(),
+  fc.constantFrom(null, 0, 1, 1024, 1e6, 1e6 + 1, 2 ** 30, 2 ** 30 + 1),
+);
+const value = fc.oneof(
+  scalar,
+  fc.array(scalar, { maxLength: 3 }),
+  fc.array(text, { maxLength: 3 }),
+  fc.dictionary(text, scalar, { maxKeys: 2 }),
+);
+
+describe('the schema', () => {
+  it('has the keys of the field table, and no others', () => {
+    expect(Object.keys(serviceProperties)).toEqual(['name', ...SERVICE_KEYS]);
+    expect(Object.keys(schema.properties['defaults']?.properties ?? {})).toEqual(DEFAULT_KEYS);
+  });
+
+  it('describes every key, with examples', () => {
+    const settings = Object.values(schema.properties);
+    const nodes = [schema, ...settings, ...Object.values(serviceProperties)].flatMap((node) => [
+      node,
+      ...Object.values(node.properties ?? {}),
+    ]);
+    for (const node of nodes.filter(({ $ref }) => $ref === undefined).slice(1)) {
+      expect(node.description, JSON.stringify(node)).toMatch(/\.$|none\.$/);
+      expect(node.examples?.length, JSON.stringify(node)).toBeGreaterThan(0);
+    }
+  });
+
+  it('gives examples that it accepts', () => {
+    for (const [key, node] of Object.entries(serviceProperties)) {
+      for (const example of node.examples ?? [])
+        expect(accepts(key)(example), `${key}: ${JSON.stringify(example)}`).toBe(true);
+    }
+  });
+
+  it.each(SERVICE_KEYS)('accepts %s where the parser does', (key) => {
+    const schemaAccepts = accepts(key);
+    fc.assert(
+      fc.property(value, (candidate) => {
+        if (APPROXIMATE.has(key)) fc.pre(fieldAccepts(key, candidate) || !schemaAccepts(candidate));
+        expect({ candidate, accepted: schemaAccepts(candidate) }).toEqual({
+          candidate,
+          accepted: fieldAccepts(key, candidate),
+        });
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('has the keys of the settings, and no others', () => {
+    const keysOf = (name: string) => Object.keys(schema.properties[name]?.properties ?? {});
+    expect(Object.keys(schema.properties).toSorted()).toEqual(TOP_KEYS.toSorted());
+    expect(keysOf('status')).toEqual(STATUS_KEYS);
+    expect(keysOf('docker')).toEqual(DOCKER_KEYS);
+    expect(keysOf('kubernetes')).toEqual(KUBERNETES_KEYS);
+  });
+
+  it.each(KUBERNETES_KEYS)('accepts kubernetes.%s where the parser does', (key) => {
+    const validate = ajv.compile({ ...schema.properties['kubernetes']?.properties[key] });
+    fc.assert(
+      fc.property(value, (candidate) => {
+        const accepted = parseKubernetesSetting(key, candidate).ok;
+        // A pattern can't tell 2s from 3s.
+        if (key === 'lease_duration') fc.pre(accepted || !validate(candidate));
+        expect({ candidate, accepted: validate(candidate) }).toEqual({ candidate, accepted });
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('never refuses a file that has no problem to show for it', () => {
+    const check = createSchemaCheck();
+    const key = fc.constantFrom(...SERVICE_KEYS, 'name', 'portz');
+    const service = fc.oneof(
+      { weight: 5, arbitrary: fc.dictionary(key, value, { maxKeys: 4 }) },
+      { weight: 1, arbitrary: value },
+    );
+    const services = fc.oneof(
+      fc.dictionary(fc.constantFrom('a', 'b', '-c', '1'), service),
+      fc.array(service),
+      value,
+    );
+    const file = fc.record(
+      {
+        services,
+        defaults: fc.oneof(fc.dictionary(key, value, { maxKeys: 2 }), value),
+        status: value,
+        docker: value,
+        backend: value,
+        kubernetes: fc.oneof(fc.dictionary(fc.constantFrom(...KUBERNETES_KEYS, 'socket'), value), value),
+        'x-a': value,
+        y: value,
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(file, (root) => {
+        const { config, problems } = parse({ text: JSON.stringify(root), file: 'f' });
+        const read: unknown = JSON.parse(JSON.stringify(root));
+        if (check(read).length > 0) expect(hasErrors(problems)).toBe(true);
+        expect(config === undefined).toBe(hasErrors(problems));
+        for (const { message } of problems) expect(message).not.toContain('does not fit the schema');
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe('the example file', () => {
+  it('is valid', () => {
+    expect(parse({ text: exampleText, file: 'lazy-proxy.yaml.example' }).problems).toEqual([]);
+  });
+
+  it('shows every key', () => {
+    const example = parseYaml(exampleText, { merge: true }) as {
+      readonly defaults: object;
+      readonly status: object;
+      readonly backend: string;
+      readonly docker: object;
+      readonly kubernetes: object;
+      readonly services: Readonly<Record<string, object>>;
+    };
+    const used = new Set(Object.values(example.services).flatMap((service) => Object.keys(service)));
+    expect([...used].toSorted()).toEqual([...SERVICE_KEYS].toSorted());
+    const defaults = FIELD_NAMES.filter((field) => FIELDS[field].inDefaults && field !== 'stop_timeout');
+    expect(Object.keys(example.defaults).toSorted()).toEqual(defaults.toSorted());
+    expect(Object.keys(example.docker)).toEqual(DOCKER_KEYS);
+    expect(Object.keys(example.kubernetes)).toEqual(KUBERNETES_KEYS);
+    expect(example.backend).toBe('docker');
+    expect(Object.keys(example.status)).toEqual(Object.keys(schema.properties['status']?.properties ?? {}));
+  });
+});
+
+describe('label names', () => {
+  it('are the field names in kebab-case, the Go project’s among them', () => {
+    expect(LABEL_SUFFIXES).toEqual(
+      expect.arrayContaining([
+        'ports',
+        'udp-ports',
+        'allow-list',
+        'block-list',
+        'idle-timeout-secs',
+        'start-timeout-secs',
+        'webhook-url',
+        'dependants',
+        'cron-start',
+        'cron-stop',
+        'http-healthcheck',
+        'idle-timeout',
+      ]),
+    );
+    expect(SERVICE_KEYS.map(labelSuffix)).toEqual(expect.arrayContaining([...LABEL_SUFFIXES]));
+  });
+});

@@ -1,0 +1,159 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Refusal } from '../../../src/lifecycle/refusal.ts';
+import { type Waiter, WaitingRoom } from '../../../src/lifecycle/clients/waiting-room.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+
+describe('WaitingRoom', () => {
+  let clock: FakeClock;
+  let room: WaitingRoom;
+  beforeEach(() => {
+    clock = new FakeClock();
+    room = new WaitingRoom(clock);
+  });
+  const enter = (options: Partial<Parameters<WaitingRoom['enter']>[0]> = {}) =>
+    room.enter({ budgetMs: 1_000, signal: new AbortController().signal, ...options });
+  const refusalOf = (waiter: Waiter) => (waiter.signal.reason as Refusal | undefined)?.code;
+
+  it('refuses with a timeout when the budget is spent, and no sooner', async () => {
+    const waiter = enter();
+    await clock.advance(999);
+    expect(waiter.signal.aborted).toBe(false);
+    await clock.advance(1);
+    expect(refusalOf(waiter)).toBe('timeout');
+  });
+
+  it('begins a budget at the start when it is told so', async () => {
+    const waiter = enter({ extraMs: 90_000 });
+    await clock.advance(60_000);
+    room.startBudgets();
+    await clock.advance(999);
+    expect(waiter.signal.aborted).toBe(false);
+    await clock.advance(1);
+    expect(refusalOf(waiter)).toBe('timeout');
+  });
+
+  it('ends a wait after its extra time and its budget when that has never begun', async () => {
+    const waiter = enter({ extraMs: 10_000 });
+    await clock.advance(10_999);
+    expect(waiter.signal.aborted).toBe(false);
+    await clock.advance(1);
+    expect(refusalOf(waiter)).toBe('timeout');
+  });
+
+  it('does not prolong a budget when budgets start again', async () => {
+    const waiter = enter();
+    await clock.advance(600);
+    room.startBudgets();
+    await clock.advance(400);
+    expect(refusalOf(waiter)).toBe('timeout');
+  });
+
+  it('gives each its own budget when several wait', async () => {
+    const early = enter();
+    await clock.advance(500);
+    const late = enter();
+    await clock.advance(500);
+    expect([refusalOf(early), refusalOf(late)]).toEqual(['timeout', undefined]);
+  });
+
+  it('notices a client that leaves', () => {
+    const client = new AbortController();
+    const waiter = enter({ signal: client.signal });
+    client.abort();
+    expect(refusalOf(waiter)).toBe('left');
+  });
+
+  it('notices a client that left before it entered', () => {
+    expect(refusalOf(enter({ signal: AbortSignal.abort() }))).toBe('left');
+  });
+
+  it('counts those who wait, and not those who were refused', () => {
+    const first = enter();
+    enter();
+    expect(room.size).toBe(2);
+    first.leave();
+    expect(room.size).toBe(1);
+    room.refuseAll(new Refusal('failed', 'it failed'));
+    expect(room.size).toBe(0);
+  });
+
+  it('does not count a client that has left when nobody has taken note yet', () => {
+    const client = new AbortController();
+    enter({ signal: client.signal });
+    client.abort();
+    expect(room.size).toBe(0);
+  });
+
+  it('keeps the first reason when a waiter is refused twice', () => {
+    const waiter = enter();
+    room.refuseAll(new Refusal('failed', 'it failed'));
+    room.refuseAll(new Refusal('removed', 'it was removed'));
+    expect(refusalOf(waiter)).toBe('failed');
+  });
+
+  it('leaves no timer and hears of nothing when a waiter has left', () => {
+    const client = new AbortController();
+    const waiter = enter({ signal: client.signal });
+    waiter.leave();
+    waiter.leave();
+    client.abort();
+    room.startBudgets();
+    expect(waiter.signal.aborted).toBe(false);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('calls everybody who waits for a turn', async () => {
+    const turns = [room.nextTurn(enter()), room.nextTurn(enter())];
+    room.callAll();
+    await expect(Promise.all(turns)).resolves.toHaveLength(2);
+  });
+
+  it('does not call for a turn that is over', async () => {
+    room.callAll();
+    let called = false;
+    void room.nextTurn(enter()).then(() => {
+      called = true;
+    });
+    await clock.advance(0);
+    expect(called).toBe(false);
+  });
+
+  it('ends the wait for a turn with the refusal', async () => {
+    const turn = room.nextTurn(enter());
+    room.refuseAll(new Refusal('failed', 'it failed'));
+    await expect(turn).rejects.toMatchObject({ code: 'failed' });
+  });
+
+  it('gives no turn to a waiter that is refused already', async () => {
+    const waiter = enter({ signal: AbortSignal.abort() });
+    await expect(room.nextTurn(waiter)).rejects.toMatchObject({ code: 'left' });
+  });
+});
+
+describe('WaitingRoom by address', () => {
+  const fill = (room: WaitingRoom, address: string, count: number) =>
+    Array.from({ length: count }, () =>
+      room.enter({ budgetMs: 1_000, signal: new AbortController().signal, address }),
+    );
+
+  it('has a quarter for one address once half of it is taken', () => {
+    const room = new WaitingRoom(new FakeClock());
+    const [first] = fill(room, 'a', 4);
+    expect([room.findBound('a', 10), room.findBound('b', 10)]).toEqual([undefined, undefined]);
+    fill(room, 'c', 1);
+    expect([room.findBound('a', 10), room.findBound('b', 10), room.findBound('c', 10)]).toEqual([
+      ...['address', undefined, undefined],
+    ]);
+    fill(room, 'b', 5);
+    expect(room.findBound('d', 10)).toBe('all');
+    first?.leave();
+    first?.leave();
+    expect([room.findBound('d', 10), room.findBound('a', 10)]).toEqual([undefined, 'address']);
+  });
+
+  it('has no parts where a quarter is less than one place', () => {
+    const room = new WaitingRoom(new FakeClock());
+    fill(room, 'a', 2);
+    expect(room.findBound('a', 3)).toBeUndefined();
+  });
+});

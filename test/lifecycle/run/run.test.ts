@@ -1,0 +1,82 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Incarnation } from '../../../src/lifecycle/run/run.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { freePort } from '../../support/free-ports.ts';
+import { Sockets } from '../../support/sockets.ts';
+
+describe('Incarnation', () => {
+  let clock: FakeClock;
+  let sockets: Sockets;
+  let incarnation: Incarnation;
+  beforeEach(() => {
+    clock = new FakeClock();
+    sockets = new Sockets();
+    incarnation = new Incarnation({ hosts: ['127.0.0.1'] }, { clock, cold: true });
+  });
+  afterEach(async () => {
+    incarnation.end();
+    await sockets.close();
+    expect(clock.pending).toBe(0);
+  });
+  const never = new AbortController().signal;
+
+  it('connects to a port that has not answered before', async () => {
+    const { port } = await sockets.listen();
+    const socket = sockets.own(await incarnation.connect(port, never));
+    expect(socket.remotePort).toBe(port);
+  });
+
+  it('connects at once only to a port that has answered before', async () => {
+    const { port } = await sockets.listen();
+    expect(await incarnation.connectProven(port, never)).toBeUndefined();
+    sockets.own(await incarnation.connect(port, never));
+    const socket = await incarnation.connectProven(port, never);
+    if (socket !== undefined) sockets.own(socket);
+    expect(socket?.remotePort).toBe(port);
+  });
+
+  it('proves each port by itself', async () => {
+    const first = await sockets.listen();
+    const second = await sockets.listen();
+    sockets.own(await incarnation.connect(first.port, never));
+    expect(await incarnation.connectProven(second.port, never)).toBeUndefined();
+  });
+
+  it('tells that a proven port refuses', async () => {
+    const server = await sockets.listen();
+    sockets.own(await incarnation.connect(server.port, never));
+    await server.close();
+    expect(await incarnation.connectProven(server.port, never)).toBeUndefined();
+  });
+
+  it('ends those who wait when the run is over', async () => {
+    const waiting = incarnation.connect(await freePort(), never);
+    const ended = expect(waiting).rejects.toThrow('stopped');
+    await settle();
+    incarnation.end();
+    await ended;
+  });
+
+  it('connects nobody when the run is over', async () => {
+    const { port } = await sockets.listen();
+    incarnation.end();
+    await expect(incarnation.connect(port, never)).rejects.toThrow('stopped');
+    expect(incarnation.signal.aborted).toBe(true);
+  });
+
+  it('connects nobody to a proven port when the run is over', async () => {
+    const { port } = await sockets.listen();
+    sockets.own(await incarnation.connect(port, never));
+    incarnation.end();
+    expect(await incarnation.connectProven(port, never)).toBeUndefined();
+  });
+
+  it('ends the wait of a client that leaves', async () => {
+    const client = new AbortController();
+    const waiting = incarnation.connect(await freePort(), client.signal);
+    const ended = expect(waiting).rejects.toThrow('gone');
+    await settle();
+    client.abort(new Error('gone'));
+    await ended;
+  });
+});

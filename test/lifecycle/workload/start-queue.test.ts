@@ -1,0 +1,253 @@
+/** Starts are bounded over all workloads: the others wait their turn. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { CronWindows } from '../../../src/apply/cron-windows.ts';
+import type { Service } from '../../../src/model/service.ts';
+import { silentLogger } from '../../../src/system/log/logger.ts';
+import { PAUSED, RUNNING, STOPPED } from '../../support/fake-backend.ts';
+import { settle } from '../../support/fake-clock.ts';
+import { freePort } from '../../support/free-ports.ts';
+import type { TestServer } from '../../support/sockets.ts';
+import { aBareService, Bench } from '../bench.ts';
+
+describe('starts of many workloads', () => {
+  let bench: Bench;
+  let server: TestServer;
+  beforeEach(async () => {
+    bench = new Bench({ maxStarting: 2 });
+    server = await bench.sockets.listen();
+  });
+  afterEach(async () => {
+    expect(await bench.close()).toBe(0);
+  });
+  const add = (name: string, overrides: Partial<Service> = {}, observation = STOPPED) =>
+    bench.add(
+      aBareService({ name, workload: { kind: 'docker', container: name }, ...overrides }),
+      observation,
+    );
+  const addAll = (names: string) => {
+    for (const name of names) add(name);
+  };
+  const client = (name: string) => bench.client(name, server.port);
+  /** Ends the oldest start under way that is a start of this workload. */
+  const end = async (name: string, how: 'succeed' | 'fail') => {
+    const call = bench.backend.calls.findLast(({ key }) => key === `docker/${name}`);
+    if (how === 'succeed') call?.succeed(RUNNING);
+    else call?.fail('no', STOPPED);
+    await settle();
+  };
+
+  test('go on so many at once, first come, first served', async () => {
+    addAll('abcde');
+    const clients = [...'abcde'].map(client);
+    await settle();
+    expect(bench.backend.log).toEqual(['wake docker/a', 'wake docker/b']);
+    await end('b', 'succeed');
+    await bench.until(() => clients[1]?.outcome === 'served');
+    await settle();
+    expect(bench.backend.log.slice(2)).toEqual(['wake docker/c']);
+    await end('a', 'fail');
+    expect(bench.backend.log.slice(3)).toEqual(['wake docker/d']);
+    expect(bench.controller('e').state.kind).toBe('stopped');
+    expect(clients[4]?.outcome).toBe('waiting');
+  });
+
+  test('count what is unpaused', async () => {
+    for (const name of 'abc') add(name, {}, PAUSED);
+    for (const name of 'abc') client(name);
+    await settle();
+    expect(bench.backend.log).toEqual(['wake docker/a', 'wake docker/b']);
+    expect(bench.controller('c').state.kind).toBe('paused');
+  });
+
+  test('are not begun for a client that has left before its turn', async () => {
+    addAll('abcde');
+    client('a');
+    client('b');
+    const gone = client('c');
+    const stays = client('d');
+    const comesBack = client('e');
+    await settle();
+    gone.leave();
+    await settle();
+    client('c');
+    await end('a', 'fail');
+    await end('b', 'fail');
+    expect(bench.backend.log.slice(2)).toEqual(['wake docker/d', 'wake docker/e']);
+    stays.leave();
+    comesBack.leave();
+  });
+
+  test('are begun for none of those who have all left', async () => {
+    addAll('abcdefgh');
+    const clients = [...'abcdefgh'].map(client);
+    await settle();
+    for (const { leave } of clients) leave();
+    await settle();
+    await end('a', 'succeed');
+    await end('b', 'fail');
+    await bench.clock.advance(60_000);
+    expect(bench.backend.count('wake')).toBe(2);
+  });
+
+  test('keep clients inside their own budget, and say what they wait for', async () => {
+    for (const name of 'ab') add(name, { startTimeoutMs: 60_000 });
+    addAll('c');
+    for (const name of 'ab') bench.controller(name).hold('cron_start');
+    const waits = client('c');
+    await bench.clock.advance(29_000);
+    const why = 'it waits for its turn: 2 of 2 starts are under way';
+    expect(bench.controller('c').obstacleTo({ protocol: 'tcp', port: server.port })).toBe(why);
+    expect(waits.outcome).toBe('waiting');
+    await bench.clock.advance(1_000);
+    await expect(waits.served).rejects.toMatchObject({
+      code: 'timeout',
+      message: `not ready within 30000 ms: ${why}`,
+    });
+    expect(bench.controller('c').wakes.last).toMatchObject({
+      cause: 'for 10.0.0.5:4242',
+      result: 'failed',
+      reason: `not ready within 30000 ms: ${why}`,
+    });
+    expect(bench.lines).toContain('c waits for its turn to start: 2 of 2 starts are under way');
+  });
+
+  test('have their whole start_timeout from their turn on', async () => {
+    addAll('ab');
+    add('c', { startTimeoutMs: 40_000 });
+    for (const name of 'ab') bench.controller(name).hold('cron_start');
+    const port = await freePort();
+    const waits = bench.client('c', port);
+    await bench.clock.advance(25_000);
+    await end('a', 'succeed');
+    await settle();
+    expect(bench.controller('c').state).toEqual({ kind: 'starting', phase: 'waking' });
+    await end('c', 'succeed');
+    await bench.clock.advance(15_000);
+    // The client's own time is over; the start's is not.
+    expect(waits.outcome).toBe('timeout');
+    expect(bench.controller('c').state.kind).not.toBe('failed');
+  });
+
+  test('follow the limit when it changes', async () => {
+    addAll('abcdef');
+    for (const name of 'abcdef') client(name);
+    await settle();
+    bench.lifecycle.setMaxStarting(4);
+    await settle();
+    expect(bench.backend.count('wake')).toBe(4);
+    bench.lifecycle.setMaxStarting(1);
+    for (const name of 'abc') await end(name, 'fail');
+    expect(bench.backend.count('wake')).toBe(4);
+    await end('d', 'fail');
+    expect(bench.backend.log.slice(4)).toEqual(['wake docker/e']);
+  });
+
+  test('give their place back when the service is removed', async () => {
+    addAll('abc');
+    client('a');
+    client('b');
+    client('c');
+    await settle();
+    const { workload, policy } = bench.controller('a');
+    bench.lifecycle.remove({ ...aBareService({ name: 'a' }), ...policy, workload });
+    await settle();
+    expect(bench.backend.log.slice(2)).toEqual(['wake docker/c']);
+  });
+
+  test('forget who waits for a service that is removed', async () => {
+    addAll('abcd');
+    for (const name of 'abcd') client(name);
+    await settle();
+    const { workload, policy } = bench.controller('c');
+    bench.lifecycle.remove({ ...aBareService({ name: 'c' }), ...policy, workload });
+    await end('a', 'fail');
+    expect(bench.backend.log.slice(2)).toEqual(['wake docker/d']);
+  });
+
+  test('neither wait nor count where somebody else makes them', async () => {
+    addAll('abcd');
+    bench.backend.tell('docker/a', { ...RUNNING, health: 'starting' });
+    bench.backend.tell('docker/b', { ...RUNNING, health: 'starting' });
+    client('c');
+    client('d');
+    await settle();
+    expect(bench.backend.log).toEqual(['wake docker/c', 'wake docker/d']);
+  });
+
+  test('serve who waits when somebody else starts the workload', async () => {
+    addAll('abcd');
+    for (const name of 'ab') client(name);
+    const waits = client('c');
+    client('d');
+    await settle();
+    bench.backend.tell('docker/c', RUNNING);
+    await bench.until(() => waits.outcome === 'served');
+    await end('a', 'fail');
+    expect(bench.backend.log.slice(2)).toEqual(['wake docker/d']);
+  });
+
+  test('let the dependants of a hub start with it, which may need them', async () => {
+    add('hub', { dependants: ['x', 'y', 'z'] });
+    addAll('xyzab');
+    bench.lifecycle.linkDependants();
+    client('a');
+    client('hub');
+    client('b');
+    await settle();
+    expect(bench.backend.log).toEqual([
+      'wake docker/a',
+      'wake docker/hub',
+      'wake docker/x',
+      'wake docker/y',
+      'wake docker/z',
+    ]);
+    for (const name of ['x', 'y', 'z']) await end(name, 'succeed');
+    expect(bench.backend.count('wake')).toBe(5);
+    await end('hub', 'succeed');
+    expect(bench.backend.log.slice(5)).toEqual(['wake docker/b']);
+  });
+
+  test('of schedules wait their turn, also where nothing holds the service afterwards', async () => {
+    addAll('ab');
+    for (const name of 'cde') add(name, { cronStart: '30 8 * * *' });
+    const windows = new CronWindows({ lifecycle: bench.lifecycle, logger: silentLogger });
+    client('a');
+    client('b');
+    await settle();
+    for (const name of 'cde') windows.fire(name, 'start');
+    await settle();
+    expect(bench.backend.count('wake')).toBe(2);
+    windows.fire('d', 'stop');
+    await end('a', 'fail');
+    await end('b', 'fail');
+    expect(bench.backend.log.slice(2)).toEqual(['wake docker/c', 'wake docker/e']);
+  });
+
+  test('begin no more once the proxy ends', async () => {
+    addAll('abc');
+    const clients = [...'abc'].map(client);
+    await settle();
+    bench.lifecycle.drain();
+    await settle();
+    expect(clients[2]?.outcome).toBe('removed');
+    await end('a', 'fail');
+    expect(bench.backend.count('wake')).toBe(2);
+  });
+
+  test('try again after a failure when it is their turn', async () => {
+    addAll('abc');
+    const first = client('c');
+    await settle();
+    await end('c', 'fail');
+    await expect(first.served).rejects.toMatchObject({ code: 'failed' });
+    client('a');
+    client('b');
+    const again = client('c');
+    await bench.clock.advance(5_000);
+    expect(bench.backend.count('wake')).toBe(3);
+    await end('a', 'fail');
+    expect(bench.backend.log.slice(3)).toEqual(['wake docker/c']);
+    await end('c', 'succeed');
+    await bench.until(() => again.outcome === 'served');
+  });
+});

@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { findNeededEngines, labelOptionsOf } from '../../src/proxy/engine-kinds.ts';
+import { EMPTY_ENVIRONMENT } from '../../src/config/environment.ts';
+import { buildTable } from '../../src/table/build-table.ts';
+import { resolveSettings, type SettingsFlags } from '../../src/table/resolve-settings.ts';
+import { aFile } from '../support/builders.ts';
+
+function findNeeded(text: string, flags: SettingsFlags = {}) {
+  const layers = { file: aFile(text), environment: EMPTY_ENVIRONMENT, flags };
+  const { settings } = resolveSettings(layers);
+  return findNeededEngines(settings, buildTable({ ...layers, labelled: [], holders: new Map() }));
+}
+
+describe('findNeededEngines', () => {
+  it.each([
+    ['labels of containers and Swarm services count', 'services: {}', ['docker', 'swarm']],
+    ['annotations count', 'backend: kubernetes', ['kubernetes']],
+    [
+      'labels are left out and the file has a container',
+      'docker: { labels: false }\nservices: { db: { ports: ["1:1"] } }',
+      ['docker'],
+    ],
+    [
+      'labels are left out and the file has a process alone',
+      'docker: { labels: false }\nservices: { db: { command: [db], ports: ["1:2"] } }',
+      [],
+    ],
+    [
+      'the file has workloads of another engine as well',
+      'backend: kubernetes\nservices: { db: { container: db, ports: ["1:1"] } }',
+      ['docker', 'kubernetes'],
+    ],
+  ])('names those that have to be asked where %s', (_when, text, engines) => {
+    expect(findNeeded(text)).toEqual(engines);
+  });
+
+  it('takes flags into account', () => {
+    expect(findNeeded('services: {}', { labels: false })).toEqual([]);
+  });
+});
+
+describe('labelOptionsOf', () => {
+  it('lets the labels of one backend count', () => {
+    const file = aFile('backend: kubernetes\nkubernetes: { label_prefix: sleepy }');
+    const { settings } = resolveSettings({ file, environment: EMPTY_ENVIRONMENT, flags: {} });
+    expect(labelOptionsOf('kubernetes', settings)).toEqual({ labels: true, labelPrefix: 'sleepy' });
+    expect(labelOptionsOf('docker', settings).labels).toBe(false);
+    expect(labelOptionsOf('swarm', settings).labels).toBe(false);
+  });
+});

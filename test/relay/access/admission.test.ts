@@ -1,0 +1,119 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import {
+  Admission,
+  type Admitted,
+  type Applicant,
+  type ServiceBounds,
+} from '../../../src/relay/access/admission.ts';
+import { createClientCounts } from '../../../src/relay/access/client-counts.ts';
+import { Descriptors } from '../../../src/system/descriptors.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { createRecordingLogger } from '../../support/recording-logger.ts';
+
+/** Clients may have 896 of them, and share from 768 on. */
+const LIMIT = 1_024;
+const CROWDED = { fd: 800 };
+
+describe('Admission', () => {
+  let clock: FakeClock;
+  let logger: ReturnType<typeof createRecordingLogger>;
+  let admission: Admission;
+
+  beforeEach(() => {
+    clock = new FakeClock();
+    logger = createRecordingLogger();
+    const descriptors = new Descriptors({ limit: LIMIT, clock, logger });
+    admission = new Admission({ descriptors, counts: createClientCounts(7), clock, logger });
+  });
+
+  const ask = (
+    service: string,
+    options: Partial<ServiceBounds> & Partial<Pick<Applicant, 'address' | 'fd' | 'kind'>> = {},
+  ): Admitted => {
+    const { maxConnections = 0, maxConnectionsPerAddress = 0, address = '10.0.0.1' } = options;
+    const { kind = 'connection', fd = 20 } = options;
+    const bounds = { service, maxConnections, maxConnectionsPerAddress };
+    return admission.admit({ bounds, address, endpoint: `${address}:5`, kind, fd });
+  };
+  const boundOf = (admitted: Admitted) => (admitted.kind === 'refused' ? admitted.bound : 'none');
+  const fill = (service: string, count: number, address?: (index: number) => string) => {
+    for (let index = 0; index < count; index++)
+      expect(ask(service, address === undefined ? {} : { address: address(index) }).kind).toBe('seat');
+  };
+
+  it('bounds nobody while a quarter of the descriptors is left', () => {
+    fill('web', 350);
+    expect(boundOf(ask('web', { fd: 700 }))).toBe('none');
+  });
+
+  it('counts descriptors that have gone over to the relay thread, which frees low numbers', () => {
+    fill('web', 373, (index) => `10.0.${index >> 8}.${index & 255}`);
+    expect(boundOf(ask('web', { fd: 30, address: '10.9.0.1' }))).toBe('service-share');
+    expect(boundOf(ask('db', { fd: 30, address: '10.9.0.1' }))).toBe('none');
+  });
+
+  it('gives a service that has more than its share no more when they run short, and others theirs', () => {
+    // Of 896 a half each: one share is kept for who comes next.
+    fill('web', 224, (index) => `10.0.${index}.1`);
+    expect(boundOf(ask('web', { ...CROWDED, address: '10.9.0.1' }))).toBe('service-share');
+    expect(boundOf(ask('db', { ...CROWDED, address: '10.9.0.1' }))).toBe('none');
+    expect(boundOf(ask('db', { fd: 896 }))).toBe('no-descriptors');
+  });
+
+  it('gives an address that has more than its share of all no more than its share of a service', () => {
+    for (const service of ['a', 'b', 'c', 'd']) fill(service, 80);
+    fill('a', 1, () => '10.9.0.1');
+    expect(boundOf(ask('a', CROWDED))).toBe('address-share');
+    expect(boundOf(ask('a', { ...CROWDED, address: '10.9.0.1' }))).toBe('none');
+    expect(boundOf(ask('e', CROWDED))).toBe('none');
+  });
+
+  it('gives back what a client had', () => {
+    const seats = Array.from({ length: 224 }, () => ask('web'));
+    expect(boundOf(ask('web', { ...CROWDED, address: '10.9.0.1' }))).toBe('service-share');
+    for (const seat of seats) if (seat.kind === 'seat') seat.leave();
+    expect(boundOf(ask('web', CROWDED))).toBe('none');
+  });
+
+  it('bounds connections and flows of a service together', () => {
+    const seat = ask('web', { maxConnections: 2 });
+    ask('web', { maxConnections: 2, kind: 'flow' });
+    expect(boundOf(ask('web', { maxConnections: 2 }))).toBe('max-connections');
+    expect(boundOf(ask('db', { maxConnections: 2 }))).toBe('none');
+    if (seat.kind === 'seat') seat.leave();
+    expect(boundOf(ask('web', { maxConnections: 2 }))).toBe('none');
+  });
+
+  it('bounds those of one address, which IPv6 has by networks', () => {
+    const bound = { maxConnectionsPerAddress: 1 };
+    for (const address of ['10.0.0.1', '::ffff:10.0.0.2', '2001:db8::1'])
+      expect(boundOf(ask('web', { ...bound, address }))).toBe('none');
+    for (const address of ['::ffff:10.0.0.1', '10.0.0.2', '2001:db8::2'])
+      expect(boundOf(ask('web', { ...bound, address }))).toBe('max-connections-per-address');
+    expect(boundOf(ask('web', { ...bound, address: '2001:db8:0:1::1' }))).toBe('none');
+  });
+
+  it('says once in ten seconds which bound was met', async () => {
+    fill('web', 1);
+    for (let count = 0; count < 3; count++) {
+      const admitted = ask('web', { maxConnections: 1 });
+      if (admitted.kind === 'refused') admitted.tell();
+    }
+    await clock.advance(10_000);
+    const last = ask('web', { maxConnections: 1 });
+    if (last.kind === 'refused') last.tell();
+    const what = 'web has 1 connections, and max_connections allows 1: web: 10.0.0.1:5 was closed';
+    expect(logger.lines.map(({ message }) => message)).toEqual([what, `${what} (and 2 times before)`]);
+  });
+
+  it('says what a service has of the descriptors, and how to get more', () => {
+    fill('web', 224, (index) => `10.0.${index}.1`);
+    const admitted = ask('web', CROWDED);
+    if (admitted.kind === 'refused') admitted.tell();
+    expect(logger.lines.map(({ message }) => message)).toEqual([
+      expect.stringMatching(
+        /^too few file descriptors; the limit is 1024, raise it .*: web holds more than its share \(448 of 448 .*: web: 10\.0\.0\.1:5 was closed$/,
+      ),
+    ]);
+  });
+});

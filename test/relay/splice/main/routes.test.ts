@@ -1,0 +1,81 @@
+import { createServer, type Server } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createLibc, type Libc } from '../../../../src/relay/native/libc.ts';
+import { loadKoffi } from '../../../../src/relay/native/load-koffi.ts';
+import { Routes, type RouteThread } from '../../../../src/relay/splice/main/routes.ts';
+import { createSharedState, type ThreadReport } from '../../../../src/relay/splice/thread-protocol.ts';
+import type { TcpRoute } from '../../../../src/relay/tcp/tcp-relay.ts';
+
+const NOTHING: ThreadReport = {
+  ended: [],
+  returned: [],
+  barred: [],
+  used: [],
+  closed: [],
+  unwatched: [],
+  short: [],
+};
+
+describe.runIf(process.platform === 'linux')('Routes', () => {
+  const shared = createSharedState();
+  let libc: Libc;
+  let server: Server;
+  let routes: Routes;
+  let route: TcpRoute;
+  /** What the owner was told of the number of connections. */
+  let told: number[];
+  let listeners: number[];
+
+  beforeEach(async () => {
+    const load = await loadKoffi();
+    if (load.kind === 'unavailable') throw new Error(load.reason);
+    libc = createLibc(load.koffi);
+    server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    told = [];
+    listeners = [];
+    const thread: RouteThread = {
+      shared,
+      post: (command) => {
+        if (command.kind === 'open-route') listeners.push(command.listener);
+      },
+    };
+    routes = new Routes(thread, libc);
+    const opened = routes.open(server, {
+      upstreams: [{ host: '127.0.0.1', port: 1 }],
+      keepAliveMs: 0,
+      service: 0,
+      access: { allowList: [], blockList: [] },
+      onUse: (count) => void told.push(count),
+      onReturned() {},
+      onLost() {},
+    });
+    if (opened === undefined) throw new Error('there is no route');
+    route = opened;
+  });
+  afterEach(() => {
+    for (const fd of [...listeners, route.takeListener()]) libc.close(fd);
+    server.close();
+  });
+
+  it('tells of the last end even where the thread has closed the route before its word of it comes', () => {
+    Atomics.store(shared.routeUse, 0, 1);
+    routes.take({ ...NOTHING, used: [0] });
+    route.close();
+    Atomics.store(shared.routeUse, 0, 0);
+    routes.take({ ...NOTHING, closed: [0] });
+    expect(told).toEqual([1, 0]);
+    routes.take({ ...NOTHING, used: [0] });
+    expect([told, routes.count]).toEqual([[1, 0], 0]);
+  });
+
+  it('keeps a closed route until its last connection has ended', () => {
+    Atomics.store(shared.routeUse, 0, 1);
+    route.close();
+    routes.take({ ...NOTHING, used: [0], closed: [0] });
+    expect(routes.count).toBe(1);
+    Atomics.store(shared.routeUse, 0, 0);
+    routes.take({ ...NOTHING, used: [0] });
+    expect([told.at(-1), routes.count]).toEqual([0, 0]);
+  });
+});

@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import {
+  EPOLLERR,
+  EPOLLHUP,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDHUP,
+} from '../../../../src/relay/native/epoll-events.ts';
+import { ECONNREFUSED, ECONNRESET } from '../../../../src/relay/native/errno.ts';
+import { RelayedPair } from '../../../../src/relay/splice/thread/relayed-pair.ts';
+import { ScriptedKernel } from '../scripted-kernel.ts';
+
+/** What the kernel tells of a connection that was reset, and of one that was refused. */
+const OVER = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLERR | EPOLLHUP;
+const ANSWER = new TextEncoder().encode('answer');
+
+function createPair(kernel: ScriptedKernel): RelayedPair {
+  const parts = { kernel, pipes: kernel, buffer: new Uint8Array(64), bytesPerTurn: 256 };
+  const sockets = { client: kernel.target, upstream: kernel.source, keepAliveMs: 60_000 };
+  return new RelayedPair(sockets, { parts, isConnected: false });
+}
+
+describe('RelayedPair whose upstream fails as soon as it is connected', () => {
+  it('passes on what the upstream has sent before', () => {
+    const kernel = new ScriptedKernel({ input: ANSWER, pendingError: ECONNRESET });
+    const pair = createPair(kernel);
+    pair.note('upstream', OVER);
+    expect([pair.isConnected, pair.run()]).toEqual([true, 'broken']);
+    expect(kernel.output).toEqual(ANSWER);
+  });
+
+  it('is refused, with the client as it was, when the upstream was never connected', () => {
+    const kernel = new ScriptedKernel({ input: ANSWER, pendingError: ECONNREFUSED });
+    const pair = createPair(kernel);
+    pair.note('client', EPOLLIN | EPOLLOUT);
+    pair.note('upstream', OVER);
+    expect([pair.isConnected, pair.run()]).toEqual([false, 'refused']);
+    expect(kernel.log).toEqual([]);
+  });
+
+  it('drains until the client has acknowledged all of it', () => {
+    const kernel = new ScriptedKernel({ input: ANSWER, pendingError: ECONNRESET });
+    const pair = createPair(kernel);
+    pair.note('upstream', OVER);
+    kernel.unacknowledgedBytes = ANSWER.length;
+    expect([pair.run(), pair.delivered]).toEqual(['draining', 0]);
+    kernel.unacknowledgedBytes = 0;
+    expect([pair.run(), pair.delivered]).toEqual(['broken', ANSWER.length]);
+  });
+});

@@ -1,0 +1,97 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createClientCounts } from '../../../../src/relay/access/client-counts.ts';
+import { EAGAIN, EINPROGRESS } from '../../../../src/relay/native/errno.ts';
+import type { PairTable } from '../../../../src/relay/splice/thread/pair-table.ts';
+import type { Poller } from '../../../../src/relay/splice/thread/poller.ts';
+import { RouteTable } from '../../../../src/relay/splice/thread/route-table.ts';
+import { createSharedState } from '../../../../src/relay/splice/thread-protocol.ts';
+import { FakeClock } from '../../../support/fake-clock.ts';
+
+const HOUR_MS = 3_600_000;
+const LISTENER = 10;
+const CLIENT = 11;
+const UPSTREAM = 12;
+const LAST_CONNECT_MS = 2_000;
+
+describe('RouteTable where descriptors run short', () => {
+  it('gives the client back and closes the route, since others would wait with a descriptor each', () => {
+    const clients = [CLIENT, CLIENT + 1];
+    const [returned, closed]: number[][] = [[], []];
+    const shared = createSharedState();
+    Atomics.store(shared.routeOpen, 0, 1);
+    const routes = new RouteTable({
+      libc: {
+        accept: () => clients.shift() ?? -EAGAIN,
+        tcpSocket: () => UPSTREAM,
+        tuneTcp: () => 0,
+        connect: () => -EINPROGRESS,
+      },
+      poller: { watch: () => true, unwatch() {}, close() {} } as unknown as Poller,
+      pairs: { add() {}, remove() {}, close() {} } as unknown as PairTable,
+      shared,
+      counts: createClientCounts(0),
+      maxDescriptor: CLIENT + 1,
+      clock: new FakeClock(),
+      onUsed() {},
+      onReturned: ({ client }) => void returned?.push(client),
+      onBarred() {},
+      onRouteClosed: (route) => void closed?.push(route),
+    });
+    const upstreams = [{ family: 2, bytes: new Uint8Array(16) }];
+    const access = { allowList: [], blockList: [] };
+    routes.open({ route: 0, listener: LISTENER, upstreams, access, service: 0, keepAliveMs: 0 });
+    routes.accept(0);
+    expect([returned, closed, clients]).toEqual([[CLIENT], [0], [CLIENT + 1]]);
+  });
+});
+
+describe('RouteTable whose upstream says nothing', () => {
+  let clock: FakeClock;
+  let routes: RouteTable;
+  /** Clients that were given back. */
+  let returned: number[];
+
+  beforeEach(() => {
+    clock = new FakeClock();
+    returned = [];
+    const shared = createSharedState();
+    Atomics.store(shared.routeOpen, 0, 1);
+    const clients = [CLIENT];
+    routes = new RouteTable({
+      libc: {
+        accept: () => clients.pop() ?? -EAGAIN,
+        tcpSocket: () => UPSTREAM,
+        tuneTcp: () => 0,
+        connect: () => -EINPROGRESS,
+      },
+      poller: { watch: () => true, unwatch() {}, close() {} } as unknown as Poller,
+      pairs: { add() {}, remove() {}, close() {} } as unknown as PairTable,
+      shared,
+      counts: createClientCounts(0),
+      maxDescriptor: 1_024,
+      clock,
+      onUsed() {},
+      onReturned: ({ client }) => void returned.push(client),
+      onBarred() {},
+      onRouteClosed() {},
+    });
+    const upstreams = [{ family: 2, bytes: new Uint8Array(16) }];
+    const access = { allowList: [], blockList: [] };
+    routes.open({ route: 0, listener: LISTENER, upstreams, access, service: 0, keepAliveMs: 60_000 });
+    routes.accept(0);
+  });
+
+  it.each([
+    ['forth', HOUR_MS],
+    ['back', -HOUR_MS],
+  ])('gives a client back after its time, when the clock is set %s meanwhile', async (_way, jumpMs) => {
+    clock.jump(jumpMs);
+    expect(routes.timeoutMs()).toBe(LAST_CONNECT_MS);
+    await clock.advance(LAST_CONNECT_MS - 1);
+    routes.endTurn();
+    expect([routes.timeoutMs(), returned]).toEqual([1, []]);
+    await clock.advance(1);
+    routes.endTurn();
+    expect([routes.timeoutMs(), returned]).toEqual([undefined, [CLIENT]]);
+  });
+});

@@ -1,0 +1,357 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { compileAccessList } from '../../../src/relay/access/access-list.ts';
+import { type TcpBinding, TcpListener } from '../../../src/relay/tcp/tcp-listener.ts';
+import type { TcpRelay } from '../../../src/relay/tcp/tcp-relay.ts';
+import { silentLogger } from '../../../src/system/log/logger.ts';
+import { aListener } from '../../support/builders.ts';
+import { settle } from '../../support/fake-clock.ts';
+import { freePort } from '../../support/free-ports.ts';
+import { createRelay, RELAY_KINDS } from '../../support/relays.ts';
+import { collect, ending, pattern, Sockets, type TestServer } from '../../support/sockets.ts';
+
+const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === '::1'),
+);
+
+/** One call of a binding's connect, held until the test lets it go. */
+interface Hold {
+  readonly client: string;
+  readonly port: number | string;
+  readonly signal: AbortSignal;
+  releases: number;
+  /** Connects to the upstream, as a lifecycle does. */
+  serve(): Promise<void>;
+  refuse(): void;
+}
+
+describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
+  let relay: TcpRelay;
+  let sockets: Sockets;
+  let upstream: TestServer;
+  let listener: TcpListener;
+  let port: number;
+  let holds: Hold[];
+  let refused: string[];
+  let counts: { drains: number };
+  let arrived: () => void;
+
+  beforeEach(async () => {
+    relay = await createRelay(kind);
+    sockets = new Sockets();
+    upstream = await sockets.listen();
+    port = await freePort();
+    holds = [];
+    refused = [];
+    counts = { drains: 0 };
+    arrived = () => {};
+    listener = create();
+    await listener.open();
+  });
+  afterEach(async () => {
+    listener.destroy();
+    for (const hold of holds) hold.refuse();
+    relay.close();
+    await sockets.close();
+  });
+
+  const create = (address = '') => {
+    const own = counts;
+    return new TcpListener({
+      spec: aListener({ address, port, targetPort: 5432 }),
+      binding: bindingTo(upstream),
+      relay,
+      logger: silentLogger,
+      onRefused: (client) => refused.push(client),
+      onDrained: () => own.drains++,
+    });
+  };
+
+  function bindingTo(server: TestServer, overrides: Partial<TcpBinding> = {}): TcpBinding {
+    return {
+      service: 'db',
+      targetPort: 5432,
+      access: compileAccessList({ allowList: [], blockList: [] }),
+      keepAliveMs: 60_000,
+      connect: (request) =>
+        new Promise((resolve, reject) => {
+          const hold: Hold = {
+            ...request,
+            releases: 0,
+            async serve() {
+              const socket = await sockets.connect(server.port);
+              resolve({ socket, release: () => void hold.releases++ });
+            },
+            refuse: () => reject(new Error('no')),
+          };
+          holds.push(hold);
+          arrived();
+        }),
+      ...overrides,
+    };
+  }
+  const heldClient = async (index: number): Promise<Hold> => {
+    for (;;) {
+      const hold = holds[index];
+      if (hold !== undefined) return hold;
+      await new Promise<void>((resolve) => {
+        arrived = resolve;
+      });
+    }
+  };
+  const until = async (condition: () => boolean) => {
+    while (!condition()) await settle();
+  };
+  /** A client that is relayed, and its upstream's end of the connection. */
+  const relayed = async (index = 0, server = upstream) => {
+    const client = await sockets.connect(port);
+    const hold = await heldClient(index);
+    const before = server.sockets.length;
+    await hold.serve();
+    return { client, hold, far: await server.socket(before) };
+  };
+  const closeBoth = async (client: Socket, far: Socket) => {
+    const ends = Promise.all([ending(client), ending(far)]);
+    client.end();
+    far.end();
+    await ends;
+  };
+
+  it('hands the target port and the client on', async () => {
+    const client = await sockets.connect(port);
+    const hold = await heldClient(0);
+    expect(hold.port).toBe(5432);
+    expect(hold.client).toBe(`127.0.0.1:${client.localPort}`);
+  });
+
+  it('relays both ways, and gives the lease back once when both have ended', async () => {
+    const { client, hold, far } = await relayed();
+    client.write('ping');
+    expect(String(await once(far, 'data'))).toBe('ping');
+    far.write('pong');
+    expect(String(await once(client, 'data'))).toBe('pong');
+    expect(hold.releases).toBe(0);
+    await closeBoth(client, far);
+    await until(() => listener.activeConnections === 0);
+    expect(hold.releases).toBe(1);
+  });
+
+  it('delivers everything when the client sends 1 MB and ends while it is held', async () => {
+    const client = await sockets.connect(port);
+    const request = pattern(1_048_576);
+    client.end(request);
+    const hold = await heldClient(0);
+    const answer = collect(client);
+    for (let turn = 0; turn < 50; turn++) await settle();
+    expect(hold.signal.aborted).toBe(false);
+    await hold.serve();
+    const far = await upstream.socket(0);
+    expect((await collect(far)).equals(request)).toBe(true);
+    far.end('thanks');
+    expect((await answer).toString()).toBe('thanks');
+    await until(() => hold.releases > 0);
+    expect(hold.releases).toBe(1);
+  });
+
+  it('reads no more than a little of a client that it holds', async () => {
+    const client = await sockets.connect(port);
+    client.end(pattern(8 * 1_048_576));
+    const hold = await heldClient(0);
+    let written = -1;
+    for (let still = 0; still < 50; still++) {
+      if (client.bytesWritten - client.writableLength !== written) still = 0;
+      written = client.bytesWritten - client.writableLength;
+      await settle();
+    }
+    expect(client.writableLength).toBeGreaterThan(0);
+    await hold.serve();
+    expect((await collect(await upstream.socket(0))).length).toBe(8 * 1_048_576);
+  });
+
+  it('tells that a client leaves while it is held when it resets', async () => {
+    const client = await sockets.connect(port);
+    const hold = await heldClient(0);
+    client.resetAndDestroy();
+    await until(() => hold.signal.aborted);
+    hold.refuse();
+    await until(() => listener.activeConnections === 0);
+  });
+
+  it('tells that a client leaves while it is held when it resets after it has sent a little', async () => {
+    const client = await sockets.connect(port);
+    const hold = await heldClient(0);
+    client.write('hello');
+    // A reset that arrives together with the bytes looks like their end: the bytes have to be read first.
+    for (let turn = 0; turn < 10; turn++) await settle();
+    client.resetAndDestroy();
+    await until(() => hold.signal.aborted);
+  });
+
+  it('tells that a client leaves while it is held when it closes without a byte', async () => {
+    const client = await sockets.connect(port);
+    const hold = await heldClient(0);
+    client.end();
+    await until(() => hold.signal.aborted);
+    hold.refuse();
+    await until(() => listener.activeConnections === 0);
+  });
+
+  it('closes the client when it can not be served', async () => {
+    const client = await sockets.connect(port);
+    (await heldClient(0)).refuse();
+    await ending(client);
+    expect(listener.activeConnections).toBe(0);
+  });
+
+  it('gives the lease back once when the client left just before it was served', async () => {
+    const client = await sockets.connect(port);
+    const hold = await heldClient(0);
+    client.resetAndDestroy();
+    await until(() => hold.signal.aborted);
+    await hold.serve();
+    await ending(await upstream.socket(0));
+    await until(() => hold.releases > 0);
+    expect(hold.releases).toBe(1);
+  });
+
+  it('gives the lease back once when the upstream is gone before the relay begins', async () => {
+    const socket = await sockets.connect(upstream.port);
+    socket.destroy();
+    let releases = 0;
+    listener.rebind(
+      bindingTo(upstream, { connect: async () => ({ socket, release: () => void releases++ }) }),
+    );
+    expect(await ending(sockets.begin(port))).toBe('ECONNRESET');
+    expect(releases).toBe(1);
+  });
+
+  it.each(['client', 'upstream'] as const)('gives the lease back once when the %s resets', async (side) => {
+    const { client, far, hold } = await relayed();
+    const other = ending(side === 'client' ? far : client);
+    (side === 'client' ? client : far).resetAndDestroy();
+    expect(await other).toBe('ECONNRESET');
+    await until(() => hold.releases > 0);
+    await settle();
+    expect(hold.releases).toBe(1);
+  });
+
+  it('closes a client that the access list refuses before anything else', async () => {
+    const access = compileAccessList({ allowList: ['192.0.2.1'], blockList: [] });
+    listener.rebind(bindingTo(upstream, { access }));
+    await ending(sockets.begin(port));
+    await until(() => refused.length > 0);
+    expect(refused).toEqual([expect.stringMatching(/^127\.0\.0\.1:\d+$/)]);
+    expect(holds).toEqual([]);
+    expect(listener.activeConnections).toBe(0);
+  });
+
+  it('sends new connections elsewhere and keeps live ones when it is rebound', async () => {
+    const other = await sockets.listen();
+    const first = await relayed();
+    listener.rebind(bindingTo(other));
+    const second = await relayed(1, other);
+    first.client.write('still here');
+    expect(String(await once(first.far, 'data'))).toBe('still here');
+    expect(upstream.sockets).toHaveLength(1);
+    expect(second.client.destroyed).toBe(false);
+  });
+
+  it('keeps a held client with the service it came for when it is rebound', async () => {
+    const client = await sockets.connect(port);
+    const hold = await heldClient(0);
+    listener.rebind(bindingTo(await sockets.listen()));
+    await hold.serve();
+    client.write('hello');
+    expect(String(await once(await upstream.socket(0), 'data'))).toBe('hello');
+  });
+
+  it('gives the port back at once when it is closed, while connections go on', async () => {
+    const { client, far } = await relayed();
+    listener.close();
+    await sockets.listen(undefined, { port });
+    client.write('ping');
+    expect(String(await once(far, 'data'))).toBe('ping');
+    expect(counts.drains).toBe(0);
+    await closeBoth(client, far);
+    await until(() => counts.drains > 0);
+    expect(counts.drains).toBe(1);
+  });
+
+  it('goes on holding a client when it is closed', async () => {
+    const client = await sockets.connect(port);
+    const hold = await heldClient(0);
+    listener.close();
+    await hold.serve();
+    client.write('hello');
+    expect(String(await once(await upstream.socket(0), 'data'))).toBe('hello');
+  });
+
+  it('is drained once when it is closed twice with no connection', () => {
+    listener.close();
+    listener.close();
+    expect(counts.drains).toBe(1);
+  });
+
+  it('resets what is relayed and what is held when it is destroyed', async () => {
+    const { client, far } = await relayed();
+    const held = await sockets.connect(port);
+    const hold = await heldClient(1);
+    const ends = Promise.all([ending(client), ending(far), ending(held)]);
+    listener.destroy();
+    expect(await ends).toEqual(['ECONNRESET', 'ECONNRESET', 'ECONNRESET']);
+    expect(hold.signal.aborted).toBe(true);
+    await until(() => counts.drains > 0);
+    listener.destroy();
+    expect(counts.drains).toBe(1);
+  });
+
+  it('throws the bind error when the port is taken, and can be opened later', async () => {
+    const blocked = create();
+    await expect(blocked.open()).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    listener.destroy();
+    await blocked.open();
+    await sockets.connect(port);
+    await heldClient(0);
+    blocked.destroy();
+  });
+
+  it('keeps no listener of a failed try when it is opened again and again', async () => {
+    const blocked = create();
+    const warnings: string[] = [];
+    const note = (warning: Error) => void warnings.push(warning.message);
+    process.on('warning', note);
+    for (let round = 0; round < 12; round++) {
+      await expect(blocked.open()).rejects.toMatchObject({ code: 'EADDRINUSE' });
+    }
+    await settle();
+    process.off('warning', note);
+    expect(warnings).toEqual([]);
+    blocked.close();
+  });
+
+  it.each(['', '127.0.0.1'])('ends its opening when it is closed meanwhile on [%s]', async (address) => {
+    listener.destroy();
+    const brief = create(address);
+    const opening = brief.open();
+    brief.close();
+    await opening;
+    await sockets.listen(undefined, { port });
+  });
+
+  it('listens on the address that is given alone', async () => {
+    listener.destroy();
+    listener = create('127.0.0.2');
+    await listener.open();
+    await expect(sockets.connect(port)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await sockets.connect(port, '127.0.0.2');
+  });
+
+  it.runIf(hasIpv6)('listens on IPv6 and IPv4 alike when no address is given', async () => {
+    const six = await sockets.connect(port, '::1');
+    expect((await heldClient(0)).client).toBe(`[::1]:${six.localPort}`);
+    const four = await sockets.connect(port, '127.0.0.1');
+    expect((await heldClient(1)).client).toBe(`127.0.0.1:${four.localPort}`);
+  });
+});

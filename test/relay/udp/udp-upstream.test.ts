@@ -1,0 +1,138 @@
+import { lookup } from 'node:dns/promises';
+import { networkInterfaces } from 'node:os';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { connectUdp, type UdpUpstream } from '../../../src/relay/udp/udp-upstream.ts';
+import { Datagrams, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
+import { copyRun, datagramsWays } from '../../support/datagrams-ways.ts';
+import { settle } from '../../support/fake-clock.ts';
+import { pattern } from '../../support/sockets.ts';
+
+const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === '::1'),
+);
+
+describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) => {
+  let datagrams: Datagrams;
+  let upstream: UdpUpstream | undefined;
+  let events: string[];
+  let replies: Buffer[];
+  beforeEach(() => {
+    datagrams = new Datagrams();
+    events = [];
+    replies = [];
+  });
+  afterEach(async () => {
+    upstream?.close();
+    await datagrams.close();
+  });
+  const connect = async (port: number, host = '127.0.0.1') => {
+    upstream = await connectUdp(
+      { host, port },
+      {
+        datagrams: native,
+        handlers: {
+          onReply: (datagram) => void replies.push(datagram),
+          onReplies: (run) => void replies.push(...copyRun(run)),
+          onRefused: () => void events.push('refused'),
+          onUnsent: (datagram) => void events.push(`unsent ${datagram}`),
+          onUnsendable: () => void events.push('unsendable'),
+        },
+      },
+    );
+    return upstream;
+  };
+
+  it.each(['127.0.0.1', ...(hasIpv6 ? ['::1'] : [])])('sends and hears, at %s', async (host) => {
+    const echo = await datagrams.echo({ host });
+    const connected = await connect(echo.port, host);
+    connected.send(Buffer.from('hello'));
+    while (replies.length === 0) await settle();
+    expect(replies.map(String)).toEqual(['echo hello']);
+    expect(events).toEqual([]);
+  });
+
+  it('looks a name up', async () => {
+    const { address } = await lookup('localhost');
+    const echo = await datagrams.echo({ host: address });
+    (await connect(echo.port, 'localhost')).send(Buffer.from('hello'));
+    while (replies.length === 0) await settle();
+    expect(replies.map(String)).toEqual(['echo hello']);
+  });
+
+  it('tells that a name is unknown', async () => {
+    await expect(connect(53, 'no-such-host.invalid')).rejects.toThrow('no-such-host.invalid');
+  });
+
+  it('carries the longest datagrams both ways', async () => {
+    const longest = pattern(65_507);
+    const mirror = await datagrams.bind((datagram, from, { socket }) => {
+      socket.send(datagram, from.port, from.address);
+    });
+    (await connect(mirror.port)).send(longest);
+    while (replies.length === 0) await settle();
+    expect(replies[0]?.equals(longest)).toBe(true);
+  });
+
+  it('hears nobody but its target', async () => {
+    const echo = await datagrams.echo();
+    const stranger = await datagrams.bind();
+    (await connect(echo.port)).send(Buffer.from('one'));
+    await echo.arrived(1);
+    const own = echo.senders[0];
+    stranger.send('from elsewhere', { port: own?.port ?? 0 });
+    await settleDatagrams();
+    expect(replies.map(String)).toEqual(['echo one']);
+  });
+
+  it('tells that the port refuses', async () => {
+    const connected = await connect(await freeUdpPort());
+    connected.send(Buffer.from('one'));
+    while (events.length === 0) await settle();
+    expect(events).toEqual(['refused']);
+  });
+
+  it('hands back the datagram in whose place an earlier refusal was told', async () => {
+    const connected = await connect(await freeUdpPort());
+    // On one machine the refusal is there before the next line runs.
+    connected.send(Buffer.from('one'));
+    connected.send(Buffer.from('two'));
+    while (events.length < 2) await settle();
+    expect(events).toEqual(['refused', 'unsent two']);
+  });
+
+  it('hands back an unsent datagram although it was closed meanwhile, and tells nothing else', async () => {
+    const connected = await connect(await freeUdpPort());
+    connected.send(Buffer.from('one'));
+    connected.send(Buffer.from('two'));
+    connected.close();
+    await settleDatagrams();
+    // Many at once, it is told before it is closed.
+    expect(events).toEqual(native === undefined ? ['unsent two'] : ['refused', 'unsent two']);
+  });
+
+  it('tells that a datagram can not be sent, without handing it back', async () => {
+    const sink = await datagrams.bind();
+    const connected = await connect(sink.port);
+    connected.send(Buffer.alloc(65_508));
+    connected.send(Buffer.from('two'));
+    await sink.arrived(1);
+    expect(sink.texts).toEqual(['two']);
+    expect(events).toEqual(['unsendable']);
+  });
+
+  it('sends nothing when it is closed', async () => {
+    const sink = await datagrams.bind();
+    const connected = await connect(sink.port);
+    connected.close();
+    connected.close();
+    connected.send(Buffer.from('late'));
+    await settleDatagrams();
+    expect(sink.texts).toEqual([]);
+    expect(events).toEqual([]);
+  });
+
+  it('throws when there is no way to the target', async () => {
+    // A link-local address says nothing without its zone.
+    await expect(connect(9, 'fe80::1')).rejects.toThrow();
+  });
+});

@@ -1,0 +1,82 @@
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { FileInput } from '../../src/sources/config-file.ts';
+import { type ConfigText, createFileParser, type ParsedFile } from '../../src/config/file.ts';
+import { systemClock } from '../../src/system/clock.ts';
+
+/** An input that has read a file without services; each further parsing ends when the test says so. */
+async function startInput() {
+  const folder = await mkdtemp(path.join(tmpdir(), 'file-input-'));
+  const file = path.join(folder, 'lazy-proxy.yaml');
+  const write = async (text: string) => {
+    await writeFile(`${file}.new`, text);
+    await rename(`${file}.new`, file);
+  };
+  await write('services: {}\n');
+  const gate = createGate();
+  let changes = 0;
+  const input = new FileInput({
+    candidates: { named: { path: file, origin: { kind: 'flag', flag: '--config' } }, candidates: [] },
+    cwd: folder,
+    parse: gate.parse,
+    clock: systemClock,
+    onChange: () => changes++,
+  });
+  onTestFinished(async () => {
+    await input.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+  const started = input.start();
+  (await gate.begun())();
+  await started;
+  return { input, write, begun: gate.begun, changes: () => changes };
+}
+
+/** A parser that waits; `begun` resolves when something is to be parsed, with what lets it go on. */
+function createGate() {
+  const waiting: (() => void)[] = [];
+  let tell = () => {};
+  return {
+    parse: (text: ConfigText) =>
+      new Promise<ParsedFile>((resolve) => {
+        waiting.push(() => resolve(createFileParser()(text)));
+        tell();
+      }),
+    async begun(): Promise<() => void> {
+      if (waiting.length === 0) {
+        await new Promise<void>((resolve) => {
+          tell = resolve;
+        });
+      }
+      return waiting.shift() ?? (() => {});
+    },
+  };
+}
+
+test('a file input has its configuration when the start resolves', async () => {
+  const { input, changes } = await startInput();
+  expect({ services: input.config?.services, changes: changes() }).toEqual({ services: [], changes: 0 });
+});
+
+test('a file input tells of a change when it is parsed, and keeps the last good content', async () => {
+  const { input, write, begun, changes } = await startInput();
+  await write('services: [\n');
+  const goOn = await begun();
+  expect({ problems: input.problems.length, changes: changes() }).toEqual({ problems: 0, changes: 0 });
+  goOn();
+  await expect.poll(changes).toBe(1);
+  expect(input.problems).not.toEqual([]);
+  expect(input.config?.services).toEqual([]);
+});
+
+test('a file input tells nothing when it is closed while a change is parsed', async () => {
+  const { input, write, begun, changes } = await startInput();
+  await write('services: [\n');
+  const goOn = await begun();
+  await input.close();
+  goOn();
+  await expect.poll(() => input.problems.length).toBeGreaterThan(0);
+  expect(changes()).toBe(0);
+});

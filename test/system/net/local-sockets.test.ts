@@ -1,0 +1,31 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { hasLocalSocket } from '../../../src/system/net/local-sockets.ts';
+import { Sockets } from '../../support/sockets.ts';
+
+describe.runIf(process.platform === 'linux')('hasLocalSocket', () => {
+  let sockets: Sockets;
+  beforeEach(() => {
+    sockets = new Sockets();
+  });
+  afterEach(() => sockets.close());
+
+  test.each(['127.0.0.1', '127.0.0.2', '::1'])(
+    'finds a connection to %s, in its own direction alone',
+    async (host) => {
+      const server = await sockets.listen(undefined, { host });
+      const client = await sockets.connect(server.port, host);
+      const from = { host: client.localAddress ?? '', port: client.localPort ?? 0 };
+      const to = { host, port: server.port };
+      expect(hasLocalSocket(from, to)).toBe(true);
+      expect(hasLocalSocket(from, { ...to, port: to.port ^ 1 })).toBe(false);
+      expect(hasLocalSocket({ ...from, port: from.port ^ 1 }, to)).toBe(false);
+    },
+  );
+
+  test('finds one that was made with an IPv4-mapped address', async () => {
+    const server = await sockets.listen();
+    const client = await sockets.connect(server.port, '::ffff:127.0.0.1');
+    const from = { host: '127.0.0.1', port: client.localPort ?? 0 };
+    expect(hasLocalSocket(from, { host: '127.0.0.1', port: server.port })).toBe(true);
+  });
+});

@@ -1,0 +1,51 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { OwnListeners } from '../../../src/system/net/own-listeners.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { Sockets, type TestServer } from '../../support/sockets.ts';
+
+const LISTENER = { protocol: 'tcp', address: '', port: 8_000, service: 'web' } as const;
+
+describe('a client that comes from where a connection of our own comes from', () => {
+  let sockets: Sockets;
+  let upstream: TestServer;
+  let hasLocalSocket: boolean | undefined;
+  let own: OwnListeners;
+  beforeEach(async () => {
+    sockets = new Sockets();
+    upstream = await sockets.listen();
+    own = new OwnListeners({ clock: new FakeClock(), hasLocalSocket: () => hasLocalSocket });
+  });
+  afterEach(() => sockets.close());
+
+  /** Dials the upstream; a client comes to `reached` from the same address and port. */
+  const comesBack = async (reached: { readonly host: string; readonly port: number }) => {
+    const endpoint = { host: '127.0.0.1', port: upstream.port };
+    const dialled = sockets.begin(upstream.port);
+    own.noteDial(dialled, endpoint);
+    await upstream.socket(0);
+    await settle();
+    const client = { address: '127.0.0.1', port: dialled.localPort ?? 0, reached };
+    return { isOurs: own.hasComeBack(client, LISTENER), why: own.explain('tcp', endpoint) };
+  };
+
+  test('is served where another process of this machine has that connection', async () => {
+    hasLocalSocket = true;
+    expect(await comesBack({ host: '127.0.0.1', port: 8_000 })).toEqual({ isOurs: false, why: undefined });
+  });
+
+  test('is served where the system does not tell', async () => {
+    hasLocalSocket = undefined;
+    expect(await comesBack({ host: '127.0.0.1', port: 8_000 })).toEqual({ isOurs: false, why: undefined });
+  });
+
+  test('is our own where nobody else has it: its address was translated', async () => {
+    hasLocalSocket = false;
+    const why = `127.0.0.1:${upstream.port} leads back to the proxy's own listener of service web`;
+    expect(await comesBack({ host: '127.0.0.1', port: 8_000 })).toEqual({ isOurs: true, why });
+  });
+
+  test('is our own where it has reached the very endpoint that was dialled', async () => {
+    hasLocalSocket = true;
+    expect(await comesBack({ host: '127.0.0.1', port: upstream.port })).toMatchObject({ isOurs: true });
+  });
+});
