@@ -1,7 +1,18 @@
 import type { Protocol, TargetPort } from './service.ts';
 
-/** What the engine says a workload does. `unknown` = it could not be asked, which is never read as stopped. */
-export type EngineState = 'unknown' | 'missing' | 'stopped' | 'starting' | 'running' | 'paused' | 'stopping';
+/**
+ * What the engine says a workload does. `unknown` = it could not be asked, which is never read as stopped; `stranded` = it
+ * runs, but nothing reaches it until it has been stopped and started again.
+ */
+export type EngineState =
+  | 'unknown'
+  | 'missing'
+  | 'stopped'
+  | 'starting'
+  | 'running'
+  | 'stranded'
+  | 'paused'
+  | 'stopping';
 
 /** Whose doing the end of a run was: its own, or of somebody who stopped, killed or replaced the workload. */
 export type StoppedBy = 'itself' | 'others';
@@ -47,7 +58,7 @@ export interface Observation {
   readonly health: 'none' | 'starting' | 'healthy' | 'unhealthy';
   /** Undefined where there is no health check, or the engine doesn't tell. */
   readonly checkTimes?: CheckTimes;
-  /** Why it is stopped or missing, for the log; for example `exit code 1`. */
+  /** Why it is stopped, stranded or missing, for the log; for example `exit code 1`. */
   readonly detail?: string;
   /** Time between the polite signal and the kill that the workload has by itself, where it isn't 10 s. */
   readonly ownGraceMs?: number;

@@ -87,7 +87,7 @@ function buildRow(view: ListenerView, nowMs: number): StatusRow {
     container_name: workloadName(workload),
     listen_port: listener.port,
     target_port: listener.targetPort,
-    running: observation.state === 'running',
+    running: observation.state === 'running' || observation.state === 'stranded',
     active_conns: view.activeConnections,
     last_active: formatTimestamp(view.lastActiveMs),
     last_active_relative: describeAge(nowMs - view.lastActiveMs),

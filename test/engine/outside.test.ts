@@ -300,3 +300,41 @@ describe('a container that crashes at once', () => {
 test('a container that its stop would remove is never put to sleep', async () => {
   await expectKept(await openTestBed());
 });
+
+describe('a container that uses the network of another one', () => {
+  test.each(['stop', 'restart'] as const)(
+    'is started again for the next client after a %s of that one',
+    async (how) => {
+      const bed = await openTestBed();
+      const port = await freePort();
+      const [vpn, app] = [bed.scope.name('vpn'), bed.scope.name('app')];
+      const owner = await bed.scope.createContainer({ name: vpn, cmd: ['sleep', '1000'] });
+      const user = { name: app, cmd: httpdCommand(), networkMode: `container:${vpn}` };
+      await bed.scope.createContainer(user);
+      const services = { [SERVICE]: { container: app, ports: [`${port}:80`], idle_timeout: '10m' } };
+      const proxy = await bed.startProxy({ services });
+      expect((await get(port)).body).toBe('hello');
+      await (how === 'stop' ? owner.stop(0) : owner.restart());
+      const line = await proxy.waitForLog('unreachable');
+      expect(line.msg).toContain(`it has lost its network with the container "${vpn}"`);
+      expect((await get(port)).body).toBe('hello');
+      expect(bed.events.of(app, 'start')).toHaveLength(2);
+      expect(bed.events.of(vpn, 'start')).toHaveLength(2);
+    },
+  );
+
+  test('is put to sleep when nobody comes after the end of that one', async () => {
+    const bed = await openTestBed();
+    const port = await freePort();
+    const [vpn, app] = [bed.scope.name('vpn'), bed.scope.name('app')];
+    const owner = await bed.scope.createContainer({ name: vpn, cmd: ['sleep', '1000'] });
+    await bed.scope.createContainer({ name: app, cmd: httpdCommand(), networkMode: `container:${vpn}` });
+    const services = { [SERVICE]: { container: app, ports: [`${port}:80`], idle_timeout: '3s' } };
+    const proxy = await bed.startProxy({ services });
+    await get(port);
+    await owner.stop(0);
+    await proxy.waitForLog('unreachable');
+    await bed.events.waitFor(app, 'die');
+    expect(bed.events.of(vpn, 'start')).toHaveLength(1);
+  });
+});

@@ -1,12 +1,22 @@
-import type { Cancel, Clock } from '../../system/clock.ts';
+import { type Cancel, type Clock, parseTimestamp } from '../../system/clock.ts';
 import { chooseHosts, sharedNetworkOwner } from '../engine/network/addresses.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
-import type { InspectedContainer, ListedContainer } from '../engine/engine-shapes.ts';
+import type { InspectedContainer, InspectedState, ListedContainer } from '../engine/engine-shapes.ts';
 import { listNeededNetworks } from '../engine/network/needed-networks.ts';
 import type { NetworkMembership } from '../engine/network/network-membership.ts';
 
 /** What tells a container's networks: a list's entry has it, too. */
 type Attached = Pick<InspectedContainer, 'HostConfig' | 'NetworkSettings'> | ListedContainer;
+
+/** Where a running container answers. */
+export interface ContainerPlace {
+  /** Best first. */
+  readonly hosts: readonly string[];
+  /** Why nothing reaches it until it is started anew: the network that it uses has ended with its owner. */
+  readonly stranded?: string;
+  /** Why nothing ever will. */
+  readonly problem?: string;
+}
 
 /** Until then whoever follows a renamed container has its new name, or nobody does. */
 const RENAME_MS = 2_000;
@@ -75,20 +85,33 @@ export class ContainerLocator {
     else void this.#findHolder(container, session).then((holder) => this.#need(name, holder), ignore);
   }
 
+  /** The watched containers that use the network of this one, which is known by id and perhaps by name. */
+  listUsers({ id, name }: { readonly id: string; readonly name: string | undefined }): readonly string[] {
+    return [...this.#owners].flatMap(([user, owner]) => (owner === id || owner === name ? [user] : []));
+  }
+
   /**
-   * The addresses of a container that was just inspected, best first; where it runs, the proxy is on its networks
-   * then, if it can be. @throws {EngineUnreachable | EngineRefusal}
+   * Where a container answers that was just inspected; where it runs, the proxy is on its networks then, if it can be.
+   * @throws {EngineUnreachable | EngineRefusal}
    */
-  async findHosts(
+  async locate(
     container: InspectedContainer,
     { name, session }: { readonly name: string; readonly session: AbortSignal },
-  ): Promise<readonly string[]> {
+  ): Promise<ContainerPlace> {
     this.#noteOwner(name, container);
+    const owner = sharedNetworkOwner(container);
     const holder = await this.#findHolder(container, session);
     this.#need(name, holder);
-    if (container.State?.Running !== true || holder === undefined) return [];
+    if (container.State?.Running !== true) return { hosts: [] };
+    if (holder === undefined)
+      return { hosts: [], problem: `the container whose network it uses, "${owner}", does not exist` };
+    if (owner !== undefined && hasLostNetwork(container, holder))
+      return {
+        hosts: [],
+        stranded: `it has lost its network with the container "${holder.Name?.slice(1) ?? owner}", and has to be started again`,
+      };
     const { networkNames, hostAddresses } = await this.#membership.settle(name, session);
-    return chooseHosts(holder, { ownNetworks: networkNames, hostAddresses });
+    return { hosts: chooseHosts(holder, { ownNetworks: networkNames, hostAddresses }) };
   }
 
   #noteOwner(name: string, container: Attached): void {
@@ -110,6 +133,16 @@ export class ContainerLocator {
     const owner = sharedNetworkOwner(container);
     return owner === undefined ? container : await this.#client.inspect(owner, session);
   }
+}
+
+/** A network is made anew with each start of its owner; who uses it keeps the one that was there when it started. */
+function hasLostNetwork({ State: user }: InspectedContainer, { State: owner }: InspectedContainer): boolean {
+  if (owner?.Running !== true) return true;
+  return startedMs(owner) > startedMs(user);
+}
+
+function startedMs(state: InspectedState | undefined): number {
+  return parseTimestamp(state?.StartedAt ?? '') || 0;
 }
 
 function ignore(): void {}

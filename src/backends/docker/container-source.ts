@@ -47,10 +47,10 @@ export class ContainerSource implements ObservationSource {
     const container = id === undefined ? undefined : await this.#client.inspect(id, session);
     // Renamed meanwhile: what was seen belongs to another name, and that event is on its way.
     if (container !== undefined && container.Name === `/${name}`) {
-      const hosts = await this.#locator.findHosts(container, { name, session });
+      const place = await this.#locator.locate(container, { name, session });
       const { apiVersion } = this.#client;
       return observeInspected(container, {
-        ...{ hosts, apiVersion },
+        ...{ place, apiVersion },
         stoppedBy: this.#cache.stoppedBy(container.Id),
       });
     }

@@ -270,6 +270,10 @@ export class DockerBackend implements Backend {
     const { names, population } = this.#applyToCache(event);
     if (population) this.#labels.touch();
     const started = event.type === 'container' && event.action === 'start';
+    if (event.type === 'container' && ENDS.has(event.action)) {
+      const users = this.#locator.listUsers({ id: event.id, name: event.attributes['name'] });
+      for (const user of users) void this.#observer.look(user);
+    }
     for (const name of names) {
       void this.#observer.look(name);
       this.#health.heard(event, { name, last: this.#observer.last(name) });
@@ -277,6 +281,9 @@ export class DockerBackend implements Backend {
     }
   }
 }
+
+/** Who uses the container's network loses it then; also told where only what follows an end is heard of. */
+const ENDS = new Set(['die', 'died', 'stop', 'start', 'destroy', 'remove']);
 
 function keyOf(container: string): string {
   return workloadKey({ kind: 'docker', container });

@@ -1,5 +1,6 @@
 import type { CheckTimes, Observation, StoppedBy } from '../../model/observation.ts';
 import { DEFAULT_GRACE_MS, ownGraceMs } from '../engine/call-deadlines.ts';
+import type { ContainerPlace } from './container-locator.ts';
 import type {
   InspectedContainer,
   InspectedHealthcheck,
@@ -11,48 +12,51 @@ const REMOVED_BY_STOP = 'it was started with --rm, so that stopping it would rem
 
 /**
  * What an inspect says about a container.
- * @param options.hosts the addresses chosen for it; told only while it runs.
+ * @param options.place where it answers; told only while it runs.
  * @param options.apiVersion the engine's, where it told; otherwise it counts as new.
  * @param options.stoppedBy how its last run ended, as far as events have told; told only where it is stopped.
  */
 export function observeInspected(
   container: InspectedContainer,
   {
-    hosts,
+    place,
     apiVersion,
     stoppedBy,
   }: {
-    readonly hosts: readonly string[];
+    readonly place: ContainerPlace;
     readonly apiVersion?: string | undefined;
     readonly stoppedBy?: StoppedBy | undefined;
   },
 ): Observation {
   const check = declaredCheck(container);
-  const state = readState(container.State ?? {});
-  const detail = describeObstacle(container, { state, hosts });
+  const seen = readState(container.State ?? {});
+  const state = seen === 'running' && place.stranded !== undefined ? 'stranded' : seen;
+  const detail = describeObstacle(container, { state, place });
   const graceMs = ownGraceMs(container.Config?.StopTimeout);
   // What never ran has not ended by itself: it was put in the place of another.
   const ended = container.State?.Status === 'created' ? 'others' : stoppedBy;
+  const problem = isWithoutNetwork(container) ? WITHOUT_NETWORK : place.problem;
   return {
     state,
     id: container.Id,
-    hosts: state === 'running' ? hosts : [],
+    hosts: state === 'running' ? place.hosts : [],
     health: readHealth(container, state),
     ...(check !== undefined && { checkTimes: readCheckTimes(check, apiVersion) }),
     ...(detail === undefined ? {} : { detail }),
     ...(container.HostConfig?.AutoRemove === true && { staysAwake: REMOVED_BY_STOP }),
     ...(graceMs === DEFAULT_GRACE_MS ? {} : { ownGraceMs: graceMs }),
     ...(state === 'stopped' && ended !== undefined && { stoppedBy: ended }),
-    ...(isWithoutNetwork(container) && { problem: WITHOUT_NETWORK }),
+    ...(problem !== undefined && { problem }),
   };
 }
 
 function describeObstacle(
   container: InspectedContainer,
-  { state, hosts }: { readonly state: Observation['state']; readonly hosts: readonly string[] },
+  { state, place }: { readonly state: Observation['state']; readonly place: ContainerPlace },
 ): string | undefined {
   if (state === 'stopped') return describeStop(container.State ?? {});
-  return state === 'running' && hosts.length === 0 ? 'it is on no network' : undefined;
+  if (state === 'stranded') return place.stranded;
+  return state === 'running' && place.hosts.length === 0 ? 'it is on no network' : undefined;
 }
 
 /** Nothing mends that but a container made anew. */

@@ -73,7 +73,8 @@ export class EngineLink<T> {
 
   /** A workload was looked at: while any is awake, a stream that carries nothing is checked now and then. */
   observed(name: string, { state }: Observation): void {
-    if (state === 'running' || state === 'starting' || state === 'paused') this.#awake.add(name);
+    if (state === 'running' || state === 'stranded' || state === 'starting' || state === 'paused')
+      this.#awake.add(name);
     else if (state !== 'unknown') this.#awake.delete(name);
     this.#followAwake();
   }

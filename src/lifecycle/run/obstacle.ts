@@ -46,6 +46,7 @@ export function describeObstacle(standing: Standing, target?: Target): string | 
     case 'ready':
       return standing.incarnation?.lastFailure(target);
     case 'failed':
+      if (observation.state === 'stranded') return detail;
       return wakeFailure === undefined ? undefined : `the last start failed: ${wakeFailure}`;
     case 'stopping':
       return detail ?? 'it is still stopping';

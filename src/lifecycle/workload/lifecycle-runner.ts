@@ -217,7 +217,7 @@ export class LifecycleRunner {
       this.#lastDemand = reason;
       this.#sleepSoon = undefined;
     }
-    if (this.#draining && (kind === 'sleep-wanted' || (kind === 'demanded' && !mayRun(before)))) {
+    if (this.#draining && (kind === 'sleep-wanted' || (kind === 'demanded' && !this.#mayServe))) {
       return this.#refuseInVain();
     }
     const { state, effects } = this.#step(kind);
@@ -235,6 +235,11 @@ export class LifecycleRunner {
     if (this.#draining) this.#refuseInVain();
     this.#followOutput({ before, failing });
     this.#observer.changed(state);
+  }
+
+  /** Whether it can become ready without being started, or stopped, before. */
+  get #mayServe(): boolean {
+    return mayRun(this.#state) && this.#observation.state !== 'stranded';
   }
 
   get #isWanted(): boolean {
@@ -475,7 +480,7 @@ export class LifecycleRunner {
   /** Refuses those who wait where nothing can become ready any more. */
   #refuseInVain(): void {
     const { kind } = this.#state;
-    if (kind === 'ready' || kind === 'starting' || (kind === 'failed' && mayRun(this.#state))) return;
+    if (kind === 'ready' || kind === 'starting' || (kind === 'failed' && this.#mayServe)) return;
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
   }
 

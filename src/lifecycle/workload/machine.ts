@@ -4,7 +4,7 @@
  *
  * Guarantees: while a call of our own is under way (`waking`, `sleeping`) observations don't move the state, so a
  * stale event can't undo it; a workload that somebody waits for is woken as soon as it has stopped, and where others stop
- * it in the middle of a start; `unknown` is never read as stopped.
+ * it in the middle of a start; what is stranded is stopped first for who waits; `unknown` is never read as stopped.
  */
 import type { EngineState, StoppedBy } from '../../model/observation.ts';
 
@@ -29,9 +29,16 @@ interface EngineSaid {
 
 export type LifecycleEvent =
   | (EngineSaid & {
-      readonly kind: 'observed' | 'woken' | 'slept' | 'wake-failed' | 'sleep-failed' | TimerEventKind;
+      readonly kind:
+        | 'observed'
+        | 'demanded'
+        | 'woken'
+        | 'slept'
+        | 'wake-failed'
+        | 'sleep-failed'
+        | TimerEventKind;
     })
-  | { readonly kind: 'demanded' | 'recovered' | 'gate-passed' | 'gate-failed' };
+  | { readonly kind: 'recovered' | 'gate-passed' | 'gate-failed' };
 
 /** What the timers of a workload tell. */
 export type TimerEventKind = 'deadline-passed' | 'backoff-over' | 'sleep-wanted';
@@ -79,11 +86,11 @@ function transition(state: LifecycleState, event: LifecycleEvent, wanted: boolea
       return isWaking(state) ? afterFailedWake(event.engine, wanted) : undefined;
     case 'slept':
     case 'sleep-failed':
-      return state.kind === 'stopping' && state.phase === 'sleeping'
-        ? settle(event.engine, wanted)
-        : undefined;
+      if (state.kind !== 'stopping' || state.phase !== 'sleeping') return undefined;
+      // It could not be stopped: the next client has that tried again.
+      return event.engine === 'stranded' ? FAILED_RUNNING : settle(event.engine, wanted);
     case 'demanded':
-      return demand(state);
+      return demand(state, event.engine);
     case 'recovered':
       return state.kind === 'failed' && state.running ? GATE : undefined;
     case 'gate-passed':
@@ -115,9 +122,10 @@ function observe(state: LifecycleState, said: EngineSaid, wanted: boolean): Step
       return engine === 'running' ? undefined : settle(engine, wanted);
     case 'failed':
       // What starts again and again is idle like what runs, or nothing would ever end it.
-      if (state.running) return isUnderWay(engine) ? undefined : settle(engine, wanted);
-      // Asleep is asleep: only the end of the backoff wakes it again.
-      return engine === 'stopped' || engine === 'paused' ? undefined : settle(engine, wanted);
+      if (!state.running)
+        // Asleep is asleep: only the end of the backoff wakes it again.
+        return engine === 'stopped' || engine === 'paused' ? undefined : settle(engine, wanted);
+      return isUnderWay(engine) && !(engine === 'stranded' && wanted) ? undefined : settle(engine, wanted);
     case 'stopping':
       return state.phase === 'sleeping' || engine === 'stopping' ? undefined : settle(engine, wanted);
     case 'starting':
@@ -141,6 +149,8 @@ function settle(engine: EngineState, wanted: boolean): Step {
       return { state: { kind: 'starting', phase: 'engine' }, effects: [] };
     case 'running':
       return GATE;
+    case 'stranded':
+      return wanted ? SLEEPING : FAILED_RUNNING;
     case 'stopping':
       return { state: { kind: 'stopping', phase: 'engine' }, effects: [] };
   }
@@ -163,14 +173,15 @@ function afterWake(said: EngineSaid, wanted: boolean): Step {
 }
 
 function afterFailedWake(engine: EngineState, wanted: boolean): Step {
+  if (engine === 'stranded') return FAILED_RUNNING;
   const raced =
     engine === 'missing' || engine === 'running' || engine === 'starting' || engine === 'stopping';
   return raced ? settle(engine, wanted) : FAILED;
 }
 
-function demand(state: LifecycleState): Step | undefined {
+function demand(state: LifecycleState, engine: EngineState): Step | undefined {
   if (state.kind === 'stopped' || state.kind === 'paused') return WAKING;
-  if (state.kind === 'failed' && state.running) return GATE;
+  if (state.kind === 'failed' && state.running) return engine === 'stranded' ? SLEEPING : GATE;
   return undefined;
 }
 
@@ -187,7 +198,7 @@ function isSameState(a: LifecycleState, b: LifecycleState): boolean {
 }
 
 function isUnderWay(engine: EngineState): boolean {
-  return engine === 'running' || engine === 'starting';
+  return engine === 'running' || engine === 'starting' || engine === 'stranded';
 }
 
 /** Whether it is to be tried again only after a while. */

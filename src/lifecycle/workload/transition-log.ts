@@ -46,6 +46,11 @@ export function describeTransition(
     case 'ready':
       return timed('awake', `${name} is awake`, context);
     case 'failed':
+      if (states.before.kind !== 'starting')
+        return {
+          ...info('unreachable', `${name} can't be reached any more${because(context)}`),
+          level: 'warn',
+        };
       return { ...timed('wake-failed', `${name} did not become ready`, context), level: 'warn' };
     case 'stopping':
       return after.phase === 'sleeping'

@@ -30,7 +30,7 @@ test.each([
     undefined,
   ],
 ])('observeInspected reads a container that is %s', (_, state, expected, detail) => {
-  const observation = observeInspected({ Id: 'c1', State: state }, { hosts: ['10.0.0.2'] });
+  const observation = observeInspected({ Id: 'c1', State: state }, { place: { hosts: ['10.0.0.2'] } });
   expect(observation.state).toBe(expected);
   expect(observation.detail).toBe(detail);
   expect(observation.hosts).toEqual(expected === 'running' ? ['10.0.0.2'] : []);
@@ -45,7 +45,10 @@ test.each([
 ] as const)(
   'observeInspected tells whose doing the end was of a container that is %s',
   (_, state, heard, told) => {
-    const observation = observeInspected({ Id: 'c1', State: state }, { hosts: [], stoppedBy: heard });
+    const observation = observeInspected(
+      { Id: 'c1', State: state },
+      { place: { hosts: [] }, stoppedBy: heard },
+    );
     expect(observation.stoppedBy).toBe(told);
   },
 );
@@ -66,7 +69,9 @@ test.each([
     'starting',
   ],
 ])('observeInspected reads the health of a container with %s', (_, state, config, expected) => {
-  expect(observeInspected({ Id: 'c1', State: state, Config: config }, { hosts: [] }).health).toBe(expected);
+  expect(observeInspected({ Id: 'c1', State: state, Config: config }, { place: { hosts: [] } }).health).toBe(
+    expected,
+  );
 });
 
 test.each([
@@ -114,7 +119,7 @@ test.each([
 ] as const)('observeInspected tells when a check %s speaks', (_, times, apiVersion, expected) => {
   const config = { Healthcheck: { ...CHECK.Healthcheck, ...times } };
   const container = { Id: 'c1', State: RUNNING, Config: config };
-  expect(observeInspected(container, { hosts: [], apiVersion }).checkTimes).toEqual(expected);
+  expect(observeInspected(container, { place: { hosts: [] }, apiVersion }).checkTimes).toEqual(expected);
 });
 
 test('a container without a network is a problem, asleep or awake', () => {
@@ -125,11 +130,17 @@ test('a container without a network is a problem, asleep or awake', () => {
   };
   const problem = expect.stringContaining('network_mode: none');
   expect(observeListed({ ...fields, State: 'created' })).toMatchObject({ problem });
-  expect(observeInspected({ ...fields, State: RUNNING }, { hosts: [] })).toMatchObject({ problem });
+  expect(observeInspected({ ...fields, State: RUNNING }, { place: { hosts: [] } })).toMatchObject({
+    problem,
+  });
   const elsewhere = { ...fields, NetworkSettings: { Networks: { web: { IPAddress: '10.0.0.2' } } } };
-  expect(observeInspected({ ...elsewhere, State: RUNNING }, { hosts: ['10.0.0.2'] }).problem).toBeUndefined();
+  expect(
+    observeInspected({ ...elsewhere, State: RUNNING }, { place: { hosts: ['10.0.0.2'] } }).problem,
+  ).toBeUndefined();
 });
 
 test('a container that runs without an address says so', () => {
-  expect(observeInspected({ Id: 'c1', State: RUNNING }, { hosts: [] }).detail).toBe('it is on no network');
+  expect(observeInspected({ Id: 'c1', State: RUNNING }, { place: { hosts: [] } }).detail).toBe(
+    'it is on no network',
+  );
 });

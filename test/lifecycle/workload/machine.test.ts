@@ -9,7 +9,10 @@ import {
 } from '../../../src/lifecycle/workload/machine.ts';
 import type { EngineState } from '../../../src/model/observation.ts';
 
-const ENGINES = ['unknown', 'missing', 'stopped', 'starting', 'running', 'paused', 'stopping'] as const;
+const ENGINES = [
+  ...(['unknown', 'missing', 'stopped', 'starting', 'running', 'paused', 'stopping'] as const),
+  'stranded',
+] as const;
 
 /** Short names of the states, as the tables below write them. */
 const STATES: Readonly<Record<string, LifecycleState>> = {
@@ -41,41 +44,43 @@ const EFFECTS: Readonly<Record<string, readonly LifecycleEffect[]>> = {
  * does. A state that a table leaves out keeps itself, whatever the engine says.
  */
 const BY_ENGINE: Readonly<Record<string, string>> = {
-  //                      unknown missing stopped        starting running paused        stopping
-  'observed unknown': '   =       missing stopped/waking engine   gate    paused/waking ending',
-  'observed missing': '   =       =       stopped/waking engine   gate    paused/waking ending',
-  'observed stopped': '   =       missing =/waking       engine   gate    paused/waking ending',
-  'observed paused': '    =       missing stopped/waking engine   gate    =/waking      ending',
-  'observed engine': '    =       missing failed         =        gate    paused/waking ending',
-  'observed gate': '      =       missing failed         engine   =       paused/waking ending',
-  'observed cut': '       =       missing failed/=       engine   gate    paused/waking ending',
-  'observed ready': '     =       missing stopped/waking engine   =       paused/waking ending',
-  'observed ending': '    =       missing stopped/waking engine   gate    paused/waking =',
-  'observed failed': '    =       missing =              engine   gate    =             ending',
-  'observed lame': '      =       missing stopped/waking =        =       paused/waking ending',
-  'woken waking': '       engine  missing failed         engine   gate    paused/waking ending',
-  'wake-failed waking': ' failed  missing failed         engine   gate    failed        ending',
-  'slept sleeping': '     unknown missing stopped/waking engine   gate    paused/waking ending',
-  'sleep-failed sleeping': ' unknown missing stopped/waking engine gate   paused/waking ending',
-  'deadline-passed waking': ' failed failed failed       lame     lame    failed        failed',
-  'deadline-passed engine': ' failed failed failed       lame     lame    failed        failed',
-  'deadline-passed cut': ' failed failed failed          lame     lame    failed        failed',
-  'deadline-passed gate': ' lame  lame    lame           lame     lame    lame          lame',
-  'backoff-over failed': ' unknown/waking missing stopped/waking engine gate paused/waking ending',
-  'backoff-over cut': '   unknown/waking missing stopped/waking engine gate paused/waking ending',
-  'sleep-wanted ready': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
-  'sleep-wanted paused': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
-  'sleep-wanted engine': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
-  'sleep-wanted gate': '  sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
-  'sleep-wanted cut': '   sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
-  'sleep-wanted lame': '  sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
+  //                      unknown missing stopped        starting running paused        stopping stranded
+  'observed unknown': '   =       missing stopped/waking engine   gate    paused/waking ending lame/sleeping',
+  'observed missing': '   =       =       stopped/waking engine   gate    paused/waking ending lame/sleeping',
+  'observed stopped': '   =       missing =/waking       engine   gate    paused/waking ending lame/sleeping',
+  'observed paused': '    =       missing stopped/waking engine   gate    =/waking      ending lame/sleeping',
+  'observed engine': '    =       missing failed         =        gate    paused/waking ending lame/sleeping',
+  'observed gate': '      =       missing failed         engine   =       paused/waking ending lame/sleeping',
+  'observed cut': '       =       missing failed/=       engine   gate    paused/waking ending lame/sleeping',
+  'observed ready': '     =       missing stopped/waking engine   =       paused/waking ending lame/sleeping',
+  'observed ending': '    =       missing stopped/waking engine   gate    paused/waking = lame/sleeping',
+  'observed failed': '    =       missing =              engine   gate    =             ending lame/sleeping',
+  'observed lame': '      =       missing stopped/waking =        =       paused/waking ending =/sleeping',
+  'demanded stopped': '   waking  waking  waking         waking   waking  waking        waking waking',
+  'demanded paused': '    waking  waking  waking         waking   waking  waking        waking waking',
+  'demanded lame': '      gate    gate    gate           gate     gate    gate          gate sleeping',
+  'woken waking': '       engine  missing failed         engine   gate    paused/waking ending lame/sleeping',
+  'wake-failed waking': ' failed  missing failed         engine   gate    failed        ending lame',
+  'slept sleeping': '     unknown missing stopped/waking engine   gate    paused/waking ending lame',
+  'sleep-failed sleeping': ' unknown missing stopped/waking engine gate   paused/waking ending lame',
+  'deadline-passed waking': ' failed failed failed       lame     lame    failed        failed lame',
+  'deadline-passed engine': ' failed failed failed       lame     lame    failed        failed lame',
+  'deadline-passed cut': ' failed failed failed          lame     lame    failed        failed lame',
+  'deadline-passed gate': ' lame  lame    lame           lame     lame    lame          lame lame',
+  'backoff-over failed':
+    ' unknown/waking missing stopped/waking engine gate paused/waking ending lame/sleeping',
+  'backoff-over cut':
+    '   unknown/waking missing stopped/waking engine gate paused/waking ending lame/sleeping',
+  'sleep-wanted ready': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
+  'sleep-wanted paused': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
+  'sleep-wanted engine': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
+  'sleep-wanted gate': '  sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
+  'sleep-wanted cut': '   sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
+  'sleep-wanted lame': '  sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
 };
 
 /** Next state of the events that say nothing about the engine. */
 const WITHOUT_ENGINE: Readonly<Record<string, string>> = {
-  'demanded stopped': 'waking',
-  'demanded paused': 'waking',
-  'demanded lame': 'gate',
   'recovered lame': 'gate',
   'gate-passed gate': 'ready',
   'gate-failed gate': 'lame',
@@ -83,6 +88,7 @@ const WITHOUT_ENGINE: Readonly<Record<string, string>> = {
 
 const ENGINE_EVENTS = [
   'observed',
+  'demanded',
   'woken',
   'slept',
   'wake-failed',
@@ -91,7 +97,7 @@ const ENGINE_EVENTS = [
   'backoff-over',
   'sleep-wanted',
 ] as const;
-const OTHER_EVENTS = ['demanded', 'recovered', 'gate-passed', 'gate-failed'] as const;
+const OTHER_EVENTS = ['recovered', 'gate-passed', 'gate-failed'] as const;
 
 interface Case {
   readonly event: LifecycleEvent;
@@ -101,7 +107,7 @@ interface Case {
 
 function listCases(from: string, kind: LifecycleEvent['kind']): Case[] {
   const ways = [false, true];
-  if (kind === 'demanded' || kind === 'recovered' || kind === 'gate-passed' || kind === 'gate-failed') {
+  if (kind === 'recovered' || kind === 'gate-passed' || kind === 'gate-failed') {
     const to = WITHOUT_ENGINE[`${kind} ${from}`] ?? '=';
     return ways.map((wanted) => ({ event: { kind }, wanted, to }));
   }
@@ -249,7 +255,9 @@ function isEndOf(event: LifecycleEvent, call: 'wake' | 'sleep'): boolean {
 
 /** How a client gets out of a failure: it demands, or the backoff ends. */
 function leaveFailure(state: LifecycleState & { kind: 'failed' }): LifecycleEvent {
-  return state.running ? { kind: 'demanded' } : { kind: 'backoff-over', engine: 'stopped' };
+  return state.running
+    ? { kind: 'demanded', engine: 'running' }
+    : { kind: 'backoff-over', engine: 'stopped' };
 }
 
 /** What an engine that makes progress says next, one of the possibilities. */
@@ -264,7 +272,7 @@ function nextOf(state: LifecycleState, choice: number): LifecycleEvent {
       return observe('stopped', 'running', 'paused');
     case 'stopped':
     case 'paused':
-      return { kind: 'demanded' };
+      return { kind: 'demanded', engine: 'stopped' };
     case 'stopping':
       return state.phase === 'sleeping' ? { kind: 'slept', engine: 'stopped' } : observe('stopped');
     case 'starting':
