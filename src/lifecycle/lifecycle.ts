@@ -194,7 +194,8 @@ export class Lifecycle {
     if (controller === undefined || controller.retired || controller.state.kind !== 'ready') return undefined;
     if (this.#backends.get(controller.workload.kind)?.setInUse !== undefined) return undefined;
     const endpoints = controller.incarnation?.provenEndpoints(port);
-    return endpoints === undefined ? undefined : controller.warmPaths.open(endpoints, user);
+    if (endpoints === undefined) return undefined;
+    return controller.warmPaths.open(endpoints, { user, budgetMs: controller.policy.startTimeoutMs });
   }
 
   /** More endpoints than before are the proxy's own listeners: nobody gets there any more without being asked. */

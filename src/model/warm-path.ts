@@ -12,6 +12,8 @@ export interface WarmUser {
 export interface WarmPath {
   /** Tried in order. */
   readonly endpoints: readonly { readonly host: string; readonly port: number }[];
+  /** How long a client may wait for a connection, in ms. */
+  readonly budgetMs: number;
   /** How many are in; to be told whenever that has become 0 or ceased to be. The workload is in use meanwhile. */
   used(count: number): void;
   /** The user has closed by itself. */

@@ -73,7 +73,7 @@ describe.runIf(process.platform === 'linux')('the sockets of a connection', () =
     connect: connect ?? (async () => ({ socket: await sockets.connect(upstream.port), release() {} })),
     openWarmPath(wanted: WarmUser) {
       user = wanted;
-      return { endpoints: [{ host: '127.0.0.1', port: warmPort }], used() {}, close() {} };
+      return { endpoints: [{ host: '127.0.0.1', port: warmPort }], budgetMs: 30_000, used() {}, close() {} };
     },
   });
   const open = async (kind: RelayKind | 'stream without koffi', binding: ReturnType<typeof bind>) => {

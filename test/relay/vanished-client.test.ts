@@ -59,7 +59,12 @@ async function openStage(
       openWarmPath(wanted) {
         user = wanted;
         if (!warm) return undefined;
-        return { endpoints: [{ host: '127.0.0.1', port: upstream.port }], used() {}, close() {} };
+        return {
+          endpoints: [{ host: '127.0.0.1', port: upstream.port }],
+          budgetMs: 30_000,
+          used() {},
+          close() {},
+        };
       },
     },
     ...{ relay, logger: silentLogger, onRefused() {}, onDrained() {} },

@@ -27,6 +27,7 @@ test.runIf(process.platform === 'linux')(
         onReturned: (client) => void returned.push(client),
         onLost: () => {},
         keepAliveMs: 60_000,
+        budgetMs: 30_000,
         service: 0,
       });
       server.close();

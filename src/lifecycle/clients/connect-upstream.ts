@@ -17,6 +17,8 @@ export interface ConnectRequest {
   readonly client: string;
   /** Its address: see `GateRequest`. */
   readonly address?: string | undefined;
+  /** What of its budget it has waited already, in ms, trying to connect without asking; default: nothing. */
+  readonly waitedMs?: number;
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal;
 }
@@ -32,28 +34,38 @@ export async function connectUpstream(
 ): Promise<UpstreamConnection> {
   throwIfRetired(controller);
   const lease = controller.takeLease();
+  const begunMs = controller.monotonicMs();
+  const { waitedMs = 0 } = request;
   try {
-    const socket = (await connectWarm(controller, request)) ?? (await connectCold(controller, request));
+    // Who has waited in vain has had that one try.
+    let socket = waitedMs > 0 ? undefined : await connectWarm(controller, request);
+    socket ??= await connectCold(controller, request, waitedMs + controller.monotonicMs() - begunMs);
     return { socket, release: () => lease.release() };
   } catch (error) {
     lease.release();
     throw error;
   }
 }
-
+/** @returns undefined where it isn't ready, or its one try has failed. */
 async function connectWarm(
   controller: WorkloadController,
   { port, signal }: ConnectRequest,
 ): Promise<Socket | undefined> {
-  return controller.state.kind === 'ready' ? controller.incarnation?.connectProven(port, signal) : undefined;
+  if (controller.state.kind !== 'ready') return undefined;
+  return controller.incarnation?.connectProven(port, { signal, withinMs: controller.policy.startTimeoutMs });
 }
 
-function connectCold(controller: WorkloadController, request: ConnectRequest): Promise<Socket> {
+function connectCold(
+  controller: WorkloadController,
+  request: ConnectRequest,
+  spentMs: number,
+): Promise<Socket> {
   const { port, client, address, signal } = request;
   return passGate(controller, {
     target: { protocol: 'tcp', port },
     client,
     address,
+    spentMs,
     signal,
     pass: (incarnation, waiting) => incarnation.connect(port, waiting),
     discard: (socket) => socket.destroy(),

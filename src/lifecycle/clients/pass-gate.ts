@@ -14,6 +14,8 @@ export interface GateRequest<T> {
   readonly client: string;
   /** The client's address, which has no more than its part of the places; left out where nobody asks. */
   readonly address?: string | undefined;
+  /** What of its budget is spent already, in ms; default: nothing. */
+  readonly spentMs?: number;
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal;
   /** Gets through one port of the run, or rejects when the signal aborts or the run is over. */
@@ -43,6 +45,7 @@ export async function passGate<T>(controller: WorkloadController, request: GateR
   }
   const waiter = room.enter({
     budgetMs: policy.startTimeoutMs,
+    spentMs: request.spentMs ?? 0,
     // A stop has its own time limit, the grace; what the client waits for it is not taken from the start's.
     ...(controller.state.kind === 'stopping' && { extraMs: graceOf(controller) }),
     signal: request.signal,

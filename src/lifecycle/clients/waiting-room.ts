@@ -44,6 +44,7 @@ export class WaitingRoom {
 
   /**
    * Lets one more wait. The budget begins now.
+   * @param options.spentMs what of the budget is spent already; default: nothing.
    * @param options.extraMs the budget begins at the next `startBudgets()` instead, and until then the wait is bounded by this
    * time and the budget together.
    * @param options.address whose place it is; left out where that is nobody's.
@@ -52,13 +53,14 @@ export class WaitingRoom {
    */
   enter(options: {
     readonly budgetMs: number;
+    readonly spentMs?: number;
     readonly extraMs?: number;
     readonly signal: AbortSignal;
     readonly address?: string | undefined;
     readonly obstacle?: () => string | undefined;
   }): Waiter {
     const controller = new AbortController();
-    const { budgetMs, signal } = options;
+    const { budgetMs, spentMs = 0, signal } = options;
     let cancelBudget: Cancel | undefined;
     let cancelExtra: Cancel | undefined;
     // Whoever is refused no longer waits, although its own code hears of it only later.
@@ -68,7 +70,7 @@ export class WaitingRoom {
     };
     const left = () => refuse(new Refusal('left', 'the client left while it waited'));
     const refuseAfter = (ms: number) =>
-      this.#clock.schedule(ms, () => {
+      this.#clock.schedule(ms - spentMs, () => {
         refuse(new Refusal('timeout', withObstacle(`not ready within ${ms} ms`, options.obstacle?.())));
       });
     const entry: Entry = {

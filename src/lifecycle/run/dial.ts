@@ -10,6 +10,8 @@ const TRY_TIMEOUT_MS = 2_000;
 interface DialOptions {
   readonly signal: AbortSignal;
   readonly clock: Clock;
+  /** After how many ms an address that says nothing is given up; default, and at most: 2 s. */
+  readonly withinMs?: number | undefined;
   /** Tells the proxy's own listeners, so that no name leads there; absent = there are none. */
   readonly explainOwn?: ExplainOwn | undefined;
   /** Told of each socket that begins to connect. */
@@ -52,8 +54,9 @@ function dialEndpoint(endpoint: Endpoint, options: DialOptions): Promise<Socket>
     // Before it is connected, or Node begins to read at once.
     socket.pause();
     const abort = () => socket.destroy(asError(signal.reason));
-    const cancel = clock.schedule(TRY_TIMEOUT_MS, () => {
-      socket.destroy(new Error(`${host} did not answer within ${TRY_TIMEOUT_MS} ms`));
+    const tryMs = Math.min(options.withinMs ?? TRY_TIMEOUT_MS, TRY_TIMEOUT_MS);
+    const cancel = clock.schedule(tryMs, () => {
+      socket.destroy(new Error(`${host} did not answer within ${tryMs} ms`));
     });
     const settle = () => {
       cancel();

@@ -118,10 +118,16 @@ export class Incarnation {
     socket.destroy();
   }
 
-  /** Connects with one try, where the port has proved itself; undefined otherwise, and where that try fails. */
-  async connectProven(port: TargetPort, signal: AbortSignal): Promise<Socket | undefined> {
+  /**
+   * Connects with one try, where the port has proved itself; undefined otherwise, and where that try fails.
+   * @param options.withinMs how long the try may take.
+   */
+  async connectProven(
+    port: TargetPort,
+    { signal, withinMs }: { readonly signal: AbortSignal; readonly withinMs: number },
+  ): Promise<Socket | undefined> {
     if (!this.#tcpGate(port).proven) return undefined;
-    const tryOnce = (linked: AbortSignal) => this.#dial(port, { signal: linked, isProof: false });
+    const tryOnce = (linked: AbortSignal) => this.#dial(port, { signal: linked, isProof: false, withinMs });
     return this.#whileRunning(signal, tryOnce).catch(() => undefined);
   }
 
@@ -230,13 +236,14 @@ export class Incarnation {
   /** @param options.isProof nothing has answered there yet: what is sent back to the proxy shows then. */
   async #dial(
     port: TargetPort,
-    { signal, isProof }: { readonly signal: AbortSignal; readonly isProof: boolean },
+    options: { readonly signal: AbortSignal; readonly isProof: boolean; readonly withinMs?: number },
   ): Promise<Socket> {
+    const { signal, isProof, withinMs } = options;
     const target = { protocol: 'tcp', port } as const;
     const endpoints = this.#endpoints.list(target);
     const own = this.#own;
     const { socket, endpoint } = await dial(endpoints, {
-      ...{ signal, clock: this.#clock, explainOwn: own?.explain },
+      ...{ signal, withinMs, clock: this.#clock, explainOwn: own?.explain },
       ...(isProof && { onDial: own?.noteDial }),
     }).catch((error: unknown) => {
       if (!signal.aborted) this.#onUnanswered();

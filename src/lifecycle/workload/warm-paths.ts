@@ -19,12 +19,17 @@ export class WarmPaths {
     return Math.max(0, ...[...this.#users.keys()].map(({ lastUsedMs }) => lastUsedMs));
   }
 
-  open(endpoints: readonly Endpoint[], user: WarmUser): WarmPath {
+  /** @param options.budgetMs how long a client may wait for a connection. */
+  open(
+    endpoints: readonly Endpoint[],
+    { user, budgetMs }: { readonly user: WarmUser; readonly budgetMs: number },
+  ): WarmPath {
     this.#users.set(user, endpoints);
     let lease: Lease | undefined;
     let isClosed = false;
     return {
       endpoints,
+      budgetMs,
       used: (count) => {
         // The run may be over; a lease, however short, would be use of what has been given up.
         if (isClosed && count === 0 && lease === undefined) return;

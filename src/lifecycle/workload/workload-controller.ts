@@ -104,6 +104,11 @@ export class WorkloadController {
     return Math.max(this.#runner.leases.lastActiveMs, this.warmPaths.lastUsedMs);
   }
 
+  /** Of its clock, which never jumps. */
+  monotonicMs(): number {
+    return this.#options.clock.monotonicMs();
+  }
+
   get retired(): boolean {
     return this.#subject.retired;
   }

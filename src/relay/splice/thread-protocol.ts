@@ -83,6 +83,8 @@ export interface OpenRoute {
   readonly access: AccessRanges;
   /** By which its clients are counted. */
   readonly service: number;
+  /** How long a client may wait for a connection, in ms. */
+  readonly budgetMs: number;
   /** Of the sockets to the upstreams; what the listening socket brings in has its own options. */
   readonly keepAliveMs: number;
 }
@@ -91,7 +93,12 @@ export interface OpenRoute {
 export interface ReturnedClient {
   readonly route: number;
   readonly client: number;
+  /** What of its budget it has waited in vain. */
+  readonly waitedMs: number;
 }
+
+/** One whom the access list of the route refuses. */
+export type BarredClient = Omit<ReturnedClient, 'waitedMs'>;
 
 export type ThreadCommand =
   /** The descriptors belong to the thread from now on. */
@@ -109,7 +116,7 @@ export interface ThreadReport {
   /** Clients of routes that were not connected, and are counted in `routeUse` still. */
   readonly returned: readonly ReturnedClient[];
   /** Clients whom the access list of their route refuses, and who are not counted. */
-  readonly barred: readonly ReturnedClient[];
+  readonly barred: readonly BarredClient[];
   /** Routes whose use may have begun or ended. */
   readonly used: readonly number[];
   /** Routes that accept no more, because they were told so or because they can't. */

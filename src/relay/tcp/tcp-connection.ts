@@ -8,6 +8,8 @@ interface ConnectionOptions {
   readonly client: Client;
   readonly binding: TcpBinding;
   readonly relay: TcpRelay;
+  /** For how long the client has waited for a connection already. */
+  readonly waitedMs: number;
   /** Called once, when both sides are closed. */
   readonly onEnd: () => void;
   /** Called when its upstream is connected. */
@@ -35,7 +37,7 @@ export class TcpConnection {
   /** Serves the client. */
   async serve(): Promise<void> {
     const socket = this.#socket;
-    const { binding, client, relay } = this.#options;
+    const { binding, client, relay, waitedMs } = this.#options;
     const waiting = new AbortController();
     const leave = () => waiting.abort(new Error('the client left'));
     const end = () => this.#end();
@@ -50,6 +52,7 @@ export class TcpConnection {
         port: binding.targetPort,
         client: client.endpoint,
         address: client.address,
+        waitedMs,
         signal: waiting.signal,
       });
       release?.();

@@ -33,6 +33,8 @@ export interface TcpBinding {
     readonly port: TargetPort;
     readonly client: string;
     readonly address: string;
+    /** For how long it has waited already. */
+    readonly waitedMs: number;
     readonly signal: AbortSignal;
   }): Promise<{ readonly socket: Socket; release(): void }>;
 }
@@ -101,7 +103,7 @@ export class TcpListener implements Listener<TcpBinding> {
     this.#onRefused = options.onRefused;
     this.#onUnserved = options.onUnserved ?? (() => {});
     this.#onDrained = options.onDrained;
-    const onClient = (client: Socket) => this.#accept(client);
+    const onClient = (client: Socket, waitedMs = 0) => this.#accept(client, waitedMs);
     this.#acceptor = new TcpAcceptor({
       spec: options.spec,
       onListening: (server) => options.relay.tune(server, this.#binding.keepAliveMs),
@@ -152,7 +154,8 @@ export class TcpListener implements Listener<TcpBinding> {
     for (const connection of this.#connections) connection.destroy();
   }
 
-  #accept(client: Socket): void {
+  /** @param waitedMs for how long the relay has tried to connect it. */
+  #accept(client: Socket, waitedMs: number): void {
     const binding = this.#binding;
     this.#relay.tune(client, binding.keepAliveMs);
     const { remoteAddress, remotePort } = client;
@@ -182,7 +185,7 @@ export class TcpListener implements Listener<TcpBinding> {
     const hasUpstream = this.#admission?.descriptors.expectOne();
     const ended = binding.track?.({ address, port: remotePort, endpoint });
     const connection = new TcpConnection(client, {
-      ...{ binding, relay: this.#relay, client: { address, port: remotePort, endpoint } },
+      ...{ binding, relay: this.#relay, client: { address, port: remotePort, endpoint }, waitedMs },
       onEnd: () => {
         this.#connections.delete(connection);
         admitted?.leave();

@@ -68,10 +68,15 @@ export interface RouteOptions {
   readonly service: number;
   /** As in `RelaySockets`. */
   readonly keepAliveMs: number;
+  /** How long a client may wait for a connection, in ms; then, or before, it is given back. */
+  readonly budgetMs: number;
   /** Told when the number of connections may have become or ceased to be 0. */
   readonly onUse: (activeConnections: number) => void;
-  /** Told of a client that was accepted and not connected, paused and unread: it is the caller's. */
-  readonly onReturned: (client: Socket) => void;
+  /**
+   * Told of a client that was accepted and not connected, paused and unread: it is the caller's.
+   * @param waitedMs what of its budget is spent.
+   */
+  readonly onReturned: (client: Socket, waitedMs: number) => void;
   /** The relay accepts no more, by itself: take the listening socket back. */
   readonly onLost: () => void;
 }

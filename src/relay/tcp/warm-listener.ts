@@ -7,7 +7,7 @@ interface WarmListenerOptions {
   readonly acceptor: TcpAcceptor;
   readonly relay: TcpRelay;
   /** Told of a client that has to be served the ordinary way. */
-  readonly onClient: (client: Socket) => void;
+  readonly onClient: (client: Socket, waitedMs: number) => void;
   /** Told when connections may have ended. */
   readonly onUse: () => void;
 }
@@ -73,6 +73,7 @@ export class WarmListener {
       relay.openRoute(server, {
         ...policy,
         upstreams: path.endpoints,
+        budgetMs: path.budgetMs,
         onUse: (count) => {
           path.used(count);
           if (route !== undefined && route !== this.#lent && count === 0) this.#routes.delete(route);

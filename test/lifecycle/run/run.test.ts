@@ -28,9 +28,9 @@ describe('Incarnation', () => {
 
   it('connects at once only to a port that has answered before', async () => {
     const { port } = await sockets.listen();
-    expect(await incarnation.connectProven(port, never)).toBeUndefined();
+    expect(await incarnation.connectProven(port, { signal: never, withinMs: 2_000 })).toBeUndefined();
     sockets.own(await incarnation.connect(port, never));
-    const socket = await incarnation.connectProven(port, never);
+    const socket = await incarnation.connectProven(port, { signal: never, withinMs: 2_000 });
     if (socket !== undefined) sockets.own(socket);
     expect(socket?.remotePort).toBe(port);
   });
@@ -39,14 +39,14 @@ describe('Incarnation', () => {
     const first = await sockets.listen();
     const second = await sockets.listen();
     sockets.own(await incarnation.connect(first.port, never));
-    expect(await incarnation.connectProven(second.port, never)).toBeUndefined();
+    expect(await incarnation.connectProven(second.port, { signal: never, withinMs: 2_000 })).toBeUndefined();
   });
 
   it('tells that a proven port refuses', async () => {
     const server = await sockets.listen();
     sockets.own(await incarnation.connect(server.port, never));
     await server.close();
-    expect(await incarnation.connectProven(server.port, never)).toBeUndefined();
+    expect(await incarnation.connectProven(server.port, { signal: never, withinMs: 2_000 })).toBeUndefined();
   });
 
   it('ends those who wait when the run is over', async () => {
@@ -68,7 +68,7 @@ describe('Incarnation', () => {
     const { port } = await sockets.listen();
     sockets.own(await incarnation.connect(port, never));
     incarnation.end();
-    expect(await incarnation.connectProven(port, never)).toBeUndefined();
+    expect(await incarnation.connectProven(port, { signal: never, withinMs: 2_000 })).toBeUndefined();
   });
 
   it('ends the wait of a client that leaves', async () => {

@@ -54,7 +54,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
       openWarmPath(wanted) {
         user = wanted;
         const endpoints = [{ host: '127.0.0.1', port: upstreamPort }];
-        return { endpoints, used: (count) => void counts.push(count), close() {} };
+        return { endpoints, budgetMs: 30_000, used: (count) => void counts.push(count), close() {} };
       },
     };
     listener = new TcpListener({
@@ -310,7 +310,12 @@ describe.runIf(process.platform === 'linux')('TcpListeners of two services', () 
         },
         openWarmPath(wanted) {
           user = wanted;
-          return { endpoints: [{ host: '127.0.0.1', port: upstream.port }], used() {}, close() {} };
+          return {
+            endpoints: [{ host: '127.0.0.1', port: upstream.port }],
+            budgetMs: 30_000,
+            used() {},
+            close() {},
+          };
         },
       },
       relay,

@@ -49,13 +49,14 @@ export class Routes {
     const post = thread.post.bind(thread);
     const route = new SpliceRoute({ number, shared: thread.shared, post, listener: kept, options });
     this.#byNumber.set(number, route);
-    const { access, service, keepAliveMs } = options;
-    thread.post({ kind: 'open-route', route: number, listener, upstreams, access, service, keepAliveMs });
+    const { access, service, keepAliveMs, budgetMs } = options;
+    const policy = { access, service, keepAliveMs, budgetMs };
+    thread.post({ kind: 'open-route', route: number, listener, upstreams, ...policy });
     return route;
   }
 
   take({ returned, barred, used, closed }: ThreadReport): void {
-    for (const { route, client } of returned) this.#byNumber.get(route)?.returned(client);
+    for (const { route, client, waitedMs } of returned) this.#byNumber.get(route)?.returned(client, waitedMs);
     for (const { route, client } of barred) this.#byNumber.get(route)?.barred(client);
     for (const number of used) this.#byNumber.get(number)?.used();
     for (const number of closed) {

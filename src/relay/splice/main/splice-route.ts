@@ -72,15 +72,15 @@ export class SpliceRoute implements TcpRoute {
   }
 
   /** The thread gives a client back. */
-  returned(fd: number): void {
+  returned(fd: number, waitedMs: number): void {
     const { shared, number, options } = this.#parts;
-    options.onReturned(adopt(fd));
+    options.onReturned(adopt(fd), waitedMs);
     if (Atomics.sub(shared.routeUse, number, 1) === 1) options.onUse(0);
   }
 
   /** The thread gives a client back whom the access list refuses. */
   barred(fd: number): void {
-    this.#parts.options.onReturned(adopt(fd));
+    this.#parts.options.onReturned(adopt(fd), 0);
   }
 
   /** The thread accepts no more. */

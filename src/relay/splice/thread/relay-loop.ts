@@ -9,7 +9,13 @@ import { PairTable } from './pair-table.ts';
 import { Poller } from './poller.ts';
 import type { PumpParts } from './pump.ts';
 import { ROUTE_TOKENS, RouteTable } from './route-table.ts';
-import type { ReturnedClient, SharedState, ThreadCommand, ThreadReport } from '../thread-protocol.ts';
+import type {
+  BarredClient,
+  ReturnedClient,
+  SharedState,
+  ThreadCommand,
+  ThreadReport,
+} from '../thread-protocol.ts';
 
 const BELL_TOKEN = 0xffff_ffff;
 
@@ -40,7 +46,7 @@ export class RelayLoop {
   readonly #used = new Set<number>();
   #ended: number[] = [];
   #returned: ReturnedClient[] = [];
-  #barred: ReturnedClient[] = [];
+  #barred: BarredClient[] = [];
   #closed: number[] = [];
   #unwatched: number[] = [];
 

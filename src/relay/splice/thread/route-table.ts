@@ -9,6 +9,7 @@ import { hostOf, SOCKET_ADDRESS_BYTES } from '../../native/socket-address.ts';
 import type { PairTable } from './pair-table.ts';
 import type { Poller } from './poller.ts';
 import {
+  type BarredClient,
   MAX_CONNECTIONS,
   MAX_HANDOVERS,
   type OpenRoute,
@@ -18,7 +19,10 @@ import {
 
 /** Clients that one listener may bring in a turn, before existing connections have theirs. */
 const ACCEPTS_PER_TURN = 64;
-/** An upstream that says nothing for so long is passed over, as in the main thread: where there is another one, soon. */
+/**
+ * An upstream that says nothing for so long is passed over, as in the main thread: soon where there is another one, or where
+ * the client's budget allows no more.
+ */
 const CONNECT_TIMEOUTS_MS = { soon: 250, late: 2_000 } as const;
 
 /** Its own socket and the upstream's. */
@@ -38,6 +42,7 @@ type Route = Omit<OpenRoute, 'access' | 'upstreams'> & {
 interface Accepted {
   readonly route: Route;
   readonly client: number;
+  readonly sinceMs: number;
   /** The route's when it was accepted, since the route may order them anew. */
   readonly upstreams: Route['upstreams'];
   /** Which of them is being tried, or was reached. */
@@ -53,7 +58,7 @@ interface TableOptions {
   readonly maxDescriptor: number;
   readonly onUsed: (route: number) => void;
   readonly onReturned: (returned: ReturnedClient) => void;
-  readonly onBarred: (barred: ReturnedClient) => void;
+  readonly onBarred: (barred: BarredClient) => void;
   readonly onRouteClosed: (route: number) => void;
   readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
 }
@@ -179,12 +184,13 @@ export class RouteTable {
     const slot = mayEnter ? this.#takeSlot() : undefined;
     if (slot === undefined) {
       // Counted until the main thread has it: till then the route must not be forgotten.
-      this.#options.onReturned({ route: number, client });
+      this.#options.onReturned({ route: number, client, waitedMs: 0 });
       // Those who come next would hold a descriptor each until the main thread gets to them.
       if (isCrowded) this.close(number);
       return;
     }
-    const accepted = { route, client, upstreams: route.upstreams, attempt: 0 };
+    const sinceMs = this.#options.clock.monotonicMs();
+    const accepted = { route, client, sinceMs, upstreams: route.upstreams, attempt: 0 };
     this.#accepted.set(slot, accepted);
     this.#countIn(slot, route.service);
     this.#connect(slot, accepted);
@@ -194,21 +200,24 @@ export class RouteTable {
     const { libc, poller, pairs, clock } = this.#options;
     const { route, client, upstreams } = accepted;
     this.#stopConnecting(slot);
-    for (; accepted.attempt < upstreams.length; accepted.attempt++) {
+    const leftMs = () => route.budgetMs - (clock.monotonicMs() - accepted.sinceMs);
+    for (; accepted.attempt < upstreams.length && leftMs() > 0; accepted.attempt++) {
       const address = upstreams[accepted.attempt];
       const upstream = address === undefined ? -1 : libc.tcpSocket(address.family);
       if (address === undefined || upstream < 0) break;
       libc.tuneTcp(upstream, planKeepAlive(route.keepAliveMs));
       const status = libc.connect(upstream, address.bytes);
       if (status === 0 || status === -EINPROGRESS) {
-        const wait = accepted.attempt < upstreams.length - 1 ? 'soon' : 'late';
+        const isLast = accepted.attempt === upstreams.length - 1;
+        const wait = isLast && leftMs() >= CONNECT_TIMEOUTS_MS.late ? 'late' : 'soon';
         this.#connecting[wait].set(slot, clock.monotonicMs() + CONNECT_TIMEOUTS_MS[wait]);
         const { keepAliveMs } = route;
         return pairs.add(slot, { client, upstream, keepAliveMs }, 'connecting');
       }
       poller.close(upstream, 'orderly');
     }
-    this.#options.onReturned({ route: route.route, client });
+    const waitedMs = clock.monotonicMs() - accepted.sinceMs;
+    this.#options.onReturned({ route: route.route, client, waitedMs });
     this.#forget(slot);
   }
 

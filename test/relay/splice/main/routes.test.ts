@@ -44,6 +44,7 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
     const opened = routes.open(server, {
       upstreams: [{ host: '127.0.0.1', port: 1 }],
       keepAliveMs: 0,
+      budgetMs: 30_000,
       service: 0,
       access: { allowList: [], blockList: [] },
       onUse: (count) => void told.push(count),

@@ -39,7 +39,7 @@ describe('RouteTable where descriptors run short', () => {
     });
     const upstreams = [{ family: 2, bytes: new Uint8Array(16) }];
     const access = { allowList: [], blockList: [] };
-    routes.open({ route: 0, listener: LISTENER, upstreams, access, service: 0, keepAliveMs: 0 });
+    routes.open({ route: 0, listener: LISTENER, upstreams, access, service: 0, keepAliveMs: 0, budgetMs: 0 });
     routes.accept(0);
     expect([returned, closed, clients]).toEqual([[CLIENT], [0], [CLIENT + 1]]);
   });
@@ -77,7 +77,15 @@ describe('RouteTable whose upstream says nothing', () => {
     });
     const upstreams = [{ family: 2, bytes: new Uint8Array(16) }];
     const access = { allowList: [], blockList: [] };
-    routes.open({ route: 0, listener: LISTENER, upstreams, access, service: 0, keepAliveMs: 60_000 });
+    routes.open({
+      route: 0,
+      listener: LISTENER,
+      upstreams,
+      access,
+      service: 0,
+      keepAliveMs: 60_000,
+      budgetMs: 30_000,
+    });
     routes.accept(0);
   });
 
