@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 /** A condition that a test waits for may take a while on a busy machine. */
 const EXPECT = { poll: { timeout: 10_000 } };
 
+const OF_OTHER_PROJECTS = ['test/engine/**', 'test/kubernetes/**', 'test/cli/program/**', 'test/faults/**'];
+
 export default defineConfig({
   test: {
     coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'html'] },
@@ -13,7 +15,20 @@ export default defineConfig({
           expect: EXPECT,
           include: ['test/**/*.test.ts'],
           globalSetup: ['test/support/build-relay-threads.ts'],
-          exclude: ['test/engine/**', 'test/kubernetes/**', 'test/cli/program/**', 'test/faults/**'],
+          exclude: [...OF_OTHER_PROJECTS, 'test/model/control-side.test.ts'],
+          testTimeout: 15_000,
+          // Loading the modules anew for each file takes longer than the tests; four, since many wait for sockets.
+          isolate: false,
+          maxWorkers: 4,
+          maxConcurrency: 16,
+        },
+      },
+      {
+        test: {
+          name: 'model',
+          expect: EXPECT,
+          // It puts a scripted network in the place of the real one, which nobody else must get.
+          include: ['test/model/control-side.test.ts'],
           testTimeout: 15_000,
         },
       },
@@ -24,6 +39,7 @@ export default defineConfig({
           include: ['test/cli/program/**/*.test.ts'],
           globalSetup: ['test/support/build-program.ts'],
           testTimeout: 30_000,
+          maxWorkers: 3,
         },
       },
       {

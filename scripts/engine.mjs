@@ -42,7 +42,8 @@ export async function openEngine({ runId, signal, announce }) {
   return { kind: 'engine', host: engine.host, name: 'private dockerd', close };
 }
 
-async function findExisting() {
+/** @returns {Promise<string | undefined>} the engine that answers at `DOCKER_HOST`, or at Docker's own socket. */
+export async function findExisting() {
   const named = process.env.DOCKER_HOST;
   for (const host of named ? [named] : [DEFAULT_HOST]) {
     if (await pingEngine(host)) return host;

@@ -7,7 +7,7 @@ import { PROGRAM } from '../../support/run-program.ts';
 import { Sockets } from '../../support/sockets.ts';
 import { createFolder } from './folder.ts';
 
-const REFUSED = 5_000;
+const REFUSED = 2_500;
 const AT_ONCE = 20;
 const MAX_PENDING = 2;
 /** Another service's clients meanwhile are served in this time; one of 20 may have to wait for the machine. */

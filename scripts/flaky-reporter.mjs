@@ -1,0 +1,10 @@
+/** Writes down, one JSON line each, the tests that failed first and passed when they were tried again. */
+import { appendFileSync } from 'node:fs';
+
+export default class FlakyReporter {
+  onTestCaseResult(test) {
+    if (!test.diagnostic()?.flaky) return;
+    const name = `${test.module.relativeModuleId} > ${test.fullName}`;
+    appendFileSync(process.env.LAZY_PROXY_FLAKY_TESTS, `${JSON.stringify(name)}\n`);
+  }
+}
