@@ -30,6 +30,8 @@ export default defineConfig({
           // It puts a scripted network in the place of the real one, which nobody else must get.
           include: ['test/model/control-side.test.ts'],
           testTimeout: 15_000,
+          // After the unit tests, whose workers are so many that they must not be mixed.
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -40,6 +42,7 @@ export default defineConfig({
           globalSetup: ['test/support/build-program.ts'],
           testTimeout: 30_000,
           maxWorkers: 3,
+          sequence: { groupOrder: 2 },
         },
       },
       {
