@@ -2,11 +2,12 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { expect, type TestContext, test } from 'vitest';
-import { freePort } from '../support/free-ports.ts';
+import { freePort, freePorts } from '../support/free-ports.ts';
 import { httpdCommand } from './support/apps.ts';
 import { get, getJson } from './support/http.ts';
-import { getStatus, openTestBed } from './support/test-bed.ts';
+import { getStatus, openTestBed, type ServiceFields, type TestBed } from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
 
 /** A server on the loopback of the machine, as an engine without TLS would be, and what it was asked. */
@@ -110,3 +111,50 @@ test('a mistyped URL of a label shows no secret in log, /problems and status', a
   );
   expect(JSON.stringify([proxy.logs(), told])).not.toContain('T0KEN');
 });
+
+/** The machine's address on a new bridge that no container is on: the bridge has no link. */
+async function bridgeWithoutContainers(bed: TestBed, family: 4 | 6): Promise<string> {
+  const ipv6 = `fd00:${bed.scope.prefix.slice(-4)}:1::`;
+  const name = bed.scope.name('empty');
+  const network = await bed.scope.createNetwork({ name, ...(family === 6 && { ipv6Subnet: `${ipv6}/64` }) });
+  const { IPAM } = await bed.scope.docker.getNetwork(network.id).inspect();
+  const gateways = (IPAM?.Config ?? []).map(({ Gateway }) => Gateway ?? '');
+  const ipv4 = gateways.find((one) => one.includes('.'))?.replace(/\/.*$/, '');
+  const address = family === 6 ? `${ipv6}1` : (ipv4 ?? '');
+  const told = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  // What makes the address easy to miss.
+  expect(told.map((one) => one.address)).not.toContain(address);
+  return address;
+}
+
+test.each([
+  { family: 4, url: (address: string, port: number) => `http://${address}:${port}` },
+  { family: 6, url: (address: string, port: number) => `http://[${address}]:${port}` },
+] as const)(
+  'a label reaches neither status server nor own listeners through a bridge without containers, IPv$family',
+  async ({ family, url }) => {
+    const bed = await openTestBed();
+    const address = await bridgeWithoutContainers(bed, family);
+    const [statusPort = 0, asking = 0, looping = 0] = await freePorts(3);
+    const create = (short: string, fields: ServiceFields) =>
+      bed.scope.createContainer({
+        name: bed.scope.name(short),
+        cmd: httpdCommand({ body: short }),
+        labels: bed.labels({ start_timeout: '3s', ...fields }),
+      });
+    const http_healthcheck = `${url(address, statusPort)}/health`;
+    await create('asks', { ports: [`${asking}:80`], http_healthcheck });
+    await create('loops', { ports: [`${looping}:80`], webhook_url: `${url(address, looping)}/x` });
+    const proxy = await bed.startProxy({ env: { STATUS_PORT: String(statusPort) } });
+    expect((await get(looping)).body).toBe('loops');
+    const failed = await proxy.waitForLog('webhook-failed');
+    expect(failed.msg).toMatch(/is the proxy's own listener of service .*, whose webhook would never end$/);
+    await expect(get(asking)).rejects.toThrow();
+    const told = proxy.waitForLog(
+      ({ event, msg }) => event === 'unserved' && msg.includes('the status server'),
+    );
+    expect((await told).msg).toContain(`the URL of a label may not lead to ${address} (the status server)`);
+    // One client, one wake, its end: nothing has come round.
+    expect(proxy.logs().filter(({ event }) => event === 'accepted').length).toBeLessThan(5);
+  },
+);

@@ -5,8 +5,8 @@
  */
 import { lookup } from 'node:dns/promises';
 import { BlockList, isIPv6 } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import type { CheckTarget, HttpTarget } from './http-client.ts';
+import { isOwnAddress } from './own-addresses.ts';
 
 /** Where a Docker engine listens without and with TLS, on whichever machine. */
 const ENGINE_PORTS: ReadonlySet<number> = new Set([2375, 2376]);
@@ -45,21 +45,21 @@ export interface LabelUrlGuardOptions {
   readonly engines: readonly Place[];
   /** Where the status server listens; undefined = there is none. */
   readonly statusPort: number | undefined;
-  /** Default: those of the machine, as they are when asked. */
-  readonly ownAddresses?: () => readonly string[];
+  /** Whether an address is one of this machine's; default: asks the kernel. */
+  readonly isOwn?: (address: string) => boolean;
 }
 
 export class LabelUrlGuard {
   readonly #engines: readonly Place[];
   readonly #statusPort: number | undefined;
-  readonly #ownAddresses: () => readonly string[];
+  readonly #isOwn: (address: string) => boolean;
   #hosts: ReadonlySet<string> = new Set();
   #ranges = new BlockList();
 
-  constructor({ engines, statusPort, ownAddresses = listOwnAddresses }: LabelUrlGuardOptions) {
+  constructor({ engines, statusPort, isOwn = isOwnAddress }: LabelUrlGuardOptions) {
     this.#engines = engines;
     this.#statusPort = statusPort;
-    this.#ownAddresses = ownAddresses;
+    this.#isOwn = isOwn;
   }
 
   /** Replaces what is allowed in spite of everything: canonical host names, addresses and CIDR ranges. */
@@ -102,14 +102,6 @@ export class LabelUrlGuard {
     const isHere = known.some((one) => this.#isOwn(one) || contains(LOOPBACK, one));
     return isHere && this.#isOwn(address);
   }
-
-  #isOwn(address: string): boolean {
-    return isAmong(this.#ownAddresses().map(withoutZone), address);
-  }
-}
-
-function listOwnAddresses(): readonly string[] {
-  return Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
 }
 
 function createList(ranges: readonly (readonly [string, number])[]): BlockList {

@@ -1,12 +1,10 @@
-import { BlockList, isIP, isIPv4, type Socket, SocketAddress } from 'node:net';
-import { networkInterfaces } from 'node:os';
+import { isIPv4, type Socket } from 'node:net';
 import type { Endpoint } from '../../model/observation.ts';
 import type { Protocol } from '../../model/service.ts';
 import type { Clock } from '../clock.ts';
 import { hasLocalSocket } from './local-sockets.ts';
+import { canonicalAddress, isOwnAddress } from './own-addresses.ts';
 
-/** Interfaces come and go, as when a network is joined; asking costs some 100 µs, and is done where a port is one of ours. */
-const INTERFACES_AGE_MS = 1_000;
 /** A connection of ours that comes in again does so at once, unless the program is very busy. */
 const COMES_BACK_WITHIN_MS = 5_000;
 /** What has led back is tried again after so long: whoever sends it back may have been mended. */
@@ -24,8 +22,6 @@ export interface OwnListener {
 
 interface OwnListenersOptions {
   readonly clock: Clock;
-  /** Default: those of the machine's interfaces. */
-  readonly listAddresses?: () => readonly string[];
   /** Whether some process has that connection; default: asks the system. */
   readonly hasLocalSocket?: (from: Endpoint, to: Endpoint) => boolean | undefined;
   /** Told when something counts as our own from now on that did not before. */
@@ -38,7 +34,6 @@ interface OwnListenersOptions {
  */
 export class OwnListeners {
   readonly #clock: Clock;
-  readonly #listAddresses: () => readonly string[];
   readonly #hasLocalSocket: (from: Endpoint, to: Endpoint) => boolean | undefined;
   readonly #onNews: () => void;
   /** By protocol and port, then by address. */
@@ -46,11 +41,9 @@ export class OwnListeners {
   /** Connections under way to where nothing has answered yet, by the address that they come from. */
   readonly #dials = new Map<string, { readonly endpoint: Endpoint; readonly atMs: number }>();
   readonly #ledBack = new Map<string, { readonly listener: OwnListener; readonly untilMs: number }>();
-  #addresses: { readonly list: BlockList; readonly atMs: number } | undefined;
 
   constructor(options: OwnListenersOptions) {
     this.#clock = options.clock;
-    this.#listAddresses = options.listAddresses ?? listInterfaceAddresses;
     this.#hasLocalSocket = options.hasLocalSocket ?? hasLocalSocket;
     this.#onNews = options.onNews ?? (() => {});
   }
@@ -142,7 +135,7 @@ export class OwnListeners {
     if (exact !== undefined) return exact;
     const wildcard =
       byAddress.get('') ?? byAddress.get('::') ?? (isIPv4(address) ? byAddress.get('0.0.0.0') : undefined);
-    return wildcard !== undefined && this.#isOwnAddress(address) ? wildcard : undefined;
+    return wildcard !== undefined && isOwnAddress(address) ? wildcard : undefined;
   }
 
   #findLedBack(protocol: Protocol, endpoint: Endpoint): OwnListener | undefined {
@@ -153,13 +146,6 @@ export class OwnListeners {
     this.#ledBack.delete(key);
     return undefined;
   }
-
-  #isOwnAddress(address: string): boolean {
-    const nowMs = this.#clock.monotonicMs();
-    if (this.#addresses === undefined || nowMs - this.#addresses.atMs > INTERFACES_AGE_MS)
-      this.#addresses = { list: createOwnAddresses(this.#listAddresses()), atMs: nowMs };
-    return this.#addresses.list.check(address, familyOf(address));
-  }
 }
 
 /** `the proxy's own listener of service web`. */
@@ -167,42 +153,6 @@ export function describeOwnListener({ service }: OwnListener): string {
   return service === undefined
     ? "the proxy's own status server"
     : `the proxy's own listener of service ${service}`;
-}
-
-function createOwnAddresses(addresses: readonly string[]): BlockList {
-  const list = new BlockList();
-  list.addSubnet('127.0.0.0', 8, 'ipv4');
-  list.addAddress('::1', 'ipv6');
-  for (const address of addresses) {
-    const plain = canonicalAddress(address);
-    if (plain !== undefined) list.addAddress(plain, familyOf(plain));
-  }
-  return list;
-}
-
-function listInterfaceAddresses(): readonly string[] {
-  try {
-    return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
-  } catch {
-    // Where the system doesn't tell, the loopback counts all the same.
-    return [];
-  }
-}
-
-/** As addresses are compared: an IPv4-mapped one is IPv4, and what is connected to "no address" goes to the loopback. */
-function canonicalAddress(host: string): string | undefined {
-  const address = host.replace(/%.*$/, '');
-  const family = isIP(address);
-  if (family === 0) return undefined;
-  if (family === 4) return address === '0.0.0.0' ? '127.0.0.1' : address;
-  const { address: plain } = new SocketAddress({ address, family: 'ipv6' });
-  if (plain === '::') return '::1';
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(plain)?.[1];
-  return mapped === undefined ? plain : canonicalAddress(mapped);
-}
-
-function familyOf(address: string): 'ipv4' | 'ipv6' {
-  return isIPv4(address) ? 'ipv4' : 'ipv6';
 }
 
 function portKey(protocol: Protocol, port: number): string {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { LabelUrlGuard } from '../../../src/system/net/label-url-guard.ts';
 
-const OWN = ['127.0.0.1', '192.168.0.5', 'fd00::5', 'fe80::1%eth0'];
+const OWN = ['127.0.0.1', '192.168.0.5', '::ffff:192.168.0.5', 'fd00::5', 'fe80::1'];
 
 function aGuard(engines: readonly { readonly host: string; readonly port: number }[] = []): LabelUrlGuard {
-  return new LabelUrlGuard({ engines, statusPort: 8080, ownAddresses: () => OWN });
+  return new LabelUrlGuard({ engines, statusPort: 8080, isOwn: (address) => OWN.includes(address) });
 }
 
 async function ask(guard: LabelUrlGuard, target: { address: string; port?: number; host?: string }) {
