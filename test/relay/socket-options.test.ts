@@ -169,14 +169,15 @@ describe.runIf(process.platform === 'linux')('the sockets of a connection', () =
   test.each(CASES)('have no delay and keepalive: $way, $kind, $keepAliveMs ms', async (example) => {
     const { way, kind, keepAliveMs, keepAlive } = example;
     const found = await go[way](kind, keepAliveMs);
-    const wanted = { noDelay: true, keepAlive };
+    const wanted = { noDelay: true, urgentInline: true, keepAlive };
     expect(found).toEqual(way === 'held' ? [wanted] : [wanted, wanted]);
   });
 
   test.each(TIMES)("have Node's own probes where there is no koffi: $keepAliveMs ms", async (example) => {
     const { keepAliveMs, keepAlive } = example;
     await open('stream without koffi', bind(keepAliveMs));
-    const wanted = { noDelay: true, keepAlive: keepAlive && { ...keepAlive, ...NODE_PROBES } };
+    const probes = keepAlive && { ...keepAlive, ...NODE_PROBES };
+    const wanted = { noDelay: true, urgentInline: false, keepAlive: probes };
     expect(readBoth(await connect())).toEqual([wanted, wanted]);
   });
 });

@@ -5,6 +5,8 @@ import { loadKoffi } from '../../src/relay/native/load-koffi.ts';
 /** What the kernel has set on one socket; the times in seconds, `undefined` where nobody is asked. */
 export interface TcpOptions {
   readonly noDelay: boolean;
+  /** Whether urgent data stays at its place among the other bytes. */
+  readonly urgentInline: boolean;
   readonly keepAlive:
     | { readonly idle: number; readonly interval: number; readonly probes: number }
     | undefined;
@@ -12,6 +14,7 @@ export interface TcpOptions {
 
 const SOL_SOCKET = 1;
 const SO_KEEPALIVE = 9;
+const SO_OOBINLINE = 10;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const TCP_KEEPIDLE = 4;
@@ -34,6 +37,7 @@ export async function createOptionReader(): Promise<(ports: Ports) => readonly T
   return (ports) =>
     findDescriptors(ports).map((fd) => ({
       noDelay: read(fd, IPPROTO_TCP, TCP_NODELAY) === 1,
+      urgentInline: read(fd, SOL_SOCKET, SO_OOBINLINE) === 1,
       keepAlive:
         read(fd, SOL_SOCKET, SO_KEEPALIVE) === 0
           ? undefined

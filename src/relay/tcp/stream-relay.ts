@@ -5,9 +5,9 @@ import type { HeldClients } from '../native/held-clients.ts';
 import type { Libc } from '../native/libc.ts';
 import { createTcpInfoReader } from '../native/tcp-info.ts';
 import { PeerVigil, ViewedPair } from './peer-vigil.ts';
-import { readNow } from './unread.ts';
 import type { RelayedConnection, RelaySockets, TcpRelay } from './tcp-relay.ts';
 import { createTuneSocket } from './tune-socket.ts';
+import { readNow } from './unread.ts';
 
 /** Whoever takes nothing for so long of what a side has sent that failed after it, is reset as well. */
 const DRAIN_TIMEOUT_MS = 5_000;
@@ -24,8 +24,8 @@ export function createStreamRelay(native?: NativeParts): TcpRelay {
     kind: 'stream',
     tune,
     join(sockets, onEnd) {
-      const { client, upstream, keepAliveMs } = sockets;
-      for (const socket of [client, upstream]) tune(socket, keepAliveMs);
+      const { upstream, keepAliveMs } = sockets;
+      tune(upstream, keepAliveMs);
       relay(sockets, onEnd);
       const connection = createConnection(sockets);
       vigil?.follow(sockets, () => connection.destroy());

@@ -1,17 +1,17 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { ListenerSpec } from '../../model/service.ts';
+import type { TcpRelay } from './tcp-relay.ts';
 
 /** Clients that the kernel may hold for us until we accept them; the kernel's own limit (somaxconn) applies too. */
 const BACKLOG = 4_096;
 
 interface AcceptorOptions {
   readonly spec: ListenerSpec;
-  /** Told of the server whenever it has begun to listen. */
-  readonly onListening: (server: Server) => void;
-  /** Closes the server, whose socket may have been lent. */
-  readonly closeServer: (server: Server) => void;
-  /** Told of each client, paused and unread. */
+  readonly relay: Pick<TcpRelay, 'tune' | 'closeServer'>;
+  /** Silence after which the kernel asks a client whether it is still there, 0 = never. */
+  readonly keepAliveMs: number;
+  /** Told of each client, tuned, paused and unread. */
   readonly onClient: (client: Socket) => void;
   /** Told of what goes wrong once it listens. */
   readonly onError: (error: Error) => void;
@@ -21,16 +21,23 @@ interface AcceptorOptions {
 export class TcpAcceptor {
   readonly #options: AcceptorOptions;
   readonly #server: Server;
+  #keepAliveMs: number;
+  /** Whether clients have what the listening socket has. */
+  #areTuned = false;
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
+    this.#keepAliveMs = options.keepAliveMs;
     const sockets = {
       allowHalfOpen: true,
       // Read by who holds the client, or not at all.
       pauseOnConnect: true,
     };
-    this.#server = createServer(sockets, options.onClient);
-    this.#server.on('listening', () => options.onListening(this.#server));
+    this.#server = createServer(sockets, (client) => {
+      if (!this.#areTuned) options.relay.tune(client, this.#keepAliveMs);
+      options.onClient(client);
+    });
+    this.#server.on('listening', () => this.#tune());
   }
 
   /** Binds the socket; may be tried again after it has failed. @throws the bind error, with its `code`. */
@@ -51,6 +58,13 @@ export class TcpAcceptor {
     }
   }
 
+  /** For clients who connect from now on. */
+  setKeepAlive(keepAliveMs: number): void {
+    if (keepAliveMs === this.#keepAliveMs) return;
+    this.#keepAliveMs = keepAliveMs;
+    if (this.#server.listening) this.#tune();
+  }
+
   /** Stops accepting where `borrow` has taken what it needs of the server, which it says by returning something. */
   lend<Loan>(borrow: (server: Server) => Loan | undefined): Loan | undefined {
     const loan = borrow(this.#server);
@@ -66,7 +80,11 @@ export class TcpAcceptor {
 
   /** Gives the port back. */
   close(): void {
-    this.#options.closeServer(this.#server);
+    this.#options.relay.closeServer(this.#server);
+  }
+
+  #tune(): void {
+    this.#areTuned = this.#options.relay.tune(this.#server, this.#keepAliveMs);
   }
 
   #bindOptions(): { readonly port: number; readonly host?: string } {

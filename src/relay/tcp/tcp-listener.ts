@@ -105,10 +105,7 @@ export class TcpListener implements Listener<TcpBinding> {
     this.#onDrained = options.onDrained;
     const onClient = (client: Socket, waitedMs = 0) => this.#accept(client, waitedMs);
     this.#acceptor = new TcpAcceptor({
-      spec: options.spec,
-      onListening: (server) => options.relay.tune(server, this.#binding.keepAliveMs),
-      closeServer: (server) => options.relay.closeServer(server),
-      onClient,
+      ...{ spec: options.spec, relay: options.relay, keepAliveMs: options.binding.keepAliveMs, onClient },
       onError: (error) => this.#logAcceptError(error),
     });
     this.#warm = new WarmListener({
@@ -136,6 +133,7 @@ export class TcpListener implements Listener<TcpBinding> {
   rebind(binding: TcpBinding): void {
     this.#warm.close();
     this.#binding = binding;
+    this.#acceptor.setKeepAlive(binding.keepAliveMs);
   }
 
   /** Gives the port back at once; connections go on until they end. Idempotent. */
@@ -157,7 +155,6 @@ export class TcpListener implements Listener<TcpBinding> {
   /** @param waitedMs for how long the relay has tried to connect it. */
   #accept(client: Socket, waitedMs: number): void {
     const binding = this.#binding;
-    this.#relay.tune(client, binding.keepAliveMs);
     const { remoteAddress, remotePort } = client;
     // Gone before it was accepted.
     if (remoteAddress === undefined || remotePort === undefined) return void client.destroy();

@@ -9,7 +9,10 @@ export type RelayKind = 'stream' | 'splice';
 export interface TcpRelay {
   /** How new connections are relayed now. */
   readonly kind: RelayKind;
-  /** For a client as soon as it is accepted, and for a listening socket; `join` and `openRoute` do it by themselves. */
+  /**
+   * For a listening socket, and where that can't be for each client as soon as it is accepted. `join` tunes the upstream's
+   * socket by itself, and `openRoute` the listening one.
+   */
   readonly tune: TuneSocket;
   /**
    * Tells when a client that waits unread has left. What is returned ends that, and is to be called before anybody reads

@@ -6,18 +6,18 @@ import type { Libc } from '../native/libc.ts';
 /**
  * Sets on a socket what every socket of a connection has: no Nagle delay, and keepalive after `keepAliveMs` of silence
  * (0 = none). On Linux those that a listening socket brings in begin with what it has itself, whoever accepts them.
+ * @returns false where a listening socket stays as it is: then whoever accepts has to tune each client.
  */
-export type TuneSocket = (socket: Socket | Server, keepAliveMs: number) => void;
+export type TuneSocket = (socket: Socket | Server, keepAliveMs: number) => boolean;
 
-/**
- * Makes it. Without `libc` the times between the probes and their number are Node's (1 s, 10), and a listening socket
- * stays as it is: whoever accepts has to tune each client.
- */
+/** Makes it. Without `libc` the times between the probes and their number are Node's (1 s, 10). */
 export function createTuneSocket(libc?: Pick<Libc, 'tuneTcp'>): TuneSocket {
   return (socket, keepAliveMs) => {
     const fd = libc === undefined ? undefined : descriptorOf(socket);
-    const isDone = fd !== undefined && libc?.tuneTcp(fd, planKeepAlive(keepAliveMs)) === 0;
-    if (!isDone && !(socket instanceof Server)) tuneByNode(socket, keepAliveMs);
+    if (fd !== undefined && libc?.tuneTcp(fd, planKeepAlive(keepAliveMs)) === 0) return true;
+    if (socket instanceof Server) return false;
+    tuneByNode(socket, keepAliveMs);
+    return true;
   };
 }
 

@@ -86,7 +86,7 @@ export class SpliceRelay implements TcpRelay {
   }
 
   join(sockets: RelaySockets, onEnd: () => void): RelayedConnection {
-    for (const socket of [sockets.client, sockets.upstream]) this.tune(socket, sockets.keepAliveMs);
+    this.tune(sockets.upstream, sockets.keepAliveMs);
     const joined = this.#use()?.handovers.join(sockets, onEnd);
     this.#followUse();
     return joined ?? this.#options.fallback.join(sockets, onEnd);
