@@ -1,5 +1,4 @@
 import type { Cancel, Clock } from '../../system/clock.ts';
-import { linkSignals } from '../../system/link-signals.ts';
 
 /** How long one candidate may be silent before the next one is tried as well (RFC 8305, section 5). */
 const STAGGER_MS = 250;
@@ -23,33 +22,35 @@ export function raceStaggered<C, T>(
   },
 ): Promise<T> {
   const { clock, attempt, discard } = options;
-  const over = new AbortController();
-  const link = linkSignals([options.signal, over.signal]);
+  const attempts = new AbortController();
   return new Promise<T>((resolve, reject) => {
     if (options.signal.aborted) return reject(options.signal.reason);
     const waiting = [...candidates];
     const failures: unknown[] = [];
     let underWay = 0;
+    let isOver = false;
     let cancelNext: Cancel = () => {};
     const settle = () => {
+      isOver = true;
       cancelNext();
       options.signal.removeEventListener('abort', abort);
-      over.abort(new Error('another address was faster'));
-      link.unlink();
     };
     const abort = () => {
       settle();
+      attempts.abort(options.signal.reason);
       reject(options.signal.reason);
     };
     options.signal.addEventListener('abort', abort, { once: true });
     const succeed = (result: T) => {
-      if (over.signal.aborted) return discard(result);
+      underWay--;
+      if (isOver) return discard(result);
       settle();
+      if (underWay > 0) attempts.abort(new Error('another address was faster'));
       resolve(result);
     };
     const fail = (error: unknown) => {
       underWay--;
-      if (over.signal.aborted) return;
+      if (isOver) return;
       failures.push(error);
       if (waiting.length > 0) return begin();
       if (underWay > 0) return;
@@ -61,7 +62,7 @@ export function raceStaggered<C, T>(
       const [candidate] = waiting.splice(0, 1) as [C];
       underWay++;
       if (waiting.length > 0) cancelNext = clock.schedule(STAGGER_MS, begin);
-      attempt(candidate, link.signal).then(succeed, fail);
+      attempt(candidate, attempts.signal).then(succeed, fail);
     };
     begin();
   });
