@@ -19,6 +19,7 @@ import {
   countOut,
   hashAddress,
   MAX_COUNTED_SERVICES,
+  type Place,
   readHoldings,
 } from './client-counts.ts';
 
@@ -104,20 +105,20 @@ export class Admission {
     const { bounds, address, kind } = applicant;
     const service = this.numberOf(bounds.service);
     const place = { service, hash: hashAddress(address, this.counts.seed), cost: kind === 'flow' ? 1 : 2 };
-    const key = `${service} ${addressGroup(address)}`;
+    // Who shares an address matters where that is bounded by hand.
+    const key = bounds.maxConnectionsPerAddress > 0 ? `${service} ${addressGroup(address)}` : undefined;
     const refused = this.#findBound(applicant, { place, key });
     if (refused !== undefined) {
       const { bound, why } = refused;
       return { kind: 'refused', bound, tell: () => this.#tell(applicant, { bound, why }) };
     }
     countIn(this.counts, place);
-    const isBounded = bounds.maxConnectionsPerAddress > 0;
-    if (isBounded) this.#byAddress.set(key, (this.#byAddress.get(key) ?? 0) + 1);
+    if (key !== undefined) this.#byAddress.set(key, this.#countAt(key) + 1);
     return {
       kind: 'seat',
       leave: () => {
         countOut(this.counts, place);
-        if (isBounded) this.#leaveAddress(key);
+        if (key !== undefined) this.#leaveAddress(key);
       },
     };
   }
@@ -132,7 +133,7 @@ export class Admission {
 
   #findBound(
     { bounds, address, kind, fd }: Applicant,
-    { place, key }: { readonly place: { service: number; hash: number; cost: number }; readonly key: string },
+    { place, key }: { readonly place: Place; readonly key: string | undefined },
   ): { readonly bound: Bound; readonly why: string } | undefined {
     const { counts, descriptors } = this;
     const { service, maxConnections, maxConnectionsPerAddress } = bounds;
@@ -141,8 +142,8 @@ export class Admission {
       const why = `${service} has ${connections} connections, and max_connections allows ${maxConnections}`;
       return { bound: 'max-connections', why };
     }
-    const own = this.#byAddress.get(key) ?? 0;
-    if (maxConnectionsPerAddress > 0 && own >= maxConnectionsPerAddress) {
+    const own = key === undefined ? 0 : this.#countAt(key);
+    if (key !== undefined && own >= maxConnectionsPerAddress) {
       const why = `${address} has ${own} connections to ${service}, and max_connections_per_address allows ${maxConnectionsPerAddress}`;
       return { bound: 'max-connections-per-address', why };
     }
@@ -167,8 +168,13 @@ export class Admission {
     return undefined;
   }
 
+  /** Connections of an address to a service that bounds them. */
+  #countAt(key: string): number {
+    return this.#byAddress.get(key) ?? 0;
+  }
+
   #leaveAddress(key: string): void {
-    const count = (this.#byAddress.get(key) ?? 0) - 1;
+    const count = this.#countAt(key) - 1;
     if (count > 0) this.#byAddress.set(key, count);
     else this.#byAddress.delete(key);
   }
