@@ -154,6 +154,7 @@ export class TcpListener implements Listener<TcpBinding> {
 
   /** @param waitedMs for how long the relay has tried to connect it. */
   #accept(client: Socket, waitedMs: number): void {
+    const { spec } = this;
     const binding = this.#binding;
     const { remoteAddress, remotePort } = client;
     // Gone before it was accepted.
@@ -165,10 +166,15 @@ export class TcpListener implements Listener<TcpBinding> {
       this.#onRefused(endpoint, binding);
       return;
     }
+    const coming: ComingClient = {
+      ...{ address, port: remotePort },
+      // Asks the kernel, for what hardly anybody wants to know.
+      get reached() {
+        return { host: client.localAddress ?? '', port: client.localPort ?? spec.port };
+      },
+    };
     // Resets the client for whose sake it was made, too.
-    const reached = { host: client.localAddress ?? '', port: client.localPort ?? this.spec.port };
-    if (this.#hasComeBack({ address, port: remotePort, reached }, binding))
-      return void client.resetAndDestroy();
+    if (this.#hasComeBack(coming, binding)) return void client.resetAndDestroy();
     const admitted = this.#admission?.admit({
       bounds: { ...(binding.bounds ?? NO_BOUNDS), service: binding.service },
       ...{ address, endpoint, kind: 'connection', fd: descriptorOf(client) },

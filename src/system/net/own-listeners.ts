@@ -93,7 +93,12 @@ export class OwnListeners {
           if (nowMs - atMs <= COMES_BACK_WITHIN_MS) break;
           this.#dials.delete(key);
         }
-        this.#dials.set(sourceKey(localAddress, localPort), { endpoint, atMs: nowMs });
+        const key = sourceKey(localAddress, localPort);
+        this.#dials.set(key, { endpoint, atMs: nowMs });
+        // Refused, it has never been a connection, and its port may be an honest client's soon.
+        socket.once('error', (error) => {
+          if ('code' in error && error.code === 'ECONNREFUSED') this.#dials.delete(key);
+        });
       });
     });
   }

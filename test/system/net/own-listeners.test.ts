@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { OwnListeners } from '../../../src/system/net/own-listeners.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { freePort } from '../../support/free-ports.ts';
 import { Sockets, type TestServer } from '../../support/sockets.ts';
 
 const LISTENER = { protocol: 'tcp', address: '', port: 8_000, service: 'web' } as const;
@@ -42,6 +44,19 @@ describe('a client that comes from where a connection of our own comes from', ()
     hasLocalSocket = false;
     const why = `127.0.0.1:${upstream.port} leads back to the proxy's own listener of service web`;
     expect(await comesBack({ host: '127.0.0.1', port: 8_000 })).toEqual({ isOurs: true, why });
+  });
+
+  test('is served where what was dialled has refused', async () => {
+    hasLocalSocket = false;
+    const port = await freePort();
+    const dialled = sockets.begin(port);
+    own.noteDial(dialled, { host: '127.0.0.1', port });
+    let from = 0;
+    dialled.once('connectionAttempt', () => process.nextTick(() => (from = dialled.localPort ?? 0)));
+    await expect(once(dialled, 'connect')).rejects.toThrow('ECONNREFUSED');
+    expect(from).toBeGreaterThan(0);
+    const client = { address: '127.0.0.1', port: from, reached: { host: '127.0.0.1', port: 8_000 } };
+    expect(own.hasComeBack(client, LISTENER)).toBe(false);
   });
 
   test('is our own where it has reached the very endpoint that was dialled', async () => {
