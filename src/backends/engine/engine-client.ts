@@ -3,6 +3,7 @@ import { type Clock, parseTimestamp } from '../../system/clock.ts';
 import { linkSignals } from '../../system/link-signals.ts';
 import { CALL_DEADLINES_MS, type EngineCall } from './call-deadlines.ts';
 import type { EngineAddress } from './engine-address.ts';
+import { checkId, pathSegment } from './engine-ids.ts';
 import type {
   InspectedContainer,
   InspectedImage,
@@ -271,24 +272,8 @@ export class EngineClient {
   }
 }
 
-/**
- * A path of what is done to a container. Its id comes from the engine's own answers, and would lead anywhere else in the API
- * if it were taken as it is. @throws {EngineRefusal} where it is none.
- */
 function containerPath(id: string, action: 'start' | 'unpause' | 'stop' | 'logs'): string {
-  if (/^[0-9a-f]{64}$/.test(id)) return `/containers/${id}/${action}`;
-  throw new EngineRefusal(`the engine tells ${showId(id)} as the id of a container`, { status: 502 });
-}
-
-/** A name or id as one segment of a path. @throws {EngineRefusal} where it can't be one. */
-export function pathSegment(text: string): string {
-  // Servers decode a path before they tidy it up, so that an encoded slash may still lead elsewhere.
-  if (/^(?!\.{0,2}$)[^/\\]+$/.test(text)) return encodeURIComponent(text);
-  throw new EngineRefusal(`${showId(text)} is neither a name nor an id`, { status: 404 });
-}
-
-function showId(text: string): string {
-  return JSON.stringify(text.slice(0, 80));
+  return `/containers/${checkId('container', id)}/${action}`;
 }
 
 async function readBody(answer: IncomingMessage): Promise<string> {

@@ -7,6 +7,7 @@ import type { ScalableWorkload, Scale } from './api/api-shapes.ts';
 import { FIELD_MANAGER } from './sharing/contest.ts';
 import type { KubeClient } from './api/kube-client.ts';
 import { describeError, describePassing, isPassing, KubeRefusal } from './api/kube-errors.ts';
+import { checkNames } from './api/object-names.ts';
 import type { RequestedPauses } from './requested-pauses.ts';
 import type { ScaleAnswer } from './scale-answers.ts';
 import type { Finding } from './workload-catalog.ts';
@@ -128,7 +129,7 @@ async function untilUncontended(
 async function readWorkload(context: ScaleContext, { ref, signal }: ScaleOptions): Promise<WorkloadRecord> {
   const path = workloadPath(ref);
   const object = await context.client.request<ScalableWorkload>({ method: 'GET', path, signal });
-  return selectWorkload(ref.resource, object);
+  return selectWorkload(ref.resource, checkNames(object));
 }
 
 /**
@@ -174,7 +175,7 @@ async function rememberReplicas(
     body: { metadata: { resourceVersion, annotations: { [key]: count } } },
     signal,
   });
-  return selectWorkload(ref.resource, object);
+  return selectWorkload(ref.resource, checkNames(object));
 }
 
 /** The count that was remembered; 1 where nothing was, or nothing that makes sense. */

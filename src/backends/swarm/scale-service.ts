@@ -26,8 +26,8 @@ export async function scaleService(
   let refused: { readonly version: number | undefined; readonly error: EngineRefusal } | undefined;
   for (let tries = 1; ; tries++) {
     const id = catalog.idOf(name);
-    const known = id === undefined ? undefined : await client.service(id, signal);
-    const service = known ?? (await client.service(name, signal));
+    const known = id === undefined ? undefined : await client.serviceById(id, signal);
+    const service = known ?? (await client.serviceByName(name, signal));
     // The engine takes ids and their beginnings for names too.
     if (service?.Spec?.Name !== name) return undefined;
     catalog.put(service);

@@ -1,4 +1,5 @@
 import type { Logger } from '../../system/log/logger.ts';
+import { checkId } from '../engine/engine-ids.ts';
 import { describeError, EngineUnreachable } from '../engine/errors.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
 import type { WorkloadObserver } from '../engine/workload-observer.ts';
@@ -47,6 +48,7 @@ export class ServiceFeed {
 
   #applyService({ action, id, attributes }: EngineEvent, session: AbortSignal): void {
     const { catalog, changed, observer } = this.#options;
+    if (!this.#isService(id)) return;
     const name = attributes['name'] ?? catalog.nameOf(id);
     if (name === undefined) return;
     if (action === 'remove') {
@@ -70,7 +72,7 @@ export class ServiceFeed {
   #read(id: string, session: AbortSignal): void {
     const { catalog, client, changed } = this.#options;
     const ask = async () => {
-      const service = await client.service(id, session);
+      const service = await client.serviceById(id, session);
       if (service === undefined) catalog.remove(id);
       else catalog.put(service);
       changed();
@@ -84,12 +86,25 @@ export class ServiceFeed {
   ): void {
     const failed = (error: unknown) => {
       // After a reconnect everything is listed anyway.
-      if (session.aborted) return;
-      const level = error instanceof EngineUnreachable ? 'debug' : 'warn';
-      const message = `cannot read swarm services: ${describeError(error)}`;
-      this.#options.logger[level]({ event: 'observe', err: error }, message);
+      if (!session.aborted) this.#tell(error);
     };
     this.#asking.run(what, () => ask().catch(failed));
+  }
+
+  #isService(id: string): boolean {
+    try {
+      checkId('service', id);
+      return true;
+    } catch (error) {
+      this.#tell(error);
+      return false;
+    }
+  }
+
+  #tell(error: unknown): void {
+    const level = error instanceof EngineUnreachable ? 'debug' : 'warn';
+    const message = `cannot read swarm services: ${describeError(error)}`;
+    this.#options.logger[level]({ event: 'observe', err: error }, message);
   }
 }
 

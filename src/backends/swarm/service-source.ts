@@ -76,7 +76,7 @@ export class ServiceSource implements ObservationSource {
 
   async #ask(id: string, session: AbortSignal): Promise<ServiceView | undefined> {
     const { catalog, client, relabelled } = this.#options;
-    const [service, tasks] = await Promise.all([client.service(id, session), client.tasks(id, session)]);
+    const [service, tasks] = await Promise.all([client.serviceById(id, session), client.tasks(id, session)]);
     if (service === undefined) {
       catalog.remove(id);
       return undefined;

@@ -1,5 +1,6 @@
 import type { EngineCall } from '../engine/call-deadlines.ts';
-import { type EngineClient, parseAnswer, pathSegment } from '../engine/engine-client.ts';
+import { type EngineClient, parseAnswer } from '../engine/engine-client.ts';
+import { checkId, pathSegment } from '../engine/engine-ids.ts';
 import { EngineRefusal } from '../engine/errors.ts';
 import type {
   EngineInfo,
@@ -12,7 +13,10 @@ import type {
   SwarmView,
 } from './swarm-shapes.ts';
 
-/** Calls of the engine API about swarm services. Each throws {@link EngineRefusal} or EngineUnreachable. */
+/**
+ * Calls of the engine API about swarm services. Each throws {@link EngineRefusal} or EngineUnreachable, the former also where an
+ * answer holds an id that is none: what is handed out may become part of a path.
+ */
 export class SwarmClient {
   readonly #engine: EngineClient;
 
@@ -25,7 +29,8 @@ export class SwarmClient {
     const Swarm = await this.#readSwarm(signal);
     if (Swarm?.ControlAvailable !== true) return { kind: 'none' };
     const services = await this.#get<readonly SwarmService[]>('/services', { call: 'list services', signal });
-    const tasks = await this.#get<readonly SwarmTask[]>('/tasks', { call: 'list tasks', signal });
+    for (const { ID } of services) checkId('service', ID);
+    const tasks = await this.#listTasks({ signal });
     const byService = new Map<string, SwarmTask[]>();
     for (const task of tasks) {
       const others = byService.get(task.ServiceID ?? '');
@@ -35,29 +40,36 @@ export class SwarmClient {
     const views = services.map((service): ServiceView => {
       return { service, tasks: byService.get(service.ID) ?? [] };
     });
-    return { kind: 'manager', nodeId: Swarm.NodeID ?? '', services: views };
+    return { kind: 'manager', nodeId: Swarm.NodeID ? checkId('node', Swarm.NodeID) : '', services: views };
   }
 
-  /** By id, or by name; undefined where there is none. */
-  service(service: string, signal: AbortSignal): Promise<SwarmService | undefined> {
-    const path = `/services/${encodeURIComponent(service)}`;
-    return orUndefined(this.#get<SwarmService>(path, { call: 'inspect service', signal }));
+  /** Undefined where there is none. */
+  async serviceById(id: string, signal: AbortSignal): Promise<SwarmService | undefined> {
+    return this.#inspectService(checkId('service', id), signal);
+  }
+
+  /** Undefined where there is none; the engine takes ids and their beginnings for names, too. */
+  async serviceByName(name: string, signal: AbortSignal): Promise<SwarmService | undefined> {
+    return this.#inspectService(pathSegment(name), signal);
   }
 
   /** Those of one service, past ones among them. */
-  tasks(serviceId: string, signal: AbortSignal): Promise<readonly SwarmTask[]> {
-    const query = { filters: { service: [serviceId] } };
-    return this.#get('/tasks', { call: 'list tasks', signal, query });
+  async tasks(serviceId: string, signal: AbortSignal): Promise<readonly SwarmTask[]> {
+    return this.#listTasks({ signal, query: { filters: { service: [checkId('service', serviceId)] } } });
   }
 
-  nodes(signal: AbortSignal): Promise<readonly SwarmNode[]> {
-    return this.#get('/nodes', { call: 'list nodes', signal });
+  async nodes(signal: AbortSignal): Promise<readonly SwarmNode[]> {
+    const nodes = await this.#get<readonly SwarmNode[]>('/nodes', { call: 'list nodes', signal });
+    for (const { ID } of nodes) checkId('node', ID);
+    return nodes;
   }
 
   /** By id or name; undefined where there is none. */
-  network(network: string, signal: AbortSignal): Promise<SwarmNetwork | undefined> {
-    const path = `/networks/${encodeURIComponent(network)}`;
-    return orUndefined(this.#get<SwarmNetwork>(path, { call: 'inspect network', signal }));
+  async network(network: string, signal: AbortSignal): Promise<SwarmNetwork | undefined> {
+    const path = `/networks/${pathSegment(network)}`;
+    const found = await orUndefined(this.#get<SwarmNetwork>(path, { call: 'inspect network', signal }));
+    if (found !== undefined) checkId('network', found.Id);
+    return found;
   }
 
   /** Refused where the service was changed since it was read. */
@@ -68,7 +80,7 @@ export class SwarmClient {
     await this.#engine.call({
       call: 'update service',
       method: 'POST',
-      path: `/services/${pathSegment(service.ID)}/update`,
+      path: `/services/${checkId('service', service.ID)}/update`,
       query: { version: service.Version?.Index ?? 0 },
       body: { ...spec },
       signal,
@@ -88,6 +100,28 @@ export class SwarmClient {
   /** Frees idle connections; calls in flight end through their own signals. */
   close(): void {
     this.#engine.close();
+  }
+
+  async #inspectService(segment: string, signal: AbortSignal): Promise<SwarmService | undefined> {
+    const path = `/services/${segment}`;
+    const found = await orUndefined(this.#get<SwarmService>(path, { call: 'inspect service', signal }));
+    if (found !== undefined) checkId('service', found.ID);
+    return found;
+  }
+
+  async #listTasks(options: {
+    readonly signal: AbortSignal;
+    readonly query?: Readonly<Record<string, unknown>>;
+  }): Promise<readonly SwarmTask[]> {
+    const tasks = await this.#get<readonly SwarmTask[]>('/tasks', { call: 'list tasks', ...options });
+    for (const { ID, ServiceID, NodeID, Status } of tasks) {
+      checkId('task', ID);
+      // What isn't given to anybody yet has none.
+      if (ServiceID) checkId('service', ServiceID);
+      if (NodeID) checkId('node', NodeID);
+      if (Status?.ContainerStatus?.ContainerID) checkId('container', Status.ContainerStatus.ContainerID);
+    }
+    return tasks;
   }
 
   async #get<T>(

@@ -20,6 +20,7 @@ interface HungCall {
 }
 
 const ID = 'c'.repeat(64);
+const SERVICE = 's'.repeat(25);
 
 /** How each call is made: a new one needs a line here. */
 const CALLS: Readonly<Record<EngineCall, HungCall>> = {
@@ -53,9 +54,9 @@ const CALLS: Readonly<Record<EngineCall, HungCall>> = {
   },
   'inspect network': { make: (_, swarm, signal) => swarm.network('n', signal) },
   'list services': { make: (_, swarm, signal) => swarm.view(signal) },
-  'inspect service': { make: (_, swarm, signal) => swarm.service('s', signal) },
-  'update service': { make: (_, swarm, signal) => swarm.update({ ID: 's' }, { spec: {}, signal }) },
-  'list tasks': { make: (_, swarm, signal) => swarm.tasks('s', signal) },
+  'inspect service': { make: (_, swarm, signal) => swarm.serviceByName('s', signal) },
+  'update service': { make: (_, swarm, signal) => swarm.update({ ID: SERVICE }, { spec: {}, signal }) },
+  'list tasks': { make: (_, swarm, signal) => swarm.tasks(SERVICE, signal) },
   'list nodes': { make: (_, swarm, signal) => swarm.nodes(signal) },
 };
 

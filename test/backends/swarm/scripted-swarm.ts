@@ -6,7 +6,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceSpec, SwarmService, SwarmTask } from '../../../src/backends/swarm/swarm-shapes.ts';
 
-const NODE = 'node1';
+/** An id as swarms make them, which begins as a test names it. */
+export function swarmId(text: string): string {
+  return text.padEnd(25, '0');
+}
+
+/** Of the task's container, by the task's place in `setTasks`. */
+export function containerIdOf(index: number): string {
+  return index.toString(16).padStart(64, 'c');
+}
+
+export const NODE = swarmId('node1');
 
 interface Service {
   id: string;
@@ -54,8 +64,7 @@ export class ScriptedSwarm {
   }
 
   /** A service with port 80 published on 8080 of every node. */
-  create(name: string, spec: Partial<ServiceSpec> = {}): Service {
-    const id = `service${++this.#created}`;
+  create(name: string, spec: Partial<ServiceSpec> = {}, id = swarmId(`service${++this.#created}`)): Service {
     const endpoint = {
       Ports: [{ Protocol: 'tcp', TargetPort: 80, PublishedPort: 8080, PublishMode: 'ingress' }],
     };
@@ -79,8 +88,8 @@ export class ScriptedSwarm {
   /** The tasks that the service has from now on; no event tells. */
   setTasks(service: Service, ...tasks: readonly (readonly [state: string, desired: string])[]): void {
     service.tasks = tasks.map(([state, desired], index) => ({
-      ...{ ID: `task${index}`, ServiceID: service.id, NodeID: NODE, DesiredState: desired },
-      Status: { State: state, ContainerStatus: { ContainerID: `container${index}` } },
+      ...{ ID: swarmId(`task${index}`), ServiceID: service.id, NodeID: NODE, DesiredState: desired },
+      Status: { State: state, ContainerStatus: { ContainerID: containerIdOf(index) } },
     }));
   }
 

@@ -8,7 +8,7 @@ import { silentLogger } from '../../../src/system/log/logger.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { HOST, within } from '../docker/backend-fixture.ts';
 import { RecordingSink } from '../recording-sink.ts';
-import { ScriptedSwarm } from './scripted-swarm.ts';
+import { containerIdOf, NODE, ScriptedSwarm, swarmId } from './scripted-swarm.ts';
 
 const WEB: SwarmWorkload = { kind: 'swarm', service: 'web' };
 const KEY = 'swarm/web';
@@ -78,7 +78,7 @@ test('an engine that manages no swarm is quiet, until it does', async () => {
   swarm.write({
     Type: 'node',
     Action: 'update',
-    Actor: { ID: 'node1', Attributes: { 'state.new': 'ready' } },
+    Actor: { ID: NODE, Attributes: { 'state.new': 'ready' } },
   });
   await sink.until(() => state(sink) === 'stopped');
   expect(sink.snapshots.at(-1)).toEqual([{ ref: { kind: 'swarm', name: 'web' }, labels: ENABLED }]);
@@ -141,9 +141,9 @@ test('wake() of a service whose tasks have ended for good makes new ones, once',
   const { swarm, backend, sink } = await setUp();
   const TaskTemplate = { RestartPolicy: { Condition: 'none' }, ForceUpdate: 4 };
   const web = swarm.create('web', { ...replicas(2), TaskTemplate });
-  const ended = { ID: 'old', ServiceID: web.id, DesiredState: 'shutdown', Spec: { ForceUpdate: 4 } };
+  const ended = { ServiceID: web.id, DesiredState: 'shutdown', Spec: { ForceUpdate: 4 } };
   const Status = { State: 'failed', Err: 'task: non-zero exit (3)' };
-  web.tasks = [1, 2].map((Slot) => ({ ...ended, ID: `old${Slot}`, Slot, Status }));
+  web.tasks = [1, 2].map((Slot) => ({ ...ended, ID: swarmId(`old${Slot}`), Slot, Status }));
   backend.watch(WEB);
   await backend.open(sink);
   await sink.until(() => state(sink) === 'stopped');
@@ -165,7 +165,7 @@ test('a service is looked at again until its swarm knows that the container of a
   const Attributes = { 'com.docker.swarm.service.name': 'web' };
   const looks = () => swarm.count(/^GET \/tasks\?/);
   const before = looks();
-  swarm.write({ Type: 'container', Action: 'die', Actor: { ID: 'container0', Attributes } });
+  swarm.write({ Type: 'container', Action: 'die', Actor: { ID: containerIdOf(0), Attributes } });
   await sink.until(() => looks() > before + 1);
   expect(state(sink)).toBe('running');
   swarm.setTasks(web, ['complete', 'shutdown']);
@@ -181,7 +181,7 @@ test('a list that arrives late does not win over events that came meanwhile', as
   await sink.until(() => state(sink) === 'stopped');
   const release = swarm.delayNext(/^GET \/tasks$/);
   const Attributes = { 'availability.new': 'active' };
-  swarm.write({ Type: 'node', Action: 'update', Actor: { ID: 'node1', Attributes } });
+  swarm.write({ Type: 'node', Action: 'update', Actor: { ID: NODE, Attributes } });
   await expect.poll(() => swarm.count(/^GET \/tasks$/)).toBe(2);
   swarm.setTasks(web, UP);
   swarm.change(web, { ...replicas(1), Labels: { ...ENABLED, [`${PREFIX}.ports`]: '1:80' } });

@@ -18,6 +18,7 @@ import {
 } from './kube-errors.ts';
 import { isGone, listObjects, type ObjectList } from './kube-list.ts';
 import { type CacheEntry, ObjectCache, type ObjectChange } from './object-cache.ts';
+import { checkNames } from './object-names.ts';
 import { compareVersions } from './resource-version.ts';
 import { type WatchEnd, WatchPace } from './watch-pace.ts';
 
@@ -150,9 +151,12 @@ export class Informer<T> {
     switch (type) {
       case 'ADDED':
       case 'MODIFIED':
-        return this.#cache.put(this.#entry(object as KubeObject));
+        return this.#cache.put(this.#entry(checkNames(object as KubeObject)));
       case 'DELETED':
-        return this.#cache.remove(this.#key(object as KubeObject), versionOf(object as KubeObject));
+        return this.#cache.remove(
+          this.#key(checkNames(object as KubeObject)),
+          versionOf(object as KubeObject),
+        );
       case 'BOOKMARK':
         this.#cache.advance(versionOf(object as KubeObject));
         return undefined;

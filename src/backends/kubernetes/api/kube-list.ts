@@ -1,6 +1,7 @@
 import type { KubeList, KubeObject } from './api-shapes.ts';
 import type { KubeClient } from './kube-client.ts';
 import { KubeRefusal } from './kube-errors.ts';
+import { checkNames } from './object-names.ts';
 
 const PAGE_OBJECTS = 500;
 
@@ -19,7 +20,7 @@ export interface ListOptions<T> {
 /**
  * Everything at one moment, in pages. A list that takes so long that the API server has forgotten its moment is begun
  * again, once.
- * @throws as `KubeClient.request`.
+ * @throws as `KubeClient.request`, and {KubeRefusal} where an object's name is none.
  */
 export async function listObjects<T>(client: KubeClient, options: ListOptions<T>): Promise<ObjectList<T>> {
   try {
@@ -52,7 +53,7 @@ async function listPages<T>(client: KubeClient, options: ListOptions<T>): Promis
       ...(next === undefined ? options.fromMemory && { resourceVersion: '0' } : { continue: next }),
     };
     const page = await client.request<KubeList<KubeObject>>({ method: 'GET', path, query, signal });
-    for (const object of page.items ?? []) items.push(options.select(object));
+    for (const object of page.items ?? []) items.push(options.select(checkNames(object)));
     next = page.metadata.continue || undefined;
     if (next === undefined) return { resourceVersion: page.metadata.resourceVersion ?? '', items };
   }

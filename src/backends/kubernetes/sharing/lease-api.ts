@@ -5,6 +5,7 @@ import type { KubeClient, KubeRequest } from '../api/kube-client.ts';
 import { KubeRefusal, KubeUnreachable } from '../api/kube-errors.ts';
 import { listObjects } from '../api/kube-list.ts';
 import { LEASE_SELECTOR, type LeaseRecord, readLease } from './lease-record.ts';
+import { checkNames } from '../api/object-names.ts';
 
 /** A merge patch sets what it names and leaves the rest; what is null in it is removed. */
 const MERGE_PATCH = 'application/merge-patch+json';
@@ -93,7 +94,7 @@ export class LeaseApi {
 
   #write(request: KubeRequest): Promise<LeaseRecord> {
     return this.#withDeadline(request.signal, async (signal) =>
-      readLease(await this.#client.request<Lease>({ ...request, signal })),
+      readLease(checkNames(await this.#client.request<Lease>({ ...request, signal }))),
     );
   }
 
