@@ -105,6 +105,29 @@ describe.each(datagramsWays)('moving datagrams $way', ({ native }) => {
     expect(bench.controller('b').leases).toBe(0);
   });
 
+  test('a datagram that somebody sends back to the listener that it came from is dropped', async () => {
+    // As where an address that no interface has is translated to the listener's.
+    wire({ native, isTold: false });
+    const port = await freeUdpPort();
+    const spec = aListener({ protocol: 'udp', port, targetPort: port });
+    const { udp } = aService();
+    const service = aService({ name: 'own', listeners: [spec], udp: { ...udp, readiness: 'open' } });
+    bench.add(service, RUNNING);
+    await open(service);
+    const client = await datagrams.bind();
+    client.send('hello', { port });
+    await bench.until(() => Object.keys(set.status(spec).drops).length > 0);
+    await settleDatagrams();
+    expect(set.status(spec)).toMatchObject({ activeConnections: 1, drops: { 'own-listener': 1 } });
+    // Whoever comes later is refused with that reason.
+    const later = await datagrams.bind();
+    later.send('hello', { port });
+    await bench.until(() => set.status(spec).drops['not-ready'] !== undefined);
+    expect(bench.controller('own').obstacleTo({ protocol: 'udp', port })).toBe(
+      `127.0.0.1:${port} leads back to the proxy's own listener of service own`,
+    );
+  });
+
   test('a datagram port whose target is its own listener is refused with that reason', async () => {
     wire({ native });
     const port = await freeUdpPort();

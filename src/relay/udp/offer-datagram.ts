@@ -1,6 +1,7 @@
 import type { UdpPolicy } from '../../model/service.ts';
 import type { Clock } from '../../system/clock.ts';
 import { type Descriptors, shortageOf } from '../../system/descriptors.ts';
+import type { OwnListeners } from '../../system/net/own-listeners.ts';
 import type { DatagramQueue } from './datagram-queue.ts';
 import type { UdpTarget } from './flow-lease.ts';
 import type { NativeDatagrams } from '../native/datagrams/native-datagrams.ts';
@@ -66,7 +67,7 @@ interface OfferOptions {
   readonly handlersFor: (target: UdpTarget) => UpstreamHandlers;
   readonly datagrams?: NativeDatagrams | undefined;
   readonly descriptors?: Descriptors | undefined;
-  readonly explainOwn?: ((target: UdpTarget) => string | undefined) | undefined;
+  readonly own?: OwnListeners | undefined;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -96,10 +97,10 @@ class Offer {
   /** @throws where there is no way to it and it is all there is. */
   async connect({ isAlone }: { readonly isAlone: boolean }): Promise<void> {
     if (this.#upstream !== undefined) return;
-    const { datagrams, descriptors, explainOwn, handlersFor } = this.#options;
+    const { datagrams, descriptors, own, handlersFor } = this.#options;
     const handlers = this.#watch(handlersFor(this.target));
     try {
-      const upstream = await connectUdp(this.target, { handlers, datagrams, descriptors, explainOwn });
+      const upstream = await connectUdp(this.target, { handlers, datagrams, descriptors, own });
       if (this.#state === 'over') upstream.close();
       else this.#upstream = upstream;
     } catch (error) {

@@ -2,6 +2,7 @@ import type { UdpPolicy } from '../../model/service.ts';
 import type { AbortFan } from '../../system/abort-fan.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import type { Descriptors } from '../../system/descriptors.ts';
+import type { OwnListeners } from '../../system/net/own-listeners.ts';
 import { DatagramQueue, type DropReason } from './datagram-queue.ts';
 import type { DatagramRun } from './datagram-run.ts';
 import type { FlowLease, UdpTarget } from './flow-lease.ts';
@@ -41,7 +42,7 @@ export interface FlowOptions {
   readonly descriptors?: Descriptors | undefined;
   /** Called when it has a socket. */
   readonly onSocket?: (() => void) | undefined;
-  readonly explainOwn?: ((endpoint: UdpTarget) => string | undefined) | undefined;
+  readonly own?: OwnListeners | undefined;
   readonly countDrop: (reason: DropReason, count: number) => void;
   /** Tells the flows of the ends of their workload's runs. */
   readonly runEnds: AbortFan;
@@ -145,13 +146,13 @@ export class UdpFlow {
 
   async #open(): Promise<void> {
     this.#opening = true;
-    const { datagrams, descriptors, explainOwn } = this.#options;
+    const { datagrams, descriptors, own } = this.#options;
     try {
       const { value: upstream, ended } = await this.#options.lease.open({
         readiness: this.#options.policy.readiness,
         prove: (targets, signal) => this.#prove(targets, signal),
         follow: (target) =>
-          connectUdp(target, { handlers: this.#handlersFor(target), datagrams, descriptors, explainOwn }),
+          connectUdp(target, { handlers: this.#handlersFor(target), datagrams, descriptors, own }),
         notAt: this.#silentTarget,
         signal: this.#ending.signal,
       });
@@ -163,12 +164,12 @@ export class UdpFlow {
   }
 
   #prove(targets: readonly UdpTarget[], signal: AbortSignal): Promise<UdpUpstream> {
-    const { policy, clock, datagrams, descriptors, explainOwn } = this.#options;
+    const { policy, clock, datagrams, descriptors, own } = this.#options;
     const { readiness } = policy;
     const handlersFor = (target: UdpTarget) => this.#handlersFor(target);
     return offerDatagram(this.#queue, {
       ...{ readiness, clock, signal, targets, handlersFor, datagrams, descriptors },
-      explainOwn,
+      own,
     });
   }
 

@@ -1,4 +1,5 @@
 import { addressGroup } from '../../model/address-group.ts';
+import type { Endpoint } from '../../model/observation.ts';
 import type { ListenerSpec, UdpPolicy } from '../../model/service.ts';
 import { AbortFan } from '../../system/abort-fan.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -147,7 +148,7 @@ export class UdpListener implements Listener<UdpBinding> {
       binding.onRefused(client);
       return undefined;
     }
-    if (this.#own?.find('udp', { host: address, port: from.port }) !== undefined) {
+    if (this.#isOwn({ host: address, port: from.port }, binding)) {
       this.#countDrop('own-listener', 1);
       return undefined;
     }
@@ -181,7 +182,7 @@ export class UdpListener implements Listener<UdpBinding> {
       datagrams: this.#datagrams,
       descriptors: this.#admission?.descriptors,
       onSocket: hasSocket,
-      explainOwn: this.#own && ((endpoint) => this.#own?.explain('udp', endpoint)),
+      own: this.#own,
       reply: (datagram) => link?.reply(datagram),
       replyRun: (run) => link?.replyRun(run),
       countDrop: (reason, count) => this.#countDrop(reason, count),
@@ -225,6 +226,14 @@ export class UdpListener implements Listener<UdpBinding> {
       ? this.#byAddress.get(addressGroup(address))
       : this.#budget.limits[0];
     return flows?.endOldest(nowMs) ? this.#admission.admit(applicant) : admitted;
+  }
+
+  /** Whether a listener of the proxy's own is there, or a flow of its own has sent what has come back from there. */
+  #isOwn(from: Endpoint, { bounds }: UdpBinding): boolean {
+    if (this.#own === undefined) return false;
+    if (this.#own.find('udp', from) !== undefined) return true;
+    const { protocol, address, port } = this.spec;
+    return this.#own.hasDatagramComeBack(from, { protocol, address, port, service: bounds?.service });
   }
 
   #tellTooMany({ endpoint }: Client): void {

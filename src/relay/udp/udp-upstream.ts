@@ -2,6 +2,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { type Descriptors, shortageOf } from '../../system/descriptors.ts';
+import type { OwnListeners, OwnUpstream } from '../../system/net/own-listeners.ts';
 import type { DatagramRun } from './datagram-run.ts';
 import { ECONNREFUSED, EINTR } from '../native/errno.ts';
 import { createFdOf } from '../native/fd-of.ts';
@@ -35,16 +36,16 @@ export interface UdpUpstream {
  */
 export async function connectUdp(
   { host, port }: { readonly host: string; readonly port: number },
-  { handlers, datagrams, descriptors, explainOwn }: UpstreamOptions,
+  { handlers, datagrams, descriptors, own }: UpstreamOptions,
 ): Promise<UdpUpstream> {
   const place = { ...(await resolveHost(host)), port };
-  const reason = explainOwn?.({ host: place.address, port });
+  const reason = own?.explain('udp', { host: place.address, port });
   if (reason !== undefined) throw new Error(reason);
   try {
     const upstream =
       datagrams === undefined
-        ? await SingleUpstream.connect(place, handlers)
-        : new BatchUpstream(place, { handlers, datagrams });
+        ? await SingleUpstream.connect(place, { handlers, own })
+        : new BatchUpstream(place, { handlers, datagrams, own });
     handlers.onOpened?.();
     if (descriptors?.hasRoomFor(upstream.fd) !== false) return upstream;
     upstream.close();
@@ -57,22 +58,36 @@ export async function connectUdp(
 }
 
 /** Moves many datagrams at once. */
-class BatchUpstream implements UdpUpstream {
+class BatchUpstream implements UdpUpstream, OwnUpstream {
+  readonly target: OwnUpstream['target'];
   readonly #socket: NativeUdpSocket;
+  readonly #leave: (() => void) | undefined;
   readonly #handlers: UpstreamHandlers;
   readonly #datagrams: NativeDatagrams;
 
   /** @throws the socket's error. */
   constructor(
     place: { readonly address: string; readonly port: number },
-    { handlers, datagrams }: { readonly handlers: UpstreamHandlers; readonly datagrams: NativeDatagrams },
+    {
+      handlers,
+      datagrams,
+      own,
+    }: Pick<UpstreamOptions, 'handlers' | 'own'> & { readonly datagrams: NativeDatagrams },
   ) {
+    this.target = { host: place.address, port: place.port };
     this.#handlers = handlers;
     this.#datagrams = datagrams;
     this.#socket = datagrams.connect(place, {
       onReadable: () => this.#receive(),
       onUnsent: ({ datagram }, errno) => this.#tellUnsent(datagram, errno),
     });
+    this.#leave = own?.noteUpstream(this.#socket.port, this);
+  }
+
+  get local(): OwnUpstream['local'] {
+    if (this.#socket.isClosed) return undefined;
+    const { address: host, port } = this.#socket.local;
+    return { host, port };
   }
 
   get fd(): number {
@@ -101,6 +116,7 @@ class BatchUpstream implements UdpUpstream {
   }
 
   close(): void {
+    this.#leave?.();
     this.#socket.close();
   }
 
@@ -123,19 +139,25 @@ class BatchUpstream implements UdpUpstream {
 }
 
 /** Moves each datagram alone, by node:dgram. */
-class SingleUpstream implements UdpUpstream {
+class SingleUpstream implements UdpUpstream, OwnUpstream {
+  readonly target: OwnUpstream['target'];
   readonly #socket: Socket;
   readonly #handlers: UpstreamHandlers;
+  #leave: (() => void) | undefined;
   #closed = false;
 
-  private constructor(socket: Socket, handlers: UpstreamHandlers) {
+  private constructor(
+    socket: Socket,
+    { target, handlers }: { readonly target: OwnUpstream['target']; readonly handlers: UpstreamHandlers },
+  ) {
+    this.target = target;
     this.#socket = socket;
     this.#handlers = handlers;
   }
 
   static async connect(
     { address, family, port }: { readonly address: string; readonly family: number; readonly port: number },
-    handlers: UpstreamHandlers,
+    { handlers, own }: Pick<UpstreamOptions, 'handlers' | 'own'>,
   ): Promise<SingleUpstream> {
     const socket = createSocket({
       type: family === 6 ? 'udp6' : 'udp4',
@@ -143,7 +165,7 @@ class SingleUpstream implements UdpUpstream {
       sendBufferSize: BUFFER_BYTES,
       lookup: (host, _options, callback) => callback(null, host, family),
     });
-    const upstream = new SingleUpstream(socket, handlers);
+    const upstream = new SingleUpstream(socket, { target: { host: address, port }, handlers });
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
       // A failure is told to the callback, where there is one; what fails before is an event.
@@ -156,10 +178,17 @@ class SingleUpstream implements UdpUpstream {
       upstream.close();
       throw error;
     });
+    upstream.#leave = own?.noteUpstream(socket.address().port, upstream);
     socket.on('message', (datagram) => handlers.onReply(datagram));
     // An ICMP refusal of something sent earlier.
     socket.on('error', () => handlers.onRefused());
     return upstream;
+  }
+
+  get local(): OwnUpstream['local'] {
+    if (this.#closed) return undefined;
+    const { address: host, port } = this.#socket.address();
+    return { host, port };
   }
 
   get fd(): number | undefined {
@@ -189,6 +218,7 @@ class SingleUpstream implements UdpUpstream {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#leave?.();
     this.#socket.close();
   }
 }
@@ -214,8 +244,8 @@ export interface UpstreamOptions {
   readonly datagrams?: NativeDatagrams | undefined;
   /** Bounds the sockets; absent = as many as are wanted. */
   readonly descriptors?: Descriptors | undefined;
-  /** Why an endpoint leads back to the proxy itself; default: none does. */
-  readonly explainOwn?: ((endpoint: { host: string; port: number }) => string | undefined) | undefined;
+  /** The proxy's own listeners, to which nothing is sent; told of the socket, so that what it sends is known when it comes back. */
+  readonly own?: OwnListeners | undefined;
 }
 
 export interface UpstreamHandlers {

@@ -4,6 +4,7 @@ import type { Endpoint } from '../../model/observation.ts';
 
 /** Sockets of all processes that see the same network, as Linux lists them. */
 const TABLES = ['/proc/self/net/tcp', '/proc/self/net/tcp6'] as const;
+const DATAGRAM_TABLES = ['/proc/self/net/udp', '/proc/self/net/udp6'] as const;
 
 /**
  * Whether some process of this machine has a TCP socket that is connected from one address to the other. Undefined where the
@@ -20,6 +21,21 @@ export function hasLocalSocket(from: Endpoint, to: Endpoint): boolean | undefine
     if (isThere) return true;
   }
   return isKnown ? false : undefined;
+}
+
+/**
+ * Whether some process of this machine has a UDP socket that is bound to just that address. Undefined where the system doesn't
+ * tell. Reads the whole list: for what happens rarely.
+ */
+export function hasLocalDatagramSocket(at: Endpoint): boolean | undefined {
+  const texts = DATAGRAM_TABLES.map(readTable).filter((text) => text !== undefined);
+  if (texts.length === 0) return undefined;
+  const forms = [
+    ...toKernelForms(at),
+    ...toKernelForms({ ...at, host: '0.0.0.0' }),
+    ...toKernelForms({ ...at, host: '::' }),
+  ];
+  return forms.some((form) => texts.some((text) => text.includes(`: ${form} `)));
 }
 
 function readTable(file: string): string | undefined {

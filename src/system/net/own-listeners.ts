@@ -2,7 +2,7 @@ import { isIPv4, type Socket } from 'node:net';
 import type { Endpoint } from '../../model/observation.ts';
 import type { Protocol } from '../../model/service.ts';
 import type { Clock } from '../clock.ts';
-import { hasLocalSocket } from './local-sockets.ts';
+import { hasLocalDatagramSocket, hasLocalSocket } from './local-sockets.ts';
 import { canonicalAddress, isOwnAddress } from './own-addresses.ts';
 
 /** A connection of ours that comes in again does so at once, unless the program is very busy. */
@@ -20,10 +20,20 @@ export interface OwnListener {
   readonly service: string | undefined;
 }
 
+/** A connected UDP socket by which a flow reaches its workload. */
+export interface OwnUpstream {
+  /** Where it is connected to. */
+  readonly target: Endpoint;
+  /** Its own end; undefined where it is closed. */
+  readonly local: Endpoint | undefined;
+}
+
 interface OwnListenersOptions {
   readonly clock: Clock;
   /** Whether some process has that connection; default: asks the system. */
   readonly hasLocalSocket?: (from: Endpoint, to: Endpoint) => boolean | undefined;
+  /** Whether some process has a UDP socket there; default: asks the system. */
+  readonly hasLocalDatagramSocket?: (at: Endpoint) => boolean | undefined;
   /** Told when something counts as our own from now on that did not before. */
   readonly onNews?: () => void;
 }
@@ -35,16 +45,20 @@ interface OwnListenersOptions {
 export class OwnListeners {
   readonly #clock: Clock;
   readonly #hasLocalSocket: (from: Endpoint, to: Endpoint) => boolean | undefined;
+  readonly #hasLocalDatagramSocket: (at: Endpoint) => boolean | undefined;
   readonly #onNews: () => void;
   /** By protocol and port, then by address. */
   readonly #bound = new Map<string, Map<string, OwnListener>>();
   /** Connections under way to where nothing has answered yet, by the address that they come from. */
   readonly #dials = new Map<string, { readonly endpoint: Endpoint; readonly atMs: number }>();
+  /** By local port: the kernel gives each to one such socket at a time. */
+  readonly #upstreams = new Map<number, OwnUpstream>();
   readonly #ledBack = new Map<string, { readonly listener: OwnListener; readonly untilMs: number }>();
 
   constructor(options: OwnListenersOptions) {
     this.#clock = options.clock;
     this.#hasLocalSocket = options.hasLocalSocket ?? hasLocalSocket;
+    this.#hasLocalDatagramSocket = options.hasLocalDatagramSocket ?? hasLocalDatagramSocket;
     this.#onNews = options.onNews ?? (() => {});
   }
 
@@ -125,10 +139,41 @@ export class OwnListeners {
     )
       return false;
     this.#dials.delete(key);
-    const untilMs = nowMs + LED_BACK_MS;
-    this.#ledBack.set(endpointKey(listener.protocol, dial.endpoint), { listener, untilMs });
-    this.#onNews();
+    this.#noteLedBack(dial.endpoint, listener);
     return true;
+  }
+
+  /** A flow's socket is connected, at that local port; the returned function is to be called when it is closed. */
+  noteUpstream(port: number, upstream: OwnUpstream): () => void {
+    this.#upstreams.set(port, upstream);
+    return () => {
+      if (this.#upstreams.get(port) === upstream) this.#upstreams.delete(port);
+    };
+  }
+
+  /**
+   * A datagram comes from there: whether a flow of our own has sent it, and somebody who translates addresses has sent it back.
+   * Then the endpoint of that flow counts as one of ours for a while. Not recognised where the port was translated, too, or the
+   * address to one that is none of this machine's.
+   */
+  hasDatagramComeBack({ host, port }: Endpoint, listener: OwnListener): boolean {
+    const upstream = this.#upstreams.get(port);
+    const local = upstream?.local;
+    const address = canonicalAddress(host);
+    if (upstream === undefined || local === undefined || address === undefined) return false;
+    if (
+      canonicalAddress(local.host) !== address &&
+      (!isOwnAddress(address) || this.#hasLocalDatagramSocket({ host: address, port }) !== false)
+    )
+      return false;
+    this.#noteLedBack(upstream.target, listener);
+    return true;
+  }
+
+  #noteLedBack(endpoint: Endpoint, listener: OwnListener): void {
+    const untilMs = this.#clock.monotonicMs() + LED_BACK_MS;
+    this.#ledBack.set(endpointKey(listener.protocol, endpoint), { listener, untilMs });
+    this.#onNews();
   }
 
   #findBound(protocol: Protocol, { host, port }: Endpoint): OwnListener | undefined {

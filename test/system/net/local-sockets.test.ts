@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { hasLocalSocket } from '../../../src/system/net/local-sockets.ts';
+import { hasLocalDatagramSocket, hasLocalSocket } from '../../../src/system/net/local-sockets.ts';
+import { Datagrams } from '../../support/datagrams.ts';
 import { Sockets } from '../../support/sockets.ts';
 
 describe.runIf(process.platform === 'linux')('hasLocalSocket', () => {
@@ -27,5 +28,27 @@ describe.runIf(process.platform === 'linux')('hasLocalSocket', () => {
     const client = await sockets.connect(server.port, '::ffff:127.0.0.1');
     const from = { host: '127.0.0.1', port: client.localPort ?? 0 };
     expect(hasLocalSocket(from, { host: '127.0.0.1', port: server.port })).toBe(true);
+  });
+});
+
+describe.runIf(process.platform === 'linux')('hasLocalDatagramSocket', () => {
+  let datagrams: Datagrams;
+  beforeEach(() => {
+    datagrams = new Datagrams();
+  });
+  afterEach(() => datagrams.close());
+
+  test.each(['127.0.0.1', '127.0.0.2', '::1'])(
+    'finds a socket at %s, and none at another address',
+    async (host) => {
+      const { port } = await datagrams.bind(() => {}, { host });
+      expect(hasLocalDatagramSocket({ host, port })).toBe(true);
+      expect(hasLocalDatagramSocket({ host: '127.0.0.3', port })).toBe(false);
+    },
+  );
+
+  test('finds a socket at every address', async () => {
+    const { port } = await datagrams.bind(() => {}, { host: '0.0.0.0' });
+    expect(hasLocalDatagramSocket({ host: '127.0.0.3', port })).toBe(true);
   });
 });

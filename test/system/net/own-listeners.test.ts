@@ -64,3 +64,47 @@ describe('a client that comes from where a connection of our own comes from', ()
     expect(await comesBack({ host: '127.0.0.1', port: upstream.port })).toMatchObject({ isOurs: true });
   });
 });
+
+describe('a datagram that comes from the port of a flow of our own', () => {
+  const LISTENER = { protocol: 'udp', address: '', port: 8_000, service: 'dns' } as const;
+  const target = { host: '192.0.2.1', port: 53 };
+  const own = ({ hasSocket }: { readonly hasSocket?: boolean } = {}) =>
+    new OwnListeners({
+      clock: new FakeClock(),
+      hasLocalDatagramSocket: () => hasSocket,
+    });
+  const note = (listeners: OwnListeners) =>
+    listeners.noteUpstream(40_000, { target, local: { host: '127.0.0.1', port: 40_000 } });
+
+  test('has come back where it comes from the same address, and what that led to is one of ours', () => {
+    const listeners = own();
+    note(listeners);
+    expect(listeners.explain('udp', target)).toBeUndefined();
+    expect(listeners.hasDatagramComeBack({ host: '::ffff:127.0.0.1', port: 40_000 }, LISTENER)).toBe(true);
+    const why = "192.0.2.1:53 leads back to the proxy's own listener of service dns";
+    expect(listeners.explain('udp', target)).toBe(why);
+  });
+
+  test('has come back where its address was translated to another one of this machine’s', () => {
+    const listeners = own({ hasSocket: false });
+    note(listeners);
+    expect(listeners.hasDatagramComeBack({ host: '127.0.0.2', port: 40_000 }, LISTENER)).toBe(true);
+  });
+
+  test.each([
+    ['another process has that address', { hasSocket: true }, '127.0.0.2'],
+    ['the system does not tell who has that address', {}, '127.0.0.2'],
+    ['it comes from another machine', { hasSocket: false }, '192.0.2.7'],
+  ])('is served where %s', (_, options, host) => {
+    const listeners = own(options);
+    note(listeners);
+    expect(listeners.hasDatagramComeBack({ host, port: 40_000 }, LISTENER)).toBe(false);
+    expect(listeners.explain('udp', target)).toBeUndefined();
+  });
+
+  test('is served when the flow has ended', () => {
+    const listeners = own();
+    note(listeners)();
+    expect(listeners.hasDatagramComeBack({ host: '127.0.0.1', port: 40_000 }, LISTENER)).toBe(false);
+  });
+});

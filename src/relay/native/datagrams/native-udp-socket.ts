@@ -85,9 +85,14 @@ export class NativeUdpSocket {
 
   /** The port that it is bound to. */
   get port(): number {
+    return this.local.port;
+  }
+
+  /** Its own end; to be asked only while it is open. */
+  get local(): Place {
     const words = new Uint32Array(ADDRESS_WORDS);
     this.#means.libc.name(this.fd, words);
-    return decodeAddress(words).port;
+    return decodeAddress(words);
   }
 
   get isClosed(): boolean {
