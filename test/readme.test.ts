@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { formatDuration } from '../src/config/values/duration.ts';
 import { ENVIRONMENT_VARIABLES } from '../src/config/environment.ts';
 import {
   FIELD_NAMES,
@@ -11,6 +10,7 @@ import {
   labelSuffix,
 } from '../src/config/fields.ts';
 import { createFileParser } from '../src/config/file.ts';
+import { formatDuration } from '../src/config/values/duration.ts';
 import { formatStatuses } from '../src/config/values/statuses.ts';
 
 const text = readFileSync('README.md', 'utf8');
@@ -63,7 +63,7 @@ describe('README.md', () => {
     const spec = FIELDS[field];
     expect(codeOf(defaultCell)[0]).toBe(describeDefault(field));
     expect(codeOf(label)).toEqual(spec.label ? [labelSuffix(field)] : []);
-    expect(codeOf(variable)).toEqual(spec.variable === undefined ? [] : [spec.variable]);
+    expect(codeOf(variable)).toEqual(spec.variable === undefined ? [] : [spec.variable.name]);
     expect(inDefaults).toBe(spec.inDefaults ? 'yes' : '');
   });
 

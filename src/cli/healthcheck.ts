@@ -1,16 +1,16 @@
 import { parseEnvironment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
-import { configCandidates } from '../config/yaml/locate.ts';
-import { isMapping } from '../config/values/parsed.ts';
 import { readSettings } from '../config/read-settings.ts';
+import { resolveSettings } from '../config/resolve-settings.ts';
+import { isMapping } from '../config/values/parsed.ts';
+import { configCandidates } from '../config/yaml/locate.ts';
 import { readYaml } from '../config/yaml/read-yaml.ts';
 import type { Settings } from '../model/settings.ts';
 import { readConfigFile } from '../sources/read-config-file.ts';
 import type { Clock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS } from '../system/exit-codes.ts';
-import { requestUrl } from '../system/net/http-client.ts';
 import { messageOf } from '../system/message-of.ts';
-import { resolveSettings } from '../table/resolve-settings.ts';
+import { requestUrl } from '../system/net/http-client.ts';
 import type { ProgramIo } from '../system/program-io.ts';
 
 const TIMEOUT_MS = 2_000;

@@ -6,6 +6,8 @@ import { readLabelledServices } from '../backends/swarm/read-labelled-services.t
 import { type Environment, parseEnvironment } from '../config/environment.ts';
 import { createFileParser, type FileConfig } from '../config/file.ts';
 import { type LabelReading, parseLabels } from '../config/labels.ts';
+import { resolveSettings } from '../config/resolve-settings.ts';
+import type { SettingsFlags } from '../config/settings.ts';
 import { configCandidates, describeConfigPath } from '../config/yaml/locate.ts';
 import { formatProblem, hasErrors } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
@@ -13,9 +15,8 @@ import { readConfigFile } from '../sources/read-config-file.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
-import { buildTable } from '../table/build-table.ts';
-import { resolveSettings, type SettingsFlags } from '../table/resolve-settings.ts';
 import type { ProgramIo } from '../system/program-io.ts';
+import { buildTable } from '../table/build-table.ts';
 import { renderEffectiveConfig } from './render-effective-config.ts';
 
 /** The engine has so long to list its workloads. */
@@ -68,8 +69,7 @@ async function readConfig(
       throw new Error(`can't read ${path}: ${error.message}`);
     });
     if (text === undefined) continue;
-    const { backend, statusPort } = settings;
-    const parse = createFileParser({ environment, backend, statusPort });
+    const parse = createFileParser({ environment, flags: settings });
     return parse({ text, file: describeConfigPath(path, io.cwd), folder: resolve(io.cwd, dirname(path)) });
   }
   return { config: undefined as FileConfig | undefined, problems: [] };

@@ -1,12 +1,11 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ENVIRONMENT_LOG_FORMATS, ENVIRONMENT_LOG_LEVELS } from '../config/environment.ts';
+import { FLAGS, type FlagSpec, type SettingsFlags } from '../config/settings.ts';
 import { suggestNearest } from '../config/suggest.ts';
-import { BACKEND_NAMES, type BackendName } from '../model/settings.ts';
 import { systemClock } from '../system/clock.ts';
 import type { LogFormat, LogLevel } from '../system/log/logger.ts';
-import { holdYoungGeneration } from '../system/young-generation.ts';
-import type { SettingsFlags } from '../table/resolve-settings.ts';
 import type { ProgramIo } from '../system/program-io.ts';
+import { holdYoungGeneration } from '../system/young-generation.ts';
 import { readVersion } from './version.ts';
 
 const EXAMPLES = `
@@ -50,13 +49,9 @@ export function createProgram(io: ProgramIo, exit: (status: number) => void): Co
   return program;
 }
 
-interface SharedFlags {
+/** As commander gives them. */
+interface SharedFlags extends SettingsFlags {
   readonly config?: string;
-  readonly backend?: BackendName;
-  readonly dockerSocket?: string;
-  readonly labels: boolean;
-  readonly labelPrefix?: string;
-  readonly statusPort?: number;
 }
 
 function addRun(program: Command, io: ProgramIo, exit: (status: number) => void): void {
@@ -70,19 +65,13 @@ function addRun(program: Command, io: ProgramIo, exit: (status: number) => void)
     .allowExcessArguments()
     .addOption(new Option('--log-level <level>', 'what is logged').choices(ENVIRONMENT_LOG_LEVELS))
     .addOption(new Option('--log-format <format>', 'how it is logged').choices(ENVIRONMENT_LOG_FORMATS))
-    .action(async (flags: Flags, command: Command) => {
+    .action(async ({ config, logLevel, logFormat, ...flags }: Flags, command: Command) => {
       const [extra] = command.args;
       if (extra !== undefined) program.error(describeExtra(extra, program));
       // Before the rest of the program is loaded; `run` lets it go when all is up.
       holdYoungGeneration();
       const { run } = await import('./run.ts');
-      const settings = toSettingsFlags(flags);
-      exit(
-        await run(
-          { config: flags.config, logLevel: flags.logLevel, logFormat: flags.logFormat, settings },
-          io,
-        ),
-      );
+      exit(await run({ config, logLevel, logFormat, settings: toSettingsFlags(flags) }, io));
     });
 }
 
@@ -100,7 +89,7 @@ function addValidate(program: Command, io: ProgramIo, exit: (status: number) => 
         .choices(['text', 'json', 'github'])
         .default('text'),
     )
-    .option('--status-port <port>', 'port of the status server, where `run` is given it; 0 = off', parsePort)
+    .addOption(createOption(FLAGS.statusPort, 'port of the status server, where `run` is given it; 0 = off'))
     .action(async (files: string[], flags: Flags) => {
       const { validate } = await import('./validate.ts');
       exit(await validate(files, { ...flags, stdout: io.stdout, env: io.env, cwd: io.cwd }));
@@ -133,7 +122,7 @@ function addHealthcheck(program: Command, io: ProgramIo, exit: (status: number) 
       'Ask the status server of a running proxy for /health. Exit status: 0 well, or no status server; 1 not well.',
     )
     .option('-c, --config <file>', `configuration file (default: ${CONFIG_SEARCH})`)
-    .option('--status-port <port>', 'port of the status server, where `run` was given it; 0 = off', parsePort)
+    .addOption(createOption(FLAGS.statusPort, 'port of the status server, where `run` was given it; 0 = off'))
     .addHelpText('after', HEALTHCHECK_HELP)
     .action(async ({ config, statusPort }: Flags) => {
       const { healthcheck } = await import('./healthcheck.ts');
@@ -142,13 +131,23 @@ function addHealthcheck(program: Command, io: ProgramIo, exit: (status: number) 
 }
 
 function addSharedOptions(command: Command): Command {
-  return command
-    .option('-c, --config <file>', `configuration file (default: ${CONFIG_SEARCH})`)
-    .addOption(new Option('--backend <name>', 'whose workloads are served').choices(BACKEND_NAMES))
-    .option('--docker-socket <path>', 'socket or URL of the Docker engine')
-    .option('--no-labels', 'leave the labels of containers, and the annotations of Kubernetes workloads, out')
-    .option('--label-prefix <prefix>', 'prefix of the labels and annotations')
-    .option('--status-port <port>', 'port of the status server; 0 = off', parsePort);
+  command.option('-c, --config <file>', `configuration file (default: ${CONFIG_SEARCH})`);
+  for (const flag of Object.values(FLAGS)) command.addOption(createOption(flag));
+  return command;
+}
+
+function createOption(spec: FlagSpec, description = spec.description): Option {
+  const { flag, value, choices, parse } = spec;
+  const option = new Option(value === undefined ? flag : `${flag} <${value}>`, description);
+  if (choices !== undefined) option.choices(choices);
+  if (parse !== undefined) {
+    option.argParser((text) => {
+      const parsed = parse(text);
+      if (parsed.ok) return parsed.value;
+      throw new InvalidArgumentError(`It must be ${spec.expected}.`);
+    });
+  }
+  return option;
 }
 
 function describeExtra(word: string, program: Command): string {
@@ -156,18 +155,8 @@ function describeExtra(word: string, program: Command): string {
   return `error: "${word}" is not a command; there are ${commands.join(', ')}${suggestNearest(word, commands)}`;
 }
 
-function toSettingsFlags(flags: SharedFlags): SettingsFlags {
+/** What is left where `config` and what is a command's own are taken out. */
+function toSettingsFlags({ labels, ...flags }: SettingsFlags): SettingsFlags {
   // Commander makes `labels` true where --no-labels is absent; that says nothing.
-  return {
-    backend: flags.backend,
-    dockerSocket: flags.dockerSocket,
-    labels: flags.labels ? undefined : false,
-    labelPrefix: flags.labelPrefix,
-    statusPort: flags.statusPort,
-  };
-}
-
-function parsePort(text: string): number {
-  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
-  throw new InvalidArgumentError('It must be a port from 1 to 65535, or 0 for off.');
+  return { ...flags, labels: labels === true ? undefined : false };
 }

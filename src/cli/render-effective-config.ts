@@ -1,14 +1,13 @@
 import { Document, isMap, isPair, isScalar, type Node, Scalar, visit, type YAMLMap } from 'yaml';
+import type { ResolvedSettings } from '../config/resolve-settings.ts';
+import { SETTING_NAMES, SETTINGS, type SettingSpec, settingValue } from '../config/settings.ts';
 import { formatDuration } from '../config/values/duration.ts';
 import { formatPorts } from '../config/values/ports.ts';
-import { DOCKER_KEYS, KUBERNETES_KEYS } from '../config/read-settings.ts';
-import { formatStatusListen } from '../config/values/status-listen.ts';
 import { formatStatuses } from '../config/values/statuses.ts';
 import { escapeJson, escapeText, escapeYaml, isUnsafe } from '../model/escape-text.ts';
 import { describeOrigin, type Origin } from '../model/origin.ts';
 import type { Service } from '../model/service.ts';
 import type { ServiceTable, TableEntry } from '../model/table.ts';
-import type { ResolvedSettings, SettingName } from '../table/resolve-settings.ts';
 
 export interface RenderOptions {
   readonly format: 'yaml' | 'json';
@@ -40,33 +39,17 @@ export function renderEffectiveConfig(
   return escapeYaml(doc.toString({ lineWidth: 0 }));
 }
 
-function describeSettings({ settings }: ResolvedSettings) {
-  const { status, backend, relay, udpQueueTotalBytes, maxStarting, docker, kubernetes } = settings;
-  const { leaseNamespace } = kubernetes;
-  return {
-    status: status === 'off' ? 'off' : { listen: formatStatusListen(status) },
-    backend,
-    relay,
-    udp_queue_total: udpQueueTotalBytes,
-    max_starting: maxStarting,
-    docker: {
-      socket: docker.socket,
-      labels: docker.labels,
-      image_labels: docker.imageLabels,
-      label_prefix: docker.labelPrefix,
-      join_networks: docker.joinNetworks,
-      label_urls: docker.labelUrls,
-    },
-    kubernetes: {
-      namespaces: kubernetes.namespaces,
-      labels: kubernetes.labels,
-      label_prefix: kubernetes.labelPrefix,
-      discover: kubernetes.discover,
-      cluster_domain: kubernetes.clusterDomain,
-      lease_duration: formatDuration(kubernetes.leaseDurationMs),
-      ...(leaseNamespace !== undefined && { lease_namespace: leaseNamespace }),
-    },
-  };
+function describeSettings({ settings }: ResolvedSettings): Readonly<Record<string, unknown>> {
+  const content: Record<string, unknown> = {};
+  for (const name of SETTING_NAMES) {
+    const { format = (value: unknown) => value }: SettingSpec = SETTINGS[name];
+    const value = settingValue(settings, name);
+    if (value === undefined) continue;
+    const [first = '', second] = name.split('.');
+    content[first] =
+      second === undefined ? format(value) : { ...(content[first] as object), [second]: format(value) };
+  }
+  return content;
 }
 
 function describeService(service: Service): Readonly<Record<string, unknown>> {
@@ -148,18 +131,11 @@ function commentOrigins(
   doc: Document,
   { entries, settings }: { readonly entries: readonly TableEntry[]; readonly settings: ResolvedSettings },
 ): void {
-  const { status } = settings.settings;
-  commentValue(
-    doc.getIn(status === 'off' ? ['status'] : ['status', 'listen'], true),
-    settings.origins.status,
-  );
-  const names: readonly SettingName[] = [
-    ...(['backend', 'relay', 'udp_queue_total', 'max_starting'] as const),
-    ...DOCKER_KEYS.map((key) => `docker.${key}` as const),
-    ...KUBERNETES_KEYS.map((key) => `kubernetes.${key}` as const),
-  ];
-  for (const name of names) {
-    const node = doc.getIn(name.split('.'), true);
+  for (const name of SETTING_NAMES) {
+    const { inner }: SettingSpec = SETTINGS[name];
+    const path = name.split('.');
+    const whole = doc.getIn(path, true);
+    const node = isMap(whole) && inner !== undefined ? whole.get(inner.key, true) : whole;
     if (node !== undefined) commentValue(node, settings.origins[name]);
   }
   for (const { service, origins } of entries) {

@@ -1,18 +1,18 @@
 import { type Environment, parseEnvironment } from '../config/environment.ts';
+import type { SettingsFlags } from '../config/settings.ts';
 import { configCandidates } from '../config/yaml/locate.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
+import { LazyProxy } from '../proxy/lazy-proxy.ts';
+import { createSignalQueue, runUntilSignal, type SignalQueue } from '../proxy/shutdown.ts';
 import { isMountedAlone } from '../sources/bind-mount.ts';
+import { FileInput } from '../sources/config-file.ts';
+import { parseApart } from '../sources/parse-apart.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { createLogger, type LogFormat, type Logger, type LogLevel } from '../system/log/logger.ts';
 import { messageOf } from '../system/message-of.ts';
-import { releaseYoungGeneration } from '../system/young-generation.ts';
-import type { SettingsFlags } from '../table/resolve-settings.ts';
-import { FileInput } from '../sources/config-file.ts';
-import { LazyProxy } from '../proxy/lazy-proxy.ts';
-import { parseApart } from '../sources/parse-apart.ts';
 import type { ProgramIo } from '../system/program-io.ts';
-import { createSignalQueue, runUntilSignal, type SignalQueue } from '../proxy/shutdown.ts';
+import { releaseYoungGeneration } from '../system/young-generation.ts';
 import { readVersion } from './version.ts';
 
 export interface RunOptions {
@@ -58,7 +58,7 @@ async function serve(
   const file = new FileInput({
     candidates: configCandidates({ flag: options.config, env: io.env, cwd: io.cwd }),
     cwd: io.cwd,
-    parse: (input) => parseApart(input, { environment, ...pickFileFlags(options.settings) }),
+    parse: (input) => parseApart(input, { environment, flags: options.settings }),
     clock,
     onChange: () => proxy?.fileChanged(),
   });
@@ -102,11 +102,6 @@ async function startFile(file: FileInput, logger: Logger): Promise<void> {
     const message = `${file.shownPath} is mounted alone: a change made by renaming is not seen; mount its folder instead`;
     logger.warn({ event: 'mounted-alone' }, message);
   }
-}
-
-/** What of the flags the file is checked against. */
-function pickFileFlags({ backend, statusPort }: SettingsFlags) {
-  return { backend, statusPort };
 }
 
 function logProblems(problems: readonly Problem[], logger: Logger): void {

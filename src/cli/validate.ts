@@ -5,11 +5,11 @@ import { configCandidates, describeConfigPath } from '../config/yaml/locate.ts';
 import { createCaretRenderer, type RenderCaret } from '../config/yaml/render-caret.ts';
 import { escapeJson } from '../model/escape-text.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
+import { countOf } from '../proxy/count-of.ts';
 import { readConfigFile } from '../sources/read-config-file.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
-import { countOf } from '../proxy/count-of.ts';
 
 export type ValidateFormat = 'text' | 'json' | 'github';
 
@@ -48,8 +48,8 @@ export async function validate(files: readonly string[], options: ValidateOption
   const { environment } = parseEnvironment(options.env ?? process.env);
   // Whether this machine is a pod says nothing about where the file will be used.
   const parse = createFileParser({
-    environment: { ...environment, builtInBackend: undefined },
-    statusPort: options.statusPort,
+    environment: { ...environment, detected: {} },
+    flags: { statusPort: options.statusPort },
   });
   const read = options.readFile ?? ((path, { named }) => readConfigFile(path, { named, clock: systemClock }));
   const reports: FileReport[] = [];

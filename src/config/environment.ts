@@ -4,74 +4,55 @@
  */
 import type { Sourced } from '../model/origin.ts';
 import type { Problem, ProblemCode } from '../model/problem.ts';
-import { type BackendName, RELAY_SETTINGS, type RelaySetting } from '../model/settings.ts';
-import { parseBackend } from './backend-name.ts';
-import { parsePositiveSeconds, parseSeconds } from './values/duration.ts';
-import type { Draft } from './fields.ts';
-import { parseNamespaces } from './values/kubernetes-names.ts';
-import { accept, type Parsed, refuse, showValue } from './values/parsed.ts';
-import { parseChoice } from './values/text.ts';
-import { parseTimezone } from './values/timezone.ts';
+import { type Draft, FIELD_NAMES, FIELDS, type FieldSpec } from './fields.ts';
+import { SETTING_NAMES, SETTINGS, type SettingsDraft } from './settings.ts';
+import { parseSeconds } from './values/duration.ts';
+import { accept, type EnvironmentVariable, type Parsed, refuse, showValue } from './values/parsed.ts';
 
-/** The environment variables that are read, in the order of the documentation. */
-export const ENVIRONMENT_VARIABLES = [
-  'IDLE_TIMEOUT_SECS',
-  'START_TIMEOUT_SECS',
-  'POLL_INTERVAL_SECS',
-  'LAZY_PROXY_BACKEND',
-  'LAZY_PROXY_RELAY',
-  'DOCKER_SOCK',
-  'DOCKER_HOST',
-  'K8S_NAMESPACE',
+export const ENVIRONMENT_LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export const ENVIRONMENT_LOG_FORMATS = ['pretty', 'json'] as const;
+
+/** Variables that give the process what no file can. */
+const OWN_VARIABLES = [
   'KUBERNETES_SERVICE_HOST',
-  'STATUS_PORT',
-  'TZ',
+  'POLL_INTERVAL_SECS',
   'LOG_LEVEL',
   'LOG_FORMAT',
   'NO_COLOR',
   'LAZY_PROXY_CONFIG',
   'CONFIG_PATH',
 ] as const;
-export type EnvironmentVariable = (typeof ENVIRONMENT_VARIABLES)[number];
-export type EnvironmentValues = Readonly<Record<string, string | undefined>>;
 
-export const ENVIRONMENT_LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-export const ENVIRONMENT_LOG_FORMATS = ['pretty', 'json'] as const;
+/** The environment variables that are read, in the order of the documentation. */
+export const ENVIRONMENT_VARIABLES: readonly string[] = [
+  ...Object.values(FIELDS).flatMap(({ variable }: FieldSpec) => variable?.name ?? []),
+  ...Object.values(SETTINGS).flatMap(({ variables }) => variables?.map(({ name }) => name) ?? []),
+  ...OWN_VARIABLES,
+];
+export type EnvironmentValues = Readonly<Record<string, string | undefined>>;
 
 /** What the environment sets. */
 export interface Environment {
   /** Defaults for the fields of every service. */
   readonly defaults: Draft;
+  /** The settings that variables give, as the settings' `combine` takes them. */
+  readonly settings: SettingsDraft;
+  /** What the machine suggests where neither flag, variable nor file tells: in a pod `kubernetes`, unless a Docker engine is named. */
+  readonly detected: SettingsDraft;
   /** How often state is re-checked against the engine, in milliseconds; undefined = never. */
   readonly pollIntervalMs: number | undefined;
-  readonly backend: Sourced<BackendName> | undefined;
-  /** `kubernetes` in a pod, unless a Docker engine is named: what counts where neither flag, variable nor file tells. */
-  readonly builtInBackend: Sourced<BackendName> | undefined;
-  readonly relay: Sourced<RelaySetting> | undefined;
-  /** At least one. */
-  readonly namespaces: Sourced<readonly string[]> | undefined;
-  /** DOCKER_SOCK where it is set, else DOCKER_HOST. */
-  readonly dockerSocket: Sourced<string> | undefined;
-  /** 0 = off. */
-  readonly statusPort: Sourced<number> | undefined;
   readonly logLevel: (typeof ENVIRONMENT_LOG_LEVELS)[number] | undefined;
   readonly logFormat: (typeof ENVIRONMENT_LOG_FORMATS)[number] | undefined;
   /** NO_COLOR is set and not empty. */
   readonly noColor: boolean;
 }
 
-const IGNORED = 'it is ignored';
-
 /** Nothing set. */
 export const EMPTY_ENVIRONMENT: Environment = {
   defaults: {},
+  settings: {},
+  detected: {},
   pollIntervalMs: undefined,
-  backend: undefined,
-  builtInBackend: undefined,
-  relay: undefined,
-  namespaces: undefined,
-  dockerSocket: undefined,
-  statusPort: undefined,
   logLevel: undefined,
   logFormat: undefined,
   noColor: false,
@@ -83,75 +64,55 @@ export function parseEnvironment(env: EnvironmentValues): {
   readonly problems: readonly Problem[];
 } {
   const problems: Problem[] = [];
-  const read = <T>(variable: EnvironmentVariable, options: ReadOptions<T>): Sourced<T> | undefined => {
-    const text = env[variable]?.trim() ?? '';
+  const read = <T>({ name, parse, otherwise }: EnvironmentVariable<T>): Sourced<T> | undefined => {
+    const text = textOf(env, name);
     if (text === '') return undefined;
-    const parsed = options.parse(text);
-    const origin = { kind: 'environment', variable } as const;
+    const parsed = parse(text);
+    const origin = { kind: 'environment', variable: name } as const;
     if (parsed.ok) return { value: parsed.value, origin };
-    const message = `${parsed.message}; ${options.otherwise}`;
+    const message = `${parsed.message}; ${otherwise}`;
     problems.push({ code: parsed.code, severity: 'warning', message, origin });
     return undefined;
   };
-  const idle = read('IDLE_TIMEOUT_SECS', { parse: parseSeconds, otherwise: 'the default of 120 applies' });
-  const positive = { parse: parsePositiveSeconds, otherwise: 'the default of 30 applies' };
-  const start = read('START_TIMEOUT_SECS', positive);
-  const zone = read('TZ', { parse: parseZone, otherwise: 'UTC applies' });
-  const poll = read('POLL_INTERVAL_SECS', { parse: parseSeconds, otherwise: 'state is not polled' });
-  const sock = read('DOCKER_SOCK', { parse: parseSocket, otherwise: IGNORED });
-  const host = read('DOCKER_HOST', { parse: parseSocket, otherwise: IGNORED });
+  const readAll = <N extends string>(
+    names: readonly N[],
+    variablesOf: (name: N) => readonly EnvironmentVariable[],
+  ) =>
+    Object.fromEntries(
+      names.flatMap((name) => {
+        // All of them are read: each mistake is told.
+        const [first] = variablesOf(name).flatMap((variable) => read(variable) ?? []);
+        return first === undefined ? [] : [[name, first]];
+      }),
+    );
+  const defaults = readAll(FIELD_NAMES, (name) => {
+    const { variable }: FieldSpec = FIELDS[name];
+    return variable === undefined ? [] : [variable];
+  });
+  const settings = readAll(SETTING_NAMES, (name) => SETTINGS[name].variables ?? []);
+  const poll = read({ name: 'POLL_INTERVAL_SECS', parse: parseSeconds, otherwise: 'state is not polled' });
   const environment: Environment = {
-    defaults: {
-      ...(idle && { idle_timeout: idle }),
-      ...(start && { start_timeout: start }),
-      ...(zone && { timezone: zone }),
-    },
+    defaults,
+    settings,
+    detected: detectSettings(env),
     pollIntervalMs: poll?.value === 0 ? undefined : poll?.value,
-    backend: read('LAZY_PROXY_BACKEND', { parse: parseBackend, otherwise: IGNORED }),
-    builtInBackend: findBuiltInBackend(env),
-    relay: read('LAZY_PROXY_RELAY', { parse: parseRelay, otherwise: IGNORED }),
-    namespaces: read('K8S_NAMESPACE', { parse: parseNamespaces, otherwise: IGNORED }),
-    dockerSocket: sock ?? host,
-    statusPort: read('STATUS_PORT', { parse: parseStatusPort, otherwise: 'the default of 8080 applies' }),
-    logLevel: read('LOG_LEVEL', { parse: parseLogLevel, otherwise: 'the default applies' })?.value,
-    logFormat: read('LOG_FORMAT', { parse: parseLogFormat, otherwise: 'the default applies' })?.value,
+    logLevel: read({ name: 'LOG_LEVEL', parse: parseLogLevel, otherwise: 'the default applies' })?.value,
+    logFormat: read({ name: 'LOG_FORMAT', parse: parseLogFormat, otherwise: 'the default applies' })?.value,
     noColor: (env['NO_COLOR'] ?? '') !== '',
   };
   return { environment, problems };
 }
 
 /** Kubernetes sets the variable in every pod. */
-function findBuiltInBackend(env: EnvironmentValues): Sourced<BackendName> | undefined {
-  const isSet = (variable: EnvironmentVariable) => (env[variable]?.trim() ?? '') !== '';
-  if (!isSet('KUBERNETES_SERVICE_HOST') || isSet('DOCKER_HOST') || isSet('DOCKER_SOCK')) return undefined;
-  return { value: 'kubernetes', origin: { kind: 'environment', variable: 'KUBERNETES_SERVICE_HOST' } };
+function detectSettings(env: EnvironmentValues): SettingsDraft {
+  const isSet = (name: string) => textOf(env, name) !== '';
+  if (!isSet('KUBERNETES_SERVICE_HOST') || isSet('DOCKER_HOST') || isSet('DOCKER_SOCK')) return {};
+  const origin = { kind: 'environment', variable: 'KUBERNETES_SERVICE_HOST' } as const;
+  return { backend: { value: 'kubernetes', origin } };
 }
 
-interface ReadOptions<T> {
-  readonly parse: (text: string) => Parsed<T>;
-  /** What happens when the value is not usable. */
-  readonly otherwise: string;
-}
-
-function parseRelay(text: string): Parsed<RelaySetting> {
-  return parseChoice(text, RELAY_SETTINGS);
-}
-
-/** Some systems write `:Europe/Paris`. */
-function parseZone(text: string): Parsed<string> {
-  return parseTimezone(text.startsWith(':') ? text.slice(1) : text);
-}
-
-/** What Docker's own client takes and the proxy can't use is handed on, and refused at the start: ignored, it would mean another engine. */
-function parseSocket(text: string): Parsed<string> {
-  if (/^(\/|(unix|tcp|http|https|ssh|npipe):\/\/)\S/.test(text)) return accept(text);
-  const message = `${showValue(text)} is not an absolute path or a unix://, tcp://, http:// or https:// URL`;
-  return refuse('invalid-value', message);
-}
-
-function parseStatusPort(text: string): Parsed<number> {
-  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return accept(Number(text));
-  return refuse('invalid-port', `${showValue(text)} is not a port from 1 to 65535, or 0 for off`);
+function textOf(env: EnvironmentValues, name: string): string {
+  return env[name]?.trim() ?? '';
 }
 
 function parseLogLevel(text: string): Parsed<(typeof ENVIRONMENT_LOG_LEVELS)[number]> {

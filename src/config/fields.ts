@@ -1,6 +1,9 @@
 import type { Sourced } from '../model/origin.ts';
 import type { ListenerSpec, StatusRange } from '../model/service.ts';
 import type { KubernetesWorkload, WorkloadKind } from '../model/workload.ts';
+import { parsePositiveSeconds, parseSeconds } from './values/duration.ts';
+import type { EnvironmentVariable } from './values/parsed.ts';
+import { parseTimezone } from './values/timezone.ts';
 
 /** The canonical value of each field of a service, by the field's name in the file. */
 export interface FieldValues {
@@ -79,7 +82,7 @@ export interface FieldSpec<T = unknown> {
   /** Whether `defaults:` can set it. */
   readonly inDefaults: boolean;
   /** The environment variable that sets it for every service. */
-  readonly variable?: EnvironmentDefault;
+  readonly variable?: EnvironmentVariable;
   /** The value when no layer sets it; absent = unset. */
   readonly builtIn?: T;
   /** The largest value of a count. */
@@ -88,12 +91,25 @@ export interface FieldSpec<T = unknown> {
   readonly kinds?: readonly WorkloadKind[];
 }
 
-/** Environment variables that give a field's default. */
-export type EnvironmentDefault = 'IDLE_TIMEOUT_SECS' | 'START_TIMEOUT_SECS' | 'TZ';
-
 /** A service as one source wrote it: absent = unset, never defaulted. */
 export type Draft = { readonly [F in FieldName]?: Sourced<FieldValues[F]> };
 
+const IDLE_VARIABLE: EnvironmentVariable = {
+  name: 'IDLE_TIMEOUT_SECS',
+  parse: parseSeconds,
+  otherwise: 'the default of 120 applies',
+};
+const START_VARIABLE: EnvironmentVariable = {
+  name: 'START_TIMEOUT_SECS',
+  parse: parsePositiveSeconds,
+  otherwise: 'the default of 30 applies',
+};
+const ZONE_VARIABLE: EnvironmentVariable = {
+  name: 'TZ',
+  // Some systems write `:Europe/Paris`.
+  parse: (text) => parseTimezone(text.replace(/^:/, '')),
+  otherwise: 'UTC applies',
+};
 const SERVICE_ONLY = { label: false, inDefaults: false } as const;
 const SERVICE_AND_LABEL = { label: true, inDefaults: false } as const;
 const POLICY = { label: true, inDefaults: true } as const;
@@ -124,8 +140,8 @@ export const FIELDS: { readonly [F in FieldName]: FieldSpec<FieldValues[F]> } = 
   udp_ports: { kind: 'udp-ports', ...SERVICE_AND_LABEL, builtIn: [] },
   allow_list: { kind: 'addresses', ...POLICY, builtIn: [] },
   block_list: { kind: 'addresses', ...POLICY, builtIn: [] },
-  idle_timeout: { kind: 'duration', ...POLICY, variable: 'IDLE_TIMEOUT_SECS', builtIn: 120_000 },
-  start_timeout: { kind: 'positive-duration', ...POLICY, variable: 'START_TIMEOUT_SECS', builtIn: 30_000 },
+  idle_timeout: { kind: 'duration', ...POLICY, variable: IDLE_VARIABLE, builtIn: 120_000 },
+  start_timeout: { kind: 'positive-duration', ...POLICY, variable: START_VARIABLE, builtIn: 30_000 },
   stop_timeout: { kind: 'duration', ...POLICY, ...STOPPED_BY_PROXY },
   http_healthcheck: { kind: 'healthcheck', ...POLICY, builtIn: '' },
   http_healthcheck_status: { kind: 'statuses', ...POLICY, builtIn: [{ first: 200, last: 299 }] },
@@ -134,7 +150,7 @@ export const FIELDS: { readonly [F in FieldName]: FieldSpec<FieldValues[F]> } = 
   dependant_of_labels: { kind: 'flag', ...SERVICE_ONLY, builtIn: false },
   cron_start: { kind: 'cron', ...SERVICE_AND_LABEL },
   cron_stop: { kind: 'cron', ...SERVICE_AND_LABEL },
-  timezone: { kind: 'timezone', ...POLICY, variable: 'TZ', builtIn: 'UTC' },
+  timezone: { kind: 'timezone', ...POLICY, variable: ZONE_VARIABLE, builtIn: 'UTC' },
   max_pending: { kind: 'count', ...POLICY, builtIn: 1_024, max: MAX_COUNT },
   max_connections: { kind: 'bound', ...POLICY, builtIn: 0, max: MAX_COUNT },
   max_connections_per_address: { kind: 'bound', ...POLICY, builtIn: 0, max: MAX_COUNT },

@@ -4,22 +4,22 @@
  * there is an error, because a broken file is refused whole.
  */
 import { isAbsolute, join } from 'node:path';
-import type { Sourced } from '../model/origin.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import { checkServices } from './checks/check-services.ts';
-import { type EngineLayers, resolveEngineDefaults } from './rules/engine-defaults.ts';
-import { EMPTY_ENVIRONMENT, type Environment } from './environment.ts';
-import { type Draft, FIELD_NAMES, FIELDS } from './fields.ts';
 import { type Finding, sortProblems, toProblem } from './checks/finding.ts';
-import { createFieldParser } from './parse-field.ts';
-import { isMapping } from './values/parsed.ts';
-import { readDraft } from './read-draft.ts';
-import { type FileService, readServices } from './read-services.ts';
-import { readSettings, type SettingsDraft } from './read-settings.ts';
-import { type LocateOrigin, readYaml } from './yaml/read-yaml.ts';
 import { createSchemaCheck } from './checks/schema.ts';
 import { schemaFindings } from './checks/schema-findings.ts';
-import { resolveStatus } from './values/status-listen.ts';
+import { EMPTY_ENVIRONMENT } from './environment.ts';
+import { type Draft, FIELD_NAMES, FIELDS } from './fields.ts';
+import { createFieldParser } from './parse-field.ts';
+import { readDraft } from './read-draft.ts';
+import { type FileService, readServices } from './read-services.ts';
+import { readSettings } from './read-settings.ts';
+import { resolveSettings, type SettingsLayers } from './resolve-settings.ts';
+import { toEngineDefaults } from './rules/workload-of.ts';
+import type { SettingsDraft } from './settings.ts';
+import { isMapping } from './values/parsed.ts';
+import { type LocateOrigin, readYaml } from './yaml/read-yaml.ts';
 
 /** Everything a file says; absent = unset. */
 export interface FileConfig {
@@ -46,13 +46,6 @@ export interface ConfigText {
   readonly folder?: string | undefined;
 }
 
-/** What beside the file tells of what the file's services are checked against. */
-export interface FileLayers extends EngineLayers {
-  readonly environment: EngineLayers['environment'] & Partial<Pick<Environment, 'statusPort'>>;
-  /** As given on the command line, 0 = off; undefined = not given. */
-  readonly statusPort?: number | undefined;
-}
-
 /** Parses the text of a file. */
 export type ParseConfigFile = (input: ConfigText) => ParsedFile;
 
@@ -62,7 +55,9 @@ const DEFAULT_FIELDS = FIELD_NAMES.filter((field) => FIELDS[field].inDefaults);
  * A parser that compiles the schema at its first use and keeps it. The layers beside the file tell what a service is
  * that doesn't say so; without them the file alone does.
  */
-export function createFileParser(layers: FileLayers = { environment: EMPTY_ENVIRONMENT }): ParseConfigFile {
+export function createFileParser(
+  layers: SettingsLayers = { environment: EMPTY_ENVIRONMENT, flags: {} },
+): ParseConfigFile {
   const checkSchema = createSchemaCheck();
   return ({ text, file, folder }) => {
     const { root, locate, problems: syntax } = readYaml({ text, file });
@@ -81,7 +76,7 @@ function readRoot(
     folder,
     locate,
     layers,
-  }: Omit<ConfigText, 'text'> & { readonly locate: LocateOrigin; readonly layers: FileLayers },
+  }: Omit<ConfigText, 'text'> & { readonly locate: LocateOrigin; readonly layers: SettingsLayers },
 ): { readonly config: FileConfig; readonly findings: readonly Finding[] } {
   const parse = createFieldParser();
   const top = isMapping(root) ? root : {};
@@ -94,8 +89,9 @@ function readRoot(
     portNames: false,
   });
   const settings = readSettings(top, locate);
-  const engine = resolveEngineDefaults(settings.settings, layers);
-  const status = resolveStatus(settings.settings.status, [statusFlag(layers), layers.environment.statusPort]);
+  const inForce = resolveSettings({ ...layers, file: settings });
+  const engine = toEngineDefaults(inForce.settings);
+  const status = { value: inForce.settings.status, origin: inForce.origins.status };
   const { services, findings } = readServices(top['services'], { locate, parse, engine });
   return {
     config: {
@@ -111,10 +107,6 @@ function readRoot(
       ...checkServices(services, { locate, engine, status }),
     ],
   };
-}
-
-function statusFlag({ statusPort: value }: FileLayers): Sourced<number> | undefined {
-  return value === undefined ? undefined : { value, origin: { kind: 'flag', flag: '--status-port' } };
 }
 
 function toFileService({ name, origin, draft }: FileService, folder: string | undefined): FileService {

@@ -6,6 +6,13 @@ import { availableParallelism } from 'node:os';
 import { parseEngineAddress } from '../backends/engine/engine-address.ts';
 import { ProcessBackend } from '../backends/process/process-backend.ts';
 import type { Environment } from '../config/environment.ts';
+import {
+  findWaitingSettings,
+  listChangedSettings,
+  type ResolvedSettings,
+  resolveSettings,
+} from '../config/resolve-settings.ts';
+import type { SettingsFlags } from '../config/settings.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import type { ListenerSpec } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
@@ -13,26 +20,24 @@ import type { ServiceTable } from '../model/table.ts';
 import { type WorkloadRef, workloadRefKey } from '../model/workload.ts';
 import { Admission } from '../relay/access/admission.ts';
 import { createClientCounts } from '../relay/access/client-counts.ts';
-import { createDatagramsLoader } from '../relay/udp/create-datagrams-loader.ts';
-import { createTcpRelay } from '../relay/tcp/create-tcp-relay.ts';
 import { RELAY_THREAD_FILE } from '../relay/splice/thread-file.ts';
+import { createTcpRelay } from '../relay/tcp/create-tcp-relay.ts';
 import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
+import { createDatagramsLoader } from '../relay/udp/create-datagrams-loader.ts';
 import { UdpBudget } from '../relay/udp/udp-budget.ts';
+import type { FileInput } from '../sources/config-file.ts';
+import { openStatusServer } from '../status/open-status-server.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
 import type { StatusServer } from '../status/status-server.ts';
 import type { Clock } from '../system/clock.ts';
 import { readDescriptorLimit } from '../system/descriptor-limit.ts';
 import { Descriptors } from '../system/descriptors.ts';
-import { LabelUrlGuard } from '../system/net/label-url-guard.ts';
 import type { Logger } from '../system/log/logger.ts';
+import { LabelUrlGuard } from '../system/net/label-url-guard.ts';
 import { buildTable } from '../table/build-table.ts';
-import { type ResolvedSettings, resolveSettings, type SettingsFlags } from '../table/resolve-settings.ts';
 import { findNeededEngines } from './engine-kinds.ts';
 import { Engines } from './engines.ts';
-import type { FileInput } from '../sources/config-file.ts';
-import { findWaitingSettings } from './fixed-settings.ts';
-import { openStatusServer } from '../status/open-status-server.ts';
-import { listChangedSettings, logPlan, logReady, type PlanCause, ProblemLog } from './proxy-log.ts';
+import { logPlan, logReady, type PlanCause, ProblemLog } from './proxy-log.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
 import { collectViews, collectWorkloadProblems } from './status-content.ts';
 

@@ -1,7 +1,6 @@
 import { describePlan } from '../apply/describe-plan.ts';
 import type { Plan } from '../model/change.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
-import { isSameData } from '../model/same-data.ts';
 import type { ListenerSpec } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Clock } from '../system/clock.ts';
@@ -120,22 +119,4 @@ export function logReachable(
   const { engine, reachable, reason } = what;
   if (reachable) return logger.info({ event: 'engine-reached' }, `${engine} answers`);
   logger.warn({ event: 'engine-lost' }, `cannot follow ${engine}: ${reason}; trying again`);
-}
-
-/** The settings in which two differ, by their names in the file: `max_starting`, `docker.label_prefix`. Pure. */
-export function listChangedSettings(before: Settings, after: Settings): readonly string[] {
-  const [old, now] = [flatten(before), flatten(after)];
-  const names = new Set([...old.keys(), ...now.keys()]);
-  return [...names].filter((name) => !isSameData(old.get(name), now.get(name)));
-}
-
-function flatten(settings: object, prefix = ''): ReadonlyMap<string, unknown> {
-  const flat = new Map<string, unknown>();
-  for (const [key, value] of Object.entries(settings)) {
-    const plain = key.replace(/(Ms|Bytes)$/, '').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    const isGroup = typeof value === 'object' && value !== null && !Array.isArray(value) && key !== 'status';
-    if (!isGroup) flat.set(`${prefix}${plain}`, value);
-    else for (const [name, inner] of flatten(value, `${plain}.`)) flat.set(name, inner);
-  }
-  return flat;
 }

@@ -1,11 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import type { ConfigText, FileLayers, ParsedFile } from '../config/file.ts';
+import type { ConfigText, ParsedFile } from '../config/file.ts';
+import type { SettingsLayers } from '../config/resolve-settings.ts';
 
 /** What the process is told. */
 export interface ParseTask {
   readonly input: ConfigText;
-  readonly layers: FileLayers;
+  readonly layers: SettingsLayers;
 }
 
 /** Where a build puts src/sources/config-process.ts. */
@@ -19,18 +20,17 @@ const MAX_SMALL_LENGTH = 2048;
  * (10 MB for a hundred services, of which a thread would leave half) is given back, and clients are served while a long
  * file is read. Where no process can be had, the work is done here.
  */
-export async function parseApart(input: ConfigText, layers: FileLayers): Promise<ParsedFile> {
-  const { backend, builtInBackend, namespaces, statusPort } = layers.environment;
-  const environment = { backend, builtInBackend, namespaces, statusPort };
+export async function parseApart(input: ConfigText, layers: SettingsLayers): Promise<ParsedFile> {
+  const { settings, detected } = layers.environment;
   if (input.text.length <= MAX_SMALL_LENGTH) return await parseHere(input, layers);
   try {
-    return await askProcess({ input, layers: { ...layers, environment } });
+    return await askProcess({ input, layers: { ...layers, environment: { settings, detected } } });
   } catch {
     return await parseHere(input, layers);
   }
 }
 
-async function parseHere(input: ConfigText, layers: FileLayers): Promise<ParsedFile> {
+async function parseHere(input: ConfigText, layers: SettingsLayers): Promise<ParsedFile> {
   const { createFileParser } = await import('../config/file.ts');
   return createFileParser(layers)(input);
 }

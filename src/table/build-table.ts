@@ -3,11 +3,12 @@
  * field, each value with its origin. Guarantees: pure, nothing thrown for any drafts, deeply frozen, linear in the
  * number of services and listeners. Precedence per field: file service > label > file defaults > environment > built-in.
  */
-import { toEngineDefaults } from '../config/rules/engine-defaults.ts';
 import type { Environment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
-import { workloadFieldOf } from '../config/rules/workload-of.ts';
+import { resolveSettings } from '../config/resolve-settings.ts';
+import { toEngineDefaults, workloadFieldOf } from '../config/rules/workload-of.ts';
+import type { SettingsFlags } from '../config/settings.ts';
 import type { Sourced } from '../model/origin.ts';
 import { boundProblems, type Problem } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
@@ -23,7 +24,6 @@ import { type Holders, settleConflicts } from './conflicts.ts';
 import { linkDependants } from './link-dependants.ts';
 import { mergeService } from './merge-service.ts';
 import { pairSources } from './pair-sources.ts';
-import { resolveSettings, type SettingsFlags } from './resolve-settings.ts';
 import { shareUnchanged } from './share-unchanged.ts';
 
 export interface TableInput {
@@ -45,7 +45,7 @@ export interface TableInput {
 /** Builds the service table from whole snapshots of every source. */
 export function buildTable(input: TableInput): ServiceTable {
   const { settings, origins } = resolveSettings(input);
-  const engine = toEngineDefaults(settings.backend, settings.kubernetes.namespaces);
+  const engine = toEngineDefaults(settings);
   const { labelPrefix } = settings[settings.backend];
   const labelled = input.labelled.filter(({ ref }) => countsLabels(ref, settings));
   const paired = pairSources({ ...input, labelled, engine, labelPrefix });

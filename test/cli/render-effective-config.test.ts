@@ -2,11 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { renderEffectiveConfig } from '../../src/cli/render-effective-config.ts';
 import { parseEnvironment } from '../../src/config/environment.ts';
+import { resolveSettings } from '../../src/config/resolve-settings.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
 import { toWorkloadRef, type Workload } from '../../src/model/workload.ts';
 import { buildTable } from '../../src/table/build-table.ts';
-import { resolveSettings } from '../../src/table/resolve-settings.ts';
 import { aFile, anEnvironment, aService, aTable, aUrl, labelsOf, tableOf } from '../support/builders.ts';
 
 const nothing = { file: undefined, environment: anEnvironment() };

@@ -37,8 +37,10 @@ describe('parseEnvironment', () => {
         timezone: { value: 'Europe/Paris' },
       },
       pollIntervalMs: 15_000,
-      dockerSocket: { value: 'tcp://docker:2375', origin: { variable: 'DOCKER_HOST' } },
-      statusPort: { value: 0 },
+      settings: {
+        'docker.socket': { value: 'tcp://docker:2375', origin: { variable: 'DOCKER_HOST' } },
+        status: { value: 0 },
+      },
       logLevel: 'warn',
       logFormat: 'json',
       noColor: true,
@@ -52,9 +54,11 @@ describe('parseEnvironment', () => {
     });
     expect(problems).toEqual([]);
     expect(environment).toMatchObject({
-      backend: { value: 'kubernetes', origin: { variable: 'LAZY_PROXY_BACKEND' } },
-      namespaces: { value: ['shop', 'blog'], origin: { variable: 'K8S_NAMESPACE' } },
-      builtInBackend: undefined,
+      settings: {
+        backend: { value: 'kubernetes', origin: { variable: 'LAZY_PROXY_BACKEND' } },
+        'kubernetes.namespaces': { value: ['shop', 'blog'], origin: { variable: 'K8S_NAMESPACE' } },
+      },
+      detected: {},
     });
   });
 
@@ -66,12 +70,12 @@ describe('parseEnvironment', () => {
     [{ KUBERNETES_SERVICE_HOST: ' ' }, undefined],
   ])('makes of a pod with %j the built-in backend %s', (env, backend) => {
     const { environment } = parseEnvironment({ KUBERNETES_SERVICE_HOST: '10.96.0.1', ...env });
-    expect(environment.builtInBackend?.value).toBe(backend);
+    expect(environment.detected.backend?.value).toBe(backend);
   });
 
   it('prefers DOCKER_SOCK to DOCKER_HOST', () => {
     const { environment } = parseEnvironment({ DOCKER_HOST: 'tcp://x:1', DOCKER_SOCK: '/run/docker.sock' });
-    expect(environment.dockerSocket?.value).toBe('/run/docker.sock');
+    expect(environment.settings['docker.socket']?.value).toBe('/run/docker.sock');
   });
 
   it.each([

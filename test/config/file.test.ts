@@ -562,14 +562,14 @@ describe('parseConfigFile', () => {
   ] as const)('knows from the %s what a service is that does not say so', (_name, flags, env) => {
     const { environment } = parseEnvironment(env);
     const text = 'services: {shop/db: {ports: ["80:http"]}}';
-    expect(createFileParser({ environment, ...flags })({ text, file: 'f' }).problems).toEqual([]);
+    expect(createFileParser({ environment, flags })({ text, file: 'f' }).problems).toEqual([]);
     expect(parse({ text, file: 'f' }).problems).toHaveLength(2);
   });
 
   it('goes by the namespaces of K8S_NAMESPACE', () => {
     const { environment } = parseEnvironment({ K8S_NAMESPACE: 'shop' });
     const text = 'services: {a: {deployment: db}, b: {deployment: shop/db}}';
-    const { problems } = createFileParser({ environment })({ text, file: 'f' });
+    const { problems } = createFileParser({ environment, flags: {} })({ text, file: 'f' });
     expect(problems.map(({ code }) => code)).toEqual(['duplicate-workload']);
   });
 
@@ -585,11 +585,11 @@ describe('parseConfigFile', () => {
       'status: off\ndocker: {socket: /x, labels: false, label_prefix: a.b, join_networks: false, label_urls: [10.1.2.3/8, Hooks.LAN., "::1"]}';
     expect(aFile(text).settings).toMatchObject({
       status: { value: 'off', origin: { line: 1, column: 9 } },
-      docker_socket: { value: '/x' },
-      docker_labels: { value: false },
-      docker_label_prefix: { value: 'a.b' },
-      docker_join_networks: { value: false },
-      docker_label_urls: { value: ['10.0.0.0/8', 'hooks.lan', '::1'] },
+      'docker.socket': { value: '/x' },
+      'docker.labels': { value: false },
+      'docker.label_prefix': { value: 'a.b' },
+      'docker.join_networks': { value: false },
+      'docker.label_urls': { value: ['10.0.0.0/8', 'hooks.lan', '::1'] },
     });
     expect(aFile('status: {listen: "[::1]:81"}').settings.status?.value).toEqual({
       address: '::1',

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { findNeededEngines, labelOptionsOf } from '../../src/proxy/engine-kinds.ts';
 import { EMPTY_ENVIRONMENT } from '../../src/config/environment.ts';
+import { resolveSettings } from '../../src/config/resolve-settings.ts';
+import type { SettingsFlags } from '../../src/config/settings.ts';
+import { findNeededEngines, labelOptionsOf } from '../../src/proxy/engine-kinds.ts';
 import { buildTable } from '../../src/table/build-table.ts';
-import { resolveSettings, type SettingsFlags } from '../../src/table/resolve-settings.ts';
 import { aFile } from '../support/builders.ts';
 
 function findNeeded(text: string, flags: SettingsFlags = {}) {

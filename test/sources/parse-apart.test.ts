@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { parseApart } from '../../src/sources/parse-apart.ts';
 import { EMPTY_ENVIRONMENT } from '../../src/config/environment.ts';
 import { createFileParser } from '../../src/config/file.ts';
+import { parseApart } from '../../src/sources/parse-apart.ts';
 
 // Too long to be parsed on the spot.
 const text = readFileSync('lazy-proxy.yaml.example', 'utf8');
-const layers = { environment: EMPTY_ENVIRONMENT, backend: 'kubernetes' } as const;
+const layers = { environment: EMPTY_ENVIRONMENT, flags: { backend: 'kubernetes' } } as const;
 
 test.each([
   ['good', text],

@@ -62,7 +62,10 @@ describe('buildTable', () => {
       origin: { kind: 'environment', variable: 'K8S_NAMESPACE' },
     } as const;
     const text = 'kubernetes: {namespaces: [shop]}\nservices: {a: {deployment: db, ports: ["1:1"]}}';
-    const table = tableOf({ text, environment: anEnvironment({ namespaces }) });
+    const table = tableOf({
+      text,
+      environment: anEnvironment({ settings: { 'kubernetes.namespaces': namespaces } }),
+    });
     expect(serviceOf(table, 'a').workload).toMatchObject({ namespace: 'blog' });
   });
 

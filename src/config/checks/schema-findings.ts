@@ -1,10 +1,10 @@
 import { DEFAULT_KEYS, SERVICE_KEYS } from '../fields.ts';
-import { coveredBy, type Finding, keyError, valueError } from './finding.ts';
+import { settingKeys } from '../settings.ts';
+import { createSuggester, type Suggest } from '../suggest.ts';
 import { showValue } from '../values/parsed.ts';
 import type { Path } from '../yaml/path.ts';
-import { DOCKER_KEYS, KUBERNETES_KEYS, STATUS_KEYS, TOP_KEYS } from '../read-settings.ts';
+import { coveredBy, type Finding, keyError, valueError } from './finding.ts';
 import type { SchemaIssue } from './schema.ts';
-import { createSuggester, type Suggest } from '../suggest.ts';
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   object: 'a mapping',
@@ -14,6 +14,9 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   number: 'a number',
   boolean: 'true or false',
 };
+
+/** Keys at the top of a file. */
+export const TOP_KEYS: readonly string[] = ['defaults', ...settingKeys(''), 'services'];
 
 /** What suggests one of these keys. */
 type SuggestAmong = (known: readonly string[]) => Suggest;
@@ -78,14 +81,10 @@ function keysAt(parent: Path): readonly string[] {
       return TOP_KEYS;
     case 'defaults':
       return DEFAULT_KEYS;
-    case 'status':
-      return STATUS_KEYS;
-    case 'docker':
-      return DOCKER_KEYS;
-    case 'kubernetes':
-      return KUBERNETES_KEYS;
-    default:
+    case 'services':
       return SERVICE_KEYS;
+    default:
+      return settingKeys(String(parent[0]));
   }
 }
 
@@ -100,11 +99,6 @@ function describeType({ path, params, value }: SchemaIssue): string {
     : 'has no value; write {} where nothing is to be set';
 }
 
-function describeValue({ path, keyword, value }: SchemaIssue): string {
-  if (path[0] === 'docker' && path[1] === 'socket') {
-    return `${showValue(value)} is not an absolute path or a unix://, tcp://, http:// or https:// URL`;
-  }
-  if (path[0] === 'docker' && path[1] === 'label_prefix')
-    return `${showValue(value)} is not a prefix such as lazy-tcp-proxy`;
+function describeValue({ keyword, value }: SchemaIssue): string {
   return `${showValue(value)} does not fit the schema (${keyword})`;
 }

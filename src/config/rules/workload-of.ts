@@ -1,4 +1,4 @@
-import type { BackendName } from '../../model/settings.ts';
+import type { BackendName, Settings } from '../../model/settings.ts';
 import type { KubernetesResource, WorkloadKind, WorkloadRef } from '../../model/workload.ts';
 import type { Draft } from '../fields.ts';
 
@@ -20,6 +20,14 @@ export interface EngineDefaults {
   readonly namespaces: readonly string[];
   /** Where a Deployment or StatefulSet is that names no namespace. */
   readonly namespace: string;
+}
+
+const DEFAULT_NAMESPACE = 'default';
+
+/** A workload that names no namespace is in the only one that is served, else in `default`. */
+export function toEngineDefaults({ backend, kubernetes: { namespaces } }: Settings): EngineDefaults {
+  const [only = DEFAULT_NAMESPACE, ...others] = namespaces;
+  return { backend, namespaces, namespace: others.length === 0 ? only : DEFAULT_NAMESPACE };
 }
 
 const KINDS: Readonly<Record<WorkloadField, WorkloadKind>> = {

@@ -16,6 +16,15 @@ export function refuse(code: ProblemCode, message: string): Parsed<never> {
   return { ok: false, code, message };
 }
 
+/** An environment variable that gives a value. */
+export interface EnvironmentVariable<T = unknown> {
+  readonly name: string;
+  /** Reads its text, which is trimmed and not empty. */
+  readonly parse: (text: string) => Parsed<T>;
+  /** What happens where its text is not usable, for the warning. */
+  readonly otherwise: string;
+}
+
 const MAX_SHOWN_CHARACTERS = 80;
 
 /**

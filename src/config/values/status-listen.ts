@@ -1,11 +1,9 @@
-import { describeOrigin, type Origin, type Sourced } from '../../model/origin.ts';
+import { describeOrigin, type Origin } from '../../model/origin.ts';
 import type { Settings } from '../../model/settings.ts';
 import { parseBindAddress } from './address.ts';
 import { accept, type Parsed, refuse, showValue } from './parsed.ts';
 
 type StatusAddress = Exclude<Settings['status'], 'off'>;
-
-const DEFAULT_STATUS: StatusAddress = { address: '', port: 8080 };
 
 /** Reads where the status server listens: `[address:]port`, or a bare port number. */
 export function parseStatusListen(raw: unknown): Parsed<StatusAddress> {
@@ -26,21 +24,6 @@ export function parseStatusListen(raw: unknown): Parsed<StatusAddress> {
     );
   }
   return accept({ address, port });
-}
-
-/**
- * Where the status server listens: the first of `ports` that is given, else the file, else the built-in port. A port from
- * above keeps the address that the file gives: who binds to localhost must not be opened to the world.
- */
-export function resolveStatus(
-  file: Sourced<Settings['status']> | undefined,
-  ports: readonly (Sourced<number> | undefined)[],
-): Sourced<Settings['status']> {
-  const port = ports.find((candidate) => candidate !== undefined);
-  if (port === undefined) return file ?? { value: DEFAULT_STATUS, origin: { kind: 'default' } };
-  if (port.value === 0) return { value: 'off', origin: port.origin };
-  const address = file === undefined || file.value === 'off' ? '' : file.value.address;
-  return { value: { address, port: port.value }, origin: port.origin };
 }
 
 /** What says where the status server listens, for messages about whoever wants to listen there, too. */

@@ -3,6 +3,9 @@ import { Ajv } from 'ajv';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parse as parseYaml } from 'yaml';
+import { createSchemaCheck } from '../../../src/config/checks/schema.ts';
+import { TOP_KEYS } from '../../../src/config/checks/schema-findings.ts';
+import { loadSchema } from '../../../src/config/checks/schema-validator.ts';
 import {
   DEFAULT_KEYS,
   FIELD_NAMES,
@@ -13,11 +16,14 @@ import {
   SERVICE_KEYS,
 } from '../../../src/config/fields.ts';
 import { createFileParser } from '../../../src/config/file.ts';
-import { parseKubernetesSetting } from '../../../src/config/kubernetes-settings.ts';
 import { parseField, parseSecsField } from '../../../src/config/parse-field.ts';
-import { DOCKER_KEYS, KUBERNETES_KEYS, STATUS_KEYS, TOP_KEYS } from '../../../src/config/read-settings.ts';
-import { createSchemaCheck } from '../../../src/config/checks/schema.ts';
-import { loadSchema } from '../../../src/config/checks/schema-validator.ts';
+import {
+  SETTING_NAMES,
+  SETTINGS,
+  type SettingName,
+  type SettingSpec,
+  settingKeys,
+} from '../../../src/config/settings.ts';
 import { hasErrors } from '../../../src/model/problem.ts';
 
 interface SchemaNode {
@@ -59,6 +65,16 @@ const APPROXIMATE: ReadonlySet<string> = new Set([
   'cron_stop',
   'timezone',
 ]);
+
+/** A pattern can't tell 2s from 3s, nor all that is a host. */
+const APPROXIMATE_SETTINGS: ReadonlySet<SettingName> = new Set([
+  'kubernetes.lease_duration',
+  'docker.label_urls',
+]);
+
+function settingNode(name: SettingName): SchemaNode | undefined {
+  return name.split('.').reduce<SchemaNode | undefined>((node, key) => node?.properties[key], schema);
+}
 
 const text = fc.oneof(
   fc.string(),
@@ -181,23 +197,26 @@ describe('the schema', () => {
   it('has the keys of the settings, and no others', () => {
     const keysOf = (name: string) => Object.keys(schema.properties[name]?.properties ?? {});
     expect(Object.keys(schema.properties).toSorted()).toEqual(TOP_KEYS.toSorted());
-    expect(keysOf('status')).toEqual(STATUS_KEYS);
-    expect(keysOf('docker')).toEqual(DOCKER_KEYS);
-    expect(keysOf('kubernetes')).toEqual(KUBERNETES_KEYS);
+    expect(keysOf('status')).toEqual(settingKeys('status'));
+    expect(keysOf('docker')).toEqual(settingKeys('docker'));
+    expect(keysOf('kubernetes')).toEqual(settingKeys('kubernetes'));
   });
 
-  it.each(KUBERNETES_KEYS)('accepts kubernetes.%s where the parser does', (key) => {
-    const validate = ajv.compile({ ...schema.properties['kubernetes']?.properties[key] });
-    fc.assert(
-      fc.property(value, (candidate) => {
-        const accepted = parseKubernetesSetting(key, candidate).ok;
-        // A pattern can't tell 2s from 3s.
-        if (key === 'lease_duration') fc.pre(accepted || !validate(candidate));
-        expect({ candidate, accepted: validate(candidate) }).toEqual({ candidate, accepted });
-      }),
-      { numRuns: 300 },
-    );
-  });
+  it.each(SETTING_NAMES.filter((name) => !Object.hasOwn(SETTINGS[name], 'inner')))(
+    'accepts %s where the parser does',
+    (name) => {
+      const validate = ajv.compile({ ...settingNode(name) });
+      const { parse: parseSetting }: SettingSpec = SETTINGS[name];
+      fc.assert(
+        fc.property(value, (candidate) => {
+          const accepted = parseSetting(candidate).ok;
+          if (APPROXIMATE_SETTINGS.has(name)) fc.pre(accepted || !validate(candidate));
+          expect({ candidate, accepted: validate(candidate) }).toEqual({ candidate, accepted });
+        }),
+        { numRuns: 300 },
+      );
+    },
+  );
 
   it('never refuses a file that has no problem to show for it', () => {
     const check = createSchemaCheck();
@@ -218,7 +237,10 @@ describe('the schema', () => {
         status: value,
         docker: value,
         backend: value,
-        kubernetes: fc.oneof(fc.dictionary(fc.constantFrom(...KUBERNETES_KEYS, 'socket'), value), value),
+        kubernetes: fc.oneof(
+          fc.dictionary(fc.constantFrom(...settingKeys('kubernetes'), 'socket'), value),
+          value,
+        ),
         'x-a': value,
         y: value,
       },
@@ -255,8 +277,8 @@ describe('the example file', () => {
     expect([...used].toSorted()).toEqual([...SERVICE_KEYS].toSorted());
     const defaults = FIELD_NAMES.filter((field) => FIELDS[field].inDefaults && field !== 'stop_timeout');
     expect(Object.keys(example.defaults).toSorted()).toEqual(defaults.toSorted());
-    expect(Object.keys(example.docker)).toEqual(DOCKER_KEYS);
-    expect(Object.keys(example.kubernetes)).toEqual(KUBERNETES_KEYS);
+    expect(Object.keys(example.docker)).toEqual(settingKeys('docker'));
+    expect(Object.keys(example.kubernetes)).toEqual(settingKeys('kubernetes'));
     expect(example.backend).toBe('docker');
     expect(Object.keys(example.status)).toEqual(Object.keys(schema.properties['status']?.properties ?? {}));
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseEnvironment } from '../../src/config/environment.ts';
-import { resolveSettings } from '../../src/table/resolve-settings.ts';
+import { resolveSettings } from '../../src/config/resolve-settings.ts';
 import { aFile, anEnvironment } from '../support/builders.ts';
 
 const file = aFile('status: {listen: "127.0.0.1:9000"}\ndocker: {socket: /file.sock, labels: false}');

@@ -1,0 +1,328 @@
+import type { Sourced } from '../model/origin.ts';
+import {
+  BACKEND_NAMES,
+  type BackendName,
+  MAX_UDP_QUEUE_TOTAL_BYTES,
+  MIN_UDP_QUEUE_TOTAL_BYTES,
+  RELAY_SETTINGS,
+  type Settings,
+} from '../model/settings.ts';
+import { suggestNearest } from './suggest.ts';
+import { DURATION_EXPECTED, formatDuration, parseDuration } from './values/duration.ts';
+import { type FieldResult, wrapParsed } from './values/field-result.ts';
+import { parseClusterDomain, parseKubernetesLabel, parseNamespaces } from './values/kubernetes-names.ts';
+import { parseList } from './values/parse-collection.ts';
+import { accept, type EnvironmentVariable, type Parsed, refuse, showValue } from './values/parsed.ts';
+import { formatStatusListen, parseStatusListen } from './values/status-listen.ts';
+import { parseChoice, parseFlag } from './values/text.ts';
+import { parseUrlHost } from './values/url.ts';
+
+/** Where a setting stands in `Settings`. */
+type SettingPlace =
+  | readonly [Exclude<keyof Settings, 'docker' | 'kubernetes'>]
+  | readonly ['docker', keyof Settings['docker']]
+  | readonly ['kubernetes', keyof Settings['kubernetes']];
+
+type ValueAt<P extends SettingPlace> = P extends readonly [infer K extends keyof Settings]
+  ? Settings[K]
+  : P extends readonly [infer E extends 'docker' | 'kubernetes', infer K]
+    ? Settings[E][K & keyof Settings[E]]
+    : never;
+
+/** What one layer says about the settings, by their names; absent = unset. */
+export type SettingsDraft = { readonly [N in SettingName]?: Sourced<unknown> };
+
+/** All there is to know of one setting. */
+export interface SettingSpec<T = unknown> {
+  readonly place: SettingPlace;
+  /** What its value in the file looks like, for messages. */
+  readonly expected: string;
+  /** Reads its value in the file; all mistakes in it at once. */
+  readonly parse: (raw: unknown) => FieldResult<T>;
+  /** The key below it that holds the value where the file has a mapping there. */
+  readonly inner?: Pick<SettingSpec<T>, 'expected' | 'parse'> & { readonly key: string };
+  /** The value when no layer sets it. */
+  readonly builtIn: T;
+  readonly flag?: keyof SettingsFlags;
+  /** The first one that is set counts. */
+  readonly variables?: readonly EnvironmentVariable[];
+  /** What flag and variable mean together with the file's value; absent = they replace it. */
+  readonly combine?: (above: unknown, file: T | undefined) => T;
+  /** Whether a running proxy keeps the value of its start. */
+  readonly fixed?: true;
+  /** The value as the file writes it; absent = as it is. */
+  readonly format?: (value: T) => unknown;
+}
+
+/** Process-wide settings given on the command line; absent = not given. */
+export interface SettingsFlags {
+  readonly backend?: BackendName | undefined;
+  readonly dockerSocket?: string | undefined;
+  /** Of every engine, as the prefix. */
+  readonly labels?: boolean | undefined;
+  readonly labelPrefix?: string | undefined;
+  /** 0 = off. */
+  readonly statusPort?: number | undefined;
+}
+
+/** A flag of the command line. */
+export interface FlagSpec {
+  readonly flag: string;
+  /** What its value is called; absent = it has none. */
+  readonly value?: string;
+  readonly description: string;
+  readonly choices?: readonly string[];
+  /** Reads its text; absent = the text as it is. */
+  readonly parse?: (text: string) => Parsed<unknown>;
+  /** What `parse` takes, for messages. */
+  readonly expected?: string;
+}
+
+const PORT_EXPECTED = 'a port from 1 to 65535, or 0 for off';
+
+/** The flags of the settings, in the order of the help. */
+export const FLAGS: { readonly [F in keyof SettingsFlags]-?: FlagSpec } = {
+  backend: {
+    ...{ flag: '--backend', value: 'name', choices: BACKEND_NAMES },
+    description: 'whose workloads are served',
+  },
+  dockerSocket: {
+    ...{ flag: '--docker-socket', value: 'path' },
+    description: 'socket or URL of the Docker engine',
+  },
+  labels: {
+    flag: '--no-labels',
+    description: 'leave the labels of containers, and the annotations of Kubernetes workloads, out',
+  },
+  labelPrefix: {
+    ...{ flag: '--label-prefix', value: 'prefix' },
+    description: 'prefix of the labels and annotations',
+  },
+  statusPort: {
+    ...{ flag: '--status-port', value: 'port', parse: parseStatusPort, expected: PORT_EXPECTED },
+    description: 'port of the status server; 0 = off',
+  },
+};
+
+const STATUS_EXPECTED = 'off or a mapping such as {listen: "0.0.0.0:8080"}';
+const IGNORED = 'it is ignored';
+const BOOLEAN = { expected: 'true or false', parse: one(parseFlag) } as const;
+const LABELS = { ...BOOLEAN, flag: 'labels', builtIn: true } as const;
+const LABEL_PREFIX = {
+  expected: 'a prefix such as lazy-tcp-proxy',
+  parse: one(parsePrefix),
+  flag: 'labelPrefix',
+  builtIn: 'lazy-tcp-proxy',
+} as const;
+const SOCKET_EXPECTED = 'an absolute path or a unix://, tcp://, http:// or https:// URL';
+const BYTES_EXPECTED = `a whole number of bytes from ${MIN_UDP_QUEUE_TOTAL_BYTES} to ${MAX_UDP_QUEUE_TOTAL_BYTES}`;
+const STARTING_EXPECTED = 'a whole number of at least 1, or auto';
+const MIN_LEASE_DURATION_MS = 3_000;
+
+/**
+ * Every process-wide setting by its path in the file, in the order in which it is printed. Reading, environment, flags,
+ * precedence, printing, the keys that the schema has, and what waits for a restart derive from this table.
+ */
+export const SETTINGS = {
+  status: setting(['status'], {
+    expected: STATUS_EXPECTED,
+    parse: one(parseStatusOff),
+    inner: {
+      key: 'listen',
+      expected: '[address:]port such as "0.0.0.0:8080"',
+      parse: one(parseStatusListen),
+    },
+    builtIn: { address: '', port: 8080 },
+    flag: 'statusPort',
+    variables: [{ name: 'STATUS_PORT', parse: parseStatusPort, otherwise: 'the default of 8080 applies' }],
+    combine: placeStatus,
+    fixed: true,
+    format: (status) => (status === 'off' ? status : { listen: formatStatusListen(status) }),
+  }),
+  backend: setting(['backend'], {
+    expected: BACKEND_NAMES.join(' or '),
+    parse: one(parseBackend),
+    builtIn: 'docker',
+    flag: 'backend',
+    variables: [{ name: 'LAZY_PROXY_BACKEND', parse: parseBackend, otherwise: IGNORED }],
+  }),
+  relay: setting(['relay'], {
+    expected: RELAY_SETTINGS.join(' or '),
+    parse: one(parseRelay),
+    builtIn: 'auto',
+    variables: [{ name: 'LAZY_PROXY_RELAY', parse: parseRelay, otherwise: IGNORED }],
+    fixed: true,
+  }),
+  udp_queue_total: setting(['udpQueueTotalBytes'], {
+    expected: BYTES_EXPECTED,
+    parse: one(parseQueueTotal),
+    builtIn: 33_554_432,
+    fixed: true,
+  }),
+  max_starting: setting(['maxStarting'], {
+    expected: STARTING_EXPECTED,
+    parse: one(parseMaxStarting),
+    builtIn: 'auto',
+  }),
+  'docker.socket': setting(['docker', 'socket'], {
+    expected: SOCKET_EXPECTED,
+    parse: one(parseSocket),
+    builtIn: '/var/run/docker.sock',
+    flag: 'dockerSocket',
+    variables: [
+      { name: 'DOCKER_SOCK', parse: parseClientSocket, otherwise: IGNORED },
+      { name: 'DOCKER_HOST', parse: parseClientSocket, otherwise: IGNORED },
+    ],
+    fixed: true,
+  }),
+  'docker.labels': setting(['docker', 'labels'], LABELS),
+  'docker.image_labels': setting(['docker', 'imageLabels'], { ...BOOLEAN, builtIn: true }),
+  'docker.label_prefix': setting(['docker', 'labelPrefix'], LABEL_PREFIX),
+  'docker.join_networks': setting(['docker', 'joinNetworks'], { ...BOOLEAN, builtIn: true }),
+  'docker.label_urls': setting(['docker', 'labelUrls'], {
+    expected: '[] for none',
+    parse: (raw) => parseList(raw, parseUrlHost),
+    builtIn: [],
+  }),
+  'kubernetes.namespaces': setting(['kubernetes', 'namespaces'], {
+    expected: '[] for all',
+    parse: parseNamespaceList,
+    builtIn: [],
+    variables: [{ name: 'K8S_NAMESPACE', parse: parseNamespaces, otherwise: IGNORED }],
+    fixed: true,
+  }),
+  'kubernetes.labels': setting(['kubernetes', 'labels'], LABELS),
+  'kubernetes.label_prefix': setting(['kubernetes', 'labelPrefix'], LABEL_PREFIX),
+  'kubernetes.discover': setting(['kubernetes', 'discover'], {
+    expected: 'all or labelled',
+    parse: one((raw) => parseChoice(raw, ['all', 'labelled'])),
+    builtIn: 'all',
+    fixed: true,
+  }),
+  'kubernetes.cluster_domain': setting(['kubernetes', 'clusterDomain'], {
+    expected: 'a domain such as cluster.local',
+    parse: one(parseClusterDomain),
+    builtIn: 'cluster.local',
+    fixed: true,
+  }),
+  'kubernetes.lease_duration': setting(['kubernetes', 'leaseDurationMs'], {
+    expected: DURATION_EXPECTED,
+    parse: one(parseLeaseDuration),
+    builtIn: 15_000,
+    fixed: true,
+    format: formatDuration,
+  }),
+  'kubernetes.lease_namespace': setting(['kubernetes', 'leaseNamespace'], {
+    expected: 'a namespace',
+    parse: one(parseKubernetesLabel),
+    builtIn: undefined,
+    fixed: true,
+  }),
+};
+
+/** A setting's path in the file. */
+export type SettingName = keyof typeof SETTINGS;
+
+export const SETTING_NAMES = Object.keys(SETTINGS) as readonly SettingName[];
+
+/** The keys that a mapping of settings takes in the file, `''` for the top, in the order in which they are printed. */
+export function settingKeys(group: string): readonly string[] {
+  const keys = SETTING_NAMES.flatMap((name) => {
+    const { inner }: SettingSpec = SETTINGS[name];
+    const path = [...name.split('.'), ...(inner === undefined ? [] : [inner.key])];
+    if (group === '') return path.slice(0, 1);
+    return path[0] === group ? path.slice(1) : [];
+  });
+  return [...new Set(keys)];
+}
+
+/** The value of a setting. */
+export function settingValue(settings: Settings, name: SettingName): unknown {
+  const { place }: SettingSpec = SETTINGS[name];
+  let value: unknown = settings;
+  for (const key of place) value = (value as Readonly<Record<string, unknown>>)[key];
+  return value;
+}
+
+/** A row of the table; the place decides the type of the value. */
+function setting<const P extends SettingPlace>(
+  place: P,
+  spec: Omit<SettingSpec<ValueAt<P>>, 'place'>,
+): SettingSpec {
+  return { place, ...spec } as SettingSpec;
+}
+
+/** A parser of one value. */
+function one<T>(parse: (raw: unknown) => Parsed<T>): (raw: unknown) => FieldResult<T> {
+  return (raw) => wrapParsed(parse(raw));
+}
+
+function parseStatusOff(raw: unknown): Parsed<'off'> {
+  if (raw === 'off' || raw === false) return accept('off');
+  return refuse('invalid-value', `${showValue(raw)} is not ${STATUS_EXPECTED}`);
+}
+
+function parseStatusPort(text: string): Parsed<number> {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return accept(Number(text));
+  return refuse('invalid-port', `${showValue(text)} is not ${PORT_EXPECTED}`);
+}
+
+/** A port from above keeps the address that the file gives: who binds to localhost must not be opened to the world. */
+function placeStatus(port: unknown, file: Settings['status'] | undefined): Settings['status'] {
+  if (port === 0) return 'off';
+  const address = file === undefined || file === 'off' ? '' : file.address;
+  return { address, port: port as number };
+}
+
+/** Engines that people look for under their own names. */
+const SERVED_BY_DOCKER: ReadonlySet<string> = new Set(['podman', 'swarm']);
+
+function parseBackend(raw: unknown): Parsed<BackendName> {
+  const parsed = parseChoice(raw, BACKEND_NAMES);
+  if (parsed.ok || typeof raw !== 'string') return parsed;
+  const remedy = SERVED_BY_DOCKER.has(raw) ? '; write docker' : suggestNearest(raw, BACKEND_NAMES);
+  return refuse(parsed.code, `${parsed.message}${remedy}`);
+}
+
+function parseRelay(raw: unknown): Parsed<Settings['relay']> {
+  return parseChoice(raw, RELAY_SETTINGS);
+}
+
+function parseQueueTotal(raw: unknown): Parsed<number> {
+  const isBytes = typeof raw === 'number' && Number.isInteger(raw);
+  if (isBytes && raw >= MIN_UDP_QUEUE_TOTAL_BYTES && raw <= MAX_UDP_QUEUE_TOTAL_BYTES) return accept(raw);
+  return refuse('invalid-value', `${showValue(raw)} is not ${BYTES_EXPECTED}`);
+}
+
+function parseMaxStarting(raw: unknown): Parsed<Settings['maxStarting']> {
+  if (raw === 'auto' || (typeof raw === 'number' && Number.isInteger(raw) && raw >= 1)) return accept(raw);
+  return refuse('invalid-value', `${showValue(raw)} is not ${STARTING_EXPECTED}`);
+}
+
+function parseSocket(raw: unknown): Parsed<string> {
+  if (typeof raw === 'string' && /^(\/|(unix|tcp|http|https):\/\/)\S/.test(raw)) return accept(raw);
+  return refuse('invalid-value', `${showValue(raw)} is not ${SOCKET_EXPECTED}`);
+}
+
+/** What Docker's own client takes and the proxy can't use is handed on, and refused at the start: ignored, it would mean another engine. */
+function parseClientSocket(text: string): Parsed<string> {
+  return /^(ssh|npipe):\/\/\S/.test(text) ? accept(text) : parseSocket(text);
+}
+
+/** What can begin the key of an annotation or label, before the dot. */
+function parsePrefix(raw: unknown): Parsed<string> {
+  if (typeof raw === 'string' && /^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$/.test(raw)) return accept(raw);
+  return refuse('invalid-value', `${showValue(raw)} is not a prefix such as lazy-tcp-proxy`);
+}
+
+function parseNamespaceList(raw: unknown): FieldResult<readonly string[]> {
+  const result = parseList(raw, parseKubernetesLabel);
+  return result.ok ? { ok: true, value: [...new Set(result.value)] } : result;
+}
+
+function parseLeaseDuration(raw: unknown): Parsed<number> {
+  const parsed = parseDuration(raw);
+  if (!parsed.ok || parsed.value >= MIN_LEASE_DURATION_MS) return parsed;
+  const message = `${showValue(raw)} is less than 3s, the least that is safe; the default is 15s`;
+  return refuse('invalid-duration', message);
+}
