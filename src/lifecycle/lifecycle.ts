@@ -221,6 +221,7 @@ export class Lifecycle {
   /** Refuses everybody who waits and stops all timers; workloads stay as they are. Idempotent. */
   close(): void {
     for (const controller of this.#byWorkload.values()) controller.close();
+    this.#starts.close();
     this.#renames.close();
   }
 

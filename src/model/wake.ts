@@ -2,9 +2,12 @@
 export interface Wake {
   /** `for 10.0.0.5:4242`, `with web`, `cron_start`, or who else it was. */
   readonly cause: string;
-  /** When it began, ms since the epoch. */
+  /** When it was asked for, ms since the epoch. */
   readonly atMs: number;
-  /** How long each phase took in all, ms: until the engine had it running, its health check, the answer of its port. */
+  /**
+   * How long each phase took in all, ms: the wait for its turn among the starts, until the engine had it running, its health check,
+   * the answer of its port.
+   */
   readonly phases: Readonly<Record<WakePhase, number>>;
   /** `ended`: it was stopped, removed or put to sleep before it was ready. */
   readonly result: 'ready' | 'failed' | 'ended';
@@ -12,4 +15,4 @@ export interface Wake {
   readonly reason?: string;
 }
 
-export type WakePhase = 'engine' | 'health' | 'port';
+export type WakePhase = 'queue' | 'engine' | 'health' | 'port';

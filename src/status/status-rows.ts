@@ -107,6 +107,7 @@ function buildRow(view: ListenerView, nowMs: number): StatusRow {
 function buildWakeRow({ atMs, cause, result, reason, phases }: Wake): WakeRow {
   return {
     ...{ at: formatTimestamp(atMs), cause, result, ...(reason !== undefined && { reason }) },
+    ...(phases.queue > 0 && { queue_ms: phases.queue }),
     ...{ engine_ms: phases.engine, health_ms: phases.health, port_ms: phases.port },
   };
 }

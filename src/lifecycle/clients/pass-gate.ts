@@ -36,13 +36,14 @@ export async function passGate<T>(controller: WorkloadController, request: GateR
   const address = request.address === undefined ? undefined : addressGroup(request.address);
   switch (room.findBound(address, maxPending)) {
     case 'all':
-      throw new Refusal('overloaded', `${maxPending} clients are waiting already`);
+      throw new Refusal('overloaded', `${maxPending} clients are waiting already (max_pending)`);
     case 'address':
       throw new Refusal(
         'overloaded',
         `clients of ${address} have a quarter of the ${maxPending} places (max_pending) already`,
       );
   }
+  const { queuedMs } = controller;
   const waiter = room.enter({
     budgetMs: policy.startTimeoutMs,
     spentMs: request.spentMs ?? 0,
@@ -51,6 +52,7 @@ export async function passGate<T>(controller: WorkloadController, request: GateR
     signal: request.signal,
     address,
     obstacle: () => controller.obstacleTo(request.target),
+    spentOn: () => controller.describeQueue({ sinceMs: queuedMs }),
   });
   try {
     waiter.signal.throwIfAborted();

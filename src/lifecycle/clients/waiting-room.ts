@@ -49,6 +49,7 @@ export class WaitingRoom {
    * time and the budget together.
    * @param options.address whose place it is; left out where that is nobody's.
    * @param options.obstacle what it waits for, asked when the budget is spent.
+   * @param options.spentOn what else its time went on, in words that follow the budget's.
    * @param options.signal aborts when the client leaves.
    */
   enter(options: {
@@ -58,6 +59,7 @@ export class WaitingRoom {
     readonly signal: AbortSignal;
     readonly address?: string | undefined;
     readonly obstacle?: () => string | undefined;
+    readonly spentOn?: () => string | undefined;
   }): Waiter {
     const controller = new AbortController();
     const { budgetMs, spentMs = 0, signal } = options;
@@ -71,7 +73,8 @@ export class WaitingRoom {
     const left = () => refuse(new Refusal('left', 'the client left while it waited'));
     const refuseAfter = (ms: number) =>
       this.#clock.schedule(ms - spentMs, () => {
-        refuse(new Refusal('timeout', withObstacle(`not ready within ${ms} ms`, options.obstacle?.())));
+        const what = `not ready within ${ms} ms${options.spentOn?.() ?? ''}`;
+        refuse(new Refusal('timeout', withObstacle(what, options.obstacle?.())));
       });
     const entry: Entry = {
       signal: controller.signal,

@@ -77,6 +77,8 @@ export class LifecycleRunner {
   #lastDemand: string | undefined;
   /** While it waits for its turn it is wanted for its own sake, whoever waits for it. */
   #isAsked = false;
+  /** How long it had waited for its turns when the last one ended. */
+  #queuedBeforeMs = 0;
   /** The start under way had to wait for its turn: its clients have waited for longer than it has taken. */
   #startsLate = false;
   /** The proxy is about to end: the workload is left as it is. */
@@ -155,6 +157,22 @@ export class LifecycleRunner {
     const wakeFailure = this.wakes.failure;
     const queued = this.#turn.isWaiting ? this.#parts.starts.load : undefined;
     return describeObstacle({ state, observation, incarnation, checkFailure, wakeFailure, queued }, target);
+  }
+
+  /** See {@link WorkloadController.queuedMs}. */
+  get queuedMs(): number {
+    return this.#turn.waitedMs;
+  }
+
+  get #queuedByWakeMs(): number {
+    return this.queuedMs - this.#queuedBeforeMs;
+  }
+
+  /** See {@link WorkloadController.describeQueue}. */
+  describeQueue({ sinceMs }: { readonly sinceMs: number }): string | undefined {
+    const ms = Math.round(this.queuedMs - sinceMs);
+    if (ms <= 0 || this.#turn.isWaiting) return undefined;
+    return `, of which it waited ${ms} ms for its turn (max_starting is ${this.#parts.starts.max})`;
   }
 
   /** Takes new settings, in force at once; a running idle timer counts from where it began. */
@@ -268,6 +286,7 @@ export class LifecycleRunner {
   #endTurn(): void {
     this.#startsLate = false;
     this.#turn.end();
+    this.#queuedBeforeMs = this.#turn.waitedMs;
   }
 
   /** Waits no longer for its turn where nobody wants it awake. @param reason why the last one has left. */
@@ -276,9 +295,10 @@ export class LifecycleRunner {
     const { kind } = this.#state;
     const mayWake = kind === 'stopped' || kind === 'paused' || isBackingOff(this.#state);
     if (mayWake && (this.#isWanted || this.#isAsked)) return;
+    const queuedMs = this.#queuedByWakeMs;
     this.#endTurn();
     if (reason instanceof Refusal && reason.code === 'timeout') {
-      this.wakes.begin(this.#lastDemand ?? 'somebody');
+      this.wakes.begin(this.#lastDemand ?? 'somebody', { queuedMs });
       this.wakes.end('failed', reason.message);
     }
   }
@@ -314,8 +334,10 @@ export class LifecycleRunner {
   endEmptyGate(reason?: unknown): void {
     this.#followTurn(reason);
     if (!isGate(this.#state) || this.room.size > 0) return;
-    const isTooLate = reason instanceof Refusal && reason.code === 'timeout' && !this.#startsLate;
-    if (isTooLate) this.dispatch('gate-failed', (reason as Refusal).message);
+    const isTooLate = reason instanceof Refusal && reason.code === 'timeout';
+    if (isTooLate && !this.#startsLate) this.dispatch('gate-failed', reason.message);
+    // The start has time left, and only a client can prove a datagram port: the next one does, or the start's own time ends it.
+    else if (isTooLate && hasDatagramsOnly(this.#subject.policy)) return;
     else if (this.incarnation !== undefined) this.#proveAlone(this.incarnation);
   }
 
@@ -388,7 +410,9 @@ export class LifecycleRunner {
     reason: string | undefined,
   ): Wake | undefined {
     if (after.kind === 'starting') {
-      if (before.kind !== 'starting') this.wakes.begin(this.#causeOfWake(before));
+      if (before.kind !== 'starting') {
+        this.wakes.begin(this.#causeOfWake(before), { queuedMs: this.#queuedByWakeMs });
+      }
       return undefined;
     }
     if (before.kind !== 'starting') return undefined;
@@ -549,6 +573,10 @@ export class LifecycleRunner {
       startsUntilMs: this.#startsUntilMs,
     });
   }
+}
+
+function hasDatagramsOnly({ listeners }: Subject['policy']): boolean {
+  return listeners.length > 0 && listeners.every(({ protocol }) => protocol === 'udp');
 }
 
 /** The target ports that can be dialled, each once. */

@@ -105,7 +105,7 @@ function info(event: string, message: string): TransitionLine {
 }
 
 function timed(event: string, message: string, context: TransitionContext): TransitionLine {
-  const durationMs = Math.round(context.elapsedMs);
+  const durationMs = Math.round(context.elapsedMs) + (context.wake?.phases.queue ?? 0);
   const { words, fields } = describePhases(context.wake);
   const text = `${message} after ${durationMs} ms${words}${because(context)}`;
   return { ...info(event, text), fields: { durationMs, ...fields } };

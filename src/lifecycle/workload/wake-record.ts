@@ -31,10 +31,11 @@ export class WakeRecord {
     return this.#failure;
   }
 
-  /** A wake begins. */
-  begin(cause: string): void {
+  /** A wake begins. @param options.queuedMs how long it has waited for its turn. */
+  begin(cause: string, { queuedMs }: { readonly queuedMs: number }): void {
     this.#underWay = {
-      ...{ cause, atMs: this.#clock.nowMs(), phases: { engine: 0, health: 0, port: 0 } },
+      ...{ cause, atMs: this.#clock.nowMs() - queuedMs },
+      phases: { queue: queuedMs, engine: 0, health: 0, port: 0 },
       ...{ phase: 'engine', phaseSinceMs: this.#clock.monotonicMs() },
     };
   }
@@ -55,6 +56,7 @@ export class WakeRecord {
     this.#closePhase(wake);
     const { cause, atMs } = wake;
     const phases = {
+      queue: Math.round(wake.phases.queue),
       engine: Math.round(wake.phases.engine),
       health: Math.round(wake.phases.health),
       port: Math.round(wake.phases.port),

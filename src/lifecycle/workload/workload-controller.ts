@@ -87,6 +87,20 @@ export class WorkloadController {
     return new RunEndpoints(this.observation, { explainOwn }).explainLoop(target);
   }
 
+  /** How long the workload has waited for its turns to start so far, all together. */
+  get queuedMs(): number {
+    return this.#runner.queuedMs;
+  }
+
+  /**
+   * What of somebody's time went on waiting for the workload's turn, which is over now: `, of which it waited 2900 ms for its turn`;
+   * undefined where nothing did.
+   * @param options.sinceMs `queuedMs` when that time began.
+   */
+  describeQueue(options: { readonly sinceMs: number }): string | undefined {
+    return this.#runner.describeQueue(options);
+  }
+
   get room(): WaitingRoom {
     return this.#runner.room;
   }

@@ -124,7 +124,9 @@ test.each(['socket', 'pipe'] as const)(
       await once(child.stdout as NodeJS.ReadableStream, 'data');
     const refusals = log.split('\n').filter((line) => line.includes('clients are waiting already'));
     expect(refusals.length).toBeLessThan(20);
-    expect(log).toMatch(/asleep: .* was closed: 2 clients are waiting already, and \d+ more before it/);
+    expect(log).toMatch(
+      /asleep: .* was closed: 2 clients are waiting already \(max_pending\), and \d+ more before it/,
+    );
   },
 );
 

@@ -95,7 +95,7 @@ describe('starts of many workloads', () => {
     for (const name of 'ab') bench.controller(name).hold('cron_start');
     const waits = client('c');
     await bench.clock.advance(29_000);
-    const why = 'it waits for its turn: 2 of 2 starts are under way';
+    const why = 'it waits for its turn: 2 of 2 starts are under way (max_starting)';
     expect(bench.controller('c').obstacleTo({ protocol: 'tcp', port: server.port })).toBe(why);
     expect(waits.outcome).toBe('waiting');
     await bench.clock.advance(1_000);
@@ -108,7 +108,9 @@ describe('starts of many workloads', () => {
       result: 'failed',
       reason: `not ready within 30000 ms: ${why}`,
     });
-    expect(bench.lines).toContain('c waits for its turn to start: 2 of 2 starts are under way');
+    expect(bench.lines).toContain(
+      'c waits for its turn to start: 2 of 2 starts are under way (max_starting)',
+    );
   });
 
   test('have their whole start_timeout from their turn on', async () => {
@@ -126,6 +128,79 @@ describe('starts of many workloads', () => {
     // The client's own time is over; the start's is not.
     expect(waits.outcome).toBe('timeout');
     expect(bench.controller('c').state.kind).not.toBe('failed');
+  });
+
+  test('tell a client what of its time went on the wait, and keep that in the record', async () => {
+    addAll('ab');
+    add('c', { startTimeoutMs: 3_000 });
+    for (const name of 'ab') bench.controller(name).hold('cron_start');
+    const waits = client('c');
+    await bench.clock.advance(2_900);
+    await end('a', 'succeed');
+    await bench.clock.advance(100);
+    await expect(waits.served).rejects.toMatchObject({
+      message:
+        'not ready within 3000 ms, of which it waited 2900 ms for its turn (max_starting is 2): the engine has not started it yet',
+    });
+    await end('c', 'succeed');
+    await bench.until(() => bench.controller('c').wakes.last !== undefined);
+    expect(bench.controller('c').wakes.last).toMatchObject({
+      result: 'ready',
+      phases: { queue: 2_900, engine: 100 },
+    });
+    expect(bench.lines).toContainEqual(
+      expect.stringMatching(/^c is awake after 30\d\d ms \(queue 2900 ms, engine 100 ms/),
+    );
+  });
+
+  test('leave a datagram port that nobody has proved unproven, until the time of the start is over', async () => {
+    addAll('ab');
+    const listeners = [{ protocol: 'udp', address: '', port: 9_401, targetPort: 54 }] as const;
+    add('u', { startTimeoutMs: 3_000, listeners });
+    for (const name of 'ab') bench.controller(name).hold('cron_start');
+    const gone = new AbortController();
+    const lease = bench.lifecycle.takeFlowLease('u', { port: 54, client: '10.0.0.5:1', sleepIfSilent: true });
+    const refused = lease.open({
+      readiness: 'reply',
+      prove: () => Promise.reject(new Error('port 54 refuses datagrams')),
+      follow: () => Promise.reject(new Error('not proven')),
+      signal: gone.signal,
+    });
+    let isRefused = false;
+    refused.catch(() => {
+      isRefused = true;
+      lease.release(0);
+    });
+    await bench.clock.advance(700);
+    await end('a', 'succeed');
+    await end('u', 'succeed');
+    await bench.until(() => isRefused, 10);
+    const why = 'port 54 refuses datagrams';
+    await expect(refused).rejects.toMatchObject({ message: expect.stringContaining(why) });
+    expect(bench.controller('u').state).toEqual({ kind: 'starting', phase: 'gate' });
+    await bench.until(() => bench.controller('u').state.kind !== 'starting', 10);
+    expect(bench.controller('u').wakes.last).toMatchObject({
+      result: 'failed',
+      reason: `not ready within 3000 ms: ${why}`,
+    });
+    await settle();
+    expect(bench.backend.log.at(-1)).toBe('sleep docker/u');
+    expect(bench.lines.filter((line) => line.startsWith('u is awake'))).toEqual([]);
+  });
+
+  test('are told of in the log with the name of each that waits', async () => {
+    addAll('abcdefg');
+    for (const name of 'ab') bench.controller(name).hold('cron_start');
+    for (const name of 'cdef') client(name);
+    await bench.clock.advance(1_000);
+    client('g');
+    await bench.clock.advance(1_000);
+    const load = '2 of 2 starts are under way (max_starting)';
+    expect(bench.lines.filter((line) => line.includes('to start'))).toEqual([
+      `c waits for its turn to start: ${load}`,
+      `d, e, f wait for their turns to start: ${load}`,
+      `g waits for its turn to start: ${load}`,
+    ]);
   });
 
   test('follow the limit when it changes', async () => {
