@@ -2,9 +2,12 @@ import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { setEnvironmentData } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Admission } from '../../src/relay/access/admission.ts';
+import { countDescriptors, createClientCounts } from '../../src/relay/access/client-counts.ts';
 import { createTcpRelay } from '../../src/relay/tcp/create-tcp-relay.ts';
 import type { SpliceRelay } from '../../src/relay/splice/main/splice-relay.ts';
 import { systemClock } from '../../src/system/clock.ts';
+import { Descriptors } from '../../src/system/descriptors.ts';
 import { type LogFields, type Logger, silentLogger } from '../../src/system/log/logger.ts';
 import { settle } from '../support/fake-clock.ts';
 import { DEATH_KEY } from '../support/mortal-relay-key.ts';
@@ -14,11 +17,18 @@ import { collect, ending, pattern, Sockets } from '../support/sockets.ts';
 
 const isLinux = process.platform === 'linux';
 
+function createAdmission(): Admission {
+  const [clock, logger] = [systemClock, silentLogger];
+  const descriptors = new Descriptors({ limit: 1_024, clock, logger });
+  return new Admission({ descriptors, counts: createClientCounts(7), clock, logger });
+}
+
 describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
   const death = new Int32Array(new SharedArrayBuffer(4));
   let sockets: Sockets;
   let relay: SpliceRelay;
   let errors: string[];
+  let admission: Admission;
 
   beforeEach(async () => {
     sockets = new Sockets();
@@ -26,7 +36,9 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
     Atomics.store(death, 0, 0);
     setEnvironmentData(DEATH_KEY, death as never);
     const error = (_fields: LogFields, message: string) => void errors.push(message);
-    relay = await createSpliceRelay({ threadFile: MORTAL_THREAD_FILE, logger: { ...silentLogger, error } });
+    admission = createAdmission();
+    const logger = { ...silentLogger, error };
+    relay = await createSpliceRelay({ threadFile: MORTAL_THREAD_FILE, logger, admission });
   });
   afterEach(async () => {
     relay.close();
@@ -45,6 +57,17 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
     });
     return { client: left.near, upstream: right.far, ended, ends: () => ends };
   };
+
+  it('counts the pipes of the thread no longer', async () => {
+    const { client } = await join();
+    client.write(pattern(64 * 1_048_576));
+    while (countDescriptors(admission.counts) === 0) await settle();
+    Atomics.store(death, 0, 1);
+    // Word of another connection wakes the loop.
+    const { ended } = await join();
+    await ended;
+    expect(countDescriptors(admission.counts)).toBe(0);
+  });
 
   it('resets every connection, says so, and relays new ones by streams', async () => {
     const before = await join();
@@ -72,6 +95,21 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
 });
 
 describe.runIf(isLinux)('SpliceRelay', () => {
+  it('counts its pipes among the descriptors of clients while it has them', async () => {
+    const sockets = new Sockets();
+    const admission = createAdmission();
+    const relay = await createSpliceRelay({ admission });
+    const [left, right] = [await sockets.pair(), await sockets.pair()];
+    relay.join({ client: left.far, upstream: right.near, keepAliveMs: 0 }, () => {});
+    // Nobody reads it.
+    left.near.write(pattern(64 * 1_048_576));
+    while (countDescriptors(admission.counts) === 0) await settle();
+    expect(countDescriptors(admission.counts)).toBe(2);
+    relay.close();
+    while (countDescriptors(admission.counts) > 0) await settle();
+    await sockets.close();
+  });
+
   it('warns once that the kernel refuses to watch sockets, and says what helps', async () => {
     const report = {
       ended: [],

@@ -1,3 +1,4 @@
+import type { Admission } from '../../src/relay/access/admission.ts';
 import { HeldClients } from '../../src/relay/native/held-clients.ts';
 import { createLibc } from '../../src/relay/native/libc.ts';
 import { loadKoffi } from '../../src/relay/native/load-koffi.ts';
@@ -25,14 +26,16 @@ export async function createRelay(kind: RelayKind): Promise<TcpRelay> {
 export async function createSpliceRelay({
   threadFile = THREAD_FILE,
   logger = silentLogger,
+  admission,
 }: {
   readonly threadFile?: URL;
   readonly logger?: Logger;
+  readonly admission?: Admission;
 } = {}): Promise<SpliceRelay> {
   const native = await loadNative();
   const { libc } = native;
   const fallback = createStreamRelay(native);
-  return new SpliceRelay({ libc, threadFile, logger, clock: systemClock, fallback });
+  return new SpliceRelay({ libc, threadFile, logger, admission, clock: systemClock, fallback });
 }
 
 async function loadNative(): Promise<NativeParts> {

@@ -18,7 +18,7 @@ export interface ClientCounts {
   /** By bucket of the address, and of a service with an address: descriptors. */
   readonly ofAddress: Int32Array;
   readonly ofPair: Int32Array;
-  /** Services, and addresses, that have any; and the descriptors of all. */
+  /** Services, and addresses, that have any; and the descriptors of all, with those that they share. */
   readonly inUse: Int32Array;
   /** Nobody outside can tell which addresses share a bucket. */
   readonly seed: number;
@@ -76,7 +76,12 @@ export function countOut(counts: ClientCounts, { service, hash, cost }: Place): 
     Atomics.sub(counts.addresses, service, 1);
 }
 
-/** The descriptors of all clients. */
+/** Counts descriptors that move the bytes of clients and are nobody's own, as those of pipes; fewer where negative. */
+export function countShared(counts: ClientCounts, descriptors: number): void {
+  Atomics.add(counts.inUse, ALL_DESCRIPTORS, descriptors);
+}
+
+/** The descriptors of all clients, with those that they share. */
 export function countDescriptors(counts: ClientCounts): number {
   return Atomics.load(counts.inUse, ALL_DESCRIPTORS);
 }

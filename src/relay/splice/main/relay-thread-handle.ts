@@ -1,5 +1,5 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import { type ClientCounts, countOut } from '../../access/client-counts.ts';
+import { type ClientCounts, countOut, countShared } from '../../access/client-counts.ts';
 import type { Libc } from '../../native/libc.ts';
 import { DESCRIPTORS_PER_CLIENT } from '../thread/route-table.ts';
 import {
@@ -117,7 +117,12 @@ export class RelayThreadHandle {
     this.#port.close();
     this.#closeDescriptors();
     if (this.#isStopping) return;
-    for (const end of this.shared.pipes) if (end > 0) this.#options.libc.close(end);
+    const { libc, counts } = this.#options;
+    for (const end of this.shared.pipes) {
+      if (end === 0) continue;
+      libc.close(end);
+      countShared(counts, -1);
+    }
     this.#options.onDied(this.#failure);
   }
 

@@ -1,3 +1,4 @@
+import { type ClientCounts, countShared } from '../../access/client-counts.ts';
 import type { Libc } from '../../native/libc.ts';
 
 /** A kernel pipe through which bytes go from one socket to another without being copied. */
@@ -8,28 +9,43 @@ export interface Pipe {
   readonly capacity: number;
 }
 
+const ENDS = 2;
+
 /** What a pool needs of the kernel. */
 export type PipeKernel = Pick<Libc, 'pipe' | 'setPipeSize' | 'close'>;
 
 /**
  * Pipes to lend, at most as many as `registry` has pairs of places. A pipe is given back empty, or discarded.
  * `registry` always holds the descriptors of those that exist, 0 = none: whoever shares it can close them should this
- * thread die.
+ * thread die. They are counted among the descriptors of the clients, who need them when they are many and slow.
  */
 export class PipePool {
   readonly #kernel: PipeKernel;
   readonly #registry: Int32Array;
+  readonly #counts: ClientCounts;
+  readonly #maxDescriptor: number;
   readonly #wantedBytes: number;
   readonly #free: Pipe[] = [];
-  readonly #ends = new Int32Array(2);
+  readonly #ends = new Int32Array(ENDS);
 
-  constructor(kernel: PipeKernel, options: { readonly registry: Int32Array; readonly wantedBytes: number }) {
+  constructor(
+    kernel: PipeKernel,
+    options: {
+      readonly registry: Int32Array;
+      readonly counts: ClientCounts;
+      /** Descriptors from this one on are for clients, who can do without a pipe. */
+      readonly maxDescriptor: number;
+      readonly wantedBytes: number;
+    },
+  ) {
     this.#kernel = kernel;
     this.#registry = options.registry;
+    this.#counts = options.counts;
+    this.#maxDescriptor = options.maxDescriptor;
     this.#wantedBytes = options.wantedBytes;
   }
 
-  /** An empty pipe; undefined where all are lent, or the process may not have more. */
+  /** An empty pipe; undefined where all are lent, or few descriptors are left. */
   take(): Pipe | undefined {
     return this.#free.pop() ?? this.#create();
   }
@@ -42,7 +58,8 @@ export class PipePool {
   /** Closes a pipe that still holds something. */
   discard({ readEnd, writeEnd }: Pipe): void {
     const place = this.#registry.indexOf(readEnd);
-    this.#registry.fill(0, place, place + 2);
+    this.#registry.fill(0, place, place + ENDS);
+    countShared(this.#counts, -ENDS);
     this.#kernel.close(readEnd);
     this.#kernel.close(writeEnd);
   }
@@ -55,15 +72,20 @@ export class PipePool {
   #create(): Pipe | undefined {
     const place = this.#findPlace();
     if (place === undefined || this.#kernel.pipe(this.#ends) < 0) return undefined;
-    this.#registry.set(this.#ends, place);
     const [readEnd = 0, writeEnd = 0] = this.#ends;
+    if (Math.max(readEnd, writeEnd) >= this.#maxDescriptor) {
+      for (const end of this.#ends) this.#kernel.close(end);
+      return undefined;
+    }
+    this.#registry.set(this.#ends, place);
+    countShared(this.#counts, ENDS);
     const capacity = this.#kernel.setPipeSize(writeEnd, this.#wantedBytes);
     // Beyond what a user's pipes may have together it is refused: then the pipe has the room it was made with.
     return { readEnd, writeEnd, capacity: capacity > 0 ? capacity : DEFAULT_PIPE_BYTES };
   }
 
   #findPlace(): number | undefined {
-    for (let place = 0; place < this.#registry.length; place += 2) {
+    for (let place = 0; place < this.#registry.length; place += ENDS) {
       if (this.#registry[place] === 0) return place;
     }
     return undefined;

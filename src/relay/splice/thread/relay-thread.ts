@@ -25,7 +25,9 @@ async function runThread({ epoll, bell, shared, counts, maxDescriptor, port }: T
   if (load.kind === 'unavailable') throw new Error(load.reason);
   const short = new Set<Shortage>();
   const libc = watchShortage(createLibc(load.koffi), (shortage) => void short.add(shortage));
-  const pipes = new PipePool(libc, { registry: shared.pipes, wantedBytes: PIPE_BYTES });
+  const pipes = new PipePool(libc, {
+    ...{ registry: shared.pipes, counts, maxDescriptor, wantedBytes: PIPE_BYTES },
+  });
   new RelayLoop({
     ...{ libc, epoll, bell, shared, counts, maxDescriptor, short },
     pump: { kernel: libc, pipes, buffer: new Uint8Array(BUFFER_BYTES), bytesPerTurn: BYTES_PER_TURN },
