@@ -1,6 +1,7 @@
 import type { Endpoint } from '../../model/observation.ts';
 import type { TargetPort } from '../../model/service.ts';
 import type { DatagramPassage, Incarnation } from '../run/run.ts';
+import type { Lease } from '../workload/lease-book.ts';
 import { passGate, throwIfRetired } from './pass-gate.ts';
 import { Refusal } from '../refusal.ts';
 import { chooseHealthGate, type HealthGate } from '../run/run-follower.ts';
@@ -26,54 +27,77 @@ export interface FlowLease {
   release(idleSinceMs: number): void;
 }
 
+interface FlowLeaseOptions {
+  readonly port: TargetPort;
+  readonly client: string;
+  /** Its address: see `GateRequest`. */
+  readonly address?: string | undefined;
+  readonly sleepIfSilent: boolean;
+}
+
 /**
  * Takes a lease for one flow on a datagram port.
  * @param options.sleepIfSilent put the workload to sleep when nothing answers within the budget and nobody else uses it.
  */
-export function takeFlowLease(
-  controller: WorkloadController,
-  options: {
-    readonly port: TargetPort;
-    readonly client: string;
-    /** Its address: see `GateRequest`. */
-    readonly address?: string | undefined;
-    readonly sleepIfSilent: boolean;
-  },
-): FlowLease {
-  const { port, client, address } = options;
-  const lease = controller.takeLease();
-  let current: Incarnation | undefined;
-  let silent = false;
-  return {
-    async open(request) {
-      throwIfRetired(controller);
-      try {
-        return await passGate(controller, {
-          target: { protocol: 'udp', port },
-          client,
-          address,
-          signal: request.signal,
-          pass: (incarnation, signal) => {
-            current = incarnation;
-            return incarnation.passDatagrams(port, { passage: request, signal });
-          },
-          discard: ({ value }) => value.close(),
-        });
-      } catch (error) {
-        silent = options.sleepIfSilent && error instanceof Refusal && error.code === 'timeout';
-        throw error;
-      }
-    },
-    answered: (target) => current?.datagramsAnswered(port, target),
-    mayAnswerElsewhere: (target) => current?.mayAnswerElsewhere(port, target) ?? false,
-    doubt: () => current?.doubtDatagrams(port),
-    release(idleSinceMs) {
-      lease.release(idleSinceMs);
-      // Where a health gate or somebody else has proved that the workload is well, silence is its nature.
-      if (silent && healthGateOf(controller) === 'none' && controller.state.kind !== 'ready')
-        controller.sleepIfUnused('no answer to the first datagram');
-    },
-  };
+export function takeFlowLease(controller: WorkloadController, options: FlowLeaseOptions): FlowLease {
+  return new ControllerFlowLease(controller, options);
+}
+
+class ControllerFlowLease implements FlowLease {
+  readonly #controller: WorkloadController;
+  readonly #options: FlowLeaseOptions;
+  readonly #lease: Lease;
+  #current: Incarnation | undefined;
+  #silent = false;
+
+  constructor(controller: WorkloadController, options: FlowLeaseOptions) {
+    this.#controller = controller;
+    this.#options = options;
+    this.#lease = controller.takeLease();
+  }
+
+  async open<T extends { close(): void }>(
+    request: DatagramPassage<T> & { readonly signal: AbortSignal },
+  ): Promise<{ readonly value: T; readonly ended: AbortSignal }> {
+    const { port, client, address, sleepIfSilent } = this.#options;
+    throwIfRetired(this.#controller);
+    try {
+      return await passGate(this.#controller, {
+        target: { protocol: 'udp', port },
+        client,
+        address,
+        signal: request.signal,
+        pass: (incarnation, signal) => {
+          this.#current = incarnation;
+          return incarnation.passDatagrams(port, { passage: request, signal });
+        },
+        discard: ({ value }) => value.close(),
+      });
+    } catch (error) {
+      this.#silent = sleepIfSilent && error instanceof Refusal && error.code === 'timeout';
+      throw error;
+    }
+  }
+
+  answered(target: Endpoint): void {
+    this.#current?.datagramsAnswered(this.#options.port, target);
+  }
+
+  mayAnswerElsewhere(target: Endpoint): boolean {
+    return this.#current?.mayAnswerElsewhere(this.#options.port, target) ?? false;
+  }
+
+  doubt(): void {
+    this.#current?.doubtDatagrams(this.#options.port);
+  }
+
+  release(idleSinceMs: number): void {
+    this.#lease.release(idleSinceMs);
+    const controller = this.#controller;
+    // Where a health gate or somebody else has proved that the workload is well, silence is its nature.
+    if (this.#silent && healthGateOf(controller) === 'none' && controller.state.kind !== 'ready')
+      controller.sleepIfUnused('no answer to the first datagram');
+  }
 }
 
 function healthGateOf({ observation, policy }: WorkloadController): HealthGate {

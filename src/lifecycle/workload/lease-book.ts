@@ -78,21 +78,32 @@ export class LeaseBook {
   }
 
   #add({ uses }: { readonly uses: 0 | 1 }): Lease {
-    const lease: Lease = {
-      release: (idleSinceMs = this.#clock.monotonicMs()) => {
-        if (!held) return;
-        held = false;
-        this.#unmet.delete(lease);
-        this.#idleSinceMs = Math.max(idleSinceMs, this.#idleSinceMs ?? 0);
-        this.#uses -= uses;
-        this.#change(-1);
-      },
-    };
-    let held = true;
     this.#uses += uses;
     this.#change(+1);
-    return lease;
+    return new LeaseBook.#Held(this, uses);
   }
+
+  /** A class, and no object with a closure of its own: each flow and connection has one. */
+  static readonly #Held = class implements Lease {
+    #book: LeaseBook | undefined;
+    readonly #weight: 0 | 1;
+
+    constructor(book: LeaseBook, weight: 0 | 1) {
+      this.#book = book;
+      this.#weight = weight;
+    }
+
+    release(idleSinceMs?: number): void {
+      const book = this.#book;
+      this.#book = undefined;
+      if (book === undefined) return;
+      book.#unmet.delete(this);
+      const sinceMs = idleSinceMs ?? book.#clock.monotonicMs();
+      book.#idleSinceMs = Math.max(sinceMs, book.#idleSinceMs ?? 0);
+      book.#uses -= this.#weight;
+      book.#change(-1);
+    }
+  };
 
   #change(by: 1 | -1): void {
     this.#count += by;

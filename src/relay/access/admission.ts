@@ -54,7 +54,7 @@ export interface Applicant {
 }
 
 export type Admitted =
-  | { readonly kind: 'seat' /** It has ended; once. */; readonly leave: () => void }
+  | { readonly kind: 'seat' /** It has ended; once. */; leave(): void }
   | { readonly kind: 'refused'; readonly bound: Bound; readonly tell: () => void };
 
 export class Admission {
@@ -114,14 +114,30 @@ export class Admission {
     }
     countIn(this.counts, place);
     if (key !== undefined) this.#byAddress.set(key, this.#countAt(key) + 1);
-    return {
-      kind: 'seat',
-      leave: () => {
-        countOut(this.counts, place);
-        if (key !== undefined) this.#leaveAddress(key);
-      },
-    };
+    return new Admission.#Seat(this, { place, key });
   }
+
+  /** A class, and no object with a closure of its own: each flow and connection has one. */
+  static readonly #Seat = class {
+    readonly kind = 'seat';
+    readonly #admission: Admission;
+    readonly #place: Place;
+    readonly #key: string | undefined;
+
+    constructor(
+      admission: Admission,
+      { place, key }: { readonly place: Place; readonly key: string | undefined },
+    ) {
+      this.#admission = admission;
+      this.#place = place;
+      this.#key = key;
+    }
+
+    leave(): void {
+      countOut(this.#admission.counts, this.#place);
+      if (this.#key !== undefined) this.#admission.#leaveAddress(this.#key);
+    }
+  };
 
   /** Says which bound was met, at most once in a while for each. */
   tell(service: string, { bound, message }: { readonly bound: string; readonly message: string }): void {

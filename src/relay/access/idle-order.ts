@@ -16,11 +16,9 @@ export class IdleOrder<T> {
     return this.#oldest;
   }
 
-  /** Takes a thing in, as used now. */
-  add(value: T): Place<T> {
-    const place: Place<T> = { value, before: undefined, after: undefined };
+  /** Takes in what has this place, as used now. */
+  add(place: Place<T>): void {
     this.#append(place);
-    return place;
   }
 
   /** It is used now. */

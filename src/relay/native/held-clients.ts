@@ -62,7 +62,7 @@ export class HeldClients {
     const epoll = this.#kernel.epollCreate();
     if (epoll < 0) return undefined;
     try {
-      this.#open = { epoll, watch: this.#poll.watch(epoll, () => this.#take(epoll)) };
+      this.#open = { epoll, watch: this.#poll.watch(epoll, { onReady: () => this.#take(epoll) }) };
       return epoll;
     } catch {
       this.#kernel.close(epoll);

@@ -14,11 +14,16 @@ export interface LoopWatch {
 /** Watches descriptors on Node's event loop without reading from them, which Node itself has no way to do. */
 export interface LoopPoll {
   /**
-   * Calls back whenever the descriptor can be read, or has room where that is wanted. Nobody else may watch it on this
+   * Tells the reader whenever the descriptor can be read, or has room where that is wanted. Nobody else may watch it on this
    * loop. Keeps the program running until the watch is closed.
    * @throws where the loop can't watch it.
    */
-  watch(fd: number, onReady: () => void): LoopWatch;
+  watch(fd: number, reader: LoopReader): LoopWatch;
+}
+
+/** Who is told. An object, because thousands of sockets are watched, and a closure for each costs memory. */
+export interface LoopReader {
+  onReady(): void;
 }
 
 /** `UV_POLL`, `UV_READABLE` and `UV_WRITABLE`: a part of libuv's stable interface. */
@@ -41,10 +46,8 @@ export function createLoopPoll(koffi: Koffi): LoopPoll {
   const startPoll = library.func('uv_poll_start', 'int', ['uintptr_t', 'int', koffi.pointer(onPoll)]);
   const stop = declare('int uv_poll_stop(uintptr_t handle)');
   const close = declare('void uv_close(uintptr_t handle, void *callback)');
-  const bytes = Number(handleSize(POLL_HANDLE));
+  const handles = new HandleMemory(koffi, Number(handleSize(POLL_HANDLE)));
   const watches = new Map<number, Watch>();
-  /** What the loop still writes to, which nothing else may hold on to. */
-  const closing = new Set<ArrayBuffer>();
   // One for all, and kept: how many there may be is bounded, and the loop may still have a call to make.
   const callback = koffi.register((handle: number | bigint, status: number) => {
     const watch = watches.get(Number(handle));
@@ -58,16 +61,18 @@ export function createLoopPoll(koffi: Koffi): LoopPoll {
 
   class Watch implements LoopWatch {
     readonly handle: number;
-    readonly #memory = new ArrayBuffer(bytes);
-    readonly #onReady: () => void;
+    readonly #reader: LoopReader;
     #events = READABLE;
     #closed = false;
 
-    constructor(fd: number, onReady: () => void) {
-      this.handle = Number(koffi.address(this.#memory));
-      this.#onReady = onReady;
+    constructor(fd: number, reader: LoopReader) {
+      this.handle = handles.take();
+      this.#reader = reader;
       const status = Number(init(defaultLoop(), this.handle, fd));
-      if (status < 0) throw new Error(`the event loop can't watch a socket (libuv error ${status})`);
+      if (status < 0) {
+        handles.give(this.handle);
+        throw new Error(`the event loop can't watch a socket (libuv error ${status})`);
+      }
       watches.set(this.handle, this);
       this.#start();
     }
@@ -81,7 +86,7 @@ export function createLoopPoll(koffi: Koffi): LoopPoll {
 
     onPoll(status: number): void {
       if (this.#closed) return;
-      this.#onReady();
+      this.#reader.onReady();
       // The loop stops at an error of the socket, which reading has taken away.
       if (status < 0 && !this.#closed) this.#start();
     }
@@ -92,14 +97,51 @@ export function createLoopPoll(koffi: Koffi): LoopPoll {
       watches.delete(this.handle);
       stop(this.handle);
       close(this.handle, null);
-      closing.add(this.#memory);
       // The loop has done with the memory at the end of this turn.
-      afterEvents(() => afterEvents(() => closing.delete(this.#memory)));
+      afterEvents(() => afterEvents(() => handles.give(this.handle)));
     }
 
     #start(): void {
       startPoll(this.handle, this.#events, callback);
     }
   }
-  return { watch: (fd, onReady) => new Watch(fd, onReady) };
+  return { watch: (fd, reader) => new Watch(fd, reader) };
+}
+
+/** Handles of one piece of memory. */
+const HANDLES_PER_PIECE = 64;
+
+/**
+ * Memory for libuv's handles: in pieces for many, because an ArrayBuffer for each costs several times the 160 bytes of one.
+ * It is kept for the handles that come later.
+ */
+class HandleMemory {
+  readonly #koffi: Koffi;
+  readonly #bytes: number;
+  /** Nothing else holds on to them, and the loop writes to them. */
+  readonly #pieces: ArrayBuffer[] = [];
+  readonly #free: number[] = [];
+
+  constructor(koffi: Koffi, bytes: number) {
+    this.#koffi = koffi;
+    // Each begins where a pointer may.
+    this.#bytes = Math.ceil(bytes / 16) * 16;
+  }
+
+  /** The address of a free one. */
+  take(): number {
+    if (this.#free.length === 0) this.#add();
+    return this.#free.pop() ?? 0;
+  }
+
+  give(handle: number): void {
+    this.#free.push(handle);
+  }
+
+  #add(): void {
+    const piece = new ArrayBuffer(HANDLES_PER_PIECE * this.#bytes);
+    this.#pieces.push(piece);
+    const begin = Number(this.#koffi.address(piece));
+    for (let index = HANDLES_PER_PIECE - 1; index >= 0; index--) this.#free.push(begin + index * this.#bytes);
+  }
 }

@@ -1,12 +1,12 @@
 import { randomInt } from 'node:crypto';
-import type { ClientIo, ClientLink, FindFlow } from './client-io.ts';
-import type { ClientAddress } from './flow-table.ts';
+import type { ClientIo, ClientLink, CreateFlow } from './client-io.ts';
+import type { DatagramRun } from './datagram-run.ts';
 import { AddressIndex } from '../native/datagrams/address-index.ts';
 import { ADDRESS_WORDS, decodePeer, hasLocal, PEER_WORDS } from '../native/datagrams/datagram-address.ts';
 import { EADDRNOTAVAIL, EINVAL, ENETUNREACH } from '../native/errno.ts';
 import { BATCH_SIZE, type NativeDatagrams, type SlotRun } from '../native/datagrams/native-datagrams.ts';
-import type { NativeUdpSocket, Sending } from '../native/datagrams/native-udp-socket.ts';
-import { sendRun } from './send-run.ts';
+import type { NativeUdpSocket, Sending, SocketHandlers } from '../native/datagrams/native-udp-socket.ts';
+import { type RunSender, sendRun } from './send-run.ts';
 import type { UdpFlow } from './udp-flow.ts';
 
 /** Batches that one listener takes before the other sockets have their turn. */
@@ -14,87 +14,121 @@ const MAX_BATCHES = 32;
 /** What the kernel says of an address that can't be sent from, and sometimes of the client. */
 const SOURCE_ERRORS: ReadonlySet<number> = new Set([EINVAL, EADDRNOTAVAIL, ENETUNREACH]);
 
-/** A flow, and what the present batch holds for it. */
-interface Party {
-  readonly client: ClientAddress;
-  readonly flow: UdpFlow;
+/** What the clients of one listener share. */
+interface Shared {
+  readonly socket: NativeUdpSocket;
+  readonly datagrams: NativeDatagrams;
+  readonly byAddress: AddressIndex<Party>;
+}
+
+/** A client with its flow, and what the present batch holds for it. */
+class Party implements ClientLink, RunSender {
+  /** Whom it sends to, and from where. */
+  readonly to: Uint32Array;
+  flow: UdpFlow | undefined;
   run: SlotRun | undefined;
+  readonly #words: Uint32Array;
+  readonly #io: Shared;
+
+  constructor(words: Uint32Array, io: Shared) {
+    this.#words = words;
+    // The local address may be taken out of it later: see `onSendFailed`.
+    this.to = hasLocal(words) ? words.slice() : words;
+    this.#io = io;
+  }
+
+  reply(datagram: Buffer): void {
+    this.#io.socket.send({ datagram, to: this.to });
+  }
+
+  replyRun(run: DatagramRun): void {
+    sendRun(run, this);
+  }
+
+  receiveWith(flow: UdpFlow): void {
+    this.flow = flow;
+    this.#io.byAddress.set(this.#words, this);
+  }
+
+  unlink(): void {
+    if (this.flow !== undefined) this.#io.byAddress.delete(this.#words);
+  }
+
+  fdOf(): number | undefined {
+    return this.#io.socket.sendFd;
+  }
+
+  isWritable(fd: number): boolean {
+    return this.#io.datagrams.isWritable(fd);
+  }
+
+  sendOne(datagram: Buffer): void {
+    this.reply(datagram);
+  }
+
+  onRefused(): void {}
+
+  onUnsent(datagram: Buffer): void {
+    this.reply(datagram);
+  }
+
+  onUnsendable(copy: () => Buffer): void {
+    this.reply(copy());
+  }
 }
 
 /**
  * Moves many datagrams at once, and answers from the address that was asked. The socket is ours alone: a batch comes with
  * one call, each datagram with its local address. Each client's datagrams then go on together, in their order.
  */
-export class BatchClientIo implements ClientIo {
-  readonly #socket: NativeUdpSocket;
+export class BatchClientIo implements ClientIo, SocketHandlers {
   readonly #datagrams: NativeDatagrams;
-  readonly #findFlow: FindFlow;
+  readonly #createFlow: CreateFlow;
   readonly #byAddress = new AddressIndex<Party>(randomInt(2 ** 31));
-  readonly #byFlow = new Map<UdpFlow, Party>();
+  readonly #shared: Shared;
   readonly #seen: Party[] = [];
   /** The words of the peer whose flow is asked for. */
-  #asking = new Uint32Array(PEER_WORDS);
+  #asking: Uint32Array = new Uint32Array(PEER_WORDS);
 
   /** Reads until it is closed. @throws the bind error, with its `code`. */
   constructor(
     place: { readonly address: string; readonly port: number },
-    { datagrams, findFlow }: { readonly datagrams: NativeDatagrams; readonly findFlow: FindFlow },
+    { datagrams, createFlow }: { readonly datagrams: NativeDatagrams; readonly createFlow: CreateFlow },
   ) {
     this.#datagrams = datagrams;
-    this.#findFlow = findFlow;
-    this.#socket = datagrams.listen(place, {
-      onReadable: () => this.#turn(),
-      onUnsent: (sending, errno) => this.#sendFromElsewhere(sending, errno),
-    });
+    this.#createFlow = createFlow;
+    const socket = datagrams.listen(place, this);
+    this.#shared = { socket, datagrams, byAddress: this.#byAddress };
   }
 
   /** Of the client whose flow is asked for now. */
-  link(client: ClientAddress): ClientLink {
-    const words = this.#asking;
-    const to = words.slice();
-    const sendOne = (datagram: Buffer) => this.#socket.send({ datagram, to });
-    const sender = {
-      to,
-      fdOf: () => this.#socket.sendFd,
-      isWritable: (fd: number) => this.#datagrams.isWritable(fd),
-      sendOne,
-      onRefused() {},
-      onUnsent: sendOne,
-      onUnsendable: (copy: () => Buffer) => sendOne(copy()),
-    };
-    let party: Party | undefined;
-    return {
-      reply: sendOne,
-      replyRun: (run) => sendRun(run, sender),
-      receiveWith: (flow) => {
-        party = { client, flow, run: undefined };
-        this.#byFlow.set(flow, party);
-        this.#byAddress.set(words, party);
-      },
-      unlink: () => {
-        if (party === undefined) return;
-        this.#byFlow.delete(party.flow);
-        this.#byAddress.delete(words);
-      },
-    };
+  link(): ClientLink {
+    return new Party(this.#asking, this.#shared);
   }
 
   close(): void {
-    this.#socket.close();
+    this.#shared.socket.close();
   }
 
-  #turn(): void {
-    for (let batch = 0; batch < MAX_BATCHES && !this.#socket.isClosed; batch++) {
+  onReadable(): void {
+    const { socket } = this.#shared;
+    for (let batch = 0; batch < MAX_BATCHES && !socket.isClosed; batch++) {
       if (this.#receive() < BATCH_SIZE) return;
     }
   }
 
+  /** Nothing can be sent from a broadcast address that was asked, nor after the machine has left that network. */
+  onSendFailed({ datagram, to }: Sending, errno: number): void {
+    if (to === undefined || !SOURCE_ERRORS.has(errno) || !hasLocal(to)) return;
+    const fromAnywhere = to.slice().fill(0, ADDRESS_WORDS);
+    if (this.#shared.socket.sendNow({ datagram, to: fromAnywhere })) to.set(fromAnywhere);
+  }
+
   #receive(): number {
-    const { count } = this.#datagrams.receive(this.#socket.fd);
+    const { count } = this.#datagrams.receive(this.#shared.socket.fd);
     const { peers } = this.#datagrams;
     for (let slot = 0; slot < count; slot++) {
-      const at = slot * PEER_WORDS;
-      const party = this.#byAddress.get(peers, at) ?? this.#findParty(peers.slice(at, at + PEER_WORDS));
+      const party = this.#findParty(peers, slot * PEER_WORDS);
       if (party !== undefined) this.#sort(slot, party);
     }
     for (const party of this.#seen) this.#deliver(party);
@@ -102,10 +136,12 @@ export class BatchClientIo implements ClientIo {
     return count;
   }
 
-  #findParty(words: Uint32Array<ArrayBuffer>): Party | undefined {
-    this.#asking = words;
-    const flow = this.#findFlow(decodePeer(words));
-    return flow && this.#byFlow.get(flow);
+  #findParty(peers: Uint32Array, at: number): Party | undefined {
+    const known = this.#byAddress.get(peers, at);
+    if (known !== undefined) return known;
+    this.#asking = peers.slice(at, at + PEER_WORDS);
+    const flow = this.#createFlow(decodePeer(this.#asking));
+    return flow && this.#byAddress.get(this.#asking, 0);
   }
 
   #sort(slot: number, party: Party): void {
@@ -119,22 +155,12 @@ export class BatchClientIo implements ClientIo {
   #deliver(party: Party): void {
     const { run, flow } = party;
     party.run = undefined;
-    if (run === undefined) return;
+    if (run === undefined || flow === undefined) return;
     if (!flow.hasEnded) return flow.receiveRun(run);
     // It ended because of something in this batch: what follows begins another.
     for (let index = 0; index < run.size; index++) {
-      const { peers } = this.#datagrams;
-      const at = run.slotOf(index) * PEER_WORDS;
-      const words = peers.slice(at, at + PEER_WORDS);
-      const next = this.#byAddress.get(words, 0) ?? this.#findParty(words);
-      next?.flow.receive(run.copy(index));
+      const next = this.#findParty(this.#datagrams.peers, run.slotOf(index) * PEER_WORDS);
+      next?.flow?.receive(run.copy(index));
     }
-  }
-
-  /** Nothing can be sent from a broadcast address that was asked, nor after the machine has left that network. */
-  #sendFromElsewhere({ datagram, to }: Sending, errno: number): void {
-    if (to === undefined || !SOURCE_ERRORS.has(errno) || !hasLocal(to)) return;
-    const fromAnywhere = to.slice().fill(0, ADDRESS_WORDS);
-    if (this.#socket.sendNow({ datagram, to: fromAnywhere })) to.set(fromAnywhere);
   }
 }

@@ -1,11 +1,11 @@
 import type { Socket } from 'node:dgram';
 import type { DatagramRun } from './datagram-run.ts';
-import type { ClientAddress } from './flow-table.ts';
+import { type ClientAddress, FlowTable } from './flow-table.ts';
 import { openUdpSocket } from './open-udp-socket.ts';
 import type { UdpFlow } from './udp-flow.ts';
 
-/** Finds a client's flow, or makes one; `undefined` for a client that isn't served. */
-export type FindFlow = (from: ClientAddress) => UdpFlow | undefined;
+/** Makes the flow of a client that has none; `undefined` for a client that isn't served. */
+export type CreateFlow = (from: ClientAddress) => UdpFlow | undefined;
 
 /** A listener's socket: hands datagrams to the flows of its clients, and their replies back. */
 export interface ClientIo {
@@ -30,11 +30,12 @@ export interface ClientLink {
  */
 export class SingleClientIo implements ClientIo {
   readonly #socket: Socket;
+  readonly #flows = new FlowTable<UdpFlow>();
   #closed = false;
 
-  private constructor(socket: Socket, findFlow: FindFlow) {
+  private constructor(socket: Socket, createFlow: CreateFlow) {
     this.#socket = socket;
-    socket.on('message', (datagram, from) => findFlow(from)?.receive(datagram));
+    socket.on('message', (datagram, from) => (this.#flows.get(from) ?? createFlow(from))?.receive(datagram));
     // A client that is gone (ICMP) is no reason to stop listening.
     socket.on('error', () => {});
   }
@@ -42,9 +43,9 @@ export class SingleClientIo implements ClientIo {
   /** Reads until it is closed. @throws the bind error, with its `code`. */
   static async open(
     place: { readonly address: string; readonly port: number },
-    findFlow: FindFlow,
+    createFlow: CreateFlow,
   ): Promise<SingleClientIo> {
-    return new SingleClientIo(await openUdpSocket(place), findFlow);
+    return new SingleClientIo(await openUdpSocket(place), createFlow);
   }
 
   link(client: ClientAddress): ClientLink {
@@ -57,8 +58,8 @@ export class SingleClientIo implements ClientIo {
       replyRun(run) {
         for (let index = 0; index < run.size; index++) reply(run.copy(index));
       },
-      receiveWith() {},
-      unlink() {},
+      receiveWith: (flow) => this.#flows.set(client, flow),
+      unlink: () => this.#flows.delete(client),
     };
   }
 

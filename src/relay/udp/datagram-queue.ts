@@ -27,6 +27,9 @@ interface Entry {
   readonly atMs: number;
 }
 
+/** Never written to. */
+const NOTHING: Entry[] = [];
+
 /**
  * The datagrams that one flow keeps, in order, while its workload wakes. Pure; bounded by count, bytes and age, and by what
  * all flows of the listener and the process may keep together.
@@ -34,7 +37,8 @@ interface Entry {
 export class DatagramQueue {
   readonly #limits: QueueLimits;
   readonly #budget: QueueBudget;
-  #entries: Entry[] = [];
+  /** Most flows keep something only for a moment. */
+  #entries: Entry[] = NOTHING;
   #bytes = 0;
 
   constructor(limits: QueueLimits, budget: QueueBudget) {
@@ -50,6 +54,7 @@ export class DatagramQueue {
   push(datagram: Buffer, nowMs: number): DropReason | undefined {
     const refused = this.findLimit(datagram.length) ?? this.#budget.take(costOf(datagram.length));
     if (refused !== undefined) return refused;
+    if (this.#entries === NOTHING) this.#entries = [];
     this.#entries.push({ datagram, atMs: nowMs });
     this.#bytes += datagram.length;
     return undefined;
@@ -58,7 +63,7 @@ export class DatagramQueue {
   /** Puts one to the front that was taken out a moment ago; no limit keeps it out. */
   putBack(datagram: Buffer, nowMs: number): void {
     this.#budget.give(-costOf(datagram.length));
-    this.#entries.unshift({ datagram, atMs: nowMs });
+    this.#entries = [{ datagram, atMs: nowMs }, ...this.#entries];
     this.#bytes += datagram.length;
   }
 
@@ -76,6 +81,8 @@ export class DatagramQueue {
   shift(): Buffer | undefined {
     const datagram = this.#entries.shift()?.datagram;
     if (datagram === undefined) return undefined;
+    // An empty array would keep its room.
+    if (this.#entries.length === 0) this.#entries = NOTHING;
     this.#bytes -= datagram.length;
     this.#budget.give(costOf(datagram.length));
     return datagram;
@@ -104,7 +111,7 @@ export class DatagramQueue {
   clear(): number {
     const { length } = this.#entries;
     this.#budget.give(this.#bytes + length * DATAGRAM_COST_BYTES);
-    this.#entries = [];
+    this.#entries = NOTHING;
     this.#bytes = 0;
     return length;
   }

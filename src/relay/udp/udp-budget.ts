@@ -87,6 +87,13 @@ export interface ListenerBudget {
 export class FlowLimit {
   readonly #max: number;
   readonly #used = new IdleOrder<RoomMaker>();
+  /** One for all seats. */
+  readonly #seatParts: SeatParts = {
+    used: this.#used,
+    onLeft: () => {
+      this.#count--;
+    },
+  };
   #count = 0;
 
   constructor(max: number) {
@@ -118,19 +125,45 @@ export class FlowLimit {
   }
 
   /** Counts one more. What is returned is called whenever it is used. */
-  enter(flow: RoomMaker): { touch(): void; leave(): void } {
+  enter(flow: RoomMaker): FlowSeat {
     this.#count++;
-    // A flow that waits for its workload is not there yet: it is never the one to go.
-    let place: Place<RoomMaker> | undefined;
-    return {
-      touch: () => {
-        if (place === undefined) place = this.#used.add(flow);
-        else this.#used.touch(place);
-      },
-      leave: () => {
-        this.#count--;
-        if (place !== undefined) this.#used.remove(place);
-      },
-    };
+    return new PlacedSeat(flow, this.#seatParts);
+  }
+}
+
+/** A flow's place in one limit. */
+export interface FlowSeat {
+  touch(): void;
+  leave(): void;
+}
+
+interface SeatParts {
+  readonly used: IdleOrder<RoomMaker>;
+  readonly onLeft: () => void;
+}
+
+/** A flow that waits for its workload is not in the order yet: it is never the one to go. */
+class PlacedSeat implements FlowSeat, Place<RoomMaker> {
+  readonly value: RoomMaker;
+  before: Place<RoomMaker> | undefined;
+  after: Place<RoomMaker> | undefined;
+  readonly #parts: SeatParts;
+  #isPlaced = false;
+
+  constructor(flow: RoomMaker, parts: SeatParts) {
+    this.value = flow;
+    this.#parts = parts;
+  }
+
+  touch(): void {
+    const { used } = this.#parts;
+    if (this.#isPlaced) return used.touch(this);
+    this.#isPlaced = true;
+    used.add(this);
+  }
+
+  leave(): void {
+    this.#parts.onLeft();
+    if (this.#isPlaced) this.#parts.used.remove(this);
   }
 }

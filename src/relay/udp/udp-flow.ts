@@ -1,7 +1,8 @@
 import type { UdpPolicy } from '../../model/service.ts';
-import type { AbortFan } from '../../system/abort-fan.ts';
+import type { AbortFan, FanMember } from '../../system/abort-fan.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import type { Descriptors } from '../../system/descriptors.ts';
+import type { Due, DueQueue } from '../../system/due-queue.ts';
 import type { OwnListeners } from '../../system/net/own-listeners.ts';
 import { DatagramQueue, type DropReason } from './datagram-queue.ts';
 import type { DatagramRun } from './datagram-run.ts';
@@ -26,74 +27,88 @@ const ALTERNATE_AFTER_MS = 250;
 /** One for all: the stack of each would hold on to what was there when it was made. */
 const FLOW_ENDED = new Error('the flow ended');
 
-export interface FlowOptions {
+/** What the flows of a listener share: one object for thousands of them. */
+export interface FlowSetting {
   readonly policy: UdpPolicy;
-  /** Silence after which it ends; less after one question and one answer. */
+  /** Silence after which a flow ends; less after one question and one answer. */
   readonly timeoutMs: number;
   /** What all flows of the listener may keep together. */
   readonly budget: QueueBudget;
-  readonly lease: FlowLease;
   readonly clock: Clock;
-  /** Sends a reply to the client. */
-  readonly reply: (datagram: Buffer) => void;
-  /** Sends many. */
-  readonly replyRun: (run: DatagramRun) => void;
+  /** The ends of silent flows. */
+  readonly dues: DueQueue;
   readonly datagrams?: NativeDatagrams | undefined;
   readonly descriptors?: Descriptors | undefined;
-  /** Called when it has a socket. */
-  readonly onSocket?: (() => void) | undefined;
   readonly own?: OwnListeners | undefined;
   readonly countDrop: (reason: DropReason, count: number) => void;
   /** Tells the flows of the ends of their workload's runs. */
   readonly runEnds: AbortFan;
+}
+
+/** Whose flow it is. */
+export interface FlowOwner {
+  readonly lease: FlowLease;
+  /** Sends a reply to the client. */
+  reply(datagram: Buffer): void;
+  /** Sends many. */
+  replyRun(run: DatagramRun): void;
+  /** Called when it has a socket. */
+  onSocket?(): void;
   /** Called with every datagram that passes, and when the workload is ready. */
-  readonly onActive: () => void;
+  onActive(): void;
   /** Called once, when the flow has ended; `error` where it could not be served. */
-  readonly onEnd: (error?: unknown) => void;
+  onEnd(error?: unknown): void;
 }
 
 /** The datagrams of one client on one listener: kept in order while the workload wakes, then passed on. */
-export class UdpFlow {
-  readonly #options: FlowOptions;
+export class UdpFlow implements Due, FanMember {
+  readonly #setting: FlowSetting;
+  readonly #owner: FlowOwner;
   readonly #queue: DatagramQueue;
-  readonly #ending = new AbortController();
+  #hasEnded = false;
   #upstream: UdpUpstream | undefined;
-  /** Listens no longer for the end of the upstream's run. */
-  #unlink: (() => void) | undefined;
-  #opening = false;
+  /** Aborts at the end of the upstream's run. */
+  #runEnd: AbortSignal | undefined;
+  /** While it waits for an upstream: ends that. */
+  #opening: AbortController | undefined;
   /** Where nothing has answered yet, and since when that is so. */
   #silentTarget: UdpTarget | undefined;
   #silentSinceMs: number | undefined;
   /** What is being passed on of what was kept. */
   #flushed: Buffer | undefined;
   /** What was put behind the rest since the last flush. */
-  #arrived = { count: 0, bytes: 0 };
+  #arrivedCount = 0;
+  #arrivedBytes = 0;
   #lastActiveMs: number;
-  /** Datagrams that came from the client, and from the workload. */
-  readonly #came = { questions: 0, answers: 0 };
-  #cancelIdle: Cancel | undefined;
+  /** Datagrams that came from the client; those from the workload. */
+  #questions = 0;
+  #answers = 0;
+  /** For the queue of silent flows. */
+  dueMs = 0;
+  duePlace = -1;
   #cancelFlush: Cancel | undefined;
 
-  constructor(options: FlowOptions) {
-    this.#options = options;
-    this.#queue = new DatagramQueue(options.policy, options.budget);
-    this.#lastActiveMs = options.clock.monotonicMs();
+  constructor(setting: FlowSetting, owner: FlowOwner) {
+    this.#setting = setting;
+    this.#owner = owner;
+    this.#queue = new DatagramQueue(setting.policy, setting.budget);
+    this.#lastActiveMs = setting.clock.monotonicMs();
   }
 
   /** Takes a datagram of the client. */
   receive(datagram: Buffer): void {
-    if (this.#ending.signal.aborted) return;
+    if (this.#hasEnded) return;
     this.#leaveSilence();
     if (this.#upstream !== undefined && this.#queue.size === 0) {
-      this.#touch('questions', 1);
+      this.#touchBy(1, 0);
       return this.#upstream.send(datagram);
     }
-    const limit = this.#queue.push(datagram, this.#options.clock.monotonicMs());
+    const limit = this.#queue.push(datagram, this.#setting.clock.monotonicMs());
     if (limit !== undefined) return this.#drop(limit);
-    this.#touch('questions', 1);
-    this.#arrived.count++;
-    this.#arrived.bytes += datagram.length;
-    if (this.#upstream === undefined && !this.#opening) void this.#open();
+    this.#touchBy(1, 0);
+    this.#arrivedCount++;
+    this.#arrivedBytes += datagram.length;
+    if (this.#upstream === undefined && this.#opening === undefined) void this.#open();
   }
 
   /** Takes many, as `receive` does, but for what it copies of them. */
@@ -108,13 +123,13 @@ export class UdpFlow {
       }
       return;
     }
-    this.#touch('questions', run.size);
+    this.#touchBy(run.size, 0);
     this.#upstream.sendRun(run);
   }
 
   /** Waits for nothing, and keeps nothing. */
   get isIdle(): boolean {
-    return !this.#opening && this.#queue.size === 0;
+    return this.#opening === undefined && this.#queue.size === 0;
   }
 
   /** When the last datagram came, or the workload was ready for the first ones; by the monotonic clock. */
@@ -123,40 +138,42 @@ export class UdpFlow {
   }
 
   get hasEnded(): boolean {
-    return this.#ending.signal.aborted;
+    return this.#hasEnded;
   }
 
   /** Ends the flow. Idempotent. */
   end(error?: unknown): void {
-    if (this.#ending.signal.aborted) return;
-    this.#ending.abort(FLOW_ENDED);
-    this.#cancelIdle?.();
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#opening?.abort(FLOW_ENDED);
+    this.#setting.dues.delete(this);
     this.#leaveUpstream();
-    this.#options.countDrop('not-ready', this.#queue.clear());
-    this.#options.lease.release(this.#lastActiveMs);
-    this.#options.onEnd(error);
+    this.#setting.countDrop('not-ready', this.#queue.clear());
+    this.#owner.lease.release(this.#lastActiveMs);
+    this.#owner.onEnd(error);
   }
 
   #drop(limit: DropReason): void {
-    this.#options.countDrop(limit, 1);
-    this.#touch('questions', 1);
+    this.#setting.countDrop(limit, 1);
+    this.#touchBy(1, 0);
     // Nothing is left that could wake the workload, or prove that its port takes datagrams.
-    if (this.#queue.size === 0 && this.#upstream === undefined && !this.#opening) this.end();
+    if (this.#queue.size === 0 && this.#upstream === undefined && this.#opening === undefined) this.end();
   }
 
   async #open(): Promise<void> {
-    this.#opening = true;
-    const { datagrams, descriptors, own } = this.#options;
+    const opening = new AbortController();
+    this.#opening = opening;
+    const { policy, datagrams, descriptors, own } = this.#setting;
     try {
-      const { value: upstream, ended } = await this.#options.lease.open({
-        readiness: this.#options.policy.readiness,
+      const { value: upstream, ended } = await this.#owner.lease.open({
+        readiness: policy.readiness,
         prove: (targets, signal) => this.#prove(targets, signal),
         follow: (target) =>
-          connectUdp(target, { handlers: this.#handlersFor(target), datagrams, descriptors, own }),
+          connectUdp(target, { handlers: this.#listenTo(target), datagrams, descriptors, own }),
         notAt: this.#silentTarget,
-        signal: this.#ending.signal,
+        signal: opening.signal,
       });
-      this.#opening = false;
+      this.#opening = undefined;
       this.#use(upstream, ended);
     } catch (error) {
       this.end(error);
@@ -164,74 +181,102 @@ export class UdpFlow {
   }
 
   #prove(targets: readonly UdpTarget[], signal: AbortSignal): Promise<UdpUpstream> {
-    const { policy, clock, datagrams, descriptors, own } = this.#options;
+    const { policy, clock, datagrams, descriptors, own } = this.#setting;
     const { readiness } = policy;
-    const handlersFor = (target: UdpTarget) => this.#handlersFor(target);
+    const handlersFor = (target: UdpTarget) => this.#listenTo(target);
     return offerDatagram(this.#queue, {
       ...{ readiness, clock, signal, targets, handlersFor, datagrams, descriptors },
       own,
     });
   }
 
-  #handlersFor(target: UdpTarget): UpstreamHandlers {
-    let heard = false;
+  #listenTo(target: UdpTarget): UpstreamHandlers {
     this.#silentTarget = target;
     this.#silentSinceMs = undefined;
-    const hear = (count: number) => {
-      this.#touch('answers', count);
-      if (heard) return;
-      heard = true;
-      this.#silentTarget = undefined;
-      this.#options.lease.answered(target);
-    };
-    return {
-      onOpened: () => this.#options.onSocket?.(),
-      onReply: (datagram) => {
-        hear(1);
-        this.#options.reply(datagram);
-      },
-      onReplies: (run) => {
-        hear(run.size);
-        this.#options.replyRun(run);
-      },
-      onRefused: () => this.#refused(),
-      onUnsent: (datagram) => {
-        // What is kept came after it.
-        if (datagram === this.#flushed) return this.#queue.putBack(datagram, this.#lastActiveMs);
-        this.#came.questions--;
-        this.receive(datagram);
-      },
-      onUnsendable: () => this.#options.countDrop('unsendable', 1),
-    };
+    return new UdpFlow.#Ear(this, target);
+  }
+
+  /** A class, and no object with a closure for each thing it is told: each flow has one. */
+  static readonly #Ear = class implements UpstreamHandlers {
+    readonly #flow: UdpFlow;
+    readonly #target: UdpTarget;
+    #hasHeard = false;
+
+    constructor(flow: UdpFlow, target: UdpTarget) {
+      this.#flow = flow;
+      this.#target = target;
+    }
+
+    onOpened(): void {
+      this.#flow.#owner.onSocket?.();
+    }
+
+    onReply(datagram: Buffer): void {
+      this.#hear(1);
+      this.#flow.#owner.reply(datagram);
+    }
+
+    onReplies(run: DatagramRun): void {
+      this.#hear(run.size);
+      this.#flow.#owner.replyRun(run);
+    }
+
+    onRefused(): void {
+      this.#flow.#refused();
+    }
+
+    onUnsent(datagram: Buffer): void {
+      this.#flow.#takeBack(datagram);
+    }
+
+    onUnsendable(): void {
+      this.#flow.#setting.countDrop('unsendable', 1);
+    }
+
+    #hear(count: number): void {
+      this.#flow.#touchBy(0, count);
+      if (this.#hasHeard) return;
+      this.#hasHeard = true;
+      this.#flow.#silentTarget = undefined;
+      this.#flow.#owner.lease.answered(this.#target);
+    }
+  };
+
+  #takeBack(datagram: Buffer): void {
+    // What is kept came after it.
+    if (datagram === this.#flushed) return this.#queue.putBack(datagram, this.#lastActiveMs);
+    this.#questions--;
+    this.receive(datagram);
   }
 
   #use(upstream: UdpUpstream, ended: AbortSignal): void {
-    if (this.#ending.signal.aborted) return upstream.close();
+    if (this.#hasEnded) return upstream.close();
     this.#upstream = upstream;
-    this.#arrived = { count: 0, bytes: 0 };
-    const leave = () => this.#leaveUpstream();
-    this.#unlink = this.#options.runEnds.add(ended, leave);
-    if (ended.aborted) leave();
+    this.#clearArrived();
+    this.#runEnd = ended;
+    this.#setting.runEnds.add(ended, this);
+    if (ended.aborted) this.#leaveUpstream();
     // However long the start took, the answers to what is passed on now are waited for.
-    this.#touch('answers', 0);
+    this.#touchBy(0, 0);
     this.#silentSinceMs = this.#lastActiveMs;
     this.#flush();
-    this.#watchIdle();
+    this.onDue();
   }
 
   /** Passes on what was kept, at a pace at which the upstream's socket buffer doesn't overflow. */
   #flush(): void {
     const upstream = this.#upstream;
     if (upstream === undefined) return;
-    const { clock } = this.#options;
-    const maxCount = FLUSH.maxCount + this.#arrived.count;
-    const maxBytes = FLUSH.maxBytes + this.#arrived.bytes;
-    this.#arrived = { count: 0, bytes: 0 };
+    const { clock } = this.#setting;
+    this.#cancelFlush = undefined;
+    const maxCount = FLUSH.maxCount + this.#arrivedCount;
+    const maxBytes = FLUSH.maxBytes + this.#arrivedBytes;
+    this.#clearArrived();
     let [count, bytes] = [0, 0];
     // A refusal that is told meanwhile may end it.
     while (this.#upstream === upstream && this.#queue.size > 0 && count < maxCount && bytes < maxBytes) {
       const { datagrams, expired } = this.#queue.take(clock.monotonicMs(), { maxCount: 1, maxBytes });
-      this.#options.countDrop('queue-age', expired);
+      this.#setting.countDrop('queue-age', expired);
       for (const datagram of datagrams) {
         count++;
         bytes += datagram.length;
@@ -244,51 +289,62 @@ export class UdpFlow {
       this.#cancelFlush = clock.schedule(FLUSH.everyMs, () => this.#flush());
   }
 
+  /** The run of the upstream is over. */
+  onAborted(): void {
+    this.#leaveUpstream();
+  }
+
   #leaveUpstream(): void {
     this.#cancelFlush?.();
-    this.#unlink?.();
+    this.#cancelFlush = undefined;
+    if (this.#runEnd !== undefined) this.#setting.runEnds.delete(this.#runEnd, this);
+    this.#runEnd = undefined;
     this.#upstream?.close();
     this.#upstream = undefined;
     // What is still kept goes to the next run.
-    if (this.#queue.size > 0 && !this.#opening && !this.#ending.signal.aborted) void this.#open();
+    if (this.#queue.size > 0 && this.#opening === undefined && !this.#hasEnded) void this.#open();
   }
 
   /** Before a datagram is passed on: leaves an address that doesn't answer for another one that may. */
   #leaveSilence(): void {
     const silent = this.#silentTarget;
     if (silent === undefined || this.#silentSinceMs === undefined || this.#upstream === undefined) return;
-    const silentMs = this.#options.clock.monotonicMs() - this.#silentSinceMs;
-    if (silentMs >= ALTERNATE_AFTER_MS && this.#options.lease.mayAnswerElsewhere(silent))
-      this.#leaveUpstream();
+    const silentMs = this.#setting.clock.monotonicMs() - this.#silentSinceMs;
+    if (silentMs >= ALTERNATE_AFTER_MS && this.#owner.lease.mayAnswerElsewhere(silent)) this.#leaveUpstream();
   }
 
   #refused(): void {
-    this.#options.countDrop('refused', 1);
-    if (this.#options.policy.readiness !== 'open') return;
+    this.#setting.countDrop('refused', 1);
+    if (this.#setting.policy.readiness !== 'open') return;
     // In this mode a refused datagram may be sent again, so the next one asks before the others follow.
-    this.#options.lease.doubt();
+    this.#owner.lease.doubt();
     this.#leaveUpstream();
   }
 
-  #touch(side: 'questions' | 'answers', count: number): void {
-    this.#lastActiveMs = this.#options.clock.monotonicMs();
-    this.#came[side] += count;
-    if (this.#upstream !== undefined) this.#options.onActive();
+  #touchBy(questions: number, answers: number): void {
+    this.#lastActiveMs = this.#setting.clock.monotonicMs();
+    this.#questions += questions;
+    this.#answers += answers;
+    if (this.#upstream !== undefined) this.#owner.onActive();
   }
 
-  /** One timer that runs to the end of the time as it is when it fires: datagrams only note theirs. */
-  #watchIdle(): void {
-    this.#cancelIdle?.();
+  #clearArrived(): void {
+    this.#arrivedCount = 0;
+    this.#arrivedBytes = 0;
+  }
+
+  /** Ends it if it was silent for long enough, else looks again when it may be: datagrams only note their time. */
+  onDue(): void {
     // The start has its own limit, and this is called again after it.
-    if (this.#opening) return;
-    const { clock, timeoutMs } = this.#options;
-    const { questions, answers } = this.#came;
+    if (this.#opening !== undefined || this.#hasEnded) return;
+    const { clock, timeoutMs, dues } = this.#setting;
+    const [questions, answers] = [this.#questions, this.#answers];
     const shortMs = Math.min(EXCHANGED_TIMEOUT_MS, timeoutMs);
     const silentMs = clock.monotonicMs() - this.#lastActiveMs;
     const leftMs = (questions === 1 && answers === 1 ? shortMs : timeoutMs) - silentMs;
     if (leftMs <= 0) return this.end();
     // The answer that makes the time shorter may be yet to come.
     const mayBeShort = questions <= 1 && answers <= 1 && silentMs < shortMs;
-    this.#cancelIdle = clock.schedule(mayBeShort ? shortMs - silentMs : leftMs, () => this.#watchIdle());
+    dues.set(this, mayBeShort ? shortMs - silentMs : leftMs);
   }
 }

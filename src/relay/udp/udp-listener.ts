@@ -3,19 +3,21 @@ import type { Endpoint } from '../../model/observation.ts';
 import type { ListenerSpec, UdpPolicy } from '../../model/service.ts';
 import { AbortFan } from '../../system/abort-fan.ts';
 import type { Clock } from '../../system/clock.ts';
+import { DueQueue } from '../../system/due-queue.ts';
 import type { OwnListeners } from '../../system/net/own-listeners.ts';
 import type { AccessList } from '../access/access-list.ts';
 import type { Admission, Admitted, Bound, ServiceBounds } from '../access/admission.ts';
 import { BatchClientIo } from './batch-client-io.ts';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
-import { type ClientIo, SingleClientIo } from './client-io.ts';
+import { type ClientIo, type ClientLink, SingleClientIo } from './client-io.ts';
 import type { DropReason } from './datagram-queue.ts';
+import type { DatagramRun } from './datagram-run.ts';
 import type { FlowLease } from './flow-lease.ts';
-import { type ClientAddress, FlowTable } from './flow-table.ts';
+import type { ClientAddress } from './flow-table.ts';
 import type { Client, Listener, TrackClient } from '../listener.ts';
 import type { NativeDatagrams } from '../native/datagrams/native-datagrams.ts';
-import { FlowLimit, type ListenerBudget, type UdpBudget } from './udp-budget.ts';
-import { UdpFlow } from './udp-flow.ts';
+import { FlowLimit, type FlowSeat, type ListenerBudget, type UdpBudget } from './udp-budget.ts';
+import { type FlowOwner, type FlowSetting, UdpFlow } from './udp-flow.ts';
 
 /** With an idle timeout of 0 a flow would end before its answer came. */
 const MIN_FLOW_IDLE_MS = 5_000;
@@ -39,9 +41,84 @@ export interface UdpBinding {
 
 type LoadDatagrams = () => Promise<NativeDatagrams | undefined>;
 
-interface LiveFlow {
+/** What the flows of a listener need of it at their end. */
+interface ListenerParts {
+  readonly flows: Set<LiveFlow>;
+  readonly byAddress: Map<string, FlowLimit>;
+}
+
+/** A flow with all that is to be given back at its end. It is the flow's owner itself, without a closure for each thing. */
+class LiveFlow implements FlowOwner {
   readonly flow: UdpFlow;
-  readonly address: string;
+  readonly client: Client;
+  readonly lease: FlowLease;
+  readonly #binding: UdpBinding;
+  readonly #parts: ListenerParts;
+  readonly #link: ClientLink | undefined;
+  readonly #admitted: Admitted | undefined;
+  readonly #tracked: (() => void) | undefined;
+  readonly #ofAddress: FlowLimit;
+  readonly #seats: readonly FlowSeat[];
+  #onSocket: (() => void) | undefined;
+
+  constructor(options: {
+    readonly client: Client;
+    readonly binding: UdpBinding;
+    readonly lease: FlowLease;
+    readonly link: ClientLink | undefined;
+    readonly admitted: Admitted | undefined;
+    /** The limit of the client's address, beside those of all. */
+    readonly ofAddress: FlowLimit;
+    readonly limits: readonly FlowLimit[];
+    /** To be called once it has its socket. */
+    readonly onSocket: (() => void) | undefined;
+    /** To be called at its end. */
+    readonly tracked: (() => void) | undefined;
+    readonly setting: FlowSetting;
+    readonly parts: ListenerParts;
+  }) {
+    this.client = options.client;
+    this.lease = options.lease;
+    this.#binding = options.binding;
+    this.#parts = options.parts;
+    this.#link = options.link;
+    this.#admitted = options.admitted;
+    this.#tracked = options.tracked;
+    this.#ofAddress = options.ofAddress;
+    this.#onSocket = options.onSocket;
+    const flow = new UdpFlow(options.setting, this);
+    this.flow = flow;
+    this.#seats = [...options.limits, options.ofAddress].map((limit) => limit.enter(flow));
+    this.#link?.receiveWith(flow);
+  }
+
+  reply(datagram: Buffer): void {
+    this.#link?.reply(datagram);
+  }
+
+  replyRun(run: DatagramRun): void {
+    this.#link?.replyRun(run);
+  }
+
+  onSocket(): void {
+    this.#onSocket?.();
+    this.#onSocket = undefined;
+  }
+
+  onActive(): void {
+    for (const seat of this.#seats) seat.touch();
+  }
+
+  onEnd(error?: unknown): void {
+    for (const seat of this.#seats) seat.leave();
+    if (this.#ofAddress.isEmpty) this.#parts.byAddress.delete(addressGroup(this.client.address));
+    this.onSocket();
+    if (this.#admitted?.kind === 'seat') this.#admitted.leave();
+    this.#parts.flows.delete(this);
+    this.#link?.unlink();
+    this.#tracked?.();
+    if (error !== undefined) this.#binding.onUnserved(this.client, error);
+  }
 }
 
 /** One bound UDP socket: a flow per client address, whose replies return to that client alone. */
@@ -51,11 +128,15 @@ export class UdpListener implements Listener<UdpBinding> {
   readonly #onDrained: () => void;
   readonly #admission: Admission | undefined;
   readonly #own: OwnListeners | undefined;
-  readonly #flows = new FlowTable<LiveFlow>();
+  readonly #flows = new Set<LiveFlow>();
+  readonly #dues: DueQueue;
   readonly #budget: ListenerBudget;
   readonly #runEnds = new AbortFan();
   /** The flows of each address. */
   readonly #byAddress = new Map<string, FlowLimit>();
+  readonly #parts = { flows: this.#flows, byAddress: this.#byAddress };
+  /** Of the present binding. */
+  #setting: FlowSetting | undefined;
   readonly #drops = new Map<DropReason, number>();
   readonly #loadDatagrams: LoadDatagrams;
   #datagrams: NativeDatagrams | undefined;
@@ -83,6 +164,7 @@ export class UdpListener implements Listener<UdpBinding> {
     this.spec = options.spec;
     this.#binding = options.binding;
     this.#clock = options.clock;
+    this.#dues = new DueQueue(options.clock);
     this.#onDrained = options.onDrained;
     this.#admission = options.admission;
     this.#own = options.own;
@@ -112,14 +194,15 @@ export class UdpListener implements Listener<UdpBinding> {
   /** A flow may live for ever, so that those whom the new access list refuses are ended. */
   rebind(binding: UdpBinding): void {
     this.#binding = binding;
-    for (const { flow, address } of this.#flows.all()) if (!binding.access.allows(address)) flow.end();
+    this.#setting = undefined;
+    for (const { flow, client } of [...this.#flows]) if (!binding.access.allows(client.address)) flow.end();
   }
 
   /** Takes no new client; a flow has no end of its own, so those that live are ended too. Idempotent. */
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
-    for (const { flow } of this.#flows.all()) flow.end();
+    for (const { flow } of [...this.#flows]) flow.end();
     this.#io?.close();
     this.#onDrained();
   }
@@ -129,14 +212,26 @@ export class UdpListener implements Listener<UdpBinding> {
   }
 
   async #openIo(): Promise<ClientIo> {
-    const findFlow = (from: ClientAddress) => (this.#closing ? undefined : this.#findFlow(from));
+    const createFlow = (from: ClientAddress) => (this.#closing ? undefined : this.#createFlow(from));
     const datagrams = this.#datagrams;
-    if (datagrams === undefined) return SingleClientIo.open(this.spec, findFlow);
-    return new BatchClientIo(this.spec, { datagrams, findFlow });
+    if (datagrams === undefined) return SingleClientIo.open(this.spec, createFlow);
+    return new BatchClientIo(this.spec, { datagrams, createFlow });
   }
 
-  #findFlow(from: ClientAddress): UdpFlow | undefined {
-    return this.#flows.get(from)?.flow ?? this.#createFlow(from);
+  #settingOf(binding: UdpBinding): FlowSetting {
+    this.#setting ??= {
+      policy: binding.policy,
+      timeoutMs: flowTimeoutOf(binding),
+      budget: this.#budget.queue,
+      runEnds: this.#runEnds,
+      clock: this.#clock,
+      dues: this.#dues,
+      datagrams: this.#datagrams,
+      descriptors: this.#admission?.descriptors,
+      own: this.#own,
+      countDrop: (reason, count) => this.#countDrop(reason, count),
+    };
+    return this.#setting;
   }
 
   #createFlow(from: ClientAddress): UdpFlow | undefined {
@@ -152,6 +247,7 @@ export class UdpListener implements Listener<UdpBinding> {
       this.#countDrop('own-listener', 1);
       return undefined;
     }
+    const setting = this.#settingOf(binding);
     const nowMs = this.#clock.monotonicMs();
     if (!this.#budget.limits.every((limit) => limit.makeRoom(nowMs))) {
       this.#countDrop('too-many-flows', 1);
@@ -169,46 +265,22 @@ export class UdpListener implements Listener<UdpBinding> {
       admitted?.leave();
       return undefined;
     }
-    const hasSocket = this.#admission?.descriptors.expectOne();
-    const ended = binding.track?.(client);
-    const link = this.#io?.link(from);
-    const flow = new UdpFlow({
-      policy: binding.policy,
-      timeoutMs: flowTimeoutOf(binding),
-      budget: this.#budget.queue,
-      runEnds: this.#runEnds,
-      lease,
-      clock: this.#clock,
-      datagrams: this.#datagrams,
-      descriptors: this.#admission?.descriptors,
-      onSocket: hasSocket,
-      own: this.#own,
-      reply: (datagram) => link?.reply(datagram),
-      replyRun: (run) => link?.replyRun(run),
-      countDrop: (reason, count) => this.#countDrop(reason, count),
-      onActive: () => {
-        for (const seat of seats) seat.touch();
-      },
-      onEnd: (error) => {
-        for (const seat of seats) seat.leave();
-        if (ofAddress.isEmpty) this.#byAddress.delete(group);
-        hasSocket?.();
-        admitted?.leave();
-        this.#flows.delete(from);
-        link?.unlink();
-        ended?.();
-        if (error !== undefined) binding.onUnserved(client, error);
-      },
-    });
     const group = addressGroup(address);
     const ofAddress = this.#byAddress.get(group) ?? new FlowLimit(Number.POSITIVE_INFINITY);
     this.#byAddress.set(group, ofAddress);
-    const seats = [...this.#budget.limits, ofAddress].map((limit) => limit.enter(flow));
-    this.#flows.set(from, { flow, address });
-    link?.receiveWith(flow);
+    const live = new LiveFlow({
+      ...{ client, binding, lease, ofAddress, admitted },
+      onSocket: this.#admission?.descriptors.expectOne(),
+      tracked: binding.track?.(client),
+      link: this.#io?.link(from),
+      limits: this.#budget.limits,
+      setting,
+      parts: this.#parts,
+    });
+    this.#flows.add(live);
     // Closed by who was told of the client.
-    if (this.#closing) flow.end();
-    return flow;
+    if (this.#closing) live.flow.end();
+    return live.flow;
   }
 
   /** A flow that was idle for the longest time makes room: of the service, or of the address where that has too much. */

@@ -7,8 +7,8 @@ import type { DatagramRun } from './datagram-run.ts';
 import { ECONNREFUSED, EINTR } from '../native/errno.ts';
 import { createFdOf } from '../native/fd-of.ts';
 import { BATCH_SIZE, type NativeDatagrams } from '../native/datagrams/native-datagrams.ts';
-import type { NativeUdpSocket } from '../native/datagrams/native-udp-socket.ts';
-import { sendRun } from './send-run.ts';
+import type { NativeUdpSocket, Sending, SocketHandlers } from '../native/datagrams/native-udp-socket.ts';
+import { type RunSender, sendRun } from './send-run.ts';
 
 /** Room for bursts; the kernel's own limits apply. */
 const BUFFER_BYTES = 1_048_576;
@@ -57,8 +57,8 @@ export async function connectUdp(
   }
 }
 
-/** Moves many datagrams at once. */
-class BatchUpstream implements UdpUpstream, OwnUpstream {
+/** Moves many datagrams at once. What its socket tells it takes itself: each flow has one, and closures cost. */
+class BatchUpstream implements UdpUpstream, SocketHandlers, RunSender, OwnUpstream {
   readonly target: OwnUpstream['target'];
   readonly #socket: NativeUdpSocket;
   readonly #leave: (() => void) | undefined;
@@ -77,10 +77,7 @@ class BatchUpstream implements UdpUpstream, OwnUpstream {
     this.target = { host: place.address, port: place.port };
     this.#handlers = handlers;
     this.#datagrams = datagrams;
-    this.#socket = datagrams.connect(place, {
-      onReadable: () => this.#receive(),
-      onUnsent: ({ datagram }, errno) => this.#tellUnsent(datagram, errno),
-    });
+    this.#socket = datagrams.connect(place, this);
     this.#leave = own?.noteUpstream(this.#socket.port, this);
   }
 
@@ -99,20 +96,11 @@ class BatchUpstream implements UdpUpstream, OwnUpstream {
   }
 
   sendRun(run: DatagramRun): void {
-    sendRun(run, {
-      fdOf: () => this.#socket.sendFd,
-      isWritable: (fd) => this.#datagrams.isWritable(fd),
-      onRefused: () => this.#handlers.onRefused(),
-      onUnsent: (datagram) => this.#handlers.onUnsent(datagram),
-      onUnsendable: () => this.#handlers.onUnsendable(),
-      // Closed meanwhile, because of a refusal.
-      sendOne: (datagram) =>
-        this.#socket.isClosed ? this.#handlers.onUnsent(datagram) : this.send(datagram),
-    });
+    sendRun(run, this);
   }
 
   look(): void {
-    this.#receive();
+    this.onReadable();
   }
 
   close(): void {
@@ -120,7 +108,33 @@ class BatchUpstream implements UdpUpstream, OwnUpstream {
     this.#socket.close();
   }
 
-  #receive(): void {
+  fdOf(): number | undefined {
+    return this.#socket.sendFd;
+  }
+
+  isWritable(fd: number): boolean {
+    return this.#datagrams.isWritable(fd);
+  }
+
+  sendOne(datagram: Buffer): void {
+    // Closed meanwhile, because of a refusal.
+    if (this.#socket.isClosed) return this.#handlers.onUnsent(datagram);
+    this.send(datagram);
+  }
+
+  onRefused(): void {
+    this.#handlers.onRefused();
+  }
+
+  onUnsent(datagram: Buffer): void {
+    this.#handlers.onUnsent(datagram);
+  }
+
+  onUnsendable(): void {
+    this.#handlers.onUnsendable();
+  }
+
+  onReadable(): void {
     for (let batch = 0; batch < MAX_BATCHES && !this.#socket.isClosed; batch++) {
       const { count, error } = this.#datagrams.receive(this.#socket.fd);
       if (count > 0) this.#handlers.onReplies(this.#datagrams.createRunOf(count));
@@ -130,7 +144,7 @@ class BatchUpstream implements UdpUpstream, OwnUpstream {
     }
   }
 
-  #tellUnsent(datagram: Buffer, errno: number): void {
+  onSendFailed({ datagram }: Sending, errno: number): void {
     if (errno !== ECONNREFUSED) return this.#handlers.onUnsendable();
     // The refusal of something earlier: reporting it has cleared it, and this datagram was not sent.
     this.#handlers.onRefused();

@@ -16,6 +16,15 @@ export function countDescriptors(pid) {
 
 /** Private dirty memory in MiB. */
 export function readMemory(pid) {
+  return readRollup(pid, 'Private_Dirty');
+}
+
+/** Resident memory in MiB, with the pages of files and of the program itself. */
+export function readResident(pid) {
+  return readRollup(pid, 'Rss');
+}
+
+function readRollup(pid, name) {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  return Number(/Private_Dirty:\s+(\d+)/.exec(text)?.[1] ?? 0) / 1024;
+  return Number(new RegExp(`${name}:\\s+(\\d+)`).exec(text)?.[1] ?? 0) / 1024;
 }

@@ -14,7 +14,7 @@ describe.runIf(nativeDatagrams)('the watch of a socket that Node does not know',
   const datagrams = new Datagrams();
   afterEach(() => datagrams.close());
   const open = (onReadable: () => void) =>
-    nativeDatagrams?.listen({ address: '127.0.0.1', port: 0 }, { onReadable, onUnsent() {} });
+    nativeDatagrams?.listen({ address: '127.0.0.1', port: 0 }, { onReadable, onSendFailed() {} });
 
   const receive = (fd: number) => nativeDatagrams?.receive(fd) ?? { count: 0, error: 0 };
   const readAll = (fd: number) => receive(fd).count;
@@ -81,7 +81,7 @@ describe.runIf(nativeDatagrams)('the watch of a socket that Node does not know',
           read += count;
           if (error !== 0) errors.push(error);
         },
-        onUnsent() {},
+        onSendFailed() {},
       },
     );
     for (let round = 1; round <= 2; round++) {
@@ -103,7 +103,7 @@ describe.runIf(nativeDatagrams)('the watch of a socket that Node does not know',
       const onReadable = () => {
         if (datagrams.receive(socket.fd).count > 0) process.exit(7);
       };
-      const socket = datagrams.listen({ address: '127.0.0.1', port: 0 }, { onReadable, onUnsent() {} });
+      const socket = datagrams.listen({ address: '127.0.0.1', port: 0 }, { onReadable, onSendFailed() {} });
       const { createSocket } = await import('node:dgram');
       const client = createSocket('udp4');
       process.on('exit', () => { for (let n = 0; n < 50; n++) client.send('late', socket.port, '127.0.0.1'); });

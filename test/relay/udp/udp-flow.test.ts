@@ -6,6 +6,7 @@ import type { FlowLease } from '../../../src/relay/udp/flow-lease.ts';
 import type { UdpBudget } from '../../../src/relay/udp/udp-budget.ts';
 import { UdpFlow } from '../../../src/relay/udp/udp-flow.ts';
 import { AbortFan } from '../../../src/system/abort-fan.ts';
+import { DueQueue } from '../../../src/system/due-queue.ts';
 import { linkSignals } from '../../../src/system/link-signals.ts';
 import { aUdpBudget } from '../../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
@@ -141,22 +142,27 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
   function create(overrides: Partial<UdpPolicy> & { readonly proven?: boolean } = {}): UdpFlow {
     const { proven = true, ...policy } = overrides;
     lease = new ScriptedLease({ proven });
-    return new UdpFlow({
-      policy: { ...POLICY, ...policy },
-      timeoutMs: IDLE_MS,
-      budget: budget.openListener().queue,
-      runEnds: new AbortFan(),
-      onActive() {},
-      lease,
-      clock,
-      datagrams: native,
-      reply: (datagram) => void replies.push(String(datagram)),
-      replyRun: (run) => void replies.push(...copyRun(run).map(String)),
-      countDrop(reason, count) {
-        if (count > 0) drops[reason] = (drops[reason] ?? 0) + count;
+    return new UdpFlow(
+      {
+        policy: { ...POLICY, ...policy },
+        timeoutMs: IDLE_MS,
+        budget: budget.openListener().queue,
+        runEnds: new AbortFan(),
+        dues: new DueQueue(clock),
+        clock,
+        datagrams: native,
+        countDrop(reason, count) {
+          if (count > 0) drops[reason] = (drops[reason] ?? 0) + count;
+        },
       },
-      onEnd: (error) => void ends.push(error),
-    });
+      {
+        onActive() {},
+        lease,
+        reply: (datagram) => void replies.push(String(datagram)),
+        replyRun: (run) => void replies.push(...copyRun(run).map(String)),
+        onEnd: (error) => void ends.push(error),
+      },
+    );
   }
   const send = (...texts: readonly string[]) => {
     for (const text of texts) flow.receive(Buffer.from(text));

@@ -40,7 +40,7 @@ export async function loadDatagrams(load = loadKoffi): Promise<DatagramsLoad> {
 
 /** For all addresses, since that is where the kernel tells which one was asked. */
 function openSocket(datagrams: NativeDatagrams, onReadable: () => void): NativeUdpSocket {
-  return datagrams.listen({ address: '0.0.0.0', port: 0 }, { onReadable, onUnsent() {} });
+  return datagrams.listen({ address: '0.0.0.0', port: 0 }, { onReadable, onSendFailed() {} });
 }
 
 /** Sends a batch there and back between two sockets of this machine. @throws when not all of it comes as it should. */

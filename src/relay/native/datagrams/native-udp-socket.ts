@@ -10,7 +10,7 @@ import {
 } from './datagram-address.ts';
 import { EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, EINTR } from '../errno.ts';
 import { type LibcDatagrams, SOCKET_OPTIONS } from './libc-datagrams.ts';
-import type { LoopPoll, LoopWatch } from '../loop-poll.ts';
+import type { LoopPoll, LoopReader, LoopWatch } from '../loop-poll.ts';
 
 /** Room for bursts of all clients, and of one; the kernel's own limits apply. */
 const LISTENER_BUFFER_BYTES = 4_194_304;
@@ -19,6 +19,9 @@ const CLIENT_BUFFER_BYTES = 1_048_576;
 const MAX_KEPT_BYTES = 1_048_576;
 /** What one of them costs beside its bytes. */
 const KEPT_COST_BYTES = 640;
+
+/** Never written to. */
+const NOTHING: Sending[] = [];
 
 interface Place {
   /** For a listener empty for all of them: IPv6 and IPv4 on one socket, or IPv4 alone where the machine has no IPv6. */
@@ -44,7 +47,7 @@ export interface SocketHandlers {
   /** There may be something to read, or an error to take: `NativeDatagrams.receive` does. */
   onReadable(): void;
   /** A datagram could not be sent, for another reason than that the send buffer is full. */
-  onUnsent(sending: Sending, errno: number): void;
+  onSendFailed(sending: Sending, errno: number): void;
 }
 
 /**
@@ -52,12 +55,13 @@ export interface SocketHandlers {
  * address that a datagram was sent to, and its sockets cost more time and memory than all the rest of a flow. On a listener
  * for all addresses the kernel tells that address.
  */
-export class NativeUdpSocket {
+export class NativeUdpSocket implements LoopReader {
   readonly fd: number;
   readonly #means: Means;
   readonly #handlers: SocketHandlers;
   readonly #watch: LoopWatch;
-  #kept: Sending[] = [];
+  /** Most sockets never keep anything. */
+  #kept: Sending[] = NOTHING;
   #keptBytes = 0;
   #closed = false;
 
@@ -66,7 +70,7 @@ export class NativeUdpSocket {
     this.#means = means;
     this.#handlers = handlers;
     try {
-      this.#watch = means.poll.watch(fd, () => this.#ready());
+      this.#watch = means.poll.watch(fd, this);
     } catch (error) {
       means.libc.close(fd);
       throw error;
@@ -119,12 +123,13 @@ export class NativeUdpSocket {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#kept = [];
+    this.#kept = NOTHING;
     this.#watch.close();
     this.#means.libc.close(this.fd);
   }
 
-  #ready(): void {
+  /** For the event loop. */
+  onReady(): void {
     this.#sendKept();
     if (!this.#closed) this.#handlers.onReadable();
   }
@@ -135,14 +140,15 @@ export class NativeUdpSocket {
       const errno = -this.#means.sendAlone(this.fd, sending);
       if (errno === EAGAIN) return false;
       if (errno === EINTR) continue;
-      if (errno > 0) this.#handlers.onUnsent(sending, errno);
+      if (errno > 0) this.#handlers.onSendFailed(sending, errno);
       return true;
     }
   }
 
   #keep(sending: Sending): void {
     const bytes = sending.datagram.length + KEPT_COST_BYTES;
-    if (this.#keptBytes + bytes > MAX_KEPT_BYTES) return this.#handlers.onUnsent(sending, EAGAIN);
+    if (this.#keptBytes + bytes > MAX_KEPT_BYTES) return this.#handlers.onSendFailed(sending, EAGAIN);
+    if (this.#kept === NOTHING) this.#kept = [];
     this.#kept.push(sending);
     this.#keptBytes += bytes;
     this.#watch.alsoWritable('on');
