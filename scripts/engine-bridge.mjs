@@ -11,7 +11,10 @@ const POOL_SIZE = 16;
 /** Docker's own name for it. */
 const GATEWAY_BRIDGE = 'docker_gwbridge';
 
-/** @returns {Promise<{ bridge: string, pool: string }>} an interface that is up, and a pool for further networks. */
+/**
+ * @returns {Promise<{ bridge: string, pool: string, gatewaySubnet: string }>} an interface that is up, a pool for further
+ * networks, and a subnet out of it for the bridge of a swarm.
+ */
 export async function claimBridge() {
   let cause;
   for (let index = 0; index < MAX_ENGINES; index += 1) {
@@ -25,7 +28,11 @@ export async function claimBridge() {
     await ip('addr', 'add', `198.19.${index}.1/24`, 'dev', bridgeName(index));
     await ip('link', 'set', bridgeName(index), 'up');
     await changeForwarding('--insert', index);
-    return { bridge: bridgeName(index), pool: `base=${poolRange(index)},size=26` };
+    return {
+      bridge: bridgeName(index),
+      pool: `base=${poolRange(index)},size=26`,
+      gatewaySubnet: `198.18.${index * POOL_SIZE}.0/26`,
+    };
   }
   throw new Error('cannot create a network bridge for a private engine', { cause });
 }

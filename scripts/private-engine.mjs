@@ -20,22 +20,24 @@ const CONTAINERD_EXIT_MS = 2_000;
 const KEY_FOLDER = '/etc/docker';
 
 /** Starts an engine and resolves once it answers. Needs root, dockerd and busybox. */
-export async function startPrivateEngine({ liveRestore = false } = {}) {
+export async function startPrivateEngine({ liveRestore = false, swarm = false } = {}) {
   const folder = await mkdtemp(path.join(PARENT, PREFIX));
   const record = { folder, bridge: '', pid: process.pid, startTicks: await readStartTicks(process.pid) };
   let daemon;
   try {
-    const { bridge, pool } = await claimBridge();
+    const { bridge, pool, gatewaySubnet } = await claimBridge();
     record.bridge = bridge;
     // Older engines write a key there, which stays behind unless the folder was there before.
     record.removeKeys = !existsSync(KEY_FOLDER);
     await writeFile(path.join(folder, 'owner.json'), JSON.stringify(record));
     await writeFile(path.join(folder, 'daemon.json'), '{}');
-    const args = daemonArgs(record, { pool, liveRestore });
+    // A daemon with a pool and without live restore, which no swarm allows, removes another engine's docker0 at a restart.
+    const args = daemonArgs(record, { pool: swarm ? undefined : pool, liveRestore });
     daemon = await startDaemon(folder, args);
     return {
       socketPath: socketPath(folder),
       host: `unix://${socketPath(folder)}`,
+      gatewaySubnet,
       async killDaemon(signal = 'SIGKILL') {
         await endDaemon(daemon, signal);
         await waitForContainerd(folder);
@@ -73,7 +75,8 @@ function daemonArgs({ folder, bridge }, { pool, liveRestore }) {
     ...['--data-root', path.join(folder, 'data'), '--exec-root', path.join(folder, 'exec')],
     // Not the machine's own settings.
     ...['--config-file', path.join(folder, 'daemon.json')],
-    ...['--bridge', bridge, '--default-address-pool', pool],
+    ...['--bridge', bridge],
+    ...(pool === undefined ? [] : ['--default-address-pool', pool]),
     ...['--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false'],
     ...(liveRestore ? ['--live-restore'] : []),
   ];

@@ -9,6 +9,8 @@ import { waitUntil } from './wait-until.ts';
 const ADDRESS_POOL = '198.19.64.0/20';
 const NANOSECONDS_PER_MS = 1e6;
 
+const GATEWAY_BRIDGE = 'docker_gwbridge';
+
 export interface SwarmEngine {
   readonly engine: PrivateEngine;
   readonly docker: Docker;
@@ -20,7 +22,7 @@ export interface SwarmEngine {
 
 /** Starts an engine that is in no swarm yet; whoever starts it stops it. */
 export async function startSwarmEngine(): Promise<SwarmEngine> {
-  const engine = await startPrivateEngine();
+  const engine = await startPrivateEngine({ swarm: true });
   const docker = new Docker(engineAddress(engine.host));
   return {
     engine,
@@ -28,6 +30,7 @@ export async function startSwarmEngine(): Promise<SwarmEngine> {
     async init() {
       // A test that is tried again finds it done.
       if ((await docker.info()).Swarm?.ControlAvailable) return;
+      await createGatewayBridge(docker, engine.gatewaySubnet);
       const [control = 0, data = 0] = await freePorts(2);
       await docker.swarmInit({
         ListenAddr: `127.0.0.1:${control}`,
@@ -39,6 +42,19 @@ export async function startSwarmEngine(): Promise<SwarmEngine> {
     },
     stop: () => engine.stop(),
   };
+}
+
+/** The bridge that a swarm would make itself, with addresses out of Docker's own pools. */
+async function createGatewayBridge(docker: Docker, subnet: string): Promise<void> {
+  await docker.createNetwork({
+    Name: GATEWAY_BRIDGE,
+    IPAM: { Config: [{ Subnet: subnet }] },
+    Options: {
+      'com.docker.network.bridge.name': GATEWAY_BRIDGE,
+      'com.docker.network.bridge.enable_icc': 'false',
+      'com.docker.network.bridge.enable_ip_masquerade': 'true',
+    },
+  });
 }
 
 /** A service as a test wants it. */
