@@ -1,5 +1,6 @@
 import type { Endpoint } from '../../model/observation.ts';
 import type { TargetPort } from '../../model/service.ts';
+import { shortageOf } from '../../system/descriptors.ts';
 import type { DatagramPassage, Incarnation } from '../run/run.ts';
 import type { Lease } from '../workload/lease-book.ts';
 import { passGate, throwIfRetired } from './pass-gate.ts';
@@ -61,6 +62,19 @@ class ControllerFlowLease implements FlowLease {
   ): Promise<{ readonly value: T; readonly ended: AbortSignal }> {
     const { port, client, address, sleepIfSilent } = this.#options;
     throwIfRetired(this.#controller);
+    let isShort = false;
+    const passage: DatagramPassage<T> = {
+      ...request,
+      prove: async (targets, signal) => {
+        isShort = false;
+        try {
+          return await request.prove(targets, signal);
+        } catch (error) {
+          isShort = shortageOf(error) !== undefined;
+          throw error;
+        }
+      },
+    };
     try {
       return await passGate(this.#controller, {
         target: { protocol: 'udp', port },
@@ -69,12 +83,13 @@ class ControllerFlowLease implements FlowLease {
         signal: request.signal,
         pass: (incarnation, signal) => {
           this.#current = incarnation;
-          return incarnation.passDatagrams(port, { passage: request, signal });
+          return incarnation.passDatagrams(port, { passage, signal });
         },
         discard: ({ value }) => value.close(),
       });
     } catch (error) {
-      this.#silent = sleepIfSilent && error instanceof Refusal && error.code === 'timeout';
+      // That the proxy had no socket to ask it by is no silence of the workload.
+      this.#silent = sleepIfSilent && !isShort && error instanceof Refusal && error.code === 'timeout';
       throw error;
     }
   }

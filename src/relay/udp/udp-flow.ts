@@ -1,7 +1,7 @@
 import type { UdpPolicy } from '../../model/service.ts';
 import type { AbortFan, FanMember } from '../../system/abort-fan.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
-import type { Descriptors } from '../../system/descriptors.ts';
+import { type Descriptors, shortageOf } from '../../system/descriptors.ts';
 import type { Due, DueQueue } from '../../system/due-queue.ts';
 import type { OwnListeners } from '../../system/net/own-listeners.ts';
 import { DatagramQueue, type DropReason } from './datagram-queue.ts';
@@ -169,7 +169,9 @@ export class UdpFlow implements Due, FanMember {
         readiness: policy.readiness,
         prove: (targets, signal) => this.#prove(targets, signal),
         follow: (target) =>
-          connectUdp(target, { handlers: this.#listenTo(target), datagrams, descriptors, own }),
+          connectUdp(target, { handlers: this.#listenTo(target), datagrams, descriptors, own }).catch(
+            (error: unknown) => this.#failToFollow(error),
+          ),
         notAt: this.#silentTarget,
         signal: opening.signal,
       });
@@ -178,6 +180,15 @@ export class UdpFlow implements Due, FanMember {
     } catch (error) {
       this.end(error);
     }
+  }
+
+  /** What there is no socket for is dropped at once: kept, it would take room from the datagrams of all others. */
+  #failToFollow(error: unknown): never {
+    if (shortageOf(error) !== undefined) {
+      this.#setting.countDrop('no-descriptors', this.#queue.clear());
+      this.end();
+    }
+    throw error;
   }
 
   #prove(targets: readonly UdpTarget[], signal: AbortSignal): Promise<UdpUpstream> {
