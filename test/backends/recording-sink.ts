@@ -1,11 +1,13 @@
 import type { BackendSink, LabelledWorkload } from '../../src/backends/backend.ts';
 import type { Observation } from '../../src/model/observation.ts';
+import type { WorkloadRef } from '../../src/model/workload.ts';
 
 /** A sink that remembers what it was told, and lets a test wait for what is to come. */
 export class RecordingSink implements BackendSink {
   readonly observations: { readonly key: string; readonly observation: Observation }[] = [];
   readonly snapshots: (readonly LabelledWorkload[])[] = [];
   readonly reachability: { readonly reachable: boolean; readonly reason: string | undefined }[] = [];
+  readonly owns: (readonly WorkloadRef[])[] = [];
   readonly #waiters = new Set<() => void>();
 
   observed(key: string, observation: Observation): void {
@@ -15,6 +17,11 @@ export class RecordingSink implements BackendSink {
 
   labelled(snapshot: readonly LabelledWorkload[]): void {
     this.snapshots.push(snapshot);
+    this.#wake();
+  }
+
+  own(refs: readonly WorkloadRef[]): void {
+    this.owns.push(refs);
     this.#wake();
   }
 

@@ -251,6 +251,7 @@ describe('buildTable', () => {
     const own = [
       { kind: 'docker', name: 'me' },
       { kind: 'swarm', name: 'stack_me' },
+      { kind: 'kubernetes', resource: 'deployment', namespace: 'own', name: 'me' },
     ] as const;
 
     it('takes no service, neither of the file nor of labels', () => {
@@ -265,6 +266,17 @@ describe('buildTable', () => {
       const labelled = tableOf({ labelled: [labelsOf('me', { ports: '1:1' })], own });
       expect([...labelled.entries.keys()]).toEqual([]);
       expect(labelled.problems).toHaveLength(1);
+    });
+
+    it('takes no Deployment, neither as a service nor as a dependant', () => {
+      const text =
+        'services: {a: {deployment: own/me, ports: ["1:1"]}, hub: {deployment: own/hub, ports: ["2:2"], dependants: [a, me, own/me, x]}}';
+      const table = tableOf({ text, own });
+      expect([...table.entries.keys()]).toEqual(['hub']);
+      expect(serviceOf(table, 'hub').dependants).toEqual(['own/x']);
+      const told = problemsOf(table);
+      expect(told).toHaveLength(2);
+      expect(told.every((line) => line.includes('the proxy itself runs in deployment own/me'))).toBe(true);
     });
 
     it('takes no dependant, under whatever name', () => {

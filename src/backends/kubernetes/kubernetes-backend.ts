@@ -6,7 +6,14 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type Observation, UNKNOWN } from '../../model/observation.ts';
-import { type KubernetesWorkload, type Workload, workloadKey } from '../../model/workload.ts';
+import {
+  describeWorkloadRef,
+  type KubernetesWorkload,
+  type Workload,
+  type WorkloadRef,
+  workloadKey,
+  workloadRefKey,
+} from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import type { Backend, BackendSink } from '../backend.ts';
@@ -54,6 +61,8 @@ export class KubernetesBackend implements Backend {
   readonly #connection: ClusterConnection;
   #labelOptions: LabelOptions;
   #sink: BackendSink | undefined;
+  /** What the proxy itself runs in. */
+  #own: WorkloadRef | undefined;
 
   constructor(options: KubernetesBackendOptions) {
     const { clock } = options;
@@ -104,6 +113,8 @@ export class KubernetesBackend implements Backend {
   async sleep(workload: Workload, options: { readonly evenInUse: boolean }): Promise<void> {
     const target = kubernetesOf(workload);
     if (this.#session === undefined) throw new Error('the Kubernetes API server does not answer');
+    if (this.#own !== undefined && workloadRefKey(this.#own) === workloadKey(target))
+      throw new Error(`cannot scale ${describeWorkloadRef(this.#own)} to 0: the proxy itself runs in it`);
     await this.#session.sleep(target, options);
   }
 
@@ -162,6 +173,8 @@ export class KubernetesBackend implements Backend {
       },
     });
     for (const workload of this.#observer.workloads()) session.view.follow(workload);
+    this.#own = access.own && { kind: 'kubernetes', ...access.own };
+    if (this.#own !== undefined) this.#sink?.own?.([this.#own]);
     return session;
   }
 

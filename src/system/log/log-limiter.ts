@@ -1,10 +1,18 @@
 import type { Clock } from '../clock.ts';
 
-/** Lets one log line per key through in each interval, and counts the others. */
+/** Keys that are remembered: so many lines may come in one interval. */
+const MAX_KEYS = 4_096;
+
+/**
+ * Lets one log line per key through in each interval, and counts the others. Remembers 4,096 keys at most: while so many lines
+ * came within the interval, those of further keys are held back, too, and counted with the next line that is let through.
+ */
 export class LogLimiter {
   readonly #clock: Clock;
   readonly #intervalMs: number;
+  /** The one whose line came first is first. */
   readonly #keys = new Map<string, { nextMs: number; suppressed: number }>();
+  #suppressedOfOthers = 0;
 
   constructor(clock: Clock, intervalMs: number) {
     this.#clock = clock;
@@ -19,7 +27,30 @@ export class LogLimiter {
       entry.suppressed++;
       return undefined;
     }
+    if (entry === undefined && !this.#makeRoom(nowMs)) {
+      this.#suppressedOfOthers++;
+      return undefined;
+    }
+    const suppressed = (entry?.suppressed ?? 0) + this.#suppressedOfOthers;
+    this.#suppressedOfOthers = 0;
+    this.#keys.delete(key);
     this.#keys.set(key, { nextMs: nowMs + this.#intervalMs, suppressed: 0 });
-    return entry?.suppressed ?? 0;
+    return suppressed;
+  }
+
+  /** How many keys are remembered. */
+  get size(): number {
+    return this.#keys.size;
+  }
+
+  /** Forgets the key whose line is the oldest, where its interval is over. */
+  #makeRoom(nowMs: number): boolean {
+    if (this.#keys.size < MAX_KEYS) return true;
+    const [oldest] = this.#keys;
+    if (oldest === undefined) return true;
+    const [key, { nextMs, suppressed }] = oldest;
+    if (nowMs < nextMs) return false;
+    this.#suppressedOfOthers += suppressed;
+    return this.#keys.delete(key);
   }
 }

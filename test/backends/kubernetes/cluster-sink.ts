@@ -10,6 +10,7 @@ export class ClusterSink implements BackendSink {
   /** Keys. */
   readonly starts: string[] = [];
   readonly views: SharedView[] = [];
+  readonly owns: (readonly WorkloadRef[])[] = [];
   readonly #waiters = new Set<() => void>();
 
   observed(key: string, observation: Observation): void {
@@ -30,6 +31,10 @@ export class ClusterSink implements BackendSink {
   reachable(reachable: boolean, reason = ''): void {
     this.reachability.push(reachable || reason);
     this.#wake();
+  }
+
+  own(refs: readonly WorkloadRef[]): void {
+    this.owns.push(refs);
   }
 
   shared(view: SharedView): void {

@@ -35,6 +35,8 @@ export class ScriptedSwarm {
   /** `GET /services` …, oldest first. */
   readonly requests: string[] = [];
   isManager = true;
+  /** What is told of those of the node, by id; of any other that there is none. */
+  readonly containers = new Map<string, object>();
   /** False: a filter before the engine refuses to tell. */
   tellsInfo = true;
   /** Called before an update is taken; a test may change the service here, as somebody else would. */
@@ -157,6 +159,9 @@ export class ScriptedSwarm {
     if (line.startsWith('GET /info') && !this.tellsInfo) return send(response, 403, { message: 'forbidden' });
     if (line.startsWith('GET /info'))
       return send(response, 200, { Swarm: { NodeID: NODE, ControlAvailable: this.isManager } });
+    const [, container] = /^GET \/containers\/([^/]+)\/json/.exec(line) ?? [];
+    const inspected = this.containers.get(container ?? '');
+    if (inspected !== undefined) return send(response, 200, inspected);
     if (/^\w+ \/(?:containers|networks)\//.test(line)) return send(response, 404, { message: 'not found' });
     if (!this.isManager) return send(response, 503, { message: 'This node is not a swarm manager' });
     const services = [...this.#services.values()];

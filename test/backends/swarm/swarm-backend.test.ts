@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { WakeError } from '../../../src/backends/backend.ts';
 import { readLabelledServices } from '../../../src/backends/swarm/read-labelled-services.ts';
 import { createSwarmBackend, type SwarmBackend } from '../../../src/backends/swarm/swarm-backend.ts';
+import type { OwnSystem } from '../../../src/backends/engine/network/own-container.ts';
 import type { SwarmWorkload } from '../../../src/model/workload.ts';
 import { type Clock, systemClock } from '../../../src/system/clock.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
@@ -23,10 +24,10 @@ interface Bench {
   readonly sink: RecordingSink;
 }
 
-async function setUp(clock: Clock = systemClock): Promise<Bench> {
+async function setUp(clock: Clock = systemClock, system: OwnSystem = HOST): Promise<Bench> {
   const swarm = await ScriptedSwarm.start();
   const backend = createSwarmBackend({
-    ...{ socket: swarm.socketPath, env: {}, labels: true, labelPrefix: PREFIX, system: HOST },
+    ...{ socket: swarm.socketPath, env: {}, labels: true, labelPrefix: PREFIX, system },
     ...{ clock, logger: silentLogger },
   });
   onTestFinished(async () => {
@@ -297,4 +298,23 @@ test('readLabelledServices() lists once, and nothing where there is no manager',
   expect(await read()).toEqual([{ ref: { kind: 'swarm', name: 'web' }, labels: ENABLED }]);
   swarm.isManager = false;
   expect(await read()).toEqual([]);
+});
+
+test('the service that the proxy itself runs in is told, and never put to sleep', async () => {
+  const id = containerIdOf(7);
+  const readFile = async (path: string) => {
+    if (path === '/proc/self/cgroup') return `0::/docker/${id}\n`;
+    throw new Error('there is no such file');
+  };
+  const { swarm, backend, sink } = await setUp(systemClock, { readFile, hostname: () => 'host' });
+  const web = swarm.create('web', replicas(1));
+  swarm.setTasks(web, UP);
+  const Labels = { 'com.docker.swarm.service.id': web.id, 'com.docker.swarm.service.name': 'web' };
+  const own = { Id: id, Name: '/web.1.x', State: { Running: true }, Config: { Labels } };
+  swarm.containers.set(id, own);
+  backend.watch(WEB);
+  await backend.open(sink);
+  expect(sink.owns.at(-1)).toContainEqual({ kind: 'swarm', name: 'web' });
+  await expect(backend.sleep(WEB)).rejects.toThrow('the proxy itself runs in it');
+  expect(swarm.count(/^POST /)).toBe(0);
 });

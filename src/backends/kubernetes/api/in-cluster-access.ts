@@ -3,13 +3,14 @@ import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import type { KubeAccess } from './kube-access.ts';
 import { describeError } from './kube-errors.ts';
+import { findOwnWorkload } from './own-workload.ts';
 
 /** Where the kubelet puts a pod's credentials. */
 export const SERVICE_ACCOUNT_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 /**
  * The access of the pod's own service account, from its files and what `env` says of the API server. Both files are
- * read for each request: the kubelet renews them.
+ * read for each request: the kubelet renews them. `POD_NAME`, else `HOSTNAME`, says which pod this is.
  * @throws {Error} where `env` doesn't say, or there is no token.
  */
 export async function createInClusterAccess(
@@ -20,10 +21,13 @@ export async function createInClusterAccess(
   if (!host) throw new Error('KUBERNETES_SERVICE_HOST is not set, so this is no pod');
   await readToken(folder);
   const port = env['KUBERNETES_SERVICE_PORT'] || '443';
-  const namespace = await readFile(join(folder, 'namespace'), 'utf8').catch(() => '');
+  const namespace = (await readFile(join(folder, 'namespace'), 'utf8').catch(() => '')).trim() || undefined;
+  // The host's name is the pod's, unless the pod uses the node's network or has been given one.
+  const pod = env['POD_NAME'] || env['HOSTNAME'];
   return {
     server: `https://${isIPv6(host) ? `[${host}]` : host}:${port}`,
-    namespace: namespace.trim() || undefined,
+    namespace,
+    own: namespace && pod ? findOwnWorkload({ namespace, pod }) : undefined,
     async authorize() {
       const [token, ca] = await Promise.all([readToken(folder), readAuthorities(folder)]);
       return { headers: { authorization: `Bearer ${token}` }, ...(ca && { ca }) };

@@ -1,4 +1,5 @@
 import type { RequestOptions } from 'node:https';
+import type { ScalableRef } from './api-paths.ts';
 
 /** Where the API server is, and how to be somebody there. */
 export interface KubeAccess {
@@ -6,6 +7,8 @@ export interface KubeAccess {
   readonly server: string;
   /** Of the context or the service account; undefined where none says. */
   readonly namespace: string | undefined;
+  /** What the proxy itself runs in, in that cluster; undefined where it runs elsewhere, or that isn't known. */
+  readonly own?: ScalableRef | undefined;
   /**
    * Authorities, certificates and headers for one request, fresh each time; not to be changed by the caller. An agent
    * only where one is needed (a proxy). @throws {Error} where they can't be had.
