@@ -50,6 +50,11 @@ export function afterEvents(callback: () => void): void {
   setImmediate(callback);
 }
 
+/** Calls back after `delayMs`, unless the program has ended before: it doesn't wait for this. For the edges of the runtime only. */
+export function scheduleUnawaited(delayMs: number, callback: () => void): void {
+  setTimeout(callback, delayMs).unref();
+}
+
 /** RFC 3339 in UTC with whole seconds: `2026-04-01T12:34:56Z`. */
 export function formatTimestamp(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');

@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
+import { openTerminal } from './terminal-output.ts';
 
 /** What is kept of a log that can't be written for a while; the rest is dropped. */
 const MAX_UNWRITTEN_BYTES = 256 * 1024;
@@ -13,14 +14,23 @@ export interface LogOutputOptions {
 }
 
 /**
- * Opens the standard output for the log. It never holds up the program: what a pipe or socket doesn't take at once is kept,
- * up to 256 KiB, and what is beyond that is dropped and counted. Files and terminals are written to synchronously.
+ * Opens the standard output for the log. It never holds up the program: what a pipe, socket or terminal doesn't take at once is
+ * kept, up to 256 KiB, and what is beyond that is dropped and counted. Files are written to synchronously.
  */
 export function openLogOutput(options: LogOutputOptions): Writable | ReturnType<typeof pino.destination> {
   const { stdout } = process;
+  if (stdout.isTTY) return tryTerminal(options) ?? openFile(options);
   // A pipe, or a socket such as the journal's: Node writes to both without waiting.
-  if (!(stdout instanceof Socket) || stdout.isTTY) return openFile(options);
-  return new BoundedOutput(stdout, options);
+  return stdout instanceof Socket ? new BoundedOutput(stdout, options) : openFile(options);
+}
+
+/** Undefined where the terminal can't be opened once more: it is written to like a file then. */
+function tryTerminal(options: LogOutputOptions): BoundedOutput | undefined {
+  try {
+    return new BoundedOutput(openTerminal(), options);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Takes whole lines, each with one `write()`, and passes on those that the stream has room for; it is never full itself. */

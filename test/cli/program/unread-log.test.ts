@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
@@ -23,7 +23,7 @@ interface Running {
 }
 
 /** A service that answers, one whose two clients wait for ever, and one whose clients may wait; nobody reads the log, nor its pipe when `how` is that. */
-async function start(how: 'socket' | 'pipe'): Promise<Running> {
+async function start(how: 'socket' | 'pipe' | 'terminal'): Promise<Running> {
   const sockets = new Sockets();
   onTestFinished(() => sockets.close());
   const server = await sockets.listen((client) => void client.end('hello'));
@@ -46,8 +46,11 @@ async function start(how: 'socket' | 'pipe'): Promise<Running> {
   const command =
     how === 'socket'
       ? [process.execPath, PROGRAM]
-      : // Opened by a shell, which never reads it: a pipe of the kernel's, as of `docker logs`.
-        ['/bin/sh', '-c', `{ "$0" "$1"; echo $? >&2; } | sleep 1000`, process.execPath, PROGRAM];
+      : how === 'terminal'
+        ? // It reads the terminal for as long as somebody reads what it writes itself.
+          ['script', '-qfec', `${process.execPath} ${PROGRAM}`, '/dev/null']
+        : // Opened by a shell, which never reads it: a pipe of the kernel's, as of `docker logs`.
+          ['/bin/sh', '-c', `{ "$0" "$1"; echo $? >&2; } | sleep 1000`, process.execPath, PROGRAM];
   const [program = '', ...args] = command;
   const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   onTestFinished(() => {
@@ -91,7 +94,9 @@ function hold(port: number): Socket {
   return client;
 }
 
-test.each(['socket', 'pipe'] as const)(
+const hasTerminal = spawnSync('script', ['--version']).status === 0;
+
+test.each(['socket', 'pipe', ...(hasTerminal ? (['terminal'] as const) : [])] as const)(
   'thousands of refused clients, and a log that nobody reads (%s), hold up no other service and no end',
   { timeout: 60_000 },
   async (how) => {
