@@ -5,6 +5,7 @@ import {
   FIELD_NAMES,
   FIELDS,
   type FieldName,
+  fieldSpec,
   isDuration,
   LABEL_SUFFIXES,
   labelSuffix,
@@ -38,9 +39,9 @@ function codeOf(cell: string): string[] {
 
 /** A built-in value as the file would have it; undefined where a field has none. */
 function describeDefault(field: FieldName): string | undefined {
-  const { builtIn } = FIELDS[field];
+  const { builtIn } = fieldSpec(field);
   if (builtIn === undefined) return undefined;
-  if (FIELDS[field].kind === 'statuses') return formatStatuses(FIELDS.http_healthcheck_status.builtIn ?? []);
+  if (field === 'http_healthcheck_status') return formatStatuses(FIELDS[field].builtIn);
   if (isDuration(field)) return formatDuration(builtIn as number);
   return typeof builtIn === 'string' && builtIn !== '' ? builtIn : JSON.stringify(builtIn);
 }
@@ -60,7 +61,7 @@ describe('README.md', () => {
   test.each(readTable('### Fields of a service'))('is right about the field %s', (name, ...cells) => {
     const field = codeOf(name ?? '')[0] as FieldName;
     const [defaultCell = '', label = '', variable = '', inDefaults] = cells;
-    const spec = FIELDS[field];
+    const spec = fieldSpec(field);
     expect(codeOf(defaultCell)[0]).toBe(describeDefault(field));
     expect(codeOf(label)).toEqual(spec.label ? [labelSuffix(field)] : []);
     expect(codeOf(variable)).toEqual(spec.variable === undefined ? [] : [spec.variable.name]);

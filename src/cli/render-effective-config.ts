@@ -1,9 +1,7 @@
 import { Document, isMap, isPair, isScalar, type Node, Scalar, visit, type YAMLMap } from 'yaml';
 import type { ResolvedSettings } from '../config/resolve-settings.ts';
 import { SETTING_NAMES, SETTINGS, type SettingSpec, settingValue } from '../config/settings.ts';
-import { formatDuration } from '../config/values/duration.ts';
-import { formatPorts } from '../config/values/ports.ts';
-import { formatStatuses } from '../config/values/statuses.ts';
+import { FIELD_NAMES, type FieldName, fieldSpec, printField } from '../config/fields.ts';
 import { escapeJson, escapeText, escapeYaml, isUnsafe } from '../model/escape-text.ts';
 import { describeOrigin, type Origin } from '../model/origin.ts';
 import type { Service } from '../model/service.ts';
@@ -14,6 +12,9 @@ export interface RenderOptions {
   /** Adds to each value a comment that says where it was written; JSON has no comments and stays as it is. */
   readonly showOrigin: boolean;
 }
+
+/** What tells of the workload comes first. */
+const PRINTED_FIELDS = FIELD_NAMES.toSorted((a, b) => Number(isOfWorkload(b)) - Number(isOfWorkload(a)));
 
 /**
  * The table and settings as a configuration file that gives the same table again, whatever labels and environment say:
@@ -52,58 +53,16 @@ function describeSettings({ settings }: ResolvedSettings): Readonly<Record<strin
   return content;
 }
 
-function describeService(service: Service): Readonly<Record<string, unknown>> {
-  const { listeners, stopTimeoutMs, cronStart, cronStop, udp } = service;
-  return {
-    ...describeWorkload(service),
-    ports: formatPorts(listeners.filter(({ protocol }) => protocol === 'tcp')),
-    udp_ports: formatPorts(listeners.filter(({ protocol }) => protocol === 'udp')),
-    allow_list: service.allowList,
-    block_list: service.blockList,
-    idle_timeout: formatDuration(service.idleTimeoutMs),
-    start_timeout: formatDuration(service.startTimeoutMs),
-    ...(stopTimeoutMs !== undefined && { stop_timeout: formatDuration(stopTimeoutMs) }),
-    http_healthcheck: service.httpHealthcheck?.url ?? '',
-    http_healthcheck_status: formatStatuses(service.httpHealthcheckStatus),
-    webhook_url: service.webhookUrl?.url ?? '',
-    dependants: service.dependants,
-    dependant_of_labels: service.dependantOfLabels,
-    ...(cronStart !== undefined && { cron_start: cronStart }),
-    ...(cronStop !== undefined && { cron_stop: cronStop }),
-    timezone: service.timezone,
-    max_pending: service.maxPending,
-    max_connections: service.maxConnections,
-    max_connections_per_address: service.maxConnectionsPerAddress,
-    tcp_keepalive: formatDuration(service.tcpKeepAliveMs),
-    udp_readiness: udp.readiness,
-    udp_flow_timeout: formatDuration(udp.flowTimeoutMs),
-    udp_queue_datagrams: udp.maxQueuedDatagrams,
-    udp_queue_bytes: udp.maxQueuedBytes,
-    udp_queue_age: formatDuration(udp.maxQueueAgeMs),
-    ...(service.workload.kind !== 'process' && { ignore_labels: true }),
-  };
+function isOfWorkload(field: FieldName): boolean {
+  return fieldSpec(field).kinds?.length === 1;
 }
 
-function describeWorkload({ workload }: Service): Readonly<Record<string, unknown>> {
-  switch (workload.kind) {
-    case 'docker':
-      return { container: workload.container };
-    case 'swarm':
-      return { swarm_service: workload.service };
-    case 'kubernetes':
-      return {
-        [workload.resource]: `${workload.namespace}/${workload.name}`,
-        service_name: workload.service,
-        upstream: workload.upstream,
-        allow_data_loss: workload.allowDataLoss ?? false,
-      };
-    case 'process':
-      return {
-        command: workload.command,
-        ...(workload.cwd !== undefined && { cwd: workload.cwd }),
-        env: workload.env,
-      };
-  }
+function describeService(service: Service): Readonly<Record<string, unknown>> {
+  const fields = PRINTED_FIELDS.map((field) => [field, printField(field, service)] as const);
+  return {
+    ...Object.fromEntries(fields.filter(([, value]) => value !== undefined)),
+    ...(service.workload.kind !== 'process' && { ignore_labels: true }),
+  };
 }
 
 /** One line per field, so that a comment behind it belongs to the whole of it. */

@@ -4,7 +4,7 @@
  */
 import type { Sourced } from '../model/origin.ts';
 import type { Problem, ProblemCode } from '../model/problem.ts';
-import { type Draft, FIELD_NAMES, FIELDS, type FieldSpec } from './fields.ts';
+import { type Draft, FIELD_NAMES, fieldSpec } from './fields.ts';
 import { SETTING_NAMES, SETTINGS, type SettingsDraft } from './settings.ts';
 import { parseSeconds } from './values/duration.ts';
 import { accept, type EnvironmentVariable, type Parsed, refuse, showValue } from './values/parsed.ts';
@@ -25,7 +25,7 @@ const OWN_VARIABLES = [
 
 /** The environment variables that are read, in the order of the documentation. */
 export const ENVIRONMENT_VARIABLES: readonly string[] = [
-  ...Object.values(FIELDS).flatMap(({ variable }: FieldSpec) => variable?.name ?? []),
+  ...FIELD_NAMES.flatMap((field) => fieldSpec(field).variable?.name ?? []),
   ...Object.values(SETTINGS).flatMap(({ variables }) => variables?.map(({ name }) => name) ?? []),
   ...OWN_VARIABLES,
 ];
@@ -86,7 +86,7 @@ export function parseEnvironment(env: EnvironmentValues): {
       }),
     );
   const defaults = readAll(FIELD_NAMES, (name) => {
-    const { variable }: FieldSpec = FIELDS[name];
+    const { variable } = fieldSpec(name);
     return variable === undefined ? [] : [variable];
   });
   const settings = readAll(SETTING_NAMES, (name) => SETTINGS[name].variables ?? []);

@@ -1,98 +1,101 @@
 import type { Sourced } from '../model/origin.ts';
-import type { ListenerSpec, StatusRange } from '../model/service.ts';
-import type { KubernetesWorkload, WorkloadKind } from '../model/workload.ts';
-import { parsePositiveSeconds, parseSeconds } from './values/duration.ts';
-import type { EnvironmentVariable } from './values/parsed.ts';
-import { parseTimezone } from './values/timezone.ts';
+import type { Protocol, Service, ServiceUrl } from '../model/service.ts';
+import type { Workload, WorkloadKind } from '../model/workload.ts';
+import { parseAccessEntry } from './values/address.ts';
+import {
+  DURATION_EXPECTED,
+  formatDuration,
+  parseDuration,
+  parsePositiveDuration,
+  parsePositiveSeconds,
+  parseSeconds,
+} from './values/duration.ts';
+import { parseKubernetesLabel, parseKubernetesWorkload } from './values/kubernetes-names.ts';
+import {
+  accept,
+  type EnvironmentVariable,
+  noValue,
+  type Parsed,
+  parseList,
+  type Reading,
+} from './values/parsed.ts';
+import { formatPorts, type PortContext, parsePort } from './values/ports.ts';
+import { parseCommand, parseDirectory, parseVariables } from './values/process.ts';
+import { parseCron, parseTimezone } from './values/schedule.ts';
+import { formatStatuses, parseStatuses } from './values/statuses.ts';
+import { parseChoice, parseCount, parseFlag, parseName, parseQualifiedName } from './values/text.ts';
+import { parseHealthcheckUrl, parseHttpUrl } from './values/url.ts';
 
-/** The canonical value of each field of a service, by the field's name in the file. */
-export interface FieldValues {
-  readonly container: string;
-  readonly swarm_service: string;
-  /** `name` or `namespace/name`, as statefulset. */
-  readonly deployment: string;
-  readonly statefulset: string;
-  readonly service_name: string;
-  readonly upstream: KubernetesWorkload['upstream'];
-  readonly command: readonly string[];
-  readonly cwd: string;
-  readonly env: Readonly<Record<string, string>>;
-  readonly ports: readonly ListenerSpec[];
-  readonly udp_ports: readonly ListenerSpec[];
-  readonly allow_list: readonly string[];
-  readonly block_list: readonly string[];
-  /** Milliseconds, as every duration. */
-  readonly idle_timeout: number;
-  readonly start_timeout: number;
-  readonly stop_timeout: number;
-  /** `''` = explicitly none, as for webhook_url. */
-  readonly http_healthcheck: string;
-  readonly http_healthcheck_status: readonly StatusRange[];
-  readonly webhook_url: string;
-  readonly dependants: readonly string[];
-  readonly dependant_of_labels: boolean;
-  readonly cron_start: string;
-  readonly cron_stop: string;
-  readonly timezone: string;
-  readonly max_pending: number;
-  /** 0 = no bound, as for the next. */
-  readonly max_connections: number;
-  readonly max_connections_per_address: number;
-  readonly tcp_keepalive: number;
-  readonly udp_readiness: 'reply' | 'open';
-  readonly udp_flow_timeout: number;
-  readonly udp_queue_datagrams: number;
-  readonly udp_queue_bytes: number;
-  readonly udp_queue_age: number;
-  readonly allow_data_loss: boolean;
-  readonly ignore_labels: boolean;
+/** How a field's value is written; `V` is its canonical form, `M` what a service keeps of it. */
+interface FieldKind<V, M = V> {
+  /** Reads the value as the file gives it; all mistakes in it at once. */
+  readonly parse: (raw: unknown, context: PortContext) => Reading<V>;
+  /** What a value looks like, for messages about a missing one. */
+  readonly expected: string;
+  /** Whether a label gives a list, with commas; a blank one is an empty list. */
+  readonly isList?: true;
+  /** Whether the text of a label stands for a number. */
+  readonly isNumber?: true;
+  /** Reads the value of the `*_secs` spelling; absent = the field has none. */
+  readonly parseSecs?: (raw: unknown) => Parsed<V>;
+  /** The value as the file writes it; absent = as it is. */
+  readonly format?: (value: M) => unknown;
 }
 
-export type FieldName = keyof FieldValues;
-
-/** How a field's value is written. */
-export type FieldKind =
-  | 'name'
-  | 'dependants'
-  | 'kubernetes-workload'
-  | 'kubernetes-name'
-  | 'upstream'
-  | 'arguments'
-  | 'path'
-  | 'variables'
-  | 'tcp-ports'
-  | 'udp-ports'
-  | 'addresses'
-  | 'duration'
-  | 'positive-duration'
-  | 'count'
-  | 'bound'
-  | 'url'
-  | 'healthcheck'
-  | 'statuses'
-  | 'cron'
-  | 'timezone'
-  | 'readiness'
-  | 'flag';
-
-export interface FieldSpec<T = unknown> {
-  readonly kind: FieldKind;
+interface FieldUse {
   /** Whether a container label can set it. */
   readonly label: boolean;
   /** Whether `defaults:` can set it. */
   readonly inDefaults: boolean;
   /** The environment variable that sets it for every service. */
   readonly variable?: EnvironmentVariable;
-  /** The value when no layer sets it; absent = unset. */
-  readonly builtIn?: T;
-  /** The largest value of a count. */
-  readonly max?: number;
   /** The workloads on which it has an effect; absent = all. Elsewhere it counts as unset. */
   readonly kinds?: readonly WorkloadKind[];
 }
 
-/** A service as one source wrote it: absent = unset, never defaulted. */
-export type Draft = { readonly [F in FieldName]?: Sourced<FieldValues[F]> };
+/** All there is to know of one field; `B` is undefined where it has no built-in value. */
+export interface FieldSpec<V = unknown, B = V | undefined> extends FieldKind<V, never>, FieldUse {
+  /** The value when no layer sets it; undefined = unset. */
+  readonly builtIn: B;
+  /** What a service has of it; undefined = unset, or the field doesn't fit the service's workload. */
+  readonly of: (service: Service) => unknown;
+}
+
+const NAME = { parse: parseName, expected: 'a name' };
+const KUBERNETES_WORKLOAD = { parse: parseKubernetesWorkload, expected: 'a name such as db or shop/db' };
+const ADDRESSES = list(parseAccessEntry);
+const PORTS = { expected: '[] for none', isList: true, format: formatPorts } as const;
+const TCP_PORTS = { ...PORTS, parse: portsParser('tcp') };
+const UDP_PORTS = { ...PORTS, parse: portsParser('udp') };
+const DURATION = {
+  parse: parseDuration,
+  parseSecs: parseSeconds,
+  expected: DURATION_EXPECTED,
+  format: formatDuration,
+};
+const POSITIVE_DURATION = { ...DURATION, parse: parsePositiveDuration, parseSecs: parsePositiveSeconds };
+const COUNT = count(1, 1_000_000);
+/** 0 = no bound. */
+const BOUND = { ...count(0, 1_000_000), expected: '0 for none' };
+/** `''` = explicitly none. */
+const URL_KIND = {
+  parse: parseHttpUrl,
+  expected: '"" for none',
+  format: ({ url }: ServiceUrl) => url,
+};
+const CRON = { parse: parseCron, expected: 'a cron expression such as "30 8 * * 1-5"' };
+const FLAG = { parse: parseFlag, expected: 'true or false' };
+
+const SERVICE_ONLY = { label: false, inDefaults: false };
+const SERVICE_AND_LABEL = { label: true, inDefaults: false };
+const POLICY = { label: true, inDefaults: true };
+const DOCKER: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker'] };
+const SWARM: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['swarm'] };
+const KUBERNETES: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['kubernetes'] };
+const PROCESS: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['process'] };
+/** The orchestrators stop with a grace period of the workload's own. */
+const STOPPED_BY_PROXY: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker', 'process'] };
+const LABELLED: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker', 'swarm', 'kubernetes'] };
 
 const IDLE_VARIABLE: EnvironmentVariable = {
   name: 'IDLE_TIMEOUT_SECS',
@@ -110,72 +113,175 @@ const ZONE_VARIABLE: EnvironmentVariable = {
   parse: (text) => parseTimezone(text.replace(/^:/, '')),
   otherwise: 'UTC applies',
 };
-const SERVICE_ONLY = { label: false, inDefaults: false } as const;
-const SERVICE_AND_LABEL = { label: true, inDefaults: false } as const;
-const POLICY = { label: true, inDefaults: true } as const;
-const MAX_COUNT = 1_000_000;
-const DOCKER: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker'] };
-const SWARM: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['swarm'] };
-const KUBERNETES: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['kubernetes'] };
-const PROCESS: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['process'] };
-/** The orchestrators stop with a grace period of the workload's own. */
-const STOPPED_BY_PROXY: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker', 'process'] };
-const LABELLED: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker', 'swarm', 'kubernetes'] };
 
 /**
- * Every field of a service, in the order in which it is printed. Label names, defaults, environment, printing and the
- * drift tests derive from this table; the schema is checked against it.
+ * Every field of a service, in the order in which it is printed: how it is read, who may set it, its built-in value, and
+ * what a service has of it. Reading file, labels and environment, defaults, printing, and what a plan calls changed derive
+ * from this table; the schema and the README are checked against it.
  */
-export const FIELDS: { readonly [F in FieldName]: FieldSpec<FieldValues[F]> } = {
-  container: { kind: 'name', ...SERVICE_ONLY, ...DOCKER },
-  swarm_service: { kind: 'name', ...SERVICE_ONLY, ...SWARM },
-  deployment: { kind: 'kubernetes-workload', ...SERVICE_ONLY, ...KUBERNETES },
-  statefulset: { kind: 'kubernetes-workload', ...SERVICE_ONLY, ...KUBERNETES },
-  service_name: { kind: 'kubernetes-name', ...SERVICE_AND_LABEL, ...KUBERNETES },
-  upstream: { kind: 'upstream', ...POLICY, builtIn: 'endpoints', ...KUBERNETES },
-  command: { kind: 'arguments', ...SERVICE_ONLY, ...PROCESS },
-  cwd: { kind: 'path', ...SERVICE_ONLY, ...PROCESS },
-  env: { kind: 'variables', ...SERVICE_ONLY, builtIn: {}, ...PROCESS },
-  ports: { kind: 'tcp-ports', ...SERVICE_AND_LABEL, builtIn: [] },
-  udp_ports: { kind: 'udp-ports', ...SERVICE_AND_LABEL, builtIn: [] },
-  allow_list: { kind: 'addresses', ...POLICY, builtIn: [] },
-  block_list: { kind: 'addresses', ...POLICY, builtIn: [] },
-  idle_timeout: { kind: 'duration', ...POLICY, variable: IDLE_VARIABLE, builtIn: 120_000 },
-  start_timeout: { kind: 'positive-duration', ...POLICY, variable: START_VARIABLE, builtIn: 30_000 },
-  stop_timeout: { kind: 'duration', ...POLICY, ...STOPPED_BY_PROXY },
-  http_healthcheck: { kind: 'healthcheck', ...POLICY, builtIn: '' },
-  http_healthcheck_status: { kind: 'statuses', ...POLICY, builtIn: [{ first: 200, last: 299 }] },
-  webhook_url: { kind: 'url', ...POLICY, builtIn: '' },
-  dependants: { kind: 'dependants', ...SERVICE_AND_LABEL, builtIn: [] },
-  dependant_of_labels: { kind: 'flag', ...SERVICE_ONLY, builtIn: false },
-  cron_start: { kind: 'cron', ...SERVICE_AND_LABEL },
-  cron_stop: { kind: 'cron', ...SERVICE_AND_LABEL },
-  timezone: { kind: 'timezone', ...POLICY, variable: ZONE_VARIABLE, builtIn: 'UTC' },
-  max_pending: { kind: 'count', ...POLICY, builtIn: 1_024, max: MAX_COUNT },
-  max_connections: { kind: 'bound', ...POLICY, builtIn: 0, max: MAX_COUNT },
-  max_connections_per_address: { kind: 'bound', ...POLICY, builtIn: 0, max: MAX_COUNT },
-  tcp_keepalive: { kind: 'duration', ...POLICY, builtIn: 60_000 },
-  udp_readiness: { kind: 'readiness', ...POLICY, builtIn: 'reply' },
-  udp_flow_timeout: { kind: 'positive-duration', ...POLICY, builtIn: 60_000 },
-  udp_queue_datagrams: { kind: 'count', ...POLICY, builtIn: 1_024, max: MAX_COUNT },
-  udp_queue_bytes: { kind: 'count', ...POLICY, builtIn: 1_048_576, max: 2 ** 30 },
-  udp_queue_age: { kind: 'positive-duration', ...POLICY, builtIn: 30_000 },
+export const FIELDS = {
+  container: field(NAME, { ...SERVICE_ONLY, ...DOCKER, of: ofKind('docker', (it) => it.container) }),
+  swarm_service: field(NAME, { ...SERVICE_ONLY, ...SWARM, of: ofKind('swarm', (it) => it.service) }),
+  deployment: field(KUBERNETES_WORKLOAD, {
+    ...SERVICE_ONLY,
+    ...KUBERNETES,
+    of: ofKind('kubernetes', (it) => (it.resource === 'deployment' ? qualifiedName(it) : undefined)),
+  }),
+  statefulset: field(KUBERNETES_WORKLOAD, {
+    ...SERVICE_ONLY,
+    ...KUBERNETES,
+    of: ofKind('kubernetes', (it) => (it.resource === 'statefulset' ? qualifiedName(it) : undefined)),
+  }),
+  service_name: field(
+    { parse: parseKubernetesLabel, expected: 'a name' },
+    { ...SERVICE_AND_LABEL, ...KUBERNETES, of: ofKind('kubernetes', (it) => it.service) },
+  ),
+  upstream: field(choice(['endpoints', 'service']), {
+    ...POLICY,
+    ...KUBERNETES,
+    builtIn: 'endpoints',
+    of: ofKind('kubernetes', (it) => it.upstream),
+  }),
+  command: field(
+    { parse: parseCommand, expected: 'a list such as [node, server.js]' },
+    { ...SERVICE_ONLY, ...PROCESS, of: ofKind('process', (it) => it.command) },
+  ),
+  cwd: field(
+    { parse: parseDirectory, expected: 'a directory' },
+    { ...SERVICE_ONLY, ...PROCESS, of: ofKind('process', (it) => it.cwd) },
+  ),
+  env: field(
+    { parse: parseVariables, expected: '{} for none' },
+    { ...SERVICE_ONLY, ...PROCESS, builtIn: {}, of: ofKind('process', (it) => it.env) },
+  ),
+  ports: field(TCP_PORTS, { ...SERVICE_AND_LABEL, builtIn: [], of: (it) => listenersOf(it, 'tcp') }),
+  udp_ports: field(UDP_PORTS, { ...SERVICE_AND_LABEL, builtIn: [], of: (it) => listenersOf(it, 'udp') }),
+  allow_list: field(ADDRESSES, { ...POLICY, builtIn: [], of: (it) => it.allowList }),
+  block_list: field(ADDRESSES, { ...POLICY, builtIn: [], of: (it) => it.blockList }),
+  idle_timeout: field(DURATION, {
+    ...POLICY,
+    variable: IDLE_VARIABLE,
+    builtIn: 120_000,
+    of: (it) => it.idleTimeoutMs,
+  }),
+  start_timeout: field(POSITIVE_DURATION, {
+    ...POLICY,
+    variable: START_VARIABLE,
+    builtIn: 30_000,
+    of: (it) => it.startTimeoutMs,
+  }),
+  stop_timeout: field(DURATION, { ...POLICY, ...STOPPED_BY_PROXY, of: (it) => it.stopTimeoutMs }),
+  http_healthcheck: field(
+    { ...URL_KIND, parse: parseHealthcheckUrl },
+    { ...POLICY, builtIn: '', of: (it) => it.httpHealthcheck },
+  ),
+  http_healthcheck_status: field(
+    { parse: parseStatuses, expected: 'HTTP statuses such as "200-399,401"', format: formatStatuses },
+    { ...POLICY, builtIn: [{ first: 200, last: 299 }], of: (it) => it.httpHealthcheckStatus },
+  ),
+  webhook_url: field(URL_KIND, { ...POLICY, builtIn: '', of: (it) => it.webhookUrl }),
+  dependants: field(list(parseQualifiedName), {
+    ...SERVICE_AND_LABEL,
+    builtIn: [],
+    of: (it) => it.dependants,
+  }),
+  dependant_of_labels: field(FLAG, { ...SERVICE_ONLY, builtIn: false, of: (it) => it.dependantOfLabels }),
+  cron_start: field(CRON, { ...SERVICE_AND_LABEL, of: (it) => it.cronStart }),
+  cron_stop: field(CRON, { ...SERVICE_AND_LABEL, of: (it) => it.cronStop }),
+  timezone: field(
+    { parse: parseTimezone, expected: 'a time zone such as Europe/Paris' },
+    { ...POLICY, variable: ZONE_VARIABLE, builtIn: 'UTC', of: (it) => it.timezone },
+  ),
+  max_pending: field(COUNT, { ...POLICY, builtIn: 1_024, of: (it) => it.maxPending }),
+  max_connections: field(BOUND, { ...POLICY, builtIn: 0, of: (it) => it.maxConnections }),
+  max_connections_per_address: field(BOUND, {
+    ...POLICY,
+    builtIn: 0,
+    of: (it) => it.maxConnectionsPerAddress,
+  }),
+  tcp_keepalive: field(DURATION, { ...POLICY, builtIn: 60_000, of: (it) => it.tcpKeepAliveMs }),
+  udp_readiness: field(choice(['reply', 'open']), {
+    ...POLICY,
+    builtIn: 'reply',
+    of: (it) => it.udp.readiness,
+  }),
+  udp_flow_timeout: field(POSITIVE_DURATION, {
+    ...POLICY,
+    builtIn: 60_000,
+    of: (it) => it.udp.flowTimeoutMs,
+  }),
+  udp_queue_datagrams: field(COUNT, { ...POLICY, builtIn: 1_024, of: (it) => it.udp.maxQueuedDatagrams }),
+  udp_queue_bytes: field(count(1, 2 ** 30), {
+    ...POLICY,
+    builtIn: 1_048_576,
+    of: (it) => it.udp.maxQueuedBytes,
+  }),
+  udp_queue_age: field(POSITIVE_DURATION, {
+    ...POLICY,
+    builtIn: 30_000,
+    of: (it) => it.udp.maxQueueAgeMs,
+  }),
   // Not for labels: who may start a workload is not always who may delete its data.
-  allow_data_loss: { kind: 'flag', ...SERVICE_ONLY, builtIn: false, ...KUBERNETES },
-  ignore_labels: { kind: 'flag', ...SERVICE_ONLY, builtIn: false, ...LABELLED },
+  allow_data_loss: field(FLAG, {
+    ...SERVICE_ONLY,
+    ...KUBERNETES,
+    builtIn: false,
+    of: ofKind('kubernetes', (it) => it.allowDataLoss ?? false),
+  }),
+  // Nothing of it is left in a service: its labels count or they don't.
+  ignore_labels: field(FLAG, { ...SERVICE_ONLY, ...LABELLED, builtIn: false, of: () => undefined }),
 };
+
+export type FieldName = keyof typeof FIELDS;
+
+/** The canonical value of each field, by the field's name in the file; durations in milliseconds. */
+export type FieldValues = {
+  readonly [F in FieldName]: (typeof FIELDS)[F] extends FieldSpec<infer V, infer _> ? V : never;
+};
+
+/** The fields of a service when all layers are merged: undefined only where there is no built-in value. */
+export type MergedValues = {
+  readonly [F in FieldName]: FieldValues[F] | Extract<(typeof FIELDS)[F]['builtIn'], undefined>;
+};
+
+/** A service as one source wrote it: absent = unset, never defaulted. */
+export type Draft = { readonly [F in FieldName]?: Sourced<FieldValues[F]> };
 
 export const FIELD_NAMES = Object.keys(FIELDS) as readonly FieldName[];
 
+/** A field's row, whatever the type of its value. */
+export function fieldSpec(field: FieldName): FieldSpec {
+  return FIELDS[field] as FieldSpec;
+}
+
+/** Reads a field's value as the file gives it; all mistakes in it at once. */
+export function parseField(field: FieldName, raw: unknown, context: PortContext = {}): Reading<unknown> {
+  const { parse, expected } = fieldSpec(field);
+  return raw === null || raw === undefined ? noValue(expected) : parse(raw, context);
+}
+
+/** Reads the value of a field's `*_secs` spelling; milliseconds. */
+export function parseSecsField(field: FieldName, raw: unknown): Reading<unknown> {
+  if (raw === null || raw === undefined) return noValue('a number of seconds such as 90');
+  return (fieldSpec(field).parseSecs ?? parseSeconds)(raw);
+}
+
+/** A field of a service as the file writes it; undefined = it is left out. */
+export function printField(field: FieldName, service: Service): unknown {
+  const { of, format, builtIn } = fieldSpec(field);
+  const value = of(service);
+  if (value === undefined) return builtIn === '' ? '' : undefined;
+  return format === undefined ? value : format(value as never);
+}
+
 /** Whether a field does anything for a workload of this kind. */
 export function hasEffect(field: FieldName, kind: WorkloadKind): boolean {
-  return FIELDS[field].kinds?.includes(kind) ?? true;
+  return fieldSpec(field).kinds?.includes(kind) ?? true;
 }
 
 /** Whether a field has a `*_secs` spelling beside its own. */
 export function isDuration(field: FieldName): boolean {
-  const { kind } = FIELDS[field];
-  return kind === 'duration' || kind === 'positive-duration';
+  return fieldSpec(field).parseSecs !== undefined;
 }
 
 /** The spelling that takes a bare number of seconds, as the Go project names it. */
@@ -203,3 +309,60 @@ export const DEFAULT_KEYS: readonly string[] = FIELD_NAMES.filter(
 export const LABEL_SUFFIXES: readonly string[] = FIELD_NAMES.filter((field) => FIELDS[field].label)
   .flatMap(fieldKeys)
   .map(labelSuffix);
+
+/** A row of the table. */
+function field<V, M>(
+  kind: FieldKind<V, M>,
+  use: FieldUse & { readonly builtIn: NoInfer<V>; readonly of: (service: Service) => M | undefined },
+): FieldSpec<V, V>;
+function field<V, M>(
+  kind: FieldKind<V, M>,
+  use: FieldUse & { readonly of: (service: Service) => M | undefined },
+): FieldSpec<V, undefined>;
+function field<V, M>(
+  kind: FieldKind<V, M>,
+  use: FieldUse & { readonly builtIn?: V; readonly of: (service: Service) => M | undefined },
+): FieldSpec<V> {
+  return { builtIn: undefined, ...kind, ...use };
+}
+
+/** What a service has of a field that belongs to workloads of one kind. */
+function ofKind<K extends WorkloadKind, M>(
+  kind: K,
+  read: (workload: Extract<Workload, { readonly kind: K }>) => M,
+): (service: Service) => M | undefined {
+  return ({ workload }) =>
+    workload.kind === kind ? read(workload as Extract<Workload, { readonly kind: K }>) : undefined;
+}
+
+function qualifiedName({ namespace, name }: { readonly namespace: string; readonly name: string }): string {
+  return `${namespace}/${name}`;
+}
+
+function listenersOf({ listeners }: Service, protocol: Protocol) {
+  return listeners.filter((listener) => listener.protocol === protocol);
+}
+
+function list<T>(parseItem: (item: unknown) => Parsed<T>) {
+  return {
+    parse: (raw: unknown) => parseList(raw, parseItem),
+    expected: '[] for none',
+    isList: true,
+  } as const;
+}
+
+function portsParser(protocol: Protocol) {
+  return (raw: unknown, context: PortContext) => {
+    const result = parseList(raw, (item) => parsePort(item, protocol, context));
+    return result.ok ? accept(result.value.flat()) : result;
+  };
+}
+
+function count(min: number, max: number) {
+  const parse = (raw: unknown) => parseCount(raw, { min, max });
+  return { parse, expected: 'a whole number', isNumber: true } as const;
+}
+
+function choice<const T extends string>(words: readonly T[]) {
+  return { parse: (raw: unknown) => parseChoice(raw, words), expected: words.join(' or ') };
+}

@@ -10,9 +10,8 @@ import { type Finding, sortProblems, toProblem } from './checks/finding.ts';
 import { createSchemaCheck } from './checks/schema.ts';
 import { schemaFindings } from './checks/schema-findings.ts';
 import { EMPTY_ENVIRONMENT } from './environment.ts';
-import { type Draft, FIELD_NAMES, FIELDS } from './fields.ts';
-import { createFieldParser } from './parse-field.ts';
-import { readDraft } from './read-draft.ts';
+import { type Draft, FIELD_NAMES, fieldSpec } from './fields.ts';
+import { createFieldParser, readDraft } from './read-draft.ts';
 import { type FileService, readServices } from './read-services.ts';
 import { readSettings } from './read-settings.ts';
 import { resolveSettings, type SettingsLayers } from './resolve-settings.ts';
@@ -49,7 +48,7 @@ export interface ConfigText {
 /** Parses the text of a file. */
 export type ParseConfigFile = (input: ConfigText) => ParsedFile;
 
-const DEFAULT_FIELDS = FIELD_NAMES.filter((field) => FIELDS[field].inDefaults);
+const DEFAULT_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).inDefaults);
 
 /**
  * A parser that compiles the schema at its first use and keeps it. The layers beside the file tell what a service is

@@ -8,24 +8,24 @@ import type { Origin, Sourced } from '../model/origin.ts';
 import { boundProblems, formatCount, hasErrors, type Problem } from '../model/problem.ts';
 import { formatListenAddress } from '../model/service.ts';
 import type { WorkloadRef } from '../model/workload.ts';
-import { type FieldResult, failField } from './values/field-result.ts';
 import {
   type Draft,
   FIELD_NAMES,
-  FIELDS,
   type FieldName,
   fieldKeys,
+  fieldSpec,
   hasEffect,
   LABEL_SUFFIXES,
   labelSuffix,
+  parseField,
+  parseSecsField,
 } from './fields.ts';
 
 import { createListenClaims } from './rules/listen-claims.ts';
-import { parseField, parseSecsField } from './parse-field.ts';
-import { showValue } from './values/parsed.ts';
+import { faultsOf, type Reading, refuse, showValue } from './values/parsed.ts';
 import { formatPath } from './yaml/path.ts';
 import { suggestNearest } from './suggest.ts';
-import { describeUselessness } from './checks/useless-options.ts';
+import { describeUselessness } from './checks/check-services.ts';
 
 /** Labels of lazy-tcp-proxy that guard a service; ignoring them would open what their owner closed. */
 const PROTECTIVE_LABELS: ReadonlySet<string> = new Set(['tls', 'api-key', 'basic-auth']);
@@ -53,10 +53,9 @@ export interface LabelReading {
 
 /** Listeners that the labels of one workload can ask for, TCP and UDP together. */
 const MAX_LABEL_LISTENERS = 1_024;
-const LABEL_FIELDS = FIELD_NAMES.filter((field) => FIELDS[field].label);
+const LABEL_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).label);
 /** What says that a workload is to be left alone. */
 const OFF_WORDS: ReadonlySet<string> = new Set(['false', 'no', 'off', '0', 'n', 'f', 'disabled', '']);
-const LIST_KINDS: ReadonlySet<string> = new Set(['dependants', 'tcp-ports', 'udp-ports', 'addresses']);
 
 /** Whether `<prefix>.enabled` is "true" (in any case, white space trimmed); nothing else opts in. */
 export function isOptedIn(labels: Readonly<Record<string, string>>, prefix: string): boolean {
@@ -135,7 +134,7 @@ function readLabelField(
     if (result.ok) sourced = { value: result.value, origin };
     else {
       problems.push(
-        ...result.faults.map(({ code, path, message }): Problem => {
+        ...faultsOf(result).map(({ code, path, message }): Problem => {
           const place = formatPath([labelSuffix(key), ...path]);
           return { code, severity: 'error', message: `${place}: ${message}`, origin };
         }),
@@ -167,30 +166,26 @@ function describeIneffective(
 
 /** A blank list is an empty list, which beats a lower layer; a blank scalar says nothing. */
 function isGiven(field: FieldName, text: string | undefined): boolean {
-  return text !== undefined && (LIST_KINDS.has(FIELDS[field].kind) || text.trim() !== '');
+  return text !== undefined && (fieldSpec(field).isList === true || text.trim() !== '');
 }
 
 function readLabel(
   field: FieldName,
   { key, text, ref }: { readonly key: string; readonly text: string; readonly ref: WorkloadRef },
-): FieldResult<unknown> {
+): Reading<unknown> {
   const trimmed = text.trim();
   if (key !== field) return parseSecsField(field, trimmed);
-  const { kind } = FIELDS[field];
-  if (LIST_KINDS.has(kind)) {
-    const items = trimmed
-      .split(',')
-      .map((item) => item.trim())
-      .filter((item) => item !== '');
-    // Before ranges are spelled out: a short text can stand for more ports than there is memory for.
-    const ports = kind === 'tcp-ports' || kind === 'udp-ports' ? countPorts(items) : 0;
-    if (ports > MAX_LABEL_LISTENERS) return failField([], 'invalid-port', describeTooMany(ports));
-    return parseField(field, items, { portNames: ref.kind === 'kubernetes' });
-  }
-  return parseField(
-    field,
-    (kind === 'count' || kind === 'bound') && /^\d{1,15}$/.test(trimmed) ? Number(trimmed) : trimmed,
-  );
+  const { isList, isNumber } = fieldSpec(field);
+  if (isNumber) return parseField(field, /^\d{1,15}$/.test(trimmed) ? Number(trimmed) : trimmed);
+  if (!isList) return parseField(field, trimmed);
+  const items = trimmed
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+  // Before ranges are spelled out: a short text can stand for more ports than there is memory for.
+  const ports = field === 'ports' || field === 'udp_ports' ? countPorts(items) : 0;
+  if (ports > MAX_LABEL_LISTENERS) return refuse('invalid-port', describeTooMany(ports));
+  return parseField(field, items, { portNames: ref.kind === 'kubernetes' });
 }
 
 function findUnknownLabels({ ref, labels }: WorkloadLabels, prefix: string): readonly Problem[] {

@@ -3,10 +3,9 @@ import type { Protocol } from '../model/service.ts';
 import type { WorkloadRef } from '../model/workload.ts';
 import { type Draft, FIELD_NAMES, type FieldName } from './fields.ts';
 import { type Finding, keyError, valueError } from './checks/finding.ts';
-import type { ParseField } from './parse-field.ts';
 import { isMapping } from './values/parsed.ts';
 import type { Path } from './yaml/path.ts';
-import { readDraft } from './read-draft.ts';
+import { type ParseField, readDraft } from './read-draft.ts';
 import type { LocateOrigin } from './yaml/read-yaml.ts';
 import { parseQualifiedName } from './values/text.ts';
 import {

@@ -1,7 +1,6 @@
 import { type Finding, valueError } from './checks/finding.ts';
 import { SETTING_NAMES, SETTINGS, type SettingSpec, type SettingsDraft } from './settings.ts';
-import { noValue } from './values/field-result.ts';
-import { isMapping } from './values/parsed.ts';
+import { faultsOf, isMapping, noValue } from './values/parsed.ts';
 import type { LocateOrigin } from './yaml/read-yaml.ts';
 
 /** Reads the settings of a file; a group that is no mapping is left to the schema's report. */
@@ -22,7 +21,7 @@ export function readSettings(
     const result = raw === null ? noValue(expected) : parse(raw);
     if (result.ok) settings[name] = { value: result.value, origin: locate(path, 'value') };
     else {
-      const faults = result.faults.map((fault) =>
+      const faults = faultsOf(result).map((fault) =>
         valueError([...path, ...fault.path], fault.code, fault.message),
       );
       findings.push(...faults);

@@ -9,11 +9,17 @@ import {
 } from '../model/settings.ts';
 import { suggestNearest } from './suggest.ts';
 import { DURATION_EXPECTED, formatDuration, parseDuration } from './values/duration.ts';
-import { type FieldResult, wrapParsed } from './values/field-result.ts';
 import { parseClusterDomain, parseKubernetesLabel, parseNamespaces } from './values/kubernetes-names.ts';
-import { parseList } from './values/parse-collection.ts';
-import { accept, type EnvironmentVariable, type Parsed, refuse, showValue } from './values/parsed.ts';
-import { formatStatusListen, parseStatusListen } from './values/status-listen.ts';
+import {
+  accept,
+  type EnvironmentVariable,
+  type Parsed,
+  parseList,
+  type Reading,
+  refuse,
+  showValue,
+} from './values/parsed.ts';
+import { formatStatusListen, parseStatusListen } from './values/ports.ts';
 import { parseChoice, parseFlag } from './values/text.ts';
 import { parseUrlHost } from './values/url.ts';
 
@@ -38,7 +44,7 @@ export interface SettingSpec<T = unknown> {
   /** What its value in the file looks like, for messages. */
   readonly expected: string;
   /** Reads its value in the file; all mistakes in it at once. */
-  readonly parse: (raw: unknown) => FieldResult<T>;
+  readonly parse: (raw: unknown) => Reading<T>;
   /** The key below it that holds the value where the file has a mapping there. */
   readonly inner?: Pick<SettingSpec<T>, 'expected' | 'parse'> & { readonly key: string };
   /** The value when no layer sets it. */
@@ -83,11 +89,14 @@ const PORT_EXPECTED = 'a port from 1 to 65535, or 0 for off';
 /** The flags of the settings, in the order of the help. */
 export const FLAGS: { readonly [F in keyof SettingsFlags]-?: FlagSpec } = {
   backend: {
-    ...{ flag: '--backend', value: 'name', choices: BACKEND_NAMES },
+    flag: '--backend',
+    value: 'name',
+    choices: BACKEND_NAMES,
     description: 'whose workloads are served',
   },
   dockerSocket: {
-    ...{ flag: '--docker-socket', value: 'path' },
+    flag: '--docker-socket',
+    value: 'path',
     description: 'socket or URL of the Docker engine',
   },
   labels: {
@@ -95,22 +104,26 @@ export const FLAGS: { readonly [F in keyof SettingsFlags]-?: FlagSpec } = {
     description: 'leave the labels of containers, and the annotations of Kubernetes workloads, out',
   },
   labelPrefix: {
-    ...{ flag: '--label-prefix', value: 'prefix' },
+    flag: '--label-prefix',
+    value: 'prefix',
     description: 'prefix of the labels and annotations',
   },
   statusPort: {
-    ...{ flag: '--status-port', value: 'port', parse: parseStatusPort, expected: PORT_EXPECTED },
+    flag: '--status-port',
+    value: 'port',
+    parse: parseStatusPort,
+    expected: PORT_EXPECTED,
     description: 'port of the status server; 0 = off',
   },
 };
 
 const STATUS_EXPECTED = 'off or a mapping such as {listen: "0.0.0.0:8080"}';
 const IGNORED = 'it is ignored';
-const BOOLEAN = { expected: 'true or false', parse: one(parseFlag) } as const;
+const BOOLEAN = { expected: 'true or false', parse: parseFlag } as const;
 const LABELS = { ...BOOLEAN, flag: 'labels', builtIn: true } as const;
 const LABEL_PREFIX = {
   expected: 'a prefix such as lazy-tcp-proxy',
-  parse: one(parsePrefix),
+  parse: parsePrefix,
   flag: 'labelPrefix',
   builtIn: 'lazy-tcp-proxy',
 } as const;
@@ -126,11 +139,11 @@ const MIN_LEASE_DURATION_MS = 3_000;
 export const SETTINGS = {
   status: setting(['status'], {
     expected: STATUS_EXPECTED,
-    parse: one(parseStatusOff),
+    parse: parseStatusOff,
     inner: {
       key: 'listen',
       expected: '[address:]port such as "0.0.0.0:8080"',
-      parse: one(parseStatusListen),
+      parse: parseStatusListen,
     },
     builtIn: { address: '', port: 8080 },
     flag: 'statusPort',
@@ -141,32 +154,32 @@ export const SETTINGS = {
   }),
   backend: setting(['backend'], {
     expected: BACKEND_NAMES.join(' or '),
-    parse: one(parseBackend),
+    parse: parseBackend,
     builtIn: 'docker',
     flag: 'backend',
     variables: [{ name: 'LAZY_PROXY_BACKEND', parse: parseBackend, otherwise: IGNORED }],
   }),
   relay: setting(['relay'], {
     expected: RELAY_SETTINGS.join(' or '),
-    parse: one(parseRelay),
+    parse: parseRelay,
     builtIn: 'auto',
     variables: [{ name: 'LAZY_PROXY_RELAY', parse: parseRelay, otherwise: IGNORED }],
     fixed: true,
   }),
   udp_queue_total: setting(['udpQueueTotalBytes'], {
     expected: BYTES_EXPECTED,
-    parse: one(parseQueueTotal),
+    parse: parseQueueTotal,
     builtIn: 33_554_432,
     fixed: true,
   }),
   max_starting: setting(['maxStarting'], {
     expected: STARTING_EXPECTED,
-    parse: one(parseMaxStarting),
+    parse: parseMaxStarting,
     builtIn: 'auto',
   }),
   'docker.socket': setting(['docker', 'socket'], {
     expected: SOCKET_EXPECTED,
-    parse: one(parseSocket),
+    parse: parseSocket,
     builtIn: '/var/run/docker.sock',
     flag: 'dockerSocket',
     variables: [
@@ -195,26 +208,26 @@ export const SETTINGS = {
   'kubernetes.label_prefix': setting(['kubernetes', 'labelPrefix'], LABEL_PREFIX),
   'kubernetes.discover': setting(['kubernetes', 'discover'], {
     expected: 'all or labelled',
-    parse: one((raw) => parseChoice(raw, ['all', 'labelled'])),
+    parse: (raw) => parseChoice(raw, ['all', 'labelled']),
     builtIn: 'all',
     fixed: true,
   }),
   'kubernetes.cluster_domain': setting(['kubernetes', 'clusterDomain'], {
     expected: 'a domain such as cluster.local',
-    parse: one(parseClusterDomain),
+    parse: parseClusterDomain,
     builtIn: 'cluster.local',
     fixed: true,
   }),
   'kubernetes.lease_duration': setting(['kubernetes', 'leaseDurationMs'], {
     expected: DURATION_EXPECTED,
-    parse: one(parseLeaseDuration),
+    parse: parseLeaseDuration,
     builtIn: 15_000,
     fixed: true,
     format: formatDuration,
   }),
   'kubernetes.lease_namespace': setting(['kubernetes', 'leaseNamespace'], {
     expected: 'a namespace',
-    parse: one(parseKubernetesLabel),
+    parse: parseKubernetesLabel,
     builtIn: undefined,
     fixed: true,
   }),
@@ -250,11 +263,6 @@ function setting<const P extends SettingPlace>(
   spec: Omit<SettingSpec<ValueAt<P>>, 'place'>,
 ): SettingSpec {
   return { place, ...spec } as SettingSpec;
-}
-
-/** A parser of one value. */
-function one<T>(parse: (raw: unknown) => Parsed<T>): (raw: unknown) => FieldResult<T> {
-  return (raw) => wrapParsed(parse(raw));
 }
 
 function parseStatusOff(raw: unknown): Parsed<'off'> {
@@ -315,9 +323,9 @@ function parsePrefix(raw: unknown): Parsed<string> {
   return refuse('invalid-value', `${showValue(raw)} is not a prefix such as lazy-tcp-proxy`);
 }
 
-function parseNamespaceList(raw: unknown): FieldResult<readonly string[]> {
+function parseNamespaceList(raw: unknown): Reading<readonly string[]> {
   const result = parseList(raw, parseKubernetesLabel);
-  return result.ok ? { ok: true, value: [...new Set(result.value)] } : result;
+  return result.ok ? accept([...new Set(result.value)]) : result;
 }
 
 function parseLeaseDuration(raw: unknown): Parsed<number> {

@@ -1,5 +1,5 @@
 import { claimStatus, createListenClaims } from '../config/rules/listen-claims.ts';
-import { describeStatusPlace } from '../config/values/status-listen.ts';
+import { describeStatusPlace } from '../config/values/ports.ts';
 import type { Origin, Sourced } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
 import { formatListenAddress, type ListenerSpec, listenKey } from '../model/service.ts';

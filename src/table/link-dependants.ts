@@ -1,10 +1,10 @@
-import { findCycles } from '../config/rules/cycles.ts';
+import { findCycles } from '../config/rules/dependants.ts';
 import {
   canBeWorkload,
   createDependantResolver,
   describeUnmanaged,
   qualifyDependant,
-} from '../config/rules/resolve-dependant.ts';
+} from '../config/rules/dependants.ts';
 import { optInLabel } from '../model/opt-in.ts';
 import type { Origin } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';

@@ -1,10 +1,10 @@
 import {
   type Draft,
   FIELD_NAMES,
-  FIELDS,
   type FieldName,
-  type FieldValues,
+  fieldSpec,
   hasEffect,
+  type MergedValues,
 } from '../config/fields.ts';
 import { WORKLOAD_FIELDS, workloadFieldOf } from '../config/rules/workload-of.ts';
 import type { Origin } from '../model/origin.ts';
@@ -69,7 +69,7 @@ function describeFields(kind: WorkloadKind) {
   return FIELD_NAMES.map((field) => {
     const isEffective = hasEffect(field, kind);
     const hasOrigin = isEffective && !NAMING_FIELDS.has(field);
-    return { field, builtIn: FIELDS[field].builtIn, isEffective, hasOrigin };
+    return { field, builtIn: fieldSpec(field).builtIn, isEffective, hasOrigin };
   });
 }
 
@@ -81,9 +81,6 @@ function findHighest(field: FieldName, layers: readonly Draft[]): Draft[FieldNam
   }
   return undefined;
 }
-
-type Optional = 'service_name' | 'command' | 'cwd' | 'stop_timeout' | 'cron_start' | 'cron_stop';
-type MergedValues = Omit<FieldValues, Optional> & { readonly [F in Optional]: FieldValues[F] | undefined };
 
 function toService(
   own: Pick<Service, 'name' | 'isOfFile' | 'dependantsBy'> & {

@@ -28,7 +28,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     packages: ['yaml', 'ajv', 'cron-parser', 'ipaddr.js', 'fastest-levenshtein'],
   },
   table: { imports: ['model', 'config'] },
-  plan: { imports: ['model', 'table'] },
+  plan: { imports: ['model', 'config', 'table'] },
   sources: { imports: ['model', 'system', 'config', 'backends/backend.ts'], packages: ['chokidar'] },
   lifecycle: { imports: ['model', 'system', 'backends/backend.ts'] },
   relay: { imports: ['model', 'system'], packages: ['ipaddr.js', 'koffi'] },

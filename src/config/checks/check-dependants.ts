@@ -1,5 +1,5 @@
 import type { WorkloadRef } from '../../model/workload.ts';
-import { findCycles } from '../rules/cycles.ts';
+import { findCycles } from '../rules/dependants.ts';
 import { type Finding, valueError, warning } from './finding.ts';
 import type { Path } from '../yaml/path.ts';
 import type { ReadService } from '../read-services.ts';
@@ -8,7 +8,7 @@ import {
   createDependantResolver,
   describeUnmanaged,
   qualifyDependant,
-} from '../rules/resolve-dependant.ts';
+} from '../rules/dependants.ts';
 import { createSuggester } from '../suggest.ts';
 
 /** Dependants that close a cycle, and warnings of those that are no services of the file. */

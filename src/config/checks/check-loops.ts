@@ -7,7 +7,7 @@ import type { Path } from '../yaml/path.ts';
 import { parsePort } from '../values/ports.ts';
 import { listPortItems, type ReadService } from '../read-services.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
-import { describeStatusPlace } from '../values/status-listen.ts';
+import { describeStatusPlace } from '../values/ports.ts';
 
 /** Where the clients of a local process are sent; one of them that is not the proxy's own is enough. */
 const PROCESS_HOSTS = ['127.0.0.1', '::1'] as const;

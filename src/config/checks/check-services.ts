@@ -1,7 +1,7 @@
 import { describeOrigin, type Origin, type Sourced } from '../../model/origin.ts';
 import { formatListenAddress } from '../../model/service.ts';
 import type { Settings } from '../../model/settings.ts';
-import { workloadRefKey, workloadRefName } from '../../model/workload.ts';
+import { type WorkloadRef, workloadRefKey, workloadRefName } from '../../model/workload.ts';
 import { findBadDependants } from './check-dependants.ts';
 import { findLoops } from './check-loops.ts';
 import { type Finding, valueError, warning } from './finding.ts';
@@ -12,10 +12,13 @@ import type { Path } from '../yaml/path.ts';
 import { parsePort } from '../values/ports.ts';
 import { isWorkloadUnknown, listPortItems, PORT_FIELDS, type ReadService } from '../read-services.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
-import { describeStatusPlace } from '../values/status-listen.ts';
+import { describeStatusPlace } from '../values/ports.ts';
 import { isName, NAME_EXPECTED } from '../values/text.ts';
-import { findUselessOptions } from './useless-options.ts';
-import { type EngineDefaults, workloadFieldOf, workloadNoun } from '../rules/workload-of.ts';
+import { FIELD_NAMES, type FieldName, fieldKeys, hasEffect } from '../fields.ts';
+import { type EngineDefaults, WORKLOAD_FIELDS, workloadFieldOf, workloadNoun } from '../rules/workload-of.ts';
+
+const NAMING_FIELDS: ReadonlySet<FieldName> = new Set(WORKLOAD_FIELDS);
+const UDP_OPTIONS = FIELD_NAMES.filter((field) => field.startsWith('udp_') && field !== 'udp_ports');
 
 /** What only shows when the services of a file are seen together, and options that do nothing. */
 export function checkServices(
@@ -139,4 +142,53 @@ function hasNoConflict(services: readonly ReadService[], status: Settings['statu
 
 function describe(origin: Origin | undefined): string {
   return origin === undefined ? '' : describeOrigin(origin);
+}
+
+/** Why a field does nothing for a workload, in words that follow the field's name. */
+export function describeUselessness(field: FieldName, ref: WorkloadRef): string {
+  const without = `has no effect on a ${workloadNoun(ref)}`;
+  switch (field) {
+    case 'cwd':
+    case 'env':
+      return 'has no effect without command';
+    case 'service_name':
+    case 'upstream':
+    case 'allow_data_loss':
+      return `${without}; it is for Deployments and StatefulSets`;
+    case 'stop_timeout':
+      return ref.kind === 'swarm'
+        ? `${without}; the stop_grace_period of its containers counts`
+        : `${without}; the terminationGracePeriodSeconds of its pods counts`;
+    case 'ignore_labels':
+      return `${without}, which has no labels`;
+    default:
+      return without;
+  }
+}
+
+/** Options of a service that do nothing for what it stands for. */
+function findUselessOptions(service: ReadService): readonly Finding[] {
+  if (isWorkloadUnknown(service)) return [];
+  const { raw, ref } = service;
+  const has = (key: string) => Object.hasOwn(raw, key);
+  const ofOtherKinds = FIELD_NAMES.filter((field) => !hasEffect(field, ref.kind)).flatMap((field) =>
+    fieldKeys(field)
+      // A key that names another workload is a mistake of its own.
+      .filter((key) => has(key) && !NAMING_FIELDS.has(field))
+      .map((key) => useless(service, key, describeUselessness(field, ref))),
+  );
+  return [...ofOtherKinds, ...findUselessUdpOptions(service, has)];
+}
+
+function findUselessUdpOptions(service: ReadService, has: (key: string) => boolean): readonly Finding[] {
+  // Where neither ports nor labels are the file's alone, a label may still bring the UDP port.
+  const labelsMayAddPorts =
+    !has('ports') && service.ref.kind !== 'process' && service.raw['ignore_labels'] !== true;
+  if (has('udp_ports') || labelsMayAddPorts) return [];
+  const keys = UDP_OPTIONS.flatMap((field) => [field, `${field}_secs`]).filter(has);
+  return keys.map((key) => useless(service, key, 'has no effect without udp_ports'));
+}
+
+function useless({ path }: ReadService, key: string, message: string): Finding {
+  return warning([...path, key], { code: 'option-without-effect', at: 'key', message });
 }

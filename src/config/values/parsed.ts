@@ -1,5 +1,6 @@
 import type { ProblemCode } from '../../model/problem.ts';
 import { showUrls } from '../../model/show-url.ts';
+import type { Path } from '../yaml/path.ts';
 
 /** The outcome of parsing one value: the canonical value, or a mistake in words that follow the field's name. */
 export type Parsed<T> =
@@ -23,6 +24,53 @@ export interface EnvironmentVariable<T = unknown> {
   readonly parse: (text: string) => Parsed<T>;
   /** What happens where its text is not usable, for the warning. */
   readonly otherwise: string;
+}
+
+/** A mistake inside one value. */
+export interface Fault {
+  readonly code: ProblemCode;
+  /** From the value to the wrong part: `[0]` for the first entry of a list. */
+  readonly path: Path;
+  /** Without the field's name. */
+  readonly message: string;
+}
+
+/** The outcome of reading what may hold several mistakes. */
+export type Reading<T> = Parsed<T> | { readonly ok: false; readonly faults: readonly Fault[] };
+
+/** All mistakes of what could not be read. */
+export function faultsOf(refused: Extract<Reading<unknown>, { readonly ok: false }>): readonly Fault[] {
+  if ('faults' in refused) return refused.faults;
+  const { code, message } = refused;
+  return [{ code, path: [], message }];
+}
+
+/** A mistake of a part. */
+export function refuseAt(path: Path, code: ProblemCode, message: string): Reading<never> {
+  return { ok: false, faults: [{ code, path, message }] };
+}
+
+/** A key without a value. */
+export function noValue(expected: string): Parsed<never> {
+  return refuse('wrong-type', `has no value; write ${expected}, or remove the key`);
+}
+
+/** Reads a list; the mistakes of all its entries at once. */
+export function parseList<T>(raw: unknown, parseItem: (item: unknown) => Parsed<T>): Reading<readonly T[]> {
+  if (!Array.isArray(raw)) return refuse('wrong-type', `${showValue(raw)} is not a list${listHint(raw)}`);
+  const values: T[] = [];
+  const faults: Fault[] = [];
+  raw.forEach((item: unknown, index) => {
+    const parsed = item === null ? refuse('wrong-type', 'has no value; remove the entry') : parseItem(item);
+    if (parsed.ok) values.push(parsed.value);
+    else faults.push({ code: parsed.code, path: [index], message: parsed.message });
+  });
+  return faults.length === 0 ? accept(values) : { ok: false, faults };
+}
+
+function listHint(raw: unknown): string {
+  if (typeof raw === 'string') return `; write [${JSON.stringify(raw)}]`;
+  return typeof raw === 'number' ? `; write ["${raw}:${raw}"] for a port` : '';
 }
 
 const MAX_SHOWN_CHARACTERS = 80;

@@ -4,6 +4,7 @@ import { accept, type Parsed, refuse, showValue } from './parsed.ts';
 const EXPECTED = 'five fields: minute hour day-of-month month day-of-week, such as "30 8 * * 1-5"';
 /** `H` stands for a random value in the library: a schedule that differs from run to run. */
 const RANDOM_FIELD = /(^|[\s,])H/i;
+const ZONE_SHAPE = /^[A-Za-z][A-Za-z0-9_+/-]*$/;
 
 /** Reads a cron expression of exactly five fields; the text with its white space made single. */
 export function parseCron(raw: unknown): Parsed<string> {
@@ -35,5 +36,19 @@ function whyUnusable(expression: string): string | undefined {
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return message.replace(/^./, (first) => first.toLowerCase());
+  }
+}
+
+/** Reads the name of an IANA time zone that this machine knows. */
+export function parseTimezone(raw: unknown): Parsed<string> {
+  if (typeof raw === 'string' && ZONE_SHAPE.test(raw) && isKnownZone(raw)) return accept(raw);
+  return refuse('invalid-timezone', `${showValue(raw)} is not a known time zone such as Europe/Paris or UTC`);
+}
+
+function isKnownZone(zone: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: zone }) !== undefined;
+  } catch {
+    return false;
   }
 }

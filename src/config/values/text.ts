@@ -23,32 +23,6 @@ export function isName(text: string): boolean {
   return NAME.test(text);
 }
 
-/** Reads text that an operating system takes as a path: not empty, no NUL. */
-export function parsePathText(raw: unknown): Parsed<string> {
-  const parsed = parseArgument(raw);
-  return parsed.ok && parsed.value === ''
-    ? refuse('invalid-value', '"" is empty; write a directory')
-    : parsed;
-}
-
-/** Reads one argument of a command: text without NUL. */
-export function parseArgument(raw: unknown): Parsed<string> {
-  if (typeof raw === 'number' || typeof raw === 'boolean') {
-    return refuse('wrong-type', `${raw} is not text; write "${raw}"`);
-  }
-  if (typeof raw !== 'string') return refuse('wrong-type', `${showValue(raw)} is not text`);
-  return raw.includes('\0')
-    ? refuse('invalid-value', `${showValue(raw)} holds a NUL character`)
-    : accept(raw);
-}
-
-/** Reads the value of an environment variable; numbers and booleans become text. */
-export function parseVariableValue(raw: unknown): Parsed<string> {
-  const finite = typeof raw === 'number' ? Number.isFinite(raw) : typeof raw === 'boolean';
-  if (finite) return accept(String(raw));
-  return parseArgument(raw);
-}
-
 /** Reads a whole number from `min`, or 1, to `max`. */
 export function parseCount(
   raw: unknown,

@@ -9,14 +9,15 @@ import { loadSchema } from '../../../src/config/checks/schema-validator.ts';
 import {
   DEFAULT_KEYS,
   FIELD_NAMES,
-  FIELDS,
   type FieldName,
+  fieldSpec,
   LABEL_SUFFIXES,
   labelSuffix,
+  parseField,
+  parseSecsField,
   SERVICE_KEYS,
 } from '../../../src/config/fields.ts';
 import { createFileParser } from '../../../src/config/file.ts';
-import { parseField, parseSecsField } from '../../../src/config/parse-field.ts';
 import {
   SETTING_NAMES,
   SETTINGS,
@@ -275,7 +276,7 @@ describe('the example file', () => {
     };
     const used = new Set(Object.values(example.services).flatMap((service) => Object.keys(service)));
     expect([...used].toSorted()).toEqual([...SERVICE_KEYS].toSorted());
-    const defaults = FIELD_NAMES.filter((field) => FIELDS[field].inDefaults && field !== 'stop_timeout');
+    const defaults = FIELD_NAMES.filter((field) => fieldSpec(field).inDefaults && field !== 'stop_timeout');
     expect(Object.keys(example.defaults).toSorted()).toEqual(defaults.toSorted());
     expect(Object.keys(example.docker)).toEqual(settingKeys('docker'));
     expect(Object.keys(example.kubernetes)).toEqual(settingKeys('kubernetes'));

@@ -1,0 +1,78 @@
+import {
+  accept,
+  type Fault,
+  isMapping,
+  type Parsed,
+  parseList,
+  type Reading,
+  refuse,
+  refuseAt,
+  showValue,
+} from './parsed.ts';
+
+/** Reads program and arguments. */
+export function parseCommand(raw: unknown): Reading<readonly string[]> {
+  if (typeof raw === 'string') {
+    const words = raw.split(/\s+/).filter((word) => word !== '');
+    return refuse('wrong-type', `${showValue(raw)} is not a list; write [${words.join(', ')}]`);
+  }
+  const result = parseList(raw, parseArgument);
+  if (!result.ok) return result;
+  const [program] = result.value;
+  if (program === undefined)
+    return refuse('invalid-value', 'the list is empty; it must begin with a program');
+  return program === ''
+    ? refuseAt([0], 'invalid-value', '"" is empty; the first entry is the program')
+    : result;
+}
+
+/** Reads environment variables. */
+export function parseVariables(raw: unknown): Reading<Readonly<Record<string, string>>> {
+  if (!isMapping(raw)) {
+    return refuse('wrong-type', `${showValue(raw)} is not a mapping; write name: value, one variable a line`);
+  }
+  const values: [string, string][] = [];
+  const faults: Fault[] = [];
+  for (const [name, item] of Object.entries(raw)) {
+    const parsed = /^[^=\0]+$/.test(name) ? parseVariableItem(item) : badVariableName(name);
+    if (parsed.ok) values.push([name, parsed.value]);
+    else faults.push({ code: parsed.code, path: [name], message: parsed.message });
+  }
+  return faults.length === 0 ? accept(Object.fromEntries(values)) : { ok: false, faults };
+}
+
+function parseVariableItem(item: unknown): Parsed<string> {
+  return item === null
+    ? refuse('wrong-type', 'has no value; write "" for an empty one')
+    : parseVariableValue(item);
+}
+
+function badVariableName(name: string): Parsed<never> {
+  return refuse('invalid-value', `${showValue(name)} is not the name of an environment variable`);
+}
+
+/** Reads the directory that a program starts in: text that an operating system takes as a path. */
+export function parseDirectory(raw: unknown): Parsed<string> {
+  const parsed = parseArgument(raw);
+  return parsed.ok && parsed.value === ''
+    ? refuse('invalid-value', '"" is empty; write a directory')
+    : parsed;
+}
+
+/** Reads one argument of a command: text without NUL. */
+function parseArgument(raw: unknown): Parsed<string> {
+  if (typeof raw === 'number' || typeof raw === 'boolean') {
+    return refuse('wrong-type', `${raw} is not text; write "${raw}"`);
+  }
+  if (typeof raw !== 'string') return refuse('wrong-type', `${showValue(raw)} is not text`);
+  return raw.includes('\0')
+    ? refuse('invalid-value', `${showValue(raw)} holds a NUL character`)
+    : accept(raw);
+}
+
+/** Reads the value of an environment variable; numbers and booleans become text. */
+function parseVariableValue(raw: unknown): Parsed<string> {
+  const finite = typeof raw === 'number' ? Number.isFinite(raw) : typeof raw === 'boolean';
+  if (finite) return accept(String(raw));
+  return parseArgument(raw);
+}
