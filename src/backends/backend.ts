@@ -101,6 +101,8 @@ export interface LabelledWorkload {
   readonly labels: Readonly<Record<string, string>>;
   /** When it was made, ms since the epoch; undefined where that isn't known. */
   readonly createdMs?: number | undefined;
+  /** True where a label would opt it in that counts as its image's, and those of images don't count. */
+  readonly imageOptsIn?: true;
 }
 
 /** The engine refused to start a workload; the message says why and is fit for the log. */

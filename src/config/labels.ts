@@ -3,7 +3,7 @@
  * refused. Guarantees: pure, and no label can break anything but its own workload.
  */
 
-import { findOptIns, optInLabel } from '../model/opt-in.ts';
+import { findOptIns, optInLabel, optsIn } from '../model/opt-in.ts';
 import type { Origin, Sourced } from '../model/origin.ts';
 import { boundProblems, formatCount, hasErrors, type Problem } from '../model/problem.ts';
 import { formatListenAddress } from '../model/service.ts';
@@ -36,6 +36,8 @@ export interface WorkloadLabels {
   readonly labels: Readonly<Record<string, string>>;
   /** When it was made, ms since the epoch; undefined where that isn't known. */
   readonly createdMs?: number | undefined;
+  /** True where a label would opt it in that counts as its image's, and those of images don't count. */
+  readonly imageOptsIn?: true;
 }
 
 /** What the labels of one workload say. */
@@ -57,9 +59,9 @@ const LABEL_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).label);
 /** What says that a workload is to be left alone. */
 const OFF_WORDS: ReadonlySet<string> = new Set(['false', 'no', 'off', '0', 'n', 'f', 'disabled', '']);
 
-/** Whether `<prefix>.enabled` is "true" (in any case, white space trimmed); nothing else opts in. */
+/** Whether the label `<prefix>.enabled` opts in; nothing else does. */
 export function isOptedIn(labels: Readonly<Record<string, string>>, prefix: string): boolean {
-  return labels[optInLabel(prefix)]?.trim().toLowerCase() === 'true';
+  return optsIn(labels[optInLabel(prefix)]);
 }
 
 /** Reads the labels of a workload; lists are comma-separated, a blank scalar counts as unset. */
@@ -76,7 +78,8 @@ export function parseLabels(workload: WorkloadLabels, options: { readonly prefix
 function readLabels(workload: WorkloadLabels, { prefix }: { readonly prefix: string }): LabelReading {
   const { ref, labels } = workload;
   if (!isOptedIn(labels, prefix)) {
-    return { ref, kind: 'ignored', draft: undefined, problems: findMissedOptIns(workload, prefix) };
+    const problems = [...findMissedOptIns(workload, prefix), ...findImageOptIn(workload, prefix)];
+    return { ref, kind: 'ignored', draft: undefined, problems };
   }
   const fields: Record<string, unknown> = {};
   const problems: Problem[] = [...findUnknownLabels(workload, prefix)];
@@ -109,6 +112,21 @@ function findMissedOptIns({ ref, labels }: WorkloadLabels, prefix: string): read
     const message = `unknown label, so nothing opts in; did you mean "${meant}"?`;
     return [{ code: 'unknown-key', severity: 'warning', message, origin }];
   });
+}
+
+/** The engine doesn't tell a label that the container repeats from the image's own. */
+function findImageOptIn({ ref, imageOptsIn }: WorkloadLabels, prefix: string): readonly Problem[] {
+  if (imageOptsIn !== true) return [];
+  const label = optInLabel(prefix);
+  const message = `the image has the same label, so it counts as the image's, and docker.image_labels: false leaves those out; name the container in the file, or write "True" here (and each other label otherwise than the image has it)`;
+  return [
+    {
+      code: 'option-without-effect',
+      severity: 'warning',
+      message,
+      origin: { kind: 'label', workload: ref, label },
+    },
+  ];
 }
 
 interface FieldReading {

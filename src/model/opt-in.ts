@@ -8,6 +8,11 @@ export function optInLabel(prefix: string): string {
   return `${prefix}.enabled`;
 }
 
+/** Whether that label's value opts in: `true`, in upper or lower case, with white space around it or not. */
+export function optsIn(value: string | undefined): boolean {
+  return value?.trim().toLowerCase() === 'true';
+}
+
 /** Whether a name is that label under some prefix, or was meant to be. */
 export function endsLikeOptIn(label: string): boolean {
   return MEANT.test(label);

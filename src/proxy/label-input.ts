@@ -22,7 +22,7 @@ export class LabelInput {
     this.#readings = new Map(
       snapshot.map((workload) => {
         const key = workloadRefKey(workload.ref);
-        const text = JSON.stringify([prefix, workload.createdMs, workload.labels]);
+        const text = JSON.stringify([prefix, workload.createdMs, workload.labels, workload.imageOptsIn]);
         const before = known.get(key);
         const reading = before?.text === text ? before.reading : parseLabels(workload, { prefix });
         return [key, { text, reading }];

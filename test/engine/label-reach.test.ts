@@ -6,6 +6,7 @@ import { httpdCommand } from './support/apps.ts';
 import { createConfigFolder } from './support/config-folder.ts';
 import { get, getJson } from './support/http.ts';
 import { busyboxImage, nodeImage } from './support/image.ts';
+import { runCli } from './support/proxy.ts';
 import { engineSocket } from './support/proxy-container.ts';
 import { openTestBed, type ServiceFields, type TestBed } from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
@@ -235,6 +236,22 @@ test('the labels of an image count for nothing where the settings say so', async
   const proxy = await bed.startProxy({ config: JSON.stringify({ docker: { image_labels: false } }) });
   const rows = () => getJson<{ container_name: string }[]>(`${proxy.statusUrl}/status`);
   expect((await rows()).map(({ container_name: name }) => name)).toEqual([scope.name('adds')]);
+  const told = proxy.logs().filter(({ event }) => event === 'problem');
+  const leftOut = `label ${scope.prefix}.enabled warning the image has the same label`;
+  expect(told.map(({ msg }) => msg).toSorted()).toEqual(
+    ['inherits', 'repeats'].map((short) =>
+      expect.stringContaining(`container ${scope.name(short)}, ${leftOut}`),
+    ),
+  );
+  expect(await getJson(`${proxy.statusUrl}/problems`)).toHaveLength(2);
+  const printed = await runCli([
+    'print-effective-config',
+    '--label-prefix',
+    scope.prefix,
+    '--config',
+    proxy.configFile,
+  ]);
+  expect(printed.stderr).toContain(`container ${scope.name('repeats')}, ${leftOut}`);
   expect((await get(added)).body).toBe('hello');
   const optIn = { [`${scope.prefix}.enabled`]: 'TRUE', [`${scope.prefix}.ports`]: `${late}:80` };
   const from = proxy.logs().length;

@@ -223,7 +223,7 @@ export class DockerBackend implements Backend {
       if (session !== undefined) this.#learning ??= this.#learn(unknown, session);
       return undefined;
     }
-    const own = optingIn.map((container) => ({ ...container, labels: this.#images.ownLabels(container) }));
+    const own = optingIn.map((container) => this.#images.withOwnLabels(container, labelPrefix));
     return selectLabelled(own, counted);
   }
 

@@ -1,4 +1,6 @@
+import { optInLabel, optsIn } from '../../model/opt-in.ts';
 import type { Logger } from '../../system/log/logger.ts';
+import type { LabelledWorkload } from '../backend.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import { describeError, EngineUnreachable } from '../engine/errors.ts';
 
@@ -34,7 +36,7 @@ export class ImageLabels {
     this.#logger = options.logger;
   }
 
-  /** Whether `ownLabels()` of that container can be told. */
+  /** Whether the labels of that container's own can be told. */
   knows(container: LabelledContainer): boolean {
     const image = this.#imageOf(container);
     return image === undefined ? this.#images.has(container.id) : this.#labels.has(image);
@@ -49,8 +51,20 @@ export class ImageLabels {
     for (const id of [...this.#images.keys()]) if (!ids.has(id)) this.#images.delete(id);
   }
 
+  /** The container with the labels alone that it adds to its image, and with what it loses by that. */
+  withOwnLabels<T extends LabelledContainer>(
+    container: T,
+    prefix: string,
+  ): T & Pick<LabelledWorkload, 'imageOptsIn'> {
+    const labels = this.#ownLabels(container);
+    const optIn = optInLabel(prefix);
+    const isLost = Object.hasOwn(container.labels, optIn) && !Object.hasOwn(labels, optIn);
+    const imageOptsIn = isLost && optsIn(container.labels[optIn]);
+    return { ...container, labels, ...(imageOptsIn && { imageOptsIn }) };
+  }
+
   /** What the container adds to its image; nothing where that isn't known. */
-  ownLabels(container: LabelledContainer): Labels {
+  #ownLabels(container: LabelledContainer): Labels {
     const inherited = this.#labels.get(this.#imageOf(container) ?? '');
     if (inherited === undefined) return {};
     const own = Object.entries(container.labels).filter(([label, value]) => inherited[label] !== value);

@@ -22,7 +22,7 @@ export function readLabelledContainers(
     const images = new ImageLabels({ client, logger: silentLogger });
     const optingIn = all.filter(({ labels }) => findOptIns(labels, options.labelPrefix).length > 0);
     for (const container of optingIn) await images.learn(container, signal);
-    const own = optingIn.map((container) => ({ ...container, labels: images.ownLabels(container) }));
+    const own = optingIn.map((container) => images.withOwnLabels(container, options.labelPrefix));
     return selectLabelled(own, options);
   });
 }

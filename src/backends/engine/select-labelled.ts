@@ -10,8 +10,11 @@ export function selectLabelled(
 ): readonly LabelledWorkload[] {
   if (!options.labels) return [];
   return workloads
-    .filter(({ labels }) => findOptIns(labels, options.labelPrefix).length > 0)
-    .map(({ ref, labels, createdMs }) => ({ ref, labels: sortLabels(labels), createdMs }))
+    .filter(({ labels, imageOptsIn }) => imageOptsIn || findOptIns(labels, options.labelPrefix).length > 0)
+    .map(({ labels, ref, createdMs, imageOptsIn }) => ({
+      ...{ ref, labels: sortLabels(labels), createdMs },
+      ...(imageOptsIn && { imageOptsIn }),
+    }))
     .sort((a, b) => compareText(workloadRefName(a.ref), workloadRefName(b.ref)));
 }
 
