@@ -32,7 +32,9 @@ export type ProblemCode =
   | 'option-without-effect'
   | 'restart-needed'
   | 'engine-unreachable'
-  | 'stays-awake';
+  | 'stays-awake'
+  | 'wake-failed'
+  | 'missing-workload';
 
 /** A mistake of the user's, as a value. An `error` refuses what it is about; a `warning` refuses nothing. */
 export interface Problem {

@@ -39,7 +39,8 @@ import { findNeededEngines } from './engine-kinds.ts';
 import { Engines } from './engines.ts';
 import { logPlan, logReady, type PlanCause, ProblemLog } from './proxy-log.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
-import { collectViews, collectWorkloadProblems } from './status-content.ts';
+import { collectViews } from './status-content.ts';
+import { collectWorkloadProblems, findForbiddenUrls } from './workload-problems.ts';
 
 /** What messages call the file where none was found yet. */
 const THE_FILE = 'the configuration file';
@@ -264,8 +265,12 @@ export class LazyProxy {
 
   #problems(): readonly Problem[] {
     const { file } = this.#options;
-    return [...file.problems, ...this.#waiting, ...this.#runtime.reconciler.current.problems];
+    const { current } = this.#runtime.reconciler;
+    const forbidden = findForbiddenUrls(current, this.#explainUrl);
+    return [...file.problems, ...this.#waiting, ...current.problems, ...forbidden];
   }
+
+  readonly #explainUrl = (url: string): string | undefined => this.#labelUrls.explainUrl(url);
 
   async #openStatus(): Promise<void> {
     if (this.#settings.status === 'off') return;
@@ -280,7 +285,7 @@ export class LazyProxy {
         problems: () => [
           ...this.#engines.problems,
           ...this.#problems(),
-          ...collectWorkloadProblems(this.#runtime.reconciler.current, this.#runtime),
+          ...collectWorkloadProblems(this.#runtime.reconciler.current, this.#runtime, this.#explainUrl),
         ],
         phase: () => (this.#isUp ? this.#phase : 'starting'),
       },

@@ -31,6 +31,7 @@ export interface Runtime {
   /** Which endpoints are the proxy itself: whoever binds a socket tells. */
   readonly own: OwnListeners;
   readonly reconciler: Reconciler;
+  readonly sender: WebhookSender;
   /** Accepts nobody new, and starts and stops nothing from now on; resolves when the last connection has ended. */
   drain(): Promise<void>;
   /** Ends what still lives, lets go of all workloads, and sends the last events: every start has its end. */
@@ -102,6 +103,7 @@ export function createRuntime(options: {
     listeners,
     own,
     reconciler,
+    sender,
     drain() {
       schedules.close();
       lifecycle.drain();

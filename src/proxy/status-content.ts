@@ -1,9 +1,7 @@
 import type { WorkloadController } from '../lifecycle/workload/workload-controller.ts';
 import { findPortProblem, MISSING, type Observation } from '../model/observation.ts';
-import type { Problem } from '../model/problem.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
 import type { ServiceTable } from '../model/table.ts';
-import { toWorkloadRef } from '../model/workload.ts';
 import type { ListenerView } from '../status/status-rows.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -30,20 +28,6 @@ export function collectViews(
     return [createView({ service, listener, ...unbound, ...parts })];
   });
   return [...own, ...lost];
-}
-
-/** What stands against the services' settings, as the engines tell it. */
-export function collectWorkloadProblems(
-  table: ServiceTable,
-  { lifecycle }: Pick<Runtime, 'lifecycle'>,
-): readonly Problem[] {
-  return [...table.entries.values()].flatMap(({ service }): readonly Problem[] => {
-    const reason = lifecycle.find(service.name)?.observation.staysAwake;
-    if (reason === undefined) return [];
-    const message = `service ${service.name} is not put to sleep: ${reason}`;
-    const origin = { kind: 'workload', workload: toWorkloadRef(service.workload) } as const;
-    return [{ code: 'stays-awake', severity: 'warning', message, origin }];
-  });
 }
 
 function createView(

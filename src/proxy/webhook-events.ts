@@ -32,7 +32,7 @@ export function createTracker(
     const send = (event: (typeof KINDS)[Protocol]['start' | 'end']) => {
       const subject = describeSubject(service, parts.lifecycle);
       const details = { subject, connectionId, remote: client, nowMs: clock.nowMs() };
-      sender.send(webhookUrl, createConnectionEvent(event, details));
+      sender.send({ ...webhookUrl, service: service.name }, createConnectionEvent(event, details));
     };
     send(KINDS[protocol].start);
     return () => send(KINDS[protocol].end);
@@ -47,7 +47,7 @@ export function sendAct(
   if (policy.webhookUrl === undefined) return;
   const subject = { id: observation.id, name: workloadName(workload) };
   const event = createContainerEvent(`container_${act}`, { subject, nowMs: clock.nowMs() });
-  sender.send(policy.webhookUrl, event);
+  sender.send({ ...policy.webhookUrl, service: policy.name }, event);
 }
 
 function describeSubject(service: Service, lifecycle: Lifecycle) {

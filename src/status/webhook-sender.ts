@@ -1,6 +1,12 @@
 import type { ServiceUrl } from '../model/service.ts';
 import type { Clock } from '../system/clock.ts';
-import { type CheckTarget, checkAll, NoAnswerError, requestUrl } from '../system/net/http-client.ts';
+import {
+  type CheckTarget,
+  checkAll,
+  NoAnswerError,
+  requestUrl,
+  TargetRefusedError,
+} from '../system/net/http-client.ts';
 import { LogLimiter } from '../system/log/log-limiter.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { messageOf } from '../system/message-of.ts';
@@ -20,18 +26,21 @@ const MAX_QUEUED = 1_024;
 /** At most one warning per receiver in this time. */
 const WARNING_INTERVAL_MS = 1_000;
 
+/** Where a service's events go. */
+export interface WebhookTarget extends ServiceUrl {
+  /** The name of the service. */
+  readonly service: string;
+}
+
 interface Post {
-  readonly target: ServiceUrl;
+  readonly target: WebhookTarget;
   readonly event: WebhookEvent;
 }
 
 const NOWHERE = 'the URL of a label may lead nowhere';
 
 /** The events that wait for one receiver. */
-interface Queue {
-  readonly target: ServiceUrl;
-  readonly events: WebhookEvent[];
-}
+type Queue = Post[];
 
 /** How a receiver took its last post. */
 type Standing = keyof typeof MAX_IN_FLIGHT;
@@ -50,6 +59,7 @@ export class WebhookSender {
   readonly #waiting = new Map<string, Queue>();
   readonly #inFlight = new Map<string, Standing>();
   readonly #standings = new Map<string, Standing>();
+  readonly #refused = new Map<string, string>();
   readonly #closed = new AbortController();
   #onIdle: (() => void) | undefined;
 
@@ -70,14 +80,18 @@ export class WebhookSender {
     this.#warnings = new LogLimiter(options.clock, WARNING_INTERVAL_MS);
   }
 
+  /** Why the last event of a service might not be sent where its webhook leads, by the service's name. */
+  get refusals(): ReadonlyMap<string, string> {
+    return this.#refused;
+  }
+
   /** Takes an event; returns at once. */
-  send(target: ServiceUrl, event: WebhookEvent): void {
+  send(target: WebhookTarget, event: WebhookEvent): void {
     if (this.#closed.signal.aborted) return;
     const key = keyOf(target);
-    const queue = this.#waiting.get(key) ?? { target, events: [] };
-    if (queue.events.length >= MAX_QUEUED)
-      return this.#warn({ target, event }, `${MAX_QUEUED} events wait already`);
-    queue.events.push(event);
+    const queue = this.#waiting.get(key) ?? [];
+    if (queue.length >= MAX_QUEUED) return this.#warn({ target, event }, `${MAX_QUEUED} events wait already`);
+    queue.push({ target, event });
     this.#waiting.set(key, queue);
     this.#begin(key);
   }
@@ -109,14 +123,13 @@ export class WebhookSender {
     const standing = this.#standings.get(key) ?? 'unknown';
     const queue = this.#waiting.get(key);
     if (queue === undefined || this.#inFlight.has(key) || this.#isFull(standing)) return;
-    const { target, events } = queue;
-    const event = events.shift();
+    const post = queue.shift();
     this.#waiting.delete(key);
-    if (event === undefined) return;
+    if (post === undefined) return;
     // Behind the others, so that each URL gets its turn.
-    if (events.length > 0) this.#waiting.set(key, queue);
+    if (queue.length > 0) this.#waiting.set(key, queue);
     this.#inFlight.set(key, standing);
-    void this.#post({ target, event }).finally(() => {
+    void this.#post(post).finally(() => {
       this.#inFlight.delete(key);
       for (const waiting of [...this.#waiting.keys()]) this.#begin(waiting);
       if (this.#isIdle) this.#onIdle?.();
@@ -142,10 +155,13 @@ export class WebhookSender {
         body: JSON.stringify(event),
       });
       this.#remember(keyOf(target), 'answered');
+      this.#refused.delete(target.service);
       if (status < 200 || status > 299) this.#warn(post, `it answered ${status}`);
     } catch (error) {
       if (this.#closed.signal.aborted) return;
       this.#remember(keyOf(target), error instanceof NoAnswerError ? 'silent' : 'answered');
+      if (error instanceof TargetRefusedError) this.#refused.set(target.service, error.message);
+      else this.#refused.delete(target.service);
       this.#warn(post, messageOf(error));
     }
   }
@@ -163,8 +179,8 @@ export class WebhookSender {
     const suppressed = this.#warnings.pass(receiver);
     if (suppressed === undefined) return;
     const more = suppressed === 0 ? '' : ` (and ${suppressed} more)`;
-    const message = `webhook ${event.event} to ${receiver} failed${more}: ${reason}`;
-    this.#logger.warn({ event: 'webhook-failed', receiver }, message);
+    const message = `webhook ${event.event} of ${target.service} to ${receiver} failed${more}: ${reason}`;
+    this.#logger.warn({ event: 'webhook-failed', service: target.service, receiver }, message);
   }
 }
 

@@ -43,7 +43,11 @@ test('the webhook of a label does not reach the loopback of the machine, until d
   expect((await get(port)).body).toBe('up');
   const { msg } = await proxy.waitForLog('webhook-failed');
   const { host } = new URL(internal.base);
-  expect(msg).toMatch(/^webhook (container_started|tcp_conn_start) to /);
+  expect(msg).toMatch(/^webhook (container_started|tcp_conn_start) of \S+-evil to /);
+  const early = await proxy.waitForLog('problem');
+  expect(early.msg).toMatch(
+    /-evil, label \S+\.webhook-url warning webhook-url: the URL of a label may not lead to /,
+  );
   expect(msg).toContain(
     ` to ${host} failed: the URL of a label may not lead to 127.0.0.1 (loopback), unless docker.label_urls allows it`,
   );
@@ -70,6 +74,12 @@ test('the health check of a label reaches its container, and not the loopback of
   await create('good', good, 'http://{{container}}:80/');
   await create('evil', evil, `http://localhost:${new URL(internal.base).port}/info?x=secret`);
   const proxy = await bed.startProxy();
+  // Before anybody has asked.
+  const whose = `container ${bed.scope.name('evil')}, label ${bed.scope.prefix}.http-healthcheck`;
+  expect((await proxy.waitForLog('problem')).msg).toContain(
+    `${whose} error http-healthcheck: the URL of a label may not lead to localhost (loopback)`,
+  );
+  expect(await getJson(`${proxy.statusUrl}/problems`)).toHaveLength(1);
   expect((await get(good)).body).toBe('good');
   await expect(get(evil)).rejects.toThrow();
   const row = await getStatus(proxy, { service: bed.scope.name('evil'), port: evil });

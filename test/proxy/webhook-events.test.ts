@@ -29,7 +29,7 @@ describe('webhook events', () => {
   });
   const parts = () => {
     const sender = { send: ({ url }: ServiceUrl, event: WebhookEvent) => void sent.push({ url, event }) };
-    return { sender: sender as WebhookSender, lifecycle: bench.lifecycle, clock: bench.clock };
+    return { sender: sender as unknown as WebhookSender, lifecycle: bench.lifecycle, clock: bench.clock };
   };
 
   it.each([

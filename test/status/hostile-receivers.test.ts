@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createContainerEvent } from '../../src/status/webhook-event.ts';
 import { WebhookSender } from '../../src/status/webhook-sender.ts';
 import { type Logger, silentLogger } from '../../src/system/log/logger.ts';
-import { aUrl } from '../support/builders.ts';
+import { aWebhook } from '../support/builders.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { HOSTILE_ANSWERS } from '../support/hostile-answers.ts';
 import { Sockets } from '../support/sockets.ts';
@@ -54,8 +54,8 @@ describe('WebhookSender', () => {
           hostile.answer(socket);
         });
     });
-    sender.send(aUrl(`http://127.0.0.1:${port}/`), anEvent());
-    sender.send(aUrl(`http://127.0.0.1:${port}/`), anEvent());
+    sender.send(aWebhook(`http://127.0.0.1:${port}/`), anEvent());
+    sender.send(aWebhook(`http://127.0.0.1:${port}/`), anEvent());
     await until(() => asked === 1);
     if (hostile.hangs === true) await clock.advance(5_000);
     await until(() => lines.length === 1 && asked === 2);
@@ -65,18 +65,18 @@ describe('WebhookSender', () => {
   test('delivers to a good receiver at once while many others hang', async () => {
     const { port, sockets: hanging } = await sockets.listen();
     for (let count = 0; count < MANY; count++) {
-      sender.send(aUrl(`http://127.0.0.1:${port}/${count}`), anEvent());
-      sender.send(aUrl(`http://127.0.0.1:${port}/${count}`), anEvent());
+      sender.send(aWebhook(`http://127.0.0.1:${port}/${count}`), anEvent());
+      sender.send(aWebhook(`http://127.0.0.1:${port}/${count}`), anEvent());
     }
     const good = await listenWell();
-    sender.send(aUrl(good.url), anEvent());
+    sender.send(aWebhook(good.url), anEvent());
     await until(() => good.posts() === 1);
     // Those that hung once more hang again, and more and more of them.
     for (let round = 2; round < 5; round++) {
       const before = hanging.length;
       await clock.advance(5_000);
       await until(() => hanging.length > before);
-      sender.send(aUrl(good.url), anEvent());
+      sender.send(aWebhook(good.url), anEvent());
       await until(() => good.posts() === round);
     }
   });
@@ -84,14 +84,14 @@ describe('WebhookSender', () => {
   test('delivers to receivers of good standing while ever new ones hang', async () => {
     const { port } = await sockets.listen();
     const good = await listenWell();
-    sender.send(aUrl(good.url), anEvent());
+    sender.send(aWebhook(good.url), anEvent());
     await until(() => good.posts() === 1);
     for (let count = 0; count < 1_000; count++)
-      sender.send(aUrl(`http://127.0.0.1:${port}/${count}`), anEvent());
-    sender.send(aUrl(good.url), anEvent());
+      sender.send(aWebhook(`http://127.0.0.1:${port}/${count}`), anEvent());
+    sender.send(aWebhook(good.url), anEvent());
     await until(() => good.posts() === 2);
     await clock.advance(5_000);
-    sender.send(aUrl(good.url), anEvent());
+    sender.send(aWebhook(good.url), anEvent());
     await until(() => good.posts() === 3);
   });
 
@@ -103,7 +103,7 @@ describe('WebhookSender', () => {
           socket.write('HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n');
         });
     });
-    sender.send(aUrl(`http://127.0.0.1:${port}/`), anEvent());
+    sender.send(aWebhook(`http://127.0.0.1:${port}/`), anEvent());
     await until(() => lines.length === 1);
     await until(() => opened[0]?.readableEnded === true || opened[0]?.destroyed === true);
   });

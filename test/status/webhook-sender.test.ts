@@ -6,7 +6,7 @@ import { createContainerEvent, type WebhookEvent } from '../../src/status/webhoo
 import { WebhookSender } from '../../src/status/webhook-sender.ts';
 import type { CheckTarget } from '../../src/system/net/http-client.ts';
 import { type Logger, silentLogger } from '../../src/system/log/logger.ts';
-import { aUrl } from '../support/builders.ts';
+import { aWebhook } from '../support/builders.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 
@@ -77,7 +77,7 @@ describe('WebhookSender', () => {
   const names = () => posts.map(({ body }) => JSON.parse(body).container_name);
 
   it('posts an event as JSON', async () => {
-    sender.send(aUrl(`${base}/hooks/db?x=1`), anEvent());
+    sender.send(aWebhook(`${base}/hooks/db?x=1`), anEvent());
     await until(() => posts.length === 1);
     const [post] = posts;
     expect(post?.method).toBe('POST');
@@ -99,7 +99,7 @@ describe('WebhookSender', () => {
   it('posts the events of one receiver in order, one at a time', async () => {
     status = undefined;
     const all = Array.from({ length: 20 }, (_, index) => `e${index}`);
-    for (const name of all) sender.send(aUrl(`${base}/`), anEvent(name));
+    for (const name of all) sender.send(aWebhook(`${base}/`), anEvent(name));
     for (let count = 1; count <= all.length; count++) {
       await until(() => posts.length === count);
       await turns();
@@ -111,7 +111,7 @@ describe('WebhookSender', () => {
 
   it('posts to 64 receivers at once and no more', async () => {
     status = undefined;
-    for (let receiver = 0; receiver < 70; receiver++) sender.send(aUrl(`${base}/${receiver}`), anEvent());
+    for (let receiver = 0; receiver < 70; receiver++) sender.send(aWebhook(`${base}/${receiver}`), anEvent());
     await until(() => posts.length === 64);
     await turns();
     const expected = Array.from({ length: 64 }, (_, receiver) => `/${receiver}`);
@@ -124,35 +124,35 @@ describe('WebhookSender', () => {
 
   it('gives each receiver its turn when many are busy', async () => {
     for (let receiver = 0; receiver < 8; receiver++) {
-      for (let count = 0; count < 10; count++) sender.send(aUrl(`${base}/${receiver}`), anEvent());
+      for (let count = 0; count < 10; count++) sender.send(aWebhook(`${base}/${receiver}`), anEvent());
     }
-    sender.send(aUrl(`${base}/last`), anEvent());
+    sender.send(aWebhook(`${base}/last`), anEvent());
     await until(() => posts.length === 81);
     expect(posts.findIndex(({ path }) => path === '/last')).toBeLessThan(40);
   });
 
   it('delays nobody because one receiver hangs', async () => {
     status = undefined;
-    sender.send(aUrl(`${base}/hangs`), anEvent());
-    sender.send(aUrl(`${base}/hangs`), anEvent());
+    sender.send(aWebhook(`${base}/hangs`), anEvent());
+    sender.send(aWebhook(`${base}/hangs`), anEvent());
     await until(() => posts.length === 1);
     status = 200;
-    for (let count = 0; count < 20; count++) sender.send(aUrl(`${base}/well`), anEvent());
+    for (let count = 0; count < 20; count++) sender.send(aWebhook(`${base}/well`), anEvent());
     await until(() => posts.length === 21);
     expect(posts.filter(({ path }) => path === '/hangs')).toHaveLength(1);
   });
 
   it('gives a receiver 5 s, warns once, and goes on with the next event', async () => {
     status = undefined;
-    sender.send(aUrl(`${base}/secret`), anEvent('one'));
+    sender.send(aWebhook(`${base}/secret`), anEvent('one'));
     await until(() => posts.length === 1);
-    sender.send(aUrl(`${base}/secret`), anEvent('two'));
+    sender.send(aWebhook(`${base}/secret`), anEvent('two'));
     await clock.advance(4_999);
     expect(lines).toEqual([]);
     await clock.advance(1);
     await until(() => posts.length === 2);
     expect(lines).toEqual([
-      `webhook container_started to ${base.slice('http://'.length)} failed: no answer within 5 s`,
+      `webhook container_started of web to ${base.slice('http://'.length)} failed: no answer within 5 s`,
     ]);
     await until(() => posts[0]?.gone === true);
     expect(names()).toEqual(['one', 'two']);
@@ -160,7 +160,7 @@ describe('WebhookSender', () => {
 
   it('does not wait for the rest of an answer that has begun', async () => {
     status = undefined;
-    sender.send(aUrl(`${base}/`), anEvent());
+    sender.send(aWebhook(`${base}/`), anEvent());
     await until(() => posts.length === 1);
     posts[0]?.response.writeHead(200).write('and so on');
     await until(() => posts[0]?.gone === true);
@@ -170,7 +170,7 @@ describe('WebhookSender', () => {
 
   it.each([404, 500, 301])('warns of an answer of %i, and does not try again', async (code) => {
     status = code;
-    sender.send(aUrl(`${base}/`), anEvent());
+    sender.send(aWebhook(`${base}/`), anEvent());
     await until(() => lines.length === 1);
     await turns();
     expect(lines[0]).toContain(`it answered ${code}`);
@@ -179,7 +179,7 @@ describe('WebhookSender', () => {
 
   it.each([200, 202, 204])('is content with %i', async (code) => {
     status = code;
-    sender.send(aUrl(`${base}/`), anEvent());
+    sender.send(aWebhook(`${base}/`), anEvent());
     await until(() => posts.length === 1);
     await turns();
     expect(lines).toEqual([]);
@@ -187,16 +187,16 @@ describe('WebhookSender', () => {
 
   it('warns when nobody listens, without the path, which may hold a secret', async () => {
     const port = await freePort();
-    sender.send(aUrl(`http://user:password@127.0.0.1:${port}/services/T0/B0/secret?token=x`), anEvent());
+    sender.send(aWebhook(`http://user:password@127.0.0.1:${port}/services/T0/B0/secret?token=x`), anEvent());
     await until(() => lines.length === 1);
-    expect(lines[0]).toContain(`webhook container_started to 127.0.0.1:${port} failed: `);
+    expect(lines[0]).toContain(`webhook container_started of web to 127.0.0.1:${port} failed: `);
     expect(lines[0]).toContain('ECONNREFUSED');
     expect(lines[0]).not.toMatch(/secret|token|password|services/);
   });
 
   it('warns when a receiver breaks off', async () => {
     status = undefined;
-    sender.send(aUrl(`${base}/`), anEvent());
+    sender.send(aWebhook(`${base}/`), anEvent());
     await until(() => posts.length === 1);
     posts[0]?.response.destroy();
     await until(() => lines.length === 1);
@@ -211,19 +211,19 @@ describe('WebhookSender', () => {
       return 'it may not';
     };
     const guarded = new WebhookSender({ clock, logger, checkLabelUrl });
-    guarded.send(aUrl(`${base}/secret`, 'label'), anEvent());
+    guarded.send(aWebhook(`${base}/secret`, 'label'), anEvent());
     await until(() => lines.length === 1);
     const { host, port } = new URL(base);
-    expect(lines).toEqual([`webhook container_started to ${host} failed: it may not`]);
+    expect(lines).toEqual([`webhook container_started of web to ${host} failed: it may not`]);
     expect(targets).toEqual([{ host: '127.0.0.1', address: '127.0.0.1', port: Number(port) }]);
-    guarded.send(aUrl(`${base}/secret`), anEvent());
+    guarded.send(aWebhook(`${base}/secret`), anEvent());
     await until(() => posts.length === 1);
     expect(targets).toHaveLength(1);
     guarded.close();
   });
 
   it('sends nothing to the URL of a label unless it is told where that may lead', async () => {
-    sender.send(aUrl(`${base}/`, 'label'), anEvent());
+    sender.send(aWebhook(`${base}/`, 'label'), anEvent());
     await until(() => lines.length === 1);
     expect(lines[0]).toContain('the URL of a label may lead nowhere');
     expect(posts).toHaveLength(0);
@@ -231,19 +231,19 @@ describe('WebhookSender', () => {
 
   it('warns once a second, and says how many more failed', async () => {
     status = 500;
-    for (let count = 0; count < 4; count++) sender.send(aUrl(`${base}/`), anEvent());
+    for (let count = 0; count < 4; count++) sender.send(aWebhook(`${base}/`), anEvent());
     await until(() => posts.length === 4);
     await turns();
     expect(lines).toHaveLength(1);
     await clock.advance(1_000);
-    sender.send(aUrl(`${base}/`), anEvent());
+    sender.send(aWebhook(`${base}/`), anEvent());
     await until(() => lines.length === 2);
     expect(lines[1]).toContain('failed (and 3 more): ');
   });
 
   it('drops what is more than 1,024 events behind, with a warning, and keeps the order of the rest', async () => {
     status = undefined;
-    for (let count = 0; count < 1_030; count++) sender.send(aUrl(`${base}/`), anEvent(`e${count}`));
+    for (let count = 0; count < 1_030; count++) sender.send(aWebhook(`${base}/`), anEvent(`e${count}`));
     expect(lines).toEqual([expect.stringContaining('1024 events wait already')]);
     await until(() => posts.length === 1);
     status = 200;
@@ -255,15 +255,15 @@ describe('WebhookSender', () => {
   });
 
   it('is flushed when everything is sent', async () => {
-    sender.send(aUrl(`${base}/a`), anEvent());
-    sender.send(aUrl(`${base}/a`), anEvent());
+    sender.send(aWebhook(`${base}/a`), anEvent());
+    sender.send(aWebhook(`${base}/a`), anEvent());
     await sender.flush(1_000);
     expect(posts).toHaveLength(2);
   });
 
   it('is flushed at the deadline when a receiver hangs', async () => {
     status = undefined;
-    sender.send(aUrl(`${base}/a`), anEvent());
+    sender.send(aWebhook(`${base}/a`), anEvent());
     let flushed = false;
     const flush = sender.flush(1_000).then(() => {
       flushed = true;
@@ -276,12 +276,12 @@ describe('WebhookSender', () => {
 
   it('gives up what is under way when it is closed, without a warning, and sends nothing more', async () => {
     status = undefined;
-    sender.send(aUrl(`${base}/`), anEvent('one'));
-    sender.send(aUrl(`${base}/`), anEvent('two'));
+    sender.send(aWebhook(`${base}/`), anEvent('one'));
+    sender.send(aWebhook(`${base}/`), anEvent('two'));
     await until(() => posts.length === 1);
     sender.close();
     sender.close();
-    sender.send(aUrl(`${base}/`), anEvent('three'));
+    sender.send(aWebhook(`${base}/`), anEvent('three'));
     await until(() => posts[0]?.gone === true);
     await turns();
     expect(names()).toEqual(['one']);

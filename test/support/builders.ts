@@ -2,6 +2,7 @@ import { EMPTY_ENVIRONMENT, type Environment } from '../../src/config/environmen
 import { createFileParser, type FileConfig } from '../../src/config/file.ts';
 import { type LabelReading, parseLabels } from '../../src/config/labels.ts';
 import { formatProblem, hasErrors } from '../../src/model/problem.ts';
+import type { WebhookTarget } from '../../src/status/webhook-sender.ts';
 import type { ListenerSpec, Service, ServiceUrl } from '../../src/model/service.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
 import type { WorkloadRef } from '../../src/model/workload.ts';
@@ -58,6 +59,11 @@ export function aService(overrides: Partial<Service> = {}): Service {
 /** A URL as the file has it, unless said otherwise. */
 export function aUrl(url: string, from: ServiceUrl['from'] = 'file'): ServiceUrl {
   return { url, from };
+}
+
+/** The webhook of a service `web`. */
+export function aWebhook(url: string, from?: ServiceUrl['from']): WebhookTarget {
+  return { ...aUrl(url, from), service: 'web' };
 }
 
 /** A table that holds these services, every value of built-in origin. */

@@ -65,6 +65,11 @@ export class NoAnswerError extends Error {
   readonly code = 'no-answer';
 }
 
+/** Nothing may be sent there: the message is the check's. */
+export class TargetRefusedError extends Error {
+  readonly code = 'target-refused';
+}
+
 export interface HttpAnswer {
   /** What answered: after redirects, the last of them. */
   readonly url: string;
@@ -113,7 +118,7 @@ async function ask(url: string, options: Ask): Promise<HttpAnswer> {
   // An address is connected to without a look-up.
   if (checkTarget !== undefined && isIP(host) !== 0) {
     const refusal = await abortable(Promise.resolve(checkTarget({ host, address: host, port })), signal);
-    if (refusal !== undefined) throw new Error(refusal);
+    if (refusal !== undefined) throw new TargetRefusedError(refusal);
   }
   return exchange(target, { ...options, lookup: createLookup({ host, port }, checkTarget) });
 }
@@ -191,18 +196,18 @@ function createLookup(
     lookup(hostname, { ...options, all: true }, async (error, found) => {
       if (error !== null) return callback(error, '');
       const allowed: typeof found = [];
-      let refusal = `no address is known for the name "${hostname}"`;
+      let refusal: Error = new Error(`no address is known for the name "${hostname}"`);
       try {
         for (const entry of found) {
           const why = await checkTarget({ host, address: entry.address, port });
           if (why === undefined) allowed.push(entry);
-          else refusal = why;
+          else refusal = new TargetRefusedError(why);
         }
       } catch (cause) {
         return callback(cause as Error, '');
       }
       const [first] = allowed;
-      if (first === undefined) return callback(new Error(refusal), '');
+      if (first === undefined) return callback(refusal, '');
       if (options.all === true) callback(null, allowed);
       else callback(null, first.address, first.family);
     });

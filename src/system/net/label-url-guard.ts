@@ -4,7 +4,7 @@
  * to be connected to. Output: the reason why not, or nothing.
  */
 import { lookup } from 'node:dns/promises';
-import { BlockList, isIPv6 } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 import type { CheckTarget, HttpTarget } from './http-client.ts';
 import { isOwnAddress } from './own-addresses.ts';
 
@@ -34,6 +34,9 @@ const CLOSED = [
   { name: 'link-local', list: LINK_LOCAL },
   { name: 'unspecified', list: UNSPECIFIED },
 ] as const;
+
+/** Names that stand for the loopback everywhere. */
+const LOCALHOST = /(?:^|\.)localhost$/i;
 
 interface Place {
   readonly host: string;
@@ -77,22 +80,53 @@ export class LabelUrlGuard {
   /** For requests whose URL a label has. */
   readonly check: CheckTarget = async (target) => {
     const address = withoutZone(target.address);
-    if (this.#hosts.has(target.host.replace(/\.$/, '')) || contains(this.#ranges, address)) return undefined;
+    if (this.#isAllowed({ host: target.host, address })) return undefined;
     const place = await this.#nameForbidden({ ...target, address });
     if (place === undefined) return undefined;
-    return `the URL of a label may not lead to ${address} (${place}), unless docker.label_urls allows it`;
+    return describeRefusal(address, place);
   };
+
+  /**
+   * Why the URL of a label can't lead where it says, as far as that shows without a look-up; undefined where it may. What has a
+   * name is decided when it is connected to.
+   */
+  explainUrl(url: string): string | undefined {
+    // Of `{{container}}` as the host the check of health makes an address; elsewhere it changes nothing.
+    const text = url.replaceAll('{{container}}', 'container');
+    if (!URL.canParse(text)) return undefined;
+    const { hostname, port, protocol } = new URL(text);
+    const host = hostname.replace(/^\[|\]$|\.$/g, '');
+    const addresses = isIP(host) !== 0 ? [host] : LOCALHOST.test(host) ? ['127.0.0.1', '::1'] : [];
+    const reasons = addresses.map((address) => {
+      if (this.#isAllowed({ host, address })) return undefined;
+      const place = this.#nameClosed({ address, port: Number(port) || (protocol === 'https:' ? 443 : 80) });
+      return place === undefined ? undefined : describeRefusal(host, place);
+    });
+    return reasons.includes(undefined) ? undefined : reasons[0];
+  }
+
+  #isAllowed({ host, address }: Pick<HttpTarget, 'host' | 'address'>): boolean {
+    return this.#hosts.has(host.replace(/\.$/, '')) || contains(this.#ranges, address);
+  }
 
   /** What is at a target that nobody else may reach; undefined where nothing is. */
   async #nameForbidden({ address, port }: HttpTarget): Promise<string | undefined> {
-    const closed = CLOSED.find(({ list }) => contains(list, address));
-    if (closed !== undefined) return closed.name;
-    if (ENGINE_PORTS.has(port)) return `port ${port}, an engine's`;
-    if (port === this.#statusPort && this.#isOwn(address)) return 'the status server';
+    const place = this.#nameClosed({ address, port });
+    if (place !== undefined) return place;
     for (const engine of this.#engines) {
       if (port === engine.port && (await this.#isAt(address, engine.host))) return 'the engine';
     }
     return undefined;
+  }
+
+  /** The same, without a look-up. */
+  #nameClosed({ address, port }: Omit<HttpTarget, 'host'>): string | undefined {
+    const closed = CLOSED.find(({ list }) => contains(list, address));
+    if (closed !== undefined) return closed.name;
+    if (ENGINE_PORTS.has(port)) return `port ${port}, an engine's`;
+    if (port === this.#statusPort && this.#isOwn(address)) return 'the status server';
+    const isEngine = this.#engines.some((engine) => port === engine.port && address === engine.host);
+    return isEngine ? 'the engine' : undefined;
   }
 
   /** Whether an address is one of a host's: where that is this machine, all of its own are. */
@@ -102,6 +136,10 @@ export class LabelUrlGuard {
     const isHere = known.some((one) => this.#isOwn(one) || contains(LOOPBACK, one));
     return isHere && this.#isOwn(address);
   }
+}
+
+function describeRefusal(where: string, place: string): string {
+  return `the URL of a label may not lead to ${where} (${place}), unless docker.label_urls allows it`;
 }
 
 function createList(ranges: readonly (readonly [string, number])[]): BlockList {

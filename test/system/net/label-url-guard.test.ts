@@ -76,4 +76,34 @@ describe('LabelUrlGuard', () => {
     guard.allow([]);
     expect(await ask(guard, { address: '127.0.0.1', host: 'hooks.lan' })).toContain('loopback');
   });
+
+  test.each([
+    ['http://127.0.0.1/x', 'loopback'],
+    ['http://0x7f.1:80/', 'loopback'],
+    ['http://[::ffff:127.0.0.1]/', 'loopback'],
+    ['http://localhost/', 'loopback'],
+    ['http://a.LOCALHOST./', 'loopback'],
+    ['https://169.254.169.254/latest', 'link-local'],
+    ['http://127.0.0.1/{{container}}', 'loopback'],
+    ['http://10.0.0.1:2375/', "port 2375, an engine's"],
+    ['http://192.168.0.5:8080/', 'the status server'],
+    ['http://10.9.9.9:4444/', 'the engine'],
+  ])('tells of %s that it leads to what is %s, without asking anybody', (url, place) => {
+    expect(aGuard([{ host: '10.9.9.9', port: 4444 }]).explainUrl(url)).toContain(`(${place})`);
+  });
+
+  test.each([
+    'http://{{container}}:8080/',
+    'http://hooks.example.com/',
+    'http://10.0.0.1/',
+    'http://notlocalhost/',
+  ])('says nothing of %s', (url) => {
+    expect(aGuard().explainUrl(url)).toBeUndefined();
+  });
+
+  test('says nothing of localhost where one of its addresses is allowed', () => {
+    const guard = aGuard();
+    guard.allow(['127.0.0.1']);
+    expect(guard.explainUrl('http://localhost/')).toBeUndefined();
+  });
 });

@@ -1,0 +1,70 @@
+import { labelSuffix } from '../config/fields.ts';
+import type { Problem } from '../model/problem.ts';
+import type { ServiceTable, TableEntry } from '../model/table.ts';
+import { describeWorkloadRef, toWorkloadRef } from '../model/workload.ts';
+import type { LabelUrlGuard } from '../system/net/label-url-guard.ts';
+import type { Runtime } from './runtime.ts';
+
+type ExplainUrl = LabelUrlGuard['explainUrl'];
+
+/** URLs of labels that lead where they may not, as far as that shows without a look-up. */
+export function findForbiddenUrls(table: ServiceTable, explainUrl: ExplainUrl): readonly Problem[] {
+  return [...table.entries.values()].flatMap(({ service, origins }): readonly Problem[] => {
+    const { httpHealthcheck: check, webhookUrl: webhook } = service;
+    const found: Problem[] = [];
+    const look = (
+      url: typeof check,
+      field: string,
+      { severity, so }: Pick<Problem, 'severity'> & { so: string },
+    ) => {
+      const why = url?.from === 'label' ? explainUrl(url.url) : undefined;
+      const origin = origins[field] ?? ({ kind: 'default' } as const);
+      const message = `${labelSuffix(field)}: ${why}; so ${so}`;
+      if (why !== undefined) found.push({ code: 'invalid-url', severity, message, origin });
+    };
+    look(check, 'http_healthcheck', { severity: 'error', so: `${service.name} never becomes ready` });
+    look(webhook, 'webhook_url', { severity: 'warning', so: `no event of ${service.name} is sent` });
+    return found;
+  });
+}
+
+/** What stands against the services' settings as it showed when they were used, or as the engines tell it. */
+export function collectWorkloadProblems(
+  table: ServiceTable,
+  { lifecycle, sender }: Pick<Runtime, 'lifecycle' | 'sender'>,
+  explainUrl: ExplainUrl,
+): readonly Problem[] {
+  return [...table.entries.values()].flatMap((entry): readonly Problem[] => {
+    const { service, origins } = entry;
+    const { name, webhookUrl } = service;
+    const controller = lifecycle.find(name);
+    const problems: Problem[] = [];
+    const { staysAwake } = controller?.observation ?? {};
+    if (staysAwake !== undefined)
+      problems.push(ofWorkload(entry, 'stays-awake', `service ${name} is not put to sleep: ${staysAwake}`));
+    if (controller?.state.kind === 'missing') {
+      const why =
+        controller.observation.detail ??
+        `${describeWorkloadRef(toWorkloadRef(service.workload))} does not exist`;
+      problems.push(
+        ofWorkload(entry, 'missing-workload', `service ${name}: ${why}; it is used as soon as it appears`),
+      );
+    }
+    const failure = controller?.wakes.failure;
+    if (failure !== undefined)
+      problems.push(ofWorkload(entry, 'wake-failed', `service ${name} did not become ready: ${failure}`));
+    const refusal = webhookUrl === undefined ? undefined : sender.refusals.get(name);
+    const isKnown = webhookUrl?.from === 'label' && explainUrl(webhookUrl.url) !== undefined;
+    if (refusal !== undefined && !isKnown) {
+      const message = `no event of service ${name} is sent to its webhook: ${refusal}`;
+      const origin = origins['webhook_url'] ?? ({ kind: 'default' } as const);
+      problems.push({ code: 'invalid-url', severity: 'warning', message, origin });
+    }
+    return problems;
+  });
+}
+
+function ofWorkload({ service }: TableEntry, code: Problem['code'], message: string): Problem {
+  const origin = { kind: 'workload', workload: toWorkloadRef(service.workload) } as const;
+  return { code, severity: 'warning', message, origin };
+}

@@ -1,0 +1,97 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { WorkloadLabels } from '../../src/config/labels.ts';
+import { formatProblem } from '../../src/model/problem.ts';
+import type { Service } from '../../src/model/service.ts';
+import type { TableEntry } from '../../src/model/table.ts';
+import { collectWorkloadProblems, findForbiddenUrls } from '../../src/proxy/workload-problems.ts';
+import { WebhookSender } from '../../src/status/webhook-sender.ts';
+import { createContainerEvent } from '../../src/status/webhook-event.ts';
+import { silentLogger } from '../../src/system/log/logger.ts';
+import { LabelUrlGuard } from '../../src/system/net/label-url-guard.ts';
+import { aService, aTable, aUrl } from '../support/builders.ts';
+import { STOPPED } from '../support/fake-backend.ts';
+import { settle } from '../support/fake-clock.ts';
+import { freePort } from '../support/free-ports.ts';
+import { Bench } from '../lifecycle/bench.ts';
+
+let bench: Bench;
+let sender: WebhookSender;
+const guard = new LabelUrlGuard({ engines: [], statusPort: undefined });
+const explainUrl = (url: string) => guard.explainUrl(url);
+beforeEach(() => {
+  bench = new Bench();
+  sender = new WebhookSender({
+    ...{ clock: bench.clock, logger: silentLogger, checkLabelUrl: guard.check },
+    checkUrl: () => 'it is somewhere else',
+  });
+});
+afterEach(async () => {
+  sender.close();
+  expect(await bench.close()).toBe(0);
+});
+const collect = (services: readonly Service[]) =>
+  collectWorkloadProblems(aTable(services), { lifecycle: bench.lifecycle, sender }, explainUrl).map(
+    formatProblem,
+  );
+
+test('a start that has failed is a problem until one works', async () => {
+  const service = aService({ startTimeoutMs: 4_000 });
+  bench.add(service, STOPPED);
+  expect(collect([service])).toEqual([]);
+  const port = await freePort();
+  const client = bench.client('db', port);
+  client.served.catch(() => {});
+  await bench.backend.called(1);
+  bench.backend.last.fail('no such image', STOPPED);
+  await settle();
+  expect(collect([service])).toEqual([
+    expect.stringMatching(/^container db warning service db did not become ready: .*no such image/),
+  ]);
+});
+
+test('a container that does not exist is a problem', () => {
+  const service = aService({});
+  bench.add(service, { ...STOPPED, state: 'missing' });
+  expect(collect([service])).toEqual([
+    'container db warning service db: container db does not exist; it is used as soon as it appears',
+  ]);
+});
+
+test('a webhook that may not be sent where its name leads is a problem once that was seen', async () => {
+  const service = aService({ webhookUrl: aUrl('http://127.0.0.1:1/x') });
+  bench.add(service, STOPPED);
+  expect(collect([service])).toEqual([]);
+  const subject = { id: 'a1', name: 'db' };
+  const event = createContainerEvent('container_started', { subject, nowMs: bench.clock.nowMs() });
+  sender.send({ ...aUrl('http://127.0.0.1:1/x'), service: 'db' }, event);
+  while (sender.refusals.size === 0) await settle();
+  expect(collect([service])).toEqual([
+    expect.stringContaining('no event of service db is sent to its webhook: it is somewhere else'),
+  ]);
+});
+
+test('a URL of a label that may not lead where it says is a problem before anybody asks it', () => {
+  const workload: WorkloadLabels['ref'] = { kind: 'docker', name: 'db' };
+  const labelled = (url: string): readonly string[] => {
+    const service = aService({ webhookUrl: aUrl(url, 'label'), httpHealthcheck: aUrl(url, 'label') });
+    const { entries } = aTable([service]);
+    const entry = entries.get('db') as TableEntry;
+    const origin = (label: string) =>
+      ({ kind: 'label', workload, label: `lazy-tcp-proxy.${label}` }) as const;
+    const origins = {
+      ...entry.origins,
+      http_healthcheck: origin('http-healthcheck'),
+      webhook_url: origin('webhook-url'),
+    };
+    const table = { ...aTable([service]), entries: new Map([['db', { ...entry, origins }]]) };
+    return findForbiddenUrls(table, explainUrl).map(formatProblem);
+  };
+  const why = (host: string, place: string) =>
+    `the URL of a label may not lead to ${host} (${place}), unless docker.label_urls allows it`;
+  expect(labelled('http://localhost:8080/x')).toEqual([
+    `container db, label lazy-tcp-proxy.http-healthcheck error http-healthcheck: ${why('localhost', 'loopback')}; so db never becomes ready`,
+    `container db, label lazy-tcp-proxy.webhook-url warning webhook-url: ${why('localhost', 'loopback')}; so no event of db is sent`,
+  ]);
+  expect(labelled('http://{{container}}:8080/x')).toEqual([]);
+  expect(labelled('http://hooks.example.com/x')).toEqual([]);
+});
