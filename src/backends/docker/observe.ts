@@ -82,11 +82,18 @@ export function observeListed(container: ListedContainer): Observation | undefin
     case 'exited':
     case 'dead': {
       const exitCode = /\((-?\d+)\)/.exec(container.Status ?? '')?.[1];
-      return exitCode === undefined ? stopped : { ...stopped, detail: `exit code ${exitCode}` };
+      return exitCode === undefined ? stopped : { ...stopped, detail: describeExit(Number(exitCode)) };
     }
     default:
       return undefined;
   }
+}
+
+/** As engines tell a SIGKILL. */
+const KILLED = 137;
+
+function describeExit(exitCode: number): string {
+  return exitCode === KILLED ? `killed by SIGKILL (exit code ${KILLED})` : `exit code ${exitCode}`;
 }
 
 function readState(state: InspectedState): 'stopped' | 'starting' | 'running' | 'paused' | 'stopping' {
@@ -102,9 +109,8 @@ function describeStop(state: InspectedState): string | undefined {
   const error = state.Error ? `: ${state.Error}` : '';
   if (state.Status === 'created') return `never started${error}`;
   if (state.ExitCode === undefined) return undefined;
-  return state.OOMKilled === true
-    ? `out of memory (exit code ${state.ExitCode})`
-    : `exit code ${state.ExitCode}${error}`;
+  if (state.OOMKilled === true) return `killed, out of memory (exit code ${state.ExitCode})`;
+  return `${describeExit(state.ExitCode)}${error}`;
 }
 
 /**

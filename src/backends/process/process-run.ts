@@ -7,6 +7,7 @@ import { backoffMs } from '../../system/backoff.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
 import { LineSplitter } from '../output-lines.ts';
+import { type CountOomKills, createOomKillCount } from './oom-kills.ts';
 import { isGroupEmpty, signalGroup } from './process-group.ts';
 
 export interface ProcessRunOptions {
@@ -30,6 +31,9 @@ export async function startProcess(
   options: ProcessRunOptions,
 ): Promise<ProcessRun> {
   const [program = '', ...args] = workload.command;
+  const { clock } = options;
+  const countOomKills = createOomKillCount();
+  const oomKillsBefore = countOomKills();
   let child: ChildProcess;
   try {
     child = spawn(program, args, {
@@ -43,7 +47,7 @@ export async function startProcess(
     throw refused(workload, cause as NodeJS.ErrnoException);
   }
   // Listens from the start: the process may be gone before anybody waits for it.
-  const run = new ProcessRun({ child, clock: options.clock });
+  const run = new ProcessRun({ child, clock, countOomKills, oomKillsBefore });
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
     child.once('error', (cause) => reject(refused(workload, cause)));
@@ -57,7 +61,7 @@ export async function startProcess(
 
 /** How a run has ended. */
 export interface ProcessEnd {
-  /** `exit code 1`, `signal SIGKILL`. */
+  /** `exit code 1`, `signal SIGABRT`, `killed by SIGKILL`. */
   readonly detail: string;
   readonly stoppedBy: StoppedBy;
 }
@@ -70,6 +74,20 @@ const STOP_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set([
   'SIGHUP',
   'SIGQUIT',
 ]);
+
+function describeEnd(code: number | null, signal: NodeJS.Signals | null): ProcessEnd {
+  if (signal === null) return { detail: `exit code ${code}`, stoppedBy: 'itself' };
+  return { detail: `signal ${signal}`, stoppedBy: STOP_SIGNALS.has(signal) ? 'others' : 'itself' };
+}
+
+/** Nobody tells who has sent it; that somebody had too little memory is its own doing. */
+function describeKill(oomKillsBefore: number | undefined, oomKills: number | undefined): ProcessEnd {
+  const detail = 'killed by SIGKILL';
+  if (oomKills === undefined || oomKillsBefore === undefined)
+    return { detail: `${detail}, perhaps for want of memory`, stoppedBy: 'others' };
+  if (oomKills === oomKillsBefore) return { detail, stoppedBy: 'others' };
+  return { detail: `${detail}, out of memory`, stoppedBy: 'itself' };
+}
 
 /** Between looks whether the group is empty, once its leader is gone. */
 const GROUP_POLL = { firstMs: 10, maxMs: 250 };
@@ -90,18 +108,26 @@ export class ProcessRun {
   #killAtMs = Number.POSITIVE_INFINITY;
   #cancelKill: Cancel | undefined;
   #isOver = false;
+  /** By the proxy itself. */
+  #isKilled = false;
 
-  constructor(options: { readonly child: ChildProcess; readonly clock: Clock }) {
-    const { child } = options;
+  constructor(options: {
+    readonly child: ChildProcess;
+    readonly clock: Clock;
+    readonly countOomKills: CountOomKills;
+    /** Counted before it was started. */
+    readonly oomKillsBefore: number | undefined;
+  }) {
+    const { child, countOomKills, oomKillsBefore } = options;
     this.#child = child;
     this.#clock = options.clock;
     this.closed = new Promise((resolve) => child.once('close', () => resolve()));
     this.exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
-        const end: ProcessEnd = {
-          detail: signal === null ? `exit code ${code}` : `signal ${signal}`,
-          stoppedBy: signal !== null && STOP_SIGNALS.has(signal) ? 'others' : 'itself',
-        };
+        const end =
+          signal === 'SIGKILL'
+            ? describeKill(oomKillsBefore, this.#isKilled ? oomKillsBefore : countOomKills())
+            : describeEnd(code, signal);
         void this.#endGroup().then(() => resolve(end));
       });
     });
@@ -168,6 +194,7 @@ export class ProcessRun {
   }
 
   #signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+    if (signal === 'SIGKILL') this.#isKilled = true;
     if (this.#child.pid !== undefined) signalGroup(this.#child.pid, signal);
   }
 }

@@ -62,7 +62,7 @@ function describeStart(
 ): string {
   const { observation } = standing;
   if (phase === 'interrupted')
-    return withObstacle('somebody else has stopped it while it was starting', observation.detail);
+    return withObstacle('it was stopped while it was starting, but not by the proxy', observation.detail);
   // At rest the detail is about the run before this one.
   const detail = observation.state === 'stopped' ? undefined : observation.detail;
   if (phase === 'waking' && observation.state !== 'running')

@@ -52,7 +52,7 @@ test('a container at rest is known from the list alone, a running one takes an i
   backend.watch(DB);
   backend.watch({ kind: 'docker', container: 'web' });
   await backend.open(sink);
-  expect(sink.last(KEY)).toMatchObject({ state: 'stopped', detail: 'exit code 137' });
+  expect(sink.last(KEY)).toMatchObject({ state: 'stopped', detail: 'killed by SIGKILL (exit code 137)' });
   expect(sink.last('docker/web')).toMatchObject({ state: 'running', hosts: ['198.18.64.2'] });
   expect(engine.count(/^GET \/containers\/[^/]+\/json/)).toBe(1);
 });

@@ -17,7 +17,7 @@ test.each([
     'out of memory',
     { Status: 'exited', ExitCode: 137, OOMKilled: true },
     'stopped',
-    'out of memory (exit code 137)',
+    'killed, out of memory (exit code 137)',
   ],
   ['dead', { Status: 'dead', Dead: true, ExitCode: 0 }, 'stopped', 'exit code 0'],
   ['removing', { Status: 'removing', ExitCode: 0 }, 'stopping', undefined],
@@ -75,7 +75,7 @@ test.each([
 });
 
 test.each([
-  ['exited', 'Exited (137) 2 hours ago', 'exit code 137'],
+  ['exited', 'Exited (137) 2 hours ago', 'killed by SIGKILL (exit code 137)'],
   ['created', 'Created', 'never started'],
   ['dead', 'Dead', undefined],
 ])('observeListed reads an entry that is %s without an inspect', (state, status, detail) => {

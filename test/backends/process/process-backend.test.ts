@@ -94,7 +94,7 @@ test('what the process prints is logged line by line, with its environment and f
 test.each([
   ['exit code 3', 'itself', 'process.exit(3)'],
   ['signal SIGABRT', 'itself', 'process.abort()'],
-  ['signal SIGKILL', 'others', 'process.kill(process.pid, "SIGKILL")'],
+  ['killed by SIGKILL', 'others', 'process.kill(process.pid, "SIGKILL")'],
   ['signal SIGTERM', 'others', 'process.kill(process.pid, "SIGTERM")'],
 ])('an exit is told with %s, as the doing of %s', async (detail, stoppedBy, script) => {
   const { backend, sink } = await setUp();
@@ -141,7 +141,7 @@ test('sleep() kills a process that ignores the polite signal, after its grace', 
   const beganMs = systemClock.monotonicMs();
   await backend.sleep(node(STUBBORN), { graceMs: 300 });
   expect(systemClock.monotonicMs() - beganMs).toBeGreaterThanOrEqual(299);
-  expect(sink.last(KEY)?.detail).toBe('signal SIGKILL');
+  expect(sink.last(KEY)?.detail).toBe('killed by SIGKILL');
   await printed('hello | no');
 });
 
@@ -232,7 +232,7 @@ test('destroy() kills at once, also while close() waits', async () => {
   backend.destroy();
   await closing;
   expect(systemClock.monotonicMs() - beganMs).toBeLessThan(2_000);
-  expect(sink.last(KEY)?.detail).toBe('signal SIGKILL');
+  expect(sink.last(KEY)?.detail).toBe('killed by SIGKILL');
 });
 
 test('close() does not wait for a process that left the group and holds the output', async () => {

@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs';
+
+/** How many processes of the proxy's own control group the system has killed for want of memory; undefined where it can't be told. */
+export type CountOomKills = () => number | undefined;
+
+const MOUNT = '/sys/fs/cgroup';
+
+/** Reads what the kernel counts; processes that the proxy starts are in its own group. @param read default: this machine's files. */
+export function createOomKillCount(read: (file: string) => string = readText): CountOomKills {
+  return () => {
+    for (const file of listFiles(read)) {
+      const count = /^oom_kill (\d+)$/m.exec(tryRead(read, file) ?? '')?.[1];
+      if (count !== undefined) return Number(count);
+    }
+    return undefined;
+  };
+}
+
+/** Of both versions of control groups, as the host names them, and as a container sees its own. */
+function listFiles(read: (file: string) => string): readonly string[] {
+  const lines = (tryRead(read, '/proc/self/cgroup') ?? '').split('\n');
+  return lines.flatMap((line) => {
+    const [id, controllers = '', path = ''] = line.split(/:(.*?):/s);
+    const folder = path === '/' ? '' : path;
+    if (controllers.split(',').includes('memory'))
+      return [`${MOUNT}/memory${folder}`, `${MOUNT}/memory`].map((place) => `${place}/memory.oom_control`);
+    if (id === '0') return [`${MOUNT}${folder}`, MOUNT].map((place) => `${place}/memory.events`);
+    return [];
+  });
+}
+
+function tryRead(read: (file: string) => string, file: string): string | undefined {
+  try {
+    return read(file);
+  } catch {
+    return undefined;
+  }
+}
+
+function readText(file: string): string {
+  return readFileSync(file, 'utf8');
+}
