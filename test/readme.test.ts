@@ -12,7 +12,7 @@ import {
 } from '../src/config/fields.ts';
 import { createFileParser } from '../src/config/file.ts';
 import { formatDuration } from '../src/config/values/duration.ts';
-import { formatStatuses } from '../src/config/values/statuses.ts';
+import { formatStatuses } from '../src/model/format-statuses.ts';
 
 const text = readFileSync('README.md', 'utf8');
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {

@@ -11,6 +11,8 @@ export interface Backend {
   readonly kind: WorkloadKind;
   /** True where the proxy started the workload itself and ends it at shutdown or when its service is removed. */
   readonly ownsWorkloads: boolean;
+  /** What its workloads print goes to the log as it comes, at info; absent = it doesn't. */
+  readonly logsOutput?: boolean;
   /**
    * Begins to observe and reports to `sink`. Resolves after the first full look at the engine, or, where the engine
    * doesn't answer, at once after saying so through `sink.reachable(false)`; it goes on trying by itself.

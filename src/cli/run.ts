@@ -1,7 +1,7 @@
 import { type Environment, parseEnvironment } from '../config/environment.ts';
 import type { SettingsFlags } from '../config/settings.ts';
 import { configCandidates } from '../config/yaml/locate.ts';
-import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
+import { formatProblemForLog, hasErrors, type Problem } from '../model/problem.ts';
 import { LazyProxy } from '../proxy/lazy-proxy.ts';
 import { createSignalQueue, runUntilSignal, type SignalQueue } from '../proxy/shutdown.ts';
 import { isMountedAlone } from '../sources/bind-mount.ts';
@@ -107,6 +107,6 @@ async function startFile(file: FileInput, logger: Logger): Promise<void> {
 function logProblems(problems: readonly Problem[], logger: Logger): void {
   for (const problem of problems) {
     const level = problem.severity === 'error' ? 'error' : 'warn';
-    logger[level]({ event: 'problem', code: problem.code }, formatProblem(problem));
+    logger[level]({ event: 'problem', code: problem.code }, formatProblemForLog(problem));
   }
 }

@@ -1,3 +1,4 @@
+import { formatStatuses } from '../model/format-statuses.ts';
 import type { Sourced } from '../model/origin.ts';
 import type { Protocol, Service, ServiceUrl } from '../model/service.ts';
 import type { Workload, WorkloadKind } from '../model/workload.ts';
@@ -22,7 +23,7 @@ import {
 import { formatPorts, type PortContext, parsePort } from './values/ports.ts';
 import { parseCommand, parseDirectory, parseVariables } from './values/process.ts';
 import { parseCron, parseTimezone } from './values/schedule.ts';
-import { formatStatuses, parseStatuses } from './values/statuses.ts';
+import { parseStatuses, STATUSES_EXPECTED } from './values/statuses.ts';
 import { parseChoice, parseCount, parseFlag, parseName, parseQualifiedName } from './values/text.ts';
 import { parseHealthcheckUrl, parseHttpUrl } from './values/url.ts';
 
@@ -100,18 +101,18 @@ const LABELLED: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker'
 const IDLE_VARIABLE: EnvironmentVariable = {
   name: 'IDLE_TIMEOUT_SECS',
   parse: parseSeconds,
-  otherwise: 'the default of 120 applies',
+  otherwise: 'what the file says applies, or else the default of 120',
 };
 const START_VARIABLE: EnvironmentVariable = {
   name: 'START_TIMEOUT_SECS',
   parse: parsePositiveSeconds,
-  otherwise: 'the default of 30 applies',
+  otherwise: 'what the file says applies, or else the default of 30',
 };
 const ZONE_VARIABLE: EnvironmentVariable = {
   name: 'TZ',
   // Some systems write `:Europe/Paris`.
   parse: (text) => parseTimezone(text.replace(/^:/, '')),
-  otherwise: 'UTC applies',
+  otherwise: 'what the file says applies, or else UTC',
 };
 
 /**
@@ -176,7 +177,7 @@ export const FIELDS = {
     { ...POLICY, builtIn: '', of: (it) => it.httpHealthcheck },
   ),
   http_healthcheck_status: field(
-    { parse: parseStatuses, expected: 'HTTP statuses such as "200-399,401"', format: formatStatuses },
+    { parse: parseStatuses, expected: STATUSES_EXPECTED, format: formatStatuses },
     { ...POLICY, builtIn: [{ first: 200, last: 299 }], of: (it) => it.httpHealthcheckStatus },
   ),
   webhook_url: field(URL_KIND, { ...POLICY, builtIn: '', of: (it) => it.webhookUrl }),

@@ -7,7 +7,7 @@ import { findOptIns, optInLabel, optsIn } from '../model/opt-in.ts';
 import type { Origin, Sourced } from '../model/origin.ts';
 import { boundProblems, formatCount, hasErrors, type Problem } from '../model/problem.ts';
 import { formatListenAddress } from '../model/service.ts';
-import type { WorkloadRef } from '../model/workload.ts';
+import { describeWorkloadRef, type WorkloadRef } from '../model/workload.ts';
 import {
   type Draft,
   FIELD_NAMES,
@@ -20,7 +20,6 @@ import {
   parseField,
   parseSecsField,
 } from './fields.ts';
-
 import { createListenClaims } from './rules/listen-claims.ts';
 import { faultsOf, type Reading, refuse, showValue } from './values/parsed.ts';
 import { formatPath } from './yaml/path.ts';
@@ -91,8 +90,17 @@ function readLabels(workload: WorkloadLabels, { prefix }: { readonly prefix: str
   const draft = fields as Draft;
   problems.push(...(findTooManyPorts(draft) ?? findOwnConflicts(draft)));
   return hasErrors(problems)
-    ? { ref, kind: 'refused', draft: undefined, problems }
+    ? { ref, kind: 'refused', draft: undefined, problems: problems.map((one) => tellRefusal(one, ref)) }
     : { ref, kind: 'accepted', draft, problems };
+}
+
+/** One mistake refuses the whole workload: whoever reads of it must not look for a listener. */
+function tellRefusal(problem: Problem, ref: WorkloadRef): Problem {
+  if (problem.severity !== 'error') return problem;
+  return {
+    ...problem,
+    message: `${problem.message}; until then ${describeWorkloadRef(ref)} is refused as a whole`,
+  };
 }
 
 /** Warnings of labels that were meant to opt in and don't; who writes that it is off means that. */

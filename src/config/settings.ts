@@ -147,7 +147,13 @@ export const SETTINGS = {
     },
     builtIn: { address: '', port: 8080 },
     flag: 'statusPort',
-    variables: [{ name: 'STATUS_PORT', parse: parseStatusPort, otherwise: 'the default of 8080 applies' }],
+    variables: [
+      {
+        name: 'STATUS_PORT',
+        parse: parseStatusPort,
+        otherwise: 'what the file says applies, or else the default of 8080',
+      },
+    ],
     combine: placeStatus,
     fixed: true,
     format: (status) => (status === 'off' ? status : { listen: formatStatusListen(status) }),

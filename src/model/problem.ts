@@ -52,6 +52,11 @@ export function formatProblem(problem: Problem): string {
   return `${describeOrigin(problem.origin)} ${problem.severity} ${problem.message}`;
 }
 
+/** The same for a log line, which has a level of its own: `lazy-proxy.yaml:14:12: ports[0]: "80:http" is …`. */
+export function formatProblemForLog({ origin, message }: Problem): string {
+  return `${describeOrigin(origin)}: ${message}`;
+}
+
 export function hasErrors(problems: readonly Problem[]): boolean {
   return problems.some((problem) => problem.severity === 'error');
 }

@@ -25,6 +25,8 @@ export interface EnginesListener {
   labelled(cause: string): void;
   /** The proxy itself runs in another container than was known. */
   ownChanged(): void;
+  /** The kinds of workloads that services have now. */
+  servedKinds(): ReadonlySet<WorkloadKind>;
   /** A workload whose labels were refused was started. */
   refusedStarted(ref: WorkloadRef): void;
   shared(kind: WorkloadKind, view: SharedView): void;
@@ -163,7 +165,17 @@ export class Engines {
     engine.unreachable = reachable ? undefined : reason;
     // Containers and Swarm services are behind the same socket: one line tells of both.
     if (kind === 'swarm' && this.#engines.docker.opened) return;
-    logReachable({ engine: ENGINE_NAMES[kind], reachable, reason }, this.#options.logger);
+    const advice = reachable ? '' : this.#adviseWithout(kind);
+    logReachable({ engine: ENGINE_NAMES[kind], reachable, reason, advice }, this.#options.logger);
+  }
+
+  /** Whoever serves nothing of an engine may not have one. */
+  #adviseWithout(kind: EngineKind): string {
+    const served = this.#options.listener.servedKinds();
+    const isServed = kind === 'kubernetes' ? served.has(kind) : served.has('docker') || served.has('swarm');
+    if (served.size === 0 || isServed) return '';
+    const section = kind === 'kubernetes' ? kind : 'docker';
+    return `; it is asked for labels alone: where there is none, write ${section}: { labels: false }`;
   }
 }
 

@@ -213,6 +213,8 @@ export class LazyProxy {
         observed: (key, observation) => this.#runtime.lifecycle.observe(key, observation),
         labelled: (what) => this.#reconcile({ what, isAwaited: false }),
         ownChanged: () => this.#reconcile({ what: "the proxy's own container", isAwaited: false }),
+        servedKinds: () =>
+          new Set([...this.#buildTable().entries.values()].map(({ service }) => service.workload.kind)),
         refusedStarted: (ref) => this.#repeatRefusal(ref),
         renamed: (from, to) => this.#runtime.lifecycle.renamed(from, to),
         shared: (kind, view) => this.#runtime.lifecycle.share(kind, view),

@@ -1,6 +1,6 @@
 import { describePlan } from '../apply/describe-plan.ts';
 import type { Plan } from '../model/change.ts';
-import { formatProblem, type Problem } from '../model/problem.ts';
+import { formatProblem, formatProblemForLog, type Problem } from '../model/problem.ts';
 import type { ListenerSpec } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Clock } from '../system/clock.ts';
@@ -28,7 +28,7 @@ export class ProblemLog {
     const lines = new Map(problems.map((problem) => [formatProblem(problem), problem]));
     for (const [line, problem] of lines) {
       if (this.#known.has(line)) continue;
-      if (problem.origin.kind !== 'label' || this.#shown.isNew(line)) this.#log(line, problem);
+      if (problem.origin.kind !== 'label' || this.#shown.isNew(line)) this.#log(problem);
     }
     this.#known = new Set(lines.keys());
   }
@@ -36,11 +36,13 @@ export class ProblemLog {
   /** Logs the problems of one workload again, once a minute at most. */
   repeat(key: string, problems: readonly Problem[]): void {
     if (!this.#repeated.isNew(key)) return;
-    for (const problem of problems) this.#log(formatProblem(problem), problem);
+    for (const problem of problems) this.#log(problem);
   }
 
-  #log(line: string, { code, severity }: Problem): void {
-    this.#logger[severity === 'error' ? 'error' : 'warn']({ event: 'problem', code }, line);
+  #log(problem: Problem): void {
+    const { code, severity } = problem;
+    const level = severity === 'error' ? 'error' : 'warn';
+    this.#logger[level]({ event: 'problem', code }, formatProblemForLog(problem));
   }
 }
 
@@ -113,10 +115,16 @@ export function logReady(
 
 /** The line about an engine that came or went. */
 export function logReachable(
-  what: { readonly engine: string; readonly reachable: boolean; readonly reason: string },
+  what: {
+    readonly engine: string;
+    readonly reachable: boolean;
+    readonly reason: string;
+    /** What to do about it; begins with `; ` where there is any. */
+    readonly advice: string;
+  },
   logger: Logger,
 ): void {
-  const { engine, reachable, reason } = what;
+  const { engine, reachable, reason, advice } = what;
   if (reachable) return logger.info({ event: 'engine-reached' }, `${engine} answers`);
-  logger.warn({ event: 'engine-lost' }, `cannot follow ${engine}: ${reason}; trying again`);
+  logger.warn({ event: 'engine-lost' }, `cannot follow ${engine}: ${reason}; trying again${advice}`);
 }

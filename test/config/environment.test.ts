@@ -79,19 +79,27 @@ describe('parseEnvironment', () => {
   });
 
   it.each([
-    ['IDLE_TIMEOUT_SECS', 'soon', '"soon" is not a number of seconds such as 90; the default of 120 applies'],
+    [
+      'IDLE_TIMEOUT_SECS',
+      'soon',
+      '"soon" is not a number of seconds such as 90; what the file says applies, or else the default of 120',
+    ],
     [
       'START_TIMEOUT_SECS',
       '0',
-      '"0" is not more than 0; it must be a number of seconds such as 90; the default of 30 applies',
+      '"0" is not more than 0; it must be a number of seconds such as 90; what the file says applies, or else the default of 30',
     ],
     ['POLL_INTERVAL_SECS', '-1', '"-1" is not a number of seconds such as 90; state is not polled'],
     [
       'STATUS_PORT',
       '99999',
-      '"99999" is not a port from 1 to 65535, or 0 for off; the default of 8080 applies',
+      '"99999" is not a port from 1 to 65535, or 0 for off; what the file says applies, or else the default of 8080',
     ],
-    ['TZ', 'Nowhere', '"Nowhere" is not a known time zone such as Europe/Paris or UTC; UTC applies'],
+    [
+      'TZ',
+      'Nowhere',
+      '"Nowhere" is not a known time zone such as Europe/Paris or UTC; what the file says applies, or else UTC',
+    ],
     [
       'LAZY_PROXY_BACKEND',
       'Kubernetes',

@@ -415,6 +415,22 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
   ],
 ];
 
+it('reads HTTP statuses as a list, as text and as a number', () => {
+  const statusesOf = (value: string) => {
+    const text = `services:\n  a: { http_healthcheck_status: ${value} }\n`;
+    return serviceOf(tableOf({ text }), 'a').httpHealthcheckStatus;
+  };
+  const listed = statusesOf('[200-299, 401, "301,302"]');
+  expect(listed.map(({ first, last }) => [first, last])).toEqual([
+    [200, 299],
+    [401, 401],
+    [301, 301],
+    [302, 302],
+  ]);
+  expect(statusesOf('"200-299, 401,301,302"')).toEqual(listed);
+  expect(statusesOf('204')).toEqual([{ first: 204, last: 204 }]);
+});
+
 describe('parseConfigFile', () => {
   it.each(MISTAKES)('reports %s', (_name, text, expected) => {
     expect(problemsOf(text)).toEqual(expected.map((line) => `lazy-proxy.yaml:${line}`));

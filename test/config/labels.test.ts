@@ -103,7 +103,9 @@ describe('parseLabels', () => {
     const { kind, draft, problems } = labelsOf('a', labels as Record<string, string>);
     expect(kind).toBe('refused');
     expect(draft).toBeUndefined();
-    expect(problems.map(formatProblem)).toEqual([`container a, label ${PREFIX}.${message}`]);
+    expect(problems.map(formatProblem)).toEqual([
+      `container a, label ${PREFIX}.${message}; until then container a is refused as a whole`,
+    ]);
   });
 
   it('reads the annotations of a Deployment, with names of ports', () => {
@@ -170,7 +172,9 @@ describe('parseLabels', () => {
   ])('refuses the Deployment for %j', (labels, message) => {
     const { kind, problems } = labelsOf(DEPLOYMENT, labels as Record<string, string>);
     expect(kind).toBe('refused');
-    expect(problems.map(formatProblem)).toEqual([`deployment shop/web, annotation ${PREFIX}.${message}`]);
+    expect(problems.map(formatProblem)).toEqual([
+      `deployment shop/web, annotation ${PREFIX}.${message}; until then deployment shop/web is refused as a whole`,
+    ]);
   });
 
   it('only warns of a label it does not know', () => {
@@ -186,7 +190,7 @@ describe('parseLabels', () => {
     const { kind, problems } = labelsOf('a', { ports: '80:80', [suffix]: 'x' });
     expect(kind).toBe('refused');
     expect(problems.map(formatProblem)).toEqual([
-      `container a, label ${PREFIX}.${suffix} error ${suffix} is not supported, and without it the service would be open; remove the label if it may be`,
+      `container a, label ${PREFIX}.${suffix} error ${suffix} is not supported, and without it the service would be open; remove the label if it may be; until then container a is refused as a whole`,
     ]);
   });
 

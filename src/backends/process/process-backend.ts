@@ -47,6 +47,7 @@ const NEVER_STARTED: Observation = {
 export class ProcessBackend implements Backend {
   readonly kind = 'process';
   readonly ownsWorkloads = true;
+  readonly logsOutput = true;
   readonly #options: ProcessBackendOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #watched = new Set<string>();

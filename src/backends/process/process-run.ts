@@ -7,8 +7,8 @@ import { backoffMs } from '../../system/backoff.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
 import { LineSplitter } from '../output-lines.ts';
-import { type CountOomKills, createOomKillCount } from './oom-kills.ts';
 import { isGroupEmpty, signalGroup } from './process-group.ts';
+import { type CountOomKills, createOomKillCount } from './oom-kills.ts';
 
 export interface ProcessRunOptions {
   /** What the workload's own variables are set on top of. */

@@ -69,10 +69,26 @@ function describeIssue(issue: SchemaIssue, suggestAmong: SuggestAmong): Finding 
 
 function describeUnknownKey(target: Path, suggestAmong: SuggestAmong): string {
   const key = String(target.at(-1));
-  const known = keysAt(target.slice(0, -1));
-  if (target[0] === 'defaults' && SERVICE_KEYS.includes(key)) return 'belongs to a service, not to defaults';
+  const parent = target.slice(0, -1);
+  const known = keysAt(parent);
+  const homes = PLACES.filter(({ keys }) => keys.includes(key)).map(({ where }) => where);
+  if (homes.length > 0) return `belongs ${homes.join(' or ')}, not ${nameOf(parent)}`;
   const suggestion = suggestAmong(known)(key);
   return `unknown key${suggestion === '' ? `; known are ${known.join(', ')}` : suggestion}`;
+}
+
+/** Where keys belong, for who has written one elsewhere. */
+const PLACES: readonly { readonly where: string; readonly keys: readonly string[] }[] = [
+  { where: 'to a service', keys: SERVICE_KEYS.filter((key) => !DEFAULT_KEYS.includes(key)) },
+  { where: 'to a service or to defaults', keys: DEFAULT_KEYS },
+  { where: 'to the top of the file', keys: TOP_KEYS },
+  ...TOP_KEYS.map((section) => ({ where: `to ${section}`, keys: settingKeys(section) })),
+];
+
+function nameOf(parent: Path): string {
+  const [section] = parent;
+  if (section === undefined) return 'to the top of the file';
+  return section === 'services' ? 'to a service' : `to ${section}`;
 }
 
 function keysAt(parent: Path): readonly string[] {

@@ -1,9 +1,10 @@
-import type { ServiceUrl } from '../../model/service.ts';
+import type { ServiceUrl, StatusRange } from '../../model/service.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import { type CheckTarget, checkAll, requestUrl } from '../../system/net/http-client.ts';
 import { describeFailure } from './describe-failure.ts';
 import { raceStaggered } from './race-staggered.ts';
+import { formatStatuses } from '../../model/format-statuses.ts';
 
 /** The first tries come fast, then they back off (DESIGN 4.2). */
 const RETRY = { firstMs: 25, maxMs: 1_000 } as const;
@@ -23,7 +24,7 @@ export function fillHealthcheckUrl(template: string, host: string): string {
  * own status is accepted.
  * @param options.hosts what `{{container}}` may stand for; at least one. The next one is asked as soon as the one before has
  * failed or been silent for 250 ms, and the one that answered last comes first.
- * @param options.accepts whether a status counts as ready; default: 200 to 299.
+ * @param options.accepted which statuses count as ready now; default: 200 to 299.
  * @param options.onFailure told after each round that failed: `GET http://172.18.0.3/health answered 404`.
  * @param options.checkUrl where any URL may lead; default: everywhere.
  * @param options.checkLabelUrl where the URL of a label may lead, beside the workload itself; default: nowhere.
@@ -36,13 +37,13 @@ export async function untilHttpHealthy(
     readonly hosts: readonly string[];
     readonly clock: Clock;
     readonly signal: AbortSignal;
-    readonly accepts?: (status: number) => boolean;
+    readonly accepted?: () => readonly StatusRange[];
     readonly onFailure?: (reason: string) => void;
     readonly checkUrl?: CheckTarget | undefined;
     readonly checkLabelUrl?: CheckTarget | undefined;
   },
 ): Promise<string | undefined> {
-  const { clock, signal, accepts = isSuccess, onFailure } = options;
+  const { clock, signal, accepted = () => SUCCESS, onFailure } = options;
   // The workload is what the label is about.
   const isFree = from === 'file' || leadsToContainer(template);
   const checkLabelUrl = isFree ? undefined : (options.checkLabelUrl ?? (() => NOWHERE));
@@ -53,7 +54,7 @@ export async function untilHttpHealthy(
     const reasons: Failure[] = [];
     const attempt = async (host: string, ended: AbortSignal) => {
       const url = fillHealthcheckUrl(template, host);
-      const failure = await tryOnce(url, { clock, signal: ended, accepts, checkTarget });
+      const failure = await tryOnce(url, { clock, signal: ended, accepted: accepted(), checkTarget });
       if (failure === undefined) return isOfRun ? host : undefined;
       if (failure.answered) hosts.sort((a, b) => Number(b === host) - Number(a === host));
       reasons.push(failure);
@@ -78,9 +79,7 @@ function leadsToContainer(template: string): boolean {
   });
 }
 
-function isSuccess(status: number): boolean {
-  return status >= 200 && status <= 299;
-}
+const SUCCESS: readonly StatusRange[] = [{ first: 200, last: 299 }];
 
 interface Failure {
   readonly reason: string;
@@ -94,11 +93,12 @@ async function tryOnce(
   options: {
     readonly clock: Clock;
     readonly signal: AbortSignal;
-    readonly accepts: (status: number) => boolean;
+    readonly accepted: readonly StatusRange[];
     readonly checkTarget: CheckTarget | undefined;
   },
 ): Promise<Failure | undefined> {
-  const { clock, signal, accepts, checkTarget } = options;
+  const { clock, signal, accepted, checkTarget } = options;
+  const accepts = (status: number) => accepted.some(({ first, last }) => first <= status && status <= last);
   try {
     const redirects = { max: MAX_REDIRECTS, follows: (status: number) => !accepts(status) };
     const answer = await requestUrl(url, {
@@ -108,7 +108,10 @@ async function tryOnce(
     const { status, redirect } = answer;
     const elsewhere = redirect !== undefined && new URL(redirect).hostname !== new URL(answer.url).hostname;
     const why = elsewhere ? `, which leads to another host (${new URL(redirect).origin})` : '';
-    return { reason: `GET ${showUrl(answer.url)} answered ${status}${why}`, answered: true };
+    return {
+      reason: `GET ${showUrl(answer.url)} answered ${status}${why} (ready: ${formatStatuses(accepted)})`,
+      answered: true,
+    };
   } catch (error) {
     return { reason: `GET ${showUrl(url)}: ${describeFailure(error)}`, answered: false };
   }

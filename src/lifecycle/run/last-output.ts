@@ -54,6 +54,8 @@ export class LastOutput {
       // Another start may have worked meanwhile.
       if (this.#closed.signal.aborted || this.#readAtMs !== nowMs) return;
       this.#lines = lines;
+      // Told as it came.
+      if (this.#backend.logsOutput === true && this.#logger.shows?.('info') !== false) return;
       for (const line of lines) {
         this.#logger.warn({ event: 'last-output', service }, `${service} | ${line}`);
       }

@@ -178,15 +178,19 @@ export class RunFollower {
     if (hosts.length === 0) return;
     const probe: HttpProbe = { hosts, stop: new AbortController() };
     this.#probe = probe;
-    const accepts = (status: number) =>
-      this.#accepted.some(({ first, last }) => first <= status && status <= last);
     const onFailure = (reason: string) => {
       probe.failure = reason;
     };
     const isLast = (host: string) => host === this.#lastHost;
     const inOrder = hosts.toSorted((a, b) => Number(isLast(b)) - Number(isLast(a)));
     const options = {
-      ...{ hosts: inOrder, clock: this.#clock, signal: probe.stop.signal, onFailure, accepts },
+      ...{
+        hosts: inOrder,
+        clock: this.#clock,
+        signal: probe.stop.signal,
+        onFailure,
+        accepted: () => this.#accepted,
+      },
       checkUrl: ({ address, port }: HttpTarget) =>
         this.#own?.explainOwnOf(this.#service(), { host: address, port }),
       checkLabelUrl: this.#checkLabelUrl,

@@ -30,6 +30,8 @@ export interface Logger {
   warn(fields: LogFields, message: string): void;
   info(fields: LogFields, message: string): void;
   debug(fields: LogFields, message: string): void;
+  /** Whether lines of this level are written; absent = all are. */
+  shows?(level: 'info'): boolean;
 }
 
 /**
@@ -61,10 +63,13 @@ export function createLogger(options: {
     formatters: { ...base.formatters, log: (fields: object) => escapeFields(fields) },
     hooks: { logMethod: escapeMessage },
   };
-  const logger: Logger =
+  const written =
     options.format === 'json'
       ? pino({ ...base, ...json }, destination)
       : pino(base, prettyStream({ color: options.color, destination }));
+  const logger: Logger = Object.assign(written, {
+    shows: (level: 'info') => written.isLevelEnabled(level),
+  });
   return logger;
 }
 

@@ -49,6 +49,36 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
     ['f.yaml:1:13 error defaults.ports: belongs to a service, not to defaults'],
   ],
   [
+    'a setting of the whole proxy among the defaults, or in a service',
+    'defaults: { max_starting: 2, label_prefix: x }\nservices:\n  a: { relay: stream, join_networks: true, lease_duration: 9s }\n',
+    [
+      'f.yaml:1:13 error defaults.max_starting: belongs to the top of the file, not to defaults',
+      'f.yaml:1:30 error defaults.label_prefix: belongs to docker or to kubernetes, not to defaults',
+      'f.yaml:3:8 error relay: belongs to the top of the file, not to a service',
+      'f.yaml:3:23 error join_networks: belongs to docker, not to a service',
+      'f.yaml:3:44 error lease_duration: belongs to kubernetes, not to a service',
+    ],
+  ],
+  [
+    'a field of a service elsewhere',
+    'idle_timeout: 5m\nports: ["80:80"]\ndocker: { start_timeout: 5s, max_starting: 2 }\n',
+    [
+      'f.yaml:1:1 error idle_timeout: belongs to a service or to defaults, not to the top of the file',
+      'f.yaml:2:1 error ports: belongs to a service, not to the top of the file',
+      'f.yaml:3:11 error docker.start_timeout: belongs to a service or to defaults, not to docker',
+      'f.yaml:3:30 error docker.max_starting: belongs to the top of the file, not to docker',
+    ],
+  ],
+  [
+    'HTTP statuses that are none',
+    'services:\n  a: { http_healthcheck_status: [200, 99] }\n  b: { http_healthcheck_status: [] }\n  c: { http_healthcheck_status: ok }\n',
+    [
+      'f.yaml:2:39 error http_healthcheck_status[1]: 99 is none of the HTTP statuses from 100 to 599, such as 204, "200-399,401" or ["200-399", 401]',
+      'f.yaml:3:33 error http_healthcheck_status: the list is empty; write HTTP statuses such as "200-399,401" or ["200-399", 401]',
+      'f.yaml:4:33 error http_healthcheck_status: "ok" is none of the HTTP statuses from 100 to 599, such as 204, "200-399,401" or ["200-399", 401]',
+    ],
+  ],
+  [
     'a port that is no number',
     'services: { a: { ports: ["80:http"] } }\n',
     [

@@ -129,8 +129,8 @@ describe('a change of the file', () => {
     await proxy.write(`relay: stream\nudp_queue_total: 64000000\n${service(port)}`);
     expect(await proxy.next(3)).toEqual([
       'info: lazy-proxy.yaml: settings changed: relay, udp_queue_total',
-      'warn: lazy-proxy.yaml:2:8 warning relay: the change takes effect at the next start',
-      'warn: lazy-proxy.yaml:3:18 warning udp_queue_total: the change takes effect at the next start',
+      'warn: lazy-proxy.yaml:2:8: relay: the change takes effect at the next start',
+      'warn: lazy-proxy.yaml:3:18: udp_queue_total: the change takes effect at the next start',
     ]);
     expect(await problems()).toEqual([
       'relay: the change takes effect at the next start',
@@ -161,7 +161,7 @@ describe('a change of the file', () => {
     await proxy.write(services('0'));
     const [refusal] = await proxy.next(2);
     expect(refusal).toBe(
-      'error: lazy-proxy.yaml:2:15 error max_starting: 0 is not a whole number of at least 1, or auto',
+      'error: lazy-proxy.yaml:2:15: max_starting: 0 is not a whole number of at least 1, or auto',
     );
     await proxy.write(services('2'));
     expect((await proxy.next(2)).join('\n')).toContain(`info: s${second} is waking: for `);
@@ -188,5 +188,5 @@ test('a file that is deleted is named, and not another one that might be there',
   const port = await freePort();
   const proxy = await startProxy(service(port));
   await rm(path.join(proxy.folder, 'lazy-proxy.yaml'));
-  expect(await proxy.next(2)).toEqual(['error: lazy-proxy.yaml:1:1 error there is no such file', REFUSED]);
+  expect(await proxy.next(2)).toEqual(['error: lazy-proxy.yaml:1:1: there is no such file', REFUSED]);
 });

@@ -31,7 +31,7 @@ describe('lazy-proxy run', () => {
     });
     expect({ status, errors: logged(stdout, 'error') }).toEqual({
       status: 2,
-      errors: ['gone.yaml:1:1 error there is no such file', "can't start: the configuration file has errors"],
+      errors: ['gone.yaml:1:1: there is no such file', "can't start: the configuration file has errors"],
     });
   });
 
@@ -42,14 +42,12 @@ describe('lazy-proxy run', () => {
     const { status, stdout } = await runProgram([], { cwd: folder, env: JSON_LOG });
     expect(status).toBe(2);
     expect(logged(stdout, 'error')).toEqual([
-      `lazy-proxy.yaml:2:16 error ports[0]: "80:http" is not [address:]listen:target; a port's name can be used for Kubernetes workloads only`,
-      'lazy-proxy.yaml:2:28 error idle_timout: unknown key; did you mean "idle_timeout"?',
-      'lazy-proxy.yaml:3:21 error allow_list[0]: "all" is not an IP address or CIDR range such as 192.168.0.0/16',
+      `lazy-proxy.yaml:2:16: ports[0]: "80:http" is not [address:]listen:target; a port's name can be used for Kubernetes workloads only`,
+      'lazy-proxy.yaml:2:28: idle_timout: unknown key; did you mean "idle_timeout"?',
+      'lazy-proxy.yaml:3:21: allow_list[0]: "all" is not an IP address or CIDR range such as 192.168.0.0/16',
       "can't start: the configuration file has errors",
     ]);
-    expect(logged(stdout, 'warn')).toEqual([
-      'lazy-proxy.yaml:2:45 warning cwd: has no effect without command',
-    ]);
+    expect(logged(stdout, 'warn')).toEqual(['lazy-proxy.yaml:2:45: cwd: has no effect without command']);
   });
 
   test('exits with 2 and says why when the status port is taken', async () => {
@@ -75,7 +73,7 @@ describe('lazy-proxy run', () => {
     const env = { ...JSON_LOG, IDLE_TIMEOUT_SECS: 'soon', CONFIG_PATH: 'gone.yaml' };
     const { stdout } = await runProgram([], { cwd: folder, env });
     expect(logged(stdout, 'warn')).toEqual([
-      '$IDLE_TIMEOUT_SECS warning "soon" is not a number of seconds such as 90; the default of 120 applies',
+      '$IDLE_TIMEOUT_SECS: "soon" is not a number of seconds such as 90; what the file says applies, or else the default of 120',
     ]);
   });
 });

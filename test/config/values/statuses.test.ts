@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { formatStatuses, parseStatuses } from '../../../src/config/values/statuses.ts';
+import { parseStatuses } from '../../../src/config/values/statuses.ts';
+import { formatStatuses } from '../../../src/model/format-statuses.ts';
 
 test.each([
   ['200-399,401', '200-399,401'],
@@ -10,7 +11,7 @@ test.each([
   expect(parsed.ok && formatStatuses(parsed.value)).toBe(text);
 });
 
-test.each(['', '99', '600', '399-200', '200-', '2xx', 99, 200.5, true, null, ['200']])(
+test.each(['', '99', '600', '399-200', '200-', '2xx', 99, 200.5, true, null, [], ['200', 99], [null]])(
   'parseStatuses refuses %o with what would be right',
   (raw) => {
     expect(parseStatuses(raw)).toMatchObject({ ok: false });

@@ -236,7 +236,7 @@ describe('untilHttpHealthy', () => {
       expect(await healthy).toBe('127.0.0.3');
       outcome = 'healthy';
       expect(order).toEqual(['silent', '503', '200']);
-      expect(failures).toEqual([`GET http://127.0.0.3:${silent.port}/ answered 503`]);
+      expect(failures).toEqual([`GET http://127.0.0.3:${silent.port}/ answered 503 (ready: 200-299)`]);
     });
   });
 
@@ -252,7 +252,7 @@ describe('untilHttpHealthy', () => {
     });
     await until(() => failures.length === 1);
     expect(failures).toEqual([
-      `GET http://127.0.0.1:${port}/a answered 302, which leads to another host (http://127.0.0.2:${port})`,
+      `GET http://127.0.0.1:${port}/a answered 302, which leads to another host (http://127.0.0.2:${port}) (ready: 200-299)`,
     ]);
     expect(asked).toHaveLength(1);
   });
