@@ -1,6 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
+import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { freePorts } from '../../support/free-ports.ts';
 import { PROGRAM } from '../../support/run-program.ts';
@@ -48,16 +50,20 @@ async function start(how: 'socket' | 'pipe' | 'terminal'): Promise<Running> {
       ? [process.execPath, PROGRAM]
       : how === 'terminal'
         ? // It reads the terminal for as long as somebody reads what it writes itself.
-          ['script', '-qfec', `${process.execPath} ${PROGRAM}`, '/dev/null']
+          ['script', '-qfec', `echo $$ > pid; exec ${process.execPath} ${PROGRAM}`, '/dev/null']
         : // Opened by a shell, which never reads it: a pipe of the kernel's, as of `docker logs`.
           ['/bin/sh', '-c', `{ "$0" "$1"; echo $? >&2; } | sleep 1000`, process.execPath, PROGRAM];
   const [program = '', ...args] = command;
   const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  onTestFinished(() => {
-    try {
-      process.kill(-(child.pid as number), 'SIGKILL');
-    } catch {
-      // All of them have ended.
+  onTestFinished(async () => {
+    // In the terminal it has a session of its own.
+    const inTerminal = how === 'terminal' ? Number(await readFile(path.join(cwd, 'pid'), 'utf8')) : undefined;
+    for (const pid of [-(child.pid as number), inTerminal]) {
+      try {
+        if (pid !== undefined) process.kill(pid, 'SIGKILL');
+      } catch {
+        // All of them have ended.
+      }
     }
   });
   const isUp = async () =>
