@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { startWebhookReceiver } from '../../engine/support/webhook-receiver.ts';
 import { freePort } from '../../support/free-ports.ts';
-import { PROGRAM } from '../../support/run-program.ts';
+import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
 
 const CLIENTS = 3;
@@ -36,19 +35,7 @@ async function start(relay: string) {
       },
     }),
   });
-  const proxy = spawn(process.execPath, [PROGRAM, 'run'], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  onTestFinished(() => void proxy.kill('SIGKILL'));
-  let log = '';
-  proxy.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    log += chunk;
-  });
-  const logged = async (words: string) => {
-    while (!log.includes(words)) await once(proxy.stdout, 'data');
-  };
-  await logged('ready');
+  const { child: proxy, logged } = await startProgram({ cwd: folder });
   return { proxy, port, receiver, logged };
 }
 

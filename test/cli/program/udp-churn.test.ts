@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { freePorts } from '../../support/free-ports.ts';
-import { PROGRAM } from '../../support/run-program.ts';
+import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
 
 const ROUNDS = 6;
@@ -34,18 +33,8 @@ test('the built program outlives listeners and flows of UDP that are opened and 
       },
     });
   const folder = await createFolder({ 'lazy-proxy.yaml': config(goes) });
-  const proxy = spawn(process.execPath, ['--max-semi-space-size=1', PROGRAM, 'run'], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  onTestFinished(() => void proxy.kill('SIGKILL'));
-  let log = '';
-  proxy.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    log += chunk;
-  });
-  const logged = async (words: string, from: number) => {
-    while (!log.slice(from).includes(words)) await once(proxy.stdout, 'data');
-  };
+  const nodeArgs = ['--max-semi-space-size=1'];
+  const { child: proxy, log, logged } = await startProgram({ cwd: folder, nodeArgs });
   const ask = async () => {
     const client = createSocket('udp4');
     const answered = once(client, 'message');
@@ -53,10 +42,9 @@ test('the built program outlives listeners and flows of UDP that are opened and 
     await answered;
     client.close();
   };
-  await logged('ready', 0);
   await ask();
   for (let round = 0; round < ROUNDS; round++) {
-    const from = log.length;
+    const from = log().length;
     await writeFile(path.join(folder, 'lazy-proxy.yaml'), config(round % 2 === 0 ? [] : goes));
     await Promise.all(Array.from({ length: CLIENTS }, ask));
     await logged(round % 2 === 0 ? 'closed' : 'opened', from);
