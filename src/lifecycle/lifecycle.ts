@@ -193,7 +193,7 @@ export class Lifecycle {
     const controller = this.#byService.get(serviceName);
     if (controller === undefined || controller.retired || controller.state.kind !== 'ready') return undefined;
     if (this.#backends.get(controller.workload.kind)?.setInUse !== undefined) return undefined;
-    const endpoints = controller.incarnation?.provenEndpoints(port);
+    const endpoints = controller.currentRun?.provenEndpoints(port);
     if (endpoints === undefined) return undefined;
     return controller.warmPaths.open(endpoints, { user, budgetMs: controller.policy.startTimeoutMs });
   }

@@ -52,7 +52,7 @@ async function connectWarm(
   { port, signal }: ConnectRequest,
 ): Promise<Socket | undefined> {
   if (controller.state.kind !== 'ready') return undefined;
-  return controller.incarnation?.connectProven(port, { signal, withinMs: controller.policy.startTimeoutMs });
+  return controller.currentRun?.connectProven(port, { signal, withinMs: controller.policy.startTimeoutMs });
 }
 
 function connectCold(
@@ -67,7 +67,7 @@ function connectCold(
     address,
     spentMs,
     signal,
-    pass: (incarnation, waiting) => incarnation.connect(port, waiting),
+    pass: (run, waiting) => run.connect(port, waiting),
     discard: (socket) => socket.destroy(),
   });
 }

@@ -1,7 +1,7 @@
 import type { Endpoint } from '../../model/observation.ts';
 import type { TargetPort } from '../../model/service.ts';
 import { shortageOf } from '../../system/descriptors.ts';
-import type { DatagramPassage, Incarnation } from '../run/run.ts';
+import type { DatagramPassage, WorkloadRun } from '../run/workload-run.ts';
 import type { Lease } from '../workload/lease-book.ts';
 import { passGate, throwIfRetired } from './pass-gate.ts';
 import { Refusal } from '../refusal.ts';
@@ -48,7 +48,7 @@ class ControllerFlowLease implements FlowLease {
   readonly #controller: WorkloadController;
   readonly #options: FlowLeaseOptions;
   readonly #lease: Lease;
-  #current: Incarnation | undefined;
+  #current: WorkloadRun | undefined;
   #silent = false;
 
   constructor(controller: WorkloadController, options: FlowLeaseOptions) {
@@ -81,9 +81,9 @@ class ControllerFlowLease implements FlowLease {
         client,
         address,
         signal: request.signal,
-        pass: (incarnation, signal) => {
-          this.#current = incarnation;
-          return incarnation.passDatagrams(port, { passage, signal });
+        pass: (run, signal) => {
+          this.#current = run;
+          return run.passDatagrams(port, { passage, signal });
         },
         discard: ({ value }) => value.close(),
       });

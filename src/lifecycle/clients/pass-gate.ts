@@ -2,7 +2,7 @@ import { addressGroup } from '../../model/address-group.ts';
 import { findPortProblem } from '../../model/observation.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
 import { DEFAULT_GRACE_MS } from '../workload/engine-calls.ts';
-import type { Incarnation } from '../run/run.ts';
+import type { WorkloadRun } from '../run/workload-run.ts';
 import { Refusal } from '../refusal.ts';
 import type { Waiter } from './waiting-room.ts';
 import type { WorkloadController } from '../workload/workload-controller.ts';
@@ -19,7 +19,7 @@ export interface GateRequest<T> {
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal;
   /** Gets through one port of the run, or rejects when the signal aborts or the run is over. */
-  readonly pass: (incarnation: Incarnation, signal: AbortSignal) => Promise<T>;
+  readonly pass: (run: WorkloadRun, signal: AbortSignal) => Promise<T>;
   /** Frees what `pass` made, where it came too late. */
   readonly discard: (result: T) => void;
 }
@@ -93,13 +93,13 @@ async function passWhenAwake<T>(
     waiter.signal.throwIfAborted();
     // What was not known before may show now that it waits in vain.
     throwIfUnservable(controller, request.target);
-    const { incarnation } = controller;
-    if (incarnation === undefined) {
+    const { currentRun } = controller;
+    if (currentRun === undefined) {
       await controller.room.nextTurn(waiter);
       continue;
     }
     // It fails where the workload stops meanwhile: that wakes it again, and this client goes on waiting.
-    const passed = await request.pass(incarnation, waiter.signal).then(
+    const passed = await request.pass(currentRun, waiter.signal).then(
       (value) => ({ value }),
       () => undefined,
     );

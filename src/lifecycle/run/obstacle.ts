@@ -1,6 +1,6 @@
 import { findPortProblem, type Observation, portKey } from '../../model/observation.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
-import type { Incarnation } from './run.ts';
+import type { WorkloadRun } from './workload-run.ts';
 import type { LifecycleState } from '../workload/machine.ts';
 import { withObstacle } from '../refusal.ts';
 
@@ -9,7 +9,7 @@ export interface Standing {
   readonly state: LifecycleState;
   readonly observation: Observation;
   /** The present run, once its health gate is passed. */
-  readonly incarnation: Incarnation | undefined;
+  readonly run: WorkloadRun | undefined;
   /** Why the health check over HTTP failed last. */
   readonly checkFailure: string | undefined;
   /** Why no wake has worked lately. */
@@ -44,7 +44,7 @@ export function describeObstacle(standing: Standing, target?: Target): string | 
     case 'starting':
       return describeStart(standing, { phase: state.phase, target });
     case 'ready':
-      return standing.incarnation?.lastFailure(target);
+      return standing.run?.lastFailure(target);
     case 'failed':
       if (observation.state === 'stranded') return detail;
       return wakeFailure === undefined ? undefined : `the last start failed: ${wakeFailure}`;
@@ -74,7 +74,7 @@ function describeStart(
 
 /** What a workload that runs has to do yet. */
 function describeRun(standing: Standing, target: Target | undefined): string {
-  const { incarnation, observation, checkFailure } = standing;
+  const { run, observation, checkFailure } = standing;
   const { ports, portsOf } = observation;
   if (ports !== undefined && target !== undefined) {
     const key = portKey(target.protocol, target.port);
@@ -82,7 +82,7 @@ function describeRun(standing: Standing, target: Target | undefined): string {
     if (ports[key]?.length === 0)
       return `nothing that is ready${portsOf === undefined ? '' : ` behind ${portsOf}`} has the target port ${key}`;
   }
-  if (incarnation !== undefined) return incarnation.lastFailure(target) ?? 'its port has not answered yet';
+  if (run !== undefined) return run.lastFailure(target) ?? 'its port has not answered yet';
   if (checkFailure !== undefined) return checkFailure;
   if (observation.health === 'unhealthy') return 'its health check says that it is unhealthy';
   if (observation.hosts.length === 0 && observation.ports === undefined) return 'it has no address';

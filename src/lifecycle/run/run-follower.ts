@@ -4,7 +4,7 @@ import type { ServiceUrl, StatusRange } from '../../model/service.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { CheckTarget, HttpTarget } from '../../system/net/http-client.ts';
 import { untilHttpHealthy } from './http-check.ts';
-import { Incarnation } from './run.ts';
+import { WorkloadRun } from './workload-run.ts';
 import type { LifecycleState } from '../workload/machine.ts';
 import type { OwnPlaces } from '../workload/subject.ts';
 
@@ -52,7 +52,7 @@ interface HttpProbe {
 }
 
 /**
- * Begins and ends incarnations with the runs of a workload: one begins when the workload runs and its health gate, if it
+ * Follows the runs of a workload: one begins for its clients when the workload runs and its health gate, if it
  * has one, is passed. `close()` ends it.
  */
 export class RunFollower {
@@ -64,7 +64,7 @@ export class RunFollower {
   readonly #onUnanswered: () => void;
   readonly #onHealthNews: (news: HealthNews) => void;
   readonly #checkLabelUrl: CheckTarget | undefined;
-  #current: Incarnation | undefined;
+  #current: WorkloadRun | undefined;
   /** Outlives the run: the next one is most often reached in the same way. */
   #lastHost: string | undefined;
   #probe: HttpProbe | undefined;
@@ -106,7 +106,7 @@ export class RunFollower {
     this.#checkLabelUrl = options.checkLabelUrl;
   }
 
-  get current(): Incarnation | undefined {
+  get current(): WorkloadRun | undefined {
     return this.#current;
   }
 
@@ -209,7 +209,7 @@ export class RunFollower {
   #begin(observation: Observation): void {
     const before = this.#current;
     this.#lastHost = before?.lastHost ?? this.#lastHost;
-    this.#current = new Incarnation(observation, {
+    this.#current = new WorkloadRun(observation, {
       clock: this.#clock,
       own: this.#own,
       cold: !this.#first,
@@ -222,7 +222,7 @@ export class RunFollower {
   }
 
   /** The same run may get other addresses, as when a network is joined, or one of several pods takes another's place. */
-  #followAddresses(observation: Observation, current: Incarnation): void {
+  #followAddresses(observation: Observation, current: WorkloadRun): void {
     const { hosts, ports } = observation;
     if (hosts.length === 0) return;
     if (ports !== undefined) current.replaceEndpoints(observation);

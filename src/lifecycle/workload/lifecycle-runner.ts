@@ -4,7 +4,7 @@ import type { Protocol, TargetPort } from '../../model/service.ts';
 import type { Wake } from '../../model/wake.ts';
 import type { Cancel } from '../../system/clock.ts';
 import { type CallOutcome, EngineCalls } from './engine-calls.ts';
-import type { Incarnation } from '../run/run.ts';
+import type { WorkloadRun } from '../run/workload-run.ts';
 import { LastOutput } from '../run/last-output.ts';
 import { LeaseBook } from './lease-book.ts';
 import { LifecycleTimers } from './timers.ts';
@@ -66,7 +66,7 @@ export class LifecycleRunner {
   /** Its place among the starts of all workloads. */
   readonly #turn: StartTurn;
   /** Under way while nobody waits at the gate. */
-  #proof: { readonly incarnation: Incarnation; readonly stop: AbortController } | undefined;
+  #proof: { readonly run: WorkloadRun; readonly stop: AbortController } | undefined;
   #subject: Subject;
   #state: LifecycleState = { kind: 'unknown' };
   #stateSinceMs: number;
@@ -142,7 +142,7 @@ export class LifecycleRunner {
     return this.#observation;
   }
 
-  get incarnation(): RunFollower['current'] {
+  get currentRun(): RunFollower['current'] {
     return this.#run.current;
   }
 
@@ -153,10 +153,10 @@ export class LifecycleRunner {
   /** What stands between the workload and its clients now; see {@link describeObstacle}. */
   obstacleTo(target?: { readonly protocol: Protocol; readonly port: TargetPort }): string | undefined {
     const [state, observation] = [this.#state, this.#observation];
-    const { current: incarnation, checkFailure } = this.#run;
+    const { current: run, checkFailure } = this.#run;
     const wakeFailure = this.wakes.failure;
     const queued = this.#turn.isWaiting ? this.#parts.starts.load : undefined;
-    return describeObstacle({ state, observation, incarnation, checkFailure, wakeFailure, queued }, target);
+    return describeObstacle({ state, observation, run, checkFailure, wakeFailure, queued }, target);
   }
 
   /** See {@link WorkloadController.queuedMs}. */
@@ -338,7 +338,7 @@ export class LifecycleRunner {
     if (isTooLate && !this.#startsLate) this.dispatch('gate-failed', reason.message);
     // The start has time left, and only a client can prove a datagram port: the next one does, or the start's own time ends it.
     else if (isTooLate && hasDatagramsOnly(this.#subject.policy)) return;
-    else if (this.incarnation !== undefined) this.#proveAlone(this.incarnation);
+    else if (this.currentRun !== undefined) this.#proveAlone(this.currentRun);
   }
 
   /** Lets go of everything and leaves the workload as it is. Idempotent. */
@@ -355,18 +355,18 @@ export class LifecycleRunner {
     this.output.close();
   }
 
-  #proveAlone(incarnation: Incarnation): void {
+  #proveAlone(run: WorkloadRun): void {
     const ports = listTcpTargets(this.#subject.policy);
-    const loops = ports.map((port) => incarnation.explainLoop({ protocol: 'tcp', port }));
+    const loops = ports.map((port) => run.explainLoop({ protocol: 'tcp', port }));
     const [loop] = loops;
     if (loop !== undefined && !loops.includes(undefined)) return this.dispatch('gate-failed', loop);
     if (ports.length === 0 || this.#subject.retired) return this.dispatch('gate-passed');
-    if (this.#proof?.incarnation === incarnation) return;
+    if (this.#proof?.run === run) return;
     this.#endProof();
-    const proof = { incarnation, stop: new AbortController() };
+    const proof = { run, stop: new AbortController() };
     this.#proof = proof;
     const { clock } = this.#parts;
-    void proveAlone(incarnation, { ports, clock, signal: proof.stop.signal }).then(
+    void proveAlone(run, { ports, clock, signal: proof.stop.signal }).then(
       () => {
         if (this.#proof !== proof) return;
         this.#proof = undefined;
@@ -427,7 +427,7 @@ export class LifecycleRunner {
     const { httpHealthcheck } = this.#subject.policy;
     const gate = chooseHealthGate({ observation: this.#observation, httpHealthcheck });
     const isAtCheck = this.#state.kind === 'starting' && this.#state.phase === 'gate' && gate === 'engine';
-    return isAtCheck && this.incarnation === undefined ? 'check' : 'workload';
+    return isAtCheck && this.currentRun === undefined ? 'check' : 'workload';
   }
 
   #followOutput({
@@ -531,7 +531,7 @@ export class LifecycleRunner {
     if (!isGate(this.#state)) {
       this.#endProof();
       this.wakes.enter('engine');
-    } else this.wakes.enter(this.incarnation === undefined ? 'health' : 'port');
+    } else this.wakes.enter(this.currentRun === undefined ? 'health' : 'port');
   }
 
   #runBegan(): void {

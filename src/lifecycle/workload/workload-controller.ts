@@ -3,7 +3,7 @@ import type { Observation } from '../../model/observation.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
 import type { Workload } from '../../model/workload.ts';
 import type { ControllerObserver } from './controller-observer.ts';
-import type { Incarnation } from '../run/run.ts';
+import type { WorkloadRun } from '../run/workload-run.ts';
 import type { Lease } from './lease-book.ts';
 import { LifecycleRunner } from './lifecycle-runner.ts';
 import { isWaking, type LifecycleState, mayRun } from './machine.ts';
@@ -61,8 +61,8 @@ export class WorkloadController {
   }
 
   /** The present run of the workload; undefined while it doesn't run, or has a health gate to pass first. */
-  get incarnation(): Incarnation | undefined {
-    return this.#runner.incarnation;
+  get currentRun(): WorkloadRun | undefined {
+    return this.#runner.currentRun;
   }
 
   /** The last start that has ended, and why none works, where that is so. */

@@ -95,7 +95,7 @@ describe('RunFollower', () => {
       await untilAsked(4);
       expect(server.sockets).toEqual([]);
       expect(client.outcome).toBe('waiting');
-      expect(bench.controller('db').incarnation).toBeUndefined();
+      expect(bench.controller('db').currentRun).toBeUndefined();
       status = 200;
       await bench.until(() => client.outcome !== 'waiting', 25);
       expect(client.outcome).toBe('served');
@@ -204,7 +204,7 @@ describe('RunFollower', () => {
       expect(client.outcome).toBe('waiting');
       tell(RUNNING);
       await bench.until(() => client.outcome === 'served', 25);
-      expect(bench.controller('db').incarnation?.hosts).toEqual(['127.0.0.1']);
+      expect(bench.controller('db').currentRun?.hosts).toEqual(['127.0.0.1']);
     });
 
     it('waits for an address to ask at', async () => {
@@ -286,9 +286,9 @@ describe('RunFollower', () => {
         await bench.backend.called(1);
         bench.backend.last.succeed({ ...DOUBTFUL, checkTimes });
         await settle();
-        expect(bench.controller('db').incarnation).toBeDefined();
+        expect(bench.controller('db').currentRun).toBeDefined();
         tell({ ...UNHEALTHY, checkTimes });
-        expect(bench.controller('db').incarnation).toBeUndefined();
+        expect(bench.controller('db').currentRun).toBeUndefined();
         await bench.clock.advance(5_000);
         expect(client.outcome).toBe('waiting');
         client.leave();
@@ -306,23 +306,23 @@ describe('RunFollower', () => {
 
   it('begins a new run when the addresses have changed, and ends the old one', async () => {
     bench.add(aBareService(), RUNNING);
-    const before = bench.controller('db').incarnation;
+    const before = bench.controller('db').currentRun;
     tell({ ...RUNNING, hosts: ['127.0.0.2', '127.0.0.1'] });
-    const after = bench.controller('db').incarnation;
+    const after = bench.controller('db').currentRun;
     expect(after).not.toBe(before);
     expect(before?.signal.aborted).toBe(true);
     expect(after?.hosts).toEqual(['127.0.0.2', '127.0.0.1']);
     tell({ ...RUNNING, hosts: ['127.0.0.2', '127.0.0.1'] });
-    expect(bench.controller('db').incarnation).toBe(after);
+    expect(bench.controller('db').currentRun).toBe(after);
     tell({ ...RUNNING, hosts: [] });
-    expect(bench.controller('db').incarnation).toBe(after);
+    expect(bench.controller('db').currentRun).toBe(after);
   });
 
   it('has no run when the workload restarts', async () => {
     bench.add(aBareService(), RUNNING);
-    const before = bench.controller('db').incarnation;
+    const before = bench.controller('db').currentRun;
     tell(STARTING);
-    expect(bench.controller('db').incarnation).toBeUndefined();
+    expect(bench.controller('db').currentRun).toBeUndefined();
     expect(before?.signal.aborted).toBe(true);
   });
 
@@ -344,7 +344,7 @@ describe('RunFollower', () => {
       const pass = (way: string) => async () => void ways.push(way);
       const passage = { readiness: 'reply', prove: pass('prove'), follow: pass('follow') } as const;
       const { signal } = new AbortController();
-      await bench.controller('db').incarnation?.passDatagrams(53, { passage, signal });
+      await bench.controller('db').currentRun?.passDatagrams(53, { passage, signal });
       expect(ways).toEqual([cold ? 'prove' : 'follow']);
     },
   );

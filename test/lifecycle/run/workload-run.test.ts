@@ -1,20 +1,20 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Incarnation } from '../../../src/lifecycle/run/run.ts';
+import { WorkloadRun } from '../../../src/lifecycle/run/workload-run.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { freePort } from '../../support/free-ports.ts';
 import { Sockets } from '../../support/sockets.ts';
 
-describe('Incarnation', () => {
+describe('WorkloadRun', () => {
   let clock: FakeClock;
   let sockets: Sockets;
-  let incarnation: Incarnation;
+  let run: WorkloadRun;
   beforeEach(() => {
     clock = new FakeClock();
     sockets = new Sockets();
-    incarnation = new Incarnation({ hosts: ['127.0.0.1'] }, { clock, cold: true });
+    run = new WorkloadRun({ hosts: ['127.0.0.1'] }, { clock, cold: true });
   });
   afterEach(async () => {
-    incarnation.end();
+    run.end();
     await sockets.close();
     expect(clock.pending).toBe(0);
   });
@@ -22,15 +22,15 @@ describe('Incarnation', () => {
 
   it('connects to a port that has not answered before', async () => {
     const { port } = await sockets.listen();
-    const socket = sockets.own(await incarnation.connect(port, never));
+    const socket = sockets.own(await run.connect(port, never));
     expect(socket.remotePort).toBe(port);
   });
 
   it('connects at once only to a port that has answered before', async () => {
     const { port } = await sockets.listen();
-    expect(await incarnation.connectProven(port, { signal: never, withinMs: 2_000 })).toBeUndefined();
-    sockets.own(await incarnation.connect(port, never));
-    const socket = await incarnation.connectProven(port, { signal: never, withinMs: 2_000 });
+    expect(await run.connectProven(port, { signal: never, withinMs: 2_000 })).toBeUndefined();
+    sockets.own(await run.connect(port, never));
+    const socket = await run.connectProven(port, { signal: never, withinMs: 2_000 });
     if (socket !== undefined) sockets.own(socket);
     expect(socket?.remotePort).toBe(port);
   });
@@ -38,42 +38,42 @@ describe('Incarnation', () => {
   it('proves each port by itself', async () => {
     const first = await sockets.listen();
     const second = await sockets.listen();
-    sockets.own(await incarnation.connect(first.port, never));
-    expect(await incarnation.connectProven(second.port, { signal: never, withinMs: 2_000 })).toBeUndefined();
+    sockets.own(await run.connect(first.port, never));
+    expect(await run.connectProven(second.port, { signal: never, withinMs: 2_000 })).toBeUndefined();
   });
 
   it('tells that a proven port refuses', async () => {
     const server = await sockets.listen();
-    sockets.own(await incarnation.connect(server.port, never));
+    sockets.own(await run.connect(server.port, never));
     await server.close();
-    expect(await incarnation.connectProven(server.port, { signal: never, withinMs: 2_000 })).toBeUndefined();
+    expect(await run.connectProven(server.port, { signal: never, withinMs: 2_000 })).toBeUndefined();
   });
 
   it('ends those who wait when the run is over', async () => {
-    const waiting = incarnation.connect(await freePort(), never);
+    const waiting = run.connect(await freePort(), never);
     const ended = expect(waiting).rejects.toThrow('stopped');
     await settle();
-    incarnation.end();
+    run.end();
     await ended;
   });
 
   it('connects nobody when the run is over', async () => {
     const { port } = await sockets.listen();
-    incarnation.end();
-    await expect(incarnation.connect(port, never)).rejects.toThrow('stopped');
-    expect(incarnation.signal.aborted).toBe(true);
+    run.end();
+    await expect(run.connect(port, never)).rejects.toThrow('stopped');
+    expect(run.signal.aborted).toBe(true);
   });
 
   it('connects nobody to a proven port when the run is over', async () => {
     const { port } = await sockets.listen();
-    sockets.own(await incarnation.connect(port, never));
-    incarnation.end();
-    expect(await incarnation.connectProven(port, { signal: never, withinMs: 2_000 })).toBeUndefined();
+    sockets.own(await run.connect(port, never));
+    run.end();
+    expect(await run.connectProven(port, { signal: never, withinMs: 2_000 })).toBeUndefined();
   });
 
   it('ends the wait of a client that leaves', async () => {
     const client = new AbortController();
-    const waiting = incarnation.connect(await freePort(), client.signal);
+    const waiting = run.connect(await freePort(), client.signal);
     const ended = expect(waiting).rejects.toThrow('gone');
     await settle();
     client.abort(new Error('gone'));

@@ -32,7 +32,7 @@ export interface PassedFlow<T> {
 }
 
 /** One run of a workload, from its start to its stop: where it answers, and which of its ports have proved so. */
-export class Incarnation {
+export class WorkloadRun {
   readonly #clock: Clock;
   readonly #cold: boolean;
   readonly #own: OwnPlaces | undefined;
