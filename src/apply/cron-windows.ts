@@ -27,7 +27,7 @@ export class CronWindows {
       this.#log(service, state.kind === 'ready' ? 'cron_start: awake already' : 'cron_start');
       const lease = controller.hold('cron_start');
       this.close(service);
-      if (controller.policy.cronStop === undefined) lease.release();
+      if (controller.service.cronStop === undefined) lease.release();
       else this.#open.set(service, { controller, lease });
       return;
     }

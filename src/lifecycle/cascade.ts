@@ -1,14 +1,23 @@
+import { toWorkloadRef, unmanagedRef, type Workload } from '../model/workload.ts';
 import type { Lease } from './workload/lease-book.ts';
 import { isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
-import type { WorkloadController } from './workload/workload-controller.ts';
+import type { LifecycleService, WorkloadController } from './workload/workload-controller.ts';
 
 /** One dependant of a hub. */
 export interface DependantLink {
   readonly name: string;
-  /** Who has named it. */
+  /** Which source names it as the hub's dependant. */
   readonly by: 'file' | 'labels';
-  /** Whether it is a service of the file. */
+  /** Whether the dependant is a service of the file. */
   readonly isOfFile: boolean;
+}
+
+/** Where the cascade finds the controllers of dependants. */
+export interface Dependants {
+  /** The controller of a service; undefined where there is no such service. */
+  find(serviceName: string): WorkloadController | undefined;
+  /** The controller of a workload that no service has, made where there is none yet. */
+  followUnmanaged(service: LifecycleService): WorkloadController;
 }
 
 interface Held {
@@ -18,34 +27,33 @@ interface Held {
 }
 
 /**
- * Hubs and their dependants: while a hub runs, it holds a lease on each, which wakes it; when the hub stops, a dependant
- * that hubs have woken, and nobody else uses, is put to sleep at once. What ran before is left to its own policy; so is a
- * service of the file whose hub is one by labels.
+ * Hubs and their dependants. While a hub runs, it holds a lease on each of its dependants, which wakes it. When the hub
+ * stops, a dependant that hubs have woken is put to sleep at once, unless somebody else uses it. A dependant that ran before
+ * its hub did is left to its own idle timeout, and so is a service of the file that only a hub's label names.
  */
 export class Cascade {
-  readonly #find: (dependant: string, hub: WorkloadController) => WorkloadController;
+  readonly #dependants: Dependants;
   readonly #held = new Map<WorkloadController, Map<string, Held>>();
-  /** Dependants whose present run is the doing of hubs. */
+  /** Dependants that run because a hub has woken them. */
   readonly #woken = new WeakSet<WorkloadController>();
-  /** Dependants of which it isn't known yet whether they ran before, and whether that would count as the doing of hubs. */
+  /** Dependants whose state is not known yet. `adopts`: they count as woken by their hub even if they ran already. */
   readonly #unsure = new WeakMap<WorkloadController, { readonly adopts: boolean }>();
   #hubs: ReadonlyMap<WorkloadController, readonly DependantLink[]> = new Map();
   #suspended = false;
 
-  /** @param find the controller of a service, or of a workload that no service has, of the hub's kind. */
-  constructor(find: (dependant: string, hub: WorkloadController) => WorkloadController) {
-    this.#find = find;
+  constructor(dependants: Dependants) {
+    this.#dependants = dependants;
   }
 
   /**
-   * Does nothing until the next `link()`: the services are being changed, and a name may stand for nothing or for
-   * something else meanwhile.
+   * Starts and stops no dependants until the next `link()`. Services are being added and removed until then, so a name may
+   * belong to no service, or to another one than before.
    */
   suspend(): void {
     this.#suspended = true;
   }
 
-  /** Takes all hubs with their dependants, whole. */
+  /** Replaces the whole list of hubs and their dependants. */
   link(hubs: ReadonlyMap<WorkloadController, readonly DependantLink[]>): void {
     this.#suspended = false;
     const before = this.#hubs;
@@ -65,7 +73,7 @@ export class Cascade {
     const wanted = new Map(
       links.map((link) => [link.name, { link, controller: this.#find(link.name, hub) }]),
     );
-    // Two services may share a workload: one that held itself would never stop.
+    // Two services may share a workload. One that held a lease on itself would never stop.
     for (const [name, { controller }] of wanted) if (controller === hub) wanted.delete(name);
     const held = this.#held.get(hub) ?? new Map<string, Held>();
     for (const [name, { controller, lease, link }] of [...held]) {
@@ -78,19 +86,26 @@ export class Cascade {
       lease.release();
       // A dependant that was only taken off the list goes on as its own settings say.
       if (!runs && this.#stopsWithHub(controller, link)) {
-        controller.sleepIfUnused(`${hub.policy.name} has stopped`);
+        controller.sleepIfUnused(`${hub.service.name} has stopped`);
       }
       this.#forgetAtRest(controller);
     }
     for (const [name, { controller, link }] of wanted) {
       if (held.has(name)) continue;
       this.#noteBefore(controller, { hub, link });
-      // The hub has had its turn, and may not become ready without them: they must not wait for it.
-      const lease = controller.hold(`with ${hub.policy.name}`, { urgent: true });
+      // The hub has its place among the starts, and may need its dependants to become ready: they must not queue behind it.
+      const lease = controller.hold(`with ${hub.service.name}`, { urgent: true });
       held.set(name, { controller, link, lease });
     }
     if (held.size > 0) this.#held.set(hub, held);
     else this.#held.delete(hub);
+  }
+
+  #find(dependant: string, hub: WorkloadController): WorkloadController {
+    return (
+      this.#dependants.find(dependant) ??
+      this.#dependants.followUnmanaged(createUnmanagedService(dependant, hub.workload))
+    );
   }
 
   #stopsWithHub(dependant: WorkloadController, { by, isOfFile }: DependantLink): boolean {
@@ -98,8 +113,9 @@ export class Cascade {
   }
 
   /**
-   * Notes whether a dependant runs before its hub holds it. Where the proxy has not woken the hub itself, it can't tell which
-   * of the two ran first: the file is then taken at its word, and labels are not.
+   * Notes whether a dependant runs already when its hub takes a lease on it. Where the proxy has not woken the hub itself, it
+   * can't tell which of the two started first. Then a dependant that the file names counts as woken by the hub, and one that
+   * a label names doesn't.
    */
   #noteBefore(
     dependant: WorkloadController,
@@ -117,13 +133,13 @@ export class Cascade {
     const unsure = this.#unsure.get(dependant);
     if (unsure !== undefined && state.kind !== 'unknown') {
       this.#unsure.delete(dependant);
-      // What was found asleep is being woken by now.
+      // A dependant that was asleep is being woken by now.
       if (unsure.adopts || isWaking(state) || !runsAlready(state)) this.#woken.add(dependant);
     }
     this.#forgetAtRest(dependant);
   }
 
-  /** The next run of what no hub holds is somebody else's doing. */
+  /** Forgets that hubs woke a dependant that has stopped and that no hub holds: whoever starts it next is no hub. */
   #forgetAtRest(dependant: WorkloadController): void {
     if (!this.#woken.has(dependant) || mayRun(dependant.state) || this.#isHeld(dependant)) return;
     this.#woken.delete(dependant);
@@ -136,7 +152,41 @@ export class Cascade {
   }
 }
 
-/** What is being stopped will be started for its hub. */
+/** A dependant that is just stopping doesn't count: it will be started again for its hub. */
 function runsAlready(state: LifecycleState): boolean {
   return mayRun(state) && state.kind !== 'stopping';
+}
+
+/**
+ * A workload that no service has, but that a hub names as its dependant: started and stopped with its hubs alone.
+ * @param name in Kubernetes `namespace/name` of a Deployment; otherwise the name of a container or Swarm service.
+ */
+function createUnmanagedService(name: string, hub: Workload): LifecycleService {
+  return {
+    name,
+    workload: toUnmanagedWorkload(name, hub),
+    unmanaged: true,
+    listeners: [],
+    idleTimeoutMs: 0,
+    startTimeoutMs: 30_000,
+    stopTimeoutMs: undefined,
+    maxPending: 1,
+    cronStart: undefined,
+    cronStop: undefined,
+    httpHealthcheck: undefined,
+    webhookUrl: undefined,
+    httpHealthcheckStatus: [],
+  };
+}
+
+function toUnmanagedWorkload(name: string, hub: Workload): Workload {
+  const ref = unmanagedRef(name, toWorkloadRef(hub));
+  switch (ref.kind) {
+    case 'kubernetes':
+      return { ...ref, service: ref.name, upstream: 'endpoints' };
+    case 'swarm':
+      return { kind: 'swarm', service: ref.name };
+    default:
+      return { kind: 'docker', container: ref.name };
+  }
 }

@@ -11,16 +11,24 @@ import type { Clock } from '../system/clock.ts';
 import type { CheckTarget } from '../system/net/http-client.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { Cascade, type DependantLink } from './cascade.ts';
-import { type ConnectRequest, connectUpstream, type UpstreamConnection } from './clients/connect-upstream.ts';
-import type { ControllerObserver } from './workload/controller-observer.ts';
-import { type FlowLease, takeFlowLease } from './clients/flow-lease.ts';
-import type { Lease } from './workload/lease-book.ts';
+import {
+  type ConnectRequest,
+  connectUpstream,
+  FlowLease,
+  type FlowLeaseOptions,
+  type UpstreamConnection,
+} from './clients/pass-gate.ts';
 import { Refusal } from './refusal.ts';
+import type { OwnPlaces } from './run/workload-run.ts';
+import type { Lease } from './workload/lease-book.ts';
 import { Renames } from './workload/renames.ts';
 import { StartQueue } from './workload/start-queue.ts';
-import type { LifecyclePolicy, OwnPlaces } from './workload/subject.ts';
-import { createUnmanagedService } from './unmanaged-service.ts';
-import { WorkloadController } from './workload/workload-controller.ts';
+import {
+  type ControllerParts,
+  type LifecycleService,
+  type OnAct,
+  WorkloadController,
+} from './workload/workload-controller.ts';
 
 export interface LifecycleOptions {
   readonly backends: readonly Backend[];
@@ -32,8 +40,7 @@ export interface LifecycleOptions {
   readonly checkLabelUrl?: CheckTarget;
   /** What is known of the proxy's own listeners; absent where there are none. */
   readonly own?: OwnPlaces | undefined;
-  /** Told when the proxy has started or stopped the workload of a service. */
-  readonly onAct?: (controller: WorkloadController, act: 'started' | 'stopped') => void;
+  readonly onAct?: OnAct;
 }
 
 interface WarmRequest {
@@ -58,6 +65,7 @@ export class Lifecycle {
   readonly #shared = new Map<WorkloadKind, SharedView>();
   readonly #renames: Renames;
   readonly #starts: StartQueue;
+  readonly #parts: ControllerParts;
   /** What keeps a workload awake for those who use it under its old name. */
   readonly #lent = new Map<WorkloadController, Lease>();
 
@@ -66,7 +74,17 @@ export class Lifecycle {
     this.#renames = new Renames(options.clock);
     this.#starts = new StartQueue({ ...options, max: options.maxStarting });
     this.#backends = new Map(options.backends.map((backend) => [backend.kind, backend]));
-    this.#cascade = new Cascade((name, hub) => this.#byService.get(name) ?? this.#followUnmanaged(name, hub));
+    this.#cascade = new Cascade({
+      find: (name) => this.#byService.get(name),
+      followUnmanaged: (service) => this.#followUnmanaged(service),
+    });
+    this.#parts = {
+      ...options,
+      starts: this.#starts,
+      onChanged: (controller) => this.#cascade.changed(controller),
+      onUnused: (controller) => this.#takeBack(controller),
+      onRetired: (controller) => this.#forget(controller),
+    };
   }
 
   /** How many workloads may be starting at once from now on; at least 1. */
@@ -113,7 +131,7 @@ export class Lifecycle {
     if (controller === undefined) return;
     this.#namesOf.get(controller)?.delete(service.name);
     // Where the workload has gone over to a service of another name, it lives on.
-    if (controller.policy.name === service.name) controller.retire();
+    if (controller.service.name === service.name) controller.retire();
     else this.#followServed(controller);
   }
 
@@ -133,7 +151,7 @@ export class Lifecycle {
     for (const controller of this.#byService.values()) this.#followServed(controller);
     const named = new Set([...this.#dependants].filter((name) => !this.#byService.has(name)));
     for (const controller of [...this.#byWorkload.values()]) {
-      if (controller.policy.unmanaged === true && !named.has(controller.policy.name)) controller.retire();
+      if (controller.service.unmanaged === true && !named.has(controller.service.name)) controller.retire();
     }
   }
 
@@ -195,7 +213,7 @@ export class Lifecycle {
     if (this.#backends.get(controller.workload.kind)?.setInUse !== undefined) return undefined;
     const endpoints = controller.currentRun?.provenEndpoints(port);
     if (endpoints === undefined) return undefined;
-    return controller.warmPaths.open(endpoints, { user, budgetMs: controller.policy.startTimeoutMs });
+    return controller.warmPaths.open(endpoints, { user, budgetMs: controller.service.startTimeoutMs });
   }
 
   /** More endpoints than before are the proxy's own listeners: nobody gets there any more without being asked. */
@@ -206,8 +224,8 @@ export class Lifecycle {
   }
 
   /** A lease for a UDP flow. @throws {Refusal} where the service is gone. */
-  takeFlowLease(serviceName: string, options: Parameters<typeof takeFlowLease>[1]): FlowLease {
-    return takeFlowLease(this.#get(serviceName), options);
+  takeFlowLease(serviceName: string, options: FlowLeaseOptions): FlowLease {
+    return new FlowLease(this.#get(serviceName), options);
   }
 
   /**
@@ -250,17 +268,16 @@ export class Lifecycle {
     return controller;
   }
 
-  #followUnmanaged(name: string, hub: WorkloadController): WorkloadController {
-    const service = createUnmanagedService(name, hub.workload);
+  #followUnmanaged(service: LifecycleService): WorkloadController {
     const known = this.#byWorkload.get(workloadKey(service.workload));
     return known === undefined || known.retired ? this.#follow(service) : known;
   }
 
-  #follow(service: LifecyclePolicy & Pick<Service, 'workload'>): WorkloadController {
+  #follow(service: LifecycleService): WorkloadController {
     const key = workloadKey(service.workload);
     const known = this.#byWorkload.get(key);
     if (known !== undefined) {
-      known.update(service.workload, service);
+      known.update(service);
       this.#shareWith(known);
       return known;
     }
@@ -269,11 +286,7 @@ export class Lifecycle {
       throw new Error(`no backend for workloads of the kind ${service.workload.kind}`);
     const renamed = this.#renames.take(key);
     if (renamed !== undefined) return this.#move(renamed, { service, backend });
-    const { clock, logger, checkLabelUrl, own } = this.#options;
-    const observer = this.#createObserver();
-    const shared = { backend, clock, logger, checkLabelUrl, starts: this.#starts, own };
-    const parts = { ...shared, workload: service.workload, policy: service, observer };
-    const controller = new WorkloadController(parts);
+    const controller = new WorkloadController(service, { ...this.#parts, backend });
     this.#byWorkload.set(key, controller);
     this.#shareWith(controller);
     controller.start();
@@ -283,15 +296,12 @@ export class Lifecycle {
   /** Goes on with a controller under its workload's new name. Services that have the old one follow what that is now. */
   #move(
     controller: WorkloadController,
-    {
-      service,
-      backend,
-    }: { readonly service: LifecyclePolicy & Pick<Service, 'workload'>; readonly backend: Backend },
+    { service, backend }: { readonly service: LifecycleService; readonly backend: Backend },
   ): WorkloadController {
     const { workload: before } = controller;
     this.#byWorkload.delete(workloadKey(before));
     this.#byWorkload.set(workloadKey(service.workload), controller);
-    controller.update(service.workload, service);
+    controller.update(service);
     this.#shareWith(controller);
     backend.unwatch(before);
     for (const name of [...(this.#namesOf.get(controller) ?? [])]) {
@@ -311,21 +321,12 @@ export class Lifecycle {
     else if (this.#backends.get(kind)?.setInUse !== undefined) controller.share(NOT_THE_SLEEPER);
   }
 
-  #createObserver(): ControllerObserver {
-    return {
-      changed: (controller) => this.#cascade.changed(controller),
-      acted: (controller, act) => this.#options.onAct?.(controller, act),
-      leased: (controller) => {
-        if (controller.leases === 0) this.#takeBack(controller);
-      },
-      drained: (controller) => {
-        const key = workloadKey(controller.workload);
-        this.#namesOf.delete(controller);
-        this.#renames.forget(controller);
-        this.#takeBack(controller);
-        if (this.#byWorkload.get(key) === controller) this.#byWorkload.delete(key);
-      },
-    };
+  #forget(controller: WorkloadController): void {
+    const key = workloadKey(controller.workload);
+    this.#namesOf.delete(controller);
+    this.#renames.forget(controller);
+    this.#takeBack(controller);
+    if (this.#byWorkload.get(key) === controller) this.#byWorkload.delete(key);
   }
 
   #takeBack(controller: WorkloadController): void {

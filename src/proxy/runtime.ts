@@ -14,7 +14,7 @@ import type { CheckTarget } from '../system/net/http-client.ts';
 import { LogLimiter } from '../system/log/log-limiter.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { OwnListeners } from '../system/net/own-listeners.ts';
-import { createTracker, sendAct } from './webhook-events.ts';
+import { createActTeller, createTracker } from './webhook-events.ts';
 
 /** At most one line a second about the refused or unserved clients of a service. */
 const CLIENT_LOG_INTERVAL_MS = 1_000;
@@ -57,7 +57,7 @@ export function createRuntime(options: {
   const checkUrl: CheckTarget = ({ address: host, port }) => {
     const service = own.find('tcp', { host, port })?.service;
     // What is sent to a listener makes events of its service; without a webhook of its own that is the end of it.
-    if (service === undefined || lifecycle.find(service)?.policy.webhookUrl === undefined) return undefined;
+    if (service === undefined || lifecycle.find(service)?.service.webhookUrl === undefined) return undefined;
     return `${own.explain('tcp', { host, port })}, whose webhook would never end`;
   };
   const sender = new WebhookSender({ clock, logger, checkUrl, checkLabelUrl });
@@ -70,7 +70,7 @@ export function createRuntime(options: {
       noteDial: (socket, endpoint) => own.noteDial(socket, endpoint),
     },
     // By its own settings: the service may have left the table, which is why its process was stopped.
-    onAct: (controller, act) => sendAct(controller, { sender, clock, act }),
+    onAct: createActTeller({ sender, clock }),
   });
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
   const trackerOf = (service: Service, { protocol }: ListenerSpec) =>

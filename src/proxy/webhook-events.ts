@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
-import type { WorkloadController } from '../lifecycle/workload/workload-controller.ts';
+import type { OnAct } from '../lifecycle/workload/workload-controller.ts';
 import type { Protocol, Service } from '../model/service.ts';
 import { workloadName } from '../model/workload.ts';
 import type { TrackClient } from '../relay/listener.ts';
@@ -39,15 +39,14 @@ export function createTracker(
   };
 }
 
-/** Tells the webhook of a workload's service, where it has one, that the proxy has started or stopped it. */
-export function sendAct(
-  { policy, workload, observation }: Pick<WorkloadController, 'policy' | 'workload' | 'observation'>,
-  { sender, clock, act }: Omit<WebhookParts, 'lifecycle'> & { readonly act: 'started' | 'stopped' },
-): void {
-  if (policy.webhookUrl === undefined) return;
-  const subject = { id: observation.id, name: workloadName(workload) };
-  const event = createContainerEvent(`container_${act}`, { subject, nowMs: clock.nowMs() });
-  sender.send({ ...policy.webhookUrl, service: policy.name }, event);
+/** Tells a service's webhook, where it has one, that the proxy has started or stopped its workload. */
+export function createActTeller({ sender, clock }: Omit<WebhookParts, 'lifecycle'>): OnAct {
+  return ({ webhookUrl, workload, name: service }, { id }, act) => {
+    if (webhookUrl === undefined) return;
+    const subject = { id, name: workloadName(workload) };
+    const event = createContainerEvent(`container_${act}`, { subject, nowMs: clock.nowMs() });
+    sender.send({ ...webhookUrl, service }, event);
+  };
 }
 
 function describeSubject(service: Service, lifecycle: Lifecycle) {

@@ -1,6 +1,6 @@
-import type { UpstreamConnection } from '../../src/lifecycle/clients/connect-upstream.ts';
+import type { UpstreamConnection } from '../../src/lifecycle/clients/pass-gate.ts';
 import { Lifecycle } from '../../src/lifecycle/lifecycle.ts';
-import type { OwnPlaces } from '../../src/lifecycle/workload/subject.ts';
+import type { OwnPlaces } from '../../src/lifecycle/run/workload-run.ts';
 import type { WorkloadController } from '../../src/lifecycle/workload/workload-controller.ts';
 import type { Observation } from '../../src/model/observation.ts';
 import type { Service, TargetPort } from '../../src/model/service.ts';

@@ -242,10 +242,10 @@ describe('Lifecycle', () => {
     bench.lifecycle.update(a2, a1);
     bench.lifecycle.update(b1, b2);
     expect(bench.controller('a').state.kind).toBe('stopped');
-    expect(bench.controller('a').policy.name).toBe('a');
+    expect(bench.controller('a').service.name).toBe('a');
     await settle();
     expect(bench.controller('b').state.kind).toBe('ready');
-    expect(bench.controller('b').policy.name).toBe('b');
+    expect(bench.controller('b').service.name).toBe('b');
     expect([...bench.backend.watched].sort()).toEqual(['docker/one', 'docker/two']);
     const client = bench.client('a', server.port);
     await bench.until(() => client.outcome === 'served');

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createTracker, sendAct } from '../../src/proxy/webhook-events.ts';
+import { createActTeller, createTracker } from '../../src/proxy/webhook-events.ts';
 import type { ServiceUrl } from '../../src/model/service.ts';
 import type { WebhookEvent } from '../../src/status/webhook-event.ts';
 import type { WebhookSender } from '../../src/status/webhook-sender.ts';
@@ -68,12 +68,13 @@ describe('webhook events', () => {
   it('are nobody’s business when there is no webhook', () => {
     const quiet = aService();
     expect(createTracker(quiet, { protocol: 'tcp', parts: parts() })).toBeUndefined();
-    sendAct(bench.add(quiet, RUNNING), { ...parts(), act: 'started' });
+    bench.add(quiet, RUNNING);
+    createActTeller(parts())(quiet, RUNNING, 'started');
     expect(sent).toEqual([]);
   });
 
   it.each(['started', 'stopped'] as const)('tell that a container was %s', (act) => {
-    sendAct(bench.controller(service.name), { ...parts(), act });
+    createActTeller(parts())(service, bench.controller(service.name).observation, act);
     expect(sent).toEqual([
       {
         url: URL_OF_DB,

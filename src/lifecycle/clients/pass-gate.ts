@@ -1,20 +1,190 @@
+/**
+ * How a client gets to a workload. Input: the workload's controller and a TCP connection or UDP flow that wants one of its
+ * ports. Output: a connected upstream, or a lease whose flow may send. Guarantees: the client holds a lease from its first
+ * moment on, so the workload is neither left asleep nor put to sleep under it; a client that can't be served gets a Refusal.
+ */
+import type { Socket } from 'node:net';
 import { addressGroup } from '../../model/address-group.ts';
-import { findPortProblem } from '../../model/observation.ts';
+import { type Endpoint, findPortProblem } from '../../model/observation.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
-import { DEFAULT_GRACE_MS } from '../workload/engine-calls.ts';
-import type { WorkloadRun } from '../run/workload-run.ts';
+import { shortageOf } from '../../system/descriptors.ts';
 import { Refusal } from '../refusal.ts';
-import type { Waiter } from './waiting-room.ts';
+import { chooseHealthGate } from '../run/run-follower.ts';
+import type { DatagramPassage, WorkloadRun } from '../run/workload-run.ts';
+import type { Lease } from '../workload/lease-book.ts';
 import type { WorkloadController } from '../workload/workload-controller.ts';
+import type { Waiter } from './waiting-room.ts';
 
-export interface GateRequest<T> {
-  /** The port to get through. */
-  readonly target: { readonly protocol: Protocol; readonly port: TargetPort };
-  /** For the log: who wakes it. */
+/** A connected upstream, and the lease that keeps its workload awake. */
+export interface UpstreamConnection {
+  readonly socket: Socket;
+  /** Gives the lease back; idempotent. */
+  release(): void;
+}
+
+/** Who wants to get to which port. */
+interface ClientOfPort {
+  /** Target port of the workload. */
+  readonly port: TargetPort;
+  /** For the log: who wakes the workload. */
   readonly client: string;
-  /** The client's address, which has no more than its part of the places; left out where nobody asks. */
+  /**
+   * The client's address. One address may take only its share of the places in the waiting room; left out where places are
+   * not counted by address.
+   */
   readonly address?: string | undefined;
-  /** What of its budget is spent already, in ms; default: nothing. */
+}
+
+export interface ConnectRequest extends ClientOfPort {
+  /** How long the client has waited already while its listener tried a warm path, in ms; default: not at all. */
+  readonly waitedMs?: number;
+  /** Aborts when the client leaves. */
+  readonly signal: AbortSignal;
+}
+
+export interface FlowLeaseOptions extends ClientOfPort {
+  /** Puts the workload to sleep when nothing answers within the budget and nobody else uses it. */
+  readonly sleepIfSilent: boolean;
+}
+
+/**
+ * Takes a lease, wakes the workload where needed, and connects to its port, trying again until it answers.
+ * Where the workload is ready and the port has answered before, it connects at once.
+ * @throws {Refusal} when the client can't be served; the lease is given back then.
+ */
+export async function connectUpstream(
+  controller: WorkloadController,
+  request: ConnectRequest,
+): Promise<UpstreamConnection> {
+  throwIfRetired(controller);
+  const lease = controller.takeLease();
+  const begunMs = controller.monotonicMs();
+  const { waitedMs = 0 } = request;
+  try {
+    // A client that has waited for a warm path has had its one try.
+    let socket = waitedMs > 0 ? undefined : await connectWarm(controller, request);
+    socket ??= await connectCold(controller, request, waitedMs + controller.monotonicMs() - begunMs);
+    return { socket, release: () => lease.release() };
+  } catch (error) {
+    lease.release();
+    throw error;
+  }
+}
+
+/** @returns undefined where the workload isn't ready, or the one try has failed. */
+async function connectWarm(
+  controller: WorkloadController,
+  { port, signal }: ConnectRequest,
+): Promise<Socket | undefined> {
+  if (controller.state.kind !== 'ready') return undefined;
+  return controller.currentRun?.connectProven(port, { signal, withinMs: controller.service.startTimeoutMs });
+}
+
+function connectCold(
+  controller: WorkloadController,
+  request: ConnectRequest,
+  spentMs: number,
+): Promise<Socket> {
+  const { port } = request;
+  return passGate(controller, {
+    ...request,
+    spentMs,
+    protocol: 'tcp',
+    pass: (run, signal) => run.connect(port, signal),
+    discard: (socket) => socket.destroy(),
+  });
+}
+
+/**
+ * The lease of one UDP flow on a datagram port; taken at once. A class without closures of its own: there may be a hundred
+ * thousand flows.
+ */
+export class FlowLease {
+  readonly #controller: WorkloadController;
+  readonly #options: FlowLeaseOptions;
+  readonly #lease: Lease;
+  #run: WorkloadRun | undefined;
+  #isSilent = false;
+
+  constructor(controller: WorkloadController, options: FlowLeaseOptions) {
+    this.#controller = controller;
+    this.#options = options;
+    this.#lease = controller.takeLease();
+  }
+
+  /**
+   * Wakes the workload where needed and gets the flow through its port; see `Passage` for which flow proves the port.
+   * @returns what `prove` or `follow` made, and the signal that aborts when this run of the workload is over.
+   * @throws {Refusal} when the flow can't be served.
+   */
+  async open<T extends { close(): void }>(
+    request: DatagramPassage<T> & { readonly signal: AbortSignal },
+  ): Promise<{ readonly value: T; readonly ended: AbortSignal }> {
+    const { sleepIfSilent, ...client } = this.#options;
+    throwIfRetired(this.#controller);
+    let isShort = false;
+    const passage: DatagramPassage<T> = {
+      ...request,
+      prove: async (targets, signal) => {
+        isShort = false;
+        try {
+          return await request.prove(targets, signal);
+        } catch (error) {
+          isShort = shortageOf(error) !== undefined;
+          throw error;
+        }
+      },
+    };
+    try {
+      return await passGate(this.#controller, {
+        ...client,
+        protocol: 'udp',
+        signal: request.signal,
+        pass: (run, signal) => {
+          this.#run = run;
+          return run.passDatagrams(client.port, { passage, signal });
+        },
+        discard: ({ value }) => value.close(),
+      });
+    } catch (error) {
+      // Where the proxy had no socket to ask the workload by, it doesn't know whether the workload is silent.
+      this.#isSilent = sleepIfSilent && !isShort && error instanceof Refusal && error.code === 'timeout';
+      throw error;
+    }
+  }
+
+  /** A datagram came back from there. */
+  answered(target: Endpoint): void {
+    this.#run?.datagramsAnswered(this.#options.port, target);
+  }
+
+  /** Whether a port that doesn't answer there may do so at another address of the workload. */
+  mayAnswerElsewhere(target: Endpoint): boolean {
+    return this.#run?.mayAnswerElsewhere(this.#options.port, target) ?? false;
+  }
+
+  /** The port was closed although it had proved itself: the next datagram has to prove it again. */
+  doubt(): void {
+    this.#run?.doubtDatagrams(this.#options.port);
+  }
+
+  /** Gives the lease back; idle time counts from `idleSinceMs` of the monotonic clock. */
+  release(idleSinceMs: number): void {
+    this.#lease.release(idleSinceMs);
+    const controller = this.#controller;
+    // Where a health gate has passed, or another client was served, the workload is well: its protocol just never answers.
+    if (this.#isSilent && !hasHealthGate(controller) && controller.state.kind !== 'ready')
+      controller.sleepIfUnused('no answer to the first datagram');
+  }
+}
+
+function hasHealthGate({ observation, service: { httpHealthcheck } }: WorkloadController): boolean {
+  return chooseHealthGate({ observation, httpHealthcheck }) !== 'none';
+}
+
+interface GateRequest<T> extends ClientOfPort {
+  readonly protocol: Protocol;
+  /** How much of the client's budget is spent already, in ms; default: nothing. */
   readonly spentMs?: number;
   /** Aborts when the client leaves. */
   readonly signal: AbortSignal;
@@ -25,35 +195,13 @@ export interface GateRequest<T> {
 }
 
 /**
- * Waits in a workload's waiting room until it is awake, waking it where needed, and gets through one of its ports; again
- * where the run ends meanwhile. The caller holds a lease.
+ * Waits in the workload's waiting room until the workload is awake, waking it where needed, and gets through one of its
+ * ports; starts again where the run ends meanwhile. The caller holds a lease.
  * @throws {Refusal} when the client can't be served.
  */
-export async function passGate<T>(controller: WorkloadController, request: GateRequest<T>): Promise<T> {
-  throwIfUnservable(controller, request.target);
-  const { room, policy } = controller;
-  const { maxPending } = policy;
-  const address = request.address === undefined ? undefined : addressGroup(request.address);
-  switch (room.findBound(address, maxPending)) {
-    case 'all':
-      throw new Refusal('overloaded', `${maxPending} clients are waiting already (max_pending)`);
-    case 'address':
-      throw new Refusal(
-        'overloaded',
-        `clients of ${address} have a quarter of the ${maxPending} places (max_pending) already`,
-      );
-  }
-  const { queuedMs } = controller;
-  const waiter = room.enter({
-    budgetMs: policy.startTimeoutMs,
-    spentMs: request.spentMs ?? 0,
-    // A stop has its own time limit, the grace; what the client waits for it is not taken from the start's.
-    ...(controller.state.kind === 'stopping' && { extraMs: graceOf(controller) }),
-    signal: request.signal,
-    address,
-    obstacle: () => controller.obstacleTo(request.target),
-    spentOn: () => controller.describeQueue({ sinceMs: queuedMs }),
-  });
+async function passGate<T>(controller: WorkloadController, request: GateRequest<T>): Promise<T> {
+  throwIfUnservable(controller, request);
+  const waiter = enterRoom(controller, request);
   try {
     waiter.signal.throwIfAborted();
     controller.demand(`for ${request.client}`);
@@ -66,11 +214,60 @@ export async function passGate<T>(controller: WorkloadController, request: GateR
   }
 }
 
-function graceOf({ policy, observation }: WorkloadController): number {
-  return policy.stopTimeoutMs ?? observation.ownGraceMs ?? DEFAULT_GRACE_MS;
+/** @throws {Refusal} where the room is full. */
+function enterRoom(
+  controller: WorkloadController,
+  request: Omit<GateRequest<never>, 'pass' | 'discard'>,
+): Waiter {
+  const { room, service, state, graceMs } = controller;
+  const { maxPending, startTimeoutMs } = service;
+  const address = request.address === undefined ? undefined : addressGroup(request.address);
+  switch (room.findBound(address, maxPending)) {
+    case 'all':
+      throw new Refusal('overloaded', `${maxPending} clients are waiting already (max_pending)`);
+    case 'address':
+      throw new Refusal(
+        'overloaded',
+        `clients of ${address} have a quarter of the ${maxPending} places (max_pending) already`,
+      );
+  }
+  return room.enter({
+    budgetMs: startTimeoutMs,
+    spentMs: request.spentMs ?? 0,
+    // A stop has a time limit of its own, the grace. What the client waits for the stop is not taken from the start's budget.
+    ...(state.kind === 'stopping' && { extraMs: graceMs }),
+    signal: request.signal,
+    address,
+    obstacle: () => controller.obstacleTo(request),
+    spentOn: controller.watchQueue(),
+  });
 }
 
-/** @throws {Refusal} where something has to be mended before the port can be served. */
+async function passWhenAwake<T>(
+  controller: WorkloadController,
+  { request, waiter }: { readonly request: GateRequest<T>; readonly waiter: Waiter },
+): Promise<T> {
+  for (;;) {
+    waiter.signal.throwIfAborted();
+    // The engine may have told meanwhile that this port can never be served.
+    throwIfUnservable(controller, request);
+    const { currentRun } = controller;
+    if (currentRun === undefined) {
+      await controller.room.nextTurn(waiter);
+      continue;
+    }
+    // It fails where the workload stops meanwhile. That wakes the workload again, and this client goes on waiting.
+    const passed = await request.pass(currentRun, waiter.signal).then(
+      (value) => ({ value }),
+      () => undefined,
+    );
+    if (passed === undefined) continue;
+    if (!waiter.signal.aborted) return passed.value;
+    request.discard(passed.value);
+  }
+}
+
+/** @throws {Refusal} where a setting or the workload has to be mended before the port can be served. */
 function throwIfUnservable(
   controller: WorkloadController,
   target: { readonly protocol: Protocol; readonly port: TargetPort },
@@ -81,30 +278,6 @@ function throwIfUnservable(
 }
 
 /** @throws {Refusal} where the controller's service is gone. */
-export function throwIfRetired({ retired }: WorkloadController): void {
+function throwIfRetired({ retired }: WorkloadController): void {
   if (retired) throw new Refusal('removed', 'the service was removed');
-}
-
-async function passWhenAwake<T>(
-  controller: WorkloadController,
-  { request, waiter }: { readonly request: GateRequest<T>; readonly waiter: Waiter },
-): Promise<T> {
-  for (;;) {
-    waiter.signal.throwIfAborted();
-    // What was not known before may show now that it waits in vain.
-    throwIfUnservable(controller, request.target);
-    const { currentRun } = controller;
-    if (currentRun === undefined) {
-      await controller.room.nextTurn(waiter);
-      continue;
-    }
-    // It fails where the workload stops meanwhile: that wakes it again, and this client goes on waiting.
-    const passed = await request.pass(currentRun, waiter.signal).then(
-      (value) => ({ value }),
-      () => undefined,
-    );
-    if (passed === undefined) continue;
-    if (!waiter.signal.aborted) return passed.value;
-    request.discard(passed.value);
-  }
 }

@@ -24,15 +24,16 @@ export interface Passage<T> {
 
 /**
  * Proves that one port of a workload answers. Until it is proven, one of its clients tries again and again and the
- * others wait for that one; then each tries once. What proved the port is used.
+ * others wait for that one; then each tries once. The connection that proved the port is the one its client uses.
  */
 export class PortGate {
   readonly #clock: Clock;
   readonly #retry: { readonly firstMs: number; readonly maxMs: number };
   #proven: boolean;
-  #probe: Promise<void> | undefined;
+  /** The proof under way; resolves when it has ended, whether or not it succeeded. */
+  #proof: Promise<void> | undefined;
   #lastFailure: string | undefined;
-  /** The last try failed for want of something that the proxy lacks. */
+  /** The last try failed because the proxy itself had run out of something, such as descriptors. */
   #isShort = false;
 
   constructor(clock: Clock, { proven = false, retry = RETRY }: PortGateOptions = {}) {
@@ -41,7 +42,7 @@ export class PortGate {
     this.#retry = retry;
   }
 
-  /** Whether the port has answered in this run of the workload, and not refused since. */
+  /** Whether the port has answered in this run of the workload, and was not found closed since. */
   get proven(): boolean {
     return this.#proven;
   }
@@ -51,7 +52,7 @@ export class PortGate {
     return this.#lastFailure;
   }
 
-  /** The port has refused: it has to prove itself again. */
+  /** The port was found closed: it has to prove itself again. */
   doubt(): void {
     this.#proven = false;
   }
@@ -65,21 +66,21 @@ export class PortGate {
         if (result !== undefined) return result.value;
         signal.throwIfAborted();
         if (this.#isShort) {
-          // Says nothing about the port; there may be more in a moment.
+          // The proxy's own shortage says nothing about the port, and may be over in a moment.
           await this.#clock.sleep(this.#retry.maxMs, signal);
           continue;
         }
-        // Refused although it answered before: it may be restarting.
+        // The port answered before and doesn't now: the server behind it may be restarting.
         this.#proven = false;
-      } else if (this.#probe !== undefined) {
-        await abortable(this.#probe, signal);
+      } else if (this.#proof !== undefined) {
+        await abortable(this.#proof, signal);
       } else {
         return await this.#prove(passage.prove, signal);
       }
     }
   }
 
-  /** One try, beside those of clients; what gets through proves the port. @throws where it doesn't. */
+  /** Tries once, beside the clients; success proves the port. @throws where the try fails. */
   async tryOnce<T>(task: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
     const result = await this.#attempt(task, signal);
     if (result === undefined) throw new Error(this.#lastFailure ?? 'the port did not answer');
@@ -89,7 +90,7 @@ export class PortGate {
 
   async #prove<T>(prove: Passage<T>['prove'], signal: AbortSignal): Promise<T> {
     let finish = () => {};
-    this.#probe = new Promise((resolve) => {
+    this.#proof = new Promise((resolve) => {
       finish = resolve;
     });
     try {
@@ -102,7 +103,7 @@ export class PortGate {
         await this.#clock.sleep(backoffMs(failures, this.#retry), signal);
       }
     } finally {
-      this.#probe = undefined;
+      this.#proof = undefined;
       finish();
     }
   }
@@ -116,10 +117,49 @@ export class PortGate {
       this.#lastFailure = undefined;
       return { value };
     } catch (error) {
-      // That somebody gave up says nothing about the port.
+      // A client that gave up says nothing about the port.
       if (!signal.aborted) this.#lastFailure = describeFailure(error);
       this.#isShort = shortageOf(error) !== undefined;
       return undefined;
     }
+  }
+}
+
+/**
+ * Linux answers some six datagrams to closed ports at once with ICMP "port unreachable", and one a second after that
+ * (`icmp_ratelimit`); the datagrams beyond are lost without an answer. Two of the six are left to others here.
+ */
+const MAX_TRIES = 4;
+const REFILL_MS = 1_000;
+
+/** How often the closed UDP ports of one workload may be tried such that each try is answered by ICMP. */
+export class IcmpAllowance {
+  readonly #clock: Clock;
+  #left = MAX_TRIES;
+  #countedAtMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#countedAtMs = clock.monotonicMs();
+  }
+
+  /** Takes one try as soon as there is one. @throws the signal's reason when it aborts. */
+  async take(signal: AbortSignal): Promise<void> {
+    for (this.#refill(); this.#left < 1; this.#refill()) {
+      await this.#clock.sleep(Math.ceil((1 - this.#left) * REFILL_MS), signal);
+    }
+    this.#left--;
+  }
+
+  /** Takes all that are left: a port was found closed, and nobody knows how many ICMP answers were sent lately. */
+  empty(): void {
+    this.#refill();
+    this.#left = 0;
+  }
+
+  #refill(): void {
+    const nowMs = this.#clock.monotonicMs();
+    this.#left = Math.min(MAX_TRIES, this.#left + (nowMs - this.#countedAtMs) / REFILL_MS);
+    this.#countedAtMs = nowMs;
   }
 }

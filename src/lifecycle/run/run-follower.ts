@@ -1,44 +1,39 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Observation } from '../../model/observation.ts';
-import type { ServiceUrl, StatusRange } from '../../model/service.ts';
+import type { Service, ServiceUrl, TargetPort } from '../../model/service.ts';
 import type { Clock } from '../../system/clock.ts';
+import type { Logger } from '../../system/log/logger.ts';
 import type { CheckTarget, HttpTarget } from '../../system/net/http-client.ts';
+import { isGate, type LifecycleState } from '../workload/machine.ts';
 import { untilHttpHealthy } from './http-check.ts';
-import { WorkloadRun } from './workload-run.ts';
-import type { LifecycleState } from '../workload/machine.ts';
-import type { OwnPlaces } from '../workload/subject.ts';
+import { type OwnPlaces, WorkloadRun } from './workload-run.ts';
 
 /** What a run has to pass before anything is sent to its ports; first match wins (DESIGN 4.2). */
 export type HealthGate = 'http' | 'engine' | 'none';
 
-export interface RunView {
-  readonly state: LifecycleState;
-  readonly observation: Observation;
-  readonly httpHealthcheck: ServiceUrl | undefined;
-  readonly httpHealthcheckStatus: readonly StatusRange[];
-  readonly startTimeoutMs: number;
-}
-
-/** What the engine's health check does that whoever waits may wonder at. */
-export type HealthNews = 'unhealthy' | 'late';
-
-/** A check takes its time, too, once it has begun. */
+/** How long the engine's health check may take to answer, once it has begun. */
 const CHECK_RUN_MS = 500;
 
 /** Which health gate a workload has. Pure. */
 export function chooseHealthGate({
   observation,
   httpHealthcheck,
-}: Pick<RunView, 'observation' | 'httpHealthcheck'>): HealthGate {
+}: {
+  readonly observation: Observation;
+  readonly httpHealthcheck: ServiceUrl | undefined;
+}): HealthGate {
   if (httpHealthcheck !== undefined) return 'http';
   return observation.health === 'none' ? 'none' : 'engine';
 }
 
-/** Whether the engine's health check can't have spoken before a start takes too long: it must not cost a client. Pure. */
+/** Whether the engine's health check answers only after the start's budget is spent: no client must wait for it then. Pure. */
 export function isCheckTooLate({
   observation,
   startTimeoutMs,
-}: Pick<RunView, 'observation' | 'startTimeoutMs'>): boolean {
+}: {
+  readonly observation: Observation;
+  readonly startTimeoutMs: number;
+}): boolean {
   const { health, checkTimes } = observation;
   if (health !== 'starting' || checkTimes === undefined) return false;
   return checkTimes.firstMs + CHECK_RUN_MS >= startTimeoutMs;
@@ -51,61 +46,51 @@ interface HttpProbe {
   failure?: string;
 }
 
+interface RunFollowerOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The service whose workload it is, with the settings that are in force now. */
+  readonly service: () => Pick<
+    Service,
+    'name' | 'httpHealthcheck' | 'httpHealthcheckStatus' | 'startTimeoutMs'
+  >;
+  readonly own?: OwnPlaces | undefined;
+  /** Where the health check of a label may lead; default: to the workload alone. */
+  readonly checkLabelUrl?: CheckTarget | undefined;
+  /** A run has begun, or changed its addresses: clients that wait may try now. */
+  readonly onBegin: () => void;
+  /** The hosts of the run will be tried in another order from now on. */
+  readonly onReordered: () => void;
+  /** A port of the run has not answered a try. */
+  readonly onUnanswered: () => void;
+  /** A port has answered a dial of the proxy's own: see `proveAlone`. */
+  readonly onProven: () => void;
+}
+
 /**
- * Follows the runs of a workload: one begins for its clients when the workload runs and its health gate, if it
- * has one, is passed. `close()` ends it.
+ * Follows the runs of a workload. A run begins for its clients when the workload runs and has passed its health gate, if it
+ * has one; it ends when the workload stops. `close()` ends it.
  */
 export class RunFollower {
-  readonly #clock: Clock;
-  readonly #own: OwnPlaces | undefined;
-  readonly #service: () => string;
-  readonly #onBegin: () => void;
-  readonly #onReordered: () => void;
-  readonly #onUnanswered: () => void;
-  readonly #onHealthNews: (news: HealthNews) => void;
-  readonly #checkLabelUrl: CheckTarget | undefined;
+  readonly #options: RunFollowerOptions;
   #current: WorkloadRun | undefined;
-  /** Outlives the run: the next one is most often reached in the same way. */
+  /** The host that answered last: kept after the run, since the next run is most often reached at the same host. */
   #lastHost: string | undefined;
   #probe: HttpProbe | undefined;
+  #proof: { readonly run: WorkloadRun; readonly stop: AbortController } | undefined;
   /** A run that passes a check begins with what is known then, not with what was known when the check began. */
   #newest: Observation | undefined;
-  /** Which answers of the check over HTTP count as ready. */
-  #accepted: readonly StatusRange[] = [];
-  readonly #toldNews = new Set<HealthNews>();
+  /** What was logged about the health check of the run at the gate. */
+  readonly #told = new Set<'unhealthy' | 'late'>();
   /** Nothing was known of the workload before this run. */
   #first = true;
   #closed = false;
 
-  constructor(options: {
-    readonly clock: Clock;
-    /** The name of the service whose workload it is. */
-    readonly service: () => string;
-    readonly own?: OwnPlaces | undefined;
-    /** A run has begun, or changed its addresses: those who wait may try. */
-    readonly onBegin: () => void;
-    /** The hosts of the run are tried in another order from now on. */
-    readonly onReordered: () => void;
-    /** A port of the run has not answered a try. */
-    readonly onUnanswered?: () => void;
-    /**
-     * Of the run at the gate, each once: the engine calls it `unhealthy`, which may change; or its check speaks too `late`,
-     * and the ports count until it does.
-     */
-    readonly onHealthNews: (news: HealthNews) => void;
-    /** Where the URL of a label may lead; default: to the workload alone. */
-    readonly checkLabelUrl?: CheckTarget | undefined;
-  }) {
-    this.#clock = options.clock;
-    this.#own = options.own;
-    this.#service = options.service;
-    this.#onBegin = options.onBegin;
-    this.#onReordered = options.onReordered;
-    this.#onUnanswered = options.onUnanswered ?? (() => {});
-    this.#onHealthNews = options.onHealthNews;
-    this.#checkLabelUrl = options.checkLabelUrl;
+  constructor(options: RunFollowerOptions) {
+    this.#options = options;
   }
 
+  /** The present run; undefined while the workload doesn't run, or has a health gate to pass first. */
   get current(): WorkloadRun | undefined {
     return this.#current;
   }
@@ -116,17 +101,16 @@ export class RunFollower {
   }
 
   /** Takes every change of the workload's state or observation. */
-  follow(view: RunView): void {
+  follow(state: LifecycleState, observation: Observation): void {
     if (this.#closed) return;
-    this.#accepted = view.httpHealthcheckStatus;
-    const { state, observation } = view;
     this.#newest = observation;
-    const atGate = state.kind === 'starting' && state.phase === 'gate';
+    const atGate = isGate(state);
     if (!atGate) {
       this.#endProbe();
-      this.#toldNews.clear();
-    } else if (observation.health === 'unhealthy' && chooseHealthGate(view) === 'engine') {
-      // It was let to its ports before the check had spoken.
+      this.#endProof();
+      this.#told.clear();
+    } else if (observation.health === 'unhealthy' && this.#healthGate(observation) === 'engine') {
+      // Clients were let to its ports before the health check had answered.
       this.#end();
     }
     if (!atGate && state.kind !== 'ready') {
@@ -137,38 +121,73 @@ export class RunFollower {
     } else if (state.kind === 'ready') {
       this.#begin(observation);
     } else {
-      this.#passGate(view);
+      this.#passGate(observation);
     }
+  }
+
+  /**
+   * Dials the ports of the present run until one answers, and tells `onProven`; gives up when the workload leaves its gate.
+   * Does nothing where there is no run, or its ports are dialled already.
+   * @param ports at least one.
+   */
+  proveAlone(ports: readonly TargetPort[]): void {
+    const run = this.#current;
+    if (run === undefined || this.#proof?.run === run) return;
+    this.#endProof();
+    const proof = { run, stop: new AbortController() };
+    this.#proof = proof;
+    void run.proveAny(ports, proof.stop.signal).then(
+      () => {
+        if (this.#proof !== proof) return;
+        this.#proof = undefined;
+        this.#options.onProven();
+      },
+      () => {},
+    );
   }
 
   /** Ends the run and all checks. Idempotent. */
   close(): void {
     this.#closed = true;
     this.#endProbe();
+    this.#endProof();
     this.#end();
   }
 
-  #passGate(view: RunView): void {
-    const { observation } = view;
-    switch (chooseHealthGate(view)) {
-      case 'none':
-        return this.#begin(observation);
-      case 'engine':
-        if (observation.health === 'healthy') return this.#begin(observation);
-        if (observation.health === 'unhealthy') return this.#tellNews('unhealthy');
-        if (!isCheckTooLate(view)) return;
-        this.#tellNews('late');
-        return this.#begin(observation);
-      case 'http':
-        if (view.httpHealthcheck !== undefined) this.#probeHttp(view.httpHealthcheck, observation);
-        return;
-    }
+  #healthGate(observation: Observation): HealthGate {
+    const { httpHealthcheck } = this.#options.service();
+    return chooseHealthGate({ observation, httpHealthcheck });
   }
 
-  #tellNews(news: HealthNews): void {
-    if (this.#toldNews.has(news)) return;
-    this.#toldNews.add(news);
-    this.#onHealthNews(news);
+  #passGate(observation: Observation): void {
+    const { httpHealthcheck, startTimeoutMs } = this.#options.service();
+    if (httpHealthcheck !== undefined) return this.#probeHttp(httpHealthcheck, observation);
+    if (this.#healthGate(observation) === 'none' || observation.health === 'healthy') {
+      return this.#begin(observation);
+    }
+    if (observation.health === 'unhealthy') return this.#logCheck('unhealthy', observation);
+    if (!isCheckTooLate({ observation, startTimeoutMs })) return;
+    this.#logCheck('late', observation);
+    this.#begin(observation);
+  }
+
+  /** Tells whoever waits of the engine's health check: it says `unhealthy`, which may change, or it runs too `late`. */
+  #logCheck(news: 'unhealthy' | 'late', { checkTimes }: Observation): void {
+    if (this.#told.has(news)) return;
+    this.#told.add(news);
+    const { logger } = this.#options;
+    const { name: service, startTimeoutMs } = this.#options.service();
+    const budget = `start_timeout (${startTimeoutMs / 1_000} s)`;
+    if (news === 'unhealthy') {
+      const message = `${service}: its health check says that it is unhealthy; waiting for it within ${budget}`;
+      return logger.warn({ event: 'unhealthy', service }, message);
+    }
+    const firstMs = checkTimes?.firstMs ?? 0;
+    const message = `${service}: its health check runs first ${firstMs / 1_000} s after a start, too late for ${budget}`;
+    logger.info(
+      { event: 'health-late', service },
+      `${message}: until then it is ready when its port answers`,
+    );
   }
 
   #probeHttp(template: ServiceUrl, observation: Observation): void {
@@ -178,22 +197,16 @@ export class RunFollower {
     if (hosts.length === 0) return;
     const probe: HttpProbe = { hosts, stop: new AbortController() };
     this.#probe = probe;
+    const { clock, own, checkLabelUrl, service } = this.#options;
     const onFailure = (reason: string) => {
       probe.failure = reason;
     };
     const isLast = (host: string) => host === this.#lastHost;
     const inOrder = hosts.toSorted((a, b) => Number(isLast(b)) - Number(isLast(a)));
     const options = {
-      ...{
-        hosts: inOrder,
-        clock: this.#clock,
-        signal: probe.stop.signal,
-        onFailure,
-        accepted: () => this.#accepted,
-      },
-      checkUrl: ({ address, port }: HttpTarget) =>
-        this.#own?.explainOwnOf(this.#service(), { host: address, port }),
-      checkLabelUrl: this.#checkLabelUrl,
+      ...{ hosts: inOrder, clock, signal: probe.stop.signal, onFailure, checkLabelUrl },
+      accepted: () => service().httpHealthcheckStatus,
+      checkUrl: ({ address, port }: HttpTarget) => own?.explainOwnOf(service().name, { host: address, port }),
     };
     void untilHttpHealthy(template, options).then(
       (host) => {
@@ -209,16 +222,13 @@ export class RunFollower {
   #begin(observation: Observation): void {
     const before = this.#current;
     this.#lastHost = before?.lastHost ?? this.#lastHost;
+    const { clock, own, onReordered, onUnanswered, onBegin } = this.#options;
     this.#current = new WorkloadRun(observation, {
-      clock: this.#clock,
-      own: this.#own,
-      cold: !this.#first,
-      lastHost: this.#lastHost,
-      onReordered: this.#onReordered,
-      onUnanswered: this.#onUnanswered,
+      ...{ clock, own, onReordered, onUnanswered },
+      ...{ cold: !this.#first, lastHost: this.#lastHost },
     });
     before?.end();
-    this.#onBegin();
+    onBegin();
   }
 
   /** The same run may get other addresses, as when a network is joined, or one of several pods takes another's place. */
@@ -239,5 +249,10 @@ export class RunFollower {
   #endProbe(): void {
     this.#probe?.stop.abort(new Error('the gate was left'));
     this.#probe = undefined;
+  }
+
+  #endProof(): void {
+    this.#proof?.stop.abort(new Error('the gate was left'));
+    this.#proof = undefined;
   }
 }

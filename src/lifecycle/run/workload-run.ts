@@ -1,26 +1,42 @@
 import { setMaxListeners } from 'node:events';
 import type { Socket } from 'node:net';
-import { type Endpoint, portKey } from '../../model/observation.ts';
+import { type Endpoint, type ExplainOwn, portKey } from '../../model/observation.ts';
 import type { Protocol, TargetPort, UdpPolicy } from '../../model/service.ts';
+import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import { linkSignals } from '../../system/link-signals.ts';
 import { dial } from './dial.ts';
-import { PortGate } from './port-gate.ts';
-import { RefusalAllowance } from './refusal-allowance.ts';
+import { IcmpAllowance, PortGate } from './port-gate.ts';
 import { type RunAddresses, RunEndpoints } from './run-endpoints.ts';
-import type { OwnPlaces } from '../workload/subject.ts';
 
-/** Delays between tries at a datagram port that refuses: spread, since the first few refusals alone come at once. */
+/** Delays between tries at a closed datagram port: spread, since the kernel limits its ICMP answers. */
 const DATAGRAM_RETRY = { firstMs: 20, maxMs: 500 } as const;
+/** Between rounds of `proveAny`: no client waits, so they may come slower than a client's tries. */
+const ROUND_RETRY = { firstMs: 5, maxMs: 500 } as const;
+/** How many ports `proveAny` dials at once: a range may have a thousand. */
+const MAX_CONCURRENT_PROOFS = 8;
+
+/** What is known of the proxy's own listeners, which must not be taken for a workload's ports. */
+export interface OwnPlaces {
+  readonly explain: ExplainOwn;
+  /**
+   * Why a URL of the service may not lead to an endpoint: the endpoint is the service's own listener, which waits for the
+   * answer. Undefined where the URL may lead there.
+   */
+  readonly explainOwnOf: (service: string, endpoint: Endpoint) => string | undefined;
+  /** Told of each connection to an endpoint that has not answered yet, so that the proxy knows it if it comes in again. */
+  readonly noteDial: (socket: Socket, endpoint: Endpoint) => void;
+}
 
 /** How a flow gets through a datagram port: see `Passage`. */
 export interface DatagramPassage<T> {
-  /** `open`: a refusal is all that tells that the port is closed, so none may be missed. */
+  /** `open`: only ICMP "port unreachable" tells that the port is closed, so each try must be one that the kernel answers. */
   readonly readiness: UdpPolicy['readiness'];
-  /** With several targets one of them answers, and nobody knows which. */
+  /** Proves the port: tries all targets, since nobody knows yet which of them answers. */
   readonly prove: (targets: readonly Endpoint[], signal: AbortSignal) => Promise<T>;
+  /** Uses the port after its proof. */
   readonly follow: (target: Endpoint, signal: AbortSignal) => Promise<T>;
-  /** Where the flow was before, and nothing answered. */
+  /** Where the flow sent to before without getting an answer. */
   readonly notAt?: Endpoint | undefined;
 }
 
@@ -31,7 +47,7 @@ export interface PassedFlow<T> {
   readonly ended: AbortSignal;
 }
 
-/** One run of a workload, from its start to its stop: where it answers, and which of its ports have proved so. */
+/** One run of a workload, from its start to its stop: where its ports answer, and which of them have been proved to. */
 export class WorkloadRun {
   readonly #clock: Clock;
   readonly #cold: boolean;
@@ -40,19 +56,19 @@ export class WorkloadRun {
   readonly #onUnanswered: () => void;
   readonly #endpoints: RunEndpoints;
   readonly #gates = new Map<string, PortGate>();
-  /** Where each datagram port has answered, or at least not refused what proved it. */
+  /** For each datagram port the endpoint that answered, or that was at least not found closed by the proof. */
   readonly #datagramEndpoints = new Map<TargetPort, { endpoint: Endpoint; hasAnswered: boolean }>();
-  readonly #refusals: RefusalAllowance;
-  /** The host that has taken the last connection of this run. */
+  readonly #allowance: IcmpAllowance;
+  /** The host that accepted the last TCP connection of this run. */
   #dialledHost: string | undefined;
   readonly #ended = new AbortController();
 
   /**
-   * @param options.cold false where the workload ran before it was looked at: its datagram ports need no proof.
+   * @param options.cold false where the workload ran already when the proxy first looked: its datagram ports need no proof.
    * @param options.own which endpoints are the proxy's own listeners; absent = none.
    * @param options.lastHost the host that answered last in the run before.
    * @param options.onUnanswered told when a port has not answered a try.
-   * @param options.onReordered told when the hosts are tried in another order from now on.
+   * @param options.onReordered told when the hosts will be tried in another order from now on.
    */
   constructor(
     addresses: RunAddresses,
@@ -72,8 +88,8 @@ export class WorkloadRun {
     this.#cold = cold;
     this.#onReordered = options.onReordered ?? (() => {});
     this.#onUnanswered = options.onUnanswered ?? (() => {});
-    this.#refusals = new RefusalAllowance(clock);
-    // Everybody who waits listens for the end of the run: many are no leak.
+    this.#allowance = new IcmpAllowance(clock);
+    // Every client that waits listens for the end of the run: many listeners are no leak.
     setMaxListeners(0, this.#ended.signal);
   }
 
@@ -86,12 +102,7 @@ export class WorkloadRun {
     return this.#endpoints.lastHost;
   }
 
-  /** Aborts when this run is over. */
-  get signal(): AbortSignal {
-    return this.#ended.signal;
-  }
-
-  /** Takes other endpoints of a workload whose ports are mapped; what its ports have proved still holds. */
+  /** Replaces the endpoints of a workload whose ports are mapped. Ports that were proved stay proved. */
   replaceEndpoints(addresses: RunAddresses): void {
     this.#endpoints.replace(addresses);
   }
@@ -109,17 +120,38 @@ export class WorkloadRun {
   }
 
   /**
-   * Proves a port with one connection that is closed at once, and carries nothing.
-   * @throws where the port doesn't answer, `signal` aborts or the run is over.
+   * Dials ports on the proxy's own behalf, while no client waits, until one of them answers: a workload that runs counts as
+   * awake only when a client could use it. The connections carry nothing and are closed at once.
+   * @param ports at least one; all are tried in each round.
+   * @throws when `signal` aborts or the run is over.
    */
-  async probe(port: TargetPort, signal: AbortSignal): Promise<void> {
-    const tryOnce = (dialSignal: AbortSignal) => this.#dial(port, { signal: dialSignal, isProof: true });
-    const socket = await this.#whileRunning(signal, (linked) => this.#tcpGate(port).tryOnce(tryOnce, linked));
-    socket.destroy();
+  async proveAny(ports: readonly TargetPort[], signal: AbortSignal): Promise<void> {
+    // The first answer ends the dials beside it.
+    const over = new AbortController();
+    const link = linkSignals([signal, this.#ended.signal, over.signal]);
+    try {
+      for (let round = 1; ; round++) {
+        for (let first = 0; first < ports.length; first += MAX_CONCURRENT_PROOFS) {
+          const dials = ports
+            .slice(first, first + MAX_CONCURRENT_PROOFS)
+            .map((port) => this.#probe(port, link.signal));
+          const answered = await Promise.any(dials).then(
+            () => true,
+            () => false,
+          );
+          if (answered) return;
+          link.signal.throwIfAborted();
+        }
+        await this.#clock.sleep(backoffMs(round, ROUND_RETRY), link.signal);
+      }
+    } finally {
+      over.abort(new Error('one port has answered'));
+      link.unlink();
+    }
   }
 
   /**
-   * Connects with one try, where the port has proved itself; undefined otherwise, and where that try fails.
+   * Connects with one try; undefined where the port is not proved, or the try fails.
    * @param options.withinMs how long the try may take.
    */
   async connectProven(
@@ -131,7 +163,7 @@ export class WorkloadRun {
     return this.#whileRunning(signal, tryOnce).catch(() => undefined);
   }
 
-  /** Where a port answers that has proved itself; undefined otherwise, and where clients are to be spread. */
+  /** Where a proved port answers; undefined where it is not proved, or where clients are spread over equal endpoints. */
   provenEndpoints(port: TargetPort): readonly Endpoint[] | undefined {
     if (!this.#tcpGate(port).proven || this.#endpoints.areEqual) return undefined;
     const endpoints = this.#endpoints.list({ protocol: 'tcp', port });
@@ -139,8 +171,8 @@ export class WorkloadRun {
   }
 
   /**
-   * Gets a flow through a datagram port: the one that proves it tries one endpoint after the other. Of several hosts the
-   * one counts that has answered; until one has, a flow goes on to the next where its own doesn't answer.
+   * Gets a flow through a datagram port. The flow that proves the port tries one endpoint after the other. Of several hosts,
+   * flows use the one that has answered; until one has, a flow whose host doesn't answer goes on to the next.
    * @throws when `signal` aborts or the run is over.
    */
   passDatagrams<T>(
@@ -153,10 +185,10 @@ export class WorkloadRun {
       const isOpen = passage.readiness === 'open';
       const known = areEqual ? undefined : this.#datagramEndpoints.get(port);
       const next = this.#endpoints.next(target);
-      // In open mode nothing is sent twice, so that one endpoint has to do.
+      // In open mode nothing is sent twice: the datagram goes to one endpoint only.
       const endpoint = isOpen && known?.hasAnswered ? known.endpoint : next;
       const endpoints = areEqual || isOpen ? [endpoint] : this.#endpoints.list(target);
-      if (isOpen) await this.#refusals.take(linked);
+      if (isOpen) await this.#allowance.take(linked);
       const value = await passage.prove(endpoints, linked);
       if (isOpen && !this.#datagramEndpoints.get(port)?.hasAnswered)
         this.#datagramEndpoints.set(port, { endpoint, hasAnswered: false });
@@ -170,7 +202,7 @@ export class WorkloadRun {
     return this.#whileRunning(signal, (linked) => this.#udpGate(port).pass({ prove, follow }, linked));
   }
 
-  /** A datagram came back from there: everybody goes there from now on. */
+  /** A datagram came back from there: all flows of the port go there from now on. */
   datagramsAnswered(port: TargetPort, endpoint: Endpoint): void {
     if (this.#endpoints.areEqual) return;
     this.#datagramEndpoints.set(port, { endpoint, hasAnswered: true });
@@ -180,7 +212,7 @@ export class WorkloadRun {
   /** Whether a port that doesn't answer there may do so at another of the workload's hosts. */
   mayAnswerElsewhere(port: TargetPort, { host }: Endpoint): boolean {
     if (this.#endpoints.areEqual || this.#endpoints.hosts.length < 2) return false;
-    // Its network is well, and that it says nothing is its nature.
+    // The host can be reached, since it has accepted a TCP connection: the port there just doesn't answer.
     if (host === this.#dialledHost) return false;
     const known = this.#datagramEndpoints.get(port);
     return !known?.hasAnswered || known.endpoint.host !== host;
@@ -191,9 +223,9 @@ export class WorkloadRun {
     return this.#endpoints.explainLoop(target);
   }
 
-  /** A datagram port has refused: it has to prove itself again. */
+  /** A datagram port was found closed: it has to prove itself again. */
   doubtDatagrams(port: TargetPort): void {
-    this.#refusals.empty();
+    this.#allowance.empty();
     this.#onUnanswered();
     this.#udpGate(port).doubt();
   }
@@ -208,6 +240,7 @@ export class WorkloadRun {
     return failures.find((failure) => failure !== undefined);
   }
 
+  /** The workload has stopped, or its addresses have changed: whatever goes on in this run is given up. Idempotent. */
   end(): void {
     this.#ended.abort(new Error('the workload stopped'));
     this.#endpoints.end();
@@ -222,7 +255,7 @@ export class WorkloadRun {
     }
   }
 
-  /** Where a flow goes whose port has proved itself. @throws where there is no host. */
+  /** The endpoint for a flow on a proved port. @throws where there is no host. */
   #chooseHost(port: TargetPort, notAt: Endpoint | undefined): Endpoint {
     const known = this.#datagramEndpoints.get(port);
     if (known?.hasAnswered) return known.endpoint;
@@ -233,7 +266,14 @@ export class WorkloadRun {
     return endpoint;
   }
 
-  /** @param options.isProof nothing has answered there yet: what is sent back to the proxy shows then. */
+  /** Dials once, for a proof. @throws where the port doesn't answer, or `signal` aborts. */
+  async #probe(port: TargetPort, signal: AbortSignal): Promise<void> {
+    const tryOnce = (dialSignal: AbortSignal) => this.#dial(port, { signal: dialSignal, isProof: true });
+    const socket = await this.#whileRunning(signal, (linked) => this.#tcpGate(port).tryOnce(tryOnce, linked));
+    socket.destroy();
+  }
+
+  /** @param options.isProof nothing has answered there yet, so the connection might lead back to the proxy: it is noted. */
   async #dial(
     port: TargetPort,
     options: { readonly signal: AbortSignal; readonly isProof: boolean; readonly withinMs?: number },
@@ -247,7 +287,7 @@ export class WorkloadRun {
       ...(isProof && { onDial: own?.noteDial }),
     }).catch((error: unknown) => {
       if (!signal.aborted) this.#onUnanswered();
-      // What was left out explains it, too.
+      // Endpoints that were left out, as the proxy's own, are a part of the reason.
       const reason = this.#endpoints.explainOwn(target);
       if (reason === undefined || signal.aborted) throw error;
       throw endpoints.length === 0 ? new Error(reason) : new AggregateError([new Error(reason), error]);

@@ -20,6 +20,11 @@ export type LifecycleState =
   /** The last start failed; `running`: it runs all the same, but didn't become ready. */
   | { readonly kind: 'failed'; readonly running: boolean };
 
+export interface Transition {
+  readonly before: LifecycleState;
+  readonly after: LifecycleState;
+}
+
 /** What the engine said last: while a call of ours is under way it may have said more than the state shows. */
 interface EngineSaid {
   readonly engine: EngineState;

@@ -1,20 +1,28 @@
 import type { Cancel, Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 
-/** At most one line a second about who has to wait; it names all that have come since the one before. */
+/** At most one line a second about workloads that have to wait; it names all that have come since the line before. */
 const LOG_INTERVAL_MS = 1_000;
 const MAX_NAMED = 50;
 
 /** One workload among those that the proxy starts. */
 export interface StartTurn {
-  /** Waits for its turn. */
+  /** Whether it waits for a place. */
   readonly isWaiting: boolean;
-  /** How long it has waited for its turns so far, all together. */
-  readonly waitedMs: number;
+  /** Whether it had to wait for the place that it has now. */
+  readonly hadToWait: boolean;
+  /** How long it has waited since its last place, or its last wait without getting one, ended. */
+  readonly queuedMs: number;
   /**
-   * Takes a place, which it keeps until `end()`; where none is free, or others wait, it waits behind them. Asked again, it keeps
-   * what it has.
-   * @param options.atOnce it doesn't wait, but counts.
+   * Measures its waiting from now on.
+   * @returns what of the time since then went on waiting: `, of which it waited 2900 ms for its turn (max_starting is 2)`;
+   * undefined where nothing did, or it waits still.
+   */
+  watchWait(): () => string | undefined;
+  /**
+   * Takes a place, which it keeps until `end()`. Where no place is free, or others wait, it waits behind them. Asked again,
+   * it keeps its place, or its place in the queue.
+   * @param options.atOnce it gets a place without waiting, even where none is free.
    * @returns whether it has a place.
    */
   take(options: { readonly atOnce: boolean; readonly name: string }): boolean;
@@ -23,17 +31,18 @@ export interface StartTurn {
 }
 
 /**
- * Bounds how many starts of the proxy's own are under way at once. The others wait their turn, first come, first served. What
- * somebody else starts neither waits nor counts: a proxy that comes up beside many workloads could start none for a while.
+ * Bounds how many starts that the proxy has asked for are under way at once. The others wait their turn, first come, first
+ * served. A workload that somebody else starts neither waits nor counts: otherwise a proxy that comes up beside many
+ * starting workloads could start none itself for a while.
  */
 export class StartQueue {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #underWay = new Set<StartTurn>();
-  /** In the order of their arrival, with who is to be told that its turn has come. */
+  /** In the order of their arrival, each with what to call when its turn has come. */
   readonly #waiting = new Map<StartTurn, () => void>();
   #max: number;
-  /** Who waits and was not told of yet, while the log is spared. */
+  /** The names of those that wait and were not logged yet. */
   readonly #untold = new Set<string>();
   #cancelTell: Cancel | undefined;
 
@@ -49,31 +58,42 @@ export class StartQueue {
     return `${this.#underWay.size} of ${this.#max} starts are under way (max_starting)`;
   }
 
-  get max(): number {
-    return this.#max;
-  }
-
   /** In force at once; what is under way goes on. */
   setMax(max: number): void {
     this.#max = max;
     this.#callLater();
   }
 
-  /** @param onTurn told that its turn has come: it has a place now, and gives it back where it doesn't need it any more. */
+  /** @param onTurn called when its turn has come: it has a place then, and must `end()` it where it isn't needed any more. */
   join(onTurn: () => void): StartTurn {
     const [underWay, waiting, clock] = [this.#underWay, this.#waiting, this.#clock];
+    let hadToWait = false;
+    /** All its waiting so far, and how much of it was over when its last place ended. */
     let waitedMs = 0;
+    let endedMs = 0;
     let sinceMs: number | undefined;
+    const countWait = () => waitedMs + (sinceMs === undefined ? 0 : clock.monotonicMs() - sinceMs);
     const endWait = () => {
-      if (sinceMs !== undefined) waitedMs += clock.monotonicMs() - sinceMs;
+      waitedMs = countWait();
       sinceMs = undefined;
     };
     const turn: StartTurn = {
-      get waitedMs() {
-        return waitedMs + (sinceMs === undefined ? 0 : clock.monotonicMs() - sinceMs);
-      },
       get isWaiting() {
         return waiting.has(turn);
+      },
+      get hadToWait() {
+        return hadToWait;
+      },
+      get queuedMs() {
+        return countWait() - endedMs;
+      },
+      watchWait: () => {
+        const beforeMs = countWait();
+        return () => {
+          const ms = Math.round(countWait() - beforeMs);
+          if (ms <= 0 || waiting.has(turn)) return undefined;
+          return `, of which it waited ${ms} ms for its turn (max_starting is ${this.#max})`;
+        };
       },
       take: ({ atOnce, name }) => {
         if (underWay.has(turn)) return true;
@@ -88,6 +108,7 @@ export class StartQueue {
         // One that waits already keeps its place in the queue.
         waiting.set(turn, () => {
           endWait();
+          hadToWait = true;
           onTurn();
         });
         return false;
@@ -95,13 +116,15 @@ export class StartQueue {
       end: () => {
         waiting.delete(turn);
         endWait();
+        hadToWait = false;
+        endedMs = waitedMs;
         if (underWay.delete(turn)) this.#callLater();
       },
     };
     return turn;
   }
 
-  /** Not at once: who gives a place back is in the middle of a transition, and a start may lead back to it. */
+  /** Not at once: the controller that gives a place back is in the middle of a transition, and a start may call it again. */
   #callLater(): void {
     queueMicrotask(() => this.#call());
   }
@@ -134,7 +157,7 @@ export class StartQueue {
     this.#cancelTell = this.#clock.schedule(LOG_INTERVAL_MS, () => this.#tellAll());
   }
 
-  /** Tells of nobody any more. Idempotent. */
+  /** Logs nothing any more. Idempotent. */
   close(): void {
     this.#untold.clear();
     this.#cancelTell?.();

@@ -1,6 +1,11 @@
+import type { Backend } from '../../backends/backend.ts';
+import type { Service } from '../../model/service.ts';
 import type { Wake, WakePhase } from '../../model/wake.ts';
 import type { Clock } from '../../system/clock.ts';
+import type { Logger } from '../../system/log/logger.ts';
 import { withObstacle } from '../refusal.ts';
+import { LastOutput } from './last-output.ts';
+import type { Transition } from './machine.ts';
 
 interface WakeUnderWay {
   readonly cause: string;
@@ -10,15 +15,25 @@ interface WakeUnderWay {
   phaseSinceMs: number;
 }
 
-/** What is kept of the wakes of one workload: the last one that has ended, and why none works. */
+/**
+ * What is known of the wakes of one workload: who caused the last one that has ended, how long its phases took, how it
+ * ended, and, where it failed, why and what the workload printed before. `close()` ends it.
+ */
 export class WakeRecord {
   readonly #clock: Clock;
+  readonly #backend: Backend;
+  readonly #logger: Logger;
+  readonly #output: LastOutput;
   #underWay: WakeUnderWay | undefined;
   #last: Wake | undefined;
   #failure: string | undefined;
+  #closed = false;
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  constructor(options: { readonly clock: Clock; readonly backend: Backend; readonly logger: Logger }) {
+    this.#clock = options.clock;
+    this.#backend = options.backend;
+    this.#logger = options.logger;
+    this.#output = new LastOutput(options);
   }
 
   /** The last wake that has ended. */
@@ -31,13 +46,39 @@ export class WakeRecord {
     return this.#failure;
   }
 
-  /** A wake begins. @param options.queuedMs how long it has waited for its turn. */
-  begin(cause: string, { queuedMs }: { readonly queuedMs: number }): void {
-    this.#underWay = {
-      ...{ cause, atMs: this.#clock.nowMs() - queuedMs },
-      phases: { queue: queuedMs, engine: 0, health: 0, port: 0 },
-      ...{ phase: 'engine', phaseSinceMs: this.#clock.monotonicMs() },
-    };
+  /** What the workload had printed last when its start failed: see {@link LastOutput}. Empty once a start has worked. */
+  get output(): readonly string[] {
+    return this.#output.lines;
+  }
+
+  /**
+   * Begins a wake with the transition that starts the workload, and ends it with the one that ends the start.
+   * @param options.queuedMs how long the start has waited for its turn.
+   * @param options.demand who waits for the workload to be awake; undefined where nobody does.
+   * @param options.reason why the transition was made.
+   * @returns the wake that has ended with this transition.
+   */
+  follow(
+    { before, after }: Transition,
+    {
+      demand,
+      queuedMs,
+      reason,
+    }: {
+      readonly demand: string | undefined;
+      readonly queuedMs: number;
+      readonly reason: string | undefined;
+    },
+  ): Wake | undefined {
+    if (after.kind === 'ready') this.#output.forget();
+    if (after.kind === 'starting') {
+      if (before.kind !== 'starting') this.#begin(demand ?? this.#causeAfter(before), queuedMs);
+      return undefined;
+    }
+    if (before.kind !== 'starting') return undefined;
+    if (after.kind === 'ready') return this.#end('ready', undefined);
+    if (after.kind === 'failed') return this.#end('failed', reason ?? 'it ended by itself');
+    return this.#end('ended', reason ?? `it is ${after.kind}`);
   }
 
   /** The wake under way, if there is one, is in this phase from now on; it may go back to an earlier one. */
@@ -48,8 +89,50 @@ export class WakeRecord {
     wake.phase = phase;
   }
 
-  /** Ends the wake under way, and returns it; undefined where there is none. */
-  end(result: Wake['result'], reason: string | undefined): Wake | undefined {
+  /** A client has waited in vain for a start whose turn never came. */
+  noteMissed(
+    cause: string,
+    { queuedMs, reason }: { readonly queuedMs: number; readonly reason: string },
+  ): void {
+    this.#begin(cause, queuedMs);
+    this.#end('failed', reason);
+  }
+
+  /**
+   * Asks the engine why the start has just failed, and what was printed before: both go to the log as soon as they are known.
+   * @param failed whether the workload itself has failed, or its health check.
+   */
+  investigate(
+    { workload, name: service }: Pick<Service, 'workload' | 'name'>,
+    failed: 'workload' | 'check',
+  ): void {
+    void this.#output.read(workload, { service, of: failed });
+    void this.#askWhy({ workload, name: service });
+  }
+
+  /** Logs nothing any more. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#output.close();
+  }
+
+  /** What has caused a start that nobody waits for. */
+  #causeAfter(before: Transition['before']): string {
+    // It still starts as it did before its time was up.
+    if (before.kind === 'failed' && before.running && this.#last !== undefined) return this.#last.cause;
+    if (before.kind === 'failed') return 'it has recovered';
+    return before.kind === 'unknown' ? 'it ran before the proxy looked' : 'somebody else';
+  }
+
+  #begin(cause: string, queuedMs: number): void {
+    this.#underWay = {
+      ...{ cause, atMs: this.#clock.nowMs() - queuedMs },
+      phases: { queue: queuedMs, engine: 0, health: 0, port: 0 },
+      ...{ phase: 'engine', phaseSinceMs: this.#clock.monotonicMs() },
+    };
+  }
+
+  #end(result: Wake['result'], reason: string | undefined): Wake | undefined {
     const wake = this.#underWay;
     if (wake === undefined) return undefined;
     this.#underWay = undefined;
@@ -67,21 +150,22 @@ export class WakeRecord {
     return this.#last;
   }
 
-  /**
-   * More was learned of why a wake failed. False where that was known, or another wake has ended since.
-   * @param wake the one that had ended last when it was asked for.
-   */
-  explain(wake: Wake, why: string): boolean {
-    if (this.#last !== wake || wake.reason?.includes(why) === true) return false;
-    const reason = withObstacle(wake.reason ?? 'the start failed', why);
-    this.#last = { ...wake, reason };
-    this.#failure = reason;
-    return true;
-  }
-
   #closePhase(wake: WakeUnderWay): void {
     const nowMs = this.#clock.monotonicMs();
     wake.phases[wake.phase] += nowMs - wake.phaseSinceMs;
     wake.phaseSinceMs = nowMs;
+  }
+
+  /** Some engines know more of a failed start than their events tell. */
+  async #askWhy({ workload, name: service }: Pick<Service, 'workload' | 'name'>): Promise<void> {
+    const wake = this.#last;
+    if (wake === undefined) return;
+    const why = await this.#backend.explain?.(workload);
+    // The events may have told it already, and another wake may have ended meanwhile.
+    if (why === undefined || this.#closed || this.#last !== wake || wake.reason?.includes(why)) return;
+    const reason = withObstacle(wake.reason ?? 'the start failed', why);
+    this.#last = { ...wake, reason };
+    this.#failure = reason;
+    this.#logger.warn({ event: 'wake-explained', service }, `${service} did not become ready: ${why}`);
   }
 }

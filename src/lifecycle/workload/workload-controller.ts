@@ -1,146 +1,268 @@
-import type { SharedView } from '../../backends/backend.ts';
-import type { Observation } from '../../model/observation.ts';
-import type { Protocol, TargetPort } from '../../model/service.ts';
-import type { Workload } from '../../model/workload.ts';
-import type { ControllerObserver } from './controller-observer.ts';
-import type { WorkloadRun } from '../run/workload-run.ts';
-import type { Lease } from './lease-book.ts';
-import { LifecycleRunner } from './lifecycle-runner.ts';
-import { isWaking, type LifecycleState, mayRun } from './machine.ts';
-import { Refusal } from '../refusal.ts';
+/**
+ * The lifecycle of one workload. Input: what its engine reports, clients that want it awake, leases on it, and timers.
+ * Output: calls that start and stop it, and a current run through which its clients get to its ports.
+ *
+ * Guarantees: every event goes through the state machine (`machine.ts`), one after the other; the workload is awake while a
+ * client waits for it or uses it, and asleep once it has been idle for its idle timeout; after `close()` nothing happens.
+ */
+import type { Backend, SharedView } from '../../backends/backend.ts';
+import { type Observation, UNKNOWN } from '../../model/observation.ts';
+import type { Protocol, Service, TargetPort } from '../../model/service.ts';
+import type { Cancel, Clock } from '../../system/clock.ts';
+import type { Logger } from '../../system/log/logger.ts';
+import { messageOf } from '../../system/message-of.ts';
+import type { CheckTarget } from '../../system/net/http-client.ts';
+import { WaitingRoom } from '../clients/waiting-room.ts';
+import { Refusal, withObstacle } from '../refusal.ts';
+import { describeObstacle } from '../run/obstacle.ts';
 import { RunEndpoints } from '../run/run-endpoints.ts';
+import { chooseHealthGate, RunFollower } from '../run/run-follower.ts';
+import type { OwnPlaces, WorkloadRun } from '../run/workload-run.ts';
+import { type Lease, LeaseBook } from './lease-book.ts';
+import {
+  asleep,
+  isBackingOff,
+  isGate,
+  isWaking,
+  type LifecycleEffect,
+  type LifecycleEvent,
+  type LifecycleState,
+  mayRun,
+  type Step,
+  step,
+  type Transition,
+} from './machine.ts';
 import { SharedUse } from './shared-use.ts';
-import type { ControllerParts, LifecyclePolicy, Subject } from './subject.ts';
-import type { WaitingRoom } from '../clients/waiting-room.ts';
-import type { WakeRecord } from './wake-record.ts';
-import type { WarmPaths } from './warm-paths.ts';
+import type { StartQueue, StartTurn } from './start-queue.ts';
+import { LifecycleTimers } from './timers.ts';
+import { WakeRecord } from './wake-record.ts';
+import { WarmPaths } from './warm-paths.ts';
+import { WorkloadLog } from './workload-log.ts';
 
-export interface ControllerOptions extends ControllerParts {
-  readonly workload: Workload;
-  readonly policy: LifecyclePolicy;
-  readonly observer: ControllerObserver;
+/** Between looks at a workload whose port doesn't answer. */
+const LOOK_AGAIN_MS = 1_000;
+
+/** Time between the polite signal and the kill where neither the service nor the engine tells one. */
+const DEFAULT_GRACE_MS = 10_000;
+
+/**
+ * Beyond the grace, how long a stop may stay without an answer: longer than a backend's own deadlines together. A wake needs
+ * no such deadline, since it is given up with its start.
+ */
+const SLEEP_DEADLINE_MS = 60_000;
+
+/** What the lifecycle of a workload takes from its service. */
+export type LifecycleService = Pick<
+  Service,
+  | 'name'
+  | 'workload'
+  | 'listeners'
+  | 'idleTimeoutMs'
+  | 'startTimeoutMs'
+  | 'stopTimeoutMs'
+  | 'maxPending'
+  | 'cronStart'
+  | 'cronStop'
+  | 'httpHealthcheck'
+  | 'webhookUrl'
+  | 'httpHealthcheckStatus'
+> & {
+  /** True where no service of the table has the workload: it is never idle, only started and stopped by its hubs. */
+  readonly unmanaged?: boolean;
+};
+
+/** Told when the proxy has started or stopped the workload of a service; `observation` is the last one before. */
+export type OnAct = (service: LifecycleService, observation: Observation, act: 'started' | 'stopped') => void;
+
+/** What all controllers have in common. */
+export interface ControllerParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Bounds the starts of all controllers together. */
+  readonly starts: StartQueue;
+  /** Where the health check of a label may lead; default: to the workload alone. */
+  readonly checkLabelUrl?: CheckTarget | undefined;
+  /** What is known of the proxy's own listeners; absent where there are none. */
+  readonly own?: OwnPlaces | undefined;
+  readonly onAct?: OnAct | undefined;
+  /** The state has changed. */
+  readonly onChanged: (controller: WorkloadController) => void;
+  /** The last lease has ended. */
+  readonly onUnused: (controller: WorkloadController) => void;
+  /** The controller was retired and has nothing left to do for its workload: it is closed. Told once. */
+  readonly onRetired: (controller: WorkloadController) => void;
 }
 
-/** Keeps one workload in the state that its leases ask for: see also `pass-gate.ts`. `close()` ends it. */
+type Target = { readonly protocol: Protocol; readonly port: TargetPort };
+
+/** Keeps one workload in the state that its clients and leases ask for. `close()` ends it. */
 export class WorkloadController {
-  readonly #options: ControllerOptions;
-  readonly #runner: LifecycleRunner;
+  /** The clients that wait for the workload to be awake. */
+  readonly room: WaitingRoom;
+  readonly warmPaths: WarmPaths;
+  readonly #parts: ControllerParts;
+  readonly #backend: Backend;
+  readonly #leases: LeaseBook;
   readonly #shared: SharedUse;
-  #subject: Subject;
+  readonly #wakes: WakeRecord;
+  readonly #log: WorkloadLog;
+  readonly #timers: LifecycleTimers;
+  readonly #run: RunFollower;
+  /** Its place among the starts of all workloads. */
+  readonly #turn: StartTurn;
+  #service: LifecycleService;
+  #observation: Observation = UNKNOWN;
+  #state: LifecycleState = { kind: 'unknown' };
+  #wakeCall: AbortController | undefined;
+  /** Set while a stop is under way. */
+  #cancelSleepDeadline: Cancel | undefined;
+  /** When the workload last came to its gate, on the monotonic clock. */
+  #runSinceMs = 0;
+  /** The reason of the last demand: who wanted the workload awake. */
+  #lastDemand: string | undefined;
+  /** Was asked by `hold()` to wake the workload when its turn comes, whether or not anybody still waits for that then. */
+  #isAsked = false;
+  /** Whether clients can reach it through this proxy. */
+  #isServed = true;
+  /** Since when they can, on the monotonic clock. */
+  #servedSinceMs = 0;
+  /** Why the workload is to sleep as soon as its start has ended, unless somebody uses it then. */
+  #sleepSoon: string | undefined;
+  #lookedAgainMs = Number.NEGATIVE_INFINITY;
+  /** The proxy is about to end: the workload is left as it is. */
+  #isDraining = false;
+  #isRetired = false;
+  #isClosed = false;
 
-  constructor(options: ControllerOptions) {
-    const { workload, policy, observer } = options;
-    this.#options = options;
-    this.#subject = { workload, policy, retired: false };
-    this.#runner = new LifecycleRunner(this.#subject, {
-      ...options,
-      observer: {
-        changed: () => this.#changed(),
-        leased: () => this.#leasesChanged(),
-        acted: (act) => observer.acted(this, act),
-      },
+  constructor(service: LifecycleService, options: ControllerParts & { readonly backend: Backend }) {
+    const { clock, backend, logger, own, checkLabelUrl } = options;
+    this.#service = service;
+    this.#parts = options;
+    this.#backend = backend;
+    this.room = new WaitingRoom(clock);
+    this.#leases = new LeaseBook(clock, () => this.#leasesChanged());
+    this.warmPaths = new WarmPaths(this.#leases);
+    this.#shared = new SharedUse({ backend, leases: this.#leases, workload: () => this.workload });
+    this.#wakes = new WakeRecord(options);
+    this.#log = new WorkloadLog(options);
+    this.#timers = new LifecycleTimers(clock, (kind, reason) => {
+      // A client on a warm path that was not reported yet still counts as use; it is reported now.
+      if (kind === 'sleep-wanted' && !this.warmPaths.tryCloseAll()) return;
+      if (kind === 'deadline-passed') this.#dispatch(kind, withObstacle(reason, this.obstacleTo()));
+      else this.#dispatch(kind, kind === 'sleep-wanted' ? (this.#sleepSoon ?? reason) : reason);
     });
-    const { backend } = options;
-    this.#shared = new SharedUse({ backend, leases: this.#runner.leases, workload: () => this.workload });
+    this.#turn = options.starts.join(() => this.#turnCame());
+    this.#run = new RunFollower({
+      ...{ clock, logger, own, checkLabelUrl, service: () => this.#service },
+      onBegin: () => this.#runBegan(),
+      // Clients open them again, with the address that answers in front.
+      onReordered: () => this.warmPaths.closeAll(),
+      onUnanswered: () => this.#lookAgain(),
+      onProven: () => this.#dispatch('gate-passed'),
+    });
   }
 
-  get workload(): Workload {
-    return this.#subject.workload;
+  get service(): LifecycleService {
+    return this.#service;
   }
 
-  get policy(): LifecyclePolicy {
-    return this.#subject.policy;
+  get workload(): LifecycleService['workload'] {
+    return this.#service.workload;
   }
 
   get state(): LifecycleState {
-    return this.#runner.state;
+    return this.#state;
   }
 
   get observation(): Observation {
-    return this.#runner.observation;
+    return this.#observation;
   }
 
   /** The present run of the workload; undefined while it doesn't run, or has a health gate to pass first. */
   get currentRun(): WorkloadRun | undefined {
-    return this.#runner.currentRun;
+    return this.#run.current;
   }
 
-  /** The last start that has ended, and why none works, where that is so. */
-  get wakes(): Pick<WakeRecord, 'last' | 'failure'> {
-    return this.#runner.wakes;
+  get wakes(): Pick<WakeRecord, 'last' | 'failure' | 'output'> {
+    return this.#wakes;
   }
 
-  /** What it had printed last when its start failed, oldest line first: may hold secrets. Empty once a start has worked. */
-  get lastOutput(): readonly string[] {
-    return this.#runner.output.lines;
-  }
-
-  /** What stands between a port of the workload and its clients now, in words; undefined where nothing is known. */
-  obstacleTo(target: { readonly protocol: Protocol; readonly port: TargetPort }): string | undefined {
-    return this.explainLoop(target) ?? this.#runner.obstacleTo(target);
-  }
-
-  /** Why a port of the workload, as it runs, leads back to the proxy itself; undefined where it may lead elsewhere. */
-  explainLoop(target: { readonly protocol: Protocol; readonly port: TargetPort }): string | undefined {
-    const explainOwn = this.#options.own?.explain;
-    if (explainOwn === undefined) return undefined;
-    return new RunEndpoints(this.observation, { explainOwn }).explainLoop(target);
-  }
-
-  /** How long the workload has waited for its turns to start so far, all together. */
-  get queuedMs(): number {
-    return this.#runner.queuedMs;
-  }
-
-  /**
-   * What of somebody's time went on waiting for the workload's turn, which is over now: `, of which it waited 2900 ms for its turn`;
-   * undefined where nothing did.
-   * @param options.sinceMs `queuedMs` when that time began.
-   */
-  describeQueue(options: { readonly sinceMs: number }): string | undefined {
-    return this.#runner.describeQueue(options);
-  }
-
-  get room(): WaitingRoom {
-    return this.#runner.room;
-  }
-
+  /** How many leases are held. */
   get leases(): number {
-    return this.#runner.leases.count;
-  }
-
-  get warmPaths(): WarmPaths {
-    return this.#runner.warmPaths;
+    return this.#leases.count;
   }
 
   /** When it was last used, ms since the epoch; at first the moment this controller was made. */
   get lastActiveMs(): number {
-    return Math.max(this.#runner.leases.lastActiveMs, this.warmPaths.lastUsedMs);
+    return Math.max(this.#leases.lastActiveMs, this.warmPaths.lastUsedMs);
   }
 
-  /** Of its clock, which never jumps. */
+  /** The time of its clock, which never jumps. */
   monotonicMs(): number {
-    return this.#options.clock.monotonicMs();
+    return this.#parts.clock.monotonicMs();
   }
 
+  /** Its service is gone: nobody new is served, and a workload that the proxy owns ends when it is unused. */
   get retired(): boolean {
-    return this.#subject.retired;
+    return this.#isRetired;
+  }
+
+  /** How long a stop may take before the workload is killed. */
+  get graceMs(): number {
+    return this.#service.stopTimeoutMs ?? this.#observation.ownGraceMs ?? DEFAULT_GRACE_MS;
+  }
+
+  /**
+   * What stands between the workload and its clients now, in words; undefined where nothing is known.
+   * @param target the port that is asked for; left out: any.
+   */
+  obstacleTo(target?: Target): string | undefined {
+    const loop = target === undefined ? undefined : this.explainLoop(target);
+    const { current: run, checkFailure } = this.#run;
+    const queued = this.#turn.isWaiting ? this.#parts.starts.load : undefined;
+    const { state, observation } = this;
+    const wakeFailure = this.#wakes.failure;
+    return loop ?? describeObstacle({ state, observation, run, checkFailure, wakeFailure, queued }, target);
+  }
+
+  /** Why a port of the workload, as it runs, leads back to the proxy itself; undefined where it may lead elsewhere. */
+  explainLoop(target: Target): string | undefined {
+    const explainOwn = this.#parts.own?.explain;
+    if (explainOwn === undefined) return undefined;
+    return new RunEndpoints(this.#observation, { explainOwn }).explainLoop(target);
+  }
+
+  /**
+   * Measures, from now on, how long the workload waits for its turn to start.
+   * @returns what of the time since then went on that: `, of which it waited 2900 ms for its turn (max_starting is 2)`;
+   * undefined where nothing did, or the workload waits still.
+   */
+  watchQueue(): () => string | undefined {
+    return this.#turn.watchWait();
   }
 
   /** Follows the workload, from what its backend knows. */
   start(): void {
-    this.observe(this.#options.backend.watch(this.workload));
+    this.observe(this.#backend.watch(this.workload));
   }
 
+  /** Takes what the engine says now. */
   observe(observation: Observation): void {
-    this.#runner.observe(observation);
+    const { health: before, staysAwake } = this.#observation;
+    this.#observation = observation;
+    this.#dispatch('observed', observation.detail);
+    if (observation.health === 'healthy' && before !== 'healthy') this.#dispatch('recovered');
+    this.#followRun();
+    if (observation.health !== before || observation.staysAwake !== staysAwake) this.#followTimers();
   }
 
   /** New settings, in force at once; a running idle timer counts from where it began. Takes back a retirement. */
-  update(workload: Workload, policy: LifecyclePolicy): void {
-    this.#setSubject({ workload, policy, retired: false });
-    const seen = this.#options.backend.watch(workload);
-    // Under a new name it has to be looked at first; what is known of it still holds.
+  update(service: LifecycleService): void {
+    this.#service = service;
+    this.#isRetired = false;
+    this.#followTimers();
+    const seen = this.#backend.watch(service.workload);
+    // Under a new name the workload has to be looked at first; what is known of it still holds.
     if (seen.state !== 'unknown') this.observe(seen);
   }
 
@@ -150,22 +272,24 @@ export class WorkloadController {
   }
 
   /**
-   * Whether clients can reach the workload through this proxy. What they can't is served by somebody else, if by anybody, such
-   * as another proxy that has its ports: it is not put to sleep for being idle, and has its full idle timeout from when
-   * they can.
+   * Whether clients can reach the workload through this proxy. While they can't, it is not put to sleep for being idle:
+   * another proxy that has its ports may serve it. It has its full idle timeout from when they can.
    */
   setServed({ isServed }: { readonly isServed: boolean }): void {
-    this.#runner.setServed({ isServed });
+    if (isServed === this.#isServed) return;
+    this.#isServed = isServed;
+    if (isServed) this.#servedSinceMs = this.#parts.clock.monotonicMs();
+    this.#followTimers();
   }
 
   /** A lease of a client that uses the workload: it is not put to sleep for being idle meanwhile. */
   takeLease(): Lease {
-    return this.#runner.leases.take();
+    return this.#leases.take();
   }
 
-  /** A lease of one who is no client, and doesn't wake the workload. */
+  /** A lease that keeps the workload awake for no client of this proxy; it doesn't wake the workload. */
   guard(): Lease {
-    return this.#runner.leases.guard();
+    return this.#leases.guard();
   }
 
   /**
@@ -174,25 +298,42 @@ export class WorkloadController {
    * @param options.urgent the start doesn't wait for its turn where many are under way.
    */
   hold(reason: string, { urgent = false }: { readonly urgent?: boolean } = {}): Lease {
-    const { leases } = this.#runner;
-    const lease = leases.hold({ urgent });
-    if (this.state.kind === 'ready') leases.meetAll();
-    else this.#runner.ask(reason);
+    const lease = this.#leases.hold({ urgent });
+    if (this.#state.kind === 'ready') this.#leases.meetAll();
+    else {
+      this.#isAsked = true;
+      this.#dispatch('demanded', reason);
+      if (!this.#turn.isWaiting) this.#isAsked = false;
+    }
     return lease;
   }
 
   /** Somebody wants the workload awake; `reason` is for the log. */
   demand(reason: string): void {
-    this.#runner.dispatch('demanded', reason);
+    this.#dispatch('demanded', reason);
   }
 
+  /** A client has got through to the workload: where it was at its gate, it is ready. */
   prove(): void {
-    this.#runner.dispatch('gate-passed');
+    this.#dispatch('gate-passed');
   }
 
-  /** Ends a gate at which nobody waits; `reason` is why the last one left. */
+  /**
+   * Goes on at a gate at which no client waits any more. The start has failed where the last client has waited in vain;
+   * otherwise the proxy dials the ports itself. A workload without a TCP port to dial counts as ready.
+   * @param reason why the last client left.
+   */
   endEmptyGate(reason?: unknown): void {
-    this.#runner.endEmptyGate(reason);
+    this.#followTurn(reason);
+    if (!isGate(this.#state) || this.room.size > 0) return;
+    const timeout = reason instanceof Refusal && reason.code === 'timeout' ? reason : undefined;
+    const { listeners } = this.#service;
+    const hasDatagramsOnly = listeners.length > 0 && listeners.every(({ protocol }) => protocol === 'udp');
+    // Where the start had to wait for its turn, its clients have waited for longer than it has taken.
+    if (timeout !== undefined && !this.#turn.hadToWait) this.#dispatch('gate-failed', timeout.message);
+    // The start has time left, and only a client can prove a datagram port: the next one does, or the start's own time ends it.
+    else if (timeout !== undefined && hasDatagramsOnly) return;
+    else if (this.currentRun !== undefined) this.#proveAlone(this.currentRun);
   }
 
   /**
@@ -201,61 +342,313 @@ export class WorkloadController {
    */
   sleep(reason: string): void {
     if (this.#shared.isStandby) return;
-    if (isWaking(this.state)) this.#runner.sleepWhenStarted(reason);
-    else this.#runner.dispatch('sleep-wanted', reason);
+    if (isWaking(this.#state)) this.#sleepWhenStarted(reason);
+    else this.#dispatch('sleep-wanted', reason);
   }
 
   /**
-   * Does what `sleep` does, unless somebody holds a lease on the workload. A start is never cut short: what is in the middle
+   * Does what `sleep` does, unless somebody holds a lease on the workload. A start is never cut short: a workload in the middle
    * of its first one, say a database that makes its tables, might be broken for good.
    */
   sleepIfUnused(reason: string): void {
-    if (this.leases > 0 || this.#shared.isStandby || !this.#runner.isServed) return;
-    if (this.#runner.isStarting) this.#runner.sleepWhenStarted(reason);
+    if (this.leases > 0 || this.#shared.isStandby || !this.#isServed) return;
+    // A start also goes on where it took too long for us, but not for its health check.
+    const startsUntilMs = this.#startsUntilMs ?? 0;
+    const isStarting = this.#state.kind === 'starting' || startsUntilMs > this.#parts.clock.monotonicMs();
+    if (isStarting) this.#sleepWhenStarted(reason);
     else this.sleep(reason);
   }
 
-  /** The service is gone: those who wait are refused, and a workload that the proxy owns ends when it is unused. */
+  /** The service is gone: clients that wait are refused, and a workload that the proxy owns ends when it is unused. */
   retire(): void {
-    this.#setSubject({ ...this.#subject, retired: true });
+    this.#isRetired = true;
+    this.#followTimers();
+    this.#isAsked = false;
+    // The workload need not prove anything before it ends: nobody is to use it any more.
+    this.endEmptyGate();
     this.room.refuseAll(new Refusal('removed', 'the service was removed'));
     this.#shared.close();
-    this.#drain();
+    this.#closeIfRetired();
   }
 
-  /** Neither starts nor stops the workload from now on, whoever asks. */
+  /** Neither starts nor stops the workload from now on, whoever asks; a start under way goes on. Idempotent. */
   drain(): void {
-    this.#runner.drain();
+    this.#isDraining = true;
+    this.#callOff();
+    this.#followTimers();
+    this.#refuseInVain();
   }
 
   /** Leaves the workload as it is and lets go of everything. Idempotent. */
   close(): void {
-    this.#subject = { ...this.#subject, retired: true };
-    this.#runner.close();
+    this.#isClosed = this.#isRetired = true;
+    this.warmPaths.closeAll();
+    this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
+    this.#turn.end();
+    this.#abortWake('the proxy is shutting down');
+    this.#cancelSleepDeadline?.();
+    this.#cancelSleepDeadline = undefined;
+    this.#log.close();
+    this.#timers.close();
+    this.#run.close();
+    this.#wakes.close();
   }
 
-  #setSubject(subject: Subject): void {
-    this.#subject = subject;
-    this.#runner.setSubject(subject);
+  /** After the service went: closes as soon as nobody uses the workload; a workload that the proxy owns has to end first. */
+  #closeIfRetired(): void {
+    if (!this.#isRetired || this.#isClosed || this.leases > 0) return;
+    if (this.#backend.ownsWorkloads && mayRun(this.#state)) return;
+    this.#backend.unwatch(this.workload);
+    this.close();
+    this.#parts.onRetired(this);
+  }
+
+  /** Feeds the state machine one event and does what follows; `reason` is for the log and for clients that are refused. */
+  #dispatch(kind: LifecycleEvent['kind'], reason?: string): void {
+    if (this.#isClosed) return;
+    const before = this.#state;
+    if (kind === 'sleep-wanted') {
+      this.#callOff();
+      const { staysAwake } = this.#observation;
+      if (staysAwake !== undefined) {
+        if (mayRun(before)) this.#log.staysAwake(this.#service.name, staysAwake);
+        return;
+      }
+    }
+    if (kind === 'demanded') {
+      this.#lastDemand = reason;
+      this.#sleepSoon = undefined;
+    }
+    if (this.#isDraining && (kind === 'sleep-wanted' || (kind === 'demanded' && !this.#mayServe))) {
+      return this.#refuseInVain();
+    }
+    const { state, effects } = this.#step(kind);
+    if (state === before && effects.length === 0) return;
+    const failing = this.#whatFails(kind);
+    // The state may stay as it is while its call is made again, as where others have paused what our call has started.
+    if (state !== before)
+      this.#enter(state, kind !== 'demanded' && isWaking(state) ? `${this.room.size} waiting` : reason);
+    for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
+    this.#followRun();
+    if (state.kind !== 'stopping') this.room.startBudgets();
+    this.#followTurn();
+    this.#followTimers();
+    this.room.callAll();
+    if (this.#isDraining) this.#refuseInVain();
+    if (before.kind === 'starting' && state.kind === 'failed' && failing !== undefined)
+      this.#wakes.investigate(this.#service, failing);
+    this.#parts.onChanged(this);
+    this.#closeIfRetired();
+  }
+
+  /** The machine's next step. A workload that has to wait for its turn to be woken stays asleep. */
+  #step(kind: LifecycleEvent['kind']): Step {
+    const { state: engine, stoppedBy } = this.#observation;
+    const next = step(this.#state, { kind, engine, stoppedBy }, this.#isWanted);
+    const { name } = this.#service;
+    const wakes = next.effects.includes('wake');
+    if (!wakes || this.#turn.take({ atOnce: this.#leases.hasUrgent, name })) return next;
+    return { state: asleep(this.#state, engine), effects: [] };
+  }
+
+  #enter(after: LifecycleState, reason: string | undefined): void {
+    const transition: Transition = { before: this.#state, after };
+    this.#state = after;
+    if (after.kind !== 'starting' && !this.#turn.isWaiting) this.#turn.end();
+    if (isGate(after) && transition.before.kind !== 'failed')
+      this.#runSinceMs = this.#parts.clock.monotonicMs();
+    // However the start ends, the wish to sleep after it ends too: a later run that somebody else starts is not ours to stop.
+    const runsUnused = after.kind === 'ready' && this.leases === 0;
+    const runsAnyhow = after.kind === 'starting' || (after.kind === 'failed' && after.running);
+    if (!runsUnused && !runsAnyhow) this.#sleepSoon = undefined;
+    const demand = this.#hasWaiters ? this.#lastDemand : undefined;
+    const wake = this.#wakes.follow(transition, { demand, queuedMs: this.#turn.queuedMs, reason });
+    if (after.kind === 'ready') this.#leases.meetAll();
+    else this.warmPaths.closeAll();
+    this.#log.changed(this.#service.name, { ...transition, reason, wake });
+  }
+
+  #perform(
+    effect: LifecycleEffect,
+    { late, reason }: { readonly late: boolean; readonly reason: string | undefined },
+  ): void {
+    switch (effect) {
+      case 'wake':
+        return this.#wake();
+      case 'sleep':
+        return this.#sleep();
+      case 'refuse':
+        this.#abortWake('the start took too long');
+        return this.room.refuseAll(
+          new Refusal(late ? 'timeout' : 'failed', reason ?? this.#wakes.failure ?? 'the start failed'),
+        );
+    }
+  }
+
+  #wake(): void {
+    const call = new AbortController();
+    this.#wakeCall = call;
+    const settle = (kind: 'woken' | 'wake-failed', error?: unknown) => {
+      // A call that was given up says nothing any more.
+      if (this.#wakeCall !== call) return;
+      this.#wakeCall = undefined;
+      if (kind === 'woken') this.#parts.onAct?.(this.#service, this.#observation, 'started');
+      this.#dispatch(kind, kind === 'woken' ? this.#observation.detail : messageOf(error));
+    };
+    void this.#backend.wake(this.workload, { signal: call.signal }).then(
+      () => settle('woken'),
+      (error) => settle('wake-failed', error),
+    );
+  }
+
+  #abortWake(reason: string): void {
+    this.#wakeCall?.abort(new Error(reason));
+    this.#wakeCall = undefined;
+  }
+
+  #sleep(): void {
+    const deadlineMs = this.graceMs + SLEEP_DEADLINE_MS;
+    const cancel = this.#parts.clock.schedule(deadlineMs, () =>
+      settle('sleep-failed', `nothing was heard of the stop within ${deadlineMs / 1000} s`),
+    );
+    this.#cancelSleepDeadline = cancel;
+    const settle = (kind: 'slept' | 'sleep-failed', reason?: string) => {
+      if (this.#cancelSleepDeadline !== cancel) return;
+      this.#cancelSleepDeadline = undefined;
+      cancel();
+      this.#timers.sleepEnded(kind);
+      if (kind === 'sleep-failed') this.#log.sleepFailed(this.#service.name, reason);
+      else this.#parts.onAct?.(this.#service, this.#observation, 'stopped');
+      this.#dispatch(kind, reason);
+    };
+    const options = { graceMs: this.#service.stopTimeoutMs, evenInUse: this.leases > 0 };
+    void this.#backend.sleep(this.workload, options).then(
+      () => settle('slept'),
+      (error) => settle('sleep-failed', messageOf(error)),
+    );
+  }
+
+  /** Whether it can become ready without being started, or stopped, before. */
+  get #mayServe(): boolean {
+    return mayRun(this.#state) && this.#observation.state !== 'stranded';
+  }
+
+  get #hasWaiters(): boolean {
+    return this.room.size > 0 || this.#leases.hasUnmet;
+  }
+
+  get #isWanted(): boolean {
+    return !this.#isDraining && this.#hasWaiters;
+  }
+
+  /** It has a place among the starts now, and gives it back where nothing is to be started any more. */
+  #turnCame(): void {
+    const isWanted = this.#isWanted || this.#isAsked;
+    this.#isAsked = false;
+    if (isWanted) this.#dispatch(isBackingOff(this.#state) ? 'backoff-over' : 'demanded', this.#lastDemand);
+    if (this.#state.kind !== 'starting') this.#turn.end();
+  }
+
+  /** Leaves the queue for a start where nobody wants the workload awake any more. @param reason why the last client left. */
+  #followTurn(reason?: unknown): void {
+    if (!this.#turn.isWaiting) return;
+    const { kind } = this.#state;
+    const mayWake = kind === 'stopped' || kind === 'paused' || isBackingOff(this.#state);
+    if (mayWake && (this.#isWanted || this.#isAsked)) return;
+    const { queuedMs } = this.#turn;
+    this.#turn.end();
+    if (reason instanceof Refusal && reason.code === 'timeout')
+      this.#wakes.noteMissed(this.#lastDemand ?? 'somebody', { queuedMs, reason: reason.message });
+  }
+
+  /** Withdraws what `hold()` has asked for. */
+  #callOff(): void {
+    this.#isAsked = false;
+    this.#followTurn();
+  }
+
+  /** Refuses the clients that wait where nothing can become ready any more. */
+  #refuseInVain(): void {
+    const { kind } = this.#state;
+    if (kind === 'ready' || kind === 'starting' || (kind === 'failed' && this.#mayServe)) return;
+    this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
+  }
+
+  #sleepWhenStarted(reason: string): void {
+    this.#sleepSoon = reason;
+    this.#followTimers();
   }
 
   #leasesChanged(): void {
+    if (this.#state.kind === 'ready' && this.leases > 0) this.#sleepSoon = undefined;
+    this.#followTurn();
+    this.#followTimers();
     this.#shared.tell();
-    this.#options.observer.leased(this);
-    this.#drain();
+    if (this.leases === 0) this.#parts.onUnused(this);
+    this.#closeIfRetired();
   }
 
-  #changed(): void {
-    this.#options.observer.changed(this);
-    this.#drain();
+  #followRun(): void {
+    this.#run.follow(this.#state, this.#observation);
+    if (!isGate(this.#state)) this.#wakes.enter('engine');
+    else this.#wakes.enter(this.currentRun === undefined ? 'health' : 'port');
   }
 
-  /** After the service went: lets go of the workload as soon as nobody uses it; what the proxy owns has to end first. */
-  #drain(): void {
-    if (!this.retired || this.#runner.closed || this.leases > 0) return;
-    if (this.#options.backend.ownsWorkloads && mayRun(this.state)) return;
-    this.#options.backend.unwatch(this.workload);
-    this.close();
-    this.#options.observer.drained(this);
+  #runBegan(): void {
+    this.warmPaths.closeAll();
+    this.#wakes.enter('port');
+    this.room.callAll();
+    // Clients that wait try first, once the transition is complete.
+    queueMicrotask(() => this.endEmptyGate());
+  }
+
+  #proveAlone(run: WorkloadRun): void {
+    const tcp = this.#service.listeners.filter(({ protocol }) => protocol === 'tcp');
+    const ports = [...new Set(tcp.map(({ targetPort }) => targetPort))];
+    const loops = ports.map((port) => run.explainLoop({ protocol: 'tcp', port }));
+    const [loop] = loops;
+    if (loop !== undefined && !loops.includes(undefined)) this.#dispatch('gate-failed', loop);
+    else if (ports.length === 0 || this.#isRetired) this.#dispatch('gate-passed');
+    else this.#run.proveAlone(ports);
+  }
+
+  /** What fails with this event, and may have printed why: undefined where nothing ran at all. */
+  #whatFails(kind: LifecycleEvent['kind']): 'workload' | 'check' | undefined {
+    if (kind === 'wake-failed') return undefined;
+    const { httpHealthcheck } = this.#service;
+    const gate = chooseHealthGate({ observation: this.#observation, httpHealthcheck });
+    return isGate(this.#state) && gate === 'engine' && this.currentRun === undefined ? 'check' : 'workload';
+  }
+
+  /** A port doesn't answer although the workload counts as ready: its engine may not have told that it has stopped. */
+  #lookAgain(): void {
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (this.#state.kind !== 'ready' || nowMs - this.#lookedAgainMs < LOOK_AGAIN_MS) return;
+    this.#lookedAgainMs = nowMs;
+    this.#backend.look?.(this.workload);
+  }
+
+  /** When its health check has answered for certain, where the start took too long for us and the check has not answered yet. */
+  get #startsUntilMs(): number | undefined {
+    const { health, checkTimes } = this.#observation;
+    if (this.#state.kind !== 'failed' || health !== 'starting' || checkTimes === undefined) return undefined;
+    return this.#runSinceMs + checkTimes.lastMs;
+  }
+
+  #followTimers(): void {
+    const { idleTimeoutMs, startTimeoutMs, cronStart, cronStop, unmanaged } = this.#service;
+    const isRetired = this.#isRetired;
+    const isScheduled = unmanaged === true || cronStart !== undefined || cronStop !== undefined;
+    // Without its service, a workload that the proxy owns is no longer needed, and any other is left as it is.
+    const isExempt = !this.#isServed || (isScheduled && this.#sleepSoon === undefined);
+    const isLeft = isRetired ? !this.#backend.ownsWorkloads : isExempt;
+    const isUnwanted = isRetired || this.#sleepSoon !== undefined;
+    this.#timers.follow(this.#state, {
+      mayIdle: this.leases === 0 && !isLeft && !this.#isDraining,
+      idleSinceMs: Math.max(this.#leases.idleSinceMs ?? 0, this.#servedSinceMs),
+      idleTimeoutMs: isUnwanted ? 0 : idleTimeoutMs,
+      startTimeoutMs,
+      startsUntilMs: this.#startsUntilMs,
+    });
   }
 }

@@ -61,7 +61,6 @@ describe('WorkloadRun', () => {
     const { port } = await sockets.listen();
     run.end();
     await expect(run.connect(port, never)).rejects.toThrow('stopped');
-    expect(run.signal.aborted).toBe(true);
   });
 
   it('connects nobody to a proven port when the run is over', async () => {

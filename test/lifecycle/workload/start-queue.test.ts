@@ -223,8 +223,8 @@ describe('starts of many workloads', () => {
     client('b');
     client('c');
     await settle();
-    const { workload, policy } = bench.controller('a');
-    bench.lifecycle.remove({ ...aBareService({ name: 'a' }), ...policy, workload });
+    const { service } = bench.controller('a');
+    bench.lifecycle.remove({ ...aBareService({ name: 'a' }), ...service });
     await settle();
     expect(bench.backend.log.slice(2)).toEqual(['wake docker/c']);
   });
@@ -233,8 +233,8 @@ describe('starts of many workloads', () => {
     addAll('abcd');
     for (const name of 'abcd') client(name);
     await settle();
-    const { workload, policy } = bench.controller('c');
-    bench.lifecycle.remove({ ...aBareService({ name: 'c' }), ...policy, workload });
+    const { service } = bench.controller('c');
+    bench.lifecycle.remove({ ...aBareService({ name: 'c' }), ...service });
     await end('a', 'fail');
     expect(bench.backend.log.slice(2)).toEqual(['wake docker/d']);
   });

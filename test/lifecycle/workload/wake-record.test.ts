@@ -1,11 +1,11 @@
 /** What is kept of the last start of a workload, and what its clients are told of it. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Service } from '../../src/model/service.ts';
-import { aService } from '../support/builders.ts';
-import { RUNNING, STARTING, STOPPED } from '../support/fake-backend.ts';
-import { settle } from '../support/fake-clock.ts';
-import { freePort } from '../support/free-ports.ts';
-import { Bench } from './bench.ts';
+import type { Service } from '../../../src/model/service.ts';
+import { aService } from '../../support/builders.ts';
+import { RUNNING, STARTING, STOPPED } from '../../support/fake-backend.ts';
+import { settle } from '../../support/fake-clock.ts';
+import { freePort } from '../../support/free-ports.ts';
+import { Bench } from '../bench.ts';
 
 const KEY = 'docker/db';
 const SERVICE = aService({ startTimeoutMs: 4_000 });

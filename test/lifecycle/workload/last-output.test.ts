@@ -15,7 +15,7 @@ describe('the last output', () => {
   afterEach(async () => {
     expect(await bench.close()).toBe(0);
   });
-  const output = () => bench.controller('db').lastOutput;
+  const output = () => bench.controller('db').wakes.output;
   const told = () => bench.lines.filter((line) => line.startsWith('db | '));
   /** A client whose start fails. */
   const fail = async () => {

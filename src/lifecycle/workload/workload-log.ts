@@ -1,20 +1,30 @@
 import type { Wake } from '../../model/wake.ts';
+import type { Cancel, Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
-import type { LifecycleState } from './machine.ts';
+import type { LifecycleState, Transition } from './machine.ts';
 
-/** What the log line of a transition needs to know beside the two states. */
-export interface TransitionContext {
+/**
+ * How long the line about a missing workload is held back. The labels that made the service are told to be gone a little
+ * later than the workload itself, and whoever replaces the workload makes the new one at once: then there is nothing to tell.
+ */
+const TELL_MISSING_AFTER_MS = 100;
+
+/** Why a transition was made, for the log. */
+interface Circumstances {
+  /** The client that wakes the workload, the reason for its sleep, the engine's words. */
+  readonly reason: string | undefined;
+  /** The wake that has ended with this transition. */
+  readonly wake: Wake | undefined;
+}
+
+interface TransitionContext extends Circumstances {
   /** What this workload is called in the log. */
   readonly name: string;
   /** Since the state before began. */
   readonly elapsedMs: number;
-  /** Why the transition was made: the client that wakes it, the reason for its sleep, the engine's words. */
-  readonly reason: string | undefined;
-  /** The wake that has ended with this transition. */
-  readonly wake?: Wake | undefined;
 }
 
-export interface TransitionLine {
+interface TransitionLine {
   readonly level: 'info' | 'warn';
   readonly event: string;
   readonly message: string;
@@ -22,22 +32,62 @@ export interface TransitionLine {
   readonly fields: Readonly<Record<string, number>>;
 }
 
-/** Logs the line of a transition, where there is one. */
-export function logTransition(
-  states: { readonly before: LifecycleState; readonly after: LifecycleState },
-  context: TransitionContext & { readonly logger: Logger },
-): void {
-  const line = describeTransition(states, context);
-  if (line === undefined) return;
-  context.logger[line.level]({ event: line.event, service: context.name, ...line.fields }, line.message);
+/** What the log tells of the states of one workload. `close()` ends it. */
+export class WorkloadLog {
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  /** When the present kind of state began, on the monotonic clock. */
+  #sinceMs: number;
+  #cancelMissing: Cancel | undefined;
+  /** Why the workload is not put to sleep, as it was told last. */
+  #toldStaysAwake: string | undefined;
+
+  constructor({ clock, logger }: { readonly clock: Clock; readonly logger: Logger }) {
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#sinceMs = clock.monotonicMs();
+  }
+
+  /** The state has changed. */
+  changed(name: string, { before, after, ...circumstances }: Transition & Circumstances): void {
+    const nowMs = this.#clock.monotonicMs();
+    const line = describeTransition(
+      { before, after },
+      { ...circumstances, name, elapsedMs: nowMs - this.#sinceMs },
+    );
+    if (before.kind !== after.kind) this.#sinceMs = nowMs;
+    this.#cancelMissing?.();
+    this.#cancelMissing = undefined;
+    if (line === undefined) return;
+    const { level, event, message, fields } = line;
+    const tell = () => this.#logger[level]({ event, service: name, ...fields }, message);
+    if (after.kind === 'missing') this.#cancelMissing = this.#clock.schedule(TELL_MISSING_AFTER_MS, tell);
+    else tell();
+  }
+
+  /** The workload should be asleep, but must not be put to sleep: logged once for each reason. */
+  staysAwake(service: string, reason: string): void {
+    if (this.#toldStaysAwake === reason) return;
+    this.#toldStaysAwake = reason;
+    this.#logger.warn({ event: 'stays-awake', service }, `${service} is not put to sleep: ${reason}`);
+  }
+
+  sleepFailed(service: string, reason: string | undefined): void {
+    const message = `${service} could not be put to sleep: ${reason}`;
+    this.#logger.warn({ event: 'sleep-failed', service }, message);
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#cancelMissing?.();
+  }
 }
 
-/** The line that tells a transition to the user; undefined where there is nothing to tell. Pure. */
-export function describeTransition(
-  states: { readonly before: LifecycleState; readonly after: LifecycleState },
+/** The line that tells a transition to the user; undefined where there is nothing to tell. */
+function describeTransition(
+  { before, after }: Transition,
   context: TransitionContext,
 ): TransitionLine | undefined {
-  const { after } = states;
   const { name } = context;
   switch (after.kind) {
     case 'starting':
@@ -46,7 +96,7 @@ export function describeTransition(
     case 'ready':
       return timed('awake', `${name} is awake`, context);
     case 'failed':
-      if (states.before.kind !== 'starting')
+      if (before.kind !== 'starting')
         return {
           ...info('unreachable', `${name} can't be reached any more${because(context)}`),
           level: 'warn',
@@ -57,7 +107,7 @@ export function describeTransition(
         ? info('sleep', `${name} is going to sleep${because(context)}`)
         : undefined;
     case 'stopped':
-      return describeStop(states.before, context);
+      return describeStop(before, context);
     case 'paused':
       return info('paused', `${name} is paused`);
     case 'missing':
@@ -95,7 +145,7 @@ function describeStop(before: LifecycleState, context: TransitionContext): Trans
   }
 }
 
-/** What is missing may have another name than the service, and may be there where nobody looks. */
+/** The engine's own words say more: the workload may have another name than the service, or be on another engine. */
 function describeAbsence({ name, reason }: TransitionContext): string {
   return reason === undefined || reason === '' ? `${name} does not exist` : `${name} is missing: ${reason}`;
 }
