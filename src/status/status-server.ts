@@ -1,16 +1,22 @@
-import { createServer, type OutgoingHttpHeaders, type Server, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
-import { type Cancel, type Clock, systemClock } from '../system/clock.ts';
+import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type Server, type Socket } from 'node:net';
+import { afterEvents, type Cancel, type Clock, systemClock } from '../system/clock.ts';
+import { PacedSocket } from './paced-socket.ts';
 
-/**
- * Node looks after slow connections every 30 s, whether there are any or not, and an idle proxy is to sleep. A limit on each
- * connection's silence does instead, and one on the time that a request takes. The longest time that a timer takes.
- */
-const NEVER_MS = 2 ** 31 - 1;
-const SILENCE_MS = 30_000;
 /** From the connection, or the last answer, to the end of a request's headers; and from there to the end of its body. */
 const REQUEST_MS = 10_000;
+/** A client that takes nothing of its answer has so long, and one that takes it slowly so long in all. */
+const SILENCE_MS = 30_000;
+const ANSWER_MS = 60_000;
 const MAX_CONNECTIONS = 256;
+/** Of answers that clients have not taken yet, in all. */
+const MAX_UNTAKEN_BYTES = 32 * 2 ** 20;
+/**
+ * After a body was made, none of its kind is made for so many times as long as that took, so that no number of clients
+ * takes more of the proxy than a tenth of its time. What takes less than a millisecond needs no rest.
+ */
+const REST_FACTOR = 9;
+const MAX_REST_MS = 1_000;
 
 /** What the status server shows; each call makes it anew. */
 export interface StatusContent {
@@ -22,18 +28,25 @@ export interface StatusContent {
   phase(): 'starting' | 'serving' | 'draining';
 }
 
-/** HTTP server of `/status`, `/problems`, `/health` and `/ready`. `close()` ends it. */
+/**
+ * HTTP server of `/status`, `/problems`, `/health` and `/ready`. `close()` ends it.
+ *
+ * Whatever clients send, and however little they take: of a connection, one request is answered at a time and the next one
+ * is not even read; an answer is made once for all who ask for it at the same moment; what they have not taken is bounded;
+ * and others are served in between.
+ */
 export class StatusServer {
-  readonly #content: StatusContent;
   readonly #server: Server;
   readonly #clock: Clock;
   readonly #maxConnections: number;
   readonly #onCrowded: (maxConnections: number) => void;
-  /** Those that are open, oldest first, and what ends them; undefined while one is being answered. */
-  readonly #connections = new Map<Socket, Cancel | undefined>();
+  readonly #pages: ReadonlyMap<string, Page>;
+  /** Those that are open, oldest first. */
+  readonly #connections = new Map<PacedSocket, Connection>();
 
   /**
-   * @param options.maxConnections at once, 256 at most: beyond that the oldest one that has no request is closed.
+   * @param options.maxConnections at once, 256 at most: beyond that the oldest one that has no request is closed, or, where
+   * each has one, the one that has been taking its answer for the longest time.
    * @param options.onCrowded told when that happens.
    */
   constructor(
@@ -44,62 +57,118 @@ export class StatusServer {
       readonly onCrowded?: (maxConnections: number) => void;
     } = {},
   ) {
-    this.#content = content;
     this.#clock = options.clock ?? systemClock;
     this.#maxConnections = Math.min(MAX_CONNECTIONS, options.maxConnections ?? MAX_CONNECTIONS);
     this.#onCrowded = options.onCrowded ?? (() => {});
-    this.#server = createServer({ connectionsCheckingInterval: NEVER_MS }, (request, response) => {
-      if (request.method !== 'GET' && request.method !== 'HEAD')
-        return send(response, { status: 405, text: 'GET only', headers: { allow: 'GET, HEAD' } });
-      this.#answer(request.url?.split('?', 1)[0] ?? '/', response);
-    });
-    this.#server.timeout = SILENCE_MS;
-    this.#server.on('connection', (socket) => this.#enter(socket));
-    this.#server.prependListener('request', (request, response) => {
-      const { socket } = request;
-      this.#bound(socket);
-      const followAnswer = () => {
-        if (!request.complete || response.writableFinished) return this.#bound(socket);
-        // However slowly the client takes it; who takes nothing at all is silent.
-        this.#unbound(socket);
-      };
-      request.once('end', followAnswer);
-      response.once('finish', followAnswer);
+    this.#pages = this.#createPages(content);
+    // It parses and writes; it never listens, so that it starts none of its own periodic checks.
+    const http = createHttpServer((request, response) => this.#queue(request, response));
+    this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      const paced = this.#enter(socket);
+      if (paced !== undefined) http.emit('connection', paced);
     });
   }
 
-  /** Whoever is there without having asked anything makes room: a flood of half requests must not keep out who asks. */
-  #enter(socket: Socket): void {
+  #createPages(content: StatusContent): ReadonlyMap<string, Page> {
+    const pages: Readonly<Record<string, () => Answer>> = {
+      '/status': () => json(content.status()),
+      '/problems': () => json(content.problems()),
+      '/health': () => text(200, 'ok'),
+      '/ready': () => {
+        const phase = content.phase();
+        return phase === 'serving' ? text(200, 'ok') : text(503, phase);
+      },
+    };
+    return new Map(Object.entries(pages).map(([path, make]) => [path, new Page(make, this.#clock)]));
+  }
+
+  /** A flood of half requests, or of clients that don't take their answers, must not keep out who asks. */
+  #enter(socket: Socket): PacedSocket | undefined {
     if (this.#connections.size >= this.#maxConnections) {
-      const oldest = [...this.#connections].find(([, cancel]) => cancel !== undefined)?.[0] ?? socket;
-      oldest.destroy();
-      this.#forget(oldest);
+      const all = [...this.#connections.values()];
+      const oldest = all.find(({ requests }) => requests.length === 0) ?? longestAnswered(all);
+      if (oldest !== undefined) this.#end(oldest);
       this.#onCrowded(this.#maxConnections);
     }
-    if (socket.destroyed) return;
-    this.#bound(socket);
-    socket.once('close', () => this.#forget(socket));
+    const connection: Connection = {
+      socket: new PacedSocket(socket, () => isHeld(connection)),
+      requests: [],
+      cancel: () => {},
+      sinceMs: 0,
+      body: undefined,
+    };
+    socket.setTimeout(SILENCE_MS, () => socket.destroy());
+    this.#connections.set(connection.socket, connection);
+    this.#bound(connection, REQUEST_MS);
+    connection.socket.once('close', () => this.#end(connection));
+    return connection.socket;
   }
 
   /** Begins the time anew in which something has to be complete. */
-  #bound(socket: Socket): void {
-    if (socket.destroyed) return;
-    this.#connections.get(socket)?.();
-    this.#connections.set(
-      socket,
-      this.#clock.schedule(REQUEST_MS, () => socket.destroy()),
-    );
+  #bound(connection: Connection, ms: number): void {
+    connection.cancel();
+    if (!connection.socket.destroyed)
+      connection.cancel = this.#clock.schedule(ms, () => this.#end(connection));
   }
 
-  #unbound(socket: Socket): void {
-    if (!this.#connections.has(socket)) return;
-    this.#connections.get(socket)?.();
-    this.#connections.set(socket, undefined);
-  }
-
-  #forget(socket: Socket): void {
-    this.#connections.get(socket)?.();
+  #end({ socket, cancel }: Connection): void {
+    cancel();
     this.#connections.delete(socket);
+    socket.destroy();
+  }
+
+  /** Takes a request; it is answered when those before it on its connection are. */
+  #queue(request: IncomingMessage, response: ServerResponse): void {
+    const connection = this.#connections.get(request.socket as unknown as PacedSocket);
+    if (connection === undefined) return;
+    const { requests, socket } = connection;
+    requests.push({ request, response });
+    // The time that its body has; a client that has sent it all has the time that an answer has.
+    this.#bound(connection, REQUEST_MS);
+    request
+      .resume()
+      .once('end', () => this.#bound(connection, response.writableFinished ? REQUEST_MS : ANSWER_MS));
+    response.once('close', () => {
+      requests.shift();
+      connection.body = undefined;
+      if (request.complete) this.#bound(connection, REQUEST_MS);
+      // Not at once: others have their turn in between.
+      afterEvents(() => {
+        const [next] = requests;
+        if (next !== undefined) this.#answer(connection, next);
+        socket.goOn();
+      });
+    });
+    if (requests.length === 1) this.#answer(connection, { request, response });
+  }
+
+  #answer(connection: Connection, { request, response }: Exchange): void {
+    connection.sinceMs = this.#clock.monotonicMs();
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      const refusal = text(405, 'GET only');
+      return send(response, { ...refusal, headers: { ...refusal.headers, allow: 'GET, HEAD' } });
+    }
+    const page = this.#pages.get(request.url?.split('?', 1)[0] ?? '/');
+    if (page === undefined)
+      return send(response, text(404, `there is ${listWords([...this.#pages.keys()])}`));
+    page.ask((answer) => {
+      if (connection.socket.destroyed) return;
+      connection.body = answer.body;
+      send(response, answer);
+      this.#boundUntaken(connection);
+    });
+  }
+
+  /** Ends those that have been taking their answers for the longest time where there is too much to be taken. */
+  #boundUntaken(newest: Connection): void {
+    for (;;) {
+      const taking = [...this.#connections.values()].filter(({ body }) => body !== undefined);
+      let bytes = 0;
+      for (const body of new Set(taking.map((connection) => connection.body))) bytes += body?.length ?? 0;
+      const longest = longestAnswered(taking.filter((connection) => connection !== newest));
+      if (bytes <= MAX_UNTAKEN_BYTES || longest === undefined) return;
+      this.#end(longest);
+    }
   }
 
   /** Binds the port. @throws the bind error. */
@@ -118,44 +187,101 @@ export class StatusServer {
   /** Stops listening and ends its connections. Idempotent. */
   close(): void {
     this.#server.close();
-    this.#server.closeAllConnections();
-  }
-
-  #answer(path: string, response: ServerResponse): void {
-    switch (path) {
-      case '/status':
-        return send(response, { status: 200, json: this.#content.status() });
-      case '/problems':
-        return send(response, { status: 200, json: this.#content.problems() });
-      case '/health':
-        return send(response, { status: 200, text: 'ok' });
-      case '/ready':
-        return sendPhase(response, this.#content.phase());
-      default:
-        return send(response, { status: 404, text: 'there is /status, /problems, /health and /ready' });
-    }
+    for (const connection of [...this.#connections.values()]) this.#end(connection);
+    for (const page of this.#pages.values()) page.close();
   }
 }
 
-function sendPhase(response: ServerResponse, phase: ReturnType<StatusContent['phase']>): void {
-  const isServing = phase === 'serving';
-  send(response, { status: isServing ? 200 : 503, text: isServing ? 'ok' : phase });
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
 }
 
-function send(
-  response: ServerResponse,
-  answer: { readonly status: number; readonly headers?: OutgoingHttpHeaders } & (
-    | { readonly text: string }
-    | { readonly json: unknown }
-  ),
-): void {
-  const isJson = 'json' in answer;
-  const body = isJson ? `${JSON.stringify(answer.json, undefined, 2)}\n` : answer.text;
-  const type = isJson ? 'application/json' : 'text/plain';
-  response.writeHead(answer.status, {
-    'content-type': `${type}; charset=utf-8`,
-    'cache-control': 'no-store',
-    ...answer.headers,
-  });
-  response.end(body);
+interface Connection {
+  readonly socket: PacedSocket;
+  /** Those that were read; the first is being answered. There is hardly ever a second. */
+  readonly requests: Exchange[];
+  /** Ends the time that it has. */
+  cancel: Cancel;
+  /** When the answer to the first request began. */
+  sinceMs: number;
+  /** What the client has not taken all of. */
+  body: Buffer | undefined;
+}
+
+/** Nothing is read behind a request that is complete, until it is answered. */
+function isHeld({ requests }: Connection): boolean {
+  return requests[0]?.request.complete === true;
+}
+
+function longestAnswered(connections: readonly Connection[]): Connection | undefined {
+  return connections.toSorted((a, b) => a.sinceMs - b.sinceMs)[0];
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+/** What one path shows: made anew for who asks, and once for all who ask before it is made. `close()` ends it. */
+class Page {
+  readonly #make: () => Answer;
+  readonly #clock: Clock;
+  #waiting: ((answer: Answer) => void)[] = [];
+  #restUntilMs = Number.NEGATIVE_INFINITY;
+  #cancel: Cancel = () => {};
+
+  constructor(make: () => Answer, clock: Clock) {
+    this.#make = make;
+    this.#clock = clock;
+  }
+
+  /** Hands over what is true when it is asked for, or later. */
+  ask(take: (answer: Answer) => void): void {
+    this.#waiting.push(take);
+    if (this.#waiting.length > 1) return;
+    const restMs = this.#restUntilMs - this.#clock.monotonicMs();
+    if (restMs <= 0) this.#tell();
+    else this.#cancel = this.#clock.schedule(restMs, () => this.#tell());
+  }
+
+  close(): void {
+    this.#cancel();
+    this.#waiting = [];
+  }
+
+  #tell(): void {
+    const takers = this.#waiting.splice(0);
+    const begunMs = this.#clock.monotonicMs();
+    const answer = this.#make();
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - begunMs >= 1)
+      this.#restUntilMs = nowMs + Math.min(MAX_REST_MS, REST_FACTOR * (nowMs - begunMs));
+    for (const take of takers) take(answer);
+  }
+}
+
+function json(value: unknown): Answer {
+  return createAnswer(200, { type: 'application/json', body: `${JSON.stringify(value, undefined, 2)}\n` });
+}
+
+function text(status: number, body: string): Answer {
+  return createAnswer(status, { type: 'text/plain', body });
+}
+
+function createAnswer(
+  status: number,
+  { type, body }: { readonly type: string; readonly body: string },
+): Answer {
+  const headers = { 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-store' };
+  return { status, headers, body: Buffer.from(body) };
+}
+
+function send(response: ServerResponse, { status, headers, body }: Answer): void {
+  response.writeHead(status, { ...headers, 'content-length': body.length }).end(body);
+}
+
+function listWords(words: readonly string[]): string {
+  return `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
 }

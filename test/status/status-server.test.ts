@@ -1,9 +1,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
-import { request, type Server } from 'node:http';
+import { request } from 'node:http';
+import type { Server } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { StatusServer } from '../../src/status/status-server.ts';
-import { FakeClock } from '../support/fake-clock.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import { ending, Sockets } from '../support/sockets.ts';
 
@@ -109,10 +110,10 @@ describe('StatusServer', () => {
   it('goes on when a client can not be accepted', async () => {
     // What Node does when it has no file descriptor left.
     const fail = (message: unknown) =>
-      (message as { server: Server }).server.emit('error', new Error('EMFILE'));
-    subscribe('http.server.request.start', fail);
+      (message as { socket: { server: Server } }).socket.server.emit('error', new Error('EMFILE'));
+    subscribe('net.server.socket', fail);
     const answer = await ask('/health');
-    unsubscribe('http.server.request.start', fail);
+    unsubscribe('net.server.socket', fail);
     expect(answer.status).toBe(200);
   });
 
@@ -174,5 +175,137 @@ describe('StatusServer with slow clients', () => {
     expect(await asked.text()).toBe('ok');
     await ended[0];
     expect([crowded, clients.map(({ destroyed }) => destroyed)]).toEqual([1, [true, false, false]]);
+  });
+});
+
+describe('StatusServer with clients that ask much and read little', () => {
+  const ROWS = [{ container_name: 'x'.repeat(2 ** 20) }];
+  const GET = 'GET /status HTTP/1.1\r\nhost: x\r\n\r\n';
+  /** As many as one read of the server brings. */
+  const CHUNK = GET.repeat(Math.floor(65_536 / GET.length));
+  let sockets: Sockets;
+  let clock: FakeClock;
+  let server: StatusServer;
+  let port: number;
+  let made: number;
+  /** How long the making of a body takes. */
+  let costMs: number;
+
+  beforeEach(async () => {
+    sockets = new Sockets();
+    clock = new FakeClock();
+    made = 0;
+    costMs = 0;
+    let spentMs = 0;
+    port = await freePort();
+    const content = {
+      status: () => {
+        spentMs += costMs;
+        return [{ ...ROWS[0], made: ++made }];
+      },
+      problems: () => [],
+      phase: () => 'serving' as const,
+    };
+    server = new StatusServer(content, {
+      clock: {
+        nowMs: () => clock.nowMs(),
+        monotonicMs: () => clock.monotonicMs() + spentMs,
+        schedule: (ms, callback) => clock.schedule(ms, callback),
+        sleep: (ms, signal) => clock.sleep(ms, signal),
+      },
+      maxConnections: 3,
+    });
+    await server.open({ address: '127.0.0.1', port });
+  });
+  afterEach(async () => {
+    server.close();
+    await sockets.close();
+    expect(clock.pending).toBe(0);
+  });
+  const health = async () => (await fetch(`http://127.0.0.1:${port}/health`)).text();
+  /** A client that reads nothing. */
+  const askUnread = async (text: string) => {
+    const client = await sockets.connect(port);
+    client.pause().write(text);
+    return client;
+  };
+  const turns = async () => {
+    for (let turn = 0; turn < 20; turn++) await settle();
+  };
+  const answersIn = (text: string) => text.split('HTTP/1.1 200 OK').length - 1;
+
+  it('makes one answer for a client that sends thousands of requests and reads nothing', async () => {
+    await askUnread(CHUNK);
+    for (let count = 0; count < 10; count++) expect(await health()).toBe('ok');
+    // What the kernel takes, which is more than one of them.
+    expect(made).toBeLessThan(10);
+  });
+
+  it('answers every request of one chunk, in their order, when the client reads', async () => {
+    const paths = Array.from({ length: 500 }, (_, index) => (index % 5 === 0 ? '/none' : '/health'));
+    const client = await sockets.connect(port);
+    client.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`).join(''));
+    client.end();
+    let text = '';
+    for await (const chunk of client) text += chunk;
+    const statuses = [...text.matchAll(/HTTP\/1.1 (\d+)/g)].map(([, status]) => status);
+    expect(statuses).toEqual(paths.map((path) => (path === '/none' ? '404' : '200')));
+  });
+
+  it('answers requests that are cut anywhere', async () => {
+    const client = await sockets.connect(port);
+    const text = 'POST /health HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\na\r\n\r\nb\r\n\r\n'.slice(
+      0,
+      -1,
+    );
+    client.setNoDelay();
+    let got = '';
+    client.on('data', (chunk) => {
+      got += chunk;
+    });
+    for (const byte of text + GET.replace('/status', '/health').repeat(3)) {
+      client.write(byte);
+      await settle();
+    }
+    await expect.poll(() => answersIn(got)).toBe(3);
+    expect(got).toMatch(/^HTTP\/1.1 405 /);
+  });
+
+  it('makes a body once for all who ask while the last one has just been made', async () => {
+    costMs = 20;
+    await fetch(`http://127.0.0.1:${port}/status`);
+    const asked = [1, 2].map(async () => (await fetch(`http://127.0.0.1:${port}/status`)).json());
+    expect(await health()).toBe('ok');
+    await turns();
+    await clock.advance(179);
+    expect(made).toBe(1);
+    await clock.advance(1);
+    expect((await Promise.all(asked)).map((rows) => (rows as { made: number }[])[0]?.made)).toEqual([2, 2]);
+  });
+
+  it('closes who has not taken an answer within a minute', async () => {
+    const client = await askUnread(CHUNK);
+    expect(await health()).toBe('ok');
+    await turns();
+    await clock.advance(59_999);
+    expect(client.destroyed).toBe(false);
+    const ended = ending(client);
+    await clock.advance(60_000);
+    client.resume();
+    expect(await ended).toBe('closed');
+  });
+
+  it('closes the one that has been taking its answer for the longest time where all are at it', async () => {
+    const clients = [];
+    for (let count = 0; count < 3; count++) {
+      clients.push(await askUnread(CHUNK));
+      while (made <= count) await settle();
+      await turns();
+      await clock.advance(1);
+    }
+    expect(await health()).toBe('ok');
+    await turns();
+    const open = clients.map((client) => ending(client.resume()));
+    expect(await open[0]).toBe('closed');
   });
 });
