@@ -15,24 +15,23 @@ import { parseKubernetesLabel, parseKubernetesWorkload } from './values/kubernet
 import {
   accept,
   type EnvironmentVariable,
-  noValue,
+  type FormWords,
+  hintAtList,
   type Parsed,
   parseList,
   type Reading,
 } from './values/parsed.ts';
-import { formatPorts, type PortContext, parsePort } from './values/ports.ts';
-import { parseCommand, parseDirectory, parseVariables } from './values/process.ts';
+import { formatPorts, hintAtPorts, type PortContext, parsePort } from './values/ports.ts';
+import { hintAtCommand, parseCommand, parseDirectory, parseVariables } from './values/process.ts';
 import { parseCron, parseTimezone } from './values/schedule.ts';
 import { parseStatuses, STATUSES_EXPECTED } from './values/statuses.ts';
 import { parseChoice, parseCount, parseFlag, parseName, parseQualifiedName } from './values/text.ts';
 import { parseHealthcheckUrl, parseHttpUrl } from './values/url.ts';
 
 /** How a field's value is written; `V` is its canonical form, `M` what a service keeps of it. */
-interface FieldKind<V, M = V> {
-  /** Reads the value as the file gives it; all mistakes in it at once. */
+interface FieldKind<V, M = V> extends FormWords {
+  /** Reads the value as the file gives it; all mistakes in it at once. Of a wrong form it says nothing: the schema does. */
   readonly parse: (raw: unknown, context: PortContext) => Reading<V>;
-  /** What a value looks like, for messages about a missing one. */
-  readonly expected: string;
   /** Whether a label gives a list, with commas; a blank one is an empty list. */
   readonly isList?: true;
   /** Whether the text of a label stands for a number. */
@@ -65,7 +64,12 @@ export interface FieldSpec<V = unknown, B = V | undefined> extends FieldKind<V, 
 const NAME = { parse: parseName, expected: 'a name' };
 const KUBERNETES_WORKLOAD = { parse: parseKubernetesWorkload, expected: 'a name such as db or shop/db' };
 const ADDRESSES = list(parseAccessEntry);
-const PORTS = { expected: '[] for none', isList: true, format: formatPorts } as const;
+const PORTS = {
+  expected: '[] for none',
+  formHint: hintAtPorts,
+  isList: true,
+  format: formatPorts,
+} as const;
 const TCP_PORTS = { ...PORTS, parse: portsParser('tcp') };
 const UDP_PORTS = { ...PORTS, parse: portsParser('udp') };
 const DURATION = {
@@ -144,7 +148,7 @@ export const FIELDS = {
     of: ofKind('kubernetes', (it) => it.upstream),
   }),
   command: field(
-    { parse: parseCommand, expected: 'a list such as [node, server.js]' },
+    { parse: parseCommand, expected: 'a list such as [node, server.js]', formHint: hintAtCommand },
     { ...SERVICE_ONLY, ...PROCESS, of: ofKind('process', (it) => it.command) },
   ),
   cwd: field(
@@ -152,7 +156,11 @@ export const FIELDS = {
     { ...SERVICE_ONLY, ...PROCESS, of: ofKind('process', (it) => it.cwd) },
   ),
   env: field(
-    { parse: parseVariables, expected: '{} for none' },
+    {
+      parse: parseVariables,
+      expected: '{} for none',
+      formHint: () => '; write name: value, one variable a line',
+    },
     { ...SERVICE_ONLY, ...PROCESS, builtIn: {}, of: ofKind('process', (it) => it.env) },
   ),
   ports: field(TCP_PORTS, { ...SERVICE_AND_LABEL, builtIn: [], of: (it) => listenersOf(it, 'tcp') }),
@@ -255,18 +263,6 @@ export function fieldSpec(field: FieldName): FieldSpec {
   return FIELDS[field] as FieldSpec;
 }
 
-/** Reads a field's value as the file gives it; all mistakes in it at once. */
-export function parseField(field: FieldName, raw: unknown, context: PortContext = {}): Reading<unknown> {
-  const { parse, expected } = fieldSpec(field);
-  return raw === null || raw === undefined ? noValue(expected) : parse(raw, context);
-}
-
-/** Reads the value of a field's `*_secs` spelling; milliseconds. */
-export function parseSecsField(field: FieldName, raw: unknown): Reading<unknown> {
-  if (raw === null || raw === undefined) return noValue('a number of seconds such as 90');
-  return (fieldSpec(field).parseSecs ?? parseSeconds)(raw);
-}
-
 /** A field of a service as the file writes it; undefined = it is left out. */
 export function printField(field: FieldName, service: Service): unknown {
   const { of, format, builtIn } = fieldSpec(field);
@@ -345,11 +341,8 @@ function listenersOf({ listeners }: Service, protocol: Protocol) {
 }
 
 function list<T>(parseItem: (item: unknown) => Parsed<T>) {
-  return {
-    parse: (raw: unknown) => parseList(raw, parseItem),
-    expected: '[] for none',
-    isList: true,
-  } as const;
+  const parse = (raw: unknown) => parseList(raw, parseItem);
+  return { parse, expected: '[] for none', formHint: hintAtList, isList: true } as const;
 }
 
 function portsParser(protocol: Protocol) {

@@ -8,7 +8,7 @@ import { hasErrors, type Problem } from '../model/problem.ts';
 import { checkServices } from './checks/check-services.ts';
 import { type Finding, sortProblems, toProblem } from './checks/finding.ts';
 import { createSchemaCheck } from './checks/schema.ts';
-import { schemaFindings } from './checks/schema-findings.ts';
+import { formFindings, unfitFindings } from './checks/schema-findings.ts';
 import { EMPTY_ENVIRONMENT } from './environment.ts';
 import { type Draft, FIELD_NAMES, fieldSpec } from './fields.ts';
 import { createFieldParser, readDraft } from './read-draft.ts';
@@ -61,8 +61,11 @@ export function createFileParser(
   return ({ text, file, folder }) => {
     const { root, locate, problems: syntax } = readYaml({ text, file });
     if (root === undefined) return { config: undefined, problems: sortProblems(syntax) };
+    const issues = checkSchema(root);
     const { config, findings } = readRoot(root, { file, folder, locate, layers });
-    const all = [...findings, ...schemaFindings(checkSchema(root), findings)];
+    const told = [...formFindings(issues), ...findings];
+    const isTold = told.some(({ severity }) => severity === 'error');
+    const all = isTold ? told : [...told, ...unfitFindings(issues)];
     const problems = sortProblems([...syntax, ...all.map((finding) => toProblem(finding, locate))]);
     return { config: hasErrors(problems) ? undefined : config, problems };
   };

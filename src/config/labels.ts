@@ -17,8 +17,6 @@ import {
   hasEffect,
   LABEL_SUFFIXES,
   labelSuffix,
-  parseField,
-  parseSecsField,
 } from './fields.ts';
 import { createListenClaims } from './rules/listen-claims.ts';
 import { faultsOf, type Reading, refuse, showValue } from './values/parsed.ts';
@@ -200,10 +198,11 @@ function readLabel(
   { key, text, ref }: { readonly key: string; readonly text: string; readonly ref: WorkloadRef },
 ): Reading<unknown> {
   const trimmed = text.trim();
-  if (key !== field) return parseSecsField(field, trimmed);
-  const { isList, isNumber } = fieldSpec(field);
-  if (isNumber) return parseField(field, /^\d{1,15}$/.test(trimmed) ? Number(trimmed) : trimmed);
-  if (!isList) return parseField(field, trimmed);
+  const { isList, isNumber, parse, parseSecs } = fieldSpec(field);
+  const context = { portNames: ref.kind === 'kubernetes' };
+  if (key !== field && parseSecs !== undefined) return parseSecs(trimmed);
+  if (isNumber) return parse(/^\d{1,15}$/.test(trimmed) ? Number(trimmed) : trimmed, context);
+  if (!isList) return parse(trimmed, context);
   const items = trimmed
     .split(',')
     .map((item) => item.trim())
@@ -211,7 +210,7 @@ function readLabel(
   // Before ranges are spelled out: a short text can stand for more ports than there is memory for.
   const ports = field === 'ports' || field === 'udp_ports' ? countPorts(items) : 0;
   if (ports > MAX_LABEL_LISTENERS) return refuse('invalid-port', describeTooMany(ports));
-  return parseField(field, items, { portNames: ref.kind === 'kubernetes' });
+  return parse(items, context);
 }
 
 function findUnknownLabels({ ref, labels }: WorkloadLabels, prefix: string): readonly Problem[] {

@@ -1,6 +1,7 @@
-import { type Draft, type FieldName, isDuration, parseField, parseSecsField, secsKey } from './fields.ts';
-import { type Finding, keyError } from './checks/finding.ts';
-import { type Fault, faultsOf, type Reading } from './values/parsed.ts';
+import { type Finding, keyError, valueError } from './checks/finding.ts';
+import { type Draft, type FieldName, fieldSpec, secsKey } from './fields.ts';
+import { faultsOf, type Reading } from './values/parsed.ts';
+import type { PortContext } from './values/ports.ts';
 import type { Path } from './yaml/path.ts';
 import type { LocateOrigin } from './yaml/read-yaml.ts';
 
@@ -9,23 +10,27 @@ export interface DraftReading {
   readonly findings: readonly Finding[];
 }
 
-/** parseField(), as a value that can be wrapped. */
-export type ParseField = typeof parseField;
+/** Reads the value of a field. */
+export type ParseField = (field: FieldName, raw: unknown, context: PortContext) => Reading<unknown>;
 
-/** A parseField() that reads each text once: checking a time zone or cron expression a thousand times takes a second. */
+/** A parser that reads each text once: checking a time zone or cron expression a thousand times takes a second. */
 export function createFieldParser(): ParseField {
   const results = new Map<string, Reading<unknown>>();
   return (field, raw, context) => {
+    const { parse } = fieldSpec(field);
     // Ports, which alone depend on the context, are never text.
-    if (typeof raw !== 'string') return parseField(field, raw, context);
+    if (typeof raw !== 'string') return parse(raw, context);
     const key = `${field} ${raw}`;
-    const result = results.get(key) ?? parseField(field, raw);
+    const result = results.get(key) ?? parse(raw, context);
     results.set(key, result);
     return result;
   };
 }
 
-/** Reads the given fields of a mapping; fields with mistakes are left out of the draft. */
+/**
+ * Reads the given fields of a mapping; fields with mistakes are left out of the draft. What has the wrong form is passed
+ * over, since the schema tells of it.
+ */
 export function readDraft(
   raw: Readonly<Record<string, unknown>>,
   options: {
@@ -39,29 +44,28 @@ export function readDraft(
 ): DraftReading {
   const draft: Record<string, unknown> = {};
   const findings: Finding[] = [];
-  const take = (field: FieldName, key: string, result: Reading<unknown>) => {
+  const has = (key: string) => Object.hasOwn(raw, key);
+  const take = (field: FieldName, key: string, parse: (value: unknown) => Reading<unknown>) => {
+    if (!has(key) || raw[key] === null) return;
     const path = [...options.base, key];
+    const result = parse(raw[key]);
     if (result.ok) draft[field] = { value: result.value, origin: options.locate(path, 'value') };
-    else findings.push(...faultsOf(result).map((fault) => toFinding(fault, { path, at: placeOf(raw[key]) })));
+    else {
+      findings.push(
+        ...faultsOf(result).map((fault) => valueError([...path, ...fault.path], fault.code, fault.message)),
+      );
+    }
   };
   for (const field of options.fields) {
+    take(field, field, (value) => options.parse(field, value, options));
+    const { parseSecs } = fieldSpec(field);
     const secs = secsKey(field);
-    if (Object.hasOwn(raw, field)) take(field, field, options.parse(field, raw[field], options));
-    if (!isDuration(field) || !Object.hasOwn(raw, secs)) continue;
-    take(field, secs, parseSecsField(field, raw[secs]));
-    if (Object.hasOwn(raw, field)) {
-      findings.push(
-        keyError([...options.base, secs], 'exclusive-keys', `given beside ${field}; keep one of them`),
-      );
+    if (parseSecs === undefined || !has(secs)) continue;
+    take(field, secs, parseSecs);
+    if (has(field)) {
+      const message = `given beside ${field}; keep one of them`;
+      findings.push(keyError([...options.base, secs], 'exclusive-keys', message));
     }
   }
   return { draft: draft as Draft, findings };
-}
-
-function toFinding(fault: Fault, { path, at }: { readonly path: Path; readonly at: Finding['at'] }): Finding {
-  return { ...fault, severity: 'error', at, path: [...path, ...fault.path] };
-}
-
-function placeOf(raw: unknown): Finding['at'] {
-  return raw === null ? 'key' : 'value';
 }

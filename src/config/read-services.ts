@@ -61,6 +61,7 @@ export function readServices(
     const parsed = name === undefined ? undefined : parseQualifiedName(name);
     const at = Array.isArray(raw) ? 'value' : 'key';
     if (parsed?.ok === false) findings.push({ ...valueError(namePath, parsed.code, parsed.message), at });
+    if (value === undefined) continue;
     if (!Array.isArray(raw) && Object.hasOwn(value, 'name')) {
       findings.push(
         keyError([...path, 'name'], 'unknown-key', 'the key above is the name already; remove this line'),
@@ -82,22 +83,24 @@ export function readServices(
 interface Entry {
   readonly path: Path;
   readonly namePath: Path;
-  /** undefined = the list entry has none, which the schema reports. */
+  /** undefined = the list entry has none, which the schema tells. */
   readonly name: unknown;
-  readonly value: Readonly<Record<string, unknown>>;
+  /** undefined = it is no mapping, which the schema tells. */
+  readonly value: Readonly<Record<string, unknown>> | undefined;
 }
 
 function listEntries(raw: unknown): readonly Entry[] {
   if (Array.isArray(raw)) {
     return raw.flatMap((value: unknown, index) => {
       const path = ['services', index];
-      return isMapping(value) ? [{ path, namePath: [...path, 'name'], name: value['name'], value }] : [];
+      if (!isMapping(value)) return [];
+      return [{ path, namePath: [...path, 'name'], name: value['name'] ?? undefined, value }];
     });
   }
   if (!isMapping(raw)) return [];
-  return Object.entries(raw).flatMap(([name, value]) => {
+  return Object.entries(raw).map(([name, value]) => {
     const path = ['services', name];
-    return isMapping(value) ? [{ path, namePath: path, name, value }] : [];
+    return { path, namePath: path, name, value: isMapping(value) ? value : undefined };
   });
 }
 

@@ -1,9 +1,9 @@
 import { type Finding, valueError } from './checks/finding.ts';
 import { SETTING_NAMES, SETTINGS, type SettingSpec, type SettingsDraft } from './settings.ts';
-import { faultsOf, isMapping, noValue } from './values/parsed.ts';
+import { faultsOf, isMapping } from './values/parsed.ts';
 import type { LocateOrigin } from './yaml/read-yaml.ts';
 
-/** Reads the settings of a file; a group that is no mapping is left to the schema's report. */
+/** Reads the settings of a file; what has the wrong form is passed over, since the schema tells of it. */
 export function readSettings(
   root: Readonly<Record<string, unknown>>,
   locate: LocateOrigin,
@@ -16,9 +16,8 @@ export function readSettings(
     const inner = isMapping(valueAt(root, whole)) ? spec.inner : undefined;
     const path = inner === undefined ? whole : [...whole, inner.key];
     const raw = valueAt(root, path);
-    if (raw === undefined) continue;
-    const { expected, parse } = inner ?? spec;
-    const result = raw === null ? noValue(expected) : parse(raw);
+    if (raw === undefined || raw === null) continue;
+    const result = (inner ?? spec).parse(raw);
     if (result.ok) settings[name] = { value: result.value, origin: locate(path, 'value') };
     else {
       const faults = faultsOf(result).map((fault) =>

@@ -13,6 +13,8 @@ import { parseClusterDomain, parseKubernetesLabel, parseNamespaces } from './val
 import {
   accept,
   type EnvironmentVariable,
+  type FormWords,
+  hintAtList,
   type Parsed,
   parseList,
   type Reading,
@@ -39,14 +41,12 @@ type ValueAt<P extends SettingPlace> = P extends readonly [infer K extends keyof
 export type SettingsDraft = { readonly [N in SettingName]?: Sourced<unknown> };
 
 /** All there is to know of one setting. */
-export interface SettingSpec<T = unknown> {
+export interface SettingSpec<T = unknown> extends FormWords {
   readonly place: SettingPlace;
-  /** What its value in the file looks like, for messages. */
-  readonly expected: string;
-  /** Reads its value in the file; all mistakes in it at once. */
+  /** Reads its value in the file; all mistakes in it at once. Of a wrong form it says nothing: the schema does. */
   readonly parse: (raw: unknown) => Reading<T>;
   /** The key below it that holds the value where the file has a mapping there. */
-  readonly inner?: Pick<SettingSpec<T>, 'expected' | 'parse'> & { readonly key: string };
+  readonly inner?: FormWords & Pick<SettingSpec<T>, 'parse'> & { readonly key: string };
   /** The value when no layer sets it. */
   readonly builtIn: T;
   readonly flag?: keyof SettingsFlags;
@@ -200,11 +200,13 @@ export const SETTINGS = {
   'docker.join_networks': setting(['docker', 'joinNetworks'], { ...BOOLEAN, builtIn: true }),
   'docker.label_urls': setting(['docker', 'labelUrls'], {
     expected: '[] for none',
+    formHint: hintAtList,
     parse: (raw) => parseList(raw, parseUrlHost),
     builtIn: [],
   }),
   'kubernetes.namespaces': setting(['kubernetes', 'namespaces'], {
     expected: '[] for all',
+    formHint: hintAtList,
     parse: parseNamespaceList,
     builtIn: [],
     variables: [{ name: 'K8S_NAMESPACE', parse: parseNamespaces, otherwise: IGNORED }],

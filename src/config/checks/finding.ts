@@ -1,5 +1,5 @@
 import type { Problem, ProblemCode } from '../../model/problem.ts';
-import { formatPath, type Path, pathKey } from '../yaml/path.ts';
+import { formatPath, type Path } from '../yaml/path.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
 
 /** A mistake in a file before it has a position. */
@@ -52,26 +52,6 @@ export function sortProblems(problems: readonly Problem[]): readonly Problem[] {
     const key = JSON.stringify([lineOf(problem), columnOf(problem), problem.severity, problem.message]);
     return !seen.has(key) && seen.add(key);
   });
-}
-
-/**
- * A test whether a place is already spoken of: a finding stands there, above it, or below it. The schema's own words
- * are left out then.
- */
-export function coveredBy(findings: readonly Finding[]): (path: Path) => boolean {
-  const exact = new Set(
-    findings.filter(({ severity }) => severity === 'error').map(({ path }) => pathKey(path)),
-  );
-  const above = new Set<string>();
-  for (const { path, severity } of findings) {
-    for (let length = 1; severity === 'error' && length < path.length; length++) {
-      above.add(pathKey(path.slice(0, length)));
-    }
-  }
-  return (path) =>
-    above.has(pathKey(path)) ||
-    path.some((_, index) => exact.has(pathKey(path.slice(0, index + 1)))) ||
-    exact.has(pathKey(path));
 }
 
 function lineOf({ origin }: Problem): number {

@@ -1,19 +1,21 @@
-import { DEFAULT_KEYS, SERVICE_KEYS } from '../fields.ts';
-import { settingKeys } from '../settings.ts';
+import { DEFAULT_KEYS, FIELD_NAMES, fieldKeys, fieldSpec, SERVICE_KEYS } from '../fields.ts';
+import { SETTINGS, type SettingName, type SettingSpec, settingKeys } from '../settings.ts';
 import { createSuggester, type Suggest } from '../suggest.ts';
-import { showValue } from '../values/parsed.ts';
+import { type FormWords, showValue } from '../values/parsed.ts';
 import type { Path } from '../yaml/path.ts';
-import { coveredBy, type Finding, keyError, valueError } from './finding.ts';
+import { type Finding, keyError, valueError } from './finding.ts';
 import type { SchemaIssue } from './schema.ts';
 
-const TYPE_NAMES: Readonly<Record<string, string>> = {
-  object: 'a mapping',
-  array: 'a list',
-  string: 'text',
-  integer: 'a whole number',
-  number: 'a number',
-  boolean: 'true or false',
-};
+const TYPE_NAMES: Readonly<Record<string, string>> = { object: 'a mapping', array: 'a list' };
+const SECS_WORDS: FormWords = { expected: 'a number of seconds such as 90' };
+const NAME_WORDS: FormWords = { expected: 'the name of the service' };
+/** By a service's key. */
+const FIELD_WORDS: ReadonlyMap<string, FormWords> = new Map([
+  ['name', NAME_WORDS],
+  ...FIELD_NAMES.flatMap((field) =>
+    fieldKeys(field).map((key) => [key, key === field ? fieldSpec(field) : SECS_WORDS] as const),
+  ),
+]);
 
 /** Keys at the top of a file. */
 export const TOP_KEYS: readonly string[] = ['defaults', ...settingKeys(''), 'services'];
@@ -21,49 +23,45 @@ export const TOP_KEYS: readonly string[] = ['defaults', ...settingKeys(''), 'ser
 /** What suggests one of these keys. */
 type SuggestAmong = (known: readonly string[]) => Suggest;
 
-/** Violations of the schema in a person's words, without those that a finding of the parsers says better. */
-export function schemaFindings(
-  issues: readonly SchemaIssue[],
-  better: readonly Finding[],
-): readonly Finding[] {
-  const isCovered = coveredBy(better);
+/**
+ * What the schema says of a file's form, in a person's words: unknown and missing keys, keys without a value, and what is
+ * no list or mapping where one has to be. The readers pass over these in silence. Of single values the schema says less
+ * than their parsers do, so it is asked only where they found nothing.
+ */
+export function formFindings(issues: readonly SchemaIssue[]): readonly Finding[] {
   const suggesters = new Map<readonly string[], Suggest>();
   const suggestAmong = (known: readonly string[]): Suggest => {
     const suggest = suggesters.get(known) ?? createSuggester(known);
     suggesters.set(known, suggest);
     return suggest;
   };
-  return issues
-    .filter((issue) => !isCovered(targetOf(issue)))
-    .map((issue) => describeIssue(issue, suggestAmong));
+  return issues.flatMap((issue) => describeIssue(issue, suggestAmong) ?? []);
 }
 
-/** The place a violation is about: for a key that is missing or wrong, that key. */
-function targetOf({ path, keyword, params }: SchemaIssue): Path {
-  const key =
-    keyword === 'additionalProperties'
-      ? params['additionalProperty']
-      : keyword === 'required'
-        ? params['missingProperty']
-        : keyword === 'propertyNames'
-          ? params['propertyName']
-          : undefined;
-  return key === undefined ? path : [...path, String(key)];
+/** What is left to say of a file that every parser takes, and the schema does not. */
+export function unfitFindings(issues: readonly SchemaIssue[]): readonly Finding[] {
+  return issues.map(({ path, keyword, value }) =>
+    valueError(path, 'invalid-value', `${showValue(value)} does not fit the schema (${keyword})`),
+  );
 }
 
-function describeIssue(issue: SchemaIssue, suggestAmong: SuggestAmong): Finding {
-  const target = targetOf(issue);
-  switch (issue.keyword) {
-    case 'additionalProperties':
+function describeIssue(issue: SchemaIssue, suggestAmong: SuggestAmong): Finding | undefined {
+  const { path, keyword, params, value } = issue;
+  switch (keyword) {
+    case 'additionalProperties': {
+      const target = [...path, String(params['additionalProperty'])];
       return keyError(target, 'unknown-key', describeUnknownKey(target, suggestAmong));
+    }
     case 'required':
-      return valueError(target, 'missing-key', 'is missing');
-    case 'propertyNames':
-      return keyError(target, 'invalid-value', `${showValue(target.at(-1))} can't be used as a name`);
-    case 'type':
-      return valueError(target, 'wrong-type', describeType(issue));
+      return valueError([...path, String(params['missingProperty'])], 'missing-key', 'is missing');
+    case 'type': {
+      if (value === null && path.length > 0) return describeNothing(path);
+      const types = [params['type']].flat().map((type) => TYPE_NAMES[String(type)]);
+      // A single value is its parser's.
+      return types.includes(undefined) ? undefined : describeWrongForm(issue, types.join(' or '));
+    }
     default:
-      return valueError(target, 'invalid-value', describeValue(issue));
+      return undefined;
   }
 }
 
@@ -104,17 +102,54 @@ function keysAt(parent: Path): readonly string[] {
   }
 }
 
-function describeType({ path, params, value }: SchemaIssue): string {
-  const types = [params['type']].flat().map(String);
-  const expected = types.map((type) => TYPE_NAMES[type] ?? type).join(' or ');
-  if (path.length === 0) return `the file is ${showValue(value)}, not ${expected}`;
-  if (value !== null) return `${showValue(value)} is not ${expected}`;
-  if (path[0] !== 'services') return `has no value; write ${expected}, or remove the key`;
-  return path.length === 1
-    ? 'has no value; write {} if no service is meant'
-    : 'has no value; write {} where nothing is to be set';
+/** A key or an entry of a list without a value. */
+function describeNothing(path: Path): Finding {
+  const { words, rest, isField } = wordsAt(path);
+  const finding = valueError(path, 'wrong-type', `has no value; ${remedyForNothing(path, { words, rest })}`);
+  return isField && rest.length === 0 ? { ...finding, at: 'key' } : finding;
 }
 
-function describeValue({ keyword, value }: SchemaIssue): string {
-  return `${showValue(value)} does not fit the schema (${keyword})`;
+function remedyForNothing(
+  path: Path,
+  { words, rest: [inner] }: Pick<ReturnType<typeof wordsAt>, 'words' | 'rest'>,
+): string {
+  if (typeof inner === 'number') return 'remove the entry';
+  if (inner !== undefined) return 'write "" for an empty one';
+  if (words === NAME_WORDS) return `write ${words.expected}`;
+  if (words !== undefined || path[0] !== 'services') {
+    return `write ${words?.expected ?? TYPE_NAMES['object']}, or remove the key`;
+  }
+  return path.length === 1 ? 'write {} if no service is meant' : 'write {} where nothing is to be set';
+}
+
+function describeWrongForm({ path, value }: SchemaIssue, expected: string): Finding {
+  const hint = wordsAt(path).words?.formHint?.(value) ?? '';
+  const message =
+    path.length === 0
+      ? `the file is ${showValue(value)}, not ${expected}`
+      : `${showValue(value)} is not ${expected}${hint}`;
+  return valueError(path, 'wrong-type', message);
+}
+
+/** The words of the field or setting at a path or above it, and the path from there; none where it is in neither. */
+function wordsAt(path: Path): {
+  readonly words: FormWords | undefined;
+  readonly rest: Path;
+  readonly isField: boolean;
+} {
+  const [first, second] = path;
+  if (first === 'services' || first === 'defaults') {
+    const depth = first === 'services' ? 2 : 1;
+    return {
+      words: FIELD_WORDS.get(String(path[depth])),
+      rest: path.slice(depth + 1),
+      isField: path.length > depth,
+    };
+  }
+  const whole: SettingSpec | undefined = SETTINGS[first as SettingName];
+  if (whole?.inner !== undefined && second !== undefined) {
+    return { words: whole.inner, rest: [], isField: false };
+  }
+  const words: SettingSpec | undefined = whole ?? SETTINGS[`${first}.${second}` as SettingName];
+  return { words, rest: path.slice(whole === undefined ? 2 : 1), isField: false };
 }

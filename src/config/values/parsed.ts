@@ -50,27 +50,34 @@ export function refuseAt(path: Path, code: ProblemCode, message: string): Readin
   return { ok: false, faults: [{ code, path, message }] };
 }
 
-/** A key without a value. */
-export function noValue(expected: string): Parsed<never> {
-  return refuse('wrong-type', `has no value; write ${expected}, or remove the key`);
+/** What the schema's errors about a value are worded with. */
+export interface FormWords {
+  /** What a value looks like, where there is none: `write <expected>`. */
+  readonly expected: string;
+  /** The remedy for what is no list or mapping where one has to be; absent = none is known. */
+  readonly formHint?: (raw: unknown) => string;
 }
+
+/** What has the wrong form: the schema has told of it. */
+export const WRONG_FORM: Reading<never> = { ok: false, faults: [] };
 
 /** Reads a list; the mistakes of all its entries at once. */
 export function parseList<T>(raw: unknown, parseItem: (item: unknown) => Parsed<T>): Reading<readonly T[]> {
-  if (!Array.isArray(raw)) return refuse('wrong-type', `${showValue(raw)} is not a list${listHint(raw)}`);
+  if (!Array.isArray(raw)) return WRONG_FORM;
   const values: T[] = [];
   const faults: Fault[] = [];
   raw.forEach((item: unknown, index) => {
-    const parsed = item === null ? refuse('wrong-type', 'has no value; remove the entry') : parseItem(item);
+    if (item === null) return;
+    const parsed = parseItem(item);
     if (parsed.ok) values.push(parsed.value);
     else faults.push({ code: parsed.code, path: [index], message: parsed.message });
   });
-  return faults.length === 0 ? accept(values) : { ok: false, faults };
+  return faults.length === 0 && !raw.includes(null) ? accept(values) : { ok: false, faults };
 }
 
-function listHint(raw: unknown): string {
-  if (typeof raw === 'string') return `; write [${JSON.stringify(raw)}]`;
-  return typeof raw === 'number' ? `; write ["${raw}:${raw}"] for a port` : '';
+/** The remedy for what should be a list. */
+export function hintAtList(raw: unknown): string {
+  return typeof raw === 'string' ? `; write [${JSON.stringify(raw)}]` : '';
 }
 
 const MAX_SHOWN_CHARACTERS = 80;

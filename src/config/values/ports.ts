@@ -3,7 +3,7 @@ import type { ListenerSpec, Protocol, TargetPort } from '../../model/service.ts'
 import type { Settings } from '../../model/settings.ts';
 import { parseBindAddress } from './address.ts';
 import { isPortName } from './kubernetes-names.ts';
-import { accept, type Parsed, refuse, showValue } from './parsed.ts';
+import { accept, hintAtList, type Parsed, refuse, showValue } from './parsed.ts';
 
 const MAX_PORT = 65_535;
 const SHAPE = /^(?:(\[[^\]]*\]|[^[\]:]*):)?(\d+)(?:-(\d+))?:(?:(\d+)(?:-(\d+))?|([^[\]:]+))$/;
@@ -160,6 +160,11 @@ function hint(
     return `; a target is a port's number, or its name in the Service: at most 63 of a-z, 0-9 and "-"`;
   }
   return '';
+}
+
+/** The remedy for ports that are no list. */
+export function hintAtPorts(raw: unknown): string {
+  return typeof raw === 'number' ? `; write ["${raw}:${raw}"] for a port` : hintAtList(raw);
 }
 
 function readBracketed(text: string | undefined): string | undefined {

@@ -1,6 +1,7 @@
 import {
   accept,
   type Fault,
+  hintAtList,
   isMapping,
   type Parsed,
   parseList,
@@ -8,14 +9,11 @@ import {
   refuse,
   refuseAt,
   showValue,
+  WRONG_FORM,
 } from './parsed.ts';
 
 /** Reads program and arguments. */
 export function parseCommand(raw: unknown): Reading<readonly string[]> {
-  if (typeof raw === 'string') {
-    const words = raw.split(/\s+/).filter((word) => word !== '');
-    return refuse('wrong-type', `${showValue(raw)} is not a list; write [${words.join(', ')}]`);
-  }
   const result = parseList(raw, parseArgument);
   if (!result.ok) return result;
   const [program] = result.value;
@@ -26,25 +24,27 @@ export function parseCommand(raw: unknown): Reading<readonly string[]> {
     : result;
 }
 
+/** The remedy for a command that is no list. */
+export function hintAtCommand(raw: unknown): string {
+  if (typeof raw !== 'string') return hintAtList(raw);
+  const words = raw.split(/\s+/).filter((word) => word !== '');
+  return `; write [${words.join(', ')}]`;
+}
+
 /** Reads environment variables. */
 export function parseVariables(raw: unknown): Reading<Readonly<Record<string, string>>> {
-  if (!isMapping(raw)) {
-    return refuse('wrong-type', `${showValue(raw)} is not a mapping; write name: value, one variable a line`);
-  }
+  if (!isMapping(raw)) return WRONG_FORM;
   const values: [string, string][] = [];
   const faults: Fault[] = [];
   for (const [name, item] of Object.entries(raw)) {
-    const parsed = /^[^=\0]+$/.test(name) ? parseVariableItem(item) : badVariableName(name);
+    if (item === null) continue;
+    const parsed = /^[^=\0]+$/.test(name) ? parseVariableValue(item) : badVariableName(name);
     if (parsed.ok) values.push([name, parsed.value]);
     else faults.push({ code: parsed.code, path: [name], message: parsed.message });
   }
-  return faults.length === 0 ? accept(Object.fromEntries(values)) : { ok: false, faults };
-}
-
-function parseVariableItem(item: unknown): Parsed<string> {
-  return item === null
-    ? refuse('wrong-type', 'has no value; write "" for an empty one')
-    : parseVariableValue(item);
+  return faults.length === 0 && !Object.values(raw).includes(null)
+    ? accept(Object.fromEntries(values))
+    : { ok: false, faults };
 }
 
 function badVariableName(name: string): Parsed<never> {

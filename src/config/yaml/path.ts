@@ -14,8 +14,3 @@ export function formatPath(path: Path): string {
   }
   return text;
 }
-
-/** A path as a set member: equal paths give equal keys. */
-export function pathKey(path: Path): string {
-  return JSON.stringify(path.map(String));
-}

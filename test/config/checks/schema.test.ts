@@ -13,8 +13,6 @@ import {
   fieldSpec,
   LABEL_SUFFIXES,
   labelSuffix,
-  parseField,
-  parseSecsField,
   SERVICE_KEYS,
 } from '../../../src/config/fields.ts';
 import { createFileParser } from '../../../src/config/file.ts';
@@ -49,7 +47,8 @@ function accepts(key: string): (value: unknown) => boolean {
 function fieldAccepts(key: string, value: unknown): boolean {
   const secs = key.endsWith('_secs');
   const field = (secs ? key.slice(0, -'_secs'.length) : key) as FieldName;
-  return secs ? parseSecsField(field, value).ok : parseField(field, value).ok;
+  const { parse: parseValue, parseSecs } = fieldSpec(field);
+  return secs ? parseSecs?.(value).ok === true : parseValue(value, {}).ok;
 }
 
 /** Where a pattern can't say all: the parser checks the rest, and only it may be stricter. */
