@@ -1,6 +1,6 @@
 import { parseEnvironment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
-import { readSettings } from '../config/read-settings.ts';
+import { readSettings } from '../config/read/read-settings.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
 import { isMapping } from '../config/values/parsed.ts';
 import { configCandidates } from '../config/yaml/locate.ts';

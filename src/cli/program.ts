@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ENVIRONMENT_LOG_FORMATS, ENVIRONMENT_LOG_LEVELS } from '../config/environment.ts';
 import { FLAGS, type FlagSpec, type SettingsFlags } from '../config/settings.ts';
-import { suggestNearest } from '../config/suggest.ts';
+import { suggestNearest } from '../config/values/suggest.ts';
 import { systemClock } from '../system/clock.ts';
 import type { LogFormat, LogLevel } from '../system/log/logger.ts';
 import type { ProgramIo } from '../system/program-io.ts';

@@ -21,7 +21,7 @@ import {
 import { createListenClaims } from './rules/listen-claims.ts';
 import { faultsOf, type Reading, refuse, showValue } from './values/parsed.ts';
 import { formatPath } from './yaml/path.ts';
-import { suggestNearest } from './suggest.ts';
+import { suggestNearest } from './values/suggest.ts';
 import { describeUselessness } from './checks/check-services.ts';
 
 /** Labels of lazy-tcp-proxy that guard a service; ignoring them would open what their owner closed. */

@@ -7,7 +7,7 @@ import {
   RELAY_SETTINGS,
   type Settings,
 } from '../model/settings.ts';
-import { suggestNearest } from './suggest.ts';
+import { suggestNearest } from './values/suggest.ts';
 import { DURATION_EXPECTED, formatDuration, parseDuration } from './values/duration.ts';
 import { parseClusterDomain, parseKubernetesLabel, parseNamespaces } from './values/kubernetes-names.ts';
 import {

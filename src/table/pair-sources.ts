@@ -2,7 +2,7 @@ import type { Environment } from '../config/environment.ts';
 import type { Draft } from '../config/fields.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
-import type { FileService } from '../config/read-services.ts';
+import type { FileService } from '../config/read/read-services.ts';
 import { type EngineDefaults, workloadFieldOf, workloadRefOf } from '../config/rules/workload-of.ts';
 import { optInLabel } from '../model/opt-in.ts';
 import { describeOrigin, type Origin } from '../model/origin.ts';

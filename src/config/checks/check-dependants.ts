@@ -2,14 +2,14 @@ import type { WorkloadRef } from '../../model/workload.ts';
 import { findCycles } from '../rules/dependants.ts';
 import { type Finding, valueError, warning } from './finding.ts';
 import type { Path } from '../yaml/path.ts';
-import type { ReadService } from '../read-services.ts';
+import type { ReadService } from '../read/read-services.ts';
 import {
   canBeWorkload,
   createDependantResolver,
   describeUnmanaged,
   qualifyDependant,
 } from '../rules/dependants.ts';
-import { createSuggester } from '../suggest.ts';
+import { createSuggester } from '../values/suggest.ts';
 
 /** Dependants that close a cycle, and warnings of those that are no services of the file. */
 export function findBadDependants(services: readonly ReadService[]): readonly Finding[] {

@@ -5,7 +5,7 @@ import { showUrl } from '../../model/show-url.ts';
 import { type Finding, valueError, warning } from './finding.ts';
 import type { Path } from '../yaml/path.ts';
 import { parsePort } from '../values/ports.ts';
-import { listPortItems, type ReadService } from '../read-services.ts';
+import { listPortItems, type ReadService } from '../read/read-services.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
 import { describeStatusPlace } from '../values/ports.ts';
 

@@ -10,7 +10,7 @@ import { claimStatus, createListenClaims } from '../rules/listen-claims.ts';
 import { showValue } from '../values/parsed.ts';
 import type { Path } from '../yaml/path.ts';
 import { parsePort } from '../values/ports.ts';
-import { isWorkloadUnknown, listPortItems, PORT_FIELDS, type ReadService } from '../read-services.ts';
+import { isWorkloadUnknown, listPortItems, PORT_FIELDS, type ReadService } from '../read/read-services.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
 import { describeStatusPlace } from '../values/ports.ts';
 import { isName, NAME_EXPECTED } from '../values/text.ts';

@@ -1,6 +1,6 @@
 import { DEFAULT_KEYS, FIELD_NAMES, fieldKeys, fieldSpec, SERVICE_KEYS } from '../fields.ts';
 import { SETTINGS, type SettingName, type SettingSpec, settingKeys } from '../settings.ts';
-import { createSuggester, type Suggest } from '../suggest.ts';
+import { createSuggester, type Suggest } from '../values/suggest.ts';
 import { type FormWords, showValue } from '../values/parsed.ts';
 import type { Path } from '../yaml/path.ts';
 import { type Finding, keyError, valueError } from './finding.ts';

@@ -1,9 +1,9 @@
-import { type Finding, keyError, valueError } from './checks/finding.ts';
-import { type Draft, type FieldName, fieldSpec, secsKey } from './fields.ts';
-import { faultsOf, type Reading } from './values/parsed.ts';
-import type { PortContext } from './values/ports.ts';
-import type { Path } from './yaml/path.ts';
-import type { LocateOrigin } from './yaml/read-yaml.ts';
+import { type Finding, keyError, valueError } from '../checks/finding.ts';
+import { type Draft, type FieldName, fieldSpec, secsKey } from '../fields.ts';
+import { faultsOf, type Reading } from '../values/parsed.ts';
+import type { PortContext } from '../values/ports.ts';
+import type { Path } from '../yaml/path.ts';
+import type { LocateOrigin } from '../yaml/read-yaml.ts';
 
 export interface DraftReading {
   readonly draft: Draft;

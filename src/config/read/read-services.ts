@@ -1,13 +1,13 @@
-import type { Origin } from '../model/origin.ts';
-import type { Protocol } from '../model/service.ts';
-import type { WorkloadRef } from '../model/workload.ts';
-import { type Draft, FIELD_NAMES, type FieldName } from './fields.ts';
-import { type Finding, keyError, valueError } from './checks/finding.ts';
-import { isMapping } from './values/parsed.ts';
-import type { Path } from './yaml/path.ts';
+import type { Origin } from '../../model/origin.ts';
+import type { Protocol } from '../../model/service.ts';
+import type { WorkloadRef } from '../../model/workload.ts';
+import { type Draft, FIELD_NAMES, type FieldName } from '../fields.ts';
+import { type Finding, keyError, valueError } from '../checks/finding.ts';
+import { isMapping } from '../values/parsed.ts';
+import type { Path } from '../yaml/path.ts';
 import { type ParseField, readDraft } from './read-draft.ts';
-import type { LocateOrigin } from './yaml/read-yaml.ts';
-import { parseQualifiedName } from './values/text.ts';
+import type { LocateOrigin } from '../yaml/read-yaml.ts';
+import { parseQualifiedName } from '../values/text.ts';
 import {
   type EngineDefaults,
   findWorkloadField,
@@ -15,7 +15,7 @@ import {
   type WorkloadField,
   workloadKindOf,
   workloadRefOf,
-} from './rules/workload-of.ts';
+} from '../rules/workload-of.ts';
 
 /** A service of the file. */
 export interface FileService {

@@ -1,7 +1,7 @@
-import { type Finding, valueError } from './checks/finding.ts';
-import { SETTING_NAMES, SETTINGS, type SettingSpec, type SettingsDraft } from './settings.ts';
-import { faultsOf, isMapping } from './values/parsed.ts';
-import type { LocateOrigin } from './yaml/read-yaml.ts';
+import { type Finding, valueError } from '../checks/finding.ts';
+import { SETTING_NAMES, SETTINGS, type SettingSpec, type SettingsDraft } from '../settings.ts';
+import { faultsOf, isMapping } from '../values/parsed.ts';
+import type { LocateOrigin } from '../yaml/read-yaml.ts';
 
 /** Reads the settings of a file; what has the wrong form is passed over, since the schema tells of it. */
 export function readSettings(
