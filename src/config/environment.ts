@@ -12,7 +12,7 @@ import { accept, type EnvironmentVariable, type Parsed, refuse, showValue } from
 export const ENVIRONMENT_LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export const ENVIRONMENT_LOG_FORMATS = ['pretty', 'json'] as const;
 
-/** Variables that give the process what no file can. */
+/** Variables that have no setting of the file behind them. */
 const OWN_VARIABLES = [
   'KUBERNETES_SERVICE_HOST',
   'POLL_INTERVAL_SECS',
@@ -35,9 +35,12 @@ export type EnvironmentValues = Readonly<Record<string, string | undefined>>;
 export interface Environment {
   /** Defaults for the fields of every service. */
   readonly defaults: Draft;
-  /** The settings that variables give, as the settings' `combine` takes them. */
+  /** What variables say of the settings; `combine` of a setting says what that means together with the file. */
   readonly settings: SettingsDraft;
-  /** What the machine suggests where neither flag, variable nor file tells: in a pod `kubernetes`, unless a Docker engine is named. */
+  /**
+   * What counts where neither flag, variable nor file sets a setting: in a pod the backend `kubernetes`, unless a
+   * variable names a Docker engine.
+   */
   readonly detected: SettingsDraft;
   /** How often state is re-checked against the engine, in milliseconds; undefined = never. */
   readonly pollIntervalMs: number | undefined;
@@ -80,7 +83,7 @@ export function parseEnvironment(env: EnvironmentValues): {
   ) =>
     Object.fromEntries(
       names.flatMap((name) => {
-        // All of them are read: each mistake is told.
+        // Every variable is read, also behind one that is set, so that each mistake gets its warning.
         const [first] = variablesOf(name).flatMap((variable) => read(variable) ?? []);
         return first === undefined ? [] : [[name, first]];
       }),

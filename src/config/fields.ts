@@ -30,13 +30,16 @@ import { parseHealthcheckUrl, parseHttpUrl } from './values/url.ts';
 
 /** How a field's value is written; `V` is its canonical form, `M` what a service keeps of it. */
 interface FieldKind<V, M = V> extends FormWords {
-  /** Reads the value as the file gives it; all mistakes in it at once. Of a wrong form it says nothing: the schema does. */
+  /**
+   * Reads the value as the file gives it and tells all its mistakes at once. It is silent about a wrong form, which the
+   * schema tells.
+   */
   readonly parse: (raw: unknown, context: PortContext) => Reading<V>;
-  /** Whether a label gives a list, with commas; a blank one is an empty list. */
+  /** Whether a label holds a list, separated by commas; a blank label is an empty list. */
   readonly isList?: true;
   /** Whether the text of a label stands for a number. */
   readonly isNumber?: true;
-  /** Reads the value of the `*_secs` spelling; absent = the field has none. */
+  /** Reads the value of the `*_secs` spelling; absent = the field has no such spelling. */
   readonly parseSecs?: (raw: unknown) => Parsed<V>;
   /** The value as the file writes it; absent = as it is. */
   readonly format?: (value: M) => unknown;
@@ -98,7 +101,7 @@ const DOCKER: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker'] 
 const SWARM: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['swarm'] };
 const KUBERNETES: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['kubernetes'] };
 const PROCESS: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['process'] };
-/** The orchestrators stop with a grace period of the workload's own. */
+/** Swarm and Kubernetes use the grace period that the workload itself has. */
 const STOPPED_BY_PROXY: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker', 'process'] };
 const LABELLED: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker', 'swarm', 'kubernetes'] };
 
@@ -230,14 +233,14 @@ export const FIELDS = {
     builtIn: 30_000,
     of: (it) => it.udp.maxQueueAgeMs,
   }),
-  // Not for labels: who may start a workload is not always who may delete its data.
+  // No label can set it: whoever may start a workload may not always delete its data.
   allow_data_loss: field(FLAG, {
     ...SERVICE_ONLY,
     ...KUBERNETES,
     builtIn: false,
     of: ofKind('kubernetes', (it) => it.allowDataLoss ?? false),
   }),
-  // Nothing of it is left in a service: its labels count or they don't.
+  // A service keeps nothing of it: by then its labels have counted or not.
   ignore_labels: field(FLAG, { ...SERVICE_ONLY, ...LABELLED, builtIn: false, of: () => undefined }),
 };
 

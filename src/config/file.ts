@@ -51,8 +51,8 @@ export type ParseConfigFile = (input: ConfigText) => ParsedFile;
 const DEFAULT_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).inDefaults);
 
 /**
- * A parser that compiles the schema at its first use and keeps it. The layers beside the file tell what a service is
- * that doesn't say so; without them the file alone does.
+ * Makes a parser that compiles the schema at its first use and keeps it. The other layers matter for what a service is
+ * that doesn't say so itself; without layers the file alone decides.
  */
 export function createFileParser(
   layers: SettingsLayers = { environment: EMPTY_ENVIRONMENT, flags: {} },

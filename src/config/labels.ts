@@ -53,7 +53,7 @@ export interface LabelReading {
 /** Listeners that the labels of one workload can ask for, TCP and UDP together. */
 const MAX_LABEL_LISTENERS = 1_024;
 const LABEL_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).label);
-/** What says that a workload is to be left alone. */
+/** Values of `enabled` by which an owner says that the proxy is to leave a workload alone. */
 const OFF_WORDS: ReadonlySet<string> = new Set(['false', 'no', 'off', '0', 'n', 'f', 'disabled', '']);
 
 /** Whether the label `<prefix>.enabled` opts in; nothing else does. */
@@ -92,7 +92,7 @@ function readLabels(workload: WorkloadLabels, { prefix }: { readonly prefix: str
     : { ref, kind: 'accepted', draft, problems };
 }
 
-/** One mistake refuses the whole workload: whoever reads of it must not look for a listener. */
+/** Adds to an error that it refuses the whole workload, so that nobody looks for a listener in vain. */
 function tellRefusal(problem: Problem, ref: WorkloadRef): Problem {
   if (problem.severity !== 'error') return problem;
   return {
@@ -101,7 +101,7 @@ function tellRefusal(problem: Problem, ref: WorkloadRef): Problem {
   };
 }
 
-/** Warnings of labels that were meant to opt in and don't; who writes that it is off means that. */
+/** Warns of labels that look like an opt-in and are none; a value such as `off` is no mistake. */
 function findMissedOptIns({ ref, labels }: WorkloadLabels, prefix: string): readonly Problem[] {
   const exact = optInLabel(prefix);
   const found = Object.hasOwn(labels, exact) ? [exact] : findOptIns(labels, prefix);
@@ -148,7 +148,7 @@ function readLabelField(
   const labelOf = (key: string) => `${prefix}.${labelSuffix(key)}`;
   const originOf = (key: string): Origin => ({ kind: 'label', workload: ref, label: labelOf(key) });
   const given = fieldKeys(field).filter((key) => isGiven(field, labels[labelOf(key)]));
-  // What does nothing is not worth refusing a workload for.
+  // A label without effect gives a warning; it doesn't refuse the workload.
   if (!hasEffect(field, ref.kind)) return describeIneffective(given, { field, ref, originOf });
   let sourced: Sourced<unknown> | undefined;
   const problems: Problem[] = [];
@@ -188,7 +188,7 @@ function describeIneffective(
   return { sourced: undefined, problems };
 }
 
-/** A blank list is an empty list, which beats a lower layer; a blank scalar says nothing. */
+/** A blank list is given: it is an empty list, which beats lower layers. A blank single value counts as unset. */
 function isGiven(field: FieldName, text: string | undefined): boolean {
   return text !== undefined && (fieldSpec(field).isList === true || text.trim() !== '');
 }
@@ -207,7 +207,7 @@ function readLabel(
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '');
-  // Before ranges are spelled out: a short text can stand for more ports than there is memory for.
+  // Ports are counted before ranges become listeners: a short text can stand for more ports than there is memory for.
   const ports = field === 'ports' || field === 'udp_ports' ? countPorts(items) : 0;
   if (ports > MAX_LABEL_LISTENERS) return refuse('invalid-port', describeTooMany(ports));
   return parse(items, context);
@@ -229,7 +229,7 @@ function findUnknownLabels({ ref, labels }: WorkloadLabels, prefix: string): rea
   });
 }
 
-/** Each listener takes a descriptor: what one label asks for must leave its neighbours theirs. */
+/** Each listener takes a descriptor, so one label must not take those that other services need. */
 function findTooManyPorts({ ports, udp_ports }: Draft): readonly Problem[] | undefined {
   const count = (ports?.value.length ?? 0) + (udp_ports?.value.length ?? 0);
   const origin = (ports ?? udp_ports)?.origin;
@@ -242,7 +242,7 @@ function describeTooMany(count: number): string {
   return `${formatCount(count)} ports are asked for, and labels can have ${most} for one workload; a service of the file may have more`;
 }
 
-/** How many listen ports a list asks for; what can't be read counts as one. */
+/** Counts the listen ports that a list asks for; an entry that can't be read counts as one. */
 function countPorts(items: readonly string[]): number {
   return items.reduce((sum, item) => {
     const [, first, last] = /(\d{1,5})-(\d{1,5}):/.exec(item) ?? [];

@@ -43,18 +43,24 @@ export type SettingsDraft = { readonly [N in SettingName]?: Sourced<unknown> };
 /** All there is to know of one setting. */
 export interface SettingSpec<T = unknown> extends FormWords {
   readonly place: SettingPlace;
-  /** Reads its value in the file; all mistakes in it at once. Of a wrong form it says nothing: the schema does. */
+  /**
+   * Reads its value in the file and tells all its mistakes at once. It is silent about a wrong form, which the schema
+   * tells.
+   */
   readonly parse: (raw: unknown) => Reading<T>;
-  /** The key below it that holds the value where the file has a mapping there. */
+  /** Where the file has a mapping, the key in it that holds the value. */
   readonly inner?: FormWords & Pick<SettingSpec<T>, 'parse'> & { readonly key: string };
   /** The value when no layer sets it. */
   readonly builtIn: T;
   readonly flag?: keyof SettingsFlags;
   /** The first one that is set counts. */
   readonly variables?: readonly EnvironmentVariable[];
-  /** What flag and variable mean together with the file's value; absent = they replace it. */
+  /**
+   * Makes the value from what flag or variable gives and the file's value; absent = flag and variable replace the
+   * file's.
+   */
   readonly combine?: (above: unknown, file: T | undefined) => T;
-  /** Whether a running proxy keeps the value of its start. */
+  /** Whether a running proxy keeps the value that it started with, until its next start. */
   readonly fixed?: true;
   /** The value as the file writes it; absent = as it is. */
   readonly format?: (value: T) => unknown;
@@ -283,7 +289,10 @@ function parseStatusPort(text: string): Parsed<number> {
   return refuse('invalid-port', `${showValue(text)} is not ${PORT_EXPECTED}`);
 }
 
-/** A port from above keeps the address that the file gives: who binds to localhost must not be opened to the world. */
+/**
+ * Flag and variable give a port and keep the file's address: a server that the file binds to localhost must not be
+ * opened to the world.
+ */
 function placeStatus(port: unknown, file: Settings['status'] | undefined): Settings['status'] {
   if (port === 0) return 'off';
   const address = file === undefined || file === 'off' ? '' : file.address;
@@ -320,7 +329,10 @@ function parseSocket(raw: unknown): Parsed<string> {
   return refuse('invalid-value', `${showValue(raw)} is not ${SOCKET_EXPECTED}`);
 }
 
-/** What Docker's own client takes and the proxy can't use is handed on, and refused at the start: ignored, it would mean another engine. */
+/**
+ * Takes also what only Docker's own client can use: the start refuses it then. If it were ignored here, the proxy would
+ * use another engine than the one that was named.
+ */
 function parseClientSocket(text: string): Parsed<string> {
   return /^(ssh|npipe):\/\/\S/.test(text) ? accept(text) : parseSocket(text);
 }

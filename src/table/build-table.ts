@@ -36,9 +36,9 @@ export interface TableInput {
   readonly holders: Holders;
   /** Where the status server listens now; absent = where the settings say. */
   readonly status?: Sourced<Settings['status']> | undefined;
-  /** What the proxy itself runs in; default: nothing that an engine has. */
+  /** The workloads that the proxy itself runs in; default: none. */
   readonly own?: readonly WorkloadRef[];
-  /** The table in force; what it says already is taken from it. Default: none. */
+  /** The table in force; entries that stay the same are taken from it. Default: none. */
   readonly before?: ServiceTable;
 }
 
@@ -80,7 +80,7 @@ function countsLabels(ref: WorkloadRef, { backend, docker, kubernetes }: Setting
     : backend === 'docker' && docker.labels;
 }
 
-/** What puts the proxy's own container to sleep ends the proxy, so nothing of the table stands for it. */
+/** Leaves out services that stand for what the proxy itself runs in: to put it to sleep would end the proxy. */
 function leaveOutOwn(
   entries: readonly TableEntry[],
   own: readonly WorkloadRef[],
@@ -101,7 +101,7 @@ function byName(a: TableEntry, b: TableEntry): number {
   return a.service.name < b.service.name ? -1 : 1;
 }
 
-/** Services that nothing can ever wake. */
+/** Warns of services that nothing can ever wake. */
 function findSilent(entries: readonly TableEntry[]): readonly Problem[] {
   const dependants = new Set(entries.flatMap(({ service }) => service.dependants));
   return entries.flatMap(({ service, origins }): readonly Problem[] => {

@@ -22,8 +22,10 @@ interface Claim {
 }
 
 /**
- * Gives each listener to one service: the one already listening keeps it, else the file beats labels, else the one whose
- * workload is older, else the first by name: whoever makes a container must not choose a name that takes another one's port. Nobody gets the place of the status server. What a service loses is taken out of its entry and reported.
+ * Gives each listener to one service. The service that listens already keeps it; else the file beats labels; else the
+ * service with the older workload gets it; else the first by name. Age comes before the name, so that nobody can take a
+ * port by naming a container well. No service gets the place of the status server. Listeners that a service loses are
+ * taken out of its entry and reported.
  */
 export function settleConflicts(
   entries: readonly TableEntry[],
@@ -85,7 +87,7 @@ function listClaims(
   );
 }
 
-/** By a comparison, since two infinite ages have no difference. */
+/** Compares, and doesn't subtract: the difference of two infinite ages is not a number. */
 function compareAges(a: Claim, b: Claim): number {
   return Number(a.createdMs > b.createdMs) - Number(a.createdMs < b.createdMs);
 }

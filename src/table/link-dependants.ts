@@ -27,11 +27,11 @@ interface Hub {
 }
 
 /**
- * Makes dependants name services wherever they name a service or the workload of one, each once; other names mean
- * workloads without a service, of the hub's engine, in Kubernetes as `namespace/name`. Left out and reported is a link that
- * closes a cycle, a name that the engine can't have, what the proxy itself runs in, and, where labels name the dependants,
- * whatever has not opened itself to them.
- * @param options.own what the proxy itself runs in.
+ * Replaces the names of dependants by the names of the services that they mean, each once. A name that means no service
+ * stands for a workload of the hub's engine, in Kubernetes as `namespace/name`. Some links are left out and reported: one
+ * that closes a cycle, a name that the engine can't have, the workload that the proxy itself runs in, and, if labels name
+ * the dependants, a workload that has not opted in to that.
+ * @param options.own the workloads that the proxy itself runs in.
  */
 export function linkDependants(
   entries: readonly TableEntry[],
@@ -83,7 +83,7 @@ export function linkDependants(
   return { entries: linked, problems };
 }
 
-/** Why a hub can't have a dependant; undefined where it can. */
+/** Says why a hub can't have a dependant; undefined = it can. */
 function findRefusal(
   name: string,
   {

@@ -20,7 +20,7 @@ export interface ServiceSource {
   /** What it stands for. */
   readonly ref: WorkloadRef;
   readonly isOfFile: boolean;
-  /** When its workload was made, ms since the epoch, as far as its labels' engine tells. */
+  /** When its workload was made, ms since the epoch; undefined where no engine tells. */
   readonly createdMs?: number | undefined;
   /** The label by which its workload has opted in; undefined where none has, or labels don't count. */
   readonly optIn: Origin | undefined;
@@ -31,7 +31,10 @@ export interface ServiceSource {
 const DEFAULT_ORIGIN: Origin = { kind: 'default' };
 const NAMING_FIELDS: ReadonlySet<FieldName> = new Set(WORKLOAD_FIELDS);
 
-/** What there is to know of each field, by kind of workload: asked for each field of each service at each change. */
+/**
+ * What a merge needs of each field, by kind of workload. Prepared once: each change needs it for each field of each
+ * service.
+ */
 const FIELDS_OF = {
   docker: describeFields('docker'),
   swarm: describeFields('swarm'),
@@ -60,7 +63,7 @@ export function mergeService(source: ServiceSource): TableEntry {
   return { service: toService(own, values as MergedValues), origins };
 }
 
-/** What has opted in by a label is open to the hubs of other labels, unless the file says otherwise. */
+/** A workload that opts in by label may be the dependant of hubs by label, unless the file says otherwise. */
 function openedBy(origin: Origin): Draft {
   return { dependant_of_labels: { value: true, origin } };
 }
@@ -73,7 +76,7 @@ function describeFields(kind: WorkloadKind) {
   });
 }
 
-/** By a loop, because it is done for each field of each service. */
+/** A plain loop, because it runs for each field of each service. */
 function findHighest(field: FieldName, layers: readonly Draft[]): Draft[FieldName] {
   for (const layer of layers) {
     const found = layer[field];

@@ -31,7 +31,8 @@ export function pairSources(input: {
     taken.set(name, { ref, place: origin });
     const reading = takeLabels({ service, ref }, labelsLeft);
     problems.push(...(reading?.problems ?? []));
-    // Half of what the owner meant may be worse than nothing: an unreadable allow-list must not mean "open to all".
+    // Half of what the owner meant may be worse than no service: an allow-list that can't be read must not mean "open
+    // to all".
     if (reading?.kind === 'refused') continue;
     const layers: readonly Draft[] = [
       draft,
@@ -48,13 +49,16 @@ export function pairSources(input: {
   };
 }
 
-/** What has a name already: a service of the file at a place, or else a labelled workload. */
+/** Who has a name already: a service of the file, with its place, or a labelled workload. */
 interface NameHolder {
   readonly ref: WorkloadRef;
   readonly place?: Origin;
 }
 
-/** Services of labels alone, under the names of their workloads; whoever finds its name taken is left out. */
+/**
+ * Makes services of labels alone, each with its workload's name; if the name is taken, the service is left out and
+ * reported.
+ */
 function nameLabelled(
   readings: readonly LabelReading[],
   {
@@ -89,7 +93,7 @@ function optInOf(workload: WorkloadRef, labelPrefix: string): Origin {
   return { kind: 'label', workload, label: optInLabel(labelPrefix) };
 }
 
-/** The labels of a service's workload, taken out of those that are left, also where they are to be ignored. */
+/** Takes the labels of a service's workload out of those that are left, also if the service ignores them. */
 function takeLabels(
   { service, ref }: { readonly service: FileService; readonly ref: WorkloadRef },
   labelsLeft: Map<string, LabelReading>,
@@ -100,7 +104,7 @@ function takeLabels(
   return service.draft.ignore_labels?.value === true ? undefined : reading;
 }
 
-/** In an order that doesn't depend on which engine told first. */
+/** Sorts, so that the result doesn't depend on which engine answered first. */
 function byKey(labelled: ReadonlyMap<string, LabelReading>): readonly LabelReading[] {
   return [...labelled].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, reading]) => reading);
 }

@@ -11,7 +11,7 @@ import {
 } from '../rules/dependants.ts';
 import { createSuggester } from '../values/suggest.ts';
 
-/** Dependants that close a cycle, and warnings of those that are no services of the file. */
+/** Finds dependants that close a cycle, and warns of those that are no services of the file. */
 export function findBadDependants(services: readonly ReadService[]): readonly Finding[] {
   if (services.every(({ draft }) => draft.dependants === undefined)) return [];
   const byName = new Map(services.map((service) => [service.name, service]));
@@ -54,7 +54,7 @@ export function findBadDependants(services: readonly ReadService[]): readonly Fi
 /** What a name means that no service of the file has. */
 function describeMeaning(name: string, hub: WorkloadRef): string {
   const hasNamespace = name.includes('/');
-  // Only annotations can bring a service of such a name.
+  // Only the annotations of a workload can make a service with such a name.
   if (hasNamespace && hub.kind !== 'kubernetes') return 'an annotated workload of this name';
   const where = hub.kind === 'kubernetes' && !hasNamespace ? ` in namespace ${hub.namespace}` : '';
   return `${describeUnmanaged(hub)} of this name${where}`;

@@ -9,7 +9,7 @@ import { listPortItems, type ReadService } from '../read/read-services.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
 import { describeStatusPlace } from '../values/ports.ts';
 
-/** Where the clients of a local process are sent; one of them that is not the proxy's own is enough. */
+/** The proxy connects to a local process at these addresses. If only one of them leads back, the other still works. */
 const PROCESS_HOSTS = ['127.0.0.1', '::1'] as const;
 const LOOPBACK_HOST = /^(?:127\.\d+\.\d+\.\d+|\[::1\])$/;
 
@@ -21,9 +21,10 @@ interface Place {
 }
 
 /**
- * What is sure to lead back to the proxy itself, as far as the file tells: a process's port all of whose addresses are
- * listened on is an error, since no client could ever be served; a URL to an own listener is a warning, since clients are
- * served all the same. All else, such as a container on the host's network, shows when it is connected to.
+ * Finds what leads back to the proxy itself, as far as the file tells for sure. If the proxy listens on every address of a
+ * process's port, that is an error: no client could ever be served. If a webhook's URL leads to a listener of the proxy,
+ * that is a warning: clients are served all the same. Other loops, such as through a container on the host's network, show
+ * only when the proxy connects.
  */
 export function findLoops(
   services: readonly ReadService[],
@@ -63,7 +64,10 @@ function findProcessLoops(service: ReadService, { places, whose }: Places): read
   });
 }
 
-/** Only where the listener's service has a webhook, too: else nothing more comes of an event that is sent there. */
+/**
+ * A webhook makes a loop only if the service that it leads to has a webhook, too; otherwise an event that arrives there
+ * causes no other.
+ */
 function findWebhookLoop(service: ReadService, { places, whose }: Places): readonly Finding[] {
   const url = service.draft.webhook_url?.value;
   if (!url || !URL.canParse(url)) return [];

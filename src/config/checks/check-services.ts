@@ -20,7 +20,7 @@ import { type EngineDefaults, WORKLOAD_FIELDS, workloadFieldOf, workloadNoun } f
 const NAMING_FIELDS: ReadonlySet<FieldName> = new Set(WORKLOAD_FIELDS);
 const UDP_OPTIONS = FIELD_NAMES.filter((field) => field.startsWith('udp_') && field !== 'udp_ports');
 
-/** What only shows when the services of a file are seen together, and options that do nothing. */
+/** Finds mistakes that show only between the services of a file, and options that have no effect. */
 export function checkServices(
   services: readonly ReadService[],
   {
@@ -55,7 +55,7 @@ function findDuplicateNames(services: readonly ReadService[]): readonly Finding[
   });
 }
 
-/** A service's name that has to be its workload's, too, and can't. */
+/** A service that names no workload has its workload's name; finds names that no workload can have. */
 function findUnfitName(service: ReadService): readonly Finding[] {
   const { name, ref } = service;
   if (service.workloadField !== undefined) return [];
@@ -66,7 +66,7 @@ function findUnfitName(service: ReadService): readonly Finding[] {
   return [nameError(service, 'invalid-value', message)];
 }
 
-/** A workload where the proxy doesn't look. */
+/** Finds a workload in a namespace that the proxy doesn't look at. */
 function findUnservedNamespace(service: ReadService, { namespaces }: EngineDefaults): readonly Finding[] {
   const { ref, workloadField: field, path, namePath } = service;
   const isServed = ref.kind !== 'kubernetes' || namespaces.length === 0 || namespaces.includes(ref.namespace);
@@ -127,7 +127,10 @@ function findListenConflicts(
   return findings;
 }
 
-/** Whether no two of the listeners, which are all known, overlap; told without a look at how each was written. */
+/**
+ * Whether all listeners are known and no two of them overlap. It is a quick test: it doesn't look at how each was
+ * written.
+ */
 function hasNoConflict(services: readonly ReadService[], status: Settings['status']): boolean {
   const claims = createListenClaims<true>();
   claimStatus(claims, { status, owner: true });
@@ -166,14 +169,14 @@ export function describeUselessness(field: FieldName, ref: WorkloadRef): string 
   }
 }
 
-/** Options of a service that do nothing for what it stands for. */
+/** Finds options that have no effect on the service's kind of workload. */
 function findUselessOptions(service: ReadService): readonly Finding[] {
   if (isWorkloadUnknown(service)) return [];
   const { raw, ref } = service;
   const has = (key: string) => Object.hasOwn(raw, key);
   const ofOtherKinds = FIELD_NAMES.filter((field) => !hasEffect(field, ref.kind)).flatMap((field) =>
     fieldKeys(field)
-      // A key that names another workload is a mistake of its own.
+      // findExclusive() tells of a key that names another workload.
       .filter((key) => has(key) && !NAMING_FIELDS.has(field))
       .map((key) => useless(service, key, describeUselessness(field, ref))),
   );
@@ -181,7 +184,7 @@ function findUselessOptions(service: ReadService): readonly Finding[] {
 }
 
 function findUselessUdpOptions(service: ReadService, has: (key: string) => boolean): readonly Finding[] {
-  // Where neither ports nor labels are the file's alone, a label may still bring the UDP port.
+  // A label may still bring the UDP port, unless the file gives the ports or leaves the labels out.
   const labelsMayAddPorts =
     !has('ports') && service.ref.kind !== 'process' && service.raw['ignore_labels'] !== true;
   if (has('udp_ports') || labelsMayAddPorts) return [];

@@ -42,7 +42,7 @@ export function toProblem(finding: Finding, locate: LocateOrigin): Problem {
   };
 }
 
-/** By position, then message; what is said twice of one place (an anchor used by many) stays once. */
+/** Sorts by position, then by message, and leaves out repetitions: a mistake in an anchor is found at each use of it. */
 export function sortProblems(problems: readonly Problem[]): readonly Problem[] {
   const sorted = problems.toSorted(
     (a, b) => lineOf(a) - lineOf(b) || columnOf(a) - columnOf(b) || (a.message < b.message ? -1 : 1),

@@ -20,13 +20,13 @@ const FIELD_WORDS: ReadonlyMap<string, FormWords> = new Map([
 /** Keys at the top of a file. */
 export const TOP_KEYS: readonly string[] = ['defaults', ...settingKeys(''), 'services'];
 
-/** What suggests one of these keys. */
+/** Gives the suggester for a list of keys. */
 type SuggestAmong = (known: readonly string[]) => Suggest;
 
 /**
- * What the schema says of a file's form, in a person's words: unknown and missing keys, keys without a value, and what is
- * no list or mapping where one has to be. The readers pass over these in silence. Of single values the schema says less
- * than their parsers do, so it is asked only where they found nothing.
+ * Puts into words what the schema says of a file's form: unknown and missing keys, keys without a value, and values that
+ * should be a list or a mapping. The readers are silent about these. The schema's rules for single values are left out
+ * here, because the parsers of the values say more.
  */
 export function formFindings(issues: readonly SchemaIssue[]): readonly Finding[] {
   const suggesters = new Map<readonly string[], Suggest>();
@@ -38,7 +38,7 @@ export function formFindings(issues: readonly SchemaIssue[]): readonly Finding[]
   return issues.flatMap((issue) => describeIssue(issue, suggestAmong) ?? []);
 }
 
-/** What is left to say of a file that every parser takes, and the schema does not. */
+/** For a file that the parsers take and the schema refuses: says at least where, and by which rule. */
 export function unfitFindings(issues: readonly SchemaIssue[]): readonly Finding[] {
   return issues.map(({ path, keyword, value }) =>
     valueError(path, 'invalid-value', `${showValue(value)} does not fit the schema (${keyword})`),
@@ -57,7 +57,7 @@ function describeIssue(issue: SchemaIssue, suggestAmong: SuggestAmong): Finding 
     case 'type': {
       if (value === null && path.length > 0) return describeNothing(path);
       const types = [params['type']].flat().map((type) => TYPE_NAMES[String(type)]);
-      // A single value is its parser's.
+      // The parser of a single value says more.
       return types.includes(undefined) ? undefined : describeWrongForm(issue, types.join(' or '));
     }
     default:
@@ -75,7 +75,7 @@ function describeUnknownKey(target: Path, suggestAmong: SuggestAmong): string {
   return `unknown key${suggestion === '' ? `; known are ${known.join(', ')}` : suggestion}`;
 }
 
-/** Where keys belong, for who has written one elsewhere. */
+/** Where each key belongs, for messages about a key at the wrong place. */
 const PLACES: readonly { readonly where: string; readonly keys: readonly string[] }[] = [
   { where: 'to a service', keys: SERVICE_KEYS.filter((key) => !DEFAULT_KEYS.includes(key)) },
   { where: 'to a service or to defaults', keys: DEFAULT_KEYS },
@@ -102,7 +102,7 @@ function keysAt(parent: Path): readonly string[] {
   }
 }
 
-/** A key or an entry of a list without a value. */
+/** Tells of a key, or an entry of a list, that has no value. */
 function describeNothing(path: Path): Finding {
   const { words, rest, isField } = wordsAt(path);
   const finding = valueError(path, 'wrong-type', `has no value; ${remedyForNothing(path, { words, rest })}`);
@@ -131,7 +131,7 @@ function describeWrongForm({ path, value }: SchemaIssue, expected: string): Find
   return valueError(path, 'wrong-type', message);
 }
 
-/** The words of the field or setting at a path or above it, and the path from there; none where it is in neither. */
+/** Finds the words of the field or setting that a path is at or in, and the rest of the path below it. */
 function wordsAt(path: Path): {
   readonly words: FormWords | undefined;
   readonly rest: Path;

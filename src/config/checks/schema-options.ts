@@ -1,2 +1,2 @@
-/** How the schema is compiled: at run time from the source, beforehand in the shipped form. */
+/** How the schema is compiled: a checkout compiles it when it runs, the shipped form when it is built. */
 export const SCHEMA_OPTIONS = { allErrors: true, allowUnionTypes: true } as const;

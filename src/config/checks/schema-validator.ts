@@ -1,6 +1,6 @@
 /**
- * The schema as a function. The shipped form has another file in the place of this one: the function itself, generated
- * when it was built (scripts/bundle/schema-validator.mjs), so that neither the schema nor its compiler is loaded.
+ * The schema as a function. The build puts another file in the place of this one, which holds the generated function
+ * (scripts/bundle/schema-validator.mjs): the shipped form loads neither the schema nor its compiler.
  */
 import { createRequire } from 'node:module';
 import { Ajv, type AnySchemaObject, type ErrorObject } from 'ajv';

@@ -21,7 +21,7 @@ export function createSchemaCheck(): CheckSchema {
   return (root) => {
     validate ??= createSchemaValidator();
     if (validate(root)) return [];
-    // A bad key is reported twice: once by the rule it breaks, once as a bad key.
+    // The library reports a bad key twice: by the rule that it breaks, and as a bad key. The second is kept.
     const errors = (validate.errors ?? []).filter(
       ({ keyword, propertyName }) => propertyName === undefined || keyword === 'propertyNames',
     );

@@ -18,7 +18,7 @@ export function createFieldParser(): ParseField {
   const results = new Map<string, Reading<unknown>>();
   return (field, raw, context) => {
     const { parse } = fieldSpec(field);
-    // Ports, which alone depend on the context, are never text.
+    // Only ports depend on the context, and they are never plain text.
     if (typeof raw !== 'string') return parse(raw, context);
     const key = `${field} ${raw}`;
     const result = results.get(key) ?? parse(raw, context);
@@ -28,8 +28,8 @@ export function createFieldParser(): ParseField {
 }
 
 /**
- * Reads the given fields of a mapping; fields with mistakes are left out of the draft. What has the wrong form is passed
- * over, since the schema tells of it.
+ * Reads the given fields of a mapping; fields with mistakes are left out of the draft. It passes over values of the wrong
+ * form, because the schema tells of them.
  */
 export function readDraft(
   raw: Readonly<Record<string, unknown>>,

@@ -30,9 +30,9 @@ export interface ReadService extends FileService {
   readonly path: Path;
   readonly namePath: Path;
   readonly raw: Readonly<Record<string, unknown>>;
-  /** What it stands for; a guess where the value that says so is a mistake. */
+  /** The workload that it stands for; a guess where the value that names it is a mistake. */
   readonly ref: WorkloadRef;
-  /** The key that says so; undefined = the service's name does. */
+  /** The key that names the workload; undefined = the service's own name does. */
   readonly workloadField: WorkloadField | undefined;
 }
 
@@ -41,7 +41,7 @@ export const PORT_FIELDS = [
   { field: 'udp_ports', protocol: 'udp' },
 ] as const satisfies readonly { readonly field: FieldName; readonly protocol: Protocol }[];
 
-/** Whether a mistake keeps what a service stands for from being known. */
+/** Whether the workload of a service is unknown, because the value that names it is a mistake. */
 export function isWorkloadUnknown({ workloadField, draft }: ReadService): boolean {
   return workloadField !== undefined && draft[workloadField] === undefined;
 }
@@ -113,7 +113,7 @@ function findExclusive(value: Readonly<Record<string, unknown>>, path: Path): re
   });
 }
 
-/** What is written in the lists of ports of a service, and where. */
+/** Lists what a service has under `ports` and `udp_ports` as it was written, each with its path. */
 export function listPortItems(
   service: ReadService,
 ): readonly { readonly path: Path; readonly item: unknown; readonly protocol: Protocol }[] {

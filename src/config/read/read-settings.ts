@@ -3,7 +3,7 @@ import { SETTING_NAMES, SETTINGS, type SettingSpec, type SettingsDraft } from '.
 import { faultsOf, isMapping } from '../values/parsed.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
 
-/** Reads the settings of a file; what has the wrong form is passed over, since the schema tells of it. */
+/** Reads the settings of a file. It passes over values of the wrong form, because the schema tells of them. */
 export function readSettings(
   root: Readonly<Record<string, unknown>>,
   locate: LocateOrigin,

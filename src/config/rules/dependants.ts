@@ -8,13 +8,13 @@ export interface NamedWorkload {
   readonly ref: WorkloadRef;
 }
 
-/** The service that a hub means by a name; undefined = none, a workload without a service is meant. */
+/** Finds the service that a hub means by a name; undefined = the name means a workload that no service stands for. */
 export type ResolveDependant = (name: string, hub: WorkloadRef) => string | undefined;
 
 /**
- * For every hub a name means first the service of that name. Then, for a hub of Kubernetes, the service of the workload
- * of that name in the hub's namespace, or of `namespace/name`; for any other hub, the service of the workload of that
- * name, of the hub's own kind before another. Of two workloads alike in all of this, the first by key.
+ * Makes a resolver of dependants' names. A name means the service of that name, if there is one. Else it means the service
+ * whose workload has that name: for a hub of Kubernetes a workload in the hub's namespace, or that of `namespace/name`;
+ * for any other hub a workload of the hub's own kind before one of another kind. If several fit, the first by key counts.
  */
 export function createDependantResolver(services: readonly NamedWorkload[]): ResolveDependant {
   const names = new Set(services.map(({ name }) => name));
@@ -38,7 +38,7 @@ export function canBeWorkload(name: string, hub: WorkloadRef): boolean {
   return hub.kind === 'kubernetes' ? isKubernetesWorkload(name) : isName(name);
 }
 
-/** For messages: what a name means that no service has. */
+/** For messages: the kind of workload that a name means if no service has it. */
 export function describeUnmanaged(hub: WorkloadRef): string {
   switch (hub.kind) {
     case 'kubernetes':
@@ -56,7 +56,7 @@ export function qualifyDependant(name: string, hub: WorkloadRef): string {
   return hub.kind === 'kubernetes' && !name.includes('/') ? `${hub.namespace}/${name}` : name;
 }
 
-/** Of the services added under one name, the one whose workload's key comes first. */
+/** Keeps one service for each name: the one whose workload's key comes first. */
 class FirstByKey {
   readonly #found = new Map<string, NamedWorkload>();
 
@@ -80,7 +80,7 @@ export interface Cycle {
   readonly path: readonly string[];
 }
 
-/** Names of a cycle that are told. */
+/** A message shows at most so many names of a cycle. */
 const MAX_PATH = 20;
 
 /**
@@ -125,7 +125,7 @@ function visitFrom(
   }
 }
 
-/** Cut short in the middle: a file of thousands of long cycles must not give a message of their product. */
+/** Leaves out the middle of a long cycle: thousands of long cycles in one file must not fill the memory with messages. */
 function describeCycle(trail: readonly { readonly name: string }[], position: number): readonly string[] {
   const names = (part: readonly { readonly name: string }[]) => part.map(({ name }) => name);
   const first = trail[position]?.name ?? '';

@@ -1,9 +1,12 @@
 import type { ListenerSpec } from '../../model/service.ts';
 import type { Settings } from '../../model/settings.ts';
 
-/** Whoever took listeners so far, and the test whether another one overlaps. */
+/** Keeps who has which listener, and finds out whether another one overlaps. */
 export interface ListenClaims<T> {
-  /** The owner of a listener that can't be bound beside this one; otherwise takes it and returns undefined. */
+  /**
+   * Takes a listener for an owner and returns undefined; if it can't be bound beside one that is taken, returns the
+   * other's owner instead.
+   */
   claim(listener: Pick<ListenerSpec, 'protocol' | 'address' | 'port'>, owner: T): T | undefined;
 }
 
@@ -42,7 +45,10 @@ export function createListenClaims<T>(): ListenClaims<T> {
   };
 }
 
-/** Claims where the status server listens, before anybody else: it is bound first and keeps its place. */
+/**
+ * Claims the place of the status server. Call it first: the status server is bound before all others and keeps its
+ * place.
+ */
 export function claimStatus<T>(
   claims: ListenClaims<T>,
   { status, owner }: { readonly status: Settings['status']; readonly owner: T },

@@ -12,19 +12,19 @@ export const WORKLOAD_FIELDS = [
 ] as const;
 export type WorkloadField = (typeof WORKLOAD_FIELDS)[number];
 
-/** What a service of the file means where it doesn't say so. */
+/** What a service of the file stands for if it doesn't say so. */
 export interface EngineDefaults {
-  /** Whose workload it is. */
+  /** The engine that has the workload. */
   readonly backend: BackendName;
-  /** Those that are served; empty = all. */
+  /** The namespaces that are served; empty = all. */
   readonly namespaces: readonly string[];
-  /** Where a Deployment or StatefulSet is that names no namespace. */
+  /** The namespace of a Deployment or StatefulSet that names none. */
   readonly namespace: string;
 }
 
 const DEFAULT_NAMESPACE = 'default';
 
-/** A workload that names no namespace is in the only one that is served, else in `default`. */
+/** A workload that names no namespace is in the one that is served, if that is exactly one, else in `default`. */
 export function toEngineDefaults({ backend, kubernetes: { namespaces } }: Settings): EngineDefaults {
   const [only = DEFAULT_NAMESPACE, ...others] = namespaces;
   return { backend, namespaces, namespace: others.length === 0 ? only : DEFAULT_NAMESPACE };
@@ -46,7 +46,7 @@ const NOUNS: Readonly<Record<WorkloadField, string>> = {
   command: 'local process',
 };
 
-/** The field that says what a service stands for; undefined = none, and its name does. */
+/** Finds the field that says what a service stands for; undefined = the service's name does. */
 export function findWorkloadField(has: (field: WorkloadField) => boolean): WorkloadField | undefined {
   return WORKLOAD_FIELDS.find(has);
 }

@@ -26,7 +26,10 @@ export function parseAccessEntry(raw: unknown): Parsed<string> {
   return accept(formatRange((address as ipaddr.IPv6).toIPv4Address(), prefix - MAPPED_PREFIX_BITS));
 }
 
-/** Reads an IP address to bind, without brackets; canonical, undefined = not one. An IPv6 zone (`%eth0`) is kept. */
+/**
+ * Reads an IP address to bind, without brackets, into its canonical form; undefined = it is no address. An IPv6 zone
+ * (`%eth0`) is kept.
+ */
 export function parseBindAddress(text: string): string | undefined {
   const match = /^([^%]*)(%[0-9A-Za-z._-]+)?$/.exec(text);
   const address = match === null ? undefined : readAddress(match[1] ?? '');

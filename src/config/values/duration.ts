@@ -16,7 +16,7 @@ export const DURATION_EXPECTED = 'a duration such as 90 (seconds), "90s", "1h30m
 
 /**
  * Reads a duration into milliseconds: a number of seconds, or text with the units h, m, s, ms in this order.
- * Rounded to a millisecond, but what is more than 0 never becomes 0.
+ * The result is rounded to a millisecond; a duration of more than 0 is at least 1 ms.
  */
 export function parseDuration(raw: unknown): Parsed<number> {
   const ms = typeof raw === 'string' ? readText(raw) : readNumber(raw);

@@ -10,7 +10,7 @@ const CHARACTERS = 'lower case letters, digits and "-"';
 /** What the name of a namespace or Service looks like, for messages. */
 export const LABEL_EXPECTED = `a name of ${CHARACTERS}, at most ${MAX_LABEL_CHARACTERS} characters`;
 
-/** What names a Deployment or StatefulSet, for messages. */
+/** What the name of a Deployment or StatefulSet looks like, for messages. */
 export const WORKLOAD_EXPECTED = `name or namespace/name, of ${CHARACTERS}, such as db or shop/db`;
 
 /** Reads the name of a namespace or Service: a DNS-1123 label. */

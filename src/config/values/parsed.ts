@@ -35,10 +35,10 @@ export interface Fault {
   readonly message: string;
 }
 
-/** The outcome of reading what may hold several mistakes. */
+/** The outcome of reading a value that may hold several mistakes. */
 export type Reading<T> = Parsed<T> | { readonly ok: false; readonly faults: readonly Fault[] };
 
-/** All mistakes of what could not be read. */
+/** Lists all mistakes of a refused value. */
 export function faultsOf(refused: Extract<Reading<unknown>, { readonly ok: false }>): readonly Fault[] {
   if ('faults' in refused) return refused.faults;
   const { code, message } = refused;
@@ -50,18 +50,18 @@ export function refuseAt(path: Path, code: ProblemCode, message: string): Readin
   return { ok: false, faults: [{ code, path, message }] };
 }
 
-/** What the schema's errors about a value are worded with. */
+/** The words for a value's form, from which messages about the schema's errors are made. */
 export interface FormWords {
-  /** What a value looks like, where there is none: `write <expected>`. */
+  /** What a value looks like; a message about a missing one says `write <expected>`. */
   readonly expected: string;
-  /** The remedy for what is no list or mapping where one has to be; absent = none is known. */
+  /** Says how to mend a value that should be a list or a mapping and is none; absent = nothing to add. */
   readonly formHint?: (raw: unknown) => string;
 }
 
-/** What has the wrong form: the schema has told of it. */
+/** The outcome for a value of the wrong form. It holds no mistake, because the schema tells of it. */
 export const WRONG_FORM: Reading<never> = { ok: false, faults: [] };
 
-/** Reads a list; the mistakes of all its entries at once. */
+/** Reads a list and tells the mistakes of all its entries at once. */
 export function parseList<T>(raw: unknown, parseItem: (item: unknown) => Parsed<T>): Reading<readonly T[]> {
   if (!Array.isArray(raw)) return WRONG_FORM;
   const values: T[] = [];
@@ -83,8 +83,8 @@ export function hintAtList(raw: unknown): string {
 const MAX_SHOWN_CHARACTERS = 80;
 
 /**
- * A user's value as a message shows it: text in quotes, collections by their kind, cut at 80 characters; of URLs scheme and
- * host alone.
+ * A user's value as a message shows it, at most 80 characters: text in quotes, a list or mapping by its kind, and of a URL
+ * only scheme and host.
  */
 export function showValue(raw: unknown): string {
   if (raw === null || raw === undefined) return 'nothing';

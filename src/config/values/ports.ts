@@ -77,7 +77,7 @@ export function parseStatusListen(raw: unknown): Parsed<StatusAddress> {
   return accept({ address, port });
 }
 
-/** What says where the status server listens, for messages about whoever wants to listen there, too. */
+/** Says what gave the status server its place, for messages about a service that wants to listen there, too. */
 export function describeStatusPlace(origin: Origin): string {
   return origin.kind === 'default'
     ? 'by default; status.listen can give it another place'
@@ -107,7 +107,7 @@ function readTargets(match: RegExpExecArray, listen: PortRange): Parsed<readonly
   return accept(Array.from({ length }, (_, index) => target.value.first + index));
 }
 
-/** Listeners in the file's spelling; runs of neighbours become ranges, the order is kept. */
+/** Writes listeners as the file does, in their order; neighbouring ports become ranges. */
 export function formatPorts(listeners: readonly ListenerSpec[]): readonly string[] {
   const runs: { start: ListenerSpec; length: number }[] = [];
   for (const listener of listeners) {
@@ -139,7 +139,7 @@ function formatRun({ start, length }: { readonly start: ListenerSpec; readonly l
   return `${prefix}${start.port}-${start.port + length - 1}:${targetPort}-${targetPort + length - 1}`;
 }
 
-/** The commonest mistakes: a lone port, an address without brackets, and a name where none can be. */
+/** The remedy for the commonest mistakes: a single port, an address without brackets, a name where only a number can be. */
 function hint(
   raw: unknown,
   { name, portNames }: { readonly name: string | undefined; readonly portNames: boolean },

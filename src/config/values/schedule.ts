@@ -2,7 +2,7 @@ import { CronExpressionParser } from 'cron-parser';
 import { accept, type Parsed, refuse, showValue } from './parsed.ts';
 
 const EXPECTED = 'five fields: minute hour day-of-month month day-of-week, such as "30 8 * * 1-5"';
-/** `H` stands for a random value in the library: a schedule that differs from run to run. */
+/** The library replaces `H` by a random value, so the schedule would differ from run to run. */
 const RANDOM_FIELD = /(^|[\s,])H/i;
 const ZONE_SHAPE = /^[A-Za-z][A-Za-z0-9_+/-]*$/;
 
@@ -30,7 +30,7 @@ export function parseCron(raw: unknown): Parsed<string> {
 
 function whyUnusable(expression: string): string | undefined {
   try {
-    // A fixed date, so that nothing depends on the clock; next() finds what never fires.
+    // The date is fixed, so that nothing depends on the clock. next() throws for an expression that never fires.
     CronExpressionParser.parse(expression, { tz: 'UTC', currentDate: new Date(0) }).next();
     return undefined;
   } catch (error) {

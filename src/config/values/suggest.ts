@@ -4,12 +4,12 @@ import { distance } from 'fastest-levenshtein';
 export type Suggest = (word: string) => string;
 
 /**
- * Pairs that are compared over all words: a file of thousands of unknown names and thousands of known ones must not cost
- * their product. Beyond it only case and dashes are seen to.
+ * At most so many pairs of words are compared: thousands of unknown names in a file with thousands of services must not
+ * cost their product. After that only words that differ in case or dashes are found.
  */
 const MAX_COMPARISONS = 500_000;
 
-/** Suggests candidates for one word after the other; each word is looked at once, the candidates are prepared once. */
+/** Makes a suggester that prepares its candidates once and remembers its answer for each word. */
 export function createSuggester(candidates: readonly string[]): Suggest {
   const known = new Map<string, string>();
   for (const candidate of candidates) {
@@ -31,7 +31,7 @@ export function createSuggester(candidates: readonly string[]): Suggest {
       const steps = distance(normal, other);
       if (steps > allowed) continue;
       nearest = candidate;
-      // From here on only a nearer one counts.
+      // From now on only a nearer candidate counts.
       allowed = steps - 1;
     }
     return nearest;
@@ -51,7 +51,7 @@ export function suggestNearest(word: string, candidates: readonly string[]): str
   return createSuggester(candidates)(word);
 }
 
-/** Case and the choice of dash are what people get wrong without noticing. */
+/** Makes words equal that differ only in case or in the choice of dash. */
 function normalize(word: string): string {
   return word.toLowerCase().replaceAll('_', '-');
 }

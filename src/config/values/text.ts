@@ -12,7 +12,10 @@ export function parseName(raw: unknown): Parsed<string> {
   return refuseName(raw, NAME_EXPECTED);
 }
 
-/** Reads the name of a service, or of what a dependant means: a name or, as Kubernetes workloads have it, `namespace/name`. */
+/**
+ * Reads the name of a service, or of what a dependant means: a name or, as Kubernetes workloads have it,
+ * `namespace/name`.
+ */
 export function parseQualifiedName(raw: unknown): Parsed<string> {
   if (typeof raw === 'string' && QUALIFIED_NAME.test(raw)) return accept(raw);
   return refuseName(raw, typeof raw === 'string' && raw.includes('/') ? 'namespace/name' : NAME_EXPECTED);

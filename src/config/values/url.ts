@@ -31,7 +31,7 @@ export function parseHealthcheckUrl(raw: unknown): Parsed<string> {
     : refuse('invalid-url', `${showUrlValue(raw)} is not a URL such as http://${PLACEHOLDER}:8080/health`);
 }
 
-/** What was to be a URL may be a secret as a whole. */
+/** If it isn't a URL, the whole value may be a secret, so it isn't shown. */
 function showUrlValue(raw: unknown): string {
   if (typeof raw !== 'string') return showValue(raw);
   const shown = showUrl(raw.trim());
@@ -43,8 +43,8 @@ function isHttpUrl(text: string): boolean {
 }
 
 /**
- * Reads where a URL may lead: a host's name, as a URL has it in the end (lower case, without a dot behind), an IP address or
- * a CIDR range.
+ * Reads where a URL may lead: a host name (the result is lower case and has no dot at its end), an IP address or a CIDR
+ * range.
  */
 export function parseUrlHost(raw: unknown): Parsed<string> {
   const range = parseAccessEntry(raw);
@@ -53,6 +53,6 @@ export function parseUrlHost(raw: unknown): Parsed<string> {
   if (typeof raw !== 'string' || !HOST_NAME.test(raw)) return refuse('invalid-address', wrong);
   const url = `http://${raw}/`;
   const host = URL.canParse(url) ? new URL(url).hostname.replace(/\.$/, '') : '';
-  // What looks like a number is an address to a URL.
+  // A URL takes a host that looks like a number for an address.
   return host === '' || IPV4.test(host) ? refuse('invalid-address', wrong) : accept(host);
 }

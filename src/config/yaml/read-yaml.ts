@@ -9,7 +9,7 @@ import { toValues } from './yaml-values.ts';
 export type LocateOrigin = (path: Path, at: 'key' | 'value') => Origin;
 
 export interface YamlReading {
-  /** The whole file as plain values, aliases and merge keys resolved; undefined when it can't be read on. */
+  /** The whole file as plain values, aliases and merge keys resolved; undefined if it is no usable YAML. */
   readonly root: unknown;
   readonly locate: LocateOrigin;
   readonly problems: readonly Problem[];
@@ -22,7 +22,7 @@ export function readYaml(input: { readonly text: string; readonly file: string }
   try {
     return readDocument(input);
   } catch (cause) {
-    // The parser is recursive: what is nested thousands deep overflows its stack.
+    // The parser is recursive: thousands of nested levels overflow its stack.
     const origin: Origin = { kind: 'file', file: input.file, line: 1, column: 1 };
     const message = `the file can't be read as YAML: ${cause instanceof Error ? cause.message : String(cause)}`;
     return { root: undefined, locate: () => origin, problems: [error('yaml-syntax', { message, origin })] };
@@ -48,7 +48,7 @@ function readDocument({ text, file }: { readonly text: string; readonly file: st
     return originAt(at === 'key' ? place.keyOffset : place.valueOffset);
   };
   const problems = syntaxProblems(doc, { text, originAt });
-  // After anything but a key given twice, what follows is a guess of the parser's.
+  // A key that is given twice is harmless to the parser. After any other mistake it can only guess.
   if (doc.errors.length > 0) return { root: undefined, locate, problems };
   if (doc.contents === null) {
     const message = 'the file is empty; write "services: {}" if no service is meant';

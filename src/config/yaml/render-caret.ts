@@ -2,7 +2,7 @@ import { escapeText } from '../../model/escape-text.ts';
 import { maskUrls } from '../../model/show-url.ts';
 
 const MAX_LINE_CHARACTERS = 160;
-/** Where a tab ends; a terminal's own stops would depend on what stands before the line. */
+/** A tab ends at a multiple of this. The terminal's own tab stops would depend on what is printed before the line. */
 const TAB_COLUMNS = 4;
 
 /** Ideographs, kana, Hangul, full-width forms and pictures: each takes two columns. */
@@ -15,11 +15,12 @@ const NARROW = /[\p{Mn}\p{Me}]/u;
 export type RenderCaret = (place: { readonly line: number; readonly column: number }) => string | undefined;
 
 /**
- * Shows lines of a source with a caret below a column, counted in UTF-16 units from 1. What a terminal must not get is shown
- * as escapeText does, and of URLs scheme and host alone, with `*` for the rest; the caret stands right with that, with tabs and with wide characters. The text is cut up once.
+ * Makes a renderer that shows a line of a source with a caret below a column, which is counted in UTF-16 units from 1.
+ * Characters that a terminal must not get are escaped, and of a URL only scheme and host are shown, with `*` for the rest.
+ * The caret allows for all this, for tabs and for wide characters.
  */
 export function createCaretRenderer(text: string): RenderCaret {
-  // As YAML counts lines: a carriage return alone ends none.
+  // YAML counts lines in this way: a carriage return alone ends none.
   const lines = text.split(/\r?\n/);
   return ({ line, column }) => {
     const source = lines[line - 1];
@@ -31,7 +32,7 @@ export function createCaretRenderer(text: string): RenderCaret {
   };
 }
 
-/** A part of a line as it is shown, and how many columns are taken with it, after so many. */
+/** Makes a part of a line fit to be shown; also tells at which column it ends, if it begins after `from` columns. */
 function showSource(part: string, from: number): { readonly text: string; readonly columns: number } {
   let text = '';
   let columns = from;

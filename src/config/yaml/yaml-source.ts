@@ -39,7 +39,7 @@ export function createYamlSource(doc: Document): YamlSource {
     pairsOf(map) {
       let index = indexes.get(map);
       if (index === undefined) {
-        // Set first, so that a mapping that merges itself ends.
+        // Set before the mapping is read, so that one that merges itself comes to an end.
         indexes.set(map, new Map());
         index = indexPairs(map, source);
         indexes.set(map, index);
@@ -51,7 +51,7 @@ export function createYamlSource(doc: Document): YamlSource {
   return source;
 }
 
-/** Where keys stand that their mapping has already, the second one and each after it. */
+/** The offsets of repeated keys: of each key that stands earlier in the same mapping. */
 export function findRepeatedKeys(doc: Document): readonly number[] {
   const offsets: number[] = [];
   visit(doc, {
@@ -78,7 +78,7 @@ export function mergeSources(pair: Pair, source: Pick<YamlSource, 'resolve'>): r
   return isSeq(merged) ? merged.items.map(source.resolve) : [merged];
 }
 
-/** Where a node begins; undefined for what isn't written. */
+/** The offset at which a node begins; undefined for a node that isn't written in the text. */
 export function startOf(node: unknown): number | undefined {
   return isNode(node) ? node.range?.[0] : undefined;
 }
@@ -143,7 +143,7 @@ function placeOf(
   const valueOffset = startOf(node) ?? parent.valueOffset;
   if (!isPair(child)) return { keyOffset: valueOffset, valueOffset };
   const keyOffset = startOf(child.key) ?? valueOffset;
-  // What isn't there has no place of its own.
+  // A value that isn't written has no place of its own; its key's place counts.
   const empty = node === null || (isScalar(node) && node.value === null && node.source === '');
   return { keyOffset, valueOffset: empty ? keyOffset : valueOffset };
 }

@@ -7,7 +7,7 @@ export interface ValueIssue {
   readonly message: string;
 }
 
-/** Far above what a file of ten thousand services is, far below what an alias bomb unfolds to. */
+/** Far more values than a file of ten thousand services has, and far fewer than an alias bomb unfolds to. */
 const MAX_VALUES = 5_000_000;
 
 interface Converted {
@@ -16,7 +16,7 @@ interface Converted {
   readonly size: number;
 }
 
-/** The document as plain values; what an alias stands for is shared, not copied. With issues, the value means nothing. */
+/** Turns a document into plain values; aliases share one value. If there are issues, the value must not be used. */
 export function toValues(
   doc: Document,
   source: YamlSource,
@@ -75,7 +75,7 @@ function findBadMerges(map: YAMLMap, source: YamlSource): readonly ValueIssue[] 
       const sources = mergeSources(pair, source);
       const offset = startOf(pair.value) ?? startOf(pair.key) ?? 0;
       if (sources.includes(map)) return [{ offset, message: "<<: a mapping can't be merged into itself" }];
-      // A missing anchor is said of the alias.
+      // The alias has told of a missing anchor.
       const wrong = sources.some((merged) => !isMap(merged));
       return wrong
         ? [{ offset, message: '<<: only a mapping, an alias to one, or a list of these can be merged' }]
