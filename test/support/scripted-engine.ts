@@ -173,6 +173,19 @@ export class ScriptedEngine {
     return this.#script({ pattern, act });
   }
 
+  /** The next request that matches is answered with 101, and then nothing. */
+  switchProtocolsOnce(pattern: RegExp): void {
+    const remove = this.#script({
+      pattern,
+      act: (response) => {
+        remove();
+        response.socket?.write(
+          'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n',
+        );
+      },
+    });
+  }
+
   /** Resolves when a request that matches has arrived, now or earlier. */
   async requested(pattern: RegExp): Promise<void> {
     while (!this.requests.some((request) => pattern.test(request))) {

@@ -1,3 +1,4 @@
+import { abortable } from '../../system/abortable.ts';
 import type { Clock } from '../../system/clock.ts';
 import { type Environment, parseEngineAddress } from './engine-address.ts';
 import { createEngineClient, type EngineClient } from './engine-client.ts';
@@ -23,7 +24,7 @@ export async function askOnce<T>(
     controller.abort(new EngineUnreachable(`the engine did not answer within ${options.timeoutMs / 1000} s`));
   });
   try {
-    return await ask(client, controller.signal);
+    return await abortable(ask(client, controller.signal), controller.signal);
   } finally {
     cancel();
     client.close();

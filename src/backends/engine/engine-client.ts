@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { abortable } from '../../system/abortable.ts';
 import { type Clock, parseTimestamp } from '../../system/clock.ts';
 import { linkSignals } from '../../system/link-signals.ts';
 import { CALL_DEADLINES_MS, type EngineCall } from './call-deadlines.ts';
@@ -199,7 +200,7 @@ export class EngineClient {
     const cancel = this.#clock.schedule(timeoutMs, () => deadline.abort(silence(timeoutMs)));
     try {
       const answer = await this.#transport.request({ method: 'GET', path: EVENTS_PATH, query, signal });
-      if (answer.statusCode !== 200) throw refusal(answer, await readBody(answer));
+      if (answer.statusCode !== 200) throw refusal(answer, await abortable(readBody(answer), signal));
       answer.once('close', unlink);
       return Object.assign(answer, { engineMs: parseTimestamp(answer.headers.date ?? '') || undefined });
     } catch (error) {

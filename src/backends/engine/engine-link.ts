@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { Observation } from '../../model/observation.ts';
+import { abortable } from '../../system/abortable.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { EngineClient, EventFilter } from './engine-client.ts';
@@ -147,7 +148,7 @@ export class EngineLink<T> {
     const end = () => session.abort(this.#lifetime.signal.reason);
     this.#lifetime.signal.addEventListener('abort', end, { once: true });
     try {
-      return await this.#observe(session.signal, firstLook);
+      return await abortable(this.#observe(session.signal, firstLook), session.signal);
     } catch (error) {
       return describeError(error);
     } finally {

@@ -1,9 +1,15 @@
 import { readFileSync } from 'node:fs';
-import { Agent as HttpAgent, type IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
+import {
+  Agent as HttpAgent,
+  type IncomingMessage,
+  type RequestOptions,
+  request as requestHttp,
+} from 'node:http';
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import { join } from 'node:path';
-import { inspect } from 'node:util';
 import Docker from 'dockerode';
+import { abortable } from '../../system/abortable.ts';
+import { awaitAnswer } from '../../system/net/await-answer.ts';
 import type { EngineAddress, EngineTls } from './engine-address.ts';
 import { describeError, EngineUnreachable } from './errors.ts';
 
@@ -17,10 +23,11 @@ export interface EngineRequest {
   readonly signal: AbortSignal;
 }
 
-/** Every status is an answer to us; which ones dockerode takes for faults depends on the call. */
-const EVERY_STATUS = Object.freeze(
-  Object.fromEntries(Array.from({ length: 500 }, (_, index) => [index + 100, true])),
-);
+/** A request as dockerode puts it. */
+interface WrittenRequest {
+  readonly options: RequestOptions;
+  readonly body: string | undefined;
+}
 
 /** TCP keep-alive, so that an engine whose machine vanished is noticed. */
 const KEEP_ALIVE_MS = 10_000;
@@ -32,9 +39,7 @@ const KEEP_ALIVE_MS = 10_000;
 export function createEngineTransport(address: EngineAddress): EngineTransport {
   const pool = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, maxFreeSockets: 1 };
   const tls = address.kind === 'tcp' ? address.tls : undefined;
-  const agent = hideInside(
-    tls === undefined ? new HttpAgent(pool) : new HttpsAgent({ ...pool, ...readTls(tls) }),
-  );
+  const agent = tls === undefined ? new HttpAgent(pool) : new HttpsAgent({ ...pool, ...readTls(tls) });
   const protocol = tls === undefined ? 'http' : 'https';
   const where =
     address.kind === 'socket'
@@ -45,38 +50,69 @@ export function createEngineTransport(address: EngineAddress): EngineTransport {
   // The types don't list all that dockerode hands on to its HTTP client.
   const untyped = { agent, pathPrefix: '/' };
   const docker = new Docker({ ...unset, ...where, protocol, ...untyped });
-  return new EngineTransport({ docker, agent });
+  leaveSending(docker);
+  return new EngineTransport({ docker, agent, send: tls === undefined ? requestHttp : requestHttps });
+}
+
+/**
+ * Has dockerode put requests into words, and hand them out instead of sending them: its own sender settles on an answer or
+ * an error alone, and there are ends without either. It also spells each request out in full for a debugging log that is
+ * off, which takes minutes for a thousand at once.
+ */
+function leaveSending(docker: Docker): void {
+  const buildRequest = (
+    options: RequestOptions,
+    _context: unknown,
+    body: string | undefined,
+    handOut: (cause: null, written: WrittenRequest) => void,
+  ) => handOut(null, { options, body });
+  Object.assign(docker.modem, { buildRequest });
 }
 
 /** Sends requests and hands out whole answers, whatever their status. Whoever creates it closes it. */
 export class EngineTransport {
   readonly #docker: Docker;
   readonly #agent: HttpAgent;
+  readonly #send: typeof requestHttp;
 
-  constructor(options: { readonly docker: Docker; readonly agent: HttpAgent }) {
+  constructor(options: {
+    readonly docker: Docker;
+    readonly agent: HttpAgent;
+    readonly send: typeof requestHttp;
+  }) {
     this.#docker = options.docker;
     this.#agent = options.agent;
+    this.#send = options.send;
   }
 
   /**
-   * Resolves when the answer's head has arrived; the caller reads the body to its end.
+   * Resolves when the answer's head has arrived; the caller reads the body to its end, which the signal ends as well.
    * @throws {EngineUnreachable} or the signal's reason.
    */
-  request(request: EngineRequest): Promise<IncomingMessage> {
-    const { method, path, query = {}, body = {}, signal } = request;
+  async request(request: EngineRequest): Promise<IncomingMessage> {
+    const { signal } = request;
+    signal.throwIfAborted();
+    try {
+      const { options, body } = await abortable(this.#write(request), signal);
+      const outgoing = this.#send(options);
+      const answer = awaitAnswer(outgoing, signal);
+      outgoing.end(body);
+      return await answer;
+    } catch (cause) {
+      throw signal.aborted ? signal.reason : new EngineUnreachable(describeError(cause), { cause });
+    }
+  }
+
+  #write({ method, path, query = {}, body = {} }: EngineRequest): Promise<WrittenRequest> {
     return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
       const dialled = {
         path: Object.keys(query).length > 0 ? `${path}?` : path,
         method,
         options: { _query: query, _body: body },
-        isStream: true,
-        statusCodes: EVERY_STATUS,
-        abortSignal: signal,
       };
-      this.#docker.modem.dial(dialled, (cause: Error | null, answer: unknown) => {
-        if (cause === null) resolve(answer as IncomingMessage);
-        else reject(signal.aborted ? signal.reason : new EngineUnreachable(describeError(cause), { cause }));
+      this.#docker.modem.dial(dialled, (cause: Error | null, written: unknown) => {
+        if (cause === null) resolve(written as WrittenRequest);
+        else reject(cause);
       });
     });
   }
@@ -85,14 +121,6 @@ export class EngineTransport {
   close(): void {
     this.#agent.destroy();
   }
-}
-
-/**
- * dockerode spells the options of each request out in full, for a debugging log that is off: with the agent's sockets
- * and all that hangs on them that takes milliseconds for one call, and minutes for a thousand at once.
- */
-function hideInside<T extends HttpAgent>(agent: T): T {
-  return Object.defineProperty(agent, inspect.custom, { value: () => agent.constructor.name });
 }
 
 /** A file that is absent is left out; the handshake's message then says what the engine misses. */

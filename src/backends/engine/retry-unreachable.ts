@@ -1,3 +1,4 @@
+import { abortable } from '../../system/abortable.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import { EngineUnreachable } from './errors.ts';
@@ -20,7 +21,7 @@ export async function retryUnreachable<T>(
   for (let failures = 1; ; failures++) {
     await link.whenReachable(signal);
     try {
-      return await work();
+      return await abortable(work(), signal);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof EngineUnreachable)) throw error;

@@ -1,10 +1,11 @@
+import { abortable } from '../../system/abortable.ts';
 import type { Clock } from '../../system/clock.ts';
 import { linkSignals } from '../../system/link-signals.ts';
 import { EngineUnreachable } from './errors.ts';
 
 /**
- * Does `work` with a signal that aborts after `timeoutMs`, or with `parent`.
- * @throws {EngineUnreachable} when the time is up, as far as `work` heeds its signal.
+ * Does `work` with a signal that aborts after `timeoutMs`, or with `parent`. It settles then, whether or not `work` ever does.
+ * @throws {EngineUnreachable} when the time is up; the parent's reason when it aborts.
  */
 export async function withDeadline<T>(
   work: (signal: AbortSignal) => Promise<T>,
@@ -19,7 +20,8 @@ export async function withDeadline<T>(
     deadline.abort(silence(timeoutMs));
   });
   try {
-    return await work(signal);
+    signal.throwIfAborted();
+    return await abortable(work(signal), signal);
   } finally {
     cancel();
     unlink();

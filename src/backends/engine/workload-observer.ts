@@ -4,6 +4,7 @@ import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { describeError, EngineUnreachable } from './errors.ts';
 import { LookTurns } from './look-turns.ts';
+import { withDeadline } from './with-deadline.ts';
 
 /** How one kind of workload of an engine is looked at. */
 export interface ObservationSource {
@@ -42,6 +43,8 @@ const MAX_EVENT_LOOKS = 32;
 /** The engine may refuse to inspect a damaged workload for ever; the next event tries again. */
 const MAX_TRIES = 5;
 const RETRY = { firstMs: 100, maxMs: 2_000 };
+/** Each call of a look has its own deadline; whatever becomes of those, the next look must not wait for this one for ever. */
+const LOOK_DEADLINE_MS = 120_000;
 
 /** Looks at watched workloads, by name, and tells what it saw; at most one inspect of each is in flight. */
 export class WorkloadObserver {
@@ -176,7 +179,10 @@ export class WorkloadObserver {
     const number = this.#begun;
     const session = this.#options.session();
     if (session === undefined) throw new EngineUnreachable('the engine does not answer');
-    const observation = await this.#options.source.inspect(name, session);
+    const { source, clock } = this.#options;
+    const observation = await withDeadline(() => source.inspect(name, session), {
+      ...{ clock, timeoutMs: LOOK_DEADLINE_MS, parent: session },
+    });
     session.throwIfAborted();
     if (observation.state === 'running') this.#seenAwake.set(observation, number);
     this.#tell(name, observation);

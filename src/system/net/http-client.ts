@@ -10,10 +10,9 @@ import { isIP, type LookupFunction } from 'node:net';
 import { abortable } from '../abortable.ts';
 import type { Clock } from '../clock.ts';
 import { linkSignals } from '../link-signals.ts';
+import { MAX_INFORMATIONAL } from './await-answer.ts';
 
 const USER_AGENT = 'lazy-proxy';
-/** No server says "wait" more often than this before it answers. */
-const MAX_INFORMATIONAL = 16;
 
 /** Where a connection is about to go. */
 export interface HttpTarget {

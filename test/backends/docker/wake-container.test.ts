@@ -36,6 +36,33 @@ test('wake() unpauses a container that is known to be paused, with no other call
 });
 
 test.each([
+  ['its inspect', /^GET \/containers\/[^/]+\/json/],
+  ['its start', /\/start$/],
+])('wake() succeeds where %s is answered with 101 once, and nothing comes after it', async (_, pattern) => {
+  const { engine, backend, sink } = await setUp();
+  engine.create('db');
+  backend.watch(DB);
+  await backend.open(sink);
+  engine.switchProtocolsOnce(pattern);
+  await backend.wake(DB, within(5_000));
+  expect(sink.last(KEY)?.state).toBe('running');
+});
+
+test('sleep() succeeds where its stop is answered with 101 once, and the next wake, too', async () => {
+  const { engine, backend, sink } = await setUp();
+  const db = engine.create('db', { status: 'running' });
+  backend.watch(DB);
+  await backend.open(sink);
+  engine.switchProtocolsOnce(/\/stop/);
+  const slept = backend.sleep(DB, { graceMs: 1_000 });
+  await engine.requested(/\/stop/);
+  engine.change(db, 'die', { status: 'exited', exitCode: 0 });
+  await slept.catch(() => {});
+  await backend.wake(DB, within(5_000));
+  expect(sink.last(KEY)?.state).toBe('running');
+});
+
+test.each([
   ['paused', 'stopped', 'paused'],
   ['stopped', 'paused', 'exited'],
   ['running', 'paused', 'running'],

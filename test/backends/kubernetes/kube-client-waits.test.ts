@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest';
 import { KubeClient } from '../../../src/backends/kubernetes/api/kube-client.ts';
 import { KubeUnreachable } from '../../../src/backends/kubernetes/api/kube-errors.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { HOSTILE_ANSWERS } from '../../support/hostile-answers.ts';
+import { Sockets } from '../../support/sockets.ts';
 import { DB, DEPLOYMENTS, setUpClient } from './access-fixture.ts';
 
 test.each([/\/db$/, /watch=true/])(
@@ -19,6 +21,44 @@ test.each([/\/db$/, /watch=true/])(
     await api.requested(pattern);
     await clock.advance(5_000);
     await given;
+    expect(clock.pending).toBe(0);
+  },
+);
+
+test.each(HOSTILE_ANSWERS.flatMap((hostile) => ['request', 'watch'].map((what) => ({ ...hostile, what }))))(
+  'a $what ends by its deadline when the API server answers with $name',
+  async ({ what, ...hostile }) => {
+    const clock = new FakeClock();
+    const sockets = new Sockets();
+    let asked = 0;
+    const { port } = await sockets.listen((socket) => {
+      socket
+        .on('error', () => {})
+        .once('data', () => {
+          asked++;
+          hostile.answer(socket);
+        });
+    });
+    const access = { server: `http://127.0.0.1:${port}`, namespace: undefined, authorize: async () => ({}) };
+    const client = new KubeClient({ access, clock });
+    const caller = new AbortController();
+    const { signal } = caller;
+    const path = what === 'watch' ? DEPLOYMENTS : DB;
+    const asking =
+      what === 'watch' ? client.watch({ path, signal }) : client.request({ method: 'GET', path, signal });
+    const outcome = asking.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    while (asked === 0) await settle();
+    // A body may take its time as long as it keeps coming.
+    if (hostile.name.includes('without end')) caller.abort(new KubeUnreachable('nobody waits any more'));
+    else if (hostile.hangs === true || hostile.status === 500) {
+      for (let count = 0; count < 3; count++) await clock.advance(5_000);
+    }
+    expect(await outcome).toBeInstanceOf(KubeUnreachable);
+    client.close();
+    await sockets.close();
     expect(clock.pending).toBe(0);
   },
 );

@@ -1,6 +1,7 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { showUrls } from '../../../model/show-url.ts';
+import { awaitAnswer } from '../../../system/net/await-answer.ts';
 import type { KubeAccess } from './kube-access.ts';
 import { describeError, KubeUnreachable } from './kube-errors.ts';
 
@@ -87,12 +88,12 @@ export class KubeTransport {
     });
   }
 
-  #dial(request: KubeRequest, credentials: RequestOptions): Promise<IncomingMessage> {
+  async #dial(request: KubeRequest, credentials: RequestOptions): Promise<IncomingMessage> {
     const { method, signal, body } = request;
     const text = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     const begin = this.#server.protocol === 'https:' ? httpsRequest : httpRequest;
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
+    signal.throwIfAborted();
+    try {
       const outgoing = begin({
         ...credentials,
         ...hostOf(this.#server),
@@ -108,12 +109,13 @@ export class KubeTransport {
             'content-length': text.length,
           }),
         },
-        signal,
       });
-      outgoing.once('response', resolve);
-      outgoing.on('error', (cause) => reject(signal.aborted ? signal.reason : this.#unreachable(cause)));
+      const answer = awaitAnswer(outgoing, signal);
       outgoing.end(text);
-    });
+      return await answer;
+    } catch (cause) {
+      throw signal.aborted ? signal.reason : this.#unreachable(cause);
+    }
   }
 
   #unreachable(cause: unknown): KubeUnreachable {

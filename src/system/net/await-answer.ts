@@ -1,0 +1,54 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
+
+/** No server says "wait" more often than this before it answers. */
+export const MAX_INFORMATIONAL = 16;
+
+/**
+ * Waits for the head of the answer to a request that isn't sent yet; the caller then ends the request, and reads the body.
+ * It settles whatever the server does: Node emits neither a response nor an error where a server switches protocols that
+ * nobody asked it to. An abort, at any time, ends the connection and whoever reads the body.
+ * @param signal has to abort at some time where the server may stay silent.
+ * @throws the signal's reason; {Error} where the connection fails or ends without an answer, or no real answer comes.
+ */
+export function awaitAnswer(request: ClientRequest, signal: AbortSignal): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    let answer: IncomingMessage | undefined;
+    const end = () => signal.removeEventListener('abort', abort);
+    const fail = (error: unknown) => {
+      reject(error);
+      request.destroy();
+    };
+    const abort = () => {
+      answer?.destroy(signal.reason);
+      fail(signal.reason);
+    };
+    const switched = () => fail(new Error('it switches protocols (101), which nobody asked for'));
+    let informational = 0;
+    request
+      // It may fail again after it was destroyed.
+      .on('error', fail)
+      .on('information', () => {
+        if (++informational > MAX_INFORMATIONAL) fail(new Error('it answers 1xx only'));
+      })
+      .once('upgrade', (_response, socket) => {
+        // It is no longer the request's.
+        socket.on('error', () => {}).destroy();
+        switched();
+      })
+      .once('response', (response) => {
+        // Without a header that says to what.
+        if (response.statusCode === 101) return switched();
+        answer = response;
+        // Who reads it hears of its failure; where nobody does, it must not end the process.
+        response.on('error', () => {}).once('close', end);
+        resolve(response);
+      })
+      .once('close', () => {
+        if (answer !== undefined) return;
+        end();
+        fail(new Error('the connection was closed without an answer'));
+      });
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
+  });
+}
