@@ -46,7 +46,8 @@ describe('untilHttpHealthy', () => {
     await clock.advance(25);
     await healthy;
     expect(failures[0]).toMatch(
-      hostile.told ?? new RegExp(`^GET http://127.0.0.1:${port}/health answered ${hostile.status}$`),
+      hostile.told ??
+        new RegExp(`^GET http://127.0.0.1:${port}/health answered ${hostile.status} \\(ready: 200-299\\)$`),
     );
   });
 });

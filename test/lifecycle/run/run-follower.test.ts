@@ -133,7 +133,7 @@ describe('RunFollower', () => {
       );
       await bench.until(() => client.outcome !== 'waiting', 25);
       const shown = url.replace('{{container}}', '127.0.0.1');
-      expect(await told).toBe(`not ready within 4000 ms: GET ${shown} answered 401`);
+      expect(await told).toBe(`not ready within 4000 ms: GET ${shown} answered 401 (ready: 200-299)`);
     });
 
     it('asks again in the next run', async () => {
