@@ -8,9 +8,8 @@
 import type { Backend, SharedView } from '../../backends/backend.ts';
 import { type Observation, UNKNOWN } from '../../model/observation.ts';
 import type { Protocol, Service, TargetPort } from '../../model/service.ts';
-import type { Cancel, Clock } from '../../system/clock.ts';
+import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
-import { messageOf } from '../../system/message-of.ts';
 import type { CheckTarget } from '../../system/net/http-client.ts';
 import { WaitingRoom } from '../clients/waiting-room.ts';
 import { Refusal, withObstacle } from '../refusal.ts';
@@ -18,6 +17,7 @@ import { describeObstacle } from '../run/obstacle.ts';
 import { RunEndpoints } from '../run/run-endpoints.ts';
 import { chooseHealthGate, RunFollower } from '../run/run-follower.ts';
 import type { OwnPlaces, WorkloadRun } from '../run/workload-run.ts';
+import { type CallOutcome, EngineCalls, graceMsOf } from './engine-calls.ts';
 import { type Lease, LeaseBook } from './lease-book.ts';
 import {
   asleep,
@@ -33,6 +33,7 @@ import {
   type Transition,
 } from './machine.ts';
 import { SharedUse } from './shared-use.ts';
+import { SleepPolicy } from './sleep-policy.ts';
 import type { StartQueue, StartTurn } from './start-queue.ts';
 import { LifecycleTimers } from './timers.ts';
 import { WakeRecord } from './wake-record.ts';
@@ -41,15 +42,6 @@ import { WorkloadLog } from './workload-log.ts';
 
 /** Between looks at a workload whose port doesn't answer. */
 const LOOK_AGAIN_MS = 1_000;
-
-/** Time between the polite signal and the kill where neither the service nor the engine tells one. */
-const DEFAULT_GRACE_MS = 10_000;
-
-/**
- * Beyond the grace, how long a stop may stay without an answer: longer than a backend's own deadlines together. A wake needs
- * no such deadline, since it is given up with its start.
- */
-const SLEEP_DEADLINE_MS = 60_000;
 
 /** What the lifecycle of a workload takes from its service. */
 export type LifecycleService = Pick<
@@ -106,6 +98,8 @@ export class WorkloadController {
   readonly #shared: SharedUse;
   readonly #wakes: WakeRecord;
   readonly #log: WorkloadLog;
+  readonly #calls: EngineCalls;
+  readonly #sleep: SleepPolicy;
   readonly #timers: LifecycleTimers;
   readonly #run: RunFollower;
   /** Its place among the starts of all workloads. */
@@ -113,21 +107,10 @@ export class WorkloadController {
   #service: LifecycleService;
   #observation: Observation = UNKNOWN;
   #state: LifecycleState = { kind: 'unknown' };
-  #wakeCall: AbortController | undefined;
-  /** Set while a stop is under way. */
-  #cancelSleepDeadline: Cancel | undefined;
-  /** When the workload last came to its gate, on the monotonic clock. */
-  #runSinceMs = 0;
   /** The reason of the last demand: who wanted the workload awake. */
   #lastDemand: string | undefined;
   /** Was asked by `hold()` to wake the workload when its turn comes, whether or not anybody still waits for that then. */
   #isAsked = false;
-  /** Whether clients can reach it through this proxy. */
-  #isServed = true;
-  /** Since when they can, on the monotonic clock. */
-  #servedSinceMs = 0;
-  /** Why the workload is to sleep as soon as its start has ended, unless somebody uses it then. */
-  #sleepSoon: string | undefined;
   #lookedAgainMs = Number.NEGATIVE_INFINITY;
   /** The proxy is about to end: the workload is left as it is. */
   #isDraining = false;
@@ -145,11 +128,13 @@ export class WorkloadController {
     this.#shared = new SharedUse({ backend, leases: this.#leases, workload: () => this.workload });
     this.#wakes = new WakeRecord(options);
     this.#log = new WorkloadLog(options);
+    this.#calls = new EngineCalls({ backend, clock, onOutcome: (...args) => this.#callEnded(...args) });
+    this.#sleep = new SleepPolicy({ backend, clock, leases: this.#leases });
     this.#timers = new LifecycleTimers(clock, (kind, reason) => {
       // A client on a warm path that was not reported yet still counts as use; it is reported now.
       if (kind === 'sleep-wanted' && !this.warmPaths.tryCloseAll()) return;
       if (kind === 'deadline-passed') this.#dispatch(kind, withObstacle(reason, this.obstacleTo()));
-      else this.#dispatch(kind, kind === 'sleep-wanted' ? (this.#sleepSoon ?? reason) : reason);
+      else this.#dispatch(kind, kind === 'sleep-wanted' ? (this.#sleep.sleepSoon ?? reason) : reason);
     });
     this.#turn = options.starts.join(() => this.#turnCame());
     this.#run = new RunFollower({
@@ -209,7 +194,7 @@ export class WorkloadController {
 
   /** How long a stop may take before the workload is killed. */
   get graceMs(): number {
-    return this.#service.stopTimeoutMs ?? this.#observation.ownGraceMs ?? DEFAULT_GRACE_MS;
+    return graceMsOf(this.#service, this.#observation);
   }
 
   /**
@@ -276,9 +261,8 @@ export class WorkloadController {
    * another proxy that has its ports may serve it. It has its full idle timeout from when they can.
    */
   setServed({ isServed }: { readonly isServed: boolean }): void {
-    if (isServed === this.#isServed) return;
-    this.#isServed = isServed;
-    if (isServed) this.#servedSinceMs = this.#parts.clock.monotonicMs();
+    if (isServed === this.#sleep.isServed) return;
+    this.#sleep.setServed(isServed);
     this.#followTimers();
   }
 
@@ -351,11 +335,8 @@ export class WorkloadController {
    * of its first one, say a database that makes its tables, might be broken for good.
    */
   sleepIfUnused(reason: string): void {
-    if (this.leases > 0 || this.#shared.isStandby || !this.#isServed) return;
-    // A start also goes on where it took too long for us, but not for its health check.
-    const startsUntilMs = this.#startsUntilMs ?? 0;
-    const isStarting = this.#state.kind === 'starting' || startsUntilMs > this.#parts.clock.monotonicMs();
-    if (isStarting) this.#sleepWhenStarted(reason);
+    if (this.leases > 0 || this.#shared.isStandby || !this.#sleep.isServed) return;
+    if (this.#sleep.isStarting(this)) this.#sleepWhenStarted(reason);
     else this.sleep(reason);
   }
 
@@ -385,9 +366,7 @@ export class WorkloadController {
     this.warmPaths.closeAll();
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
     this.#turn.end();
-    this.#abortWake('the proxy is shutting down');
-    this.#cancelSleepDeadline?.();
-    this.#cancelSleepDeadline = undefined;
+    this.#calls.close('the proxy is shutting down');
     this.#log.close();
     this.#timers.close();
     this.#run.close();
@@ -417,7 +396,7 @@ export class WorkloadController {
     }
     if (kind === 'demanded') {
       this.#lastDemand = reason;
-      this.#sleepSoon = undefined;
+      this.#sleep.stayAwake();
     }
     if (this.#isDraining && (kind === 'sleep-wanted' || (kind === 'demanded' && !this.#mayServe))) {
       return this.#refuseInVain();
@@ -455,12 +434,7 @@ export class WorkloadController {
     const transition: Transition = { before: this.#state, after };
     this.#state = after;
     if (after.kind !== 'starting' && !this.#turn.isWaiting) this.#turn.end();
-    if (isGate(after) && transition.before.kind !== 'failed')
-      this.#runSinceMs = this.#parts.clock.monotonicMs();
-    // However the start ends, the wish to sleep after it ends too: a later run that somebody else starts is not ours to stop.
-    const runsUnused = after.kind === 'ready' && this.leases === 0;
-    const runsAnyhow = after.kind === 'starting' || (after.kind === 'failed' && after.running);
-    if (!runsUnused && !runsAnyhow) this.#sleepSoon = undefined;
+    this.#sleep.follow(transition);
     const demand = this.#hasWaiters ? this.#lastDemand : undefined;
     const wake = this.#wakes.follow(transition, { demand, queuedMs: this.#turn.queuedMs, reason });
     if (after.kind === 'ready') this.#leases.meetAll();
@@ -474,58 +448,27 @@ export class WorkloadController {
   ): void {
     switch (effect) {
       case 'wake':
-        return this.#wake();
+        return this.#calls.wake(this.#service);
       case 'sleep':
-        return this.#sleep();
+        return this.#calls.sleep(this.#service, {
+          observation: this.#observation,
+          evenInUse: this.leases > 0,
+        });
       case 'refuse':
-        this.#abortWake('the start took too long');
+        this.#calls.abortWake('the start took too long');
         return this.room.refuseAll(
           new Refusal(late ? 'timeout' : 'failed', reason ?? this.#wakes.failure ?? 'the start failed'),
         );
     }
   }
 
-  #wake(): void {
-    const call = new AbortController();
-    this.#wakeCall = call;
-    const settle = (kind: 'woken' | 'wake-failed', error?: unknown) => {
-      // A call that was given up says nothing any more.
-      if (this.#wakeCall !== call) return;
-      this.#wakeCall = undefined;
-      if (kind === 'woken') this.#parts.onAct?.(this.#service, this.#observation, 'started');
-      this.#dispatch(kind, kind === 'woken' ? this.#observation.detail : messageOf(error));
-    };
-    void this.#backend.wake(this.workload, { signal: call.signal }).then(
-      () => settle('woken'),
-      (error) => settle('wake-failed', error),
-    );
-  }
-
-  #abortWake(reason: string): void {
-    this.#wakeCall?.abort(new Error(reason));
-    this.#wakeCall = undefined;
-  }
-
-  #sleep(): void {
-    const deadlineMs = this.graceMs + SLEEP_DEADLINE_MS;
-    const cancel = this.#parts.clock.schedule(deadlineMs, () =>
-      settle('sleep-failed', `nothing was heard of the stop within ${deadlineMs / 1000} s`),
-    );
-    this.#cancelSleepDeadline = cancel;
-    const settle = (kind: 'slept' | 'sleep-failed', reason?: string) => {
-      if (this.#cancelSleepDeadline !== cancel) return;
-      this.#cancelSleepDeadline = undefined;
-      cancel();
-      this.#timers.sleepEnded(kind);
-      if (kind === 'sleep-failed') this.#log.sleepFailed(this.#service.name, reason);
-      else this.#parts.onAct?.(this.#service, this.#observation, 'stopped');
-      this.#dispatch(kind, reason);
-    };
-    const options = { graceMs: this.#service.stopTimeoutMs, evenInUse: this.leases > 0 };
-    void this.#backend.sleep(this.workload, options).then(
-      () => settle('slept'),
-      (error) => settle('sleep-failed', messageOf(error)),
-    );
+  #callEnded(outcome: CallOutcome, error: string | undefined): void {
+    const { name } = this.#service;
+    if (outcome === 'slept' || outcome === 'sleep-failed') this.#timers.sleepEnded(outcome);
+    if (outcome === 'sleep-failed') this.#log.sleepFailed(name, error);
+    if (outcome === 'woken') this.#parts.onAct?.(this.#service, this.#observation, 'started');
+    if (outcome === 'slept') this.#parts.onAct?.(this.#service, this.#observation, 'stopped');
+    this.#dispatch(outcome, outcome === 'woken' ? this.#observation.detail : error);
   }
 
   /** Whether it can become ready without being started, or stopped, before. */
@@ -575,12 +518,12 @@ export class WorkloadController {
   }
 
   #sleepWhenStarted(reason: string): void {
-    this.#sleepSoon = reason;
+    this.#sleep.sleepWhenStarted(reason);
     this.#followTimers();
   }
 
   #leasesChanged(): void {
-    if (this.#state.kind === 'ready' && this.leases > 0) this.#sleepSoon = undefined;
+    if (this.#state.kind === 'ready' && this.leases > 0) this.#sleep.stayAwake();
     this.#followTurn();
     this.#followTimers();
     this.#shared.tell();
@@ -628,27 +571,15 @@ export class WorkloadController {
     this.#backend.look?.(this.workload);
   }
 
-  /** When its health check has answered for certain, where the start took too long for us and the check has not answered yet. */
-  get #startsUntilMs(): number | undefined {
-    const { health, checkTimes } = this.#observation;
-    if (this.#state.kind !== 'failed' || health !== 'starting' || checkTimes === undefined) return undefined;
-    return this.#runSinceMs + checkTimes.lastMs;
-  }
-
   #followTimers(): void {
-    const { idleTimeoutMs, startTimeoutMs, cronStart, cronStop, unmanaged } = this.#service;
-    const isRetired = this.#isRetired;
-    const isScheduled = unmanaged === true || cronStart !== undefined || cronStop !== undefined;
-    // Without its service, a workload that the proxy owns is no longer needed, and any other is left as it is.
-    const isExempt = !this.#isServed || (isScheduled && this.#sleepSoon === undefined);
-    const isLeft = isRetired ? !this.#backend.ownsWorkloads : isExempt;
-    const isUnwanted = isRetired || this.#sleepSoon !== undefined;
-    this.#timers.follow(this.#state, {
-      mayIdle: this.leases === 0 && !isLeft && !this.#isDraining,
-      idleSinceMs: Math.max(this.#leases.idleSinceMs ?? 0, this.#servedSinceMs),
-      idleTimeoutMs: isUnwanted ? 0 : idleTimeoutMs,
-      startTimeoutMs,
-      startsUntilMs: this.#startsUntilMs,
-    });
+    const { state, observation, service } = this;
+    const situation = {
+      state,
+      observation,
+      service,
+      isRetired: this.#isRetired,
+      isDraining: this.#isDraining,
+    };
+    this.#timers.follow(state, this.#sleep.demandTimers(situation));
   }
 }

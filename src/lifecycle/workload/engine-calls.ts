@@ -1,0 +1,96 @@
+import type { Backend } from '../../backends/backend.ts';
+import type { Observation } from '../../model/observation.ts';
+import type { Service } from '../../model/service.ts';
+import type { Cancel, Clock } from '../../system/clock.ts';
+import { messageOf } from '../../system/message-of.ts';
+
+/** Time between the polite signal and the kill where neither the service nor the engine tells one. */
+const DEFAULT_GRACE_MS = 10_000;
+
+/**
+ * Beyond the grace, how long a stop may stay without an answer: longer than a backend's own deadlines together. A wake needs
+ * no such deadline, since it is given up with its start.
+ */
+const SLEEP_DEADLINE_MS = 60_000;
+
+export type CallOutcome = 'woken' | 'wake-failed' | 'slept' | 'sleep-failed';
+
+/** How long a stop may take before the workload is killed. Pure. */
+export function graceMsOf(
+  { stopTimeoutMs }: Pick<Service, 'stopTimeoutMs'>,
+  { ownGraceMs }: Pick<Observation, 'ownGraceMs'>,
+): number {
+  return stopTimeoutMs ?? ownGraceMs ?? DEFAULT_GRACE_MS;
+}
+
+/**
+ * The start or stop of one workload that is under way at its backend. Each call's outcome is told once, except that of a
+ * call that was given up; a stop that its backend never answers fails after a deadline. `close()` ends it.
+ */
+export class EngineCalls {
+  readonly #backend: Backend;
+  readonly #clock: Clock;
+  readonly #onOutcome: (outcome: CallOutcome, error?: string) => void;
+  #wakeCall: AbortController | undefined;
+  /** Set while a stop is under way. */
+  #cancelSleepDeadline: Cancel | undefined;
+
+  constructor(options: {
+    readonly backend: Backend;
+    readonly clock: Clock;
+    readonly onOutcome: (outcome: CallOutcome, error?: string) => void;
+  }) {
+    this.#backend = options.backend;
+    this.#clock = options.clock;
+    this.#onOutcome = options.onOutcome;
+  }
+
+  wake({ workload }: Pick<Service, 'workload'>): void {
+    const call = new AbortController();
+    this.#wakeCall = call;
+    const settle = (outcome: CallOutcome, error?: string) => {
+      if (this.#wakeCall !== call) return;
+      this.#wakeCall = undefined;
+      this.#onOutcome(outcome, error);
+    };
+    void this.#backend.wake(workload, { signal: call.signal }).then(
+      () => settle('woken'),
+      (error) => settle('wake-failed', messageOf(error)),
+    );
+  }
+
+  /** Gives up the start under way, if there is one. */
+  abortWake(reason: string): void {
+    this.#wakeCall?.abort(new Error(reason));
+    this.#wakeCall = undefined;
+  }
+
+  /** @param options.evenInUse whether the workload is to sleep although a client of another proxy may use it. */
+  sleep(
+    service: Pick<Service, 'workload' | 'stopTimeoutMs'>,
+    { observation, evenInUse }: { readonly observation: Observation; readonly evenInUse: boolean },
+  ): void {
+    const deadlineMs = graceMsOf(service, observation) + SLEEP_DEADLINE_MS;
+    const cancel = this.#clock.schedule(deadlineMs, () =>
+      settle('sleep-failed', `nothing was heard of the stop within ${deadlineMs / 1000} s`),
+    );
+    this.#cancelSleepDeadline = cancel;
+    const settle = (outcome: CallOutcome, error?: string) => {
+      if (this.#cancelSleepDeadline !== cancel) return;
+      this.#cancelSleepDeadline = undefined;
+      cancel();
+      this.#onOutcome(outcome, error);
+    };
+    void this.#backend.sleep(service.workload, { graceMs: service.stopTimeoutMs, evenInUse }).then(
+      () => settle('slept'),
+      (error) => settle('sleep-failed', messageOf(error)),
+    );
+  }
+
+  /** Gives up everything; nothing is told any more. Idempotent. */
+  close(reason: string): void {
+    this.abortWake(reason);
+    this.#cancelSleepDeadline?.();
+    this.#cancelSleepDeadline = undefined;
+  }
+}
