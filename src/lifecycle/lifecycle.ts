@@ -66,7 +66,7 @@ export class Lifecycle {
   readonly #renames: Renames;
   readonly #starts: StartQueue;
   readonly #parts: ControllerParts;
-  /** What keeps a workload awake for those who use it under its old name. */
+  /** By the controller of a renamed workload that is in use: the lease on the workload that has the new name. */
   readonly #lent = new Map<WorkloadController, Lease>();
 
   constructor(options: LifecycleOptions) {
@@ -92,7 +92,7 @@ export class Lifecycle {
     this.#starts.setMax(max);
   }
 
-  /** Follows a service's workload from now on; one that is still draining goes on as if it had never left. */
+  /** Follows a service's workload from now on. A workload that was in use when its service was removed goes on as before. */
   add(service: Service): void {
     this.#cascade.suspend();
     this.#services.set(service.name, service);
@@ -102,7 +102,7 @@ export class Lifecycle {
     this.#followServed(controller);
   }
 
-  /** Whether a listener of the service is bound; before it is told, one is. */
+  /** Takes whether a listener of the service is bound; until it is told, one counts as bound. */
   setServed(serviceName: string, { isServed }: { readonly isServed: boolean }): void {
     if (isServed || !this.#services.has(serviceName)) this.#unserved.delete(serviceName);
     else this.#unserved.add(serviceName);
@@ -130,7 +130,7 @@ export class Lifecycle {
     this.#services.delete(service.name);
     if (controller === undefined) return;
     this.#namesOf.get(controller)?.delete(service.name);
-    // Where the workload has gone over to a service of another name, it lives on.
+    // Where the workload belongs to a service of another name by now, its controller goes on.
     if (controller.service.name === service.name) controller.retire();
     else this.#followServed(controller);
   }
@@ -168,13 +168,13 @@ export class Lifecycle {
   }
 
   /**
-   * A workload has another name; both are keys. Who uses it or waits for it goes along, as soon as a service has the new
-   * name. Where the file names both, it is kept awake for them.
+   * A workload was renamed; `from` and `to` are workload keys. Its clients and leases go along as soon as a service has the
+   * new name. Where services have both names already, the workload is kept awake for the clients of the old one.
    */
   renamed(from: string, to: string): void {
     const controller = this.#renames.take(from) ?? this.#byWorkload.get(from);
     const there = this.#byWorkload.get(to);
-    // It may have its old name back.
+    // The workload may have got its old name back.
     if (controller === undefined || controller === there) return;
     const named = [...(there === undefined ? [] : (this.#namesOf.get(there) ?? []))];
     if (there === undefined || (there.leases === 0 && there.room.size === 0 && named.length > 0)) {
@@ -204,8 +204,8 @@ export class Lifecycle {
   }
 
   /**
-   * The way to a service that is ready, for who lets clients in without asking; undefined where the service isn't, its
-   * port has not answered yet, or somebody else has to know of each client.
+   * Lets a listener connect clients to a ready service without asking for each. Undefined where the service isn't ready, its
+   * port has not answered yet, or other proxies have to be told of each client.
    */
   openWarmPath(serviceName: string, { port, user }: WarmRequest): WarmPath | undefined {
     const controller = this.#byService.get(serviceName);
@@ -216,7 +216,7 @@ export class Lifecycle {
     return controller.warmPaths.open(endpoints, { user, budgetMs: controller.service.startTimeoutMs });
   }
 
-  /** More endpoints than before are the proxy's own listeners: nobody gets there any more without being asked. */
+  /** The proxy has new listeners of its own: closes the warm paths that lead to one of them. */
   closeLoops(): void {
     const { own } = this.#options;
     for (const { warmPaths } of this.#byWorkload.values())
@@ -230,13 +230,13 @@ export class Lifecycle {
 
   /**
    * Starts and stops nothing from now on: the proxy is about to end, and leaves workloads as they are. A start under way
-   * goes on and is waited for; whoever would need another one is refused.
+   * goes on and is waited for; clients that would need another start are refused.
    */
   drain(): void {
     for (const controller of this.#byWorkload.values()) controller.drain();
   }
 
-  /** Refuses everybody who waits and stops all timers; workloads stay as they are. Idempotent. */
+  /** Refuses all clients that wait and stops all timers; workloads stay as they are. Idempotent. */
   close(): void {
     for (const controller of this.#byWorkload.values()) controller.close();
     this.#starts.close();
@@ -248,7 +248,7 @@ export class Lifecycle {
     if (service !== undefined) this.add(service);
   }
 
-  /** What another proxy may serve is left to it: see {@link WorkloadController.setServed}. */
+  /** Tells the controller whether one of its services can be reached through this proxy: see `setServed` there. */
   #followServed(controller: WorkloadController): void {
     const names = [...(this.#namesOf.get(controller) ?? [])];
     controller.setServed({ isServed: names.some((name) => this.#isServed(name)) });
@@ -258,7 +258,7 @@ export class Lifecycle {
     const { listeners = [], dependants = [], cronStart, cronStop } = this.#services.get(name) ?? {};
     if (cronStart !== undefined || cronStop !== undefined) return true;
     if (!this.#unserved.has(name)) return true;
-    // Without ports of its own it is there for its hub, or for its dependants.
+    // A service without ports is used through its hub, or exists for its dependants.
     return listeners.length === 0 && (this.#dependants.has(name) || dependants.length > 0);
   }
 
@@ -293,7 +293,7 @@ export class Lifecycle {
     return controller;
   }
 
-  /** Goes on with a controller under its workload's new name. Services that have the old one follow what that is now. */
+  /** Goes on with a controller under its workload's new name. Services of the old name follow the workload that has it now. */
   #move(
     controller: WorkloadController,
     { service, backend }: { readonly service: LifecycleService; readonly backend: Backend },

@@ -253,7 +253,7 @@ async function passWhenAwake<T>(
     throwIfUnservable(controller, request);
     const { currentRun } = controller;
     if (currentRun === undefined) {
-      await controller.room.nextTurn(waiter);
+      await controller.room.nextCall(waiter);
       continue;
     }
     // It fails where the workload stops meanwhile. That wakes the workload again, and this client goes on waiting.

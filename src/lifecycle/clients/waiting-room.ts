@@ -2,9 +2,9 @@ import { abortable } from '../../system/abortable.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { Refusal, withObstacle } from '../refusal.ts';
 
-/** One who waits for a workload, inside its own budget. */
+/** A client that waits for a workload, within its own budget. */
 export interface Waiter {
-  /** Aborts with a Refusal when the budget is spent, the client leaves, or everybody is refused. */
+  /** Aborts with a Refusal when the budget is spent, the client leaves, or all clients are refused. */
   readonly signal: AbortSignal;
   /** Ends the wait; idempotent. */
   leave(): void;
@@ -15,14 +15,14 @@ interface Entry extends Waiter {
   startBudget(): void;
 }
 
-/** Those who wait for one workload to be awake, each inside its own budget; bounded. */
+/** The clients that wait for one workload to be awake, each within its own budget. Their number is bounded. */
 export class WaitingRoom {
   readonly #clock: Clock;
   readonly #entries = new Set<Entry>();
   /** How many of them each address has. */
   readonly #byAddress = new Map<string, number>();
-  /** Resolved and replaced whenever the state may have changed what those who wait can do. */
-  #turn = createTurn();
+  /** Resolved and replaced whenever clients that wait are to look again. */
+  #call = createCall();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -33,8 +33,8 @@ export class WaitingRoom {
   }
 
   /**
-   * Which bound keeps one more out; undefined where there is room. Once half of the places are taken, one address gets a
-   * quarter of them at most; of fewer than four a quarter is none at all, and the first ones get them.
+   * Which limit keeps one more client out; undefined where there is room. Once half of the places are taken, one address gets
+   * a quarter of all places at most. With fewer than four places a quarter would be none, so only the limit of all counts.
    */
   findBound(address: string | undefined, maxPending: number): 'all' | 'address' | undefined {
     if (this.size >= maxPending) return 'all';
@@ -43,13 +43,13 @@ export class WaitingRoom {
   }
 
   /**
-   * Lets one more wait. The budget begins now.
-   * @param options.spentMs what of the budget is spent already; default: nothing.
+   * Lets one more client wait. The budget begins now.
+   * @param options.spentMs how much of the budget is spent already; default: nothing.
    * @param options.extraMs the budget begins at the next `startBudgets()` instead, and until then the wait is bounded by this
    * time and the budget together.
-   * @param options.address whose place it is; left out where that is nobody's.
-   * @param options.obstacle what it waits for, asked when the budget is spent.
-   * @param options.spentOn what else its time went on, in words that follow the budget's.
+   * @param options.address the address whose place it takes; left out where places are not counted by address.
+   * @param options.obstacle what the client waits for, in words; asked when the budget is spent.
+   * @param options.spentOn what else took its time, in words that follow the budget's; asked then, too.
    * @param options.signal aborts when the client leaves.
    */
   enter(options: {
@@ -65,7 +65,7 @@ export class WaitingRoom {
     const { budgetMs, spentMs = 0, signal } = options;
     let cancelBudget: Cancel | undefined;
     let cancelExtra: Cancel | undefined;
-    // Whoever is refused no longer waits, although its own code hears of it only later.
+    // A refused client gives its place back at once, although its own code hears of the refusal only later.
     const refuse = (refusal: Refusal) => {
       this.#remove(entry, options.address);
       controller.abort(refusal);
@@ -117,25 +117,25 @@ export class WaitingRoom {
     for (const entry of [...this.#entries]) entry.refuse(refusal);
   }
 
-  /** Makes everybody in `nextTurn` look again. */
+  /** Resolves `nextCall` for every client that waits. */
   callAll(): void {
-    const turn = this.#turn;
-    this.#turn = createTurn();
-    turn.resolve();
+    const call = this.#call;
+    this.#call = createCall();
+    call.resolve();
   }
 
   /** Resolves at the next `callAll`; rejects with the waiter's refusal. */
-  nextTurn(waiter: Waiter): Promise<void> {
-    return abortable(this.#turn.promise, waiter.signal);
+  nextCall(waiter: Waiter): Promise<void> {
+    return abortable(this.#call.promise, waiter.signal);
   }
 }
 
-interface Turn {
+interface Call {
   readonly promise: Promise<void>;
   resolve(): void;
 }
 
-function createTurn(): Turn {
+function createCall(): Call {
   let resolve = () => {};
   const promise = new Promise<void>((done) => {
     resolve = done;

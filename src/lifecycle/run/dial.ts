@@ -27,7 +27,7 @@ export interface Dialled {
 /**
  * Connects to the first of `endpoints` that accepts: they are tried in order, the next one as soon as the one before has
  * failed or been silent for 250 ms.
- * The socket allows half-open, and reads nothing before the caller does; who uses it sets its options.
+ * The socket allows half-open, and reads nothing before the caller does; the caller sets its options.
  * @throws the connection error, or an AggregateError where there are several endpoints; the signal's reason when it aborts.
  */
 export async function dial(endpoints: readonly Endpoint[], options: DialOptions): Promise<Dialled> {
@@ -69,7 +69,7 @@ function dialEndpoint(endpoint: Endpoint, options: DialOptions): Promise<Socket>
     socket.once('error', fail);
     socket.once('connect', () => {
       settle();
-      // Whoever takes the socket listens for errors itself; one that comes before then shows in `destroyed`.
+      // The caller listens for errors itself; an error that comes before it does shows in `destroyed`.
       socket.on('error', () => {}).off('error', fail);
       resolve(socket);
     });

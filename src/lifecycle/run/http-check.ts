@@ -44,7 +44,7 @@ export async function untilHttpHealthy(
   },
 ): Promise<string | undefined> {
   const { clock, signal, accepted = () => SUCCESS, onFailure } = options;
-  // The workload is what the label is about.
+  // A label may always have its own workload asked.
   const isFree = from === 'file' || leadsToContainer(template);
   const checkLabelUrl = isFree ? undefined : (options.checkLabelUrl ?? (() => NOWHERE));
   const checkTarget = checkAll([checkLabelUrl, options.checkUrl]);
@@ -63,7 +63,7 @@ export async function untilHttpHealthy(
     try {
       return await raceStaggered([...hosts], { clock, signal, attempt, discard: () => {} });
     } catch {
-      // What was answered says more than what was not.
+      // An answer says more than the lack of one.
       const failure = reasons.find(({ answered }) => answered) ?? reasons.at(-1);
       if (!signal.aborted && failure !== undefined) onFailure?.(failure.reason);
     }
@@ -117,7 +117,7 @@ async function tryOnce(
   }
 }
 
-/** The address without what may be secret in it: the status, which is open, shows it. */
+/** The URL without user, password and query, which may be secret: anybody may read the status, which shows it. */
 function showUrl(url: string): string {
   if (!URL.canParse(url)) return '(no URL)';
   const { origin, pathname } = new URL(url);

@@ -14,7 +14,7 @@ export interface Standing {
   readonly checkFailure: string | undefined;
   /** Why no wake has worked lately. */
   readonly wakeFailure: string | undefined;
-  /** Why its turn to be woken has not come; undefined where it doesn't wait for that. */
+  /** Why its turn to be woken has not come; undefined where it doesn't wait for its turn. */
   readonly queued: string | undefined;
 }
 
@@ -63,7 +63,7 @@ function describeStart(
   const { observation } = standing;
   if (phase === 'interrupted')
     return withObstacle('it was stopped while it was starting, but not by the proxy', observation.detail);
-  // At rest the detail is about the run before this one.
+  // While the workload is stopped, the detail is about its run before.
   const detail = observation.state === 'stopped' ? undefined : observation.detail;
   if (phase === 'waking' && observation.state !== 'running')
     return observation.hindrance ?? detail ?? 'the engine has not started it yet';
@@ -72,7 +72,7 @@ function describeStart(
   return detail === undefined ? seen : `${seen} (${detail})`;
 }
 
-/** What a workload that runs has to do yet. */
+/** What a running workload still lacks. */
 function describeRun(standing: Standing, target: Target | undefined): string {
   const { run, observation, checkFailure } = standing;
   const { ports, portsOf } = observation;

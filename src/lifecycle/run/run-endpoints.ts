@@ -11,14 +11,15 @@ interface Target {
 }
 
 /**
- * Where the ports of one run answer. Endpoints of mapped ports are taken in turn. Hosts are tried in the order of the
- * observation, after the one that answered last: on a network that only some can reach, the others cost time.
+ * Where the ports of one run answer. Clients are spread over the endpoints of a mapped port. Of several hosts the one that
+ * answered last is tried first, then the others in the order of the observation: a host that the proxy can't reach costs
+ * time.
  */
 export class RunEndpoints {
   #addresses: RunAddresses;
   #lastHost: string | undefined;
   readonly #explainOwn: ExplainOwn;
-  readonly #turns = new Map<string, number>();
+  readonly #counts = new Map<string, number>();
   readonly #lifetimes = new Map<string, AbortController>();
 
   /**
@@ -66,7 +67,7 @@ export class RunEndpoints {
   list(target: Target): readonly Endpoint[] {
     const endpoints = this.#find(target);
     if (!this.areEqual || endpoints.length < 2) return endpoints;
-    const first = this.#turn(target) % endpoints.length;
+    const first = this.#countUp(target) % endpoints.length;
     return [...endpoints.slice(first), ...endpoints.slice(0, first)];
   }
 
@@ -81,7 +82,7 @@ export class RunEndpoints {
   /** One endpoint after the other, best first. @throws where there is none. */
   next(target: Target): Endpoint {
     const endpoints = this.#find(target);
-    const endpoint = endpoints[this.#turn(target) % endpoints.length];
+    const endpoint = endpoints[this.#countUp(target) % endpoints.length];
     if (endpoint === undefined) throw new Error(this.explainOwn(target) ?? 'the workload has no address');
     return endpoint;
   }
@@ -99,7 +100,7 @@ export class RunEndpoints {
     return lifetime.signal;
   }
 
-  /** Other endpoints of mapped ports from now on; whoever uses one that stays notices nothing. */
+  /** Replaces the endpoints of mapped ports; flows to an endpoint that stays notice nothing. */
   replace(addresses: RunAddresses): void {
     this.#addresses = addresses;
     const present = new Set(Object.values(addresses.ports ?? {}).flatMap((list) => list.map(endpointKey)));
@@ -124,7 +125,7 @@ export class RunEndpoints {
   #findAll({ protocol, port }: Target): readonly Endpoint[] {
     const { ports } = this.#addresses;
     if (ports !== undefined) return ports[portKey(protocol, port)] ?? [];
-    // Names of ports are for workloads whose ports are mapped: see the check of the configuration.
+    // A port has a name only where ports are mapped: the configuration is checked for that.
     return typeof port === 'number' ? this.#orderedHosts().map((host) => ({ host, port })) : [];
   }
 
@@ -135,11 +136,11 @@ export class RunEndpoints {
     return [last, ...hosts.filter((host) => host !== last)];
   }
 
-  #turn({ protocol, port }: Target): number {
+  #countUp({ protocol, port }: Target): number {
     const key = portKey(protocol, port);
-    const turn = this.#turns.get(key) ?? 0;
-    this.#turns.set(key, turn + 1);
-    return turn;
+    const count = this.#counts.get(key) ?? 0;
+    this.#counts.set(key, count + 1);
+    return count;
   }
 }
 

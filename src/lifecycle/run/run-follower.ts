@@ -171,7 +171,7 @@ export class RunFollower {
     this.#begin(observation);
   }
 
-  /** Tells whoever waits of the engine's health check: it says `unhealthy`, which may change, or it runs too `late`. */
+  /** Logs, once a run, what the engine's health check does: it says `unhealthy`, which may change, or it runs too `late`. */
   #logCheck(news: 'unhealthy' | 'late', { checkTimes }: Observation): void {
     if (this.#told.has(news)) return;
     this.#told.add(news);

@@ -4,9 +4,9 @@ import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { messageOf } from '../../system/message-of.ts';
 
-/** Told after a failed start. */
+/** How many lines are kept and logged after a failed start. */
 const MAX_LINES = 20;
-/** Starts may fail with every client that comes: the log and the engine are spared between. */
+/** A start may fail with every client that comes: within this time the lines are not read and logged again. */
 const INTERVAL_MS = 10_000;
 
 /**
@@ -54,7 +54,7 @@ export class LastOutput {
       // Another start may have worked meanwhile.
       if (this.#closed.signal.aborted || this.#readAtMs !== nowMs) return;
       this.#lines = lines;
-      // Told as it came.
+      // The backend has logged each line as it came.
       if (this.#backend.logsOutput === true && this.#logger.shows?.('info') !== false) return;
       for (const line of lines) {
         this.#logger.warn({ event: 'last-output', service }, `${service} | ${line}`);

@@ -13,7 +13,7 @@ export interface Lease {
 export class LeaseBook {
   readonly #clock: Clock;
   readonly #onChange: () => void;
-  /** With whether each is urgent. */
+  /** The holds that wait for the workload to be awake once, and whether each is urgent. */
   readonly #unmet = new Map<Lease, boolean>();
   #count = 0;
   #uses = 0;
@@ -30,17 +30,17 @@ export class LeaseBook {
     return this.#count;
   }
 
-  /** Of these, the leases of clients. */
+  /** How many of these are leases of clients. */
   get uses(): number {
     return this.#uses;
   }
 
-  /** Whether a hold has not seen the workload awake yet. */
+  /** Whether a `hold()` still waits for the workload to be awake once. */
   get hasUnmet(): boolean {
     return this.#unmet.size > 0;
   }
 
-  /** Whether one of these may not wait for its turn. */
+  /** Whether one of these is urgent: its start must not wait for its turn. */
   get hasUrgent(): boolean {
     return [...this.#unmet.values()].includes(true);
   }
@@ -60,12 +60,12 @@ export class LeaseBook {
     return this.#add({ uses: 1 });
   }
 
-  /** A lease of one who is no client: the workload is not idle meanwhile. */
+  /** A lease that no client holds, but a hub, a schedule or another proxy: the workload is not idle meanwhile. */
   guard(): Lease {
     return this.#add({ uses: 0 });
   }
 
-  /** A guard that wants the workload awake once, whether or not anybody waits for that; `urgent`: without waiting for its turn. */
+  /** A guard that wants the workload awake once, even if no client waits for that; `urgent`: without waiting for its turn. */
   hold({ urgent = false }: { readonly urgent?: boolean } = {}): Lease {
     const lease = this.guard();
     this.#unmet.set(lease, urgent);

@@ -4,7 +4,8 @@
  *
  * Guarantees: while a call of our own is under way (`waking`, `sleeping`) observations don't move the state, so a
  * stale event can't undo it; a workload that somebody waits for is woken as soon as it has stopped, and where others stop
- * it in the middle of a start; what is stranded is stopped first for who waits; `unknown` is never read as stopped.
+ * it in the middle of a start; a `stranded` workload is stopped before it is started for a client; `unknown` is never read as
+ * stopped.
  */
 import type { EngineState, StoppedBy } from '../../model/observation.ts';
 
@@ -48,7 +49,7 @@ export type LifecycleEvent =
 /** What the timers of a workload tell. */
 export type TimerEventKind = 'deadline-passed' | 'backoff-over' | 'sleep-wanted';
 
-/** `refuse` closes everybody who waits. */
+/** `refuse`: all clients that wait are refused. */
 export type LifecycleEffect = 'wake' | 'sleep' | 'refuse';
 
 export interface Step {
@@ -75,7 +76,7 @@ export function step(state: LifecycleState, event: LifecycleEvent, wanted: boole
   return next;
 }
 
-/** Where it stays as long as its turn to be woken has not come: asleep, as the engine says, or what it was. */
+/** The state of a workload that has to wait for its turn to be woken: asleep as the engine says, or unchanged. */
 export function asleep(state: LifecycleState, engine: EngineState): LifecycleState {
   if (engine !== 'stopped' && engine !== 'paused') return state;
   return state.kind === engine ? state : { kind: engine };
@@ -92,7 +93,7 @@ function transition(state: LifecycleState, event: LifecycleEvent, wanted: boolea
     case 'slept':
     case 'sleep-failed':
       if (state.kind !== 'stopping' || state.phase !== 'sleeping') return undefined;
-      // It could not be stopped: the next client has that tried again.
+      // It could not be stopped: the stop is tried again for the next client.
       return event.engine === 'stranded' ? FAILED_RUNNING : settle(event.engine, wanted);
     case 'demanded':
       return demand(state, event.engine);
@@ -115,7 +116,7 @@ function transition(state: LifecycleState, event: LifecycleEvent, wanted: boolea
 
 function observe(state: LifecycleState, said: EngineSaid, wanted: boolean): Step | undefined {
   const { engine } = said;
-  // "I could not ask" changes nothing.
+  // The engine could not be asked: that changes nothing.
   if (engine === 'unknown') return undefined;
   switch (state.kind) {
     case 'unknown':
@@ -126,9 +127,9 @@ function observe(state: LifecycleState, said: EngineSaid, wanted: boolean): Step
     case 'ready':
       return engine === 'running' ? undefined : settle(engine, wanted);
     case 'failed':
-      // What starts again and again is idle like what runs, or nothing would ever end it.
+      // A workload that its engine restarts again and again counts as running, or nothing would ever put it to sleep.
       if (!state.running)
-        // Asleep is asleep: only the end of the backoff wakes it again.
+        // A workload that is asleep stays so until the backoff is over.
         return engine === 'stopped' || engine === 'paused' ? undefined : settle(engine, wanted);
       return isUnderWay(engine) && !(engine === 'stranded' && wanted) ? undefined : settle(engine, wanted);
     case 'stopping':
@@ -162,8 +163,8 @@ function settle(engine: EngineState, wanted: boolean): Step {
 }
 
 /**
- * It has stopped in the middle of a start. What ends by itself has failed. Who stops it may be about to start it again, or
- * to put another in its place, so it is given a moment before it is woken.
+ * The workload has stopped in the middle of a start. If it ended by itself, the start has failed. If others have stopped it,
+ * they may be about to start it again or to replace it, so it is given a moment before it is woken.
  */
 function afterStop({ stoppedBy }: EngineSaid, wanted: boolean): Step {
   if (stoppedBy !== 'others') return FAILED;
@@ -206,7 +207,7 @@ function isUnderWay(engine: EngineState): boolean {
   return engine === 'running' || engine === 'starting' || engine === 'stranded';
 }
 
-/** Whether it is to be tried again only after a while. */
+/** Whether the next start waits for the end of a backoff. */
 export function isBackingOff(state: LifecycleState): boolean {
   return state.kind === 'failed' ? !state.running : isInterrupted(state);
 }
@@ -226,7 +227,7 @@ export function isWaking(state: LifecycleState): boolean {
   return state.kind === 'starting' && state.phase === 'waking';
 }
 
-/** Whether a workload runs, or will before anything else happens to it. */
+/** Whether a workload runs, or its start or stop is under way. */
 export function mayRun(state: LifecycleState): boolean {
   if (state.kind === 'failed') return state.running;
   return state.kind === 'ready' || state.kind === 'starting' || state.kind === 'stopping';

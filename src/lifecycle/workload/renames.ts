@@ -3,7 +3,7 @@ import type { Cancel, Clock } from '../../system/clock.ts';
 import { isWaking } from './machine.ts';
 import type { WorkloadController } from './workload-controller.ts';
 
-/** Within that time the table knows of a new name that labels make a service of. */
+/** By then the table has the new name, where labels make a service of it. */
 const TABLE_MS = 1_000;
 
 interface Rename {
@@ -11,13 +11,14 @@ interface Rename {
   /** Of the workload that was renamed. */
   readonly id: string;
   cancel: Cancel | undefined;
-  /** That the old name is missing now, until the table has had its time. */
+  /** The news that nothing has the old name any more, while it is held back. */
   held: Observation | undefined;
 }
 
 /**
- * Controllers whose workloads have another name, under which nobody follows them yet. They go on as if nothing had
- * happened for a moment, and can be taken over for as long as they follow nothing else. `close()` ends it.
+ * Controllers whose workloads were renamed, while no service has the new name yet. For a moment they don't hear that their
+ * workload is missing under its old name. They can be taken over under the new name until another workload has the old one.
+ * `close()` ends it.
  */
 export class Renames {
   readonly #clock: Clock;
@@ -41,12 +42,12 @@ export class Renames {
     this.#byNewKey.set(newKey, rename);
   }
 
-  /** Who is to be followed under that key, as far as it is known; it stays so. */
+  /** The controller whose workload was renamed to that key; undefined where none was. */
   find(newKey: string): WorkloadController | undefined {
     return this.#byNewKey.get(newKey)?.controller;
   }
 
-  /** As `find()`, but from now on it is followed there, or has a further name. */
+  /** As `find()`, and forgets the rename: the controller is followed under that key now, or was renamed again. */
   take(newKey: string): WorkloadController | undefined {
     const controller = this.find(newKey);
     this.#drop(newKey);
@@ -54,13 +55,13 @@ export class Renames {
   }
 
   /**
-   * Takes what was seen under the old name; true where it is to be kept from the controller for now. Not in the middle of a
-   * wake, which nothing seen ends: why that fails has to be known by then.
+   * Takes what was seen under the old name; true where the controller must not hear of it yet. In the middle of a wake it
+   * hears of everything at once: no observation ends a wake, and when the wake fails the reason must be known.
    */
   holds(controller: WorkloadController, observation: Observation): boolean {
     for (const [key, rename] of [...this.#byNewKey]) {
       if (rename.controller !== controller) continue;
-      // Another workload has the old name.
+      // Another workload has the old name now.
       if (observation.id !== '' && observation.id !== rename.id) this.#drop(key);
       else if (
         observation.state === 'missing' &&

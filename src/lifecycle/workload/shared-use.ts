@@ -3,8 +3,9 @@ import { type Workload, workloadKey } from '../../model/workload.ts';
 import type { Lease, LeaseBook } from './lease-book.ts';
 
 /**
- * The use of one workload that several proxies serve. What the others do with it stands here as guards, so that the idle
- * time begins when the last client of any of them has left; what the own clients do is told to the backend.
+ * One workload that several proxies serve. This proxy holds a guard while the workload is in use elsewhere, and one while
+ * another proxy is to put it to sleep; so idle time begins when the last client of any proxy has left. Whether its own
+ * clients use the workload is told to the backend.
  */
 export class SharedUse {
   readonly #backend: Backend;
@@ -38,7 +39,7 @@ export class SharedUse {
     this.#elsewhere = this.#follow(this.#elsewhere, { wanted: isHeld });
   }
 
-  /** The leases have changed: tells when the first client came and when the last one left. */
+  /** The leases have changed: tells the backend when the first client has come and when the last one has left. */
   tell(): void {
     const inUse = this.#leases.uses > 0;
     if (inUse === this.#toldInUse) return;

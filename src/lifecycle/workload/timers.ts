@@ -5,12 +5,12 @@ import { isBackingOff, isInterrupted, type LifecycleState, type TimerEventKind }
 /** Delay after failed starts in a row (DESIGN 4.1). */
 const START_BACKOFF = { firstMs: 1_000, maxMs: 30_000 } as const;
 
-/** Of the budget of who waits: the next start must have time to serve him, or nobody would ever see it mended. */
+/** How much of a client's budget a backoff may take: the next start needs the rest, or no client would ever be served again. */
 const LONGEST_BACKOFF_SHARE = 0.5;
 
 /**
- * How long what others have stopped may stay down before it is woken again, the next time longer: a restart takes some
- * hundred ms, and whoever stops it again and again must not be fought with.
+ * How long a workload that others have stopped during its start may stay down before it is woken again; longer each time. A
+ * restart by others takes some hundred ms, and somebody who stops it again and again must not be fought.
  */
 const INTERRUPTION_BACKOFF = { firstMs: 500, maxMs: 30_000 } as const;
 
@@ -22,8 +22,8 @@ export interface TimerDemands {
   readonly idleTimeoutMs: number;
   readonly startTimeoutMs: number;
   /**
-   * Of what has failed to start in time, but still starts as its engine says: when that is over for certain, on the monotonic
-   * clock. Idle time counts from there on, or from when this is undefined again.
+   * Where a start took too long, but goes on as its engine says: when it will be over for certain, on the monotonic clock.
+   * Idle time counts from then, or from when this is undefined again.
    */
   readonly startsUntilMs?: number | undefined;
 }

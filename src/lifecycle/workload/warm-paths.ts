@@ -3,8 +3,9 @@ import type { WarmPath, WarmUser } from '../../model/warm-path.ts';
 import type { Lease, LeaseBook } from './lease-book.ts';
 
 /**
- * Those who let clients use the present run of a workload without asking. A lease is held while any client is in, from
- * when that is told; before the workload is put to sleep they are asked, since they may not have told yet.
+ * Listeners that connect clients to the present run of a workload without asking for each. They report how many clients are
+ * connected, a little late, and a lease is held while there are any. Before the workload is put to sleep each listener is
+ * asked, since it may have clients that it has not reported yet.
  */
 export class WarmPaths {
   readonly #leases: LeaseBook;
@@ -31,9 +32,9 @@ export class WarmPaths {
       endpoints,
       budgetMs,
       used: (count) => {
-        // The run may be over; a lease, however short, would be use of what has been given up.
+        // The path is closed and holds no lease: taking one now would count as use of a run that may be over.
         if (isClosed && count === 0 && lease === undefined) return;
-        // Also where somebody has come and gone before it was told.
+        // Also where clients have come and gone before the first report: that was use, too.
         lease ??= this.#leases.take();
         if (count > 0) return;
         lease.release();
@@ -46,7 +47,7 @@ export class WarmPaths {
     };
   }
 
-  /** Closes all, unless a client is in; whether they are closed. */
+  /** Closes all paths, unless a client is connected on one; whether all are closed. */
   tryCloseAll(): boolean {
     for (const user of [...this.#users.keys()]) {
       if (!user.tryClose()) return false;
@@ -55,7 +56,7 @@ export class WarmPaths {
     return true;
   }
 
-  /** Closes those that lead to such an endpoint. */
+  /** Closes the paths that lead to such an endpoint. */
   closeWhere(matches: (endpoint: Endpoint) => boolean): void {
     for (const [user, endpoints] of [...this.#users]) {
       if (!endpoints.some(matches)) continue;
@@ -64,7 +65,7 @@ export class WarmPaths {
     }
   }
 
-  /** Closes all: the run is over, or another one. */
+  /** Closes all paths: the run is over, or another one has begun. */
   closeAll(): void {
     const users = [...this.#users.keys()];
     this.#users.clear();

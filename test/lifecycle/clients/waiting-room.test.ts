@@ -103,7 +103,7 @@ describe('WaitingRoom', () => {
   });
 
   it('calls everybody who waits for a turn', async () => {
-    const turns = [room.nextTurn(enter()), room.nextTurn(enter())];
+    const turns = [room.nextCall(enter()), room.nextCall(enter())];
     room.callAll();
     await expect(Promise.all(turns)).resolves.toHaveLength(2);
   });
@@ -111,7 +111,7 @@ describe('WaitingRoom', () => {
   it('does not call for a turn that is over', async () => {
     room.callAll();
     let called = false;
-    void room.nextTurn(enter()).then(() => {
+    void room.nextCall(enter()).then(() => {
       called = true;
     });
     await clock.advance(0);
@@ -119,14 +119,14 @@ describe('WaitingRoom', () => {
   });
 
   it('ends the wait for a turn with the refusal', async () => {
-    const turn = room.nextTurn(enter());
+    const turn = room.nextCall(enter());
     room.refuseAll(new Refusal('failed', 'it failed'));
     await expect(turn).rejects.toMatchObject({ code: 'failed' });
   });
 
   it('gives no turn to a waiter that is refused already', async () => {
     const waiter = enter({ signal: AbortSignal.abort() });
-    await expect(room.nextTurn(waiter)).rejects.toMatchObject({ code: 'left' });
+    await expect(room.nextCall(waiter)).rejects.toMatchObject({ code: 'left' });
   });
 });
 
