@@ -5,7 +5,7 @@ import { configCandidates, describeConfigPath } from '../config/yaml/locate.ts';
 import { createCaretRenderer, type RenderCaret } from '../config/yaml/render-caret.ts';
 import { escapeJson } from '../model/escape-text.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
-import { countOf } from '../proxy/count-of.ts';
+import { countOf } from '../proxy/proxy-log.ts';
 import { readConfigFile } from '../sources/read-config-file.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';

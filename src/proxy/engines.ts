@@ -1,21 +1,20 @@
-import type { Backend, BackendSink, SharedView } from '../backends/backend.ts';
+import type { Backend, BackendSink, LabelledWorkload, SharedView } from '../backends/backend.ts';
 import { createDockerBackend, type DockerBackend } from '../backends/docker/docker-backend.ts';
 import {
   createKubernetesBackend,
   type KubernetesBackend,
 } from '../backends/kubernetes/kubernetes-backend.ts';
 import { createSwarmBackend, type SwarmBackend } from '../backends/swarm/swarm-backend.ts';
-import type { LabelReading } from '../config/labels.ts';
+import { type LabelReading, parseLabels } from '../config/labels.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Problem } from '../model/problem.ts';
 import { isSameData } from '../model/same-data.ts';
 import type { Settings } from '../model/settings.ts';
+import type { ServiceTable } from '../model/table.ts';
 import { type WorkloadKind, type WorkloadRef, workloadRefKey } from '../model/workload.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { repeat } from '../system/repeat.ts';
-import { ENGINE_NAMES, type EngineKind, labelOptionsOf } from './engine-kinds.ts';
-import { LabelInput } from './label-input.ts';
 import { logReachable } from './proxy-log.ts';
 
 /** Told of what the engines say. */
@@ -181,4 +180,62 @@ export class Engines {
 
 function createEngine(backend: Engine['backend']): Engine {
   return { backend, labels: new LabelInput(), own: [], opened: false };
+}
+
+/** The kinds of workloads that an engine runs; the proxy itself runs processes. */
+export type EngineKind = Exclude<WorkloadKind, 'process'>;
+
+/** What messages call them. */
+export const ENGINE_NAMES: Readonly<Record<EngineKind, string>> = {
+  docker: 'the Docker engine',
+  swarm: 'Docker Swarm',
+  kubernetes: 'the Kubernetes API server',
+};
+
+/** Whose labels count: those of the backend that the settings name. */
+export function labelOptionsOf(
+  kind: EngineKind,
+  { backend, docker, kubernetes }: Settings,
+): { readonly labels: boolean; readonly labelPrefix: string; readonly imageLabels?: boolean } {
+  const isInForce = backend === (kind === 'kubernetes' ? 'kubernetes' : 'docker');
+  const { labels, labelPrefix } = kind === 'kubernetes' ? kubernetes : docker;
+  const own = { labels: labels && isInForce, labelPrefix };
+  return kind === 'docker' ? { ...own, imageLabels: docker.imageLabels } : own;
+}
+
+/** The engines that have to be asked: whose labels count, and whose workloads the table has. */
+export function findNeededEngines(settings: Settings, table: ServiceTable): readonly EngineKind[] {
+  const kinds = new Set([...table.entries.values()].map(({ service }) => service.workload.kind));
+  return (['docker', 'swarm', 'kubernetes'] as const).filter(
+    (kind) => kinds.has(kind) || labelOptionsOf(kind, settings).labels,
+  );
+}
+
+/** The labels of an engine's workloads, read; a workload whose labels are the same is not read again. */
+class LabelInput {
+  #readings = new Map<string, { readonly text: string; readonly reading: LabelReading }>();
+
+  /** One reading per workload that opts in or tries to. */
+  get readings(): readonly LabelReading[] {
+    return [...this.#readings.values()].map(({ reading }) => reading);
+  }
+
+  /** Whether a mistake in its labels keeps a workload from being served. */
+  isRefused(ref: WorkloadRef): boolean {
+    return this.#readings.get(workloadRefKey(ref))?.reading.kind === 'refused';
+  }
+
+  /** Takes the newest snapshot, whole. */
+  take(snapshot: readonly LabelledWorkload[], prefix: string): void {
+    const known = this.#readings;
+    this.#readings = new Map(
+      snapshot.map((workload) => {
+        const key = workloadRefKey(workload.ref);
+        const text = JSON.stringify([prefix, workload.createdMs, workload.labels, workload.imageOptsIn]);
+        const before = known.get(key);
+        const reading = before?.text === text ? before.reading : parseLabels(workload, { prefix });
+        return [key, { text, reading }];
+      }),
+    );
+  }
 }

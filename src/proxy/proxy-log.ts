@@ -5,7 +5,6 @@ import type { ListenerSpec } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Logger } from '../system/log/logger.ts';
-import { countOf } from './count-of.ts';
 
 /** What a workload's labels say wrong is not told twice within that time: it may come and go many times a second. */
 const RETELL_MS = 60_000;
@@ -127,4 +126,9 @@ export function logReachable(
   const { engine, reachable, reason, advice } = what;
   if (reachable) return logger.info({ event: 'engine-reached' }, `${engine} answers`);
   logger.warn({ event: 'engine-lost' }, `cannot follow ${engine}: ${reason}; trying again${advice}`);
+}
+
+/** `1 service`, `2 services`. */
+export function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

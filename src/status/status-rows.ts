@@ -1,14 +1,13 @@
-/**
- * The rows of `GET /status`: one per listener, with the fields of lazy-tcp-proxy and more. Pure.
- */
-
 import type { Observation } from '../model/observation.ts';
 import type { ListenerSpec, Service, TargetPort } from '../model/service.ts';
 import type { Wake } from '../model/wake.ts';
 import { workloadName } from '../model/workload.ts';
 import { formatTimestamp } from '../system/clock.ts';
-import { describeAge } from './relative-time.ts';
-import { shortenId } from './short-id.ts';
+import { shortenId } from './webhook-event.ts';
+
+/**
+ * The rows of `GET /status`: one per listener, with the fields of lazy-tcp-proxy and more. Pure.
+ */
 
 /** What the status shows of a listener. */
 export interface ListenerView {
@@ -124,4 +123,21 @@ function compareRows(a: StatusRow, b: StatusRow): number {
 
 function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+const UNITS = [
+  { name: 'year', ms: 365 * 86_400_000 },
+  { name: 'month', ms: 30 * 86_400_000 },
+  { name: 'day', ms: 86_400_000 },
+  { name: 'hour', ms: 3_600_000 },
+  { name: 'minute', ms: 60_000 },
+  { name: 'second', ms: 1_000 },
+] as const;
+
+/** How long ago in the largest whole unit: `3 days ago`, `1 minute ago`, `just now` below a second. Pure. */
+export function describeAge(ageMs: number): string {
+  const unit = UNITS.find(({ ms }) => ageMs >= ms);
+  if (unit === undefined) return 'just now';
+  const count = Math.floor(ageMs / unit.ms);
+  return `${count} ${unit.name}${count === 1 ? '' : 's'} ago`;
 }

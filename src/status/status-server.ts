@@ -1,6 +1,9 @@
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
+import { formatListenAddress } from '../model/service.ts';
+import type { Settings } from '../model/settings.ts';
 import { afterEvents, type Cancel, type Clock, systemClock } from '../system/clock.ts';
+import { describeBindError } from '../system/net/bind-error.ts';
 import { PacedSocket } from './paced-socket.ts';
 
 /** From the connection, or the last answer, to the end of a request's headers; and from there to the end of its body. */
@@ -284,4 +287,26 @@ function send(response: ServerResponse, { status, headers, body }: Answer): void
 
 function listWords(words: readonly string[]): string {
   return `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+}
+
+/** Opens the status server; the caller closes it. @throws {Error} that says why it can't listen, and what to do. */
+export async function openStatusServer(
+  address: Exclude<Settings['status'], 'off'>,
+  {
+    content,
+    ...options
+  }: { readonly content: StatusContent } & NonNullable<ConstructorParameters<typeof StatusServer>[1]>,
+): Promise<StatusServer> {
+  const server = new StatusServer(content, options);
+  try {
+    await server.open(address);
+    return server;
+  } catch (cause) {
+    const where = formatListenAddress(address);
+    const reason = describeBindError(cause as NodeJS.ErrnoException);
+    throw new Error(
+      `the status server can't listen on ${where}: ${reason}; choose another one with status.listen, STATUS_PORT or --status-port`,
+      { cause },
+    );
+  }
 }

@@ -1,5 +1,4 @@
 import { formatTimestamp } from '../system/clock.ts';
-import { shortenId } from './short-id.ts';
 
 /** What is posted to a webhook; field names and values are those of lazy-tcp-proxy. */
 export type WebhookEvent = ContainerEvent | ConnectionEvent;
@@ -55,4 +54,9 @@ export function createConnectionEvent(
 
 function describe({ id, name }: EventSubject, nowMs: number) {
   return { container_id: shortenId(id), container_name: name, timestamp: formatTimestamp(nowMs) };
+}
+
+/** An engine's id as people know it: the first 12 characters, as Docker shows them, or `namespace/name` whole. */
+export function shortenId(id: string): string {
+  return id.includes('/') ? id : id.slice(0, 12);
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { EMPTY_ENVIRONMENT } from '../../src/config/environment.ts';
 import { resolveSettings } from '../../src/config/resolve-settings.ts';
 import type { SettingsFlags } from '../../src/config/settings.ts';
-import { findNeededEngines, labelOptionsOf } from '../../src/proxy/engine-kinds.ts';
+import { findNeededEngines, labelOptionsOf } from '../../src/proxy/engines.ts';
 import { buildTable } from '../../src/table/build-table.ts';
 import { aFile } from '../support/builders.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { describeAge } from '../../src/status/relative-time.ts';
+import { describeAge } from '../../src/status/status-rows.ts';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
