@@ -27,7 +27,7 @@ function describeChange(change: Change, isBound: (listener: ListenerSpec) => boo
     case 'open-listener':
       return `listener ${describeListener(change.listener)} ${isBound(change.listener) ? 'opened' : 'not yet opened'} for ${change.service.name}`;
     case 'rebind-listener':
-      return `listener ${describeListener(change.listener)} rebound to ${change.service.name}`;
+      return `listener ${describeListener(change.listener)} stays open for ${change.service.name}`;
     case 'set-schedule':
       return `schedule of ${change.service.name} set`;
     case 'clear-schedule':

@@ -1,4 +1,4 @@
-import type { Protocol, TargetPort } from './service.ts';
+import type { ListenerSpec, Protocol, TargetPort } from './service.ts';
 
 /**
  * What the engine says a workload does. `unknown` = it could not be asked, which is never read as stopped; `stranded` = it
@@ -70,10 +70,23 @@ export interface Observation {
   readonly staysAwake?: string;
   /** Why no client can be served, whatever the state: names what has to be mended. */
   readonly problem?: string;
+  /** Ports of the machine that the workload takes for itself while it runs, by `portKey()`; undefined where that isn't known. */
+  readonly publishedPorts?: readonly string[];
 }
 
 export const UNKNOWN: Observation = { state: 'unknown', id: '', hosts: [], health: 'none' };
 export const MISSING: Observation = { state: 'missing', id: '', hosts: [], health: 'none' };
+
+/** That a workload wants a port of the machine for itself on which the proxy listens for it; undefined where it doesn't. Pure. */
+export function describePublished(
+  { publishedPorts = [] }: Observation,
+  listeners: readonly Pick<ListenerSpec, 'protocol' | 'port'>[],
+): string | undefined {
+  const wanted = listeners.filter(({ protocol, port }) => publishedPorts.includes(portKey(protocol, port)));
+  if (wanted.length === 0) return undefined;
+  const names = [...new Set(wanted.map(({ protocol, port }) => `${protocol} ${port}`))].join(', ');
+  return `the container publishes ${names} itself, where the proxy listens for it; take it out of the container's own ports`;
+}
 
 /** The key of a port in `Observation.ports`: `tcp/80`, `udp/dns`. */
 export function portKey(protocol: Protocol, port: TargetPort): string {

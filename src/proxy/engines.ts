@@ -158,8 +158,11 @@ export class Engines {
 
   #reached(
     kind: EngineKind,
-    { reachable, reason = 'no answer' }: { readonly reachable: boolean; readonly reason: string | undefined },
+    said: { readonly reachable: boolean; readonly reason: string | undefined },
   ): void {
+    const { reachable } = said;
+    const reason =
+      kind === 'kubernetes' ? (said.reason ?? 'no answer') : adviseOnSocket(said.reason ?? 'no answer');
     const engine = this.#engines[kind];
     engine.unreachable = reachable ? undefined : reason;
     // Containers and Swarm services are behind the same socket: one line tells of both.
@@ -176,6 +179,15 @@ export class Engines {
     const section = kind === 'kubernetes' ? kind : 'docker';
     return `; it is asked for labels alone: where there is none, write ${section}: { labels: false }`;
   }
+}
+
+/** What is mostly the matter with a socket that can't be opened. Pure. */
+function adviseOnSocket(reason: string): string {
+  if (reason.includes('connect ENOENT'))
+    return `${reason} (there is no such socket: mount it into the proxy's container, or name another with DOCKER_SOCK)`;
+  if (reason.includes('connect EACCES'))
+    return `${reason} (the proxy's user may not open it: run it as root, or with the group of the socket)`;
+  return reason;
 }
 
 function createEngine(backend: Engine['backend']): Engine {

@@ -143,7 +143,11 @@ export class LazyProxy {
     await this.#logged;
     this.#isUp = true;
     const services = this.#runtime.reconciler.current.entries.size;
-    const listeners = this.#runtime.reconciler.holders.size;
+    const wanted = [...this.#runtime.reconciler.current.entries.values()].flatMap(
+      ({ service }) => service.listeners,
+    );
+    const bound = wanted.filter((listener) => this.#runtime.listeners.status(listener).error === undefined);
+    const listeners = { wanted: wanted.length, bound: bound.length };
     logReady({ services, listeners, status: this.#settings.status }, this.#logger);
   }
 

@@ -103,11 +103,17 @@ export function logPlan(
 
 /** The line that says that everything is up. */
 export function logReady(
-  what: { readonly services: number; readonly listeners: number; readonly status: Settings['status'] },
+  what: {
+    readonly services: number;
+    readonly listeners: { readonly wanted: number; readonly bound: number };
+    readonly status: Settings['status'];
+  },
   logger: Logger,
 ): void {
-  const { services, listeners, status } = what;
-  const counts = `${countOf(services, 'service')}, ${countOf(listeners, 'listener')}`;
+  const { services, status } = what;
+  const { wanted, bound: listeners } = what.listeners;
+  const of = listeners === wanted ? '' : `${listeners} of `;
+  const counts = `${countOf(services, 'service')}, ${of}${countOf(wanted, 'listener')}`;
   const where = status === 'off' ? 'off' : `on port ${status.port}`;
   logger.info({ event: 'ready', services, listeners }, `ready: ${counts}, status ${where}`);
 }

@@ -1,7 +1,10 @@
+import { describeMissing } from '../lifecycle/run/obstacle.ts';
 import { labelSuffix } from '../config/fields.ts';
+import { describePublished } from '../model/observation.ts';
 import type { Problem } from '../model/problem.ts';
+import type { ListenerSpec } from '../model/service.ts';
 import type { ServiceTable, TableEntry } from '../model/table.ts';
-import { describeWorkloadRef, toWorkloadRef } from '../model/workload.ts';
+import { toWorkloadRef } from '../model/workload.ts';
 import type { LabelUrlGuard } from '../system/net/label-url-guard.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -31,7 +34,7 @@ export function findForbiddenUrls(table: ServiceTable, explainUrl: ExplainUrl): 
 /** What stands against the services' settings as it showed when they were used, or as the engines tell it. */
 export function collectWorkloadProblems(
   table: ServiceTable,
-  { lifecycle, sender }: Pick<Runtime, 'lifecycle' | 'sender'>,
+  { lifecycle, listeners, sender }: Pick<Runtime, 'lifecycle' | 'listeners' | 'sender'>,
   explainUrl: ExplainUrl,
 ): readonly Problem[] {
   return [...table.entries.values()].flatMap((entry): readonly Problem[] => {
@@ -43,13 +46,18 @@ export function collectWorkloadProblems(
     if (staysAwake !== undefined)
       problems.push(ofWorkload(entry, 'stays-awake', `service ${name} is not put to sleep: ${staysAwake}`));
     if (controller?.state.kind === 'missing') {
-      const why =
-        controller.observation.detail ??
-        `${describeWorkloadRef(toWorkloadRef(service.workload))} does not exist`;
+      const why = controller.observation.detail ?? describeMissing(service.workload);
       problems.push(
         ofWorkload(entry, 'missing-workload', `service ${name}: ${why}; it is used as soon as it appears`),
       );
     }
+    // One that runs beside a listener that is bound has its port elsewhere: the proxy is in a container of its own.
+    const isBeside = (listener: ListenerSpec) =>
+      controller?.observation.state === 'running' && listeners.status(listener).error === undefined;
+    const unbound = service.listeners.filter((listener) => !isBeside(listener));
+    const published = controller && describePublished(controller.observation, unbound);
+    if (published !== undefined)
+      problems.push(ofWorkload(entry, 'listen-conflict', `service ${name}: ${published}`));
     const failure = controller?.wakes.failure;
     if (failure !== undefined)
       problems.push(ofWorkload(entry, 'wake-failed', `service ${name} did not become ready: ${failure}`));

@@ -110,7 +110,7 @@ function findRefusal(
   const message =
     service?.isOfFile === true
       ? `dependants: service "${name}" of the file isn't open to hubs by label; write dependant_of_labels: true there if it is to be`
-      : `dependants: "${name}" has not opted in, so a hub by label can't reach it; give it ${describeOptIn(origin)}, or name the dependants in the file`;
+      : `dependants: "${name}" does not exist or has not opted in, so a hub by label can't reach it; give it ${describeOptIn(origin)}, or name the dependants in the file`;
   return { code: 'refused-dependant', severity: 'warning', message, origin };
 }
 

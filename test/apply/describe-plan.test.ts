@@ -12,7 +12,7 @@ describe('describePlan', () => {
     ['service db changed', { kind: 'update-service', service, previous: service }],
     ['service db removed', { kind: 'remove-service', service }],
     ['listener *:5432/tcp opened for db', { kind: 'open-listener', service, listener }],
-    ['listener *:5432/tcp rebound to db', { kind: 'rebind-listener', service, listener }],
+    ['listener *:5432/tcp stays open for db', { kind: 'rebind-listener', service, listener }],
     ['schedule of db set', { kind: 'set-schedule', service }],
     ['schedule of db cleared', { kind: 'clear-schedule', service }],
     ['listener *:5432/tcp closed', { kind: 'close-listener', listener }],

@@ -229,3 +229,22 @@ test('an answer of the health check that http_healthcheck_status names is good e
     last_wake: { result: 'ready', health_ms: expect.any(Number) },
   });
 });
+
+test('a container that publishes the listen port itself is told of before its start', async (context) => {
+  const bed = await open(context);
+  const port = await freePort();
+  const name = bed.scope.name('published');
+  const proxy = await bed.startProxy();
+  await bed.scope.createContainer({
+    name,
+    cmd: httpdCommand(),
+    publish: { 80: port },
+    labels: bed.labels({ ports: `${port}:80`, start_timeout: '3s' }),
+  });
+  await proxy.waitForLog('reload');
+  const why = `the container publishes tcp ${port} itself, where the proxy listens for it; take it out of the container's own ports`;
+  const problems = async () => JSON.stringify(await getJson(`${proxy.statusUrl}/problems`));
+  await waitUntil(async () => (await problems()).includes(`service ${name}: ${why}`), {
+    what: 'the problem',
+  });
+});

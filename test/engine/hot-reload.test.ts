@@ -69,15 +69,15 @@ const ROUND: readonly Edit[] = [
   { change: (content) => ({ ...content, otherTarget: 80 }), log: /service \S+-b added; listener \S+ opened/ },
   {
     change: (content) => ({ ...content, otherTarget: 81 }),
-    log: /service \S+-b changed: \S+; listener \S+ rebound/,
+    log: /service \S+-b changed: \S+; listener \S+ stays open/,
   },
   {
     change: (content) => ({ ...content, onlyFriends: true }),
-    log: /service \S+-a changed: \S+; listener \S+ rebound/,
+    log: /service \S+-a changed: \S+; listener \S+ stays open/,
   },
   {
     change: (content) => ({ ...content, target: 81 }),
-    log: /service \S+-a changed: \S+; listener \S+ rebound/,
+    log: /service \S+-a changed: \S+; listener \S+ stays open/,
   },
   { change: undefined, log: /is refused/ },
   { change: (content) => ({ ...content, comment: `${content.comment}.` }), log: /nothing changed$/ },
@@ -87,12 +87,12 @@ const ROUND: readonly Edit[] = [
   },
   {
     change: (content) => ({ ...content, onlyFriends: false }),
-    log: /service \S+-a changed: \S+; listener \S+ rebound/,
+    log: /service \S+-a changed: \S+; listener \S+ stays open/,
   },
   { change: (content) => ({ ...content, otherTarget: undefined }), log: /\S+ closed; service \S+-b removed/ },
   {
     change: (content) => ({ ...content, target: 80 }),
-    log: /service \S+-a changed: \S+; listener \S+ rebound/,
+    log: /service \S+-a changed: \S+; listener \S+ stays open/,
   },
 ];
 

@@ -51,7 +51,7 @@ describe.concurrent('a hub by label', () => {
     expect(problems.map(({ message }) => message)).toEqual(
       [prod, asleep].map(
         ({ name }) =>
-          `dependants: "${name}" has not opted in, so a hub by label can't reach it; give it the label ${label}, or name the dependants in the file`,
+          `dependants: "${name}" does not exist or has not opted in, so a hub by label can't reach it; give it the label ${label}, or name the dependants in the file`,
       ),
     );
   });
@@ -237,7 +237,7 @@ test('the labels of an image count for nothing where the settings say so', async
   const rows = () => getJson<{ container_name: string }[]>(`${proxy.statusUrl}/status`);
   expect((await rows()).map(({ container_name: name }) => name)).toEqual([scope.name('adds')]);
   const told = proxy.logs().filter(({ event }) => event === 'problem');
-  const leftOut = `label ${scope.prefix}.enabled warning the image has the same label`;
+  const leftOut = `label ${scope.prefix}.enabled: the image has the same label`;
   expect(told.map(({ msg }) => msg).toSorted()).toEqual(
     ['inherits', 'repeats'].map((short) =>
       expect.stringContaining(`container ${scope.name(short)}, ${leftOut}`),
@@ -251,7 +251,9 @@ test('the labels of an image count for nothing where the settings say so', async
     '--config',
     proxy.configFile,
   ]);
-  expect(printed.stderr).toContain(`container ${scope.name('repeats')}, ${leftOut}`);
+  expect(printed.stderr).toContain(
+    `container ${scope.name('repeats')}, label ${scope.prefix}.enabled warning the image has the same label`,
+  );
   expect((await get(added)).body).toBe('hello');
   const optIn = { [`${scope.prefix}.enabled`]: 'TRUE', [`${scope.prefix}.ports`]: `${late}:80` };
   const from = proxy.logs().length;

@@ -46,7 +46,7 @@ test('the webhook of a label does not reach the loopback of the machine, until d
   expect(msg).toMatch(/^webhook (container_started|tcp_conn_start) of \S+-evil to /);
   const early = await proxy.waitForLog('problem');
   expect(early.msg).toMatch(
-    /-evil, label \S+\.webhook-url warning webhook-url: the URL of a label may not lead to /,
+    /-evil, label \S+\.webhook-url: webhook-url: the URL of a label may not lead to /,
   );
   expect(msg).toContain(
     ` to ${host} failed: the URL of a label may not lead to 127.0.0.1 (loopback), unless docker.label_urls allows it`,
@@ -77,7 +77,7 @@ test('the health check of a label reaches its container, and not the loopback of
   // Before anybody has asked.
   const whose = `container ${bed.scope.name('evil')}, label ${bed.scope.prefix}.http-healthcheck`;
   expect((await proxy.waitForLog('problem')).msg).toContain(
-    `${whose} error http-healthcheck: the URL of a label may not lead to localhost (loopback)`,
+    `${whose}: http-healthcheck: the URL of a label may not lead to localhost (loopback)`,
   );
   expect(await getJson(`${proxy.statusUrl}/problems`)).toHaveLength(1);
   expect((await get(good)).body).toBe('good');

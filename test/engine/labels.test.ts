@@ -115,7 +115,7 @@ describe('labels beside a file', () => {
     await expect(get(filePort)).rejects.toThrow();
     expect(await proxy.waitForLog('refused')).toMatchObject({ service: both.name });
     await proxy.edit(`services: { ${both.name}: { ports: ["${filePort}:80"], allow_list: [] } }`);
-    await proxy.waitForLog(({ event, msg }) => event === 'reload' && msg.includes('rebound'));
+    await proxy.waitForLog(({ event, msg }) => event === 'reload' && msg.includes('stays open'));
     expect((await get(filePort)).body).toBe('both');
   });
 

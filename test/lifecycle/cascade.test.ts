@@ -55,6 +55,14 @@ describe('Cascade', () => {
   const tell = (name: string, observation: Observation) => bench.backend.tell(`docker/${name}`, observation);
   const calls = (kind: 'wake' | 'sleep') => bench.backend.log.filter((line) => line.startsWith(kind)).sort();
 
+  it('tells whom a dependant is woken with that nothing was known of before', async () => {
+    add({ hub: ['one'] });
+    await use('hub');
+    bench.backend.tell('docker/one', STOPPED);
+    await bench.until(() => bench.lines.some((line) => line.startsWith('one is waking')));
+    expect(bench.lines).toContain('one is waking: with hub');
+  });
+
   it('wakes the dependants of a hub that wakes, at once and all together', async () => {
     add({ hub: ['one', 'two'], one: [], two: [] });
     bench.client('hub', server.port);

@@ -3,6 +3,7 @@ import type { WorkloadLabels } from '../../src/config/labels.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import type { Service } from '../../src/model/service.ts';
 import type { TableEntry } from '../../src/model/table.ts';
+import type { Runtime } from '../../src/proxy/runtime.ts';
 import { collectWorkloadProblems, findForbiddenUrls } from '../../src/proxy/workload-problems.ts';
 import { WebhookSender } from '../../src/status/webhook-sender.ts';
 import { createContainerEvent } from '../../src/status/webhook-event.ts';
@@ -30,9 +31,15 @@ afterEach(async () => {
   expect(await bench.close()).toBe(0);
 });
 const collect = (services: readonly Service[]) =>
-  collectWorkloadProblems(aTable(services), { lifecycle: bench.lifecycle, sender }, explainUrl).map(
-    formatProblem,
-  );
+  collectWorkloadProblems(
+    aTable(services),
+    {
+      lifecycle: bench.lifecycle,
+      sender,
+      listeners: { status: () => ({}) } as unknown as Runtime['listeners'],
+    },
+    explainUrl,
+  ).map(formatProblem);
 
 test('a start that has failed is a problem until one works', async () => {
   const service = aService({ startTimeoutMs: 4_000 });
@@ -53,8 +60,22 @@ test('a container that does not exist is a problem', () => {
   const service = aService({});
   bench.add(service, { ...STOPPED, state: 'missing' });
   expect(collect([service])).toEqual([
-    'container db warning service db: container db does not exist; it is used as soon as it appears',
+    'container db warning service db: container db does not exist (docker compose create makes it); it is used as soon as it appears',
   ]);
+});
+
+test('a port that the container publishes itself is a problem, and explains why it does not start', async () => {
+  const listeners = [{ protocol: 'tcp', address: '', port: 9_210, targetPort: 7 }] as const;
+  const service = aService({ listeners });
+  const observation = { ...STOPPED, publishedPorts: ['tcp/9210', 'tcp/1'] };
+  bench.add(service, observation);
+  const why = `the container publishes tcp 9210 itself, where the proxy listens for it; take it out of the container's own ports`;
+  expect(collect([service])).toEqual([`container db warning service db: ${why}`]);
+  bench.client('db', 7).served.catch(() => {});
+  await bench.backend.called(1);
+  bench.backend.last.fail('port is already allocated', observation);
+  await settle();
+  expect(bench.controller('db').wakes.failure).toBe(`port is already allocated: ${why}`);
 });
 
 test('a webhook that may not be sent where its name leads is a problem once that was seen', async () => {

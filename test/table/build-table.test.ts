@@ -236,7 +236,7 @@ describe('buildTable', () => {
       expect(linked('services: {}')).toEqual({
         dependants: [],
         problems: [
-          `${prefix} "pg" has not opted in, so a hub by label can't reach it; give it the label ${PREFIX}.enabled=true, or name the dependants in the file`,
+          `${prefix} "pg" does not exist or has not opted in, so a hub by label can't reach it; give it the label ${PREFIX}.enabled=true, or name the dependants in the file`,
         ],
       });
     });

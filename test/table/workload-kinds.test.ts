@@ -198,7 +198,7 @@ describe('buildTable, for the dependants of a Kubernetes hub,', () => {
     expect(linked('infra/x,queue')).toEqual({
       dependants: ['queue'],
       problems: [
-        `deployment shop/hub, annotation ${PREFIX}.dependants warning dependants: "infra/x" has not opted in, so a hub by label can't reach it; give it the annotation ${PREFIX}.enabled=true, or name the dependants in the file`,
+        `deployment shop/hub, annotation ${PREFIX}.dependants warning dependants: "infra/x" does not exist or has not opted in, so a hub by label can't reach it; give it the annotation ${PREFIX}.enabled=true, or name the dependants in the file`,
       ],
     });
   });

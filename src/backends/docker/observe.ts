@@ -1,4 +1,4 @@
-import type { CheckTimes, Observation, StoppedBy } from '../../model/observation.ts';
+import { type CheckTimes, type Observation, portKey, type StoppedBy } from '../../model/observation.ts';
 import { DEFAULT_GRACE_MS, ownGraceMs } from '../engine/call-deadlines.ts';
 import type { ContainerPlace } from './container-locator.ts';
 import type {
@@ -47,7 +47,18 @@ export function observeInspected(
     ...(graceMs === DEFAULT_GRACE_MS ? {} : { ownGraceMs: graceMs }),
     ...(state === 'stopped' && ended !== undefined && { stoppedBy: ended }),
     ...(problem !== undefined && { problem }),
+    ...readPublished(container),
   };
+}
+
+function readPublished({ HostConfig }: InspectedContainer): Pick<Observation, 'publishedPorts'> {
+  const publishedPorts = Object.entries(HostConfig?.PortBindings ?? {}).flatMap(([target, bindings]) => {
+    const protocol = target.endsWith('/udp') ? 'udp' : 'tcp';
+    // Of a range the engine chooses; `0` and `''` are any port.
+    const ports = (bindings ?? []).map(({ HostPort }) => Number(HostPort)).filter((port) => port > 0);
+    return ports.map((port) => portKey(protocol, port));
+  });
+  return publishedPorts.length === 0 ? {} : { publishedPorts };
 }
 
 function describeObstacle(

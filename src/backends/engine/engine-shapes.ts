@@ -43,6 +43,8 @@ export interface InspectedContainer {
     readonly NetworkMode?: string;
     /** `--rm`: the engine removes it when it stops. */
     readonly AutoRemove?: boolean;
+    /** By `80/tcp`, the ports of the machine that lead there while it runs. */
+    readonly PortBindings?: Readonly<Record<string, readonly { readonly HostPort?: string }[] | null>> | null;
   };
   readonly NetworkSettings?: {
     readonly Networks?: Readonly<Record<string, InspectedEndpoint | null>> | null;

@@ -1,11 +1,13 @@
 import { findPortProblem, type Observation, portKey } from '../../model/observation.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
+import { describeWorkloadRef, toWorkloadRef, type Workload } from '../../model/workload.ts';
 import type { WorkloadRun } from './workload-run.ts';
 import type { LifecycleState } from '../workload/machine.ts';
 import { withObstacle } from '../refusal.ts';
 
 /** What is known of a workload that may explain why its clients wait. */
 export interface Standing {
+  readonly workload: Workload;
   readonly state: LifecycleState;
   readonly observation: Observation;
   /** The present run, once its health gate is passed. */
@@ -40,7 +42,7 @@ export function describeObstacle(standing: Standing, target?: Target): string | 
     case 'unknown':
       return detail ?? 'the engine has not told its state yet';
     case 'missing':
-      return detail ?? 'it does not exist';
+      return detail ?? describeMissing(standing.workload);
     case 'starting':
       return describeStart(standing, { phase: state.phase, target });
     case 'ready':
@@ -54,6 +56,12 @@ export function describeObstacle(standing: Standing, target?: Target): string | 
     case 'paused':
       return wakeFailure;
   }
+}
+
+/** That a workload does not exist, in words that name it, and where one command makes it, that one. Pure. */
+export function describeMissing(workload: Workload): string {
+  const remedy = workload.kind === 'docker' ? ' (docker compose create makes it)' : '';
+  return `${describeWorkloadRef(toWorkloadRef(workload))} does not exist${remedy}`;
 }
 
 function describeStart(

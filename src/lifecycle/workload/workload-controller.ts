@@ -6,7 +6,7 @@
  * client waits for it or uses it, and asleep once it has been idle for its idle timeout; after `close()` nothing happens.
  */
 import type { Backend, SharedView } from '../../backends/backend.ts';
-import { type Observation, UNKNOWN } from '../../model/observation.ts';
+import { describePublished, type Observation, UNKNOWN } from '../../model/observation.ts';
 import type { Protocol, Service, TargetPort } from '../../model/service.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
@@ -42,6 +42,9 @@ import { WorkloadLog } from './workload-log.ts';
 
 /** Between looks at a workload whose port doesn't answer. */
 const LOOK_AGAIN_MS = 1_000;
+
+/** What a start that fails so is told with. */
+const ENDED_WELL = 'it ended by itself at once, without an error (exit code 0)';
 
 /** What the lifecycle of a workload takes from its service. */
 export type LifecycleService = Pick<
@@ -205,9 +208,10 @@ export class WorkloadController {
     const loop = target === undefined ? undefined : this.explainLoop(target);
     const { current: run, checkFailure } = this.#run;
     const queued = this.#turn.isWaiting ? this.#parts.starts.load : undefined;
-    const { state, observation } = this;
+    const { state, observation, workload } = this;
     const wakeFailure = this.#wakes.failure;
-    return loop ?? describeObstacle({ state, observation, run, checkFailure, wakeFailure, queued }, target);
+    const known = { workload, state, observation, run, checkFailure, wakeFailure, queued };
+    return loop ?? describeObstacle(known, target);
   }
 
   /** Why a port of the workload, as it runs, leads back to the proxy itself; undefined where it may lead elsewhere. */
@@ -383,9 +387,11 @@ export class WorkloadController {
   }
 
   /** Feeds the state machine one event and does what follows; `reason` is for the log and for clients that are refused. */
-  #dispatch(kind: LifecycleEvent['kind'], reason?: string): void {
+  #dispatch(kind: LifecycleEvent['kind'], said?: string): void {
     if (this.#isClosed) return;
     const before = this.#state;
+    // Alone it would sound as if all were well.
+    const reason = before.kind === 'starting' && said === 'exit code 0' ? ENDED_WELL : said;
     if (kind === 'sleep-wanted') {
       this.#callOff();
       const { staysAwake } = this.#observation;
@@ -406,7 +412,7 @@ export class WorkloadController {
     const failing = this.#whatFails(kind);
     // The state may stay as it is while its call is made again, as where others have paused what our call has started.
     if (state !== before)
-      this.#enter(state, kind !== 'demanded' && isWaking(state) ? `${this.room.size} waiting` : reason);
+      this.#enter(state, kind !== 'demanded' && isWaking(state) ? this.#describeDemand() : reason);
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
     this.#followRun();
     if (state.kind !== 'stopping') this.room.startBudgets();
@@ -468,7 +474,10 @@ export class WorkloadController {
     if (outcome === 'sleep-failed') this.#log.sleepFailed(name, error);
     if (outcome === 'woken') this.#parts.onAct?.(this.#service, this.#observation, 'started');
     if (outcome === 'slept') this.#parts.onAct?.(this.#service, this.#observation, 'stopped');
-    this.#dispatch(outcome, outcome === 'woken' ? this.#observation.detail : error);
+    if (outcome === 'woken') return this.#dispatch(outcome, this.#observation.detail);
+    if (outcome !== 'wake-failed') return this.#dispatch(outcome, error);
+    const published = describePublished(this.#observation, this.#service.listeners);
+    this.#dispatch(outcome, withObstacle(error ?? 'the start failed', published));
   }
 
   /** Whether it can become ready without being started, or stopped, before. */
@@ -478,6 +487,11 @@ export class WorkloadController {
 
   get #hasWaiters(): boolean {
     return this.room.size > 0 || this.#leases.hasUnmet;
+  }
+
+  /** Who has waited for this moment to have it awake. */
+  #describeDemand(): string | undefined {
+    return this.room.size > 0 ? `${this.room.size} waiting` : this.#lastDemand;
   }
 
   get #isWanted(): boolean {

@@ -144,3 +144,18 @@ test('a container that runs without an address says so', () => {
     'it is on no network',
   );
 });
+
+test('observeInspected reads which ports of the machine a container takes for itself', () => {
+  const PortBindings = {
+    '7/tcp': [
+      { HostIp: '', HostPort: '9210' },
+      { HostIp: '::', HostPort: '9211' },
+    ],
+    '53/udp': [{ HostPort: '53' }],
+    '80/tcp': [{ HostPort: '' }],
+    '81/tcp': null,
+  };
+  const container = { Id: 'c1', State: { Status: 'exited' }, HostConfig: { PortBindings } };
+  const { publishedPorts } = observeInspected(container, { place: { hosts: [] } });
+  expect(publishedPorts).toEqual(['tcp/9210', 'tcp/9211', 'udp/53']);
+});

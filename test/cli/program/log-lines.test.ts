@@ -67,3 +67,14 @@ test.each([
   const line = await proxy.logged('cannot follow the Docker engine');
   expect(line.includes('write docker: { labels: false }')).toBe(isAdvised);
 });
+
+test('an engine whose socket is not there is told with what to do', async () => {
+  const cwd = await createFolder({ 'lazy-proxy.yaml': 'status: off\n' });
+  const proxy = await startProgram({
+    cwd,
+    env: { ...process.env, DOCKER_SOCK: path.join(cwd, 'none.sock') },
+  });
+  expect(await proxy.logged('cannot follow the Docker engine')).toContain(
+    "(there is no such socket: mount it into the proxy's container, or name another with DOCKER_SOCK)",
+  );
+});

@@ -29,6 +29,8 @@ export interface ContainerSpec {
   readonly restartPolicy?: string;
   /** `/path/on/host:/path/inside[:ro]` */
   readonly binds?: readonly string[];
+  /** TCP ports of the machine that it takes for itself, by its own port: `{ 7: 9210 }`. */
+  readonly publish?: Readonly<Record<number, number>>;
   /** `<user id>:<group id>`; default: the image's. */
   readonly user?: string;
 }
@@ -91,6 +93,11 @@ export function toCreateOptions(
       ...(spec.autoRemove && { AutoRemove: true }),
       ...(restartPolicy && { RestartPolicy: { Name: restartPolicy } }),
       ...(binds && { Binds: [...binds] }),
+      ...(spec.publish && {
+        PortBindings: Object.fromEntries(
+          Object.entries(spec.publish).map(([own, port]) => [`${own}/tcp`, [{ HostPort: String(port) }]]),
+        ),
+      }),
     },
   };
 }

@@ -46,6 +46,26 @@ describe('the last wake', () => {
     );
   });
 
+  test('says of what ended without an error that it ended by itself', async () => {
+    add();
+    const client = bench.client('db', 5_432);
+    const told = messageOf(client);
+    await bench.backend.called(1);
+    bench.backend.last.succeed({ ...STOPPED, detail: 'exit code 0', stoppedBy: 'itself' });
+    const reason = 'it ended by itself at once, without an error (exit code 0)';
+    expect(await told).toBe(reason);
+    expect(wakes().last).toMatchObject({ result: 'failed', reason });
+  });
+
+  test('names the container that does not exist, and what makes it', async () => {
+    bench.add(SERVICE, { ...STOPPED, state: 'missing' });
+    const told = messageOf(bench.client('db', 5_432));
+    await bench.clock.advance(4_000);
+    expect(await told).toBe(
+      'not ready within 4000 ms: container db does not exist (docker compose create makes it)',
+    );
+  });
+
   test('names the port that refused, to the client, in the log and in the record', async () => {
     const port = await freePort();
     add();
