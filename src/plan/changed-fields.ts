@@ -1,9 +1,7 @@
 import { FIELD_NAMES, type FieldName, fieldSpec } from '../config/fields.ts';
-import { WORKLOAD_FIELDS } from '../config/rules/workload-of.ts';
+import { isWorkloadField } from '../config/rules/workload-of.ts';
 import { isSameData } from '../model/same-data.ts';
 import type { Service } from '../model/service.ts';
-
-const NAMING_FIELDS: ReadonlySet<FieldName> = new Set(WORKLOAD_FIELDS);
 
 /** The fields of the file in which two versions of a service differ, in the order of the alphabet. Pure. */
 export function findChangedFields(before: Service, after: Service): readonly string[] {
@@ -11,7 +9,7 @@ export function findChangedFields(before: Service, after: Service): readonly str
     const { of, kinds } = fieldSpec(field);
     const value = of(after);
     // Of a workload that is another one now, its name says all.
-    if (NAMING_FIELDS.has(field)) return value !== undefined && !isSameData(of(before), value);
+    if (isWorkloadField(field)) return value !== undefined && !isSameData(of(before), value);
     const isComparable = kinds?.includes(before.workload.kind) ?? true;
     return isComparable && !isSameData(of(before), value);
   };

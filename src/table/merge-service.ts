@@ -6,7 +6,7 @@ import {
   hasEffect,
   type MergedValues,
 } from '../config/fields.ts';
-import { WORKLOAD_FIELDS, workloadFieldOf } from '../config/rules/workload-of.ts';
+import { isWorkloadField, workloadFieldOf } from '../config/rules/workload-of.ts';
 import type { Origin } from '../model/origin.ts';
 import type { Service, ServiceUrl } from '../model/service.ts';
 import type { TableEntry } from '../model/table.ts';
@@ -29,7 +29,6 @@ export interface ServiceSource {
 }
 
 const DEFAULT_ORIGIN: Origin = { kind: 'default' };
-const NAMING_FIELDS: ReadonlySet<FieldName> = new Set(WORKLOAD_FIELDS);
 
 /**
  * What a merge needs of each field, by kind of workload. Prepared once: each change needs it for each field of each
@@ -71,7 +70,7 @@ function openedBy(origin: Origin): Draft {
 function describeFields(kind: WorkloadKind) {
   return FIELD_NAMES.map((field) => {
     const isEffective = hasEffect(field, kind);
-    const hasOrigin = isEffective && !NAMING_FIELDS.has(field);
+    const hasOrigin = isEffective && !isWorkloadField(field);
     return { field, builtIn: fieldSpec(field).builtIn, isEffective, hasOrigin };
   });
 }

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { parseEnvironment } from '../../src/config/environment.ts';
-import { resolveSettings } from '../../src/config/resolve-settings.ts';
+import {
+  findWaitingSettings,
+  listChangedSettings,
+  resolveSettings,
+} from '../../src/config/resolve-settings.ts';
+import { formatProblem } from '../../src/model/problem.ts';
 import { aFile, anEnvironment } from '../support/builders.ts';
 
 const file = aFile('status: {listen: "127.0.0.1:9000"}\ndocker: {socket: /file.sock, labels: false}');
@@ -142,5 +147,25 @@ describe('resolveSettings', () => {
       settings: { status: 'off' },
       origins: { status: { variable: 'STATUS_PORT' } },
     });
+  });
+});
+
+describe('findWaitingSettings', () => {
+  it('names, by their places in the file, the changed settings that a running proxy keeps', () => {
+    const resolve = (text: string) =>
+      resolveSettings({ file: aFile(text), environment: anEnvironment(), flags: {} });
+    const before = resolve('services: {}');
+    const after = resolve(
+      'status: {listen: 81}\nrelay: stream\nmax_starting: 3\ndocker: {labels: false}\nkubernetes: {lease_duration: 20s}',
+    );
+    expect(listChangedSettings(before.settings, after.settings)).toEqual([
+      ...['status', 'relay', 'max_starting', 'docker.labels', 'kubernetes.lease_duration'],
+    ]);
+    expect(findWaitingSettings(before.settings, after).map(formatProblem)).toEqual([
+      'lazy-proxy.yaml:1:18 warning status.listen: the change takes effect at the next start',
+      'lazy-proxy.yaml:2:8 warning relay: the change takes effect at the next start',
+      'lazy-proxy.yaml:5:30 warning kubernetes.lease_duration: the change takes effect at the next start',
+    ]);
+    expect(findWaitingSettings(after.settings, after)).toEqual([]);
   });
 });

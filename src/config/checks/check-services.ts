@@ -15,9 +15,8 @@ import type { LocateOrigin } from '../yaml/read-yaml.ts';
 import { describeStatusPlace } from '../values/ports.ts';
 import { isName, NAME_EXPECTED } from '../values/text.ts';
 import { FIELD_NAMES, type FieldName, fieldKeys, hasEffect } from '../fields.ts';
-import { type EngineDefaults, WORKLOAD_FIELDS, workloadFieldOf, workloadNoun } from '../rules/workload-of.ts';
+import { type EngineDefaults, isWorkloadField, workloadFieldOf, workloadNoun } from '../rules/workload-of.ts';
 
-const NAMING_FIELDS: ReadonlySet<FieldName> = new Set(WORKLOAD_FIELDS);
 const UDP_OPTIONS = FIELD_NAMES.filter((field) => field.startsWith('udp_') && field !== 'udp_ports');
 
 /** Finds mistakes that show only between the services of a file, and options that have no effect. */
@@ -177,7 +176,7 @@ function findUselessOptions(service: ReadService): readonly Finding[] {
   const ofOtherKinds = FIELD_NAMES.filter((field) => !hasEffect(field, ref.kind)).flatMap((field) =>
     fieldKeys(field)
       // findExclusive() tells of a key that names another workload.
-      .filter((key) => has(key) && !NAMING_FIELDS.has(field))
+      .filter((key) => has(key) && !isWorkloadField(field))
       .map((key) => useless(service, key, describeUselessness(field, ref))),
   );
   return [...ofOtherKinds, ...findUselessUdpOptions(service, has)];

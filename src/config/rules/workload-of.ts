@@ -1,6 +1,6 @@
 import type { BackendName, Settings } from '../../model/settings.ts';
 import type { KubernetesResource, WorkloadKind, WorkloadRef } from '../../model/workload.ts';
-import type { Draft } from '../fields.ts';
+import type { Draft, FieldName } from '../fields.ts';
 
 /** The fields that say what a service stands for; no two of them go together. */
 export const WORKLOAD_FIELDS = [
@@ -11,6 +11,13 @@ export const WORKLOAD_FIELDS = [
   'command',
 ] as const;
 export type WorkloadField = (typeof WORKLOAD_FIELDS)[number];
+
+/** Whether a field is one of these. */
+export function isWorkloadField(field: FieldName): boolean {
+  return WORKLOAD_FIELD_SET.has(field);
+}
+
+const WORKLOAD_FIELD_SET: ReadonlySet<FieldName> = new Set(WORKLOAD_FIELDS);
 
 /** What a service of the file stands for if it doesn't say so. */
 export interface EngineDefaults {

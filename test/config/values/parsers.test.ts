@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseAccessEntry, parseBindAddress } from '../../src/config/values/address.ts';
-import { parseCron } from '../../src/config/values/schedule.ts';
-import { formatDuration, parseDuration, parseSeconds } from '../../src/config/values/duration.ts';
-import type { Parsed } from '../../src/config/values/parsed.ts';
-import { formatPorts, parsePort } from '../../src/config/values/ports.ts';
-import { formatStatusListen, parseStatusListen } from '../../src/config/values/ports.ts';
-import { parseTimezone } from '../../src/config/values/schedule.ts';
-import { parseHealthcheckUrl, parseHttpUrl } from '../../src/config/values/url.ts';
+import { parseAccessEntry, parseBindAddress } from '../../../src/config/values/address.ts';
+import { parseCron } from '../../../src/config/values/schedule.ts';
+import { formatDuration, parseDuration, parseSeconds } from '../../../src/config/values/duration.ts';
+import type { Parsed } from '../../../src/config/values/parsed.ts';
+import { formatPorts, parsePort } from '../../../src/config/values/ports.ts';
+import { formatStatusListen, parseStatusListen } from '../../../src/config/values/ports.ts';
+import { parseTimezone } from '../../../src/config/values/schedule.ts';
+import { parseHealthcheckUrl, parseHttpUrl } from '../../../src/config/values/url.ts';
 
 function valueIn<T>(parsed: Parsed<T>): T | undefined {
   return parsed.ok ? parsed.value : undefined;
