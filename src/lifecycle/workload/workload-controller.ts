@@ -66,7 +66,7 @@ export type LifecycleService = Pick<
   readonly unmanaged?: boolean;
 };
 
-/** Told when the proxy has started or stopped the workload of a service; `observation` is the last one before. */
+/** Told when the proxy has started or stopped the workload of a service; `observation` is the newest one of it. */
 export type OnAct = (service: LifecycleService, observation: Observation, act: 'started' | 'stopped') => void;
 
 /** What all controllers have in common. */
@@ -102,9 +102,9 @@ export class WorkloadController {
   readonly #wakes: WakeRecord;
   readonly #log: WorkloadLog;
   readonly #calls: EngineCalls;
-  readonly #sleep: SleepPolicy;
+  readonly #sleepPolicy: SleepPolicy;
   readonly #timers: LifecycleTimers;
-  readonly #run: RunFollower;
+  readonly #runs: RunFollower;
   /** Its place among the starts of all workloads. */
   readonly #turn: StartTurn;
   #service: LifecycleService;
@@ -132,15 +132,15 @@ export class WorkloadController {
     this.#wakes = new WakeRecord(options);
     this.#log = new WorkloadLog(options);
     this.#calls = new EngineCalls({ backend, clock, onOutcome: (...args) => this.#callEnded(...args) });
-    this.#sleep = new SleepPolicy({ backend, clock, leases: this.#leases });
+    this.#sleepPolicy = new SleepPolicy({ backend, clock, leases: this.#leases });
     this.#timers = new LifecycleTimers(clock, (kind, reason) => {
       // A client on a warm path that was not reported yet still counts as use; it is reported now.
       if (kind === 'sleep-wanted' && !this.warmPaths.tryCloseAll()) return;
       if (kind === 'deadline-passed') this.#dispatch(kind, withObstacle(reason, this.obstacleTo()));
-      else this.#dispatch(kind, kind === 'sleep-wanted' ? (this.#sleep.sleepSoon ?? reason) : reason);
+      else this.#dispatch(kind, kind === 'sleep-wanted' ? (this.#sleepPolicy.sleepSoon ?? reason) : reason);
     });
     this.#turn = options.starts.join(() => this.#turnCame());
-    this.#run = new RunFollower({
+    this.#runs = new RunFollower({
       ...{ clock, logger, own, checkLabelUrl, service: () => this.#service },
       onBegin: () => this.#runBegan(),
       // Clients open them again, with the address that answers in front.
@@ -168,7 +168,7 @@ export class WorkloadController {
 
   /** The present run of the workload; undefined while it doesn't run, or has a health gate to pass first. */
   get currentRun(): WorkloadRun | undefined {
-    return this.#run.current;
+    return this.#runs.current;
   }
 
   get wakes(): Pick<WakeRecord, 'last' | 'failure' | 'output'> {
@@ -206,7 +206,7 @@ export class WorkloadController {
    */
   obstacleTo(target?: Target): string | undefined {
     const loop = target === undefined ? undefined : this.explainLoop(target);
-    const { current: run, checkFailure } = this.#run;
+    const { current: run, checkFailure } = this.#runs;
     const queued = this.#turn.isWaiting ? this.#parts.starts.load : undefined;
     const { state, observation, workload } = this;
     const wakeFailure = this.#wakes.failure;
@@ -265,8 +265,8 @@ export class WorkloadController {
    * another proxy that has its ports may serve it. It has its full idle timeout from when they can.
    */
   setServed({ isServed }: { readonly isServed: boolean }): void {
-    if (isServed === this.#sleep.isServed) return;
-    this.#sleep.setServed(isServed);
+    if (isServed === this.#sleepPolicy.isServed) return;
+    this.#sleepPolicy.setServed(isServed);
     this.#followTimers();
   }
 
@@ -339,8 +339,8 @@ export class WorkloadController {
    * of its first one, say a database that makes its tables, might be broken for good.
    */
   sleepIfUnused(reason: string): void {
-    if (this.leases > 0 || this.#shared.isStandby || !this.#sleep.isServed) return;
-    if (this.#sleep.isStarting(this)) this.#sleepWhenStarted(reason);
+    if (this.leases > 0 || this.#shared.isStandby || !this.#sleepPolicy.isServed) return;
+    if (this.#sleepPolicy.isStarting(this)) this.#sleepWhenStarted(reason);
     else this.sleep(reason);
   }
 
@@ -373,7 +373,7 @@ export class WorkloadController {
     this.#calls.close('the proxy is shutting down');
     this.#log.close();
     this.#timers.close();
-    this.#run.close();
+    this.#runs.close();
     this.#wakes.close();
   }
 
@@ -402,7 +402,7 @@ export class WorkloadController {
     }
     if (kind === 'demanded') {
       this.#lastDemand = reason;
-      this.#sleep.stayAwake();
+      this.#sleepPolicy.stayAwake();
     }
     if (this.#isDraining && (kind === 'sleep-wanted' || (kind === 'demanded' && !this.#mayServe))) {
       return this.#refuseInVain();
@@ -440,7 +440,7 @@ export class WorkloadController {
     const transition: Transition = { before: this.#state, after };
     this.#state = after;
     if (after.kind !== 'starting' && !this.#turn.isWaiting) this.#turn.end();
-    this.#sleep.follow(transition);
+    this.#sleepPolicy.follow(transition);
     const demand = this.#hasWaiters ? this.#lastDemand : undefined;
     const wake = this.#wakes.follow(transition, { demand, queuedMs: this.#turn.queuedMs, reason });
     if (after.kind === 'ready') this.#leases.meetAll();
@@ -532,12 +532,12 @@ export class WorkloadController {
   }
 
   #sleepWhenStarted(reason: string): void {
-    this.#sleep.sleepWhenStarted(reason);
+    this.#sleepPolicy.sleepWhenStarted(reason);
     this.#followTimers();
   }
 
   #leasesChanged(): void {
-    if (this.#state.kind === 'ready' && this.leases > 0) this.#sleep.stayAwake();
+    if (this.#state.kind === 'ready' && this.leases > 0) this.#sleepPolicy.stayAwake();
     this.#followTurn();
     this.#followTimers();
     this.#shared.tell();
@@ -546,7 +546,7 @@ export class WorkloadController {
   }
 
   #followRun(): void {
-    this.#run.follow(this.#state, this.#observation);
+    this.#runs.follow(this.#state, this.#observation);
     if (!isGate(this.#state)) this.#wakes.enter('engine');
     else this.#wakes.enter(this.currentRun === undefined ? 'health' : 'port');
   }
@@ -566,7 +566,7 @@ export class WorkloadController {
     const [loop] = loops;
     if (loop !== undefined && !loops.includes(undefined)) this.#dispatch('gate-failed', loop);
     else if (ports.length === 0 || this.#isRetired) this.#dispatch('gate-passed');
-    else this.#run.proveAlone(ports);
+    else this.#runs.proveAlone(ports);
   }
 
   /** What fails with this event, and may have printed why: undefined where nothing ran at all. */
@@ -594,6 +594,6 @@ export class WorkloadController {
       isRetired: this.#isRetired,
       isDraining: this.#isDraining,
     };
-    this.#timers.follow(state, this.#sleep.demandTimers(situation));
+    this.#timers.follow(state, this.#sleepPolicy.demandTimers(situation));
   }
 }
