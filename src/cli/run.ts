@@ -5,7 +5,7 @@ import { formatProblemForLog, hasErrors, type Problem } from '../model/problem.t
 import { LazyProxy } from '../proxy/lazy-proxy.ts';
 import { createSignalQueue, runUntilSignal, type SignalQueue } from '../proxy/shutdown.ts';
 import { isMountedAlone } from '../sources/bind-mount.ts';
-import { FileInput } from '../sources/config-file.ts';
+import { ConfigFile } from '../sources/config-file.ts';
 import { parseApart } from '../sources/parse-apart.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from '../system/exit-codes.ts';
@@ -55,7 +55,7 @@ async function serve(
   const { io, environment, logger, signals } = parts;
   const clock = systemClock;
   let proxy: LazyProxy | undefined;
-  const file = new FileInput({
+  const file = new ConfigFile({
     candidates: configCandidates({ flag: options.config, env: io.env, cwd: io.cwd }),
     cwd: io.cwd,
     parse: (input) => parseApart(input, { environment, flags: options.settings }),
@@ -90,7 +90,7 @@ async function serve(
   return EXIT_OK;
 }
 
-async function startFile(file: FileInput, logger: Logger): Promise<void> {
+async function startFile(file: ConfigFile, logger: Logger): Promise<void> {
   await file.start();
   if (hasErrors(file.problems)) {
     logProblems(file.problems, logger);

@@ -25,12 +25,11 @@ import { createTcpRelay } from '../relay/tcp/create-tcp-relay.ts';
 import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
 import { createDatagramsLoader } from '../relay/udp/create-datagrams-loader.ts';
 import { UdpBudget } from '../relay/udp/udp-budget.ts';
-import type { FileInput } from '../sources/config-file.ts';
+import type { ConfigFile } from '../sources/config-file.ts';
 import { openStatusServer, type StatusServer } from '../status/status-server.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
 import type { Clock } from '../system/clock.ts';
-import { readDescriptorLimit } from '../system/descriptor-limit.ts';
-import { Descriptors } from '../system/descriptors.ts';
+import { Descriptors, readDescriptorLimit } from '../system/descriptors.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { LabelUrlGuard } from '../system/net/label-url-guard.ts';
 import { buildTable } from '../table/build-table.ts';
@@ -46,7 +45,7 @@ const THE_FILE = 'the configuration file';
 const STARTS_PER_CORE = 4;
 
 export interface ProxyOptions {
-  readonly file: FileInput;
+  readonly file: ConfigFile;
   readonly environment: Environment;
   readonly flags: SettingsFlags;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -1,4 +1,4 @@
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import type { Clock } from './clock.ts';
 import { LogLimiter } from './log/log-limiter.ts';
 import type { Logger } from './log/logger.ts';
@@ -118,5 +118,15 @@ export function describeShortage(shortage: Shortage, limit: number): string {
     case 'ENOBUFS':
     case 'ENOMEM':
       return `the kernel has no memory left for sockets (${shortage})`;
+  }
+}
+
+/** How many files and sockets this process may have open; undefined where the system doesn't tell (it is Linux that does). */
+export function readDescriptorLimit(): number | undefined {
+  try {
+    const [, limit] = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+    return limit === undefined ? undefined : Number(limit);
+  } catch {
+    return undefined;
   }
 }

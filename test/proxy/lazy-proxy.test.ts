@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
-import type { FileInput } from '../../src/sources/config-file.ts';
+import type { ConfigFile } from '../../src/sources/config-file.ts';
 import { LazyProxy } from '../../src/proxy/lazy-proxy.ts';
 import { silentLogger } from '../../src/system/log/logger.ts';
 import { startWebhookReceiver } from '../engine/support/webhook-receiver.ts';
@@ -18,7 +18,7 @@ async function startProxy(text: string) {
   const clock = new FakeClock();
   const file = { config: aFile(text), problems: [], shownPath: 'lazy-proxy.yaml', close: async () => {} };
   const proxy = await LazyProxy.create({
-    file: file as unknown as FileInput,
+    file: file as unknown as ConfigFile,
     environment: anEnvironment(),
     logger: silentLogger,
     flags: {},

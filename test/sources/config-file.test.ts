@@ -2,7 +2,7 @@ import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { FileInput } from '../../src/sources/config-file.ts';
+import { ConfigFile } from '../../src/sources/config-file.ts';
 import { type ConfigText, createFileParser, type ParsedFile } from '../../src/config/file.ts';
 import { systemClock } from '../../src/system/clock.ts';
 
@@ -17,7 +17,7 @@ async function startInput() {
   await write('services: {}\n');
   const gate = createGate();
   let changes = 0;
-  const input = new FileInput({
+  const input = new ConfigFile({
     candidates: { named: { path: file, origin: { kind: 'flag', flag: '--config' } }, candidates: [] },
     cwd: folder,
     parse: gate.parse,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import type { FileSnapshot } from '../../src/sources/file-source.ts';
-import { FirstFileSource } from '../../src/sources/first-file-source.ts';
+import { FirstFileSource } from '../../src/sources/config-file.ts';
 import { systemClock } from '../../src/system/clock.ts';
 
 test('a file that is in use and deleted is named, though another one is preferred', async () => {
