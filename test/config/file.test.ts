@@ -347,7 +347,6 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
     'services:\n  a: {statefulset: shop/a, dependants: [x, blog/y, b]}\n  b: {deployment: shop/c, dependants: [c]}\n  d: {swarm_service: d, dependants: [z, A/B, A/B/C]}\n  e: {deployment: e, dependants: [My_DB]}',
     [
       '2:41 warning dependants[0]: "x" is no service of this file; a Deployment of this name in namespace shop is meant; did you mean "a"?',
-      '2:44 warning dependants[1]: "blog/y" is no service of this file; a Deployment of this name is meant',
       '3:40 error dependants[0]: b → b is a cycle; remove one of the links',
       '4:46 error dependants[2]: "A/B/C" is not namespace/name',
       '5:35 error dependants[0]: "My_DB" is no service of this file, and can\'t be the name of a Deployment',

@@ -44,6 +44,8 @@ export function findBadDependants(services: readonly ReadService[]): readonly Fi
         const message = `${said}, and can't be the name of a Deployment${suggestion}`;
         return [valueError(place, 'unknown-dependant', message)];
       }
+      // A workload needs no entry to be a dependant: only what looks mistyped is worth a warning.
+      if (suggestion === '') return [];
       const message = `${said}; ${describeMeaning(name, ref)} is meant${suggestion}`;
       return [warning(place, { code: 'unknown-dependant', at: 'value', message })];
     }),

@@ -204,10 +204,9 @@ const WARNINGS: typeof MISTAKES = [
     ],
   ],
   [
-    'an unknown dependant, which may be a container without a service',
+    'an unknown dependant that looks mistyped, and none that may be a container without a service',
     'services: { a: { ports: ["80:80"], dependants: [worker, A] } }\n',
     [
-      'f.yaml:1:49 warning dependants[0]: "worker" is no service of this file; a container of this name is meant',
       'f.yaml:1:57 warning dependants[1]: "A" is no service of this file; a container of this name is meant; did you mean "a"?',
       'f.yaml: ok, 1 service, 1 listener',
     ],
