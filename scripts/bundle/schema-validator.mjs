@@ -1,11 +1,12 @@
 /** The validator of the configuration's schema, generated when the program is built. */
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Ajv } from 'ajv';
 import standaloneCode from 'ajv/dist/standalone/index.js';
 import { transform } from 'esbuild';
 
 const NAME = 'schema-validator';
+const FOLDER = 'src/config/checks';
 
 /**
  * Puts the generated function, loaded when it is first used, in the place of `src/config/checks/schema-validator.ts`, which
@@ -15,11 +16,13 @@ const NAME = 'schema-validator';
  * @returns {import('esbuild').Plugin}
  */
 export function useSchemaValidator(root, lazyFolder) {
-  const replaced = path.join(root, `src/config/${NAME}.ts`);
+  const replaced = path.join(root, FOLDER, `${NAME}.ts`);
   const file = `${lazyFolder}/${NAME}.js`;
   return {
     name: NAME,
-    setup(build) {
+    async setup(build) {
+      // Where it was moved, nothing would be replaced, and every process would load the compiler.
+      await access(replaced);
       build.onResolve({ filter: /^\./ }, ({ path: name }) =>
         name === file ? { path: file, external: true } : undefined,
       );
@@ -41,7 +44,7 @@ export function useSchemaValidator(root, lazyFolder) {
  */
 export async function generateSchemaValidator(root) {
   const schema = JSON.parse(await readFile(path.join(root, 'schema/lazy-proxy.schema.json'), 'utf8'));
-  const options = await readOptions(path.join(root, 'src/config/checks/schema-options.ts'));
+  const options = await readOptions(path.join(root, FOLDER, 'schema-options.ts'));
   const ajv = new Ajv({ ...options, code: { source: true, esm: true } });
   // In CommonJS the function of this library is under `default` of what an import calls the default.
   const contents = (standaloneCode.default ?? standaloneCode)(ajv, ajv.compile(schema));

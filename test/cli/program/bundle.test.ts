@@ -25,7 +25,7 @@ describe('the bundle', () => {
   test.each([
     // It grows with the program; what that costs in memory is measured by `npm run bench -- idle`.
     ['main.js', 900],
-    ['cli/config-process.js', 120],
+    ['sources/config-process.js', 120],
     ['packages/yaml.js', 200],
     ['packages/cron-parser.js', 200],
     ['packages/pino-pretty.js', 120],
