@@ -29,8 +29,20 @@ export async function exchange(port, { bytes, slowly = false }) {
     setTimeout(() => socket.resume(), 20);
   });
   socket.end(sent);
+  let from = '';
+  socket.once('connect', () => (from = `from port ${socket.localPort} `));
   await once(socket, 'close');
-  if (!Buffer.concat(chunks).equals(sent)) throw new Error(`${bytes} bytes came back as others`);
+  const got = Buffer.concat(chunks);
+  if (!got.equals(sent)) throw new Error(from + describeDifference(sent, got));
+}
+
+/** What came back instead: fewer bytes, or bytes of somebody else. */
+function describeDifference(sent, got) {
+  let same = 0;
+  while (same < got.length && got[same] === sent[same]) same++;
+  const counts = `${got.length} of ${sent.length} bytes came back`;
+  if (same === got.length) return `${counts}, then the end`;
+  return `${counts}, and from byte ${same} on others: ${JSON.stringify(String(got.subarray(same, same + 100)))}`;
 }
 
 /** Sends something, and is gone in one way or the other before it has all come back. */
