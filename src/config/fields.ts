@@ -25,7 +25,7 @@ import { formatPorts, hintAtPorts, type PortContext, parsePort } from './values/
 import { hintAtCommand, parseCommand, parseDirectory, parseVariables } from './values/process.ts';
 import { parseCron, parseTimezone } from './values/schedule.ts';
 import { parseStatuses, STATUSES_EXPECTED } from './values/statuses.ts';
-import { parseChoice, parseCount, parseFlag, parseName, parseQualifiedName } from './values/text.ts';
+import { choice, FLAG, parseCount, parseName, parseQualifiedName } from './values/text.ts';
 import { parseHealthcheckUrl, parseHttpUrl } from './values/url.ts';
 
 /** How a field's value is written; `V` is its canonical form, `M` what a service keeps of it. */
@@ -92,7 +92,6 @@ const URL_KIND = {
   format: ({ url }: ServiceUrl) => url,
 };
 const CRON = { parse: parseCron, expected: 'a cron expression such as "30 8 * * 1-5"' };
-const FLAG = { parse: parseFlag, expected: 'true or false' };
 
 const SERVICE_ONLY = { label: false, inDefaults: false };
 const SERVICE_AND_LABEL = { label: true, inDefaults: false };
@@ -358,8 +357,4 @@ function portsParser(protocol: Protocol) {
 function count(min: number, max: number) {
   const parse = (raw: unknown) => parseCount(raw, { min, max });
   return { parse, expected: 'a whole number', isNumber: true } as const;
-}
-
-function choice<const T extends string>(words: readonly T[]) {
-  return { parse: (raw: unknown) => parseChoice(raw, words), expected: words.join(' or ') };
 }

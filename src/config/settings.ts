@@ -22,7 +22,7 @@ import {
   showValue,
 } from './values/parsed.ts';
 import { formatStatusListen, parseStatusListen } from './values/ports.ts';
-import { parseChoice, parseFlag } from './values/text.ts';
+import { choice, FLAG, parseChoice } from './values/text.ts';
 import { parseUrlHost } from './values/url.ts';
 
 /** Where a setting stands in `Settings`. */
@@ -124,9 +124,9 @@ export const FLAGS: { readonly [F in keyof SettingsFlags]-?: FlagSpec } = {
 };
 
 const STATUS_EXPECTED = 'off or a mapping such as {listen: "0.0.0.0:8080"}';
+const RELAY = choice(RELAY_SETTINGS);
 const IGNORED = 'it is ignored';
-const BOOLEAN = { expected: 'true or false', parse: parseFlag } as const;
-const LABELS = { ...BOOLEAN, flag: 'labels', builtIn: true } as const;
+const LABELS = { ...FLAG, flag: 'labels', builtIn: true } as const;
 const LABEL_PREFIX = {
   expected: 'a prefix such as lazy-tcp-proxy',
   parse: parsePrefix,
@@ -172,10 +172,9 @@ export const SETTINGS = {
     variables: [{ name: 'LAZY_PROXY_BACKEND', parse: parseBackend, otherwise: IGNORED }],
   }),
   relay: setting(['relay'], {
-    expected: RELAY_SETTINGS.join(' or '),
-    parse: parseRelay,
+    ...RELAY,
     builtIn: 'auto',
-    variables: [{ name: 'LAZY_PROXY_RELAY', parse: parseRelay, otherwise: IGNORED }],
+    variables: [{ name: 'LAZY_PROXY_RELAY', parse: RELAY.parse, otherwise: IGNORED }],
     fixed: true,
   }),
   udp_queue_total: setting(['udpQueueTotalBytes'], {
@@ -201,9 +200,9 @@ export const SETTINGS = {
     fixed: true,
   }),
   'docker.labels': setting(['docker', 'labels'], LABELS),
-  'docker.image_labels': setting(['docker', 'imageLabels'], { ...BOOLEAN, builtIn: true }),
+  'docker.image_labels': setting(['docker', 'imageLabels'], { ...FLAG, builtIn: true }),
   'docker.label_prefix': setting(['docker', 'labelPrefix'], LABEL_PREFIX),
-  'docker.join_networks': setting(['docker', 'joinNetworks'], { ...BOOLEAN, builtIn: true }),
+  'docker.join_networks': setting(['docker', 'joinNetworks'], { ...FLAG, builtIn: true }),
   'docker.label_urls': setting(['docker', 'labelUrls'], {
     expected: '[] for none',
     formHint: hintAtList,
@@ -221,8 +220,7 @@ export const SETTINGS = {
   'kubernetes.labels': setting(['kubernetes', 'labels'], LABELS),
   'kubernetes.label_prefix': setting(['kubernetes', 'labelPrefix'], LABEL_PREFIX),
   'kubernetes.discover': setting(['kubernetes', 'discover'], {
-    expected: 'all or labelled',
-    parse: (raw) => parseChoice(raw, ['all', 'labelled']),
+    ...choice(['all', 'labelled']),
     builtIn: 'all',
     fixed: true,
   }),
@@ -307,10 +305,6 @@ function parseBackend(raw: unknown): Parsed<BackendName> {
   if (parsed.ok || typeof raw !== 'string') return parsed;
   const remedy = SERVED_BY_DOCKER.has(raw) ? '; write docker' : suggestNearest(raw, BACKEND_NAMES);
   return refuse(parsed.code, `${parsed.message}${remedy}`);
-}
-
-function parseRelay(raw: unknown): Parsed<Settings['relay']> {
-  return parseChoice(raw, RELAY_SETTINGS);
 }
 
 function parseQueueTotal(raw: unknown): Parsed<number> {

@@ -36,7 +36,7 @@ export function parseCount(
 }
 
 /** Reads true or false. */
-export function parseFlag(raw: unknown): Parsed<boolean> {
+function parseFlag(raw: unknown): Parsed<boolean> {
   return typeof raw === 'boolean'
     ? accept(raw)
     : refuse('wrong-type', `${showValue(raw)} is not true or false`);
@@ -48,6 +48,14 @@ export function parseChoice<T extends string>(raw: unknown, choices: readonly T[
   return found === undefined
     ? refuse('invalid-value', `${showValue(raw)} is not ${choices.join(' or ')}`)
     : accept(found);
+}
+
+/** A value that is true or false, as a row of FIELDS or SETTINGS has it. */
+export const FLAG = { parse: parseFlag, expected: 'true or false' };
+
+/** A value that is one of a few words, likewise. */
+export function choice<const T extends string>(words: readonly T[]) {
+  return { parse: (raw: unknown) => parseChoice(raw, words), expected: words.join(' or ') };
 }
 
 function refuseName(raw: unknown, expected: string): Parsed<never> {
