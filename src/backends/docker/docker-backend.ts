@@ -9,6 +9,7 @@ import { findOptIns } from '../../model/opt-in.ts';
 import { type DockerWorkload, type Workload, workloadKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
+import { describeError } from '../../system/message-of.ts';
 import type { Backend, BackendSink, LabelledWorkload, OutputRequest } from '../backend.ts';
 import { LabelFeed, type LabelOptions } from '../label-feed.ts';
 import { type CacheChange, CONTAINER_EVENTS, ContainerCache, type Rename } from './container-cache.ts';
@@ -19,7 +20,7 @@ import { type Environment, parseEngineAddress } from '../engine/engine-address.t
 import { createEngineClient, type EngineClient } from '../engine/engine-client.ts';
 import { EngineLink } from '../engine/engine-link.ts';
 import type { ListedContainer } from '../engine/engine-shapes.ts';
-import { describeError, EngineUnreachable } from '../engine/errors.ts';
+import { EngineUnreachable } from '../engine/errors.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
 import { HealthPoller } from './health-poller.ts';
 import { ImageLabels, type LabelledContainer } from './image-labels.ts';

@@ -1,8 +1,9 @@
 import { optInLabel, optsIn } from '../../model/opt-in.ts';
 import type { Logger } from '../../system/log/logger.ts';
+import { describeError } from '../../system/message-of.ts';
 import type { LabelledWorkload } from '../backend.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
-import { describeError, EngineUnreachable } from '../engine/errors.ts';
+import { EngineUnreachable } from '../engine/errors.ts';
 
 /** A container whose labels are asked about. */
 export interface LabelledContainer {

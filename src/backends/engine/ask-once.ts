@@ -1,5 +1,5 @@
-import { abortable } from '../../system/abortable.ts';
 import type { Clock } from '../../system/clock.ts';
+import { withDeadline } from '../../system/deadline.ts';
 import { type Environment, parseEngineAddress } from './engine-address.ts';
 import { createEngineClient, type EngineClient } from './engine-client.ts';
 import { EngineUnreachable } from './errors.ts';
@@ -19,14 +19,11 @@ export async function askOnce<T>(
   ask: (client: EngineClient, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const client = createEngineClient(parseEngineAddress(options.socket, options.env), options.clock);
-  const controller = new AbortController();
-  const cancel = options.clock.schedule(options.timeoutMs, () => {
-    controller.abort(new EngineUnreachable(`the engine did not answer within ${options.timeoutMs / 1000} s`));
-  });
+  const { clock, timeoutMs } = options;
+  const expired = () => new EngineUnreachable(`the engine did not answer within ${timeoutMs / 1000} s`);
   try {
-    return await abortable(ask(client, controller.signal), controller.signal);
+    return await withDeadline((signal) => ask(client, signal), { clock, timeoutMs, expired });
   } finally {
-    cancel();
     client.close();
   }
 }

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { abortable } from '../../system/abortable.ts';
 import { type Clock, parseTimestamp } from '../../system/clock.ts';
-import { linkSignals } from '../../system/link-signals.ts';
+import { Deadline, type DeadlineOptions, withDeadline } from '../../system/deadline.ts';
+import { describeError } from '../../system/message-of.ts';
 import { CALL_DEADLINES_MS, type EngineCall } from './call-deadlines.ts';
 import type { EngineAddress } from './engine-address.ts';
 import { checkId, pathSegment } from './engine-ids.ts';
@@ -12,9 +13,8 @@ import type {
   ListedContainer,
 } from './engine-shapes.ts';
 import { createEngineTransport, type EngineRequest, type EngineTransport } from './engine-transport.ts';
-import { describeError, EngineRefusal, EngineUnreachable } from './errors.ts';
+import { EngineRefusal, EngineUnreachable, silence } from './errors.ts';
 import { type EngineEvent, parseEvent } from './event-stream.ts';
-import { silence, withDeadline } from './with-deadline.ts';
 
 const EVENTS_PATH = '/events';
 
@@ -160,7 +160,7 @@ export class EngineClient {
       if (answer.statusCode !== 200) throw refusal(answer, await readBody(answer));
       return read(answer);
     };
-    return withDeadline(work, { clock: this.#clock, timeoutMs: CALL_DEADLINES_MS['read log'], parent });
+    return withDeadline(work, this.#deadline(CALL_DEADLINES_MS['read log'], parent));
   }
 
   /** Refused with 403 where the container is on the network already, or may not be. */
@@ -194,20 +194,17 @@ export class EngineClient {
     const filters = { type: options.filter.types, event: options.filter.actions };
     const query = { since: Math.max(0, Math.floor(options.sinceMs / 1000)), filters };
     // The head has to come in time; the stream then lives as long as the caller's signal lets it.
-    const deadline = new AbortController();
-    const { signal, unlink } = linkSignals([options.signal, deadline.signal]);
-    const timeoutMs = CALL_DEADLINES_MS.events;
-    const cancel = this.#clock.schedule(timeoutMs, () => deadline.abort(silence(timeoutMs)));
+    const deadline = new Deadline(this.#deadline(CALL_DEADLINES_MS.events, options.signal));
+    const { signal } = deadline;
     try {
       const answer = await this.#transport.request({ method: 'GET', path: EVENTS_PATH, query, signal });
       if (answer.statusCode !== 200) throw refusal(answer, await abortable(readBody(answer), signal));
-      answer.once('close', unlink);
+      deadline.stop();
+      answer.once('close', () => deadline.end());
       return Object.assign(answer, { engineMs: parseTimestamp(answer.headers.date ?? '') || undefined });
     } catch (error) {
-      unlink();
+      deadline.end();
       throw error;
-    } finally {
-      cancel();
     }
   }
 
@@ -241,9 +238,12 @@ export class EngineClient {
    */
   call(request: CallRequest): Promise<string> {
     const { call, extraMs = 0, signal: parent } = request;
-    const timeoutMs = CALL_DEADLINES_MS[call] + extraMs;
-    const options = { clock: this.#clock, timeoutMs, parent };
-    return withDeadline((signal) => this.#ask({ ...request, signal }), options);
+    const deadline = this.#deadline(CALL_DEADLINES_MS[call] + extraMs, parent);
+    return withDeadline((signal) => this.#ask({ ...request, signal }), deadline);
+  }
+
+  #deadline(timeoutMs: number, parent: AbortSignal): DeadlineOptions {
+    return { clock: this.#clock, timeoutMs, parent, expired: silence };
   }
 
   async #inspect<T>({

@@ -3,8 +3,9 @@ import type { Observation } from '../../model/observation.ts';
 import { abortable } from '../../system/abortable.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
+import { describeError } from '../../system/message-of.ts';
 import type { EngineClient, EventFilter } from './engine-client.ts';
-import { describeError, EngineUnreachable } from './errors.ts';
+import { EngineUnreachable } from './errors.ts';
 import { type EngineEvent, readEvents } from './event-stream.ts';
 import { SilenceCheck } from './silence-check.ts';
 

@@ -9,9 +9,10 @@ import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { abortable } from '../../system/abortable.ts';
+import { describeError } from '../../system/message-of.ts';
 import { awaitAnswer } from '../../system/net/await-answer.ts';
 import type { EngineAddress, EngineTls } from './engine-address.ts';
-import { describeError, EngineUnreachable } from './errors.ts';
+import { EngineUnreachable } from './errors.ts';
 
 export interface EngineRequest {
   readonly method: 'GET' | 'POST';

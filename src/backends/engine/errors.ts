@@ -1,5 +1,3 @@
-import { messageOf } from '../../system/message-of.ts';
-
 /** The engine can't be asked: no connection, or it broke before the answer was complete. */
 export class EngineUnreachable extends Error {
   readonly code = 'ENGINE_UNREACHABLE';
@@ -17,9 +15,7 @@ export class EngineRefusal extends Error {
   }
 }
 
-/** The message of whatever was thrown; connection errors of several addresses have an empty one of their own. */
-export function describeError(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '')
-    return error.errors.map(describeError).join(', ');
-  return messageOf(error);
+/** The engine did not answer in time. */
+export function silence(timeoutMs: number): EngineUnreachable {
+  return new EngineUnreachable(`no answer within ${timeoutMs / 1000} s`);
 }

@@ -1,10 +1,11 @@
 import { type Observation, UNKNOWN } from '../../model/observation.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
+import { withDeadline } from '../../system/deadline.ts';
 import type { Logger } from '../../system/log/logger.ts';
-import { describeError, EngineUnreachable } from './errors.ts';
+import { describeError } from '../../system/message-of.ts';
+import { EngineUnreachable, silence } from './errors.ts';
 import { LookTurns } from './look-turns.ts';
-import { withDeadline } from './with-deadline.ts';
 
 /** How one kind of workload of an engine is looked at. */
 export interface ObservationSource {
@@ -181,7 +182,7 @@ export class WorkloadObserver {
     if (session === undefined) throw new EngineUnreachable('the engine does not answer');
     const { source, clock } = this.#options;
     const observation = await withDeadline(() => source.inspect(name, session), {
-      ...{ clock, timeoutMs: LOOK_DEADLINE_MS, parent: session },
+      ...{ clock, timeoutMs: LOOK_DEADLINE_MS, parent: session, expired: silence },
     });
     session.throwIfAborted();
     if (observation.state === 'running') this.#seenAwake.set(observation, number);

@@ -1,6 +1,7 @@
 import type { Logger } from '../../system/log/logger.ts';
+import { describeError } from '../../system/message-of.ts';
 import { checkId } from '../engine/engine-ids.ts';
-import { describeError, EngineUnreachable } from '../engine/errors.ts';
+import { EngineUnreachable } from '../engine/errors.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
 import type { WorkloadObserver } from '../engine/workload-observer.ts';
 import { RepeatWhenAsked } from './repeat-when-asked.ts';

@@ -1,8 +1,9 @@
 import { abortable } from '../../system/abortable.ts';
 import type { Clock } from '../../system/clock.ts';
+import { describeError } from '../../system/message-of.ts';
 import { WakeError } from '../backend.ts';
 import type { EngineLink } from '../engine/engine-link.ts';
-import { describeError, EngineRefusal, EngineUnreachable } from '../engine/errors.ts';
+import { EngineRefusal, EngineUnreachable } from '../engine/errors.ts';
 import { retryUnreachable } from '../engine/retry-unreachable.ts';
 import type { WorkloadObserver } from '../engine/workload-observer.ts';
 import { readMode, toAsleepSpec, toAwakeSpec, toNextRun } from './replicas.ts';

@@ -9,7 +9,7 @@ import { request as requestHttps } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { abortable } from '../abortable.ts';
 import type { Clock } from '../clock.ts';
-import { linkSignals } from '../link-signals.ts';
+import { withDeadline } from '../deadline.ts';
 import { MAX_INFORMATIONAL } from './await-answer.ts';
 
 const USER_AGENT = 'lazy-proxy';
@@ -86,24 +86,20 @@ export interface HttpAnswer {
  */
 export async function requestUrl(url: string, request: HttpRequest): Promise<HttpAnswer> {
   const { clock, deadlineMs, redirects } = request;
-  const deadline = new AbortController();
-  const cancel = clock.schedule(deadlineMs, () => {
-    deadline.abort(new NoAnswerError(`no answer within ${deadlineMs / 1_000} s`));
-  });
-  const link = linkSignals([...(request.signal === undefined ? [] : [request.signal]), deadline.signal]);
-  try {
-    let answer = await ask(url, { ...request, signal: link.signal });
+  const deadline = {
+    ...{ clock, timeoutMs: deadlineMs, parent: request.signal },
+    expired: () => new NoAnswerError(`no answer within ${deadlineMs / 1_000} s`),
+  };
+  return withDeadline(async (signal) => {
+    let answer = await ask(url, { ...request, signal });
     for (let followed = 0; followed < (redirects?.max ?? 0); followed++) {
       const { redirect } = answer;
       if (redirect === undefined || redirects?.follows(answer.status) !== true) break;
       if (hostOf(new URL(redirect)) !== hostOf(new URL(answer.url))) break;
-      answer = await ask(redirect, { ...request, signal: link.signal });
+      answer = await ask(redirect, { ...request, signal });
     }
     return answer;
-  } finally {
-    cancel();
-    link.unlink();
-  }
+  }, deadline);
 }
 
 type Ask = HttpRequest & { readonly signal: AbortSignal };

@@ -6,17 +6,18 @@
 
 import { abortable } from '../../../system/abortable.ts';
 import type { Clock } from '../../../system/clock.ts';
+import { withDeadline } from '../../../system/deadline.ts';
 import type { Logger } from '../../../system/log/logger.ts';
+import { describeError } from '../../../system/message-of.ts';
 import type { EngineClient } from '../engine-client.ts';
 import type { InspectedContainer } from '../engine-shapes.ts';
-import { describeError } from '../errors.ts';
+import { silence } from '../errors.ts';
 import type { EngineEvent } from '../event-stream.ts';
 import type { NetworkRef } from './needed-networks.ts';
 import { NetworkLedger, type NetworkStep } from './network-ledger.ts';
 import { logNetworkStep, takeNetworkStep } from './network-step.ts';
 import { findCommonAddress, listConfiguredAddresses } from './own-address.ts';
 import { findOwnNetwork, OUTSIDE, type OwnPlace, type OwnPlaceReader } from './own-place.ts';
-import { withDeadline } from '../with-deadline.ts';
 
 export interface NetworkMembershipOptions {
   readonly client: EngineClient;
@@ -179,7 +180,7 @@ export class NetworkMembership {
     this.#isClosing = true;
     this.#ledger.setJoining(false);
     this.#touch();
-    const options = { clock: this.#options.clock, timeoutMs: CLOSE_TIMEOUT_MS };
+    const options = { clock: this.#options.clock, timeoutMs: CLOSE_TIMEOUT_MS, expired: silence };
     await withDeadline((signal) => abortable(this.#work, signal), options).catch(() => {});
   }
 
@@ -216,7 +217,10 @@ export class NetworkMembership {
     if (!this.#isStale && this.#place !== undefined) return this.#place;
     this.#isStale = false;
     try {
-      const options = { clock: this.#options.clock, timeoutMs: READ_TIMEOUT_MS, parent: session };
+      const options = {
+        ...{ clock: this.#options.clock, timeoutMs: READ_TIMEOUT_MS, parent: session },
+        expired: silence,
+      };
       const place = await withDeadline((signal) => this.#options.place.read(signal), options);
       for (const { id, isMarked } of place.networks) if (isMarked) this.#ledger.setJoined(id);
       if (session === this.#session) this.#place = place;

@@ -1,6 +1,7 @@
 import type { Logger } from '../../../system/log/logger.ts';
+import { describeError } from '../../../system/message-of.ts';
 import type { EngineClient } from '../engine-client.ts';
-import { describeError, EngineRefusal } from '../errors.ts';
+import { EngineRefusal } from '../errors.ts';
 import type { NetworkStep } from './network-ledger.ts';
 import { chooseOwnAddresses } from './own-address.ts';
 import { endpointFor, type NetworkMark } from './own-place.ts';
