@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ServerOptions } from 'node:https';
 import type { KubeObject } from '../../src/backends/kubernetes/api/api-shapes.ts';
-import type { KubeAccess } from '../../src/backends/kubernetes/api/kube-access.ts';
+import type { KubeAccess } from '../../src/backends/kubernetes/api/kube-transport.ts';
 import { ScriptedAnswers } from './scripted-kube-answers.ts';
 import { certifiedName, readText, ScriptedListener } from './scripted-kube-listener.ts';
 import { ScriptedObjects, type StoredObject, withReplicas, withScale } from './scripted-kube-objects.ts';

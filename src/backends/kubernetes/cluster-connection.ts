@@ -1,9 +1,9 @@
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
+import { describeError } from '../../system/message-of.ts';
 import type { ClusterSession } from './cluster-session.ts';
-import type { KubeAccess } from './api/kube-access.ts';
+import type { KubeAccess } from './api/kube-transport.ts';
 import { type Environment, loadKubeAccess } from './api/kube-config.ts';
-import { describeError } from './api/kube-errors.ts';
 
 export interface ClusterConnectionOptions {
   readonly env: Environment;

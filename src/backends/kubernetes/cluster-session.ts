@@ -8,13 +8,14 @@ import {
 import type { Clock } from '../../system/clock.ts';
 import { linkSignals } from '../../system/link-signals.ts';
 import type { Logger } from '../../system/log/logger.ts';
+import { describeError } from '../../system/message-of.ts';
 import type { SharedView } from '../backend.ts';
 import { type ClusterListener, ClusterView, type ClusterViewOptions } from './cluster-view.ts';
 import { ContestWatch } from './sharing/contest-watch.ts';
 import { explainStart } from './explain-start.ts';
-import type { KubeAccess } from './api/kube-access.ts';
+import type { KubeAccess } from './api/kube-transport.ts';
 import { KubeClient } from './api/kube-client.ts';
-import { describeError, isPassing } from './api/kube-errors.ts';
+import { isPassing } from './api/kube-errors.ts';
 import { LOSES_VOLUMES } from './observe-workload.ts';
 import { RequestedPauses } from './requested-pauses.ts';
 import { type ScaleContext, scaleToZero, scaleUp } from './scale-workload.ts';

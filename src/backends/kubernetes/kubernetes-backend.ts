@@ -20,7 +20,7 @@ import type { Backend, BackendSink } from '../backend.ts';
 import { LabelFeed, type LabelOptions } from '../label-feed.ts';
 import { ClusterConnection } from './cluster-connection.ts';
 import { ClusterSession } from './cluster-session.ts';
-import type { KubeAccess } from './api/kube-access.ts';
+import type { KubeAccess } from './api/kube-transport.ts';
 import type { Environment } from './api/kube-config.ts';
 import { selectAnnotated } from './select-annotated.ts';
 import { WorkloadObserver } from './workload-observer.ts';

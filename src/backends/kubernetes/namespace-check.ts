@@ -1,7 +1,8 @@
 import type { Logger } from '../../system/log/logger.ts';
+import { describeError } from '../../system/message-of.ts';
 import { namespacePath } from './api/api-paths.ts';
 import type { KubeClient } from './api/kube-client.ts';
-import { describeError, KubeRefusal } from './api/kube-errors.ts';
+import { KubeRefusal } from './api/kube-errors.ts';
 import type { PartState } from './reachability.ts';
 
 export interface NamespaceCheckOptions {

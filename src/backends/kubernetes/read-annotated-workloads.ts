@@ -4,7 +4,7 @@ import type { Clock } from '../../system/clock.ts';
 import type { LabelledWorkload } from '../backend.ts';
 import type { LabelOptions } from '../label-feed.ts';
 import { collectionPath } from './api/api-paths.ts';
-import type { KubeAccess } from './api/kube-access.ts';
+import type { KubeAccess } from './api/kube-transport.ts';
 import { KubeClient } from './api/kube-client.ts';
 import { type Environment, loadKubeAccess } from './api/kube-config.ts';
 import { KubeUnreachable } from './api/kube-errors.ts';

@@ -1,12 +1,13 @@
 import { describeWorkloadRef } from '../../model/workload.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
+import { describeError } from '../../system/message-of.ts';
 import { WakeError } from '../backend.ts';
 import { type ScalableRef, scalePath, workloadPath } from './api/api-paths.ts';
 import type { ScalableWorkload, Scale } from './api/api-shapes.ts';
 import { FIELD_MANAGER } from './sharing/contest.ts';
 import type { KubeClient } from './api/kube-client.ts';
-import { describeError, describePassing, isPassing, KubeRefusal } from './api/kube-errors.ts';
+import { describePassing, isPassing, KubeRefusal } from './api/kube-errors.ts';
 import { checkNames } from './api/object-names.ts';
 import type { RequestedPauses } from './requested-pauses.ts';
 import type { ScaleAnswer } from './scale-answers.ts';

@@ -2,7 +2,7 @@ import { endsLikeOptIn } from '../../model/opt-in.ts';
 import type { KubernetesResource } from '../../model/workload.ts';
 import { parseTimestamp } from '../../system/clock.ts';
 import type { Condition, ManagedFields, ScalableWorkload } from './api/api-shapes.ts';
-import { compareVersions } from './api/resource-version.ts';
+import { compareVersions } from './api/object-cache.ts';
 
 /** What is kept of a Deployment or a StatefulSet. */
 export interface WorkloadRecord {

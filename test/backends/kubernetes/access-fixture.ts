@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import type { KubeAccess } from '../../../src/backends/kubernetes/api/kube-access.ts';
+import type { KubeAccess } from '../../../src/backends/kubernetes/api/kube-transport.ts';
 import { KubeClient } from '../../../src/backends/kubernetes/api/kube-client.ts';
 import { type Clock, systemClock } from '../../../src/system/clock.ts';
 import { ScriptedKubeApi } from '../../support/scripted-kube-api.ts';

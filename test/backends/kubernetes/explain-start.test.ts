@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { KubeEvent, Pod } from '../../../src/backends/kubernetes/api/api-shapes.ts';
+import type { KubeClient } from '../../../src/backends/kubernetes/api/kube-client.ts';
+import type { KubeRequest } from '../../../src/backends/kubernetes/api/kube-transport.ts';
 import { explainStart } from '../../../src/backends/kubernetes/explain-start.ts';
-import type { KubeClient, KubeRequest } from '../../../src/backends/kubernetes/api/kube-client.ts';
 import { within } from '../docker/backend-fixture.ts';
 
 const REF = { resource: 'deployment', namespace: 'shop', name: 'db' } as const;

@@ -1,5 +1,6 @@
 import { onTestFinished } from 'vitest';
-import { KubeClient, type KubeRequest } from '../../../src/backends/kubernetes/api/kube-client.ts';
+import { KubeClient } from '../../../src/backends/kubernetes/api/kube-client.ts';
+import type { KubeRequest } from '../../../src/backends/kubernetes/api/kube-transport.ts';
 import { WorkloadSharing } from '../../../src/backends/kubernetes/sharing/workload-sharing.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { FakeClock } from '../../support/fake-clock.ts';

@@ -2,14 +2,13 @@
  * Follows one kind of object: lists it once, then watches it from there on. What changes is told once and in order,
  * also what changed while the API server was away. A list is made again only where the watch can't be resumed.
  */
-import { linkSignals } from '../../../system/link-signals.ts';
+import type { Clock } from '../../../system/clock.ts';
+import { Deadline } from '../../../system/deadline.ts';
+import { describeError } from '../../../system/message-of.ts';
 import type { KubeObject, KubeStatus } from './api-shapes.ts';
-import { CALL_DEADLINES_MS, WATCH_SECONDS } from './call-deadlines.ts';
-import type { InformerOptions, InformerState } from './informer-options.ts';
-import type { WatchEvent } from './kube-client.ts';
+import type { KubeClient } from './kube-client.ts';
 import {
   asError,
-  describeError,
   KubeRefusal,
   KubeStarting,
   KubeUnreachable,
@@ -17,13 +16,37 @@ import {
   retryDelayMs,
 } from './kube-errors.ts';
 import { isGone, listObjects, type ObjectList } from './kube-list.ts';
-import { type CacheEntry, ObjectCache, type ObjectChange } from './object-cache.ts';
+import { type CacheEntry, compareVersions, ObjectCache, type ObjectChange } from './object-cache.ts';
 import { checkNames } from './object-names.ts';
-import { compareVersions } from './resource-version.ts';
+import type { WatchEvent } from './kube-watch.ts';
 import { type WatchEnd, WatchPace } from './watch-pace.ts';
 
-export type { InformerOptions, InformerState } from './informer-options.ts';
+export interface InformerOptions<T> {
+  readonly client: KubeClient;
+  /** Of the list: `/apis/apps/v1/namespaces/shop/deployments`, or `/apis/apps/v1/deployments` for all namespaces. */
+  readonly path: string;
+  /** Selectors. */
+  readonly query?: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+  /** Keeps of each object what is needed. A method, so that its parameter may be declared as the kind that is listed. */
+  select(object: KubeObject): T;
+  /** `namespace/name` where it isn't given. */
+  keyOf?(object: KubeObject): string;
+  /** What is told is in force already: `get` and `all` show it, and whatever else the same list brought. */
+  changed(change: ObjectChange<T>): void;
+  /** Told on each change of `synced`, and again where the reason changes. */
+  state(state: InformerState): void;
+}
 
+export type InformerState =
+  | { readonly synced: true }
+  /** `refusal` where the API server answered. */
+  | { readonly synced: false; readonly reason: string; readonly refusal?: KubeRefusal };
+
+/** The API server ends each watch by then, so that a connection that is dead without a sign doesn't stay. */
+const WATCH_SECONDS = 300;
+/** A watch that the API server has not ended by then is dead. */
+const WATCH_DEADLINE_MS = 315_000;
 /** A watch that stood so long was in order, and what ended it is no reason to wait. */
 const STEADY_MS = 1_000;
 
@@ -95,12 +118,12 @@ export class Informer<T> {
   async #follow(session: Session): Promise<void> {
     if (this.#cache.version === undefined) await this.#list();
     const { client, clock, path } = this.#options;
-    const overdue = new AbortController();
-    const { signal, unlink } = linkSignals([this.#lifetime.signal, overdue.signal]);
-    const cancel = clock.schedule(CALL_DEADLINES_MS.watch, () =>
-      overdue.abort(new KubeUnreachable('a watch did not end in its time')),
-    );
+    const deadline = new Deadline({
+      ...{ clock, timeoutMs: WATCH_DEADLINE_MS, parent: this.#lifetime.signal },
+      expired: () => new KubeUnreachable('a watch did not end in its time'),
+    });
     try {
+      const { signal } = deadline;
       const events = await client.watch({ path, query: this.#watchQuery(), signal });
       const openedMs = clock.monotonicMs();
       session.opened = true;
@@ -111,8 +134,7 @@ export class Informer<T> {
         if (clock.monotonicMs() - openedMs >= STEADY_MS) session.steady = true;
       }
     } finally {
-      cancel();
-      unlink();
+      deadline.end();
     }
   }
 

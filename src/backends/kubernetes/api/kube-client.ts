@@ -1,16 +1,17 @@
 import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../../system/clock.ts';
-import { AnswerDeadline } from './answer-deadline.ts';
+import { Deadline } from '../../../system/deadline.ts';
+import { describeError } from '../../../system/message-of.ts';
 import type { KubeStatus } from './api-shapes.ts';
-import { ColdStart } from './cold-start.ts';
-import type { KubeAccess } from './kube-access.ts';
-import { describeError, KubeRefusal, KubeUnreachable, readRetryAfter } from './kube-errors.ts';
-import { type KubeRequest, KubeTransport } from './kube-transport.ts';
+import { ColdStart, KubeRefusal, KubeUnreachable, readRetryAfter } from './kube-errors.ts';
+import { type KubeAccess, type KubeRequest, KubeTransport } from './kube-transport.ts';
 import { readWatch, type WatchEvent } from './kube-watch.ts';
 
-export type { KubeRequest } from './kube-transport.ts';
-export type { WatchEvent } from './kube-watch.ts';
-
+/**
+ * How long the API server may keep silent: over the credentials, before its answer, and within it. A long list may take its
+ * time as long as it keeps coming.
+ */
+const ANSWER_TIMEOUT_MS = 5_000;
 /** A refusal that isn't in the API's own words, say a proxy's page, is told no longer than this. */
 const MAX_MESSAGE_CHARS = 200;
 
@@ -100,7 +101,7 @@ export class KubeClient {
     }
   }
 
-  async *#events(answer: IncomingMessage, deadline: AnswerDeadline): AsyncGenerator<WatchEvent> {
+  async *#events(answer: IncomingMessage, deadline: Deadline): AsyncGenerator<WatchEvent> {
     try {
       yield* readWatch(wholeBody(answer, deadline));
     } catch (error) {
@@ -110,14 +111,18 @@ export class KubeClient {
     }
   }
 
-  #deadline(parent: AbortSignal): AnswerDeadline {
-    return new AnswerDeadline({ clock: this.#clock, server: this.#transport.server, parent });
+  #deadline(parent: AbortSignal): Deadline {
+    const { server } = this.#transport;
+    return new Deadline({
+      ...{ clock: this.#clock, timeoutMs: ANSWER_TIMEOUT_MS, parent },
+      expired: () => new KubeUnreachable(`no answer from ${server} within ${ANSWER_TIMEOUT_MS / 1000} s`),
+    });
   }
 
-  async #readBody(answer: IncomingMessage, deadline: AnswerDeadline): Promise<string> {
+  async #readBody(answer: IncomingMessage, deadline: Deadline): Promise<string> {
     const chunks: Uint8Array[] = [];
     for await (const chunk of wholeBody(answer, deadline)) {
-      deadline.heard();
+      deadline.restart();
       chunks.push(chunk);
     }
     return Buffer.concat(chunks).toString('utf8');
@@ -151,10 +156,7 @@ function isSuccess(answer: IncomingMessage): boolean {
 }
 
 /** A body that is cut short fails; one that is aborted fails with the signal's reason. */
-async function* wholeBody(
-  answer: IncomingMessage,
-  deadline: AnswerDeadline,
-): AsyncGenerator<Uint8Array, void> {
+async function* wholeBody(answer: IncomingMessage, deadline: Deadline): AsyncGenerator<Uint8Array, void> {
   const { signal } = deadline;
   try {
     for await (const chunk of answer) yield chunk as Uint8Array;

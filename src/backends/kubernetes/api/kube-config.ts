@@ -1,11 +1,9 @@
 import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { describeError } from '../../../system/message-of.ts';
 import { createInClusterAccess, SERVICE_ACCOUNT_FOLDER } from './in-cluster-access.ts';
-import type { KubeAccess } from './kube-access.ts';
-import { describeError } from './kube-errors.ts';
+import type { KubeAccess } from './kube-transport.ts';
 import { createKubeconfigAccess } from './kubeconfig-access.ts';
-
-export type { KubeAccess } from './kube-access.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,5 +1,5 @@
-import { parseTimestamp } from '../../../system/clock.ts';
-import { messageOf } from '../../../system/message-of.ts';
+import { type Clock, parseTimestamp } from '../../../system/clock.ts';
+import { describeError } from '../../../system/message-of.ts';
 import type { KubeStatus } from './api-shapes.ts';
 
 /** The API server can't be asked: no connection, or it broke before the answer was complete. */
@@ -72,13 +72,6 @@ export function describePassing(error: unknown): string {
   return `the API server did not do it yet${status}: ${describeError(error)}${asked}`;
 }
 
-/** The message of whatever was thrown; connection errors of several addresses have an empty one of their own. */
-export function describeError(error: unknown): string {
-  if (error instanceof AggregateError && error.message === '')
-    return error.errors.map(describeError).join(', ');
-  return messageOf(error);
-}
-
 /** The error that a watch sends as its last event. */
 export function refusalOf({ code = 500, reason = '', message, details }: KubeStatus): KubeRefusal {
   const seconds = details?.retryAfterSeconds;
@@ -89,4 +82,30 @@ export function refusalOf({ code = 500, reason = '', message, details }: KubeSta
 
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(describeError(thrown));
+}
+
+/** Longer than anybody who has lost the API server waits before he asks again. */
+const COLD_MS = 10_000;
+
+/**
+ * Tells an API server that has only just come back from one that refuses: it takes requests before it has read who its
+ * users are and what they may do, and refuses all of them until then.
+ */
+export class ColdStart {
+  readonly #clock: Clock;
+  #lastFailureMs = Number.NEGATIVE_INFINITY;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** What an error means: itself, or {KubeStarting} where a server that was away a moment ago refuses the caller. */
+  judge(error: unknown): unknown {
+    const nowMs = this.#clock.monotonicMs();
+    if (error instanceof KubeUnreachable) this.#lastFailureMs = nowMs;
+    const isCold = nowMs - this.#lastFailureMs < COLD_MS;
+    if (!isCold || !(error instanceof KubeRefusal) || ![401, 403].includes(error.status)) return error;
+    const message = `it was away, and refuses everything until it has started: ${describeError(error)}`;
+    return new KubeStarting(message, { cause: error });
+  }
 }

@@ -1,9 +1,28 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { showUrls } from '../../../model/show-url.ts';
+import { abortable } from '../../../system/abortable.ts';
+import { describeError } from '../../../system/message-of.ts';
 import { awaitAnswer } from '../../../system/net/await-answer.ts';
-import type { KubeAccess } from './kube-access.ts';
-import { describeError, KubeUnreachable } from './kube-errors.ts';
+import type { ScalableRef } from './api-paths.ts';
+import { KubeUnreachable } from './kube-errors.ts';
+
+/** Where the API server is, and how to be somebody there. */
+export interface KubeAccess {
+  /** `https://10.96.0.1:443`, also with a path behind it. */
+  readonly server: string;
+  /** Of the context or the service account; undefined where none says. */
+  readonly namespace: string | undefined;
+  /** What the proxy itself runs in, in that cluster; undefined where it runs elsewhere, or that isn't known. */
+  readonly own?: ScalableRef | undefined;
+  /**
+   * Authorities, certificates and headers for one request, fresh each time; not to be changed by the caller. An agent
+   * only where one is needed (a proxy). @throws {Error} where they can't be had.
+   */
+  authorize(): Promise<RequestOptions>;
+  /** The credentials were not accepted: none that were kept are handed out again. */
+  forget?(): void;
+}
 
 export interface KubeRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -73,19 +92,12 @@ export class KubeTransport {
 
   /** Some come from a program that may hang; the request's end is not put off by it. */
   #authorize(signal: AbortSignal): Promise<RequestOptions> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason);
-      const abort = () => reject(signal.reason);
-      signal.addEventListener('abort', abort, { once: true });
-      const fail = (cause: unknown) => {
-        const message = `cannot get credentials for ${this.server}: ${describeError(cause).trim()}`;
-        reject(new KubeUnreachable(message, { cause }));
-      };
-      this.#access
-        .authorize()
-        .then(resolve, fail)
-        .finally(() => signal.removeEventListener('abort', abort));
+    signal.throwIfAborted();
+    const credentials = this.#access.authorize().catch((cause: unknown) => {
+      const message = `cannot get credentials for ${this.server}: ${describeError(cause).trim()}`;
+      throw new KubeUnreachable(message, { cause });
     });
+    return abortable(credentials, signal);
   }
 
   async #dial(request: KubeRequest, credentials: RequestOptions): Promise<IncomingMessage> {

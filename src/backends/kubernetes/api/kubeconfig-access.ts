@@ -4,8 +4,8 @@
  */
 import type { RequestOptions } from 'node:https';
 import type { Cluster, KubeConfig, User } from '@kubernetes/client-node';
-import type { KubeAccess } from './kube-access.ts';
-import { describeError } from './kube-errors.ts';
+import { describeError } from '../../../system/message-of.ts';
+import type { KubeAccess } from './kube-transport.ts';
 
 type ClientLibrary = Pick<typeof import('@kubernetes/client-node'), 'KubeConfig'>;
 

@@ -1,15 +1,17 @@
 import type { Clock } from '../../../system/clock.ts';
-import { linkSignals } from '../../../system/link-signals.ts';
+import { withDeadline } from '../../../system/deadline.ts';
 import type { Lease } from '../api/api-shapes.ts';
-import type { KubeClient, KubeRequest } from '../api/kube-client.ts';
+import type { KubeClient } from '../api/kube-client.ts';
 import { KubeRefusal, KubeUnreachable } from '../api/kube-errors.ts';
 import { listObjects } from '../api/kube-list.ts';
 import { LEASE_SELECTOR, type LeaseRecord, readLease } from './lease-record.ts';
+import type { KubeRequest } from '../api/kube-transport.ts';
 import { checkNames } from '../api/object-names.ts';
+import { FIELD_MANAGER } from './contest.ts';
 
 /** A merge patch sets what it names and leaves the rest; what is null in it is removed. */
 const MERGE_PATCH = 'application/merge-patch+json';
-const WRITTEN_BY = { fieldManager: 'lazy-proxy' };
+const WRITTEN_BY = { fieldManager: FIELD_MANAGER };
 
 /**
  * Calls about the Leases of one namespace. All throw {KubeRefusal} where the API server says no, {KubeUnreachable}
@@ -99,18 +101,9 @@ export class LeaseApi {
   }
 
   async #withDeadline<T>(parent: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const deadline = new AbortController();
-    const { signal, unlink } = linkSignals([parent, deadline.signal]);
-    const cancel = this.#clock.schedule(this.#answerMs, () => {
-      const message = `no answer from the API server within ${this.#answerMs / 1_000} s`;
-      deadline.abort(new KubeUnreachable(message));
-    });
-    try {
-      return await work(signal);
-    } finally {
-      cancel();
-      unlink();
-    }
+    const timeoutMs = this.#answerMs;
+    const expired = () => new KubeUnreachable(`no answer from the API server within ${timeoutMs / 1_000} s`);
+    return await withDeadline(work, { clock: this.#clock, timeoutMs, parent, expired });
   }
 }
 

@@ -4,9 +4,8 @@ import { Informer, type InformerState } from '../api/informer.ts';
 import type { KubeClient } from '../api/kube-client.ts';
 import type { KubeRefusal } from '../api/kube-errors.ts';
 import { ELECTION_LEASE, LEASE_SELECTOR, type LeaseRecord, readLease } from './lease-record.ts';
-import type { ObjectChange } from '../api/object-cache.ts';
+import { compareVersions, type ObjectChange } from '../api/object-cache.ts';
 import { nextExpiryMs } from './other-replicas.ts';
-import { compareVersions } from '../api/resource-version.ts';
 import type { SeenLeases } from './seen-leases.ts';
 
 export interface LeaseWatchOptions {

@@ -1,10 +1,9 @@
+import { isDeepStrictEqual } from 'node:util';
 import { backoffMs } from '../../../system/backoff.ts';
 import type { Cancel, Clock } from '../../../system/clock.ts';
 import { retryDelayMs } from '../api/kube-errors.ts';
 import { isConflict, isMissing, type LeaseApi } from './lease-api.ts';
-import { type LeaseRecord, replicaLease, replicaLeaseName } from './lease-record.ts';
-import type { LeaseTimes } from './lease-times.ts';
-import { isSameSet } from './same-set.ts';
+import { type LeaseRecord, type LeaseTimes, replicaLease, replicaLeaseName } from './lease-record.ts';
 
 export interface ReplicaRecordOptions {
   readonly api: LeaseApi;
@@ -84,7 +83,7 @@ export class ReplicaRecord {
     const { clock, times } = this.#options;
     const nowMs = clock.monotonicMs();
     const isDue = this.#failures > 0 || nowMs >= (this.#sentMs ?? 0) + times.renewEveryMs;
-    if (isDue || !isSameSet(this.#inUse(), this.#told)) void this.#publish();
+    if (isDue || !isDeepStrictEqual(this.#inUse(), this.#told)) void this.#publish();
     else this.#plan();
   }
 

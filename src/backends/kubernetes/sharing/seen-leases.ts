@@ -1,5 +1,5 @@
 import type { LeaseRecord } from './lease-record.ts';
-import { compareVersions } from '../api/resource-version.ts';
+import { compareVersions } from '../api/object-cache.ts';
 
 export interface SeenLease {
   readonly record: LeaseRecord;

@@ -1,5 +1,6 @@
 import type { Logger } from '../../../system/log/logger.ts';
-import { describeError, isPassing } from '../api/kube-errors.ts';
+import { describeError } from '../../../system/message-of.ts';
+import { isPassing } from '../api/kube-errors.ts';
 import { isConflict } from './lease-api.ts';
 
 /** What a person is told about how replicas share workloads; what lasts is told once. */

@@ -1,11 +1,16 @@
 import { backoffMs } from '../../../system/backoff.ts';
 import type { Cancel, Clock } from '../../../system/clock.ts';
-import { describeError, retryDelayMs } from '../api/kube-errors.ts';
+import { describeError } from '../../../system/message-of.ts';
+import { retryDelayMs } from '../api/kube-errors.ts';
 import { isConflict, isMissing, type LeaseApi } from './lease-api.ts';
-import { ELECTION_LEASE, freeElectionLease, heldElectionLease, type LeaseRecord } from './lease-record.ts';
-import type { LeaseTimes } from './lease-times.ts';
-import type { SeenLeases } from './seen-leases.ts';
-import { decideElection, type ElectionStep } from './sleeper-election.ts';
+import {
+  ELECTION_LEASE,
+  freeElectionLease,
+  heldElectionLease,
+  type LeaseRecord,
+  type LeaseTimes,
+} from './lease-record.ts';
+import type { SeenLease, SeenLeases } from './seen-leases.ts';
 
 export interface SleeperLeaseOptions {
   readonly api: LeaseApi;
@@ -192,4 +197,27 @@ export class SleeperLease {
       await this.#giveBack(tries - 1);
     }
   }
+}
+
+/** What a replica does about the Lease that says who puts workloads to sleep. */
+export type ElectionStep =
+  /** There is none. */
+  | { readonly kind: 'create' }
+  | { readonly kind: 'renew'; readonly record: LeaseRecord }
+  /** Nobody has it any more. */
+  | { readonly kind: 'take'; readonly record: LeaseRecord }
+  /** Somebody else has it; `untilMs` as far as can be told now. */
+  | { readonly kind: 'wait'; readonly holder: string; readonly untilMs: number | undefined };
+
+/** @param options.nowMs monotonic. */
+export function decideElection(
+  seen: SeenLease | undefined,
+  options: { readonly identity: string; readonly leases: SeenLeases; readonly nowMs: number },
+): ElectionStep {
+  if (seen === undefined) return { kind: 'create' };
+  const { record } = seen;
+  const { leases, nowMs } = options;
+  if (record.holder === options.identity) return { kind: 'renew', record };
+  if (record.holder === undefined || leases.isExpired(seen, nowMs)) return { kind: 'take', record };
+  return { kind: 'wait', holder: record.holder, untilMs: leases.expiresMs(seen) };
 }

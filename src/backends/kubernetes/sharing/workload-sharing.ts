@@ -2,19 +2,23 @@
  * How several replicas of the proxy serve the same workloads: every one wakes them and relays, one of them puts them to
  * sleep, and none is put to sleep while a client of any replica uses it. They tell each other through Leases.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../../system/clock.ts';
 import type { Logger } from '../../../system/log/logger.ts';
 import type { SharedView } from '../../backend.ts';
-import { clearRecords } from './clear-records.ts';
 import type { KubeClient } from '../api/kube-client.ts';
 import { isPassing } from '../api/kube-errors.ts';
 import { LeaseApi } from './lease-api.ts';
-import { ELECTION_LEASE, replicaLeaseName } from './lease-record.ts';
-import { type LeaseTimes, leaseTimes } from './lease-times.ts';
+import {
+  ELECTION_LEASE,
+  type LeaseRecord,
+  type LeaseTimes,
+  leaseTimes,
+  replicaLeaseName,
+} from './lease-record.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import { forgottenRecords, heldByOthers, notTheSleeper, type Viewpoint, whyAwake } from './other-replicas.ts';
 import { ReplicaRecord } from './replica-record.ts';
-import { isSameSet } from './same-set.ts';
 import { SeenLeases } from './seen-leases.ts';
 import { SharingLog } from './sharing-log.ts';
 import { SleeperLease } from './sleeper-lease.ts';
@@ -163,22 +167,30 @@ export class WorkloadSharing {
     const isSleeper = this.#sleeper.isHeld;
     const heldElsewhere = new Set([...heldByOthers(this.#viewpoint()), ...this.#contested]);
     const before = this.#view;
-    if (before?.isSleeper === isSleeper && isSameSet(before.heldElsewhere, heldElsewhere)) return;
+    if (before?.isSleeper === isSleeper && isDeepStrictEqual(before.heldElsewhere, heldElsewhere)) return;
     this.#view = { isSleeper, heldElsewhere };
     this.#options.told(this.#view);
   }
 
-  /** The sleeper does it for all. */
+  /** The sleeper takes away what dead replicas have left behind. */
   #clear(): void {
     const records = forgottenRecords(this.#viewpoint(), this.#times);
     if (records.length === 0 || !this.#sleeper.isHeld) return;
-    this.#clearing ??= clearRecords(records, {
-      api: this.#api,
-      signal: this.#lifetime.signal,
-      failed: (error, { name }) => this.#log.failed(error, `the Lease ${name} stays`),
-    }).finally(() => {
+    this.#clearing ??= this.#remove(records).finally(() => {
       this.#clearing = undefined;
     });
+  }
+
+  /** A record that has changed meanwhile stays. */
+  async #remove(records: readonly LeaseRecord[]): Promise<void> {
+    const { signal } = this.#lifetime;
+    for (const { name, version } of records) {
+      try {
+        await this.#api.remove(name, { version, signal });
+      } catch (error) {
+        if (!signal.aborted) this.#log.failed(error, `the Lease ${name} stays`);
+      }
+    }
   }
 
   #otherHolder(): string | undefined {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { KubeAccess } from '../../../../src/backends/kubernetes/api/kube-access.ts';
+import type { KubeAccess } from '../../../../src/backends/kubernetes/api/kube-transport.ts';
 import {
   isPassing,
   KubeRefusal,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ObjectCache } from '../../../../src/backends/kubernetes/api/object-cache.ts';
+import { compareVersions, ObjectCache } from '../../../../src/backends/kubernetes/api/object-cache.ts';
 
 test('a list tells deletions first, then what is new or changed, and nothing else', () => {
   const cache = new ObjectCache<string>();
@@ -50,4 +50,18 @@ test('versions that are no numbers are taken as they come', () => {
   expect(cache.put({ key: 'db', version: 'c', value: '1' })).toBeDefined();
   expect(cache.put({ key: 'db', version: 'b', value: '2' })).toBeDefined();
   expect(cache.put({ key: 'db', version: 'b', value: '2' })).toBeUndefined();
+});
+
+test.each([
+  ['5', '5', 0],
+  ['9', '10', -1],
+  ['10', '9', 1],
+  ['18446744073709551614', '18446744073709551615', -1],
+  ['abc', 'abc', 0],
+  ['abc', 'abd', undefined],
+  ['', '5', undefined],
+  ['05', '6', undefined],
+])('compareVersions takes %s and %s for %s', (a, b, order) => {
+  const compared = compareVersions(a, b);
+  expect(compared === undefined ? undefined : Math.sign(compared)).toBe(order);
 });

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { ColdStart } from '../../../../src/backends/kubernetes/api/cold-start.ts';
 import {
+  ColdStart,
   isPassing,
   KubeRefusal,
   KubeUnreachable,
