@@ -19,9 +19,9 @@ import { createActTeller, createTracker } from './webhook-events.ts';
 /** At most one line a second about the refused or unserved clients of a service. */
 const CLIENT_LOG_INTERVAL_MS = 1_000;
 
-/** Connections that were cut have so long to end, and then the last events to be sent: within 1 s in all. */
+/** Connections that were cut have so long to end; meanwhile, the last events have so long to be sent. */
 const LAST_ENDS_MS = 300;
-const LAST_EVENTS_MS = 700;
+const LAST_EVENTS_MS = 1_000;
 
 /** What puts a table in force and serves it. */
 export interface Runtime {
@@ -73,8 +73,9 @@ export function createRuntime(options: {
     onAct: createActTeller({ sender, clock }),
   });
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
+  const open = new Set<() => void>();
   const trackerOf = (service: Service, { protocol }: ListenerSpec) =>
-    createTracker(service, { protocol, parts: { sender, lifecycle, clock } });
+    createTracker(service, { protocol, parts: { sender, open, lifecycle, clock } });
   const parts = {
     lifecycle,
     relay,
@@ -113,8 +114,10 @@ export function createRuntime(options: {
       schedules.close();
       lifecycle.close();
       listeners.destroy();
-      await waitAtMost(listeners.drain(), { clock, ms: LAST_ENDS_MS });
-      await sender.flush(LAST_EVENTS_MS);
+      // At once: what ends a connection may be another thread, which takes its time when there are many.
+      for (const end of open) end();
+      const cut = waitAtMost(listeners.drain(), { clock, ms: LAST_ENDS_MS });
+      await Promise.all([cut, sender.flush(LAST_EVENTS_MS)]);
       sender.close();
       relay.close();
     },

@@ -10,6 +10,8 @@ import type { Clock } from '../system/clock.ts';
 
 interface WebhookParts {
   readonly sender: WebhookSender;
+  /** Sends the end of each client whose start was sent and whose end was not. */
+  readonly open: Set<() => void>;
   readonly lifecycle: Lifecycle;
   readonly clock: Clock;
 }
@@ -26,7 +28,7 @@ export function createTracker(
 ): TrackClient | undefined {
   const { webhookUrl } = service;
   if (webhookUrl === undefined) return undefined;
-  const { sender, clock } = parts;
+  const { sender, open, clock } = parts;
   return (client) => {
     const connectionId = randomUUID();
     const send = (event: (typeof KINDS)[Protocol]['start' | 'end']) => {
@@ -35,12 +37,16 @@ export function createTracker(
       sender.send({ ...webhookUrl, service: service.name }, createConnectionEvent(event, details));
     };
     send(KINDS[protocol].start);
-    return () => send(KINDS[protocol].end);
+    const end = () => {
+      if (open.delete(end)) send(KINDS[protocol].end);
+    };
+    open.add(end);
+    return end;
   };
 }
 
 /** Tells a service's webhook, where it has one, that the proxy has started or stopped its workload. */
-export function createActTeller({ sender, clock }: Omit<WebhookParts, 'lifecycle'>): OnAct {
+export function createActTeller({ sender, clock }: Pick<WebhookParts, 'sender' | 'clock'>): OnAct {
   return ({ webhookUrl, workload, name: service }, { id }, act) => {
     if (webhookUrl === undefined) return;
     const subject = { id, name: workloadName(workload) };

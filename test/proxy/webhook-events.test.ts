@@ -13,6 +13,7 @@ const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f
 
 describe('webhook events', () => {
   let bench: Bench;
+  let open: Set<() => void>;
   let sent: { readonly url: string; readonly event: WebhookEvent }[];
   const client = { address: '10.0.0.5', port: 4242, endpoint: '10.0.0.5:4242' };
   const service = aService({
@@ -22,6 +23,7 @@ describe('webhook events', () => {
   beforeEach(() => {
     bench = new Bench();
     sent = [];
+    open = new Set();
     bench.add(service, { ...RUNNING, id: ID });
   });
   afterEach(async () => {
@@ -29,7 +31,12 @@ describe('webhook events', () => {
   });
   const parts = () => {
     const sender = { send: ({ url }: ServiceUrl, event: WebhookEvent) => void sent.push({ url, event }) };
-    return { sender: sender as unknown as WebhookSender, lifecycle: bench.lifecycle, clock: bench.clock };
+    return {
+      sender: sender as unknown as WebhookSender,
+      open,
+      lifecycle: bench.lifecycle,
+      clock: bench.clock,
+    };
   };
 
   it.each([
@@ -55,6 +62,14 @@ describe('webhook events', () => {
       second && 'connection_id' in second && second.connection_id,
     );
     expect(sent.map(({ url }) => url)).toEqual([URL_OF_DB, URL_OF_DB]);
+  });
+
+  it('tell of an end once, whether the client or the proxy ends first', () => {
+    const ended = createTracker(service, { protocol: 'tcp', parts: parts() })?.(client);
+    for (const end of open) end();
+    ended?.();
+    expect(sent.map(({ event }) => event.event)).toEqual(['tcp_conn_start', 'tcp_conn_end']);
+    expect(open.size).toBe(0);
   });
 
   it('give each client an id of its own', () => {

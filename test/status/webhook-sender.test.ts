@@ -1,8 +1,12 @@
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createContainerEvent, type WebhookEvent } from '../../src/status/webhook-event.ts';
+import {
+  createConnectionEvent,
+  createContainerEvent,
+  type WebhookEvent,
+} from '../../src/status/webhook-event.ts';
 import { WebhookSender } from '../../src/status/webhook-sender.ts';
 import type { CheckTarget } from '../../src/system/net/http-client.ts';
 import { type Logger, silentLogger } from '../../src/system/log/logger.ts';
@@ -274,7 +278,7 @@ describe('WebhookSender', () => {
     await flush;
   });
 
-  it('gives up what is under way when it is closed, without a warning, and sends nothing more', async () => {
+  it('gives up what is left when it is closed, says in one line how much, and sends nothing more', async () => {
     status = undefined;
     sender.send(aWebhook(`${base}/`), anEvent('one'));
     sender.send(aWebhook(`${base}/`), anEvent('two'));
@@ -285,7 +289,133 @@ describe('WebhookSender', () => {
     await until(() => posts[0]?.gone === true);
     await turns();
     expect(names()).toEqual(['one']);
-    expect(lines).toEqual([]);
+    expect(lines).toEqual(['2 webhook events were not delivered before the end of the proxy']);
     expect(clock.pending).toBe(0);
+  });
+
+  describe('with the starts and ends of connections', () => {
+    const SUBJECT = { id: 'a1', name: 'db' };
+    let count: number;
+    beforeEach(() => {
+      count = 0;
+    });
+    /** A connection whose start is sent; the function sends its end. */
+    const begin = (path = '/') => {
+      const connectionId = `c${count++}`;
+      const send = (event: 'tcp_conn_start' | 'tcp_conn_end') => {
+        const remote = { address: '10.0.0.5', port: 4242 };
+        const details = { subject: SUBJECT, connectionId, remote, nowMs: clock.nowMs() };
+        sender.send(aWebhook(`${base}${path}`), createConnectionEvent(event, details));
+      };
+      send('tcp_conn_start');
+      return () => send('tcp_conn_end');
+    };
+    const received = () => posts.map(({ body }) => JSON.parse(body));
+    const idsOf = (event: string) =>
+      received()
+        .filter((post) => post.event === event)
+        .map((post) => post.connection_id);
+    /** Each of them answered `perTurn` at a time. */
+    const answerAll = async () => {
+      status = 200;
+      for (const { response } of posts) if (!response.writableEnded) response.writeHead(200).end();
+      await turns();
+    };
+
+    it('takes an end for each start, and no end without one, where more come than the receiver takes', async () => {
+      status = undefined;
+      const ends = Array.from({ length: 3_000 }, () => begin());
+      for (const end of ends) end();
+      await until(() => posts.length === 1);
+      expect(lines).toEqual([
+        expect.stringMatching(/tcp_conn_start .* 1024 events wait already, so its end won't be sent either$/),
+      ]);
+      await clock.advance(1_000);
+      begin();
+      // 1,025 were taken, with their ends; the line tells of the others and of theirs.
+      expect(lines[1]).toContain(`(and ${2 * (3_000 - 1_025) - 1} more)`);
+      sender.close();
+      expect(lines[2]).toBe(`${2 * 1_025} webhook events were not delivered before the end of the proxy`);
+    });
+
+    it('posts to a receiver that is behind 8 times at once, and each end after its start', async () => {
+      begin('/')();
+      await until(() => posts.length === 2);
+      await turns();
+      status = undefined;
+      const early = begin();
+      await until(() => posts.length === 3);
+      for (let more = 0; more < 100; more++) begin()();
+      early();
+      posts[2]?.response.writeHead(200).end();
+      await until(() => posts.length === 11);
+      await turns();
+      expect(posts).toHaveLength(11);
+      expect(
+        new Set(
+          received()
+            .slice(3)
+            .map((post) => post.connection_id),
+        ).size,
+      ).toBe(8);
+      status = 200;
+      await answerAll();
+      await until(() => posts.length === 204);
+      const seen = new Set<string>();
+      for (const { event, connection_id: id } of received()) {
+        if (event === 'tcp_conn_start') seen.add(id);
+        else expect(seen).toContain(id);
+      }
+    });
+
+    it('uses a connection again while events wait, and closes it then', async () => {
+      const opened: Socket[] = [];
+      server.on('connection', (socket) => opened.push(socket));
+      for (let more = 0; more < 30; more++) begin()();
+      await until(() => posts.length === 60);
+      await turns();
+      expect(opened.length).toBeLessThan(10);
+      await until(() => opened.every(({ destroyed }) => destroyed));
+    });
+
+    it('sends an event again whose kept connection the receiver has closed', async () => {
+      server.on('connection', (socket) => {
+        let asked = 0;
+        // Says nothing of it before, as some do.
+        socket.on('data', () => {
+          if (++asked === 2) socket.destroy();
+        });
+      });
+      for (let more = 0; more < 10; more++) begin()();
+      await until(() => new Set(idsOf('tcp_conn_end')).size === 10);
+      expect(lines).toEqual([]);
+    });
+
+    it('sends the ends of known starts first at the end, and no start without time for its end', async () => {
+      const known = Array.from({ length: 20 }, () => begin());
+      await until(() => posts.length === 20);
+      await turns();
+      status = undefined;
+      for (let more = 0; more < 200; more++) begin()();
+      for (const end of known) end();
+      await until(() => posts.length === 28);
+      const flush = sender.flush(1_000);
+      await turns();
+      // 16 at once: those that were on their way, and 8 of the ends.
+      expect(idsOf('tcp_conn_end')).toHaveLength(8);
+      const answerThoseThere = async () => {
+        for (const { response } of [...posts]) if (!response.writableEnded) response.writeHead(200).end();
+        await turns();
+      };
+      while (idsOf('tcp_conn_end').length < 40) await answerThoseThere();
+      await clock.advance(500);
+      while (posts.some(({ response }) => !response.writableEnded)) await answerThoseThere();
+      await flush;
+      sender.close();
+      expect(idsOf('tcp_conn_end').toSorted()).toEqual(idsOf('tcp_conn_start').toSorted());
+      const lost = 2 * (220 - idsOf('tcp_conn_start').length);
+      expect(lines).toEqual([`${lost} webhook events were not delivered before the end of the proxy`]);
+      expect(lost).toBeGreaterThan(300);
+    });
   });
 });

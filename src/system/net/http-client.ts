@@ -1,14 +1,14 @@
 /**
  * The proxy as an HTTP client, for servers that nobody vouches for. Input: a URL and what may be done for it. Output: the
  * status, as soon as it is known. Guarantees: it is settled by the deadline whatever the server does, nothing of an answer
- * is kept that was not asked for, no connection is left behind.
+ * is kept that was not asked for, no connection is left behind but those that the caller keeps.
  */
 import { lookup } from 'node:dns';
-import { type IncomingMessage, request as requestHttp } from 'node:http';
-import { request as requestHttps } from 'node:https';
+import { Agent, type IncomingMessage, request as requestHttp } from 'node:http';
+import { Agent as TlsAgent, request as requestHttps } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { abortable } from '../abortable.ts';
-import type { Clock } from '../clock.ts';
+import { afterEvents, type Clock } from '../clock.ts';
 import { withDeadline } from '../deadline.ts';
 import { MAX_INFORMATIONAL } from './await-answer.ts';
 
@@ -42,6 +42,30 @@ export function checkAll(checks: readonly (CheckTarget | undefined)[]): CheckTar
   };
 }
 
+/**
+ * Connections to one server that several requests use, one after the other. Whoever makes them closes them as soon as no
+ * further request is at hand: an idle connection is one that the server may just be closing.
+ */
+export class KeptConnections {
+  readonly #agents: { 'http:'?: Agent; 'https:'?: Agent } = {};
+
+  /** For a URL's protocol. */
+  agentOf(protocol: string): Agent {
+    if (protocol === 'https:') {
+      this.#agents['https:'] ??= new TlsAgent({ keepAlive: true });
+      return this.#agents['https:'];
+    }
+    this.#agents['http:'] ??= new Agent({ keepAlive: true });
+    return this.#agents['http:'];
+  }
+
+  /** Ends those that are idle; those in use may be kept again. */
+  close(): void {
+    for (const { freeSockets } of Object.values(this.#agents))
+      for (const socket of Object.values(freeSockets).flat()) socket?.destroy();
+  }
+}
+
 export interface HttpRequest {
   readonly clock: Clock;
   /** For everything: the name, the connection, redirects, the answer. */
@@ -57,6 +81,11 @@ export interface HttpRequest {
   readonly redirects?: { readonly max: number; readonly follows: (status: number) => boolean };
   /** How much of the answer's body is wanted; default: nothing. */
   readonly maxBodyBytes?: number;
+  /**
+   * Uses one of these connections, and leaves it to the next request where the answer ends at once; default: one of its own.
+   * Where a target has to be checked, that is done when a connection is made.
+   */
+  readonly connections?: KeptConnections;
 }
 
 /** The deadline has passed. */
@@ -80,7 +109,8 @@ export interface HttpAnswer {
 }
 
 /**
- * Sends one request on a connection of its own, and resolves with the answer's status; 101 is a status like any other.
+ * Sends one request, and resolves with the answer's status; 101 is a status like any other. A server that closed a kept
+ * connection without an answer is asked again on a new one.
  * @throws NoAnswerError when the deadline passes; another error where the name, the connection or the answer fails, or a
  * target may not be used; the signal's reason when it aborts.
  */
@@ -115,15 +145,19 @@ async function ask(url: string, options: Ask): Promise<HttpAnswer> {
     const refusal = await abortable(Promise.resolve(checkTarget({ host, address: host, port })), signal);
     if (refusal !== undefined) throw new TargetRefusedError(refusal);
   }
-  return exchange(target, { ...options, lookup: createLookup({ host, port }, checkTarget) });
+  const parts = { ...options, lookup: createLookup({ host, port }, checkTarget) };
+  const answer = await exchange(target, parts);
+  if (answer !== 'closed') return answer;
+  const { connections: _, ...alone } = parts;
+  return (await exchange(target, alone)) as HttpAnswer;
 }
 
-/** Settles by itself: the events of a request may all stay away, as they do after an upgrade. */
+/** `closed` stands for a kept connection that was closed. Settles by itself: the events of a request may all stay away, as they do after an upgrade. */
 function exchange(
   url: URL,
   options: Ask & { readonly lookup: LookupFunction | undefined },
-): Promise<HttpAnswer> {
-  const { signal, method = 'GET', body, lookup: look, maxBodyBytes = 0 } = options;
+): Promise<HttpAnswer | 'closed'> {
+  const { signal, method = 'GET', body, lookup: look, maxBodyBytes = 0, connections } = options;
   const headers = {
     'user-agent': USER_AGENT,
     ...options.headers,
@@ -132,14 +166,18 @@ function exchange(
   const send = url.protocol === 'https:' ? requestHttps : requestHttp;
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
-    const request = send(url, { method, headers, agent: false, ...(look !== undefined && { lookup: look }) });
+    const agent = connections?.agentOf(url.protocol) ?? false;
+    const request = send(url, { method, headers, agent, ...(look !== undefined && { lookup: look }) });
+    let hasBegun = false;
     const end = () => {
       signal.removeEventListener('abort', abort);
+      // Does nothing where the answer has ended: a kept connection is the next request's by then.
       request.destroy();
     };
     const fail = (error: unknown) => {
       end();
-      reject(error);
+      if (request.reusedSocket && !hasBegun && !signal.aborted) resolve('closed');
+      else reject(error);
     };
     const succeed = (response: IncomingMessage, kept: Buffer) => {
       end();
@@ -149,7 +187,6 @@ function exchange(
     const abort = () => fail(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     let informational = 0;
-    let hasBegun = false;
     request
       // It may fail again after it was destroyed.
       .on('error', fail)
@@ -166,8 +203,15 @@ function exchange(
       })
       .once('response', (response) => {
         hasBegun = true;
+        if (maxBodyBytes === 0) {
+          const finish = () => succeed(response, Buffer.alloc(0));
+          if (connections === undefined || response.statusCode === 101) return finish();
+          // The connection is free where the rest of the answer has come with its head.
+          response.on('error', () => {}).resume();
+          request.once('close', finish);
+          return afterEvents(finish);
+        }
         response.on('error', fail).once('close', () => fail(new Error('the answer was cut off')));
-        if (maxBodyBytes === 0) return succeed(response, Buffer.alloc(0));
         const chunks: Buffer[] = [];
         let bytes = 0;
         const finish = () => succeed(response, Buffer.concat(chunks).subarray(0, maxBodyBytes));
