@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { createDeclare } from '../../src/relay/native/declare.ts';
-import { loadKoffi } from '../../src/relay/native/load-koffi.ts';
+import { createDeclare, loadKoffi } from '../../src/relay/native/load-koffi.ts';
 
 /** What the kernel has set on one socket; the times in seconds, `undefined` where nobody is asked. */
 export interface TcpOptions {

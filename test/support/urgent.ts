@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
-import { createDeclare } from '../../src/relay/native/declare.ts';
+import { createDeclare, loadKoffi } from '../../src/relay/native/load-koffi.ts';
 import { descriptorOf } from '../../src/relay/native/descriptor-of.ts';
-import { loadKoffi } from '../../src/relay/native/load-koffi.ts';
 
 const MSG_OOB = 1;
 

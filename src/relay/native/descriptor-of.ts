@@ -1,3 +1,4 @@
+import type { Socket as UdpSocket } from 'node:dgram';
 import type { Server, Socket } from 'node:net';
 
 /**
@@ -8,4 +9,19 @@ export function descriptorOf(socket: Socket | Server): number | undefined {
   const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } | null };
   const fd = handle?.fd;
   return fd !== undefined && fd >= 0 ? fd : undefined;
+}
+
+/** What a socket of node:dgram keeps under a symbol of its own; its public way to the handle warns that it is old. */
+interface SocketState {
+  readonly handle?: { readonly fd?: unknown } | null;
+}
+
+/** Makes a function that tells a UDP socket's descriptor; `undefined` when it is closed, or where Node hides it. */
+export function createDescriptorOfUdp(socket: UdpSocket): () => number | undefined {
+  const key = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
+  const state = key && (socket as unknown as Record<symbol, SocketState | undefined>)[key];
+  return () => {
+    const fd = state?.handle?.fd;
+    return typeof fd === 'number' && fd >= 0 ? fd : undefined;
+  };
 }

@@ -1,6 +1,5 @@
 import type { KeepAlive } from '../tcp/keep-alive.ts';
-import { createDeclare } from './declare.ts';
-import type { Koffi } from './load-koffi.ts';
+import { createDeclare, type Koffi } from './load-koffi.ts';
 
 /**
  * The system calls of Linux that Node doesn't offer, through the C library. Each returns what the call returns, or the

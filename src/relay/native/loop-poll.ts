@@ -1,7 +1,6 @@
 import { isMainThread } from 'node:worker_threads';
 import { afterEvents } from '../../system/clock.ts';
-import { createDeclare } from './declare.ts';
-import type { Koffi } from './load-koffi.ts';
+import { createDeclare, type Koffi } from './load-koffi.ts';
 
 /** A descriptor that Node's event loop watches. */
 export interface LoopWatch {

@@ -5,7 +5,7 @@ import { type Descriptors, shortageOf } from '../../system/descriptors.ts';
 import type { OwnListeners, OwnUpstream } from '../../system/net/own-listeners.ts';
 import type { DatagramRun } from './datagram-run.ts';
 import { ECONNREFUSED, EINTR } from '../native/errno.ts';
-import { createFdOf } from '../native/fd-of.ts';
+import { createDescriptorOfUdp } from '../native/descriptor-of.ts';
 import { BATCH_SIZE, type NativeDatagrams } from '../native/datagrams/native-datagrams.ts';
 import type { NativeUdpSocket, Sending, SocketHandlers } from '../native/datagrams/native-udp-socket.ts';
 import { type RunSender, sendRun } from './send-run.ts';
@@ -206,7 +206,7 @@ class SingleUpstream implements UdpUpstream, OwnUpstream {
   }
 
   get fd(): number | undefined {
-    return createFdOf(this.#socket)();
+    return createDescriptorOfUdp(this.#socket)();
   }
 
   send(datagram: Buffer): void {

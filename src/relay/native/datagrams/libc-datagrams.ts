@@ -1,5 +1,4 @@
-import { createDeclare } from '../declare.ts';
-import type { Koffi } from '../load-koffi.ts';
+import { createDeclare, type Koffi } from '../load-koffi.ts';
 
 /**
  * The calls of Linux for UDP sockets that Node doesn't offer. Each returns what the call returns, or the negative `errno`
