@@ -64,6 +64,9 @@ async function main(): Promise<void> {
   }
 }
 
+// Node would open its debugger to everybody on this machine.
+process.on('SIGUSR1', () => {});
+
 // What nobody caught is printed by Node, which knows nothing of our source maps.
 process.once('uncaughtExceptionMonitor', (error) => {
   if (error instanceof Error && error.stack !== undefined)

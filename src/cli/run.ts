@@ -7,13 +7,16 @@ import { createSignalQueue, runUntilSignal, type SignalQueue } from '../proxy/sh
 import { isMountedAlone } from '../sources/bind-mount.ts';
 import { ConfigFile } from '../sources/config-file.ts';
 import { parseApart } from '../sources/parse-apart.ts';
-import { systemClock } from '../system/clock.ts';
+import { type Clock, systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { createLogger, type LogFormat, type Logger, type LogLevel } from '../system/log/logger.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { ProgramIo } from '../system/program-io.ts';
 import { releaseYoungGeneration } from '../system/young-generation.ts';
 import { readVersion } from './version.ts';
+
+/** Between two reloads that SIGHUP asks for. */
+const RELOAD_INTERVAL_MS = 1_000;
 
 export interface RunOptions {
   readonly config: string | undefined;
@@ -62,13 +65,14 @@ async function serve(
     clock,
     onChange: () => proxy?.fileChanged(),
   });
-  const forgetHangup = io.onSignal(['SIGHUP'], () => {
-    logger.info({ event: 'hangup' }, 'SIGHUP: reading the configuration file again');
+  const forgetHangup = takeHangups(io, {
+    ...{ logger, clock },
     // While the proxy starts, what the start says is the answer.
-    void (proxy === undefined ? file.reload() : proxy.reload());
+    reload: () => (proxy === undefined ? file.reload() : proxy.reload()),
   });
-  try {
+  const start = async () => {
     await startFile(file, logger);
+    if (signals.first() !== undefined) return file.close();
     proxy = await LazyProxy.create({
       file,
       environment,
@@ -77,7 +81,20 @@ async function serve(
       env: io.env,
       clock,
     });
+    if (signals.first() !== undefined) return proxy.close();
     await proxy.start();
+  };
+  try {
+    const started = start();
+    if ((await Promise.race([started, signals.arrival])) !== undefined && proxy?.isUp !== true) {
+      // What is under way ends by itself, whether it fails or not.
+      started.catch(() => {});
+      logger.info({ event: 'shutdown' }, `${signals.first()}: ending before the start is complete`);
+      await (proxy?.close() ?? file.close());
+      logger.info({ event: 'end' }, 'ended');
+      forgetHangup();
+      return EXIT_OK;
+    }
     releaseYoungGeneration();
   } catch (error) {
     logger.error({ event: 'start-failed' }, `can't start: ${messageOf(error)}`);
@@ -85,9 +102,36 @@ async function serve(
     forgetHangup();
     return EXIT_UNUSABLE;
   }
-  await runUntilSignal({ proxy, signals, logger, clock });
+  if (proxy !== undefined) await runUntilSignal({ proxy, signals, logger, clock });
   forgetHangup();
   return EXIT_OK;
+}
+
+/** Reloads at SIGHUP, at most once a second: those that come meanwhile are one more. Returns what stops that. */
+function takeHangups(
+  io: ProgramIo,
+  parts: { readonly logger: Logger; readonly clock: Clock; readonly reload: () => Promise<unknown> },
+): () => void {
+  const { logger, clock, reload } = parts;
+  const ended = new AbortController();
+  let isBusy = false;
+  let isWanted = false;
+  const take = async () => {
+    isWanted = true;
+    if (isBusy) return;
+    isBusy = true;
+    while (isWanted && !ended.signal.aborted) {
+      isWanted = false;
+      logger.info({ event: 'hangup' }, 'SIGHUP: reading the configuration file again');
+      await Promise.all([reload(), clock.sleep(RELOAD_INTERVAL_MS, ended.signal).catch(() => {})]);
+    }
+    isBusy = false;
+  };
+  const forget = io.onSignal(['SIGHUP'], () => void take());
+  return () => {
+    forget();
+    ended.abort();
+  };
 }
 
 async function startFile(file: ConfigFile, logger: Logger): Promise<void> {

@@ -127,9 +127,15 @@ export class LazyProxy {
     return new LazyProxy(options, { resolved, relay, admission });
   }
 
+  /** The start is complete. */
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
   /** Takes up its work; resolves when every listener was bound or found not bindable. @throws where it can't begin. */
   async start(): Promise<void> {
     await this.#openStatus();
+    if (this.#phase !== 'starting') return this.#status?.close();
     const { lifecycle } = this.#runtime;
     await this.#process.open({
       observed: (key, observation) => lifecycle.observe(key, observation),
@@ -137,6 +143,7 @@ export class LazyProxy {
       reachable: () => {},
     });
     await this.#engines.open(findNeededEngines(this.#settings, this.#buildTable()));
+    if (this.#phase !== 'starting') return;
     this.#phase = 'serving';
     this.#reconcile({ what: this.#options.file.shownPath ?? 'no configuration file', isAwaited: false });
     await this.#logged;
@@ -196,6 +203,8 @@ export class LazyProxy {
 
   /** Frees everything; ends local processes, leaves other workloads as they are. */
   async close(): Promise<void> {
+    // A start that is under way opens nothing more.
+    this.#phase = 'draining';
     this.#status?.close();
     await Promise.all([
       this.#runtime.close(),

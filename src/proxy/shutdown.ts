@@ -44,6 +44,10 @@ export async function runUntilSignal({ proxy, signals, logger, clock }: RunParts
 /** Signals in the order of their arrival; those that came before anybody asked are kept. */
 export interface SignalQueue {
   next(): Promise<NodeJS.Signals>;
+  /** The first one that came, taken or not. */
+  first(): NodeJS.Signals | undefined;
+  /** Resolves when there is a first one. */
+  readonly arrival: Promise<NodeJS.Signals>;
   close(): void;
 }
 
@@ -51,7 +55,14 @@ export interface SignalQueue {
 export function createSignalQueue(io: ProgramIo): SignalQueue {
   const arrived: NodeJS.Signals[] = [];
   let wake: ((signal: NodeJS.Signals) => void) | undefined;
+  let first: NodeJS.Signals | undefined;
+  let arrive: (signal: NodeJS.Signals) => void = () => {};
+  const arrival = new Promise<NodeJS.Signals>((resolve) => {
+    arrive = resolve;
+  });
   const close = io.onSignal(['SIGTERM', 'SIGINT'], (signal) => {
+    first ??= signal;
+    arrive(signal);
     if (wake === undefined) arrived.push(signal);
     else wake(signal);
   });
@@ -62,6 +73,8 @@ export function createSignalQueue(io: ProgramIo): SignalQueue {
         if (earlier === undefined) wake = resolve;
         else resolve(earlier);
       }),
+    first: () => first,
+    arrival,
     close,
   };
 }
