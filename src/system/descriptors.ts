@@ -12,6 +12,8 @@ const LOG_INTERVAL_MS = 10_000;
 const MIN_RESERVE = 64;
 /** From this part of the limit on, clients have to share. */
 const CROWDED = 3 / 4;
+/** And from this part of what they share on, only who has little gets any. */
+const SCARCE = 0.27;
 
 /** What the system says where it has no more sockets to give: of the process, of the machine, of the kernel's memory. */
 const SHORTAGES = ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'] as const;
@@ -34,12 +36,15 @@ export class Descriptors {
   readonly bound: number;
   /** From this one on, clients have to share what is left. */
   readonly crowded: number;
+  /** From this one on, what is left is kept for who has little. */
+  readonly scarce: number;
   /** What is left to the proxy itself. */
   readonly reserve: number;
   readonly limit: number;
+  /** One number, in memory that the relay thread sees too: how many have been let in, and will need one more. */
+  readonly expected = new Int32Array(new SharedArrayBuffer(4));
   readonly #limiter: LogLimiter;
   readonly #logger: Logger;
-  #expected = 0;
 
   constructor({
     limit,
@@ -50,6 +55,8 @@ export class Descriptors {
     this.reserve = Math.min(Math.floor(limit / 2), Math.max(MIN_RESERVE, Math.floor(limit / 8)));
     this.bound = Number.isFinite(limit) ? limit - this.reserve : limit;
     this.crowded = Math.min(this.bound, Math.floor(limit * CROWDED));
+    const shared = Number.isFinite(limit) ? this.bound - this.crowded : 0;
+    this.scarce = this.crowded + Math.floor(shared * SCARCE);
     this.#limiter = new LogLimiter(clock, LOG_INTERVAL_MS);
     this.#logger = logger;
   }
@@ -65,10 +72,15 @@ export class Descriptors {
    * low ones. `crowded` where those that are left have to be shared, `full` where none is left for clients.
    */
   fillOf(client: { readonly fd: number | undefined } | 'next', counted = 0): 'free' | 'crowded' | 'full' {
-    const needed = client === 'next' ? this.#findNext() : client.fd === undefined ? 0 : client.fd + 1;
-    const last = Math.max(needed + this.#expected, counted);
+    const last = this.lastFor(client, counted);
     if (last >= this.bound) return 'full';
     return last >= this.crowded ? 'crowded' : 'free';
+  }
+
+  /** The highest number that would be taken, or promised, with this client; the parameters are those of `fillOf`. */
+  lastFor(client: { readonly fd: number | undefined } | 'next', counted = 0): number {
+    const needed = client === 'next' ? this.#findNext() : client.fd === undefined ? 0 : client.fd + 1;
+    return Math.max(needed + this.#expected, counted);
   }
 
   /** Whether there is so much room that clients won't have to share soon. */
@@ -88,12 +100,16 @@ export class Descriptors {
     }
   }
 
+  get #expected(): number {
+    return Atomics.load(this.expected, 0);
+  }
+
   /** Keeps one for who has been let in and will need it; to be called back, any number of times, when it has it or won't. */
   expectOne(): () => void {
     let isExpected = true;
-    this.#expected++;
+    Atomics.add(this.expected, 0, 1);
     return () => {
-      if (isExpected) this.#expected--;
+      if (isExpected) Atomics.sub(this.expected, 0, 1);
       isExpected = false;
     };
   }

@@ -44,7 +44,32 @@ export const OVERLOADS: readonly Overload[] = [
     flood: (proxy) => proxy.hold(proxy.ports.asleep, { count: 3_024, addresses: 256 }),
     tells: /asleep/,
   },
+  {
+    what: '3,000 idle connections to an awake service and to one that does not wake, from many addresses',
+    flood: (proxy) =>
+      holdAll(
+        proxy,
+        [proxy.ports.attacked, proxy.ports.asleep].map((port) => ({ port, count: 1_500 })),
+      ),
+    tells: /file descriptors.* holds more than its share/,
+  },
+  {
+    what: '2,000 idle connections to a service that does not wake, then as many to an awake one',
+    flood: async (proxy) => {
+      await proxy.hold(proxy.ports.asleep, { count: 2_000, addresses: 1_024 });
+      await proxy.hold(proxy.ports.attacked, { count: 2_000, addresses: 1_024 });
+    },
+    tells: /file descriptors.* holds more than its share/,
+  },
 ];
+
+/** A flood of several services at once. */
+async function holdAll(
+  proxy: FloodedProxy,
+  floods: readonly { readonly port: number; readonly count: number }[],
+): Promise<void> {
+  await Promise.all(floods.map(({ port, count }) => proxy.hold(port, { count, addresses: 1_024 })));
+}
 
 /** Tests each of `overloads` with so many requests to another service before the flood, and during it. */
 export function testOverloads(overloads: readonly Overload[], requests: number): void {

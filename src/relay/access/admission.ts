@@ -5,7 +5,12 @@
  * Descriptors below three quarters of the limit are for whoever comes first. From there on a service gets one only while it
  * holds no more than its fair share, what clients may have by the services in use and one more, so that there is something
  * left for who comes next; an address, which may stand for many people, while it has no more than its share either of all
- * or of this service's.
+ * or of this service's. Shares get smaller as services come, but nobody gives back what it has: of the last ones, a service
+ * gets one only while it holds no more than what is left by the other services in use, or a handful, so that attacks one
+ * after the other leave some, too.
+ *
+ * The relay thread lets clients of ready services in by itself, as long as nobody has to share by the same counts; see
+ * `route-table.ts`.
  */
 import { addressGroup } from '../../model/address-group.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -19,12 +24,16 @@ import {
   countOut,
   hashAddress,
   MAX_COUNTED_SERVICES,
+  noteOwn,
   type Place,
   readHoldings,
 } from './client-counts.ts';
 
 /** At most one line in so long for each kind of bound. */
 const LOG_INTERVAL_MS = 10_000;
+
+/** Of the last descriptors a service may hold so many in any case: a handful of connections. */
+const SCARCE_LEAST = 12;
 
 /** Why a client was not let in. */
 export type Bound =
@@ -67,8 +76,6 @@ export class Admission {
   /** Of services that bound them: connections by service and address. */
   readonly #byAddress = new Map<string, number>();
   #nextNumber = 0;
-  /** What the proxy itself has open, as it was when there was no client. */
-  #ownDescriptors = 0;
 
   constructor(parts: {
     readonly descriptors: Descriptors;
@@ -84,8 +91,7 @@ export class Admission {
 
   /** Whether there is so much room that clients won't have to share soon. */
   get isRoomy(): boolean {
-    const taken = this.#ownDescriptors + countDescriptors(this.counts);
-    return taken < this.descriptors.limit / 2 && this.descriptors.isRoomy;
+    return countDescriptors(this.counts) < this.descriptors.limit / 2 && this.descriptors.isRoomy;
   }
 
   /** The number by which a service is counted. */
@@ -163,16 +169,21 @@ export class Admission {
       const why = `${address} has ${own} connections to ${service}, and max_connections_per_address allows ${maxConnectionsPerAddress}`;
       return { bound: 'max-connections-per-address', why };
     }
-    const all = countDescriptors(counts);
-    if (all === 0 && fd !== undefined) this.#ownDescriptors = fd;
-    const counted = this.#ownDescriptors + all + place.cost;
-    const fill = descriptors.fillOf(kind === 'connection' ? { fd } : 'next', counted);
-    if (fill === 'full') return { bound: 'no-descriptors', why: 'none is left for clients' };
-    if (fill === 'free') return undefined;
+    if (fd !== undefined) noteOwn(counts, fd);
+    const counted = countDescriptors(counts) + place.cost;
+    const last = descriptors.lastFor(kind === 'connection' ? { fd } : 'next', counted);
+    if (last >= descriptors.bound) return { bound: 'no-descriptors', why: 'none is left for clients' };
+    if (last < descriptors.crowded) return undefined;
     const held = readHoldings(counts, place);
     const share = Math.floor(descriptors.bound / (held.services + 1));
     if (held.service + place.cost > share) {
       const why = `${service} holds more than its share (${held.service} of ${share} for each of those in use)`;
+      return { bound: 'service-share', why };
+    }
+    const left = descriptors.bound - last;
+    const ofLast = Math.max(SCARCE_LEAST, Math.ceil(left / Math.max(2, held.services - 1)));
+    if (last >= descriptors.scarce && held.service + place.cost > ofLast) {
+      const why = `${service} holds more than its part of the last ones (${held.service} of ${ofLast}, with ${left} left)`;
       return { bound: 'service-share', why };
     }
     const ofAll = Math.floor(descriptors.bound / (held.addresses + 1));

@@ -18,7 +18,10 @@ export interface ClientCounts {
   /** By bucket of the address, and of a service with an address: descriptors. */
   readonly ofAddress: Int32Array;
   readonly ofPair: Int32Array;
-  /** Services, and addresses, that have any; and the descriptors of all, with those that they share. */
+  /**
+   * Services, and addresses, that have any; the descriptors of all, with those that they share; and what the proxy itself has
+   * open, as it was when there was no client.
+   */
   readonly inUse: Int32Array;
   /** Nobody outside can tell which addresses share a bucket. */
   readonly seed: number;
@@ -36,6 +39,7 @@ export interface Place {
 const SERVICES_IN_USE = 0;
 const ADDRESSES_IN_USE = 1;
 const ALL_DESCRIPTORS = 2;
+const OWN_DESCRIPTORS = 3;
 
 /** Pages that nobody touches take no memory. */
 export function createClientCounts(seed: number): ClientCounts {
@@ -46,7 +50,7 @@ export function createClientCounts(seed: number): ClientCounts {
     addresses: words(SERVICES),
     ofAddress: words(BUCKETS),
     ofPair: words(BUCKETS),
-    inUse: words(3),
+    inUse: words(4),
     seed,
   };
 }
@@ -81,9 +85,14 @@ export function countShared(counts: ClientCounts, descriptors: number): void {
   Atomics.add(counts.inUse, ALL_DESCRIPTORS, descriptors);
 }
 
-/** The descriptors of all clients, with those that they share. */
+/** Where there is no client, this is the next descriptor: what is below it is the proxy's own. */
+export function noteOwn(counts: ClientCounts, next: number): void {
+  if (Atomics.load(counts.inUse, ALL_DESCRIPTORS) === 0) Atomics.store(counts.inUse, OWN_DESCRIPTORS, next);
+}
+
+/** The descriptors of all clients, with those that they share and the proxy's own. */
 export function countDescriptors(counts: ClientCounts): number {
-  return Atomics.load(counts.inUse, ALL_DESCRIPTORS);
+  return Atomics.load(counts.inUse, OWN_DESCRIPTORS) + Atomics.load(counts.inUse, ALL_DESCRIPTORS);
 }
 
 /** What is held now, and by how many: of a service, of an address, and of that address at that service. */

@@ -68,8 +68,10 @@ export interface ThreadStart {
   readonly shared: SharedState;
   /** Counts the clients that the thread accepts, beside those of the main thread. */
   readonly counts: ClientCounts;
-  /** A client whose descriptor is not below this is given back, and its route closed: from here on they share. See `Admission`. */
+  /** Where so many are taken or promised, a client is given back and its route closed: from here on they share. See `Admission`. */
   readonly maxDescriptor: number;
+  /** How many descriptors are promised to clients of the main thread: one number. See `Descriptors`. */
+  readonly expected: Int32Array;
   /** Commands come here, and reports go back. */
   readonly port: MessagePort;
 }

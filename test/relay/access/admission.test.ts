@@ -68,6 +68,16 @@ describe('Admission', () => {
     expect(boundOf(ask('e', CROWDED))).toBe('none');
   });
 
+  it('leaves a handful to each who comes last when services were attacked one after the other', () => {
+    const address = (index: number) => `10.0.${index >> 8}.${index & 255}`;
+    const attack = (service: string) => {
+      for (let index = 0; index < 500; index++) ask(service, { fd: 30, address: address(index) });
+    };
+    for (const service of ['a', 'b', 'c', 'd', 'e']) attack(service);
+    for (const service of ['x', 'y']) fill(service, 4, (index) => `10.9.0.${index}`);
+    expect(boundOf(ask('a', { fd: 30, address: '10.9.1.1' }))).toBe('service-share');
+  });
+
   it('gives back what a client had', () => {
     const seats = Array.from({ length: 224 }, () => ask('web'));
     expect(boundOf(ask('web', { ...CROWDED, address: '10.9.0.1' }))).toBe('service-share');

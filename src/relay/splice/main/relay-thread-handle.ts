@@ -23,6 +23,7 @@ interface HandleOptions {
   /** See `ThreadStart`, as of the next. */
   readonly counts: ClientCounts;
   readonly maxDescriptor: number;
+  readonly expected: Int32Array;
   readonly onReport: (report: ThreadReport) => void;
   /** The thread is gone without having been told so; nothing of it lives any more. */
   readonly onDied: (error: Error) => void;
@@ -62,6 +63,7 @@ export class RelayThreadHandle {
       shared: this.shared,
       counts: options.counts,
       maxDescriptor: options.maxDescriptor,
+      expected: options.expected,
       port: port2,
     };
     const transferList = [port2];

@@ -129,6 +129,7 @@ export class SpliceRelay implements TcpRelay {
       const thread = new RelayThreadHandle({
         ...{ libc, file, counts: admission?.counts ?? createClientCounts(0) },
         maxDescriptor: admission?.descriptors.crowded ?? Number.POSITIVE_INFINITY,
+        expected: admission?.descriptors.expected ?? new Int32Array(1),
         onReport: (report) => this.#take(report),
         onDied: (error) => this.#died(error),
       });

@@ -1,4 +1,4 @@
-import { type ClientCounts, countShared } from '../../access/client-counts.ts';
+import { type ClientCounts, countDescriptors, countShared } from '../../access/client-counts.ts';
 import type { Libc } from '../../native/libc.ts';
 
 /** A kernel pipe through which bytes go from one socket to another without being copied. */
@@ -33,7 +33,7 @@ export class PipePool {
     options: {
       readonly registry: Int32Array;
       readonly counts: ClientCounts;
-      /** Descriptors from this one on are for clients, who can do without a pipe. */
+      /** Where so many descriptors are taken or promised, the rest is for clients, who can do without a pipe. */
       readonly maxDescriptor: number;
       readonly wantedBytes: number;
     },
@@ -70,6 +70,7 @@ export class PipePool {
   }
 
   #create(): Pipe | undefined {
+    if (countDescriptors(this.#counts) + ENDS > this.#maxDescriptor) return undefined;
     const place = this.#findPlace();
     if (place === undefined || this.#kernel.pipe(this.#ends) < 0) return undefined;
     const [readEnd = 0, writeEnd = 0] = this.#ends;

@@ -27,6 +27,7 @@ export interface LoopOptions {
   readonly counts: ClientCounts;
   readonly pump: PumpParts;
   readonly maxDescriptor: number;
+  readonly expected: Int32Array;
   /** What the system had too little of in this turn; emptied when it is reported. */
   readonly short: Set<Shortage>;
   /** The next command; undefined where there is none. */
@@ -71,6 +72,7 @@ export class RelayLoop {
     this.#routes = new RouteTable({
       ...{ libc, poller, shared, counts: options.counts, clock, pairs: this.#pairs },
       maxDescriptor: options.maxDescriptor,
+      expected: options.expected,
       onUsed: (route) => void this.#used.add(route),
       onReturned: (returned) => void this.#returned.push(returned),
       onBarred: (barred) => void this.#barred.push(barred),

@@ -20,7 +20,8 @@ const BYTES_PER_TURN = 1_048_576;
 void runThread(workerData as ThreadStart);
 
 /** A failure ends the thread, and the main thread hears of it. */
-async function runThread({ epoll, bell, shared, counts, maxDescriptor, port }: ThreadStart): Promise<void> {
+async function runThread(start: ThreadStart): Promise<void> {
+  const { epoll, bell, shared, counts, maxDescriptor, expected, port } = start;
   const load = await loadKoffi();
   if (load.kind === 'unavailable') throw new Error(load.reason);
   const short = new Set<Shortage>();
@@ -29,7 +30,7 @@ async function runThread({ epoll, bell, shared, counts, maxDescriptor, port }: T
     ...{ registry: shared.pipes, counts, maxDescriptor, wantedBytes: PIPE_BYTES },
   });
   new RelayLoop({
-    ...{ libc, epoll, bell, shared, counts, maxDescriptor, short },
+    ...{ libc, epoll, bell, shared, counts, maxDescriptor, expected, short },
     pump: { kernel: libc, pipes, buffer: new Uint8Array(BUFFER_BYTES), bytesPerTurn: BYTES_PER_TURN },
     nextCommand: () => receiveMessageOnPort(port)?.message as ThreadCommand | undefined,
     report: (report) => port.postMessage(report),

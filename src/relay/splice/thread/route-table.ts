@@ -1,6 +1,12 @@
 import type { Clock } from '../../../system/clock.ts';
 import { type AccessList, compileAccessList } from '../../access/access-list.ts';
-import { type ClientCounts, countIn, countOut, hashSocketAddress } from '../../access/client-counts.ts';
+import {
+  type ClientCounts,
+  countDescriptors,
+  countIn,
+  countOut,
+  hashSocketAddress,
+} from '../../access/client-counts.ts';
 import { planKeepAlive } from '../../tcp/keep-alive.ts';
 import { EPOLLIN } from '../../native/epoll-events.ts';
 import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR } from '../../native/errno.ts';
@@ -56,6 +62,7 @@ interface TableOptions {
   readonly shared: SharedState;
   readonly counts: ClientCounts;
   readonly maxDescriptor: number;
+  readonly expected: Int32Array;
   readonly onUsed: (route: number) => void;
   readonly onReturned: (returned: ReturnedClient) => void;
   readonly onBarred: (barred: BarredClient) => void;
@@ -172,14 +179,14 @@ export class RouteTable {
   }
 
   #enter(route: Route, client: number): void {
-    const { shared, maxDescriptor, onBarred } = this.#options;
+    const { shared, onBarred } = this.#options;
     const { route: number, access } = route;
     // Not counted: who is refused must not keep the service awake.
     if (!access.allowsAll && !access.allows(hostOf(this.#peer))) return onBarred({ route: number, client });
     // In this order: who closes the route sees this client, or this client sees the closed route.
     if (Atomics.add(shared.routeUse, number, 1) === 0) this.#options.onUsed(number);
-    // One more is for the upstream. From there on the main thread decides who may have it.
-    const isCrowded = client + 1 >= maxDescriptor;
+    // From there on the main thread decides who may come in.
+    const isCrowded = this.#isCrowded(client);
     const mayEnter = !isCrowded && Atomics.load(shared.routeOpen, number) === 1;
     const slot = mayEnter ? this.#takeSlot() : undefined;
     if (slot === undefined) {
@@ -194,6 +201,18 @@ export class RouteTable {
     this.#accepted.set(slot, accepted);
     this.#countIn(slot, route.service);
     this.#connect(slot, accepted);
+  }
+
+  /**
+   * Whether clients have to share what is left with this one: as the main thread finds it, by the same counts. The number of
+   * its descriptor alone says nothing of those that clients of the main thread were promised.
+   */
+  #isCrowded(client: number): boolean {
+    const { counts, maxDescriptor, expected } = this.#options;
+    const counted = countDescriptors(counts) + DESCRIPTORS_PER_CLIENT;
+    // One more is for the upstream.
+    const needed = client + 1 + Atomics.load(expected, 0);
+    return Math.max(needed, counted) >= maxDescriptor;
   }
 
   #connect(slot: number, accepted: Accepted): void {

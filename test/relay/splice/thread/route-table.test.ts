@@ -1,5 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createClientCounts } from '../../../../src/relay/access/client-counts.ts';
+import {
+  type ClientCounts,
+  countIn,
+  createClientCounts,
+  noteOwn,
+} from '../../../../src/relay/access/client-counts.ts';
 import { EAGAIN, EINPROGRESS } from '../../../../src/relay/native/errno.ts';
 import type { PairTable } from '../../../../src/relay/splice/thread/pair-table.ts';
 import type { Poller } from '../../../../src/relay/splice/thread/poller.ts';
@@ -14,11 +19,19 @@ const UPSTREAM = 12;
 const LAST_CONNECT_MS = 2_000;
 
 describe('RouteTable where descriptors run short', () => {
-  it('gives the client back and closes the route, since others would wait with a descriptor each', () => {
+  /** Two clients come, and clients have to share from the descriptor `maxDescriptor` on. */
+  const acceptTwo = (options: {
+    readonly maxDescriptor: number;
+    readonly expected?: number;
+    readonly fill?: (counts: ClientCounts) => void;
+  }) => {
     const clients = [CLIENT, CLIENT + 1];
-    const [returned, closed]: number[][] = [[], []];
+    const returned: number[] = [];
+    const closed: number[] = [];
     const shared = createSharedState();
     Atomics.store(shared.routeOpen, 0, 1);
+    const counts = createClientCounts(0);
+    options.fill?.(counts);
     const routes = new RouteTable({
       libc: {
         accept: () => clients.shift() ?? -EAGAIN,
@@ -29,19 +42,49 @@ describe('RouteTable where descriptors run short', () => {
       poller: { watch: () => true, unwatch() {}, close() {} } as unknown as Poller,
       pairs: { add() {}, remove() {}, close() {} } as unknown as PairTable,
       shared,
-      counts: createClientCounts(0),
-      maxDescriptor: CLIENT + 1,
+      counts,
+      maxDescriptor: options.maxDescriptor,
+      expected: new Int32Array([options.expected ?? 0]),
       clock: new FakeClock(),
       onUsed() {},
-      onReturned: ({ client }) => void returned?.push(client),
+      onReturned: ({ client }) => void returned.push(client),
       onBarred() {},
-      onRouteClosed: (route) => void closed?.push(route),
+      onRouteClosed: (route) => void closed.push(route),
     });
     const upstreams = [{ family: 2, bytes: new Uint8Array(16) }];
     const access = { allowList: [], blockList: [] };
-    routes.open({ route: 0, listener: LISTENER, upstreams, access, service: 0, keepAliveMs: 0, budgetMs: 0 });
+    routes.open({
+      route: 0,
+      listener: LISTENER,
+      upstreams,
+      access,
+      service: 0,
+      keepAliveMs: 0,
+      budgetMs: 30_000,
+    });
     routes.accept(0);
-    expect([returned, closed, clients]).toEqual([[CLIENT], [0], [CLIENT + 1]]);
+    return { returned, closed, left: clients };
+  };
+  const GIVEN_BACK = { returned: [CLIENT], closed: [0], left: [CLIENT + 1] };
+
+  it('gives the client back and closes the route, since others would wait with a descriptor each', () => {
+    expect(acceptTwo({ maxDescriptor: CLIENT + 1 })).toEqual(GIVEN_BACK);
+  });
+
+  it('lets clients in below the bound', () => {
+    expect(acceptTwo({ maxDescriptor: 1_024 })).toEqual({ returned: [], closed: [], left: [] });
+  });
+
+  it('counts the descriptors that clients who wait in the main thread were promised', () => {
+    expect(acceptTwo({ maxDescriptor: 768, expected: 768 - CLIENT - 1 })).toEqual(GIVEN_BACK);
+  });
+
+  it('counts what clients of other services need, whatever numbers the kernel gives', () => {
+    const fill = (counts: ClientCounts) => {
+      noteOwn(counts, 30);
+      for (let hash = 0; hash < 368; hash++) countIn(counts, { service: 1, hash, cost: 2 });
+    };
+    expect(acceptTwo({ maxDescriptor: 768, fill })).toEqual(GIVEN_BACK);
   });
 });
 
@@ -69,6 +112,7 @@ describe('RouteTable whose upstream says nothing', () => {
       shared,
       counts: createClientCounts(0),
       maxDescriptor: 1_024,
+      expected: new Int32Array(1),
       clock,
       onUsed() {},
       onReturned: ({ client }) => void returned.push(client),
