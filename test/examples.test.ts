@@ -300,9 +300,12 @@ describe('examples/proxy-socket-proxy', () => {
   it('has every call that the engine client makes', () => {
     const source = read('src/backends/engine/engine-client.ts');
     const variable = ['$', '{action}'].join('');
-    const actions = /containerPath\(.*action: (.*)\): string/.exec(source)?.[1]?.match(/[a-z]+/g) ?? [];
-    const paths = [...source.matchAll(/['`](\/[a-z_]+[^'`\s]*)['`]/g)].flatMap(([, call = '']) =>
-      call.endsWith(variable) ? actions.map((action) => call.replace(variable, action)) : [call],
+    const actions = [...source.matchAll(/containerPath\(\w+, '([a-z]+)'\)/g)].map(
+      ([, action = '']) => action,
+    );
+    const paths = [...source.matchAll(/['`](\/[a-z_]+(?:\$\{[^}]*\}|[^'`\s])*)['`]/g)].flatMap(
+      ([, call = '']) =>
+        call.endsWith(variable) ? actions.map((action) => call.replace(variable, action)) : [call],
     );
     // The example names these in comments: only some settings need them.
     const networkCalls = paths.filter((call) => call.startsWith('/networks/'));
