@@ -3,7 +3,7 @@ import type { FileConfig } from '../config/file.ts';
 import { readSettings } from '../config/read/read-settings.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
 import { isMapping } from '../config/values/parsed.ts';
-import { configCandidates } from '../config/yaml/locate.ts';
+import { configCandidates } from '../sources/config-candidates.ts';
 import { readYaml } from '../config/yaml/read-yaml.ts';
 import type { Settings } from '../model/settings.ts';
 import { readConfigFile } from '../sources/read-config-file.ts';

@@ -8,7 +8,7 @@ import { createFileParser, type FileConfig } from '../config/file.ts';
 import { type LabelReading, parseLabels } from '../config/labels.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
 import type { SettingsFlags } from '../config/settings.ts';
-import { configCandidates, describeConfigPath } from '../config/yaml/locate.ts';
+import { configCandidates, describeConfigPath } from '../sources/config-candidates.ts';
 import { formatProblem, hasErrors } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
 import { readConfigFile } from '../sources/read-config-file.ts';

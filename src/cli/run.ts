@@ -1,6 +1,6 @@
 import { type Environment, parseEnvironment } from '../config/environment.ts';
 import type { SettingsFlags } from '../config/settings.ts';
-import { configCandidates } from '../config/yaml/locate.ts';
+import { configCandidates } from '../sources/config-candidates.ts';
 import { formatProblemForLog, hasErrors, type Problem } from '../model/problem.ts';
 import { LazyProxy } from '../proxy/lazy-proxy.ts';
 import { createSignalQueue, runUntilSignal, type SignalQueue } from '../proxy/shutdown.ts';

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { parseEnvironment } from '../config/environment.ts';
 import { createFileParser, type ParseConfigFile } from '../config/file.ts';
-import { configCandidates, describeConfigPath } from '../config/yaml/locate.ts';
+import { configCandidates, describeConfigPath } from '../sources/config-candidates.ts';
 import { createCaretRenderer, type RenderCaret } from '../config/yaml/render-caret.ts';
 import { escapeJson } from '../model/escape-text.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 import type { ConfigText, FileConfig, ParsedFile } from '../config/file.ts';
-import { type ConfigCandidates, describeConfigPath } from '../config/yaml/locate.ts';
+import { type ConfigCandidates, describeConfigPath } from './config-candidates.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import type { Clock } from '../system/clock.ts';
 import { type FileSnapshot, FileSource } from './file-source.ts';

@@ -5,7 +5,7 @@ import {
   ENVIRONMENT_LOG_LEVELS,
   parseEnvironment,
 } from '../../src/config/environment.ts';
-import { configCandidates, describeConfigPath } from '../../src/config/yaml/locate.ts';
+import { configCandidates, describeConfigPath } from '../../src/sources/config-candidates.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import { LOG_FORMATS, LOG_LEVELS } from '../../src/system/log/logger.ts';
 

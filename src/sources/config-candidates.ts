@@ -1,5 +1,5 @@
 import { isAbsolute, join, relative, sep } from 'node:path';
-import type { Origin } from '../../model/origin.ts';
+import type { Origin } from '../model/origin.ts';
 
 /** Where the configuration file may be. */
 export interface ConfigCandidates {
