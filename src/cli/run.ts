@@ -61,7 +61,8 @@ async function serve(
   const file = new ConfigFile({
     candidates: configCandidates({ flag: options.config, env: io.env, cwd: io.cwd }),
     cwd: io.cwd,
-    parse: (input) => parseApart(input, { environment, flags: options.settings }),
+    parse: (input, signal) =>
+      parseApart({ input, layers: { environment, flags: options.settings } }, { signal, clock }),
     clock,
     onChange: () => proxy?.fileChanged(),
   });
@@ -71,7 +72,9 @@ async function serve(
     reload: () => (proxy === undefined ? file.reload() : proxy.reload()),
   });
   const start = async () => {
-    await startFile(file, logger);
+    await file.start();
+    if (signals.first() !== undefined) return file.close();
+    await checkFile(file, logger);
     if (signals.first() !== undefined) return file.close();
     proxy = await LazyProxy.create({
       file,
@@ -134,8 +137,7 @@ function takeHangups(
   };
 }
 
-async function startFile(file: ConfigFile, logger: Logger): Promise<void> {
-  await file.start();
+async function checkFile(file: ConfigFile, logger: Logger): Promise<void> {
   if (hasErrors(file.problems)) {
     logProblems(file.problems, logger);
     throw new Error('the configuration file has errors');

@@ -20,6 +20,7 @@ import {
 } from './fields.ts';
 import { createListenClaims } from './rules/listen-claims.ts';
 import { faultsOf, type Reading, refuse, showValue } from './values/parsed.ts';
+import { countListeners } from './values/ports.ts';
 import { formatPath } from './yaml/path.ts';
 import { suggestNearest } from './values/suggest.ts';
 import { describeUselessness } from './checks/check-services.ts';
@@ -208,7 +209,7 @@ function readLabel(
     .map((item) => item.trim())
     .filter((item) => item !== '');
   // Ports are counted before ranges become listeners: a short text can stand for more ports than there is memory for.
-  const ports = field === 'ports' || field === 'udp_ports' ? countPorts(items) : 0;
+  const ports = field === 'ports' || field === 'udp_ports' ? countListeners(items) : 0;
   if (ports > MAX_LABEL_LISTENERS) return refuse('invalid-port', describeTooMany(ports));
   return parse(items, context);
 }
@@ -240,14 +241,6 @@ function findTooManyPorts({ ports, udp_ports }: Draft): readonly Problem[] | und
 function describeTooMany(count: number): string {
   const most = formatCount(MAX_LABEL_LISTENERS);
   return `${formatCount(count)} ports are asked for, and labels can have ${most} for one workload; a service of the file may have more`;
-}
-
-/** Counts the listen ports that a list asks for; an entry that can't be read counts as one. */
-function countPorts(items: readonly string[]): number {
-  return items.reduce((sum, item) => {
-    const [, first, last] = /(\d{1,5})-(\d{1,5}):/.exec(item) ?? [];
-    return sum + Math.max(1, Number(last ?? 0) - Number(first ?? 0) + 1);
-  }, 0);
 }
 
 function findOwnConflicts(draft: Draft): readonly Problem[] {

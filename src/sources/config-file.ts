@@ -3,15 +3,19 @@ import type { ConfigText, FileConfig, ParsedFile } from '../config/file.ts';
 import { type ConfigCandidates, describeConfigPath } from './config-candidates.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import type { Clock } from '../system/clock.ts';
+import { messageOf } from '../system/message-of.ts';
 import { type FileSnapshot, FileSource } from './file-source.ts';
+
+/** Parses a content, and gives it up when the signal aborts. @throws {Error} with the reason why it can't be parsed now. */
+export type ParseContent = (input: ConfigText, signal: AbortSignal) => Promise<ParsedFile>;
 
 /**
  * The configuration file as the proxy uses it: the last good content, and what is wrong with the newest one.
- * A broken file never replaces a good one.
+ * A broken file never replaces a good one, and one that is parsed for long holds up neither a newer one nor `close()`.
  */
 export class ConfigFile {
   readonly #source: FirstFileSource;
-  readonly #parse: (input: ConfigText) => Promise<ParsedFile>;
+  readonly #parse: ParseContent;
   readonly #onChange: () => void;
   readonly #cwd: string;
   readonly #named: ConfigCandidates['named'];
@@ -23,12 +27,16 @@ export class ConfigFile {
   #isMended = false;
   /** Resolves when what was told last is taken: one content after the other, in their order. */
   #taken: Promise<void> = Promise.resolve();
+  /** Of the newest content. */
+  #parsing = new AbortController();
+  /** What could not be parsed, for reasons that may not be its own. */
+  #untaken: FileSnapshot | undefined;
   #closed = false;
 
   constructor(options: {
     readonly candidates: ConfigCandidates;
     readonly cwd: string;
-    readonly parse: (input: ConfigText) => Promise<ParsedFile>;
+    readonly parse: ParseContent;
     readonly clock: Clock;
     /** Told of each change of the file after `start()`, whether it is good or not. */
     readonly onChange: () => void;
@@ -43,7 +51,7 @@ export class ConfigFile {
       named: named !== undefined,
       clock: options.clock,
       onChange: (snapshot) => {
-        this.#taken = this.#taken.then(() => this.#takeChange(snapshot));
+        this.#follow(snapshot, (signal) => this.#takeChange(snapshot, signal));
       },
     });
   }
@@ -78,31 +86,55 @@ export class ConfigFile {
     return this.#path === undefined ? undefined : describeConfigPath(this.#path, this.#cwd);
   }
 
-  /** Reads the file for the first time and begins to watch it. */
+  /** Reads the file for the first time and begins to watch it; resolves when its newest content is taken. */
   async start(): Promise<void> {
     const first = await this.#source.start();
-    this.#taken = this.#taken.then(() => this.#take(first));
-    await this.#taken;
+    this.#follow(first, (signal) => this.#take(first, signal));
+    await this.#settle();
   }
 
-  /** Reads it again now; resolves, when that is done, with whether a change was told. */
+  /** Reads it again now, and parses again what could not be parsed; resolves, when that is done, with whether a change was told. */
   async reload(): Promise<boolean> {
     const before = this.#changes;
     await this.#source.reload();
-    await this.#taken;
+    await this.#settle();
+    const untaken = this.#untaken;
+    if (this.#changes === before && untaken !== undefined) {
+      this.#follow(untaken, (signal) => this.#takeChange(untaken, signal));
+      await this.#settle();
+    }
     return this.#changes !== before;
   }
 
-  /** Stops watching. Idempotent. */
+  /** Stops watching, and gives up what is being parsed. Idempotent. */
   close(): Promise<void> {
     this.#closed = true;
+    this.#parsing.abort(new Error('the file is no longer watched'));
     return this.#source.close();
   }
 
-  async #takeChange(snapshot: FileSnapshot): Promise<void> {
-    const wasRefused = hasErrors(this.#problems);
-    await this.#take(snapshot);
+  /** Takes a content in its turn; the one before it is given up where it is still being parsed. */
+  #follow(snapshot: FileSnapshot, take: (signal: AbortSignal) => Promise<unknown>): void {
+    this.#parsing.abort(new Error(`${snapshot.path} has changed again`));
+    this.#parsing = new AbortController();
+    const { signal } = this.#parsing;
     if (this.#closed) return;
+    this.#taken = this.#taken.then(async () => {
+      if (!signal.aborted) await take(signal);
+    });
+  }
+
+  async #settle(): Promise<void> {
+    for (let seen: Promise<void> | undefined; seen !== this.#taken; ) {
+      seen = this.#taken;
+      await seen;
+    }
+  }
+
+  async #takeChange(snapshot: FileSnapshot, signal: AbortSignal): Promise<void> {
+    const wasRefused = hasErrors(this.#problems);
+    const isTaken = await this.#take(snapshot, signal);
+    if (this.#closed || !isTaken) return;
     const isRefused = hasErrors(this.#problems);
     if (isRefused) this.#refusedReloads++;
     this.#isMended = wasRefused && !isRefused;
@@ -110,19 +142,30 @@ export class ConfigFile {
     this.#onChange();
   }
 
-  async #take({ path, text, error }: FileSnapshot): Promise<void> {
+  /** Returns false where it was given up. */
+  async #take(snapshot: FileSnapshot, signal: AbortSignal): Promise<boolean> {
+    const { path, text } = snapshot;
+    let { error } = snapshot;
     const file = describeConfigPath(path, this.#cwd);
+    this.#untaken = undefined;
     if (text !== undefined) {
-      const parsed = await this.#parse({ text, file, folder: dirname(path) });
-      this.#path = path;
-      this.#problems = parsed.problems;
-      this.#config = parsed.config ?? this.#config;
-      return;
+      try {
+        const parsed = await this.#parse({ text, file, folder: dirname(path) }, signal);
+        this.#path = path;
+        this.#problems = parsed.problems;
+        this.#config = parsed.config ?? this.#config;
+        return true;
+      } catch (cause) {
+        if (signal.aborted) return false;
+        this.#untaken = snapshot;
+        error = `can't be parsed: ${messageOf(cause)}`;
+      }
     }
-    if (error === undefined && this.#path === undefined && this.#named === undefined) return;
+    if (error === undefined && this.#path === undefined && this.#named === undefined) return true;
     const message = error ?? 'there is no such file';
     const origin = { kind: 'file', file, line: 1, column: 1 } as const;
     this.#problems = [{ code: 'file-unreadable', severity: 'error', message, origin }];
+    return true;
   }
 }
 

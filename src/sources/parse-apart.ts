@@ -1,7 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { ConfigText, ParsedFile } from '../config/file.ts';
 import type { SettingsLayers } from '../config/resolve-settings.ts';
+import type { Clock } from '../system/clock.ts';
 
 /** What the process is told. */
 export interface ParseTask {
@@ -10,47 +12,85 @@ export interface ParseTask {
 }
 
 /** Where a build puts src/sources/config-process.ts. */
-const PROGRAM = new URL('./config-process.js', import.meta.url);
+const PROGRAM = fileURLToPath(new URL('./config-process.js', import.meta.url));
 
 /** Some twenty services. Up to here a process costs more, in time until a change is in force, than it saves. */
 const MAX_SMALL_LENGTH = 2048;
 
+/** The longest file that is read takes a quarter of it, on a machine that has time for it. */
+const PARSE_TIMEOUT_MS = 60_000;
+
 /**
  * Parses a configuration file; one that is not small in a process that ends with it. So the memory that reading YAML takes
- * (10 MB for a hundred services, of which a thread would leave half) is given back, and clients are served while a long
- * file is read. Where no process can be had, the work is done here.
+ * (10 MB for a hundred services, of which a thread would leave half) is given back, clients are served while a long file is
+ * read, and one that takes too long can be given up. Where no process can be started, the work is done here.
+ * @throws {Error} with the reason where the file can't be parsed now, though it may be well: the deadline has passed, or the
+ * process has died; and the signal's reason when it aborts. The process has been ended then.
  */
-export async function parseApart(input: ConfigText, layers: SettingsLayers): Promise<ParsedFile> {
+export async function parseApart(
+  task: ParseTask,
+  options: { readonly signal: AbortSignal; readonly clock: Clock },
+): Promise<ParsedFile> {
+  const { input, layers } = task;
+  if (input.text.length <= MAX_SMALL_LENGTH || !existsSync(PROGRAM)) return parseHere(task);
   const { settings, detected } = layers.environment;
-  if (input.text.length <= MAX_SMALL_LENGTH) return await parseHere(input, layers);
-  try {
-    return await askProcess({ input, layers: { ...layers, environment: { settings, detected } } });
-  } catch {
-    return await parseHere(input, layers);
-  }
+  const lean = { input, layers: { ...layers, environment: { settings, detected } } };
+  return (await askProcess(lean, options)) ?? parseHere(task);
 }
 
-async function parseHere(input: ConfigText, layers: SettingsLayers): Promise<ParsedFile> {
+async function parseHere({ input, layers }: ParseTask): Promise<ParsedFile> {
   const { createFileParser } = await import('../config/file.ts');
   return createFileParser(layers)(input);
 }
 
-/** @throws {Error} where the process could not be started, or ended without an answer. */
-async function askProcess(task: ParseTask): Promise<ParsedFile> {
-  const child = fork(PROGRAM, [], {
+/** Undefined where no process could be started. @throws as `parseApart()`. */
+function askProcess(
+  task: ParseTask,
+  { signal, clock }: { readonly signal: AbortSignal; readonly clock: Clock },
+): Promise<ParsedFile | undefined> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    let child: ChildProcess;
+    try {
+      child = startProcess();
+    } catch {
+      // As where there is no descriptor left for its channel.
+      return resolve(undefined);
+    }
+    // It tells later why it could not start.
+    child.on('error', () => {});
+    if (child.pid === undefined) return resolve(undefined);
+    const settle = () => {
+      cancel();
+      signal.removeEventListener('abort', abort);
+      child.kill('SIGKILL');
+    };
+    const fail = (error: unknown) => {
+      settle();
+      reject(error);
+    };
+    const abort = () => fail(signal.reason);
+    const cancel = clock.schedule(PARSE_TIMEOUT_MS, () => {
+      fail(new Error(`it takes longer than ${PARSE_TIMEOUT_MS / 1_000} s`));
+    });
+    signal.addEventListener('abort', abort, { once: true });
+    child.once('message', (parsed) => {
+      settle();
+      resolve(parsed as ParsedFile);
+    });
+    // Once its channel is closed, too, so that an answer in it is told before.
+    child.once('close', (status, killer) => {
+      fail(new Error(`the process that parses it ended with ${killer ?? `status ${status}`}`));
+    });
+    child.send(task, () => {});
+  });
+}
+
+function startProcess(): ChildProcess {
+  return fork(PROGRAM, [], {
     // The structure that comes back is more than JSON can say.
     serialization: 'advanced',
     execArgv: [],
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
-  const answer = waitForAnswer(child);
-  child.send(task, () => {});
-  return await answer;
-}
-
-async function waitForAnswer(child: ChildProcess): Promise<ParsedFile> {
-  // Rejects where there is an error. The process ends by itself.
-  const [parsed] = await Promise.race([once(child, 'message'), once(child, 'close')]);
-  if (typeof parsed !== 'object' || parsed === null) throw new Error('the process ended without an answer');
-  return parsed as ParsedFile;
 }

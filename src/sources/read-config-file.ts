@@ -6,13 +6,16 @@ import type { Clock } from '../system/clock.ts';
 /** A file of a file system that has gone away would be waited for without end. */
 const READ_TIMEOUT_MS = 10_000;
 
+/** A file of ten thousand services has a quarter of it; to parse one takes fifty times its size in memory. */
+const MAX_BYTES = 8 * 1_048_576;
+
 /** Who may write, of the three that a mode tells of. */
 const GROUP_WRITE = 0o020;
 const OTHERS_WRITE = 0o002;
 
 /**
  * Reads a configuration file as it stands. Only regular files are read, and links to them: a FIFO or a device could
- * hold the reader for ever.
+ * hold the reader for ever. It may have 8 MiB.
  * @param options.named whether the user named the file. One that was only found is refused where others than its owner,
  * root or the proxy's own user and group may write it or make another in its place: whoever writes the file decides what
  * the proxy runs, and a proxy that holds an engine's socket may do anything.
@@ -29,7 +32,7 @@ export async function readConfigFile(
     try {
       await refuseOddFile(file);
       if (!named) await refuseWritableByOthers(path, file);
-      return await file.readFile('utf8');
+      return await readBounded(file);
     } finally {
       await file.close();
     }
@@ -44,6 +47,26 @@ async function refuseOddFile(file: FileHandle): Promise<void> {
     );
   }
   if (!info.isFile()) throw new Error('it is a FIFO, a socket or a device; only a regular file is read');
+}
+
+/** One that grows while it is read, or has another size than it says, is bounded, too. */
+async function readBounded(file: FileHandle): Promise<string> {
+  const { size } = await file.stat();
+  if (size > MAX_BYTES) throw new Error(describeTooLong(size));
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for (;;) {
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(Math.max(4_096, size + 1 - length)));
+    if (bytesRead === 0) return Buffer.concat(chunks).toString('utf8');
+    chunks.push(buffer.subarray(0, bytesRead));
+    length += bytesRead;
+    if (length > MAX_BYTES) throw new Error(describeTooLong(length));
+  }
+}
+
+function describeTooLong(bytes: number): string {
+  const mib = (bytes / 1_048_576).toFixed(1);
+  return `it has ${mib} MiB, and may have ${MAX_BYTES / 1_048_576} MiB; split what is generated, or leave out what is not needed`;
 }
 
 async function refuseWritableByOthers(path: string, file: FileHandle): Promise<void> {

@@ -519,6 +519,29 @@ describe('parseConfigFile', () => {
     ]);
   });
 
+  it('gives up on a chain of merges whose keys have no end in sight, and reads one that has', () => {
+    const chain = (length: number) =>
+      Array.from({ length }, (_, index) => `x-${index}: &m${index} {<<: *m${index - 1}, k${index}: 1}\n`)
+        .join('')
+        .replace('<<: *m-1, ', '');
+    expect(problemsOf(`${chain(500)}services: { a: { container: c, cron_start: "0 0 1 1 *" } }`)).toEqual([]);
+    expect(problemsOf(chain(20_000))).toEqual([
+      'lazy-proxy.yaml:1:1 error its aliases unfold to more than 5000000 values',
+    ]);
+  });
+
+  it('counts the ports of all services before it makes listeners of them', () => {
+    const lines = Array.from(
+      { length: 3_000 },
+      (_, index) => `  s${index}: { ports: ["127.1.${index >> 8}.${index & 255}:1-65535:1-65535"] }\n`,
+    );
+    const problems = problemsOf(`status: off\nservices:\n${lines.join('')}  last: { ports: ["x"] }\n`);
+    expect(problems).toEqual([
+      'lazy-proxy.yaml:4:17 error ports[0]: "127.1.0.1:1-65535:1-65535": the file asks for 196,605,001 ports, and can have 65,536 in all',
+      'lazy-proxy.yaml:3003:19 error ports[0]: "x" is not [address:]listen:target',
+    ]);
+  });
+
   it('gives up on an anchor that merges itself', () => {
     expect(problemsOf('services: {a: &a {<<: *a}}')).toEqual([
       "lazy-proxy.yaml:1:23 error <<: a mapping can't be merged into itself",

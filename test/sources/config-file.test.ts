@@ -34,23 +34,27 @@ async function startInput() {
   return { input, write, begun: gate.begun, changes: () => changes };
 }
 
-/** A parser that waits; `begun` resolves when something is to be parsed, with what lets it go on. */
+/** A content that is to be parsed: a call parses it. */
+type Parsing = (() => void) & { readonly signal: AbortSignal; readonly fail: (error: Error) => void };
+
+/** A parser that waits; `begun` resolves with the next content that is to be parsed. */
 function createGate() {
-  const waiting: (() => void)[] = [];
+  const waiting: Parsing[] = [];
   let tell = () => {};
   return {
-    parse: (text: ConfigText) =>
-      new Promise<ParsedFile>((resolve) => {
-        waiting.push(() => resolve(createFileParser()(text)));
+    parse: (text: ConfigText, signal: AbortSignal) =>
+      new Promise<ParsedFile>((resolve, reject) => {
+        const parse = () => resolve(createFileParser()(text));
+        waiting.push(Object.assign(parse, { signal, fail: reject }));
         tell();
       }),
-    async begun(): Promise<() => void> {
+    async begun(): Promise<Parsing> {
       if (waiting.length === 0) {
         await new Promise<void>((resolve) => {
           tell = resolve;
         });
       }
-      return waiting.shift() ?? (() => {});
+      return waiting.shift() as Parsing;
     },
   };
 }
@@ -79,4 +83,39 @@ test('a file input tells nothing when it is closed while a change is parsed', as
   goOn();
   await expect.poll(() => input.problems.length).toBeGreaterThan(0);
   expect(changes()).toBe(0);
+});
+
+test('a file input gives up what is being parsed when a newer content is there, and when it is closed', async () => {
+  const { input, write, begun, changes } = await startInput();
+  await write('services: [\n');
+  const first = await begun();
+  first.signal.addEventListener('abort', () => first.fail(new Error('given up')));
+  await write('services: {} # new\n');
+  const second = await begun();
+  expect({ first: first.signal.aborted, second: second.signal.aborted }).toEqual({
+    first: true,
+    second: false,
+  });
+  second();
+  await expect.poll(changes).toBe(1);
+  expect(input.problems).toEqual([]);
+  await write('services: {} # newer\n');
+  const third = await begun();
+  await input.close();
+  expect(third.signal.aborted).toBe(true);
+  expect(changes()).toBe(1);
+});
+
+test('a file input tells why a content could not be parsed, and tries again when it is asked to', async () => {
+  const { input, write, begun, changes } = await startInput();
+  await write('services: [\n');
+  (await begun()).fail(new Error('it takes longer than 60 s'));
+  await expect.poll(changes).toBe(1);
+  expect(input.problems.map(({ message }) => message)).toEqual([
+    "can't be parsed: it takes longer than 60 s",
+  ]);
+  const reloaded = input.reload();
+  (await begun())();
+  expect(await reloaded).toBe(true);
+  expect(input.problems[0]?.code).toBe('yaml-syntax');
 });

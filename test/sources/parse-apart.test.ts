@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { EMPTY_ENVIRONMENT } from '../../src/config/environment.ts';
 import { createFileParser } from '../../src/config/file.ts';
 import { parseApart } from '../../src/sources/parse-apart.ts';
+import { systemClock } from '../../src/system/clock.ts';
 
 // Too long to be parsed on the spot.
 const text = readFileSync('lazy-proxy.yaml.example', 'utf8');
@@ -20,5 +21,6 @@ test.each([
 test('a file is parsed here when no process can be had', async () => {
   // Beside the source there is no program that could be run.
   const input = { text, file: 'f', folder: '/srv' };
-  expect(await parseApart(input, layers)).toStrictEqual(createFileParser(layers)(input));
+  const options = { signal: new AbortController().signal, clock: systemClock };
+  expect(await parseApart({ input, layers }, options)).toStrictEqual(createFileParser(layers)(input));
 });

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, chown, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -27,6 +27,18 @@ describe('readConfigFile', () => {
       await expect(read(true, which)).resolves.toBe(TEXT);
       await expect(read(false, which)).resolves.toBe(TEXT);
     }
+  });
+
+  test('refuses a file of more than 8 MiB, and takes one that has as much', async () => {
+    await truncate(file, 8 * 1_048_576);
+    expect(await read(true)).toHaveLength(8 * 1_048_576);
+    await truncate(file, 8 * 1_048_576 + 1_048_576 / 2);
+    await expect(read(true)).rejects.toThrow('it has 8.5 MiB, and may have 8 MiB');
+  });
+
+  test('reads a file whose size the system does not tell', async () => {
+    await symlink('/proc/self/limits', path.join(folder, 'odd'));
+    expect(await read(true, path.join(folder, 'odd'))).toContain('Max open files');
   });
 
   test('tells by its code that there is no file', async () => {

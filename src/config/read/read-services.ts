@@ -3,7 +3,9 @@ import type { Protocol } from '../../model/service.ts';
 import type { WorkloadRef } from '../../model/workload.ts';
 import { type Draft, FIELD_NAMES, type FieldName } from '../fields.ts';
 import { type Finding, keyError, valueError } from '../checks/finding.ts';
-import { isMapping } from '../values/parsed.ts';
+import { formatCount } from '../../model/problem.ts';
+import { isMapping, showValue } from '../values/parsed.ts';
+import { countListeners } from '../values/ports.ts';
 import type { Path } from '../yaml/path.ts';
 import { type ParseField, readDraft } from './read-draft.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
@@ -41,6 +43,9 @@ export const PORT_FIELDS = [
   { field: 'udp_ports', protocol: 'udp' },
 ] as const satisfies readonly { readonly field: FieldName; readonly protocol: Protocol }[];
 
+/** Listeners that a file can ask for: as many as TCP has ports, which is more than most machines have descriptors for. */
+const MAX_LISTENERS = 65_536;
+
 /** Whether the workload of a service is unknown, because the value that names it is a mistake. */
 export function isWorkloadUnknown({ workloadField, draft }: ReadService): boolean {
   return workloadField !== undefined && draft[workloadField] === undefined;
@@ -56,8 +61,9 @@ export function readServices(
   }: { readonly locate: LocateOrigin; readonly parse: ParseField; readonly engine: EngineDefaults },
 ): { readonly services: readonly ReadService[]; readonly findings: readonly Finding[] } {
   const services: ReadService[] = [];
-  const findings: Finding[] = [];
-  for (const { path, namePath, name, value } of listEntries(raw)) {
+  const { entries, findings: tooMany } = boundListeners(listEntries(raw));
+  const findings: Finding[] = [...tooMany];
+  for (const { path, namePath, name, value } of entries) {
     const parsed = name === undefined ? undefined : parseQualifiedName(name);
     const at = Array.isArray(raw) ? 'value' : 'key';
     if (parsed?.ok === false) findings.push({ ...valueError(namePath, parsed.code, parsed.message), at });
@@ -102,6 +108,42 @@ function listEntries(raw: unknown): readonly Entry[] {
     const path = ['services', name];
     return { path, namePath: path, name, value: isMapping(value) ? value : undefined };
   });
+}
+
+/**
+ * Leaves out the ports with which the file asks for too many listeners, before they are made. Linear in the text: what comes
+ * later reads what is left.
+ */
+function boundListeners(entries: readonly Entry[]): {
+  readonly entries: readonly Entry[];
+  readonly findings: readonly Finding[];
+} {
+  let kept = 0;
+  let asked = 0;
+  let first: { readonly path: Path; readonly item: unknown } | undefined;
+  const bounded = entries.map((entry) => {
+    const lists = PORT_FIELDS.flatMap(({ field }) => {
+      const items: unknown = entry.value?.[field];
+      if (!Array.isArray(items)) return [];
+      const left = items.map((item: unknown, index) => {
+        const count = countListeners([item]);
+        asked += count;
+        if (kept + count <= MAX_LISTENERS) {
+          kept += count;
+          return item;
+        }
+        first ??= { path: [...entry.path, field, index], item };
+        // The others keep their places.
+        return null;
+      });
+      return left.every((item, index) => item === items[index]) ? [] : [[field, left] as const];
+    });
+    return lists.length === 0 ? entry : { ...entry, value: { ...entry.value, ...Object.fromEntries(lists) } };
+  });
+  if (first === undefined) return { entries, findings: [] };
+  const { path, item } = first;
+  const message = `${showValue(item)}: the file asks for ${formatCount(asked)} ports, and can have ${formatCount(MAX_LISTENERS)} in all`;
+  return { entries: bounded, findings: [valueError(path, 'invalid-port', message)] };
 }
 
 function findExclusive(value: Readonly<Record<string, unknown>>, path: Path): readonly Finding[] {

@@ -56,6 +56,18 @@ export function parsePort(
   );
 }
 
+/**
+ * How many listeners entries of `ports` ask for, without making them: a short text can stand for more than there is memory
+ * for. What can't be read counts as one.
+ */
+export function countListeners(items: readonly unknown[]): number {
+  return items.reduce<number>((sum, item) => {
+    const [, first, last] = (typeof item === 'string' && /(\d{1,5})-(\d{1,5}):/.exec(item)) || [];
+    const length = Number(last) <= MAX_PORT ? Number(last) - Number(first) + 1 : 1;
+    return sum + Math.max(1, length);
+  }, 0);
+}
+
 /** Reads where the status server listens: `[address:]port`, or a bare port number. */
 export function parseStatusListen(raw: unknown): Parsed<StatusAddress> {
   const wrong = refuse('invalid-value', `${showValue(raw)} is not [address:]port such as "0.0.0.0:8080"`);

@@ -10,6 +10,9 @@ export interface ValueIssue {
 /** Far more values than a file of ten thousand services has, and far fewer than an alias bomb unfolds to. */
 const MAX_VALUES = 5_000_000;
 
+/** Mappings of more keys than a service has hardly ever have their keys in common. */
+const MAX_SHAPED_KEYS = 64;
+
 interface Converted {
   readonly value: unknown;
   /** How many values it holds when aliases are unfolded. */
@@ -23,6 +26,7 @@ export function toValues(
 ): { readonly value: unknown; readonly issues: readonly ValueIssue[] } {
   const issues: ValueIssue[] = [];
   const done = new Map<unknown, Converted | 'open'>();
+  let merged = 0;
   const convert = (node: unknown): Converted => {
     const target = source.resolve(node);
     if (isAlias(node) && target === undefined) {
@@ -39,10 +43,14 @@ export function toValues(
   const convertNode = (node: unknown): Converted => {
     if (isMap(node)) {
       issues.push(...findBadMerges(node, source));
-      const entries = [...source.pairsOf(node)].map(([key, pair]) => [key, convert(pair.value)] as const);
+      // What is merged is copied: a chain of merges grows with the square of its length.
+      if (merged > MAX_VALUES) return { value: null, size: merged };
+      const pairs = source.pairsOf(node);
+      merged += Math.max(0, pairs.size - node.items.length);
+      const entries = [...pairs].map(([key, pair]) => [key, convert(pair.value)] as const);
       return join(
         entries.map(([, { size }]) => size),
-        Object.fromEntries(entries.map(([key, { value }]) => [key, value])),
+        toObject(entries.map(([key, { value }]) => [key, value])),
       );
     }
     if (isSeq(node)) {
@@ -62,6 +70,14 @@ export function toValues(
   if (size > MAX_VALUES)
     issues.push({ offset: 0, message: `its aliases unfold to more than ${MAX_VALUES} values` });
   return { value, issues };
+}
+
+/** V8 would keep a shape for each of the keys that no other object has: for a chain of merges, gigabytes of them. */
+function toObject(entries: readonly (readonly [string, unknown])[]): Readonly<Record<string, unknown>> {
+  if (entries.length <= MAX_SHAPED_KEYS) return Object.fromEntries(entries);
+  const table = Object.create(null) as Record<string, unknown>;
+  for (const [key, value] of entries) table[key] = value;
+  return Object.setPrototypeOf(table, Object.prototype) as Record<string, unknown>;
 }
 
 function join(sizes: readonly number[], value: unknown): Converted {
