@@ -1,10 +1,11 @@
 import type { Backend, BackendSink, LabelledWorkload, SharedView } from '../backends/backend.ts';
-import { createDockerBackend, type DockerBackend } from '../backends/docker/docker-backend.ts';
+import { DockerBackend } from '../backends/docker/docker-backend.ts';
+import { EngineConnection } from '../backends/engine/engine-connection.ts';
 import {
   createKubernetesBackend,
   type KubernetesBackend,
 } from '../backends/kubernetes/kubernetes-backend.ts';
-import { createSwarmBackend, type SwarmBackend } from '../backends/swarm/swarm-backend.ts';
+import { SwarmBackend } from '../backends/swarm/swarm-backend.ts';
 import { type LabelReading, parseLabels } from '../config/labels.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Problem } from '../model/problem.ts';
@@ -68,10 +69,11 @@ export class Engines {
     this.#options = options;
     this.#settings = settings;
     const parts = { env, clock, logger };
-    const docker = { ...parts, ...settings.docker, ...labelOptionsOf('docker', settings) };
+    const engine = new EngineConnection({ ...parts, ...settings.docker });
     const kubernetes = { ...parts, ...settings.kubernetes, ...labelOptionsOf('kubernetes', settings) };
-    const containers = createDockerBackend(docker);
-    const services = createSwarmBackend(docker);
+    const docker = { engine, clock, logger, ...labelOptionsOf('docker', settings) };
+    const containers = new DockerBackend(docker);
+    const services = new SwarmBackend(docker);
     this.#joiners = [containers, services];
     this.#engines = {
       docker: createEngine(containers),

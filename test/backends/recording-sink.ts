@@ -8,6 +8,7 @@ export class RecordingSink implements BackendSink {
   readonly snapshots: (readonly LabelledWorkload[])[] = [];
   readonly reachability: { readonly reachable: boolean; readonly reason: string | undefined }[] = [];
   readonly owns: (readonly WorkloadRef[])[] = [];
+  readonly starts: WorkloadRef[] = [];
   readonly #waiters = new Set<() => void>();
 
   observed(key: string, observation: Observation): void {
@@ -22,6 +23,11 @@ export class RecordingSink implements BackendSink {
 
   own(refs: readonly WorkloadRef[]): void {
     this.owns.push(refs);
+    this.#wake();
+  }
+
+  started(workload: WorkloadRef): void {
+    this.starts.push(workload);
     this.#wake();
   }
 

@@ -3,13 +3,13 @@ import type { NetConnectOpts } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
-import { createDockerBackend } from '../../src/backends/docker/docker-backend.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { silentLogger } from '../../src/system/log/logger.ts';
 import { nodeApp } from '../engine/support/apps.ts';
 import type { TestContainer } from '../engine/support/container.ts';
 import { createScope, type Scope } from '../engine/support/engine.ts';
 import { type EngineAddress, engineAddress, engineHost } from '../engine/support/engine-address.ts';
+import { createDockerBackend } from '../support/lone-backends.ts';
 import type { ContractBed, ContractWorkload } from './contract-bed.ts';
 import { openSwitchedRelay } from './switched-relay.ts';
 

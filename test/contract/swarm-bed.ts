@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
-import { createSwarmBackend } from '../../src/backends/swarm/swarm-backend.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { silentLogger } from '../../src/system/log/logger.ts';
 import { APP_SCRIPT } from '../engine/support/app-script.ts';
@@ -15,6 +14,7 @@ import {
   type SwarmEngine,
   type TestService,
 } from '../engine/support/swarm.ts';
+import { createSwarmBackend } from '../support/lone-backends.ts';
 import type { ContractBed, ContractWorkload } from './contract-bed.ts';
 import { openSwitchedRelay } from './switched-relay.ts';
 

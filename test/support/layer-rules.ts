@@ -46,7 +46,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'backends/output-lines.ts': { imports: [] },
   'backends/engine': { ...BACKEND, packages: ['dockerode', 'ipaddr.js'] },
   'backends/docker': { imports: [...BACKEND.imports, 'backends/engine'] },
-  'backends/swarm': { imports: [...BACKEND.imports, 'backends/engine'], types: ['backends/docker'] },
+  'backends/swarm': { imports: [...BACKEND.imports, 'backends/engine'] },
   'backends/process': BACKEND,
   'backends/kubernetes': { ...BACKEND, packages: ['@kubernetes/client-node'] },
   proxy: {
@@ -84,7 +84,7 @@ const TIME_MODULES = new Set(['node:timers', 'node:timers/promises', 'timers', '
 /** Who may read the clock on the wall, which jumps when it is set, and why; whatever lasts is measured by the other one. */
 const WALL_CLOCK: ReadonlyMap<string, string> = new Map([
   ['apply/schedule-set.ts', 'cron means the clock on the wall'],
-  ['backends/engine/engine-link.ts', 'the engine is told since when it is to repeat its events'],
+  ['backends/engine/engine-connection.ts', 'the engine is told since when it is to repeat its events'],
   ['backends/kubernetes/sharing/replica-record.ts', 'a Lease holds a timestamp'],
   ['backends/kubernetes/sharing/sleeper-lease.ts', 'a Lease holds a timestamp'],
   ['proxy/lazy-proxy.ts', 'the status shows how long ago a timestamp was'],

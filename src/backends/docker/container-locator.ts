@@ -1,7 +1,8 @@
+import type { WorkloadRef } from '../../model/workload.ts';
 import { type Cancel, type Clock, parseTimestamp } from '../../system/clock.ts';
-import { chooseHosts, sharedNetworkOwner } from '../engine/network/addresses.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import type { InspectedContainer, InspectedState, ListedContainer } from '../engine/engine-shapes.ts';
+import { chooseHosts, sharedNetworkOwner } from '../engine/network/addresses.ts';
 import { listNeededNetworks } from '../engine/network/needed-networks.ts';
 import type { NetworkMembership } from '../engine/network/network-membership.ts';
 
@@ -43,10 +44,10 @@ export class ContainerLocator {
   /** A watched container has another name: the proxy stays on its networks until it is watched under that, or isn't. */
   rename(names: { readonly from: string; readonly to: string }): void {
     if (!this.#watched.has(names.from)) return;
-    this.#membership.rename(names);
+    this.#membership.rename({ from: refOf(names.from), to: refOf(names.to) });
     const cancel = this.#clock.schedule(RENAME_MS, () => {
       this.#renames.delete(cancel);
-      if (!this.#watched.has(names.to)) this.#membership.forget(names.to);
+      if (!this.#watched.has(names.to)) this.#membership.forget(refOf(names.to));
     });
     this.#renames.add(cancel);
   }
@@ -63,7 +64,7 @@ export class ContainerLocator {
   unwatch(name: string): void {
     this.#watched.delete(name);
     this.#owners.delete(name);
-    this.#membership.forget(name);
+    this.#membership.forget(refOf(name));
   }
 
   /** The container whose network `name` uses, by id or name, as far as is known. */
@@ -73,7 +74,7 @@ export class ContainerLocator {
 
   /** The container doesn't exist: it needs no network. */
   setMissing(name: string): void {
-    this.#membership.forget(name);
+    this.#membership.forget(refOf(name));
   }
 
   /** A container at rest: the proxy joins its networks, so that clients there can reach the proxy. */
@@ -110,7 +111,7 @@ export class ContainerLocator {
         hosts: [],
         stranded: `it has lost its network with the container "${holder.Name?.slice(1) ?? owner}", and has to be started again`,
       };
-    const { networkNames, hostAddresses } = await this.#membership.settle(name, session);
+    const { networkNames, hostAddresses } = await this.#membership.settle(refOf(name), session);
     return { hosts: chooseHosts(holder, { ownNetworks: networkNames, hostAddresses }) };
   }
 
@@ -122,7 +123,7 @@ export class ContainerLocator {
 
   #need(name: string, holder: Attached | undefined): void {
     if (this.#watched.has(name) && holder !== undefined)
-      this.#membership.need(name, listNeededNetworks(holder));
+      this.#membership.need(refOf(name), listNeededNetworks(holder));
   }
 
   /** The container whose networks it uses: itself, as a rule. */
@@ -143,6 +144,10 @@ function hasLostNetwork({ State: user }: InspectedContainer, { State: owner }: I
 
 function startedMs(state: InspectedState | undefined): number {
   return parseTimestamp(state?.StartedAt ?? '') || 0;
+}
+
+function refOf(name: string): WorkloadRef {
+  return { kind: 'docker', name };
 }
 
 function ignore(): void {}

@@ -11,58 +11,39 @@ import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { describeError } from '../../system/message-of.ts';
 import type { Backend, BackendSink, LabelledWorkload, OutputRequest } from '../backend.ts';
+import type { EngineConnection } from '../engine/engine-connection.ts';
+import { EngineLink } from '../engine/engine-link.ts';
+import type { ListedContainer } from '../engine/engine-shapes.ts';
+import { EngineUnreachable } from '../engine/errors.ts';
+import type { EngineEvent } from '../engine/event-stream.ts';
+import type { OwnPlace } from '../engine/network/own-place.ts';
+import { selectLabelled } from '../engine/select-labelled.ts';
+import { WorkloadObserver } from '../engine/workload-observer.ts';
 import { LabelFeed, type LabelOptions } from '../label-feed.ts';
 import { type CacheChange, CONTAINER_EVENTS, ContainerCache, type Rename } from './container-cache.ts';
 import { ContainerLocator } from './container-locator.ts';
 import { readContainerOutput } from './container-output.ts';
 import { ContainerSource } from './container-source.ts';
-import { type Environment, parseEngineAddress } from '../engine/engine-address.ts';
-import { createEngineClient, type EngineClient } from '../engine/engine-client.ts';
-import { EngineLink } from '../engine/engine-link.ts';
-import type { ListedContainer } from '../engine/engine-shapes.ts';
-import { EngineUnreachable } from '../engine/errors.ts';
-import type { EngineEvent } from '../engine/event-stream.ts';
 import { HealthPoller } from './health-poller.ts';
 import { ImageLabels, type LabelledContainer } from './image-labels.ts';
-import { NetworkMembership } from '../engine/network/network-membership.ts';
-import { type OwnSystem, ownSystem } from '../engine/network/own-container.ts';
-import { type OwnPlace, OwnPlaceReader } from '../engine/network/own-place.ts';
-import { selectLabelled } from '../engine/select-labelled.ts';
 import { stopContainer } from './stop-container.ts';
 import { type WakeContext, wakeContainer } from './wake-container.ts';
-import { WorkloadObserver } from '../engine/workload-observer.ts';
 
 export interface DockerBackendOptions extends LabelOptions {
-  /** The path of the engine's socket, or an address as in `DOCKER_HOST`. */
-  readonly socket: string;
-  /** Where `DOCKER_CERT_PATH` and `DOCKER_TLS_VERIFY` are looked up. */
-  readonly env: Environment;
-  /** Join the networks of the containers that are watched, where the proxy runs in a container itself; default true. */
-  readonly joinNetworks?: boolean;
-  /** Where the proxy reads in which container it runs; default: this machine. */
-  readonly system?: OwnSystem;
+  /** Lent: the backend gives it back when it is closed. */
+  readonly engine: EngineConnection;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/**
- * A backend for the engine at `options.socket`; no connection is made before `open()`.
- * @throws {Error} where the address, or a certificate it needs, can't be used.
- */
-export function createDockerBackend(options: DockerBackendOptions): DockerBackend {
-  const client = createEngineClient(parseEngineAddress(options.socket, options.env), options.clock);
-  return new DockerBackend({ ...options, client });
-}
-
-/** Whoever opens it closes it. */
+/** Whoever makes it closes it. */
 export class DockerBackend implements Backend {
   readonly kind = 'docker';
   readonly ownsWorkloads = false;
-  readonly #client: EngineClient;
+  readonly #engine: EngineConnection;
   readonly #clock: Clock;
   readonly #cache = new ContainerCache();
   readonly #link: EngineLink<readonly ListedContainer[]>;
-  readonly #membership: NetworkMembership;
   readonly #locator: ContainerLocator;
   readonly #observer: WorkloadObserver;
   readonly #health: HealthPoller;
@@ -74,14 +55,12 @@ export class DockerBackend implements Backend {
   #sink: BackendSink | undefined;
   #own: Pick<OwnPlace, 'containerId' | 'refs'> | undefined;
 
-  constructor(options: DockerBackendOptions & { readonly client: EngineClient }) {
-    const { client, clock, logger, joinNetworks = true, system = ownSystem } = options;
+  constructor(options: DockerBackendOptions) {
+    const { engine, clock, logger } = options;
+    const { client, membership } = engine;
     const cache = this.#cache;
-    this.#client = client;
+    this.#engine = engine;
     this.#clock = clock;
-    const place = new OwnPlaceReader({ client, system });
-    const membership = new NetworkMembership({ client, place, clock, logger, joinNetworks });
-    this.#membership = membership;
     this.#locator = new ContainerLocator({ client, membership, clock });
     const locator = this.#locator;
     this.#observer = new WorkloadObserver({
@@ -106,8 +85,8 @@ export class DockerBackend implements Backend {
       event: (event: EngineEvent) => this.#applyEvent(event),
       reachable: (reachable: boolean, reason?: string) => this.#sink?.reachable(reachable, reason),
     };
-    this.#link = new EngineLink({
-      ...{ client, clock, filter: CONTAINER_EVENTS, listener },
+    this.#link = new EngineLink(engine, {
+      ...{ filter: CONTAINER_EVENTS, listener },
       list: (signal) => client.list(signal),
     });
   }
@@ -130,10 +109,16 @@ export class DockerBackend implements Backend {
 
   async wake(workload: Workload, options: { readonly signal: AbortSignal }): Promise<void> {
     const signal = AbortSignal.any([options.signal, this.#link.lifetime]);
-    const parts = { client: this.#client, cache: this.#cache, observer: this.#observer, link: this.#link };
-    const makeWay: WakeContext['makeWay'] = (container, until) => this.#membership.makeWay(container, until);
+    const parts = {
+      client: this.#engine.client,
+      cache: this.#cache,
+      observer: this.#observer,
+      link: this.#link,
+    };
+    const makeWay: WakeContext['makeWay'] = (container, until) =>
+      this.#engine.membership.makeWay(container, until);
     const owners = { ownerOf: (name: string) => this.#locator.ownerOf(name), stops: this.#stops };
-    const isOwn = (id: string) => this.#membership.isOwn(id, { isAwaited: false, signal });
+    const isOwn = (id: string) => this.#engine.membership.isOwn(id, { isAwaited: false, signal });
     await wakeContainer(
       { ...parts, ...owners, makeWay, isOwn, clock: this.#clock },
       { name: containerOf(workload), signal },
@@ -146,8 +131,8 @@ export class DockerBackend implements Backend {
       const { session, lifetime } = this.#link;
       if (session === undefined) throw new EngineUnreachable('the engine does not answer');
       const parts = {
-        isOwn: (id: string) => this.#membership.isOwn(id, { isAwaited: true, signal: session }),
-        client: this.#client,
+        isOwn: (id: string) => this.#engine.membership.isOwn(id, { isAwaited: true, signal: session }),
+        client: this.#engine.client,
         cache: this.#cache,
         observer: this.#observer,
         clock: this.#clock,
@@ -164,7 +149,7 @@ export class DockerBackend implements Backend {
   async readOutput(workload: Workload, request: OutputRequest): Promise<readonly string[]> {
     const id = this.#cache.get(containerOf(workload))?.id;
     if (id === undefined) return [];
-    return readContainerOutput(this.#client, { ...request, id });
+    return readContainerOutput(this.#engine.client, { ...request, id });
   }
 
   look(workload: Workload): void {
@@ -183,16 +168,14 @@ export class DockerBackend implements Backend {
 
   /** Whether the proxy joins networks from now on, after a reload. */
   setJoinNetworks(joinNetworks: boolean): void {
-    this.#membership.setJoinNetworks(joinNetworks);
+    this.#engine.membership.setJoinNetworks(joinNetworks);
   }
 
   async close(): Promise<void> {
     this.#labels.close();
     this.#health.close();
     this.#locator.close();
-    await this.#membership.close();
     await this.#link.close();
-    this.#client.close();
   }
 
   /** Containers are left as they are: the same as `close()`, without waiting for it. */
@@ -202,7 +185,6 @@ export class DockerBackend implements Backend {
 
   #applyList(containers: readonly ListedContainer[], events: readonly EngineEvent[]): Promise<void> {
     const { session } = this.#link;
-    this.#membership.begin(session);
     const own = session === undefined ? undefined : this.#tellOwn(session);
     for (const rename of this.#cache.replaceAll(containers)) this.#renamed(rename);
     const touched = new Set(events.flatMap((event) => this.#applyToCache(event).names));
@@ -241,7 +223,7 @@ export class DockerBackend implements Backend {
   }
 
   async #tellOwn(signal: AbortSignal): Promise<void> {
-    const place = await this.#membership.whereabouts(signal).catch(() => undefined);
+    const place = await this.#engine.membership.whereabouts(signal).catch(() => undefined);
     if (place !== undefined) this.#takeOwn(place);
   }
 
@@ -267,7 +249,6 @@ export class DockerBackend implements Backend {
   }
 
   #applyEvent(event: EngineEvent): void {
-    this.#membership.applyEvent(event);
     const { names, population } = this.#applyToCache(event);
     if (population) this.#labels.touch();
     const started = event.type === 'container' && event.action === 'start';

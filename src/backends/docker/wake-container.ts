@@ -3,24 +3,23 @@ import { abortable } from '../../system/abortable.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import { type Clock, parseTimestamp } from '../../system/clock.ts';
 import { WakeError } from '../backend.ts';
-import { sharedNetworkOwner } from '../engine/network/addresses.ts';
 import { answeredOrSeen } from '../engine/answered-or-seen.ts';
-import type { ContainerCache } from './container-cache.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import type { EngineLink } from '../engine/engine-link.ts';
 import type { InspectedContainer } from '../engine/engine-shapes.ts';
 import { EngineRefusal, EngineUnreachable } from '../engine/errors.ts';
+import { sharedNetworkOwner } from '../engine/network/addresses.ts';
 import type { NetworkMembership } from '../engine/network/network-membership.ts';
-import { type StopsUnderWay, startNetworkOwner } from './network-owner.ts';
-import { retryUnreachable } from '../engine/retry-unreachable.ts';
 import type { WorkloadObserver } from '../engine/workload-observer.ts';
+import type { ContainerCache } from './container-cache.ts';
+import { type StopsUnderWay, startNetworkOwner } from './network-owner.ts';
 
 /** What waking works with. */
 export interface WakeContext {
   readonly client: EngineClient;
   readonly cache: ContainerCache;
   readonly observer: WorkloadObserver;
-  readonly link: Pick<EngineLink<unknown>, 'whenReachable'>;
+  readonly link: Pick<EngineLink<unknown>, 'retry'>;
   readonly clock: Clock;
   /** Goes out of the way where the proxy itself has the container's address: see `NetworkMembership`. */
   readonly makeWay: NetworkMembership['makeWay'];
@@ -49,7 +48,7 @@ export function wakeContainer(
   context: WakeContext,
   options: { readonly name: string; readonly signal: AbortSignal },
 ): Promise<Observation> {
-  const { clock, link, observer } = context;
+  const { link, observer } = context;
   const { name, signal } = options;
   const wake = async () => {
     for (;;) {
@@ -69,7 +68,7 @@ export function wakeContainer(
       }
     }
   };
-  return retryUnreachable(wake, { link, clock, signal });
+  return link.retry(wake, signal);
 }
 
 async function startOrUnpause(

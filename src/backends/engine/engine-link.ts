@@ -2,12 +2,11 @@ import { setMaxListeners } from 'node:events';
 import type { Observation } from '../../model/observation.ts';
 import { abortable } from '../../system/abortable.ts';
 import { backoffMs } from '../../system/backoff.ts';
-import type { Clock } from '../../system/clock.ts';
 import { describeError } from '../../system/message-of.ts';
-import type { EngineClient, EventFilter } from './engine-client.ts';
+import type { EventFilter } from './engine-client.ts';
+import { type ConnectionFollower, type EngineConnection, RECONNECT } from './engine-connection.ts';
 import { EngineUnreachable } from './errors.ts';
-import { type EngineEvent, readEvents } from './event-stream.ts';
-import { SilenceCheck } from './silence-check.ts';
+import type { EngineEvent } from './event-stream.ts';
 
 /** What the link tells its owner. */
 export interface LinkListener<T> {
@@ -18,52 +17,50 @@ export interface LinkListener<T> {
 }
 
 export interface EngineLinkOptions<T> {
-  readonly client: EngineClient;
-  readonly clock: Clock;
   readonly filter: EventFilter;
   /** Asks for everything that the events are about. */
   readonly list: (signal: AbortSignal) => Promise<T>;
   readonly listener: LinkListener<T>;
 }
 
-/** How far the past events are asked for beyond now: the engine's clock is known to the second. */
-const AHEAD_MS = 2_000;
-
-/** Everything works within 5 s of the engine's return: at most 2 s of waiting, the rest for a long list. */
-const RECONNECT = { firstMs: 100, maxMs: 2_000 };
-
 /** An engine that takes the connection but says nothing must not hold up the start for longer. */
 const FIRST_LOOK_MS = 5_000;
 
-/**
- * Engines confirm the subscription a moment before it is in force; asking for the last seconds' events too closes
- * that gap. Events told twice do no harm.
- */
-const OVERLAP_MS = 2_000;
+/** Between tries of a call while the engine comes and goes. */
+const RETRY = { firstMs: 100, maxMs: 2_000 };
 
 /**
- * The lasting connection to the engine: subscribes to its events, lists, and does both again whenever it breaks.
- * A *session* is one such connection; its signal aborts with {@link EngineUnreachable} when it ends.
+ * What one backend has of the connection that it was lent: lists in every session, and hands on the events from then on.
+ * A list that fails is asked for again; nobody else who follows the connection notices. `close()` gives it back.
  */
 export class EngineLink<T> {
+  readonly #connection: EngineConnection;
   readonly #options: EngineLinkOptions<T>;
-  readonly #clock: Clock;
-  readonly #listener: LinkListener<T>;
   readonly #lifetime = new AbortController();
   readonly #waiters = new Set<() => void>();
-  #session: AbortSignal | undefined;
-  #told: boolean | undefined;
-  #running: Promise<void> | undefined;
   readonly #awake = new Set<string>();
-  #silence: SilenceCheck | undefined;
+  readonly #follower: ConnectionFollower;
+  #session: AbortSignal | undefined;
+  /** What came before the list did. */
+  #early: EngineEvent[] = [];
+  #told: boolean | undefined;
+  #firstLook: () => void = () => {};
+  #closing: Promise<void> | undefined;
 
-  constructor(options: EngineLinkOptions<T>) {
+  constructor(connection: EngineConnection, options: EngineLinkOptions<T>) {
+    this.#connection = connection;
     this.#options = options;
-    this.#clock = options.clock;
-    this.#listener = options.listener;
+    this.#follower = {
+      filter: options.filter,
+      isAwake: () => this.#session !== undefined && this.#awake.size > 0,
+      begun: (session) => void this.#keepListing(session),
+      heard: (event) => this.#heard(event),
+      ended: (reason) => this.#fail(reason),
+    };
+    connection.lend(this.#follower);
   }
 
-  /** Of the connection that stands now; undefined while the engine is away. */
+  /** From the list until the stream that it belongs to ends; undefined while the engine is away. */
   get session(): AbortSignal | undefined {
     return this.#session;
   }
@@ -78,32 +75,125 @@ export class EngineLink<T> {
     if (state === 'running' || state === 'stranded' || state === 'starting' || state === 'paused')
       this.#awake.add(name);
     else if (state !== 'unknown') this.#awake.delete(name);
-    this.#followAwake();
+    this.#connection.followAwake();
   }
 
   /** Nobody watches it any more. */
   forget(name: string): void {
     this.#awake.delete(name);
-    this.#followAwake();
+    this.#connection.followAwake();
   }
 
   /** Connects, and stays connected until `close()`. Resolves after the first full look or the first failure. */
   start(): Promise<void> {
+    if (this.#closing !== undefined) return this.#closing;
     return new Promise((resolve) => {
-      const cancel = this.#clock.schedule(FIRST_LOOK_MS, () => {
+      const cancel = this.#connection.clock.schedule(FIRST_LOOK_MS, () => {
         if (this.#session === undefined) this.#tell(false, `no answer within ${FIRST_LOOK_MS / 1000} s`);
         resolve();
       });
-      const settle = () => {
+      this.#firstLook = () => {
         cancel();
         resolve();
       };
-      this.#running = this.#run(settle).finally(settle);
+      this.#connection.follow(this.#follower);
     });
   }
 
+  /**
+   * Does `work` as soon as the engine answers, and again where it goes away meanwhile.
+   * @throws what `work` throws otherwise; the signal's reason when it aborts.
+   */
+  async retry<R>(work: () => Promise<R>, signal: AbortSignal): Promise<R> {
+    for (let failures = 1; ; failures++) {
+      await this.#whenReachable(signal);
+      try {
+        return await abortable(work(), signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof EngineUnreachable)) throw error;
+      }
+      await this.#connection.clock.sleep(backoffMs(failures, RETRY), signal);
+    }
+  }
+
+  /** Ends every call made in the session, and gives the connection back. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#lifetime.abort(new Error('the connection to the engine was closed'));
+    this.#session = undefined;
+    this.#firstLook();
+    await this.#connection.release(this.#follower);
+  }
+
+  /** Lists until it succeeds or the stream ends. */
+  async #keepListing(stream: AbortSignal): Promise<void> {
+    const session = this.#openSession(stream);
+    for (let failures = 1; !session.aborted; failures++) {
+      // What was heard of before is in the list.
+      this.#early = [];
+      try {
+        this.#take(await this.#options.list(session), session);
+        return;
+      } catch (error) {
+        // The end of the stream is told by whoever has noticed it.
+        if (session.aborted) return;
+        this.#fail(describeError(error));
+      }
+      await this.#connection.clock.sleep(backoffMs(failures, RECONNECT), session).catch(() => {});
+    }
+  }
+
+  /** Ends with the stream, or with the link. */
+  #openSession(stream: AbortSignal): AbortSignal {
+    const session = new AbortController();
+    // Each call in flight listens; Node would warn of more than ten.
+    setMaxListeners(0, session.signal);
+    const lifetime = this.#lifetime.signal;
+    const end = () => {
+      stream.removeEventListener('abort', end);
+      lifetime.removeEventListener('abort', end);
+      this.#session = undefined;
+      session.abort(stream.aborted ? stream.reason : lifetime.reason);
+    };
+    stream.addEventListener('abort', end);
+    lifetime.addEventListener('abort', end);
+    return session.signal;
+  }
+
+  #take(list: T, session: AbortSignal): void {
+    if (session.aborted) return;
+    const events = this.#early;
+    this.#session = session;
+    this.#connection.listed();
+    const looked = this.#options.listener.listed(list, events);
+    this.#tell(true);
+    for (const wake of this.#waiters) wake();
+    this.#waiters.clear();
+    void looked.then(this.#firstLook, this.#firstLook);
+    this.#connection.followAwake();
+  }
+
+  #heard(event: EngineEvent): void {
+    const { types, actions } = this.#options.filter;
+    // As engines filter: `health_status` stands for `health_status: healthy`, too.
+    if (!types.includes(event.type) || !actions.includes(event.action.split(':')[0] ?? '')) return;
+    if (this.#session === undefined) this.#early.push(event);
+    else this.#options.listener.event(event);
+  }
+
+  #fail(reason: string): void {
+    this.#session = undefined;
+    this.#tell(false, reason);
+    this.#firstLook();
+  }
+
   /** Resolves as soon as the engine answers. @throws the signal's reason. */
-  whenReachable(signal: AbortSignal): Promise<void> {
+  #whenReachable(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       if (this.#session !== undefined) return resolve();
@@ -120,118 +210,9 @@ export class EngineLink<T> {
     });
   }
 
-  /** Ends the session and every call made in it. Idempotent. */
-  async close(): Promise<void> {
-    this.#lifetime.abort(new Error('the connection to the engine was closed'));
-    await this.#running;
-  }
-
-  async #run(firstLook: () => void): Promise<void> {
-    const lifetime = this.#lifetime.signal;
-    let failures = 0;
-    while (!lifetime.aborted) {
-      const beganMs = this.#clock.monotonicMs();
-      const reason = await this.#connect(firstLook);
-      if (lifetime.aborted) return;
-      this.#tell(false, reason);
-      firstLook();
-      const lastedMs = this.#clock.monotonicMs() - beganMs;
-      failures = lastedMs >= RECONNECT.maxMs ? 1 : failures + 1;
-      await this.#clock.sleep(backoffMs(failures, RECONNECT), lifetime).catch(() => {});
-    }
-  }
-
-  /** One session from its beginning to its end; resolves with the reason of the end. */
-  async #connect(firstLook: () => void): Promise<string> {
-    const session = new AbortController();
-    // Each call in flight listens; Node would warn of more than ten.
-    setMaxListeners(0, session.signal);
-    const end = () => session.abort(this.#lifetime.signal.reason);
-    this.#lifetime.signal.addEventListener('abort', end, { once: true });
-    try {
-      return await abortable(this.#observe(session.signal, firstLook), session.signal);
-    } catch (error) {
-      return describeError(error);
-    } finally {
-      this.#lifetime.signal.removeEventListener('abort', end);
-      this.#session = undefined;
-      session.abort(new EngineUnreachable('the connection to the engine broke'));
-    }
-  }
-
-  async #observe(session: AbortSignal, firstLook: () => void): Promise<never> {
-    const sinceMs = this.#clock.nowMs() - OVERLAP_MS;
-    const { client, filter, list } = this.#options;
-    const stream = await client.events({ filter, sinceMs, signal: session });
-    const beganMs = stream.engineMs ?? this.#clock.nowMs();
-    const subscribedMs = this.#clock.monotonicMs();
-    let fail: (error: Error) => void = () => {};
-    const failed = new Promise<never>((_, reject) => {
-      fail = reject;
-    });
-    failed.catch(() => {});
-    const silence = new SilenceCheck({
-      clock: this.#clock,
-      // To the second, as it was told: what came within it was told by the stream that had just begun.
-      beganMs: beganMs + 1_000,
-      ask: (sinceNs) => {
-        const untilMs = beganMs + this.#clock.monotonicMs() - subscribedMs + AHEAD_MS;
-        return client.pastEvents({ filter, sinceNs, untilMs, signal: session });
-      },
-      onFailed: (cause) => fail(new EngineUnreachable(`its event stream is dead: ${describeError(cause)}`)),
-    });
-    this.#silence = silence;
-    try {
-      return await this.#follow(stream, { session, firstLook, silence, failed, list });
-    } finally {
-      this.#silence = undefined;
-      silence.close();
-    }
-  }
-
-  async #follow(
-    stream: AsyncIterable<Uint8Array>,
-    options: {
-      readonly session: AbortSignal;
-      readonly firstLook: () => void;
-      readonly silence: SilenceCheck;
-      readonly failed: Promise<never>;
-      readonly list: EngineLinkOptions<T>['list'];
-    },
-  ): Promise<never> {
-    const { session, firstLook, silence, failed, list } = options;
-    let early: EngineEvent[] | undefined = [];
-    const reading = readEvents(stream, (event) => {
-      silence.heard(event);
-      if (early === undefined) this.#listener.event(event);
-      else early.push(event);
-    });
-    const broken = reading.then(streamEnded, streamEnded);
-    const listed = await Promise.race([list(session), broken]);
-    const events = early;
-    early = undefined;
-    this.#session = session;
-    const looked = this.#listener.listed(listed, events);
-    this.#tell(true);
-    for (const wake of this.#waiters) wake();
-    this.#waiters.clear();
-    void looked.then(firstLook, firstLook);
-    this.#followAwake();
-    return await Promise.race([broken, failed]);
-  }
-
-  #followAwake(): void {
-    if (this.#session !== undefined) this.#silence?.setNeeded({ isNeeded: this.#awake.size > 0 });
-  }
-
   #tell(reachable: boolean, reason?: string): void {
-    if (this.#told === reachable) return;
+    if (this.#told === reachable || this.#lifetime.signal.aborted) return;
     this.#told = reachable;
-    this.#listener.reachable(reachable, reason);
+    this.#options.listener.reachable(reachable, reason);
   }
-}
-
-/** However it ends; a connection that breaks off is told as `aborted`, which would say nothing to a reader. */
-function streamEnded(cause?: unknown): never {
-  throw new EngineUnreachable('the engine ended the event stream', { cause });
 }

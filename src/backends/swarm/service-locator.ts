@@ -1,6 +1,4 @@
-import type { EngineClient } from '../engine/engine-client.ts';
-import type { NetworkMembership } from '../engine/network/network-membership.ts';
-import type { OwnSystem } from '../engine/network/own-container.ts';
+import type { EngineConnection } from '../engine/engine-connection.ts';
 import type { Reach } from './observe-service.ts';
 import type { SwarmClient } from './swarm-client.ts';
 import type { ServiceView, SwarmNetwork, SwarmService } from './swarm-shapes.ts';
@@ -10,29 +8,23 @@ const IPVS_FILE = '/proc/net/ip_vs';
 
 /** Says how services are reached, and has the proxy join their networks. */
 export class ServiceLocator {
-  readonly #engine: EngineClient;
+  readonly #engine: EngineConnection;
   readonly #client: SwarmClient;
   readonly #nodeId: () => string | undefined;
-  readonly #membership: NetworkMembership;
-  readonly #system: OwnSystem;
   readonly #watched = new Set<string>();
   /** By id or name, as services name them. A network never changes. */
   readonly #networks = new Map<string, SwarmNetwork>();
   #hasVirtualAddresses: Promise<boolean> | undefined;
 
   constructor(options: {
-    readonly engine: EngineClient;
+    readonly engine: EngineConnection;
     readonly client: SwarmClient;
     /** This engine's own node. */
     readonly nodeId: () => string | undefined;
-    readonly membership: NetworkMembership;
-    readonly system: OwnSystem;
   }) {
     this.#engine = options.engine;
     this.#client = options.client;
     this.#nodeId = options.nodeId;
-    this.#membership = options.membership;
-    this.#system = options.system;
   }
 
   watch(name: string): void {
@@ -41,12 +33,12 @@ export class ServiceLocator {
 
   unwatch(name: string): void {
     this.#watched.delete(name);
-    this.#membership.forget(name);
+    this.#engine.membership.forget({ kind: 'swarm', name });
   }
 
   /** The service doesn't exist: it needs no network. */
   setMissing(name: string): void {
-    this.#membership.forget(name);
+    this.#engine.membership.forget({ kind: 'swarm', name });
   }
 
   /** The engine was away: its networks may be others by now. */
@@ -57,7 +49,7 @@ export class ServiceLocator {
 
   /** Whether the kernel balances the services' virtual addresses. */
   hasVirtualAddresses(): Promise<boolean> {
-    this.#hasVirtualAddresses ??= this.#system.readFile(IPVS_FILE).then(
+    this.#hasVirtualAddresses ??= this.#engine.system.readFile(IPVS_FILE).then(
       () => true,
       () => false,
     );
@@ -77,11 +69,11 @@ export class ServiceLocator {
     const attachable = networks.filter(({ Attachable }) => Attachable === true);
     if (this.#watched.has(name)) {
       const needed = attachable.map(({ Id, Name }) => ({ id: Id, name: Name ?? Id }));
-      this.#membership.need(name, needed);
+      this.#engine.membership.need({ kind: 'swarm', name }, needed);
     }
     const place = isAwake
-      ? await this.#membership.settle(name, session)
-      : await this.#membership.whereabouts(session);
+      ? await this.#engine.membership.settle({ kind: 'swarm', name }, session)
+      : await this.#engine.membership.whereabouts(session);
     if (networks.some(({ Driver }) => Driver === 'host'))
       return { kind: 'host-network', hosts: place.hostAddresses };
     const shared = networks.filter(({ Id }) => place.networkNames.has(Id));
@@ -113,7 +105,7 @@ export class ServiceLocator {
   }
 
   async #findBridgeAddress(id: string, session: AbortSignal): Promise<string | undefined> {
-    const container = await this.#engine.inspect(id, session);
+    const container = await this.#engine.client.inspect(id, session);
     const own = container?.NetworkSettings?.Networks?.['bridge']?.IPAddress;
     if (own) return own;
     // What is on an overlay network has its way out, and its ports, on this one.

@@ -7,15 +7,11 @@
 import type { Observation } from '../../model/observation.ts';
 import { type SwarmWorkload, type Workload, type WorkloadRef, workloadKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
+import type { Logger } from '../../system/log/logger.ts';
 import type { Backend, BackendSink } from '../backend.ts';
-import type { DockerBackendOptions } from '../docker/docker-backend.ts';
-import { parseEngineAddress } from '../engine/engine-address.ts';
-import { createEngineClient, type EngineClient } from '../engine/engine-client.ts';
+import type { EngineConnection } from '../engine/engine-connection.ts';
 import { EngineLink } from '../engine/engine-link.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
-import { NetworkMembership } from '../engine/network/network-membership.ts';
-import { ownSystem } from '../engine/network/own-container.ts';
-import { OwnPlaceReader } from '../engine/network/own-place.ts';
 import { selectLabelled } from '../engine/select-labelled.ts';
 import { WorkloadObserver } from '../engine/workload-observer.ts';
 import { LabelFeed, type LabelOptions } from '../label-feed.ts';
@@ -28,26 +24,21 @@ import { SwarmClient } from './swarm-client.ts';
 import type { SwarmView } from './swarm-shapes.ts';
 import { sleepService, wakeService } from './wake-service.ts';
 
-export type SwarmBackendOptions = DockerBackendOptions;
-
-/**
- * A backend for the swarm that the engine at `options.socket` manages; no connection is made before `open()`.
- * @throws {Error} where the address, or a certificate it needs, can't be used.
- */
-export function createSwarmBackend(options: SwarmBackendOptions): SwarmBackend {
-  const client = createEngineClient(parseEngineAddress(options.socket, options.env), options.clock);
-  return new SwarmBackend({ ...options, client });
+export interface SwarmBackendOptions extends LabelOptions {
+  /** Lent: the backend gives it back when it is closed. */
+  readonly engine: EngineConnection;
+  readonly clock: Clock;
+  readonly logger: Logger;
 }
 
-/** Whoever opens it closes it. */
+/** Whoever makes it closes it. */
 export class SwarmBackend implements Backend {
   readonly kind = 'swarm';
   readonly ownsWorkloads = false;
   readonly #client: SwarmClient;
-  readonly #clock: Clock;
   readonly #catalog = new ServiceCatalog();
   readonly #link: EngineLink<SwarmView>;
-  readonly #membership: NetworkMembership;
+  readonly #engine: EngineConnection;
   readonly #locator: ServiceLocator;
   readonly #observer: WorkloadObserver;
   readonly #poller: ServicePoller;
@@ -56,17 +47,14 @@ export class SwarmBackend implements Backend {
   #labelPrefix: string;
   #sink: BackendSink | undefined;
 
-  constructor(options: SwarmBackendOptions & { readonly client: EngineClient }) {
-    const { client: engine, clock, logger, joinNetworks = true, system = ownSystem } = options;
+  constructor(options: SwarmBackendOptions) {
+    const { engine, clock, logger } = options;
     const catalog = this.#catalog;
-    const client = new SwarmClient(engine);
+    const client = new SwarmClient(engine.client);
+    this.#engine = engine;
     this.#client = client;
-    this.#clock = clock;
     this.#labelPrefix = options.labelPrefix;
-    const place = new OwnPlaceReader({ client: engine, system, mark: 'swarm' });
-    this.#membership = new NetworkMembership({ client: engine, place, clock, logger, joinNetworks });
-    const nodeId = () => catalog.nodeId;
-    this.#locator = new ServiceLocator({ engine, client, nodeId, membership: this.#membership, system });
+    this.#locator = new ServiceLocator({ engine, client, nodeId: () => catalog.nodeId });
     const source = new ServiceSource({
       ...{ catalog, client, locator: this.#locator },
       relabelled: () => this.#labels.touch(),
@@ -96,8 +84,8 @@ export class SwarmBackend implements Backend {
       event: (event: EngineEvent) => this.#applyEvent(event),
       reachable: (reachable: boolean, reason?: string) => this.#sink?.reachable(reachable, reason),
     };
-    this.#link = new EngineLink({
-      ...{ client: engine, clock, filter: SWARM_EVENTS, listener },
+    this.#link = new EngineLink(engine, {
+      ...{ filter: SWARM_EVENTS, listener },
       list: (signal) => client.view(signal),
     });
   }
@@ -146,15 +134,13 @@ export class SwarmBackend implements Backend {
 
   /** Whether the proxy joins networks from now on, after a reload. */
   setJoinNetworks(joinNetworks: boolean): void {
-    this.#membership.setJoinNetworks(joinNetworks);
+    this.#engine.membership.setJoinNetworks(joinNetworks);
   }
 
   async close(): Promise<void> {
     this.#labels.close();
-    await this.#membership.close();
-    await this.#link.close();
     this.#poller.close();
-    this.#client.close();
+    await this.#link.close();
   }
 
   /** Services are left as they are: the same as `close()`, without waiting for it. */
@@ -164,12 +150,11 @@ export class SwarmBackend implements Backend {
 
   #callContext() {
     const parts = { client: this.#client, catalog: this.#catalog, observer: this.#observer };
-    return { ...parts, link: this.#link, clock: this.#clock, labelPrefix: this.#labelPrefix };
+    return { ...parts, link: this.#link, labelPrefix: this.#labelPrefix };
   }
 
   async #begin(view: SwarmView, events: readonly EngineEvent[]): Promise<void> {
     const { session } = this.#link;
-    this.#membership.begin(session);
     this.#locator.forgetNetworks();
     this.#catalog.replaceAll(view);
     if (session !== undefined) for (const event of events) this.#feed.apply(event, session);
@@ -179,7 +164,7 @@ export class SwarmBackend implements Backend {
   }
 
   async #readOwn(signal: AbortSignal): Promise<readonly WorkloadRef[]> {
-    return (await this.#membership.whereabouts(signal)).refs;
+    return (await this.#engine.membership.whereabouts(signal)).refs;
   }
 
   async #tellOwn(signal: AbortSignal): Promise<void> {
@@ -190,7 +175,6 @@ export class SwarmBackend implements Backend {
   #applyEvent(event: EngineEvent): void {
     const { session } = this.#link;
     if (session === undefined) return;
-    this.#membership.applyEvent(event);
     this.#feed.apply(event, session);
     if (isStart(event)) this.#sink?.started?.({ kind: 'swarm', name: event.attributes['name'] ?? '' });
   }

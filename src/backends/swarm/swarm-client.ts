@@ -97,11 +97,6 @@ export class SwarmClient {
     }
   }
 
-  /** Frees idle connections; calls in flight end through their own signals. */
-  close(): void {
-    this.#engine.close();
-  }
-
   async #inspectService(segment: string, signal: AbortSignal): Promise<SwarmService | undefined> {
     const path = `/services/${segment}`;
     const found = await orUndefined(this.#get<SwarmService>(path, { call: 'inspect service', signal }));

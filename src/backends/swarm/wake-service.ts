@@ -1,10 +1,8 @@
 import { abortable } from '../../system/abortable.ts';
-import type { Clock } from '../../system/clock.ts';
 import { describeError } from '../../system/message-of.ts';
 import { WakeError } from '../backend.ts';
 import type { EngineLink } from '../engine/engine-link.ts';
 import { EngineRefusal, EngineUnreachable } from '../engine/errors.ts';
-import { retryUnreachable } from '../engine/retry-unreachable.ts';
 import type { WorkloadObserver } from '../engine/workload-observer.ts';
 import { readMode, toAsleepSpec, toAwakeSpec, toNextRun } from './replicas.ts';
 import { scaleService } from './scale-service.ts';
@@ -20,7 +18,6 @@ export interface ScaleContext {
   readonly catalog: ServiceCatalog;
   readonly observer: WorkloadObserver;
   readonly link: EngineLink<SwarmView>;
-  readonly clock: Clock;
   readonly labelPrefix: string;
 }
 
@@ -33,7 +30,7 @@ export function wakeService(
   context: ScaleContext,
   { name, signal }: { readonly name: string; readonly signal: AbortSignal },
 ): Promise<void> {
-  const { client, catalog, observer, link, clock, labelPrefix } = context;
+  const { client, catalog, observer, link, labelPrefix } = context;
   const wake = async () => {
     try {
       if (catalog.nodeId === undefined) throw new WakeError(NO_MANAGER);
@@ -57,7 +54,7 @@ export function wakeService(
       throw new WakeError(`cannot start swarm service "${name}": ${error.message}`, { cause: error });
     }
   };
-  return retryUnreachable(wake, { link, clock, signal });
+  return link.retry(wake, signal);
 }
 
 /** Scales a service to 0 and remembers its replicas; fails at once while the engine is away. */

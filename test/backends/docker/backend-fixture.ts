@@ -1,10 +1,11 @@
 import { onTestFinished } from 'vitest';
-import { createDockerBackend, type DockerBackend } from '../../../src/backends/docker/docker-backend.ts';
+import type { DockerBackend } from '../../../src/backends/docker/docker-backend.ts';
 import type { OwnSystem } from '../../../src/backends/engine/network/own-container.ts';
 import type { DockerWorkload } from '../../../src/model/workload.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import type { EngineShape } from '../../support/engine-answers.ts';
+import { createDockerBackend } from '../../support/lone-backends.ts';
 import { ScriptedEngine } from '../../support/scripted-engine.ts';
 import { RecordingSink } from '../recording-sink.ts';
 

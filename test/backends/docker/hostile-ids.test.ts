@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { createDockerBackend } from '../../../src/backends/docker/docker-backend.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { createDockerBackend } from '../../support/lone-backends.ts';
 import { ScriptedEngine } from '../../support/scripted-engine.ts';
 import { RecordingSink } from '../recording-sink.ts';
 

@@ -4,14 +4,14 @@ import {
   type EngineCall,
   ownGraceMs,
 } from '../../../src/backends/engine/call-deadlines.ts';
-import { createDockerBackend } from '../../../src/backends/docker/docker-backend.ts';
 import { createEngineClient, type EngineClient } from '../../../src/backends/engine/engine-client.ts';
 import { SwarmClient } from '../../../src/backends/swarm/swarm-client.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { createDockerBackend } from '../../support/lone-backends.ts';
 import { ScriptedEngine } from '../../support/scripted-engine.ts';
-import { RecordingSink } from '../recording-sink.ts';
 import { DB, HOST, KEY } from '../docker/backend-fixture.ts';
+import { RecordingSink } from '../recording-sink.ts';
 
 interface HungCall {
   readonly make: (engine: EngineClient, swarm: SwarmClient, signal: AbortSignal) => Promise<unknown>;

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { createDockerBackend } from '../../../src/backends/docker/docker-backend.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
-import { RecordingSink } from '../recording-sink.ts';
+import { createDockerBackend } from '../../support/lone-backends.ts';
 import { DB, ENABLED, KEY, setUp, within } from '../docker/backend-fixture.ts';
+import { RecordingSink } from '../recording-sink.ts';
 
 test('open() resolves at once where the engine is away, and all works when it comes', async () => {
   const { engine, backend, sink } = await setUp();

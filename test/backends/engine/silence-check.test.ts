@@ -1,10 +1,10 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { createDockerBackend } from '../../../src/backends/docker/docker-backend.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
+import { createDockerBackend } from '../../support/lone-backends.ts';
 import { ScriptedEngine } from '../../support/scripted-engine.ts';
-import { RecordingSink } from '../recording-sink.ts';
 import { DB, HOST, KEY } from '../docker/backend-fixture.ts';
+import { RecordingSink } from '../recording-sink.ts';
 
 const PAST = /^GET \/events.*until=/;
 

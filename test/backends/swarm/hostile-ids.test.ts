@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { createSwarmBackend } from '../../../src/backends/swarm/swarm-backend.ts';
 import { systemClock } from '../../../src/system/clock.ts';
+import { createSwarmBackend } from '../../support/lone-backends.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { HOST, within } from '../docker/backend-fixture.ts';
 import { RecordingSink } from '../recording-sink.ts';

@@ -1,14 +1,21 @@
+import { type WorkloadRef, workloadRefKey } from '../../../model/workload.ts';
 import { isSameNetwork, type NetworkRef } from './needed-networks.ts';
 import { findOwnNetwork, type OwnPlace } from './own-place.ts';
 
 /** One thing to do about the proxy's networks. */
 export type NetworkStep =
-  | { readonly act: 'join'; readonly network: NetworkRef; readonly container: string }
+  | { readonly act: 'join'; readonly network: NetworkRef; readonly workload: WorkloadRef }
   | { readonly act: 'leave'; readonly network: NetworkRef };
+
+interface Need {
+  readonly workload: WorkloadRef;
+  readonly networks: readonly NetworkRef[];
+}
 
 /** Who needs which network, which ones the proxy joined itself, and what follows from that; no I/O. */
 export class NetworkLedger {
-  readonly #needs = new Map<string, readonly NetworkRef[]>();
+  /** By the workload's key. */
+  readonly #needs = new Map<string, Need>();
   /** Ids of networks that the proxy joined itself. */
   readonly #joined = new Set<string>();
   /** Ids or names of networks where the last try failed. */
@@ -21,31 +28,33 @@ export class NetworkLedger {
     this.#isJoining = isJoining;
   }
 
-  /** What failed for the container is tried again. */
-  need(container: string, networks: readonly NetworkRef[]): void {
-    this.#retry(container);
-    this.#needs.set(container, networks);
-    this.#retry(container);
+  /** What failed for the workload is tried again. */
+  need(workload: WorkloadRef, networks: readonly NetworkRef[]): void {
+    const key = workloadRefKey(workload);
+    this.#retry(key);
+    this.#needs.set(key, { workload, networks });
+    this.#retry(key);
   }
 
-  /** What the container needs stays needed under its new name. */
-  rename({ from, to }: { readonly from: string; readonly to: string }): void {
-    const networks = this.#needs.get(from);
-    if (networks === undefined) return;
-    this.#needs.delete(from);
-    this.#needs.set(to, networks);
+  /** What the workload needs stays needed under its new name. */
+  rename({ from, to }: { readonly from: WorkloadRef; readonly to: WorkloadRef }): void {
+    const need = this.#needs.get(workloadRefKey(from));
+    if (need === undefined) return;
+    this.#needs.delete(workloadRefKey(from));
+    this.#needs.set(workloadRefKey(to), { ...need, workload: to });
   }
 
-  forget(container: string): void {
-    this.#retry(container);
-    this.#needs.delete(container);
+  forget(workload: WorkloadRef): void {
+    const key = workloadRefKey(workload);
+    this.#retry(key);
+    this.#needs.delete(key);
   }
 
   retryAll(): void {
     this.#failed.clear();
   }
 
-  /** False: no network is needed, whatever the containers say. */
+  /** False: no network is needed, whatever the workloads say. */
   setJoining(isJoining: boolean): void {
     this.#isJoining = isJoining;
     this.retryAll();
@@ -76,25 +85,27 @@ export class NetworkLedger {
     this.#joined.add(id);
   }
 
-  /** A network that the container needs and that the proxy is still to join. */
-  findMissing(container: string, place: OwnPlace): NetworkRef | undefined {
+  /** A network that the workload of that key needs and that the proxy is still to join. */
+  findMissing(key: string, place: OwnPlace): NetworkRef | undefined {
     if (!this.#isJoining || !place.canJoin) return undefined;
-    const networks = this.#needs.get(container) ?? [];
+    const networks = this.#needs.get(key)?.networks ?? [];
     return networks.find(
       (network) => findOwnNetwork(place, network) === undefined && !this.#failed.has(keyOf(network)),
     );
   }
 
-  /** What to do next: the networks of containers in `first`, then those of the others, then what nobody needs. */
+  /** What to do next: the networks of the workloads in `first`, then those of the others, then what nobody needs. */
   nextStep(place: OwnPlace, first: Iterable<string>): NetworkStep | undefined {
     if (!place.canJoin) return undefined;
     const vacated = place.networks.find(({ id }) => this.#vacated.has(id));
     if (vacated !== undefined) return { act: 'leave', network: vacated };
-    for (const container of [...first, ...this.#needs.keys()]) {
-      const network = this.findMissing(container, place);
-      if (network !== undefined) return { act: 'join', network, container };
+    for (const key of [...first, ...this.#needs.keys()]) {
+      const need = this.#needs.get(key);
+      const network = this.findMissing(key, place);
+      if (need !== undefined && network !== undefined)
+        return { act: 'join', network, workload: need.workload };
     }
-    const needed = this.#isJoining ? [...this.#needs.values()].flat() : [];
+    const needed = this.#isJoining ? [...this.#needs.values()].flatMap(({ networks }) => networks) : [];
     const idle = place.networks.find(
       (network) =>
         this.#joined.has(network.id) &&
@@ -104,8 +115,8 @@ export class NetworkLedger {
     return idle && { act: 'leave', network: idle };
   }
 
-  #retry(container: string): void {
-    for (const network of this.#needs.get(container) ?? []) {
+  #retry(key: string): void {
+    for (const network of this.#needs.get(key)?.networks ?? []) {
       this.#failed.delete(keyOf(network));
       this.#failed.delete(network.name);
     }

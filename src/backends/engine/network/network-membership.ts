@@ -1,9 +1,9 @@
 /**
- * The networks that the proxy's own container is on. Input: the networks that watched containers need. Output: the
+ * The networks that the proxy's own container is on. Input: the networks that watched workloads need. Output: the
  * proxy is on them as long as somebody needs them, and on no other that it joined itself. Guarantees: one operation at a
- * time; a failure is a warning, tried again when the container it is for is looked at again.
+ * time; a failure is a warning, tried again when the workload it is for is looked at again.
  */
-
+import { type WorkloadRef, workloadRefKey } from '../../../model/workload.ts';
 import { abortable } from '../../../system/abortable.ts';
 import type { Clock } from '../../../system/clock.ts';
 import { withDeadline } from '../../../system/deadline.ts';
@@ -38,7 +38,7 @@ const CLOSE_TIMEOUT_MS = 3_000;
 export class NetworkMembership {
   readonly #options: NetworkMembershipOptions;
   readonly #ledger: NetworkLedger;
-  /** How many wait for the networks of a container. */
+  /** By key, how many wait for the networks of a workload. */
   readonly #awaited = new Map<string, number>();
   readonly #waiters = new Set<() => void>();
   #session: AbortSignal | undefined;
@@ -73,21 +73,21 @@ export class NetworkMembership {
     this.#touch();
   }
 
-  /** A container was looked at: it needs these networks. They are joined, and others left, soon. */
-  need(container: string, networks: readonly NetworkRef[]): void {
+  /** A workload was looked at: it needs these networks. They are joined, and others left, soon. */
+  need(workload: WorkloadRef, networks: readonly NetworkRef[]): void {
     if (this.#isClosing) return;
-    this.#ledger.need(container, networks);
+    this.#ledger.need(workload, networks);
     this.#touch();
   }
 
-  /** A container has another name, under which it needs the same. */
-  rename(names: { readonly from: string; readonly to: string }): void {
-    this.#ledger.rename(names);
+  /** A workload has another name, under which it needs the same. */
+  rename(refs: { readonly from: WorkloadRef; readonly to: WorkloadRef }): void {
+    this.#ledger.rename(refs);
   }
 
-  /** A container needs no network any more. */
-  forget(container: string): void {
-    this.#ledger.forget(container);
+  /** A workload needs no network any more. */
+  forget(workload: WorkloadRef): void {
+    this.#ledger.forget(workload);
     this.#touch();
   }
 
@@ -99,21 +99,22 @@ export class NetworkMembership {
   }
 
   /**
-   * Resolves with the proxy's place as soon as it is on the networks that `container` needs, or can't be.
+   * Resolves with the proxy's place as soon as it is on the networks that `workload` needs, or can't be.
    * @throws the signal's reason.
    */
-  async settle(container: string, signal: AbortSignal): Promise<OwnPlace> {
-    this.#awaited.set(container, (this.#awaited.get(container) ?? 0) + 1);
+  async settle(workload: WorkloadRef, signal: AbortSignal): Promise<OwnPlace> {
+    const key = workloadRefKey(workload);
+    this.#awaited.set(key, (this.#awaited.get(key) ?? 0) + 1);
     try {
       for (;;) {
-        const place = this.#place;
-        if (place !== undefined && this.#ledger.findMissing(container, place) === undefined) return place;
+        const place = await this.whereabouts(signal);
+        if (this.#ledger.findMissing(key, place) === undefined) return place;
         await this.#nextChange(signal);
       }
     } finally {
-      const others = (this.#awaited.get(container) ?? 1) - 1;
-      if (others > 0) this.#awaited.set(container, others);
-      else this.#awaited.delete(container);
+      const others = (this.#awaited.get(key) ?? 1) - 1;
+      if (others > 0) this.#awaited.set(key, others);
+      else this.#awaited.delete(key);
     }
   }
 
@@ -150,16 +151,16 @@ export class NetworkMembership {
       while (this.#ledger.isVacating(network.id)) await this.#nextChange(signal);
       // The one that is to start needs it, and waits for the new address as for any other.
       const name = container.Name?.replace(/^\//, '') ?? '';
-      const now = findOwnNetwork(await this.settle(name, signal), network);
+      const now = findOwnNetwork(await this.settle({ kind: 'docker', name }, signal), network);
       return { ...found, isGone: now === undefined || !now.addresses.includes(address) };
     }
     return undefined;
   }
 
   /** Resolves with the proxy's place as soon as it is known. @throws the signal's reason. */
-  whereabouts(signal: AbortSignal): Promise<OwnPlace> {
-    // Nobody of that name needs a network.
-    return this.settle('', signal);
+  async whereabouts(signal: AbortSignal): Promise<OwnPlace> {
+    while (this.#place === undefined) await this.#nextChange(signal);
+    return this.#place;
   }
 
   /**
@@ -194,7 +195,7 @@ export class NetworkMembership {
     try {
       while (this.#session !== undefined && !this.#session.aborted) {
         const session = this.#session;
-        // Always waits a moment: a container that is let go and watched again in one go must not cost a network.
+        // Always waits a moment: a workload that is let go and watched again in one go must not cost a network.
         const place = await this.#readPlace(session);
         if (session !== this.#session) continue;
         const step = this.#ledger.nextStep(place, this.#awaited.keys());
@@ -249,10 +250,9 @@ export class NetworkMembership {
     step: NetworkStep,
     { place, session }: { readonly place: OwnPlace; readonly session: AbortSignal },
   ): Promise<void> {
-    const { client, logger, place: reader } = this.#options;
+    const { client, logger } = this.#options;
     const containerId = place.containerId ?? '';
-    const { mark } = reader;
-    const failure = await takeNetworkStep(step, { client, containerId, mark, session });
+    const failure = await takeNetworkStep(step, { client, containerId, session });
     if (session.aborted) return;
     this.#isStale = true;
     const now = findOwnNetwork(await this.#readPlace(session), step.network);

@@ -1,10 +1,11 @@
+import { workloadRefName } from '../../../model/workload.ts';
 import type { Logger } from '../../../system/log/logger.ts';
 import { describeError } from '../../../system/message-of.ts';
 import type { EngineClient } from '../engine-client.ts';
 import { EngineRefusal } from '../errors.ts';
 import type { NetworkStep } from './network-ledger.ts';
 import { chooseOwnAddresses } from './own-address.ts';
-import { endpointFor, type NetworkMark } from './own-place.ts';
+import { endpointFor } from './own-place.ts';
 
 /** How many addresses are asked for on one network, one after the other. */
 const MAX_ADDRESSES = 4;
@@ -15,16 +16,15 @@ export async function takeNetworkStep(
   options: {
     readonly client: EngineClient;
     readonly containerId: string;
-    readonly mark: NetworkMark;
     readonly session: AbortSignal;
   },
 ): Promise<unknown> {
-  const { client, containerId, mark, session } = options;
+  const { client, containerId, session } = options;
   const network = step.network.id ?? step.network.name;
   const call = { containerId, signal: session };
   try {
     if (step.act === 'leave') await client.disconnectNetwork(network, call);
-    else await joinNetwork(step, { client, mark, ...call });
+    else await joinNetwork(step, { client, ...call });
     return undefined;
   } catch (error) {
     return error;
@@ -36,12 +36,11 @@ async function joinNetwork(
   step: NetworkStep,
   options: {
     readonly client: EngineClient;
-    readonly mark: NetworkMark;
     readonly containerId: string;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { client, mark, containerId, signal } = options;
+  const { client, containerId, signal } = options;
   const { network } = step;
   const avoid: string[] = [];
   for (let tries = 1; ; tries++) {
@@ -53,7 +52,7 @@ async function joinNetwork(
       },
     );
     try {
-      const endpoint = endpointFor(mark, addresses);
+      const endpoint = endpointFor(addresses);
       return await client.connectNetwork(network.id ?? network.name, { containerId, endpoint, signal });
     } catch (error) {
       // Why it is refused differs between engines; that another address will do is found out by asking for one.
@@ -72,8 +71,9 @@ export function logNetworkStep(
   const { logger, isDone, failure } = options;
   const { act } = step;
   const network = step.network.name;
-  const target = act === 'join' ? `${network} for ${step.container}` : network;
-  const fields = { event: `network-${act}`, network, ...(act === 'join' && { container: step.container }) };
+  const container = act === 'join' ? workloadRefName(step.workload) : undefined;
+  const target = container === undefined ? network : `${network} for ${container}`;
+  const fields = { event: `network-${act}`, network, ...(container !== undefined && { container }) };
   if (isDone) {
     if (failure === undefined) logger.info(fields, `${act === 'join' ? 'joined' : 'left'} network ${target}`);
     return;

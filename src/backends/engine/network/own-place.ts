@@ -1,7 +1,7 @@
 import type { WorkloadRef } from '../../../model/workload.ts';
-import { LOOPBACK, sharedNetworkOwner } from './addresses.ts';
 import type { EngineClient } from '../engine-client.ts';
 import type { EndpointAddresses, InspectedContainer } from '../engine-shapes.ts';
+import { LOOPBACK, sharedNetworkOwner } from './addresses.ts';
 import { isSameNetwork, type NetworkRef } from './needed-networks.ts';
 import { findOwnContainer, listOwnIds, type OwnSystem } from './own-container.ts';
 
@@ -42,17 +42,14 @@ export const OUTSIDE: OwnPlace = {
 const MARK = 'lazy-proxy.joined';
 /** On every container that belongs to a Swarm service. */
 const SWARM_SERVICE_LABEL = 'com.docker.swarm.service.name';
-/** For whose sake: neither backend leaves what the other one has joined. */
-export type NetworkMark = 'true' | 'swarm';
+/** Earlier versions marked with `swarm` what they joined for the sake of services. */
+const MARKS: ReadonlySet<string | undefined> = new Set(['true', 'swarm']);
 /** The option of engines from 28 on; older ones leave out what they don't know. */
 const LAST_CHOICE_FOR_DEFAULT_ROUTE = -1000;
 
 /** How the proxy joins a network. @param addresses undefined = whatever the engine gives. */
-export function endpointFor(
-  mark: NetworkMark,
-  addresses: EndpointAddresses | undefined,
-): Readonly<Record<string, unknown>> {
-  const endpoint = { GwPriority: LAST_CHOICE_FOR_DEFAULT_ROUTE, DriverOpts: { [MARK]: mark } };
+export function endpointFor(addresses: EndpointAddresses | undefined): Readonly<Record<string, unknown>> {
+  const endpoint = { GwPriority: LAST_CHOICE_FOR_DEFAULT_ROUTE, DriverOpts: { [MARK]: 'true' } };
   return addresses === undefined ? endpoint : { ...endpoint, IPAMConfig: addresses };
 }
 
@@ -60,18 +57,11 @@ export function endpointFor(
 export class OwnPlaceReader {
   readonly #client: EngineClient;
   readonly #system: OwnSystem;
-  /** How networks are marked that the proxy joins. */
-  readonly mark: NetworkMark;
   #id: string | undefined;
   #isKnown = false;
   #ownIds: Promise<readonly string[]> | undefined;
 
-  constructor(options: {
-    readonly client: EngineClient;
-    readonly system: OwnSystem;
-    readonly mark?: NetworkMark;
-  }) {
-    this.mark = options.mark ?? 'true';
+  constructor(options: { readonly client: EngineClient; readonly system: OwnSystem }) {
     this.#client = options.client;
     this.#system = options.system;
   }
@@ -94,7 +84,7 @@ export class OwnPlaceReader {
     if (!own) return OUTSIDE;
     const owner = sharedNetworkOwner(own);
     const holder = owner === undefined ? own : await inspect(owner);
-    return describePlace(own, { holder: holder ?? own, mark: this.mark });
+    return describePlace(own, holder ?? own);
   }
 
   async #find(
@@ -107,21 +97,15 @@ export class OwnPlaceReader {
   }
 }
 
-/**
- * @param options.holder whose networks it uses: itself, or the container whose network it shares.
- * @param options.mark of the networks that it joined itself.
- */
-export function describePlace(
-  own: InspectedContainer,
-  { holder, mark }: { readonly holder: InspectedContainer; readonly mark: NetworkMark },
-): OwnPlace {
+/** @param holder whose networks it uses: itself, or the container whose network it shares. */
+export function describePlace(own: InspectedContainer, holder: InspectedContainer): OwnPlace {
   const refs = listOwnRefs(own);
   if (holder.HostConfig?.NetworkMode === 'host') return { ...OUTSIDE, containerId: own.Id, refs };
   const endpoints = Object.entries(holder.NetworkSettings?.Networks ?? {});
   const networks = endpoints.map(([name, endpoint]): OwnNetwork => {
     const { NetworkID: id = '', IPAddress = '', GlobalIPv6Address = '' } = endpoint ?? {};
     const addresses = [IPAddress, GlobalIPv6Address].filter((address) => address !== '');
-    return { name, id, addresses, isMarked: endpoint?.DriverOpts?.[MARK] === mark };
+    return { name, id, addresses, isMarked: MARKS.has(endpoint?.DriverOpts?.[MARK]) };
   });
   // Those that stay come first: what was joined for others may be left again.
   const ordered = endpoints

@@ -1,11 +1,12 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { createDockerBackend, type DockerBackend } from '../../../../src/backends/docker/docker-backend.ts';
+import type { DockerBackend } from '../../../../src/backends/docker/docker-backend.ts';
 import { systemClock } from '../../../../src/system/clock.ts';
 import type { ScriptedContainer } from '../../../support/engine-answers.ts';
+import { createDockerBackend } from '../../../support/lone-backends.ts';
 import { createRecordingLogger, type LoggedLine } from '../../../support/recording-logger.ts';
 import { ScriptedEngine } from '../../../support/scripted-engine.ts';
-import { RecordingSink } from '../../recording-sink.ts';
 import { DB, KEY, within } from '../../docker/backend-fixture.ts';
+import { RecordingSink } from '../../recording-sink.ts';
 
 const CHANGE = /^POST \/networks/;
 
