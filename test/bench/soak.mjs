@@ -6,13 +6,13 @@
  */
 import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ensureInstalled, ROOT } from '../../scripts/ensure-installed.mjs';
 import { runCommand } from '../../scripts/run-command.mjs';
+import { findFreePorts } from './bed/ports.mjs';
 import { KINDS, kindOf } from './soak/kinds.mjs';
 import { visitNapper } from './soak/naps.mjs';
 import { countDescriptors, readMemory } from './soak/process-state.mjs';
@@ -48,9 +48,11 @@ try {
 
 /** Runs and prints; returns the exit status. */
 async function soak(connections) {
-  const ports = { echo: await freePort(), blunt: await freePort(), absent: await freePort() };
-  const nap = { port: await freePort(), target: await freePort() };
-  proxy = await startProxy(ports, nap);
+  // Of those that no outgoing connection gets: one that had the port of the sleeper would keep it from waking.
+  const [echo, blunt, absent, echoTarget, bluntTarget, port, target] = await findFreePorts(7);
+  const ports = { echo, blunt, absent };
+  const nap = { port, target };
+  proxy = await startProxy({ ports, nap, echoTarget, bluntTarget });
   // What stays awake all the time has its descriptors from here on.
   for (const kind of [KINDS.tiny, KINDS['answer and reset'], KINDS.impatient]) await kind.run(ports);
   await sleep(REST_MS);
@@ -108,7 +110,7 @@ async function load({ ports, connections, onProgress }) {
   return { done, faults, total };
 }
 
-async function startProxy(ports, nap) {
+async function startProxy({ ports, nap, echoTarget, bluntTarget }) {
   await ensureInstalled();
   const { status, output } = await runCommand('npm', ['run', 'build'], { cwd: ROOT, quiet: true });
   if (status !== 0) throw new Error(`the build failed:\n${output}`);
@@ -120,8 +122,8 @@ async function startProxy(ports, nap) {
     idle_timeout: idleTimeout,
   });
   const services = {
-    echo: serve('echo.mjs', { port: ports.echo, target: await freePort(), idleTimeout: '1h' }),
-    blunt: serve('blunt.mjs', { port: ports.blunt, target: await freePort(), idleTimeout: '1h' }),
+    echo: serve('echo.mjs', { port: ports.echo, target: echoTarget, idleTimeout: '1h' }),
+    blunt: serve('blunt.mjs', { port: ports.blunt, target: bluntTarget, idleTimeout: '1h' }),
     nap: serve('echo.mjs', { ...nap, idleTimeout: '1s' }),
     // Who has sent something and closed looks like one who waits for an answer, and is kept as long as that.
     absent: {
@@ -147,14 +149,6 @@ async function startProxy(ports, nap) {
   }
   child.kill();
   throw new Error('the proxy did not come up');
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 function median(values) {
