@@ -32,6 +32,8 @@ function findWaiters(promise: Promise<unknown>): Set<() => void> {
   const waiters = new Set<() => void>();
   waitersOf.set(promise, waiters);
   const tell = () => {
+    // Whoever comes later attaches anew: this is called but once.
+    waitersOf.delete(promise);
     for (const settled of waiters) settled();
     waiters.clear();
   };

@@ -25,6 +25,16 @@ describe('abortable', () => {
     await expect(abortable(Promise.resolve(1), AbortSignal.abort(new Error('gone')))).rejects.toThrow('gone');
   });
 
+  test('gives a promise that has settled to whoever comes later, as often as it is asked for', async () => {
+    const { signal } = new AbortController();
+    const shared = Promise.resolve(1);
+    await abortable(shared, signal);
+    await expect(abortable(shared, signal)).resolves.toBe(1);
+    const failed = Promise.reject(new Error('broken'));
+    await expect(abortable(failed, signal)).rejects.toThrow('broken');
+    await expect(abortable(failed, signal)).rejects.toThrow('broken');
+  });
+
   test('lets the others go on when one leaves', async () => {
     let resolve = (_: number) => {};
     const shared = new Promise<number>((done) => {
