@@ -12,20 +12,22 @@ import {
   workloadKey,
   workloadRefKey,
 } from '../../model/workload.ts';
-import type { ScalableRef } from './api/api-paths.ts';
+import { namespacedName, type ScalableRef } from './api/api-paths.ts';
+import {
+  type Finding,
+  NamespaceCatalog,
+  type NamespaceCatalogOptions,
+  type WorkloadChange,
+} from './namespace-catalog.ts';
 import { NamespaceCheck } from './namespace-check.ts';
-import type { WorkloadChange } from './namespace-feeds.ts';
 import { observeWorkload } from './observe-workload.ts';
 import { type PartState, Reachability } from './reachability.ts';
-import type { FeedContext } from './resource-feed.ts';
-import { type ScaleAnswer, ScaleAnswers } from './scale-answers.ts';
-import { refOf } from './select-annotated.ts';
-import { type Finding, WorkloadCatalog } from './workload-catalog.ts';
-import type { WorkloadRecord } from './workload-record.ts';
+import { isAtLeast, refOf, type WorkloadRecord } from './workload-record.ts';
 
-export interface ClusterViewOptions extends Omit<FeedContext, 'part'> {
+export interface ClusterViewOptions extends Pick<NamespaceCatalogOptions, 'client' | 'clock' | 'logger'> {
   /** Empty: all of the cluster. */
   readonly namespaces: readonly string[];
+  /** `labelled`: only workloads that opt in by label are listed, and each other one that is followed by itself. */
   readonly discover: 'all' | 'labelled';
   readonly labelPrefix: string;
   /** Of Service names; for example `cluster.local`. */
@@ -53,33 +55,38 @@ export interface ClusterListener {
 export class ClusterView {
   readonly #listener: ClusterListener;
   readonly #clusterDomain: string;
-  readonly #catalog: WorkloadCatalog;
+  /** One of the whole cluster, or one of each namespace. */
+  readonly #catalogs: readonly NamespaceCatalog[];
   readonly #answers = new ScaleAnswers();
   readonly #hindrances = new Map<string, string>();
   readonly #reachability: Reachability;
   readonly #namespaces: NamespaceCheck;
 
   constructor(options: ClusterViewOptions) {
-    const { client, logger, namespaces, listener, clusterDomain } = options;
+    const { client, clock, logger, namespaces, discover, labelPrefix, listener } = options;
     this.#listener = listener;
-    this.#clusterDomain = clusterDomain;
+    this.#clusterDomain = options.clusterDomain;
     this.#reachability = new Reachability((reachable, reason) => listener.reachable(reachable, reason));
     const part = (name: string, state: PartState | undefined) => this.#partChanged(name, state);
-    const isEmpty = (name: string) => this.#catalog.isEmpty(name);
+    const isEmpty = (name: string) => this.#catalogOf(name)?.isEmpty ?? false;
     this.#namespaces = new NamespaceCheck({ client, logger, namespaces, isEmpty, part });
-    this.#catalog = new WorkloadCatalog({
-      ...{ ...options, part },
+    const scopes = namespaces.length === 0 ? [undefined] : [...new Set(namespaces)];
+    const catalog = {
+      ...{ client, clock, logger },
+      narrowTo: discover === 'labelled' ? labelPrefix : undefined,
       listener: {
-        workload: (change) => this.#workloadChanged(change),
-        service: (key) => this.#serviceChanged(key),
+        workload: (change: WorkloadChange) => this.#workloadChanged(change),
+        service: (key: string) => this.#serviceChanged(key),
         synced: () => this.#synced(),
+        part,
       },
-    });
+    };
+    this.#catalogs = scopes.map((namespace) => new NamespaceCatalog({ ...catalog, namespace }));
   }
 
   /** Resolves after the first look at everything, or its failure. */
   async start(signal: AbortSignal): Promise<void> {
-    await this.#catalog.start();
+    await Promise.all(this.#catalogs.map((catalog) => catalog.start()));
     await this.#namespaces.check(signal);
   }
 
@@ -99,9 +106,10 @@ export class ClusterView {
         return { ...MISSING, detail };
       }
       case 'listed': {
-        const { namespace, service: name } = workload;
-        const service = this.#catalog.service(namespace, name);
-        const slices = this.#catalog.slices(namespace, name);
+        const catalog = this.#catalogOf(workload.namespace);
+        const serviceKey = namespacedName(workload.namespace, workload.service);
+        const service = catalog?.service(serviceKey);
+        const slices = catalog?.slices(serviceKey) ?? [];
         const { record } = finding;
         const observation = observeWorkload({
           ...{ workload, record, service, slices, clusterDomain: this.#clusterDomain },
@@ -114,45 +122,48 @@ export class ClusterView {
 
   /** The newest that is known of a workload. */
   find(ref: ScalableRef): Finding {
-    const finding = this.#catalog.find(ref);
+    const finding: Finding = this.#catalogOf(ref.namespace)?.find(ref) ?? { kind: 'outside' };
     if (finding.kind !== 'listed') return finding;
-    return { kind: 'listed', record: this.#answers.apply(toRef(ref), finding.record) };
+    return { kind: 'listed', record: this.#answers.apply(refOf(ref), finding.record) };
   }
 
   /** The API server has answered to a call of our own. */
   answered(ref: ScalableRef, answer: ScaleAnswer): void {
-    this.#answers.put(toRef(ref), answer);
-    this.#listener.workload(workloadRefKey(toRef(ref)));
+    this.#answers.put(refOf(ref), answer);
+    this.#listener.workload(workloadRefKey(refOf(ref)));
   }
 
   /** What hinders a wake that is under way; undefined where nothing does any more. */
   hindered(ref: ScalableRef, why: string | undefined): void {
-    const key = workloadRefKey(toRef(ref));
+    const key = workloadRefKey(refOf(ref));
     if (why === undefined && !this.#hindrances.delete(key)) return;
     if (why !== undefined) this.#hindrances.set(key, why);
     this.#listener.workload(key);
   }
 
-  /** All workloads; undefined while they aren't known. */
+  /** Every workload in the lists, also those that take no part; undefined while there is no whole list yet. */
   records(): readonly WorkloadRecord[] | undefined {
-    return this.#catalog.all();
+    if (!this.#catalogs.every(({ isSettled }) => isSettled)) return undefined;
+    return this.#catalogs.flatMap((catalog) => [...catalog.workloads()]);
   }
 
   /** Whether the API server tells of this workload's changes now. */
   isSynced({ namespace, resource }: ScalableRef): boolean {
-    return this.#catalog.isSynced(namespace, resource);
+    return this.#catalogOf(namespace)?.isSynced(resource) ?? false;
   }
 
+  /** Follows a workload also where it doesn't opt in by label. */
   follow(ref: ScalableRef): void {
-    this.#catalog.follow(ref);
+    this.#catalogOf(ref.namespace)?.follow(ref);
   }
 
   unfollow(ref: ScalableRef): void {
-    this.#catalog.unfollow(ref);
+    this.#catalogOf(ref.namespace)?.unfollow(ref);
   }
 
+  /** Another label opts in from now on. */
   setLabelPrefix(labelPrefix: string): void {
-    this.#catalog.setLabelPrefix(labelPrefix);
+    for (const catalog of this.#catalogs) catalog.narrowTo(labelPrefix);
   }
 
   /** Asks again for what no watch tells. */
@@ -160,8 +171,12 @@ export class ClusterView {
     return this.#namespaces.check(signal);
   }
 
-  close(): Promise<void> {
-    return this.#catalog.close();
+  async close(): Promise<void> {
+    await Promise.all(this.#catalogs.map((catalog) => catalog.close()));
+  }
+
+  #catalogOf(name: string): NamespaceCatalog | undefined {
+    return this.#catalogs.find(({ namespace }) => namespace === undefined || namespace === name);
   }
 
   #workloadChanged({ before, after, firstLook }: WorkloadChange): void {
@@ -203,6 +218,33 @@ function isSameToFeed(before: WorkloadRecord | undefined, after: WorkloadRecord 
   );
 }
 
-function toRef({ resource, namespace, name }: ScalableRef): WorkloadRef {
-  return { kind: 'kubernetes', resource, namespace, name };
+/** What the API server has answered to a change of a workload's replicas. */
+export interface ScaleAnswer {
+  readonly resourceVersion: string;
+  readonly replicas: number;
+}
+
+/**
+ * The answers to our own calls, which are mostly newer than what the watch has brought: they stand until it brings
+ * something at least as new, so that whoever waited for a call sees what it did.
+ */
+export class ScaleAnswers {
+  readonly #answers = new Map<string, ScaleAnswer>();
+
+  put(ref: WorkloadRef, answer: ScaleAnswer): void {
+    this.#answers.set(workloadRefKey(ref), answer);
+  }
+
+  /** The newest that is known of a workload. @param watched what the watch has brought. */
+  apply(ref: WorkloadRef, watched: WorkloadRecord | undefined): WorkloadRecord | undefined {
+    const key = workloadRefKey(ref);
+    const answer = this.#answers.get(key);
+    if (answer === undefined) return watched;
+    if (watched === undefined || isAtLeast(watched.resourceVersion, answer.resourceVersion)) {
+      this.#answers.delete(key);
+      return watched;
+    }
+    // Its controller can't have seen what was only just wanted.
+    return { ...watched, ...answer, isObserved: answer.replicas === watched.replicas && watched.isObserved };
+  }
 }

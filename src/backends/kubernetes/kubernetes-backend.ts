@@ -4,26 +4,39 @@
  * client of an awake workload, but publishes which workloads are in use; never takes silence for an answer.
  */
 import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import { type Observation, UNKNOWN } from '../../model/observation.ts';
 import {
   describeWorkloadRef,
   type KubernetesWorkload,
+  toWorkloadRef,
   type Workload,
   type WorkloadRef,
   workloadKey,
   workloadRefKey,
 } from '../../model/workload.ts';
+import { abortable } from '../../system/abortable.ts';
+import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
+import { linkSignals } from '../../system/link-signals.ts';
 import type { Logger } from '../../system/log/logger.ts';
+import { describeError } from '../../system/message-of.ts';
 import type { Backend, BackendSink } from '../backend.ts';
 import { LabelFeed, type LabelOptions } from '../label-feed.ts';
-import { ClusterConnection } from './cluster-connection.ts';
-import { ClusterSession } from './cluster-session.ts';
+import { selectAnnotated } from './annotated-workloads.ts';
+import { KubeClient } from './api/kube-client.ts';
+import { type Environment, loadKubeAccess } from './api/kube-config.ts';
+import { isPassing } from './api/kube-errors.ts';
 import type { KubeAccess } from './api/kube-transport.ts';
-import type { Environment } from './api/kube-config.ts';
-import { selectAnnotated } from './select-annotated.ts';
-import { WorkloadObserver } from './workload-observer.ts';
+import { ClusterView } from './cluster-view.ts';
+import { explainStart } from './explain-start.ts';
+import { LOSES_VOLUMES } from './observe-workload.ts';
+import { RequestedPauses, type ScaleContext, scaleToZero, scaleUp } from './scale-workload.ts';
+import { ContestWatch } from './sharing/contest-watch.ts';
+import { WorkloadSharing } from './sharing/workload-sharing.ts';
+import { WatchedWorkloads } from './watched-workloads.ts';
+import { refOf } from './workload-record.ts';
 
 export interface KubernetesBackendOptions extends LabelOptions {
   /** Where the credentials are found. */
@@ -51,98 +64,161 @@ export function createKubernetesBackend(options: KubernetesBackendOptions): Kube
   return new KubernetesBackend(options);
 }
 
+/** What there is once the way to a cluster is found. */
+interface Cluster {
+  readonly client: KubeClient;
+  readonly view: ClusterView;
+  readonly sharing: WorkloadSharing;
+  readonly contest: ContestWatch;
+}
+
+/** A kubeconfig may be put in place later, but nobody waits for that. */
+const RETRY_ACCESS = { firstMs: 1_000, maxMs: 30_000 };
+
 /** Whoever opens it closes it. */
 export class KubernetesBackend implements Backend {
   readonly kind = 'kubernetes';
   readonly ownsWorkloads = false;
   readonly #options: KubernetesBackendOptions;
-  readonly #observer: WorkloadObserver;
+  readonly #lifetime = new AbortController();
+  readonly #watched: WatchedWorkloads;
   readonly #feed: LabelFeed;
-  readonly #connection: ClusterConnection;
+  /** Keys of the workloads that clients use; a cluster that is found later is told of them. */
+  readonly #inUse = new Set<string>();
+  readonly #pauses: RequestedPauses;
+  /** What could not be explained, as it was told: what is refused stays so until somebody gives the right. */
+  readonly #unexplained = new Set<string>();
+  readonly #connected: Promise<Cluster>;
+  #connect: (cluster: Cluster) => void = () => {};
+  #cluster: Cluster | undefined;
   #labelOptions: LabelOptions;
   #sink: BackendSink | undefined;
   /** What the proxy itself runs in. */
   #own: WorkloadRef | undefined;
+  #running: Promise<void> | undefined;
 
   constructor(options: KubernetesBackendOptions) {
     const { clock } = options;
     this.#options = options;
     this.#labelOptions = options;
-    this.#observer = new WorkloadObserver({
-      view: (workload) => this.#session?.view.observe(workload) ?? UNKNOWN,
+    this.#pauses = new RequestedPauses(clock);
+    // Every wake under way listens for the end: many are no leak.
+    setMaxListeners(0, this.#lifetime.signal);
+    this.#connected = new Promise((resolve) => {
+      this.#connect = resolve;
+    });
+    this.#watched = new WatchedWorkloads({
+      view: (workload) => this.#cluster?.view.observe(workload) ?? UNKNOWN,
       observed: (key, observation) => this.#sink?.observed(key, observation),
     });
     this.#feed = new LabelFeed({
       ...{ clock, labelOptions: options },
       select: (counted) => {
-        const records = this.#session?.view.records();
+        const records = this.#cluster?.view.records();
         return records && selectAnnotated(records, counted);
       },
       tell: (snapshot) => this.#sink?.labelled(snapshot),
     });
-    this.#connection = new ClusterConnection({
-      ...{ env: options.env, access: options.access, clock },
-      createSession: (access) => this.#createSession(access),
-      started: (session) => this.#started(session),
-      failed: (reason) => this.#sink?.reachable(false, reason),
-    });
   }
 
-  async open(sink: BackendSink): Promise<void> {
+  open(sink: BackendSink): Promise<void> {
     this.#sink = sink;
-    await this.#connection.open();
+    return new Promise((resolve) => {
+      this.#running ??= this.#run(resolve).finally(resolve);
+    });
   }
 
   watch(workload: Workload): Observation {
     const target = kubernetesOf(workload);
-    this.#session?.view.follow(target);
-    return this.#observer.watch(target);
+    this.#cluster?.view.follow(target);
+    return this.#watched.watch(target);
   }
 
   unwatch(workload: Workload): void {
     const target = kubernetesOf(workload);
-    this.#observer.unwatch(target);
-    this.#session?.view.unfollow(target);
+    this.#watched.unwatch(target);
+    this.#cluster?.view.unfollow(target);
   }
 
   async wake(workload: Workload, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-    const session = await this.#connection.whenConnected(signal);
-    await session.wake(kubernetesOf(workload), signal);
+    const cluster = await abortable(this.#connected, signal);
+    const ref = kubernetesOf(workload);
+    const { signal: linked, unlink } = linkSignals([signal, this.#lifetime.signal]);
+    try {
+      await scaleUp(this.#scaleContext(cluster), { ref, signal: linked });
+    } finally {
+      cluster.view.hindered(ref, undefined);
+      unlink();
+    }
   }
 
-  async sleep(workload: Workload, options: { readonly evenInUse: boolean }): Promise<void> {
-    const target = kubernetesOf(workload);
-    if (this.#session === undefined) throw new Error('the Kubernetes API server does not answer');
-    if (this.#own !== undefined && workloadRefKey(this.#own) === workloadKey(target))
-      throw new Error(`cannot scale ${describeWorkloadRef(this.#own)} to 0: the proxy itself runs in it`);
-    await this.#session.sleep(target, options);
+  async sleep(workload: Workload, { evenInUse }: { readonly evenInUse: boolean }): Promise<void> {
+    const ref = kubernetesOf(workload);
+    const cluster = this.#cluster;
+    const what = `cannot scale ${describeWorkloadRef(toWorkloadRef(ref))} to 0`;
+    if (cluster === undefined) throw new Error('the Kubernetes API server does not answer');
+    if (this.#own !== undefined && workloadRefKey(this.#own) === workloadKey(ref))
+      throw new Error(`${what}: the proxy itself runs in it`);
+    const { view, sharing, contest } = cluster;
+    if (!view.isSynced(ref)) throw new Error(`${what}: the API server does not answer`);
+    try {
+      const finding = view.find(ref);
+      if (finding.kind === 'listed' && finding.record?.losesVolumes && !ref.allowDataLoss)
+        throw new Error(LOSES_VOLUMES);
+      const reason = evenInUse ? undefined : await sharing.refuseSleep(workloadKey(ref));
+      if (reason !== undefined) throw new Error(reason);
+      const { signal } = this.#lifetime;
+      const didIt = await scaleToZero(this.#scaleContext(cluster), { ref, signal });
+      if (didIt) contest.slept(toWorkloadRef(ref));
+    } catch (cause) {
+      throw new Error(`${what}: ${describeError(cause)}`, { cause });
+    }
   }
 
+  /** Why its pods aren't ready, as far as the API server tells. */
   async explain(workload: Workload): Promise<string | undefined> {
-    return this.#session?.explain(kubernetesOf(workload));
+    const { signal } = this.#lifetime;
+    if (this.#cluster === undefined) return undefined;
+    const { client } = this.#cluster;
+    try {
+      return await explainStart({ client, ref: kubernetesOf(workload), signal });
+    } catch (error) {
+      if (!signal.aborted) this.#tellUnexplained(error);
+      return undefined;
+    }
   }
 
   setInUse(workload: Workload, use: { readonly inUse: boolean }): void {
-    this.#connection.setInUse(workloadKey(workload), use);
+    const key = workloadKey(workload);
+    if (use.inUse) this.#inUse.add(key);
+    else this.#inUse.delete(key);
+    this.#cluster?.sharing.setInUse(key, use);
   }
 
   /** Looks again at what no watch tells, as a safety net. */
   async recheck(): Promise<void> {
-    await this.#session?.recheck();
-    this.#observer.lookAtAll();
+    await this.#cluster?.view.recheck(this.#lifetime.signal);
+    this.#watched.lookAtAll();
   }
 
   /** Other annotations count from now on, after a reload. */
   setLabelOptions({ labels, labelPrefix }: LabelOptions): void {
     this.#labelOptions = { labels, labelPrefix };
-    this.#session?.setLabelPrefix(labelPrefix);
+    this.#cluster?.view.setLabelPrefix(labelPrefix);
     this.#feed.setLabelOptions(this.#labelOptions);
   }
 
   async close(): Promise<void> {
     this.#sink = undefined;
     this.#feed.close();
-    await this.#connection.close();
+    this.#lifetime.abort(new Error('the proxy is shutting down'));
+    if (this.#cluster !== undefined) {
+      const { client, view, sharing, contest } = this.#cluster;
+      contest.close();
+      await Promise.all([sharing.close(), view.close()]);
+      client.close();
+    }
+    await this.#running;
   }
 
   /** Workloads are left as they are: the same as `close()`, without waiting for it. */
@@ -150,39 +226,86 @@ export class KubernetesBackend implements Backend {
     void this.close();
   }
 
-  get #session(): ClusterSession | undefined {
-    return this.#connection.session;
+  /** Finds a cluster, however long that takes, and has a first look at it. @param failed there is none yet. */
+  async #run(failed: () => void): Promise<void> {
+    const { signal } = this.#lifetime;
+    const cluster = await this.#findCluster(failed);
+    if (cluster === undefined) return;
+    const { view, sharing } = cluster;
+    this.#cluster = cluster;
+    for (const key of this.#inUse) sharing.setInUse(key, { inUse: true });
+    this.#connect(cluster);
+    await Promise.all([view.start(signal), sharing.start()]);
+    if (signal.aborted) return;
+    this.#feed.flush();
+    this.#watched.lookAtAll();
+    view.tellReachability();
   }
 
-  #createSession(access: KubeAccess): ClusterSession {
-    const { leaseNamespace, identity } = this.#options;
-    const session = new ClusterSession({
-      ...this.#options,
-      access,
-      labelPrefix: this.#labelOptions.labelPrefix,
-      leaseNamespace: leaseNamespace ?? access.namespace ?? 'default',
+  /** Undefined where the backend was closed before. */
+  async #findCluster(failed: () => void): Promise<Cluster | undefined> {
+    const { env, access, clock } = this.#options;
+    const { signal } = this.#lifetime;
+    let told: string | undefined;
+    for (let failures = 1; !signal.aborted; failures++) {
+      try {
+        const found = access ?? (await loadKubeAccess(env));
+        if (signal.aborted) return undefined;
+        return this.#createCluster(found);
+      } catch (error) {
+        const reason = describeError(error);
+        if (reason !== told && !signal.aborted) this.#sink?.reachable(false, reason);
+        told = reason;
+        failed();
+      }
+      await clock.sleep(backoffMs(failures, RETRY_ACCESS), signal).catch(() => {});
+    }
+    return undefined;
+  }
+
+  /** Nothing is asked yet. @throws {Error} where the API server's address can't be used. */
+  #createCluster(access: KubeAccess): Cluster {
+    const { clock, logger, leaseNamespace, leaseDurationMs, identity } = this.#options;
+    const client = new KubeClient({ access, clock });
+    const sharing = new WorkloadSharing({
+      ...{ client, clock, logger, leaseDurationMs },
+      namespace: leaseNamespace ?? access.namespace ?? 'default',
       identity: identity ?? createIdentity(),
+      told: (view) => this.#sink?.shared?.(view),
+    });
+    const contest = new ContestWatch({ clock, logger, contested: (keys) => sharing.setContested(keys) });
+    const view = new ClusterView({
+      ...{ ...this.#options, client, labelPrefix: this.#labelOptions.labelPrefix },
       listener: {
-        workload: (key) => this.#observer.look(key),
-        service: (key) => this.#observer.lookAtService(key),
-        synced: () => this.#observer.lookAtAll(),
+        workload: (key) => this.#watched.look(key),
+        service: (key) => this.#watched.lookAtService(key),
+        synced: () => this.#watched.lookAtAll(),
         annotated: () => this.#feed.touch(),
+        changed: (before, after) => contest.changed(before, after),
+        removed: (ref) => contest.removed(ref),
         started: (ref) => this.#sink?.started?.(ref),
         reachable: (reachable, reason) => this.#sink?.reachable(reachable, reason),
-        shared: (view) => this.#sink?.shared?.(view),
       },
     });
-    for (const workload of this.#observer.workloads()) session.view.follow(workload);
-    this.#own = access.own && { kind: 'kubernetes', ...access.own };
+    for (const workload of this.#watched.list()) view.follow(workload);
+    this.#own = access.own && refOf(access.own);
     if (this.#own !== undefined) this.#sink?.own?.([this.#own]);
-    return session;
+    return { client, view, sharing, contest };
   }
 
-  /** The first look is over. */
-  #started(session: ClusterSession): void {
-    this.#feed.flush();
-    this.#observer.lookAtAll();
-    session.view.tellReachability();
+  #scaleContext({ client, view }: Cluster): ScaleContext {
+    const { labelPrefix } = this.#labelOptions;
+    return { client, view, labelPrefix, clock: this.#options.clock, pauses: this.#pauses };
+  }
+
+  /** What is refused is told once. */
+  #tellUnexplained(error: unknown): void {
+    const { logger } = this.#options;
+    const message = `cannot ask why a start has failed: ${describeError(error)}`;
+    if (isPassing(error) || this.#unexplained.has(message))
+      return logger.debug({ event: 'explain' }, message);
+    this.#unexplained.add(message);
+    logger.warn({ event: 'explain' }, `${message}; everything else works without`);
   }
 }
 

@@ -5,14 +5,12 @@ import { describeError } from '../../system/message-of.ts';
 import { WakeError } from '../backend.ts';
 import { type ScalableRef, scalePath, workloadPath } from './api/api-paths.ts';
 import type { ScalableWorkload, Scale } from './api/api-shapes.ts';
-import { FIELD_MANAGER } from './sharing/contest.ts';
 import type { KubeClient } from './api/kube-client.ts';
-import { describePassing, isPassing, KubeRefusal } from './api/kube-errors.ts';
+import { describePassing, isPassing, KubeRefusal, retryDelayMs } from './api/kube-errors.ts';
 import { checkNames } from './api/object-names.ts';
-import type { RequestedPauses } from './requested-pauses.ts';
-import type { ScaleAnswer } from './scale-answers.ts';
-import type { Finding } from './workload-catalog.ts';
-import { REPLICAS_SUFFIX, selectWorkload, type WorkloadRecord } from './workload-record.ts';
+import type { ClusterView, ScaleAnswer } from './cluster-view.ts';
+import { FIELD_MANAGER } from './sharing/contest.ts';
+import { REPLICAS_SUFFIX, refOf, selectWorkload, type WorkloadRecord } from './workload-record.ts';
 
 /** What scaling works with. */
 export interface ScaleContext {
@@ -20,14 +18,34 @@ export interface ScaleContext {
   readonly clock: Clock;
   /** Of the annotation that remembers the count of replicas. */
   readonly labelPrefix: string;
-  /** The newest that is known, without I/O. */
-  readonly find: (ref: ScalableRef) => Finding;
-  /** Takes what the API server said: whoever asks for the workload sees it from now on. */
-  readonly answered: (ref: ScalableRef, answer: ScaleAnswer) => void;
-  /** A wake goes on, but was not done yet, and why. */
-  readonly hindered: (ref: ScalableRef, why: string) => void;
+  /** What is known; it takes what the API server answers, and why a wake was not done yet. */
+  readonly view: ClusterView;
   /** Until when the API server wants to be left alone with this workload. */
   readonly pauses: RequestedPauses;
+}
+
+/** Until when the API server wants to be left alone with a workload, also by a later wake or sleep of it. */
+export class RequestedPauses {
+  readonly #clock: Clock;
+  /** On the monotonic clock, by the workload's path. */
+  readonly #untilMs = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** A call about the workload has failed. */
+  take(ref: ScalableRef, error: unknown): void {
+    const delayMs = retryDelayMs(error, 0);
+    if (delayMs > 0) this.#untilMs.set(workloadPath(ref), this.#clock.monotonicMs() + delayMs);
+  }
+
+  /** At most a minute; 0 where it may be called. */
+  remainingMs(ref: ScalableRef): number {
+    const remainingMs = (this.#untilMs.get(workloadPath(ref)) ?? 0) - this.#clock.monotonicMs();
+    if (remainingMs <= 0) this.#untilMs.delete(workloadPath(ref));
+    return Math.max(0, remainingMs);
+  }
 }
 
 interface ScaleOptions {
@@ -50,12 +68,12 @@ export async function scaleUp(context: ScaleContext, options: ScaleOptions): Pro
   const { ref, signal } = options;
   const askedMs = context.pauses.remainingMs(ref);
   if (askedMs > 0) {
-    context.hindered(ref, describePause(askedMs));
+    context.view.hindered(ref, describePause(askedMs));
     await context.clock.sleep(askedMs, signal);
   }
   for (let failures = 1; ; failures++) {
     try {
-      const finding = context.find(ref);
+      const finding = context.view.find(ref);
       if (finding.kind !== 'unlisted') {
         const record = finding.kind === 'listed' ? finding.record : undefined;
         if (record === undefined) throw new WakeError(`${describe(ref)} does not exist`);
@@ -69,7 +87,7 @@ export async function scaleUp(context: ScaleContext, options: ScaleOptions): Pro
       if (error instanceof WakeError) throw error;
       if (!isPassing(error))
         throw new WakeError(`cannot scale ${describe(ref)} up: ${describeError(error)}`, { cause: error });
-      context.hindered(ref, describePassing(error));
+      context.view.hindered(ref, describePassing(error));
       context.pauses.take(ref, error);
     }
     const delayMs = Math.max(backoffMs(failures, RETRY), context.pauses.remainingMs(ref));
@@ -82,7 +100,7 @@ export async function scaleUp(context: ScaleContext, options: ScaleOptions): Pro
  * Success where it is at 0 already, or gone. @returns whether it was this call that did it.
  */
 export async function scaleToZero(context: ScaleContext, options: ScaleOptions): Promise<boolean> {
-  const finding = context.find(options.ref);
+  const finding = context.view.find(options.ref);
   const record = finding.kind === 'listed' ? finding.record : undefined;
   if (record === undefined) return false;
   const askedMs = context.pauses.remainingMs(options.ref);
@@ -118,7 +136,7 @@ async function untilUncontended(
   for (let conflicts = 1; ; conflicts++) {
     try {
       const { resourceVersion, replicas } = await step(current);
-      return context.answered(ref, { resourceVersion, replicas });
+      return context.view.answered(ref, { resourceVersion, replicas });
     } catch (error) {
       const outdated = error instanceof KubeRefusal && error.status === 409;
       if (!outdated || conflicts === MAX_CONFLICTS) throw error;
@@ -186,5 +204,5 @@ function recallReplicas({ annotations }: WorkloadRecord, { labelPrefix }: ScaleC
 }
 
 function describe(ref: ScalableRef): string {
-  return describeWorkloadRef({ kind: 'kubernetes', ...ref });
+  return describeWorkloadRef(refOf(ref));
 }

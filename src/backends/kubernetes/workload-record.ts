@@ -1,6 +1,7 @@
 import { endsLikeOptIn } from '../../model/opt-in.ts';
-import type { KubernetesResource } from '../../model/workload.ts';
+import type { KubernetesResource, WorkloadRef } from '../../model/workload.ts';
 import { parseTimestamp } from '../../system/clock.ts';
+import type { ScalableRef } from './api/api-paths.ts';
 import type { Condition, ManagedFields, ScalableWorkload } from './api/api-shapes.ts';
 import { compareVersions } from './api/object-cache.ts';
 
@@ -114,4 +115,9 @@ function pick(
 /** Whether resource version `a` is at least as new as `b`; those that can't be compared don't hold anything up. */
 export function isAtLeast(a: string, b: string): boolean {
   return (compareVersions(a, b) ?? 0) >= 0;
+}
+
+/** A Deployment or StatefulSet, as one of all kinds of workload. */
+export function refOf({ resource, namespace, name }: ScalableRef): WorkloadRef {
+  return { kind: 'kubernetes', resource, namespace, name };
 }

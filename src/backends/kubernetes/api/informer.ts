@@ -32,8 +32,11 @@ export interface InformerOptions<T> {
   select(object: KubeObject): T;
   /** `namespace/name` where it isn't given. */
   keyOf?(object: KubeObject): string;
-  /** What is told is in force already: `get` and `all` show it, and whatever else the same list brought. */
-  changed(change: ObjectChange<T>): void;
+  /**
+   * What is told is in force already: `get` and `all` show it, and whatever else the same list brought.
+   * @param options.firstLook whether it was there before anybody looked.
+   */
+  changed(change: ObjectChange<T>, options: { readonly firstLook: boolean }): void;
   /** Told on each change of `synced`, and again where the reason changes. */
   state(state: InformerState): void;
 }
@@ -63,6 +66,7 @@ export class Informer<T> {
   /** The API server has failed to answer last. */
   #isOverloaded = false;
   #told: InformerState | undefined;
+  #listed = false;
   #settled: () => void = () => {};
   #running: Promise<void> | undefined;
 
@@ -73,6 +77,11 @@ export class Informer<T> {
   /** Whether what is known is kept up to date; while it isn't, what was last known stands. */
   get synced(): boolean {
     return this.#told?.synced === true;
+  }
+
+  /** Whether what is known is, or was once, all there is. */
+  get listed(): boolean {
+    return this.#listed;
   }
 
   get(key: string): T | undefined {
@@ -150,7 +159,7 @@ export class Informer<T> {
       this.#isOverloaded && known !== undefined ? await this.#listFrom({ fromMemory: true }) : undefined;
     const isEnough = kept !== undefined && (compareVersions(kept.resourceVersion, known ?? '') ?? -1) >= 0;
     const { resourceVersion, items } = isEnough ? kept : await this.#listFrom({});
-    for (const change of this.#cache.replace(items, resourceVersion)) this.#options.changed(change);
+    for (const change of this.#cache.replace(items, resourceVersion)) this.#tellChange(change);
   }
 
   #listFrom(place: { readonly fromMemory?: true }): Promise<ObjectList<CacheEntry<T>>> {
@@ -165,7 +174,7 @@ export class Informer<T> {
       if (this.#lifetime.signal.aborted) return;
       const change = this.#take(event);
       session.steady = true;
-      if (change !== undefined) this.#options.changed(change);
+      if (change !== undefined) this.#tellChange(change);
     }
   }
 
@@ -201,9 +210,14 @@ export class Informer<T> {
     return this.#options.keyOf?.(object) ?? `${object.metadata.namespace ?? ''}/${object.metadata.name}`;
   }
 
+  #tellChange(change: ObjectChange<T>): void {
+    this.#options.changed(change, { firstLook: !this.#listed });
+  }
+
   #tell(state: InformerState): void {
     const told = this.#told;
     this.#told = state;
+    if (state.synced) this.#listed = true;
     const isNews =
       told?.synced !== state.synced || (!told.synced && !state.synced && told.reason !== state.reason);
     if (isNews) this.#options.state(state);

@@ -2,8 +2,7 @@ import { describeWorkloadRef, type WorkloadRef, workloadRefKey } from '../../../
 import type { Cancel, Clock } from '../../../system/clock.ts';
 import type { Logger } from '../../../system/log/logger.ts';
 import { judge, RETRY_AFTER_MS, type ReplicasStep, type Standing, UNCONTESTED } from './contest.ts';
-import { refOf } from '../select-annotated.ts';
-import type { WorkloadRecord } from '../workload-record.ts';
+import { refOf, type WorkloadRecord } from '../workload-record.ts';
 
 export interface ContestWatchOptions {
   readonly clock: Clock;

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readAnnotatedWorkloads } from '../../../src/backends/kubernetes/read-annotated-workloads.ts';
+import { readAnnotatedWorkloads } from '../../../src/backends/kubernetes/annotated-workloads.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { settle } from '../../support/fake-clock.ts';
 import { createApp, DB, ENABLED, KEY, REPLICAS, setUp } from './backend-fixture.ts';

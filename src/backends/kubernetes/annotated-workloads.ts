@@ -1,16 +1,38 @@
-import { optInLabel } from '../../model/opt-in.ts';
-import type { KubernetesResource } from '../../model/workload.ts';
+/** Workloads that take part by what stands in their labels and annotations, as a watch tells them and as asked for once. */
+import { findOptIns, optInLabel } from '../../model/opt-in.ts';
+import { type KubernetesResource, workloadRefKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
+import { Deadline } from '../../system/deadline.ts';
 import type { LabelledWorkload } from '../backend.ts';
-import type { LabelOptions } from '../label-feed.ts';
+import { type LabelOptions, sortLabels } from '../label-feed.ts';
 import { collectionPath } from './api/api-paths.ts';
 import type { KubeAccess } from './api/kube-transport.ts';
 import { KubeClient } from './api/kube-client.ts';
 import { type Environment, loadKubeAccess } from './api/kube-config.ts';
 import { KubeUnreachable } from './api/kube-errors.ts';
 import { listObjects } from './api/kube-list.ts';
-import { selectAnnotated } from './select-annotated.ts';
-import { selectWorkload, type WorkloadRecord } from './workload-record.ts';
+import { REPLICAS_SUFFIX, refOf, selectWorkload, type WorkloadRecord } from './workload-record.ts';
+
+/** The workloads that take part, sorted by key, so that equal snapshots look equal. */
+export function selectAnnotated(
+  records: Iterable<WorkloadRecord>,
+  { labels, labelPrefix }: LabelOptions,
+): readonly LabelledWorkload[] {
+  if (!labels) return [];
+  const remembered = labelPrefix + REPLICAS_SUFFIX;
+  return [...records]
+    .filter((record) => {
+      const { labels: own, annotations } = record;
+      return findOptIns(own, labelPrefix).length > 0 || findOptIns(annotations, labelPrefix).length > 0;
+    })
+    .map((record) => {
+      const { [remembered]: _, ...settings } = record.annotations;
+      const optIns = findOptIns(record.labels, labelPrefix).map((name) => [name, record.labels[name] ?? '']);
+      const labels = sortLabels({ ...Object.fromEntries(optIns), ...settings });
+      return { ref: refOf(record), labels, createdMs: record.createdMs };
+    })
+    .sort((a, b) => (workloadRefKey(a.ref) < workloadRefKey(b.ref) ? -1 : 1));
+}
 
 export interface ClusterQueryOptions extends LabelOptions {
   /** Where the credentials are found. */
@@ -35,16 +57,19 @@ export async function readAnnotatedWorkloads(
   const { clock, timeoutMs } = options;
   const access = options.access ?? (await loadKubeAccess(options.env));
   const client = new KubeClient({ access, clock });
-  const controller = new AbortController();
-  const cancel = clock.schedule(timeoutMs, () => {
-    const message = `the API server at ${access.server} did not answer within ${timeoutMs / 1000} s`;
-    controller.abort(new KubeUnreachable(message));
+  const over = new AbortController();
+  const deadline = new Deadline({
+    ...{ clock, timeoutMs, parent: over.signal },
+    expired: () => {
+      const message = `the API server at ${access.server} did not answer within ${timeoutMs / 1000} s`;
+      return new KubeUnreachable(message);
+    },
   });
   try {
-    return selectAnnotated(await listWorkloads(client, { ...options, signal: controller.signal }), options);
+    return selectAnnotated(await listWorkloads(client, { ...options, signal: deadline.signal }), options);
   } finally {
-    cancel();
-    controller.abort(new Error('the other lists are not needed any more'));
+    over.abort(new Error('the other lists are not needed any more'));
+    deadline.end();
     client.close();
   }
 }

@@ -3,7 +3,7 @@ import { type Observation, UNKNOWN } from '../../model/observation.ts';
 import { type KubernetesWorkload, workloadKey } from '../../model/workload.ts';
 import { namespacedName } from './api/api-paths.ts';
 
-export interface WorkloadObserverOptions {
+export interface WatchedWorkloadsOptions {
   /** What is known of a workload now, without I/O; UNKNOWN where it could not be asked. */
   readonly view: (workload: KubernetesWorkload) => Observation;
   readonly observed: (key: string, observation: Observation) => void;
@@ -15,17 +15,17 @@ interface Watched {
 }
 
 /** Looks at watched workloads, and tells what it saw where it is something new. */
-export class WorkloadObserver {
-  readonly #options: WorkloadObserverOptions;
+export class WatchedWorkloads {
+  readonly #options: WatchedWorkloadsOptions;
   readonly #watched = new Map<string, Watched>();
   /** Keys of the watched workloads by the Service that they are reached through. */
   readonly #byService = new Map<string, Set<string>>();
 
-  constructor(options: WorkloadObserverOptions) {
+  constructor(options: WatchedWorkloadsOptions) {
     this.#options = options;
   }
 
-  workloads(): readonly KubernetesWorkload[] {
+  list(): readonly KubernetesWorkload[] {
     return [...this.#watched.values()].map(({ workload }) => workload);
   }
 

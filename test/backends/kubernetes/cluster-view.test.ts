@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ScaleAnswers } from '../../../src/backends/kubernetes/scale-answers.ts';
+import { ScaleAnswers } from '../../../src/backends/kubernetes/cluster-view.ts';
 import type { WorkloadRecord } from '../../../src/backends/kubernetes/workload-record.ts';
 import { toWorkloadRef } from '../../../src/model/workload.ts';
 import { DB } from './backend-fixture.ts';
