@@ -10,6 +10,7 @@ import {
   parsePositiveDuration,
   parsePositiveSeconds,
   parseSeconds,
+  withinKeepalive,
 } from './values/duration.ts';
 import { parseKubernetesLabel, parseKubernetesWorkload } from './values/kubernetes-names.ts';
 import {
@@ -82,6 +83,11 @@ const DURATION = {
   format: formatDuration,
 };
 const POSITIVE_DURATION = { ...DURATION, parse: parsePositiveDuration, parseSecs: parsePositiveSeconds };
+const KEEPALIVE = {
+  ...DURATION,
+  parse: withinKeepalive(parseDuration),
+  parseSecs: withinKeepalive(parseSeconds),
+};
 const COUNT = count(1, 1_000_000);
 /** 0 = no bound. */
 const BOUND = { ...count(0, 1_000_000), expected: '0 for none' };
@@ -210,7 +216,7 @@ export const FIELDS = {
     builtIn: 0,
     of: (it) => it.maxConnectionsPerAddress,
   }),
-  tcp_keepalive: field(DURATION, { ...POLICY, builtIn: 60_000, of: (it) => it.tcpKeepAliveMs }),
+  tcp_keepalive: field(KEEPALIVE, { ...POLICY, builtIn: 60_000, of: (it) => it.tcpKeepAliveMs }),
   udp_readiness: field(choice(['reply', 'open']), {
     ...POLICY,
     builtIn: 'reply',

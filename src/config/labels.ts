@@ -23,7 +23,7 @@ import { faultsOf, type Reading, refuse, showValue } from './values/parsed.ts';
 import { countListeners } from './values/ports.ts';
 import { formatPath } from './yaml/path.ts';
 import { suggestNearest } from './values/suggest.ts';
-import { describeUselessness } from './checks/check-services.ts';
+import { describeUselessness } from './checks/useless-options.ts';
 
 /** Labels of lazy-tcp-proxy that guard a service; ignoring them would open what their owner closed. */
 const PROTECTIVE_LABELS: ReadonlySet<string> = new Set(['tls', 'api-key', 'basic-auth']);

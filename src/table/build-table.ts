@@ -3,6 +3,7 @@
  * field, each value with its origin. Guarantees: pure, nothing thrown for any drafts, deeply frozen, linear in the
  * number of services and listeners. Precedence per field: file service > label > file defaults > environment > built-in.
  */
+import { findUselessLabels } from '../config/checks/useless-options.ts';
 import type { Environment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
@@ -69,6 +70,7 @@ export function buildTable(input: TableInput): ServiceTable {
       ...served.problems,
       ...settled.problems,
       ...findSilent(served.entries),
+      ...served.entries.flatMap(({ service, origins }) => findUselessLabels(service, origins)),
     ]),
   });
 }

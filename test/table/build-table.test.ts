@@ -324,6 +324,36 @@ describe('buildTable', () => {
     ]);
   });
 
+  it.each([
+    [{ 'udp-ports': '53:53', 'tcp-keepalive': '9s' }, 'tcp-keepalive: has no effect without ports'],
+    [{ ports: '80:80', 'udp-flow-timeout': '9s' }, 'udp-flow-timeout: has no effect without udp-ports'],
+    [
+      { ports: '80:80', 'udp-flow-timeout-secs': '9' },
+      'udp-flow-timeout-secs: has no effect without udp-ports',
+    ],
+    [
+      { ports: '80:80', 'http-healthcheck-status': '204' },
+      'http-healthcheck-status: has no effect without http-healthcheck',
+    ],
+    [
+      { ports: '80:80', 'max-connections': '5', 'max-connections-per-address': '6' },
+      'max-connections-per-address: has no effect, because it is more than max-connections, which is 5',
+    ],
+  ])('warns of labels without effect: %j', (labels, message) => {
+    const label = message.slice(0, message.indexOf(':'));
+    expect(problemsOf(tableOf({ labelled: [labelsOf('db', labels as Record<string, string>)] }))).toEqual([
+      `container db, label ${PREFIX}.${label} warning ${message}`,
+    ]);
+  });
+
+  it.each([
+    ['services: { db: { http_healthcheck: "http://{{container}}/" } }'],
+    ['defaults: { http_healthcheck: "http://{{container}}/" }'],
+  ])('warns of no label that is of use together with %s', (text) => {
+    const labelled = [labelsOf('db', { ports: '80:80', 'http-healthcheck-status': '204' })];
+    expect(problemsOf(tableOf({ text, labelled }))).toEqual([]);
+  });
+
   it('is frozen and sorted by name', () => {
     const table = tableOf({ text: 'services: {b: {ports: ["1:1"]}, a: {ports: ["2:2"]}}' });
     expect([...table.entries.keys()]).toEqual(['a', 'b']);

@@ -1,7 +1,7 @@
 import { describeOrigin, type Origin, type Sourced } from '../../model/origin.ts';
 import { formatListenAddress } from '../../model/service.ts';
 import type { Settings } from '../../model/settings.ts';
-import { type WorkloadRef, workloadRefKey, workloadRefName } from '../../model/workload.ts';
+import { workloadRefKey, workloadRefName } from '../../model/workload.ts';
 import { findBadDependants } from './check-dependants.ts';
 import { findLoops } from './check-loops.ts';
 import { type Finding, valueError, warning } from './finding.ts';
@@ -14,10 +14,9 @@ import { isWorkloadUnknown, listPortItems, PORT_FIELDS, type ReadService } from 
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
 import { describeStatusPlace } from '../values/ports.ts';
 import { isName, NAME_EXPECTED } from '../values/text.ts';
-import { FIELD_NAMES, type FieldName, fieldKeys, hasEffect } from '../fields.ts';
-import { type EngineDefaults, isWorkloadField, workloadFieldOf, workloadNoun } from '../rules/workload-of.ts';
-
-const UDP_OPTIONS = FIELD_NAMES.filter((field) => field.startsWith('udp_') && field !== 'udp_ports');
+import type { Draft } from '../fields.ts';
+import { type EngineDefaults, workloadFieldOf, workloadNoun } from '../rules/workload-of.ts';
+import { findUselessOptions } from './useless-options.ts';
 
 /** Finds mistakes that show only between the services of a file, and options that have no effect. */
 export function checkServices(
@@ -26,9 +25,12 @@ export function checkServices(
     locate,
     engine,
     status,
+    defaults,
   }: {
     readonly locate: LocateOrigin;
     readonly engine: EngineDefaults;
+    /** What the file has under `defaults:`. */
+    readonly defaults: Draft;
     readonly status: Sourced<Settings['status']>;
   },
 ): readonly Finding[] {
@@ -40,7 +42,7 @@ export function checkServices(
     ...findListenConflicts(services, { locate, status }),
     ...findLoops(services, { locate, status }),
     ...findBadDependants(services),
-    ...services.flatMap(findUselessOptions),
+    ...services.flatMap((service) => findUselessOptions(service, defaults)),
   ];
 }
 
@@ -144,53 +146,4 @@ function hasNoConflict(services: readonly ReadService[], status: Settings['statu
 
 function describe(origin: Origin | undefined): string {
   return origin === undefined ? '' : describeOrigin(origin);
-}
-
-/** Why a field does nothing for a workload, in words that follow the field's name. */
-export function describeUselessness(field: FieldName, ref: WorkloadRef): string {
-  const without = `has no effect on a ${workloadNoun(ref)}`;
-  switch (field) {
-    case 'cwd':
-    case 'env':
-      return 'has no effect without command';
-    case 'service_name':
-    case 'upstream':
-    case 'allow_data_loss':
-      return `${without}; it is for Deployments and StatefulSets`;
-    case 'stop_timeout':
-      return ref.kind === 'swarm'
-        ? `${without}; the stop_grace_period of its containers counts`
-        : `${without}; the terminationGracePeriodSeconds of its pods counts`;
-    case 'ignore_labels':
-      return `${without}, which has no labels`;
-    default:
-      return without;
-  }
-}
-
-/** Finds options that have no effect on the service's kind of workload. */
-function findUselessOptions(service: ReadService): readonly Finding[] {
-  if (isWorkloadUnknown(service)) return [];
-  const { raw, ref } = service;
-  const has = (key: string) => Object.hasOwn(raw, key);
-  const ofOtherKinds = FIELD_NAMES.filter((field) => !hasEffect(field, ref.kind)).flatMap((field) =>
-    fieldKeys(field)
-      // findExclusive() tells of a key that names another workload.
-      .filter((key) => has(key) && !isWorkloadField(field))
-      .map((key) => useless(service, key, describeUselessness(field, ref))),
-  );
-  return [...ofOtherKinds, ...findUselessUdpOptions(service, has)];
-}
-
-function findUselessUdpOptions(service: ReadService, has: (key: string) => boolean): readonly Finding[] {
-  // A label may still bring the UDP port, unless the file gives the ports or leaves the labels out.
-  const labelsMayAddPorts =
-    !has('ports') && service.ref.kind !== 'process' && service.raw['ignore_labels'] !== true;
-  if (has('udp_ports') || labelsMayAddPorts) return [];
-  const keys = UDP_OPTIONS.flatMap((field) => [field, `${field}_secs`]).filter(has);
-  return keys.map((key) => useless(service, key, 'has no effect without udp_ports'));
-}
-
-function useless({ path }: ReadService, key: string, message: string): Finding {
-  return warning([...path, key], { code: 'option-without-effect', at: 'key', message });
 }

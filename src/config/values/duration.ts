@@ -62,6 +62,21 @@ export function parsePositiveSeconds(raw: unknown): Parsed<number> {
   return parsed;
 }
 
+/** Of silence, in what the kernel takes: see relay/tcp/keep-alive.ts. */
+const MIN_KEEPALIVE_MS = 1_000;
+const MAX_KEEPALIVE_MS = 32_767_000;
+
+/** Makes a reader of durations refuse what is no time for keepalive probes. */
+export function withinKeepalive(parse: (raw: unknown) => Parsed<number>): (raw: unknown) => Parsed<number> {
+  return (raw) => {
+    const parsed = parse(raw);
+    if (!parsed.ok || parsed.value === 0) return parsed;
+    if (parsed.value >= MIN_KEEPALIVE_MS && parsed.value <= MAX_KEEPALIVE_MS) return parsed;
+    const message = `${showValue(raw)} is not within 1s to 32767s, which is what the kernel takes; 0 asks nobody`;
+    return refuse('invalid-duration', message);
+  };
+}
+
 /** The shortest exact form of whole milliseconds: `2m`, `1h30m`, `500ms`, `0`. */
 export function formatDuration(durationMs: number): string {
   if (durationMs === 0) return '0';

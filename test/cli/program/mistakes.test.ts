@@ -187,6 +187,14 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
     ],
   ],
   [
+    'a keepalive that the kernel does not take',
+    'services: { a: { ports: ["80:80"], tcp_keepalive: 500ms }, b: { ports: ["81:80"], tcp_keepalive_secs: 32768 }, c: { ports: ["82:80"], tcp_keepalive: 0 } }\n',
+    [
+      'f.yaml:1:51 error tcp_keepalive: "500ms" is not within 1s to 32767s, which is what the kernel takes; 0 asks nobody',
+      'f.yaml:1:103 error tcp_keepalive_secs: 32768 is not within 1s to 32767s, which is what the kernel takes; 0 asks nobody',
+    ],
+  ],
+  [
     'a timeout in both spellings',
     'services: { a: { ports: ["80:80"], idle_timeout: 5, idle_timeout_secs: 5 } }\n',
     ['f.yaml:1:53 error idle_timeout_secs: given beside idle_timeout; keep one of them'],
@@ -215,6 +223,49 @@ const WARNINGS: typeof MISTAKES = [
     'an option without effect',
     'services: { a: { ports: ["80:80"], cwd: /srv } }\n',
     ['f.yaml:1:36 warning cwd: has no effect without command', 'f.yaml: ok, 1 service, 1 listener'],
+  ],
+  [
+    'options without effect beside the others of the service, and none that defaults or labels make useful',
+    `services:
+  a: { ports: ["80:80"], http_healthcheck_status: 204, udp_flow_timeout: 9s, allow_data_loss: true }
+  b: { udp_ports: ["53:53"], tcp_keepalive: 9s }
+  c: { ports: ["81:80"], max_connections: 5, max_connections_per_address: 6 }
+  d: { deployment: d, ports: ["82:80"], allow_data_loss: true }
+  e: { http_healthcheck_status: 204, udp_flow_timeout: 9s, tcp_keepalive: 9s, max_connections_per_address: 6 }
+  f: { ports: ["83:80"], max_connections: 5, max_connections_per_address: 5 }
+  g: { ports: ["84:80"], http_healthcheck: "http://{{container}}/", http_healthcheck_status: 204 }
+`,
+    [
+      'f.yaml:2:26 warning http_healthcheck_status: has no effect without http_healthcheck',
+      'f.yaml:2:56 warning udp_flow_timeout: has no effect without udp_ports',
+      'f.yaml:2:78 warning allow_data_loss: has no effect on a container; it is for StatefulSets',
+      'f.yaml:3:30 warning tcp_keepalive: has no effect without ports',
+      'f.yaml:4:46 warning max_connections_per_address: has no effect, because it is more than max_connections, which is 5',
+      'f.yaml:5:41 warning allow_data_loss: has no effect on a Deployment; it is for StatefulSets',
+      'f.yaml: ok, 7 services, 6 listeners',
+    ],
+  ],
+  [
+    'a health check among the defaults',
+    'defaults: { http_healthcheck: "http://{{container}}/" }\nservices: { a: { ports: ["80:80"], http_healthcheck_status: 204 } }\n',
+    ['f.yaml: ok, 1 service, 1 listener'],
+  ],
+  [
+    'settings of Docker for Kubernetes',
+    'backend: kubernetes\ndocker: { socket: /run/d.sock, labels: true, label_urls: [hooks.lan] }\n',
+    [
+      'f.yaml:2:11 warning docker.socket: has no effect under backend: kubernetes, where no service is a container',
+      'f.yaml:2:32 warning docker.labels: has no effect under backend: kubernetes',
+      'f.yaml: ok, 0 services, 0 listeners',
+    ],
+  ],
+  [
+    'settings of Docker for Kubernetes and a container',
+    'backend: kubernetes\ndocker: { socket: /run/d.sock, label_prefix: x }\nservices: { a: { container: a, ports: ["80:80"] } }\n',
+    [
+      'f.yaml:2:32 warning docker.label_prefix: has no effect under backend: kubernetes',
+      'f.yaml: ok, 1 service, 1 listener',
+    ],
   ],
 ];
 

@@ -64,6 +64,8 @@ const APPROXIMATE: ReadonlySet<string> = new Set([
   'cron_start',
   'cron_stop',
   'timezone',
+  'tcp_keepalive',
+  'tcp_keepalive_secs',
 ]);
 
 /** A pattern can't tell 2s from 3s, nor all that is a host. */

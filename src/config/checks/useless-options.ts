@@ -1,0 +1,172 @@
+/** What is given and does nothing: for a workload of this kind, or beside the other values of the service. */
+import type { Origin } from '../../model/origin.ts';
+import type { Problem } from '../../model/problem.ts';
+import type { Service } from '../../model/service.ts';
+import { toWorkloadRef, type WorkloadRef } from '../../model/workload.ts';
+import {
+  type Draft,
+  FIELD_NAMES,
+  type FieldName,
+  fieldKeys,
+  fieldSpec,
+  hasEffect,
+  labelSuffix,
+} from '../fields.ts';
+import { isWorkloadUnknown, type ReadService } from '../read/read-services.ts';
+import { isWorkloadField, workloadNoun } from '../rules/workload-of.ts';
+import { SETTING_NAMES, type SettingName, type SettingsDraft } from '../settings.ts';
+import { type Finding, warning } from './finding.ts';
+
+/** A service as far as it is known: the value of each field when all layers are merged. */
+type ReadValue = (field: FieldName) => unknown;
+
+interface UselessOptions {
+  readonly options: readonly FieldName[];
+  /** The fields that decide whether the options do something. */
+  readonly needs: readonly FieldName[];
+  readonly isUseless: (read: ReadValue, ref: WorkloadRef) => boolean;
+  /** In words that follow an option's name; `name` gives a field's name as the place of the options writes it. */
+  readonly why: (name: (field: FieldName) => string, read: ReadValue) => string;
+}
+
+/** Options that do nothing beside other values of the same service. */
+const USELESS_OPTIONS: readonly UselessOptions[] = [
+  without(
+    'udp_ports',
+    FIELD_NAMES.filter((field) => field.startsWith('udp_') && field !== 'udp_ports'),
+  ),
+  without('ports', ['tcp_keepalive']),
+  without('http_healthcheck', ['http_healthcheck_status']),
+  {
+    options: ['max_connections_per_address'],
+    needs: ['max_connections'],
+    isUseless: (read) => {
+      const most = Number(read('max_connections'));
+      return most > 0 && Number(read('max_connections_per_address')) > most;
+    },
+    why: (name, read) =>
+      `has no effect, because it is more than ${name('max_connections')}, which is ${read('max_connections')}`,
+  },
+  {
+    options: ['allow_data_loss'],
+    needs: [],
+    isUseless: (_valueOf, ref) => ref.kind === 'kubernetes' && ref.resource === 'deployment',
+    why: () => 'has no effect on a Deployment; it is for StatefulSets',
+  },
+];
+
+function without(needed: FieldName, options: readonly FieldName[]): UselessOptions {
+  return {
+    options,
+    needs: [needed],
+    isUseless: (read) => isEmpty(read(needed)),
+    why: (name) => `has no effect without ${name(needed)}`,
+  };
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === undefined || value === '' || (Array.isArray(value) && value.length === 0);
+}
+
+/** Finds options of a file's service that have no effect; `defaults` is what the file has under that key. */
+export function findUselessOptions(service: ReadService, defaults: Draft): readonly Finding[] {
+  if (isWorkloadUnknown(service)) return [];
+  const { raw, ref } = service;
+  const given = (fields: readonly FieldName[]) =>
+    fields.flatMap(fieldKeys).filter((key) => Object.hasOwn(raw, key));
+  const ofOtherKinds = FIELD_NAMES.filter((field) => !hasEffect(field, ref.kind)).flatMap((field) =>
+    // findExclusive() tells of a key that names another workload.
+    isWorkloadField(field)
+      ? []
+      : given([field]).map((key) => useless(service, key, describeUselessness(field, ref))),
+  );
+  const read = (field: FieldName) =>
+    (service.draft[field] ?? defaults[field])?.value ?? fieldSpec(field).builtIn;
+  const besideOthers = USELESS_OPTIONS.flatMap(({ options, needs, isUseless, why }) => {
+    const fitting = options.filter((field) => hasEffect(field, ref.kind));
+    if (!needs.every((field) => isSettled(field, service)) || !isUseless(read, ref)) return [];
+    return given(fitting).map((key) =>
+      useless(
+        service,
+        key,
+        why((field) => field, read),
+      ),
+    );
+  });
+  return [...ofOtherKinds, ...besideOthers];
+}
+
+/** Whether the file alone decides about a field: it has no mistake there, and no label can bring it. */
+function isSettled(field: FieldName, { raw, draft, ref }: ReadService): boolean {
+  if (fieldKeys(field).some((key) => Object.hasOwn(raw, key))) return draft[field] !== undefined;
+  // Whoever gives the ports in the file gives the rest there, too.
+  const hasPorts = Object.hasOwn(raw, 'ports') || Object.hasOwn(raw, 'udp_ports');
+  return hasPorts || ref.kind === 'process' || raw['ignore_labels'] === true;
+}
+
+/** Finds labels that have no effect beside what file and labels say together of the service. */
+export function findUselessLabels(
+  service: Service,
+  origins: Readonly<Partial<Record<FieldName, Origin>>>,
+): readonly Problem[] {
+  const ref = toWorkloadRef(service.workload);
+  const read = (field: FieldName) => fieldSpec(field).of(service);
+  return USELESS_OPTIONS.flatMap(({ options, isUseless, why }) =>
+    options.flatMap((field): readonly Problem[] => {
+      const origin = origins[field];
+      if (origin?.kind !== 'label' || !isUseless(read, ref)) return [];
+      const suffix = origin.label.slice(origin.label.lastIndexOf('.') + 1);
+      const message = `${suffix}: ${why(labelSuffix, read)}`;
+      return [{ code: 'option-without-effect', severity: 'warning', message, origin }];
+    }),
+  );
+}
+
+/** Settings of Docker that a service of the file needs, where that stands for a container or a Swarm service. */
+const DOCKER_SERVICE_SETTINGS: readonly SettingName[] = ['docker.socket', 'docker.join_networks'];
+/** It counts for the annotations of Kubernetes, too. */
+const SHARED_SETTINGS: readonly SettingName[] = ['docker.label_urls'];
+
+/** Finds settings of Docker in a file that chooses Kubernetes. */
+export function findUselessSettings(
+  settings: SettingsDraft,
+  services: readonly ReadService[],
+): readonly Finding[] {
+  if (settings.backend?.value !== 'kubernetes') return [];
+  const needsDocker = services.some(({ ref }) => ref.kind === 'docker' || ref.kind === 'swarm');
+  return SETTING_NAMES.filter((name) => name.startsWith('docker.') && settings[name] !== undefined)
+    .filter((name) => !SHARED_SETTINGS.includes(name))
+    .filter((name) => !(needsDocker && DOCKER_SERVICE_SETTINGS.includes(name)))
+    .map((name) => {
+      const who = DOCKER_SERVICE_SETTINGS.includes(name) ? ', where no service is a container' : '';
+      const message = `has no effect under backend: kubernetes${who}`;
+      return warning(name.split('.'), { code: 'option-without-effect', at: 'key', message });
+    });
+}
+
+/** Why a field does nothing for a workload, in words that follow the field's name. */
+export function describeUselessness(field: FieldName, ref: WorkloadRef): string {
+  const onThis = `has no effect on a ${workloadNoun(ref)}`;
+  switch (field) {
+    case 'cwd':
+    case 'env':
+      return 'has no effect without command';
+    case 'service_name':
+    case 'upstream':
+      return `${onThis}; it is for Deployments and StatefulSets`;
+    case 'allow_data_loss':
+      return `${onThis}; it is for StatefulSets`;
+    case 'stop_timeout':
+      return ref.kind === 'swarm'
+        ? `${onThis}; the stop_grace_period of its containers counts`
+        : `${onThis}; the terminationGracePeriodSeconds of its pods counts`;
+    case 'ignore_labels':
+      return `${onThis}, which has no labels`;
+    default:
+      return onThis;
+  }
+}
+
+function useless({ path }: ReadService, key: string, message: string): Finding {
+  return warning([...path, key], { code: 'option-without-effect', at: 'key', message });
+}
