@@ -16,7 +16,7 @@ const SOURCE = path.join(ROOT, 'src');
 const ENTRIES = ['main.ts', 'sources/config-process.ts', 'relay/splice/thread/relay-thread.ts'];
 
 /** Loaded when first used, each from a file of its own: a proxy may live without ever needing them. */
-const LAZY_PACKAGES = ['cron-parser', 'yaml', 'pino-pretty'];
+const LAZY_PACKAGES = ['cron-parser', 'yaml'];
 
 /** Optional, found in node_modules: one is native, the other as big as everything else twenty times over. */
 const EXTERNAL = ['koffi', '@kubernetes/client-node'];

@@ -32,6 +32,7 @@ export async function run(options: RunOptions, io: ProgramIo): Promise<number> {
     level: options.logLevel ?? environment.logLevel ?? 'info',
     format: options.logFormat ?? environment.logFormat ?? 'pretty',
     color: io.isTerminal && !environment.noColor,
+    time: environment.logTime ?? (io.isTerminal ? 'time' : 'datetime'),
     onBroken: (message) => io.stderr(`lazy-proxy: ${message}`),
   });
   logger.info({ event: 'start' }, `lazy-proxy ${readVersion()} on Node ${process.version}`);

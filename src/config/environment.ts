@@ -11,6 +11,7 @@ import { accept, type EnvironmentVariable, type Parsed, refuse, showValue } from
 
 export const ENVIRONMENT_LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export const ENVIRONMENT_LOG_FORMATS = ['pretty', 'json'] as const;
+export const ENVIRONMENT_LOG_TIMES = ['time', 'datetime'] as const;
 
 /** Variables that have no setting of the file behind them. */
 const OWN_VARIABLES = [
@@ -18,6 +19,7 @@ const OWN_VARIABLES = [
   'POLL_INTERVAL_SECS',
   'LOG_LEVEL',
   'LOG_FORMAT',
+  'LOG_TIME',
   'NO_COLOR',
   'LAZY_PROXY_CONFIG',
   'CONFIG_PATH',
@@ -46,6 +48,7 @@ export interface Environment {
   readonly pollIntervalMs: number | undefined;
   readonly logLevel: (typeof ENVIRONMENT_LOG_LEVELS)[number] | undefined;
   readonly logFormat: (typeof ENVIRONMENT_LOG_FORMATS)[number] | undefined;
+  readonly logTime: (typeof ENVIRONMENT_LOG_TIMES)[number] | undefined;
   /** NO_COLOR is set and not empty. */
   readonly noColor: boolean;
 }
@@ -58,6 +61,7 @@ export const EMPTY_ENVIRONMENT: Environment = {
   pollIntervalMs: undefined,
   logLevel: undefined,
   logFormat: undefined,
+  logTime: undefined,
   noColor: false,
 };
 
@@ -101,6 +105,7 @@ export function parseEnvironment(env: EnvironmentValues): {
     pollIntervalMs: poll?.value === 0 ? undefined : poll?.value,
     logLevel: read({ name: 'LOG_LEVEL', parse: parseLogLevel, otherwise: 'the default applies' })?.value,
     logFormat: read({ name: 'LOG_FORMAT', parse: parseLogFormat, otherwise: 'the default applies' })?.value,
+    logTime: read({ name: 'LOG_TIME', parse: parseLogTime, otherwise: 'the default applies' })?.value,
     noColor: (env['NO_COLOR'] ?? '') !== '',
   };
   return { environment, problems };
@@ -129,6 +134,10 @@ function parseLogFormat(text: string): Parsed<(typeof ENVIRONMENT_LOG_FORMATS)[n
     words: ENVIRONMENT_LOG_FORMATS,
     code: 'invalid-value',
   });
+}
+
+function parseLogTime(text: string): Parsed<(typeof ENVIRONMENT_LOG_TIMES)[number]> {
+  return parseWord(text.toLowerCase(), { shown: text, words: ENVIRONMENT_LOG_TIMES, code: 'invalid-value' });
 }
 
 function parseWord<T extends string>(

@@ -60,6 +60,22 @@ export function formatTimestamp(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }
 
+/**
+ * An RFC 3339 timestamp in the time zone of the process: `14:34:56.789`, or with date and zone `2026-04-01 14:34:56.789 +02:00`.
+ */
+export function formatLocalTime(timestamp: string, style: 'time' | 'datetime'): string {
+  const at = new Date(timestamp);
+  const offsetMinutes = -at.getTimezoneOffset();
+  const [date, time = ''] = new Date(at.getTime() + offsetMinutes * 60_000)
+    .toISOString()
+    .slice(0, -1)
+    .split('T');
+  if (style === 'time') return time;
+  const offset = Math.abs(offsetMinutes);
+  const zone = [Math.floor(offset / 60), offset % 60].map((part) => String(part).padStart(2, '0')).join(':');
+  return `${date} ${time} ${offsetMinutes < 0 ? '-' : '+'}${zone}`;
+}
+
 /** The ms since the epoch of an RFC 3339 timestamp, however fine, or of an HTTP date; NaN where the text is none. */
 export function parseTimestamp(text: string): number {
   return Date.parse(text);

@@ -3,11 +3,13 @@ import {
   EMPTY_ENVIRONMENT,
   ENVIRONMENT_LOG_FORMATS,
   ENVIRONMENT_LOG_LEVELS,
+  ENVIRONMENT_LOG_TIMES,
   parseEnvironment,
 } from '../../src/config/environment.ts';
 import { configCandidates, describeConfigPath } from '../../src/sources/config-candidates.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import { LOG_FORMATS, LOG_LEVELS } from '../../src/system/log/logger.ts';
+import { LOG_TIMES } from '../../src/system/log/pretty.ts';
 
 describe('parseEnvironment', () => {
   it('sets nothing when nothing is set or all is blank', () => {
@@ -27,6 +29,7 @@ describe('parseEnvironment', () => {
       TZ: ':Europe/Paris',
       LOG_LEVEL: 'WARNING',
       LOG_FORMAT: 'json',
+      LOG_TIME: 'DateTime',
       NO_COLOR: '1',
     });
     expect(problems).toEqual([]);
@@ -43,6 +46,7 @@ describe('parseEnvironment', () => {
       },
       logLevel: 'warn',
       logFormat: 'json',
+      logTime: 'datetime',
       noColor: true,
     });
   });
@@ -112,6 +116,7 @@ describe('parseEnvironment', () => {
       '"Blog" is not a name of lower case letters, digits and "-", at most 63 characters; it is ignored',
     ],
     ['LOG_FORMAT', 'xml', '"xml" is not one of pretty, json; the default applies'],
+    ['LOG_TIME', 'date', '"date" is not one of time, datetime; the default applies'],
     [
       'DOCKER_SOCK',
       'docker.sock',
@@ -123,9 +128,10 @@ describe('parseEnvironment', () => {
     expect(environment).toEqual(EMPTY_ENVIRONMENT);
   });
 
-  it('knows the levels and formats of the logger', () => {
+  it('knows the levels, formats and times of the logger', () => {
     expect(ENVIRONMENT_LOG_LEVELS).toEqual(LOG_LEVELS);
     expect(ENVIRONMENT_LOG_FORMATS).toEqual(LOG_FORMATS);
+    expect(ENVIRONMENT_LOG_TIMES).toEqual(LOG_TIMES);
   });
 });
 

@@ -22,7 +22,7 @@ const BACKEND: Layer = {
 /** By folder or file; the longest match counts. */
 const LAYERS: Readonly<Record<string, Layer>> = {
   model: { imports: [] },
-  system: { imports: ['model'], packages: ['pino', 'pino-pretty'] },
+  system: { imports: ['model'], packages: ['pino'] },
   config: {
     imports: ['model'],
     packages: ['yaml', 'ajv', 'cron-parser', 'ipaddr.js', 'fastest-levenshtein'],

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { escapeLines, escapeText } from '../../model/escape-text.ts';
 import { openLogOutput } from './log-output.ts';
-import { prettyStream } from './pretty.ts';
+import { type LogTime, prettyStream } from './pretty.ts';
 import { toSourceStack } from '../source-stack.ts';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -42,6 +42,8 @@ export function createLogger(options: {
   readonly level: LogLevel;
   readonly format: LogFormat;
   readonly color: boolean;
+  /** How pretty lines begin; JSON lines have the full timestamp in UTC. */
+  readonly time: LogTime;
   /** Told once, in words, when the log can't be written: the program goes on, whatever becomes of its log. */
   readonly onBroken: (message: string) => void;
 }): Logger {
@@ -66,7 +68,7 @@ export function createLogger(options: {
   const written =
     options.format === 'json'
       ? pino({ ...base, ...json }, destination)
-      : pino(base, prettyStream({ color: options.color, destination }));
+      : pino(base, prettyStream({ color: options.color, time: options.time, destination }));
   const logger: Logger = Object.assign(written, {
     shows: (level: 'info') => written.isLevelEnabled(level),
   });

@@ -2,11 +2,13 @@
  * Log lines for people: JSON lines in, one readable line per event out. Colours mark the fields' values where the
  * message names them; the other fields stay hidden, since the message already says what a person needs.
  */
-import type { Writable } from 'node:stream';
-import type { DestinationStream } from 'pino';
-import { PinoPretty } from 'pino-pretty';
 import { escapeLines, escapeText } from '../../model/escape-text.ts';
+import { formatLocalTime } from '../clock.ts';
 import { toSourceStack } from '../source-stack.ts';
+
+export const LOG_TIMES = ['time', 'datetime'] as const;
+/** What stands at the beginning of a line: the local time alone, or the date and the zone as well. */
+export type LogTime = (typeof LOG_TIMES)[number];
 
 const RED = 31;
 const GREEN = 32;
@@ -20,30 +22,26 @@ const FIELD_COLORS = { service: YELLOW, network: GREEN, client: CYAN } as const;
 
 type LogLine = Readonly<Record<string, unknown>>;
 
-/**
- * A stream for pino that prints synchronously and in this process: the last line before an exit is never lost.
- * @param options.destination where the text goes; default: standard output.
- */
+/** A destination for pino that passes each of its lines on at once, as text. */
 export function prettyStream(options: {
   readonly color: boolean;
-  readonly destination?: Writable | DestinationStream;
-}): PinoPretty.PrettyStream {
-  const paint = options.color ? paintText : (text: string) => text;
-  return PinoPretty({
-    colorize: false,
-    sync: true,
-    destination: options.destination ?? 1,
-    translateTime: 'SYS:HH:MM:ss.l',
-    hideObject: true,
-    customPrettifiers: {
-      time: (time) => String(time),
-      level: (level) => paint(String(level).toUpperCase(), LEVEL_COLORS[String(level)] ?? CYAN),
+  readonly time: LogTime;
+  readonly destination: { write(line: string): unknown };
+}): { write(json: string): void } {
+  const { color, time, destination } = options;
+  return {
+    write(json) {
+      const line = JSON.parse(json) as LogLine;
+      const name = String(line['level']);
+      const level = name.toUpperCase();
+      const message = escapeText(String(line['msg'] ?? ''));
+      const at = formatLocalTime(String(line['time']), time);
+      const words = color
+        ? `${paintText(level, LEVEL_COLORS[name] ?? CYAN)}: ${paintMessage(message, line)}`
+        : `${level}: ${message}`;
+      destination.write(`${at} ${words}${formatStack(line)}\n`);
     },
-    messageFormat: (line, messageKey) => {
-      const message = escapeText(String(line[messageKey] ?? ''));
-      return `${options.color ? paintMessage(message, line) : message}${formatStack(line)}`;
-    },
-  });
+  };
 }
 
 function paintText(text: string, color: number): string {

@@ -78,3 +78,17 @@ test('an engine whose socket is not there is told with what to do', async () => 
     "(there is no such socket: mount it into the proxy's container, or name another with DOCKER_SOCK)",
   );
 });
+
+test.each([
+  [
+    'date and zone where the output is no terminal',
+    {},
+    /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \+05:30 INFO: lazy-proxy /,
+  ],
+  ['the time alone where LOG_TIME says so', { LOG_TIME: 'time' }, /^\d\d:\d\d:\d\d\.\d{3} INFO: lazy-proxy /],
+])('a line begins with %s', async (_, env, expected) => {
+  const text = '{ status: "off", docker: { labels: false }, services: {} }';
+  const cwd = await createFolder({ 'lazy-proxy.yaml': text });
+  const proxy = await startProgram({ cwd, env: { ...process.env, TZ: 'Asia/Kolkata', ...env } });
+  expect(proxy.log()).toMatch(expected);
+});

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { prettyStream } from '../../../src/system/log/pretty.ts';
 
 /** A logger as createLogger builds it, printing into `text()`. */
-function captureLog(options: { readonly color: boolean }) {
+function captureLog(options: { readonly color: boolean; readonly time?: 'datetime' }) {
   const chunks: string[] = [];
   const destination = new Writable({
     write(chunk, _encoding, done) {
@@ -19,7 +19,7 @@ function captureLog(options: { readonly color: boolean }) {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label: string) => ({ level: label }) },
     },
-    prettyStream({ ...options, destination }),
+    prettyStream({ time: 'time', ...options, destination }),
   );
   return { logger, text: () => chunks.join('') };
 }
@@ -34,6 +34,12 @@ describe('pretty log', () => {
       'db: waking for 10.0.0.1:5',
     );
     expect(text()).toMatch(new RegExp(`^${TIME} INFO: db: waking for 10\\.0\\.0\\.1:5\\n$`));
+  });
+
+  test('begins with date and zone when asked to', () => {
+    const { logger, text } = captureLog({ color: false, time: 'datetime' });
+    logger.info({}, 'ready');
+    expect(text()).toMatch(new RegExp(String.raw`^\d{4}-\d\d-\d\d ${TIME} [+-]\d\d:\d\d INFO: ready\n$`));
   });
 
   test('prints the stack on its own lines when an error is logged at error level', () => {
