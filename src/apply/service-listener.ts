@@ -2,6 +2,7 @@ import type { Lifecycle } from '../lifecycle/lifecycle.ts';
 import { type ListenerSpec, listenKey, type Service, type TargetPort } from '../model/service.ts';
 import { compileAccessList } from '../relay/access/access-list.ts';
 import type { Admission } from '../relay/access/admission.ts';
+import { EndLog } from '../relay/end-log.ts';
 import type { Listener, TrackClient } from '../relay/listener.ts';
 import type { NativeDatagrams } from '../relay/native/datagrams/native-datagrams.ts';
 import { type TcpBinding, TcpListener } from '../relay/tcp/tcp-listener.ts';
@@ -68,6 +69,7 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
   });
   const listener = new TcpListener({
     ...{ spec, relay, logger, admission, onDrained, limiter: options.limiter },
+    endLog: EndLog.create(options),
     binding: bind(options.service),
     hasComeBack: (client, { service }) => own?.hasComeBack(client, { ...place, service }) ?? false,
     onRefused: (client, { service }) => logRefused({ client, service }, options),
@@ -97,6 +99,7 @@ function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
   };
   const listener = new UdpListener({
     ...{ spec, clock, admission, own, onDrained, loadDatagrams, budget },
+    endLog: EndLog.create(options),
     binding: bind(options.service),
   });
   return adapt(listener, { bind, drops: () => listener.drops, refusals: () => ({}) });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { createServiceListener, type ServiceListener } from '../../src/apply/service-listener.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
 import { createStreamRelay } from '../../src/relay/tcp/stream-relay.ts';
@@ -23,11 +23,14 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
   let service: Service;
   let listener: ServiceListener;
   let lines: string[];
+  /** What the log tells at debug. */
+  let details: string[];
 
   beforeEach(async () => {
     bench = new Bench();
     datagrams = new Datagrams();
     lines = [];
+    details = [];
     const targetPort = await freeUdpPort();
     spec = aListener({ protocol: 'udp', port: await freeUdpPort(), targetPort });
     service = aService({
@@ -56,7 +59,12 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
   async function open(wanted: Service): Promise<void> {
     service = wanted;
     const { lifecycle, clock } = bench;
-    const logger: Logger = { ...silentLogger, warn: (_fields, message) => void lines.push(message) };
+    const logger: Logger = {
+      ...silentLogger,
+      shows: () => true,
+      warn: (_fields, message) => void lines.push(message),
+      debug: (_fields, message) => void details.push(message),
+    };
     const parts = {
       udpBudget: aUdpBudget(),
       lifecycle,
@@ -82,6 +90,25 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
   const state = () => bench.controller('db').state.kind;
   const numbers = (from: number, to: number) =>
     Array.from({ length: to - from + 1 }, (_, index) => String(from + index));
+
+  test('each flow is told at its end: who, where to, for how long and how much', async () => {
+    bench.add(service, STOPPED);
+    await echo();
+    const client = await datagrams.bind();
+    send(client, 'hello', 'there');
+    await bench.backend.called(1);
+    await bench.clock.advance(WAKE_MS);
+    await client.arrived(2);
+    send(client, 'more');
+    await client.arrived(3);
+    // The time of the answers is the last that counts.
+    await bench.clock.advance(60_000);
+    await bench.until(() => details.length > 0);
+    const flow = `db: flow of 127.0.0.1:${client.port} to 127.0.0.1:${spec.targetPort}`;
+    expect(details[0]).toMatch(/: ended by silence after \d+ ms, 14 bytes up, 29 bytes down$/);
+    expect(details[0]?.startsWith(`${flow}: `)).toBe(true);
+    expect(details).toHaveLength(1);
+  });
 
   describe('in reply mode', () => {
     it('answers the first datagrams of ten clients, each with its own reply', async () => {

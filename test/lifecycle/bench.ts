@@ -39,6 +39,8 @@ export class Bench {
       readonly shares?: boolean;
       readonly maxStarting?: number;
       readonly own?: OwnPlaces;
+      /** Whether the log shows debug; default: no. */
+      readonly debug?: boolean;
     } = {},
   ) {
     const sink = {
@@ -50,7 +52,7 @@ export class Bench {
     this.lifecycle = new Lifecycle({
       backends: [this.backend],
       clock: this.clock,
-      logger: collectLines(this.lines),
+      logger: collectLines(this.lines, options),
       maxStarting: options.maxStarting ?? 1_000,
       own: options.own,
     });
@@ -107,7 +109,8 @@ export class Bench {
   }
 }
 
-function collectLines(lines: string[]): Logger {
+function collectLines(lines: string[], { debug = false }: { readonly debug?: boolean }): Logger {
   const log = (_fields: LogFields, message: string) => void lines.push(message);
-  return { error: log, warn: log, info: log, debug: log };
+  const shows = (level: 'info' | 'debug') => level === 'info' || debug;
+  return { error: log, warn: log, info: log, debug: log, shows };
 }

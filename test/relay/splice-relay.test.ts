@@ -113,6 +113,7 @@ describe.runIf(isLinux)('SpliceRelay', () => {
   it('warns once that the kernel refuses to watch sockets, and says what helps', async () => {
     const report = {
       ended: [],
+      finished: [],
       returned: [],
       barred: [],
       used: [],
@@ -150,7 +151,7 @@ describe.runIf(isLinux)('SpliceRelay', () => {
       const relay = await createSpliceRelay();
       const [left, right] = [await sockets.pair(), await sockets.pair()];
       const ended = new Promise<void>((resolve) => {
-        relay.join({ client: left.far, upstream: right.near, keepAliveMs: 0 }, resolve);
+        relay.join({ client: left.far, upstream: right.near, keepAliveMs: 0 }, () => resolve());
       });
       left.near.end(pattern(3_000_000));
       expect(await collect(right.far)).toHaveLength(3_000_000);

@@ -29,6 +29,7 @@ test.runIf(process.platform === 'linux')(
         keepAliveMs: 60_000,
         budgetMs: 30_000,
         service: 0,
+        name: 'db',
       });
       server.close();
       expect(route).toBeDefined();

@@ -238,11 +238,14 @@ export class WorkloadController {
   /** Takes what the engine says now. */
   observe(observation: Observation): void {
     const { health: before, staysAwake } = this.#observation;
+    const stateBefore = this.#state;
     this.#observation = observation;
     this.#dispatch('observed', observation.detail);
     if (observation.health === 'healthy' && before !== 'healthy') this.#dispatch('recovered');
     this.#followRun();
     if (observation.health !== before || observation.staysAwake !== staysAwake) this.#followTimers();
+    if (!this.#isClosed)
+      this.#log.observed(this.#service.name, observation, { before: stateBefore, after: this.#state });
   }
 
   /** New settings, in force at once; a running idle timer counts from where it began. Takes back a retirement. */

@@ -1,3 +1,4 @@
+import type { Observation } from '../../model/observation.ts';
 import type { Wake } from '../../model/wake.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
@@ -65,6 +66,15 @@ export class WorkloadLog {
     else tell();
   }
 
+  /** The engine has told of the workload: what, and what came of it. */
+  observed(service: string, seen: Observation, { before, after }: Transition): void {
+    if (this.#logger.shows?.('debug') === false) return;
+    const [was, is] = [describeState(before), describeState(after)];
+    const effect = was === is ? `stays ${is}` : `${was} → ${is}`;
+    const message = `${service}: the engine says ${describeSeen(seen)}: ${effect}`;
+    this.#logger.debug({ event: 'observed', service, engine: seen.state, before: was, after: is }, message);
+  }
+
   /** The workload should be asleep, but must not be put to sleep: logged once for each reason. */
   staysAwake(service: string, reason: string): void {
     if (this.#toldStaysAwake === reason) return;
@@ -81,6 +91,16 @@ export class WorkloadLog {
   close(): void {
     this.#cancelMissing?.();
   }
+}
+
+function describeSeen({ state, health, detail }: Observation): string {
+  const said = [state, ...(health === 'none' ? [] : [health])].join(', ');
+  return detail === undefined || detail === '' ? said : `${said} (${detail})`;
+}
+
+/** `ready`, `starting (gate)`. */
+function describeState(state: LifecycleState): string {
+  return 'phase' in state ? `${state.kind} (${state.phase})` : state.kind;
 }
 
 /** The line that tells a transition to the user; undefined where there is nothing to tell. */

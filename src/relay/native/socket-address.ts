@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js';
+import { formatEndpoint } from '../access/client-address.ts';
 
 export const AF_INET = 2;
 const AF_INET6 = 10;
@@ -37,4 +38,10 @@ export function toSocketAddress({
 export function hostOf(bytes: Uint8Array): string {
   const isIpv4 = new Uint16Array(bytes.buffer, bytes.byteOffset, 1)[0] === AF_INET;
   return ipaddr.fromByteArray([...(isIpv4 ? bytes.subarray(4, 8) : bytes.subarray(8, 24))]).toString();
+}
+
+/** The address and port in a `struct sockaddr_in` or `struct sockaddr_in6`, as people write them: an IPv4-mapped one as IPv4. */
+export function endpointOf(bytes: Uint8Array): string {
+  const port = new DataView(bytes.buffer, bytes.byteOffset).getUint16(2);
+  return formatEndpoint(ipaddr.process(hostOf(bytes)).toString(), port);
 }

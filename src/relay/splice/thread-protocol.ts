@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Shortage } from '../../system/descriptors.ts';
 import type { AccessRanges } from '../access/access-list.ts';
 import type { ClientCounts } from '../access/client-counts.ts';
+import type { ConnectionEnding, EndedClient } from '../end-log.ts';
 import type { SocketAddress } from '../native/socket-address.ts';
 import type { PairSockets } from './thread/relayed-pair.ts';
 
@@ -23,6 +24,8 @@ export interface SharedState {
   readonly sockets: Int32Array;
   /** By slot: bytes to the upstream, bytes to the client. */
   readonly traffic: Float64Array;
+  /** By slot: how it has ended, a place in `CONNECTION_ENDINGS`. */
+  readonly endings: Int32Array;
   /** By slot: the service for which a client of the thread's own is counted, and 1 more; 0 = none. */
   readonly countedService: Int32Array;
   /** By slot: the hash of its address. */
@@ -41,6 +44,14 @@ export interface SharedState {
   readonly quit: Int32Array;
 }
 
+/** In `SharedState` an ending is its place in this list. */
+export const CONNECTION_ENDINGS = [
+  'closed',
+  'client-reset',
+  'upstream-reset',
+  'cut',
+] as const satisfies readonly ConnectionEnding[];
+
 /** Pages that nobody touches take no memory. */
 export function createSharedState(): SharedState {
   const words = (count: number) => new Int32Array(new SharedArrayBuffer(count * 4));
@@ -49,6 +60,7 @@ export function createSharedState(): SharedState {
     open: words(MAX_CONNECTIONS),
     sockets: words(MAX_CONNECTIONS * 2),
     traffic: doubles(MAX_CONNECTIONS * 2),
+    endings: words(MAX_CONNECTIONS),
     countedService: words(MAX_CONNECTIONS),
     countedHash: words(MAX_CONNECTIONS),
     pipes: words(MAX_PIPES * 2),
@@ -85,6 +97,8 @@ export interface OpenRoute {
   readonly access: AccessRanges;
   /** By which its clients are counted. */
   readonly service: number;
+  /** The service's name, where the end of each connection is to be reported; absent = nobody wants to know. */
+  readonly reportedAs: string | undefined;
   /** How long a client may wait for a connection, in ms. */
   readonly budgetMs: number;
   /** Of the sockets to the upstreams; what the listening socket brings in has its own options. */
@@ -115,6 +129,8 @@ export type ThreadCommand =
 export interface ThreadReport {
   /** Slots of handed-over connections that have ended, each once. */
   readonly ended: readonly number[];
+  /** Connections of routes that have ended, where their route is to report them. */
+  readonly finished: readonly EndedClient[];
   /** Clients of routes that were not connected, and are counted in `routeUse` still. */
   readonly returned: readonly ReturnedClient[];
   /** Clients whom the access list of their route refuses, and who are not counted. */

@@ -5,7 +5,8 @@ import type { HeldClients } from '../native/held-clients.ts';
 import type { Libc } from '../native/libc.ts';
 import { createTcpInfoReader } from '../native/tcp-info.ts';
 import { PeerVigil, ViewedPair } from './peer-vigil.ts';
-import type { RelayedConnection, RelaySockets, TcpRelay } from './tcp-relay.ts';
+import type { ConnectionEnding } from '../end-log.ts';
+import type { OnConnectionEnd, RelayedConnection, RelaySockets, TcpRelay } from './tcp-relay.ts';
 import { createTuneSocket } from './tune-socket.ts';
 import { readNow } from './unread.ts';
 
@@ -26,8 +27,9 @@ export function createStreamRelay(native?: NativeParts): TcpRelay {
     join(sockets, onEnd) {
       const { upstream, keepAliveMs } = sockets;
       tune(upstream, keepAliveMs);
-      relay(sockets, onEnd);
-      const connection = createConnection(sockets);
+      const fate: Fate = { ending: 'closed' };
+      relay(sockets, { fate, onEnd });
+      const connection = createConnection(sockets, fate);
       vigil?.follow(sockets, () => connection.destroy());
       return connection;
     },
@@ -116,12 +118,21 @@ class StreamVigil {
   }
 }
 
-function relay({ client, upstream }: RelaySockets, onEnd: () => void): void {
+/** How a connection ends, as far as that is known; whoever breaks it first has broken it. */
+interface Fate {
+  ending: ConnectionEnding;
+}
+
+function relay(
+  { client, upstream }: RelaySockets,
+  { fate, onEnd }: { readonly fate: Fate; readonly onEnd: OnConnectionEnd },
+): void {
   let open = 2;
   const closed = () => {
-    if (--open === 0) onEnd();
+    if (--open === 0) onEnd(fate.ending);
   };
   if (client.destroyed || upstream.destroyed) {
+    fate.ending = client.destroyed ? 'client-reset' : 'upstream-reset';
     endBroken(client, upstream);
     endBroken(upstream, client);
     for (const socket of [client, upstream]) {
@@ -130,16 +141,19 @@ function relay({ client, upstream }: RelaySockets, onEnd: () => void): void {
     }
     return;
   }
-  pass(client, { to: upstream, closed });
-  pass(upstream, { to: client, closed });
+  pass(client, { to: upstream, closed, fate, broken: 'client-reset' });
+  pass(upstream, { to: client, closed, fate, broken: 'upstream-reset' });
 }
 
 interface Direction {
   readonly to: Socket;
   readonly closed: () => void;
+  readonly fate: Fate;
+  /** The ending that it is when the source fails. */
+  readonly broken: ConnectionEnding;
 }
 
-function pass(source: Socket, { to, closed }: Direction): void {
+function pass(source: Socket, { to, closed, fate, broken }: Direction): void {
   // All that `close` has to know is in the state of the socket.
   source.on('error', () => {});
   const destroy = source._destroy.bind(source);
@@ -149,7 +163,10 @@ function pass(source: Socket, { to, closed }: Direction): void {
   };
   source.once('close', () => {
     // Not the orderly end of both directions: the other side must not wait for the rest.
-    if (!source.readableEnded || !source.writableFinished) resetOnceSent(to);
+    if (!source.readableEnded || !source.writableFinished) {
+      if (fate.ending === 'closed') fate.ending = broken;
+      resetOnceSent(to);
+    }
     closed();
   });
   source.pipe(to);
@@ -184,12 +201,13 @@ function resetOnceSent(socket: Socket): void {
   else socket.write('', reset);
 }
 
-function createConnection({ client, upstream }: RelaySockets): RelayedConnection {
+function createConnection({ client, upstream }: RelaySockets, fate: Fate): RelayedConnection {
   return {
     get traffic() {
       return { bytesUp: upstream.bytesWritten, bytesDown: client.bytesWritten };
     },
     destroy() {
+      if (fate.ending === 'closed') fate.ending = 'cut';
       client.resetAndDestroy();
       upstream.resetAndDestroy();
     },

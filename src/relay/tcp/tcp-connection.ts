@@ -1,13 +1,17 @@
 import type { Socket } from 'node:net';
+import { formatEndpoint, plainAddress } from '../access/client-address.ts';
+import type { EndLog } from '../end-log.ts';
 import type { Client } from '../listener.ts';
 import type { TcpBinding } from './tcp-listener.ts';
-import type { RelayedConnection, TcpRelay } from './tcp-relay.ts';
+import type { OnConnectionEnd, RelayedConnection, TcpRelay } from './tcp-relay.ts';
 import { discardUnread } from './unread.ts';
 
 interface ConnectionOptions {
   readonly client: Client;
   readonly binding: TcpBinding;
   readonly relay: TcpRelay;
+  /** Absent where no line is to be written at its end. */
+  readonly endLog?: EndLog | undefined;
   /** For how long the client has waited for a connection already. */
   readonly waitedMs: number;
   /** Called once, when both sides are closed. */
@@ -58,8 +62,10 @@ export class TcpConnection {
       release?.();
       socket.off('error', leave).off('end', leave).off('close', leave).off('close', end);
       const { keepAliveMs } = binding;
-      this.#relayed = relay.join({ client: socket, upstream: upstream.socket, keepAliveMs }, () => {
+      const logEnd = this.#prepareEndLine(upstream.socket);
+      this.#relayed = relay.join({ client: socket, upstream: upstream.socket, keepAliveMs }, (ending) => {
         upstream.release();
+        logEnd?.(ending);
         end();
       });
       this.#options.onRelayed();
@@ -71,6 +77,24 @@ export class TcpConnection {
     } finally {
       unprepare();
     }
+  }
+
+  /** Before the sockets are the relay's, which may close them. */
+  #prepareEndLine({ remoteAddress, remotePort }: Socket): OnConnectionEnd | undefined {
+    const { endLog, client, binding } = this.#options;
+    if (endLog === undefined) return undefined;
+    const sinceMs = endLog.monotonicMs();
+    const upstream =
+      remoteAddress === undefined || remotePort === undefined
+        ? undefined
+        : formatEndpoint(plainAddress(remoteAddress), remotePort);
+    return (ending) => {
+      const durationMs = endLog.monotonicMs() - sinceMs;
+      const { bytesUp, bytesDown } = this.#relayed?.traffic ?? { bytesUp: 0, bytesDown: 0 };
+      const { service } = binding;
+      const who = { service, client: client.endpoint, upstream };
+      endLog.tell('tcp', { ...who, durationMs, bytesUp, bytesDown, ending });
+    };
   }
 
   #end(): void {

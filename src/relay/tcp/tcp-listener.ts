@@ -8,6 +8,7 @@ import type { Logger } from '../../system/log/logger.ts';
 import type { AccessList } from '../access/access-list.ts';
 import type { Admission, ServiceBounds } from '../access/admission.ts';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
+import type { EndLog } from '../end-log.ts';
 import type { Listener, TrackClient } from '../listener.ts';
 import { descriptorOf } from '../native/descriptor-of.ts';
 import { TcpAcceptor } from './tcp-acceptor.ts';
@@ -64,6 +65,7 @@ export class TcpListener implements Listener<TcpBinding> {
   readonly #logger: Logger;
   readonly #hasComeBack: (client: ComingClient, binding: TcpBinding) => boolean;
   readonly #limiter: LogLimiter | undefined;
+  readonly #endLog: EndLog | undefined;
   readonly #onRefused: (client: string, binding: TcpBinding) => void;
   readonly #onUnserved: UnservedHandler;
   readonly #onDrained: () => void;
@@ -82,6 +84,8 @@ export class TcpListener implements Listener<TcpBinding> {
     readonly logger: Logger;
     /** Bounds the lines about clients that could not be accepted; absent = one for each. */
     readonly limiter?: LogLimiter | undefined;
+    /** Told of each connection at its end; absent where nobody wants to know. */
+    readonly endLog?: EndLog | undefined;
     /** Bounds the clients; absent = as many as come. */
     readonly admission?: Admission | undefined;
     /** Whether a client is a connection of the proxy's own that has come back to it; default: none is. */
@@ -100,6 +104,7 @@ export class TcpListener implements Listener<TcpBinding> {
     this.#admission = options.admission;
     this.#hasComeBack = options.hasComeBack ?? (() => false);
     this.#limiter = options.limiter;
+    this.#endLog = options.endLog;
     this.#onRefused = options.onRefused;
     this.#onUnserved = options.onUnserved ?? (() => {});
     this.#onDrained = options.onDrained;
@@ -189,6 +194,7 @@ export class TcpListener implements Listener<TcpBinding> {
     const ended = binding.track?.({ address, port: remotePort, endpoint });
     const connection = new TcpConnection(client, {
       ...{ binding, relay: this.#relay, client: { address, port: remotePort, endpoint }, waitedMs },
+      endLog: this.#endLog,
       onEnd: () => {
         this.#connections.delete(connection);
         admitted?.leave();
@@ -215,7 +221,8 @@ export class TcpListener implements Listener<TcpBinding> {
     if (bounds.maxConnections > 0 || bounds.maxConnectionsPerAddress > 0) return;
     // As long as they have to share, each is looked at here.
     if (this.#admission?.isRoomy === false) return;
-    const policy = { access: access.ranges, service: this.#admission?.numberOf(service) ?? 0, keepAliveMs };
+    const number = this.#admission?.numberOf(service) ?? 0;
+    const policy = { access: access.ranges, service: number, name: service, keepAliveMs };
     this.#warm.open(policy, (user) => openWarmPath?.(user));
   }
 

@@ -1,5 +1,6 @@
 import type { Server, Socket } from 'node:net';
 import type { AccessRanges } from '../access/access-list.ts';
+import type { ConnectionEnding } from '../end-log.ts';
 import type { TuneSocket } from './tune-socket.ts';
 
 /** How bytes are moved: through Node's streams, or by the kernel on a thread of its own. */
@@ -27,7 +28,7 @@ export interface TcpRelay {
    * state: nobody else may use them any more. Both must allow half-open.
    * @param onEnd called once, when both sides are closed; never before `join` has returned.
    */
-  join(sockets: RelaySockets, onEnd: () => void): RelayedConnection;
+  join(sockets: RelaySockets, onEnd: OnConnectionEnd): RelayedConnection;
   /**
    * Accepts the clients of a listening socket and connects them, without asking anybody, from now on until the route is
    * closed; the server itself must be closed right after, and can listen on `takeListener()` of the route later.
@@ -39,6 +40,9 @@ export interface TcpRelay {
   /** Frees what is kept for further connections; those that live are reset. Idempotent. */
   close(): void;
 }
+
+/** Told how a connection has ended; its traffic is complete then. */
+export type OnConnectionEnd = (ending: ConnectionEnding) => void;
 
 export interface RelaySockets {
   readonly client: Socket;
@@ -69,6 +73,8 @@ export interface RouteOptions {
   readonly access: AccessRanges;
   /** By which they are counted: see `ClientCounts`. */
   readonly service: number;
+  /** The service's name, for the line about the end of each connection. */
+  readonly name: string;
   /** As in `RelaySockets`. */
   readonly keepAliveMs: number;
   /** How long a client may wait for a connection, in ms; then, or before, it is given back. */

@@ -13,7 +13,7 @@ interface WarmListenerOptions {
 }
 
 /** What holds for each client that the relay lets in. */
-type RoutePolicy = Pick<RouteOptions, 'access' | 'service' | 'keepAliveMs'>;
+type RoutePolicy = Pick<RouteOptions, 'access' | 'service' | 'name' | 'keepAliveMs'>;
 
 /**
  * Lends a listener's socket to the relay while its service is ready, so that new connections cost the main thread nothing.

@@ -27,7 +27,7 @@ export interface RoomMaker {
   /** Waits for nothing, and keeps nothing. */
   readonly isIdle: boolean;
   readonly lastActiveMs: number;
-  end(): void;
+  end(ending: 'displaced'): void;
 }
 
 /** What the UDP flows of the whole process may take together: memory for what is kept, and sockets. */
@@ -116,7 +116,7 @@ export class FlowLimit {
       const { oldest } = this.#used;
       if (oldest === undefined || nowMs - oldest.value.lastActiveMs < MIN_IDLE_MS) return false;
       if (oldest.value.isIdle) {
-        oldest.value.end();
+        oldest.value.end('displaced');
         return true;
       }
       this.#used.touch(oldest);

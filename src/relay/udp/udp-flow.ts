@@ -4,6 +4,8 @@ import type { Cancel, Clock } from '../../system/clock.ts';
 import { type Descriptors, shortageOf } from '../../system/descriptors.ts';
 import type { Due, DueQueue } from '../../system/due-queue.ts';
 import type { OwnListeners } from '../../system/net/own-listeners.ts';
+import { formatEndpoint } from '../access/client-address.ts';
+import type { EndLog, FlowEnding } from '../end-log.ts';
 import { DatagramQueue, type DropReason } from './datagram-queue.ts';
 import type { DatagramRun } from './datagram-run.ts';
 import type { FlowLease, UdpTarget } from './flow-lease.ts';
@@ -40,9 +42,22 @@ export interface FlowSetting {
   readonly datagrams?: NativeDatagrams | undefined;
   readonly descriptors?: Descriptors | undefined;
   readonly own?: OwnListeners | undefined;
+  /** Absent where nobody wants to know what a flow has carried: then nothing is counted. */
+  readonly endLog?: EndLog | undefined;
   readonly countDrop: (reason: DropReason, count: number) => void;
   /** Tells the flows of the ends of their workload's runs. */
   readonly runEnds: AbortFan;
+}
+
+/** What a flow has carried. */
+export interface FlowTally {
+  /** When it began, on the clock that never jumps. */
+  readonly sinceMs: number;
+  /** Where it was relayed to last. */
+  upstream: string | undefined;
+  /** Bytes of the client that were passed on or kept, and bytes of the answers. */
+  bytesUp: number;
+  bytesDown: number;
 }
 
 /** Whose flow it is. */
@@ -56,6 +71,8 @@ export interface FlowOwner {
   onSocket?(): void;
   /** Called with every datagram that passes, and when the workload is ready. */
   onActive(): void;
+  /** Called before the end of a flow that could be served, where its traffic is counted. */
+  onFinished?(ending: FlowEnding, tally: FlowTally): void;
   /** Called once, when the flow has ended; `error` where it could not be served. */
   onEnd(error?: unknown): void;
 }
@@ -87,12 +104,15 @@ export class UdpFlow implements Due, FanMember {
   dueMs = 0;
   duePlace = -1;
   #cancelFlush: Cancel | undefined;
+  readonly #tally: FlowTally | undefined;
 
   constructor(setting: FlowSetting, owner: FlowOwner) {
     this.#setting = setting;
     this.#owner = owner;
     this.#queue = new DatagramQueue(setting.policy, setting.budget);
     this.#lastActiveMs = setting.clock.monotonicMs();
+    if (setting.endLog !== undefined)
+      this.#tally = { sinceMs: this.#lastActiveMs, upstream: undefined, bytesUp: 0, bytesDown: 0 };
   }
 
   /** Takes a datagram of the client. */
@@ -101,11 +121,13 @@ export class UdpFlow implements Due, FanMember {
     this.#leaveSilence();
     if (this.#upstream !== undefined && this.#queue.size === 0) {
       this.#touchBy(1, 0);
+      if (this.#tally !== undefined) this.#tally.bytesUp += datagram.length;
       return this.#upstream.send(datagram);
     }
     const limit = this.#queue.push(datagram, this.#setting.clock.monotonicMs());
     if (limit !== undefined) return this.#drop(limit);
     this.#touchBy(1, 0);
+    if (this.#tally !== undefined) this.#tally.bytesUp += datagram.length;
     this.#arrivedCount++;
     this.#arrivedBytes += datagram.length;
     if (this.#upstream === undefined && this.#opening === undefined) void this.#open();
@@ -124,6 +146,7 @@ export class UdpFlow implements Due, FanMember {
       return;
     }
     this.#touchBy(run.size, 0);
+    if (this.#tally !== undefined) this.#tally.bytesUp += bytesOf(run);
     this.#upstream.sendRun(run);
   }
 
@@ -142,9 +165,10 @@ export class UdpFlow implements Due, FanMember {
   }
 
   /** Ends the flow. Idempotent. */
-  end(error?: unknown): void {
+  end(ending: FlowEnding, error?: unknown): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    if (error === undefined && this.#tally !== undefined) this.#owner.onFinished?.(ending, this.#tally);
     this.#opening?.abort(FLOW_ENDED);
     this.#setting.dues.delete(this);
     this.#leaveUpstream();
@@ -157,7 +181,8 @@ export class UdpFlow implements Due, FanMember {
     this.#setting.countDrop(limit, 1);
     this.#touchBy(1, 0);
     // Nothing is left that could wake the workload, or prove that its port takes datagrams.
-    if (this.#queue.size === 0 && this.#upstream === undefined && this.#opening === undefined) this.end();
+    if (this.#queue.size === 0 && this.#upstream === undefined && this.#opening === undefined)
+      this.end('dropped');
   }
 
   async #open(): Promise<void> {
@@ -178,7 +203,7 @@ export class UdpFlow implements Due, FanMember {
       this.#opening = undefined;
       this.#use(upstream, ended);
     } catch (error) {
-      this.end(error);
+      this.end('dropped', error);
     }
   }
 
@@ -186,7 +211,7 @@ export class UdpFlow implements Due, FanMember {
   #failToFollow(error: unknown): never {
     if (shortageOf(error) !== undefined) {
       this.#setting.countDrop('no-descriptors', this.#queue.clear());
-      this.end();
+      this.end('dropped');
     }
     throw error;
   }
@@ -202,6 +227,7 @@ export class UdpFlow implements Due, FanMember {
   }
 
   #listenTo(target: UdpTarget): UpstreamHandlers {
+    if (this.#tally !== undefined) this.#tally.upstream = formatEndpoint(target.host, target.port);
     this.#silentTarget = target;
     this.#silentSinceMs = undefined;
     return new UdpFlow.#Ear(this, target);
@@ -224,11 +250,15 @@ export class UdpFlow implements Due, FanMember {
 
     onReply(datagram: Buffer): void {
       this.#hear(1);
+      const tally = this.#flow.#tally;
+      if (tally !== undefined) tally.bytesDown += datagram.length;
       this.#flow.#owner.reply(datagram);
     }
 
     onReplies(run: DatagramRun): void {
       this.#hear(run.size);
+      const tally = this.#flow.#tally;
+      if (tally !== undefined) tally.bytesDown += bytesOf(run);
       this.#flow.#owner.replyRun(run);
     }
 
@@ -257,6 +287,7 @@ export class UdpFlow implements Due, FanMember {
     // What is kept came after it.
     if (datagram === this.#flushed) return this.#queue.putBack(datagram, this.#lastActiveMs);
     this.#questions--;
+    if (this.#tally !== undefined) this.#tally.bytesUp -= datagram.length;
     this.receive(datagram);
   }
 
@@ -353,9 +384,15 @@ export class UdpFlow implements Due, FanMember {
     const shortMs = Math.min(EXCHANGED_TIMEOUT_MS, timeoutMs);
     const silentMs = clock.monotonicMs() - this.#lastActiveMs;
     const leftMs = (questions === 1 && answers === 1 ? shortMs : timeoutMs) - silentMs;
-    if (leftMs <= 0) return this.end();
+    if (leftMs <= 0) return this.end('silent');
     // The answer that makes the time shorter may be yet to come.
     const mayBeShort = questions <= 1 && answers <= 1 && silentMs < shortMs;
     dues.set(this, mayBeShort ? shortMs - silentMs : leftMs);
   }
+}
+
+function bytesOf(run: DatagramRun): number {
+  let bytes = 0;
+  for (let index = 0; index < run.size; index++) bytes += run.lengthOf(index);
+  return bytes;
 }

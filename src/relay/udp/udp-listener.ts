@@ -14,10 +14,11 @@ import type { DropReason } from './datagram-queue.ts';
 import type { DatagramRun } from './datagram-run.ts';
 import type { FlowLease } from './flow-lease.ts';
 import type { ClientAddress } from './flow-table.ts';
+import type { EndLog, FlowEnding } from '../end-log.ts';
 import type { Client, Listener, TrackClient } from '../listener.ts';
 import type { NativeDatagrams } from '../native/datagrams/native-datagrams.ts';
 import { FlowLimit, type FlowSeat, type ListenerBudget, type UdpBudget } from './udp-budget.ts';
-import { type FlowOwner, type FlowSetting, UdpFlow } from './udp-flow.ts';
+import { type FlowOwner, type FlowSetting, type FlowTally, UdpFlow } from './udp-flow.ts';
 
 /** With an idle timeout of 0 a flow would end before its answer came. */
 const MIN_FLOW_IDLE_MS = 5_000;
@@ -45,6 +46,7 @@ type LoadDatagrams = () => Promise<NativeDatagrams | undefined>;
 interface ListenerParts {
   readonly flows: Set<LiveFlow>;
   readonly byAddress: Map<string, FlowLimit>;
+  readonly endLog: EndLog | undefined;
 }
 
 /** A flow with all that is to be given back at its end. It is the flow's owner itself, without a closure for each thing. */
@@ -109,6 +111,15 @@ class LiveFlow implements FlowOwner {
     for (const seat of this.#seats) seat.touch();
   }
 
+  onFinished(ending: FlowEnding, { sinceMs, upstream, bytesUp, bytesDown }: FlowTally): void {
+    const { endLog } = this.#parts;
+    const service = this.#binding.bounds?.service;
+    if (endLog === undefined || service === undefined) return;
+    const durationMs = endLog.monotonicMs() - sinceMs;
+    const who = { service, client: this.client.endpoint, upstream };
+    endLog.tell('udp', { ...who, durationMs, bytesUp, bytesDown, ending });
+  }
+
   onEnd(error?: unknown): void {
     for (const seat of this.#seats) seat.leave();
     if (this.#ofAddress.isEmpty) this.#parts.byAddress.delete(addressGroup(this.client.address));
@@ -134,7 +145,7 @@ export class UdpListener implements Listener<UdpBinding> {
   readonly #runEnds = new AbortFan();
   /** The flows of each address. */
   readonly #byAddress = new Map<string, FlowLimit>();
-  readonly #parts = { flows: this.#flows, byAddress: this.#byAddress };
+  readonly #parts: ListenerParts;
   /** Of the present binding. */
   #setting: FlowSetting | undefined;
   readonly #drops = new Map<DropReason, number>();
@@ -150,6 +161,8 @@ export class UdpListener implements Listener<UdpBinding> {
     readonly clock: Clock;
     /** What the flows of all listeners may take together. */
     readonly budget: UdpBudget;
+    /** Told of each flow at its end; absent where nobody wants to know. */
+    readonly endLog?: EndLog | undefined;
     /** Bounds the sockets of flows; absent = as many as are wanted. */
     readonly admission?: Admission | undefined;
     /** The proxy's own listeners: what comes from there is dropped, or two of them might answer each other for ever. */
@@ -168,6 +181,7 @@ export class UdpListener implements Listener<UdpBinding> {
     this.#onDrained = options.onDrained;
     this.#admission = options.admission;
     this.#own = options.own;
+    this.#parts = { flows: this.#flows, byAddress: this.#byAddress, endLog: options.endLog };
     this.#loadDatagrams = options.loadDatagrams ?? (async () => undefined);
     this.#budget = options.budget.openListener(options.maxFlows);
   }
@@ -195,14 +209,15 @@ export class UdpListener implements Listener<UdpBinding> {
   rebind(binding: UdpBinding): void {
     this.#binding = binding;
     this.#setting = undefined;
-    for (const { flow, client } of [...this.#flows]) if (!binding.access.allows(client.address)) flow.end();
+    for (const { flow, client } of [...this.#flows])
+      if (!binding.access.allows(client.address)) flow.end('blocked');
   }
 
   /** Takes no new client; a flow has no end of its own, so those that live are ended too. Idempotent. */
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
-    for (const { flow } of [...this.#flows]) flow.end();
+    for (const { flow } of [...this.#flows]) flow.end('unlistened');
     this.#io?.close();
     this.#onDrained();
   }
@@ -229,6 +244,7 @@ export class UdpListener implements Listener<UdpBinding> {
       datagrams: this.#datagrams,
       descriptors: this.#admission?.descriptors,
       own: this.#own,
+      endLog: this.#parts.endLog,
       countDrop: (reason, count) => this.#countDrop(reason, count),
     };
     return this.#setting;
@@ -279,7 +295,7 @@ export class UdpListener implements Listener<UdpBinding> {
     });
     this.#flows.add(live);
     // Closed by who was told of the client.
-    if (this.#closing) live.flow.end();
+    if (this.#closing) live.flow.end('unlistened');
     return live.flow;
   }
 

@@ -31,7 +31,7 @@ export interface Logger {
   info(fields: LogFields, message: string): void;
   debug(fields: LogFields, message: string): void;
   /** Whether lines of this level are written; absent = all are. */
-  shows?(level: 'info'): boolean;
+  shows?(level: 'info' | 'debug'): boolean;
 }
 
 /**
@@ -70,7 +70,7 @@ export function createLogger(options: {
       ? pino({ ...base, ...json }, destination)
       : pino(base, prettyStream({ color: options.color, time: options.time, destination }));
   const logger: Logger = Object.assign(written, {
-    shows: (level: 'info') => written.isLevelEnabled(level),
+    shows: (level: 'info' | 'debug') => written.isLevelEnabled(level),
   });
   return logger;
 }
@@ -105,4 +105,5 @@ export const silentLogger: Logger = {
   warn() {},
   info() {},
   debug() {},
+  shows: () => false,
 };

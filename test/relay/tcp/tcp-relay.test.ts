@@ -214,7 +214,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
         const [left, right] = [await sockets.pair(), await sockets.pair()];
         const [near, far] = side === 'upstream' ? [left.near, right.far] : [right.far, left.near];
         const over = new Promise<void>((resolve) => {
-          joiner.join({ client: left.far, upstream: right.near, keepAliveMs: 60_000 }, resolve);
+          joiner.join({ client: left.far, upstream: right.near, keepAliveMs: 60_000 }, () => resolve());
         });
         const arrived = receive(near);
         // In one go: the relay sees them together, and has to write to who is gone already.

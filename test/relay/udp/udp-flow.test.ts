@@ -131,7 +131,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     flow = create();
   });
   afterEach(async () => {
-    flow.end();
+    flow.end('unlistened');
     await settle();
     await datagrams.close();
     expect(clock.pending).toBe(0);
@@ -254,8 +254,8 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
   it('takes no more when it has ended', async () => {
     const sink = await datagrams.bind();
     lease.wake(sink.port);
-    flow.end();
-    flow.end();
+    flow.end('unlistened');
+    flow.end('unlistened');
     send('late');
     await settleDatagrams();
     expect(sink.texts).toEqual([]);
@@ -265,7 +265,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
 
   it('ends, and wakes nothing, when there is no room for its only datagram', () => {
     budget = aUdpBudget({ maxQueuedBytes: 2_000 });
-    flow.end();
+    flow.end('unlistened');
     ends = [];
     flow = create();
     send('x');
@@ -514,7 +514,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
   });
 
   function replace(overrides: Parameters<typeof create>[0]): UdpFlow {
-    flow.end();
+    flow.end('unlistened');
     ends = [];
     return create(overrides);
   }

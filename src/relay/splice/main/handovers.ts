@@ -1,12 +1,13 @@
 import type { Socket } from 'node:net';
 import { descriptorOf } from '../../native/descriptor-of.ts';
 import type { Libc } from '../../native/libc.ts';
-import type { RelayedConnection, RelaySockets, Traffic } from '../../tcp/tcp-relay.ts';
+import type { ConnectionEnding } from '../../end-log.ts';
+import type { OnConnectionEnd, RelayedConnection, RelaySockets, Traffic } from '../../tcp/tcp-relay.ts';
 import type { RelayThreadHandle } from './relay-thread-handle.ts';
-import { MAX_HANDOVERS, type ThreadReport } from '../thread-protocol.ts';
+import { CONNECTION_ENDINGS, MAX_HANDOVERS, type ThreadReport } from '../thread-protocol.ts';
 
 interface Handover {
-  readonly onEnd: () => void;
+  readonly onEnd: OnConnectionEnd;
   /** Set at the end. */
   traffic: Traffic | undefined;
 }
@@ -40,7 +41,7 @@ export class Handovers {
   }
 
   /** Gives a connection to the thread; undefined, with the sockets as they were, where that can't be. */
-  join(sockets: RelaySockets, onEnd: () => void): RelayedConnection | undefined {
+  join(sockets: RelaySockets, onEnd: OnConnectionEnd): RelayedConnection | undefined {
     if (this.count >= MAX_HANDOVERS) return undefined;
     const descriptors = this.#duplicate(sockets);
     if (descriptors === undefined) return undefined;
@@ -57,7 +58,8 @@ export class Handovers {
 
   /** Takes word of those that have ended. */
   take({ ended }: ThreadReport): void {
-    for (const slot of ended) this.#end(slot);
+    const { endings } = this.#thread.shared;
+    for (const slot of ended) this.#end(slot, CONNECTION_ENDINGS[endings[slot] ?? 0] ?? 'closed');
   }
 
   /** Resets all of them. */
@@ -67,7 +69,7 @@ export class Handovers {
 
   /** The thread is gone, and all of them with it. */
   died(): void {
-    for (const slot of [...this.#bySlot.keys()]) this.#end(slot);
+    for (const slot of [...this.#bySlot.keys()]) this.#end(slot, 'cut');
   }
 
   #duplicate({ client, upstream }: RelaySockets): Descriptors | undefined {
@@ -81,13 +83,13 @@ export class Handovers {
     return undefined;
   }
 
-  #end(slot: number): void {
+  #end(slot: number, ending: ConnectionEnding): void {
     const handover = this.#bySlot.get(slot);
     if (handover === undefined) return;
     handover.traffic = this.#readTraffic(slot);
     this.#bySlot.delete(slot);
     this.#freeSlots.push(slot);
-    handover.onEnd();
+    handover.onEnd(ending);
   }
 
   #createConnection(slot: number, handover: Handover): RelayedConnection {

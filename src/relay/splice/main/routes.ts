@@ -14,15 +14,21 @@ export type RouteThread = Pick<RelayThreadHandle, 'shared' | 'post'>;
 export class Routes {
   readonly #thread: RouteThread;
   readonly #libc: Pick<Libc, 'dup' | 'close'>;
+  /** Whether the thread is to report the end of each connection. */
+  readonly #reportsEnds: boolean;
   readonly #byNumber = new Map<number, SpliceRoute>();
   /** Those of which the thread has let go. */
   readonly #ended = new Set<number>();
   readonly #freeNumbers: number[] = [];
   #nextNumber = 0;
 
-  constructor(thread: RouteThread, libc: Pick<Libc, 'dup' | 'close'>) {
+  constructor(
+    thread: RouteThread,
+    { libc, reportsEnds }: { readonly libc: Pick<Libc, 'dup' | 'close'>; readonly reportsEnds: boolean },
+  ) {
     this.#thread = thread;
     this.#libc = libc;
+    this.#reportsEnds = reportsEnds;
   }
 
   get count(): number {
@@ -49,8 +55,9 @@ export class Routes {
     const post = thread.post.bind(thread);
     const route = new SpliceRoute({ number, shared: thread.shared, post, listener: kept, options });
     this.#byNumber.set(number, route);
-    const { access, service, keepAliveMs, budgetMs } = options;
-    const policy = { access, service, keepAliveMs, budgetMs };
+    const { access, service, name, keepAliveMs, budgetMs } = options;
+    const reportedAs = this.#reportsEnds ? name : undefined;
+    const policy = { access, service, reportedAs, keepAliveMs, budgetMs };
     thread.post({ kind: 'open-route', route: number, listener, upstreams, ...policy });
     return route;
   }

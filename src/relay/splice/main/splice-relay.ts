@@ -8,6 +8,7 @@ import { descriptorOf } from '../../native/descriptor-of.ts';
 import { ENOMEM, ENOSPC } from '../../native/errno.ts';
 import type { Libc } from '../../native/libc.ts';
 import type {
+  OnConnectionEnd,
   RelayedConnection,
   RelayKind,
   RelaySockets,
@@ -16,6 +17,7 @@ import type {
   TcpRoute,
 } from '../../tcp/tcp-relay.ts';
 import { createTuneSocket, type TuneSocket } from '../../tcp/tune-socket.ts';
+import { EndLog } from '../../end-log.ts';
 import { Handovers } from './handovers.ts';
 import { RelayThreadHandle } from './relay-thread-handle.ts';
 import { Routes } from './routes.ts';
@@ -53,6 +55,7 @@ export class SpliceRelay implements TcpRelay {
   readonly tune: TuneSocket;
   readonly #options: SpliceRelayOptions;
   readonly #warnings: LogLimiter;
+  readonly #endLog: EndLog | undefined;
   #running: Running | undefined;
   #hasFailed = false;
   /** Connections that are to come. */
@@ -65,6 +68,7 @@ export class SpliceRelay implements TcpRelay {
   constructor(options: SpliceRelayOptions) {
     this.#options = options;
     this.tune = createTuneSocket(options.libc);
+    this.#endLog = EndLog.create(options);
     this.#warnings = new LogLimiter(options.clock, WARNING_INTERVAL_MS);
   }
 
@@ -85,7 +89,7 @@ export class SpliceRelay implements TcpRelay {
     };
   }
 
-  join(sockets: RelaySockets, onEnd: () => void): RelayedConnection {
+  join(sockets: RelaySockets, onEnd: OnConnectionEnd): RelayedConnection {
     this.tune(sockets.upstream, sockets.keepAliveMs);
     const joined = this.#use()?.handovers.join(sockets, onEnd);
     this.#followUse();
@@ -135,7 +139,8 @@ export class SpliceRelay implements TcpRelay {
       });
       const maxDescriptor = admission?.descriptors.bound ?? Number.POSITIVE_INFINITY;
       const handovers = new Handovers(thread, { libc, maxDescriptor });
-      return { thread, handovers, routes: new Routes(thread, libc) };
+      const routes = new Routes(thread, { libc, reportsEnds: this.#endLog !== undefined });
+      return { thread, handovers, routes };
     } catch {
       // Too few descriptors for now.
       return undefined;
@@ -145,6 +150,7 @@ export class SpliceRelay implements TcpRelay {
   #take(report: ThreadReport): void {
     this.#running?.handovers.take(report);
     this.#running?.routes.take(report);
+    for (const finished of report.finished) this.#endLog?.tell('tcp', finished);
     for (const errno of report.unwatched) this.#warnUnwatched(errno);
     for (const shortage of report.short)
       this.#options.admission?.descriptors.tell('the relay thread could not open a socket or pipe', shortage);

@@ -3,7 +3,7 @@ import type { PeerVigil, ViewedPair } from '../../tcp/peer-vigil.ts';
 import type { Poller } from './poller.ts';
 import type { PumpParts } from './pump.ts';
 import { type PairSockets, RelayedPair } from './relayed-pair.ts';
-import type { SharedState } from '../thread-protocol.ts';
+import { CONNECTION_ENDINGS, type SharedState } from '../thread-protocol.ts';
 
 /** Whoever takes nothing for so long of what a side has sent that failed after it, is reset as well. */
 const DRAIN_TIMEOUT_MS = 5_000;
@@ -13,7 +13,7 @@ const EVENTS = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 interface TableOptions {
   readonly poller: Poller;
-  readonly shared: Pick<SharedState, 'open' | 'sockets' | 'traffic'>;
+  readonly shared: Pick<SharedState, 'open' | 'sockets' | 'traffic' | 'endings'>;
   readonly pump: PumpParts;
   readonly vigil: PeerVigil;
   /** Milliseconds of a clock that never jumps. */
@@ -116,7 +116,8 @@ export class PairTable {
   close(slot: number, how: 'orderly' | 'reset'): void {
     const pair = this.#forget(slot);
     if (pair === undefined) return;
-    const { poller, onClosed } = this.#options;
+    const { poller, shared, onClosed } = this.#options;
+    shared.endings[slot] = CONNECTION_ENDINGS.indexOf(how === 'orderly' ? 'closed' : pair.breaker);
     poller.close(pair.client.fd, how);
     poller.close(pair.upstream.fd, how);
     onClosed(slot);

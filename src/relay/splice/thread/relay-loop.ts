@@ -2,6 +2,7 @@ import type { Clock } from '../../../system/clock.ts';
 import type { Shortage } from '../../../system/descriptors.ts';
 import type { ClientCounts } from '../../access/client-counts.ts';
 import { EPOLLIN } from '../../native/epoll-events.ts';
+import type { EndedClient } from '../../end-log.ts';
 import type { Libc } from '../../native/libc.ts';
 import { createTcpInfoReader } from '../../native/tcp-info.ts';
 import { PeerVigil } from '../../tcp/peer-vigil.ts';
@@ -46,6 +47,7 @@ export class RelayLoop {
   readonly #counter = new Uint8Array(8);
   readonly #used = new Set<number>();
   #ended: number[] = [];
+  #finished: EndedClient[] = [];
   #returned: ReturnedClient[] = [];
   #barred: BarredClient[] = [];
   #closed: number[] = [];
@@ -73,6 +75,7 @@ export class RelayLoop {
       ...{ libc, poller, shared, counts: options.counts, clock, pairs: this.#pairs },
       maxDescriptor: options.maxDescriptor,
       expected: options.expected,
+      onFinished: (finished) => void this.#finished.push(finished),
       onUsed: (route) => void this.#used.add(route),
       onReturned: (returned) => void this.#returned.push(returned),
       onBarred: (barred) => void this.#barred.push(barred),
@@ -131,6 +134,7 @@ export class RelayLoop {
     this.#used.clear();
     const news = {
       ended: this.#ended,
+      finished: this.#finished,
       returned: this.#returned,
       barred: this.#barred,
       used,
@@ -140,6 +144,7 @@ export class RelayLoop {
     };
     if (Object.values(news).every(({ length }) => length === 0)) return;
     this.#ended = [];
+    this.#finished = [];
     this.#returned = [];
     this.#barred = [];
     this.#closed = [];

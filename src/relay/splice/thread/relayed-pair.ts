@@ -1,5 +1,6 @@
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '../../native/epoll-events.ts';
 import { ECONNRESET, EPIPE } from '../../native/errno.ts';
+import type { ConnectionEnding } from '../../end-log.ts';
 import { ViewedPair } from '../../tcp/peer-vigil.ts';
 import { fail, Pump, type PumpParts, type Side } from './pump.ts';
 
@@ -59,6 +60,12 @@ export class RelayedPair {
   /** Bytes that the client has taken. */
   get bytesDown(): number {
     return this.#down.moved;
+  }
+
+  /** Who has broken it, where it is to be reset. */
+  get breaker(): ConnectionEnding {
+    if (this.client.failed) return 'client-reset';
+    return this.upstream.failed ? 'upstream-reset' : 'cut';
   }
 
   /** Notes what epoll tells of one side. */

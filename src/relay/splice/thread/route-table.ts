@@ -10,12 +10,14 @@ import {
 import { planKeepAlive } from '../../tcp/keep-alive.ts';
 import { EPOLLIN } from '../../native/epoll-events.ts';
 import { EAGAIN, ECONNABORTED, EINPROGRESS, EINTR } from '../../native/errno.ts';
+import type { EndedClient } from '../../end-log.ts';
 import type { Libc } from '../../native/libc.ts';
-import { hostOf, SOCKET_ADDRESS_BYTES } from '../../native/socket-address.ts';
+import { endpointOf, hostOf, SOCKET_ADDRESS_BYTES } from '../../native/socket-address.ts';
 import type { PairTable } from './pair-table.ts';
 import type { Poller } from './poller.ts';
 import {
   type BarredClient,
+  CONNECTION_ENDINGS,
   MAX_CONNECTIONS,
   MAX_HANDOVERS,
   type OpenRoute,
@@ -49,6 +51,8 @@ interface Accepted {
   readonly route: Route;
   readonly client: number;
   readonly sinceMs: number;
+  /** The client's address, where the end of the connection is to be reported. */
+  readonly peer: Uint8Array | undefined;
   /** The route's when it was accepted, since the route may order them anew. */
   readonly upstreams: Route['upstreams'];
   /** Which of them is being tried, or was reached. */
@@ -63,6 +67,7 @@ interface TableOptions {
   readonly counts: ClientCounts;
   readonly maxDescriptor: number;
   readonly expected: Int32Array;
+  readonly onFinished: (finished: EndedClient) => void;
   readonly onUsed: (route: number) => void;
   readonly onReturned: (returned: ReturnedClient) => void;
   readonly onBarred: (barred: BarredClient) => void;
@@ -174,8 +179,10 @@ export class RouteTable {
   /** A connection has ended; whether it was one of a route. */
   ended(slot: number): boolean {
     const accepted = this.#accepted.get(slot);
-    if (accepted !== undefined) this.#leave(slot, accepted.route);
-    return accepted !== undefined;
+    if (accepted === undefined) return false;
+    this.#reportEnd(slot, accepted);
+    this.#leave(slot, accepted.route);
+    return true;
   }
 
   #enter(route: Route, client: number): void {
@@ -197,7 +204,8 @@ export class RouteTable {
       return;
     }
     const sinceMs = this.#options.clock.monotonicMs();
-    const accepted = { route, client, sinceMs, upstreams: route.upstreams, attempt: 0 };
+    const peer = route.reportedAs === undefined ? undefined : this.#peer.slice();
+    const accepted = { route, client, sinceMs, peer, upstreams: route.upstreams, attempt: 0 };
     this.#accepted.set(slot, accepted);
     this.#countIn(slot, route.service);
     this.#connect(slot, accepted);
@@ -266,6 +274,22 @@ export class RouteTable {
   #stopConnecting(slot: number): void {
     this.#connecting.soon.delete(slot);
     this.#connecting.late.delete(slot);
+  }
+
+  #reportEnd(slot: number, { route, peer, upstreams, attempt, sinceMs }: Accepted): void {
+    const { reportedAs: service } = route;
+    if (service === undefined || peer === undefined) return;
+    const { shared, clock, onFinished } = this.#options;
+    const upstream = upstreams[attempt];
+    onFinished({
+      service,
+      client: endpointOf(peer),
+      upstream: upstream === undefined ? undefined : endpointOf(upstream.bytes),
+      durationMs: clock.monotonicMs() - sinceMs,
+      bytesUp: shared.traffic[slot * 2] ?? 0,
+      bytesDown: shared.traffic[slot * 2 + 1] ?? 0,
+      ending: CONNECTION_ENDINGS[shared.endings[slot] ?? 0] ?? 'closed',
+    });
   }
 
   #leave(slot: number, { route }: Route): void {

@@ -8,6 +8,7 @@ import type { TcpRoute } from '../../../../src/relay/tcp/tcp-relay.ts';
 
 const NOTHING: ThreadReport = {
   ended: [],
+  finished: [],
   returned: [],
   barred: [],
   used: [],
@@ -40,12 +41,13 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
         if (command.kind === 'open-route') listeners.push(command.listener);
       },
     };
-    routes = new Routes(thread, libc);
+    routes = new Routes(thread, { libc, reportsEnds: false });
     const opened = routes.open(server, {
       upstreams: [{ host: '127.0.0.1', port: 1 }],
       keepAliveMs: 0,
       budgetMs: 30_000,
       service: 0,
+      name: 'db',
       access: { allowList: [], blockList: [] },
       onUse: (count) => void told.push(count),
       onReturned() {},

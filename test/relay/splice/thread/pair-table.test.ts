@@ -30,6 +30,7 @@ function createTable() {
       open: new Int32Array(SLOTS),
       sockets: new Int32Array(2 * SLOTS),
       traffic: new Float64Array(2 * SLOTS),
+      endings: new Int32Array(SLOTS),
     },
     pump: {
       ...{ kernel, pipes, buffer: new Uint8Array(BUFFER_BYTES) },

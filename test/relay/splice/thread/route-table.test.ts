@@ -46,6 +46,7 @@ describe('RouteTable where descriptors run short', () => {
       maxDescriptor: options.maxDescriptor,
       expected: new Int32Array([options.expected ?? 0]),
       clock: new FakeClock(),
+      onFinished() {},
       onUsed() {},
       onReturned: ({ client }) => void returned.push(client),
       onBarred() {},
@@ -59,6 +60,7 @@ describe('RouteTable where descriptors run short', () => {
       upstreams,
       access,
       service: 0,
+      reportedAs: undefined,
       keepAliveMs: 0,
       budgetMs: 30_000,
     });
@@ -114,6 +116,7 @@ describe('RouteTable whose upstream says nothing', () => {
       maxDescriptor: 1_024,
       expected: new Int32Array(1),
       clock,
+      onFinished() {},
       onUsed() {},
       onReturned: ({ client }) => void returned.push(client),
       onBarred() {},
@@ -127,6 +130,7 @@ describe('RouteTable whose upstream says nothing', () => {
       upstreams,
       access,
       service: 0,
+      reportedAs: undefined,
       keepAliveMs: 60_000,
       budgetMs: 30_000,
     });

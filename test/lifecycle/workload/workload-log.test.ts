@@ -1,0 +1,31 @@
+import { afterEach, expect, test } from 'vitest';
+import { PAUSED, RUNNING, STOPPED } from '../../support/fake-backend.ts';
+import { aBareService, Bench } from '../bench.ts';
+
+let bench: Bench;
+afterEach(async () => {
+  await bench.close();
+});
+
+const told = () => bench.lines.filter((line) => line.includes('the engine says'));
+
+test('each event of the engine is told at debug, with what came of it', () => {
+  bench = new Bench({ debug: true });
+  bench.add(aBareService(), STOPPED);
+  for (const seen of [RUNNING, RUNNING, PAUSED]) bench.backend.tell('docker/db', seen);
+  bench.backend.tell('docker/db', { ...STOPPED, detail: 'exit code 1' });
+  expect(told()).toEqual([
+    'db: the engine says stopped: unknown → stopped',
+    'db: the engine says running: stopped → starting (gate)',
+    'db: the engine says running: stays starting (gate)',
+    'db: the engine says paused: starting (gate) → paused',
+    'db: the engine says stopped (exit code 1): paused → stopped',
+  ]);
+});
+
+test('the engine says nothing where the log does not show debug', () => {
+  bench = new Bench();
+  bench.add(aBareService(), STOPPED);
+  bench.backend.tell('docker/db', RUNNING);
+  expect(told()).toEqual([]);
+});
