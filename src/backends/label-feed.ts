@@ -1,3 +1,4 @@
+import { isSameData } from '../model/same-data.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import type { LabelledWorkload } from './backend.ts';
 
@@ -21,7 +22,7 @@ export class LabelFeed {
   readonly #tell: (snapshot: readonly LabelledWorkload[]) => void;
   #labelOptions: LabelOptions;
   #cancel: Cancel | undefined;
-  #told: string | undefined;
+  #told: readonly LabelledWorkload[] | undefined;
   #closed = false;
 
   constructor(options: {
@@ -54,9 +55,8 @@ export class LabelFeed {
     this.#cancelTimer();
     const snapshot = this.#select(this.#labelOptions);
     if (snapshot === undefined) return;
-    const text = JSON.stringify(snapshot);
-    if (text === this.#told) return;
-    this.#told = text;
+    if (isSameData(snapshot, this.#told)) return;
+    this.#told = snapshot;
     this.#tell(snapshot);
   }
 
@@ -72,7 +72,17 @@ export class LabelFeed {
   }
 }
 
-/** The same labels in one order, so that equal snapshots look equal. */
+/** What `sortLabels` has made of labels that somebody still holds. */
+const sortedOf = new WeakMap<Readonly<Record<string, string>>, Readonly<Record<string, string>>>();
+
+/**
+ * The same labels in one order, so that equal snapshots look equal. The same object gives the same again: what an engine
+ * has not told anew costs nothing when another workload changes.
+ */
 export function sortLabels(labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const known = sortedOf.get(labels);
+  if (known !== undefined) return known;
+  const sorted = Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+  sortedOf.set(labels, sorted);
+  return sorted;
 }

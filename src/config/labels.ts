@@ -22,7 +22,7 @@ import { createListenClaims } from './rules/listen-claims.ts';
 import { faultsOf, type Reading, refuse, showValue } from './values/parsed.ts';
 import { countListeners } from './values/ports.ts';
 import { formatPath } from './yaml/path.ts';
-import { suggestNearest } from './values/suggest.ts';
+import { createSuggester } from './values/suggest.ts';
 import { describeUselessness } from './checks/useless-options.ts';
 
 /** Labels of lazy-tcp-proxy that guard a service; ignoring them would open what their owner closed. */
@@ -53,6 +53,10 @@ export interface LabelReading {
 
 /** Listeners that the labels of one workload can ask for, TCP and UDP together. */
 const MAX_LABEL_LISTENERS = 1_024;
+/** Entries that one label can list. What labels hold is looked at again whenever another workload changes. */
+const MAX_LABEL_ENTRIES = 1_024;
+/** Of one label: 1,024 of the longest names. */
+const MAX_LABEL_CHARACTERS = 262_144;
 const LABEL_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).label);
 /** Values of `enabled` by which an owner says that the proxy is to leave a workload alone. */
 const OFF_WORDS: ReadonlySet<string> = new Set(['false', 'no', 'off', '0', 'n', 'f', 'disabled', '']);
@@ -198,6 +202,10 @@ function readLabel(
   field: FieldName,
   { key, text, ref }: { readonly key: string; readonly text: string; readonly ref: WorkloadRef },
 ): Reading<unknown> {
+  if (text.length > MAX_LABEL_CHARACTERS) {
+    const most = formatCount(MAX_LABEL_CHARACTERS);
+    return refuse('invalid-value', `${formatCount(text.length)} characters, and a label can have ${most}`);
+  }
   const trimmed = text.trim();
   const { isList, isNumber, parse, parseSecs } = fieldSpec(field);
   const context = { portNames: ref.kind === 'kubernetes' };
@@ -211,11 +219,17 @@ function readLabel(
   // Ports are counted before ranges become listeners: a short text can stand for more ports than there is memory for.
   const ports = field === 'ports' || field === 'udp_ports' ? countListeners(items) : 0;
   if (ports > MAX_LABEL_LISTENERS) return refuse('invalid-port', describeTooMany(ports));
+  if (items.length > MAX_LABEL_ENTRIES) {
+    const most = formatCount(MAX_LABEL_ENTRIES);
+    const message = `${formatCount(items.length)} entries, and a label can have ${most}; a service of the file may have more`;
+    return refuse('invalid-value', message);
+  }
   return parse(items, context);
 }
 
 function findUnknownLabels({ ref, labels }: WorkloadLabels, prefix: string): readonly Problem[] {
   const known = [...LABEL_SUFFIXES, 'enabled'];
+  const suggest = createSuggester(known);
   return Object.keys(labels).flatMap((label): readonly Problem[] => {
     if (!label.startsWith(`${prefix}.`)) return [];
     const suffix = label.slice(prefix.length + 1);
@@ -225,7 +239,7 @@ function findUnknownLabels({ ref, labels }: WorkloadLabels, prefix: string): rea
       const message = `${suffix} is not supported, and without it the service would be open; remove the label if it may be`;
       return [{ code: 'unknown-key', severity: 'error', message, origin }];
     }
-    const message = `unknown label, ignored${suggestNearest(suffix, known)}`;
+    const message = `unknown label, ignored${suggest(suffix)}`;
     return [{ code: 'unknown-key', severity: 'warning', message, origin }];
   });
 }

@@ -225,9 +225,15 @@ export function findNeededEngines(settings: Settings, table: ServiceTable): read
   );
 }
 
+interface ReadLabels {
+  readonly workload: LabelledWorkload;
+  readonly prefix: string;
+  readonly reading: LabelReading;
+}
+
 /** The labels of an engine's workloads, read; a workload whose labels are the same is not read again. */
 class LabelInput {
-  #readings = new Map<string, { readonly text: string; readonly reading: LabelReading }>();
+  #readings = new Map<string, ReadLabels>();
 
   /** One reading per workload that opts in or tries to. */
   get readings(): readonly LabelReading[] {
@@ -245,10 +251,9 @@ class LabelInput {
     this.#readings = new Map(
       snapshot.map((workload) => {
         const key = workloadRefKey(workload.ref);
-        const text = JSON.stringify([prefix, workload.createdMs, workload.labels, workload.imageOptsIn]);
         const before = known.get(key);
-        const reading = before?.text === text ? before.reading : parseLabels(workload, { prefix });
-        return [key, { text, reading }];
+        const isSame = before?.prefix === prefix && isSameData(before.workload, workload);
+        return [key, isSame ? before : { workload, prefix, reading: parseLabels(workload, { prefix }) }];
       }),
     );
   }

@@ -177,6 +177,32 @@ describe('parseLabels', () => {
     ]);
   });
 
+  it.each([
+    ['dependants', 'worker'],
+    ['allow-list', '10.0.0.1'],
+    ['block-list', '10.0.0.1'],
+  ])('refuses a %s label of 20,000 entries, and takes one of 1,024', (label, entry) => {
+    const { kind, problems } = labelsOf('a', { [label]: `${entry},`.repeat(20_000) });
+    expect(kind).toBe('refused');
+    expect(problems).toHaveLength(1);
+    expect(problems[0]?.message).toContain(`${label}: 20,000 entries, and a label can have 1,024`);
+    expect(labelsOf('a', { [label]: `${entry},`.repeat(1_024) }).problems).toEqual([]);
+  });
+
+  it('refuses a label of more than 262,144 characters', () => {
+    const { problems } = labelsOf('a', { 'http-healthcheck-status': '200-299,'.repeat(100_000) });
+    expect(problems.map(({ message }) => message)).toEqual([
+      expect.stringContaining('http-healthcheck-status: 800,000 characters, and a label can have 262,144'),
+    ]);
+  });
+
+  it('tells 20,000 unknown labels in linear time, the first ten by name', () => {
+    const labels = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`prts${index}`, 'y']));
+    const { kind, problems } = labelsOf('a', labels);
+    expect(kind).toBe('accepted');
+    expect(problems.map(({ message }) => message).at(-1)).toBe('and 19,990 more');
+  });
+
   it('only warns of a label it does not know', () => {
     const { kind, problems } = labelsOf('a', { port: '80:80', 'traefik-hosts': 'x' });
     expect(kind).toBe('accepted');

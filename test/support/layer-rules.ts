@@ -42,7 +42,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     types: ['table', 'plan', 'lifecycle', 'relay', 'apply', 'sources', 'backends/backend.ts'],
   },
   'backends/backend.ts': { imports: ['model'] },
-  'backends/label-feed.ts': { imports: ['backends/backend.ts', 'system'] },
+  'backends/label-feed.ts': { imports: ['backends/backend.ts', 'model', 'system'] },
   'backends/output-lines.ts': { imports: [] },
   'backends/engine': { ...BACKEND, packages: ['dockerode', 'ipaddr.js'] },
   'backends/docker': { imports: [...BACKEND.imports, 'backends/engine'] },

@@ -1,7 +1,8 @@
-import { lookup } from 'node:dns';
-import { connect, isIP, type LookupFunction, type Socket } from 'node:net';
+import type { LookupAddress } from 'node:dns';
+import { connect, isIP, type Socket } from 'node:net';
 import type { Endpoint, ExplainOwn } from '../../model/observation.ts';
 import type { Clock } from '../../system/clock.ts';
+import { createLookup } from '../../system/net/name-lookups.ts';
 import { raceStaggered } from './race-staggered.ts';
 
 /** An address that says nothing for so long is given up: one lost packet is repeated by the kernel after 1 s. */
@@ -48,7 +49,9 @@ function dialEndpoint(endpoint: Endpoint, options: DialOptions): Promise<Socket>
   return new Promise((resolve, reject) => {
     const socket = connect({
       ...{ host, port, allowHalfOpen: true },
-      ...(isIP(host) === 0 && explainOwn && { lookup: createGuardedLookup(port, explainOwn) }),
+      ...(isIP(host) === 0 && {
+        lookup: createLookup({ signal, choose: (found) => leaveOutOwn(found, { port, explainOwn }) }),
+      }),
     });
     options.onDial?.(socket, endpoint);
     // Before it is connected, or Node begins to read at once.
@@ -77,19 +80,16 @@ function dialEndpoint(endpoint: Endpoint, options: DialOptions): Promise<Socket>
   });
 }
 
-/** Looks names up, and leaves the proxy's own listeners out. */
-function createGuardedLookup(port: number, explainOwn: ExplainOwn): LookupFunction {
-  return (name, options, callback) => {
-    lookup(name, { ...options, all: true }, (error, found) => {
-      if (error !== null) return callback(error, '', 0);
-      const reasons = found.map(({ address }) => explainOwn('tcp', { host: address, port }));
-      const others = found.filter((_, index) => reasons[index] === undefined);
-      const [first] = others;
-      if (first === undefined) return callback(new Error(reasons.join(', ')), '', 0);
-      if (options.all === true) callback(null, others);
-      else callback(null, first.address, first.family);
-    });
-  };
+/** The addresses of a name that are not the proxy's own listeners. @throws {Error} where all of them are. */
+function leaveOutOwn(
+  found: readonly LookupAddress[],
+  { port, explainOwn }: { readonly port: number; readonly explainOwn: ExplainOwn | undefined },
+): readonly LookupAddress[] {
+  if (explainOwn === undefined) return found;
+  const reasons = found.map(({ address }) => explainOwn('tcp', { host: address, port }));
+  const others = found.filter((_, index) => reasons[index] === undefined);
+  if (others.length === 0 && found.length > 0) throw new Error(reasons.join(', '));
+  return others;
 }
 
 function asError(reason: unknown): Error {

@@ -1,8 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
-import { lookup } from 'node:dns/promises';
-import { isIP } from 'node:net';
 import { type Descriptors, shortageOf } from '../../system/descriptors.ts';
 import type { OwnListeners, OwnUpstream } from '../../system/net/own-listeners.ts';
+import { nameLookups } from '../../system/net/name-lookups.ts';
 import type { DatagramRun } from './datagram-run.ts';
 import { ECONNREFUSED, EINTR } from '../native/errno.ts';
 import { createDescriptorOfUdp } from '../native/descriptor-of.ts';
@@ -248,8 +247,9 @@ class NoDescriptor extends Error {
 
 /** A name is looked up anew for each flow: what stands behind it may move. */
 async function resolveHost(host: string): Promise<{ readonly address: string; readonly family: number }> {
-  const family = isIP(host);
-  return family === 0 ? lookup(host) : { address: host, family };
+  const [first] = await nameLookups.find(host);
+  if (first === undefined) throw new Error(`no address is known for the name "${host}"`);
+  return first;
 }
 
 export interface UpstreamOptions {

@@ -3,7 +3,7 @@
  * status, as soon as it is known. Guarantees: it is settled by the deadline whatever the server does, nothing of an answer
  * is kept that was not asked for, no connection is left behind but those that the caller keeps.
  */
-import { lookup } from 'node:dns';
+import type { LookupAddress } from 'node:dns';
 import { Agent, type IncomingMessage, request as requestHttp } from 'node:http';
 import { Agent as TlsAgent, request as requestHttps } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
@@ -11,6 +11,7 @@ import { abortable } from '../abortable.ts';
 import { afterEvents, type Clock } from '../clock.ts';
 import { withDeadline } from '../deadline.ts';
 import { MAX_INFORMATIONAL } from './await-answer.ts';
+import { createLookup } from './name-lookups.ts';
 
 const USER_AGENT = 'lazy-proxy';
 
@@ -145,7 +146,8 @@ async function ask(url: string, options: Ask): Promise<HttpAnswer> {
     const refusal = await abortable(Promise.resolve(checkTarget({ host, address: host, port })), signal);
     if (refusal !== undefined) throw new TargetRefusedError(refusal);
   }
-  const parts = { ...options, lookup: createLookup({ host, port }, checkTarget) };
+  const choose = (found: readonly LookupAddress[]) => chooseAllowed(found, { host, port, checkTarget });
+  const parts = { ...options, lookup: createLookup({ signal, choose }) };
   const answer = await exchange(target, parts);
   if (answer !== 'closed') return answer;
   const { connections: _, ...alone } = parts;
@@ -155,7 +157,7 @@ async function ask(url: string, options: Ask): Promise<HttpAnswer> {
 /** `closed` stands for a kept connection that was closed. Settles by itself: the events of a request may all stay away, as they do after an upgrade. */
 function exchange(
   url: URL,
-  options: Ask & { readonly lookup: LookupFunction | undefined },
+  options: Ask & { readonly lookup: LookupFunction },
 ): Promise<HttpAnswer | 'closed'> {
   const { signal, method = 'GET', body, lookup: look, maxBodyBytes = 0, connections } = options;
   const headers = {
@@ -167,7 +169,7 @@ function exchange(
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const agent = connections?.agentOf(url.protocol) ?? false;
-    const request = send(url, { method, headers, agent, ...(look !== undefined && { lookup: look }) });
+    const request = send(url, { method, headers, agent, lookup: look });
     let hasBegun = false;
     const end = () => {
       signal.removeEventListener('abort', abort);
@@ -225,32 +227,25 @@ function exchange(
   });
 }
 
-/** Resolves names as Node does, and leaves out the addresses that may not be connected to. */
-function createLookup(
-  { host, port }: { readonly host: string; readonly port: number },
-  checkTarget: CheckTarget | undefined,
-): LookupFunction | undefined {
-  if (checkTarget === undefined) return undefined;
-  return (hostname, options, callback) => {
-    lookup(hostname, { ...options, all: true }, async (error, found) => {
-      if (error !== null) return callback(error, '');
-      const allowed: typeof found = [];
-      let refusal: Error = new Error(`no address is known for the name "${hostname}"`);
-      try {
-        for (const entry of found) {
-          const why = await checkTarget({ host, address: entry.address, port });
-          if (why === undefined) allowed.push(entry);
-          else refusal = new TargetRefusedError(why);
-        }
-      } catch (cause) {
-        return callback(cause as Error, '');
-      }
-      const [first] = allowed;
-      if (first === undefined) return callback(refusal, '');
-      if (options.all === true) callback(null, allowed);
-      else callback(null, first.address, first.family);
-    });
-  };
+/** The addresses that may be connected to. @throws TargetRefusedError where none is left. */
+async function chooseAllowed(
+  found: readonly LookupAddress[],
+  {
+    host,
+    port,
+    checkTarget,
+  }: { readonly host: string; readonly port: number; readonly checkTarget: CheckTarget | undefined },
+): Promise<readonly LookupAddress[]> {
+  if (checkTarget === undefined) return found;
+  const allowed: LookupAddress[] = [];
+  let refusal: string | undefined;
+  for (const entry of found) {
+    const why = await checkTarget({ host, address: entry.address, port });
+    if (why === undefined) allowed.push(entry);
+    else refusal = why;
+  }
+  if (allowed.length === 0 && refusal !== undefined) throw new TargetRefusedError(refusal);
+  return allowed;
 }
 
 function redirectOf({ statusCode = 0, headers }: IncomingMessage, from: URL): string | undefined {

@@ -3,9 +3,9 @@
  * proxy asks from a place that they may not reach: beside the engine, on the machine itself. Input: an address that is about
  * to be connected to. Output: the reason why not, or nothing.
  */
-import { lookup } from 'node:dns/promises';
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import type { CheckTarget, HttpTarget } from './http-client.ts';
+import { nameLookups } from './name-lookups.ts';
 import { isOwnAddress } from './own-addresses.ts';
 
 /** Where a Docker engine listens without and with TLS, on whichever machine. */
@@ -131,7 +131,7 @@ export class LabelUrlGuard {
 
   /** Whether an address is one of a host's: where that is this machine, all of its own are. */
   async #isAt(address: string, host: string): Promise<boolean> {
-    const known = (await lookup(host, { all: true })).map((found) => found.address);
+    const known = (await nameLookups.find(host)).map((found) => found.address);
     if (isAmong(known, address)) return true;
     const isHere = known.some((one) => this.#isOwn(one) || contains(LOOPBACK, one));
     return isHere && this.#isOwn(address);
