@@ -90,7 +90,7 @@ export class ClusterView {
     await this.#namespaces.check(signal);
   }
 
-  /** Tells from now on whether the API server is reachable, beginning with now. */
+  /** Tells whether the API server is reachable, now and on each change. */
   tellReachability(): void {
     this.#reachability.begin();
   }
@@ -205,7 +205,7 @@ export class ClusterView {
   #partChanged(part: string, state: PartState | undefined): void {
     if (state === undefined) this.#reachability.remove(part);
     else this.#reachability.set(part, state);
-    // What may not be listed is not waited for.
+    // Nobody waits for a list that is refused.
     if (state?.kind === 'failed' && state.by === 'refusal') this.#listener.annotated();
   }
 }
@@ -225,8 +225,8 @@ export interface ScaleAnswer {
 }
 
 /**
- * The answers to our own calls, which are mostly newer than what the watch has brought: they stand until it brings
- * something at least as new, so that whoever waited for a call sees what it did.
+ * The answers to the proxy's own requests. They are mostly newer than what the watch has brought, and count until it
+ * brings something at least as new, so that whoever waited for a request sees what it did.
  */
 export class ScaleAnswers {
   readonly #answers = new Map<string, ScaleAnswer>();
@@ -244,7 +244,7 @@ export class ScaleAnswers {
       this.#answers.delete(key);
       return watched;
     }
-    // Its controller can't have seen what was only just wanted.
+    // The workload's controller can't have seen yet what was written just now.
     return { ...watched, ...answer, isObserved: answer.replicas === watched.replicas && watched.isObserved };
   }
 }

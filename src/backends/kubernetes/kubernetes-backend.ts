@@ -1,7 +1,7 @@
 /**
  * Deployments and StatefulSets of a Kubernetes cluster behind the backend port. Input: what the API server's watches
- * bring. Output: what the sink is told. Guarantees: asks for nothing by the clock, and for nothing at all on behalf of a
- * client of an awake workload, but publishes which workloads are in use; never takes silence for an answer.
+ * bring. Output: calls of the sink. Guarantees: it never polls; a client of an awake workload costs no request, though
+ * the workload's use is published; silence of the API server is never taken for an answer.
  */
 import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
@@ -49,7 +49,7 @@ export interface KubernetesBackendOptions extends LabelOptions {
   readonly discover: 'all' | 'labelled';
   /** Of Service names; for example `cluster.local`. */
   readonly clusterDomain: string;
-  /** After which a replica of the proxy that is silent counts as dead. */
+  /** A replica of the proxy that is silent for so long counts as dead. */
   readonly leaseDurationMs: number;
   /** Where the Leases are by which replicas share workloads; default: the proxy's own namespace. */
   readonly leaseNamespace: string | undefined;
@@ -72,7 +72,7 @@ interface Cluster {
   readonly contest: ContestWatch;
 }
 
-/** A kubeconfig may be put in place later, but nobody waits for that. */
+/** A kubeconfig may appear later. */
 const RETRY_ACCESS = { firstMs: 1_000, maxMs: 30_000 };
 
 /** Whoever opens it closes it. */
@@ -309,7 +309,7 @@ export class KubernetesBackend implements Backend {
   }
 }
 
-/** Other than that of the process before on the same machine, whose Leases may still stand. */
+/** Never that of an earlier process on the same machine, whose Leases may still stand. */
 function createIdentity(): string {
   return `${hostname()}-${randomBytes(4).toString('hex')}`;
 }

@@ -11,11 +11,11 @@ export interface NamespaceCheckOptions {
   readonly namespaces: readonly string[];
   /** Whether a namespace was looked at, and nothing was found there. */
   readonly isEmpty: (namespace: string) => boolean;
-  /** Undefined where nothing stands against it. */
+  /** Undefined where the namespace exists. */
   readonly part: (part: string, state: PartState | undefined) => void;
 }
 
-/** Lists of a namespace that doesn't exist are empty, and no error: asks for those that look so. */
+/** A list of a namespace that doesn't exist is empty, and no error: this asks whether empty namespaces exist. */
 export class NamespaceCheck {
   readonly #options: NamespaceCheckOptions;
   readonly #absent = new Set<string>();
@@ -30,7 +30,7 @@ export class NamespaceCheck {
     await Promise.all(namespaces.filter(isEmpty).map((namespace) => this.#ask(namespace, signal)));
   }
 
-  /** Something was found in a namespace, so it is there. */
+  /** Something was found in a namespace, so it exists. */
   seen(namespace: string): void {
     if (this.#absent.delete(namespace)) this.#options.part(`namespace ${namespace}`, undefined);
   }

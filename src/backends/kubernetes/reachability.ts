@@ -5,8 +5,8 @@ export type PartState =
   | { readonly kind: 'failed'; readonly reason: string; readonly by: 'refusal' | 'silence' };
 
 /**
- * Whether the API server tells all that has to be known. It does where every part is in sync; where one fails, the reason
- * says why, and others go on. Tells changes alone, and nothing before `begin()`.
+ * Whether the API server tells all that has to be known: it does where every part is in sync. Where one fails, the reason
+ * says why, and the others go on. It tells changes only, and nothing before `begin()`.
  */
 export class Reachability {
   readonly #tell: (reachable: boolean, reason?: string) => void;
@@ -50,7 +50,7 @@ export class Reachability {
 
   #tellFailure(failed: readonly Extract<PartState, { kind: 'failed' }>[]): void {
     const refusals = new Set(failed.filter(({ by }) => by === 'refusal').map(({ reason }) => reason));
-    // Where the server is gone, each part fails in its own words, one after the other: the first are enough.
+    // When the server goes away, each part fails, one after the other; the first reason is enough.
     const isDown = typeof this.#told === 'string';
     if (refusals.size === 0 && isDown) return;
     const reason = refusals.size === 0 ? (failed[0]?.reason ?? 'no answer') : [...refusals].join('; ');

@@ -20,11 +20,11 @@ export interface ScaleContext {
   readonly labelPrefix: string;
   /** What is known; it takes what the API server answers, and why a wake was not done yet. */
   readonly view: ClusterView;
-  /** Until when the API server wants to be left alone with this workload. */
+  /** The pauses that the API server has asked for. */
   readonly pauses: RequestedPauses;
 }
 
-/** Until when the API server wants to be left alone with a workload, also by a later wake or sleep of it. */
+/** How long the API server asked to wait before the next request about a workload; it counts for later wakes and sleeps, too. */
 export class RequestedPauses {
   readonly #clock: Clock;
   /** On the monotonic clock, by the workload's path. */
@@ -34,13 +34,13 @@ export class RequestedPauses {
     this.#clock = clock;
   }
 
-  /** A call about the workload has failed. */
+  /** A request about the workload has failed: the error may ask for a pause. */
   take(ref: ScalableRef, error: unknown): void {
     const delayMs = retryDelayMs(error, 0);
     if (delayMs > 0) this.#untilMs.set(workloadPath(ref), this.#clock.monotonicMs() + delayMs);
   }
 
-  /** At most a minute; 0 where it may be called. */
+  /** At most a minute; 0 where there is no pause. */
   remainingMs(ref: ScalableRef): number {
     const remainingMs = (this.#untilMs.get(workloadPath(ref)) ?? 0) - this.#clock.monotonicMs();
     if (remainingMs <= 0) this.#untilMs.delete(workloadPath(ref));
@@ -54,7 +54,7 @@ interface ScaleOptions {
 }
 
 const RETRY = { firstMs: 100, maxMs: 1_000 };
-/** Each further one takes somebody else's hand in between. */
+/** Each conflict means that somebody else has changed the workload in between. */
 const MAX_CONFLICTS = 5;
 const MERGE_PATCH = 'application/merge-patch+json';
 /** Server-side apply; it takes JSON, too. */
@@ -125,7 +125,7 @@ function describePause(askedMs: number): string {
   return `the API server asked to wait ${Math.ceil(askedMs / 1_000)} s more`;
 }
 
-/** Does `step` with what is known of a workload; where that is outdated, reads it again, and once more. */
+/** Does `step` with what is known of a workload; after a conflict it reads the workload, and does it again. */
 async function untilUncontended(
   context: ScaleContext,
   options: ScaleOptions & { readonly record: WorkloadRecord },

@@ -4,7 +4,7 @@ import { type KubernetesWorkload, workloadKey } from '../../model/workload.ts';
 import { namespacedName } from './api/api-paths.ts';
 
 export interface WatchedWorkloadsOptions {
-  /** What is known of a workload now, without I/O; UNKNOWN where it could not be asked. */
+  /** What is known of a workload now, without I/O; UNKNOWN where nobody could ask. */
   readonly view: (workload: KubernetesWorkload) => Observation;
   readonly observed: (key: string, observation: Observation) => void;
 }
@@ -14,7 +14,7 @@ interface Watched {
   last: Observation;
 }
 
-/** Looks at watched workloads, and tells what it saw where it is something new. */
+/** The workloads that the layers above watch: looks at them when asked to, and tells what is new. */
 export class WatchedWorkloads {
   readonly #options: WatchedWorkloadsOptions;
   readonly #watched = new Map<string, Watched>();
@@ -29,7 +29,7 @@ export class WatchedWorkloads {
     return [...this.#watched.values()].map(({ workload }) => workload);
   }
 
-  /** Watches from now on, also where only the settings are others, and returns what is known now. */
+  /** Watches it from now on, with these settings in place of earlier ones. Returns what is known now. */
   watch(workload: KubernetesWorkload): Observation {
     this.unwatch(workload);
     const key = workloadKey(workload);
@@ -56,7 +56,7 @@ export class WatchedWorkloads {
     const watched = this.#watched.get(key);
     if (watched === undefined) return;
     const observation = this.#options.view(watched.workload);
-    // What was last known stands until something else is.
+    // While nobody can ask, the last observation stands.
     if (observation === UNKNOWN || isDeepStrictEqual(observation, watched.last)) return;
     watched.last = observation;
     this.#options.observed(key, observation);

@@ -39,7 +39,7 @@ export interface WorkloadRecord {
 /** Ends the annotation that remembers the count of replicas. */
 export const REPLICAS_SUFFIX = '.replicas';
 
-/** A copy of the whole manifest, and a counter: one costs memory, the other changes for nothing. */
+/** A copy of the whole manifest, which costs memory, and a counter, which changes without meaning. */
 const IRRELEVANT_ANNOTATIONS = new Set([
   'kubectl.kubernetes.io/last-applied-configuration',
   'deployment.kubernetes.io/revision',
@@ -85,7 +85,7 @@ function findTrouble(conditions: readonly Condition[]): string | undefined {
   return message ?? reason;
 }
 
-/** In a large cluster nearly all workloads take no part: nearly nothing is kept of them. */
+/** In a large cluster most workloads take no part: next to nothing is kept of them. */
 function selectAnnotations(
   annotations: Readonly<Record<string, string>>,
   { mayOptIn }: { readonly mayOptIn: boolean },
@@ -112,7 +112,7 @@ function pick(
   return Object.fromEntries(Object.entries(all ?? {}).filter(([key]) => isWanted(key)));
 }
 
-/** Whether resource version `a` is at least as new as `b`; those that can't be compared don't hold anything up. */
+/** Whether resource version `a` is at least as new as `b`; true where they can't be compared. */
 export function isAtLeast(a: string, b: string): boolean {
   return (compareVersions(a, b) ?? 0) >= 0;
 }

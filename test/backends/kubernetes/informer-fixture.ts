@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest';
-import type { Deployment } from '../../../src/backends/kubernetes/api/api-shapes.ts';
+import type { ScalableWorkload } from '../../../src/backends/kubernetes/api/api-shapes.ts';
 import { Informer, type InformerState } from '../../../src/backends/kubernetes/api/informer.ts';
 import { KubeClient } from '../../../src/backends/kubernetes/api/kube-client.ts';
 import { type Clock, systemClock } from '../../../src/system/clock.ts';
@@ -30,7 +30,7 @@ export class InformerBench {
       client,
       clock,
       path: PATH,
-      select: ({ spec }: Deployment) => spec?.replicas ?? 1,
+      select: ({ spec }: ScalableWorkload) => spec?.replicas ?? 1,
       changed: ({ key, before, after }) => {
         if (before === undefined) this.changes.push(`+${key} ${after}`);
         else if (after === undefined) this.changes.push(`-${key} ${before}`);

@@ -36,14 +36,7 @@ export function namespacePath(name: string): string {
   return `/api/v1/namespaces/${encodeURIComponent(name)}`;
 }
 
-/** `namespace/name`, by which objects of one resource are told apart. */
-export function objectKey(object: unknown): string {
-  const { metadata } = object as {
-    readonly metadata: { readonly namespace?: string; readonly name: string };
-  };
-  return namespacedName(metadata.namespace ?? '', metadata.name);
-}
-
+/** By this name objects of one resource are told apart. */
 export function namespacedName(namespace: string, name: string): string {
   return `${namespace}/${name}`;
 }

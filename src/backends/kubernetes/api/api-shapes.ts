@@ -99,9 +99,6 @@ export interface Condition {
   readonly message?: string;
 }
 
-export type Deployment = ScalableWorkload;
-export type StatefulSet = ScalableWorkload;
-
 /** autoscaling/v1, the `scale` subresource. */
 export interface Scale extends KubeObject {
   readonly spec?: { readonly replicas?: number | null };
@@ -167,9 +164,6 @@ export interface Lease extends KubeObject {
     readonly leaseTransitions?: number | null;
   };
 }
-
-/** v1. */
-export type Namespace = KubeObject;
 
 /** v1. */
 export interface Pod extends KubeObject {

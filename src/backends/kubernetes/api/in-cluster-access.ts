@@ -32,7 +32,7 @@ export async function createInClusterAccess(
       const [token, ca] = await Promise.all([readToken(folder), readAuthorities(folder)]);
       return { headers: { authorization: `Bearer ${token}` }, ...(ca && { ca }) };
     },
-    // Nothing is kept, but the token may be another by now.
+    // Each request reads the files anew, so there is nothing to forget; the token may have changed by now.
     forget() {},
   };
 }
@@ -56,7 +56,7 @@ async function readAuthorities(folder: string): Promise<Buffer | undefined> {
   }
 }
 
-/** What the cluster makes names of: no vowels, and nothing that looks like another character. */
+/** The characters of generated names: no vowels, and none that looks like another. */
 const RANDOM = '[bcdfghjklmnpqrstvwxz2456789]';
 const OF_DEPLOYMENT = new RegExp(`^(.+)-${RANDOM}{1,10}-${RANDOM}{5}$`);
 const OF_STATEFUL_SET = /^(.+)-\d+$/;

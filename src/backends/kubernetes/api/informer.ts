@@ -1,10 +1,14 @@
 /**
- * Follows one kind of object: lists it once, then watches it from there on. What changes is told once and in order,
- * also what changed while the API server was away. A list is made again only where the watch can't be resumed.
+ * Follows one kind of object: lists it once, then watches it from there on. It tells each change once and in order, also
+ * those that happened while the API server was away. It lists again only where the watch can't be resumed.
+ *
+ * It is ours because the client library's informer stops at the first error that is not a 410, lists everything in one
+ * page, keeps whole objects, and can't tell whether it is up to date; and because a pod would have to load that library.
  */
 import type { Clock } from '../../../system/clock.ts';
 import { Deadline } from '../../../system/deadline.ts';
 import { describeError } from '../../../system/message-of.ts';
+import { namespacedName } from './api-paths.ts';
 import type { KubeObject, KubeStatus } from './api-shapes.ts';
 import type { KubeClient } from './kube-client.ts';
 import {
@@ -28,13 +32,11 @@ export interface InformerOptions<T> {
   /** Selectors. */
   readonly query?: Readonly<Record<string, string>>;
   readonly clock: Clock;
-  /** Keeps of each object what is needed. A method, so that its parameter may be declared as the kind that is listed. */
+  /** Picks what is kept of an object. A method, so that its parameter may be declared as the kind that is listed. */
   select(object: KubeObject): T;
-  /** `namespace/name` where it isn't given. */
-  keyOf?(object: KubeObject): string;
   /**
-   * What is told is in force already: `get` and `all` show it, and whatever else the same list brought.
-   * @param options.firstLook whether it was there before anybody looked.
+   * Called after `get` and `all` show the change, and all that the same list brought.
+   * @param options.firstLook whether the object was there before the informer was first in sync.
    */
   changed(change: ObjectChange<T>, options: { readonly firstLook: boolean }): void;
   /** Told on each change of `synced`, and again where the reason changes. */
@@ -50,10 +52,10 @@ export type InformerState =
 const WATCH_SECONDS = 300;
 /** A watch that the API server has not ended by then is dead. */
 const WATCH_DEADLINE_MS = 315_000;
-/** A watch that stood so long was in order, and what ended it is no reason to wait. */
+/** A watch that lasted this long was in order: the next one may begin at once. */
 const STEADY_MS = 1_000;
 
-/** What is known so far of a look at the API server: see {@link WatchEnd}. */
+/** How the watch has gone so far: see {@link WatchEnd}. */
 type Session = { -readonly [field in 'opened' | 'steady']: WatchEnd[field] };
 
 /** Whoever creates it closes it. */
@@ -61,9 +63,9 @@ export class Informer<T> {
   readonly #options: InformerOptions<T>;
   readonly #cache = new ObjectCache<T>();
   readonly #lifetime = new AbortController();
-  /** Of what was known when that became too old to watch from. */
+  /** The version of what is known, once the API server has forgotten that version. */
   #lastVersion: string | undefined;
-  /** The API server has failed to answer last. */
+  /** The last answer of the API server was an error of its own (5xx). */
   #isOverloaded = false;
   #told: InformerState | undefined;
   #listed = false;
@@ -74,12 +76,12 @@ export class Informer<T> {
     this.#options = options;
   }
 
-  /** Whether what is known is kept up to date; while it isn't, what was last known stands. */
+  /** Whether `get` and `all` are up to date; while they are not, they show what was known last. */
   get synced(): boolean {
     return this.#told?.synced === true;
   }
 
-  /** Whether what is known is, or was once, all there is. */
+  /** Whether `get` and `all` were up to date at least once. */
   get listed(): boolean {
     return this.#listed;
   }
@@ -100,7 +102,7 @@ export class Informer<T> {
     });
   }
 
-  /** Nothing is told any more. Idempotent. */
+  /** Calls nothing any more. Idempotent. */
   async close(): Promise<void> {
     this.#lifetime.abort(new Error('the informer was closed'));
     await this.#running;
@@ -152,7 +154,7 @@ export class Informer<T> {
     this.#cache.expire();
   }
 
-  /** A server that is overloaded is spared: etcd is asked only where its memory is older than what is known. */
+  /** Spares an overloaded server: it reads etcd only where its memory is older than what is known here. */
   async #list(): Promise<void> {
     const known = this.#lastVersion;
     const kept =
@@ -184,10 +186,7 @@ export class Informer<T> {
       case 'MODIFIED':
         return this.#cache.put(this.#entry(checkNames(object as KubeObject)));
       case 'DELETED':
-        return this.#cache.remove(
-          this.#key(checkNames(object as KubeObject)),
-          versionOf(object as KubeObject),
-        );
+        return this.#cache.remove(keyOf(checkNames(object as KubeObject)), versionOf(object as KubeObject));
       case 'BOOKMARK':
         this.#cache.advance(versionOf(object as KubeObject));
         return undefined;
@@ -203,11 +202,7 @@ export class Informer<T> {
   }
 
   #entry(object: KubeObject): CacheEntry<T> {
-    return { key: this.#key(object), version: versionOf(object), value: this.#options.select(object) };
-  }
-
-  #key(object: KubeObject): string {
-    return this.#options.keyOf?.(object) ?? `${object.metadata.namespace ?? ''}/${object.metadata.name}`;
+    return { key: keyOf(object), version: versionOf(object), value: this.#options.select(object) };
   }
 
   #tellChange(change: ObjectChange<T>): void {
@@ -225,7 +220,7 @@ export class Informer<T> {
   }
 }
 
-/** A watch can be resumed unless the API server said that it can't, or what it sends can't be understood. */
+/** A watch can be resumed, unless the API server refuses that, or sends what can't be read. */
 function needsList(error: Error | undefined): boolean {
   if (error === undefined || error instanceof KubeUnreachable) return false;
   return !(error instanceof KubeRefusal && error.status === 429);
@@ -234,6 +229,10 @@ function needsList(error: Error | undefined): boolean {
 function failure(error: Error): InformerState {
   const reason = describeError(error);
   return { synced: false, reason, ...(error instanceof KubeRefusal && { refusal: error }) };
+}
+
+function keyOf({ metadata }: KubeObject): string {
+  return namespacedName(metadata.namespace ?? '', metadata.name);
 }
 
 function versionOf(object: KubeObject): string {

@@ -12,7 +12,7 @@ import { readWatch, type WatchEvent } from './kube-watch.ts';
  * time as long as it keeps coming.
  */
 const ANSWER_TIMEOUT_MS = 5_000;
-/** A refusal that isn't in the API's own words, say a proxy's page, is told no longer than this. */
+/** A refusal that is no Kubernetes status, such as a proxy's page, is cut to this length in messages. */
 const MAX_MESSAGE_CHARS = 200;
 
 /** Calls of the Kubernetes API. No connection is made before the first. Whoever creates it closes it. */
@@ -65,7 +65,7 @@ export class KubeClient {
     }
   }
 
-  /** Tokens expire, and are taken back: what is refused once is tried again with fresh ones. */
+  /** Tokens expire, and are revoked: a refused request is tried once more with fresh ones. */
   async #withCredentials<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();

@@ -17,7 +17,7 @@ export class KubeRefusal extends Error {
   readonly status: number;
   /** One word of the API server's: `NotFound`, `Conflict`, `Forbidden`, `Expired` …; empty where it gives none. */
   readonly reason: string;
-  /** For how long the API server wants to be left alone, as it says, ms; undefined where it doesn't say. */
+  /** How long the API server asks to wait before the next request, ms; undefined where it doesn't say. */
   readonly retryAfterMs: number | undefined;
 
   constructor(
@@ -35,7 +35,7 @@ export class KubeRefusal extends Error {
   }
 }
 
-/** A server that wants to be left alone for longer is asked all the same: it may have meant something else. */
+/** A server that asks for a longer pause gets no more than this: it may be mistaken. */
 const MAX_RETRY_AFTER_MS = 60_000;
 
 /** How long to wait before the same request is made again: `delayMs`, or longer where the API server asks for that. */
@@ -84,12 +84,12 @@ export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(describeError(thrown));
 }
 
-/** Longer than anybody who has lost the API server waits before he asks again. */
+/** Longer than anybody waits who asks again after the API server was away. */
 const COLD_MS = 10_000;
 
 /**
- * Tells an API server that has only just come back from one that refuses: it takes requests before it has read who its
- * users are and what they may do, and refuses all of them until then.
+ * Tells an API server that refuses from one that has only just come back: such a server takes requests before it has read
+ * its users and their rights, and refuses everybody until then.
  */
 export class ColdStart {
   readonly #clock: Clock;
@@ -99,7 +99,7 @@ export class ColdStart {
     this.#clock = clock;
   }
 
-  /** What an error means: itself, or {KubeStarting} where a server that was away a moment ago refuses the caller. */
+  /** Returns the error, or a {KubeStarting} where a server that was away a moment ago refuses the caller. */
   judge(error: unknown): unknown {
     const nowMs = this.#clock.monotonicMs();
     if (error instanceof KubeUnreachable) this.#lastFailureMs = nowMs;

@@ -7,7 +7,7 @@ import { awaitAnswer } from '../../../system/net/await-answer.ts';
 import type { ScalableRef } from './api-paths.ts';
 import { KubeUnreachable } from './kube-errors.ts';
 
-/** Where the API server is, and how to be somebody there. */
+/** Where the API server is, and as whom the proxy speaks to it. */
 export interface KubeAccess {
   /** `https://10.96.0.1:443`, also with a path behind it. */
   readonly server: string;
@@ -20,7 +20,7 @@ export interface KubeAccess {
    * only where one is needed (a proxy). @throws {Error} where they can't be had.
    */
   authorize(): Promise<RequestOptions>;
-  /** The credentials were not accepted: none that were kept are handed out again. */
+  /** The API server did not accept the credentials: those that are kept must not be used again. */
   forget?(): void;
 }
 
@@ -79,7 +79,7 @@ export class KubeTransport {
     return await this.#dial(request, credentials);
   }
 
-  /** Told that the credentials were refused; returns whether others may be had. */
+  /** The API server refused the credentials. Returns whether there may be others. */
   forgetCredentials(): boolean {
     this.#access.forget?.();
     return this.#access.forget !== undefined;
@@ -90,7 +90,7 @@ export class KubeTransport {
     this.#agent.destroy();
   }
 
-  /** Some come from a program that may hang; the request's end is not put off by it. */
+  /** Credentials may come from a program that hangs: the request ends in time all the same. */
   #authorize(signal: AbortSignal): Promise<RequestOptions> {
     signal.throwIfAborted();
     const credentials = this.#access.authorize().catch((cause: unknown) => {

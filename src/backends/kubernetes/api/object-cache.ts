@@ -12,14 +12,14 @@ export interface CacheEntry<T> {
 }
 
 /**
- * What is known of a kind of object: takes whole lists and single changes, and tells what differs. Every change of the
- * stream is newer than the one before, so what isn't was told already.
+ * Keeps what is known of one kind of object. It takes whole lists and single changes, and returns what differs. In a watch
+ * each change is newer than the one before it; a change that is not newer was taken already, and is dropped.
  */
 export class ObjectCache<T> {
   #entries = new Map<string, CacheEntry<T>>();
   #version: string | undefined;
 
-  /** A watch from here on misses nothing; undefined before the first list, and where that was given up. */
+  /** A watch from this version on misses nothing; undefined before the first list, and after `expire()`. */
   get version(): string | undefined {
     return this.#version;
   }
@@ -32,7 +32,7 @@ export class ObjectCache<T> {
     for (const { key, value } of this.#entries.values()) yield [key, value];
   }
 
-  /** What a whole list changes; deletions that were never told come first. */
+  /** Takes a whole list, and returns what it changes: first the deletions, then the rest. */
   replace(items: readonly CacheEntry<T>[], version: string): readonly ObjectChange<T>[] {
     const before = this.#entries;
     const after = new Map(items.map((item) => [item.key, item]));
@@ -49,7 +49,7 @@ export class ObjectCache<T> {
     return changes;
   }
 
-  /** Undefined where it was known already, or is older than what is known. */
+  /** Undefined where the cache knows it already, or something newer. */
   put(item: CacheEntry<T>): ObjectChange<T> | undefined {
     const { key, version, value } = item;
     if (!this.advance(version)) return undefined;
@@ -58,7 +58,7 @@ export class ObjectCache<T> {
     return { key, before, after: value };
   }
 
-  /** Undefined where it is gone already, or the deletion is older than what is known. */
+  /** Undefined where the object is gone already, or the cache knows something newer. */
   remove(key: string, version: string): ObjectChange<T> | undefined {
     if (!this.advance(version)) return undefined;
     const before = this.get(key);
@@ -72,7 +72,7 @@ export class ObjectCache<T> {
     return true;
   }
 
-  /** The next look must be a whole list; what is known stands until then. */
+  /** The next step must be a whole list; until then the cache keeps what it has. */
   expire(): void {
     this.#version = undefined;
   }

@@ -2,22 +2,22 @@ import { backoffMs } from '../../../system/backoff.ts';
 
 const RETRY = { firstMs: 100, maxMs: 5_000 };
 
-/** How one look at the API server ended. */
+/** How one watch ended. */
 export interface WatchEnd {
   /** Whether the watch was in force. */
   readonly opened: boolean;
-  /** Whether it then was in order, so that its end is no reason to wait. */
+  /** Whether it was in order until then, so that its end is no reason to wait. */
   readonly steady: boolean;
-  /** Whether what it began from is too old, and a new list is all that is needed. */
+  /** Whether the API server has forgotten the version it began from, so that a new list is needed. */
   readonly gone: boolean;
   /** Whether the API server was away, and is only starting. */
   readonly starting: boolean;
 }
 
 /**
- * How soon to look again: at once behind the first end of a watch that was in force, and behind the first answer that
- * the version is too old; with growing delays from then on, until a watch was in order again. They begin anew when the
- * server has come back.
+ * Decides how soon the informer watches again. It does so at once after the first end of a watch that was in force, and
+ * after the first answer that the version is too old. From then on the delays grow, until a watch was in order again. They
+ * begin anew when the server has come back.
  */
 export class WatchPace {
   #failures = 0;

@@ -7,27 +7,27 @@ import { refOf, type WorkloadRecord } from '../workload-record.ts';
 export interface ContestWatchOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Told on each change: the keys of all workloads that are contested now. */
+  /** Called on each change, with the keys of all workloads that are contested now. */
   readonly contested: (keys: ReadonlySet<string>) => void;
 }
 
 /**
- * Follows the workloads that we have put to sleep, and tells which of them something else keeps awake. Owns timers:
+ * Follows the workloads that the proxy has put to sleep, and tells which of them something else keeps awake. Owns timers:
  * `close()`.
  */
 export class ContestWatch {
   readonly #options: ContestWatchOptions;
-  /** Of those that we have put to sleep. */
+  /** The standings of workloads that the proxy has put to sleep, by key. */
   readonly #standings = new Map<string, Standing>();
   readonly #warned = new Set<string>();
-  /** Of those that are contested. */
+  /** Timers of contested workloads, by key. */
   readonly #retries = new Map<string, Cancel>();
 
   constructor(options: ContestWatchOptions) {
     this.#options = options;
   }
 
-  /** We have put a workload to sleep. */
+  /** The proxy has put a workload to sleep. */
   slept(ref: WorkloadRef): void {
     const key = workloadRefKey(ref);
     const step = { kind: 'slept', atMs: this.#options.clock.monotonicMs() } as const;
@@ -51,7 +51,7 @@ export class ContestWatch {
     this.#replace(ref, { standing, next: judge(standing, step), replicas: after.replicas });
   }
 
-  /** A workload is gone: what comes later under its name is another one. */
+  /** A workload was deleted: a later one of its name is another workload. */
   removed(ref: WorkloadRef): void {
     const standing = this.#standings.get(workloadRefKey(ref));
     if (standing !== undefined) this.#replace(ref, { standing, next: UNCONTESTED, replicas: 0 });

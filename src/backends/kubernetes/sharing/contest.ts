@@ -18,13 +18,13 @@ export interface Standing {
   readonly contestedBy: string | undefined;
 }
 
-/** A tool may be mended without a sign. */
+/** A tool may be reconfigured without a sign in the cluster. */
 export const RETRY_AFTER_MS = 60 * 60_000;
 
 /** A change of a workload's wanted replicas, or our own sleep, which is known before it is observed. */
 export type ReplicasStep =
   | { readonly kind: 'slept'; readonly atMs: number }
-  /** Whoever sets the replicas back may be another by now. */
+  /** Its spec has changed, or an hour has passed: nobody may contest it any more. */
   | { readonly kind: 'reconsidered' }
   | {
       readonly kind: 'changed';
@@ -38,7 +38,7 @@ export type ReplicasStep =
 /** The name under which every replica of the proxy writes. */
 export const FIELD_MANAGER = 'lazy-proxy';
 
-/** GitOps tools look every few minutes; what comes later may as well be somebody's wish. */
+/** GitOps tools look every few minutes; a later change is more likely a person's wish. */
 export const UNDO_WINDOW_MS = 5 * 60_000;
 /** Once may be a coincidence. */
 const TOLERATED = 2;

@@ -1,8 +1,8 @@
-/** Leases as this proxy reads and writes them: one elects the replica that puts workloads to sleep, one belongs to each. */
+/** The proxy's Leases, read and written: one elects the replica that puts workloads to sleep, and each replica has its own. */
 import { formatTimestamp } from '../../../system/clock.ts';
 import type { Lease } from '../api/api-shapes.ts';
 
-/** Whose holder puts workloads to sleep. */
+/** The holder of the Lease of this name puts workloads to sleep. */
 export const ELECTION_LEASE = 'lazy-proxy';
 
 const MANAGED_BY_LABEL = 'app.kubernetes.io/managed-by';
@@ -12,7 +12,7 @@ const IN_USE_ANNOTATION = 'lazy-proxy/in-use';
 /** Selects every Lease that is ours. */
 export const LEASE_SELECTOR = `${MANAGED_BY_LABEL}=lazy-proxy`;
 
-/** Stands in a replica's record for every workload, where there are too many to name. */
+/** Stands for every workload in a replica's record that would be too long with all names. */
 export const EVERY_WORKLOAD = '*';
 /** An object's annotations may have 256 KiB altogether. */
 const MAX_IN_USE_BYTES = 200 * 1_024;
@@ -29,7 +29,7 @@ export interface LeaseRecord {
   /** Undefined where it was given back. */
   readonly holder: string | undefined;
   readonly durationMs: number;
-  /** By its holder's clock; only changes mean anything. */
+  /** By its holder's clock, which may be wrong: only a change means anything. */
   readonly renewTime: string;
   readonly acquireTime: string;
   /** How often its holder has changed. */
@@ -101,7 +101,7 @@ export function replicaLease(options: {
   };
 }
 
-/** The election's Lease in our hands; `before` is what it was, undefined where there is none yet. */
+/** The election's Lease with this replica as its holder. @param before what it was; undefined where there is none yet. */
 export function heldElectionLease(
   before: LeaseRecord | undefined,
   options: { readonly identity: string; readonly durationMs: number; readonly nowMs: number },
@@ -119,7 +119,7 @@ export function heldElectionLease(
   });
 }
 
-/** The election's Lease given back: whoever sees it takes it at once. */
+/** The election's Lease without a holder: any replica may take it at once. */
 export function freeElectionLease(before: LeaseRecord, options: { readonly nowMs: number }): Lease {
   return electionLease(before, {
     holderIdentity: null,
@@ -128,7 +128,7 @@ export function freeElectionLease(before: LeaseRecord, options: { readonly nowMs
   });
 }
 
-/** With the version that it is based on, so that of two who write at once only one succeeds. */
+/** It names the version it is based on, so that only one of two writes at the same time succeeds. */
 function electionLease(before: LeaseRecord | undefined, spec: Lease['spec']): Lease {
   return {
     ...LEASE_TYPE,
@@ -151,19 +151,19 @@ function formatMicroTime(ms: number): string {
 
 /** The times that follow from how long a Lease is good for, in milliseconds. */
 export interface LeaseTimes {
-  /** For so long others believe in a Lease after they last saw it renewed. */
+  /** How long others trust a Lease after they last saw it renewed. */
   readonly durationMs: number;
   readonly renewEveryMs: number;
   /**
-   * For so long its owner trusts a renewal, from when it was sent. Others saw it no sooner and believe in it for longer,
-   * so that there is time between two holders for whatever the first has just begun.
+   * How long the owner trusts a renewal, from when it was sent. Others saw it later and trust it for longer, so that the
+   * first holder can finish what it has begun before the next one starts.
    */
   readonly trustMs: number;
-  /** For so long an answer is waited for, so that a renewal can be tried again before it is too late. */
+  /** How long an answer may take: short, so that a renewal can be tried again in time. */
   readonly answerMs: number;
-  /** Between tries that fail. */
+  /** Delays after failed tries. */
   readonly retry: { readonly firstMs: number; readonly maxMs: number };
-  /** A record that nobody renewed for so long is litter. */
+  /** A record that was not renewed for so long is removed. */
   readonly forgottenMs: number;
 }
 

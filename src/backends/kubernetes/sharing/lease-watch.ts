@@ -16,14 +16,14 @@ export interface LeaseWatchOptions {
   readonly leases: SeenLeases;
   /** Of this replica's own record. */
   readonly ownName: string;
-  /** Who puts workloads to sleep may have changed, or whether that can be seen at all. */
+  /** The election's Lease has changed, or whether the watch is in sync. */
   readonly electionChanged: () => void;
-  /** Another replica has come, has gone, has died, or uses other workloads. */
+  /** Another replica has come, gone or died, or its clients use other workloads. */
   readonly replicasChanged: () => void;
   readonly refused: (refusal: KubeRefusal) => void;
 }
 
-/** Sees all Leases change, and notices when another replica's doesn't. Whoever creates it closes it. */
+/** Watches all Leases of the proxy, and notices when another replica stops renewing its own. Whoever creates it closes it. */
 export class LeaseWatch {
   readonly #options: LeaseWatchOptions;
   readonly #informer: Informer<LeaseRecord>;
@@ -53,7 +53,7 @@ export class LeaseWatch {
     return this.#informer.start();
   }
 
-  /** Others may not reach the API server either, so that their silence means nothing. */
+  /** While this replica can't reach the API server, others may not either: their silence means nothing. */
   setCutOff({ isCutOff }: { readonly isCutOff: boolean }): void {
     this.#isCutOff = isCutOff;
     this.#sightChanged();
@@ -87,7 +87,7 @@ export class LeaseWatch {
     this.#options.replicasChanged();
   }
 
-  /** False where more is known than the watch has told yet, since we have written it. */
+  /** False where this replica's own write is newer than what the watch tells. */
   #take({ before, after }: ObjectChange<LeaseRecord>): boolean {
     const { leases, clock } = this.#options;
     if (after !== undefined) return leases.see(after, clock.monotonicMs());

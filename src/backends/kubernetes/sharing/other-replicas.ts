@@ -1,7 +1,7 @@
 import { ELECTION_LEASE, EVERY_WORKLOAD, holds, type LeaseRecord, parseInUse } from './lease-record.ts';
 import { isRenewed, type SeenLeases } from './seen-leases.ts';
 
-/** From where a replica looks at the others. */
+/** What a replica judges the others by. */
 export interface Viewpoint {
   readonly leases: SeenLeases;
   /** The name of our own record. */
@@ -22,7 +22,7 @@ export function heldByOthers({ leases, ownName, nowMs }: Viewpoint): ReadonlySet
   return held;
 }
 
-/** When the first hold of another replica becomes void if nothing is seen meanwhile. */
+/** When the first other replica counts as dead, unless it renews its Lease. */
 export function nextExpiryMs({ leases, ownName, nowMs }: Viewpoint): number | undefined {
   let next: number | undefined;
   for (const seen of leases.all()) {
@@ -33,7 +33,7 @@ export function nextExpiryMs({ leases, ownName, nowMs }: Viewpoint): number | un
   return next;
 }
 
-/** Records of replicas that died so long ago that they won't come back. */
+/** Records of replicas that have been dead for so long that they won't come back. */
 export function forgottenRecords(
   { leases, ownName, nowMs }: Viewpoint,
   options: { readonly forgottenMs: number },

@@ -10,25 +10,25 @@ export interface ReplicaRecordOptions {
   readonly identity: string;
   readonly times: LeaseTimes;
   readonly clock: Clock;
-  /** It was written; `isNews` where others may have taken us for dead before, or we could not reach them. */
+  /** The record was written; `isNews`: others may have taken this replica for dead before, or it was cut off. */
   readonly published: (news: { readonly isNews: boolean }) => void;
   readonly failed: (error: unknown) => void;
 }
 
-/** Workloads that come into use at the same time are told together. */
+/** Workloads that come into use within this time are written together. */
 const GATHER_MS = 5;
-/** Under load, no more than one write in this time. */
+/** At most one write in this time, however much changes. */
 const SPACING_MS = 100;
-/** A workload that is used again at once, as by one short connection after the other, stays in use all the while. */
+/** A workload stays in use for so long after its last client: one short connection may follow another. */
 const RELEASE_MS = 1_000;
 
 /** This replica's own Lease: says that it lives, and which workloads its clients use. */
 export class ReplicaRecord {
   readonly #options: ReplicaRecordOptions;
   readonly #lifetime = new AbortController();
-  /** Until when each workload counts as in use; without end while it is. */
+  /** Until when each workload counts as in use; Infinity while a client uses it. */
   readonly #untilMs = new Map<string, number>();
-  /** As it was last written, or as that was tried. */
+  /** What the last write said, or tried to say. */
   #told: ReadonlySet<string> = new Set();
   #exists = false;
   #sentMs: number | undefined;
@@ -43,13 +43,13 @@ export class ReplicaRecord {
     this.#options = options;
   }
 
-  /** Whether others certainly know of us: it was written recently enough. */
+  /** Whether the record was written recently enough, so that all others know of this replica. */
   get isFresh(): boolean {
     const { clock, times } = this.#options;
     return this.#sentMs !== undefined && clock.monotonicMs() < this.#sentMs + times.trustMs;
   }
 
-  /** Resolves when it was written, or that has failed; it is kept up by itself. */
+  /** Resolves when the record was written, or that has failed. It is renewed by itself from then on. */
   start(): Promise<void> {
     return this.#publish();
   }
@@ -115,7 +115,7 @@ export class ReplicaRecord {
     }
   }
 
-  /** Whoever thinks us dead may have taken it away, and a predecessor may have left its own. */
+  /** Another replica may have removed the record of one it took for dead; a predecessor may have left its own. */
   async #put(inUse: ReadonlySet<string>): Promise<void> {
     try {
       await this.#send(inUse);
@@ -158,7 +158,7 @@ export class ReplicaRecord {
     this.#lifetime.abort(new Error('the record was taken away'));
     this.#next?.cancel();
     await this.#writing;
-    // What has failed may have been written all the same.
+    // A write that failed may have reached the API server all the same.
     if (!this.#exists && this.#failures === 0) return;
     const { api, identity, failed } = this.#options;
     const { signal } = new AbortController();

@@ -3,13 +3,13 @@ import { compareVersions } from '../api/object-cache.ts';
 
 export interface SeenLease {
   readonly record: LeaseRecord;
-  /** When its holder was last seen to do something, by our own monotonic clock: those of machines differ. */
+  /** When its holder was last seen to renew it, by this machine's monotonic clock: the clocks of machines differ. */
   readonly aliveMs: number;
 }
 
 /**
- * What is known of all Leases, and since when: a holder that isn't seen to renew for its Lease's duration is dead. Time
- * in which we couldn't look doesn't count.
+ * What is known of all Leases, and since when. A holder that is not seen to renew for its Lease's duration is dead. Time
+ * without a watch doesn't count.
  */
 export class SeenLeases {
   readonly #leases = new Map<string, SeenLease>();
@@ -37,12 +37,12 @@ export class SeenLeases {
     this.#leases.delete(name);
   }
 
-  /** From now on nobody can be seen to renew; until `look()`, nobody dies. */
+  /** The watch is lost: until `look()`, nobody counts as dead. */
   blind(nowMs: number): void {
     this.#blindSinceMs ??= nowMs;
   }
 
-  /** We see again: whoever was alive before gets its whole time to show it. */
+  /** The watch is back: each holder that was alive gets its whole duration anew. */
   look(nowMs: number): void {
     if (this.#blindSinceMs === undefined) return;
     for (const [name, seen] of this.#leases)
@@ -54,13 +54,13 @@ export class SeenLeases {
     return Math.min(nowMs, this.#blindSinceMs ?? nowMs) >= seen.aliveMs + seen.record.durationMs;
   }
 
-  /** When that will be if nothing is seen meanwhile; undefined where it won't. */
+  /** When it expires unless its holder renews it; undefined while the watch is lost. */
   expiresMs(seen: SeenLease): number | undefined {
     return this.#blindSinceMs === undefined ? seen.aliveMs + seen.record.durationMs : undefined;
   }
 }
 
-/** Its holder is another, or has written a new time; what others do to the Lease is no sign of life. */
+/** Whether it has another holder, or a new renew time. Other changes of a Lease are no sign of life. */
 export function isRenewed(before: LeaseRecord, after: LeaseRecord): boolean {
   return before.renewTime !== after.renewTime || before.holder !== after.holder;
 }

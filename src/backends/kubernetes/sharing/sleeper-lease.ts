@@ -18,7 +18,7 @@ export interface SleeperLeaseOptions {
   readonly identity: string;
   readonly times: LeaseTimes;
   readonly clock: Clock;
-  /** Whether this replica may hold the Lease now; whoever changes that calls `consider()`. */
+  /** Whether this replica may hold the Lease now; whoever changes the answer calls `consider()`. */
   readonly mayHold: () => boolean;
   readonly taken: () => void;
   /** Not told at close. */
@@ -26,12 +26,13 @@ export interface SleeperLeaseOptions {
   readonly failed: (error: unknown) => void;
 }
 
-/** A Lease that others write all the time is left alone after so many tries, until it is time again. */
+/** After so many conflicts in a row the replica waits before it tries again: others write the Lease all the time. */
 const MAX_CONFLICTS = 3;
 
 /**
- * Takes the Lease of the replica that puts workloads to sleep when it is free, keeps it, and gives it back. Between
- * two holders there is always a time in which nobody holds it.
+ * The election of the replica that puts workloads to sleep: takes its Lease when that is free, renews it, and gives it
+ * back. Between two holders there is always a time in which nobody holds it. It is ours because the client library has no
+ * leader election for JavaScript.
  */
 export class SleeperLease {
   readonly #options: SleeperLeaseOptions;
@@ -52,13 +53,13 @@ export class SleeperLease {
     this.#options = options;
   }
 
-  /** By our own clock, not by whether a timer has fired in time. */
+  /** Judged by the clock, not by a timer, which may fire late. */
   get isHeld(): boolean {
     const { clock, times } = this.#options;
     return this.#renewedMs !== undefined && clock.monotonicMs() < this.#renewedMs + times.trustMs;
   }
 
-  /** What is known has changed: does what follows from it. Resolves when that is done, or has failed. */
+  /** Something is known that was not before: acts on it. Resolves when that is done, or has failed. */
   consider(): Promise<void> {
     this.#isDue = true;
     this.#running ??= this.#run().finally(() => {
@@ -93,7 +94,7 @@ export class SleeperLease {
   }
 
   #wait({ holder, untilMs }: Extract<ElectionStep, { kind: 'wait' }>, nowMs: number): void {
-    // Somebody has put another's name there: there is nothing to give back.
+    // The Lease names another holder: this replica has nothing to give back.
     this.#stepDown(`${holder} has taken its Lease over`);
     this.#failures = 0;
     if (untilMs !== undefined) this.#considerIn(untilMs - nowMs);
@@ -126,7 +127,7 @@ export class SleeperLease {
     if (!wasHeld && this.isHeld) taken();
   }
 
-  /** The Lease isn't as we knew it, or can't be written at all. */
+  /** A write failed: the Lease has changed meanwhile, or can't be written at all. */
   async #lost(error: unknown, before: LeaseRecord | undefined): Promise<void> {
     const isStale = isConflict(error) || (before !== undefined && isMissing(error));
     if (!isStale || ++this.#conflicts > MAX_CONFLICTS) return this.#fail(error);
@@ -138,7 +139,7 @@ export class SleeperLease {
     }
   }
 
-  /** Whatever the watch has told, or not yet told. */
+  /** Reads the Lease: the watch may be behind. */
   async #look(signal = this.#lifetime.signal): Promise<LeaseRecord | undefined> {
     const { api, leases, clock } = this.#options;
     const record = await api.read(ELECTION_LEASE, signal);
@@ -160,7 +161,7 @@ export class SleeperLease {
     this.#cancelNext = this.#options.clock.schedule(delayMs, () => void this.consider());
   }
 
-  /** Before anybody may take the Lease over. */
+  /** Runs before anybody else may take the Lease over. */
   #expire(): void {
     const why = this.#failures > 0 ? `: ${describeError(this.#error)}` : '';
     this.#stepDown(`its Lease was not renewed in time${why}`);
@@ -183,7 +184,7 @@ export class SleeperLease {
     if (hadIt) await this.#giveBack(MAX_CONFLICTS).catch(this.#options.failed);
   }
 
-  /** A renewal may have been on its way: it counts as ours as long as our name stands there. */
+  /** A renewal may have been under way: the Lease is ours as long as it names us. */
   async #giveBack(tries: number): Promise<void> {
     const { api, leases, identity, clock } = this.#options;
     const { signal } = new AbortController();
@@ -204,9 +205,9 @@ export type ElectionStep =
   /** There is none. */
   | { readonly kind: 'create' }
   | { readonly kind: 'renew'; readonly record: LeaseRecord }
-  /** Nobody has it any more. */
+  /** Nobody holds it any more. */
   | { readonly kind: 'take'; readonly record: LeaseRecord }
-  /** Somebody else has it; `untilMs` as far as can be told now. */
+  /** Another replica holds it, until `untilMs`; undefined where that can't be told now. */
   | { readonly kind: 'wait'; readonly holder: string; readonly untilMs: number | undefined };
 
 /** @param options.nowMs monotonic. */

@@ -27,13 +27,13 @@ export interface WorkloadSharingOptions {
   readonly client: KubeClient;
   /** Of the Leases. */
   readonly namespace: string;
-  /** Tells this replica from all others, best also from its own predecessor. */
+  /** Tells this replica from all others, and best from its own predecessor, too. */
   readonly identity: string;
-  /** At least 1000. A replica that died is not waited for longer. */
+  /** After this time without a sign a replica counts as dead; at least 1000. */
   readonly leaseDurationMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Told at the start, and on each change. */
+  /** Called at the start, and on each change. */
   readonly told: (view: SharedView) => void;
 }
 
@@ -75,7 +75,7 @@ export class WorkloadSharing {
     this.#tell();
   }
 
-  /** A workload comes into use, or out of it; others are told soon. */
+  /** A client begins to use a workload, or the last one has left. Other replicas see it soon. */
   setInUse(key: string, use: { readonly inUse: boolean }): void {
     this.#record.setInUse(key, use);
   }
