@@ -1,4 +1,4 @@
-/** Workloads that take part by what stands in their labels and annotations, as a watch tells them and as asked for once. */
+/** The workloads that opt in by label or annotation: picked out of what a watch brings, or listed once. */
 import { findOptIns, optInLabel } from '../../model/opt-in.ts';
 import { type KubernetesResource, workloadRefKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';

@@ -86,7 +86,7 @@ export class KubernetesBackend implements Backend {
   /** Keys of the workloads that clients use; a cluster that is found later is told of them. */
   readonly #inUse = new Set<string>();
   readonly #pauses: RequestedPauses;
-  /** What could not be explained, as it was told: what is refused stays so until somebody gives the right. */
+  /** The warnings about starts that could not be explained: a refusal lasts, so each is logged once. */
   readonly #unexplained = new Set<string>();
   readonly #connected: Promise<Cluster>;
   #connect: (cluster: Cluster) => void = () => {};
@@ -298,7 +298,7 @@ export class KubernetesBackend implements Backend {
     return { client, view, labelPrefix, clock: this.#options.clock, pauses: this.#pauses };
   }
 
-  /** What is refused is told once. */
+  /** Logs a refusal once. */
   #tellUnexplained(error: unknown): void {
     const { logger } = this.#options;
     const message = `cannot ask why a start has failed: ${describeError(error)}`;

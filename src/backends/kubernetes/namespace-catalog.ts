@@ -32,7 +32,7 @@ export interface CatalogListener {
   service(key: string): void;
   /** A watch is in force: more may be known now. */
   synced(): void;
-  /** How one of the watches stands; undefined when it ends. `part` tells them apart, and is fit for the log. */
+  /** The state of one of the watches; undefined when it is closed. `part` names the watch, also in the log. */
   part(part: string, state: PartState | undefined): void;
 }
 
@@ -74,7 +74,7 @@ export class NamespaceCatalog {
   readonly #slicesOf = new Map<string, Map<string, SliceRecord>>();
   /** Workloads that somebody follows; those that the lists leave out have a feed. */
   readonly #followed = new Map<string, { readonly ref: ScalableRef; feed?: Feed<WorkloadRecord> }>();
-  /** Starts and ends of feeds that nobody waits for yet. */
+  /** Feeds that are starting or closing; `start()` and `close()` wait for them. */
   readonly #pending = new Set<Promise<void>>();
   #workloads: WorkloadFeeds;
   #narrowTo: string | undefined;
@@ -106,7 +106,7 @@ export class NamespaceCatalog {
     await this.#settle();
   }
 
-  /** Whether all workloads are known that may be. */
+  /** Whether each list of workloads has come at least once, or is refused. */
   get isSettled(): boolean {
     return Object.values(this.#workloads).every(
       ({ informer, refusedWith }) => informer.listed || refusedWith !== undefined,
@@ -118,7 +118,7 @@ export class NamespaceCatalog {
     return this.#feeds().every(({ informer }) => informer.listed && informer.all().next().done === true);
   }
 
-  /** Whether a workload of this kind is told of at once when it changes. */
+  /** Whether the watch of workloads of this kind is in force now. */
   isSynced(resource: KubernetesResource): boolean {
     return this.#workloads[resource].informer.synced;
   }
@@ -192,7 +192,7 @@ export class NamespaceCatalog {
     return this.#workloads[resource].informer.get(namespacedName(namespace, name));
   }
 
-  /** Whoever is followed and doesn't stand in the narrowed lists gets a feed of its own, and keeps it. */
+  /** Opens a feed for each followed workload that the narrowed lists leave out; once open, it stays. */
   #followUnlisted(): void {
     if (this.#closed || this.#narrowTo === undefined) return;
     for (const followed of this.#followed.values()) {

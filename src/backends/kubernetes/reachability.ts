@@ -1,4 +1,4 @@
-/** How one part of what is observed stands. */
+/** The state of one part of what is observed. */
 export type PartState =
   | { readonly kind: 'pending' | 'synced' }
   /** `refusal`: the API server answered and said no, so the reason names what has to be mended. */

@@ -24,7 +24,7 @@ export interface ScaleContext {
   readonly pauses: RequestedPauses;
 }
 
-/** How long the API server asked to wait before the next request about a workload; it counts for later wakes and sleeps, too. */
+/** How long the API server asked to wait before the next request about a workload, also for later wakes and sleeps. */
 export class RequestedPauses {
   readonly #clock: Clock;
   /** On the monotonic clock, by the workload's path. */

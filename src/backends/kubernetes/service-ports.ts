@@ -76,7 +76,7 @@ function readyAddresses(slice: SliceRecord): readonly string[] {
   return slice.endpoints.flatMap(({ isReady, addresses }) => (isReady ? addresses : []));
 }
 
-/** A pod that moves between slices stands in both for a moment. */
+/** A pod that moves between slices is in both for a moment. */
 function distinct(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   return [...new Map(endpoints.map((endpoint) => [`${endpoint.host} ${endpoint.port}`, endpoint])).values()];
 }

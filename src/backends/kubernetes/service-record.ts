@@ -47,7 +47,7 @@ interface PortObject {
   readonly port?: number | null;
 }
 
-/** What stands behind an endpoint. */
+/** Names the pod behind an endpoint. */
 interface PodReference {
   readonly targetRef?: { readonly kind?: string; readonly name?: string } | null;
 }

@@ -39,7 +39,7 @@ export interface InformerOptions<T> {
    * @param options.firstLook whether the object was there before the informer was first in sync.
    */
   changed(change: ObjectChange<T>, options: { readonly firstLook: boolean }): void;
-  /** Told on each change of `synced`, and again where the reason changes. */
+  /** Called on each change of `synced`, and where the reason changes. */
   state(state: InformerState): void;
 }
 

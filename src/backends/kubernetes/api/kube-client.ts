@@ -171,7 +171,7 @@ function readStatus(body: string): KubeStatus {
   try {
     return Object(JSON.parse(body)) as KubeStatus;
   } catch {
-    // Whatever stands between us and the API server may answer in plain text.
+    // A proxy in front of the API server may answer in plain text.
     return {};
   }
 }

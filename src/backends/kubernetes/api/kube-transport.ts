@@ -41,7 +41,7 @@ const KEEP_ALIVE_MS = 10_000;
 /** Well before the API server closes an idle connection by itself, which would fail the request that is just sent. */
 const IDLE_SOCKET_MS = 30_000;
 
-/** Sends requests and hands out whole answers, whatever their status. Whoever creates it closes it. */
+/** Sends requests and returns their answers, whatever the status. Whoever creates it closes it. */
 export class KubeTransport {
   readonly #access: KubeAccess;
   readonly #server: URL;

@@ -37,7 +37,7 @@ export async function createKubeconfigAccess(
       try {
         config = load();
       } catch {
-        // Somebody is just writing it: what was read before stands.
+        // Somebody is writing the file: what was read before goes on to count.
       }
     },
   };

@@ -55,7 +55,7 @@ export function judge(standing: Standing, step: ReplicasStep): Standing {
   const { managers, atMs } = step;
   const isAsleep = step.after === 0;
   if (isAsleep === (step.before === 0)) return standing;
-  // Nobody is named when somebody else patches the scale to 0.
+  // The API server names nobody for a patch of the scale to 0 that isn't the proxy's.
   if (isAsleep) return managers.includes(FIELD_MANAGER) ? standing : UNCONTESTED;
   return judgeWake(standing, { atMs, other: managers.find((manager) => manager !== FIELD_MANAGER) });
 }

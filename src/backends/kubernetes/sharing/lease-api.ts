@@ -111,7 +111,7 @@ export function isMissing(error: unknown): boolean {
   return error instanceof KubeRefusal && error.status === 404;
 }
 
-/** Somebody else has written it meanwhile, or created it. */
+/** Whether somebody else has written the Lease meanwhile, or created it. */
 export function isConflict(error: unknown): boolean {
   return error instanceof KubeRefusal && error.status === 409;
 }

@@ -1,4 +1,4 @@
-/** The proxy's Leases, read and written: one elects the replica that puts workloads to sleep, and each replica has its own. */
+/** The proxy's Leases: one elects the replica that puts workloads to sleep, and each replica has one of its own. */
 import { formatTimestamp } from '../../../system/clock.ts';
 import type { Lease } from '../api/api-shapes.ts';
 
@@ -36,7 +36,7 @@ export interface LeaseRecord {
   readonly transitions: number;
   /** Whether it is a replica's own. */
   readonly isReplica: boolean;
-  /** Keys of the workloads that its clients use, as it stands there. */
+  /** Keys of the workloads that its clients use, as JSON. */
   readonly inUseText: string;
 }
 

@@ -23,7 +23,7 @@ export interface LeaseWatchOptions {
   readonly refused: (refusal: KubeRefusal) => void;
 }
 
-/** Watches all Leases of the proxy, and notices when another replica stops renewing its own. Whoever creates it closes it. */
+/** Watches all Leases of the proxy, and notices when another replica stops renewing. Whoever creates it closes it. */
 export class LeaseWatch {
   readonly #options: LeaseWatchOptions;
   readonly #informer: Informer<LeaseRecord>;

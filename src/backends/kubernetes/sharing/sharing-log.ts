@@ -3,7 +3,7 @@ import { describeError } from '../../../system/message-of.ts';
 import { isPassing } from '../api/kube-errors.ts';
 import { isConflict } from './lease-api.ts';
 
-/** What a person is told about how replicas share workloads; what lasts is told once. */
+/** The log lines about how replicas share workloads; a fault that lasts is logged once. */
 export class SharingLog {
   readonly #logger: Logger;
   readonly #told = new Set<string>();

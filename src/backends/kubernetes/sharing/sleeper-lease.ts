@@ -21,7 +21,7 @@ export interface SleeperLeaseOptions {
   /** Whether this replica may hold the Lease now; whoever changes the answer calls `consider()`. */
   readonly mayHold: () => boolean;
   readonly taken: () => void;
-  /** Not told at close. */
+  /** Not called at close. */
   readonly lost: (reason: string) => void;
   readonly failed: (error: unknown) => void;
 }
