@@ -64,7 +64,7 @@ export function createFileParser(
     if (root === undefined) return { config: undefined, problems: sortProblems(syntax) };
     const issues = checkSchema(root);
     const { config, findings } = readRoot(root, { file, folder, locate, layers });
-    const told = [...formFindings(issues), ...findings];
+    const told = [...formFindings(issues, root), ...findings];
     const isTold = told.some(({ severity }) => severity === 'error');
     const all = isTold ? told : [...told, ...unfitFindings(issues)];
     const problems = sortProblems([...syntax, ...all.map((finding) => toProblem(finding, locate))]);

@@ -68,7 +68,7 @@ const policy = fc.record({
   maxPending: count,
   maxConnections: fc.nat({ max: 1_000_000 }),
   maxConnectionsPerAddress: fc.nat({ max: 1_000_000 }),
-  tcpKeepAliveMs: fc.nat({ max: 10 ** 8 }),
+  tcpKeepAliveMs: fc.oneof(fc.constant(0), fc.integer({ min: 1_000, max: 32_767_000 })),
   httpHealthcheck: fc.constantFrom(
     undefined,
     aUrl('http://{{container}}:80/#x'),

@@ -202,7 +202,7 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
     'a bad duration',
     'defaults:\n  idle_timeout: 5 minutes',
     [
-      '2:17 error defaults.idle_timeout: "5 minutes" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"',
+      '2:17 error defaults.idle_timeout: "5 minutes" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"; write "5m"',
     ],
   ],
   [

@@ -1,7 +1,7 @@
 import { DEFAULT_KEYS, FIELD_NAMES, fieldKeys, fieldSpec, SERVICE_KEYS } from '../fields.ts';
 import { SETTINGS, type SettingName, type SettingSpec, settingKeys } from '../settings.ts';
 import { createSuggester, type Suggest } from '../values/suggest.ts';
-import { type FormWords, showValue } from '../values/parsed.ts';
+import { type FormWords, isMapping, showValue } from '../values/parsed.ts';
 import type { Path } from '../yaml/path.ts';
 import { type Finding, keyError, valueError } from './finding.ts';
 import type { SchemaIssue } from './schema.ts';
@@ -28,14 +28,23 @@ type SuggestAmong = (known: readonly string[]) => Suggest;
  * should be a list or a mapping. The readers are silent about these. The schema's rules for single values are left out
  * here, because the parsers of the values say more.
  */
-export function formFindings(issues: readonly SchemaIssue[]): readonly Finding[] {
+export function formFindings(issues: readonly SchemaIssue[], root: unknown): readonly Finding[] {
   const suggesters = new Map<readonly string[], Suggest>();
   const suggestAmong = (known: readonly string[]): Suggest => {
     const suggest = suggesters.get(known) ?? createSuggester(known);
     suggesters.set(known, suggest);
     return suggest;
   };
-  return issues.flatMap((issue) => describeIssue(issue, suggestAmong) ?? []);
+  const ofCompose = issues.filter(isComposeKey);
+  const others = issues.filter((issue) => !ofCompose.includes(issue));
+  const strays = others.filter((issue) => isStray(issue, { root, suggestAmong }));
+  return [
+    ...describeComposeKeys(ofCompose),
+    ...strays.map((issue) => describeStray(issue, root)),
+    ...others
+      .filter((issue) => !strays.includes(issue) && !isEmptyBefore(issue, { strays, root }))
+      .flatMap((issue) => describeIssue(issue, suggestAmong) ?? []),
+  ];
 }
 
 /** For a file that the parsers take and the schema refuses: says at least where, and by which rule. */
@@ -43,6 +52,84 @@ export function unfitFindings(issues: readonly SchemaIssue[]): readonly Finding[
   return issues.map(({ path, keyword, value }) =>
     valueError(path, 'invalid-value', `${showValue(value)} does not fit the schema (${keyword})`),
   );
+}
+
+/** Keys of Compose, where a file of Compose was pasted; `ports` and `command` are ours as well. */
+const COMPOSE_SERVICE_KEYS: ReadonlySet<string> = new Set(
+  `build cap_add cap_drop configs container_name cpus depends_on deploy devices dns entrypoint env_file environment expose
+  extends extra_hosts healthcheck hostname image init labels links logging mem_limit network_mode networks pid platform
+  privileged profiles pull_policy read_only restart secrets security_opt shm_size stdin_open stop_grace_period stop_signal
+  sysctls tmpfs tty ulimits user volumes volumes_from working_dir`.split(/\s+/),
+);
+const COMPOSE_TOP_KEYS: ReadonlySet<string> = new Set(
+  'configs include name networks secrets version volumes'.split(' '),
+);
+const MAX_COMPOSE_KEYS = 6;
+
+function isComposeKey({ path, keyword, params }: SchemaIssue): boolean {
+  if (keyword !== 'additionalProperties') return false;
+  const key = String(params['additionalProperty']);
+  if (path[0] === 'services' && path.length === 2) return COMPOSE_SERVICE_KEYS.has(key);
+  return path.length === 0 && COMPOSE_TOP_KEYS.has(key);
+}
+
+/** One finding for all keys of Compose in the file, at the first one. */
+function describeComposeKeys(issues: readonly SchemaIssue[]): readonly Finding[] {
+  // The keys at the top come last: a file of Compose may have `volumes:` both there and in its services.
+  const sorted = issues.toSorted((a, b) => b.path.length - a.path.length);
+  const [first] = sorted;
+  if (first === undefined) return [];
+  const [key = '', ...others] = new Set(sorted.map(({ params }) => String(params['additionalProperty'])));
+  const shown = others.slice(0, MAX_COMPOSE_KEYS - 1);
+  if (others.length > shown.length) shown.push(`${others.length - shown.length} more`);
+  const list = [shown.slice(0, -1).join(', '), shown.at(-1)].filter(Boolean).join(' and ');
+  const also = others.length === 0 ? '' : `, as ${others.length === 1 ? 'does' : 'do'} ${list}`;
+  const message = `belongs to Compose${also}; here a service has container, ports, idle_timeout and so on, and Compose makes the container itself`;
+  return [keyError([...first.path, key], 'unknown-key', message)];
+}
+
+/** Whether a key stands too far to the left: a service at the margin below an empty `services:`, or a service's field beside it. */
+function isStray(
+  { path, keyword, params, value }: SchemaIssue,
+  { root, suggestAmong }: { readonly root: unknown; readonly suggestAmong: SuggestAmong },
+): boolean {
+  const services = isMapping(root) ? root['services'] : undefined;
+  if (path.length === 0 && keyword === 'additionalProperties' && isMapping(value)) {
+    const key = String(params['additionalProperty']);
+    const content = value[key];
+    const isKnown = PLACES.some(({ keys }) => keys.includes(key)) || suggestAmong(TOP_KEYS)(key) !== '';
+    return services === null && !isKnown && (content === null || isMapping(content));
+  }
+  if (path[0] !== 'services' || path.length !== 2 || keyword !== 'type' || value === null) return false;
+  return SERVICE_KEYS.includes(String(path[1])) && isMapping(services);
+}
+
+function describeStray({ path, params }: SchemaIssue, root: unknown): Finding {
+  if (path.length === 0) {
+    const target = [String(params['additionalProperty'])];
+    return keyError(target, 'unknown-key', 'stands beside services; indent it under services');
+  }
+  const owner = serviceBefore(path, root);
+  const message = `belongs to a service; indent it under ${owner === undefined ? "the service's name" : JSON.stringify(owner)}`;
+  return keyError(path, 'unknown-key', message);
+}
+
+/** The service below which a field stands that isn't indented. */
+function serviceBefore(path: Path, root: unknown): string | undefined {
+  const services = isMapping(root) && isMapping(root['services']) ? root['services'] : {};
+  const names = Object.keys(services);
+  const before = names.slice(0, names.indexOf(String(path[1])));
+  return before.findLast((name) => !SERVICE_KEYS.includes(name));
+}
+
+/** Whether something is empty only because what belongs to it isn't indented. */
+function isEmptyBefore(
+  { path, value }: SchemaIssue,
+  { strays, root }: { readonly strays: readonly SchemaIssue[]; readonly root: unknown },
+): boolean {
+  if (path[0] !== 'services' || path.length > 2 || value !== null) return false;
+  if (path.length === 1) return strays.some((stray) => stray.path.length === 0);
+  return strays.some((stray) => stray.path.length === 2 && serviceBefore(stray.path, root) === path[1]);
 }
 
 function describeIssue(issue: SchemaIssue, suggestAmong: SuggestAmong): Finding | undefined {

@@ -3,19 +3,25 @@ import { accept, type Parsed, refuse, showValue } from './parsed.ts';
 const MAX_SECONDS = 999_999_999;
 const AMOUNT = String.raw`(\d{1,9}(?:\.\d{1,9})?)`;
 const PLAIN_SECONDS = new RegExp(`^${AMOUNT}$`);
-const WITH_UNITS = new RegExp(`^(?=.)(?:${AMOUNT}h)?(?:${AMOUNT}m)?(?:${AMOUNT}s)?(?:${AMOUNT}ms)?$`);
 const UNITS = [
+  { name: 'w', ms: 604_800_000 },
+  { name: 'd', ms: 86_400_000 },
   { name: 'h', ms: 3_600_000 },
   { name: 'm', ms: 60_000 },
   { name: 's', ms: 1_000 },
   { name: 'ms', ms: 1 },
 ] as const;
+const WITH_UNITS = new RegExp(`^(?=.)${UNITS.map(({ name }) => `(?:${AMOUNT}${name})?`).join('')}$`);
+/** Units as people write them, for the remedy. */
+const UNIT_WORDS =
+  /([\d.]+)\s*(w|weeks?|d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?|ms|msecs?|milliseconds?)\b[\s,]*(?:and\s)?/gi;
+const NEVER = /^(never|forever|infinite|infinity|none|off|disabled)$/i;
 
 /** What a duration looks like, for messages. */
 export const DURATION_EXPECTED = 'a duration such as 90 (seconds), "90s", "1h30m" or "500ms"';
 
 /**
- * Reads a duration into milliseconds: a number of seconds, or text with the units h, m, s, ms in this order.
+ * Reads a duration into milliseconds: a number of seconds, or text with the units w, d, h, m, s, ms in this order.
  * The result is rounded to a millisecond; a duration of more than 0 is at least 1 ms.
  */
 export function parseDuration(raw: unknown): Parsed<number> {
@@ -24,7 +30,26 @@ export function parseDuration(raw: unknown): Parsed<number> {
   if (typeof raw === 'number' && raw < 0) {
     return refuse('invalid-duration', `${showValue(raw)} is negative; it must be ${DURATION_EXPECTED}`);
   }
-  return refuse('invalid-duration', `${showValue(raw)} is not ${DURATION_EXPECTED}`);
+  const remedy = isTooLong(raw)
+    ? `; at most ${MAX_SECONDS} seconds, which are some 31 years`
+    : typeof raw === 'string'
+      ? hintAtText(raw)
+      : '';
+  return refuse('invalid-duration', `${showValue(raw)} is not ${DURATION_EXPECTED}${remedy}`);
+}
+
+function isTooLong(raw: unknown): boolean {
+  return typeof raw === 'number' ? raw > MAX_SECONDS : typeof raw === 'string' && /^\d{10,}[a-z]*$/.test(raw);
+}
+
+/** The remedy for other words and spaces, and for what lasts for ever. */
+function hintAtText(text: string): string {
+  if (NEVER.test(text.trim())) return '; there is no end to write, so write a long one such as "52w"';
+  const written = text.trim().replaceAll(UNIT_WORDS, (_all, amount: string, word: string) => {
+    const unit = word.toLowerCase();
+    return `${amount}${/^(ms|milli)/.test(unit) ? 'ms' : unit.slice(0, 1)}`;
+  });
+  return readText(written) === undefined ? '' : `; write "${written}"`;
 }
 
 /** As parseDuration, but refuses 0. */
@@ -70,6 +95,8 @@ const MAX_KEEPALIVE_MS = 32_767_000;
 export function withinKeepalive(parse: (raw: unknown) => Parsed<number>): (raw: unknown) => Parsed<number> {
   return (raw) => {
     const parsed = parse(raw);
+    if (!parsed.ok && typeof raw === 'string' && NEVER.test(raw.trim()))
+      return refuse(parsed.code, `${showValue(raw)} is no time; write 0`);
     if (!parsed.ok || parsed.value === 0) return parsed;
     if (parsed.value >= MIN_KEEPALIVE_MS && parsed.value <= MAX_KEEPALIVE_MS) return parsed;
     const message = `${showValue(raw)} is not within 1s to 32767s, which is what the kernel takes; 0 asks nobody`;

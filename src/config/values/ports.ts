@@ -3,7 +3,7 @@ import type { ListenerSpec, Protocol, TargetPort } from '../../model/service.ts'
 import type { Settings } from '../../model/settings.ts';
 import { parseBindAddress } from './address.ts';
 import { isPortName } from './kubernetes-names.ts';
-import { accept, hintAtList, type Parsed, refuse, showValue } from './parsed.ts';
+import { accept, hintAtList, isMapping, type Parsed, refuse, showValue } from './parsed.ts';
 
 const MAX_PORT = 65_535;
 const SHAPE = /^(?:(\[[^\]]*\]|[^[\]:]*):)?(\d+)(?:-(\d+))?:(?:(\d+)(?:-(\d+))?|([^[\]:]+))$/;
@@ -32,14 +32,14 @@ export function parsePort(
   if (match === null || (name !== undefined && !(portNames && isPortName(name)))) {
     return refuse(
       'invalid-port',
-      `${showValue(raw)} is not [address:]listen:target${hint(raw, { name, portNames })}`,
+      `${showValue(raw)} is not [address:]listen:target${hint(raw, { name, portNames, protocol })}`,
     );
   }
   const address = readBracketed(match[1]);
   if (address === undefined) {
     return refuse(
       'invalid-address',
-      `${showValue(raw)}: "${match[1]}" is not an IP address (IPv6 goes in brackets)`,
+      `${showValue(raw)}: "${match[1]}" is not an IP address${hintAtAddress(String(raw), match[1] ?? '')}`,
     );
   }
   const listen = readRange(match[2], match[3]);
@@ -83,7 +83,7 @@ export function parseStatusListen(raw: unknown): Parsed<StatusAddress> {
   if (address === undefined) {
     return refuse(
       'invalid-address',
-      `${showValue(raw)}: "${host}" is not an IP address (IPv6 goes in brackets)`,
+      `${showValue(raw)}: "${host}" is not an IP address${hintAtAddress(String(raw), host)}`,
     );
   }
   return accept({ address, port });
@@ -154,8 +154,13 @@ function formatRun({ start, length }: { readonly start: ListenerSpec; readonly l
 /** The remedy for the commonest mistakes: a single port, an address without brackets, a name where only a number can be. */
 function hint(
   raw: unknown,
-  { name, portNames }: { readonly name: string | undefined; readonly portNames: boolean },
+  {
+    name,
+    portNames,
+    protocol,
+  }: { readonly name: string | undefined; readonly portNames: boolean; readonly protocol: Protocol },
 ): string {
+  if (isMapping(raw)) return hintAtMapping(raw, protocol);
   if (name !== undefined && isPortName(name)) {
     return "; a port's name can be used for Kubernetes workloads only";
   }
@@ -172,6 +177,33 @@ function hint(
     return `; a target is a port's number, or its name in the Service: at most 63 of a-z, 0-9 and "-"`;
   }
   return '';
+}
+
+/** The remedy for `22: 22`, which lacks its quotes or has a space too many, and for Compose's long form of a port. */
+function hintAtMapping(raw: Readonly<Record<string, unknown>>, protocol: Protocol): string {
+  const keys = Object.keys(raw);
+  const [only = ''] = keys;
+  const isLong = Object.hasOwn(raw, 'target');
+  const target = plain(raw[isLong ? 'target' : only]);
+  const listen = isLong ? plain(raw['published'] ?? raw['target']) : only;
+  const host = isLong ? plain(raw['host_ip']) : '';
+  const text = `${host === '' ? '' : `${host.includes(':') ? `[${host}]` : host}:`}${listen}:${target}`;
+  if ((!isLong && keys.length !== 1) || !SHAPE.test(text)) return '; write it as text, "listen:target"';
+  const written = isLong ? raw['protocol'] : protocol;
+  const isOther = (written === 'tcp' || written === 'udp') && written !== protocol;
+  return `; write "${text}"${isOther ? ` under ${written === 'udp' ? 'udp_ports' : 'ports'}` : ''}`;
+}
+
+function plain(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+}
+
+/** The remedy for an address that is none, at the begin of `text`. */
+function hintAtAddress(text: string, host: string): string {
+  const rest = text.slice(host.length + 1);
+  if (host.toLowerCase() === 'localhost') return `; write "127.0.0.1:${rest}"`;
+  if (host === '*' || host === '') return `; write "${rest}" to listen on all`;
+  return ' (IPv6 goes in brackets)';
 }
 
 /** The remedy for ports that are no list. */

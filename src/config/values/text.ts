@@ -37,10 +37,17 @@ export function parseCount(
 
 /** Reads true or false. */
 function parseFlag(raw: unknown): Parsed<boolean> {
-  return typeof raw === 'boolean'
-    ? accept(raw)
-    : refuse('wrong-type', `${showValue(raw)} is not true or false`);
+  if (typeof raw === 'boolean') return accept(raw);
+  const meant = typeof raw === 'string' ? FLAG_WORDS.get(raw.trim().toLowerCase()) : undefined;
+  const remedy = meant === undefined ? '' : `; write ${meant}`;
+  return refuse('wrong-type', `${showValue(raw)} is not true or false${remedy}`);
 }
+
+/** What was true or false in YAML 1.1, and the words in quotes. */
+const FLAG_WORDS: ReadonlyMap<string, boolean> = new Map([
+  ...['yes', 'on', 'y', 'true'].map((word) => [word, true] as const),
+  ...['no', 'off', 'n', 'false'].map((word) => [word, false] as const),
+]);
 
 /** Reads one of a few words. */
 export function parseChoice<T extends string>(raw: unknown, choices: readonly T[]): Parsed<T> {

@@ -110,7 +110,7 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
     'a listen address that is none',
     'services: { a: { ports: ["localhost:80:80"] } }\n',
     [
-      'f.yaml:1:26 error ports[0]: "localhost:80:80": "localhost" is not an IP address (IPv6 goes in brackets)',
+      'f.yaml:1:26 error ports[0]: "localhost:80:80": "localhost" is not an IP address; write "127.0.0.1:80:80"',
     ],
   ],
   [
@@ -125,7 +125,7 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
     'a duration that is none',
     'services: { a: { ports: ["80:80"], idle_timeout: 5 minutes, start_timeout: 0 } }\n',
     [
-      'f.yaml:1:50 error idle_timeout: "5 minutes" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"',
+      'f.yaml:1:50 error idle_timeout: "5 minutes" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"; write "5m"',
       'f.yaml:1:76 error start_timeout: 0 is not more than 0; it must be a duration such as 90 (seconds), "90s", "1h30m" or "500ms"',
     ],
   ],
@@ -201,6 +201,86 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
   ],
 ];
 
+/** What new users write first. */
+const FIRST_STEPS: typeof MISTAKES = [
+  [
+    'a service pasted from Compose',
+    'services:\n  db:\n    image: postgres\n    ports: ["5432:5432"]\n    volumes: [d:/d]\n    environment: { A: b }\nvolumes: { d: {} }\n',
+    [
+      'f.yaml:3:5 error image: belongs to Compose, as do volumes and environment; here a service has container, ports, idle_timeout and so on, and Compose makes the container itself',
+    ],
+  ],
+  [
+    'a whole file of Compose',
+    'version: "3"\nservices:\n  a: { image: x, restart: always, labels: { a: b } }\n  b: { build: ., depends_on: [a], user: x, tty: true, env_file: y }\n',
+    [
+      'f.yaml:3:8 error image: belongs to Compose, as do restart, labels, build, depends_on, user and 3 more; here a service has container, ports, idle_timeout and so on, and Compose makes the container itself',
+    ],
+  ],
+  [
+    'services at the margin',
+    'services:\ndb:\n  container: x\nweb:\n',
+    [
+      'f.yaml:2:1 error db: stands beside services; indent it under services',
+      'f.yaml:4:1 error web: stands beside services; indent it under services',
+    ],
+  ],
+  [
+    "a service's fields beside it",
+    'services:\n  db:\n  container: x\n  ports: ["80:80"]\n',
+    [
+      'f.yaml:3:3 error services.container: belongs to a service; indent it under "db"',
+      'f.yaml:4:3 error services.ports: belongs to a service; indent it under "db"',
+    ],
+  ],
+  [
+    'ports as mappings',
+    'services:\n  db:\n    ports:\n      - 22: 22\n      - target: 53\n        published: 5353\n        protocol: udp\n',
+    [
+      'f.yaml:4:9 error ports[0]: a mapping is not [address:]listen:target; write "22:22"',
+      'f.yaml:5:9 error ports[1]: a mapping is not [address:]listen:target; write "5353:53" under udp_ports',
+    ],
+  ],
+  [
+    'names in place of addresses',
+    'status: { listen: "localhost:81" }\nservices:\n  db: { ports: ["localhost:83:80", "*:84:80"] }\n',
+    [
+      'f.yaml:1:19 error status.listen: "localhost:81": "localhost" is not an IP address; write "127.0.0.1:81"',
+      'f.yaml:3:17 error ports[0]: "localhost:83:80": "localhost" is not an IP address; write "127.0.0.1:83:80"',
+      'f.yaml:3:36 error ports[1]: "*:84:80": "*" is not an IP address; write "84:80" to listen on all',
+    ],
+  ],
+  [
+    'durations in words',
+    'services:\n  a: { idle_timeout: 5 min, start_timeout: 1 Hour 30 seconds, stop_timeout: never, udp_queue_age: 99999999999, tcp_keepalive: never }\n  b: { idle_timeout: 1d, start_timeout: soon }\n',
+    [
+      'f.yaml:2:22 error idle_timeout: "5 min" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"; write "5m"',
+      'f.yaml:2:44 error start_timeout: "1 Hour 30 seconds" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"; write "1h30s"',
+      'f.yaml:2:77 error stop_timeout: "never" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"; there is no end to write, so write a long one such as "52w"',
+      'f.yaml:2:99 error udp_queue_age: 99999999999 is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"; at most 999999999 seconds, which are some 31 years',
+      'f.yaml:2:127 error tcp_keepalive: "never" is no time; write 0',
+      'f.yaml:3:41 error start_timeout: "soon" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"',
+    ],
+  ],
+  [
+    'flags of YAML 1.1',
+    'services:\n  a: { ports: ["80:80"], ignore_labels: yes, dependant_of_labels: "false" }\n  b: { ignore_labels: 1 }\n',
+    [
+      'f.yaml:2:41 error ignore_labels: "yes" is not true or false; write true',
+      'f.yaml:2:67 error dependant_of_labels: "false" is not true or false; write false',
+      'f.yaml:3:23 error ignore_labels: 1 is not true or false',
+    ],
+  ],
+  [
+    'a URL with a password as a key',
+    'docker: { "https://u:T0KEN@h/T0KEN": 1 }\nservices:\n  "https://u:T0KEN@h/T0KEN": { ports: ["80:80"] }\n',
+    [
+      'f.yaml:1:11 error docker.https://h/…: unknown key; known are socket, labels, image_labels, label_prefix, join_networks, label_urls',
+      'f.yaml:3:3 error services.https://h/…: "https://h/…" is not namespace/name',
+    ],
+  ],
+];
+
 const WARNINGS: typeof MISTAKES = [
   [
     'options that do nothing for a Deployment and for a container',
@@ -269,6 +349,8 @@ const WARNINGS: typeof MISTAKES = [
   ],
 ];
 
+const ALL_MISTAKES = [...MISTAKES, ...FIRST_STEPS];
+
 /** The messages of `validate` for each text, without the lines that quote the file, which is called f.yaml. */
 async function validateAll(texts: readonly string[]) {
   const names = texts.map((_, index) => `f${index}.yaml`);
@@ -288,12 +370,12 @@ describe('lazy-proxy validate', () => {
   let found: readonly (readonly string[])[] = [];
 
   test('exits with 1 when there are mistakes', async () => {
-    const { status, stderr, lines } = await validateAll(MISTAKES.map(([, text]) => text));
+    const { status, stderr, lines } = await validateAll(ALL_MISTAKES.map(([, text]) => text));
     expect({ status, stderr }).toEqual({ status: 1, stderr: '' });
     found = lines;
   });
 
-  test.each(MISTAKES.map(([kind, , lines], index) => ({ kind, lines, index })))(
+  test.each(ALL_MISTAKES.map(([kind, , lines], index) => ({ kind, lines, index })))(
     'refuses $kind',
     (mistake) => {
       expect(found[mistake.index]).toEqual(mistake.lines);

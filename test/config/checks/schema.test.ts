@@ -80,7 +80,7 @@ function settingNode(name: SettingName): SchemaNode | undefined {
 
 const text = fc.oneof(
   fc.string(),
-  fc.stringMatching(/^[0-9.]{1,4}(h|m|s|ms)?([0-9]{1,3}(m|s|ms))?$/),
+  fc.stringMatching(/^[0-9.]{1,4}(w|d|h|m|s|ms)?([0-9]{1,3}(d|h|m|s|ms))?$/),
   fc.constantFrom(
     '',
     '0',
@@ -89,6 +89,9 @@ const text = fc.oneof(
     '0s',
     '0h0m',
     '1h30m',
+    '2w',
+    '1d12h',
+    '12h1d',
     'reply',
     'open',
     'UTC',
