@@ -27,6 +27,15 @@ export interface Backend {
    */
   look?(workload: Workload): void;
   /**
+   * Has every watched workload looked at again, as a safety net for what no event has told; resolves when all were. Absent
+   * where nothing can have been missed.
+   */
+  recheck?(): Promise<void>;
+  /** Other labels count from now on, after a reload. Absent where workloads have none. */
+  setLabelOptions?(options: LabelOptions): void;
+  /** Whether the proxy joins the workloads' networks from now on, after a reload. Absent where there are none to join. */
+  setJoinNetworks?(joinNetworks: boolean): void;
+  /**
    * Starts or unpauses. Waits for an engine that is away. Success where it already runs. When it resolves, the sink
    * has been told a state at least as new as the result.
    * @throws {WakeError} when the engine refuses; an AbortError when `signal` aborts.
@@ -62,6 +71,16 @@ export interface Backend {
   close(): Promise<void>;
   /** Does at once what `close()` does politely: kills the workloads it owns, waits for nothing. Idempotent. */
   destroy(): void;
+}
+
+/** Whose labels, or annotations, count. */
+export interface LabelOptions {
+  /** False leaves every workload out. */
+  readonly labels: boolean;
+  /** A workload is told of when it has `<labelPrefix>.enabled`, whatever its value, or what was meant to be that. */
+  readonly labelPrefix: string;
+  /** False leaves out what a container has from its image; default true. Only containers have such labels. */
+  readonly imageLabels?: boolean;
 }
 
 export interface OutputRequest {

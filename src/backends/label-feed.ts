@@ -1,16 +1,8 @@
+import { findOptIns } from '../model/opt-in.ts';
 import { isSameData } from '../model/same-data.ts';
+import { workloadRefName } from '../model/workload.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
-import type { LabelledWorkload } from './backend.ts';
-
-/** Whose labels, or annotations, count. */
-export interface LabelOptions {
-  /** False leaves every workload out. */
-  readonly labels: boolean;
-  /** A workload is told of when it has `<labelPrefix>.enabled`, whatever its value, or what was meant to be that. */
-  readonly labelPrefix: string;
-  /** False leaves out what a container has from its image; default true. Only containers have such labels. */
-  readonly imageLabels?: boolean;
-}
+import type { LabelledWorkload, LabelOptions } from './backend.ts';
 
 /** `docker compose up` and `kubectl apply` create many workloads at once; they are told together. */
 const BURST_MS = 15;
@@ -70,6 +62,25 @@ export class LabelFeed {
     this.#cancel?.();
     this.#cancel = undefined;
   }
+}
+
+/** The workloads that take part, sorted by name, so that equal snapshots look equal. */
+export function selectLabelled(
+  workloads: readonly LabelledWorkload[],
+  options: LabelOptions,
+): readonly LabelledWorkload[] {
+  if (!options.labels) return [];
+  return workloads
+    .filter(({ labels, imageOptsIn }) => imageOptsIn || findOptIns(labels, options.labelPrefix).length > 0)
+    .map(({ labels, ref, createdMs, imageOptsIn }) => ({
+      ...{ ref, labels: sortLabels(labels), createdMs },
+      ...(imageOptsIn && { imageOptsIn }),
+    }))
+    .sort((a, b) => compareText(workloadRefName(a.ref), workloadRefName(b.ref)));
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
 }
 
 /** What `sortLabels` has made of labels that somebody still holds. */

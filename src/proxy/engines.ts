@@ -1,10 +1,7 @@
 import type { Backend, BackendSink, LabelledWorkload, SharedView } from '../backends/backend.ts';
 import { DockerBackend } from '../backends/docker/docker-backend.ts';
 import { EngineConnection } from '../backends/engine/engine-connection.ts';
-import {
-  createKubernetesBackend,
-  type KubernetesBackend,
-} from '../backends/kubernetes/kubernetes-backend.ts';
+import { createKubernetesBackend } from '../backends/kubernetes/kubernetes-backend.ts';
 import { SwarmBackend } from '../backends/swarm/swarm-backend.ts';
 import { type LabelReading, parseLabels } from '../config/labels.ts';
 import type { Observation } from '../model/observation.ts';
@@ -45,7 +42,7 @@ export interface EnginesOptions {
 }
 
 interface Engine {
-  readonly backend: DockerBackend | SwarmBackend | KubernetesBackend;
+  readonly backend: Backend;
   readonly labels: LabelInput;
   /** What the proxy itself runs in, as this engine tells. */
   own: readonly WorkloadRef[];
@@ -58,8 +55,6 @@ interface Engine {
 export class Engines {
   readonly #options: EnginesOptions;
   readonly #engines: Readonly<Record<EngineKind, Engine>>;
-  /** Those that join networks. */
-  readonly #joiners: readonly (DockerBackend | SwarmBackend)[];
   readonly #rechecks: Cancel[] = [];
   #settings: Settings;
 
@@ -72,12 +67,9 @@ export class Engines {
     const engine = new EngineConnection({ ...parts, ...settings.docker });
     const kubernetes = { ...parts, ...settings.kubernetes, ...labelOptionsOf('kubernetes', settings) };
     const docker = { engine, clock, logger, ...labelOptionsOf('docker', settings) };
-    const containers = new DockerBackend(docker);
-    const services = new SwarmBackend(docker);
-    this.#joiners = [containers, services];
     this.#engines = {
-      docker: createEngine(containers),
-      swarm: createEngine(services),
+      docker: createEngine(new DockerBackend(docker)),
+      swarm: createEngine(new SwarmBackend(docker)),
       kubernetes: createEngine(createKubernetesBackend(kubernetes)),
     };
   }
@@ -115,9 +107,10 @@ export class Engines {
   setSettings(settings: Settings): void {
     this.#settings = settings;
     for (const kind of ['docker', 'swarm', 'kubernetes'] as const) {
-      this.#engines[kind].backend.setLabelOptions(labelOptionsOf(kind, settings));
+      const { backend } = this.#engines[kind];
+      backend.setLabelOptions?.(labelOptionsOf(kind, settings));
+      backend.setJoinNetworks?.(settings.docker.joinNetworks);
     }
-    for (const joiner of this.#joiners) joiner.setJoinNetworks(settings.docker.joinNetworks);
   }
 
   /** Leaves the workloads as they are and lets go of the engines. Idempotent. */
@@ -132,7 +125,8 @@ export class Engines {
     engine.opened = true;
     const { clock, pollIntervalMs: everyMs } = this.#options;
     const { backend } = engine;
-    if (everyMs !== undefined) this.#rechecks.push(repeat(() => backend.recheck(), { clock, everyMs }));
+    if (everyMs !== undefined)
+      this.#rechecks.push(repeat(async () => backend.recheck?.(), { clock, everyMs }));
     await backend.open(this.#createSink(kind, engine));
   }
 

@@ -1,9 +1,9 @@
+import type { LabelOptions } from '../../src/backends/backend.ts';
 import { DockerBackend } from '../../src/backends/docker/docker-backend.ts';
 import {
   EngineConnection,
   type EngineConnectionOptions,
 } from '../../src/backends/engine/engine-connection.ts';
-import type { LabelOptions } from '../../src/backends/label-feed.ts';
 import { SwarmBackend } from '../../src/backends/swarm/swarm-backend.ts';
 
 type LoneOptions = EngineConnectionOptions & LabelOptions;

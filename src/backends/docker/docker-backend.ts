@@ -10,16 +10,15 @@ import { type DockerWorkload, type Workload, workloadKey } from '../../model/wor
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { describeError } from '../../system/message-of.ts';
-import type { Backend, BackendSink, LabelledWorkload, OutputRequest } from '../backend.ts';
+import type { Backend, BackendSink, LabelledWorkload, LabelOptions, OutputRequest } from '../backend.ts';
 import type { EngineConnection } from '../engine/engine-connection.ts';
 import { EngineLink } from '../engine/engine-link.ts';
 import type { ListedContainer } from '../engine/engine-shapes.ts';
 import { EngineUnreachable } from '../engine/errors.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
 import type { OwnPlace } from '../engine/network/own-place.ts';
-import { selectLabelled } from '../engine/select-labelled.ts';
 import { WorkloadObserver } from '../engine/workload-observer.ts';
-import { LabelFeed, type LabelOptions } from '../label-feed.ts';
+import { LabelFeed, selectLabelled } from '../label-feed.ts';
 import { type CacheChange, CONTAINER_EVENTS, ContainerCache, type Rename } from './container-cache.ts';
 import { ContainerLocator } from './container-locator.ts';
 import { readContainerOutput } from './container-output.ts';
@@ -156,17 +155,14 @@ export class DockerBackend implements Backend {
     void this.#observer.look(containerOf(workload));
   }
 
-  /** Looks at every watched container again, as a safety net for an event that was never sent. */
   recheck(): Promise<void> {
     return this.#observer.lookAtAll('all');
   }
 
-  /** Other labels count from now on, after a reload. */
   setLabelOptions(options: LabelOptions): void {
     this.#labels.setLabelOptions(options);
   }
 
-  /** Whether the proxy joins networks from now on, after a reload. */
   setJoinNetworks(joinNetworks: boolean): void {
     this.#engine.membership.setJoinNetworks(joinNetworks);
   }

@@ -1,11 +1,10 @@
 import { findOptIns } from '../../model/opt-in.ts';
 import { silentLogger } from '../../system/log/logger.ts';
-import type { LabelledWorkload } from '../backend.ts';
-import type { LabelOptions } from '../label-feed.ts';
+import type { LabelledWorkload, LabelOptions } from '../backend.ts';
 import { askOnce, type EngineQueryOptions } from '../engine/ask-once.ts';
 import { ContainerCache } from './container-cache.ts';
 import { ImageLabels } from './image-labels.ts';
-import { selectLabelled } from '../engine/select-labelled.ts';
+import { selectLabelled } from '../label-feed.ts';
 
 /**
  * The labels as they are now, without observing: connects, lists, and is gone.

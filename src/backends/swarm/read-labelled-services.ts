@@ -1,7 +1,6 @@
-import type { LabelledWorkload } from '../backend.ts';
+import type { LabelledWorkload, LabelOptions } from '../backend.ts';
 import { askOnce, type EngineQueryOptions } from '../engine/ask-once.ts';
-import { selectLabelled } from '../engine/select-labelled.ts';
-import type { LabelOptions } from '../label-feed.ts';
+import { selectLabelled } from '../label-feed.ts';
 import { ServiceCatalog } from './service-catalog.ts';
 import { SwarmClient } from './swarm-client.ts';
 

@@ -8,13 +8,12 @@ import type { Observation } from '../../model/observation.ts';
 import { type SwarmWorkload, type Workload, type WorkloadRef, workloadKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
-import type { Backend, BackendSink } from '../backend.ts';
+import type { Backend, BackendSink, LabelOptions } from '../backend.ts';
 import type { EngineConnection } from '../engine/engine-connection.ts';
 import { EngineLink } from '../engine/engine-link.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
-import { selectLabelled } from '../engine/select-labelled.ts';
 import { WorkloadObserver } from '../engine/workload-observer.ts';
-import { LabelFeed, type LabelOptions } from '../label-feed.ts';
+import { LabelFeed, selectLabelled } from '../label-feed.ts';
 import { ServiceCatalog, SWARM_EVENTS } from './service-catalog.ts';
 import { isStart, ServiceFeed } from './service-feed.ts';
 import { ServiceLocator } from './service-locator.ts';
@@ -121,18 +120,16 @@ export class SwarmBackend implements Backend {
     void this.#observer.look(serviceOf(workload));
   }
 
-  /** Looks at every watched service again, as a safety net for what no event tells: tasks of other nodes. */
+  /** Tasks of other nodes have no events. */
   recheck(): Promise<void> {
     return this.#observer.lookAtAll('all');
   }
 
-  /** Other labels count from now on, after a reload. */
   setLabelOptions(options: LabelOptions): void {
     this.#labelPrefix = options.labelPrefix;
     this.#labels.setLabelOptions(options);
   }
 
-  /** Whether the proxy joins networks from now on, after a reload. */
   setJoinNetworks(joinNetworks: boolean): void {
     this.#engine.membership.setJoinNetworks(joinNetworks);
   }
