@@ -2,7 +2,7 @@ import { dirname, resolve } from 'node:path';
 import type { LabelledWorkload } from '../backends/backend.ts';
 import { readLabelledContainers } from '../backends/docker/read-labelled-containers.ts';
 import { readAnnotatedWorkloads } from '../backends/kubernetes/annotated-workloads.ts';
-import { readLabelledServices } from '../backends/swarm/read-labelled-services.ts';
+import { readLabelledServices } from '../backends/swarm/swarm-backend.ts';
 import { type Environment, parseEnvironment } from '../config/environment.ts';
 import { createFileParser, type FileConfig } from '../config/file.ts';
 import { type LabelReading, parseLabels } from '../config/labels.ts';

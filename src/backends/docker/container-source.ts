@@ -1,61 +1,175 @@
 import { MISSING, type Observation, UNKNOWN } from '../../model/observation.ts';
-import type { ContainerCache } from './container-cache.ts';
-import type { ContainerLocator } from './container-locator.ts';
-import type { EngineClient } from '../engine/engine-client.ts';
-import { observeInspected, observeListed } from './observe.ts';
+import type { WorkloadRef } from '../../model/workload.ts';
+import { type Cancel, type Clock, parseTimestamp } from '../../system/clock.ts';
+import type { EngineConnection } from '../engine/engine-connection.ts';
+import type { InspectedContainer, InspectedState, ListedContainer } from '../engine/engine-shapes.ts';
+import { chooseHosts, sharedNetworkOwner } from '../engine/network/addresses.ts';
+import { listNeededNetworks } from '../engine/network/needed-networks.ts';
 import type { ObservationSource } from '../engine/workload-observer.ts';
+import type { ContainerCache } from './container-cache.ts';
+import { type ContainerPlace, observeInspected, observeListed } from './observe.ts';
 
-/** Looks at containers: what the cache doesn't tell, an inspect does. */
+/** What tells a container's networks; the entry of a list has it, too. */
+type Attached = Pick<InspectedContainer, 'HostConfig' | 'NetworkSettings'> | ListedContainer;
+
+/** Whoever follows a renamed container has its new name by then, or nobody does. */
+const RENAME_MS = 2_000;
+
+/**
+ * Looks at containers: what they do, and where they answer. The proxy joins their networks for that. What the cache doesn't
+ * tell, an inspect does. Owns timers: `close()`.
+ */
 export class ContainerSource implements ObservationSource {
   readonly noun = 'container';
+  readonly #engine: EngineConnection;
   readonly #cache: ContainerCache;
-  readonly #client: EngineClient;
-  readonly #locator: ContainerLocator;
+  readonly #clock: Clock;
+  readonly #watched = new Set<string>();
+  readonly #renames = new Set<Cancel>();
+  /** By the name of a watched container, the id or name of the one whose network it uses. */
+  readonly #owners = new Map<string, string>();
 
   constructor(options: {
+    readonly engine: EngineConnection;
     readonly cache: ContainerCache;
-    readonly client: EngineClient;
-    readonly locator: ContainerLocator;
+    readonly clock: Clock;
   }) {
+    this.#engine = options.engine;
     this.#cache = options.cache;
-    this.#client = options.client;
-    this.#locator = options.locator;
+    this.#clock = options.clock;
   }
 
   watch(name: string): void {
-    this.#locator.watch(name);
+    this.#watched.add(name);
   }
 
   unwatch(name: string): void {
-    this.#locator.unwatch(name);
+    this.#watched.delete(name);
+    this.#owners.delete(name);
+    this.#engine.membership.forget(refOf(name));
+  }
+
+  /** A watched container has another name: the proxy stays on its networks until it is watched under that, or isn't. */
+  rename({ from, to }: { readonly from: string; readonly to: string }): void {
+    if (!this.#watched.has(from)) return;
+    const { membership } = this.#engine;
+    membership.rename({ from: refOf(from), to: refOf(to) });
+    const cancel = this.#clock.schedule(RENAME_MS, () => {
+      this.#renames.delete(cancel);
+      if (!this.#watched.has(to)) membership.forget(refOf(to));
+    });
+    this.#renames.add(cancel);
+  }
+
+  close(): void {
+    for (const cancel of this.#renames) cancel();
+    this.#renames.clear();
+  }
+
+  /** The container whose network `name` uses, by id or name, as far as is known. */
+  ownerOf(name: string): string | undefined {
+    return this.#owners.get(name);
+  }
+
+  /** The watched containers that use the network of this one, which is known by id and perhaps by name. */
+  listUsers({ id, name }: { readonly id: string; readonly name: string | undefined }): readonly string[] {
+    return [...this.#owners].flatMap(([user, owner]) => (owner === id || owner === name ? [user] : []));
   }
 
   recall(name: string, session: AbortSignal): Observation {
     const known = this.#cache.get(name);
-    if (known === undefined) {
-      this.#locator.setMissing(name);
-      return MISSING;
-    }
+    if (known === undefined) return this.#missing(name);
     const observation = known.listed && observeListed(known.listed);
     if (observation === undefined || known.listed === undefined) return UNKNOWN;
-    this.#locator.setAtRest(name, { container: known.listed, session });
+    this.#joinAtRest(name, { container: known.listed, session });
     return observation;
   }
 
   async inspect(name: string, session: AbortSignal): Promise<Observation> {
+    const { client } = this.#engine;
     const id = this.#cache.get(name)?.id;
-    const container = id === undefined ? undefined : await this.#client.inspect(id, session);
-    // Renamed meanwhile: what was seen belongs to another name, and that event is on its way.
+    const container = id === undefined ? undefined : await client.inspect(id, session);
     if (container !== undefined && container.Name === `/${name}`) {
-      const place = await this.#locator.locate(container, { name, session });
-      const { apiVersion } = this.#client;
-      return observeInspected(container, {
-        ...{ place, apiVersion },
-        stoppedBy: this.#cache.stoppedBy(container.Id),
-      });
+      const place = await this.#locate(container, { name, session });
+      const { apiVersion } = client;
+      const stoppedBy = this.#cache.stoppedBy(container.Id);
+      return observeInspected(container, { place, apiVersion, stoppedBy });
     }
+    // Renamed meanwhile: what was seen belongs to another name, and that event is on its way.
     session.throwIfAborted();
-    this.#locator.setMissing(name);
+    return this.#missing(name);
+  }
+
+  #missing(name: string): Observation {
+    this.#engine.membership.forget(refOf(name));
     return MISSING;
   }
+
+  /** The proxy joins the networks of a container at rest, too, so that clients there can reach the proxy. */
+  #joinAtRest(
+    name: string,
+    { container, session }: { readonly container: ListedContainer; readonly session: AbortSignal },
+  ): void {
+    this.#noteOwner(name, container);
+    // Where the other container can't be asked, the look after the start asks again.
+    if (sharedNetworkOwner(container) === undefined) this.#need(name, container);
+    else void this.#findHolder(container, session).then((holder) => this.#need(name, holder), ignore);
+  }
+
+  /** Where a container answers that was just inspected; where it runs, the proxy is on its networks then, if it can be. */
+  async #locate(
+    container: InspectedContainer,
+    { name, session }: { readonly name: string; readonly session: AbortSignal },
+  ): Promise<ContainerPlace> {
+    this.#noteOwner(name, container);
+    const owner = sharedNetworkOwner(container);
+    const holder = await this.#findHolder(container, session);
+    this.#need(name, holder);
+    if (container.State?.Running !== true) return { hosts: [] };
+    if (holder === undefined)
+      return { hosts: [], problem: `the container whose network it uses, "${owner}", does not exist` };
+    if (owner !== undefined && hasLostNetwork(container, holder))
+      return {
+        hosts: [],
+        stranded: `it has lost its network with the container "${holder.Name?.slice(1) ?? owner}", and has to be started again`,
+      };
+    const { networkNames, hostAddresses } = await this.#engine.membership.settle(refOf(name), session);
+    return { hosts: chooseHosts(holder, { ownNetworks: networkNames, hostAddresses }) };
+  }
+
+  #noteOwner(name: string, container: Attached): void {
+    const owner = sharedNetworkOwner(container);
+    if (owner === undefined || !this.#watched.has(name)) this.#owners.delete(name);
+    else this.#owners.set(name, owner);
+  }
+
+  #need(name: string, holder: Attached | undefined): void {
+    if (this.#watched.has(name) && holder !== undefined)
+      this.#engine.membership.need(refOf(name), listNeededNetworks(holder));
+  }
+
+  /** The container whose networks it uses: itself, as a rule. */
+  async #findHolder<T extends Attached>(
+    container: T,
+    session: AbortSignal,
+  ): Promise<T | InspectedContainer | undefined> {
+    const owner = sharedNetworkOwner(container);
+    return owner === undefined ? container : await this.#engine.client.inspect(owner, session);
+  }
 }
+
+/** A network is made anew with each start of its owner; who uses it keeps the one that was there when it started. */
+function hasLostNetwork({ State: user }: InspectedContainer, { State: owner }: InspectedContainer): boolean {
+  if (owner?.Running !== true) return true;
+  return startedMs(owner) > startedMs(user);
+}
+
+function startedMs(state: InspectedState | undefined): number {
+  return parseTimestamp(state?.StartedAt ?? '') || 0;
+}
+
+function refOf(name: string): WorkloadRef {
+  return { kind: 'docker', name };
+}
+
+function ignore(): void {}

@@ -19,14 +19,12 @@ import type { EngineEvent } from '../engine/event-stream.ts';
 import type { OwnPlace } from '../engine/network/own-place.ts';
 import { WorkloadObserver } from '../engine/workload-observer.ts';
 import { LabelFeed, selectLabelled } from '../label-feed.ts';
+import { type ChangeContext, stopContainer, wakeContainer } from './change-container.ts';
 import { type CacheChange, CONTAINER_EVENTS, ContainerCache, type Rename } from './container-cache.ts';
-import { ContainerLocator } from './container-locator.ts';
 import { readContainerOutput } from './container-output.ts';
 import { ContainerSource } from './container-source.ts';
 import { HealthPoller } from './health-poller.ts';
 import { ImageLabels, type LabelledContainer } from './image-labels.ts';
-import { stopContainer } from './stop-container.ts';
-import { type WakeContext, wakeContainer } from './wake-container.ts';
 
 export interface DockerBackendOptions extends LabelOptions {
   /** Lent: the backend gives it back when it is closed. */
@@ -40,10 +38,10 @@ export class DockerBackend implements Backend {
   readonly kind = 'docker';
   readonly ownsWorkloads = false;
   readonly #engine: EngineConnection;
-  readonly #clock: Clock;
+  readonly #context: ChangeContext;
   readonly #cache = new ContainerCache();
   readonly #link: EngineLink<readonly ListedContainer[]>;
-  readonly #locator: ContainerLocator;
+  readonly #source: ContainerSource;
   readonly #observer: WorkloadObserver;
   readonly #health: HealthPoller;
   readonly #labels: LabelFeed;
@@ -56,14 +54,13 @@ export class DockerBackend implements Backend {
 
   constructor(options: DockerBackendOptions) {
     const { engine, clock, logger } = options;
-    const { client, membership } = engine;
+    const { client } = engine;
     const cache = this.#cache;
     this.#engine = engine;
-    this.#clock = clock;
-    this.#locator = new ContainerLocator({ client, membership, clock });
-    const locator = this.#locator;
+    const source = new ContainerSource({ engine, cache, clock });
+    this.#source = source;
     this.#observer = new WorkloadObserver({
-      ...{ source: new ContainerSource({ cache, client, locator }), clock, logger },
+      ...{ source, clock, logger },
       session: () => this.#link.session,
       observed: (name, observation) => {
         this.#health.observed(name, observation);
@@ -88,6 +85,10 @@ export class DockerBackend implements Backend {
       ...{ filter: CONTAINER_EVENTS, listener },
       list: (signal) => client.list(signal),
     });
+    this.#context = {
+      ...{ engine, cache, clock, observer: this.#observer, link: this.#link, stops: this.#stops },
+      ownerOf: (name) => source.ownerOf(name),
+    };
   }
 
   async open(sink: BackendSink): Promise<void> {
@@ -108,36 +109,17 @@ export class DockerBackend implements Backend {
 
   async wake(workload: Workload, options: { readonly signal: AbortSignal }): Promise<void> {
     const signal = AbortSignal.any([options.signal, this.#link.lifetime]);
-    const parts = {
-      client: this.#engine.client,
-      cache: this.#cache,
-      observer: this.#observer,
-      link: this.#link,
-    };
-    const makeWay: WakeContext['makeWay'] = (container, until) =>
-      this.#engine.membership.makeWay(container, until);
-    const owners = { ownerOf: (name: string) => this.#locator.ownerOf(name), stops: this.#stops };
-    const isOwn = (id: string) => this.#engine.membership.isOwn(id, { isAwaited: false, signal });
-    await wakeContainer(
-      { ...parts, ...owners, makeWay, isOwn, clock: this.#clock },
-      { name: containerOf(workload), signal },
-    );
+    await wakeContainer(this.#context, { name: containerOf(workload), signal });
   }
 
   async sleep(workload: Workload, options: { readonly graceMs: number | undefined }): Promise<void> {
     const name = containerOf(workload);
     try {
-      const { session, lifetime } = this.#link;
+      const { session, lifetime: signal } = this.#link;
       if (session === undefined) throw new EngineUnreachable('the engine does not answer');
-      const parts = {
-        isOwn: (id: string) => this.#engine.membership.isOwn(id, { isAwaited: true, signal: session }),
-        client: this.#engine.client,
-        cache: this.#cache,
-        observer: this.#observer,
-        clock: this.#clock,
-      };
       const id = this.#cache.get(name)?.id ?? '';
-      const stop = stopContainer(parts, { name, graceMs: options.graceMs, signal: lifetime });
+      const { graceMs } = options;
+      const stop = stopContainer(this.#context, { name, graceMs, session, signal });
       this.#stops.set(id, stop);
       await stop.finally(() => this.#stops.delete(id));
     } catch (cause) {
@@ -170,7 +152,7 @@ export class DockerBackend implements Backend {
   async close(): Promise<void> {
     this.#labels.close();
     this.#health.close();
-    this.#locator.close();
+    this.#source.close();
     await this.#link.close();
   }
 
@@ -235,7 +217,7 @@ export class DockerBackend implements Backend {
   }
 
   #renamed({ from, to }: Rename): void {
-    this.#locator.rename({ from, to });
+    this.#source.rename({ from, to });
     const { containerId, refs } = this.#own ?? {};
     if (containerId !== undefined && this.#cache.get(to)?.id === containerId) {
       const others = (refs ?? []).filter(({ kind }) => kind !== 'docker');
@@ -249,7 +231,7 @@ export class DockerBackend implements Backend {
     if (population) this.#labels.touch();
     const started = event.type === 'container' && event.action === 'start';
     if (event.type === 'container' && ENDS.has(event.action)) {
-      const users = this.#locator.listUsers({ id: event.id, name: event.attributes['name'] });
+      const users = this.#source.listUsers({ id: event.id, name: event.attributes['name'] });
       for (const user of users) void this.#observer.look(user);
     }
     for (const name of names) {

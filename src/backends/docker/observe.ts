@@ -1,12 +1,21 @@
 import { type CheckTimes, type Observation, portKey, type StoppedBy } from '../../model/observation.ts';
 import { DEFAULT_GRACE_MS, ownGraceMs } from '../engine/call-deadlines.ts';
-import type { ContainerPlace } from './container-locator.ts';
 import type {
   InspectedContainer,
   InspectedHealthcheck,
   InspectedState,
   ListedContainer,
 } from '../engine/engine-shapes.ts';
+
+/** Where a running container answers. */
+export interface ContainerPlace {
+  /** Best first. */
+  readonly hosts: readonly string[];
+  /** Why nothing reaches it until it is started anew: the network that it uses has ended with its owner. */
+  readonly stranded?: string;
+  /** Why nothing ever will. */
+  readonly problem?: string;
+}
 
 const REMOVED_BY_STOP = 'it was started with --rm, so that stopping it would remove it';
 

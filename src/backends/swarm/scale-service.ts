@@ -1,7 +1,84 @@
-import { EngineRefusal } from '../engine/errors.ts';
+import { abortable } from '../../system/abortable.ts';
+import { describeError } from '../../system/message-of.ts';
+import { WakeError } from '../backend.ts';
+import type { EngineLink } from '../engine/engine-link.ts';
+import { EngineRefusal, EngineUnreachable } from '../engine/errors.ts';
+import type { WorkloadObserver } from '../engine/workload-observer.ts';
+import { readMode, toAsleepSpec, toAwakeSpec, toNextRun } from './replicas.ts';
 import type { ServiceCatalog } from './service-catalog.ts';
+import { NO_MANAGER } from './service-source.ts';
+import { hasEnded, mayEnd } from './service-tasks.ts';
 import type { SwarmClient } from './swarm-client.ts';
-import type { ServiceSpec, SwarmService } from './swarm-shapes.ts';
+import type { ServiceSpec, SwarmService, SwarmView } from './swarm-shapes.ts';
+
+/** What scaling works with. */
+export interface ScaleContext {
+  readonly client: SwarmClient;
+  readonly catalog: ServiceCatalog;
+  readonly observer: WorkloadObserver;
+  readonly link: EngineLink<SwarmView>;
+  readonly labelPrefix: string;
+}
+
+/**
+ * Scales a service up to the replicas that it had, however long the engine is away meanwhile, and has it looked at. One
+ * that has its replicas, but whose tasks have ended for good, gets new ones.
+ * @throws {WakeError} when the engine refuses; the signal's reason when it aborts.
+ */
+export function wakeService(
+  context: ScaleContext,
+  { name, signal }: { readonly name: string; readonly signal: AbortSignal },
+): Promise<void> {
+  const { client, catalog, observer, link, labelPrefix } = context;
+  const wake = async () => {
+    try {
+      if (catalog.nodeId === undefined) throw new WakeError(NO_MANAGER);
+      const service = await scaleService(context, {
+        ...{ name, signal },
+        change: async (service) => {
+          const spec = toAwakeSpec(service.Spec, labelPrefix);
+          if (!mayEnd(service.Spec)) return spec;
+          if (spec !== undefined) return toNextRun(spec);
+          const tasks = await client.tasks(service.ID, signal);
+          return hasEnded({ service, tasks }) ? toNextRun(service.Spec) : undefined;
+        },
+      });
+      if (service === undefined) throw new WakeError('it does not exist');
+      const mode = readMode(service.Spec ?? {});
+      if (mode.kind === 'unscalable') throw new WakeError(mode.problem);
+      await abortable(observer.refresh(name), signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof EngineRefusal) && !(error instanceof WakeError)) throw error;
+      throw new WakeError(`cannot start swarm service "${name}": ${error.message}`, { cause: error });
+    }
+  };
+  return link.retry(wake, signal);
+}
+
+/** Scales a service to 0 and remembers its replicas; fails at once while the engine is away. */
+export async function sleepService(
+  context: ScaleContext & {
+    /** Whether the proxy itself runs in it. */
+    readonly isOwn: (name: string, signal: AbortSignal) => Promise<boolean>;
+  },
+  name: string,
+): Promise<void> {
+  const { catalog, observer, link, labelPrefix } = context;
+  try {
+    const { session } = link;
+    if (session === undefined) throw new EngineUnreachable('the engine does not answer');
+    if (catalog.nodeId === undefined) return;
+    if (await context.isOwn(name, session)) throw new Error('the proxy itself runs in it');
+    await scaleService(context, {
+      ...{ name, signal: session },
+      change: async ({ Spec }) => toAsleepSpec(Spec, labelPrefix),
+    });
+    await observer.refresh(name);
+  } catch (cause) {
+    throw new Error(`cannot stop swarm service "${name}": ${describeError(cause)}`, { cause });
+  }
+}
 
 /** Each time after somebody else has changed the service in between. */
 const MAX_TRIES = 5;
@@ -12,7 +89,7 @@ const MAX_TRIES = 5;
  * @returns the service as it was read last; undefined where there is none of that name.
  * @throws {EngineUnreachable | EngineRefusal}
  */
-export async function scaleService(
+async function scaleService(
   { client, catalog }: { readonly client: SwarmClient; readonly catalog: ServiceCatalog },
   options: {
     readonly name: string;

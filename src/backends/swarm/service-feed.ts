@@ -3,17 +3,16 @@ import { describeError } from '../../system/message-of.ts';
 import { checkId } from '../engine/engine-ids.ts';
 import { EngineUnreachable } from '../engine/errors.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
+import type { LookPoller } from '../engine/look-poller.ts';
 import type { WorkloadObserver } from '../engine/workload-observer.ts';
-import { RepeatWhenAsked } from './repeat-when-asked.ts';
 import type { ServiceCatalog } from './service-catalog.ts';
-import type { ServicePoller } from './service-poller.ts';
 import type { SwarmClient } from './swarm-client.ts';
 
 export interface ServiceFeedOptions {
   readonly catalog: ServiceCatalog;
   readonly client: SwarmClient;
   readonly observer: WorkloadObserver;
-  readonly poller: ServicePoller;
+  readonly poller: LookPoller;
   readonly logger: Logger;
   /** A service appeared, went, or was read again. */
   readonly changed: () => void;
@@ -113,4 +112,23 @@ export class ServiceFeed {
 export function isStart({ type, action, attributes }: EngineEvent): boolean {
   if (type !== 'service' || action !== 'update') return false;
   return attributes['replicas.old'] === '0' && (attributes['replicas.new'] ?? '0') !== '0';
+}
+
+/** Does each kind of work once at a time; what is asked for meanwhile is done once more afterwards. */
+class RepeatWhenAsked {
+  readonly #running = new Map<string, 'once' | 'again'>();
+
+  /** @param work must not reject. */
+  run(key: string, work: () => Promise<void>): void {
+    if (this.#running.has(key)) {
+      this.#running.set(key, 'again');
+      return;
+    }
+    this.#running.set(key, 'once');
+    void work().finally(() => {
+      const isDue = this.#running.get(key) === 'again';
+      this.#running.delete(key);
+      if (isDue) this.run(key, work);
+    });
+  }
 }

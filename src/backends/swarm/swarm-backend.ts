@@ -5,23 +5,24 @@
  * manages no swarm, every service is missing, and nothing more is asked until it does.
  */
 import type { Observation } from '../../model/observation.ts';
-import { type SwarmWorkload, type Workload, type WorkloadRef, workloadKey } from '../../model/workload.ts';
+import { type SwarmWorkload, type Workload, workloadKey, type WorkloadRef } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
-import type { Backend, BackendSink, LabelOptions } from '../backend.ts';
+import type { Backend, BackendSink, LabelledWorkload, LabelOptions } from '../backend.ts';
+import { askOnce, type EngineQueryOptions } from '../engine/ask-once.ts';
 import type { EngineConnection } from '../engine/engine-connection.ts';
 import { EngineLink } from '../engine/engine-link.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
+import { LookPoller } from '../engine/look-poller.ts';
 import { WorkloadObserver } from '../engine/workload-observer.ts';
 import { LabelFeed, selectLabelled } from '../label-feed.ts';
+import { sleepService, wakeService } from './scale-service.ts';
 import { ServiceCatalog, SWARM_EVENTS } from './service-catalog.ts';
 import { isStart, ServiceFeed } from './service-feed.ts';
-import { ServiceLocator } from './service-locator.ts';
-import { ServicePoller } from './service-poller.ts';
 import { ServiceSource } from './service-source.ts';
+import type { Unrest } from './service-tasks.ts';
 import { SwarmClient } from './swarm-client.ts';
 import type { SwarmView } from './swarm-shapes.ts';
-import { sleepService, wakeService } from './wake-service.ts';
 
 export interface SwarmBackendOptions extends LabelOptions {
   /** Lent: the backend gives it back when it is closed. */
@@ -29,6 +30,9 @@ export interface SwarmBackendOptions extends LabelOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+/** The longest wait between looks. A replica that the swarm can't place may stay away for ever while others serve. */
+const MAX_POLL_MS = { moving: 1_000, incomplete: 30_000 } as const;
 
 /** Whoever makes it closes it. */
 export class SwarmBackend implements Backend {
@@ -38,9 +42,9 @@ export class SwarmBackend implements Backend {
   readonly #catalog = new ServiceCatalog();
   readonly #link: EngineLink<SwarmView>;
   readonly #engine: EngineConnection;
-  readonly #locator: ServiceLocator;
+  readonly #source: ServiceSource;
   readonly #observer: WorkloadObserver;
-  readonly #poller: ServicePoller;
+  readonly #poller: LookPoller;
   readonly #labels: LabelFeed;
   readonly #feed: ServiceFeed;
   #labelPrefix: string;
@@ -53,21 +57,21 @@ export class SwarmBackend implements Backend {
     this.#engine = engine;
     this.#client = client;
     this.#labelPrefix = options.labelPrefix;
-    this.#locator = new ServiceLocator({ engine, client, nodeId: () => catalog.nodeId });
     const source = new ServiceSource({
-      ...{ catalog, client, locator: this.#locator },
+      ...{ engine, catalog, client },
       relabelled: () => this.#labels.touch(),
       refused: (session) => this.#relist(session),
     });
+    this.#source = source;
     this.#observer = new WorkloadObserver({
       ...{ source, clock, logger, session: () => this.#link.session },
       observed: (name, observation) => {
         this.#link.observed(name, observation);
         this.#sink?.observed(keyOf(name), observation);
-        this.#poller.observed(name, source.unrestOf(name));
+        this.#follow(name, source.unrestOf(name));
       },
     });
-    this.#poller = new ServicePoller({ clock, look: (name) => this.#observer.look(name) });
+    this.#poller = new LookPoller({ clock, look: (name) => this.#observer.look(name) });
     this.#labels = new LabelFeed({
       ...{ clock, labelOptions: options },
       select: (counted) => selectLabelled(catalog.labelled(counted.labelPrefix), counted),
@@ -152,7 +156,7 @@ export class SwarmBackend implements Backend {
 
   async #begin(view: SwarmView, events: readonly EngineEvent[]): Promise<void> {
     const { session } = this.#link;
-    this.#locator.forgetNetworks();
+    this.#source.forgetNetworks();
     this.#catalog.replaceAll(view);
     if (session !== undefined) for (const event of events) this.#feed.apply(event, session);
     this.#labels.flush();
@@ -167,6 +171,12 @@ export class SwarmBackend implements Backend {
   async #tellOwn(signal: AbortSignal): Promise<void> {
     const refs = await this.#readOwn(signal).catch(() => undefined);
     if (refs !== undefined) this.#sink?.own?.(refs);
+  }
+
+  /** A service that is on its way to another state is looked at by the clock: tasks have no events. */
+  #follow(name: string, unrest: Unrest): void {
+    if (unrest === 'none') this.#poller.forget(name);
+    else this.#poller.follow(name, MAX_POLL_MS[unrest]);
   }
 
   #applyEvent(event: EngineEvent): void {
@@ -201,4 +211,18 @@ function keyOf(service: string): string {
 function serviceOf(workload: Workload): SwarmWorkload['service'] {
   if (workload.kind !== 'swarm') throw new TypeError(`a ${workload.kind} is no swarm service`);
   return workload.service;
+}
+
+/**
+ * The labels of the swarm's services as they are now, without observing; none where the engine manages no swarm.
+ * @throws {Error} where the engine can't be asked.
+ */
+export function readLabelledServices(
+  options: EngineQueryOptions & LabelOptions,
+): Promise<readonly LabelledWorkload[]> {
+  return askOnce(options, async (client, signal) => {
+    const catalog = new ServiceCatalog();
+    catalog.replaceAll(await new SwarmClient(client).view(signal));
+    return selectLabelled(catalog.labelled(options.labelPrefix), options);
+  });
 }

@@ -1,8 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { WakeError } from '../../../src/backends/backend.ts';
 import type { OwnSystem } from '../../../src/backends/engine/network/own-container.ts';
-import { readLabelledServices } from '../../../src/backends/swarm/read-labelled-services.ts';
-import type { SwarmBackend } from '../../../src/backends/swarm/swarm-backend.ts';
+import { readLabelledServices, type SwarmBackend } from '../../../src/backends/swarm/swarm-backend.ts';
 import type { SwarmWorkload } from '../../../src/model/workload.ts';
 import { type Clock, systemClock } from '../../../src/system/clock.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';

@@ -1,33 +1,45 @@
+/**
+ * Starts, unpauses and stops containers. What is seen afterwards counts, whatever the engine has answered: answers differ
+ * between engines, get lost on their way, and somebody else may have had the same idea.
+ */
 import type { Observation } from '../../model/observation.ts';
 import { abortable } from '../../system/abortable.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import { type Clock, parseTimestamp } from '../../system/clock.ts';
+import { linkSignals } from '../../system/link-signals.ts';
 import { WakeError } from '../backend.ts';
-import { answeredOrSeen } from '../engine/answered-or-seen.ts';
-import type { EngineClient } from '../engine/engine-client.ts';
+import { DEFAULT_GRACE_MS } from '../engine/call-deadlines.ts';
+import type { EngineConnection } from '../engine/engine-connection.ts';
 import type { EngineLink } from '../engine/engine-link.ts';
 import type { InspectedContainer } from '../engine/engine-shapes.ts';
 import { EngineRefusal, EngineUnreachable } from '../engine/errors.ts';
 import { sharedNetworkOwner } from '../engine/network/addresses.ts';
-import type { NetworkMembership } from '../engine/network/network-membership.ts';
 import type { WorkloadObserver } from '../engine/workload-observer.ts';
 import type { ContainerCache } from './container-cache.ts';
-import { type StopsUnderWay, startNetworkOwner } from './network-owner.ts';
 
-/** What waking works with. */
-export interface WakeContext {
-  readonly client: EngineClient;
+/** The stops that the proxy has under way, by the container's id. */
+export type StopsUnderWay = ReadonlyMap<string, Promise<unknown>>;
+
+interface StopOptions {
+  readonly name: string;
+  /** Between the polite signal and the kill; undefined = the container's own. */
+  readonly graceMs: number | undefined;
+  /** Of the connection that stands now. */
+  readonly session: AbortSignal;
+  /** Ends the call; an engine that goes away meanwhile may stop the container all the same. */
+  readonly signal: AbortSignal;
+}
+
+/** What starting and stopping work with. */
+export interface ChangeContext {
+  readonly engine: Pick<EngineConnection, 'client' | 'membership'>;
   readonly cache: ContainerCache;
   readonly observer: WorkloadObserver;
   readonly link: Pick<EngineLink<unknown>, 'retry'>;
   readonly clock: Clock;
-  /** Goes out of the way where the proxy itself has the container's address: see `NetworkMembership`. */
-  readonly makeWay: NetworkMembership['makeWay'];
   /** The container whose network `name` uses, where that is known beforehand. */
   readonly ownerOf: (name: string) => string | undefined;
   readonly stops: StopsUnderWay;
-  /** Whether the proxy itself runs in it. */
-  readonly isOwn: (id: string) => Promise<boolean>;
 }
 
 /** The container that was last to be started; undefined where none had the name. */
@@ -37,6 +49,9 @@ interface Tried {
 
 const OWNER_RETRY = { firstMs: 50, maxMs: 1_000 };
 
+/** An engine that has done what it was asked for answers well before that. */
+const PATIENCE_MS = 1_000;
+
 /** Start, unpause, and once more after somebody else's hand came between. */
 const MAX_STEPS = 4;
 
@@ -45,7 +60,7 @@ const MAX_STEPS = 4;
  * @throws {WakeError} when the engine refuses, after it was looked at; the signal's reason when it aborts.
  */
 export function wakeContainer(
-  context: WakeContext,
+  context: ChangeContext,
   options: { readonly name: string; readonly signal: AbortSignal },
 ): Promise<Observation> {
   const { link, observer } = context;
@@ -72,10 +87,10 @@ export function wakeContainer(
 }
 
 async function startOrUnpause(
-  context: WakeContext,
+  context: ChangeContext,
   options: { readonly name: string; readonly signal: AbortSignal; readonly tried: Tried },
 ): Promise<void> {
-  const { client } = context;
+  const { client, membership } = context.engine;
   const { name, signal, tried } = options;
   tried.id = context.cache.get(name)?.id;
   const known = context.ownerOf(name);
@@ -85,7 +100,7 @@ async function startOrUnpause(
   let step: 'start' | 'unpause' = context.observer.last(name)?.state === 'paused' ? 'unpause' : 'start';
   for (let steps = 1, ownerTries = 1; ; steps++) {
     tried.id = id;
-    if (await context.isOwn(id))
+    if (await membership.isOwn(id, { isAwaited: false, signal }))
       throw new WakeError(`cannot start container "${name}": the proxy itself runs in it`);
     try {
       return await answeredOrSeen(context, {
@@ -111,7 +126,7 @@ async function startOrUnpause(
         continue;
       }
       if (found.Id === id && next === step) {
-        const way = await context.makeWay(found, signal);
+        const way = await membership.makeWay(found, signal);
         if (way === undefined) throw refused(name, error);
         if (!way.isGone)
           throw refused(name, error, `; the proxy itself has ${way.address} on ${way.network}`);
@@ -128,11 +143,11 @@ async function startOrUnpause(
  * an equal name counts.
  */
 async function findByName(
-  context: WakeContext,
+  context: ChangeContext,
   options: { readonly name: string; readonly signal: AbortSignal },
 ): Promise<InspectedContainer> {
   const { name, signal } = options;
-  const found = await context.client.inspect(name, signal);
+  const found = await context.engine.client.inspect(name, signal);
   if (found === undefined || found.Name !== `/${name}`)
     throw new WakeError(`container "${name}" does not exist`);
   const { Id: id, Image: imageId, Config, Created = '' } = found;
@@ -147,4 +162,106 @@ function isAwake(container: InspectedContainer): boolean {
 
 function refused(name: string, cause: EngineRefusal, reason = ''): WakeError {
   return new WakeError(`cannot start container "${name}": ${cause.message}${reason}`, { cause });
+}
+
+/**
+ * Starts the container whose network another one uses, because no engine starts that other one before. One that the proxy is
+ * just stopping still runs, but takes its network with it: its end is waited for.
+ * @returns whether it ran already.
+ * @throws {WakeError} where it doesn't exist, or the engine refuses to start it; {EngineUnreachable}; the signal's reason.
+ */
+async function startNetworkOwner(
+  { engine: { client }, stops }: ChangeContext,
+  options: { readonly name: string; readonly owner: string; readonly signal: AbortSignal },
+): Promise<boolean> {
+  const { name, owner, signal } = options;
+  const what = `cannot start container "${name}": the container whose network it uses, "${owner}"`;
+  for (;;) {
+    const found = await client.inspect(owner, signal);
+    if (found === undefined) throw new WakeError(`${what}, does not exist`);
+    const stop = stops.get(found.Id);
+    if (stop !== undefined) {
+      await abortable(stop, signal).catch(() => signal.throwIfAborted());
+      continue;
+    }
+    if (found.State?.Running === true) return true;
+    try {
+      await client.start(found.Id, signal);
+      return false;
+    } catch (error) {
+      if (!(error instanceof EngineRefusal)) throw error;
+      throw new WakeError(`${what}, can't be started: ${error.message}`, { cause: error });
+    }
+  }
+}
+
+/**
+ * Stops a container, and has it looked at afterwards: what is seen then counts, whatever the answer was, or where none came
+ * in time. Success where it is stopped already, or doesn't exist.
+ * @throws {EngineUnreachable | EngineRefusal} where it still runs, or that can't be found out; {Error} where stopping
+ * would destroy it, or end the proxy.
+ */
+export async function stopContainer(context: ChangeContext, options: StopOptions): Promise<void> {
+  const { observer } = context;
+  const { name } = options;
+  const reason = observer.last(name)?.staysAwake;
+  if (reason !== undefined) throw new Error(reason);
+  const failure = await callStop(context, options).then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
+  const seen = await observer.refresh(name).catch((error: unknown) => {
+    throw failure === undefined ? error : failure.error;
+  });
+  if (failure !== undefined && !isDown(seen)) throw failure.error;
+}
+
+async function callStop(context: ChangeContext, options: StopOptions): Promise<void> {
+  const { cache, engine, observer } = context;
+  const { client, membership } = engine;
+  const { name, graceMs, session, signal } = options;
+  const id = cache.get(name)?.id;
+  if (id === undefined) return;
+  if (await membership.isOwn(id, { isAwaited: true, signal: session }))
+    throw new Error('the proxy itself runs in it');
+  const ownGraceMs = observer.last(name)?.ownGraceMs ?? DEFAULT_GRACE_MS;
+  try {
+    await answeredOrSeen(context, {
+      ...{ name, signal, wanted: isDown },
+      call: (callSignal) => client.stop(id, { graceMs, ownGraceMs, signal: callSignal }),
+    });
+  } catch (error) {
+    if (!(error instanceof EngineRefusal) || error.status !== 404) throw error;
+  }
+}
+
+function isDown({ state }: Observation): boolean {
+  return state === 'stopped' || state === 'missing';
+}
+
+/**
+ * Makes a call that changes a container. Where its outcome is seen and the answer still doesn't come, what is seen counts,
+ * and the call is given up: a socket proxy may have swallowed the answer.
+ * @throws what `call` throws; the signal's reason.
+ */
+async function answeredOrSeen(
+  { observer, clock }: ChangeContext,
+  options: {
+    readonly name: string;
+    readonly wanted: (seen: Observation) => boolean;
+    readonly call: (signal: AbortSignal) => Promise<void>;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { name, wanted, call, signal: parent } = options;
+  const over = new AbortController();
+  const { signal, unlink } = linkSignals([parent, over.signal]);
+  const seen = observer.whenSeen(name, { wanted, signal }).then(() => clock.sleep(PATIENCE_MS, signal));
+  try {
+    await Promise.race([call(signal), seen]);
+  } finally {
+    seen.catch(() => {});
+    over.abort(new Error('the call is over'));
+    unlink();
+  }
 }
