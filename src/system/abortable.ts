@@ -11,7 +11,11 @@ const waitersOf = new WeakMap<Promise<unknown>, Set<() => void>>();
  */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
+    if (signal.aborted) {
+      // Nobody waits any more: its failure would count as unhandled, and end the process.
+      promise.catch(() => {});
+      return reject(signal.reason);
+    }
     const waiters = findWaiters(promise);
     const settled = () => {
       signal.removeEventListener('abort', leave);

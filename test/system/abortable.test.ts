@@ -35,6 +35,18 @@ describe('abortable', () => {
     await expect(abortable(failed, signal)).rejects.toThrow('broken');
   });
 
+  test('leaves no rejection unhandled where nobody waited', async () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    const gone = AbortSignal.abort(new Error('gone'));
+    await expect(abortable(Promise.reject(new Error('broken')), gone)).rejects.toThrow('gone');
+    // Node tells of it once all that was due is done.
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
+  });
+
   test('lets the others go on when one leaves', async () => {
     let resolve = (_: number) => {};
     const shared = new Promise<number>((done) => {
