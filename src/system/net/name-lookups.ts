@@ -1,7 +1,8 @@
 /**
  * Names that are looked up. The system's resolver blocks a thread for as long as its servers are silent, and can't be told
- * to stop; Node has four threads, which read files, too. Input: a name. Output: its addresses. Guarantees: at most two of the
- * threads are taken, one for each name whoever asks for it, and nobody waits longer than 5 s.
+ * to stop; libuv lets it have half of its four threads, so that files can still be read, and everybody else's names wait.
+ * Input: a name. Output: its addresses. Guarantees: two names are under way at most, each once whoever asks for it, and
+ * nobody waits longer than 5 s.
  */
 import { type LookupAddress, lookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
