@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort, freePorts } from '../../support/free-ports.ts';
-import { PROGRAM } from '../../support/run-program.ts';
+import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
 
 interface Line {
@@ -37,22 +36,10 @@ async function startProxy(
   };
   await write(text);
   const env = { PATH: process.env['PATH'], LOG_FORMAT: 'json', STATUS_PORT: String(port) };
-  const child = spawn(process.execPath, [PROGRAM], {
-    cwd: folder,
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await once(child, 'close');
-  });
-  let output = '';
+  const { child, log } = await startProgram({ cwd: folder, args: [], env });
   let seen = 0;
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    output += chunk;
-  });
   const lines = () =>
-    output
+    log()
       .split('\n')
       .slice(0, -1)
       .map((line) => JSON.parse(line) as Line);
@@ -62,7 +49,6 @@ async function startProxy(
     seen += fresh.length;
     return fresh.map(({ level, msg }) => `${level}: ${msg}`);
   };
-  await expect.poll(() => lines().some(({ event }) => event === 'ready'), { timeout: 10_000 }).toBe(true);
   await next();
   return {
     folder,
