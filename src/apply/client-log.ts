@@ -18,7 +18,7 @@ export function logRefused(
   if (suppressed === undefined) return;
   const more = suppressed === 0 ? '' : `, and ${suppressed} more before it`;
   const fields = { event: 'refused', service, client, refused: true };
-  logger.warn(fields, `${service}: ${client} (blocked)${more}`);
+  logger.warn(fields, `${service}: the access list refuses ${client} (blocked)${more}`);
 }
 
 /** A connection or flow that was let in, but could not be given an upstream. */
@@ -39,7 +39,7 @@ export function logUnserved(
   const suppressed = limiter.pass(`unserved ${protocol} ${kindOf(error)} ${service}`);
   if (suppressed === undefined) return;
   const more = suppressed === 0 ? '' : `, and ${suppressed} more before it`;
-  const what = protocol === 'tcp' ? `${client} was closed` : `flow of ${client} ended`;
+  const what = protocol === 'tcp' ? `connection of ${client} closed` : `flow of ${client} ended`;
   logger.warn({ event: 'unserved', service, client }, `${service}: ${what}: ${messageOf(error)}${more}`);
 }
 

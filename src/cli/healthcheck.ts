@@ -37,7 +37,7 @@ export async function healthcheck(
   const flags = { statusPort: options.statusPort };
   const { status } = resolveSettings({ file, environment, flags }).settings;
   if (status === 'off') {
-    stdout('the status server is off: nothing can be asked');
+    stdout('the status server is off, so there is nothing to check');
     return EXIT_OK;
   }
   const url = `http://${reachableHost(status.address)}:${status.port}/health`;

@@ -93,9 +93,9 @@ async function serve(
     if ((await Promise.race([started, signals.arrival])) !== undefined && proxy?.isUp !== true) {
       // What is under way ends by itself, whether it fails or not.
       started.catch(() => {});
-      logger.info({ event: 'shutdown' }, `${signals.first()}: ending before the start is complete`);
+      logger.info({ event: 'shutdown' }, `${signals.first()}: shutting down before the start is complete`);
       await (proxy?.close() ?? file.close());
-      logger.info({ event: 'end' }, 'ended');
+      logger.info({ event: 'end' }, 'lazy-proxy has ended');
       forgetHangup();
       return EXIT_OK;
     }
@@ -144,9 +144,9 @@ async function checkFile(file: ConfigFile, logger: Logger): Promise<void> {
     throw new Error('the configuration file has errors');
   }
   if (file.path === undefined) {
-    logger.info({ event: 'label-only' }, 'no configuration file: container labels alone count');
+    logger.info({ event: 'label-only' }, 'no configuration file found: services come from labels alone');
   } else if (await isMountedAlone(file.path)) {
-    const message = `${file.shownPath} is mounted alone: a change made by renaming is not seen; mount its folder instead`;
+    const message = `${file.shownPath} is bind-mounted as a single file: editors that save by renaming change another file, which the proxy can't see; mount its folder instead`;
     logger.warn({ event: 'mounted-alone' }, message);
   }
 }

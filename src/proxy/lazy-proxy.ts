@@ -305,7 +305,7 @@ export class LazyProxy {
       // The other half of what is left to the proxy is for its engine and its files.
       maxConnections: Math.floor(admission.descriptors.reserve / 2),
       onCrowded: (count) => {
-        const message = `the status server has ${count} connections, as many as it may have: an old one was closed`;
+        const message = `the status server has reached its limit of ${count} connections, and closed an old one`;
         admission.tell('the status server', { bound: 'status-connections', message });
       },
     });

@@ -20,7 +20,7 @@ export async function runUntilSignal({ proxy, signals, logger, clock }: RunParts
   const drained = proxy.drain();
   logger.info(
     { event: 'shutdown' },
-    `${signal}: no longer accepting; connections may finish within ${DRAIN_DEADLINE_MS / 1000} s`,
+    `${signal}: shutting down; no new clients are accepted, and open connections have ${DRAIN_DEADLINE_MS / 1000} s to finish`,
   );
   const hurry = signals.next().then(() => {
     logger.warn({ event: 'shutdown' }, 'second signal: ending everything now');
@@ -29,7 +29,10 @@ export async function runUntilSignal({ proxy, signals, logger, clock }: RunParts
   const deadline = new AbortController();
   const late = clock.sleep(DRAIN_DEADLINE_MS, deadline.signal).then(
     () => {
-      logger.warn({ event: 'shutdown' }, 'deadline: ending the connections that are left');
+      logger.warn(
+        { event: 'shutdown' },
+        `connections are still open after ${DRAIN_DEADLINE_MS / 1000} s: ending them`,
+      );
       proxy.cutConnections();
     },
     () => {},
@@ -38,7 +41,7 @@ export async function runUntilSignal({ proxy, signals, logger, clock }: RunParts
   deadline.abort();
   // Local processes have their own time to end in; a second signal cuts that short too.
   await proxy.close();
-  logger.info({ event: 'end' }, 'ended');
+  logger.info({ event: 'end' }, 'lazy-proxy has ended');
 }
 
 /** Signals in the order of their arrival; those that came before anybody asked are kept. */

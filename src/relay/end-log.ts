@@ -12,7 +12,7 @@ const ENDINGS = {
   blocked: 'ended by the new access list',
   displaced: 'ended to make room for another flow',
   unlistened: 'ended with its listener',
-  dropped: 'ended because nothing of it could be kept',
+  dropped: 'ended because its datagrams could not be kept',
 } as const;
 
 /** How a TCP connection ends: `cut` where the proxy ends it, or the other end is gone without a word. */

@@ -51,7 +51,7 @@ interface Post {
   readonly pair: string;
 }
 
-const NOWHERE = 'the URL of a label may lead nowhere';
+const NOWHERE = 'a webhook URL of a label is not allowed';
 
 /** How a receiver took its last post. */
 type Standing = keyof typeof MAX_IN_FLIGHT;

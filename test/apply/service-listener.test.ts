@@ -119,7 +119,9 @@ describe('createServiceListener', () => {
     for (let count = 0; count < 4; count++) await refuse();
     await until(() => lines.length > 0);
     for (let turn = 0; turn < 20; turn++) await settle();
-    expect(lines).toEqual([expect.stringMatching(/^db: 127\.0\.0\.1:\d+ \(blocked\)$/)]);
+    expect(lines).toEqual([
+      expect.stringMatching(/^db: the access list refuses 127\.0\.0\.1:\d+ \(blocked\)$/),
+    ]);
     await bench.clock.advance(INTERVAL_MS);
     await refuse();
     await until(() => lines.length > 1);

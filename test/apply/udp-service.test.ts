@@ -510,7 +510,9 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     listener.rebind({ ...service, allowList: ['10.0.0.0/8'] });
     send(await datagrams.bind(), 'a');
     while (lines.length === 0) await settle();
-    expect(lines).toEqual([expect.stringMatching(/^db: 127\.0\.0\.1:\d+ \(blocked\)$/)]);
+    expect(lines).toEqual([
+      expect.stringMatching(/^db: the access list refuses 127\.0\.0\.1:\d+ \(blocked\)$/),
+    ]);
     expect(controller.lastActiveMs).toBe(before);
     expect(bench.backend.calls).toEqual([]);
   });

@@ -133,5 +133,8 @@ test.each([
   ['by the environment', { env: { STATUS_PORT: '0' } }],
   ['by the file', { file: 'status: off\n' }],
 ])('healthcheck is content when the status server is off %s', async (_, call) => {
-  expect(await check(call)).toEqual({ status: 0, output: 'the status server is off: nothing can be asked' });
+  expect(await check(call)).toEqual({
+    status: 0,
+    output: 'the status server is off, so there is nothing to check',
+  });
 });

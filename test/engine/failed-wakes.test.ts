@@ -170,7 +170,7 @@ test('what ran before the proxy is ready only when its port answers, and has fai
   expect(row).toMatchObject({
     state: 'failed',
     error: expect.stringMatching(/^not ready within 3000 ms: connection refused at [0-9.]+:81$/),
-    last_wake: { cause: 'it ran before the proxy looked', result: 'failed' },
+    last_wake: { cause: 'it was running already when the proxy first looked', result: 'failed' },
   });
 });
 

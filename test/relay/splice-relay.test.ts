@@ -186,11 +186,13 @@ describe('createTcpRelay', () => {
   it('takes streams and says why where splice can not be had', async () => {
     const relay = await createTcpRelay('auto', { ...parts, platform: 'darwin' });
     expect(relay.kind).toBe('stream');
-    expect(lines).toEqual(['connections are relayed by streams: splice(2) is Linux only, this is darwin']);
+    expect(lines).toEqual([
+      "TCP connections are relayed through Node's streams instead of splice(2), which takes more processor time: splice(2) is Linux only, this is darwin",
+    ]);
   });
 
   it('fails where splice is asked for and can not be had', async () => {
     const creating = createTcpRelay('splice', { ...parts, platform: 'darwin' });
-    await expect(creating).rejects.toThrow("relay: splice can't be had here: splice(2) is Linux only");
+    await expect(creating).rejects.toThrow('relay: splice does not work here: splice(2) is Linux only');
   });
 });

@@ -229,7 +229,7 @@ describe('WebhookSender', () => {
   it('sends nothing to the URL of a label unless it is told where that may lead', async () => {
     sender.send(aWebhook(`${base}/`, 'label'), anEvent());
     await until(() => lines.length === 1);
-    expect(lines[0]).toContain('the URL of a label may lead nowhere');
+    expect(lines[0]).toContain('a webhook URL of a label is not allowed');
     expect(posts).toHaveLength(0);
   });
 

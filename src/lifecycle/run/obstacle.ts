@@ -70,7 +70,7 @@ function describeStart(
 ): string {
   const { observation } = standing;
   if (phase === 'interrupted')
-    return withObstacle('it was stopped while it was starting, but not by the proxy', observation.detail);
+    return withObstacle('somebody else stopped it while it was starting', observation.detail);
   // While the workload is stopped, the detail is about its run before.
   const detail = observation.state === 'stopped' ? undefined : observation.detail;
   if (phase === 'waking' && observation.state !== 'running')

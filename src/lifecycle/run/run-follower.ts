@@ -179,14 +179,14 @@ export class RunFollower {
     const { name: service, startTimeoutMs } = this.#options.service();
     const budget = `start_timeout (${startTimeoutMs / 1_000} s)`;
     if (news === 'unhealthy') {
-      const message = `${service}: its health check says that it is unhealthy; waiting for it within ${budget}`;
+      const message = `${service}: its health check says that it is unhealthy; the proxy waits for it to recover, within ${budget}`;
       return logger.warn({ event: 'unhealthy', service }, message);
     }
     const firstMs = checkTimes?.firstMs ?? 0;
-    const message = `${service}: its health check runs first ${firstMs / 1_000} s after a start, too late for ${budget}`;
+    const message = `${service}: its health check first runs ${firstMs / 1_000} s after a start, too late for ${budget}`;
     logger.info(
       { event: 'health-late', service },
-      `${message}: until then it is ready when its port answers`,
+      `${message}: until then the service counts as ready as soon as its port answers`,
     );
   }
 

@@ -72,7 +72,7 @@ export class EngineCalls {
   ): void {
     const deadlineMs = graceMsOf(service, observation) + SLEEP_DEADLINE_MS;
     const cancel = this.#clock.schedule(deadlineMs, () =>
-      settle('sleep-failed', `nothing was heard of the stop within ${deadlineMs / 1000} s`),
+      settle('sleep-failed', `the engine did not report its stop within ${deadlineMs / 1000} s`),
     );
     this.#cancelSleepDeadline = cancel;
     const settle = (outcome: CallOutcome, error?: string) => {

@@ -61,7 +61,7 @@ export class LastOutput {
       }
     } catch (error) {
       if (this.#closed.signal.aborted) return;
-      const message = `${service}: what it printed can't be read: ${messageOf(error)}`;
+      const message = `${service}: its last output can't be read: ${messageOf(error)}`;
       this.#logger.debug({ event: 'last-output', service }, message);
     }
   }

@@ -121,7 +121,7 @@ export class WakeRecord {
     // It still starts as it did before its time was up.
     if (before.kind === 'failed' && before.running && this.#last !== undefined) return this.#last.cause;
     if (before.kind === 'failed') return 'it has recovered';
-    return before.kind === 'unknown' ? 'it ran before the proxy looked' : 'somebody else';
+    return before.kind === 'unknown' ? 'it was running already when the proxy first looked' : 'somebody else';
   }
 
   #begin(cause: string, queuedMs: number): void {

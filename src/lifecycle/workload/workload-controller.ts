@@ -448,7 +448,8 @@ export class WorkloadController {
     const wake = this.#wakes.follow(transition, { demand, queuedMs: this.#turn.queuedMs, reason });
     if (after.kind === 'ready') this.#leases.meetAll();
     else this.warmPaths.closeAll();
-    this.#log.changed(this.#service.name, { ...transition, reason, wake });
+    const { stoppedBy } = this.#observation;
+    this.#log.changed(this.#service.name, { ...transition, reason, wake, stoppedBy });
   }
 
   #perform(

@@ -1,4 +1,4 @@
-import type { Observation } from '../../model/observation.ts';
+import type { Observation, StoppedBy } from '../../model/observation.ts';
 import type { Wake } from '../../model/wake.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
@@ -16,6 +16,8 @@ interface Circumstances {
   readonly reason: string | undefined;
   /** The wake that has ended with this transition. */
   readonly wake: Wake | undefined;
+  /** Whose doing a stop was, as far as the engine tells. */
+  readonly stoppedBy: StoppedBy | undefined;
 }
 
 interface TransitionContext extends Circumstances {
@@ -141,7 +143,7 @@ function describeTransition(
 }
 
 function describeInterruption(context: TransitionContext): TransitionLine {
-  const message = `${context.name} was stopped while it was starting, but not by the proxy${because(context)}`;
+  const message = `somebody else stopped ${context.name} while it was starting${because(context)}`;
   return info('interrupted', `${message}; it is woken again if it stays down`);
 }
 
@@ -155,13 +157,21 @@ function describeStop(before: LifecycleState, context: TransitionContext): Trans
     case 'ready':
     case 'paused':
     case 'starting':
-      return info(
-        'stopped',
-        `${context.name} was not stopped by the proxy, but has stopped${because(context)}`,
-      );
+      return info('stopped', `${describeStopper(context)}${because(context)}`);
     case 'failed':
     case 'stopped':
       return undefined;
+  }
+}
+
+function describeStopper({ name, stoppedBy }: TransitionContext): string {
+  switch (stoppedBy) {
+    case 'others':
+      return `somebody else stopped ${name}`;
+    case 'itself':
+      return `${name} ended by itself`;
+    case undefined:
+      return `${name} has stopped, and the proxy did not stop it`;
   }
 }
 

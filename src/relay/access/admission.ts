@@ -172,7 +172,8 @@ export class Admission {
     if (fd !== undefined) noteOwn(counts, fd);
     const counted = countDescriptors(counts) + place.cost;
     const last = descriptors.lastFor(kind === 'connection' ? { fd } : 'next', counted);
-    if (last >= descriptors.bound) return { bound: 'no-descriptors', why: 'none is left for clients' };
+    if (last >= descriptors.bound)
+      return { bound: 'no-descriptors', why: 'no file descriptor is left for clients' };
     if (last < descriptors.crowded) return undefined;
     const held = readHoldings(counts, place);
     const share = Math.floor(descriptors.bound / (held.services + 1));
@@ -211,7 +212,9 @@ export class Admission {
     { bound, why }: { readonly bound: Bound; readonly why: string },
   ): void {
     const what =
-      kind === 'flow' ? `a datagram of ${endpoint} was dropped` : `${service}: ${endpoint} was closed`;
+      kind === 'flow'
+        ? `a datagram of ${endpoint} was dropped`
+        : `${service}: connection of ${endpoint} closed`;
     switch (bound) {
       case 'no-descriptors':
         return this.descriptors.tell(what);

@@ -40,9 +40,12 @@ export async function createTcpRelay(setting: RelaySetting, parts: RelayParts): 
     });
     return setting === 'stream' ? streamRelay : new SpliceRelay({ ...parts, libc, fallback: streamRelay });
   }
-  if (setting === 'splice') throw new Error(`relay: splice can't be had here: ${loaded}`);
+  if (setting === 'splice') throw new Error(`relay: splice does not work here: ${loaded}`);
   if (setting === 'auto')
-    parts.logger.info({ event: 'relay' }, `connections are relayed by streams: ${loaded}`);
+    parts.logger.info(
+      { event: 'relay' },
+      `TCP connections are relayed through Node's streams instead of splice(2), which takes more processor time: ${loaded}`,
+    );
   return createStreamRelay();
 }
 

@@ -16,7 +16,10 @@ export function createDatagramsLoader(
   const begin = async () => {
     const loaded = await load();
     if (loaded.kind === 'loaded') return loaded.datagrams;
-    logger.info({ event: 'relay' }, `datagrams are moved one by one: ${loaded.reason}`);
+    logger.info(
+      { event: 'relay' },
+      `UDP datagrams are relayed one by one instead of in batches, which takes more processor time: ${loaded.reason}`,
+    );
     return undefined;
   };
   return () => {

@@ -121,7 +121,7 @@ class Offer {
   }
 
   use(): UdpUpstream {
-    if (this.#upstream === undefined) throw new Error('what was not connected has answered');
+    if (this.#upstream === undefined) throw new Error('an upstream answered that was never connected');
     this.#state = 'used';
     return this.#upstream;
   }

@@ -327,7 +327,7 @@ export class UdpListener implements Listener<UdpBinding> {
   #tellTooMany({ endpoint }: Client): void {
     const { bounds } = this.#binding;
     if (bounds === undefined) return;
-    const message = `as many UDP flows are open as may be (65,536, or half of the file descriptors; 16,384 for a listener), and none is idle: a datagram of ${endpoint} for ${bounds.service} was dropped`;
+    const message = `the limit of UDP flows is reached (16,384 of one listener; 65,536 or half of the file descriptors in all), and none of them is idle: a datagram of ${endpoint} for ${bounds.service} was dropped`;
     this.#admission?.tell(bounds.service, { bound: 'too-many-flows', message });
   }
 

@@ -55,7 +55,7 @@ test.each(['stream', 'auto'])(
     await once(udp, 'message');
     while (receiver.of('tcp_conn_start').length < CLIENTS) await new Promise(setImmediate);
     proxy.kill('SIGTERM');
-    await logged('no longer accepting');
+    await logged('shutting down');
     const begunMs = performance.now();
     proxy.kill('SIGTERM');
     await once(proxy, 'exit');

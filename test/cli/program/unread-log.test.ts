@@ -136,7 +136,7 @@ test.each(['socket', 'pipe', ...(hasTerminal ? (['terminal'] as const) : [])] as
     const refusals = log.split('\n').filter((line) => line.includes('clients are waiting already'));
     expect(refusals.length).toBeLessThan(20);
     expect(log).toMatch(
-      /asleep: .* was closed: 2 clients are waiting already \(max_pending\), and \d+ more before it/,
+      /asleep: connection of .* closed: 2 clients are waiting already \(max_pending\), and \d+ more before it/,
     );
   },
 );

@@ -244,7 +244,7 @@ describe('RunFollower', () => {
       await bench.clock.advance(10_000);
       expect(client.outcome).toBe('waiting');
       const line =
-        'db: its health check says that it is unhealthy; waiting for it within start_timeout (30 s)';
+        'db: its health check says that it is unhealthy; the proxy waits for it to recover, within start_timeout (30 s)';
       expect(bench.lines.filter((text) => text.includes('unhealthy'))).toEqual([line]);
       tell(HEALTHY);
       await bench.until(() => client.outcome !== 'waiting');
@@ -276,7 +276,7 @@ describe('RunFollower', () => {
         await bench.until(() => client.outcome !== 'waiting');
         expect(client.outcome).toBe('served');
         const line =
-          'db: its health check runs first 30 s after a start, too late for start_timeout (30 s): until then it is ready when its port answers';
+          'db: its health check first runs 30 s after a start, too late for start_timeout (30 s): until then the service counts as ready as soon as its port answers';
         expect(bench.lines.filter((text) => text.includes('health check'))).toEqual([line]);
       });
 

@@ -70,7 +70,7 @@ describe('the last output', () => {
     bench.backend.output = new Error('403 Forbidden');
     await fail();
     expect(output()).toEqual([]);
-    expect(bench.lines).toContainEqual("db: what it printed can't be read: 403 Forbidden");
+    expect(bench.lines).toContainEqual("db: its last output can't be read: 403 Forbidden");
     await fail();
     expect(bench.controller('db').state.kind).toBe('failed');
   });

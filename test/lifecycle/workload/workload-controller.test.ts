@@ -127,7 +127,7 @@ describe('WorkloadController', () => {
     await settle();
     bench.backend.tell(KEY, { ...STOPPED, detail: 'exit code 137', stoppedBy: 'others' });
     expect(bench.lines.at(-1)).toBe(
-      'db was stopped while it was starting, but not by the proxy: exit code 137; it is woken again if it stays down',
+      'somebody else stopped db while it was starting: exit code 137; it is woken again if it stays down',
     );
     await bench.clock.advance(499);
     expect(bench.backend.count('wake')).toBe(1);

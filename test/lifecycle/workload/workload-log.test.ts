@@ -29,3 +29,16 @@ test('the engine says nothing where the log does not show debug', () => {
   bench.backend.tell('docker/db', RUNNING);
   expect(told()).toEqual([]);
 });
+
+test.each([
+  ['others', 'somebody else stopped db: exit code 137'],
+  ['itself', 'db ended by itself: exit code 137'],
+  [undefined, 'db has stopped, and the proxy did not stop it: exit code 137'],
+] as const)("a stop that was not the proxy's own says whose it was (%s)", async (stoppedBy, expected) => {
+  bench = new Bench();
+  bench.add(aBareService(), RUNNING);
+  await bench.until(() => bench.controller('db').state.kind === 'ready');
+  const stopped = { ...STOPPED, detail: 'exit code 137' };
+  bench.backend.tell('docker/db', stoppedBy === undefined ? stopped : { ...stopped, stoppedBy });
+  expect(bench.lines.at(-1)).toBe(expected);
+});

@@ -112,7 +112,7 @@ describe('Admission', () => {
     await clock.advance(10_000);
     const last = ask('web', { maxConnections: 1 });
     if (last.kind === 'refused') last.tell();
-    const what = 'web has 1 connections, and max_connections allows 1: web: 10.0.0.1:5 was closed';
+    const what = 'web has 1 connections, and max_connections allows 1: web: connection of 10.0.0.1:5 closed';
     expect(logger.lines.map(({ message }) => message)).toEqual([what, `${what} (and 2 times before)`]);
   });
 
@@ -122,7 +122,7 @@ describe('Admission', () => {
     if (admitted.kind === 'refused') admitted.tell();
     expect(logger.lines.map(({ message }) => message)).toEqual([
       expect.stringMatching(
-        /^too few file descriptors; the limit is 1024, raise it .*: web holds more than its share \(448 of 448 .*: web: 10\.0\.0\.1:5 was closed$/,
+        /^too few file descriptors; the limit is 1024, raise it .*: web holds more than its share \(448 of 448 .*: web: connection of 10\.0\.0\.1:5 closed$/,
       ),
     ]);
   });

@@ -40,6 +40,8 @@ describe('createDatagramsLoader', () => {
     const { load, lines } = create('auto', { kind: 'unavailable', reason: 'no koffi' });
     expect(await load()).toBeUndefined();
     expect(await load()).toBeUndefined();
-    expect(lines).toEqual(['datagrams are moved one by one: no koffi']);
+    expect(lines).toEqual([
+      'UDP datagrams are relayed one by one instead of in batches, which takes more processor time: no koffi',
+    ]);
   });
 });

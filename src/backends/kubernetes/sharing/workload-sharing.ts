@@ -37,7 +37,7 @@ export interface WorkloadSharingOptions {
   readonly told: (view: SharedView) => void;
 }
 
-const NO_SLEEP = 'this one puts none to sleep';
+const NO_SLEEP = 'this replica puts no workload to sleep';
 
 /** Calls nothing before `start()`. Whoever creates it closes it. */
 export class WorkloadSharing {

@@ -203,7 +203,7 @@ export class SpliceRelay implements TcpRelay {
     this.#hasFailed = true;
     this.#cancelIdle?.();
     this.#running = undefined;
-    const message = `the relay thread has failed: ${error.message}; its connections were reset, new ones are relayed by streams`;
+    const message = `the relay thread has failed: ${error.message}; its connections were reset, and new ones are relayed through Node's streams`;
     this.#options.logger.error({ event: 'relay-failed' }, message);
     running?.thread.resetConnections();
     running?.handovers.died();

@@ -87,7 +87,7 @@ export class RelayLoop {
   run(): void {
     const { bell, shared } = this.#options;
     const isWatched = this.#poller.watch(bell, { events: EPOLLIN, token: BELL_TOKEN });
-    if (!isWatched) throw new Error('the kernel refuses to tell of commands');
+    if (!isWatched) throw new Error('the kernel refuses to watch for commands of the main thread');
     const take = (token: number, events: number) => this.#take(token, events);
     while (Atomics.load(shared.quit, 0) === 0) {
       const vigilMs = this.#vigil.timeoutMs();

@@ -63,7 +63,7 @@ test.each(['create', 'patch', 'list', 'watch'])(
     expect(a.isSleeper).toBe(false);
     const about = a.errors('error').filter((message) => message.includes(`cannot ${verb} resource "leases"`));
     expect(about.length).toBe(1);
-    expect(about[0]).toMatch(/in the namespace "proxy".*this one puts none to sleep$/);
+    expect(about[0]).toMatch(/in the namespace "proxy".*this replica puts no workload to sleep$/);
     allow();
     for (let second = 0; second < 10 && !a.isSleeper; second++) {
       await a.clock.advance(1_000);
