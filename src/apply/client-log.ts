@@ -9,7 +9,7 @@ interface LogParts {
   readonly limiter: LogLimiter;
 }
 
-/** A client that the access list refused. */
+/** Logs a client that the access list refused. */
 export function logRefused(
   { client, service }: { readonly client: string; readonly service: string },
   { logger, limiter }: LogParts,
@@ -21,7 +21,7 @@ export function logRefused(
   logger.warn(fields, `${service}: the access list refuses ${client} (blocked)${more}`);
 }
 
-/** A connection or flow that was let in, but could not be given an upstream. */
+/** Logs a connection or flow that was let in but could not be connected to an upstream. */
 export function logUnserved(
   {
     client,
@@ -43,7 +43,7 @@ export function logUnserved(
   logger.warn({ event: 'unserved', service, client }, `${service}: ${what}: ${messageOf(error)}${more}`);
 }
 
-/** What kind of reason it is: each has lines of its own. Few: the words of an error may name anything. */
+/** The kind of error: lines are limited for each kind. There are few codes, while the messages of errors may be all different. */
 function kindOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

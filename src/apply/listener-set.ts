@@ -44,18 +44,18 @@ export class ListenerSet {
   readonly #opening = new Set<Promise<void>>();
   readonly #onIdle = new Set<() => void>();
   readonly #onServed: (service: string, state: { readonly isServed: boolean }) => void;
-  /** By service, as it was told. */
+  /** By service, whether it was last reported to have a bound listener. */
   readonly #served = new Map<string, boolean>();
-  /** Services to be told of when the changes under way were all made. */
+  /** Services to be reported once all changes of the present plan are made. */
   readonly #touched = new Set<string>();
 
   constructor(options: {
     readonly create: (spec: ListenerSpec, service: Service, onDrained: () => void) => ServiceListener;
     readonly clock: Clock;
     readonly logger: Logger;
-    /** Told of what is bound. */
+    /** Is told of each bound listener. */
     readonly own?: OwnListeners | undefined;
-    /** Whether a service has a bound listener: told of each service that gets a listener, and on each change. */
+    /** Called with whether a service has a bound listener: when it gets its first one, and on each change. */
     readonly onServed?: (service: string, state: { readonly isServed: boolean }) => void;
   }) {
     this.#create = options.create;
@@ -186,7 +186,7 @@ export class ListenerSet {
     this.#touch(slot.service);
   }
 
-  /** What a plan closes and opens again in one go has not changed: the service is looked at when all was done. */
+  /** Waits until the whole plan is applied: a listener that is closed and opened again by one plan is no change. */
   #touch({ name }: Service): void {
     if (this.#touched.size === 0) queueMicrotask(() => this.#tellServed());
     this.#touched.add(name);
@@ -199,7 +199,7 @@ export class ListenerSet {
       const before = this.#served.get(name);
       const slots = this.#slotsOf.get(name);
       const binds = new Set([...(slots ?? [])].map(({ bind }) => bind));
-      // A listener that is about to be bound leaves it as it was.
+      // While a listener is still being bound, the last report stands.
       const isServed = binds.has('bound') || (binds.has('pending') && before === true);
       if (slots === undefined) this.#served.delete(name);
       else this.#served.set(name, isServed);

@@ -8,7 +8,7 @@ import { type CronJob, findNextFire } from './cron-job.ts';
  */
 const MAX_WAIT_MS = 60_000;
 
-/** A clock set by more than this was wrong before: what lies between doesn't count. The rule of Debian's cron(8). */
+/** If the clock was set by more than this, it was wrong before, and the times in between are skipped: the rule of Debian's cron(8). */
 const CORRECTION_MS = 3 * 3_600_000;
 
 export type CronAction = 'start' | 'stop';
@@ -52,7 +52,7 @@ export class ScheduleSet {
     };
     const jobs = [...create('start', cronStart), ...create('stop', cronStop)];
     this.#jobs.set(name, jobs);
-    // Jobs that were replaced may leave the timer too early, which costs a look; it must not be too late.
+    // After jobs were replaced the timer may fire too early, which is harmless; it must never fire too late.
     this.#armFor(earliest(jobs), nowMs);
   }
 
@@ -84,7 +84,7 @@ export class ScheduleSet {
     }
     this.#lastLookMs = nowMs;
     for (const { job } of this.#takeDue(nowMs)) {
-      // What fires before may take the job away.
+      // A job that fired earlier in this loop may have removed this one.
       if (this.#jobs.get(job.service)?.includes(job) === true) this.#onFire(job.service, job.action);
     }
     if (this.#jobs.size > 0) this.#armFor(earliest(this.#all()), nowMs);

@@ -15,11 +15,11 @@ import type { Logger } from '../system/log/logger.ts';
 import type { OwnListeners } from '../system/net/own-listeners.ts';
 import { logRefused, logUnserved } from './client-log.ts';
 
-/** A listener that is handed services, and knows itself what of them concerns it. */
+/** A listener that is given whole services, and takes from them what it needs. */
 export interface ServiceListener extends Listener<Service> {
   /** Datagrams that were dropped, by reason; empty for TCP. */
   readonly drops: Readonly<Record<string, number>>;
-  /** Clients that were closed for want of something, by what; empty for UDP, and before the first one. */
+  /** Clients that were refused because of a limit, counted by limit; empty for UDP. */
   readonly refusals: Readonly<Record<string, number>>;
 }
 
@@ -29,21 +29,21 @@ export interface ListenerParts {
   readonly relay: TcpRelay;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Bounds the clients; absent = as many as come. */
+  /** Limits the number of clients; absent = no limit. */
   readonly admission?: Admission | undefined;
-  /** The proxy's own listeners, whose clients must not be the proxy itself; absent = there are none. */
+  /** The proxy's own listeners, for noticing connections of the proxy to itself; absent = not checked. */
   readonly own?: OwnListeners | undefined;
-  /** Bounds the lines about refused and unserved clients. */
+  /** Limits the log lines about refused and unserved clients. */
   readonly limiter: LogLimiter;
-  /** Who wants to know of a service's connections, if anybody does. */
+  /** Called for each listener; what it returns, if anything, is told of each connection. */
   readonly trackerOf: (service: Service, listener: ListenerSpec) => TrackClient | undefined;
-  /** What all UDP listeners may take together. */
+  /** The limits that all UDP listeners share. */
   readonly udpBudget: UdpBudget;
   /** Moves many datagrams at once, where the machine can; asked for when a UDP listener opens. */
   readonly loadDatagrams?: (() => Promise<NativeDatagrams | undefined>) | undefined;
 }
 
-/** Makes the listener of one spec, with the service behind it. `onDrained`: closed, and nothing lives on it any more. */
+/** Makes the listener of one spec, with the service behind it. `onDrained` is called when it is closed and its last client has gone. */
 export function createServiceListener(
   spec: ListenerSpec,
   options: ListenerParts & { readonly service: Service; readonly onDrained: () => void },

@@ -14,7 +14,7 @@ import { requestUrl } from '../system/net/http-client.ts';
 import type { ProgramIo } from '../system/program-io.ts';
 
 const TIMEOUT_MS = 2_000;
-/** More than "ok", and enough to show what was answered instead. */
+/** Longer than "ok", so that a message can show another answer. */
 const MAX_BODY_BYTES = 1_024;
 const MAX_SHOWN_CHARACTERS = 100;
 
@@ -70,14 +70,14 @@ async function readFileSettings(
   return undefined;
 }
 
-/** An address to connect to for the one that it listens on: "any" is no destination everywhere. */
+/** The address to connect to: a server that listens on any address is asked on the loopback, since not every system connects to "any". */
 function reachableHost(address: Exclude<Settings['status'], 'off'>['address']): string {
   if (address === '' || address === '0.0.0.0') return '127.0.0.1';
   if (address === '::') return '[::1]';
   return address.includes(':') ? `[${address}]` : address;
 }
 
-/** @throws {Error} saying what was answered instead. */
+/** @throws {Error} with what was answered instead. */
 async function askHealth(url: string, clock: Clock): Promise<void> {
   const answer = await requestUrl(url, { clock, deadlineMs: TIMEOUT_MS, maxBodyBytes: MAX_BODY_BYTES });
   const body = answer.body.toString().trim();

@@ -19,7 +19,7 @@ import type { ProgramIo } from '../system/program-io.ts';
 import { buildTable } from '../table/build-table.ts';
 import { renderEffectiveConfig } from './render-effective-config.ts';
 
-/** The engine has so long to list its workloads. */
+/** How long the engine may take to list its workloads, in ms. */
 const ENGINE_TIMEOUT_MS = 10_000;
 
 export interface PrintOptions {

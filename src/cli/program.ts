@@ -49,7 +49,7 @@ export function createProgram(io: ProgramIo, exit: (status: number) => void): Co
   return program;
 }
 
-/** As commander gives them. */
+/** The flags as commander passes them. */
 interface SharedFlags extends SettingsFlags {
   readonly config?: string;
 }
@@ -61,7 +61,7 @@ function addRun(program: Command, io: ProgramIo, exit: (status: number) => void)
   }
   addSharedOptions(program.command('run', { isDefault: true }))
     .description('Run the proxy (the default).')
-    // Whatever is no command ends up here, too.
+    // `run` is the default command, so a mistyped command ends up here.
     .allowExcessArguments()
     .addOption(new Option('--log-level <level>', 'what is logged').choices(ENVIRONMENT_LOG_LEVELS))
     .addOption(new Option('--log-format <format>', 'how it is logged').choices(ENVIRONMENT_LOG_FORMATS))
@@ -155,8 +155,8 @@ function describeExtra(word: string, program: Command): string {
   return `error: "${word}" is not a command; there are ${commands.join(', ')}${suggestNearest(word, commands)}`;
 }
 
-/** What is left where `config` and what is a command's own are taken out. */
+/** The flags that are settings, without `config` and the command's own. */
 function toSettingsFlags({ labels, ...flags }: SettingsFlags): SettingsFlags {
-  // Commander makes `labels` true where --no-labels is absent; that says nothing.
+  // Commander sets `labels` to true if --no-labels is absent; that doesn't count as given.
   return { ...flags, labels: labels === true ? undefined : false };
 }

@@ -13,7 +13,7 @@ export interface RenderOptions {
   readonly showOrigin: boolean;
 }
 
-/** What tells of the workload comes first. */
+/** The fields that name the workload come first. */
 const PRINTED_FIELDS = FIELD_NAMES.toSorted((a, b) => Number(isOfWorkload(b)) - Number(isOfWorkload(a)));
 
 /**
@@ -77,7 +77,7 @@ function setFlowStyle(doc: Document): void {
   }
 }
 
-/** Only between double quotes YAML has escapes. */
+/** YAML knows escapes only in double-quoted strings. */
 function quoteUnsafe(doc: Document): void {
   visit(doc, {
     Scalar(_key, node) {

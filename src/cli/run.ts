@@ -15,7 +15,7 @@ import type { ProgramIo } from '../system/program-io.ts';
 import { releaseYoungGeneration } from '../system/young-generation.ts';
 import { readVersion } from './version.ts';
 
-/** Between two reloads that SIGHUP asks for. */
+/** The least time between two reloads by SIGHUP, in ms. */
 const RELOAD_INTERVAL_MS = 1_000;
 
 export interface RunOptions {
@@ -69,7 +69,7 @@ async function serve(
   });
   const forgetHangup = takeHangups(io, {
     ...{ logger, clock },
-    // While the proxy starts, what the start says is the answer.
+    // During the start, the lines of the start are the answer.
     reload: () => (proxy === undefined ? file.reload() : proxy.reload()),
   });
   const start = async () => {
@@ -91,7 +91,7 @@ async function serve(
   try {
     const started = start();
     if ((await Promise.race([started, signals.arrival])) !== undefined && proxy?.isUp !== true) {
-      // What is under way ends by itself, whether it fails or not.
+      // A start that is under way ends by itself, whether it fails or not.
       started.catch(() => {});
       logger.info({ event: 'shutdown' }, `${signals.first()}: shutting down before the start is complete`);
       await (proxy?.close() ?? file.close());
@@ -111,7 +111,7 @@ async function serve(
   return EXIT_OK;
 }
 
-/** Reloads at SIGHUP, at most once a second: those that come meanwhile are one more. Returns what stops that. */
+/** Reloads at SIGHUP, at most once a second; signals that come meanwhile are one further reload. Returns a function that stops this. */
 function takeHangups(
   io: ProgramIo,
   parts: { readonly logger: Logger; readonly clock: Clock; readonly reload: () => Promise<unknown> },

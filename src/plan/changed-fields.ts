@@ -8,7 +8,7 @@ export function findChangedFields(before: Service, after: Service): readonly str
   const isChanged = (field: FieldName): boolean => {
     const { of, kinds } = fieldSpec(field);
     const value = of(after);
-    // Of a workload that is another one now, its name says all.
+    // If the workload is another one now, its name says enough.
     if (isWorkloadField(field)) return value !== undefined && !isSameData(of(before), value);
     const isComparable = kinds?.includes(before.workload.kind) ?? true;
     return isComparable && !isSameData(of(before), value);

@@ -71,7 +71,7 @@ function isSameSchedule(a: Service | undefined, b: Service): boolean {
   return a?.cronStart === b.cronStart && a?.cronStop === b.cronStop && a?.timezone === b.timezone;
 }
 
-/** The listeners of a table by their keys, without those of services that the other table holds as they are. */
+/** The listeners of a table by their keys, without those of services that are the same in both tables. */
 function collectListeners(table: ServiceTable, other: ServiceTable): Map<string, Bound> {
   const bound = new Map<string, Bound>();
   for (const [name, { service }] of table.entries) {
@@ -81,7 +81,7 @@ function collectListeners(table: ServiceTable, other: ServiceTable): Map<string,
   return bound;
 }
 
-/** Everything that a listener hands to its connections; what the lifecycle alone reads is not part of it. */
+/** The fields of a service that a listener uses; those that only the lifecycle reads are left out. */
 function isSameBinding(a: Bound, b: Bound): boolean {
   return a.service === b.service || isSameData(describeBinding(a), describeBinding(b));
 }

@@ -15,12 +15,12 @@ import type { Logger } from '../system/log/logger.ts';
 import { repeat } from '../system/repeat.ts';
 import { logReachable } from './proxy-log.ts';
 
-/** Told of what the engines say. */
+/** Receives what the engines report. */
 export interface EnginesListener {
   observed(key: string, observation: Observation): void;
   /** The labels of an engine's workloads have changed; `cause` is for the log. */
   labelled(cause: string): void;
-  /** The proxy itself runs in another container than was known. */
+  /** The proxy has found out which container it runs in itself, or another one than before. */
   ownChanged(): void;
   /** The kinds of workloads that services have now. */
   servedKinds(): ReadonlySet<WorkloadKind>;
@@ -34,7 +34,7 @@ export interface EnginesListener {
 export interface EnginesOptions {
   readonly settings: Settings;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** How often state is looked at again as a safety net; undefined = never. */
+  /** How often the state of all workloads is asked for again, in ms; undefined = never. */
   readonly pollIntervalMs: number | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -44,7 +44,7 @@ export interface EnginesOptions {
 interface Engine {
   readonly backend: Backend;
   readonly labels: LabelInput;
-  /** What the proxy itself runs in, as this engine tells. */
+  /** The workloads that the proxy itself runs in, by this engine's account. */
   own: readonly WorkloadRef[];
   opened: boolean;
   /** Why it doesn't answer now. */
@@ -83,7 +83,7 @@ export class Engines {
     return Object.values(this.#engines).flatMap(({ labels }) => labels.readings);
   }
 
-  /** What the proxy itself runs in. */
+  /** The workloads that the proxy itself runs in. */
   get own(): readonly WorkloadRef[] {
     const all = Object.values(this.#engines).flatMap(({ own }) => own);
     return [...new Map(all.map((ref) => [workloadRefKey(ref), ref])).values()];
@@ -98,7 +98,7 @@ export class Engines {
     });
   }
 
-  /** Opens those that are not yet open; resolves when each was looked at, or doesn't answer. */
+  /** Opens the engines that are not open yet; resolves when each has answered or has turned out not to answer. */
   async open(kinds: Iterable<EngineKind>): Promise<void> {
     await Promise.all([...new Set(kinds)].map((kind) => this.#open(kind)));
   }
@@ -167,7 +167,7 @@ export class Engines {
     logReachable({ engine: ENGINE_NAMES[kind], reachable, reason, advice }, this.#options.logger);
   }
 
-  /** Whoever serves nothing of an engine may not have one. */
+  /** An engine that serves nothing may simply not be there. */
   #adviseWithout(kind: EngineKind): string {
     const served = this.#options.listener.servedKinds();
     const isServed = kind === 'kubernetes' ? served.has(kind) : served.has('docker') || served.has('swarm');
@@ -177,7 +177,7 @@ export class Engines {
   }
 }
 
-/** What is mostly the matter with a socket that can't be opened. Pure. */
+/** The usual cause why a socket can't be opened, with what to do. Pure. */
 function adviseOnSocket(reason: string): string {
   if (reason.includes('connect ENOENT'))
     return `${reason} (there is no such socket: mount it into the proxy's container, or name another with DOCKER_SOCK)`;
@@ -193,14 +193,14 @@ function createEngine(backend: Engine['backend']): Engine {
 /** The kinds of workloads that an engine runs; the proxy itself runs processes. */
 export type EngineKind = Exclude<WorkloadKind, 'process'>;
 
-/** What messages call them. */
+/** The names of the engines in messages. */
 export const ENGINE_NAMES: Readonly<Record<EngineKind, string>> = {
   docker: 'the Docker engine',
   swarm: 'Docker Swarm',
   kubernetes: 'the Kubernetes API server',
 };
 
-/** Whose labels count: those of the backend that the settings name. */
+/** The engine whose labels count: that of the backend in the settings. */
 export function labelOptionsOf(
   kind: EngineKind,
   { backend, docker, kubernetes }: Settings,
@@ -211,7 +211,7 @@ export function labelOptionsOf(
   return kind === 'docker' ? { ...own, imageLabels: docker.imageLabels } : own;
 }
 
-/** The engines that have to be asked: whose labels count, and whose workloads the table has. */
+/** The engines that are needed: the one whose labels count, and those that run workloads of the table. */
 export function findNeededEngines(settings: Settings, table: ServiceTable): readonly EngineKind[] {
   const kinds = new Set([...table.entries.values()].map(({ service }) => service.workload.kind));
   return (['docker', 'swarm', 'kubernetes'] as const).filter(

@@ -39,7 +39,7 @@ import { createRuntime, type Runtime } from './runtime.ts';
 import { collectViews } from './status-content.ts';
 import { collectWorkloadProblems, findForbiddenUrls } from './workload-problems.ts';
 
-/** What messages call the file where none was found yet. */
+/** What messages call the configuration file while none has been found. */
 const THE_FILE = 'the configuration file';
 /** Workloads that start wait for disks and networks, too. */
 const STARTS_PER_CORE = 4;
@@ -64,12 +64,12 @@ export class LazyProxy {
   readonly #admission: Admission;
   readonly #labelUrls: LabelUrlGuard;
   #status: StatusServer | undefined;
-  /** What was in force at the start; some of it stays so until the end, whatever the file says later. */
+  /** The settings at the start. Some of them stay in force until the end, whatever the file says later. */
   readonly #atStart: ResolvedSettings;
   #settings: Settings;
   /** Settings that wait for the next start. */
   #waiting: readonly Problem[] = [];
-  /** Resolves when what was to be logged is logged: each line once it is true, in the order of what happened. */
+  /** Resolves when all lines so far are logged. Each is logged once it has become true, in the order of the events. */
   #logged: Promise<void> = Promise.resolve();
   #phase: 'starting' | 'serving' | 'draining' = 'starting';
   /** The listeners of the first table are bound. */
@@ -127,12 +127,15 @@ export class LazyProxy {
     return new LazyProxy(options, { resolved, relay, admission });
   }
 
-  /** The start is complete. */
+  /** Whether the start is complete. */
   get isUp(): boolean {
     return this.#isUp;
   }
 
-  /** Takes up its work; resolves when every listener was bound or found not bindable. @throws where it can't begin. */
+  /**
+   * Opens the status server, the engines and the listeners; resolves when every listener is bound or has failed to bind.
+   * @throws where the proxy can't run.
+   */
   async start(): Promise<void> {
     await this.#openStatus();
     if (this.#phase !== 'starting') return this.#status?.close();
@@ -157,7 +160,7 @@ export class LazyProxy {
     logReady({ services, listeners, status: this.#settings.status }, this.#logger);
   }
 
-  /** The file has changed: puts it in force where it is good, and says what is wrong where it is not. */
+  /** To be called when the file has changed: puts a valid file in force, and logs the mistakes of any other. */
   fileChanged(): void {
     const { shownPath: what = THE_FILE, problems, isMended } = this.#options.file;
     const isRefused = hasErrors(problems);
@@ -168,7 +171,7 @@ export class LazyProxy {
     }
   }
 
-  /** Reads the file again and says what came of it, also where nothing has changed. */
+  /** Reads the file again and logs the result, even if nothing has changed. */
   async reload(): Promise<void> {
     const { file } = this.#options;
     if (await file.reload()) return;
@@ -241,7 +244,7 @@ export class LazyProxy {
     return buildTable({ file: file.config, labelled, own, environment, flags, holders, before, status });
   }
 
-  /** Before the start is complete there is more to come; after the end has begun, nothing may be opened again. */
+  /** Does nothing before the engines have been asked, since their labels are still missing, and nothing during the shutdown. */
   #reconcile(cause: PlanCause): void {
     if (this.#phase !== 'serving') return;
     const settings = this.#applySettings();
@@ -257,13 +260,13 @@ export class LazyProxy {
     });
   }
 
-  /** Logs something once the listeners that were to be opened are bound, or found not bindable. */
+  /** Logs something once all listeners that are being opened are bound or have failed to bind. */
   #tell(log: () => void): void {
     const settled = this.#runtime.listeners.settled();
     this.#logged = this.#logged.then(() => settled).then(log);
   }
 
-  /** Returns the names of those that have changed. */
+  /** Returns the names of the settings that have changed. */
   #applySettings(): readonly string[] {
     const before = this.#settings;
     const resolved = resolve(this.#options);
@@ -302,7 +305,7 @@ export class LazyProxy {
         phase: () => (this.#isUp ? this.#phase : 'starting'),
       },
       clock,
-      // The other half of what is left to the proxy is for its engine and its files.
+      // The other half of the descriptors that the proxy keeps for itself is for its engine and its files.
       maxConnections: Math.floor(admission.descriptors.reserve / 2),
       onCrowded: (count) => {
         const message = `the status server has reached its limit of ${count} connections, and closed an old one`;
@@ -312,7 +315,7 @@ export class LazyProxy {
     this.#runtime.own.add({ protocol: 'tcp', ...this.#settings.status, service: undefined });
   }
 
-  /** Whoever starts a workload by hand and wonders why it is not served finds the reason where he looks. */
+  /** Logs the refusal again when the workload is started by hand: whoever does that looks at the log for the reason. */
   #repeatRefusal(ref: WorkloadRef): void {
     const key = workloadRefKey(ref);
     const { problems } = this.#runtime.reconciler.current;
@@ -331,7 +334,7 @@ function resolve({ file, environment, flags }: ProxyOptions): ResolvedSettings {
   return resolveSettings({ file: file.config, environment, flags });
 }
 
-/** What no URL of a label may lead to, as it was at the start. */
+/** The places that URLs from labels may not lead to, fixed at the start. */
 function createLabelUrlGuard({ status, docker }: Settings, env: ProxyOptions['env']): LabelUrlGuard {
   const engine = parseEngineAddress(docker.socket, env);
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' } = env;

@@ -6,10 +6,10 @@ import type { Settings } from '../model/settings.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Logger } from '../system/log/logger.ts';
 
-/** What a workload's labels say wrong is not told twice within that time: it may come and go many times a second. */
+/** A mistake in a workload's labels is logged at most once in this time: the workload may come and go many times a second. */
 const RETELL_MS = 60_000;
 
-/** Logs problems once each: again only after they had gone. */
+/** Logs each problem when it appears, and again only after it had disappeared. */
 export class ProblemLog {
   readonly #logger: Logger;
   readonly #shown: RecentTexts;
@@ -55,7 +55,7 @@ class RecentTexts {
     this.#clock = clock;
   }
 
-  /** Takes a text; false where it is among them already. */
+  /** Remembers a text; false if it was remembered already. */
   isNew(text: string): boolean {
     const nowMs = this.#clock.monotonicMs();
     for (const [old, sinceMs] of this.#sinceMs) {
@@ -72,13 +72,13 @@ class RecentTexts {
 export interface PlanCause {
   /** For the log: a file, or whose labels have changed. */
   readonly what: string;
-  /** Somebody waits for an answer, also where nothing has changed. */
+  /** Somebody asked for the reload and waits for an answer, even if nothing has changed. */
   readonly isAwaited: boolean;
-  /** It was refused before, and is good again. */
+  /** The file was refused before, and is valid again. */
   readonly isMended?: boolean;
 }
 
-/** One line about a plan that was applied; to be told once its listeners are bound, or found not bindable. */
+/** Logs one line about a plan that was applied; to be called when its listeners are bound or have failed to bind. */
 export function logPlan(
   plan: Plan,
   options: {

@@ -19,22 +19,22 @@ import { createActTeller, createTracker } from './webhook-events.ts';
 /** At most one line a second about the refused or unserved clients of a service. */
 const CLIENT_LOG_INTERVAL_MS = 1_000;
 
-/** Connections that were cut have so long to end; meanwhile, the last events have so long to be sent. */
+/** How long connections that were cut may take to end, and the last webhook events to be sent. */
 const LAST_ENDS_MS = 300;
 const LAST_EVENTS_MS = 1_000;
 
-/** What puts a table in force and serves it. */
+/** The parts that put a table in force and serve it. */
 export interface Runtime {
   readonly lifecycle: Lifecycle;
   readonly relay: TcpRelay;
   readonly listeners: ListenerSet;
-  /** Which endpoints are the proxy itself: whoever binds a socket tells. */
+  /** The endpoints of the proxy itself; each part that binds a socket adds its own. */
   readonly own: OwnListeners;
   readonly reconciler: Reconciler;
   readonly sender: WebhookSender;
   /** Accepts nobody new, and starts and stops nothing from now on; resolves when the last connection has ended. */
   drain(): Promise<void>;
-  /** Ends what still lives, lets go of all workloads, and sends the last events: every start has its end. */
+  /** Ends the connections that are left, stops following workloads, and sends the last webhook events, so that every start has its end. */
   close(): Promise<void>;
 }
 
@@ -56,7 +56,7 @@ export function createRuntime(options: {
   const own = new OwnListeners({ clock, onNews: () => lifecycle.closeLoops() });
   const checkUrl: CheckTarget = ({ address: host, port }) => {
     const service = own.find('tcp', { host, port })?.service;
-    // What is sent to a listener makes events of its service; without a webhook of its own that is the end of it.
+    // A webhook sent to a listener of ours makes events of that service, which end in a loop only if it has a webhook itself.
     if (service === undefined || lifecycle.find(service)?.service.webhookUrl === undefined) return undefined;
     return `${own.explain('tcp', { host, port })}, whose webhook would never end`;
   };
@@ -69,7 +69,7 @@ export function createRuntime(options: {
         own.find('tcp', endpoint)?.service === service ? own.explain('tcp', endpoint) : undefined,
       noteDial: (socket, endpoint) => own.noteDial(socket, endpoint),
     },
-    // By its own settings: the service may have left the table, which is why its process was stopped.
+    // With the service's own settings: it may have left the table, which is why its process was stopped.
     onAct: createActTeller({ sender, clock }),
   });
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
@@ -114,7 +114,7 @@ export function createRuntime(options: {
       schedules.close();
       lifecycle.close();
       listeners.destroy();
-      // At once: what ends a connection may be another thread, which takes its time when there are many.
+      // Before the connections have ended: the relay thread ends them, and needs a while when there are many.
       for (const end of open) end();
       const cut = waitAtMost(listeners.drain(), { clock, ms: LAST_ENDS_MS });
       await Promise.all([cut, sender.flush(LAST_EVENTS_MS)]);

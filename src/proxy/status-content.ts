@@ -5,7 +5,7 @@ import type { ServiceTable } from '../model/table.ts';
 import type { ListenerView } from '../status/status-rows.ts';
 import type { Runtime } from './runtime.ts';
 
-/** What the status shows of every listener of the table, those included that were lost to another service. */
+/** The rows of the status: every listener of the table, including those that another service holds. */
 export function collectViews(
   table: ServiceTable,
   parts: Pick<Runtime, 'lifecycle' | 'listeners' | 'relay'>,
@@ -58,7 +58,7 @@ function createView(
   };
 }
 
-/** Clients are served, but the workload is awake for ever. */
+/** Why a workload that serves its clients is never put to sleep. */
 function describeStay({ state, staysAwake }: Observation): string | undefined {
   return state === 'running' && staysAwake !== undefined ? `not put to sleep: ${staysAwake}` : undefined;
 }
@@ -71,7 +71,7 @@ function describeObstacle(
   return findPortProblem(observation, { protocol, port: targetPort });
 }
 
-/** Why nobody can be served at the moment although nothing has failed. */
+/** Why clients can't be served at the moment although nothing has failed. */
 function describeAbsence(
   controller: WorkloadController | undefined,
   { protocol, targetPort: port }: ListenerSpec,

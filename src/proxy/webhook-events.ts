@@ -21,7 +21,7 @@ const KINDS = {
   udp: { start: 'udp_flow_start', end: 'udp_flow_end' },
 } as const;
 
-/** Tells a service's webhook of its connections; undefined where it has none, so that nothing is done for each. */
+/** Sends the connections of a service to its webhook; undefined without a webhook, so that connections cost nothing then. */
 export function createTracker(
   service: Service,
   { protocol, parts }: { readonly protocol: Protocol; readonly parts: WebhookParts },
@@ -45,7 +45,7 @@ export function createTracker(
   };
 }
 
-/** Tells a service's webhook, where it has one, that the proxy has started or stopped its workload. */
+/** Sends to a service's webhook, if it has one, that the proxy has started or stopped its workload. */
 export function createActTeller({ sender, clock }: Pick<WebhookParts, 'sender' | 'clock'>): OnAct {
   return ({ webhookUrl, workload, name: service }, { id }, act) => {
     if (webhookUrl === undefined) return;

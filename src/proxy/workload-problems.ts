@@ -10,7 +10,7 @@ import type { Runtime } from './runtime.ts';
 
 type ExplainUrl = LabelUrlGuard['explainUrl'];
 
-/** URLs of labels that lead where they may not, as far as that shows without a look-up. */
+/** URLs from labels that lead to a forbidden place, as far as that is certain without looking a name up. */
 export function findForbiddenUrls(table: ServiceTable, explainUrl: ExplainUrl): readonly Problem[] {
   return [...table.entries.values()].flatMap(({ service, origins }): readonly Problem[] => {
     const { httpHealthcheck: check, webhookUrl: webhook } = service;
@@ -31,7 +31,7 @@ export function findForbiddenUrls(table: ServiceTable, explainUrl: ExplainUrl): 
   });
 }
 
-/** What stands against the services' settings as it showed when they were used, or as the engines tell it. */
+/** Problems of services that show only at run time: in a start, or in what the engines report. */
 export function collectWorkloadProblems(
   table: ServiceTable,
   { lifecycle, listeners, sender }: Pick<Runtime, 'lifecycle' | 'listeners' | 'sender'>,
@@ -51,7 +51,7 @@ export function collectWorkloadProblems(
         ofWorkload(entry, 'missing-workload', `service ${name}: ${why}; it is used as soon as it appears`),
       );
     }
-    // One that runs beside a listener that is bound has its port elsewhere: the proxy is in a container of its own.
+    // If the container runs while the listener is bound, they don't compete: the proxy is in a container with ports of its own.
     const isBeside = (listener: ListenerSpec) =>
       controller?.observation.state === 'running' && listeners.status(listener).error === undefined;
     const unbound = service.listeners.filter((listener) => !isBeside(listener));

@@ -1,6 +1,6 @@
 /**
  * A signal that aborts with the first of `sources` that aborts.
- * Not AbortSignal.any: that one keeps what depends on a long-lived source until the source itself goes.
+ * AbortSignal.any is not used: it keeps dependent signals alive as long as their longest-lived source.
  * The caller must `unlink()` when done.
  */
 export function linkSignals(sources: readonly AbortSignal[]): {

@@ -1,6 +1,6 @@
 /**
- * V8's young generation while the proxy starts. Starting makes garbage for which it would grow to several times its size
- * (5 MB more), and an idle process never shrinks it again. Under load it may grow: that is what makes collecting cheap.
+ * Keeps V8's young generation small during the start. The garbage of the start would make it grow by some 5 MB, and an idle
+ * process never shrinks it again. Under load it may grow, which makes collecting cheap.
  */
 import { setFlagsFromString } from 'node:v8';
 

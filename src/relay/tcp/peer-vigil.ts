@@ -7,12 +7,12 @@ interface VigilOptions {
   readonly nowMs: () => number;
 }
 
-/** Both sockets of one connection, as a vigil keeps them in view. */
+/** Both sockets of one connection, as the vigil watches them. */
 export class ViewedPair {
   readonly keepAliveMs: number;
-  /** Those that are open. */
+  /** The descriptors that are still open. */
   readonly descriptors: () => readonly number[];
-  /** Whether something may be under way to one of them. */
+  /** Whether unacknowledged bytes may be under way to one of them. */
   isViewed = false;
   /** Since when one of them has been seen to answer nothing, by descriptor. */
   unansweredSinceMs: Map<number, number> | undefined;
@@ -23,11 +23,11 @@ export class ViewedPair {
   }
 }
 
-/** The connections with the same times. */
+/** The connections with the same keepalive time. */
 interface Watch {
   readonly keepAlive: KeepAlive;
   readonly pairs: Set<ViewedPair>;
-  /** When it is next looked at them. */
+  /** When they are checked next. */
   dueMs: number;
 }
 
@@ -46,7 +46,7 @@ export class PeerVigil {
     this.#options = options;
   }
 
-  /** Something may have been sent to one of the two. Costs nothing but for the first time after a while. */
+  /** Notes that something may have been sent to one side. Cheap while the pair is being watched already. */
   note(pair: ViewedPair): void {
     if (pair.isViewed) return;
     const watch = this.#watchOf(pair.keepAliveMs);
@@ -63,7 +63,7 @@ export class PeerVigil {
     if (watch?.pairs.size === 0) this.#watches.delete(pair.keepAliveMs);
   }
 
-  /** Until `findGone` has something to do; undefined while it hasn't. */
+  /** Time until `findGone` has something to do, in ms; undefined = nothing to do. */
   timeoutMs(): number | undefined {
     if (this.#watches.size === 0) return undefined;
     let dueMs = Number.POSITIVE_INFINITY;
@@ -71,7 +71,7 @@ export class PeerVigil {
     return Math.max(0, Math.ceil(dueMs - this.#options.nowMs()));
   }
 
-  /** Those that are due and have lost an end; they are no longer in view. */
+  /** Returns the pairs that have lost an end, and stops watching them. */
   findGone(): readonly ViewedPair[] {
     const nowMs = this.#options.nowMs();
     const gone: ViewedPair[] = [];
@@ -84,10 +84,10 @@ export class PeerVigil {
     return gone;
   }
 
-  /** Whether an end of the pair is gone; lets go of a pair to which nothing is under way. */
+  /** Whether an end of the pair is gone; stops watching a pair to which nothing is under way. */
   #look(pair: ViewedPair, { watch, nowMs }: { readonly watch: Watch; readonly nowMs: number }): boolean {
     const { idleSeconds, intervalSeconds, probes } = watch.keepAlive;
-    // Looked at once an interval, so that the last look comes before the time is over.
+    // Checked once per interval, so the last check has to come before the time is over.
     const limitMs = (idleSeconds + intervalSeconds * (probes - 1)) * 1_000;
     let isUnderWay = false;
     let isGone = false;
@@ -97,7 +97,7 @@ export class PeerVigil {
       const sinceMs = pair.unansweredSinceMs?.get(fd);
       if (info === undefined || !info.isUnderWay || !info.isUnanswered) pair.unansweredSinceMs?.delete(fd);
       else if (sinceMs === undefined || info.silenceMs < nowMs - sinceMs) {
-        // Asked for the first time, or heard of since: an answer may be on its way until the next look.
+        // Checked for the first time, or heard from since: an answer may still come before the next check.
         pair.unansweredSinceMs ??= new Map();
         pair.unansweredSinceMs.set(fd, nowMs);
       } else if (info.silenceMs >= limitMs) isGone = true;

@@ -10,7 +10,7 @@ import type { OnConnectionEnd, RelayedConnection, RelaySockets, TcpRelay } from 
 import { createTuneSocket } from './tune-socket.ts';
 import { readNow } from './unread.ts';
 
-/** Whoever takes nothing for so long of what a side has sent that failed after it, is reset as well. */
+/** When one side has failed, how long the other may take nothing of the rest before it is reset too, in ms. */
 const DRAIN_TIMEOUT_MS = 5_000;
 
 /**
@@ -44,7 +44,7 @@ export function createStreamRelay(native?: NativeParts): TcpRelay {
   };
 }
 
-/** What does what Node doesn't offer, where the machine has it. */
+/** System calls for what Node doesn't offer, if the machine has them. */
 export interface NativeParts {
   readonly libc: Libc;
   readonly clock: Clock;
@@ -61,7 +61,7 @@ function holdUnread(
   return fd === undefined ? undefined : held?.hold(fd, onLeft);
 }
 
-/** Ends connections whose other end is gone: see `PeerVigil`. Its timer runs only while something may be under way. */
+/** Ends connections whose other end is gone: see `PeerVigil`. Its timer runs only while bytes may be under way. */
 class StreamVigil {
   readonly #clock: Clock;
   readonly #vigil: PeerVigil;
@@ -92,7 +92,7 @@ class StreamVigil {
       this.#setTimer();
     };
     for (const socket of sockets) socket.on('data', note).once('end', note).once('close', forget);
-    // What was read before goes out at once.
+    // Bytes that were read before are sent at once.
     note();
   }
 
@@ -118,7 +118,7 @@ class StreamVigil {
   }
 }
 
-/** How a connection ends, as far as that is known; whoever breaks it first has broken it. */
+/** How a connection ends; the side that fails first decides. */
 interface Fate {
   ending: ConnectionEnding;
 }
@@ -154,7 +154,7 @@ interface Direction {
 }
 
 function pass(source: Socket, { to, closed, fate, broken }: Direction): void {
-  // All that `close` has to know is in the state of the socket.
+  // `close` follows each error, and the socket's state tells it enough.
   source.on('error', () => {});
   const destroy = source._destroy.bind(source);
   source._destroy = (error, callback) => {
@@ -162,7 +162,7 @@ function pass(source: Socket, { to, closed, fate, broken }: Direction): void {
     destroy(error, callback);
   };
   source.once('close', () => {
-    // Not the orderly end of both directions: the other side must not wait for the rest.
+    // The connection broke off: the other side must not wait for more.
     if (!source.readableEnded || !source.writableFinished) {
       if (fate.ending === 'closed') fate.ending = broken;
       resetOnceSent(to);
@@ -194,7 +194,7 @@ function resetOnceSent(socket: Socket): void {
   const reset = () => void socket.resetAndDestroy();
   if (socket.destroyed || socket.writableLength === 0) return reset();
   socket.unpipe();
-  // Else nobody would notice that it fails.
+  // Only a socket that is read notices that it fails.
   socket.resume();
   socket.setTimeout(DRAIN_TIMEOUT_MS, reset);
   if (socket.writableEnded) socket.once('finish', reset);

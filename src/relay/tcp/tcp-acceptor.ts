@@ -9,20 +9,20 @@ const BACKLOG = 4_096;
 interface AcceptorOptions {
   readonly spec: ListenerSpec;
   readonly relay: Pick<TcpRelay, 'tune' | 'closeServer'>;
-  /** Silence after which the kernel asks a client whether it is still there, 0 = never. */
+  /** Silence after which the kernel probes a client (TCP keepalive), in ms; 0 = never. */
   readonly keepAliveMs: number;
-  /** Told of each client, tuned, paused and unread. */
+  /** Called with each client's socket: its options are set, it is paused, and nothing has been read of it. */
   readonly onClient: (client: Socket) => void;
-  /** Told of what goes wrong once it listens. */
+  /** Called with errors after the socket listens. */
   readonly onError: (error: Error) => void;
 }
 
-/** The listening socket of one listener, which may be lent to somebody else who accepts its clients. */
+/** The listening socket of one listener. It can be lent to the relay thread, which then accepts its clients. */
 export class TcpAcceptor {
   readonly #options: AcceptorOptions;
   readonly #server: Server;
   #keepAliveMs: number;
-  /** Whether clients have what the listening socket has. */
+  /** Whether accepted sockets inherit their options from the listening socket. */
   #areTuned = false;
 
   constructor(options: AcceptorOptions) {
@@ -30,7 +30,7 @@ export class TcpAcceptor {
     this.#keepAliveMs = options.keepAliveMs;
     const sockets = {
       allowHalfOpen: true,
-      // Read by who holds the client, or not at all.
+      // Whoever holds the client decides when to read.
       pauseOnConnect: true,
     };
     this.#server = createServer(sockets, (client) => {
@@ -42,12 +42,12 @@ export class TcpAcceptor {
 
   /** Binds the socket; may be tried again after it has failed. @throws the bind error, with its `code`. */
   async open(): Promise<void> {
-    // A try that fails leaves no event listener behind: it may be repeated for long.
+    // A failed try must leave no event listener behind, since it may be repeated many times.
     const done = new AbortController();
     const { signal } = done;
     try {
       this.#server.listen({ ...this.#bindOptions(), backlog: BACKLOG });
-      // Closed while it is being opened, it never listens.
+      // If it is closed meanwhile, it never emits `listening`.
       await Promise.race([
         once(this.#server, 'listening', { signal }),
         once(this.#server, 'close', { signal }),
@@ -58,23 +58,23 @@ export class TcpAcceptor {
     }
   }
 
-  /** For clients who connect from now on. */
+  /** Applies to clients that connect from now on. */
   setKeepAlive(keepAliveMs: number): void {
     if (keepAliveMs === this.#keepAliveMs) return;
     this.#keepAliveMs = keepAliveMs;
     if (this.#server.listening) this.#tune();
   }
 
-  /** Stops accepting where `borrow` has taken what it needs of the server, which it says by returning something. */
+  /** Stops accepting if `borrow` takes over the server, that is, if it returns something. */
   lend<Loan>(borrow: (server: Server) => Loan | undefined): Loan | undefined {
     const loan = borrow(this.#server);
     if (loan !== undefined) this.#server.close();
     return loan;
   }
 
-  /** Accepts again, on the descriptor of the socket that was lent; owns it from now on. */
+  /** Accepts again on the descriptor of the lent socket, and owns it from now on. */
   takeBack(fd: number): void {
-    // Node takes the backlog of a descriptor from here alone.
+    // With a descriptor Node takes the backlog only as this argument.
     this.#server.listen({ fd }, BACKLOG);
   }
 

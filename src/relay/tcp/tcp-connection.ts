@@ -10,7 +10,7 @@ interface ConnectionOptions {
   readonly client: Client;
   readonly binding: TcpBinding;
   readonly relay: TcpRelay;
-  /** Absent where no line is to be written at its end. */
+  /** Logs the connection at its end; absent if the log doesn't show debug. */
   readonly endLog?: EndLog | undefined;
   /** For how long the client has waited for a connection already. */
   readonly waitedMs: number;

@@ -21,13 +21,13 @@ export interface TcpBinding {
   readonly service: string;
   readonly targetPort: TargetPort;
   readonly access: AccessList;
-  /** Absent = it bounds nothing by hand. */
+  /** The service's own limits; absent = none. */
   readonly bounds?: Omit<ServiceBounds, 'service'> | undefined;
-  /** Silence after which the kernel asks the other end whether it is still there, 0 = never. */
+  /** Silence after which the kernel probes the other end (TCP keepalive), in ms; 0 = never. */
   readonly keepAliveMs: number;
-  /** Absent where nobody wants to know. */
+  /** Is told of each client; absent without a webhook. */
   readonly track?: TrackClient | undefined;
-  /** The way to the service while it is ready, for who asks nobody; absent where there is none. */
+  /** Opens the warm path: the relay thread accepts clients of the ready service by itself. Absent if there is none. */
   readonly openWarmPath?: (user: WarmUser) => WarmPath | undefined;
   /** Connects to the awake service; rejects when the client can't be served. */
   connect(request: {
@@ -42,7 +42,7 @@ export interface TcpBinding {
 
 const NO_BOUNDS = { maxConnections: 0, maxConnectionsPerAddress: 0 } as const;
 
-/** Where a client comes from, and to which address of ours it has connected. */
+/** A client's address, and the local address to which it has connected. */
 interface ComingClient {
   readonly address: string;
   readonly port: number;
@@ -82,17 +82,17 @@ export class TcpListener implements Listener<TcpBinding> {
     readonly binding: TcpBinding;
     readonly relay: TcpRelay;
     readonly logger: Logger;
-    /** Bounds the lines about clients that could not be accepted; absent = one for each. */
+    /** Limits the log lines about clients that could not be accepted; absent = one line for each. */
     readonly limiter?: LogLimiter | undefined;
-    /** Told of each connection at its end; absent where nobody wants to know. */
+    /** Logs each connection at its end; absent if the log doesn't show debug. */
     readonly endLog?: EndLog | undefined;
-    /** Bounds the clients; absent = as many as come. */
+    /** Limits the number of clients; absent = no limit. */
     readonly admission?: Admission | undefined;
-    /** Whether a client is a connection of the proxy's own that has come back to it; default: none is. */
+    /** Whether a client is a connection that the proxy itself has made and that leads back to it; default: never. */
     readonly hasComeBack?: (client: ComingClient, binding: TcpBinding) => boolean;
     /** Told of each client that the access list refused. */
     readonly onRefused: (client: string, binding: TcpBinding) => void;
-    /** Told of each client that was closed without an upstream, but for those who have left. Absent = nobody wants to know. */
+    /** Called for each client that was closed without an upstream, except those that left by themselves. */
     readonly onUnserved?: UnservedHandler;
     /** Called when the listener is closed and its last connection has ended. */
     readonly onDrained: () => void;
@@ -124,7 +124,7 @@ export class TcpListener implements Listener<TcpBinding> {
     return this.#connections.size + this.#warm.activeConnections;
   }
 
-  /** Clients that were closed because of a bound, by its name, since the listener was made. */
+  /** How many clients were refused because of each limit since the listener was made. */
   get refusals(): Readonly<Record<string, number>> {
     return Object.fromEntries(this.#refusals);
   }
@@ -134,7 +134,7 @@ export class TcpListener implements Listener<TcpBinding> {
     return this.#acceptor.open();
   }
 
-  /** New connections go elsewhere from now on; those that live stay where they are. */
+  /** New connections use this binding from now on; existing ones stay where they are. */
   rebind(binding: TcpBinding): void {
     this.#warm.close();
     this.#binding = binding;
@@ -150,7 +150,7 @@ export class TcpListener implements Listener<TcpBinding> {
     this.#checkDrained();
   }
 
-  /** Closes, and resets what still lives. Idempotent. */
+  /** Closes, and resets existing connections. Idempotent. */
   destroy(): void {
     this.close();
     this.#warm.destroy();
@@ -162,7 +162,7 @@ export class TcpListener implements Listener<TcpBinding> {
     const { spec } = this;
     const binding = this.#binding;
     const { remoteAddress, remotePort } = client;
-    // Gone before it was accepted.
+    // The client left before it was accepted.
     if (remoteAddress === undefined || remotePort === undefined) return void client.destroy();
     const address = plainAddress(remoteAddress);
     const endpoint = formatEndpoint(address, remotePort);
@@ -173,12 +173,12 @@ export class TcpListener implements Listener<TcpBinding> {
     }
     const coming: ComingClient = {
       ...{ address, port: remotePort },
-      // Asks the kernel, for what hardly anybody wants to know.
+      // A getter, because it asks the kernel and is rarely needed.
       get reached() {
         return { host: client.localAddress ?? '', port: client.localPort ?? spec.port };
       },
     };
-    // Resets the client for whose sake it was made, too.
+    // The reset also ends the client for which the proxy made this connection.
     if (this.#hasComeBack(coming, binding)) return void client.resetAndDestroy();
     const admitted = this.#admission?.admit({
       bounds: { ...(binding.bounds ?? NO_BOUNDS), service: binding.service },
@@ -189,7 +189,7 @@ export class TcpListener implements Listener<TcpBinding> {
       this.#countRefusal(admitted.bound);
       return admitted.tell();
     }
-    // The upstream's.
+    // Reserves a descriptor for the upstream's socket.
     const hasUpstream = this.#admission?.descriptors.expectOne();
     const ended = binding.track?.({ address, port: remotePort, endpoint });
     const connection = new TcpConnection(client, {
@@ -212,14 +212,14 @@ export class TcpListener implements Listener<TcpBinding> {
     void connection.serve();
   }
 
-  /** Lends the socket to the relay, where nobody has to be asked or told about a client. */
+  /** Lends the listening socket to the relay thread, unless the main thread has to see each client. */
   #openWarmPath(): void {
     const { access, bounds = NO_BOUNDS, service, keepAliveMs, track, openWarmPath } = this.#binding;
-    // Streams have no warm path: nothing more is asked for the sake of one.
+    // The stream relay has no warm path, and with a webhook each client has to be reported.
     if (this.#closing || track !== undefined || this.#relay.kind !== 'splice') return;
-    // Whoever bounds its connections by hand has each of them counted here.
+    // A service with limits of its own has its connections counted here.
     if (bounds.maxConnections > 0 || bounds.maxConnectionsPerAddress > 0) return;
-    // As long as they have to share, each is looked at here.
+    // While descriptors are scarce, each client is admitted here.
     if (this.#admission?.isRoomy === false) return;
     const number = this.#admission?.numberOf(service) ?? 0;
     const policy = { access: access.ranges, service: number, name: service, keepAliveMs };

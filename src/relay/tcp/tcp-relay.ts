@@ -11,16 +11,16 @@ export interface TcpRelay {
   /** How new connections are relayed now. */
   readonly kind: RelayKind;
   /**
-   * For a listening socket, and where that can't be for each client as soon as it is accepted. `join` tunes the upstream's
-   * socket by itself, and `openRoute` the listening one.
+   * Sets the socket options of a listening socket or, if accepted sockets can't inherit them, of each client. `join` does it
+   * for the upstream's socket, `openRoute` for the listening one.
    */
   readonly tune: TuneSocket;
   /**
-   * Tells when a client that waits unread has left. What is returned ends that, and is to be called before anybody reads
-   * from it; undefined where this machine can tell by reading alone.
+   * Calls `onLeft` when a client that waits unread has left. The returned function ends that; call it before reading from the
+   * client. Undefined if this machine notices only by reading.
    */
   hold(client: Socket, onLeft: () => void): (() => void) | undefined;
-  /** Makes ready what takes time, for a connection to come; to be called back, once, when that has come or won't. */
+  /** Starts the relay thread for a connection that is expected. Call the returned function once, when it has come or won't come. */
   prepare(): () => void;
   /**
    * Relays bytes both ways until both directions have ended, with back-pressure. The end of one direction is passed on
@@ -30,14 +30,14 @@ export interface TcpRelay {
    */
   join(sockets: RelaySockets, onEnd: OnConnectionEnd): RelayedConnection;
   /**
-   * Accepts the clients of a listening socket and connects them, without asking anybody, from now on until the route is
-   * closed; the server itself must be closed right after, and can listen on `takeListener()` of the route later.
-   * Undefined where this relay, or the address of the upstream, doesn't allow it.
+   * Has the relay thread accept the clients of a listening socket and connect them by itself until the route is closed. The
+   * server must be closed right after; later it can listen on the route's `takeListener()` again.
+   * Undefined if this relay or the address of the upstream doesn't allow it.
    */
   openRoute(server: Server, options: RouteOptions): TcpRoute | undefined;
-  /** Closes a server whose socket may have been lent: from now on nobody gets in, and the port is free. */
+  /** Closes a server whose socket may be lent: nobody gets in from now on, and the port is free. */
   closeServer(server: Server): void;
-  /** Frees what is kept for further connections; those that live are reset. Idempotent. */
+  /** Resets all connections and frees everything. Idempotent. */
   close(): void;
 }
 
@@ -47,7 +47,7 @@ export type OnConnectionEnd = (ending: ConnectionEnding) => void;
 export interface RelaySockets {
   readonly client: Socket;
   readonly upstream: Socket;
-  /** Silence after which the kernel asks each whether it is still there, 0 = never. */
+  /** Silence after which the kernel probes each side (TCP keepalive), in ms; 0 = never. */
   readonly keepAliveMs: number;
 }
 
@@ -69,9 +69,9 @@ export interface Traffic {
 export interface RouteOptions {
   /** IP addresses, tried in order. */
   readonly upstreams: readonly { readonly host: string; readonly port: number }[];
-  /** Clients whom it refuses are given back. */
+  /** Clients that it refuses are given back. */
   readonly access: AccessRanges;
-  /** By which they are counted: see `ClientCounts`. */
+  /** The number by which the service's clients are counted: see `ClientCounts`. */
   readonly service: number;
   /** The service's name, for the line about the end of each connection. */
   readonly name: string;
@@ -79,28 +79,28 @@ export interface RouteOptions {
   readonly keepAliveMs: number;
   /** How long a client may wait for a connection, in ms; then, or before, it is given back. */
   readonly budgetMs: number;
-  /** Told when the number of connections may have become or ceased to be 0. */
+  /** Called when the number of connections may have become 0 or ceased to be 0. */
   readonly onUse: (activeConnections: number) => void;
   /**
-   * Told of a client that was accepted and not connected, paused and unread: it is the caller's.
-   * @param waitedMs what of its budget is spent.
+   * Called with a client that was accepted but not connected. Its socket, paused and unread, belongs to the caller now.
+   * @param waitedMs how much of its budget is spent.
    */
   readonly onReturned: (client: Socket, waitedMs: number) => void;
-  /** The relay accepts no more, by itself: take the listening socket back. */
+  /** Called when the relay stops accepting by itself: take the listening socket back. */
   readonly onLost: () => void;
 }
 
-/** A listening socket whose clients are relayed without asking anybody. */
+/** A listening socket whose clients the relay thread accepts and connects by itself. */
 export interface TcpRoute {
   readonly activeConnections: number;
   /** When it was last used, ms since the epoch; 0 = never. */
   readonly lastUsedMs: number;
-  /** Accepts no more, unless there are connections: whether it is closed now. */
+  /** Stops accepting, but only if there are no connections; returns whether the route is closed now. */
   tryClose(): boolean;
-  /** Accepts no more; its connections go on until they end. Idempotent. */
+  /** Stops accepting; connections go on until they end. Idempotent. */
   close(): void;
-  /** Closes, and resets its connections. Idempotent. */
+  /** Stops accepting and resets the connections. Idempotent. */
   destroy(): void;
-  /** The descriptor of the listening socket, which is the caller's from now on; to be called once. */
+  /** Returns the descriptor of the listening socket, which belongs to the caller from now on; call it once. */
   takeListener(): number;
 }

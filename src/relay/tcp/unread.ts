@@ -3,10 +3,10 @@ import type { Socket } from 'node:net';
 import { descriptorOf } from '../native/descriptor-of.ts';
 
 const CHUNK_BYTES = 65_536;
-/** Who sends more than this while he is closed is reset. */
+/** A client that sends more than this while it is being closed is reset. */
 const MAX_DISCARDED_CHUNKS = 64;
 
-/** What can be read of a socket at once; undefined where that is nothing, or it has ended or failed. */
+/** Reads what a socket holds without waiting; undefined if there is nothing, or the socket has ended or failed. */
 export function readNow(fd: number | undefined): Buffer | undefined {
   if (fd === undefined) return undefined;
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
@@ -19,7 +19,7 @@ export function readNow(fd: number | undefined): Buffer | undefined {
   }
 }
 
-/** Throws away what a client has sent that nobody will read: the kernel resets a socket that is closed with bytes unread. */
+/** Discards what a client has sent: closing a socket with unread bytes would make the kernel reset it. */
 export function discardUnread(socket: Socket): void {
   const fd = descriptorOf(socket);
   for (let count = 0; count < MAX_DISCARDED_CHUNKS && readNow(fd) !== undefined; count++);

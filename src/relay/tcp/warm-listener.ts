@@ -6,13 +6,13 @@ import type { RouteOptions, TcpRelay, TcpRoute } from './tcp-relay.ts';
 interface WarmListenerOptions {
   readonly acceptor: TcpAcceptor;
   readonly relay: TcpRelay;
-  /** Told of a client that has to be served the ordinary way. */
+  /** Called with a client that the main thread has to serve. */
   readonly onClient: (client: Socket, waitedMs: number) => void;
-  /** Told when connections may have ended. */
+  /** Called when connections may have ended. */
   readonly onUse: () => void;
 }
 
-/** What holds for each client that the relay lets in. */
+/** The rules for the clients that the relay thread lets in. */
 type RoutePolicy = Pick<RouteOptions, 'access' | 'service' | 'name' | 'keepAliveMs'>;
 
 /**
@@ -29,14 +29,14 @@ export class WarmListener {
     this.#options = options;
   }
 
-  /** Connections that the relay has accepted and that live. */
+  /** Open connections that the relay thread has accepted. */
   get activeConnections(): number {
     let count = 0;
     for (const route of this.#routes) count += route.activeConnections;
     return count;
   }
 
-  /** Lends the socket, where the service is ready and the relay can. */
+  /** Lends the socket if the service is ready and the relay supports it. */
   open(policy: RoutePolicy, openPath: (user: WarmUser) => WarmPath | undefined): void {
     if (this.#takeBack !== undefined || this.#options.relay.kind !== 'splice') return;
     let route: TcpRoute | undefined;
@@ -56,7 +56,7 @@ export class WarmListener {
     if (route === undefined) path.close();
   }
 
-  /** Accepts here again; connections go on. Idempotent. */
+  /** Takes the socket back; connections go on. Idempotent. */
   close(): void {
     this.#takeBack?.();
   }
@@ -96,6 +96,6 @@ export class WarmListener {
     return route;
   }
 
-  /** The route that accepts now. */
+  /** The route that accepts clients now. */
   #lent: TcpRoute | undefined;
 }

@@ -1,28 +1,28 @@
 import type { DropReason } from './datagram-queue.ts';
 import { IdleOrder, type Place } from '../access/idle-order.ts';
 
-/** Of the total, so that a service that wakes leaves room for those of three others. */
+/** One listener's share of the memory, so that a service that wakes leaves room for three others. */
 const LISTENER_SHARE = 1 / 4;
 /** Each flow costs a socket. */
 const MAX_FLOWS = 65_536;
 const MAX_LISTENER_FLOWS = 16_384;
 /** Descriptors that are left to connections and everything else. */
 const FLOWS_OF_DESCRIPTORS = 1 / 2;
-/** A flow that was used less long ago may wait for its answer. */
+/** A flow that was used more recently may still wait for an answer, and is kept; in ms. */
 const MIN_IDLE_MS = 1_000;
-/** Flows that only seem idle and are passed over for one new flow. */
+/** How many flows that turn out not to be idle are skipped for one new flow. */
 const MAX_PASSED_OVER = 16;
 
 /** Memory for the datagrams that are kept. */
 export interface QueueBudget {
-  /** Which limit is in the way of taking so many bytes; undefined where none is. */
+  /** The limit that so many bytes would exceed; undefined if none. */
   findLimit(bytes: number): DropReason | undefined;
-  /** Takes so many bytes; says which limit is in the way where that can't be. */
+  /** Takes so many bytes; returns the limit that they would exceed, and takes nothing then. */
   take(bytes: number): DropReason | undefined;
   give(bytes: number): void;
 }
 
-/** A flow that may have to make room. */
+/** A flow that may be ended to make room. */
 export interface RoomMaker {
   /** Waits for nothing, and keeps nothing. */
   readonly isIdle: boolean;
@@ -83,7 +83,7 @@ export interface ListenerBudget {
   readonly limits: readonly FlowLimit[];
 }
 
-/** So many flows at once; the one that was idle for the longest time makes room for a new one. */
+/** A limit on the number of flows; the flow that was idle longest makes room for a new one. */
 export class FlowLimit {
   readonly #max: number;
   readonly #used = new IdleOrder<RoomMaker>();
@@ -142,7 +142,7 @@ interface SeatParts {
   readonly onLeft: () => void;
 }
 
-/** A flow that waits for its workload is not in the order yet: it is never the one to go. */
+/** A flow enters the order with its first use: one that still waits for its workload is never ended to make room. */
 class PlacedSeat implements FlowSeat, Place<RoomMaker> {
   readonly value: RoomMaker;
   before: Place<RoomMaker> | undefined;

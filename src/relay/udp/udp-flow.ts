@@ -26,7 +26,7 @@ const EXCHANGED_TIMEOUT_MS = 10_000;
 /** A workload with several addresses that was silent for so long gets the next datagram at another one. */
 const ALTERNATE_AFTER_MS = 250;
 
-/** One for all: the stack of each would hold on to what was there when it was made. */
+/** One shared error: each error's stack would keep the objects of its place alive. */
 const FLOW_ENDED = new Error('the flow ended');
 
 /** What the flows of a listener share: one object for thousands of them. */
@@ -37,15 +37,15 @@ export interface FlowSetting {
   /** What all flows of the listener may keep together. */
   readonly budget: QueueBudget;
   readonly clock: Clock;
-  /** The ends of silent flows. */
+  /** Ends flows that are silent for too long. */
   readonly dues: DueQueue;
   readonly datagrams?: NativeDatagrams | undefined;
   readonly descriptors?: Descriptors | undefined;
   readonly own?: OwnListeners | undefined;
-  /** Absent where nobody wants to know what a flow has carried: then nothing is counted. */
+  /** Logs each flow at its end; absent if the log doesn't show debug, and then no bytes are counted. */
   readonly endLog?: EndLog | undefined;
   readonly countDrop: (reason: DropReason, count: number) => void;
-  /** Tells the flows of the ends of their workload's runs. */
+  /** Tells the flows when the run of their workload is over. */
   readonly runEnds: AbortFan;
 }
 
@@ -60,7 +60,7 @@ export interface FlowTally {
   bytesDown: number;
 }
 
-/** Whose flow it is. */
+/** The owner of a flow, which is told of what happens to it. */
 export interface FlowOwner {
   readonly lease: FlowLease;
   /** Sends a reply to the client. */

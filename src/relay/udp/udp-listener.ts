@@ -20,19 +20,19 @@ import type { NativeDatagrams } from '../native/datagrams/native-datagrams.ts';
 import { FlowLimit, type FlowSeat, type ListenerBudget, type UdpBudget } from './udp-budget.ts';
 import { type FlowOwner, type FlowSetting, type FlowTally, UdpFlow } from './udp-flow.ts';
 
-/** With an idle timeout of 0 a flow would end before its answer came. */
+/** The least flow timeout, in ms: with an idle timeout of 0 a flow would end before its answer came. */
 const MIN_FLOW_IDLE_MS = 5_000;
 
 /** Where a listener's new flows go; swapped without touching the socket. */
 export interface UdpBinding {
   readonly access: AccessList;
-  /** Absent = nobody counts. */
+  /** The service's own limits; absent = none. */
   readonly bounds?: ServiceBounds | undefined;
   readonly policy: UdpPolicy;
   readonly idleTimeoutMs: number;
   /** Takes a lease for a new flow. @throws where the client can't be served. */
   lease(client: Client): FlowLease;
-  /** Absent where nobody wants to know. */
+  /** Is told of each client; absent without a webhook. */
   readonly track: TrackClient | undefined;
   /** Told of each client that the access list refused. */
   onRefused(client: Client): void;
@@ -42,14 +42,14 @@ export interface UdpBinding {
 
 type LoadDatagrams = () => Promise<NativeDatagrams | undefined>;
 
-/** What the flows of a listener need of it at their end. */
+/** The parts of the listener that a flow needs at its end. */
 interface ListenerParts {
   readonly flows: Set<LiveFlow>;
   readonly byAddress: Map<string, FlowLimit>;
   readonly endLog: EndLog | undefined;
 }
 
-/** A flow with all that is to be given back at its end. It is the flow's owner itself, without a closure for each thing. */
+/** A flow with everything that has to be given back at its end. It is the flow's owner itself, which saves a closure for each callback. */
 class LiveFlow implements FlowOwner {
   readonly flow: UdpFlow;
   readonly client: Client;
@@ -161,15 +161,18 @@ export class UdpListener implements Listener<UdpBinding> {
     readonly clock: Clock;
     /** What the flows of all listeners may take together. */
     readonly budget: UdpBudget;
-    /** Told of each flow at its end; absent where nobody wants to know. */
+    /** Logs each flow at its end; absent if the log doesn't show debug. */
     readonly endLog?: EndLog | undefined;
-    /** Bounds the sockets of flows; absent = as many as are wanted. */
+    /** Limits the sockets of flows; absent = no limit. */
     readonly admission?: Admission | undefined;
-    /** The proxy's own listeners: what comes from there is dropped, or two of them might answer each other for ever. */
+    /** The proxy's own listeners: datagrams from them are dropped, or two listeners might answer each other for ever. */
     readonly own?: OwnListeners | undefined;
-    /** Flows at once; the one that was idle for the longest time makes room, else what a further client sends is dropped. */
+    /**
+     * The most flows at once. The flow that was idle longest makes room for a new one; if none is idle, the new client's
+     * datagram is dropped.
+     */
     readonly maxFlows?: number;
-    /** What moves many datagrams at once, where the machine has it; without it each is moved alone. */
+    /** Loads the calls that move many datagrams at once, if the machine has them; without them each is moved alone. */
     readonly loadDatagrams?: LoadDatagrams | undefined;
     /** Called when the listener is closed and its last flow has ended. */
     readonly onDrained: () => void;
@@ -198,14 +201,14 @@ export class UdpListener implements Listener<UdpBinding> {
 
   async open(): Promise<void> {
     this.#datagrams = await this.#loadDatagrams();
-    // Closed while the means were being prepared.
+    // Closed while those calls were being loaded.
     if (this.#closing) return;
     const io = await this.#openIo();
     if (this.#closing) return io.close();
     this.#io = io;
   }
 
-  /** A flow may live for ever, so that those whom the new access list refuses are ended. */
+  /** Also ends the flows of clients that the new access list refuses: a flow might live for ever. */
   rebind(binding: UdpBinding): void {
     this.#binding = binding;
     this.#setting = undefined;
@@ -294,12 +297,12 @@ export class UdpListener implements Listener<UdpBinding> {
       parts: this.#parts,
     });
     this.#flows.add(live);
-    // Closed by who was told of the client.
+    // The `track` callback may have closed the listener.
     if (this.#closing) live.flow.end('unlistened');
     return live.flow;
   }
 
-  /** A flow that was idle for the longest time makes room: of the service, or of the address where that has too much. */
+  /** If a limit is met, ends the flow that was idle longest, of the service or of the address that has too many, and tries again. */
   #admit(
     client: Client,
     { binding, nowMs }: { readonly binding: UdpBinding; readonly nowMs: number },
@@ -316,7 +319,7 @@ export class UdpListener implements Listener<UdpBinding> {
     return flows?.endOldest(nowMs) ? this.#admission.admit(applicant) : admitted;
   }
 
-  /** Whether a listener of the proxy's own is there, or a flow of its own has sent what has come back from there. */
+  /** Whether the datagram comes from one of the proxy's own listeners, or is one that a flow of its own has sent and somebody sent back. */
   #isOwn(from: Endpoint, { bounds }: UdpBinding): boolean {
     if (this.#own === undefined) return false;
     if (this.#own.find('udp', from) !== undefined) return true;
@@ -350,7 +353,7 @@ function isOfAddress(bound: Bound): boolean {
   return bound === 'address-share' || bound === 'max-connections-per-address';
 }
 
-/** Whoever is silent for longer than the service's idle timeout holds it awake no longer. */
+/** A flow that is silent for longer than the service's idle timeout must not keep the service awake. */
 function flowTimeoutOf({ policy, idleTimeoutMs }: UdpBinding): number {
   return idleTimeoutMs === 0 ? MIN_FLOW_IDLE_MS : Math.min(policy.flowTimeoutMs, idleTimeoutMs);
 }

@@ -1,9 +1,8 @@
 import type { Writable } from 'node:stream';
 
 /**
- * Writes whole lines to one of the program's own streams, all those of a turn at once. Nothing of the program ends with the
- * stream: where its reader has gone, the rest is dropped without a word, as of a program in front of `head`; of any
- * other error `onFailed` is told once.
+ * Writes whole lines to stdout or stderr, all lines of one turn of the event loop at once. The program goes on without the
+ * stream: if its reader has gone, as with `| head`, the rest is dropped silently; any other error is passed to `onFailed` once.
  */
 export function createLineOutput(
   stream: Writable,
@@ -12,7 +11,7 @@ export function createLineOutput(
   let waiting: string[] = [];
   let isBroken = false;
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    // Of a socket whose reader had not read all it had.
+    // ECONNRESET comes from a socket whose reader left bytes unread.
     const isReaderGone = error.code === 'EPIPE' || error.code === 'ECONNRESET';
     if (!isBroken && !isReaderGone) onFailed(error);
     isBroken = true;

@@ -1,16 +1,16 @@
 import type { Clock } from '../clock.ts';
 
-/** Keys that are remembered: so many lines may come in one interval. */
+/** How many keys are remembered, and so how many lines may pass in one interval. */
 const MAX_KEYS = 4_096;
 
 /**
- * Lets one log line per key through in each interval, and counts the others. Remembers 4,096 keys at most: while so many lines
- * came within the interval, those of further keys are held back, too, and counted with the next line that is let through.
+ * Lets one log line per key through in each interval, and counts the others. It remembers 4,096 keys at most: after so many
+ * lines in one interval, lines of further keys are held back too, and counted with the next line that passes.
  */
 export class LogLimiter {
   readonly #clock: Clock;
   readonly #intervalMs: number;
-  /** The one whose line came first is first. */
+  /** In the order of their last line, the oldest first. */
   readonly #keys = new Map<string, { nextMs: number; suppressed: number }>();
   #suppressedOfOthers = 0;
 
@@ -19,7 +19,7 @@ export class LogLimiter {
     this.#intervalMs = intervalMs;
   }
 
-  /** How many lines of `key` were held back since the last one, or undefined where this one is to be held back too. */
+  /** Returns how many lines of `key` were held back since the last one that passed; undefined if this one must be held back too. */
   pass(key: string): number | undefined {
     const nowMs = this.#clock.monotonicMs();
     const entry = this.#keys.get(key);
@@ -43,7 +43,7 @@ export class LogLimiter {
     return this.#keys.size;
   }
 
-  /** Forgets the key whose line is the oldest, where its interval is over. */
+  /** Forgets the key with the oldest line if its interval is over; false if there is no room. */
   #makeRoom(nowMs: number): boolean {
     if (this.#keys.size < MAX_KEYS) return true;
     const [oldest] = this.#keys;

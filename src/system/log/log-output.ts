@@ -3,13 +3,13 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { openTerminal } from './terminal-output.ts';
 
-/** What is kept of a log that can't be written for a while; the rest is dropped. */
+/** How much of the log is kept while it can't be written; the rest is dropped. */
 const MAX_UNWRITTEN_BYTES = 256 * 1024;
 
 export interface LogOutputOptions {
-  /** Told once, in words, when the log can't be written: the program goes on, whatever becomes of its log. */
+  /** Called once with a message when the log can't be written; the program goes on without it. */
   readonly onBroken: (message: string) => void;
-  /** Told how many lines were dropped since nothing was taken any more, when the log flows again. */
+  /** Called when the log flows again, with the number of lines that were dropped meanwhile. */
   readonly onFlow: (lost: number) => void;
 }
 
@@ -24,7 +24,7 @@ export function openLogOutput(options: LogOutputOptions): Writable | ReturnType<
   return stdout instanceof Socket ? new BoundedOutput(stdout, options) : openFile(options);
 }
 
-/** Undefined where the terminal can't be opened once more: it is written to like a file then. */
+/** Undefined if the terminal can't be opened a second time; it is then written to like a file. */
 function tryTerminal(options: LogOutputOptions): BoundedOutput | undefined {
   try {
     return new BoundedOutput(openTerminal(), options);
@@ -33,7 +33,7 @@ function tryTerminal(options: LogOutputOptions): BoundedOutput | undefined {
   }
 }
 
-/** Takes whole lines, each with one `write()`, and passes on those that the stream has room for; it is never full itself. */
+/** Passes on the lines for which the stream has room and drops the others; each `write()` is one whole line. */
 export class BoundedOutput extends Writable {
   readonly #stream: Writable;
   #lost = 0;

@@ -35,8 +35,8 @@ export interface Logger {
 }
 
 /**
- * A logger to standard output: JSON lines, or one readable line each. Text of others may stand in every field and message,
- * so both are escaped here, where they leave.
+ * Makes a logger to standard output that writes JSON lines or readable ones. Fields and messages may hold text of others
+ * (names, labels, output), so both are escaped here, once.
  */
 export function createLogger(options: {
   readonly level: LogLevel;
@@ -44,7 +44,7 @@ export function createLogger(options: {
   readonly color: boolean;
   /** How pretty lines begin; JSON lines have the full timestamp in UTC. */
   readonly time: LogTime;
-  /** Told once, in words, when the log can't be written: the program goes on, whatever becomes of its log. */
+  /** Called once with a message when the log can't be written; the program goes on without it. */
   readonly onBroken: (message: string) => void;
 }): Logger {
   const destination = openLogOutput({

@@ -2,15 +2,15 @@ import { constants, openSync, writeSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { scheduleUnawaited } from '../clock.ts';
 
-/** A terminal that takes nothing, as after Ctrl-S, is tried again so often. */
+/** How often a terminal that takes nothing, as after Ctrl-S, is tried again, in ms. */
 const RETRY_MS = 50;
-/** What is left at the end of the program is waited for at most so long. */
+/** How long the end of the program waits for the last lines to be written, in ms. */
 const LAST_LINES_MS = 500;
 const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = constants;
 
 /**
- * Opens the terminal that is the standard output once more, for writing without ever waiting for it: the standard output itself
- * is shared with whoever has started the program, so it stays as it is. What the terminal takes is written at once, so that
+ * Opens the terminal behind the standard output a second time, non-blocking. The standard output itself is shared with the
+ * program that started this one, so its mode must not be changed. What the terminal takes is written at once, so that
  * nothing of that is lost at an exit.
  * @throws where it can't be opened, as after `su`.
  */
@@ -20,7 +20,7 @@ export function openTerminal(): Writable {
 
 class TerminalOutput extends Writable {
   readonly #fd: number;
-  /** What is being written, and what becomes of it. */
+  /** The bytes that are still to be written, and the callback for their end. */
   #rest: { readonly bytes: Buffer; readonly done: (error?: Error | null) => void } | undefined;
 
   constructor(fd: number) {
@@ -50,7 +50,7 @@ class TerminalOutput extends Writable {
     }
   }
 
-  /** Nothing but this runs any more: waiting holds up nobody. */
+  /** Runs at the exit of the process, so blocking holds up nobody. */
   #writeLast(): void {
     const pause = new Int32Array(new SharedArrayBuffer(4));
     for (let waitedMs = 0; this.#rest !== undefined && waitedMs < LAST_LINES_MS; waitedMs += RETRY_MS) {

@@ -1,6 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 
-/** No server says "wait" more often than this before it answers. */
+/** More interim answers (1xx) than any real server sends. */
 export const MAX_INFORMATIONAL = 16;
 
 /**
@@ -25,18 +25,18 @@ export function awaitAnswer(request: ClientRequest, signal: AbortSignal): Promis
     const switched = () => fail(new Error('it switches protocols (101), which nobody asked for'));
     let informational = 0;
     request
-      // It may fail again after it was destroyed.
+      // A destroyed request may emit a further error.
       .on('error', fail)
       .on('information', () => {
         if (++informational > MAX_INFORMATIONAL) fail(new Error('it answers 1xx only'));
       })
       .once('upgrade', (_response, socket) => {
-        // It is no longer the request's.
+        // The socket no longer belongs to the request.
         socket.on('error', () => {}).destroy();
         switched();
       })
       .once('response', (response) => {
-        // Without a header that says to what.
+        // A 101 without an Upgrade header.
         if (response.statusCode === 101) return switched();
         answer = response;
         // Who reads it hears of its failure; where nobody does, it must not end the process.

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { BlockList, isIP, SocketAddress } from 'node:net';
 import { networkInterfaces } from 'node:os';
 
-/** Nothing is ever sent there: the kernel only chooses a way. */
+/** Nothing is ever sent to this port: the kernel only chooses a route. */
 const ANY_PORT = 9;
 const IPV6_ADDRESSES = '/proc/net/if_inet6';
 
@@ -62,7 +62,7 @@ function staysHere(address: string): boolean {
   }
 }
 
-/** Of IPv6 also those that the kernel doesn't use as a source, as before it knows that nobody else has them. */
+/** Includes IPv6 addresses that the kernel doesn't use as a source yet, because it still checks that nobody else has them. */
 function listInterfaceAddresses(isIpv6: boolean): readonly (string | undefined)[] {
   const told = readOrNothing(() =>
     Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address)),
@@ -73,7 +73,7 @@ function listInterfaceAddresses(isIpv6: boolean): readonly (string | undefined)[
   return [...told, ...ofKernel].map(canonicalAddress);
 }
 
-/** Where the system doesn't tell, what else is known counts. */
+/** If the system doesn't tell, the addresses known from elsewhere must do. */
 function readOrNothing(read: () => readonly string[]): readonly string[] {
   try {
     return read();

@@ -17,7 +17,7 @@ interface Descriptors {
   readonly upstream: number;
 }
 
-/** The connections that a relay thread was given: their descriptors are duplicated for it, and Node's sockets closed. */
+/** The connections that were handed to a relay thread: it gets duplicates of their descriptors, and Node's sockets are closed. */
 export class Handovers {
   readonly #thread: RelayThreadHandle;
   readonly #libc: Pick<Libc, 'dup' | 'close'>;
@@ -40,7 +40,7 @@ export class Handovers {
     return this.#bySlot.size;
   }
 
-  /** Gives a connection to the thread; undefined, with the sockets as they were, where that can't be. */
+  /** Hands a connection to the thread; undefined if that isn't possible, and then the sockets are untouched. */
   join(sockets: RelaySockets, onEnd: OnConnectionEnd): RelayedConnection | undefined {
     if (this.count >= MAX_HANDOVERS) return undefined;
     const descriptors = this.#duplicate(sockets);
@@ -56,7 +56,7 @@ export class Handovers {
     return this.#createConnection(slot, handover);
   }
 
-  /** Takes word of those that have ended. */
+  /** Takes the thread's report of connections that have ended. */
   take({ ended }: ThreadReport): void {
     const { endings } = this.#thread.shared;
     for (const slot of ended) this.#end(slot, CONNECTION_ENDINGS[endings[slot] ?? 0] ?? 'closed');
@@ -67,7 +67,7 @@ export class Handovers {
     for (const slot of this.#bySlot.keys()) this.#thread.post({ kind: 'destroy', slot });
   }
 
-  /** The thread is gone, and all of them with it. */
+  /** To be called when the thread has died, and all connections with it. */
   died(): void {
     for (const slot of [...this.#bySlot.keys()]) this.#end(slot, 'cut');
   }
@@ -76,7 +76,7 @@ export class Handovers {
     const [near, far] = [descriptorOf(client), descriptorOf(upstream)];
     if (near === undefined || far === undefined) return undefined;
     const descriptors = { client: this.#libc.dup(near), upstream: this.#libc.dup(far) };
-    // Node's own are free again in a moment, and look to the next client as if there were room below the bound.
+    // Node's own descriptors are free again in a moment, and would make the next client believe that there is room below the bound.
     const isUsable = (fd: number) => fd >= 0 && fd < this.#maxDescriptor;
     if (isUsable(descriptors.client) && isUsable(descriptors.upstream)) return descriptors;
     for (const fd of Object.values(descriptors)) if (fd >= 0) this.#libc.close(fd);
@@ -111,7 +111,7 @@ export class Handovers {
   }
 }
 
-/** What Node has read of a socket already, as of a client that was held. */
+/** What Node has read of a socket already, for example of a client that waited. */
 function takeRead(socket: Socket): Uint8Array | undefined {
   const read = socket.read() as Buffer | null;
   return read === null ? undefined : new Uint8Array(read);

@@ -17,7 +17,7 @@ export class Routes {
   /** Whether the thread is to report the end of each connection. */
   readonly #reportsEnds: boolean;
   readonly #byNumber = new Map<number, SpliceRoute>();
-  /** Those of which the thread has let go. */
+  /** Routes that the thread has closed. */
   readonly #ended = new Set<number>();
   readonly #freeNumbers: number[] = [];
   #nextNumber = 0;
@@ -73,7 +73,7 @@ export class Routes {
     for (const number of this.#ended) this.#forgetUnused(number);
   }
 
-  /** Closes those that nobody uses, and tells their owners. */
+  /** Closes unused routes, and tells their owners. */
   lapse(): void {
     for (const route of [...this.#byNumber.values()]) route.lapse();
   }
@@ -91,7 +91,7 @@ export class Routes {
   #forgetUnused(number: number): void {
     const route = this.#byNumber.get(number);
     if (route !== undefined && route.activeConnections > 0) return;
-    // The word of its last connection's end may still be on the way, and finds nobody then.
+    // The report of its last connection's end may still be under way, and would find no route.
     route?.used();
     this.#ended.delete(number);
     this.#byNumber.delete(number);

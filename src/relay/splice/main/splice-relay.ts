@@ -23,7 +23,7 @@ import { RelayThreadHandle } from './relay-thread-handle.ts';
 import { Routes } from './routes.ts';
 import type { ThreadReport } from '../thread-protocol.ts';
 
-/** An unused thread is ended after so long: it takes some 10 MB, and a new one is there in 50 ms. */
+/** How long an unused thread is kept, in ms: it takes some 10 MB, and a new one starts within 50 ms. */
 const IDLE_MS = 8_000;
 
 const WARNING_INTERVAL_MS = 60_000;
@@ -32,15 +32,15 @@ export interface SpliceRelayOptions {
   readonly libc: Libc;
   /** The built `relay-thread`. */
   readonly threadFile: URL;
-  /** Takes what this one can't: when descriptors or slots run out, and for good after the thread has failed. */
+  /** Relays connections that the thread can't take: when descriptors or slots run out, and all of them after the thread has failed. */
   readonly fallback: TcpRelay;
-  /** Bounds the clients that the thread takes; absent = as many as come. */
+  /** Limits the clients that the thread takes; absent = no limit. */
   readonly admission?: Admission | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** One thread with what was given to it. */
+/** A relay thread with its connections and routes. */
 interface Running {
   readonly thread: RelayThreadHandle;
   readonly handovers: Handovers;
@@ -58,10 +58,10 @@ export class SpliceRelay implements TcpRelay {
   readonly #endLog: EndLog | undefined;
   #running: Running | undefined;
   #hasFailed = false;
-  /** Connections that are to come. */
+  /** How many connections are expected. */
   #expected = 0;
   #isClosed = false;
-  /** The listening sockets were given back, and the thread is to end once it has let go of them. */
+  /** The listening sockets are being taken back; the thread ends once it has closed its own copies. */
   #isRetiring = false;
   #cancelIdle: Cancel | undefined;
 
@@ -105,7 +105,7 @@ export class SpliceRelay implements TcpRelay {
 
   closeServer(server: Server): void {
     const fd = descriptorOf(server);
-    // The thread, which has a descriptor of its own, may be told too late.
+    // The thread has a descriptor of its own and may hear of the close too late, so accepting ends here.
     if (fd !== undefined) this.#options.libc.shutdownRead(fd);
     server.close();
   }
@@ -157,7 +157,7 @@ export class SpliceRelay implements TcpRelay {
     this.#followUse();
   }
 
-  /** Ends the thread when it has had nothing to do for a while, or has nothing left at the end. */
+  /** Ends the thread after it was idle for a while, or at the shutdown as soon as it has nothing left to do. */
   #followUse(): void {
     if (this.#running === undefined) return;
     const { handovers, routes } = this.#running;

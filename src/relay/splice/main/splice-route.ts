@@ -6,7 +6,7 @@ interface Parts {
   readonly number: number;
   readonly shared: SharedState;
   readonly post: (command: ThreadCommand) => void;
-  /** The listening socket, kept for who takes it back. */
+  /** A descriptor of the listening socket, kept for taking it back. */
   readonly listener: number;
   readonly options: RouteOptions;
 }
@@ -58,39 +58,39 @@ export class SpliceRoute implements TcpRoute {
     return this.#parts.listener;
   }
 
-  /** Closes it, where nobody uses it, and tells its owner. */
+  /** Closes the route if nobody uses it, and tells its owner. */
   lapse(): void {
     if (this.#isOpen && this.tryClose()) this.#parts.options.onLost();
   }
 
-  /** The thread says that its use may have begun or ended. */
+  /** To be called when the thread reports that the route's use may have begun or ended. */
   used(): void {
     const { shared, number, options } = this.#parts;
-    // First this, then the look: what changes from now on is told anew.
+    // Cleared before the count is read, so that any later change is reported again.
     Atomics.store(shared.routeTold, number, 0);
     options.onUse(this.activeConnections);
   }
 
-  /** The thread gives a client back. */
+  /** To be called with a client that the thread gives back. */
   returned(fd: number, waitedMs: number): void {
     const { shared, number, options } = this.#parts;
     options.onReturned(adopt(fd), waitedMs);
     if (Atomics.sub(shared.routeUse, number, 1) === 1) options.onUse(0);
   }
 
-  /** The thread gives a client back whom the access list refuses. */
+  /** To be called with a client that the thread gives back because the access list refuses it. */
   barred(fd: number): void {
     this.#parts.options.onReturned(adopt(fd), 0);
   }
 
-  /** The thread accepts no more. */
+  /** To be called when the thread has stopped accepting. */
   ended(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#parts.options.onLost();
   }
 
-  /** The thread is gone, and all connections with it. */
+  /** To be called when the thread has died, and all connections with it. */
   died(): void {
     Atomics.store(this.#parts.shared.routeUse, this.#parts.number, 0);
     this.#parts.options.onUse(0);
@@ -106,7 +106,7 @@ export class SpliceRoute implements TcpRoute {
   }
 }
 
-/** As a server does it for what it accepts; the types leave `pauseOnCreate` out. */
+/** Makes a socket as a Node server does for an accepted client; the types lack `pauseOnCreate`. */
 function adopt(fd: number): Socket {
   const options: SocketConstructorOpts & { readonly pauseOnCreate: true } = {
     ...{ fd, allowHalfOpen: true, readable: true, writable: true },

@@ -5,7 +5,7 @@ import type { PumpParts } from './pump.ts';
 import { type PairSockets, RelayedPair } from './relayed-pair.ts';
 import { CONNECTION_ENDINGS, type SharedState } from '../thread-protocol.ts';
 
-/** Whoever takes nothing for so long of what a side has sent that failed after it, is reset as well. */
+/** When one side has failed, how long the other may take nothing of the rest before it is reset too, in ms. */
 const DRAIN_TIMEOUT_MS = 5_000;
 const DRAIN_LOOK_MS = 20;
 
@@ -36,7 +36,7 @@ export class PairTable {
   /** Slots that have something to do in this turn, and in the next. */
   #due = new Set<number>();
   #dueNext = new Set<number>();
-  /** Those of which one side has failed, and since when the other has taken nothing. */
+  /** Pairs of which one side has failed, with the time since which the other has taken nothing. */
   readonly #draining = new Map<number, { readonly sinceMs: number; readonly delivered: number }>();
   #nextLookMs = 0;
 
@@ -81,7 +81,7 @@ export class PairTable {
     if (pair.isConnected && !wasConnected) this.#options.onConnected(slot);
   }
 
-  /** Lets those move that can. */
+  /** Moves bytes of all pairs that are due. */
   runDue(): void {
     const due = this.#due;
     this.#due = this.#dueNext;
@@ -90,7 +90,7 @@ export class PairTable {
     due.clear();
   }
 
-  /** Ends a turn: looks after those who have yet to take what is left for them, and resets who takes nothing more. */
+  /** Ends a turn: goes on with pairs that still have to deliver the rest, and resets those that take nothing any more. */
   endTurn(): void {
     if (this.#draining.size === 0) return;
     const nowMs = this.#options.monotonicMs();
@@ -123,7 +123,7 @@ export class PairTable {
     onClosed(slot);
   }
 
-  /** Resets those of which an end is gone. */
+  /** Resets the pairs of which an end is gone. */
   resetGone(): void {
     const views = new Set<ViewedPair>(this.#options.vigil.findGone());
     if (views.size === 0) return;

@@ -129,7 +129,7 @@ export class RelayLoop {
 
   #report(): void {
     const { shared, short, report } = this.#options;
-    // Who has been told and hasn't looked yet will see what is new as well.
+    // A main thread that was told and has not looked yet will see the newest state anyway.
     const used = [...this.#used].filter((route) => Atomics.exchange(shared.routeTold, route, 1) === 0);
     this.#used.clear();
     const news = {
