@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import type { LabelledWorkload } from '../backends/backend.ts';
-import { readLabelledContainers } from '../backends/docker/read-labelled-containers.ts';
+import { readLabelledContainers } from '../backends/docker/container-labels.ts';
 import { readAnnotatedWorkloads } from '../backends/kubernetes/annotated-workloads.ts';
 import { readLabelledServices } from '../backends/swarm/swarm-backend.ts';
 import { type Environment, parseEnvironment } from '../config/environment.ts';

@@ -3,7 +3,6 @@ import type { LabelledWorkload } from '../backend.ts';
 import type { EventFilter } from '../engine/engine-client.ts';
 import type { ListedContainer } from '../engine/engine-shapes.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
-import type { LabelledContainer } from './image-labels.ts';
 
 /**
  * The events that {@link ContainerCache} understands; a container's health probes alone would make three each time.
@@ -31,6 +30,9 @@ export interface KnownContainer {
   /** The entry of the last list, as long as no event has made it old. */
   readonly listed: ListedContainer | undefined;
 }
+
+/** A container whose labels are asked about. */
+export type LabelledContainer = Pick<KnownContainer, 'id' | 'name' | 'labels' | 'imageId'>;
 
 export interface Rename {
   readonly from: string;

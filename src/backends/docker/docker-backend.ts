@@ -5,12 +5,11 @@
  * tell; never takes silence for an answer.
  */
 import type { Observation } from '../../model/observation.ts';
-import { findOptIns } from '../../model/opt-in.ts';
 import { type DockerWorkload, type Workload, workloadKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { describeError } from '../../system/message-of.ts';
-import type { Backend, BackendSink, LabelledWorkload, LabelOptions, OutputRequest } from '../backend.ts';
+import type { Backend, BackendSink, LabelOptions, OutputRequest } from '../backend.ts';
 import type { EngineConnection } from '../engine/engine-connection.ts';
 import { EngineLink } from '../engine/engine-link.ts';
 import type { ListedContainer } from '../engine/engine-shapes.ts';
@@ -18,13 +17,12 @@ import { EngineUnreachable } from '../engine/errors.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
 import type { OwnPlace } from '../engine/network/own-place.ts';
 import { WorkloadObserver } from '../engine/workload-observer.ts';
-import { LabelFeed, selectLabelled } from '../label-feed.ts';
 import { type ChangeContext, stopContainer, wakeContainer } from './change-container.ts';
 import { type CacheChange, CONTAINER_EVENTS, ContainerCache, type Rename } from './container-cache.ts';
+import { ContainerLabels } from './container-labels.ts';
 import { readContainerOutput } from './container-output.ts';
 import { ContainerSource } from './container-source.ts';
 import { HealthPoller } from './health-poller.ts';
-import { ImageLabels, type LabelledContainer } from './image-labels.ts';
 
 export interface DockerBackendOptions extends LabelOptions {
   /** Lent: the backend gives it back when it is closed. */
@@ -44,11 +42,8 @@ export class DockerBackend implements Backend {
   readonly #source: ContainerSource;
   readonly #observer: WorkloadObserver;
   readonly #health: HealthPoller;
-  readonly #labels: LabelFeed;
+  readonly #labels: ContainerLabels;
   readonly #stops = new Map<string, Promise<unknown>>();
-  readonly #images: ImageLabels;
-  /** Labels of images are being asked for. */
-  #learning: Promise<void> | undefined;
   #sink: BackendSink | undefined;
   #own: Pick<OwnPlace, 'containerId' | 'refs'> | undefined;
 
@@ -69,10 +64,9 @@ export class DockerBackend implements Backend {
       },
     });
     this.#health = new HealthPoller({ clock, look: (name) => this.#observer.look(name) });
-    this.#images = new ImageLabels({ client, logger });
-    this.#labels = new LabelFeed({
-      ...{ clock, labelOptions: options },
-      select: (counted) => this.#selectLabelled(counted),
+    this.#labels = new ContainerLabels({
+      ...{ client, cache, clock, logger, labelOptions: options },
+      session: () => this.#link.session,
       tell: (snapshot) => this.#sink?.labelled(snapshot),
     });
     const listener = {
@@ -166,38 +160,8 @@ export class DockerBackend implements Backend {
     const own = session === undefined ? undefined : this.#tellOwn(session);
     for (const rename of this.#cache.replaceAll(containers)) this.#renamed(rename);
     const touched = new Set(events.flatMap((event) => this.#applyToCache(event).names));
-    this.#labels.flush();
-    const learnt = this.#learning;
-    return this.#observer.lookAtAll(touched).finally(() => Promise.all([own, learnt]));
-  }
-
-  /** Undefined while it is found out which labels are those of images. */
-  #selectLabelled(counted: LabelOptions): readonly LabelledWorkload[] | undefined {
-    const all = this.#cache.labelled();
-    if (counted.imageLabels !== false) return selectLabelled(all, counted);
-    const { labelPrefix } = counted;
-    const optingIn = all.filter(({ labels }) => counted.labels && findOptIns(labels, labelPrefix).length > 0);
-    this.#images.keep(optingIn);
-    const unknown = optingIn.filter((container) => !this.#images.knows(container));
-    const { session } = this.#link;
-    if (unknown.length > 0) {
-      if (session !== undefined) this.#learning ??= this.#learn(unknown, session);
-      return undefined;
-    }
-    const own = optingIn.map((container) => this.#images.withOwnLabels(container, labelPrefix));
-    return selectLabelled(own, counted);
-  }
-
-  async #learn(containers: readonly LabelledContainer[], session: AbortSignal): Promise<void> {
-    try {
-      for (const container of containers) await this.#images.learn(container, session);
-    } catch {
-      // The engine is away: the next list begins anew.
-      this.#learning = undefined;
-      return;
-    }
-    this.#learning = undefined;
-    this.#labels.flush();
+    const labelled = this.#labels.flush();
+    return this.#observer.lookAtAll(touched).finally(() => Promise.all([own, labelled]));
   }
 
   async #tellOwn(signal: AbortSignal): Promise<void> {

@@ -7,6 +7,7 @@ import { setMaxListeners } from 'node:events';
 import { abortable } from '../../system/abortable.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
+import { withDeadline } from '../../system/deadline.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { describeError } from '../../system/message-of.ts';
 import { type Environment, parseEngineAddress } from './engine-address.ts';
@@ -14,7 +15,7 @@ import { createEngineClient, type EngineClient, type EventFilter } from './engin
 import { EngineUnreachable } from './errors.ts';
 import { type EngineEvent, readEvents } from './event-stream.ts';
 import { NetworkMembership } from './network/network-membership.ts';
-import { type OwnSystem, ownSystem } from './network/own-container.ts';
+import { ownSystem, type OwnSystem } from './network/own-container.ts';
 import { OwnPlaceReader } from './network/own-place.ts';
 import { SilenceCheck } from './silence-check.ts';
 
@@ -210,4 +211,28 @@ function mergeFilters(filters: readonly EventFilter[]): EventFilter {
 /** However it ends; a connection that breaks off is told as `aborted`, which would say nothing to a reader. */
 function streamEnded(cause?: unknown): never {
   throw new EngineUnreachable('the engine ended the event stream', { cause });
+}
+
+export interface EngineQueryOptions {
+  /** The path of the engine's socket, or an address as in `DOCKER_HOST`. */
+  readonly socket: string;
+  readonly env: Environment;
+  readonly clock: Clock;
+  /** How long to wait for the answer. */
+  readonly timeoutMs: number;
+}
+
+/** Connects, does `ask`, and is gone. @throws {Error} where the engine can't be asked, or not in time. */
+export async function askOnce<T>(
+  options: EngineQueryOptions,
+  ask: (client: EngineClient, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const client = createEngineClient(parseEngineAddress(options.socket, options.env), options.clock);
+  const { clock, timeoutMs } = options;
+  const expired = () => new EngineUnreachable(`the engine did not answer within ${timeoutMs / 1000} s`);
+  try {
+    return await withDeadline((signal) => ask(client, signal), { clock, timeoutMs, expired });
+  } finally {
+    client.close();
+  }
 }

@@ -9,8 +9,7 @@ import { type SwarmWorkload, type Workload, workloadKey, type WorkloadRef } from
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import type { Backend, BackendSink, LabelledWorkload, LabelOptions } from '../backend.ts';
-import { askOnce, type EngineQueryOptions } from '../engine/ask-once.ts';
-import type { EngineConnection } from '../engine/engine-connection.ts';
+import { askOnce, type EngineConnection, type EngineQueryOptions } from '../engine/engine-connection.ts';
 import { EngineLink } from '../engine/engine-link.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
 import { LookPoller } from '../engine/look-poller.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { pingEngine, readLabelledContainers } from '../../../src/backends/docker/read-labelled-containers.ts';
+import { pingEngine, readLabelledContainers } from '../../../src/backends/docker/container-labels.ts';
 import { MISSING, UNKNOWN } from '../../../src/model/observation.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { DB, ENABLED, KEY, setUp, within } from './backend-fixture.ts';
