@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { constants } from 'node:fs';
 import { access, type FileHandle, open, realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -39,6 +40,19 @@ export async function readConfigFile(
   });
 }
 
+/** Bytes of another encoding would otherwise become `\ufffd` in names and values. */
+function decode(bytes: Buffer): string {
+  const [first, second] = bytes;
+  const hasMark = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+  // Without the mark every other byte of Latin text is 0.
+  const hasZero = bytes.length > 1 && (first === 0) !== (second === 0);
+  if (hasMark || hasZero) throw new Error('it is UTF-16, not UTF-8; save it as UTF-8');
+  const text = bytes.toString('utf8');
+  if (isUtf8(bytes)) return text;
+  const line = text.slice(0, text.indexOf('\ufffd')).split('\n').length;
+  throw new Error(`line ${line} is not UTF-8; save the file as UTF-8`);
+}
+
 async function refuseOddFile(file: FileHandle): Promise<void> {
   const info = await file.stat();
   if (info.isDirectory()) {
@@ -57,7 +71,7 @@ async function readBounded(file: FileHandle): Promise<string> {
   let length = 0;
   for (;;) {
     const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(Math.max(4_096, size + 1 - length)));
-    if (bytesRead === 0) return Buffer.concat(chunks).toString('utf8');
+    if (bytesRead === 0) return decode(Buffer.concat(chunks));
     chunks.push(buffer.subarray(0, bytesRead));
     length += bytesRead;
     if (length > MAX_BYTES) throw new Error(describeTooLong(length));

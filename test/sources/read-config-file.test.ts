@@ -41,6 +41,29 @@ describe('readConfigFile', () => {
     expect(await read(true, path.join(folder, 'odd'))).toContain('Max open files');
   });
 
+  test.each([
+    ['UTF-16', Buffer.from(`\ufeff${TEXT}`, 'utf16le'), 'it is UTF-16, not UTF-8; save it as UTF-8'],
+    [
+      'UTF-16 from the other end',
+      Buffer.from(`\ufeff${TEXT}`, 'utf16le').swap16(),
+      'it is UTF-16, not UTF-8; save it as UTF-8',
+    ],
+    ['UTF-16 without a mark', Buffer.from(TEXT, 'utf16le'), 'it is UTF-16, not UTF-8; save it as UTF-8'],
+    [
+      'Latin-1',
+      Buffer.from(`${TEXT}x-a: 1\nx-b: caf\u00e9\n`, 'latin1'),
+      'line 3 is not UTF-8; save the file as UTF-8',
+    ],
+  ])('refuses %s', async (_, bytes, reason) => {
+    await writeFile(file, bytes);
+    await expect(read(true)).rejects.toThrow(reason);
+  });
+
+  test('takes UTF-8 with a mark, and the character that stands for broken ones', async () => {
+    await writeFile(file, '\ufeffx-a: "\ufffd"\n');
+    await expect(read(true)).resolves.toBe('\ufeffx-a: "\ufffd"\n');
+  });
+
   test('tells by its code that there is no file', async () => {
     await expect(read(true, `${file}.gone`)).rejects.toMatchObject({ code: 'ENOENT' });
   });

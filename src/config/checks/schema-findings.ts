@@ -1,7 +1,8 @@
+import { showUrls } from '../../model/show-url.ts';
 import { DEFAULT_KEYS, FIELD_NAMES, fieldKeys, fieldSpec, SERVICE_KEYS } from '../fields.ts';
 import { SETTINGS, type SettingName, type SettingSpec, settingKeys } from '../settings.ts';
 import { createSuggester, type Suggest } from '../values/suggest.ts';
-import { type FormWords, isMapping, showValue } from '../values/parsed.ts';
+import { type FormWords, hintAtVariable, isMapping, showValue } from '../values/parsed.ts';
 import type { Path } from '../yaml/path.ts';
 import { type Finding, keyError, valueError } from './finding.ts';
 import type { SchemaIssue } from './schema.ts';
@@ -210,12 +211,20 @@ function remedyForNothing(
 }
 
 function describeWrongForm({ path, value }: SchemaIssue, expected: string): Finding {
-  const hint = wordsAt(path).words?.formHint?.(value) ?? '';
+  const hint =
+    hintAtVariable(value) || (wordsAt(path).words?.formHint?.(value) ?? hintAtService(path, value));
   const message =
     path.length === 0
       ? `the file is ${showValue(value)}, not ${expected}`
       : `${showValue(value)} is not ${expected}${hint}`;
   return valueError(path, 'wrong-type', message);
+}
+
+/** The remedy for a service that YAML takes for text, because `container:x` is no key. */
+function hintAtService(path: Path, value: unknown): string {
+  const [, key = '', rest] = (typeof value === 'string' && /^([a-z_]+):(\S.*)$/.exec(value)) || [];
+  if (path[0] !== 'services' || path.length !== 2 || !SERVICE_KEYS.includes(key)) return '';
+  return `; a space is missing after the colon: write ${key}: ${showUrls(rest ?? '')}`;
 }
 
 /** Finds the words of the field or setting that a path is at or in, and the rest of the path below it. */

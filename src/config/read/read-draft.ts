@@ -1,6 +1,6 @@
 import { type Finding, keyError, valueError } from '../checks/finding.ts';
 import { type Draft, type FieldName, fieldSpec, secsKey } from '../fields.ts';
-import { faultsOf, type Reading } from '../values/parsed.ts';
+import { faultsOf, hintAtVariable, type Reading } from '../values/parsed.ts';
 import type { PortContext } from '../values/ports.ts';
 import type { Path } from '../yaml/path.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
@@ -52,7 +52,9 @@ export function readDraft(
     if (result.ok) draft[field] = { value: result.value, origin: options.locate(path, 'value') };
     else {
       findings.push(
-        ...faultsOf(result).map((fault) => valueError([...path, ...fault.path], fault.code, fault.message)),
+        ...faultsOf(result).map(({ path: below, code, message }) =>
+          valueError([...path, ...below], code, `${message}${hintAtVariable(raw[key], below)}`),
+        ),
       );
     }
   };

@@ -1,6 +1,6 @@
 import { type Finding, valueError } from '../checks/finding.ts';
 import { SETTING_NAMES, SETTINGS, type SettingSpec, type SettingsDraft } from '../settings.ts';
-import { faultsOf, isMapping } from '../values/parsed.ts';
+import { faultsOf, hintAtVariable, isMapping } from '../values/parsed.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
 
 /** Reads the settings of a file. It passes over values of the wrong form, because the schema tells of them. */
@@ -21,7 +21,11 @@ export function readSettings(
     if (result.ok) settings[name] = { value: result.value, origin: locate(path, 'value') };
     else {
       const faults = faultsOf(result).map((fault) =>
-        valueError([...path, ...fault.path], fault.code, fault.message),
+        valueError(
+          [...path, ...fault.path],
+          fault.code,
+          `${fault.message}${hintAtVariable(raw, fault.path)}`,
+        ),
       );
       findings.push(...faults);
     }

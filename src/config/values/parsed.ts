@@ -77,7 +77,21 @@ export function parseList<T>(raw: unknown, parseItem: (item: unknown) => Parsed<
 
 /** The remedy for what should be a list. */
 export function hintAtList(raw: unknown): string {
+  if (typeof raw === 'string' && /^-\S/.test(raw)) {
+    const [first] = raw.slice(1).split(/\s+-/);
+    return `; a space is missing after the dash: write - ${showUrls(first ?? '')}`;
+  }
   return typeof raw === 'string' ? `; write [${JSON.stringify(raw)}]` : '';
+}
+
+/** What of a refused value may have been meant as a variable, as Compose's files have them. */
+const VARIABLE = /\$(\{[A-Za-z_]|[A-Za-z_])/;
+
+/** The remedy for `${PORT}` and the like in the value at a path below `raw`. */
+export function hintAtVariable(raw: unknown, path: Path = []): string {
+  const value = path.reduce<unknown>((part, step) => (part as Record<string | number, unknown>)?.[step], raw);
+  if (typeof value !== 'string' || !VARIABLE.test(value)) return '';
+  return "; variables aren't replaced in this file: write the value itself, or generate the file";
 }
 
 const MAX_SHOWN_CHARACTERS = 80;

@@ -1,6 +1,8 @@
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import type { Origin } from '../../model/origin.ts';
 import type { Problem, ProblemCode } from '../../model/problem.ts';
+import { showUrls } from '../../model/show-url.ts';
+import { showValue } from '../values/parsed.ts';
 import type { Path } from './path.ts';
 import { createYamlSource, findRepeatedKeys } from './yaml-source.ts';
 import { toValues } from './yaml-values.ts';
@@ -24,9 +26,16 @@ export function readYaml(input: { readonly text: string; readonly file: string }
   } catch (cause) {
     // The parser is recursive: thousands of nested levels overflow its stack.
     const origin: Origin = { kind: 'file', file: input.file, line: 1, column: 1 };
-    const message = `the file can't be read as YAML: ${cause instanceof Error ? cause.message : String(cause)}`;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = isOverflow(reason) ? TOO_DEEP : `the file can't be read as YAML: ${reason}`;
     return { root: undefined, locate: () => origin, problems: [error('yaml-syntax', { message, origin })] };
   }
+}
+
+const TOO_DEEP = 'the file is nested too deeply';
+
+function isOverflow(message: string): boolean {
+  return message.includes('Maximum call stack');
 }
 
 function readDocument({ text, file }: { readonly text: string; readonly file: string }): YamlReading {
@@ -67,13 +76,54 @@ function syntaxProblems(
   doc: Document,
   { text, originAt }: { readonly text: string; readonly originAt: OriginAt },
 ): readonly Problem[] {
-  const toProblem = (issue: Document['errors'][number] | Document['warnings'][number]) =>
-    error('yaml-syntax', { message: describe(issue), origin: originAt(issue.pos[0]) });
+  // The parser notices the end of its stack itself and goes on; what it says after that is of no use.
+  if (doc.errors.some(({ message }) => isOverflow(message))) {
+    return [error('yaml-syntax', { message: TOO_DEEP, origin: originAt(0) })];
+  }
+  const toProblem = (issue: Document['errors'][number] | Document['warnings'][number]) => {
+    const slip = findSlip(text, issue.pos[0]);
+    const message = slip?.message ?? describe(issue);
+    return error('yaml-syntax', { message, origin: originAt(slip?.offset ?? issue.pos[0]) });
+  };
   const warnings = doc.warnings.map((issue): Problem => ({ ...toProblem(issue), severity: 'warning' }));
   const repeated = findRepeatedKeys(doc).map((offset) =>
     error('yaml-syntax', { message: describeRepeated(offset, text), origin: originAt(offset) }),
   );
   return [...doc.errors.map(toProblem), ...repeated, ...warnings];
+}
+
+/** So much of a line is looked at for a slip: thousands of mistakes in one long line must not take quadratic time. */
+const MAX_LINE_LENGTH = 1_000;
+const UNQUOTED_STAR = /^(\s*(?:- +)?["']?[\w-]+["']?:\s+)(\*(?:$|[\s/,\d-].*))$/;
+const NO_SPACE_AFTER_COLON = /^(\s*(?:- +)?)([a-z][a-z_]*):([^\s/].*)$/;
+const NO_SPACE_AFTER_DASH = /^(\s*)-(["'[{\w].*)$/;
+
+/** Finds the slip on a line with a syntax error that the parser describes by its consequences. */
+function findSlip(
+  text: string,
+  offset: number,
+): { readonly message: string; readonly offset: number } | undefined {
+  const from = Math.max(0, offset - MAX_LINE_LENGTH);
+  const begun = text.slice(from, offset);
+  const start = from + begun.lastIndexOf('\n') + 1;
+  if (start === from && from > 0) return undefined;
+  const line = (text.slice(start, start + MAX_LINE_LENGTH).split('\n', 1)[0] ?? '').trimEnd();
+  const tell = (before: string, message: string) => ({ message, offset: start + before.length });
+  const star = UNQUOTED_STAR.exec(line);
+  if (star !== null) {
+    const [, before = '', value = ''] = star;
+    const shown = value.replace(/\s+#.*$/, '');
+    return tell(before, `not valid YAML: what begins with * needs quotes; write ${showValue(shown)}`);
+  }
+  const dash = NO_SPACE_AFTER_DASH.exec(line);
+  if (dash !== null) {
+    const [, before = '', rest = ''] = dash;
+    return tell(before, `not valid YAML: a space is missing after the dash; write - ${showUrls(rest)}`);
+  }
+  const colon = NO_SPACE_AFTER_COLON.exec(line);
+  if (colon === null) return undefined;
+  const [, before = '', key = '', rest = ''] = colon;
+  return tell(before, `not valid YAML: a space is missing after the colon; write ${key}: ${showUrls(rest)}`);
 }
 
 function describeRepeated(offset: number, text: string): string {

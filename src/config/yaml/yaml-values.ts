@@ -1,4 +1,4 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, type YAMLMap } from 'yaml';
+import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type YAMLMap } from 'yaml';
 import { isMergeKey, mergeSources, startOf, type YamlSource } from './yaml-source.ts';
 
 /** Something in a document that can't be turned into a value. */
@@ -30,7 +30,7 @@ export function toValues(
   const convert = (node: unknown): Converted => {
     const target = source.resolve(node);
     if (isAlias(node) && target === undefined) {
-      return fail(node, `*${node.source} has no anchor; write &${node.source} at an earlier value`);
+      return fail(node, describeMissingAnchor(node));
     }
     const known = done.get(target);
     if (known === 'open') return fail(node, 'an alias to what it stands in has no end');
@@ -84,6 +84,15 @@ function join(sizes: readonly number[], value: unknown): Converted {
   return { value, size: sizes.reduce((sum, size) => sum + size, 1) };
 }
 
+function describeMissingAnchor({ source }: Alias): string {
+  return `*${source} has no anchor; write &${source} at an earlier value`;
+}
+
+/** The aliases among what a merge key names. */
+function aliasesOf(value: unknown): readonly Alias[] {
+  return (isSeq(value) ? value.items : [value]).filter((item) => isAlias(item));
+}
+
 function findBadMerges(map: YAMLMap, source: YamlSource): readonly ValueIssue[] {
   return map.items
     .filter(({ key }) => isMergeKey(key))
@@ -91,7 +100,13 @@ function findBadMerges(map: YAMLMap, source: YamlSource): readonly ValueIssue[] 
       const sources = mergeSources(pair, source);
       const offset = startOf(pair.value) ?? startOf(pair.key) ?? 0;
       if (sources.includes(map)) return [{ offset, message: "<<: a mapping can't be merged into itself" }];
-      // The alias has told of a missing anchor.
+      const missing = aliasesOf(pair.value).filter((alias) => source.resolve(alias) === undefined);
+      if (missing.length > 0) {
+        return missing.map((alias) => ({
+          offset: startOf(alias) ?? offset,
+          message: describeMissingAnchor(alias),
+        }));
+      }
       const wrong = sources.some((merged) => !isMap(merged));
       return wrong
         ? [{ offset, message: '<<: only a mapping, an alias to one, or a list of these can be merged' }]

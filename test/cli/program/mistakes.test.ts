@@ -140,7 +140,9 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
   [
     'a time zone that nobody knows',
     'services: { a: { ports: ["80:80"], timezone: Europe/Pariss } }\n',
-    ['f.yaml:1:46 error timezone: "Europe/Pariss" is not a known time zone such as Europe/Paris or UTC'],
+    [
+      'f.yaml:1:46 error timezone: "Europe/Pariss" is not a known time zone such as Europe/Paris or UTC; did you mean "Europe/Paris"?',
+    ],
   ],
   [
     'a cycle of dependants',
@@ -261,6 +263,80 @@ const FIRST_STEPS: typeof MISTAKES = [
       'f.yaml:2:127 error tcp_keepalive: "never" is no time; write 0',
       'f.yaml:3:41 error start_timeout: "soon" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"',
     ],
+  ],
+  [
+    'no space after a colon',
+    'services:\n  a:\n    container:x\n  b:\n    ports: []\n    container:x\n',
+    ['f.yaml:6:5 error not valid YAML: a space is missing after the colon; write container: x'],
+  ],
+  [
+    'a service that is all one word',
+    'services:\n  a:\n    container:x\n',
+    [
+      'f.yaml:3:5 error services.a: "container:x" is not a mapping; a space is missing after the colon: write container: x',
+    ],
+  ],
+  [
+    'no space after a dash',
+    'services:\n  a:\n    ports:\n      - "1:1"\n      -"5432:5432"\n',
+    ['f.yaml:5:7 error not valid YAML: a space is missing after the dash; write - "5432:5432"'],
+  ],
+  [
+    'no space after any dash',
+    'services:\n  a:\n    ports:\n      -"5432:5432"\n      -"5433:5433"\n',
+    [
+      `f.yaml:4:7 error ports: "-\\"5432:5432\\" -\\"5433:5433\\"" is not a list; a space is missing after the dash: write - "5432:5432"`,
+    ],
+  ],
+  [
+    'cron expressions without quotes',
+    'services:\n  a:\n    cron_start: * * * * *\n    cron_stop: */5 * * * * # often\n',
+    [
+      'f.yaml:3:17 error not valid YAML: what begins with * needs quotes; write "* * * * *"',
+      'f.yaml:4:16 error not valid YAML: what begins with * needs quotes; write "*/5 * * * *"',
+    ],
+  ],
+  [
+    'names of days and months in full, and none',
+    'services:\n  a: { cron_start: "30 8 * * Monday-friday", cron_stop: "0 0 1 January *" }\n  b: { cron_start: "30 8 * * Blursday" }\n',
+    [
+      'f.yaml:2:20 error cron_start: "30 8 * * Monday-friday" is not a cron expression; write "30 8 * * MON-FRI"',
+      'f.yaml:2:57 error cron_stop: "0 0 1 January *" is not a cron expression; write "0 0 1 JAN *"',
+      'f.yaml:3:20 error cron_start: "30 8 * * Blursday" is not a cron expression: "Blursday" is no day, month or number',
+    ],
+  ],
+  [
+    'time zones nearly right',
+    'services:\n  a: { ports: ["80:80"], timezone: Europe/Berln }\n  b: { ports: ["81:80"], timezone: new york }\n  c: { ports: ["82:80"], timezone: Mars }\n',
+    [
+      'f.yaml:2:36 error timezone: "Europe/Berln" is not a known time zone such as Europe/Paris or UTC; did you mean "Europe/Berlin"?',
+      'f.yaml:3:36 error timezone: "new york" is not a known time zone such as Europe/Paris or UTC; did you mean "America/New_York"?',
+      'f.yaml:4:36 error timezone: "Mars" is not a known time zone such as Europe/Paris or UTC',
+    ],
+  ],
+  [
+    'anchors that are not there',
+    'services:\n  a: { <<: *x }\n  b: { <<: [*y] }\n',
+    [
+      'f.yaml:2:12 error *x has no anchor; write &x at an earlier value',
+      'f.yaml:3:13 error *y has no anchor; write &y at an earlier value',
+    ],
+  ],
+  [
+    'variables, but not in a command, whose shell may mean its own',
+    `status: { listen: "$PORT" }\nservices:\n  a: { ports: ["\${PORT}:5432"], idle_timeout: "\${IDLE:-5m}", udp_ports: $PORTS }\n  b: { ports: ["81:80"], command: [sh, -c, "echo \${PORT}"] }\n`,
+    [
+      `f.yaml:1:19 error status.listen: "$PORT" is not [address:]port such as "0.0.0.0:8080"; variables aren't replaced in this file: write the value itself, or generate the file`,
+      `f.yaml:3:16 error ports[0]: "\${PORT}:5432" is not [address:]listen:target; variables aren't replaced in this file: write the value itself, or generate the file`,
+      `f.yaml:3:47 error idle_timeout: "\${IDLE:-5m}" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"; variables aren't replaced in this file: write the value itself, or generate the file`,
+      `f.yaml:3:73 error udp_ports: "$PORTS" is not a list; variables aren't replaced in this file: write the value itself, or generate the file`,
+    ],
+  ],
+  ['10,000 levels of nesting', '['.repeat(10_000), ['f.yaml:1:1 error the file is nested too deeply']],
+  [
+    '10,000 levels of nesting that end',
+    `x-a: ${'['.repeat(10_000)}${']'.repeat(10_000)}\n`,
+    ['f.yaml:1:1 error the file is nested too deeply'],
   ],
   [
     'flags of YAML 1.1',
