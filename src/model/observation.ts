@@ -31,11 +31,11 @@ export interface Endpoint {
  */
 export type ExplainOwn = (protocol: Protocol, endpoint: Endpoint) => string | undefined;
 
-/** When an engine's health check speaks, in ms after a start. */
+/** When an engine's health check first gives a result, in ms after a start. */
 export interface CheckTimes {
-  /** Not before that. */
+  /** The earliest moment. */
   readonly firstMs: number;
-  /** By then for certain, healthy or not. */
+  /** The latest moment, healthy or not. */
   readonly lastMs: number;
 }
 
@@ -60,15 +60,15 @@ export interface Observation {
   readonly checkTimes?: CheckTimes;
   /** Why it is stopped, stranded or missing, for the log; for example `exit code 1`. */
   readonly detail?: string;
-  /** Time between the polite signal and the kill that the workload has by itself, where it isn't 10 s. */
+  /** The workload's own time between the polite signal and the kill, in ms; absent = 10 s. */
   readonly ownGraceMs?: number;
   /** Of a stopped workload: how its last run ended. Undefined where the engine doesn't tell. */
   readonly stoppedBy?: StoppedBy;
-  /** Why the engine has not done yet what a wake that is under way asks for. */
+  /** Why a start that is under way makes no progress, as far as the engine tells. */
   readonly hindrance?: string;
-  /** Why it must not be put to sleep: names what would be lost, and what to do. */
+  /** Why it must not be put to sleep: what would be lost, and what to do about it. */
   readonly staysAwake?: string;
-  /** Why no client can be served, whatever the state: names what has to be mended. */
+  /** Why no client can be served in any state, and what has to be mended. */
   readonly problem?: string;
   /** Ports of the machine that the workload takes for itself while it runs, by `portKey()`; undefined where that isn't known. */
   readonly publishedPorts?: readonly string[];
@@ -77,7 +77,7 @@ export interface Observation {
 export const UNKNOWN: Observation = { state: 'unknown', id: '', hosts: [], health: 'none' };
 export const MISSING: Observation = { state: 'missing', id: '', hosts: [], health: 'none' };
 
-/** That a workload wants a port of the machine for itself on which the proxy listens for it; undefined where it doesn't. Pure. */
+/** Says that a container publishes a port on which the proxy listens for it; undefined if it doesn't. Pure. */
 export function describePublished(
   { publishedPorts = [] }: Observation,
   listeners: readonly Pick<ListenerSpec, 'protocol' | 'port'>[],
@@ -93,7 +93,7 @@ export function portKey(protocol: Protocol, port: TargetPort): string {
   return `${protocol}/${port}`;
 }
 
-/** Why clients of one target port can't be served, as far as the observation tells; undefined where nothing stands against it. */
+/** Why clients of one target port can't be served, as far as the observation tells; undefined if they can. */
 export function findPortProblem(
   observation: Observation,
   target: { readonly protocol: Protocol; readonly port: TargetPort },

@@ -84,7 +84,7 @@ export function boundProblems(problems: readonly Problem[]): readonly Problem[] 
   });
 }
 
-/** Of too many: those that go, and the first of them as the one that counts them. */
+/** The problems of a long list beyond its first ones, each with its replacement: one that counts them all for the first, none for the others. */
 function cutProblems(all: readonly Problem[]): readonly (readonly [Problem, Problem | undefined])[] {
   if (all.length <= MAX_TOLD + 1) return [];
   const ordered = all.toSorted((a, b) => Number(a.severity === 'warning') - Number(b.severity === 'warning'));

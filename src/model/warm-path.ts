@@ -1,10 +1,10 @@
-/** Who lets clients use a ready workload without asking for each of them. */
+/** A listener whose clients the relay thread connects to a ready workload without asking the lifecycle. */
 export interface WarmUser {
   /** When a client last came or went, ms since the epoch; 0 = never. */
   readonly lastUsedMs: number;
-  /** Lets nobody in any more, unless somebody is in: whether that is so now. */
+  /** Stops letting clients in, but only if none is connected; returns whether it is closed now. */
   tryClose(): boolean;
-  /** Lets nobody in any more; those who are in stay. */
+  /** Stops letting clients in; those that are connected stay. */
   close(): void;
 }
 
@@ -14,8 +14,8 @@ export interface WarmPath {
   readonly endpoints: readonly { readonly host: string; readonly port: number }[];
   /** How long a client may wait for a connection, in ms. */
   readonly budgetMs: number;
-  /** How many are in; to be told whenever that has become 0 or ceased to be. The workload is in use meanwhile. */
+  /** To be called with the number of connected clients whenever it becomes 0 or ceases to be 0. Above 0 the workload counts as in use. */
   used(count: number): void;
-  /** The user has closed by itself. */
+  /** To be called when the listener has closed the path by itself. */
   close(): void;
 }

@@ -25,11 +25,11 @@ export class ConfigFile {
   #refusedReloads = 0;
   #changes = 0;
   #isMended = false;
-  /** Resolves when what was told last is taken: one content after the other, in their order. */
+  /** Resolves when the last content is dealt with: contents are handled one after the other, in their order. */
   #taken: Promise<void> = Promise.resolve();
   /** Of the newest content. */
   #parsing = new AbortController();
-  /** What could not be parsed, for reasons that may not be its own. */
+  /** A content that could not be parsed, perhaps for a passing reason such as a lack of memory. */
   #untaken: FileSnapshot | undefined;
   #closed = false;
 
@@ -38,7 +38,7 @@ export class ConfigFile {
     readonly cwd: string;
     readonly parse: ParseContent;
     readonly clock: Clock;
-    /** Told of each change of the file after `start()`, whether it is good or not. */
+    /** Called after each change of the file since `start()`, whether it is valid or not. */
     readonly onChange: () => void;
   }) {
     const { named, candidates } = options.candidates;
@@ -113,7 +113,7 @@ export class ConfigFile {
     return this.#source.close();
   }
 
-  /** Takes a content in its turn; the one before it is given up where it is still being parsed. */
+  /** Handles a content in its turn; an older one that is still being parsed is given up. */
   #follow(snapshot: FileSnapshot, take: (signal: AbortSignal) => Promise<unknown>): void {
     this.#parsing.abort(new Error(`${snapshot.path} has changed again`));
     this.#parsing = new AbortController();

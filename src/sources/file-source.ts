@@ -13,9 +13,9 @@ import type { Clock } from '../system/clock.ts';
 import { shortageOf } from '../system/descriptors.ts';
 import { readConfigFile } from './read-config-file.ts';
 
-/** The file must keep its size, time and inode for so long before it counts as written. */
+/** How long the file must keep its size, time and inode before it counts as written, in ms. */
 const QUIET_MS = 100;
-/** When the machine had no descriptor for it, the file is read again after so long. */
+/** If the machine had no descriptor left, the file is read again after this time, in ms. */
 const SHORTAGE_RETRY_MS = 1_000;
 
 /** What a file says at one moment; `text` is undefined where there is none, `error` says why it can't be read. */
@@ -42,7 +42,7 @@ export class FileSource {
     /** Whether the user named it: see `readConfigFile`. */
     readonly named: boolean;
     readonly clock: Clock;
-    /** Told of each change after `start()`; never of an equal content. */
+    /** Called with each change after `start()`, but not if the content is the same. */
     readonly onChange: (snapshot: FileSnapshot) => void;
   }) {
     this.#path = resolve(options.path);
@@ -52,13 +52,13 @@ export class FileSource {
     this.#last = { path: this.#path, text: undefined, error: undefined };
   }
 
-  /** Begins to watch, then reads the file once. Changes after that reading are told. */
+  /** Begins to watch, then reads the file once; later changes are passed to `onChange`. */
   async start(): Promise<FileSnapshot> {
     const root = nearestFolder(dirname(this.#path));
     const watcher = watch(root, { ignoreInitial: true, ignored: (path) => !this.#concerns(path) });
     this.#watcher = watcher;
     watcher.on('all', () => this.#stir());
-    // Events that chokidar folds away, such as the swap of a link.
+    // For events that chokidar merges or skips, such as the swap of a link.
     watcher.on('raw', (_event, name) => this.#isOwnName(basename(name ?? '')) && this.#stir());
     // A folder that can't be watched (the limit on inotify watches) is still read at SIGHUP.
     watcher.on('error', () => {});
@@ -71,7 +71,7 @@ export class FileSource {
     return this.#last;
   }
 
-  /** Reads the file again now, event or not; a change is told as usual. Resolves when that is done. */
+  /** Reads the file again now, and passes a change on as usual; resolves when that is done. */
   async reload(): Promise<void> {
     this.#stir();
     await this.#reading;

@@ -5,7 +5,7 @@ import type { ConfigText, ParsedFile } from '../config/file.ts';
 import type { SettingsLayers } from '../config/resolve-settings.ts';
 import type { Clock } from '../system/clock.ts';
 
-/** What the process is told. */
+/** The message to the process. */
 export interface ParseTask {
   readonly input: ConfigText;
   readonly layers: SettingsLayers;
@@ -14,10 +14,10 @@ export interface ParseTask {
 /** Where a build puts src/sources/config-process.ts. */
 const PROGRAM = fileURLToPath(new URL('./config-process.js', import.meta.url));
 
-/** Some twenty services. Up to here a process costs more, in time until a change is in force, than it saves. */
+/** Up to this size, some twenty services, a process of its own would take longer than it saves memory for. */
 const MAX_SMALL_LENGTH = 2048;
 
-/** The longest file that is read takes a quarter of it, on a machine that has time for it. */
+/** How long parsing may take, in ms; the longest allowed file takes a quarter of it on an idle machine. */
 const PARSE_TIMEOUT_MS = 60_000;
 
 /**
@@ -54,10 +54,10 @@ function askProcess(
     try {
       child = startProcess();
     } catch {
-      // As where there is no descriptor left for its channel.
+      // For example, no descriptor is left for its channel.
       return resolve(undefined);
     }
-    // It tells later why it could not start.
+    // An `error` event follows and says why it could not start.
     child.on('error', () => {});
     if (child.pid === undefined) return resolve(undefined);
     const settle = () => {
@@ -78,7 +78,7 @@ function askProcess(
       settle();
       resolve(parsed as ParsedFile);
     });
-    // Once its channel is closed, too, so that an answer in it is told before.
+    // `close` comes after the channel is closed, so an answer that is still in it arrives first.
     child.once('close', (status, killer) => {
       fail(new Error(`the process that parses it ended with ${killer ?? `status ${status}`}`));
     });

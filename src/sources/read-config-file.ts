@@ -4,10 +4,10 @@ import { access, type FileHandle, open, realpath, stat } from 'node:fs/promises'
 import { dirname } from 'node:path';
 import type { Clock } from '../system/clock.ts';
 
-/** A file of a file system that has gone away would be waited for without end. */
+/** How long reading may take, in ms: a file system that has gone away would never answer. */
 const READ_TIMEOUT_MS = 10_000;
 
-/** A file of ten thousand services has a quarter of it; to parse one takes fifty times its size in memory. */
+/** The longest file, in bytes: ten thousand services take a quarter of it. Parsing takes fifty times the size in memory. */
 const MAX_BYTES = 8 * 1_048_576;
 
 /** Who may write, of the three that a mode tells of. */
@@ -63,7 +63,7 @@ async function refuseOddFile(file: FileHandle): Promise<void> {
   if (!info.isFile()) throw new Error('it is a FIFO, a socket or a device; only a regular file is read');
 }
 
-/** One that grows while it is read, or has another size than it says, is bounded, too. */
+/** Reads at most `MAX_BYTES`, also of a file that grows meanwhile or states a wrong size. */
 async function readBounded(file: FileHandle): Promise<string> {
   const { size } = await file.stat();
   if (size > MAX_BYTES) throw new Error(describeTooLong(size));
@@ -87,7 +87,7 @@ async function refuseWritableByOthers(path: string, file: FileHandle): Promise<v
   const remedy = 'take that right away, or name the file with --config';
   const who = whoElseMayWrite(await file.stat());
   if (who !== undefined) throw new Error(`${who} may write it; ${remedy}`);
-  // Also the folder of a link's target: whoever may write there puts another file in its place.
+  // The folder of a link's target counts too: whoever may write there can put another file in its place.
   for (const folder of new Set([dirname(path), dirname(await realpath(path))])) {
     const owner = whoElseMayWrite(await stat(folder));
     if (owner === undefined || (await isReadOnly(folder))) continue;

@@ -13,7 +13,7 @@ const CR = 0x0d;
 export class PacedSocket extends Duplex {
   readonly #socket: Socket;
   readonly #isHeld: () => boolean;
-  /** Read, and not handed on yet; at most what one read brings. */
+  /** Bytes that were read and not passed on yet; at most those of one read. */
   #rest: Buffer = Buffer.alloc(0);
   #isWanted = false;
   #hasEnded = false;
@@ -46,7 +46,7 @@ export class PacedSocket extends Duplex {
     return this.#socket.remotePort;
   }
 
-  /** Hands on what may be handed on now. */
+  /** Passes on the bytes that may be passed on now. */
   goOn(): void {
     if (!this.#isWanted || this.destroyed || this.#isHeld()) return;
     if (this.#rest.length === 0) {

@@ -20,7 +20,7 @@ export interface ListenerView {
   readonly lastActiveMs: number;
   /** Datagrams that were dropped, by reason. */
   readonly drops: Readonly<Record<string, number>>;
-  /** Clients that were closed for want of something, by what. */
+  /** Clients that were refused because of a limit, counted by limit. */
   readonly refusals: Readonly<Record<string, number>>;
   /** How new TCP connections are relayed. */
   readonly relay: string;
@@ -66,7 +66,7 @@ export interface StatusRow {
   readonly relay?: string;
   /** UDP: datagrams that were dropped, by reason. */
   readonly dropped?: Readonly<Record<string, number>>;
-  /** TCP: clients that were closed for want of something, by what; absent before the first one. */
+  /** TCP: clients that were refused because of a limit, counted by limit; absent before the first one. */
   readonly refused?: Readonly<Record<string, number>>;
   readonly error?: string;
   /** Absent before the first one. */

@@ -8,11 +8,11 @@ import { PacedSocket } from './paced-socket.ts';
 
 /** From the connection, or the last answer, to the end of a request's headers; and from there to the end of its body. */
 const REQUEST_MS = 10_000;
-/** A client that takes nothing of its answer has so long, and one that takes it slowly so long in all. */
+/** How long a client may take nothing of its answer, and how long it may take for the whole, in ms. */
 const SILENCE_MS = 30_000;
 const ANSWER_MS = 60_000;
 const MAX_CONNECTIONS = 256;
-/** Of answers that clients have not taken yet, in all. */
+/** The most bytes of answers that clients have not taken yet, in all. */
 const MAX_UNTAKEN_BYTES = 32 * 2 ** 20;
 /**
  * After a body was made, none of its kind is made for so many times as long as that took, so that no number of clients
@@ -44,7 +44,7 @@ export class StatusServer {
   readonly #maxConnections: number;
   readonly #onCrowded: (maxConnections: number) => void;
   readonly #pages: ReadonlyMap<string, Page>;
-  /** Those that are open, oldest first. */
+  /** The open connections, oldest first. */
   readonly #connections = new Map<PacedSocket, Connection>();
 
   /**
@@ -85,7 +85,7 @@ export class StatusServer {
     return new Map(Object.entries(pages).map(([path, make]) => [path, new Page(make, this.#clock)]));
   }
 
-  /** A flood of half requests, or of clients that don't take their answers, must not keep out who asks. */
+  /** Takes a connection. At the limit an old one is closed for it, so that a flood of half requests keeps nobody out. */
   #enter(socket: Socket): PacedSocket | undefined {
     if (this.#connections.size >= this.#maxConnections) {
       const all = [...this.#connections.values()];
@@ -107,7 +107,7 @@ export class StatusServer {
     return connection.socket;
   }
 
-  /** Begins the time anew in which something has to be complete. */
+  /** Restarts the time limit of the connection. */
   #bound(connection: Connection, ms: number): void {
     connection.cancel();
     if (!connection.socket.destroyed)
@@ -135,7 +135,7 @@ export class StatusServer {
       requests.shift();
       connection.body = undefined;
       if (request.complete) this.#bound(connection, REQUEST_MS);
-      // Not at once: others have their turn in between.
+      // Not at once, so that other clients have their turn in between.
       afterEvents(() => {
         const [next] = requests;
         if (next !== undefined) this.#answer(connection, next);
@@ -162,7 +162,7 @@ export class StatusServer {
     });
   }
 
-  /** Ends those that have been taking their answers for the longest time where there is too much to be taken. */
+  /** If too many bytes of answers are waiting, ends the connections that have been taking theirs for the longest time. */
   #boundUntaken(newest: Connection): void {
     for (;;) {
       const taking = [...this.#connections.values()].filter(({ body }) => body !== undefined);
@@ -204,11 +204,11 @@ interface Connection {
   readonly socket: PacedSocket;
   /** Those that were read; the first is being answered. There is hardly ever a second. */
   readonly requests: Exchange[];
-  /** Ends the time that it has. */
+  /** Cancels its time limit. */
   cancel: Cancel;
   /** When the answer to the first request began. */
   sinceMs: number;
-  /** What the client has not taken all of. */
+  /** The answer that the client has not taken completely. */
   body: Buffer | undefined;
 }
 

@@ -14,14 +14,14 @@ import type { Logger } from '../system/log/logger.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { WebhookEvent } from './webhook-event.ts';
 
-/** A receiver has so long to answer. */
+/** How long a receiver may take to answer, in ms. */
 const TIMEOUT_MS = 5_000;
 /**
  * Posts under way at once, by what is known of their receivers: to all; to those that have not answered yet; and to those
  * that let the last post wait in vain. So neither can keep the ones that do answer waiting.
  */
 const MAX_IN_FLIGHT = { answered: 96, unknown: 64, silent: 8 } as const;
-/** Receivers of which it is kept how they took the last post; the oldest is forgotten. */
+/** For how many receivers the outcome of the last post is remembered; the oldest is forgotten. */
 const MAX_REMEMBERED = 4_096;
 /**
  * Of one receiver: one while it keeps up, which gives it all events in their order; several, once this many events wait; and
@@ -67,9 +67,9 @@ export class WebhookSender {
   readonly #checkUrl: CheckTarget | undefined;
   readonly #checkLabelUrl: CheckTarget;
   readonly #warnings: LogLimiter;
-  /** Those that something waits for, or is on its way to; the one whose turn is next comes first. */
+  /** URLs with events that wait or are being posted; the one whose turn is next comes first. */
   readonly #receivers = new Map<string, Receiver>();
-  /** Those that are posted to. */
+  /** URLs that are being posted to. */
   readonly #inFlight = new Map<string, Standing>();
   readonly #standings = new Map<string, Standing>();
   readonly #refused = new Map<string, string>();
@@ -77,7 +77,7 @@ export class WebhookSender {
   /** Posts, of which each receiver may have several. */
   #underWay = 0;
   #isEnding = false;
-  /** What was given up at the end. */
+  /** How many events were given up at the end. */
   #lost = 0;
   #onIdle: (() => void) | undefined;
 
@@ -143,7 +143,7 @@ export class WebhookSender {
     });
   }
 
-  /** Gives up what is not sent yet, and says how much that is. Idempotent. */
+  /** Gives up events that are not sent yet, and logs how many. Idempotent. */
   close(): void {
     if (this.#closed.signal.aborted) return;
     this.#lost += this.#underWay;
@@ -165,7 +165,7 @@ export class WebhookSender {
     return this.#underWay === 0 && [...this.#receivers.values()].every(({ waiting }) => waiting.length === 0);
   }
 
-  /** Posts what of a URL's events may be posted now. */
+  /** Posts those events of a URL that may be posted now. */
   #begin(key: string): void {
     for (;;) {
       const receiver = this.#receivers.get(key);
@@ -193,7 +193,7 @@ export class WebhookSender {
     const { busy, waiting } = receiver;
     if (waiting.length === 0) return false;
     if (busy.size === 0) return !this.#isFull(standing);
-    // Who has not answered yet may be one that never does.
+    // A receiver that has not answered yet may be one that never answers.
     if (standing !== 'answered' || this.#underWay - this.#inFlight.size >= MAX_EXTRA) return false;
     if (this.#isEnding) return busy.size < LANES.atTheEnd;
     return busy.size < (waiting.length < BEHIND_FROM ? LANES.keepsUp : LANES.behind);
@@ -248,7 +248,7 @@ export class WebhookSender {
   }
 }
 
-/** The same URL, from a label, may lead to fewer places. */
+/** Part of the key is who wrote the URL: from a label it may lead to fewer places. */
 function keyOf({ url, from }: ServiceUrl): string {
   return `${from} ${url}`;
 }
@@ -261,7 +261,7 @@ function pairOf({ service }: WebhookTarget, event: WebhookEvent): string {
   return 'connection_id' in event ? event.connection_id : `${service} ${event.container_name}`;
 }
 
-/** What waits for one URL, and what is on its way to it. */
+/** The events that wait for one URL, and those that are being posted to it. */
 class Receiver {
   /** In the order in which it is sent, but for what waits for the other half of its pair. */
   waiting: Post[] = [];
@@ -285,7 +285,7 @@ class Receiver {
       this.#dropped.add(pair);
       return `${MAX_QUEUED} events wait already, so its end won't be sent either`;
     }
-    // What stops need not have been started by the proxy.
+    // A workload that stops need not have been started by the proxy.
     if (isFull && event.event === 'container_stopped' && this.waiting.length >= 2 * MAX_QUEUED)
       return `${this.waiting.length} events wait already`;
     this.#dropped.delete(pair);
