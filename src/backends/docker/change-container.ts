@@ -42,7 +42,7 @@ export interface ChangeContext {
   readonly stops: StopsUnderWay;
 }
 
-/** The container that was last to be started; undefined where none had the name. */
+/** The container that this wake has tried to start last; undefined where none had the name. */
 interface Tried {
   id: string | undefined;
 }
@@ -52,7 +52,7 @@ const OWNER_RETRY = { firstMs: 50, maxMs: 1_000 };
 /** An engine that has done what it was asked for answers well before that. */
 const PATIENCE_MS = 1_000;
 
-/** Start, unpause, and once more after somebody else's hand came between. */
+/** Start, unpause, and both again where somebody else changes the container meanwhile. */
 const MAX_STEPS = 4;
 
 /**
@@ -75,9 +75,9 @@ export function wakeContainer(
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof EngineRefusal) && !(error instanceof WakeError)) throw error;
-        // What was removed or started by somebody else meanwhile is no failure: whoever asked sees the state as it is now.
+        // It is no failure where somebody else removed or started it meanwhile: the caller sees its state as it is now.
         const seen = await abortable(observer.refresh(name), signal).catch(() => signal.throwIfAborted());
-        // Renamed or made anew at that moment: nobody has refused to start the one that has the name now.
+        // It was renamed or replaced at that moment: the engine has not refused to start the one that has the name now.
         if (seen !== undefined && seen.state !== 'missing' && seen.id !== tried.id) continue;
         throw error instanceof EngineRefusal ? refused(name, error) : error;
       }
@@ -111,15 +111,15 @@ async function startOrUnpause(
       signal.throwIfAborted();
       const isRefused = error instanceof EngineRefusal;
       if (!(isRefused || error instanceof EngineUnreachable) || steps === MAX_STEPS) throw error;
-      // The status alone doesn't tell why, and messages differ between engines; and no answer tells nothing. The
-      // container's state decides.
+      // The container's state decides: the status doesn't tell why, messages differ between engines, and no answer tells
+      // nothing at all.
       const found = (await client.inspect(id, signal)) ?? (await findByName(context, options));
       if (found.Id === id && isAwake(found)) return;
       if (!isRefused) throw error;
       const next = found.State?.Paused === true ? 'unpause' : 'start';
       const owner = sharedNetworkOwner(found);
       if (found.Id === id && next === step && owner !== undefined && !wasOwnerUp) {
-        // It may go away again, or come only now: inside the budget that is tried as often as needed.
+        // The owner may stop again, or appear only now: the wake tries as often as its budget allows.
         wasOwnerUp = await startNetworkOwner(context, { name, owner, signal });
         await context.clock.sleep(backoffMs(ownerTries++, OWNER_RETRY), signal);
         steps--;
@@ -165,8 +165,8 @@ function refused(name: string, cause: EngineRefusal, reason = ''): WakeError {
 }
 
 /**
- * Starts the container whose network another one uses, because no engine starts that other one before. One that the proxy is
- * just stopping still runs, but takes its network with it: its end is waited for.
+ * Starts the container whose network another one uses: no engine starts that other one before. An owner that the proxy is
+ * just stopping still runs, but takes its network with it, so this waits for its end.
  * @returns whether it ran already.
  * @throws {WakeError} where it doesn't exist, or the engine refuses to start it; {EngineUnreachable}; the signal's reason.
  */
@@ -196,8 +196,8 @@ async function startNetworkOwner(
 }
 
 /**
- * Stops a container, and has it looked at afterwards: what is seen then counts, whatever the answer was, or where none came
- * in time. Success where it is stopped already, or doesn't exist.
+ * Stops a container, then looks at it. Success where it is down then, whatever the engine has answered, and where it doesn't
+ * exist.
  * @throws {EngineUnreachable | EngineRefusal} where it still runs, or that can't be found out; {Error} where stopping
  * would destroy it, or end the proxy.
  */
@@ -240,8 +240,8 @@ function isDown({ state }: Observation): boolean {
 }
 
 /**
- * Makes a call that changes a container. Where its outcome is seen and the answer still doesn't come, what is seen counts,
- * and the call is given up: a socket proxy may have swallowed the answer.
+ * Makes a call that changes a container. Where a look sees its outcome and the answer still doesn't come, the call is given
+ * up and counts as done: a socket proxy may have swallowed the answer.
  * @throws what `call` throws; the signal's reason.
  */
 async function answeredOrSeen(

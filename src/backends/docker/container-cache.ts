@@ -5,9 +5,9 @@ import type { ListedContainer } from '../engine/engine-shapes.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
 
 /**
- * The events that {@link ContainerCache} understands; a container's health probes alone would make three each time.
- * Podman filters by names of its own: it tells of `died` as `die`, but of neither where only `die` is asked for; and of
- * `remove` where Docker tells of `destroy`.
+ * The events that change what {@link ContainerCache} knows, and no others: a container's health probes alone make three
+ * events each. Podman has names of its own: it sends `die` only to those who ask for `died`, and `remove` where Docker
+ * sends `destroy`.
  */
 export const CONTAINER_EVENTS: EventFilter = {
   types: ['container', 'network'],
@@ -23,11 +23,11 @@ export interface KnownContainer {
   /** Without the leading slash. */
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** Undefined where no list has told it. */
+  /** Undefined until a list has named it. */
   readonly imageId: string | undefined;
   /** When it was made, ms since the epoch, in whole seconds; undefined where nothing has told. */
   readonly createdMs: number | undefined;
-  /** The entry of the last list, as long as no event has made it old. */
+  /** Its entry in the last list; undefined once an event has made that out of date. */
   readonly listed: ListedContainer | undefined;
 }
 
@@ -67,7 +67,7 @@ const ENGINE_ATTRIBUTES = new Set([
 /** On every container that belongs to a Swarm service. */
 const SWARM_TASK_LABEL = 'com.docker.swarm.task.id';
 
-/** Actions that can be the first that is heard of a container; a late `die` after `destroy` must not bring it back. */
+/** Actions that may introduce a container. No other does: a late `die` after `destroy` would bring it back. */
 const FIRST_ACTIONS = new Set(['create', 'rename', 'start']);
 
 /** Signals that programs take for other things than their end: SIGHUP, SIGUSR1, SIGUSR2. */
@@ -77,7 +77,7 @@ const HARMLESS_SIGNALS = new Set(['1', '10', '12']);
 export class ContainerCache {
   readonly #byId = new Map<string, KnownContainer>();
   readonly #idByName = new Map<string, string>();
-  /** By id: how a run ended, or will, where somebody has asked for it. */
+  /** By id, how a run ended, or will end where somebody has asked for its end. */
   readonly #stops = new Map<string, StoppedBy>();
 
   get(name: string): KnownContainer | undefined {

@@ -115,7 +115,7 @@ export function pingEngine(options: EngineQueryOptions): Promise<void> {
 
 type Labels = Readonly<Record<string, string>>;
 
-/** So much is remembered of what is no longer there. */
+/** How many containers and images are remembered before those that are gone are forgotten. */
 const MAX_KNOWN = 512;
 
 /**
@@ -142,7 +142,7 @@ class ImageLabels {
     return image === undefined ? this.#images.has(container.id) : this.#labels.has(image);
   }
 
-  /** Forgets what is none of these containers', where it is much. */
+  /** Forgets all but these containers and their images, once it remembers many. */
   keep(containers: readonly LabelledContainer[]): void {
     if (this.#images.size <= MAX_KNOWN && this.#labels.size <= MAX_KNOWN) return;
     const images = new Set(containers.map((container) => this.#imageOf(container)));
@@ -151,7 +151,7 @@ class ImageLabels {
     for (const id of [...this.#images.keys()]) if (!ids.has(id)) this.#images.delete(id);
   }
 
-  /** The container with the labels alone that it adds to its image, and with what it loses by that. */
+  /** The container with only the labels that it adds to its image; `imageOptsIn` where it loses the one that opts in. */
   withOwnLabels<T extends LabelledContainer>(
     container: T,
     prefix: string,

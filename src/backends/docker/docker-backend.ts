@@ -206,7 +206,7 @@ export class DockerBackend implements Backend {
   }
 }
 
-/** Who uses the container's network loses it then; also told where only what follows an end is heard of. */
+/** Containers that use this one's network lose it with its end. What follows an end counts, too: its own event may be lost. */
 const ENDS = new Set(['die', 'died', 'stop', 'start', 'destroy', 'remove']);
 
 function keyOf(container: string): string {

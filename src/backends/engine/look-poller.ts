@@ -10,8 +10,8 @@ interface Poll {
 }
 
 /**
- * Has workloads looked at again and again as long as they change without an event that tells when it is done. Nothing is
- * asked of the others. Owns timers: `close()`.
+ * Looks at workloads again and again while they change, where no event tells when the change is complete. It leaves all
+ * others alone. Owns timers: `close()`.
  */
 export class LookPoller {
   readonly #clock: Clock;
@@ -36,7 +36,7 @@ export class LookPoller {
     }
   }
 
-  /** Something was heard of the workload: more is to be seen soon. */
+  /** An event has named the workload: the next look comes soon. */
   hasten(name: string): void {
     const poll = this.#polls.get(name);
     if (poll === undefined) return;

@@ -7,13 +7,13 @@ interface Turn {
 }
 
 /**
- * Lets looks begin, so many at once and one of each name, in the order in which they were asked for; who asks for a name that
- * waits already shares its look. A look that never ends holds one place, however often its name is asked for.
+ * Starts looks in the order in which they are asked for: at most so many at once, and one of each name. Callers who ask for
+ * a name that waits already share one look. A look that never ends takes up one place, however often it is asked for.
  */
 export class LookTurns {
   readonly #maxAtOnce: number;
   readonly #running = new Set<string>();
-  /** By name; those whose name runs are passed over. */
+  /** By name. A turn waits while another look at its name runs. */
   readonly #waiting = new Map<string, Turn>();
 
   constructor(maxAtOnce: number) {

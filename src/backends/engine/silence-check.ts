@@ -10,7 +10,7 @@ const BLUR_NS = 1_000;
 
 /**
  * Finds out whether an event stream that carries nothing still works: asks for the past events, and compares. Asks only
- * while something is awake; what sleeps needs no event before it is woken. Owns a timer: `close()`.
+ * while a workload is awake: one that sleeps needs no event before it is woken. Owns a timer: `close()`.
  */
 export class SilenceCheck {
   readonly #clock: Clock;

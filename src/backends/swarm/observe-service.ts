@@ -21,7 +21,7 @@ export interface ServiceSurroundings {
   readonly hasVirtualAddresses: boolean;
 }
 
-/** What can't be scaled is no workload, although it exists. */
+/** A service that can't be scaled counts as missing, although it exists. */
 export function observeUnscalable(problem: string): Observation {
   return { state: 'missing', id: '', hosts: [], health: 'none', detail: problem, problem };
 }

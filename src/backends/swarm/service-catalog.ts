@@ -6,7 +6,7 @@ import { replicasLabel } from './replicas.ts';
 import { readPhase } from './service-tasks.ts';
 import type { ServiceView, SwarmService, SwarmView } from './swarm-shapes.ts';
 
-/** The events that tell of changes; tasks have none, but those of this node have containers. */
+/** The events that tell of changes. Tasks have none; those of this node have containers, which do. */
 export const SWARM_EVENTS: EventFilter = {
   types: ['service', 'node', 'container', 'network'],
   actions: [
@@ -26,7 +26,7 @@ interface KnownService {
   readonly atRest: ServiceView | undefined;
 }
 
-/** A list that was asked for, and the ids of the services that were heard of since: it doesn't win over that. */
+/** A list that is on its way, and the ids of the services that events have named since: those events are newer than it. */
 export interface ListUnderWay {
   readonly heardOf: Set<string>;
 }
@@ -53,7 +53,7 @@ export class ServiceCatalog {
     return this.#byId.get(id)?.name;
   }
 
-  /** What the list told of a service at rest; once, since nothing tells how old it is later. */
+  /** What the list said of a service at rest. It is handed out once: later nobody knows how old it is. */
   takeAtRest(id: string): ServiceView | undefined {
     const known = this.#byId.get(id);
     if (known !== undefined) this.#byId.set(id, { ...known, atRest: undefined });
@@ -70,7 +70,7 @@ export class ServiceCatalog {
     });
   }
 
-  /** Before a list is asked for while events come; whoever begins it ends it, also where it fails. */
+  /** Call this before a list is asked for while events come. Whoever begins it ends it, also where it fails. */
   beginList(): ListUnderWay {
     const list = { heardOf: new Set<string>() };
     this.#lists.add(list);
@@ -83,7 +83,7 @@ export class ServiceCatalog {
 
   /**
    * Forgets everything and takes a whole list.
-   * @param list what was heard of since it was begun stays as it is; left out: nothing was.
+   * @param list services that events have named since it was begun stay as they are; left out where no events come yet.
    */
   replaceAll(view: SwarmView, list?: ListUnderWay): void {
     const heardOf = list?.heardOf ?? new Set<string>();
@@ -121,7 +121,7 @@ export class ServiceCatalog {
     return isDeepStrictEqual(before, this.#byId.get(service.ID)?.labels) ? 'same' : 'relabelled';
   }
 
-  /** An event has told of a service: what was read of it is old, except its labels. */
+  /** An event has named a service: what was read of it is out of date, except its labels. */
   touch(id: string, name: string): void {
     const { labels, createdMs } = this.#byId.get(id) ?? {};
     this.#hear({ id, name, labels, createdMs, atRest: undefined });

@@ -20,10 +20,10 @@ export interface ServiceFeedOptions {
   readonly relist: (session: AbortSignal) => Promise<void>;
 }
 
-/** What of a node tells that its tasks may be others, or that this engine is a manager by now. */
+/** Changes of a node after which it may have other tasks, or this engine may be a manager. */
 const NODE_CHANGES = ['state.new', 'availability.new', 'role.new'];
 
-/** Draws the conclusions from the engine's events; the same event twice does no harm. */
+/** Has services looked at, read or listed as the engine's events ask for it; the same event twice does no harm. */
 export class ServiceFeed {
   readonly #options: ServiceFeedOptions;
   readonly #asking = new RepeatWhenAsked();
@@ -68,7 +68,7 @@ export class ServiceFeed {
     poller.hasten(name);
   }
 
-  /** For the labels: the event doesn't hold them. */
+  /** Reads a service for its labels, which the event doesn't hold. */
   #read(id: string, session: AbortSignal): void {
     const { catalog, client, changed } = this.#options;
     const ask = async () => {

@@ -6,9 +6,9 @@ const FINAL_STATES = new Set(['complete', 'shutdown', 'failed', 'rejected', 'rem
 
 /** What a replicated service does, from its replicas and tasks. */
 export interface ServicePhase {
-  /** `stopped` is also what has ended and won't be restarted by its swarm. */
+  /** `stopped` also where all tasks have ended and the swarm restarts none. */
   readonly state: 'stopped' | 'stopping' | 'starting' | 'running';
-  /** Those that run and are meant to, in a lasting order. */
+  /** Tasks that run and are meant to, in a stable order. */
   readonly running: readonly SwarmTask[];
   /** `moving`: on its way to another state; `incomplete`: runs, but not yet with all replicas; `none`: at rest. */
   readonly unrest: Unrest;
@@ -81,7 +81,7 @@ function countEndedReplicas({ service, tasks }: ServiceView, live: readonly Swar
 }
 
 function staysEnded(spec: ServiceSpec, task: SwarmTask): boolean {
-  // It is of a run before: what was asked for since then is yet to come.
+  // The task is of an earlier run; those of the new one are yet to come.
   if (runOf(task) !== runOfService(spec)) return false;
   const { Condition = 'any', MaxAttempts = 0 } = spec.TaskTemplate?.RestartPolicy ?? {};
   if (Condition === 'none' || MaxAttempts > 0) return true;

@@ -60,7 +60,7 @@ export class NetworkLedger {
     this.retryAll();
   }
 
-  /** The step failed; it is not proposed again before something speaks for a new try. */
+  /** The step failed. It is proposed again when a workload that needs the network is looked at, or the engine is back. */
   setFailed({ network }: NetworkStep): void {
     this.#failed.add(keyOf(network));
   }

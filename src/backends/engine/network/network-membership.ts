@@ -132,8 +132,8 @@ export class NetworkMembership {
   }
 
   /**
-   * Where the proxy has an address that a container has configured, on a network that it joined itself: goes to another
-   * address there. Returns what was in the way, and whether it is gone; undefined where nothing was.
+   * Moves the proxy to another address where it holds the one that a container has configured, on a network that the proxy
+   * joined itself. Returns the address that was in the way, and whether it is free now; undefined where none was.
    * @throws the signal's reason.
    */
   async makeWay(
@@ -149,7 +149,7 @@ export class NetworkMembership {
       this.#ledger.vacate(network.id);
       this.#touch();
       while (this.#ledger.isVacating(network.id)) await this.#nextChange(signal);
-      // The one that is to start needs it, and waits for the new address as for any other.
+      // The container that is to start needs this network, and waits until the proxy has joined it again.
       const name = container.Name?.replace(/^\//, '') ?? '';
       const now = findOwnNetwork(await this.settle({ kind: 'docker', name }, signal), network);
       return { ...found, isGone: now === undefined || !now.addresses.includes(address) };
@@ -195,7 +195,7 @@ export class NetworkMembership {
     try {
       while (this.#session !== undefined && !this.#session.aborted) {
         const session = this.#session;
-        // Always waits a moment: a workload that is let go and watched again in one go must not cost a network.
+        // This always waits a moment: a workload that is unwatched and watched again at once must not cost a network.
         const place = await this.#readPlace(session);
         if (session !== this.#session) continue;
         const step = this.#ledger.nextStep(place, this.#awaited.keys());
