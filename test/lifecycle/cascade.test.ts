@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Observation } from '../../src/model/observation.ts';
 import type { Service } from '../../src/model/service.ts';
-import { MISSING, RUNNING, STOPPED, STOPPING } from '../support/fake-backend.ts';
+import { MISSING, RUNNING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import type { TestServer } from '../support/sockets.ts';
 import { aBareService, Bench } from './bench.ts';
@@ -264,6 +264,32 @@ describe('Cascade', () => {
       await idle('hub');
       await bench.clock.advance(10 * IDLE_MS);
       expect(calls('sleep')).toEqual(['sleep docker/hub']);
+    });
+
+    it('stops with its hub what was just stopping when the hub was woken', async () => {
+      add({ hub: ['one'], one: [] });
+      edit('hub', { idleTimeoutMs: 0 });
+      tell('one', STOPPING);
+      const { release } = await use('hub');
+      tell('one', STOPPED);
+      await bench.until(() => state('one') === 'ready');
+      release();
+      await bench.clock.advance(IDLE_MS / 2);
+      expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/one']);
+    });
+
+    it('stops it with its hubs where one of them ran as long as the proxy knows', async () => {
+      add({ first: ['one'], second: ['one'], one: [] }, UNKNOWN);
+      edit('one', { idleTimeoutMs: 10 * IDLE_MS });
+      tell('first', RUNNING);
+      tell('second', STOPPED);
+      const { release } = await use('second');
+      tell('one', RUNNING);
+      release();
+      await bench.clock.advance(IDLE_MS + SLEEP_MS);
+      tell('first', STOPPED);
+      await bench.clock.advance(SLEEP_MS);
+      expect(state('one')).toBe('stopped');
     });
 
     it('stops it again with its hub once a hub has woken it', async () => {

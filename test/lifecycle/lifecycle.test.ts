@@ -175,6 +175,15 @@ describe('Lifecycle', () => {
       bench.lifecycle.add(b);
       expect(bench.controller('b')).not.toBe(bench.controller('a'));
     });
+
+    it('keeps its users from a service that takes the new name when another workload has the old one', async () => {
+      bench.add(a, RUNNING);
+      const controller = bench.controller('a');
+      rename();
+      bench.backend.tell('docker/a', { ...STOPPED, id: 'b2' });
+      bench.lifecycle.update(onContainer('a', 'b'), a);
+      expect(bench.controller('a')).not.toBe(controller);
+    });
   });
 
   describe('with listeners that are not bound', () => {

@@ -40,6 +40,8 @@ export class FakeBackend implements Backend {
   /** What it was told of the use of shared workloads, oldest first. */
   readonly uses: string[] = [];
   readonly setInUse?: NonNullable<Backend['setInUse']>;
+  /** Why a start has failed, where the test tells it. */
+  explain?: NonNullable<Backend['explain']>;
   /** What workloads have printed: the answer to every reading, and the readings. */
   output: readonly string[] | Error = [];
   readonly readings: string[] = [];

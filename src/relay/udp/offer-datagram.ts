@@ -100,9 +100,7 @@ class Offer {
     const { datagrams, descriptors, own, handlersFor } = this.#options;
     const handlers = this.#watch(handlersFor(this.target));
     try {
-      const upstream = await connectUdp(this.target, { handlers, datagrams, descriptors, own });
-      if (this.#state === 'over') upstream.close();
-      else this.#upstream = upstream;
+      this.#upstream = await connectUdp(this.target, { handlers, datagrams, descriptors, own });
     } catch (error) {
       // That the proxy has no socket for it is no answer of the port.
       if (isAlone || shortageOf(error) !== undefined) throw error;

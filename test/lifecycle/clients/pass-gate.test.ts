@@ -484,4 +484,121 @@ describe('connectUpstream', () => {
     const { socket } = await waiting.served;
     expect(socket.remoteAddress).toBe('127.0.0.2');
   });
+
+  it('has nothing proved by the datagrams of a workload that ran before its engine could be asked', async () => {
+    bench.add(aService({ listeners: [{ protocol: 'udp', address: '', port: 53, targetPort: 53 }] }), UNKNOWN);
+    await settle();
+    bench.backend.tell(KEY, RUNNING);
+    const lease = bench.lifecycle.takeFlowLease('db', {
+      port: 53,
+      client: '10.0.0.5:1',
+      sleepIfSilent: false,
+    });
+    const opened = lease.open({
+      readiness: 'reply',
+      prove: async () => ({ how: 'prove', close() {} }),
+      follow: async () => ({ how: 'follow', close() {} }),
+      signal: new AbortController().signal,
+    });
+    expect((await opened).value.how).toBe('follow');
+    lease.release(bench.clock.monotonicMs());
+  });
+
+  it('keeps nothing of what a flow that has left gets too late', async () => {
+    bench.add(aService({ listeners: [{ protocol: 'udp', address: '', port: 53, targetPort: 53 }] }), STOPPED);
+    const lease = bench.lifecycle.takeFlowLease('db', {
+      port: 53,
+      client: '10.0.0.5:1',
+      sleepIfSilent: false,
+    });
+    const gone = new AbortController();
+    let isClosed = false;
+    let pass = () => {};
+    const passed = new Promise<{ close(): void }>((resolve) => {
+      pass = () =>
+        resolve({
+          close() {
+            isClosed = true;
+          },
+        });
+    });
+    const prove = () => passed;
+    const opened = lease.open({ readiness: 'reply', prove, follow: prove, signal: gone.signal });
+    await bench.backend.called(1);
+    bench.backend.last.succeed(RUNNING);
+    await settle();
+    gone.abort(new Error('gone'));
+    pass();
+    await expect(opened).rejects.toMatchObject({ code: 'left' });
+    expect(isClosed).toBe(true);
+    lease.release(bench.clock.monotonicMs());
+  });
+});
+
+describe('FlowLease that nothing answers', () => {
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench();
+  });
+  afterEach(async () => {
+    expect(await bench.close()).toBe(0);
+  });
+  const listeners = [{ protocol: 'udp', address: '', port: 53, targetPort: 53 }] as const;
+  const SERVICE = aService({ listeners, startTimeoutMs: 3_000 });
+  const take = () => bench.lifecycle.takeFlowLease('db', { port: 53, client: 'c', sleepIfSilent: true });
+  const fail = (error: Error) => () => Promise.reject(error);
+  /** Opens a flow whose every try fails, until its budget is spent, and gives the lease back. */
+  const openInVain = async (error: Error) => {
+    const lease = take();
+    const { signal } = new AbortController();
+    const opened = lease.open({ readiness: 'reply', prove: fail(error), follow: fail(error), signal });
+    const outcome = opened.then(
+      () => 'served',
+      (refusal) => refusal.code,
+    );
+    await settle();
+    if (bench.backend.count('wake') > 0) bench.backend.last.succeed(RUNNING);
+    await bench.clock.advance(3_000);
+    expect(await outcome).toBe('timeout');
+    lease.release(bench.clock.monotonicMs());
+    await settle();
+  };
+  const sleeps = () => bench.backend.count('sleep');
+
+  it('has the workload put to sleep', async () => {
+    bench.add(SERVICE, STOPPED);
+    await openInVain(new Error('silence'));
+    expect(sleeps()).toBe(1);
+    bench.backend.last.succeed(STOPPED);
+  });
+
+  it('leaves it awake where the proxy had no socket to ask by', async () => {
+    bench.add(SERVICE, STOPPED);
+    await openInVain(Object.assign(new Error('too many open files'), { code: 'EMFILE' }));
+    expect(sleeps()).toBe(0);
+  });
+
+  it('leaves it awake where its health check has passed', async () => {
+    bench.add(SERVICE, STOPPED);
+    const lease = take();
+    const { signal } = new AbortController();
+    const silence = fail(new Error('silence'));
+    const opened = lease.open({ readiness: 'reply', prove: silence, follow: silence, signal });
+    const refused = expect(opened).rejects.toMatchObject({ code: 'timeout' });
+    await settle();
+    bench.backend.last.succeed({ ...RUNNING, health: 'healthy' });
+    await bench.clock.advance(3_000);
+    await refused;
+    lease.release(bench.clock.monotonicMs());
+    await settle();
+    expect(sleeps()).toBe(0);
+  });
+
+  it('leaves it awake where it is ready all the same', async () => {
+    bench.add(SERVICE, RUNNING);
+    await settle();
+    expect(bench.controller('db').state.kind).toBe('ready');
+    await openInVain(new Error('silence'));
+    expect(sleeps()).toBe(0);
+  });
 });

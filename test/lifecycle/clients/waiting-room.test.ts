@@ -22,6 +22,14 @@ describe('WaitingRoom', () => {
     expect(refusalOf(waiter)).toBe('timeout');
   });
 
+  it('takes from the budget what is spent of it already', async () => {
+    const waiter = enter({ spentMs: 400 });
+    await clock.advance(599);
+    expect(waiter.signal.aborted).toBe(false);
+    await clock.advance(1);
+    expect(refusalOf(waiter)).toBe('timeout');
+  });
+
   it('begins a budget at the start when it is told so', async () => {
     const waiter = enter({ extraMs: 90_000 });
     await clock.advance(60_000);
@@ -149,6 +157,14 @@ describe('WaitingRoom by address', () => {
     first?.leave();
     first?.leave();
     expect([room.findBound('d', 10), room.findBound('a', 10)]).toEqual([undefined, 'address']);
+  });
+
+  it('has no more than a quarter for one address, where a quarter is a whole number', () => {
+    const room = new WaitingRoom(new FakeClock());
+    fill(room, 'a', 2);
+    fill(room, 'b', 1);
+    fill(room, 'c', 1);
+    expect([room.findBound('a', 8), room.findBound('b', 8)]).toEqual(['address', undefined]);
   });
 
   it('has no parts where a quarter is less than one place', () => {

@@ -30,6 +30,15 @@ describe('dial', () => {
     expect(socket.remoteAddress).toBe('127.0.0.2');
   });
 
+  it("leads no name to the proxy's own listeners", async () => {
+    const server = await sockets.listen();
+    const clock = systemClock;
+    const explainOwn = () => 'it is the proxy itself';
+    const dialled = dial(endpoints(['localhost'], server.port), { signal: never, clock, explainOwn });
+    await expect(dialled).rejects.toThrow('it is the proxy itself');
+    expect(server.sockets).toHaveLength(0);
+  });
+
   it('throws what each host says when all refuse', async () => {
     const port = await freePort();
     await expect(

@@ -73,6 +73,14 @@ describe('PortGate', () => {
     expect(await outcome).toBe('gone');
   });
 
+  it('says nothing of a port that the one who dials has not waited for', async () => {
+    const { outcome, leave } = connect();
+    await settle();
+    leave();
+    expect(await outcome).toBe('gone');
+    expect(gate.lastFailure).toBeUndefined();
+  });
+
   it('hands the dialling over when the one who dials leaves', async () => {
     const first = connect();
     const second = connect();

@@ -36,6 +36,26 @@ describe('RunEndpoints', () => {
     expect(run.list({ protocol: 'tcp', port: 80 }).map(({ host }) => host)).toEqual(['10.0.0.4', '10.0.0.5']);
   });
 
+  it('tells of no other order where the host that was to be first has answered', () => {
+    const run = new RunEndpoints({ hosts: ['10.0.0.1', '10.0.0.2'] }, { lastHost: '10.0.0.9' });
+    expect([run.answered(at('10.0.0.1')), run.answered(at('10.0.0.2'))]).toEqual([false, true]);
+  });
+
+  it("leaves the proxy's own listeners out, and says so", () => {
+    const explainOwn = (_: unknown, { host }: { readonly host: string }) =>
+      host === A.host ? `${host} is the proxy itself` : undefined;
+    const run = new RunEndpoints({ hosts: [A.host, B.host] }, { explainOwn });
+    const target = { protocol: 'tcp', port: 8080 } as const;
+    expect([run.list(target), run.next(target), run.next(target)]).toEqual([[B], B, B]);
+    expect([run.explainOwn(target), run.explainLoop(target)]).toEqual([
+      '10.0.0.1 is the proxy itself',
+      undefined,
+    ]);
+    const lost = new RunEndpoints({ hosts: [A.host] }, { explainOwn });
+    expect([lost.list(target), lost.explainLoop(target)]).toEqual([[], '10.0.0.1 is the proxy itself']);
+    expect(() => lost.next(target)).toThrow('10.0.0.1 is the proxy itself');
+  });
+
   it('begins each list with the next of equal endpoints', () => {
     const run = mapped(A, B, C);
     expect([run.list(HTTP), run.list(HTTP), run.list(HTTP), run.list(HTTP)]).toEqual([

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CronWindows } from '../../../src/apply/cron-windows.ts';
 import type { Service } from '../../../src/model/service.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
-import { PAUSED, RUNNING, STOPPED } from '../../support/fake-backend.ts';
+import { PAUSED, RUNNING, STOPPED, UNKNOWN } from '../../support/fake-backend.ts';
 import { settle } from '../../support/fake-clock.ts';
 import { freePort } from '../../support/free-ports.ts';
 import type { TestServer } from '../../support/sockets.ts';
@@ -57,6 +57,41 @@ describe('starts of many workloads', () => {
     await settle();
     expect(bench.backend.log).toEqual(['wake docker/a', 'wake docker/b']);
     expect(bench.controller('c').state.kind).toBe('paused');
+  });
+
+  test('wait their turn where the workload is found paused only then', async () => {
+    addAll('ab');
+    add('c', {}, UNKNOWN);
+    for (const name of 'abc') client(name);
+    await settle();
+    bench.backend.tell('docker/c', PAUSED);
+    await settle();
+    expect(bench.controller('c').state.kind).toBe('paused');
+    await end('a', 'fail');
+    expect(bench.backend.log.slice(2)).toEqual(['wake docker/c']);
+  });
+
+  test('let nobody pass those who wait when a place is free again', async () => {
+    addAll('abcd');
+    for (const name of 'abc') client(name);
+    await settle();
+    bench.lifecycle.setMaxStarting(3);
+    bench.controller('d').hold('cron_start');
+    await settle();
+    expect(bench.backend.log.slice(2)).toEqual(['wake docker/c']);
+  });
+
+  test('lose no place to a client that leaves at the moment of its turn', async () => {
+    addAll('abcd');
+    client('a');
+    client('b');
+    const gone = client('c');
+    client('d');
+    await settle();
+    gone.leave();
+    bench.lifecycle.setMaxStarting(3);
+    await settle();
+    expect(bench.backend.log.slice(2)).toEqual(['wake docker/d']);
   });
 
   test('are not begun for a client that has left before its turn', async () => {
@@ -134,6 +169,7 @@ describe('starts of many workloads', () => {
     addAll('ab');
     add('c', { startTimeoutMs: 3_000 });
     for (const name of 'ab') bench.controller(name).hold('cron_start');
+    const askedAtMs = bench.clock.nowMs();
     const waits = client('c');
     await bench.clock.advance(2_900);
     await end('a', 'succeed');
@@ -145,6 +181,7 @@ describe('starts of many workloads', () => {
     await end('c', 'succeed');
     await bench.until(() => bench.controller('c').wakes.last !== undefined);
     expect(bench.controller('c').wakes.last).toMatchObject({
+      atMs: askedAtMs,
       result: 'ready',
       phases: { queue: 2_900, engine: 100 },
     });

@@ -141,6 +141,24 @@ describe('the last wake', () => {
     expect(wakes()).toMatchObject({ failure: undefined, last: { result: 'ready' } });
   });
 
+  test('does not get the reason of the one before, which its engine tells late', async () => {
+    const explanations: ((why: string) => void)[] = [];
+    bench.backend.explain = () => new Promise((resolve) => explanations.push(resolve));
+    add();
+    for (const [index, detail] of ['exit code 3', 'exit code 4'].entries()) {
+      const client = bench.client('db', 80);
+      await bench.until(() => bench.backend.calls.length > index, 50);
+      bench.backend.last.succeed({ ...STOPPED, detail });
+      await bench.until(() => client.outcome !== 'waiting', 50);
+    }
+    explanations[0]?.('out of memory');
+    await settle();
+    expect(wakes()).toMatchObject({ failure: 'exit code 4', last: { reason: 'exit code 4' } });
+    explanations[1]?.('no space left');
+    await settle();
+    expect(wakes()).toMatchObject({ failure: 'exit code 4: no space left' });
+  });
+
   test('says that somebody else started it', async () => {
     add();
     bench.backend.tell(KEY, STARTING);

@@ -170,6 +170,15 @@ describe('WorkloadController', () => {
     bench.backend.last.succeed(STOPPED);
   });
 
+  it('leaves what nobody needs any more to whom it is served by', async () => {
+    bench.add(aBareService(), RUNNING);
+    await settle();
+    controller().setServed({ isServed: false });
+    controller().sleepIfUnused('its hub has stopped');
+    await settle();
+    expect(bench.backend.calls).toEqual([]);
+  });
+
   it('lets a start end before it puts to sleep what nobody needs any more', async () => {
     const doubtful = { ...RUNNING, health: 'starting' } as const;
     bench.add(aBareService(), doubtful);
@@ -191,6 +200,18 @@ describe('WorkloadController', () => {
     bench.backend.last.succeed(RUNNING);
     await bench.clock.advance(0);
     lease.release();
+    await bench.clock.advance(119_999);
+    expect(bench.backend.log).toEqual(['wake docker/db']);
+  });
+
+  it('forgets that nobody needed it when somebody uses it the moment it is awake', async () => {
+    bench.add(aBareService(), STOPPED);
+    controller().demand('for a test');
+    controller().sleepIfUnused('no longer needed');
+    bench.backend.last.succeed(RUNNING);
+    await settle();
+    expect(controller().state.kind).toBe('ready');
+    controller().takeLease().release();
     await bench.clock.advance(119_999);
     expect(bench.backend.log).toEqual(['wake docker/db']);
   });
@@ -233,6 +254,19 @@ describe('WorkloadController', () => {
     },
   );
 
+  it('counts the time of a health check from the start of the run, whoever asks for it meanwhile', async () => {
+    const checkTimes = { firstMs: 1_000, lastMs: 400_000 };
+    bench.add(aBareService({ idleTimeoutMs: 5_000 }), { ...RUNNING, health: 'starting', checkTimes });
+    await bench.clock.advance(100_000);
+    controller().demand('for a test');
+    expect(controller().state).toEqual({ kind: 'starting', phase: 'gate' });
+    await bench.clock.advance(304_999);
+    expect(bench.backend.calls).toEqual([]);
+    await bench.clock.advance(1);
+    expect(bench.backend.log).toEqual(['sleep docker/db']);
+    bench.backend.last.succeed(STOPPED);
+  });
+
   it('is exempt from the idle timer when it has a schedule', async () => {
     bench.add(aBareService({ cronStop: '0 18 * * *' }), RUNNING);
     await bench.clock.advance(1_000_000);
@@ -274,6 +308,14 @@ describe('WorkloadController', () => {
     expect(bench.backend.calls).toEqual([]);
     await bench.clock.advance(1);
     expect(bench.backend.log).toEqual(['sleep docker/db']);
+  });
+
+  it('goes by what it knows of the workload until something is known of it under its new name', async () => {
+    const seen = { ...RUNNING, ownGraceMs: 45_000 };
+    bench.add(aBareService(), seen);
+    controller().update(aBareService({ workload: { kind: 'docker', container: 'db-2' } }));
+    expect(controller().observation).toEqual(seen);
+    expect(controller().graceMs).toBe(45_000);
   });
 
   it('begins to idle when its schedule is taken away', async () => {

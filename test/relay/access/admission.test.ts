@@ -68,6 +68,21 @@ describe('Admission', () => {
     expect(boundOf(ask('e', CROWDED))).toBe('none');
   });
 
+  it('lets an address have more than its share of a service while it has no more than its share of all', () => {
+    // With seven services in use each may have 112, and one of the two addresses of this one 37 of these.
+    for (let other = 1; other <= 6; other++) fill(`other ${other}`, 1, () => '10.0.0.2');
+    fill('web', 1, () => '10.0.0.2');
+    fill('web', 25, () => '10.0.0.1');
+    expect(ask('web', { fd: 780, address: '10.0.0.1' }).kind).toBe('seat');
+  });
+
+  it('forgets the oldest service before its number is given to another', () => {
+    expect(admission.numberOf('oldest')).toBe(0);
+    for (let index = 1; index < 65_536; index++) admission.numberOf(`service ${index}`);
+    expect(admission.numberOf('newest')).toBe(0);
+    expect(admission.numberOf('oldest')).not.toBe(0);
+  });
+
   it('leaves a handful to each who comes last when services were attacked one after the other', () => {
     const address = (index: number) => `10.0.${index >> 8}.${index & 255}`;
     const attack = (service: string) => {

@@ -27,6 +27,8 @@ test.each([
 
 test.each([
   ['10.0.0.5', '10.0.0.6'],
+  // Only the whole prefix makes it an address of IPv4.
+  ['10.0.0.5', '2001:db8::ffff:a00:5'],
   ['2001:db8:1:2::6', '2001:db8:1:3::6'],
 ])('%s and %s are two clients', (first, second) => {
   expect(hashAddress(first, 7)).not.toBe(hashAddress(second, 7));

@@ -3,6 +3,8 @@ import { DatagramQueue } from '../../../src/relay/udp/datagram-queue.ts';
 import type { DatagramRun } from '../../../src/relay/udp/datagram-run.ts';
 import { offerDatagram } from '../../../src/relay/udp/offer-datagram.ts';
 import type { UdpUpstream } from '../../../src/relay/udp/udp-upstream.ts';
+import { Descriptors } from '../../../src/system/descriptors.ts';
+import { silentLogger } from '../../../src/system/log/logger.ts';
 import { aUdpBudget } from '../../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
 import { copyRun, datagramsWays } from '../../support/datagrams-ways.ts';
@@ -39,7 +41,13 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
   const keep = (...texts: readonly string[]) => {
     for (const text of texts) queue.push(Buffer.from(text), 0);
   };
-  const offer = (readiness: 'reply' | 'open', ...ports: readonly number[]) => {
+  const offer = (readiness: 'reply' | 'open', ...ports: readonly number[]) =>
+    offerWith({}, readiness, ...ports);
+  const offerWith = (
+    more: Pick<Partial<Parameters<typeof offerDatagram>[1]>, 'clock' | 'descriptors'>,
+    readiness: 'reply' | 'open',
+    ...ports: readonly number[]
+  ) => {
     const handlers = {
       onReply: (datagram: Buffer) => void events.push(`reply ${datagram}`),
       onReplies: (run: DatagramRun) => {
@@ -54,6 +62,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       ...{ readiness, targets, handlersFor: () => handlers, clock },
       signal: stop.signal,
       datagrams: native,
+      ...more,
     });
     offering.then(
       (upstream) => {
@@ -173,6 +182,19 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       expect(queue.size).toBe(1);
     });
 
+    it.runIf(native !== undefined)(
+      'sees a refusal of which nobody was told while the program stood still',
+      async () => {
+        keep('one');
+        // The time is over before the refusal can be read.
+        const hasty = new FakeClock();
+        hasty.sleep = async () => {};
+        offerWith({ clock: hasty }, 'open', await freeUdpPort());
+        expect(await ended()).toContain('refuses');
+        expect(queue.size).toBe(1);
+      },
+    );
+
     it('sends nothing again when it was ended after it had sent', async () => {
       const silent = await datagrams.bind();
       keep('one', 'two');
@@ -241,6 +263,15 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       await server.arrived(1);
       answer(server, 'here');
       expect(await ended()).toBe('proven');
+    });
+
+    it('does not take the lack of a socket for a refusal', async () => {
+      const silent = await datagrams.bind();
+      keep('one');
+      const descriptors = new Descriptors({ limit: 4, clock, logger: silentLogger });
+      offerWith({ descriptors }, 'reply', silent.port, await freeUdpPort());
+      expect(await ended()).toBe('too few file descriptors are left');
+      expect(queue.size).toBe(1);
     });
 
     it('fails when all refuse', async () => {

@@ -6,8 +6,11 @@ import type { FlowLease } from '../../../src/relay/udp/flow-lease.ts';
 import type { UdpBudget } from '../../../src/relay/udp/udp-budget.ts';
 import { UdpFlow } from '../../../src/relay/udp/udp-flow.ts';
 import { AbortFan } from '../../../src/system/abort-fan.ts';
+import { Descriptors } from '../../../src/system/descriptors.ts';
 import { DueQueue } from '../../../src/system/due-queue.ts';
+import { silentLogger } from '../../../src/system/log/logger.ts';
 import { linkSignals } from '../../../src/system/link-signals.ts';
+import { EAGAIN } from '../../../src/relay/native/errno.ts';
 import { aUdpBudget } from '../../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
 import { copyRun, datagramsWays } from '../../support/datagrams-ways.ts';
@@ -29,6 +32,8 @@ class ScriptedLease implements FlowLease {
   answers = 0;
   opens = 0;
   proven: boolean;
+  /** Called with what the port was passed with, before the flow gets it. */
+  onPassed: (value: { close(): void }) => void = () => {};
   #port = 0;
   #run = new AbortController();
   #awake = createGate();
@@ -73,6 +78,7 @@ class ScriptedLease implements FlowLease {
         continue;
       }
       this.proven = true;
+      this.onPassed(value);
       return { value: value as T, ended: signal };
     }
   }
@@ -139,8 +145,10 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(ends).toHaveLength(1);
     expect(budget.queuedBytes).toBe(0);
   });
-  function create(overrides: Partial<UdpPolicy> & { readonly proven?: boolean } = {}): UdpFlow {
-    const { proven = true, ...policy } = overrides;
+  function create(
+    overrides: Partial<UdpPolicy> & { readonly proven?: boolean; readonly descriptors?: Descriptors } = {},
+  ): UdpFlow {
+    const { proven = true, descriptors, ...policy } = overrides;
     lease = new ScriptedLease({ proven });
     return new UdpFlow(
       {
@@ -151,6 +159,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
         dues: new DueQueue(clock),
         clock,
         datagrams: native,
+        descriptors,
         countDrop(reason, count) {
           if (count > 0) drops[reason] = (drops[reason] ?? 0) + count;
         },
@@ -172,6 +181,21 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
   };
   const numbers = (from: number, to: number) =>
     Array.from({ length: to - from + 1 }, (_, index) => String(from + index));
+
+  it('keeps its datagrams for the next run when the run is over before it gets its socket', async () => {
+    const [first, second] = [await datagrams.bind(), await datagrams.bind()];
+    lease.onPassed = () => {
+      lease.onPassed = () => {};
+      lease.endRun();
+    };
+    send('one');
+    lease.wake(first.port);
+    while (lease.opens < 2) await clock.advance(1);
+    lease.wake(second.port);
+    await arrived(second, 1);
+    await settleDatagrams();
+    expect([first.texts, second.texts]).toEqual([[], ['one']]);
+  });
 
   it('passes datagrams on and replies back', async () => {
     const echo = await datagrams.echo();
@@ -249,6 +273,61 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     await settle();
     expect(drops).toEqual({ 'not-ready': 2 });
     expect(ends).toEqual([new Error('no')]);
+  });
+
+  it('drops all at once, and ends, when there is no socket for it', async () => {
+    const descriptors = new Descriptors({ limit: 4, clock, logger: silentLogger });
+    flow = replace({ descriptors });
+    const sink = await datagrams.bind();
+    send('one', 'two');
+    lease.wake(sink.port);
+    while (ends.length === 0) await clock.advance(1);
+    expect(drops).toEqual({ 'no-descriptors': 2 });
+    expect(ends).toEqual([undefined]);
+  });
+
+  it('closes the socket that it gets when it has ended', async () => {
+    const sink = await datagrams.bind();
+    let closes = 0;
+    lease.onPassed = (value) => {
+      const close = value.close.bind(value);
+      value.close = () => {
+        closes++;
+        close();
+      };
+      flow.end();
+    };
+    send('one');
+    lease.wake(sink.port);
+    while (ends.length === 0) await clock.advance(1);
+    await settle();
+    expect(closes).toBe(1);
+  });
+
+  it('keeps the order of what comes together while it passes on what it has kept', async () => {
+    const sink = await datagrams.bind();
+    send(...numbers(1, 100));
+    lease.wake(sink.port);
+    await sink.arrived(1);
+    const late = numbers(101, 104).map((text) => Buffer.from(text));
+    flow.receiveRun({
+      size: late.length,
+      lengthOf: (index) => late[index]?.length ?? 0,
+      copy: (index) => late[index] ?? Buffer.alloc(0),
+      send: () => -EAGAIN,
+    });
+    await arrived(sink, 104);
+    expect(sink.texts).toEqual(numbers(1, 104));
+  });
+
+  it('leaves no timer when it ends while it passes on what it has kept', async () => {
+    const sink = await datagrams.bind();
+    send(...numbers(1, 100));
+    lease.wake(sink.port);
+    await sink.arrived(1);
+    flow.end();
+    expect(clock.pending).toBe(0);
+    expect(drops['not-ready']).toBeGreaterThan(0);
   });
 
   it('takes no more when it has ended', async () => {
@@ -463,6 +542,22 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       send('three');
       await again.arrived(1);
       expect(again.texts).toEqual(['three']);
+      expect(drops).toEqual({ refused: 1 });
+    });
+
+    it.runIf(native !== undefined)('keeps the order of what one refusal has held up', async () => {
+      flow = replace({ readiness: 'open' });
+      const port = await freeUdpPort();
+      // Nothing more is tried until the port is there again.
+      lease.doubt = () => lease.endRun();
+      send('one', 'two', 'three');
+      lease.wake(port);
+      while (drops.refused === undefined) await clock.advance(1);
+      const sink = await datagrams.bind(undefined, { port });
+      lease.wake(port);
+      await arrived(sink, 2);
+      await settleDatagrams();
+      expect(sink.texts).toEqual(['two', 'three']);
       expect(drops).toEqual({ refused: 1 });
     });
 

@@ -1,10 +1,14 @@
 import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { compileAccessList } from '../../../src/relay/access/access-list.ts';
+import { Admission, type ServiceBounds } from '../../../src/relay/access/admission.ts';
+import { createClientCounts } from '../../../src/relay/access/client-counts.ts';
 import type { FlowLease } from '../../../src/relay/udp/flow-lease.ts';
 import type { Client } from '../../../src/relay/listener.ts';
 import type { UdpBudget } from '../../../src/relay/udp/udp-budget.ts';
 import { type UdpBinding, UdpListener } from '../../../src/relay/udp/udp-listener.ts';
+import { Descriptors } from '../../../src/system/descriptors.ts';
+import { silentLogger } from '../../../src/system/log/logger.ts';
 import { aListener, aUdpBudget } from '../../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
 import { datagramsWays } from '../../support/datagrams-ways.ts';
@@ -51,7 +55,14 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(clock.pending).toBe(0);
   });
 
-  function create({ address = '', ...more }: { address?: string; maxFlows?: number } = {}): UdpListener {
+  function create({
+    address = '',
+    ...more
+  }: {
+    address?: string;
+    maxFlows?: number;
+    admission?: Admission;
+  } = {}): UdpListener {
     const spec = aListener({ protocol: 'udp', address, port });
     const loadDatagrams = async () => native;
     const onDrained = () => drains++;
@@ -379,6 +390,69 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     await settle();
     expect((await datagrams.bind(undefined, { port })).port).toBe(port);
     expect(drains).toBe(2);
+  });
+
+  it('holds no port however far it was opened when it was closed', async () => {
+    listener.close();
+    for (let turns = 1; turns <= 8; turns++) {
+      await settle();
+      listener = create();
+      const opening = listener.open();
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      listener.close();
+      await opening;
+      await settle();
+      const holder = await datagrams.bind(undefined, { port });
+      await holder.close();
+    }
+  });
+
+  describe('with an admission', () => {
+    const bounded = (bounds: Partial<ServiceBounds>, overrides: Partial<UdpBinding> = {}) =>
+      bindingTo(echo, {
+        bounds: { service: 'dns', maxConnections: 0, maxConnectionsPerAddress: 0, ...bounds },
+        ...overrides,
+      });
+    const open = async (binding: UdpBinding) => {
+      listener.close();
+      await settle();
+      const descriptors = new Descriptors({ limit: 1_024, clock, logger: silentLogger });
+      const admission = new Admission({
+        descriptors,
+        counts: createClientCounts(7),
+        clock,
+        logger: silentLogger,
+      });
+      listener = create({ admission });
+      listener.rebind(binding);
+      await listener.open();
+    };
+
+    it('gives the place back of a client that gets no lease', async () => {
+      let isRefusing = true;
+      const lease = () => {
+        if (isRefusing) throw new Error('removed');
+        return leaseOn(echo);
+      };
+      await open(bounded({ maxConnections: 1 }, { lease }));
+      (await datagrams.bind()).send('a', { port });
+      while (events.length === 0) await settle();
+      isRefusing = false;
+      expect(String(await asks(await datagrams.bind(), 'b'))).toBe('echo b');
+    });
+
+    it('has a flow of the same address make room where that has too many', async () => {
+      await open(bounded({ maxConnectionsPerAddress: 1 }));
+      await asks(await datagrams.bind(undefined, { host: '127.0.0.2' }), 'a');
+      await asks(await datagrams.bind(), 'b');
+      await clock.advance(2_000);
+      expect(String(await asks(await datagrams.bind(), 'c'))).toBe('echo c');
+      expect(events).toEqual([
+        ...['127.0.0.2 came', '127.0.0.1 came'],
+        ...['127.0.0.1 went', '127.0.0.1 came'],
+      ]);
+      expect(listener.drops).toEqual({});
+    });
   });
 
   it('throws when somebody else holds the port, and can be opened as soon as it is free', async () => {

@@ -1,10 +1,14 @@
 import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { connectUdp, type UdpUpstream } from '../../../src/relay/udp/udp-upstream.ts';
+import { EAGAIN } from '../../../src/relay/native/errno.ts';
+import { connectUdp, type UdpUpstream, type UpstreamOptions } from '../../../src/relay/udp/udp-upstream.ts';
+import { Descriptors } from '../../../src/system/descriptors.ts';
+import { silentLogger } from '../../../src/system/log/logger.ts';
+import type { OwnListeners } from '../../../src/system/net/own-listeners.ts';
 import { Datagrams, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
 import { copyRun, datagramsWays } from '../../support/datagrams-ways.ts';
-import { settle } from '../../support/fake-clock.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { pattern } from '../../support/sockets.ts';
 
 const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
@@ -16,7 +20,9 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
   let upstream: UdpUpstream | undefined;
   let events: string[];
   let replies: Buffer[];
+  let onRefused: () => void;
   beforeEach(() => {
+    onRefused = () => {};
     datagrams = new Datagrams();
     events = [];
     replies = [];
@@ -25,15 +31,23 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
     upstream?.close();
     await datagrams.close();
   });
-  const connect = async (port: number, host = '127.0.0.1') => {
+  const connect = async (
+    port: number,
+    host = '127.0.0.1',
+    more: Pick<UpstreamOptions, 'own' | 'descriptors'> = {},
+  ) => {
     upstream = await connectUdp(
       { host, port },
       {
+        ...more,
         datagrams: native,
         handlers: {
           onReply: (datagram) => void replies.push(datagram),
           onReplies: (run) => void replies.push(...copyRun(run)),
-          onRefused: () => void events.push('refused'),
+          onRefused: () => {
+            events.push('refused');
+            onRefused();
+          },
           onUnsent: (datagram) => void events.push(`unsent ${datagram}`),
           onUnsendable: () => void events.push('unsendable'),
         },
@@ -135,4 +149,50 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
     // A link-local address says nothing without its zone.
     await expect(connect(9, 'fe80::1')).rejects.toThrow();
   });
+
+  describe('that the proxy knows as its own', () => {
+    const notes: string[] = [];
+    const own = {
+      explain: () => undefined,
+      noteUpstream: () => {
+        notes.push('came');
+        return () => void notes.push('left');
+      },
+    } as unknown as OwnListeners;
+    beforeEach(() => {
+      notes.length = 0;
+    });
+
+    it('is known until it is closed', async () => {
+      const sink = await datagrams.bind();
+      const connected = await connect(sink.port, undefined, { own });
+      expect(notes).toEqual(['came']);
+      connected.close();
+      expect(notes).toEqual(['came', 'left']);
+    });
+
+    it('is closed where too few descriptors are left', async () => {
+      const sink = await datagrams.bind();
+      const descriptors = new Descriptors({ limit: 4, clock: new FakeClock(), logger: silentLogger });
+      const connecting = connect(sink.port, undefined, { own, descriptors });
+      await expect(connecting).rejects.toMatchObject({ code: 'EMFILE' });
+      expect(notes).toEqual(['came', 'left']);
+    });
+  });
+
+  it.runIf(native !== undefined)(
+    'hands back the rest of a run when it is closed in the middle of it',
+    async () => {
+      const connected = await connect(await freeUdpPort());
+      onRefused = () => connected.close();
+      const datagrams = ['one', 'two', 'three', 'four'].map((text) => Buffer.from(text));
+      connected.sendRun({
+        size: datagrams.length,
+        lengthOf: (index) => datagrams[index]?.length ?? 0,
+        copy: (index) => datagrams[index] ?? Buffer.alloc(0),
+        send: () => -EAGAIN,
+      });
+      expect(events).toEqual(['refused', 'unsent two', 'unsent three', 'unsent four']);
+    },
+  );
 });

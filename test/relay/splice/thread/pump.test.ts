@@ -138,6 +138,16 @@ describe('Pump', () => {
     expect(kernel.output).toHaveLength(10);
   });
 
+  it('copies what a source with urgent data brings, and goes on reading after a short read', () => {
+    const length = 3 * BUFFER_BYTES;
+    const kernel = new ScriptedKernel({ input: pattern(length), answers: [BUFFER_BYTES, BUFFER_BYTES, 5] });
+    const parts = createPump(kernel);
+    parts.source.urgent = true;
+    expect(parts.pump.run()).toBe('ended');
+    expect(kernel.output).toHaveLength(length);
+    expect(kernel.log).not.toContain('fill');
+  });
+
   it.each([
     ['a read', [-ECONNRESET]],
     ['a write', [5, -EPIPE]],

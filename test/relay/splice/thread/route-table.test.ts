@@ -151,3 +151,51 @@ describe('RouteTable whose upstream says nothing', () => {
     expect([routes.timeoutMs(), returned]).toEqual([undefined, [CLIENT]]);
   });
 });
+
+describe('RouteTable whose connections end', () => {
+  it('gives nobody a place in the turn in which its owner has left it', () => {
+    const clients: number[] = [];
+    const slots: number[] = [];
+    const shared = createSharedState();
+    Atomics.store(shared.routeOpen, 0, 1);
+    const routes = new RouteTable({
+      libc: {
+        accept: () => clients.shift() ?? -EAGAIN,
+        tcpSocket: () => UPSTREAM,
+        tuneTcp: () => 0,
+        connect: () => -EINPROGRESS,
+      },
+      poller: { watch: () => true, unwatch() {}, close() {} } as unknown as Poller,
+      pairs: {
+        add: (slot: number) => void slots.push(slot),
+        remove() {},
+        close() {},
+      } as unknown as PairTable,
+      shared,
+      counts: createClientCounts(0),
+      maxDescriptor: 1_024,
+      expected: new Int32Array(1),
+      clock: new FakeClock(),
+      onUsed() {},
+      onReturned() {},
+      onBarred() {},
+      onRouteClosed() {},
+    });
+    routes.open({
+      ...{ route: 0, listener: LISTENER, service: 0, keepAliveMs: 60_000, budgetMs: 30_000 },
+      upstreams: [{ family: 2, bytes: new Uint8Array(16) }],
+      access: { allowList: [], blockList: [] },
+    });
+    const accept = () => {
+      clients.push(CLIENT);
+      routes.accept(0);
+      return slots.at(-1) ?? -1;
+    };
+    const first = accept();
+    expect(routes.ended(first)).toBe(true);
+    // Events of the connection that was there before may still come in this turn.
+    expect(accept()).not.toBe(first);
+    routes.endTurn();
+    expect(accept()).toBe(first);
+  });
+});
