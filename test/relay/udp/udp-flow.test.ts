@@ -295,7 +295,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
         closes++;
         close();
       };
-      flow.end();
+      flow.end('unlistened');
     };
     send('one');
     lease.wake(sink.port);
@@ -325,7 +325,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     send(...numbers(1, 100));
     lease.wake(sink.port);
     await sink.arrived(1);
-    flow.end();
+    flow.end('unlistened');
     expect(clock.pending).toBe(0);
     expect(drops['not-ready']).toBeGreaterThan(0);
   });

@@ -177,12 +177,14 @@ describe('RouteTable whose connections end', () => {
       expected: new Int32Array(1),
       clock: new FakeClock(),
       onUsed() {},
+      onFinished() {},
       onReturned() {},
       onBarred() {},
       onRouteClosed() {},
     });
     routes.open({
       ...{ route: 0, listener: LISTENER, service: 0, keepAliveMs: 60_000, budgetMs: 30_000 },
+      reportedAs: undefined,
       upstreams: [{ family: 2, bytes: new Uint8Array(16) }],
       access: { allowList: [], blockList: [] },
     });
