@@ -25,6 +25,8 @@ interface UselessOptions {
   /** The fields that decide whether the options do something. */
   readonly needs: readonly FieldName[];
   readonly isUseless: (read: ReadValue, ref: WorkloadRef) => boolean;
+  /** Whoever writes what the options need, and leaves it empty, means it: as `print-effective-config` does. */
+  readonly unlessWritten?: true;
   /** In words that follow an option's name; `name` gives a field's name as the place of the options writes it. */
   readonly why: (name: (field: FieldName) => string, read: ReadValue) => string;
 }
@@ -59,6 +61,7 @@ function without(needed: FieldName, options: readonly FieldName[]): UselessOptio
   return {
     options,
     needs: [needed],
+    unlessWritten: true,
     isUseless: (read) => isEmpty(read(needed)),
     why: (name) => `has no effect without ${name(needed)}`,
   };
@@ -82,7 +85,8 @@ export function findUselessOptions(service: ReadService, defaults: Draft): reado
   );
   const read = (field: FieldName) =>
     (service.draft[field] ?? defaults[field])?.value ?? fieldSpec(field).builtIn;
-  const besideOthers = USELESS_OPTIONS.flatMap(({ options, needs, isUseless, why }) => {
+  const besideOthers = USELESS_OPTIONS.flatMap(({ options, needs, unlessWritten, isUseless, why }) => {
+    if (unlessWritten && given(needs).length > 0) return [];
     const fitting = options.filter((field) => hasEffect(field, ref.kind));
     if (!needs.every((field) => isSettled(field, service)) || !isUseless(read, ref)) return [];
     return given(fitting).map((key) =>
