@@ -3,10 +3,10 @@ import type { FileConfig } from '../config/file.ts';
 import { readSettings } from '../config/read/read-settings.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
 import { isMapping } from '../config/values/parsed.ts';
-import { configCandidates } from '../sources/config-candidates.ts';
+import { configCandidates, describeConfigPath } from '../sources/config-candidates.ts';
 import { readYaml } from '../config/yaml/read-yaml.ts';
 import type { Settings } from '../model/settings.ts';
-import { readConfigFile } from '../sources/read-config-file.ts';
+import { describeReadError, readConfigFile } from '../sources/read-config-file.ts';
 import type { Clock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
@@ -33,7 +33,7 @@ export async function healthcheck(
 ): Promise<number> {
   const { environment } = parseEnvironment(env);
   const candidates = configCandidates({ flag: options.config, env, cwd });
-  const file = await readFileSettings(candidates, clock);
+  const file = await readFileSettings(candidates, { clock, cwd, stderr });
   const flags = { statusPort: options.statusPort };
   const { status } = resolveSettings({ file, environment, flags }).settings;
   if (status === 'off') {
@@ -53,15 +53,19 @@ export async function healthcheck(
 
 /**
  * What the file says about settings, and no more: a check every few seconds must not cost a whole validation. A file
- * that can't be read says nothing; the proxy itself may still run on what it said before.
+ * that can't be read says nothing, and the check goes on: the proxy itself may still run on what it said before.
  */
 async function readFileSettings(
   { named, candidates }: ReturnType<typeof configCandidates>,
-  clock: Clock,
+  { clock, cwd, stderr }: { readonly clock: Clock } & Pick<ProgramIo, 'cwd' | 'stderr'>,
 ): Promise<FileConfig | undefined> {
   for (const path of named === undefined ? candidates : [named.path]) {
     const options = { named: named !== undefined, clock };
-    const text = await readConfigFile(path, options).catch(() => undefined);
+    const text = await readConfigFile(path, options).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT')
+        stderr(`lazy-proxy: ${describeConfigPath(path, cwd)} ${describeReadError(error)}`);
+      return undefined;
+    });
     if (text === undefined) continue;
     const { root, locate } = readYaml({ text, file: path });
     if (!isMapping(root)) return undefined;

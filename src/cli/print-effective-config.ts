@@ -11,7 +11,7 @@ import type { SettingsFlags } from '../config/settings.ts';
 import { configCandidates, describeConfigPath } from '../sources/config-candidates.ts';
 import { formatProblem, hasErrors } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
-import { readConfigFile } from '../sources/read-config-file.ts';
+import { describeReadError, readConfigFile } from '../sources/read-config-file.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
@@ -66,7 +66,7 @@ async function readConfig(
     const options = { named: named !== undefined, clock: systemClock };
     const text = await readConfigFile(path, options).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT' && named === undefined) return undefined;
-      throw new Error(`can't read ${path}: ${error.message}`);
+      throw new Error(`${describeConfigPath(path, io.cwd)} ${describeReadError(error)}`);
     });
     if (text === undefined) continue;
     const parse = createFileParser({ environment, flags: settings });

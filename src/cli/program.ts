@@ -83,7 +83,7 @@ function addValidate(program: Command, io: ProgramIo, exit: (status: number) => 
   program
     .command('validate')
     .description('Check configuration files. Exit status: 0 good, 1 problems, 2 unreadable.')
-    .argument('[files...]', 'files to check; without any, the one that `run` would use')
+    .argument('[files...]', 'files to check, - for standard input; without any, the one that `run` would use')
     .addOption(
       new Option('--format <format>', 'how problems are written')
         .choices(['text', 'json', 'github'])
@@ -151,6 +151,8 @@ function createOption(spec: FlagSpec, description = spec.description): Option {
 }
 
 function describeExtra(word: string, program: Command): string {
+  if (/\.ya?ml$/i.test(word))
+    return `error: "${word}" is not a command; did you mean "run --config ${word}"?`;
   const commands = program.commands.map((command) => command.name());
   return `error: "${word}" is not a command; there are ${commands.join(', ')}${suggestNearest(word, commands)}`;
 }

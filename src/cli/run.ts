@@ -75,7 +75,7 @@ async function serve(
   const start = async () => {
     await file.start();
     if (signals.first() !== undefined) return file.close();
-    await checkFile(file, logger);
+    await checkFile(file, { logger, labels: options.settings.labels !== false });
     if (signals.first() !== undefined) return file.close();
     proxy = await LazyProxy.create({
       file,
@@ -138,12 +138,18 @@ function takeHangups(
   };
 }
 
-async function checkFile(file: ConfigFile, logger: Logger): Promise<void> {
+async function checkFile(
+  file: ConfigFile,
+  { logger, labels }: { readonly logger: Logger; readonly labels: boolean },
+): Promise<void> {
   if (hasErrors(file.problems)) {
     logProblems(file.problems, logger);
     throw new Error('the configuration file has errors');
   }
-  if (file.path === undefined) {
+  if (file.path === undefined && !labels) {
+    const message = 'neither a configuration file nor labels (--no-labels): there is nothing to serve';
+    logger.warn({ event: 'nothing-to-serve' }, message);
+  } else if (file.path === undefined) {
     logger.info({ event: 'label-only' }, 'no configuration file found: services come from labels alone');
   } else if (await isMountedAlone(file.path)) {
     const message = `${file.shownPath} is bind-mounted as a single file: editors that save by renaming change another file, which the proxy can't see; mount its folder instead`;

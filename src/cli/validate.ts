@@ -6,10 +6,9 @@ import { createCaretRenderer, type RenderCaret } from '../config/yaml/render-car
 import { escapeJson } from '../model/escape-text.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
 import { countOf } from '../proxy/proxy-log.ts';
-import { readConfigFile } from '../sources/read-config-file.ts';
+import { describeReadError, readConfigFile, readConfigStream } from '../sources/read-config-file.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
-import { messageOf } from '../system/message-of.ts';
 
 export type ValidateFormat = 'text' | 'json' | 'github';
 
@@ -81,12 +80,13 @@ async function checkFile(
   path: string,
   { cwd, read, parse, named }: CheckContext & { readonly named: boolean },
 ): Promise<FileReport> {
-  const file = describeConfigPath(path, cwd);
+  const isStream = path === '-';
+  const file = isStream ? 'stdin' : describeConfigPath(path, cwd);
   let text: string;
   try {
-    text = await read(resolve(cwd, path), { named });
+    text = isStream ? await readConfigStream(process.stdin) : await read(resolve(cwd, path), { named });
   } catch (error) {
-    return unreadableReport(file, describeReadError(error));
+    return unreadableReport(file, describeFailure(error));
   }
   const { config, problems } = parse({ text, file });
   const drafts = config?.services.map(({ draft }) => draft) ?? [];
@@ -103,18 +103,8 @@ function isAbsent(problem: Problem): boolean {
   return problem.code === 'file-unreadable' && problem.message.endsWith(ABSENT);
 }
 
-function describeReadError(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  switch (code) {
-    case 'ENOENT':
-      return `the file ${ABSENT}`;
-    case 'EISDIR':
-      return 'this is a directory, not a file';
-    case 'EACCES':
-      return 'no permission to read the file';
-    default:
-      return `the file can't be read: ${messageOf(error)}`;
-  }
+function describeFailure(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT' ? `the file ${ABSENT}` : describeReadError(error);
 }
 
 function unreadableReport(file: string, message: string): FileReport {

@@ -11,7 +11,7 @@ import { basename, dirname, resolve, sep } from 'node:path';
 import { type FSWatcher, watch } from 'chokidar';
 import type { Clock } from '../system/clock.ts';
 import { shortageOf } from '../system/descriptors.ts';
-import { readConfigFile } from './read-config-file.ts';
+import { describeReadError, readConfigFile } from './read-config-file.ts';
 
 /** How long the file must keep its size, time and inode before it counts as written, in ms. */
 const QUIET_MS = 100;
@@ -149,7 +149,7 @@ export class FileSource {
       return {
         path: this.#path,
         text: undefined,
-        error: missing ? undefined : `can't be read: ${(error as Error).message}`,
+        error: missing ? undefined : describeReadError(error),
       };
     }
   }

@@ -40,6 +40,23 @@ export async function readConfigFile(
   });
 }
 
+/** Reads a configuration from a stream such as standard input. @throws as `readConfigFile()`. */
+export async function readConfigStream(stream: AsyncIterable<Buffer | string>): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    chunks.push(Buffer.from(chunk));
+    length += chunk.length;
+    if (length > MAX_BYTES) throw new Error(describeTooLong(length));
+  }
+  return decode(Buffer.concat(chunks));
+}
+
+/** Why a configuration file can't be read, in words that follow its name: one answer from every command. */
+export function describeReadError(error: unknown): string {
+  return `can't be read: ${error instanceof Error ? error.message : String(error)}`;
+}
+
 /** Bytes of another encoding would otherwise become `\ufffd` in names and values. */
 function decode(bytes: Buffer): string {
   const [first, second] = bytes;

@@ -71,13 +71,13 @@ describe('validate', () => {
 
   it('exits with 2 when a file can not be read, whatever the others are', async () => {
     const { code, lines } = await run(
-      { 'bad.yaml': BAD, dir: Object.assign(new Error(''), { code: 'EISDIR' }) },
+      { 'bad.yaml': BAD, dir: new Error('it is a folder, not a file') },
       { args: ['bad.yaml', 'gone.yaml', 'dir'] },
     );
     expect(code).toBe(2);
     expect(lines.slice(-2)).toEqual([
       'gone.yaml:1:1 error the file does not exist',
-      'dir:1:1 error this is a directory, not a file',
+      "dir:1:1 error can't be read: it is a folder, not a file",
     ]);
   });
 

@@ -15,6 +15,7 @@ import {
 import { isWorkloadUnknown, type ReadService } from '../read/read-services.ts';
 import { isWorkloadField, workloadNoun } from '../rules/workload-of.ts';
 import { SETTING_NAMES, type SettingName, type SettingsDraft } from '../settings.ts';
+import { parseAccessEntry } from '../values/address.ts';
 import { type Finding, warning } from './finding.ts';
 
 /** A service as far as it is known: the value of each field when all layers are merged. */
@@ -48,6 +49,21 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
     },
     why: (name, read) =>
       `has no effect, because it is more than ${name('max_connections')}, which is ${read('max_connections')}`,
+  },
+  {
+    options: ['idle_timeout'],
+    // It bounds the flows of UDP clients, too.
+    needs: ['udp_ports'],
+    isUseless: (read) =>
+      isEmpty(read('udp_ports')) && !(isEmpty(read('cron_start')) && isEmpty(read('cron_stop'))),
+    why: (name) =>
+      `has no effect beside ${name('cron_start')} or ${name('cron_stop')}: the schedule alone counts`,
+  },
+  {
+    options: ['cron_stop'],
+    needs: [],
+    isUseless: (read) => !isEmpty(read('cron_stop')) && read('cron_stop') === read('cron_start'),
+    why: (name) => `is the same as ${name('cron_start')}, so it can't be told what is meant then`,
   },
   {
     options: ['allow_data_loss'],
@@ -97,7 +113,21 @@ export function findUselessOptions(service: ReadService, defaults: Draft): reado
       ),
     );
   });
-  return [...ofOtherKinds, ...besideOthers];
+  return [...ofOtherKinds, ...besideOthers, ...findHostBits(service)];
+}
+
+/** Finds ranges that were written with an address inside them: `10.0.0.1/8` lets in more than the one who reads it may think. */
+function findHostBits({ raw, path }: ReadService): readonly Finding[] {
+  return (['allow_list', 'block_list'] as const).flatMap((field) => {
+    const items: readonly unknown[] = Array.isArray(raw[field]) ? raw[field] : [];
+    return items.flatMap((item, index) => {
+      if (typeof item !== 'string' || !item.includes('/')) return [];
+      const [range, address] = [parseAccessEntry(item), parseAccessEntry(item.split('/')[0])];
+      if (!range.ok || !address.ok || range.value.split('/')[0] === address.value) return [];
+      const message = `"${item}" means ${range.value}; write that, or "${address.value}" for the one address`;
+      return [warning([...path, field, index], { code: 'invalid-address', at: 'value', message })];
+    });
+  });
 }
 
 /** Whether the file alone decides about a field: it has no mistake there, and no label can bring it. */

@@ -402,6 +402,21 @@ const WARNINGS: typeof MISTAKES = [
     ],
   ],
   [
+    'schedules that contradict, and ranges with an address inside',
+    `services:
+  a: { ports: ["80:80"], cron_start: "0 8 * * *", cron_stop: "0 8 * * *", idle_timeout: 5m }
+  b: { udp_ports: ["53:53"], cron_start: "0 8 * * *", idle_timeout: 5m }
+  c: { ports: ["81:80"], allow_list: [10.0.0.1/8, 10.0.0.0/8, 10.0.0.1/32, "fd00::1/64", "fd00:0::/64"] }
+`,
+    [
+      "f.yaml:2:51 warning cron_stop: is the same as cron_start, so it can't be told what is meant then",
+      'f.yaml:2:75 warning idle_timeout: has no effect beside cron_start or cron_stop: the schedule alone counts',
+      'f.yaml:4:39 warning allow_list[0]: "10.0.0.1/8" means 10.0.0.0/8; write that, or "10.0.0.1" for the one address',
+      'f.yaml:4:76 warning allow_list[3]: "fd00::1/64" means fd00::/64; write that, or "fd00::1" for the one address',
+      'f.yaml: ok, 3 services, 3 listeners',
+    ],
+  ],
+  [
     'a health check among the defaults',
     'defaults: { http_healthcheck: "http://{{container}}/" }\nservices: { a: { ports: ["80:80"], http_healthcheck_status: 204 } }\n',
     ['f.yaml: ok, 1 service, 1 listener'],

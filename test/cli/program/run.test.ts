@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { PROGRAM, runProgram } from '../../support/run-program.ts';
+import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
 
 const JSON_LOG = { LOG_FORMAT: 'json' };
@@ -33,6 +34,17 @@ describe('lazy-proxy run', () => {
       status: 2,
       errors: ['gone.yaml:1:1: there is no such file', "can't start: the configuration file has errors"],
     });
+  });
+
+  test('says that there is nothing to serve where there is neither a file nor labels', async () => {
+    const { log } = await startProgram({
+      cwd: await createFolder(),
+      args: ['run', '--no-labels', '--status-port', '0'],
+      env: { PATH: process.env['PATH'], ...JSON_LOG },
+    });
+    expect(logged(log(), 'warn')).toEqual([
+      'neither a configuration file nor labels (--no-labels): there is nothing to serve',
+    ]);
   });
 
   test('exits with 2 and names every problem when the file is broken', async () => {
@@ -142,10 +154,7 @@ describe('lazy-proxy', () => {
       ['vaildate', 'x.yaml'],
       'error: "vaildate" is not a command; there are run, validate, print-effective-config, healthcheck; did you mean "validate"?',
     ],
-    [
-      ['run', 'x.yaml'],
-      'error: "x.yaml" is not a command; there are run, validate, print-effective-config, healthcheck',
-    ],
+    [['run', 'x.yaml'], 'error: "x.yaml" is not a command; did you mean "run --config x.yaml"?'],
     [['run', '--bogus'], "error: unknown option '--bogus'"],
     [['run', '--config'], "error: option '-c, --config <file>' argument missing"],
     [

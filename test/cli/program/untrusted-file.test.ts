@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
@@ -34,4 +34,21 @@ describe.each(['run', 'validate', 'print-effective-config'])('lazy-proxy %s', (c
     expect(status).toBe(2);
     expect(stdout + stderr).toContain('a FIFO, a socket or a device; only a regular file is read');
   });
+});
+
+const FOLDER =
+  "can't be read: it is a folder, not a file; Docker makes one where the file of a bind mount is missing on the host";
+
+test.each([
+  ['run', 2, `lazy-proxy.yaml:1:1: ${FOLDER}`],
+  ['validate', 2, `lazy-proxy.yaml:1:1 error ${FOLDER}`],
+  ['print-effective-config', 2, `lazy-proxy: lazy-proxy.yaml ${FOLDER}`],
+  ['healthcheck', 1, `lazy-proxy: lazy-proxy.yaml ${FOLDER}`],
+])('lazy-proxy %s says what a folder at the path of the file means', async (command, expected, message) => {
+  const folder = await createFolder({});
+  await mkdir(path.join(folder, 'lazy-proxy.yaml'));
+  const env = { STATUS_PORT: '1' };
+  const { status, stdout, stderr } = await runProgram([command], { cwd: folder, env });
+  expect(status).toBe(expected);
+  expect(stdout + stderr).toContain(message);
 });

@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { runProgram } from '../../support/run-program.ts';
+import { PROGRAM, runProgram } from '../../support/run-program.ts';
 import { createFolder } from './folder.ts';
 
 const GOOD = 'services:\n  a: { ports: ["80:80", "90-92:1-3"] }\n';
@@ -37,6 +39,21 @@ describe('lazy-proxy validate', () => {
     expect(status).toBe(2);
     expect(stdout).toContain('gone.yaml:1:1 error the file does not exist\n');
     expect(stdout).toContain('bad.yaml:2:16 error');
+  });
+
+  test('reads standard input where the file is -', async () => {
+    const child = spawn(process.execPath, [PROGRAM, 'validate', '-'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    child.stdin.end('services:\n  a: { idle_timeout: soon }\n');
+    let stdout = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      stdout += chunk;
+    });
+    const [status] = await once(child, 'close');
+    expect({ status, first: stdout.split('\n')[0] }).toEqual({
+      status: 1,
+      first:
+        'stdin:2:22 error idle_timeout: "soon" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"',
+    });
   });
 
   test('writes annotations for GitHub', async () => {
