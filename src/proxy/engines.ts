@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs';
 import type { Backend, BackendSink, LabelledWorkload, SharedView } from '../backends/backend.ts';
 import { DockerBackend } from '../backends/docker/docker-backend.ts';
 import { EngineConnection } from '../backends/engine/engine-connection.ts';
@@ -177,13 +178,25 @@ export class Engines {
   }
 }
 
-/** The usual cause why a socket can't be opened, with what to do. Pure. */
+/** The usual cause why a socket can't be opened, with what to do. */
 function adviseOnSocket(reason: string): string {
-  if (reason.includes('connect ENOENT'))
-    return `${reason} (there is no such socket: mount it into the proxy's container, or name another with DOCKER_SOCK)`;
-  if (reason.includes('connect EACCES'))
-    return `${reason} (the proxy's user may not open it: run it as root, or with the group of the socket)`;
+  const [, code, socket = ''] = /connect (ENOENT|EACCES) (\/\S+)/.exec(reason) ?? [];
+  if (code === 'ENOENT')
+    return `${reason} (there is no such socket: mount it into the proxy's container, -v ${socket}:${socket}, or name another with DOCKER_SOCK)`;
+  if (code === 'EACCES')
+    return `${reason} (the proxy's user may not open it: run it with the group of the socket, ${describeUser(socket)}, or as root)`;
   return reason;
+}
+
+/** As `docker run --user` and Compose's `user:` take it: the proxy's own user with the socket's group. */
+function describeUser(socket: string): string {
+  const user = process.getuid?.() ?? '';
+  try {
+    return `user: "${user}:${statSync(socket).gid}"`;
+  } catch {
+    // A folder on the way may be closed, too.
+    return `user: "${user}:<group>"`;
+  }
 }
 
 function createEngine(backend: Engine['backend']): Engine {

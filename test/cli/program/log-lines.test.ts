@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { chmod, chown, stat } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { freePorts } from '../../support/free-ports.ts';
@@ -70,12 +71,10 @@ test.each([
 
 test('an engine whose socket is not there is told with what to do', async () => {
   const cwd = await createFolder({ 'lazy-proxy.yaml': 'status: off\n' });
-  const proxy = await startProgram({
-    cwd,
-    env: { ...process.env, DOCKER_SOCK: path.join(cwd, 'none.sock') },
-  });
+  const socket = path.join(cwd, 'none.sock');
+  const proxy = await startProgram({ cwd, env: { ...process.env, DOCKER_SOCK: socket } });
   expect(await proxy.logged('cannot follow the Docker engine')).toContain(
-    "(there is no such socket: mount it into the proxy's container, or name another with DOCKER_SOCK)",
+    `(there is no such socket: mount it into the proxy's container, -v ${socket}:${socket}, or name another with DOCKER_SOCK)`,
   );
 });
 
@@ -91,4 +90,24 @@ test.each([
   const cwd = await createFolder({ 'lazy-proxy.yaml': text });
   const proxy = await startProgram({ cwd, env: { ...process.env, TZ: 'Asia/Kolkata', ...env } });
   expect(proxy.log()).toMatch(expected);
+});
+
+test('an engine whose socket belongs to another group is told with the number of that group', async () => {
+  const cwd = await createFolder({ 'lazy-proxy.yaml': 'status: off\n' });
+  const socket = path.join(cwd, 'closed.sock');
+  const engine = createServer().listen(socket);
+  await once(engine, 'listening');
+  onTestFinished(() => void engine.close());
+  await chmod(cwd, 0o755);
+  await chmod(socket, 0);
+  const own = process.getuid?.();
+  // Nothing is closed to root, so the proxy becomes somebody else.
+  const script = 'process.setgroups([]);process.setgid(65534);process.setuid(65534)';
+  const nodeArgs = own === 0 ? ['--import', `data:text/javascript,${script}`] : [];
+  if (own === 0) await chown(socket, 0, 4_242);
+  const { gid } = await stat(socket);
+  const proxy = await startProgram({ cwd, nodeArgs, env: { ...process.env, DOCKER_SOCK: socket } });
+  expect(await proxy.logged('cannot follow the Docker engine')).toContain(
+    `(the proxy's user may not open it: run it with the group of the socket, user: "${own === 0 ? 65_534 : own}:${gid}", or as root)`,
+  );
 });
