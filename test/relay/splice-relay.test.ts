@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { setEnvironmentData } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Admission } from '../../src/relay/access/admission.ts';
@@ -16,6 +16,15 @@ import { createSpliceRelay } from '../support/relays.ts';
 import { collect, ending, pattern, Sockets } from '../support/sockets.ts';
 
 const isLinux = process.platform === 'linux';
+
+/** What a link leads to; nothing where it is gone by now. */
+function readlinkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}
 
 function createAdmission(): Admission {
   const [clock, logger] = [systemClock, silentLogger];
@@ -58,7 +67,12 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
     return { client: left.near, upstream: right.far, ended, ends: () => ends };
   };
 
-  it('counts the pipes of the thread no longer', async () => {
+  it('counts the pipes of the thread no longer, and closes them', async () => {
+    const pipes = () => {
+      const links = readdirSync('/proc/self/fd').map((fd) => readlinkOf(`/proc/self/fd/${fd}`));
+      return links.filter((link) => link.startsWith('pipe:')).length;
+    };
+    const before = pipes();
     const { client, ended } = await join();
     client.write(pattern(64 * 1_048_576));
     while (countDescriptors(admission.counts) === 0) await settle();
@@ -67,6 +81,7 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
     void join();
     await ended;
     expect(countDescriptors(admission.counts)).toBe(0);
+    expect(pipes()).toBe(before);
   });
 
   it('resets every connection, says so, and relays new ones by streams', async () => {

@@ -205,6 +205,15 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(listener.activeConnections).toBe(0);
   });
 
+  it('closes a client in order that can not be served, whatever it has sent', async () => {
+    const client = await sockets.connect(port);
+    const hold = await heldClient(0);
+    await new Promise<void>((resolve) => client.write(pattern(20_000), () => resolve()));
+    const ended = ending(client);
+    hold.refuse();
+    expect(await ended).toBe('closed');
+  });
+
   it('gives the lease back once when the client left just before it was served', async () => {
     const client = await sockets.connect(port);
     const hold = await heldClient(0);

@@ -4,8 +4,12 @@ import { connect as connectTo, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { WarmUser } from '../../../src/model/warm-path.ts';
 import { compileAccessList } from '../../../src/relay/access/access-list.ts';
+import { Admission } from '../../../src/relay/access/admission.ts';
+import { countShared, createClientCounts } from '../../../src/relay/access/client-counts.ts';
 import { type TcpBinding, TcpListener } from '../../../src/relay/tcp/tcp-listener.ts';
 import type { TcpRelay } from '../../../src/relay/tcp/tcp-relay.ts';
+import { systemClock } from '../../../src/system/clock.ts';
+import { Descriptors } from '../../../src/system/descriptors.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import { aListener } from '../../support/builders.ts';
 import { settle } from '../../support/fake-clock.ts';
@@ -239,6 +243,80 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect([counts.length, upstream.sockets.length]).toEqual([told, 1]);
     await connect();
     expect(asked).toBe(1);
+  });
+
+  it('sends clients elsewhere from the moment on at which it is rebound', async () => {
+    await warmUp();
+    const other = await sockets.listen();
+    const connectToOther = async () => ({ socket: await sockets.connect(other.port), release() {} });
+    listener.rebind({ ...binding, connect: connectToOther, openWarmPath: () => undefined });
+    await sockets.connect(port);
+    await other.socket(0);
+    expect(upstream.sockets).toHaveLength(1);
+  });
+
+  it('looks at each client itself where their number is bounded', async () => {
+    listener.rebind({ ...binding, bounds: { maxConnections: 5, maxConnectionsPerAddress: 0 } });
+    for (let count = 1; count <= 2; count++) {
+      await end(await connect());
+      await until(() => listener.activeConnections === 0);
+    }
+    expect([asked, user]).toEqual([2, undefined]);
+  });
+
+  it('lends nothing any more when it was closed while its client waited', async () => {
+    const client = await sockets.connect(port);
+    await until(() => asked === 1);
+    listener.close();
+    const far = await upstream.socket(0);
+    far.write('hello');
+    await once(client, 'data');
+    expect(user).toBeUndefined();
+    await end({ client, far });
+  });
+
+  describe('with an admission', () => {
+    let admission: Admission;
+    beforeEach(async () => {
+      listener.destroy();
+      const [clock, logger] = [systemClock, silentLogger];
+      const descriptors = new Descriptors({ limit: 8_192, clock, logger });
+      admission = new Admission({ descriptors, counts: createClientCounts(7), clock, logger });
+      listener = new TcpListener({
+        ...{ spec: aListener({ address: '127.0.0.1', port }), binding, relay, logger, admission },
+        onRefused() {},
+        onDrained() {},
+      });
+      await listener.open();
+    });
+    const expected = () => admission.descriptors.expected[0];
+
+    it('looks at each client itself once half of the descriptors are taken', async () => {
+      countShared(admission.counts, 4_096);
+      for (let count = 1; count <= 2; count++) {
+        await end(await connect());
+        await until(() => listener.activeConnections === 0);
+      }
+      expect([asked, user]).toEqual([2, undefined]);
+    });
+
+    it('keeps a descriptor for the upstream of a client until that is there', async () => {
+      const client = await sockets.connect(port);
+      await until(() => asked === 1);
+      expect(expected()).toBe(1);
+      const far = await upstream.socket(0);
+      far.write('hello');
+      await once(client, 'data');
+      expect(expected()).toBe(0);
+      await end({ client, far });
+    });
+
+    it('keeps no descriptor for a client that could not be served', async () => {
+      listener.rebind({ ...binding, connect: () => Promise.reject(new Error('no')) });
+      await ending(await sockets.connect(port));
+      await until(() => listener.activeConnections === 0);
+      expect(expected()).toBe(0);
+    });
   });
 
   it('resets what is connected when it is destroyed', async () => {

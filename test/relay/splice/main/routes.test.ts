@@ -1,10 +1,12 @@
-import { createServer, type Server } from 'node:net';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { descriptorOf } from '../../../../src/relay/native/descriptor-of.ts';
 import { createLibc, type Libc } from '../../../../src/relay/native/libc.ts';
 import { loadKoffi } from '../../../../src/relay/native/load-koffi.ts';
 import { Routes, type RouteThread } from '../../../../src/relay/splice/main/routes.ts';
 import { createSharedState, type ThreadReport } from '../../../../src/relay/splice/thread-protocol.ts';
-import type { TcpRoute } from '../../../../src/relay/tcp/tcp-relay.ts';
+import type { RouteOptions, TcpRoute } from '../../../../src/relay/tcp/tcp-relay.ts';
 
 const NOTHING: ThreadReport = {
   ended: [],
@@ -26,6 +28,8 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
   /** What the owner was told of the number of connections. */
   let told: number[];
   let listeners: number[];
+  /** Clients that were given back. */
+  let given: number;
 
   beforeEach(async () => {
     const load = await loadKoffi();
@@ -42,19 +46,24 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
       },
     };
     routes = new Routes(thread, { libc, reportsEnds: false });
-    const opened = routes.open(server, {
-      upstreams: [{ host: '127.0.0.1', port: 1 }],
-      keepAliveMs: 0,
-      budgetMs: 30_000,
-      service: 0,
-      name: 'db',
-      access: { allowList: [], blockList: [] },
-      onUse: (count) => void told.push(count),
-      onReturned() {},
-      onLost() {},
-    });
+    given = 0;
+    const opened = routes.open(server, options());
     if (opened === undefined) throw new Error('there is no route');
     route = opened;
+  });
+  const options = (): RouteOptions => ({
+    upstreams: [{ host: '127.0.0.1', port: 1 }],
+    keepAliveMs: 0,
+    budgetMs: 30_000,
+    service: 0,
+    name: 'db',
+    access: { allowList: [], blockList: [] },
+    onUse: (count) => void told.push(count),
+    onReturned: (client) => {
+      given++;
+      client.destroy();
+    },
+    onLost() {},
   });
   afterEach(() => {
     for (const fd of [...listeners, route.takeListener()]) libc.close(fd);
@@ -80,5 +89,40 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
     Atomics.store(shared.routeUse, 0, 0);
     routes.take({ ...NOTHING, used: [0] });
     expect([told.at(-1), routes.count]).toEqual([0, 0]);
+  });
+
+  it('stays open for clients where it could not be closed because of one', () => {
+    Atomics.store(shared.routeUse, 0, 1);
+    expect(route.tryClose()).toBe(false);
+    expect(Atomics.load(shared.routeOpen, 0)).toBe(1);
+    Atomics.store(shared.routeUse, 0, 0);
+    expect(route.tryClose()).toBe(true);
+    expect(Atomics.load(shared.routeOpen, 0)).toBe(0);
+  });
+
+  it('tells of the end of its use when the thread gives the last client back', async () => {
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    await once(client, 'connect');
+    Atomics.store(shared.routeUse, 0, 1);
+    routes.take({
+      ...NOTHING,
+      returned: [{ route: 0, client: libc.dup(descriptorOf(client) ?? -1), waitedMs: 0 }],
+    });
+    client.destroy();
+    expect([told, given]).toEqual([[0], 1]);
+  });
+
+  it('keeps no descriptor where there is only one for it', () => {
+    const closed: number[] = [];
+    const made = [50, -1];
+    const scarce = {
+      dup: () => made.shift() ?? -1,
+      close(fd: number) {
+        closed.push(fd);
+        return 0;
+      },
+    };
+    const poor = new Routes({ shared, post() {} }, { libc: scarce, reportsEnds: false });
+    expect([poor.open(server, options()), closed]).toEqual([undefined, [50]]);
   });
 });
