@@ -9,7 +9,7 @@ import { checkServices } from './checks/check-services.ts';
 import { type Finding, sortProblems, toProblem } from './checks/finding.ts';
 import { createSchemaCheck } from './checks/schema.ts';
 import { formFindings, unfitFindings } from './checks/schema-findings.ts';
-import { findUselessSettings } from './checks/useless-options.ts';
+import { findHostBits, findUselessSettings } from './checks/useless-options.ts';
 import { EMPTY_ENVIRONMENT } from './environment.ts';
 import { type Draft, FIELD_NAMES, fieldSpec } from './fields.ts';
 import { createFieldParser, readDraft } from './read/read-draft.ts';
@@ -108,6 +108,7 @@ function readRoot(
       ...settings.findings,
       ...findings,
       ...checkServices(services, { locate, engine, status, defaults: defaults.draft }),
+      ...findHostBits(rawDefaults, ['defaults']),
       ...findUselessSettings(settings.settings, services),
     ],
   };

@@ -23,7 +23,7 @@ import { faultsOf, type Reading, refuse, showValue } from './values/parsed.ts';
 import { countListeners } from './values/ports.ts';
 import { formatPath } from './yaml/path.ts';
 import { createSuggester } from './values/suggest.ts';
-import { describeUselessness } from './checks/useless-options.ts';
+import { describeHostBits, describeUselessness } from './checks/useless-options.ts';
 
 /** Labels of lazy-tcp-proxy that guard a service; ignoring them would open what their owner closed. */
 const PROTECTIVE_LABELS: ReadonlySet<string> = new Set(['tls', 'api-key', 'basic-auth']);
@@ -160,8 +160,10 @@ function readLabelField(
   for (const key of given) {
     const origin = originOf(key);
     const result = readLabel(field, { key, text: labels[labelOf(key)] ?? '', ref });
-    if (result.ok) sourced = { value: result.value, origin };
-    else {
+    if (result.ok) {
+      sourced = { value: result.value, origin };
+      problems.push(...findLabelHostBits(field, { key, text: labels[labelOf(key)] ?? '', origin }));
+    } else {
       problems.push(
         ...faultsOf(result).map(({ code, path, message }): Problem => {
           const place = formatPath([labelSuffix(key), ...path]);
@@ -176,6 +178,20 @@ function readLabelField(
     problems.push({ code: 'exclusive-keys', severity: 'error', message, origin: originOf(second) });
   }
   return { sourced, problems };
+}
+
+function findLabelHostBits(
+  field: FieldName,
+  { key, text, origin }: { readonly key: string; readonly text: string; readonly origin: Origin },
+): readonly Problem[] {
+  if (field !== 'allow_list' && field !== 'block_list') return [];
+  return text.split(',').flatMap((item): readonly Problem[] => {
+    const message = describeHostBits(item.trim());
+    if (message === undefined) return [];
+    return [
+      { code: 'invalid-address', severity: 'warning', message: `${labelSuffix(key)}: ${message}`, origin },
+    ];
+  });
 }
 
 function describeIneffective(

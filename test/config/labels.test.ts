@@ -203,6 +203,14 @@ describe('parseLabels', () => {
     expect(problems.map(({ message }) => message).at(-1)).toBe('and 19,990 more');
   });
 
+  it('warns of a range that was written with an address inside', () => {
+    const { kind, problems } = labelsOf('a', { 'block-list': '10.0.0.0/8, 10.0.0.1/8' });
+    expect(kind).toBe('accepted');
+    expect(problems.map(formatProblem)).toEqual([
+      `container a, label ${PREFIX}.block-list warning block-list: "10.0.0.1/8" means 10.0.0.0/8; write that, or "10.0.0.1" for the one address`,
+    ]);
+  });
+
   it('only warns of a label it does not know', () => {
     const { kind, problems } = labelsOf('a', { port: '80:80', 'traefik-hosts': 'x' });
     expect(kind).toBe('accepted');

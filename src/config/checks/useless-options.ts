@@ -16,6 +16,7 @@ import { isWorkloadUnknown, type ReadService } from '../read/read-services.ts';
 import { isWorkloadField, workloadNoun } from '../rules/workload-of.ts';
 import { SETTING_NAMES, type SettingName, type SettingsDraft } from '../settings.ts';
 import { parseAccessEntry } from '../values/address.ts';
+import type { Path } from '../yaml/path.ts';
 import { type Finding, warning } from './finding.ts';
 
 /** A service as far as it is known: the value of each field when all layers are merged. */
@@ -113,21 +114,29 @@ export function findUselessOptions(service: ReadService, defaults: Draft): reado
       ),
     );
   });
-  return [...ofOtherKinds, ...besideOthers, ...findHostBits(service)];
+  return [...ofOtherKinds, ...besideOthers, ...findHostBits(raw, service.path)];
 }
 
-/** Finds ranges that were written with an address inside them: `10.0.0.1/8` lets in more than the one who reads it may think. */
-function findHostBits({ raw, path }: ReadService): readonly Finding[] {
-  return (['allow_list', 'block_list'] as const).flatMap((field) => {
+/** Finds ranges in a mapping of the file's that were written with an address inside them. */
+export function findHostBits(raw: Readonly<Record<string, unknown>>, path: Path): readonly Finding[] {
+  return ACCESS_LISTS.flatMap((field) => {
     const items: readonly unknown[] = Array.isArray(raw[field]) ? raw[field] : [];
     return items.flatMap((item, index) => {
-      if (typeof item !== 'string' || !item.includes('/')) return [];
-      const [range, address] = [parseAccessEntry(item), parseAccessEntry(item.split('/')[0])];
-      if (!range.ok || !address.ok || range.value.split('/')[0] === address.value) return [];
-      const message = `"${item}" means ${range.value}; write that, or "${address.value}" for the one address`;
+      const message = describeHostBits(item);
+      if (message === undefined) return [];
       return [warning([...path, field, index], { code: 'invalid-address', at: 'value', message })];
     });
   });
+}
+
+const ACCESS_LISTS = ['allow_list', 'block_list'] as const;
+
+/** `10.0.0.1/8` lets in more than who reads it may think; undefined for what is no such range. */
+export function describeHostBits(item: unknown): string | undefined {
+  if (typeof item !== 'string' || !item.includes('/')) return undefined;
+  const [range, address] = [parseAccessEntry(item), parseAccessEntry(item.split('/')[0])];
+  if (!range.ok || !address.ok || range.value.split('/')[0] === address.value) return undefined;
+  return `"${item}" means ${range.value}; write that, or "${address.value}" for the one address`;
 }
 
 /** Whether the file alone decides about a field: it has no mistake there, and no label can bring it. */

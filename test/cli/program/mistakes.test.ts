@@ -417,6 +417,14 @@ const WARNINGS: typeof MISTAKES = [
     ],
   ],
   [
+    'a range with an address inside among the defaults',
+    'defaults: { block_list: [10.0.0.1/8] }\nservices: {}\n',
+    [
+      'f.yaml:1:26 warning defaults.block_list[0]: "10.0.0.1/8" means 10.0.0.0/8; write that, or "10.0.0.1" for the one address',
+      'f.yaml: ok, 0 services, 0 listeners',
+    ],
+  ],
+  [
     'a health check among the defaults',
     'defaults: { http_healthcheck: "http://{{container}}/" }\nservices: { a: { ports: ["80:80"], http_healthcheck_status: 204 } }\n',
     ['f.yaml: ok, 1 service, 1 listener'],
