@@ -63,9 +63,9 @@ async function runTestsAndChecks(kubernetes) {
   const built = await runStep('build', () => runBuild({ signal }));
   if (only === undefined) await runStep('unit tests', () => runTests(['unit', 'model'], { name: 'unit' }));
   if (!built) return console.log('the tests of the program did not run: they need the build');
+  if (only === undefined) await runStep('program tests', () => runTests(['program'], { name: 'program' }));
   // What is left waits more than it works, so it may as well wait together.
   await Promise.all([
-    only === undefined && runStep('program tests', () => runTests(['program'], { name: 'program' })),
     only !== 'kubernetes' && runEngineTests(),
     kubernetes !== undefined && runStep('Kubernetes tests', () => runKubernetesTests(kubernetes)),
   ]);

@@ -525,7 +525,7 @@ describe('parseConfigFile', () => {
         .join('')
         .replace('<<: *m-1, ', '');
     expect(problemsOf(`${chain(500)}services: { a: { container: c, cron_start: "0 0 1 1 *" } }`)).toEqual([]);
-    expect(problemsOf(chain(20_000))).toEqual([
+    expect(problemsOf(chain(4_000))).toEqual([
       'lazy-proxy.yaml:1:1 error its aliases unfold to more than 5000000 values',
     ]);
   });

@@ -55,8 +55,11 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
     options: ['idle_timeout'],
     // It bounds the flows of UDP clients, too.
     needs: ['udp_ports'],
+    // The value that it has anyway says nothing: the output of print-effective-config holds it.
     isUseless: (read) =>
-      isEmpty(read('udp_ports')) && !(isEmpty(read('cron_start')) && isEmpty(read('cron_stop'))),
+      isEmpty(read('udp_ports')) &&
+      !(isEmpty(read('cron_start')) && isEmpty(read('cron_stop'))) &&
+      read('idle_timeout') !== fieldSpec('idle_timeout').builtIn,
     why: (name) =>
       `has no effect beside ${name('cron_start')} or ${name('cron_stop')}: the schedule alone counts`,
   },

@@ -11,7 +11,7 @@ services:
   db:
     container: my-postgres
     ports: ["5432:5432", "9000-9001:80-81"]
-    allow_list: [192.168.1.7/16]
+    allow_list: [192.168.0.0/16]
     cron_start: "30  8 * * 1-5"
   hello: { command: [node, server.js], cwd: app, ports: ["9000:3000", "127.0.0.1:9200:1"], idle_timeout: 0 }
 `;
@@ -131,7 +131,7 @@ services:
     const folder = await createFolder();
     const absent = await runProgram([...NO_LABELS, '--config', 'gone.yaml'], { cwd: folder });
     expect(absent.status).toBe(2);
-    expect(absent.stderr).toContain('gone.yaml: ENOENT');
+    expect(absent.stderr).toContain("gone.yaml can't be read: ENOENT");
     const unreachable = await runProgram([COMMAND, '--docker-socket', '/nowhere.sock'], { cwd: folder });
     expect(unreachable.status).toBe(2);
     expect(unreachable.stderr).toMatch(

@@ -28,7 +28,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
     child.kill(signal);
     expect(await once(child, 'exit')).toEqual([0, null]);
     expect(performance.now() - begunMs).toBeLessThan(1_500);
-    expect(log()).toContain(`${signal}: ending before the start is complete`);
+    expect(log()).toContain(`${signal}: shutting down before the start is complete`);
     expect(log()).not.toContain('listening');
     client.destroy();
   },

@@ -81,7 +81,7 @@ test('SIGTERM ends a start whose file is parsed for long', { timeout: 60_000 }, 
   proxy.child.kill('SIGTERM');
   const signal = AbortSignal.timeout(4_000);
   expect(await once(proxy.child, 'exit', { signal })).toEqual([0, null]);
-  expect(proxy.log()).toContain('SIGTERM: ending before the start is complete');
+  expect(proxy.log()).toContain('SIGTERM: shutting down before the start is complete');
   expect(parentOf(pid)).toBeUndefined();
 });
 
