@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parseDocument, parse as parseYaml } from 'yaml';
 import { validate } from '../src/cli/validate.ts';
 import { parseEnvironment } from '../src/config/environment.ts';
@@ -134,25 +134,25 @@ function reachablePorts({ ports = [], expose = [] }: ComposeService): readonly s
 }
 
 describe('lazy-proxy.yaml.example', () => {
-  it('is valid', () => {
+  test('is valid', () => {
     expect(problemsOf('lazy-proxy.yaml.example')).toEqual([]);
   });
 });
 
 describe('examples', () => {
-  it('are all there', () => {
+  test('are all there', () => {
     expect(folders.length).toBeGreaterThan(15);
     expect(composeFolders).toEqual(
       folders.filter((folder) => !['github-actions', 'kubernetes', 'quickstart'].includes(folder)),
     );
   });
 
-  it('are all in the table of README.md, in one row each', () => {
+  test('are all in the table of README.md, in one row each', () => {
     const rows = read(ROOT, 'README.md').matchAll(/^\| \[([^\]]+)\]\(\1\/README\.md\) +\|/gm);
     expect([...rows].map(([, folder]) => folder).toSorted()).toEqual(folders.toSorted());
   });
 
-  it.each(folders)('%s has a README with a title, commands and links that lead somewhere', (folder) => {
+  test.each(folders)('%s has a README with a title, commands and links that lead somewhere', (folder) => {
     const text = read(ROOT, folder, 'README.md');
     expect(text).toMatch(/^# \S/);
     expect(text).toMatch(/^```sh$/m);
@@ -160,18 +160,18 @@ describe('examples', () => {
       expect(existsSync(path.join(ROOT, folder, target)), target).toBe(true);
   });
 
-  it.each(yamlFiles)('%s is YAML without mistakes', (file) => {
+  test.each(yamlFiles)('%s is YAML without mistakes', (file) => {
     const document = parseDocument(read(file));
     expect([...document.errors, ...document.warnings]).toEqual([]);
   });
 
-  it.each(yamlFiles)('%s names a schema that exists, where it names one', (file) => {
+  test.each(yamlFiles)('%s names a schema that exists, where it names one', (file) => {
     const schema = /^# yaml-language-server: \$schema=(.+)$/m.exec(read(file))?.[1];
     expect(schema !== undefined).toBe(configFiles.includes(file));
     if (schema !== undefined) expect(existsSync(path.join(path.dirname(file), schema)), schema).toBe(true);
   });
 
-  it.each(configFiles)('%s is valid', (file) => {
+  test.each(configFiles)('%s is valid', (file) => {
     expect(problemsOf(file)).toEqual([]);
   });
 });
@@ -179,13 +179,13 @@ describe('examples', () => {
 describe.each(composeFolders)('examples/%s', (folder) => {
   const compose = readCompose(folder);
 
-  it('has a name, and images of a version', () => {
+  test('has a name, and images of a version', () => {
     expect(compose.name).toMatch(/^lazy-[a-z-]+$/);
     for (const [service, { image = '' }] of Object.entries(compose.services))
       if (image !== IMAGE) expect(image, service).toMatch(/^[^:]+:(?!latest$)[^:]*\d[^:]*$/);
   });
 
-  it('gives the proxy an engine, and its configuration as a folder', () => {
+  test('gives the proxy an engine, and its configuration as a folder', () => {
     const { environment = {}, volumes = [], restart } = proxyOf(compose);
     expect(restart).toBe('unless-stopped');
     expect(volumes.includes(SOCKET)).toBe(environment['DOCKER_HOST'] === undefined);
@@ -193,14 +193,14 @@ describe.each(composeFolders)('examples/%s', (folder) => {
     expect(volumes.includes(`./config:${CONFIG_FOLDER}:ro`)).toBe(hasFile);
   });
 
-  it('mounts files of its own that exist', () => {
+  test('mounts files of its own that exist', () => {
     const sources = Object.values(compose.services).flatMap(({ volumes = [] }) =>
       volumes.map((volume) => volume.split(':')[0] ?? '').filter((source) => source.startsWith('./')),
     );
     for (const source of sources) expect(existsSync(path.join(ROOT, folder, source)), source).toBe(true);
   });
 
-  it('has labels without mistakes', () => {
+  test('has labels without mistakes', () => {
     const readings = readLabels(compose);
     expect(readings.flatMap(({ problems }) => problems.map(formatProblem))).toEqual([]);
     expect(readings.filter(({ kind }) => kind !== 'accepted')).toEqual([]);
@@ -211,14 +211,14 @@ describe.each(composeFolders)('examples/%s', (folder) => {
     expect(readings).toHaveLength(labelled.length);
   });
 
-  it('makes a table without conflicts', () => {
+  test('makes a table without conflicts', () => {
     const table = tableOf(folder);
     expect(table.entries.size).toBeGreaterThan(0);
     expect(table.conflicts).toEqual([]);
     expect(table.problems.map(formatProblem)).toEqual([]);
   });
 
-  it('has the containers and dependants that it names', () => {
+  test('has the containers and dependants that it names', () => {
     const containers = containersOf(compose);
     const table = tableOf(folder);
     for (const { service } of table.entries.values()) {
@@ -228,7 +228,7 @@ describe.each(composeFolders)('examples/%s', (folder) => {
     }
   });
 
-  it('lets the proxy be reached on every port that it listens on', () => {
+  test('lets the proxy be reached on every port that it listens on', () => {
     const proxy = proxyOf(compose);
     if (proxy.network_mode === 'host') return;
     const listeners = [...tableOf(folder).entries.values()].flatMap(({ service }) => service.listeners);
@@ -236,7 +236,7 @@ describe.each(composeFolders)('examples/%s', (folder) => {
     expect(reachablePorts(proxy).toSorted()).toEqual([...wanted, '8080/tcp'].toSorted());
   });
 
-  it('lets the engine wake nothing that sleeps', () => {
+  test('lets the engine wake nothing that sleeps', () => {
     const containers = [...tableOf(folder).entries.values()].map(({ service }) => service);
     const asleep = new Set(
       containers.flatMap(({ workload, dependants }) => [workloadName(workload), ...dependants]),
@@ -247,7 +247,7 @@ describe.each(composeFolders)('examples/%s', (folder) => {
     }
   });
 
-  it('starts in its README what does not wait for a client', () => {
+  test('starts in its README what does not wait for a client', () => {
     const readme = read(ROOT, folder, 'README.md');
     const started = /docker compose create && docker compose up -d (.+)/.exec(readme)?.[1]?.split(' ') ?? [];
     expect(started).toContain('proxy');
@@ -277,11 +277,11 @@ describe('examples/proxy-socket-proxy', () => {
     return patterns.some((pattern) => new RegExp(`^${pattern}$`).test(call));
   }
 
-  it.each(CALLS)('lets %s %s through', (method, call) => {
+  test.each(CALLS)('lets %s %s through', (method, call) => {
     expect(lets(method, call)).toBe(true);
   });
 
-  it.each([
+  test.each([
     ['POST', '/containers/create'],
     ['POST', '/containers/0123abc/exec'],
     ['POST', '/containers/0123abc/kill'],
@@ -291,13 +291,13 @@ describe('examples/proxy-socket-proxy', () => {
     expect(lets(method, call)).toBe(false);
   });
 
-  it('names a service of compose.yaml, which the proxy talks to', () => {
+  test('names a service of compose.yaml, which the proxy talks to', () => {
     const compose = readCompose('proxy-socket-proxy');
     expect(Object.keys(compose.services)).toContain(name);
     expect(proxyOf(compose).environment?.['DOCKER_HOST']).toBe(`tcp://${name}:2375`);
   });
 
-  it('has every call that the engine client makes', () => {
+  test('has every call that the engine client makes', () => {
     const source = read('src/backends/engine/engine-client.ts');
     const variable = ['$', '{action}'].join('');
     const actions = [...source.matchAll(/containerPath\(\w+, '([a-z]+)'\)/g)].map(
@@ -321,7 +321,7 @@ describe('examples/proxy-socket-proxy', () => {
 describe('examples/github-actions', () => {
   const folder = path.join(ROOT, 'github-actions');
 
-  it('runs a command that succeeds', async () => {
+  test('runs a command that succeeds', async () => {
     const workflow = parseYaml(read(folder, 'validate.yml')) as {
       readonly on: object;
       readonly jobs: { readonly validate: { readonly steps: readonly { readonly run?: string }[] } };

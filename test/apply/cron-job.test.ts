@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { findNextFire } from '../../src/apply/cron-job.ts';
 
 /** The next fires after a moment, as UTC. */
@@ -17,13 +17,13 @@ function fires(
 }
 
 describe('findNextFire', () => {
-  it('finds the times of the zone', () => {
+  test('finds the times of the zone', () => {
     expect(
       fires('30 8 * * 1-5', { timezone: 'Europe/Paris', after: '2026-06-05T00:00:00Z', count: 2 }),
     ).toEqual(['2026-06-05T06:30', '2026-06-08T06:30']);
   });
 
-  it('does not find the moment it begins at', () => {
+  test('does not find the moment it begins at', () => {
     expect(fires('0 0 * * *', { timezone: 'UTC', after: '2026-06-05T00:00:00Z', count: 1 })).toEqual([
       '2026-06-06T00:00',
     ]);
@@ -32,7 +32,7 @@ describe('findNextFire', () => {
     ]);
   });
 
-  it.each([
+  test.each([
     // The clocks skip 02:00–03:00 (Paris: 01:00 UTC, New York: 07:00 UTC).
     ['30 2 * * *', 'Europe/Paris', '2026-03-28T12:00:00Z', ['2026-03-29T01:30', '2026-03-30T00:30']],
     ['59 2 * * *', 'Europe/Paris', '2026-03-28T12:00:00Z', ['2026-03-29T01:59', '2026-03-30T00:59']],
@@ -51,7 +51,7 @@ describe('findNextFire', () => {
     },
   );
 
-  it.each([
+  test.each([
     // The clocks repeat 02:00–03:00 in Paris, 01:00–02:00 in New York.
     ['30 2 * * *', 'Europe/Paris', '2026-10-24T12:00:00Z', ['2026-10-25T00:30', '2026-10-26T01:30']],
     ['30 2 * * *', 'Europe/Paris', '2026-10-25T00:45:00Z', ['2026-10-26T01:30', '2026-10-27T01:30']],
@@ -61,7 +61,7 @@ describe('findNextFire', () => {
     expect(fires(expression, { timezone, after, count: 2 })).toEqual(expected);
   });
 
-  it.each(['2026-03-28T12:00:00Z', '2026-10-24T12:00:00Z'])(
+  test.each(['2026-03-28T12:00:00Z', '2026-10-24T12:00:00Z'])(
     'fires an hourly job every hour when the clocks change, after %s',
     (after) => {
       const found = fires('0 * * * *', { timezone: 'Europe/Paris', after, count: 30 });
@@ -72,14 +72,14 @@ describe('findNextFire', () => {
     },
   );
 
-  it('finds 29 February in the next leap year', () => {
+  test('finds 29 February in the next leap year', () => {
     expect(fires('0 0 29 2 *', { timezone: 'UTC', after: '2026-01-01T00:00:00Z', count: 2 })).toEqual([
       '2028-02-29T00:00',
       '2032-02-29T00:00',
     ]);
   });
 
-  it('finds nothing for 30 February', () => {
+  test('finds nothing for 30 February', () => {
     expect(findNextFire({ expression: '0 0 30 2 *', timezone: 'UTC' }, 0)).toBeUndefined();
   });
 });

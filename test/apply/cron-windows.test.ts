@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CronWindows } from '../../src/apply/cron-windows.ts';
 import type { Service } from '../../src/model/service.ts';
 import { type Logger, silentLogger } from '../../src/system/log/logger.ts';
@@ -30,7 +30,7 @@ describe('CronWindows', () => {
   const leases = () => bench.controller('db').leases;
   const state = () => bench.controller('db').state.kind;
 
-  it('wakes the service at the start, and holds it until the stop', async () => {
+  test('wakes the service at the start, and holds it until the stop', async () => {
     bench.add(aBareService(window), STOPPED);
     windows.fire('db', 'start');
     await bench.clock.advance(WAKE_MS);
@@ -44,7 +44,7 @@ describe('CronWindows', () => {
     expect(lines).toEqual(['db: cron_start', 'db: cron_stop']);
   });
 
-  it('goes over to the other workload when the service gets one in the middle of its window', async () => {
+  test('goes over to the other workload when the service gets one in the middle of its window', async () => {
     const before = aBareService(window);
     const after = aBareService({ ...window, workload: { kind: 'docker', container: 'other' } });
     bench.add(before, STOPPED);
@@ -62,7 +62,7 @@ describe('CronWindows', () => {
     expect(leases()).toBe(0);
   });
 
-  it('holds no lease when there is no stop, and lets the service run on', async () => {
+  test('holds no lease when there is no stop, and lets the service run on', async () => {
     bench.add(aBareService({ cronStart: '30 8 * * *' }), STOPPED);
     windows.fire('db', 'start');
     await bench.clock.advance(1_000_000);
@@ -70,7 +70,7 @@ describe('CronWindows', () => {
     expect(bench.backend.log).toEqual(['wake docker/db']);
   });
 
-  it('only logs a start that finds the service awake', async () => {
+  test('only logs a start that finds the service awake', async () => {
     bench.add(aBareService(window), RUNNING);
     await settle();
     windows.fire('db', 'start');
@@ -79,7 +79,7 @@ describe('CronWindows', () => {
     expect(lines).toEqual(['db: cron_start: awake already']);
   });
 
-  it('only logs a stop that finds the service asleep', async () => {
+  test('only logs a stop that finds the service asleep', async () => {
     bench.add(aBareService(window), STOPPED);
     windows.fire('db', 'stop');
     await bench.clock.advance(1_000);
@@ -87,7 +87,7 @@ describe('CronWindows', () => {
     expect(lines).toEqual(['db: cron_stop: asleep already']);
   });
 
-  it('holds one lease when a start fires twice', async () => {
+  test('holds one lease when a start fires twice', async () => {
     bench.add(aBareService(window), STOPPED);
     windows.fire('db', 'start');
     windows.fire('db', 'start');
@@ -96,7 +96,7 @@ describe('CronWindows', () => {
     expect(bench.backend.log).toEqual(['wake docker/db']);
   });
 
-  it('puts the service to sleep at the stop although a client uses it, and wakes it for the next', async () => {
+  test('puts the service to sleep at the stop although a client uses it, and wakes it for the next', async () => {
     bench.add(aBareService(window), STOPPED);
     windows.fire('db', 'start');
     await bench.clock.advance(WAKE_MS);
@@ -109,7 +109,7 @@ describe('CronWindows', () => {
     expect(bench.backend.count('wake')).toBe(2);
   });
 
-  it('puts the service to sleep when the stop comes while it still wakes', async () => {
+  test('puts the service to sleep when the stop comes while it still wakes', async () => {
     bench.add(aBareService(window), STOPPED);
     windows.fire('db', 'start');
     await bench.clock.advance(WAKE_MS / 2);
@@ -119,7 +119,7 @@ describe('CronWindows', () => {
     expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
   });
 
-  it('serves the client that waits for a start when the stop comes', async () => {
+  test('serves the client that waits for a start when the stop comes', async () => {
     bench.add(aBareService(window), STOPPED);
     const client = bench.client('db', server.port);
     await bench.backend.called(1);
@@ -129,7 +129,7 @@ describe('CronWindows', () => {
     expect(bench.backend.log).toEqual(['wake docker/db']);
   });
 
-  it('tries again until the service was awake once when its start fails', async () => {
+  test('tries again until the service was awake once when its start fails', async () => {
     bench.backend.automate({ clock: bench.clock, wakeMs: 1e9, sleepMs: SLEEP_MS });
     bench.add(aBareService(window), STOPPED);
     windows.fire('db', 'start');
@@ -141,7 +141,7 @@ describe('CronWindows', () => {
     expect(state()).toBe('ready');
   });
 
-  it('lets the service idle when its window is closed with its schedule', async () => {
+  test('lets the service idle when its window is closed with its schedule', async () => {
     const service = aBareService({ ...window, idleTimeoutMs: 60_000 });
     bench.add(service, STOPPED);
     windows.fire('db', 'start');
@@ -155,7 +155,7 @@ describe('CronWindows', () => {
     expect(bench.backend.count('sleep')).toBe(1);
   });
 
-  it('does nothing for a service that is not there', () => {
+  test('does nothing for a service that is not there', () => {
     windows.fire('nobody', 'start');
     windows.fire('nobody', 'stop');
     windows.close('nobody');

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { describePlan } from '../../src/apply/describe-plan.ts';
 import type { Change } from '../../src/model/change.ts';
 import { aListener, aService } from '../support/builders.ts';
@@ -7,7 +7,7 @@ describe('describePlan', () => {
   const service = aService();
   const listener = aListener({ port: 5432 });
 
-  it.each<[string, Change]>([
+  test.each<[string, Change]>([
     ['service db added', { kind: 'add-service', service }],
     ['service db changed', { kind: 'update-service', service, previous: service }],
     ['service db removed', { kind: 'remove-service', service }],
@@ -24,18 +24,18 @@ describe('describePlan', () => {
     expect(describePlan([change])).toBe(text);
   });
 
-  it('says that nothing changed when the plan is empty', () => {
+  test('says that nothing changed when the plan is empty', () => {
     expect(describePlan([])).toBe('nothing changed');
   });
 
   const many = (count: number): Change[] =>
     Array.from({ length: count }, () => ({ kind: 'add-service', service }) as const);
 
-  it('names all changes when they are 8', () => {
+  test('names all changes when they are 8', () => {
     expect(describePlan(many(8))).toBe(Array(8).fill('service db added').join('; '));
   });
 
-  it('counts the rest when there are more than 8 changes', () => {
+  test('counts the rest when there are more than 8 changes', () => {
     expect(describePlan(many(11))).toBe(`${Array(8).fill('service db added').join('; ')}; and 3 more`);
   });
 });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ListenerSet } from '../../src/apply/listener-set.ts';
 import type { ServiceListener } from '../../src/apply/service-listener.ts';
 import { type ListenerSpec, listenKey, type Service } from '../../src/model/service.ts';
@@ -95,7 +95,7 @@ describe('ListenerSet', () => {
     await set.settled();
   };
 
-  it('serves on the port when it is open', async () => {
+  test('serves on the port when it is open', async () => {
     await open();
     await relayed();
     expect(served).toEqual(['db']);
@@ -108,11 +108,11 @@ describe('ListenerSet', () => {
     expect([...set.holders]).toEqual([[listenKey(spec), 'db']]);
   });
 
-  it('knows nothing of a listener that was never opened', () => {
+  test('knows nothing of a listener that was never opened', () => {
     expect(set.status(spec)).toEqual({ activeConnections: 0, drops: {}, refusals: {}, error: undefined });
   });
 
-  it('reports a port that another process holds, and says so once', async () => {
+  test('reports a port that another process holds, and says so once', async () => {
     await hold();
     await open();
     await advance(5_000);
@@ -123,13 +123,13 @@ describe('ListenerSet', () => {
     ]);
   });
 
-  it('reports an address that the machine does not have', async () => {
+  test('reports an address that the machine does not have', async () => {
     const elsewhere = { ...spec, address: '192.0.2.1' };
     await open(db, elsewhere);
     expect(set.status(elsewhere).error).toBe('this machine does not have that address');
   });
 
-  it('tries again after 250, 500 … at most 5000 ms when the port is taken', async () => {
+  test('tries again after 250, 500 … at most 5000 ms when the port is taken', async () => {
     await hold();
     await open();
     const delays: number[] = [];
@@ -140,7 +140,7 @@ describe('ListenerSet', () => {
     expect(delays).toEqual([250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
   });
 
-  it('tells whether a service is served: by one bound listener at the least', async () => {
+  test('tells whether a service is served: by one bound listener at the least', async () => {
     const holder = await hold();
     await open();
     expect(told).toEqual(['db unserved']);
@@ -160,7 +160,7 @@ describe('ListenerSet', () => {
     expect(told).toEqual(['db unserved', 'db served', 'web served']);
   });
 
-  it('takes the port as soon as a try finds it free', async () => {
+  test('takes the port as soon as a try finds it free', async () => {
     const holder = await hold();
     await open();
     await holder.close();
@@ -173,7 +173,7 @@ describe('ListenerSet', () => {
     expect(served).toEqual(['db']);
   });
 
-  it('goes to the service it was rebound to while the port was taken', async () => {
+  test('goes to the service it was rebound to while the port was taken', async () => {
     const holder = await hold();
     await open();
     set.rebind(spec, aService({ name: 'web' }));
@@ -183,7 +183,7 @@ describe('ListenerSet', () => {
     expect(served).toEqual(['web']);
   });
 
-  it('sends new connections to the service it is rebound to', async () => {
+  test('sends new connections to the service it is rebound to', async () => {
     await open();
     const first = await relayed();
     set.rebind(spec, aService({ name: 'web' }));
@@ -193,14 +193,14 @@ describe('ListenerSet', () => {
     expect(first.client.destroyed).toBe(false);
   });
 
-  it('opens a listener that it is to rebind and does not have', async () => {
+  test('opens a listener that it is to rebind and does not have', async () => {
     set.rebind(spec, db);
     await set.settled();
     await relayed();
     expect(served).toEqual(['db']);
   });
 
-  it('gives up a port for good when it is closed between two tries', async () => {
+  test('gives up a port for good when it is closed between two tries', async () => {
     await hold();
     await open();
     set.close(spec);
@@ -208,7 +208,7 @@ describe('ListenerSet', () => {
     expect(set.status(spec).error).toBeUndefined();
   });
 
-  it('gives up a port when it is closed while it is being opened', async () => {
+  test('gives up a port when it is closed while it is being opened', async () => {
     set.open(spec, db);
     set.close(spec);
     await set.settled();
@@ -216,7 +216,7 @@ describe('ListenerSet', () => {
     await hold();
   });
 
-  it('says nothing of a port that turns out to be taken after it was closed', async () => {
+  test('says nothing of a port that turns out to be taken after it was closed', async () => {
     await hold();
     set.open(spec, db);
     set.close(spec);
@@ -225,7 +225,7 @@ describe('ListenerSet', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('binds the port again when it is closed and opened in one go', async () => {
+  test('binds the port again when it is closed and opened in one go', async () => {
     await open();
     const { client, far } = await relayed();
     const narrow = { ...spec, address: '127.0.0.1' };
@@ -239,13 +239,13 @@ describe('ListenerSet', () => {
     expect(String(await once(far, 'data'))).toBe('still here');
   });
 
-  it('is drained at once when there is no connection', async () => {
+  test('is drained at once when there is no connection', async () => {
     await open();
     await set.drain();
     await hold();
   });
 
-  it('is drained when the last connection has ended', async () => {
+  test('is drained when the last connection has ended', async () => {
     await open();
     const { client, far } = await relayed();
     let drained = false;
@@ -260,7 +260,7 @@ describe('ListenerSet', () => {
     await drain;
   });
 
-  it('waits for connections of listeners that were closed before', async () => {
+  test('waits for connections of listeners that were closed before', async () => {
     await open();
     const { client, far } = await relayed();
     set.close(spec);
@@ -271,7 +271,7 @@ describe('ListenerSet', () => {
     await drain;
   });
 
-  it('ends everybody who waits for the drain when it is destroyed', async () => {
+  test('ends everybody who waits for the drain when it is destroyed', async () => {
     await open();
     const { client } = await relayed();
     const ended = ending(client);

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { CronWindows } from '../../src/apply/cron-windows.ts';
 import type { ListenerSet } from '../../src/apply/listener-set.ts';
 import { Reconciler } from '../../src/apply/reconciler.ts';
@@ -41,12 +41,12 @@ describe('Reconciler', () => {
   const db = aService({ listeners: [aListener({ port: 1 })] });
   const web = aService({ name: 'web', listeners: [aListener({ port: 2 })] });
 
-  it('has the empty table in force at first', () => {
+  test('has the empty table in force at first', () => {
     expect(reconciler.current).toBe(EMPTY_TABLE);
     expect(reconciler.holders.size).toBe(0);
   });
 
-  it('carries the changes out in the order of the plan, and returns them', () => {
+  test('carries the changes out in the order of the plan, and returns them', () => {
     const plan = reconciler.apply(aTable([db, web]));
     expect(plan.map(({ kind }) => kind)).toEqual([
       'add-service',
@@ -57,21 +57,21 @@ describe('Reconciler', () => {
     expect(calls).toEqual(['add db', 'add web', 'open tcp/*:1 db', 'open tcp/*:2 web', 'link']);
   });
 
-  it('touches nothing when an equal table comes', () => {
+  test('touches nothing when an equal table comes', () => {
     reconciler.apply(aTable([db, web]));
     calls = [];
     expect(reconciler.apply(aTable([structuredClone(db), web]))).toEqual([]);
     expect(calls).toEqual([]);
   });
 
-  it('touches only what has changed when one service is edited', () => {
+  test('touches only what has changed when one service is edited', () => {
     reconciler.apply(aTable([db, web]));
     calls = [];
     reconciler.apply(aTable([db, { ...web, allowList: ['10.0.0.0/8'] }]));
     expect(calls).toEqual(['update web from web', 'rebind tcp/*:2 web', 'link']);
   });
 
-  it('moves one schedule when an expression changes in the file, and one when it changes in a label', () => {
+  test('moves one schedule when an expression changes in the file, and one when it changes in a label', () => {
     const tableWith = ({ file, label }: { readonly file: string; readonly label: string }) =>
       tableOf({
         text: `services: { db: { ports: ["1:1"], cron_start: "${file}" } }`,
@@ -86,14 +86,14 @@ describe('Reconciler', () => {
     expect(calls).toEqual(['update web from web', 'schedule web', 'link']);
   });
 
-  it('removes a service after its listeners', () => {
+  test('removes a service after its listeners', () => {
     reconciler.apply(aTable([db, web]));
     calls = [];
     reconciler.apply(aTable([web]));
     expect(calls).toEqual(['close tcp/*:1', 'remove db', 'link']);
   });
 
-  it('sets and clears schedules, and ends the window of one that is cleared', () => {
+  test('sets and clears schedules, and ends the window of one that is cleared', () => {
     const scheduled = { ...db, cronStart: '0 8 * * *' };
     reconciler.apply(aTable([scheduled]));
     expect(calls).toEqual(['add db', 'open tcp/*:1 db', 'schedule db', 'link']);
@@ -102,7 +102,7 @@ describe('Reconciler', () => {
     expect(calls).toEqual(['update db from db', 'close window of db', 'unschedule db', 'link']);
   });
 
-  it('names the holders of the table in force', () => {
+  test('names the holders of the table in force', () => {
     reconciler.apply(aTable([db, web]));
     expect([...reconciler.holders]).toEqual([
       ['tcp/*:1', 'db'],

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ScheduleSet } from '../../src/apply/schedule-set.ts';
 import type { Service } from '../../src/model/service.ts';
 import { formatTimestamp } from '../../src/system/clock.ts';
@@ -30,7 +30,7 @@ describe('ScheduleSet', () => {
     });
   const set = (overrides: Partial<Service>) => schedules.set(aService(overrides));
 
-  it.each([
+  test.each([
     [{ cronStart: '30 12 * * *' }, ['04-01T12:30 db start', '04-02T12:30 db start']],
     [{ cronStop: '0 13 * * *' }, ['04-01T13:00 db stop', '04-02T13:00 db stop']],
     [
@@ -43,7 +43,7 @@ describe('ScheduleSet', () => {
     expect(fired).toEqual(expected);
   });
 
-  it('fires to the millisecond', async () => {
+  test('fires to the millisecond', async () => {
     await clock.advance(123);
     set({ cronStart: '1 12 * * *' });
     await clock.advance(MINUTE_MS - 124);
@@ -52,7 +52,7 @@ describe('ScheduleSet', () => {
     expect(fired).toEqual(['04-01T12:01 db start']);
   });
 
-  it('keeps no timer when there is no job', () => {
+  test('keeps no timer when there is no job', () => {
     expect(clock.pending).toBe(0);
     set({ cronStart: '30 12 * * *' });
     expect(clock.pending).toBe(1);
@@ -63,7 +63,7 @@ describe('ScheduleSet', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('fires no more for a service that was cleared', async () => {
+  test('fires no more for a service that was cleared', async () => {
     set({ cronStart: '30 12 * * *', cronStop: '40 12 * * *' });
     set({ name: 'web', cronStart: '30 12 * * *' });
     schedules.clear('db');
@@ -71,7 +71,7 @@ describe('ScheduleSet', () => {
     expect(fired).toEqual(['04-01T12:30 web start']);
   });
 
-  it('goes by a changed expression of one service, and leaves the others as they are', async () => {
+  test('goes by a changed expression of one service, and leaves the others as they are', async () => {
     set({ cronStart: '30 12 * * *' });
     set({ name: 'web', cronStart: '40 12 * * *' });
     await clock.advance(10 * MINUTE_MS);
@@ -80,14 +80,14 @@ describe('ScheduleSet', () => {
     expect(fired).toEqual(['04-01T12:40 web start', '04-01T12:50 db start']);
   });
 
-  it('goes by a changed zone', async () => {
+  test('goes by a changed zone', async () => {
     set({ cronStart: '30 12 * * *', timezone: 'UTC' });
     set({ cronStart: '30 14 * * *', timezone: 'Asia/Kolkata' });
     await clock.advance(24 * HOUR_MS);
     expect(fired).toEqual(['04-02T09:00 db start']);
   });
 
-  it.each([
+  test.each([
     // From two days before each clock change: spring skips 02:00–03:00, autumn repeats an hour.
     ['Europe/Paris', '30 2 * * *', '2026-03-28', ['03-28T01:30', '03-29T01:30', '03-30T00:30']],
     ['Europe/Paris', '30 2 * * *', '2026-10-24', ['10-24T00:30', '10-25T00:30', '10-26T01:30']],
@@ -104,21 +104,21 @@ describe('ScheduleSet', () => {
     },
   );
 
-  it('never fires on 30 February, and the other jobs all the same', async () => {
+  test('never fires on 30 February, and the other jobs all the same', async () => {
     set({ cronStart: '0 0 30 2 *', cronStop: '30 12 * * *' });
     await clock.advance(HOUR_MS);
     expect(fired).toEqual(['04-01T12:30 db stop']);
   });
 
   describe('when the clock is set', () => {
-    it('notices within a minute', async () => {
+    test('notices within a minute', async () => {
       set({ cronStart: '0 14 * * *' });
       clock.jump(2 * HOUR_MS - 30_000);
       await clock.advance(MINUTE_MS);
       expect(fired).toEqual(['04-01T14:00 db start']);
     });
 
-    it('does not fire again what has fired when it is set back', async () => {
+    test('does not fire again what has fired when it is set back', async () => {
       set({ cronStart: '30 12 * * *' });
       await clock.advance(31 * MINUTE_MS);
       clock.jump(-10 * MINUTE_MS);
@@ -128,7 +128,7 @@ describe('ScheduleSet', () => {
       expect(fired).toHaveLength(2);
     });
 
-    it('makes up for what was missed, in order, when it is set forward by up to three hours', async () => {
+    test('makes up for what was missed, in order, when it is set forward by up to three hours', async () => {
       set({ cronStart: '0 13 * * *', cronStop: '0 14 * * *' });
       set({ name: 'web', cronStart: '30 13 * * *' });
       clock.jump(3 * HOUR_MS - 2 * MINUTE_MS);
@@ -139,14 +139,14 @@ describe('ScheduleSet', () => {
       expect(fired).toHaveLength(3);
     });
 
-    it('makes up for every time of one job', async () => {
+    test('makes up for every time of one job', async () => {
       set({ cronStart: '0 * * * *' });
       clock.jump(2 * HOUR_MS + 30 * MINUTE_MS);
       await clock.advance(MINUTE_MS);
       expect(fired).toHaveLength(2);
     });
 
-    it('passes over what lies between when it is set forward by more', async () => {
+    test('passes over what lies between when it is set forward by more', async () => {
       set({ cronStart: '0 13 * * *', cronStop: '0 17 * * *' });
       clock.jump(4 * HOUR_MS);
       await clock.advance(MINUTE_MS);
@@ -155,7 +155,7 @@ describe('ScheduleSet', () => {
       expect(fired).toEqual(['04-01T17:00 db stop']);
     });
 
-    it('goes by the new time when it is set back by more', async () => {
+    test('goes by the new time when it is set back by more', async () => {
       set({ cronStart: '30 12 * * *' });
       await clock.advance(31 * MINUTE_MS);
       clock.jump(-24 * HOUR_MS);
@@ -163,7 +163,7 @@ describe('ScheduleSet', () => {
       expect(fired).toEqual(['04-01T12:30 db start', '04-01T12:30 db start']);
     });
 
-    it.each([
+    test.each([
       ['forward', 5 * HOUR_MS, []],
       ['back', -5 * HOUR_MS, ['04-01T08:00 db start', '04-01T13:00 db start']],
     ])(
@@ -178,7 +178,7 @@ describe('ScheduleSet', () => {
       },
     );
 
-    it('takes the time between two schedules for no jump', async () => {
+    test('takes the time between two schedules for no jump', async () => {
       set({ cronStart: '30 12 * * *' });
       schedules.clear('db');
       await clock.advance(10 * HOUR_MS);

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createServiceListener, type ServiceListener } from '../../src/apply/service-listener.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
 import type { Client } from '../../src/relay/listener.ts';
@@ -72,19 +72,19 @@ describe('createServiceListener', () => {
     await ending(bench.sockets.begin(spec.port));
   };
 
-  it('connects clients to the target port of its service', async () => {
+  test('connects clients to the target port of its service', async () => {
     bench.add(service, RUNNING);
     expect(await visit()).toBe('hello');
   });
 
-  it('tells who comes and goes', async () => {
+  test('tells who comes and goes', async () => {
     bench.add(service, RUNNING);
     await visit();
     await until(() => tracked.length > 1);
     expect(tracked).toEqual(['127.0.0.1 came', '127.0.0.1 went']);
   });
 
-  it('wakes its service for a client, and lets it idle when the client is gone', async () => {
+  test('wakes its service for a client, and lets it idle when the client is gone', async () => {
     bench.backend.automate({ clock: bench.clock, wakeMs: 200, sleepMs: 300 });
     bench.add({ ...service, idleTimeoutMs: 0 }, STOPPED);
     const visited = visit();
@@ -96,14 +96,14 @@ describe('createServiceListener', () => {
     expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
   });
 
-  it('connects to the new target port when it is rebound', async () => {
+  test('connects to the new target port when it is rebound', async () => {
     bench.add(service, RUNNING);
     const other = await bench.sockets.listen((socket) => socket.end('other'));
     listener.rebind(aService({ listeners: [{ ...spec, targetPort: other.port }] }));
     expect(await visit()).toBe('other');
   });
 
-  it('leaves everything as it is when it refuses a client', async () => {
+  test('leaves everything as it is when it refuses a client', async () => {
     const controller = bench.add(service, STOPPED);
     const lastActiveMs = controller.lastActiveMs;
     await bench.clock.advance(1_000);
@@ -115,7 +115,7 @@ describe('createServiceListener', () => {
     expect(controller.lastActiveMs).toBe(lastActiveMs);
   });
 
-  it('logs refused clients now and then, with how many came in between', async () => {
+  test('logs refused clients now and then, with how many came in between', async () => {
     for (let count = 0; count < 4; count++) await refuse();
     await until(() => lines.length > 0);
     for (let turn = 0; turn < 20; turn++) await settle();
@@ -128,17 +128,17 @@ describe('createServiceListener', () => {
     expect(lines[1]).toMatch(/\(blocked\), and 3 more before it$/);
   });
 
-  it('closes a client of a service that is gone', async () => {
+  test('closes a client of a service that is gone', async () => {
     await ending(bench.sockets.begin(spec.port));
     await until(() => lines.length > 0);
     expect(lines).toEqual([expect.stringContaining('the service was removed')]);
   });
 
-  it('throws when the service has no such listener', () => {
+  test('throws when the service has no such listener', () => {
     expect(() => listener.rebind(aService({ listeners: [] }))).toThrow('no listener');
   });
 
-  it('says that it is drained', () => {
+  test('says that it is drained', () => {
     listener.close();
     expect(drains).toBe(1);
   });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createServiceListener, type ServiceListener } from '../../src/apply/service-listener.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
 import { createStreamRelay } from '../../src/relay/tcp/stream-relay.ts';
@@ -111,7 +111,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
   });
 
   describe('in reply mode', () => {
-    it('answers the first datagrams of ten clients, each with its own reply', async () => {
+    test('answers the first datagrams of ten clients, each with its own reply', async () => {
       bench.add(service, STOPPED);
       const clients = await Promise.all(Array.from({ length: 10 }, () => datagrams.bind()));
       for (const [index, client] of clients.entries()) send(client, `hello ${index}`);
@@ -124,7 +124,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(state()).toBe('ready');
     });
 
-    it('offers the very first datagram until it is answered, and sends all others once and in order', async () => {
+    test('offers the very first datagram until it is answered, and sends all others once and in order', async () => {
       bench.add(service, STOPPED);
       const target = await upstream();
       const [first, second] = [await datagrams.bind(), await datagrams.bind()];
@@ -154,7 +154,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(second.received).toEqual([]);
     });
 
-    it('tries again quickly when the port refuses at first', async () => {
+    test('tries again quickly when the port refuses at first', async () => {
       bench.add(service, STOPPED);
       const client = await datagrams.bind();
       send(client, 'hello');
@@ -168,7 +168,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(target.texts).toEqual(['hello']);
     });
 
-    it('drops what later clients sent, too, when the start was in vain', async () => {
+    test('drops what later clients sent, too, when the start was in vain', async () => {
       bench.add(service, STOPPED);
       await upstream();
       send(await datagrams.bind(), 'a');
@@ -181,7 +181,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
     });
 
-    it('drops what nothing has answered within the budget, and puts the workload to sleep again', async () => {
+    test('drops what nothing has answered within the budget, and puts the workload to sleep again', async () => {
       bench.add(service, STOPPED);
       const target = await upstream();
       const client = await datagrams.bind();
@@ -198,7 +198,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(lines).toEqual([expect.stringContaining('flow of 127.0.0.1')]);
     });
 
-    it('leaves the workload awake when somebody else uses it', async () => {
+    test('leaves the workload awake when somebody else uses it', async () => {
       bench.add(service, STOPPED);
       await upstream();
       send(await datagrams.bind(), 'a');
@@ -210,7 +210,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       lease.release();
     });
 
-    it('leaves a workload to its idle timer when something else has proved that it is well', async () => {
+    test('leaves a workload to its idle timer when something else has proved that it is well', async () => {
       bench.add(service, STOPPED);
       await upstream();
       const lease = bench.controller('db').hold('for a test');
@@ -226,7 +226,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
     });
 
-    it('starts afresh for the next datagram when the start has failed', async () => {
+    test('starts afresh for the next datagram when the start has failed', async () => {
       bench.add(service, STOPPED);
       const client = await datagrams.bind();
       send(client, 'a');
@@ -243,7 +243,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
   describe('in open mode', () => {
     beforeEach(useOpenMode);
 
-    it('passes a thousand datagrams on once each and in order, those of the start and those after', async () => {
+    test('passes a thousand datagrams on once each and in order, those of the start and those after', async () => {
       bench.add(service, STOPPED);
       const target = await upstream();
       const client = await datagrams.bind();
@@ -262,7 +262,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(listener.drops).toEqual({});
     });
 
-    it('sends a datagram again that the port has refused, and nothing else twice', async () => {
+    test('sends a datagram again that the port has refused, and nothing else twice', async () => {
       bench.add(service, STOPPED);
       const client = await datagrams.bind();
       send(client, '1', '2', '3');
@@ -275,7 +275,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(listener.drops).toEqual({});
     });
 
-    it('is content with a workload that never answers, and lets it idle when nothing comes any more', async () => {
+    test('is content with a workload that never answers, and lets it idle when nothing comes any more', async () => {
       bench.add(service, STOPPED);
       const target = await upstream();
       send(await datagrams.bind(), 'a');
@@ -288,7 +288,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
     });
 
-    it('fails after the budget when the port refuses all the time, and leaves the rest to the idle timer', async () => {
+    test('fails after the budget when the port refuses all the time, and leaves the rest to the idle timer', async () => {
       bench.add(service, STOPPED);
       send(await datagrams.bind(), 'a');
       await bench.backend.called(1);
@@ -299,7 +299,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
     });
 
-    it('loses no more of a burst than the port refused, and sends nothing twice', async () => {
+    test('loses no more of a burst than the port refused, and sends nothing twice', async () => {
       bench.add(service, STOPPED);
       const target = await upstream();
       const client = await datagrams.bind();
@@ -316,7 +316,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(listener.drops).toEqual({ refused: 1 });
     });
 
-    it('wakes a workload again whose port has gone with it', async () => {
+    test('wakes a workload again whose port has gone with it', async () => {
       bench.add(service, STOPPED);
       const target = await upstream();
       const client = await datagrams.bind();
@@ -334,7 +334,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     });
   });
 
-  it('needs no proof when its workload was awake before', async () => {
+  test('needs no proof when its workload was awake before', async () => {
     bench.add(service, RUNNING);
     const target = await upstream();
     send(await datagrams.bind(), 'a', 'b');
@@ -344,7 +344,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     expect(bench.backend.calls).toEqual([]);
   });
 
-  it('sends nothing before the health gate is passed, and does not mind silence after it', async () => {
+  test('sends nothing before the health gate is passed, and does not mind silence after it', async () => {
     bench.backend.automate({
       clock: bench.clock,
       wakeMs: WAKE_MS,
@@ -392,7 +392,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       return { tries, answer: client.texts.at(-1) };
     };
 
-    it('is answered from the other one when it wakes, and asks the first no more', async () => {
+    test('is answered from the other one when it wakes, and asks the first no more', async () => {
       bench.add(service, STOPPED);
       await echo();
       const first = await datagrams.bind();
@@ -403,7 +403,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(deaf.received).toHaveLength(length);
     });
 
-    it('is answered from the other one in open mode, with the second try', async () => {
+    test('is answered from the other one in open mode, with the second try', async () => {
       useOpenMode();
       bench.add(service, STOPPED);
       await echo();
@@ -415,7 +415,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(await ask(first, 'c')).toEqual({ tries: 1, answer: 'echo c' });
     });
 
-    it('is answered from the other one when it ran before, and remembers it beyond the run', async () => {
+    test('is answered from the other one when it ran before, and remembers it beyond the run', async () => {
       useOpenMode();
       bench.add(service, { ...RUNNING, hosts });
       await echo();
@@ -428,7 +428,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
       expect(deaf.received).toHaveLength(length);
     });
 
-    it('keeps a burst together', async () => {
+    test('keeps a burst together', async () => {
       useOpenMode();
       bench.add(service, { ...RUNNING, hosts });
       send(await datagrams.bind(), ...numbers(1, 20));
@@ -437,7 +437,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     });
   });
 
-  it('goes to sleep as long after the last datagram as the idle timeout says', async () => {
+  test('goes to sleep as long after the last datagram as the idle timeout says', async () => {
     bench.add(service, STOPPED);
     await echo();
     const client = await datagrams.bind();
@@ -453,7 +453,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     expect(listener.activeConnections).toBe(0);
   });
 
-  it('goes on with a fresh socket when its workload was restarted', async () => {
+  test('goes on with a fresh socket when its workload was restarted', async () => {
     bench.add(service, STOPPED);
     const target = await echo();
     const client = await datagrams.bind();
@@ -468,7 +468,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     expect(listener.activeConnections).toBe(1);
   });
 
-  it('wakes its workload again for a flow that goes on after it was stopped', async () => {
+  test('wakes its workload again for a flow that goes on after it was stopped', async () => {
     bench.add(service, RUNNING);
     await echo();
     const client = await datagrams.bind();
@@ -481,7 +481,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     expect(bench.backend.log).toEqual(['wake docker/db']);
   });
 
-  it('refuses flows beyond those that may wait for a start', async () => {
+  test('refuses flows beyond those that may wait for a start', async () => {
     service = { ...service, maxPending: 2 };
     listener.rebind(service);
     bench.add(service, STOPPED);
@@ -492,7 +492,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     expect(listener.drops).toEqual({ 'not-ready': 1 });
   });
 
-  it('lets one address have no more than half of the places, and then a quarter', async () => {
+  test('lets one address have no more than half of the places, and then a quarter', async () => {
     service = { ...service, maxPending: 8 };
     listener.rebind(service);
     bench.add(service, STOPPED);
@@ -503,7 +503,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     expect(listener.drops).toEqual({ 'not-ready': 2 });
   });
 
-  it('says that a client was refused, and leaves everything as it is', async () => {
+  test('says that a client was refused, and leaves everything as it is', async () => {
     const controller = bench.add(service, STOPPED);
     const before = controller.lastActiveMs;
     await bench.clock.advance(1_000);

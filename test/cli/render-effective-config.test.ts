@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { renderEffectiveConfig } from '../../src/cli/render-effective-config.ts';
 import { parseEnvironment } from '../../src/config/environment.ts';
 import { resolveSettings } from '../../src/config/resolve-settings.ts';
@@ -155,7 +155,7 @@ const services = fc
   });
 
 describe('renderEffectiveConfig', () => {
-  it.each([
+  test.each([
     ['yaml', false],
     ['yaml', true],
     ['json', false],
@@ -183,7 +183,7 @@ describe('renderEffectiveConfig', () => {
     );
   });
 
-  it('gives the same settings again', () => {
+  test('gives the same settings again', () => {
     const file = aFile(
       `status: {listen: "[::1]:81"}
 backend: kubernetes
@@ -200,7 +200,7 @@ kubernetes: {namespaces: [a, b], labels: false, label_prefix: b, discover: label
     }
   });
 
-  it('names the place of every value when origins are shown', () => {
+  test('names the place of every value when origins are shown', () => {
     const text = 'defaults: {max_pending: 5}\nservices:\n  db:\n    idle_timeout: 90\n    allow_list: []\n';
     const { environment } = parseEnvironment({ START_TIMEOUT_SECS: '90' });
     const table = tableOf({ text, labelled: [labelsOf('db', { ports: '80-82:80-82' })], environment });
@@ -254,7 +254,7 @@ services:
 `);
   });
 
-  it('shows the kind of each workload, and where it was said', () => {
+  test('shows the kind of each workload, and where it was said', () => {
     const text = `kubernetes: {namespaces: [shop], lease_namespace: infra}
 services:
   api: {deployment: api, ports: ["1:http"]}
@@ -294,7 +294,7 @@ services:
     expect(printed).not.toContain('stop_timeout');
   });
 
-  it('has no comments without origins', () => {
+  test('has no comments without origins', () => {
     expect(
       renderEffectiveConfig(aTable([aService()]), plainSettings, { format: 'yaml', showOrigin: false }),
     ).not.toContain('#');

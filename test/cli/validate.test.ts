@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type ValidateFormat, validate } from '../../src/cli/validate.ts';
 
 const GOOD = 'services:\n  a: {ports: ["80:80", "90-92:1-3"]}\n  b: {}\n  c: {udp_ports: ["53:53"]}\n';
@@ -32,14 +32,14 @@ async function run(
 }
 
 describe('validate', () => {
-  it('says one line of a good file', async () => {
+  test('says one line of a good file', async () => {
     expect(await run({ 'lazy-proxy.yaml': GOOD })).toEqual({
       code: 0,
       lines: ['lazy-proxy.yaml: ok, 3 services, 5 listeners'],
     });
   });
 
-  it('shows each problem with its line and a caret', async () => {
+  test('shows each problem with its line and a caret', async () => {
     expect(await run({ 'lazy-proxy.yaml': BAD })).toEqual({
       code: 1,
       lines: [
@@ -53,7 +53,7 @@ describe('validate', () => {
     });
   });
 
-  it('goes by LAZY_PROXY_BACKEND and the file, not by where it runs', async () => {
+  test('goes by LAZY_PROXY_BACKEND and the file, not by where it runs', async () => {
     const bare = 'services: {shop/db: {ports: ["80:http"]}}';
     const pod = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
     const codeOf = async (text: string, env: Readonly<Record<string, string>>) =>
@@ -63,13 +63,13 @@ describe('validate', () => {
     expect(await codeOf(`{backend: kubernetes, ${bare}}`, {})).toBe(0);
   });
 
-  it('takes warnings for good', async () => {
+  test('takes warnings for good', async () => {
     const { code, lines } = await run({ 'a.yaml': 'services: {a: {cwd: /x}}' });
     expect(code).toBe(0);
     expect(lines.at(-1)).toBe('a.yaml: ok, 1 service, 0 listeners');
   });
 
-  it('exits with 2 when a file can not be read, whatever the others are', async () => {
+  test('exits with 2 when a file can not be read, whatever the others are', async () => {
     const { code, lines } = await run(
       { 'bad.yaml': BAD, dir: new Error('it is a folder, not a file') },
       { args: ['bad.yaml', 'gone.yaml', 'dir'] },
@@ -81,7 +81,7 @@ describe('validate', () => {
     ]);
   });
 
-  it('writes annotations that a message can not break out of', async () => {
+  test('writes annotations that a message can not break out of', async () => {
     const { lines } = await run(
       { 'a,b.yaml': 'services: {a: {ports: ["1%2\\n::x"]}}' },
       { format: 'github' },
@@ -91,7 +91,7 @@ describe('validate', () => {
     ]);
   });
 
-  it('writes JSON', async () => {
+  test('writes JSON', async () => {
     const { lines } = await run(
       { 'a.yaml': GOOD, 'b.yaml': 'services: {a: {ports: [1]}}' },
       { format: 'json' },
@@ -118,7 +118,7 @@ describe('validate', () => {
     });
   });
 
-  it('searches as run does when no file is given', async () => {
+  test('searches as run does when no file is given', async () => {
     const files = { 'lazy-proxy.yaml': GOOD, '/etc/lazy-proxy/lazy-proxy.yaml': BAD, '/c.yaml': GOOD };
     const search = (present: Readonly<Record<string, string>>, env: Readonly<Record<string, string>>) =>
       run(present, { args: [], env });
@@ -136,7 +136,7 @@ describe('validate', () => {
     });
   });
 
-  it('reads from the disk', async () => {
+  test('reads from the disk', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'validate-'));
     try {
       writeFileSync(join(folder, 'x.yaml'), GOOD);

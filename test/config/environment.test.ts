@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   EMPTY_ENVIRONMENT,
   ENVIRONMENT_LOG_FORMATS,
@@ -12,14 +12,14 @@ import { LOG_FORMATS, LOG_LEVELS } from '../../src/system/log/logger.ts';
 import { LOG_TIMES } from '../../src/system/log/pretty.ts';
 
 describe('parseEnvironment', () => {
-  it('sets nothing when nothing is set or all is blank', () => {
+  test('sets nothing when nothing is set or all is blank', () => {
     expect(parseEnvironment({ IDLE_TIMEOUT_SECS: ' ', TZ: '' })).toEqual({
       environment: EMPTY_ENVIRONMENT,
       problems: [],
     });
   });
 
-  it('reads every variable', () => {
+  test('reads every variable', () => {
     const { environment, problems } = parseEnvironment({
       IDLE_TIMEOUT_SECS: '0',
       START_TIMEOUT_SECS: '12.5',
@@ -51,7 +51,7 @@ describe('parseEnvironment', () => {
     });
   });
 
-  it('reads the variables of Kubernetes', () => {
+  test('reads the variables of Kubernetes', () => {
     const { environment, problems } = parseEnvironment({
       LAZY_PROXY_BACKEND: 'kubernetes',
       K8S_NAMESPACE: ' shop, blog ,',
@@ -66,7 +66,7 @@ describe('parseEnvironment', () => {
     });
   });
 
-  it.each([
+  test.each([
     [{}, 'kubernetes'],
     [{ DOCKER_HOST: 'tcp://docker:2375' }, undefined],
     [{ DOCKER_SOCK: '/run/docker.sock' }, undefined],
@@ -77,12 +77,12 @@ describe('parseEnvironment', () => {
     expect(environment.detected.backend?.value).toBe(backend);
   });
 
-  it('prefers DOCKER_SOCK to DOCKER_HOST', () => {
+  test('prefers DOCKER_SOCK to DOCKER_HOST', () => {
     const { environment } = parseEnvironment({ DOCKER_HOST: 'tcp://x:1', DOCKER_SOCK: '/run/docker.sock' });
     expect(environment.settings['docker.socket']?.value).toBe('/run/docker.sock');
   });
 
-  it.each([
+  test.each([
     [
       'IDLE_TIMEOUT_SECS',
       'soon',
@@ -128,7 +128,7 @@ describe('parseEnvironment', () => {
     expect(environment).toEqual(EMPTY_ENVIRONMENT);
   });
 
-  it('knows the levels, formats and times of the logger', () => {
+  test('knows the levels, formats and times of the logger', () => {
     expect(ENVIRONMENT_LOG_LEVELS).toEqual(LOG_LEVELS);
     expect(ENVIRONMENT_LOG_FORMATS).toEqual(LOG_FORMATS);
     expect(ENVIRONMENT_LOG_TIMES).toEqual(LOG_TIMES);
@@ -138,7 +138,7 @@ describe('parseEnvironment', () => {
 describe('configCandidates', () => {
   const env = { LAZY_PROXY_CONFIG: '/a.yaml', CONFIG_PATH: '/b.yaml' };
 
-  it.each([
+  test.each([
     ['the flag', { flag: '/f.yaml', env }, '/f.yaml'],
     ['LAZY_PROXY_CONFIG', { env }, '/a.yaml'],
     ['CONFIG_PATH', { env: { LAZY_PROXY_CONFIG: '', CONFIG_PATH: '/b.yaml' } }, '/b.yaml'],
@@ -147,12 +147,12 @@ describe('configCandidates', () => {
     expect(configCandidates({ ...options, cwd: '/w' }).named?.path).toBe(path);
   });
 
-  it('looks in the working directory, then in /etc', () => {
+  test('looks in the working directory, then in /etc', () => {
     const expected = ['/w/lazy-proxy.yaml', '/etc/lazy-proxy/lazy-proxy.yaml'];
     expect(configCandidates({ env: {}, cwd: '/w' }).candidates).toEqual(expected);
   });
 
-  it('shows paths below the working directory relative to it', () => {
+  test('shows paths below the working directory relative to it', () => {
     expect(describeConfigPath('/w/a/b.yaml', '/w')).toBe('a/b.yaml');
     expect(describeConfigPath('/x/b.yaml', '/w')).toBe('/x/b.yaml');
     expect(describeConfigPath('b.yaml', '/w')).toBe('b.yaml');

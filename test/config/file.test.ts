@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parseEnvironment } from '../../src/config/environment.ts';
 import { createFileParser } from '../../src/config/file.ts';
 import { formatProblem } from '../../src/model/problem.ts';
@@ -414,7 +414,7 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
   ],
 ];
 
-it('reads HTTP statuses as a list, as text and as a number', () => {
+test('reads HTTP statuses as a list, as text and as a number', () => {
   const statusesOf = (value: string) => {
     const text = `services:\n  a: { http_healthcheck_status: ${value} }\n`;
     return serviceOf(tableOf({ text }), 'a').httpHealthcheckStatus;
@@ -431,11 +431,11 @@ it('reads HTTP statuses as a list, as text and as a number', () => {
 });
 
 describe('parseConfigFile', () => {
-  it.each(MISTAKES)('reports %s', (_name, text, expected) => {
+  test.each(MISTAKES)('reports %s', (_name, text, expected) => {
     expect(problemsOf(text)).toEqual(expected.map((line) => `lazy-proxy.yaml:${line}`));
   });
 
-  it('reports all mistakes at once, by position, when there are many', () => {
+  test('reports all mistakes at once, by position, when there are many', () => {
     const text = MISTAKES.slice(0, 3)
       .map(([, part], index) => part.replace('services:\n  db:', `  db${index}:`))
       .join('\n');
@@ -448,17 +448,17 @@ describe('parseConfigFile', () => {
     ]);
   });
 
-  it('refuses the whole file when one service is wrong', () => {
+  test('refuses the whole file when one service is wrong', () => {
     expect(parse({ text: 'services: {a: {ports: ["1"]}, b: {}}', file: 'f' }).config).toBeUndefined();
   });
 
-  it('gives a configuration beside warnings', () => {
+  test('gives a configuration beside warnings', () => {
     const { config, problems } = parse({ text: 'services: {a: {cwd: /x}}', file: 'f' });
     expect(config?.services.map(({ name }) => name)).toEqual(['a']);
     expect(problems).toHaveLength(1);
   });
 
-  it('points into the anchor when an aliased or merged value is wrong', () => {
+  test('points into the anchor when an aliased or merged value is wrong', () => {
     const text = [
       'x-base: &base',
       '  idle_timeout: nope',
@@ -474,7 +474,7 @@ describe('parseConfigFile', () => {
     ]);
   });
 
-  it('lets own keys win over merged ones, and earlier merges over later ones', () => {
+  test('lets own keys win over merged ones, and earlier merges over later ones', () => {
     const text = [
       'x-a: &a {idle_timeout: 1, max_pending: 1, start_timeout: 1}',
       'x-b: &b {idle_timeout: 2, max_pending: 2, stop_timeout: 2}',
@@ -492,11 +492,11 @@ describe('parseConfigFile', () => {
     expect(service?.draft.stop_timeout).toMatchObject({ value: 2_000, origin: { line: 2 } });
   });
 
-  it('leaves top-level keys that begin with x- alone', () => {
+  test('leaves top-level keys that begin with x- alone', () => {
     expect(problemsOf('x-anything: [1, {a: 2}]\nservices: {}')).toEqual([]);
   });
 
-  it('takes many uses of one anchor', () => {
+  test('takes many uses of one anchor', () => {
     const services = Array.from(
       { length: 3_000 },
       (_, index) => `  s${index}: {<<: *base, ports: ["${index + 1}:80"]}`,
@@ -506,7 +506,7 @@ describe('parseConfigFile', () => {
     );
   });
 
-  it('refuses an alias bomb', () => {
+  test('refuses an alias bomb', () => {
     const levels = Array.from({ length: 12 }, (_, level) =>
       level === 0
         ? 'x-0: &a0 [1]'
@@ -519,7 +519,7 @@ describe('parseConfigFile', () => {
     ]);
   });
 
-  it('gives up on a chain of merges whose keys have no end in sight, and reads one that has', () => {
+  test('gives up on a chain of merges whose keys have no end in sight, and reads one that has', () => {
     const chain = (length: number) =>
       Array.from({ length }, (_, index) => `x-${index}: &m${index} {<<: *m${index - 1}, k${index}: 1}\n`)
         .join('')
@@ -530,7 +530,7 @@ describe('parseConfigFile', () => {
     ]);
   });
 
-  it('counts the ports of all services before it makes listeners of them', () => {
+  test('counts the ports of all services before it makes listeners of them', () => {
     const lines = Array.from(
       { length: 3_000 },
       (_, index) => `  s${index}: { ports: ["127.1.${index >> 8}.${index & 255}:1-65535:1-65535"] }\n`,
@@ -542,7 +542,7 @@ describe('parseConfigFile', () => {
     ]);
   });
 
-  it('gives up on an anchor that merges itself', () => {
+  test('gives up on an anchor that merges itself', () => {
     expect(problemsOf('services: {a: &a {<<: *a}}')).toEqual([
       "lazy-proxy.yaml:1:23 error <<: a mapping can't be merged into itself",
     ]);
@@ -551,14 +551,14 @@ describe('parseConfigFile', () => {
     ]);
   });
 
-  it('says so when what is merged is no mapping, and when nesting has no end in sight', () => {
+  test('says so when what is merged is no mapping, and when nesting has no end in sight', () => {
     expect(problemsOf('services: {a: {<<: 3}}')).toEqual([
       'lazy-proxy.yaml:1:20 error <<: only a mapping, an alias to one, or a list of these can be merged',
     ]);
     expect(problemsOf('['.repeat(100_000))).not.toEqual([]);
   });
 
-  it("reads the Go project's file unchanged", () => {
+  test("reads the Go project's file unchanged", () => {
     const text = [
       'services:',
       '  - name: "my-container"',
@@ -593,7 +593,7 @@ describe('parseConfigFile', () => {
     });
   });
 
-  it.each([
+  test.each([
     ['flag', { backend: 'kubernetes' }, {}],
     ['variable', {}, { LAZY_PROXY_BACKEND: 'kubernetes' }],
     ['pod', {}, { KUBERNETES_SERVICE_HOST: '10.0.0.1' }],
@@ -604,21 +604,21 @@ describe('parseConfigFile', () => {
     expect(parse({ text, file: 'f' }).problems).toHaveLength(2);
   });
 
-  it('goes by the namespaces of K8S_NAMESPACE', () => {
+  test('goes by the namespaces of K8S_NAMESPACE', () => {
     const { environment } = parseEnvironment({ K8S_NAMESPACE: 'shop' });
     const text = 'services: {a: {deployment: db}, b: {deployment: shop/db}}';
     const { problems } = createFileParser({ environment, flags: {} })({ text, file: 'f' });
     expect(problems.map(({ code }) => code)).toEqual(['duplicate-workload']);
   });
 
-  it("takes a relative cwd from the file's folder", () => {
+  test("takes a relative cwd from the file's folder", () => {
     const cwdIn = (cwd: string) =>
       parse({ text: `services: {a: {command: [x], cwd: ${cwd}}}`, file: 'f', folder: '/srv' }).config
         ?.services[0]?.draft.cwd?.value;
     expect([cwdIn('./app'), cwdIn('/opt')]).toEqual(['/srv/app', '/opt']);
   });
 
-  it('reads the settings', () => {
+  test('reads the settings', () => {
     const text =
       'status: off\ndocker: {socket: /x, labels: false, label_prefix: a.b, join_networks: false, label_urls: [10.1.2.3/8, Hooks.LAN., "::1"]}';
     expect(aFile(text).settings).toMatchObject({

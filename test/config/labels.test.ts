@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { isOptedIn, parseLabels } from '../../src/config/labels.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import type { WorkloadRef } from '../../src/model/workload.ts';
@@ -14,7 +14,7 @@ const DEPLOYMENT: WorkloadRef = {
 };
 
 describe('parseLabels', () => {
-  it.each([
+  test.each([
     ['true', true],
     [' TRUE ', true],
     ['false', false],
@@ -25,7 +25,7 @@ describe('parseLabels', () => {
     expect(isOptedIn({ [`${PREFIX}.enabled`]: text }, PREFIX)).toBe(expected);
   });
 
-  it('says nothing of a container that does not opt in', () => {
+  test('says nothing of a container that does not opt in', () => {
     const labels = { [`${PREFIX}.ports`]: 'nonsense' };
     expect(parseLabels({ ref: CONTAINER, labels }, { prefix: PREFIX })).toEqual({
       ref: CONTAINER,
@@ -35,7 +35,7 @@ describe('parseLabels', () => {
     });
   });
 
-  it('trims lists and drops blanks', () => {
+  test('trims lists and drops blanks', () => {
     const { draft } = labelsOf('a', {
       ports: ' 80:80 , ,81:81,',
       'allow-list': '10.0.0.1,',
@@ -47,7 +47,7 @@ describe('parseLabels', () => {
     expect(draft?.ports?.origin).toEqual({ kind: 'label', workload: CONTAINER, label: `${PREFIX}.ports` });
   });
 
-  it.each([
+  test.each([
     ['start-timeout-secs', '30'],
     ['start-timeout', '30s'],
     ['start-timeout', ' 30 '],
@@ -55,14 +55,14 @@ describe('parseLabels', () => {
     expect(labelsOf('a', { [label]: text }).draft?.start_timeout?.value).toBe(30_000);
   });
 
-  it('takes a blank scalar as unset, and a blank list as empty', () => {
+  test('takes a blank scalar as unset, and a blank list as empty', () => {
     const { draft } = labelsOf('a', { 'webhook-url': ' ', 'idle-timeout-secs': '', 'block-list': '' });
     expect(draft).not.toHaveProperty('webhook_url');
     expect(draft).not.toHaveProperty('idle_timeout');
     expect(draft?.block_list?.value).toEqual([]);
   });
 
-  it('reads every other field of a policy', () => {
+  test('reads every other field of a policy', () => {
     const { draft, problems } = labelsOf('a', {
       'max-pending': '7',
       'udp-readiness': 'open',
@@ -77,7 +77,7 @@ describe('parseLabels', () => {
     expect(draft?.stop_timeout?.value).toBe(0);
   });
 
-  it.each([
+  test.each([
     [
       { ports: '80:80,80:http' },
       `ports error ports[1]: "80:http" is not [address:]listen:target; a port's name can be used for Kubernetes workloads only`,
@@ -108,7 +108,7 @@ describe('parseLabels', () => {
     ]);
   });
 
-  it('reads the annotations of a Deployment, with names of ports', () => {
+  test('reads the annotations of a Deployment, with names of ports', () => {
     const { kind, draft, problems } = labelsOf(DEPLOYMENT, {
       ports: '80:http,81-82:8081-8082',
       'udp-ports': '53:dns',
@@ -128,7 +128,7 @@ describe('parseLabels', () => {
     });
   });
 
-  it.each([
+  test.each([
     [
       DEPLOYMENT,
       'stop-timeout',
@@ -159,7 +159,7 @@ describe('parseLabels', () => {
     ]);
   });
 
-  it.each([
+  test.each([
     [{ upstream: 'pods' }, 'upstream error upstream: "pods" is not endpoints or service'],
     [
       { 'service-name': 'Web' },
@@ -177,7 +177,7 @@ describe('parseLabels', () => {
     ]);
   });
 
-  it.each([
+  test.each([
     ['dependants', 'worker'],
     ['allow-list', '10.0.0.1'],
     ['block-list', '10.0.0.1'],
@@ -189,21 +189,21 @@ describe('parseLabels', () => {
     expect(labelsOf('a', { [label]: `${entry},`.repeat(1_024) }).problems).toEqual([]);
   });
 
-  it('refuses a label of more than 262,144 characters', () => {
+  test('refuses a label of more than 262,144 characters', () => {
     const { problems } = labelsOf('a', { 'http-healthcheck-status': '200-299,'.repeat(100_000) });
     expect(problems.map(({ message }) => message)).toEqual([
       expect.stringContaining('http-healthcheck-status: 800,000 characters, and a label can have 262,144'),
     ]);
   });
 
-  it('tells 20,000 unknown labels in linear time, the first ten by name', () => {
+  test('tells 20,000 unknown labels in linear time, the first ten by name', () => {
     const labels = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`prts${index}`, 'y']));
     const { kind, problems } = labelsOf('a', labels);
     expect(kind).toBe('accepted');
     expect(problems.map(({ message }) => message).at(-1)).toBe('and 19,990 more');
   });
 
-  it('warns of a range that was written with an address inside', () => {
+  test('warns of a range that was written with an address inside', () => {
     const { kind, problems } = labelsOf('a', { 'block-list': '10.0.0.0/8, 10.0.0.1/8' });
     expect(kind).toBe('accepted');
     expect(problems.map(formatProblem)).toEqual([
@@ -211,7 +211,7 @@ describe('parseLabels', () => {
     ]);
   });
 
-  it('only warns of a label it does not know', () => {
+  test('only warns of a label it does not know', () => {
     const { kind, problems } = labelsOf('a', { port: '80:80', 'traefik-hosts': 'x' });
     expect(kind).toBe('accepted');
     expect(problems.map(formatProblem)).toEqual([
@@ -220,7 +220,7 @@ describe('parseLabels', () => {
     ]);
   });
 
-  it.each(['tls', 'api-key', 'basic-auth'])('refuses a container that %s is meant to guard', (suffix) => {
+  test.each(['tls', 'api-key', 'basic-auth'])('refuses a container that %s is meant to guard', (suffix) => {
     const { kind, problems } = labelsOf('a', { ports: '80:80', [suffix]: 'x' });
     expect(kind).toBe('refused');
     expect(problems.map(formatProblem)).toEqual([
@@ -228,7 +228,7 @@ describe('parseLabels', () => {
     ]);
   });
 
-  it.each([
+  test.each([
     [
       'enabled',
       'Yes',
@@ -262,7 +262,7 @@ describe('parseLabels', () => {
     expect(problems.map(formatProblem)).toEqual([`container a, label ${label} warning ${message}`]);
   });
 
-  it.each([
+  test.each([
     [{ enabled: 'false' }],
     [{ enabled: 'No' }],
     [{ enabled: '0' }],
@@ -276,7 +276,7 @@ describe('parseLabels', () => {
     expect(parseLabels(workload, { prefix: PREFIX }).problems).toEqual([]);
   });
 
-  it('leaves labels outside the prefix alone', () => {
+  test('leaves labels outside the prefix alone', () => {
     const labels = { [`${PREFIX}.enabled`]: 'true', [`${PREFIX}x.ports`]: '1', 'com.example': 'x' };
     expect(parseLabels({ ref: CONTAINER, labels }, { prefix: PREFIX }).problems).toEqual([]);
   });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parseEnvironment } from '../../src/config/environment.ts';
 import {
   findWaitingSettings,
@@ -12,7 +12,7 @@ const file = aFile('status: {listen: "127.0.0.1:9000"}\ndocker: {socket: /file.s
 const { environment } = parseEnvironment({ STATUS_PORT: '9001', DOCKER_SOCK: '/env.sock' });
 
 describe('resolveSettings', () => {
-  it('takes the built-in values when nothing is set', () => {
+  test('takes the built-in values when nothing is set', () => {
     expect(resolveSettings({ file: undefined, environment: anEnvironment(), flags: {} }).settings).toEqual({
       status: { address: '', port: 8080 },
       backend: 'docker',
@@ -39,7 +39,7 @@ describe('resolveSettings', () => {
     });
   });
 
-  it('puts flags before the environment before the file', () => {
+  test('puts flags before the environment before the file', () => {
     const settingsOf = (options: { readonly env: boolean; readonly flag: boolean }) =>
       resolveSettings({
         file,
@@ -61,14 +61,14 @@ describe('resolveSettings', () => {
     });
   });
 
-  it('keeps the address of the file when the environment gives the port', () => {
+  test('keeps the address of the file when the environment gives the port', () => {
     expect(resolveSettings({ file, environment, flags: {} }).settings.status).toEqual({
       address: '127.0.0.1',
       port: 9001,
     });
   });
 
-  it.each([
+  test.each([
     [
       'the flag',
       { flag: true, variable: true, file: true },
@@ -102,7 +102,7 @@ describe('resolveSettings', () => {
     expect(resolved.origins.backend).toMatchObject(origin);
   });
 
-  it.each([
+  test.each([
     ['LAZY_PROXY_RELAY', 'splice', 'stream', { kind: 'environment', variable: 'LAZY_PROXY_RELAY' }],
     ['the file', '', 'splice', { kind: 'file', line: 1 }],
   ])('takes the relay from %s when nothing above says it', (_name, variable, relay, origin) => {
@@ -112,7 +112,7 @@ describe('resolveSettings', () => {
     expect(resolved.origins.relay).toMatchObject(origin);
   });
 
-  it('reads every setting of Kubernetes, with K8S_NAMESPACE before the file', () => {
+  test('reads every setting of Kubernetes, with K8S_NAMESPACE before the file', () => {
     const text =
       'kubernetes: {namespaces: [a, b, a], labels: false, label_prefix: x, discover: labelled, cluster_domain: k8s.home, lease_duration: 3, lease_namespace: infra}';
     const kubernetes = {
@@ -133,7 +133,7 @@ describe('resolveSettings', () => {
     expect(origins['kubernetes.discover']).toMatchObject({ kind: 'file', line: 1 });
   });
 
-  it('takes --no-labels and --label-prefix for both engines', () => {
+  test('takes --no-labels and --label-prefix for both engines', () => {
     const both = { labels: false, labelPrefix: 'p' };
     const { settings, origins } = resolveSettings({ file, environment: anEnvironment(), flags: both });
     expect(settings).toMatchObject({ docker: both, kubernetes: both });
@@ -141,7 +141,7 @@ describe('resolveSettings', () => {
     expect(origins['kubernetes.label_prefix']).toEqual({ kind: 'flag', flag: '--label-prefix' });
   });
 
-  it('turns the status server off with port 0', () => {
+  test('turns the status server off with port 0', () => {
     const off = parseEnvironment({ STATUS_PORT: '0' }).environment;
     expect(resolveSettings({ file, environment: off, flags: {} })).toMatchObject({
       settings: { status: 'off' },
@@ -151,7 +151,7 @@ describe('resolveSettings', () => {
 });
 
 describe('findWaitingSettings', () => {
-  it('names, by their places in the file, the changed settings that a running proxy keeps', () => {
+  test('names, by their places in the file, the changed settings that a running proxy keeps', () => {
     const resolve = (text: string) =>
       resolveSettings({ file: aFile(text), environment: anEnvironment(), flags: {} });
     const before = resolve('services: {}');

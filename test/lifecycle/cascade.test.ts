@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Observation } from '../../src/model/observation.ts';
 import type { Service } from '../../src/model/service.ts';
 import { MISSING, RUNNING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';
@@ -55,7 +55,7 @@ describe('Cascade', () => {
   const tell = (name: string, observation: Observation) => bench.backend.tell(`docker/${name}`, observation);
   const calls = (kind: 'wake' | 'sleep') => bench.backend.log.filter((line) => line.startsWith(kind)).sort();
 
-  it('tells whom a dependant is woken with that nothing was known of before', async () => {
+  test('tells whom a dependant is woken with that nothing was known of before', async () => {
     add({ hub: ['one'] });
     await use('hub');
     bench.backend.tell('docker/one', STOPPED);
@@ -63,7 +63,7 @@ describe('Cascade', () => {
     expect(bench.lines).toContain('one is waking: with hub');
   });
 
-  it('wakes the dependants of a hub that wakes, at once and all together', async () => {
+  test('wakes the dependants of a hub that wakes, at once and all together', async () => {
     add({ hub: ['one', 'two'], one: [], two: [] });
     bench.client('hub', server.port);
     await settle();
@@ -72,7 +72,7 @@ describe('Cascade', () => {
     expect(bench.backend.count('wake')).toBe(3);
   });
 
-  it('starts nothing that only has the name of a dependant while services change their containers', async () => {
+  test('starts nothing that only has the name of a dependant while services change their containers', async () => {
     const on = (name: string, container: string, dependants: readonly string[] = []) =>
       aBareService({ name, workload: { kind: 'docker', container }, dependants, listeners: [] });
     const [hub, sub] = [on('hub', 'one', ['sub']), on('sub', 'two')];
@@ -91,14 +91,14 @@ describe('Cascade', () => {
     expect(bench.backend.log.filter((line) => line.endsWith('docker/sub'))).toEqual([]);
   });
 
-  it('wakes what depends on a dependant, too', async () => {
+  test('wakes what depends on a dependant, too', async () => {
     add({ hub: ['one'], one: ['two'], two: [] });
     bench.client('hub', server.port);
     await settle();
     expect(calls('wake')).toEqual(['wake docker/hub', 'wake docker/one', 'wake docker/two']);
   });
 
-  it('keeps dependants awake while their hub runs', async () => {
+  test('keeps dependants awake while their hub runs', async () => {
     add({ hub: ['one'], one: [] });
     await use('hub');
     await bench.clock.advance(10 * IDLE_MS);
@@ -106,7 +106,7 @@ describe('Cascade', () => {
     expect(calls('sleep')).toEqual([]);
   });
 
-  it('puts dependants to sleep at once when their hub has stopped', async () => {
+  test('puts dependants to sleep at once when their hub has stopped', async () => {
     add({ hub: ['one', 'two'], one: [], two: [] });
     const { release } = await use('hub');
     release();
@@ -117,7 +117,7 @@ describe('Cascade', () => {
     expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/one', 'sleep docker/two']);
   });
 
-  it('keeps a dependant awake that a client uses, for its own idle timeout', async () => {
+  test('keeps a dependant awake that a client uses, for its own idle timeout', async () => {
     add({ hub: ['one'], one: [] });
     const { release } = await use('hub');
     const direct = await use('one');
@@ -132,7 +132,7 @@ describe('Cascade', () => {
     expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/one']);
   });
 
-  it('keeps a dependant of two hubs awake until both have stopped', async () => {
+  test('keeps a dependant of two hubs awake until both have stopped', async () => {
     add({ a: ['shared'], b: ['shared'], shared: [] });
     const [first, second] = [await use('a'), await use('b')];
     expect(bench.controller('shared').leases).toBe(2);
@@ -146,7 +146,7 @@ describe('Cascade', () => {
     expect(calls('wake')).toHaveLength(3);
   });
 
-  it('follows a hub that somebody else starts and stops', async () => {
+  test('follows a hub that somebody else starts and stops', async () => {
     add({ hub: ['one'], one: [] });
     tell('hub', RUNNING);
     await bench.until(() => state('one') === 'ready');
@@ -155,7 +155,7 @@ describe('Cascade', () => {
     expect(bench.backend.log).toEqual(['wake docker/one', 'sleep docker/one']);
   });
 
-  it('wakes the dependants of a hub that runs when the proxy starts', async () => {
+  test('wakes the dependants of a hub that runs when the proxy starts', async () => {
     bench.backend.tell('docker/one', STOPPED);
     const [hub, one] = [aBareService({ name: 'hub', dependants: ['one'] }), aBareService({ name: 'one' })];
     bench.add(hub, RUNNING);
@@ -165,7 +165,7 @@ describe('Cascade', () => {
     expect(bench.backend.log).toEqual(['wake docker/one']);
   });
 
-  it('puts a dependant to sleep that is still waking when its hub has stopped', async () => {
+  test('puts a dependant to sleep that is still waking when its hub has stopped', async () => {
     add({ hub: ['one'], one: [] });
     tell('hub', RUNNING);
     await bench.clock.advance(WAKE_MS / 2);
@@ -175,7 +175,7 @@ describe('Cascade', () => {
     expect(calls('sleep')).toEqual(['sleep docker/one']);
   });
 
-  it('keeps a dependant whose hub starts again before it has stopped', async () => {
+  test('keeps a dependant whose hub starts again before it has stopped', async () => {
     add({ hub: ['one'], one: [] });
     const { release } = await use('hub');
     release();
@@ -187,7 +187,7 @@ describe('Cascade', () => {
     expect(state('one')).toBe('ready');
   });
 
-  it('wakes a dependant again that stops by itself only when a client comes', async () => {
+  test('wakes a dependant again that stops by itself only when a client comes', async () => {
     add({ hub: ['one'], one: [] });
     await use('hub');
     tell('one', STOPPED);
@@ -197,7 +197,7 @@ describe('Cascade', () => {
     expect(calls('wake')).toHaveLength(3);
   });
 
-  it('goes on trying with backoff to wake a dependant until it was awake once', async () => {
+  test('goes on trying with backoff to wake a dependant until it was awake once', async () => {
     bench.backend.automate({ clock: bench.clock, wakeMs: 1e9, sleepMs: SLEEP_MS });
     add({ hub: ['one'], one: [] });
     tell('hub', RUNNING);
@@ -218,7 +218,7 @@ describe('Cascade', () => {
     expect(bench.backend.count('wake')).toBe(4);
   });
 
-  it('gives a start that fails no more tries when the hub has stopped', async () => {
+  test('gives a start that fails no more tries when the hub has stopped', async () => {
     bench.backend.automate({ clock: bench.clock, wakeMs: 1e9, sleepMs: SLEEP_MS });
     add({ hub: ['one'], one: [] });
     tell('hub', RUNNING);
@@ -230,7 +230,7 @@ describe('Cascade', () => {
     expect(state('one')).toBe('stopped');
   });
 
-  it('wakes a dependant that is missing as soon as it appears', async () => {
+  test('wakes a dependant that is missing as soon as it appears', async () => {
     add({ hub: ['one'], one: [] });
     tell('one', MISSING);
     await use('hub');
@@ -247,7 +247,7 @@ describe('Cascade', () => {
       await bench.clock.advance(IDLE_MS / 2);
     };
 
-    it('leaves it to its own idle timeout where the proxy has woken the hub', async () => {
+    test('leaves it to its own idle timeout where the proxy has woken the hub', async () => {
       add({ hub: ['one', 'two'], one: [], two: [] });
       edit('hub', { idleTimeoutMs: 0 });
       tell('one', RUNNING);
@@ -257,7 +257,7 @@ describe('Cascade', () => {
       expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/one', 'sleep docker/two']);
     });
 
-    it('leaves what no service has as it was, for ever', async () => {
+    test('leaves what no service has as it was, for ever', async () => {
       add({ hub: ['stray'] });
       edit('hub', { idleTimeoutMs: 0 });
       tell('stray', RUNNING);
@@ -266,7 +266,7 @@ describe('Cascade', () => {
       expect(calls('sleep')).toEqual(['sleep docker/hub']);
     });
 
-    it('stops with its hub what was just stopping when the hub was woken', async () => {
+    test('stops with its hub what was just stopping when the hub was woken', async () => {
       add({ hub: ['one'], one: [] });
       edit('hub', { idleTimeoutMs: 0 });
       tell('one', STOPPING);
@@ -278,7 +278,7 @@ describe('Cascade', () => {
       expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/one']);
     });
 
-    it('stops it with its hubs where one of them ran as long as the proxy knows', async () => {
+    test('stops it with its hubs where one of them ran as long as the proxy knows', async () => {
       add({ first: ['one'], second: ['one'], one: [] }, UNKNOWN);
       edit('one', { idleTimeoutMs: 10 * IDLE_MS });
       tell('first', RUNNING);
@@ -292,7 +292,7 @@ describe('Cascade', () => {
       expect(state('one')).toBe('stopped');
     });
 
-    it('stops it again with its hub once a hub has woken it', async () => {
+    test('stops it again with its hub once a hub has woken it', async () => {
       add({ hub: ['one'], one: [] });
       edit('hub', { idleTimeoutMs: 0 });
       tell('one', RUNNING);
@@ -302,7 +302,7 @@ describe('Cascade', () => {
       expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/hub', 'sleep docker/one']);
     });
 
-    it('leaves what a client has woken meanwhile to its own idle timeout', async () => {
+    test('leaves what a client has woken meanwhile to its own idle timeout', async () => {
       add({ hub: ['one'], one: [] });
       edit('hub', { idleTimeoutMs: 0 });
       await idle('hub');
@@ -313,7 +313,7 @@ describe('Cascade', () => {
       expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/hub', 'sleep docker/one']);
     });
 
-    it('does not trust a hub by label that somebody else has started', async () => {
+    test('does not trust a hub by label that somebody else has started', async () => {
       add({ hub: [], one: [], two: [] });
       edit('hub', asLabels('one', 'two'));
       edit('one', { isOfFile: false });
@@ -326,7 +326,7 @@ describe('Cascade', () => {
       expect(calls('sleep')).toEqual(['sleep docker/two']);
     });
 
-    it('leaves a service of the file that a hub by label has woken to its own idle timeout', async () => {
+    test('leaves a service of the file that a hub by label has woken to its own idle timeout', async () => {
       add({ hub: [], one: [] });
       edit('hub', { ...asLabels('one'), idleTimeoutMs: 0 });
       await idle('hub');
@@ -338,14 +338,14 @@ describe('Cascade', () => {
   });
 
   describe('when the table changes', () => {
-    it('wakes a dependant that a running hub is given', async () => {
+    test('wakes a dependant that a running hub is given', async () => {
       add({ hub: [], one: [] });
       await use('hub');
       edit('hub', { dependants: ['one'] });
       await bench.until(() => state('one') === 'ready');
     });
 
-    it('leaves a dependant that is taken off the list to its own idle timer', async () => {
+    test('leaves a dependant that is taken off the list to its own idle timer', async () => {
       add({ hub: ['one', 'two'], one: [], two: [] });
       await use('hub');
       await bench.until(() => state('one') === 'ready' && state('two') === 'ready');
@@ -356,7 +356,7 @@ describe('Cascade', () => {
       expect(calls('sleep')).toEqual(['sleep docker/one']);
     });
 
-    it('leaves dependants awake when their hub is removed', async () => {
+    test('leaves dependants awake when their hub is removed', async () => {
       add({ hub: ['one'], one: [] });
       const { release } = await use('hub');
       release();
@@ -369,7 +369,7 @@ describe('Cascade', () => {
       expect(calls('sleep')).toEqual(['sleep docker/one']);
     });
 
-    it('keeps the lease when a hub is edited in some other way', async () => {
+    test('keeps the lease when a hub is edited in some other way', async () => {
       add({ hub: ['one'], one: [] });
       await use('hub');
       await bench.until(() => state('one') === 'ready');
@@ -378,7 +378,7 @@ describe('Cascade', () => {
       expect(calls('wake')).toHaveLength(2);
     });
 
-    it('holds the workload that a dependant has gone over to', async () => {
+    test('holds the workload that a dependant has gone over to', async () => {
       add({ hub: ['one'], one: [] });
       await use('hub');
       bench.backend.tell('docker/other', STOPPED);
@@ -389,7 +389,7 @@ describe('Cascade', () => {
   });
 
   describe('with a container that no service has', () => {
-    it('starts and stops it with its hub, and never for being idle', async () => {
+    test('starts and stops it with its hub, and never for being idle', async () => {
       tell('bare', STOPPED);
       add({ hub: ['bare'] });
       const { release } = await use('hub');
@@ -400,7 +400,7 @@ describe('Cascade', () => {
       expect(calls('sleep')).toEqual(['sleep docker/bare', 'sleep docker/hub']);
     });
 
-    it('leaves it alone when somebody else has started it and the hub does not run', async () => {
+    test('leaves it alone when somebody else has started it and the hub does not run', async () => {
       tell('bare', STOPPED);
       add({ hub: ['bare'] });
       const { release } = await use('hub');
@@ -411,7 +411,7 @@ describe('Cascade', () => {
       expect(calls('sleep')).toEqual(['sleep docker/bare', 'sleep docker/hub']);
     });
 
-    it('lets go of it when no hub names it any more', async () => {
+    test('lets go of it when no hub names it any more', async () => {
       tell('bare', STOPPED);
       add({ hub: ['bare'] });
       await use('hub');
@@ -422,7 +422,7 @@ describe('Cascade', () => {
       expect(calls('sleep')).toEqual([]);
     });
 
-    it('goes on with it when a service takes it over, and when that service goes', async () => {
+    test('goes on with it when a service takes it over, and when that service goes', async () => {
       tell('bare', STOPPED);
       add({ hub: ['bare'] });
       await use('hub');
@@ -436,7 +436,7 @@ describe('Cascade', () => {
       expect(calls('sleep')).toEqual([]);
     });
 
-    it('lets go of it when a service of that name has another workload', async () => {
+    test('lets go of it when a service of that name has another workload', async () => {
       tell('bare', STOPPED);
       add({ hub: ['bare'] });
       await use('hub');
@@ -448,7 +448,7 @@ describe('Cascade', () => {
     });
   });
 
-  it('lets a workload idle that is hub and dependant of itself through two services', async () => {
+  test('lets a workload idle that is hub and dependant of itself through two services', async () => {
     const workload = { kind: 'docker', container: 'hub' } as const;
     bench.add(aBareService({ name: 'hub', dependants: ['alias'], idleTimeoutMs: IDLE_MS }), STOPPED);
     bench.add(aBareService({ name: 'alias', workload, idleTimeoutMs: IDLE_MS }), STOPPED);

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Observation } from '../../src/model/observation.ts';
 import { aListener } from '../support/builders.ts';
 import { MISSING, RUNNING, STOPPED, STOPPING } from '../support/fake-backend.ts';
@@ -22,16 +22,16 @@ describe('Lifecycle', () => {
   });
   const automate = () => bench.backend.automate({ clock: bench.clock, wakeMs: 200, sleepMs: 300 });
 
-  it('refuses a client of a service that is not there', async () => {
+  test('refuses a client of a service that is not there', async () => {
     await expect(bench.client('nobody', 80).served).rejects.toMatchObject({ code: 'removed' });
   });
 
-  it('throws when there is no backend for the kind of a workload', () => {
+  test('throws when there is no backend for the kind of a workload', () => {
     const command = { kind: 'process', name: 'x', command: ['x'], cwd: undefined, env: {} } as const;
     expect(() => bench.lifecycle.add(aBareService({ workload: command }))).toThrow('process');
   });
 
-  it('keeps the run, its leases and its clients when a service is renamed', async () => {
+  test('keeps the run, its leases and its clients when a service is renamed', async () => {
     automate();
     const old = onContainer('old', 'db');
     bench.add(old, STOPPED);
@@ -62,7 +62,7 @@ describe('Lifecycle', () => {
       bench.lifecycle.linkDependants();
     };
 
-    it('goes on with its leases under the new name', async () => {
+    test('goes on with its leases under the new name', async () => {
       automate();
       bench.add(a, RUNNING);
       const connection = await bench.client('a', server.port).served;
@@ -79,7 +79,7 @@ describe('Lifecycle', () => {
       expect(bench.backend.log).toEqual(['sleep docker/b']);
     });
 
-    it('serves those who wait for it under the new name', async () => {
+    test('serves those who wait for it under the new name', async () => {
       bench.add(a, STOPPED);
       const waiting = bench.client('a', server.port);
       await bench.backend.called(1);
@@ -92,7 +92,7 @@ describe('Lifecycle', () => {
       expect(waiting.outcome).toBe('served');
     });
 
-    it('is missing after a moment when nobody has the new name', async () => {
+    test('is missing after a moment when nobody has the new name', async () => {
       bench.add(a, RUNNING);
       rename();
       await bench.clock.advance(999);
@@ -101,7 +101,7 @@ describe('Lifecycle', () => {
       expect(bench.controller('a').state.kind).toBe('missing');
     });
 
-    it('waits with the client who comes the moment after, until it has its name back', async () => {
+    test('waits with the client who comes the moment after, until it has its name back', async () => {
       bench.add(a, STOPPED);
       bench.lifecycle.renamed('docker/a', 'docker/b');
       bench.backend.tell('docker/a', MISSING);
@@ -118,7 +118,7 @@ describe('Lifecycle', () => {
       expect(waiting.outcome).toBe('served');
     });
 
-    it('goes on as before when it gets its old name back', async () => {
+    test('goes on as before when it gets its old name back', async () => {
       bench.add(a, RUNNING);
       rename();
       bench.lifecycle.renamed('docker/b', 'docker/a');
@@ -127,7 +127,7 @@ describe('Lifecycle', () => {
       expect(bench.controller('a').state.kind).toBe('ready');
     });
 
-    it('follows a service of the file that takes the new name later', async () => {
+    test('follows a service of the file that takes the new name later', async () => {
       bench.add(a, RUNNING);
       await bench.client('a', server.port).served;
       const controller = bench.controller('a');
@@ -139,7 +139,7 @@ describe('Lifecycle', () => {
       expect(controller.state.kind).not.toBe('missing');
     });
 
-    it('is what the other service of the file has now when that names it', async () => {
+    test('is what the other service of the file has now when that names it', async () => {
       bench.backend.tell('docker/b', MISSING);
       bench.add(b, MISSING);
       bench.add(a, RUNNING);
@@ -151,7 +151,7 @@ describe('Lifecycle', () => {
       expect(bench.controller('a').state.kind).toBe('missing');
     });
 
-    it('is kept awake for its users when the other service of the file has users, too', async () => {
+    test('is kept awake for its users when the other service of the file has users, too', async () => {
       automate();
       bench.add(b, MISSING);
       bench.add(a, RUNNING);
@@ -168,7 +168,7 @@ describe('Lifecycle', () => {
       expect(bench.backend.log).toEqual(['sleep docker/b']);
     });
 
-    it('keeps its users from another workload that gets the old name', async () => {
+    test('keeps its users from another workload that gets the old name', async () => {
       bench.add(a, RUNNING);
       rename();
       bench.backend.tell('docker/a', { ...STOPPED, id: 'b2' });
@@ -176,7 +176,7 @@ describe('Lifecycle', () => {
       expect(bench.controller('b')).not.toBe(bench.controller('a'));
     });
 
-    it('keeps its users from a service that takes the new name when another workload has the old one', async () => {
+    test('keeps its users from a service that takes the new name when another workload has the old one', async () => {
       bench.add(a, RUNNING);
       const controller = bench.controller('a');
       rename();
@@ -190,7 +190,7 @@ describe('Lifecycle', () => {
     const idle = () => bench.clock.advance(500_000);
     const serve = (isServed: boolean) => bench.lifecycle.setServed('db', { isServed });
 
-    it('puts nothing to sleep that somebody else may serve', async () => {
+    test('puts nothing to sleep that somebody else may serve', async () => {
       bench.add(aBareService({ listeners: [aListener({ protocol: 'udp' })] }), RUNNING);
       serve(false);
       bench.controller('db').sleepIfUnused('its hub has stopped');
@@ -198,7 +198,7 @@ describe('Lifecycle', () => {
       expect(bench.backend.calls).toEqual([]);
     });
 
-    it('gives the whole idle timeout from when one is bound', async () => {
+    test('gives the whole idle timeout from when one is bound', async () => {
       automate();
       bench.add(aBareService(), RUNNING);
       serve(false);
@@ -210,7 +210,7 @@ describe('Lifecycle', () => {
       expect(bench.backend.log).toEqual(['sleep docker/db']);
     });
 
-    it('puts to sleep what another service of the same workload serves', async () => {
+    test('puts to sleep what another service of the same workload serves', async () => {
       automate();
       const other = onContainer('other', 'db');
       bench.add(onContainer('db', 'db'), RUNNING);
@@ -220,7 +220,7 @@ describe('Lifecycle', () => {
       expect(bench.backend.log).toEqual(['sleep docker/db']);
     });
 
-    it.each([
+    test.each([
       ['leaves alone', {}, []],
       ['puts to sleep what has dependants and', { dependants: ['x'] }, ['sleep docker/db']],
     ])('%s has no listener at all', async (_, fields, calls) => {
@@ -232,7 +232,7 @@ describe('Lifecycle', () => {
     });
   });
 
-  it('follows the other workload when a service changes over to it', async () => {
+  test('follows the other workload when a service changes over to it', async () => {
     const before = onContainer('db', 'one');
     const after = onContainer('db', 'two');
     bench.add(before, RUNNING);
@@ -242,7 +242,7 @@ describe('Lifecycle', () => {
     expect([...bench.backend.watched]).toEqual(['docker/two']);
   });
 
-  it('gives each service the other workload when two are swapped', async () => {
+  test('gives each service the other workload when two are swapped', async () => {
     automate();
     const [a1, b2] = [onContainer('a', 'one'), onContainer('b', 'two')];
     const [a2, b1] = [onContainer('a', 'two'), onContainer('b', 'one')];
@@ -261,7 +261,7 @@ describe('Lifecycle', () => {
     expect(bench.backend.log).toEqual(['wake docker/two']);
   });
 
-  it('keeps the leases of both when two swapped workloads are in use', async () => {
+  test('keeps the leases of both when two swapped workloads are in use', async () => {
     const [a1, b2] = [onContainer('a', 'one'), onContainer('b', 'two')];
     const [a2, b1] = [onContainer('a', 'two'), onContainer('b', 'one')];
     bench.add(a1, RUNNING);
@@ -276,7 +276,7 @@ describe('Lifecycle', () => {
     expect(bench.controller('b').retired).toBe(false);
   });
 
-  it('refuses those who wait when the service is removed', async () => {
+  test('refuses those who wait when the service is removed', async () => {
     const service = aBareService();
     bench.add(service, STOPPED);
     const waiting = bench.client('db', server.port);
@@ -287,7 +287,7 @@ describe('Lifecycle', () => {
     expect(bench.backend.watched.size).toBe(0);
   });
 
-  it('leaves alone what it does not own when the service is removed', async () => {
+  test('leaves alone what it does not own when the service is removed', async () => {
     const service = aBareService();
     bench.add(service, RUNNING);
     bench.lifecycle.remove(service);
@@ -296,7 +296,7 @@ describe('Lifecycle', () => {
     expect(bench.backend.watched.size).toBe(0);
   });
 
-  it('follows a removed workload until its last lease has ended', async () => {
+  test('follows a removed workload until its last lease has ended', async () => {
     const service = aBareService();
     bench.add(service, RUNNING);
     const { release } = await bench.client('db', server.port).served;
@@ -306,7 +306,7 @@ describe('Lifecycle', () => {
     expect(bench.backend.watched.size).toBe(0);
   });
 
-  it('wakes nothing for a client whose dial fails after the service was removed', async () => {
+  test('wakes nothing for a client whose dial fails after the service was removed', async () => {
     const service = aBareService();
     bench.add(service, RUNNING);
     const first = await bench.client('db', server.port).served;
@@ -322,7 +322,7 @@ describe('Lifecycle', () => {
     expect(bench.backend.watched.size).toBe(0);
   });
 
-  it('goes on as before when a removed service comes back while it drains', async () => {
+  test('goes on as before when a removed service comes back while it drains', async () => {
     const service = aBareService();
     bench.add(service, RUNNING);
     const controller = bench.controller('db');
@@ -338,7 +338,7 @@ describe('Lifecycle', () => {
     bench.backend.last.succeed(STOPPED);
   });
 
-  it.each<[string, Observation, (bench: Bench) => void]>([
+  test.each<[string, Observation, (bench: Bench) => void]>([
     ['its idle timeout passes', RUNNING, () => {}],
     ['a schedule stops it', RUNNING, ({ lifecycle }) => lifecycle.find('db')?.sleep('cron_stop')],
     ['a schedule starts it', STOPPED, ({ lifecycle }) => void lifecycle.find('db')?.hold('cron_start')],
@@ -359,7 +359,7 @@ describe('Lifecycle', () => {
     expect(bench.controller('db').room.size).toBe(0);
   });
 
-  it('does not try a failed start again once it drains', async () => {
+  test('does not try a failed start again once it drains', async () => {
     bench.add(aBareService(), STOPPED);
     const client = bench.client('db', server.port);
     await bench.backend.called(1);
@@ -373,7 +373,7 @@ describe('Lifecycle', () => {
     expect(bench.backend.count('wake')).toBe(1);
   });
 
-  it('serves who waits for a start that was under way when it began to drain', async () => {
+  test('serves who waits for a start that was under way when it began to drain', async () => {
     automate();
     bench.add(aBareService({ idleTimeoutMs: 0 }), STOPPED);
     const client = bench.client('db', server.port);
@@ -386,7 +386,7 @@ describe('Lifecycle', () => {
     expect(bench.backend.log).toEqual(['wake docker/db']);
   });
 
-  it('does nothing more when it is closed', async () => {
+  test('does nothing more when it is closed', async () => {
     bench.add(aBareService(), RUNNING);
     const { release } = await bench.client('db', server.port).served;
     bench.lifecycle.close();
@@ -409,7 +409,7 @@ describe('Lifecycle with workloads that the proxy owns', () => {
     expect(await bench.close()).toBe(0);
   });
 
-  it('ends the workload when its service is removed', async () => {
+  test('ends the workload when its service is removed', async () => {
     bench.add(service, RUNNING);
     await settle();
     bench.lifecycle.remove(service);
@@ -420,7 +420,7 @@ describe('Lifecycle with workloads that the proxy owns', () => {
     expect(bench.backend.watched.size).toBe(0);
   });
 
-  it('ends the workload when its service is removed, whatever its schedule says', async () => {
+  test('ends the workload when its service is removed, whatever its schedule says', async () => {
     const scheduled = aBareService({ cronStart: '0 8 * * *' });
     bench.add(scheduled, RUNNING);
     await settle();
@@ -430,7 +430,7 @@ describe('Lifecycle with workloads that the proxy owns', () => {
     bench.backend.last.succeed(STOPPED);
   });
 
-  it('ends the workload only when the last lease has ended', async () => {
+  test('ends the workload only when the last lease has ended', async () => {
     bench.add(service, RUNNING);
     const { release } = await bench.client('db', server.port).served;
     bench.lifecycle.remove(service);
@@ -444,7 +444,7 @@ describe('Lifecycle with workloads that the proxy owns', () => {
     expect(bench.backend.watched.size).toBe(0);
   });
 
-  it('ends the workload when its service is removed while it starts', async () => {
+  test('ends the workload when its service is removed while it starts', async () => {
     bench.add(service, STOPPED);
     const waiting = bench.client('db', await freePort());
     await bench.backend.called(1);
@@ -459,7 +459,7 @@ describe('Lifecycle with workloads that the proxy owns', () => {
     expect(bench.backend.watched.size).toBe(0);
   });
 
-  it('lets go of a workload whose start fails after its service was removed', async () => {
+  test('lets go of a workload whose start fails after its service was removed', async () => {
     bench.add(service, STOPPED);
     bench.client('db', server.port);
     await bench.backend.called(1);
@@ -469,7 +469,7 @@ describe('Lifecycle with workloads that the proxy owns', () => {
     expect(bench.backend.watched.size).toBe(0);
   });
 
-  it('tries again after a backoff when a removed workload can not be ended', async () => {
+  test('tries again after a backoff when a removed workload can not be ended', async () => {
     bench.add(service, RUNNING);
     await settle();
     bench.lifecycle.remove(service);
@@ -484,7 +484,7 @@ describe('Lifecycle with workloads that the proxy owns', () => {
     expect(bench.backend.watched.size).toBe(0);
   });
 
-  it('serves again when the service comes back while its workload is being ended', async () => {
+  test('serves again when the service comes back while its workload is being ended', async () => {
     bench.add(service, RUNNING);
     await settle();
     bench.lifecycle.remove(service);
@@ -499,7 +499,7 @@ describe('Lifecycle with workloads that the proxy owns', () => {
     expect(bench.backend.watched.size).toBe(1);
   });
 
-  it('leaves the workload as it is when it is closed', async () => {
+  test('leaves the workload as it is when it is closed', async () => {
     bench.add(service, RUNNING);
     const { release } = await bench.client('db', server.port).served;
     bench.lifecycle.close();

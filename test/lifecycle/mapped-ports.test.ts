@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Endpoint, Observation } from '../../src/model/observation.ts';
 import { aService } from '../support/builders.ts';
 import { RUNNING, STOPPED, UNKNOWN } from '../support/fake-backend.ts';
@@ -32,7 +32,7 @@ describe('a workload whose ports are mapped', () => {
     return bench.sockets.own((await client.served).socket).remotePort;
   };
 
-  it('is woken for a port by its name and reached where that is', async () => {
+  test('is woken for a port by its name and reached where that is', async () => {
     bench.add(aService(), asleep);
     const client = bench.client('db', 'http');
     await bench.backend.called(1);
@@ -40,26 +40,26 @@ describe('a workload whose ports are mapped', () => {
     expect((await client.served).socket.remotePort).toBe(first.port);
   });
 
-  it('spreads its clients over the endpoints', async () => {
+  test('spreads its clients over the endpoints', async () => {
     bench.add(aService(), running(first.port, second.port));
     const ports = [await serve(), await serve(), await serve(), await serve()];
     expect(ports.filter((port) => port === first.port)).toHaveLength(2);
     expect(ports.filter((port) => port === second.port)).toHaveLength(2);
   });
 
-  it('passes over an endpoint that refuses', async () => {
+  test('passes over an endpoint that refuses', async () => {
     bench.add(aService(), running(await freePort(), second.port));
     expect([await serve(), await serve(), await serve()]).toEqual([second.port, second.port, second.port]);
   });
 
-  it('serves nobody on a port that does not exist, and is not woken for it', async () => {
+  test('serves nobody on a port that does not exist, and is not woken for it', async () => {
     bench.add(aService(), asleep);
     const client = bench.client('db', 'https');
     await expect(client.served).rejects.toThrow('no target port tcp/https; there is tcp/http');
     expect(bench.backend.log).toEqual([]);
   });
 
-  it('refuses a client that waits as soon as it turns out that its port does not exist', async () => {
+  test('refuses a client that waits as soon as it turns out that its port does not exist', async () => {
     bench.add(aService(), UNKNOWN);
     const client = bench.client('db', 'https');
     await settle();
@@ -67,21 +67,21 @@ describe('a workload whose ports are mapped', () => {
     await expect(client.served).rejects.toThrow('no target port tcp/https');
   });
 
-  it('serves nobody while something has to be mended, and says what', async () => {
+  test('serves nobody while something has to be mended, and says what', async () => {
     bench.add(aService(), { ...asleep, problem: 'Service shop/db does not exist' });
     const client = bench.client('db', 'http');
     await expect(client.served).rejects.toThrow('Service shop/db does not exist');
     expect(bench.backend.log).toEqual([]);
   });
 
-  it('takes other endpoints in the middle of its run', async () => {
+  test('takes other endpoints in the middle of its run', async () => {
     bench.add(aService(), running(first.port));
     expect(await serve()).toBe(first.port);
     bench.backend.tell(KEY, running(second.port));
     expect(await serve()).toBe(second.port);
   });
 
-  it('ends a UDP flow when its endpoint goes, and lets the others be', async () => {
+  test('ends a UDP flow when its endpoint goes, and lets the others be', async () => {
     bench.add(aService(), {
       ...RUNNING,
       ports: { 'udp/53': [endpoint(first.port), endpoint(second.port)] },

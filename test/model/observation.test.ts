@@ -1,10 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { findPortProblem, MISSING, type Observation } from '../../src/model/observation.ts';
 
 const mapped: Observation = { ...MISSING, ports: { 'tcp/80': [], 'tcp/http': [], 'udp/53': [] } };
 
 describe('findPortProblem', () => {
-  it.each([
+  test.each([
     ['tcp', 80],
     ['tcp', 'http'],
     ['udp', 53],
@@ -12,7 +12,7 @@ describe('findPortProblem', () => {
     expect(findPortProblem(mapped, { protocol, port })).toBeUndefined();
   });
 
-  it.each([
+  test.each([
     ['tcp', 53],
     ['udp', 80],
     ['udp', 'http'],
@@ -23,18 +23,18 @@ describe('findPortProblem', () => {
     );
   });
 
-  it('names whose ports they are where the observation says so', () => {
+  test('names whose ports they are where the observation says so', () => {
     const observation = { ...mapped, portsOf: 'Service shop/db' };
     expect(findPortProblem(observation, { protocol: 'tcp', port: 81 })).toBe(
       'there is no target port tcp/81 in Service shop/db; there is tcp/80, tcp/http, udp/53',
     );
   });
 
-  it('has nothing against any port where ports are not mapped', () => {
+  test('has nothing against any port where ports are not mapped', () => {
     expect(findPortProblem(MISSING, { protocol: 'tcp', port: 1 })).toBeUndefined();
   });
 
-  it('says first what stands against all ports', () => {
+  test('says first what stands against all ports', () => {
     const problem = 'Service shop/db does not exist';
     expect(findPortProblem({ ...mapped, problem }, { protocol: 'tcp', port: 80 })).toBe(problem);
   });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   describeWorkloadRef,
   toWorkloadRef,
@@ -33,7 +33,7 @@ const CASES: readonly (readonly [Workload, string, string, string])[] = [
 ];
 
 describe('a workload', () => {
-  it.each(CASES)('%o is known as %s, named %s and described as %s', (workload, key, name, description) => {
+  test.each(CASES)('%o is known as %s, named %s and described as %s', (workload, key, name, description) => {
     const ref = toWorkloadRef(workload);
     expect([workloadKey(workload), workloadRefKey(ref)]).toEqual([key, key]);
     expect([workloadRefName(ref), describeWorkloadRef(ref)]).toEqual([name, description]);

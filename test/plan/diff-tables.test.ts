@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Change, Plan } from '../../src/model/change.ts';
 import { type ListenerSpec, listenKey, type Service } from '../../src/model/service.ts';
 import { EMPTY_TABLE, type ServiceTable } from '../../src/model/table.ts';
@@ -14,15 +14,15 @@ describe('diffTables', () => {
   const diff = (current: readonly Service[], desired: readonly Service[]) =>
     diffTables(aTable(current), aTable(desired)).map(describeChange);
 
-  it('plans nothing when nothing was there and nothing is wanted', () => {
+  test('plans nothing when nothing was there and nothing is wanted', () => {
     expect(diffTables(EMPTY_TABLE, EMPTY_TABLE)).toEqual([]);
   });
 
-  it('plans nothing when the tables are equal but not the same', () => {
+  test('plans nothing when the tables are equal but not the same', () => {
     expect(diff([db], [structuredClone(db)])).toEqual([]);
   });
 
-  it.each<[string, Service[], Service[], string[]]>([
+  test.each<[string, Service[], Service[], string[]]>([
     ['a new service', [], [db], ['add db', 'open tcp/*:5432 for db']],
     ['a service that goes', [db], [], ['close tcp/*:5432', 'remove db']],
     [
@@ -141,12 +141,12 @@ describe('diffTables', () => {
     expect([...changes].sort()).toEqual([...expected].sort());
   });
 
-  it('does not name a service that did not change', () => {
+  test('does not name a service that did not change', () => {
     const web = aService({ name: 'web', listeners: [at(80)] });
     expect(diff([db, web], [{ ...db, idleTimeoutMs: 1 }, web])).toEqual(['update db']);
   });
 
-  it('leads from the current table to the desired one', () => {
+  test('leads from the current table to the desired one', () => {
     fc.assert(
       fc.property(anyTable, anyTable, (current, desired) => {
         const state = applyPlan(current, diffTables(current, desired));
@@ -157,7 +157,7 @@ describe('diffTables', () => {
     );
   });
 
-  it('plans nothing for a table and its copy', () => {
+  test('plans nothing for a table and its copy', () => {
     fc.assert(
       fc.property(anyTable, (table) => {
         expect(diffTables(table, structuredClone(table))).toEqual([]);
@@ -165,7 +165,7 @@ describe('diffTables', () => {
     );
   });
 
-  it('closes, adds and updates, rebinds, opens, schedules and removes, in that order', () => {
+  test('closes, adds and updates, rebinds, opens, schedules and removes, in that order', () => {
     const order = {
       'close-listener': 0,
       'add-service': 1,
@@ -184,7 +184,7 @@ describe('diffTables', () => {
     );
   });
 
-  it('touches each listen key, service and schedule at most once', () => {
+  test('touches each listen key, service and schedule at most once', () => {
     fc.assert(
       fc.property(anyTable, anyTable, (current, desired) => {
         const touched = diffTables(current, desired).map((change) =>

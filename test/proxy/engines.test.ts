@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { EMPTY_ENVIRONMENT } from '../../src/config/environment.ts';
 import { resolveSettings } from '../../src/config/resolve-settings.ts';
 import type { SettingsFlags } from '../../src/config/settings.ts';
@@ -13,7 +13,7 @@ function findNeeded(text: string, flags: SettingsFlags = {}) {
 }
 
 describe('findNeededEngines', () => {
-  it.each([
+  test.each([
     ['labels of containers and Swarm services count', 'services: {}', ['docker', 'swarm']],
     ['annotations count', 'backend: kubernetes', ['kubernetes']],
     [
@@ -35,13 +35,13 @@ describe('findNeededEngines', () => {
     expect(findNeeded(text)).toEqual(engines);
   });
 
-  it('takes flags into account', () => {
+  test('takes flags into account', () => {
     expect(findNeeded('services: {}', { labels: false })).toEqual([]);
   });
 });
 
 describe('labelOptionsOf', () => {
-  it('lets the labels of one backend count', () => {
+  test('lets the labels of one backend count', () => {
     const file = aFile('backend: kubernetes\nkubernetes: { label_prefix: sleepy }');
     const { settings } = resolveSettings({ file, environment: EMPTY_ENVIRONMENT, flags: {} });
     expect(labelOptionsOf('kubernetes', settings)).toEqual({ labels: true, labelPrefix: 'sleepy' });

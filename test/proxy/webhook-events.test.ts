@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createActTeller, createTracker } from '../../src/proxy/webhook-events.ts';
 import type { ServiceUrl } from '../../src/model/service.ts';
 import type { WebhookEvent } from '../../src/status/webhook-event.ts';
@@ -39,7 +39,7 @@ describe('webhook events', () => {
     };
   };
 
-  it.each([
+  test.each([
     ['tcp', 'tcp_conn_start', 'tcp_conn_end'],
     ['udp', 'udp_flow_start', 'udp_flow_end'],
   ] as const)('tell of a %s client that comes and goes, with one id', async (protocol, start, end) => {
@@ -64,7 +64,7 @@ describe('webhook events', () => {
     expect(sent.map(({ url }) => url)).toEqual([URL_OF_DB, URL_OF_DB]);
   });
 
-  it('tell of an end once, whether the client or the proxy ends first', () => {
+  test('tell of an end once, whether the client or the proxy ends first', () => {
     const ended = createTracker(service, { protocol: 'tcp', parts: parts() })?.(client);
     for (const end of open) end();
     ended?.();
@@ -72,7 +72,7 @@ describe('webhook events', () => {
     expect(open.size).toBe(0);
   });
 
-  it('give each client an id of its own', () => {
+  test('give each client an id of its own', () => {
     const track = createTracker(service, { protocol: 'tcp', parts: parts() });
     track?.(client);
     track?.(client);
@@ -80,7 +80,7 @@ describe('webhook events', () => {
     expect(new Set(ids).size).toBe(2);
   });
 
-  it('are nobody’s business when there is no webhook', () => {
+  test('are nobody’s business when there is no webhook', () => {
     const quiet = aService();
     expect(createTracker(quiet, { protocol: 'tcp', parts: parts() })).toBeUndefined();
     bench.add(quiet, RUNNING);
@@ -88,7 +88,7 @@ describe('webhook events', () => {
     expect(sent).toEqual([]);
   });
 
-  it.each(['started', 'stopped'] as const)('tell that a container was %s', (act) => {
+  test.each(['started', 'stopped'] as const)('tell that a container was %s', (act) => {
     createActTeller(parts())(service, bench.controller(service.name).observation, act);
     expect(sent).toEqual([
       {
@@ -103,7 +103,7 @@ describe('webhook events', () => {
     ]);
   });
 
-  it('name the container that there is when they are sent', () => {
+  test('name the container that there is when they are sent', () => {
     const track = createTracker(service, { protocol: 'tcp', parts: parts() });
     const ended = track?.(client);
     bench.backend.tell('docker/my-postgres', { ...STOPPED, id: 'fedcba9876543210' });

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setEnvironmentData } from 'node:worker_threads';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Admission } from '../../src/relay/access/admission.ts';
 import { countDescriptors, createClientCounts } from '../../src/relay/access/client-counts.ts';
 import { createTcpRelay } from '../../src/relay/tcp/create-tcp-relay.ts';
@@ -67,7 +67,7 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
     return { client: left.near, upstream: right.far, ended, ends: () => ends };
   };
 
-  it('counts the pipes of the thread no longer, and closes them', async () => {
+  test('counts the pipes of the thread no longer, and closes them', async () => {
     const pipes = () => {
       const links = readdirSync('/proc/self/fd').map((fd) => readlinkOf(`/proc/self/fd/${fd}`));
       return links.filter((link) => link.startsWith('pipe:')).length;
@@ -84,7 +84,7 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
     expect(pipes()).toBe(before);
   });
 
-  it('resets every connection, says so, and relays new ones by streams', async () => {
+  test('resets every connection, says so, and relays new ones by streams', async () => {
     const before = await join();
     const other = await join();
     for (const { client, upstream } of [before, other]) {
@@ -110,7 +110,7 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
 });
 
 describe.runIf(isLinux)('SpliceRelay', () => {
-  it('counts its pipes among the descriptors of clients while it has them', async () => {
+  test('counts its pipes among the descriptors of clients while it has them', async () => {
     const sockets = new Sockets();
     const admission = createAdmission();
     const relay = await createSpliceRelay({ admission });
@@ -125,7 +125,7 @@ describe.runIf(isLinux)('SpliceRelay', () => {
     await sockets.close();
   });
 
-  it('warns once that the kernel refuses to watch sockets, and says what helps', async () => {
+  test('warns once that the kernel refuses to watch sockets, and says what helps', async () => {
     const report = {
       ended: [],
       finished: [],
@@ -157,7 +157,7 @@ describe.runIf(isLinux)('SpliceRelay', () => {
     expect(warnings).toEqual([expect.stringMatching(/errno 28.*raise fs\.epoll\.max_user_watches/)]);
   });
 
-  it('leaves no descriptor behind when it is closed', async () => {
+  test('leaves no descriptor behind when it is closed', async () => {
     const sockets = new Sockets();
     const count = () => readdirSync('/proc/self/fd').length;
     // What the first use of anything opens for good is not counted.
@@ -185,7 +185,7 @@ describe('createTcpRelay', () => {
   const logger: Logger = { ...silentLogger, info: (_fields, message) => void lines.push(message) };
   const parts = { threadFile: THREAD_FILE, clock: systemClock, logger };
 
-  it.runIf(isLinux)('takes splice where it can be had', async () => {
+  test.runIf(isLinux)('takes splice where it can be had', async () => {
     for (const setting of ['auto', 'splice'] as const) {
       const relay = await createTcpRelay(setting, parts);
       expect(relay.kind).toBe('splice');
@@ -194,11 +194,11 @@ describe('createTcpRelay', () => {
     expect(lines).toEqual([]);
   });
 
-  it('takes streams when it is told to', async () => {
+  test('takes streams when it is told to', async () => {
     expect((await createTcpRelay('stream', parts)).kind).toBe('stream');
   });
 
-  it('takes streams and says why where splice can not be had', async () => {
+  test('takes streams and says why where splice can not be had', async () => {
     const relay = await createTcpRelay('auto', { ...parts, platform: 'darwin' });
     expect(relay.kind).toBe('stream');
     expect(lines).toEqual([
@@ -206,7 +206,7 @@ describe('createTcpRelay', () => {
     ]);
   });
 
-  it('fails where splice is asked for and can not be had', async () => {
+  test('fails where splice is asked for and can not be had', async () => {
     const creating = createTcpRelay('splice', { ...parts, platform: 'darwin' });
     await expect(creating).rejects.toThrow('relay: splice does not work here: splice(2) is Linux only');
   });

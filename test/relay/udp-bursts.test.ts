@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compileAccessList } from '../../src/relay/access/access-list.ts';
 import type { FlowLease } from '../../src/relay/udp/flow-lease.ts';
 import { type UdpBinding, UdpListener } from '../../src/relay/udp/udp-listener.ts';
@@ -98,7 +98,7 @@ describe.each(datagramsWays)('UdpListener in bursts, moving datagrams $way', ({ 
     for (const text of texts) for (const client of clients) client.send(text, { port });
   };
 
-  it('passes more than one batch on, once each and in order, and back', async () => {
+  test('passes more than one batch on, once each and in order, and back', async () => {
     const [client] = await clientsAt('127.0.0.1');
     sendAll(client ? [client] : [], numbers(250));
     await client?.arrived(251);
@@ -106,7 +106,7 @@ describe.each(datagramsWays)('UdpListener in bursts, moving datagrams $way', ({ 
     expect(mirror.texts).toEqual(['warm', ...numbers(250)]);
   });
 
-  it('keeps the order of each client, and gives each its own replies, when many send by turns', async () => {
+  test('keeps the order of each client, and gives each its own replies, when many send by turns', async () => {
     const clients = await clientsAt(...Array.from({ length: 30 }, () => '127.0.0.1'));
     for (let index = 0; index < 10; index++) {
       for (const client of clients) client.send(`${client.port} ${index}`, { port });
@@ -118,7 +118,7 @@ describe.each(datagramsWays)('UdpListener in bursts, moving datagrams $way', ({ 
     expect(listener.activeConnections).toBe(30);
   });
 
-  it('makes one flow for each new client whose datagrams come together', async () => {
+  test('makes one flow for each new client whose datagrams come together', async () => {
     const clients = await Promise.all([1, 2, 3].map(() => datagrams.bind()));
     sendAll(clients, numbers(5));
     while (clients.some(({ received }) => received.length < 5)) await clock.advance(1);
@@ -126,7 +126,7 @@ describe.each(datagramsWays)('UdpListener in bursts, moving datagrams $way', ({ 
     expect(came).toHaveLength(3);
   });
 
-  it.runIf(hasIpv6)('knows clients of IPv4 and of IPv6 on one socket', async () => {
+  test.runIf(hasIpv6)('knows clients of IPv4 and of IPv6 on one socket', async () => {
     const clients = await clientsAt('127.0.0.1', '::1');
     sendAll(clients, numbers(40));
     await Promise.all(clients.map((client) => client.arrived(41)));
@@ -134,7 +134,7 @@ describe.each(datagramsWays)('UdpListener in bursts, moving datagrams $way', ({ 
     expect(came.sort()).toEqual(['127.0.0.1', '::1']);
   });
 
-  it('knows clients on a socket of IPv4 alone, also after longer addresses', async () => {
+  test('knows clients on a socket of IPv4 alone, also after longer addresses', async () => {
     if (hasIpv6) sendAll(await clientsAt('::1'), numbers(40));
     await settleDatagrams();
     listener.close();
@@ -148,7 +148,7 @@ describe.each(datagramsWays)('UdpListener in bursts, moving datagrams $way', ({ 
     expect(came).toEqual(['127.0.0.1', '127.0.0.1']);
   });
 
-  it('carries datagrams of every length side by side', async () => {
+  test('carries datagrams of every length side by side', async () => {
     const [client] = await clientsAt('127.0.0.1');
     const sent = [0, 1, 65_507, 0, 3, 65_507, 1_472, 0].map((length) => pattern(length));
     for (const datagram of sent) client?.send(datagram, { port });
@@ -159,7 +159,7 @@ describe.each(datagramsWays)('UdpListener in bursts, moving datagrams $way', ({ 
     }
   });
 
-  it('drops and counts each datagram of a client that is blocked, and serves the others', async () => {
+  test('drops and counts each datagram of a client that is blocked, and serves the others', async () => {
     listener.rebind(blocking('127.0.0.2'));
     const [friend] = await clientsAt('127.0.0.1');
     const stranger = await datagrams.bind(undefined, { host: '127.0.0.2' });
@@ -170,7 +170,7 @@ describe.each(datagramsWays)('UdpListener in bursts, moving datagrams $way', ({ 
     expect(stranger.received).toEqual([]);
   });
 
-  it('drops or delivers each datagram of a flow that ends in the middle', async () => {
+  test('drops or delivers each datagram of a flow that ends in the middle', async () => {
     const [client] = await clientsAt('127.0.0.1');
     const stranger = await datagrams.bind(undefined, { host: '127.0.0.2' });
     // The first datagram of the stranger ends the client's flow.
@@ -186,7 +186,7 @@ describe.each(datagramsWays)('UdpListener in bursts, moving datagrams $way', ({ 
     expect(listener.activeConnections).toBe(1);
   });
 
-  it('begins a new flow with what follows in the batch in which the old one ended', async () => {
+  test('begins a new flow with what follows in the batch in which the old one ended', async () => {
     const [client] = await clientsAt('127.0.0.1');
     const stranger = await datagrams.bind(undefined, { host: '127.0.0.2' });
     const track: UdpBinding['track'] = ({ address }) => {
@@ -207,7 +207,7 @@ describe.each(datagramsWays)('UdpListener in bursts, moving datagrams $way', ({ 
     expect(came).toEqual(['127.0.0.1', '127.0.0.2', '127.0.0.1']);
   });
 
-  it('takes nothing more when it is closed in the middle', async () => {
+  test('takes nothing more when it is closed in the middle', async () => {
     const [client] = await clientsAt('127.0.0.1');
     const stranger = await datagrams.bind(undefined, { host: '127.0.0.2' });
     const track: UdpBinding['track'] = ({ address }) => {

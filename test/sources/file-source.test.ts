@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FileSnapshot, FileSource } from '../../src/sources/file-source.ts';
 import { systemClock } from '../../src/system/clock.ts';
 
@@ -39,12 +39,12 @@ describe('FileSource', () => {
     });
   const last = () => told.at(-1)?.text;
 
-  it('tells what the file says at the start', async () => {
+  test('tells what the file says at the start', async () => {
     await writeFile(join(folder, 'a.yaml'), 'one');
     expect(await start(join(folder, 'a.yaml'))).toMatchObject({ text: 'one', error: undefined });
   });
 
-  it('tells a write in place', async () => {
+  test('tells a write in place', async () => {
     await writeFile(join(folder, 'a.yaml'), 'one');
     await start(join(folder, 'a.yaml'));
     await writeFile(join(folder, 'a.yaml'), 'two');
@@ -52,7 +52,7 @@ describe('FileSource', () => {
     expect(last()).toBe('two');
   });
 
-  it('tells a rename over the file, again and again', async () => {
+  test('tells a rename over the file, again and again', async () => {
     await writeFile(join(folder, 'a.yaml'), 'one');
     await start(join(folder, 'a.yaml'));
     for (const [index, text] of ['two', 'three', 'four'].entries()) {
@@ -63,7 +63,7 @@ describe('FileSource', () => {
     }
   });
 
-  it('tells a file that is deleted and made again', async () => {
+  test('tells a file that is deleted and made again', async () => {
     await writeFile(join(folder, 'a.yaml'), 'one');
     await start(join(folder, 'a.yaml'));
     await unlink(join(folder, 'a.yaml'));
@@ -74,7 +74,7 @@ describe('FileSource', () => {
     expect(last()).toBe('two');
   });
 
-  it('tells a swap of the link that a ConfigMap is mounted through', async () => {
+  test('tells a swap of the link that a ConfigMap is mounted through', async () => {
     for (const version of ['1', '2', '3']) {
       await mkdir(join(folder, `..v${version}`));
       await writeFile(join(folder, `..v${version}`, 'a.yaml'), `version ${version}`);
@@ -90,7 +90,7 @@ describe('FileSource', () => {
     }
   });
 
-  it('tells a burst of writes once, with the last content', async () => {
+  test('tells a burst of writes once, with the last content', async () => {
     await writeFile(join(folder, 'a.yaml'), 'one');
     await start(join(folder, 'a.yaml'));
     for (let index = 0; index <= 20; index++) await writeFile(join(folder, 'a.yaml'), `burst ${index}`);
@@ -98,7 +98,7 @@ describe('FileSource', () => {
     expect(told.map(({ text }) => text)).toEqual(['burst 20']);
   });
 
-  it('tells nothing when the content is equal', async () => {
+  test('tells nothing when the content is equal', async () => {
     await writeFile(join(folder, 'a.yaml'), 'one');
     await start(join(folder, 'a.yaml'));
     await writeFile(join(folder, 'a.tmp'), 'one');
@@ -109,7 +109,7 @@ describe('FileSource', () => {
     expect(told.map(({ text }) => text)).toEqual(['two']);
   });
 
-  it('notices a file in a folder that appears later', async () => {
+  test('notices a file in a folder that appears later', async () => {
     await start(join(folder, 'etc', 'a.yaml'));
     await mkdir(join(folder, 'etc'));
     await writeFile(join(folder, 'etc', 'a.yaml'), 'here');

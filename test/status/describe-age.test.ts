@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { describeAge } from '../../src/status/status-rows.ts';
 
 const SECOND = 1_000;
@@ -7,7 +7,7 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 describe('describeAge', () => {
-  it.each([
+  test.each([
     [-HOUR, 'just now'],
     [0, 'just now'],
     [999, 'just now'],

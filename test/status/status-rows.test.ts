@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Wake } from '../../src/model/wake.ts';
 import { buildStatusRows, type ListenerView } from '../../src/status/status-rows.ts';
 import { aListener, aService } from '../support/builders.ts';
@@ -33,7 +33,7 @@ const aStatefulSet = (namespace: string, name: string) =>
 const onContainer = (container: string) => aService({ workload: { kind: 'docker', container } });
 
 describe('status rows', () => {
-  it('show the last wake beside the fields of lazy-tcp-proxy', () => {
+  test('show the last wake beside the fields of lazy-tcp-proxy', () => {
     const lastWake: Wake = {
       ...{ cause: 'for 10.0.0.5:4242', atMs: NOW_MS, result: 'failed', reason: 'exit code 3' },
       phases: { queue: 0, engine: 210, health: 0, port: 12 },
@@ -53,7 +53,7 @@ describe('status rows', () => {
     });
   });
 
-  it('show a listener with every field', () => {
+  test('show a listener with every field', () => {
     expect(buildStatusRows([aView()], NOW_MS)).toEqual([
       {
         container_id: 'a1b2c3d4e5f6',
@@ -74,24 +74,24 @@ describe('status rows', () => {
     ]);
   });
 
-  it('show why a listener is not bound', () => {
+  test('show why a listener is not bound', () => {
     const [row] = buildStatusRows([aView({ error: 'another process holds the port' })], NOW_MS);
     expect(row?.error).toBe('another process holds the port');
   });
 
-  it('show what a UDP listener has dropped', () => {
+  test('show what a UDP listener has dropped', () => {
     const listener = aListener({ protocol: 'udp', port: 53 });
     const [row] = buildStatusRows([aView({ listener, drops: { expired: 2 } })], NOW_MS);
     expect(row?.dropped).toEqual({ expired: 2 });
   });
 
-  it('show the name of the container when the service is called otherwise', () => {
+  test('show the name of the container when the service is called otherwise', () => {
     const service = aService({ name: 'db', workload: { kind: 'docker', container: 'my-postgres' } });
     const [row] = buildStatusRows([aView({ service })], NOW_MS);
     expect([row?.service, row?.container_name]).toEqual(['db', 'my-postgres']);
   });
 
-  it('show a local process by the name of its service', () => {
+  test('show a local process by the name of its service', () => {
     const workload = { kind: 'process', name: 'hello', command: ['x'], cwd: undefined, env: {} } as const;
     const view = aView({
       service: aService({ name: 'hello', workload }),
@@ -101,7 +101,7 @@ describe('status rows', () => {
     expect([row?.kind, row?.container_name, row?.container_id]).toEqual(['process', 'hello', '4711']);
   });
 
-  it('show a Kubernetes workload with its kind, its place and its whole id', () => {
+  test('show a Kubernetes workload with its kind, its place and its whole id', () => {
     const service = aService({ name: 'shop/db', workload: aStatefulSet('shop', 'db') });
     const listener = aListener({ targetPort: 'postgres' });
     const observation = { ...RUNNING, id: 'a-rather-long-namespace/db' };
@@ -112,7 +112,7 @@ describe('status rows', () => {
     });
   });
 
-  it.each([
+  test.each([
     [RUNNING, true],
     [STOPPED, false],
     [PAUSED, false],
@@ -124,7 +124,7 @@ describe('status rows', () => {
     expect(buildStatusRows([aView({ observation })], NOW_MS)[0]?.running).toBe(running);
   });
 
-  it('are sorted by container name, id, port, protocol and address', () => {
+  test('are sorted by container name, id, port, protocol and address', () => {
     const at = (overrides: Parameters<typeof aListener>[0]) => aListener(overrides);
     const sorted = [
       aView({ service: onContainer('B'), listener: at({ port: 9 }) }),

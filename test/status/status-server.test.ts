@@ -2,7 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import type { Server } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { StatusServer } from '../../src/status/status-server.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
@@ -37,7 +37,7 @@ describe('StatusServer', () => {
     return { status: response.statusCode, headers: response.headers, body };
   };
 
-  it('answers /status with the rows of the moment as JSON', async () => {
+  test('answers /status with the rows of the moment as JSON', async () => {
     rows = [{ container_name: 'db' }];
     const { status, headers, body } = await ask('/status');
     expect(status).toBe(200);
@@ -47,21 +47,21 @@ describe('StatusServer', () => {
     expect(JSON.parse((await ask('/status')).body)).toEqual([]);
   });
 
-  it('answers /status whatever the query says', async () => {
+  test('answers /status whatever the query says', async () => {
     expect((await ask('/status?pretty=1')).status).toBe(200);
   });
 
-  it('answers /problems with the problems as JSON', async () => {
+  test('answers /problems with the problems as JSON', async () => {
     expect(JSON.parse((await ask('/problems')).body)).toEqual(['a problem']);
   });
 
-  it('answers /health with ok and nothing else', async () => {
+  test('answers /health with ok and nothing else', async () => {
     const { status, headers, body } = await ask('/health');
     expect([status, body]).toEqual([200, 'ok']);
     expect(headers['content-type']).toMatch(/^text\/plain/);
   });
 
-  it.each([
+  test.each([
     ['starting', 503, 'starting'],
     ['serving', 200, 'ok'],
     ['draining', 503, 'draining'],
@@ -71,13 +71,13 @@ describe('StatusServer', () => {
     expect([status, body]).toEqual([expected, text]);
   });
 
-  it('answers 404 and what there is when the path is unknown', async () => {
+  test('answers 404 and what there is when the path is unknown', async () => {
     const { status, body } = await ask('/nothing');
     expect(status).toBe(404);
     expect(body).toContain('/status');
   });
 
-  it.each(['POST', 'PUT', 'DELETE'])(
+  test.each(['POST', 'PUT', 'DELETE'])(
     'answers 405 and what is allowed when the method is %s',
     async (method) => {
       const { status, headers } = await ask('/status', method);
@@ -86,18 +86,18 @@ describe('StatusServer', () => {
     },
   );
 
-  it('answers HEAD without a body', async () => {
+  test('answers HEAD without a body', async () => {
     const { status, body } = await ask('/health', 'HEAD');
     expect([status, body]).toEqual([200, '']);
   });
 
-  it('throws the bind error when the port is taken', async () => {
+  test('throws the bind error when the port is taken', async () => {
     const second = new StatusServer({ status: () => [], problems: () => [], phase: () => 'serving' });
     await expect(second.open({ address: '127.0.0.1', port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
     second.close();
   });
 
-  it('gives the port back and ends its connections when it is closed', async () => {
+  test('gives the port back and ends its connections when it is closed', async () => {
     const client = await sockets.connect(port);
     const ended = once(client, 'close');
     client.resume().once('end', () => client.end());
@@ -107,7 +107,7 @@ describe('StatusServer', () => {
     server.close();
   });
 
-  it('goes on when a client can not be accepted', async () => {
+  test('goes on when a client can not be accepted', async () => {
     // What Node does when it has no file descriptor left.
     const fail = (message: unknown) =>
       (message as { socket: { server: Server } }).socket.server.emit('error', new Error('EMFILE'));
@@ -117,7 +117,7 @@ describe('StatusServer', () => {
     expect(answer.status).toBe(200);
   });
 
-  it('listens on every address when none is given', async () => {
+  test('listens on every address when none is given', async () => {
     server.close();
     server = new StatusServer({ status: () => [], problems: () => [], phase: () => 'serving' });
     await server.open({ address: '', port });
@@ -148,7 +148,7 @@ describe('StatusServer with slow clients', () => {
     await sockets.close();
   });
 
-  it.each([
+  test.each([
     ['headers', 'GET /health HTTP/1.1\r\nhost: x\r\n'],
     ['body', 'GET /health HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab'],
   ])('closes who has not sent the %s of a request within 10 s', async (part, text) => {
@@ -164,7 +164,7 @@ describe('StatusServer with slow clients', () => {
     expect(await ended).toBe('closed');
   });
 
-  it('closes the oldest one without a request where there are too many, and answers who asks', async () => {
+  test('closes the oldest one without a request where there are too many, and answers who asks', async () => {
     const clients = [];
     for (let count = 0; count < 3; count++) {
       clients.push(await sockets.connect(port));
@@ -234,14 +234,14 @@ describe('StatusServer with clients that ask much and read little', () => {
   };
   const answersIn = (text: string) => text.split('HTTP/1.1 200 OK').length - 1;
 
-  it('makes one answer for a client that sends thousands of requests and reads nothing', async () => {
+  test('makes one answer for a client that sends thousands of requests and reads nothing', async () => {
     await askUnread(CHUNK);
     for (let count = 0; count < 10; count++) expect(await health()).toBe('ok');
     // What the kernel takes, which is more than one of them.
     expect(made).toBeLessThan(10);
   });
 
-  it('answers every request of one chunk, in their order, when the client reads', async () => {
+  test('answers every request of one chunk, in their order, when the client reads', async () => {
     const paths = Array.from({ length: 500 }, (_, index) => (index % 5 === 0 ? '/none' : '/health'));
     const client = await sockets.connect(port);
     client.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`).join(''));
@@ -252,7 +252,7 @@ describe('StatusServer with clients that ask much and read little', () => {
     expect(statuses).toEqual(paths.map((path) => (path === '/none' ? '404' : '200')));
   });
 
-  it('answers requests that are cut anywhere', async () => {
+  test('answers requests that are cut anywhere', async () => {
     const client = await sockets.connect(port);
     const text = 'POST /health HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\na\r\n\r\nb\r\n\r\n'.slice(
       0,
@@ -271,7 +271,7 @@ describe('StatusServer with clients that ask much and read little', () => {
     expect(got).toMatch(/^HTTP\/1.1 405 /);
   });
 
-  it('makes a body once for all who ask while the last one has just been made', async () => {
+  test('makes a body once for all who ask while the last one has just been made', async () => {
     costMs = 20;
     await fetch(`http://127.0.0.1:${port}/status`);
     const asked = [1, 2].map(async () => (await fetch(`http://127.0.0.1:${port}/status`)).json());
@@ -283,7 +283,7 @@ describe('StatusServer with clients that ask much and read little', () => {
     expect((await Promise.all(asked)).map((rows) => (rows as { made: number }[])[0]?.made)).toEqual([2, 2]);
   });
 
-  it('closes who has not taken an answer within a minute', async () => {
+  test('closes who has not taken an answer within a minute', async () => {
     const client = await askUnread(CHUNK);
     expect(await health()).toBe('ok');
     await turns();
@@ -295,7 +295,7 @@ describe('StatusServer with clients that ask much and read little', () => {
     expect(await ended).toBe('closed');
   });
 
-  it('closes the one that has been taking its answer for the longest time where all are at it', async () => {
+  test('closes the one that has been taking its answer for the longest time where all are at it', async () => {
     const clients = [];
     for (let count = 0; count < 3; count++) {
       clients.push(await askUnread(CHUNK));

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createConnectionEvent, createContainerEvent } from '../../src/status/webhook-event.ts';
 
 const ID = '0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef';
@@ -6,7 +6,7 @@ const subject = { id: ID, name: 'my-postgres' };
 const nowMs = Date.UTC(2026, 3, 1, 12, 34, 56, 789);
 
 describe('createContainerEvent', () => {
-  it.each(['container_started', 'container_stopped'] as const)('has exactly these fields: %s', (event) => {
+  test.each(['container_started', 'container_stopped'] as const)('has exactly these fields: %s', (event) => {
     expect(createContainerEvent(event, { subject, nowMs })).toEqual({
       event,
       timestamp: '2026-04-01T12:34:56Z',
@@ -15,7 +15,7 @@ describe('createContainerEvent', () => {
     });
   });
 
-  it('leaves an id as it is that is shorter, or not there', () => {
+  test('leaves an id as it is that is shorter, or not there', () => {
     const idOf = (id: string) =>
       createContainerEvent('container_started', { subject: { id, name: 'hello' }, nowMs }).container_id;
     expect(idOf('4242')).toBe('4242');
@@ -24,7 +24,7 @@ describe('createContainerEvent', () => {
 });
 
 describe('createConnectionEvent', () => {
-  it.each(['tcp_conn_start', 'tcp_conn_end', 'udp_flow_start', 'udp_flow_end'] as const)(
+  test.each(['tcp_conn_start', 'tcp_conn_end', 'udp_flow_start', 'udp_flow_end'] as const)(
     'has exactly these fields: %s',
     (event) => {
       const remote = { address: '10.0.0.5', port: 4242, endpoint: '10.0.0.5:4242' };

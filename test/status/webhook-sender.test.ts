@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   createConnectionEvent,
   createContainerEvent,
@@ -80,7 +80,7 @@ describe('WebhookSender', () => {
   };
   const names = () => posts.map(({ body }) => JSON.parse(body).container_name);
 
-  it('posts an event as JSON', async () => {
+  test('posts an event as JSON', async () => {
     sender.send(aWebhook(`${base}/hooks/db?x=1`), anEvent());
     await until(() => posts.length === 1);
     const [post] = posts;
@@ -100,7 +100,7 @@ describe('WebhookSender', () => {
     expect(posts).toHaveLength(1);
   });
 
-  it('posts the events of one receiver in order, one at a time', async () => {
+  test('posts the events of one receiver in order, one at a time', async () => {
     status = undefined;
     const all = Array.from({ length: 20 }, (_, index) => `e${index}`);
     for (const name of all) sender.send(aWebhook(`${base}/`), anEvent(name));
@@ -113,7 +113,7 @@ describe('WebhookSender', () => {
     expect(names()).toEqual(all);
   });
 
-  it('posts to 64 receivers at once and no more', async () => {
+  test('posts to 64 receivers at once and no more', async () => {
     status = undefined;
     for (let receiver = 0; receiver < 70; receiver++) sender.send(aWebhook(`${base}/${receiver}`), anEvent());
     await until(() => posts.length === 64);
@@ -126,7 +126,7 @@ describe('WebhookSender', () => {
     expect(posts.slice(64).map(({ path }) => path)).toEqual(['/64']);
   });
 
-  it('gives each receiver its turn when many are busy', async () => {
+  test('gives each receiver its turn when many are busy', async () => {
     for (let receiver = 0; receiver < 8; receiver++) {
       for (let count = 0; count < 10; count++) sender.send(aWebhook(`${base}/${receiver}`), anEvent());
     }
@@ -135,7 +135,7 @@ describe('WebhookSender', () => {
     expect(posts.findIndex(({ path }) => path === '/last')).toBeLessThan(40);
   });
 
-  it('delays nobody because one receiver hangs', async () => {
+  test('delays nobody because one receiver hangs', async () => {
     status = undefined;
     sender.send(aWebhook(`${base}/hangs`), anEvent());
     sender.send(aWebhook(`${base}/hangs`), anEvent());
@@ -146,7 +146,7 @@ describe('WebhookSender', () => {
     expect(posts.filter(({ path }) => path === '/hangs')).toHaveLength(1);
   });
 
-  it('gives a receiver 5 s, warns once, and goes on with the next event', async () => {
+  test('gives a receiver 5 s, warns once, and goes on with the next event', async () => {
     status = undefined;
     sender.send(aWebhook(`${base}/secret`), anEvent('one'));
     await until(() => posts.length === 1);
@@ -162,7 +162,7 @@ describe('WebhookSender', () => {
     expect(names()).toEqual(['one', 'two']);
   });
 
-  it('does not wait for the rest of an answer that has begun', async () => {
+  test('does not wait for the rest of an answer that has begun', async () => {
     status = undefined;
     sender.send(aWebhook(`${base}/`), anEvent());
     await until(() => posts.length === 1);
@@ -172,7 +172,7 @@ describe('WebhookSender', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it.each([404, 500, 301])('warns of an answer of %i, and does not try again', async (code) => {
+  test.each([404, 500, 301])('warns of an answer of %i, and does not try again', async (code) => {
     status = code;
     sender.send(aWebhook(`${base}/`), anEvent());
     await until(() => lines.length === 1);
@@ -181,7 +181,7 @@ describe('WebhookSender', () => {
     expect(posts).toHaveLength(1);
   });
 
-  it.each([200, 202, 204])('is content with %i', async (code) => {
+  test.each([200, 202, 204])('is content with %i', async (code) => {
     status = code;
     sender.send(aWebhook(`${base}/`), anEvent());
     await until(() => posts.length === 1);
@@ -189,7 +189,7 @@ describe('WebhookSender', () => {
     expect(lines).toEqual([]);
   });
 
-  it('warns when nobody listens, without the path, which may hold a secret', async () => {
+  test('warns when nobody listens, without the path, which may hold a secret', async () => {
     const port = await freePort();
     sender.send(aWebhook(`http://user:password@127.0.0.1:${port}/services/T0/B0/secret?token=x`), anEvent());
     await until(() => lines.length === 1);
@@ -198,7 +198,7 @@ describe('WebhookSender', () => {
     expect(lines[0]).not.toMatch(/secret|token|password|services/);
   });
 
-  it('warns when a receiver breaks off', async () => {
+  test('warns when a receiver breaks off', async () => {
     status = undefined;
     sender.send(aWebhook(`${base}/`), anEvent());
     await until(() => posts.length === 1);
@@ -207,7 +207,7 @@ describe('WebhookSender', () => {
     expect(lines[0]).toContain('failed: ');
   });
 
-  it('asks where the URL of a label leads before it connects, and never where that of the file does', async () => {
+  test('asks where the URL of a label leads before it connects, and never where that of the file does', async () => {
     const targets: unknown[] = [];
     const logger: Logger = { ...silentLogger, warn: (_fields, message) => void lines.push(message) };
     const checkLabelUrl: CheckTarget = (target) => {
@@ -226,14 +226,14 @@ describe('WebhookSender', () => {
     guarded.close();
   });
 
-  it('sends nothing to the URL of a label unless it is told where that may lead', async () => {
+  test('sends nothing to the URL of a label unless it is told where that may lead', async () => {
     sender.send(aWebhook(`${base}/`, 'label'), anEvent());
     await until(() => lines.length === 1);
     expect(lines[0]).toContain('a webhook URL of a label is not allowed');
     expect(posts).toHaveLength(0);
   });
 
-  it('warns once a second, and says how many more failed', async () => {
+  test('warns once a second, and says how many more failed', async () => {
     status = 500;
     for (let count = 0; count < 4; count++) sender.send(aWebhook(`${base}/`), anEvent());
     await until(() => posts.length === 4);
@@ -245,7 +245,7 @@ describe('WebhookSender', () => {
     expect(lines[1]).toContain('failed (and 3 more): ');
   });
 
-  it('drops what is more than 1,024 events behind, with a warning, and keeps the order of the rest', async () => {
+  test('drops what is more than 1,024 events behind, with a warning, and keeps the order of the rest', async () => {
     status = undefined;
     for (let count = 0; count < 1_030; count++) sender.send(aWebhook(`${base}/`), anEvent(`e${count}`));
     expect(lines).toEqual([expect.stringContaining('1024 events wait already')]);
@@ -258,14 +258,14 @@ describe('WebhookSender', () => {
     expect(names().at(-1)).toBe('e1024');
   });
 
-  it('is flushed when everything is sent', async () => {
+  test('is flushed when everything is sent', async () => {
     sender.send(aWebhook(`${base}/a`), anEvent());
     sender.send(aWebhook(`${base}/a`), anEvent());
     await sender.flush(1_000);
     expect(posts).toHaveLength(2);
   });
 
-  it('is flushed at the deadline when a receiver hangs', async () => {
+  test('is flushed at the deadline when a receiver hangs', async () => {
     status = undefined;
     sender.send(aWebhook(`${base}/a`), anEvent());
     let flushed = false;
@@ -278,7 +278,7 @@ describe('WebhookSender', () => {
     await flush;
   });
 
-  it('gives up what is left when it is closed, says in one line how much, and sends nothing more', async () => {
+  test('gives up what is left when it is closed, says in one line how much, and sends nothing more', async () => {
     status = undefined;
     sender.send(aWebhook(`${base}/`), anEvent('one'));
     sender.send(aWebhook(`${base}/`), anEvent('two'));
@@ -322,7 +322,7 @@ describe('WebhookSender', () => {
       await turns();
     };
 
-    it('takes an end for each start, and no end without one, where more come than the receiver takes', async () => {
+    test('takes an end for each start, and no end without one, where more come than the receiver takes', async () => {
       status = undefined;
       const ends = Array.from({ length: 3_000 }, () => begin());
       for (const end of ends) end();
@@ -338,7 +338,7 @@ describe('WebhookSender', () => {
       expect(lines[2]).toBe(`${2 * 1_025} webhook events were not delivered before the end of the proxy`);
     });
 
-    it('posts to a receiver that is behind 8 times at once, and each end after its start', async () => {
+    test('posts to a receiver that is behind 8 times at once, and each end after its start', async () => {
       begin('/')();
       await until(() => posts.length === 2);
       await turns();
@@ -368,7 +368,7 @@ describe('WebhookSender', () => {
       }
     });
 
-    it('uses a connection again while events wait, and closes it then', async () => {
+    test('uses a connection again while events wait, and closes it then', async () => {
       const opened: Socket[] = [];
       server.on('connection', (socket) => opened.push(socket));
       for (let more = 0; more < 30; more++) begin()();
@@ -378,7 +378,7 @@ describe('WebhookSender', () => {
       await until(() => opened.every(({ destroyed }) => destroyed));
     });
 
-    it('sends an event again whose kept connection the receiver has closed', async () => {
+    test('sends an event again whose kept connection the receiver has closed', async () => {
       server.on('connection', (socket) => {
         let asked = 0;
         // Says nothing of it before, as some do.
@@ -391,7 +391,7 @@ describe('WebhookSender', () => {
       expect(lines).toEqual([]);
     });
 
-    it('sends the ends of known starts first at the end, and no start without time for its end', async () => {
+    test('sends the ends of known starts first at the end, and no start without time for its end', async () => {
       const known = Array.from({ length: 20 }, () => begin());
       await until(() => posts.length === 20);
       await turns();

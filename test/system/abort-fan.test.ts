@@ -1,9 +1,9 @@
 import { getEventListeners } from 'node:events';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { AbortFan } from '../../src/system/abort-fan.ts';
 
 describe('AbortFan', () => {
-  it('tells everybody once, by one listener', () => {
+  test('tells everybody once, by one listener', () => {
     const [fan, controller] = [new AbortFan(), new AbortController()];
     const told: string[] = [];
     for (const name of ['a', 'b', 'c']) fan.add(controller.signal, { onAborted: () => told.push(name) });
@@ -13,7 +13,7 @@ describe('AbortFan', () => {
     expect(told).toEqual(['a', 'b', 'c']);
   });
 
-  it('tells nobody who has left, and leaves no listener behind', () => {
+  test('tells nobody who has left, and leaves no listener behind', () => {
     const [fan, controller] = [new AbortFan(), new AbortController()];
     const told: string[] = [];
     const [a, b] = [{ onAborted: () => told.push('a') }, { onAborted: () => told.push('b') }];
@@ -28,7 +28,7 @@ describe('AbortFan', () => {
     expect(told).toEqual(['c']);
   });
 
-  it('keeps signals apart, and lets those who are told leave', () => {
+  test('keeps signals apart, and lets those who are told leave', () => {
     const [fan, one, two] = [new AbortFan(), new AbortController(), new AbortController()];
     const told: string[] = [];
     const member = {

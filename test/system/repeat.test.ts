@@ -1,8 +1,8 @@
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { repeat } from '../../src/system/repeat.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
-it('repeat waits the interval after each end, and no more once it is ended', async () => {
+test('repeat waits the interval after each end, and no more once it is ended', async () => {
   const clock = new FakeClock();
   let runs = 0;
   let finish = () => {};

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { LabelReading } from '../../src/config/labels.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
@@ -16,7 +16,7 @@ const envIdle = anEnvironment({
 });
 
 describe('buildTable', () => {
-  it.each([
+  test.each([
     [
       'the file',
       'defaults: {idle_timeout: 3}\nservices: {db: {idle_timeout: 1}}',
@@ -37,7 +37,7 @@ describe('buildTable', () => {
     expect(table.entries.get('db')?.origins['idle_timeout']?.kind).toBe(kind);
   });
 
-  it('takes the built-in values when nothing is set', () => {
+  test('takes the built-in values when nothing is set', () => {
     const table = tableOf({ labelled: [labelsOf('db', { ports: '80:80' })] });
     expect(serviceOf(table, 'db')).toEqual({
       name: 'db',
@@ -73,7 +73,7 @@ describe('buildTable', () => {
     expect(table.entries.get('db')?.origins['max_pending']).toEqual({ kind: 'default' });
   });
 
-  it('lets an explicit 0 or empty value beat a lower layer', () => {
+  test('lets an explicit 0 or empty value beat a lower layer', () => {
     const text = [
       'defaults: {idle_timeout: 3, webhook_url: "http://c", block_list: [1.1.1.1]}',
       'services: {db: {idle_timeout: 0, stop_timeout: 0, allow_list: [], block_list: [], webhook_url: "", ports: [], dependants: []}}',
@@ -100,7 +100,7 @@ describe('buildTable', () => {
     });
   });
 
-  it('keeps of each URL whether a label or the file has it', () => {
+  test('keeps of each URL whether a label or the file has it', () => {
     const labels = {
       ports: '80:80',
       'webhook-url': 'http://b/',
@@ -124,13 +124,13 @@ describe('buildTable', () => {
     });
   });
 
-  it('lets an explicit 0 or blank list of a label beat the defaults', () => {
+  test('lets an explicit 0 or blank list of a label beat the defaults', () => {
     const text = 'defaults: {idle_timeout: 3, block_list: [1.1.1.1]}';
     const labelled = [labelsOf('db', { ports: '80:80', 'idle-timeout-secs': '0', 'block-list': '' })];
     expect(serviceOf(tableOf({ text, labelled }), 'db')).toMatchObject({ idleTimeoutMs: 0, blockList: [] });
   });
 
-  it('matches labels by container name', () => {
+  test('matches labels by container name', () => {
     const text = 'services: {db: {container: my-postgres, ports: ["1:1"]}}';
     const table = tableOf({
       text,
@@ -140,7 +140,7 @@ describe('buildTable', () => {
     expect(serviceOf(table, 'db')).toMatchObject({ maxPending: 7, listeners: [{ port: 1 }] });
   });
 
-  it.each([
+  test.each([
     ['ignore_labels', 'services: {db: {ignore_labels: true, ports: ["1:1"]}}'],
     ['docker.labels', 'docker: {labels: false}\nservices: {db: {ports: ["1:1"]}}'],
   ])('leaves labels out, also broken ones, with %s', (_name, text) => {
@@ -149,7 +149,7 @@ describe('buildTable', () => {
     expect(table.problems).toEqual([]);
   });
 
-  it('refuses only the container whose labels are broken', () => {
+  test('refuses only the container whose labels are broken', () => {
     const text = 'services: {db: {ports: ["1:1"]}}';
     const labelled = [
       labelsOf('db', { 'allow-list': 'everybody' }),
@@ -164,7 +164,7 @@ describe('buildTable', () => {
     ]);
   });
 
-  it('refuses a labelled container whose name belongs to another service of the file', () => {
+  test('refuses a labelled container whose name belongs to another service of the file', () => {
     const text = 'services: {db: {container: other, ports: ["1:1"]}, run: {command: [x], ports: ["2:3"]}}';
     const table = tableOf({
       text,
@@ -177,7 +177,7 @@ describe('buildTable', () => {
     ]);
   });
 
-  it('makes a local process of a command', () => {
+  test('makes a local process of a command', () => {
     const text =
       'services: {run: {command: [node, a.js], cwd: /srv, env: {PORT: 80, DEBUG: true}, ports: ["2:3"]}}';
     expect(serviceOf(tableOf({ text }), 'run').workload).toEqual({
@@ -189,7 +189,7 @@ describe('buildTable', () => {
     });
   });
 
-  it('makes dependants name services where they name their containers', () => {
+  test('makes dependants name services where they name their containers', () => {
     const hub = 'hub: {ports: ["2:2"], dependants: [pg, db, unmanaged]}';
     const table = tableOf({ text: `services: {db: {container: pg, ports: ["1:1"]}, ${hub}}` });
     expect(serviceOf(table, 'hub').dependants).toEqual(['db', 'unmanaged']);
@@ -210,7 +210,7 @@ describe('buildTable', () => {
       ],
     };
 
-    it('takes a container that has opted in by a label itself', () => {
+    test('takes a container that has opted in by a label itself', () => {
       expect(linked('services: {}', [labelsOf('pg', { ports: '1:1' })])).toEqual({
         ...open,
         dependants: ['pg'],
@@ -219,12 +219,12 @@ describe('buildTable', () => {
       expect(linked(text, [labelsOf('pg', {})])).toEqual({ ...open, dependants: ['db'] });
     });
 
-    it('takes a service of the file that says so', () => {
+    test('takes a service of the file that says so', () => {
       const text = 'services: {db: {container: pg, ports: ["1:1"], dependant_of_labels: true}}';
       expect(linked(text)).toEqual({ ...open, dependants: ['db'] });
     });
 
-    it('leaves out any other service of the file', () => {
+    test('leaves out any other service of the file', () => {
       expect(linked('services: {db: {container: pg, ports: ["1:1"]}}')).toEqual(shut);
       const closed = 'services: {db: {container: pg, ports: ["1:1"], dependant_of_labels: false}}';
       expect(linked(closed, [labelsOf('pg', {})])).toEqual(shut);
@@ -232,7 +232,7 @@ describe('buildTable', () => {
       expect(linked(deaf, [labelsOf('pg', {})])).toEqual(shut);
     });
 
-    it('leaves out what no service stands for, and tells how to have it', () => {
+    test('leaves out what no service stands for, and tells how to have it', () => {
       expect(linked('services: {}')).toEqual({
         dependants: [],
         problems: [
@@ -241,7 +241,7 @@ describe('buildTable', () => {
       });
     });
 
-    it('does the same where the hub is in the file, but its dependants are in its labels', () => {
+    test('does the same where the hub is in the file, but its dependants are in its labels', () => {
       const text = 'services: {hub: {ports: ["2:2"]}, db: {container: pg, ports: ["1:1"]}}';
       expect(linked(text)).toEqual(shut);
     });
@@ -254,7 +254,7 @@ describe('buildTable', () => {
       { kind: 'kubernetes', resource: 'deployment', namespace: 'own', name: 'me' },
     ] as const;
 
-    it('takes no service, neither of the file nor of labels', () => {
+    test('takes no service, neither of the file nor of labels', () => {
       const text =
         'services: {a: {container: me, ports: ["1:1"]}, b: {swarm_service: stack_me, ports: ["2:2"]}}';
       const table = tableOf({ text, own });
@@ -268,7 +268,7 @@ describe('buildTable', () => {
       expect(labelled.problems).toHaveLength(1);
     });
 
-    it('takes no Deployment, neither as a service nor as a dependant', () => {
+    test('takes no Deployment, neither as a service nor as a dependant', () => {
       const text =
         'services: {a: {deployment: own/me, ports: ["1:1"]}, hub: {deployment: own/hub, ports: ["2:2"], dependants: [a, me, own/me, x]}}';
       const table = tableOf({ text, own });
@@ -279,7 +279,7 @@ describe('buildTable', () => {
       expect(told.every((line) => line.includes('the proxy itself runs in deployment own/me'))).toBe(true);
     });
 
-    it('takes no dependant, under whatever name', () => {
+    test('takes no dependant, under whatever name', () => {
       const text =
         'services: {a: {container: me, ports: ["1:1"]}, hub: {ports: ["2:2"], dependants: [a, me, x]}}';
       const table = tableOf({ text, own, labelled: [labelsOf('x', {})] });
@@ -291,7 +291,7 @@ describe('buildTable', () => {
     });
   });
 
-  it('leaves out the link that closes a cycle', () => {
+  test('leaves out the link that closes a cycle', () => {
     const labelled = [
       labelsOf('a', { ports: '1:1', dependants: 'b' }),
       labelsOf('b', { dependants: 'c' }),
@@ -304,7 +304,7 @@ describe('buildTable', () => {
     ]);
   });
 
-  it('names the whole label that opts in, under whatever prefix, where no other label says anything', () => {
+  test('names the whole label that opts in, under whatever prefix, where no other label says anything', () => {
     expect(problemsOf(tableOf({ labelled: [labelsOf('a', {})] }))).toEqual([
       `container a, label ${PREFIX}.enabled warning service "a" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
     ]);
@@ -316,7 +316,7 @@ describe('buildTable', () => {
     expect(problemsOf(taken)[0]).toMatch(/^container a, label lp\.enabled error the name "a" belongs to/);
   });
 
-  it('warns of a service that nothing wakes', () => {
+  test('warns of a service that nothing wakes', () => {
     const text =
       'services: {hub: {ports: ["1:1"], dependants: [kept]}, kept: {}, timed: {cron_start: "* * * * *"}, dead: {}}';
     expect(problemsOf(tableOf({ text }))).toEqual([
@@ -324,7 +324,7 @@ describe('buildTable', () => {
     ]);
   });
 
-  it.each([
+  test.each([
     [{ 'udp-ports': '53:53', 'tcp-keepalive': '9s' }, 'tcp-keepalive: has no effect without ports'],
     [{ ports: '80:80', 'udp-flow-timeout': '9s' }, 'udp-flow-timeout: has no effect without udp-ports'],
     [
@@ -346,7 +346,7 @@ describe('buildTable', () => {
     ]);
   });
 
-  it.each([
+  test.each([
     ['services: { db: { http_healthcheck: "http://{{container}}/" } }'],
     ['defaults: { http_healthcheck: "http://{{container}}/" }'],
   ])('warns of no label that is of use together with %s', (text) => {
@@ -354,7 +354,7 @@ describe('buildTable', () => {
     expect(problemsOf(tableOf({ text, labelled }))).toEqual([]);
   });
 
-  it('is frozen and sorted by name', () => {
+  test('is frozen and sorted by name', () => {
     const table = tableOf({ text: 'services: {b: {ports: ["1:1"]}, a: {ports: ["2:2"]}}' });
     expect([...table.entries.keys()]).toEqual(['a', 'b']);
     const entry = table.entries.get('a');
@@ -371,7 +371,7 @@ describe('buildTable', () => {
     }
   });
 
-  it('takes well under a second for ten thousand services', () => {
+  test('takes well under a second for ten thousand services', () => {
     const labelled = Array.from({ length: 10_000 }, (_, index) =>
       labelsOf(`s${index}`, {
         ports: `127.0.${index >> 8}.${index & 255}:80:80,${index + 1_000}:1`,

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createListenClaims } from '../../src/config/rules/listen-claims.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import { aListener, labelsOf, serviceOf, tableOf } from '../support/builders.ts';
@@ -8,7 +8,7 @@ describe('settleConflicts', () => {
   const a = labelsOf('a', { ports: '80:1,81:1' });
   const b = labelsOf('b', { ports: '80:2' });
 
-  it('gives the port to the first by name', () => {
+  test('gives the port to the first by name', () => {
     const table = tableOf({ labelled: [b, a] });
     expect(table.conflicts).toEqual([{ listener: aListener({ targetPort: 2 }), loser: 'b', winner: 'a' }]);
     expect(serviceOf(table, 'b').listeners).toEqual([]);
@@ -18,19 +18,19 @@ describe('settleConflicts', () => {
     ]);
   });
 
-  it('gives the port to the file before labels', () => {
+  test('gives the port to the file before labels', () => {
     const table = tableOf({ text: 'services: {z: {ports: ["127.0.0.1:80:9"]}}', labelled: [a] });
     expect(table.conflicts).toMatchObject([{ loser: 'a', winner: 'z' }]);
     expect(serviceOf(table, 'a').listeners).toMatchObject([{ port: 81 }]);
   });
 
-  it('leaves the port with whoever listens already', () => {
+  test('leaves the port with whoever listens already', () => {
     const holders = new Map([['tcp/*:80', 'b']]);
     const table = tableOf({ text: 'services: {a: {ports: ["80:9"]}}', labelled: [b], holders });
     expect(table.conflicts).toMatchObject([{ loser: 'a', winner: 'b' }]);
   });
 
-  it('gives the port of the status server to nobody', () => {
+  test('gives the port of the status server to nobody', () => {
     const c = labelsOf('c', { ports: '127.0.0.1:8080:1,82:1' });
     const table = tableOf({ labelled: [c] });
     const listener = aListener({ address: '127.0.0.1', port: 8080, targetPort: 1 });
@@ -41,7 +41,7 @@ describe('settleConflicts', () => {
     ]);
   });
 
-  it('goes by where the status server listens now, not by what the file says of it', () => {
+  test('goes by where the status server listens now, not by what the file says of it', () => {
     const text = 'status: {listen: 9000}\nservices: {a: {ports: ["8080:1", "80:1"]}}';
     const now = { address: '', port: 8080 };
     const status = { value: now, origin: { kind: 'environment', variable: 'STATUS_PORT' } } as const;
@@ -51,7 +51,7 @@ describe('settleConflicts', () => {
     expect(tableOf({ text, status: { ...status, value: 'off' } }).conflicts).toEqual([]);
   });
 
-  it('leaves TCP and UDP alone with each other', () => {
+  test('leaves TCP and UDP alone with each other', () => {
     const table = tableOf({ labelled: [a, labelsOf('c', { 'udp-ports': '80:80' })] });
     expect(table.conflicts).toEqual([]);
   });
@@ -65,7 +65,7 @@ describe('createListenClaims', () => {
     return wild === '0.0.0.0' && !other.includes(':');
   };
 
-  it('refuses exactly what overlaps an earlier claim', () => {
+  test('refuses exactly what overlaps an earlier claim', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...addresses)), (wanted) => {
         const claims = createListenClaims<string>();

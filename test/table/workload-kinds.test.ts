@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { formatProblem } from '../../src/model/problem.ts';
 import type { WorkloadRef } from '../../src/model/workload.ts';
 import { anEnvironment, labelsOf, PREFIX, serviceOf, tableOf } from '../support/builders.ts';
@@ -22,7 +22,7 @@ function problemsOf(table: ReturnType<typeof tableOf>): readonly string[] {
 }
 
 describe('buildTable', () => {
-  it.each([
+  test.each([
     ['swarm_service: shop_web', { kind: 'swarm', service: 'shop_web' }],
     ['deployment: web', { ...deployment('web', 'default'), service: 'web', upstream: 'endpoints' }],
     [
@@ -37,7 +37,7 @@ describe('buildTable', () => {
     expect(table.problems).toEqual([]);
   });
 
-  it.each([
+  test.each([
     ['docker', { kind: 'docker', container: 'a' }],
     ['kubernetes', { ...deployment('a', 'default'), service: 'a', upstream: 'endpoints' }],
   ])('takes the name of a service that says nothing for one of the backend %s', (backend, workload) => {
@@ -47,7 +47,7 @@ describe('buildTable', () => {
     expect(field).toBe(backend === 'docker' ? 'container' : 'deployment');
   });
 
-  it.each([
+  test.each([
     ['[]', 'default'],
     ['[shop]', 'shop'],
     ['[shop, blog]', 'default'],
@@ -56,7 +56,7 @@ describe('buildTable', () => {
     expect(serviceOf(tableOf({ text }), 'a').workload).toMatchObject({ namespace, name: 'db' });
   });
 
-  it('puts a name alone into the namespace of K8S_NAMESPACE', () => {
+  test('puts a name alone into the namespace of K8S_NAMESPACE', () => {
     const namespaces = {
       value: ['blog'],
       origin: { kind: 'environment', variable: 'K8S_NAMESPACE' },
@@ -69,7 +69,7 @@ describe('buildTable', () => {
     expect(serviceOf(table, 'a').workload).toMatchObject({ namespace: 'blog' });
   });
 
-  it('merges a service of the file with the annotations of the same workload', () => {
+  test('merges a service of the file with the annotations of the same workload', () => {
     const text = `${KUBERNETES}kubernetes: {namespaces: [shop]}
 defaults: {upstream: service}
 services:
@@ -91,14 +91,14 @@ services:
     expect(table.entries.get('b')?.origins['service_name']).toEqual({ kind: 'default' });
   });
 
-  it('merges a Swarm service of the file with its labels', () => {
+  test('merges a Swarm service of the file with its labels', () => {
     const text = 'services: {web: {swarm_service: shop_web}}';
     const table = tableOf({ text, labelled: [labelsOf(swarm('shop_web'), { ports: '1:1' })] });
     expect([...table.entries.keys()]).toEqual(['web']);
     expect(serviceOf(table, 'web').listeners).toHaveLength(1);
   });
 
-  it('names a service of annotations alone after namespace and name', () => {
+  test('names a service of annotations alone after namespace and name', () => {
     const labelled = [
       labelsOf(deployment('db'), { ports: '1:1' }),
       labelsOf(statefulset('db', 'blog'), { ports: '2:2' }),
@@ -107,7 +107,7 @@ services:
     expect([...table.entries.keys()]).toEqual(['blog/db', 'shop/db']);
   });
 
-  it('keeps the first by key of two labelled workloads of one name, whoever comes first', () => {
+  test('keeps the first by key of two labelled workloads of one name, whoever comes first', () => {
     const labelled = [
       labelsOf(statefulset('db'), { ports: '2:2' }),
       labelsOf(deployment('db'), { ports: '1:1' }),
@@ -121,7 +121,7 @@ services:
     }
   });
 
-  it('refuses a labelled Swarm service whose name a container of the file has', () => {
+  test('refuses a labelled Swarm service whose name a container of the file has', () => {
     const text = 'services: {web: {ports: ["1:1"]}}';
     const table = tableOf({ text, labelled: [labelsOf(swarm('web'), { ports: '2:2' })] });
     expect(problemsOf(table)).toEqual([
@@ -129,7 +129,7 @@ services:
     ]);
   });
 
-  it.each([
+  test.each([
     ['docker', ['a', 'b']],
     ['docker\ndocker: {labels: false}', []],
     ['docker\nkubernetes: {labels: false}', ['a', 'b']],
@@ -143,7 +143,7 @@ services:
     expect([...tableOf({ text: `backend: ${backend}`, labelled }).entries.keys()]).toEqual(names);
   });
 
-  it('takes an option that has no effect for unset, wherever it stands', () => {
+  test('takes an option that has no effect for unset, wherever it stands', () => {
     const text = `defaults: {stop_timeout: 5s, upstream: service}
 services:
   d: {deployment: d, stop_timeout: 6s, ports: ["1:1"]}
@@ -178,7 +178,7 @@ describe('buildTable, for the dependants of a Kubernetes hub,', () => {
     };
   };
 
-  it.each([
+  test.each([
     ['a service of the name before a workload', 'db', ['db']],
     ['a workload of its namespace', 'mq', ['queue']],
     ['a workload of another namespace', 'blog/smtp', ['mail']],
@@ -188,13 +188,13 @@ describe('buildTable, for the dependants of a Kubernetes hub,', () => {
     expect(linked(dependants)).toEqual({ dependants: expected, problems: [] });
   });
 
-  it('takes an unmanaged workload of another namespace where the file names it', () => {
+  test('takes an unmanaged workload of another namespace where the file names it', () => {
     const file = `${text}\n  hub: {deployment: shop/hub, ports: ["9:9"], dependants: [infra/x, y]}`;
     const table = tableOf({ text: file });
     expect(serviceOf(table, 'hub').dependants).toEqual(['infra/x', 'shop/y']);
   });
 
-  it('leaves out what has not opted in where an annotation names it', () => {
+  test('leaves out what has not opted in where an annotation names it', () => {
     expect(linked('infra/x,queue')).toEqual({
       dependants: ['queue'],
       problems: [
@@ -203,7 +203,7 @@ describe('buildTable, for the dependants of a Kubernetes hub,', () => {
     });
   });
 
-  it('leaves out what can be no Deployment', () => {
+  test('leaves out what can be no Deployment', () => {
     expect(linked('My_DB,queue')).toEqual({
       dependants: ['queue'],
       problems: [
@@ -214,7 +214,7 @@ describe('buildTable, for the dependants of a Kubernetes hub,', () => {
 });
 
 describe('buildTable, for the dependants of a container,', () => {
-  it('prefers a container to a Swarm service of the same name, and finds the one without a rival', () => {
+  test('prefers a container to a Swarm service of the same name, and finds the one without a rival', () => {
     const text = `services:
   one: {swarm_service: x, ports: ["1:1"]}
   two: {container: x, ports: ["2:2"]}
@@ -226,7 +226,7 @@ describe('buildTable, for the dependants of a container,', () => {
     expect(serviceOf(table, 'swarm').dependants).toEqual(['one']);
   });
 
-  it('leaves out what can be no container', () => {
+  test('leaves out what can be no container', () => {
     const text = 'services: {hub: {ports: ["1:1"], dependants: [shop/db]}}';
     const table = tableOf({ text });
     expect(serviceOf(table, 'hub').dependants).toEqual([]);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { createSchemaCheck } from '../../../src/config/checks/schema.ts';
 import { TOP_KEYS } from '../../../src/config/checks/schema-findings.ts';
@@ -161,12 +161,12 @@ const value = fc.oneof(
 );
 
 describe('the schema', () => {
-  it('has the keys of the field table, and no others', () => {
+  test('has the keys of the field table, and no others', () => {
     expect(Object.keys(serviceProperties)).toEqual(['name', ...SERVICE_KEYS]);
     expect(Object.keys(schema.properties['defaults']?.properties ?? {})).toEqual(DEFAULT_KEYS);
   });
 
-  it('describes every key, with examples', () => {
+  test('describes every key, with examples', () => {
     const settings = Object.values(schema.properties);
     const nodes = [schema, ...settings, ...Object.values(serviceProperties)].flatMap((node) => [
       node,
@@ -178,14 +178,14 @@ describe('the schema', () => {
     }
   });
 
-  it('gives examples that it accepts', () => {
+  test('gives examples that it accepts', () => {
     for (const [key, node] of Object.entries(serviceProperties)) {
       for (const example of node.examples ?? [])
         expect(accepts(key)(example), `${key}: ${JSON.stringify(example)}`).toBe(true);
     }
   });
 
-  it.each(SERVICE_KEYS)('accepts %s where the parser does', (key) => {
+  test.each(SERVICE_KEYS)('accepts %s where the parser does', (key) => {
     const schemaAccepts = accepts(key);
     fc.assert(
       fc.property(value, (candidate) => {
@@ -199,7 +199,7 @@ describe('the schema', () => {
     );
   });
 
-  it('has the keys of the settings, and no others', () => {
+  test('has the keys of the settings, and no others', () => {
     const keysOf = (name: string) => Object.keys(schema.properties[name]?.properties ?? {});
     expect(Object.keys(schema.properties).toSorted()).toEqual(TOP_KEYS.toSorted());
     expect(keysOf('status')).toEqual(settingKeys('status'));
@@ -207,7 +207,7 @@ describe('the schema', () => {
     expect(keysOf('kubernetes')).toEqual(settingKeys('kubernetes'));
   });
 
-  it.each(SETTING_NAMES.filter((name) => !Object.hasOwn(SETTINGS[name], 'inner')))(
+  test.each(SETTING_NAMES.filter((name) => !Object.hasOwn(SETTINGS[name], 'inner')))(
     'accepts %s where the parser does',
     (name) => {
       const validate = ajv.compile({ ...settingNode(name) });
@@ -223,7 +223,7 @@ describe('the schema', () => {
     },
   );
 
-  it('never refuses a file that has no problem to show for it', () => {
+  test('never refuses a file that has no problem to show for it', () => {
     const check = createSchemaCheck();
     const key = fc.constantFrom(...SERVICE_KEYS, 'name', 'portz');
     const service = fc.oneof(
@@ -265,11 +265,11 @@ describe('the schema', () => {
 });
 
 describe('the example file', () => {
-  it('is valid', () => {
+  test('is valid', () => {
     expect(parse({ text: exampleText, file: 'lazy-proxy.yaml.example' }).problems).toEqual([]);
   });
 
-  it('shows every key', () => {
+  test('shows every key', () => {
     const example = parseYaml(exampleText, { merge: true }) as {
       readonly defaults: object;
       readonly status: object;
@@ -290,7 +290,7 @@ describe('the example file', () => {
 });
 
 describe('label names', () => {
-  it('are the field names in kebab-case, the Go project’s among them', () => {
+  test('are the field names in kebab-case, the Go project’s among them', () => {
     expect(LABEL_SUFFIXES).toEqual(
       expect.arrayContaining([
         'ports',

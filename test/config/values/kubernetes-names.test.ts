@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   isKubernetesWorkload,
   isPortName,
@@ -8,11 +8,11 @@ import {
 import { formatPorts, parsePort } from '../../../src/config/values/ports.ts';
 
 describe('isPortName', () => {
-  it.each(['http', 'a', '8080-tcp', '1a', 'a--b', 'a'.repeat(63)])('takes %j', (name) => {
+  test.each(['http', 'a', '8080-tcp', '1a', 'a--b', 'a'.repeat(63)])('takes %j', (name) => {
     expect(isPortName(name)).toBe(true);
   });
 
-  it.each(['', '80', '1-2', 'HTTP', 'http_alt', 'a.b', '-a', 'a-', 'a b', 'a'.repeat(64)])(
+  test.each(['', '80', '1-2', 'HTTP', 'http_alt', 'a.b', '-a', 'a-', 'a b', 'a'.repeat(64)])(
     'refuses %j',
     (name) => {
       expect(isPortName(name)).toBe(false);
@@ -21,14 +21,14 @@ describe('isPortName', () => {
 });
 
 describe('isKubernetesWorkload', () => {
-  it.each(['db', 'shop/db', '7', 'a.b', 'n/a.b-c', `${'n'.repeat(63)}/${'a.'.repeat(126)}a`])(
+  test.each(['db', 'shop/db', '7', 'a.b', 'n/a.b-c', `${'n'.repeat(63)}/${'a.'.repeat(126)}a`])(
     'takes %j',
     (name) => {
       expect(isKubernetesWorkload(name)).toBe(true);
     },
   );
 
-  it.each([
+  test.each([
     '',
     '/',
     'shop/',
@@ -46,14 +46,14 @@ describe('isKubernetesWorkload', () => {
 });
 
 describe('parseNamespaces', () => {
-  it.each([
+  test.each([
     ['shop', ['shop']],
     [' shop , blog,,shop ', ['shop', 'blog']],
   ])('reads %j', (text, value) => {
     expect(parseNamespaces(text)).toEqual({ ok: true, value });
   });
 
-  it('refuses all of them for one that is none', () => {
+  test('refuses all of them for one that is none', () => {
     expect(parseNamespaces(',')).toMatchObject({ ok: false, message: '"," names no namespace' });
     expect(parseNamespaces('shop,*')).toMatchObject({ ok: false });
     expect(parseNamespaces('shop blog')).toMatchObject({ ok: false });
@@ -61,7 +61,7 @@ describe('parseNamespaces', () => {
 });
 
 describe('parseKubernetesLabel', () => {
-  it('refuses what is no text', () => {
+  test('refuses what is no text', () => {
     expect(parseKubernetesLabel(8)).toMatchObject({ ok: false, code: 'wrong-type' });
     expect(parseKubernetesLabel(['a'])).toMatchObject({ ok: false, code: 'invalid-value' });
   });
@@ -70,7 +70,7 @@ describe('parseKubernetesLabel', () => {
 describe('parsePort', () => {
   const names = { portNames: true };
 
-  it.each([
+  test.each([
     ['80:http', '', 80, 'http'],
     ['127.0.0.1:80:8080-tcp', '127.0.0.1', 80, '8080-tcp'],
     ['[::1]:80:http', '::1', 80, 'http'],
@@ -80,7 +80,7 @@ describe('parsePort', () => {
     expect(parsed.ok && formatPorts(parsed.value)).toEqual([text]);
   });
 
-  it.each([
+  test.each([
     '80:',
     ':http',
     'http:80',
@@ -94,7 +94,7 @@ describe('parsePort', () => {
     expect(parsePort(text, 'tcp', names).ok).toBe(false);
   });
 
-  it('never makes a range of neighbours with names', () => {
+  test('never makes a range of neighbours with names', () => {
     const listeners = ['80:a', '81:a', '82:82', '83:83'].flatMap((text) => {
       const parsed = parsePort(text, 'tcp', names);
       return parsed.ok ? parsed.value : [];

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parseAccessEntry, parseBindAddress } from '../../../src/config/values/address.ts';
 import { parseCron } from '../../../src/config/values/schedule.ts';
 import { formatDuration, parseDuration, parseSeconds } from '../../../src/config/values/duration.ts';
@@ -14,7 +14,7 @@ function valueIn<T>(parsed: Parsed<T>): T | undefined {
 }
 
 describe('parseDuration', () => {
-  it.each([
+  test.each([
     [90, 90_000],
     [0.5, 500],
     [0, 0],
@@ -33,7 +33,7 @@ describe('parseDuration', () => {
     expect(valueIn(parseDuration(raw))).toBe(ms);
   });
 
-  it.each([
+  test.each([
     '',
     's',
     '1x',
@@ -55,7 +55,7 @@ describe('parseDuration', () => {
     expect(valueIn(parseDuration(raw))).toBeUndefined();
   });
 
-  it('reads what formatDuration writes', () => {
+  test('reads what formatDuration writes', () => {
     fc.assert(
       fc.property(fc.nat({ max: 10 ** 12 }), (ms) => {
         expect(valueIn(parseDuration(formatDuration(ms)))).toBe(ms);
@@ -63,12 +63,12 @@ describe('parseDuration', () => {
     );
   });
 
-  it('refuses units where seconds are asked for', () => {
+  test('refuses units where seconds are asked for', () => {
     expect(valueIn(parseSeconds('90s'))).toBeUndefined();
     expect(valueIn(parseSeconds('90'))).toBe(90_000);
   });
 
-  it.each([
+  test.each([
     [120_000, '2m'],
     [5_400_000, '1h30m'],
     [500, '500ms'],
@@ -83,7 +83,7 @@ describe('parseDuration', () => {
 });
 
 describe('parsePort', () => {
-  it.each([
+  test.each([
     ['80:8080', [{ address: '', port: 80, targetPort: 8080 }]],
     ['127.0.0.1:80:81', [{ address: '127.0.0.1', port: 80, targetPort: 81 }]],
     ['[::0001]:80:81', [{ address: '::1', port: 80, targetPort: 81 }]],
@@ -102,7 +102,7 @@ describe('parsePort', () => {
     );
   });
 
-  it.each([
+  test.each([
     [80, '80 is not [address:]listen:target; write "80:80"'],
     ['80', '"80" is not [address:]listen:target; write "80:80"'],
     ['80:80/udp', '"80:80/udp" is not [address:]listen:target; TCP goes under ports, UDP under udp_ports'],
@@ -132,7 +132,7 @@ describe('parsePort', () => {
     expect(parsePort(raw, 'tcp')).toMatchObject({ ok: false, message });
   });
 
-  it('reads what formatPorts writes, in the same order', () => {
+  test('reads what formatPorts writes, in the same order', () => {
     const port = fc.integer({ min: 1, max: 65_535 });
     const listener = fc.record({
       protocol: fc.constant('tcp' as const),
@@ -147,14 +147,14 @@ describe('parsePort', () => {
     );
   });
 
-  it('writes neighbours as one range', () => {
+  test('writes neighbours as one range', () => {
     const listeners = valueIn(parsePort('[::1]:9000-9009:8000-8009', 'tcp')) ?? [];
     expect(formatPorts(listeners)).toEqual(['[::1]:9000-9009:8000-8009']);
   });
 });
 
 describe('parseAccessEntry', () => {
-  it.each([
+  test.each([
     ['10.0.0.1', '10.0.0.1'],
     ['10.0.0.1/32', '10.0.0.1'],
     ['10.1.2.3/8', '10.0.0.0/8'],
@@ -171,7 +171,7 @@ describe('parseAccessEntry', () => {
     expect(valueIn(parseAccessEntry(raw))).toBe(canonical);
   });
 
-  it.each([
+  test.each([
     '',
     '010.0.0.1',
     '0x7f.1/8',
@@ -191,7 +191,7 @@ describe('parseAccessEntry', () => {
     expect(valueIn(parseAccessEntry(raw))).toBeUndefined();
   });
 
-  it('gives a form that it reads back as itself', () => {
+  test('gives a form that it reads back as itself', () => {
     const entry = fc.oneof(
       fc.tuple(fc.ipV4(), fc.nat({ max: 32 })),
       fc.tuple(fc.ipV6(), fc.nat({ max: 128 })),
@@ -205,14 +205,14 @@ describe('parseAccessEntry', () => {
     );
   });
 
-  it('keeps a zone only where an address is bound', () => {
+  test('keeps a zone only where an address is bound', () => {
     expect(parseBindAddress('fe80::1%eth0')).toBe('fe80::1%eth0');
     expect(parseBindAddress('10.0.0.1%eth0')).toBeUndefined();
   });
 });
 
 describe('parseCron', () => {
-  it.each([
+  test.each([
     ['30 8 * * 1-5', '30 8 * * 1-5'],
     [' 0  9 * jan MON ', '0 9 * jan MON'],
     ['*/5 * * * THU', '*/5 * * * THU'],
@@ -220,7 +220,7 @@ describe('parseCron', () => {
     expect(valueIn(parseCron(raw))).toBe(expression);
   });
 
-  it.each([
+  test.each([
     '',
     ' ',
     '* * * *',
@@ -239,32 +239,32 @@ describe('parseCron', () => {
 });
 
 describe('parseTimezone', () => {
-  it.each(['UTC', 'Europe/Paris', 'Etc/GMT+5'])('reads %s', (zone) => {
+  test.each(['UTC', 'Europe/Paris', 'Etc/GMT+5'])('reads %s', (zone) => {
     expect(valueIn(parseTimezone(zone))).toBe(zone);
   });
 
-  it.each(['', 'Mars/Phobos', '+01:00', 'local', 'CET-1CEST,M3.5.0', 1])('refuses %j', (zone) => {
+  test.each(['', 'Mars/Phobos', '+01:00', 'local', 'CET-1CEST,M3.5.0', 1])('refuses %j', (zone) => {
     expect(valueIn(parseTimezone(zone))).toBeUndefined();
   });
 });
 
 describe('parseHttpUrl', () => {
-  it.each(['', 'http://a', 'HTTPS://a:1/b?c'])('reads %j', (url) => {
+  test.each(['', 'http://a', 'HTTPS://a:1/b?c'])('reads %j', (url) => {
     expect(valueIn(parseHttpUrl(url))).toBe(url);
   });
 
-  it.each(['ftp://a', 'a', 'http://', 'http://a b', 'http://{{container}}/', 1])('refuses %j', (url) => {
+  test.each(['ftp://a', 'a', 'http://', 'http://a b', 'http://{{container}}/', 1])('refuses %j', (url) => {
     expect(valueIn(parseHttpUrl(url))).toBeUndefined();
   });
 
-  it('takes the placeholder in a health check alone, and no other', () => {
+  test('takes the placeholder in a health check alone, and no other', () => {
     expect(valueIn(parseHealthcheckUrl('http://{{container}}:80/'))).toBe('http://{{container}}:80/');
     expect(valueIn(parseHealthcheckUrl('http://{{host}}:80/'))).toBeUndefined();
   });
 });
 
 describe('parseStatusListen', () => {
-  it.each([
+  test.each([
     [8080, { address: '', port: 8080 }, '8080'],
     ['0.0.0.0:8080', { address: '0.0.0.0', port: 8080 }, '0.0.0.0:8080'],
     [':8080', { address: '', port: 8080 }, '8080'],
@@ -274,7 +274,7 @@ describe('parseStatusListen', () => {
     expect(formatStatusListen(value)).toBe(text);
   });
 
-  it.each([0, 65_536, '', 'a:80', '::1:80', null])('refuses %j', (raw) => {
+  test.each([0, 65_536, '', 'a:80', '::1:80', null])('refuses %j', (raw) => {
     expect(valueIn(parseStatusListen(raw))).toBeUndefined();
   });
 });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { aService } from '../../support/builders.ts';
 import {
   MISSING,
@@ -31,7 +31,7 @@ describe('connectUpstream', () => {
   const client = (port = server.port) => bench.client('db', port);
   const leases = () => bench.controller('db').leases;
 
-  it('wakes a stopped workload once for 50 clients and serves them all', async () => {
+  test('wakes a stopped workload once for 50 clients and serves them all', async () => {
     automate();
     bench.add(aService(), STOPPED);
     const clients = Array.from({ length: 50 }, () => client());
@@ -40,7 +40,7 @@ describe('connectUpstream', () => {
     expect(leases()).toBe(50);
   });
 
-  it('warns of no listener leak when many clients wait', async () => {
+  test('warns of no listener leak when many clients wait', async () => {
     const warnings: string[] = [];
     const note = (warning: Error) => void warnings.push(warning.message);
     process.on('warning', note);
@@ -54,7 +54,7 @@ describe('connectUpstream', () => {
     expect(warnings).toEqual([]);
   });
 
-  it('asks the backend nothing when the workload is ready', async () => {
+  test('asks the backend nothing when the workload is ready', async () => {
     bench.add(aService(), RUNNING);
     await client().served;
     await client().served;
@@ -62,7 +62,7 @@ describe('connectUpstream', () => {
     expect(bench.backend.looks).toEqual([]);
   });
 
-  it('has a ready workload looked at again, once a second, when its port does not answer', async () => {
+  test('has a ready workload looked at again, once a second, when its port does not answer', async () => {
     automate();
     bench.add(aService(), RUNNING);
     (await client().served).release();
@@ -78,7 +78,7 @@ describe('connectUpstream', () => {
     waiting.leave();
   });
 
-  it('has a workload that starts looked at by nobody, however often its port refuses', async () => {
+  test('has a workload that starts looked at by nobody, however often its port refuses', async () => {
     automate();
     bench.add(aService(), STOPPED);
     const waiting = client(await freePort());
@@ -88,7 +88,7 @@ describe('connectUpstream', () => {
     waiting.leave();
   });
 
-  it.each([
+  test.each([
     ['of the policy', { stopTimeoutMs: 3_000 }, {}, 33_000],
     ['of the workload', {}, { ownGraceMs: 60_000 }, 90_000],
     ['by default', {}, {}, 40_000],
@@ -106,7 +106,7 @@ describe('connectUpstream', () => {
     },
   );
 
-  it('uses the connection that proves the port', async () => {
+  test('uses the connection that proves the port', async () => {
     automate();
     bench.add(aService(), STOPPED);
     const waiting = client();
@@ -115,7 +115,7 @@ describe('connectUpstream', () => {
     expect(server.sockets).toHaveLength(1);
   });
 
-  it('waits until the port answers when the workload runs before it listens', async () => {
+  test('waits until the port answers when the workload runs before it listens', async () => {
     automate();
     const port = await freePort();
     bench.add(aService(), STOPPED);
@@ -128,7 +128,7 @@ describe('connectUpstream', () => {
     expect(bench.controller('db').state.kind).toBe('ready');
   });
 
-  it('gives the lease back when the upstream connection is released', async () => {
+  test('gives the lease back when the upstream connection is released', async () => {
     bench.add(aService(), RUNNING);
     const { release } = await client().served;
     expect(leases()).toBe(1);
@@ -137,7 +137,7 @@ describe('connectUpstream', () => {
     expect(leases()).toBe(0);
   });
 
-  it('gives the lease back when the client leaves while it waits', async () => {
+  test('gives the lease back when the client leaves while it waits', async () => {
     automate();
     bench.add(aService(), STOPPED);
     const waiting = client();
@@ -148,7 +148,7 @@ describe('connectUpstream', () => {
     expect(leases()).toBe(0);
   });
 
-  it('goes on for the others when the client that wakes it leaves', async () => {
+  test('goes on for the others when the client that wakes it leaves', async () => {
     automate();
     bench.add(aService(), STOPPED);
     const first = client();
@@ -158,7 +158,7 @@ describe('connectUpstream', () => {
     expect(second.outcome).toBe('served');
   });
 
-  it('goes on for the others when the client that dials leaves', async () => {
+  test('goes on for the others when the client that dials leaves', async () => {
     const port = await freePort();
     bench.add(aService(), RUNNING);
     const first = client(port);
@@ -170,7 +170,7 @@ describe('connectUpstream', () => {
     expect([first.outcome, second.outcome]).toEqual(['left', 'served']);
   });
 
-  it('wakes nothing for a client that is gone already', async () => {
+  test('wakes nothing for a client that is gone already', async () => {
     bench.add(aService(), STOPPED);
     const signal = AbortSignal.abort();
     const request = { port: server.port, client: '10.0.0.5:4242', signal };
@@ -179,7 +179,7 @@ describe('connectUpstream', () => {
     expect(leases()).toBe(0);
   });
 
-  it('waits for a stop under way and has the workload woken again', async () => {
+  test('waits for a stop under way and has the workload woken again', async () => {
     automate();
     bench.add(aService({ idleTimeoutMs: 0 }), RUNNING);
     await bench.until(() => bench.backend.count('sleep') === 1);
@@ -188,7 +188,7 @@ describe('connectUpstream', () => {
     expect(bench.backend.log).toEqual(['sleep docker/db', 'wake docker/db']);
   });
 
-  it('waits for a stop that somebody else began, and has the workload woken again', async () => {
+  test('waits for a stop that somebody else began, and has the workload woken again', async () => {
     automate();
     bench.add(aService(), STOPPING);
     const waiting = client();
@@ -198,7 +198,7 @@ describe('connectUpstream', () => {
     await bench.until(() => waiting.outcome === 'served');
   });
 
-  it('does not take the time of a stop from the budget of a start', async () => {
+  test('does not take the time of a stop from the budget of a start', async () => {
     automate(20_000, 25_000);
     bench.add(aService({ idleTimeoutMs: 0 }), RUNNING);
     await bench.until(() => bench.backend.count('sleep') === 1);
@@ -207,7 +207,7 @@ describe('connectUpstream', () => {
     expect(late.outcome).toBe('served');
   });
 
-  it('serves a client when the stop under way fails', async () => {
+  test('serves a client when the stop under way fails', async () => {
     bench.add(aService({ idleTimeoutMs: 0 }), RUNNING);
     await bench.until(() => bench.backend.count('sleep') === 1);
     const late = client();
@@ -216,7 +216,7 @@ describe('connectUpstream', () => {
     expect(late.outcome).toBe('served');
   });
 
-  it('refuses at once when the workload dies during the start', async () => {
+  test('refuses at once when the workload dies during the start', async () => {
     bench.add(aService(), STOPPED);
     const waiting = client(await freePort());
     await bench.backend.called(1);
@@ -228,7 +228,7 @@ describe('connectUpstream', () => {
     await expect(waiting.served).rejects.toThrow('exit code 1');
   });
 
-  it('refuses at once when the engine refuses the start', async () => {
+  test('refuses at once when the engine refuses the start', async () => {
     bench.add(aService(), STOPPED);
     const waiting = client();
     await bench.backend.called(1);
@@ -237,7 +237,7 @@ describe('connectUpstream', () => {
     await expect(waiting.served).rejects.toMatchObject({ code: 'failed', message: 'no such image' });
   });
 
-  it('goes on waiting when the engine starts a dead workload again by itself', async () => {
+  test('goes on waiting when the engine starts a dead workload again by itself', async () => {
     bench.add(aService(), STOPPED);
     const port = await freePort();
     const waiting = client(port);
@@ -253,7 +253,7 @@ describe('connectUpstream', () => {
     expect(waiting.outcome).toBe('served');
   });
 
-  it('lets a client that arrives during the backoff wait, and serves it by the next start', async () => {
+  test('lets a client that arrives during the backoff wait, and serves it by the next start', async () => {
     bench.add(aService(), STOPPED);
     const first = client();
     await bench.backend.called(1);
@@ -270,7 +270,7 @@ describe('connectUpstream', () => {
     expect(second.outcome).toBe('served');
   });
 
-  it('refuses a client in its own time when the backoff lasts longer', async () => {
+  test('refuses a client in its own time when the backoff lasts longer', async () => {
     bench.add(aService({ startTimeoutMs: 500 }), STOPPED);
     client();
     await bench.backend.called(1);
@@ -284,7 +284,7 @@ describe('connectUpstream', () => {
     expect(leases()).toBe(0);
   });
 
-  it('calls the engine no sooner for a paused workload that could not be unpaused', async () => {
+  test('calls the engine no sooner for a paused workload that could not be unpaused', async () => {
     bench.add(aService(), PAUSED);
     client();
     await bench.backend.called(1);
@@ -298,7 +298,7 @@ describe('connectUpstream', () => {
     await bench.clock.advance(1);
   });
 
-  it('refuses at the deadline when the engine does not come to an end, and gives the call up', async () => {
+  test('refuses at the deadline when the engine does not come to an end, and gives the call up', async () => {
     bench.add(aService(), STOPPED);
     const waiting = client();
     await bench.clock.advance(29_999);
@@ -310,7 +310,7 @@ describe('connectUpstream', () => {
     expect(leases()).toBe(0);
   });
 
-  it('starts afresh for the next client when the deadline has passed', async () => {
+  test('starts afresh for the next client when the deadline has passed', async () => {
     bench.add(aService(), STOPPED);
     client();
     await bench.clock.advance(30_000);
@@ -323,7 +323,7 @@ describe('connectUpstream', () => {
     expect(next.outcome).toBe('served');
   });
 
-  it('refuses when the port does not answer within the deadline', async () => {
+  test('refuses when the port does not answer within the deadline', async () => {
     automate();
     bench.add(aService(), STOPPED);
     const waiting = client(await freePort());
@@ -333,7 +333,7 @@ describe('connectUpstream', () => {
     expect(bench.lines.filter((line) => line.includes('is awake'))).toEqual([]);
   });
 
-  it('does not call a workload awake whose last client has waited in vain', async () => {
+  test('does not call a workload awake whose last client has waited in vain', async () => {
     bench.add(aService(), MISSING);
     const waiting = client(await freePort());
     await bench.clock.advance(20_000);
@@ -343,7 +343,7 @@ describe('connectUpstream', () => {
     expect(bench.controller('db').state).toEqual({ kind: 'failed', running: true });
   });
 
-  it('dials anew for the next client when the port did not answer within the deadline', async () => {
+  test('dials anew for the next client when the port did not answer within the deadline', async () => {
     automate();
     const port = await freePort();
     bench.add(aService(), STOPPED);
@@ -356,7 +356,7 @@ describe('connectUpstream', () => {
     expect(bench.backend.count('wake')).toBe(1);
   });
 
-  it('serves when the workload began to run although the call of the start did not end in time', async () => {
+  test('serves when the workload began to run although the call of the start did not end in time', async () => {
     bench.add(aService(), STOPPED);
     client();
     await bench.backend.called(1);
@@ -368,7 +368,7 @@ describe('connectUpstream', () => {
     expect(bench.backend.count('wake')).toBe(1);
   });
 
-  it('puts to sleep what runs although its start did not end in time', async () => {
+  test('puts to sleep what runs although its start did not end in time', async () => {
     bench.add(aService({ idleTimeoutMs: 60_000 }), STOPPED);
     client();
     await bench.backend.called(1);
@@ -377,7 +377,7 @@ describe('connectUpstream', () => {
     expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
   });
 
-  it('unpauses a paused workload', async () => {
+  test('unpauses a paused workload', async () => {
     automate();
     bench.add(aService(), PAUSED);
     const waiting = client();
@@ -385,7 +385,7 @@ describe('connectUpstream', () => {
     expect(bench.backend.log).toEqual(['wake docker/db']);
   });
 
-  it('unpauses what others have paused in the middle of its start', async () => {
+  test('unpauses what others have paused in the middle of its start', async () => {
     bench.add(aService(), STOPPED);
     const waiting = client();
     await bench.backend.called(1);
@@ -396,7 +396,7 @@ describe('connectUpstream', () => {
     expect(bench.backend.log).toEqual(['wake docker/db', 'wake docker/db']);
   });
 
-  it('serves as soon as a missing workload appears', async () => {
+  test('serves as soon as a missing workload appears', async () => {
     automate();
     bench.add(aService(), MISSING);
     const waiting = client();
@@ -407,14 +407,14 @@ describe('connectUpstream', () => {
     expect(bench.backend.count('wake')).toBe(1);
   });
 
-  it('refuses when a missing workload does not appear in time', async () => {
+  test('refuses when a missing workload does not appear in time', async () => {
     bench.add(aService(), MISSING);
     const waiting = client();
     await bench.clock.advance(30_000);
     expect(waiting.outcome).toBe('timeout');
   });
 
-  it('waits for an engine that can not be reached, and serves when it is back', async () => {
+  test('waits for an engine that can not be reached, and serves when it is back', async () => {
     automate();
     bench.add(aService(), UNKNOWN);
     const waiting = client();
@@ -424,14 +424,14 @@ describe('connectUpstream', () => {
     await bench.until(() => waiting.outcome === 'served');
   });
 
-  it('refuses in time when the engine stays out of reach', async () => {
+  test('refuses in time when the engine stays out of reach', async () => {
     bench.add(aService(), UNKNOWN);
     const waiting = client();
     await bench.clock.advance(30_000);
     expect(waiting.outcome).toBe('timeout');
   });
 
-  it('goes on serving a ready workload while the engine is out of reach', async () => {
+  test('goes on serving a ready workload while the engine is out of reach', async () => {
     bench.add(aService(), RUNNING);
     bench.backend.tell(KEY, UNKNOWN);
     const waiting = client();
@@ -440,7 +440,7 @@ describe('connectUpstream', () => {
     expect(bench.controller('db').state.kind).toBe('ready');
   });
 
-  it('refuses those beyond max_pending, and takes more when somebody has left', async () => {
+  test('refuses those beyond max_pending, and takes more when somebody has left', async () => {
     bench.add(aService({ maxPending: 2 }), STOPPED);
     const [first, , third] = [client(), client(), client()];
     await settle();
@@ -453,14 +453,14 @@ describe('connectUpstream', () => {
     expect(fourth.outcome).toBe('waiting');
   });
 
-  it('does not count clients of a ready workload for max_pending', async () => {
+  test('does not count clients of a ready workload for max_pending', async () => {
     bench.add(aService({ maxPending: 1 }), RUNNING);
     await client().served;
     const outcomes = await Promise.all([client().served, client().served, client().served]);
     expect(outcomes).toHaveLength(3);
   });
 
-  it('wakes the workload again for the same client when it stops before the dial', async () => {
+  test('wakes the workload again for the same client when it stops before the dial', async () => {
     automate();
     bench.add(aService(), RUNNING);
     (await client().served).release();
@@ -474,7 +474,7 @@ describe('connectUpstream', () => {
     expect(late.outcome).toBe('served');
   });
 
-  it('dials the new address when the workload comes back under another one', async () => {
+  test('dials the new address when the workload comes back under another one', async () => {
     bench.add(aService(), RUNNING);
     const port = await freePort();
     const waiting = client(port);
@@ -485,7 +485,7 @@ describe('connectUpstream', () => {
     expect(socket.remoteAddress).toBe('127.0.0.2');
   });
 
-  it('has nothing proved by the datagrams of a workload that ran before its engine could be asked', async () => {
+  test('has nothing proved by the datagrams of a workload that ran before its engine could be asked', async () => {
     bench.add(aService({ listeners: [{ protocol: 'udp', address: '', port: 53, targetPort: 53 }] }), UNKNOWN);
     await settle();
     bench.backend.tell(KEY, RUNNING);
@@ -504,7 +504,7 @@ describe('connectUpstream', () => {
     lease.release(bench.clock.monotonicMs());
   });
 
-  it('keeps nothing of what a flow that has left gets too late', async () => {
+  test('keeps nothing of what a flow that has left gets too late', async () => {
     bench.add(aService({ listeners: [{ protocol: 'udp', address: '', port: 53, targetPort: 53 }] }), STOPPED);
     const lease = bench.lifecycle.takeFlowLease('db', {
       port: 53,
@@ -565,20 +565,20 @@ describe('FlowLease that nothing answers', () => {
   };
   const sleeps = () => bench.backend.count('sleep');
 
-  it('has the workload put to sleep', async () => {
+  test('has the workload put to sleep', async () => {
     bench.add(SERVICE, STOPPED);
     await openInVain(new Error('silence'));
     expect(sleeps()).toBe(1);
     bench.backend.last.succeed(STOPPED);
   });
 
-  it('leaves it awake where the proxy had no socket to ask by', async () => {
+  test('leaves it awake where the proxy had no socket to ask by', async () => {
     bench.add(SERVICE, STOPPED);
     await openInVain(Object.assign(new Error('too many open files'), { code: 'EMFILE' }));
     expect(sleeps()).toBe(0);
   });
 
-  it('leaves it awake where its health check has passed', async () => {
+  test('leaves it awake where its health check has passed', async () => {
     bench.add(SERVICE, STOPPED);
     const lease = take();
     const { signal } = new AbortController();
@@ -594,7 +594,7 @@ describe('FlowLease that nothing answers', () => {
     expect(sleeps()).toBe(0);
   });
 
-  it('leaves it awake where it is ready all the same', async () => {
+  test('leaves it awake where it is ready all the same', async () => {
     bench.add(SERVICE, RUNNING);
     await settle();
     expect(bench.controller('db').state.kind).toBe('ready');

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { Refusal } from '../../../src/lifecycle/refusal.ts';
 import { type Waiter, WaitingRoom } from '../../../src/lifecycle/clients/waiting-room.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -14,7 +14,7 @@ describe('WaitingRoom', () => {
     room.enter({ budgetMs: 1_000, signal: new AbortController().signal, ...options });
   const refusalOf = (waiter: Waiter) => (waiter.signal.reason as Refusal | undefined)?.code;
 
-  it('refuses with a timeout when the budget is spent, and no sooner', async () => {
+  test('refuses with a timeout when the budget is spent, and no sooner', async () => {
     const waiter = enter();
     await clock.advance(999);
     expect(waiter.signal.aborted).toBe(false);
@@ -22,7 +22,7 @@ describe('WaitingRoom', () => {
     expect(refusalOf(waiter)).toBe('timeout');
   });
 
-  it('takes from the budget what is spent of it already', async () => {
+  test('takes from the budget what is spent of it already', async () => {
     const waiter = enter({ spentMs: 400 });
     await clock.advance(599);
     expect(waiter.signal.aborted).toBe(false);
@@ -30,7 +30,7 @@ describe('WaitingRoom', () => {
     expect(refusalOf(waiter)).toBe('timeout');
   });
 
-  it('begins a budget at the start when it is told so', async () => {
+  test('begins a budget at the start when it is told so', async () => {
     const waiter = enter({ extraMs: 90_000 });
     await clock.advance(60_000);
     room.startBudgets();
@@ -40,7 +40,7 @@ describe('WaitingRoom', () => {
     expect(refusalOf(waiter)).toBe('timeout');
   });
 
-  it('ends a wait after its extra time and its budget when that has never begun', async () => {
+  test('ends a wait after its extra time and its budget when that has never begun', async () => {
     const waiter = enter({ extraMs: 10_000 });
     await clock.advance(10_999);
     expect(waiter.signal.aborted).toBe(false);
@@ -48,7 +48,7 @@ describe('WaitingRoom', () => {
     expect(refusalOf(waiter)).toBe('timeout');
   });
 
-  it('does not prolong a budget when budgets start again', async () => {
+  test('does not prolong a budget when budgets start again', async () => {
     const waiter = enter();
     await clock.advance(600);
     room.startBudgets();
@@ -56,7 +56,7 @@ describe('WaitingRoom', () => {
     expect(refusalOf(waiter)).toBe('timeout');
   });
 
-  it('gives each its own budget when several wait', async () => {
+  test('gives each its own budget when several wait', async () => {
     const early = enter();
     await clock.advance(500);
     const late = enter();
@@ -64,18 +64,18 @@ describe('WaitingRoom', () => {
     expect([refusalOf(early), refusalOf(late)]).toEqual(['timeout', undefined]);
   });
 
-  it('notices a client that leaves', () => {
+  test('notices a client that leaves', () => {
     const client = new AbortController();
     const waiter = enter({ signal: client.signal });
     client.abort();
     expect(refusalOf(waiter)).toBe('left');
   });
 
-  it('notices a client that left before it entered', () => {
+  test('notices a client that left before it entered', () => {
     expect(refusalOf(enter({ signal: AbortSignal.abort() }))).toBe('left');
   });
 
-  it('counts those who wait, and not those who were refused', () => {
+  test('counts those who wait, and not those who were refused', () => {
     const first = enter();
     enter();
     expect(room.size).toBe(2);
@@ -85,21 +85,21 @@ describe('WaitingRoom', () => {
     expect(room.size).toBe(0);
   });
 
-  it('does not count a client that has left when nobody has taken note yet', () => {
+  test('does not count a client that has left when nobody has taken note yet', () => {
     const client = new AbortController();
     enter({ signal: client.signal });
     client.abort();
     expect(room.size).toBe(0);
   });
 
-  it('keeps the first reason when a waiter is refused twice', () => {
+  test('keeps the first reason when a waiter is refused twice', () => {
     const waiter = enter();
     room.refuseAll(new Refusal('failed', 'it failed'));
     room.refuseAll(new Refusal('removed', 'it was removed'));
     expect(refusalOf(waiter)).toBe('failed');
   });
 
-  it('leaves no timer and hears of nothing when a waiter has left', () => {
+  test('leaves no timer and hears of nothing when a waiter has left', () => {
     const client = new AbortController();
     const waiter = enter({ signal: client.signal });
     waiter.leave();
@@ -110,13 +110,13 @@ describe('WaitingRoom', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('calls everybody who waits for a turn', async () => {
+  test('calls everybody who waits for a turn', async () => {
     const turns = [room.nextCall(enter()), room.nextCall(enter())];
     room.callAll();
     await expect(Promise.all(turns)).resolves.toHaveLength(2);
   });
 
-  it('does not call for a turn that is over', async () => {
+  test('does not call for a turn that is over', async () => {
     room.callAll();
     let called = false;
     void room.nextCall(enter()).then(() => {
@@ -126,13 +126,13 @@ describe('WaitingRoom', () => {
     expect(called).toBe(false);
   });
 
-  it('ends the wait for a turn with the refusal', async () => {
+  test('ends the wait for a turn with the refusal', async () => {
     const turn = room.nextCall(enter());
     room.refuseAll(new Refusal('failed', 'it failed'));
     await expect(turn).rejects.toMatchObject({ code: 'failed' });
   });
 
-  it('gives no turn to a waiter that is refused already', async () => {
+  test('gives no turn to a waiter that is refused already', async () => {
     const waiter = enter({ signal: AbortSignal.abort() });
     await expect(room.nextCall(waiter)).rejects.toMatchObject({ code: 'left' });
   });
@@ -144,7 +144,7 @@ describe('WaitingRoom by address', () => {
       room.enter({ budgetMs: 1_000, signal: new AbortController().signal, address }),
     );
 
-  it('has a quarter for one address once half of it is taken', () => {
+  test('has a quarter for one address once half of it is taken', () => {
     const room = new WaitingRoom(new FakeClock());
     const [first] = fill(room, 'a', 4);
     expect([room.findBound('a', 10), room.findBound('b', 10)]).toEqual([undefined, undefined]);
@@ -159,7 +159,7 @@ describe('WaitingRoom by address', () => {
     expect([room.findBound('d', 10), room.findBound('a', 10)]).toEqual([undefined, 'address']);
   });
 
-  it('has no more than a quarter for one address, where a quarter is a whole number', () => {
+  test('has no more than a quarter for one address, where a quarter is a whole number', () => {
     const room = new WaitingRoom(new FakeClock());
     fill(room, 'a', 2);
     fill(room, 'b', 1);
@@ -167,7 +167,7 @@ describe('WaitingRoom by address', () => {
     expect([room.findBound('a', 8), room.findBound('b', 8)]).toEqual(['address', undefined]);
   });
 
-  it('has no parts where a quarter is less than one place', () => {
+  test('has no parts where a quarter is less than one place', () => {
     const room = new WaitingRoom(new FakeClock());
     fill(room, 'a', 2);
     expect(room.findBound('a', 3)).toBeUndefined();

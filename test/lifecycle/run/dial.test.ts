@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Dialled, dial } from '../../../src/lifecycle/run/dial.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { withDeafPort } from '../../support/deaf-port.ts';
@@ -18,19 +18,19 @@ describe('dial', () => {
   const dialOwned = async (hosts: readonly string[], port: number) =>
     sockets.own((await dial(endpoints(hosts, port), { signal: never, clock: systemClock })).socket);
 
-  it('connects to the first host that accepts', async () => {
+  test('connects to the first host that accepts', async () => {
     const server = await sockets.listen();
     const socket = await dialOwned(['127.0.0.1', '127.0.0.2'], server.port);
     expect(socket.remoteAddress).toBe('127.0.0.1');
   });
 
-  it('connects to the second host when the first refuses', async () => {
+  test('connects to the second host when the first refuses', async () => {
     const server = await sockets.listen(undefined, { host: '127.0.0.2' });
     const socket = await dialOwned(['127.0.0.1', '127.0.0.2'], server.port);
     expect(socket.remoteAddress).toBe('127.0.0.2');
   });
 
-  it("leads no name to the proxy's own listeners", async () => {
+  test("leads no name to the proxy's own listeners", async () => {
     const server = await sockets.listen();
     const clock = systemClock;
     const explainOwn = () => 'it is the proxy itself';
@@ -39,7 +39,7 @@ describe('dial', () => {
     expect(server.sockets).toHaveLength(0);
   });
 
-  it('throws what each host says when all refuse', async () => {
+  test('throws what each host says when all refuse', async () => {
     const port = await freePort();
     await expect(
       dial(endpoints(['127.0.0.1', '127.0.0.2'], port), { signal: never, clock: systemClock }),
@@ -51,13 +51,13 @@ describe('dial', () => {
     });
   });
 
-  it('throws when there is no host', async () => {
+  test('throws when there is no host', async () => {
     await expect(dial(endpoints([], 80), { signal: never, clock: systemClock })).rejects.toThrow(
       'no address',
     );
   });
 
-  it('throws the reason when it was aborted before', async () => {
+  test('throws the reason when it was aborted before', async () => {
     const server = await sockets.listen();
     const signal = AbortSignal.abort(new Error('gone'));
     await expect(dial(endpoints(['127.0.0.1'], server.port), { signal, clock: systemClock })).rejects.toThrow(
@@ -65,7 +65,7 @@ describe('dial', () => {
     );
   });
 
-  it('throws the reason and tries no other host when it is aborted meanwhile', async () => {
+  test('throws the reason and tries no other host when it is aborted meanwhile', async () => {
     const server = await sockets.listen();
     const client = new AbortController();
     const result = dial(endpoints(['127.0.0.1', '127.0.0.1'], server.port), {
@@ -76,7 +76,7 @@ describe('dial', () => {
     await expect(result).rejects.toThrow('gone');
   });
 
-  it('is not touched by an abort that comes after it has connected', async () => {
+  test('is not touched by an abort that comes after it has connected', async () => {
     const server = await sockets.listen();
     const client = new AbortController();
     const options = { signal: client.signal, clock: systemClock };
@@ -85,7 +85,7 @@ describe('dial', () => {
     expect(socket.destroyed).toBe(false);
   });
 
-  it('keeps what the upstream says before anybody reads', async () => {
+  test('keeps what the upstream says before anybody reads', async () => {
     const server = await sockets.listen((socket) => socket.end('hello'));
     const socket = await dialOwned(['127.0.0.1'], server.port);
     expect(socket.isPaused()).toBe(true);
@@ -93,7 +93,7 @@ describe('dial', () => {
     expect((await collect(socket)).toString()).toBe('hello');
   });
 
-  it('does not crash when the upstream resets before anybody listens', async () => {
+  test('does not crash when the upstream resets before anybody listens', async () => {
     const server = await sockets.listen();
     const { socket } = await dial(endpoints(['127.0.0.1'], server.port), {
       signal: never,
@@ -105,7 +105,7 @@ describe('dial', () => {
     expect(socket.destroyed).toBe(true);
   });
 
-  it('tries the next host after 250 ms when one swallows what it is sent', async () => {
+  test('tries the next host after 250 ms when one swallows what it is sent', async () => {
     await withDeafPort(sockets, async (port) => {
       await sockets.listen(undefined, { host: '127.0.0.2', port });
       const clock = new FakeClock();
@@ -124,7 +124,7 @@ describe('dial', () => {
     });
   });
 
-  it('gives up a host that has been silent for 2 s', async () => {
+  test('gives up a host that has been silent for 2 s', async () => {
     await withDeafPort(sockets, async (port) => {
       const clock = new FakeClock();
       const dialled = dial(endpoints(['127.0.0.1'], port), { signal: never, clock });

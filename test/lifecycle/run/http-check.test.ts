@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fillHealthcheckUrl, untilHttpHealthy } from '../../../src/lifecycle/run/http-check.ts';
 import type { CheckTarget } from '../../../src/system/net/http-client.ts';
 import { aUrl } from '../../support/builders.ts';
@@ -15,7 +15,7 @@ const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
 );
 
 describe('fillHealthcheckUrl', () => {
-  it.each([
+  test.each([
     ['http://{{container}}:8080/health', '10.0.0.1', 'http://10.0.0.1:8080/health'],
     ['http://{{container}}:8080/health', 'fd00::1', 'http://[fd00::1]:8080/health'],
     ['http://{{container}}/?host={{container}}', '10.0.0.1', 'http://10.0.0.1/?host=10.0.0.1'],
@@ -76,14 +76,14 @@ describe('untilHttpHealthy', () => {
     return pauseMs;
   };
 
-  it.each([200, 204, 299])('is content with %i at once', async (status) => {
+  test.each([200, 204, 299])('is content with %i at once', async (status) => {
     const port = await serve((_request, response) => response.writeHead(status).end());
     check(`http://{{container}}:${port}/health?x=1`);
     await until(() => outcome === 'healthy');
     expect(asked).toEqual(['GET /health?x=1']);
   });
 
-  it('asks again fast at first, then once a second, until the answer is good', async () => {
+  test('asks again fast at first, then once a second, until the answer is good', async () => {
     let status = 503;
     const port = await serve((_request, response) => response.writeHead(status).end('not yet'));
     check(`http://{{container}}:${port}/`);
@@ -95,7 +95,7 @@ describe('untilHttpHealthy', () => {
     await until(() => outcome === 'healthy');
   });
 
-  it.each([199, 301, 404, 500])('is not content with %i', async (status) => {
+  test.each([199, 301, 404, 500])('is not content with %i', async (status) => {
     const port = await serve((_request, response) => {
       if (status !== 199) return response.writeHead(status).end();
       return response.socket?.end('HTTP/1.1 199 Odd\r\n\r\n');
@@ -105,7 +105,7 @@ describe('untilHttpHealthy', () => {
     expect(outcome).toBe('waiting');
   });
 
-  it('asks again when nobody listens yet', async () => {
+  test('asks again when nobody listens yet', async () => {
     const port = await freePort();
     check(`http://{{container}}:${port}/`);
     expect(await nextPause()).toBe(25);
@@ -115,7 +115,7 @@ describe('untilHttpHealthy', () => {
     await until(() => outcome === 'healthy');
   });
 
-  it('gives an answer 2 s', async () => {
+  test('gives an answer 2 s', async () => {
     let hang = true;
     const port = await serve((_request, response) => {
       if (!hang) response.end();
@@ -130,13 +130,13 @@ describe('untilHttpHealthy', () => {
     await until(() => outcome === 'healthy');
   });
 
-  it('does not wait for the rest of an answer that has begun', async () => {
+  test('does not wait for the rest of an answer that has begun', async () => {
     const port = await serve((_request, response) => void response.writeHead(200).write('and so on'));
     check(`http://{{container}}:${port}/`);
     await until(() => outcome === 'healthy');
   });
 
-  it('follows redirects, relative ones and absolute ones', async () => {
+  test('follows redirects, relative ones and absolute ones', async () => {
     const port = await serve((request, response) => {
       if (request.url === '/a') response.writeHead(302, { location: '/b' }).end();
       else if (request.url === '/b')
@@ -148,21 +148,24 @@ describe('untilHttpHealthy', () => {
     expect(asked).toEqual(['GET /a', 'GET /b', 'GET /c']);
   });
 
-  it('follows no more than five redirects', async () => {
+  test('follows no more than five redirects', async () => {
     const port = await serve((_request, response) => response.writeHead(302, { location: '/' }).end());
     check(`http://{{container}}:${port}/`);
     await until(() => clock.delaysMs[0] === 25);
     expect(asked).toHaveLength(6);
   });
 
-  it.each(['http://[bad', 'ftp://127.0.0.1/'])('takes a redirect to %s as a failed try', async (location) => {
-    const port = await serve((_request, response) => response.writeHead(302, { location }).end());
-    check(`http://{{container}}:${port}/`);
-    expect(await nextPause()).toBe(25);
-    expect(outcome).toBe('waiting');
-  });
+  test.each(['http://[bad', 'ftp://127.0.0.1/'])(
+    'takes a redirect to %s as a failed try',
+    async (location) => {
+      const port = await serve((_request, response) => response.writeHead(302, { location }).end());
+      check(`http://{{container}}:${port}/`);
+      expect(await nextPause()).toBe(25);
+      expect(outcome).toBe('waiting');
+    },
+  );
 
-  it('takes what is no HTTP as a failed try', async () => {
+  test('takes what is no HTTP as a failed try', async () => {
     const odd = createTcpServer((socket) =>
       socket
         .on('error', () => {})
@@ -176,7 +179,7 @@ describe('untilHttpHealthy', () => {
     await new Promise((resolve) => odd.close(resolve));
   });
 
-  it.runIf(hasIpv6)(
+  test.runIf(hasIpv6)(
     'puts an IPv6 address into brackets, and asks it at once when the other refuses',
     async () => {
       const port = await serve((_request, response) => response.end(), { host: '::1' });
@@ -195,7 +198,7 @@ describe('untilHttpHealthy', () => {
     const answer = (socket: Socket, status: number) =>
       void socket.once('data', () => socket.end(`HTTP/1.1 ${status} S\r\nconnection: close\r\n\r\n`));
 
-    it('asks the next one when one is silent for 250 ms', async () => {
+    test('asks the next one when one is silent for 250 ms', async () => {
       const silent = await sockets.listen(() => {}, { host: '127.0.0.2' });
       const good = await sockets.listen((socket) => answer(socket, 200), {
         ...{ host: '127.0.0.3', port: silent.port },
@@ -209,7 +212,7 @@ describe('untilHttpHealthy', () => {
       expect(clock.pending).toBe(0);
     });
 
-    it('begins with the one that answered last, and tells of its answer', async () => {
+    test('begins with the one that answered last, and tells of its answer', async () => {
       const silent = await sockets.listen(() => {}, { host: '127.0.0.2' });
       const order: string[] = [];
       silent.server.on('connection', () => order.push('silent'));
@@ -240,7 +243,7 @@ describe('untilHttpHealthy', () => {
     });
   });
 
-  it('stays on its host, and says where it was to go', async () => {
+  test('stays on its host, and says where it was to go', async () => {
     const port = await serve((_request, response) =>
       response.writeHead(302, { location: `http://user:pw@127.0.0.2:${port}/login?token=x` }).end(),
     );
@@ -275,13 +278,13 @@ describe('untilHttpHealthy', () => {
       return failures;
     };
 
-    it('asks the workload itself, whatever its address', async () => {
+    test('asks the workload itself, whatever its address', async () => {
       const port = await serve((_request, response) => response.end());
       ask(`http://{{container}}:${port}/`, () => 'never');
       await until(() => outcome === 'healthy');
     });
 
-    it.each([
+    test.each([
       'http://127.0.0.1:PORT/',
       'http://localhost:PORT/',
       'http://2130706433:PORT/',
@@ -298,7 +301,7 @@ describe('untilHttpHealthy', () => {
       expect(asked).toEqual([]);
     });
 
-    it('asks nobody but the workload unless it is told where it may', async () => {
+    test('asks nobody but the workload unless it is told where it may', async () => {
       const port = await serve((_request, response) => response.end());
       const failures = ask(`http://127.0.0.1:${port}/`);
       await until(() => failures.length === 1);
@@ -307,7 +310,7 @@ describe('untilHttpHealthy', () => {
     });
   });
 
-  it.each(['while it asks', 'between two tries'])('ends with the signal %s', async (when) => {
+  test.each(['while it asks', 'between two tries'])('ends with the signal %s', async (when) => {
     const port = await serve((_request, response) => {
       if (when !== 'while it asks') response.writeHead(503).end();
     });
@@ -319,7 +322,7 @@ describe('untilHttpHealthy', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('keeps no connection open', async () => {
+  test('keeps no connection open', async () => {
     const port = await serve((_request, response) => response.end());
     const closed = new Promise((resolve) => {
       server?.on('connection', (socket) => socket.once('close', resolve));

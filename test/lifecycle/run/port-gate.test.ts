@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { IcmpAllowance, PortGate } from '../../../src/lifecycle/run/port-gate.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 
@@ -38,13 +38,13 @@ describe('PortGate', () => {
     await settle();
   };
 
-  it('lets one dial while the others wait', async () => {
+  test('lets one dial while the others wait', async () => {
     for (let count = 0; count < 50; count++) void connect();
     await settle();
     expect(dials).toHaveLength(1);
   });
 
-  it('lets each of the others dial once when the port has answered', async () => {
+  test('lets each of the others dial once when the port has answered', async () => {
     const clients = Array.from({ length: 50 }, connect);
     await answer(0);
     expect(dials).toHaveLength(50);
@@ -52,14 +52,14 @@ describe('PortGate', () => {
     expect(await Promise.all(clients.map(({ outcome }) => outcome))).toEqual(Array(50).fill('served'));
   });
 
-  it('is proven from the first answer on', async () => {
+  test('is proven from the first answer on', async () => {
     void connect();
     expect(gate.proven).toBe(false);
     await answer(0);
     expect(gate.proven).toBe(true);
   });
 
-  it('dials again after 2, 4, 8 … at most 50 ms when the port refuses', async () => {
+  test('dials again after 2, 4, 8 … at most 50 ms when the port refuses', async () => {
     const { outcome, leave } = connect();
     const delays: number[] = [];
     for (let index = 0; index < 8; index++) {
@@ -73,7 +73,7 @@ describe('PortGate', () => {
     expect(await outcome).toBe('gone');
   });
 
-  it('says nothing of a port that the one who dials has not waited for', async () => {
+  test('says nothing of a port that the one who dials has not waited for', async () => {
     const { outcome, leave } = connect();
     await settle();
     leave();
@@ -81,7 +81,7 @@ describe('PortGate', () => {
     expect(gate.lastFailure).toBeUndefined();
   });
 
-  it('hands the dialling over when the one who dials leaves', async () => {
+  test('hands the dialling over when the one who dials leaves', async () => {
     const first = connect();
     const second = connect();
     await settle();
@@ -93,7 +93,7 @@ describe('PortGate', () => {
     expect(await second.outcome).toBe('served');
   });
 
-  it('hands the dialling over when the one who dials leaves between two tries', async () => {
+  test('hands the dialling over when the one who dials leaves between two tries', async () => {
     const first = connect();
     const second = connect();
     await refuse(0);
@@ -105,7 +105,7 @@ describe('PortGate', () => {
     expect(await second.outcome).toBe('served');
   });
 
-  it('lets one who waits leave without disturbing the one who dials', async () => {
+  test('lets one who waits leave without disturbing the one who dials', async () => {
     const first = connect();
     const second = connect();
     second.leave();
@@ -115,14 +115,14 @@ describe('PortGate', () => {
     expect(await first.outcome).toBe('served');
   });
 
-  it('rejects at once when the client is gone already', async () => {
+  test('rejects at once when the client is gone already', async () => {
     await expect(
       gate.pass({ prove: dial, follow: dial }, AbortSignal.abort(new Error('gone'))),
     ).rejects.toThrow('gone');
     expect(dials).toHaveLength(0);
   });
 
-  it('proves the port again when it refuses after it has answered', async () => {
+  test('proves the port again when it refuses after it has answered', async () => {
     void connect();
     await answer(0);
     const late = connect();
@@ -133,7 +133,7 @@ describe('PortGate', () => {
     expect(gate.proven).toBe(true);
   });
 
-  it('stays proven when a client leaves while it dials', async () => {
+  test('stays proven when a client leaves while it dials', async () => {
     void connect();
     await answer(0);
     const late = connect();
@@ -143,14 +143,14 @@ describe('PortGate', () => {
     expect(gate.proven).toBe(true);
   });
 
-  it('needs no proof when it is told so, until it is doubted', async () => {
+  test('needs no proof when it is told so, until it is doubted', async () => {
     gate = new PortGate(clock, { proven: true });
     expect(gate.proven).toBe(true);
     gate.doubt();
     expect(gate.proven).toBe(false);
   });
 
-  it('proves in one way and follows in another', async () => {
+  test('proves in one way and follows in another', async () => {
     const way = (name: string) => () => Promise.resolve(name);
     const passage = { prove: way('proof'), follow: way('follower') };
     const signal = new AbortController().signal;
@@ -158,7 +158,7 @@ describe('PortGate', () => {
     expect(await gate.pass(passage, signal)).toBe('follower');
   });
 
-  it('keeps a port proven when the proxy itself has no descriptor left, and tries again', async () => {
+  test('keeps a port proven when the proxy itself has no descriptor left, and tries again', async () => {
     const first = connect();
     await answer(0);
     expect(await first.outcome).toBe('served');
@@ -201,27 +201,27 @@ async function takeFor(
 }
 
 describe('IcmpAllowance', () => {
-  it('gives a few tries at once, and one a second when they are spent', async () => {
+  test('gives a few tries at once, and one a second when they are spent', async () => {
     const clock = new FakeClock();
     const parts = { clock, allowance: new IcmpAllowance(clock) };
     expect(await takeFor(parts, { count: 7, everyMs: 0 })).toEqual([0, 0, 0, 0, 1_000, 2_000, 3_000]);
   });
 
-  it('never saves up more than the few', async () => {
+  test('never saves up more than the few', async () => {
     const clock = new FakeClock();
     const parts = { clock, allowance: new IcmpAllowance(clock) };
     await clock.advance(60_000);
     expect(await takeFor(parts, { count: 6, everyMs: 0 })).toEqual([0, 0, 0, 0, 1_000, 2_000]);
   });
 
-  it('gives the next try after a second when it was emptied', async () => {
+  test('gives the next try after a second when it was emptied', async () => {
     const clock = new FakeClock();
     const allowance = new IcmpAllowance(clock);
     allowance.empty();
     expect(await takeFor({ clock, allowance }, { count: 2, everyMs: 0 })).toEqual([1_000, 2_000]);
   });
 
-  it('gives up when the signal aborts', async () => {
+  test('gives up when the signal aborts', async () => {
     const clock = new FakeClock();
     const allowance = new IcmpAllowance(clock);
     const leaving = new AbortController();

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { RunEndpoints } from '../../../src/lifecycle/run/run-endpoints.ts';
 
 const at = (host: string, port = 8080) => ({ host, port });
@@ -10,14 +10,14 @@ const mapped = (...endpoints: readonly ReturnType<typeof at>[]) =>
   new RunEndpoints({ hosts: endpoints.map(({ host }) => host), ports: { 'tcp/http': endpoints } });
 
 describe('RunEndpoints', () => {
-  it('reaches every port at the hosts, always best first, where ports are not mapped', () => {
+  test('reaches every port at the hosts, always best first, where ports are not mapped', () => {
     const run = new RunEndpoints({ hosts: ['10.0.0.1', 'fd00::1'] });
     const expected = [at('10.0.0.1', 80), at('fd00::1', 80)];
     expect(run.list({ protocol: 'tcp', port: 80 })).toEqual(expected);
     expect(run.list({ protocol: 'tcp', port: 80 })).toEqual(expected);
   });
 
-  it('tries the host first that answered last, in the next run as well', () => {
+  test('tries the host first that answered last, in the next run as well', () => {
     const addresses = { hosts: ['10.0.0.1', '10.0.0.2', '10.0.0.3'] };
     const run = new RunEndpoints(addresses);
     expect([
@@ -31,17 +31,17 @@ describe('RunEndpoints', () => {
     }
   });
 
-  it('forgets the host that answered last when the run is not reached there any more', () => {
+  test('forgets the host that answered last when the run is not reached there any more', () => {
     const run = new RunEndpoints({ hosts: ['10.0.0.4', '10.0.0.5'] }, { lastHost: '10.0.0.2' });
     expect(run.list({ protocol: 'tcp', port: 80 }).map(({ host }) => host)).toEqual(['10.0.0.4', '10.0.0.5']);
   });
 
-  it('tells of no other order where the host that was to be first has answered', () => {
+  test('tells of no other order where the host that was to be first has answered', () => {
     const run = new RunEndpoints({ hosts: ['10.0.0.1', '10.0.0.2'] }, { lastHost: '10.0.0.9' });
     expect([run.answered(at('10.0.0.1')), run.answered(at('10.0.0.2'))]).toEqual([false, true]);
   });
 
-  it("leaves the proxy's own listeners out, and says so", () => {
+  test("leaves the proxy's own listeners out, and says so", () => {
     const explainOwn = (_: unknown, { host }: { readonly host: string }) =>
       host === A.host ? `${host} is the proxy itself` : undefined;
     const run = new RunEndpoints({ hosts: [A.host, B.host] }, { explainOwn });
@@ -56,7 +56,7 @@ describe('RunEndpoints', () => {
     expect(() => lost.next(target)).toThrow('10.0.0.1 is the proxy itself');
   });
 
-  it('begins each list with the next of equal endpoints', () => {
+  test('begins each list with the next of equal endpoints', () => {
     const run = mapped(A, B, C);
     expect([run.list(HTTP), run.list(HTTP), run.list(HTTP), run.list(HTTP)]).toEqual([
       [A, B, C],
@@ -66,18 +66,18 @@ describe('RunEndpoints', () => {
     ]);
   });
 
-  it('takes one endpoint after the other', () => {
+  test('takes one endpoint after the other', () => {
     const run = mapped(A, B);
     expect([run.next(HTTP), run.next(HTTP), run.next(HTTP)]).toEqual([A, B, A]);
   });
 
-  it('has nothing at a port that is not mapped', () => {
+  test('has nothing at a port that is not mapped', () => {
     const run = mapped(A);
     expect(run.list({ protocol: 'tcp', port: 80 })).toEqual([]);
     expect(() => run.next({ protocol: 'udp', port: 'http' })).toThrow('no address');
   });
 
-  it('ends the lifetime of an endpoint that goes, and of no other', () => {
+  test('ends the lifetime of an endpoint that goes, and of no other', () => {
     const run = mapped(A, B);
     const lifetimes = [run.lifetime(A), run.lifetime(B)];
     run.replace({ hosts: [B.host, C.host], ports: { 'tcp/http': [B, C] } });
@@ -85,7 +85,7 @@ describe('RunEndpoints', () => {
     expect(run.list(HTTP)).toEqual([B, C]);
   });
 
-  it('ends every lifetime with the run', () => {
+  test('ends every lifetime with the run', () => {
     const run = mapped(A);
     const lifetime = run.lifetime(A);
     run.end();

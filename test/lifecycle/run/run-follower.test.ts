@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { chooseHealthGate, isCheckTooLate } from '../../../src/lifecycle/run/run-follower.ts';
 import type { Observation } from '../../../src/model/observation.ts';
 import type { Service } from '../../../src/model/service.ts';
@@ -19,7 +19,7 @@ const UNHEALTHY: Observation = { ...RUNNING, health: 'unhealthy' };
 
 describe('chooseHealthGate', () => {
   const url = 'http://{{container}}/';
-  it.each([
+  test.each([
     [undefined, RUNNING, 'none'],
     [undefined, DOUBTFUL, 'engine'],
     [undefined, HEALTHY, 'engine'],
@@ -32,7 +32,7 @@ describe('chooseHealthGate', () => {
 });
 
 describe('isCheckTooLate', () => {
-  it.each([
+  test.each([
     ['that the engine tells nothing of', undefined, 30_000, false],
     ['within the budget', 5_000, 30_000, false],
     ['at the end of the budget', 30_000, 30_000, true],
@@ -43,7 +43,7 @@ describe('isCheckTooLate', () => {
     expect(isCheckTooLate({ observation, startTimeoutMs })).toBe(expected);
   });
 
-  it('is false once the check has spoken', () => {
+  test('is false once the check has spoken', () => {
     const observation = { ...UNHEALTHY, checkTimes: { firstMs: 60_000, lastMs: 1e9 } };
     expect(isCheckTooLate({ observation, startTimeoutMs: 30_000 })).toBe(false);
   });
@@ -90,7 +90,7 @@ describe('RunFollower', () => {
   };
 
   describe('with a health check over HTTP', () => {
-    it('dials nothing before it has passed', async () => {
+    test('dials nothing before it has passed', async () => {
       const client = await start({ httpHealthcheck: aUrl(url) }, RUNNING);
       await untilAsked(4);
       expect(server.sockets).toEqual([]);
@@ -102,7 +102,7 @@ describe('RunFollower', () => {
       expect(server.sockets).toHaveLength(1);
     });
 
-    it('never asks again when the workload is ready', async () => {
+    test('never asks again when the workload is ready', async () => {
       status = 200;
       const client = await start({ httpHealthcheck: aUrl(url) }, RUNNING);
       await bench.until(() => client.outcome === 'served');
@@ -113,7 +113,7 @@ describe('RunFollower', () => {
       expect(asked).toBe(1);
     });
 
-    it('takes the answers for ready that its setting names, redirects too', async () => {
+    test('takes the answers for ready that its setting names, redirects too', async () => {
       status = 401;
       const httpHealthcheckStatus = [
         { first: 200, last: 399 },
@@ -124,7 +124,7 @@ describe('RunFollower', () => {
       expect(asked).toBe(1);
     });
 
-    it('tells the last answer to who has waited in vain', async () => {
+    test('tells the last answer to who has waited in vain', async () => {
       status = 401;
       const client = await start({ httpHealthcheck: aUrl(url), startTimeoutMs: 4_000 }, RUNNING);
       const told = client.served.then(
@@ -136,7 +136,7 @@ describe('RunFollower', () => {
       expect(await told).toBe(`not ready within 4000 ms: GET ${shown} answered 401 (ready: 200-299)`);
     });
 
-    it('asks again in the next run', async () => {
+    test('asks again in the next run', async () => {
       status = 200;
       const client = await start({ httpHealthcheck: aUrl(url) }, RUNNING);
       await bench.until(() => client.outcome === 'served');
@@ -146,7 +146,7 @@ describe('RunFollower', () => {
       await bench.until(() => state().kind === 'ready');
     });
 
-    it('begins a run with the newest addresses, which may have changed while it was asked', async () => {
+    test('begins a run with the newest addresses, which may have changed while it was asked', async () => {
       const ports = (port: number) => ({ 'tcp/http': [{ host: '127.0.0.1', port }] });
       const client = await (async () => {
         bench.add(aBareService({ httpHealthcheck: aUrl(url) }), STOPPED);
@@ -163,7 +163,7 @@ describe('RunFollower', () => {
       expect(server.sockets).toHaveLength(1);
     });
 
-    it('counts before what the engine says', async () => {
+    test('counts before what the engine says', async () => {
       const client = await start({ httpHealthcheck: aUrl(url) }, UNHEALTHY);
       await untilAsked(2);
       expect(client.outcome).toBe('waiting');
@@ -174,7 +174,7 @@ describe('RunFollower', () => {
       await bench.until(() => client.outcome === 'served', 25);
     });
 
-    it('refuses those who wait when it has not passed within the budget', async () => {
+    test('refuses those who wait when it has not passed within the budget', async () => {
       const client = await start({ httpHealthcheck: aUrl(url), startTimeoutMs: 5_000 }, RUNNING);
       await bench.clock.advance(5_000);
       expect(client.outcome).toBe('timeout');
@@ -187,7 +187,7 @@ describe('RunFollower', () => {
       expect(length).toBeLessThanOrEqual(1);
     });
 
-    it('is asked anew for the next client after it has not passed', async () => {
+    test('is asked anew for the next client after it has not passed', async () => {
       await start({ httpHealthcheck: aUrl(url), startTimeoutMs: 5_000 }, RUNNING);
       await bench.clock.advance(5_000);
       status = 200;
@@ -197,7 +197,7 @@ describe('RunFollower', () => {
       expect(bench.backend.log).toEqual(['wake docker/db']);
     });
 
-    it('asks at the addresses that the workload has got meanwhile', async () => {
+    test('asks at the addresses that the workload has got meanwhile', async () => {
       const client = await start({ httpHealthcheck: aUrl(url) }, { ...RUNNING, hosts: ['127.0.0.2'] });
       status = 200;
       await bench.clock.advance(200);
@@ -207,7 +207,7 @@ describe('RunFollower', () => {
       expect(bench.controller('db').currentRun?.hosts).toEqual(['127.0.0.1']);
     });
 
-    it('waits for an address to ask at', async () => {
+    test('waits for an address to ask at', async () => {
       status = 200;
       const client = await start({ httpHealthcheck: aUrl(url) }, { ...RUNNING, hosts: [] });
       await bench.clock.advance(1_000);
@@ -216,7 +216,7 @@ describe('RunFollower', () => {
       await bench.until(() => client.outcome === 'served', 25);
     });
 
-    it('lets a workload be ready that nobody waits for, when it has passed', async () => {
+    test('lets a workload be ready that nobody waits for, when it has passed', async () => {
       bench.add(aBareService({ httpHealthcheck: aUrl(url) }), RUNNING);
       await untilAsked(2);
       expect(state().kind).toBe('starting');
@@ -226,7 +226,7 @@ describe('RunFollower', () => {
   });
 
   describe('with a health check of the engine', () => {
-    it('dials nothing before it is healthy, and serves then', async () => {
+    test('dials nothing before it is healthy, and serves then', async () => {
       const client = await start({}, DOUBTFUL);
       await bench.clock.advance(10_000);
       expect(server.sockets).toEqual([]);
@@ -237,7 +237,7 @@ describe('RunFollower', () => {
       expect(asked).toBe(0);
     });
 
-    it('goes on waiting while it is unhealthy, and says so once', async () => {
+    test('goes on waiting while it is unhealthy, and says so once', async () => {
       const client = await start({}, DOUBTFUL);
       tell(UNHEALTHY);
       tell({ ...UNHEALTHY });
@@ -251,7 +251,7 @@ describe('RunFollower', () => {
       expect(client.outcome).toBe('served');
     });
 
-    it('refuses those who wait, with the reason, when it is still unhealthy at the end of the budget', async () => {
+    test('refuses those who wait, with the reason, when it is still unhealthy at the end of the budget', async () => {
       const client = await start({}, DOUBTFUL);
       tell(UNHEALTHY);
       await bench.clock.advance(30_000);
@@ -260,7 +260,7 @@ describe('RunFollower', () => {
       await expect(client.served).rejects.toThrow('unhealthy');
     });
 
-    it('is ready when it becomes healthy after the budget', async () => {
+    test('is ready when it becomes healthy after the budget', async () => {
       await start({}, UNHEALTHY);
       await bench.clock.advance(30_000);
       tell(HEALTHY);
@@ -271,7 +271,7 @@ describe('RunFollower', () => {
     describe('that speaks too late for the budget', () => {
       const checkTimes = { firstMs: 30_000, lastMs: 240_000 };
 
-      it('serves a client as soon as the port answers, and says why', async () => {
+      test('serves a client as soon as the port answers, and says why', async () => {
         const client = await start({}, { ...DOUBTFUL, checkTimes });
         await bench.until(() => client.outcome !== 'waiting');
         expect(client.outcome).toBe('served');
@@ -280,7 +280,7 @@ describe('RunFollower', () => {
         expect(bench.lines.filter((text) => text.includes('health check'))).toEqual([line]);
       });
 
-      it('lets nobody to the port once it has said that the workload is unhealthy', async () => {
+      test('lets nobody to the port once it has said that the workload is unhealthy', async () => {
         bench.add(aBareService(), STOPPED);
         const client = bench.client('db', await freePort());
         await bench.backend.called(1);
@@ -295,7 +295,7 @@ describe('RunFollower', () => {
       });
     });
 
-    it('does not mind a ready workload that becomes unhealthy', async () => {
+    test('does not mind a ready workload that becomes unhealthy', async () => {
       await start({}, HEALTHY);
       await bench.until(() => state().kind === 'ready');
       tell(UNHEALTHY);
@@ -304,7 +304,7 @@ describe('RunFollower', () => {
     });
   });
 
-  it('begins a new run when the addresses have changed, and ends the old one', async () => {
+  test('begins a new run when the addresses have changed, and ends the old one', async () => {
     bench.add(aBareService(), RUNNING);
     const before = bench.controller('db').currentRun;
     tell({ ...RUNNING, hosts: ['127.0.0.2', '127.0.0.1'] });
@@ -318,7 +318,7 @@ describe('RunFollower', () => {
     expect(bench.controller('db').currentRun).toBe(after);
   });
 
-  it('has no run when the workload restarts', async () => {
+  test('has no run when the workload restarts', async () => {
     bench.add(aBareService(), RUNNING);
     const before = bench.controller('db').currentRun;
     tell(STARTING);
@@ -326,7 +326,7 @@ describe('RunFollower', () => {
     await expect(before?.connect(80, new AbortController().signal)).rejects.toThrow('stopped');
   });
 
-  it.each([
+  test.each([
     ['ran before the proxy', [RUNNING], false],
     ['was started by somebody else', [STOPPED, RUNNING], true],
     ['was restarted after it ran before the proxy', [RUNNING, STOPPED, RUNNING], true],

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WorkloadRun } from '../../../src/lifecycle/run/workload-run.ts';
 import { withDeafPort } from '../../support/deaf-port.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
@@ -21,13 +21,13 @@ describe('WorkloadRun', () => {
   });
   const never = new AbortController().signal;
 
-  it('connects to a port that has not answered before', async () => {
+  test('connects to a port that has not answered before', async () => {
     const { port } = await sockets.listen();
     const socket = sockets.own(await run.connect(port, never));
     expect(socket.remotePort).toBe(port);
   });
 
-  it('connects at once only to a port that has answered before', async () => {
+  test('connects at once only to a port that has answered before', async () => {
     const { port } = await sockets.listen();
     expect(await run.connectProven(port, { signal: never, withinMs: 2_000 })).toBeUndefined();
     sockets.own(await run.connect(port, never));
@@ -36,14 +36,14 @@ describe('WorkloadRun', () => {
     expect(socket?.remotePort).toBe(port);
   });
 
-  it('proves each port by itself', async () => {
+  test('proves each port by itself', async () => {
     const first = await sockets.listen();
     const second = await sockets.listen();
     sockets.own(await run.connect(first.port, never));
     expect(await run.connectProven(second.port, { signal: never, withinMs: 2_000 })).toBeUndefined();
   });
 
-  it('gives up the other dials once one port has answered', async () => {
+  test('gives up the other dials once one port has answered', async () => {
     const { port } = await sockets.listen();
     await withDeafPort(sockets, async (deaf) => {
       await run.proveAny([deaf, port], never);
@@ -52,14 +52,14 @@ describe('WorkloadRun', () => {
     });
   });
 
-  it('tells that a proven port refuses', async () => {
+  test('tells that a proven port refuses', async () => {
     const server = await sockets.listen();
     sockets.own(await run.connect(server.port, never));
     await server.close();
     expect(await run.connectProven(server.port, { signal: never, withinMs: 2_000 })).toBeUndefined();
   });
 
-  it('ends those who wait when the run is over', async () => {
+  test('ends those who wait when the run is over', async () => {
     const waiting = run.connect(await freePort(), never);
     const ended = expect(waiting).rejects.toThrow('stopped');
     await settle();
@@ -67,20 +67,20 @@ describe('WorkloadRun', () => {
     await ended;
   });
 
-  it('connects nobody when the run is over', async () => {
+  test('connects nobody when the run is over', async () => {
     const { port } = await sockets.listen();
     run.end();
     await expect(run.connect(port, never)).rejects.toThrow('stopped');
   });
 
-  it('connects nobody to a proven port when the run is over', async () => {
+  test('connects nobody to a proven port when the run is over', async () => {
     const { port } = await sockets.listen();
     sockets.own(await run.connect(port, never));
     run.end();
     expect(await run.connectProven(port, { signal: never, withinMs: 2_000 })).toBeUndefined();
   });
 
-  it('ends the wait of a client that leaves', async () => {
+  test('ends the wait of a client that leaves', async () => {
     const client = new AbortController();
     const waiting = run.connect(await freePort(), client.signal);
     const ended = expect(waiting).rejects.toThrow('gone');
@@ -114,14 +114,14 @@ describe('WorkloadRun with datagram ports', () => {
     return host;
   };
 
-  it('leads a flow whose host was silent to the next one, and from the last to the first', async () => {
+  test('leads a flow whose host was silent to the next one, and from the last to the first', async () => {
     const run = start(false);
     expect([await followed(run), await followed(run, '10.0.0.1'), await followed(run, '10.0.0.3')]).toEqual([
       ...['10.0.0.1', '10.0.0.2', '10.0.0.1'],
     ]);
   });
 
-  it('leads every flow to the host that has answered', async () => {
+  test('leads every flow to the host that has answered', async () => {
     const run = start(false);
     run.datagramsAnswered(53, { host: '10.0.0.2', port: 53 });
     expect([await followed(run), await followed(run, '10.0.0.2')]).toEqual(['10.0.0.2', '10.0.0.2']);
@@ -129,7 +129,7 @@ describe('WorkloadRun with datagram ports', () => {
     expect(run.mayAnswerElsewhere(53, { host: '10.0.0.1', port: 53 })).toBe(true);
   });
 
-  it('offers a datagram to one host at a time in open mode, no more often than ICMP answers', async () => {
+  test('offers a datagram to one host at a time in open mode, no more often than ICMP answers', async () => {
     const clock = new FakeClock();
     const run = new WorkloadRun({ hosts: HOSTS }, { clock, cold: true });
     const offers: string[][] = [];
@@ -154,7 +154,7 @@ describe('WorkloadRun with datagram ports', () => {
     run.end();
   });
 
-  it('looks no further where a host is there, but its datagram port does not answer', async () => {
+  test('looks no further where a host is there, but its datagram port does not answer', async () => {
     const sockets = new Sockets();
     const { port } = await sockets.listen();
     const run = new WorkloadRun(
@@ -170,7 +170,7 @@ describe('WorkloadRun with datagram ports', () => {
 });
 
 describe('WorkloadRun whose ports are mapped', () => {
-  it('has no warm path, since its clients are spread', async () => {
+  test('has no warm path, since its clients are spread', async () => {
     const sockets = new Sockets();
     const { port } = await sockets.listen();
     const ports = { 'tcp/http': [{ host: '127.0.0.1', port }] };

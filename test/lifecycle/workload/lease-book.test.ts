@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { LeaseBook } from '../../../src/lifecycle/workload/lease-book.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
@@ -12,7 +12,7 @@ describe('LeaseBook', () => {
     book = new LeaseBook(clock, () => counts.push(book.count));
   });
 
-  it('counts the leases that are held, and tells of each change after it', () => {
+  test('counts the leases that are held, and tells of each change after it', () => {
     const first = book.take();
     const second = book.take();
     first.release();
@@ -20,7 +20,7 @@ describe('LeaseBook', () => {
     expect(counts).toEqual([1, 2, 1, 0]);
   });
 
-  it('takes a lease back only once', () => {
+  test('takes a lease back only once', () => {
     const lease = book.take();
     book.take();
     lease.release();
@@ -29,20 +29,20 @@ describe('LeaseBook', () => {
     expect(counts).toEqual([1, 2, 1]);
   });
 
-  it('knows nothing of idling before the first lease was given back', () => {
+  test('knows nothing of idling before the first lease was given back', () => {
     expect(book.idleSinceMs).toBeUndefined();
     book.take();
     expect(book.idleSinceMs).toBeUndefined();
   });
 
-  it('is idle since a lease was given back', async () => {
+  test('is idle since a lease was given back', async () => {
     const lease = book.take();
     await clock.advance(1_000);
     lease.release();
     expect(book.idleSinceMs).toBe(clock.monotonicMs());
   });
 
-  it('is idle since the last use that a lease tells of, whichever is given back last', async () => {
+  test('is idle since the last use that a lease tells of, whichever is given back last', async () => {
     const startMs = clock.monotonicMs();
     const [first, second] = [book.take(), book.take()];
     await clock.advance(1_000);
@@ -51,7 +51,7 @@ describe('LeaseBook', () => {
     expect(book.idleSinceMs).toBe(startMs + 900);
   });
 
-  it('knows when it last changed, on the wall clock', async () => {
+  test('knows when it last changed, on the wall clock', async () => {
     const madeMs = clock.nowMs();
     await clock.advance(1_000);
     expect(book.lastActiveMs).toBe(madeMs);
@@ -62,7 +62,7 @@ describe('LeaseBook', () => {
     expect(book.lastActiveMs).toBe(madeMs + 2_000);
   });
 
-  it('has unmet holds until the workload was awake', () => {
+  test('has unmet holds until the workload was awake', () => {
     book.take();
     expect(book.hasUnmet).toBe(false);
     book.hold();
@@ -73,7 +73,7 @@ describe('LeaseBook', () => {
     expect(book.count).toBe(3);
   });
 
-  it('forgets an unmet hold that is given back', () => {
+  test('forgets an unmet hold that is given back', () => {
     const [first, second] = [book.hold(), book.hold()];
     first.release();
     expect(book.hasUnmet).toBe(true);

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   isWaking,
   type LifecycleEffect,
@@ -123,7 +123,7 @@ const PAIRS = [...ENGINE_EVENTS, ...OTHER_EVENTS].flatMap((kind) =>
 );
 
 describe('lifecycle machine', () => {
-  it.each(PAIRS)('takes the step of the table when %s meets %s', (name, kind) => {
+  test.each(PAIRS)('takes the step of the table when %s meets %s', (name, kind) => {
     const from = stateNamed(name);
     for (const { event, wanted, to } of listCases(name, kind)) {
       const next = step(from, event, wanted);
@@ -135,7 +135,7 @@ describe('lifecycle machine', () => {
     }
   });
 
-  it.each([
+  test.each([
     ['observed engine', 'stopped/cut'],
     ['observed gate', 'stopped/cut'],
     ['observed cut', 'stopped/='],
@@ -158,7 +158,7 @@ describe('lifecycle machine', () => {
     }
   });
 
-  it('never makes a call while another one is under way', () => {
+  test('never makes a call while another one is under way', () => {
     fc.assert(
       fc.property(anyState, fc.array(fc.tuple(anyEvent, fc.boolean())), (start, events) => {
         let state = start;
@@ -181,7 +181,7 @@ describe('lifecycle machine', () => {
     );
   });
 
-  it('has a call under way in exactly the phases that say so', () => {
+  test('has a call under way in exactly the phases that say so', () => {
     fc.assert(
       fc.property(anyState, anyEvent, fc.boolean(), (state, event, wanted) => {
         const next = step(state, event, wanted);
@@ -192,7 +192,7 @@ describe('lifecycle machine', () => {
     );
   });
 
-  it('never reads an engine that could not be asked as anything', () => {
+  test('never reads an engine that could not be asked as anything', () => {
     fc.assert(
       fc.property(anyState, fc.boolean(), (state, wanted) => {
         const next = step(state, { kind: 'observed', engine: 'unknown' }, wanted);
@@ -201,7 +201,7 @@ describe('lifecycle machine', () => {
     );
   });
 
-  it('refuses exactly when a start fails', () => {
+  test('refuses exactly when a start fails', () => {
     fc.assert(
       fc.property(anyState, anyEvent, fc.boolean(), (state, event, wanted) => {
         const next = step(state, event, wanted);
@@ -211,7 +211,7 @@ describe('lifecycle machine', () => {
     );
   });
 
-  it('comes to an end for whoever waits, from any state, with an engine that goes on', () => {
+  test('comes to an end for whoever waits, from any state, with an engine that goes on', () => {
     const choices = fc.array(fc.nat(100), { minLength: 12, maxLength: 12 });
     fc.assert(
       fc.property(anyState, choices, (start, luck) => {

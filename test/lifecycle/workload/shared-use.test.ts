@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RUNNING, STOPPED } from '../../support/fake-backend.ts';
 import { settle } from '../../support/fake-clock.ts';
 import { aBareService, Bench } from '../bench.ts';
@@ -20,13 +20,13 @@ describe('a workload that several proxies serve', () => {
   const service = aBareService({ idleTimeoutMs: IDLE_MS });
   const idle = () => bench.clock.advance(IDLE_MS);
 
-  it('is put to sleep by nobody before it is known who does', async () => {
+  test('is put to sleep by nobody before it is known who does', async () => {
     bench.add(service, RUNNING);
     await idle();
     expect(bench.backend.log).toEqual([]);
   });
 
-  it('is put to sleep by the one proxy whose part it is', async () => {
+  test('is put to sleep by the one proxy whose part it is', async () => {
     bench.add(service, RUNNING);
     share(true);
     await idle();
@@ -34,7 +34,7 @@ describe('a workload that several proxies serve', () => {
     expect(bench.backend.last.evenInUse).toBe(false);
   });
 
-  it('has its whole idle timeout from the moment another proxy becomes the one', async () => {
+  test('has its whole idle timeout from the moment another proxy becomes the one', async () => {
     share(false);
     bench.add(service, RUNNING);
     await idle();
@@ -45,7 +45,7 @@ describe('a workload that several proxies serve', () => {
     expect(bench.backend.log).toEqual(['sleep docker/db']);
   });
 
-  it('is awake while a client of another proxy uses it, and idle from when that one has left', async () => {
+  test('is awake while a client of another proxy uses it, and idle from when that one has left', async () => {
     bench.add(service, RUNNING);
     share(true, new Set([KEY]));
     await idle();
@@ -57,7 +57,7 @@ describe('a workload that several proxies serve', () => {
     expect(bench.backend.log).toEqual(['sleep docker/db']);
   });
 
-  it('tells of the first of its clients and of the end of the last', async () => {
+  test('tells of the first of its clients and of the end of the last', async () => {
     const server = await bench.sockets.listen();
     bench.add(service, RUNNING);
     const first = await bench.client('db', server.port).served;
@@ -69,21 +69,21 @@ describe('a workload that several proxies serve', () => {
     expect(bench.backend.uses).toEqual(['docker/db in use', 'docker/db free']);
   });
 
-  it('is no use of its own what other proxies, hubs and schedules do', () => {
+  test('is no use of its own what other proxies, hubs and schedules do', () => {
     const controller = bench.add(service, RUNNING);
     share(true, new Set([KEY]));
     controller.hold('cron_start').release();
     expect(bench.backend.uses).toEqual([]);
   });
 
-  it('is not ended by a schedule of a proxy that leaves it to another one', () => {
+  test('is not ended by a schedule of a proxy that leaves it to another one', () => {
     const controller = bench.add(service, RUNNING);
     share(false);
     controller.sleep('cron_stop');
     expect(bench.backend.log).toEqual([]);
   });
 
-  it('is ended by a schedule even while another proxy uses it', () => {
+  test('is ended by a schedule even while another proxy uses it', () => {
     const controller = bench.add(service, RUNNING);
     share(true, new Set([KEY]));
     controller.sleep('cron_stop');
@@ -91,7 +91,7 @@ describe('a workload that several proxies serve', () => {
     expect(bench.backend.last.evenInUse).toBe(true);
   });
 
-  it('is let go of when its service is removed, whoever else uses it', async () => {
+  test('is let go of when its service is removed, whoever else uses it', async () => {
     bench.add(service, RUNNING);
     share(false, new Set([KEY]));
     bench.lifecycle.remove(service);
@@ -99,7 +99,7 @@ describe('a workload that several proxies serve', () => {
     expect(bench.backend.watched.size).toBe(0);
   });
 
-  it('is woken by every proxy', async () => {
+  test('is woken by every proxy', async () => {
     const server = await bench.sockets.listen();
     bench.add(service, STOPPED);
     share(false);

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { LifecycleTimers, type TimerDemands } from '../../../src/lifecycle/workload/timers.ts';
 import type { LifecycleState } from '../../../src/lifecycle/workload/machine.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
@@ -24,7 +24,7 @@ describe('LifecycleTimers', () => {
   const follow = (state: LifecycleState, demands: Partial<TimerDemands> = {}) =>
     timers.follow(state, { mayIdle: true, idleTimeoutMs: 60_000, startTimeoutMs: 30_000, ...demands });
 
-  it('fires the idle timer at the very millisecond', async () => {
+  test('fires the idle timer at the very millisecond', async () => {
     follow(READY);
     await clock.advance(59_999);
     expect(fired).toEqual([]);
@@ -32,13 +32,13 @@ describe('LifecycleTimers', () => {
     expect(fired).toEqual(['sleep-wanted']);
   });
 
-  it('fires at once when the idle timeout is 0', async () => {
+  test('fires at once when the idle timeout is 0', async () => {
     follow(READY, { idleTimeoutMs: 0 });
     await clock.advance(0);
     expect(fired).toEqual(['sleep-wanted']);
   });
 
-  it('fires at the idle timeout when the wall clock jumps', async () => {
+  test('fires at the idle timeout when the wall clock jumps', async () => {
     follow(READY);
     clock.jump(-3_600_000);
     follow(READY);
@@ -48,7 +48,7 @@ describe('LifecycleTimers', () => {
     expect(fired).toEqual(['sleep-wanted']);
   });
 
-  it('begins again when the workload was used in between', async () => {
+  test('begins again when the workload was used in between', async () => {
     follow(READY);
     await clock.advance(50_000);
     follow(READY, { mayIdle: false });
@@ -61,21 +61,21 @@ describe('LifecycleTimers', () => {
     expect(fired).toEqual(['sleep-wanted']);
   });
 
-  it('counts from when the workload became awake when it was used only before', async () => {
+  test('counts from when the workload became awake when it was used only before', async () => {
     const idleSinceMs = clock.monotonicMs();
     await clock.advance(500_000);
     follow(READY, { idleSinceMs });
     expect(clock.delaysMs).toEqual([60_000]);
   });
 
-  it('goes on from where idling began when it is told the same again', async () => {
+  test('goes on from where idling began when it is told the same again', async () => {
     follow(READY);
     await clock.advance(50_000);
     follow(READY);
     expect(clock.delaysMs).toEqual([10_000]);
   });
 
-  it.each([
+  test.each([
     ['shorter', 20_000, 10_000],
     ['longer', 90_000, 80_000],
     ['over already', 5_000, 0],
@@ -90,19 +90,19 @@ describe('LifecycleTimers', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('idles a workload that runs without having become ready', async () => {
+  test('idles a workload that runs without having become ready', async () => {
     follow(LAME);
     await clock.advance(60_000);
     expect(fired).toEqual(['sleep-wanted']);
   });
 
-  it.each([STOPPED, SLEEPING, GATE])('does not idle what is %o', (state) => {
+  test.each([STOPPED, SLEEPING, GATE])('does not idle what is %o', (state) => {
     follow(READY);
     follow(state, { startTimeoutMs: 1 });
     expect(clock.delaysMs).not.toContain(60_000);
   });
 
-  it('adds 1, 2, 4 … 30 s to the idle timeout when putting it to sleep fails again and again', async () => {
+  test('adds 1, 2, 4 … 30 s to the idle timeout when putting it to sleep fails again and again', async () => {
     const delays: (number | undefined)[] = [];
     for (let round = 0; round < 7; round++) {
       follow(READY);
@@ -114,21 +114,21 @@ describe('LifecycleTimers', () => {
     expect(delays).toEqual([60_000, 61_000, 62_000, 64_000, 68_000, 76_000, 90_000]);
   });
 
-  it('idles for the plain timeout again when a sleep has succeeded', () => {
+  test('idles for the plain timeout again when a sleep has succeeded', () => {
     timers.sleepEnded('sleep-failed');
     timers.sleepEnded('slept');
     follow(READY);
     expect(clock.delaysMs).toEqual([60_000]);
   });
 
-  it('idles for the plain timeout again when it was stopped by somebody else after a failed sleep', () => {
+  test('idles for the plain timeout again when it was stopped by somebody else after a failed sleep', () => {
     timers.sleepEnded('sleep-failed');
     follow(STOPPED);
     follow(READY);
     expect(clock.delaysMs).toEqual([60_000]);
   });
 
-  it('tells the deadline once, for the whole of a start', async () => {
+  test('tells the deadline once, for the whole of a start', async () => {
     follow(WAKING);
     await clock.advance(20_000);
     follow(GATE);
@@ -138,14 +138,14 @@ describe('LifecycleTimers', () => {
     expect(fired).toEqual(['deadline-passed']);
   });
 
-  it.each([READY, STOPPED, FAILED])('has no deadline when the start ends as %o', async (state) => {
+  test.each([READY, STOPPED, FAILED])('has no deadline when the start ends as %o', async (state) => {
     follow(WAKING);
     follow(state, { mayIdle: false });
     await clock.advance(30_000);
     expect(fired).not.toContain('deadline-passed');
   });
 
-  it.each([
+  test.each([
     [120_000, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]],
     // Half the budget of who waits: the other half is for the start.
     [30_000, [1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000]],
@@ -161,7 +161,7 @@ describe('LifecycleTimers', () => {
     expect(fired).toEqual(Array(7).fill('backoff-over'));
   });
 
-  it('leaves a running backoff as it is', async () => {
+  test('leaves a running backoff as it is', async () => {
     follow(FAILED);
     await clock.advance(900);
     follow(FAILED);
@@ -169,14 +169,14 @@ describe('LifecycleTimers', () => {
     expect(fired).toEqual(['backoff-over']);
   });
 
-  it('begins the backoff at 1 s again when it was ready in between', () => {
+  test('begins the backoff at 1 s again when it was ready in between', () => {
     follow(FAILED);
     follow(READY, { mayIdle: false });
     follow(FAILED);
     expect(clock.delaysMs).toEqual([1_000]);
   });
 
-  it('gives who stops it in the middle of a start 0.5, 1, 2 … 30 s to start it again', async () => {
+  test('gives who stops it in the middle of a start 0.5, 1, 2 … 30 s to start it again', async () => {
     const delays: number[] = [];
     for (let round = 0; round < 8; round++) {
       follow(GATE);
@@ -189,18 +189,18 @@ describe('LifecycleTimers', () => {
     expect(delays).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
   });
 
-  it('backs off as after any failed start when an interrupted one has failed', () => {
+  test('backs off as after any failed start when an interrupted one has failed', () => {
     follow(INTERRUPTED);
     follow(FAILED);
     expect(clock.delaysMs).toEqual([1_000]);
   });
 
-  it('does not back off from a workload that runs', () => {
+  test('does not back off from a workload that runs', () => {
     follow(LAME, { mayIdle: false });
     expect(clock.pending).toBe(0);
   });
 
-  it('keeps no timer and takes no more when it is closed', () => {
+  test('keeps no timer and takes no more when it is closed', () => {
     follow(READY);
     timers.close();
     follow(WAKING);

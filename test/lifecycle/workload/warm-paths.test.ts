@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { WarmPath, WarmUser } from '../../../src/model/warm-path.ts';
 import { aListener, aService } from '../../support/builders.ts';
 import { RUNNING, STOPPED } from '../../support/fake-backend.ts';
@@ -49,13 +49,13 @@ describe('WarmPaths', () => {
     return path;
   };
 
-  it('is not there before the port has answered', async () => {
+  test('is not there before the port has answered', async () => {
     expect(bench.lifecycle.openWarmPath('db', { port, user })).toBeUndefined();
     await prove();
     expect(open().endpoints).toEqual([{ host: '127.0.0.1', port }]);
   });
 
-  it('begins with the address that answered last, in the next run as well', async () => {
+  test('begins with the address that answered last, in the next run as well', async () => {
     const hosts = ['127.0.0.9', '127.0.0.1'];
     bench.backend.tell('docker/db', { ...RUNNING, hosts });
     await prove();
@@ -70,7 +70,7 @@ describe('WarmPaths', () => {
     expect(open().endpoints).toEqual(expected);
   });
 
-  it('is closed when another address answers than the one it begins with', async () => {
+  test('is closed when another address answers than the one it begins with', async () => {
     bench.backend.tell('docker/db', { ...RUNNING, hosts: ['127.0.0.9', '127.0.0.1'] });
     const nine = await bench.sockets.listen(undefined, { host: '127.0.0.9', port });
     await prove();
@@ -81,7 +81,7 @@ describe('WarmPaths', () => {
     expect(open().endpoints[0]).toEqual({ host: '127.0.0.1', port });
   });
 
-  it('is no use any more once it is closed and nobody is in', async () => {
+  test('is no use any more once it is closed and nobody is in', async () => {
     await prove();
     const path = open();
     await bench.clock.advance(IDLE_MS - 1);
@@ -91,7 +91,7 @@ describe('WarmPaths', () => {
     expect(bench.controller('db').state.kind).not.toBe('ready');
   });
 
-  it('keeps the workload awake while a client is in, and its idle time begins after that', async () => {
+  test('keeps the workload awake while a client is in, and its idle time begins after that', async () => {
     await prove();
     const path = open();
     path.used(1);
@@ -105,7 +105,7 @@ describe('WarmPaths', () => {
     expect(user.closed).toBeGreaterThan(0);
   });
 
-  it('does not let the workload sleep under a client of whom nobody has told yet', async () => {
+  test('does not let the workload sleep under a client of whom nobody has told yet', async () => {
     await prove();
     const path = open();
     user.hidden = 1;
@@ -118,7 +118,7 @@ describe('WarmPaths', () => {
     expect(bench.controller('db').state.kind).not.toBe('ready');
   });
 
-  it('is closed when the workload is stopped', async () => {
+  test('is closed when the workload is stopped', async () => {
     await prove();
     open();
     bench.controller('db').sleep('cron_stop');
@@ -126,7 +126,7 @@ describe('WarmPaths', () => {
     expect(bench.lifecycle.openWarmPath('db', { port, user })).toBeUndefined();
   });
 
-  it('tells when the workload was last used', async () => {
+  test('tells when the workload was last used', async () => {
     await prove();
     open();
     user.lastUsedMs = bench.clock.nowMs() + 5_000;
@@ -135,7 +135,7 @@ describe('WarmPaths', () => {
 });
 
 describe('a workload that other proxies use, too', () => {
-  it('has no warm path, because each use has to be told', async () => {
+  test('has no warm path, because each use has to be told', async () => {
     const bench = new Bench({ shares: true });
     const { port } = await bench.sockets.listen();
     bench.add(aService({ listeners: [aListener({ targetPort: port })] }), RUNNING);

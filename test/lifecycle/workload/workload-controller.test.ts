@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Service } from '../../../src/model/service.ts';
 import {
   MISSING,
@@ -31,7 +31,7 @@ describe('WorkloadController', () => {
   const update = (overrides: Partial<Service>, previous = aBareService()) =>
     bench.lifecycle.update(aBareService(overrides), previous);
 
-  it.each([
+  test.each([
     [STOPPED, 'stopped'],
     [RUNNING, 'ready'],
     [PAUSED, 'paused'],
@@ -46,7 +46,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.calls).toEqual([]);
   });
 
-  it('gives a workload that ran before the whole idle timeout', async () => {
+  test('gives a workload that ran before the whole idle timeout', async () => {
     automate();
     bench.add(aBareService(), RUNNING);
     await bench.clock.advance(119_999);
@@ -55,7 +55,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.log).toEqual(['sleep docker/db']);
   });
 
-  it('gives a workload that somebody else started the whole idle timeout from then on', async () => {
+  test('gives a workload that somebody else started the whole idle timeout from then on', async () => {
     automate();
     bench.add(aBareService(), STOPPED);
     await bench.clock.advance(500_000);
@@ -66,7 +66,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.log).toEqual(['sleep docker/db']);
   });
 
-  it('puts the workload to sleep when nobody has used it for the idle timeout', async () => {
+  test('puts the workload to sleep when nobody has used it for the idle timeout', async () => {
     automate();
     bench.add(aBareService(), RUNNING);
     const { release } = await bench.client('db', server.port).served;
@@ -80,7 +80,7 @@ describe('WorkloadController', () => {
     expect(controller().state.kind).toBe('stopped');
   });
 
-  it('puts the workload to sleep at once when the idle timeout is 0', async () => {
+  test('puts the workload to sleep at once when the idle timeout is 0', async () => {
     automate();
     bench.add(aBareService({ idleTimeoutMs: 0 }), STOPPED);
     const client = bench.client('db', server.port);
@@ -90,7 +90,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
   });
 
-  it('stays awake while any lease is held', async () => {
+  test('stays awake while any lease is held', async () => {
     automate();
     bench.add(aBareService({ idleTimeoutMs: 0 }), STOPPED);
     const first = controller().takeLease();
@@ -105,7 +105,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.log).toEqual(['sleep docker/db']);
   });
 
-  it('keeps nothing of a wish to sleep when the start it waited for has failed', async () => {
+  test('keeps nothing of a wish to sleep when the start it waited for has failed', async () => {
     bench.add(aBareService(), STOPPED);
     controller().demand('for a test');
     controller().sleepIfUnused('no longer needed');
@@ -119,7 +119,7 @@ describe('WorkloadController', () => {
     bench.backend.last.succeed(STOPPED);
   });
 
-  it('says who has stopped it in the middle of a start, and wakes it again when it stays down', async () => {
+  test('says who has stopped it in the middle of a start, and wakes it again when it stays down', async () => {
     bench.add(aBareService(), STOPPED);
     const client = bench.client('db', await freePort());
     await bench.backend.called(1);
@@ -137,7 +137,7 @@ describe('WorkloadController', () => {
     client.leave();
   });
 
-  it('takes the restart of somebody else for the start that its client waits for', async () => {
+  test('takes the restart of somebody else for the start that its client waits for', async () => {
     bench.add(aBareService(), STOPPED);
     const client = bench.client('db', server.port);
     await bench.backend.called(1);
@@ -152,7 +152,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.count('wake')).toBe(1);
   });
 
-  it('leaves what others have stopped in the middle of a start when nobody waits any more', async () => {
+  test('leaves what others have stopped in the middle of a start when nobody waits any more', async () => {
     bench.add(aBareService(), STARTING);
     bench.backend.tell(KEY, { ...STOPPED, stoppedBy: 'others' });
     expect(controller().state.kind).toBe('stopped');
@@ -160,7 +160,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.calls).toEqual([]);
   });
 
-  it('goes to sleep as soon as it is awake when nobody needs it any more', async () => {
+  test('goes to sleep as soon as it is awake when nobody needs it any more', async () => {
     bench.add(aBareService(), STOPPED);
     controller().demand('for a test');
     controller().sleepIfUnused('no longer needed');
@@ -170,7 +170,7 @@ describe('WorkloadController', () => {
     bench.backend.last.succeed(STOPPED);
   });
 
-  it('leaves what nobody needs any more to whom it is served by', async () => {
+  test('leaves what nobody needs any more to whom it is served by', async () => {
     bench.add(aBareService(), RUNNING);
     await settle();
     controller().setServed({ isServed: false });
@@ -179,7 +179,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.calls).toEqual([]);
   });
 
-  it('lets a start end before it puts to sleep what nobody needs any more', async () => {
+  test('lets a start end before it puts to sleep what nobody needs any more', async () => {
     const doubtful = { ...RUNNING, health: 'starting' } as const;
     bench.add(aBareService(), doubtful);
     controller().sleepIfUnused('its hub has stopped');
@@ -192,7 +192,7 @@ describe('WorkloadController', () => {
     bench.backend.last.succeed(STOPPED);
   });
 
-  it('forgets that nobody needed it when somebody uses it', async () => {
+  test('forgets that nobody needed it when somebody uses it', async () => {
     bench.add(aBareService(), STOPPED);
     controller().demand('for a test');
     controller().sleepIfUnused('no longer needed');
@@ -204,7 +204,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.log).toEqual(['wake docker/db']);
   });
 
-  it('forgets that nobody needed it when somebody uses it the moment it is awake', async () => {
+  test('forgets that nobody needed it when somebody uses it the moment it is awake', async () => {
     bench.add(aBareService(), STOPPED);
     controller().demand('for a test');
     controller().sleepIfUnused('no longer needed');
@@ -216,7 +216,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.log).toEqual(['wake docker/db']);
   });
 
-  it('does not idle a workload whose health check has not spoken yet, though its start took too long', async () => {
+  test('does not idle a workload whose health check has not spoken yet, though its start took too long', async () => {
     const doubtful = {
       ...RUNNING,
       health: 'starting',
@@ -236,7 +236,7 @@ describe('WorkloadController', () => {
     bench.backend.last.succeed(STOPPED);
   });
 
-  it.each([
+  test.each([
     ['says at last that it is unhealthy', 'unhealthy', 205_000],
     ['never speaks', 'starting', 405_000],
   ] as const)(
@@ -254,7 +254,7 @@ describe('WorkloadController', () => {
     },
   );
 
-  it('counts the time of a health check from the start of the run, whoever asks for it meanwhile', async () => {
+  test('counts the time of a health check from the start of the run, whoever asks for it meanwhile', async () => {
     const checkTimes = { firstMs: 1_000, lastMs: 400_000 };
     bench.add(aBareService({ idleTimeoutMs: 5_000 }), { ...RUNNING, health: 'starting', checkTimes });
     await bench.clock.advance(100_000);
@@ -267,20 +267,20 @@ describe('WorkloadController', () => {
     bench.backend.last.succeed(STOPPED);
   });
 
-  it('is exempt from the idle timer when it has a schedule', async () => {
+  test('is exempt from the idle timer when it has a schedule', async () => {
     bench.add(aBareService({ cronStop: '0 18 * * *' }), RUNNING);
     await bench.clock.advance(1_000_000);
     expect(bench.backend.calls).toEqual([]);
   });
 
-  it('passes the grace of the policy on when it is put to sleep', async () => {
+  test('passes the grace of the policy on when it is put to sleep', async () => {
     bench.add(aBareService({ idleTimeoutMs: 0, stopTimeoutMs: 7_000 }), RUNNING);
     await bench.clock.advance(0);
     expect(bench.backend.last.graceMs).toBe(7_000);
     bench.backend.last.succeed(STOPPED);
   });
 
-  it('tries again after a backoff when it can not be put to sleep', async () => {
+  test('tries again after a backoff when it can not be put to sleep', async () => {
     bench.add(aBareService({ idleTimeoutMs: 10_000 }), RUNNING);
     await bench.clock.advance(10_000);
     bench.backend.last.fail('no');
@@ -292,14 +292,14 @@ describe('WorkloadController', () => {
     bench.backend.last.succeed(STOPPED);
   });
 
-  it('is ready at once when it runs and nobody waits for proof', async () => {
+  test('is ready at once when it runs and nobody waits for proof', async () => {
     bench.add(aBareService(), STOPPED);
     bench.backend.tell(KEY, RUNNING);
     await settle();
     expect(controller().state.kind).toBe('ready');
   });
 
-  it('counts the running idle timer from where it began when the timeout changes', async () => {
+  test('counts the running idle timer from where it began when the timeout changes', async () => {
     automate();
     bench.add(aBareService(), RUNNING);
     await bench.clock.advance(50_000);
@@ -310,7 +310,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.log).toEqual(['sleep docker/db']);
   });
 
-  it('goes by what it knows of the workload until something is known of it under its new name', async () => {
+  test('goes by what it knows of the workload until something is known of it under its new name', async () => {
     const seen = { ...RUNNING, ownGraceMs: 45_000 };
     bench.add(aBareService(), seen);
     controller().update(aBareService({ workload: { kind: 'docker', container: 'db-2' } }));
@@ -318,7 +318,7 @@ describe('WorkloadController', () => {
     expect(controller().graceMs).toBe(45_000);
   });
 
-  it('begins to idle when its schedule is taken away', async () => {
+  test('begins to idle when its schedule is taken away', async () => {
     automate();
     const scheduled = aBareService({ cronStart: '0 8 * * *' });
     bench.add(scheduled, RUNNING);
@@ -328,7 +328,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.log).toEqual(['sleep docker/db']);
   });
 
-  it('says once that a workload is missing when it is told again and again', async () => {
+  test('says once that a workload is missing when it is told again and again', async () => {
     bench.add(aBareService(), MISSING);
     bench.backend.tell(KEY, MISSING);
     update({ idleTimeoutMs: 1_000 });
@@ -336,7 +336,7 @@ describe('WorkloadController', () => {
     expect(bench.lines.filter((line) => line.includes('does not exist'))).toHaveLength(1);
   });
 
-  it('does not say that a workload is missing when its service goes at once, or it is made anew', async () => {
+  test('does not say that a workload is missing when its service goes at once, or it is made anew', async () => {
     bench.add(aBareService(), STOPPED);
     bench.backend.tell(KEY, MISSING);
     bench.lifecycle.remove(aBareService());
@@ -349,7 +349,7 @@ describe('WorkloadController', () => {
     expect(bench.lines.filter((line) => line.includes('does not exist'))).toEqual([]);
   });
 
-  it('says what is missing in the words of the engine where it has some', async () => {
+  test('says what is missing in the words of the engine where it has some', async () => {
     bench.add(aBareService(), { ...MISSING, detail: 'deployment shop/db does not exist' });
     await bench.clock.advance(1_000);
     expect(bench.lines).toEqual([
@@ -357,13 +357,13 @@ describe('WorkloadController', () => {
     ]);
   });
 
-  it('says once that a workload is paused when it is told again', () => {
+  test('says once that a workload is paused when it is told again', () => {
     bench.add(aBareService(), PAUSED);
     bench.backend.tell(KEY, PAUSED);
     expect(bench.lines.filter((line) => line.includes('is paused'))).toHaveLength(1);
   });
 
-  it('says who wakes it, when it is awake, and when it sleeps', async () => {
+  test('says who wakes it, when it is awake, and when it sleeps', async () => {
     automate();
     bench.add(aBareService({ idleTimeoutMs: 1_000 }), STOPPED);
     const client = bench.client('db', server.port);
@@ -379,7 +379,7 @@ describe('WorkloadController', () => {
     ]);
   });
 
-  it('remembers when a lease last began or ended', async () => {
+  test('remembers when a lease last began or ended', async () => {
     bench.add(aBareService(), RUNNING);
     const startMs = bench.clock.nowMs();
     await bench.clock.advance(5_000);
@@ -391,7 +391,7 @@ describe('WorkloadController', () => {
     expect(controller().lastActiveMs).toBe(startMs + 10_000);
   });
 
-  it('refuses those who wait when it is closed, and calls the backend no more', async () => {
+  test('refuses those who wait when it is closed, and calls the backend no more', async () => {
     bench.add(aBareService({ idleTimeoutMs: 0 }), STOPPED);
     const client = bench.client('db', server.port);
     await bench.backend.called(1);
@@ -405,7 +405,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.calls).toHaveLength(1);
   });
 
-  it('is never put to sleep where that would destroy it, whoever asks, and says so once', async () => {
+  test('is never put to sleep where that would destroy it, whoever asks, and says so once', async () => {
     const staysAwake = 'stopping it would remove it';
     bench.add(aBareService({ idleTimeoutMs: 1_000 }), { ...RUNNING, staysAwake });
     bench.backend.tell(KEY, { ...RUNNING, staysAwake });
@@ -422,7 +422,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.log).toEqual(['sleep docker/db']);
   });
 
-  it.each([
+  test.each([
     ['is seen running', RUNNING, 'ready'],
     ['is seen stopped', STOPPED, 'stopped'],
   ])('gives up a stop whose end its backend never tells, when the workload %s', async (_, seen, kind) => {
@@ -441,7 +441,7 @@ describe('WorkloadController', () => {
     expect(controller().state.kind).toBe(kind);
   });
 
-  it('wakes nothing for a hold when it is closed', () => {
+  test('wakes nothing for a hold when it is closed', () => {
     bench.add(aBareService(), MISSING);
     controller().hold('for a test');
     controller().close();
@@ -449,7 +449,7 @@ describe('WorkloadController', () => {
     expect(bench.backend.calls).toEqual([]);
   });
 
-  it('refuses a client whose dial fails when it was closed meanwhile', async () => {
+  test('refuses a client whose dial fails when it was closed meanwhile', async () => {
     bench.add(aBareService(), RUNNING);
     (await bench.client('db', server.port).served).release();
     await server.close();
@@ -459,7 +459,7 @@ describe('WorkloadController', () => {
     expect(late.outcome).toBe('removed');
   });
 
-  it('refuses a new client when it is closed', async () => {
+  test('refuses a new client when it is closed', async () => {
     bench.add(aBareService(), RUNNING);
     controller().close();
     await expect(bench.client('db', server.port).served).rejects.toMatchObject({ code: 'removed' });

@@ -1,8 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { compileAccessList } from '../../../src/relay/access/access-list.ts';
 
 describe('access list', () => {
-  it.each([
+  test.each([
     // allow, block, client, allowed
     ['', '', '10.0.0.1', true],
     ['', '', 'not an address', true],
@@ -41,7 +41,7 @@ describe('access list', () => {
     expect(list.allows(client)).toBe(allowed);
   });
 
-  it('throws when a range can not be read', () => {
+  test('throws when a range can not be read', () => {
     expect(() => compileAccessList({ allowList: ['10.0.0.0/99'], blockList: [] })).toThrow();
     expect(() => compileAccessList({ allowList: [], blockList: ['nonsense'] })).toThrow();
   });

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import {
   Admission,
   type Admitted,
@@ -41,18 +41,18 @@ describe('Admission', () => {
       expect(ask(service, address === undefined ? {} : { address: address(index) }).kind).toBe('seat');
   };
 
-  it('bounds nobody while a quarter of the descriptors is left', () => {
+  test('bounds nobody while a quarter of the descriptors is left', () => {
     fill('web', 350);
     expect(boundOf(ask('web', { fd: 700 }))).toBe('none');
   });
 
-  it('counts descriptors that have gone over to the relay thread, which frees low numbers', () => {
+  test('counts descriptors that have gone over to the relay thread, which frees low numbers', () => {
     fill('web', 373, (index) => `10.0.${index >> 8}.${index & 255}`);
     expect(boundOf(ask('web', { fd: 30, address: '10.9.0.1' }))).toBe('service-share');
     expect(boundOf(ask('db', { fd: 30, address: '10.9.0.1' }))).toBe('none');
   });
 
-  it('gives a service that has more than its share no more when they run short, and others theirs', () => {
+  test('gives a service that has more than its share no more when they run short, and others theirs', () => {
     // Of 896 a half each: one share is kept for who comes next.
     fill('web', 224, (index) => `10.0.${index}.1`);
     expect(boundOf(ask('web', { ...CROWDED, address: '10.9.0.1' }))).toBe('service-share');
@@ -60,7 +60,7 @@ describe('Admission', () => {
     expect(boundOf(ask('db', { fd: 896 }))).toBe('no-descriptors');
   });
 
-  it('gives an address that has more than its share of all no more than its share of a service', () => {
+  test('gives an address that has more than its share of all no more than its share of a service', () => {
     for (const service of ['a', 'b', 'c', 'd']) fill(service, 80);
     fill('a', 1, () => '10.9.0.1');
     expect(boundOf(ask('a', CROWDED))).toBe('address-share');
@@ -68,7 +68,7 @@ describe('Admission', () => {
     expect(boundOf(ask('e', CROWDED))).toBe('none');
   });
 
-  it('lets an address have more than its share of a service while it has no more than its share of all', () => {
+  test('lets an address have more than its share of a service while it has no more than its share of all', () => {
     // With seven services in use each may have 112, and one of the two addresses of this one 37 of these.
     for (let other = 1; other <= 6; other++) fill(`other ${other}`, 1, () => '10.0.0.2');
     fill('web', 1, () => '10.0.0.2');
@@ -76,14 +76,14 @@ describe('Admission', () => {
     expect(ask('web', { fd: 780, address: '10.0.0.1' }).kind).toBe('seat');
   });
 
-  it('forgets the oldest service before its number is given to another', () => {
+  test('forgets the oldest service before its number is given to another', () => {
     expect(admission.numberOf('oldest')).toBe(0);
     for (let index = 1; index < 65_536; index++) admission.numberOf(`service ${index}`);
     expect(admission.numberOf('newest')).toBe(0);
     expect(admission.numberOf('oldest')).not.toBe(0);
   });
 
-  it('leaves a handful to each who comes last when services were attacked one after the other', () => {
+  test('leaves a handful to each who comes last when services were attacked one after the other', () => {
     const address = (index: number) => `10.0.${index >> 8}.${index & 255}`;
     const attack = (service: string) => {
       for (let index = 0; index < 500; index++) ask(service, { fd: 30, address: address(index) });
@@ -93,14 +93,14 @@ describe('Admission', () => {
     expect(boundOf(ask('a', { fd: 30, address: '10.9.1.1' }))).toBe('service-share');
   });
 
-  it('gives back what a client had', () => {
+  test('gives back what a client had', () => {
     const seats = Array.from({ length: 224 }, () => ask('web'));
     expect(boundOf(ask('web', { ...CROWDED, address: '10.9.0.1' }))).toBe('service-share');
     for (const seat of seats) if (seat.kind === 'seat') seat.leave();
     expect(boundOf(ask('web', CROWDED))).toBe('none');
   });
 
-  it('bounds connections and flows of a service together', () => {
+  test('bounds connections and flows of a service together', () => {
     const seat = ask('web', { maxConnections: 2 });
     ask('web', { maxConnections: 2, kind: 'flow' });
     expect(boundOf(ask('web', { maxConnections: 2 }))).toBe('max-connections');
@@ -109,7 +109,7 @@ describe('Admission', () => {
     expect(boundOf(ask('web', { maxConnections: 2 }))).toBe('none');
   });
 
-  it('bounds those of one address, which IPv6 has by networks', () => {
+  test('bounds those of one address, which IPv6 has by networks', () => {
     const bound = { maxConnectionsPerAddress: 1 };
     for (const address of ['10.0.0.1', '::ffff:10.0.0.2', '2001:db8::1'])
       expect(boundOf(ask('web', { ...bound, address }))).toBe('none');
@@ -118,7 +118,7 @@ describe('Admission', () => {
     expect(boundOf(ask('web', { ...bound, address: '2001:db8:0:1::1' }))).toBe('none');
   });
 
-  it('says once in ten seconds which bound was met', async () => {
+  test('says once in ten seconds which bound was met', async () => {
     fill('web', 1);
     for (let count = 0; count < 3; count++) {
       const admitted = ask('web', { maxConnections: 1 });
@@ -131,7 +131,7 @@ describe('Admission', () => {
     expect(logger.lines.map(({ message }) => message)).toEqual([what, `${what} (and 2 times before)`]);
   });
 
-  it('says what a service has of the descriptors, and how to get more', () => {
+  test('says what a service has of the descriptors, and how to get more', () => {
     fill('web', 224, (index) => `10.0.${index}.1`);
     const admitted = ask('web', CROWDED);
     if (admitted.kind === 'refused') admitted.tell();

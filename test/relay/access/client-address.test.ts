@@ -1,8 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { formatEndpoint, plainAddress } from '../../../src/relay/access/client-address.ts';
 
 describe('client address', () => {
-  it.each([
+  test.each([
     ['10.0.0.5', '10.0.0.5'],
     ['::ffff:10.0.0.5', '10.0.0.5'],
     ['::1', '::1'],
@@ -13,7 +13,7 @@ describe('client address', () => {
     expect(plainAddress(address)).toBe(plain);
   });
 
-  it.each([
+  test.each([
     ['10.0.0.5', 4242, '10.0.0.5:4242'],
     ['2001:db8::1', 4242, '[2001:db8::1]:4242'],
   ])('joins %s and %i to %s', (address, port, endpoint) => {

@@ -1,4 +1,4 @@
-import { describe, expect, it, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   countIn,
   countOut,
@@ -35,7 +35,7 @@ test.each([
 });
 
 describe('ClientCounts', () => {
-  it('tell what a service, an address and both together hold, and by how many it is shared', () => {
+  test('tell what a service, an address and both together hold, and by how many it is shared', () => {
     const counts = createClientCounts(7);
     const [a, b] = [hashAddress('10.0.0.1', 7), hashAddress('10.0.0.2', 7)];
     countIn(counts, { service: 1, hash: a, cost: 2 });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { EpollEvents } from '../../../src/relay/native/epoll-events.ts';
 import { createLibc, type Libc } from '../../../src/relay/native/libc.ts';
 import { loadKoffi } from '../../../src/relay/native/load-koffi.ts';
@@ -6,7 +6,7 @@ import { findNativeFault } from '../../../src/relay/native/datagrams/self-check.
 import { hostOf, toSocketAddress } from '../../../src/relay/native/socket-address.ts';
 
 describe('EpollEvents', () => {
-  it.each([
+  test.each([
     ['x64', 12],
     ['arm64', 16],
     ['arm', 16],
@@ -23,7 +23,7 @@ describe('EpollEvents', () => {
 });
 
 describe('toSocketAddress', () => {
-  it('writes IPv4', () => {
+  test('writes IPv4', () => {
     const address = toSocketAddress({ host: '198.18.0.7', port: 5432 });
     expect(address).toEqual({
       family: 2,
@@ -31,7 +31,7 @@ describe('toSocketAddress', () => {
     });
   });
 
-  it('writes IPv6', () => {
+  test('writes IPv6', () => {
     const { family, bytes } = toSocketAddress({ host: '2001:db8::1', port: 80 }) ?? { family: 0, bytes: [] };
     expect(family).toBe(10);
     expect(bytes).toHaveLength(28);
@@ -39,13 +39,13 @@ describe('toSocketAddress', () => {
     expect(bytes[23]).toBe(1);
   });
 
-  it.each(['db', 'fe80::1%eth0', ''])('leaves %j to somebody else', (host) => {
+  test.each(['db', 'fe80::1%eth0', ''])('leaves %j to somebody else', (host) => {
     expect(toSocketAddress({ host, port: 1 })).toBeUndefined();
   });
 });
 
 describe('hostOf', () => {
-  it.each(['198.18.0.7', '2001:db8::1', '::1', 'fe80::1'])('reads %s', (host) => {
+  test.each(['198.18.0.7', '2001:db8::1', '::1', 'fe80::1'])('reads %s', (host) => {
     const { bytes } = toSocketAddress({ host, port: 443 }) ?? { bytes: new Uint8Array(28) };
     expect(hostOf(bytes)).toBe(host);
   });
@@ -58,11 +58,11 @@ describe.runIf(process.platform === 'linux')('findNativeFault', () => {
     return createLibc(load.koffi);
   };
 
-  it('finds nothing wrong with this machine', async () => {
+  test('finds nothing wrong with this machine', async () => {
     expect(findNativeFault(await createReal())).toBeUndefined();
   });
 
-  it('finds a layout of events that is another one', async () => {
+  test('finds a layout of events that is another one', async () => {
     const libc = await createReal();
     const shifted: Libc = {
       ...libc,
@@ -75,13 +75,13 @@ describe.runIf(process.platform === 'linux')('findNativeFault', () => {
     expect(findNativeFault(shifted)).toBe('epoll answers in an unknown layout');
   });
 
-  it('finds that a sandbox refuses splice', async () => {
+  test('finds that a sandbox refuses splice', async () => {
     expect(findNativeFault({ ...(await createReal()), splice: () => -1 })).toBe(
       'splice is refused (errno 1)',
     );
   });
 
-  it('finds that there are no descriptors', async () => {
+  test('finds that there are no descriptors', async () => {
     const fault = findNativeFault({ ...(await createReal()), pipe: () => -24 });
     expect(fault).toBe('pipes, epoll or eventfd are refused');
   });

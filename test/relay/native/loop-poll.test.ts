@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { ECONNREFUSED } from '../../../src/relay/native/errno.ts';
 import { exposeGarbageCollector } from '../../support/collect-garbage.ts';
 import { Datagrams, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
@@ -19,7 +19,7 @@ describe.runIf(nativeDatagrams)('the watch of a socket that Node does not know',
   const receive = (fd: number) => nativeDatagrams?.receive(fd) ?? { count: 0, error: 0 };
   const readAll = (fd: number) => receive(fd).count;
 
-  it('tells again and again until everything is read, and then no more', async () => {
+  test('tells again and again until everything is read, and then no more', async () => {
     let [told, read] = [0, 0];
     const socket = open(() => {
       told++;
@@ -35,7 +35,7 @@ describe.runIf(nativeDatagrams)('the watch of a socket that Node does not know',
     socket?.close();
   });
 
-  it('tells nothing of a closed socket, nor of another one that has its number', async () => {
+  test('tells nothing of a closed socket, nor of another one that has its number', async () => {
     let told = 0;
     const socket = open(() => told++);
     const client = await datagrams.bind();
@@ -53,7 +53,7 @@ describe.runIf(nativeDatagrams)('the watch of a socket that Node does not know',
     next?.close();
   });
 
-  it('survives that garbage is collected right after a socket was closed', async () => {
+  test('survives that garbage is collected right after a socket was closed', async () => {
     const collect = exposeGarbageCollector();
     for (let round = 0; round < 50; round++) {
       // In a function of its own, so that nothing of the socket stays in a variable.
@@ -69,7 +69,7 @@ describe.runIf(nativeDatagrams)('the watch of a socket that Node does not know',
     for (let count = 0; count < 5; count++) open(() => {})?.close();
   };
 
-  it('goes on after an error of the socket', async () => {
+  test('goes on after an error of the socket', async () => {
     const port = await freeUdpPort();
     const errors: number[] = [];
     let read = 0;
@@ -96,7 +96,7 @@ describe.runIf(nativeDatagrams)('the watch of a socket that Node does not know',
     socket?.close();
   });
 
-  it('lets the program end while datagrams come', async () => {
+  test('lets the program end while datagrams come', async () => {
     const script = `
       const { loadDatagrams } = await import(${JSON.stringify(LOADER.href)});
       const { datagrams } = await loadDatagrams();

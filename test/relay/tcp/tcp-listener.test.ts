@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compileAccessList } from '../../../src/relay/access/access-list.ts';
 import { type TcpBinding, TcpListener } from '../../../src/relay/tcp/tcp-listener.ts';
 import type { TcpRelay } from '../../../src/relay/tcp/tcp-relay.ts';
@@ -119,14 +119,14 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     await ends;
   };
 
-  it('hands the target port and the client on', async () => {
+  test('hands the target port and the client on', async () => {
     const client = await sockets.connect(port);
     const hold = await heldClient(0);
     expect(hold.port).toBe(5432);
     expect(hold.client).toBe(`127.0.0.1:${client.localPort}`);
   });
 
-  it('relays both ways, and gives the lease back once when both have ended', async () => {
+  test('relays both ways, and gives the lease back once when both have ended', async () => {
     const { client, hold, far } = await relayed();
     client.write('ping');
     expect(String(await once(far, 'data'))).toBe('ping');
@@ -138,7 +138,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(hold.releases).toBe(1);
   });
 
-  it('delivers everything when the client sends 1 MB and ends while it is held', async () => {
+  test('delivers everything when the client sends 1 MB and ends while it is held', async () => {
     const client = await sockets.connect(port);
     const request = pattern(1_048_576);
     client.end(request);
@@ -155,7 +155,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(hold.releases).toBe(1);
   });
 
-  it('reads no more than a little of a client that it holds', async () => {
+  test('reads no more than a little of a client that it holds', async () => {
     const client = await sockets.connect(port);
     client.end(pattern(8 * 1_048_576));
     const hold = await heldClient(0);
@@ -170,7 +170,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect((await collect(await upstream.socket(0))).length).toBe(8 * 1_048_576);
   });
 
-  it('tells that a client leaves while it is held when it resets', async () => {
+  test('tells that a client leaves while it is held when it resets', async () => {
     const client = await sockets.connect(port);
     const hold = await heldClient(0);
     client.resetAndDestroy();
@@ -179,7 +179,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     await until(() => listener.activeConnections === 0);
   });
 
-  it('tells that a client leaves while it is held when it resets after it has sent a little', async () => {
+  test('tells that a client leaves while it is held when it resets after it has sent a little', async () => {
     const client = await sockets.connect(port);
     const hold = await heldClient(0);
     client.write('hello');
@@ -189,7 +189,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     await until(() => hold.signal.aborted);
   });
 
-  it('tells that a client leaves while it is held when it closes without a byte', async () => {
+  test('tells that a client leaves while it is held when it closes without a byte', async () => {
     const client = await sockets.connect(port);
     const hold = await heldClient(0);
     client.end();
@@ -198,14 +198,14 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     await until(() => listener.activeConnections === 0);
   });
 
-  it('closes the client when it can not be served', async () => {
+  test('closes the client when it can not be served', async () => {
     const client = await sockets.connect(port);
     (await heldClient(0)).refuse();
     await ending(client);
     expect(listener.activeConnections).toBe(0);
   });
 
-  it('closes a client in order that can not be served, whatever it has sent', async () => {
+  test('closes a client in order that can not be served, whatever it has sent', async () => {
     const client = await sockets.connect(port);
     const hold = await heldClient(0);
     await new Promise<void>((resolve) => client.write(pattern(20_000), () => resolve()));
@@ -214,7 +214,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(await ended).toBe('closed');
   });
 
-  it('gives the lease back once when the client left just before it was served', async () => {
+  test('gives the lease back once when the client left just before it was served', async () => {
     const client = await sockets.connect(port);
     const hold = await heldClient(0);
     client.resetAndDestroy();
@@ -225,7 +225,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(hold.releases).toBe(1);
   });
 
-  it('gives the lease back once when the upstream is gone before the relay begins', async () => {
+  test('gives the lease back once when the upstream is gone before the relay begins', async () => {
     const socket = await sockets.connect(upstream.port);
     socket.destroy();
     let releases = 0;
@@ -236,7 +236,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(releases).toBe(1);
   });
 
-  it.each(['client', 'upstream'] as const)('gives the lease back once when the %s resets', async (side) => {
+  test.each(['client', 'upstream'] as const)('gives the lease back once when the %s resets', async (side) => {
     const { client, far, hold } = await relayed();
     const other = ending(side === 'client' ? far : client);
     (side === 'client' ? client : far).resetAndDestroy();
@@ -246,7 +246,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(hold.releases).toBe(1);
   });
 
-  it('closes a client that the access list refuses before anything else', async () => {
+  test('closes a client that the access list refuses before anything else', async () => {
     const access = compileAccessList({ allowList: ['192.0.2.1'], blockList: [] });
     listener.rebind(bindingTo(upstream, { access }));
     await ending(sockets.begin(port));
@@ -256,7 +256,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(listener.activeConnections).toBe(0);
   });
 
-  it('sends new connections elsewhere and keeps live ones when it is rebound', async () => {
+  test('sends new connections elsewhere and keeps live ones when it is rebound', async () => {
     const other = await sockets.listen();
     const first = await relayed();
     listener.rebind(bindingTo(other));
@@ -267,7 +267,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(second.client.destroyed).toBe(false);
   });
 
-  it('keeps a held client with the service it came for when it is rebound', async () => {
+  test('keeps a held client with the service it came for when it is rebound', async () => {
     const client = await sockets.connect(port);
     const hold = await heldClient(0);
     listener.rebind(bindingTo(await sockets.listen()));
@@ -276,7 +276,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(String(await once(await upstream.socket(0), 'data'))).toBe('hello');
   });
 
-  it('gives the port back at once when it is closed, while connections go on', async () => {
+  test('gives the port back at once when it is closed, while connections go on', async () => {
     const { client, far } = await relayed();
     listener.close();
     await sockets.listen(undefined, { port });
@@ -288,7 +288,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(counts.drains).toBe(1);
   });
 
-  it('goes on holding a client when it is closed', async () => {
+  test('goes on holding a client when it is closed', async () => {
     const client = await sockets.connect(port);
     const hold = await heldClient(0);
     listener.close();
@@ -297,13 +297,13 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(String(await once(await upstream.socket(0), 'data'))).toBe('hello');
   });
 
-  it('is drained once when it is closed twice with no connection', () => {
+  test('is drained once when it is closed twice with no connection', () => {
     listener.close();
     listener.close();
     expect(counts.drains).toBe(1);
   });
 
-  it('resets what is relayed and what is held when it is destroyed', async () => {
+  test('resets what is relayed and what is held when it is destroyed', async () => {
     const { client, far } = await relayed();
     const held = await sockets.connect(port);
     const hold = await heldClient(1);
@@ -316,7 +316,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(counts.drains).toBe(1);
   });
 
-  it('throws the bind error when the port is taken, and can be opened later', async () => {
+  test('throws the bind error when the port is taken, and can be opened later', async () => {
     const blocked = create();
     await expect(blocked.open()).rejects.toMatchObject({ code: 'EADDRINUSE' });
     listener.destroy();
@@ -326,7 +326,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     blocked.destroy();
   });
 
-  it('keeps no listener of a failed try when it is opened again and again', async () => {
+  test('keeps no listener of a failed try when it is opened again and again', async () => {
     const blocked = create();
     const warnings: string[] = [];
     const note = (warning: Error) => void warnings.push(warning.message);
@@ -340,7 +340,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     blocked.close();
   });
 
-  it.each(['', '127.0.0.1'])('ends its opening when it is closed meanwhile on [%s]', async (address) => {
+  test.each(['', '127.0.0.1'])('ends its opening when it is closed meanwhile on [%s]', async (address) => {
     listener.destroy();
     const brief = create(address);
     const opening = brief.open();
@@ -349,7 +349,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     await sockets.listen(undefined, { port });
   });
 
-  it('listens on the address that is given alone', async () => {
+  test('listens on the address that is given alone', async () => {
     listener.destroy();
     listener = create('127.0.0.2');
     await listener.open();
@@ -357,7 +357,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     await sockets.connect(port, '127.0.0.2');
   });
 
-  it.runIf(hasIpv6)('listens on IPv6 and IPv4 alike when no address is given', async () => {
+  test.runIf(hasIpv6)('listens on IPv6 and IPv4 alike when no address is given', async () => {
     const six = await sockets.connect(port, '::1');
     expect((await heldClient(0)).client).toBe(`[::1]:${six.localPort}`);
     const four = await sockets.connect(port, '127.0.0.1');

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RelayedConnection, RelaySockets, TcpRelay } from '../../../src/relay/tcp/tcp-relay.ts';
 import { settle } from '../../support/fake-clock.ts';
 import { createRelay, RELAY_KINDS } from '../../support/relays.ts';
@@ -55,7 +55,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
   const sizes = [0, 1, 5 * MIB];
   const matrix = sizes.flatMap((up) => sizes.map((down) => [up, down] as const));
 
-  it.each(matrix)('carries %i bytes up and %i down when the client ends first', async (up, down) => {
+  test.each(matrix)('carries %i bytes up and %i down when the client ends first', async (up, down) => {
     relay();
     const [request, answer] = [pattern(up, 1), pattern(down, 2)];
     client.end(request);
@@ -67,7 +67,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
-  it.each(matrix)('carries %i bytes up and %i down when the upstream ends first', async (up, down) => {
+  test.each(matrix)('carries %i bytes up and %i down when the upstream ends first', async (up, down) => {
     relay();
     const [request, answer] = [pattern(up, 1), pattern(down, 2)];
     upstream.end(answer);
@@ -79,7 +79,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
-  it.each(matrix)('carries %i bytes up and %i down when both end at once', async (up, down) => {
+  test.each(matrix)('carries %i bytes up and %i down when both end at once', async (up, down) => {
     relay();
     const [request, answer] = [pattern(up, 1), pattern(down, 2)];
     const received = Promise.all([collect(upstream), collect(client)]);
@@ -91,7 +91,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
-  it('passes on what both sent before it began', async () => {
+  test('passes on what both sent before it began', async () => {
     client.end('question');
     upstream.end('answer');
     await Promise.all([once(inner.client, 'readable'), once(inner.upstream, 'readable')]);
@@ -101,7 +101,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
-  it('passes on an end that came before it began', async () => {
+  test('passes on an end that came before it began', async () => {
     upstream.end();
     await once(inner.upstream, 'end');
     relay();
@@ -111,7 +111,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
-  it('goes on downwards when the client has ended', async () => {
+  test('goes on downwards when the client has ended', async () => {
     relay();
     client.end();
     await collect(upstream);
@@ -123,7 +123,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
-  it('counts what each side has taken, also after the end', async () => {
+  test('counts what each side has taken, also after the end', async () => {
     relay();
     client.end(pattern(300_000));
     await collect(upstream);
@@ -133,7 +133,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     expect(connection.traffic).toEqual({ bytesUp: 300_000, bytesDown: 6 });
   });
 
-  it('resets both sides when it is destroyed', async () => {
+  test('resets both sides when it is destroyed', async () => {
     relay();
     client.write('ping');
     await once(upstream, 'data');
@@ -144,7 +144,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     connection.destroy();
   });
 
-  it('holds no more than a little when the client does not read', async () => {
+  test('holds no more than a little when the client does not read', async () => {
     relay();
     const total = 64 * MIB;
     let peak = 0;
@@ -171,7 +171,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
-  it('resets the upstream when the client resets', async () => {
+  test('resets the upstream when the client resets', async () => {
     relay();
     const end = ending(upstream);
     client.resetAndDestroy();
@@ -179,7 +179,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
-  it('resets the client when the upstream resets', async () => {
+  test('resets the client when the upstream resets', async () => {
     relay();
     const end = ending(client);
     upstream.resetAndDestroy();
@@ -187,7 +187,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
-  it('resets the upstream when the client resets after a transfer', async () => {
+  test('resets the upstream when the client resets after a transfer', async () => {
     relay();
     // All of it: Node's streams take a reset for an end while they have more to read, those of a test, too.
     const arrived = new Promise<void>((resolve) => {
@@ -207,7 +207,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
 
   const sides = ['upstream', 'client'] as const;
 
-  it.each(sides)(
+  test.each(sides)(
     'passes on what the %s has sent before it resets, while the other side sends',
     async (side) => {
       for (let round = 0; round < 150; round++) {
@@ -228,7 +228,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     },
   );
 
-  it.runIf(kind === 'splice').each(sides)(
+  test.runIf(kind === 'splice').each(sides)(
     'passes on what the %s has sent before it resets to one who reads late',
     async (side) => {
       relay();
@@ -248,7 +248,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
 
   const amounts = sides.flatMap((side) => [3, 4 * MIB].map((bytes) => [side, bytes] as const));
 
-  it.runIf(process.platform === 'linux').each(amounts)(
+  test.runIf(process.platform === 'linux').each(amounts)(
     'passes on what the %s sends around an urgent byte, %i bytes before it',
     async (side, bytes) => {
       relay();
@@ -275,20 +275,23 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     },
   );
 
-  it.runIf(kind === 'splice')('notices a reset of the client while the upstream takes nothing', async () => {
-    relay();
-    client.write(pattern(64 * MIB));
-    // Nothing tells that the relay is stuck but that it moves nothing any more.
-    let before: number;
-    do {
-      before = connection.traffic.bytesUp;
-      await sleep(50);
-    } while (before === 0 || connection.traffic.bytesUp > before);
-    client.resetAndDestroy();
-    await expectOneEnd();
-  });
+  test.runIf(kind === 'splice')(
+    'notices a reset of the client while the upstream takes nothing',
+    async () => {
+      relay();
+      client.write(pattern(64 * MIB));
+      // Nothing tells that the relay is stuck but that it moves nothing any more.
+      let before: number;
+      do {
+        before = connection.traffic.bytesUp;
+        await sleep(50);
+      } while (before === 0 || connection.traffic.bytesUp > before);
+      client.resetAndDestroy();
+      await expectOneEnd();
+    },
+  );
 
-  it('resets the client when the upstream resets after the client has ended', async () => {
+  test('resets the client when the upstream resets after the client has ended', async () => {
     relay();
     client.end();
     await collect(upstream);
@@ -298,7 +301,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
-  it('resets the upstream when the client is gone and more comes for it', async () => {
+  test('resets the upstream when the client is gone and more comes for it', async () => {
     relay();
     const end = ending(upstream);
     client.destroy();
@@ -311,7 +314,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
-  it('resets the client when the upstream was gone before it began', async () => {
+  test('resets the client when the upstream was gone before it began', async () => {
     upstream.resetAndDestroy();
     await once(inner.upstream, 'close').catch(() => {});
     const end = ending(client);
@@ -320,7 +323,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
-  it('resets the upstream when the client was gone before it began', async () => {
+  test('resets the upstream when the client was gone before it began', async () => {
     client.resetAndDestroy();
     await once(inner.client, 'close').catch(() => {});
     const end = ending(upstream);
@@ -329,14 +332,14 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
-  it('ends once when both were gone before it began', async () => {
+  test('ends once when both were gone before it began', async () => {
     inner.client.destroy();
     inner.upstream.destroy();
     relay();
     await expectOneEnd();
   });
 
-  it('ends once when both are reset at the same moment', async () => {
+  test('ends once when both are reset at the same moment', async () => {
     relay();
     client.resetAndDestroy();
     upstream.resetAndDestroy();

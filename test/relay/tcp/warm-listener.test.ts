@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { connect as connectTo, type Socket } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { WarmUser } from '../../../src/model/warm-path.ts';
 import { compileAccessList } from '../../../src/relay/access/access-list.ts';
 import { Admission } from '../../../src/relay/access/admission.ts';
@@ -99,7 +99,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     await until(() => listener.activeConnections === 0);
   };
 
-  it('lets clients in without asking, and tells when they come and go', async () => {
+  test('lets clients in without asking, and tells when they come and go', async () => {
     await warmUp();
     const both = [await connect(), await connect()];
     await until(() => counts.some((count) => count > 0));
@@ -112,7 +112,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect(user?.lastUsedMs).toBeGreaterThan(0);
   });
 
-  it('carries everything both ways, with half-close', async () => {
+  test('carries everything both ways, with half-close', async () => {
     await warmUp();
     const { client, far } = await connect();
     const [request, answer] = [pattern(3_000_000, 1), pattern(3_000_000, 2)];
@@ -123,7 +123,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect(asked).toBe(1);
   });
 
-  it('is not closed while somebody is in, and asks again once it is', async () => {
+  test('is not closed while somebody is in, and asks again once it is', async () => {
     await warmUp();
     const one = await connect();
     expect(user?.tryClose()).toBe(false);
@@ -134,7 +134,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect(asked).toBe(2);
   });
 
-  it('keeps connections when it is closed, and serves new clients the ordinary way', async () => {
+  test('keeps connections when it is closed, and serves new clients the ordinary way', async () => {
     await warmUp();
     const one = await connect();
     user?.close();
@@ -147,7 +147,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     await until(() => listener.activeConnections === 0);
   });
 
-  it('loses no client while it is closed and opened again and again, and asks for none that came while it was open', async () => {
+  test('loses no client while it is closed and opened again and again, and asks for none that came while it was open', async () => {
     await warmUp();
     let arrived = 1;
     const three = async () => {
@@ -169,7 +169,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     await until(() => listener.activeConnections === 0);
   });
 
-  it('gives each client the answer of a server that resets at once, and asks the server once', async () => {
+  test('gives each client the answer of a server that resets at once, and asks the server once', async () => {
     await warmUp();
     const answer = 'HTTP/1.1 413 Content Too Large\r\n\r\n';
     upstream.server.on('connection', (socket) => {
@@ -186,7 +186,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect([asked, upstream.sockets.length]).toEqual([1, 151]);
   });
 
-  it('carries what a client sends around an urgent byte', async () => {
+  test('carries what a client sends around an urgent byte', async () => {
     const sendUrgent = await createSendUrgent();
     await warmUp();
     const { client, far } = await connect();
@@ -206,7 +206,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect([String(await whole), asked]).toEqual(['before!after', 1]);
   });
 
-  it('gives the server what a client has sent that resets at once', async () => {
+  test('gives the server what a client has sent that resets at once', async () => {
     await warmUp();
     for (let round = 0; round < 150; round++) {
       const client = await sockets.connect(port);
@@ -217,7 +217,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect(asked).toBe(1);
   });
 
-  it('serves a client the ordinary way whose upstream refuses', async () => {
+  test('serves a client the ordinary way whose upstream refuses', async () => {
     upstreamPort = await freePort();
     await warmUp();
     const { client, far } = await connect();
@@ -226,14 +226,14 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect(String(await once(far, 'data'))).toBe('ping');
   });
 
-  it('lets in whom the access list allows', async () => {
+  test('lets in whom the access list allows', async () => {
     listener.rebind({ ...binding, access: compileAccessList({ allowList: ['127.0.0.1'], blockList: [] }) });
     await warmUp();
     await connect();
     expect(asked).toBe(1);
   });
 
-  it('refuses whom the access list bars, which is no use of the service', async () => {
+  test('refuses whom the access list bars, which is no use of the service', async () => {
     listener.rebind({ ...binding, access: compileAccessList({ allowList: [], blockList: ['127.0.0.2'] }) });
     await warmUp();
     const told = counts.length;
@@ -245,7 +245,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect(asked).toBe(1);
   });
 
-  it('sends clients elsewhere from the moment on at which it is rebound', async () => {
+  test('sends clients elsewhere from the moment on at which it is rebound', async () => {
     await warmUp();
     const other = await sockets.listen();
     const connectToOther = async () => ({ socket: await sockets.connect(other.port), release() {} });
@@ -255,7 +255,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect(upstream.sockets).toHaveLength(1);
   });
 
-  it('looks at each client itself where their number is bounded', async () => {
+  test('looks at each client itself where their number is bounded', async () => {
     listener.rebind({ ...binding, bounds: { maxConnections: 5, maxConnectionsPerAddress: 0 } });
     for (let count = 1; count <= 2; count++) {
       await end(await connect());
@@ -264,7 +264,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect([asked, user]).toEqual([2, undefined]);
   });
 
-  it('lends nothing any more when it was closed while its client waited', async () => {
+  test('lends nothing any more when it was closed while its client waited', async () => {
     const client = await sockets.connect(port);
     await until(() => asked === 1);
     listener.close();
@@ -291,7 +291,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     });
     const expected = () => admission.descriptors.expected[0];
 
-    it('looks at each client itself once half of the descriptors are taken', async () => {
+    test('looks at each client itself once half of the descriptors are taken', async () => {
       countShared(admission.counts, 4_096);
       for (let count = 1; count <= 2; count++) {
         await end(await connect());
@@ -300,7 +300,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
       expect([asked, user]).toEqual([2, undefined]);
     });
 
-    it('keeps a descriptor for the upstream of a client until that is there', async () => {
+    test('keeps a descriptor for the upstream of a client until that is there', async () => {
       const client = await sockets.connect(port);
       await until(() => asked === 1);
       expect(expected()).toBe(1);
@@ -311,7 +311,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
       await end({ client, far });
     });
 
-    it('keeps no descriptor for a client that could not be served', async () => {
+    test('keeps no descriptor for a client that could not be served', async () => {
       listener.rebind({ ...binding, connect: () => Promise.reject(new Error('no')) });
       await ending(await sockets.connect(port));
       await until(() => listener.activeConnections === 0);
@@ -319,7 +319,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     });
   });
 
-  it('resets what is connected when it is destroyed', async () => {
+  test('resets what is connected when it is destroyed', async () => {
     await warmUp();
     const { client, far } = await connect();
     const ends = Promise.all([ending(client), ending(far)]);
@@ -328,14 +328,14 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     await until(() => drained.times === 1);
   });
 
-  it('gives its port back at once, while the relay has the socket yet', async () => {
+  test('gives its port back at once, while the relay has the socket yet', async () => {
     await warmUp();
     await connect();
     listener.close();
     await expect(sockets.connect(port)).rejects.toThrow('ECONNREFUSED');
   });
 
-  it('is drained when the last connection has ended', async () => {
+  test('is drained when the last connection has ended', async () => {
     await warmUp();
     const one = await connect();
     listener.close();
@@ -426,7 +426,7 @@ describe.runIf(process.platform === 'linux')('TcpListeners of two services', () 
     return times.reduce((sum, [runNs]) => sum + Number(runNs), 0);
   };
 
-  it('leaves every client but the waking one to the relay thread, after each of ten sleeps', async () => {
+  test('leaves every client but the waking one to the relay thread, after each of ten sleeps', async () => {
     const [awake, sleeper] = [await open(), await open()];
     await awake.visit();
     for (let wake = 1; wake <= 10; wake++) {
@@ -440,7 +440,7 @@ describe.runIf(process.platform === 'linux')('TcpListeners of two services', () 
     expect(awake.asked()).toBe(1);
   });
 
-  it('costs the relay thread nothing that a client waits for the main thread after a sleep', async () => {
+  test('costs the relay thread nothing that a client waits for the main thread after a sleep', async () => {
     const [awake, sleeper] = [await open(), await open()];
     await awake.visit();
     await sleeper.visit();

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createDatagramsLoader } from '../../../src/relay/udp/create-datagrams-loader.ts';
 import type { DatagramsLoad } from '../../../src/relay/native/datagrams/load-datagrams.ts';
 import type { NativeDatagrams } from '../../../src/relay/native/datagrams/native-datagrams.ts';
@@ -19,7 +19,7 @@ describe('createDatagramsLoader', () => {
     return { load, lines, loads: () => loads };
   };
 
-  it.each(['auto', 'splice'] as const)(
+  test.each(['auto', 'splice'] as const)(
     'loads once for all with %s, and not before it is asked',
     async (setting) => {
       const { load, loads, lines } = create(setting, { kind: 'loaded', datagrams });
@@ -30,13 +30,13 @@ describe('createDatagramsLoader', () => {
     },
   );
 
-  it('loads nothing with stream', async () => {
+  test('loads nothing with stream', async () => {
     const { load, loads } = create('stream', { kind: 'loaded', datagrams });
     expect(await load()).toBeUndefined();
     expect(loads()).toBe(0);
   });
 
-  it('says once why it has nothing', async () => {
+  test('says once why it has nothing', async () => {
     const { load, lines } = create('auto', { kind: 'unavailable', reason: 'no koffi' });
     expect(await load()).toBeUndefined();
     expect(await load()).toBeUndefined();

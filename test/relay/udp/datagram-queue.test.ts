@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { DatagramQueue, type QueueLimits } from '../../../src/relay/udp/datagram-queue.ts';
 import { aUdpBudget } from '../../support/builders.ts';
 
@@ -17,7 +17,7 @@ describe('DatagramQueue', () => {
     return { texts: datagrams.map(String), expired };
   };
 
-  it('gives back what it was given, in order', () => {
+  test('gives back what it was given, in order', () => {
     const queue = create();
     push(queue, ['a', 'b', 'c']);
     expect(queue.size).toBe(3);
@@ -25,19 +25,19 @@ describe('DatagramQueue', () => {
     expect(queue.size).toBe(0);
   });
 
-  it('keeps out the newest when there are too many', () => {
+  test('keeps out the newest when there are too many', () => {
     const queue = create({ maxQueuedDatagrams: 2 });
     expect(push(queue, ['a', 'b', 'c'])).toEqual([undefined, undefined, 'queue-datagrams']);
     expect(take(queue).texts).toEqual(['a', 'b']);
   });
 
-  it('keeps out what has too many bytes, and takes a smaller one after it', () => {
+  test('keeps out what has too many bytes, and takes a smaller one after it', () => {
     const queue = create({ maxQueuedBytes: 5 });
     expect(push(queue, ['abc', 'def', 'gh'])).toEqual([undefined, 'queue-bytes', undefined]);
     expect(take(queue).texts).toEqual(['abc', 'gh']);
   });
 
-  it('has room again for what was taken, shifted or cleared', () => {
+  test('has room again for what was taken, shifted or cleared', () => {
     const queue = create({ maxQueuedDatagrams: 2, maxQueuedBytes: 2 });
     push(queue, ['a', 'b']);
     queue.shift();
@@ -48,20 +48,20 @@ describe('DatagramQueue', () => {
     expect(push(queue, ['gh'])).toEqual([undefined]);
   });
 
-  it('counts empty datagrams, too', () => {
+  test('counts empty datagrams, too', () => {
     const queue = create({ maxQueuedDatagrams: 1 });
     expect(push(queue, ['', ''])).toEqual([undefined, 'queue-datagrams']);
     expect(take(queue).texts).toEqual(['']);
   });
 
-  it('leaves out what is too old, and says how many that were', () => {
+  test('leaves out what is too old, and says how many that were', () => {
     const queue = create({ maxQueueAgeMs: 1_000 });
     push(queue, ['a', 'b'], 0);
     push(queue, ['c'], 1);
     expect(take(queue, 1_001)).toEqual({ texts: ['c'], expired: 2 });
   });
 
-  it('hands out no more than is asked for, and at least one', () => {
+  test('hands out no more than is asked for, and at least one', () => {
     const queue = create();
     push(queue, ['abc', 'def', 'g', 'h']);
     expect(take(queue, 0, { maxCount: 10, maxBytes: 1 }).texts).toEqual(['abc']);
@@ -71,7 +71,7 @@ describe('DatagramQueue', () => {
     expect(take(queue).texts).toEqual(['i']);
   });
 
-  it('shows the first without taking it', () => {
+  test('shows the first without taking it', () => {
     const queue = create();
     expect(queue.peek()).toBeUndefined();
     expect(queue.shift()).toBeUndefined();

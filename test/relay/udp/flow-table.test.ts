@@ -1,10 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { FlowTable } from '../../../src/relay/udp/flow-table.ts';
 
 const at = (address: string, port: number) => ({ address, port });
 
 describe('FlowTable', () => {
-  it('finds a flow by address and port together', () => {
+  test('finds a flow by address and port together', () => {
     const table = new FlowTable<string>();
     table.set(at('10.0.0.1', 1), 'a');
     table.set(at('10.0.0.1', 2), 'b');
@@ -17,7 +17,7 @@ describe('FlowTable', () => {
     expect(table.all()).toEqual(['a', 'b', 'c', 'd']);
   });
 
-  it('forgets a flow that has gone', () => {
+  test('forgets a flow that has gone', () => {
     const table = new FlowTable<string>();
     table.set(at('10.0.0.1', 1), 'a');
     table.set(at('10.0.0.1', 2), 'b');
@@ -26,7 +26,7 @@ describe('FlowTable', () => {
     expect(table.get(at('10.0.0.1', 1))).toBeUndefined();
   });
 
-  it('tells the local addresses apart that one client asks', () => {
+  test('tells the local addresses apart that one client asks', () => {
     const table = new FlowTable<string>();
     table.set({ ...at('10.0.0.1', 1), local: '1' }, 'a');
     table.set({ ...at('10.0.0.1', 1), local: '2' }, 'b');

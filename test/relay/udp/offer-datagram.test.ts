@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { DatagramQueue } from '../../../src/relay/udp/datagram-queue.ts';
 import type { DatagramRun } from '../../../src/relay/udp/datagram-run.ts';
 import { offerDatagram } from '../../../src/relay/udp/offer-datagram.ts';
@@ -84,7 +84,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
   };
 
   describe('in reply mode', () => {
-    it('offers the first datagram every 500 ms until it is answered', async () => {
+    test('offers the first datagram every 500 ms until it is answered', async () => {
       const silent = await datagrams.bind();
       keep('one', 'two');
       offer('reply', silent.port);
@@ -104,7 +104,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       expect(queue.peek()?.toString()).toBe('two');
     });
 
-    it('offers all tries from one address', async () => {
+    test('offers all tries from one address', async () => {
       const silent = await datagrams.bind();
       keep('one');
       offer('reply', silent.port);
@@ -114,7 +114,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       expect(silent.senders[1]?.port).toBe(silent.senders[0]?.port);
     });
 
-    it('fails at once when the port refuses, and keeps the datagram', async () => {
+    test('fails at once when the port refuses, and keeps the datagram', async () => {
       keep('one', 'two');
       offer('reply', await freeUdpPort());
       expect(await ended()).toContain('refuses');
@@ -122,7 +122,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       expect(events).toEqual([]);
     });
 
-    it('fails when the port refuses a later try', async () => {
+    test('fails when the port refuses a later try', async () => {
       const silent = await datagrams.bind();
       keep('one');
       offer('reply', silent.port);
@@ -133,7 +133,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       expect(queue.size).toBe(1);
     });
 
-    it('offers what comes when there was nothing to offer at first', async () => {
+    test('offers what comes when there was nothing to offer at first', async () => {
       const echo = await datagrams.echo();
       offer('reply', echo.port);
       await settleDatagrams();
@@ -144,7 +144,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       expect(queue.size).toBe(0);
     });
 
-    it('ends with the signal, and keeps the datagram', async () => {
+    test('ends with the signal, and keeps the datagram', async () => {
       const silent = await datagrams.bind();
       keep('one');
       offer('reply', silent.port);
@@ -156,7 +156,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
   });
 
   describe('in open mode', () => {
-    it('sends the first datagram once, and is through when it was not refused', async () => {
+    test('sends the first datagram once, and is through when it was not refused', async () => {
       const silent = await datagrams.bind();
       keep('one', 'two');
       offer('open', silent.port);
@@ -167,7 +167,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       expect(queue.peek()?.toString()).toBe('two');
     });
 
-    it('is through at once when it was answered', async () => {
+    test('is through at once when it was answered', async () => {
       const echo = await datagrams.echo();
       keep('one');
       offer('open', echo.port);
@@ -175,14 +175,14 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       expect(events).toEqual(['reply echo one']);
     });
 
-    it('fails at once when the port refuses, and keeps the datagram', async () => {
+    test('fails at once when the port refuses, and keeps the datagram', async () => {
       keep('one');
       offer('open', await freeUdpPort());
       expect(await ended()).toContain('refuses');
       expect(queue.size).toBe(1);
     });
 
-    it.runIf(native !== undefined)(
+    test.runIf(native !== undefined)(
       'sees a refusal of which nobody was told while the program stood still',
       async () => {
         keep('one');
@@ -195,7 +195,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       },
     );
 
-    it('sends nothing again when it was ended after it had sent', async () => {
+    test('sends nothing again when it was ended after it had sent', async () => {
       const silent = await datagrams.bind();
       keep('one', 'two');
       offer('open', silent.port);
@@ -205,7 +205,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       expect(queue.peek()?.toString()).toBe('two');
     });
 
-    it('sends nothing when it was ended before', async () => {
+    test('sends nothing when it was ended before', async () => {
       const silent = await datagrams.bind();
       keep('one');
       offer('open', silent.port);
@@ -218,7 +218,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
   });
 
   describe('in reply mode, with several addresses', () => {
-    it('offers by turns, until one answers', async () => {
+    test('offers by turns, until one answers', async () => {
       const [silent, server] = [await datagrams.bind(), await datagrams.bind()];
       keep('one');
       offer('reply', silent.port, server.port);
@@ -239,7 +239,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       expect(silent.received).toHaveLength(2);
     });
 
-    it('hears an answer that comes after the next one was offered', async () => {
+    test('hears an answer that comes after the next one was offered', async () => {
       const [slow, silent] = [await datagrams.bind(), await datagrams.bind()];
       keep('one');
       offer('reply', slow.port, silent.port);
@@ -252,7 +252,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       await slow.arrived(2);
     });
 
-    it('goes to the next at once when one refuses, and comes back to it', async () => {
+    test('goes to the next at once when one refuses, and comes back to it', async () => {
       const silent = await datagrams.bind();
       const port = await freeUdpPort();
       keep('one');
@@ -265,7 +265,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       expect(await ended()).toBe('proven');
     });
 
-    it('does not take the lack of a socket for a refusal', async () => {
+    test('does not take the lack of a socket for a refusal', async () => {
       const silent = await datagrams.bind();
       keep('one');
       const descriptors = new Descriptors({ limit: 4, clock, logger: silentLogger });
@@ -274,7 +274,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
       expect(queue.size).toBe(1);
     });
 
-    it('fails when all refuse', async () => {
+    test('fails when all refuse', async () => {
       keep('one');
       offer('reply', await freeUdpPort(), await freeUdpPort());
       expect(await ended()).toContain('refuses datagrams');
@@ -282,7 +282,7 @@ describe.each(datagramsWays)('offerDatagram moving datagrams $way', ({ native })
     });
   });
 
-  it('tells of a refusal, and hands back what was unsent for it, when it was through', async () => {
+  test('tells of a refusal, and hands back what was unsent for it, when it was through', async () => {
     const echo = await datagrams.echo();
     keep('one');
     offer('reply', echo.port);

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { DatagramRun } from '../../../src/relay/udp/datagram-run.ts';
 import { EAGAIN, ECONNREFUSED, EINTR, EMSGSIZE, ENOBUFS } from '../../../src/relay/native/errno.ts';
 import { type RunSender, sendRun } from '../../../src/relay/udp/send-run.ts';
@@ -36,49 +36,49 @@ describe('sendRun', () => {
       ...overrides,
     });
 
-  it('sends all with one call', () => {
+  test('sends all with one call', () => {
     send(3);
     expect(events).toEqual(['sent 0', 'sent 1', 'sent 2']);
   });
 
-  it('hands back the datagram in whose place an earlier refusal was told, and goes on', () => {
+  test('hands back the datagram in whose place an earlier refusal was told, and goes on', () => {
     results = [-ECONNREFUSED];
     send(3);
     expect(events).toEqual(['refused', 'unsent 0', 'sent 1', 'sent 2']);
   });
 
-  it('does so, too, when the refusal was met on the way, of which the kernel does not tell', () => {
+  test('does so, too, when the refusal was met on the way, of which the kernel does not tell', () => {
     results = [2];
     send(4);
     expect(events).toEqual(['sent 0', 'sent 1', 'refused', 'unsent 2', 'sent 3']);
   });
 
-  it('has node:dgram keep what finds no room on the way', () => {
+  test('has node:dgram keep what finds no room on the way', () => {
     results = [1];
     writable = false;
     send(3);
     expect(events).toEqual(['sent 0', 'single 1', 'single 2']);
   });
 
-  it.each([EAGAIN, ENOBUFS])('has node:dgram keep what finds no room from the beginning (%i)', (code) => {
+  test.each([EAGAIN, ENOBUFS])('has node:dgram keep what finds no room from the beginning (%i)', (code) => {
     results = [-code];
     send(2);
     expect(events).toEqual(['single 0', 'single 1']);
   });
 
-  it('leaves out what can not be sent', () => {
+  test('leaves out what can not be sent', () => {
     results = [-EMSGSIZE];
     send(2);
     expect(events).toEqual(['unsendable', 'sent 1']);
   });
 
-  it('asks again when a signal came between', () => {
+  test('asks again when a signal came between', () => {
     results = [-EINTR];
     send(1);
     expect(events).toEqual(['sent 0']);
   });
 
-  it('sends nothing more by the descriptor when the socket was closed because of a refusal', () => {
+  test('sends nothing more by the descriptor when the socket was closed because of a refusal', () => {
     results = [1];
     send(4, {
       onRefused() {

@@ -1,9 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { FlowLimit, type RoomMaker, UdpBudget } from '../../../src/relay/udp/udp-budget.ts';
 
 describe('UdpBudget', () => {
   const MIB = 1_048_576;
-  it('gives each listener a quarter, and all together the whole', () => {
+  test('gives each listener a quarter, and all together the whole', () => {
     const budget = new UdpBudget({ maxQueuedBytes: 4 * MIB, descriptors: undefined });
     const queues = Array.from({ length: 5 }, () => budget.openListener().queue);
     expect(queues.slice(0, 4).map((queue) => queue.take(MIB))).toEqual(Array(4).fill(undefined));
@@ -14,7 +14,7 @@ describe('UdpBudget', () => {
     expect(budget.queuedBytes).toBe(4 * MIB);
   });
 
-  it('bounds the flows of all listeners by the descriptors that there are', () => {
+  test('bounds the flows of all listeners by the descriptors that there are', () => {
     const budget = new UdpBudget({ maxQueuedBytes: MIB, descriptors: 8 });
     const limits = [budget.openListener(), budget.openListener()].map((part) => part.limits);
     const enter = (index: number) => {
@@ -27,14 +27,14 @@ describe('UdpBudget', () => {
 });
 
 describe('FlowLimit', () => {
-  it('ends the flow that was used the longest time ago', () => {
+  test('ends the flow that was used the longest time ago', () => {
     const { limit, flows, ended } = limitOf(3);
     for (const flow of [0, 1, 2, 0]) flows[flow]?.touch();
     expect(limit.makeRoom(10_000)).toBe(true);
     expect(ended).toEqual([1]);
   });
 
-  it('ends none that was used within the last second', () => {
+  test('ends none that was used within the last second', () => {
     const { limit, flows, ended } = limitOf(2);
     for (const flow of flows) flow.touch(9_001);
     expect(limit.makeRoom(10_000)).toBe(false);
@@ -42,7 +42,7 @@ describe('FlowLimit', () => {
     expect(ended).toEqual([0]);
   });
 
-  it('ends none that waits for its workload, nor one that keeps something', () => {
+  test('ends none that waits for its workload, nor one that keeps something', () => {
     const { limit, flows, ended } = limitOf(3);
     flows[1]?.touch();
     flows[2]?.touch();
@@ -51,11 +51,11 @@ describe('FlowLimit', () => {
     expect(ended).toEqual([2]);
   });
 
-  it('has no room where all flows wait', () => {
+  test('has no room where all flows wait', () => {
     expect(limitOf(2).limit.makeRoom(10_000)).toBe(false);
   });
 
-  it('forgets those that have ended by themselves', () => {
+  test('forgets those that have ended by themselves', () => {
     const { limit, flows, ended } = limitOf(2);
     for (const flow of flows) flow.touch();
     flows[0]?.end();

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { UdpPolicy } from '../../../src/model/service.ts';
 import type { DropReason } from '../../../src/relay/udp/datagram-queue.ts';
 import type { FlowLease } from '../../../src/relay/udp/flow-lease.ts';
@@ -182,7 +182,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
   const numbers = (from: number, to: number) =>
     Array.from({ length: to - from + 1 }, (_, index) => String(from + index));
 
-  it('keeps its datagrams for the next run when the run is over before it gets its socket', async () => {
+  test('keeps its datagrams for the next run when the run is over before it gets its socket', async () => {
     const [first, second] = [await datagrams.bind(), await datagrams.bind()];
     lease.onPassed = () => {
       lease.onPassed = () => {};
@@ -197,7 +197,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect([first.texts, second.texts]).toEqual([[], ['one']]);
   });
 
-  it('passes datagrams on and replies back', async () => {
+  test('passes datagrams on and replies back', async () => {
     const echo = await datagrams.echo();
     lease.wake(echo.port);
     send('one');
@@ -210,7 +210,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(drops).toEqual({});
   });
 
-  it('keeps what comes during the start, and passes it on once and in order', async () => {
+  test('keeps what comes during the start, and passes it on once and in order', async () => {
     const sink = await datagrams.bind();
     send(...numbers(1, 100));
     await clock.advance(20_000);
@@ -223,7 +223,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(lease.opens).toBe(1);
   });
 
-  it('passes a long queue on in pieces that do not overflow the upstream', async () => {
+  test('passes a long queue on in pieces that do not overflow the upstream', async () => {
     const sink = await datagrams.bind();
     send(...numbers(1, 500));
     lease.wake(sink.port);
@@ -236,7 +236,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(sink.texts).toEqual(numbers(1, 500));
   });
 
-  it('passes the first on only by proving the port with it', async () => {
+  test('passes the first on only by proving the port with it', async () => {
     flow = replace({ proven: false });
     const echo = await datagrams.echo();
     send('one', 'two', 'three');
@@ -245,7 +245,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(echo.texts).toEqual(['one', 'two', 'three']);
   });
 
-  it('counts what does not fit while it waits', async () => {
+  test('counts what does not fit while it waits', async () => {
     flow = replace({ maxQueuedDatagrams: 2, maxQueuedBytes: 8 });
     send('one', '1234567', 'two', 'three');
     expect(drops).toEqual({ 'queue-bytes': 1, 'queue-datagrams': 1 });
@@ -255,7 +255,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(sink.texts).toEqual(['one', 'two']);
   });
 
-  it('counts what has become too old when it is awake', async () => {
+  test('counts what has become too old when it is awake', async () => {
     flow = replace({ maxQueueAgeMs: 1_000 });
     send('one', 'two');
     await clock.advance(1_001);
@@ -267,7 +267,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(drops).toEqual({ 'queue-age': 2 });
   });
 
-  it('drops all, and says why, when it can not be served', async () => {
+  test('drops all, and says why, when it can not be served', async () => {
     send('one', 'two');
     lease.fail('no');
     await settle();
@@ -275,7 +275,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(ends).toEqual([new Error('no')]);
   });
 
-  it('drops all at once, and ends, when there is no socket for it', async () => {
+  test('drops all at once, and ends, when there is no socket for it', async () => {
     const descriptors = new Descriptors({ limit: 4, clock, logger: silentLogger });
     flow = replace({ descriptors });
     const sink = await datagrams.bind();
@@ -286,7 +286,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(ends).toEqual([undefined]);
   });
 
-  it('closes the socket that it gets when it has ended', async () => {
+  test('closes the socket that it gets when it has ended', async () => {
     const sink = await datagrams.bind();
     let closes = 0;
     lease.onPassed = (value) => {
@@ -304,7 +304,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(closes).toBe(1);
   });
 
-  it('keeps the order of what comes together while it passes on what it has kept', async () => {
+  test('keeps the order of what comes together while it passes on what it has kept', async () => {
     const sink = await datagrams.bind();
     send(...numbers(1, 100));
     lease.wake(sink.port);
@@ -320,7 +320,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(sink.texts).toEqual(numbers(1, 104));
   });
 
-  it('leaves no timer when it ends while it passes on what it has kept', async () => {
+  test('leaves no timer when it ends while it passes on what it has kept', async () => {
     const sink = await datagrams.bind();
     send(...numbers(1, 100));
     lease.wake(sink.port);
@@ -330,7 +330,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(drops['not-ready']).toBeGreaterThan(0);
   });
 
-  it('takes no more when it has ended', async () => {
+  test('takes no more when it has ended', async () => {
     const sink = await datagrams.bind();
     lease.wake(sink.port);
     flow.end('unlistened');
@@ -342,7 +342,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     expect(ends).toEqual([undefined]);
   });
 
-  it('ends, and wakes nothing, when there is no room for its only datagram', () => {
+  test('ends, and wakes nothing, when there is no room for its only datagram', () => {
     budget = aUdpBudget({ maxQueuedBytes: 2_000 });
     flow.end('unlistened');
     ends = [];
@@ -354,7 +354,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
   });
 
   describe('being idle', () => {
-    it('ends when nothing came from either side for the idle timeout', async () => {
+    test('ends when nothing came from either side for the idle timeout', async () => {
       const echo = await datagrams.bind();
       lease.wake(echo.port);
       send('one', 'two');
@@ -370,7 +370,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(lease.releases).toEqual([lastMs]);
     });
 
-    it('ends after 10 s of silence when one datagram came and one answer', async () => {
+    test('ends after 10 s of silence when one datagram came and one answer', async () => {
       const echo = await datagrams.echo();
       lease.wake(echo.port);
       send('one');
@@ -382,7 +382,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(ends).toEqual([undefined]);
     });
 
-    it.each([
+    test.each([
       { what: 'a second datagram came', sent: ['two'], answers: [] },
       { what: 'a second answer came', sent: [], answers: ['more'] },
     ])('goes on after 10 s when $what', async ({ sent, answers }) => {
@@ -400,7 +400,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(ends).toEqual([undefined]);
     });
 
-    it('waits for an answer for the whole time', async () => {
+    test('waits for an answer for the whole time', async () => {
       const sink = await datagrams.bind();
       lease.wake(sink.port);
       send('one');
@@ -411,7 +411,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(ends).toEqual([undefined]);
     });
 
-    it('counts from the last datagram of the client', async () => {
+    test('counts from the last datagram of the client', async () => {
       const sink = await datagrams.bind();
       lease.wake(sink.port);
       send('one');
@@ -424,7 +424,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(ends).toEqual([undefined]);
     });
 
-    it('waits for the answer when the start took longer than the idle timeout', async () => {
+    test('waits for the answer when the start took longer than the idle timeout', async () => {
       const echo = await datagrams.echo();
       send(...numbers(1, 100));
       await clock.advance(IDLE_MS - 35_000);
@@ -438,7 +438,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(replies).toContain('echo last');
     });
 
-    it('does not end while it waits for a start', async () => {
+    test('does not end while it waits for a start', async () => {
       const sink = await datagrams.bind();
       lease.wake(sink.port);
       send('one');
@@ -455,7 +455,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(ends).toEqual([undefined]);
     });
 
-    it('does not end while it waits for a start that takes longer than the idle timeout', async () => {
+    test('does not end while it waits for a start that takes longer than the idle timeout', async () => {
       flow = replace({ maxQueueAgeMs: 10 * IDLE_MS });
       const sink = await datagrams.bind();
       lease.wake(sink.port);
@@ -472,7 +472,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
   });
 
   describe('when a run ends', () => {
-    it('goes on with a fresh socket', async () => {
+    test('goes on with a fresh socket', async () => {
       const first = await datagrams.echo();
       const second = await datagrams.echo();
       lease.wake(first.port);
@@ -490,7 +490,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(second.senders[1]?.port).toBe(second.senders[0]?.port);
     });
 
-    it('asks for no new one until there is something to send', async () => {
+    test('asks for no new one until there is something to send', async () => {
       const sink = await datagrams.bind();
       lease.wake(sink.port);
       send('one');
@@ -500,7 +500,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(lease.opens).toBe(1);
     });
 
-    it('passes what is still kept to the next one', async () => {
+    test('passes what is still kept to the next one', async () => {
       const [first, second] = [await datagrams.bind(), await datagrams.bind()];
       send(...numbers(1, 70));
       lease.wake(first.port);
@@ -516,7 +516,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
   });
 
   describe('when the port refuses', () => {
-    it('counts it in reply mode, and goes on', async () => {
+    test('counts it in reply mode, and goes on', async () => {
       const port = await freeUdpPort();
       lease.wake(port);
       send('one');
@@ -529,7 +529,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(lease.opens).toBe(1);
     });
 
-    it('loses no datagram to an earlier refusal', async () => {
+    test('loses no datagram to an earlier refusal', async () => {
       const port = await freeUdpPort();
       const sink = await datagrams.bind(undefined, { port });
       lease.wake(port);
@@ -545,7 +545,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(drops).toEqual({ refused: 1 });
     });
 
-    it.runIf(native !== undefined)('keeps the order of what one refusal has held up', async () => {
+    test.runIf(native !== undefined)('keeps the order of what one refusal has held up', async () => {
       flow = replace({ readiness: 'open' });
       const port = await freeUdpPort();
       // Nothing more is tried until the port is there again.
@@ -561,7 +561,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(drops).toEqual({ refused: 1 });
     });
 
-    it('has the port prove itself anew in open mode', async () => {
+    test('has the port prove itself anew in open mode', async () => {
       flow = replace({ readiness: 'open' });
       const port = await freeUdpPort();
       const sink = await datagrams.bind(undefined, { port });
@@ -579,7 +579,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(again.texts).toEqual(['three', 'four']);
     });
 
-    it('listens for the end of the run with its present socket alone', async () => {
+    test('listens for the end of the run with its present socket alone', async () => {
       flow = replace({ readiness: 'open' });
       const port = await freeUdpPort();
       lease.wake(port);
@@ -596,7 +596,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
       expect(lease.listeners).toBe(0);
     });
 
-    it('does not go round in circles with a datagram that can not be sent', async () => {
+    test('does not go round in circles with a datagram that can not be sent', async () => {
       const sink = await datagrams.bind();
       lease.wake(sink.port);
       flow.receive(Buffer.alloc(65_508));

@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compileAccessList } from '../../../src/relay/access/access-list.ts';
 import { Admission, type ServiceBounds } from '../../../src/relay/access/admission.ts';
 import { createClientCounts } from '../../../src/relay/access/client-counts.ts';
@@ -118,7 +118,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     return client.received.at(-1) ?? Buffer.alloc(0);
   };
 
-  it('passes each reply to its own client', async () => {
+  test('passes each reply to its own client', async () => {
     const clients = await Promise.all(Array.from({ length: 10 }, () => datagrams.bind()));
     for (const [index, client] of clients.entries()) {
       client.send(`first ${index}`, { port });
@@ -133,7 +133,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(leases).toBe(10);
   });
 
-  it('carries the longest datagrams both ways', async () => {
+  test('carries the longest datagrams both ways', async () => {
     const longest = pattern(65_507);
     const mirror = await datagrams.bind((datagram, from, { socket }) => {
       socket.send(datagram, from.port, from.address);
@@ -143,7 +143,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect((await asks(client, longest)).equals(longest)).toBe(true);
   });
 
-  it.runIf(hasIpv6)('serves IPv4 and IPv6 on one socket', async () => {
+  test.runIf(hasIpv6)('serves IPv4 and IPv6 on one socket', async () => {
     const old = await datagrams.bind();
     const young = await datagrams.bind(undefined, { host: '::1' });
     expect(String(await asks(old, 'a'))).toBe('echo a');
@@ -157,7 +157,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     ...otherIpv6.map((address) => ({ family: 'IPv6', address, host: '::1' })),
   ];
   describe.runIf(native)('on all addresses', () => {
-    it.each(asked)('answers from the $family address that was asked', async ({ address, host }) => {
+    test.each(asked)('answers from the $family address that was asked', async ({ address, host }) => {
       const client = await datagrams.bind(undefined, { host });
       for (const text of ['first', 'second']) {
         expect(String(await asks(client, text, address))).toBe(`echo ${text}`);
@@ -165,7 +165,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
       }
     });
 
-    it('answers many from the address that was asked', async () => {
+    test('answers many from the address that was asked', async () => {
       const client = await datagrams.bind();
       await asks(client, 'warm', '127.0.0.2');
       const texts = Array.from({ length: 40 }, (_, index) => String(index));
@@ -175,7 +175,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
       expect(client.texts).toEqual(['warm', ...texts].map((text) => `echo ${text}`));
     });
 
-    it('keeps what one client asks of two addresses apart', async () => {
+    test('keeps what one client asks of two addresses apart', async () => {
       const client = await datagrams.bind();
       const addresses = ['127.0.0.3', '127.0.0.4', '127.0.0.3'];
       for (const address of addresses) await asks(client, address, address);
@@ -184,7 +184,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
       expect(listener.activeConnections).toBe(2);
     });
 
-    it('leaves the address to the kernel when nothing can be sent from the one that was asked', async () => {
+    test('leaves the address to the kernel when nothing can be sent from the one that was asked', async () => {
       const client = await datagrams.bind();
       client.socket.setBroadcast(true);
       client.send('to all', { port, address: '127.255.255.255' });
@@ -193,7 +193,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     });
   });
 
-  it('binds no more than the address it is given', async () => {
+  test('binds no more than the address it is given', async () => {
     listener.close();
     await settle();
     listener = create({ address: '127.0.0.1' });
@@ -203,7 +203,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(String(await asks(await datagrams.bind(), 'a'))).toBe('echo a');
   });
 
-  it('neither makes a flow nor takes a lease for a client that is blocked', async () => {
+  test('neither makes a flow nor takes a lease for a client that is blocked', async () => {
     listener.rebind(
       bindingTo(echo, { access: compileAccessList({ allowList: [], blockList: ['127.0.0.1'] }) }),
     );
@@ -217,7 +217,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(listener.drops).toEqual({ blocked: 2 });
   });
 
-  it('ends a flow whose client a new access list refuses', async () => {
+  test('ends a flow whose client a new access list refuses', async () => {
     const client = await datagrams.bind();
     await asks(client, 'a');
     listener.rebind(
@@ -226,7 +226,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(listener.activeConnections).toBe(0);
   });
 
-  it('drops and counts what further clients send when there are too many flows', async () => {
+  test('drops and counts what further clients send when there are too many flows', async () => {
     listener.close();
     await settle();
     listener = create({ maxFlows: 2 });
@@ -243,7 +243,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(String(await asks(three, 'e'))).toBe('echo e');
   });
 
-  it('lets the flow make room that was idle for the longest time', async () => {
+  test('lets the flow make room that was idle for the longest time', async () => {
     listener.close();
     await settle();
     listener = create({ maxFlows: 3 });
@@ -264,7 +264,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(events.filter((event) => event.endsWith('went'))).toHaveLength(1);
   });
 
-  it('answers queries from ever new ports for longer than its flows last, and loses none', async () => {
+  test('answers queries from ever new ports for longer than its flows last, and loses none', async () => {
     listener.close();
     await settle();
     listener = create({ maxFlows: 500 });
@@ -284,7 +284,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(count('came') - count('went')).toBe(listener.activeConnections);
   });
 
-  it('keeps no more for all its clients together than its part, and gives it back', async () => {
+  test('keeps no more for all its clients together than its part, and gives it back', async () => {
     budget = aUdpBudget({ maxQueuedBytes: 400_000 });
     listener.close();
     await settle();
@@ -302,7 +302,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(budget.queuedBytes).toBe(0);
   });
 
-  it('serves the others when a client can not be given a lease', async () => {
+  test('serves the others when a client can not be given a lease', async () => {
     const lease = () => {
       throw new Error('the service was removed');
     };
@@ -316,7 +316,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(String(await asks(client, 'b'))).toBe('echo b');
   });
 
-  it('tells once of a flow that ends, and begins a new one with the next datagram', async () => {
+  test('tells once of a flow that ends, and begins a new one with the next datagram', async () => {
     const client = await datagrams.bind();
     await asks(client, 'a');
     await clock.advance(IDLE_MS);
@@ -327,7 +327,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(events).toEqual(['127.0.0.1 came', '127.0.0.1 went', '127.0.0.1 came']);
   });
 
-  it('tells of a flow that can not be served', async () => {
+  test('tells of a flow that can not be served', async () => {
     const open = () => Promise.reject(new Error('no'));
     listener.rebind(bindingTo(echo, { lease: () => ({ ...leaseOn(echo), open }) }));
     (await datagrams.bind()).send('a', { port });
@@ -336,7 +336,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(listener.drops).toEqual({ 'not-ready': 1 });
   });
 
-  it('keeps a flow for 5 s when the idle timeout is 0', async () => {
+  test('keeps a flow for 5 s when the idle timeout is 0', async () => {
     listener.rebind(bindingTo(echo, { idleTimeoutMs: 0 }));
     await asks(await datagrams.bind(), 'a');
     await clock.advance(4_999);
@@ -345,7 +345,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(listener.activeConnections).toBe(0);
   });
 
-  it('sends new flows elsewhere when it is rebound, and keeps those that live', async () => {
+  test('sends new flows elsewhere when it is rebound, and keeps those that live', async () => {
     const other = await datagrams.bind((_datagram, from, { socket }) => {
       socket.send('other', from.port, from.address);
     });
@@ -356,7 +356,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(String(await asks(old, 'c'))).toBe('echo c');
   });
 
-  it('ends its flows and gives the port back when it is closed', async () => {
+  test('ends its flows and gives the port back when it is closed', async () => {
     await asks(await datagrams.bind(), 'a');
     listener.close();
     listener.close();
@@ -368,7 +368,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect((await datagrams.bind(undefined, { port })).port).toBe(port);
   });
 
-  it('sends no late reply when it is closed', async () => {
+  test('sends no late reply when it is closed', async () => {
     const silent = await datagrams.bind();
     listener.rebind(bindingTo(silent));
     const client = await datagrams.bind();
@@ -380,7 +380,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(client.received).toEqual([]);
   });
 
-  it('holds no port when it was closed while it was being opened', async () => {
+  test('holds no port when it was closed while it was being opened', async () => {
     listener.close();
     await settle();
     listener = create();
@@ -392,7 +392,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(drains).toBe(2);
   });
 
-  it('holds no port however far it was opened when it was closed', async () => {
+  test('holds no port however far it was opened when it was closed', async () => {
     listener.close();
     for (let turns = 1; turns <= 8; turns++) {
       await settle();
@@ -428,7 +428,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
       await listener.open();
     };
 
-    it('gives the place back of a client that gets no lease', async () => {
+    test('gives the place back of a client that gets no lease', async () => {
       let isRefusing = true;
       const lease = () => {
         if (isRefusing) throw new Error('removed');
@@ -441,7 +441,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
       expect(String(await asks(await datagrams.bind(), 'b'))).toBe('echo b');
     });
 
-    it('has a flow of the same address make room where that has too many', async () => {
+    test('has a flow of the same address make room where that has too many', async () => {
       await open(bounded({ maxConnectionsPerAddress: 1 }));
       await asks(await datagrams.bind(undefined, { host: '127.0.0.2' }), 'a');
       await asks(await datagrams.bind(), 'b');
@@ -455,7 +455,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     });
   });
 
-  it('throws when somebody else holds the port, and can be opened as soon as it is free', async () => {
+  test('throws when somebody else holds the port, and can be opened as soon as it is free', async () => {
     listener.close();
     await settle();
     const holder = await datagrams.bind(undefined, { port, host: '0.0.0.0' });
@@ -466,7 +466,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(String(await asks(await datagrams.bind(), 'a'))).toBe('echo a');
   });
 
-  it('goes on when a client has gone before its reply came', async () => {
+  test('goes on when a client has gone before its reply came', async () => {
     const silent = await datagrams.bind();
     listener.rebind(bindingTo(silent));
     const gone = await datagrams.bind();
@@ -479,7 +479,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(String(await asks(await datagrams.bind(), 'd'))).toBe('echo d');
   });
 
-  it('knows its clients as people write them', async () => {
+  test('knows its clients as people write them', async () => {
     let seen: Client | undefined;
     listener.rebind(
       bindingTo(echo, {

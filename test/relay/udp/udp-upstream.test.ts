@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EAGAIN } from '../../../src/relay/native/errno.ts';
 import { connectUdp, type UdpUpstream, type UpstreamOptions } from '../../../src/relay/udp/udp-upstream.ts';
 import { Descriptors } from '../../../src/system/descriptors.ts';
@@ -56,7 +56,7 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
     return upstream;
   };
 
-  it.each(['127.0.0.1', ...(hasIpv6 ? ['::1'] : [])])('sends and hears, at %s', async (host) => {
+  test.each(['127.0.0.1', ...(hasIpv6 ? ['::1'] : [])])('sends and hears, at %s', async (host) => {
     const echo = await datagrams.echo({ host });
     const connected = await connect(echo.port, host);
     connected.send(Buffer.from('hello'));
@@ -65,7 +65,7 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
     expect(events).toEqual([]);
   });
 
-  it('looks a name up', async () => {
+  test('looks a name up', async () => {
     const { address } = await lookup('localhost');
     const echo = await datagrams.echo({ host: address });
     (await connect(echo.port, 'localhost')).send(Buffer.from('hello'));
@@ -73,11 +73,11 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
     expect(replies.map(String)).toEqual(['echo hello']);
   });
 
-  it('tells that a name is unknown', async () => {
+  test('tells that a name is unknown', async () => {
     await expect(connect(53, 'no-such-host.invalid')).rejects.toThrow('no-such-host.invalid');
   });
 
-  it('carries the longest datagrams both ways', async () => {
+  test('carries the longest datagrams both ways', async () => {
     const longest = pattern(65_507);
     const mirror = await datagrams.bind((datagram, from, { socket }) => {
       socket.send(datagram, from.port, from.address);
@@ -87,7 +87,7 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
     expect(replies[0]?.equals(longest)).toBe(true);
   });
 
-  it('hears nobody but its target', async () => {
+  test('hears nobody but its target', async () => {
     const echo = await datagrams.echo();
     const stranger = await datagrams.bind();
     (await connect(echo.port)).send(Buffer.from('one'));
@@ -98,14 +98,14 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
     expect(replies.map(String)).toEqual(['echo one']);
   });
 
-  it('tells that the port refuses', async () => {
+  test('tells that the port refuses', async () => {
     const connected = await connect(await freeUdpPort());
     connected.send(Buffer.from('one'));
     while (events.length === 0) await settle();
     expect(events).toEqual(['refused']);
   });
 
-  it('hands back the datagram in whose place an earlier refusal was told', async () => {
+  test('hands back the datagram in whose place an earlier refusal was told', async () => {
     const connected = await connect(await freeUdpPort());
     // On one machine the refusal is there before the next line runs.
     connected.send(Buffer.from('one'));
@@ -114,7 +114,7 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
     expect(events).toEqual(['refused', 'unsent two']);
   });
 
-  it('hands back an unsent datagram although it was closed meanwhile, and tells nothing else', async () => {
+  test('hands back an unsent datagram although it was closed meanwhile, and tells nothing else', async () => {
     const connected = await connect(await freeUdpPort());
     connected.send(Buffer.from('one'));
     connected.send(Buffer.from('two'));
@@ -124,7 +124,7 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
     expect(events).toEqual(native === undefined ? ['unsent two'] : ['refused', 'unsent two']);
   });
 
-  it('tells that a datagram can not be sent, without handing it back', async () => {
+  test('tells that a datagram can not be sent, without handing it back', async () => {
     const sink = await datagrams.bind();
     const connected = await connect(sink.port);
     connected.send(Buffer.alloc(65_508));
@@ -134,7 +134,7 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
     expect(events).toEqual(['unsendable']);
   });
 
-  it('sends nothing when it is closed', async () => {
+  test('sends nothing when it is closed', async () => {
     const sink = await datagrams.bind();
     const connected = await connect(sink.port);
     connected.close();
@@ -145,7 +145,7 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
     expect(events).toEqual([]);
   });
 
-  it('throws when there is no way to the target', async () => {
+  test('throws when there is no way to the target', async () => {
     // A link-local address says nothing without its zone.
     await expect(connect(9, 'fe80::1')).rejects.toThrow();
   });
@@ -163,7 +163,7 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
       notes.length = 0;
     });
 
-    it('is known until it is closed', async () => {
+    test('is known until it is closed', async () => {
       const sink = await datagrams.bind();
       const connected = await connect(sink.port, undefined, { own });
       expect(notes).toEqual(['came']);
@@ -171,7 +171,7 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
       expect(notes).toEqual(['came', 'left']);
     });
 
-    it('is closed where too few descriptors are left', async () => {
+    test('is closed where too few descriptors are left', async () => {
       const sink = await datagrams.bind();
       const descriptors = new Descriptors({ limit: 4, clock: new FakeClock(), logger: silentLogger });
       const connecting = connect(sink.port, undefined, { own, descriptors });
@@ -180,7 +180,7 @@ describe.each(datagramsWays)('UdpUpstream moving datagrams $way', ({ native }) =
     });
   });
 
-  it.runIf(native !== undefined)(
+  test.runIf(native !== undefined)(
     'hands back the rest of a run when it is closed in the middle of it',
     async () => {
       const connected = await connect(await freeUdpPort());

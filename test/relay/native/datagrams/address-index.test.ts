@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { AddressIndex } from '../../../../src/relay/native/datagrams/address-index.ts';
 import { encodeAddress, PEER_WORDS } from '../../../../src/relay/native/datagrams/datagram-address.ts';
 
@@ -10,7 +10,7 @@ const at = (address: string, port: number, local = 0) => {
 };
 
 describe('AddressIndex', () => {
-  it('finds a value by address and port together, wherever the words stand', () => {
+  test('finds a value by address and port together, wherever the words stand', () => {
     const index = new AddressIndex<string>(7);
     index.set(at('10.0.0.1', 1), 'a');
     index.set(at('10.0.0.1', 2), 'b');
@@ -23,14 +23,14 @@ describe('AddressIndex', () => {
     expect(index.get(at('10.0.0.2', 1), 0)).toBeUndefined();
   });
 
-  it('tells the local addresses apart that a client asks', () => {
+  test('tells the local addresses apart that a client asks', () => {
     const index = new AddressIndex<string>(7);
     index.set(at('10.0.0.1', 1, 1), 'a');
     index.set(at('10.0.0.1', 1, 2), 'b');
     expect([1, 2, 3].map((local) => index.get(at('10.0.0.1', 1, local), 0))).toEqual(['a', 'b', undefined]);
   });
 
-  it('replaces, and forgets', () => {
+  test('replaces, and forgets', () => {
     const index = new AddressIndex<string>(7);
     index.set(at('::1', 1), 'a');
     index.set(at('::1', 1), 'b');
@@ -40,7 +40,7 @@ describe('AddressIndex', () => {
     expect(index.get(at('::1', 1), 0)).toBeUndefined();
   });
 
-  it('tells apart those whose hashes are the same', () => {
+  test('tells apart those whose hashes are the same', () => {
     const index = new AddressIndex<number>(7);
     const words = Array.from({ length: 150_000 }, (_, number) => {
       const own = at('10.0.0.1', 1);

@@ -1,6 +1,6 @@
 import { SocketAddress } from 'node:net';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   addressBytes,
   decodeAddress,
@@ -12,7 +12,7 @@ const port = fc.integer({ min: 0, max: 65_535 });
 const group = fc.oneof(fc.constant(0), fc.constant(0xffff), fc.integer({ min: 0, max: 0xffff }));
 
 describe('socket addresses', () => {
-  it('are read as they were written, for IPv4', () => {
+  test('are read as they were written, for IPv4', () => {
     fc.assert(
       fc.property(fc.ipV4(), port, (address, number) => {
         const words = encodeAddress({ address, port: number }) ?? new Uint32Array();
@@ -22,7 +22,7 @@ describe('socket addresses', () => {
     );
   });
 
-  it('are read as they were written, and as Node writes them, for IPv6', () => {
+  test('are read as they were written, and as Node writes them, for IPv6', () => {
     const groups = fc.array(group, { minLength: 8, maxLength: 8 });
     fc.assert(
       fc.property(groups, port, (values, number) => {
@@ -37,21 +37,21 @@ describe('socket addresses', () => {
     );
   });
 
-  it.each(['::', '::1', '::ffff:10.0.0.1', '2001:db8::1:0:0:1'])(
+  test.each(['::', '::1', '::ffff:10.0.0.1', '2001:db8::1:0:0:1'])(
     'are read as node:dgram writes %s',
     (address) => {
       expect(decodeAddress(encodeAddress({ address, port: 53 }) ?? new Uint32Array()).address).toBe(address);
     },
   );
 
-  it('have the port in the order of the network, and the address behind it', () => {
+  test('have the port in the order of the network, and the address behind it', () => {
     const bytes = new Uint8Array(
       encodeAddress({ address: '10.1.2.3', port: 0x1234 })?.buffer ?? new ArrayBuffer(),
     );
     expect([...bytes.subarray(0, 8)]).toEqual([2, 0, 0x12, 0x34, 10, 1, 2, 3]);
   });
 
-  it('can not be written for an interface that is not there', () => {
+  test('can not be written for an interface that is not there', () => {
     expect(encodeAddress({ address: 'fe80::1%no-such-if', port: 53 })).toBeUndefined();
   });
 });

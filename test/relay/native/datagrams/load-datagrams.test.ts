@@ -1,21 +1,21 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { loadDatagrams } from '../../../../src/relay/native/datagrams/load-datagrams.ts';
 import { type Koffi, type KoffiLoad, loadKoffi } from '../../../../src/relay/native/load-koffi.ts';
 
 const loaded = await loadKoffi();
 
 describe('loadDatagrams', () => {
-  it.runIf(loaded.kind === 'loaded')('finds what this machine has in order', async () => {
+  test.runIf(loaded.kind === 'loaded')('finds what this machine has in order', async () => {
     expect(await loadDatagrams()).toMatchObject({ kind: 'loaded' });
   });
 
-  it('says why there is nothing to call with', async () => {
+  test('says why there is nothing to call with', async () => {
     const reason = 'no koffi here';
     const load = async (): Promise<KoffiLoad> => ({ kind: 'unavailable', reason });
     expect(await loadDatagrams(load)).toEqual({ kind: 'unavailable', reason });
   });
 
-  it.each([
+  test.each([
     { what: 'nothing comes', result: 0, reason: 'sending ended with 0' },
     { what: 'everything is claimed to be sent', result: 1, reason: 'other datagrams came' },
   ])('trusts no library with which $what', async ({ result, reason }) => {
@@ -30,7 +30,7 @@ describe('loadDatagrams', () => {
     expect(await loadDatagrams(load)).toMatchObject({ reason: expect.stringContaining(reason) });
   });
 
-  it('trusts no library that lacks a function', async () => {
+  test('trusts no library that lacks a function', async () => {
     const koffi = {
       load: () => ({
         func(declaration: string) {

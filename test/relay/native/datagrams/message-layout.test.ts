@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { loadKoffi } from '../../../../src/relay/native/load-koffi.ts';
 import { layoutFor, putPointer } from '../../../../src/relay/native/datagrams/message-layout.ts';
 
@@ -16,7 +16,7 @@ function declareStructs(lib: NonNullable<typeof koffi>, word: 'uint32_t' | 'uint
 }
 
 describe.runIf(koffi)('the layout of messages', () => {
-  it.each([
+  test.each([
     { bytes: 8, word: 'uint64_t' },
     { bytes: 4, word: 'uint32_t' },
   ] as const)('is that of C where pointers have $bytes bytes', ({ bytes, word }) => {
@@ -43,14 +43,14 @@ describe.runIf(koffi)('the layout of messages', () => {
 });
 
 describe('putPointer', () => {
-  it('writes the low word first, and the high one where there is one', () => {
+  test('writes the low word first, and the high one where there is one', () => {
     const words = new Uint32Array(4);
     putPointer(words, { at: 0, address: 0x7fab_1234_5678n, layout: layoutFor(8) });
     putPointer(words, { at: 2, address: 0xf234_5678n, layout: layoutFor(4) });
     expect([...words]).toEqual([0x1234_5678, 0x7fab, 0xf234_5678, 0]);
   });
 
-  it('knows no other size', () => {
+  test('knows no other size', () => {
     expect(() => layoutFor(2)).toThrow('pointers of 2 bytes');
   });
 });

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { descriptorOf } from '../../../../src/relay/native/descriptor-of.ts';
 import { createLibc, type Libc } from '../../../../src/relay/native/libc.ts';
 import { loadKoffi } from '../../../../src/relay/native/load-koffi.ts';
@@ -70,7 +70,7 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
     server.close();
   });
 
-  it('tells of the last end even where the thread has closed the route before its word of it comes', () => {
+  test('tells of the last end even where the thread has closed the route before its word of it comes', () => {
     Atomics.store(shared.routeUse, 0, 1);
     routes.take({ ...NOTHING, used: [0] });
     route.close();
@@ -81,7 +81,7 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
     expect([told, routes.count]).toEqual([[1, 0], 0]);
   });
 
-  it('keeps a closed route until its last connection has ended', () => {
+  test('keeps a closed route until its last connection has ended', () => {
     Atomics.store(shared.routeUse, 0, 1);
     route.close();
     routes.take({ ...NOTHING, used: [0], closed: [0] });
@@ -91,7 +91,7 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
     expect([told.at(-1), routes.count]).toEqual([0, 0]);
   });
 
-  it('stays open for clients where it could not be closed because of one', () => {
+  test('stays open for clients where it could not be closed because of one', () => {
     Atomics.store(shared.routeUse, 0, 1);
     expect(route.tryClose()).toBe(false);
     expect(Atomics.load(shared.routeOpen, 0)).toBe(1);
@@ -100,7 +100,7 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
     expect(Atomics.load(shared.routeOpen, 0)).toBe(0);
   });
 
-  it('tells of the end of its use when the thread gives the last client back', async () => {
+  test('tells of the end of its use when the thread gives the last client back', async () => {
     const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
     await once(client, 'connect');
     Atomics.store(shared.routeUse, 0, 1);
@@ -112,7 +112,7 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
     expect([told, given]).toEqual([[0], 1]);
   });
 
-  it('keeps no descriptor where there is only one for it', () => {
+  test('keeps no descriptor where there is only one for it', () => {
     const closed: number[] = [];
     const made = [50, -1];
     const scarce = {

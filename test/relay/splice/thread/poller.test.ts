@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { EPOLLIN } from '../../../../src/relay/native/epoll-events.ts';
 import { ENOSPC } from '../../../../src/relay/native/errno.ts';
 import { createLibc, type Libc } from '../../../../src/relay/native/libc.ts';
@@ -37,7 +37,7 @@ describe.runIf(process.platform === 'linux')('Poller', () => {
     new Poller(kernel, { epoll, onRefused: (errno) => void refused.push(errno) });
   const wait = () => poller.wait(0, (token) => void told.push(token));
 
-  it.each(['orderly', 'reset'] as const)(
+  test.each(['orderly', 'reset'] as const)(
     'tells nothing of what was closed (%s) and lives on elsewhere',
     (how) => {
       const copy = libc.dup(readEnd);
@@ -49,7 +49,7 @@ describe.runIf(process.platform === 'linux')('Poller', () => {
     },
   );
 
-  it('watches a descriptor whose number had another one of the same file before', () => {
+  test('watches a descriptor whose number had another one of the same file before', () => {
     const first = libc.dup(readEnd);
     poller.watch(first, { events: EPOLLIN, token: 7 });
     poller.close(first, 'orderly');
@@ -61,14 +61,14 @@ describe.runIf(process.platform === 'linux')('Poller', () => {
     expect([told, refused]).toEqual([[8], []]);
   });
 
-  it('gives what it knows already the new token', () => {
+  test('gives what it knows already the new token', () => {
     poller.watch(readEnd, { events: EPOLLIN, token: 7 });
     expect(poller.watch(readEnd, { events: EPOLLIN, token: 8 })).toBe(true);
     wait();
     expect([told, refused]).toEqual([[8], []]);
   });
 
-  it('says why the kernel refuses', () => {
+  test('says why the kernel refuses', () => {
     poller = create({ ...libc, epollAdd: () => -ENOSPC });
     expect(poller.watch(readEnd, { events: EPOLLIN, token: 7 })).toBe(false);
     expect(refused).toEqual([ENOSPC]);

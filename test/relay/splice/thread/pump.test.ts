@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { EAGAIN, ECONNRESET, EINTR, EPIPE } from '../../../../src/relay/native/errno.ts';
 import { fail, Pump, type PumpResult, type Side } from '../../../../src/relay/splice/thread/pump.ts';
 import { pattern } from '../../../support/sockets.ts';
@@ -31,7 +31,7 @@ function runToEnd({ pump, source, target }: ReturnType<typeof createPump>): Pump
 }
 
 describe('Pump', () => {
-  it.each([0, 1, BUFFER_BYTES, 10 * BUFFER_BYTES])('passes %i bytes on, and then the end', (length) => {
+  test.each([0, 1, BUFFER_BYTES, 10 * BUFFER_BYTES])('passes %i bytes on, and then the end', (length) => {
     const kernel = new ScriptedKernel({ input: pattern(length) });
     const parts = createPump(kernel);
     expect(runToEnd(parts)).toBe('ended');
@@ -41,7 +41,7 @@ describe('Pump', () => {
     expect(kernel.lent).toBe(0);
   });
 
-  it('loses and doubles nothing whatever the kernel answers', () => {
+  test('loses and doubles nothing whatever the kernel answers', () => {
     const answer = fc.oneof(
       fc.constant('EAGAIN' as const),
       fc.constant('EINTR' as const),
@@ -67,7 +67,7 @@ describe('Pump', () => {
     );
   });
 
-  it('passes everything on that was there before the source failed, and no end of its own', () => {
+  test('passes everything on that was there before the source failed, and no end of its own', () => {
     // Never EAGAIN: the kernel says so only of a source that is whole.
     const answer = fc.oneof(fc.constant('EINTR' as const), fc.integer({ min: 1, max: 2 * BUFFER_BYTES }));
     fc.assert(
@@ -88,13 +88,13 @@ describe('Pump', () => {
     );
   });
 
-  it('goes by splice once a read fills the buffer, and by copies again when little comes', () => {
+  test('goes by splice once a read fills the buffer, and by copies again when little comes', () => {
     const kernel = new ScriptedKernel({ input: pattern(3 * BUFFER_BYTES) });
     runToEnd(createPump(kernel));
     expect(kernel.log.slice(0, 4)).toEqual(['recv', 'send', 'fill', 'empty']);
   });
 
-  it('reads nothing that it can not pass on', () => {
+  test('reads nothing that it can not pass on', () => {
     const kernel = new ScriptedKernel({ input: pattern(100) });
     const parts = createPump(kernel);
     parts.target.writable = false;
@@ -102,7 +102,7 @@ describe('Pump', () => {
     expect(kernel.log).toEqual([]);
   });
 
-  it('keeps what a full target left of a copy, and asks again only after an event', () => {
+  test('keeps what a full target left of a copy, and asks again only after an event', () => {
     const kernel = new ScriptedKernel({ input: pattern(10), answers: [10, 4, 'EAGAIN'] });
     const parts = createPump(kernel);
     expect(parts.pump.run()).toBe('waiting');
@@ -114,7 +114,7 @@ describe('Pump', () => {
     expect(kernel.output).toEqual(new Uint8Array(pattern(10)));
   });
 
-  it('keeps the pipe while it holds something, and gives it back after that', () => {
+  test('keeps the pipe while it holds something, and gives it back after that', () => {
     const answers = [BUFFER_BYTES, BUFFER_BYTES, BUFFER_BYTES, 'EAGAIN'] as const;
     const kernel = new ScriptedKernel({ input: pattern(2 * BUFFER_BYTES), answers });
     const parts = createPump(kernel);
@@ -124,13 +124,13 @@ describe('Pump', () => {
     expect(kernel.lent).toBe(0);
   });
 
-  it('stops after its share of a turn', () => {
+  test('stops after its share of a turn', () => {
     const kernel = new ScriptedKernel({ input: pattern(100 * BUFFER_BYTES) });
     expect(createPump(kernel).pump.run()).toBe('more');
     expect(kernel.output.length).toBeLessThan(8 * BUFFER_BYTES);
   });
 
-  it('goes on reading after the end was told, because no event comes any more', () => {
+  test('goes on reading after the end was told, because no event comes any more', () => {
     const kernel = new ScriptedKernel({ input: pattern(10), answers: [5] });
     const parts = createPump(kernel);
     parts.source.finished = true;
@@ -138,7 +138,7 @@ describe('Pump', () => {
     expect(kernel.output).toHaveLength(10);
   });
 
-  it('copies what a source with urgent data brings, and goes on reading after a short read', () => {
+  test('copies what a source with urgent data brings, and goes on reading after a short read', () => {
     const length = 3 * BUFFER_BYTES;
     const kernel = new ScriptedKernel({ input: pattern(length), answers: [BUFFER_BYTES, BUFFER_BYTES, 5] });
     const parts = createPump(kernel);
@@ -148,7 +148,7 @@ describe('Pump', () => {
     expect(kernel.log).not.toContain('fill');
   });
 
-  it.each([
+  test.each([
     ['a read', [-ECONNRESET]],
     ['a write', [5, -EPIPE]],
     ['a splice out of the source', [BUFFER_BYTES, BUFFER_BYTES, -ECONNRESET]],
@@ -161,7 +161,7 @@ describe('Pump', () => {
     expect(kernel.lent).toBe(0);
   });
 
-  it('discards a pipe that still holds something when it is closed', () => {
+  test('discards a pipe that still holds something when it is closed', () => {
     const answers = [BUFFER_BYTES, BUFFER_BYTES, BUFFER_BYTES, 'EAGAIN'] as const;
     const kernel = new ScriptedKernel({ input: pattern(10 * BUFFER_BYTES), answers });
     const { pump } = createPump(kernel);
@@ -170,7 +170,7 @@ describe('Pump', () => {
     expect(kernel.discarded).toBe(1);
   });
 
-  it('knows its errors by their numbers', () => {
+  test('knows its errors by their numbers', () => {
     expect([EAGAIN, EINTR, EPIPE, ECONNRESET]).toEqual([11, 4, 32, 104]);
   });
 });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   EPOLLERR,
   EPOLLHUP,
@@ -21,7 +21,7 @@ function createPair(kernel: ScriptedKernel): RelayedPair {
 }
 
 describe('RelayedPair whose upstream fails as soon as it is connected', () => {
-  it('passes on what the upstream has sent before', () => {
+  test('passes on what the upstream has sent before', () => {
     const kernel = new ScriptedKernel({ input: ANSWER, pendingError: ECONNRESET });
     const pair = createPair(kernel);
     pair.note('upstream', OVER);
@@ -29,7 +29,7 @@ describe('RelayedPair whose upstream fails as soon as it is connected', () => {
     expect(kernel.output).toEqual(ANSWER);
   });
 
-  it('is refused, with the client as it was, when the upstream was never connected', () => {
+  test('is refused, with the client as it was, when the upstream was never connected', () => {
     const kernel = new ScriptedKernel({ input: ANSWER, pendingError: ECONNREFUSED });
     const pair = createPair(kernel);
     pair.note('client', EPOLLIN | EPOLLOUT);
@@ -38,7 +38,7 @@ describe('RelayedPair whose upstream fails as soon as it is connected', () => {
     expect(kernel.log).toEqual([]);
   });
 
-  it('drains until the client has acknowledged all of it', () => {
+  test('drains until the client has acknowledged all of it', () => {
     const kernel = new ScriptedKernel({ input: ANSWER, pendingError: ECONNRESET });
     const pair = createPair(kernel);
     pair.note('upstream', OVER);

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import {
   type ClientCounts,
   countIn,
@@ -69,19 +69,19 @@ describe('RouteTable where descriptors run short', () => {
   };
   const GIVEN_BACK = { returned: [CLIENT], closed: [0], left: [CLIENT + 1] };
 
-  it('gives the client back and closes the route, since others would wait with a descriptor each', () => {
+  test('gives the client back and closes the route, since others would wait with a descriptor each', () => {
     expect(acceptTwo({ maxDescriptor: CLIENT + 1 })).toEqual(GIVEN_BACK);
   });
 
-  it('lets clients in below the bound', () => {
+  test('lets clients in below the bound', () => {
     expect(acceptTwo({ maxDescriptor: 1_024 })).toEqual({ returned: [], closed: [], left: [] });
   });
 
-  it('counts the descriptors that clients who wait in the main thread were promised', () => {
+  test('counts the descriptors that clients who wait in the main thread were promised', () => {
     expect(acceptTwo({ maxDescriptor: 768, expected: 768 - CLIENT - 1 })).toEqual(GIVEN_BACK);
   });
 
-  it('counts what clients of other services need, whatever numbers the kernel gives', () => {
+  test('counts what clients of other services need, whatever numbers the kernel gives', () => {
     const fill = (counts: ClientCounts) => {
       noteOwn(counts, 30);
       for (let hash = 0; hash < 368; hash++) countIn(counts, { service: 1, hash, cost: 2 });
@@ -137,7 +137,7 @@ describe('RouteTable whose upstream says nothing', () => {
     routes.accept(0);
   });
 
-  it.each([
+  test.each([
     ['forth', HOUR_MS],
     ['back', -HOUR_MS],
   ])('gives a client back after its time, when the clock is set %s meanwhile', async (_way, jumpMs) => {
@@ -153,7 +153,7 @@ describe('RouteTable whose upstream says nothing', () => {
 });
 
 describe('RouteTable whose connections end', () => {
-  it('gives nobody a place in the turn in which its owner has left it', () => {
+  test('gives nobody a place in the turn in which its owner has left it', () => {
     const clients: number[] = [];
     const slots: number[] = [];
     const shared = createSharedState();
