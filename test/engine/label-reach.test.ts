@@ -204,7 +204,7 @@ test('mistakes in labels are told ten at a time, and ports of labels are bounded
   const bed = await open(context);
   const { scope, labels } = bed;
   const port = await freePort();
-  const many = Array.from({ length: 10_000 }, (_, index) => `?${index}`);
+  const many = Array.from({ length: 1_000 }, (_, index) => `?${index}`);
   await scope.createContainer(spec(bed, 'bad', { dependants: many }));
   await scope.createContainer(spec(bed, 'greedy', { ports: '20000-30000:20000-30000' }));
   await scope.createContainer({ ...spec(bed, 'good'), labels: labels({ ports: `${port}:80` }) });
@@ -213,9 +213,9 @@ test('mistakes in labels are told ten at a time, and ports of labels are bounded
   const problems = await getJson<ShownProblem[]>(`${proxy.statusUrl}/problems`);
   const messages = problems.map(({ message }) => message);
   expect(messages).toHaveLength(12);
-  expect(messages).toContain('and 9,990 more');
+  expect(messages).toContain('and 990 more');
   expect(messages).toContain(
-    'ports: 10,001 ports are asked for, and labels can have 1,024 for one workload; a service of the file may have more',
+    `ports: 10,001 ports are asked for, and labels can have 1,024 for one workload; a service of the file may have more; until then container ${scope.name('greedy')} is refused as a whole`,
   );
   expect(proxy.logs().filter(({ event }) => event === 'problem')).toHaveLength(12);
 });

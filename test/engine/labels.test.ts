@@ -44,7 +44,8 @@ describe('a container whose labels have a mistake', () => {
     await scope.createContainer(
       labelled('bad', { ports: `${badPort}:80`, 'allow-list': '127.0.0.1, 10.0.0/8' }),
     );
-    reason = `container ${scope.name('bad')}, label ${PREFIX}.allow-list error allow-list[1]: "10.0.0/8" is not an IP address or CIDR range such as 192.168.0.0/16`;
+    const bad = scope.name('bad');
+    reason = `container ${bad}, label ${PREFIX}.allow-list: allow-list[1]: "10.0.0/8" is not an IP address or CIDR range such as 192.168.0.0/16; until then container ${bad} is refused as a whole`;
   });
 
   test('is refused alone: an unreadable allow-list opens the service to nobody', async () => {
@@ -156,7 +157,8 @@ test('a labelled container that is removed takes its service along, and is not s
   const container = await scope.createContainer(labelled('brief', { ports: `${port}:80` }));
   const proxy = await start();
   await container.remove();
-  const messages = () => proxy.logs().map(({ msg }) => String(msg));
+  const lines = () => proxy.logs().filter(({ level }) => level !== 'debug');
+  const messages = () => lines().map(({ msg }) => String(msg));
   const removed = `service ${scope.name('brief')} removed`;
   await expect.poll(() => messages().some((msg) => msg.includes(removed)), { timeout: 5_000 }).toBe(true);
   await proxy.stop();

@@ -133,7 +133,7 @@ describe.concurrent('what is wrong in a cluster is named while the rest is serve
         },
       }),
     ]);
-    const place = `deployment ${bed.namespace}/app, annotation lazy-tcp-proxy.idle-timeout error `;
+    const place = `deployment ${bed.namespace}/app, annotation lazy-tcp-proxy.idle-timeout: `;
     await proxy.waitForLog(({ level, msg }) => level === 'error' && msg.startsWith(place));
     expect(await findRow(proxy, port)).toBeUndefined();
     await stage.expectRestServed();

@@ -47,7 +47,7 @@ interface Tried {
   id: string | undefined;
 }
 
-const OWNER_RETRY = { firstMs: 50, maxMs: 1_000 };
+const RETRY = { firstMs: 50, maxMs: 1_000 };
 
 /** An engine that has done what it was asked for answers well before that. */
 const PATIENCE_MS = 1_000;
@@ -98,7 +98,7 @@ async function startOrUnpause(
   let id = context.cache.get(name)?.id ?? (await findByName(context, options)).Id;
   let wasOwnerUp = false;
   let step: 'start' | 'unpause' = context.observer.last(name)?.state === 'paused' ? 'unpause' : 'start';
-  for (let steps = 1, ownerTries = 1; ; steps++) {
+  for (let steps = 1, retries = 1; ; steps++) {
     tried.id = id;
     if (await membership.isOwn(id, { isAwaited: false, signal }))
       throw new WakeError(`cannot start container "${name}": the proxy itself runs in it`);
@@ -121,7 +121,13 @@ async function startOrUnpause(
       if (found.Id === id && next === step && owner !== undefined && !wasOwnerUp) {
         // The owner may stop again, or appear only now: the wake tries as often as its budget allows.
         wasOwnerUp = await startNetworkOwner(context, { name, owner, signal });
-        await context.clock.sleep(backoffMs(ownerTries++, OWNER_RETRY), signal);
+        await context.clock.sleep(backoffMs(retries++, RETRY), signal);
+        steps--;
+        continue;
+      }
+      // Podman starts nothing that is still on its way down, and tells its own state for that.
+      if (found.Id === id && found.State?.Status === 'stopping') {
+        await context.clock.sleep(backoffMs(retries++, RETRY), signal);
         steps--;
         continue;
       }
