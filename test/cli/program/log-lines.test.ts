@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmod, chown, stat } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -93,7 +93,10 @@ test.each([
 });
 
 test('an engine whose socket belongs to another group is told with the number of that group', async () => {
-  const cwd = await createFolder({ 'lazy-proxy.yaml': 'status: off\n' });
+  // Not in TMPDIR: the user that the proxy becomes may not be let into that.
+  const cwd = await mkdtemp('/tmp/lazy-proxy-group-');
+  onTestFinished(() => rm(cwd, { recursive: true, force: true }));
+  await writeFile(path.join(cwd, 'lazy-proxy.yaml'), 'status: off\n');
   const socket = path.join(cwd, 'closed.sock');
   const engine = createServer().listen(socket);
   await once(engine, 'listening');
