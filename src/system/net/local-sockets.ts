@@ -4,6 +4,8 @@ import type { Endpoint } from '../../model/observation.ts';
 
 /** Sockets of all processes that see the same network, as Linux lists them. */
 const TABLES = ['/proc/self/net/tcp', '/proc/self/net/tcp6'] as const;
+/** A connection that neither end has closed, in these tables. */
+const ESTABLISHED = '01';
 const DATAGRAM_TABLES = ['/proc/self/net/udp', '/proc/self/net/udp6'] as const;
 
 /**
@@ -21,6 +23,23 @@ export function hasLocalSocket(from: Endpoint, to: Endpoint): boolean | undefine
     if (isThere) return true;
   }
   return isKnown ? false : undefined;
+}
+
+/**
+ * Whether a client that was accepted is a process of this machine: false only where none has the other end of a connection
+ * that still stands, so that somebody translates addresses between. A client that is gone has left nothing to be found and
+ * proves nothing, which gives undefined, as where the system doesn't tell.
+ */
+export function isLocalClient(client: Endpoint, reached: Endpoint): boolean | undefined {
+  const isThere = hasLocalSocket(client, reached);
+  if (isThere !== false) return isThere;
+  const isStanding = TABLES.some((table) => {
+    const text = readTable(table);
+    return toKernelForms(reached).some((start, form) =>
+      text?.includes(` ${start} ${toKernelForms(client)[form]} ${ESTABLISHED} `),
+    );
+  });
+  return isStanding ? false : undefined;
 }
 
 /**

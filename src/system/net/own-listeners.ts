@@ -2,7 +2,7 @@ import { isIPv4, type Socket } from 'node:net';
 import type { Endpoint } from '../../model/observation.ts';
 import type { Protocol } from '../../model/service.ts';
 import type { Clock } from '../clock.ts';
-import { hasLocalDatagramSocket, hasLocalSocket } from './local-sockets.ts';
+import { hasLocalDatagramSocket, isLocalClient } from './local-sockets.ts';
 import { canonicalAddress, isOwnAddress } from './own-addresses.ts';
 
 /** A connection of ours that comes in again does so at once, unless the program is very busy. */
@@ -30,8 +30,8 @@ export interface OwnUpstream {
 
 interface OwnListenersOptions {
   readonly clock: Clock;
-  /** Whether some process has that connection; default: asks the system. */
-  readonly hasLocalSocket?: (from: Endpoint, to: Endpoint) => boolean | undefined;
+  /** Whether a client is a process of this machine; default: asks the system. */
+  readonly isLocalClient?: (from: Endpoint, to: Endpoint) => boolean | undefined;
   /** Whether some process has a UDP socket there; default: asks the system. */
   readonly hasLocalDatagramSocket?: (at: Endpoint) => boolean | undefined;
   /** Told when something counts as our own from now on that did not before. */
@@ -44,7 +44,7 @@ interface OwnListenersOptions {
  */
 export class OwnListeners {
   readonly #clock: Clock;
-  readonly #hasLocalSocket: (from: Endpoint, to: Endpoint) => boolean | undefined;
+  readonly #isLocalClient: (from: Endpoint, to: Endpoint) => boolean | undefined;
   readonly #hasLocalDatagramSocket: (at: Endpoint) => boolean | undefined;
   readonly #onNews: () => void;
   /** By protocol and port, then by address. */
@@ -57,7 +57,7 @@ export class OwnListeners {
 
   constructor(options: OwnListenersOptions) {
     this.#clock = options.clock;
-    this.#hasLocalSocket = options.hasLocalSocket ?? hasLocalSocket;
+    this.#isLocalClient = options.isLocalClient ?? isLocalClient;
     this.#hasLocalDatagramSocket = options.hasLocalDatagramSocket ?? hasLocalDatagramSocket;
     this.#onNews = options.onNews ?? (() => {});
   }
@@ -135,7 +135,7 @@ export class OwnListeners {
     const isDirect = endpointKey('tcp', dial.endpoint) === endpointKey('tcp', client.reached);
     if (
       !isDirect &&
-      this.#hasLocalSocket({ host: client.address, port: client.port }, client.reached) !== false
+      this.#isLocalClient({ host: client.address, port: client.port }, client.reached) !== false
     )
       return false;
     this.#dials.delete(key);

@@ -1,5 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { hasLocalDatagramSocket, hasLocalSocket } from '../../../src/system/net/local-sockets.ts';
+import {
+  hasLocalDatagramSocket,
+  hasLocalSocket,
+  isLocalClient,
+} from '../../../src/system/net/local-sockets.ts';
 import { Datagrams } from '../../support/datagrams.ts';
 import { Sockets } from '../../support/sockets.ts';
 
@@ -28,6 +32,24 @@ describe.runIf(process.platform === 'linux')('hasLocalSocket', () => {
     const client = await sockets.connect(server.port, '::ffff:127.0.0.1');
     const from = { host: '127.0.0.1', port: client.localPort ?? 0 };
     expect(hasLocalSocket(from, { host: '127.0.0.1', port: server.port })).toBe(true);
+  });
+});
+
+describe.runIf(process.platform === 'linux')('isLocalClient', () => {
+  test('knows a client of this machine, and takes none that is gone for a stranger', async () => {
+    const sockets = new Sockets();
+    const server = await sockets.listen();
+    const client = await sockets.connect(server.port);
+    const accepted = await server.socket(0);
+    const from = { host: '127.0.0.1', port: client.localPort ?? 0 };
+    const to = { host: '127.0.0.1', port: server.port };
+    expect(isLocalClient(from, to)).toBe(true);
+    const ended = new Promise((resolve) => accepted.on('error', () => {}).once('close', resolve));
+    client.resetAndDestroy();
+    await ended;
+    expect(hasLocalSocket(from, to)).toBe(false);
+    expect(isLocalClient(from, to)).toBeUndefined();
+    await sockets.close();
   });
 });
 

@@ -10,12 +10,12 @@ const LISTENER = { protocol: 'tcp', address: '', port: 8_000, service: 'web' } a
 describe('a client that comes from where a connection of our own comes from', () => {
   let sockets: Sockets;
   let upstream: TestServer;
-  let hasLocalSocket: boolean | undefined;
+  let isLocalClient: boolean | undefined;
   let own: OwnListeners;
   beforeEach(async () => {
     sockets = new Sockets();
     upstream = await sockets.listen();
-    own = new OwnListeners({ clock: new FakeClock(), hasLocalSocket: () => hasLocalSocket });
+    own = new OwnListeners({ clock: new FakeClock(), isLocalClient: () => isLocalClient });
   });
   afterEach(() => sockets.close());
 
@@ -31,23 +31,23 @@ describe('a client that comes from where a connection of our own comes from', ()
   };
 
   test('is served where another process of this machine has that connection', async () => {
-    hasLocalSocket = true;
+    isLocalClient = true;
     expect(await comesBack({ host: '127.0.0.1', port: 8_000 })).toEqual({ isOurs: false, why: undefined });
   });
 
   test('is served where the system does not tell', async () => {
-    hasLocalSocket = undefined;
+    isLocalClient = undefined;
     expect(await comesBack({ host: '127.0.0.1', port: 8_000 })).toEqual({ isOurs: false, why: undefined });
   });
 
   test('is our own where nobody else has it: its address was translated', async () => {
-    hasLocalSocket = false;
+    isLocalClient = false;
     const why = `127.0.0.1:${upstream.port} leads back to the proxy's own listener of service web`;
     expect(await comesBack({ host: '127.0.0.1', port: 8_000 })).toEqual({ isOurs: true, why });
   });
 
   test('is served where what was dialled has refused', async () => {
-    hasLocalSocket = false;
+    isLocalClient = false;
     const port = await freePort();
     const dialled = sockets.begin(port);
     own.noteDial(dialled, { host: '127.0.0.1', port });
@@ -60,7 +60,7 @@ describe('a client that comes from where a connection of our own comes from', ()
   });
 
   test('is our own where it has reached the very endpoint that was dialled', async () => {
-    hasLocalSocket = true;
+    isLocalClient = true;
     expect(await comesBack({ host: '127.0.0.1', port: upstream.port })).toMatchObject({ isOurs: true });
   });
 });
