@@ -1,14 +1,20 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 
 /** More interim answers (1xx) than any real server sends. */
-export const MAX_INFORMATIONAL = 16;
+const MAX_INFORMATIONAL = 16;
+
+/** The server has answered 101 to a request that asked for no other protocol. */
+export class ProtocolSwitchError extends Error {
+  readonly code = 'protocol-switch';
+}
 
 /**
  * Waits for the head of the answer to a request that isn't sent yet; the caller then ends the request, and reads the body.
  * It settles whatever the server does: Node emits neither a response nor an error where a server switches protocols that
  * nobody asked it to. An abort, at any time, ends the connection and whoever reads the body.
  * @param signal has to abort at some time where the server may stay silent.
- * @throws the signal's reason; {Error} where the connection fails or ends without an answer, or no real answer comes.
+ * @throws the signal's reason; {ProtocolSwitchError}; {Error} where the connection fails or ends without an answer, or no
+ * real answer comes.
  */
 export function awaitAnswer(request: ClientRequest, signal: AbortSignal): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
@@ -22,7 +28,8 @@ export function awaitAnswer(request: ClientRequest, signal: AbortSignal): Promis
       answer?.destroy(signal.reason);
       fail(signal.reason);
     };
-    const switched = () => fail(new Error('it switches protocols (101), which nobody asked for'));
+    const switched = () =>
+      fail(new ProtocolSwitchError('it switches protocols (101), which nobody asked for'));
     let informational = 0;
     request
       // A destroyed request may emit a further error.

@@ -4,13 +4,13 @@
  * is kept that was not asked for, no connection is left behind but those that the caller keeps.
  */
 import type { LookupAddress } from 'node:dns';
-import { Agent, type IncomingMessage, request as requestHttp } from 'node:http';
+import { Agent, type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http';
 import { Agent as TlsAgent, request as requestHttps } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { abortable } from '../abortable.ts';
 import { afterEvents, type Clock } from '../clock.ts';
 import { withDeadline } from '../deadline.ts';
-import { MAX_INFORMATIONAL } from './await-answer.ts';
+import { awaitAnswer, ProtocolSwitchError } from './await-answer.ts';
 import { createLookup } from './name-lookups.ts';
 
 const USER_AGENT = 'lazy-proxy';
@@ -154,76 +154,68 @@ async function ask(url: string, options: Ask): Promise<HttpAnswer> {
   return (await exchange(target, alone)) as HttpAnswer;
 }
 
-/** `closed` stands for a kept connection that was closed. Settles by itself: the events of a request may all stay away, as they do after an upgrade. */
-function exchange(
+/** `closed` stands for a kept connection that was closed without an answer. */
+async function exchange(
   url: URL,
   options: Ask & { readonly lookup: LookupFunction },
 ): Promise<HttpAnswer | 'closed'> {
-  const { signal, method = 'GET', body, lookup: look, maxBodyBytes = 0, connections } = options;
+  const { signal, method = 'GET', body, lookup, connections } = options;
   const headers = {
     'user-agent': USER_AGENT,
     ...options.headers,
     ...(body !== undefined && { 'content-length': String(Buffer.byteLength(body)) }),
   };
+  signal.throwIfAborted();
   const send = url.protocol === 'https:' ? requestHttps : requestHttp;
+  const agent = connections?.agentOf(url.protocol) ?? false;
+  const request = send(url, { method, headers, agent, lookup });
+  const head = awaitAnswer(request, signal);
+  request.end(body);
+  try {
+    const response = await head.catch((error: unknown) => {
+      if (error instanceof ProtocolSwitchError) return 'switched';
+      if (request.reusedSocket && !signal.aborted) return 'closed';
+      throw error;
+    });
+    if (response === 'closed') return response;
+    if (response === 'switched')
+      return { url: url.href, status: 101, redirect: undefined, body: Buffer.alloc(0) };
+    const { statusCode: status = 0 } = response;
+    const kept = await readBeginning(response, { request, ...options });
+    return { url: url.href, status, redirect: redirectOf(response, url), body: kept };
+  } finally {
+    // Does nothing where the answer has ended: a kept connection is the next request's by then.
+    request.destroy();
+  }
+}
+
+/** As much of an answer's body as is wanted. Where nothing is, it waits only for what frees a kept connection. */
+function readBeginning(
+  response: IncomingMessage,
+  options: Pick<HttpRequest, 'maxBodyBytes' | 'connections'> & { readonly request: ClientRequest },
+): Promise<Buffer> {
+  const { maxBodyBytes = 0, connections, request } = options;
+  const chunks: Buffer[] = [];
   return new Promise((resolve, reject) => {
-    signal.throwIfAborted();
-    const agent = connections?.agentOf(url.protocol) ?? false;
-    const request = send(url, { method, headers, agent, lookup: look });
-    let hasBegun = false;
-    const end = () => {
-      signal.removeEventListener('abort', abort);
-      // Does nothing where the answer has ended: a kept connection is the next request's by then.
-      request.destroy();
-    };
-    const fail = (error: unknown) => {
-      end();
-      if (request.reusedSocket && !hasBegun && !signal.aborted) resolve('closed');
-      else reject(error);
-    };
-    const succeed = (response: IncomingMessage, kept: Buffer) => {
-      end();
-      const { statusCode: status = 0 } = response;
-      resolve({ url: url.href, status, redirect: redirectOf(response, url), body: kept });
-    };
-    const abort = () => fail(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    let informational = 0;
-    request
-      // It may fail again after it was destroyed.
-      .on('error', fail)
-      .once('close', () => {
-        if (!hasBegun) fail(new Error('the connection was closed without an answer'));
-      })
-      .on('information', () => {
-        if (++informational > MAX_INFORMATIONAL) fail(new Error('it answers 1xx only'));
-      })
-      .once('upgrade', (response, socket) => {
-        // It is no longer the request's.
-        socket.on('error', () => {}).destroy();
-        succeed(response, Buffer.alloc(0));
-      })
-      .once('response', (response) => {
-        hasBegun = true;
-        if (maxBodyBytes === 0) {
-          const finish = () => succeed(response, Buffer.alloc(0));
-          if (connections === undefined || response.statusCode === 101) return finish();
-          // The connection is free where the rest of the answer has come with its head.
-          response.on('error', () => {}).resume();
-          request.once('close', finish);
-          return afterEvents(finish);
-        }
-        response.on('error', fail).once('close', () => fail(new Error('the answer was cut off')));
-        const chunks: Buffer[] = [];
-        let bytes = 0;
-        const finish = () => succeed(response, Buffer.concat(chunks).subarray(0, maxBodyBytes));
-        response.once('end', finish).on('data', (chunk: Buffer) => {
-          chunks.push(chunk);
-          bytes += chunk.length;
-          if (bytes >= maxBodyBytes) finish();
-        });
-      })
-      .end(body);
+    const finish = () => resolve(Buffer.concat(chunks).subarray(0, maxBodyBytes));
+    if (maxBodyBytes === 0 && connections === undefined) return finish();
+    request.on('error', reject);
+    response.on('error', reject);
+    if (maxBodyBytes === 0) {
+      // The connection is free where the rest of the answer has come with its head.
+      response.resume();
+      request.once('close', finish);
+      return afterEvents(finish);
+    }
+    let bytes = 0;
+    response
+      .once('close', () => reject(new Error('the answer was cut off')))
+      .once('end', finish)
+      .on('data', (chunk: Buffer) => {
+        chunks.push(chunk);
+        bytes += chunk.length;
+        if (bytes >= maxBodyBytes) finish();
+      });
   });
 }
 
