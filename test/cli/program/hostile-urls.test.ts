@@ -1,11 +1,10 @@
 /** What the running proxy does with receivers and health checks that mean it harm. */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { startWebhookReceiver } from '../../engine/support/webhook-receiver.ts';
 import { freePort } from '../../support/free-ports.ts';
-import { PROGRAM } from '../../support/run-program.ts';
+import { startProgram } from '../../support/start-program.ts';
 import { Sockets } from '../../support/sockets.ts';
 import { createFolder } from './folder.ts';
 
@@ -25,17 +24,7 @@ async function start(services: Readonly<Record<string, unknown>>) {
   const folder = await createFolder({
     'lazy-proxy.yaml': JSON.stringify({ status: 'off', docker: { labels: false }, services }),
   });
-  const stdio = ['ignore', 'pipe', 'inherit'] as const;
-  const proxy = spawn(process.execPath, [PROGRAM, 'run'], { cwd: folder, stdio: [...stdio] });
-  onTestFinished(async () => {
-    proxy.kill('SIGTERM');
-    await once(proxy, 'exit');
-  });
-  let log = '';
-  proxy.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
-    log += chunk;
-  });
-  while (!log.includes('ready')) await once(proxy.stdout as NodeJS.ReadableStream, 'data');
+  await startProgram({ cwd: folder });
 }
 
 /** Connects, waits for the first byte, and leaves. */

@@ -1,11 +1,10 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../support/free-ports.ts';
-import { PROGRAM } from '../../support/run-program.ts';
+import { startProgram } from '../../support/start-program.ts';
 import { Sockets } from '../../support/sockets.ts';
 import { createFolder } from './folder.ts';
 
@@ -33,17 +32,7 @@ test('a port scan over sleeping services starts a few of them, and nobody who ha
     services: Object.fromEntries(ports.map(service)),
   };
   await writeFile(path.join(folder, 'lazy-proxy.yaml'), JSON.stringify(file));
-  const proxy = spawn(process.execPath, [PROGRAM, 'run'], { cwd: folder });
-  onTestFinished(async () => {
-    proxy.kill('SIGTERM');
-    proxy.kill('SIGTERM');
-    if (proxy.exitCode === null) await once(proxy, 'exit');
-  });
-  let log = '';
-  proxy.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    log += chunk;
-  });
-  while (!log.includes('ready: ')) await once(proxy.stdout, 'data');
+  const proxy = await startProgram({ cwd: folder });
   const started = async () => (await readFile(path.join(folder, 'started'), 'utf8')).trim().split('\n');
 
   await Promise.all(
@@ -61,5 +50,5 @@ test('a port scan over sleeping services starts a few of them, and nobody who ha
   client.destroy();
   expect((await started()).length).toBeLessThanOrEqual(MAX_STARTING + 1);
   expect((await started()).at(-1)).toBe(`s${SERVICES}`);
-  expect(log.split(/waits? for (?:its|their) turns?/).length - 1).toBeLessThanOrEqual(3);
+  expect(proxy.log().split(/waits? for (?:its|their) turns?/).length - 1).toBeLessThanOrEqual(3);
 }, 30_000);

@@ -1,9 +1,7 @@
-import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { expect, onTestFinished, test } from 'vitest';
 import { freePorts } from '../../support/free-ports.ts';
-import { PROGRAM } from '../../support/run-program.ts';
+import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
 
 const CLIENTS = 1_000;
@@ -27,16 +25,7 @@ test('the built program serves all new clients of one address that came while it
     },
   };
   const folder = await createFolder({ 'lazy-proxy.yaml': JSON.stringify(file) });
-  const proxy = spawn(process.execPath, [PROGRAM, 'run'], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  onTestFinished(() => void proxy.kill('SIGTERM'));
-  let log = '';
-  proxy.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    log += chunk;
-  });
-  while (!log.includes('ready')) await once(proxy.stdout, 'data');
+  const proxy = await startProgram({ cwd: folder });
   const clients = Array.from({ length: CLIENTS }, () => createSocket('udp4'));
   let answered = 0;
   for (const client of clients) {
@@ -47,13 +36,13 @@ test('the built program serves all new clients of one address that came while it
   first?.send('hello', port, '127.0.0.1');
   await expect.poll(() => answered, { timeout: 10_000 }).toBeGreaterThan(0);
   answered = 0;
-  proxy.kill('SIGSTOP');
-  onTestFinished(() => void proxy.kill('SIGCONT'));
+  proxy.child.kill('SIGSTOP');
+  onTestFinished(() => void proxy.child.kill('SIGCONT'));
   const sent = clients.map(
     (client) => new Promise<void>((resolve) => client.send('hello', port, '127.0.0.1', () => resolve())),
   );
   await Promise.all(sent);
-  proxy.kill('SIGCONT');
+  proxy.child.kill('SIGCONT');
   await expect.poll(() => answered, { timeout: 10_000 }).toBe(CLIENTS);
-  expect(log).not.toContain('WARN');
+  expect(proxy.log()).not.toContain('WARN');
 }, 40_000);

@@ -1,11 +1,11 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { freePorts } from '../../support/free-ports.ts';
-import { PROGRAM } from '../../support/run-program.ts';
+import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
 
 const CLIENTS = 200;
@@ -37,16 +37,8 @@ test('the built program drops and counts what it has no socket for, and the serv
     },
   };
   const folder = await createFolder({ 'lazy-proxy.yaml': JSON.stringify(file) });
-  const proxy = spawn(process.execPath, [PROGRAM, 'run'], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  onTestFinished(() => void proxy.kill('SIGTERM'));
-  let log = '';
-  proxy.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    log += chunk;
-  });
-  while (!log.includes('ready')) await once(proxy.stdout, 'data');
+  const proxy = await startProgram({ cwd: folder });
+  const { pid } = proxy.child;
   const row = async () => {
     const headers = { connection: 'close' };
     const answer = await fetch(`http://127.0.0.1:${statusPort}/status`, { headers });
@@ -70,16 +62,16 @@ test('the built program drops and counts what it has no socket for, and the serv
   await row();
 
   const limit = (count: number | string) =>
-    promisify(execFile)('prlimit', ['--pid', String(proxy.pid), `--nofile=${count}:`]);
+    promisify(execFile)('prlimit', ['--pid', String(pid), `--nofile=${count}:`]);
   const { stdout } = await promisify(execFile)('prlimit', [
-    ...['--pid', String(proxy.pid), '--nofile', '--noheadings', '--output=SOFT'],
+    ...['--pid', String(pid), '--nofile', '--noheadings', '--output=SOFT'],
   ]);
-  await limit((await readdir(`/proc/${proxy.pid}/fd`)).length + LEFT);
+  await limit((await readdir(`/proc/${pid}/fd`)).length + LEFT);
   const sent = clients.map(
     (client) => new Promise<void>((resolve) => client.send('hello', port, '127.0.0.1', () => resolve())),
   );
   await Promise.all(sent);
-  while (!log.includes('too few file descriptors')) await once(proxy.stdout, 'data');
+  await proxy.logged('too few file descriptors');
   // None waits for a socket that it may get now; and the status needs one.
   await limit(stdout.trim());
   await expect.poll(async () => answered + (await droppedOf()), { timeout: 15_000 }).toBe(CLIENTS);
@@ -90,6 +82,6 @@ test('the built program drops and counts what it has no socket for, and the serv
     dropped: { 'no-descriptors': CLIENTS - answered },
   });
   expect(answered).toBeLessThan(CLIENTS);
-  expect(log.split('\n').filter((line) => line.includes('WARN')).length).toBe(1);
+  expect(proxy.linesWith('WARN').length).toBe(1);
   await ask();
 }, 40_000);
