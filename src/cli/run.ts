@@ -88,27 +88,31 @@ async function serve(
     if (signals.first() !== undefined) return proxy.close();
     await proxy.start();
   };
-  try {
-    const started = start();
-    if ((await Promise.race([started, signals.arrival])) !== undefined && proxy?.isUp !== true) {
-      // A start that is under way ends by itself, whether it fails or not.
-      started.catch(() => {});
-      logger.info({ event: 'shutdown' }, `${signals.first()}: shutting down before the start is complete`);
+  const serveUntilEnd = async () => {
+    try {
+      const started = start();
+      if ((await Promise.race([started, signals.arrival])) !== undefined && proxy?.isUp !== true) {
+        // A start that is under way ends by itself, whether it fails or not.
+        started.catch(() => {});
+        logger.info({ event: 'shutdown' }, `${signals.first()}: shutting down before the start is complete`);
+        await (proxy?.close() ?? file.close());
+        logger.info({ event: 'end' }, 'lazy-proxy has ended');
+        return EXIT_OK;
+      }
+    } catch (error) {
+      logger.error({ event: 'start-failed' }, `can't start: ${messageOf(error)}`);
       await (proxy?.close() ?? file.close());
-      logger.info({ event: 'end' }, 'lazy-proxy has ended');
-      forgetHangup();
-      return EXIT_OK;
+      return EXIT_UNUSABLE;
     }
     releaseYoungGeneration();
-  } catch (error) {
-    logger.error({ event: 'start-failed' }, `can't start: ${messageOf(error)}`);
-    await (proxy?.close() ?? file.close());
+    if (proxy !== undefined) await runUntilSignal({ proxy, signals, logger, clock });
+    return EXIT_OK;
+  };
+  try {
+    return await serveUntilEnd();
+  } finally {
     forgetHangup();
-    return EXIT_UNUSABLE;
   }
-  if (proxy !== undefined) await runUntilSignal({ proxy, signals, logger, clock });
-  forgetHangup();
-  return EXIT_OK;
 }
 
 /** Reloads at SIGHUP, at most once a second; signals that come meanwhile are one further reload. Returns a function that stops this. */

@@ -127,8 +127,9 @@ const STATUS_EXPECTED = 'off or a mapping such as {listen: "0.0.0.0:8080"}';
 const RELAY = choice(RELAY_SETTINGS);
 const IGNORED = 'it is ignored';
 const LABELS = { ...FLAG, flag: 'labels', builtIn: true } as const;
+const PREFIX_EXPECTED = 'a prefix such as lazy-tcp-proxy';
 const LABEL_PREFIX = {
-  expected: 'a prefix such as lazy-tcp-proxy',
+  expected: PREFIX_EXPECTED,
   parse: parsePrefix,
   flag: 'labelPrefix',
   builtIn: 'lazy-tcp-proxy',
@@ -334,7 +335,7 @@ function parseClientSocket(text: string): Parsed<string> {
 /** What can begin the key of an annotation or label, before the dot. */
 function parsePrefix(raw: unknown): Parsed<string> {
   if (typeof raw === 'string' && /^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$/.test(raw)) return accept(raw);
-  return refuse('invalid-value', `${showValue(raw)} is not a prefix such as lazy-tcp-proxy`);
+  return refuse('invalid-value', `${showValue(raw)} is not ${PREFIX_EXPECTED}`);
 }
 
 function parseNamespaceList(raw: unknown): Reading<readonly string[]> {

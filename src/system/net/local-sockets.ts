@@ -33,6 +33,7 @@ export function hasLocalSocket(from: Endpoint, to: Endpoint): boolean | undefine
 export function isLocalClient(client: Endpoint, reached: Endpoint): boolean | undefined {
   const isThere = hasLocalSocket(client, reached);
   if (isThere !== false) return isThere;
+  // Asked for after the other end was not found: a client of this machine that went in between no longer stands, either.
   const isStanding = TABLES.some((table) => {
     const text = readTable(table);
     return toKernelForms(reached).some((start, form) =>
