@@ -62,8 +62,7 @@ export class ContainerLabels {
   #select(counted: LabelOptions): readonly LabelledWorkload[] | undefined {
     const all = this.#cache.labelled();
     if (counted.imageLabels !== false) return selectLabelled(all, counted);
-    const { labelPrefix } = counted;
-    const optingIn = all.filter(({ labels }) => counted.labels && findOptIns(labels, labelPrefix).length > 0);
+    const optingIn = findOptingIn(all, counted);
     this.#images.keep(optingIn);
     const unknown = optingIn.filter((container) => !this.#images.knows(container));
     const session = this.#session();
@@ -71,8 +70,7 @@ export class ContainerLabels {
       if (session !== undefined) this.#learning ??= this.#learn(unknown, session);
       return undefined;
     }
-    const own = optingIn.map((container) => this.#images.withOwnLabels(container, labelPrefix));
-    return selectLabelled(own, counted);
+    return this.#images.selectOwn(optingIn, counted);
   }
 
   async #learn(containers: readonly LabelledContainer[], session: AbortSignal): Promise<void> {
@@ -101,16 +99,25 @@ export function readLabelledContainers(
     const all = cache.labelled();
     if (options.imageLabels !== false) return selectLabelled(all, options);
     const images = new ImageLabels({ client, logger: silentLogger });
-    const optingIn = all.filter(({ labels }) => findOptIns(labels, options.labelPrefix).length > 0);
+    const optingIn = findOptingIn(all, options);
     for (const container of optingIn) await images.learn(container, signal);
-    const own = optingIn.map((container) => images.withOwnLabels(container, options.labelPrefix));
-    return selectLabelled(own, options);
+    return images.selectOwn(optingIn, options);
   });
 }
 
 /** Resolves where the engine answers. @throws {Error} where it doesn't, saying why. */
 export function pingEngine(options: EngineQueryOptions): Promise<void> {
   return askOnce(options, (client, signal) => client.ping(signal));
+}
+
+type Candidate = LabelledContainer & LabelledWorkload;
+
+/** The containers whose images matter; none where no label counts. */
+function findOptingIn(
+  all: readonly Candidate[],
+  { labels: areCounted, labelPrefix }: LabelOptions,
+): readonly Candidate[] {
+  return all.filter(({ labels }) => areCounted && findOptIns(labels, labelPrefix).length > 0);
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -151,11 +158,14 @@ class ImageLabels {
     for (const id of [...this.#images.keys()]) if (!ids.has(id)) this.#images.delete(id);
   }
 
+  /** Those that take part with the labels that they add to their images; each is known. */
+  selectOwn(containers: readonly Candidate[], options: LabelOptions): readonly LabelledWorkload[] {
+    const own = containers.map((container) => this.#withOwnLabels(container, options.labelPrefix));
+    return selectLabelled(own, options);
+  }
+
   /** The container with only the labels that it adds to its image; `imageOptsIn` where it loses the one that opts in. */
-  withOwnLabels<T extends LabelledContainer>(
-    container: T,
-    prefix: string,
-  ): T & Pick<LabelledWorkload, 'imageOptsIn'> {
+  #withOwnLabels(container: Candidate, prefix: string): Candidate {
     const labels = this.#ownLabels(container);
     const optIn = optInLabel(prefix);
     const isLost = Object.hasOwn(container.labels, optIn) && !Object.hasOwn(labels, optIn);

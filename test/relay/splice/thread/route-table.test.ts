@@ -18,6 +18,43 @@ const CLIENT = 11;
 const UPSTREAM = 12;
 const LAST_CONNECT_MS = 2_000;
 
+/** A table with one open route. Its listener brings `clients`; its upstream takes each connection, and says nothing. */
+function openRoutes({
+  clients,
+  ...changes
+}: { readonly clients: number[] } & Partial<ConstructorParameters<typeof RouteTable>[0]>): RouteTable {
+  const shared = createSharedState();
+  Atomics.store(shared.routeOpen, 0, 1);
+  const routes = new RouteTable({
+    libc: {
+      accept: () => clients.shift() ?? -EAGAIN,
+      tcpSocket: () => UPSTREAM,
+      tuneTcp: () => 0,
+      connect: () => -EINPROGRESS,
+    },
+    poller: { watch: () => true, unwatch() {}, close() {} } as unknown as Poller,
+    pairs: { add() {}, remove() {}, close() {} } as unknown as PairTable,
+    shared,
+    counts: createClientCounts(0),
+    maxDescriptor: 1_024,
+    expected: new Int32Array(1),
+    clock: new FakeClock(),
+    onFinished() {},
+    onUsed() {},
+    onReturned() {},
+    onBarred() {},
+    onRouteClosed() {},
+    ...changes,
+  });
+  routes.open({
+    ...{ route: 0, listener: LISTENER, service: 0, keepAliveMs: 60_000, budgetMs: 30_000 },
+    reportedAs: undefined,
+    upstreams: [{ family: 2, bytes: new Uint8Array(16) }],
+    access: { allowList: [], blockList: [] },
+  });
+  return routes;
+}
+
 describe('RouteTable where descriptors run short', () => {
   /** Two clients come, and clients have to share from the descriptor `maxDescriptor` on. */
   const acceptTwo = (options: {
@@ -28,41 +65,13 @@ describe('RouteTable where descriptors run short', () => {
     const clients = [CLIENT, CLIENT + 1];
     const returned: number[] = [];
     const closed: number[] = [];
-    const shared = createSharedState();
-    Atomics.store(shared.routeOpen, 0, 1);
     const counts = createClientCounts(0);
     options.fill?.(counts);
-    const routes = new RouteTable({
-      libc: {
-        accept: () => clients.shift() ?? -EAGAIN,
-        tcpSocket: () => UPSTREAM,
-        tuneTcp: () => 0,
-        connect: () => -EINPROGRESS,
-      },
-      poller: { watch: () => true, unwatch() {}, close() {} } as unknown as Poller,
-      pairs: { add() {}, remove() {}, close() {} } as unknown as PairTable,
-      shared,
-      counts,
-      maxDescriptor: options.maxDescriptor,
+    const routes = openRoutes({
+      ...{ clients, counts, maxDescriptor: options.maxDescriptor },
       expected: new Int32Array([options.expected ?? 0]),
-      clock: new FakeClock(),
-      onFinished() {},
-      onUsed() {},
       onReturned: ({ client }) => void returned.push(client),
-      onBarred() {},
       onRouteClosed: (route) => void closed.push(route),
-    });
-    const upstreams = [{ family: 2, bytes: new Uint8Array(16) }];
-    const access = { allowList: [], blockList: [] };
-    routes.open({
-      route: 0,
-      listener: LISTENER,
-      upstreams,
-      access,
-      service: 0,
-      reportedAs: undefined,
-      keepAliveMs: 0,
-      budgetMs: 30_000,
     });
     routes.accept(0);
     return { returned, closed, left: clients };
@@ -99,41 +108,8 @@ describe('RouteTable whose upstream says nothing', () => {
   beforeEach(() => {
     clock = new FakeClock();
     returned = [];
-    const shared = createSharedState();
-    Atomics.store(shared.routeOpen, 0, 1);
-    const clients = [CLIENT];
-    routes = new RouteTable({
-      libc: {
-        accept: () => clients.pop() ?? -EAGAIN,
-        tcpSocket: () => UPSTREAM,
-        tuneTcp: () => 0,
-        connect: () => -EINPROGRESS,
-      },
-      poller: { watch: () => true, unwatch() {}, close() {} } as unknown as Poller,
-      pairs: { add() {}, remove() {}, close() {} } as unknown as PairTable,
-      shared,
-      counts: createClientCounts(0),
-      maxDescriptor: 1_024,
-      expected: new Int32Array(1),
-      clock,
-      onFinished() {},
-      onUsed() {},
-      onReturned: ({ client }) => void returned.push(client),
-      onBarred() {},
-      onRouteClosed() {},
-    });
-    const upstreams = [{ family: 2, bytes: new Uint8Array(16) }];
-    const access = { allowList: [], blockList: [] };
-    routes.open({
-      route: 0,
-      listener: LISTENER,
-      upstreams,
-      access,
-      service: 0,
-      reportedAs: undefined,
-      keepAliveMs: 60_000,
-      budgetMs: 30_000,
-    });
+    const onReturned = ({ client }: { readonly client: number }) => void returned.push(client);
+    routes = openRoutes({ clients: [CLIENT], clock, onReturned });
     routes.accept(0);
   });
 
@@ -156,38 +132,8 @@ describe('RouteTable whose connections end', () => {
   test('gives nobody a place in the turn in which its owner has left it', () => {
     const clients: number[] = [];
     const slots: number[] = [];
-    const shared = createSharedState();
-    Atomics.store(shared.routeOpen, 0, 1);
-    const routes = new RouteTable({
-      libc: {
-        accept: () => clients.shift() ?? -EAGAIN,
-        tcpSocket: () => UPSTREAM,
-        tuneTcp: () => 0,
-        connect: () => -EINPROGRESS,
-      },
-      poller: { watch: () => true, unwatch() {}, close() {} } as unknown as Poller,
-      pairs: {
-        add: (slot: number) => void slots.push(slot),
-        remove() {},
-        close() {},
-      } as unknown as PairTable,
-      shared,
-      counts: createClientCounts(0),
-      maxDescriptor: 1_024,
-      expected: new Int32Array(1),
-      clock: new FakeClock(),
-      onUsed() {},
-      onFinished() {},
-      onReturned() {},
-      onBarred() {},
-      onRouteClosed() {},
-    });
-    routes.open({
-      ...{ route: 0, listener: LISTENER, service: 0, keepAliveMs: 60_000, budgetMs: 30_000 },
-      reportedAs: undefined,
-      upstreams: [{ family: 2, bytes: new Uint8Array(16) }],
-      access: { allowList: [], blockList: [] },
-    });
+    const pairs = { add: (slot: number) => void slots.push(slot), remove() {}, close() {} };
+    const routes = openRoutes({ clients, pairs: pairs as unknown as PairTable });
     const accept = () => {
       clients.push(CLIENT);
       routes.accept(0);
