@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compileAccessList } from '../../src/relay/access/access-list.ts';
 import { EndLog } from '../../src/relay/end-log.ts';
@@ -88,11 +87,7 @@ describe.each(WAYS)('a connection relayed $way', ({ kind, isWarm }) => {
   const until = async (condition: () => boolean) => {
     while (!condition()) await settle();
   };
-  const connect = async (): Promise<{ readonly client: Socket; readonly far: Socket }> => {
-    const index = upstream.sockets.length;
-    const client = await sockets.connect(port);
-    return { client, far: await upstream.socket(index) };
-  };
+  const connect = () => sockets.through(port, upstream);
 
   test('is told at its end: who, where to, for how long and how much', async () => {
     const { client, far } = await connect();

@@ -91,9 +91,7 @@ describe.runIf(process.platform === 'linux')('the sockets of a connection', () =
     await listener.open();
   };
   const connect = async () => {
-    const index = upstream.sockets.length;
-    const client = await sockets.connect(port);
-    const far = await upstream.socket(index);
+    const { client, far } = await sockets.through(port, upstream);
     // Whoever has the sockets has them now.
     client.write('ping');
     await new Promise((resolve) => far.once('data', resolve));

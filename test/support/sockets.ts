@@ -56,6 +56,16 @@ export class Sockets {
     return socket;
   }
 
+  /** A client of a proxy on `port`, and the other end of its connection at the upstream. */
+  async through(
+    port: number,
+    upstream: TestServer,
+  ): Promise<{ readonly client: Socket; readonly far: Socket }> {
+    const index = upstream.sockets.length;
+    const client = await this.connect(port);
+    return { client, far: await upstream.socket(index) };
+  }
+
   /** A client that may not be connected yet. */
   begin(port: number, host = '127.0.0.1'): Socket {
     return this.own(connect({ port, host, allowHalfOpen: true }));

@@ -80,11 +80,7 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
   const until = async (condition: () => boolean) => {
     while (!condition()) await settle();
   };
-  const connect = async (): Promise<{ readonly client: Socket; readonly far: Socket }> => {
-    const index = upstream.sockets.length;
-    const client = await sockets.connect(port);
-    return { client, far: await upstream.socket(index) };
-  };
+  const connect = () => sockets.through(port, upstream);
   const end = async ({ client, far }: { readonly client: Socket; readonly far: Socket }) => {
     const ends = Promise.all([ending(client), ending(far)]);
     client.end();
