@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { Observation } from '../../model/observation.ts';
 import { abortable } from '../../system/abortable.ts';
 import { backoffMs } from '../../system/backoff.ts';
+import { linkSignals } from '../../system/link-signals.ts';
 import { describeError } from '../../system/message-of.ts';
 import type { EventFilter } from './engine-client.ts';
 import { type ConnectionFollower, type EngineConnection, RECONNECT } from './engine-connection.ts';
@@ -150,19 +151,15 @@ export class EngineLink<T> {
 
   /** Ends with the stream, or with the link. */
   #openSession(stream: AbortSignal): AbortSignal {
-    const session = new AbortController();
+    const { signal, unlink } = linkSignals([stream, this.#lifetime.signal]);
     // Each call in flight listens; Node would warn of more than ten.
-    setMaxListeners(0, session.signal);
-    const lifetime = this.#lifetime.signal;
+    setMaxListeners(0, signal);
     const end = () => {
-      stream.removeEventListener('abort', end);
-      lifetime.removeEventListener('abort', end);
+      unlink();
       this.#session = undefined;
-      session.abort(stream.aborted ? stream.reason : lifetime.reason);
     };
-    stream.addEventListener('abort', end);
-    lifetime.addEventListener('abort', end);
-    return session.signal;
+    signal.addEventListener('abort', end, { once: true });
+    return signal;
   }
 
   #take(list: T, session: AbortSignal): void {
