@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ENVIRONMENT_VARIABLES } from '../src/config/environment.ts';
 import {
@@ -13,28 +14,15 @@ import {
 import { createFileParser } from '../src/config/file.ts';
 import { formatDuration } from '../src/config/values/duration.ts';
 import { formatStatuses } from '../src/model/format-statuses.ts';
+import { anchorsOf, blocksOf, codeOf, linksOf, PAGES, readPage, readTable } from './support/documentation.ts';
 
-const text = readFileSync('README.md', 'utf8');
+const FIELD_TABLE = readTable('docs/configuration.md', '## Fields of a service');
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {
   readonly scripts: Readonly<Record<string, string>>;
 };
 
-/** The rows of the first table below a heading, without its head; a cell is its text. */
-function readTable(heading: string): readonly (readonly string[])[] {
-  const lines = text.slice(text.indexOf(`\n${heading}\n`)).split('\n');
-  const start = lines.findIndex((line) => line.startsWith('|'));
-  const length = lines.slice(start).findIndex((line) => !line.startsWith('|'));
-  const rows = lines.slice(start, start + length).map((line) => line.split('|').slice(1, -1));
-  return rows.slice(2).map((cells) => cells.map((cell) => cell.trim()));
-}
-
-function column(heading: string, index: number): string[] {
-  return readTable(heading).map((cells) => cells[index] ?? '');
-}
-
-/** What stands in backticks. */
-function codeOf(cell: string): string[] {
-  return [...cell.matchAll(/`([^`]+)`/g)].map(([, code]) => code ?? '');
+function firstColumn(rows: readonly (readonly string[])[]): string[] {
+  return rows.flatMap(([cell = '']) => codeOf(cell));
 }
 
 /** A built-in value as the file would have it; undefined where a field has none. */
@@ -46,19 +34,12 @@ function describeDefault(field: FieldName): string | undefined {
   return typeof builtIn === 'string' && builtIn !== '' ? builtIn : JSON.stringify(builtIn);
 }
 
-/** The code blocks in a language. */
-function blocksOf(language: string): string[] {
-  return [...text.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'gms'))].map(
-    ([, block]) => block ?? '',
-  );
-}
-
-describe('README.md', () => {
+describe('docs/configuration.md', () => {
   test('has every field of a service, in order', () => {
-    expect(column('### Fields of a service', 0).flatMap(codeOf)).toEqual(FIELD_NAMES);
+    expect(firstColumn(FIELD_TABLE)).toEqual(FIELD_NAMES);
   });
 
-  test.each(readTable('### Fields of a service'))('is right about the field %s', (name, ...cells) => {
+  test.each(FIELD_TABLE)('is right about the field %s', (name, ...cells) => {
     const field = codeOf(name ?? '')[0] as FieldName;
     const [defaultCell = '', label = '', variable = '', inDefaults] = cells;
     const spec = fieldSpec(field);
@@ -67,43 +48,52 @@ describe('README.md', () => {
     expect(codeOf(variable)).toEqual(spec.variable === undefined ? [] : [spec.variable.name]);
     expect(inDefaults).toBe(spec.inDefaults ? 'yes' : '');
   });
+});
 
+describe('docs/labels.md', () => {
   test('has every label, and no other', () => {
-    const labels = column('## Labels', 0).flatMap(codeOf);
+    const labels = firstColumn(readTable('docs/labels.md', '# Labels'));
     expect(labels.toSorted()).toEqual(['enabled', ...LABEL_SUFFIXES].toSorted());
   });
+});
 
+describe('docs/environment.md', () => {
   test('has every environment variable, in order', () => {
-    expect(column('## Environment', 0).flatMap(codeOf)).toEqual(ENVIRONMENT_VARIABLES);
+    expect(firstColumn(readTable('docs/environment.md', '# Environment'))).toEqual(ENVIRONMENT_VARIABLES);
+  });
+});
+
+describe('the documentation', () => {
+  test('is linked from README.md, every page of it', () => {
+    expect(linksOf('README.md')).toEqual(
+      expect.arrayContaining(PAGES.filter((page) => page !== 'README.md')),
+    );
   });
 
-  test('names commands that exist', () => {
-    const named = [...text.matchAll(/\bnpm (?:run )?([a-z][a-z:-]*)/g)].map(([, script]) => script);
+  test('names npm commands that exist', () => {
+    const named = PAGES.flatMap((page) =>
+      [...readPage(page).matchAll(/\bnpm (?:run )?([a-z][a-z:-]*)/g)].map(([, script]) => script),
+    );
     expect(named.length).toBeGreaterThan(3);
     expect(Object.keys(scripts)).toEqual(expect.arrayContaining(named));
   });
 
   test('shows configuration files that are valid', () => {
-    const files = blocksOf('yaml').filter(
-      (block) => /^services:/m.test(block) && !/^ +(image|volumes):/m.test(block),
-    );
-    expect(files.length).toBeGreaterThan(1);
+    const files = PAGES.flatMap((page) =>
+      blocksOf(page, 'yaml').map((text) => ({ text, file: page })),
+    ).filter(({ text }) => /^services:/m.test(text) && !/^ +(image|volumes):/m.test(text));
+    expect(files.length).toBeGreaterThan(4);
     const parse = createFileParser();
-    for (const file of files) expect(parse({ text: file, file: 'README.md' }).problems).toEqual([]);
+    for (const file of files) expect(parse(file).problems).toEqual([]);
   });
 
-  test('links to its own headings and to files that exist', () => {
-    const anchors = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) =>
-      title
-        .toLowerCase()
-        .replaceAll(' ', '-')
-        .replaceAll(/[^a-z0-9-]/g, ''),
-    );
-    const targets = [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, target = '']) => target);
-    expect(targets.length).toBeGreaterThan(10);
-    for (const target of targets) {
-      if (target.startsWith('#')) expect(anchors).toContain(target.slice(1));
-      else expect(() => readFileSync(target), target).not.toThrow();
+  test.each(PAGES)('links from %s to headings and files that exist', (page) => {
+    for (const link of linksOf(page)) {
+      if (/^https?:/.test(link)) continue;
+      const [file = '', anchor] = link.split('#');
+      const target = file === '' ? page : path.join(path.dirname(page), file);
+      expect(existsSync(target), link).toBe(true);
+      if (anchor !== undefined) expect(anchorsOf(target), link).toContain(anchor);
     }
   });
 });

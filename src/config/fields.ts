@@ -130,7 +130,7 @@ const ZONE_VARIABLE: EnvironmentVariable = {
 /**
  * Every field of a service, in the order in which it is printed: how it is read, who may set it, its built-in value, and
  * what a service has of it. Reading file, labels and environment, defaults, printing, and what a plan calls changed derive
- * from this table; the schema and the README are checked against it.
+ * from this table; the schema and the pages in docs/ are checked against it.
  */
 export const FIELDS = {
   container: field(NAME, { ...SERVICE_ONLY, ...DOCKER, of: ofKind('docker', (it) => it.container) }),
