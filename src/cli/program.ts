@@ -3,6 +3,7 @@ import { ENVIRONMENT_LOG_FORMATS, ENVIRONMENT_LOG_LEVELS } from '../config/envir
 import { FLAGS, type FlagSpec, type SettingsFlags } from '../config/settings.ts';
 import { suggestNearest } from '../config/values/suggest.ts';
 import { systemClock } from '../system/clock.ts';
+import { EXIT_OK } from '../system/exit-codes.ts';
 import type { LogFormat, LogLevel } from '../system/log/logger.ts';
 import type { ProgramIo } from '../system/program-io.ts';
 import { holdYoungGeneration } from '../system/young-generation.ts';
@@ -13,6 +14,7 @@ Examples:
   lazy-proxy                                     use ./lazy-proxy.yaml or /etc/lazy-proxy/lazy-proxy.yaml, or labels alone
   lazy-proxy run --config /config/proxy.yaml     use this file
   lazy-proxy validate --format github *.yaml     check files in CI; needs no engine
+  lazy-proxy schema > lazy-proxy.schema.json     for an editor, which then checks the file as you type
   lazy-proxy print-effective-config --show-origin
   lazy-proxy run --backend kubernetes            wake Deployments and StatefulSets
   lazy-proxy healthcheck                         ask the proxy on this machine whether it is well
@@ -22,6 +24,12 @@ const HEALTHCHECK_HELP = `
 The address is the one that \`run\` takes: from the flags, the environment and the file. What \`run\` is told by flags,
 healthcheck has to be told by flags, too; variables such as STATUS_PORT and LAZY_PROXY_CONFIG are seen by both.
 The answer must come within 2 s.
+`;
+
+const SCHEMA_HELP = `
+Save it beside the file, and name it in the file's first line:
+  lazy-proxy schema > lazy-proxy.schema.json
+  # yaml-language-server: $schema=./lazy-proxy.schema.json
 `;
 
 const CONFIG_SEARCH =
@@ -44,6 +52,7 @@ export function createProgram(io: ProgramIo, exit: (status: number) => void): Co
     .exitOverride();
   addRun(program, io, exit);
   addValidate(program, io, exit);
+  addSchema(program, io, exit);
   addPrint(program, io, exit);
   addHealthcheck(program, io, exit);
   return program;
@@ -93,6 +102,18 @@ function addValidate(program: Command, io: ProgramIo, exit: (status: number) => 
     .action(async (files: string[], flags: Flags) => {
       const { validate } = await import('./validate.ts');
       exit(await validate(files, { ...flags, stdout: io.stdout, env: io.env, cwd: io.cwd }));
+    });
+}
+
+function addSchema(program: Command, io: ProgramIo, exit: (status: number) => void): void {
+  program
+    .command('schema')
+    .description('Print the JSON Schema of the configuration file, for editors.')
+    .addHelpText('after', SCHEMA_HELP)
+    .action(async () => {
+      const { readSchemaLines } = await import('./schema.ts');
+      for (const line of readSchemaLines()) io.stdout(line);
+      exit(EXIT_OK);
     });
 }
 

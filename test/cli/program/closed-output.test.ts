@@ -50,6 +50,7 @@ describe('output that nobody reads any more', () => {
     ['validate as JSON', ['validate', '--format', 'json', 'bad.yaml'], 1],
     ['print-effective-config', ['print-effective-config', '--config', 'good.yaml'], 0],
     ['healthcheck', ['healthcheck', '--status-port', '0'], 0],
+    ['schema', ['schema'], 0],
     ['--help', ['--help'], 0],
   ])('ends %s quietly, with the status that it would have had', async (_what, args, status) => {
     const folder = await createFolder({

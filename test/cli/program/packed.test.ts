@@ -33,6 +33,8 @@ test('the npm package needs no other', async () => {
   expect((await execute(program, ['validate', example], { cwd: '/' })).stdout).toContain('ok, ');
   const printed = await execute(program, ['print-effective-config', '--no-labels', '--config', example]);
   expect(printed.stdout).toContain('services:');
+  const schema = await execute(program, ['schema'], { cwd: '/' });
+  expect(schema.stdout).toBe(await readFile('schema/lazy-proxy.schema.json', 'utf8'));
   const help = await execute(program, ['healthcheck'], {
     env: { PATH: process.env['PATH'], STATUS_PORT: '0' },
   });

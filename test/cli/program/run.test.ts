@@ -152,7 +152,7 @@ describe('lazy-proxy', () => {
   test.each([
     [
       ['vaildate', 'x.yaml'],
-      'error: "vaildate" is not a command; there are run, validate, print-effective-config, healthcheck; did you mean "validate"?',
+      'error: "vaildate" is not a command; there are run, validate, schema, print-effective-config, healthcheck; did you mean "validate"?',
     ],
     [['run', 'x.yaml'], 'error: "x.yaml" is not a command; did you mean "run --config x.yaml"?'],
     [['run', '--bogus'], "error: unknown option '--bogus'"],
