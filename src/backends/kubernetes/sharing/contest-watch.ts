@@ -107,7 +107,7 @@ export class ContestWatch {
     this.#options.logger.warn(
       { event: 'contested', workload, manager: contestedBy, replicas },
       `${contestedBy} sets replicas of ${workload} back to ${replicas}, so it is left awake; ` +
-        'an HPA or a GitOps tool that owns replicas has to ignore them, see the README; its sleep is tried again in an hour, ' +
+        'an HPA or a GitOps tool that owns replicas has to ignore them, see docs/kubernetes.md; its sleep is tried again in an hour, ' +
         `or when its spec is changed, or once it is scaled to 0 by hand${howToScale(ref)}`,
     );
   }
