@@ -9,14 +9,28 @@ import {
   fieldSpec,
   isDuration,
   LABEL_SUFFIXES,
-  labelSuffix,
 } from '../src/config/fields.ts';
 import { createFileParser } from '../src/config/file.ts';
 import { formatDuration } from '../src/config/values/duration.ts';
 import { formatStatuses } from '../src/model/format-statuses.ts';
-import { anchorsOf, blocksOf, codeOf, linksOf, PAGES, readPage, readTable } from './support/documentation.ts';
+import { fillPage, renderReference } from '../scripts/docs/reference.ts';
+import schema from '../schema/lazy-proxy.schema.json' with { type: 'json' };
+import { labelsOf } from './support/builders.ts';
+import {
+  anchorsOf,
+  blocksOf,
+  codeOf,
+  linksOf,
+  PAGES,
+  readPage,
+  readTables,
+  sectionOf,
+} from './support/documentation.ts';
 
-const FIELD_TABLE = readTable('docs/configuration.md', '## Fields of a service');
+const FIELD_ROWS = readTables('docs/configuration.md', '## Fields of a service');
+const LABEL_ROWS = readTables('docs/labels.md', '# Labels');
+const DESCRIPTIONS: Readonly<Record<string, { readonly description?: string }>> =
+  schema.definitions.service.properties;
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {
   readonly scripts: Readonly<Record<string, string>>;
 };
@@ -34,32 +48,67 @@ function describeDefault(field: FieldName): string | undefined {
   return typeof builtIn === 'string' && builtIn !== '' ? builtIn : JSON.stringify(builtIn);
 }
 
-describe('docs/configuration.md', () => {
-  test('has every field of a service, in order', () => {
-    expect(firstColumn(FIELD_TABLE)).toEqual(FIELD_NAMES);
+describe('the reference', () => {
+  test.each(PAGES)('in %s is current (if not: npm run docs)', (page) => {
+    const text = readPage(page);
+    expect(text).toBe(fillPage(text, renderReference()));
   });
 
-  test.each(FIELD_TABLE)('is right about the field %s', (name, ...cells) => {
+  test('is in every page that has to have it', () => {
+    const markers = PAGES.flatMap((page) =>
+      [...readPage(page).matchAll(/^<!-- generated: ([a-z]+) -->$/gm)].map(([, name]) => name),
+    );
+    expect(markers.toSorted()).toEqual(Object.keys(renderReference()).toSorted());
+  });
+});
+
+describe('docs/configuration.md', () => {
+  test('has every field of a service, in order', () => {
+    expect(firstColumn(FIELD_ROWS)).toEqual(FIELD_NAMES);
+  });
+
+  test.each(FIELD_ROWS)('is right about the field %s', (name, ...cells) => {
     const field = codeOf(name ?? '')[0] as FieldName;
-    const [defaultCell = '', label = '', variable = '', inDefaults] = cells;
+    const [defaultCell = '', label, inDefaults] = cells;
     const spec = fieldSpec(field);
     expect(codeOf(defaultCell)[0]).toBe(describeDefault(field));
-    expect(codeOf(label)).toEqual(spec.label ? [labelSuffix(field)] : []);
-    expect(codeOf(variable)).toEqual(spec.variable === undefined ? [] : [spec.variable.name]);
+    expect(label).toBe(spec.label ? 'yes' : '');
     expect(inDefaults).toBe(spec.inDefaults ? 'yes' : '');
+    if (spec.variable !== undefined)
+      expect(sectionOf('docs/configuration.md', '## Fields of a service')).toContain(
+        `Default: \`${spec.variable.name}\``,
+      );
+  });
+
+  test.each(FIELD_NAMES)('tells the default of %s in the description that editors show', (field) => {
+    const shown = describeDefault(field);
+    if (shown === undefined || ['[]', '{}', '""'].includes(shown)) return;
+    const [, last] = /Default: (.*)\.$/.exec(DESCRIPTIONS[field]?.description ?? '') ?? [];
+    expect(last?.split(/[ ,]+/)).toContain(shown);
   });
 });
 
 describe('docs/labels.md', () => {
   test('has every label, and no other', () => {
-    const labels = firstColumn(readTable('docs/labels.md', '# Labels'));
+    const [inSeconds = ''] =
+      /^These take a bare number of seconds.*?\.$/ms.exec(readPage('docs/labels.md')) ?? [];
+    const labels = [
+      ...firstColumn(LABEL_ROWS),
+      ...codeOf(inSeconds).filter((word) => word.endsWith('-secs')),
+    ];
     expect(labels.toSorted()).toEqual(['enabled', ...LABEL_SUFFIXES].toSorted());
+  });
+
+  test.each(LABEL_ROWS)('gives an example of the label %s that counts', (label, example) => {
+    const [suffix = '', value = ''] = [...codeOf(label ?? ''), ...codeOf(example ?? '')];
+    const reading = labelsOf('db', { [suffix]: value });
+    expect(reading.problems.filter(({ severity }) => severity === 'error')).toEqual([]);
   });
 });
 
 describe('docs/environment.md', () => {
   test('has every environment variable, in order', () => {
-    expect(firstColumn(readTable('docs/environment.md', '# Environment'))).toEqual(ENVIRONMENT_VARIABLES);
+    expect(firstColumn(readTables('docs/environment.md', '# Environment'))).toEqual(ENVIRONMENT_VARIABLES);
   });
 });
 

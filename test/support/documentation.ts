@@ -11,16 +11,33 @@ export function readPage(page: string): string {
   return readFileSync(page, 'utf8');
 }
 
-/** The rows of the first table below a heading such as `## Fields`, without its head; a cell is its text. */
-export function readTable(page: string, heading: string): readonly (readonly string[])[] {
+/** The rows of all tables below a heading such as `## Fields` and before the next one of its level; a cell is its text. */
+export function readTables(page: string, heading: string): readonly (readonly string[])[] {
+  return rowsOf(sectionOf(page, heading)).map((row) =>
+    row
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}
+
+/** The text below a heading and before the next one of its level or above. */
+export function sectionOf(page: string, heading: string): string {
   const text = `\n${readPage(page)}`;
-  const below = text.indexOf(`\n${heading}\n`);
-  if (below === -1) throw new Error(`${page} has no heading "${heading}"`);
-  const lines = text.slice(below).split('\n');
-  const start = lines.findIndex((line) => line.startsWith('|'));
-  const length = lines.slice(start).findIndex((line) => !line.startsWith('|'));
-  const rows = lines.slice(start, start + length).map((line) => line.split('|').slice(1, -1));
-  return rows.slice(2).map((cells) => cells.map((cell) => cell.trim()));
+  const at = text.indexOf(`\n${heading}\n`);
+  if (at === -1) throw new Error(`${page} has no heading "${heading}"`);
+  const below = text.slice(at + heading.length + 1);
+  const level = heading.indexOf(' ');
+  const end = below.search(new RegExp(`\n#{1,${level}} `));
+  return end === -1 ? below : below.slice(0, end);
+}
+
+/** The lines of tables that are neither heads nor the rules below these. */
+function rowsOf(section: string): readonly string[] {
+  const lines = section.split('\n');
+  return lines.filter(
+    (line, at) => /^\|/.test(line) && !/^\| -/.test(line) && !/^\| -/.test(lines[at + 1] ?? ''),
+  );
 }
 
 /** What stands in backticks. */
