@@ -1,15 +1,20 @@
 import { once } from 'node:events';
-import { readdirSync, readlinkSync } from 'node:fs';
+import { closeSync, readdirSync, readlinkSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { setEnvironmentData } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Admission } from '../../src/relay/access/admission.ts';
 import { countDescriptors, createClientCounts } from '../../src/relay/access/client-counts.ts';
+import { compileAccessList } from '../../src/relay/access/access-list.ts';
+import { TcpListener } from '../../src/relay/tcp/tcp-listener.ts';
 import { createTcpRelay } from '../../src/relay/tcp/create-tcp-relay.ts';
 import type { SpliceRelay } from '../../src/relay/splice/main/splice-relay.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { Descriptors } from '../../src/system/descriptors.ts';
 import { type LogFields, type Logger, silentLogger } from '../../src/system/log/logger.ts';
-import { settle } from '../support/fake-clock.ts';
+import { aListener } from '../support/builders.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
+import { freePort } from '../support/free-ports.ts';
 import { DEATH_KEY } from '../support/mortal-relay-key.ts';
 import { MORTAL_THREAD_FILE, THREAD_FILE } from '../support/relay-thread-file.ts';
 import { createSpliceRelay } from '../support/relays.ts';
@@ -25,6 +30,14 @@ function readlinkOf(path: string): string {
     return '';
   }
 }
+
+const A_ROUTE = {
+  ...{ service: 0, name: 'db', keepAliveMs: 0, budgetMs: 30_000 },
+  access: { allowList: [], blockList: [] },
+  onUse() {},
+  onReturned() {},
+  onLost() {},
+};
 
 function createAdmission(): Admission {
   const [clock, logger] = [systemClock, silentLogger];
@@ -84,6 +97,26 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
     expect(pipes()).toBe(before);
   });
 
+  test('counts the clients that the thread had let in no longer', async () => {
+    const upstream = await sockets.listen();
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const route = relay.openRoute(server, {
+      ...A_ROUTE,
+      upstreams: [{ host: '127.0.0.1', port: upstream.port }],
+    });
+    server.close();
+    await Promise.all([sockets.connect(port), upstream.socket(0)]);
+    expect([countDescriptors(admission.counts), admission.counts.connections[0]]).toEqual([2, 1]);
+    Atomics.store(death, 0, 1);
+    const { ended } = await join();
+    await ended;
+    expect([countDescriptors(admission.counts), admission.counts.connections[0]]).toEqual([0, 0]);
+    closeSync(route?.takeListener() ?? -1);
+  });
+
   test('resets every connection, says so, and relays new ones by streams', async () => {
     const before = await join();
     const other = await join();
@@ -110,6 +143,33 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
 });
 
 describe.runIf(isLinux)('SpliceRelay', () => {
+  test('frees the port of a server at once, whenever the thread gets to close its copy of the socket', async () => {
+    // It does what it is told at the end only.
+    const thread = `import { closeSync } from 'node:fs';
+      import { receiveMessageOnPort, workerData } from 'node:worker_threads';
+      const { shared, port } = workerData;
+      while (Atomics.load(shared.quit, 0) === 0) Atomics.wait(shared.quit, 0, 0, 5);
+      for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port))
+        if (next.message.kind === 'open-route') closeSync(next.message.listener);
+      port.close();`;
+    const relay = await createSpliceRelay({
+      threadFile: new URL(`data:text/javascript,${encodeURIComponent(thread)}`),
+    });
+    const sockets = new Sockets();
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const route = relay.openRoute(server, { ...A_ROUTE, upstreams: [{ host: '127.0.0.1', port: 1 }] });
+    server.close();
+    server.listen({ fd: route?.takeListener() });
+    await once(server, 'listening');
+    relay.closeServer(server);
+    await expect(sockets.connect(port)).rejects.toThrow('ECONNREFUSED');
+    relay.close();
+    await sockets.close();
+  });
+
   test('counts its pipes among the descriptors of clients while it has them', async () => {
     const sockets = new Sockets();
     const admission = createAdmission();
@@ -124,6 +184,43 @@ describe.runIf(isLinux)('SpliceRelay', () => {
     while (countDescriptors(admission.counts) > 0) await settle();
     await sockets.close();
   });
+
+  test.each(['served', 'turned away'])(
+    'ends its thread 8 s after its last client has left, who was %s',
+    async (how) => {
+      const sockets = new Sockets();
+      const clock = new FakeClock();
+      const relay = await createSpliceRelay({ clock });
+      const upstream = await sockets.listen((socket) => socket.resume().on('end', () => socket.end()));
+      const listener = new TcpListener({
+        ...{ spec: aListener({ address: '127.0.0.1', port: await freePort() }), relay, logger: silentLogger },
+        binding: {
+          ...{ service: 'db', targetPort: 5432, keepAliveMs: 0 },
+          access: compileAccessList({ allowList: [], blockList: [] }),
+          async connect() {
+            if (how !== 'served') throw new Error('no');
+            return { socket: await sockets.connect(upstream.port), release() {} };
+          },
+        },
+        onRefused() {},
+        onDrained() {},
+      });
+      await listener.open();
+      const client = await sockets.connect(listener.spec.port);
+      client.end();
+      await ending(client);
+      while (clock.pending === 0) await settle();
+      const threads = () => readdirSync('/proc/self/task').length;
+      const before = threads();
+      await clock.advance(7_999);
+      expect(clock.delaysMs).toEqual([1]);
+      await clock.advance(1);
+      while (threads() >= before) await settle();
+      listener.destroy();
+      relay.close();
+      await sockets.close();
+    },
+  );
 
   test('warns once that the kernel refuses to watch sockets, and says what helps', async () => {
     const report = {

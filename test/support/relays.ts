@@ -6,7 +6,7 @@ import { createLoopPoll, type LoopPoll } from '../../src/relay/native/loop-poll.
 import { SpliceRelay } from '../../src/relay/splice/main/splice-relay.ts';
 import { createStreamRelay, type NativeParts } from '../../src/relay/tcp/stream-relay.ts';
 import type { RelayKind, TcpRelay } from '../../src/relay/tcp/tcp-relay.ts';
-import { systemClock } from '../../src/system/clock.ts';
+import { type Clock, systemClock } from '../../src/system/clock.ts';
 import { type Logger, silentLogger } from '../../src/system/log/logger.ts';
 import { THREAD_FILE } from './relay-thread-file.ts';
 
@@ -26,16 +26,19 @@ export async function createRelay(kind: RelayKind): Promise<TcpRelay> {
 export async function createSpliceRelay({
   threadFile = THREAD_FILE,
   logger = silentLogger,
+  clock = systemClock,
   admission,
 }: {
   readonly threadFile?: URL;
   readonly logger?: Logger;
+  /** Of the relay alone: neither its thread nor the relay by streams goes by it. */
+  readonly clock?: Clock;
   readonly admission?: Admission;
 } = {}): Promise<SpliceRelay> {
   const native = await loadNative();
   const { libc } = native;
   const fallback = createStreamRelay(native);
-  return new SpliceRelay({ libc, threadFile, logger, admission, clock: systemClock, fallback });
+  return new SpliceRelay({ libc, threadFile, logger, admission, clock, fallback });
 }
 
 async function loadNative(): Promise<NativeParts> {

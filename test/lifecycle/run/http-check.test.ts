@@ -148,6 +148,16 @@ describe('untilHttpHealthy', () => {
     expect(asked).toEqual(['GET /a', 'GET /b', 'GET /c']);
   });
 
+  test('is content with a redirect whose own status counts, and does not follow it', async () => {
+    const port = await serve((_request, response) => response.writeHead(302, { location: '/login' }).end());
+    const accepted = () => [{ first: 200, last: 302 }];
+    await untilHttpHealthy(aUrl(`http://{{container}}:${port}/`), {
+      ...{ hosts: ['127.0.0.1'], clock, signal: stop.signal, accepted },
+    });
+    outcome = 'healthy';
+    expect(asked).toEqual(['GET /']);
+  });
+
   test('follows no more than five redirects', async () => {
     const port = await serve((_request, response) => response.writeHead(302, { location: '/' }).end());
     check(`http://{{container}}:${port}/`);

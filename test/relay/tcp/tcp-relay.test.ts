@@ -246,6 +246,24 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     },
   );
 
+  test('ends when one side has reset and the other takes nothing of the rest for 5 s', async () => {
+    relay();
+    upstream.write(pattern(32 * MIB));
+    const moved = () => connection.traffic.bytesDown + inner.upstream.bytesRead;
+    // Nothing tells that the relay is stuck but that it moves nothing any more.
+    let before: number;
+    do {
+      before = moved();
+      await sleep(50);
+    } while (before === 0 || moved() > before);
+    const resetMs = performance.now();
+    upstream.resetAndDestroy();
+    // Node's streams notice it when they write.
+    client.write('more');
+    await expectOneEnd();
+    expect(performance.now() - resetMs).toBeGreaterThan(4_900);
+  });
+
   const amounts = sides.flatMap((side) => [3, 4 * MIB].map((bytes) => [side, bytes] as const));
 
   test.runIf(process.platform === 'linux').each(amounts)(

@@ -8,6 +8,7 @@ import { Admission } from '../../../src/relay/access/admission.ts';
 import { countShared, createClientCounts } from '../../../src/relay/access/client-counts.ts';
 import { type TcpBinding, TcpListener } from '../../../src/relay/tcp/tcp-listener.ts';
 import type { TcpRelay } from '../../../src/relay/tcp/tcp-relay.ts';
+import type { Client } from '../../../src/relay/listener.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { Descriptors } from '../../../src/system/descriptors.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
@@ -33,12 +34,17 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
   let drained: { times: number };
   /** Where the relay is told to connect. */
   let upstreamPort: number;
+  let upstreamHost: string;
+  /** Paths that were opened and are not closed. */
+  let paths: number;
 
   beforeEach(async () => {
     sockets = new Sockets();
     relay = await createSpliceRelay();
     upstream = await sockets.listen();
     upstreamPort = upstream.port;
+    upstreamHost = '127.0.0.1';
+    paths = 0;
     port = await freePort();
     asked = 0;
     const own = { times: 0 };
@@ -57,8 +63,13 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
       },
       openWarmPath(wanted) {
         user = wanted;
-        const endpoints = [{ host: '127.0.0.1', port: upstreamPort }];
-        return { endpoints, budgetMs: 30_000, used: (count) => void counts.push(count), close() {} };
+        paths++;
+        return {
+          endpoints: [{ host: upstreamHost, port: upstreamPort }],
+          budgetMs: 30_000,
+          used: (count) => void counts.push(count),
+          close: () => void paths--,
+        };
       },
     };
     listener = new TcpListener({
@@ -258,6 +269,36 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
       await until(() => listener.activeConnections === 0);
     }
     expect([asked, user]).toEqual([2, undefined]);
+  });
+
+  test('looks at each client itself where a webhook is told of each', async () => {
+    const tracked: string[] = [];
+    const track = ({ endpoint }: Client) => {
+      tracked.push(endpoint);
+      return () => {};
+    };
+    listener.rebind({ ...binding, track });
+    for (let count = 1; count <= 2; count++) {
+      await end(await connect());
+      await until(() => listener.activeConnections === 0);
+    }
+    expect([asked, user, tracked.length]).toEqual([2, undefined, 2]);
+  });
+
+  test.each(['rebound', 'closed'])('gives its path back when it is %s', async (how) => {
+    await warmUp();
+    expect(paths).toBe(1);
+    if (how === 'closed') listener.close();
+    else listener.rebind(binding);
+    expect(paths).toBe(0);
+  });
+
+  test('gives its path back where the relay does not take the socket', async () => {
+    upstreamHost = 'db.internal';
+    await warmUp();
+    expect(paths).toBe(0);
+    await connect();
+    expect(asked).toBe(2);
   });
 
   test('lends nothing any more when it was closed while its client waited', async () => {

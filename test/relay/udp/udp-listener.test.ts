@@ -1,11 +1,12 @@
 import { networkInterfaces } from 'node:os';
+import { queryObjects } from 'node:v8';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compileAccessList } from '../../../src/relay/access/access-list.ts';
 import { Admission, type ServiceBounds } from '../../../src/relay/access/admission.ts';
 import { createClientCounts } from '../../../src/relay/access/client-counts.ts';
 import type { FlowLease } from '../../../src/relay/udp/flow-lease.ts';
 import type { Client } from '../../../src/relay/listener.ts';
-import type { UdpBudget } from '../../../src/relay/udp/udp-budget.ts';
+import { FlowLimit, type UdpBudget } from '../../../src/relay/udp/udp-budget.ts';
 import { type UdpBinding, UdpListener } from '../../../src/relay/udp/udp-listener.ts';
 import { Descriptors } from '../../../src/system/descriptors.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
@@ -453,6 +454,30 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
       ]);
       expect(listener.drops).toEqual({});
     });
+
+    test('knows every flow of an address when one of them has ended', async () => {
+      await open(bounded({ maxConnectionsPerAddress: 2 }));
+      await asks(await datagrams.bind(), 'a');
+      await clock.advance(IDLE_MS / 2);
+      await asks(await datagrams.bind(), 'b');
+      await clock.advance(IDLE_MS / 2);
+      for (const text of ['c', 'd'])
+        expect(String(await asks(await datagrams.bind(), text))).toBe(`echo ${text}`);
+      // That of the second client has made room for the fourth's.
+      expect([listener.activeConnections, listener.drops]).toEqual([2, {}]);
+    });
+  });
+
+  test('keeps nothing of addresses whose flows have ended', async () => {
+    const held = () => queryObjects(FlowLimit, { format: 'count' });
+    const before = held();
+    for (let address = 2; address < 102; address++)
+      await asks(await datagrams.bind(undefined, { host: `127.0.0.${address}` }), 'a');
+    // What was made before this test may be collected meanwhile.
+    expect(held() - before).toBeGreaterThan(50);
+    await clock.advance(IDLE_MS);
+    await settle();
+    expect(held() - before).toBeLessThan(50);
   });
 
   test('throws when somebody else holds the port, and can be opened as soon as it is free', async () => {

@@ -6,13 +6,14 @@ import {
   EPOLLOUT,
   EPOLLRDHUP,
 } from '../../../../src/relay/native/epoll-events.ts';
-import { ECONNREFUSED, ECONNRESET } from '../../../../src/relay/native/errno.ts';
+import { ECONNREFUSED, ECONNRESET, EPIPE } from '../../../../src/relay/native/errno.ts';
 import { RelayedPair } from '../../../../src/relay/splice/thread/relayed-pair.ts';
 import { ScriptedKernel } from '../scripted-kernel.ts';
 
 /** What the kernel tells of a connection that was reset, and of one that was refused. */
 const OVER = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLERR | EPOLLHUP;
 const ANSWER = new TextEncoder().encode('answer');
+const QUESTION = new TextEncoder().encode('question');
 
 function createPair(kernel: ScriptedKernel): RelayedPair {
   const parts = { kernel, pipes: kernel, buffer: new Uint8Array(64), bytesPerTurn: 256 };
@@ -27,6 +28,15 @@ describe('RelayedPair whose upstream fails as soon as it is connected', () => {
     pair.note('upstream', OVER);
     expect([pair.isConnected, pair.run()]).toEqual([true, 'broken']);
     expect(kernel.output).toEqual(ANSWER);
+  });
+
+  test('passes on at once what an end has sent that turns out to be gone when it is written to', () => {
+    const answers = [ANSWER.length, -EPIPE];
+    const kernel = new ScriptedKernel({ input: Uint8Array.from([...ANSWER, ...QUESTION]), answers });
+    const pair = createPair(kernel);
+    pair.note('upstream', EPOLLIN | EPOLLOUT);
+    while (pair.run() === 'more');
+    expect(kernel.output).toEqual(QUESTION);
   });
 
   test('is refused, with the client as it was, when the upstream was never connected', () => {

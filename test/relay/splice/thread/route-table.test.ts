@@ -21,9 +21,13 @@ const LAST_CONNECT_MS = 2_000;
 /** A table with one open route. Its listener brings `clients`; its upstream takes each connection, and says nothing. */
 function openRoutes({
   clients,
+  budgetMs = 30_000,
+  upstreams = 1,
+  shared = createSharedState(),
   ...changes
-}: { readonly clients: number[] } & Partial<ConstructorParameters<typeof RouteTable>[0]>): RouteTable {
-  const shared = createSharedState();
+}: { readonly clients: number[]; readonly budgetMs?: number; readonly upstreams?: number } & Partial<
+  ConstructorParameters<typeof RouteTable>[0]
+>): RouteTable {
   Atomics.store(shared.routeOpen, 0, 1);
   const routes = new RouteTable({
     libc: {
@@ -47,9 +51,9 @@ function openRoutes({
     ...changes,
   });
   routes.open({
-    ...{ route: 0, listener: LISTENER, service: 0, keepAliveMs: 60_000, budgetMs: 30_000 },
+    ...{ route: 0, listener: LISTENER, service: 0, keepAliveMs: 60_000, budgetMs },
     reportedAs: undefined,
-    upstreams: [{ family: 2, bytes: new Uint8Array(16) }],
+    upstreams: Array.from({ length: upstreams }, () => ({ family: 2, bytes: new Uint8Array(16) })),
     access: { allowList: [], blockList: [] },
   });
   return routes;
@@ -125,6 +129,40 @@ describe('RouteTable whose upstream says nothing', () => {
     await clock.advance(1);
     routes.endTurn();
     expect([routes.timeoutMs(), returned]).toEqual([undefined, [CLIENT]]);
+  });
+});
+
+describe('RouteTable whose clients may not wait for long', () => {
+  test.each([
+    { what: 'its only upstream soon', upstreams: 1, budgetMs: 1_999 },
+    { what: 'the upstreams that are left', upstreams: 2, budgetMs: 250 },
+  ])('passes over $what, and says how long the client has waited', async ({ upstreams, budgetMs }) => {
+    const clock = new FakeClock();
+    const returned: object[] = [];
+    const tried: number[] = [];
+    const pairs = { add: (slot: number) => void tried.push(slot), remove() {}, close() {} };
+    const routes = openRoutes({
+      ...{ clients: [CLIENT], clock, upstreams, budgetMs, pairs: pairs as unknown as PairTable },
+      onReturned: (client) => void returned.push(client),
+    });
+    routes.accept(0);
+    await clock.advance(250);
+    routes.endTurn();
+    expect(returned).toEqual([{ route: 0, client: CLIENT, waitedMs: 250 }]);
+    expect(tried).toHaveLength(1);
+  });
+});
+
+describe('RouteTable whose route the main thread has closed', () => {
+  test('gives a client back who comes before it hears of that, and counts it until the main thread has it', () => {
+    const shared = createSharedState();
+    const returned: number[] = [];
+    const clients: number[] = [];
+    const routes = openRoutes({ clients, shared, onReturned: ({ client }) => void returned.push(client) });
+    Atomics.store(shared.routeOpen, 0, 0);
+    clients.push(CLIENT);
+    routes.accept(0);
+    expect([returned, Atomics.load(shared.routeUse, 0)]).toEqual([[CLIENT], 1]);
   });
 });
 
