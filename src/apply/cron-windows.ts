@@ -4,6 +4,8 @@ import type { WorkloadController } from '../lifecycle/workload/workload-controll
 import type { Logger } from '../system/log/logger.ts';
 import type { CronAction } from './schedule-set.ts';
 
+const SCHEDULE = { kind: 'schedule' } as const;
+
 /**
  * What cron jobs do: a start wakes its service, and where there is a stop too the window between them is a lease; a stop
  * puts the service to sleep, whoever uses it. A fire that finds the wanted state only logs.
@@ -25,7 +27,7 @@ export class CronWindows {
     const { state } = controller;
     if (action === 'start') {
       this.#log(service, state.kind === 'ready' ? 'cron_start: awake already' : 'cron_start');
-      const lease = controller.hold('cron_start');
+      const lease = controller.hold('cron_start', { keeper: SCHEDULE });
       this.close(service);
       if (controller.service.cronStop === undefined) lease.release();
       else this.#open.set(service, { controller, lease });
@@ -33,7 +35,7 @@ export class CronWindows {
     }
     this.#log(service, state.kind === 'stopped' ? 'cron_stop: asleep already' : 'cron_stop');
     this.close(service);
-    controller.sleep('cron_stop');
+    controller.sleep({ kind: 'schedule', words: 'cron_stop' });
   }
 
   /** The service has changed: where its workload is another one now, an open window keeps that one awake instead. */
@@ -41,7 +43,7 @@ export class CronWindows {
     const open = this.#open.get(service);
     const controller = this.#lifecycle.find(service);
     if (open === undefined || controller === undefined || open.controller === controller) return;
-    this.#open.set(service, { controller, lease: controller.hold('cron_start') });
+    this.#open.set(service, { controller, lease: controller.hold('cron_start', { keeper: SCHEDULE }) });
     open.lease.release();
   }
 

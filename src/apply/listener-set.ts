@@ -1,4 +1,5 @@
 import { formatListenAddress, type ListenerSpec, listenKey, type Service } from '../model/service.ts';
+import type { PresentClient } from '../relay/listener.ts';
 import { backoffMs } from '../system/backoff.ts';
 import { describeBindError } from '../system/net/bind-error.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
@@ -16,14 +17,17 @@ export interface ListenerStatus {
   readonly drops: Readonly<Record<string, number>>;
   /** Clients that were closed for want of something, by what. */
   readonly refusals: Readonly<Record<string, number>>;
+  /** Clients that the access list has refused. */
+  readonly blocked: number;
+  /** `pending` until the first try to bind it has ended. */
+  readonly condition: 'pending' | 'bound' | 'failed';
   readonly error: string | undefined;
 }
 
 interface Slot {
   readonly listener: ServiceListener;
   service: Service;
-  /** `pending` until the first try to bind it has ended. */
-  bind: 'pending' | 'bound' | 'failed';
+  bind: ListenerStatus['condition'];
   failures: number;
   error: string | undefined;
   retry: Cancel | undefined;
@@ -73,8 +77,14 @@ export class ListenerSet {
 
   status(spec: ListenerSpec): ListenerStatus {
     const slot = this.#slots.get(listenKey(spec));
-    const { activeConnections = 0, drops = {}, refusals = {} } = slot?.listener ?? {};
-    return { activeConnections, drops, refusals, error: slot?.error };
+    const { activeConnections = 0, drops = {}, refusals = {}, blocked = 0 } = slot?.listener ?? {};
+    const { error, bind: condition = 'pending' } = slot ?? {};
+    return { activeConnections, drops, refusals, blocked, condition, error };
+  }
+
+  /** The clients of a listener that have been there for the longest time, oldest first, `max` at most. */
+  listClients(spec: ListenerSpec, max: number): readonly PresentClient[] {
+    return this.#slots.get(listenKey(spec))?.listener.listClients(max) ?? [];
   }
 
   open(spec: ListenerSpec, service: Service): void {

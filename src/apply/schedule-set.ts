@@ -56,6 +56,14 @@ export class ScheduleSet {
     this.#armFor(earliest(jobs), nowMs);
   }
 
+  /** When the jobs of a service fire next, ms since the epoch; absent where there is no such job, or it never fires again. */
+  nextFires(service: string): Readonly<Partial<Record<CronAction, number>>> {
+    const jobs = this.#jobs.get(service) ?? [];
+    return Object.fromEntries(
+      jobs.flatMap(({ action, nextMs }) => (nextMs === undefined ? [] : [[action, nextMs]])),
+    );
+  }
+
   /** Forgets the jobs of a service. */
   clear(service: string): void {
     this.#jobs.delete(service);

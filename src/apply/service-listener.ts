@@ -54,7 +54,7 @@ export function createServiceListener(
 type CreateOptions = Parameters<typeof createServiceListener>[1];
 
 function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
-  const { lifecycle, relay, logger, admission, own, onDrained } = options;
+  const { lifecycle, relay, clock, logger, admission, own, onDrained } = options;
   const place = { protocol: spec.protocol, address: spec.address, port: spec.port };
   const bind = (service: Service): TcpBinding => ({
     service: service.name,
@@ -68,7 +68,7 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     connect: (request) => lifecycle.connect(service.name, request),
   });
   const listener = new TcpListener({
-    ...{ spec, relay, logger, admission, onDrained, limiter: options.limiter },
+    ...{ spec, relay, clock, logger, admission, onDrained, limiter: options.limiter },
     endLog: EndLog.create(options),
     binding: bind(options.service),
     hasComeBack: (client, { service }) => own?.hasComeBack(client, { ...place, service }) ?? false,
@@ -118,6 +118,10 @@ function adapt<Binding>(
     get activeConnections() {
       return listener.activeConnections;
     },
+    get blocked() {
+      return listener.blocked;
+    },
+    listClients: (max) => listener.listClients(max),
     get drops() {
       return parts.drops();
     },

@@ -86,7 +86,7 @@ export class Cascade {
       lease.release();
       // A dependant that was only taken off the list goes on as its own settings say.
       if (!runs && this.#stopsWithHub(controller, link)) {
-        controller.sleepIfUnused(`${hub.service.name} has stopped`);
+        controller.sleepIfUnused({ kind: 'hub', words: `${hub.service.name} has stopped` });
       }
       this.#forgetAtRest(controller);
     }
@@ -94,7 +94,8 @@ export class Cascade {
       if (held.has(name)) continue;
       this.#noteBefore(controller, { hub, link });
       // The hub has its place among the starts, and may need its dependants to become ready: they must not queue behind it.
-      const lease = controller.hold(`with ${hub.service.name}`, { urgent: true });
+      const { name: by } = hub.service;
+      const lease = controller.hold(`with ${by}`, { keeper: { kind: 'hub', hub: by }, urgent: true });
       held.set(name, { controller, link, lease });
     }
     if (held.size > 0) this.#held.set(hub, held);

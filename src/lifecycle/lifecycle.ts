@@ -48,6 +48,9 @@ interface WarmRequest {
   readonly user: WarmUser;
 }
 
+/** Of wakes that are kept, of one workload, and of all together: each takes some 200 bytes. */
+const MAX_KEPT_WAKES = { each: 50, all: 65_536, least: 5 } as const;
+
 const NOT_THE_SLEEPER: SharedView = { isSleeper: false, heldElsewhere: new Set() };
 
 export class Lifecycle {
@@ -81,6 +84,10 @@ export class Lifecycle {
     this.#parts = {
       ...options,
       starts: this.#starts,
+      maxKeptWakes: () => {
+        const { each, all, least } = MAX_KEPT_WAKES;
+        return Math.min(each, Math.max(least, Math.floor(all / this.#byWorkload.size)));
+      },
       onChanged: (controller) => this.#cascade.changed(controller),
       onUnused: (controller) => this.#takeBack(controller),
       onRetired: (controller) => this.#forget(controller),
@@ -183,7 +190,7 @@ export class Lifecycle {
       for (const name of named) this.#addAgain(name);
       if (named.length > 0) this.linkDependants();
     } else if (controller.leases > 0 && !this.#lent.has(controller)) {
-      this.#lent.set(controller, there.guard());
+      this.#lent.set(controller, there.guard({ kind: 'renamed' }));
     }
   }
 

@@ -13,6 +13,13 @@ export interface Wake {
   readonly result: 'ready' | 'failed' | 'ended';
   /** Why it isn't ready, in words that name the thing. */
   readonly reason?: string;
+  /** What the workload had printed last when the start failed, oldest line first. It may hold secrets. */
+  readonly output?: readonly string[];
 }
 
 export type WakePhase = 'queue' | 'engine' | 'health' | 'port';
+
+/** A start that is under way. */
+export interface WakeUnderWay extends Pick<Wake, 'cause' | 'atMs' | 'phases'> {
+  readonly phase: WakePhase;
+}

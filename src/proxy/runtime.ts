@@ -31,6 +31,7 @@ export interface Runtime {
   /** The endpoints of the proxy itself; each part that binds a socket adds its own. */
   readonly own: OwnListeners;
   readonly reconciler: Reconciler;
+  readonly schedules: ScheduleSet;
   readonly sender: WebhookSender;
   /** Accepts nobody new, and starts and stops nothing from now on; resolves when the last connection has ended. */
   drain(): Promise<void>;
@@ -104,6 +105,7 @@ export function createRuntime(options: {
     listeners,
     own,
     reconciler,
+    schedules,
     sender,
     drain() {
       schedules.close();

@@ -5,6 +5,10 @@ export interface Listener<Binding> {
   readonly spec: ListenerSpec;
   /** Connections or flows that are held or relayed now. */
   readonly activeConnections: number;
+  /** How many clients the access list has refused since the listener was made. */
+  readonly blocked: number;
+  /** Those who have been there for the longest time, oldest first, `max` at most. */
+  listClients(max: number): readonly PresentClient[];
   /** Binds the socket. @throws the bind error, with its `code`. */
   open(): Promise<void>;
   /** Sends new clients to another binding; connections and flows that exist stay where they are. */
@@ -13,6 +17,24 @@ export interface Listener<Binding> {
   close(): void;
   /** Closes, and ends existing connections. Idempotent. */
   destroy(): void;
+}
+
+/** A client that is held or relayed now. */
+export interface PresentClient extends Partial<Traffic> {
+  /** `10.0.0.5:4242`, `[2001:db8::1]:4242` */
+  readonly endpoint: string;
+  /** Since when it is there, ms since the epoch. */
+  readonly sinceMs: number;
+  /** Whether it waits for the service to be awake. */
+  readonly isWaiting: boolean;
+}
+
+/** What a connection or flow has carried so far. */
+export interface Traffic {
+  /** Bytes that the upstream has taken. */
+  readonly bytesUp: number;
+  /** Bytes that the client has taken. */
+  readonly bytesDown: number;
 }
 
 /** The client of a connection or flow. */
@@ -26,3 +48,8 @@ export interface Client {
 
 /** Called for each client that is let in; the function it returns is called when the client's connection or flow has ended. */
 export type TrackClient = (client: Client) => () => void;
+
+/** Of some clients those who came first, in that order, `max` at most. */
+export function oldestOf(clients: readonly PresentClient[], max: number): readonly PresentClient[] {
+  return clients.toSorted((a, b) => a.sinceMs - b.sinceMs).slice(0, max);
+}

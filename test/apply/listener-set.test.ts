@@ -70,6 +70,8 @@ describe('ListenerSet', () => {
       spec: wanted,
       drops: { expired: 2 },
       refusals: {},
+      blocked: 0,
+      listClients: (max) => listener.listClients(max),
       get activeConnections() {
         return listener.activeConnections;
       },
@@ -100,6 +102,7 @@ describe('ListenerSet', () => {
     await relayed();
     expect(served).toEqual(['db']);
     expect(set.status(spec)).toEqual({
+      ...{ blocked: 0, condition: 'bound' },
       activeConnections: 1,
       drops: { expired: 2 },
       refusals: {},
@@ -109,7 +112,13 @@ describe('ListenerSet', () => {
   });
 
   test('knows nothing of a listener that was never opened', () => {
-    expect(set.status(spec)).toEqual({ activeConnections: 0, drops: {}, refusals: {}, error: undefined });
+    expect(set.status(spec)).toEqual({
+      ...{ blocked: 0, condition: 'pending' },
+      activeConnections: 0,
+      drops: {},
+      refusals: {},
+      error: undefined,
+    });
   });
 
   test('reports a port that another process holds, and says so once', async () => {

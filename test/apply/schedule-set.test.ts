@@ -63,6 +63,16 @@ describe('ScheduleSet', () => {
     expect(clock.pending).toBe(0);
   });
 
+  test('tells when each job fires next', async () => {
+    const at = (time: string) => Date.parse(`2026-04-${time}:00Z`);
+    set({ cronStart: '30 12 * * *', cronStop: '40 12 * * *' });
+    set({ name: 'web', cronStart: '0 0 30 2 *' });
+    expect(schedules.nextFires('db')).toEqual({ start: at('01T12:30'), stop: at('01T12:40') });
+    await clock.advance(35 * MINUTE_MS);
+    expect(schedules.nextFires('db')).toEqual({ start: at('02T12:30'), stop: at('01T12:40') });
+    expect([schedules.nextFires('web'), schedules.nextFires('gone')]).toEqual([{}, {}]);
+  });
+
   test('fires no more for a service that was cleared', async () => {
     set({ cronStart: '30 12 * * *', cronStop: '40 12 * * *' });
     set({ name: 'web', cronStart: '30 12 * * *' });

@@ -213,7 +213,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     test('leaves a workload to its idle timer when something else has proved that it is well', async () => {
       bench.add(service, STOPPED);
       await upstream();
-      const lease = bench.controller('db').hold('for a test');
+      const lease = bench.controller('db').hold('for a test', { keeper: { kind: 'schedule' } });
       await bench.clock.advance(WAKE_MS);
       expect(state()).toBe('ready');
       lease.release();

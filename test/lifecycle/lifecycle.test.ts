@@ -193,7 +193,7 @@ describe('Lifecycle', () => {
     test('puts nothing to sleep that somebody else may serve', async () => {
       bench.add(aBareService({ listeners: [aListener({ protocol: 'udp' })] }), RUNNING);
       serve(false);
-      bench.controller('db').sleepIfUnused('its hub has stopped');
+      bench.controller('db').sleepIfUnused({ kind: 'schedule', words: 'its hub has stopped' });
       await idle();
       expect(bench.backend.calls).toEqual([]);
     });
@@ -340,8 +340,16 @@ describe('Lifecycle', () => {
 
   test.each<[string, Observation, (bench: Bench) => void]>([
     ['its idle timeout passes', RUNNING, () => {}],
-    ['a schedule stops it', RUNNING, ({ lifecycle }) => lifecycle.find('db')?.sleep('cron_stop')],
-    ['a schedule starts it', STOPPED, ({ lifecycle }) => void lifecycle.find('db')?.hold('cron_start')],
+    [
+      'a schedule stops it',
+      RUNNING,
+      ({ lifecycle }) => lifecycle.find('db')?.sleep({ kind: 'schedule', words: 'cron_stop' }),
+    ],
+    [
+      'a schedule starts it',
+      STOPPED,
+      ({ lifecycle }) => void lifecycle.find('db')?.hold('cron_start', { keeper: { kind: 'schedule' } }),
+    ],
     ['a client comes', STOPPED, (bench) => void bench.client('db', 80).served.catch(() => {})],
     [
       'a client comes while it stops',

@@ -90,6 +90,10 @@ const WALL_CLOCK: ReadonlyMap<string, string> = new Map([
   ['proxy/lazy-proxy.ts', 'the status shows how long ago a timestamp was'],
   ['proxy/webhook-events.ts', 'an event has a timestamp'],
   ['lifecycle/workload/lease-book.ts', 'the status shows when a service was last active'],
+  ['lifecycle/workload/state-history.ts', 'the API shows when a workload came into its state'],
+  ['lifecycle/workload/workload-controller.ts', 'the API shows when a workload will sleep'],
+  ['relay/tcp/tcp-listener.ts', 'the API shows since when a client is there'],
+  ['relay/udp/udp-listener.ts', 'the API shows since when a client is there'],
   ['lifecycle/workload/wake-record.ts', 'the status shows when the last wake was'],
   ['relay/splice/thread/route-table.ts', 'the status shows when a service was last active'],
 ]);

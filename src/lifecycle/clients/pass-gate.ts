@@ -174,7 +174,7 @@ export class FlowLease {
     const controller = this.#controller;
     // Where a health gate has passed, or another client was served, the workload is well: its protocol just never answers.
     if (this.#isSilent && !hasHealthGate(controller) && controller.state.kind !== 'ready')
-      controller.sleepIfUnused('no answer to the first datagram');
+      controller.sleepIfUnused({ kind: 'silence', words: 'no answer to the first datagram' });
   }
 }
 

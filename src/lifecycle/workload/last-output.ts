@@ -40,29 +40,32 @@ export class LastOutput {
 
   /**
    * Reads the lines, keeps them and logs them, unless that was done a moment ago. Never rejects.
+   * @returns the lines; undefined where they were not read.
    * @param options.of what failed; where its check printed nothing, the workload's own lines count.
    */
   async read(
     workload: Workload,
     { service, of }: { readonly service: string; readonly of: OutputRequest['of'] },
-  ): Promise<void> {
+  ): Promise<readonly string[] | undefined> {
     const nowMs = this.#clock.monotonicMs();
-    if (this.#readAtMs !== undefined && nowMs - this.#readAtMs < INTERVAL_MS) return;
+    if (this.#readAtMs !== undefined && nowMs - this.#readAtMs < INTERVAL_MS) return undefined;
     this.#readAtMs = nowMs;
     try {
       const lines = await this.#readFirst(workload, of === 'check' ? ['check', 'workload'] : ['workload']);
       // Another start may have worked meanwhile.
-      if (this.#closed.signal.aborted || this.#readAtMs !== nowMs) return;
+      if (this.#closed.signal.aborted || this.#readAtMs !== nowMs) return undefined;
       this.#lines = lines;
       // The backend has logged each line as it came.
-      if (this.#backend.logsOutput === true && this.#logger.shows?.('info') !== false) return;
+      if (this.#backend.logsOutput === true && this.#logger.shows?.('info') !== false) return lines;
       for (const line of lines) {
         this.#logger.warn({ event: 'last-output', service }, `${service} | ${line}`);
       }
+      return lines;
     } catch (error) {
-      if (this.#closed.signal.aborted) return;
+      if (this.#closed.signal.aborted) return undefined;
       const message = `${service}: its last output can't be read: ${messageOf(error)}`;
       this.#logger.debug({ event: 'last-output', service }, message);
+      return undefined;
     }
   }
 

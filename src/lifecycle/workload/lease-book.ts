@@ -1,3 +1,4 @@
+import type { Keeper, WorkloadReport } from '../../model/workload-report.ts';
 import type { Clock } from '../../system/clock.ts';
 
 /** One reason for a workload to be awake. */
@@ -15,6 +16,8 @@ export class LeaseBook {
   readonly #onChange: () => void;
   /** The holds that wait for the workload to be awake once, and whether each is urgent. */
   readonly #unmet = new Map<Lease, boolean>();
+  /** Who holds the guards, and since when, on the monotonic clock; made with the first one. */
+  #keepers: Map<Lease, { readonly keeper: Keeper; readonly sinceMs: number }> | undefined;
   #count = 0;
   #uses = 0;
   #lastActiveMs: number;
@@ -55,19 +58,33 @@ export class LeaseBook {
     return this.#idleSinceMs;
   }
 
+  /** The guards, oldest first. */
+  get keepers(): WorkloadReport['keepers'] {
+    const epochMs = this.#clock.nowMs() - this.#clock.monotonicMs();
+    const held = [...(this.#keepers?.values() ?? [])];
+    return held.map(({ keeper, sinceMs }) => ({ ...keeper, sinceMs: epochMs + sinceMs }));
+  }
+
   /** A lease of a client that uses the workload. */
   take(): Lease {
-    return this.#add({ uses: 1 });
+    this.#uses++;
+    this.#change(+1);
+    return new LeaseBook.#Held(this, 1);
   }
 
   /** A lease that no client holds, but a hub, a schedule or another proxy: the workload is not idle meanwhile. */
-  guard(): Lease {
-    return this.#add({ uses: 0 });
+  guard(keeper: Keeper): Lease {
+    // Before the count changes: whoever hears of that sees who it is.
+    const lease = new LeaseBook.#Held(this, 0);
+    this.#keepers ??= new Map();
+    this.#keepers.set(lease, { keeper, sinceMs: this.#clock.monotonicMs() });
+    this.#change(+1);
+    return lease;
   }
 
   /** A guard that wants the workload awake once, even if no client waits for that; `urgent`: without waiting for its turn. */
-  hold({ urgent = false }: { readonly urgent?: boolean } = {}): Lease {
-    const lease = this.guard();
+  hold(keeper: Keeper, { urgent = false }: { readonly urgent?: boolean } = {}): Lease {
+    const lease = this.guard(keeper);
     this.#unmet.set(lease, urgent);
     return lease;
   }
@@ -75,12 +92,6 @@ export class LeaseBook {
   /** The workload is awake. */
   meetAll(): void {
     this.#unmet.clear();
-  }
-
-  #add({ uses }: { readonly uses: 0 | 1 }): Lease {
-    this.#uses += uses;
-    this.#change(+1);
-    return new LeaseBook.#Held(this, uses);
   }
 
   /** A class, and no object with a closure of its own: each flow and connection has one. */
@@ -98,6 +109,7 @@ export class LeaseBook {
       this.#book = undefined;
       if (book === undefined) return;
       book.#unmet.delete(this);
+      book.#keepers?.delete(this);
       const sinceMs = idleSinceMs ?? book.#clock.monotonicMs();
       book.#idleSinceMs = Math.max(sinceMs, book.#idleSinceMs ?? 0);
       book.#uses -= this.#weight;

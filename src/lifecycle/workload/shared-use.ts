@@ -1,5 +1,6 @@
 import type { Backend, SharedView } from '../../backends/backend.ts';
 import { type Workload, workloadKey } from '../../model/workload.ts';
+import type { Keeper } from '../../model/workload-report.ts';
 import type { Lease, LeaseBook } from './lease-book.ts';
 
 /**
@@ -35,8 +36,8 @@ export class SharedUse {
   /** Takes what is known of the other proxies. */
   take({ isSleeper, heldElsewhere }: SharedView): void {
     const isHeld = heldElsewhere.has(workloadKey(this.#workload()));
-    this.#standby = this.#follow(this.#standby, { wanted: !isSleeper });
-    this.#elsewhere = this.#follow(this.#elsewhere, { wanted: isHeld });
+    this.#standby = this.#follow(this.#standby, { wanted: !isSleeper, kind: 'standby' });
+    this.#elsewhere = this.#follow(this.#elsewhere, { wanted: isHeld, kind: 'replica' });
   }
 
   /** The leases have changed: tells the backend when the first client has come and when the last one has left. */
@@ -49,12 +50,19 @@ export class SharedUse {
 
   /** Gives the guards back; taken again with the next view. Idempotent. */
   close(): void {
-    this.#standby = this.#follow(this.#standby, { wanted: false });
-    this.#elsewhere = this.#follow(this.#elsewhere, { wanted: false });
+    this.#standby?.release();
+    this.#elsewhere?.release();
+    this.#standby = this.#elsewhere = undefined;
   }
 
-  #follow(guard: Lease | undefined, { wanted }: { readonly wanted: boolean }): Lease | undefined {
-    if (wanted) return guard ?? this.#leases.guard();
+  #follow(
+    guard: Lease | undefined,
+    {
+      wanted,
+      kind,
+    }: { readonly wanted: boolean; readonly kind: Extract<Keeper['kind'], 'standby' | 'replica'> },
+  ): Lease | undefined {
+    if (wanted) return guard ?? this.#leases.guard({ kind });
     guard?.release();
     return undefined;
   }

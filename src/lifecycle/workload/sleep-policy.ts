@@ -1,6 +1,7 @@
 import type { Backend } from '../../backends/backend.ts';
 import type { Observation } from '../../model/observation.ts';
 import type { Service } from '../../model/service.ts';
+import type { SleepReason } from '../../model/sleep.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { LeaseBook } from './lease-book.ts';
 import { isGate, type LifecycleState, type Transition } from './machine.ts';
@@ -29,7 +30,7 @@ export class SleepPolicy {
   #servedSinceMs = 0;
   /** When the workload last came to its gate, on the monotonic clock. */
   #runSinceMs = 0;
-  #sleepSoon: string | undefined;
+  #sleepSoon: SleepReason | undefined;
 
   constructor(options: { readonly clock: Clock; readonly backend: Backend; readonly leases: LeaseBook }) {
     this.#clock = options.clock;
@@ -48,11 +49,11 @@ export class SleepPolicy {
   }
 
   /** Why the workload is to sleep as soon as its start has ended, unless somebody uses it then; undefined where it isn't to. */
-  get sleepSoon(): string | undefined {
+  get sleepSoon(): SleepReason | undefined {
     return this.#sleepSoon;
   }
 
-  sleepWhenStarted(reason: string): void {
+  sleepWhenStarted(reason: SleepReason): void {
     this.#sleepSoon = reason;
   }
 

@@ -65,6 +65,11 @@ export class LifecycleTimers {
     this.#failedSleeps = outcome === 'slept' ? 0 : this.#failedSleeps + 1;
   }
 
+  /** When the idle timer fires, on the monotonic clock; undefined while it doesn't run. */
+  get sleepsAtMs(): number | undefined {
+    return this.#idle?.dueMs;
+  }
+
   /** Cancels all of them, for good. */
   close(): void {
     this.#closed = true;

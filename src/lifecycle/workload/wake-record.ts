@@ -1,13 +1,16 @@
 import type { Backend } from '../../backends/backend.ts';
 import type { Service } from '../../model/service.ts';
-import type { Wake, WakePhase } from '../../model/wake.ts';
+import type { Wake, WakePhase, WakeUnderWay } from '../../model/wake.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { withObstacle } from '../refusal.ts';
 import { LastOutput } from './last-output.ts';
 import type { Transition } from './machine.ts';
 
-interface WakeUnderWay {
+/** Of all failed wakes that are kept, how many keep what the workload had printed. */
+const MAX_OUTPUTS = 5;
+
+interface Attempt {
   readonly cause: string;
   readonly atMs: number;
   readonly phases: Record<WakePhase, number>;
@@ -16,7 +19,7 @@ interface WakeUnderWay {
 }
 
 /**
- * What is known of the wakes of one workload: who caused the last one that has ended, how long its phases took, how it
+ * What is known of the wakes of one workload: who caused each of the last ones that have ended, how long its phases took, how it
  * ended, and, where it failed, why and what the workload printed before. `close()` ends it.
  */
 export class WakeRecord {
@@ -24,21 +27,44 @@ export class WakeRecord {
   readonly #backend: Backend;
   readonly #logger: Logger;
   readonly #output: LastOutput;
-  #underWay: WakeUnderWay | undefined;
-  #last: Wake | undefined;
+  readonly #maxKept: () => number;
+  #underWay: Attempt | undefined;
+  /** Those that have ended, oldest first; made with the first one. */
+  #kept: Wake[] | undefined;
   #failure: string | undefined;
   #closed = false;
 
-  constructor(options: { readonly clock: Clock; readonly backend: Backend; readonly logger: Logger }) {
+  constructor(options: {
+    readonly clock: Clock;
+    readonly backend: Backend;
+    readonly logger: Logger;
+    /** How many wakes may be kept, at least 1. */
+    readonly maxKeptWakes: () => number;
+  }) {
     this.#clock = options.clock;
     this.#backend = options.backend;
     this.#logger = options.logger;
+    this.#maxKept = options.maxKeptWakes;
     this.#output = new LastOutput(options);
   }
 
   /** The last wake that has ended. */
   get last(): Wake | undefined {
-    return this.#last;
+    return this.#kept?.at(-1);
+  }
+
+  /** The last wakes that have ended, oldest first. */
+  get kept(): readonly Wake[] {
+    return this.#kept ?? [];
+  }
+
+  /** The wake that is under way, as it is now. */
+  get underWay(): WakeUnderWay | undefined {
+    const wake = this.#underWay;
+    if (wake === undefined) return undefined;
+    this.#closePhase(wake);
+    const { cause, atMs, phase } = wake;
+    return { cause, atMs, phase, phases: roundPhases(wake.phases) };
   }
 
   /** Why the last wake that failed did so; undefined from the next one on that works. */
@@ -106,7 +132,7 @@ export class WakeRecord {
     { workload, name: service }: Pick<Service, 'workload' | 'name'>,
     failed: 'workload' | 'check',
   ): void {
-    void this.#output.read(workload, { service, of: failed });
+    void this.#keepOutput({ workload, service, of: failed });
     void this.#askWhy({ workload, name: service });
   }
 
@@ -119,7 +145,7 @@ export class WakeRecord {
   /** What has caused a start that nobody waits for. */
   #causeAfter(before: Transition['before']): string {
     // It still starts as it did before its time was up.
-    if (before.kind === 'failed' && before.running && this.#last !== undefined) return this.#last.cause;
+    if (before.kind === 'failed' && before.running && this.last !== undefined) return this.last.cause;
     if (before.kind === 'failed') return 'it has recovered';
     return before.kind === 'unknown' ? 'it was running already when the proxy first looked' : 'somebody else';
   }
@@ -138,19 +164,47 @@ export class WakeRecord {
     this.#underWay = undefined;
     this.#closePhase(wake);
     const { cause, atMs } = wake;
-    const phases = {
-      queue: Math.round(wake.phases.queue),
-      engine: Math.round(wake.phases.engine),
-      health: Math.round(wake.phases.health),
-      port: Math.round(wake.phases.port),
-    };
-    this.#last = { cause, atMs, phases, result, ...(reason !== undefined && { reason }) };
+    const phases = roundPhases(wake.phases);
+    const ended: Wake = { cause, atMs, phases, result, ...(reason !== undefined && { reason }) };
+    this.#keep(ended);
     if (result === 'failed') this.#failure = reason ?? 'the start failed';
     if (result === 'ready') this.#failure = undefined;
-    return this.#last;
+    return ended;
   }
 
-  #closePhase(wake: WakeUnderWay): void {
+  #keep(wake: Wake): void {
+    this.#kept ??= [];
+    this.#kept.push(wake);
+    const tooMany = this.#kept.length - this.#maxKept();
+    if (tooMany > 0) this.#kept.splice(0, tooMany);
+  }
+
+  /** More is known of a wake that has ended, unless it is forgotten by now. @returns what is kept of it from now on. */
+  #amend(wake: Wake, more: Partial<Wake>): Wake {
+    const amended = { ...wake, ...more };
+    const index = this.#kept?.lastIndexOf(wake) ?? -1;
+    if (index >= 0) this.#kept?.splice(index, 1, amended);
+    return amended;
+  }
+
+  async #keepOutput({
+    workload,
+    ...of
+  }: { readonly workload: Service['workload'] } & Parameters<LastOutput['read']>[1]): Promise<void> {
+    const { last } = this;
+    const output = await this.#output.read(workload, of);
+    // Another start may have failed meanwhile, and this one may have been explained: it has its place still.
+    const wake = this.#kept?.findLast(({ atMs }) => atMs === last?.atMs);
+    if (wake === undefined || output === undefined || output.length === 0) return;
+    this.#amend(wake, { output });
+    const older = this.kept.filter((kept) => kept.output !== undefined).slice(0, -MAX_OUTPUTS);
+    for (const kept of older) {
+      const { output: _, ...rest } = kept;
+      this.#kept?.splice(this.kept.indexOf(kept), 1, rest);
+    }
+  }
+
+  #closePhase(wake: Attempt): void {
     const nowMs = this.#clock.monotonicMs();
     wake.phases[wake.phase] += nowMs - wake.phaseSinceMs;
     wake.phaseSinceMs = nowMs;
@@ -158,14 +212,25 @@ export class WakeRecord {
 
   /** Some engines know more of a failed start than their events tell. */
   async #askWhy({ workload, name: service }: Pick<Service, 'workload' | 'name'>): Promise<void> {
-    const wake = this.#last;
+    const wake = this.last;
     if (wake === undefined) return;
     const why = await this.#backend.explain?.(workload);
     // The events may have told it already, and another wake may have ended meanwhile.
-    if (why === undefined || this.#closed || this.#last !== wake || wake.reason?.includes(why)) return;
+    if (why === undefined || this.#closed || wake.reason?.includes(why)) return;
+    const { last } = this;
+    if (last?.atMs !== wake.atMs || last.result !== 'failed') return;
     const reason = withObstacle(wake.reason ?? 'the start failed', why);
-    this.#last = { ...wake, reason };
+    this.#amend(last, { reason });
     this.#failure = reason;
     this.#logger.warn({ event: 'wake-explained', service }, `${service} did not become ready: ${why}`);
   }
+}
+
+function roundPhases(phases: Wake['phases']): Wake['phases'] {
+  return {
+    queue: Math.round(phases.queue),
+    engine: Math.round(phases.engine),
+    health: Math.round(phases.health),
+    port: Math.round(phases.port),
+  };
 }

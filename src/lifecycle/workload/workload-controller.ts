@@ -8,6 +8,8 @@
 import type { Backend, SharedView } from '../../backends/backend.ts';
 import { describePublished, type Observation, UNKNOWN } from '../../model/observation.ts';
 import type { Protocol, Service, TargetPort } from '../../model/service.ts';
+import type { SleepReason } from '../../model/sleep.ts';
+import type { Keeper, Timeline, WorkloadReport } from '../../model/workload-report.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import type { CheckTarget } from '../../system/net/http-client.ts';
@@ -35,6 +37,7 @@ import {
 import { SharedUse } from './shared-use.ts';
 import { SleepPolicy } from './sleep-policy.ts';
 import type { StartQueue, StartTurn } from './start-queue.ts';
+import { StateHistory } from './state-history.ts';
 import { LifecycleTimers } from './timers.ts';
 import { WakeRecord } from './wake-record.ts';
 import { WarmPaths } from './warm-paths.ts';
@@ -80,6 +83,8 @@ export interface ControllerParts {
   /** What is known of the proxy's own listeners; absent where there are none. */
   readonly own?: OwnPlaces | undefined;
   readonly onAct?: OnAct | undefined;
+  /** How many wakes each may keep, at least 1. */
+  readonly maxKeptWakes: () => number;
   /** The state has changed. */
   readonly onChanged: (controller: WorkloadController) => void;
   /** The last lease has ended. */
@@ -100,6 +105,7 @@ export class WorkloadController {
   readonly #leases: LeaseBook;
   readonly #shared: SharedUse;
   readonly #wakes: WakeRecord;
+  readonly #history: StateHistory;
   readonly #log: WorkloadLog;
   readonly #calls: EngineCalls;
   readonly #sleepPolicy: SleepPolicy;
@@ -115,6 +121,8 @@ export class WorkloadController {
   /** Was asked by `hold()` to wake the workload when its turn comes, whether or not anybody still waits for that then. */
   #isAsked = false;
   #lookedAgainMs = Number.NEGATIVE_INFINITY;
+  /** Set while it is being put to sleep. */
+  #sleepReason: SleepReason | undefined;
   /** The proxy is about to end: the workload is left as it is. */
   #isDraining = false;
   #isRetired = false;
@@ -130,6 +138,7 @@ export class WorkloadController {
     this.warmPaths = new WarmPaths(this.#leases);
     this.#shared = new SharedUse({ backend, leases: this.#leases, workload: () => this.workload });
     this.#wakes = new WakeRecord(options);
+    this.#history = new StateHistory(clock);
     this.#log = new WorkloadLog(options);
     this.#calls = new EngineCalls({ backend, clock, onOutcome: (...args) => this.#callEnded(...args) });
     this.#sleepPolicy = new SleepPolicy({ backend, clock, leases: this.#leases });
@@ -137,7 +146,8 @@ export class WorkloadController {
       // A client on a warm path that was not reported yet still counts as use; it is reported now.
       if (kind === 'sleep-wanted' && !this.warmPaths.tryCloseAll()) return;
       if (kind === 'deadline-passed') this.#dispatch(kind, withObstacle(reason, this.obstacleTo()));
-      else this.#dispatch(kind, kind === 'sleep-wanted' ? (this.#sleepPolicy.sleepSoon ?? reason) : reason);
+      else if (kind !== 'sleep-wanted') this.#dispatch(kind, reason);
+      else this.#putToSleep(this.#sleepPolicy.sleepSoon ?? { kind: 'idle', words: reason });
     });
     this.#turn = options.starts.join(() => this.#turnCame());
     this.#runs = new RunFollower({
@@ -171,8 +181,33 @@ export class WorkloadController {
     return this.#runs.current;
   }
 
-  get wakes(): Pick<WakeRecord, 'last' | 'failure' | 'output'> {
+  get wakes(): Pick<WakeRecord, 'last' | 'kept' | 'failure' | 'output'> {
     return this.#wakes;
+  }
+
+  /** Everything that is known of the workload now. */
+  get report(): WorkloadReport {
+    const { clock } = this.#parts;
+    const { failure, kept, underWay } = this.#wakes;
+    const { sleepsAtMs } = this.#timers;
+    const staysAwake = this.#observation.staysAwake;
+    return {
+      ...this.#history.report,
+      observation: this.#observation,
+      state: this.#state.kind,
+      lastActiveMs: this.lastActiveMs,
+      keepers: this.#leases.keepers,
+      waiting: this.room.size,
+      wakes: kept,
+      ...(underWay !== undefined && { wakeUnderWay: underWay }),
+      ...(failure !== undefined && { failure }),
+      ...(staysAwake !== undefined && { staysAwake }),
+      ...(sleepsAtMs !== undefined && { sleepsAtMs: clock.nowMs() + sleepsAtMs - clock.monotonicMs() }),
+    };
+  }
+
+  get timeline(): Timeline {
+    return this.#history.timeline;
   }
 
   /** How many leases are held. */
@@ -279,17 +314,21 @@ export class WorkloadController {
   }
 
   /** A lease that keeps the workload awake for no client of this proxy; it doesn't wake the workload. */
-  guard(): Lease {
-    return this.#leases.guard();
+  guard(keeper: Keeper): Lease {
+    return this.#leases.guard(keeper);
   }
 
   /**
    * A lease that also wakes the workload, and goes on trying until it was awake once. Given back early, what it has asked for
    * is still done.
+   * @param reason who asks, for the log and the record of the wake.
    * @param options.urgent the start doesn't wait for its turn where many are under way.
    */
-  hold(reason: string, { urgent = false }: { readonly urgent?: boolean } = {}): Lease {
-    const lease = this.#leases.hold({ urgent });
+  hold(
+    reason: string,
+    { keeper, urgent = false }: { readonly keeper: Keeper; readonly urgent?: boolean },
+  ): Lease {
+    const lease = this.#leases.hold(keeper, { urgent });
     if (this.#state.kind === 'ready') this.#leases.meetAll();
     else {
       this.#isAsked = true;
@@ -331,17 +370,17 @@ export class WorkloadController {
    * Puts the workload to sleep now, whoever uses it, unless that is left to another proxy. A start under way can't be
    * called back: what it makes is put to sleep as soon as it is awake, unless somebody uses it then.
    */
-  sleep(reason: string): void {
+  sleep(reason: SleepReason): void {
     if (this.#shared.isStandby) return;
     if (isWaking(this.#state)) this.#sleepWhenStarted(reason);
-    else this.#dispatch('sleep-wanted', reason);
+    else this.#putToSleep(reason);
   }
 
   /**
    * Does what `sleep` does, unless somebody holds a lease on the workload. A start is never cut short: a workload in the middle
    * of its first one, say a database that makes its tables, might be broken for good.
    */
-  sleepIfUnused(reason: string): void {
+  sleepIfUnused(reason: SleepReason): void {
     if (this.leases > 0 || this.#shared.isStandby || !this.#sleepPolicy.isServed) return;
     if (this.#sleepPolicy.isStarting(this)) this.#sleepWhenStarted(reason);
     else this.sleep(reason);
@@ -387,6 +426,12 @@ export class WorkloadController {
     this.#backend.unwatch(this.workload);
     this.close();
     this.#parts.onRetired(this);
+  }
+
+  #putToSleep(reason: SleepReason): void {
+    this.#sleepReason = reason;
+    this.#dispatch('sleep-wanted', reason.words);
+    this.#sleepReason = undefined;
   }
 
   /** Feeds the state machine one event and does what follows; `reason` is for the log and for clients that are refused. */
@@ -448,7 +493,8 @@ export class WorkloadController {
     const wake = this.#wakes.follow(transition, { demand, queuedMs: this.#turn.queuedMs, reason });
     if (after.kind === 'ready') this.#leases.meetAll();
     else this.warmPaths.closeAll();
-    const { stoppedBy } = this.#observation;
+    const { stoppedBy, detail } = this.#observation;
+    this.#history.follow(transition, { sleep: this.#sleepReason, stoppedBy, detail });
     this.#log.changed(this.#service.name, { ...transition, reason, wake, stoppedBy });
   }
 
@@ -535,7 +581,7 @@ export class WorkloadController {
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
   }
 
-  #sleepWhenStarted(reason: string): void {
+  #sleepWhenStarted(reason: SleepReason): void {
     this.#sleepPolicy.sleepWhenStarted(reason);
     this.#followTimers();
   }

@@ -3,12 +3,13 @@ import type { Shortage } from '../../system/descriptors.ts';
 import type { AccessRanges } from '../access/access-list.ts';
 import type { ClientCounts } from '../access/client-counts.ts';
 import type { ConnectionEnding, EndedClient } from '../end-log.ts';
-import type { SocketAddress } from '../native/socket-address.ts';
+import { SOCKET_ADDRESS_BYTES, type SocketAddress } from '../native/socket-address.ts';
 import type { PairSockets } from './thread/relayed-pair.ts';
 
 /** Slots for connections that are handed over; descriptors run out before. As many again are the thread's own. */
 export const MAX_HANDOVERS = 32_768;
-export const MAX_CONNECTIONS = 2 * MAX_HANDOVERS;
+const MAX_OWN = MAX_HANDOVERS;
+export const MAX_CONNECTIONS = MAX_HANDOVERS + MAX_OWN;
 
 /** Pipes of one thread: each is needed only while it holds bytes that a slow side doesn't take. */
 const MAX_PIPES = 128;
@@ -30,6 +31,14 @@ export interface SharedState {
   readonly countedService: Int32Array;
   /** By slot: the hash of its address. */
   readonly countedHash: Int32Array;
+  /** Of each client of the thread's own: its route and 1 more, 0 = none; since when it is there, ms since the epoch; its socket address. */
+  readonly own: {
+    readonly routes: Int32Array;
+    readonly sinceMs: Float64Array;
+    readonly peers: Uint8Array;
+    /** How many of their slots were ever taken: one number. */
+    readonly taken: Int32Array;
+  };
   /** Descriptors of the pipes that exist, in pairs; 0 = none. */
   readonly pipes: Int32Array;
   /** By route: 1 while clients may be connected without asking. Cleared by the main thread alone. */
@@ -63,6 +72,12 @@ export function createSharedState(): SharedState {
     endings: words(MAX_CONNECTIONS),
     countedService: words(MAX_CONNECTIONS),
     countedHash: words(MAX_CONNECTIONS),
+    own: {
+      routes: words(MAX_OWN),
+      sinceMs: doubles(MAX_OWN),
+      peers: new Uint8Array(new SharedArrayBuffer(MAX_OWN * SOCKET_ADDRESS_BYTES)),
+      taken: words(1),
+    },
     pipes: words(MAX_PIPES * 2),
     routeOpen: words(MAX_ROUTES),
     routeUse: words(MAX_ROUTES),

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
 import type { EndLog } from '../end-log.ts';
-import type { Client } from '../listener.ts';
+import type { Client, PresentClient } from '../listener.ts';
 import type { TcpBinding } from './tcp-listener.ts';
 import type { OnConnectionEnd, RelayedConnection, TcpRelay } from './tcp-relay.ts';
 import { discardUnread } from './unread.ts';
@@ -12,6 +12,8 @@ interface ConnectionOptions {
   readonly relay: TcpRelay;
   /** Logs the connection at its end; absent if the log doesn't show debug. */
   readonly endLog?: EndLog | undefined;
+  /** Since when it is there, ms since the epoch. */
+  readonly sinceMs: number;
   /** For how long the client has waited for a connection already. */
   readonly waitedMs: number;
   /** Called once, when both sides are closed. */
@@ -36,6 +38,13 @@ export class TcpConnection {
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#options = options;
+  }
+
+  /** The client as it is now. */
+  get present(): PresentClient {
+    const { client, sinceMs } = this.#options;
+    const relayed = this.#relayed;
+    return { endpoint: client.endpoint, sinceMs, isWaiting: relayed === undefined, ...relayed?.traffic };
   }
 
   /** Serves the client. */

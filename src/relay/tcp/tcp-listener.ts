@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Endpoint } from '../../model/observation.ts';
 import { formatListenAddress, type ListenerSpec, type TargetPort } from '../../model/service.ts';
 import type { WarmPath, WarmUser } from '../../model/warm-path.ts';
+import { type Clock, systemClock } from '../../system/clock.ts';
 import { shortageOf } from '../../system/descriptors.ts';
 import type { LogLimiter } from '../../system/log/log-limiter.ts';
 import type { Logger } from '../../system/log/logger.ts';
@@ -9,7 +10,7 @@ import type { AccessList } from '../access/access-list.ts';
 import type { Admission, ServiceBounds } from '../access/admission.ts';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
 import type { EndLog } from '../end-log.ts';
-import type { Listener, TrackClient } from '../listener.ts';
+import { type Listener, oldestOf, type PresentClient, type TrackClient } from '../listener.ts';
 import { descriptorOf } from '../native/descriptor-of.ts';
 import { TcpAcceptor } from './tcp-acceptor.ts';
 import { TcpConnection } from './tcp-connection.ts';
@@ -63,6 +64,7 @@ export class TcpListener implements Listener<TcpBinding> {
   readonly #acceptor: TcpAcceptor;
   readonly #warm: WarmListener;
   readonly #logger: Logger;
+  readonly #clock: Pick<Clock, 'nowMs'>;
   readonly #hasComeBack: (client: ComingClient, binding: TcpBinding) => boolean;
   readonly #limiter: LogLimiter | undefined;
   readonly #endLog: EndLog | undefined;
@@ -76,12 +78,14 @@ export class TcpListener implements Listener<TcpBinding> {
   #binding: TcpBinding;
   #closing = false;
   #isDrained = false;
+  #blocked = 0;
 
   constructor(options: {
     readonly spec: ListenerSpec;
     readonly binding: TcpBinding;
     readonly relay: TcpRelay;
     readonly logger: Logger;
+    readonly clock?: Pick<Clock, 'nowMs'>;
     /** Limits the log lines about clients that could not be accepted; absent = one line for each. */
     readonly limiter?: LogLimiter | undefined;
     /** Logs each connection at its end; absent if the log doesn't show debug. */
@@ -101,6 +105,7 @@ export class TcpListener implements Listener<TcpBinding> {
     this.#binding = options.binding;
     this.#relay = options.relay;
     this.#logger = options.logger;
+    this.#clock = options.clock ?? systemClock;
     this.#admission = options.admission;
     this.#hasComeBack = options.hasComeBack ?? (() => false);
     this.#limiter = options.limiter;
@@ -122,6 +127,19 @@ export class TcpListener implements Listener<TcpBinding> {
   /** Connections that are held or relayed now. */
   get activeConnections(): number {
     return this.#connections.size + this.#warm.activeConnections;
+  }
+
+  get blocked(): number {
+    return this.#blocked;
+  }
+
+  listClients(max: number): readonly PresentClient[] {
+    const own: PresentClient[] = [];
+    for (const connection of this.#connections) {
+      if (own.length === max) break;
+      own.push(connection.present);
+    }
+    return oldestOf([...own, ...this.#warm.listClients(max)], max);
   }
 
   /** How many clients were refused because of each limit since the listener was made. */
@@ -167,6 +185,7 @@ export class TcpListener implements Listener<TcpBinding> {
     const address = plainAddress(remoteAddress);
     const endpoint = formatEndpoint(address, remotePort);
     if (!binding.access.allows(address)) {
+      this.#blocked++;
       client.destroy();
       this.#onRefused(endpoint, binding);
       return;
@@ -194,6 +213,7 @@ export class TcpListener implements Listener<TcpBinding> {
     const ended = binding.track?.({ address, port: remotePort, endpoint });
     const connection = new TcpConnection(client, {
       ...{ binding, relay: this.#relay, client: { address, port: remotePort, endpoint }, waitedMs },
+      sinceMs: this.#clock.nowMs(),
       endLog: this.#endLog,
       onEnd: () => {
         this.#connections.delete(connection);

@@ -1,6 +1,7 @@
 import type { Server, Socket } from 'node:net';
 import type { AccessRanges } from '../access/access-list.ts';
 import type { ConnectionEnding } from '../end-log.ts';
+import type { PresentClient, Traffic } from '../listener.ts';
 import type { TuneSocket } from './tune-socket.ts';
 
 /** How bytes are moved: through Node's streams, or by the kernel on a thread of its own. */
@@ -59,13 +60,6 @@ export interface RelayedConnection {
   destroy(): void;
 }
 
-export interface Traffic {
-  /** Bytes that the upstream has taken. */
-  readonly bytesUp: number;
-  /** Bytes that the client has taken. */
-  readonly bytesDown: number;
-}
-
 export interface RouteOptions {
   /** IP addresses, tried in order. */
   readonly upstreams: readonly { readonly host: string; readonly port: number }[];
@@ -95,6 +89,8 @@ export interface TcpRoute {
   readonly activeConnections: number;
   /** When it was last used, ms since the epoch; 0 = never. */
   readonly lastUsedMs: number;
+  /** Its clients, oldest first, `max` at most. */
+  listClients(max: number): readonly PresentClient[];
   /** Stops accepting, but only if there are no connections; returns whether the route is closed now. */
   tryClose(): boolean;
   /** Stops accepting; connections go on until they end. Idempotent. */

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { WarmPath, WarmUser } from '../../model/warm-path.ts';
+import { oldestOf, type PresentClient } from '../listener.ts';
 import type { TcpAcceptor } from './tcp-acceptor.ts';
 import type { RouteOptions, TcpRelay, TcpRoute } from './tcp-relay.ts';
 
@@ -34,6 +35,14 @@ export class WarmListener {
     let count = 0;
     for (const route of this.#routes) count += route.activeConnections;
     return count;
+  }
+
+  /** Those clients, oldest first, `max` at most. */
+  listClients(max: number): readonly PresentClient[] {
+    return oldestOf(
+      [...this.#routes].flatMap((route) => route.listClients(max)),
+      max,
+    );
   }
 
   /** Lends the socket if the service is ready and the relay supports it. */

@@ -150,6 +150,11 @@ export class UdpFlow implements Due, FanMember {
     this.#upstream.sendRun(run);
   }
 
+  /** Whether it has no way to the workload yet. */
+  get isWaiting(): boolean {
+    return this.#upstream === undefined;
+  }
+
   /** Waits for nothing, and keeps nothing. */
   get isIdle(): boolean {
     return this.#opening === undefined && this.#queue.size === 0;

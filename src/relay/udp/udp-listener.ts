@@ -15,7 +15,7 @@ import type { DatagramRun } from './datagram-run.ts';
 import type { FlowLease } from './flow-lease.ts';
 import type { ClientAddress } from './flow-table.ts';
 import type { EndLog, FlowEnding } from '../end-log.ts';
-import type { Client, Listener, TrackClient } from '../listener.ts';
+import type { Client, Listener, PresentClient, TrackClient } from '../listener.ts';
 import type { NativeDatagrams } from '../native/datagrams/native-datagrams.ts';
 import { FlowLimit, type FlowSeat, type ListenerBudget, type UdpBudget } from './udp-budget.ts';
 import { type FlowOwner, type FlowSetting, type FlowTally, UdpFlow } from './udp-flow.ts';
@@ -54,6 +54,8 @@ class LiveFlow implements FlowOwner {
   readonly flow: UdpFlow;
   readonly client: Client;
   readonly lease: FlowLease;
+  /** Since when it lives, in whole seconds of the monotonic clock: those take no object of their own. */
+  readonly sinceS: number;
   readonly #binding: UdpBinding;
   readonly #parts: ListenerParts;
   readonly #link: ClientLink | undefined;
@@ -81,6 +83,7 @@ class LiveFlow implements FlowOwner {
   }) {
     this.client = options.client;
     this.lease = options.lease;
+    this.sinceS = secondsOf(options.setting.clock);
     this.#binding = options.binding;
     this.#parts = options.parts;
     this.#link = options.link;
@@ -192,6 +195,25 @@ export class UdpListener implements Listener<UdpBinding> {
   /** Flows that live now. */
   get activeConnections(): number {
     return this.#flows.size;
+  }
+
+  get blocked(): number {
+    return this.#drops.get('blocked') ?? 0;
+  }
+
+  listClients(max: number): readonly PresentClient[] {
+    const nowMs = this.#clock.nowMs();
+    const nowS = secondsOf(this.#clock);
+    const oldest: PresentClient[] = [];
+    for (const { client, sinceS, flow } of this.#flows) {
+      if (oldest.length === max) break;
+      oldest.push({
+        endpoint: client.endpoint,
+        sinceMs: nowMs - (nowS - sinceS) * 1_000,
+        isWaiting: flow.isWaiting,
+      });
+    }
+    return oldest;
   }
 
   /** Datagrams that were dropped, by reason, since the listener was made. */
@@ -347,6 +369,10 @@ export class UdpListener implements Listener<UdpBinding> {
   #countDrop(reason: DropReason, count: number): void {
     if (count > 0) this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + count);
   }
+}
+
+function secondsOf(clock: Pick<Clock, 'monotonicMs'>): number {
+  return Math.floor(clock.monotonicMs() / 1_000);
 }
 
 function isOfAddress(bound: Bound): boolean {

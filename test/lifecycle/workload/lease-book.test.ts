@@ -65,8 +65,8 @@ describe('LeaseBook', () => {
   test('has unmet holds until the workload was awake', () => {
     book.take();
     expect(book.hasUnmet).toBe(false);
-    book.hold();
-    book.hold();
+    book.hold({ kind: 'schedule' });
+    book.hold({ kind: 'schedule' });
     expect(book.hasUnmet).toBe(true);
     book.meetAll();
     expect(book.hasUnmet).toBe(false);
@@ -74,7 +74,7 @@ describe('LeaseBook', () => {
   });
 
   test('forgets an unmet hold that is given back', () => {
-    const [first, second] = [book.hold(), book.hold()];
+    const [first, second] = [book.hold({ kind: 'schedule' }), book.hold({ kind: 'schedule' })];
     first.release();
     expect(book.hasUnmet).toBe(true);
     second.release();

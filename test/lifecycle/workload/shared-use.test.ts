@@ -72,21 +72,21 @@ describe('a workload that several proxies serve', () => {
   test('is no use of its own what other proxies, hubs and schedules do', () => {
     const controller = bench.add(service, RUNNING);
     share(true, new Set([KEY]));
-    controller.hold('cron_start').release();
+    controller.hold('cron_start', { keeper: { kind: 'schedule' } }).release();
     expect(bench.backend.uses).toEqual([]);
   });
 
   test('is not ended by a schedule of a proxy that leaves it to another one', () => {
     const controller = bench.add(service, RUNNING);
     share(false);
-    controller.sleep('cron_stop');
+    controller.sleep({ kind: 'schedule', words: 'cron_stop' });
     expect(bench.backend.log).toEqual([]);
   });
 
   test('is ended by a schedule even while another proxy uses it', () => {
     const controller = bench.add(service, RUNNING);
     share(true, new Set([KEY]));
-    controller.sleep('cron_stop');
+    controller.sleep({ kind: 'schedule', words: 'cron_stop' });
     expect(bench.backend.log).toEqual(['sleep docker/db']);
     expect(bench.backend.last.evenInUse).toBe(true);
   });

@@ -76,7 +76,7 @@ describe('starts of many workloads', () => {
     for (const name of 'abc') client(name);
     await settle();
     bench.lifecycle.setMaxStarting(3);
-    bench.controller('d').hold('cron_start');
+    bench.controller('d').hold('cron_start', { keeper: { kind: 'schedule' } });
     await settle();
     expect(bench.backend.log.slice(2)).toEqual(['wake docker/c']);
   });
@@ -127,7 +127,7 @@ describe('starts of many workloads', () => {
   test('keep clients inside their own budget, and say what they wait for', async () => {
     for (const name of 'ab') add(name, { startTimeoutMs: 60_000 });
     addAll('c');
-    for (const name of 'ab') bench.controller(name).hold('cron_start');
+    for (const name of 'ab') bench.controller(name).hold('cron_start', { keeper: { kind: 'schedule' } });
     const waits = client('c');
     await bench.clock.advance(29_000);
     const why = 'it waits for its turn: 2 of 2 starts are under way (max_starting)';
@@ -151,7 +151,7 @@ describe('starts of many workloads', () => {
   test('have their whole start_timeout from their turn on', async () => {
     addAll('ab');
     add('c', { startTimeoutMs: 40_000 });
-    for (const name of 'ab') bench.controller(name).hold('cron_start');
+    for (const name of 'ab') bench.controller(name).hold('cron_start', { keeper: { kind: 'schedule' } });
     const port = await freePort();
     const waits = bench.client('c', port);
     await bench.clock.advance(25_000);
@@ -168,7 +168,7 @@ describe('starts of many workloads', () => {
   test('tell a client what of its time went on the wait, and keep that in the record', async () => {
     addAll('ab');
     add('c', { startTimeoutMs: 3_000 });
-    for (const name of 'ab') bench.controller(name).hold('cron_start');
+    for (const name of 'ab') bench.controller(name).hold('cron_start', { keeper: { kind: 'schedule' } });
     const askedAtMs = bench.clock.nowMs();
     const waits = client('c');
     await bench.clock.advance(2_900);
@@ -194,7 +194,7 @@ describe('starts of many workloads', () => {
     addAll('ab');
     const listeners = [{ protocol: 'udp', address: '', port: 9_401, targetPort: 54 }] as const;
     add('u', { startTimeoutMs: 3_000, listeners });
-    for (const name of 'ab') bench.controller(name).hold('cron_start');
+    for (const name of 'ab') bench.controller(name).hold('cron_start', { keeper: { kind: 'schedule' } });
     const gone = new AbortController();
     const lease = bench.lifecycle.takeFlowLease('u', { port: 54, client: '10.0.0.5:1', sleepIfSilent: true });
     const refused = lease.open({
@@ -227,7 +227,7 @@ describe('starts of many workloads', () => {
 
   test('are told of in the log with the name of each that waits', async () => {
     addAll('abcdefg');
-    for (const name of 'ab') bench.controller(name).hold('cron_start');
+    for (const name of 'ab') bench.controller(name).hold('cron_start', { keeper: { kind: 'schedule' } });
     for (const name of 'cdef') client(name);
     await bench.clock.advance(1_000);
     client('g');

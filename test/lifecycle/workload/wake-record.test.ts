@@ -159,6 +159,52 @@ describe('the last wake', () => {
     expect(wakes()).toMatchObject({ failure: 'exit code 4: no space left' });
   });
 
+  test('keeps all of them, each failed one with its reason and what the workload had printed', async () => {
+    add();
+    for (const [index, detail] of ['exit code 3', 'exit code 4'].entries()) {
+      bench.backend.output = [`line ${index}`];
+      const client = bench.client('db', 80);
+      await bench.until(() => bench.backend.calls.length > index, 50);
+      bench.backend.last.succeed({ ...STOPPED, detail });
+      await bench.until(() => client.outcome !== 'waiting', 50);
+      // Output is read at most every 10 s.
+      await bench.clock.advance(10_000);
+    }
+    expect(wakes().kept).toMatchObject([
+      { result: 'failed', reason: 'exit code 3', output: ['line 0'] },
+      { result: 'failed', reason: 'exit code 4', output: ['line 1'] },
+    ]);
+  });
+
+  test('keeps the output of the last five failed ones alone', async () => {
+    bench.backend.output = ['no space left'];
+    add();
+    for (let tries = 1; tries <= 7; tries++) {
+      const client = bench.client('db', 80);
+      await bench.until(() => bench.backend.calls.length === tries, 50);
+      bench.backend.last.succeed({ ...STOPPED, detail: 'exit code 3' });
+      await bench.until(() => client.outcome !== 'waiting', 50);
+      await bench.clock.advance(30_000);
+    }
+    const shown = wakes().kept.map(({ output }) => output !== undefined);
+    expect(shown).toEqual([false, false, true, true, true, true, true]);
+  });
+
+  test('shows the one that is under way, with the phase that it is in', async () => {
+    add();
+    const client = bench.client('db', 80);
+    client.served.catch(() => {});
+    await bench.backend.called(1);
+    await bench.clock.advance(200);
+    bench.backend.last.succeed({ ...RUNNING, health: 'starting' });
+    await bench.clock.advance(300);
+    expect(bench.controller('db').report.wakeUnderWay).toMatchObject({
+      ...{ cause: 'for 10.0.0.5:4242', phase: 'health' },
+      phases: { engine: 200, health: 300, port: 0 },
+    });
+    client.leave();
+  });
+
   test('says that somebody else started it', async () => {
     add();
     bench.backend.tell(KEY, STARTING);

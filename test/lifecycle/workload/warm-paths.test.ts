@@ -121,7 +121,7 @@ describe('WarmPaths', () => {
   test('is closed when the workload is stopped', async () => {
     await prove();
     open();
-    bench.controller('db').sleep('cron_stop');
+    bench.controller('db').sleep({ kind: 'schedule', words: 'cron_stop' });
     expect(user.closed).toBe(1);
     expect(bench.lifecycle.openWarmPath('db', { port, user })).toBeUndefined();
   });

@@ -108,7 +108,7 @@ describe('WorkloadController', () => {
   test('keeps nothing of a wish to sleep when the start it waited for has failed', async () => {
     bench.add(aBareService(), STOPPED);
     controller().demand('for a test');
-    controller().sleepIfUnused('no longer needed');
+    controller().sleepIfUnused({ kind: 'schedule', words: 'no longer needed' });
     bench.backend.last.fail('no');
     await bench.clock.advance(1_000);
     bench.backend.tell(KEY, RUNNING);
@@ -163,7 +163,7 @@ describe('WorkloadController', () => {
   test('goes to sleep as soon as it is awake when nobody needs it any more', async () => {
     bench.add(aBareService(), STOPPED);
     controller().demand('for a test');
-    controller().sleepIfUnused('no longer needed');
+    controller().sleepIfUnused({ kind: 'schedule', words: 'no longer needed' });
     bench.backend.last.succeed(RUNNING);
     await bench.clock.advance(0);
     expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
@@ -174,7 +174,7 @@ describe('WorkloadController', () => {
     bench.add(aBareService(), RUNNING);
     await settle();
     controller().setServed({ isServed: false });
-    controller().sleepIfUnused('its hub has stopped');
+    controller().sleepIfUnused({ kind: 'schedule', words: 'its hub has stopped' });
     await settle();
     expect(bench.backend.calls).toEqual([]);
   });
@@ -182,7 +182,7 @@ describe('WorkloadController', () => {
   test('lets a start end before it puts to sleep what nobody needs any more', async () => {
     const doubtful = { ...RUNNING, health: 'starting' } as const;
     bench.add(aBareService(), doubtful);
-    controller().sleepIfUnused('its hub has stopped');
+    controller().sleepIfUnused({ kind: 'schedule', words: 'its hub has stopped' });
     await bench.clock.advance(20_000);
     expect(bench.backend.calls).toEqual([]);
     bench.backend.tell(KEY, { ...doubtful, health: 'healthy' });
@@ -195,7 +195,7 @@ describe('WorkloadController', () => {
   test('forgets that nobody needed it when somebody uses it', async () => {
     bench.add(aBareService(), STOPPED);
     controller().demand('for a test');
-    controller().sleepIfUnused('no longer needed');
+    controller().sleepIfUnused({ kind: 'schedule', words: 'no longer needed' });
     const lease = controller().takeLease();
     bench.backend.last.succeed(RUNNING);
     await bench.clock.advance(0);
@@ -207,7 +207,7 @@ describe('WorkloadController', () => {
   test('forgets that nobody needed it when somebody uses it the moment it is awake', async () => {
     bench.add(aBareService(), STOPPED);
     controller().demand('for a test');
-    controller().sleepIfUnused('no longer needed');
+    controller().sleepIfUnused({ kind: 'schedule', words: 'no longer needed' });
     bench.backend.last.succeed(RUNNING);
     await settle();
     expect(controller().state.kind).toBe('ready');
@@ -410,8 +410,8 @@ describe('WorkloadController', () => {
     bench.add(aBareService({ idleTimeoutMs: 1_000 }), { ...RUNNING, staysAwake });
     bench.backend.tell(KEY, { ...RUNNING, staysAwake });
     await bench.clock.advance(5_000);
-    controller().sleep('for a test');
-    controller().sleepIfUnused('for a test');
+    controller().sleep({ kind: 'schedule', words: 'for a test' });
+    controller().sleepIfUnused({ kind: 'schedule', words: 'for a test' });
     expect(bench.backend.calls).toEqual([]);
     expect(bench.lines.filter((line) => line.includes('is not put'))).toEqual([
       `db is not put to sleep: ${staysAwake}`,
@@ -443,7 +443,7 @@ describe('WorkloadController', () => {
 
   test('wakes nothing for a hold when it is closed', () => {
     bench.add(aBareService(), MISSING);
-    controller().hold('for a test');
+    controller().hold('for a test', { keeper: { kind: 'schedule' } });
     controller().close();
     bench.backend.tell(KEY, STOPPED);
     expect(bench.backend.calls).toEqual([]);

@@ -1,3 +1,4 @@
+import type { PresentClient } from '../../../src/relay/listener.ts';
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { CronWindows } from '../../../src/apply/cron-windows.ts';
@@ -66,6 +67,7 @@ class FakeListener implements ServiceListener {
   readonly spec: ListenerSpec;
   readonly drops = {};
   readonly refusals = {};
+  readonly blocked = 0;
   readonly clients = new Set<Client>();
   service: Service;
   bound = false;
@@ -85,6 +87,10 @@ class FakeListener implements ServiceListener {
 
   get activeConnections(): number {
     return this.clients.size;
+  }
+
+  listClients(): readonly PresentClient[] {
+    return [];
   }
 
   async open(): Promise<void> {

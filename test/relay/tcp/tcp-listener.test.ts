@@ -170,6 +170,28 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect((await collect(await upstream.socket(0))).length).toBe(8 * 1_048_576);
   });
 
+  test('shows who is there, oldest first, and who of them waits', async () => {
+    const { client } = await relayed();
+    const waiting = await sockets.connect(port);
+    await heldClient(1);
+    const shown = () => listener.listClients(9).map(({ endpoint, isWaiting }) => ({ endpoint, isWaiting }));
+    expect(shown()).toEqual([
+      { endpoint: `127.0.0.1:${client.localPort}`, isWaiting: false },
+      { endpoint: `127.0.0.1:${waiting.localPort}`, isWaiting: true },
+    ]);
+    expect(listener.listClients(1)).toHaveLength(1);
+  });
+
+  test('counts those whom the access list refuses', async () => {
+    listener.rebind(
+      bindingTo(upstream, { access: compileAccessList({ allowList: ['10.0.0.1'], blockList: [] }) }),
+    );
+    expect(listener.blocked).toBe(0);
+    await ending(await sockets.connect(port));
+    await until(() => listener.blocked === 1);
+    expect(refused).toHaveLength(1);
+  });
+
   test('tells that a client leaves while it is held when it resets', async () => {
     const client = await sockets.connect(port);
     const hold = await heldClient(0);

@@ -106,6 +106,23 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     await until(() => listener.activeConnections === 0);
   };
 
+  test('shows the clients that it has let in, with what they have carried, oldest first', async () => {
+    await warmUp();
+    const first = await connect();
+    const second = await connect();
+    first.client.write('hello');
+    await once(first.far, 'data');
+    const endpoints = [first, second].map(({ client }) => `127.0.0.1:${client.localPort}`);
+    await until(() => listener.listClients(9)[0]?.bytesUp === 5);
+    expect(listener.listClients(9).map(({ endpoint }) => endpoint)).toEqual(endpoints);
+    expect(listener.listClients(9)[0]).toMatchObject({ isWaiting: false, bytesUp: 5, bytesDown: 0 });
+    expect(Math.abs(Date.now() - (listener.listClients(1)[0]?.sinceMs ?? 0))).toBeLessThan(60_000);
+    expect(listener.listClients(1)).toHaveLength(1);
+    for (const one of [first, second]) await end(one);
+    await until(() => listener.activeConnections === 0);
+    expect(listener.listClients(9)).toEqual([]);
+  });
+
   test('lets clients in without asking, and tells when they come and go', async () => {
     await warmUp();
     const both = [await connect(), await connect()];

@@ -216,6 +216,8 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(listener.activeConnections).toBe(0);
     expect(leases).toBe(0);
     expect(listener.drops).toEqual({ blocked: 2 });
+    expect(listener.blocked).toBe(2);
+    expect(listener.listClients(9)).toEqual([]);
   });
 
   test('ends a flow whose client a new access list refuses', async () => {

@@ -2,7 +2,8 @@ import type { Socket } from 'node:net';
 import { descriptorOf } from '../../native/descriptor-of.ts';
 import type { Libc } from '../../native/libc.ts';
 import type { ConnectionEnding } from '../../end-log.ts';
-import type { OnConnectionEnd, RelayedConnection, RelaySockets, Traffic } from '../../tcp/tcp-relay.ts';
+import type { Traffic } from '../../listener.ts';
+import type { OnConnectionEnd, RelayedConnection, RelaySockets } from '../../tcp/tcp-relay.ts';
 import type { RelayThreadHandle } from './relay-thread-handle.ts';
 import { CONNECTION_ENDINGS, MAX_HANDOVERS, type ThreadReport } from '../thread-protocol.ts';
 

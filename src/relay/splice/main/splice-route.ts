@@ -1,6 +1,8 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { RouteOptions, TcpRoute } from '../../tcp/tcp-relay.ts';
-import type { SharedState, ThreadCommand } from '../thread-protocol.ts';
+import type { PresentClient } from '../../listener.ts';
+import { endpointOf, SOCKET_ADDRESS_BYTES } from '../../native/socket-address.ts';
+import { MAX_HANDOVERS, type SharedState, type ThreadCommand } from '../thread-protocol.ts';
 
 interface Parts {
   readonly number: number;
@@ -31,6 +33,24 @@ export class SpliceRoute implements TcpRoute {
 
   get lastUsedMs(): number {
     return this.#parts.shared.routeLastMs[this.#parts.number] ?? 0;
+  }
+
+  listClients(max: number): readonly PresentClient[] {
+    if (this.activeConnections === 0) return [];
+    const { shared, number } = this.#parts;
+    const { routes, sinceMs, peers, taken } = shared.own;
+    const indexes: number[] = [];
+    for (let index = 0, end = Atomics.load(taken, 0); index < end; index++)
+      if (Atomics.load(routes, index) === number + 1) indexes.push(index);
+    const oldest = indexes.sort((a, b) => (sinceMs[a] ?? 0) - (sinceMs[b] ?? 0)).slice(0, max);
+    return oldest.map((index) => ({
+      // A copy: what is shared can't be looked at as one piece.
+      endpoint: endpointOf(peers.slice(index * SOCKET_ADDRESS_BYTES, (index + 1) * SOCKET_ADDRESS_BYTES)),
+      sinceMs: sinceMs[index] ?? 0,
+      isWaiting: false,
+      bytesUp: shared.traffic[(MAX_HANDOVERS + index) * 2] ?? 0,
+      bytesDown: shared.traffic[(MAX_HANDOVERS + index) * 2 + 1] ?? 0,
+    }));
   }
 
   tryClose(): boolean {

@@ -208,6 +208,7 @@ export class RouteTable {
     const accepted = { route, client, sinceMs, peer, upstreams: route.upstreams, attempt: 0 };
     this.#accepted.set(slot, accepted);
     this.#countIn(slot, route.service);
+    this.#show(slot, number);
     this.#connect(slot, accepted);
   }
 
@@ -257,6 +258,16 @@ export class RouteTable {
     Atomics.store(shared.countedService, slot, service + 1);
   }
 
+  /** Lets the main thread see the client that was accepted last. */
+  #show(slot: number, route: number): void {
+    const { clock, shared } = this.#options;
+    const { own } = shared;
+    const index = slot - MAX_HANDOVERS;
+    own.sinceMs[index] = clock.nowMs();
+    own.peers.set(this.#peer, index * SOCKET_ADDRESS_BYTES);
+    Atomics.store(own.routes, index, route + 1);
+  }
+
   #countOut(slot: number): void {
     const { counts, shared } = this.#options;
     const service = Atomics.exchange(shared.countedService, slot, 0) - 1;
@@ -266,6 +277,7 @@ export class RouteTable {
 
   #forget(slot: number): void {
     this.#accepted.delete(slot);
+    Atomics.store(this.#options.shared.own.routes, slot - MAX_HANDOVERS, 0);
     this.#countOut(slot);
     this.#stopConnecting(slot);
     this.#leftSlots.push(slot);
@@ -302,6 +314,8 @@ export class RouteTable {
   #takeSlot(): number | undefined {
     const free = this.#freeSlots.pop();
     if (free !== undefined) return free;
-    return this.#nextSlot < MAX_CONNECTIONS ? this.#nextSlot++ : undefined;
+    if (this.#nextSlot >= MAX_CONNECTIONS) return undefined;
+    Atomics.add(this.#options.shared.own.taken, 0, 1);
+    return this.#nextSlot++;
   }
 }

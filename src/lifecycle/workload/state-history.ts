@@ -1,0 +1,135 @@
+import type { SleepKind, SleepReason, Sleep } from '../../model/sleep.ts';
+import type { StoppedBy } from '../../model/observation.ts';
+import type { Life, Timeline, WorkloadReport } from '../../model/workload-report.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { LifecycleState, Transition } from './machine.ts';
+
+const LIVES: readonly Life[] = ['unknown', 'asleep', 'waking', 'awake', 'failed'];
+
+/** Of the timeline. */
+const MAX_CHANGES = 200;
+
+const NO_TIMES: Readonly<Record<Life, number>> = { unknown: 0, asleep: 0, waking: 0, awake: 0, failed: 0 };
+
+/**
+ * How one workload has spent its time: since when it is in its state, how long it was in each, when and why it was put to sleep.
+ * Bounded, and next to nothing for a workload that does nothing.
+ */
+export class StateHistory {
+  readonly #clock: Clock;
+  /** On the monotonic clock. */
+  #sinceMs: number;
+  #life: Life = 'unknown';
+  /** How long each state before the present one lasted in all. */
+  #times: Record<Life, number> | undefined;
+  /** Times on the wall clock and states, each as one number: objects would take five times the room. */
+  readonly #changes: number[] = [];
+  #sleeps: Partial<Record<SleepKind, number>> | undefined;
+  #lastSleep: Sleep | undefined;
+  /** Why the stop that is under way was asked for. */
+  #goingToSleep: SleepReason | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#sinceMs = clock.monotonicMs();
+  }
+
+  /**
+   * Takes a transition.
+   * @param options.sleep why it is put to sleep with it; undefined where it isn't.
+   * @param options.stoppedBy whose doing a stop was, as far as the engine tells.
+   */
+  follow(
+    { before, after }: Transition,
+    {
+      sleep,
+      stoppedBy,
+      detail = '',
+    }: {
+      readonly sleep: SleepReason | undefined;
+      readonly stoppedBy: StoppedBy | undefined;
+      readonly detail: string | undefined;
+    },
+  ): void {
+    this.#followSleep({ before, after }, sleep ?? describeStop(stoppedBy, detail));
+    if (before.kind === after.kind) return;
+    const nowMs = this.#clock.monotonicMs();
+    this.#times ??= { ...NO_TIMES };
+    this.#times[this.#life] += nowMs - this.#sinceMs;
+    this.#sinceMs = nowMs;
+    const life = lifeOf(after);
+    if (life === this.#life) return;
+    this.#life = life;
+    this.#changes.push(Math.round(this.#clock.nowMs()) * LIVES.length + LIVES.indexOf(life));
+    if (this.#changes.length > MAX_CHANGES) this.#changes.shift();
+  }
+
+  /** Times are ms since the epoch. */
+  get report(): Pick<WorkloadReport, 'life' | 'sinceMs' | 'times' | 'sleeps' | 'lastSleep'> {
+    const lastedMs = this.#clock.monotonicMs() - this.#sinceMs;
+    const times = { ...(this.#times ?? NO_TIMES) };
+    times[this.#life] += lastedMs;
+    return {
+      life: this.#life,
+      sinceMs: this.#clock.nowMs() - lastedMs,
+      times,
+      sleeps: this.#sleeps ?? {},
+      ...(this.#lastSleep !== undefined && { lastSleep: this.#lastSleep }),
+    };
+  }
+
+  get timeline(): Timeline {
+    return this.#changes.map((change) => ({
+      atMs: Math.floor(change / LIVES.length),
+      life: LIVES[change % LIVES.length] ?? 'unknown',
+    }));
+  }
+
+  /** A sleep counts once the workload has stopped, whoever woke it again meanwhile. */
+  #followSleep({ before, after }: Transition, reason: SleepReason): void {
+    if (isStopping(after) && !isStopping(before)) this.#goingToSleep = reason;
+    if (isStopping(after)) return;
+    const asked = isStopping(before) ? this.#goingToSleep : undefined;
+    this.#goingToSleep = undefined;
+    const ran = before.kind === 'ready' || (before.kind === 'failed' && before.running);
+    const hasStopped =
+      after.kind === 'stopped' ||
+      after.kind === 'paused' ||
+      (isStopping(before) && after.kind === 'starting' && after.phase === 'waking');
+    const slept = asked ?? (ran ? reason : undefined);
+    if (slept === undefined || !hasStopped) return;
+    this.#lastSleep = { ...slept, atMs: this.#clock.nowMs() };
+    this.#sleeps ??= {};
+    this.#sleeps[slept.kind] = (this.#sleeps[slept.kind] ?? 0) + 1;
+  }
+}
+
+/** What a state means to whoever looks. Pure. */
+export function lifeOf(state: LifecycleState): Life {
+  switch (state.kind) {
+    case 'unknown':
+    case 'missing':
+      return 'unknown';
+    case 'stopped':
+    case 'paused':
+      return 'asleep';
+    case 'starting':
+      return 'waking';
+    // Until it has stopped it takes what it takes.
+    case 'ready':
+    case 'stopping':
+      return 'awake';
+    case 'failed':
+      return 'failed';
+  }
+}
+
+function isStopping({ kind }: LifecycleState): boolean {
+  return kind === 'stopping';
+}
+
+function describeStop(stoppedBy: StoppedBy | undefined, detail: string): SleepReason {
+  return stoppedBy === 'itself'
+    ? { kind: 'itself', words: detail === '' ? 'it ended by itself' : `it ended by itself: ${detail}` }
+    : { kind: 'others', words: 'somebody else stopped it' };
+}

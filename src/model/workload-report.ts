@@ -1,0 +1,46 @@
+import type { Observation } from './observation.ts';
+import type { Sleep, SleepKind } from './sleep.ts';
+import type { Wake, WakeUnderWay } from './wake.ts';
+
+/** What a state means to whoever looks: `unknown` also stands for a workload that doesn't exist. */
+export type Life = 'unknown' | 'asleep' | 'waking' | 'awake' | 'failed';
+
+/**
+ * Who keeps a workload awake, or from being put to sleep, though no client of this proxy uses it: a hub that runs, a schedule's
+ * window, clients of another replica, or that another replica is the one that puts workloads to sleep; `renamed`: clients that
+ * came under the workload's old name.
+ */
+export type Keeper =
+  | { readonly kind: 'hub'; readonly hub: string }
+  | { readonly kind: 'schedule' | 'replica' | 'standby' | 'renamed' };
+
+/** Everything that is known of one workload at one moment. Times are ms since the epoch. */
+export interface WorkloadReport {
+  readonly observation: Observation;
+  /** State of the lifecycle: `stopped`, `starting`, `ready` … */
+  readonly state: string;
+  readonly life: Life;
+  /** Since when it is in this state. */
+  readonly sinceMs: number;
+  /** When it was last used. */
+  readonly lastActiveMs: number;
+  /** When it will be put to sleep if nothing happens until then; absent while nothing is to put it to sleep. */
+  readonly sleepsAtMs?: number;
+  /** Why it is never put to sleep, or not by this proxy. */
+  readonly staysAwake?: string;
+  readonly keepers: readonly (Keeper & { readonly sinceMs: number })[];
+  /** Clients that wait for it. */
+  readonly waiting: number;
+  readonly wakeUnderWay?: WakeUnderWay;
+  /** Those that have ended, oldest first; the last 50 at most. */
+  readonly wakes: readonly Wake[];
+  /** Why the last wake failed; absent from the next one on that works. */
+  readonly failure?: string;
+  /** How long it was in each state since the proxy follows it, ms. */
+  readonly times: Readonly<Record<Life, number>>;
+  readonly lastSleep?: Sleep;
+  readonly sleeps: Readonly<Partial<Record<SleepKind, number>>>;
+}
+
+/** When a workload came into which state, oldest first; the last 200 changes at most. */
+export type Timeline = readonly { readonly atMs: number; readonly life: Life }[];

@@ -1,0 +1,149 @@
+/** What is remembered of the states of one workload: since when, for how long in all, and why it was put to sleep. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { lifeOf } from '../../../src/lifecycle/workload/state-history.ts';
+import type { LifecycleState } from '../../../src/lifecycle/workload/machine.ts';
+import { PAUSED, RUNNING, STOPPED, STOPPING } from '../../support/fake-backend.ts';
+import { settle } from '../../support/fake-clock.ts';
+import { aBareService, Bench } from '../bench.ts';
+
+const KEY = 'docker/db';
+const AWAKE_MS = 60_000;
+
+describe('the history of a workload', () => {
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench();
+  });
+  afterEach(async () => {
+    expect(await bench.close()).toBe(0);
+  });
+  const report = () => bench.controller('db').report;
+  const add = () => bench.add(aBareService({ idleTimeoutMs: AWAKE_MS }), STOPPED);
+  const wake = async () => {
+    const calls = bench.backend.calls.length;
+    bench.controller('db').demand('for 10.0.0.5:4242');
+    await bench.backend.called(calls + 1);
+    await bench.clock.advance(500);
+    bench.backend.last.succeed(RUNNING);
+    await settle();
+  };
+  const sleep = async () => {
+    await bench.clock.advance(AWAKE_MS);
+    bench.backend.last.succeed(STOPPED);
+    await settle();
+  };
+
+  test('tells since when it is in its state, and when it will sleep', async () => {
+    add();
+    await bench.clock.advance(10_000);
+    expect(report()).toMatchObject({
+      state: 'stopped',
+      life: 'asleep',
+      sinceMs: bench.clock.nowMs() - 10_000,
+    });
+    expect(report().sleepsAtMs).toBeUndefined();
+    await wake();
+    await bench.clock.advance(20_000);
+    expect(report()).toMatchObject({
+      ...{ state: 'ready', life: 'awake', sinceMs: bench.clock.nowMs() - 20_000 },
+      sleepsAtMs: bench.clock.nowMs() + AWAKE_MS - 20_000,
+    });
+  });
+
+  test('adds up how long it was asleep, waking and awake, and counts its sleeps', async () => {
+    add();
+    await bench.clock.advance(10_000);
+    for (let times = 0; times < 2; times++) {
+      await wake();
+      await sleep();
+    }
+    await bench.clock.advance(5_000);
+    const { times, sleeps, lastSleep } = report();
+    expect(times).toMatchObject({ asleep: 15_000, waking: 1_000, awake: 2 * AWAKE_MS, failed: 0 });
+    expect(sleeps).toEqual({ idle: 2 });
+    expect(lastSleep).toEqual({ kind: 'idle', words: 'idle for 60 s', atMs: bench.clock.nowMs() - 5_000 });
+  });
+
+  test('keeps the order of its states with their times', async () => {
+    add();
+    const startMs = bench.clock.nowMs();
+    await bench.clock.advance(10_000);
+    await wake();
+    await sleep();
+    expect(bench.controller('db').timeline).toEqual([
+      { atMs: startMs, life: 'asleep' },
+      { atMs: startMs + 10_000, life: 'waking' },
+      { atMs: startMs + 10_500, life: 'awake' },
+      { atMs: startMs + 10_500 + AWAKE_MS, life: 'asleep' },
+    ]);
+  });
+
+  test('keeps the last 200 changes and 50 wakes, however often it wakes', async () => {
+    add();
+    for (let times = 0; times < 80; times++) {
+      await wake();
+      await sleep();
+    }
+    expect(bench.controller('db').timeline).toHaveLength(200);
+    expect(report().wakes).toHaveLength(50);
+    expect(report().sleeps).toEqual({ idle: 80 });
+  });
+
+  test.each([
+    ['somebody else stopped it', { ...STOPPED, stoppedBy: 'others' }, 'others'],
+    ['it ended by itself', { ...STOPPED, stoppedBy: 'itself', detail: 'exit code 1' }, 'itself'],
+    ['somebody else paused it', PAUSED, 'others'],
+  ] as const)('tells that %s', async (_, observation, kind) => {
+    add();
+    await wake();
+    bench.backend.tell(KEY, observation);
+    await settle();
+    expect(report().sleeps).toEqual({ [kind]: 1 });
+  });
+
+  test('counts a stop by others once, also where the engine takes a while over it', async () => {
+    add();
+    await wake();
+    bench.backend.tell(KEY, STOPPING);
+    await settle();
+    expect(report()).toMatchObject({ life: 'awake', sleeps: {} });
+    bench.backend.tell(KEY, { ...STOPPED, stoppedBy: 'others' });
+    await settle();
+    expect(report()).toMatchObject({ life: 'asleep', sleeps: { others: 1 } });
+  });
+
+  test('counts no sleep that has failed', async () => {
+    add();
+    await wake();
+    await bench.clock.advance(AWAKE_MS);
+    bench.backend.last.fail('device or resource busy', RUNNING);
+    await settle();
+    expect(report().sleeps).toEqual({});
+  });
+
+  test('names who keeps it awake', async () => {
+    add();
+    await wake();
+    const lease = bench.controller('db').hold('with web', { keeper: { kind: 'hub', hub: 'web' } });
+    await bench.clock.advance(3_000);
+    expect(report()).toMatchObject({
+      keepers: [{ kind: 'hub', hub: 'web', sinceMs: bench.clock.nowMs() - 3_000 }],
+    });
+    expect(report().sleepsAtMs).toBeUndefined();
+    lease.release();
+    expect(report().keepers).toEqual([]);
+  });
+});
+
+test.each<[LifecycleState, string]>([
+  [{ kind: 'unknown' }, 'unknown'],
+  [{ kind: 'missing' }, 'unknown'],
+  [{ kind: 'stopped' }, 'asleep'],
+  [{ kind: 'paused' }, 'asleep'],
+  [{ kind: 'starting', phase: 'gate' }, 'waking'],
+  [{ kind: 'ready' }, 'awake'],
+  [{ kind: 'stopping', phase: 'engine' }, 'awake'],
+  [{ kind: 'failed', running: true }, 'failed'],
+])('%j means %s', (state, life) => {
+  expect(lifeOf(state)).toBe(life);
+});
