@@ -1,7 +1,8 @@
 /** The built program, run to its end. */
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
+import type { Readable, Writable } from 'node:stream';
 
 export const PROGRAM = path.resolve(import.meta.dirname, '../../dist/main.js');
 
@@ -20,17 +21,20 @@ export async function runProgram(
   options: {
     readonly env?: Readonly<Record<string, string | undefined>>;
     readonly cwd?: string;
+    /** What it reads from standard input; default: nothing can be read. */
+    readonly input?: string;
     readonly timeoutMs?: number;
   } = {},
 ): Promise<CliResult> {
-  const { cwd, env = {}, timeoutMs = 15_000 } = options;
+  const { cwd, env = {}, input, timeoutMs = 15_000 } = options;
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     ...(cwd && { cwd }),
     env: { PATH: process.env['PATH'], ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
-  });
+  }) as ChildProcessByStdio<Writable | null, Readable, Readable>;
+  child.stdin?.end(input);
   const text = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {
     child[name].setEncoding('utf8').on('data', (chunk: string) => {

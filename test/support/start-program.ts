@@ -18,8 +18,11 @@ export interface RunningProgram {
 export interface StartOptions {
   /** Holds the configuration file, as a rule. */
   readonly cwd: string;
+  /** The command that is the program; default: the built one, run by this Node. */
+  readonly program?: readonly string[];
   /** Default: `run`. */
   readonly args?: readonly string[];
+  /** For the Node that runs the built program. */
   readonly nodeArgs?: readonly string[];
   /** Default: the environment of the tests. */
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -34,7 +37,8 @@ const MAX_WAIT_MS = 20_000;
 /** Starts the program, and follows its log. It is ended in order, with its workloads, when the test ends. */
 export async function startProgram(options: StartOptions): Promise<RunningProgram> {
   const { cwd, args = ['run'], nodeArgs = [], env, maxDescriptors } = options;
-  const command = [process.execPath, ...nodeArgs, PROGRAM, ...args];
+  const { program = [process.execPath, ...nodeArgs, PROGRAM] } = options;
+  const command = [...program, ...args];
   const limited = ['/bin/sh', '-c', `ulimit -n ${maxDescriptors}; exec "$@"`, 'sh', ...command];
   const [file = '', ...rest] = maxDescriptors === undefined ? command : limited;
   const child = spawn(file, rest, { cwd, ...(env && { env }), stdio: ['ignore', 'pipe', 'inherit'] });

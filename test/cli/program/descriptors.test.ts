@@ -1,12 +1,11 @@
-import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../support/free-ports.ts';
-import { PROGRAM } from '../../support/run-program.ts';
 import { Sockets } from '../../support/sockets.ts';
+import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
 
 const LIMIT = 128;
@@ -46,28 +45,13 @@ async function start(relay: string, more: Readonly<Record<string, unknown>> = {}
       },
     }),
   });
-  const proxy = spawn(
-    '/bin/sh',
-    ['-c', `ulimit -n ${LIMIT}; exec "$0" "$1" run`, process.execPath, PROGRAM],
-    {
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
-  onTestFinished(async () => {
-    proxy.kill('SIGTERM');
-    await once(proxy, 'exit');
-  });
-  let log = '';
-  proxy.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    log += chunk;
-  });
-  while (!log.includes('ready')) await once(proxy.stdout, 'data');
+  const proxy = await startProgram({ cwd: folder, maxDescriptors: LIMIT });
   return {
     ...{ port, target: server.port },
-    countDescriptors: async () => (await readdir(`/proc/${proxy.pid}/fd`)).length,
-    output: proxy.stdout,
-    log: () => log,
+    countDescriptors: async () => (await readdir(`/proc/${proxy.child.pid}/fd`)).length,
+    log: proxy.log,
+    logged: proxy.logged,
+    linesWith: proxy.linesWith,
     /** The one row; a status that can't answer is a failure. */
     async row(): Promise<Row> {
       const answer = await fetch(`http://127.0.0.1:${statusPort}/status`, {
@@ -118,10 +102,7 @@ test.each(['stream', 'auto'])(
       last.client.destroy();
       while ((await proxy.row()).active_conns > 0);
     }
-    const lines = proxy
-      .log()
-      .split('\n')
-      .filter((line) => line.includes('descriptors'));
+    const lines = proxy.linesWith('descriptors');
     expect(lines.length).toBeGreaterThan(0);
     expect(lines.length).toBeLessThanOrEqual(3);
     expect(lines[0]).toContain(`the limit is ${LIMIT}`);
@@ -150,14 +131,9 @@ test('UDP flows leave enough descriptors for the rest of the proxy', async () =>
     for (const socket of sockets) socket.close();
   });
   for (const socket of sockets) socket.send('hello', proxy.port, '127.0.0.1');
-  while (!proxy.log().includes('a datagram of')) await once(proxy.output, 'data');
+  await proxy.logged('a datagram of');
   expect(await proxy.row()).toBeDefined();
-  expect(
-    proxy
-      .log()
-      .split('\n')
-      .filter((line) => line.includes(`the limit is ${LIMIT}`)),
-  ).toHaveLength(1);
+  expect(proxy.linesWith(`the limit is ${LIMIT}`)).toHaveLength(1);
 });
 
 test.each([
@@ -173,12 +149,7 @@ test.each([
   expect(clients.map(({ result }) => result)).toEqual(['served', 'served', 'served', 'closed', 'closed']);
   const row = await proxy.row();
   expect([row.active_conns, row.refused]).toEqual([3, { [reason]: 2 }]);
-  expect(
-    proxy
-      .log()
-      .split('\n')
-      .filter((line) => line.includes(field)),
-  ).toHaveLength(1);
+  expect(proxy.linesWith(field)).toHaveLength(1);
   clients[0]?.client.destroy();
   while ((await proxy.row()).active_conns === 3);
   expect(await ask(proxy.port).result).toBe('served');

@@ -1,14 +1,11 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { connect } from 'node:net';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { freePorts } from '../../support/free-ports.ts';
-import { PROGRAM } from '../../support/run-program.ts';
+import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
 
 const SERVER =
   "require('node:http').createServer((_, r) => r.end('hello')).listen(+process.argv[1], '127.0.0.1')";
-const MAX_WAIT_MS = 10_000;
 
 /** The proxy with one process as a service that listens on 127.0.0.1; `fields` are told the port. */
 async function start(
@@ -29,25 +26,13 @@ async function start(
       },
     }),
   });
-  const proxy = spawn(process.execPath, [PROGRAM, 'run'], {
-    cwd: folder,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  onTestFinished(async () => {
-    proxy.kill('SIGTERM');
-    await once(proxy, 'exit');
-  });
-  let log = '';
-  proxy.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    log += chunk;
-  });
+  const { log, logged } = await startProgram({ cwd: folder });
+  let from = 0;
   const wait = async (text: string) => {
-    const signal = AbortSignal.timeout(MAX_WAIT_MS);
-    while (!log.includes(text)) await once(proxy.stdout, 'data', { signal });
+    await logged(text, from);
     // What follows is waited for from here on.
-    log = log.slice(log.indexOf(text) + text.length);
+    from = log().indexOf(text, from) + text.length;
   };
-  await wait('ready');
   return { port, wait };
 }
 

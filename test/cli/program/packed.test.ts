@@ -1,30 +1,36 @@
 /** The npm package, installed where nothing else is. */
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePorts } from '../../support/free-ports.ts';
+import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
 
 const execute = promisify(execFile);
 const SERVER = `require('node:net').createServer((socket) => socket.end('hello')).listen(+process.argv[1], '127.0.0.1')`;
 
-/** The package in a folder of its own; returns that and its program. */
-async function installPackage() {
-  const folder = await createFolder({ 'package.json': '{ "private": true }' });
+/** Holds the package alone. */
+let folder: string;
+let program: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'lazy-proxy-packed-'));
+  program = path.join(folder, 'node_modules/.bin/lazy-proxy');
+  await writeFile(path.join(folder, 'package.json'), '{ "private": true }');
   // Without scripts: they would build, and the other tests use what is built.
   await execute('npm', ['pack', '--ignore-scripts', '--pack-destination', folder]);
   const [tarball = ''] = (await readdir(folder)).filter((name) => name.endsWith('.tgz'));
   const flags = ['--offline', '--omit=dev', '--omit=optional', '--no-audit', '--no-fund'];
   await execute('npm', ['install', ...flags, `./${tarball}`], { cwd: folder });
-  return { folder, program: path.join(folder, 'node_modules/.bin/lazy-proxy') };
-}
+}, 60_000);
+afterAll(() => rm(folder, { recursive: true, force: true }));
 
 test('the npm package needs no other', async () => {
-  const { folder, program } = await installPackage();
   const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
   expect((await execute(program, ['--version'], { cwd: '/' })).stdout).toBe(`${version}\n`);
   const others = await readdir(path.join(folder, 'node_modules'));
@@ -39,10 +45,9 @@ test('the npm package needs no other', async () => {
     env: { PATH: process.env['PATH'], STATUS_PORT: '0' },
   });
   expect(help.stdout).toContain('the status server is off');
-}, 60_000);
+});
 
 test('the npm package serves', async () => {
-  const { program } = await installPackage();
   const [port, target] = await freePorts(2);
   const service = {
     command: [process.execPath, '-e', SERVER, `${target}`],
@@ -55,17 +60,10 @@ test('the npm package serves', async () => {
   });
   const files = await createFolder({ 'lazy-proxy.yaml': config });
   const env = { PATH: process.env['PATH'], STATUS_PORT: '0' };
-  const child = spawn(program, [], { cwd: files, env, stdio: ['ignore', 'pipe', 'inherit'] });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  let log = '';
-  for await (const chunk of child.stdout) {
-    log += chunk;
-    if (log.includes('ready: ')) break;
-  }
-  expect(log).toContain('ready: ');
+  const { child } = await startProgram({ cwd: files, program: [program], args: [], env, until: 'ready: ' });
   const socket = connect(Number(port), '127.0.0.1');
   const chunks = await socket.toArray();
   expect(Buffer.concat(chunks).toString()).toBe('hello');
   child.kill('SIGTERM');
   expect(await once(child, 'exit')).toEqual([0, null]);
-}, 60_000);
+});

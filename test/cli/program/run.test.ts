@@ -1,10 +1,9 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { PROGRAM, runProgram } from '../../support/run-program.ts';
+import { runProgram } from '../../support/run-program.ts';
 import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
 
@@ -121,13 +120,7 @@ describe('lazy-proxy run while it starts', () => {
       DOCKER_HOST: `unix://${socket}`,
       STATUS_PORT: '0',
     };
-    const child = spawn(process.execPath, [PROGRAM], {
-      cwd: folder,
-      env,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    onTestFinished(() => void child.kill('SIGKILL'));
-    child.stdout.resume();
+    const { child } = await startProgram({ cwd: folder, args: [], env, until: undefined });
     await once(engine, 'connection');
     child.kill('SIGHUP');
     child.kill('SIGTERM');

@@ -1,7 +1,5 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
-import { PROGRAM, runProgram } from '../../support/run-program.ts';
+import { runProgram } from '../../support/run-program.ts';
 import { createFolder } from './folder.ts';
 
 const GOOD = 'services:\n  a: { ports: ["80:80", "90-92:1-3"] }\n';
@@ -42,13 +40,8 @@ describe('lazy-proxy validate', () => {
   });
 
   test('reads standard input where the file is -', async () => {
-    const child = spawn(process.execPath, [PROGRAM, 'validate', '-'], { stdio: ['pipe', 'pipe', 'inherit'] });
-    child.stdin.end('services:\n  a: { idle_timeout: soon }\n');
-    let stdout = '';
-    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-      stdout += chunk;
-    });
-    const [status] = await once(child, 'close');
+    const input = 'services:\n  a: { idle_timeout: soon }\n';
+    const { status, stdout } = await runProgram(['validate', '-'], { input });
     expect({ status, first: stdout.split('\n')[0] }).toEqual({
       status: 1,
       first:
