@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type FileSnapshot, FileSource } from '../../src/sources/file-source.ts';
-import { systemClock } from '../../src/system/clock.ts';
+import { type Clock, systemClock } from '../../src/system/clock.ts';
 
 describe('FileSource', () => {
   let folder: string;
@@ -20,11 +20,11 @@ describe('FileSource', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  const start = async (path: string) => {
+  const start = async (path: string, clock: Clock = systemClock) => {
     source = new FileSource({
       path,
       named: true,
-      clock: systemClock,
+      clock,
       onChange: (snapshot) => {
         told.push(snapshot);
         arrived?.();
@@ -100,10 +100,20 @@ describe('FileSource', () => {
 
   test('tells nothing when the content is equal', async () => {
     await writeFile(join(folder, 'a.yaml'), 'one');
-    await start(join(folder, 'a.yaml'));
+    let notice = () => {};
+    const noticed = new Promise<void>((resolve) => {
+      notice = resolve;
+    });
+    const sleep: Clock['sleep'] = (delayMs, signal) => {
+      notice();
+      return systemClock.sleep(delayMs, signal);
+    };
+    await start(join(folder, 'a.yaml'), { ...systemClock, sleep });
     await writeFile(join(folder, 'a.tmp'), 'one');
     await rename(join(folder, 'a.tmp'), join(folder, 'a.yaml'));
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await noticed;
+    // It resolves when all that was noticed has been read.
+    await source?.reload();
     await writeFile(join(folder, 'a.yaml'), 'two');
     await next();
     expect(told.map(({ text }) => text)).toEqual(['two']);

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EngineAnswers, type EngineShape, networkId, type ScriptedContainer } from './engine-answers.ts';
+import { settle } from './fake-clock.ts';
 
 /** What a request does instead of what it should; the first script whose pattern matches counts. */
 interface Script {
@@ -12,6 +13,8 @@ interface Script {
   readonly act: (response: ServerResponse, line: string) => void;
 }
 
+/** Turns of the event loop without a byte between the engine and its clients, who are in this process. */
+const QUIET_TURNS = 20;
 /** What a container gets on a network that asks for no address. */
 const FIRST_ADDRESS = '198.18.64.9';
 
@@ -35,6 +38,8 @@ export class ScriptedEngine {
   #server: Server | undefined;
   #created = 0;
   #isFrozen = false;
+  /** Grows with each thing that is asked, answered or told. */
+  #activity = 0;
   readonly #past: string[] = [];
 
   static async start(shape: EngineShape = '1.56'): Promise<ScriptedEngine> {
@@ -109,6 +114,7 @@ export class ScriptedEngine {
   write(bytes: string | Uint8Array): void {
     if (typeof bytes === 'string') this.#past.push(bytes);
     if (this.#isFrozen) return;
+    this.#activity++;
     for (const response of this.#subscribers) response.write(bytes);
   }
 
@@ -193,6 +199,22 @@ export class ScriptedEngine {
     }
   }
 
+  /** Resolves when so many requests that match have arrived. */
+  async requestedTimes(pattern: RegExp, times: number): Promise<void> {
+    while (this.count(pattern) < times) {
+      await new Promise<void>((resolve) => this.#arrivals.add(resolve));
+    }
+  }
+
+  /** Resolves when all has followed from what was done that needs no timer: nothing is asked, answered or told any more. */
+  async quiet(): Promise<void> {
+    for (let turns = 0, before = this.#activity; turns < QUIET_TURNS; turns++) {
+      await settle();
+      if (this.#activity !== before) turns = 0;
+      before = this.#activity;
+    }
+  }
+
   /** Forgets what was requested so far. */
   forget(): void {
     this.requests.length = 0;
@@ -216,6 +238,7 @@ export class ScriptedEngine {
   async comeBack(): Promise<void> {
     const server = createServer((request, response) => this.#receive(request, response));
     server.on('connection', (socket) => {
+      this.#activity++;
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
     });
@@ -237,6 +260,8 @@ export class ScriptedEngine {
   #receive(request: IncomingMessage, response: ServerResponse): void {
     const line = `${request.method} ${decodeURIComponent(request.url ?? '')}`;
     this.requests.push(line);
+    this.#activity++;
+    response.once('finish', () => this.#activity++);
     for (const arrived of this.#arrivals) arrived();
     this.#arrivals.clear();
     response.on('error', () => {});

@@ -2,7 +2,7 @@ import { onTestFinished } from 'vitest';
 import type { DockerBackend } from '../../../src/backends/docker/docker-backend.ts';
 import type { OwnSystem } from '../../../src/backends/engine/network/own-container.ts';
 import type { DockerWorkload } from '../../../src/model/workload.ts';
-import { systemClock } from '../../../src/system/clock.ts';
+import { type Clock, systemClock } from '../../../src/system/clock.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import type { EngineShape } from '../../support/engine-answers.ts';
 import { createDockerBackend } from '../../support/lone-backends.ts';
@@ -26,7 +26,10 @@ export interface Bench {
 }
 
 /** An engine, a backend that isn't opened yet, and a sink; all are closed when the test ends. */
-export async function setUp(shape?: EngineShape): Promise<Bench> {
+export async function setUp(
+  options: { readonly shape?: EngineShape; readonly clock?: Clock } = {},
+): Promise<Bench> {
+  const { shape, clock = systemClock } = options;
   const engine = await ScriptedEngine.start(shape);
   const backend = createDockerBackend({
     socket: engine.socketPath,
@@ -34,7 +37,7 @@ export async function setUp(shape?: EngineShape): Promise<Bench> {
     labels: true,
     labelPrefix: 'lazy-tcp-proxy',
     system: HOST,
-    clock: systemClock,
+    clock,
     logger: silentLogger,
   });
   onTestFinished(async () => {

@@ -195,7 +195,7 @@ test.each([
   await spoil(engine);
   const controller = new AbortController();
   const waking = backend.wake(DB, { signal: controller.signal });
-  await systemClock.sleep(50);
+  await engine.quiet();
   const abortedMs = systemClock.monotonicMs();
   controller.abort();
   await expect(waking).rejects.toMatchObject({ name: 'AbortError' });
@@ -281,7 +281,7 @@ test('wake() waits for the stop under way of the container whose network another
   const sleeping = backend.sleep(vpn, { graceMs: undefined });
   await engine.requested(/\/stop/);
   const waking = backend.wake(DB, within(3_000));
-  await systemClock.sleep(50);
+  await engine.quiet();
   expect(engine.count(/\/start$/)).toBe(0);
   answer();
   await Promise.all([sleeping, waking]);

@@ -2,12 +2,13 @@ import { expect, test } from 'vitest';
 import { pingEngine, readLabelledContainers } from '../../../src/backends/docker/container-labels.ts';
 import { MISSING, UNKNOWN } from '../../../src/model/observation.ts';
 import { systemClock } from '../../../src/system/clock.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { DB, ENABLED, KEY, setUp, within } from './backend-fixture.ts';
 
 test.each(['1.41', '1.56'] as const)(
   'a container is observed through its whole life, API %s',
   async (shape) => {
-    const { engine, backend, sink } = await setUp(shape);
+    const { engine, backend, sink } = await setUp({ shape });
     expect(backend.watch(DB)).toBe(UNKNOWN);
     await backend.open(sink);
     expect(sink.last(KEY)).toBe(MISSING);
@@ -91,7 +92,7 @@ test('what happens while the list is made is applied after it', async () => {
   await engine.requested(/^GET \/containers\/json/);
   engine.emit(db, 'start');
   // Nothing shows that the event was read, and it must be before the list.
-  await systemClock.sleep(50);
+  await engine.quiet();
   release();
   // The list was made before the start, though its event came first.
   db.status = 'running';
@@ -107,7 +108,7 @@ test('a burst of events costs two inspects at most', async () => {
   engine.write(engine.eventLine(db, 'kill').repeat(20));
   engine.change(db, 'start', { status: 'running' });
   await sink.until(() => sink.last(KEY)?.state === 'running');
-  await systemClock.sleep(50);
+  await engine.quiet();
   expect(engine.count(/^GET \/containers\/[^/]+\/json/)).toBeLessThanOrEqual(2);
 });
 
@@ -204,12 +205,14 @@ test('setLabelOptions() tells the labels of another prefix at once, and none whe
 });
 
 test('close() is idempotent, and afterwards nothing is asked', async () => {
-  const { engine, backend, sink } = await setUp();
+  const clock = new FakeClock();
+  const { engine, backend, sink } = await setUp({ clock });
   await backend.open(sink);
   await Promise.all([backend.close(), backend.close()]);
   backend.destroy();
   const asked = engine.requests.length;
-  await systemClock.sleep(300);
+  expect(clock.pending).toBe(0);
+  await engine.quiet();
   expect(engine.requests.length).toBe(asked);
   await expect(backend.wake(DB, within(1_000))).rejects.toThrow('closed');
 });

@@ -71,16 +71,11 @@ function until(isTrue: () => boolean): Promise<unknown> {
   return vi.waitUntil(isTrue, { timeout: 5_000, interval: 5 });
 }
 
-/** Whatever was to be done is done: nothing follows for a while. */
-function settle(): Promise<void> {
-  return systemClock.sleep(200);
-}
-
 test('containers and services of one engine are heard of through one event stream', async () => {
   const bench = await setUp();
   const { engine, docker, swarm, service } = bench;
   await openBoth(bench);
-  await settle();
+  await engine.quiet();
   expect(engine.count(STREAM)).toBe(1);
   const told = docker.sink.observations.length;
   engine.emit(engine.create('db2'), 'start');
@@ -106,11 +101,11 @@ test.each(['docker', 'swarm'] as const)(
     const { engine, proxy, docker, swarm } = bench;
     await openBoth(bench);
     await until(() => proxy.joined.size === 1);
-    await settle();
+    await engine.quiet();
     expect(engine.count(/\/connect$/)).toBe(1);
     if (first === 'docker') docker.backend.unwatch(DB);
     else swarm.backend.unwatch(WEB);
-    await settle();
+    await engine.quiet();
     expect([...proxy.joined.keys()]).toEqual(['n1']);
     expect(engine.count(/\/disconnect$/)).toBe(0);
     if (first === 'docker') swarm.backend.unwatch(WEB);
@@ -129,9 +124,9 @@ test('a container and a service of the same name need their networks each for it
   await openBoth(bench);
   docker.backend.unwatch(DB);
   await until(() => proxy.joined.size === 1);
-  await settle();
+  await engine.quiet();
   docker.backend.unwatch(namesake);
-  await settle();
+  await engine.quiet();
   expect([...proxy.joined.keys()]).toEqual(['n1']);
   swarm.backend.unwatch(WEB);
   await until(() => proxy.joined.size === 0);
@@ -181,7 +176,7 @@ test('a stream that ends is renewed once for both, and both look again', async (
     await until(() => sink.reachability.length === 3);
     expect(sink.reachability.map(({ reachable }) => reachable)).toEqual([true, false, true]);
   }
-  await settle();
+  await engine.quiet();
   expect(engine.count(STREAM)).toBe(1);
   expect(engine.count(/^GET \/containers\/json/)).toBe(1);
   expect(engine.count(SERVICES)).toBe(1);

@@ -50,11 +50,6 @@ function until(isTrue: () => boolean): Promise<unknown> {
   return vi.waitUntil(isTrue, { timeout: 3_000, interval: 5 });
 }
 
-/** Whatever was to be done is done: nothing follows for a while. */
-function settle(): Promise<void> {
-  return systemClock.sleep(100);
-}
-
 /** `connect` and `disconnect`, in their order. */
 function listChanges(engine: ScriptedEngine): readonly (string | undefined)[] {
   return engine.requests.filter((line) => CHANGE.test(line)).map((line) => line.split('/').at(-1));
@@ -97,7 +92,7 @@ test('a running container is told of when its network was joined, not before', a
   backend.watch(DB);
   const opening = backend.open(sink);
   await engine.requested(/\/connect$/);
-  await settle();
+  await engine.quiet();
   expect(sink.states(KEY)).toEqual([]);
   release();
   await opening;
@@ -116,7 +111,7 @@ test('wake() starts a container while its network is being joined, and waits for
     isAwake = true;
   });
   await engine.requested(/\/start$/);
-  await settle();
+  await engine.quiet();
   expect(isAwake).toBe(false);
   release();
   await waking;
@@ -166,7 +161,7 @@ test('a network where the proxy is already is neither joined nor left', async ()
   backend.watch(DB);
   await backend.open(sink);
   backend.unwatch(DB);
-  await settle();
+  await engine.quiet();
   await backend.close();
   expect(engine.count(CHANGE)).toBe(0);
 });
@@ -180,9 +175,9 @@ test('a network that somebody else joined meanwhile stays when it is no longer n
   await engine.requested(/\/connect$/);
   engine.attach(proxy, 'n1');
   release();
-  await settle();
+  await engine.quiet();
   backend.unwatch(DB);
-  await settle();
+  await engine.quiet();
   expect(networksOf(proxy)).toEqual(['n1']);
   expect(lines).toEqual([]);
 });
@@ -217,7 +212,7 @@ test('a network is kept while another watched container needs it', async () => {
   await backend.open(sink);
   await until(() => networksOf(proxy).length === 1);
   backend.unwatch(DB);
-  await settle();
+  await engine.quiet();
   expect(networksOf(proxy)).toEqual(['n1']);
   backend.unwatch(web);
   await until(() => networksOf(proxy).length === 0);
@@ -231,7 +226,7 @@ test('a container that is let go and watched again in one go costs no network', 
   await until(() => networksOf(proxy).length === 1);
   backend.unwatch(DB);
   backend.watch(DB);
-  await settle();
+  await engine.quiet();
   expect(listChanges(engine)).toEqual(['connect']);
 });
 
@@ -282,7 +277,7 @@ test.each([
   backend.watch(DB);
   backend.watch({ kind: 'docker', container: 'plain' });
   await backend.open(sink);
-  await settle();
+  await engine.quiet();
   expect(engine.count(CHANGE)).toBe(0);
   expect(sink.last(KEY)?.hosts).toEqual(['198.18.64.2']);
   expect(sink.last('docker/plain')?.hosts).toEqual(hosts);
@@ -316,7 +311,7 @@ test('networks that appear and go with the setting are joined and left', async (
   engine.create('db', { status: 'running' });
   backend.watch(DB);
   await backend.open(sink);
-  await settle();
+  await engine.quiet();
   expect(engine.count(CHANGE)).toBe(0);
   backend.setJoinNetworks(true);
   await until(() => networksOf(proxy).includes('n1'));
@@ -342,7 +337,7 @@ test('after a reconnect the proxy finds out where it is, and joins what is missi
   backend.watch(DB);
   await backend.open(sink);
   await until(() => lines.length === 1);
-  await settle();
+  await engine.quiet();
   await engine.goAway();
   proxy.joined.clear();
   await engine.comeBack();
@@ -361,7 +356,7 @@ test('networks are joined one at a time, and what somebody waits for comes first
   await engine.requested(/\/connect$/);
   const waking = backend.wake({ kind: 'docker', container: 'd1' }, within(3_000));
   await engine.requested(/\/start$/);
-  await settle();
+  await engine.quiet();
   expect(engine.count(/\/connect$/)).toBe(1);
   release();
   await waking;
