@@ -10,6 +10,7 @@ import { formatProblem } from '../src/model/problem.ts';
 import type { ServiceTable } from '../src/model/table.ts';
 import { workloadName } from '../src/model/workload.ts';
 import { buildTable } from '../src/table/build-table.ts';
+import { DEFAULT_LABEL_PREFIXES } from '../src/model/label-names.ts';
 import { PREFIX } from './support/builders.ts';
 
 const ROOT = 'examples';
@@ -95,7 +96,7 @@ function readLabels(compose: ComposeFile) {
     .map(([service, spec]) =>
       parseLabels(
         { ref: { kind: 'docker', name: containerName(compose, service, spec) }, labels: labelsOf(spec) },
-        { prefix: PREFIX },
+        { prefixes: DEFAULT_LABEL_PREFIXES },
       ),
     )
     .filter(({ kind }) => kind !== 'ignored');

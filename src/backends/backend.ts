@@ -1,3 +1,4 @@
+import type { LabelPrefixes } from '../model/label-names.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Workload, WorkloadKind, WorkloadRef } from '../model/workload.ts';
 
@@ -77,8 +78,8 @@ export interface Backend {
 export interface LabelOptions {
   /** False leaves every workload out. */
   readonly labels: boolean;
-  /** A workload is told of when it has `<labelPrefix>.enabled`, whatever its value, or what was meant to be that. */
-  readonly labelPrefix: string;
+  /** A workload is told of when it has `<prefix>.enabled`, whatever its value, or what was meant to be that. */
+  readonly labelPrefixes: LabelPrefixes;
   /** False leaves out what a container has from its image; default true. Only containers have such labels. */
   readonly imageLabels?: boolean;
 }
@@ -122,8 +123,8 @@ export interface LabelledWorkload {
   readonly labels: Readonly<Record<string, string>>;
   /** When it was made, ms since the epoch; undefined where that isn't known. */
   readonly createdMs?: number | undefined;
-  /** True where a label would opt it in that counts as its image's, and those of images don't count. */
-  readonly imageOptsIn?: true;
+  /** The label that would opt it in, where that counts as its image's, and those of images don't count. */
+  readonly imageOptIn?: string;
 }
 
 /** The engine refused to start a workload; the message says why and is fit for the log. */

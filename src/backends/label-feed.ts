@@ -1,4 +1,4 @@
-import { findOptIns } from '../model/opt-in.ts';
+import { findOptIns } from '../model/label-names.ts';
 import { isSameData } from '../model/same-data.ts';
 import { workloadRefName } from '../model/workload.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
@@ -71,10 +71,12 @@ export function selectLabelled(
 ): readonly LabelledWorkload[] {
   if (!options.labels) return [];
   return workloads
-    .filter(({ labels, imageOptsIn }) => imageOptsIn || findOptIns(labels, options.labelPrefix).length > 0)
-    .map(({ labels, ref, createdMs, imageOptsIn }) => ({
+    .filter(({ labels, imageOptIn }) => {
+      return imageOptIn !== undefined || findOptIns(labels, options.labelPrefixes).length > 0;
+    })
+    .map(({ labels, ref, createdMs, imageOptIn }) => ({
       ...{ ref, labels: sortLabels(labels), createdMs },
-      ...(imageOptsIn && { imageOptsIn }),
+      ...(imageOptIn !== undefined && { imageOptIn }),
     }))
     .sort((a, b) => compareText(workloadRefName(a.ref), workloadRefName(b.ref)));
 }

@@ -76,12 +76,12 @@ async function readConfig(
 }
 
 async function readLabels(settings: Settings, io: ProgramIo): Promise<readonly LabelReading[]> {
-  const { labels, labelPrefix: prefix } = settings[settings.backend];
+  const { labels, labelPrefixes: prefixes } = settings[settings.backend];
   if (!labels) return [];
   const workloads = await readLabelledWorkloads(settings, io).catch((error: Error) => {
     throw new Error(`can't read the labels of the workloads: ${error.message}; --no-labels leaves them out`);
   });
-  return workloads.map((workload) => parseLabels(workload, { prefix }));
+  return workloads.map((workload) => parseLabels(workload, { prefixes }));
 }
 
 async function readLabelledWorkloads(

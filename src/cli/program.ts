@@ -165,7 +165,9 @@ function createOption(spec: FlagSpec, description = spec.description): Option {
     option.argParser((text) => {
       const parsed = parse(text);
       if (parsed.ok) return parsed.value;
-      throw new InvalidArgumentError(`It must be ${spec.expected}.`);
+      throw new InvalidArgumentError(
+        spec.expected === undefined ? `${parsed.message}.` : `It must be ${spec.expected}.`,
+      );
     });
   }
   return option;

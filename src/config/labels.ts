@@ -1,9 +1,18 @@
 /**
- * Input: the labels of one workload; in Kubernetes, its annotations. Output: the draft they describe, or why they are
- * refused. Guarantees: pure, and no label can break anything but its own workload.
+ * Input: the labels of one workload, in Kubernetes its annotations, under one prefix or several. Output: the draft they
+ * describe, or why they are refused. Guarantees: pure, and no label can break anything but its own workload. Where labels
+ * under two prefixes give the same field, the first prefix counts, and a warning tells of the other label.
  */
 
-import { findOptIns, optInLabel, optsIn } from '../model/opt-in.ts';
+import {
+  decidingOptIn,
+  findOptIns,
+  type LabelPrefixes,
+  listOwnLabels,
+  optInLabels,
+  optsIn,
+  type OwnLabel,
+} from '../model/label-names.ts';
 import type { Origin, Sourced } from '../model/origin.ts';
 import { boundProblems, formatCount, hasErrors, type Problem } from '../model/problem.ts';
 import { formatListenAddress } from '../model/service.ts';
@@ -34,8 +43,8 @@ export interface WorkloadLabels {
   readonly labels: Readonly<Record<string, string>>;
   /** When it was made, ms since the epoch; undefined where that isn't known. */
   readonly createdMs?: number | undefined;
-  /** True where a label would opt it in that counts as its image's, and those of images don't count. */
-  readonly imageOptsIn?: true;
+  /** The label that would opt it in, where that counts as its image's, and those of images don't count. */
+  readonly imageOptIn?: string;
 }
 
 /** What the labels of one workload say. */
@@ -45,6 +54,8 @@ export interface LabelReading {
   readonly kind: 'accepted' | 'refused' | 'ignored';
   /** undefined unless accepted. */
   readonly draft: Draft | undefined;
+  /** The label that opts in; absent unless accepted. */
+  readonly optIn?: Origin;
   /** Errors only when refused; warnings otherwise. */
   readonly problems: readonly Problem[];
   /** Of the workload, as `WorkloadLabels` has it. */
@@ -61,13 +72,14 @@ const LABEL_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).label);
 /** Values of `enabled` by which an owner says that the proxy is to leave a workload alone. */
 const OFF_WORDS: ReadonlySet<string> = new Set(['false', 'no', 'off', '0', 'n', 'f', 'disabled', '']);
 
-/** Whether the label `<prefix>.enabled` opts in; nothing else does. */
-export function isOptedIn(labels: Readonly<Record<string, string>>, prefix: string): boolean {
-  return optsIn(labels[optInLabel(prefix)]);
-}
-
-/** Reads the labels of a workload; lists are comma-separated, a blank scalar counts as unset. */
-export function parseLabels(workload: WorkloadLabels, options: { readonly prefix: string }): LabelReading {
+/**
+ * Reads the labels of a workload; lists are comma-separated, a blank scalar counts as unset. It takes part where
+ * `<prefix>.enabled` says so under the first prefix that has that label.
+ */
+export function parseLabels(
+  workload: WorkloadLabels,
+  options: { readonly prefixes: LabelPrefixes },
+): LabelReading {
   const reading = readLabels(workload, options);
   const { createdMs } = workload;
   return {
@@ -77,16 +89,28 @@ export function parseLabels(workload: WorkloadLabels, options: { readonly prefix
   };
 }
 
-function readLabels(workload: WorkloadLabels, { prefix }: { readonly prefix: string }): LabelReading {
+function readLabels(
+  workload: WorkloadLabels,
+  { prefixes }: { readonly prefixes: LabelPrefixes },
+): LabelReading {
   const { ref, labels } = workload;
-  if (!isOptedIn(labels, prefix)) {
-    const problems = [...findMissedOptIns(workload, prefix), ...findImageOptIn(workload, prefix)];
+  const optIn = decidingOptIn(labels, prefixes);
+  const overruled = optIn === undefined ? [] : findOverruledOptIns(optIn, { workload, prefixes });
+  if (optIn === undefined || !optsIn(labels[optIn])) {
+    const problems = [
+      ...findMissedOptIns(optIn, { workload, prefixes }),
+      ...overruled,
+      ...findImageOptIn(workload),
+    ];
     return { ref, kind: 'ignored', draft: undefined, problems };
   }
+  const own = listOwnLabels(labels, prefixes);
+  const bySuffix = new Map<string, readonly OwnLabel[]>();
+  for (const one of own) bySuffix.set(one.suffix, [...(bySuffix.get(one.suffix) ?? []), one]);
   const fields: Record<string, unknown> = {};
-  const problems: Problem[] = [...findUnknownLabels(workload, prefix)];
+  const problems: Problem[] = [...overruled, ...findUnknownLabels(own, ref)];
   for (const field of LABEL_FIELDS) {
-    const reading = readLabelField(field, { workload, prefix });
+    const reading = readLabelField(field, { ref, bySuffix });
     if (reading.sourced !== undefined) fields[field] = reading.sourced;
     problems.push(...reading.problems);
   }
@@ -94,7 +118,7 @@ function readLabels(workload: WorkloadLabels, { prefix }: { readonly prefix: str
   problems.push(...(findTooManyPorts(draft) ?? findOwnConflicts(draft)));
   return hasErrors(problems)
     ? { ref, kind: 'refused', draft: undefined, problems: problems.map((one) => tellRefusal(one, ref)) }
-    : { ref, kind: 'accepted', draft, problems };
+    : { ref, kind: 'accepted', draft, optIn: { kind: 'label', workload: ref, label: optIn }, problems };
 }
 
 /** Adds to an error that it refuses the whole workload, so that nobody looks for a listener in vain. */
@@ -106,29 +130,51 @@ function tellRefusal(problem: Problem, ref: WorkloadRef): Problem {
   };
 }
 
+interface OptInLabels {
+  readonly workload: WorkloadLabels;
+  readonly prefixes: LabelPrefixes;
+}
+
 /** Warns of labels that look like an opt-in and are none; a value such as `off` is no mistake. */
-function findMissedOptIns({ ref, labels }: WorkloadLabels, prefix: string): readonly Problem[] {
-  const exact = optInLabel(prefix);
-  const found = Object.hasOwn(labels, exact) ? [exact] : findOptIns(labels, prefix);
-  return found.flatMap((label): readonly Problem[] => {
+function findMissedOptIns(
+  optIn: string | undefined,
+  { workload: { ref, labels }, prefixes }: OptInLabels,
+): readonly Problem[] {
+  const found = optIn === undefined ? findOptIns(labels, prefixes) : [{ label: optIn, meant: optIn }];
+  return found.flatMap(({ label, meant }): readonly Problem[] => {
     const text = labels[label] ?? '';
     const value = text.trim().toLowerCase();
     if (OFF_WORDS.has(value)) return [];
     const origin: Origin = { kind: 'label', workload: ref, label };
-    if (label === exact) {
+    if (label === meant) {
       const message = `${showValue(text)} does not opt in, only "true" does; write "true", or "false" if it is to be left alone`;
       return [{ code: 'invalid-value', severity: 'warning', message, origin }];
     }
-    const meant = value === 'true' ? exact : `${exact}=true`;
-    const message = `unknown label, so nothing opts in; did you mean "${meant}"?`;
+    const right = value === 'true' ? meant : `${meant}=true`;
+    const message = `unknown label, so nothing opts in; did you mean "${right}"?`;
     return [{ code: 'unknown-key', severity: 'warning', message, origin }];
   });
 }
 
+/** Warns of labels that opt in or out otherwise than the one that decides. */
+function findOverruledOptIns(
+  optIn: string,
+  { workload: { ref, labels }, prefixes }: OptInLabels,
+): readonly Problem[] {
+  const decided = labels[optIn] ?? '';
+  return optInLabels(prefixes)
+    .filter((label) => Object.hasOwn(labels, label) && optsIn(labels[label]) !== optsIn(decided))
+    .map((label) => {
+      const value = showValue(labels[label]);
+      const message = `${value} has no effect beside ${optIn}, which is ${showValue(decided)} and whose prefix comes first; keep one of them`;
+      const origin: Origin = { kind: 'label', workload: ref, label };
+      return { code: 'option-without-effect', severity: 'warning', message, origin };
+    });
+}
+
 /** The engine doesn't tell a label that the container repeats from the image's own. */
-function findImageOptIn({ ref, imageOptsIn }: WorkloadLabels, prefix: string): readonly Problem[] {
-  if (imageOptsIn !== true) return [];
-  const label = optInLabel(prefix);
+function findImageOptIn({ ref, imageOptIn: label }: WorkloadLabels): readonly Problem[] {
+  if (label === undefined) return [];
   const message = `the image has the same label, so it counts as the image's, and docker.image_labels: false leaves those out; name the container in the file, or write "True" here (and each other label otherwise than the image has it)`;
   return [
     {
@@ -145,24 +191,34 @@ interface FieldReading {
   readonly problems: readonly Problem[];
 }
 
+/** A label that gives a field, with the field's key that it spells. */
+interface GivenLabel extends OwnLabel {
+  readonly key: string;
+  readonly origin: Origin;
+}
+
 function readLabelField(
   field: FieldName,
-  { workload, prefix }: { readonly workload: WorkloadLabels; readonly prefix: string },
+  {
+    ref,
+    bySuffix,
+  }: { readonly ref: WorkloadRef; readonly bySuffix: ReadonlyMap<string, readonly OwnLabel[]> },
 ): FieldReading {
-  const { ref, labels } = workload;
-  const labelOf = (key: string) => `${prefix}.${labelSuffix(key)}`;
-  const originOf = (key: string): Origin => ({ kind: 'label', workload: ref, label: labelOf(key) });
-  const given = fieldKeys(field).filter((key) => isGiven(field, labels[labelOf(key)]));
+  const all = fieldKeys(field).flatMap((key): readonly GivenLabel[] => {
+    const given = (bySuffix.get(labelSuffix(key)) ?? []).filter(({ text }) => isGiven(field, text));
+    return given.map((own) => ({ ...own, key, origin: { kind: 'label', workload: ref, label: own.label } }));
+  });
   // A label without effect gives a warning; it doesn't refuse the workload.
-  if (!hasEffect(field, ref.kind)) return describeIneffective(given, { field, ref, originOf });
+  if (!hasEffect(field, ref.kind)) return describeIneffective(all, { field, ref });
+  const firstRank = Math.min(...all.map(({ rank }) => rank));
+  const given = all.filter(({ rank }) => rank === firstRank);
   let sourced: Sourced<unknown> | undefined;
   const problems: Problem[] = [];
-  for (const key of given) {
-    const origin = originOf(key);
-    const result = readLabel(field, { key, text: labels[labelOf(key)] ?? '', ref });
+  for (const { key, text, origin } of given) {
+    const result = readLabel(field, { key, text, ref });
     if (result.ok) {
       sourced = { value: result.value, origin };
-      problems.push(...findLabelHostBits(field, { key, text: labels[labelOf(key)] ?? '', origin }));
+      problems.push(...findLabelHostBits(field, { key, text, origin }));
     } else {
       problems.push(
         ...faultsOf(result).map(({ code, path, message }): Problem => {
@@ -173,9 +229,14 @@ function readLabelField(
     }
   }
   const [first, second] = given;
-  if (first !== undefined && second !== undefined) {
-    const message = `${labelSuffix(second)}: given beside ${labelSuffix(first)}; keep one of them`;
-    problems.push({ code: 'exclusive-keys', severity: 'error', message, origin: originOf(second) });
+  if (first === undefined) return { sourced, problems };
+  if (second !== undefined) {
+    const message = `${second.suffix}: given beside ${first.suffix}; keep one of them`;
+    problems.push({ code: 'exclusive-keys', severity: 'error', message, origin: second.origin });
+  }
+  for (const { suffix, origin } of all.filter(({ rank }) => rank !== firstRank)) {
+    const message = `${suffix}: has no effect beside ${first.label}, whose prefix comes first; keep one of them`;
+    problems.push({ code: 'option-without-effect', severity: 'warning', message, origin });
   }
   return { sourced, problems };
 }
@@ -195,23 +256,19 @@ function findLabelHostBits(
 }
 
 function describeIneffective(
-  given: readonly string[],
-  {
-    field,
-    ref,
-    originOf,
-  }: { readonly field: FieldName; readonly ref: WorkloadRef; readonly originOf: (key: string) => Origin },
+  given: readonly GivenLabel[],
+  { field, ref }: { readonly field: FieldName; readonly ref: WorkloadRef },
 ): FieldReading {
-  const problems = given.map((key): Problem => {
-    const message = `${labelSuffix(key)}: ${describeUselessness(field, ref)}`;
-    return { code: 'option-without-effect', severity: 'warning', message, origin: originOf(key) };
+  const problems = given.map(({ suffix, origin }): Problem => {
+    const message = `${suffix}: ${describeUselessness(field, ref)}`;
+    return { code: 'option-without-effect', severity: 'warning', message, origin };
   });
   return { sourced: undefined, problems };
 }
 
 /** A blank list is given: it is an empty list, which beats lower layers. A blank single value counts as unset. */
-function isGiven(field: FieldName, text: string | undefined): boolean {
-  return text !== undefined && (fieldSpec(field).isList === true || text.trim() !== '');
+function isGiven(field: FieldName, text: string): boolean {
+  return fieldSpec(field).isList === true || text.trim() !== '';
 }
 
 function readLabel(
@@ -243,12 +300,10 @@ function readLabel(
   return parse(items, context);
 }
 
-function findUnknownLabels({ ref, labels }: WorkloadLabels, prefix: string): readonly Problem[] {
+function findUnknownLabels(own: readonly OwnLabel[], ref: WorkloadRef): readonly Problem[] {
   const known = [...LABEL_SUFFIXES, 'enabled'];
   const suggest = createSuggester(known);
-  return Object.keys(labels).flatMap((label): readonly Problem[] => {
-    if (!label.startsWith(`${prefix}.`)) return [];
-    const suffix = label.slice(prefix.length + 1);
+  return own.flatMap(({ label, suffix }): readonly Problem[] => {
     if (known.includes(suffix)) return [];
     const origin: Origin = { kind: 'label', workload: ref, label };
     if (PROTECTIVE_LABELS.has(suffix)) {

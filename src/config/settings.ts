@@ -1,3 +1,4 @@
+import { DEFAULT_LABEL_PREFIXES, type LabelPrefixes } from '../model/label-names.ts';
 import type { Sourced } from '../model/origin.ts';
 import {
   BACKEND_NAMES,
@@ -9,6 +10,7 @@ import {
 } from '../model/settings.ts';
 import { suggestNearest } from './values/suggest.ts';
 import { DURATION_EXPECTED, formatDuration, parseDuration } from './values/duration.ts';
+import { LABEL_PREFIX_EXPECTED, parseLabelPrefixes, parseLabelPrefixText } from './values/label-prefix.ts';
 import { parseClusterDomain, parseKubernetesLabel, parseNamespaces } from './values/kubernetes-names.ts';
 import {
   accept,
@@ -72,7 +74,7 @@ export interface SettingsFlags {
   readonly dockerSocket?: string | undefined;
   /** Of every engine, as the prefix. */
   readonly labels?: boolean | undefined;
-  readonly labelPrefix?: string | undefined;
+  readonly labelPrefix?: LabelPrefixes | undefined;
   /** 0 = off. */
   readonly statusPort?: number | undefined;
 }
@@ -86,7 +88,7 @@ export interface FlagSpec {
   readonly choices?: readonly string[];
   /** Reads its text; absent = the text as it is. */
   readonly parse?: (text: string) => Parsed<unknown>;
-  /** What `parse` takes, for messages. */
+  /** What `parse` takes, for messages; absent = `parse` itself says what is wrong. */
   readonly expected?: string;
 }
 
@@ -111,8 +113,10 @@ export const FLAGS: { readonly [F in keyof SettingsFlags]-?: FlagSpec } = {
   },
   labelPrefix: {
     flag: '--label-prefix',
-    value: 'prefix',
-    description: 'prefix of the labels and annotations',
+    value: 'prefixes',
+    parse: parseLabelPrefixText,
+    description:
+      'what labels and annotations begin with; several with commas between them, the first counts first',
   },
   statusPort: {
     flag: '--status-port',
@@ -127,12 +131,12 @@ const STATUS_EXPECTED = 'off or a mapping such as {listen: "0.0.0.0:8080"}';
 const RELAY = choice(RELAY_SETTINGS);
 const IGNORED = 'it is ignored';
 const LABELS = { ...FLAG, flag: 'labels', builtIn: true } as const;
-const PREFIX_EXPECTED = 'a prefix such as lazy-tcp-proxy';
 const LABEL_PREFIX = {
-  expected: PREFIX_EXPECTED,
-  parse: parsePrefix,
+  expected: LABEL_PREFIX_EXPECTED,
+  parse: parseLabelPrefixes,
   flag: 'labelPrefix',
-  builtIn: 'lazy-tcp-proxy',
+  builtIn: DEFAULT_LABEL_PREFIXES,
+  format: (prefixes: LabelPrefixes) => (prefixes.length === 1 ? prefixes[0] : prefixes),
 } as const;
 const SOCKET_EXPECTED = 'an absolute path or a unix://, tcp://, http:// or https:// URL';
 const BYTES_EXPECTED = `a whole number of bytes from ${MIN_UDP_QUEUE_TOTAL_BYTES} to ${MAX_UDP_QUEUE_TOTAL_BYTES}`;
@@ -202,7 +206,7 @@ export const SETTINGS = {
   }),
   'docker.labels': setting(['docker', 'labels'], LABELS),
   'docker.image_labels': setting(['docker', 'imageLabels'], { ...FLAG, builtIn: true }),
-  'docker.label_prefix': setting(['docker', 'labelPrefix'], LABEL_PREFIX),
+  'docker.label_prefix': setting(['docker', 'labelPrefixes'], LABEL_PREFIX),
   'docker.join_networks': setting(['docker', 'joinNetworks'], { ...FLAG, builtIn: true }),
   'docker.label_urls': setting(['docker', 'labelUrls'], {
     expected: '[] for none',
@@ -219,7 +223,7 @@ export const SETTINGS = {
     fixed: true,
   }),
   'kubernetes.labels': setting(['kubernetes', 'labels'], LABELS),
-  'kubernetes.label_prefix': setting(['kubernetes', 'labelPrefix'], LABEL_PREFIX),
+  'kubernetes.label_prefix': setting(['kubernetes', 'labelPrefixes'], LABEL_PREFIX),
   'kubernetes.discover': setting(['kubernetes', 'discover'], {
     ...choice(['all', 'labelled']),
     builtIn: 'all',
@@ -330,12 +334,6 @@ function parseSocket(raw: unknown): Parsed<string> {
  */
 function parseClientSocket(text: string): Parsed<string> {
   return /^(ssh|npipe):\/\/\S/.test(text) ? accept(text) : parseSocket(text);
-}
-
-/** What can begin the key of an annotation or label, before the dot. */
-function parsePrefix(raw: unknown): Parsed<string> {
-  if (typeof raw === 'string' && /^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$/.test(raw)) return accept(raw);
-  return refuse('invalid-value', `${showValue(raw)} is not ${PREFIX_EXPECTED}`);
 }
 
 function parseNamespaceList(raw: unknown): Reading<readonly string[]> {

@@ -18,7 +18,7 @@ export interface Sourced<T> {
   readonly origin: Origin;
 }
 
-/** One line naming an origin: `lazy-proxy.yaml:14:12`, `container db, label lazy-tcp-proxy.ports`, `$IDLE_TIMEOUT_SECS`. */
+/** One line naming an origin: `lazy-proxy.yaml:14:12`, `container db, label lazy-proxy.ports`, `$IDLE_TIMEOUT_SECS`. */
 export function describeOrigin(origin: Origin): string {
   switch (origin.kind) {
     case 'file':

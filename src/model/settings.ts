@@ -1,3 +1,5 @@
+import type { LabelPrefixes } from './label-names.ts';
+
 /** The engines whose workloads the proxy can serve beside local processes. */
 export const BACKEND_NAMES = ['docker', 'kubernetes'] as const;
 
@@ -36,7 +38,7 @@ export interface DockerSettings {
   readonly labels: boolean;
   /** False leaves out what a container has from its image. */
   readonly imageLabels: boolean;
-  readonly labelPrefix: string;
+  readonly labelPrefixes: LabelPrefixes;
   /** Join the networks of the containers that are served, when running in a container. */
   readonly joinNetworks: boolean;
   /** Host names, addresses and CIDR ranges to which the URLs of labels may lead though they could not; canonical. */
@@ -48,7 +50,7 @@ export interface KubernetesSettings {
   readonly namespaces: readonly string[];
   /** False leaves the annotations and labels of every workload out. */
   readonly labels: boolean;
-  readonly labelPrefix: string;
+  readonly labelPrefixes: LabelPrefixes;
   /** `labelled`: only workloads with the label `<prefix>.enabled` are looked at; `all`: those with the annotation, too. */
   readonly discover: 'all' | 'labelled';
   /** What the names of Services end in, without a dot in front. */

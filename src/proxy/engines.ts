@@ -5,6 +5,7 @@ import { EngineConnection } from '../backends/engine/engine-connection.ts';
 import { createKubernetesBackend } from '../backends/kubernetes/kubernetes-backend.ts';
 import { SwarmBackend } from '../backends/swarm/swarm-backend.ts';
 import { type LabelReading, parseLabels } from '../config/labels.ts';
+import type { LabelPrefixes } from '../model/label-names.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Problem } from '../model/problem.ts';
 import { isSameData } from '../model/same-data.ts';
@@ -136,7 +137,7 @@ export class Engines {
     return {
       observed: (key, observation) => listener.observed(key, observation),
       labelled: (snapshot) => {
-        engine.labels.take(snapshot, labelOptionsOf(kind, this.#settings).labelPrefix);
+        engine.labels.take(snapshot, labelOptionsOf(kind, this.#settings).labelPrefixes);
         listener.labelled(`labels of ${ENGINE_NAMES[kind]}`);
       },
       own: (refs) => {
@@ -217,10 +218,10 @@ export const ENGINE_NAMES: Readonly<Record<EngineKind, string>> = {
 export function labelOptionsOf(
   kind: EngineKind,
   { backend, docker, kubernetes }: Settings,
-): { readonly labels: boolean; readonly labelPrefix: string; readonly imageLabels?: boolean } {
+): { readonly labels: boolean; readonly labelPrefixes: LabelPrefixes; readonly imageLabels?: boolean } {
   const isInForce = backend === (kind === 'kubernetes' ? 'kubernetes' : 'docker');
-  const { labels, labelPrefix } = kind === 'kubernetes' ? kubernetes : docker;
-  const own = { labels: labels && isInForce, labelPrefix };
+  const { labels, labelPrefixes } = kind === 'kubernetes' ? kubernetes : docker;
+  const own = { labels: labels && isInForce, labelPrefixes };
   return kind === 'docker' ? { ...own, imageLabels: docker.imageLabels } : own;
 }
 
@@ -234,7 +235,7 @@ export function findNeededEngines(settings: Settings, table: ServiceTable): read
 
 interface ReadLabels {
   readonly workload: LabelledWorkload;
-  readonly prefix: string;
+  readonly prefixes: LabelPrefixes;
   readonly reading: LabelReading;
 }
 
@@ -253,14 +254,17 @@ class LabelInput {
   }
 
   /** Takes the newest snapshot, whole. */
-  take(snapshot: readonly LabelledWorkload[], prefix: string): void {
+  take(snapshot: readonly LabelledWorkload[], prefixes: LabelPrefixes): void {
     const known = this.#readings;
     this.#readings = new Map(
       snapshot.map((workload) => {
         const key = workloadRefKey(workload.ref);
         const before = known.get(key);
-        const isSame = before?.prefix === prefix && isSameData(before.workload, workload);
-        return [key, isSame ? before : { workload, prefix, reading: parseLabels(workload, { prefix }) }];
+        const isSame =
+          before !== undefined &&
+          isSameData(before.prefixes, prefixes) &&
+          isSameData(before.workload, workload);
+        return [key, isSame ? before : { workload, prefixes, reading: parseLabels(workload, { prefixes }) }];
       }),
     );
   }

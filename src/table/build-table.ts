@@ -47,9 +47,8 @@ export interface TableInput {
 export function buildTable(input: TableInput): ServiceTable {
   const { settings, origins } = resolveSettings(input);
   const engine = toEngineDefaults(settings);
-  const { labelPrefix } = settings[settings.backend];
   const labelled = input.labelled.filter(({ ref }) => countsLabels(ref, settings));
-  const paired = pairSources({ ...input, labelled, engine, labelPrefix });
+  const paired = pairSources({ ...input, labelled, engine });
   const merged = paired.sources.map(mergeService).toSorted(byName);
   const own = input.own ?? [];
   const linked = linkDependants(merged, { own });

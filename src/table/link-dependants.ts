@@ -5,7 +5,7 @@ import {
   describeUnmanaged,
   qualifyDependant,
 } from '../config/rules/dependants.ts';
-import { optInLabel } from '../model/opt-in.ts';
+import { optInLabelBeside } from '../model/label-names.ts';
 import type { Origin } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Service } from '../model/service.ts';
@@ -117,7 +117,6 @@ function findRefusal(
 /** The label beside the one that names the dependants. */
 function describeOptIn(origin: Origin): string {
   if (origin.kind !== 'label') return 'the label that opts in';
-  const prefix = origin.label.slice(0, origin.label.lastIndexOf('.'));
   const noun = origin.workload.kind === 'kubernetes' ? 'annotation' : 'label';
-  return `the ${noun} ${optInLabel(prefix)}=true`;
+  return `the ${noun} ${optInLabelBeside(origin.label)}=true`;
 }

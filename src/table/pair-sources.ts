@@ -4,7 +4,6 @@ import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
 import type { FileService } from '../config/read/read-services.ts';
 import { type EngineDefaults, workloadFieldOf, workloadRefOf } from '../config/rules/workload-of.ts';
-import { optInLabel } from '../model/opt-in.ts';
 import { describeOrigin, type Origin } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
 import { describeWorkloadRef, type WorkloadRef, workloadRefKey, workloadRefName } from '../model/workload.ts';
@@ -16,8 +15,6 @@ export function pairSources(input: {
   readonly labelled: readonly LabelReading[];
   readonly environment: Environment;
   readonly engine: EngineDefaults;
-  /** Of the labels. */
-  readonly labelPrefix: string;
 }): { readonly sources: readonly ServiceSource[]; readonly problems: readonly Problem[] } {
   const fileServices = input.file?.services ?? [];
   const below = [input.file?.defaults ?? {}, input.environment.defaults];
@@ -39,10 +36,10 @@ export function pairSources(input: {
       ...(reading?.draft === undefined ? [] : [reading.draft]),
       ...below,
     ];
-    const optIn = reading?.kind === 'accepted' ? optInOf(ref, input.labelPrefix) : undefined;
-    sources.push({ name, origin, ref, isOfFile: true, createdMs: reading?.createdMs, optIn, layers });
+    const { createdMs, optIn } = reading ?? {};
+    sources.push({ name, origin, ref, isOfFile: true, createdMs, optIn, layers });
   }
-  const fromLabels = nameLabelled(byKey(labelsLeft), { taken, below, labelPrefix: input.labelPrefix });
+  const fromLabels = nameLabelled(byKey(labelsLeft), { taken, below });
   return {
     sources: [...sources, ...fromLabels.sources],
     problems: [...problems, ...fromLabels.problems],
@@ -61,24 +58,15 @@ interface NameHolder {
  */
 function nameLabelled(
   readings: readonly LabelReading[],
-  {
-    taken,
-    below,
-    labelPrefix,
-  }: {
-    readonly taken: Map<string, NameHolder>;
-    readonly below: readonly Draft[];
-    readonly labelPrefix: string;
-  },
+  { taken, below }: { readonly taken: Map<string, NameHolder>; readonly below: readonly Draft[] },
 ): { readonly sources: readonly ServiceSource[]; readonly problems: readonly Problem[] } {
   const sources: ServiceSource[] = [];
   const problems: Problem[] = [];
-  for (const { ref, draft, problems: found, createdMs } of readings) {
+  for (const { ref, draft, problems: found, createdMs, optIn } of readings) {
     problems.push(...found);
-    if (draft === undefined) continue;
+    if (draft === undefined || optIn === undefined) continue;
     const name = workloadRefName(ref);
     const namesake = taken.get(name);
-    const optIn = optInOf(ref, labelPrefix);
     const origin = Object.values(draft)[0]?.origin ?? optIn;
     if (namesake !== undefined) problems.push(nameTaken(ref, { namesake, origin }));
     else {
@@ -87,10 +75,6 @@ function nameLabelled(
     }
   }
   return { sources, problems };
-}
-
-function optInOf(workload: WorkloadRef, labelPrefix: string): Origin {
-  return { kind: 'label', workload, label: optInLabel(labelPrefix) };
 }
 
 /** Takes the labels of a service's workload out of those that are left, also if the service ignores them. */

@@ -216,13 +216,13 @@ docker:
   socket: /var/run/docker.sock # default
   labels: true # default
   image_labels: true # default
-  label_prefix: lazy-tcp-proxy # default
+  label_prefix: [ lazy-proxy, lazy-tcp-proxy ] # default
   join_networks: true # default
   label_urls: [] # default
 kubernetes:
   namespaces: [] # default
   labels: true # default
-  label_prefix: lazy-tcp-proxy # default
+  label_prefix: [ lazy-proxy, lazy-tcp-proxy ] # default
   discover: all # default
   cluster_domain: cluster.local # default
   lease_duration: 15s # default

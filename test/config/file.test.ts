@@ -384,7 +384,7 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
       '2:22 error kubernetes.namespaces[1]: "Blog" is not a name of lower case letters, digits and "-", at most 63 characters',
       '2:28 error kubernetes.namespaces[2]: "a.b" is not a name of lower case letters, digits and "-", at most 63 characters',
       '3:11 error kubernetes.labels: 1 is not true or false',
-      '4:17 error kubernetes.label_prefix: "-x" is not a prefix such as lazy-tcp-proxy',
+      '4:17 error kubernetes.label_prefix: "-x" is not a prefix such as lazy-proxy; it takes letters and digits, and between them ".", "_", "-" and "/"',
       '5:13 error kubernetes.discover: "some" is not all or labelled',
       '6:19 error kubernetes.cluster_domain: "cluster_local" is not a domain such as cluster.local',
       '7:19 error kubernetes.lease_duration: "2s" is less than 3s, the least that is safe; the default is 15s',
@@ -625,7 +625,7 @@ describe('parseConfigFile', () => {
       status: { value: 'off', origin: { line: 1, column: 9 } },
       'docker.socket': { value: '/x' },
       'docker.labels': { value: false },
-      'docker.label_prefix': { value: 'a.b' },
+      'docker.label_prefix': { value: ['a.b'] },
       'docker.join_networks': { value: false },
       'docker.label_urls': { value: ['10.0.0.0/8', 'hooks.lan', '::1'] },
     });

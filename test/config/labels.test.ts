@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { isOptedIn, parseLabels } from '../../src/config/labels.ts';
+import { parseLabels } from '../../src/config/labels.ts';
+import { DEFAULT_LABEL_PREFIXES } from '../../src/model/label-names.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import type { WorkloadRef } from '../../src/model/workload.ts';
 import { labelsOf, PREFIX } from '../support/builders.ts';
@@ -22,12 +23,14 @@ describe('parseLabels', () => {
     ['yes', false],
     ['', false],
   ])('opts in with enabled=%j: %s', (text, expected) => {
-    expect(isOptedIn({ [`${PREFIX}.enabled`]: text }, PREFIX)).toBe(expected);
+    const labels = { [`${PREFIX}.enabled`]: text };
+    const { kind } = parseLabels({ ref: CONTAINER, labels }, { prefixes: [PREFIX] });
+    expect(kind === 'accepted').toBe(expected);
   });
 
   test('says nothing of a container that does not opt in', () => {
     const labels = { [`${PREFIX}.ports`]: 'nonsense' };
-    expect(parseLabels({ ref: CONTAINER, labels }, { prefix: PREFIX })).toEqual({
+    expect(parseLabels({ ref: CONTAINER, labels }, { prefixes: [PREFIX] })).toEqual({
       ref: CONTAINER,
       kind: 'ignored',
       draft: undefined,
@@ -256,7 +259,7 @@ describe('parseLabels', () => {
     const label = `${PREFIX}.${suffix}`;
     const { kind, problems } = parseLabels(
       { ref: CONTAINER, labels: { [label]: value } },
-      { prefix: PREFIX },
+      { prefixes: [PREFIX] },
     );
     expect(kind).toBe('ignored');
     expect(problems.map(formatProblem)).toEqual([`container a, label ${label} warning ${message}`]);
@@ -273,11 +276,136 @@ describe('parseLabels', () => {
   ])('says nothing of %j, which is to be left alone', (labels) => {
     const prefixed = Object.entries(labels).map(([suffix, value]) => [`${PREFIX}.${suffix}`, value]);
     const workload = { ref: CONTAINER, labels: Object.fromEntries(prefixed) };
-    expect(parseLabels(workload, { prefix: PREFIX }).problems).toEqual([]);
+    expect(parseLabels(workload, { prefixes: [PREFIX] }).problems).toEqual([]);
   });
 
   test('leaves labels outside the prefix alone', () => {
     const labels = { [`${PREFIX}.enabled`]: 'true', [`${PREFIX}x.ports`]: '1', 'com.example': 'x' };
-    expect(parseLabels({ ref: CONTAINER, labels }, { prefix: PREFIX }).problems).toEqual([]);
+    expect(parseLabels({ ref: CONTAINER, labels }, { prefixes: [PREFIX] }).problems).toEqual([]);
+  });
+
+  const NEW = 'lazy-proxy';
+  const OLD = 'lazy-tcp-proxy';
+  const IGNORED = `has no effect beside ${NEW}`;
+  const ORDER = 'whose prefix comes first; keep one of them';
+
+  /** With the labels of a container under both prefixes, each written without. */
+  function parseBoth(first: Readonly<Record<string, string>>, second: Readonly<Record<string, string>>) {
+    const labels = [
+      ...Object.entries(second).map(([suffix, text]) => [`${OLD}.${suffix}`, text]),
+      ...Object.entries(first).map(([suffix, text]) => [`${NEW}.${suffix}`, text]),
+    ];
+    return parseLabels(
+      { ref: CONTAINER, labels: Object.fromEntries(labels) },
+      { prefixes: DEFAULT_LABEL_PREFIXES },
+    );
+  }
+
+  test.each([
+    ['the first alone', { enabled: 'true', ports: '80:80' }, {}, ['lazy-proxy.ports']],
+    ['the second alone', {}, { enabled: 'true', ports: '81:80' }, ['lazy-tcp-proxy.ports']],
+    [
+      'one field under each',
+      { enabled: 'true', ports: '80:80' },
+      { 'block-list': '10.0.0.1' },
+      ['lazy-proxy.ports', 'lazy-tcp-proxy.block-list'],
+    ],
+    ['opted in by the second', { ports: '80:80' }, { enabled: 'true' }, ['lazy-proxy.ports']],
+    ['opted in by the first', { enabled: 'true' }, { ports: '80:80' }, ['lazy-tcp-proxy.ports']],
+    ['opted in by both', { enabled: 'true' }, { enabled: 'True', ports: '80:80' }, ['lazy-tcp-proxy.ports']],
+    [
+      'a blank value under the first, which is unset',
+      { enabled: 'true', 'webhook-url': ' ' },
+      { 'webhook-url': 'http://h/' },
+      ['lazy-tcp-proxy.webhook-url'],
+    ],
+  ] as const)('reads labels under two prefixes: %s', (_what, first, second, expected) => {
+    const { kind, draft, problems } = parseBoth(first, second);
+    expect({ kind, problems }).toEqual({ kind: 'accepted', problems: [] });
+    const origins = Object.values(draft ?? {}).map(({ origin }) => origin.kind === 'label' && origin.label);
+    expect(origins).toEqual(expected);
+  });
+
+  test.each([
+    [
+      'a field under both',
+      { enabled: 'true', ports: '80:80' },
+      { ports: '81:80' },
+      [`ports warning ports: ${IGNORED}.ports, ${ORDER}`],
+    ],
+    [
+      'one field in two spellings',
+      { enabled: 'true', ports: '80:80', 'idle-timeout': '5m' },
+      { 'idle-timeout-secs': '9' },
+      [`idle-timeout-secs warning idle-timeout-secs: ${IGNORED}.idle-timeout, ${ORDER}`],
+    ],
+    [
+      'an empty list under the first, which lets everybody in',
+      { enabled: 'true', ports: '80:80', 'allow-list': '' },
+      { 'allow-list': '10.0.0.1' },
+      [`allow-list warning allow-list: ${IGNORED}.allow-list, ${ORDER}`],
+    ],
+    [
+      'nonsense that does not count',
+      { enabled: 'true', ports: '80:80' },
+      { ports: 'x' },
+      [`ports warning ports: ${IGNORED}.ports, ${ORDER}`],
+    ],
+    [
+      'opted out by the second',
+      { enabled: 'true', ports: '80:80' },
+      { enabled: 'false' },
+      [`enabled warning "false" ${IGNORED}.enabled, which is "true" and ${ORDER}`],
+    ],
+  ] as const)('lets the first prefix win, with a warning: %s', (_what, first, second, messages) => {
+    const { kind, draft, problems } = parseBoth(first, second);
+    expect(kind).toBe('accepted');
+    expect(draft?.ports?.value.map(({ port }) => port)).toEqual([80]);
+    expect(draft?.idle_timeout?.value ?? 300_000).toBe(300_000);
+    expect(draft?.allow_list?.value ?? []).toEqual([]);
+    expect(problems.map(formatProblem)).toEqual(
+      messages.map((message) => `container a, label ${OLD}.${message}`),
+    );
+  });
+
+  test.each(['false', 'no', ''])('is opted out by enabled=%s under the first prefix', (text) => {
+    const { kind, draft, optIn, problems } = parseBoth(
+      { enabled: text },
+      { enabled: 'true', ports: '80:80' },
+    );
+    expect({ kind, draft, optIn }).toEqual({ kind: 'ignored' });
+    expect(problems.map(formatProblem)).toEqual([
+      `container a, label ${OLD}.enabled warning "true" ${IGNORED}.enabled, which is "${text}" and ${ORDER}`,
+    ]);
+  });
+
+  test('names the label that opts in, whichever prefix it has', () => {
+    expect(parseBoth({}, { enabled: 'true' }).optIn).toMatchObject({ label: `${OLD}.enabled` });
+    expect(parseBoth({ enabled: 'true' }, { enabled: 'true' }).optIn).toMatchObject({
+      label: `${NEW}.enabled`,
+    });
+  });
+
+  test('advises under the prefix that was written', () => {
+    const { problems } = parseBoth({ enable: 'true' }, { Enabled: 'yes' });
+    expect(problems.map(formatProblem)).toEqual([
+      `container a, label ${OLD}.Enabled warning unknown label, so nothing opts in; did you mean "${OLD}.enabled=true"?`,
+      `container a, label ${NEW}.enable warning unknown label, so nothing opts in; did you mean "${NEW}.enabled"?`,
+    ]);
+  });
+
+  test('refuses one spelling beside the other under the same prefix alone', () => {
+    const durations = { 'idle-timeout': '1', 'idle-timeout-secs': '2' };
+    const { kind, problems } = parseBoth({ enabled: 'true', 'idle-timeout': '3' }, durations);
+    expect(kind).toBe('accepted');
+    expect(problems.map(({ severity }) => severity)).toEqual(['warning', 'warning']);
+    expect(parseBoth({ enabled: 'true' }, durations).kind).toBe('refused');
+  });
+
+  test('refuses what a label is meant to guard under either prefix', () => {
+    const { problems } = parseBoth({ enabled: 'true', ports: '80:80' }, { 'api-key': 'x' });
+    expect(problems.map(({ severity, code }) => ({ severity, code }))).toEqual([
+      { severity: 'error', code: 'unknown-key' },
+    ]);
   });
 });

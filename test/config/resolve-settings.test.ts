@@ -5,6 +5,7 @@ import {
   listChangedSettings,
   resolveSettings,
 } from '../../src/config/resolve-settings.ts';
+import type { SettingsFlags } from '../../src/config/settings.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import { aFile, anEnvironment } from '../support/builders.ts';
 
@@ -22,7 +23,7 @@ describe('resolveSettings', () => {
       kubernetes: {
         namespaces: [],
         labels: true,
-        labelPrefix: 'lazy-tcp-proxy',
+        labelPrefixes: ['lazy-proxy', 'lazy-tcp-proxy'],
         discover: 'all',
         clusterDomain: 'cluster.local',
         leaseDurationMs: 15_000,
@@ -32,7 +33,7 @@ describe('resolveSettings', () => {
         socket: '/var/run/docker.sock',
         labels: true,
         imageLabels: true,
-        labelPrefix: 'lazy-tcp-proxy',
+        labelPrefixes: ['lazy-proxy', 'lazy-tcp-proxy'],
         joinNetworks: true,
         labelUrls: [],
       },
@@ -118,7 +119,7 @@ describe('resolveSettings', () => {
     const kubernetes = {
       namespaces: ['a', 'b'],
       labels: false,
-      labelPrefix: 'x',
+      labelPrefixes: ['x'],
       discover: 'labelled',
       clusterDomain: 'k8s.home',
       leaseDurationMs: 3_000,
@@ -134,8 +135,9 @@ describe('resolveSettings', () => {
   });
 
   test('takes --no-labels and --label-prefix for both engines', () => {
-    const both = { labels: false, labelPrefix: 'p' };
-    const { settings, origins } = resolveSettings({ file, environment: anEnvironment(), flags: both });
+    const both = { labels: false, labelPrefixes: ['p', 'q'] };
+    const flags: SettingsFlags = { labels: false, labelPrefix: ['p', 'q'] };
+    const { settings, origins } = resolveSettings({ file, environment: anEnvironment(), flags });
     expect(settings).toMatchObject({ docker: both, kubernetes: both });
     expect(origins['kubernetes.labels']).toEqual({ kind: 'flag', flag: '--no-labels' });
     expect(origins['kubernetes.label_prefix']).toEqual({ kind: 'flag', flag: '--label-prefix' });

@@ -62,7 +62,7 @@ describe('a mistyped URL', () => {
       for (const [url, shown] of wrongIn(label.replace('-', '_'))) {
         const labels = { [`${PREFIX}.enabled`]: 'true', [`${PREFIX}.${label}`]: url.trim() };
         const workload = { ref: { kind: 'docker', name: 'db' }, labels, createdMs: 0 } as const;
-        const { problems } = parseLabels(workload as never, { prefix: PREFIX });
+        const { problems } = parseLabels(workload as never, { prefixes: [PREFIX] });
         for (const problem of problems) {
           expect(formatProblem(problem)).not.toMatch(/T0/);
           if (shown !== undefined) expect(formatProblem(problem)).toContain(shown);

@@ -26,7 +26,7 @@ export async function openDockerBed(host: string = engineHost()): Promise<Contra
   return {
     createBackend: () =>
       createDockerBackend({
-        ...{ socket: socketPath, env: {}, labels: true, labelPrefix: scope.prefix },
+        ...{ socket: socketPath, env: {}, labels: true, labelPrefixes: [scope.prefix] },
         ...{ clock: systemClock, logger: silentLogger },
       }),
     createWorkload() {

@@ -22,7 +22,7 @@ export async function openKubernetesBed(resource: KubernetesResource): Promise<C
       count.backends += 1;
       return createKubernetesBackend({
         ...{ env: { KUBECONFIG: kubeconfig }, clock: systemClock, logger: silentLogger },
-        ...{ namespaces: [bed.namespace], labels: true, labelPrefix: 'lazy-tcp-proxy', discover: 'all' },
+        ...{ namespaces: [bed.namespace], labels: true, labelPrefixes: ['lazy-tcp-proxy'], discover: 'all' },
         ...{ clusterDomain: 'cluster.local', leaseNamespace: bed.namespace },
         ...{ leaseDurationMs: 15_000, identity: `proxy-${count.backends}` },
       });

@@ -32,7 +32,7 @@ export async function openSwarmBed({ docker, engine }: SwarmEngine): Promise<Con
   return {
     createBackend: () =>
       createSwarmBackend({
-        ...{ socket: socketPath, env: {}, labels: true, labelPrefix: scope.prefix },
+        ...{ socket: socketPath, env: {}, labels: true, labelPrefixes: [scope.prefix] },
         ...{ clock: systemClock, logger: silentLogger },
       }),
     createWorkload() {

@@ -44,7 +44,7 @@ describe('labelOptionsOf', () => {
   test('lets the labels of one backend count', () => {
     const file = aFile('backend: kubernetes\nkubernetes: { label_prefix: sleepy }');
     const { settings } = resolveSettings({ file, environment: EMPTY_ENVIRONMENT, flags: {} });
-    expect(labelOptionsOf('kubernetes', settings)).toEqual({ labels: true, labelPrefix: 'sleepy' });
+    expect(labelOptionsOf('kubernetes', settings)).toEqual({ labels: true, labelPrefixes: ['sleepy'] });
     expect(labelOptionsOf('docker', settings).labels).toBe(false);
     expect(labelOptionsOf('swarm', settings).labels).toBe(false);
   });

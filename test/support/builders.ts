@@ -93,7 +93,7 @@ export function labelsOf(
     `${PREFIX}.${key}`,
     text,
   ]);
-  return parseLabels({ ref, labels: Object.fromEntries(prefixed) }, { prefix: PREFIX });
+  return parseLabels({ ref, labels: Object.fromEntries(prefixed) }, { prefixes: [PREFIX] });
 }
 
 /** An environment that sets only this. */

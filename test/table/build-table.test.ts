@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { LabelReading } from '../../src/config/labels.ts';
+import { type LabelReading, parseLabels } from '../../src/config/labels.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
 import { anEnvironment, labelsOf, PREFIX, serviceOf, tableOf } from '../support/builders.ts';
@@ -308,10 +308,13 @@ describe('buildTable', () => {
     expect(problemsOf(tableOf({ labelled: [labelsOf('a', {})] }))).toEqual([
       `container a, label ${PREFIX}.enabled warning service "a" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
     ]);
+    const underOther = parseLabels(
+      { ref: { kind: 'docker', name: 'a' }, labels: { 'lp.enabled': 'true' } },
+      { prefixes: [PREFIX, 'lp'] },
+    );
     const taken = tableOf({
       text: 'services: {a: {command: [x], ports: ["80:81"]}}',
-      labelled: [labelsOf('a', {})],
-      flags: { labelPrefix: 'lp' },
+      labelled: [underOther],
     });
     expect(problemsOf(taken)[0]).toMatch(/^container a, label lp\.enabled error the name "a" belongs to/);
   });

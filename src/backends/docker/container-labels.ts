@@ -1,5 +1,5 @@
 /** Which labels of containers count: all, or those alone that a container doesn't have from its image. */
-import { findOptIns, optInLabel, optsIn } from '../../model/opt-in.ts';
+import { decidingOptIn, findOptIns, type LabelPrefixes, optsIn } from '../../model/label-names.ts';
 import type { Clock } from '../../system/clock.ts';
 import { type Logger, silentLogger } from '../../system/log/logger.ts';
 import { describeError } from '../../system/message-of.ts';
@@ -115,9 +115,9 @@ type Candidate = LabelledContainer & LabelledWorkload;
 /** The containers whose images matter; none where no label counts. */
 function findOptingIn(
   all: readonly Candidate[],
-  { labels: areCounted, labelPrefix }: LabelOptions,
+  { labels: areCounted, labelPrefixes }: LabelOptions,
 ): readonly Candidate[] {
-  return all.filter(({ labels }) => areCounted && findOptIns(labels, labelPrefix).length > 0);
+  return all.filter(({ labels }) => areCounted && findOptIns(labels, labelPrefixes).length > 0);
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -160,17 +160,16 @@ class ImageLabels {
 
   /** Those that take part with the labels that they add to their images; each is known. */
   selectOwn(containers: readonly Candidate[], options: LabelOptions): readonly LabelledWorkload[] {
-    const own = containers.map((container) => this.#withOwnLabels(container, options.labelPrefix));
+    const own = containers.map((container) => this.#withOwnLabels(container, options.labelPrefixes));
     return selectLabelled(own, options);
   }
 
-  /** The container with only the labels that it adds to its image; `imageOptsIn` where it loses the one that opts in. */
-  #withOwnLabels(container: Candidate, prefix: string): Candidate {
+  /** The container with only the labels that it adds to its image; `imageOptIn` where it loses the one that opts in. */
+  #withOwnLabels(container: Candidate, prefixes: LabelPrefixes): Candidate {
     const labels = this.#ownLabels(container);
-    const optIn = optInLabel(prefix);
-    const isLost = Object.hasOwn(container.labels, optIn) && !Object.hasOwn(labels, optIn);
-    const imageOptsIn = isLost && optsIn(container.labels[optIn]);
-    return { ...container, labels, ...(imageOptsIn && { imageOptsIn }) };
+    const imageOptIn = decidingOptIn(container.labels, prefixes);
+    const isLost = imageOptIn !== undefined && decidingOptIn(labels, prefixes) === undefined;
+    return { ...container, labels, ...(isLost && optsIn(container.labels[imageOptIn]) && { imageOptIn }) };
   }
 
   /** What the container adds to its image; nothing where that isn't known. */

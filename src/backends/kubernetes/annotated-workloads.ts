@@ -1,5 +1,5 @@
 /** The workloads that opt in by label or annotation: picked out of what a watch brings, or listed once. */
-import { findOptIns, optInLabel } from '../../model/opt-in.ts';
+import { findOptIns, optInLabels, withoutReplicas } from '../../model/label-names.ts';
 import { type KubernetesResource, workloadRefKey } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import { Deadline } from '../../system/deadline.ts';
@@ -11,25 +11,22 @@ import { KubeClient } from './api/kube-client.ts';
 import { type Environment, loadKubeAccess } from './api/kube-config.ts';
 import { KubeUnreachable } from './api/kube-errors.ts';
 import { listObjects } from './api/kube-list.ts';
-import { REPLICAS_SUFFIX, refOf, selectWorkload, type WorkloadRecord } from './workload-record.ts';
+import { refOf, selectWorkload, type WorkloadRecord } from './workload-record.ts';
 
 /** The workloads that take part, sorted by key, so that equal snapshots look equal. */
 export function selectAnnotated(
   records: Iterable<WorkloadRecord>,
-  { labels, labelPrefix }: LabelOptions,
+  { labels: areCounted, labelPrefixes }: LabelOptions,
 ): readonly LabelledWorkload[] {
-  if (!labels) return [];
-  const remembered = labelPrefix + REPLICAS_SUFFIX;
+  if (!areCounted) return [];
   return [...records]
-    .filter((record) => {
-      const { labels: own, annotations } = record;
-      return findOptIns(own, labelPrefix).length > 0 || findOptIns(annotations, labelPrefix).length > 0;
-    })
-    .map((record) => {
-      const { [remembered]: _, ...settings } = record.annotations;
-      const optIns = findOptIns(record.labels, labelPrefix).map((name) => [name, record.labels[name] ?? '']);
-      const labels = sortLabels({ ...Object.fromEntries(optIns), ...settings });
-      return { ref: refOf(record), labels, createdMs: record.createdMs };
+    .flatMap((record): readonly LabelledWorkload[] => {
+      const { annotations, createdMs } = record;
+      const optIns = findOptIns(record.labels, labelPrefixes).map(({ label }) => label);
+      if (optIns.length === 0 && findOptIns(annotations, labelPrefixes).length === 0) return [];
+      const byLabel = Object.fromEntries(optIns.map((label) => [label, record.labels[label] ?? '']));
+      const labels = sortLabels({ ...byLabel, ...withoutReplicas(annotations, labelPrefixes) });
+      return [{ ref: refOf(record), labels, createdMs }];
     })
     .sort((a, b) => (workloadRefKey(a.ref) < workloadRefKey(b.ref) ? -1 : 1));
 }
@@ -78,14 +75,23 @@ async function listWorkloads(
   client: KubeClient,
   options: ClusterQueryOptions & { readonly signal: AbortSignal },
 ): Promise<readonly WorkloadRecord[]> {
-  const { namespaces, discover, labelPrefix, signal } = options;
-  const query = discover === 'all' ? {} : { labelSelector: `${optInLabel(labelPrefix)}=true` };
-  const list = async (resource: KubernetesResource, namespace: string | undefined) => {
-    const path = collectionPath(`${resource}s`, namespace);
+  const { namespaces, discover, labelPrefixes, signal } = options;
+  const labels = optInLabels(labelPrefixes);
+  const queries = discover === 'all' ? [{}] : labels.map((label) => ({ labelSelector: `${label}=true` }));
+  const list = async (
+    resource: KubernetesResource,
+    {
+      scope,
+      query,
+    }: { readonly scope: string | undefined; readonly query: { readonly labelSelector?: string } },
+  ) => {
+    const path = collectionPath(`${resource}s`, scope);
     const select = selectWorkload.bind(undefined, resource);
     return (await listObjects<WorkloadRecord>(client, { path, query, select, signal })).items;
   };
   const scopes = namespaces.length === 0 ? [undefined] : [...new Set(namespaces)];
-  const lists = scopes.flatMap((scope) => [list('deployment', scope), list('statefulset', scope)]);
-  return (await Promise.all(lists)).flat();
+  const places = scopes.flatMap((scope) => queries.map((query) => ({ scope, query })));
+  const lists = places.flatMap((place) => [list('deployment', place), list('statefulset', place)]);
+  const records = (await Promise.all(lists)).flat();
+  return [...new Map(records.map((record) => [workloadRefKey(refOf(record)), record])).values()];
 }

@@ -3,6 +3,7 @@
  * Output: observations, without I/O; changes, told as they come; whether the API server tells all there is to know.
  */
 import { isDeepStrictEqual } from 'node:util';
+import type { LabelPrefixes } from '../../model/label-names.ts';
 import { MISSING, type Observation, UNKNOWN } from '../../model/observation.ts';
 import {
   describeWorkloadRef,
@@ -29,7 +30,7 @@ export interface ClusterViewOptions extends Pick<NamespaceCatalogOptions, 'clien
   readonly namespaces: readonly string[];
   /** `labelled`: only workloads that opt in by label are listed, and each other one that is followed by itself. */
   readonly discover: 'all' | 'labelled';
-  readonly labelPrefix: string;
+  readonly labelPrefixes: LabelPrefixes;
   /** Of Service names; for example `cluster.local`. */
   readonly clusterDomain: string;
   readonly listener: ClusterListener;
@@ -63,7 +64,7 @@ export class ClusterView {
   readonly #namespaces: NamespaceCheck;
 
   constructor(options: ClusterViewOptions) {
-    const { client, clock, logger, namespaces, discover, labelPrefix, listener } = options;
+    const { client, clock, logger, namespaces, discover, labelPrefixes, listener } = options;
     this.#listener = listener;
     this.#clusterDomain = options.clusterDomain;
     this.#reachability = new Reachability((reachable, reason) => listener.reachable(reachable, reason));
@@ -73,7 +74,7 @@ export class ClusterView {
     const scopes = namespaces.length === 0 ? [undefined] : [...new Set(namespaces)];
     const catalog = {
       ...{ client, clock, logger },
-      narrowTo: discover === 'labelled' ? labelPrefix : undefined,
+      narrowTo: discover === 'labelled' ? labelPrefixes : undefined,
       listener: {
         workload: (change: WorkloadChange) => this.#workloadChanged(change),
         service: (key: string) => this.#serviceChanged(key),
@@ -161,9 +162,9 @@ export class ClusterView {
     this.#catalogOf(ref.namespace)?.unfollow(ref);
   }
 
-  /** Another label opts in from now on. */
-  setLabelPrefix(labelPrefix: string): void {
-    for (const catalog of this.#catalogs) catalog.narrowTo(labelPrefix);
+  /** Other labels opt in from now on. */
+  setLabelPrefixes(labelPrefixes: LabelPrefixes): void {
+    for (const catalog of this.#catalogs) catalog.narrowTo(labelPrefixes);
   }
 
   /** Asks again for what no watch tells. */

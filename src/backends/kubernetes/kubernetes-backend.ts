@@ -202,9 +202,9 @@ export class KubernetesBackend implements Backend {
   }
 
   /** Other annotations count from now on, after a reload. */
-  setLabelOptions({ labels, labelPrefix }: LabelOptions): void {
-    this.#labelOptions = { labels, labelPrefix };
-    this.#cluster?.view.setLabelPrefix(labelPrefix);
+  setLabelOptions({ labels, labelPrefixes }: LabelOptions): void {
+    this.#labelOptions = { labels, labelPrefixes };
+    this.#cluster?.view.setLabelPrefixes(labelPrefixes);
     this.#feed.setLabelOptions(this.#labelOptions);
   }
 
@@ -275,7 +275,7 @@ export class KubernetesBackend implements Backend {
     });
     const contest = new ContestWatch({ clock, logger, contested: (keys) => sharing.setContested(keys) });
     const view = new ClusterView({
-      ...{ ...this.#options, client, labelPrefix: this.#labelOptions.labelPrefix },
+      ...{ ...this.#options, client, labelPrefixes: this.#labelOptions.labelPrefixes },
       listener: {
         workload: (key) => this.#watched.look(key),
         service: (key) => this.#watched.lookAtService(key),
@@ -294,8 +294,8 @@ export class KubernetesBackend implements Backend {
   }
 
   #scaleContext({ client, view }: Cluster): ScaleContext {
-    const { labelPrefix } = this.#labelOptions;
-    return { client, view, labelPrefix, clock: this.#options.clock, pauses: this.#pauses };
+    const { labelPrefixes } = this.#labelOptions;
+    return { client, view, labelPrefixes, clock: this.#options.clock, pauses: this.#pauses };
   }
 
   /** Logs a refusal once. */

@@ -3,14 +3,15 @@
  * Services and EndpointSlices. Output: what changes, told as it comes; what is known now, without I/O. Where the lists hold
  * only workloads that opt in, each other workload that is followed has a list and a watch of its own.
  */
-import { optInLabel } from '../../model/opt-in.ts';
+import { type LabelPrefixes, optInLabels } from '../../model/label-names.ts';
+import { isSameData } from '../../model/same-data.ts';
 import type { KubernetesResource } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { collectionPath, type ListedResource, namespacedName, type ScalableRef } from './api/api-paths.ts';
 import { Informer, type InformerOptions, type InformerState } from './api/informer.ts';
 import type { KubeClient } from './api/kube-client.ts';
-import type { ObjectChange } from './api/object-cache.ts';
+import { compareVersions, type ObjectChange } from './api/object-cache.ts';
 import type { PartState } from './reachability.ts';
 import { type ServiceRecord, type SliceRecord, selectService, selectSlice } from './service-record.ts';
 import { isAtLeast, selectWorkload, type WorkloadRecord } from './workload-record.ts';
@@ -21,8 +22,8 @@ export interface NamespaceCatalogOptions {
   readonly logger: Logger;
   /** Undefined: all of the cluster. */
   readonly namespace: string | undefined;
-  /** Only workloads with the label `<narrowTo>.enabled=true` are listed; undefined: all are. */
-  readonly narrowTo: string | undefined;
+  /** Only workloads with the label `<prefix>.enabled=true` are listed; undefined: all are. */
+  readonly narrowTo: LabelPrefixes | undefined;
   readonly listener: CatalogListener;
 }
 
@@ -62,7 +63,8 @@ type FeedOptions<T> = Pick<InformerOptions<T>, 'path' | 'query' | 'select' | 'ch
   readonly synced: () => void;
 };
 
-type WorkloadFeeds = Readonly<Record<KubernetesResource, Feed<WorkloadRecord>>>;
+/** One of all, or one for each label that opts in: the API server can't be asked for one label or another. */
+type WorkloadFeeds = Readonly<Record<KubernetesResource, readonly Feed<WorkloadRecord>[]>>;
 
 /** Whoever creates it closes it. */
 export class NamespaceCatalog {
@@ -77,7 +79,7 @@ export class NamespaceCatalog {
   /** Feeds that are starting or closing; `start()` and `close()` wait for them. */
   readonly #pending = new Set<Promise<void>>();
   #workloads: WorkloadFeeds;
-  #narrowTo: string | undefined;
+  #narrowTo: LabelPrefixes | undefined;
   #closed = false;
 
   constructor(options: NamespaceCatalogOptions) {
@@ -108,7 +110,7 @@ export class NamespaceCatalog {
 
   /** Whether each list of workloads has come at least once, or is refused. */
   get isSettled(): boolean {
-    return Object.values(this.#workloads).every(
+    return this.#workloadFeeds().every(
       ({ informer, refusedWith }) => informer.listed || refusedWith !== undefined,
     );
   }
@@ -120,13 +122,18 @@ export class NamespaceCatalog {
 
   /** Whether the watch of workloads of this kind is in force now. */
   isSynced(resource: KubernetesResource): boolean {
-    return this.#workloads[resource].informer.synced;
+    return this.#workloads[resource].every(({ informer }) => informer.synced);
   }
 
-  /** Every workload in the lists, also those that take no part. */
+  /** Every workload in the lists once, also those that take no part. */
   *workloads(): IterableIterator<WorkloadRecord> {
-    for (const { informer } of Object.values(this.#workloads))
-      for (const [, record] of informer.all()) yield record;
+    for (const feeds of Object.values(this.#workloads))
+      for (const feed of feeds)
+        for (const [key] of feed.informer.all()) {
+          const isFirst = feeds.find(({ informer }) => informer.get(key) !== undefined) === feed;
+          const record = isFirst ? newestOf(feeds, key) : undefined;
+          if (record !== undefined) yield record;
+        }
   }
 
   find(ref: ScalableRef): Finding {
@@ -161,14 +168,13 @@ export class NamespaceCatalog {
     if (feed !== undefined) this.#await(this.#close(feed));
   }
 
-  /** Lists the workloads anew, by another label, unless all are listed. */
-  narrowTo(labelPrefix: string): void {
-    if (this.#narrowTo === undefined || labelPrefix === this.#narrowTo) return;
-    this.#narrowTo = labelPrefix;
-    const before = Object.values(this.#workloads);
-    this.#await(Promise.all(before.map((feed) => this.#close(feed))));
+  /** Lists the workloads anew, by other labels, unless all are listed. */
+  narrowTo(prefixes: LabelPrefixes): void {
+    if (this.#narrowTo === undefined || isSameData(prefixes, this.#narrowTo)) return;
+    this.#narrowTo = prefixes;
+    this.#await(Promise.all(this.#workloadFeeds().map((feed) => this.#close(feed))));
     this.#workloads = this.#createWorkloadFeeds();
-    for (const feed of Object.values(this.#workloads)) void this.#start(feed);
+    for (const feed of this.#workloadFeeds()) void this.#start(feed);
   }
 
   async close(): Promise<void> {
@@ -179,17 +185,21 @@ export class NamespaceCatalog {
   }
 
   #feeds(): readonly Feed<unknown>[] {
-    return [...Object.values(this.#workloads), this.#services, this.#slices];
+    return [...this.#workloadFeeds(), this.#services, this.#slices];
+  }
+
+  #workloadFeeds(): readonly Feed<WorkloadRecord>[] {
+    return Object.values(this.#workloads).flat();
   }
 
   /** Whether all has been listed once that a workload of this kind is judged by. */
   #isListed(resource: KubernetesResource): boolean {
-    const feeds = [this.#workloads[resource], this.#services, this.#slices];
+    const feeds = [...this.#workloads[resource], this.#services, this.#slices];
     return feeds.every(({ informer }) => informer.listed);
   }
 
   #listedWorkload({ resource, namespace, name }: ScalableRef): WorkloadRecord | undefined {
-    return this.#workloads[resource].informer.get(namespacedName(namespace, name));
+    return newestOf(this.#workloads[resource], namespacedName(namespace, name));
   }
 
   /** Opens a feed for each followed workload that the narrowed lists leave out; once open, it stays. */
@@ -206,22 +216,39 @@ export class NamespaceCatalog {
 
   #createWorkloadFeeds(): WorkloadFeeds {
     return {
-      deployment: this.#createWorkloadFeed('deployment'),
-      statefulset: this.#createWorkloadFeed('statefulset'),
+      deployment: this.#createFeedsOf('deployment'),
+      statefulset: this.#createFeedsOf('statefulset'),
     };
   }
 
-  #createWorkloadFeed(resource: KubernetesResource): Feed<WorkloadRecord> {
-    const label = this.#narrowTo;
-    return this.#createFeed<WorkloadRecord>({
-      ...this.#place(`${resource}s`),
-      ...(label === undefined ? {} : { query: { labelSelector: `${optInLabel(label)}=true` } }),
+  #createFeedsOf(resource: KubernetesResource): readonly Feed<WorkloadRecord>[] {
+    const place = this.#place(`${resource}s`);
+    if (this.#narrowTo === undefined) return [this.#createWorkloadFeed(resource, place)];
+    const labels = optInLabels(this.#narrowTo);
+    return labels.map((label) =>
+      this.#createWorkloadFeed(resource, {
+        ...place,
+        ...(labels.length > 1 && { part: `${place.part} with the label ${label}` }),
+        query: { labelSelector: `${label}=true` },
+      }),
+    );
+  }
+
+  #createWorkloadFeed(
+    resource: KubernetesResource,
+    place: Omit<FeedOptions<WorkloadRecord>, 'select' | 'changed'>,
+  ): Feed<WorkloadRecord> {
+    const feed = this.#createFeed<WorkloadRecord>({
+      ...place,
       select: (object) => selectWorkload(resource, object),
-      changed: ({ before, after }, { firstLook }) => {
+      changed: (change, { firstLook }) => {
         this.#followUnlisted();
-        this.#options.listener.workload({ before, after, firstLook });
+        const others = this.#workloads[resource].filter((other) => other !== feed);
+        const news = leaveOutKnown(change, newestOf(others, change.key));
+        if (news !== undefined) this.#options.listener.workload({ ...news, firstLook });
       },
     });
+    return feed;
   }
 
   #createFollowingFeed({ resource, namespace, name }: ScalableRef): Feed<WorkloadRecord> {
@@ -314,6 +341,28 @@ export class NamespaceCatalog {
     }
     return touched;
   }
+}
+
+/** What is known of a workload by the feed that knows the newest. */
+function newestOf(feeds: readonly Feed<WorkloadRecord>[], key: string): WorkloadRecord | undefined {
+  return feeds.reduce<WorkloadRecord | undefined>(
+    (known, { informer }) => newer(known, informer.get(key)),
+    undefined,
+  );
+}
+
+/**
+ * What a change of one feed tells beyond what the others know; undefined where that is nothing. A workload with the labels
+ * of several feeds comes by each of them. One that leaves a feed has lost its label; where it is gone, all feeds tell so.
+ */
+function leaveOutKnown(
+  { before, after }: Pick<WorkloadChange, 'before' | 'after'>,
+  known: WorkloadRecord | undefined,
+): Pick<WorkloadChange, 'before' | 'after'> | undefined {
+  if (known === undefined) return { before, after };
+  const isNews =
+    after !== undefined && (compareVersions(after.resourceVersion, known.resourceVersion) ?? 1) > 0;
+  return isNews ? { before: newer(before, known), after } : undefined;
 }
 
 function newer(a: WorkloadRecord | undefined, b: WorkloadRecord | undefined): WorkloadRecord | undefined {

@@ -1,3 +1,4 @@
+import { type LabelPrefixes, recallReplicas, rememberReplicas } from '../../model/label-names.ts';
 import { describeWorkloadRef } from '../../model/workload.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -10,14 +11,14 @@ import { describePassing, isPassing, KubeRefusal, retryDelayMs } from './api/kub
 import { checkNames } from './api/object-names.ts';
 import type { ClusterView, ScaleAnswer } from './cluster-view.ts';
 import { FIELD_MANAGER } from './sharing/contest.ts';
-import { REPLICAS_SUFFIX, refOf, selectWorkload, type WorkloadRecord } from './workload-record.ts';
+import { refOf, selectWorkload, type WorkloadRecord } from './workload-record.ts';
 
 /** What scaling works with. */
 export interface ScaleContext {
   readonly client: KubeClient;
   readonly clock: Clock;
-  /** Of the annotation that remembers the count of replicas. */
-  readonly labelPrefix: string;
+  /** Of the annotations that remember the count of replicas. */
+  readonly labelPrefixes: LabelPrefixes;
   /** What is known; it takes what the API server answers, and why a wake was not done yet. */
   readonly view: ClusterView;
   /** The pauses that the API server has asked for. */
@@ -79,7 +80,8 @@ export async function scaleUp(context: ScaleContext, options: ScaleOptions): Pro
         if (record === undefined) throw new WakeError(`${describe(ref)} does not exist`);
         return await untilUncontended(context, { ...options, record }, async (current) => {
           if (current.replicas > 0) return current;
-          return patchScale(context, { ...options, current, replicas: recallReplicas(current, context) });
+          const replicas = recallReplicas(current.annotations, context.labelPrefixes);
+          return patchScale(context, { ...options, current, replicas });
         });
       }
     } catch (error) {
@@ -109,7 +111,7 @@ export async function scaleToZero(context: ScaleContext, options: ScaleOptions):
   try {
     await untilUncontended(context, { ...options, record }, async (current) => {
       if (current.replicas === 0) return current;
-      const remembered = await rememberReplicas(context, { ...options, current });
+      const remembered = await annotateReplicas(context, { ...options, current });
       const answer = await patchScale(context, { ...options, current: remembered, replicas: 0 });
       didIt = true;
       return answer;
@@ -177,30 +179,23 @@ async function patchScale(
   return { resourceVersion: metadata.resourceVersion ?? '', replicas: spec?.replicas ?? replicas };
 }
 
-async function rememberReplicas(
+async function annotateReplicas(
   context: ScaleContext,
   options: ScaleOptions & { readonly current: WorkloadRecord },
 ): Promise<WorkloadRecord> {
   const { ref, signal, current } = options;
-  const key = context.labelPrefix + REPLICAS_SUFFIX;
-  const count = String(current.replicas);
-  if (current.annotations[key] === count) return current;
-  const { resourceVersion } = current;
+  const { resourceVersion, replicas } = current;
+  const annotations = rememberReplicas(current.annotations, { replicas, prefixes: context.labelPrefixes });
+  if (Object.keys(annotations).length === 0) return current;
   const object = await context.client.request<ScalableWorkload>({
     method: 'PATCH',
     path: workloadPath(ref),
     query: { fieldManager: FIELD_MANAGER },
     contentType: MERGE_PATCH,
-    body: { metadata: { resourceVersion, annotations: { [key]: count } } },
+    body: { metadata: { resourceVersion, annotations } },
     signal,
   });
   return selectWorkload(ref.resource, checkNames(object));
-}
-
-/** The count that was remembered; 1 where nothing was, or nothing that makes sense. */
-function recallReplicas({ annotations }: WorkloadRecord, { labelPrefix }: ScaleContext): number {
-  const text = annotations[labelPrefix + REPLICAS_SUFFIX] ?? '';
-  return /^[1-9]\d{0,5}$/.test(text) ? Number(text) : 1;
 }
 
 function describe(ref: ScalableRef): string {

@@ -1,4 +1,4 @@
-import { endsLikeOptIn } from '../../model/opt-in.ts';
+import { endsLikeOptIn, endsLikeReplicas } from '../../model/label-names.ts';
 import type { KubernetesResource, WorkloadRef } from '../../model/workload.ts';
 import { parseTimestamp } from '../../system/clock.ts';
 import type { ScalableRef } from './api/api-paths.ts';
@@ -35,9 +35,6 @@ export interface WorkloadRecord {
   /** All but the bulky ones where it may have opted in, else only those that count replicas. */
   readonly annotations: Readonly<Record<string, string>>;
 }
-
-/** Ends the annotation that remembers the count of replicas. */
-export const REPLICAS_SUFFIX = '.replicas';
 
 /** A copy of the whole manifest, which costs memory, and a counter, which changes without meaning. */
 const IRRELEVANT_ANNOTATIONS = new Set([
@@ -91,7 +88,7 @@ function selectAnnotations(
   { mayOptIn }: { readonly mayOptIn: boolean },
 ): Readonly<Record<string, string>> {
   const takesPart = mayOptIn || Object.keys(annotations).some(endsLikeOptIn);
-  if (!takesPart) return pick(annotations, (key) => key.endsWith(REPLICAS_SUFFIX));
+  if (!takesPart) return pick(annotations, endsLikeReplicas);
   return pick(annotations, (key) => !IRRELEVANT_ANNOTATIONS.has(key));
 }
 

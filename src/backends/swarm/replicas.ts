@@ -1,14 +1,10 @@
+import { type LabelPrefixes, recallReplicas, rememberReplicas } from '../../model/label-names.ts';
 import type { ServiceSpec } from './swarm-shapes.ts';
 
 /** How a service is scaled. */
 export type ServiceMode =
   | { readonly kind: 'replicated'; readonly replicas: number }
   | { readonly kind: 'unscalable'; readonly problem: string };
-
-/** The label in which the number of replicas is kept while a service sleeps. */
-export function replicasLabel(labelPrefix: string): string {
-  return `${labelPrefix}.replicas`;
-}
 
 export function readMode({ Mode: mode = {} }: ServiceSpec): ServiceMode {
   if (mode.Replicated) return { kind: 'replicated', replicas: mode.Replicated.Replicas ?? 1 };
@@ -17,12 +13,10 @@ export function readMode({ Mode: mode = {} }: ServiceSpec): ServiceMode {
 }
 
 /** The spec of a service that is to run; undefined where it is to already. */
-export function toAwakeSpec(spec: ServiceSpec, labelPrefix: string): ServiceSpec | undefined {
+export function toAwakeSpec(spec: ServiceSpec, prefixes: LabelPrefixes): ServiceSpec | undefined {
   const mode = readMode(spec);
   if (mode.kind === 'unscalable' || mode.replicas > 0) return undefined;
-  const remembered = Number(spec.Labels?.[replicasLabel(labelPrefix)] ?? '');
-  const replicas = Number.isSafeInteger(remembered) && remembered > 0 ? remembered : 1;
-  return withReplicas(spec, replicas);
+  return withReplicas(spec, recallReplicas(spec.Labels ?? {}, prefixes));
 }
 
 /** The same spec for a new run: all tasks are made anew, and can be told from those of the run before. */
@@ -31,11 +25,12 @@ export function toNextRun(spec: ServiceSpec): ServiceSpec {
   return { ...spec, TaskTemplate: { ...template, ForceUpdate: (template?.ForceUpdate ?? 0) + 1 } };
 }
 
-/** The spec of a service that is to sleep, with the number of replicas remembered; undefined where it is to already. */
-export function toAsleepSpec(spec: ServiceSpec, labelPrefix: string): ServiceSpec | undefined {
+/** The spec of a service that is to sleep, with its replicas remembered in labels; undefined where it is to already. */
+export function toAsleepSpec(spec: ServiceSpec, prefixes: LabelPrefixes): ServiceSpec | undefined {
   const mode = readMode(spec);
   if (mode.kind === 'unscalable' || mode.replicas === 0) return undefined;
-  const labels = { ...spec.Labels, [replicasLabel(labelPrefix)]: String(mode.replicas) };
+  const before = spec.Labels ?? {};
+  const labels = { ...before, ...rememberReplicas(before, { replicas: mode.replicas, prefixes }) };
   return { ...withReplicas(spec, 0), Labels: labels };
 }
 

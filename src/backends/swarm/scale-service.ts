@@ -1,3 +1,4 @@
+import type { LabelPrefixes } from '../../model/label-names.ts';
 import { abortable } from '../../system/abortable.ts';
 import { describeError } from '../../system/message-of.ts';
 import { WakeError } from '../backend.ts';
@@ -17,7 +18,8 @@ export interface ScaleContext {
   readonly catalog: ServiceCatalog;
   readonly observer: WorkloadObserver;
   readonly link: EngineLink<SwarmView>;
-  readonly labelPrefix: string;
+  /** Of the labels that remember the count of replicas. */
+  readonly labelPrefixes: LabelPrefixes;
 }
 
 /**
@@ -29,14 +31,14 @@ export function wakeService(
   context: ScaleContext,
   { name, signal }: { readonly name: string; readonly signal: AbortSignal },
 ): Promise<void> {
-  const { client, catalog, observer, link, labelPrefix } = context;
+  const { client, catalog, observer, link, labelPrefixes } = context;
   const wake = async () => {
     try {
       if (catalog.nodeId === undefined) throw new WakeError(NO_MANAGER);
       const service = await scaleService(context, {
         ...{ name, signal },
         change: async (service) => {
-          const spec = toAwakeSpec(service.Spec, labelPrefix);
+          const spec = toAwakeSpec(service.Spec, labelPrefixes);
           if (!mayEnd(service.Spec)) return spec;
           if (spec !== undefined) return toNextRun(spec);
           const tasks = await client.tasks(service.ID, signal);
@@ -64,7 +66,7 @@ export async function sleepService(
   },
   name: string,
 ): Promise<void> {
-  const { catalog, observer, link, labelPrefix } = context;
+  const { catalog, observer, link, labelPrefixes } = context;
   try {
     const { session } = link;
     if (session === undefined) throw new EngineUnreachable('the engine does not answer');
@@ -72,7 +74,7 @@ export async function sleepService(
     if (await context.isOwn(name, session)) throw new Error('the proxy itself runs in it');
     await scaleService(context, {
       ...{ name, signal: session },
-      change: async ({ Spec }) => toAsleepSpec(Spec, labelPrefix),
+      change: async ({ Spec }) => toAsleepSpec(Spec, labelPrefixes),
     });
     await observer.refresh(name);
   } catch (cause) {

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
+import { type LabelPrefixes, withoutReplicas } from '../../model/label-names.ts';
 import { parseTimestamp } from '../../system/clock.ts';
 import type { LabelledWorkload } from '../backend.ts';
 import type { EventFilter } from '../engine/engine-client.ts';
-import { replicasLabel } from './replicas.ts';
 import { readPhase } from './service-tasks.ts';
 import type { ServiceView, SwarmService, SwarmView } from './swarm-shapes.ts';
 
@@ -60,13 +60,11 @@ export class ServiceCatalog {
     return known?.atRest;
   }
 
-  /** The labels of every service, without the one that the proxy writes itself. */
-  labelled(labelPrefix: string): readonly LabelledWorkload[] {
-    const own = replicasLabel(labelPrefix);
+  /** The labels of every service, without those that the proxy writes itself. */
+  labelled(prefixes: LabelPrefixes): readonly LabelledWorkload[] {
     return [...this.#byId.values()].flatMap(({ name, labels, createdMs }): readonly LabelledWorkload[] => {
       if (labels === undefined) return [];
-      const others = Object.entries(labels).filter(([label]) => label !== own);
-      return [{ ref: { kind: 'swarm', name }, labels: Object.fromEntries(others), createdMs }];
+      return [{ ref: { kind: 'swarm', name }, labels: withoutReplicas(labels, prefixes), createdMs }];
     });
   }
 

@@ -4,6 +4,7 @@
  * reconnect or a call of the port, and by the clock only while a service is on its way to another state; where the engine
  * manages no swarm, every service is missing, and nothing more is asked until it does.
  */
+import type { LabelPrefixes } from '../../model/label-names.ts';
 import type { Observation } from '../../model/observation.ts';
 import { type SwarmWorkload, type Workload, workloadKey, type WorkloadRef } from '../../model/workload.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -46,7 +47,7 @@ export class SwarmBackend implements Backend {
   readonly #poller: LookPoller;
   readonly #labels: LabelFeed;
   readonly #feed: ServiceFeed;
-  #labelPrefix: string;
+  #labelPrefixes: LabelPrefixes;
   #sink: BackendSink | undefined;
 
   constructor(options: SwarmBackendOptions) {
@@ -55,7 +56,7 @@ export class SwarmBackend implements Backend {
     const client = new SwarmClient(engine.client);
     this.#engine = engine;
     this.#client = client;
-    this.#labelPrefix = options.labelPrefix;
+    this.#labelPrefixes = options.labelPrefixes;
     const source = new ServiceSource({
       ...{ engine, catalog, client },
       relabelled: () => this.#labels.touch(),
@@ -73,7 +74,7 @@ export class SwarmBackend implements Backend {
     this.#poller = new LookPoller({ clock, look: (name) => this.#observer.look(name) });
     this.#labels = new LabelFeed({
       ...{ clock, labelOptions: options },
-      select: (counted) => selectLabelled(catalog.labelled(counted.labelPrefix), counted),
+      select: (counted) => selectLabelled(catalog.labelled(counted.labelPrefixes), counted),
       tell: (snapshot) => this.#sink?.labelled(snapshot),
     });
     this.#feed = new ServiceFeed({
@@ -129,7 +130,7 @@ export class SwarmBackend implements Backend {
   }
 
   setLabelOptions(options: LabelOptions): void {
-    this.#labelPrefix = options.labelPrefix;
+    this.#labelPrefixes = options.labelPrefixes;
     this.#labels.setLabelOptions(options);
   }
 
@@ -150,7 +151,7 @@ export class SwarmBackend implements Backend {
 
   #callContext() {
     const parts = { client: this.#client, catalog: this.#catalog, observer: this.#observer };
-    return { ...parts, link: this.#link, labelPrefix: this.#labelPrefix };
+    return { ...parts, link: this.#link, labelPrefixes: this.#labelPrefixes };
   }
 
   async #begin(view: SwarmView, events: readonly EngineEvent[]): Promise<void> {
@@ -222,6 +223,6 @@ export function readLabelledServices(
   return askOnce(options, async (client, signal) => {
     const catalog = new ServiceCatalog();
     catalog.replaceAll(await new SwarmClient(client).view(signal));
-    return selectLabelled(catalog.labelled(options.labelPrefix), options);
+    return selectLabelled(catalog.labelled(options.labelPrefixes), options);
   });
 }

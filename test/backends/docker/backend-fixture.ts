@@ -35,7 +35,7 @@ export async function setUp(
     socket: engine.socketPath,
     env: {},
     labels: true,
-    labelPrefix: 'lazy-tcp-proxy',
+    labelPrefixes: ['lazy-tcp-proxy'],
     system: HOST,
     clock,
     logger: silentLogger,

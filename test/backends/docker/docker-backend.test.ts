@@ -195,8 +195,8 @@ test('setLabelOptions() tells the labels of another prefix at once, and none whe
   engine.create('db', { labels: ENABLED });
   engine.create('app', { labels: { 'lazy.enabled': 'true' } });
   await backend.open(sink);
-  backend.setLabelOptions({ labels: true, labelPrefix: 'lazy' });
-  backend.setLabelOptions({ labels: false, labelPrefix: 'lazy' });
+  backend.setLabelOptions({ labels: true, labelPrefixes: ['lazy'] });
+  backend.setLabelOptions({ labels: false, labelPrefixes: ['lazy'] });
   expect(sink.snapshots.map((snapshot) => snapshot.map(({ ref }) => ref.name))).toEqual([
     ['db'],
     ['app'],
@@ -221,7 +221,7 @@ test('readLabelledContainers() lists once and subscribes to nothing', async () =
   const { engine } = await setUp();
   engine.create('db', { labels: ENABLED });
   const query = { socket: engine.socketPath, env: {}, clock: systemClock, timeoutMs: 200 };
-  const read = () => readLabelledContainers({ ...query, labels: true, labelPrefix: 'lazy-tcp-proxy' });
+  const read = () => readLabelledContainers({ ...query, labels: true, labelPrefixes: ['lazy-tcp-proxy'] });
   await pingEngine(query);
   expect(await read()).toMatchObject([{ ref: { kind: 'docker', name: 'db' }, labels: ENABLED }]);
   expect(engine.requests).toEqual(['GET /_ping', 'GET /containers/json?all=1']);

@@ -12,7 +12,7 @@ test('an id that would lead elsewhere in the API leads nowhere', async () => {
   engine.answer(/^GET \/containers\/json/, [{ Id, Names: ['/db'], State: 'exited', Labels: {} }]);
   const backend = createDockerBackend({
     ...{ socket: engine.socketPath, env: {}, clock: new FakeClock(), logger: silentLogger },
-    ...{ labels: true, labelPrefix: 'lazy-tcp-proxy' },
+    ...{ labels: true, labelPrefixes: ['lazy-tcp-proxy'] },
   });
   onTestFinished(() => backend.close());
   await backend.open(new RecordingSink());

@@ -172,7 +172,7 @@ async function setUp() {
   const clock = new FakeClock();
   const engine = await ScriptedEngine.start();
   const backend = createDockerBackend({
-    ...{ socket: engine.socketPath, env: {}, labels: true, labelPrefix: 'lazy-tcp-proxy' },
+    ...{ socket: engine.socketPath, env: {}, labels: true, labelPrefixes: ['lazy-tcp-proxy'] },
     ...{ system: HOST, clock, logger: silentLogger },
   });
   onTestFinished(async () => {

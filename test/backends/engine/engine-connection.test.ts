@@ -46,7 +46,7 @@ async function setUp() {
     hostname: () => 'proxy',
   };
   const logger = createRecordingLogger();
-  const parts = { clock: systemClock, logger, labels: true, labelPrefix: 'p' };
+  const parts = { clock: systemClock, logger, labels: true, labelPrefixes: ['p'] } as const;
   const connection = new EngineConnection({ ...parts, socket: engine.socketPath, env: {}, system });
   const shared = { ...parts, engine: connection };
   const docker = { backend: new DockerBackend(shared), sink: new RecordingSink() };

@@ -110,7 +110,13 @@ test('the engine is reached over TCP too', async () => {
   });
   await new Promise<void>((resolve) => bridge.listen(0, '::1', resolve));
   const { port } = bridge.address() as { port: number };
-  const options = { env: {}, labels: true, labelPrefix: 'p', clock: systemClock, logger: silentLogger };
+  const options = {
+    env: {},
+    labels: true,
+    labelPrefixes: ['p'],
+    clock: systemClock,
+    logger: silentLogger,
+  } as const;
   const backend = createDockerBackend({ ...options, socket: `tcp://[::1]:${port}` });
   const sink = new RecordingSink();
   engine.create('db');

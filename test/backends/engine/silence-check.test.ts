@@ -13,7 +13,7 @@ async function setUp(status: 'running' | 'exited') {
   // The engine's clock is the machine's, and goes on in the second after the subscription.
   const engine = await ScriptedEngine.start();
   const backend = createDockerBackend({
-    ...{ socket: engine.socketPath, env: {}, labels: true, labelPrefix: 'lazy-tcp-proxy' },
+    ...{ socket: engine.socketPath, env: {}, labels: true, labelPrefixes: ['lazy-tcp-proxy'] },
     ...{ system: HOST, clock, logger: silentLogger },
   });
   onTestFinished(async () => {

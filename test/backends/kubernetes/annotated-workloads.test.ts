@@ -1,5 +1,7 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { readAnnotatedWorkloads } from '../../../src/backends/kubernetes/annotated-workloads.ts';
+import type { LabelPrefixes } from '../../../src/model/label-names.ts';
+import { workloadRefName } from '../../../src/model/workload.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { settle } from '../../support/fake-clock.ts';
 import { createApp, DB, ENABLED, KEY, REPLICAS, setUp } from './backend-fixture.ts';
@@ -61,9 +63,9 @@ test('another prefix, and none at all, count from the next moment on', async () 
   createApp(api, { replicas: 0, annotations: ENABLED });
   createApp(api, { replicas: 0, name: 'web', annotations: { 'mine.enabled': 'true' } });
   await backend.open(sink);
-  backend.setLabelOptions({ labels: true, labelPrefix: 'mine' });
+  backend.setLabelOptions({ labels: true, labelPrefixes: ['mine'] });
   expect(Object.keys(sink.labels())).toEqual([WEB]);
-  backend.setLabelOptions({ labels: false, labelPrefix: 'mine' });
+  backend.setLabelOptions({ labels: false, labelPrefixes: ['mine'] });
   expect(sink.snapshots.at(-1)).toEqual([]);
 });
 
@@ -123,7 +125,7 @@ test('another prefix lists labelled workloads anew', async () => {
   createApp(api, { replicas: 0, name: 'web', labels: { 'mine.enabled': 'true' } });
   backend.watch(DB);
   await backend.open(sink);
-  backend.setLabelOptions({ labels: true, labelPrefix: 'mine' });
+  backend.setLabelOptions({ labels: true, labelPrefixes: ['mine'] });
   await sink.until(() => Object.hasOwn(sink.labels(), WEB));
   expect(sink.snapshots).toHaveLength(2);
   api.scale('deployments', 'shop/db', { replicas: 1, manager: 'kubectl' });
@@ -131,12 +133,106 @@ test('another prefix lists labelled workloads anew', async () => {
   expect(sink.states(KEY)).toEqual(['stopped', 'starting']);
 });
 
+const BOTH: LabelPrefixes = ['lazy-proxy', 'lazy-tcp-proxy'];
+const NEW = { 'lazy-proxy.enabled': 'true' };
+
+test('of two prefixes no remembered count is a setting', async () => {
+  const { api, backend, sink } = await setUp({ labelPrefixes: BOTH });
+  createApp(api, { replicas: 0, annotations: { ...ENABLED, [REPLICAS]: '3', 'lazy-proxy.replicas': '2' } });
+  createApp(api, { replicas: 0, name: 'web', annotations: NEW });
+  await backend.open(sink);
+  expect(sink.labels()).toEqual({ [KEY]: ENABLED, [WEB]: NEW });
+});
+
+test('two prefixes cost no second list where all is listed', async () => {
+  const { api, backend, sink } = await setUp({ labelPrefixes: BOTH });
+  createApp(api, { replicas: 0, annotations: ENABLED });
+  await backend.open(sink);
+  expect(api.watches.count('deployments')).toBe(1);
+  expect(api.watches.count('statefulsets')).toBe(1);
+});
+
+describe('where only labelled workloads are discovered, under two prefixes', () => {
+  const setUpBoth = () => setUp({ discover: 'labelled', labelPrefixes: BOTH });
+
+  test('workloads with either label take part, and those with both once', async () => {
+    const { api, backend, sink } = await setUpBoth();
+    createApp(api, { replicas: 0, labels: ENABLED });
+    createApp(api, { replicas: 0, name: 'web', labels: NEW });
+    createApp(api, { replicas: 0, name: 'twice', labels: { ...NEW, ...ENABLED } });
+    createApp(api, { replicas: 0, name: 'none' });
+    await backend.open(sink);
+    expect(api.watches.count('deployments')).toBe(2);
+    expect(sink.snapshots.at(-1)?.map(({ ref, labels }) => [workloadRefName(ref), labels])).toEqual([
+      ['shop/db', ENABLED],
+      ['shop/twice', { ...NEW, ...ENABLED }],
+      ['shop/web', NEW],
+    ]);
+  });
+
+  test('a change of a workload with both labels is told once', async () => {
+    const { api, backend, sink } = await setUpBoth();
+    createApp(api, { replicas: 0, labels: { ...NEW, ...ENABLED } });
+    createApp(api, { replicas: 0, name: 'web', labels: ENABLED });
+    backend.watch(DB);
+    await backend.open(sink);
+    api.scale('deployments', 'shop/db', { replicas: 1, manager: 'kubectl' });
+    api.scale('deployments', 'shop/web', { replicas: 1, manager: 'kubectl' });
+    await sink.until(() => sink.starts.some((key) => key === WEB));
+    expect(sink.starts).toEqual([KEY, WEB]);
+    expect(sink.states(KEY)).toEqual(['stopped', 'starting']);
+  });
+
+  test('a workload that loses one of its labels stays, and goes with the other', async () => {
+    const { api, backend, sink } = await setUpBoth();
+    createApp(api, { replicas: 0, labels: { ...NEW, ...ENABLED } });
+    await backend.open(sink);
+    const relabel = (labels: Readonly<Record<string, string>>) =>
+      api.change('deployments', 'shop/db', ({ metadata }) => Object.assign(metadata, { labels }));
+    relabel(ENABLED);
+    await sink.until(() => sink.snapshots.length === 2);
+    relabel({});
+    await sink.until(() => sink.snapshots.length === 3);
+    expect(sink.snapshots.map((snapshot) => snapshot.map(({ labels }) => labels))).toEqual([
+      [{ ...NEW, ...ENABLED }],
+      [ENABLED],
+      [],
+    ]);
+  });
+
+  test('a prefix more after a reload has its own list', async () => {
+    const { api, backend, sink } = await setUp({ discover: 'labelled', labelPrefixes: ['lazy-proxy'] });
+    createApp(api, { replicas: 0, labels: ENABLED });
+    await backend.open(sink);
+    expect(sink.labels()).toEqual({});
+    backend.setLabelOptions({ labels: true, labelPrefixes: BOTH });
+    await sink.until(() => Object.hasOwn(sink.labels(), KEY));
+    while (api.watches.count('deployments') !== 2) await settle();
+  });
+
+  test('readAnnotatedWorkloads() reads each once', async () => {
+    const { api } = await setUp();
+    createApp(api, { replicas: 0, labels: { ...NEW, ...ENABLED } });
+    createApp(api, { replicas: 0, resource: 'statefulsets', labels: ENABLED });
+    const options = { labels: true, labelPrefixes: BOTH, namespaces: ['shop'], timeoutMs: 1_000 } as const;
+    const read = await readAnnotatedWorkloads({
+      ...{ ...options, env: {}, access: api.access, clock: systemClock, discover: 'labelled' },
+    });
+    expect(read).toHaveLength(2);
+  });
+});
+
 test('readAnnotatedWorkloads() reads the annotations once', async () => {
   const { api } = await setUp();
   createApp(api, { replicas: 0, annotations: ENABLED });
   createApp(api, { replicas: 0, resource: 'statefulsets', labels: ENABLED });
   const { access } = api;
-  const options = { labels: true, labelPrefix: 'lazy-tcp-proxy', namespaces: ['shop'], timeoutMs: 1_000 };
+  const options = {
+    labels: true,
+    labelPrefixes: ['lazy-tcp-proxy'],
+    namespaces: ['shop'],
+    timeoutMs: 1_000,
+  } as const;
   const query = { ...options, env: {}, access, clock: systemClock };
   const all = await readAnnotatedWorkloads({ ...query, discover: 'all' });
   expect(all.map(({ ref }) => ref)).toEqual([
@@ -149,7 +245,7 @@ test('readAnnotatedWorkloads() reads the annotations once', async () => {
 test('readAnnotatedWorkloads() fails when no answer comes', async () => {
   const { api } = await setUp();
   const release = api.scripts.hang(/./);
-  const options = { labels: true, labelPrefix: 'lazy-tcp-proxy', namespaces: [], timeoutMs: 50 };
+  const options = { labels: true, labelPrefixes: ['lazy-tcp-proxy'], namespaces: [], timeoutMs: 50 } as const;
   const reading = readAnnotatedWorkloads({
     ...{ ...options, env: {}, access: api.access, clock: systemClock, discover: 'all' },
   });

@@ -39,7 +39,7 @@ export interface Bench {
 /** A whole cluster, discovered by label and by annotation. */
 export const OPTIONS = {
   ...{ env: {}, clock: systemClock, logger: silentLogger },
-  ...{ namespaces: [], discover: 'all', labels: true, labelPrefix: 'lazy-tcp-proxy' },
+  ...{ namespaces: [], discover: 'all', labels: true, labelPrefixes: ['lazy-tcp-proxy'] },
   ...{ clusterDomain: 'cluster.local', leaseDurationMs: 15_000, leaseNamespace: 'proxy' },
 } as const satisfies KubernetesBackendOptions;
 

@@ -1,6 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { WakeError } from '../../../src/backends/backend.ts';
 import { createKubernetesBackend } from '../../../src/backends/kubernetes/kubernetes-backend.ts';
+import type { LabelPrefixes } from '../../../src/model/label-names.ts';
 import {
   type Bench,
   createApp,
@@ -221,9 +222,29 @@ test('a sleep remembers nothing anew where the count is the same', async () => {
 
 test('a sleep remembers under the prefix that stands', async () => {
   const { api, backend } = await setUpOpen({ replicas: 3 });
-  backend.setLabelOptions({ labels: true, labelPrefix: 'mine' });
+  backend.setLabelOptions({ labels: true, labelPrefixes: ['mine'] });
   await backend.sleep(DB, POLITELY);
   expect(api.get('deployments', 'shop/db')?.metadata.annotations).toEqual({ 'mine.replicas': '3' });
+});
+
+test('three replicas that slept under the old prefix wake as three, and are remembered under the first', async () => {
+  const labelPrefixes: LabelPrefixes = ['lazy-proxy', 'lazy-tcp-proxy'];
+  const { api, backend, sink } = await setUpOpen(
+    { replicas: 0, annotations: { [REPLICAS]: '3' } },
+    { labelPrefixes },
+  );
+  await backend.wake(DB, within(5_000));
+  expect(wanted(api)).toBe(3);
+  api.scale('deployments', 'shop/db', { replicas: 4, manager: 'kubectl' });
+  setPods(api, { pods: ['ready'] });
+  await sink.untilState(KEY, 'running');
+  await backend.sleep(DB, POLITELY);
+  expect(wanted(api)).toBe(0);
+  // Not the count of before, in case that an earlier version wakes it.
+  expect(api.get('deployments', 'shop/db')?.metadata.annotations).toEqual({
+    'lazy-proxy.replicas': '4',
+    [REPLICAS]: '4',
+  });
 });
 
 test('a sleep of a workload at 0, or of one that is not there, asks for nothing', async () => {

@@ -24,7 +24,7 @@ async function setUp() {
   const swarm = await ScriptedSwarm.start();
   const logger = createRecordingLogger();
   const backend = createSwarmBackend({
-    ...{ socket: swarm.socketPath, env: {}, labels: true, labelPrefix: PREFIX, system: HOST },
+    ...{ socket: swarm.socketPath, env: {}, labels: true, labelPrefixes: [PREFIX], system: HOST },
     ...{ clock: systemClock, logger },
   });
   onTestFinished(async () => {

@@ -27,7 +27,7 @@ interface Bench {
 async function setUp(clock: Clock = systemClock, system: OwnSystem = HOST): Promise<Bench> {
   const swarm = await ScriptedSwarm.start();
   const backend = createSwarmBackend({
-    ...{ socket: swarm.socketPath, env: {}, labels: true, labelPrefix: PREFIX, system },
+    ...{ socket: swarm.socketPath, env: {}, labels: true, labelPrefixes: [PREFIX], system },
     ...{ clock, logger: silentLogger },
   });
   onTestFinished(async () => {
@@ -122,6 +122,23 @@ test('sleep() remembers the replicas, wake() restores them, and the rest of the 
   await backend.wake(WEB, within(5_000));
   expect(web.spec).toMatchObject({ ...replicas(3), Extra: { kept: 'as it is' } });
   // What the proxy writes is no label of the user's.
+  expect(sink.snapshots.at(-1)).toEqual([{ ref: { kind: 'swarm', name: 'web' }, labels: ENABLED }]);
+});
+
+test('three replicas that slept under the old prefix wake as three, and are remembered under the first', async () => {
+  const { swarm, backend, sink } = await setUp();
+  backend.setLabelOptions({ labels: true, labelPrefixes: ['new', PREFIX] });
+  const web = swarm.create('web', { ...replicas(0), Labels: { ...ENABLED, [`${PREFIX}.replicas`]: '3' } });
+  backend.watch(WEB);
+  await backend.open(sink);
+  await backend.wake(WEB, within(5_000));
+  expect(web.spec).toMatchObject(replicas(3));
+  swarm.change(web, replicas(4));
+  await backend.sleep(WEB);
+  // Not the count of before, in case that an earlier version wakes it.
+  const remembered = { 'new.replicas': '4', [`${PREFIX}.replicas`]: '4' };
+  expect(web.spec).toMatchObject({ ...replicas(0), Labels: { ...ENABLED, ...remembered } });
+  expect(sink.snapshots).toHaveLength(1);
   expect(sink.snapshots.at(-1)).toEqual([{ ref: { kind: 'swarm', name: 'web' }, labels: ENABLED }]);
 });
 
@@ -294,7 +311,7 @@ test('readLabelledServices() lists once, and nothing where there is no manager',
   swarm.create('web', { Labels: ENABLED });
   swarm.create('other');
   const query = { socket: swarm.socketPath, env: {}, clock: systemClock, timeoutMs: 2_000 };
-  const read = () => readLabelledServices({ ...query, labels: true, labelPrefix: PREFIX });
+  const read = () => readLabelledServices({ ...query, labels: true, labelPrefixes: [PREFIX] });
   expect(await read()).toEqual([{ ref: { kind: 'swarm', name: 'web' }, labels: ENABLED }]);
   swarm.isManager = false;
   expect(await read()).toEqual([]);

@@ -29,7 +29,7 @@ async function measureReload({ product, size, report, side, readings }) {
   const changed = Math.floor(size / 2);
   const versions = ['6m', '7m'].map((idleTimeout) => {
     const labelled = createLabelled(changed, { idleTimeout });
-    return readings.with(changed, product.parseLabels(labelled, { prefix: PREFIX }));
+    return readings.with(changed, product.parseLabels(labelled, { prefixes: [PREFIX] }));
   });
   let planMs = Number.POSITIVE_INFINITY;
   const whole = timeBest((run) => {

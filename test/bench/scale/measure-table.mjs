@@ -9,7 +9,7 @@ export async function measureTable({ product, size, report }) {
   const snapshot = Array.from({ length: size }, (_, index) => createLabelled(index));
   const before = await readMemory();
   const drafts = timeBest(() =>
-    snapshot.map((labelled) => product.parseLabels(labelled, { prefix: PREFIX })),
+    snapshot.map((labelled) => product.parseLabels(labelled, { prefixes: [PREFIX] })),
   );
   const readings = drafts.result;
   report({ phase: 'labels → drafts', ms: drafts.ms, operations: size });

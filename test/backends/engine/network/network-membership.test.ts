@@ -27,7 +27,7 @@ async function setUp(
   const cgroup = `1:cpu:/docker/${proxy.id}\n`;
   const logger = createRecordingLogger();
   const backend = createDockerBackend({
-    ...{ socket: engine.socketPath, env: {}, labels: true, labelPrefix: 'p', clock: systemClock, logger },
+    ...{ socket: engine.socketPath, env: {}, labels: true, labelPrefixes: ['p'], clock: systemClock, logger },
     joinNetworks: options.joinNetworks ?? true,
     system: {
       readFile: (path) =>
