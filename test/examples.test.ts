@@ -10,8 +10,7 @@ import { formatProblem } from '../src/model/problem.ts';
 import type { ServiceTable } from '../src/model/table.ts';
 import { workloadName } from '../src/model/workload.ts';
 import { buildTable } from '../src/table/build-table.ts';
-import { DEFAULT_LABEL_PREFIXES } from '../src/model/label-names.ts';
-import { PREFIX } from './support/builders.ts';
+import { DEFAULT_LABEL_PREFIXES, listOwnLabels } from '../src/model/label-names.ts';
 
 const ROOT = 'examples';
 const IMAGE = 'lazy-proxy';
@@ -206,8 +205,8 @@ describe.each(composeFolders)('examples/%s', (folder) => {
     expect(readings.flatMap(({ problems }) => problems.map(formatProblem))).toEqual([]);
     expect(readings.filter(({ kind }) => kind !== 'accepted')).toEqual([]);
     // A label that doesn't opt in, or a forgotten `enabled`, would pass unseen.
-    const labelled = Object.values(compose.services).filter((service) =>
-      Object.keys(labelsOf(service)).some((label) => label.startsWith(PREFIX)),
+    const labelled = Object.values(compose.services).filter(
+      (service) => listOwnLabels(labelsOf(service), DEFAULT_LABEL_PREFIXES).length > 0,
     );
     expect(readings).toHaveLength(labelled.length);
   });
