@@ -1,6 +1,6 @@
 import type { Service } from '../model/service.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
-import { type CronJob, findNextFire } from './cron-job.ts';
+import { type CronJob, findNextFire, intervalOf } from './cron-job.ts';
 
 /**
  * The wall clock is looked at so often at the least while there is a job, because a timer doesn't notice that the clock
@@ -22,12 +22,14 @@ interface ScheduledJob extends CronJob {
 /**
  * The cron jobs of all services, on one timer. A job fires once for each of its times, in order; after the machine slept
  * or its clock was set forward by up to three hours the missed times are made up for, and a clock set back doesn't
- * repeat them. `close()` ends it.
+ * repeat them. Intervals (`@every`) count from when the set was made; of those that were missed one is made up for, and
+ * a clock set back doesn't lengthen the one that runs. `close()` ends it.
  */
 export class ScheduleSet {
   readonly #clock: Clock;
   readonly #onFire: (service: string, action: CronAction) => void;
   readonly #jobs = new Map<string, readonly ScheduledJob[]>();
+  readonly #startMs: number;
   #lastLookMs: number;
   #timer: { readonly wakeMs: number; readonly cancel: Cancel } | undefined;
 
@@ -37,7 +39,8 @@ export class ScheduleSet {
   }) {
     this.#clock = options.clock;
     this.#onFire = options.onFire;
-    this.#lastLookMs = options.clock.nowMs();
+    this.#startMs = options.clock.nowMs();
+    this.#lastLookMs = this.#startMs;
   }
 
   /** Replaces the jobs of a service; those of other services stay as they are. */
@@ -47,8 +50,8 @@ export class ScheduleSet {
     const { name, timezone, cronStart, cronStop } = service;
     const create = (action: CronAction, expression: string | undefined): readonly ScheduledJob[] => {
       if (expression === undefined) return [];
-      const nextMs = findNextFire({ expression, timezone }, nowMs);
-      return [{ service: name, action, expression, timezone, nextMs }];
+      const job = { expression, timezone, startMs: this.#startMs };
+      return [{ ...job, service: name, action, nextMs: findNextFire(job, nowMs) }];
     };
     const jobs = [...create('start', cronStart), ...create('stop', cronStop)];
     this.#jobs.set(name, jobs);
@@ -102,9 +105,13 @@ export class ScheduleSet {
   #takeDue(nowMs: number): readonly { readonly job: ScheduledJob; readonly dueMs: number }[] {
     const due: { readonly job: ScheduledJob; readonly dueMs: number }[] = [];
     for (const job of this.#all()) {
+      const intervalMs = intervalOf(job);
       while (job.nextMs !== undefined && job.nextMs <= nowMs) {
         due.push({ job, dueMs: job.nextMs });
-        job.nextMs = findNextFire(job, job.nextMs);
+        job.nextMs = findNextFire(job, intervalMs === undefined ? job.nextMs : nowMs);
+      }
+      if (intervalMs !== undefined && (job.nextMs ?? 0) > nowMs + intervalMs) {
+        job.nextMs = findNextFire(job, nowMs);
       }
     }
     return due.toSorted((a, b) => a.dueMs - b.dueMs);

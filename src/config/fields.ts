@@ -24,7 +24,7 @@ import {
 } from './values/parsed.ts';
 import { formatPorts, hintAtPorts, type PortContext, parsePort } from './values/ports.ts';
 import { hintAtCommand, parseCommand, parseDirectory, parseVariables } from './values/process.ts';
-import { parseCron, parseTimezone } from './values/schedule.ts';
+import { formatCron, parseCron, parseTimezone } from './values/schedule.ts';
 import { parseStatuses, STATUSES_EXPECTED } from './values/statuses.ts';
 import { choice, FLAG, parseCount, parseName, parseQualifiedName } from './values/text.ts';
 import { parseHealthcheckUrl, parseHttpUrl } from './values/url.ts';
@@ -97,7 +97,8 @@ const URL_KIND = {
   expected: '"" for none',
   format: ({ url }: ServiceUrl) => url,
 };
-const CRON = { parse: parseCron, expected: 'a cron expression such as "30 8 * * 1-5"' };
+/** `''` = explicitly none. */
+const CRON = { parse: parseCron, expected: 'a cron expression such as "30 8 * * 1-5"', format: formatCron };
 
 const SERVICE_ONLY = { label: false, inDefaults: false };
 const SERVICE_AND_LABEL = { label: true, inDefaults: false };

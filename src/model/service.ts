@@ -74,9 +74,10 @@ export interface Service {
   readonly dependantOfLabels: boolean;
   /** Whether the file has it, or labels alone have made it. */
   readonly isOfFile: boolean;
+  /** Five cron fields, `CRON_TZ=<zone>` and five fields, or `@every <n>ms`. */
   readonly cronStart: string | undefined;
   readonly cronStop: string | undefined;
-  /** IANA time zone of both cron expressions. */
+  /** IANA time zone of those of both that name none. */
   readonly timezone: string;
   readonly udp: UdpPolicy;
 }

@@ -112,8 +112,8 @@ function toService(
     dependantsBy,
     dependantOfLabels: values.dependant_of_labels,
     isOfFile,
-    cronStart: values.cron_start,
-    cronStop: values.cron_stop,
+    cronStart: values.cron_start || undefined,
+    cronStop: values.cron_stop || undefined,
     timezone: values.timezone,
     udp: {
       readiness: values.udp_readiness,

@@ -4,12 +4,17 @@ import { findNextFire } from '../../src/apply/cron-job.ts';
 /** The next fires after a moment, as UTC. */
 function fires(
   expression: string,
-  { timezone, after, count }: { timezone: string; after: string; count: number },
+  {
+    timezone,
+    after,
+    count,
+    start = after,
+  }: { timezone: string; after: string; count: number; start?: string },
 ) {
   const found: string[] = [];
   let ms: number | undefined = Date.parse(after);
   while (found.length < count) {
-    ms = findNextFire({ expression, timezone }, ms);
+    ms = findNextFire({ expression, timezone, startMs: Date.parse(start) }, ms);
     if (ms === undefined) break;
     found.push(new Date(ms).toISOString().slice(0, 16));
   }
@@ -72,6 +77,25 @@ describe('findNextFire', () => {
     },
   );
 
+  test('goes by the zone of the expression before that of the service', () => {
+    const options = { timezone: 'Asia/Tokyo', after: '2026-06-05T00:00:00Z', count: 2 };
+    expect(fires('CRON_TZ=Europe/Paris 30 8 * * 1-5', options)).toEqual([
+      '2026-06-05T06:30',
+      '2026-06-08T06:30',
+    ]);
+  });
+
+  test.each([
+    ['2026-06-05T00:10:00Z', ['2026-06-05T01:40', '2026-06-05T03:10', '2026-06-05T04:40']],
+    ['2026-06-05T01:39:59Z', ['2026-06-05T01:40', '2026-06-05T03:10', '2026-06-05T04:40']],
+    ['2026-06-05T01:40:00Z', ['2026-06-05T03:10', '2026-06-05T04:40', '2026-06-05T06:10']],
+    // A clock that was set back to before the start.
+    ['2026-06-04T23:00:00Z', ['2026-06-05T00:10', '2026-06-05T01:40', '2026-06-05T03:10']],
+  ])('counts an interval from the start, after %s', (after, expected) => {
+    const options = { timezone: 'Europe/Paris', after, start: '2026-06-05T00:10:00Z', count: 3 };
+    expect(fires('@every 5400000ms', options)).toEqual(expected);
+  });
+
   test('finds 29 February in the next leap year', () => {
     expect(fires('0 0 29 2 *', { timezone: 'UTC', after: '2026-01-01T00:00:00Z', count: 2 })).toEqual([
       '2028-02-29T00:00',
@@ -80,6 +104,6 @@ describe('findNextFire', () => {
   });
 
   test('finds nothing for 30 February', () => {
-    expect(findNextFire({ expression: '0 0 30 2 *', timezone: 'UTC' }, 0)).toBeUndefined();
+    expect(findNextFire({ expression: '0 0 30 2 *', timezone: 'UTC', startMs: 0 }, 0)).toBeUndefined();
   });
 });

@@ -43,6 +43,19 @@ describe('ScheduleSet', () => {
     expect(fired).toEqual(expected);
   });
 
+  test('fires at intervals from the start of the proxy, whenever a service came', async () => {
+    await clock.advance(10 * MINUTE_MS);
+    set({ cronStart: '@every 3600000ms', cronStop: '@every 5400000ms' });
+    await clock.advance(3 * HOUR_MS);
+    expect(fired).toEqual([
+      '04-01T13:00 db start',
+      '04-01T13:30 db stop',
+      '04-01T14:00 db start',
+      '04-01T15:00 db start',
+      '04-01T15:00 db stop',
+    ]);
+  });
+
   test('fires to the millisecond', async () => {
     await clock.advance(123);
     set({ cronStart: '1 12 * * *' });
@@ -147,6 +160,23 @@ describe('ScheduleSet', () => {
       expect(fields).toEqual(['db start', 'web start', 'db stop']);
       await clock.advance(HOUR_MS);
       expect(fired).toHaveLength(3);
+    });
+
+    test('makes up for one of the intervals that were missed', async () => {
+      set({ cronStart: '@every 600000ms' });
+      clock.jump(2 * HOUR_MS + 5 * MINUTE_MS);
+      await clock.advance(MINUTE_MS);
+      expect(fired).toEqual(['04-01T14:06 db start']);
+      await clock.advance(5 * MINUTE_MS);
+      expect(fired).toEqual(['04-01T14:06 db start', '04-01T14:10 db start']);
+    });
+
+    test('does not lengthen an interval when it is set back', async () => {
+      set({ cronStart: '@every 600000ms' });
+      await clock.advance(MINUTE_MS);
+      clock.jump(-2 * HOUR_MS);
+      await clock.advance(10 * MINUTE_MS);
+      expect(fired).toEqual(['04-01T10:10 db start']);
     });
 
     test('makes up for every time of one job', async () => {

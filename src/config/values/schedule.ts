@@ -1,4 +1,5 @@
 import { CronExpressionParser } from 'cron-parser';
+import { formatDuration, parsePositiveDuration } from './duration.ts';
 import { accept, type Parsed, refuse, showValue } from './parsed.ts';
 import { suggestNearest } from './suggest.ts';
 
@@ -9,17 +10,68 @@ const RANDOM_FIELD = /(^|[\s,])H/i;
 const MAX_ZONE_LENGTH = 40;
 const ZONE_SHAPE = /^[A-Za-z][A-Za-z0-9_+/-]*$/;
 
-/** Reads a cron expression of exactly five fields; the text with its white space made single. */
+/** Words for common schedules, as robfig/cron has them. */
+const NAMED: ReadonlyMap<string, string> = new Map([
+  ['@yearly', '0 0 1 1 *'],
+  ['@annually', '0 0 1 1 *'],
+  ['@monthly', '0 0 1 * *'],
+  ['@weekly', '0 0 * * 0'],
+  ['@daily', '0 0 * * *'],
+  ['@midnight', '0 0 * * *'],
+  ['@hourly', '0 * * * *'],
+]);
+const WORDS = [...NAMED.keys(), '@every'];
+const ZONE_PREFIX = /^(?:CRON_)?TZ=(\S*)\s+(.*)$/s;
+const LEAST_INTERVAL_MS = 1_000;
+
+/**
+ * Reads when a schedule fires into one of three forms: five cron fields with single spaces; the same behind
+ * `CRON_TZ=<zone> `; or `@every <n>ms`. A word such as `@daily` stands for its five fields, and blank text for no
+ * schedule: `''`.
+ */
 export function parseCron(raw: unknown): Parsed<string> {
   if (typeof raw !== 'string')
     return refuse('invalid-cron', `${showValue(raw)} is not a cron expression of ${EXPECTED}`);
-  const fields = raw.trim().split(/\s+/);
+  const trimmed = raw.trim();
+  if (trimmed === '') return accept('');
+  const [, zone, rest = trimmed] = ZONE_PREFIX.exec(trimmed) ?? [];
+  if (zone !== undefined) {
+    const parsed = parseTimezone(zone);
+    if (!parsed.ok) return refuse(parsed.code, `${showValue(raw)}: ${parsed.message}`);
+  }
+  if (rest.startsWith('@')) {
+    const every = /^@every\s+(.*)$/is.exec(rest)?.[1];
+    if (every !== undefined) return parseInterval(raw, every);
+  }
+  const parsed = rest.startsWith('@') ? parseWord(raw, rest) : parseFields(raw, rest);
+  return parsed.ok && zone !== undefined ? accept(`CRON_TZ=${zone} ${parsed.value}`) : parsed;
+}
+
+/** A schedule as the file writes it. */
+export function formatCron(cron: string): string {
+  const every = /^@every (\d+)ms$/.exec(cron)?.[1];
+  return every === undefined ? cron : `@every ${formatDuration(Number(every))}`;
+}
+
+function parseInterval(raw: string, text: string): Parsed<string> {
+  const parsed = parsePositiveDuration(text);
+  if (!parsed.ok) return refuse('invalid-cron', `${showValue(raw)}: ${parsed.message}`);
+  if (parsed.value >= LEAST_INTERVAL_MS) return accept(`@every ${parsed.value}ms`);
+  return refuse('invalid-cron', `${showValue(raw)} is more often than once a second; write "@every 1s"`);
+}
+
+function parseWord(raw: string, text: string): Parsed<string> {
+  const fields = NAMED.get(text.toLowerCase());
+  if (fields !== undefined) return accept(fields);
+  const remedy = suggestNearest(text, WORDS) || `; known are ${[...NAMED.keys()].join(', ')} and "@every 1h"`;
+  return refuse('invalid-cron', `${showValue(raw)} is not a cron expression${remedy}`);
+}
+
+function parseFields(raw: string, text: string): Parsed<string> {
+  const fields = text.split(/\s+/);
   if (fields.length !== 5) {
-    const count = raw.trim() === '' ? 0 : fields.length;
-    return refuse(
-      'invalid-cron',
-      `${showValue(raw)} has ${count} ${count === 1 ? 'field' : 'fields'}, not ${EXPECTED}`,
-    );
+    const count = `${fields.length} ${fields.length === 1 ? 'field' : 'fields'}`;
+    return refuse('invalid-cron', `${showValue(raw)} has ${count}, not ${EXPECTED}`);
   }
   const expression = fields.join(' ');
   if (RANDOM_FIELD.test(expression)) {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseAccessEntry, parseBindAddress } from '../../../src/config/values/address.ts';
-import { parseCron } from '../../../src/config/values/schedule.ts';
+import { formatCron, parseCron } from '../../../src/config/values/schedule.ts';
 import { formatDuration, parseDuration, parseSeconds } from '../../../src/config/values/duration.ts';
 import type { Parsed } from '../../../src/config/values/parsed.ts';
 import { formatPorts, parsePort } from '../../../src/config/values/ports.ts';
@@ -216,16 +216,45 @@ describe('parseCron', () => {
     ['30 8 * * 1-5', '30 8 * * 1-5'],
     [' 0  9 * jan MON ', '0 9 * jan MON'],
     ['*/5 * * * THU', '*/5 * * * THU'],
+    ['@yearly', '0 0 1 1 *'],
+    ['@annually', '0 0 1 1 *'],
+    ['@monthly', '0 0 1 * *'],
+    ['@weekly', '0 0 * * 0'],
+    [' @Daily ', '0 0 * * *'],
+    ['@midnight', '0 0 * * *'],
+    ['@hourly', '0 * * * *'],
+    ['@every 1h', '@every 3600000ms'],
+    ['@every  1h30m10s', '@every 5410000ms'],
+    ['@every 90', '@every 90000ms'],
+    ['CRON_TZ=Europe/Paris 30  8 * * *', 'CRON_TZ=Europe/Paris 30 8 * * *'],
+    ['TZ=Asia/Tokyo  @daily', 'CRON_TZ=Asia/Tokyo 0 0 * * *'],
+    ['TZ=Asia/Tokyo @every 1h', '@every 3600000ms'],
+    ['', ''],
+    [' ', ''],
   ])('reads %j', (raw, expression) => {
     expect(valueIn(parseCron(raw))).toBe(expression);
   });
 
   test.each([
-    '',
-    ' ',
+    ['@every 3600000ms', '@every 1h'],
+    ['CRON_TZ=Europe/Paris 30 8 * * *', 'CRON_TZ=Europe/Paris 30 8 * * *'],
+  ])('writes %j so that it is read back', (expression, written) => {
+    expect(formatCron(expression)).toBe(written);
+    expect(valueIn(parseCron(written))).toBe(expression);
+  });
+
+  test.each([
     '* * * *',
     '* * * * * *',
-    '@daily',
+    '@secondly',
+    '@every',
+    '@every soon',
+    '@every 0s',
+    '@every 500ms',
+    'TZ=Europe/Paris',
+    'TZ=Nowhere 0 0 * * *',
+    'CRON_TZ= 0 0 * * *',
+    'TZ=UTC TZ=UTC 0 0 * * *',
     'H * * * *',
     '0 H(0-5) * * *',
     '1,H * * * *',
