@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { parseEnvironment } from '../config/environment.ts';
+import { sortProblems } from '../config/checks/finding.ts';
 import { createFileParser, type ParseConfigFile } from '../config/file.ts';
 import { configCandidates, describeConfigPath } from '../sources/config-candidates.ts';
 import { createCaretRenderer, type RenderCaret } from '../config/yaml/render-caret.ts';
@@ -9,6 +10,7 @@ import { countOf } from '../proxy/proxy-log.ts';
 import { describeReadError, readConfigFile, readConfigStream } from '../sources/read-config-file.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
+import { findSilentOfFile } from '../table/build-table.ts';
 
 export type ValidateFormat = 'text' | 'json' | 'github';
 
@@ -46,10 +48,19 @@ export async function validate(files: readonly string[], options: ValidateOption
   const cwd = options.cwd ?? process.cwd();
   const { environment } = parseEnvironment(options.env ?? process.env);
   // Whether this machine is a pod says nothing about where the file will be used.
-  const parse = createFileParser({
+  const layers = {
     environment: { ...environment, detected: {} },
     flags: { statusPort: options.statusPort },
-  });
+  };
+  const parseFile = createFileParser(layers);
+  const parse: ParseConfigFile = (input) => {
+    const { config, problems } = parseFile(input);
+    if (config === undefined) return { config, problems };
+    return {
+      config,
+      problems: sortProblems([...problems, ...findSilentOfFile({ ...layers, file: config })]),
+    };
+  };
   const read = options.readFile ?? ((path, { named }) => readConfigFile(path, { named, clock: systemClock }));
   const reports: FileReport[] = [];
   if (files.length === 0) reports.push(await checkFound({ ...options, cwd, read, parse }));

@@ -7,6 +7,8 @@ import {
   DURATION_EXPECTED,
   formatDuration,
   parseDuration,
+  parseIdleDuration,
+  parseIdleSeconds,
   parsePositiveDuration,
   parsePositiveSeconds,
   parseSeconds,
@@ -82,6 +84,7 @@ const DURATION = {
   expected: DURATION_EXPECTED,
   format: formatDuration,
 };
+const IDLE_DURATION = { ...DURATION, parse: parseIdleDuration, parseSecs: parseIdleSeconds };
 const POSITIVE_DURATION = { ...DURATION, parse: parsePositiveDuration, parseSecs: parsePositiveSeconds };
 const KEEPALIVE = {
   ...DURATION,
@@ -113,7 +116,7 @@ const LABELLED: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker'
 
 const IDLE_VARIABLE: EnvironmentVariable = {
   name: 'IDLE_TIMEOUT_SECS',
-  parse: parseSeconds,
+  parse: parseIdleSeconds,
   otherwise: 'what the file says applies, or else the default of 120',
 };
 const START_VARIABLE: EnvironmentVariable = {
@@ -176,7 +179,7 @@ export const FIELDS = {
   udp_ports: field(UDP_PORTS, { ...SERVICE_AND_LABEL, builtIn: [], of: (it) => listenersOf(it, 'udp') }),
   allow_list: field(ADDRESSES, { ...POLICY, builtIn: [], of: (it) => it.allowList }),
   block_list: field(ADDRESSES, { ...POLICY, builtIn: [], of: (it) => it.blockList }),
-  idle_timeout: field(DURATION, {
+  idle_timeout: field(IDLE_DURATION, {
     ...POLICY,
     variable: IDLE_VARIABLE,
     builtIn: 120_000,

@@ -27,15 +27,13 @@ import {
   LABEL_SUFFIXES,
   labelSuffix,
 } from './fields.ts';
+import { FOREIGN_KEYS, judgeForeign, OFF_WORDS } from './foreign-fields.ts';
 import { createListenClaims } from './rules/listen-claims.ts';
 import { faultsOf, type Reading, refuse, showValue } from './values/parsed.ts';
 import { countListeners } from './values/ports.ts';
 import { formatPath } from './yaml/path.ts';
 import { createSuggester } from './values/suggest.ts';
 import { describeHostBits, describeUselessness } from './checks/useless-options.ts';
-
-/** Labels of lazy-tcp-proxy that guard a service; ignoring them would open what their owner closed. */
-const PROTECTIVE_LABELS: ReadonlySet<string> = new Set(['tls', 'api-key', 'basic-auth']);
 
 /** What of a workload the labels stage looks at. */
 export interface WorkloadLabels {
@@ -69,8 +67,6 @@ const MAX_LABEL_ENTRIES = 1_024;
 /** Of one label: 1,024 of the longest names. */
 const MAX_LABEL_CHARACTERS = 262_144;
 const LABEL_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).label);
-/** Values of `enabled` by which an owner says that the proxy is to leave a workload alone. */
-const OFF_WORDS: ReadonlySet<string> = new Set(['false', 'no', 'off', '0', 'n', 'f', 'disabled', '']);
 
 /**
  * Reads the labels of a workload; lists are comma-separated, a blank scalar counts as unset. It takes part where
@@ -306,9 +302,10 @@ function findUnknownLabels(own: readonly OwnLabel[], ref: WorkloadRef): readonly
   return own.flatMap(({ label, suffix }): readonly Problem[] => {
     if (known.includes(suffix)) return [];
     const origin: Origin = { kind: 'label', workload: ref, label };
-    if (PROTECTIVE_LABELS.has(suffix)) {
-      const message = `${suffix} is not supported, and without it the service would be open; remove the label if it may be`;
-      return [{ code: 'unknown-key', severity: 'error', message, origin }];
+    const foreign = FOREIGN_KEYS.find((key) => labelSuffix(key) === suffix);
+    if (foreign !== undefined) {
+      const use = judgeForeign(foreign, { value: labels[label] ?? '', place: 'label' });
+      return use === undefined ? [] : [{ ...use, message: `${suffix} ${use.message}`, origin }];
     }
     const message = `unknown label, ignored${suggest(suffix)}`;
     return [{ code: 'unknown-key', severity: 'warning', message, origin }];

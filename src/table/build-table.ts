@@ -12,6 +12,7 @@ import { toEngineDefaults, workloadFieldOf } from '../config/rules/workload-of.t
 import type { SettingsFlags } from '../config/settings.ts';
 import type { Sourced } from '../model/origin.ts';
 import { boundProblems, type Problem } from '../model/problem.ts';
+import type { Service } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import { EMPTY_TABLE, type ServiceTable, type TableEntry } from '../model/table.ts';
 import {
@@ -68,7 +69,7 @@ export function buildTable(input: TableInput): ServiceTable {
       ...linked.problems,
       ...served.problems,
       ...settled.problems,
-      ...findSilent(served.entries),
+      ...findSilent(served.entries, () => true),
       ...served.entries.flatMap(({ service, origins }) => findUselessLabels(service, origins)),
     ]),
   });
@@ -102,13 +103,34 @@ function byName(a: TableEntry, b: TableEntry): number {
   return a.service.name < b.service.name ? -1 : 1;
 }
 
-/** Warns of services that nothing can ever wake. */
-function findSilent(entries: readonly TableEntry[]): readonly Problem[] {
+/**
+ * Warns of services of the file that nothing can ever wake, whatever labels will say: those that no label can give a port,
+ * a schedule or a hub.
+ */
+export function findSilentOfFile(
+  input: Pick<TableInput, 'environment' | 'flags'> & { readonly file: FileConfig },
+): readonly Problem[] {
+  const { settings } = resolveSettings(input);
+  const { entries } = buildTable({ ...input, labelled: [], holders: new Map() });
+  const ignoring = input.file.services.filter(({ draft }) => draft.ignore_labels?.value === true);
+  const closed = new Set(ignoring.map(({ name }) => name));
+  return findSilent([...entries.values()], ({ name, workload, dependantOfLabels }) => {
+    const ref = toWorkloadRef(workload);
+    const isClosed = closed.has(name) || ref.kind === 'process' || !countsLabels(ref, settings);
+    return isClosed && !dependantOfLabels;
+  });
+}
+
+/** Warns of services that nothing can ever wake, among those that are asked about. */
+function findSilent(
+  entries: readonly TableEntry[],
+  isAsked: (service: Service) => boolean,
+): readonly Problem[] {
   const dependants = new Set(entries.flatMap(({ service }) => service.dependants));
   return entries.flatMap(({ service, origins }): readonly Problem[] => {
     const { name, listeners, cronStart, cronStop } = service;
-    if (listeners.length > 0 || cronStart !== undefined || cronStop !== undefined || dependants.has(name))
-      return [];
+    const isWoken = listeners.length > 0 || cronStart !== undefined || cronStop !== undefined;
+    if (isWoken || dependants.has(name) || !isAsked(service)) return [];
     const message = `service "${name}" has no port and no schedule and is nobody's dependant, so nothing wakes it`;
     const field = workloadFieldOf(toWorkloadRef(service.workload));
     const origin = origins[field] ?? { kind: 'default' };

@@ -227,10 +227,11 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
     ],
   ],
   [
-    'services without value',
-    'services:',
-    ['1:1 error services: has no value; write {} if no service is meant'],
+    'services without value beside other keys',
+    'status: off\nservices:\n# later',
+    ['2:1 error services: has no value; write {} if no service is meant'],
   ],
+  ['services without value, alone', '# to be filled in\nservices:\n#  db:\n', []],
   [
     'a service without value',
     'services:\n  a:',

@@ -215,12 +215,99 @@ describe('parseLabels', () => {
   });
 
   test('only warns of a label it does not know', () => {
-    const { kind, problems } = labelsOf('a', { port: '80:80', 'traefik-hosts': 'x' });
+    const { kind, problems } = labelsOf('a', { port: '80:80', 'zzz-hosts': 'x' });
     expect(kind).toBe('accepted');
     expect(problems.map(formatProblem)).toEqual([
       `container a, label ${PREFIX}.port warning unknown label, ignored; did you mean "ports"?`,
-      `container a, label ${PREFIX}.traefik-hosts warning unknown label, ignored`,
+      `container a, label ${PREFIX}.zzz-hosts warning unknown label, ignored`,
     ]);
+  });
+
+  test.each(['traefik-hosts', 'traefik-tcp-hosts'])('warns that %s tells Traefik nothing', (suffix) => {
+    const { kind, problems } = labelsOf('a', { ports: '80:80', [suffix]: 'a.example.com:80' });
+    expect(kind).toBe('accepted');
+    expect(problems.map(formatProblem)).toEqual([
+      `container a, label ${PREFIX}.${suffix} warning ${suffix} has no effect: the proxy gives Traefik no routes (GET /traefik); write them into Traefik's own configuration, to the listen port of this service`,
+    ]);
+  });
+
+  test.each([
+    [{ tls: 'false', 'api-key': '', 'basic-auth': '' }],
+    [{ tls: ' False ', 'api-key': ' ', 'traefik-hosts': '', 'traefik-tcp-hosts': '' }],
+    [{ tls: '' }],
+    [{ tls: '0' }],
+  ])('serves a container that nothing is meant to guard: %j', (labels) => {
+    const { kind, draft, problems } = labelsOf('a', { ports: '80:80', ...labels });
+    expect({ kind, problems }).toEqual({ kind: 'accepted', problems: [] });
+    expect(draft?.ports?.value).toHaveLength(1);
+  });
+
+  test('leaves out white space inside ports, and the blank behind the last comma', () => {
+    const { draft, problems } = labelsOf('a', {
+      ports: ' 22950 : 80 , 22951:81, ',
+      'udp-ports': '127.0.0.1 : 53 :5353,[::1] : 54 : 5354',
+    });
+    expect(problems).toEqual([]);
+    const shown = [...(draft?.ports?.value ?? []), ...(draft?.udp_ports?.value ?? [])].map(
+      ({ address, port, targetPort }) => `${address} ${port} ${targetPort}`,
+    );
+    expect(shown).toEqual([' 22950 80', ' 22951 81', '127.0.0.1 53 5353', '::1 54 5354']);
+  });
+
+  test('counts the ports of a range with white space inside before it makes them', () => {
+    const { kind, problems } = labelsOf('a', { ports: '1-65535 :1-65535' });
+    expect(kind).toBe('refused');
+    expect(problems[0]?.message).toContain('65,535 ports are asked for, and labels can have 1,024');
+  });
+
+  test('reads a port of 200,000 blanks in linear time', () => {
+    const { problems } = labelsOf('a', { ports: `80${' '.repeat(200_000)}x80` });
+    expect(problems[0]?.message).toContain('is not [address:]listen:target');
+  });
+
+  test.each([
+    [
+      { 'idle-timeout': 'never' },
+      'idle-timeout error idle-timeout: "never" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"; to keep the service awake once it is, write a long one such as "52w"',
+    ],
+    [
+      { 'idle-timeout-secs': 'never' },
+      'idle-timeout-secs error idle-timeout-secs: "never" is not a number of seconds such as 90; to keep the service awake once it is, write many, such as 31449600 for 52 weeks',
+    ],
+    // What lazy-tcp-proxy passes over, takes its default for, or tries once.
+    [{ ports: '80:80,x,81:81' }, 'ports error ports[1]: "x" is not [address:]listen:target'],
+    [
+      { 'idle-timeout-secs': '-5' },
+      'idle-timeout-secs error idle-timeout-secs: "-5" is not a number of seconds such as 90',
+    ],
+    [
+      { 'start-timeout-secs': '0' },
+      'start-timeout-secs error start-timeout-secs: "0" is not more than 0; it must be a number of seconds such as 90',
+    ],
+    [
+      { 'cron-start': '@secondly' },
+      'cron-start error cron-start: "@secondly" is not a cron expression; known are @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly and "@every 1h"',
+    ],
+    [
+      { 'cron-start': 'CRON_TZ=Europe/Pariss 30 8 * * *' },
+      'cron-start error cron-start: "CRON_TZ=Europe/Pariss 30 8 * * *": "Europe/Pariss" is not a known time zone such as Europe/Paris or UTC; did you mean "Europe/Paris"?',
+    ],
+  ])('refuses the container for %j, and says what to write', (labels, message) => {
+    const { kind, problems } = labelsOf('a', labels as Record<string, string>);
+    expect(kind).toBe('refused');
+    expect(problems.map(formatProblem)).toEqual([
+      `container a, label ${PREFIX}.${message}; until then container a is refused as a whole`,
+    ]);
+  });
+
+  test('reads schedules as robfig/cron writes them', () => {
+    const { draft, problems } = labelsOf('a', {
+      'cron-start': 'CRON_TZ=Europe/Paris 30 8 * * *',
+      'cron-stop': '@every 1h',
+    });
+    expect(problems).toEqual([]);
+    expect(draft?.cron_start?.value).toBe('CRON_TZ=Europe/Paris 30 8 * * *');
+    expect(draft?.cron_stop?.value).toBe('@every 3600000ms');
   });
 
   test.each(['tls', 'api-key', 'basic-auth'])('refuses a container that %s is meant to guard', (suffix) => {

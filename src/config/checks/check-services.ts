@@ -15,6 +15,7 @@ import type { LocateOrigin } from '../yaml/read-yaml.ts';
 import { describeStatusPlace } from '../values/ports.ts';
 import { isName, NAME_EXPECTED } from '../values/text.ts';
 import type { Draft } from '../fields.ts';
+import { FOREIGN_KEYS, judgeForeign } from '../foreign-fields.ts';
 import { type EngineDefaults, workloadFieldOf, workloadNoun } from '../rules/workload-of.ts';
 import { findUselessOptions } from './useless-options.ts';
 
@@ -38,6 +39,7 @@ export function checkServices(
     ...findDuplicateNames(services),
     ...services.flatMap((service) => findUnservedNamespace(service, engine)),
     ...services.flatMap(findUnfitName),
+    ...services.flatMap(findForeignFields),
     ...findDuplicateWorkloads(services),
     ...findListenConflicts(services, { locate, status }),
     ...findLoops(services, { locate, status }),
@@ -65,6 +67,13 @@ function findUnfitName(service: ReadService): readonly Finding[] {
   const expected = ref.kind === 'kubernetes' ? WORKLOAD_EXPECTED : NAME_EXPECTED;
   const message = `${showValue(name)} can't be the name of a ${workloadNoun(ref)}, which is ${expected}; give the ${workloadNoun(ref)}'s own with ${workloadFieldOf(ref)}`;
   return [nameError(service, 'invalid-value', message)];
+}
+
+function findForeignFields({ raw, path }: ReadService): readonly Finding[] {
+  return FOREIGN_KEYS.filter((key) => Object.hasOwn(raw, key)).flatMap((key): readonly Finding[] => {
+    const use = judgeForeign(key, { value: raw[key], place: 'key' });
+    return use === undefined ? [] : [{ ...use, path: [...path, key], at: 'key' }];
+  });
 }
 
 /** Finds a workload in a namespace that the proxy doesn't look at. */

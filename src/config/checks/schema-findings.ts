@@ -37,7 +37,7 @@ export function formFindings(issues: readonly SchemaIssue[], root: unknown): rea
     return suggest;
   };
   const ofCompose = issues.filter(isComposeKey);
-  const others = issues.filter((issue) => !ofCompose.includes(issue));
+  const others = [...issues.filter((issue) => !ofCompose.includes(issue)), ...findEmptyServices(root)];
   const strays = others.filter((issue) => isStray(issue, { root, suggestAmong }));
   return [
     ...describeComposeKeys(ofCompose),
@@ -53,6 +53,15 @@ export function unfitFindings(issues: readonly SchemaIssue[]): readonly Finding[
   return issues.map(({ path, keyword, value }) =>
     valueError(path, 'invalid-value', `${showValue(value)} does not fit the schema (${keyword})`),
   );
+}
+
+/**
+ * An empty `services:` beside other keys. Alone it is fine: lazy-tcp-proxy makes a file of that and comments, to be filled
+ * in later.
+ */
+function findEmptyServices(root: unknown): readonly SchemaIssue[] {
+  if (!isMapping(root) || root['services'] !== null || Object.keys(root).length === 1) return [];
+  return [{ path: ['services'], keyword: 'type', params: { type: ['object', 'array'] }, value: null }];
 }
 
 /** Keys of Compose, where a file of Compose was pasted; `ports` and `command` are ours as well. */
@@ -144,7 +153,10 @@ function describeIssue(issue: SchemaIssue, suggestAmong: SuggestAmong): Finding 
       return valueError([...path, String(params['missingProperty'])], 'missing-key', 'is missing');
     case 'type': {
       if (value === null && path.length > 0) return describeNothing(path);
-      const types = [params['type']].flat().map((type) => TYPE_NAMES[String(type)]);
+      const types = [params['type']]
+        .flat()
+        .filter((type) => type !== 'null')
+        .map((type) => TYPE_NAMES[String(type)]);
       // The parser of a single value says more.
       return types.includes(undefined) ? undefined : describeWrongForm(issue, types.join(' or '));
     }

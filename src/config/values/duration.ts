@@ -44,12 +44,30 @@ function isTooLong(raw: unknown): boolean {
 
 /** The remedy for other words and spaces, and for what lasts for ever. */
 function hintAtText(text: string): string {
-  if (NEVER.test(text.trim())) return '; there is no end to write, so write a long one such as "52w"';
+  if (isNever(text)) return '; there is no end to write, so write a long one such as "52w"';
   const written = text.trim().replaceAll(UNIT_WORDS, (_all, amount: string, word: string) => {
     const unit = word.toLowerCase();
     return `${amount}${/^(ms|milli)/.test(unit) ? 'ms' : unit.slice(0, 1)}`;
   });
   return readText(written) === undefined ? '' : `; write "${written}"`;
+}
+
+function isNever(raw: unknown): boolean {
+  return typeof raw === 'string' && NEVER.test(raw.trim());
+}
+
+/** As parseDuration, for how long a service stays awake that nobody uses. */
+export function parseIdleDuration(raw: unknown): Parsed<number> {
+  if (!isNever(raw)) return parseDuration(raw);
+  const message = `${showValue(raw)} is not ${DURATION_EXPECTED}; to keep the service awake once it is, write a long one such as "52w"`;
+  return refuse('invalid-duration', message);
+}
+
+/** As parseSeconds, for how long a service stays awake that nobody uses. */
+export function parseIdleSeconds(raw: unknown): Parsed<number> {
+  if (!isNever(raw)) return parseSeconds(raw);
+  const message = `${showValue(raw)} is not a number of seconds such as 90; to keep the service awake once it is, write many, such as 31449600 for 52 weeks`;
+  return refuse('invalid-duration', message);
 }
 
 /** As parseDuration, but refuses 0. */
@@ -95,8 +113,7 @@ const MAX_KEEPALIVE_MS = 32_767_000;
 export function withinKeepalive(parse: (raw: unknown) => Parsed<number>): (raw: unknown) => Parsed<number> {
   return (raw) => {
     const parsed = parse(raw);
-    if (!parsed.ok && typeof raw === 'string' && NEVER.test(raw.trim()))
-      return refuse(parsed.code, `${showValue(raw)} is no time; write 0`);
+    if (!parsed.ok && isNever(raw)) return refuse(parsed.code, `${showValue(raw)} is no time; write 0`);
     if (!parsed.ok || parsed.value === 0) return parsed;
     if (parsed.value >= MIN_KEEPALIVE_MS && parsed.value <= MAX_KEEPALIVE_MS) return parsed;
     const message = `${showValue(raw)} is not within 1s to 32767s, which is what the kernel takes; 0 asks nobody`;

@@ -81,7 +81,10 @@ export function hintAtList(raw: unknown): string {
     const [first] = raw.slice(1).split(/\s+-/);
     return `; a space is missing after the dash: write - ${showUrls(first ?? '')}`;
   }
-  return typeof raw === 'string' ? `; write [${JSON.stringify(raw)}]` : '';
+  if (typeof raw !== 'string') return '';
+  const items = raw.split(',').map((item) => item.trim());
+  const named = items.filter((item) => item !== '');
+  return `; write [${(items.length > 1 ? named : [raw]).map((item) => JSON.stringify(item)).join(', ')}]`;
 }
 
 /** What of a refused value may have been meant as a variable, as Compose's files have them. */

@@ -21,13 +21,16 @@ export interface PortContext {
   readonly portNames?: boolean;
 }
 
-/** Reads `[address:]listen:target`, where both may be ranges of equal length; one listener per port. */
+/**
+ * Reads `[address:]listen:target`, where both may be ranges of equal length; one listener per port. White space around each
+ * part is left out.
+ */
 export function parsePort(
   raw: unknown,
   protocol: Protocol,
   { portNames = false }: PortContext = {},
 ): Parsed<readonly ListenerSpec[]> {
-  const match = typeof raw === 'string' ? SHAPE.exec(raw) : null;
+  const match = typeof raw === 'string' ? SHAPE.exec(closeUp(raw)) : null;
   const name = match?.[6];
   if (match === null || (name !== undefined && !(portNames && isPortName(name)))) {
     return refuse(
@@ -56,13 +59,21 @@ export function parsePort(
   );
 }
 
+/** Leaves out the white space around the parts of a port. Linear in the text. */
+function closeUp(text: string): string {
+  // An address in brackets has colons of its own.
+  const end = text.indexOf(']') + 1;
+  const parts = text.slice(end).split(':');
+  return `${text.slice(0, end).trimStart()}${parts.map((part) => part.trim()).join(':')}`;
+}
+
 /**
  * How many listeners entries of `ports` ask for, without making them: a short text can stand for more than there is memory
  * for. What can't be read counts as one.
  */
 export function countListeners(items: readonly unknown[]): number {
   return items.reduce<number>((sum, item) => {
-    const [, first, last] = (typeof item === 'string' && /(\d{1,5})-(\d{1,5}):/.exec(item)) || [];
+    const [, first, last] = (typeof item === 'string' && /(\d{1,5})-(\d{1,5}):/.exec(closeUp(item))) || [];
     const length = Number(last) <= MAX_PORT ? Number(last) - Number(first) + 1 : 1;
     return sum + Math.max(1, length);
   }, 0);
@@ -164,11 +175,11 @@ function hint(
   if (name !== undefined && isPortName(name)) {
     return "; a port's name can be used for Kubernetes workloads only";
   }
-  const text = String(raw);
+  const text = String(raw).trim();
   if ((typeof raw === 'string' || typeof raw === 'number') && /^[1-9]\d{0,4}$/.test(text)) {
     return `; write "${text}:${text}"`;
   }
-  if (typeof raw === 'string' && /\/(tcp|udp)$/i.test(raw))
+  if (typeof raw === 'string' && /\/(tcp|udp)$/i.test(text))
     return '; TCP goes under ports, UDP under udp_ports';
   if (typeof raw === 'string' && (raw.match(/:/g) ?? []).length > 2 && !raw.includes('[')) {
     return '; an IPv6 address goes in brackets: "[::1]:80:80"';

@@ -206,6 +206,57 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
 /** What new users write first. */
 const FIRST_STEPS: typeof MISTAKES = [
   [
+    'what guards a service in lazy-tcp-proxy',
+    'services:\n  a: { ports: ["80:80"], tls: true, api_key: s3cret, basic_auth: "a:b" }\n  b: { ports: ["81:80"], tls: }\n',
+    [
+      'f.yaml:2:26 error tls: is not supported, and without it the service would be open; remove the key if it may be',
+      'f.yaml:2:37 error api_key: is not supported, and without it the service would be open; remove the key if it may be',
+      'f.yaml:2:54 error basic_auth: is not supported, and without it the service would be open; remove the key if it may be',
+      'f.yaml:3:26 error tls: has no value; write false, or remove the key',
+    ],
+  ],
+  [
+    'empty values',
+    'status: off\nservices:\n',
+    ['f.yaml:2:1 error services: has no value; write {} if no service is meant'],
+  ],
+  [
+    'other empty values',
+    'services:\n  a:\n    ports:\n    dependants:\n    cron_start:\n    webhook_url:\n',
+    [
+      'f.yaml:3:5 error ports: has no value; write [] for none, or remove the key',
+      'f.yaml:4:5 error dependants: has no value; write [] for none, or remove the key',
+      'f.yaml:5:5 error cron_start: has no value; write a cron expression such as "30 8 * * 1-5", or remove the key',
+      'f.yaml:6:5 error webhook_url: has no value; write "" for none, or remove the key',
+    ],
+  ],
+  [
+    'ports with commas between, as a label has them',
+    'services:\n  a: { ports: "22950:80, 22951:81", allow_list: "10.0.0.1" }\n',
+    [
+      'f.yaml:2:15 error ports: "22950:80, 22951:81" is not a list; write ["22950:80", "22951:81"]',
+      'f.yaml:2:49 error allow_list: "10.0.0.1" is not a list; write ["10.0.0.1"]',
+    ],
+  ],
+  [
+    'a service that is never to sleep',
+    'services:\n  a: { ports: ["80:80"], idle_timeout: never }\n  b: { ports: ["81:80"], idle_timeout_secs: never }\n',
+    [
+      'f.yaml:2:40 error idle_timeout: "never" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"; to keep the service awake once it is, write a long one such as "52w"',
+      'f.yaml:3:45 error idle_timeout_secs: "never" is not a number of seconds such as 90; to keep the service awake once it is, write many, such as 31449600 for 52 weeks',
+    ],
+  ],
+  [
+    'schedules that robfig/cron would not take',
+    'services:\n  a: { cron_start: "@dayly", cron_stop: "@every soon" }\n  b: { cron_start: "@every 500ms", cron_stop: "CRON_TZ=Paris 30 8 * * *" }\n',
+    [
+      'f.yaml:2:20 error cron_start: "@dayly" is not a cron expression; did you mean "@daily"?',
+      'f.yaml:2:41 error cron_stop: "@every soon": "soon" is not a duration such as 90 (seconds), "90s", "1h30m" or "500ms"',
+      'f.yaml:3:20 error cron_start: "@every 500ms" is more often than once a second; write "@every 1s"',
+      'f.yaml:3:47 error cron_stop: "CRON_TZ=Paris 30 8 * * *": "Paris" is not a known time zone such as Europe/Paris or UTC; did you mean "Europe/Paris"?',
+    ],
+  ],
+  [
     'a service pasted from Compose',
     'services:\n  db:\n    image: postgres\n    ports: ["5432:5432"]\n    volumes: [d:/d]\n    environment: { A: b }\nvolumes: { d: {} }\n',
     [
@@ -358,6 +409,67 @@ const FIRST_STEPS: typeof MISTAKES = [
 ];
 
 const WARNINGS: typeof MISTAKES = [
+  [
+    'a file of lazy-tcp-proxy with all that it may hold',
+    `services:
+  - name: a
+    ports: [" 22950 : 80 ", "22951:81 "]
+    udp_ports: ["127.0.0.1 : 53 : 5353"]
+    allow_list:
+    block_list:
+    cron_start: ""
+    cron_stop: ""
+    tls: false
+    api_key: ""
+    basic_auth: ""
+    traefik_hosts: ""
+  - name: b
+    ports: ["22952:80"]
+    cron_start: "@daily"
+    cron_stop: "@every 1h"
+    traefik_hosts: a.example.com:22952
+    traefik_tcp_hosts: [b.example.com:22952]
+  - { name: c, cron_start: "CRON_TZ=Europe/Paris 30 8 * * *", cron_stop: "TZ=Asia/Tokyo @midnight" }
+`,
+    [
+      "f.yaml:17:5 warning traefik_hosts: has no effect: the proxy gives Traefik no routes (GET /traefik); write them into Traefik's own configuration, to the listen port of this service",
+      "f.yaml:18:5 warning traefik_tcp_hosts: has no effect: the proxy gives Traefik no routes (GET /traefik); write them into Traefik's own configuration, to the listen port of this service",
+      'f.yaml: ok, 3 services, 4 listeners',
+    ],
+  ],
+  [
+    'the file that lazy-tcp-proxy makes',
+    '# Services\nservices:\n  # - name: a\n',
+    ['f.yaml: ok, 0 services, 0 listeners'],
+  ],
+  [
+    'services that nothing wakes, and none that a label or a hub may',
+    `services:
+  a: { command: [sleep, "9"] }
+  b: { container: b, ignore_labels: true, cron_start: "" }
+  c: { container: c }
+  d: { container: d, ignore_labels: true, dependants: [e] }
+  e: { command: [sleep, "9"] }
+  f: { command: [sleep, "9"], cron_start: "@daily" }
+  g: { command: [sleep, "9"], dependant_of_labels: true }
+  h: { deployment: h }
+`,
+    [
+      `f.yaml:2:17 warning service "a" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
+      `f.yaml:3:19 warning service "b" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
+      `f.yaml:5:19 warning service "d" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
+      `f.yaml:9:20 warning service "h" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
+      'f.yaml: ok, 8 services, 0 listeners',
+    ],
+  ],
+  [
+    'a service that nothing wakes where labels do not count',
+    'docker: { labels: false }\nservices: { c: { container: c } }\n',
+    [
+      `f.yaml:2:29 warning service "c" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
+      'f.yaml: ok, 1 service, 0 listeners',
+    ],
+  ],
   [
     'options that do nothing for a Deployment and for a container',
     'services:\n  a: { deployment: a, stop_timeout: 5s, ports: ["80:http"] }\n  b: { upstream: service, ports: ["81:81"] }\n',

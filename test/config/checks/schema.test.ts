@@ -16,6 +16,7 @@ import {
   SERVICE_KEYS,
 } from '../../../src/config/fields.ts';
 import { createFileParser } from '../../../src/config/file.ts';
+import { FOREIGN_KEYS } from '../../../src/config/foreign-fields.ts';
 import {
   SETTING_NAMES,
   SETTINGS,
@@ -110,6 +111,11 @@ const text = fc.oneof(
     '::/0',
     '010.0.0.1',
     '80:80',
+    ' 80 : 80 ',
+    '[::1] : 80: 80',
+    '@daily',
+    '@every 1h',
+    'CRON_TZ=UTC 0 0 * * *',
     '[::1]:80:80',
     '1-2:3-4',
     '1.2.3.4:5:6',
@@ -162,7 +168,7 @@ const value = fc.oneof(
 
 describe('the schema', () => {
   test('has the keys of the field table, and no others', () => {
-    expect(Object.keys(serviceProperties)).toEqual(['name', ...SERVICE_KEYS]);
+    expect(Object.keys(serviceProperties)).toEqual(['name', ...SERVICE_KEYS, ...FOREIGN_KEYS]);
     expect(Object.keys(schema.properties['defaults']?.properties ?? {})).toEqual(DEFAULT_KEYS);
   });
 
@@ -225,7 +231,7 @@ describe('the schema', () => {
 
   test('never refuses a file that has no problem to show for it', () => {
     const check = createSchemaCheck();
-    const key = fc.constantFrom(...SERVICE_KEYS, 'name', 'portz');
+    const key = fc.constantFrom(...SERVICE_KEYS, ...FOREIGN_KEYS, 'name', 'portz');
     const service = fc.oneof(
       { weight: 5, arbitrary: fc.dictionary(key, value, { maxKeys: 4 }) },
       { weight: 1, arbitrary: value },
