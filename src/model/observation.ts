@@ -68,6 +68,8 @@ export interface Observation {
   readonly hindrance?: string;
   /** Why it must not be put to sleep: what would be lost, and what to do about it. */
   readonly staysAwake?: string;
+  /** Of a workload that counts as missing: it may well exist, but the proxy can't look at it, or not scale it. */
+  readonly mayExist?: true;
   /** Why no client can be served in any state, and what has to be mended. */
   readonly problem?: string;
   /** Ports of the machine that the workload takes for itself while it runs, by `portKey()`; undefined where that isn't known. */

@@ -61,6 +61,10 @@ export interface StatusRow {
   readonly namespace?: string;
   readonly state: string;
   readonly protocol: string;
+  /** What `protocol` says, in the original's words. */
+  readonly is_udp: boolean;
+  /** The engine knows no workload of this name; false where that can't be found out. */
+  readonly container_missing: boolean;
   readonly listen_address: string;
   /** TCP: how new connections are relayed, `splice` or `stream`. */
   readonly relay?: string;
@@ -95,6 +99,9 @@ function buildRow(view: ListenerView, nowMs: number): StatusRow {
     ...(workload.kind === 'kubernetes' && { resource: workload.resource, namespace: workload.namespace }),
     state: view.state,
     protocol: listener.protocol,
+    is_udp: listener.protocol === 'udp',
+    container_missing:
+      view.state !== 'unknown' && observation.state === 'missing' && observation.mayExist !== true,
     listen_address: listener.address,
     ...(listener.protocol === 'udp' ? { dropped: view.drops } : { relay: view.relay }),
     ...(Object.keys(view.refusals).length > 0 && { refused: view.refusals }),

@@ -27,6 +27,8 @@ const STATUS_FIELDS = [
   'active_conns',
   'last_active',
   'last_active_relative',
+  'is_udp',
+  'container_missing',
 ];
 
 // One proxy for all: proxies beside each other would fight for the ports that these labels name.
@@ -75,7 +77,7 @@ describe.concurrent('a label of lazy-tcp-proxy', () => {
   test('"ports" takes several pairs, with white space around the commas', async () => {
     const [first = 0, second = 0] = await freePorts(2);
     const app = await nodeApp({ port: [80, 8080] });
-    await createLabelled('ports', { ports: ` ${first}:80 , ${second}:8080,` }, app);
+    await createLabelled('ports', { ports: ` ${first} : 80 , ${second}:8080, ` }, app);
     expect((await getJson<AppAnswer>(first)).port).toBe(80);
     expect((await getJson<AppAnswer>(second)).port).toBe(8080);
   });
@@ -150,6 +152,13 @@ describe.concurrent('a label of lazy-tcp-proxy', () => {
     expect(await cron.state()).toBe('running');
   });
 
+  test('"tls", "api-key" and "basic-auth" that guard nothing let everybody in', async () => {
+    const port = await freePort();
+    const nothing = { tls: 'false', 'api-key': '', 'basic-auth': '' };
+    await createLabelled('open', { ports: `${port}:80`, ...nothing });
+    expect((await get(port)).body).toBe('open');
+  });
+
   test('"enabled" other than true leaves the container alone', async () => {
     const [offPort = 0, onPort = 0] = await freePorts(2);
     const labels = { [`${PREFIX}.enabled`]: 'false', [`${PREFIX}.ports`]: `${offPort}:80` };
@@ -202,7 +211,7 @@ describe('the status', () => {
       last_active_relative: expect.stringMatching(/^(just now|\d+ seconds? ago)$/),
     });
     const asleep = rows.find((row) => row['container_name'] === scope.name('row-a'));
-    expect(asleep).toMatchObject({ running: false, active_conns: 0 });
+    expect(asleep).toMatchObject({ running: false, active_conns: 0, container_missing: false });
   });
 
   test('answers "ok" at /health', async () => {
@@ -213,6 +222,34 @@ describe('the status', () => {
 test('the variables of the original are taken without a word', () => {
   const complaints = proxy.logs().filter(({ msg }) => /_SECS|DOCKER_SOCK|STATUS_PORT/.test(msg));
   expect(complaints.filter(({ level }) => level !== 'debug')).toEqual([]);
+});
+
+test('the status says which containers of the file are missing', async ({ onTestFinished }) => {
+  const bed = await openTestBed({ onTestFinished });
+  const [tcp = 0, udp = 0, other = 0] = await freePorts(3);
+  const [missing, present] = [bed.scope.name('missing'), bed.scope.name('present')];
+  await bed.scope.createContainer({ name: present, cmd: httpdCommand() });
+  const files = await createConfigFolder(`services:
+  - { name: ${missing}, ports: ["${tcp}:80"], udp_ports: ["${udp}:53"] }
+  - { name: ${present}, ports: ["${other}:80"] }
+`);
+  bed.atEnd(() => files.remove());
+  const own = await bed.startProxy({ env: { CONFIG_PATH: files.configFile } });
+  const read = async () => {
+    const rows = await getJson<Readonly<Record<string, unknown>>[]>(`${own.statusUrl}/status`);
+    return rows.map(({ listen_port, is_udp, container_missing }) => [listen_port, is_udp, container_missing]);
+  };
+  const isSeen = async () => (await read()).some(([, , isMissing]) => isMissing);
+  await waitUntil(isSeen, { what: 'the first look at the containers' });
+  expect((await read()).toSorted((a, b) => Number(a[0]) - Number(b[0]))).toEqual(
+    [
+      [tcp, false, true],
+      [udp, true, true],
+      [other, false, false],
+    ].toSorted((a, b) => Number(a[0]) - Number(b[0])),
+  );
+  await bed.scope.createContainer({ name: missing, cmd: httpdCommand() });
+  await waitUntil(async () => !(await isSeen()), { what: 'the container that was missing' });
 });
 
 test('the file of the original works unchanged when CONFIG_PATH names it', async ({ onTestFinished }) => {

@@ -68,10 +68,31 @@ describe('status rows', () => {
         kind: 'docker',
         state: 'ready',
         protocol: 'tcp',
+        is_udp: false,
+        container_missing: false,
         relay: 'splice',
         listen_address: '',
       },
     ]);
+  });
+
+  test.each([
+    [{ observation: MISSING, state: 'missing' }, true],
+    [{ observation: MISSING, state: 'unknown' }, false],
+    [{ observation: UNKNOWN, state: 'missing' }, false],
+    [{ observation: { ...MISSING, detail: 'no such Deployment' }, state: 'missing' }, true],
+    [
+      { observation: { ...MISSING, detail: 'not looked at', mayExist: true as const }, state: 'missing' },
+      false,
+    ],
+    [{ observation: STOPPED, state: 'stopped' }, false],
+  ])('say that a container is missing where the engine knows none: %j', (view, expected) => {
+    expect(buildStatusRows([aView(view)], NOW_MS)[0]?.container_missing).toBe(expected);
+  });
+
+  test('say which listener is one of UDP', () => {
+    const listener = aListener({ protocol: 'udp' });
+    expect(buildStatusRows([aView({ listener })], NOW_MS)).toMatchObject([{ is_udp: true, protocol: 'udp' }]);
   });
 
   test('show why a listener is not bound', () => {

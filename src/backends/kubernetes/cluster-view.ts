@@ -104,7 +104,7 @@ export class ClusterView {
       case 'outside': {
         const what = describeWorkloadRef(toWorkloadRef(workload));
         const detail = `${what}: namespace "${workload.namespace}" is not among those watched`;
-        return { ...MISSING, detail };
+        return { ...MISSING, detail, mayExist: true };
       }
       case 'listed': {
         const catalog = this.#catalogOf(workload.namespace);

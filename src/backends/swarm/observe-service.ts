@@ -23,7 +23,7 @@ export interface ServiceSurroundings {
 
 /** A service that can't be scaled counts as missing, although it exists. */
 export function observeUnscalable(problem: string): Observation {
-  return { state: 'missing', id: '', hosts: [], health: 'none', detail: problem, problem };
+  return { state: 'missing', id: '', hosts: [], health: 'none', detail: problem, problem, mayExist: true };
 }
 
 /** What a service and its tasks say about it. */

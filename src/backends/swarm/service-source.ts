@@ -10,7 +10,7 @@ import type { SwarmClient } from './swarm-client.ts';
 import type { ServiceView, SwarmNetwork, SwarmService } from './swarm-shapes.ts';
 
 export const NO_MANAGER = 'the engine is no swarm manager';
-const UNMANAGED: Observation = { ...MISSING, detail: NO_MANAGER };
+const UNMANAGED: Observation = { ...MISSING, detail: NO_MANAGER, mayExist: true };
 const NO_NODES: ReadonlySet<string> = new Set();
 
 /** The kernel makes it in every network namespace as soon as it balances anything. */
