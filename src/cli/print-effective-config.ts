@@ -65,7 +65,8 @@ async function readConfig(
   for (const path of named === undefined ? candidates : [named.path]) {
     const options = { named: named !== undefined, clock: systemClock };
     const text = await readConfigFile(path, options).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT' && named === undefined) return undefined;
+      // As `run` would: without the file until it is there.
+      if (error.code === 'ENOENT' && (named === undefined || named.mayBeAbsent)) return undefined;
       throw new Error(`${describeConfigPath(path, io.cwd)} ${describeReadError(error)}`);
     });
     if (text === undefined) continue;

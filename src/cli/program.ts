@@ -33,7 +33,7 @@ Save it beside the file, and name it in the file's first line:
 `;
 
 const CONFIG_SEARCH =
-  '$LAZY_PROXY_CONFIG, $CONFIG_PATH, ./lazy-proxy.yaml, /etc/lazy-proxy/lazy-proxy.yaml, in this order';
+  '$LAZY_PROXY_CONFIG, $CONFIG_PATH, ./lazy-proxy.yaml, /etc/lazy-proxy/lazy-proxy.yaml, /etc/lazy-tcp-proxy/config.yaml, in this order';
 
 /**
  * The command tree. Each action hands its exit status to `exit`, and loads what it needs by itself: a health check every

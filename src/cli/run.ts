@@ -1,6 +1,6 @@
 import { type Environment, parseEnvironment } from '../config/environment.ts';
 import type { SettingsFlags } from '../config/settings.ts';
-import { configCandidates } from '../sources/config-candidates.ts';
+import { configCandidates, FOREIGN_CONFIG_PATH } from '../sources/config-candidates.ts';
 import { formatProblemForLog, hasErrors, type Problem } from '../model/problem.ts';
 import { LazyProxy } from '../proxy/lazy-proxy.ts';
 import { createSignalQueue, runUntilSignal, type SignalQueue } from '../proxy/shutdown.ts';
@@ -150,14 +150,33 @@ async function checkFile(
     logProblems(file.problems, logger);
     throw new Error('the configuration file has errors');
   }
-  if (file.path === undefined && !labels) {
-    const message = 'neither a configuration file nor labels (--no-labels): there is nothing to serve';
-    logger.warn({ event: 'nothing-to-serve' }, message);
-  } else if (file.path === undefined) {
-    logger.info({ event: 'label-only' }, 'no configuration file found: services come from labels alone');
-  } else if (await isMountedAlone(file.path)) {
+  if (file.path === undefined) {
+    tellAbsence(file, { logger, labels });
+    return;
+  }
+  if (file.path === FOREIGN_CONFIG_PATH) {
+    const message = `the configuration is ${FOREIGN_CONFIG_PATH}, where lazy-tcp-proxy has its own; ./lazy-proxy.yaml and /etc/lazy-proxy/lazy-proxy.yaml come before it`;
+    logger.info({ event: 'foreign-path' }, message);
+  }
+  if (await isMountedAlone(file.path)) {
     const message = `${file.shownPath} is bind-mounted as a single file: editors that save by renaming change another file, which the proxy can't see; mount its folder instead`;
     logger.warn({ event: 'mounted-alone' }, message);
+  }
+}
+
+function tellAbsence(
+  { awaitedPath }: ConfigFile,
+  { logger, labels }: { readonly logger: Logger; readonly labels: boolean },
+): void {
+  if (awaitedPath !== undefined) {
+    const meanwhile = labels ? 'services come from labels alone' : 'there is nothing to serve (--no-labels)';
+    const message = `CONFIG_PATH names ${awaitedPath}, which is not there yet: it is read as soon as it is; until then ${meanwhile}`;
+    logger.info({ event: 'awaiting-file' }, message);
+  } else if (labels) {
+    logger.info({ event: 'label-only' }, 'no configuration file found: services come from labels alone');
+  } else {
+    const message = 'neither a configuration file nor labels (--no-labels): there is nothing to serve';
+    logger.warn({ event: 'nothing-to-serve' }, message);
   }
 }
 

@@ -25,6 +25,29 @@ const OWN_VARIABLES = [
   'CONFIG_PATH',
 ] as const;
 
+/** Variables of lazy-tcp-proxy that do nothing here, and what does instead. */
+export const FOREIGN_VARIABLES: ReadonlyMap<string, string> = new Map([
+  [
+    'ADMIN_PORT',
+    'there is no admin server; the file is read again when it changes, and STATUS_PORT shows the state',
+  ],
+  [
+    'ADMIN_API_KEY',
+    'there is no admin server that it would guard; the status server (STATUS_PORT) is open, and changes nothing',
+  ],
+  ['CORS_ALLOW_ORIGINS', 'the status server sends no CORS headers; a proxy in front of it can add them'],
+  [
+    'COMPOSE_DIR',
+    'missing containers are not made; "docker compose create" makes them, and they are used at once',
+  ],
+  ['RECIPES_DIR', 'there are no recipes; write services into the file, or labels on containers'],
+  ['LISTEN_START_PORT', 'listen ports are not given out; write each one under ports, as listen:target'],
+  [
+    'METRICS_POSTGRES_URL',
+    'no figures are stored; GET /status has those of the moment, and webhook_url posts each event',
+  ],
+]);
+
 /** The environment variables that are read, in the order of the documentation. */
 export const ENVIRONMENT_VARIABLES: readonly string[] = [
   ...FIELD_NAMES.flatMap((field) => fieldSpec(field).variable?.name ?? []),
@@ -65,7 +88,10 @@ export const EMPTY_ENVIRONMENT: Environment = {
   noColor: false,
 };
 
-/** Reads the variables of ENVIRONMENT_VARIABLES; a blank one counts as unset. Every problem is a warning. */
+/**
+ * Reads the variables of ENVIRONMENT_VARIABLES; a blank one counts as unset. Every problem is a warning, those of
+ * FOREIGN_VARIABLES among them.
+ */
 export function parseEnvironment(env: EnvironmentValues): {
   readonly environment: Environment;
   readonly problems: readonly Problem[];
@@ -108,7 +134,18 @@ export function parseEnvironment(env: EnvironmentValues): {
     logTime: read({ name: 'LOG_TIME', parse: parseLogTime, otherwise: 'the default applies' })?.value,
     noColor: (env['NO_COLOR'] ?? '') !== '',
   };
-  return { environment, problems };
+  return { environment, problems: [...problems, ...findForeign(env)] };
+}
+
+function findForeign(env: EnvironmentValues): readonly Problem[] {
+  return [...FOREIGN_VARIABLES]
+    .filter(([variable]) => textOf(env, variable) !== '')
+    .map(([variable, instead]) => ({
+      code: 'option-without-effect',
+      severity: 'warning',
+      message: `does nothing here: ${instead}`,
+      origin: { kind: 'environment', variable },
+    }));
 }
 
 /** Kubernetes sets the variable in every pod. */

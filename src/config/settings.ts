@@ -158,13 +158,12 @@ export const SETTINGS = {
     },
     builtIn: { address: '', port: 8080 },
     flag: 'statusPort',
-    variables: [
-      {
-        name: 'STATUS_PORT',
-        parse: parseStatusPort,
-        otherwise: 'what the file says applies, or else the default of 8080',
-      },
-    ],
+    // The first is lazy-tcp-proxy's newer name.
+    variables: ['WEB_PORT', 'STATUS_PORT'].map((name) => ({
+      name,
+      parse: parseStatusPort,
+      otherwise: 'what the file says applies, or else the default of 8080',
+    })),
     combine: placeStatus,
     fixed: true,
     format: (status) => (status === 'off' ? status : { listen: formatStatusListen(status) }),

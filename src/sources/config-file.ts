@@ -86,6 +86,12 @@ export class ConfigFile {
     return this.#path === undefined ? undefined : describeConfigPath(this.#path, this.#cwd);
   }
 
+  /** The path, as messages show it, of a file that was named and may be made later; undefined where there is one already. */
+  get awaitedPath(): string | undefined {
+    if (this.#path !== undefined || this.#named?.mayBeAbsent !== true) return undefined;
+    return describeConfigPath(this.#named.path, this.#cwd);
+  }
+
   /** Reads the file for the first time and begins to watch it; resolves when its newest content is taken. */
   async start(): Promise<void> {
     const first = await this.#source.start();
@@ -161,7 +167,8 @@ export class ConfigFile {
         error = `can't be parsed: ${messageOf(cause)}`;
       }
     }
-    if (error === undefined && this.#path === undefined && this.#named === undefined) return true;
+    const mayBeAbsent = this.#named === undefined || this.#named.mayBeAbsent === true;
+    if (error === undefined && this.#path === undefined && mayBeAbsent) return true;
     const message = error ?? 'there is no such file';
     const origin = { kind: 'file', file, line: 1, column: 1 } as const;
     this.#problems = [{ code: 'file-unreadable', severity: 'error', message, origin }];

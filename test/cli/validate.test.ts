@@ -127,11 +127,15 @@ describe('validate', () => {
       '/c.yaml: ok, 3 services, 5 listeners',
     ]);
     expect((await search({ '/etc/lazy-proxy/lazy-proxy.yaml': BAD }, {})).code).toBe(1);
+    expect((await search({ '/etc/lazy-tcp-proxy/config.yaml': BAD }, {})).code).toBe(1);
+    const both = { '/etc/lazy-tcp-proxy/config.yaml': BAD, '/etc/lazy-proxy/lazy-proxy.yaml': GOOD };
+    expect((await search(both, {})).code).toBe(0);
     expect((await search(files, { LAZY_PROXY_CONFIG: '/gone.yaml' })).code).toBe(2);
+    expect((await search(files, { CONFIG_PATH: '/gone.yaml' })).code).toBe(2);
     expect(await search({}, {})).toEqual({
       code: 2,
       lines: [
-        'lazy-proxy.yaml:1:1 error no file is given, and none is found at lazy-proxy.yaml, /etc/lazy-proxy/lazy-proxy.yaml',
+        'lazy-proxy.yaml:1:1 error no file is given, and none is found at lazy-proxy.yaml, /etc/lazy-proxy/lazy-proxy.yaml, /etc/lazy-tcp-proxy/config.yaml',
       ],
     });
   });

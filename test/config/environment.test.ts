@@ -77,6 +77,19 @@ describe('parseEnvironment', () => {
     expect(environment.detected.backend?.value).toBe(backend);
   });
 
+  test('prefers WEB_PORT to STATUS_PORT, unless it can not be used', () => {
+    const { environment } = parseEnvironment({ STATUS_PORT: '1', WEB_PORT: '2' });
+    expect(environment.settings.status).toEqual({
+      value: 2,
+      origin: { kind: 'environment', variable: 'WEB_PORT' },
+    });
+    const { environment: other, problems } = parseEnvironment({ STATUS_PORT: '1', WEB_PORT: 'x' });
+    expect(other.settings.status?.value).toBe(1);
+    expect(problems.map(formatProblem)).toEqual([
+      '$WEB_PORT warning "x" is not a port from 1 to 65535, or 0 for off; what the file says applies, or else the default of 8080',
+    ]);
+  });
+
   test('prefers DOCKER_SOCK to DOCKER_HOST', () => {
     const { environment } = parseEnvironment({ DOCKER_HOST: 'tcp://x:1', DOCKER_SOCK: '/run/docker.sock' });
     expect(environment.settings['docker.socket']?.value).toBe('/run/docker.sock');
@@ -147,8 +160,20 @@ describe('configCandidates', () => {
     expect(configCandidates({ ...options, cwd: '/w' }).named?.path).toBe(path);
   });
 
+  test.each([
+    [{ env: { CONFIG_PATH: '/b.yaml' } }, true],
+    [{ env }, undefined],
+    [{ flag: '/f.yaml', env: { CONFIG_PATH: '/b.yaml' } }, undefined],
+  ])('lets only the file of CONFIG_PATH be absent: %j', (options, expected) => {
+    expect(configCandidates({ ...options, cwd: '/w' }).named?.mayBeAbsent).toBe(expected);
+  });
+
   test('looks in the working directory, then in /etc', () => {
-    const expected = ['/w/lazy-proxy.yaml', '/etc/lazy-proxy/lazy-proxy.yaml'];
+    const expected = [
+      '/w/lazy-proxy.yaml',
+      '/etc/lazy-proxy/lazy-proxy.yaml',
+      '/etc/lazy-tcp-proxy/config.yaml',
+    ];
     expect(configCandidates({ env: {}, cwd: '/w' }).candidates).toEqual(expected);
   });
 

@@ -1,5 +1,6 @@
 /** The proxy's own image, run as a container beside those that it serves. */
-import { chmod, stat } from 'node:fs/promises';
+import { chmod, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../support/free-ports.ts';
 import { httpdCommand } from './support/apps.ts';
@@ -88,6 +89,21 @@ describe('a proxy in a container', () => {
     const { proxy } = await startProxy(config(web.name));
     const rows = await getJson<{ relay: string }[]>(`http://${proxy.address}:8080/status`);
     expect(rows.map(({ relay }) => relay)).toEqual(['splice']);
+    expect(await ask(proxy)).toMatchObject({ status: 200, body: 'hello' });
+  });
+
+  test('takes the file of lazy-tcp-proxy at its place, and says so', async () => {
+    const { web } = await createTarget();
+    const files = await createConfigFolder();
+    onTestFinished(() => files.remove());
+    await chmod(files.folder, 0o755);
+    await writeFile(path.join(files.folder, 'config.yaml'), config(web.name));
+    const binds = [`${files.folder}:/etc/lazy-tcp-proxy:ro`];
+    const proxy = await runProxyContainer(scope, { name: unique('proxy'), binds });
+    onTestFinished(() => proxy.remove());
+    await proxy.waitForMessage(
+      'the configuration is /etc/lazy-tcp-proxy/config.yaml, where lazy-tcp-proxy has its own; ./lazy-proxy.yaml and /etc/lazy-proxy/lazy-proxy.yaml come before it',
+    );
     expect(await ask(proxy)).toMatchObject({ status: 200, body: 'hello' });
   });
 
