@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ENVIRONMENT_VARIABLES } from '../src/config/environment.ts';
+import { parse as parseYaml } from 'yaml';
+import { ENVIRONMENT_VARIABLES, FOREIGN_VARIABLES } from '../src/config/environment.ts';
 import {
   FIELD_NAMES,
   FIELDS,
@@ -109,6 +110,43 @@ describe('docs/labels.md', () => {
 describe('docs/environment.md', () => {
   test('has every environment variable, in order', () => {
     expect(firstColumn(readTables('docs/environment.md', '# Environment'))).toEqual(ENVIRONMENT_VARIABLES);
+  });
+});
+
+describe('docs/migrate-from-lazy-tcp-proxy.md', () => {
+  const page = 'docs/migrate-from-lazy-tcp-proxy.md';
+  const differences = readTables(page, '## What differs');
+
+  test('has every variable that does nothing, and what to do instead', () => {
+    const rows = readTables(page, '## Variables that do nothing');
+    expect(rows.map(([name = '', instead]) => [codeOf(name)[0], instead])).toEqual([...FOREIGN_VARIABLES]);
+  });
+
+  test.each([
+    ['one wrong entry among good `ports`', { ports: '80:80,x,81:81' }],
+    ['an idle timeout below 0', { ports: '80:80', 'idle-timeout-secs': '-1' }],
+    ['`start-timeout-secs=0`', { ports: '80:80', 'start-timeout-secs': '0' }],
+  ])('is right about %s, which refuses the container', (what, labels) => {
+    const row = differences.find(([cell]) => cell === what);
+    expect(row?.[2]).toContain('refused');
+    expect(labelsOf('db', labels as Record<string, string>).kind).toBe('refused');
+  });
+
+  test('tells the rights that the example gives', () => {
+    const told = readTables(page, '## Rights in Kubernetes').flatMap(([group, resources = '', verbs = '']) =>
+      codeOf(resources).map((resource) => [group?.replaceAll('`', ''), resource, codeOf(verbs)]),
+    );
+    const given = ['cluster-role', 'role'].flatMap((name) => {
+      const { rules } = parseYaml(readPage(`examples/kubernetes/${name}.yaml`)) as {
+        readonly rules: readonly Readonly<Record<'apiGroups' | 'resources' | 'verbs', readonly string[]>>[];
+      };
+      return rules.flatMap(({ apiGroups: [group = ''], resources, verbs }) =>
+        resources.map((resource) => [group === '' ? '""' : group, resource, verbs]),
+      );
+    });
+    expect(told.map((row) => JSON.stringify(row)).toSorted()).toEqual(
+      given.map((row) => JSON.stringify(row)).toSorted(),
+    );
   });
 });
 

@@ -42,6 +42,7 @@ const SETTING_GROUPS = [
 
 /** What the variables are for that no field is the default of. */
 const VARIABLES: Readonly<Record<string, { readonly default?: string; readonly meaning: string }>> = {
+  WEB_PORT: { meaning: 'Port of the status server. It comes before `STATUS_PORT`.' },
   STATUS_PORT: { default: '8080', meaning: 'Port of the status server. `0` turns it off.' },
   LAZY_PROXY_BACKEND: { meaning: '`backend`: `docker` or `kubernetes`.' },
   LAZY_PROXY_RELAY: { meaning: '`relay`: `auto`, `splice` or `stream`.' },
@@ -74,7 +75,10 @@ const VARIABLES: Readonly<Record<string, { readonly default?: string; readonly m
   },
   NO_COLOR: { meaning: 'Any value turns colours off.' },
   LAZY_PROXY_CONFIG: { meaning: 'Path of the configuration file.' },
-  CONFIG_PATH: { meaning: 'The same. `LAZY_PROXY_CONFIG` comes first.' },
+  CONFIG_PATH: {
+    meaning:
+      'The same, for a file that may be made later. `LAZY_PROXY_CONFIG` comes first. Until the file is there, labels alone count.',
+  },
 };
 
 const LINE_WIDTH = 120;

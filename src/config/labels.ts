@@ -299,12 +299,12 @@ function readLabel(
 function findUnknownLabels(own: readonly OwnLabel[], ref: WorkloadRef): readonly Problem[] {
   const known = [...LABEL_SUFFIXES, 'enabled'];
   const suggest = createSuggester(known);
-  return own.flatMap(({ label, suffix }): readonly Problem[] => {
+  return own.flatMap(({ label, suffix, text }): readonly Problem[] => {
     if (known.includes(suffix)) return [];
     const origin: Origin = { kind: 'label', workload: ref, label };
     const foreign = FOREIGN_KEYS.find((key) => labelSuffix(key) === suffix);
     if (foreign !== undefined) {
-      const use = judgeForeign(foreign, { value: labels[label] ?? '', place: 'label' });
+      const use = judgeForeign(foreign, { value: text, place: 'label' });
       return use === undefined ? [] : [{ ...use, message: `${suffix} ${use.message}`, origin }];
     }
     const message = `unknown label, ignored${suggest(suffix)}`;
