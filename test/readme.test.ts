@@ -1,5 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse as parseYaml } from 'yaml';
 import { ENVIRONMENT_VARIABLES, FOREIGN_VARIABLES } from '../src/config/environment.ts';
@@ -11,30 +9,17 @@ import {
   isDuration,
   LABEL_SUFFIXES,
 } from '../src/config/fields.ts';
-import { createFileParser } from '../src/config/file.ts';
 import { formatDuration } from '../src/config/values/duration.ts';
 import { formatStatuses } from '../src/model/format-statuses.ts';
 import { fillPage, renderReference } from '../scripts/docs/reference.ts';
 import schema from '../schema/lazy-proxy.schema.json' with { type: 'json' };
 import { labelsOf } from './support/builders.ts';
-import {
-  anchorsOf,
-  blocksOf,
-  codeOf,
-  linksOf,
-  PAGES,
-  readPage,
-  readTables,
-  sectionOf,
-} from './support/documentation.ts';
+import { codeOf, PAGES, readPage, readTables, sectionOf } from './support/documentation.ts';
 
 const FIELD_ROWS = readTables('docs/configuration.md', '## Fields of a service');
 const LABEL_ROWS = readTables('docs/labels.md', '# Labels');
 const DESCRIPTIONS: Readonly<Record<string, { readonly description?: string }>> =
   schema.definitions.service.properties;
-const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as {
-  readonly scripts: Readonly<Record<string, string>>;
-};
 
 function firstColumn(rows: readonly (readonly string[])[]): string[] {
   return rows.flatMap(([cell = '']) => codeOf(cell));
@@ -147,40 +132,5 @@ describe('docs/migrate-from-lazy-tcp-proxy.md', () => {
     expect(told.map((row) => JSON.stringify(row)).toSorted()).toEqual(
       given.map((row) => JSON.stringify(row)).toSorted(),
     );
-  });
-});
-
-describe('the documentation', () => {
-  test('is linked from README.md, every page of it', () => {
-    expect(linksOf('README.md')).toEqual(
-      expect.arrayContaining(PAGES.filter((page) => page !== 'README.md')),
-    );
-  });
-
-  test('names npm commands that exist', () => {
-    const named = PAGES.flatMap((page) =>
-      [...readPage(page).matchAll(/\bnpm (?:run )?([a-z][a-z:-]*)/g)].map(([, script]) => script),
-    );
-    expect(named.length).toBeGreaterThan(3);
-    expect(Object.keys(scripts)).toEqual(expect.arrayContaining(named));
-  });
-
-  test('shows configuration files that are valid', () => {
-    const files = PAGES.flatMap((page) =>
-      blocksOf(page, 'yaml').map((text) => ({ text, file: page })),
-    ).filter(({ text }) => /^services:/m.test(text) && !/^ +(image|volumes):/m.test(text));
-    expect(files.length).toBeGreaterThan(4);
-    const parse = createFileParser();
-    for (const file of files) expect(parse(file).problems).toEqual([]);
-  });
-
-  test.each(PAGES)('links from %s to headings and files that exist', (page) => {
-    for (const link of linksOf(page)) {
-      if (/^https?:/.test(link)) continue;
-      const [file = '', anchor] = link.split('#');
-      const target = file === '' ? page : path.join(path.dirname(page), file);
-      expect(existsSync(target), link).toBe(true);
-      if (anchor !== undefined) expect(anchorsOf(target), link).toContain(anchor);
-    }
   });
 });

@@ -45,13 +45,6 @@ export function codeOf(cell: string): string[] {
   return [...cell.matchAll(/`([^`]+)`/g)].map(([, code]) => code ?? '');
 }
 
-/** The code blocks in a language. */
-export function blocksOf(page: string, language: string): string[] {
-  return [...readPage(page).matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'gms'))].map(
-    ([, block]) => block ?? '',
-  );
-}
-
 /** The anchors of a page's headings, as GitHub makes them. */
 export function anchorsOf(page: string): string[] {
   const prose = readPage(page).replaceAll(/^```.*?^```$/gms, '');
@@ -63,7 +56,86 @@ export function anchorsOf(page: string): string[] {
   );
 }
 
-/** Where the links of a page lead, as they are written. */
+/** Where the links of a page lead, as they are written; a label that the page doesn't define is its own target. */
 export function linksOf(page: string): string[] {
-  return [...readPage(page).matchAll(/\]\(([^)]+)\)/g)].map(([, target = '']) => target);
+  const prose = readPage(page).replaceAll(/^( *)```.*?^\1```$/gms, '');
+  const defined = new Map(
+    [...prose.matchAll(/^\[([^\]]+)\]: (\S+)$/gm)].map(([, label = '', target = '']) => [label, target]),
+  );
+  const inline = [...prose.matchAll(/\]\(([^)]+)\)/g)].map(([, target = '']) => target);
+  const byLabel = [...prose.matchAll(/\]\[([^\]]+)\]/g)].map(([, label = '']) => defined.get(label) ?? label);
+  return [...inline, ...byLabel];
+}
+
+/** A fenced block. */
+export interface CodeBlock {
+  readonly language: string;
+  readonly text: string;
+  /** Where it begins, such as `docs/docker.md:12`. */
+  readonly place: string;
+}
+
+/** Every fenced block of a page, also those that are indented. */
+export function codeBlocksOf(page: string): readonly CodeBlock[] {
+  const text = readPage(page);
+  return [...text.matchAll(/^( *)```([a-z]*)\n(.*?)^\1```$/gms)].map((match) => {
+    const [, indent = '', language = '', body = ''] = match;
+    const line = text.slice(0, match.index).split('\n').length;
+    const lines = body.split('\n').map((one) => (one.startsWith(indent) ? one.slice(indent.length) : one));
+    return { language, text: lines.join('\n'), place: `${page}:${line}` };
+  });
+}
+
+/** A call of a program that a page names. */
+export interface Command {
+  /** The words behind the program's name. */
+  readonly args: readonly string[];
+  readonly place: string;
+}
+
+/**
+ * Every call of a program: in a shell block at the beginning of a command, in a container or after its options, and in
+ * the text in backticks, such as `lazy-proxy validate`. What stands behind an operator of the shell is not of it.
+ */
+export function commandsOf(page: string, program: string): readonly Command[] {
+  const blocks = codeBlocksOf(page);
+  const shell = blocks.flatMap(({ language, text, place }) => {
+    if (language === 'sh') return text.split('\n').map((line) => ({ line, place }));
+    if (language !== 'console') return [];
+    return text
+      .split('\n')
+      .flatMap((line) => (line.startsWith('$ ') ? [{ line: line.slice(2), place }] : []));
+  });
+  const prose = readPage(page).replaceAll(/^( *)```.*?^\1```$/gms, '');
+  const inline = [...prose.matchAll(/`([^`\n]+)`/g)].flatMap(([, code = '']) =>
+    code.startsWith(`${program} `) ? [{ line: code, place: page }] : [],
+  );
+  return [...shell, ...inline].flatMap(({ line, place }) =>
+    splitCommands(line).flatMap((words) => {
+      const at = words.indexOf(program);
+      if (at === -1 || isOnlyNamed(words, at)) return [];
+      return [{ args: words.slice(at + 1), place }];
+    }),
+  );
+}
+
+/** The words of each command of a line; redirections and comments are left out. */
+function splitCommands(line: string): readonly (readonly string[])[] {
+  const withoutComment = line.replace(/(^|\s)#.*$/, '');
+  return withoutComment.split(/\||&&|;/).map((command) =>
+    command
+      .replace(/[<>].*$/, '')
+      .trim()
+      .split(/\s+/)
+      .filter((word) => word !== '')
+      .map((word) => word.replaceAll(/^["']|["']$/g, '')),
+  );
+}
+
+/** `docker build -t lazy-proxy .` names an image and `docker exec proxy lazy-proxy …` a program. */
+function isOnlyNamed(words: readonly string[], at: number): boolean {
+  const [tool, verb] = words;
+  if (at === 0) return false;
+  if (tool === 'npx' || tool === 'exec') return false;
+  return tool !== 'docker' || !['run', 'exec'].includes(verb === 'compose' ? (words[2] ?? '') : (verb ?? ''));
 }
