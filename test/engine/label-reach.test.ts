@@ -262,3 +262,32 @@ test('the labels of an image count for nothing where the settings say so', async
   expect((await get(late)).body).toBe('hello');
   expect(await rows()).toHaveLength(2);
 });
+
+test('labels of an image under one prefix, and of its containers under the other, are told apart', async (context) => {
+  const bed = await open(context);
+  const { scope } = bed;
+  const [inherited = 0, added = 0] = await freePorts(2);
+  const [first, second] = [`${scope.prefix}-first`, `${scope.prefix}-second`];
+  const image = await scope.createImage({
+    from: await busyboxImage(),
+    changes: [`LABEL ${second}.enabled="true"`, `LABEL ${second}.ports="${inherited}:80"`],
+  });
+  const container = (short: string, labels: Readonly<Record<string, string>>) =>
+    scope.createContainer({ ...spec(bed, short), image, labels });
+  await container('inherits', {});
+  await container('adds', { [`${first}.enabled`]: 'true', [`${first}.ports`]: `${added}:80` });
+  await container('stays-out', { [`${first}.enabled`]: 'false' });
+  const proxy = await bed.startProxy({
+    args: ['--label-prefix', `${first},${second}`],
+    config: JSON.stringify({ docker: { image_labels: false } }),
+  });
+  expect((await get(added)).body).toBe('hello');
+  const rows = await getJson<{ container_name: string }[]>(`${proxy.statusUrl}/status`);
+  expect(rows.map(({ container_name: name }) => name)).toEqual([scope.name('adds')]);
+  const told = proxy.logs().filter(({ event }) => event === 'problem');
+  expect(told.map(({ msg }) => msg)).toEqual([
+    expect.stringContaining(
+      `container ${scope.name('inherits')}, label ${second}.enabled: the image has the same label`,
+    ),
+  ]);
+});

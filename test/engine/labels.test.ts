@@ -4,7 +4,7 @@ import { httpdCommand } from './support/apps.ts';
 import type { ContainerSpec } from './support/container.ts';
 import { createScope } from './support/engine.ts';
 import { get, getJson } from './support/http.ts';
-import { type ProxyProcess, startProxy } from './support/proxy.ts';
+import { type ProxyProcess, runCli, startProxy } from './support/proxy.ts';
 
 const PREFIX = 'lazy-tcp-proxy';
 
@@ -130,6 +130,76 @@ describe('labels beside a file', () => {
     expect((await get(port)).body).toBe('broken');
     expect(await getJson(`${proxy.statusUrl}/problems`)).toEqual([]);
     expect(proxy.logs().filter(({ event }) => event === 'problem')).toHaveLength(1);
+  });
+});
+
+describe('labels under both prefixes that count by default', () => {
+  test('each make a service, and the first prefix counts where two give a field', async () => {
+    const [newPort = 0, oldPort = 0, bothPort = 0, ignoredPort = 0, offPort = 0] = await freePorts(5);
+    const container = (short: string, labels: Readonly<Record<string, string>>) =>
+      scope.createContainer({ name: scope.name(short), cmd: httpdCommand({ body: short }), labels });
+    await container('new', { 'lazy-proxy.enabled': 'true', 'lazy-proxy.ports': `${newPort}:80` });
+    await container('old', { 'lazy-tcp-proxy.enabled': 'true', 'lazy-tcp-proxy.ports': `${oldPort}:80` });
+    await container('two', {
+      'lazy-tcp-proxy.enabled': 'true',
+      'lazy-tcp-proxy.ports': `${ignoredPort}:80`,
+      'lazy-tcp-proxy.block-list': '198.51.100.7',
+      'lazy-proxy.ports': `${bothPort}:80`,
+    });
+    await container('off', {
+      'lazy-tcp-proxy.enabled': 'true',
+      'lazy-tcp-proxy.ports': `${offPort}:80`,
+      'lazy-proxy.enabled': 'false',
+    });
+    const proxy = await start();
+    const bodies = await Promise.all([newPort, oldPort, bothPort].map((port) => get(port)));
+    expect(bodies.map(({ body }) => body)).toEqual(['new', 'old', 'two']);
+    for (const port of [ignoredPort, offPort]) await expect(get(port)).rejects.toThrow('ECONNREFUSED');
+    const problems = await getJson<ShownProblem[]>(`${proxy.statusUrl}/problems`);
+    const ofThese = problems.filter(({ message }) => message.includes('beside lazy-proxy.'));
+    expect(ofThese.map(({ severity, message, origin }) => [severity, origin['label'], message])).toEqual([
+      [
+        'warning',
+        'lazy-tcp-proxy.enabled',
+        '"true" has no effect beside lazy-proxy.enabled, which is "false" and whose prefix comes first; keep one of them',
+      ],
+      [
+        'warning',
+        'lazy-tcp-proxy.ports',
+        'ports: has no effect beside lazy-proxy.ports, whose prefix comes first; keep one of them',
+      ],
+    ]);
+    const { stdout } = await runCli(['print-effective-config', '--show-origin']);
+    const lineOf = (text: string) => stdout.split('\n').find((line) => line.includes(text));
+    expect(lineOf(`${bothPort}:80`)).toContain(`# container ${scope.name('two')}, label lazy-proxy.ports`);
+    expect(lineOf('198.51.100.7')).toContain(
+      `# container ${scope.name('two')}, label lazy-tcp-proxy.block-list`,
+    );
+    expect(lineOf(`${offPort}:80`)).toBeUndefined();
+  });
+
+  test('are no longer both read once the file names one of them', async () => {
+    const [newPort = 0, oldPort = 0] = await freePorts(2);
+    const cmd = httpdCommand({ body: 'x' });
+    const [onNew] = await Promise.all([
+      scope.createContainer({
+        ...{ name: scope.name('on-new'), cmd },
+        labels: { 'lazy-proxy.enabled': 'true', 'lazy-proxy.ports': `${newPort}:80` },
+      }),
+      scope.createContainer({
+        ...{ name: scope.name('on-old'), cmd },
+        labels: { 'lazy-tcp-proxy.enabled': 'true', 'lazy-tcp-proxy.ports': `${oldPort}:80` },
+      }),
+    ]);
+    const proxy = await start('docker: { label_prefix: lazy-tcp-proxy }');
+    await expect(get(newPort)).rejects.toThrow('ECONNREFUSED');
+    expect((await get(oldPort)).body).toBe('x');
+    await proxy.edit('docker: { label_prefix: [lazy-proxy, lazy-tcp-proxy] }');
+    await proxy.waitForLog(({ event, service }) => event === 'listening' && service === onNew.name);
+    expect((await get(newPort)).body).toBe('x');
+    await proxy.edit('docker: { label_prefix: [lazy-proxy] }');
+    const answer = () => get(oldPort).then(({ body }) => body, String);
+    await expect.poll(answer, { timeout: 5_000 }).toContain('ECONNREFUSED');
   });
 });
 

@@ -131,6 +131,30 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     expect(await service.replicas()).toBe(3);
   });
 
+  test('three replicas that sleep while the prefix changes are three again, and none has a label of its own', async () => {
+    const bed = await openBed();
+    const port = await freePort();
+    const { prefix } = bed.scope;
+    const service = await createApp(bed, {
+      fields: { ports: `${port}:80`, idle_timeout: '1s' },
+      spec: { replicas: 3, ports: [{ target: 80 }] },
+    });
+    const before = await bed.startProxy();
+    await untilReplicas(service, 0);
+    await service.gone();
+    expect(await service.labels()).toMatchObject({ [`${prefix}.replicas`]: '3' });
+    await before.stop();
+    const after = await bed.startProxy({ args: ['--label-prefix', `${prefix}-new, ${prefix}`] });
+    await wake(port);
+    expect(await service.replicas()).toBe(3);
+    await untilReplicas(service, 0);
+    expect(await service.labels()).toMatchObject({
+      [`${prefix}-new.replicas`]: '3',
+      [`${prefix}.replicas`]: '3',
+    });
+    expect(after.logs().filter(({ event }) => event === 'problem')).toEqual([]);
+  });
+
   test('a service that somebody else has scaled up is adopted', async () => {
     const bed = await openBed();
     const port = await freePort();

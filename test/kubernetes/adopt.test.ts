@@ -15,7 +15,7 @@ import { setBack } from './support/set-back.ts';
 const IDLE_MS = 2_000;
 /** For what comes after that, on a machine that has much to do. */
 const BOUND_MS = 1_500;
-const REMEMBERED = 'lazy-tcp-proxy.replicas';
+const REMEMBERED = 'lazy-proxy.replicas';
 const ANSWER = 'pod .';
 
 /** A Deployment that opts in, whose pods answer at `targetPort`. */

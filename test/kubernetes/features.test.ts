@@ -210,6 +210,39 @@ describe.concurrent('in Kubernetes', () => {
     expect(rows.map((row) => row.container_name)).toEqual(['in-file', 'labelled']);
   });
 
+  test('discover: labelled takes the labels of both prefixes, and a workload with both once', async (context) => {
+    const bed = await open(context);
+    const [newPort = 0, oldPort = 0, bothPort = 0, latePort = 0] = await freePorts(4);
+    const ofNew = { 'lazy-proxy.enabled': 'true' };
+    const ofOld = { 'lazy-tcp-proxy.enabled': 'true' };
+    const fields = (port: number) => ({ ports: [`${port}:80`], idle_timeout: '2s' });
+    const annotations = { 'lazy-proxy.ports': `${newPort}:80`, 'lazy-proxy.idle-timeout': '2s' };
+    await createApp(bed, { name: 'new', labels: ofNew, annotations, fields: {} });
+    await createApp(bed, { name: 'old', labels: ofOld, fields: fields(oldPort) });
+    const both = await createApp(bed, {
+      ...{ name: 'both', labels: { ...ofNew, ...ofOld }, fields: fields(bothPort) },
+    });
+    const proxy = await startConfiguredProxy(bed, { content: { kubernetes: { discover: 'labelled' } } });
+    for (const [port, name] of [
+      [newPort, 'new'],
+      [oldPort, 'old'],
+      [bothPort, 'both'],
+    ] as const)
+      expect((await get(port)).body).toBe(name);
+    await both.untilReplicas(0);
+    expect((await get(bothPort)).body).toBe('both');
+    expect(await both.countStarts()).toBe(2);
+    // What comes later is heard of by either watch.
+    await createApp(bed, { name: 'late', labels: ofOld, fields: fields(latePort) });
+    await proxy.waitForLog(
+      ({ event, service }) => event === 'listening' && service?.endsWith('/late') === true,
+    );
+    expect((await get(latePort)).body).toBe('late');
+    const rows = await getJson<readonly { readonly container_name: string }[]>(`${proxy.statusUrl}/status`);
+    expect(rows.map((row) => row.container_name)).toEqual(['both', 'late', 'new', 'old']);
+    expect(await getJson(`${proxy.statusUrl}/problems`)).toEqual([]);
+  });
+
   test('the status tells kind, resource, namespace and the name of a port', async (context) => {
     const bed = await open(context);
     const [port = 0, setPort = 0] = await freePorts(2);

@@ -57,6 +57,26 @@ describe.each(RESOURCES)('a %s that sleeps', (resource) => {
     await app.untilReplicas(3);
   });
 
+  test('has as many replicas as before when another prefix comes first meanwhile', async () => {
+    const bed = await openKubeBed();
+    const port = await freePort();
+    const app = await createApp(bed, { port, resource, replicas: 3 });
+    const before = await bed.startProxy({ args: ['--label-prefix', 'lazy-tcp-proxy'] });
+    expect((await get(port)).body).toBe('hello');
+    await app.untilReplicas(0);
+    const remembered = async () => {
+      const { annotations } = (await app.read()).metadata;
+      return [annotations['lazy-proxy.replicas'], annotations['lazy-tcp-proxy.replicas']];
+    };
+    expect(await remembered()).toEqual([undefined, '3']);
+    await before.stop();
+    await bed.startProxy();
+    expect((await get(port)).body).toBe('hello');
+    await app.untilReplicas(3);
+    await app.untilReplicas(0);
+    expect(await remembered()).toEqual(['3', '3']);
+  });
+
   test('is scaled once when 20 clients come at once', async () => {
     const bed = await openKubeBed();
     const port = await freePort();

@@ -44,11 +44,12 @@ function parsePrefix(raw: unknown): Parsed<string> {
 
 function adviseOn(raw: unknown): string {
   if (typeof raw === 'number') return `write "${raw}"`;
-  const text = typeof raw === 'string' ? raw.trim() : '';
+  if (typeof raw !== 'string') return 'write a list for several';
+  const text = raw.trim();
   const parts = text.split(/[\s,]+/).filter((part) => part !== '');
   if (parts.length > 1 && parts.every((part) => PREFIX.test(part))) return `write [${parts.join(', ')}]`;
   const bare = text.replace(/\.(\*|enabled)?$/, '');
-  if (bare !== raw && PREFIX.test(bare)) return `write ${bare}`;
+  if (bare !== raw && PREFIX.test(bare)) return `write "${bare}"`;
   return 'it takes letters and digits, and between them ".", "_", "-" and "/"';
 }
 

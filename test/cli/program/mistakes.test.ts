@@ -60,6 +60,23 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
     ],
   ],
   [
+    'prefixes of labels that are none',
+    'docker: { label_prefix: [] }\nkubernetes: { label_prefix: [a, a.b, a, "c."] }\n',
+    [
+      'f.yaml:1:25 error docker.label_prefix: [] names no prefix; labels: false leaves the labels out',
+      'f.yaml:2:41 error kubernetes.label_prefix[3]: "c." is not a prefix such as lazy-proxy; write "c"',
+    ],
+  ],
+  [
+    'prefixes of labels that get into each other',
+    'docker: { label_prefix: "a, b" }\nkubernetes: { label_prefix: [a, a.b, a] }\n',
+    [
+      'f.yaml:1:25 error docker.label_prefix: "a, b" is not a prefix such as lazy-proxy; write [a, b]',
+      'f.yaml:2:33 error kubernetes.label_prefix[1]: "a.b" and "a" can\'t stand together, because a.b.ports would be a label of both; leave one of them out',
+      'f.yaml:2:38 error kubernetes.label_prefix[2]: "a" is there already; leave it out',
+    ],
+  ],
+  [
     'a field of a service elsewhere',
     'idle_timeout: 5m\nports: ["80:80"]\ndocker: { start_timeout: 5s, max_starting: 2 }\n',
     [

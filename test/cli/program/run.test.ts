@@ -154,6 +154,14 @@ describe('lazy-proxy', () => {
       ['run', '--status-port', '70000'],
       "error: option '--status-port <port>' argument '70000' is invalid. It must be a port from 1 to 65535, or 0 for off.",
     ],
+    [
+      ['run', '--label-prefix', 'a,b,a'],
+      `error: option '--label-prefix <prefixes>' argument 'a,b,a' is invalid. "a" is there already; leave it out.`,
+    ],
+    [
+      ['print-effective-config', '--label-prefix', 'lazy.'],
+      `error: option '--label-prefix <prefixes>' argument 'lazy.' is invalid. "lazy." is not a prefix such as lazy-proxy; write "lazy".`,
+    ],
   ])('exits with 2 and says what is wrong when it is called as %s', async (args, message) => {
     const { status, stdout, stderr } = await runProgram(args);
     expect({ status, stdout, line: stderr.split('\n')[0] }).toEqual({ status: 2, stdout: '', line: message });

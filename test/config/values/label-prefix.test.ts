@@ -32,15 +32,15 @@ describe('parseLabelPrefixes', () => {
     ['-x', [`"-x" is not a prefix such as lazy-proxy; ${CHARACTERS}`]],
     ['', [`"" is not a prefix such as lazy-proxy; ${CHARACTERS}`]],
     ['a b=', [`"a b=" is not a prefix such as lazy-proxy; ${CHARACTERS}`]],
-    ['lazy.', ['"lazy." is not a prefix such as lazy-proxy; write lazy']],
-    ['lazy.*', ['"lazy.*" is not a prefix such as lazy-proxy; write lazy']],
+    ['lazy.', ['"lazy." is not a prefix such as lazy-proxy; write "lazy"']],
+    ['lazy.*', ['"lazy.*" is not a prefix such as lazy-proxy; write "lazy"']],
     ['a, b', ['"a, b" is not a prefix such as lazy-proxy; write [a, b]']],
     [5, ['5 is not a prefix such as lazy-proxy; write "5"']],
-    [{ a: 'b' }, [`a mapping is not a prefix such as lazy-proxy; ${CHARACTERS}`]],
+    [{ a: 'b' }, ['a mapping is not a prefix such as lazy-proxy; write a list for several']],
     [
       ['a', 'b.', '-'],
       [
-        '[1] "b." is not a prefix such as lazy-proxy; write b',
+        '[1] "b." is not a prefix such as lazy-proxy; write "b"',
         `[2] "-" is not a prefix such as lazy-proxy; ${CHARACTERS}`,
       ],
     ],
@@ -73,7 +73,7 @@ describe('parseLabelPrefixText', () => {
   test.each([
     [' , ', '" , " names no prefix; --no-labels leaves the labels out'],
     ['a,a', '"a" is there already; leave it out'],
-    ['a.,b', '"a." is not a prefix such as lazy-proxy; write a'],
+    ['a.,b', '"a." is not a prefix such as lazy-proxy; write "a"'],
   ])('refuses %j', (text, message) => {
     expect(parseLabelPrefixText(text)).toMatchObject({ ok: false, message });
   });
