@@ -262,6 +262,7 @@ describe('examples/proxy-socket-proxy', () => {
     ['GET', '/containers/json'],
     ['GET', '/containers/my_db.1/json'],
     ['GET', '/containers/my_db.1/logs'],
+    ['GET', '/containers/my_db.1/stats'],
     ['POST', '/containers/0123abc/start'],
     ['POST', '/containers/0123abc/stop'],
     ['POST', '/containers/0123abc/unpause'],

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
+import { loadChunks } from './chunks.mjs';
 import { collectLicences } from './licences.mjs';
 import { LAZY_FOLDER, loadLazily } from './lazy-packages.mjs';
 import { keepModuleUrls, moduleUrlBanner } from './module-url.mjs';
@@ -14,6 +15,9 @@ const SOURCE = path.join(ROOT, 'src');
 
 /** Each becomes a bundle at its own place: the program, and what it runs in processes and threads of their own. Those that don't exist are skipped. */
 const ENTRIES = ['main.ts', 'sources/config-process.ts', 'relay/splice/thread/relay-thread.ts'];
+
+/** Entries too, which the program imports when somebody first needs them. */
+const CHUNKS = ['proxy/open-api.ts'];
 
 /** Loaded when first used, each from a file of its own: a proxy may live without ever needing them. */
 const LAZY_PACKAGES = ['cron-parser', 'yaml'];
@@ -49,7 +53,7 @@ const OPTIONS = {
  */
 export async function buildBundles(folder) {
   await rm(folder, { recursive: true, force: true });
-  const entries = ENTRIES.filter((entry) => existsSync(path.join(SOURCE, entry)));
+  const entries = [...ENTRIES, ...CHUNKS].filter((entry) => existsSync(path.join(SOURCE, entry)));
   const results = await Promise.all([
     ...entries.map((entry) => bundleEntry(entry, folder)),
     ...LAZY_PACKAGES.map((name) => bundleLazy(name, { entryPoints: [name] }, folder)),
@@ -72,6 +76,7 @@ function bundleEntry(entry, folder) {
     plugins: [
       useSchemaValidator(ROOT, `${up}/${LAZY_FOLDER}`),
       keepModuleUrls(SOURCE),
+      loadChunks(CHUNKS, SOURCE, up),
       loadLazily(LAZY_PACKAGES, up),
       leaveOutUnusedParts(),
     ],

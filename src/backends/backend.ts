@@ -59,6 +59,11 @@ export interface Backend {
    */
   readOutput?(workload: Workload, request: OutputRequest): Promise<readonly string[]>;
   /**
+   * The bytes of memory that a running workload takes, as its engine counts them. Asked for only while somebody looks.
+   * @throws where it can't be told; absent where the engine doesn't count.
+   */
+  measureMemory?(workload: Workload, signal: AbortSignal): Promise<number>;
+  /**
    * Why a start has failed, in the engine's words, where no event tells it: asked for once, then. Bounded in time.
    * Undefined where it is not known, or can't be asked; never rejects. Absent where observations tell all there is.
    */

@@ -83,6 +83,7 @@ async function serve(
       logger,
       flags: options.settings,
       env: io.env,
+      version: readVersion(),
       clock,
     });
     if (signals.first() !== undefined) return proxy.close();

@@ -100,6 +100,15 @@ export class Engines {
     });
   }
 
+  /** The engines that are used, and why those that don't answer don't. */
+  get standing(): readonly { readonly name: string; readonly problem: string | undefined }[] {
+    const used = Object.entries(this.#engines).filter(([, { opened }]) => opened);
+    return used.map(([kind, { unreachable: problem }]) => ({
+      name: ENGINE_NAMES[kind as EngineKind],
+      problem,
+    }));
+  }
+
   /** Opens the engines that are not open yet; resolves when each has answered or has turned out not to answer. */
   async open(kinds: Iterable<EngineKind>): Promise<void> {
     await Promise.all([...new Set(kinds)].map((kind) => this.#open(kind)));

@@ -3,6 +3,7 @@
  */
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
+import type { Backend } from '../backends/backend.ts';
 import { parseEngineAddress } from '../backends/engine/engine-address.ts';
 import { ProcessBackend } from '../backends/process/process-backend.ts';
 import type { Environment } from '../config/environment.ts';
@@ -26,6 +27,7 @@ import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
 import { createDatagramsLoader } from '../relay/udp/create-datagrams-loader.ts';
 import { UdpBudget } from '../relay/udp/udp-budget.ts';
 import type { ConfigFile } from '../sources/config-file.ts';
+import type { Api } from '../status/api/api.ts';
 import { openStatusServer, type StatusServer } from '../status/status-server.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
 import type { Clock } from '../system/clock.ts';
@@ -37,7 +39,7 @@ import { Engines, findNeededEngines } from './engines.ts';
 import { logPlan, logReady, type PlanCause, ProblemLog } from './proxy-log.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
 import { collectViews } from './status-content.ts';
-import { collectWorkloadProblems, findForbiddenUrls } from './workload-problems.ts';
+import { collectWorkloadProblems, findForbiddenUrls, findWorkloadProblems } from './workload-problems.ts';
 
 /** What messages call the configuration file while none has been found. */
 const THE_FILE = 'the configuration file';
@@ -49,6 +51,8 @@ export interface ProxyOptions {
   readonly environment: Environment;
   readonly flags: SettingsFlags;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Of the program, for the API. */
+  readonly version: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -63,6 +67,8 @@ export class LazyProxy {
   readonly #runtime: Runtime;
   readonly #admission: Admission;
   readonly #labelUrls: LabelUrlGuard;
+  readonly #backends: readonly Backend[];
+  readonly #sinceMs: number;
   #status: StatusServer | undefined;
   /** The settings at the start. Some of them stay in force until the end, whatever the file says later. */
   readonly #atStart: ResolvedSettings;
@@ -89,6 +95,7 @@ export class LazyProxy {
   ) {
     const { clock, logger, env } = options;
     this.#options = options;
+    this.#sinceMs = clock.monotonicMs();
     this.#admission = admission;
     this.#logger = logger;
     this.#problemLog = new ProblemLog(logger, clock);
@@ -98,6 +105,7 @@ export class LazyProxy {
     this.#engines = this.#createEngines();
     this.#process = new ProcessBackend({ clock, logger, env });
     const backends = [...this.#engines.backends, this.#process];
+    this.#backends = backends;
     const loadDatagrams = createDatagramsLoader(settings.relay, { logger });
     const udpBudget = new UdpBudget({
       maxQueuedBytes: settings.udpQueueTotalBytes,
@@ -305,6 +313,7 @@ export class LazyProxy {
         phase: () => (this.#isUp ? this.#phase : 'starting'),
       },
       clock,
+      loadApi: () => this.#loadApi(),
       // The other half of the descriptors that the proxy keeps for itself is for its engine and its files.
       maxConnections: Math.floor(admission.descriptors.reserve / 2),
       onCrowded: (count) => {
@@ -313,6 +322,21 @@ export class LazyProxy {
       },
     });
     this.#runtime.own.add({ protocol: 'tcp', ...this.#settings.status, service: undefined });
+  }
+
+  async #loadApi(): Promise<Api> {
+    const { clock, version } = this.#options;
+    const { openApi } = await import('./open-api.ts');
+    return openApi({
+      ...{ runtime: this.#runtime, backends: this.#backends, clock },
+      about: () => ({
+        version,
+        uptimeMs: clock.monotonicMs() - this.#sinceMs,
+        phase: this.#isUp ? this.#phase : 'starting',
+        engines: this.#engines.standing,
+      }),
+      problemsOf: (entry) => findWorkloadProblems(entry, this.#runtime, this.#explainUrl),
+    });
   }
 
   /** Logs the refusal again when the workload is started by hand: whoever does that looks at the log for the reason. */

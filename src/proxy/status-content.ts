@@ -23,7 +23,7 @@ export function collectViews(
   const lost = table.conflicts.flatMap(({ loser, winner, listener }) => {
     const service = table.entries.get(loser)?.service;
     if (service === undefined) return [];
-    const error = `${winner === undefined ? 'the status server' : `service ${winner}`} listens there`;
+    const error = `${describeHolder(winner)} listens there`;
     const unbound = { activeConnections: 0, drops: {}, refusals: {}, error };
     return [createView({ service, listener, ...unbound, ...parts })];
   });
@@ -56,6 +56,16 @@ function createView(
     state: controller?.state.kind ?? 'unknown',
     lastActiveMs: controller?.lastActiveMs ?? 0,
   };
+}
+
+/** Who has a listen key that a service has lost. */
+export function describeHolder(winner: string | undefined): string {
+  return winner === undefined ? 'the status server' : `service ${winner}`;
+}
+
+/** Why clients of a listener can't be served at the moment, although the last start has not failed. */
+export function explainUnserved(controller: WorkloadController, listener: ListenerSpec): string | undefined {
+  return describeObstacle(controller.observation, listener) ?? describeAbsence(controller, listener);
 }
 
 /** Why a workload that serves its clients is never put to sleep. */

@@ -34,42 +34,51 @@ export function findForbiddenUrls(table: ServiceTable, explainUrl: ExplainUrl): 
 /** Problems of services that show only at run time: in a start, or in what the engines report. */
 export function collectWorkloadProblems(
   table: ServiceTable,
-  { lifecycle, listeners, sender }: Pick<Runtime, 'lifecycle' | 'listeners' | 'sender'>,
+  parts: WorkloadProblemParts,
   explainUrl: ExplainUrl,
 ): readonly Problem[] {
-  return [...table.entries.values()].flatMap((entry): readonly Problem[] => {
-    const { service, origins } = entry;
-    const { name, webhookUrl } = service;
-    const controller = lifecycle.find(name);
-    const problems: Problem[] = [];
-    const { staysAwake } = controller?.observation ?? {};
-    if (staysAwake !== undefined)
-      problems.push(ofWorkload(entry, 'stays-awake', `service ${name} is not put to sleep: ${staysAwake}`));
-    if (controller?.state.kind === 'missing') {
-      const why = controller.observation.detail ?? describeMissing(service.workload);
-      problems.push(
-        ofWorkload(entry, 'missing-workload', `service ${name}: ${why}; it is used as soon as it appears`),
-      );
-    }
-    // If the container runs while the listener is bound, they don't compete: the proxy is in a container with ports of its own.
-    const isBeside = (listener: ListenerSpec) =>
-      controller?.observation.state === 'running' && listeners.status(listener).error === undefined;
-    const unbound = service.listeners.filter((listener) => !isBeside(listener));
-    const published = controller && describePublished(controller.observation, unbound);
-    if (published !== undefined)
-      problems.push(ofWorkload(entry, 'listen-conflict', `service ${name}: ${published}`));
-    const failure = controller?.wakes.failure;
-    if (failure !== undefined)
-      problems.push(ofWorkload(entry, 'wake-failed', `service ${name} did not become ready: ${failure}`));
-    const refusal = webhookUrl === undefined ? undefined : sender.refusals.get(name);
-    const isKnown = webhookUrl?.from === 'label' && explainUrl(webhookUrl.url) !== undefined;
-    if (refusal !== undefined && !isKnown) {
-      const message = `no event of service ${name} is sent to its webhook: ${refusal}`;
-      const origin = origins['webhook_url'] ?? ({ kind: 'default' } as const);
-      problems.push({ code: 'invalid-url', severity: 'warning', message, origin });
-    }
-    return problems;
-  });
+  return [...table.entries.values()].flatMap((entry) => findWorkloadProblems(entry, parts, explainUrl));
+}
+
+type WorkloadProblemParts = Pick<Runtime, 'lifecycle' | 'listeners' | 'sender'>;
+
+/** Those of one service. */
+export function findWorkloadProblems(
+  entry: TableEntry,
+  { lifecycle, listeners, sender }: WorkloadProblemParts,
+  explainUrl: ExplainUrl,
+): readonly Problem[] {
+  const { service, origins } = entry;
+  const { name, webhookUrl } = service;
+  const controller = lifecycle.find(name);
+  const problems: Problem[] = [];
+  const { staysAwake } = controller?.observation ?? {};
+  if (staysAwake !== undefined)
+    problems.push(ofWorkload(entry, 'stays-awake', `service ${name} is not put to sleep: ${staysAwake}`));
+  if (controller?.state.kind === 'missing') {
+    const why = controller.observation.detail ?? describeMissing(service.workload);
+    problems.push(
+      ofWorkload(entry, 'missing-workload', `service ${name}: ${why}; it is used as soon as it appears`),
+    );
+  }
+  // If the container runs while the listener is bound, they don't compete: the proxy is in a container with ports of its own.
+  const isBeside = (listener: ListenerSpec) =>
+    controller?.observation.state === 'running' && listeners.status(listener).error === undefined;
+  const unbound = service.listeners.filter((listener) => !isBeside(listener));
+  const published = controller && describePublished(controller.observation, unbound);
+  if (published !== undefined)
+    problems.push(ofWorkload(entry, 'listen-conflict', `service ${name}: ${published}`));
+  const failure = controller?.wakes.failure;
+  if (failure !== undefined)
+    problems.push(ofWorkload(entry, 'wake-failed', `service ${name} did not become ready: ${failure}`));
+  const refusal = webhookUrl === undefined ? undefined : sender.refusals.get(name);
+  const isKnown = webhookUrl?.from === 'label' && explainUrl(webhookUrl.url) !== undefined;
+  if (refusal !== undefined && !isKnown) {
+    const message = `no event of service ${name} is sent to its webhook: ${refusal}`;
+    const origin = origins['webhook_url'] ?? ({ kind: 'default' } as const);
+    problems.push({ code: 'invalid-url', severity: 'warning', message, origin });
+  }
+  return problems;
 }
 
 function ofWorkload({ service }: TableEntry, code: Problem['code'], message: string): Problem {

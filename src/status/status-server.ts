@@ -4,6 +4,10 @@ import { formatListenAddress } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import { afterEvents, type Cancel, type Clock, systemClock } from '../system/clock.ts';
 import { describeBindError } from '../system/net/bind-error.ts';
+import { type Answer, jsonAnswer, textAnswer } from './answer.ts';
+import type { Api, ApiJob } from './api/api.ts';
+import { Pace } from './pace.ts';
+import { messageOf } from '../system/message-of.ts';
 import { PacedSocket } from './paced-socket.ts';
 
 /** From the connection, or the last answer, to the end of a request's headers; and from there to the end of its body. */
@@ -11,16 +15,11 @@ const REQUEST_MS = 10_000;
 /** How long a client may take nothing of its answer, and how long it may take for the whole, in ms. */
 const SILENCE_MS = 30_000;
 const ANSWER_MS = 60_000;
+/** Of a request's body, which nobody reads: who sends more is cut off. */
+const MAX_BODY_BYTES = 65_536;
 const MAX_CONNECTIONS = 256;
 /** The most bytes of answers that clients have not taken yet, in all. */
 const MAX_UNTAKEN_BYTES = 32 * 2 ** 20;
-/**
- * After a body was made, none of its kind is made for so many times as long as that took, so that no number of clients
- * takes more of the proxy than a tenth of its time. What takes less than a millisecond needs no rest.
- */
-const REST_FACTOR = 9;
-const MAX_REST_MS = 1_000;
-
 /** What the status server shows; each call makes it anew. */
 export interface StatusContent {
   /** Body of `GET /status`, the array that lazy-tcp-proxy has too. */
@@ -43,7 +42,11 @@ export class StatusServer {
   readonly #clock: Clock;
   readonly #maxConnections: number;
   readonly #onCrowded: (maxConnections: number) => void;
-  readonly #pages: ReadonlyMap<string, Page>;
+  readonly #pages: ReadonlyMap<string, () => Answer>;
+  /** By page, or by kind of answer of the API. */
+  readonly #paces = new Map<string, Pace>();
+  readonly #loadApi: (() => Promise<Api>) | undefined;
+  #api: Promise<Api> | undefined;
   /** The open connections, oldest first. */
   readonly #connections = new Map<PacedSocket, Connection>();
 
@@ -51,6 +54,7 @@ export class StatusServer {
    * @param options.maxConnections at once, 256 at most: beyond that the oldest one that has no request is closed, or, where
    * each has one, the one that has been taking its answer for the longest time.
    * @param options.onCrowded told when that happens.
+   * @param options.loadApi loads what answers `/api` when somebody first asks for it; absent = there is no API.
    */
   constructor(
     content: StatusContent,
@@ -58,31 +62,20 @@ export class StatusServer {
       readonly clock?: Clock;
       readonly maxConnections?: number;
       readonly onCrowded?: (maxConnections: number) => void;
+      readonly loadApi?: () => Promise<Api>;
     } = {},
   ) {
     this.#clock = options.clock ?? systemClock;
     this.#maxConnections = Math.min(MAX_CONNECTIONS, options.maxConnections ?? MAX_CONNECTIONS);
     this.#onCrowded = options.onCrowded ?? (() => {});
-    this.#pages = this.#createPages(content);
+    this.#pages = listPages(content);
+    this.#loadApi = options.loadApi;
     // It parses and writes; it never listens, so that it starts none of its own periodic checks.
     const http = createHttpServer((request, response) => this.#queue(request, response));
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       const paced = this.#enter(socket);
       if (paced !== undefined) http.emit('connection', paced);
     });
-  }
-
-  #createPages(content: StatusContent): ReadonlyMap<string, Page> {
-    const pages: Readonly<Record<string, () => Answer>> = {
-      '/status': () => json(content.status()),
-      '/problems': () => json(content.problems()),
-      '/health': () => text(200, 'ok'),
-      '/ready': () => {
-        const phase = content.phase();
-        return phase === 'serving' ? text(200, 'ok') : text(503, phase);
-      },
-    };
-    return new Map(Object.entries(pages).map(([path, make]) => [path, new Page(make, this.#clock)]));
   }
 
   /** Takes a connection. At the limit an old one is closed for it, so that a flood of half requests keeps nobody out. */
@@ -128,8 +121,12 @@ export class StatusServer {
     requests.push({ request, response });
     // The time that its body has; a client that has sent it all has the time that an answer has.
     this.#bound(connection, REQUEST_MS);
+    let bytes = 0;
     request
-      .resume()
+      .on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes > MAX_BODY_BYTES) this.#end(connection);
+      })
       .once('end', () => this.#bound(connection, response.writableFinished ? REQUEST_MS : ANSWER_MS));
     response.once('close', () => {
       requests.shift();
@@ -145,20 +142,49 @@ export class StatusServer {
     if (requests.length === 1) this.#answer(connection, { request, response });
   }
 
-  #answer(connection: Connection, { request, response }: Exchange): void {
+  #answer(connection: Connection, exchange: Exchange): void {
+    const { request, response } = exchange;
     connection.sinceMs = this.#clock.monotonicMs();
+    const path = request.url?.split('?', 1)[0] ?? '/';
+    if (this.#loadApi !== undefined && (path === '/api' || path.startsWith('/api/')))
+      return void this.#askApi(connection, exchange);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      const refusal = text(405, 'GET only');
+      const refusal = textAnswer(405, 'GET only');
       return send(response, { ...refusal, headers: { ...refusal.headers, allow: 'GET, HEAD' } });
     }
-    const page = this.#pages.get(request.url?.split('?', 1)[0] ?? '/');
-    if (page === undefined)
-      return send(response, text(404, `there is ${listWords([...this.#pages.keys()])}`));
-    page.ask((answer) => {
-      if (connection.socket.destroyed) return;
-      connection.body = answer.body;
-      send(response, answer);
-      this.#boundUntaken(connection);
+    const make = this.#pages.get(path);
+    if (make === undefined)
+      return send(response, textAnswer(404, `there is ${listWords([...this.#pages.keys()])}`));
+    this.#make(connection, { exchange, job: { pace: path, key: '', make } });
+  }
+
+  /** Answers with what the API says; it is loaded with the first question. */
+  async #askApi(connection: Connection, exchange: Exchange): Promise<void> {
+    const { method = 'GET', url = '/', headers } = exchange.request;
+    try {
+      this.#api ??= this.#loadApi?.();
+      const api = await this.#api;
+      const job = await api?.take({ method, url, headers, remoteAddress: connection.socket.remoteAddress });
+      if (job !== undefined) this.#make(connection, { exchange, job });
+    } catch (error) {
+      send(exchange.response, textAnswer(500, `the API failed: ${messageOf(error)}`));
+    }
+  }
+
+  #make(
+    connection: Connection,
+    { exchange, job }: { readonly exchange: Exchange; readonly job: ApiJob },
+  ): void {
+    const pace = this.#paces.get(job.pace) ?? new Pace(this.#clock);
+    this.#paces.set(job.pace, pace);
+    pace.ask(job.key, {
+      make: job.make,
+      take: (answer) => {
+        if (connection.socket.destroyed) return;
+        connection.body = answer.body;
+        send(exchange.response, answer);
+        this.#boundUntaken(connection);
+      },
     });
   }
 
@@ -191,7 +217,8 @@ export class StatusServer {
   close(): void {
     this.#server.close();
     for (const connection of [...this.#connections.values()]) this.#end(connection);
-    for (const page of this.#pages.values()) page.close();
+    for (const pace of this.#paces.values()) pace.close();
+    void this.#api?.then((api) => api.close()).catch(() => {});
   }
 }
 
@@ -221,64 +248,17 @@ function longestAnswered(connections: readonly Connection[]): Connection | undef
   return connections.toSorted((a, b) => a.sinceMs - b.sinceMs)[0];
 }
 
-interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Buffer;
-}
-
-/** What one path shows: made anew for who asks, and once for all who ask before it is made. `close()` ends it. */
-class Page {
-  readonly #make: () => Answer;
-  readonly #clock: Clock;
-  #waiting: ((answer: Answer) => void)[] = [];
-  #restUntilMs = Number.NEGATIVE_INFINITY;
-  #cancel: Cancel = () => {};
-
-  constructor(make: () => Answer, clock: Clock) {
-    this.#make = make;
-    this.#clock = clock;
-  }
-
-  /** Hands over what is true when it is asked for, or later. */
-  ask(take: (answer: Answer) => void): void {
-    this.#waiting.push(take);
-    if (this.#waiting.length > 1) return;
-    const restMs = this.#restUntilMs - this.#clock.monotonicMs();
-    if (restMs <= 0) this.#tell();
-    else this.#cancel = this.#clock.schedule(restMs, () => this.#tell());
-  }
-
-  close(): void {
-    this.#cancel();
-    this.#waiting = [];
-  }
-
-  #tell(): void {
-    const takers = this.#waiting.splice(0);
-    const begunMs = this.#clock.monotonicMs();
-    const answer = this.#make();
-    const nowMs = this.#clock.monotonicMs();
-    if (nowMs - begunMs >= 1)
-      this.#restUntilMs = nowMs + Math.min(MAX_REST_MS, REST_FACTOR * (nowMs - begunMs));
-    for (const take of takers) take(answer);
-  }
-}
-
-function json(value: unknown): Answer {
-  return createAnswer(200, { type: 'application/json', body: `${JSON.stringify(value, undefined, 2)}\n` });
-}
-
-function text(status: number, body: string): Answer {
-  return createAnswer(status, { type: 'text/plain', body });
-}
-
-function createAnswer(
-  status: number,
-  { type, body }: { readonly type: string; readonly body: string },
-): Answer {
-  const headers = { 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-store' };
-  return { status, headers, body: Buffer.from(body) };
+function listPages(content: StatusContent): ReadonlyMap<string, () => Answer> {
+  const ready = () => {
+    const phase = content.phase();
+    return phase === 'serving' ? textAnswer(200, 'ok') : textAnswer(503, phase);
+  };
+  return new Map([
+    ['/status', () => jsonAnswer(content.status())],
+    ['/problems', () => jsonAnswer(content.problems())],
+    ['/health', () => textAnswer(200, 'ok')],
+    ['/ready', ready],
+  ]);
 }
 
 function send(response: ServerResponse, { status, headers, body }: Answer): void {

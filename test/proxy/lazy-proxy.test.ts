@@ -23,6 +23,7 @@ async function startProxy(text: string) {
     logger: silentLogger,
     flags: {},
     env: process.env,
+    version: '1.2.3',
     clock,
   });
   await proxy.start();

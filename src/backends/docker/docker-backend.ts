@@ -20,6 +20,7 @@ import { WorkloadObserver } from '../engine/workload-observer.ts';
 import { type ChangeContext, stopContainer, wakeContainer } from './change-container.ts';
 import { type CacheChange, CONTAINER_EVENTS, ContainerCache, type Rename } from './container-cache.ts';
 import { ContainerLabels } from './container-labels.ts';
+import { readMemory } from './container-memory.ts';
 import { readContainerOutput } from './container-output.ts';
 import { ContainerSource } from './container-source.ts';
 import { HealthPoller } from './health-poller.ts';
@@ -125,6 +126,13 @@ export class DockerBackend implements Backend {
     const id = this.#cache.get(containerOf(workload))?.id;
     if (id === undefined) return [];
     return readContainerOutput(this.#engine.client, { ...request, id });
+  }
+
+  async measureMemory(workload: Workload, signal: AbortSignal): Promise<number> {
+    const id = this.#cache.get(containerOf(workload))?.id;
+    const bytes = id === undefined ? undefined : readMemory(await this.#engine.client.stats(id, signal));
+    if (bytes === undefined) throw new Error('the engine does not count its memory');
+    return bytes;
   }
 
   look(workload: Workload): void {

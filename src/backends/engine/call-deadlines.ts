@@ -19,6 +19,8 @@ export const CALL_DEADLINES_MS = {
   'stop container': 10_000,
   /** To its end. Short: it is read for the sake of one message. */
   'read log': 3_000,
+  /** An engine that doesn't know `one-shot` takes two seconds over it. */
+  'read stats': 5_000,
   /** Short: whoever waits for a wake waits for this, too. */
   'join network': 5_000,
   'leave network': 5_000,

@@ -20,6 +20,16 @@ export interface ListedContainer {
   };
 }
 
+/** The answer of `GET /containers/{id}/stats`. */
+export interface ContainerStats {
+  readonly memory_stats?: {
+    /** In bytes. */
+    readonly usage?: number;
+    /** `inactive_file` in version 2 of control groups, `total_inactive_file` in version 1. */
+    readonly stats?: { readonly inactive_file?: number; readonly total_inactive_file?: number } | null;
+  };
+}
+
 /** The answer of `GET /containers/{id}/json`. */
 export interface InspectedContainer {
   readonly Id: string;

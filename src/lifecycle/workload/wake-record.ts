@@ -9,6 +9,8 @@ import type { Transition } from './machine.ts';
 
 /** Of all failed wakes that are kept, how many keep what the workload had printed. */
 const MAX_OUTPUTS = 5;
+/** Of each line of it. */
+const MAX_OUTPUT_CHARS = 512;
 
 interface Attempt {
   readonly cause: string;
@@ -196,7 +198,9 @@ export class WakeRecord {
     // Another start may have failed meanwhile, and this one may have been explained: it has its place still.
     const wake = this.#kept?.findLast(({ atMs }) => atMs === last?.atMs);
     if (wake === undefined || output === undefined || output.length === 0) return;
-    this.#amend(wake, { output });
+    // Flat copies: a part of a long line would keep all of it in memory.
+    const lines = output.map((line) => Buffer.from(line.slice(0, MAX_OUTPUT_CHARS)).toString());
+    this.#amend(wake, { output: lines });
     const older = this.kept.filter((kept) => kept.output !== undefined).slice(0, -MAX_OUTPUTS);
     for (const kept of older) {
       const { output: _, ...rest } = kept;

@@ -46,6 +46,7 @@ const CALLS: Readonly<Record<EngineCall, HungCall>> = {
     make: (engine, _, signal) =>
       engine.readLog(ID, { lines: 20, sinceMs: undefined, signal, read: async () => undefined }),
   },
+  'read stats': { make: (engine, _, signal) => engine.stats(ID, signal) },
   'join network': {
     make: (engine, _, signal) => engine.connectNetwork('n', { containerId: 'c', endpoint: {}, signal }),
   },

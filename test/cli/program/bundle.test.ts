@@ -24,8 +24,9 @@ function packagesIn(file: string): readonly string[] {
 describe('the bundle', () => {
   test.each([
     // It grows with the program; what that costs in memory is measured by `npm run bench -- idle`.
-    ['main.js', 900],
+    ['main.js', 930],
     ['sources/config-process.js', 120],
+    ['proxy/open-api.js', 100],
     ['packages/yaml.js', 200],
     ['packages/cron-parser.js', 200],
     ['packages/schema-validator.js', 250],

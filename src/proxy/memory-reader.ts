@@ -1,0 +1,77 @@
+import type { Backend } from '../backends/backend.ts';
+import type { Workload } from '../model/workload.ts';
+import { workloadKey } from '../model/workload.ts';
+import type { MemoryView } from '../status/api/content.ts';
+import type { Clock } from '../system/clock.ts';
+import { messageOf } from '../system/message-of.ts';
+
+/** How long what was measured is good enough, ms: pages ask every few seconds. */
+const FRESH_MS = 5_000;
+/** Measurements under way at once: an engine takes a while over each. */
+const MAX_AT_ONCE = 8;
+
+interface Measured {
+  readonly atMs: number;
+  readonly view: Promise<MemoryView>;
+}
+
+/** Asks the engines what workloads take of memory, only when somebody wants to know. `close()` ends it. */
+export class MemoryReader {
+  readonly #backends: readonly Backend[];
+  readonly #clock: Clock;
+  readonly #closed = new AbortController();
+  /** By workload. What is older than `FRESH_MS` is dropped with the next question. */
+  readonly #measured = new Map<string, Measured>();
+  readonly #waiting: (() => void)[] = [];
+  #underWay = 0;
+
+  constructor(options: { readonly backends: readonly Backend[]; readonly clock: Clock }) {
+    this.#backends = options.backends;
+    this.#clock = options.clock;
+  }
+
+  /** Of each of these running workloads, by key; one that its engine can't measure is left out. Never rejects. */
+  async read(workloads: readonly Workload[]): Promise<ReadonlyMap<string, MemoryView>> {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [key, { atMs }] of this.#measured) if (nowMs - atMs >= FRESH_MS) this.#measured.delete(key);
+    const views = await Promise.all(
+      workloads.map(async (workload) => {
+        const view = await this.#measure(workload);
+        return view === undefined ? [] : [[workloadKey(workload), view] as const];
+      }),
+    );
+    return new Map(views.flat());
+  }
+
+  /** Gives up what is under way. Idempotent. */
+  close(): void {
+    this.#closed.abort(new Error('the proxy is shutting down'));
+  }
+
+  #measure(workload: Workload): Promise<MemoryView | undefined> {
+    const backend = this.#backends.find(({ kind }) => kind === workload.kind);
+    if (backend?.measureMemory === undefined) return Promise.resolve(undefined);
+    const key = workloadKey(workload);
+    const known = this.#measured.get(key);
+    if (known !== undefined) return known.view;
+    const view = this.#inTurn(
+      () => backend.measureMemory?.(workload, this.#closed.signal) ?? Promise.reject(),
+    ).then(
+      (bytes): MemoryView => ({ bytes }),
+      (error): MemoryView => ({ problem: messageOf(error) }),
+    );
+    this.#measured.set(key, { atMs: this.#clock.monotonicMs(), view });
+    return view;
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#underWay >= MAX_AT_ONCE) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#underWay++;
+    try {
+      return await work();
+    } finally {
+      this.#underWay--;
+      this.#waiting.shift()?.();
+    }
+  }
+}

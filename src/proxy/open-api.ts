@@ -1,0 +1,52 @@
+/**
+ * What the API has to show and to do, of the proxy's parts. Loaded when somebody first asks for it, from a file of its own:
+ * whatever only the API needs belongs here, or is imported from here alone.
+ */
+import type { Backend } from '../backends/backend.ts';
+import type { Problem } from '../model/problem.ts';
+import type { TableEntry } from '../model/table.ts';
+import { workloadKey } from '../model/workload.ts';
+import { type Api, createApi } from '../status/api/api.ts';
+import type { AboutView, ApiContent, MemoryView } from '../status/api/content.ts';
+import type { Clock } from '../system/clock.ts';
+import { MemoryReader } from './memory-reader.ts';
+import type { Runtime } from './runtime.ts';
+import { collectServiceDetail, collectServiceViews } from './service-views.ts';
+
+export interface ApiParts {
+  readonly runtime: Runtime;
+  readonly backends: readonly Backend[];
+  readonly about: () => AboutView;
+  /** What is wrong with a service at run time. */
+  readonly problemsOf: (entry: TableEntry) => readonly Problem[];
+  readonly clock: Clock;
+}
+
+/** Whoever opens it closes it. */
+export function openApi({ runtime, backends, about, problemsOf, clock }: ApiParts): Api {
+  const { reconciler, lifecycle } = runtime;
+  const memory = new MemoryReader({ backends, clock });
+  const content: ApiContent = {
+    about,
+    services: () => collectServiceViews(reconciler.current, runtime),
+    service: (name, { maxClients }) =>
+      collectServiceDetail(name, { ...runtime, table: reconciler.current, maxClients, problemsOf }),
+    async memory(names) {
+      const running = names.flatMap((name) => {
+        const controller = lifecycle.find(name);
+        return controller?.observation.state === 'running' ? [{ name, workload: controller.workload }] : [];
+      });
+      const read = await memory.read(running.map(({ workload }) => workload));
+      const views = running.map(({ name, workload }) => [name, read.get(workloadKey(workload))] as const);
+      return new Map(views.filter((entry): entry is [string, MemoryView] => entry[1] !== undefined));
+    },
+  };
+  const api = createApi(content);
+  return {
+    take: (request) => api.take(request),
+    close() {
+      memory.close();
+      api.close();
+    },
+  };
+}

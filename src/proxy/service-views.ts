@@ -1,0 +1,107 @@
+import type { Problem } from '../model/problem.ts';
+import type { ServiceTable, TableEntry } from '../model/table.ts';
+import { toWorkloadRef, workloadRefKey } from '../model/workload.ts';
+import type { ListenerReport, ServiceDetail, ServiceView } from '../status/api/content.ts';
+import type { Runtime } from './runtime.ts';
+import { describeHolder, explainUnserved } from './status-content.ts';
+
+type Parts = Pick<Runtime, 'lifecycle' | 'listeners' | 'relay' | 'schedules'>;
+
+/** What the API shows of every service of the table, with the oldest client of each listener. */
+export function collectServiceViews(table: ServiceTable, parts: Parts): readonly ServiceView[] {
+  const lost = groupBy(table.conflicts, ({ loser }) => loser);
+  const hubs = findHubs(table);
+  return [...table.entries.values()].map((entry) =>
+    createView(entry, { ...parts, maxClients: 1, lost: lost.get(entry.service.name) ?? [], hubs }),
+  );
+}
+
+/** What the API shows of one service; undefined where there is none of that name. */
+export function collectServiceDetail(
+  name: string,
+  {
+    table,
+    maxClients,
+    problemsOf,
+    ...parts
+  }: Parts & {
+    readonly table: ServiceTable;
+    readonly maxClients: number;
+    /** What is wrong with a service at run time. */
+    readonly problemsOf: (entry: TableEntry) => readonly Problem[];
+  },
+): ServiceDetail | undefined {
+  const entry = table.entries.get(name);
+  if (entry === undefined) return undefined;
+  const lost = table.conflicts.filter(({ loser }) => loser === name);
+  const key = workloadRefKey(toWorkloadRef(entry.service.workload));
+  const ofLabels = table.problems.filter(
+    ({ origin }) => origin.kind === 'label' && workloadRefKey(origin.workload) === key,
+  );
+  return {
+    ...createView(entry, { ...parts, maxClients, lost, hubs: findHubs(table) }),
+    timeline: parts.lifecycle.find(name)?.timeline ?? [],
+    problems: [...ofLabels, ...problemsOf(entry)],
+  };
+}
+
+function createView(
+  { service }: TableEntry,
+  {
+    lifecycle,
+    listeners,
+    relay,
+    schedules,
+    maxClients,
+    lost,
+    hubs,
+  }: Parts & {
+    readonly maxClients: number;
+    readonly lost: ServiceTable['conflicts'];
+    readonly hubs: ReadonlyMap<string, readonly string[]>;
+  },
+): ServiceView {
+  const controller = lifecycle.find(service.name);
+  const report = controller?.report;
+  const own = service.listeners.map((listener): ListenerReport => {
+    const { drops, refusals, error, ...status } = listeners.status(listener);
+    return {
+      ...{ listener, ...status, dropped: drops, refused: refusals },
+      error: error ?? (controller && explainUnserved(controller, listener)),
+      relay: listener.protocol === 'tcp' ? relay.kind : undefined,
+      clients: listeners.listClients(listener, maxClients),
+    };
+  });
+  const others = lost.map(({ listener, winner }): ListenerReport => {
+    return {
+      ...{ listener, condition: 'lost', error: `${describeHolder(winner)} listens there` },
+      ...{ activeConnections: 0, blocked: 0, refused: {}, dropped: {}, clients: [] },
+      relay: listener.protocol === 'tcp' ? relay.kind : undefined,
+    };
+  });
+  return {
+    ...{ service, report, listeners: [...own, ...others] },
+    hubs: hubs.get(service.name) ?? [],
+    schedule: schedules.nextFires(service.name),
+  };
+}
+
+/** By dependant, the services that have it as theirs. */
+function findHubs(table: ServiceTable): ReadonlyMap<string, readonly string[]> {
+  const links = [...table.entries.values()].flatMap(({ service: { name, dependants } }) =>
+    dependants.map((dependant) => ({ hub: name, dependant })),
+  );
+  const grouped = groupBy(links, ({ dependant }) => dependant);
+  return new Map([...grouped].map(([dependant, of]) => [dependant, of.map(({ hub }) => hub)]));
+}
+
+function groupBy<T>(values: readonly T[], keyOf: (value: T) => string): ReadonlyMap<string, readonly T[]> {
+  const groups = new Map<string, T[]>();
+  for (const value of values) {
+    const key = keyOf(value);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [value]);
+    else group.push(value);
+  }
+  return groups;
+}

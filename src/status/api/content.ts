@@ -1,0 +1,64 @@
+import type { Problem } from '../../model/problem.ts';
+import type { ListenerSpec, Service } from '../../model/service.ts';
+import type { Timeline, WorkloadReport } from '../../model/workload-report.ts';
+import type { PresentClient } from '../../relay/listener.ts';
+
+/** What the API shows and what it may do. Each call looks anew. */
+export interface ApiContent {
+  about(): AboutView;
+  /** Every service of the table, sorted by name; of clients the oldest one of each listener. */
+  services(): readonly ServiceView[];
+  /** One service, with up to `maxClients` clients of each listener; undefined where there is none of that name. */
+  service(name: string, options: { readonly maxClients: number }): ServiceDetail | undefined;
+  /** What the workloads of services take of memory now, by name; those that are asleep are left out. Never rejects. */
+  memory(names: readonly string[]): Promise<ReadonlyMap<string, MemoryView>>;
+}
+
+export interface AboutView {
+  readonly version: string;
+  /** How long the proxy has run, ms. */
+  readonly uptimeMs: number;
+  readonly phase: 'starting' | 'serving' | 'draining';
+  /** The engines that are used, and whether each answers. */
+  readonly engines: readonly { readonly name: string; readonly problem: string | undefined }[];
+}
+
+/** What is known of one service. Times are ms since the epoch. */
+export interface ServiceView {
+  readonly service: Service;
+  /** Undefined for a moment while the table changes. */
+  readonly report: WorkloadReport | undefined;
+  /** Its own, and those that it has lost to another service. */
+  readonly listeners: readonly ListenerReport[];
+  /** Services that have it as their dependant. */
+  readonly hubs: readonly string[];
+  /** When its schedule next wakes it and puts it to sleep. */
+  readonly schedule: { readonly start?: number; readonly stop?: number };
+}
+
+export interface ServiceDetail extends ServiceView {
+  readonly timeline: Timeline;
+  readonly problems: readonly Problem[];
+}
+
+export interface ListenerReport {
+  readonly listener: ListenerSpec;
+  /** `lost`: another service, or the status server, has it. */
+  readonly condition: 'pending' | 'bound' | 'failed' | 'lost';
+  /** Why it is not bound, or its clients can't be served. */
+  readonly error: string | undefined;
+  readonly activeConnections: number;
+  /** Clients that the access list has refused. */
+  readonly blocked: number;
+  /** Clients that were refused because of a limit, by limit. */
+  readonly refused: Readonly<Record<string, number>>;
+  /** Datagrams that were dropped, by reason. */
+  readonly dropped: Readonly<Record<string, number>>;
+  /** How new TCP connections are relayed; undefined for UDP. */
+  readonly relay: string | undefined;
+  /** Oldest first; not all of them where there are many. */
+  readonly clients: readonly PresentClient[];
+}
+
+/** What a workload takes, or why that can't be told. */
+export type MemoryView = { readonly bytes: number } | { readonly problem: string };

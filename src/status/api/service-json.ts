@@ -1,0 +1,202 @@
+/** What the API says of a service, as JSON: snake_case, times as RFC 3339 in UTC, durations in ms. Pure. */
+import { formatProblem, type Problem } from '../../model/problem.ts';
+import { formatListenAddress } from '../../model/service.ts';
+import type { Wake } from '../../model/wake.ts';
+import { describeWorkloadRef, toWorkloadRef } from '../../model/workload.ts';
+import type { WorkloadReport } from '../../model/workload-report.ts';
+import { formatTimestamp } from '../../system/clock.ts';
+import { shortenId } from '../webhook-event.ts';
+import type { ListenerReport, MemoryView, ServiceDetail, ServiceView } from './content.ts';
+
+/** Leases of clients that are listed one by one. */
+export const MAX_LISTED_CLIENTS = 100;
+/** Stands for what the one who asks may not read. */
+export const HIDDEN = '***';
+
+/** Wakes from which the usual time of one is known. */
+const USUAL_FROM = 10;
+
+interface Look {
+  readonly memory: MemoryView | undefined;
+}
+
+/** One row of `GET /api/services`. */
+export function renderService(view: ServiceView, { memory }: Look): Readonly<Record<string, unknown>> {
+  const { service, report, listeners, schedule } = view;
+  const { workload } = service;
+  return {
+    name: service.name,
+    kind: workload.kind,
+    workload: describeWorkloadRef(toWorkloadRef(workload)),
+    ...(report !== undefined && renderReport(report)),
+    why: summarizeLeases(view),
+    ...(schedule.start !== undefined && { next_start: formatTimestamp(schedule.start) }),
+    ...(schedule.stop !== undefined && { next_stop: formatTimestamp(schedule.stop) }),
+    ...(memory !== undefined && { memory: renderMemory(memory) }),
+    listeners: listeners.map(renderListener),
+  };
+}
+
+/** `GET /api/services/{name}`: the row, and all that is too much for a list. */
+export function renderServiceDetail(
+  view: ServiceDetail,
+  { showOutput, ...look }: Look & { readonly showOutput: boolean },
+): Readonly<Record<string, unknown>> {
+  const { report, service, hubs, timeline, problems } = view;
+  const { leases, omitted } = listLeases(view);
+  return {
+    ...renderService(view, look),
+    leases,
+    ...(omitted > 0 && { leases_omitted: omitted }),
+    woken_by: listWakers(view),
+    hubs,
+    dependants: service.dependants,
+    wakes: [...(report?.wakes ?? [])].reverse().map((wake) => renderWake(wake, { showOutput })),
+    timeline: timeline.map(({ atMs, life }) => ({ at: formatTimestamp(atMs), life })),
+    problems: problems.map(renderProblem),
+  };
+}
+
+/** A problem with its place apart, for pages; `text` is the line that the log has. */
+export function renderProblem(problem: Problem): Readonly<Record<string, unknown>> {
+  const { code, severity, message, origin } = problem;
+  const place = origin.kind === 'file' && { file: origin.file, line: origin.line, column: origin.column };
+  return { code, severity, message, ...place, text: formatProblem(problem) };
+}
+
+function renderReport(report: WorkloadReport): Readonly<Record<string, unknown>> {
+  const { observation, wakeUnderWay: waking, lastSleep, times } = report;
+  const last = report.wakes.at(-1);
+  const usualMs = usualWakeMs(report.wakes);
+  return {
+    id: shortenId(observation.id),
+    state: report.state,
+    life: report.life,
+    since: formatTimestamp(report.sinceMs),
+    last_active: formatTimestamp(report.lastActiveMs),
+    ...(report.sleepsAtMs !== undefined && { sleeps_at: formatTimestamp(report.sleepsAtMs) }),
+    ...(report.staysAwake !== undefined && { stays_awake: report.staysAwake }),
+    ...(waking !== undefined && {
+      waking: {
+        ...{ cause: waking.cause, since: formatTimestamp(waking.atMs), phase: waking.phase },
+        ...renderPhases(waking.phases),
+      },
+    }),
+    ...(usualMs !== undefined && { usual_wake_ms: usualMs }),
+    ...(report.failure !== undefined && { failure: report.failure }),
+    ...(last !== undefined && { last_wake: renderWake(last, { showOutput: false }) }),
+    ...(lastSleep !== undefined && {
+      last_sleep: { at: formatTimestamp(lastSleep.atMs), kind: lastSleep.kind, reason: lastSleep.words },
+    }),
+    time_ms: Object.fromEntries(Object.entries(times).map(([life, ms]) => [life, Math.round(ms)])),
+    sleeps: report.sleeps,
+  };
+}
+
+function renderWake(
+  { atMs, cause, result, reason, phases, output }: Wake,
+  { showOutput }: { readonly showOutput: boolean },
+): Readonly<Record<string, unknown>> {
+  return {
+    ...{ at: formatTimestamp(atMs), cause, result, ...(reason !== undefined && { reason }) },
+    ...renderPhases(phases),
+    ...(output !== undefined && { output: showOutput ? output : [HIDDEN] }),
+  };
+}
+
+function renderPhases({ queue, engine, health, port }: Wake['phases']): Readonly<Record<string, number>> {
+  return { ...(queue > 0 && { queue_ms: queue }), engine_ms: engine, health_ms: health, port_ms: port };
+}
+
+/** The median of how long the last wakes that worked took in all; undefined where none did. */
+function usualWakeMs(wakes: readonly Wake[]): number | undefined {
+  const worked = wakes.filter(({ result }) => result === 'ready').slice(-USUAL_FROM);
+  const sums = worked.map(({ phases }) => phases.queue + phases.engine + phases.health + phases.port);
+  return sums.sort((a, b) => a - b)[Math.floor((sums.length - 1) / 2)];
+}
+
+function renderListener(report: ListenerReport): Readonly<Record<string, unknown>> {
+  const { listener, condition, error, blocked, refused, dropped, relay } = report;
+  return {
+    protocol: listener.protocol,
+    address: listener.address,
+    port: listener.port,
+    target_port: listener.targetPort,
+    condition,
+    ...(error !== undefined && { error }),
+    connections: report.activeConnections,
+    blocked,
+    ...(Object.keys(refused).length > 0 && { refused }),
+    ...(listener.protocol === 'udp' && { dropped }),
+    ...(relay !== undefined && { relay }),
+  };
+}
+
+function renderMemory(memory: MemoryView): Readonly<Record<string, unknown>> {
+  return 'bytes' in memory ? { bytes: memory.bytes } : { problem: memory.problem };
+}
+
+/** Why it is awake, in numbers; and the lease that is held for the longest time. */
+function summarizeLeases(view: ServiceView): Readonly<Record<string, unknown>> {
+  const { report, listeners } = view;
+  const count = (protocol: string) =>
+    listeners
+      .filter(({ listener }) => listener.protocol === protocol)
+      .reduce((sum, { activeConnections }) => sum + activeConnections, 0);
+  const [connections, flows] = [count('tcp'), count('udp')];
+  const keepers = report?.keepers ?? [];
+  const [oldest] = listLeases(view).leases;
+  return {
+    leases: connections + flows + keepers.length,
+    connections,
+    flows,
+    waiting: report?.waiting ?? 0,
+    kept_by: keepers.map(({ kind }) => kind),
+    ...(oldest !== undefined && { oldest }),
+  };
+}
+
+/** Every lease with its kind, since when it is held and by whom, oldest first; of clients the oldest ones. */
+function listLeases({ report, listeners }: ServiceView): {
+  readonly leases: readonly Readonly<Record<string, unknown>>[];
+  readonly omitted: number;
+} {
+  const kept = (report?.keepers ?? []).map(({ sinceMs, ...keeper }) => ({ sinceMs, lease: keeper }));
+  const clients = listeners.flatMap(({ listener, clients: present }) =>
+    present.map(({ endpoint, sinceMs, isWaiting, bytesUp, bytesDown }) => ({
+      sinceMs,
+      lease: {
+        ...{ kind: listener.protocol === 'tcp' ? 'connection' : 'flow', peer: endpoint },
+        ...{ listener: `${formatListenAddress(listener)}/${listener.protocol}`, waiting: isWaiting },
+        ...(bytesUp !== undefined && { bytes_up: bytesUp, bytes_down: bytesDown }),
+      },
+    })),
+  );
+  const oldest = clients.sort((a, b) => a.sinceMs - b.sinceMs).slice(0, MAX_LISTED_CLIENTS);
+  const all = listeners.reduce((sum, { activeConnections }) => sum + activeConnections, 0);
+  const leases = [...kept, ...oldest]
+    .sort((a, b) => a.sinceMs - b.sinceMs)
+    .map(({ sinceMs, lease: { kind, ...rest } }) => ({ kind, since: formatTimestamp(sinceMs), ...rest }));
+  return { leases, omitted: Math.max(0, all - oldest.length) };
+}
+
+/** What would wake it. */
+function listWakers({
+  service,
+  listeners,
+  hubs,
+  schedule,
+}: ServiceView): readonly Readonly<Record<string, unknown>>[] {
+  return [
+    ...listeners
+      .filter(({ condition }) => condition === 'bound')
+      .map(({ listener }) => ({
+        kind: listener.protocol === 'tcp' ? 'connection' : 'datagram',
+        listener: `${formatListenAddress(listener)}/${listener.protocol}`,
+      })),
+    ...(schedule.start === undefined
+      ? []
+      : [{ kind: 'schedule', at: formatTimestamp(schedule.start), cron: service.cronStart }]),
+    ...hubs.map((hub) => ({ kind: 'hub', hub })),
+  ];
+}

@@ -1,0 +1,55 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Workload } from '../../src/model/workload.ts';
+import { MemoryReader } from '../../src/proxy/memory-reader.ts';
+import { FakeBackend } from '../support/fake-backend.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
+
+const container = (name: string): Workload => ({ kind: 'docker', container: name });
+
+describe('MemoryReader', () => {
+  let clock: FakeClock;
+  let asked: string[];
+  let answers: ((bytes: number) => void)[];
+  let reader: MemoryReader;
+  beforeEach(() => {
+    clock = new FakeClock();
+    asked = [];
+    answers = [];
+    const backend = Object.assign(new FakeBackend(), {
+      measureMemory(workload: Workload) {
+        asked.push('container' in workload ? workload.container : '');
+        if (asked.at(-1) === 'forbidden') return Promise.reject(new Error('403: not allowed'));
+        return new Promise<number>((resolve) => answers.push(resolve));
+      },
+    });
+    reader = new MemoryReader({ backends: [backend, new FakeBackend({ kind: 'process' })], clock });
+  });
+
+  test('asks once for all who want to know within five seconds', async () => {
+    const both = [reader.read([container('db')]), reader.read([container('db')])];
+    answers[0]?.(42);
+    for (const read of both) expect(Object.fromEntries(await read)).toEqual({ 'docker/db': { bytes: 42 } });
+    await clock.advance(4_999);
+    await reader.read([container('db')]);
+    expect(asked).toEqual(['db']);
+    await clock.advance(1);
+    void reader.read([container('db')]);
+    expect(asked).toEqual(['db', 'db']);
+  });
+
+  test('says what the engine says where it refuses, and leaves out what nobody measures', async () => {
+    const process: Workload = { kind: 'process', name: 'app', command: ['x'], cwd: undefined, env: {} };
+    const read = await reader.read([container('forbidden'), process]);
+    expect(Object.fromEntries(read)).toEqual({ 'docker/forbidden': { problem: '403: not allowed' } });
+  });
+
+  test('has eight questions under way at once', async () => {
+    const read = reader.read(Array.from({ length: 20 }, (_, index) => container(`c${index}`)));
+    expect(asked).toHaveLength(8);
+    for (let index = 0; index < 20; index++) {
+      answers[index]?.(1);
+      await settle();
+    }
+    expect((await read).size).toBe(20);
+  });
+});

@@ -1,0 +1,95 @@
+/** `schema/openapi.yaml` is what the API does: every route of it is asked here, and every answer is what it says. */
+import { readFileSync } from 'node:fs';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { listRoutes } from '../../../src/status/api/api.ts';
+import type { ApiContent } from '../../../src/status/api/content.ts';
+import { type AskApi, startApiProxy } from '../../support/api-proxy.ts';
+import { freePort } from '../../support/free-ports.ts';
+import { Sockets } from '../../support/sockets.ts';
+
+interface Operation {
+  readonly operationId: string;
+  readonly responses: Readonly<Record<string, unknown>>;
+}
+
+const OPENAPI = parse(readFileSync('schema/openapi.yaml', 'utf8'));
+const OPERATIONS = Object.entries<Readonly<Record<string, Operation>>>(OPENAPI.paths).flatMap(
+  ([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
+);
+
+/** Answers with its arguments what a service is to print before it ends, or serves a port. */
+const SERVER = 'require("node:net").createServer((c) => c.resume()).listen(process.env.PORT)';
+
+const ajv = new Ajv2020({ strict: false, validateFormats: false });
+ajv.addSchema(OPENAPI, 'openapi');
+
+/** What the description says is wrong with an answer. */
+function findMistakes(
+  path: string,
+  { method, status, type, json }: { method: string; status: number; type: string; json: unknown },
+) {
+  const responses = OPENAPI.paths[path][method.toLowerCase()].responses;
+  const key = responses[status] === undefined ? 'default' : String(status);
+  const response = responses[key].$ref === undefined ? responses[key] : OPENAPI.components.responses.Problem;
+  const pointer =
+    responses[key].$ref === undefined
+      ? `#/paths/${path.replaceAll('~', '~0').replaceAll('/', '~1').replaceAll('{', '%7B').replaceAll('}', '%7D')}/${method.toLowerCase()}/responses/${key}`
+      : responses[key].$ref;
+  const media = type.split(';', 1)[0]?.replaceAll('/', '~1');
+  if (response.content[type.split(';', 1)[0] ?? ''] === undefined) return [`${type} is not described`];
+  const validate = ajv.compile({ $ref: `openapi${pointer}/content/${media}/schema` });
+  validate(json);
+  return (validate.errors ?? []).map(
+    ({ instancePath, message, params }) => `${instancePath} ${message} ${JSON.stringify(params)}`,
+  );
+}
+
+describe('the description of the API', () => {
+  test('names every route, and no other', () => {
+    const routes: string[] = [];
+    for (const { method, path } of listRoutes({} as ApiContent)) routes.push(`${method} ${path}`);
+    expect(OPERATIONS.map(({ method, path }) => `${method} ${path}`).sort()).toEqual(routes.sort());
+  });
+});
+
+describe('an answer is as described', () => {
+  let ask: AskApi;
+  let sockets: Sockets;
+  beforeAll(() => {
+    sockets = new Sockets();
+    return () => sockets.close();
+  });
+
+  const start = async () => {
+    const [port, udp, target] = [await freePort(), await freePort(), await freePort()];
+    const started = await startApiProxy(`
+  shop/db:
+    command: [${process.execPath}, -e, '${SERVER}']
+    env: { PORT: "${target}" }
+    ports: ["127.0.0.1:${port}:${target}"]
+    dependants: [worker]
+  worker: { command: [sleep, "60"], cron_start: "30 8 * * *", cron_stop: "30 17 * * *" }
+  bad: { command: [sh, -c, "echo out of luck; exit 3"], ports: ["127.0.0.1:${await freePort()}:${target}"] }
+  dns: { command: [sleep, "60"], udp_ports: ["127.0.0.1:${udp}:${target}"] }
+`);
+    ask = started.ask;
+    return { port };
+  };
+
+  test.each(OPERATIONS)('$method $path', async ({ method, path }) => {
+    const { port } = await start();
+    const client = await sockets.connect(port);
+    client.write('x');
+    const query = path === '/api' ? '' : '?memory=true';
+    for (const name of ['shop/db', 'worker', 'bad', 'dns', 'gone']) {
+      const url = path.replace('{name}', encodeURIComponent(name)) + query;
+      const { status, headers, json } = await ask(url, { method });
+      expect(status, url).toBe(path.includes('{name}') && name === 'gone' ? 404 : 200);
+      const type = headers['content-type'] ?? '';
+      expect(findMistakes(path, { method, status, type, json }), url).toEqual([]);
+    }
+  });
+});

@@ -1,0 +1,64 @@
+import { once } from 'node:events';
+import { type IncomingHttpHeaders, request } from 'node:http';
+import { onTestFinished } from 'vitest';
+import { LazyProxy } from '../../src/proxy/lazy-proxy.ts';
+import type { ConfigFile } from '../../src/sources/config-file.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { silentLogger } from '../../src/system/log/logger.ts';
+import { aFile, anEnvironment } from './builders.ts';
+import { freePort } from './free-ports.ts';
+
+export interface ApiAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+  /** The body, where it is JSON. */
+  readonly json: unknown;
+}
+
+export type AskApi = (
+  path: string,
+  options?: { readonly method?: string; readonly headers?: Readonly<Record<string, string>> },
+) => Promise<ApiAnswer>;
+
+/** Asks an HTTP server on the loopback; the path goes out as it is. */
+export function askingAt(port: number): AskApi {
+  return async (path, { method = 'GET', headers = {} } = {}) => {
+    const sent = request({ host: '127.0.0.1', port, path, method, headers, agent: false });
+    sent.end();
+    const [response] = await once(sent, 'response');
+    let body = '';
+    for await (const chunk of response) body += chunk;
+    const isJson = /json/.test(response.headers['content-type'] ?? '') && body !== '';
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      body,
+      json: isJson ? JSON.parse(body) : undefined,
+    };
+  };
+}
+
+/** A proxy in this process with the services of a file's text, and how to ask its API; it ends with the test. */
+export async function startApiProxy(
+  services: string,
+): Promise<{ readonly ask: AskApi; readonly port: number }> {
+  const port = await freePort();
+  const text = `status: { listen: "127.0.0.1:${port}" }\ndocker: { labels: false }\nrelay: stream\nservices:\n${services}`;
+  const file = { config: aFile(text), problems: [], shownPath: 'lazy-proxy.yaml', close: async () => {} };
+  const proxy = await LazyProxy.create({
+    file: file as unknown as ConfigFile,
+    environment: anEnvironment(),
+    logger: silentLogger,
+    flags: {},
+    env: process.env,
+    version: '1.2.3',
+    clock: systemClock,
+  });
+  await proxy.start();
+  onTestFinished(async () => {
+    proxy.destroy();
+    await proxy.close();
+  });
+  return { ask: askingAt(port), port };
+}
