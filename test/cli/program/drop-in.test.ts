@@ -76,16 +76,6 @@ describe('the file that CONFIG_PATH names', () => {
     await writeFile(path.join(cwd, 'config.yaml'), 'services:\n');
     expect(await runProgram(args, { cwd, env })).toEqual(before);
   });
-
-  test.each([
-    ['--config', ['run', '--config', 'gone.yaml'], {}],
-    ['LAZY_PROXY_CONFIG', ['run'], { LAZY_PROXY_CONFIG: 'gone.yaml' }],
-  ])('is waited for, but not one that %s names', async (_, args, env) => {
-    const cwd = await createFolder();
-    const { status, stdout } = await runProgram(args, { cwd, env });
-    expect(status).toBe(2);
-    expect(stdout).toContain('gone.yaml:1:1: there is no such file');
-  });
 });
 
 describe('the variables', () => {

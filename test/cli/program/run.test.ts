@@ -22,7 +22,6 @@ describe('lazy-proxy run', () => {
   test.each([
     ['--config', ['--config', 'gone.yaml'], {}],
     ['LAZY_PROXY_CONFIG', [], { LAZY_PROXY_CONFIG: 'gone.yaml' }],
-    ['CONFIG_PATH', [], { CONFIG_PATH: 'gone.yaml' }],
   ])('exits with 2 when the file that %s names is not there', async (_by, args, env) => {
     const folder = await createFolder();
     const { status, stdout } = await runProgram(['run', ...args], {
@@ -81,7 +80,7 @@ describe('lazy-proxy run', () => {
 
   test('warns of a variable that is not usable, with the value that applies', async () => {
     const folder = await createFolder();
-    const env = { ...JSON_LOG, IDLE_TIMEOUT_SECS: 'soon', CONFIG_PATH: 'gone.yaml' };
+    const env = { ...JSON_LOG, IDLE_TIMEOUT_SECS: 'soon', LAZY_PROXY_CONFIG: 'gone.yaml' };
     const { stdout } = await runProgram([], { cwd: folder, env });
     expect(logged(stdout, 'warn')).toEqual([
       '$IDLE_TIMEOUT_SECS: "soon" is not a number of seconds such as 90; what the file says applies, or else the default of 120',
