@@ -22,6 +22,8 @@ interface CrowdedPipe {
  */
 export class CrowdedKernel implements PumpKernel, PipeKernel {
   answers: Answer[] = [];
+  /** Of every socket. */
+  unacknowledgedBytes = 0;
   readonly #open = new Map<number, CrowdedSocket | CrowdedPipe>();
 
   get openCount(): number {
@@ -67,7 +69,7 @@ export class CrowdedKernel implements PumpKernel, PipeKernel {
   }
 
   unacknowledged(): number {
-    return 0;
+    return this.unacknowledgedBytes;
   }
 
   takeError(): number {

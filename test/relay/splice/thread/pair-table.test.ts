@@ -12,9 +12,10 @@ import { CrowdedKernel, type CrowdedSocket } from '../crowded-kernel.ts';
 const SLOTS = 4;
 const BUFFER_BYTES = 16;
 const PIPE_BYTES = 64;
+const READY = EPOLLIN | EPOLLOUT;
 
 /** A table of pairs with pipes for some of them, on a kernel whose numbers come back soon. */
-function createTable() {
+function createTable({ monotonicMs = (): number => 0 } = {}) {
   const kernel = new CrowdedKernel();
   const close = (fd: number) => kernel.close(fd);
   const epoll = { epollAdd: () => 0, epollChange: () => 0, epollRemove: () => 0, epollWait: () => 0 };
@@ -37,7 +38,7 @@ function createTable() {
       bytesPerTurn: 4 * PIPE_BYTES,
     },
     vigil: new PeerVigil({ readTcpInfo: () => undefined, nowMs: () => 0 }),
-    monotonicMs: () => 0,
+    monotonicMs,
     onConnected() {},
     onRefused() {},
     onClosed: (slot) => void closed.push(slot),
@@ -45,13 +46,34 @@ function createTable() {
   return { kernel, pipes, table, closed };
 }
 
+test('a pair of which one end has reset lives while the other end takes something every 5 s', () => {
+  let nowMs = 0;
+  const { kernel, table, closed } = createTable({ monotonicMs: () => nowMs });
+  const sockets = [createSocket(0), createSocket(1)] as const;
+  const [client, upstream] = sockets.map((socket) => kernel.openSocket(socket)) as [number, number];
+  table.add(0, { client, upstream, keepAliveMs: 0 }, 'connected');
+  sockets[1].unread = 12;
+  kernel.unacknowledgedBytes = 12;
+  table.note(0, READY);
+  table.note(1, READY | EPOLLERR);
+  const turn = (afterMs: number) => {
+    nowMs += afterMs;
+    table.endTurn();
+    table.runDue();
+    return closed.length;
+  };
+  for (let rest = 12; rest >= 6; rest--) {
+    kernel.unacknowledgedBytes = rest;
+    expect(turn(4_900), `with ${rest} bytes to go`).toBe(0);
+  }
+  expect(turn(5_001)).toBe(1);
+});
+
 const answer = fc.oneof(
   { weight: 4, arbitrary: fc.integer({ min: 1, max: 2 * PIPE_BYTES }) },
   { weight: 2, arbitrary: fc.constant('EAGAIN' as const) },
   fc.constantFrom('EINTR' as const, -ECONNRESET, -EPIPE, 0),
 );
-
-const READY = EPOLLIN | EPOLLOUT;
 
 /** What happens to the connection of a slot, which is opened anew where there is none; and how the kernel answers then. */
 const happening = fc.record({
