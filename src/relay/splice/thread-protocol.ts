@@ -6,18 +6,18 @@ import type { ConnectionEnding, EndedClient } from '../end-log.ts';
 import { SOCKET_ADDRESS_BYTES, type SocketAddress } from '../native/socket-address.ts';
 import type { PairSockets } from './thread/relayed-pair.ts';
 
-/** Slots for connections that are handed over; descriptors run out before. As many again are the thread's own. */
+/** Slots for connections that are handed over; descriptors run out before. The thread has as many for clients of its own. */
 export const MAX_HANDOVERS = 32_768;
 const MAX_OWN = MAX_HANDOVERS;
 export const MAX_CONNECTIONS = MAX_HANDOVERS + MAX_OWN;
 
-/** Pipes of one thread: each is needed only while it holds bytes that a slow side doesn't take. */
+/** Pipes of one thread. A connection needs one only while a slow side doesn't take its bytes. */
 const MAX_PIPES = 128;
 
 /** Listening sockets that the thread accepts from. */
 export const MAX_ROUTES = 4_096;
 
-/** What the main thread and the relay thread both see. Connections are known by slots, routes by numbers. */
+/** Memory that the main thread and the relay thread share. Connections are known by slots, routes by numbers. */
 export interface SharedState {
   /** By slot: 1 while the thread's two descriptors are open. Cleared before they are closed. */
   readonly open: Int32Array;
@@ -25,11 +25,11 @@ export interface SharedState {
   readonly sockets: Int32Array;
   /** By slot: bytes to the upstream, bytes to the client. */
   readonly traffic: Float64Array;
-  /** By slot: how it has ended, a place in `CONNECTION_ENDINGS`. */
+  /** By slot: how it has ended, an index of `CONNECTION_ENDINGS`. */
   readonly endings: Int32Array;
-  /** By slot: the service for which a client of the thread's own is counted, and 1 more; 0 = none. */
+  /** By slot: the number of the service for which a client of the thread is counted, plus 1; 0 = none. */
   readonly countedService: Int32Array;
-  /** By slot: the hash of its address. */
+  /** By slot: the hash of that client's address. */
   readonly countedHash: Int32Array;
   /** Of each client of the thread's own: its route and 1 more, 0 = none; since when it is there, ms since the epoch; its socket address. */
   readonly own: {
@@ -41,11 +41,11 @@ export interface SharedState {
   };
   /** Descriptors of the pipes that exist, in pairs; 0 = none. */
   readonly pipes: Int32Array;
-  /** By route: 1 while clients may be connected without asking. Cleared by the main thread alone. */
+  /** By route: 1 while the thread may let clients in. Only the main thread clears it. */
   readonly routeOpen: Int32Array;
-  /** By route: its connections. Counted up before `routeOpen` is looked at, so that none escapes who clears that. */
+  /** By route: its connections. The thread counts up before it reads `routeOpen`, so whoever clears that sees every client. */
   readonly routeUse: Int32Array;
-  /** By route: 1 while word of its use is on the way to the main thread. */
+  /** By route: 1 while a report of its use is on the way to the main thread. */
   readonly routeTold: Int32Array;
   /** By route: when it was last used, ms since the epoch. */
   readonly routeLastMs: Float64Array;
@@ -53,7 +53,7 @@ export interface SharedState {
   readonly quit: Int32Array;
 }
 
-/** In `SharedState` an ending is its place in this list. */
+/** `SharedState` holds an ending as its index in this list. */
 export const CONNECTION_ENDINGS = [
   'closed',
   'client-reset',
@@ -95,7 +95,7 @@ export interface ThreadStart {
   readonly shared: SharedState;
   /** Counts the clients that the thread accepts, beside those of the main thread. */
   readonly counts: ClientCounts;
-  /** Where so many are taken or promised, a client is given back and its route closed: from here on they share. See `Admission`. */
+  /** Once so many are taken or promised, clients have to share: the thread gives a client back and closes its route. See `Admission`. */
   readonly maxDescriptor: number;
   /** How many descriptors are promised to clients of the main thread: one number. See `Descriptors`. */
   readonly expected: Int32Array;
@@ -112,11 +112,11 @@ export interface OpenRoute {
   readonly access: AccessRanges;
   /** By which its clients are counted. */
   readonly service: number;
-  /** The service's name, where the end of each connection is to be reported; absent = nobody wants to know. */
+  /** The service's name, where the end of each connection is to be reported; absent = it is not. */
   readonly reportedAs: string | undefined;
   /** How long a client may wait for a connection, in ms. */
   readonly budgetMs: number;
-  /** Of the sockets to the upstreams; what the listening socket brings in has its own options. */
+  /** For the sockets to the upstreams; accepted clients inherit the options of the listening socket. */
   readonly keepAliveMs: number;
 }
 
@@ -124,38 +124,38 @@ export interface OpenRoute {
 export interface ReturnedClient {
   readonly route: number;
   readonly client: number;
-  /** What of its budget it has waited in vain. */
+  /** How much of its budget it has spent waiting, in ms. */
   readonly waitedMs: number;
 }
 
-/** One whom the access list of the route refuses. */
+/** A client that the access list of the route refuses. */
 export type BarredClient = Omit<ReturnedClient, 'waitedMs'>;
 
 export type ThreadCommand =
   /** The descriptors belong to the thread from now on. */
   | ({ readonly kind: 'join'; readonly slot: number } & PairSockets)
-  /** Resets both sides of a connection; one that has ended meanwhile is passed over. */
+  /** Resets both sides of a connection; does nothing where it has ended meanwhile. */
   | { readonly kind: 'destroy'; readonly slot: number }
   | ({ readonly kind: 'open-route' } & OpenRoute)
-  /** Accepts no more; `destroy`: resets the route's connections, too. May be told twice. */
+  /** Accepts no more; with `destroy`, resets the route's connections too. May be sent twice. */
   | { readonly kind: 'close-route'; readonly route: number; readonly destroy: boolean };
 
 /** What has happened in one turn of the thread's loop. */
 export interface ThreadReport {
   /** Slots of handed-over connections that have ended, each once. */
   readonly ended: readonly number[];
-  /** Connections of routes that have ended, where their route is to report them. */
+  /** Connections of routes that have ended, where the route reports them. */
   readonly finished: readonly EndedClient[];
-  /** Clients of routes that were not connected, and are counted in `routeUse` still. */
+  /** Clients of routes that were not connected; they are still counted in `routeUse`. */
   readonly returned: readonly ReturnedClient[];
-  /** Clients whom the access list of their route refuses, and who are not counted. */
+  /** Clients that the access list of their route refuses; they are not counted. */
   readonly barred: readonly BarredClient[];
   /** Routes whose use may have begun or ended. */
   readonly used: readonly number[];
-  /** Routes that accept no more, because they were told so or because they can't. */
+  /** Routes that accept no more: on command, or because they can't. */
   readonly closed: readonly number[];
-  /** Why the kernel refused to tell of a socket (errno): its route is closed, or its connection reset. */
+  /** For each socket that the kernel refused to watch, why (errno): its route is closed, or its connection reset. */
   readonly unwatched: readonly number[];
-  /** What the system had too little of. */
+  /** What the system ran out of. */
   readonly short: readonly Shortage[];
 }

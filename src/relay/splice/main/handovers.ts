@@ -77,7 +77,8 @@ export class Handovers {
     const [near, far] = [descriptorOf(client), descriptorOf(upstream)];
     if (near === undefined || far === undefined) return undefined;
     const descriptors = { client: this.#libc.dup(near), upstream: this.#libc.dup(far) };
-    // Node's own descriptors are free again in a moment, and would make the next client believe that there is room below the bound.
+    // Node's own two descriptors are closed in a moment. With the duplicates above the bound, the next client would find room
+    // where there is none.
     const isUsable = (fd: number) => fd >= 0 && fd < this.#maxDescriptor;
     if (isUsable(descriptors.client) && isUsable(descriptors.upstream)) return descriptors;
     for (const fd of Object.values(descriptors)) if (fd >= 0) this.#libc.close(fd);
@@ -112,7 +113,7 @@ export class Handovers {
   }
 }
 
-/** What Node has read of a socket already, for example of a client that waited. */
+/** Takes what Node has already read of a socket, for example while its client waited. */
 function takeRead(socket: Socket): Uint8Array | undefined {
   const read = socket.read() as Buffer | null;
   return read === null ? undefined : new Uint8Array(read);

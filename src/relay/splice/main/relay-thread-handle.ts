@@ -13,7 +13,7 @@ import {
 /** Any value rings: the thread looks for commands, not for a number. */
 const RING = new Uint8Array(new BigUint64Array([1n]).buffer);
 
-/** A thread that only runs one loop needs little; what it has beyond that would be memory for nothing. */
+/** The thread runs one loop and needs little memory. */
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64, stackSizeMb: 1 } as const;
 
 interface HandleOptions {
@@ -25,7 +25,7 @@ interface HandleOptions {
   readonly maxDescriptor: number;
   readonly expected: Int32Array;
   readonly onReport: (report: ThreadReport) => void;
-  /** The thread is gone without having been told so; nothing of it lives any more. */
+  /** The thread has ended by itself, without `stop()`. */
   readonly onDied: (error: Error) => void;
 }
 
@@ -73,14 +73,13 @@ export class RelayThreadHandle {
       this.#failure = error;
     });
     this.#worker.once('exit', () => this.#exited());
-    // Whoever waits for connections keeps the process alive, not their thread; one that sits in the kernel is woken
-    // at the end, or the process could not end.
+    // The thread does not keep the process alive. At the exit it is woken: while it waits in the kernel, the process can't end.
     this.#worker.unref();
     this.#port.unref();
     process.once('exit', this.#quit);
   }
 
-  /** Gives the thread a command; those of one turn of the event loop wake it once. */
+  /** Sends the thread a command; all commands of one turn of the event loop wake it once. */
   post(command: ThreadCommand): void {
     this.#port.postMessage(command);
     if (this.#isRung) return;
@@ -98,7 +97,7 @@ export class RelayThreadHandle {
     this.#quit();
   }
 
-  /** Resets what a thread that is gone had open; what it had closed itself may be somebody else's by now. */
+  /** Resets the connections that the thread had open when it died. Descriptors that it had closed may be somebody else's by now. */
   resetConnections(): void {
     const { open, sockets, countedService, countedHash } = this.shared;
     for (const [slot, service] of countedService.entries()) {

@@ -23,7 +23,7 @@ import { RelayThreadHandle } from './relay-thread-handle.ts';
 import { Routes } from './routes.ts';
 import type { ThreadReport } from '../thread-protocol.ts';
 
-/** How long an unused thread is kept, in ms: it takes some 10 MB, and a new one starts within 50 ms. */
+/** How long an unused thread is kept, in ms. It takes some 10 MB, and a new one starts within 50 ms. */
 const IDLE_MS = 8_000;
 
 const WARNING_INTERVAL_MS = 60_000;
@@ -32,7 +32,7 @@ export interface SpliceRelayOptions {
   readonly libc: Libc;
   /** The built `relay-thread`. */
   readonly threadFile: URL;
-  /** Relays connections that the thread can't take: when descriptors or slots run out, and all of them after the thread has failed. */
+  /** Relays what the thread can't take: when descriptors or slots run out, and everything after the thread has failed. */
   readonly fallback: TcpRelay;
   /** Limits the clients that the thread takes; absent = no limit. */
   readonly admission?: Admission | undefined;

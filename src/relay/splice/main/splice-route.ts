@@ -56,7 +56,7 @@ export class SpliceRoute implements TcpRoute {
   tryClose(): boolean {
     if (!this.#isOpen) return true;
     const { shared, number } = this.#parts;
-    // In this order: a client that comes now is counted before the thread looks whether it may let it in.
+    // Close first, then count: the thread counts a client before it reads `routeOpen`, so none can slip in between.
     Atomics.store(shared.routeOpen, number, 0);
     if (this.activeConnections > 0) {
       Atomics.store(shared.routeOpen, number, 1);
@@ -78,7 +78,7 @@ export class SpliceRoute implements TcpRoute {
     return this.#parts.listener;
   }
 
-  /** Closes the route if nobody uses it, and tells its owner. */
+  /** Closes the route if it has no connection, and tells its owner. */
   lapse(): void {
     if (this.#isOpen && this.tryClose()) this.#parts.options.onLost();
   }

@@ -5,7 +5,7 @@ import type { PumpParts } from './pump.ts';
 import { type PairSockets, RelayedPair } from './relayed-pair.ts';
 import { CONNECTION_ENDINGS, type SharedState } from '../thread-protocol.ts';
 
-/** When one side has failed, how long the other may take nothing of the rest before it is reset too, in ms. */
+/** After one side has failed, the other is reset too once it has taken nothing of the rest for this long, in ms. */
 const DRAIN_TIMEOUT_MS = 5_000;
 const DRAIN_LOOK_MS = 20;
 
@@ -20,23 +20,23 @@ interface TableOptions {
   readonly monotonicMs: () => number;
   /** The upstream of a pair has accepted. */
   readonly onConnected: (slot: number) => void;
-  /** The upstream of a pair has refused; the client is as it was. The pair has to be removed or closed. */
+  /** The upstream of a pair has refused. Nothing was read of the client; the caller removes or closes the pair. */
   readonly onRefused: (slot: number) => void;
   /** Both sockets are closed. */
   readonly onClosed: (slot: number) => void;
 }
 
 /**
- * The connections of the relay thread by slot, and which of them have something to do: each moves a bounded number of
- * bytes a turn. Token of a client's socket is twice the slot, of its upstream's one more.
+ * The connections of the relay thread by slot, and which of them have something to do. Each moves a bounded number of bytes
+ * a turn. The token of a client's socket is twice its slot, that of its upstream's socket one more.
  */
 export class PairTable {
   readonly #options: TableOptions;
   readonly #pairs: (RelayedPair | undefined)[] = [];
-  /** Slots that have something to do in this turn, and in the next. */
+  /** The slots with something to do, and an empty set to collect those of the next turn. */
   #due = new Set<number>();
   #dueNext = new Set<number>();
-  /** Pairs of which one side has failed, with the time since which the other has taken nothing. */
+  /** Pairs of which one side has failed: how much the other has taken of the rest, and when it last took some. */
   readonly #draining = new Map<number, { readonly sinceMs: number; readonly delivered: number }>();
   #nextLookMs = 0;
 
@@ -44,14 +44,14 @@ export class PairTable {
     this.#options = options;
   }
 
-  /** How long the loop may wait before there is something to do; undefined = for ever. */
+  /** How long the loop may wait, in ms; undefined = until there is an event. */
   timeoutMs(): number | undefined {
     if (this.#due.size > 0) return 0;
     if (this.#draining.size === 0) return undefined;
     return Math.max(0, this.#nextLookMs - this.#options.monotonicMs());
   }
 
-  /** Takes over two sockets; with `connecting` the upstream's may yet refuse. */
+  /** Takes over two sockets. With `connecting`, the upstream has not accepted yet and may refuse. */
   add(slot: number, sockets: PairSockets, state: 'connected' | 'connecting'): void {
     this.#pairs[slot] = new RelayedPair(sockets, {
       parts: this.#options.pump,
@@ -69,11 +69,11 @@ export class PairTable {
     else this.close(slot, 'reset');
   }
 
-  /** Notes what epoll tells of one of the sockets. */
+  /** Takes an event that epoll has for one of the sockets. */
   note(token: number, events: number): void {
     const slot = token >>> 1;
     const pair = this.#pairs[slot];
-    // Closed earlier in this turn.
+    // The pair was closed earlier in this turn.
     if (pair === undefined) return;
     const wasConnected = pair.isConnected;
     pair.note(token & 1 ? 'upstream' : 'client', events);
@@ -81,7 +81,7 @@ export class PairTable {
     if (pair.isConnected && !wasConnected) this.#options.onConnected(slot);
   }
 
-  /** Moves bytes of all pairs that are due. */
+  /** Moves bytes of all pairs that have something to do. */
   runDue(): void {
     const due = this.#due;
     this.#due = this.#dueNext;
@@ -90,7 +90,7 @@ export class PairTable {
     due.clear();
   }
 
-  /** Ends a turn: goes on with pairs that still have to deliver the rest, and resets those that take nothing any more. */
+  /** Ends a turn: looks again at pairs that still have to deliver the rest, and resets those that have stopped taking it. */
   endTurn(): void {
     if (this.#draining.size === 0) return;
     const nowMs = this.#options.monotonicMs();
@@ -102,7 +102,7 @@ export class PairTable {
     }
   }
 
-  /** Closes the upstream's socket of a pair that isn't connected, and lets go of the client's, which is returned. */
+  /** Closes the upstream's socket of a pair that isn't connected, and returns the client's, which stays open. */
   remove(slot: number): number | undefined {
     const pair = this.#forget(slot);
     if (pair === undefined) return undefined;
@@ -123,7 +123,7 @@ export class PairTable {
     onClosed(slot);
   }
 
-  /** Resets the pairs of which an end is gone. */
+  /** Resets the pairs that have lost an end: see `PeerVigil`. */
   resetGone(): void {
     const views = new Set<ViewedPair>(this.#options.vigil.findGone());
     if (views.size === 0) return;

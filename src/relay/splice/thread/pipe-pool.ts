@@ -1,7 +1,7 @@
 import { type ClientCounts, countDescriptors, countShared } from '../../access/client-counts.ts';
 import type { Libc } from '../../native/libc.ts';
 
-/** A kernel pipe through which bytes go from one socket to another without being copied. */
+/** A pipe of the kernel. Bytes go through it from one socket to another without being copied. */
 export interface Pipe {
   readonly readEnd: number;
   readonly writeEnd: number;
@@ -15,9 +15,9 @@ const ENDS = 2;
 export type PipeKernel = Pick<Libc, 'pipe' | 'setPipeSize' | 'close'>;
 
 /**
- * Pipes to lend, at most as many as `registry` has pairs of places. A pipe is given back empty, or discarded.
- * `registry` always holds the descriptors of those that exist, 0 = none: whoever shares it can close them should this
- * thread die. They are counted among the descriptors of the clients, who need them when they are many and slow.
+ * Pipes to lend. `registry` bounds their number: it has two places for each, which hold the descriptors of the pipes that
+ * exist, 0 = none. The main thread reads it too, and closes the pipes if this thread dies. Pipes count among the
+ * descriptors of clients: many slow clients need many of them.
  */
 export class PipePool {
   readonly #kernel: PipeKernel;
@@ -33,7 +33,7 @@ export class PipePool {
     options: {
       readonly registry: Int32Array;
       readonly counts: ClientCounts;
-      /** Where so many descriptors are taken or promised, the rest is for clients, who can do without a pipe. */
+      /** Once so many descriptors are taken or promised, the rest is kept for clients: they can do without a pipe. */
       readonly maxDescriptor: number;
       readonly wantedBytes: number;
     },
@@ -45,7 +45,7 @@ export class PipePool {
     this.#wantedBytes = options.wantedBytes;
   }
 
-  /** An empty pipe; undefined where all are lent, or few descriptors are left. */
+  /** Lends an empty pipe; undefined where all are lent, or few descriptors are left. The caller gives it back or discards it. */
   take(): Pipe | undefined {
     return this.#free.pop() ?? this.#create();
   }
@@ -64,7 +64,7 @@ export class PipePool {
     this.#kernel.close(writeEnd);
   }
 
-  /** Closes those that nobody has. */
+  /** Closes the pipes that are not lent. */
   trim(): void {
     for (const pipe of this.#free.splice(0)) this.discard(pipe);
   }
@@ -81,7 +81,7 @@ export class PipePool {
     this.#registry.set(this.#ends, place);
     countShared(this.#counts, ENDS);
     const capacity = this.#kernel.setPipeSize(writeEnd, this.#wantedBytes);
-    // Beyond what a user's pipes may have together it is refused: then the pipe has the room it was made with.
+    // The kernel refuses once the pipes of one user are too big together; then the pipe keeps the size it was made with.
     return { readEnd, writeEnd, capacity: capacity > 0 ? capacity : DEFAULT_PIPE_BYTES };
   }
 

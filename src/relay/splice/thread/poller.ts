@@ -11,10 +11,9 @@ type PollerKernel = Pick<
 >;
 
 /**
- * Waits for events of many descriptors; each is known by a token of 32 bits. Every socket of the thread is closed here:
- * the kernel forgets a descriptor by itself only when nobody has another one of the same file. One that was closed and
- * lives on elsewhere, as a listening socket does that goes back to the main thread, would go on telling of its clients
- * under a token that may be somebody else's by then, and the loop would turn for nothing.
+ * Waits for events of many descriptors; each is known by a token of 32 bits. Every socket of the thread is closed here,
+ * because closing one does not always end its events. A listening socket that goes back to the main thread stays open
+ * there, so the kernel would go on reporting its clients, under a token that another socket may have by then.
  */
 export class Poller {
   readonly #libc: PollerKernel;
@@ -23,7 +22,7 @@ export class Poller {
   readonly #events = new EpollEvents(MAX_EVENTS);
   readonly #event = new EpollEvents(1);
 
-  /** @param options.onRefused told why the kernel refuses to watch a descriptor: the positive errno. */
+  /** @param options.onRefused called where the kernel refuses to watch a descriptor, with the positive errno. */
   constructor(
     libc: PollerKernel,
     { epoll, onRefused }: { readonly epoll: number; readonly onRefused: (errno: number) => void },
@@ -34,8 +33,8 @@ export class Poller {
   }
 
   /**
-   * Whether the kernel agrees to tell of the descriptor from now on, until it is closed or unwatched. One that it knows
-   * already gets the new token.
+   * Watches a descriptor until it is closed or unwatched; one that is watched already gets the new token. Returns whether the
+   * kernel agrees.
    */
   watch(fd: number, event: { readonly events: number; readonly token: number }): boolean {
     this.#event.set(0, event);
@@ -45,7 +44,7 @@ export class Poller {
     return status === 0;
   }
 
-  /** Tells of it no more: it belongs to somebody else from now on. */
+  /** Watches a descriptor no longer; it stays open and belongs to somebody else. */
   unwatch(fd: number): void {
     this.#libc.epollRemove(this.#epoll, fd);
   }
@@ -58,7 +57,7 @@ export class Poller {
   }
 
   /**
-   * Waits for up to `timeoutMs` (-1 = for ever), and tells what came.
+   * Waits for events, at most `timeoutMs` (-1 = for ever), and passes each to `take`.
    * @throws where the kernel refuses to wait.
    */
   wait(timeoutMs: number, take: (token: number, events: number) => void): void {

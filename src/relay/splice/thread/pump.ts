@@ -2,35 +2,35 @@ import { EAGAIN, EINTR } from '../../native/errno.ts';
 import type { Libc } from '../../native/libc.ts';
 import type { Pipe, PipePool } from './pipe-pool.ts';
 
-/** One socket of a connection, as epoll last told of it. */
+/** One socket of a connection, as the last events of epoll describe it. */
 export interface Side {
   readonly fd: number;
   /** False after the kernel said that there is nothing to read, until it says otherwise. */
   readable: boolean;
-  /** Likewise for room to write. */
+  /** False after the kernel said that there is no room to write, until it says otherwise. */
   writable: boolean;
-  /** The other end has sent FIN: there is an end to be read, whatever else. */
+  /** The other end has sent FIN: a read will come to the end. */
   finished: boolean;
   /**
-   * It has sent urgent data: a read ends before that, with more behind it, and splice doesn't get past it at all. So it
-   * stays: nothing tells when the last of it has been read.
+   * The other end has sent urgent data. A read stops in front of it, though there is more behind it, and splice never gets
+   * past it. Nothing tells when the last urgent byte was read, so this stays true.
    */
   urgent: boolean;
   /**
-   * Its connection is over: reset by the other end, or given up by the kernel. What came before that can still be read,
-   * up to an end that is none of the other end's; nothing can be sent.
+   * The connection is over: the other end has reset it, or the kernel has given it up. What came before can still be read;
+   * the end after it was not sent by the other end. Nothing can be sent any more.
    */
   failed: boolean;
 }
 
-/** Notes that a side has failed: no event tells any more that there is something to be read. */
+/** Marks a side as failed. It counts as readable then, because no event will say so any more. */
 export function fail(side: Side): void {
   side.failed = side.finished = side.readable = true;
 }
 
 /**
- * `waiting`: for an event of one of the sides. `more`: its share of the turn is used up. `ended`: the source has ended,
- * and the target was told so. `broken`: one of the sides has failed, and nothing is left that the target could take.
+ * `waiting`: it needs an event of one of the sides. `more`: its share of the turn is used up. `ended`: the source has ended,
+ * and so has this direction of the target. `broken`: a side has failed, and nothing is left that the target could take.
  */
 export type PumpResult = 'waiting' | 'more' | 'ended' | 'broken';
 
@@ -44,17 +44,16 @@ export type PumpKernel = Pick<
 export interface PumpParts {
   readonly kernel: PumpKernel;
   readonly pipes: Pick<PipePool, 'take' | 'give' | 'discard'>;
-  /** Where small payloads stop over; it holds nothing between two turns. */
+  /** For small payloads; empty between two turns. */
   readonly buffer: Uint8Array;
-  /** Bytes that one direction may move before the others have their turn. */
+  /** Bytes that one direction may move before other connections get their turn. */
   readonly bytesPerTurn: number;
 }
 
 /**
  * Moves the bytes of one direction: small payloads by recv and send, a stream that fills the buffer by splice through a
- * pipe. Reads only what it can pass on, so that what the target doesn't take stays with the sender. Passes the end on
- * when everything before it was. An error of the source counts when everything before it was passed on, too. Does no
- * waiting of its own.
+ * pipe. It reads only what it can pass on, so what the target doesn't take stays with the sender. It passes an end of the
+ * source on, or acts on its failure, once everything before that was passed on. It never waits.
  */
 export class Pump {
   readonly #parts: PumpParts;
@@ -69,7 +68,7 @@ export class Pump {
   #result: PumpResult = 'waiting';
   #moved = 0;
 
-  /** @param options.first what was read of the source before; it goes first. */
+  /** @param options.first what was read of the source already; it is sent first. */
   constructor(
     parts: PumpParts,
     options: { readonly source: Side; readonly target: Side; readonly first: Uint8Array | undefined },
@@ -99,7 +98,7 @@ export class Pump {
     return this.#result;
   }
 
-  /** Lets go of what it holds; the sockets are the owner's. */
+  /** Drops what it still holds. The caller closes the sockets. */
   close(): void {
     if (this.#pipe !== undefined) this.#parts.pipes.discard(this.#pipe);
     this.#pipe = undefined;
@@ -122,7 +121,7 @@ export class Pump {
     const count = kernel.recv(this.#source.fd, buffer);
     if (!this.#didRead(count)) return;
     this.#isBulk = count === buffer.length;
-    // It wasn't filled, so nothing is left; but after the end was told there comes no further event.
+    // The buffer wasn't filled, so nothing is left to read. Not after a FIN, though: no further event would tell of the end.
     const { finished, urgent } = this.#source;
     if (!this.#isBulk && !finished && !urgent) this.#source.readable = false;
     const sent = kernel.send(this.#target.fd, buffer, count);
@@ -155,7 +154,7 @@ export class Pump {
     else this.#result = 'ended';
   }
 
-  /** Whether there is something; notes what else the result says. */
+  /** Whether a read brought bytes; acts on any other result. */
   #didRead(count: number): boolean {
     if (count > 0) return true;
     if (count === -EINTR) return false;

@@ -29,7 +29,7 @@ export interface LoopOptions {
   readonly pump: PumpParts;
   readonly maxDescriptor: number;
   readonly expected: Int32Array;
-  /** What the system had too little of in this turn; emptied when it is reported. */
+  /** What the system ran out of in this turn; emptied by each report. */
   readonly short: Set<Shortage>;
   /** The next command; undefined where there is none. */
   readonly nextCommand: () => ThreadCommand | undefined;
@@ -37,7 +37,7 @@ export interface LoopOptions {
   readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
 }
 
-/** The loop of the relay thread: waits for events of all sockets and for commands, and reports what has come of them. */
+/** The loop of the relay thread: waits for events of all sockets and for commands, acts on them, and reports the outcome. */
 export class RelayLoop {
   readonly #options: LoopOptions;
   readonly #poller: Poller;
@@ -129,7 +129,7 @@ export class RelayLoop {
 
   #report(): void {
     const { shared, short, report } = this.#options;
-    // A main thread that was told and has not looked yet will see the newest state anyway.
+    // Where an earlier report has not been read yet, the main thread will see the newest state anyway.
     const used = [...this.#used].filter((route) => Atomics.exchange(shared.routeTold, route, 1) === 0);
     this.#used.clear();
     const news = {
@@ -154,7 +154,7 @@ export class RelayLoop {
   }
 }
 
-/** The shortest of the times, in whole milliseconds, of which each may be undefined, for ever; epoll has -1 for that. */
+/** The shortest of the times, in whole ms; undefined stands for ever, which is -1 for epoll. */
 function shortest(timesMs: readonly (number | undefined)[]): number {
   const ms = Math.min(...timesMs.map((timeMs) => timeMs ?? Number.POSITIVE_INFINITY));
   return ms === Number.POSITIVE_INFINITY ? -1 : Math.ceil(ms);

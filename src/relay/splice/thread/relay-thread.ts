@@ -1,6 +1,7 @@
 /**
- * Entry of the relay thread. Input: connected sockets, handed over by `splice-relay.ts`. Output: their bytes moved both
- * ways until both directions have ended, and word of each end. It runs one loop and never returns to Node's own.
+ * Entry of the relay thread. Input: connected sockets, and listening sockets whose clients it connects itself, both from
+ * `splice-relay.ts`. Output: bytes moved both ways until both directions have ended, and a report of each end. The thread
+ * runs one loop and never returns to Node's event loop.
  */
 import { receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { systemClock } from '../../../system/clock.ts';
@@ -19,7 +20,7 @@ const BYTES_PER_TURN = 1_048_576;
 
 void runThread(workerData as ThreadStart);
 
-/** A failure ends the thread, and the main thread hears of it. */
+/** A failure ends the thread, which the main thread notices. */
 async function runThread(start: ThreadStart): Promise<void> {
   const { epoll, bell, shared, counts, maxDescriptor, expected, port } = start;
   const load = await loadKoffi();

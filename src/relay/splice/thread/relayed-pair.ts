@@ -5,24 +5,23 @@ import { ViewedPair } from '../../tcp/peer-vigil.ts';
 import { fail, Pump, type PumpParts, type Side } from './pump.ts';
 
 /**
- * `over`: both directions have ended. `broken`: a side has failed, so the other is to be reset. `draining`: a side has
- * failed, and the other has to take what came before that; a reset would throw away what it hasn't acknowledged, and no
- * event tells when it has. `refused`: the upstream was never connected, and nothing was
- * read of the client.
+ * `over`: both directions have ended. `broken`: a side has failed, and the other is to be reset. `draining`: a side has
+ * failed, and the other still has to take what came before. A reset would throw away what it hasn't acknowledged, and no
+ * event tells when it has. `refused`: the upstream was never connected, and nothing was read of the client.
  */
 export type PairResult = 'waiting' | 'more' | 'over' | 'draining' | 'broken' | 'refused';
 
 export interface PairSockets {
   readonly client: number;
   readonly upstream: number;
-  /** What was read of each before. */
+  /** What was read of each already. */
   readonly clientRead?: Uint8Array | undefined;
   readonly upstreamRead?: Uint8Array | undefined;
-  /** Silence after which each is asked whether it is still there, 0 = never. */
+  /** Silence after which the kernel probes each side (TCP keepalive), in ms; 0 = never. */
   readonly keepAliveMs: number;
 }
 
-/** A client and its upstream: one pump for each direction. The sockets are the owner's to close. */
+/** A client and its upstream, with one pump for each direction. The owner closes the sockets. */
 export class RelayedPair {
   readonly client: Side;
   readonly upstream: Side;
@@ -39,7 +38,7 @@ export class RelayedPair {
     const { client, upstream } = sockets;
     this.#isConnected = isConnected;
     this.#kernel = parts.kernel;
-    // A socket takes bytes once it is connected; whether it has any, epoll says as soon as it is asked.
+    // A connected socket takes bytes. Whether it has some to read, epoll tells as soon as it watches the socket.
     const idle = { readable: false, finished: false, urgent: false, failed: false };
     this.client = { fd: client, ...idle, writable: true };
     this.upstream = { fd: upstream, ...idle, writable: isConnected };
@@ -62,17 +61,17 @@ export class RelayedPair {
     return this.#down.moved;
   }
 
-  /** Who has broken it, where it is to be reset. */
+  /** How the connection ends where it is reset. */
   get breaker(): ConnectionEnding {
     if (this.client.failed) return 'client-reset';
     return this.upstream.failed ? 'upstream-reset' : 'cut';
   }
 
-  /** Notes what epoll tells of one side. */
+  /** Takes an event that epoll has for one side. */
   note(name: 'client' | 'upstream', events: number): void {
     const side = this[name];
     if (name === 'upstream' && !this.#isConnected) {
-      // A socket that isn't connected yet says that it is hung up.
+      // Epoll reports a socket that isn't connected yet as hung up.
       if (!(events & (EPOLLOUT | EPOLLERR))) return;
       this.#isConnected = !(events & EPOLLERR) || this.#wasReset();
     }
@@ -94,7 +93,7 @@ export class RelayedPair {
     if (up === 'more' || down === 'more') return 'more';
     if (client.failed && upstream.failed) return 'broken';
     if (client.failed || upstream.failed) {
-      // Once more, where the failure shows only now: what that side has sent before may not have been looked for.
+      // The failure has shown only now, so run once more: what that side sent before it may not have been read yet.
       if (wasWhole) return 'more';
       const isPassedOn = (client.failed ? up : down) !== 'waiting';
       return isPassedOn && this.#unacknowledged() <= 0 ? 'broken' : 'draining';
@@ -102,23 +101,23 @@ export class RelayedPair {
     return up === 'ended' && down === 'ended' ? 'over' : 'waiting';
   }
 
-  /** Bytes that both sides together have taken, and that have arrived. */
+  /** Bytes that have arrived at both sides together, as far as the side that has not failed acknowledges them. */
   get delivered(): number {
     return this.bytesUp + this.bytesDown - this.#unacknowledged();
   }
 
-  /** Bytes that the side which has not failed has yet to acknowledge. */
+  /** Bytes that the side that has not failed still has to acknowledge. */
   #unacknowledged(): number {
     return this.#kernel.unacknowledged((this.client.failed ? this.upstream : this.client).fd);
   }
 
-  /** Whether the upstream was connected before it failed, as one is that answers and resets at once. */
+  /** Whether the upstream was connected before it failed, as where it answers and resets at once. */
   #wasReset(): boolean {
     const error = this.#kernel.takeError(this.upstream.fd);
     return error === ECONNRESET || error === EPIPE;
   }
 
-  /** Lets go of what the pumps hold. */
+  /** Drops what the pumps still hold. */
   close(): void {
     this.#up.close();
     this.#down.close();

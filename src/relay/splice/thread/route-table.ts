@@ -25,11 +25,11 @@ import {
   type SharedState,
 } from '../thread-protocol.ts';
 
-/** Clients that one listener may bring in a turn, before existing connections have theirs. */
+/** Clients that are accepted from one listener in a turn, before existing connections get theirs. */
 const ACCEPTS_PER_TURN = 64;
 /**
- * An upstream that says nothing for so long is passed over, as in the main thread: soon where there is another one, or where
- * the client's budget allows no more.
+ * An upstream that says nothing for this long is passed over, as in the main thread: `soon` where there is another one, or
+ * where the client's budget allows no more.
  */
 const CONNECT_TIMEOUTS_MS = { soon: 250, late: 2_000 } as const;
 
@@ -39,10 +39,10 @@ export const DESCRIPTORS_PER_CLIENT = 2;
 /** Tokens from here on are those of listening sockets, by route. */
 export const ROUTE_TOKENS = 0x4000_0000;
 
-/** A route that accepts, or whose connections go on. */
+/** A route that accepts clients, or that still has connections. */
 type Route = Omit<OpenRoute, 'access' | 'upstreams'> & {
   readonly access: AccessList;
-  /** Tried in order: the one that answered last comes first. */
+  /** Tried in order; the one that answered last comes first. */
   upstreams: OpenRoute['upstreams'];
 };
 
@@ -53,7 +53,7 @@ interface Accepted {
   readonly sinceMs: number;
   /** The client's address, where the end of the connection is to be reported. */
   readonly peer: Uint8Array | undefined;
-  /** The route's when it was accepted, since the route may order them anew. */
+  /** Those of the route when the client was accepted: the route may order them anew. */
   readonly upstreams: Route['upstreams'];
   /** Which of them is being tried, or was reached. */
   attempt: number;
@@ -76,19 +76,20 @@ interface TableOptions {
 }
 
 /**
- * The listening sockets that the relay thread accepts from: each client is connected to the route's upstream. One that
- * can't be, comes after the route was closed or may not connect, is given back as it came.
+ * The listening sockets from which the relay thread accepts clients. It connects each client to an upstream of the route. A
+ * client goes back to the main thread, unread, where no upstream accepts it, where the access list refuses it, and where
+ * the route was closed or descriptors run short.
  */
 export class RouteTable {
   readonly #options: TableOptions;
   readonly #routes = new Map<number, Route>();
   readonly #accepted = new Map<number, Accepted>();
-  /** When to give up, by slot; each of the two in the order of time, on the clock that never jumps. */
+  /** When to pass over the upstream, by slot, in the order of time; on the monotonic clock. */
   readonly #connecting = { soon: new Map<number, number>(), late: new Map<number, number>() };
   readonly #freeSlots: number[] = [];
-  /** Slots that are free from the next turn on: in this one there may still be events of those who had them. */
+  /** Slots that are free from the next turn on: this turn may still bring events of the connections that had them. */
   readonly #leftSlots: number[] = [];
-  /** Whom `accept` has just let in. */
+  /** The address of the client that was accepted last. */
   readonly #peer = new Uint8Array(SOCKET_ADDRESS_BYTES);
   #nextSlot = MAX_HANDOVERS;
 
@@ -118,7 +119,7 @@ export class RouteTable {
     }
   }
 
-  /** Takes the clients of one listening socket. */
+  /** Accepts the clients that wait at one listening socket. */
   accept(number: number): void {
     const { libc } = this.#options;
     const route = this.#routes.get(number);
@@ -127,12 +128,12 @@ export class RouteTable {
       const client = libc.accept(route.listener, this.#peer);
       if (client >= 0) this.#enter(route, client);
       else if (client === -EAGAIN) return;
-      // Such as too few descriptors: the main thread knows what to do then.
+      // Such as EMFILE: the main thread accepts from now on, and tells of it.
       else if (client !== -EINTR && client !== -ECONNABORTED) return this.close(number);
     }
   }
 
-  /** How long the loop may wait before `endTurn` has something to do; undefined = for ever. */
+  /** How long the loop may wait before `endTurn` has something to do, in ms; undefined = for ever. */
   timeoutMs(): number | undefined {
     const [soon] = this.#connecting.soon.values();
     const [late] = this.#connecting.late.values();
@@ -156,7 +157,7 @@ export class RouteTable {
     }
   }
 
-  /** The upstream that was reached is the first to be tried from now on. */
+  /** An upstream has accepted: later clients try it first. */
   connected(slot: number): void {
     this.#stopConnecting(slot);
     const accepted = this.#accepted.get(slot);
@@ -167,7 +168,7 @@ export class RouteTable {
     route.upstreams = [reached, ...route.upstreams.filter((upstream) => upstream !== reached)];
   }
 
-  /** Tries the next upstream. */
+  /** An upstream has refused, or said nothing for too long: tries the next one. */
   refused(slot: number): void {
     const accepted = this.#accepted.get(slot);
     this.#options.pairs.remove(slot);
@@ -176,7 +177,7 @@ export class RouteTable {
     this.#connect(slot, accepted);
   }
 
-  /** A connection has ended; whether it was one of a route. */
+  /** A connection has ended. Returns whether it was one of a route. */
   ended(slot: number): boolean {
     const accepted = this.#accepted.get(slot);
     if (accepted === undefined) return false;
@@ -188,18 +189,18 @@ export class RouteTable {
   #enter(route: Route, client: number): void {
     const { shared, onBarred } = this.#options;
     const { route: number, access } = route;
-    // Not counted: who is refused must not keep the service awake.
+    // Not counted: a client that is refused must not keep the service awake.
     if (!access.allowsAll && !access.allows(hostOf(this.#peer))) return onBarred({ route: number, client });
-    // In this order: who closes the route sees this client, or this client sees the closed route.
+    // Count first, then look: so either the main thread sees this client, or this client sees that the route is closed.
     if (Atomics.add(shared.routeUse, number, 1) === 0) this.#options.onUsed(number);
-    // From there on the main thread decides who may come in.
+    // When descriptors run short, the main thread decides who may come in.
     const isCrowded = this.#isCrowded(client);
     const mayEnter = !isCrowded && Atomics.load(shared.routeOpen, number) === 1;
     const slot = mayEnter ? this.#takeSlot() : undefined;
     if (slot === undefined) {
-      // Counted until the main thread has it: till then the route must not be forgotten.
+      // It stays counted until the main thread has it: the route must not be forgotten before.
       this.#options.onReturned({ route: number, client, waitedMs: 0 });
-      // Those who come next would hold a descriptor each until the main thread gets to them.
+      // Otherwise each client that comes next would hold a descriptor until the main thread gets to it.
       if (isCrowded) this.close(number);
       return;
     }
@@ -213,13 +214,13 @@ export class RouteTable {
   }
 
   /**
-   * Whether clients have to share what is left with this one: as the main thread finds it, by the same counts. The number of
-   * its descriptor alone says nothing of those that clients of the main thread were promised.
+   * Whether clients have to share the descriptors that are left, with this one: the same rule, by the same counts, as in the
+   * main thread. The number of its descriptor alone leaves out those that waiting clients were promised.
    */
   #isCrowded(client: number): boolean {
     const { counts, maxDescriptor, expected } = this.#options;
     const counted = countDescriptors(counts) + DESCRIPTORS_PER_CLIENT;
-    // One more is for the upstream.
+    // The upstream needs one, too.
     const needed = client + 1 + Atomics.load(expected, 0);
     return Math.max(needed, counted) >= maxDescriptor;
   }
@@ -249,7 +250,7 @@ export class RouteTable {
     this.#forget(slot);
   }
 
-  /** The client that was accepted last. Should the thread die, the main thread finds here what was counted. */
+  /** Counts the client that was accepted last. If the thread dies, the main thread finds in `shared` what was counted. */
   #countIn(slot: number, service: number): void {
     const { counts, shared } = this.#options;
     const hash = hashSocketAddress(this.#peer, counts.seed);
