@@ -1,15 +1,17 @@
 /**
- * Who is let in. Input: a client, with the service and the address it counts for. Output: a seat, to be left at its end, or
- * the bound that keeps it out, which is told in the log at most once in a while.
+ * Decides which clients are let in. Input: a client, with the service and the address that it counts for. Output: a seat,
+ * which the caller leaves at the client's end, or the bound that keeps the client out. The log names each bound now and then.
  *
- * Descriptors below three quarters of the limit are for whoever comes first. From there on a service gets one only while it
- * holds no more than its fair share, what clients may have by the services in use and one more, so that there is something
- * left for who comes next; an address, which may stand for many people, while it has no more than its share either of all
- * or of this service's. Shares get smaller as services come, but nobody gives back what it has: of the last ones, a service
- * gets one only while it holds no more than what is left by the other services in use, or a handful, so that attacks one
- * after the other leave some, too.
+ * Up to three quarters of the limit, descriptors go to whoever comes first. From there on, clients share:
+ * - A service may hold its fair share: what clients may have, divided by the services in use and one more. So there is
+ *   something left for the next service.
+ * - An address may hold its share of all descriptors, or its share of those of this service. One address may stand for many
+ *   people, so one of the two is enough.
+ * - Shares shrink as services come, but nobody gives back what it holds. So of the last descriptors a service gets one only
+ *   while it holds no more than what is left, divided by the other services in use, or a handful. One attack after the other
+ *   still leaves some.
  *
- * The relay thread lets clients of ready services in by itself, as long as nobody has to share by the same counts; see
+ * The relay thread lets clients of ready services in by itself while nobody has to share, by the same counts: see
  * `route-table.ts`.
  */
 import { addressGroup } from '../../model/address-group.ts';
@@ -32,7 +34,7 @@ import {
 /** At most one line in so long for each kind of bound. */
 const LOG_INTERVAL_MS = 10_000;
 
-/** Of the last descriptors a service may hold so many in any case: a handful of connections. */
+/** A service that holds no more than so many gets of the last descriptors in any case: a handful of connections. */
 const SCARCE_LEAST = 12;
 
 /** Why a client was not let in. */
@@ -43,37 +45,37 @@ export type Bound =
   | 'address-share'
   | 'no-descriptors';
 
-/** What a service bounds by hand; 0 = nothing. */
+/** The limits that a service sets; 0 = none. */
 export interface ServiceBounds {
   readonly service: string;
   readonly maxConnections: number;
   readonly maxConnectionsPerAddress: number;
 }
 
-/** One that asks to be let in. */
+/** A client that asks to be let in. */
 export interface Applicant {
   readonly bounds: ServiceBounds;
   readonly address: string;
   /** For the log. */
   readonly endpoint: string;
-  /** A connection needs two descriptors, of which it has one; a flow needs one. */
+  /** A connection needs two descriptors and has one already; a flow needs one. */
   readonly kind: 'connection' | 'flow';
-  /** The descriptor that it has, where it has one. */
+  /** The descriptor that it has; undefined where it has none, or Node hides it. */
   readonly fd?: number | undefined;
 }
 
 export type Admitted =
-  | { readonly kind: 'seat' /** It has ended; once. */; leave(): void }
+  | { readonly kind: 'seat' /** To be called once, when the client has ended. */; leave(): void }
   | { readonly kind: 'refused'; readonly bound: Bound; readonly tell: () => void };
 
 export class Admission {
   readonly descriptors: Descriptors;
-  /** For who counts beside it. */
+  /** The relay thread counts here as well. */
   readonly counts: ClientCounts;
   readonly #limiter: LogLimiter;
   readonly #logger: Logger;
   readonly #numbers = new Map<string, number>();
-  /** Of services that bound them: connections by service and address. */
+  /** Connections by service and address, of services with `max_connections_per_address`. */
   readonly #byAddress = new Map<string, number>();
   #nextNumber = 0;
 
@@ -100,18 +102,18 @@ export class Admission {
     if (known !== undefined) return known;
     const number = this.#nextNumber++ % MAX_COUNTED_SERVICES;
     this.#numbers.set(service, number);
-    // Names come and go with their workloads: the oldest is forgotten before its number is another's.
+    // Services come and go with their workloads: the oldest name is forgotten before another gets its number.
     const [oldest] = this.#numbers.keys();
     if (this.#numbers.size > MAX_COUNTED_SERVICES / 2 && oldest !== undefined) this.#numbers.delete(oldest);
     return number;
   }
 
-  /** Lets a client in, or says why not. */
+  /** Gives a client a seat, or says which bound keeps it out. */
   admit(applicant: Applicant): Admitted {
     const { bounds, address, kind } = applicant;
     const service = this.numberOf(bounds.service);
     const place = { service, hash: hashAddress(address, this.counts.seed), cost: kind === 'flow' ? 1 : 2 };
-    // Who shares an address matters where that is bounded by hand.
+    // Only a service with that limit needs to know which address a client has.
     const key = bounds.maxConnectionsPerAddress > 0 ? `${service} ${addressGroup(address)}` : undefined;
     const refused = this.#findBound(applicant, { place, key });
     if (refused !== undefined) {
@@ -123,7 +125,7 @@ export class Admission {
     return new Admission.#Seat(this, { place, key });
   }
 
-  /** A class, and no object with a closure of its own: each flow and connection has one. */
+  /** A class instead of a closure, which costs less: each flow and connection has one. */
   static readonly #Seat = class {
     readonly kind = 'seat';
     readonly #admission: Admission;
@@ -145,7 +147,7 @@ export class Admission {
     }
   };
 
-  /** Says which bound was met, at most once in a while for each. */
+  /** Logs that a bound was met, at most once in 10 s for each bound. */
   tell(service: string, { bound, message }: { readonly bound: string; readonly message: string }): void {
     const suppressed = this.#limiter.pass(bound);
     if (suppressed === undefined) return;
@@ -196,7 +198,7 @@ export class Admission {
     return undefined;
   }
 
-  /** Connections of an address to a service that bounds them. */
+  /** How many connections this address has to this service. */
   #countAt(key: string): number {
     return this.#byAddress.get(key) ?? 0;
   }

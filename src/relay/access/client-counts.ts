@@ -6,8 +6,9 @@ const SERVICES = 65_536;
 const BUCKETS = 65_536;
 
 /**
- * Who has how many connections and descriptors, counted by both threads. Addresses have buckets, so that any number of them
- * takes the same room; two that share one count as one, which matters only when descriptors run short.
+ * How many connections and descriptors each service and each address has, counted by both threads. Addresses are hashed into
+ * buckets, so memory does not grow with their number. Two addresses in one bucket count as one, which matters only when
+ * descriptors run short.
  */
 export interface ClientCounts {
   /** By number of the service. */
@@ -19,11 +20,11 @@ export interface ClientCounts {
   readonly ofAddress: Int32Array;
   readonly ofPair: Int32Array;
   /**
-   * Services, and addresses, that have any; the descriptors of all, with those that they share; and what the proxy itself has
-   * open, as it was when there was no client.
+   * Four numbers: services that have descriptors; addresses that have some; the descriptors of all clients, with those that
+   * clients share; and those that the proxy itself had open when it last had no client.
    */
   readonly inUse: Int32Array;
-  /** Nobody outside can tell which addresses share a bucket. */
+  /** Random, so that nobody outside can tell which addresses share a bucket. */
   readonly seed: number;
 }
 
@@ -55,10 +56,10 @@ export function createClientCounts(seed: number): ClientCounts {
   };
 }
 
-/** Numbers that services can have are below this. */
+/** The number of a service is below this. */
 export const MAX_COUNTED_SERVICES = SERVICES;
 
-/** Counts one more. */
+/** Counts one connection or flow more. */
 export function countIn(counts: ClientCounts, { service, hash, cost }: Place): void {
   Atomics.add(counts.connections, service, 1);
   Atomics.add(counts.inUse, ALL_DESCRIPTORS, cost);
@@ -69,7 +70,7 @@ export function countIn(counts: ClientCounts, { service, hash, cost }: Place): v
     Atomics.add(counts.addresses, service, 1);
 }
 
-/** Counts it no longer. */
+/** Counts one connection or flow less. */
 export function countOut(counts: ClientCounts, { service, hash, cost }: Place): void {
   Atomics.sub(counts.connections, service, 1);
   Atomics.sub(counts.inUse, ALL_DESCRIPTORS, cost);
@@ -80,22 +81,22 @@ export function countOut(counts: ClientCounts, { service, hash, cost }: Place): 
     Atomics.sub(counts.addresses, service, 1);
 }
 
-/** Counts descriptors that move the bytes of clients and are nobody's own, as those of pipes; fewer where negative. */
+/** Counts descriptors that clients share, such as those of pipes; a negative number takes them off again. */
 export function countShared(counts: ClientCounts, descriptors: number): void {
   Atomics.add(counts.inUse, ALL_DESCRIPTORS, descriptors);
 }
 
-/** Where there is no client, this is the next descriptor: what is below it is the proxy's own. */
+/** Takes the descriptor that the kernel gives next. Where there is no client, all below it are the proxy's own. */
 export function noteOwn(counts: ClientCounts, next: number): void {
   if (Atomics.load(counts.inUse, ALL_DESCRIPTORS) === 0) Atomics.store(counts.inUse, OWN_DESCRIPTORS, next);
 }
 
-/** The descriptors of all clients, with those that they share and the proxy's own. */
+/** All descriptors: those of clients, those that clients share, and the proxy's own. */
 export function countDescriptors(counts: ClientCounts): number {
   return Atomics.load(counts.inUse, OWN_DESCRIPTORS) + Atomics.load(counts.inUse, ALL_DESCRIPTORS);
 }
 
-/** What is held now, and by how many: of a service, of an address, and of that address at that service. */
+/** How many descriptors a service holds, an address, and that address at that service; and among how many they are shared. */
 export interface Holdings {
   readonly service: number;
   readonly address: number;
@@ -105,7 +106,7 @@ export interface Holdings {
   readonly addressesOfService: number;
 }
 
-/** What those who would share a place hold now, in descriptors. Who has none yet is counted among the holders. */
+/** What is held now by those for whom a client would count. A service or address without any counts among those that share. */
 export function readHoldings(counts: ClientCounts, { service, hash }: Omit<Place, 'cost'>): Holdings {
   const held = Atomics.load(counts.descriptors, service);
   const address = Atomics.load(counts.ofAddress, bucketOf(hash));
@@ -126,7 +127,7 @@ export function hashSocketAddress(bytes: Uint8Array, seed: number): number {
 
 /** The same of an address as text; a zone doesn't count. */
 export function hashAddress(address: string, seed: number): number {
-  // Each connection comes through here: for IPv4 in a tenth of the time that ipaddr takes.
+  // Each connection comes through here: this takes a tenth of the time that ipaddr takes.
   if (isIPv4(address)) return hashBytes(address.split('.').map(Number), { from: 0, seed, bits: 32 });
   const bare = address.split('%', 1)[0] ?? '';
   if (!isIPv6(bare)) return seed;

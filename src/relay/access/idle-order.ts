@@ -1,34 +1,34 @@
-/** A thing's place in an `IdleOrder`. */
+/** The place of one value in an `IdleOrder`. */
 export interface Place<T> {
   readonly value: T;
-  /** Those used last before it, and next after it. */
+  /** Its neighbours: the one that was used before it, and the one that was used after it. */
   before: Place<T> | undefined;
   after: Place<T> | undefined;
 }
 
-/** Things in the order in which they were used last; each step takes the same short time, however many there are. Pure. */
+/** Values in the order in which they were last used. Each call takes the same short time, however many there are. Pure. */
 export class IdleOrder<T> {
   #oldest: Place<T> | undefined;
   #youngest: Place<T> | undefined;
 
-  /** What was not used for the longest time. */
+  /** The one that was not used for the longest time. */
   get oldest(): Place<T> | undefined {
     return this.#oldest;
   }
 
-  /** Takes in what has this place, as used now. */
+  /** Adds a value, as used now. */
   add(place: Place<T>): void {
     this.#append(place);
   }
 
-  /** It is used now. */
+  /** Its value is used now. */
   touch(place: Place<T>): void {
     if (place === this.#youngest) return;
     this.remove(place);
     this.#append(place);
   }
 
-  /** Once for each place. */
+  /** To be called once for each place. */
   remove(place: Place<T>): void {
     const { before, after } = place;
     if (before === undefined) this.#oldest = after;

@@ -11,12 +11,12 @@ export function descriptorOf(socket: Socket | Server): number | undefined {
   return fd !== undefined && fd >= 0 ? fd : undefined;
 }
 
-/** What a socket of node:dgram keeps under a symbol of its own; its public way to the handle warns that it is old. */
+/** What a socket of node:dgram keeps under a private symbol. The public way to the handle prints a deprecation warning. */
 interface SocketState {
   readonly handle?: { readonly fd?: unknown } | null;
 }
 
-/** Makes a function that tells a UDP socket's descriptor; `undefined` when it is closed, or where Node hides it. */
+/** Makes a function that returns the descriptor of a UDP socket; undefined when it is closed, or where Node hides it. */
 export function createDescriptorOfUdp(socket: UdpSocket): () => number | undefined {
   const key = Object.getOwnPropertySymbols(socket).find(({ description }) => description === 'state symbol');
   const state = key && (socket as unknown as Record<symbol, SocketState | undefined>)[key];

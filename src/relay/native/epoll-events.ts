@@ -5,7 +5,7 @@ export const EPOLLOUT = 0x4;
 export const EPOLLERR = 0x8;
 export const EPOLLHUP = 0x10;
 export const EPOLLRDHUP = 0x2000;
-/** Edge-triggered: told once for each change. */
+/** Edge-triggered: one event for each change. */
 export const EPOLLET = 0x8000_0000;
 
 const WORD_BYTES = 4;
@@ -20,8 +20,8 @@ const PACKED: Layout = { wordsPerEvent: 3, dataWord: 1 };
 const ALIGNED: Layout = { wordsPerEvent: 4, dataWord: 2 };
 
 /**
- * Room for the events of one `epoll_wait`, or for the one that `epoll_ctl` is given. Each carries a token of 32 bits by
- * which its owner knows it again (little-endian: the lower half of `data`).
+ * Room for the events of one `epoll_wait`, or for the one event that `epoll_ctl` takes. Each event carries a token of 32
+ * bits, which tells whose it is (the lower half of `data`, on little-endian machines).
  */
 export class EpollEvents {
   /** What the kernel reads or writes. */

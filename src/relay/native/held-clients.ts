@@ -11,8 +11,8 @@ type HeldKernel = Pick<
 >;
 
 /**
- * Clients that wait unread. Node tells only by reading whether a client has left, and then keeps what it has read, 64 KiB
- * for each; here the kernel keeps it, and tells of the end alone.
+ * Clients that wait unread. Node notices only by reading that a client has left, and keeps up to 64 KiB of each client for
+ * that. Here the kernel keeps what a client sends, and tells only of its end.
  */
 export class HeldClients {
   readonly #kernel: HeldKernel;
@@ -30,8 +30,8 @@ export class HeldClients {
   }
 
   /**
-   * Tells, once or more, when a client has left: its connection is broken, or it has sent its end and nothing before.
-   * What is returned ends that, and is to be called before anybody reads; undefined where the kernel can't be asked.
+   * Calls `onLeft`, once or more, when a client has left: its connection is broken, or it has sent its end and nothing before.
+   * The caller calls the returned function before it reads, to end that. Undefined where the kernel can't watch the client.
    */
   hold(fd: number, onLeft: () => void): (() => void) | undefined {
     const epoll = this.#openEpoll();
@@ -40,14 +40,14 @@ export class HeldClients {
     if (this.#kernel.epollAdd(epoll, fd, this.#event.bytes) < 0) return undefined;
     this.#onLeft.set(fd, onLeft);
     return () => {
-      // Closed meanwhile, its number may be another's.
+      // The client was closed meanwhile, and another one may have its descriptor.
       if (this.#onLeft.get(fd) !== onLeft) return;
       this.#onLeft.delete(fd);
       this.#kernel.epollRemove(epoll, fd);
     };
   }
 
-  /** Holds nobody from now on. Idempotent. */
+  /** Holds no client any more. Idempotent. */
   close(): void {
     this.#isClosed = true;
     this.#onLeft.clear();
@@ -77,7 +77,7 @@ export class HeldClients {
     for (let index = 0; index < count; index++) {
       const [fd, events] = [this.#events.token(index), this.#events.events(index)];
       const isBroken = (events & (EPOLLERR | EPOLLHUP)) !== 0;
-      // One that has sent something may yet want the answer.
+      // A client that has sent something before its end may still want the answer.
       if (isBroken || this.#kernel.peek(fd, this.#byte) === 0) left.push(this.#onLeft.get(fd));
     }
     for (const onLeft of left) onLeft?.();

@@ -2,24 +2,24 @@ import type { KeepAlive } from '../tcp/keep-alive.ts';
 import { createDeclare, type Koffi } from './load-koffi.ts';
 
 /**
- * The system calls of Linux that Node doesn't offer, through the C library. Each returns what the call returns, or the
- * negative `errno` where it fails (see `errno.ts`); none blocks but `epollWait` and, on a blocking descriptor, the rest.
- * Buffers are used during the call alone.
+ * System calls of Linux that Node doesn't offer, through the C library. Each returns what the system call returns, or the
+ * negative `errno` where it fails (see `errno.ts`). Only `epollWait` blocks, and calls on a blocking descriptor. Buffers are
+ * used only during the call.
  */
 export interface Libc {
   /** A second descriptor for the same file, closed on exec. */
   dup(fd: number): number;
   close(fd: number): number;
   /**
-   * The next client of a listening socket, non-blocking; it has that socket's options. Its `struct sockaddr` is put into
-   * `address`: see `socket-address.ts`.
+   * The next client of a listening socket: a non-blocking socket with the options of the listening one. Puts the client's
+   * `struct sockaddr` into `address`: see `socket-address.ts`.
    */
   accept(listener: number, address: Uint8Array): number;
   /** A non-blocking TCP socket. */
   tcpSocket(family: number): number;
   /**
-   * Switches the Nagle delay off, and keepalive on or, where it is undefined, off. Urgent data stays at its place among
-   * the other bytes: the kernel would throw it away.
+   * Switches the Nagle delay off, and keepalive on, or off where it is undefined. Keeps urgent data at its place among the
+   * other bytes; by default the kernel would drop it.
    */
   tuneTcp(fd: number, keepAlive: KeepAlive | undefined): number;
   /** Puts the beginning of a connection's `struct tcp_info` into `into`: see `tcp-info.ts`. */
@@ -35,26 +35,26 @@ export interface Libc {
   splice(from: number, to: number, length: number): number;
   /** Sends FIN: no more is sent in this direction. */
   shutdownWrite(fd: number): number;
-  /** Receives no more; a listening socket stops to listen, whoever else has a descriptor of it. */
+  /** Receives no more. A listening socket stops listening, whoever else has a descriptor of it. */
   shutdownRead(fd: number): number;
-  /** Bytes that were sent on a TCP socket and that its peer hasn't acknowledged. */
+  /** Bytes sent on a TCP socket that its peer has not acknowledged yet. */
   unacknowledged(fd: number): number;
-  /** The error that is pending on a socket, as a positive errno; 0 = none. It is not pending any more after that. */
+  /** Takes the error that is pending on a socket, as a positive errno; 0 = none. */
   takeError(fd: number): number;
   /** Closes with a reset (RST) instead of FIN. */
   closeWithReset(fd: number): number;
-  /** A non-blocking pipe, [read end, write end] put into `into`. */
+  /** Makes a non-blocking pipe, and puts [read end, write end] into `into`. */
   pipe(into: Int32Array): number;
-  /** Asks for so much room in a pipe; returns what it has then. */
+  /** Asks for so much room in a pipe, in bytes; returns how much it has then. */
   setPipeSize(fd: number, bytes: number): number;
-  /** A non-blocking counter that wakes who polls it. */
+  /** Makes a non-blocking counter; a write to it wakes whoever polls it. */
   eventfd(): number;
   read(fd: number, into: Uint8Array): number;
   write(fd: number, bytes: Uint8Array): number;
   epollCreate(): number;
   /** `event` is a `struct epoll_event`: see `epoll-events.ts`. */
   epollAdd(epoll: number, fd: number, event: Uint8Array): number;
-  /** Likewise, for a descriptor that was added before. */
+  /** The same for a descriptor that was added before. */
   epollChange(epoll: number, fd: number, event: Uint8Array): number;
   epollRemove(epoll: number, fd: number): number;
   /** Waits up to `timeoutMs` (-1 = for ever) for up to `max` events. */
@@ -131,7 +131,7 @@ export function createLibc(koffi: Koffi): Libc {
     dup: (fd) => fcntl(fd, F_DUPFD_CLOEXEC, 0),
     close: (fd) => close(fd),
     accept(listener, address) {
-      // The kernel puts the length of what it has written in its place.
+      // The kernel replaces it by the length of the address.
       addressLength[0] = address.length;
       return accept4(listener, address, addressLength, CLOEXEC_NONBLOCK);
     },

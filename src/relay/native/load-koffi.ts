@@ -1,6 +1,6 @@
 import { messageOf } from '../../system/message-of.ts';
 
-/** What is used of the foreign-function interface; its own types come with the package, which is optional. */
+/** The part of the foreign-function interface that is used. Its types come with the package, which is optional. */
 export type Koffi = Pick<typeof import('koffi'), 'load' | 'errno' | 'address' | 'sizeof' | LoopParts>;
 
 /** For functions that C calls. */
@@ -10,7 +10,7 @@ export type KoffiLoad =
   | { readonly kind: 'loaded'; readonly koffi: Koffi }
   | { readonly kind: 'unavailable'; readonly reason: string };
 
-/** Loads the foreign-function interface where this machine can have it. */
+/** Loads the foreign-function interface, or says why this machine can't have it. */
 export async function loadKoffi(platform: NodeJS.Platform = process.platform): Promise<KoffiLoad> {
   if (platform !== 'linux')
     return { kind: 'unavailable', reason: `splice(2) is Linux only, this is ${platform}` };

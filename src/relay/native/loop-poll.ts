@@ -4,23 +4,23 @@ import { createDeclare, type Koffi } from './load-koffi.ts';
 
 /** A descriptor that Node's event loop watches. */
 export interface LoopWatch {
-  /** Also tells when there is room in the send buffer. */
+  /** Whether to tell, too, when there is room in the send buffer. */
   alsoWritable(wanted: 'on' | 'off'): void;
-  /** Ends the watch, which has to happen before the descriptor is closed. Idempotent. */
+  /** Ends the watch; to be called before the descriptor is closed. Idempotent. */
   close(): void;
 }
 
-/** Watches descriptors on Node's event loop without reading from them, which Node itself has no way to do. */
+/** Watches descriptors on Node's event loop without reading from them, for which Node has no API. */
 export interface LoopPoll {
   /**
-   * Tells the reader whenever the descriptor can be read, or has room where that is wanted. Nobody else may watch it on this
-   * loop. Keeps the program running until the watch is closed.
+   * Calls the reader whenever the descriptor can be read, or has room to write where that is wanted. Nobody else may watch
+   * the descriptor on this loop. The process stays alive until the watch is closed.
    * @throws where the loop can't watch it.
    */
   watch(fd: number, reader: LoopReader): LoopWatch;
 }
 
-/** Who is told. An object, because thousands of sockets are watched, and a closure for each costs memory. */
+/** Receives the events of one descriptor. An object, because a closure for each of thousands of sockets costs more memory. */
 export interface LoopReader {
   onReady(): void;
 }
@@ -31,8 +31,8 @@ const READABLE = 1;
 const WRITABLE = 2;
 
 /**
- * Uses `uv_poll_*` of libuv, whose functions Node exports for its native add-ons.
- * @throws where they are missing, and on other threads than the first, whose loop can't be had.
+ * Uses `uv_poll_*` of libuv, which Node exports for native add-ons.
+ * @throws where these functions are missing, and on every thread but the first: only its event loop can be reached.
  */
 export function createLoopPoll(koffi: Koffi): LoopPoll {
   if (!isMainThread) throw new Error('only the first thread has its event loop to hand');
@@ -47,13 +47,13 @@ export function createLoopPoll(koffi: Koffi): LoopPoll {
   const close = declare('void uv_close(uintptr_t handle, void *callback)');
   const handles = new HandleMemory(koffi, Number(handleSize(POLL_HANDLE)));
   const watches = new Map<number, Watch>();
-  // One for all, and kept: how many there may be is bounded, and the loop may still have a call to make.
+  // One callback for all watches, never freed: koffi allows only so many, and the loop may still have a call to make.
   const callback = koffi.register((handle: number | bigint, status: number) => {
     const watch = watches.get(Number(handle));
-    // The library's call is no place to run into an error, or to close the handle that is being dealt with.
+    // Not within libuv's call: there an error could not be handled, nor the handle closed that libuv is dealing with.
     if (watch !== undefined) afterEvents(() => watch.onPoll(status));
   }, koffi.pointer(onPoll));
-  // While Node takes its environment down, the loop still turns, and nothing may call into JavaScript.
+  // While Node shuts its environment down, the loop still runs, but nothing may call into JavaScript any more.
   process.once('exit', () => {
     for (const { handle } of watches.values()) stop(handle);
   });
@@ -86,7 +86,7 @@ export function createLoopPoll(koffi: Koffi): LoopPoll {
     onPoll(status: number): void {
       if (this.#closed) return;
       this.#reader.onReady();
-      // The loop stops at an error of the socket, which reading has taken away.
+      // libuv stops the watch at an error of the socket. Reading has taken the error, so the watch goes on.
       if (status < 0 && !this.#closed) this.#start();
     }
 
@@ -96,7 +96,7 @@ export function createLoopPoll(koffi: Koffi): LoopPoll {
       watches.delete(this.handle);
       stop(this.handle);
       close(this.handle, null);
-      // The loop has done with the memory at the end of this turn.
+      // The loop still uses the memory until the end of this turn.
       afterEvents(() => afterEvents(() => handles.give(this.handle)));
     }
 
@@ -111,19 +111,19 @@ export function createLoopPoll(koffi: Koffi): LoopPoll {
 const HANDLES_PER_PIECE = 64;
 
 /**
- * Memory for libuv's handles: in pieces for many, because an ArrayBuffer for each costs several times the 160 bytes of one.
- * It is kept for the handles that come later.
+ * Memory for libuv's handles of 160 bytes. One ArrayBuffer holds many, because one for each would cost several times as
+ * much. Memory is never freed, but given to later handles.
  */
 class HandleMemory {
   readonly #koffi: Koffi;
   readonly #bytes: number;
-  /** Nothing else holds on to them, and the loop writes to them. */
+  /** Keeps the memory alive: the loop writes to it, and nothing else refers to it. */
   readonly #pieces: ArrayBuffer[] = [];
   readonly #free: number[] = [];
 
   constructor(koffi: Koffi, bytes: number) {
     this.#koffi = koffi;
-    // Each begins where a pointer may.
+    // A multiple of 16, so that each handle is aligned.
     this.#bytes = Math.ceil(bytes / 16) * 16;
   }
 

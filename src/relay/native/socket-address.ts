@@ -4,7 +4,7 @@ import { formatEndpoint } from '../access/client-address.ts';
 export const AF_INET = 2;
 const AF_INET6 = 10;
 
-/** An address as the kernel takes it. */
+/** A socket address in the kernel's form. */
 export interface SocketAddress {
   readonly family: number;
   /** `struct sockaddr_in` or `struct sockaddr_in6`. */
@@ -14,7 +14,7 @@ export interface SocketAddress {
 /** Room for an address of either family. */
 export const SOCKET_ADDRESS_BYTES = 28;
 
-/** The socket address of an IP address and a port; undefined for a name, or an address with a zone. */
+/** Writes an IP address and a port in the kernel's form; undefined for a name, or an address with a zone. */
 export function toSocketAddress({
   host,
   port,
@@ -26,7 +26,7 @@ export function toSocketAddress({
   const address = ipaddr.parse(host);
   const isIpv4 = address.kind() === 'ipv4';
   const family = isIpv4 ? AF_INET : AF_INET6;
-  // family (host order), port (network order), then the address, for IPv6 behind the flow label.
+  // The family (host order), the port (network order), for IPv6 the flow label, then the address.
   const bytes = new Uint8Array(isIpv4 ? 16 : SOCKET_ADDRESS_BYTES);
   new Uint16Array(bytes.buffer, 0, 1)[0] = family;
   new DataView(bytes.buffer).setUint16(2, port);

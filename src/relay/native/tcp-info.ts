@@ -2,26 +2,26 @@ import type { Libc } from './libc.ts';
 
 /** What the kernel knows of one TCP connection. */
 export interface TcpInfo {
-  /** Whether bytes, or the end, were given to the kernel that the other end has not acknowledged. */
+  /** Whether the other end still has to acknowledge bytes, or the end, that the kernel was given. */
   readonly isUnderWay: boolean;
-  /** Whether something was sent again, or a full window asked about, and nothing was heard since. */
+  /** Whether the kernel has sent something again, or probed a full window, and heard nothing since. */
   readonly isUnanswered: boolean;
-  /** Since the other end was last heard of. */
+  /** Since the other end was last heard from, in ms. */
   readonly silenceMs: number;
 }
 
-/** Room for the part of `struct tcp_info` that is read; the kernel fills no more than there is. */
+/** How much of `struct tcp_info` is read; the kernel writes no more than that. */
 const BYTES = 148;
-/** tcpi_retransmits and tcpi_probes count what the other end has not answered, and begin anew when it does. */
+/** tcpi_retransmits and tcpi_probes count what the other end has not answered; an answer sets them back to 0. */
 const RETRANSMITS = 2;
 const PROBES = 3;
-/** Segments, FIN included, and bytes that a full window holds back; the latter from Linux 4.6 on. */
+/** tcpi_unacked: segments, FIN included. tcpi_notsent_bytes: bytes that a full window holds back, from Linux 4.6 on. */
 const UNACKNOWLEDGED = 24;
 const NOT_SENT = 144;
 const LAST_DATA_RECEIVED = 52;
 const LAST_ACKNOWLEDGED = 56;
 
-/** Makes a function that asks for it; undefined where the descriptor is none of a TCP socket. */
+/** Makes a function that reads it; undefined where the descriptor is not a TCP socket. */
 export function createTcpInfoReader(libc: Pick<Libc, 'readTcpInfo'>): (fd: number) => TcpInfo | undefined {
   const bytes = new Uint8Array(BYTES);
   const words = new Uint32Array(bytes.buffer);

@@ -8,7 +8,7 @@ const BY_ERRNO: ReadonlyMap<number, Shortage> = new Map([
   [12, 'ENOMEM'],
 ]);
 
-/** The same calls; those that make a descriptor tell when there is none left, whoever makes it. */
+/** Wraps the calls that make a descriptor: `onShortage` is told where the system has none left. */
 export function watchShortage(libc: Libc, onShortage: (shortage: Shortage) => void): Libc {
   const watch = (result: number): number => {
     const shortage = result < 0 ? BY_ERRNO.get(-result) : undefined;

@@ -3,12 +3,13 @@ import { networkInterfaces } from 'node:os';
 import ipaddr from 'ipaddr.js';
 import type { ClientAddress } from '../../udp/flow-table.ts';
 
-/** Words of 32 bits of a `struct sockaddr_in6`, which is the longer one. */
+/** Words of 32 bits of a `struct sockaddr_in6`, the longest address. */
 export const ADDRESS_WORDS = 7;
 
 /**
- * Who has sent a datagram and where to: the sender's socket address, then the local IP address that was asked, and for an
- * address of one link only its interface. All zero where the socket is bound to that address, or it isn't told.
+ * The words of a peer: who has sent a datagram, and to which of our addresses. They hold the sender's socket address, the
+ * local IP address, and for a link-local one the interface. The local part is zero where the socket is bound to one address,
+ * or the kernel doesn't tell.
  */
 export const PEER_WORDS = ADDRESS_WORDS + 5;
 
@@ -17,12 +18,12 @@ export const AF_INET = 2;
 export const AF_INET6 = 10;
 const IPV4_WORDS = 4;
 
-/** The bytes that the kernel wants to hear for such an address: 16 for IPv4, 28 for IPv6. */
+/** The length of an address for the kernel: 16 bytes for IPv4, 28 for IPv6. */
 export function addressBytes(words: Uint32Array): number {
   return familyOf(words) === AF_INET6 ? ADDRESS_WORDS * 4 : IPV4_WORDS * 4;
 }
 
-/** Writes an address as the kernel does; nothing where it names an interface that isn't there. */
+/** Writes an address in the kernel's form; undefined where it names an interface that doesn't exist. */
 export function encodeAddress({ address, port }: ClientAddress): Uint32Array | undefined {
   const words = new Uint32Array(ADDRESS_WORDS);
   const bytes = new DataView(words.buffer);
@@ -38,7 +39,7 @@ export function encodeAddress({ address, port }: ClientAddress): Uint32Array | u
   return scope === undefined ? undefined : words;
 }
 
-/** Reads an address, and writes it as node:dgram does: its text is the flow's key. */
+/** Reads an address into the text that node:dgram would give: it is the key of a flow. */
 export function decodeAddress(words: Uint32Array): ClientAddress {
   const bytes = new DataView(words.buffer, words.byteOffset, words.byteLength);
   const port = bytes.getUint16(2);
@@ -52,14 +53,14 @@ export function decodeAddress(words: Uint32Array): ClientAddress {
   return { address: zone === undefined ? address : `${address}%${zone}`, port };
 }
 
-/** Reads whom a datagram came from, and the address that it was sent to as a part of the flow's key. */
+/** Reads who sent a datagram; the local address that it was sent to becomes part of the flow's key. */
 export function decodePeer(words: Uint32Array): ClientAddress {
   const sender = decodeAddress(words);
   if (!hasLocal(words)) return sender;
   return { ...sender, local: words.subarray(ADDRESS_WORDS, PEER_WORDS).join('.') };
 }
 
-/** Whether the words of a peer tell the local address that was asked. */
+/** Whether the words of a peer hold a local address. */
 export function hasLocal(words: Uint32Array): boolean {
   for (let at = ADDRESS_WORDS; at < PEER_WORDS; at++) if (words[at] !== 0) return true;
   return false;

@@ -1,27 +1,27 @@
 import { createDeclare, type Koffi } from '../load-koffi.ts';
 
 /**
- * The calls of Linux for UDP sockets that Node doesn't offer. Each returns what the call returns, or the negative `errno`
- * (see `errno.ts`); none blocks. Memory is told by its address: whoever calls keeps it alive.
+ * System calls of Linux for UDP sockets that Node doesn't offer. Each returns what the system call returns, or the negative
+ * `errno` (see `errno.ts`); none blocks. Memory is passed by its address: the caller keeps it alive.
  */
 export interface LibcDatagrams {
   readonly pointerBytes: number;
-  /** Where the memory begins. What an ArrayBuffer is made for lies outside V8's heap, and never moves. */
+  /** Where the memory begins. The memory of an ArrayBuffer lies outside of V8's heap and never moves. */
   addressOf(memory: ArrayBuffer): bigint;
-  /** `recvmmsg(2)` into `count` times `struct mmsghdr` at `messages`: how many came. */
+  /** `recvmmsg(2)`: receives up to `count` datagrams into the `struct mmsghdr`s at `messages`; returns how many came. */
   receive(fd: number, messages: number, count: number): number;
-  /** `sendmmsg(2)` likewise. */
+  /** `sendmmsg(2)`: sends up to `count` datagrams; returns how many were sent. */
   send(fd: number, messages: number, count: number): number;
-  /** Whether the socket's send buffer has much room: half of it and more. */
+  /** Whether at least half of the socket's send buffer is free. */
   isWritable(fd: number): boolean;
   /** A non-blocking UDP socket of an address family. */
   socket(family: number): number;
   setOption(fd: number, option: SocketOption, value: number): number;
   /** Binds to a `struct sockaddr` of `length` bytes. */
   bind(fd: number, address: Uint32Array, length: number): number;
-  /** Connects to one likewise: only what comes from there is received. */
+  /** Connects to a `struct sockaddr` of `length` bytes: the socket receives only what comes from there. */
   connect(fd: number, address: Uint32Array, length: number): number;
-  /** Puts the `struct sockaddr` to which the socket is bound into `address`. */
+  /** Puts the `struct sockaddr` that the socket is bound to into `address`. */
   name(fd: number, address: Uint32Array): number;
   close(fd: number): number;
 }
@@ -33,10 +33,10 @@ type SocketOption = readonly [number, number];
 export const SOCKET_OPTIONS = {
   receiveBuffer: [1, 8],
   sendBuffer: [1, 7],
-  /** IP_PKTINFO: an `in_pktinfo` comes with each datagram. */
+  /** IP_PKTINFO: an `in_pktinfo` with the local address comes with each datagram. */
   packetInfo4: [0, 8],
   ipv6Only: [41, 26],
-  /** IPV6_RECVPKTINFO: an `in6_pktinfo` comes with each, for IPv4 as well. */
+  /** IPV6_RECVPKTINFO: an `in6_pktinfo` comes with each datagram, those of IPv4 included. */
   packetInfo6: [41, 49],
 } as const satisfies Record<string, SocketOption>;
 

@@ -13,7 +13,7 @@ export type DatagramsLoad =
   | { readonly kind: 'loaded'; readonly datagrams: NativeDatagrams }
   | { readonly kind: 'unavailable'; readonly reason: string };
 
-/** Prepares the calls that move many datagrams at once, and tries them, where this machine can have them. */
+/** Prepares the calls that move many datagrams at once, and tries them out; or says why this machine can't have them. */
 export async function loadDatagrams(load = loadKoffi): Promise<DatagramsLoad> {
   const loaded = await load();
   if (loaded.kind === 'unavailable') return loaded;
@@ -38,7 +38,7 @@ export async function loadDatagrams(load = loadKoffi): Promise<DatagramsLoad> {
   }
 }
 
-/** For all addresses, since that is where the kernel tells which one was asked. */
+/** Opens it for all addresses: only there the kernel tells which one a datagram was sent to. */
 function openSocket(datagrams: NativeDatagrams, onReadable: () => void): NativeUdpSocket {
   return datagrams.listen({ address: '0.0.0.0', port: 0 }, { onReadable, onSendFailed() {} });
 }
@@ -74,7 +74,7 @@ async function checkWatch(
     sendTo(datagrams, { text: 'x', from: socket.fd, to: peerAt('127.0.0.1', socket.port) });
     sendTo(datagrams, { text: 'x', from: socket.fd, to: peerAt('127.0.0.1', other.address().port) });
     await arrived;
-    // Both are told of in one turn of the loop, in whatever order.
+    // The loop tells of both in one turn, in whatever order.
     await new Promise<void>(afterEvents);
     await new Promise<void>(afterEvents);
     if (!isTold()) throw new Error('the event loop does not tell of datagrams');

@@ -1,13 +1,13 @@
 /**
- * Where the members of the C structures of `recvmmsg(2)` and `sendmmsg(2)` are, counted in words of 32 bits. Linux lays
- * them out alike on every little-endian architecture with pointers of that size; glibc and musl agree.
+ * Where the members of the C structures of `recvmmsg(2)` and `sendmmsg(2)` lie, in words of 32 bits. The layout is the same
+ * on every little-endian Linux with pointers of one size, with glibc and with musl.
  */
 export interface MessageLayout {
   /** Words of a pointer, and of a `size_t`. */
   readonly pointerWords: 1 | 2;
   /** `struct iovec` */
   readonly iovec: { readonly words: number; readonly base: number; readonly length: number };
-  /** `struct mmsghdr`: a `struct msghdr`, and the length of what was received. */
+  /** `struct mmsghdr`: a `struct msghdr`, then the length of the datagram that was received. */
   readonly message: {
     readonly words: number;
     readonly name: number;
@@ -18,7 +18,7 @@ export interface MessageLayout {
     readonly controlLength: number;
     readonly length: number;
   };
-  /** `struct cmsghdr`: its words are those before the data; the length counts them, in bytes. */
+  /** `struct cmsghdr`: `words` counts those before the data. The length in it counts them too, in bytes. */
   readonly control: { readonly words: number; readonly level: number; readonly type: number };
 }
 

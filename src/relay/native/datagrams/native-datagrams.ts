@@ -7,19 +7,19 @@ import { layoutFor, type MessageLayout, putPointer } from './message-layout.ts';
 import { NativeUdpSocket, type Sending, type SocketHandlers } from './native-udp-socket.ts';
 import { PacketInfo } from './packet-info.ts';
 
-/** Datagrams that are taken at once. */
+/** Datagrams that are received at once. */
 export const BATCH_SIZE = 64;
 /**
- * Room for the longest datagram. Not a power of two, or else the beginnings of all datagrams would compete for the same
- * few lines of the processor's caches.
+ * Room for the longest datagram. Not a power of two: otherwise the beginnings of all slots would compete for the same few
+ * lines of the processor's caches.
  */
 const SLOT_BYTES = 65_536 + 192;
 const MAX_DATAGRAM_BYTES = 65_535;
 const LONG_ADDRESS_BYTES = ADDRESS_WORDS * 4;
 
 /**
- * Memory for one batch of datagrams, and the calls that fill and send it. All sockets of a thread share it: a batch is
- * dealt with before the next one is taken. Pages that no datagram has touched cost nothing.
+ * Memory for one batch of datagrams, and the calls that fill and send it. All sockets share it, because a batch is dealt with
+ * before the next one is received. Pages that no datagram has touched cost nothing.
  */
 export class NativeDatagrams {
   readonly #libc: LibcDatagrams;
@@ -29,7 +29,7 @@ export class NativeDatagrams {
     readonly sendAlone: (fd: number, sending: Sending) => number;
   };
   readonly #layout: MessageLayout;
-  /** One slot more than a batch has: for a datagram that comes from elsewhere. */
+  /** One slot more than a batch has, for a datagram that is sent alone. */
   readonly #bytes = Buffer.from(new ArrayBuffer((BATCH_SIZE + 1) * SLOT_BYTES));
   readonly #incoming: Messages;
   readonly #outgoing: Messages;
@@ -75,12 +75,12 @@ export class NativeDatagrams {
     return NativeUdpSocket.listen(place, { means: this.#means, handlers });
   }
 
-  /** Opens a socket to a workload likewise. @throws the error of connect(2), with its `code`. */
+  /** Opens a socket to a workload; whoever calls closes it. @throws the error of connect(2), with its `code`. */
   connect(place: Place, handlers: SocketHandlers): NativeUdpSocket {
     return NativeUdpSocket.connect(place, { means: this.#means, handlers });
   }
 
-  /** Begins a batch with what the socket's buffer holds. `error`: an `errno`, where nothing came because of it. */
+  /** Begins a new batch with what the socket's buffer holds. */
   receive(fd: number): Batch {
     this.#usedRuns = 0;
     const { message } = this.#layout;
@@ -90,7 +90,7 @@ export class NativeDatagrams {
       const header = slot * message.words;
       const peer = slot * PEER_WORDS;
       this.#lengths[slot] = headers[header + message.length] ?? 0;
-      // What is left from a longer address before it would be read as a part of a shorter one.
+      // Otherwise the rest of a longer address, from an earlier batch, would be read as part of a shorter one.
       if (headers[header + message.nameLength] !== LONG_ADDRESS_BYTES) {
         names.fill(0, peer + 4, peer + ADDRESS_WORDS);
         headers[header + message.nameLength] = LONG_ADDRESS_BYTES;
@@ -106,7 +106,7 @@ export class NativeDatagrams {
     return { count: 0, error: count === -EAGAIN ? 0 : -count };
   }
 
-  /** Who has sent each datagram, `PEER_WORDS` for each. */
+  /** Who has sent each datagram of the batch: `PEER_WORDS` for each. */
   get peers(): Uint32Array {
     return this.#incoming.names;
   }
@@ -137,13 +137,13 @@ export class NativeDatagrams {
   copy(slot: number): Buffer {
     const begin = slot * SLOT_BYTES;
     const end = begin + (this.#lengths[slot] ?? 0);
-    // Memory of its own: one that is kept would hold on to the rest of Node's pool.
+    // Memory of its own: a datagram that is kept must not keep a whole piece of Node's buffer pool alive.
     return Buffer.from(this.#bytes.buffer.slice(begin, end) as ArrayBuffer);
   }
 
-  /** Sends one datagram that comes from elsewhere, as a run's are sent. */
+  /** Sends one datagram that is no part of the batch: 1, or the negative `errno`. */
   sendAlone(fd: number, { datagram, to }: Sending): number {
-    // Longer ones would reach beyond the slot; the kernel takes none of them.
+    // A longer one would not fit into the slot, and the kernel takes none.
     if (datagram.length > MAX_DATAGRAM_BYTES) return -EMSGSIZE;
     this.#bytes.set(datagram, BATCH_SIZE * SLOT_BYTES);
     this.#lengths[BATCH_SIZE] = datagram.length;
@@ -185,7 +185,7 @@ interface Place {
   readonly port: number;
 }
 
-/** How many datagrams there are, and the `errno` where no more could be had for another reason than that there are none. */
+/** How many datagrams came; `error` is the `errno` where none came for another reason than an empty buffer, else 0. */
 interface Batch {
   readonly count: number;
   readonly error: number;
@@ -217,7 +217,7 @@ export class SlotRun implements DatagramRun {
     return this.#datagrams.lengthOf(this.#slots[index] ?? 0);
   }
 
-  /** Where one of them lies in the batch. */
+  /** The slot of one of them in the batch. */
   slotOf(index: number): number {
     return this.#slots[index] ?? 0;
   }
@@ -231,7 +231,7 @@ export class SlotRun implements DatagramRun {
   }
 }
 
-/** Headers, the pieces of memory that they name, and addresses, for one batch. */
+/** The C structures of one batch: headers, the memory that they point to, and socket addresses. */
 interface Messages {
   readonly headers: Uint32Array;
   readonly iovecs: Uint32Array;

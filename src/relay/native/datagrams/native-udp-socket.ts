@@ -12,24 +12,24 @@ import { EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, EINTR } from '../errno.ts';
 import { type LibcDatagrams, SOCKET_OPTIONS } from './libc-datagrams.ts';
 import type { LoopPoll, LoopReader, LoopWatch } from '../loop-poll.ts';
 
-/** Room for bursts of all clients, and of one; the kernel's own limits apply. */
+/** Buffers for bursts: of all clients on a listener, and of one client. The kernel's own limits apply. */
 const LISTENER_BUFFER_BYTES = 4_194_304;
 const CLIENT_BUFFER_BYTES = 1_048_576;
-/** What is kept while the send buffer is full; more is lost, as on any network. */
+/** How much is kept while the send buffer is full; the rest is lost, as on any network. */
 const MAX_KEPT_BYTES = 1_048_576;
-/** What one of them costs beside its bytes. */
+/** What keeping one datagram costs beside its bytes. */
 const KEPT_COST_BYTES = 640;
 
 /** Never written to. */
 const NOTHING: Sending[] = [];
 
 interface Place {
-  /** For a listener empty for all of them: IPv6 and IPv4 on one socket, or IPv4 alone where the machine has no IPv6. */
+  /** For a listener, `''` stands for all addresses: IPv6 and IPv4 on one socket, or IPv4 alone on a machine without IPv6. */
   readonly address: string;
   readonly port: number;
 }
 
-/** A datagram, and where to; the latter only where the socket isn't connected. */
+/** A datagram and its address, which is absent where the socket is connected. */
 export interface Sending {
   readonly datagram: Buffer;
   readonly to?: Uint32Array | undefined;
@@ -42,25 +42,25 @@ interface Means {
   readonly sendAlone: (fd: number, sending: Sending) => number;
 }
 
-/** What whoever uses a socket is told. */
+/** What the user of a socket is told. */
 export interface SocketHandlers {
-  /** There may be something to read, or an error to take: `NativeDatagrams.receive` does. */
+  /** There may be something to read, or an error: `NativeDatagrams.receive` takes both. */
   onReadable(): void;
   /** A datagram could not be sent, for another reason than that the send buffer is full. */
   onSendFailed(sending: Sending, errno: number): void;
 }
 
 /**
- * A UDP socket that Node knows nothing of, read when the event loop tells: node:dgram reads by itself and doesn't tell the
- * address that a datagram was sent to, and its sockets cost more time and memory than all the rest of a flow. On a listener
- * for all addresses the kernel tells that address.
+ * A UDP socket made without node:dgram, and read when the event loop says so. node:dgram doesn't tell the local address that
+ * a datagram was sent to, and one of its sockets costs more time and memory than everything else of a flow. On a listener
+ * for all addresses, the kernel tells that address here.
  */
 export class NativeUdpSocket implements LoopReader {
   readonly fd: number;
   readonly #means: Means;
   readonly #handlers: SocketHandlers;
   readonly #watch: LoopWatch;
-  /** Most sockets never keep anything. */
+  /** `NOTHING` on most sockets, which never keep a datagram. */
   #kept: Sending[] = NOTHING;
   #keptBytes = 0;
   #closed = false;
@@ -92,7 +92,7 @@ export class NativeUdpSocket implements LoopReader {
     return this.local.port;
   }
 
-  /** Its own end; to be asked only while it is open. */
+  /** Its local address; to be asked only while it is open. */
   get local(): Place {
     const words = new Uint32Array(ADDRESS_WORDS);
     this.#means.libc.name(this.fd, words);
@@ -103,18 +103,18 @@ export class NativeUdpSocket implements LoopReader {
     return this.#closed;
   }
 
-  /** The descriptor to send on; undefined when it is closed, and while something is kept that goes first. */
+  /** The descriptor to send on; undefined when the socket is closed, and while kept datagrams have to go first. */
   get sendFd(): number | undefined {
     return this.#closed || this.#kept.length > 0 ? undefined : this.fd;
   }
 
-  /** Sends, and keeps it while the send buffer is full. */
+  /** Sends a datagram, or keeps it while the send buffer is full. */
   send(sending: Sending): void {
     if (this.#closed) return;
     if (this.#kept.length > 0 || !this.#trySend(sending)) this.#keep(sending);
   }
 
-  /** Sends at once: whether it was sent. */
+  /** Sends at once, or not at all; returns whether it was sent. */
   sendNow(sending: Sending): boolean {
     return !this.#closed && this.#means.sendAlone(this.fd, sending) === 1;
   }
@@ -134,7 +134,7 @@ export class NativeUdpSocket implements LoopReader {
     if (!this.#closed) this.#handlers.onReadable();
   }
 
-  /** Whether there is no more to do: it was sent, or can't be. */
+  /** Returns whether that settles it: it was sent, or can't be; false while the send buffer is full. */
   #trySend(sending: Sending): boolean {
     for (;;) {
       const errno = -this.#means.sendAlone(this.fd, sending);
@@ -158,7 +158,7 @@ export class NativeUdpSocket implements LoopReader {
     while (!this.#closed) {
       const [first] = this.#kept;
       if (first === undefined || !this.#trySend(first)) return;
-      // Closed because of what it was told.
+      // The handler may have closed the socket.
       if (this.#kept[0] !== first) return;
       this.#kept.shift();
       this.#keptBytes -= first.datagram.length + KEPT_COST_BYTES;
@@ -228,7 +228,7 @@ function isUnspecified(address: string): boolean {
   return ipaddr.isValid(address) && ipaddr.parse(address).range() === 'unspecified';
 }
 
-/** As Node words it. */
+/** An error as Node would word it. */
 function failure(
   syscall: string,
   { place: { address, port }, errno }: { readonly place: Place; readonly errno: number },

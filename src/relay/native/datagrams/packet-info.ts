@@ -14,15 +14,15 @@ const INFO4_WORDS = 3;
 /** Room for one control message with either, in words. */
 const ROOM_WORDS = 16;
 
-/** The memory in which the kernel tells, and is told, the local address of a datagram: one control message for each. */
+/** Memory for one control message for each datagram: it carries the datagram's local address from and to the kernel. */
 export class PacketInfo {
-  /** Room for each datagram's. */
+  /** Room for the message of one datagram, in bytes. */
   readonly bytes = ROOM_WORDS * 4;
   readonly #layout: MessageLayout;
   readonly #incoming: Uint32Array<ArrayBuffer>;
   readonly #incomingAddress: bigint;
   readonly #outgoing = new Uint32Array(new ArrayBuffer(ROOM_WORDS * 4));
-  /** Where the outgoing one is, as the words of a pointer. */
+  /** The address of the outgoing message, as the words of a pointer. */
   readonly outgoingPointer = new Uint32Array(2);
 
   constructor(
@@ -36,12 +36,12 @@ export class PacketInfo {
     putPointer(this.outgoingPointer, { at: 0, address, layout });
   }
 
-  /** Where the kernel tells the address of the datagram in a slot. */
+  /** Where the kernel writes the message of the datagram in a slot. */
   addressOf(slot: number): bigint {
     return this.#incomingAddress + BigInt(slot * this.bytes);
   }
 
-  /** Reads what the kernel has told in so many bytes; zeros where that is nothing. See `PEER_WORDS`. */
+  /** Reads the local address from a message of so many bytes; writes zeros where there is none. See `PEER_WORDS`. */
   read(
     slot: number,
     { bytes, into, at }: { readonly bytes: number; readonly into: Uint32Array; readonly at: number },
@@ -54,7 +54,7 @@ export class PacketInfo {
       bytes >= (words + count) * 4 && told[header + level] === family && told[header + type] === name;
     if (isTold(IPPROTO_IPV6, IPV6_PKTINFO, INFO6_WORDS)) {
       for (let word = 0; word < 4; word++) into[at + word] = told[data + word] ?? 0;
-      // A client's datagrams may come in by more than one interface.
+      // Only of a link-local address: otherwise the datagrams of one client may come in by several interfaces.
       into[at + 4] = isLinkLocal(told[data] ?? 0) ? (told[data + 4] ?? 0) : 0;
       return;
     }
@@ -62,7 +62,7 @@ export class PacketInfo {
     for (let word = 1; word < 5; word++) into[at + word] = 0;
   }
 
-  /** Prepares the address from which to send to that peer; returns the bytes that tell it. */
+  /** Writes the message with the address to send from; returns its length in bytes. */
   write(peer: Uint32Array, isIpv6: boolean): number {
     const { words, level, type } = this.#layout.control;
     const out = this.#outgoing;
@@ -79,7 +79,7 @@ export class PacketInfo {
   }
 }
 
-/** fe80::/10, from the first word as it lies in memory. */
+/** Whether an address is in fe80::/10, by its first word as it lies in memory. */
 function isLinkLocal(firstWord: number): boolean {
   return (firstWord & 0xc0ff) === 0x80fe;
 }

@@ -5,9 +5,9 @@ const TOKEN = 0xfeed_beef;
 const BYTES = new Uint8Array([1, 2, 3, 5, 8]);
 
 /**
- * Whether the system calls do what is expected of them on this machine: the layout of structures differs between
- * architectures, and sandboxes refuse calls. Takes a few microseconds.
- * @returns what is wrong; undefined where nothing is.
+ * Tries the system calls out on this machine: the layout of structures differs between architectures, and sandboxes refuse
+ * some calls. Takes a few microseconds.
+ * @returns what is wrong, in words; undefined where everything works.
  */
 export function findNativeFault(libc: Libc): string | undefined {
   const open: number[] = [];
