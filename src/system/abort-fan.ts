@@ -1,22 +1,22 @@
-/** One who wants to know of a signal's end. */
+/** Something that is told when a signal aborts. */
 export interface FanMember {
   onAborted(): void;
 }
 
 /**
- * Tells many of the end of a few signals. An EventTarget looks through all its listeners for each one that comes or goes:
- * thousands of flows on one signal would spend their time there. Who listens is an object, so that each costs no closure.
+ * Tells many members when one of a few signals aborts. An EventTarget searches all its listeners for each one that is added or
+ * removed, which is slow with thousands of flows on one signal. Members are objects, so that none costs a closure.
  */
 export class AbortFan {
   readonly #fans = new Map<AbortSignal, { readonly members: Set<FanMember>; stop(): void }>();
 
-  /** Tells it once when the signal aborts; not where it has already. */
+  /** Tells the member once when the signal aborts; never where the signal has aborted already. */
   add(signal: AbortSignal, member: FanMember): void {
     const { members } = this.#fans.get(signal) ?? this.#open(signal);
     members.add(member);
   }
 
-  /** Tells it no longer. Idempotent. */
+  /** Tells the member no longer. Idempotent. */
   delete(signal: AbortSignal, member: FanMember): void {
     const fan = this.#fans.get(signal);
     if (fan === undefined || !fan.members.delete(member) || fan.members.size > 0) return;

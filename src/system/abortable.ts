@@ -1,18 +1,18 @@
 /**
- * What waits for each promise. A promise keeps whatever was attached to it until it settles, so each one is attached to
- * once, and whoever leaves is taken off the list.
+ * The waiters of each promise. A promise keeps every handler that was attached to it until it settles. So only one is
+ * attached to each, and a waiter that leaves is taken off this list.
  */
 const waitersOf = new WeakMap<Promise<unknown>, Set<() => void>>();
 
 /**
- * Waits for `promise`, but no longer than until `signal` aborts. It is how anybody waits for what several wait for: who
- * leaves neither ends the work nor stays behind in memory, however long the promise goes on.
+ * Waits for `promise`, or until `signal` aborts. Several may wait for one promise like this: a waiter that leaves neither ends
+ * the work for the others nor stays in memory, however long the promise takes.
  * @throws what the promise rejects with, or the signal's reason.
  */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {
-      // Nobody waits any more: its failure would count as unhandled, and end the process.
+      // Nobody may wait for the promise: its rejection would be unhandled, and end the process.
       promise.catch(() => {});
       return reject(signal.reason);
     }
@@ -36,7 +36,7 @@ function findWaiters(promise: Promise<unknown>): Set<() => void> {
   const waiters = new Set<() => void>();
   waitersOf.set(promise, waiters);
   const tell = () => {
-    // Whoever comes later attaches anew: this is called but once.
+    // A later waiter starts a new list: this handler is called only once.
     waitersOf.delete(promise);
     for (const settled of waiters) settled();
     waiters.clear();

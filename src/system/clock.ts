@@ -45,12 +45,12 @@ function schedule(delayMs: number, callback: () => void): Cancel {
   return () => clearTimeout(timer);
 }
 
-/** Calls back when the events that have come are dealt with, before new ones are waited for. For the edges of the runtime only. */
+/** Calls back when all events that have arrived are dealt with, before the loop waits for new ones. For the edges of the runtime only. */
 export function afterEvents(callback: () => void): void {
   setImmediate(callback);
 }
 
-/** Calls back after `delayMs`, unless the program has ended before: it doesn't wait for this. For the edges of the runtime only. */
+/** Calls back after `delayMs`, but does not keep the program alive until then. For the edges of the runtime only. */
 export function scheduleUnawaited(delayMs: number, callback: () => void): void {
   setTimeout(callback, delayMs).unref();
 }
@@ -76,7 +76,7 @@ export function formatLocalTime(timestamp: string, style: 'time' | 'datetime'): 
   return `${date} ${time} ${offsetMinutes < 0 ? '-' : '+'}${zone}`;
 }
 
-/** The ms since the epoch of an RFC 3339 timestamp, however fine, or of an HTTP date; NaN where the text is none. */
+/** Reads an RFC 3339 timestamp of any precision, or an HTTP date, as ms since the epoch; NaN where the text is neither. */
 export function parseTimestamp(text: string): number {
   return Date.parse(text);
 }

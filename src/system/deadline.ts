@@ -29,19 +29,19 @@ export class Deadline {
     return this.#linked.signal;
   }
 
-  /** The whole time is granted again, from now on. */
+  /** Starts the whole time again from now. */
   restart(): void {
     const { clock, timeoutMs, expired } = this.#options;
     this.#cancel();
     this.#cancel = clock.schedule(timeoutMs, () => this.#timer.abort(expired(timeoutMs)));
   }
 
-  /** From now on only the parent aborts. */
+  /** Stops the time: from now on only the parent aborts the signal. */
   stop(): void {
     this.#cancel();
   }
 
-  /** From now on nothing aborts. Idempotent. */
+  /** From now on nothing aborts the signal. Idempotent. */
   end(): void {
     this.#cancel();
     this.#linked.unlink();
@@ -49,7 +49,7 @@ export class Deadline {
 }
 
 /**
- * Does `work` with the signal of a deadline. It settles when the signal aborts, whether or not `work` ever does.
+ * Does `work` with the signal of a deadline. The result settles when the signal aborts, even if `work` never does.
  * @throws what `work` throws; `expired(timeoutMs)` when the time is up; the parent's reason when it aborts.
  */
 export async function withDeadline<T>(

@@ -6,20 +6,20 @@ import type { Logger } from './log/logger.ts';
 /** At most one line in so long for each kind of shortage. */
 const LOG_INTERVAL_MS = 10_000;
 /**
- * What is left to the proxy itself: engine, status, log, files, processes. An eighth of the limit, and as many as these at
- * least; but never more than half of a limit with which a proxy can hardly work at all.
+ * What the proxy keeps for itself: engine, status, log, files, processes. It keeps an eighth of the limit, but at least so
+ * many, and never more than half of a very low limit.
  */
 const MIN_RESERVE = 64;
 /** From this part of the limit on, clients have to share. */
 const CROWDED = 3 / 4;
-/** And from this part of what they share on, only who has little gets any. */
+/** From this part of those on that clients share, only who holds little gets one. */
 const SCARCE = 0.27;
 
-/** What the system says where it has no more sockets to give: of the process, of the machine, of the kernel's memory. */
+/** The errors with which the system has no more sockets: those of the process, those of the machine, the kernel's memory. */
 const SHORTAGES = ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'] as const;
 export type Shortage = (typeof SHORTAGES)[number];
 
-/** The shortage that an error tells of; undefined for every other error. */
+/** The shortage that an error is about; undefined for every other error. */
 export function shortageOf(error: unknown): Shortage | undefined {
   if (error instanceof AggregateError) return error.errors.map(shortageOf).find((one) => one !== undefined);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
@@ -27,21 +27,21 @@ export function shortageOf(error: unknown): Shortage | undefined {
 }
 
 /**
- * The file descriptors of the process. When they run out, libuv closes clients without telling anybody, and nothing can be
- * asked of an engine; so clients are turned away while there is a reserve. The system gives the lowest number that is
- * free: one near the limit tells how many there are.
+ * The file descriptors of the process. When they run out, libuv closes clients without a word, and the engine can't be asked
+ * any more. So clients are turned away while there is still a reserve. The system always gives the lowest number that is
+ * free, so a new descriptor tells how many are taken.
  */
 export class Descriptors {
-  /** Of descriptors that clients may have, this is the first too many; Infinity where no limit is known. */
+  /** Clients may have descriptors below this one; Infinity where no limit is known. */
   readonly bound: number;
   /** From this one on, clients have to share what is left. */
   readonly crowded: number;
-  /** From this one on, what is left is kept for who has little. */
+  /** From this one on, what is left is kept for clients of services that hold little. */
   readonly scarce: number;
-  /** What is left to the proxy itself. */
+  /** How many the proxy keeps for itself. */
   readonly reserve: number;
   readonly limit: number;
-  /** One number, in memory that the relay thread sees too: how many have been let in, and will need one more. */
+  /** One number, shared with the relay thread: how many clients were let in and still need one more descriptor. */
   readonly expected = new Int32Array(new SharedArrayBuffer(4));
   readonly #limiter: LogLimiter;
   readonly #logger: Logger;
@@ -61,29 +61,23 @@ export class Descriptors {
     this.#logger = logger;
   }
 
-  /** Whether one who has this descriptor, and needs one more, may stay. Undefined, where Node hides it, may. */
+  /** Whether a client that has this descriptor, and needs one more, may stay; true where Node hides the descriptor. */
   hasRoomFor(fd: number | undefined): boolean {
     return fd === undefined || fd + 1 + this.#expected < this.bound;
   }
 
   /**
-   * How full the process is, for a client that has this descriptor and needs one more, or for one that needs the next:
-   * `counted` are those that are known to be taken: handing a connection to the relay thread takes high numbers, and frees
-   * low ones. `crowded` where those that are left have to be shared, `full` where none is left for clients.
+   * How many descriptors would be taken or promised with one more client.
+   * @param client one that has this descriptor and needs another one, or one that needs the next.
+   * @param counted how many are known to be taken. Numbers alone don't tell: a connection that is handed to the relay thread
+   * takes high ones and frees low ones.
    */
-  fillOf(client: { readonly fd: number | undefined } | 'next', counted = 0): 'free' | 'crowded' | 'full' {
-    const last = this.lastFor(client, counted);
-    if (last >= this.bound) return 'full';
-    return last >= this.crowded ? 'crowded' : 'free';
-  }
-
-  /** The highest number that would be taken, or promised, with this client; the parameters are those of `fillOf`. */
   lastFor(client: { readonly fd: number | undefined } | 'next', counted = 0): number {
     const needed = client === 'next' ? this.#findNext() : client.fd === undefined ? 0 : client.fd + 1;
     return Math.max(needed + this.#expected, counted);
   }
 
-  /** Whether there is so much room that clients won't have to share soon. */
+  /** Whether less than half of the descriptors are taken, so that clients won't have to share soon. */
   get isRoomy(): boolean {
     return this.#findNext() < this.limit / 2;
   }
@@ -104,7 +98,10 @@ export class Descriptors {
     return Atomics.load(this.expected, 0);
   }
 
-  /** Keeps one for who has been let in and will need it; to be called back, any number of times, when it has it or won't. */
+  /**
+   * Keeps one descriptor for a client that was let in. The caller calls the returned function when the client has it, or needs
+   * none any more; further calls do nothing.
+   */
   expectOne(): () => void {
     let isExpected = true;
     Atomics.add(this.expected, 0, 1);
@@ -114,7 +111,7 @@ export class Descriptors {
     };
   }
 
-  /** Says that there were too few, at most once in a while. @param what has come of it: `a client of web was closed` */
+  /** Logs a shortage, at most once in 10 s for each kind. @param what came of it, such as `a client of web was closed` */
   tell(what: string, shortage: Shortage = 'EMFILE'): void {
     const suppressed = this.#limiter.pass(shortage);
     if (suppressed === undefined) return;
@@ -124,7 +121,7 @@ export class Descriptors {
   }
 }
 
-/** What there is too little of, and how to get more. Pure. */
+/** Says what is short, and how to get more of it. Pure. */
 export function describeShortage(shortage: Shortage, limit: number): string {
   switch (shortage) {
     case 'EMFILE':
@@ -137,7 +134,7 @@ export function describeShortage(shortage: Shortage, limit: number): string {
   }
 }
 
-/** How many files and sockets this process may have open; undefined where the system doesn't tell (it is Linux that does). */
+/** How many files and sockets this process may have open; undefined where the system doesn't tell, as only Linux does. */
 export function readDescriptorLimit(): number | undefined {
   try {
     const [, limit] = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];

@@ -1,6 +1,6 @@
 import type { Cancel, Clock } from './clock.ts';
 
-/** What is to happen at a time. One object can wait in one queue at a time. */
+/** Something that is due at a time. An object can be in one queue only. */
 export interface Due {
   /** When, on the monotonic clock; written by the queue. */
   dueMs: number;
@@ -10,8 +10,8 @@ export interface Due {
 }
 
 /**
- * Thousands of deadlines by one timer, and without a closure and a timer object for each. The next one is found at once,
- * the others stand in a heap: each step takes longer only by the logarithm of how many there are.
+ * Thousands of deadlines with one timer, instead of a timer and a closure for each. They stand in a heap: the next one is
+ * found at once, and each change takes time that grows with the logarithm of their number.
  */
 export class DueQueue {
   readonly #clock: Clock;
@@ -24,7 +24,7 @@ export class DueQueue {
     this.#clock = clock;
   }
 
-  /** Calls back once after `delayMs`, in the place of what was asked for it before. */
+  /** Calls `due` back once after `delayMs`; replaces its earlier deadline. */
   set(due: Due, delayMs: number): void {
     const heap = this.#heap;
     due.dueMs = this.#clock.monotonicMs() + delayMs;
@@ -37,7 +37,7 @@ export class DueQueue {
     this.#arm();
   }
 
-  /** Calls back no longer. Idempotent. */
+  /** Removes the deadline of `due`. Idempotent. */
   delete(due: Due): void {
     const { duePlace } = due;
     if (duePlace < 0) return;
@@ -48,7 +48,7 @@ export class DueQueue {
       this.#rise(last);
       this.#sink(last);
     }
-    // Otherwise it finds nothing to do and goes on to the next one.
+    // With others left the timer goes on: where it fires too early, it is set for the next one.
     if (this.#heap.length === 0) this.#disarm();
   }
 

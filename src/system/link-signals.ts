@@ -1,7 +1,6 @@
 /**
- * A signal that aborts with the first of `sources` that aborts.
- * AbortSignal.any is not used: it keeps dependent signals alive as long as their longest-lived source.
- * The caller must `unlink()` when done.
+ * Makes a signal that aborts with the first of `sources` that aborts. The caller must `unlink()` it when done.
+ * AbortSignal.any would keep each signal that it makes alive for as long as the longest-lived source.
  */
 export function linkSignals(sources: readonly AbortSignal[]): {
   readonly signal: AbortSignal;

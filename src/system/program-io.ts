@@ -1,13 +1,13 @@
-/** What the program is given by its process, so that tests can give it something else. */
+/** What the program has from its process; tests pass something else. */
 export interface ProgramIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   /** Standard output is a terminal. */
   readonly isTerminal: boolean;
-  /** Write a line, given without its end; what a terminal must not get, line feeds too, is shown as `escapeText()` does. */
+  /** Write one line, given without its line feed. Control characters in it, line feeds too, are escaped: see `escapeText()`. */
   readonly stdout: (line: string) => void;
   readonly stderr: (line: string) => void;
-  /** Waits a moment until what was written is read; what is not by then won't keep the program from ending. */
+  /** Waits until what was written is read, but only a moment, so that the program can end. */
   settleOutput(): Promise<void>;
   /** Calls back at each of these signals; the returned function stops that. */
   onSignal(signals: readonly NodeJS.Signals[], callback: (signal: NodeJS.Signals) => void): () => void;

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 const PLACE = /((?:file:\/\/)?[^\s()]+\.js):(\d+):(\d+)/g;
 
 /**
- * The text of a stack with the places of the source in it, as far as source maps lie beside the files. They are read for
- * this alone: with Node's own switch every map would be in memory from the beginning, whether anything fails or not.
+ * The text of a stack with places in the source, where source maps lie beside the files. Maps are read only when something
+ * has failed: with Node's own switch every map would be in memory from the start.
  */
 export function toSourceStack(stack: string): string {
   const maps = new Map<string, SourceMap | undefined>();
@@ -22,7 +22,7 @@ export function toSourceStack(stack: string): string {
   });
 }
 
-/** Undefined where there is none that can be read: a stack must never be the cause of an error. */
+/** Undefined where there is no readable map: showing a stack must never fail. */
 function readMap(file: string): SourceMap | undefined {
   try {
     return new SourceMap(JSON.parse(readFileSync(file, 'utf8')) as SourceMapPayload);

@@ -1,6 +1,6 @@
 /**
- * Keeps V8's young generation small during the start. The garbage of the start would make it grow by some 5 MB, and an idle
- * process never shrinks it again. Under load it may grow, which makes collecting cheap.
+ * Keeps V8's young generation small while the program starts. The garbage of the start would make it grow by some 5 MB, and
+ * V8 doesn't shrink it in an idle process. Under load it may grow, which makes garbage collection cheap.
  */
 import { setFlagsFromString } from 'node:v8';
 

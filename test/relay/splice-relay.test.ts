@@ -83,9 +83,9 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
   test('counts the pipes of the thread no longer, and closes them', async () => {
     const pipes = () => {
       const links = readdirSync('/proc/self/fd').map((fd) => readlinkOf(`/proc/self/fd/${fd}`));
-      return links.filter((link) => link.startsWith('pipe:')).length;
+      return links.filter((link) => link.startsWith('pipe:'));
     };
-    const before = pipes();
+    const before = new Set(pipes());
     const { client, ended } = await join();
     client.write(pattern(64 * 1_048_576));
     while (countDescriptors(admission.counts) === 0) await settle();
@@ -94,7 +94,7 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
     void join();
     await ended;
     expect(countDescriptors(admission.counts)).toBe(0);
-    expect(pipes()).toBe(before);
+    expect(pipes().filter((link) => !before.has(link))).toEqual([]);
   });
 
   test('counts the clients that the thread had let in no longer', async () => {
@@ -110,8 +110,10 @@ describe.runIf(isLinux)('SpliceRelay whose thread fails', () => {
     server.close();
     await Promise.all([sockets.connect(port), upstream.socket(0)]);
     expect([countDescriptors(admission.counts), admission.counts.connections[0]]).toEqual([2, 1]);
-    Atomics.store(death, 0, 1);
     const { ended } = await join();
+    Atomics.store(death, 0, 1);
+    // Word of another connection wakes the loop.
+    void join();
     await ended;
     expect([countDescriptors(admission.counts), admission.counts.connections[0]]).toEqual([0, 0]);
     closeSync(route?.takeListener() ?? -1);

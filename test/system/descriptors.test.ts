@@ -41,13 +41,15 @@ describe('Descriptors', () => {
 
   test('are crowded from three quarters of the limit on, and full where the reserve begins', () => {
     const descriptors = create(1_024);
-    const fills = [766, 767, 894, 895, undefined].map((fd) => descriptors.fillOf({ fd }));
-    expect(fills).toEqual(['free', 'crowded', 'crowded', 'full', 'free']);
+    expect([descriptors.crowded, descriptors.bound]).toEqual([768, 896]);
+    // Its own, and the one that it needs beside it.
+    expect([766, 767, undefined].map((fd) => descriptors.lastFor({ fd }))).toEqual([767, 768, 0]);
   });
 
   test('know the next one where nobody has it yet', () => {
-    expect(create(4).fillOf('next')).toBe('full');
-    expect(create(1_000_000).fillOf('next')).toBe('free');
+    const [poor, rich] = [create(4), create(1_000_000)];
+    expect(poor.lastFor('next')).toBeGreaterThanOrEqual(poor.bound);
+    expect(rich.lastFor('next')).toBeLessThan(rich.crowded);
   });
 
   test('tell of a shortage once in ten seconds, with the limit and how to raise it', async () => {

@@ -11,19 +11,19 @@ import type { UdpFlow } from './udp-flow.ts';
 
 /** Batches that one listener takes before the other sockets have their turn. */
 const MAX_BATCHES = 32;
-/** What the kernel says of an address that can't be sent from, and sometimes of the client. */
+/** The errors of an address that nothing can be sent from; sometimes they are about the client's address. */
 const SOURCE_ERRORS: ReadonlySet<number> = new Set([EINVAL, EADDRNOTAVAIL, ENETUNREACH]);
 
-/** What the clients of one listener share. */
+/** What all clients of one listener share. */
 interface Shared {
   readonly socket: NativeUdpSocket;
   readonly datagrams: NativeDatagrams;
   readonly byAddress: AddressIndex<Party>;
 }
 
-/** A client with its flow, and what the present batch holds for it. */
+/** A client with its flow, and its datagrams of the present batch. */
 class Party implements ClientLink, RunSender {
-  /** Whom it sends to, and from where. */
+  /** The client's address, and the local address to answer from. */
   readonly to: Uint32Array;
   flow: UdpFlow | undefined;
   run: SlotRun | undefined;
@@ -78,8 +78,8 @@ class Party implements ClientLink, RunSender {
 }
 
 /**
- * Moves many datagrams at once, and answers from the address that was asked. The socket is ours alone: a batch comes with
- * one call, each datagram with its local address. Each client's datagrams then go on together, in their order.
+ * Moves many datagrams at once, and answers from the address that was asked. One call receives a batch, each datagram with
+ * its local address. The datagrams of each client then go on together, in their order.
  */
 export class BatchClientIo implements ClientIo, SocketHandlers {
   readonly #datagrams: NativeDatagrams;
@@ -88,7 +88,7 @@ export class BatchClientIo implements ClientIo, SocketHandlers {
   readonly #shared: Shared;
   readonly #seen: Party[] = [];
   #hasNewFlow = false;
-  /** The words of the peer whose flow is asked for. */
+  /** The peer whose flow is being created. */
   #asking: Uint32Array = new Uint32Array(PEER_WORDS);
 
   /** Reads until it is closed. @throws the bind error, with its `code`. */
@@ -102,7 +102,7 @@ export class BatchClientIo implements ClientIo, SocketHandlers {
     this.#shared = { socket, datagrams, byAddress: this.#byAddress };
   }
 
-  /** Of the client whose flow is asked for now. */
+  /** The link of the client whose flow is being created. */
   link(): ClientLink {
     return new Party(this.#asking, this.#shared);
   }
@@ -114,13 +114,14 @@ export class BatchClientIo implements ClientIo, SocketHandlers {
   onReadable(): void {
     const { socket } = this.#shared;
     this.#hasNewFlow = false;
-    // New flows get through their port in between: all at once they would look like as many that wait for a start.
+    // After a batch with new flows, these get their turn to reach their port. Otherwise a burst of new clients would look like
+    // as many clients that wait for a start.
     for (let batch = 0; batch < MAX_BATCHES && !socket.isClosed && !this.#hasNewFlow; batch++) {
       if (this.#receive() < BATCH_SIZE) return;
     }
   }
 
-  /** Nothing can be sent from a broadcast address that was asked, nor after the machine has left that network. */
+  /** Tries again from any address: nothing can be sent from a broadcast address, or from one that the machine has lost. */
   onSendFailed({ datagram, to }: Sending, errno: number): void {
     if (to === undefined || !SOURCE_ERRORS.has(errno) || !hasLocal(to)) return;
     const fromAnywhere = to.slice().fill(0, ADDRESS_WORDS);
@@ -161,7 +162,7 @@ export class BatchClientIo implements ClientIo, SocketHandlers {
     party.run = undefined;
     if (run === undefined || flow === undefined) return;
     if (!flow.hasEnded) return flow.receiveRun(run);
-    // It ended because of something in this batch: what follows begins another.
+    // Something in this batch ended the flow: the datagrams after it begin another one.
     for (let index = 0; index < run.size; index++) {
       const next = this.#findParty(this.#datagrams.peers, run.slotOf(index) * PEER_WORDS);
       next?.flow?.receive(run.copy(index));

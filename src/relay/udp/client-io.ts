@@ -9,24 +9,24 @@ export type CreateFlow = (from: ClientAddress) => UdpFlow | undefined;
 
 /** A listener's socket: hands datagrams to the flows of its clients, and their replies back. */
 export interface ClientIo {
-  /** For a flow that is being made, while it is asked for. */
+  /** The link of a new flow; to be called only while `CreateFlow` runs. */
   link(client: ClientAddress): ClientLink;
   /** Gives the port back. Idempotent. */
   close(): void;
 }
 
-/** One client's part of it. */
+/** What one client has of a listener's socket. */
 export interface ClientLink {
   reply(datagram: Buffer): void;
   replyRun(run: DatagramRun): void;
-  /** The flow that takes the client's datagrams from now on. */
+  /** Hands the client's datagrams to this flow from now on. */
   receiveWith(flow: UdpFlow): void;
   unlink(): void;
 }
 
 /**
- * Moves each datagram alone, by node:dgram. On a socket for all addresses of the machine the kernel chooses the one that
- * answers come from: nothing tells which one was asked.
+ * Moves each datagram alone, by node:dgram, which doesn't tell the local address that a datagram was sent to. So on a
+ * listener for all addresses, the kernel chooses the address that answers come from.
  */
 export class SingleClientIo implements ClientIo {
   readonly #socket: Socket;
@@ -36,7 +36,7 @@ export class SingleClientIo implements ClientIo {
   private constructor(socket: Socket, createFlow: CreateFlow) {
     this.#socket = socket;
     socket.on('message', (datagram, from) => (this.#flows.get(from) ?? createFlow(from))?.receive(datagram));
-    // A client that is gone (ICMP) is no reason to stop listening.
+    // Such as an ICMP error for a client that is gone: the listener goes on.
     socket.on('error', () => {});
   }
 
@@ -49,7 +49,7 @@ export class SingleClientIo implements ClientIo {
   }
 
   link(client: ClientAddress): ClientLink {
-    // What can't be sent is lost, as on any network.
+    // A datagram that can't be sent is lost, as on any network.
     const reply = (datagram: Buffer) => {
       if (!this.#closed) this.#socket.send(datagram, client.port, client.address, () => {});
     };

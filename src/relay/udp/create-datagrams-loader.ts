@@ -4,8 +4,8 @@ import { loadDatagrams } from '../native/datagrams/load-datagrams.ts';
 import type { NativeDatagrams } from '../native/datagrams/native-datagrams.ts';
 
 /**
- * Makes a function that gives all UDP listeners the same memory and calls, prepared when the first of them asks; nothing
- * where the setting or the machine doesn't want it, and then node:dgram moves each datagram alone.
+ * Makes a function that loads the calls for many datagrams at once when the first UDP listener asks, and gives all listeners
+ * the same. It gives undefined where the setting or the machine rules them out: then node:dgram moves each datagram alone.
  */
 export function createDatagramsLoader(
   setting: RelaySetting,

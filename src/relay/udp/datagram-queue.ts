@@ -2,7 +2,7 @@ import type { UdpPolicy } from '../../model/service.ts';
 import type { Bound } from '../access/admission.ts';
 import type { QueueBudget } from './udp-budget.ts';
 
-/** What keeping a datagram costs beside its bytes: two objects, and the memory allocator's rounding (measured). */
+/** What keeping a datagram costs beside its bytes: two objects and the allocator's rounding. Measured. */
 export const DATAGRAM_COST_BYTES = 640;
 
 /** Why a datagram was dropped; each is counted. */
@@ -31,13 +31,13 @@ interface Entry {
 const NOTHING: Entry[] = [];
 
 /**
- * The datagrams that one flow keeps, in order, while its workload wakes. Pure; bounded by count, bytes and age, and by what
- * all flows of the listener and the process may keep together.
+ * The datagrams that one flow keeps, in order, while its workload wakes. Bounded by count, bytes and age, and by what all flows
+ * of the listener and of the process may keep together. Pure.
  */
 export class DatagramQueue {
   readonly #limits: QueueLimits;
   readonly #budget: QueueBudget;
-  /** Most flows keep something only for a moment. */
+  /** `NOTHING` while the queue is empty, which it mostly is. */
   #entries: Entry[] = NOTHING;
   #bytes = 0;
 
@@ -50,7 +50,7 @@ export class DatagramQueue {
     return this.#entries.length;
   }
 
-  /** Adds a datagram at the end, or says which limit keeps it out: the first ones are those that count. */
+  /** Adds a datagram at the end, or returns the limit that keeps it out: a full queue keeps its first datagrams. */
   push(datagram: Buffer, nowMs: number): DropReason | undefined {
     const refused = this.findLimit(datagram.length) ?? this.#budget.take(costOf(datagram.length));
     if (refused !== undefined) return refused;
@@ -60,14 +60,14 @@ export class DatagramQueue {
     return undefined;
   }
 
-  /** Puts one to the front that was taken out a moment ago; no limit keeps it out. */
+  /** Puts a datagram back to the front that was taken out a moment ago, whatever the limits. */
   putBack(datagram: Buffer, nowMs: number): void {
     this.#budget.give(-costOf(datagram.length));
     this.#entries = [{ datagram, atMs: nowMs }, ...this.#entries];
     this.#bytes += datagram.length;
   }
 
-  /** Which limit keeps a datagram of that length out; undefined where there is room. */
+  /** The limit that keeps a datagram of that length out; undefined where there is room. */
   findLimit(bytes: number): DropReason | undefined {
     if (this.#entries.length >= this.#limits.maxQueuedDatagrams) return 'queue-datagrams';
     if (this.#bytes + bytes > this.#limits.maxQueuedBytes) return 'queue-bytes';
@@ -81,14 +81,14 @@ export class DatagramQueue {
   shift(): Buffer | undefined {
     const datagram = this.#entries.shift()?.datagram;
     if (datagram === undefined) return undefined;
-    // An empty array would keep its room.
+    // An array that was emptied would keep its memory.
     if (this.#entries.length === 0) this.#entries = NOTHING;
     this.#bytes -= datagram.length;
     this.#budget.give(costOf(datagram.length));
     return datagram;
   }
 
-  /** Takes the first datagrams out, within the limits (at least one); those that are too old are left out. */
+  /** Takes the first datagrams out, at least one and then within the limits. Drops those that are too old. */
   take(
     nowMs: number,
     { maxCount, maxBytes }: { readonly maxCount: number; readonly maxBytes: number },
@@ -107,7 +107,7 @@ export class DatagramQueue {
     return { datagrams, expired };
   }
 
-  /** Drops everything; returns how many that were. */
+  /** Drops everything; returns how many datagrams that were. */
   clear(): number {
     const { length } = this.#entries;
     this.#budget.give(this.#bytes + length * DATAGRAM_COST_BYTES);

@@ -1,10 +1,10 @@
 /**
- * Datagrams of one sender that came together, in their order. They lie where the kernel has put them: valid until the
- * function returns that was handed them.
+ * Datagrams of one sender that came together, in their order. They lie where the kernel wrote them, so a run is valid only
+ * until the function that it was passed to returns.
  */
 export interface DatagramRun {
   readonly size: number;
-  /** Bytes of one of them. */
+  /** The length of one of them, in bytes. */
   lengthOf(index: number): number;
   /** A copy to keep. */
   copy(index: number): Buffer;

@@ -9,18 +9,18 @@ export interface UdpTarget {
 /** What a flow asks of the lifecycle: one lease. */
 export interface FlowLease {
   /**
-   * Wakes the workload where needed. Until its port has proved that it takes datagrams, one flow proves it at a time,
-   * again after each rejection; the others wait and then follow.
-   * @returns what the own `prove` or `follow` made, and the signal that aborts when this run of the workload is over.
+   * Wakes the workload where needed, and gets the flow through its port. Until the port has proved that it takes datagrams,
+   * one flow at a time tries to prove it; the others wait for that, and then follow.
+   * @returns what this flow's `prove` or `follow` made, and a signal that aborts when this run of the workload is over.
    * @throws when the flow can't be served.
    */
   open<T extends { close(): void }>(request: {
-    /** `open`: a refusal is all that tells that the port is closed. */
+    /** `open`: only a refusal tells that the port is closed. */
     readonly readiness: UdpPolicy['readiness'];
-    /** With several targets one of them answers, and nobody knows which. */
+    /** Given all targets, since nobody knows yet which of them answers. */
     readonly prove: (targets: readonly UdpTarget[], signal: AbortSignal) => Promise<T>;
     readonly follow: (target: UdpTarget, signal: AbortSignal) => Promise<T>;
-    /** Where the flow was before, and nothing answered. */
+    /** Where the flow sent to before without an answer. */
     readonly notAt?: UdpTarget | undefined;
     readonly signal: AbortSignal;
   }): Promise<{ readonly value: T; readonly ended: AbortSignal }>;

@@ -2,10 +2,6 @@
 export class FlowTable<Flow> {
   readonly #flows = new Map<string, Flow>();
 
-  get size(): number {
-    return this.#flows.size;
-  }
-
   get(client: ClientAddress): Flow | undefined {
     return this.#flows.get(keyOf(client));
   }
@@ -17,17 +13,13 @@ export class FlowTable<Flow> {
   delete(client: ClientAddress): void {
     this.#flows.delete(keyOf(client));
   }
-
-  all(): readonly Flow[] {
-    return [...this.#flows.values()];
-  }
 }
 
-/** As node:dgram tells it. */
+/** A client's address as node:dgram tells it. */
 export interface ClientAddress {
   readonly address: string;
   readonly port: number;
-  /** Stands for the local address that the client asked, where the listener has several and is told which. */
+  /** The local address that the client asked, where the listener has several and the kernel tells which. */
   readonly local?: string | undefined;
 }
 

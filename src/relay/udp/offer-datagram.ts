@@ -14,9 +14,9 @@ const OFFER_INTERVAL_MS = 500;
 const REFUSAL_WINDOW_MS = 50;
 
 /**
- * Proves with the first datagram of a queue that a workload's port takes datagrams, and takes it from the queue.
- * `reply`: it is offered until the upstream answers, to one target after the other where there are several; whoever was
- * offered it may still answer. `open`: it is sent once, and proves the port if it isn't refused.
+ * Proves with the first datagram of a queue that a workload's port takes datagrams, and takes that datagram out.
+ * `reply`: it is sent again and again until the upstream answers. Of several targets, each gets it in turn, and the first
+ * that answers is chosen. `open`: it is sent once, and proves the port if it isn't refused.
  * @returns the connected upstream.
  * @throws when the port refuses, so that the datagram may be offered again; the signal's reason when it aborts.
  */
@@ -40,7 +40,7 @@ export async function offerDatagram(queue: DatagramQueue, options: OfferOptions)
       if (offered !== undefined) offer.send(offered);
       if (offer.isOpen)
         await clock.sleep(isReply ? OFFER_INTERVAL_MS : REFUSAL_WINDOW_MS, pause.signal).catch(() => {});
-      // What this turn waited for may be there, although nobody was told of it yet.
+      // An answer may have arrived already, although its event has not been dealt with.
       for (const each of offers) each.look();
       if (offers.every(({ isRefused }) => isRefused))
         throw new Error(`port ${offer.target.port} refuses datagrams`);
@@ -50,7 +50,7 @@ export async function offerDatagram(queue: DatagramQueue, options: OfferOptions)
     return chosen.use();
   } finally {
     signal.removeEventListener('abort', endPause);
-    // What may have arrived is not sent again, be it to the next run.
+    // A datagram that may have arrived is never sent again, not even to the next run.
     const mayHaveArrived = offers.some(
       ({ hasAnswered, isRefused }) => hasAnswered || (!isReply && !isRefused),
     );
@@ -61,9 +61,9 @@ export async function offerDatagram(queue: DatagramQueue, options: OfferOptions)
 
 interface OfferOptions {
   readonly readiness: UdpPolicy['readiness'];
-  /** At least one; where the workload answers is not known. */
+  /** At least one; nobody knows yet which of them answers. */
   readonly targets: readonly UdpTarget[];
-  /** For what comes from a target. */
+  /** Makes the handlers for what comes from a target. */
   readonly handlersFor: (target: UdpTarget) => UpstreamHandlers;
   readonly datagrams?: NativeDatagrams | undefined;
   readonly descriptors?: Descriptors | undefined;
@@ -80,7 +80,7 @@ class Offer {
   #upstream: UdpUpstream | undefined;
   #state: 'offering' | 'used' | 'over' = 'offering';
   hasAnswered = false;
-  /** The last that was heard is a refusal. */
+  /** The last news of it is a refusal. */
   isRefused = false;
 
   constructor(target: UdpTarget, options: OfferOptions, onSettled: () => void) {
@@ -89,12 +89,12 @@ class Offer {
     this.#onSettled = onSettled;
   }
 
-  /** Whether it is there, and hasn't refused what it was sent last. */
+  /** Whether it is connected, and has not refused the last datagram. */
   get isOpen(): boolean {
     return this.#upstream !== undefined && !this.isRefused;
   }
 
-  /** @throws where there is no way to it and it is all there is. */
+  /** @throws where it can't be reached and is the only target, or where the proxy has no socket left. */
   async connect({ isAlone }: { readonly isAlone: boolean }): Promise<void> {
     if (this.#upstream !== undefined) return;
     const { datagrams, descriptors, own, handlersFor } = this.#options;
@@ -102,7 +102,7 @@ class Offer {
     try {
       this.#upstream = await connectUdp(this.target, { handlers, datagrams, descriptors, own });
     } catch (error) {
-      // That the proxy has no socket for it is no answer of the port.
+      // Where the proxy has no socket, that says nothing about the port.
       if (isAlone || shortageOf(error) !== undefined) throw error;
       this.isRefused = true;
     }
@@ -130,7 +130,7 @@ class Offer {
     this.#upstream?.close();
   }
 
-  /** Notes what comes while the datagram is offered; a refusal is the flow's business only after that. */
+  /** Wraps the flow's handlers: until the port is proved, a refusal concerns the offer and not the flow. */
   #watch(handlers: UpstreamHandlers): UpstreamHandlers {
     const answered = () => {
       this.hasAnswered = true;

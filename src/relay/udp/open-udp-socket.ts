@@ -5,7 +5,7 @@ import { isIPv6 } from 'node:net';
 const BUFFER_BYTES = 4_194_304;
 
 interface Place {
-  /** Empty for all of them: IPv6 and IPv4 on one socket, or IPv4 alone where the machine has no IPv6. */
+  /** `''` stands for all addresses: IPv6 and IPv4 on one socket, or IPv4 alone on a machine without IPv6. */
   readonly address: string;
   readonly port: number;
 }
@@ -24,7 +24,8 @@ async function bind(type: SocketType, place: Partial<Place>): Promise<Socket> {
     type,
     recvBufferSize: BUFFER_BYTES,
     sendBufferSize: BUFFER_BYTES,
-    // All addresses are numbers. By its own way node:dgram sends a tick later, after what was sent otherwise meanwhile.
+    // Every address is an IP address. With its own look-up, node:dgram would send a tick later, out of order with what is sent
+    // by other ways.
     lookup: (host, _options, callback) => callback(null, host, type === 'udp6' ? 6 : 4),
   });
   await new Promise<void>((resolve, reject) => {

@@ -1,24 +1,24 @@
 import type { DatagramRun } from './datagram-run.ts';
 import { EAGAIN, ECONNREFUSED, EINTR, ENOBUFS } from '../native/errno.ts';
 
-/** How a socket sends, and who is told of what it can't. */
+/** How a socket sends, and whom it tells of datagrams that it can't send. */
 export interface RunSender {
-  /** The descriptor to send on; `undefined` where many can't be sent at once now, or the socket was closed. */
+  /** The descriptor to send on; undefined where datagrams have to be sent one by one now, or the socket was closed. */
   fdOf(): number | undefined;
   /** Whether there is much room in the send buffer. */
   isWritable(fd: number): boolean;
-  /** Where the socket isn't connected. */
+  /** The address to send to; absent where the socket is connected. */
   readonly to?: Uint32Array | undefined;
-  /** Sends one by node:dgram, which keeps it while the send buffer is full. */
+  /** Sends one datagram, and keeps it while the send buffer is full. */
   sendOne(datagram: Buffer): void;
-  /** The refusal of something sent earlier was told in the place of a datagram, which follows as `onUnsent`. */
+  /** The kernel reported the refusal of an earlier datagram instead of sending this one; `onUnsent` follows with this one. */
   onRefused(): void;
   onUnsent(datagram: Buffer): void;
-  /** `copy` gives the datagram. */
+  /** A datagram can't be sent; `copy` makes a copy of it. */
   onUnsendable(copy: () => Buffer): void;
 }
 
-/** Sends each datagram of a run once and in order, or says why not. */
+/** Sends each datagram of a run once and in order, or tells the sender why it can't. */
 export function sendRun(run: DatagramRun, sender: RunSender): void {
   let next = 0;
   while (next < run.size) {
@@ -47,8 +47,8 @@ export function sendRun(run: DatagramRun, sender: RunSender): void {
 }
 
 /**
- * When some were sent, the kernel doesn't say what stopped it at the next one, and asked again it knows no more of a
- * refusal that it has told so. A full send buffer can be seen, though; what else it may be, the datagram's own way tells.
+ * Why the kernel stopped after it had sent some datagrams. It doesn't say, and has forgotten the refusal that may have
+ * stopped it. But a full send buffer shows; otherwise it is taken for a refusal, and the datagram is sent again alone.
  */
 function nameStop(sender: RunSender, fd: number): number {
   return sender.isWritable(fd) ? ECONNREFUSED : EAGAIN;

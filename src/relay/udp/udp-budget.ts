@@ -1,16 +1,16 @@
 import type { DropReason } from './datagram-queue.ts';
 import { IdleOrder, type Place } from '../access/idle-order.ts';
 
-/** One listener's share of the memory, so that a service that wakes leaves room for three others. */
+/** A listener may use this part of the memory, so that one service that wakes leaves room for three others. */
 const LISTENER_SHARE = 1 / 4;
 /** Each flow costs a socket. */
 const MAX_FLOWS = 65_536;
 const MAX_LISTENER_FLOWS = 16_384;
-/** Descriptors that are left to connections and everything else. */
+/** Flows may use this part of the descriptors; the rest is for connections and everything else. */
 const FLOWS_OF_DESCRIPTORS = 1 / 2;
 /** A flow that was used more recently may still wait for an answer, and is kept; in ms. */
 const MIN_IDLE_MS = 1_000;
-/** How many flows that turn out not to be idle are skipped for one new flow. */
+/** At most so many flows that are not idle are skipped in the search for one that is. */
 const MAX_PASSED_OVER = 16;
 
 /** Memory for the datagrams that are kept. */
@@ -43,12 +43,12 @@ export class UdpBudget {
     this.#limit = new FlowLimit(Math.min(MAX_FLOWS, Math.floor(descriptors * FLOWS_OF_DESCRIPTORS)));
   }
 
-  /** The bytes that are kept now, with what they cost beside. */
+  /** The bytes that are kept now, including what keeping them costs. */
   get queuedBytes(): number {
     return this.#queuedBytes;
   }
 
-  /** The part of one listener. */
+  /** Opens the part of one listener. */
   openListener(maxFlows = MAX_LISTENER_FLOWS): ListenerBudget {
     const maxBytes = Math.floor(this.#maxQueuedBytes * LISTENER_SHARE);
     let bytesOfListener = 0;
@@ -124,7 +124,7 @@ export class FlowLimit {
     return false;
   }
 
-  /** Counts one more. What is returned is called whenever it is used. */
+  /** Counts one flow more. The caller touches the seat whenever the flow is used, and leaves it at the end. */
   enter(flow: RoomMaker): FlowSeat {
     this.#count++;
     return new PlacedSeat(flow, this.#seatParts);

@@ -15,18 +15,18 @@ import type { QueueBudget } from './udp-budget.ts';
 import { connectUdp, type UdpUpstream, type UpstreamHandlers } from './udp-upstream.ts';
 
 /**
- * How much of what was kept is passed on at once, and how often, beside as much as has come meanwhile: a server that has
- * just begun to listen may be held up for a while, and the usual socket buffer of 208 KiB holds 277 small datagrams.
+ * How many kept datagrams are passed on at once, and how often; on top come as many as have arrived meanwhile. A server that
+ * has just begun to listen may be slow at first, and the usual socket buffer of 208 KiB holds 277 small datagrams.
  */
 const FLUSH = { maxCount: 16, maxBytes: 65_536, everyMs: 10 } as const;
 
-/** After one question and one answer more of either is unlikely: a resolver takes a new port for the next one. */
+/** A flow of one question and one answer ends after this silence: a resolver takes a new port for its next question. */
 const EXCHANGED_TIMEOUT_MS = 10_000;
 
 /** A workload with several addresses that was silent for so long gets the next datagram at another one. */
 const ALTERNATE_AFTER_MS = 250;
 
-/** One shared error: each error's stack would keep the objects of its place alive. */
+/** One error for all flows: the stack of each error of its own would keep objects alive. */
 const FLOW_ENDED = new Error('the flow ended');
 
 /** What the flows of a listener share: one object for thousands of them. */
@@ -84,23 +84,23 @@ export class UdpFlow implements Due, FanMember {
   readonly #queue: DatagramQueue;
   #hasEnded = false;
   #upstream: UdpUpstream | undefined;
-  /** Aborts at the end of the upstream's run. */
+  /** Aborts when the run that the upstream belongs to is over. */
   #runEnd: AbortSignal | undefined;
-  /** While it waits for an upstream: ends that. */
+  /** Set while the flow waits for an upstream; aborting it ends the wait. */
   #opening: AbortController | undefined;
-  /** Where nothing has answered yet, and since when that is so. */
+  /** The target that the flow sends to, until it answers; and since when it has been silent. */
   #silentTarget: UdpTarget | undefined;
   #silentSinceMs: number | undefined;
-  /** What is being passed on of what was kept. */
+  /** The kept datagram that is being sent right now. */
   #flushed: Buffer | undefined;
-  /** What was put behind the rest since the last flush. */
+  /** What was added to the queue since the last flush. */
   #arrivedCount = 0;
   #arrivedBytes = 0;
   #lastActiveMs: number;
-  /** Datagrams that came from the client; those from the workload. */
+  /** Datagrams from the client, and datagrams from the workload. */
   #questions = 0;
   #answers = 0;
-  /** For the queue of silent flows. */
+  /** The flow's place in `FlowSetting.dues`. */
   dueMs = 0;
   duePlace = -1;
   #cancelFlush: Cancel | undefined;
@@ -133,12 +133,12 @@ export class UdpFlow implements Due, FanMember {
     if (this.#upstream === undefined && this.#opening === undefined) void this.#open();
   }
 
-  /** Takes many, as `receive` does, but for what it copies of them. */
+  /** Takes many datagrams of the client. Copies only those that have to be kept. */
   receiveRun(run: DatagramRun): void {
     this.#leaveSilence();
     if (this.#upstream === undefined || this.#queue.size > 0) {
       for (let index = 0; index < run.size; index++) {
-        // What is dropped costs no memory, not even until it is collected.
+        // A datagram that will be dropped is not copied first.
         const limit = this.#queue.findLimit(run.lengthOf(index));
         if (limit === undefined) this.receive(run.copy(index));
         else this.#drop(limit);
@@ -160,7 +160,7 @@ export class UdpFlow implements Due, FanMember {
     return this.#opening === undefined && this.#queue.size === 0;
   }
 
-  /** When the last datagram came, or the workload was ready for the first ones; by the monotonic clock. */
+  /** When the last datagram passed, or the workload became ready for the kept ones; on the monotonic clock. */
   get lastActiveMs(): number {
     return this.#lastActiveMs;
   }
@@ -185,7 +185,7 @@ export class UdpFlow implements Due, FanMember {
   #drop(limit: DropReason): void {
     this.#setting.countDrop(limit, 1);
     this.#touchBy(1, 0);
-    // Nothing is left that could wake the workload, or prove that its port takes datagrams.
+    // Without a kept datagram there is nothing to wake the workload for, or to prove its port with.
     if (this.#queue.size === 0 && this.#upstream === undefined && this.#opening === undefined)
       this.end('dropped');
   }
@@ -212,7 +212,7 @@ export class UdpFlow implements Due, FanMember {
     }
   }
 
-  /** What there is no socket for is dropped at once: kept, it would take room from the datagrams of all others. */
+  /** Without a socket, datagrams are dropped at once: kept ones would take room from the datagrams of all other flows. */
   #failToFollow(error: unknown): never {
     if (shortageOf(error) !== undefined) {
       this.#setting.countDrop('no-descriptors', this.#queue.clear());
@@ -238,7 +238,7 @@ export class UdpFlow implements Due, FanMember {
     return new UdpFlow.#Ear(this, target);
   }
 
-  /** A class, and no object with a closure for each thing it is told: each flow has one. */
+  /** A class instead of an object of closures, which would cost more memory: each flow has one. */
   static readonly #Ear = class implements UpstreamHandlers {
     readonly #flow: UdpFlow;
     readonly #target: UdpTarget;
@@ -289,7 +289,7 @@ export class UdpFlow implements Due, FanMember {
   };
 
   #takeBack(datagram: Buffer): void {
-    // What is kept came after it.
+    // It is older than everything in the queue.
     if (datagram === this.#flushed) return this.#queue.putBack(datagram, this.#lastActiveMs);
     this.#questions--;
     if (this.#tally !== undefined) this.#tally.bytesUp -= datagram.length;
@@ -303,7 +303,7 @@ export class UdpFlow implements Due, FanMember {
     this.#runEnd = ended;
     this.#setting.runEnds.add(ended, this);
     if (ended.aborted) this.#leaveUpstream();
-    // However long the start took, the answers to what is passed on now are waited for.
+    // The flow's silence counts from now, however long the start took: answers to what is sent now are still to come.
     this.#touchBy(0, 0);
     this.#silentSinceMs = this.#lastActiveMs;
     this.#flush();
@@ -320,7 +320,7 @@ export class UdpFlow implements Due, FanMember {
     const maxBytes = FLUSH.maxBytes + this.#arrivedBytes;
     this.#clearArrived();
     let [count, bytes] = [0, 0];
-    // A refusal that is told meanwhile may end it.
+    // Sending may bring a refusal, which closes the upstream.
     while (this.#upstream === upstream && this.#queue.size > 0 && count < maxCount && bytes < maxBytes) {
       const { datagrams, expired } = this.#queue.take(clock.monotonicMs(), { maxCount: 1, maxBytes });
       this.#setting.countDrop('queue-age', expired);
@@ -348,11 +348,11 @@ export class UdpFlow implements Due, FanMember {
     this.#runEnd = undefined;
     this.#upstream?.close();
     this.#upstream = undefined;
-    // What is still kept goes to the next run.
+    // Datagrams that are still kept go to the next run.
     if (this.#queue.size > 0 && this.#opening === undefined && !this.#hasEnded) void this.#open();
   }
 
-  /** Before a datagram is passed on: leaves an address that doesn't answer for another one that may. */
+  /** Before a datagram is passed on: leaves an address that has been silent, where another one of the workload may answer. */
   #leaveSilence(): void {
     const silent = this.#silentTarget;
     if (silent === undefined || this.#silentSinceMs === undefined || this.#upstream === undefined) return;
@@ -363,7 +363,7 @@ export class UdpFlow implements Due, FanMember {
   #refused(): void {
     this.#setting.countDrop('refused', 1);
     if (this.#setting.policy.readiness !== 'open') return;
-    // In this mode a refused datagram may be sent again, so the next one asks before the others follow.
+    // In this mode a refused datagram may be sent again. The next one has to prove the port before the others follow.
     this.#owner.lease.doubt();
     this.#leaveUpstream();
   }
@@ -380,9 +380,9 @@ export class UdpFlow implements Due, FanMember {
     this.#arrivedBytes = 0;
   }
 
-  /** Ends it if it was silent for long enough, else looks again when it may be: datagrams only note their time. */
+  /** Ends the flow if it has been silent for long enough; otherwise comes back when it may have been. */
   onDue(): void {
-    // The start has its own limit, and this is called again after it.
+    // A start has a time limit of its own, and `#use` calls this again.
     if (this.#opening !== undefined || this.#hasEnded) return;
     const { clock, timeoutMs, dues } = this.#setting;
     const [questions, answers] = [this.#questions, this.#answers];
@@ -390,7 +390,7 @@ export class UdpFlow implements Due, FanMember {
     const silentMs = clock.monotonicMs() - this.#lastActiveMs;
     const leftMs = (questions === 1 && answers === 1 ? shortMs : timeoutMs) - silentMs;
     if (leftMs <= 0) return this.end('silent');
-    // The answer that makes the time shorter may be yet to come.
+    // The one answer that makes the time limit shorter may still come.
     const mayBeShort = questions <= 1 && answers <= 1 && silentMs < shortMs;
     dues.set(this, mayBeShort ? shortMs - silentMs : leftMs);
   }

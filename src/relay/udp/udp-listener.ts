@@ -49,7 +49,7 @@ interface ListenerParts {
   readonly endLog: EndLog | undefined;
 }
 
-/** A flow with everything that has to be given back at its end. It is the flow's owner itself, which saves a closure for each callback. */
+/** A flow with everything that it gives back at its end. It is the owner of its flow itself, which saves closures. */
 class LiveFlow implements FlowOwner {
   readonly flow: UdpFlow;
   readonly client: Client;
@@ -71,7 +71,7 @@ class LiveFlow implements FlowOwner {
     readonly lease: FlowLease;
     readonly link: ClientLink | undefined;
     readonly admitted: Admitted | undefined;
-    /** The limit of the client's address, beside those of all. */
+    /** The flows of the client's address. */
     readonly ofAddress: FlowLimit;
     readonly limits: readonly FlowLimit[];
     /** To be called once it has its socket. */
@@ -149,7 +149,7 @@ export class UdpListener implements Listener<UdpBinding> {
   /** The flows of each address. */
   readonly #byAddress = new Map<string, FlowLimit>();
   readonly #parts: ListenerParts;
-  /** Of the present binding. */
+  /** The setting of the present binding; undefined until a flow needs it. */
   #setting: FlowSetting | undefined;
   readonly #drops = new Map<DropReason, number>();
   readonly #loadDatagrams: LoadDatagrams;
@@ -223,14 +223,14 @@ export class UdpListener implements Listener<UdpBinding> {
 
   async open(): Promise<void> {
     this.#datagrams = await this.#loadDatagrams();
-    // Closed while those calls were being loaded.
+    // The listener may have been closed while the calls were loading.
     if (this.#closing) return;
     const io = await this.#openIo();
     if (this.#closing) return io.close();
     this.#io = io;
   }
 
-  /** Also ends the flows of clients that the new access list refuses: a flow might live for ever. */
+  /** Ends the flows of clients that the new access list refuses: a flow that is used would never end by itself. */
   rebind(binding: UdpBinding): void {
     this.#binding = binding;
     this.#setting = undefined;
@@ -238,7 +238,7 @@ export class UdpListener implements Listener<UdpBinding> {
       if (!binding.access.allows(client.address)) flow.end('blocked');
   }
 
-  /** Takes no new client; a flow has no end of its own, so those that live are ended too. Idempotent. */
+  /** Takes no new client, and ends all flows: a flow that is used would never end by itself. Idempotent. */
   close(): void {
     if (this.#closing) return;
     this.#closing = true;
@@ -379,7 +379,7 @@ function isOfAddress(bound: Bound): boolean {
   return bound === 'address-share' || bound === 'max-connections-per-address';
 }
 
-/** A flow that is silent for longer than the service's idle timeout must not keep the service awake. */
+/** The flow timeout, at most the idle timeout of the service: a flow that is silent for longer must not keep it awake. */
 function flowTimeoutOf({ policy, idleTimeoutMs }: UdpBinding): number {
   return idleTimeoutMs === 0 ? MIN_FLOW_IDLE_MS : Math.min(policy.flowTimeoutMs, idleTimeoutMs);
 }

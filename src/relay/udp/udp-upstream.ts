@@ -15,8 +15,8 @@ const BUFFER_BYTES = 1_048_576;
 const MAX_BATCHES = 4;
 
 /**
- * One connected UDP socket to a workload, so that the kernel tells when the port refuses (ICMP) and lets nobody else's
- * datagrams in. `close()` frees it, and is idempotent; what is sent afterwards is not.
+ * One UDP socket that is connected to a workload: so the kernel tells when the port refuses (ICMP), and lets in only datagrams
+ * from there. `close()` frees it and is idempotent. Sending after it does nothing.
  */
 export interface UdpUpstream {
   /** Its descriptor; undefined where Node hides it. */
@@ -24,14 +24,15 @@ export interface UdpUpstream {
   send(datagram: Buffer): void;
   /** Sends many, as `send` does. */
   sendRun(run: DatagramRun): void;
-  /** Takes what has come and was not told of yet, where that can be had: after a pause of the program it may be much. */
+  /** Reads, where that is possible, what has arrived but was not announced yet. After a pause of the program it may be much. */
   look(): void;
   close(): void;
 }
 
 /**
- * @throws the socket's error, such as EMFILE or ENETUNREACH, or the resolver's where the host is a name; or that it leads back
- * to the proxy itself.
+ * Connects to a workload's port; whoever calls closes it.
+ * @throws the socket's error, such as EMFILE or ENETUNREACH; the resolver's error, where the host is a name; an error where
+ * the endpoint leads back to the proxy itself.
  */
 export async function connectUdp(
   { host, port }: { readonly host: string; readonly port: number },
@@ -56,7 +57,7 @@ export async function connectUdp(
   }
 }
 
-/** Moves many datagrams at once. What its socket tells it takes itself: each flow has one, and closures cost. */
+/** Moves many datagrams at once. It is the handler of its own socket: each flow has one, and closures cost memory. */
 class BatchUpstream implements UdpUpstream, SocketHandlers, RunSender, OwnUpstream {
   readonly target: OwnUpstream['target'];
   readonly #socket: NativeUdpSocket;
@@ -116,7 +117,7 @@ class BatchUpstream implements UdpUpstream, SocketHandlers, RunSender, OwnUpstre
   }
 
   sendOne(datagram: Buffer): void {
-    // Closed meanwhile, because of a refusal.
+    // A refusal has closed it meanwhile.
     if (this.#socket.isClosed) return this.#handlers.onUnsent(datagram);
     this.send(datagram);
   }
@@ -145,7 +146,7 @@ class BatchUpstream implements UdpUpstream, SocketHandlers, RunSender, OwnUpstre
 
   onSendFailed({ datagram }: Sending, errno: number): void {
     if (errno !== ECONNREFUSED) return this.#handlers.onUnsendable();
-    // The refusal of something earlier: reporting it has cleared it, and this datagram was not sent.
+    // The kernel reported the refusal of an earlier datagram, and did not send this one.
     this.#handlers.onRefused();
     this.#handlers.onUnsent(datagram);
   }
@@ -181,7 +182,7 @@ class SingleUpstream implements UdpUpstream, OwnUpstream {
     const upstream = new SingleUpstream(socket, { target: { host: address, port }, handlers });
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
-      // A failure is told to the callback, where there is one; what fails before is an event.
+      // A failure to connect goes to the callback; one before that is an event.
       socket.connect(port, address, (error?: Error) => {
         socket.off('error', reject);
         if (error === undefined) resolve();
@@ -210,13 +211,13 @@ class SingleUpstream implements UdpUpstream, OwnUpstream {
 
   send(datagram: Buffer): void {
     if (this.#closed) return;
-    // The kernel's buffer is full, and so is what Node keeps for it.
+    // Both the kernel's buffer and what Node keeps are full.
     if (this.#socket.getSendQueueSize() > BUFFER_BYTES) return this.#handlers.onUnsendable();
     this.#socket.send(datagram, (error) => {
       if (error === null) return;
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ECONNREFUSED') return this.#handlers.onUnsendable();
-      // The refusal of something earlier: reporting it has cleared it, and this datagram was not sent.
+      // The kernel reported the refusal of an earlier datagram, and did not send this one.
       if (!this.#closed) this.#handlers.onRefused();
       this.#handlers.onUnsent(datagram);
     });
@@ -236,7 +237,7 @@ class SingleUpstream implements UdpUpstream, OwnUpstream {
   }
 }
 
-/** The socket could be made, but would take from what the proxy needs itself. */
+/** There is a descriptor for the socket, but the proxy keeps it for itself. */
 class NoDescriptor extends Error {
   readonly code = 'EMFILE';
 
@@ -245,7 +246,7 @@ class NoDescriptor extends Error {
   }
 }
 
-/** A name is looked up anew for each flow: what stands behind it may move. */
+/** Looks a name up for each flow: its address may change. */
 async function resolveHost(host: string): Promise<{ readonly address: string; readonly family: number }> {
   const [first] = await nameLookups.find(host);
   if (first === undefined) throw new Error(`no address is known for the name "${host}"`);
@@ -258,19 +259,19 @@ export interface UpstreamOptions {
   readonly datagrams?: NativeDatagrams | undefined;
   /** Bounds the sockets; absent = as many as are wanted. */
   readonly descriptors?: Descriptors | undefined;
-  /** The proxy's own listeners, to which nothing is sent; told of the socket, so that what it sends is known when it comes back. */
+  /** The proxy's own listeners: nothing is sent there. They are told of the socket, to recognise its datagrams if they come back. */
   readonly own?: OwnListeners | undefined;
 }
 
 export interface UpstreamHandlers {
-  /** The socket is there. */
+  /** The socket is open. */
   onOpened?(): void;
   onReply(datagram: Buffer): void;
-  /** The same for many that came together. */
+  /** Many replies that came together. */
   onReplies(run: DatagramRun): void;
   /** The port refused something that was sent. */
   onRefused(): void;
-  /** A datagram was not sent, because an earlier one's refusal was reported in its place; also told when closed. */
+  /** A datagram was not sent: the kernel reported the refusal of an earlier one instead. Told after `close()`, too. */
   onUnsent(datagram: Buffer): void;
   /** A datagram can't be sent: it is too long for the upstream's protocol, or there is no way there. */
   onUnsendable(): void;

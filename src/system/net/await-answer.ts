@@ -1,18 +1,18 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 
-/** More interim answers (1xx) than any real server sends. */
+/** No real server sends more interim answers (1xx). */
 const MAX_INFORMATIONAL = 16;
 
-/** The server has answered 101 to a request that asked for no other protocol. */
+/** The server has answered 101 (Switching Protocols), which the request did not ask for. */
 export class ProtocolSwitchError extends Error {
   readonly code = 'protocol-switch';
 }
 
 /**
  * Waits for the head of the answer to a request that isn't sent yet; the caller then ends the request, and reads the body.
- * It settles whatever the server does: Node emits neither a response nor an error where a server switches protocols that
- * nobody asked it to. An abort, at any time, ends the connection and whoever reads the body.
- * @param signal has to abort at some time where the server may stay silent.
+ * It settles on everything that a server may send. Node emits neither a response nor an error where a server switches
+ * protocols without being asked. An abort, at any time, ends the connection and fails the reading of the body.
+ * @param signal must abort some time: a server may stay silent for ever.
  * @throws the signal's reason; {ProtocolSwitchError}; {Error} where the connection fails or ends without an answer, or no
  * real answer comes.
  */
@@ -46,7 +46,7 @@ export function awaitAnswer(request: ClientRequest, signal: AbortSignal): Promis
         // A 101 without an Upgrade header.
         if (response.statusCode === 101) return switched();
         answer = response;
-        // Who reads it hears of its failure; where nobody does, it must not end the process.
+        // Whoever reads the body hears of a failure. Without this, a failure of a body that nobody reads would end the process.
         response.on('error', () => {}).once('close', end);
         resolve(response);
       })

@@ -2,15 +2,15 @@ import { readFileSync } from 'node:fs';
 import { isIPv4, SocketAddress } from 'node:net';
 import type { Endpoint } from '../../model/observation.ts';
 
-/** Sockets of all processes that see the same network, as Linux lists them. */
+/** Linux lists here the sockets of all processes in the same network namespace. */
 const TABLES = ['/proc/self/net/tcp', '/proc/self/net/tcp6'] as const;
-/** A connection that neither end has closed, in these tables. */
+/** The state of a connection that neither end has closed. */
 const ESTABLISHED = '01';
 const DATAGRAM_TABLES = ['/proc/self/net/udp', '/proc/self/net/udp6'] as const;
 
 /**
- * Whether some process of this machine has a TCP socket that is connected from one address to the other. Undefined where the
- * system doesn't tell. Reads the whole list: for what happens rarely.
+ * Whether some process of this machine has a TCP socket that is connected from one address to the other; undefined where the
+ * system doesn't tell. It reads the whole list, so it is for rare cases only.
  */
 export function hasLocalSocket(from: Endpoint, to: Endpoint): boolean | undefined {
   let isKnown = false;
@@ -26,14 +26,14 @@ export function hasLocalSocket(from: Endpoint, to: Endpoint): boolean | undefine
 }
 
 /**
- * Whether a client that was accepted is a process of this machine: false only where none has the other end of a connection
- * that still stands, so that somebody translates addresses between. A client that is gone has left nothing to be found and
- * proves nothing, which gives undefined, as where the system doesn't tell.
+ * Whether an accepted client is a process of this machine. False only where the connection still stands, but no process of
+ * this machine has its other end: then the client is elsewhere, or something translates addresses in between. Undefined
+ * where the client is gone, which proves nothing, and where the system doesn't tell.
  */
 export function isLocalClient(client: Endpoint, reached: Endpoint): boolean | undefined {
   const isThere = hasLocalSocket(client, reached);
   if (isThere !== false) return isThere;
-  // Asked for after the other end was not found: a client of this machine that went in between no longer stands, either.
+  // Looked at after the other end was not found: where a client of this machine left in between, this is gone as well.
   const isStanding = TABLES.some((table) => {
     const text = readTable(table);
     return toKernelForms(reached).some((start, form) =>
@@ -44,8 +44,8 @@ export function isLocalClient(client: Endpoint, reached: Endpoint): boolean | un
 }
 
 /**
- * Whether some process of this machine has a UDP socket that is bound to just that address. Undefined where the system doesn't
- * tell. Reads the whole list: for what happens rarely.
+ * Whether some process of this machine has a UDP socket that is bound to that address, or to all; undefined where the system
+ * doesn't tell. It reads the whole list, so it is for rare cases only.
  */
 export function hasLocalDatagramSocket(at: Endpoint): boolean | undefined {
   const texts = DATAGRAM_TABLES.map(readTable).filter((text) => text !== undefined);
@@ -66,7 +66,7 @@ function readTable(file: string): string | undefined {
   }
 }
 
-/** As IPv4 and as IPv4-mapped IPv6, or as IPv6: `0100007F:1F90`, the words of the address in the machine's own order. */
+/** An address as Linux writes it, such as `0100007F:1F90`, in words of the machine's byte order; for IPv4 the mapped form too. */
 function toKernelForms({ host, port }: Endpoint): readonly string[] {
   const end = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(host)?.[1] ?? host;

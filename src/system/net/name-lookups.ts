@@ -1,8 +1,8 @@
 /**
- * Names that are looked up. The system's resolver blocks a thread for as long as its servers are silent, and can't be told
- * to stop; libuv lets it have half of its four threads, so that files can still be read, and everybody else's names wait.
- * Input: a name. Output: its addresses. Guarantees: two names are under way at most, each once whoever asks for it, and
- * nobody waits longer than 5 s.
+ * Looks names up. The system's resolver blocks a thread while its servers are silent, and can't be stopped. libuv lets it have
+ * two of its four threads, so that files can still be read; all other look-ups wait for these two.
+ * Input: a name. Output: its addresses. Guarantees: at most two look-ups are under way, one for each name however many ask
+ * for it, and nobody waits for longer than 5 s.
  */
 import { type LookupAddress, lookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
@@ -10,7 +10,7 @@ import { type Clock, systemClock } from '../clock.ts';
 
 const MAX_AT_ONCE = 2;
 const TIMEOUT_MS = 5_000;
-/** Names that are known to be slow. */
+/** So many slow names are remembered. */
 const MAX_SLOW = 1_000;
 
 type Addresses = readonly LookupAddress[];
@@ -30,7 +30,7 @@ export class NameLookups {
   readonly #lookup: (host: string, callback: (error: Error | null, found: LookupAddress[]) => void) => void;
   /** By name, in the order in which they were asked for. */
   readonly #pending = new Map<string, Pending>();
-  /** Names that somebody has given up; they get one thread together, so that the others have one, too. */
+  /** Names whose look-up somebody has given up. They share one thread, so that other names have the second one. */
   readonly #slow = new Set<string>();
 
   /** @param options.lookup default: asks the system. */
@@ -101,7 +101,7 @@ export class NameLookups {
   ): void {
     const { pending, error, found } = outcome;
     this.#pending.delete(host);
-    // Somebody has waited long enough for it.
+    // Somebody still waits, so the name was not slow this time.
     if (pending.waiters.size > 0) this.#slow.delete(host);
     for (const waiter of pending.waiters) {
       if (error === null) waiter.resolve(found);
@@ -119,12 +119,12 @@ export class NameLookups {
   }
 }
 
-/** The threads are the process's, and so is the room in front of them. */
+/** One for the process, because the threads are shared by the process. */
 export const nameLookups = new NameLookups({ clock: systemClock });
 
 /**
- * What a socket asks for the addresses of a name.
- * @param options.choose leaves out those that may not be connected to; an error says why none is left.
+ * Makes the `lookup` option of a socket.
+ * @param options.choose leaves out the addresses that may not be connected to; throws where none is left, saying why.
  */
 export function createLookup(options: {
   readonly signal: AbortSignal;

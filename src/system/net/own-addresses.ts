@@ -12,9 +12,9 @@ ALWAYS_OWN.addSubnet('127.0.0.0', 8, 'ipv4');
 ALWAYS_OWN.addAddress('::1', 'ipv6');
 
 /**
- * Whether what is sent to an address stays on this machine. The kernel is asked each time, which costs some 30 µs: it takes
- * packets for the addresses of interfaces without a link too, such as a bridge without containers, and those are missing
- * among what Node tells of the interfaces. False for a name.
+ * Whether packets to an address stay on this machine; false for a name. It asks the kernel each time, which takes some 30 µs.
+ * Node's list of interfaces is not enough: it leaves out interfaces without a link, such as a bridge without containers,
+ * whose addresses the kernel serves too.
  */
 export function isOwnAddress(host: string): boolean {
   const address = canonicalAddress(host);
@@ -25,8 +25,8 @@ export function isOwnAddress(host: string): boolean {
 }
 
 /**
- * As addresses are compared: without zone, an IPv4-mapped one is IPv4, and what is connected to "no address" goes to the
- * loopback; undefined for a name. Pure.
+ * The form in which addresses are compared; undefined for a name. It has no zone, an IPv4-mapped address is IPv4, and the
+ * unspecified address is the loopback, where a connection to it goes. Pure.
  */
 export function canonicalAddress(host: string): string | undefined {
   const address = host.replace(/%.*$/, '');
@@ -39,12 +39,12 @@ export function canonicalAddress(host: string): string | undefined {
   return mapped === undefined ? plain : canonicalAddress(mapped);
 }
 
-/** The kernel reaches an address of its own from that address, or from the loopback. */
+/** Whether an address is the machine's own: the kernel reaches such a one from itself, or from the loopback. */
 function staysHere(address: string): boolean {
   const isIpv6 = address.includes(':');
   const socket = createSocket({
     type: isIpv6 ? 'udp6' : 'udp4',
-    // Called at once, so that all is done when `connect` returns.
+    // Answers at once, so that `connect` is done when it returns.
     lookup: (host, _options, callback) => callback(null, host, isIpv6 ? 6 : 4),
   });
   socket.on('error', () => {}).unref();
@@ -62,7 +62,7 @@ function staysHere(address: string): boolean {
   }
 }
 
-/** Includes IPv6 addresses that the kernel doesn't use as a source yet, because it still checks that nobody else has them. */
+/** Includes IPv6 addresses that the kernel doesn't send from yet: it still checks that no other machine has them. */
 function listInterfaceAddresses(isIpv6: boolean): readonly (string | undefined)[] {
   const told = readOrNothing(() =>
     Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address)),
@@ -73,7 +73,7 @@ function listInterfaceAddresses(isIpv6: boolean): readonly (string | undefined)[
   return [...told, ...ofKernel].map(canonicalAddress);
 }
 
-/** If the system doesn't tell, the addresses known from elsewhere must do. */
+/** Nothing where the system doesn't tell. */
 function readOrNothing(read: () => readonly string[]): readonly string[] {
   try {
     return read();

@@ -5,15 +5,15 @@ import type { Clock } from '../clock.ts';
 import { hasLocalDatagramSocket, isLocalClient } from './local-sockets.ts';
 import { canonicalAddress, isOwnAddress } from './own-addresses.ts';
 
-/** A connection of ours that comes in again does so at once, unless the program is very busy. */
+/** A connection of the proxy that leads back to it arrives at once, unless the program is very busy. */
 const COMES_BACK_WITHIN_MS = 5_000;
-/** What has led back is tried again after so long: whoever sends it back may have been mended. */
+/** An endpoint that has led back is tried again after this time: the network may have been corrected. */
 const LED_BACK_MS = 30_000;
 
 /** A socket of the proxy's own that is bound. */
 export interface OwnListener {
   readonly protocol: Protocol;
-  /** As it was bound: `''` = every address, IPv4 and IPv6. */
+  /** As it was bound; `''` = every address, IPv4 and IPv6. */
   readonly address: string;
   readonly port: number;
   /** Whose it is; undefined: the status server's. */
@@ -34,13 +34,13 @@ interface OwnListenersOptions {
   readonly isLocalClient?: (from: Endpoint, to: Endpoint) => boolean | undefined;
   /** Whether some process has a UDP socket there; default: asks the system. */
   readonly hasLocalDatagramSocket?: (at: Endpoint) => boolean | undefined;
-  /** Told when something counts as our own from now on that did not before. */
+  /** Called when an endpoint has come to count as the proxy's own. */
   readonly onNews?: () => void;
 }
 
 /**
- * Which endpoints are the proxy's own listeners: the bound sockets on the addresses of this machine, and what has been seen
- * to lead back to one of them by way of somebody who translates addresses.
+ * Knows which endpoints are the proxy's own listeners: the bound sockets on the addresses of this machine, and endpoints that
+ * were seen to lead back to one of them, because something in between translates addresses.
  */
 export class OwnListeners {
   readonly #clock: Clock;
@@ -49,9 +49,9 @@ export class OwnListeners {
   readonly #onNews: () => void;
   /** By protocol and port, then by address. */
   readonly #bound = new Map<string, Map<string, OwnListener>>();
-  /** Connections under way to where nothing has answered yet, by the address that they come from. */
+  /** Connections to endpoints that have not answered yet, by the address and port that they come from. */
   readonly #dials = new Map<string, { readonly endpoint: Endpoint; readonly atMs: number }>();
-  /** By local port: the kernel gives each to one such socket at a time. */
+  /** By local port; the kernel gives a port to only one such socket at a time. */
   readonly #upstreams = new Map<number, OwnUpstream>();
   readonly #ledBack = new Map<string, { readonly listener: OwnListener; readonly untilMs: number }>();
 
@@ -62,7 +62,7 @@ export class OwnListeners {
     this.#onNews = options.onNews ?? (() => {});
   }
 
-  /** A socket is bound; told again where it has another owner. */
+  /** A socket is bound. Called again where it gets another owner. */
   add(listener: OwnListener): void {
     const key = portKey(listener.protocol, listener.port);
     const byAddress = this.#bound.get(key) ?? new Map<string, OwnListener>();
@@ -79,12 +79,12 @@ export class OwnListeners {
     if (byAddress?.size === 0) this.#bound.delete(key);
   }
 
-  /** The listener that an endpoint is, or leads to; undefined where it is not ours, and for a name. */
+  /** The listener that an endpoint is, or leads back to; undefined for any other endpoint, and for a name. */
   find(protocol: Protocol, endpoint: Endpoint): OwnListener | undefined {
     return this.#findBound(protocol, endpoint) ?? this.#findLedBack(protocol, endpoint);
   }
 
-  /** Why nothing may be sent to an endpoint, in words that name it; undefined where it is not ours, and for a name. */
+  /** Why nothing may be sent to an endpoint, in words that name it; undefined where something may, and for a name. */
   explain(protocol: Protocol, endpoint: Endpoint): string | undefined {
     const direct = this.#findBound(protocol, endpoint);
     const listener = direct ?? this.#findLedBack(protocol, endpoint);
@@ -93,8 +93,8 @@ export class OwnListeners {
   }
 
   /**
-   * Remembers for a few seconds where a connection of ours comes from, so that it is recognised if it comes in again. To be
-   * called as soon as the socket is told to connect.
+   * Remembers for a few seconds from where a connection of the proxy comes, so that it is recognised if it leads back here. To
+   * be called as soon as the socket begins to connect.
    */
   noteDial(socket: Socket, endpoint: Endpoint): void {
     socket.once('connectionAttempt', () => {
@@ -109,7 +109,7 @@ export class OwnListeners {
         }
         const key = sourceKey(localAddress, localPort);
         this.#dials.set(key, { endpoint, atMs: nowMs });
-        // Refused, it has never been a connection, and its port may be an honest client's soon.
+        // A refused connection can't lead back, and its port may soon be that of an ordinary client.
         socket.once('error', (error) => {
           if ('code' in error && error.code === 'ECONNREFUSED') this.#dials.delete(key);
         });
@@ -118,10 +118,10 @@ export class OwnListeners {
   }
 
   /**
-   * A client comes from there: whether it is a connection of our own. Then the endpoint that was dialled counts as one of
-   * ours for a while. The port alone proves nothing: the system gives one number to many sockets that lead to different
-   * places, so another process of this machine may well have the same.
-   * @param client.reached the address of ours to which it has connected.
+   * Whether a client is a connection that the proxy itself has made. If so, the endpoint that it dialled counts as the proxy's
+   * own for a while. The client's address and port alone prove nothing: sockets to different places may have the same, so
+   * it may be another process of this machine.
+   * @param client.reached the local address that the client has connected to.
    */
   hasComeBack(
     client: { readonly address: string; readonly port: number; readonly reached: Endpoint },
@@ -143,7 +143,7 @@ export class OwnListeners {
     return true;
   }
 
-  /** A flow's socket is connected, at that local port; the returned function is to be called when it is closed. */
+  /** A flow's socket is connected from that local port. The caller calls the returned function when it is closed. */
   noteUpstream(port: number, upstream: OwnUpstream): () => void {
     this.#upstreams.set(port, upstream);
     return () => {
@@ -152,9 +152,9 @@ export class OwnListeners {
   }
 
   /**
-   * A datagram comes from there: whether a flow of our own has sent it, and somebody who translates addresses has sent it back.
-   * Then the endpoint of that flow counts as one of ours for a while. Not recognised where the port was translated, too, or the
-   * address to one that is none of this machine's.
+   * Whether a datagram was sent by a flow of the proxy, and has come back because something translates addresses. If so, the
+   * endpoint of that flow counts as the proxy's own for a while. It is not recognised where the port was translated too, or
+   * the address to one of another machine.
    */
   hasDatagramComeBack({ host, port }: Endpoint, listener: OwnListener): boolean {
     const upstream = this.#upstreams.get(port);

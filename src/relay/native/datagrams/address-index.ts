@@ -7,12 +7,12 @@ interface Entry<Value> {
   next: Entry<Value> | undefined;
 }
 
-/** Values by peer (see `PEER_WORDS`) as the kernel writes it, found without making a string of it. */
+/** Values by peer (see `PEER_WORDS`) in the kernel's own form, so that no look-up makes a string. */
 export class AddressIndex<Value> {
   readonly #seed: number;
   readonly #entries = new Map<number, Entry<Value>>();
 
-  /** @param seed so that nobody who chooses addresses knows which of them collide. */
+  /** @param seed random, so that nobody can choose addresses that collide. */
   constructor(seed: number) {
     this.#seed = seed | 0;
   }
@@ -24,7 +24,7 @@ export class AddressIndex<Value> {
     return entry?.value;
   }
 
-  /** Puts a value in the place of the one that the address may have. `words` is kept. */
+  /** Sets the value of an address. `words` is kept and must not change. */
   set(words: Uint32Array, value: Value): void {
     this.delete(words);
     const hash = this.#hash(words, 0);
