@@ -66,7 +66,11 @@ const MAX_LABEL_LISTENERS = 1_024;
 const MAX_LABEL_ENTRIES = 1_024;
 /** Of one label: 1,024 of the longest names. */
 const MAX_LABEL_CHARACTERS = 262_144;
-const LABEL_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).label);
+/** What each field's labels are called, without prefix; prepared once, because each workload needs it. */
+const LABEL_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).label).map((field) => {
+  return { field, keys: fieldKeys(field).map((key) => ({ key, suffix: labelSuffix(key) })) };
+});
+const KNOWN_SUFFIXES: ReadonlySet<string> = new Set([...LABEL_SUFFIXES, 'enabled']);
 
 /**
  * Reads the labels of a workload; lists are comma-separated, a blank scalar counts as unset. It takes part where
@@ -105,8 +109,16 @@ function readLabels(
   for (const one of own) bySuffix.set(one.suffix, [...(bySuffix.get(one.suffix) ?? []), one]);
   const fields: Record<string, unknown> = {};
   const problems: Problem[] = [...overruled, ...findUnknownLabels(own, ref)];
-  for (const field of LABEL_FIELDS) {
-    const reading = readLabelField(field, { ref, bySuffix });
+  for (const { field, keys } of LABEL_FIELDS) {
+    const given = keys.flatMap(({ key, suffix }): readonly GivenLabel[] => {
+      const labels = (bySuffix.get(suffix) ?? []).filter(({ text }) => isGiven(field, text));
+      return labels.map((one) => ({
+        ...{ ...one, key },
+        origin: { kind: 'label', workload: ref, label: one.label },
+      }));
+    });
+    if (given.length === 0) continue;
+    const reading = readLabelField(field, { ref, all: given });
     if (reading.sourced !== undefined) fields[field] = reading.sourced;
     problems.push(...reading.problems);
   }
@@ -193,17 +205,11 @@ interface GivenLabel extends OwnLabel {
   readonly origin: Origin;
 }
 
+/** @param options.all every label that gives the field, under whatever prefix. */
 function readLabelField(
   field: FieldName,
-  {
-    ref,
-    bySuffix,
-  }: { readonly ref: WorkloadRef; readonly bySuffix: ReadonlyMap<string, readonly OwnLabel[]> },
+  { ref, all }: { readonly ref: WorkloadRef; readonly all: readonly GivenLabel[] },
 ): FieldReading {
-  const all = fieldKeys(field).flatMap((key): readonly GivenLabel[] => {
-    const given = (bySuffix.get(labelSuffix(key)) ?? []).filter(({ text }) => isGiven(field, text));
-    return given.map((own) => ({ ...own, key, origin: { kind: 'label', workload: ref, label: own.label } }));
-  });
   // A label without effect gives a warning; it doesn't refuse the workload.
   if (!hasEffect(field, ref.kind)) return describeIneffective(all, { field, ref });
   const firstRank = Math.min(...all.map(({ rank }) => rank));
@@ -297,10 +303,10 @@ function readLabel(
 }
 
 function findUnknownLabels(own: readonly OwnLabel[], ref: WorkloadRef): readonly Problem[] {
-  const known = [...LABEL_SUFFIXES, 'enabled'];
-  const suggest = createSuggester(known);
-  return own.flatMap(({ label, suffix, text }): readonly Problem[] => {
-    if (known.includes(suffix)) return [];
+  const unknown = own.filter(({ suffix }) => !KNOWN_SUFFIXES.has(suffix));
+  if (unknown.length === 0) return [];
+  const suggest = createSuggester([...KNOWN_SUFFIXES]);
+  return unknown.flatMap(({ label, suffix, text }): readonly Problem[] => {
     const origin: Origin = { kind: 'label', workload: ref, label };
     const foreign = FOREIGN_KEYS.find((key) => labelSuffix(key) === suffix);
     if (foreign !== undefined) {

@@ -20,6 +20,7 @@ const REPLICAS_SUFFIX = 'replicas';
 const MEANT = /\.en[abel]{2,5}d?$/i;
 /** Of what `MEANT` finds, with the dot. */
 const MAX_MEANT_CHARACTERS = 9;
+const DOT = 46;
 
 /** A label under one of the prefixes. */
 export interface OwnLabel {
@@ -76,15 +77,18 @@ export interface MeantOptIn {
 
 /** Those of the labels that opt in under one of the prefixes, whatever they say, or were meant to be such. */
 export function findOptIns(labels: Labels, prefixes: LabelPrefixes): readonly MeantOptIn[] {
-  const places = prefixes.map((prefix) => ({ prefix, start: `${prefix}.`.toLowerCase() }));
-  return Object.keys(labels).flatMap((label): readonly MeantOptIn[] => {
-    const place = places.find(({ start }) => {
-      const mayFit = label.length <= start.length + MAX_MEANT_CHARACTERS;
-      return mayFit && label.toLowerCase().startsWith(start);
-    });
-    if (place === undefined || !MEANT.test(label.slice(place.prefix.length))) return [];
-    return [{ label, meant: `${place.prefix}.${OPT_IN_SUFFIX}` }];
-  });
+  const found: MeantOptIn[] = [];
+  // A plain loop, because every label of every container is looked at whenever one of these changes.
+  for (const label of Object.keys(labels))
+    for (const prefix of prefixes)
+      if (isMeant(label, prefix)) found.push({ label, meant: `${prefix}.${OPT_IN_SUFFIX}` });
+  return found;
+}
+
+function isMeant(label: string, prefix: string): boolean {
+  const { length } = prefix;
+  if (label.charCodeAt(length) !== DOT || label.length > length + MAX_MEANT_CHARACTERS) return false;
+  return label.slice(0, length).toLowerCase() === prefix.toLowerCase() && MEANT.test(label.slice(length));
 }
 
 /** Whether a name is the label that remembers how many replicas a workload had, under some prefix. */
