@@ -7,11 +7,13 @@ import { runCommand } from './run-command.mjs';
 export const ROOT = path.resolve(import.meta.dirname, '..');
 
 /**
- * @param {{ signal?: AbortSignal }} [options]
+ * @param {{ signal?: AbortSignal, announce?: (line: string) => void }} [options] `announce` is called where something has to
+ * be installed, before that is done.
  * @returns {Promise<string>} what was done, for people.
  */
-export async function ensureInstalled({ signal } = {}) {
+export async function ensureInstalled({ signal, announce = () => {} } = {}) {
   if (await isInstalled()) return 'up to date';
+  announce('installing the packages with npm ci, which may take a minute');
   // `--include=dev` because NODE_ENV=production would leave the compiler out.
   const args = ['ci', '--include=dev', '--no-audit', '--no-fund'];
   const { status, output } = await runCommand('npm', args, { cwd: ROOT, quiet: true, signal });
