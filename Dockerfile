@@ -1,5 +1,8 @@
 # Node 22 is the last line with official images for arm/v7; the program itself runs on any Node from 20.19 on.
 ARG NODE_IMAGE=node:22-alpine
+# Which of the two health checks below the image gets. BuildKit fills in TARGETOS by itself, and the classic builder, which
+# doesn't know --start-interval before Docker 25, leaves it empty. BuildKit of Docker 23 and 24: `--build-arg START_INTERVAL=`.
+ARG START_INTERVAL=${TARGETOS}
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /app
@@ -14,10 +17,10 @@ COPY src src
 # because in a pod the credentials are the service account's; `--build-arg LEAVE_OUT=` keeps it.
 ARG LEAVE_OUT="@kubernetes/client-node"
 ARG NPM_FLAGS="--omit=dev --ignore-scripts --no-audit --no-fund"
-RUN npm run build && npm prune ${NPM_FLAGS} \
+RUN npm run build && chmod +x dist/main.js && npm prune ${NPM_FLAGS} \
   && if [ -n "${LEAVE_OUT}" ]; then npm uninstall --no-save ${NPM_FLAGS} ${LEAVE_OUT}; fi
 
-FROM ${NODE_IMAGE}
+FROM ${NODE_IMAGE} AS image
 ARG VERSION=dev
 ARG REVISION=unknown
 ARG SOURCE_URL=
@@ -41,7 +44,18 @@ COPY LICENSE ./
 EXPOSE 8080
 # Root, because that is whom the engine's socket belongs to; any other user who may open the socket will do as well.
 STOPSIGNAL SIGTERM
-# The first answers come quickly, so that whoever waits for a healthy proxy does not wait for long.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
-  CMD ["node", "/app/dist/main.js", "healthcheck"]
+# `docker exec … lazy-proxy validate`
+RUN ln -s /app/dist/main.js /usr/local/bin/lazy-proxy
 ENTRYPOINT ["tini", "-s", "--", "node", "/app/dist/main.js"]
+
+# A builder reads what stands after ONBUILD only when a later stage is made from this one.
+FROM image AS healthcheck
+ONBUILD HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
+  CMD ["node", "/app/dist/main.js", "healthcheck"]
+
+# During the start it is asked every second, so that whoever waits for a healthy proxy doesn't wait for 30 s.
+FROM image AS healthcheck-start-interval
+ONBUILD HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --start-interval=1s --retries=3 \
+  CMD ["node", "/app/dist/main.js", "healthcheck"]
+
+FROM healthcheck${START_INTERVAL:+-start-interval}

@@ -1,12 +1,15 @@
 /** The proxy's own image, run as a container beside those that it serves. */
-import { chmod, stat, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../support/free-ports.ts';
 import { httpdCommand } from './support/apps.ts';
 import { createConfigFolder } from './support/config-folder.ts';
 import type { ContainerSpec } from './support/container.ts';
 import { createScope } from './support/engine.ts';
+import { engineHost } from './support/engine-address.ts';
 import { get, getJson } from './support/http.ts';
 import { nodeImage } from './support/image.ts';
 import { engineSocket, type ProxyContainer, runProxyContainer } from './support/proxy-container.ts';
@@ -14,6 +17,8 @@ import { proxyImage } from './support/proxy-image.ts';
 import { waitUntil } from './support/wait-until.ts';
 
 const PORT = 9000;
+/** The engine counts in nanoseconds. */
+const SECOND = 1e9;
 const HELLO_SERVER = 'require("http").createServer((_, response) => response.end("hello")).listen(3000)';
 /** `npm ci` inside of the build. */
 const BUILD_TIMEOUT_MS = 400_000;
@@ -265,6 +270,17 @@ test('the image takes the ends of what local processes leave behind', async () =
   expect(await proxy.childStates()).not.toContain('Z');
 });
 
+test('the image has the program on its PATH', async () => {
+  const { proxy } = await startProxy(config('db'));
+  const exec = async (...command: readonly string[]) => {
+    const args = ['--host', engineHost(), 'exec', proxy.name, 'lazy-proxy', ...command];
+    return (await promisify(execFile)('docker', args)).stdout;
+  };
+  expect(await exec('validate')).toBe('/etc/lazy-proxy/lazy-proxy.yaml: ok, 1 service, 1 listener\n');
+  expect(await exec('schema')).toBe(await readFile('schema/lazy-proxy.schema.json', 'utf8'));
+  expect(await exec('healthcheck')).toContain('ok');
+});
+
 test('the image declares a health check that turns healthy', async () => {
   // Its own check, only more often.
   const healthcheck = { test: [], intervalMs: 1_000 };
@@ -272,6 +288,11 @@ test('the image declares a health check that turns healthy', async () => {
   const readHealth = async () => (await proxy.inspect()).State.Health?.Status;
   await waitUntil(async () => (await readHealth()) === 'healthy', { timeoutMs: 30_000, what: 'health' });
   const { Config } = await scope.docker.getImage(await proxyImage()).inspect();
-  expect(Config).toMatchObject({ StopSignal: 'SIGTERM', ExposedPorts: { '8080/tcp': {} } });
+  expect(Config).toMatchObject({ StopSignal: 'SIGTERM', ExposedPorts: { '8080/tcp': {} }, OnBuild: null });
+  // The classic builder made it, which gets the check without a start interval.
+  expect(Config.Healthcheck).toEqual({
+    Test: ['CMD', 'node', '/app/dist/main.js', 'healthcheck'],
+    ...{ Interval: 30 * SECOND, Timeout: 5 * SECOND, StartPeriod: 10 * SECOND, Retries: 3 },
+  });
   expect(Config.Labels).toMatchObject({ 'org.opencontainers.image.title': 'lazy-proxy' });
 });

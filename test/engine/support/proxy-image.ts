@@ -12,6 +12,8 @@ import { engineHost } from './engine-address.ts';
 const execute = promisify(execFile);
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const NPM_FOLDER = '/lib/node_modules/npm';
+/** Where programs are found in the official images of Node, as far as this one has such folders. */
+const IMAGE_PATH = '/usr/local/bin:/usr/bin:/bin';
 /** Variables by which the machine reaches the package registry. */
 const NETWORK_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'];
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
@@ -46,18 +48,22 @@ async function npmImage(host: string): Promise<string> {
   const tini = await readTini();
   const { version } = JSON.parse(await readFile(path.join(npm, 'package.json'), 'utf8'));
   const hash = createHash('sha256').update(
-    JSON.stringify([process.version, process.arch, version, settings, '/bin/tini']),
+    JSON.stringify([process.version, process.arch, version, settings, '/bin/tini', IMAGE_PATH]),
   );
   const name = `lazy-proxy-test/npm:${hash.digest('hex').slice(0, 12)}`;
   const extraCa = process.env['NODE_EXTRA_CA_CERTS'];
   return await importOnce(host, {
     name,
-    changes: extraCa === undefined ? [] : [`ENV NODE_EXTRA_CA_CERTS=${extraCa}`],
+    changes: [
+      `ENV PATH=${IMAGE_PATH}`,
+      ...(extraCa === undefined ? [] : [`ENV NODE_EXTRA_CA_CERTS=${extraCa}`]),
+    ],
     listEntries: async () => [
       ...(await listNodeEntries()),
       ...(await listTree(npm, NPM_FOLDER)),
       { kind: 'symlink', path: '/bin/npm', target: `..${NPM_FOLDER}/bin/npm-cli.js` },
       { kind: 'file', path: '/bin/tini', content: tini, mode: 0o755 },
+      { kind: 'folder', path: '/usr/local/bin', mode: 0o755 },
       // Where scripts look for their interpreter.
       { kind: 'symlink', path: '/usr/bin/env', target: '/bin/busybox' },
       { kind: 'file', path: '/etc/npmrc', content: Buffer.from(settings), mode: 0o644 },
