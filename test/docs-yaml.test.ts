@@ -1,4 +1,4 @@
-/** Every YAML block that people may paste is what it looks like, and without a mistake. */
+/** Every block of YAML or JSON that people may paste is what it looks like, and without a mistake. */
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { createFileParser } from '../src/config/file.ts';
@@ -147,3 +147,10 @@ describe('YAML in the documentation', () => {
     },
   );
 });
+
+test.each(PAGES.flatMap((page) => codeBlocksOf(page).filter(({ language }) => language === 'json')))(
+  'JSON in the documentation is without a mistake at $place',
+  ({ text }) => {
+    expect(() => JSON.parse(text)).not.toThrow();
+  },
+);

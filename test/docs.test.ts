@@ -89,7 +89,7 @@ describe('the documentation', () => {
     expect(new Set(ofProgram.map(({ args }) => args[0])).size).toBeGreaterThan(4);
   });
 
-  test.each(ofProgram)('names a command that exists: lazy-proxy $args at $place', ({ args }) => {
+  test.each(ofProgram)('names a command that exists: lazy-proxy $line at $place', ({ args }) => {
     expect(findMistake(args)).toBeUndefined();
   });
 

@@ -88,6 +88,8 @@ export function codeBlocksOf(page: string): readonly CodeBlock[] {
 
 /** A call of a program that a page names. */
 export interface Command {
+  /** As one reads it, without the program's name. */
+  readonly line: string;
   /** The words behind the program's name. */
   readonly args: readonly string[];
   readonly place: string;
@@ -114,7 +116,8 @@ export function commandsOf(page: string, program: string): readonly Command[] {
     splitCommands(line).flatMap((words) => {
       const at = words.indexOf(program);
       if (at === -1 || isOnlyNamed(words, at)) return [];
-      return [{ args: words.slice(at + 1), place }];
+      const args = words.slice(at + 1);
+      return [{ line: args.join(' '), args, place }];
     }),
   );
 }
@@ -124,6 +127,9 @@ function splitCommands(line: string): readonly (readonly string[])[] {
   const withoutComment = line.replace(/(^|\s)#.*$/, '');
   return withoutComment.split(/\||&&|;/).map((command) =>
     command
+      .trim()
+      // Variables of this command alone.
+      .replace(/^([A-Z_]+=\S* +)+/, '')
       .replace(/[<>].*$/, '')
       .trim()
       .split(/\s+/)
