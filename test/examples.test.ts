@@ -1,6 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { parseDocument, parse as parseYaml } from 'yaml';
 import { validate } from '../src/cli/validate.ts';
 import { parseEnvironment } from '../src/config/environment.ts';
@@ -9,12 +11,27 @@ import { parseLabels } from '../src/config/labels.ts';
 import { formatProblem } from '../src/model/problem.ts';
 import type { ServiceTable } from '../src/model/table.ts';
 import { workloadName } from '../src/model/workload.ts';
+import { EXIT_UNUSABLE } from '../src/system/exit-codes.ts';
 import { buildTable } from '../src/table/build-table.ts';
 import { DEFAULT_LABEL_PREFIXES, listOwnLabels } from '../src/model/label-names.ts';
 
 const ROOT = 'examples';
 const IMAGE = 'lazy-proxy';
 const CONFIG_FOLDER = '/etc/lazy-proxy';
+/** What is published on every address of the machine, by example. */
+const FOR_THE_NETWORK: Readonly<Record<string, readonly string[]>> = {
+  'caddy-in-front': ['80:80', '443:443'],
+  minecraft: ['25565:25565'],
+  pihole: ['53:53/udp', '53:53/tcp'],
+  syslog: ['5514:5514/udp'],
+};
+/** Where an image is told its password: a variable, or the flag before it. */
+const PASSWORDS: Readonly<Record<string, string>> = {
+  postgres: 'POSTGRES_PASSWORD',
+  redis: '--requirepass',
+  'pihole/pihole': 'FTLCONF_webserver_api_password',
+  'dockurr/samba': 'PASS',
+};
 const SOCKET = '/var/run/docker.sock:/var/run/docker.sock';
 
 /** What of Compose the examples use. */
@@ -143,7 +160,7 @@ describe('examples', () => {
   test('are all there', () => {
     expect(folders.length).toBeGreaterThan(15);
     expect(composeFolders).toEqual(
-      folders.filter((folder) => !['github-actions', 'kubernetes', 'quickstart'].includes(folder)),
+      folders.filter((folder) => !['github-actions', 'kubernetes', 'quickstart', 'systemd'].includes(folder)),
     );
   });
 
@@ -165,10 +182,23 @@ describe('examples', () => {
     expect([...document.errors, ...document.warnings]).toEqual([]);
   });
 
-  test.each(yamlFiles)('%s names a schema that exists, where it names one', (file) => {
+  test.each(yamlFiles)('%s names the schema beside it, where it is a configuration file', (file) => {
     const schema = /^# yaml-language-server: \$schema=(.+)$/m.exec(read(file))?.[1];
-    expect(schema !== undefined).toBe(configFiles.includes(file));
-    if (schema !== undefined) expect(existsSync(path.join(path.dirname(file), schema)), schema).toBe(true);
+    expect(schema).toBe(configFiles.includes(file) ? './lazy-proxy.schema.json' : undefined);
+  });
+
+  test.each(configFiles)('%s has a README that tells how its schema is written', (file) => {
+    const [folder = '', ...rest] = path.dirname(path.relative(ROOT, file)).split(path.sep);
+    const place = [...rest, 'lazy-proxy.schema.json'].join('/');
+    expect(read(ROOT, folder, 'README.md')).toContain(`lazy-proxy schema > ${place}`);
+  });
+
+  test.each(folders)('%s leads nowhere outside of its own folder', (folder) => {
+    const inside = files.filter((file) => file.startsWith(path.join(ROOT, folder, path.sep)));
+    for (const file of inside) {
+      if (statSync(file).isDirectory()) continue;
+      expect(read(file), file).not.toMatch(/(?:^|[\s"'(=])\.\.\//);
+    }
   });
 
   test.each(configFiles)('%s is valid', (file) => {
@@ -183,6 +213,35 @@ describe.each(composeFolders)('examples/%s', (folder) => {
     expect(compose.name).toMatch(/^lazy-[a-z-]+$/);
     for (const [service, { image = '' }] of Object.entries(compose.services))
       if (image !== IMAGE) expect(image, service).toMatch(/^[^:]+:(?!latest$)[^:]*\d[^:]*$/);
+  });
+
+  test('is what Compose takes today', () => {
+    // `version` is obsolete, and Compose says so each time; `links` belong to networks that nobody makes any more.
+    for (const key of Object.keys(compose))
+      expect(['name', 'services', 'networks', 'volumes']).toContain(key);
+    for (const spec of Object.values(compose.services)) expect(Object.keys(spec)).not.toContain('links');
+  });
+
+  test('says in the line of the image how it is built', () => {
+    const line = read(ROOT, folder, 'compose.yaml').match(/^ +image: lazy-proxy .*$/m)?.[0];
+    expect(line).toContain('# built once, in the repository of lazy-proxy: docker build -t lazy-proxy .');
+  });
+
+  test('publishes on every address only what is meant for the network', () => {
+    const published = Object.values(compose.services).flatMap(({ ports = [] }) => ports);
+    const open = published.filter((port) => !port.startsWith('127.0.0.1:'));
+    expect(open).toEqual(FOR_THE_NETWORK[folder] ?? []);
+  });
+
+  test('sets the passwords of what asks for one', () => {
+    for (const [service, { image = '', environment = {}, command = [] }] of Object.entries(
+      compose.services,
+    )) {
+      const wanted = Object.entries(PASSWORDS).find(([name]) => image.startsWith(`${name}:`))?.[1];
+      if (wanted === undefined) continue;
+      const given = environment[wanted] ?? command[command.indexOf(wanted) + 1];
+      expect(given, service).toBe('change-me');
+    }
   });
 
   test('gives the proxy an engine, and its configuration as a folder', () => {
@@ -316,6 +375,37 @@ describe('examples/proxy-socket-proxy', () => {
     expect(others.map((call) => call.replace(/\$\{.*?\}(?=\/)/, 'x')).toSorted()).toEqual(
       CALLS.map(([, call]) => call.replace(/(?<=^\/containers\/)[^/]+(?=\/)/, 'x')).toSorted(),
     );
+  });
+});
+
+describe('examples/systemd', () => {
+  const file = path.join(ROOT, 'systemd/lazy-proxy.service');
+  /** The values of each key of the unit. */
+  const keys = new Map<string, string[]>();
+  for (const [, key = '', value = ''] of read(file).matchAll(/^(\w+)=(.*)$/gm))
+    keys.set(key, [...(keys.get(key) ?? []), value]);
+
+  test('starts the program with the file that its README installs', () => {
+    const [start = ''] = keys.get('ExecStart') ?? [];
+    expect(start).toBe('lazy-proxy run --config /etc/lazy-proxy/lazy-proxy.yaml');
+    expect(read(ROOT, 'systemd/README.md')).toContain('/etc/lazy-proxy/lazy-proxy.yaml\n');
+  });
+
+  test('knows the exit status of a mistake, and the time that open connections get', () => {
+    expect(keys.get('RestartPreventExitStatus')).toEqual([String(EXIT_UNUSABLE)]);
+    expect(Number.parseInt(keys.get('TimeoutStopSec')?.[0] ?? '', 10) * 1_000).toBeGreaterThan(8_000);
+  });
+
+  test.skipIf(!existsSync('/usr/bin/systemd-analyze'))('is a unit that systemd takes', () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'lazy-proxy-unit-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const unit = path.join(folder, 'lazy-proxy.service');
+    // The program isn't installed here, and systemd looks whether it is.
+    writeFileSync(unit, read(file).replace('ExecStart=lazy-proxy', `ExecStart=${process.execPath}`));
+    const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', unit], { encoding: 'utf8' });
+    // It complains of unknown keys and values, and all the same ends with 0.
+    const lines = `${stdout}${stderr}`.split('\n').filter((line) => line.includes('lazy-proxy.service'));
+    expect({ status, lines }).toEqual({ status: 0, lines: [] });
   });
 });
 
