@@ -10,6 +10,8 @@ const RUN = /(?<![a-z0-9+.-])[a-z0-9+.-]+:\/\/?\S*/gi;
 /** What closes a value in YAML and JSON. */
 const CLOSING = /["'\]},]*$/;
 const FIELD = /((?:webhook_url|http_healthcheck)["']?\s*:\s*["']?)(\S+)/g;
+/** Secrets of lazy-tcp-proxy, which are no fields here, but stand in its files. */
+const SECRET = /((?:api_key|basic_auth)["']?\s*:\s*)("[^"]*"?|'[^']*'?|[^\s,}]+)/g;
 
 interface Parts {
   readonly scheme: string;
@@ -32,8 +34,8 @@ export function showUrls(text: string): string {
 }
 
 /**
- * A line of a configuration file with `*` in place of what a URL, or the value of a field that takes one, must not show; as
- * long as before. Pure.
+ * A line of a configuration file with `*` in place of what a URL, or the value of a field that takes one, must not show, and
+ * of secrets; as long as before. Pure.
  */
 export function maskUrls(line: string): string {
   const maskRun = (run: string) => {
@@ -42,7 +44,8 @@ export function maskUrls(line: string): string {
   };
   return line
     .replaceAll(FIELD, (_all, key: string, value: string) => `${key}${maskRun(value)}`)
-    .replaceAll(RUN, maskRun);
+    .replaceAll(RUN, maskRun)
+    .replaceAll(SECRET, (_all, key: string, value: string) => `${key}${hide(value)}`);
 }
 
 function maskUrl(text: string): string {

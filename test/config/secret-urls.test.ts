@@ -80,6 +80,17 @@ describe('a mistyped URL', () => {
   });
 });
 
+test.each([
+  'basic_auth: user:T0KEN',
+  'basic_auth: "user:T0 KEN" # a',
+  "api_key:   'T0KEN'",
+  '{name: a, "api_key": T0KEN, basic_auth: "T0KEN}" }',
+])('the secrets of lazy-tcp-proxy in %s are not shown', (line) => {
+  const shown = createCaretRenderer(line)({ line: 1, column: 3 }) ?? '';
+  expect(shown.replaceAll(/[^T0KEN]/g, '')).toBe('');
+  expect(shown.split('\n')[0]).toHaveLength(line.length + 2);
+});
+
 test('a long text that is nearly a URL takes no long time', () => {
   const url = `${'a'.repeat(2_000_000)}:/`;
   const begunMs = performance.now();
