@@ -252,6 +252,28 @@ test('the status says which containers of the file are missing', async ({ onTest
   await waitUntil(async () => !(await isSeen()), { what: 'the container that was missing' });
 });
 
+test('labels are served while the file that CONFIG_PATH names is not there yet', async ({
+  onTestFinished,
+}) => {
+  const bed = await openTestBed({ onTestFinished });
+  const [byLabel = 0, byFile = 0] = await freePorts(2);
+  const [labelled, late] = [bed.scope.name('labelled'), bed.scope.name('late')];
+  const labels = bed.labels({ ports: [`${byLabel}:80`] });
+  await bed.scope.createContainer({ name: labelled, cmd: httpdCommand({ body: 'by label' }), labels });
+  await bed.scope.createContainer({ name: late, cmd: httpdCommand({ body: 'by file' }) });
+  const files = await createConfigFolder();
+  bed.atEnd(() => files.remove());
+  const own = await bed.startProxy({ env: { CONFIG_PATH: files.configFile } });
+  expect(own.logs().find(({ event }) => event === 'awaiting-file')?.msg).toBe(
+    `CONFIG_PATH names ${files.configFile}, which is not there yet: it is read as soon as it is; until then services come from labels alone`,
+  );
+  expect((await get(byLabel)).body).toBe('by label');
+  await files.edit(`services:\n  - { name: ${late}, ports: ["${byFile}:80"] }\n`);
+  await own.waitForLog((line) => line.msg.includes(`service ${late} added`));
+  expect((await get(byFile)).body).toBe('by file');
+  expect((await get(byLabel)).body).toBe('by label');
+});
+
 test('the file of the original works unchanged when CONFIG_PATH names it', async ({ onTestFinished }) => {
   const bed = await openTestBed({ onTestFinished });
   const [tcpPort = 0, udpPort = 0, otherPort = 0] = await freePorts(3);
