@@ -29,7 +29,7 @@ const FIELD_GROUPS: readonly { readonly title: string; readonly first: FieldName
   { title: 'Times', first: 'idle_timeout' },
   { title: 'Readiness and events', first: 'http_healthcheck' },
   { title: 'Dependants', first: 'dependants' },
-  { title: 'Schedules', first: 'cron_start' },
+  { title: 'Schedules', first: 'availability' },
   { title: 'Bounds', first: 'max_pending' },
   { title: 'UDP', first: 'udp_readiness' },
   { title: 'Data and labels', first: 'allow_data_loss' },

@@ -1,6 +1,7 @@
 import type { Lease } from '../lifecycle/workload/lease-book.ts';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
 import type { WorkloadController } from '../lifecycle/workload/workload-controller.ts';
+import { hasSchedule } from '../model/availability.ts';
 import type { Logger } from '../system/log/logger.ts';
 import type { CronAction } from './schedule-set.ts';
 
@@ -43,6 +44,8 @@ export class CronWindows {
     const open = this.#open.get(service);
     const controller = this.#lifecycle.find(service);
     if (open === undefined || controller === undefined || open.controller === controller) return;
+    // The plan is about to clear the schedule, which must not start anything before.
+    if (!hasSchedule(controller.service)) return this.close(service);
     this.#open.set(service, { controller, lease: controller.hold('cron_start', { keeper: SCHEDULE }) });
     open.lease.release();
   }

@@ -19,7 +19,7 @@ import { logRefused, logUnserved } from './client-log.ts';
 export interface ServiceListener extends Listener<Service> {
   /** Datagrams that were dropped, by reason; empty for TCP. */
   readonly drops: Readonly<Record<string, number>>;
-  /** Clients that were refused because of a limit, counted by limit; empty for UDP. */
+  /** Clients that were refused because of a limit, or because the service slept, counted by that; empty for UDP. */
   readonly refusals: Readonly<Record<string, number>>;
 }
 
@@ -65,6 +65,7 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     track: options.trackerOf(service, spec),
     openWarmPath: (user) =>
       lifecycle.openWarmPath(service.name, { port: findTargetPort(service, spec), user }),
+    refusal: () => lifecycle.refusalOf(service.name),
     connect: (request) => lifecycle.connect(service.name, request),
   });
   const listener = new TcpListener({

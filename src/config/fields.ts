@@ -2,6 +2,7 @@ import { formatStatuses } from '../model/format-statuses.ts';
 import type { Sourced } from '../model/origin.ts';
 import type { Protocol, Service, ServiceUrl } from '../model/service.ts';
 import type { Workload, WorkloadKind } from '../model/workload.ts';
+import { AVAILABILITY_EXPECTED, parseAvailability } from './values/availability.ts';
 import { parseAccessEntry } from './values/address.ts';
 import {
   DURATION_EXPECTED,
@@ -207,6 +208,10 @@ export const FIELDS = {
     of: (it) => it.dependants,
   }),
   dependant_of_labels: field(FLAG, { ...SERVICE_ONLY, builtIn: false, of: (it) => it.dependantOfLabels }),
+  availability: field(
+    { parse: parseAvailability, expected: AVAILABILITY_EXPECTED },
+    { ...SERVICE_AND_LABEL, builtIn: 'on_demand', of: (it) => it.availability },
+  ),
   cron_start: field(CRON, { ...SERVICE_AND_LABEL, of: (it) => it.cronStart }),
   cron_stop: field(CRON, { ...SERVICE_AND_LABEL, of: (it) => it.cronStop }),
   timezone: field(

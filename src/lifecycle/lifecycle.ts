@@ -3,6 +3,7 @@
  * Output: workloads awake while somebody holds a lease on them, asleep otherwise. One controller per workload.
  */
 import type { Backend, SharedView } from '../backends/backend.ts';
+import { hasSchedule } from '../model/availability.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Service, TargetPort } from '../model/service.ts';
 import type { WarmPath, WarmUser } from '../model/warm-path.ts';
@@ -41,6 +42,8 @@ export interface LifecycleOptions {
   /** What is known of the proxy's own listeners; absent where there are none. */
   readonly own?: OwnPlaces | undefined;
   readonly onAct?: OnAct;
+  /** When a service's schedule starts it next, ms since the epoch; undefined where it doesn't. Default: none has one. */
+  readonly nextStartMs?: (serviceName: string) => number | undefined;
 }
 
 interface WarmRequest {
@@ -223,6 +226,11 @@ export class Lifecycle {
     return controller.warmPaths.open(endpoints, { user, budgetMs: controller.service.startTimeoutMs });
   }
 
+  /** Why every client of a service is refused at once now: see `WorkloadController.refusalAsleep`. */
+  refusalOf(serviceName: string): Refusal | undefined {
+    return this.#byService.get(serviceName)?.refusalAsleep;
+  }
+
   /** The proxy has new listeners of its own: closes the warm paths that lead to one of them. */
   closeLoops(): void {
     const { own } = this.#options;
@@ -230,9 +238,11 @@ export class Lifecycle {
       warmPaths.closeWhere((endpoint) => own?.explain('tcp', endpoint) !== undefined);
   }
 
-  /** A lease for a UDP flow. @throws {Refusal} where the service is gone. */
+  /** A lease for a UDP flow. @throws {Refusal} where the service is gone, or sleeps, and clients don't wake it. */
   takeFlowLease(serviceName: string, options: FlowLeaseOptions): FlowLease {
-    return new FlowLease(this.#get(serviceName), options);
+    const controller = this.#get(serviceName);
+    if (controller.refusalAsleep !== undefined) throw controller.refusalAsleep;
+    return new FlowLease(controller, options);
   }
 
   /**
@@ -262,9 +272,9 @@ export class Lifecycle {
   }
 
   #isServed(name: string): boolean {
-    const { listeners = [], dependants = [], cronStart, cronStop } = this.#services.get(name) ?? {};
-    if (cronStart !== undefined || cronStop !== undefined) return true;
-    if (!this.#unserved.has(name)) return true;
+    const service = this.#services.get(name);
+    if (!this.#unserved.has(name) || (service !== undefined && hasSchedule(service))) return true;
+    const { listeners = [], dependants = [] } = service ?? {};
     // A service without ports is used through its hub, or exists for its dependants.
     return listeners.length === 0 && (this.#dependants.has(name) || dependants.length > 0);
   }

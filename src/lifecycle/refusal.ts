@@ -7,9 +7,10 @@ export function withObstacle(what: string, obstacle: string | undefined): string
 export class Refusal extends Error {
   /**
    * `overloaded`: max_pending reached; `timeout`: start_timeout passed; `failed`: the start failed;
-   * `left`: the client went away first; `removed`: the service is gone or the proxy shuts down.
+   * `left`: the client went away first; `removed`: the service is gone or the proxy shuts down; `asleep`: the workload sleeps,
+   * and clients don't wake it.
    */
-  readonly code: 'overloaded' | 'timeout' | 'failed' | 'left' | 'removed';
+  readonly code: 'overloaded' | 'timeout' | 'failed' | 'left' | 'removed' | 'asleep';
 
   constructor(code: Refusal['code'], message: string) {
     super(message);

@@ -1,3 +1,4 @@
+import type { Availability } from './availability.ts';
 import type { Workload } from './workload.ts';
 
 export type Protocol = 'tcp' | 'udp';
@@ -46,6 +47,8 @@ export interface Service {
   readonly name: string;
   readonly workload: Workload;
   readonly listeners: readonly ListenerSpec[];
+  /** Who starts and stops the workload. */
+  readonly availability: Availability;
   /** Canonical addresses and CIDR ranges; empty = no restriction. */
   readonly allowList: readonly string[];
   readonly blockList: readonly string[];

@@ -10,9 +10,10 @@ export type Life = 'unknown' | 'asleep' | 'waking' | 'awake' | 'failed';
  * window, clients of another replica, or that another replica is the one that puts workloads to sleep; `renamed`: clients that
  * came under the workload's old name.
  */
-export type Keeper =
-  | { readonly kind: 'hub'; readonly hub: string }
-  | { readonly kind: 'schedule' | 'replica' | 'standby' | 'renamed' };
+export type Keeper = Waker | { readonly kind: 'replica' | 'standby' | 'renamed' };
+
+/** A keeper that also wakes the workload. */
+export type Waker = { readonly kind: 'hub'; readonly hub: string } | { readonly kind: 'schedule' };
 
 /** Everything that is known of one workload at one moment. Times are ms since the epoch. */
 export interface WorkloadReport {
@@ -28,6 +29,8 @@ export interface WorkloadReport {
   readonly sleepsAtMs?: number;
   /** Why it is never put to sleep, or not by this proxy. */
   readonly staysAwake?: string;
+  /** Why every client is refused at once: it sleeps, and clients don't wake it. */
+  readonly unavailable?: string;
   readonly keepers: readonly (Keeper & { readonly sinceMs: number })[];
   /** Clients that wait for it. */
   readonly waiting: number;

@@ -10,9 +10,10 @@
  * | yes                   | yes        | yes                             | none            |
  *
  * Services likewise by name: add, remove, update; schedules: set where an expression or the zone is new, clear where
- * there is none any more. Order: closes, adds and updates, rebinds, opens, schedules, removals; so a port that moves is
+ * there is none any more, as where the service is manual now. Order: closes, adds and updates, rebinds, opens, schedules, removals; so a port that moves is
  * free before it is bound again, and no listener or job points at a service that isn't there.
  */
+import { hasSchedule } from '../model/availability.ts';
 import type { Change, Plan } from '../model/change.ts';
 import { isSameData } from '../model/same-data.ts';
 import { type ListenerSpec, listenKey, type Service } from '../model/service.ts';
@@ -63,12 +64,14 @@ function diffSchedules(current: ServiceTable, desired: ServiceTable): Change[] {
   return changes;
 }
 
-function isScheduled(service: Service | undefined): boolean {
-  return service?.cronStart !== undefined || service?.cronStop !== undefined;
+function isScheduled(service: Service | undefined): service is Service {
+  return service !== undefined && hasSchedule(service);
 }
 
 function isSameSchedule(a: Service | undefined, b: Service): boolean {
-  return a?.cronStart === b.cronStart && a?.cronStop === b.cronStop && a?.timezone === b.timezone;
+  return (
+    isScheduled(a) && a.cronStart === b.cronStart && a.cronStop === b.cronStop && a.timezone === b.timezone
+  );
 }
 
 /** The listeners of a table by their keys, without those of services that are the same in both tables. */

@@ -72,6 +72,7 @@ export function createRuntime(options: {
     },
     // With the service's own settings: it may have left the table, which is why its process was stopped.
     onAct: createActTeller({ sender, clock }),
+    nextStartMs: (service) => schedules.nextFires(service).start,
   });
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
   const open = new Set<() => void>();
@@ -97,7 +98,10 @@ export function createRuntime(options: {
     onServed: (service, state) => lifecycle.setServed(service, state),
   });
   const windows = new CronWindows({ lifecycle, logger });
-  const schedules = new ScheduleSet({ clock, onFire: (service, action) => windows.fire(service, action) });
+  const schedules: ScheduleSet = new ScheduleSet({
+    clock,
+    onFire: (service, action) => windows.fire(service, action),
+  });
   const reconciler: Reconciler = new Reconciler({ lifecycle, listeners, schedules, windows });
   return {
     lifecycle,

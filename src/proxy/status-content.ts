@@ -8,7 +8,7 @@ import type { Runtime } from './runtime.ts';
 /** The rows of the status: every listener of the table, including those that another service holds. */
 export function collectViews(
   table: ServiceTable,
-  parts: Pick<Runtime, 'lifecycle' | 'listeners' | 'relay'>,
+  parts: Pick<Runtime, 'lifecycle' | 'listeners' | 'relay' | 'schedules'>,
 ): readonly ListenerView[] {
   const own = [...table.entries.values()].flatMap(({ service }) =>
     service.listeners.map((listener) => {
@@ -31,7 +31,7 @@ export function collectViews(
 }
 
 function createView(
-  parts: Pick<Runtime, 'lifecycle' | 'relay'> & {
+  parts: Pick<Runtime, 'lifecycle' | 'relay' | 'schedules'> & {
     readonly service: Service;
     readonly listener: ListenerSpec;
     readonly activeConnections: number;
@@ -40,7 +40,7 @@ function createView(
     readonly error: string | undefined;
   },
 ): ListenerView {
-  const { lifecycle, relay, service, listener, activeConnections, drops, refusals } = parts;
+  const { lifecycle, relay, schedules, service, listener, activeConnections, drops, refusals } = parts;
   const controller = lifecycle.find(parts.service.name);
   const observation = controller?.observation ?? MISSING;
   return {
@@ -51,6 +51,8 @@ function createView(
       controller?.wakes.failure ??
       describeAbsence(controller, listener) ??
       describeStay(observation),
+    unavailable: controller?.refusalAsleep?.message,
+    nextStartMs: schedules.nextFires(service.name).start,
     lastWake: controller?.wakes.last,
     observation,
     state: controller?.state.kind ?? 'unknown',

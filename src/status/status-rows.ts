@@ -20,12 +20,16 @@ export interface ListenerView {
   readonly lastActiveMs: number;
   /** Datagrams that were dropped, by reason. */
   readonly drops: Readonly<Record<string, number>>;
-  /** Clients that were refused because of a limit, counted by limit. */
+  /** Clients that were refused because of a limit, counted by limit, and those that came while it slept and could not wake it. */
   readonly refusals: Readonly<Record<string, number>>;
   /** How new TCP connections are relayed. */
   readonly relay: string;
   /** Why the listener is not bound, its clients can't be served, or the workload doesn't wake. */
   readonly error: string | undefined;
+  /** Why every client is refused at once, although nothing is wrong. */
+  readonly unavailable: string | undefined;
+  /** When its schedule starts it next, ms since the epoch. */
+  readonly nextStartMs: number | undefined;
   /** The last start of the workload that has ended. */
   readonly lastWake: Wake | undefined;
 }
@@ -59,6 +63,7 @@ export interface StatusRow {
   /** In Kubernetes: `deployment` or `statefulset`, and where it is. */
   readonly resource?: string;
   readonly namespace?: string;
+  readonly availability: string;
   readonly state: string;
   readonly protocol: string;
   /** What `protocol` says, in the original's words. */
@@ -70,9 +75,13 @@ export interface StatusRow {
   readonly relay?: string;
   /** UDP: datagrams that were dropped, by reason. */
   readonly dropped?: Readonly<Record<string, number>>;
-  /** TCP: clients that were refused because of a limit, counted by limit; absent before the first one. */
+  /** TCP: clients that were refused because of a limit, or because it slept, counted by that; absent before the first one. */
   readonly refused?: Readonly<Record<string, number>>;
   readonly error?: string;
+  /** Why every client is refused at once: the service sleeps, and clients don't wake it. */
+  readonly unavailable?: string;
+  /** When its schedule starts it next; RFC 3339, UTC. */
+  readonly next_start?: string;
   /** Absent before the first one. */
   readonly last_wake?: WakeRow;
 }
@@ -97,6 +106,7 @@ function buildRow(view: ListenerView, nowMs: number): StatusRow {
     service: service.name,
     kind: workload.kind,
     ...(workload.kind === 'kubernetes' && { resource: workload.resource, namespace: workload.namespace }),
+    availability: service.availability,
     state: view.state,
     protocol: listener.protocol,
     is_udp: listener.protocol === 'udp',
@@ -106,6 +116,8 @@ function buildRow(view: ListenerView, nowMs: number): StatusRow {
     ...(listener.protocol === 'udp' ? { dropped: view.drops } : { relay: view.relay }),
     ...(Object.keys(view.refusals).length > 0 && { refused: view.refusals }),
     ...(view.error === undefined ? {} : { error: view.error }),
+    ...(view.unavailable === undefined ? {} : { unavailable: view.unavailable }),
+    ...(view.nextStartMs === undefined ? {} : { next_start: formatTimestamp(view.nextStartMs) }),
     ...(view.lastWake === undefined ? {} : { last_wake: buildWakeRow(view.lastWake) }),
   };
 }

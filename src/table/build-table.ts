@@ -10,6 +10,7 @@ import type { LabelReading } from '../config/labels.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
 import { toEngineDefaults, workloadFieldOf } from '../config/rules/workload-of.ts';
 import type { SettingsFlags } from '../config/settings.ts';
+import { hasSchedule } from '../model/availability.ts';
 import type { Sourced } from '../model/origin.ts';
 import { boundProblems, type Problem } from '../model/problem.ts';
 import type { Service } from '../model/service.ts';
@@ -128,8 +129,8 @@ function findSilent(
 ): readonly Problem[] {
   const dependants = new Set(entries.flatMap(({ service }) => service.dependants));
   return entries.flatMap(({ service, origins }): readonly Problem[] => {
-    const { name, listeners, cronStart, cronStop } = service;
-    const isWoken = listeners.length > 0 || cronStart !== undefined || cronStop !== undefined;
+    const { name, listeners } = service;
+    const isWoken = listeners.length > 0 || hasSchedule(service);
     if (isWoken || dependants.has(name) || !isAsked(service)) return [];
     const message = `service "${name}" has no port and no schedule and is nobody's dependant, so nothing wakes it`;
     const field = workloadFieldOf(toWorkloadRef(service.workload));

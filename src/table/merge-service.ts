@@ -96,6 +96,7 @@ function toService(
     name,
     workload: toWorkload(ref, values),
     listeners: [...values.ports, ...values.udp_ports],
+    availability: values.availability,
     allowList: values.allow_list,
     blockList: values.block_list,
     idleTimeoutMs: values.idle_timeout,

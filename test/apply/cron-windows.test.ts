@@ -155,6 +155,22 @@ describe('CronWindows', () => {
     expect(bench.backend.count('sleep')).toBe(1);
   });
 
+  test('starts no other workload that the service gets together with the end of its schedule', async () => {
+    const before = aBareService(window);
+    for (const after of [{}, { ...window, availability: 'manual' as const }]) {
+      bench.add(before, RUNNING);
+      windows.fire('db', 'start');
+      const workload = { kind: 'docker', container: 'other' } as const;
+      const service = aBareService({ ...after, workload });
+      bench.backend.tell('docker/other', STOPPED);
+      bench.lifecycle.update(service, before);
+      windows.follow('db');
+      expect(leases()).toBe(0);
+      expect(bench.backend.log).toEqual([]);
+      bench.lifecycle.remove(service);
+    }
+  });
+
   test('does nothing for a service that is not there', () => {
     windows.fire('nobody', 'start');
     windows.fire('nobody', 'stop');

@@ -128,6 +128,27 @@ describe('createServiceListener', () => {
     expect(lines[1]).toMatch(/\(blocked\), and 3 more before it$/);
   });
 
+  test('closes who may not wake what sleeps before anything else, and says why', async () => {
+    const manual: Service = { ...service, availability: 'manual' };
+    const controller = bench.add(manual, STOPPED);
+    const { lastActiveMs } = controller;
+    await bench.clock.advance(1_000);
+    listener.rebind(manual);
+    await ending(bench.sockets.begin(spec.port));
+    await until(() => lines.length > 0);
+    expect(lines).toEqual([
+      expect.stringMatching(
+        /^db: connection of 127\.0\.0\.1:\d+ closed: it is asleep, and clients don't wake it \(availability: manual\)$/,
+      ),
+    ]);
+    expect(listener.refusals).toEqual({ asleep: 1 });
+    expect(tracked).toEqual([]);
+    expect(controller.lastActiveMs).toBe(lastActiveMs);
+    bench.backend.tell('docker/db', RUNNING);
+    expect(await visit()).toBe('hello');
+    expect(bench.backend.calls).toEqual([]);
+  });
+
   test('closes a client of a service that is gone', async () => {
     await ending(bench.sockets.begin(spec.port));
     await until(() => lines.length > 0);

@@ -503,6 +503,58 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     expect(listener.drops).toEqual({ 'not-ready': 2 });
   });
 
+  describe('of a manual workload', () => {
+    beforeEach(() => {
+      service = { ...service, availability: 'manual' };
+      listener.rebind(service);
+    });
+
+    test('drops what comes while it sleeps, counts it, and says why', async () => {
+      const controller = bench.add(service, STOPPED);
+      const before = controller.lastActiveMs;
+      await bench.clock.advance(1_000);
+      for (const text of ['a', 'b', 'c']) send(await datagrams.bind(), text);
+      await bench.until(() => listener.drops['asleep'] === 3);
+      expect(listener.drops).toEqual({ asleep: 3 });
+      expect(listener.activeConnections).toBe(0);
+      expect(lines).toEqual([
+        expect.stringMatching(
+          /^db: flow of 127\.0\.0\.1:\d+ ended: it is asleep, and clients don't wake it \(availability: manual\)$/,
+        ),
+      ]);
+      expect(controller.lastActiveMs).toBe(before);
+      expect(bench.backend.calls).toEqual([]);
+    });
+
+    test('serves it while it runs, and ends a flow that goes on after it was stopped', async () => {
+      bench.add(service, RUNNING);
+      await echo();
+      const client = await datagrams.bind();
+      send(client, 'a');
+      await client.arrived(1);
+      bench.backend.tell(KEY, STOPPED);
+      send(client, 'b');
+      await bench.until(() => listener.activeConnections === 0);
+      expect(listener.drops).toEqual({ asleep: 1 });
+      bench.backend.tell(KEY, RUNNING);
+      send(client, 'c');
+      await bench.until(() => client.received.length > 1);
+      await bench.clock.advance(1_000_000);
+      expect(client.texts).toEqual(['echo a', 'echo c']);
+      expect(bench.backend.calls).toEqual([]);
+    });
+
+    test('leaves it alone when it does not answer', async () => {
+      bench.add(service, RUNNING);
+      bench.backend.tell(KEY, { ...RUNNING, state: 'starting', hosts: [] });
+      bench.backend.tell(KEY, RUNNING);
+      send(await datagrams.bind(), 'a');
+      await bench.clock.advance(START_TIMEOUT_MS + 100_000);
+      await bench.until(() => listener.activeConnections === 0, 1_000);
+      expect(bench.backend.calls).toEqual([]);
+    });
+  });
+
   test('says that a client was refused, and leaves everything as it is', async () => {
     const controller = bench.add(service, STOPPED);
     const before = controller.lastActiveMs;

@@ -82,6 +82,7 @@ const policy = fc.record({
     ],
   ),
   webhookUrl: fc.constantFrom(undefined, aUrl('http://a/'), aUrl('https://h.example.com:1/x?y=%20#z')),
+  availability: fc.constantFrom('on_demand' as const, 'schedule' as const, 'manual' as const),
   cronStart: fc.constantFrom(undefined, '* * * * *', '30 8 * * 1-5', 'CRON_TZ=Asia/Tokyo 30 8 * * 1-5'),
   cronStop: fc.constantFrom(undefined, '*/5 0 1 jan *', '@every 5410001ms'),
   timezone: fc.constantFrom('UTC', 'Europe/Paris'),
@@ -240,6 +241,7 @@ services:
     webhook_url: "" # default
     dependants: [] # default
     dependant_of_labels: true # container db, label lazy-tcp-proxy.enabled
+    availability: on_demand # default
     timezone: UTC # default
     max_pending: 5 # lazy-proxy.yaml:1:25
     max_connections: 0 # default

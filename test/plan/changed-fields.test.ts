@@ -21,6 +21,7 @@ const CHANGES: Readonly<
   env: ['command: [a]', 'command: [a], env: {A: b}'],
   ports: [CONTAINER, `${CONTAINER}, ports: ["80:80"]`],
   udp_ports: [CONTAINER, `${CONTAINER}, udp_ports: ["80:80"]`],
+  availability: [CONTAINER, `${CONTAINER}, availability: manual`],
   allow_list: [CONTAINER, `${CONTAINER}, allow_list: [10.0.0.1]`],
   block_list: [CONTAINER, `${CONTAINER}, block_list: [10.0.0.1]`],
   idle_timeout: [CONTAINER, `${CONTAINER}, idle_timeout: 3s`],

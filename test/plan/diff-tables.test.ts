@@ -102,6 +102,24 @@ describe('diffTables', () => {
       [{ ...nightly, timezone: 'Europe/Paris' }],
       ['update db', 'schedule db'],
     ],
+    [
+      'a schedule that counts no more',
+      [nightly],
+      [{ ...nightly, availability: 'manual' }],
+      ['update db', 'unschedule db'],
+    ],
+    [
+      'a schedule that counts again',
+      [{ ...nightly, availability: 'manual' }],
+      [nightly],
+      ['update db', 'schedule db'],
+    ],
+    [
+      'a schedule that clients no longer wake',
+      [nightly],
+      [{ ...nightly, availability: 'schedule' }],
+      ['update db'],
+    ],
     ['the zone of no schedule', [db], [{ ...db, timezone: 'Europe/Paris' }], ['update db']],
     ['a schedule that goes', [nightly], [db], ['update db', 'unschedule db']],
     ['a scheduled service that goes', [nightly], [], ['close tcp/*:5432', 'unschedule db', 'remove db']],
@@ -211,6 +229,7 @@ const anyService: fc.Arbitrary<Service> = fc
     listeners: fc.uniqueArray(anyListener, { selector: listenKey, maxLength: 4 }),
     allowList: fc.constantFrom([], ['10.0.0.0/8']),
     idleTimeoutMs: fc.constantFrom(1, 2),
+    availability: fc.constantFrom('on_demand' as const, 'schedule' as const, 'manual' as const),
     cronStart: fc.constantFrom(undefined, '0 8 * * *', '0 9 * * *'),
     cronStop: fc.constantFrom(undefined, '0 18 * * *', '0 19 * * *'),
     timezone: fc.constantFrom('UTC', 'Europe/Paris'),
@@ -245,7 +264,8 @@ function listenersOf(table: ServiceTable): Bindings {
 
 function schedulesOf(table: ServiceTable): Record<string, string> {
   const scheduled = Object.values(servicesOf(table)).filter(
-    ({ cronStart, cronStop }) => cronStart !== undefined || cronStop !== undefined,
+    ({ availability, cronStart, cronStop }) =>
+      availability !== 'manual' && (cronStart !== undefined || cronStop !== undefined),
   );
   return Object.fromEntries(scheduled.map((service) => [service.name, describeSchedule(service)]));
 }

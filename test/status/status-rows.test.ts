@@ -18,6 +18,8 @@ const aView = (overrides: Partial<ListenerView> = {}): ListenerView => ({
   refusals: {},
   relay: 'splice',
   error: undefined,
+  unavailable: undefined,
+  nextStartMs: undefined,
   lastWake: undefined,
   ...overrides,
 });
@@ -53,6 +55,15 @@ describe('status rows', () => {
     });
   });
 
+  test('show why clients are refused at once, and when the schedule starts the service next', () => {
+    const unavailable = "it is asleep, and clients don't wake it (availability: schedule)";
+    const service = aService({ availability: 'schedule' });
+    const [row] = buildStatusRows([aView({ service, unavailable, nextStartMs: NOW_MS })], NOW_MS);
+    expect(row).toMatchObject({
+      ...{ availability: 'schedule', unavailable, next_start: '2026-04-04T12:34:56Z' },
+    });
+  });
+
   test('show a listener with every field', () => {
     expect(buildStatusRows([aView()], NOW_MS)).toEqual([
       {
@@ -66,6 +77,7 @@ describe('status rows', () => {
         last_active_relative: '3 days ago',
         service: 'db',
         kind: 'docker',
+        availability: 'on_demand',
         state: 'ready',
         protocol: 'tcp',
         is_udp: false,

@@ -26,6 +26,7 @@ export function aService(overrides: Partial<Service> = {}): Service {
     name,
     workload: { kind: 'docker', container: name },
     listeners: [aListener()],
+    availability: 'on_demand',
     allowList: [],
     blockList: [],
     idleTimeoutMs: 120_000,

@@ -43,6 +43,7 @@ describe('buildTable', () => {
       name: 'db',
       workload: { kind: 'docker', container: 'db' },
       listeners: [{ protocol: 'tcp', address: '', port: 80, targetPort: 80 }],
+      availability: 'on_demand',
       allowList: [],
       blockList: [],
       idleTimeoutMs: 120_000,
@@ -342,10 +343,38 @@ describe('buildTable', () => {
       { ports: '80:80', 'max-connections': '5', 'max-connections-per-address': '6' },
       'max-connections-per-address: has no effect, because it is more than max-connections, which is 5',
     ],
+    [
+      { ports: '80:80', availability: 'cron' },
+      'availability: is "schedule" without cron-start or cron-stop, so neither clients nor a schedule start it; give one of them',
+    ],
+    [
+      { ports: '80:80', availability: 'manual', 'cron-stop': '0 8 * * *' },
+      'cron-stop: has no effect beside availability: manual',
+    ],
+    [
+      { ports: '80:80', availability: 'manual', 'idle-timeout-secs': '9' },
+      'idle-timeout-secs: has no effect beside availability: manual',
+    ],
   ])('warns of labels without effect: %j', (labels, message) => {
     const label = message.slice(0, message.indexOf(':'));
     expect(problemsOf(tableOf({ labelled: [labelsOf('db', labels as Record<string, string>)] }))).toEqual([
       `container db, label ${PREFIX}.${label} warning ${message}`,
+    ]);
+  });
+
+  test.each([
+    ['services: { db: { cron_start: "0 8 * * *" } }', 'cron'],
+    ['services: { db: { availability: on_demand } }', 'cron'],
+    ['services: { db: { availability: schedule, cron_stop: "0 8 * * *" } }', 'manual'],
+  ])('warns of no availability that fits together with %s', (text, availability) => {
+    const labelled = [labelsOf('db', { ports: '80:80', availability })];
+    expect(problemsOf(tableOf({ text, labelled }))).toEqual([]);
+  });
+
+  test('warns of a manual service that only its schedule would wake', () => {
+    const text = 'services: {timed: {availability: manual, cron_start: "* * * * *"}}';
+    expect(problemsOf(tableOf({ text }))).toEqual([
+      `lazy-proxy.yaml:1:12 warning service "timed" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
     ]);
   });
 

@@ -58,10 +58,20 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
     // The value that it has anyway says nothing: the output of print-effective-config holds it.
     isUseless: (read) =>
       isEmpty(read('udp_ports')) &&
-      !(isEmpty(read('cron_start')) && isEmpty(read('cron_stop'))) &&
+      (hasCron(read) || isManual(read)) &&
       read('idle_timeout') !== fieldSpec('idle_timeout').builtIn,
+    why: (name, read) =>
+      isManual(read)
+        ? BESIDE_MANUAL
+        : `has no effect beside ${name('cron_start')} or ${name('cron_stop')}: the schedule alone counts`,
+  },
+  { options: ['cron_start', 'cron_stop'], needs: [], isUseless: isManual, why: () => BESIDE_MANUAL },
+  {
+    options: ['availability'],
+    needs: ['cron_start', 'cron_stop'],
+    isUseless: (read) => read('availability') === 'schedule' && !hasCron(read),
     why: (name) =>
-      `has no effect beside ${name('cron_start')} or ${name('cron_stop')}: the schedule alone counts`,
+      `is "schedule" without ${name('cron_start')} or ${name('cron_stop')}, so neither clients nor a schedule start it; give one of them`,
   },
   {
     options: ['cron_stop'],
@@ -76,6 +86,16 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
     why: () => 'has no effect on a Deployment; it is for StatefulSets',
   },
 ];
+
+const BESIDE_MANUAL = 'has no effect beside availability: manual';
+
+function isManual(read: ReadValue): boolean {
+  return read('availability') === 'manual';
+}
+
+function hasCron(read: ReadValue): boolean {
+  return !isEmpty(read('cron_start')) || !isEmpty(read('cron_stop'));
+}
 
 function without(needed: FieldName, options: readonly FieldName[]): UselessOptions {
   return {

@@ -56,7 +56,8 @@ export async function connectUpstream(
   controller: WorkloadController,
   request: ConnectRequest,
 ): Promise<UpstreamConnection> {
-  throwIfRetired(controller);
+  // A client that is refused at once has not used the workload.
+  throwIfAsleep(controller);
   const lease = controller.takeLease();
   const begunMs = controller.monotonicMs();
   const { waitedMs = 0 } = request;
@@ -272,9 +273,16 @@ function throwIfUnservable(
   controller: WorkloadController,
   target: { readonly protocol: Protocol; readonly port: TargetPort },
 ): void {
-  throwIfRetired(controller);
+  throwIfAsleep(controller);
   const problem = findPortProblem(controller.observation, target) ?? controller.explainLoop(target);
   if (problem !== undefined) throw new Refusal('failed', problem);
+}
+
+/** @throws {Refusal} where the workload sleeps, and clients don't wake it, or its service is gone. */
+function throwIfAsleep(controller: WorkloadController): void {
+  throwIfRetired(controller);
+  const refusal = controller.refusalAsleep;
+  if (refusal !== undefined) throw refusal;
 }
 
 /** @throws {Refusal} where the controller's service is gone. */

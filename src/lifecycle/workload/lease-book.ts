@@ -1,4 +1,4 @@
-import type { Keeper, WorkloadReport } from '../../model/workload-report.ts';
+import type { Keeper, Waker, WorkloadReport } from '../../model/workload-report.ts';
 import type { Clock } from '../../system/clock.ts';
 
 /** One reason for a workload to be awake. */
@@ -10,12 +10,17 @@ export interface Lease {
   release(idleSinceMs?: number): void;
 }
 
+interface Wish {
+  readonly cause: Waker['kind'];
+  readonly urgent: boolean;
+}
+
 /** The leases on one workload, and which of them still wait for it to be awake once. */
 export class LeaseBook {
   readonly #clock: Clock;
   readonly #onChange: () => void;
-  /** The holds that wait for the workload to be awake once, and whether each is urgent. */
-  readonly #unmet = new Map<Lease, boolean>();
+  /** The holds that wait for the workload to be awake once. */
+  readonly #unmet = new Map<Lease, Wish>();
   /** Who holds the guards, and since when, on the monotonic clock; made with the first one. */
   #keepers: Map<Lease, { readonly keeper: Keeper; readonly sinceMs: number }> | undefined;
   #count = 0;
@@ -38,14 +43,14 @@ export class LeaseBook {
     return this.#uses;
   }
 
-  /** Whether a `hold()` still waits for the workload to be awake once. */
-  get hasUnmet(): boolean {
-    return this.#unmet.size > 0;
+  /** The causes of the holds that still wait for the workload to be awake once. */
+  get unmetCauses(): readonly Waker['kind'][] {
+    return [...this.#unmet.values()].map(({ cause }) => cause);
   }
 
   /** Whether one of these is urgent: its start must not wait for its turn. */
   get hasUrgent(): boolean {
-    return [...this.#unmet.values()].includes(true);
+    return [...this.#unmet.values()].some(({ urgent }) => urgent);
   }
 
   /** When a lease last began or ended, ms since the epoch; at first the moment the book was made. */
@@ -83,9 +88,9 @@ export class LeaseBook {
   }
 
   /** A guard that wants the workload awake once, even if no client waits for that; `urgent`: without waiting for its turn. */
-  hold(keeper: Keeper, { urgent = false }: { readonly urgent?: boolean } = {}): Lease {
+  hold(keeper: Waker, { urgent = false }: { readonly urgent?: boolean } = {}): Lease {
     const lease = this.guard(keeper);
-    this.#unmet.set(lease, urgent);
+    this.#unmet.set(lease, { cause: keeper.kind, urgent });
     return lease;
   }
 

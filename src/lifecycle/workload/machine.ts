@@ -1,11 +1,11 @@
 /**
- * The state machine of one workload. Input: its state, an event, and whether anybody waits for it. Output: the next
+ * The state machine of one workload. Input: its state, an event, and what may be done for those who wait. Output: the next
  * state and the effects to carry out, in order. Pure; timers follow from the state (see `workload-controller.ts`).
  *
  * Guarantees: while a call of our own is under way (`waking`, `sleeping`) observations don't move the state, so a
  * stale event can't undo it; a workload that somebody waits for is woken as soon as it has stopped, and where others stop
  * it in the middle of a start; a `stranded` workload is stopped before it is started for a client; `unknown` is never read as
- * stopped.
+ * stopped; without a demand nothing is started.
  */
 import type { EngineState, StoppedBy } from '../../model/observation.ts';
 
@@ -49,6 +49,12 @@ export type LifecycleEvent =
 /** What the timers of a workload tell. */
 export type TimerEventKind = 'deadline-passed' | 'backoff-over' | 'sleep-wanted';
 
+/**
+ * What may be done for those who wait for the workload to be awake. `none`: nothing, or nobody waits; `wake`: it may be started;
+ * `restart`: it may even be stopped before.
+ */
+export type Demand = 'none' | 'wake' | 'restart';
+
 /** `refuse`: all clients that wait are refused. */
 export type LifecycleEffect = 'wake' | 'sleep' | 'refuse';
 
@@ -66,10 +72,10 @@ const SLEEPING: Step = { state: { kind: 'stopping', phase: 'sleeping' }, effects
 
 /**
  * The next step; its state is the very same object where nothing changes.
- * @param wanted whether anybody waits for the workload to be awake.
+ * @param demand of those who wait for the workload to be awake; of a `demanded` event, with whoever demands it.
  */
-export function step(state: LifecycleState, event: LifecycleEvent, wanted: boolean): Step {
-  const next = transition(state, event, wanted);
+export function step(state: LifecycleState, event: LifecycleEvent, demand: Demand): Step {
+  const next = transition(state, event, demand);
   if (next === undefined || (next.effects.length === 0 && isSameState(next.state, state))) {
     return { state, effects: [] };
   }
@@ -82,21 +88,21 @@ export function asleep(state: LifecycleState, engine: EngineState): LifecycleSta
   return state.kind === engine ? state : { kind: engine };
 }
 
-function transition(state: LifecycleState, event: LifecycleEvent, wanted: boolean): Step | undefined {
+function transition(state: LifecycleState, event: LifecycleEvent, demand: Demand): Step | undefined {
   switch (event.kind) {
     case 'observed':
-      return observe(state, event, wanted);
+      return observe(state, event, demand);
     case 'woken':
-      return isWaking(state) ? afterWake(event, wanted) : undefined;
+      return isWaking(state) ? afterWake(event, demand) : undefined;
     case 'wake-failed':
-      return isWaking(state) ? afterFailedWake(event.engine, wanted) : undefined;
+      return isWaking(state) ? afterFailedWake(event.engine, demand) : undefined;
     case 'slept':
     case 'sleep-failed':
       if (state.kind !== 'stopping' || state.phase !== 'sleeping') return undefined;
       // It could not be stopped: the stop is tried again for the next client.
-      return event.engine === 'stranded' ? FAILED_RUNNING : settle(event.engine, wanted);
+      return event.engine === 'stranded' ? FAILED_RUNNING : settle(event.engine, demand);
     case 'demanded':
-      return demand(state, event.engine);
+      return answerDemand(state, event.engine, demand);
     case 'recovered':
       return state.kind === 'failed' && state.running ? GATE : undefined;
     case 'gate-passed':
@@ -108,13 +114,13 @@ function transition(state: LifecycleState, event: LifecycleEvent, wanted: boolea
       return state.phase === 'gate' || isUnderWay(event.engine) ? FAILED_RUNNING : FAILED;
     case 'backoff-over':
       if (!isBackingOff(state)) return undefined;
-      return event.engine === 'unknown' && wanted ? WAKING : settle(event.engine, wanted);
+      return event.engine === 'unknown' && demand !== 'none' ? WAKING : settle(event.engine, demand);
     case 'sleep-wanted':
       return canSleep(state) ? SLEEPING : undefined;
   }
 }
 
-function observe(state: LifecycleState, said: EngineSaid, wanted: boolean): Step | undefined {
+function observe(state: LifecycleState, said: EngineSaid, demand: Demand): Step | undefined {
   const { engine } = said;
   // The engine could not be asked: that changes nothing.
   if (engine === 'unknown') return undefined;
@@ -123,40 +129,42 @@ function observe(state: LifecycleState, said: EngineSaid, wanted: boolean): Step
     case 'missing':
     case 'stopped':
     case 'paused':
-      return settle(engine, wanted);
+      return settle(engine, demand);
     case 'ready':
-      return engine === 'running' ? undefined : settle(engine, wanted);
+      return engine === 'running' ? undefined : settle(engine, demand);
     case 'failed':
       // A workload that its engine restarts again and again counts as running, or nothing would ever put it to sleep.
       if (!state.running)
         // A workload that is asleep stays so until the backoff is over.
-        return engine === 'stopped' || engine === 'paused' ? undefined : settle(engine, wanted);
-      return isUnderWay(engine) && !(engine === 'stranded' && wanted) ? undefined : settle(engine, wanted);
+        return engine === 'stopped' || engine === 'paused' ? undefined : settle(engine, demand);
+      return isUnderWay(engine) && !(engine === 'stranded' && demand === 'restart')
+        ? undefined
+        : settle(engine, demand);
     case 'stopping':
-      return state.phase === 'sleeping' || engine === 'stopping' ? undefined : settle(engine, wanted);
+      return state.phase === 'sleeping' || engine === 'stopping' ? undefined : settle(engine, demand);
     case 'starting':
       if (state.phase === 'waking') return undefined;
       if (state.phase === 'gate' && engine === 'running') return undefined;
-      if (engine !== 'stopped') return settle(engine, wanted);
-      return state.phase === 'interrupted' && wanted ? undefined : afterStop(said, wanted);
+      if (engine !== 'stopped') return settle(engine, demand);
+      return state.phase === 'interrupted' && demand !== 'none' ? undefined : afterStop(said, demand);
   }
 }
 
 /** The state that follows from what the engine says, where no call of ours is under way. */
-function settle(engine: EngineState, wanted: boolean): Step {
+function settle(engine: EngineState, demand: Demand): Step {
   switch (engine) {
     case 'unknown':
     case 'missing':
       return { state: { kind: engine }, effects: [] };
     case 'stopped':
     case 'paused':
-      return wanted ? WAKING : { state: { kind: engine }, effects: [] };
+      return demand !== 'none' ? WAKING : { state: { kind: engine }, effects: [] };
     case 'starting':
       return { state: { kind: 'starting', phase: 'engine' }, effects: [] };
     case 'running':
       return GATE;
     case 'stranded':
-      return wanted ? SLEEPING : FAILED_RUNNING;
+      return demand === 'restart' ? SLEEPING : FAILED_RUNNING;
     case 'stopping':
       return { state: { kind: 'stopping', phase: 'engine' }, effects: [] };
   }
@@ -166,29 +174,30 @@ function settle(engine: EngineState, wanted: boolean): Step {
  * The workload has stopped in the middle of a start. If it ended by itself, the start has failed. If others have stopped it,
  * they may be about to start it again or to replace it, so it is given a moment before it is woken.
  */
-function afterStop({ stoppedBy }: EngineSaid, wanted: boolean): Step {
+function afterStop({ stoppedBy }: EngineSaid, demand: Demand): Step {
   if (stoppedBy !== 'others') return FAILED;
-  return wanted ? INTERRUPTED : settle('stopped', wanted);
+  return demand !== 'none' ? INTERRUPTED : settle('stopped', demand);
 }
 
-function afterWake(said: EngineSaid, wanted: boolean): Step {
+function afterWake(said: EngineSaid, demand: Demand): Step {
   const { engine } = said;
-  if (engine === 'stopped') return afterStop(said, wanted);
+  if (engine === 'stopped') return afterStop(said, demand);
   if (engine === 'unknown') return { state: { kind: 'starting', phase: 'engine' }, effects: [] };
-  return settle(engine, wanted);
+  return settle(engine, demand);
 }
 
-function afterFailedWake(engine: EngineState, wanted: boolean): Step {
+function afterFailedWake(engine: EngineState, demand: Demand): Step {
   if (engine === 'stranded') return FAILED_RUNNING;
   const raced =
     engine === 'missing' || engine === 'running' || engine === 'starting' || engine === 'stopping';
-  return raced ? settle(engine, wanted) : FAILED;
+  return raced ? settle(engine, demand) : FAILED;
 }
 
-function demand(state: LifecycleState, engine: EngineState): Step | undefined {
-  if (state.kind === 'stopped' || state.kind === 'paused') return WAKING;
-  if (state.kind === 'failed' && state.running) return engine === 'stranded' ? SLEEPING : GATE;
-  return undefined;
+function answerDemand(state: LifecycleState, engine: EngineState, demand: Demand): Step | undefined {
+  if (state.kind === 'stopped' || state.kind === 'paused') return demand === 'none' ? undefined : WAKING;
+  if (state.kind !== 'failed' || !state.running) return undefined;
+  if (engine !== 'stranded') return GATE;
+  return demand === 'restart' ? SLEEPING : undefined;
 }
 
 function canSleep(state: LifecycleState): boolean {
@@ -220,6 +229,24 @@ export function isInterrupted(state: LifecycleState): boolean {
 /** Whether it runs and has to prove that it answers. */
 export function isGate(state: LifecycleState): boolean {
   return state.kind === 'starting' && state.phase === 'gate';
+}
+
+/** Whether nobody gets to the workload, as the engine tells it, unless somebody starts it, or stops and starts it. */
+export function needsStart(state: LifecycleState, engine: EngineState): boolean {
+  switch (state.kind) {
+    case 'stopped':
+    case 'paused':
+    case 'stopping':
+      return true;
+    case 'failed':
+      return !state.running || engine === 'stranded';
+    case 'starting':
+      return state.phase === 'interrupted';
+    case 'unknown':
+    case 'missing':
+    case 'ready':
+      return false;
+  }
 }
 
 /** Whether a start that we asked for is under way. */

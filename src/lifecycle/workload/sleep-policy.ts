@@ -1,4 +1,5 @@
 import type { Backend } from '../../backends/backend.ts';
+import { hasSchedule, mayPutToSleep } from '../../model/availability.ts';
 import type { Observation } from '../../model/observation.ts';
 import type { Service } from '../../model/service.ts';
 import type { SleepReason } from '../../model/sleep.ts';
@@ -7,11 +8,14 @@ import type { LeaseBook } from './lease-book.ts';
 import { isGate, type LifecycleState, type Transition } from './machine.ts';
 import type { TimerDemands } from './timers.ts';
 
+type PolicyService = Pick<
+  Service,
+  'availability' | 'idleTimeoutMs' | 'startTimeoutMs' | 'cronStart' | 'cronStop'
+> & { readonly unmanaged?: boolean };
+
 /** What the answer depends on, beside what the policy keeps. */
 interface Situation {
-  readonly service: Pick<Service, 'idleTimeoutMs' | 'startTimeoutMs' | 'cronStart' | 'cronStop'> & {
-    readonly unmanaged?: boolean;
-  };
+  readonly service: PolicyService;
   readonly state: LifecycleState;
   readonly observation: Observation;
   /** Its service is gone. */
@@ -26,7 +30,7 @@ export class SleepPolicy {
   readonly #backend: Pick<Backend, 'ownsWorkloads'>;
   readonly #leases: LeaseBook;
   #isServed = true;
-  /** Since when it is served, on the monotonic clock. */
+  /** Since when it is served, and may be put to sleep for being idle, on the monotonic clock. */
   #servedSinceMs = 0;
   /** When the workload last came to its gate, on the monotonic clock. */
   #runSinceMs = 0;
@@ -46,6 +50,13 @@ export class SleepPolicy {
   setServed(isServed: boolean): void {
     if (isServed && !this.#isServed) this.#servedSinceMs = this.#clock.monotonicMs();
     this.#isServed = isServed;
+  }
+
+  /** Takes new settings. What may sleep now, and might not before, has its full idle timeout from now on. */
+  update(before: PolicyService, after: PolicyService): void {
+    const soon = this.#sleepSoon?.kind;
+    if (soon !== undefined && !mayPutToSleep(after.availability, soon)) this.#sleepSoon = undefined;
+    if (!mayIdle(before) && mayIdle(after)) this.#servedSinceMs = this.#clock.monotonicMs();
   }
 
   /** Why the workload is to sleep as soon as its start has ended, unless somebody uses it then; undefined where it isn't to. */
@@ -78,10 +89,9 @@ export class SleepPolicy {
 
   demandTimers(situation: Situation): TimerDemands {
     const { service, isRetired, isDraining } = situation;
-    const { idleTimeoutMs, startTimeoutMs, cronStart, cronStop, unmanaged } = service;
-    const isScheduled = unmanaged === true || cronStart !== undefined || cronStop !== undefined;
+    const { idleTimeoutMs, startTimeoutMs } = service;
     // Without its service, a workload that the proxy owns is no longer needed, and any other is left as it is.
-    const isExempt = !this.#isServed || (isScheduled && this.#sleepSoon === undefined);
+    const isExempt = !this.#isServed || (!mayIdle(service) && this.#sleepSoon === undefined);
     const isLeft = isRetired ? !this.#backend.ownsWorkloads : isExempt;
     const isUnwanted = isRetired || this.#sleepSoon !== undefined;
     return {
@@ -99,4 +109,9 @@ export class SleepPolicy {
     if (state.kind !== 'failed' || health !== 'starting' || checkTimes === undefined) return undefined;
     return this.#runSinceMs + checkTimes.lastMs;
   }
+}
+
+/** Whether a workload may be put to sleep for being idle: not one that its schedule, or somebody else, stops. */
+function mayIdle(service: PolicyService): boolean {
+  return service.unmanaged !== true && mayPutToSleep(service.availability, 'idle') && !hasSchedule(service);
 }

@@ -6,10 +6,11 @@
  * client waits for it or uses it, and asleep once it has been idle for its idle timeout; after `close()` nothing happens.
  */
 import type { Backend, SharedView } from '../../backends/backend.ts';
+import { mayPutToSleep, mayWake, type WakeCause } from '../../model/availability.ts';
 import { describePublished, type Observation, UNKNOWN } from '../../model/observation.ts';
 import type { Protocol, Service, TargetPort } from '../../model/service.ts';
 import type { SleepReason } from '../../model/sleep.ts';
-import type { Keeper, Timeline, WorkloadReport } from '../../model/workload-report.ts';
+import type { Keeper, Timeline, Waker, WorkloadReport } from '../../model/workload-report.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import type { CheckTarget } from '../../system/net/http-client.ts';
@@ -19,10 +20,12 @@ import { describeObstacle } from '../run/obstacle.ts';
 import { RunEndpoints } from '../run/run-endpoints.ts';
 import { chooseHealthGate, RunFollower } from '../run/run-follower.ts';
 import type { OwnPlaces, WorkloadRun } from '../run/workload-run.ts';
+import { describeAsleep, isSameSleeper, type Sleeper } from './describe-asleep.ts';
 import { type CallOutcome, EngineCalls, graceMsOf } from './engine-calls.ts';
 import { type Lease, LeaseBook } from './lease-book.ts';
 import {
   asleep,
+  type Demand,
   isBackingOff,
   isGate,
   isWaking,
@@ -30,6 +33,7 @@ import {
   type LifecycleEvent,
   type LifecycleState,
   mayRun,
+  needsStart,
   type Step,
   step,
   type Transition,
@@ -55,12 +59,14 @@ export type LifecycleService = Pick<
   | 'name'
   | 'workload'
   | 'listeners'
+  | 'availability'
   | 'idleTimeoutMs'
   | 'startTimeoutMs'
   | 'stopTimeoutMs'
   | 'maxPending'
   | 'cronStart'
   | 'cronStop'
+  | 'timezone'
   | 'httpHealthcheck'
   | 'webhookUrl'
   | 'httpHealthcheckStatus'
@@ -83,6 +89,8 @@ export interface ControllerParts {
   /** What is known of the proxy's own listeners; absent where there are none. */
   readonly own?: OwnPlaces | undefined;
   readonly onAct?: OnAct | undefined;
+  /** When a service's schedule starts it next, ms since the epoch; undefined where it doesn't. */
+  readonly nextStartMs?: ((serviceName: string) => number | undefined) | undefined;
   /** How many wakes each may keep, at least 1. */
   readonly maxKeptWakes: () => number;
   /** The state has changed. */
@@ -118,8 +126,10 @@ export class WorkloadController {
   #state: LifecycleState = { kind: 'unknown' };
   /** The reason of the last demand: who wanted the workload awake. */
   #lastDemand: string | undefined;
-  /** Was asked by `hold()` to wake the workload when its turn comes, whether or not anybody still waits for that then. */
-  #isAsked = false;
+  /** Was asked by `hold()` to wake the workload when its turn comes, whether or not anybody still waits for that then: by whom. */
+  #asked: WakeCause | undefined;
+  /** The refusal of clients that don't wake it, and what it was made of: a flood of them must cost little. */
+  #asleep: (Sleeper & { readonly refusal: Refusal }) | undefined;
   #lookedAgainMs = Number.NEGATIVE_INFINITY;
   /** Set while it is being put to sleep. */
   #sleepReason: SleepReason | undefined;
@@ -190,7 +200,9 @@ export class WorkloadController {
     const { clock } = this.#parts;
     const { failure, kept, underWay } = this.#wakes;
     const { sleepsAtMs } = this.#timers;
-    const staysAwake = this.#observation.staysAwake;
+    const isManual = !mayPutToSleep(this.#service.availability, 'schedule');
+    const staysAwake = this.#observation.staysAwake ?? (isManual ? 'its availability is manual' : undefined);
+    const unavailable = this.refusalAsleep?.message;
     return {
       ...this.#history.report,
       observation: this.#observation,
@@ -202,6 +214,7 @@ export class WorkloadController {
       ...(underWay !== undefined && { wakeUnderWay: underWay }),
       ...(failure !== undefined && { failure }),
       ...(staysAwake !== undefined && { staysAwake }),
+      ...(unavailable !== undefined && { unavailable }),
       ...(sleepsAtMs !== undefined && { sleepsAtMs: clock.nowMs() + sleepsAtMs - clock.monotonicMs() }),
     };
   }
@@ -283,11 +296,17 @@ export class WorkloadController {
       this.#log.observed(this.#service.name, observation, { before: stateBefore, after: this.#state });
   }
 
-  /** New settings, in force at once; a running idle timer counts from where it began. Takes back a retirement. */
+  /**
+   * New settings, in force at once; a running idle timer counts from where it began, and a start or stop under way goes on.
+   * Takes back a retirement.
+   */
   update(service: LifecycleService): void {
+    this.#sleepPolicy.update(this.#service, service);
     this.#service = service;
     this.#isRetired = false;
+    this.#followTurn();
     this.#followTimers();
+    this.#refuseAsleep();
     const seen = this.#backend.watch(service.workload);
     // Under a new name the workload has to be looked at first; what is known of it still holds.
     if (seen.state !== 'unknown') this.observe(seen);
@@ -319,28 +338,47 @@ export class WorkloadController {
   }
 
   /**
-   * A lease that also wakes the workload, and goes on trying until it was awake once. Given back early, what it has asked for
-   * is still done.
+   * A lease that also wakes the workload, where its keeper may, and goes on trying until it was awake once. Given back early,
+   * what it has asked for is still done.
    * @param reason who asks, for the log and the record of the wake.
    * @param options.urgent the start doesn't wait for its turn where many are under way.
    */
   hold(
     reason: string,
-    { keeper, urgent = false }: { readonly keeper: Keeper; readonly urgent?: boolean },
+    { keeper, urgent = false }: { readonly keeper: Waker; readonly urgent?: boolean },
   ): Lease {
     const lease = this.#leases.hold(keeper, { urgent });
     if (this.#state.kind === 'ready') this.#leases.meetAll();
     else {
-      this.#isAsked = true;
-      this.#dispatch('demanded', reason);
-      if (!this.#turn.isWaiting) this.#isAsked = false;
+      this.#asked = keeper.kind;
+      this.demand(reason, { by: keeper.kind });
+      if (!this.#turn.isWaiting) this.#asked = undefined;
     }
     return lease;
   }
 
-  /** Somebody wants the workload awake; `reason` is for the log. */
-  demand(reason: string): void {
-    this.#dispatch('demanded', reason);
+  /** Somebody, by default a client, wants the workload awake, which is not started for everybody; `reason` is for the log. */
+  demand(reason: string, { by = 'client' }: { readonly by?: WakeCause } = {}): void {
+    this.#dispatch('demanded', reason, { by });
+  }
+
+  /**
+   * Why a client is refused at once: the workload sleeps, clients don't wake it, and nobody else who may has asked for it.
+   * Undefined where clients are served, or may wait.
+   */
+  get refusalAsleep(): Refusal | undefined {
+    const { availability } = this.#service;
+    if (mayWake(availability, 'client') || !needsStart(this.#state, this.#observation.state))
+      return undefined;
+    if (this.#demandOf(this.#waitingOrAsked) !== 'none') return undefined;
+    const { service, state, observation } = this;
+    const nextStartMs = this.#parts.nextStartMs?.(service.name);
+    const sleeper = { service, state, observation, failure: this.#wakes.failure, nextStartMs };
+    const known = this.#asleep;
+    if (known !== undefined && isSameSleeper(known, sleeper)) return known.refusal;
+    const refusal = new Refusal('asleep', describeAsleep(sleeper));
+    this.#asleep = { ...sleeper, refusal };
+    return refusal;
   }
 
   /** A client has got through to the workload: where it was at its gate, it is ready. */
@@ -367,11 +405,11 @@ export class WorkloadController {
   }
 
   /**
-   * Puts the workload to sleep now, whoever uses it, unless that is left to another proxy. A start under way can't be
-   * called back: what it makes is put to sleep as soon as it is awake, unless somebody uses it then.
+   * Puts the workload to sleep now, whoever uses it, unless that is left to another proxy, or not done for this reason. A start
+   * under way can't be called back: what it makes is put to sleep as soon as it is awake, unless somebody uses it then.
    */
   sleep(reason: SleepReason): void {
-    if (this.#shared.isStandby) return;
+    if (this.#shared.isStandby || !this.#mayStopFor(reason)) return;
     if (isWaking(this.#state)) this.#sleepWhenStarted(reason);
     else this.#putToSleep(reason);
   }
@@ -382,6 +420,7 @@ export class WorkloadController {
    */
   sleepIfUnused(reason: SleepReason): void {
     if (this.leases > 0 || this.#shared.isStandby || !this.#sleepPolicy.isServed) return;
+    if (!this.#mayStopFor(reason)) return;
     if (this.#sleepPolicy.isStarting(this)) this.#sleepWhenStarted(reason);
     else this.sleep(reason);
   }
@@ -390,7 +429,7 @@ export class WorkloadController {
   retire(): void {
     this.#isRetired = true;
     this.#followTimers();
-    this.#isAsked = false;
+    this.#asked = undefined;
     // The workload need not prove anything before it ends: nobody is to use it any more.
     this.endEmptyGate();
     this.room.refuseAll(new Refusal('removed', 'the service was removed'));
@@ -435,7 +474,11 @@ export class WorkloadController {
   }
 
   /** Feeds the state machine one event and does what follows; `reason` is for the log and for clients that are refused. */
-  #dispatch(kind: LifecycleEvent['kind'], said?: string): void {
+  #dispatch(
+    kind: LifecycleEvent['kind'],
+    said?: string,
+    { by }: { readonly by?: WakeCause | undefined } = {},
+  ): void {
     if (this.#isClosed) return;
     const before = this.#state;
     // Alone it would sound as if all were well.
@@ -448,14 +491,14 @@ export class WorkloadController {
         return;
       }
     }
-    if (kind === 'demanded') {
+    if (by !== undefined && mayWake(this.#service.availability, by)) {
       this.#lastDemand = reason;
       this.#sleepPolicy.stayAwake();
     }
     if (this.#isDraining && (kind === 'sleep-wanted' || (kind === 'demanded' && !this.#mayServe))) {
       return this.#refuseInVain();
     }
-    const { state, effects } = this.#step(kind);
+    const { state, effects } = this.#step(kind, by);
     if (state === before && effects.length === 0) return;
     const failing = this.#whatFails(kind);
     // The state may stay as it is while its call is made again, as where others have paused what our call has started.
@@ -468,6 +511,7 @@ export class WorkloadController {
     this.#followTimers();
     this.room.callAll();
     if (this.#isDraining) this.#refuseInVain();
+    this.#refuseAsleep();
     if (before.kind === 'starting' && state.kind === 'failed' && failing !== undefined)
       this.#wakes.investigate(this.#service, failing);
     this.#parts.onChanged(this);
@@ -475,9 +519,10 @@ export class WorkloadController {
   }
 
   /** The machine's next step. A workload that has to wait for its turn to be woken stays asleep. */
-  #step(kind: LifecycleEvent['kind']): Step {
+  #step(kind: LifecycleEvent['kind'], by: WakeCause | undefined): Step {
     const { state: engine, stoppedBy } = this.#observation;
-    const next = step(this.#state, { kind, engine, stoppedBy }, this.#isWanted);
+    const demand = this.#demandOf(by === undefined ? this.#waiting : [...this.#waiting, by]);
+    const next = step(this.#state, { kind, engine, stoppedBy }, demand);
     const { name } = this.#service;
     const wakes = next.effects.includes('wake');
     if (!wakes || this.#turn.take({ atOnce: this.#leases.hasUrgent, name })) return next;
@@ -489,7 +534,7 @@ export class WorkloadController {
     this.#state = after;
     if (after.kind !== 'starting' && !this.#turn.isWaiting) this.#turn.end();
     this.#sleepPolicy.follow(transition);
-    const demand = this.#hasWaiters ? this.#lastDemand : undefined;
+    const demand = this.#mayWakeFor(this.#waiting) ? this.#lastDemand : undefined;
     const wake = this.#wakes.follow(transition, { demand, queuedMs: this.#turn.queuedMs, reason });
     if (after.kind === 'ready') this.#leases.meetAll();
     else this.warmPaths.closeAll();
@@ -535,24 +580,43 @@ export class WorkloadController {
     return mayRun(this.#state) && this.#observation.state !== 'stranded';
   }
 
-  get #hasWaiters(): boolean {
-    return this.room.size > 0 || this.#leases.hasUnmet;
+  /** The causes for which it is waited for now. */
+  get #waiting(): readonly WakeCause[] {
+    return this.room.size > 0 ? ['client', ...this.#leases.unmetCauses] : this.#leases.unmetCauses;
+  }
+
+  /** The same, with what `hold()` has asked for in the queue. */
+  get #waitingOrAsked(): readonly WakeCause[] {
+    return this.#asked === undefined ? this.#waiting : [...this.#waiting, this.#asked];
+  }
+
+  #mayWakeFor(causes: readonly WakeCause[]): boolean {
+    return causes.some((cause) => mayWake(this.#service.availability, cause));
+  }
+
+  #mayStopFor({ kind }: SleepReason): boolean {
+    return mayPutToSleep(this.#service.availability, kind);
+  }
+
+  /** What may be done for these causes. */
+  #demandOf(causes: readonly WakeCause[]): Demand {
+    if (this.#isDraining || !this.#mayWakeFor(causes)) return 'none';
+    return mayPutToSleep(this.#service.availability, 'restart') ? 'restart' : 'wake';
   }
 
   /** Who has waited for this moment to have it awake. */
   #describeDemand(): string | undefined {
-    return this.room.size > 0 ? `${this.room.size} waiting` : this.#lastDemand;
-  }
-
-  get #isWanted(): boolean {
-    return !this.#isDraining && this.#hasWaiters;
+    const { size } = this.room;
+    return size > 0 && this.#mayWakeFor(['client']) ? `${size} waiting` : this.#lastDemand;
   }
 
   /** It has a place among the starts now, and gives it back where nothing is to be started any more. */
   #turnCame(): void {
-    const isWanted = this.#isWanted || this.#isAsked;
-    this.#isAsked = false;
-    if (isWanted) this.#dispatch(isBackingOff(this.#state) ? 'backoff-over' : 'demanded', this.#lastDemand);
+    const isWanted = this.#demandOf(this.#waitingOrAsked) !== 'none';
+    const by = this.#waitingOrAsked.find((cause) => this.#mayWakeFor([cause]));
+    this.#asked = undefined;
+    if (isWanted && isBackingOff(this.#state)) this.#dispatch('backoff-over', this.#lastDemand);
+    else if (isWanted) this.#dispatch('demanded', this.#lastDemand, { by });
     if (this.#state.kind !== 'starting') this.#turn.end();
   }
 
@@ -560,8 +624,8 @@ export class WorkloadController {
   #followTurn(reason?: unknown): void {
     if (!this.#turn.isWaiting) return;
     const { kind } = this.#state;
-    const mayWake = kind === 'stopped' || kind === 'paused' || isBackingOff(this.#state);
-    if (mayWake && (this.#isWanted || this.#isAsked)) return;
+    const isDown = kind === 'stopped' || kind === 'paused' || isBackingOff(this.#state);
+    if (isDown && this.#demandOf(this.#waitingOrAsked) !== 'none') return;
     const { queuedMs } = this.#turn;
     this.#turn.end();
     if (reason instanceof Refusal && reason.code === 'timeout')
@@ -570,7 +634,7 @@ export class WorkloadController {
 
   /** Withdraws what `hold()` has asked for. */
   #callOff(): void {
-    this.#isAsked = false;
+    this.#asked = undefined;
     this.#followTurn();
   }
 
@@ -579,6 +643,13 @@ export class WorkloadController {
     const { kind } = this.#state;
     if (kind === 'ready' || kind === 'starting' || (kind === 'failed' && this.#mayServe)) return;
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
+  }
+
+  /** Refuses the clients that wait for what sleeps, and is not woken for them. */
+  #refuseAsleep(): void {
+    if (this.room.size === 0) return;
+    const refusal = this.refusalAsleep;
+    if (refusal !== undefined) this.room.refuseAll(refusal);
   }
 
   #sleepWhenStarted(reason: SleepReason): void {
@@ -590,6 +661,7 @@ export class WorkloadController {
     if (this.#state.kind === 'ready' && this.leases > 0) this.#sleepPolicy.stayAwake();
     this.#followTurn();
     this.#followTimers();
+    this.#refuseAsleep();
     this.#shared.tell();
     if (this.leases === 0) this.#parts.onUnused(this);
     this.#closeIfRetired();

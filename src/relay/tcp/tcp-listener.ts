@@ -15,6 +15,7 @@ import { descriptorOf } from '../native/descriptor-of.ts';
 import { TcpAcceptor } from './tcp-acceptor.ts';
 import { TcpConnection } from './tcp-connection.ts';
 import type { TcpRelay } from './tcp-relay.ts';
+import { discardUnread } from './unread.ts';
 import { WarmListener } from './warm-listener.ts';
 
 /** Where a listener's connections go; swapped without touching the socket. */
@@ -30,6 +31,8 @@ export interface TcpBinding {
   readonly track?: TrackClient | undefined;
   /** Opens the warm path: the relay thread accepts clients of the ready service by itself. Absent if there is none. */
   readonly openWarmPath?: (user: WarmUser) => WarmPath | undefined;
+  /** Why every client is closed at once now, before anything else happens; undefined where they are served, or may wait. */
+  refusal?(): Error | undefined;
   /** Connects to the awake service; rejects when the client can't be served. */
   connect(request: {
     readonly port: TargetPort;
@@ -142,7 +145,7 @@ export class TcpListener implements Listener<TcpBinding> {
     return oldestOf([...own, ...this.#warm.listClients(max)], max);
   }
 
-  /** How many clients were refused because of each limit since the listener was made. */
+  /** How many clients were refused because of each limit, or because the service slept, since the listener was made. */
   get refusals(): Readonly<Record<string, number>> {
     return Object.fromEntries(this.#refusals);
   }
@@ -199,6 +202,12 @@ export class TcpListener implements Listener<TcpBinding> {
     };
     // The reset also ends the client for which the proxy made this connection.
     if (this.#hasComeBack(coming, binding)) return void client.resetAndDestroy();
+    const refusal = binding.refusal?.();
+    if (refusal !== undefined) {
+      discardUnread(client);
+      client.destroy();
+      return this.#tellUnserved(refusal, { binding, endpoint });
+    }
     const admitted = this.#admission?.admit({
       bounds: { ...(binding.bounds ?? NO_BOUNDS), service: binding.service },
       ...{ address, endpoint, kind: 'connection', fd: descriptorOf(client) },
@@ -258,7 +267,8 @@ export class TcpListener implements Listener<TcpBinding> {
 
   #tellUnserved(error: unknown, { binding, endpoint }: { binding: TcpBinding; endpoint: string }): void {
     const { service } = binding;
-    if (!isDeparture(error)) return this.#onUnserved(endpoint, { binding, error });
+    if (hasCode(error, 'asleep')) this.#countRefusal('asleep');
+    if (!hasCode(error, 'left')) return this.#onUnserved(endpoint, { binding, error });
     const fields = { event: 'unserved', service, client: endpoint };
     this.#logger.debug(fields, `${service}: ${endpoint} left while it waited`);
   }
@@ -278,6 +288,6 @@ export class TcpListener implements Listener<TcpBinding> {
   }
 }
 
-function isDeparture(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'left';
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -13,12 +13,18 @@ export type DropReason =
   | 'queue-total'
   | 'queue-age'
   | 'not-ready'
+  | 'asleep'
   | 'refused'
   | 'unsendable'
   | 'too-many-flows'
   | Bound
   | 'blocked'
   | 'own-listener';
+
+/** Why the datagrams of a flow were dropped that could not be served; `error` says why not. */
+export function dropReasonOf(error: unknown): DropReason {
+  return error instanceof Error && 'code' in error && error.code === 'asleep' ? 'asleep' : 'not-ready';
+}
 
 export type QueueLimits = Pick<UdpPolicy, 'maxQueuedDatagrams' | 'maxQueuedBytes' | 'maxQueueAgeMs'>;
 

@@ -6,7 +6,7 @@ import type { Due, DueQueue } from '../../system/due-queue.ts';
 import type { OwnListeners } from '../../system/net/own-listeners.ts';
 import { formatEndpoint } from '../access/client-address.ts';
 import type { EndLog, FlowEnding } from '../end-log.ts';
-import { DatagramQueue, type DropReason } from './datagram-queue.ts';
+import { DatagramQueue, type DropReason, dropReasonOf } from './datagram-queue.ts';
 import type { DatagramRun } from './datagram-run.ts';
 import type { FlowLease, UdpTarget } from './flow-lease.ts';
 import type { NativeDatagrams } from '../native/datagrams/native-datagrams.ts';
@@ -177,7 +177,7 @@ export class UdpFlow implements Due, FanMember {
     this.#opening?.abort(FLOW_ENDED);
     this.#setting.dues.delete(this);
     this.#leaveUpstream();
-    this.#setting.countDrop('not-ready', this.#queue.clear());
+    this.#setting.countDrop(dropReasonOf(error), this.#queue.clear());
     this.#owner.lease.release(this.#lastActiveMs);
     this.#owner.onEnd(error);
   }

@@ -10,7 +10,7 @@ import type { Admission, Admitted, Bound, ServiceBounds } from '../access/admiss
 import { BatchClientIo } from './batch-client-io.ts';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
 import { type ClientIo, type ClientLink, SingleClientIo } from './client-io.ts';
-import type { DropReason } from './datagram-queue.ts';
+import { type DropReason, dropReasonOf } from './datagram-queue.ts';
 import type { DatagramRun } from './datagram-run.ts';
 import type { FlowLease } from './flow-lease.ts';
 import type { ClientAddress } from './flow-table.ts';
@@ -360,7 +360,7 @@ export class UdpListener implements Listener<UdpBinding> {
     try {
       return binding.lease(client);
     } catch (error) {
-      this.#countDrop('not-ready', 1);
+      this.#countDrop(dropReasonOf(error), 1);
       binding.onUnserved(client, error);
       return undefined;
     }

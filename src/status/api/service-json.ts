@@ -1,4 +1,5 @@
 /** What the API says of a service, as JSON: snake_case, times as RFC 3339 in UTC, durations in ms. Pure. */
+import { mayWake } from '../../model/availability.ts';
 import { formatProblem, type Problem } from '../../model/problem.ts';
 import { formatListenAddress } from '../../model/service.ts';
 import type { Wake } from '../../model/wake.ts';
@@ -28,6 +29,7 @@ export function renderService(view: ServiceView, { memory }: Look): Readonly<Rec
     name: service.name,
     kind: workload.kind,
     workload: describeWorkloadRef(toWorkloadRef(workload)),
+    availability: service.availability,
     ...(report !== undefined && renderReport(report)),
     why: summarizeLeases(view),
     ...(schedule.start !== undefined && { next_start: formatTimestamp(schedule.start) }),
@@ -76,6 +78,7 @@ function renderReport(report: WorkloadReport): Readonly<Record<string, unknown>>
     last_active: formatTimestamp(report.lastActiveMs),
     ...(report.sleepsAtMs !== undefined && { sleeps_at: formatTimestamp(report.sleepsAtMs) }),
     ...(report.staysAwake !== undefined && { stays_awake: report.staysAwake }),
+    ...(report.unavailable !== undefined && { unavailable: report.unavailable }),
     ...(waking !== undefined && {
       waking: {
         ...{ cause: waking.cause, since: formatTimestamp(waking.atMs), phase: waking.phase },
@@ -187,8 +190,9 @@ function listWakers({
   hubs,
   schedule,
 }: ServiceView): readonly Readonly<Record<string, unknown>>[] {
+  const ofClients = mayWake(service.availability, 'client') ? listeners : [];
   return [
-    ...listeners
+    ...ofClients
       .filter(({ condition }) => condition === 'bound')
       .map(({ listener }) => ({
         kind: listener.protocol === 'tcp' ? 'connection' : 'datagram',

@@ -423,6 +423,21 @@ const FIRST_STEPS: typeof MISTAKES = [
       'f.yaml:3:3 error services.https://h/…: "https://h/…" is not namespace/name',
     ],
   ],
+  [
+    'who starts and stops a service, misspelt',
+    `services:
+  a: { ports: ["80:80"], availability: on-demand }
+  b: { ports: ["81:80"], availability: Manually }
+  c: { ports: ["82:80"], availability: [cron] }
+  d: { ports: ["83:80"], availability: yes }
+`,
+    [
+      'f.yaml:2:40 error availability: "on-demand" is not on_demand, schedule or manual; did you mean "on_demand"?',
+      'f.yaml:3:40 error availability: "Manually" is not on_demand, schedule or manual; did you mean "manual"?',
+      'f.yaml:4:40 error availability: a list is not on_demand, schedule or manual',
+      'f.yaml:5:40 error availability: "yes" is not on_demand, schedule or manual',
+    ],
+  ],
 ];
 
 const WARNINGS: typeof MISTAKES = [
@@ -543,6 +558,24 @@ const WARNINGS: typeof MISTAKES = [
       'f.yaml:4:39 warning allow_list[0]: "10.0.0.1/8" means 10.0.0.0/8; write that, or "10.0.0.1" for the one address',
       'f.yaml:4:76 warning allow_list[3]: "fd00::1/64" means fd00::/64; write that, or "fd00::1" for the one address',
       'f.yaml: ok, 3 services, 3 listeners',
+    ],
+  ],
+  [
+    'who starts and stops a service, in contradiction to its schedule',
+    `services:
+  a: { ports: ["80:80"], availability: schedule }
+  b: { ports: ["81:80"], availability: manual, cron_start: "0 8 * * *", cron_stop: "0 9 * * *", idle_timeout: 5m }
+  c: { ports: ["82:80"], availability: cron, cron_stop: "0 9 * * *" }
+  d: { ports: ["83:80"], availability: ondemand }
+  e: { udp_ports: ["83:80"], availability: manual, idle_timeout: 5m }
+  f: { availability: schedule }
+`,
+    [
+      'f.yaml:2:26 warning availability: is "schedule" without cron_start or cron_stop, so neither clients nor a schedule start it; give one of them',
+      'f.yaml:3:48 warning cron_start: has no effect beside availability: manual',
+      'f.yaml:3:73 warning cron_stop: has no effect beside availability: manual',
+      'f.yaml:3:97 warning idle_timeout: has no effect beside availability: manual',
+      'f.yaml: ok, 6 services, 5 listeners',
     ],
   ],
   [

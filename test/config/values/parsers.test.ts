@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseAccessEntry, parseBindAddress } from '../../../src/config/values/address.ts';
+import { parseAvailability } from '../../../src/config/values/availability.ts';
 import { formatCron, parseCron } from '../../../src/config/values/schedule.ts';
 import { formatDuration, parseDuration, parseSeconds } from '../../../src/config/values/duration.ts';
 import type { Parsed } from '../../../src/config/values/parsed.ts';
@@ -264,6 +265,34 @@ describe('parseCron', () => {
     null,
   ])('refuses %j', (raw) => {
     expect(valueIn(parseCron(raw))).toBeUndefined();
+  });
+});
+
+describe('parseAvailability', () => {
+  test.each([
+    ['on_demand', 'on_demand'],
+    ['ondemand', 'on_demand'],
+    ['schedule', 'schedule'],
+    ['cron', 'schedule'],
+    ['manual', 'manual'],
+  ])('reads %j', (raw, value) => {
+    expect(valueIn(parseAvailability(raw))).toBe(value);
+  });
+
+  test.each([
+    ['on-demand', '; did you mean "on_demand"?'],
+    ['OnDemand', '; did you mean "on_demand"?'],
+    ['scheduled', '; did you mean "schedule"?'],
+    [' Manual', '; did you mean "manual"?'],
+    ['always', ''],
+    [true, ''],
+    [null, ''],
+  ])('refuses %j', (raw, hint) => {
+    const shown = raw === null ? 'nothing' : JSON.stringify(raw);
+    expect(parseAvailability(raw)).toMatchObject({
+      ok: false,
+      message: `${shown} is not on_demand, schedule or manual${hint}`,
+    });
   });
 });
 

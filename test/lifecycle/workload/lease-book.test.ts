@@ -64,21 +64,21 @@ describe('LeaseBook', () => {
 
   test('has unmet holds until the workload was awake', () => {
     book.take();
-    expect(book.hasUnmet).toBe(false);
+    expect(book.unmetCauses).toEqual([]);
     book.hold({ kind: 'schedule' });
     book.hold({ kind: 'schedule' });
-    expect(book.hasUnmet).toBe(true);
+    expect(book.unmetCauses).toEqual(['schedule', 'schedule']);
     book.meetAll();
-    expect(book.hasUnmet).toBe(false);
+    expect(book.unmetCauses).toEqual([]);
     expect(book.count).toBe(3);
   });
 
   test('forgets an unmet hold that is given back', () => {
     const [first, second] = [book.hold({ kind: 'schedule' }), book.hold({ kind: 'schedule' })];
     first.release();
-    expect(book.hasUnmet).toBe(true);
+    expect(book.unmetCauses).toEqual(['schedule']);
     second.release();
-    expect(book.hasUnmet).toBe(false);
+    expect(book.unmetCauses).toEqual([]);
     expect(book.count).toBe(0);
   });
 });

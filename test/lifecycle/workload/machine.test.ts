@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  type Demand,
   isWaking,
   type LifecycleEffect,
   type LifecycleEvent,
@@ -40,26 +41,37 @@ const EFFECTS: Readonly<Record<string, readonly LifecycleEffect[]>> = {
 };
 
 /**
- * Next state by state and what the engine says, in the order of ENGINES. `a/b`: a where nobody waits, b where somebody
- * does. A state that a table leaves out keeps itself, whatever the engine says.
+ * Next state by state and what the engine says, in the order of ENGINES. `a/b`: a where nothing may be done for anybody who
+ * waits, b where the workload may be started for somebody, or even stopped and started; `a/b/c`: c where it may be started,
+ * but not stopped. A state that a table leaves out keeps itself, whatever the engine says.
  */
 const BY_ENGINE: Readonly<Record<string, string>> = {
   //                      unknown missing stopped        starting running paused        stopping stranded
-  'observed unknown': '   =       missing stopped/waking engine   gate    paused/waking ending lame/sleeping',
-  'observed missing': '   =       =       stopped/waking engine   gate    paused/waking ending lame/sleeping',
-  'observed stopped': '   =       missing =/waking       engine   gate    paused/waking ending lame/sleeping',
-  'observed paused': '    =       missing stopped/waking engine   gate    =/waking      ending lame/sleeping',
-  'observed engine': '    =       missing failed         =        gate    paused/waking ending lame/sleeping',
-  'observed gate': '      =       missing failed         engine   =       paused/waking ending lame/sleeping',
-  'observed cut': '       =       missing failed/=       engine   gate    paused/waking ending lame/sleeping',
-  'observed ready': '     =       missing stopped/waking engine   =       paused/waking ending lame/sleeping',
-  'observed ending': '    =       missing stopped/waking engine   gate    paused/waking = lame/sleeping',
-  'observed failed': '    =       missing =              engine   gate    =             ending lame/sleeping',
-  'observed lame': '      =       missing stopped/waking =        =       paused/waking ending =/sleeping',
-  'demanded stopped': '   waking  waking  waking         waking   waking  waking        waking waking',
-  'demanded paused': '    waking  waking  waking         waking   waking  waking        waking waking',
-  'demanded lame': '      gate    gate    gate           gate     gate    gate          gate sleeping',
-  'woken waking': '       engine  missing failed         engine   gate    paused/waking ending lame/sleeping',
+  'observed unknown':
+    '   =       missing stopped/waking engine   gate    paused/waking ending lame/sleeping/lame',
+  'observed missing':
+    '   =       =       stopped/waking engine   gate    paused/waking ending lame/sleeping/lame',
+  'observed stopped':
+    '   =       missing =/waking       engine   gate    paused/waking ending lame/sleeping/lame',
+  'observed paused':
+    '    =       missing stopped/waking engine   gate    =/waking      ending lame/sleeping/lame',
+  'observed engine':
+    '    =       missing failed         =        gate    paused/waking ending lame/sleeping/lame',
+  'observed gate':
+    '      =       missing failed         engine   =       paused/waking ending lame/sleeping/lame',
+  'observed cut':
+    '       =       missing failed/=       engine   gate    paused/waking ending lame/sleeping/lame',
+  'observed ready':
+    '     =       missing stopped/waking engine   =       paused/waking ending lame/sleeping/lame',
+  'observed ending': '    =       missing stopped/waking engine   gate    paused/waking = lame/sleeping/lame',
+  'observed failed':
+    '    =       missing =              engine   gate    =             ending lame/sleeping/lame',
+  'observed lame': '      =       missing stopped/waking =        =       paused/waking ending =/sleeping/=',
+  'demanded stopped': ' =/waking =/waking =/waking     =/waking =/waking =/waking =/waking =/waking',
+  'demanded paused': '  =/waking =/waking =/waking     =/waking =/waking =/waking =/waking =/waking',
+  'demanded lame': '      gate    gate    gate           gate     gate    gate          gate =/sleeping/=',
+  'woken waking':
+    '       engine  missing failed         engine   gate    paused/waking ending lame/sleeping/lame',
   'wake-failed waking': ' failed  missing failed         engine   gate    failed        ending lame',
   'slept sleeping': '     unknown missing stopped/waking engine   gate    paused/waking ending lame',
   'sleep-failed sleeping': ' unknown missing stopped/waking engine gate   paused/waking ending lame',
@@ -68,9 +80,9 @@ const BY_ENGINE: Readonly<Record<string, string>> = {
   'deadline-passed cut': ' failed failed failed          lame     lame    failed        failed lame',
   'deadline-passed gate': ' lame  lame    lame           lame     lame    lame          lame lame',
   'backoff-over failed':
-    ' unknown/waking missing stopped/waking engine gate paused/waking ending lame/sleeping',
+    ' unknown/waking missing stopped/waking engine gate paused/waking ending lame/sleeping/lame',
   'backoff-over cut':
-    '   unknown/waking missing stopped/waking engine gate paused/waking ending lame/sleeping',
+    '   unknown/waking missing stopped/waking engine gate paused/waking ending lame/sleeping/lame',
   'sleep-wanted ready': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
   'sleep-wanted paused': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
   'sleep-wanted engine': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
@@ -97,24 +109,25 @@ const ENGINE_EVENTS = [
   'backoff-over',
   'sleep-wanted',
 ] as const;
+const DEMANDS = ['none', 'wake', 'restart'] as const;
 const OTHER_EVENTS = ['recovered', 'gate-passed', 'gate-failed'] as const;
 
 interface Case {
   readonly event: LifecycleEvent;
-  readonly wanted: boolean;
+  readonly demand: Demand;
   readonly to: string;
 }
 
 function listCases(from: string, kind: LifecycleEvent['kind']): Case[] {
-  const ways = [false, true];
   if (kind === 'recovered' || kind === 'gate-passed' || kind === 'gate-failed') {
     const to = WITHOUT_ENGINE[`${kind} ${from}`] ?? '=';
-    return ways.map((wanted) => ({ event: { kind }, wanted, to }));
+    return DEMANDS.map((demand) => ({ event: { kind }, demand, to }));
   }
   const cells = BY_ENGINE[`${kind} ${from}`]?.trim().split(/\s+/) ?? [];
   return ENGINES.flatMap((engine, index) => {
-    const [alone = '=', awaited = alone] = cells[index]?.split('/') ?? [];
-    return ways.map((wanted) => ({ event: { kind, engine }, wanted, to: wanted ? awaited : alone }));
+    const [none = '=', restart = none, wake = restart] = cells[index]?.split('/') ?? [];
+    const to = { none, restart, wake };
+    return DEMANDS.map((demand) => ({ event: { kind, engine }, demand, to: to[demand] }));
   });
 }
 
@@ -125,9 +138,9 @@ const PAIRS = [...ENGINE_EVENTS, ...OTHER_EVENTS].flatMap((kind) =>
 describe('lifecycle machine', () => {
   test.each(PAIRS)('takes the step of the table when %s meets %s', (name, kind) => {
     const from = stateNamed(name);
-    for (const { event, wanted, to } of listCases(name, kind)) {
-      const next = step(from, event, wanted);
-      const title = `${JSON.stringify(event)}, ${wanted ? 'wanted' : 'not wanted'}`;
+    for (const { event, demand, to } of listCases(name, kind)) {
+      const next = step(from, event, demand);
+      const title = `${JSON.stringify(event)}, ${demand}`;
       const effects = EFFECTS[to] ?? [];
       expect(next, title).toEqual({ state: to === '=' ? from : stateNamed(to), effects });
       // The very object: whoever compares sees at once that nothing has changed.
@@ -151,23 +164,24 @@ describe('lifecycle machine', () => {
     const [kind, name = ''] = pair.split(' ') as ['observed', string?];
     const [alone = '=', awaited = alone] = cell.split('/');
     const event = { kind, engine: 'stopped', stoppedBy: 'others' } as const;
-    for (const [wanted, to] of [[false, alone] as const, [true, awaited] as const]) {
+    for (const demand of DEMANDS) {
+      const to = demand === 'none' ? alone : awaited;
       const from = stateNamed(name);
       const state = to === '=' ? from : stateNamed(to);
-      expect(step(from, event, wanted)).toEqual({ state, effects: EFFECTS[to] ?? [] });
+      expect(step(from, event, demand)).toEqual({ state, effects: EFFECTS[to] ?? [] });
     }
   });
 
   test('never makes a call while another one is under way', () => {
     fc.assert(
-      fc.property(anyState, fc.array(fc.tuple(anyEvent, fc.boolean())), (start, events) => {
+      fc.property(anyState, fc.array(fc.tuple(anyEvent, anyDemand)), (start, events) => {
         let state = start;
         let call = callUnderWay(start);
-        for (const [event, wanted] of events) {
+        for (const [event, demand] of events) {
           if (isEndOf(event, 'wake') && call !== 'wake') continue;
           if (isEndOf(event, 'sleep') && call !== 'sleep') continue;
           if (isEndOf(event, 'wake') || isEndOf(event, 'sleep')) call = undefined;
-          const next = step(state, event, wanted);
+          const next = step(state, event, demand);
           for (const effect of next.effects) {
             // Whoever refuses gives up the start.
             if (effect === 'refuse') call = undefined;
@@ -183,8 +197,8 @@ describe('lifecycle machine', () => {
 
   test('has a call under way in exactly the phases that say so', () => {
     fc.assert(
-      fc.property(anyState, anyEvent, fc.boolean(), (state, event, wanted) => {
-        const next = step(state, event, wanted);
+      fc.property(anyState, anyEvent, anyDemand, (state, event, demand) => {
+        const next = step(state, event, demand);
         if (next.state === state) return;
         expect(next.effects.includes('wake')).toBe(callUnderWay(next.state) === 'wake');
         expect(next.effects.includes('sleep')).toBe(callUnderWay(next.state) === 'sleep');
@@ -194,8 +208,8 @@ describe('lifecycle machine', () => {
 
   test('never reads an engine that could not be asked as anything', () => {
     fc.assert(
-      fc.property(anyState, fc.boolean(), (state, wanted) => {
-        const next = step(state, { kind: 'observed', engine: 'unknown' }, wanted);
+      fc.property(anyState, anyDemand, (state, demand) => {
+        const next = step(state, { kind: 'observed', engine: 'unknown' }, demand);
         expect(next).toEqual({ state, effects: [] });
       }),
     );
@@ -203,10 +217,20 @@ describe('lifecycle machine', () => {
 
   test('refuses exactly when a start fails', () => {
     fc.assert(
-      fc.property(anyState, anyEvent, fc.boolean(), (state, event, wanted) => {
-        const next = step(state, event, wanted);
+      fc.property(anyState, anyEvent, anyDemand, (state, event, demand) => {
+        const next = step(state, event, demand);
         const fails = next.state.kind === 'failed' && next.state !== state;
         expect(next.effects.includes('refuse')).toBe(fails);
+      }),
+    );
+  });
+
+  test('starts nothing without a demand, and stops nothing for one that may only start', () => {
+    fc.assert(
+      fc.property(anyState, anyEvent, anyDemand, (state, event, demand) => {
+        const { effects } = step(state, event, demand);
+        if (demand === 'none') expect(effects).not.toContain('wake');
+        if (demand !== 'restart' && event.kind !== 'sleep-wanted') expect(effects).not.toContain('sleep');
       }),
     );
   });
@@ -215,10 +239,10 @@ describe('lifecycle machine', () => {
     const choices = fc.array(fc.nat(100), { minLength: 12, maxLength: 12 });
     fc.assert(
       fc.property(anyState, choices, (start, luck) => {
-        let state = start.kind === 'failed' ? step(start, leaveFailure(start), true).state : start;
+        let state = start.kind === 'failed' ? step(start, leaveFailure(start), 'restart').state : start;
         for (const choice of luck) {
           if (state.kind === 'ready' || state.kind === 'failed') return;
-          state = step(state, nextOf(state, choice), true).state;
+          state = step(state, nextOf(state, choice), 'restart').state;
         }
         expect(['ready', 'failed']).toContain(state.kind);
       }),
@@ -226,6 +250,7 @@ describe('lifecycle machine', () => {
   });
 });
 
+const anyDemand = fc.constantFrom(...DEMANDS);
 const anyState = fc.constantFrom(...Object.values(STATES));
 const anyEvent: fc.Arbitrary<LifecycleEvent> = fc.oneof(
   fc.record({

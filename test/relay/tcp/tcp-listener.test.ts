@@ -278,6 +278,29 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(listener.activeConnections).toBe(0);
   });
 
+  test('closes a client in order that is refused at once, and counts it', async () => {
+    const tracked: string[] = [];
+    const track = ({ endpoint }: { readonly endpoint: string }) => {
+      tracked.push(endpoint);
+      return () => {};
+    };
+    const refusal = () => Object.assign(new Error('it is asleep'), { code: 'asleep' });
+    listener.rebind(bindingTo(upstream, { refusal, track }));
+    const client = sockets.begin(port);
+    client.write(pattern(20_000));
+    expect(await ending(client)).toBe('closed');
+    expect(listener.refusals).toEqual({ asleep: 1 });
+    expect([holds, tracked, refused, listener.activeConnections]).toEqual([[], [], [], 0]);
+  });
+
+  test('counts a client that waited for what fell asleep', async () => {
+    const asleep = Object.assign(new Error('it is asleep'), { code: 'asleep' });
+    listener.rebind(bindingTo(upstream, { connect: () => Promise.reject(asleep) }));
+    expect(await ending(sockets.begin(port))).toBe('closed');
+    await until(() => listener.activeConnections === 0);
+    expect(listener.refusals).toEqual({ asleep: 1 });
+  });
+
   test('sends new connections elsewhere and keeps live ones when it is rebound', async () => {
     const other = await sockets.listen();
     const first = await relayed();

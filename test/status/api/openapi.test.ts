@@ -74,17 +74,28 @@ describe('an answer is as described', () => {
   worker: { command: [sleep, "60"], cron_start: "30 8 * * *", cron_stop: "30 17 * * *" }
   bad: { command: [sh, -c, "echo out of luck; exit 3"], ports: ["127.0.0.1:${await freePort()}:${target}"] }
   dns: { command: [sleep, "60"], udp_ports: ["127.0.0.1:${udp}:${target}"] }
+  still: { command: [sleep, "60"], availability: manual, ports: ["127.0.0.1:${await freePort()}:${target}"] }
 `);
     ask = started.ask;
     return { port };
   };
+
+  test('says of a manual service why its clients are refused, and that nothing wakes it', async () => {
+    await start();
+    expect((await ask('/api/services/still')).json).toMatchObject({
+      availability: 'manual',
+      unavailable: "it is asleep, and clients don't wake it (availability: manual)",
+      stays_awake: 'its availability is manual',
+      woken_by: [],
+    });
+  });
 
   test.each(OPERATIONS)('$method $path', async ({ method, path }) => {
     const { port } = await start();
     const client = await sockets.connect(port);
     client.write('x');
     const query = path === '/api' ? '' : '?memory=true';
-    for (const name of ['shop/db', 'worker', 'bad', 'dns', 'gone']) {
+    for (const name of ['shop/db', 'worker', 'bad', 'dns', 'still', 'gone']) {
       const url = path.replace('{name}', encodeURIComponent(name)) + query;
       const { status, headers, json } = await ask(url, { method });
       expect(status, url).toBe(path.includes('{name}') && name === 'gone' ? 404 : 200);
