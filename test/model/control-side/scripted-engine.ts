@@ -52,6 +52,8 @@ export class ScriptedEngine implements Backend {
   onEnded: (key: string) => void = () => {};
   /** Why a stop must not come now; undefined where it may. */
   whyNoStop: (key: string, evenInUse: boolean) => string | undefined = () => undefined;
+  /** Why a start must not come now; undefined where it may. */
+  whyNoStart: (key: string) => string | undefined = () => undefined;
   #sink: BackendSink | undefined;
   #reachable = true;
   /** From now on nothing may be started or stopped any more. */
@@ -140,6 +142,8 @@ export class ScriptedEngine implements Backend {
 
   async wake(workload: Workload, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const key = workloadKey(workload);
+    const why = this.whyNoStart(key);
+    if (why !== undefined) this.violations.push(`${key} is started although ${why}`);
     const call = this.#begin('wake', key);
     const abort = () => {
       call.aborted = true;

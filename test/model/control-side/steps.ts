@@ -25,13 +25,18 @@ const table: fc.Arbitrary<readonly Service[]> = fc
     startTimeoutMs: fc.constantFrom(2_000, 10_000),
     maxPending: fc.constantFrom(2, 1_024),
     schedule: fc.constantFrom(undefined, 'start', 'stop', 'both'),
+    availabilities: fc.array(fc.constantFrom('on_demand', 'on_demand', 'schedule', 'manual'), {
+      minLength: NAMES.length,
+      maxLength: NAMES.length,
+    }),
     hub: fc.boolean(),
   })
-  .map(({ containers, owners, schedule, hub, ...policy }) =>
+  .map(({ containers, owners, schedule, hub, availabilities, ...policy }) =>
     containers.map((name, index) =>
       aService({
         ...policy,
         name: NAMES[index] ?? '',
+        availability: availabilities[index] ?? 'on_demand',
         workload: { kind: 'docker', container: name },
         listeners: PORTS.filter((_, place) => owners[place] === index).map((number) =>
           aListener({ port: number, targetPort: 80 }),
@@ -47,7 +52,7 @@ const truths: readonly Truth[] = ['absent', 'stopped', 'running', 'paused'];
 
 const apply = table.map(
   (services): Step => ({
-    words: `the table is ${JSON.stringify(services.map(({ name, workload, listeners, ...rest }) => ({ name, on: 'container' in workload && workload.container, ports: listeners.map((one) => one.port), idle: rest.idleTimeoutMs, start: rest.startTimeoutMs, cron: [rest.cronStart, rest.cronStop], of: rest.dependants, pending: rest.maxPending })))}`,
+    words: `the table is ${JSON.stringify(services.map(({ name, workload, listeners, ...rest }) => ({ name, on: 'container' in workload && workload.container, ports: listeners.map((one) => one.port), is: rest.availability, idle: rest.idleTimeoutMs, start: rest.startTimeoutMs, cron: [rest.cronStart, rest.cronStop], of: rest.dependants, pending: rest.maxPending })))}`,
     happen: (world) => world.apply(services),
   }),
 );

@@ -8,6 +8,9 @@ import { ScheduleSet } from '../../../src/apply/schedule-set.ts';
 import type { ServiceListener } from '../../../src/apply/service-listener.ts';
 import type { Dialled } from '../../../src/lifecycle/run/dial.ts';
 import { Lifecycle } from '../../../src/lifecycle/lifecycle.ts';
+import { type LifecycleState, mayRun } from '../../../src/lifecycle/workload/machine.ts';
+import type { LifecycleService } from '../../../src/lifecycle/workload/workload-controller.ts';
+import { hasSchedule } from '../../../src/model/availability.ts';
 import type { Endpoint } from '../../../src/model/observation.ts';
 import { type ListenerSpec, listenKey, type Service } from '../../../src/model/service.ts';
 import { workloadKey, workloadName } from '../../../src/model/workload.ts';
@@ -22,6 +25,9 @@ export const CONTAINERS = ['one', 'two', 'three'] as const;
 /** A stop takes the engine so long at the most, when it answers: what a client waits for it is not its own budget. */
 const LONGEST_STOP_MS = 80_000;
 const CONNECT_MS = 2;
+/** A start waits for its turn so long at the most, after it was asked for. */
+const LONGEST_TURN_MS = 120_000;
+const ABSENT: LifecycleState = { kind: 'missing' };
 /** So that the third container often has to wait its turn. */
 const MAX_STARTING = 2;
 
@@ -138,11 +144,18 @@ export class World {
   readonly #stoppedFor = new Set<Client>();
   /** Workloads that a schedule is putting to sleep, whoever uses them. */
   readonly #stoppedBySchedule = new Set<string>();
+  /** Services that their schedule has started, and not stopped yet, whichever workload they have. */
+  readonly #startedBySchedule = new Set<string>();
+  /** When a hub last ran that has these workloads as its dependants, on the monotonic clock. */
+  readonly #hubRanMs = new Map<string, number>();
   draining = false;
 
   constructor(logger: Logger = silentLogger) {
     const { clock, engine } = this;
-    this.lifecycle = new Lifecycle({ backends: [engine], clock, logger, maxStarting: MAX_STARTING });
+    this.lifecycle = new Lifecycle({
+      ...{ backends: [engine], clock, logger, maxStarting: MAX_STARTING },
+      nextStartMs: (service) => this.#schedules.nextFires(service).start,
+    });
     this.#listeners = new ListenerSet({
       create: (spec, service, onDrained) => {
         const listener = new FakeListener(spec, { world: this, service, onDrained });
@@ -158,7 +171,9 @@ export class World {
       clock,
       onFire: (service, action) => {
         const entry = this.reconciler.current.entries.get(service);
-        if (action === 'stop' && entry) this.#stoppedBySchedule.add(workloadKey(entry.service.workload));
+        const key = entry && workloadKey(entry.service.workload);
+        if (action === 'stop' && key) this.#stoppedBySchedule.add(key);
+        this.#startedBySchedule[action === 'start' ? 'add' : 'delete'](service);
         this.#windows.fire(service, action);
       },
     });
@@ -168,6 +183,7 @@ export class World {
       schedules: this.#schedules,
       windows: this.#windows,
     });
+    engine.whyNoStart = (key) => this.#whyNoStart(key);
     engine.whyNoStop = (key, evenInUse) => this.#whyNoStop(key, evenInUse);
     engine.onEnded = (key) => {
       for (const client of [...this.#clients])
@@ -263,8 +279,10 @@ export class World {
   /** What is wrong now; to be asked when nothing is about to happen at once. */
   async check(): Promise<readonly string[]> {
     await settle();
+    this.#noteHubs();
     return [
       ...this.engine.violations,
+      ...this.#checkRefused(),
       ...this.#checkStopped(),
       ...this.#checkWaiting(),
       ...this.#checkLeft(),
@@ -308,6 +326,7 @@ export class World {
   async #prove({ spec, service: { name } }: FakeListener): Promise<readonly string[]> {
     const service = this.reconciler.current.entries.get(name)?.service;
     if (service === undefined || this.engine.truthOf(workloadName(service.workload)) === 'absent') return [];
+    if (service.availability !== 'on_demand') return this.#proveRefusal(spec, service);
     const found: string[] = [];
     for (const moment of ['asleep', 'being stopped']) {
       this.come(spec.port, 'tcp');
@@ -319,6 +338,20 @@ export class World {
       await this.#pass(service.idleTimeoutMs + 100);
     }
     return found;
+  }
+
+  /** Who comes to what clients don't wake is refused at once while it sleeps, and served while it runs. */
+  async #proveRefusal({ port }: ListenerSpec, { name, workload }: Service): Promise<readonly string[]> {
+    const container = workloadName(workload);
+    const runs = this.engine.truthOf(container) === 'running';
+    this.come(port, 'tcp');
+    await settle();
+    if (runs) await this.#pass(1_500);
+    const states = [...this.#clients].map(({ state }) => state);
+    for (const client of [...this.#clients]) this.end(client);
+    const isRight = runs ? states.join() === 'served' : states.length === 0;
+    const moment = runs ? 'running' : 'asleep';
+    return isRight ? [] : [`a client of ${name}, ${moment}, is ${states.join()}`];
   }
 
   /** Time passes in good times: what happens is told at once. */
@@ -364,7 +397,51 @@ export class World {
     }
   }
 
+  /** The service of the table that has a workload, as its controller knows it. */
+  #serviceOf(key: string): LifecycleService | undefined {
+    for (const { service } of this.reconciler.current.entries.values())
+      if (workloadKey(service.workload) === key) return this.lifecycle.find(service.name)?.service;
+    return undefined;
+  }
+
+  #noteHubs(): void {
+    const entries = [...this.reconciler.current.entries.values()];
+    for (const { service } of entries) {
+      const hubs = entries.filter((entry) => entry.service.dependants.includes(service.name));
+      const runs = hubs.some((hub) => mayRun(this.lifecycle.find(hub.service.name)?.state ?? ABSENT));
+      if (runs) this.#hubRanMs.set(workloadKey(service.workload), this.clock.monotonicMs());
+    }
+  }
+
+  /** Whether somebody has asked for a workload who may wake it, be it that its turn comes only now. */
+  #isAskedFor(key: string): boolean {
+    this.#noteHubs();
+    const service = this.#serviceOf(key);
+    const hubMs = this.#hubRanMs.get(key) ?? Number.NEGATIVE_INFINITY;
+    if (this.clock.monotonicMs() - hubMs < LONGEST_TURN_MS) return true;
+    return service?.availability === 'schedule' && this.#startedBySchedule.has(service.name);
+  }
+
+  /** No client starts what is not on demand. */
+  #whyNoStart(key: string): string | undefined {
+    const { availability } = this.#serviceOf(key) ?? {};
+    if (availability === undefined || availability === 'on_demand' || this.#isAskedFor(key)) return undefined;
+    return `it is ${availability}`;
+  }
+
+  /** Nobody waits for what sleeps and is not woken for clients. */
+  #checkRefused(): readonly string[] {
+    return [...this.reconciler.current.entries.values()].flatMap(({ service: { name } }) => {
+      const controller = this.lifecycle.find(name);
+      if (controller === undefined || controller.service.availability === 'on_demand') return [];
+      const rests = ['stopped', 'paused', 'stopping'].includes(controller.state.kind);
+      const inVain = rests && controller.room.size > 0 && !this.#isAskedFor(workloadKey(controller.workload));
+      return inVain ? [`${controller.room.size} wait for ${name}, which no client wakes`] : [];
+    });
+  }
+
   #whyNoStop(key: string, evenInUse: boolean): string | undefined {
+    if (this.#serviceOf(key)?.availability === 'manual') return 'it is manual';
     const users = [...this.#clients].filter(({ container }) => `docker/${container}` === key);
     if (evenInUse && this.#stoppedBySchedule.has(key)) return undefined;
     // One who waits may just have been refused, and hears of it only later.
@@ -435,12 +512,13 @@ export class World {
       if (!STATES_OF[truth].includes(state.kind))
         found.push(`${service.name} is ${state.kind}, in truth ${truth}`);
       if (controller.room.size > 0) found.push(`${controller.room.size} still wait for ${service.name}`);
-      const scheduled = service.cronStart !== undefined || service.cronStop !== undefined;
+      const scheduled = hasSchedule(service);
       if (scheduled || this.draining || this.#isKeptByHub(service.name)) continue;
       // Somebody else serves what has neither a listener nor dependants.
       const isOurs = service.listeners.length > 0 || service.dependants.length > 0;
       if (controller.leases > 0) found.push(`${controller.leases} leases on ${service.name} are left`);
-      if (truth === 'running' && isOurs) found.push(`${service.name} runs, and nobody uses it`);
+      if (truth === 'running' && isOurs && service.availability === 'on_demand')
+        found.push(`${service.name} runs, and nobody uses it`);
     }
     return found;
   }
