@@ -38,7 +38,12 @@ export interface StatusRow {
   /** UDP: dropped datagrams by reason. */
   readonly dropped?: Readonly<Record<string, number>>;
   readonly service: string;
+  readonly availability: string;
   readonly state: string;
+  /** TCP: refused clients by reason. */
+  readonly refused?: Readonly<Record<string, number>>;
+  readonly unavailable?: string;
+  readonly next_start?: string;
   readonly error?: string;
   readonly last_wake?: {
     readonly at: string;
