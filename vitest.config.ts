@@ -1,12 +1,30 @@
 import { defineConfig } from 'vitest/config';
+import { FileOrder } from './scripts/file-order.ts';
 
 /** A condition that a test waits for may take a while on a busy machine. */
 const EXPECT = { poll: { timeout: 10_000 } };
 
 const OF_OTHER_PROJECTS = ['test/engine/**', 'test/kubernetes/**', 'test/cli/program/**', 'test/faults/**'];
 
+/** They end the API server that the others talk to; the last one measures tenths of a second. */
+const ALONE_IN_CLUSTER = ['api-server', 'control-plane', 'wake'].map(
+  (name) => `test/kubernetes/${name}.test.ts`,
+);
+
+const KUBERNETES = {
+  expect: EXPECT,
+  // Nobody listens there: what asks for Docker all the same fails.
+  env: { LAZY_PROXY_TEST_DOCKER_HOST: 'tcp://127.0.0.1:9' },
+  isolate: false,
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  // They share the machine with the engine tests; a real fault fails twice.
+  retry: 1,
+};
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: FileOrder },
     coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'html'] },
     projects: [
       {
@@ -41,6 +59,7 @@ export default defineConfig({
           include: ['test/cli/program/**/*.test.ts'],
           globalSetup: ['test/support/build-program.ts'],
           testTimeout: 30_000,
+          isolate: false,
           maxWorkers: 3,
           sequence: { groupOrder: 2 },
         },
@@ -60,6 +79,9 @@ export default defineConfig({
           expect: EXPECT,
           include: ['test/engine/**/*.test.ts'],
           fileParallelism: false,
+          // What the files share is loaded once, and their images are looked for once.
+          isolate: false,
+          sequence: { groupOrder: 3 },
           testTimeout: 90_000,
           hookTimeout: 120_000,
           // On a loaded machine its bridge sometimes loses a container's answers for seconds; a real fault fails twice.
@@ -68,16 +90,22 @@ export default defineConfig({
       },
       {
         test: {
+          ...KUBERNETES,
           name: 'kubernetes',
-          expect: EXPECT,
           include: ['test/kubernetes/**/*.test.ts'],
-          // Nobody listens there: what asks for Docker all the same fails.
-          env: { LAZY_PROXY_TEST_DOCKER_HOST: 'tcp://127.0.0.1:9' },
+          exclude: ALONE_IN_CLUSTER,
+          // Each test has a namespace of its own.
+          maxWorkers: 2,
+          sequence: { groupOrder: 4 },
+        },
+      },
+      {
+        test: {
+          ...KUBERNETES,
+          name: 'kubernetes-alone',
+          include: ALONE_IN_CLUSTER,
           fileParallelism: false,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          // They share the machine with the engine tests; a real fault fails twice.
-          retry: 1,
+          sequence: { groupOrder: 5 },
         },
       },
     ],

@@ -1,10 +1,11 @@
-/** Writes down, one JSON line each, the tests that failed first and passed when they were tried again. */
+/** Writes down, one JSON line each, the tests that failed first and passed when they were tried again, with the reason. */
 import { appendFileSync } from 'node:fs';
 
 export default class FlakyReporter {
   onTestCaseResult(test) {
     if (!test.diagnostic()?.flaky) return;
     const name = `${test.module.relativeModuleId} > ${test.fullName}`;
-    appendFileSync(process.env.LAZY_PROXY_FLAKY_TESTS, `${JSON.stringify(name)}\n`);
+    const [reason = ''] = (test.result().errors?.[0]?.message ?? '').split('\n');
+    appendFileSync(process.env.LAZY_PROXY_FLAKY_TESTS, `${JSON.stringify(`${name}: ${reason}`)}\n`);
   }
 }

@@ -25,7 +25,9 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => inter
 const announce = (line) => console.log(line);
 
 /** Files by the beginning of their names, so that both lanes take about as long; swarms share a bridge and ports of the machine. */
-const FIRST_LANE = ['swarm', 'podman', 'outside', 'first-start', 'wake'].map((name) => `test/engine/${name}`);
+const FIRST_LANE = ['swarm', 'podman', 'in-container', 'outside', 'first-start', 'concurrency'].map(
+  (name) => `test/engine/${name}`,
+);
 const ENGINE_LANES = [
   { name: 'engine (swarm, Podman)', args: FIRST_LANE },
   { name: 'engine', args: FIRST_LANE.map((file) => `--exclude=${file}*`) },
@@ -53,13 +55,10 @@ async function runAll() {
 }
 
 async function runTestsAndChecks(kubernetes) {
-  if (only === undefined) {
-    await runStep('format', () => runTool('biome', ['format', '.']));
-    await runStep('lint', () => runTool('biome', ['lint', '--error-on-warnings', '.']));
-    await runStep('types', () => runTool('tsc', ['-p', 'tsconfig.json']));
-  }
+  // Both keep one core busy, as a rule.
+  if (only === undefined) await Promise.all([runChecks(), runStep('model tests', runModelTests)]);
   const built = await runStep('build', () => runBuild({ signal }));
-  if (only === undefined) await runStep('unit tests', () => runTests(['unit', 'model'], { name: 'unit' }));
+  if (only === undefined) await runStep('unit tests', () => runTests(['unit'], { name: 'unit' }));
   if (!built) return console.log('the tests of the program did not run: they need the build');
   if (only === undefined) await runStep('program tests', () => runTests(['program'], { name: 'program' }));
   // What is left waits more than it works, so it may as well wait together.
@@ -67,6 +66,16 @@ async function runTestsAndChecks(kubernetes) {
     only !== 'kubernetes' && runEngineTests(),
     kubernetes !== undefined && runStep('Kubernetes tests', () => runKubernetesTests(kubernetes)),
   ]);
+}
+
+async function runChecks() {
+  await runStep('format', () => runTool('biome', ['format', '.']));
+  await runStep('lint', () => runTool('biome', ['lint', '--error-on-warnings', '.']));
+  await runStep('types', () => runTool('tsc', ['-p', 'tsconfig.json']));
+}
+
+function runModelTests() {
+  return runTests(['model'], { name: 'model' });
 }
 
 /** Runs one step and tells it on one line with its time; a step that fails doesn't hide what the next would say. */
@@ -152,7 +161,7 @@ async function runKubernetesTests(kubernetes) {
   }
   try {
     const env = { LAZY_PROXY_TEST_KUBE: plane.folder };
-    return await runTests(['kubernetes'], { name: 'kubernetes', env });
+    return await runTests(['kubernetes', 'kubernetes-alone'], { name: 'kubernetes', env });
   } finally {
     await plane.close();
   }

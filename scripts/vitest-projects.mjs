@@ -9,7 +9,7 @@ import { runCommand } from './run-command.mjs';
  * @param {{ name: string, folder: string, args?: readonly string[], env?: Record<string, string>, signal?: AbortSignal }} options
  * `name` is that of the run, unlike that of any other; `folder` is where the reports go; `args` go to vitest.
  * @returns {Promise<{ passed: number, failed: number, skipped: number, flaky: readonly string[], ok: boolean }>}
- * `flaky` names the tests that passed only when they were tried again.
+ * `flaky` names the tests that passed only when they were tried again, and says why they failed first.
  */
 export async function runVitestProjects(projects, { name, folder, args = [], env = {}, signal }) {
   const report = path.join(folder, `${name}.json`);

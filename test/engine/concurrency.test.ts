@@ -75,7 +75,8 @@ test('a client is served whenever it arrives while the container is being stoppe
     ),
   });
   const rounds = services.map(({ name, port }) => arriveDuringStops(proxy, { name, port }));
-  expect((await Promise.all(rounds)).flat()).toEqual([]);
+  const lost = (await Promise.all(rounds)).flat();
+  expect(lost, lost.join('; ')).toEqual([]);
 });
 
 /** Each round is served, waits until the stop begins, and comes again at a random moment; returns those not served. */

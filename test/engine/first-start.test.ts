@@ -1,5 +1,5 @@
 /** What may come between a container's start and its first answer, and must not cost the client that waits for it. */
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, type TestContext, test } from 'vitest';
 import { freePort } from '../support/free-ports.ts';
 import { type AppAnswer, nodeApp } from './support/apps.ts';
 import type { ContainerSpec, TestContainer } from './support/container.ts';
@@ -16,8 +16,12 @@ interface Stage extends TestBed {
 }
 
 /** A stopped container, and a proxy whose file names it. */
-async function openStage(spec: Partial<ContainerSpec>, fields: ServiceFields = {}): Promise<Stage> {
-  const bed = await openTestBed();
+async function openStage(
+  { onTestFinished }: TestContext,
+  spec: Partial<ContainerSpec>,
+  fields: ServiceFields = {},
+): Promise<Stage> {
+  const bed = await openTestBed({ onTestFinished });
   const port = await freePort();
   const name = bed.scope.name('app');
   const whole = { ...spec, name };
@@ -29,9 +33,9 @@ async function openStage(spec: Partial<ContainerSpec>, fields: ServiceFields = {
 }
 
 /** A client that asks the moment it is connected; it goes with the test. */
-async function askEarly(port: number): Promise<TcpClient> {
+async function askEarly({ port, atEnd }: Stage): Promise<TcpClient> {
   const client = await connectTcp(port);
-  onTestFinished(() => void client.destroy());
+  atEnd(() => client.destroy());
   await client.send('GET / HTTP/1.0\r\n\r\n');
   return client;
 }
@@ -42,10 +46,10 @@ async function readAnswer(client: TcpClient): Promise<AppAnswer | undefined> {
   return body === '' ? undefined : (JSON.parse(body) as AppAnswer);
 }
 
-describe('a client that waits for a slow start', () => {
-  test('is served when somebody restarts the container meanwhile', async () => {
-    const stage = await openStage(await nodeApp({ delayMs: 2_000 }));
-    const client = await askEarly(stage.port);
+describe.concurrent('a client that waits for a slow start', () => {
+  test('is served when somebody restarts the container meanwhile', async (context) => {
+    const stage = await openStage(context, await nodeApp({ delayMs: 2_000 }));
+    const client = await askEarly(stage);
     await stage.events.waitFor(stage.name, 'start');
     await stage.container.restart();
     const restarted = await stage.events.waitFor(stage.name, 'start', { nth: 2 });
@@ -53,20 +57,20 @@ describe('a client that waits for a slow start', () => {
     expect(answer?.startedAt).toBeGreaterThan(restarted.at - 50);
   });
 
-  test('is served when somebody replaces the container meanwhile', async () => {
-    const stage = await openStage(await nodeApp({ delayMs: 2_000 }));
-    const client = await askEarly(stage.port);
+  test('is served when somebody replaces the container meanwhile', async (context) => {
+    const stage = await openStage(context, await nodeApp({ delayMs: 2_000 }));
+    const client = await askEarly(stage);
     await stage.events.waitFor(stage.name, 'start');
     await stage.container.remove();
     const next = await stage.scope.createContainer(stage.spec);
     expect((await readAnswer(client))?.hostname).toBe(next.id.slice(0, 12));
   });
 
-  test.each(['stop', 'kill'] as const)(
+  test.for(['stop', 'kill'] as const)(
     'is served when somebody does a %s meanwhile: it is woken again',
-    async (how) => {
-      const stage = await openStage(await nodeApp({ delayMs: 2_000 }));
-      const client = await askEarly(stage.port);
+    async (how, context) => {
+      const stage = await openStage(context, await nodeApp({ delayMs: 2_000 }));
+      const client = await askEarly(stage);
       await stage.events.waitFor(stage.name, 'start');
       await (how === 'stop' ? stage.container.stop(0) : stage.container.kill());
       expect((await readAnswer(client))?.hostname).toBe(stage.container.id.slice(0, 12));
@@ -74,9 +78,9 @@ describe('a client that waits for a slow start', () => {
     },
   );
 
-  test('is closed at once, with the exit status in the log, when the container ends by itself', async () => {
-    const stage = await openStage({ cmd: ['sh', '-c', 'sleep 0.3; exit 3'] });
-    const client = await askEarly(stage.port);
+  test('is closed at once, with the exit status in the log, when the container ends by itself', async (context) => {
+    const stage = await openStage(context, { cmd: ['sh', '-c', 'sleep 0.3; exit 3'] });
+    const client = await askEarly(stage);
     const { at } = await stage.events.waitFor(stage.name, 'die');
     expect(await readAnswer(client)).toBeUndefined();
     expect(Date.now() - at).toBeLessThan(500);
@@ -88,22 +92,22 @@ describe('a client that waits for a slow start', () => {
 /** Asks the app itself, as most images do. */
 const ASK_HEALTH = ['CMD-SHELL', 'wget -q -O /dev/null http://127.0.0.1/health'];
 
-describe('a health check', () => {
-  test('that runs too late for the budget costs no client: the port counts until then', async () => {
+describe.concurrent('a health check', () => {
+  test('that runs too late for the budget costs no client: the port counts until then', async (context) => {
     // Without an interval it runs 30 s after the start, which is the whole default budget.
     const healthcheck = { test: ASK_HEALTH, intervalMs: 0 };
-    const stage = await openStage({ ...(await nodeApp({ delayMs: 500 })), healthcheck });
-    const client = await askEarly(stage.port);
+    const stage = await openStage(context, { ...(await nodeApp({ delayMs: 500 })), healthcheck });
+    const client = await askEarly(stage);
     const answer = await readAnswer(client);
     expect(answer?.hostname).toBe(stage.container.id.slice(0, 12));
     expect(Date.now() - (answer?.listeningAt ?? 0)).toBeLessThan(5_000);
     expect((await stage.proxy.waitForLog('health-late')).msg).toContain('30 s');
   });
 
-  test('that says unhealthy first and healthy later serves the client that waits', async () => {
+  test('that says unhealthy first and healthy later serves the client that waits', async (context) => {
     const healthcheck = { test: ASK_HEALTH, intervalMs: 500, retries: 1 };
-    const stage = await openStage({ ...(await nodeApp({ healthyAfterMs: 4_000 })), healthcheck });
-    const client = await askEarly(stage.port);
+    const stage = await openStage(context, { ...(await nodeApp({ healthyAfterMs: 4_000 })), healthcheck });
+    const client = await askEarly(stage);
     await stage.events.waitFor(stage.name, 'health_status: unhealthy');
     const { listeningAt = 0, startedAt = 0 } = (await readAnswer(client)) ?? {};
     expect(listeningAt).toBeGreaterThan(0);
@@ -112,11 +116,15 @@ describe('a health check', () => {
     expect(lines).toHaveLength(1);
   });
 
-  test('that has not spoken yet keeps the container awake, although nobody waits any more', async () => {
+  test('that has not spoken yet keeps the container awake, although nobody waits any more', async (context) => {
     const healthcheck = { test: ASK_HEALTH, intervalMs: 1_000, retries: 30 };
     const app = await nodeApp({ healthyAfterMs: 5_500 });
-    const stage = await openStage({ ...app, healthcheck }, { start_timeout: '2s', idle_timeout: '1s' });
-    const client = await askEarly(stage.port);
+    const stage = await openStage(
+      context,
+      { ...app, healthcheck },
+      { start_timeout: '2s', idle_timeout: '1s' },
+    );
+    const client = await askEarly(stage);
     await stage.events.waitFor(stage.name, 'start');
     client.destroy();
     const { at: diedAt } = await stage.events.waitFor(stage.name, 'die', { timeoutMs: 20_000 });

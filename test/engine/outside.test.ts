@@ -1,6 +1,6 @@
 /** What others do to a container behind the proxy's back. */
 
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, type TestContext, test } from 'vitest';
 import { freePort } from '../support/free-ports.ts';
 import { type AppAnswer, type AppOptions, httpdCommand, nodeApp } from './support/apps.ts';
 import type { ContainerSpec, TestContainer } from './support/container.ts';
@@ -22,10 +22,11 @@ interface Stage extends TestBed {
 
 /** A stopped container, by default busybox's httpd, and a proxy whose file names it. */
 async function openStage(
+  { onTestFinished }: TestContext,
   spec: Partial<ContainerSpec> = { cmd: httpdCommand() },
   fields: ServiceFields = {},
 ): Promise<Stage> {
-  const bed = await openTestBed();
+  const bed = await openTestBed({ onTestFinished });
   const port = await freePort();
   const name = bed.scope.name('app');
   const container = await bed.scope.createContainer({ ...spec, name });
@@ -42,16 +43,16 @@ async function waitForState({ proxy, port }: Stage, state: string): Promise<void
 }
 
 /** A client that asks the moment it is connected; it goes with the test. */
-async function askEarly(port: number): Promise<TcpClient> {
+async function askEarly({ port, atEnd }: Pick<Stage, 'port' | 'atEnd'>): Promise<TcpClient> {
   const client = await connectTcp(port);
-  onTestFinished(() => void client.destroy());
+  atEnd(() => client.destroy());
   await client.send('GET / HTTP/1.0\r\n\r\n');
   return client;
 }
 
 describe('a paused container', () => {
-  test('is unpaused by the next client', async () => {
-    const stage = await openStage();
+  test('is unpaused by the next client', async (context) => {
+    const stage = await openStage(context);
     await get(stage.port);
     await stage.container.pause();
     await waitForState(stage, 'paused');
@@ -59,9 +60,10 @@ describe('a paused container', () => {
     expect(stage.events.of(stage.name, 'unpause')).toHaveLength(1);
   });
 
-  test('is unpaused for those who wait when it was paused in the middle of its start', async () => {
-    const stage = await openStage();
-    const client = await askEarly(stage.port);
+  test('is unpaused for those who wait when it was paused in the middle of its start', async (context) => {
+    // It listens late: once it answers, it is no longer in its start.
+    const stage = await openStage(context, await nodeApp({ delayMs: 500 }));
+    const client = await askEarly(stage);
     // The engine lets it wait for the start that is under way, and pauses before anybody can look.
     const isPaused = () =>
       stage.container.pause().then(
@@ -69,12 +71,12 @@ describe('a paused container', () => {
         () => false,
       );
     await waitUntil(isPaused, { everyMs: 1, what: 'the pause' });
-    expect(String(await client.readAll())).toContain('hello');
+    expect(String(await client.readAll())).toContain(stage.container.id.slice(0, 12));
     expect(stage.events.of(stage.name, 'unpause')).toHaveLength(1);
   });
 
-  test('is unpaused by the first client when it was paused before the proxy began', async () => {
-    const bed = await openTestBed();
+  test('is unpaused by the first client when it was paused before the proxy began', async (context) => {
+    const bed = await openTestBed(context);
     const port = await freePort();
     const name = bed.scope.name('app');
     const container = await bed.scope.runContainer({ name, cmd: httpdCommand() });
@@ -84,11 +86,11 @@ describe('a paused container', () => {
   });
 });
 
-describe('a container killed during its start', () => {
-  test('closes its client when the budget is over', async () => {
-    const stage = await openStage(await nodeApp({ delayMs: 10_000 }), { start_timeout: '3s' });
+describe.concurrent('a container killed during its start', () => {
+  test('closes its client when the budget is over', async (context) => {
+    const stage = await openStage(context, await nodeApp({ delayMs: 10_000 }), { start_timeout: '3s' });
     const startMs = performance.now();
-    const client = await askEarly(stage.port);
+    const client = await askEarly(stage);
     await stage.events.waitFor(stage.name, 'start');
     await stage.container.kill();
     expect((await client.readAll()).length).toBe(0);
@@ -97,9 +99,9 @@ describe('a container killed during its start', () => {
     expect(waitedMs).toBeLessThan(4_000);
   });
 
-  test('is woken again for the client that waits', async () => {
-    const stage = await openStage(await nodeApp({ delayMs: 500 }));
-    const client = await askEarly(stage.port);
+  test('is woken again for the client that waits', async (context) => {
+    const stage = await openStage(context, await nodeApp({ delayMs: 500 }));
+    const client = await askEarly(stage);
     await stage.events.waitFor(stage.name, 'start');
     await stage.container.kill();
     expect(String(await client.readAll())).toContain(stage.container.id.slice(0, 12));
@@ -110,17 +112,17 @@ describe('a container killed during its start', () => {
   });
 });
 
-describe('a container that somebody else controls', () => {
-  test('is woken by the next client when it was stopped', async () => {
-    const stage = await openStage();
+describe.concurrent('a container that somebody else controls', () => {
+  test('is woken by the next client when it was stopped', async (context) => {
+    const stage = await openStage(context);
     await get(stage.port);
     await stage.container.stop();
     expect((await get(stage.port)).body).toBe('hello');
     expect(stage.events.of(stage.name, 'start')).toHaveLength(2);
   });
 
-  test('is stopped a full idle timeout after it was started', async () => {
-    const stage = await openStage({ cmd: httpdCommand() }, { idle_timeout: '2s' });
+  test('is stopped a full idle timeout after it was started', async (context) => {
+    const stage = await openStage(context, { cmd: httpdCommand() }, { idle_timeout: '2s' });
     await stage.container.start();
     const { at: startedAt } = await stage.events.waitFor(stage.name, 'start');
     const { at: diedAt } = await stage.events.waitFor(stage.name, 'die');
@@ -128,8 +130,8 @@ describe('a container that somebody else controls', () => {
     expect(diedAt - startedAt).toBeLessThan(3_000);
   });
 
-  test('is stopped a full idle timeout after the proxy began when it ran before', async () => {
-    const bed = await openTestBed();
+  test('is stopped a full idle timeout after the proxy began when it ran before', async (context) => {
+    const bed = await openTestBed(context);
     const port = await freePort();
     const name = bed.scope.name('app');
     await bed.scope.runContainer({ name, cmd: httpdCommand() });
@@ -143,8 +145,8 @@ describe('a container that somebody else controls', () => {
     expect(diedAt - readyAt).toBeLessThan(3_000);
   });
 
-  test('answers the next client when it is being restarted', async () => {
-    const stage = await openStage(await nodeApp({ delayMs: 300 }));
+  test('answers the next client when it is being restarted', async (context) => {
+    const stage = await openStage(context, await nodeApp({ delayMs: 300 }));
     const before = await getJson<AppAnswer>(stage.port);
     const restarted = stage.container.restart();
     await stage.events.waitFor(stage.name, 'die');
@@ -155,13 +157,13 @@ describe('a container that somebody else controls', () => {
   });
 });
 
-describe('a container that goes away', () => {
-  test('answers a client that waits when it reappears', async () => {
-    const stage = await openStage();
+describe.concurrent('a container that goes away', () => {
+  test('answers a client that waits when it reappears', async (context) => {
+    const stage = await openStage(context);
     await get(stage.port);
     await stage.container.remove();
     await waitForState(stage, 'missing');
-    const client = await askEarly(stage.port);
+    const client = await askEarly(stage);
     await waitUntil(
       async () => (await getStatus(stage.proxy, { service: SERVICE, port: stage.port }))?.active_conns === 1,
     );
@@ -169,28 +171,28 @@ describe('a container that goes away', () => {
     expect(String(await client.readAll())).toContain('again');
   });
 
-  test('closes a client when it does not reappear within the budget', async () => {
-    const stage = await openStage({ cmd: httpdCommand() }, { start_timeout: '1s' });
+  test('closes a client when it does not reappear within the budget', async (context) => {
+    const stage = await openStage(context, { cmd: httpdCommand() }, { start_timeout: '1s' });
     await stage.container.remove();
     await waitForState(stage, 'missing');
     const startMs = performance.now();
-    const client = await askEarly(stage.port);
+    const client = await askEarly(stage);
     expect((await client.readAll()).length).toBe(0);
     const waitedMs = performance.now() - startMs;
     expect(waitedMs).toBeGreaterThan(900);
     expect(waitedMs).toBeLessThan(2_000);
   });
 
-  test('is used again when it gets its old name back', async () => {
-    const stage = await openStage();
+  test('is used again when it gets its old name back', async (context) => {
+    const stage = await openStage(context);
     await stage.container.rename(stage.scope.name('other'));
     await waitForState(stage, 'missing');
     await stage.container.rename(stage.name);
     expect((await get(stage.port)).body).toBe('hello');
   });
 
-  test('is served under its new name when its labels made it a service', async () => {
-    const bed = await openTestBed();
+  test('is served under its new name when its labels made it a service', async (context) => {
+    const bed = await openTestBed(context);
     const port = await freePort();
     const labels = bed.labels({ ports: `${port}:80` });
     const container = await bed.scope.createContainer({
@@ -206,10 +208,10 @@ describe('a container that goes away', () => {
   });
 });
 
-describe('a container that is renamed while it is used', () => {
+describe.concurrent('a container that is renamed while it is used', () => {
   /** Labels make it a service of its name. */
-  async function openLabelled(app: AppOptions) {
-    const bed = await openTestBed();
+  async function openLabelled(context: TestContext, app: AppOptions) {
+    const bed = await openTestBed(context);
     const port = await freePort();
     const labels = bed.labels({ ports: `${port}:80`, idle_timeout: '1s' });
     const name = bed.scope.name('old');
@@ -219,10 +221,10 @@ describe('a container that is renamed while it is used', () => {
     return { ...bed, port, name, newName, container, proxy };
   }
 
-  test('is not stopped under its connection, but when that has ended', async () => {
-    const { port, container, events, newName, proxy } = await openLabelled({ mode: 'echo' });
+  test('is not stopped under its connection, but when that has ended', async (context) => {
+    const { port, container, events, newName, proxy, atEnd } = await openLabelled(context, { mode: 'echo' });
     const client = await connectTcp(port);
-    onTestFinished(() => void client.destroy());
+    atEnd(() => client.destroy());
     await client.send('a');
     await client.readAtLeast(1);
     await container.rename(newName);
@@ -234,29 +236,30 @@ describe('a container that is renamed while it is used', () => {
     await events.waitFor(newName, 'kill');
   });
 
-  test('serves a client that waits for its start', async () => {
-    const { port, container, events, name, newName } = await openLabelled({ delayMs: 2_000 });
-    const client = await askEarly(port);
+  test('serves a client that waits for its start', async (context) => {
+    const stage = await openLabelled(context, { delayMs: 2_000 });
+    const { container, events, name, newName } = stage;
+    const client = await askEarly(stage);
     await events.waitFor(name, 'start');
     await container.rename(newName);
     expect(String(await client.readAll())).toContain(container.id.slice(0, 12));
     expect(events.of(name, 'start').length + events.of(newName, 'start').length).toBe(1);
   });
 
-  test('keeps the client who comes the moment after, until it has its name back', async () => {
-    const stage = await openStage();
+  test('keeps the client who comes the moment after, until it has its name back', async (context) => {
+    const stage = await openStage(context);
     await waitForState(stage, 'stopped');
     await stage.container.rename(stage.scope.name('other'));
-    const client = await askEarly(stage.port);
+    const client = await askEarly(stage);
     await waitForState(stage, 'missing');
     await stage.container.rename(stage.name);
     expect(String(await client.readAll())).toContain('hello');
   });
 
-  test('is not stopped under its connection when the file follows later', async () => {
-    const stage = await openStage(await nodeApp({ mode: 'echo' }), { idle_timeout: '1s' });
+  test('is not stopped under its connection when the file follows later', async (context) => {
+    const stage = await openStage(context, await nodeApp({ mode: 'echo' }), { idle_timeout: '1s' });
     const client = await connectTcp(stage.port);
-    onTestFinished(() => void client.destroy());
+    stage.atEnd(() => client.destroy());
     await client.send('a');
     await client.readAtLeast(1);
     const newName = stage.scope.name('new');
@@ -272,19 +275,19 @@ describe('a container that is renamed while it is used', () => {
 });
 
 describe('a container that crashes at once', () => {
-  test('closes its clients within their budget', async () => {
-    const stage = await openStage({ cmd: ['false'] }, { start_timeout: '3s' });
+  test('closes its clients within their budget', async (context) => {
+    const stage = await openStage(context, { cmd: ['false'] }, { start_timeout: '3s' });
     const startMs = performance.now();
-    const client = await askEarly(stage.port);
+    const client = await askEarly(stage);
     expect((await client.readAll()).length).toBe(0);
     expect(performance.now() - startMs).toBeLessThan(3_000);
   });
 
-  test('is started after 1 s, then 2 s, however many clients come', async () => {
-    const stage = await openStage({ cmd: ['false'] }, { start_timeout: '10s' });
+  test('is started after 1 s, then 2 s, however many clients come', async (context) => {
+    const stage = await openStage(context, { cmd: ['false'] }, { start_timeout: '10s' });
     let crowding = true;
     const crowd = Array.from({ length: 10 }, async () => {
-      while (crowding) await askEarly(stage.port).then((client) => client.closed);
+      while (crowding) await askEarly(stage).then((client) => client.closed);
     });
     const starts = [];
     for (const nth of [1, 2, 3]) starts.push(await stage.events.waitFor(stage.name, 'start', { nth }));
@@ -297,15 +300,15 @@ describe('a container that crashes at once', () => {
   });
 });
 
-test('a container that its stop would remove is never put to sleep', async () => {
-  await expectKept(await openTestBed());
+test('a container that its stop would remove is never put to sleep', async (context) => {
+  await expectKept(await openTestBed(context));
 });
 
-describe('a container that uses the network of another one', () => {
-  test.each(['stop', 'restart'] as const)(
+describe.concurrent('a container that uses the network of another one', () => {
+  test.for(['stop', 'restart'] as const)(
     'is started again for the next client after a %s of that one',
-    async (how) => {
-      const bed = await openTestBed();
+    async (how, context) => {
+      const bed = await openTestBed(context);
       const port = await freePort();
       const [vpn, app] = [bed.scope.name('vpn'), bed.scope.name('app')];
       const owner = await bed.scope.createContainer({ name: vpn, cmd: ['sleep', '1000'] });
@@ -323,8 +326,8 @@ describe('a container that uses the network of another one', () => {
     },
   );
 
-  test('is put to sleep when nobody comes after the end of that one', async () => {
-    const bed = await openTestBed();
+  test('is put to sleep when nobody comes after the end of that one', async (context) => {
+    const bed = await openTestBed(context);
     const port = await freePort();
     const [vpn, app] = [bed.scope.name('vpn'), bed.scope.name('app')];
     const owner = await bed.scope.createContainer({ name: vpn, cmd: ['sleep', '1000'] });

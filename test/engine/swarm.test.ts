@@ -1,6 +1,6 @@
 /** Services of a real swarm, woken and put to sleep by the real program. */
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
 import { freePort, freePorts } from '../support/free-ports.ts';
 import { APP_SCRIPT } from './support/app-script.ts';
 import { type AppAnswer, type AppOptions, localApp } from './support/apps.ts';
@@ -41,8 +41,8 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
   });
   afterAll(() => swarm?.stop());
 
-  async function openBed(): Promise<TestBed> {
-    const bed = await openTestBed({ host: swarm.engine.host });
+  async function openBed({ onTestFinished }: TestContext): Promise<TestBed> {
+    const bed = await openTestBed({ host: swarm.engine.host, onTestFinished });
     onTestFinished(() => removeServices(swarm.docker, bed.scope.prefix));
     return bed;
   }
@@ -85,8 +85,8 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
   const stateOf = async (proxy: ProxyProcess, service: string, port: number) =>
     (await getStatus(proxy, { service, port }))?.state;
 
-  test('an engine that becomes a swarm manager is noticed', async () => {
-    const bed = await openBed();
+  test('an engine that becomes a swarm manager is noticed', async (context) => {
+    const bed = await openBed(context);
     const port = await freePort();
     const name = bed.scope.name('app');
     const services = { app: { swarm_service: name, ports: [`${port}:80`] } };
@@ -99,8 +99,8 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     await wake(port);
   });
 
-  test('a sleeping service is woken by a request and scaled to 0 when it idles', async () => {
-    const bed = await openBed();
+  test('a sleeping service is woken by a request and scaled to 0 when it idles', async (context) => {
+    const bed = await openBed(context);
     const port = await freePort();
     const service = await createApp(bed, { fields: { ports: `${port}:80`, idle_timeout: '1s' } });
     const proxy = await bed.startProxy();
@@ -112,8 +112,8 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     await wake(port);
   });
 
-  test('three replicas are three again after the next wake, and share the clients', async () => {
-    const bed = await openBed();
+  test.concurrent('three replicas are three again after the next wake, and share the clients', async (context) => {
+    const bed = await openBed(context);
     const port = await freePort();
     const service = await createApp(bed, {
       fields: { ports: `${port}:80`, idle_timeout: '1s' },
@@ -131,8 +131,8 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     expect(await service.replicas()).toBe(3);
   });
 
-  test('three replicas that sleep while the prefix changes are three again, and none has a label of its own', async () => {
-    const bed = await openBed();
+  test.concurrent('three replicas that sleep while the prefix changes are three again, and none has a label of its own', async (context) => {
+    const bed = await openBed(context);
     const port = await freePort();
     const { prefix } = bed.scope;
     const service = await createApp(bed, {
@@ -155,8 +155,8 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     expect(after.logs().filter(({ event }) => event === 'problem')).toEqual([]);
   });
 
-  test('a service that somebody else has scaled up is adopted', async () => {
-    const bed = await openBed();
+  test.concurrent('a service that somebody else has scaled up is adopted', async (context) => {
+    const bed = await openBed(context);
     const port = await freePort();
     const service = await createApp(bed, { fields: { ports: `${port}:80`, idle_timeout: '2s' } });
     const proxy = await bed.startProxy();
@@ -168,8 +168,8 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     expect(performance.now() - scaledAt).toBeGreaterThan(1_500);
   });
 
-  test('a service that somebody else has scaled down is woken by the next client', async () => {
-    const bed = await openBed();
+  test.concurrent('a service that somebody else has scaled down is woken by the next client', async (context) => {
+    const bed = await openBed(context);
     const port = await freePort();
     const service = await createApp(bed, { fields: { ports: `${port}:80`, idle_timeout: '10m' } });
     const proxy = await bed.startProxy();
@@ -179,8 +179,8 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     await wake(port);
   });
 
-  test('a client that arrives while a service is being scaled down is served', async () => {
-    const bed = await openBed();
+  test.concurrent('a client that arrives while a service is being scaled down is served', async (context) => {
+    const bed = await openBed(context);
     const port = await freePort();
     const service = await createApp(bed, {
       fields: { ports: `${port}:80`, idle_timeout: '1s' },
@@ -193,14 +193,14 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     expect((await wake(port)).hostname).not.toBe(first.hostname);
   });
 
-  test.each([
+  test.concurrent.for([
     ['none', {}, {}],
     ['on-failure', {}, {}],
     ['any', { maxRestarts: 1 }, { exitAfterMs: 1_500 }],
   ] as const)(
     'a service whose app has ended, with restart condition %s, is woken by the next client',
-    async (restartCondition, more, app) => {
-      const bed = await openBed();
+    async ([restartCondition, more, app], context) => {
+      const bed = await openBed(context);
       const port = await freePort();
       const service = await createApp(bed, {
         fields: { ports: `${port}:80`, start_timeout: '15s' },
@@ -228,15 +228,15 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     },
   );
 
-  test.each([
+  test.concurrent.for([
     ['no node takes it', { constraints: ['node.labels.disk == none'] }, /no suitable node/],
     [
       'there is no such image',
       { image: 'lazy-proxy.invalid/none:1' },
       /No such image: lazy-proxy\.invalid\/none:1/i,
     ],
-  ] as const)('a service that does not start because %s says so', async (_, spec, why) => {
-    const bed = await openBed();
+  ] as const)('a service that does not start because %s says so', async ([, spec, why], context) => {
+    const bed = await openBed(context);
     const port = await freePort();
     await createApp(bed, { fields: { ports: `${port}:80`, start_timeout: '5s' }, spec });
     const proxy = await bed.startProxy();
@@ -244,8 +244,8 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     await proxy.waitForLog(({ event, msg }) => event === 'wake-failed' && why.test(msg));
   });
 
-  test('a client waits for the health check of a task', async () => {
-    const bed = await openBed();
+  test.concurrent('a client waits for the health check of a task', async (context) => {
+    const bed = await openBed(context);
     const port = await freePort();
     const app = { healthyAfterMs: 1_500 };
     const script = 'fetch("http://127.0.0.1/health").then(({ ok }) => process.exit(ok ? 0 : 1))';
@@ -259,8 +259,8 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     expect((await wake(port)).delayMs).toBeGreaterThan(1_000);
   });
 
-  test('a service that is removed is missing, and woken as soon as it was created anew', async () => {
-    const bed = await openBed();
+  test.concurrent('a service that is removed is missing, and woken as soon as it was created anew', async (context) => {
+    const bed = await openBed(context);
     const port = await freePort();
     const old = await createApp(bed, { fields: {} });
     const services = { app: { swarm_service: old.name, ports: [`${port}:80`] } };
@@ -274,8 +274,8 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     await wake(port);
   });
 
-  test('a client of a port that is not published is refused with a clear error', async () => {
-    const bed = await openBed();
+  test.concurrent('a client of a port that is not published is refused with a clear error', async (context) => {
+    const bed = await openBed(context);
     const [port = 0, other = 0] = await freePorts(2);
     const service = await createApp(bed, { fields: { ports: `${port}:80,${other}:81` } });
     const proxy = await bed.startProxy();
@@ -288,8 +288,8 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     expect(await service.replicas()).toBe(0);
   });
 
-  test('a global service that opts in is refused with a clear error', async () => {
-    const bed = await openBed();
+  test.concurrent('a global service that opts in is refused with a clear error', async (context) => {
+    const bed = await openBed(context);
     const port = await freePort();
     const service = await createApp(bed, { fields: { ports: `${port}:80` }, spec: { isGlobal: true } });
     const proxy = await bed.startProxy();
@@ -298,8 +298,42 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     await waitUntil(async () => (await row())?.error?.includes('only replicated services can be scaled'));
   });
 
-  test('a service works again after its manager has restarted', async () => {
-    const bed = await openBed();
+  describe.concurrent.each(['vip', 'dnsrr'] as const)(
+    'beside a service with endpoint mode %s',
+    (endpointMode) => {
+      test('a proxy in a container joins its overlay network, wakes it, and leaves', async (context) => {
+        const bed = await openBed(context);
+        const network = bed.scope.name('net');
+        await swarm.docker.createNetwork({
+          ...{ Name: network, Driver: 'overlay', Attachable: true },
+          Labels: { [SCOPE_LABEL]: bed.scope.prefix },
+        });
+        const service = await createApp(bed, {
+          fields: { ports: '9000:80', idle_timeout: '1s' },
+          spec: { networks: [network], endpointMode, ports: [] },
+        });
+        const proxy = await bed.scope.runContainer({
+          name: bed.scope.name('proxy'),
+          image: await nodeImage(swarm.engine.host),
+          cmd: ['node', '/app/dist/main.js', 'run', '--label-prefix', bed.scope.prefix],
+          binds: [`${ROOT}:/app:ro`, `${swarm.engine.socketPath}:/var/run/docker.sock`],
+        });
+        const logged = (text: string) =>
+          waitUntil(async () => (await proxy.logs()).includes(text), { what: `"${text}" in the log` });
+        await logged(`joined network ${network} for ${service.name}`);
+        const [address] = await proxy.addresses();
+        const { body } = await get(`http://${address}:9000/`, { timeoutMs: 30_000 });
+        expect(JSON.parse(body)).toMatchObject({ path: '/' });
+        await untilReplicas(service, 0);
+        await service.gone();
+        await service.remove();
+        await logged(`left network ${network}`);
+      });
+    },
+  );
+
+  test('a service works again after its manager has restarted', async (context) => {
+    const bed = await openBed(context);
     const port = await freePort();
     const service = await createApp(bed, { fields: { ports: `${port}:80`, idle_timeout: '3s' } });
     const proxy = await bed.startProxy();
@@ -309,36 +343,5 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     await swarm.engine.startDaemonAgain();
     await wake(port);
     await untilReplicas(service, 0);
-  });
-
-  describe.each(['vip', 'dnsrr'] as const)('beside a service with endpoint mode %s', (endpointMode) => {
-    test('a proxy in a container joins its overlay network, wakes it, and leaves', async () => {
-      const bed = await openBed();
-      const network = bed.scope.name('net');
-      await swarm.docker.createNetwork({
-        ...{ Name: network, Driver: 'overlay', Attachable: true },
-        Labels: { [SCOPE_LABEL]: bed.scope.prefix },
-      });
-      const service = await createApp(bed, {
-        fields: { ports: '9000:80', idle_timeout: '1s' },
-        spec: { networks: [network], endpointMode, ports: [] },
-      });
-      const proxy = await bed.scope.runContainer({
-        name: bed.scope.name('proxy'),
-        image: await nodeImage(swarm.engine.host),
-        cmd: ['node', '/app/dist/main.js', 'run', '--label-prefix', bed.scope.prefix],
-        binds: [`${ROOT}:/app:ro`, `${swarm.engine.socketPath}:/var/run/docker.sock`],
-      });
-      const logged = (text: string) =>
-        waitUntil(async () => (await proxy.logs()).includes(text), { what: `"${text}" in the log` });
-      await logged(`joined network ${network} for ${service.name}`);
-      const [address] = await proxy.addresses();
-      const { body } = await get(`http://${address}:9000/`, { timeoutMs: 30_000 });
-      expect(JSON.parse(body)).toMatchObject({ path: '/' });
-      await untilReplicas(service, 0);
-      await service.gone();
-      await service.remove();
-      await logged(`left network ${network}`);
-    });
   });
 });

@@ -48,11 +48,7 @@ describe.concurrent('a proxy that may not', () => {
     const others = bed.annotations({ ...fields, ports: [`${otherPort}:80`] });
     await bed.createWorkload({ name: 'set', ...shape, resource: 'statefulset', annotations: others });
     const namespaces = `${bed.namespace},${resource === 'namespaces' ? 'missing' : bed.namespace}`;
-    const proxy = await bed.startProxy({
-      identity,
-      env: { K8S_NAMESPACE: namespaces },
-      readyTimeoutMs: 30_000,
-    });
+    const proxy = await bed.startProxy({ identity, env: { K8S_NAMESPACE: namespaces } });
     const missing = `cannot ${verb} resource "${resource}"`;
     if (verb === 'delete') proxy.signal('SIGTERM');
     // Nothing answers: its start fails, which is asked about.

@@ -70,7 +70,9 @@ test('a webhook to the listener of a service that has none wakes that one', asyn
 });
 
 test('a health check that leads to the service’s own listener fails with that reason', async () => {
-  const proxy = await start((port) => ({ http_healthcheck: `http://localhost:${port}/health` }));
+  const proxy = await start((port) => ({
+    ...{ http_healthcheck: `http://localhost:${port}/health`, start_timeout: '1s' },
+  }));
   expect(await ask(proxy.port)).toBe('');
   await proxy.wait('did not become ready');
   await proxy.wait(`127.0.0.1:${proxy.port} is the proxy's own listener of service web`);
@@ -78,7 +80,7 @@ test('a health check that leads to the service’s own listener fails with that 
 
 test('a process behind its own port on one address is refused with that reason', async () => {
   // On [::1] it might still listen, so that the file alone does not tell.
-  const proxy = await start((port) => ({ ports: [`127.0.0.1:${port}:${port}`] }));
+  const proxy = await start((port) => ({ ports: [`127.0.0.1:${port}:${port}`], start_timeout: '1s' }));
   expect(await ask(proxy.port)).toBe('');
   await proxy.wait('did not become ready');
   await proxy.wait(`127.0.0.1:${proxy.port} is the proxy's own listener of service web`);

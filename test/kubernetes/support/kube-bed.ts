@@ -17,6 +17,9 @@ import {
 import { type PodServer, type PodSpec, playPod } from './pods.ts';
 import { createIdentity, type ProxyIdentity, type Rights, readExampleRights } from './proxy-identity.ts';
 
+/** It reads the cluster's client library first, which takes a machine that has much to do a while. */
+const READY_TIMEOUT_MS = 30_000;
+
 export interface BedProxyOptions extends Omit<ProxyOptions, 'config'> {
   /** The `services` of the configuration file; undefined = no file. */
   readonly services?: Readonly<Record<string, ServiceFields>>;
@@ -144,6 +147,7 @@ export class KubeBed {
     const name = `proxy-${this.#proxies}`;
     const { kubeconfig } = identity ?? (await this.createIdentity({ name }));
     const proxy = await startProxy({
+      readyTimeoutMs: READY_TIMEOUT_MS,
       ...rest,
       args: ['--backend', 'kubernetes', ...args],
       env: { KUBECONFIG: kubeconfig, K8S_NAMESPACE: this.namespace, ...env },
