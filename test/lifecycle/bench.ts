@@ -71,9 +71,10 @@ export class Bench {
     return controller;
   }
 
-  client(serviceName: string, port: TargetPort): Client {
+  /** @param options.waitedMs for how long it has waited for a warm path already. */
+  client(serviceName: string, port: TargetPort, { waitedMs = 0 } = {}): Client {
     const gone = new AbortController();
-    const request = { port, client: '10.0.0.5:4242', signal: gone.signal };
+    const request = { port, client: '10.0.0.5:4242', waitedMs, signal: gone.signal };
     let outcome = 'waiting';
     const served = this.lifecycle.connect(serviceName, request);
     served.then(

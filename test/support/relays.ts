@@ -18,9 +18,9 @@ export const RELAY_KINDS: readonly RelayKind[] =
   process.platform === 'linux' ? ['stream', 'splice'] : ['stream'];
 
 /** A relay of a kind; the caller closes it. */
-export async function createRelay(kind: RelayKind): Promise<TcpRelay> {
-  if (kind === 'splice') return createSpliceRelay();
-  return createStreamRelay(process.platform === 'linux' ? await loadNative() : undefined);
+export async function createRelay(kind: RelayKind, clock: Clock = systemClock): Promise<TcpRelay> {
+  if (kind === 'splice') return createSpliceRelay({ clock });
+  return createStreamRelay(process.platform === 'linux' ? await loadNative(clock) : undefined);
 }
 
 export async function createSpliceRelay({
@@ -41,10 +41,10 @@ export async function createSpliceRelay({
   return new SpliceRelay({ libc, threadFile, logger, admission, clock, fallback });
 }
 
-async function loadNative(): Promise<NativeParts> {
+async function loadNative(clock: Clock = systemClock): Promise<NativeParts> {
   const load = await loadKoffi();
   if (load.kind === 'unavailable') throw new Error(load.reason);
   const libc = createLibc(load.koffi);
   poll ??= createLoopPoll(load.koffi);
-  return { libc, clock: systemClock, held: new HeldClients(libc, poll) };
+  return { libc, clock, held: new HeldClients(libc, poll) };
 }

@@ -9,6 +9,7 @@ import {
   STOPPING,
   UNKNOWN,
 } from '../../support/fake-backend.ts';
+import { withDeafPort } from '../../support/deaf-port.ts';
 import { settle } from '../../support/fake-clock.ts';
 import { freePort } from '../../support/free-ports.ts';
 import type { TestServer } from '../../support/sockets.ts';
@@ -52,6 +53,32 @@ describe('connectUpstream', () => {
     await settle();
     process.off('warning', note);
     expect(warnings).toEqual([]);
+  });
+
+  describe('when the proved port of a ready workload says nothing any more', () => {
+    const whenDeaf = (task: (port: number) => Promise<void>) =>
+      withDeafPort(bench.sockets, task, async (port) => {
+        bench.add(aService({ startTimeoutMs: 30_000 }), RUNNING);
+        (await client(port).served).release();
+      });
+
+    test('refuses a client as soon as its budget is spent, its first try included', () =>
+      whenDeaf(async (port) => {
+        const waiting = client(port);
+        await bench.clock.advance(29_999);
+        expect(waiting.outcome).toBe('waiting');
+        await bench.clock.advance(1);
+        expect(waiting.outcome).toBe('timeout');
+      }));
+
+    test('takes from the budget what the client has waited for a warm path', () =>
+      whenDeaf(async (port) => {
+        const waiting = bench.client('db', port, { waitedMs: 29_000 });
+        await bench.clock.advance(999);
+        expect(waiting.outcome).toBe('waiting');
+        await bench.clock.advance(1);
+        expect(waiting.outcome).toBe('timeout');
+      }));
   });
 
   test('asks the backend nothing when the workload is ready', async () => {

@@ -1,14 +1,18 @@
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { Server, type Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compileAccessList } from '../../../src/relay/access/access-list.ts';
+import { Admission } from '../../../src/relay/access/admission.ts';
+import { createClientCounts } from '../../../src/relay/access/client-counts.ts';
 import { type TcpBinding, TcpListener } from '../../../src/relay/tcp/tcp-listener.ts';
 import type { TcpRelay } from '../../../src/relay/tcp/tcp-relay.ts';
+import { Descriptors } from '../../../src/system/descriptors.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import { aListener } from '../../support/builders.ts';
-import { settle } from '../../support/fake-clock.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { freePort } from '../../support/free-ports.ts';
+import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { createRelay, RELAY_KINDS } from '../../support/relays.ts';
 import { collect, ending, pattern, Sockets, type TestServer } from '../../support/sockets.ts';
 
@@ -24,7 +28,7 @@ interface Hold {
   releases: number;
   /** Connects to the upstream, as a lifecycle does. */
   serve(): Promise<void>;
-  refuse(): void;
+  refuse(error?: Error): void;
 }
 
 describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
@@ -57,7 +61,10 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     await sockets.close();
   });
 
-  const create = (address = '') => {
+  const create = (
+    address = '',
+    changes: Partial<ConstructorParameters<typeof TcpListener>[0]> = {},
+  ): TcpListener => {
     const own = counts;
     return new TcpListener({
       spec: aListener({ address, port, targetPort: 5432 }),
@@ -66,6 +73,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
       logger: silentLogger,
       onRefused: (client) => refused.push(client),
       onDrained: () => own.drains++,
+      ...changes,
     });
   };
 
@@ -84,7 +92,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
               const socket = await sockets.connect(server.port);
               resolve({ socket, release: () => void hold.releases++ });
             },
-            refuse: () => reject(new Error('no')),
+            refuse: (error = new Error('no')) => reject(error),
           };
           holds.push(hold);
           arrived();
@@ -118,6 +126,44 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     far.end();
     await ends;
   };
+
+  test('tells of each client that it could not serve, but of none that left by itself', async () => {
+    listener.destroy();
+    const told: unknown[] = [];
+    listener = create('', { onUnserved: (_client, { error }) => void told.push(error) });
+    await listener.open();
+    const ends = [];
+    for (const [index, code] of ['left', 'failed'].entries()) {
+      ends.push(ending(await sockets.connect(port)));
+      (await heldClient(index)).refuse(Object.assign(new Error('no'), { code }));
+    }
+    await Promise.all(ends);
+    expect(told).toEqual([expect.objectContaining({ code: 'failed' })]);
+  });
+
+  test.runIf(kind === 'stream')(
+    'says that a client was not accepted for want of descriptors, counts it, and goes on',
+    async () => {
+      listener.destroy();
+      let server: Server | undefined;
+      const tune: TcpRelay['tune'] = (socket, keepAliveMs) => {
+        if (socket instanceof Server) server = socket;
+        return relay.tune(socket, keepAliveMs);
+      };
+      const [clock, logger] = [new FakeClock(), createRecordingLogger()];
+      const descriptors = new Descriptors({ limit: 1_024, clock, logger });
+      const admission = new Admission({ descriptors, counts: createClientCounts(7), clock, logger });
+      listener = create('', { relay: { ...relay, tune }, admission });
+      await listener.open();
+      const scarce = Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' });
+      for (let count = 1; count <= 2; count++) server?.emit('error', scarce);
+      expect(listener.refusals).toEqual({ 'no-descriptors': 2 });
+      expect(logger.lines.map(({ message }) => message)).toEqual([
+        expect.stringMatching(/^too few file descriptors; .*: a client on \*:\d+ was not accepted$/),
+      ]);
+      await relayed();
+    },
+  );
 
   test('hands the target port and the client on', async () => {
     const client = await sockets.connect(port);

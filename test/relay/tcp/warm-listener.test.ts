@@ -302,6 +302,29 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect([asked, user, tracked.length]).toEqual([2, undefined, 2]);
   });
 
+  test('counts clients that come after all others have left, and resets them when it is destroyed', async () => {
+    await warmUp();
+    await end(await connect());
+    await until(() => counts.at(-1) === 0);
+    const { client } = await connect();
+    await until(() => listener.activeConnections === 1);
+    const over = ending(client);
+    listener.destroy();
+    expect(await over).toBe('ECONNRESET');
+  });
+
+  test('counts each client once after every sleep and wake', async () => {
+    for (let wake = 1; wake <= 3; wake++) {
+      await warmUp();
+      const one = await connect();
+      expect([asked, listener.activeConnections]).toEqual([wake, 1]);
+      await end(one);
+      await until(() => listener.activeConnections === 0);
+      await until(() => user?.tryClose() === true);
+      user = undefined;
+    }
+  });
+
   test.each(['rebound', 'closed'])('gives its path back when it is %s', async (how) => {
     await warmUp();
     expect(paths).toBe(1);

@@ -28,6 +28,8 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
   /** What the owner was told of the number of connections. */
   let told: number[];
   let listeners: number[];
+  /** Under which name the thread is to report the end of each connection. */
+  let reportedAs: (string | undefined)[];
   /** Clients that were given back. */
   let given: number;
 
@@ -39,10 +41,13 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     told = [];
     listeners = [];
+    reportedAs = [];
     const thread: RouteThread = {
       shared,
       post: (command) => {
-        if (command.kind === 'open-route') listeners.push(command.listener);
+        if (command.kind !== 'open-route') return;
+        listeners.push(command.listener);
+        reportedAs.push(command.reportedAs);
       },
     };
     routes = new Routes(thread, { libc, reportsEnds: false });
@@ -79,6 +84,10 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
     expect(told).toEqual([1, 0]);
     routes.take({ ...NOTHING, used: [0] });
     expect([told, routes.count]).toEqual([[1, 0], 0]);
+  });
+
+  test('has the thread report no end of a connection where the log does not show it', () => {
+    expect(reportedAs).toEqual([undefined]);
   });
 
   test('keeps a closed route until its last connection has ended', () => {
