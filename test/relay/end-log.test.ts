@@ -114,6 +114,21 @@ describe.each(WAYS)('a connection relayed $way', ({ kind, isWarm }) => {
     expect([lines.length, asked]).toEqual([1, 1]);
   });
 
+  test('is told with its own address and traffic, whoever came after it', async () => {
+    const pairs = [await connect(), await connect()];
+    const ports = pairs.map(({ client }) => client.localPort);
+    for (const [index, { client, far }] of pairs.entries()) {
+      client.end(pattern(1 + index));
+      await collect(far);
+      far.end();
+      await collect(client);
+      await until(() => lines.length > index);
+    }
+    expect(lines.map(({ fields: { client, bytesUp } }) => [client, bytesUp])).toEqual(
+      ports.map((from, index) => [`127.0.0.1:${from}`, 1 + index]),
+    );
+  });
+
   test.each([
     ['client', 'client-reset'],
     ['far', 'upstream-reset'],
