@@ -1,9 +1,9 @@
 /**
- * What a workload prints, as lines. It is not ours to trust: it may be endless, hold secrets, and steer terminals; what is
- * kept of it here is bounded, and the logger makes the rest harmless.
+ * What a workload prints, as lines. Nobody vouches for it: it may be endless, hold secrets, and contain control characters for
+ * terminals. Here it is bounded; the logger escapes it.
  */
 
-/** Puts the lines of a byte stream together; what a program prints without an end of line can't fill the memory. */
+/** Cuts a byte stream into lines; a program that never ends its line can't fill the memory. */
 export class LineSplitter {
   readonly #decoder = new TextDecoder();
   readonly #maxLineChars: number;

@@ -319,7 +319,7 @@ describe.concurrent('a container that uses the network of another one', () => {
       expect((await get(port)).body).toBe('hello');
       await (how === 'stop' ? owner.stop(0) : owner.restart());
       const line = await proxy.waitForLog('unreachable');
-      expect(line.msg).toContain(`it has lost its network with the container "${vpn}"`);
+      expect(line.msg).toContain(`it lost its network when the container "${vpn}" stopped`);
       expect((await get(port)).body).toBe('hello');
       expect(bed.events.of(app, 'start')).toHaveLength(2);
       expect(bed.events.of(vpn, 'start')).toHaveLength(2);

@@ -1,6 +1,6 @@
 /**
- * Starts, unpauses and stops containers. What is seen afterwards counts, whatever the engine has answered: answers differ
- * between engines, get lost on their way, and somebody else may have had the same idea.
+ * Starts, unpauses and stops containers. What counts is the container's state afterwards, whatever the engine has answered:
+ * answers differ between engines and may get lost, and somebody else may have done the same.
  */
 import type { Observation } from '../../model/observation.ts';
 import { abortable } from '../../system/abortable.ts';
@@ -24,9 +24,9 @@ interface StopOptions {
   readonly name: string;
   /** Between the polite signal and the kill; undefined = the container's own. */
   readonly graceMs: number | undefined;
-  /** Of the connection that stands now. */
+  /** The present session. */
   readonly session: AbortSignal;
-  /** Ends the call; an engine that goes away meanwhile may stop the container all the same. */
+  /** Ends the call. The engine may stop the container all the same. */
   readonly signal: AbortSignal;
 }
 
@@ -37,19 +37,19 @@ export interface ChangeContext {
   readonly observer: WorkloadObserver;
   readonly link: Pick<EngineLink<unknown>, 'retry'>;
   readonly clock: Clock;
-  /** The container whose network `name` uses, where that is known beforehand. */
+  /** The container whose network `name` uses; undefined where that isn't known. */
   readonly ownerOf: (name: string) => string | undefined;
   readonly stops: StopsUnderWay;
 }
 
-/** The container that this wake has tried to start last; undefined where none had the name. */
+/** The container that this wake tried to start last; undefined where none had the name. */
 interface Tried {
   id: string | undefined;
 }
 
 const RETRY = { firstMs: 50, maxMs: 1_000 };
 
-/** An engine that has done what it was asked for answers well before that. */
+/** An engine that has done its work answers well within this time. */
 const PATIENCE_MS = 1_000;
 
 /** Start, unpause, and both again where somebody else changes the container meanwhile. */
@@ -75,9 +75,9 @@ export function wakeContainer(
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof EngineRefusal) && !(error instanceof WakeError)) throw error;
-        // It is no failure where somebody else removed or started it meanwhile: the caller sees its state as it is now.
+        // Looked at again first: somebody else may have removed or started it, and then the caller goes by its state.
         const seen = await abortable(observer.refresh(name), signal).catch(() => signal.throwIfAborted());
-        // It was renamed or replaced at that moment: the engine has not refused to start the one that has the name now.
+        // Another container has the name now, and the engine has not refused to start that one.
         if (seen !== undefined && seen.state !== 'missing' && seen.id !== tried.id) continue;
         throw error instanceof EngineRefusal ? refused(name, error) : error;
       }
@@ -111,8 +111,8 @@ async function startOrUnpause(
       signal.throwIfAborted();
       const isRefused = error instanceof EngineRefusal;
       if (!(isRefused || error instanceof EngineUnreachable) || steps === MAX_STEPS) throw error;
-      // The container's state decides: the status doesn't tell why, messages differ between engines, and no answer tells
-      // nothing at all.
+      // The container's state decides what to do next: the status of an answer doesn't say why it was refused, and messages
+      // differ between engines.
       const found = (await client.inspect(id, signal)) ?? (await findByName(context, options));
       if (found.Id === id && isAwake(found)) return;
       if (!isRefused) throw error;
@@ -125,7 +125,7 @@ async function startOrUnpause(
         steps--;
         continue;
       }
-      // Podman starts nothing that is still on its way down, and tells its own state for that.
+      // Podman doesn't start a container that is still stopping, and has a state of its own for that.
       if (found.Id === id && found.State?.Status === 'stopping') {
         await context.clock.sleep(backoffMs(retries++, RETRY), signal);
         steps--;
@@ -145,8 +145,8 @@ async function startOrUnpause(
 }
 
 /**
- * Asks for a container that no event has told of yet. The engine takes ids and their beginnings for names too: only
- * an equal name counts.
+ * Asks for a container that no event has announced yet. The engine also finds containers by an id, or the beginning of one:
+ * only an equal name counts.
  */
 async function findByName(
   context: ChangeContext,
@@ -171,8 +171,8 @@ function refused(name: string, cause: EngineRefusal, reason = ''): WakeError {
 }
 
 /**
- * Starts the container whose network another one uses: no engine starts that other one before. An owner that the proxy is
- * just stopping still runs, but takes its network with it, so this waits for its end.
+ * Starts the container whose network another one uses, since no engine starts that other one before. An owner that the proxy
+ * is just stopping still runs, but its network will go with it, so this waits until it has stopped.
  * @returns whether it ran already.
  * @throws {WakeError} where it doesn't exist, or the engine refuses to start it; {EngineUnreachable}; the signal's reason.
  */
@@ -202,8 +202,8 @@ async function startNetworkOwner(
 }
 
 /**
- * Stops a container, then looks at it. Success where it is down then, whatever the engine has answered, and where it doesn't
- * exist.
+ * Stops a container, then looks at it. It succeeds where the container is down then, whatever the engine has answered, or
+ * doesn't exist.
  * @throws {EngineUnreachable | EngineRefusal} where it still runs, or that can't be found out; {Error} where stopping
  * would destroy it, or end the proxy.
  */

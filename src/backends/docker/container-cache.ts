@@ -17,7 +17,7 @@ export const CONTAINER_EVENTS: EventFilter = {
   ],
 };
 
-/** What is known of a container without asking. */
+/** What is known of a container without asking the engine. */
 export interface KnownContainer {
   readonly id: string;
   /** Without the leading slash. */
@@ -25,7 +25,7 @@ export interface KnownContainer {
   readonly labels: Readonly<Record<string, string>>;
   /** Undefined until a list has named it. */
   readonly imageId: string | undefined;
-  /** When it was made, ms since the epoch, in whole seconds; undefined where nothing has told. */
+  /** When it was made: ms since the epoch, in whole seconds; undefined where that isn't known. */
   readonly createdMs: number | undefined;
   /** Its entry in the last list; undefined once an event has made that out of date. */
   readonly listed: ListedContainer | undefined;
@@ -73,11 +73,11 @@ const FIRST_ACTIONS = new Set(['create', 'rename', 'start']);
 /** Signals that programs take for other things than their end: SIGHUP, SIGUSR1, SIGUSR2. */
 const HARMLESS_SIGNALS = new Set(['1', '10', '12']);
 
-/** The engine's containers as the last list and the events since then tell them; no I/O. */
+/** The engine's containers, by the last list and the events since then. No I/O. */
 export class ContainerCache {
   readonly #byId = new Map<string, KnownContainer>();
   readonly #idByName = new Map<string, string>();
-  /** By id, how a run ended, or will end where somebody has asked for its end. */
+  /** By id, how the last run ended, or is about to end. */
   readonly #stops = new Map<string, StoppedBy>();
 
   get(name: string): KnownContainer | undefined {
@@ -101,7 +101,7 @@ export class ContainerCache {
       .map((known) => ({ ...known, ref: { kind: 'docker', name: known.name } }));
   }
 
-  /** Forgets everything and takes a whole list; returns who has another name than before. */
+  /** Replaces everything by a whole list; returns the containers that have another name than before. */
   replaceAll(containers: readonly ListedContainer[]): readonly Rename[] {
     const before = new Map(this.#byId);
     const renames: Rename[] = [];
@@ -112,7 +112,7 @@ export class ContainerCache {
       if (name === undefined) continue;
       const { Id: id, Labels, ImageID: imageId, Created } = listed;
       const listedMs = Created === undefined ? undefined : Created * 1_000;
-      // What an event has told first stays: the two may differ by a second.
+      // The time of the event stays, since the list's may differ by a second.
       const createdMs = before.get(id)?.createdMs ?? listedMs;
       this.put({ id, name, labels: Labels ?? {}, imageId, createdMs, listed });
       const from = before.get(listed.Id)?.name ?? name;
@@ -152,8 +152,8 @@ export class ContainerCache {
   }
 
   /**
-   * Every engine tells `kill` before `die`. Where `stop` stands differs: before `die` from version 28 on, behind it before
-   * that, when `kill` has said the same.
+   * Every engine sends `kill` before `die`. `stop` comes before `die` from version 28 on; older engines send it after `die`,
+   * when `kill` has already told the same.
    */
   #noteStop({ id, action, attributes }: EngineEvent): void {
     // A `die` may be told after `destroy`.
@@ -191,7 +191,7 @@ export class ContainerCache {
     return { names: name === undefined ? [] : [name], population: known !== undefined };
   }
 
-  /** Leaves the name alone where another container has taken it over meanwhile. */
+  /** Removes the name of a container, unless another one has taken it over. */
   #dropName(id: string): void {
     const name = this.#byId.get(id)?.name;
     if (name !== undefined && this.#idByName.get(name) === id) this.#idByName.delete(name);
@@ -203,7 +203,7 @@ function ownName(names: readonly string[]): string | undefined {
   return names.map((name) => name.replace(/^\//, '')).find((name) => !name.includes('/'));
 }
 
-/** As lists tell it. */
+/** In whole seconds, as in lists. */
 function wholeSeconds(timeNs: number | undefined): number | undefined {
   return timeNs === undefined ? undefined : Math.floor(timeNs / 1e9) * 1_000;
 }

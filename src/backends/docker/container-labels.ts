@@ -1,4 +1,4 @@
-/** Which labels of containers count: all, or those alone that a container doesn't have from its image. */
+/** Which labels of containers count: all, or only those that a container doesn't have from its image. */
 import { decidingOptIn, findOptIns, type LabelPrefixes, optsIn } from '../../model/label-names.ts';
 import type { Clock } from '../../system/clock.ts';
 import { type Logger, silentLogger } from '../../system/log/logger.ts';
@@ -11,8 +11,8 @@ import { LabelFeed, selectLabelled } from '../label-feed.ts';
 import { ContainerCache, type LabelledContainer } from './container-cache.ts';
 
 /**
- * Tells the labels of all containers when they change; where labels of images don't count, once it is known which are
- * those. Owns a timer: `close()`.
+ * Tells the labels of all containers when they change. Where labels of images don't count, it first asks the engine which
+ * ones those are. Owns a timer: `close()`.
  */
 export class ContainerLabels {
   readonly #cache: ContainerCache;
@@ -48,7 +48,7 @@ export class ContainerLabels {
     this.#feed.touch();
   }
 
-  /** Tells now. Resolves when it was told, also where images have to be asked for first. Never rejects. */
+  /** Tells now. Resolves when that is done, which may take asking for images first. Never rejects. */
   async flush(): Promise<void> {
     this.#feed.flush();
     await this.#learning;
@@ -77,7 +77,7 @@ export class ContainerLabels {
     try {
       for (const container of containers) await this.#images.learn(container, session);
     } catch {
-      // The engine is away: the next list begins anew.
+      // The engine is away: after the next list this begins again.
       this.#learning = undefined;
       return;
     }
@@ -126,9 +126,9 @@ type Labels = Readonly<Record<string, string>>;
 const MAX_KNOWN = 512;
 
 /**
- * Tells which labels of a container are its own, and which it has from its image: one call for an image, and one for a
- * container that no list has told of. A label that the container repeats with its image's value counts as the image's, since
- * the engine doesn't tell these apart; where the image can't be looked at, all of them do.
+ * Knows which labels of a container are its own, and which it has from its image. That takes one call for an image, and one
+ * for a container that no list has named. A label with the same value as in the image counts as the image's, since the
+ * engine doesn't tell the two apart. Where the image can't be looked at, all labels count as the image's.
  */
 class ImageLabels {
   readonly #client: EngineClient;
@@ -143,7 +143,7 @@ class ImageLabels {
     this.#logger = options.logger;
   }
 
-  /** Whether the labels of that container's own can be told. */
+  /** Whether it is known which labels are the container's own. */
   knows(container: LabelledContainer): boolean {
     const image = this.#imageOf(container);
     return image === undefined ? this.#images.has(container.id) : this.#labels.has(image);
@@ -172,7 +172,7 @@ class ImageLabels {
     return { ...container, labels, ...(isLost && optsIn(container.labels[imageOptIn]) && { imageOptIn }) };
   }
 
-  /** What the container adds to its image; nothing where that isn't known. */
+  /** The labels that the container adds to its image; none where that isn't known. */
   #ownLabels(container: LabelledContainer): Labels {
     const inherited = this.#labels.get(this.#imageOf(container) ?? '');
     if (inherited === undefined) return {};
@@ -195,7 +195,7 @@ class ImageLabels {
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof EngineUnreachable) throw error;
-      // Another container may be allowed to be looked at.
+      // The engine may refuse this container alone: the others go on.
       this.#images.set(container.id, undefined);
       this.#warn(container, describeError(error));
     }

@@ -4,12 +4,12 @@ import { LastLines, LineSplitter } from '../output-lines.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import type { InspectedContainer } from '../engine/engine-shapes.ts';
 
-/** A log's last lines may be of any length. */
+/** The last lines of a log may be of any length. */
 const MAX_BYTES = 1024 * 1024;
 const MAX_LINE_CHARS = 16 * 1024;
 /** Of each frame of a log. */
 const HEAD_BYTES = 8;
-/** A quick program has printed before the engine notes when it was started. */
+/** A quick program prints before the engine has noted its start. */
 const START_SLACK_MS = 1_000;
 
 type LogReader = Pick<EngineClient, 'inspect' | 'readLog'>;
@@ -50,13 +50,13 @@ async function readLog(
   const isRestarted = (container.RestartCount ?? 0) > 0;
   await client.readLog(container.Id, {
     ...{ lines, signal },
-    // What an earlier run printed explains nothing; after a restart by the engine it may explain all.
+    // The output of an earlier run explains nothing, unless the engine has restarted the container since.
     sinceMs: isRestarted || !(sinceMs > 0) ? undefined : sinceMs,
     read: (log) => collect(container.Config?.Tty === true ? readPlain(log) : readFrames(log), last),
   });
 }
 
-/** Stops reading where it gets too much. */
+/** Stops reading after 1 MiB. */
 async function collect(pieces: AsyncIterable<Piece>, last: LastLines): Promise<void> {
   const splitters = new Map<number, LineSplitter>();
   let bytes = 0;
@@ -75,12 +75,12 @@ interface Piece {
   readonly data: Uint8Array;
 }
 
-/** The log of a terminal is the bytes themselves. */
+/** With a terminal, the log is the bytes themselves. */
 async function* readPlain(log: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
   for await (const data of log) yield { stream: 1, data };
 }
 
-/** Any other log comes in frames: one byte which stream, three empty ones, four of length, and the bytes. */
+/** Without a terminal, the log comes in frames: one byte for the stream, three empty ones, four for the length, then the bytes. */
 async function* readFrames(log: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
   let pending = Buffer.alloc(0);
   let stream = 1;

@@ -9,15 +9,15 @@ import type { ObservationSource } from '../engine/workload-observer.ts';
 import type { ContainerCache } from './container-cache.ts';
 import { type ContainerPlace, observeInspected, observeListed } from './observe.ts';
 
-/** What tells a container's networks; the entry of a list has it, too. */
+/** The part of a container that tells its networks; entries of lists have it too. */
 type Attached = Pick<InspectedContainer, 'HostConfig' | 'NetworkSettings'> | ListedContainer;
 
-/** Whoever follows a renamed container has its new name by then, or nobody does. */
+/** Within this time a renamed container is watched under its new name, or will not be. */
 const RENAME_MS = 2_000;
 
 /**
- * Looks at containers: what they do, and where they answer. The proxy joins their networks for that. What the cache doesn't
- * tell, an inspect does. Owns timers: `close()`.
+ * Looks at containers: their state, and where they answer, for which the proxy joins their networks. It inspects what the
+ * cache doesn't tell. Owns timers: `close()`.
  */
 export class ContainerSource implements ObservationSource {
   readonly noun = 'container';
@@ -49,7 +49,7 @@ export class ContainerSource implements ObservationSource {
     this.#engine.membership.forget(refOf(name));
   }
 
-  /** A watched container has another name: the proxy stays on its networks until it is watched under that, or isn't. */
+  /** A watched container has another name. The proxy stays on its networks for a moment, in which it may be watched under that. */
   rename({ from, to }: { readonly from: string; readonly to: string }): void {
     if (!this.#watched.has(from)) return;
     const { membership } = this.#engine;
@@ -66,7 +66,7 @@ export class ContainerSource implements ObservationSource {
     this.#renames.clear();
   }
 
-  /** The container whose network `name` uses, by id or name, as far as is known. */
+  /** The container whose network `name` uses, by id or name; undefined where there is none, or it isn't known. */
   ownerOf(name: string): string | undefined {
     return this.#owners.get(name);
   }
@@ -95,7 +95,7 @@ export class ContainerSource implements ObservationSource {
       const stoppedBy = this.#cache.stoppedBy(container.Id);
       return observeInspected(container, { place, apiVersion, stoppedBy });
     }
-    // Renamed meanwhile: what was seen belongs to another name, and that event is on its way.
+    // Renamed meanwhile: what was seen belongs to another name, and the event of that will follow.
     session.throwIfAborted();
     return this.#missing(name);
   }
@@ -111,12 +111,12 @@ export class ContainerSource implements ObservationSource {
     { container, session }: { readonly container: ListedContainer; readonly session: AbortSignal },
   ): void {
     this.#noteOwner(name, container);
-    // Where the other container can't be asked, the look after the start asks again.
+    // Where the other container can't be inspected now, the look after the start tries again.
     if (sharedNetworkOwner(container) === undefined) this.#need(name, container);
     else void this.#findHolder(container, session).then((holder) => this.#need(name, holder), ignore);
   }
 
-  /** Where a container answers that was just inspected; where it runs, the proxy is on its networks then, if it can be. */
+  /** Where a container answers that was just inspected. If it runs, this waits until the proxy is on its networks, or can't be. */
   async #locate(
     container: InspectedContainer,
     { name, session }: { readonly name: string; readonly session: AbortSignal },
@@ -131,7 +131,7 @@ export class ContainerSource implements ObservationSource {
     if (owner !== undefined && hasLostNetwork(container, holder))
       return {
         hosts: [],
-        stranded: `it has lost its network with the container "${holder.Name?.slice(1) ?? owner}", and has to be started again`,
+        stranded: `it lost its network when the container "${holder.Name?.slice(1) ?? owner}" stopped, and has to be started again`,
       };
     const { networkNames, hostAddresses } = await this.#engine.membership.settle(refOf(name), session);
     return { hosts: chooseHosts(holder, { ownNetworks: networkNames, hostAddresses }) };
@@ -148,7 +148,7 @@ export class ContainerSource implements ObservationSource {
       this.#engine.membership.need(refOf(name), listNeededNetworks(holder));
   }
 
-  /** The container whose networks it uses: itself, as a rule. */
+  /** The container whose networks this one uses, mostly itself. */
   async #findHolder<T extends Attached>(
     container: T,
     session: AbortSignal,
@@ -158,7 +158,7 @@ export class ContainerSource implements ObservationSource {
   }
 }
 
-/** A network is made anew with each start of its owner; who uses it keeps the one that was there when it started. */
+/** Each start of the owner makes its network anew. A container that uses it keeps the network of the moment when it started. */
 function hasLostNetwork({ State: user }: InspectedContainer, { State: owner }: InspectedContainer): boolean {
   if (owner?.Running !== true) return true;
   return startedMs(owner) > startedMs(user);

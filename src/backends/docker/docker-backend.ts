@@ -1,8 +1,8 @@
 /**
  * Containers of a Docker engine behind the backend port. Input: the engine's event stream and lists. Output: what the
- * sink is told. Guarantees: subscribes before it lists, so that nothing is lost between; asks the engine only after
- * an event, a reconnect or a call of the port, by the clock only for the outcome of a health check that the engine doesn't
- * tell; never takes silence for an answer.
+ * sink is told. Guarantees: it subscribes before it lists, so that nothing is lost in between. It asks the engine only after
+ * an event, a reconnect or a call of the port; by a timer only for the outcome of a health check, where the engine sends no
+ * event for that. It never takes a missing answer for an answer.
  */
 import type { Observation } from '../../model/observation.ts';
 import { type DockerWorkload, type Workload, workloadKey } from '../../model/workload.ts';
@@ -26,7 +26,7 @@ import { ContainerSource } from './container-source.ts';
 import { HealthPoller } from './health-poller.ts';
 
 export interface DockerBackendOptions extends LabelOptions {
-  /** Lent: the backend gives it back when it is closed. */
+  /** Lent: the backend gives it back at `close()`. */
   readonly engine: EngineConnection;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -158,7 +158,7 @@ export class DockerBackend implements Backend {
     await this.#link.close();
   }
 
-  /** Containers are left as they are: the same as `close()`, without waiting for it. */
+  /** The same as `close()`, without waiting for it: containers are left as they are. */
   destroy(): void {
     void this.close();
   }
@@ -214,7 +214,10 @@ export class DockerBackend implements Backend {
   }
 }
 
-/** Containers that use this one's network lose it with its end. What follows an end counts, too: its own event may be lost. */
+/**
+ * After these events, containers that use this one's network are looked at: they lose it when this one ends. Later events count
+ * too, since the event of the end may be lost.
+ */
 const ENDS = new Set(['die', 'died', 'stop', 'start', 'destroy', 'remove']);
 
 function keyOf(container: string): string {

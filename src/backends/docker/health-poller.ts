@@ -6,8 +6,8 @@ import { LookPoller } from '../engine/look-poller.ts';
 const MAX_POLL_MS = 1_000;
 
 /**
- * Looks for the outcome of health checks where the engine tells only that one begins, as Podman does: from then on, until
- * the container is healthy or unhealthy. Docker tells the outcome itself, and is asked nothing. `close()` ends it.
+ * Looks for the outcome of health checks where the engine tells only that one begins, as Podman does. It looks from then on
+ * until the container is healthy or unhealthy. Docker tells the outcome itself and is not asked. `close()` ends it.
  */
 export class HealthPoller extends LookPoller {
   /** A container was looked at. */

@@ -11,9 +11,9 @@ import type {
 export interface ContainerPlace {
   /** Best first. */
   readonly hosts: readonly string[];
-  /** Why nothing reaches it until it is started anew: the network that it uses has ended with its owner. */
+  /** Why nothing reaches it until it is started again: the network that it uses went with its owner. */
   readonly stranded?: string;
-  /** Why nothing ever will. */
+  /** Why nothing can ever reach it. */
   readonly problem?: string;
 }
 
@@ -21,9 +21,9 @@ const REMOVED_BY_STOP = 'it was started with --rm, so that stopping it would rem
 
 /**
  * What an inspect says about a container.
- * @param options.place where it answers; told only while it runs.
- * @param options.apiVersion the engine's, where it told; otherwise it counts as new.
- * @param options.stoppedBy how its last run ended, as far as events have told; told only where it is stopped.
+ * @param options.place where it answers; used only while it runs.
+ * @param options.apiVersion of the engine; undefined counts as new.
+ * @param options.stoppedBy how its last run ended, as far as events have told; used only where it is stopped.
  */
 export function observeInspected(
   container: InspectedContainer,
@@ -42,7 +42,7 @@ export function observeInspected(
   const state = seen === 'running' && place.stranded !== undefined ? 'stranded' : seen;
   const detail = describeObstacle(container, { state, place });
   const graceMs = ownGraceMs(container.Config?.StopTimeout);
-  // What never ran has not ended by itself: it was put in the place of another.
+  // A container that never ran has not ended by itself: somebody has just made it, perhaps in place of another one.
   const ended = container.State?.Status === 'created' ? 'others' : stoppedBy;
   const problem = isWithoutNetwork(container) ? WITHOUT_NETWORK : place.problem;
   return {
@@ -63,7 +63,7 @@ export function observeInspected(
 function readPublished({ HostConfig }: InspectedContainer): Pick<Observation, 'publishedPorts'> {
   const publishedPorts = Object.entries(HostConfig?.PortBindings ?? {}).flatMap(([target, bindings]) => {
     const protocol = target.endsWith('/udp') ? 'udp' : 'tcp';
-    // Of a range the engine chooses; `0` and `''` are any port.
+    // `0` and `''` stand for any port, and of a range the engine chooses one.
     const ports = (bindings ?? []).map(({ HostPort }) => Number(HostPort)).filter((port) => port > 0);
     return ports.map((port) => portKey(protocol, port));
   });
@@ -79,7 +79,7 @@ function describeObstacle(
   return state === 'running' && place.hosts.length === 0 ? 'it is on no network' : undefined;
 }
 
-/** Nothing mends that but a container made anew. */
+/** Only a container that is made anew helps. */
 const WITHOUT_NETWORK = 'the container has no network (network_mode: none), so nothing can connect to it';
 
 function isWithoutNetwork({ HostConfig, NetworkSettings }: InspectedContainer | ListedContainer): boolean {
@@ -109,7 +109,7 @@ export function observeListed(container: ListedContainer): Observation | undefin
   }
 }
 
-/** As engines tell a SIGKILL. */
+/** The exit code of a container that SIGKILL has ended. */
 const KILLED = 137;
 
 function describeExit(exitCode: number): string {
@@ -119,7 +119,7 @@ function describeExit(exitCode: number): string {
 function readState(state: InspectedState): 'stopped' | 'starting' | 'running' | 'paused' | 'stopping' {
   if (state.Restarting === true || state.Status === 'restarting') return 'starting';
   if (state.Paused === true) return 'paused';
-  // Nobody can start it any more; its place is free in a moment.
+  // It can't be started any more, and is gone in a moment.
   if (state.Status === 'removing') return 'stopping';
   if (state.Status === 'dead') return 'stopped';
   return state.Running === true ? 'running' : 'stopped';
@@ -134,8 +134,8 @@ function describeStop(state: InspectedState): string | undefined {
 }
 
 /**
- * The engine keeps the last run's health of a stopped container (`unhealthy`, mostly), and tells none at all of one
- * that never ran although its image declares a check. Newer engines leave the field out, or say `none`, without one.
+ * Reads the health. For a stopped container the engine keeps that of its last run, mostly `unhealthy`. For one that never ran
+ * it tells nothing, although its image declares a check. Without a check, newer engines leave the field out or say `none`.
  */
 function readHealth(container: InspectedContainer, state: Observation['state']): Observation['health'] {
   const declared = declaredCheck(container) !== undefined;
@@ -157,7 +157,7 @@ function readCheckTimes(check: InspectedHealthcheck, apiVersion: string | undefi
   const startPeriodMs = toMs(check.StartPeriod) ?? 0;
   const asksEarly = startPeriodMs > 0 && knowsStartInterval(apiVersion);
   const firstMs = asksEarly ? (toMs(check.StartInterval) ?? 5_000) : intervalMs;
-  // One more than the retries: the check that began within the start period.
+  // One check more than the retries: the one that began within the start period.
   const lastMs = startPeriodMs + ((check.Retries || 3) + 1) * (intervalMs + timeoutMs);
   return { firstMs, lastMs };
 }

@@ -6,7 +6,7 @@
 export const CALL_DEADLINES_MS = {
   ping: 5_000,
   info: 10_000,
-  /** Until the answer's head; the stream itself has no end. */
+  /** Until the head of the answer; the stream itself has no end. */
   events: 10_000,
   'past events': 10_000,
   'list containers': 60_000,
@@ -17,7 +17,7 @@ export const CALL_DEADLINES_MS = {
   'unpause container': 30_000,
   /** Beyond the grace between the polite signal and the kill. */
   'stop container': 10_000,
-  /** To its end. Short: it is read for the sake of one message. */
+  /** Until the log was read. Short: it is read for one message only. */
   'read log': 3_000,
   /** An engine that doesn't know `one-shot` takes two seconds over it. */
   'read stats': 5_000,

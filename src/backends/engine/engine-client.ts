@@ -19,7 +19,7 @@ import { type EngineEvent, parseEvent } from './event-stream.ts';
 
 const EVENTS_PATH = '/events';
 
-/** Which events are sent. */
+/** Which events the engine is to send. */
 export interface EventFilter {
   readonly types: readonly string[];
   readonly actions: readonly string[];
@@ -28,19 +28,19 @@ export interface EventFilter {
 /** One call: {@link EngineCall} names its deadline. */
 export interface CallRequest extends EngineRequest {
   readonly call: EngineCall;
-  /** Added to the deadline: what the engine is asked to wait itself; default 0. */
+  /** Added to the deadline: how long the engine itself is asked to wait; default 0. */
   readonly extraMs?: number;
 }
 
 /** The bytes of an event stream. */
 export type EventStream = AsyncIterable<Uint8Array> & {
-  /** What the engine's clock said when it began, to the second; undefined where it told no time. */
+  /** The engine's time when the stream began, to the second; undefined where the engine told none. */
   readonly engineMs: number | undefined;
 };
 
 export interface NetworkCall {
   readonly containerId: string;
-  /** As the engine takes it; what an engine doesn't know it leaves out. */
+  /** In the engine's own form; engines ignore what they don't know. */
   readonly endpoint: Readonly<Record<string, unknown>>;
   readonly signal: AbortSignal;
 }
@@ -64,7 +64,7 @@ export class EngineClient {
     this.#clock = clock;
   }
 
-  /** Of the engine, for example `1.41`, as its last answer told; undefined where none did. */
+  /** The engine's API version, such as `1.41`, from its last answer; undefined where no answer told one. */
   get apiVersion(): string | undefined {
     return this.#apiVersion;
   }
@@ -73,7 +73,7 @@ export class EngineClient {
     await this.call({ call: 'ping', method: 'GET', path: '/_ping', signal });
   }
 
-  /** @param network its name and id: only the containers of that network. */
+  /** Lists containers, running or not. @param network a network's name and id: then only the containers on that network. */
   async list(signal: AbortSignal, network?: readonly string[]): Promise<readonly ListedContainer[]> {
     const query = network === undefined ? { all: 1 } : { all: 1, filters: { network } };
     const text = await this.call({
@@ -118,7 +118,7 @@ export class EngineClient {
   }
 
   /**
-   * Takes as long as the container does; succeeds where it is already stopped (304).
+   * Stops a container, which takes as long as the container does; succeeds where it is already stopped (304).
    * @param options.graceMs undefined = the container's own, which is `ownGraceMs`.
    */
   async stop(
@@ -174,7 +174,7 @@ export class EngineClient {
     ) as ContainerStats;
   }
 
-  /** Refused with 403 where the container is on the network already, or may not be. */
+  /** Joins a network. Refused with 403 where the container is on it already, or may not be. */
   async connectNetwork(network: string, options: NetworkCall): Promise<void> {
     const { containerId, endpoint, signal } = options;
     const body = { Container: containerId, EndpointConfig: endpoint };
@@ -195,7 +195,7 @@ export class EngineClient {
   }
 
   /**
-   * The engine's events from `sinceMs` (epoch) on, without an end; the answer's head has arrived when this resolves.
+   * The engine's events from `sinceMs` (epoch) on, without an end. Resolves when the head of the answer has arrived.
    */
   async events(options: {
     readonly filter: EventFilter;
@@ -220,8 +220,8 @@ export class EngineClient {
   }
 
   /**
-   * The events between two moments of the engine's own clock. The second one has to be a little ahead: Docker tells what
-   * comes until then, and Podman nothing at all where it is over.
+   * The events between two times of the engine's own clock. The second one has to be a little ahead of now: where it has
+   * passed, Podman sends nothing. Docker then answers only when it has passed.
    */
   async pastEvents(options: {
     readonly filter: EventFilter;
@@ -232,7 +232,7 @@ export class EngineClient {
     const { filter, sinceNs, untilMs, signal } = options;
     const since = Math.min(sinceNs / 1e6, untilMs) / 1000;
     const filters = { type: filter.types, event: filter.actions };
-    // The last one spares Podman the wait; Docker doesn't know it.
+    // With `stream: false` Podman doesn't wait until then; Docker ignores it.
     const query = { since: since.toFixed(6), until: (untilMs / 1000).toFixed(3), filters, stream: false };
     const text = await this.call({ call: 'past events', method: 'GET', path: EVENTS_PATH, query, signal });
     return text.split('\n').flatMap((line) => parseEvent(line) ?? []);
@@ -274,7 +274,7 @@ export class EngineClient {
     const answer = await this.#transport.request(request);
     const version = answer.headers['api-version'];
     if (typeof version === 'string') this.#apiVersion = version;
-    // A body cut short must fail here: dockerode's own reader would wait for its end for ever.
+    // A body that is cut short must fail here: dockerode's own reader would wait for the rest for ever.
     const body = await readBody(answer).catch((cause: unknown) => {
       throw signal.aborted ? signal.reason : new EngineUnreachable(describeError(cause), { cause });
     });
@@ -300,7 +300,7 @@ function refusal(answer: IncomingMessage, body: string): EngineRefusal {
   try {
     message = (JSON.parse(body) as { readonly message?: string }).message ?? message;
   } catch {
-    // Whatever stands between us and the engine may answer in plain text.
+    // A proxy between us and the engine may answer in plain text.
   }
   return new EngineRefusal(message || `the engine answered with status ${status}`, { status });
 }

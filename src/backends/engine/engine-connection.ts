@@ -1,7 +1,7 @@
 /**
  * The one lasting connection to one Docker API. Input: its event stream. Output: every event, to each backend that follows
- * the connection. Guarantees: one client, one stream and one account of the proxy's own networks, however many backends
- * follow; a stream that breaks is renewed until the last of them has closed.
+ * the connection. Guarantees: one client, one stream and one membership in networks, however many backends follow; a stream
+ * that breaks is renewed until the last backend has closed.
  */
 import { setMaxListeners } from 'node:events';
 import { abortable } from '../../system/abortable.ts';
@@ -44,15 +44,15 @@ export interface ConnectionFollower {
   ended(reason: string): void;
 }
 
-/** How far the past events are asked for beyond now: the engine's clock is known to the second. */
+/** Past events are asked for up to this long after now: the engine's clock is known only to the second. */
 const AHEAD_MS = 2_000;
 
 /** Everything works within 5 s of the engine's return: at most 2 s of waiting, the rest for a long list. */
 export const RECONNECT = { firstMs: 100, maxMs: 2_000 };
 
 /**
- * Engines confirm the subscription a moment before it is in force; asking for the last seconds' events too closes
- * that gap. Events told twice do no harm.
+ * Engines confirm a subscription a moment before it is in force. Asking for the events of the last seconds as well closes
+ * that gap; an event that comes twice does no harm.
  */
 const OVERLAP_MS = 2_000;
 
@@ -66,7 +66,7 @@ export class EngineConnection {
   readonly membership: NetworkMembership;
   readonly system: OwnSystem;
   readonly clock: Clock;
-  /** Of every backend that the connection was lent to, whether or not it was opened. */
+  /** Every backend that the connection was lent to, opened or not. */
   readonly #borrowers = new Set<ConnectionFollower>();
   readonly #followers = new Set<ConnectionFollower>();
   readonly #lifetime = new AbortController();
@@ -94,7 +94,7 @@ export class EngineConnection {
     this.#borrowers.add(follower);
   }
 
-  /** Tells a backend of this session and every later one; connects if it is the first. */
+  /** Tells a backend of the present session and every later one; connects for the first backend. */
   follow(follower: ConnectionFollower): void {
     this.#followers.add(follower);
     this.#running ??= this.#run();
@@ -113,14 +113,14 @@ export class EngineConnection {
     this.client.close();
   }
 
-  /** A backend has its list: its workloads are about to say which networks they need. */
+  /** A backend has listed: its workloads are about to say which networks they need. */
   listed(): void {
     if (this.#session === undefined || this.#placed === this.#session) return;
     this.#placed = this.#session;
     this.membership.begin(this.#session);
   }
 
-  /** A workload has come awake, or has gone to sleep: while any is awake, a stream that carries nothing is checked. */
+  /** A workload has woken or gone to sleep. While any is awake, a stream that stays silent is checked. */
   followAwake(): void {
     const isNeeded = [...this.#followers].some((follower) => follower.isAwake());
     this.#silence?.setNeeded({ isNeeded });
@@ -174,7 +174,7 @@ export class EngineConnection {
     failed.catch(() => {});
     const silence = new SilenceCheck({
       clock,
-      // To the second, as it was told: what came within it was told by the stream that had just begun.
+      // The time is known to the second only. Events within that second came with the stream that had just begun.
       beganMs: beganMs + 1_000,
       ask: (sinceNs) => {
         const untilMs = beganMs + clock.monotonicMs() - subscribedMs + AHEAD_MS;
@@ -208,7 +208,7 @@ function mergeFilters(filters: readonly EventFilter[]): EventFilter {
   };
 }
 
-/** However it ends; a connection that breaks off is told as `aborted`, which would say nothing to a reader. */
+/** Used for every end of the stream: Node's own message for a broken connection, `aborted`, would tell a reader nothing. */
 function streamEnded(cause?: unknown): never {
   throw new EngineUnreachable('the engine ended the event stream', { cause });
 }
@@ -222,7 +222,7 @@ export interface EngineQueryOptions {
   readonly timeoutMs: number;
 }
 
-/** Connects, does `ask`, and is gone. @throws {Error} where the engine can't be asked, or not in time. */
+/** Connects, does `ask`, and disconnects. @throws {Error} where the engine can't be asked, or doesn't answer in time. */
 export async function askOnce<T>(
   options: EngineQueryOptions,
   ask: (client: EngineClient, signal: AbortSignal) => Promise<T>,

@@ -11,17 +11,19 @@ const FORMS = {
 } as const;
 
 /**
- * An id out of the engine's answers or events, as it is: one of another form would lead anywhere in the API once it is part of
- * a path or a filter. @throws {EngineRefusal} where it is none.
+ * Checks an id from an engine's answer or event, and returns it. Anything of another form could lead anywhere in the API once
+ * it is part of a path or a filter. @throws {EngineRefusal} where it has not the form of such an id.
  */
 export function checkId(what: keyof typeof FORMS, id: unknown): string {
   if (typeof id === 'string' && FORMS[what].test(id)) return id;
-  throw new EngineRefusal(`the engine tells ${showId(id)} as the id of a ${what}`, { status: 502 });
+  throw new EngineRefusal(`the engine gave ${showId(id)} as the id of a ${what}, which is no such id`, {
+    status: 502,
+  });
 }
 
-/** A name, or an id that somebody else has written, as one segment of a path. @throws {EngineRefusal} where it can't be one. */
+/** Makes a name or an id one segment of a path. @throws {EngineRefusal} where it can't be one. */
 export function pathSegment(text: string): string {
-  // Servers decode a path before they tidy it up, so that an encoded slash may still lead elsewhere.
+  // No slash, not even an encoded one: servers decode a path before they resolve it.
   if (/^(?!\.{0,2}$)[^/\\]+$/.test(text)) return encodeURIComponent(text);
   throw new EngineRefusal(`${showId(text)} is neither a name nor an id`, { status: 404 });
 }

@@ -9,9 +9,9 @@ import { type ConnectionFollower, type EngineConnection, RECONNECT } from './eng
 import { EngineUnreachable } from './errors.ts';
 import type { EngineEvent } from './event-stream.ts';
 
-/** What the link tells its owner. */
+/** What a link tells its backend. */
 export interface LinkListener<T> {
-  /** A whole list, and the events that came while it was made; resolves when all that follows from it was looked at. */
+  /** A whole list, and the events that came while it was made. Resolves when everything that has changed was looked at. */
   listed(list: T, events: readonly EngineEvent[]): Promise<void>;
   event(event: EngineEvent): void;
   reachable(reachable: boolean, reason?: string): void;
@@ -24,15 +24,16 @@ export interface EngineLinkOptions<T> {
   readonly listener: LinkListener<T>;
 }
 
-/** An engine that takes the connection but says nothing must not hold up the start for longer. */
+/** An engine that accepts the connection but never answers must not hold up the start for longer. */
 const FIRST_LOOK_MS = 5_000;
 
 /** Between tries of a call while the engine comes and goes. */
 const RETRY = { firstMs: 100, maxMs: 2_000 };
 
 /**
- * What one backend has of the connection that it was lent: lists in every session, and hands on the events from then on.
- * A list that fails is asked for again; nobody else who follows the connection notices. `close()` gives it back.
+ * One backend's use of the connection that it was lent. It lists once in every session, and passes on the events from then
+ * on. It asks again for a list that failed, which other backends on the connection don't notice. `close()` gives the
+ * connection back.
  */
 export class EngineLink<T> {
   readonly #connection: EngineConnection;
@@ -42,7 +43,7 @@ export class EngineLink<T> {
   readonly #awake = new Set<string>();
   readonly #follower: ConnectionFollower;
   #session: AbortSignal | undefined;
-  /** What came before the list did. */
+  /** The events that came before the list. */
   #early: EngineEvent[] = [];
   #told: boolean | undefined;
   #firstLook: () => void = () => {};
@@ -61,7 +62,7 @@ export class EngineLink<T> {
     connection.lend(this.#follower);
   }
 
-  /** From the list until the stream that it belongs to ends; undefined while the engine is away. */
+  /** Lasts from the list until its event stream ends; undefined while the engine is away. */
   get session(): AbortSignal | undefined {
     return this.#session;
   }
@@ -71,7 +72,7 @@ export class EngineLink<T> {
     return this.#lifetime.signal;
   }
 
-  /** A workload was looked at: while any is awake, a stream that carries nothing is checked now and then. */
+  /** A workload was looked at. While any is awake, a stream that stays silent is checked. */
   observed(name: string, { state }: Observation): void {
     if (state === 'running' || state === 'stranded' || state === 'starting' || state === 'paused')
       this.#awake.add(name);
@@ -85,7 +86,7 @@ export class EngineLink<T> {
     this.#connection.followAwake();
   }
 
-  /** Connects, and stays connected until `close()`. Resolves after the first full look or the first failure. */
+  /** Connects, and stays connected until `close()`. Resolves when everything was looked at once, or after the first failure. */
   start(): Promise<void> {
     if (this.#closing !== undefined) return this.#closing;
     return new Promise((resolve) => {
@@ -102,7 +103,7 @@ export class EngineLink<T> {
   }
 
   /**
-   * Does `work` as soon as the engine answers, and again where it goes away meanwhile.
+   * Does `work` as soon as the engine answers, and again where the engine goes away meanwhile.
    * @throws what `work` throws otherwise; the signal's reason when it aborts.
    */
   async retry<R>(work: () => Promise<R>, signal: AbortSignal): Promise<R> {
@@ -135,13 +136,13 @@ export class EngineLink<T> {
   async #keepListing(stream: AbortSignal): Promise<void> {
     const session = this.#openSession(stream);
     for (let failures = 1; !session.aborted; failures++) {
-      // What was heard of before is in the list.
+      // The list that comes now includes what earlier events have told.
       this.#early = [];
       try {
         this.#take(await this.#options.list(session), session);
         return;
       } catch (error) {
-        // The end of the stream is told by whoever has noticed it.
+        // The connection itself tells that the stream has ended.
         if (session.aborted) return;
         this.#fail(describeError(error));
       }
@@ -177,7 +178,7 @@ export class EngineLink<T> {
 
   #heard(event: EngineEvent): void {
     const { types, actions } = this.#options.filter;
-    // As engines filter: `health_status` stands for `health_status: healthy`, too.
+    // As engines filter: `health_status` also lets `health_status: healthy` through.
     if (!types.includes(event.type) || !actions.includes(event.action.split(':')[0] ?? '')) return;
     if (this.#session === undefined) this.#early.push(event);
     else this.#options.listener.event(event);

@@ -1,13 +1,13 @@
 /**
- * The fields of the engine's answers that are read, and no others. All optional: engines from API 1.41 to 1.56 leave
- * out different ones, and each reader says what a missing field means.
+ * The fields of the engine's answers that the proxy reads. They are optional: engines from API 1.41 to 1.56 leave out
+ * different ones. Whoever reads a field decides what its absence means.
  */
 
 /** One entry of `GET /containers/json`. */
 export interface ListedContainer {
   readonly Id: string;
   readonly ImageID?: string;
-  /** In s since the epoch. */
+  /** Seconds since the epoch. */
   readonly Created?: number;
   readonly Names?: readonly string[] | null;
   readonly Labels?: Readonly<Record<string, string>> | null;

@@ -24,7 +24,7 @@ export interface EngineRequest {
   readonly signal: AbortSignal;
 }
 
-/** A request as dockerode puts it. */
+/** A request as dockerode has built it. */
 interface WrittenRequest {
   readonly options: RequestOptions;
   readonly body: string | undefined;
@@ -46,9 +46,9 @@ export function createEngineTransport(address: EngineAddress): EngineTransport {
     address.kind === 'socket'
       ? { socketPath: address.path, host: undefined, port: undefined }
       : { socketPath: undefined, host: `${protocol}://${address.host}`, port: address.port };
-  // Named although undefined: dockerode fills what isn't named from DOCKER_HOST and its companions by itself.
+  // Set to undefined by name: options that are absent, dockerode reads from DOCKER_HOST and the like.
   const unset = { version: undefined, timeout: undefined, ca: undefined, cert: undefined, key: undefined };
-  // The types don't list all that dockerode hands on to its HTTP client.
+  // The types lack some options that dockerode passes on to its HTTP client.
   const untyped = { agent, pathPrefix: '/' };
   const docker = new Docker({ ...unset, ...where, protocol, ...untyped });
   leaveSending(docker);
@@ -56,9 +56,9 @@ export function createEngineTransport(address: EngineAddress): EngineTransport {
 }
 
 /**
- * Has dockerode put requests into words, and hand them out instead of sending them: its own sender settles on an answer or
- * an error alone, and there are ends without either. It also spells each request out in full for a debugging log that is
- * off, which takes minutes for a thousand at once.
+ * Has dockerode build requests, and hand them out instead of sending them. Its own sender settles only on an answer or an
+ * error, but a connection may end without either. It also formats each request in full for a debug log that is off, which
+ * takes minutes for a thousand at once.
  */
 function leaveSending(docker: Docker): void {
   const buildRequest = (
@@ -87,7 +87,7 @@ export class EngineTransport {
   }
 
   /**
-   * Resolves when the answer's head has arrived; the caller reads the body to its end, which the signal ends as well.
+   * Resolves when the answer's head has arrived. The caller reads the body to its end; the signal ends that too.
    * @throws {EngineUnreachable} or the signal's reason.
    */
   async request(request: EngineRequest): Promise<IncomingMessage> {
@@ -124,7 +124,7 @@ export class EngineTransport {
   }
 }
 
-/** A file that is absent is left out; the handshake's message then says what the engine misses. */
+/** Leaves out files that don't exist: the message of the handshake then says what the engine lacks. */
 function readTls(tls: EngineTls): Readonly<Record<string, unknown>> {
   const read = (file: string): Buffer | undefined => {
     if (tls.certFolder === undefined) return undefined;

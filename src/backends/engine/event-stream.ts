@@ -1,6 +1,6 @@
 /**
- * The engine's event stream: bytes in, events out. JSON objects, one a line, cut anywhere by the transport; what can't
- * be read is skipped, since a list after each reconnect repairs whatever was missed.
+ * The engine's event stream: bytes in, events out. Events are JSON objects, one a line; the transport may cut them anywhere. A
+ * line that can't be read is skipped.
  */
 
 /** One event, in the fields that every engine version has. */
@@ -12,7 +12,7 @@ export interface EngineEvent {
   readonly id: string;
   /** Of a container: its labels, `name`, `image`, and what the action adds. */
   readonly attributes: Readonly<Record<string, string>>;
-  /** By the engine's clock, in ns since the epoch, as exactly as a number can say; absent where the engine tells none. */
+  /** By the engine's clock, in ns since the epoch, rounded as a number is; absent where the engine tells no time. */
   readonly timeNs?: number;
 }
 

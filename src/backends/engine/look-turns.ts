@@ -7,8 +7,8 @@ interface Turn {
 }
 
 /**
- * Starts looks in the order in which they are asked for: at most so many at once, and one of each name. Callers who ask for
- * a name that waits already share one look. A look that never ends takes up one place, however often it is asked for.
+ * Starts looks in the order in which they are asked for: at most `maxAtOnce`, and one of each name. Callers who ask for a name
+ * that waits already share one look. A look that never ends takes up one place, however often its name is asked for.
  */
 export class LookTurns {
   readonly #maxAtOnce: number;
@@ -20,7 +20,7 @@ export class LookTurns {
     this.#maxAtOnce = maxAtOnce;
   }
 
-  /** Resolves or rejects as a look that begins after this call; where nothing is in its way, it begins at once. */
+  /** Settles as a look that begins after this call does; the look begins at once where nothing is in its way. */
   take(name: string, look: () => Promise<unknown>): Promise<void> {
     const waiting = this.#waiting.get(name);
     if (waiting !== undefined) return waiting.done;

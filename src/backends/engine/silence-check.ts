@@ -1,15 +1,15 @@
 import type { Cancel, Clock } from '../../system/clock.ts';
 import type { EngineEvent } from './event-stream.ts';
 
-/** After so long without an event the engine is asked whether there were any. */
+/** After so long without an event, the engine is asked whether there were any. */
 const SILENCE_MS = 60_000;
-/** An event that was told just now may still be on its way. */
+/** So long an event may be on its way in the stream. */
 const ON_ITS_WAY_MS = 1_000;
-/** Times come as numbers too big to be exact. */
+/** Times in ns are numbers too big to be exact. */
 const BLUR_NS = 1_000;
 
 /**
- * Finds out whether an event stream that carries nothing still works: asks for the past events, and compares. Asks only
+ * Finds out whether an event stream that stays silent still works: it asks for the past events, and compares. It does so only
  * while a workload is awake: one that sleeps needs no event before it is woken. Owns a timer: `close()`.
  */
 export class SilenceCheck {
@@ -25,7 +25,7 @@ export class SilenceCheck {
   /**
    * @param options.beganMs when the stream began, by the engine's own clock.
    * @param options.ask for the events since then, up to now.
-   * @param options.onFailed told once when the stream has missed one, or nothing can be asked.
+   * @param options.onFailed called once, when the stream has missed an event or the engine can't be asked.
    */
   constructor(options: {
     readonly clock: Clock;
@@ -40,7 +40,7 @@ export class SilenceCheck {
     this.#heardMs = options.clock.monotonicMs();
   }
 
-  /** The stream has told an event. */
+  /** The stream has brought an event. */
   heard({ timeNs = 0 }: EngineEvent): void {
     this.#heardMs = this.#clock.monotonicMs();
     this.#lastNs = Math.max(this.#lastNs, timeNs);
@@ -76,7 +76,7 @@ export class SilenceCheck {
       const newestNs = Math.max(0, ...events.map(({ timeNs = 0 }) => timeNs));
       if (newestNs > this.#lastNs + BLUR_NS) {
         await this.#clock.sleep(ON_ITS_WAY_MS);
-        if (newestNs > this.#lastNs + BLUR_NS) throw new Error('the engine has left out events');
+        if (newestNs > this.#lastNs + BLUR_NS) throw new Error('the stream has missed events');
       }
       this.#heardMs = this.#clock.monotonicMs();
       this.#arm();

@@ -23,13 +23,13 @@ export interface WorkloadObserverOptions {
   readonly source: ObservationSource;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Of the engine's connection that stands now, undefined while the engine is away. */
+  /** The present session; undefined while the engine is away. */
   readonly session: () => AbortSignal | undefined;
   /** A watched workload was looked at. */
   readonly observed: (name: string, observation: Observation) => void;
 }
 
-/** One workload's looks: the one in flight, and the one that begins after it. */
+/** The looks at one workload: the one in flight, and the one that begins after it. */
 interface Looks {
   /** Counts all looks, in the order in which they begin. */
   readonly number: number;
@@ -37,24 +37,24 @@ interface Looks {
   next: Promise<Observation> | undefined;
 }
 
-/** Inspects in flight at once after a reconnect. */
+/** So many inspects are in flight at once after a reconnect. */
 const MAX_CONCURRENT_LOOKS = 8;
-/** And after events: a storm of them must not open a connection for each workload. What a wake waits for is not counted. */
+/** And so many after events: a storm must not open a connection for each workload. A look that a wake waits for is not counted. */
 const MAX_EVENT_LOOKS = 32;
 /** The engine may refuse to inspect a damaged workload for ever; the next event tries again. */
 const MAX_TRIES = 5;
 const RETRY = { firstMs: 100, maxMs: 2_000 };
-/** Each call of a look has its own deadline; whatever becomes of those, the next look must not wait for this one for ever. */
+/** Each call of a look has a deadline of its own. This one makes sure that the next look never waits for ever. */
 const LOOK_DEADLINE_MS = 120_000;
 
-/** Looks at watched workloads, by name, and tells what it saw; at most one inspect of each is in flight. */
+/** Looks at watched workloads, by name, and tells what it saw. At most one inspect of each is in flight. */
 export class WorkloadObserver {
   readonly #options: WorkloadObserverOptions;
   readonly #watched = new Map<string, Observation>();
   readonly #looks = new Map<string, Looks>();
   readonly #turns = new LookTurns(MAX_EVENT_LOOKS);
   readonly #seers = new Set<(name: string, seen: Observation, number: number) => void>();
-  /** Of the look that an awake workload was last told from. */
+  /** The number of the look that made an observation, for workloads that it saw running. */
   readonly #seenAwake = new WeakMap<Observation, number>();
   #begun = 0;
 
@@ -62,7 +62,7 @@ export class WorkloadObserver {
     this.#options = options;
   }
 
-  /** What is known of `name` now; what takes an inspect is told later. */
+  /** Begins to watch. Returns what is known of `name` now; where that takes an inspect, the outcome is told later. */
   watch(name: string): Observation {
     const before = this.#watched.get(name);
     if (before !== undefined) return before;
@@ -84,12 +84,12 @@ export class WorkloadObserver {
     return this.#watched.get(name);
   }
 
-  /** Looks at `name` where it is watched, and again where that fails while the engine is there. Never rejects. */
+  /** Looks at `name` if it is watched, and again if that fails while the engine is there. Never rejects. */
   async look(name: string): Promise<void> {
     if (this.#watched.has(name)) await this.#keepLooking(name);
   }
 
-  /** Tells of every watched workload; those in `touched`, and those that aren't at rest, are inspected. */
+  /** Tells of every watched workload. It inspects those in `touched`, and those that are not at rest. */
   async lookAtAll(touched: ReadonlySet<string> | 'all'): Promise<void> {
     const session = this.#options.session();
     if (session === undefined) return;
@@ -107,7 +107,7 @@ export class WorkloadObserver {
   }
 
   /**
-   * One look that begins after this call, shared by all who ask meanwhile; the sink has been told when it resolves.
+   * Looks once, after this call; all who ask before that look begins share it. Resolves when the outcome was told.
    * @throws {EngineUnreachable | EngineRefusal}
    */
   refresh(name: string): Promise<Observation> {
@@ -123,8 +123,8 @@ export class WorkloadObserver {
   }
 
   /**
-   * As `refresh()`, but content with a look that began after the first `begun` ones and saw the workload running:
-   * its start event is mostly seen before the call that started it returns, and a second look would only cost time.
+   * As `refresh()`, but a look that began after the first `begun` ones and saw the workload running will do. Mostly the start
+   * event leads to such a look before the call that started the workload returns, and a second one would only cost time.
    */
   async refreshAwake(name: string, begun: number): Promise<Observation> {
     const isEnough = (seen: Observation | undefined) =>
@@ -140,8 +140,8 @@ export class WorkloadObserver {
   }
 
   /**
-   * Resolves when a look that begins after this call, for whatever reason, sees `name` as `wanted`; asks for none by
-   * itself. @throws the signal's reason.
+   * Resolves when a look that begins after this call sees `name` as `wanted`. It asks for no look itself.
+   * @throws the signal's reason.
    */
   whenSeen(
     name: string,

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 
-/** How many processes of the proxy's own control group the system has killed for want of memory; undefined where it can't be told. */
+/** How many processes in the proxy's control group the system has killed because memory ran out; undefined where that isn't known. */
 export type CountOomKills = () => number | undefined;
 
 const MOUNT = '/sys/fs/cgroup';
 
-/** Reads what the kernel counts; processes that the proxy starts are in its own group. @param read default: this machine's files. */
+/** Reads the kernel's count; processes that the proxy starts are in its own group. @param read default: reads this machine's files. */
 export function createOomKillCount(read: (file: string) => string = readText): CountOomKills {
   return () => {
     for (const file of listFiles(read)) {
@@ -16,7 +16,7 @@ export function createOomKillCount(read: (file: string) => string = readText): C
   };
 }
 
-/** Of both versions of control groups, as the host names them, and as a container sees its own. */
+/** The files of both versions of control groups, where the host has them, and where a container sees its own. */
 function listFiles(read: (file: string) => string): readonly string[] {
   const lines = (tryRead(read, '/proc/self/cgroup') ?? '').split('\n');
   return lines.flatMap((line) => {

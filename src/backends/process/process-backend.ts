@@ -11,28 +11,28 @@ import { LastLines } from '../output-lines.ts';
 import { type ProcessRun, startProcess } from './process-run.ts';
 
 export interface ProcessBackendOptions {
-  /** What a workload's own variables are set on top of. */
+  /** The environment that the variables of a workload are added to. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** One workload; it lasts as long as it is watched or runs. */
+/** One workload, remembered while it is watched or runs. */
 interface Entry {
   spec: ProcessWorkload;
   observation: Observation;
   run: ProcessRun | undefined;
   starting: Promise<void> | undefined;
-  /** What the last run printed last, and when it has printed all. */
+  /** The last lines of the last run; `closed` resolves when all of its output has come. */
   output: { readonly last: LastLines; readonly closed: Promise<void> } | undefined;
 }
 
-/** Kept of what each process prints. */
+/** So many lines of each process are kept. */
 const MAX_KEPT_LINES = 50;
 
-/** As the container engine's. */
+/** The same as Docker's. */
 const DEFAULT_GRACE_MS = 10_000;
-/** How long the last lines may take to arrive when everything has ended. */
+/** How long the last lines may take to arrive when the process has ended. */
 const DRAIN_MS = 500;
 const HOSTS: readonly string[] = ['127.0.0.1', '::1'];
 const NEVER_STARTED: Observation = {
@@ -51,7 +51,7 @@ export class ProcessBackend implements Backend {
   readonly #options: ProcessBackendOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #watched = new Set<string>();
-  /** Those whose output is still open, also after their end. */
+  /** The runs whose output is still open, even after their end. */
   readonly #runs = new Set<ProcessRun>();
   #sink: BackendSink | undefined;
   #isClosed = false;
@@ -65,7 +65,7 @@ export class ProcessBackend implements Backend {
     sink.reachable(true);
   }
 
-  /** Watched again with another command, it takes that at its next start. */
+  /** Begins to watch. Another command counts from the next start on. */
   watch(workload: Workload): Observation {
     const spec = processOf(workload);
     this.#watched.add(workloadKey(spec));
@@ -102,12 +102,12 @@ export class ProcessBackend implements Backend {
   async sleep(workload: Workload, options: { readonly graceMs: number | undefined }): Promise<void> {
     const entry = this.#entries.get(workloadKey(processOf(workload)));
     if (entry === undefined) return;
-    // No wait where none is needed: a wake that comes next must see that the process is stopping.
+    // Doesn't yield where there is nothing to wait for: the next wake must see that the process is stopping.
     if (entry.starting !== undefined) await entry.starting.catch(ignore);
     await this.#stop(entry, options.graceMs ?? DEFAULT_GRACE_MS);
   }
 
-  /** Where the process has just ended, its last words may still be on their way. */
+  /** Where the process has just ended, this waits a moment for its last lines. */
   async readOutput(workload: Workload, { of, lines, signal }: OutputRequest): Promise<readonly string[]> {
     const output = this.#entries.get(workloadKey(processOf(workload)))?.output;
     if (of === 'check' || output === undefined) return [];
@@ -123,7 +123,7 @@ export class ProcessBackend implements Backend {
       if (entry.starting !== undefined) await entry.starting.catch(ignore);
       await this.#stop(entry, DEFAULT_GRACE_MS);
     });
-    // What the system doesn't end holds up nobody's shutdown.
+    // A process that the system doesn't end must not hold up the shutdown.
     await Promise.allSettled(endings);
     const drained = new AbortController();
     void this.#options.clock.sleep(DRAIN_MS, drained.signal).then(() => this.#release(), ignore);
@@ -185,7 +185,7 @@ export class ProcessBackend implements Backend {
     });
   }
 
-  /** A process that left its group could hold the output open for ever. */
+  /** Closes the output: a process that left its group could hold it open for ever. */
   #release(): void {
     for (const run of this.#runs) run.release();
   }
@@ -209,7 +209,7 @@ export class ProcessBackend implements Backend {
     if (this.#watched.has(key)) this.#sink?.observed(key, observation);
   }
 
-  /** Runs on until `sleep()` or `close()` where it still runs. */
+  /** Forgets a workload that is not watched, unless it still runs: then it runs on until `sleep()` or `close()`. */
   #forget(key: string): void {
     const entry = this.#entries.get(key);
     if (entry === undefined || this.#watched.has(key)) return;

@@ -1,19 +1,18 @@
 import { readdir, readFile } from 'node:fs/promises';
 
-/** Sends a signal to all processes of a group; nothing happens where there is none left, or only the dead. */
+/** Sends a signal to all processes of a group; does nothing where none is left, or only zombies. */
 export function signalGroup(groupId: number, signal: 'SIGTERM' | 'SIGKILL'): void {
   try {
     process.kill(-groupId, signal);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    // EPERM: for a moment on some systems, where only the dead are left.
+    // EPERM: on some systems, for a moment, where only zombies are left.
     if (code !== 'ESRCH' && code !== 'EPERM') throw error;
   }
 }
 
 /**
- * Whether no process of a group lives any more. The dead don't count although the system still lists them: where process 1
- * is no init, nobody takes them off the list.
+ * Whether no process of a group lives any more. Zombies don't count: where process 1 is no init, nobody reaps them.
  */
 export async function isGroupEmpty(groupId: number): Promise<boolean> {
   try {
@@ -23,7 +22,7 @@ export async function isGroupEmpty(groupId: number): Promise<boolean> {
   }
   if (process.platform !== 'linux') return false;
   const ids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
-  // Nothing is known where the system hides its processes.
+  // Some systems hide processes; then nothing is known.
   if (ids.length === 0) return false;
   const stats = await Promise.all(ids.map((id) => readFile(`/proc/${id}/stat`, 'latin1').catch(() => '')));
   return !stats.some((stat) => isLivingMember(stat, groupId));

@@ -11,7 +11,7 @@ import { isGroupEmpty, signalGroup } from './process-group.ts';
 import { type CountOomKills, createOomKillCount } from './oom-kills.ts';
 
 export interface ProcessRunOptions {
-  /** What the workload's own variables are set on top of. */
+  /** The environment that the workload's variables are added to. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   /** One line of what the process prints. */
@@ -19,7 +19,7 @@ export interface ProcessRunOptions {
 }
 
 const MAX_LINE_CHARS = 16 * 1024;
-/** What is told of each stream of a process in so long: 5,000 lines and 2.5 MiB a second. */
+/** How much is passed on of each stream of a process in each interval: 5,000 lines and 2.5 MiB a second. */
 const PACE = { intervalMs: 100, lines: 500, bytes: 256 * 1024 } as const;
 
 /**
@@ -46,13 +46,13 @@ export async function startProcess(
   } catch (cause) {
     throw refused(workload, cause as NodeJS.ErrnoException);
   }
-  // Listens from the start: the process may be gone before anybody waits for it.
+  // It listens from the start: the process may end before anybody waits for it.
   const run = new ProcessRun({ child, clock, countOomKills, oomKillsBefore });
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve);
     child.once('error', (cause) => reject(refused(workload, cause)));
   });
-  // Later errors are failed kills, which the exit tells better.
+  // Later errors are about signals that could not be sent; the exit says more.
   child.on('error', () => {});
   readLines(child.stdout, options);
   readLines(child.stderr, options);
@@ -66,7 +66,7 @@ export interface ProcessEnd {
   readonly stoppedBy: StoppedBy;
 }
 
-/** Signals that come from others; the rest are a program's own faults. */
+/** Signals with which others end a process; all others come from faults of the program itself. */
 const STOP_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set([
   'SIGTERM',
   'SIGKILL',
@@ -80,42 +80,42 @@ function describeEnd(code: number | null, signal: NodeJS.Signals | null): Proces
   return { detail: `signal ${signal}`, stoppedBy: STOP_SIGNALS.has(signal) ? 'others' : 'itself' };
 }
 
-/** Nobody tells who has sent it; that somebody had too little memory is its own doing. */
+/** Nothing tells who sent a SIGKILL. One that came because memory ran out counts as the workload's own end. */
 function describeKill(oomKillsBefore: number | undefined, oomKills: number | undefined): ProcessEnd {
   const detail = 'killed by SIGKILL';
   if (oomKills === undefined || oomKillsBefore === undefined)
-    return { detail: `${detail}, perhaps for want of memory`, stoppedBy: 'others' };
+    return { detail: `${detail}, perhaps because memory ran out`, stoppedBy: 'others' };
   if (oomKills === oomKillsBefore) return { detail, stoppedBy: 'others' };
   return { detail: `${detail}, out of memory`, stoppedBy: 'itself' };
 }
 
-/** Between looks whether the group is empty, once its leader is gone. */
+/** How often to look whether the group is empty, once its leader has exited. */
 const GROUP_POLL = { firstMs: 10, maxMs: 250 };
-/** What was killed so long ago hangs in the system. */
+/** A process that has not ended so long after SIGKILL hangs in the system. */
 const KILL_DEADLINE_MS = 10_000;
 
 /** A process and the group it leads. */
 export class ProcessRun {
   /**
-   * Resolves when the leader has exited and its group is empty. Where it was asked to stop, the others have the rest of the
-   * grace to end in; where the leader has ended by itself they are killed at once.
+   * Resolves when the leader has exited and its group is empty. After a `stop()`, the other processes may use the rest of the
+   * grace; where the leader ended by itself, they are killed at once.
    */
   readonly exited: Promise<ProcessEnd>;
-  /** Resolves when its output has ended too, or was let go of. */
+  /** Resolves when its output has ended too, or was closed by `release()`. */
   readonly closed: Promise<void>;
   readonly #child: ChildProcess;
   readonly #clock: Clock;
   #killAtMs = Number.POSITIVE_INFINITY;
   #cancelKill: Cancel | undefined;
   #isOver = false;
-  /** By the proxy itself. */
+  /** Whether the proxy itself has killed it. */
   #isKilled = false;
 
   constructor(options: {
     readonly child: ChildProcess;
     readonly clock: Clock;
     readonly countOomKills: CountOomKills;
-    /** Counted before it was started. */
+    /** The count before it was started. */
     readonly oomKillsBefore: number | undefined;
   }) {
     const { child, countOomKills, oomKillsBefore } = options;
@@ -138,8 +138,8 @@ export class ProcessRun {
   }
 
   /**
-   * Asks the group to end, and kills it after `graceMs`; asked again, the earlier end counts. Resolves when it has
-   * ended. @throws {Error} where the system doesn't end it although it was killed.
+   * Asks the group to end, and kills it after `graceMs`; of several calls, the earliest kill counts. Resolves when it has
+   * ended. @throws {Error} where it has not ended although it was killed.
    */
   async stop(graceMs: number): Promise<void> {
     if (this.#isOver) return;
@@ -153,14 +153,14 @@ export class ProcessRun {
     await this.#untilExited(graceMs + KILL_DEADLINE_MS);
   }
 
-  /** Kills the group at once, and lets go of its output. */
+  /** Kills the group at once, and closes its output. */
   destroy(): void {
     this.#cancelKill?.();
     if (!this.#isOver) this.#signal('SIGKILL');
     this.release();
   }
 
-  /** Lets go of the output, whoever still holds its other end. */
+  /** Closes the output, even where a process still holds its other end. */
   release(): void {
     this.#child.stdout?.destroy();
     this.#child.stderr?.destroy();
@@ -179,7 +179,7 @@ export class ProcessRun {
     }
   }
 
-  /** The leader has exited: lets the others use what is left of the grace, where one was given. */
+  /** After the leader's exit: the other processes may use what is left of the grace, if there is one; then they are killed. */
   async #endGroup(): Promise<void> {
     const { pid } = this.#child;
     const isStopping = this.#cancelKill !== undefined;
@@ -200,8 +200,8 @@ export class ProcessRun {
 }
 
 /**
- * Reads no more of what a process prints than the program can tell beside its other work: who prints faster has to wait, as in
- * front of a slow terminal.
+ * Reads what a process prints, but only as fast as the proxy can log it beside its other work. A process that prints faster
+ * has to wait, as with a slow terminal.
  */
 function readLines(
   stream: Readable | null,
@@ -242,7 +242,7 @@ function readLines(
   });
   stream.on('close', () => {
     cancel?.();
-    // Nothing comes any more, and somebody may wait for the last words.
+    // The end of the output: nothing is held back any more, since somebody may wait for the last lines.
     waiting.slice(-PACE.lines).forEach(printed);
     waiting = [];
   });
@@ -253,7 +253,7 @@ function refused(workload: ProcessWorkload, cause: NodeJS.ErrnoException): WakeE
   return new WakeError(`cannot start "${workload.command[0]}": ${explain(workload, cause)}`, { cause });
 }
 
-/** The system says "no such file" of the program and of the folder alike. */
+/** The system says "no such file" both where the program and where the folder doesn't exist. */
 function explain(workload: ProcessWorkload, cause: NodeJS.ErrnoException): string {
   if (cause.code === 'EACCES') return 'not allowed to run it';
   if (cause.code !== 'ENOENT') return cause.message;

@@ -186,7 +186,7 @@ export class Admission {
     const left = descriptors.bound - last;
     const ofLast = Math.max(SCARCE_LEAST, Math.ceil(left / Math.max(2, held.services - 1)));
     if (last >= descriptors.scarce && held.service + place.cost > ofLast) {
-      const why = `${service} holds more than its part of the last ones (${held.service} of ${ofLast}, with ${left} left)`;
+      const why = `${service} holds more than its part of the last descriptors (${held.service} of ${ofLast}, with ${left} left)`;
       return { bound: 'service-share', why };
     }
     const ofAll = Math.floor(descriptors.bound / (held.addresses + 1));

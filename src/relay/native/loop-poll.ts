@@ -35,7 +35,7 @@ const WRITABLE = 2;
  * @throws where these functions are missing, and on every thread but the first: only its event loop can be reached.
  */
 export function createLoopPoll(koffi: Koffi): LoopPoll {
-  if (!isMainThread) throw new Error('only the first thread has its event loop to hand');
+  if (!isMainThread) throw new Error("only the main thread's event loop can be reached");
   const declare = createDeclare(koffi);
   const defaultLoop = declare('uintptr_t uv_default_loop()');
   const handleSize = declare('size_t uv_handle_size(int type)');

@@ -60,7 +60,7 @@ test('a stream that carries events is not asked about', async () => {
   expect(engine.count(PAST)).toBe(0);
 });
 
-test('a stream that has left out events is ended, and everything is looked at again', async () => {
+test('a stream that has missed events is ended, and everything is looked at again', async () => {
   const { engine, sink, clock, db } = await setUp('running');
   engine.freezeEvents();
   // Beyond the second in which the stream began.
@@ -76,7 +76,7 @@ test('a stream that has left out events is ended, and everything is looked at ag
     .poll(() => sink.reachability.at(-1), { interval: 1 })
     .toMatchObject({
       reachable: false,
-      reason: 'its event stream is dead: the engine has left out events',
+      reason: 'its event stream is dead: the stream has missed events',
     });
   await clock.advance(100);
   await sink.until(() => sink.last(KEY)?.state === 'stopped');

@@ -39,7 +39,7 @@ test.each(HOSTILE)('a service whose id the engine tells as %j is an error of the
   swarm.create('web', {}, id);
   backend.watch(WEB);
   await backend.open(sink);
-  const told = `the engine tells ${JSON.stringify(id)} as the id of a service`;
+  const told = `the engine gave ${JSON.stringify(id)} as the id of a service, which is no such id`;
   expect(sink.reachability).toEqual([{ reachable: false, reason: told }]);
   await expect(backend.sleep(WEB)).rejects.toThrow('does not answer');
   expect(swarm.requests.filter((request) => request.includes(ELSEWHERE))).toEqual([]);
@@ -50,7 +50,7 @@ test.each(HOSTILE)('the event of a service with the id %j leads nowhere', async 
   const web = swarm.create('web');
   await backend.open(sink);
   swarm.emit({ ...web, id }, 'update');
-  const told = `cannot read swarm services: the engine tells ${JSON.stringify(id)} as the id of a service`;
+  const told = `cannot read swarm services: the engine gave ${JSON.stringify(id)} as the id of a service, which is no such id`;
   await vi.waitFor(() => expect(logger.lines.map(({ message }) => message)).toContain(told));
   expect(swarm.requests.filter((request) => request.includes(ELSEWHERE))).toEqual([]);
   // What was known of the service before still holds.
@@ -70,6 +70,6 @@ test.each([
   const id = `../../images/${ELSEWHERE}?x=`;
   web.tasks = web.tasks.map((task) => ({ ...task, ...fields(id) }));
   await backend.open(sink);
-  const told = `the engine tells ${JSON.stringify(id)} as the id of a ${what}`;
+  const told = `the engine gave ${JSON.stringify(id)} as the id of a ${what}, which is no such id`;
   expect(sink.reachability).toEqual([{ reachable: false, reason: told }]);
 });

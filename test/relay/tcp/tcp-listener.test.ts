@@ -141,6 +141,19 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     expect(told).toEqual([expect.objectContaining({ code: 'failed' })]);
   });
 
+  test('counts the clients that a limit of the service keeps out', async () => {
+    listener.destroy();
+    const [clock, logger] = [new FakeClock(), silentLogger];
+    const descriptors = new Descriptors({ limit: 8_192, clock, logger });
+    const admission = new Admission({ descriptors, counts: createClientCounts(7), clock, logger });
+    const bounds = { maxConnections: 1, maxConnectionsPerAddress: 0 };
+    listener = create('', { admission, binding: bindingTo(upstream, { bounds }) });
+    await listener.open();
+    await relayed();
+    expect(await ending(sockets.begin(port))).toBe('ECONNRESET');
+    expect([listener.refusals, holds.length]).toEqual([{ 'max-connections': 1 }, 1]);
+  });
+
   test.runIf(kind === 'stream')(
     'says that a client was not accepted for want of descriptors, counts it, and goes on',
     async () => {

@@ -18,6 +18,8 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
   let upstream: Socket;
   let inner: RelaySockets;
   let ends: number;
+  /** How it ended, in the relay's words. */
+  let how: string | undefined;
   let ended: Promise<void>;
   let connection: RelayedConnection;
 
@@ -40,8 +42,9 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
 
   const relay = () => {
     ended = new Promise((resolve) => {
-      connection = joiner.join(inner, () => {
+      connection = joiner.join(inner, (reached) => {
         ends++;
+        how = reached;
         resolve();
       });
     });
@@ -339,6 +342,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     relay();
     expect(await end).toBe('ECONNRESET');
     await expectOneEnd();
+    expect(how).toBe('upstream-reset');
   });
 
   test('resets the upstream when the client was gone before it began', async () => {
@@ -348,6 +352,7 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     relay();
     expect(await end).toBe('ECONNRESET');
     await expectOneEnd();
+    expect(how).toBe('client-reset');
   });
 
   test('ends once when both were gone before it began', async () => {

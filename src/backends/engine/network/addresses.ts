@@ -1,6 +1,6 @@
 import type { InspectedContainer, InspectedEndpoint } from '../engine-shapes.ts';
 
-/** Where the host's own network answers, seen from there. */
+/** The addresses of the host, for a proxy on the host. */
 export const LOOPBACK: readonly string[] = ['127.0.0.1', '::1'];
 
 /**

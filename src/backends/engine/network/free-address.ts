@@ -8,12 +8,12 @@ export interface AddressPool {
   readonly from: 'top' | 'bottom';
 }
 
-/** Beyond that a pool counts as full: nobody puts so many containers on one network. */
+/** After so many tries a pool counts as full: no network has so many containers. */
 const MAX_TRIES = 70_000;
 
 /**
  * An address of the pool that isn't taken; undefined where there is none, or the range can't be read. Pure.
- * @param taken addresses in any spelling; what is none is passed over.
+ * @param taken addresses in any spelling; texts that are no address are ignored.
  */
 export function findFreeAddress(pool: AddressPool, taken: Iterable<string>): string | undefined {
   if (!ipaddr.isValidCIDR(pool.range)) return undefined;
@@ -22,7 +22,7 @@ export function findFreeAddress(pool: AddressPool, taken: Iterable<string>): str
   const size = 1n << BigInt(bytes.length * 8 - prefix);
   const first = (toNumber(bytes) / size) * size;
   const used = new Set([...taken].flatMap((text) => readNumber(text, base.kind())));
-  // The network's own address and the one of all: neither is a container's.
+  // Neither the address of the network itself nor the broadcast address.
   let [low, high] = [first + 1n, first + size - 2n];
   for (let tries = 0; tries < MAX_TRIES && low <= high; tries++) {
     const candidate = pool.from === 'top' ? high-- : low++;

@@ -1,19 +1,19 @@
 import { isDefaultBridge } from './addresses.ts';
 import type { InspectedContainer } from '../engine-shapes.ts';
 
-/** A network as a container's description names it. */
+/** A network as a container names it. */
 export interface NetworkRef {
   readonly name: string;
   /** Undefined where the engine doesn't tell it yet: in a container that never ran. */
   readonly id: string | undefined;
 }
 
-/** No bridges between containers: the host's network, none at all, and the inside of a swarm. */
+/** Not networks that a container can join: the host's network, none at all, and a swarm's internal one. */
 const NOT_JOINABLE = new Set(['host', 'none', 'ingress']);
 
 /**
- * The networks on which a container is reached. The default bridge counts only where there is no other: whoever has a
- * network of their own did not ask for company there.
+ * The networks on which a container is reached. The default bridge counts only where there is no other network: a container
+ * with a network of its own was not meant to be reached there.
  */
 export function listNeededNetworks(
   container: Pick<InspectedContainer, 'NetworkSettings'>,
@@ -25,7 +25,7 @@ export function listNeededNetworks(
   return userDefined.length > 0 ? userDefined : all;
 }
 
-/** A name alone must do where there is no id; else a network made anew under the name would pass for the old one. */
+/** Compares ids, so that a network that was made anew under a name is not taken for the old one; names where an id is missing. */
 export function isSameNetwork(ref: NetworkRef, other: NetworkRef): boolean {
   if (ref.id === undefined || other.id === undefined) return ref.name === other.name;
   return ref.id === other.id;

@@ -28,17 +28,17 @@ export interface NetworkMembershipOptions {
   readonly joinNetworks: boolean;
 }
 
-/** For finding out where the proxy is: whoever waits for a wake waits for this, too. */
+/** For reading the proxy's own networks, for which a wake may have to wait. */
 const READ_TIMEOUT_MS = 5_000;
 
-/** For leaving everything at shutdown; what remains is left by the next start. */
+/** For leaving the networks at shutdown. The next start leaves those that remain. */
 const CLOSE_TIMEOUT_MS = 3_000;
 
 /** Whoever makes it closes it, before the client. */
 export class NetworkMembership {
   readonly #options: NetworkMembershipOptions;
   readonly #ledger: NetworkLedger;
-  /** By key, how many wait for the networks of a workload. */
+  /** How many wait for the networks of a workload, by the workload's key. */
   readonly #awaited = new Map<string, number>();
   readonly #waiters = new Set<() => void>();
   #session: AbortSignal | undefined;
@@ -195,7 +195,7 @@ export class NetworkMembership {
     try {
       while (this.#session !== undefined && !this.#session.aborted) {
         const session = this.#session;
-        // This always waits a moment: a workload that is unwatched and watched again at once must not cost a network.
+        // The await always yields: a workload that is unwatched and watched again at once must not make the proxy leave.
         const place = await this.#readPlace(session);
         if (session !== this.#session) continue;
         const step = this.#ledger.nextStep(place, this.#awaited.keys());
@@ -256,7 +256,7 @@ export class NetworkMembership {
     if (session.aborted) return;
     this.#isStale = true;
     const now = findOwnNetwork(await this.#readPlace(session), step.network);
-    // What the answer means differs between engines, and so does its text: where the proxy is now decides.
+    // Engines differ in what their answers mean and how they word them. So what counts is where the proxy is now.
     const isDone = (now === undefined) === (step.act === 'leave');
     if (!isDone) this.#ledger.setFailed(step);
     else if (now !== undefined && failure === undefined) this.#ledger.setJoined(now.id);

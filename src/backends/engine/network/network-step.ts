@@ -46,7 +46,7 @@ async function joinNetwork(
   for (let tries = 1; ; tries++) {
     const addresses = await chooseOwnAddresses(client, { network, ownId: containerId, avoid, signal }).catch(
       (error: unknown) => {
-        // An engine that doesn't say where containers are is asked for whatever address it gives.
+        // Where the engine refuses to tell the addresses of containers, it chooses the proxy's address itself.
         if (signal.aborted || !(error instanceof EngineRefusal)) throw error;
         return undefined;
       },
@@ -55,7 +55,7 @@ async function joinNetwork(
       const endpoint = endpointFor(addresses);
       return await client.connectNetwork(network.id ?? network.name, { containerId, endpoint, signal });
     } catch (error) {
-      // Why it is refused differs between engines; that another address will do is found out by asking for one.
+      // Engines differ in how they say that an address is taken, so another one is simply tried.
       if (!(error instanceof EngineRefusal) || addresses === undefined || tries === MAX_ADDRESSES)
         throw error;
       avoid.push(...Object.values(addresses));
@@ -78,7 +78,7 @@ export function logNetworkStep(
     if (failure === undefined) logger.info(fields, `${act === 'join' ? 'joined' : 'left'} network ${target}`);
     return;
   }
-  // A network that is gone needs nobody: a container that still names it can't be started anyway.
+  // No warning where the network is gone: a container that still names it can't be started anyway.
   const isGone = failure instanceof EngineRefusal && failure.status === 404;
   const reason = failure === undefined ? 'the engine does not show it' : describeError(failure);
   logger[isGone ? 'debug' : 'warn'](

@@ -1,7 +1,7 @@
 /**
- * The address that the proxy asks for on a network that it joins. Input: what the containers of the network have
- * configured, also those that are asleep, and how the network hands out addresses. Output: addresses that none of them has.
- * An engine knows only those in use, and would give the proxy the address of a container that sleeps.
+ * Chooses the address that the proxy asks for on a network that it joins. Input: the addresses that containers of the network
+ * have configured, sleeping ones included, and the network's address ranges. Output: addresses that none of them has. An
+ * engine looks only at addresses in use, and would give the proxy the address of a container that sleeps.
  */
 import type { EngineClient } from '../engine-client.ts';
 import type { EndpointAddresses, InspectedNetwork, ListedContainer } from '../engine-shapes.ts';
@@ -13,7 +13,7 @@ const FAMILIES = [
   { kind: 'ipv6', field: 'IPv6Address' },
 ] as const;
 
-/** Where addresses belong to devices that the engine knows nothing of, it is asked for those that it would give itself. */
+/** With these drivers, devices that the engine doesn't know may have addresses. So those are asked for that it would give itself. */
 const SHARED_DRIVERS = new Set(['macvlan', 'ipvlan']);
 
 /**
@@ -85,7 +85,7 @@ export function listConfiguredAddresses(
   });
 }
 
-/** The address that both lists hold. */
+/** An address that is in both lists. */
 export function findCommonAddress(own: readonly string[], configured: readonly string[]): string | undefined {
   return own.find((address) => configured.some((other) => isSameAddress(address, other)));
 }

@@ -15,8 +15,8 @@ export const ownSystem: OwnSystem = { readFile: (path) => readFile(path, 'utf8')
 const MARKERS = ['/.dockerenv', '/run/.containerenv'];
 
 /**
- * The container that this process runs in; undefined where it runs in none of this engine's. Every candidate is
- * verified by asking the engine: the files may speak of the containers of another one.
+ * The container that this process runs in; undefined where it is no container of this engine. The engine is asked about every
+ * candidate: the files may be about containers of another engine.
  */
 export async function findOwnContainer(options: {
   readonly system: OwnSystem;
@@ -29,7 +29,7 @@ export async function findOwnContainer(options: {
     if (found?.State?.Running === true) return found;
   }
   const markers = await Promise.all(MARKERS.map((path) => system.readFile(path).catch(() => undefined)));
-  // On the host itself, a container that has the host's name would be taken for the proxy.
+  // Without a marker this is the host, where a container with the host's name would be taken for the proxy.
   if (markers.every((marker) => marker === undefined)) return undefined;
   const found = await inspect(system.hostname());
   const isOwn = found?.State?.Running === true && found.Config?.Hostname === system.hostname();
@@ -39,8 +39,8 @@ export async function findOwnContainer(options: {
 /** Ids of the containers that this process may run in, the likeliest first; never rejects. */
 export async function listOwnIds(system: OwnSystem): Promise<readonly string[]> {
   const read = (path: string) => system.readFile(path).catch(() => '');
-  // The cgroup first: it is the process's own, while the mounts of a container that uses another one's network are
-  // that one's.
+  // The cgroup first: it is always the process's own. In a container that uses another one's network, the mounts name that
+  // other container.
   const ids = [
     ...parseCgroup(await read('/proc/self/cgroup')),
     ...parseMountinfo(await read('/proc/self/mountinfo')),

@@ -5,11 +5,11 @@ import { LOOPBACK, sharedNetworkOwner } from './addresses.ts';
 import { isSameNetwork, type NetworkRef } from './needed-networks.ts';
 import { findOwnContainer, listOwnIds, type OwnSystem } from './own-container.ts';
 
-/** Where the proxy is, seen from the engine's networks. */
+/** Where the proxy runs, and on which of the engine's networks it is. */
 export interface OwnPlace {
   /** The container it runs in; undefined where it runs in none. */
   readonly containerId: string | undefined;
-  /** Whatever would end the proxy if it were put to sleep: that container, and the Swarm service that it belongs to. */
+  /** The workloads that must never be put to sleep, since the proxy runs in them: that container, and its Swarm service. */
   readonly refs: readonly WorkloadRef[];
   /** Whether the engine lets it join networks. */
   readonly canJoin: boolean;
@@ -24,11 +24,11 @@ export interface OwnNetwork extends NetworkRef {
   readonly id: string;
   /** The proxy's own there. */
   readonly addresses: readonly string[];
-  /** The proxy joined it by itself, perhaps in an earlier life. */
+  /** The proxy itself joined it, perhaps before a restart. */
   readonly isMarked: boolean;
 }
 
-/** On the host, or where nothing is known. */
+/** The place of a proxy on the host, or of one that nothing is known of. */
 export const OUTSIDE: OwnPlace = {
   containerId: undefined,
   refs: [],
@@ -38,13 +38,13 @@ export const OUTSIDE: OwnPlace = {
   hostAddresses: LOOPBACK,
 };
 
-/** Stays with the container, so that a proxy that was killed still leaves what it joined, after its next start. */
+/** The mark stays with the container. So a proxy that was killed still leaves, after its next start, what it had joined. */
 const MARK = 'lazy-proxy.joined';
 /** On every container that belongs to a Swarm service. */
 const SWARM_SERVICE_LABEL = 'com.docker.swarm.service.name';
 /** Earlier versions marked with `swarm` what they joined for the sake of services. */
 const MARKS: ReadonlySet<string | undefined> = new Set(['true', 'swarm']);
-/** The option of engines from 28 on; older ones leave out what they don't know. */
+/** An option of engines from 28 on; older ones ignore it. */
 const LAST_CHOICE_FOR_DEFAULT_ROUTE = -1000;
 
 /** How the proxy joins a network. @param addresses undefined = whatever the engine gives. */
@@ -53,7 +53,7 @@ export function endpointFor(addresses: EndpointAddresses | undefined): Readonly<
   return addresses === undefined ? endpoint : { ...endpoint, IPAMConfig: addresses };
 }
 
-/** Reads where the proxy is; which container it is in is found out once. */
+/** Reads where the proxy is. It finds out only once in which container that is. */
 export class OwnPlaceReader {
   readonly #client: EngineClient;
   readonly #system: OwnSystem;
@@ -66,7 +66,7 @@ export class OwnPlaceReader {
     this.#system = options.system;
   }
 
-  /** The next reading finds the container out again. */
+  /** The next reading finds out again in which container the proxy is. */
   forget(): void {
     this.#isKnown = false;
   }
@@ -107,7 +107,7 @@ export function describePlace(own: InspectedContainer, holder: InspectedContaine
     const addresses = [IPAddress, GlobalIPv6Address].filter((address) => address !== '');
     return { name, id, addresses, isMarked: MARKS.has(endpoint?.DriverOpts?.[MARK]) };
   });
-  // Those that stay come first: what was joined for others may be left again.
+  // Networks that the proxy stays on come first: those that it joined for workloads may be left again.
   const ordered = endpoints
     .map(([, endpoint], index) => ({ endpoint, isMarked: networks[index]?.isMarked ?? false }))
     .sort((a, b) => Number(a.isMarked) - Number(b.isMarked))
