@@ -2,7 +2,7 @@ import { CronExpressionParser } from 'cron-parser';
 
 /** One schedule in its time zone. */
 export interface CronJob {
-  /** As the configuration stage writes it: five fields, `CRON_TZ=<zone>` and five fields, or `@every <n>ms`. */
+  /** As the configuration stage writes it: five fields, `CRON_TZ=<zone>` and five fields, or `@every <n>s`. */
   readonly expression: string;
   /** IANA name; a zone in the expression wins over it. */
   readonly timezone: string;
@@ -12,8 +12,8 @@ export interface CronJob {
 
 /** The interval of an `@every` in ms; undefined for cron fields. */
 export function intervalOf({ expression }: Pick<CronJob, 'expression'>): number | undefined {
-  const interval = /^@every (\d+)ms$/.exec(expression)?.[1];
-  return interval === undefined ? undefined : Number(interval);
+  const interval = /^@every (\d+)s$/.exec(expression)?.[1];
+  return interval === undefined ? undefined : Number(interval) * 1_000;
 }
 
 /**

@@ -65,11 +65,14 @@ async function readConfig(
   for (const path of named === undefined ? candidates : [named.path]) {
     const options = { named: named !== undefined, clock: systemClock };
     const text = await readConfigFile(path, options).catch((error: NodeJS.ErrnoException) => {
-      // As `run` would: without the file until it is there.
       if (error.code === 'ENOENT' && (named === undefined || named.mayBeAbsent)) return undefined;
       throw new Error(`${describeConfigPath(path, io.cwd)} ${describeReadError(error)}`);
     });
-    if (text === undefined) continue;
+    if (text === undefined) {
+      // As `run` does: without the file until it is there.
+      if (named !== undefined) io.stderr(`lazy-proxy: CONFIG_PATH names ${path}, which is not there yet`);
+      continue;
+    }
     const parse = createFileParser({ environment, flags: settings });
     return parse({ text, file: describeConfigPath(path, io.cwd), folder: resolve(io.cwd, dirname(path)) });
   }

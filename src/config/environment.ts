@@ -29,7 +29,7 @@ const OWN_VARIABLES = [
 export const FOREIGN_VARIABLES: ReadonlyMap<string, string> = new Map([
   [
     'ADMIN_PORT',
-    'there is no admin server; the file is read again when it changes, and STATUS_PORT shows the state',
+    'there is no admin server; the file is read again when it changes, and GET /api/services on the STATUS_PORT tells the state',
   ],
   [
     'ADMIN_API_KEY',

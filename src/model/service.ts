@@ -77,7 +77,7 @@ export interface Service {
   readonly dependantOfLabels: boolean;
   /** Whether the file has it, or labels alone have made it. */
   readonly isOfFile: boolean;
-  /** Five cron fields, `CRON_TZ=<zone>` and five fields, or `@every <n>ms`. */
+  /** Five cron fields, `CRON_TZ=<zone>` and five fields, or `@every <n>s`. */
   readonly cronStart: string | undefined;
   readonly cronStop: string | undefined;
   /** IANA time zone of those of both that name none. */

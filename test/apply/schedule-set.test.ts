@@ -45,7 +45,7 @@ describe('ScheduleSet', () => {
 
   test('fires at intervals from the start of the proxy, whenever a service came', async () => {
     await clock.advance(10 * MINUTE_MS);
-    set({ cronStart: '@every 3600000ms', cronStop: '@every 5400000ms' });
+    set({ cronStart: '@every 3600s', cronStop: '@every 5400s' });
     await clock.advance(3 * HOUR_MS);
     expect(fired).toEqual([
       '04-01T13:00 db start',
@@ -163,7 +163,7 @@ describe('ScheduleSet', () => {
     });
 
     test('makes up for one of the intervals that were missed', async () => {
-      set({ cronStart: '@every 600000ms' });
+      set({ cronStart: '@every 600s' });
       clock.jump(2 * HOUR_MS + 5 * MINUTE_MS);
       await clock.advance(MINUTE_MS);
       expect(fired).toEqual(['04-01T14:06 db start']);
@@ -172,7 +172,7 @@ describe('ScheduleSet', () => {
     });
 
     test('does not lengthen an interval when it is set back', async () => {
-      set({ cronStart: '@every 600000ms' });
+      set({ cronStart: '@every 600s' });
       await clock.advance(MINUTE_MS);
       clock.jump(-2 * HOUR_MS);
       await clock.advance(10 * MINUTE_MS);

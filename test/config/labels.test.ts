@@ -307,7 +307,7 @@ describe('parseLabels', () => {
     });
     expect(problems).toEqual([]);
     expect(draft?.cron_start?.value).toBe('CRON_TZ=Europe/Paris 30 8 * * *');
-    expect(draft?.cron_stop?.value).toBe('@every 3600000ms');
+    expect(draft?.cron_stop?.value).toBe('@every 3600s');
   });
 
   test.each(['tls', 'api-key', 'basic-auth'])('refuses a container that %s is meant to guard', (suffix) => {

@@ -74,6 +74,14 @@ describe('buildTable', () => {
     expect(table.entries.get('db')?.origins['max_pending']).toEqual({ kind: 'default' });
   });
 
+  test('lets an empty schedule of the file beat that of a label', () => {
+    const table = tableOf({
+      text: 'services: {a: {ports: ["1:1"], cron_start: ""}}',
+      labelled: [labelsOf('a', { 'cron-start': '@daily', 'cron-stop': '@hourly' })],
+    });
+    expect(serviceOf(table, 'a')).toMatchObject({ cronStart: undefined, cronStop: '0 * * * *' });
+  });
+
   test('lets an explicit 0 or empty value beat a lower layer', () => {
     const text = [
       'defaults: {idle_timeout: 3, webhook_url: "http://c", block_list: [1.1.1.1]}',

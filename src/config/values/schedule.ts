@@ -22,11 +22,10 @@ const NAMED: ReadonlyMap<string, string> = new Map([
 ]);
 const WORDS = [...NAMED.keys(), '@every'];
 const ZONE_PREFIX = /^(?:CRON_)?TZ=(\S*)\s+(.*)$/s;
-const LEAST_INTERVAL_MS = 1_000;
 
 /**
  * Reads when a schedule fires into one of three forms: five cron fields with single spaces; the same behind
- * `CRON_TZ=<zone> `; or `@every <n>ms`. A word such as `@daily` stands for its five fields, and blank text for no
+ * `CRON_TZ=<zone> `; or `@every <n>s`. A word such as `@daily` stands for its five fields, and blank text for no
  * schedule: `''`.
  */
 export function parseCron(raw: unknown): Parsed<string> {
@@ -49,14 +48,15 @@ export function parseCron(raw: unknown): Parsed<string> {
 
 /** A schedule as the file writes it. */
 export function formatCron(cron: string): string {
-  const every = /^@every (\d+)ms$/.exec(cron)?.[1];
-  return every === undefined ? cron : `@every ${formatDuration(Number(every))}`;
+  const every = /^@every (\d+)s$/.exec(cron)?.[1];
+  return every === undefined ? cron : `@every ${formatDuration(Number(every) * 1_000)}`;
 }
 
 function parseInterval(raw: string, text: string): Parsed<string> {
   const parsed = parsePositiveDuration(text);
   if (!parsed.ok) return refuse('invalid-cron', `${showValue(raw)}: ${parsed.message}`);
-  if (parsed.value >= LEAST_INTERVAL_MS) return accept(`@every ${parsed.value}ms`);
+  const seconds = Math.floor(parsed.value / 1_000);
+  if (seconds > 0) return accept(`@every ${seconds}s`);
   return refuse('invalid-cron', `${showValue(raw)} is more often than once a second; write "@every 1s"`);
 }
 

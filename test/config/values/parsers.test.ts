@@ -224,12 +224,13 @@ describe('parseCron', () => {
     [' @Daily ', '0 0 * * *'],
     ['@midnight', '0 0 * * *'],
     ['@hourly', '0 * * * *'],
-    ['@every 1h', '@every 3600000ms'],
-    ['@every  1h30m10s', '@every 5410000ms'],
-    ['@every 90', '@every 90000ms'],
+    ['@every 1h', '@every 3600s'],
+    ['@every  1h30m10s', '@every 5410s'],
+    ['@every 90', '@every 90s'],
+    ['@every 1.9s', '@every 1s'],
     ['CRON_TZ=Europe/Paris 30  8 * * *', 'CRON_TZ=Europe/Paris 30 8 * * *'],
     ['TZ=Asia/Tokyo  @daily', 'CRON_TZ=Asia/Tokyo 0 0 * * *'],
-    ['TZ=Asia/Tokyo @every 1h', '@every 3600000ms'],
+    ['TZ=Asia/Tokyo @every 1h', '@every 3600s'],
     ['', ''],
     [' ', ''],
   ])('reads %j', (raw, expression) => {
@@ -237,7 +238,7 @@ describe('parseCron', () => {
   });
 
   test.each([
-    ['@every 3600000ms', '@every 1h'],
+    ['@every 3600s', '@every 1h'],
     ['CRON_TZ=Europe/Paris 30 8 * * *', 'CRON_TZ=Europe/Paris 30 8 * * *'],
   ])('writes %j so that it is read back', (expression, written) => {
     expect(formatCron(expression)).toBe(written);
