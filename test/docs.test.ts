@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createProgram } from '../src/cli/program.ts';
-import { anchorsOf, commandsOf, linksOf, PAGES, readPage } from './support/documentation.ts';
+import { anchorsOf, codeBlocksOf, commandsOf, linksOf, PAGES, readPage } from './support/documentation.ts';
 
 /** What else links to the pages, or is read as one. */
 const ALL_PAGES = [...PAGES, 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'examples/README.md'];
@@ -91,6 +91,14 @@ describe('the documentation', () => {
 
   test.each(ofProgram)('names a command that exists: lazy-proxy $line at $place', ({ args }) => {
     expect(findMistake(args)).toBeUndefined();
+  });
+
+  test('names files and folders of the repository that exist', () => {
+    const named = PAGES.flatMap(codeBlocksOf)
+      .filter(({ language }) => ['sh', 'console'].includes(language))
+      .flatMap(({ text }) => text.match(/\b(?:examples|docs|schema)\/[\w./-]+/g) ?? []);
+    expect(named.length).toBeGreaterThan(1);
+    for (const file of named) expect(existsSync(file), file).toBe(true);
   });
 
   test('names npm commands that exist', () => {
