@@ -36,6 +36,7 @@ const FIELD_GROUPS: readonly { readonly title: string; readonly first: FieldName
 ];
 const SETTING_GROUPS = [
   { title: 'The proxy itself', group: '' },
+  { title: 'Who may ask the status server', group: 'status' },
   { title: 'Docker, Podman and Swarm', group: 'docker' },
   { title: 'Settings for Kubernetes', group: 'kubernetes' },
 ] as const;
@@ -44,6 +45,7 @@ const SETTING_GROUPS = [
 const VARIABLES: Readonly<Record<string, { readonly default?: string; readonly meaning: string }>> = {
   WEB_PORT: { meaning: 'Port of the status server. It comes before `STATUS_PORT`.' },
   STATUS_PORT: { default: '8080', meaning: 'Port of the status server. `0` turns it off.' },
+  LAZY_PROXY_TOKEN: { meaning: '`status.token`: what who changes something by the API has to show.' },
   LAZY_PROXY_BACKEND: { meaning: '`backend`: `docker` or `kubernetes`.' },
   LAZY_PROXY_RELAY: { meaning: '`relay`: `auto`, `splice` or `stream`.' },
   DOCKER_SOCK: {

@@ -1,6 +1,6 @@
 import { Document, isMap, isPair, isScalar, type Node, Scalar, visit, type YAMLMap } from 'yaml';
 import type { ResolvedSettings } from '../config/resolve-settings.ts';
-import { SETTING_NAMES, SETTINGS, type SettingSpec, settingValue } from '../config/settings.ts';
+import { listSettings, SETTING_NAMES, SETTINGS, type SettingSpec } from '../config/settings.ts';
 import { FIELD_NAMES, type FieldName, fieldSpec, printField } from '../config/fields.ts';
 import { escapeJson, escapeText, escapeYaml, isUnsafe } from '../model/escape-text.ts';
 import { describeOrigin, type Origin } from '../model/origin.ts';
@@ -42,13 +42,9 @@ export function renderEffectiveConfig(
 
 function describeSettings({ settings }: ResolvedSettings): Readonly<Record<string, unknown>> {
   const content: Record<string, unknown> = {};
-  for (const name of SETTING_NAMES) {
-    const { format = (value: unknown) => value }: SettingSpec = SETTINGS[name];
-    const value = settingValue(settings, name);
-    if (value === undefined) continue;
+  for (const { name, value } of listSettings(settings)) {
     const [first = '', second] = name.split('.');
-    content[first] =
-      second === undefined ? format(value) : { ...(content[first] as object), [second]: format(value) };
+    content[first] = second === undefined ? value : { ...(content[first] as object), [second]: value };
   }
   return content;
 }
@@ -69,7 +65,7 @@ function describeService(service: Service): Readonly<Record<string, unknown>> {
 function setFlowStyle(doc: Document): void {
   const services = doc.get('services');
   const mappings = isMap(services) ? services.items.map(({ value }) => value) : [];
-  for (const mapping of [doc.get('docker'), doc.get('kubernetes'), ...mappings]) {
+  for (const mapping of [doc.get('status'), doc.get('docker'), doc.get('kubernetes'), ...mappings]) {
     if (!isMap(mapping)) continue;
     for (const { value } of mapping.items) {
       if (!isScalar(value)) (value as { flow?: boolean }).flow = true;

@@ -1,5 +1,5 @@
 import { type Environment, parseEnvironment } from '../config/environment.ts';
-import type { SettingsFlags } from '../config/settings.ts';
+import { type SettingsFlags, TOKEN_VARIABLE } from '../config/settings.ts';
 import { configCandidates, FOREIGN_CONFIG_PATH } from '../sources/config-candidates.ts';
 import { formatProblemForLog, hasErrors, type Problem } from '../model/problem.ts';
 import { LazyProxy } from '../proxy/lazy-proxy.ts';
@@ -28,6 +28,8 @@ export interface RunOptions {
 /** Runs the proxy until SIGTERM or SIGINT; SIGHUP reads the file again. Returns the exit status. */
 export async function run(options: RunOptions, io: ProgramIo): Promise<number> {
   const { environment, problems } = parseEnvironment(io.env);
+  // No process that is started from here on gets it.
+  delete (io.env as Record<string, string | undefined>)[TOKEN_VARIABLE];
   const logger = createLogger({
     level: options.logLevel ?? environment.logLevel ?? 'info',
     format: options.logFormat ?? environment.logFormat ?? 'pretty',

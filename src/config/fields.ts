@@ -47,6 +47,8 @@ interface FieldKind<V, M = V> extends FormWords {
   readonly parseSecs?: (raw: unknown) => Parsed<V>;
   /** The value as the file writes it; absent = as it is. */
   readonly format?: (value: M) => unknown;
+  /** What of it may be a secret: all of it, the values of a mapping, or what follows the host of a URL. */
+  readonly secret?: 'all' | 'values' | 'url';
 }
 
 interface FieldUse {
@@ -173,6 +175,7 @@ export const FIELDS = {
       parse: parseVariables,
       expected: '{} for none',
       formHint: () => '; write name: value, one variable a line',
+      secret: 'values',
     },
     { ...SERVICE_ONLY, ...PROCESS, builtIn: {}, of: ofKind('process', (it) => it.env) },
   ),
@@ -194,14 +197,14 @@ export const FIELDS = {
   }),
   stop_timeout: field(DURATION, { ...POLICY, ...STOPPED_BY_PROXY, of: (it) => it.stopTimeoutMs }),
   http_healthcheck: field(
-    { ...URL_KIND, parse: parseHealthcheckUrl },
+    { ...URL_KIND, parse: parseHealthcheckUrl, secret: 'url' },
     { ...POLICY, builtIn: '', of: (it) => it.httpHealthcheck },
   ),
   http_healthcheck_status: field(
     { parse: parseStatuses, expected: STATUSES_EXPECTED, format: formatStatuses },
     { ...POLICY, builtIn: [{ first: 200, last: 299 }], of: (it) => it.httpHealthcheckStatus },
   ),
-  webhook_url: field(URL_KIND, { ...POLICY, builtIn: '', of: (it) => it.webhookUrl }),
+  webhook_url: field({ ...URL_KIND, secret: 'all' }, { ...POLICY, builtIn: '', of: (it) => it.webhookUrl }),
   dependants: field(list(parseQualifiedName), {
     ...SERVICE_AND_LABEL,
     builtIn: [],

@@ -7,6 +7,7 @@ import { isAbsolute, join } from 'node:path';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import { checkServices } from './checks/check-services.ts';
 import { type Finding, sortProblems, toProblem } from './checks/finding.ts';
+import { checkStatusAccess } from './checks/status-access.ts';
 import { createSchemaCheck } from './checks/schema.ts';
 import { formFindings, unfitFindings } from './checks/schema-findings.ts';
 import { findHostBits, findUselessSettings } from './checks/useless-options.ts';
@@ -108,6 +109,7 @@ function readRoot(
       ...settings.findings,
       ...findings,
       ...checkServices(services, { locate, engine, status, defaults: defaults.draft }),
+      ...checkStatusAccess(settings.settings, layers),
       ...findHostBits(rawDefaults, ['defaults']),
       ...findUselessSettings(settings.settings, services),
     ],

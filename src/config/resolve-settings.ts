@@ -30,7 +30,7 @@ export interface ResolvedSettings {
 export function resolveSettings(
   layers: SettingsLayers & { readonly file: { readonly settings: SettingsDraft } | undefined },
 ): ResolvedSettings {
-  const groups = { docker: {}, kubernetes: {} } as Record<string, Record<string, unknown>>;
+  const groups = { access: {}, docker: {}, kubernetes: {} } as Record<string, Record<string, unknown>>;
   const settings: Record<string, unknown> = { ...groups };
   const origins: Record<string, Origin> = {};
   for (const name of SETTING_NAMES) {

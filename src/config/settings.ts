@@ -25,17 +25,18 @@ import {
 } from './values/parsed.ts';
 import { formatStatusListen, parseStatusListen } from './values/ports.ts';
 import { choice, FLAG, parseChoice } from './values/text.ts';
-import { parseUrlHost } from './values/url.ts';
+import { parseHostName, parseUrlHost } from './values/url.ts';
 
 /** Where a setting stands in `Settings`. */
 type SettingPlace =
-  | readonly [Exclude<keyof Settings, 'docker' | 'kubernetes'>]
+  | readonly [Exclude<keyof Settings, 'access' | 'docker' | 'kubernetes'>]
+  | readonly ['access', keyof Settings['access']]
   | readonly ['docker', keyof Settings['docker']]
   | readonly ['kubernetes', keyof Settings['kubernetes']];
 
 type ValueAt<P extends SettingPlace> = P extends readonly [infer K extends keyof Settings]
   ? Settings[K]
-  : P extends readonly [infer E extends 'docker' | 'kubernetes', infer K]
+  : P extends readonly [infer E extends 'access' | 'docker' | 'kubernetes', infer K]
     ? Settings[E][K & keyof Settings[E]]
     : never;
 
@@ -66,7 +67,15 @@ export interface SettingSpec<T = unknown> extends FormWords {
   readonly fixed?: true;
   /** The value as the file writes it; absent = as it is. */
   readonly format?: (value: T) => unknown;
+  /** Whether it is a secret: no message and no output shows it. */
+  readonly secret?: true;
 }
+
+/** The environment variable of `status.token`. */
+export const TOKEN_VARIABLE = 'LAZY_PROXY_TOKEN';
+
+/** Stands for a secret in what is shown; no value. */
+export const HIDDEN_SECRET = '***';
 
 /** Process-wide settings given on the command line; absent = not given. */
 export interface SettingsFlags {
@@ -128,6 +137,8 @@ export const FLAGS: { readonly [F in keyof SettingsFlags]-?: FlagSpec } = {
 };
 
 const STATUS_EXPECTED = 'off or a mapping such as {listen: "0.0.0.0:8080"}';
+const TOKEN_EXPECTED = 'a token of letters, digits and signs, without spaces';
+const FILE_EXPECTED = 'an absolute path such as /run/secrets/lazy_proxy_token';
 const RELAY = choice(RELAY_SETTINGS);
 const IGNORED = 'it is ignored';
 const LABELS = { ...FLAG, flag: 'labels', builtIn: true } as const;
@@ -167,6 +178,26 @@ export const SETTINGS = {
     combine: placeStatus,
     fixed: true,
     format: (status) => (status === 'off' ? status : { listen: formatStatusListen(status) }),
+  }),
+  'status.token': setting(['access', 'token'], {
+    expected: TOKEN_EXPECTED,
+    parse: parseToken,
+    builtIn: undefined,
+    variables: [{ name: TOKEN_VARIABLE, parse: parseToken, otherwise: IGNORED }],
+    secret: true,
+  }),
+  'status.token_file': setting(['access', 'tokenFile'], {
+    expected: FILE_EXPECTED,
+    parse: parseTokenFile,
+    builtIn: undefined,
+  }),
+  'status.protect': setting(['access', 'protect'], { ...FLAG, builtIn: false }),
+  'status.show_output': setting(['access', 'showOutput'], { ...FLAG, builtIn: false }),
+  'status.allowed_hosts': setting(['access', 'allowedHosts'], {
+    expected: '[] for none',
+    formHint: hintAtList,
+    parse: (raw) => parseList(raw, parseHostName),
+    builtIn: [],
   }),
   backend: setting(['backend'], {
     expected: BACKEND_NAMES.join(' or '),
@@ -273,6 +304,19 @@ export function settingValue(settings: Settings, name: SettingName): unknown {
   return value;
 }
 
+/** Every setting that there is something to say of, with its value as the file writes it; a secret is hidden. */
+export function listSettings(
+  settings: Settings,
+): readonly { readonly name: SettingName; readonly value: unknown }[] {
+  return SETTING_NAMES.flatMap((name) => {
+    const { place, secret, format = (value: unknown) => value }: SettingSpec = SETTINGS[name];
+    const value = settingValue(settings, name);
+    // What goes with the status server stands in its mapping, which there is only where it is on.
+    if (value === undefined || (place[0] === 'access' && settings.status === 'off')) return [];
+    return [{ name, value: secret === true ? HIDDEN_SECRET : format(value) }];
+  });
+}
+
 /** A row of the table; the place decides the type of the value. */
 function setting<const P extends SettingPlace>(
   place: P,
@@ -333,6 +377,21 @@ function parseSocket(raw: unknown): Parsed<string> {
  */
 function parseClientSocket(text: string): Parsed<string> {
   return /^(ssh|npipe):\/\/\S/.test(text) ? accept(text) : parseSocket(text);
+}
+
+/** An empty one counts as unset. It goes into a header, and no message shows it. */
+function parseToken(raw: unknown): Parsed<string | undefined> {
+  if (raw === '') return accept(undefined);
+  if (raw === HIDDEN_SECRET)
+    return refuse('invalid-value', '*** stands for a token that was hidden; write the token itself');
+  if (typeof raw === 'string' && /^[\x21-\x7e]+$/.test(raw)) return accept(raw);
+  return refuse('invalid-value', `what is given is not ${TOKEN_EXPECTED}; openssl rand -hex 24 makes one`);
+}
+
+function parseTokenFile(raw: unknown): Parsed<string | undefined> {
+  if (raw === '') return accept(undefined);
+  if (typeof raw === 'string' && raw.startsWith('/')) return accept(raw);
+  return refuse('invalid-value', `${showValue(raw)} is not ${FILE_EXPECTED}`);
 }
 
 function parseNamespaceList(raw: unknown): Reading<readonly string[]> {

@@ -20,6 +20,8 @@ export const MAX_UDP_QUEUE_TOTAL_BYTES = 2 ** 34;
 export interface Settings {
   /** Where the status server listens. */
   readonly status: { readonly address: string; readonly port: number } | 'off';
+  /** Who may ask the status server for what. */
+  readonly access: StatusAccess;
   /** Whose labels count, and whose workload a service has that names none. */
   readonly backend: BackendName;
   readonly relay: RelaySetting;
@@ -29,6 +31,19 @@ export interface Settings {
   readonly maxStarting: number | 'auto';
   readonly docker: DockerSettings;
   readonly kubernetes: KubernetesSettings;
+}
+
+export interface StatusAccess {
+  /** What whoever changes something, or reads secrets, has to show; undefined = nobody may. One of the two at most is set. */
+  readonly token: string | undefined;
+  /** The file that holds it, an absolute path. */
+  readonly tokenFile: string | undefined;
+  /** Whether reading needs it, too. */
+  readonly protect: boolean;
+  /** Whether anybody may read what workloads have printed. */
+  readonly showOutput: boolean;
+  /** Names by which browsers may ask, beside those that nobody else can own; lower case. */
+  readonly allowedHosts: readonly string[];
 }
 
 export interface DockerSettings {

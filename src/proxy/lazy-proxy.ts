@@ -2,7 +2,7 @@
  * The composition of the running proxy: sources → config → table → plan → apply, and what goes on beside them.
  */
 import { randomInt } from 'node:crypto';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import type { Backend } from '../backends/backend.ts';
 import { parseEngineAddress } from '../backends/engine/engine-address.ts';
 import { ProcessBackend } from '../backends/process/process-backend.ts';
@@ -27,6 +27,7 @@ import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
 import { createDatagramsLoader } from '../relay/udp/create-datagrams-loader.ts';
 import { UdpBudget } from '../relay/udp/udp-budget.ts';
 import type { ConfigFile } from '../sources/config-file.ts';
+import { Access } from '../status/access.ts';
 import type { Api } from '../status/api/api.ts';
 import { openStatusServer, type StatusServer } from '../status/status-server.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
@@ -35,8 +36,10 @@ import { Descriptors, readDescriptorLimit } from '../system/descriptors.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { LabelUrlGuard } from '../system/net/label-url-guard.ts';
 import { buildTable } from '../table/build-table.ts';
+import { describeConfig } from './effective-config.ts';
 import { Engines, findNeededEngines } from './engines.ts';
 import { logPlan, logReady, type PlanCause, ProblemLog } from './proxy-log.ts';
+import { describeReload } from './reload-view.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
 import { collectViews } from './status-content.ts';
 import { collectWorkloadProblems, findForbiddenUrls, findWorkloadProblems } from './workload-problems.ts';
@@ -68,7 +71,13 @@ export class LazyProxy {
   readonly #admission: Admission;
   readonly #labelUrls: LabelUrlGuard;
   readonly #backends: readonly Backend[];
+  readonly #access: Access;
   readonly #sinceMs: number;
+  /** How often a configuration that changed something was put in force. */
+  #generation = 0;
+  #changedAtMs = 0;
+  /** Since when the content of the file is refused, ms since the epoch. */
+  #refusedAtMs: number | undefined;
   #status: StatusServer | undefined;
   /** The settings at the start. Some of them stay in force until the end, whatever the file says later. */
   readonly #atStart: ResolvedSettings;
@@ -102,6 +111,7 @@ export class LazyProxy {
     const { settings } = resolved;
     this.#atStart = resolved;
     this.#settings = settings;
+    this.#access = new Access({ settings: () => this.#settings.access, hostName: hostname() });
     this.#engines = this.#createEngines();
     this.#process = new ProcessBackend({ clock, logger, env });
     const backends = [...this.#engines.backends, this.#process];
@@ -172,6 +182,7 @@ export class LazyProxy {
   fileChanged(): void {
     const { shownPath: what = THE_FILE, problems, isMended } = this.#options.file;
     const isRefused = hasErrors(problems);
+    this.#refusedAtMs = isRefused ? (this.#refusedAtMs ?? this.#options.clock.nowMs()) : undefined;
     this.#reconcile({ what, isAwaited: !isRefused, isMended });
     if (isRefused) {
       const message = `${what} is refused; the last good configuration stays in force`;
@@ -258,6 +269,10 @@ export class LazyProxy {
     const settings = this.#applySettings();
     const table = this.#buildTable();
     const plan = this.#runtime.reconciler.apply(table);
+    if (this.#generation === 0 || plan.length > 0 || settings.length > 0) {
+      this.#generation++;
+      this.#changedAtMs = this.#options.clock.nowMs();
+    }
     void this.#engines.open(findNeededEngines(this.#settings, table));
     const { listeners } = this.#runtime;
     const isBound = (listener: ListenerSpec) => listeners.status(listener).error === undefined;
@@ -314,6 +329,7 @@ export class LazyProxy {
       },
       clock,
       loadApi: () => this.#loadApi(),
+      access: this.#access,
       // The other half of the descriptors that the proxy keeps for itself is for its engine and its files.
       maxConnections: Math.floor(admission.descriptors.reserve / 2),
       onCrowded: (count) => {
@@ -328,13 +344,26 @@ export class LazyProxy {
     const { clock, version } = this.#options;
     const { openApi } = await import('./open-api.ts');
     return openApi({
-      ...{ runtime: this.#runtime, backends: this.#backends, clock },
-      about: () => ({
-        version,
-        uptimeMs: clock.monotonicMs() - this.#sinceMs,
-        phase: this.#isUp ? this.#phase : 'starting',
-        engines: this.#engines.standing,
-      }),
+      ...{ runtime: this.#runtime, backends: this.#backends, access: this.#access, clock },
+      proxy: {
+        about: () => ({
+          version,
+          uptimeMs: clock.monotonicMs() - this.#sinceMs,
+          phase: this.#isUp ? this.#phase : 'starting',
+          engines: this.#engines.standing,
+        }),
+        config: (options) =>
+          describeConfig(
+            this.#runtime.reconciler.current,
+            { atStart: this.#atStart, newest: resolve(this.#options) },
+            options,
+          ),
+        reload: (options) =>
+          describeReload(this.#options.file, {
+            ...{ generation: this.#generation, changedAtMs: this.#changedAtMs, waiting: this.#waiting },
+            ...{ ...options, refusedAtMs: this.#refusedAtMs },
+          }),
+      },
       problemsOf: (entry) => findWorkloadProblems(entry, this.#runtime, this.#explainUrl),
     });
   }

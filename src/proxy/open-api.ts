@@ -7,7 +7,8 @@ import type { Problem } from '../model/problem.ts';
 import type { TableEntry } from '../model/table.ts';
 import { workloadKey } from '../model/workload.ts';
 import { type Api, createApi } from '../status/api/api.ts';
-import type { AboutView, ApiContent, MemoryView } from '../status/api/content.ts';
+import type { Access } from '../status/access.ts';
+import type { ApiContent, MemoryView } from '../status/api/content.ts';
 import type { Clock } from '../system/clock.ts';
 import { MemoryReader } from './memory-reader.ts';
 import type { Runtime } from './runtime.ts';
@@ -16,18 +17,20 @@ import { collectServiceDetail, collectServiceViews } from './service-views.ts';
 export interface ApiParts {
   readonly runtime: Runtime;
   readonly backends: readonly Backend[];
-  readonly about: () => AboutView;
+  /** What the proxy itself tells. */
+  readonly proxy: Pick<ApiContent, 'about' | 'config' | 'reload'>;
+  readonly access: Access;
   /** What is wrong with a service at run time. */
   readonly problemsOf: (entry: TableEntry) => readonly Problem[];
   readonly clock: Clock;
 }
 
 /** Whoever opens it closes it. */
-export function openApi({ runtime, backends, about, problemsOf, clock }: ApiParts): Api {
+export function openApi({ runtime, backends, proxy, access, problemsOf, clock }: ApiParts): Api {
   const { reconciler, lifecycle } = runtime;
   const memory = new MemoryReader({ backends, clock });
   const content: ApiContent = {
-    about,
+    ...proxy,
     services: () => collectServiceViews(reconciler.current, runtime),
     service: (name, { maxClients }) =>
       collectServiceDetail(name, { ...runtime, table: reconciler.current, maxClients, problemsOf }),
@@ -41,7 +44,7 @@ export function openApi({ runtime, backends, about, problemsOf, clock }: ApiPart
       return new Map(views.filter((entry): entry is [string, MemoryView] => entry[1] !== undefined));
     },
   };
-  const api = createApi(content);
+  const api = createApi(content, access);
   return {
     take: (request) => api.take(request),
     close() {

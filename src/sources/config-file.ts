@@ -22,6 +22,7 @@ export class ConfigFile {
   #path: string | undefined;
   #config: FileConfig | undefined;
   #problems: readonly Problem[] = [];
+  #refusedText: string | undefined;
   #refusedReloads = 0;
   #changes = 0;
   #isMended = false;
@@ -64,6 +65,11 @@ export class ConfigFile {
   /** What is wrong with the newest content. */
   get problems(): readonly Problem[] {
     return this.#problems;
+  }
+
+  /** The newest content while it is refused. */
+  get refusedText(): string | undefined {
+    return this.#refusedText;
   }
 
   /** How often a change was refused since the start. */
@@ -160,6 +166,7 @@ export class ConfigFile {
         this.#path = path;
         this.#problems = parsed.problems;
         this.#config = parsed.config ?? this.#config;
+        this.#refusedText = parsed.config === undefined ? text : undefined;
         return true;
       } catch (cause) {
         if (signal.aborted) return false;
@@ -171,6 +178,7 @@ export class ConfigFile {
     if (error === undefined && this.#path === undefined && mayBeAbsent) return true;
     const message = error ?? 'there is no such file';
     const origin = { kind: 'file', file, line: 1, column: 1 } as const;
+    this.#refusedText = undefined;
     this.#problems = [{ code: 'file-unreadable', severity: 'error', message, origin }];
     return true;
   }

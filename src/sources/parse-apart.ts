@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ConfigText, ParsedFile } from '../config/file.ts';
 import type { SettingsLayers } from '../config/resolve-settings.ts';
+import { HIDDEN_SECRET } from '../config/settings.ts';
 import type { Clock } from '../system/clock.ts';
 
 /** The message to the process. */
@@ -33,7 +34,11 @@ export async function parseApart(
 ): Promise<ParsedFile> {
   const { input, layers } = task;
   if (input.text.length <= MAX_SMALL_LENGTH || !existsSync(PROGRAM)) return parseHere(task);
-  const { settings, detected } = layers.environment;
+  const { settings: all, detected } = layers.environment;
+  // That there is a token is all that the process has to know.
+  const { 'status.token': token, ...others } = all;
+  const hidden = token?.value === undefined ? {} : { 'status.token': { ...token, value: HIDDEN_SECRET } };
+  const settings = { ...others, ...hidden };
   const lean = { input, layers: { ...layers, environment: { settings, detected } } };
   return (await askProcess(lean, options)) ?? parseHere(task);
 }

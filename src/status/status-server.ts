@@ -4,6 +4,7 @@ import { formatListenAddress } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import { afterEvents, type Cancel, type Clock, systemClock } from '../system/clock.ts';
 import { describeBindError } from '../system/net/bind-error.ts';
+import type { Access } from './access.ts';
 import { type Answer, jsonAnswer, textAnswer } from './answer.ts';
 import type { Api, ApiJob } from './api/api.ts';
 import { Pace } from './pace.ts';
@@ -15,6 +16,8 @@ const REQUEST_MS = 10_000;
 /** How long a client may take nothing of its answer, and how long it may take for the whole, in ms. */
 const SILENCE_MS = 30_000;
 const ANSWER_MS = 60_000;
+/** What asks for them can't know a token, and they tell nothing. */
+const OPEN_PAGES: ReadonlySet<string> = new Set(['/health', '/ready']);
 /** Of a request's body, which nobody reads: who sends more is cut off. */
 const MAX_BODY_BYTES = 65_536;
 const MAX_CONNECTIONS = 256;
@@ -46,6 +49,7 @@ export class StatusServer {
   /** By page, or by kind of answer of the API. */
   readonly #paces = new Map<string, Pace>();
   readonly #loadApi: (() => Promise<Api>) | undefined;
+  readonly #access: Access | undefined;
   #api: Promise<Api> | undefined;
   /** The open connections, oldest first. */
   readonly #connections = new Map<PacedSocket, Connection>();
@@ -55,6 +59,7 @@ export class StatusServer {
    * each has one, the one that has been taking its answer for the longest time.
    * @param options.onCrowded told when that happens.
    * @param options.loadApi loads what answers `/api` when somebody first asks for it; absent = there is no API.
+   * @param options.access says whether the pages need a token; absent = they don't.
    */
   constructor(
     content: StatusContent,
@@ -63,6 +68,7 @@ export class StatusServer {
       readonly maxConnections?: number;
       readonly onCrowded?: (maxConnections: number) => void;
       readonly loadApi?: () => Promise<Api>;
+      readonly access?: Access;
     } = {},
   ) {
     this.#clock = options.clock ?? systemClock;
@@ -70,6 +76,7 @@ export class StatusServer {
     this.#onCrowded = options.onCrowded ?? (() => {});
     this.#pages = listPages(content);
     this.#loadApi = options.loadApi;
+    this.#access = options.access;
     // It parses and writes; it never listens, so that it starts none of its own periodic checks.
     const http = createHttpServer((request, response) => this.#queue(request, response));
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -155,7 +162,9 @@ export class StatusServer {
     const make = this.#pages.get(path);
     if (make === undefined)
       return send(response, textAnswer(404, `there is ${listWords([...this.#pages.keys()])}`));
-    this.#make(connection, { exchange, job: { pace: path, key: '', make } });
+    const job = { pace: path, key: '', make };
+    if (this.#access?.isProtected !== true || OPEN_PAGES.has(path)) this.#make(connection, { exchange, job });
+    else void this.#makeProtected(connection, { exchange, job, access: this.#access });
   }
 
   /** Answers with what the API says; it is loaded with the first question. */
@@ -169,6 +178,16 @@ export class StatusServer {
     } catch (error) {
       send(exchange.response, textAnswer(500, `the API failed: ${messageOf(error)}`));
     }
+  }
+
+  async #makeProtected(
+    connection: Connection,
+    { exchange, job, access }: { readonly exchange: Exchange; readonly job: ApiJob; readonly access: Access },
+  ): Promise<void> {
+    const { kind } = await access.judge(exchange.request.headers.authorization);
+    if (kind === 'trusted') return this.#make(connection, { exchange, job });
+    const refusal = textAnswer(401, 'this needs the token (status.protect): Authorization: Bearer …');
+    send(exchange.response, { ...refusal, headers: { ...refusal.headers, 'www-authenticate': 'Bearer' } });
   }
 
   #make(

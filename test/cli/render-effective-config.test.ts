@@ -209,6 +209,9 @@ kubernetes: {namespaces: [a, b], labels: false, label_prefix: b, discover: label
     expect(renderEffectiveConfig(table, settings, { format: 'yaml', showOrigin: true })).toBe(`\
 status:
   listen: "81" # --status-port
+  protect: false # default
+  show_output: false # default
+  allowed_hosts: [] # default
 backend: docker # default
 relay: auto # default
 udp_queue_total: 33554432 # default

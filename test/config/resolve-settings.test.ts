@@ -16,6 +16,10 @@ describe('resolveSettings', () => {
   test('takes the built-in values when nothing is set', () => {
     expect(resolveSettings({ file: undefined, environment: anEnvironment(), flags: {} }).settings).toEqual({
       status: { address: '', port: 8080 },
+      access: {
+        ...{ token: undefined, tokenFile: undefined },
+        ...{ protect: false, showOutput: false, allowedHosts: [] },
+      },
       backend: 'docker',
       relay: 'auto',
       udpQueueTotalBytes: 33_554_432,

@@ -1,6 +1,8 @@
 import { once } from 'node:events';
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { onTestFinished } from 'vitest';
+import { createFileParser } from '../../src/config/file.ts';
+import type { Problem } from '../../src/model/problem.ts';
 import { LazyProxy } from '../../src/proxy/lazy-proxy.ts';
 import type { ConfigFile } from '../../src/sources/config-file.ts';
 import { systemClock } from '../../src/system/clock.ts';
@@ -42,10 +44,21 @@ export function askingAt(port: number): AskApi {
 /** A proxy in this process with the services of a file's text, and how to ask its API; it ends with the test. */
 export async function startApiProxy(
   services: string,
-): Promise<{ readonly ask: AskApi; readonly port: number }> {
+  {
+    status = '',
+  }: { /** Further settings of the status server: `, token: x`. */ readonly status?: string } = {},
+): Promise<{ readonly ask: AskApi; readonly port: number; readonly reload: (services: string) => void }> {
   const port = await freePort();
-  const text = `status: { listen: "127.0.0.1:${port}" }\ndocker: { labels: false }\nrelay: stream\nservices:\n${services}`;
-  const file = { config: aFile(text), problems: [], shownPath: 'lazy-proxy.yaml', close: async () => {} };
+  const textOf = (content: string) =>
+    `status: { listen: "127.0.0.1:${port}"${status} }\ndocker: { labels: false }\nrelay: stream\nservices:\n${content}`;
+  const file = {
+    config: aFile(textOf(services)),
+    problems: [] as readonly Problem[],
+    refusedText: undefined as string | undefined,
+    refusedReloads: 0,
+    shownPath: 'lazy-proxy.yaml',
+    close: async () => {},
+  };
   const proxy = await LazyProxy.create({
     file: file as unknown as ConfigFile,
     environment: anEnvironment(),
@@ -60,5 +73,14 @@ export async function startApiProxy(
     proxy.destroy();
     await proxy.close();
   });
-  return { ask: askingAt(port), port };
+  const reload = (content: string) => {
+    const text = textOf(content);
+    const { config, problems } = createFileParser()({ text, file: 'lazy-proxy.yaml' });
+    file.config = config ?? file.config;
+    file.problems = problems;
+    file.refusedText = config === undefined ? text : undefined;
+    if (config === undefined) file.refusedReloads++;
+    proxy.fileChanged();
+  };
+  return { ask: askingAt(port), port, reload };
 }

@@ -56,3 +56,9 @@ export function parseUrlHost(raw: unknown): Parsed<string> {
   // A URL takes a host that looks like a number for an address.
   return host === '' || IPV4.test(host) ? refuse('invalid-address', wrong) : accept(host);
 }
+
+/** Reads a host name as browsers send it; the result is lower case and has no dot at its end. */
+export function parseHostName(raw: unknown): Parsed<string> {
+  if (typeof raw === 'string' && HOST_NAME.test(raw)) return accept(raw.toLowerCase().replace(/\.$/, ''));
+  return refuse('invalid-address', `${showValue(raw)} is not a host name such as proxy.lan, without a port`);
+}

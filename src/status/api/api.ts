@@ -4,11 +4,13 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { messageOf } from '../../system/message-of.ts';
+import { formatTimestamp } from '../../system/clock.ts';
+import type { Access } from '../access.ts';
 import { type Answer, jsonAnswer } from '../answer.ts';
-import type { ApiContent, MemoryView } from './content.ts';
+import type { ApiContent, MemoryView, ReloadView } from './content.ts';
 import { ApiRefusal, problemAnswer } from './problem-answer.ts';
 import { findRoute, type Route } from './router.ts';
-import { MAX_LISTED_CLIENTS, renderService, renderServiceDetail } from './service-json.ts';
+import { MAX_LISTED_CLIENTS, renderProblem, renderService, renderServiceDetail } from './service-json.ts';
 
 export interface ApiRequest {
   readonly method: string;
@@ -39,55 +41,114 @@ export interface Api {
 interface Call {
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
+  /** Has shown the token. */
+  readonly isTrusted: boolean;
 }
 
 /** Looks at what has to be waited for, and returns how the answer is made. @throws {ApiRefusal}, and so may what it returns. */
 type Operation = (call: Call) => (() => Answer) | Promise<() => Answer>;
 
-export function createApi(content: ApiContent): Api {
-  const routes = listRoutes(content);
+/** No page may be made of an answer, and no other site may show it. */
+const SAFE_HEADERS = {
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+};
+
+export function createApi(content: ApiContent, access: Access): Api {
+  const routes = listRoutes(content, access);
+  let changes = 0;
   return {
     async take(request) {
+      const { method, url } = request;
       try {
+        const isTrusted = await admit(request, access);
         const { operation, params, query } = findRoute(routes, request);
-        const make = await operation.run({ params, query });
-        return { pace: `api ${operation.name}`, key: request.url, make: () => attempt(make) };
+        const make = await operation.run({ params, query, isTrusted });
+        // Changes are made for each who asks.
+        const key = method === 'POST' ? `${changes++}` : `${isTrusted} ${url}`;
+        return { pace: `api ${operation.name}`, key, make: () => attempt(make) };
       } catch (error) {
-        return { pace: 'api refusal', key: request.url, make: () => answerOf(error) };
+        return { pace: 'api refusal', key: `${changes++}`, make: () => answerOf(error) };
       }
     },
     close() {},
   };
 }
 
+/** @returns whether the one who asks has shown the token. @throws {ApiRefusal} where he may not ask this. */
+async function admit({ method, headers }: ApiRequest, access: Access): Promise<boolean> {
+  const changes = method !== 'GET' && method !== 'HEAD';
+  const stranger =
+    access.explainHost(headers.host) ?? (changes ? access.explainOrigin(headers.origin) : undefined);
+  if (stranger !== undefined) throw new ApiRefusal(403, stranger);
+  const standing = await access.judge(headers.authorization);
+  switch (standing.kind) {
+    case 'trusted':
+      return true;
+    case 'wrong':
+      throw unauthorized('this is not the token');
+    case 'stranger':
+      if (changes || access.isProtected) throw unauthorized('this needs the token: Authorization: Bearer …');
+      return false;
+    case 'unset':
+      if (changes) throw new ApiRefusal(403, `changes are off: ${standing.why}`);
+      if (access.isProtected) throw new ApiRefusal(403, `reading needs a token: ${standing.why}`);
+      return false;
+  }
+}
+
+function unauthorized(detail: string): ApiRefusal {
+  return new ApiRefusal(401, detail, { headers: { 'www-authenticate': 'Bearer' } });
+}
+
 function attempt(make: () => Answer): Answer {
   try {
-    return make();
+    return harden(make());
   } catch (error) {
     return answerOf(error);
   }
 }
 
 function answerOf(error: unknown): Answer {
-  return problemAnswer(
-    error instanceof ApiRefusal ? error : new ApiRefusal(500, `this failed: ${messageOf(error)}`),
+  return harden(
+    problemAnswer(
+      error instanceof ApiRefusal ? error : new ApiRefusal(500, `this failed: ${messageOf(error)}`),
+    ),
   );
+}
+
+function harden(answer: Answer): Answer {
+  return { ...answer, headers: { ...answer.headers, ...SAFE_HEADERS } };
 }
 
 /** Every path with what answers there; `schema/openapi.yaml` describes each. */
 export function listRoutes(
   content: ApiContent,
+  access: Access,
 ): readonly Route<{ readonly name: string; readonly run: Operation }>[] {
   const get = (path: string, run: Operation) => ({
-    method: 'GET' as const,
-    path,
+    ...{ method: 'GET' as const, path },
     operation: { name: path, run },
   });
   return [
     get('/api', () => () => about(content)),
-    get('/api/services', (call) => showServices(content, call)),
-    get('/api/services/{name}', (call) => showService(content, call)),
+    get('/api/services', (call) => showServices(call, { content, access })),
+    get('/api/services/{name}', (call) => showService(call, { content, access })),
+    get('/api/config', (call) => showConfig(content, call)),
+    get(
+      '/api/reload',
+      ({ isTrusted }) =>
+        () =>
+          jsonAnswer(renderReload(content.reload({ showSecrets: isTrusted }))),
+    ),
   ];
+}
+
+interface Parts {
+  readonly content: ApiContent;
+  readonly access: Access;
 }
 
 function about(content: ApiContent): Answer {
@@ -95,15 +156,15 @@ function about(content: ApiContent): Answer {
   return jsonAnswer({
     ...{ version, phase, uptime_ms: Math.round(uptimeMs) },
     engines: engines.map(({ name, problem }) => ({
-      name,
-      answers: problem === undefined,
+      ...{ name, answers: problem === undefined },
       ...(problem !== undefined && { problem }),
     })),
   });
 }
 
-async function showServices(content: ApiContent, call: Call): Promise<() => Answer> {
-  if (call.query.has('service')) return showService(content, call);
+async function showServices(call: Call, parts: Parts): Promise<() => Answer> {
+  const { content } = parts;
+  if (call.query.has('service')) return showService(call, parts);
   const isWanted = wantsMemory(call);
   const names = isWanted ? content.services().map(({ service }) => service.name) : [];
   const memory = isWanted ? await content.memory(names) : new Map<string, MemoryView>();
@@ -113,14 +174,44 @@ async function showServices(content: ApiContent, call: Call): Promise<() => Answ
     );
 }
 
-async function showService(content: ApiContent, call: Call): Promise<() => Answer> {
+async function showService(call: Call, { content, access }: Parts): Promise<() => Answer> {
   const name = nameOf(call);
   const memory = wantsMemory(call) ? (await content.memory([name])).get(name) : undefined;
   return () => {
     const view = content.service(name, { maxClients: MAX_LISTED_CLIENTS });
-    if (view === undefined) throw new ApiRefusal(404, `there is no service ${JSON.stringify(name)}`);
-    return jsonAnswer(renderServiceDetail(view, { memory, showOutput: false }));
+    if (view === undefined) throw noSuchService(name);
+    return jsonAnswer(
+      renderServiceDetail(view, { memory, showOutput: call.isTrusted || access.showsOutput }),
+    );
   };
+}
+
+function showConfig(content: ApiContent, { query, isTrusted }: Call): () => Answer {
+  return () => {
+    const service = query.get('service') ?? undefined;
+    const config = content.config({ service, showSecrets: isTrusted });
+    if (service !== undefined && Object.keys(config.services).length === 0) throw noSuchService(service);
+    return jsonAnswer(config);
+  };
+}
+
+function renderReload(view: ReloadView): Readonly<Record<string, unknown>> {
+  const { generation, changedAtMs, file, refusedReloads, refusedAtMs, problems, waiting } = view;
+  return {
+    ...{ generation, changed_at: formatTimestamp(changedAtMs) },
+    ...(file !== undefined && { file }),
+    refused: refusedReloads,
+    ...(refusedAtMs !== undefined && { refused_since: formatTimestamp(refusedAtMs) }),
+    problems: problems.map(({ problem, caret }) => ({
+      ...renderProblem(problem),
+      ...(caret !== undefined && { caret }),
+    })),
+    waiting: waiting.map(renderProblem),
+  };
+}
+
+function noSuchService(name: string): ApiRefusal {
+  return new ApiRefusal(404, `there is no service ${JSON.stringify(name)}`);
 }
 
 /** The query's name counts before the path's: some proxies decode `%2F` in paths. */

@@ -10,8 +10,43 @@ export interface ApiContent {
   services(): readonly ServiceView[];
   /** One service, with up to `maxClients` clients of each listener; undefined where there is none of that name. */
   service(name: string, options: { readonly maxClients: number }): ServiceDetail | undefined;
+  config(options: { readonly service: string | undefined; readonly showSecrets: boolean }): EffectiveConfig;
+  reload(options: { readonly showSecrets: boolean }): ReloadView;
   /** What the workloads of services take of memory now, by name; those that are asleep are left out. Never rejects. */
   memory(names: readonly string[]): Promise<ReadonlyMap<string, MemoryView>>;
+}
+
+export interface EffectiveValue {
+  /** As the file writes it. */
+  readonly value: unknown;
+  /** `lazy-proxy.yaml:14:12`, `container db, label lazy-proxy.ports`, `$IDLE_TIMEOUT_SECS`, `default` … */
+  readonly origin: string;
+}
+
+/** The configuration in force. */
+export interface EffectiveConfig {
+  /** By name: `status.listen`, `relay` … */
+  readonly settings: Readonly<Record<string, EffectiveValue>>;
+  /** By service, then by field. */
+  readonly services: Readonly<Record<string, Readonly<Record<string, EffectiveValue>>>>;
+}
+
+/** What has become of the last changes. Times are ms since the epoch. */
+export interface ReloadView {
+  /** How often a configuration that changed something was put in force, by file or labels; the start is the first. */
+  readonly generation: number;
+  /** When that was last. */
+  readonly changedAtMs: number;
+  /** As messages show it; undefined = there is none. */
+  readonly file: string | undefined;
+  /** How often a change of it was refused since the start. */
+  readonly refusedReloads: number;
+  /** Since when what is in the file now is refused; absent where it is in force. */
+  readonly refusedAtMs?: number;
+  /** What is wrong with what is in the file now, each with its line and a caret below where that may be shown. */
+  readonly problems: readonly { readonly problem: Problem; readonly caret?: string }[];
+  /** Settings that wait for the next start. */
+  readonly waiting: readonly Problem[];
 }
 
 export interface AboutView {

@@ -24,12 +24,12 @@ function packagesIn(file: string): readonly string[] {
 describe('the bundle', () => {
   test.each([
     // It grows with the program; what that costs in memory is measured by `npm run bench -- idle`.
-    ['main.js', 930],
+    ['main.js', 960],
     ['sources/config-process.js', 120],
     ['proxy/open-api.js', 100],
     ['packages/yaml.js', 200],
     ['packages/cron-parser.js', 200],
-    ['packages/schema-validator.js', 250],
+    ['packages/schema-validator.js', 280],
   ])('%s has at most %i KiB', (file, kib) => {
     expect(statSync(path.join(DIST, file)).size).toBeLessThan(kib * KIB);
   });

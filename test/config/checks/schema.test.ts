@@ -73,6 +73,7 @@ const APPROXIMATE: ReadonlySet<string> = new Set([
 const APPROXIMATE_SETTINGS: ReadonlySet<SettingName> = new Set([
   'kubernetes.lease_duration',
   'docker.label_urls',
+  'status.allowed_hosts',
 ]);
 
 function settingNode(name: SettingName): SchemaNode | undefined {

@@ -1,0 +1,100 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { StatusAccess } from '../../src/model/settings.ts';
+import { Access } from '../../src/status/access.ts';
+
+const anAccess = (settings: Partial<StatusAccess> = {}) =>
+  new Access({
+    settings: () => ({
+      ...{ token: undefined, tokenFile: undefined, protect: false, showOutput: false, allowedHosts: [] },
+      ...settings,
+    }),
+    hostName: 'Box.lan',
+  });
+
+describe('Access', () => {
+  test.each([
+    '127.0.0.1',
+    '127.0.0.1:8080',
+    '192.168.1.2:80',
+    '[::1]:8080',
+    '[2001:db8::1]',
+    'localhost:8080',
+    'LOCALHOST',
+    'lazy.localhost',
+    'lazy-proxy:8080',
+    'box.lan:8080',
+    'Proxy.Example.com',
+  ])('lets %s ask', (host) => {
+    expect(anAccess({ allowedHosts: ['proxy.example.com'] }).explainHost(host)).toBeUndefined();
+  });
+
+  test.each([
+    'evil.example',
+    '127.0.0.1.evil.example',
+    'localhost.evil.example:8080',
+    'evil.example.',
+    'evil.example:8080:80',
+    'user@localhost',
+    'localhost/evil.example',
+    '127.0.0.1:8080#.evil.example',
+    '[::1].evil.example',
+    '[evil]',
+    '',
+    ' ',
+    undefined,
+  ])('does not let %s ask, and names the setting', (host) => {
+    expect(anAccess().explainHost(host)).toContain('status.allowed_hosts');
+  });
+
+  test.each([
+    [undefined, true],
+    ['http://127.0.0.1:8080', true],
+    ['https://localhost', true],
+    ['app://lazy-proxy', true],
+    ['https://evil.example', false],
+    ['null', false],
+    ['', false],
+    ['https://localhost.evil.example', false],
+  ])('lets a page of %s change something: %s', (origin, may) => {
+    expect(anAccess().explainOrigin(origin) === undefined).toBe(may);
+  });
+
+  test.each([
+    ['Bearer s3cret', 'trusted'],
+    ['bearer   s3cret ', 'trusted'],
+    ['Bearer s3cre', 'wrong'],
+    ['Bearer s3cret2', 'wrong'],
+    ['Bearer S3CRET', 'wrong'],
+    ['Bearer', 'wrong'],
+    ['Bearer ', 'wrong'],
+    ['Basic s3cret', 'wrong'],
+    ['s3cret', 'wrong'],
+    ['', 'wrong'],
+    [undefined, 'stranger'],
+  ])('judges %s as %s', async (authorization, kind) => {
+    expect(await anAccess({ token: 's3cret' }).judge(authorization)).toEqual({ kind });
+  });
+
+  test('trusts nobody where there is no token', async () => {
+    for (const shown of [undefined, 'Bearer ', 'Bearer undefined'])
+      expect(await anAccess().judge(shown)).toMatchObject({ kind: 'unset' });
+  });
+
+  test('reads the token of a file as it is now, and trusts nobody while it is empty or missing', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'access-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const tokenFile = path.join(folder, 'token');
+    const access = anAccess({ tokenFile });
+    const missing = await access.judge('Bearer ');
+    expect(missing).toMatchObject({ kind: 'unset', why: expect.stringContaining('ENOENT') });
+    await writeFile(tokenFile, 'first\n');
+    expect(await access.judge('Bearer first')).toEqual({ kind: 'trusted' });
+    await writeFile(tokenFile, 'second\n');
+    expect(await access.judge('Bearer first')).toEqual({ kind: 'wrong' });
+    await writeFile(tokenFile, '\n');
+    expect(await access.judge('Bearer ')).toMatchObject({ kind: 'unset' });
+  });
+});
