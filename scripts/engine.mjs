@@ -5,10 +5,19 @@ import { sweepAbandonedPodmans } from './private-podman.mjs';
 import { installPrograms, isDebian } from './system-packages.mjs';
 
 const DEFAULT_HOST = 'unix:///var/run/docker.sock';
-/** Debian package of each program; dnsmasq is a DNS server for the tests to wake, the last ones are for a Podman. */
+/**
+ * Debian package of each program. The second line is for a Podman. The third is what examples serve; of PostgreSQL's server only
+ * what comes with it is in a folder for programs.
+ */
 const PACKAGES = {
-  ...{ dockerd: 'docker.io', busybox: 'busybox-static', dnsmasq: 'dnsmasq-base' },
+  ...{ dockerd: 'docker.io', busybox: 'busybox-static' },
   ...{ podman: 'podman', netavark: 'netavark', runc: 'runc' },
+  ...{
+    dnsmasq: 'dnsmasq-base',
+    nginx: 'nginx',
+    'redis-check-rdb': 'redis-tools',
+    pg_createcluster: 'postgresql',
+  },
 };
 
 /** The label `name=value` that everything made by one test run carries. */

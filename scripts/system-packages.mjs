@@ -1,5 +1,5 @@
 /** Programs that tests need and that Debian has packages for. */
-import { access, readFile } from 'node:fs/promises';
+import { access, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { runCommand } from './run-command.mjs';
 
@@ -8,6 +8,9 @@ const PROGRAM_FOLDERS = [
   // What only Podman itself starts.
   '/usr/lib/podman',
 ];
+
+/** Asked by every package that is about to start its service; 101 forbids it. */
+const SERVICE_POLICY = '/usr/sbin/policy-rc.d';
 
 /** Whether packages can be installed here. */
 export async function canInstallPackages() {
@@ -30,7 +33,21 @@ export async function installPrograms(packages, { signal, announce }) {
   const names = missing.map((program) => packages[program]);
   announce(`installing ${names.join(', ')} with apt-get`);
   await apt(['update'], signal);
-  await apt(['install', '--yes', '--no-install-recommends', ...names], signal);
+  await withoutServices(() => apt(['install', '--yes', '--no-install-recommends', ...names], signal));
+}
+
+/** What is wanted is the program alone: a web server that starts with its package would take port 80 of the machine. */
+async function withoutServices(install) {
+  const isOurs = await writeFile(SERVICE_POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755, flag: 'wx' }).then(
+    () => true,
+    // The machine has a policy of its own.
+    () => false,
+  );
+  try {
+    await install();
+  } finally {
+    if (isOurs) await rm(SERVICE_POLICY, { force: true });
+  }
 }
 
 /** Those of the programs that this machine doesn't have. */

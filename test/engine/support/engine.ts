@@ -133,6 +133,9 @@ async function removeScope(
   const filters = { label: [`${SCOPE_LABEL}=${prefix}`] };
   const containers = await docker.listContainers({ all: true, filters });
   await Promise.all(containers.map(({ Id }) => docker.getContainer(Id).remove({ force: true, v: true })));
+  // Those that a container's specification named, without making them.
+  const { Volumes } = await docker.listVolumes({ filters: { name: [prefix] } });
+  for (const { Name } of Volumes ?? []) await docker.getVolume(Name).remove();
   const networks = await docker.listNetworks({ filters });
   for (const { Id } of networks) await removeNetwork(docker, Id);
   for (const image of images) await docker.getImage(image).remove({ force: true });

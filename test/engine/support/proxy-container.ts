@@ -37,6 +37,11 @@ export async function runProxyContainer(
     env: { LOG_FORMAT: 'json', LOG_LEVEL: 'debug', ...spec.env },
     binds: [`${engineSocket()}:/var/run/docker.sock`, ...(spec.binds ?? [])],
   });
+  return await waitForProxy(container);
+}
+
+/** Resolves once the proxy in a container that was started is ready; it has to log JSON. */
+export async function waitForProxy(container: TestContainer): Promise<ProxyContainer> {
   const proxy = wrapProxy(container, (await container.addresses())[0] ?? '');
   await waitUntil(() => isReady(proxy), { timeoutMs: 30_000, everyMs: 100, what: 'the start of the proxy' });
   return proxy;
