@@ -29,13 +29,13 @@ const OWN_VARIABLES = [
 export const FOREIGN_VARIABLES: ReadonlyMap<string, string> = new Map([
   [
     'ADMIN_PORT',
-    'there is no admin server; the file is read again when it changes, and GET /api/services on the STATUS_PORT tells the state',
+    'there is no admin server; the API is on the status server (STATUS_PORT), under /api, and the file is read again when it changes',
   ],
+  ['ADMIN_API_KEY', 'LAZY_PROXY_TOKEN, or status.token in the file, is what the API asks for'],
   [
-    'ADMIN_API_KEY',
-    'there is no admin server that it would guard; the status server (STATUS_PORT) is open, and changes nothing',
+    'CORS_ALLOW_ORIGINS',
+    'no CORS headers are sent; put page and API behind one proxy, and list its name in status.allowed_hosts',
   ],
-  ['CORS_ALLOW_ORIGINS', 'the status server sends no CORS headers; a proxy in front of it can add them'],
   [
     'COMPOSE_DIR',
     'missing containers are not made; "docker compose create" makes them, and they are used at once',

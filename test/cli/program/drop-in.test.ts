@@ -94,9 +94,9 @@ describe('the variables', () => {
     const proxy = await startProgram({ cwd, env: envOf(cwd, variables) });
     const told = proxy.linesWith('does nothing here').map((line) => line.replace(/^.* (?=WARN)/, ''));
     expect(told).toEqual([
-      'WARN: $ADMIN_PORT: does nothing here: there is no admin server; the file is read again when it changes, and GET /api/services on the STATUS_PORT tells the state',
-      'WARN: $ADMIN_API_KEY: does nothing here: there is no admin server that it would guard; the status server (STATUS_PORT) is open, and changes nothing',
-      'WARN: $CORS_ALLOW_ORIGINS: does nothing here: the status server sends no CORS headers; a proxy in front of it can add them',
+      'WARN: $ADMIN_PORT: does nothing here: there is no admin server; the API is on the status server (STATUS_PORT), under /api, and the file is read again when it changes',
+      'WARN: $ADMIN_API_KEY: does nothing here: LAZY_PROXY_TOKEN, or status.token in the file, is what the API asks for',
+      'WARN: $CORS_ALLOW_ORIGINS: does nothing here: no CORS headers are sent; put page and API behind one proxy, and list its name in status.allowed_hosts',
       'WARN: $COMPOSE_DIR: does nothing here: missing containers are not made; "docker compose create" makes them, and they are used at once',
       'WARN: $RECIPES_DIR: does nothing here: there are no recipes; write services into the file, or labels on containers',
       'WARN: $LISTEN_START_PORT: does nothing here: listen ports are not given out; write each one under ports, as listen:target',
