@@ -112,6 +112,7 @@ const POLICY = { label: true, inDefaults: true };
 const DOCKER: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker'] };
 const SWARM: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['swarm'] };
 const KUBERNETES: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['kubernetes'] };
+const SCALED: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['swarm', 'kubernetes'] };
 const PROCESS: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['process'] };
 /** Swarm and Kubernetes use the grace period that the workload itself has. */
 const STOPPED_BY_PROXY: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker', 'process'] };
@@ -152,6 +153,7 @@ export const FIELDS = {
     ...KUBERNETES,
     of: ofKind('kubernetes', (it) => (it.resource === 'statefulset' ? qualifiedName(it) : undefined)),
   }),
+  scale: field(count(1, 1_000), { ...SERVICE_AND_LABEL, ...SCALED, of: scaleOf }),
   service_name: field(
     { parse: parseKubernetesLabel, expected: 'a name' },
     { ...SERVICE_AND_LABEL, ...KUBERNETES, of: ofKind('kubernetes', (it) => it.service) },
@@ -350,6 +352,10 @@ function ofKind<K extends WorkloadKind, M>(
 ): (service: Service) => M | undefined {
   return ({ workload }) =>
     workload.kind === kind ? read(workload as Extract<Workload, { readonly kind: K }>) : undefined;
+}
+
+function scaleOf({ workload }: Service): number | undefined {
+  return workload.kind === 'swarm' || workload.kind === 'kubernetes' ? workload.scale : undefined;
 }
 
 function qualifiedName({ namespace, name }: { readonly namespace: string; readonly name: string }): string {

@@ -13,6 +13,8 @@ export interface SwarmWorkload {
   readonly kind: 'swarm';
   /** The Swarm service's name, with the stack's prefix where it belongs to one. */
   readonly service: string;
+  /** Replicas when it is woken; absent: as many as before. */
+  readonly scale?: number;
 }
 
 export type KubernetesResource = 'deployment' | 'statefulset';
@@ -28,6 +30,8 @@ export interface KubernetesWorkload {
   readonly upstream: 'endpoints' | 'service';
   /** Whether it may be put to sleep although that deletes its volumes; absent: no. */
   readonly allowDataLoss?: true;
+  /** Replicas when it is woken; absent: as many as before. */
+  readonly scale?: number;
 }
 
 export interface ProcessWorkload {

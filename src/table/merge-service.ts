@@ -131,15 +131,17 @@ function toUrl(url: string, origin: Origin | undefined): ServiceUrl | undefined 
 }
 
 function toWorkload(ref: WorkloadRef, values: MergedValues): Workload {
+  const scale = values.scale === undefined ? {} : { scale: values.scale };
   switch (ref.kind) {
     case 'docker':
       return { kind: 'docker', container: ref.name };
     case 'swarm':
-      return { kind: 'swarm', service: ref.name };
+      return { kind: 'swarm', service: ref.name, ...scale };
     case 'kubernetes':
       return {
         ...{ ...ref, service: values.service_name ?? ref.name, upstream: values.upstream },
         ...(values.allow_data_loss && { allowDataLoss: true }),
+        ...scale,
       };
     case 'process':
       return {

@@ -148,6 +148,7 @@ describe('parseLabels', () => {
     [SWARM, 'service-name', 'x', 'a Swarm service; it is for Deployments and StatefulSets'],
     [CONTAINER, 'service-name', '-', 'a container; it is for Deployments and StatefulSets'],
     [CONTAINER, 'upstream', 'service', 'a container; it is for Deployments and StatefulSets'],
+    [CONTAINER, 'scale', '3', 'a container; it is for Swarm services, Deployments and StatefulSets'],
   ])('warns that on %j %s has no effect, and takes no value of it', (ref, label, value, why) => {
     const { kind, draft, problems } = labelsOf(ref, { ports: '80:80', [label]: value });
     expect(kind).toBe('accepted');

@@ -1,5 +1,6 @@
 /** Services of a real swarm, woken and put to sleep by the real program. */
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
 import { freePort, freePorts } from '../support/free-ports.ts';
 import { APP_SCRIPT } from './support/app-script.ts';
@@ -18,7 +19,7 @@ import {
   type TestService,
 } from './support/swarm.ts';
 import { connectTcp } from './support/tcp.ts';
-import { getStatus, openTestBed, type ServiceFields, type TestBed } from './support/test-bed.ts';
+import { getStatus, openTestBed, type ServiceFields, type TestBed, writeConfig } from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
 
 /** A first byte comes at most so long after the app could have answered: tasks have no events. */
@@ -153,6 +154,53 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
       [`${prefix}.replicas`]: '3',
     });
     expect(after.logs().filter(({ event }) => event === 'problem')).toEqual([]);
+  });
+
+  test.concurrent('a service wakes with the replicas that its scale says, where one was remembered, from the next wake on', async (context) => {
+    const bed = await openBed(context);
+    const port = await freePort();
+    const service = await createApp(bed, {
+      fields: {},
+      spec: { replicas: 1, ports: [{ target: 80 }] },
+    });
+    const write = (scale: number) =>
+      writeConfig({
+        app: { swarm_service: service.name, ports: [`${port}:80`], idle_timeout: '1s', scale },
+      });
+    const proxy = await bed.startProxy({ config: write(3) });
+    await untilReplicas(service, 0);
+    expect(await service.labels()).toMatchObject({ [`${bed.scope.prefix}.replicas`]: '1' });
+    await service.gone();
+    const client = await connectTcp(port);
+    await client.send('GET / HTTP/1.0\r\n\r\n');
+    await untilReplicas(service, 3);
+    const from = proxy.logs().length;
+    await proxy.edit(write(2));
+    expect((await proxy.waitForLog('reload', { from })).msg).toContain('app changed: scale');
+    expect(await service.replicas()).toBe(3);
+    client.destroy();
+    await untilReplicas(service, 0);
+    await service.gone();
+    await wake(port);
+    expect(await service.replicas()).toBe(2);
+  });
+
+  test.concurrent('a manual service is neither scaled up for a client nor down when it idles', async (context) => {
+    const bed = await openBed(context);
+    const port = await freePort();
+    const fields = { ports: `${port}:80`, idle_timeout: '1s', availability: 'manual' };
+    const service = await createApp(bed, { fields });
+    const proxy = await bed.startProxy();
+    await listening(proxy, service.name);
+    const refused = await connectTcp(port);
+    expect(await refused.closed).toBe('end');
+    expect(await service.replicas()).toBe(0);
+    await service.scale(1);
+    await waitUntil(async () => (await stateOf(proxy, service.name, port)) === 'ready');
+    await wake(port);
+    // Nothing tells that nothing happens.
+    await sleep(2_500);
+    expect(await service.replicas()).toBe(1);
   });
 
   test.concurrent('a service that somebody else has scaled up is adopted', async (context) => {

@@ -1,4 +1,5 @@
 /** Asleep, woken by a client, asleep again: with the built program and the rights that the example gives. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { get } from '../engine/support/http.ts';
 import { connectTcp } from '../engine/support/tcp.ts';
@@ -55,6 +56,41 @@ describe.each(RESOURCES)('a %s that sleeps', (resource) => {
     await app.untilReplicas(0);
     expect((await get(port)).body).toBe('hello');
     await app.untilReplicas(3);
+  });
+
+  test('has as many replicas as its scale says, where one was remembered', async () => {
+    const bed = await openKubeBed();
+    const port = await freePort();
+    const annotations = bed.annotations({ ports: [`${port}:80`], idle_timeout: '1s', scale: 3 });
+    const app = await createApp(bed, { port, resource, replicas: 1, annotations });
+    await bed.startProxy();
+    await app.untilReplicas(0);
+    expect((await app.read()).metadata.annotations['lazy-proxy.replicas']).toBe('1');
+    expect((await get(port)).body).toBe('hello');
+    await app.untilReplicas(3);
+  });
+
+  test('is not woken for a client that its annotation keeps from that, nor scaled down again', async () => {
+    const bed = await openKubeBed();
+    const port = await freePort();
+    const annotations = bed.annotations({
+      ...{ ports: [`${port}:80`], idle_timeout: '1s', availability: 'manual' },
+    });
+    const app = await createApp(bed, { port, resource, annotations });
+    const proxy = await bed.startProxy();
+    const client = await connectTcp(port);
+    expect(await client.closed).toBe('end');
+    expect((await proxy.waitForLog('unserved')).msg).toContain(
+      "clients don't wake it (availability: manual)",
+    );
+    await app.scale(1);
+    await bed.endpointSlices.until((slices) => listReadyAddresses(slices, 'app').length === 1);
+    await proxy.waitForLog('awake');
+    expect((await get(port)).body).toBe('hello');
+    // Nothing tells that nothing happens.
+    await sleep(2_500);
+    expect((await app.read()).spec.replicas).toBe(1);
+    expect(await app.countStarts()).toBe(1);
   });
 
   test('has as many replicas as before when another prefix comes first meanwhile', async () => {

@@ -13,6 +13,7 @@ const CHANGES: Readonly<
   swarm_service: ['swarm_service: a', 'swarm_service: b'],
   deployment: [DEPLOYMENT, 'deployment: shop/b, service_name: a'],
   statefulset: ['statefulset: a', 'statefulset: b, service_name: a'],
+  scale: [DEPLOYMENT, `${DEPLOYMENT}, scale: 3`],
   service_name: [DEPLOYMENT, `${DEPLOYMENT}, service_name: b`],
   allow_data_loss: [DEPLOYMENT, `${DEPLOYMENT}, allow_data_loss: true`],
   upstream: [DEPLOYMENT, `${DEPLOYMENT}, upstream: service`],

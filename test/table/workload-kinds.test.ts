@@ -29,6 +29,11 @@ describe('buildTable', () => {
       'deployment: shop/web, service_name: inner, upstream: service',
       { ...deployment('web'), service: 'inner', upstream: 'service' },
     ],
+    ['swarm_service: web, scale: 3', { kind: 'swarm', service: 'web', scale: 3 }],
+    [
+      'statefulset: shop/db, scale: 2',
+      { ...statefulset('db'), service: 'db', upstream: 'endpoints', scale: 2 },
+    ],
     ['statefulset: shop/db', { ...statefulset('db'), service: 'db', upstream: 'endpoints' }],
     ['container: c', { kind: 'docker', container: 'c' }],
   ])('makes the workload of {%s}', (fields, workload) => {

@@ -145,7 +145,7 @@ export class KubernetesBackend implements Backend {
     const ref = kubernetesOf(workload);
     const { signal: linked, unlink } = linkSignals([signal, this.#lifetime.signal]);
     try {
-      await scaleUp(this.#scaleContext(cluster), { ref, signal: linked });
+      await scaleUp(this.#scaleContext(cluster), { ref, scale: ref.scale, signal: linked });
     } finally {
       cluster.view.hindered(ref, undefined);
       unlink();

@@ -62,11 +62,15 @@ const MERGE_PATCH = 'application/merge-patch+json';
 const APPLY_PATCH = 'application/apply-patch+yaml';
 
 /**
- * Scales a workload from 0 to what it had before it was put to sleep, however long the API server is away meanwhile.
+ * Scales a workload from 0 up, however long the API server is away meanwhile.
+ * @param options.scale to how many replicas; undefined: to what it had before it was put to sleep.
  * @throws {WakeError} when the API server refuses; the signal's reason when it aborts.
  */
-export async function scaleUp(context: ScaleContext, options: ScaleOptions): Promise<void> {
-  const { ref, signal } = options;
+export async function scaleUp(
+  context: ScaleContext,
+  options: ScaleOptions & { readonly scale: number | undefined },
+): Promise<void> {
+  const { ref, signal, scale } = options;
   const askedMs = context.pauses.remainingMs(ref);
   if (askedMs > 0) {
     context.view.hindered(ref, describePause(askedMs));
@@ -80,7 +84,7 @@ export async function scaleUp(context: ScaleContext, options: ScaleOptions): Pro
         if (record === undefined) throw new WakeError(`${describe(ref)} does not exist`);
         return await untilUncontended(context, { ...options, record }, async (current) => {
           if (current.replicas > 0) return current;
-          const replicas = recallReplicas(current.annotations, context.labelPrefixes);
+          const replicas = scale ?? recallReplicas(current.annotations, context.labelPrefixes);
           return patchScale(context, { ...options, current, replicas });
         });
       }

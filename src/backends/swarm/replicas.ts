@@ -12,11 +12,17 @@ export function readMode({ Mode: mode = {} }: ServiceSpec): ServiceMode {
   return { kind: 'unscalable', problem: `only replicated services can be scaled, and this one is ${name}` };
 }
 
-/** The spec of a service that is to run; undefined where it is to already. */
-export function toAwakeSpec(spec: ServiceSpec, prefixes: LabelPrefixes): ServiceSpec | undefined {
+/**
+ * The spec of a service that is to run; undefined where it is to already.
+ * @param options.scale how many replicas it is to have; undefined: as many as are remembered.
+ */
+export function toAwakeSpec(
+  spec: ServiceSpec,
+  { prefixes, scale }: { readonly prefixes: LabelPrefixes; readonly scale: number | undefined },
+): ServiceSpec | undefined {
   const mode = readMode(spec);
   if (mode.kind === 'unscalable' || mode.replicas > 0) return undefined;
-  return withReplicas(spec, recallReplicas(spec.Labels ?? {}, prefixes));
+  return withReplicas(spec, scale ?? recallReplicas(spec.Labels ?? {}, prefixes));
 }
 
 /** The same spec for a new run: all tasks are made anew, and can be told from those of the run before. */

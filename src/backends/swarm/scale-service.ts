@@ -1,4 +1,5 @@
 import type { LabelPrefixes } from '../../model/label-names.ts';
+import type { SwarmWorkload } from '../../model/workload.ts';
 import { abortable } from '../../system/abortable.ts';
 import { describeError } from '../../system/message-of.ts';
 import { WakeError } from '../backend.ts';
@@ -23,22 +24,25 @@ export interface ScaleContext {
 }
 
 /**
- * Scales a service up to the replicas that it had, however long the engine is away meanwhile, and has it looked at. One
+ * Scales a service up to its replicas, or else to those that it had, however long the engine is away meanwhile, and has it looked at. One
  * that has its replicas, but whose tasks have ended for good, gets new ones.
  * @throws {WakeError} when the engine refuses; the signal's reason when it aborts.
  */
 export function wakeService(
   context: ScaleContext,
-  { name, signal }: { readonly name: string; readonly signal: AbortSignal },
+  {
+    workload: { service: name, scale },
+    signal,
+  }: { readonly workload: SwarmWorkload; readonly signal: AbortSignal },
 ): Promise<void> {
-  const { client, catalog, observer, link, labelPrefixes } = context;
+  const { client, catalog, observer, link, labelPrefixes: prefixes } = context;
   const wake = async () => {
     try {
       if (catalog.nodeId === undefined) throw new WakeError(NO_MANAGER);
       const service = await scaleService(context, {
         ...{ name, signal },
         change: async (service) => {
-          const spec = toAwakeSpec(service.Spec, labelPrefixes);
+          const spec = toAwakeSpec(service.Spec, { prefixes, scale });
           if (!mayEnd(service.Spec)) return spec;
           if (spec !== undefined) return toNextRun(spec);
           const tasks = await client.tasks(service.ID, signal);

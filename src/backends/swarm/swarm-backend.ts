@@ -111,7 +111,7 @@ export class SwarmBackend implements Backend {
 
   async wake(workload: Workload, options: { readonly signal: AbortSignal }): Promise<void> {
     const signal = AbortSignal.any([options.signal, this.#link.lifetime]);
-    await wakeService(this.#callContext(), { name: serviceOf(workload), signal });
+    await wakeService(this.#callContext(), { workload: swarmOf(workload), signal });
   }
 
   /** Its tasks have the grace of the service itself. */
@@ -209,8 +209,12 @@ function keyOf(service: string): string {
 }
 
 function serviceOf(workload: Workload): SwarmWorkload['service'] {
+  return swarmOf(workload).service;
+}
+
+function swarmOf(workload: Workload): SwarmWorkload {
   if (workload.kind !== 'swarm') throw new TypeError(`a ${workload.kind} is no swarm service`);
-  return workload.service;
+  return workload;
 }
 
 /**

@@ -220,6 +220,8 @@ export function describeUselessness(field: FieldName, ref: WorkloadRef): string 
     case 'service_name':
     case 'upstream':
       return `${onThis}; it is for Deployments and StatefulSets`;
+    case 'scale':
+      return `${onThis}; it is for Swarm services, Deployments and StatefulSets`;
     case 'allow_data_loss':
       return `${onThis}; it is for StatefulSets`;
     case 'stop_timeout':

@@ -53,6 +53,14 @@ test.each([
   expect(wanted(api)).toBe(1);
 });
 
+test('a wake scales to what scale says, whatever was remembered, and leaves what runs', async () => {
+  const { api, backend } = await setUpOpen({ replicas: 0, annotations: { [REPLICAS]: '1' } });
+  await backend.wake({ ...DB, scale: 3 }, within(5_000));
+  expect(wanted(api)).toBe(3);
+  await backend.wake({ ...DB, scale: 5 }, within(5_000));
+  expect(wanted(api)).toBe(3);
+});
+
 test('many wakes at once scale once', async () => {
   const { api, backend } = await setUpOpen({ replicas: 0, annotations: { [REPLICAS]: '2' } });
   const before = api.get('deployments', 'shop/db')?.metadata.generation;

@@ -155,6 +155,18 @@ test.each([
   expect(web.spec.Mode).toEqual(replicas(count).Mode);
 });
 
+test('wake() gives a service the replicas that its scale says, whatever is remembered, and leaves what runs', async () => {
+  const { swarm, backend, sink } = await setUp();
+  const web = swarm.create('web', { ...replicas(0), Labels: { [`${PREFIX}.replicas`]: '1' } });
+  const scaled = { ...WEB, scale: 3 };
+  backend.watch(scaled);
+  await backend.open(sink);
+  await backend.wake(scaled, within(5_000));
+  expect(web.spec).toMatchObject(replicas(3));
+  await backend.wake({ ...WEB, scale: 5 }, within(5_000));
+  expect(web.spec).toMatchObject(replicas(3));
+});
+
 test('wake() of a service whose tasks have ended for good makes new ones, once', async () => {
   const { swarm, backend, sink } = await setUp();
   const TaskTemplate = { RestartPolicy: { Condition: 'none' }, ForceUpdate: 4 };

@@ -424,6 +424,19 @@ const FIRST_STEPS: typeof MISTAKES = [
     ],
   ],
   [
+    'replicas that no service can have',
+    `services:
+  a: { swarm_service: a, ports: ["80:80"], scale: 0 }
+  b: { deployment: b, ports: ["81:80"], scale: 1001 }
+  c: { statefulset: c, ports: ["82:80"], scale: "3" }
+`,
+    [
+      'f.yaml:2:51 error scale: 0 is not a whole number from 1 to 1000',
+      'f.yaml:3:48 error scale: 1001 is not a whole number from 1 to 1000',
+      'f.yaml:4:49 error scale: "3" is not a whole number from 1 to 1000',
+    ],
+  ],
+  [
     'who starts and stops a service, misspelt',
     `services:
   a: { ports: ["80:80"], availability: on-demand }
@@ -557,6 +570,19 @@ const WARNINGS: typeof MISTAKES = [
       'f.yaml:2:75 warning idle_timeout: has no effect beside cron_start or cron_stop: the schedule alone counts',
       'f.yaml:4:39 warning allow_list[0]: "10.0.0.1/8" means 10.0.0.0/8; write that, or "10.0.0.1" for the one address',
       'f.yaml:4:76 warning allow_list[3]: "fd00::1/64" means fd00::/64; write that, or "fd00::1" for the one address',
+      'f.yaml: ok, 3 services, 3 listeners',
+    ],
+  ],
+  [
+    'replicas of what has none',
+    `services:
+  a: { ports: ["80:80"], scale: 3 }
+  b: { command: [sleep, "1"], ports: ["81:8081"], scale: 3 }
+  c: { swarm_service: c, ports: ["82:80"], scale: 3 }
+`,
+    [
+      'f.yaml:2:26 warning scale: has no effect on a container; it is for Swarm services, Deployments and StatefulSets',
+      'f.yaml:3:51 warning scale: has no effect on a local process; it is for Swarm services, Deployments and StatefulSets',
       'f.yaml: ok, 3 services, 3 listeners',
     ],
   ],
