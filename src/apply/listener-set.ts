@@ -87,6 +87,11 @@ export class ListenerSet {
     return this.#slots.get(listenKey(spec))?.listener.listClients(max) ?? [];
   }
 
+  /** Ends the clients of a listener; it goes on. */
+  cutClients(spec: ListenerSpec): void {
+    this.#slots.get(listenKey(spec))?.listener.cutClients();
+  }
+
   open(spec: ListenerSpec, service: Service): void {
     const listener: ServiceListener = this.#create(spec, service, () => this.#drained(listener));
     const slot: Slot = {

@@ -8,6 +8,7 @@ import { listenKey } from '../model/service.ts';
 import { EMPTY_TABLE, type ServiceTable } from '../model/table.ts';
 import { diffTables } from '../plan/diff-tables.ts';
 import type { CronWindows } from './cron-windows.ts';
+import type { ManualHolds } from './manual-holds.ts';
 import type { ListenerSet } from './listener-set.ts';
 import type { ScheduleSet } from './schedule-set.ts';
 
@@ -16,6 +17,8 @@ export interface ReconcilerOptions {
   readonly listeners: ListenerSet;
   readonly schedules: ScheduleSet;
   readonly windows: CronWindows;
+  /** Absent where nobody can hold anything. */
+  readonly holds?: ManualHolds;
 }
 
 export class Reconciler {
@@ -23,6 +26,7 @@ export class Reconciler {
   readonly #listeners: ListenerSet;
   readonly #schedules: ScheduleSet;
   readonly #windows: CronWindows;
+  readonly #holds: ManualHolds | undefined;
   #current: ServiceTable = EMPTY_TABLE;
 
   constructor(options: ReconcilerOptions) {
@@ -30,6 +34,7 @@ export class Reconciler {
     this.#listeners = options.listeners;
     this.#schedules = options.schedules;
     this.#windows = options.windows;
+    this.#holds = options.holds;
   }
 
   /** The table in force. */
@@ -65,8 +70,10 @@ export class Reconciler {
         return;
       case 'update-service':
         this.#lifecycle.update(change.service, change.previous);
+        this.#holds?.follow(change.service.name);
         return this.#windows.follow(change.service.name);
       case 'remove-service':
+        this.#holds?.close(change.service.name);
         return this.#lifecycle.remove(change.service);
       case 'open-listener':
         return this.#listeners.open(change.listener, change.service);

@@ -131,6 +131,7 @@ function adapt<Binding>(
     },
     open: () => listener.open(),
     rebind: (service) => listener.rebind(parts.bind(service)),
+    cutClients: () => listener.cutClients(),
     close: () => listener.close(),
     destroy: () => listener.destroy(),
   };

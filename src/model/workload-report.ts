@@ -7,13 +7,17 @@ export type Life = 'unknown' | 'asleep' | 'waking' | 'awake' | 'failed';
 
 /**
  * Who keeps a workload awake, or from being put to sleep, though no client of this proxy uses it: a hub that runs, a schedule's
- * window, clients of another replica, or that another replica is the one that puts workloads to sleep; `renamed`: clients that
+ * window, somebody's word, clients of another replica, or that another replica is the one that puts workloads to sleep; `renamed`: clients that
  * came under the workload's old name.
  */
 export type Keeper = Waker | { readonly kind: 'replica' | 'standby' | 'renamed' };
 
 /** A keeper that also wakes the workload. */
-export type Waker = { readonly kind: 'hub'; readonly hub: string } | { readonly kind: 'schedule' };
+export type Waker =
+  | { readonly kind: 'hub'; readonly hub: string }
+  | { readonly kind: 'schedule' }
+  /** Somebody has told the proxy to keep it awake, until then (ms since the epoch). */
+  | { readonly kind: 'hand'; readonly untilMs: number };
 
 /** Everything that is known of one workload at one moment. Times are ms since the epoch. */
 export interface WorkloadReport {

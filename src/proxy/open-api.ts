@@ -10,6 +10,7 @@ import { type Api, createApi } from '../status/api/api.ts';
 import type { Access } from '../status/access.ts';
 import type { ApiContent, MemoryView } from '../status/api/content.ts';
 import type { Clock } from '../system/clock.ts';
+import { createActions } from './manual-actions.ts';
 import { MemoryReader } from './memory-reader.ts';
 import type { Runtime } from './runtime.ts';
 import { collectServiceDetail, collectServiceViews } from './service-views.ts';
@@ -31,6 +32,7 @@ export function openApi({ runtime, backends, proxy, access, problemsOf, clock }:
   const memory = new MemoryReader({ backends, clock });
   const content: ApiContent = {
     ...proxy,
+    ...createActions({ ...runtime, table: () => reconciler.current, phase: () => proxy.about().phase }),
     services: () => collectServiceViews(reconciler.current, runtime),
     service: (name, { maxClients }) =>
       collectServiceDetail(name, { ...runtime, table: reconciler.current, maxClients, problemsOf }),

@@ -1,4 +1,5 @@
 import { CronWindows } from '../apply/cron-windows.ts';
+import { ManualHolds } from '../apply/manual-holds.ts';
 import { ListenerSet } from '../apply/listener-set.ts';
 import { Reconciler } from '../apply/reconciler.ts';
 import { ScheduleSet } from '../apply/schedule-set.ts';
@@ -32,6 +33,7 @@ export interface Runtime {
   readonly own: OwnListeners;
   readonly reconciler: Reconciler;
   readonly schedules: ScheduleSet;
+  readonly holds: ManualHolds;
   readonly sender: WebhookSender;
   /** Accepts nobody new, and starts and stops nothing from now on; resolves when the last connection has ended. */
   drain(): Promise<void>;
@@ -102,7 +104,8 @@ export function createRuntime(options: {
     clock,
     onFire: (service, action) => windows.fire(service, action),
   });
-  const reconciler: Reconciler = new Reconciler({ lifecycle, listeners, schedules, windows });
+  const holds = new ManualHolds({ lifecycle, clock, logger });
+  const reconciler: Reconciler = new Reconciler({ lifecycle, listeners, schedules, windows, holds });
   return {
     lifecycle,
     relay,
@@ -110,14 +113,17 @@ export function createRuntime(options: {
     own,
     reconciler,
     schedules,
+    holds,
     sender,
     drain() {
       schedules.close();
+      holds.closeAll();
       lifecycle.drain();
       return listeners.drain();
     },
     async close() {
       schedules.close();
+      holds.closeAll();
       lifecycle.close();
       listeners.destroy();
       // Before the connections have ended: the relay thread ends them, and needs a while when there are many.

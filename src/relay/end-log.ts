@@ -18,7 +18,7 @@ const ENDINGS = {
 /** How a TCP connection ends: `cut` where the proxy ends it, or the other end is gone without a word. */
 export type ConnectionEnding = 'closed' | 'client-reset' | 'upstream-reset' | 'cut';
 /** How a UDP flow ends that was served. */
-export type FlowEnding = Exclude<keyof typeof ENDINGS, ConnectionEnding>;
+export type FlowEnding = Exclude<keyof typeof ENDINGS, Exclude<ConnectionEnding, 'cut'>>;
 
 /** A connection or flow that has ended. */
 export interface EndedClient {

@@ -15,6 +15,8 @@ export interface Listener<Binding> {
   rebind(binding: Binding): void;
   /** Gives the port back at once; existing connections go on until they end. Idempotent. */
   close(): void;
+  /** Ends the connections and flows that exist; the listener goes on. */
+  cutClients(): void;
   /** Closes, and ends existing connections. Idempotent. */
   destroy(): void;
 }

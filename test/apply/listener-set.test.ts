@@ -77,6 +77,7 @@ describe('ListenerSet', () => {
       },
       open: () => listener.open(),
       rebind: (next) => listener.rebind(bind(next)),
+      cutClients: () => listener.cutClients(),
       close: () => listener.close(),
       destroy: () => listener.destroy(),
     };

@@ -1,5 +1,5 @@
 /** The API of a proxy as it runs: who may read what. */
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type AskApi, startApiProxy } from '../support/api-proxy.ts';
 import { freePort } from '../support/free-ports.ts';
 import { ending, Sockets } from '../support/sockets.ts';
@@ -113,5 +113,131 @@ describe('the API of a proxy', () => {
       caret: '      idle_timeout: soon\n                    ^',
     });
     expect(body).not.toContain('hunter2');
+  });
+});
+
+describe('what may be done by the API', () => {
+  const SERVER = 'require("node:net").createServer((c) => c.resume()).listen(process.env.PORT)';
+  let sockets: Sockets;
+  beforeEach(() => {
+    sockets = new Sockets();
+  });
+  afterEach(() => sockets.close());
+
+  const start = async (status = ', token: s3cret') => {
+    const [port, target] = [await freePort(), await freePort()];
+    const { ask, reload } = await startApiProxy(
+      `
+  hub: { command: [sleep, "60"], dependants: [worker] }
+  worker: { command: [sleep, "60"] }
+  shop/db:
+    command: [${process.execPath}, -e, '${SERVER}']
+    env: { PORT: "${target}" }
+    ports: ["127.0.0.1:${port}:${target}"]
+    idle_timeout: 1h
+`,
+      { status },
+    );
+    const post = (path: string, headers: Readonly<Record<string, string>> = TOKEN.headers) =>
+      ask(path, { method: 'POST', headers });
+    const until = async (name: string, state: string) => {
+      for (;;) {
+        const { json } = await ask(`/api/services?service=${name}`);
+        if ((json as { state?: string }).state === state) return json;
+      }
+    };
+    return { ask, post, until, port, reload };
+  };
+
+  test('wakes a service and puts it to sleep again', async () => {
+    const { post, until } = await start();
+    expect((await post('/api/services/shop%2Fdb/wake')).status).toBe(200);
+    expect(await until('shop/db', 'ready')).toMatchObject({
+      wakes: [{ cause: 'by hand, from 127.0.0.1', result: 'ready' }],
+      why: { leases: 0 },
+    });
+    expect((await post('/api/services/x/sleep?service=shop/db')).status).toBe(200);
+    expect(await until('shop/db', 'stopped')).toMatchObject({
+      ...{ sleeps: { hand: 1 }, last_sleep: { kind: 'hand', reason: 'by hand, from 127.0.0.1' } },
+    });
+  });
+
+  test('does not put to sleep what a client uses, unless it is to be cut', async () => {
+    const { post, until, port } = await start();
+    const client = await sockets.connect(port);
+    await until('shop/db', 'ready');
+    const refused = await post('/api/services/shop%2Fdb/sleep');
+    expect(refused.json).toMatchObject({
+      ...{ status: 409, detail: 'it is not put to sleep: 1 client uses it; force=true cuts them' },
+      leases: [{ kind: 'connection', peer: `127.0.0.1:${client.localPort}` }],
+    });
+    const cut = ending(client);
+    expect((await post('/api/services/shop%2Fdb/sleep?force=true')).status).toBe(200);
+    await cut;
+    await until('shop/db', 'stopped');
+  });
+
+  test('does not put to sleep what a hub needs, by force neither', async () => {
+    const { post, until } = await start();
+    await post('/api/services/hub/wake');
+    await until('worker', 'ready');
+    const { json } = await post('/api/services/worker/sleep?force=true');
+    expect(json).toMatchObject({ status: 409, detail: 'it is not put to sleep: hub runs, and needs it' });
+  });
+
+  test('holds a service for an hour, or as long as is said, and lets it go', async () => {
+    const { ask, post } = await start();
+    const holds = async () => {
+      const { leases } = (await ask('/api/services?service=shop/db')).json as {
+        leases: readonly { readonly kind: string; readonly since: string; readonly until?: string }[];
+      };
+      return leases.map(({ kind, since, until = '' }) => [
+        kind,
+        (Date.parse(until) - Date.parse(since)) / 1_000,
+      ]);
+    };
+    expect((await post('/api/services/shop%2Fdb/hold')).status).toBe(200);
+    expect(await holds()).toEqual([['hold', 3_600]]);
+    expect((await post('/api/services/shop%2Fdb/hold?for=30d')).status).toBe(200);
+    expect(await holds()).toEqual([['hold', 30 * 86_400]]);
+    for (const time of ['31d', '0', '-1h', 'soon', '', '1e9', 'Infinity']) {
+      const { json } = await post(`/api/services/shop%2Fdb/hold?for=${time}`);
+      expect(json, time).toMatchObject({ status: 400, detail: expect.stringContaining('from 1s to 30d') });
+    }
+    expect(await holds()).toEqual([['hold', 30 * 86_400]]);
+    expect((await post('/api/services/shop%2Fdb/release')).status).toBe(200);
+    expect(await holds()).toEqual([]);
+  });
+
+  test.each([
+    ['no token', {}, 401],
+    ['a wrong one', { authorization: 'Bearer s3cre7' }, 401],
+    ['a page of another site', { ...TOKEN.headers, origin: 'https://evil.example' }, 403],
+    ['a page without an origin of its own', { ...TOKEN.headers, origin: 'null' }, 403],
+    ['a name that leads here from elsewhere', { ...TOKEN.headers, host: 'evil.example' }, 403],
+  ])('changes nothing for who comes with %s', async (_, headers, status) => {
+    const { ask, post } = await start();
+    for (const action of ['wake', 'sleep', 'hold', 'release'])
+      expect((await post(`/api/services/hub/${action}`, headers)).status, action).toBe(status);
+    expect((await ask('/api/services/hub')).json).toMatchObject({ state: 'stopped', wakes: [], leases: [] });
+  });
+
+  test('changes nothing where there is no token, and says what to set', async () => {
+    const { post } = await start('');
+    for (const headers of [{}, TOKEN.headers]) {
+      const { json } = await post('/api/services/hub/wake', headers);
+      expect(json).toMatchObject({
+        ...{
+          status: 403,
+          detail: 'changes are off: set status.token, status.token_file or LAZY_PROXY_TOKEN',
+        },
+      });
+    }
+  });
+
+  test('changes nothing by GET', async () => {
+    const { ask } = await start();
+    for (const action of ['wake', 'sleep', 'hold', 'release'])
+      expect((await ask(`/api/services/hub/${action}`, TOKEN)).status, action).toBe(405);
   });
 });

@@ -38,7 +38,7 @@ export class LeaseBook {
     return this.#count;
   }
 
-  /** How many of these are leases of clients. */
+  /** How many of these only this proxy knows of: those of its clients, and holds by hand. */
   get uses(): number {
     return this.#uses;
   }
@@ -80,7 +80,10 @@ export class LeaseBook {
   /** A lease that no client holds, but a hub, a schedule or another proxy: the workload is not idle meanwhile. */
   guard(keeper: Keeper): Lease {
     // Before the count changes: whoever hears of that sees who it is.
-    const lease = new LeaseBook.#Held(this, 0);
+    // The other proxies have to know of a hold by hand, as of a client; what hubs and schedules do they know themselves.
+    const weight = keeper.kind === 'hand' ? 1 : 0;
+    this.#uses += weight;
+    const lease = new LeaseBook.#Held(this, weight);
     this.#keepers ??= new Map();
     this.#keepers.set(lease, { keeper, sinceMs: this.#clock.monotonicMs() });
     this.#change(+1);

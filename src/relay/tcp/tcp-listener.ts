@@ -171,11 +171,15 @@ export class TcpListener implements Listener<TcpBinding> {
     this.#checkDrained();
   }
 
+  cutClients(): void {
+    this.#warm.destroy();
+    for (const connection of [...this.#connections]) connection.destroy();
+  }
+
   /** Closes, and resets existing connections. Idempotent. */
   destroy(): void {
     this.close();
-    this.#warm.destroy();
-    for (const connection of this.#connections) connection.destroy();
+    this.cutClients();
   }
 
   /** @param waitedMs for how long the relay has tried to connect it. */

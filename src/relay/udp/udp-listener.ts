@@ -247,6 +247,10 @@ export class UdpListener implements Listener<UdpBinding> {
     this.#onDrained();
   }
 
+  cutClients(): void {
+    for (const { flow } of [...this.#flows]) flow.end('cut');
+  }
+
   destroy(): void {
     this.close();
   }

@@ -7,10 +7,16 @@ import { messageOf } from '../../system/message-of.ts';
 import { formatTimestamp } from '../../system/clock.ts';
 import type { Access } from '../access.ts';
 import { type Answer, jsonAnswer } from '../answer.ts';
-import type { ApiContent, MemoryView, ReloadView } from './content.ts';
+import type { Actions, ApiContent, MemoryView, ReloadView } from './content.ts';
 import { ApiRefusal, problemAnswer } from './problem-answer.ts';
 import { findRoute, type Route } from './router.ts';
-import { MAX_LISTED_CLIENTS, renderProblem, renderService, renderServiceDetail } from './service-json.ts';
+import {
+  listLeases,
+  MAX_LISTED_CLIENTS,
+  renderProblem,
+  renderService,
+  renderServiceDetail,
+} from './service-json.ts';
 
 export interface ApiRequest {
   readonly method: string;
@@ -43,6 +49,8 @@ interface Call {
   readonly query: URLSearchParams;
   /** Has shown the token. */
   readonly isTrusted: boolean;
+  /** Who asks, for the log. */
+  readonly by: string;
 }
 
 /** Looks at what has to be waited for, and returns how the answer is made. @throws {ApiRefusal}, and so may what it returns. */
@@ -65,7 +73,8 @@ export function createApi(content: ApiContent, access: Access): Api {
       try {
         const isTrusted = await admit(request, access);
         const { operation, params, query } = findRoute(routes, request);
-        const make = await operation.run({ params, query, isTrusted });
+        const by = `by hand, from ${request.remoteAddress ?? 'somewhere'}`;
+        const make = await operation.run({ params, query, isTrusted, by });
         // Changes are made for each who asks.
         const key = method === 'POST' ? `${changes++}` : `${isTrusted} ${url}`;
         return { pace: `api ${operation.name}`, key, make: () => attempt(make) };
@@ -136,6 +145,11 @@ export function listRoutes(
     get('/api', () => () => about(content)),
     get('/api/services', (call) => showServices(call, { content, access })),
     get('/api/services/{name}', (call) => showService(call, { content, access })),
+    ...(['wake', 'sleep', 'hold', 'release'] as const).map((action) => {
+      const path = `/api/services/{name}/${action}`;
+      const run: Operation = (call) => () => act(call, { content, action });
+      return { method: 'POST' as const, path, operation: { name: path, run } };
+    }),
     get('/api/config', (call) => showConfig(content, call)),
     get(
       '/api/reload',
@@ -184,6 +198,27 @@ async function showService(call: Call, { content, access }: Parts): Promise<() =
       renderServiceDetail(view, { memory, showOutput: call.isTrusted || access.showsOutput }),
     );
   };
+}
+
+/** Does it, and answers with what the service is then. */
+function act(
+  call: Call,
+  { content, action }: { readonly content: ApiContent; readonly action: keyof Actions },
+): Answer {
+  const name = nameOf(call);
+  const { query, by } = call;
+  const look = () => content.service(name, { maxClients: MAX_LISTED_CLIENTS });
+  const before = look();
+  if (before === undefined) throw noSuchService(name);
+  const outcome = {
+    wake: () => content.wake(name, by),
+    sleep: () => content.sleep(name, { force: query.get('force') === 'true', by }),
+    hold: () => content.hold(name, { time: query.get('for') ?? undefined, by }),
+    release: () => content.release(name, by),
+  }[action]();
+  if (outcome.kind === 'done') return jsonAnswer(renderService(look() ?? before, { memory: undefined }));
+  const members = outcome.leases === true ? { leases: listLeases(before).leases } : {};
+  throw new ApiRefusal(outcome.status, outcome.detail, { members });
 }
 
 function showConfig(content: ApiContent, { query, isTrusted }: Call): () => Answer {

@@ -4,7 +4,7 @@ import type { Timeline, WorkloadReport } from '../../model/workload-report.ts';
 import type { PresentClient } from '../../relay/listener.ts';
 
 /** What the API shows and what it may do. Each call looks anew. */
-export interface ApiContent {
+export interface ApiContent extends Actions {
   about(): AboutView;
   /** Every service of the table, sorted by name; of clients the oldest one of each listener. */
   services(): readonly ServiceView[];
@@ -14,6 +14,27 @@ export interface ApiContent {
   reload(options: { readonly showSecrets: boolean }): ReloadView;
   /** What the workloads of services take of memory now, by name; those that are asleep are left out. Never rejects. */
   memory(names: readonly string[]): Promise<ReadonlyMap<string, MemoryView>>;
+}
+
+/** What has become of what somebody asked for. */
+export type Outcome =
+  | { readonly kind: 'done' }
+  /** `leases`: who keeps it awake is worth showing. */
+  | {
+      readonly kind: 'refused';
+      readonly status: 400 | 409 | 503;
+      readonly detail: string;
+      readonly leases?: true;
+    };
+
+/** What may be done to a service; `by` says who asks, for the log: `by hand, from 10.0.0.5`. */
+export interface Actions {
+  wake(name: string, by: string): Outcome;
+  /** @param options.force ends its clients, too. */
+  sleep(name: string, options: { readonly force: boolean; readonly by: string }): Outcome;
+  /** @param options.time as the file writes durations; undefined = an hour. */
+  hold(name: string, options: { readonly time: string | undefined; readonly by: string }): Outcome;
+  release(name: string, by: string): Outcome;
 }
 
 export interface EffectiveValue {

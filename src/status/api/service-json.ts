@@ -4,7 +4,7 @@ import { formatProblem, type Problem } from '../../model/problem.ts';
 import { formatListenAddress } from '../../model/service.ts';
 import type { Wake } from '../../model/wake.ts';
 import { describeWorkloadRef, toWorkloadRef } from '../../model/workload.ts';
-import type { WorkloadReport } from '../../model/workload-report.ts';
+import type { Keeper, WorkloadReport } from '../../model/workload-report.ts';
 import { formatTimestamp } from '../../system/clock.ts';
 import { shortenId } from '../webhook-event.ts';
 import type { ListenerReport, MemoryView, ServiceDetail, ServiceView } from './content.ts';
@@ -154,17 +154,20 @@ function summarizeLeases(view: ServiceView): Readonly<Record<string, unknown>> {
     connections,
     flows,
     waiting: report?.waiting ?? 0,
-    kept_by: keepers.map(({ kind }) => kind),
+    kept_by: keepers.map((keeper) => renderKeeper(keeper).kind),
     ...(oldest !== undefined && { oldest }),
   };
 }
 
 /** Every lease with its kind, since when it is held and by whom, oldest first; of clients the oldest ones. */
-function listLeases({ report, listeners }: ServiceView): {
+export function listLeases({ report, listeners }: ServiceView): {
   readonly leases: readonly Readonly<Record<string, unknown>>[];
   readonly omitted: number;
 } {
-  const kept = (report?.keepers ?? []).map(({ sinceMs, ...keeper }) => ({ sinceMs, lease: keeper }));
+  const kept = (report?.keepers ?? []).map(({ sinceMs, ...keeper }) => ({
+    sinceMs,
+    lease: renderKeeper(keeper),
+  }));
   const clients = listeners.flatMap(({ listener, clients: present }) =>
     present.map(({ endpoint, sinceMs, isWaiting, bytesUp, bytesDown }) => ({
       sinceMs,
@@ -181,6 +184,11 @@ function listLeases({ report, listeners }: ServiceView): {
     .sort((a, b) => a.sinceMs - b.sinceMs)
     .map(({ sinceMs, lease: { kind, ...rest } }) => ({ kind, since: formatTimestamp(sinceMs), ...rest }));
   return { leases, omitted: Math.max(0, all - oldest.length) };
+}
+
+function renderKeeper(keeper: Keeper): { readonly kind: string } {
+  if (keeper.kind !== 'hand') return keeper;
+  return { kind: 'hold', ...(keeper.untilMs > 0 && { until: formatTimestamp(keeper.untilMs) }) };
 }
 
 /** What would wake it. */

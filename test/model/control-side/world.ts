@@ -95,6 +95,10 @@ class FakeListener implements ServiceListener {
     return this.clients.size;
   }
 
+  cutClients(): void {
+    for (const client of this.clients) this.#world.end(client);
+  }
+
   listClients(): readonly PresentClient[] {
     return [];
   }

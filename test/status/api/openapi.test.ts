@@ -24,6 +24,8 @@ const OPERATIONS = Object.entries<Readonly<Record<string, Operation>>>(OPENAPI.p
 /** Answers with its arguments what a service is to print before it ends, or serves a port. */
 const SERVER = 'require("node:net").createServer((c) => c.resume()).listen(process.env.PORT)';
 
+const TOKEN = { authorization: 'Bearer s3cret' };
+
 const ajv = new Ajv2020({ strict: false, validateFormats: false });
 ajv.addSchema(OPENAPI, 'openapi');
 
@@ -67,7 +69,8 @@ describe('an answer is as described', () => {
 
   const start = async () => {
     const [port, udp, target] = [await freePort(), await freePort(), await freePort()];
-    const started = await startApiProxy(`
+    const started = await startApiProxy(
+      `
   shop/db:
     command: [${process.execPath}, -e, '${SERVER}']
     env: { PORT: "${target}" }
@@ -77,7 +80,9 @@ describe('an answer is as described', () => {
   bad: { command: [sh, -c, "echo out of luck; exit 3"], ports: ["127.0.0.1:${await freePort()}:${target}"] }
   dns: { command: [sleep, "60"], udp_ports: ["127.0.0.1:${udp}:${target}"] }
   still: { command: [sleep, "60"], availability: manual, ports: ["127.0.0.1:${await freePort()}:${target}"] }
-`);
+`,
+      { status: ', token: s3cret' },
+    );
     ask = started.ask;
     return { port };
   };
@@ -96,13 +101,19 @@ describe('an answer is as described', () => {
     const { port } = await start();
     const client = await sockets.connect(port);
     client.write('x');
+    for (let shown = ''; !/"state": "ready"/.test(shown); ) shown = (await ask('/api/services/worker')).body;
     const query = path.startsWith('/api/services') ? '?memory=true' : '';
     for (const name of ['shop/db', 'worker', 'bad', 'dns', 'still', 'gone']) {
       const url = path.replace('{name}', encodeURIComponent(name)) + query;
-      const { status, headers, json } = await ask(url, { method });
-      expect(status, url).toBe(path.includes('{name}') && name === 'gone' ? 404 : 200);
-      const type = headers['content-type'] ?? '';
-      expect(findMistakes(path, { method, status, type, json }), url).toEqual([]);
+      // The client of shop/db keeps it and its dependant awake.
+      const isKept = path.endsWith('/sleep') && (name === 'shop/db' || name === 'worker');
+      const expected = path.includes('{name}') && name === 'gone' ? 404 : isKept ? 409 : 200;
+      const asked = await ask(url, { method, headers: TOKEN });
+      expect([url, asked.status]).toEqual([url, expected]);
+      for (const { status, headers, json } of [asked, await ask(url, { method })]) {
+        const type = headers['content-type'] ?? '';
+        expect(findMistakes(path, { method, status, type, json }), url).toEqual([]);
+      }
     }
   });
 });

@@ -1,0 +1,98 @@
+import { parseDuration } from '../config/values/duration.ts';
+import type { ServiceTable } from '../model/table.ts';
+import type { WorkloadReport } from '../model/workload-report.ts';
+import type { Actions, Outcome } from '../status/api/content.ts';
+import type { Runtime } from './runtime.ts';
+
+const HOUR_MS = 3_600_000;
+const MAX_HOLD_MS = 30 * 24 * HOUR_MS;
+const DONE: Outcome = { kind: 'done' };
+
+type Parts = Pick<Runtime, 'lifecycle' | 'listeners' | 'holds'> & {
+  readonly table: () => ServiceTable;
+  readonly phase: () => 'starting' | 'serving' | 'draining';
+};
+
+/** What people may do to services of the table, by the API. */
+export function createActions(parts: Parts): Actions {
+  const { lifecycle, listeners, holds, table } = parts;
+  const wake: Actions['wake'] = (name, by) => {
+    const refusal = explainIdle(parts) ?? explainAbsence(name, parts);
+    if (refusal !== undefined) return refusal;
+    // Given back at once: what it has asked for is still done, and its idle time counts from when it is awake.
+    lifecycle
+      .find(name)
+      ?.hold(by, { keeper: { kind: 'hand', untilMs: 0 } })
+      .release();
+    return DONE;
+  };
+  return {
+    wake,
+    sleep(name, { force, by }) {
+      const specs = table().entries.get(name)?.service.listeners ?? [];
+      const controller = lifecycle.find(name);
+      const clients = specs.reduce((sum, spec) => sum + listeners.status(spec).activeConnections, 0);
+      const refusal = explainIdle(parts) ?? explainKept(controller?.report, force ? 0 : clients);
+      if (refusal !== undefined) return refusal;
+      if (force) for (const spec of specs) listeners.cutClients(spec);
+      holds.close(name);
+      controller?.sleep({ kind: 'hand', words: by });
+      return DONE;
+    },
+    hold(name, { time, by }) {
+      const forMs = time === undefined ? HOUR_MS : parseHoldTime(time);
+      if (forMs === undefined) {
+        const detail = `for=${JSON.stringify(time)} is not a time from 1s to 30d, such as 2h or 1h30m`;
+        return { kind: 'refused', status: 400, detail };
+      }
+      const refusal = explainIdle(parts) ?? explainAbsence(name, parts);
+      if (refusal !== undefined) return refusal;
+      holds.hold(name, { forMs, by });
+      return DONE;
+    },
+    release(name, by) {
+      holds.release(name, by);
+      return DONE;
+    },
+  };
+}
+
+/** A bare number is seconds, as in the file. */
+function parseHoldTime(text: string): number | undefined {
+  const parsed = parseDuration(/^\d+$/.test(text) ? Number(text) : text);
+  return parsed.ok && parsed.value >= 1_000 && parsed.value <= MAX_HOLD_MS ? parsed.value : undefined;
+}
+
+function explainIdle({ phase }: Parts): Outcome | undefined {
+  const now = phase();
+  if (now === 'serving') return undefined;
+  return { kind: 'refused', status: 503, detail: `the proxy is ${now}, and starts and stops nothing now` };
+}
+
+function explainAbsence(name: string, { lifecycle }: Parts): Outcome | undefined {
+  const controller = lifecycle.find(name);
+  const kind = controller?.state.kind;
+  if (controller !== undefined && kind !== 'missing' && kind !== 'unknown') return undefined;
+  const why = controller?.obstacleTo() ?? 'its state is not known yet';
+  return { kind: 'refused', status: 409, detail: `${name} can't be woken: ${why}` };
+}
+
+/** Why it can't be put to sleep by hand: for its schedule and for who holds it, the one who asks decides. */
+function explainKept(report: WorkloadReport | undefined, clients: number): Outcome | undefined {
+  const keepers = report?.keepers ?? [];
+  const whys = [
+    ...(clients > 0
+      ? [`${clients} ${clients === 1 ? 'client uses' : 'clients use'} it; force=true cuts them`]
+      : []),
+    ...keepers.flatMap((keeper) => (keeper.kind === 'hub' ? [`${keeper.hub} runs, and needs it`] : [])),
+    ...(keepers.some(({ kind }) => kind === 'replica')
+      ? ['another replica of the proxy has clients of it']
+      : []),
+    ...(keepers.some(({ kind }) => kind === 'standby')
+      ? ['another replica of the proxy puts it to sleep']
+      : []),
+    ...(report?.observation.staysAwake === undefined ? [] : [report.observation.staysAwake]),
+  ];
+  if (whys.length === 0) return undefined;
+  return { kind: 'refused', status: 409, detail: `it is not put to sleep: ${whys.join('; ')}`, leases: true };
+}
