@@ -1,27 +1,64 @@
-/** The Compose file of README.md, as Compose would give it to the engine; the images are stand-ins that serve the same ports. */
-import { afterAll, expect, onTestFinished, test } from 'vitest';
-import { parse } from 'yaml';
+/** README.md as a new user follows it: its Compose file, and then the same services by its file. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { describe, expect, type TestContext, test } from 'vitest';
+import { parse, stringify } from 'yaml';
 import { codeBlocksOf } from '../support/documentation.ts';
-import { freePort } from '../support/free-ports.ts';
-import { httpdCommand } from './support/apps.ts';
+import { type ComposeProject, startProject } from './support/compose.ts';
 import { createScope } from './support/engine.ts';
 import { get } from './support/http.ts';
-import { startProxy } from './support/proxy.ts';
+import { psqlProgram, whyNoStandIns } from './support/stand-ins.ts';
+import { waitUntil } from './support/wait-until.ts';
 
-const IDLE_LABEL = 'lazy-proxy.idle-timeout';
-const PORTS_LABEL = 'lazy-proxy.ports';
-
-interface Shown {
-  readonly container_name: string;
-  readonly labels: Readonly<Record<string, string>>;
-}
+const execute = promisify(execFile);
+const WAKE_MS = 30_000;
 
 const blocks = codeBlocksOf('README.md');
-const compose = blocks.find(({ language, text }) => language === 'yaml' && text.includes('container_name'));
-const shown = blocks.find(({ text }) => text.includes('web is waking'));
-const { web } = parse(compose?.text ?? '').services as { readonly web: Shown };
-const scope = createScope();
-afterAll(() => scope.cleanup());
+const [compose = '', config = ''] = blocks.flatMap(({ language, text }) =>
+  language === 'yaml' ? [text] : [],
+);
+const shownLog = blocks.find(({ text }) => text.includes('web is waking'))?.text ?? '';
+
+/** What README.md says to do for the second part: the folder is mounted, the labels are left out. */
+function withoutLabels(text: string): string {
+  const { services, ...rest } = parse(text);
+  const changed = Object.entries(
+    services as Readonly<Record<string, { readonly volumes?: readonly string[] }>>,
+  ).map(([name, { volumes = [], ...service }]) => [
+    name,
+    {
+      ...service,
+      labels: {},
+      volumes: name === 'proxy' ? [...volumes, './config:/etc/lazy-proxy:ro'] : volumes,
+    },
+  ]);
+  return stringify({ services: Object.fromEntries(changed), ...rest });
+}
+
+async function start(
+  { onTestFinished }: TestContext,
+  source: { readonly compose: string; readonly config?: string },
+): Promise<ComposeProject> {
+  const scope = createScope();
+  onTestFinished(() => scope.cleanup());
+  const project = await startProject(scope, { name: 'readme', folder: 'nowhere', ...source });
+  onTestFinished(() => project.remove());
+  return project;
+}
+
+async function askDatabase({ proxy }: ComposeProject): Promise<string> {
+  const url = `postgres://postgres:change-me@${proxy.address}:5432/postgres`;
+  return (await execute(psqlProgram(), [url, '--no-psqlrc', '-tAc', 'select 42'])).stdout.trim();
+}
+
+function askWeb({ proxy }: ComposeProject) {
+  return get(`http://${proxy.address}:8000/`, { timeoutMs: WAKE_MS });
+}
+
+async function untilAsleep(project: ComposeProject, service: string): Promise<void> {
+  const sleeps = async () => (await project.container(service).state()) === 'exited';
+  await waitUntil(sleeps, { timeoutMs: WAKE_MS, what: `the sleep of ${service}` });
+}
 
 /** A line of the log without what differs from run to run. */
 function normalize(line: string): string {
@@ -32,26 +69,28 @@ function normalize(line: string): string {
     .replace(/for [\d.]+:\d+$/, 'for A');
 }
 
-test('the first client of README.md gets its page, and the log says what it shows', async () => {
-  const port = await freePort();
-  const container = await scope.createContainer({
-    name: scope.name(web.container_name),
-    cmd: httpdCommand({ body: 'welcome' }),
-    labels: {
-      ...web.labels,
-      // A port that is free here, and no minute of waiting.
-      [PORTS_LABEL]: `${port}:${web.labels[PORTS_LABEL]?.split(':')[1]}`,
-      [IDLE_LABEL]: '1s',
-    },
+describe.skipIf(whyNoStandIns() !== undefined).concurrent('README.md', () => {
+  test('has a Compose file that wakes both services, and shows what the log says', async (context) => {
+    const project = await start(context, { compose });
+    expect(await askWeb(project)).toMatchObject({ status: 200 });
+    const { name } = project.container('web');
+    const told = async () => {
+      const lines = await project.proxy.logLines();
+      const ofWeb = lines.filter(({ level, msg }) => level === 'info' && msg.startsWith(name));
+      const from = ofWeb.findIndex(({ msg }) => msg.includes('is waking'));
+      return ofWeb.slice(from).map(({ msg }) => normalize(msg.replaceAll(name, 'web')));
+    };
+    const shown = shownLog.trimEnd().split('\n').map(normalize);
+    await expect.poll(told, { timeout: WAKE_MS, interval: 200 }).toEqual(shown);
+    expect(await askDatabase(project)).toBe('42');
+    await untilAsleep(project, 'db');
   });
-  const proxy = await startProxy();
-  onTestFinished(async () => void (await proxy.stop()));
-  expect(await get(port)).toMatchObject({ status: 200, body: 'welcome' });
-  await proxy.waitForLog(({ msg }) => msg.startsWith(`${container.name} is asleep after`));
-  expect(await container.state()).toBe('exited');
-  const told = proxy.logs().filter(({ level, msg }) => level === 'info' && msg.startsWith(container.name));
-  const from = told.findIndex(({ msg }) => msg.includes('is waking'));
-  expect(told.slice(from).map(({ msg }) => normalize(msg.replaceAll(container.name, 'web')))).toEqual(
-    shown?.text.trimEnd().split('\n').map(normalize),
-  );
+
+  test('has a file that does the same', async (context) => {
+    const project = await start(context, { compose: withoutLabels(compose), config });
+    expect(await askWeb(project)).toMatchObject({ status: 200 });
+    expect(await askDatabase(project)).toBe('42');
+    await untilAsleep(project, 'web');
+    await untilAsleep(project, 'db');
+  });
 });

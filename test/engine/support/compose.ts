@@ -1,5 +1,5 @@
 /**
- * Makes the containers of an example as `docker compose create` does, through the engine's API. What differs: names begin with
+ * Makes the containers of an example, or of a Compose file in the documentation, as `docker compose create` does, through the engine's API. What differs: names begin with
  * the scope's, labels have a prefix of the scope's, images are stand-ins, nothing is published on the machine, and idle
  * timeouts are a second.
  */
@@ -56,16 +56,35 @@ export interface ComposeProject {
   remove(): Promise<void>;
 }
 
-/** Creates everything in `examples/<name>/compose.yaml`, starts the proxy alone, and resolves once it is ready. */
+/** What a project is made of. */
+export interface ProjectSource {
+  readonly name: string;
+  /** Where files that it mounts are. */
+  readonly folder: string;
+  /** The text of compose.yaml. */
+  readonly compose: string;
+  /** The text of config/lazy-proxy.yaml; undefined = there is none. */
+  readonly config?: string | undefined;
+}
+
+/** Starts the project in `examples/<name>/`. */
 export async function startExample(scope: Scope, name: string): Promise<ComposeProject> {
   const folder = path.join(ROOT, 'examples', name);
-  const { services } = parseYaml(await readFile(path.join(folder, 'compose.yaml'), 'utf8')) as {
+  const compose = await readFile(path.join(folder, 'compose.yaml'), 'utf8');
+  const config = await readFile(path.join(folder, 'config/lazy-proxy.yaml'), 'utf8').catch(() => undefined);
+  return await startProject(scope, { name, folder, compose, config });
+}
+
+/** Creates everything in a Compose file, starts the proxy alone, and resolves once it is ready. */
+export async function startProject(scope: Scope, source: ProjectSource): Promise<ComposeProject> {
+  const { name, folder } = source;
+  const { services } = parseYaml(source.compose) as {
     readonly services: Readonly<Record<string, ComposeService>>;
   };
   const project = scope.name(name);
   const networks = new Set(Object.values(services).flatMap(networksOf));
   for (const network of networks) await scope.createNetwork({ name: `${project}_${network}` });
-  const config = await copyConfig(scope, folder);
+  const config = await copyConfig(scope, source.config);
   const hasStartInterval =
     Number((await scope.docker.version()).ApiVersion.split('.')[1]) >= START_INTERVAL_API;
   const containers = new Map<string, TestContainer>();
@@ -127,9 +146,8 @@ async function findImage(image: string): Promise<string> {
   return await make();
 }
 
-/** Each service names its container, which has another name here; undefined where the example has no file. */
-async function copyConfig(scope: Scope, folder: string): Promise<ConfigFolder | undefined> {
-  const text = await readFile(path.join(folder, 'config/lazy-proxy.yaml'), 'utf8').catch(() => undefined);
+/** Each service names its container, which has another name here; undefined where there is no file. */
+async function copyConfig(scope: Scope, text: string | undefined): Promise<ConfigFolder | undefined> {
   if (text === undefined) return undefined;
   const file = parseYaml(text, { merge: true }) as ConfigFile;
   const services = Object.entries(file.services ?? {}).map(([name, service]) => {
