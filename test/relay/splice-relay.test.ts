@@ -187,37 +187,43 @@ describe.runIf(isLinux)('SpliceRelay', () => {
     await sockets.close();
   });
 
-  test.each(['served', 'turned away'])(
+  test.each(['served', 'served, its listener lent', 'turned away'])(
     'ends its thread 8 s after its last client has left, who was %s',
     async (how) => {
       const sockets = new Sockets();
       const clock = new FakeClock();
       const relay = await createSpliceRelay({ clock });
       const upstream = await sockets.listen((socket) => socket.resume().on('end', () => socket.end()));
+      const endpoints = [{ host: '127.0.0.1', port: upstream.port }];
       const listener = new TcpListener({
         ...{ spec: aListener({ address: '127.0.0.1', port: await freePort() }), relay, logger: silentLogger },
         binding: {
           ...{ service: 'db', targetPort: 5432, keepAliveMs: 0 },
           access: compileAccessList({ allowList: [], blockList: [] }),
           async connect() {
-            if (how !== 'served') throw new Error('no');
+            if (how === 'turned away') throw new Error('no');
             return { socket: await sockets.connect(upstream.port), release() {} };
           },
+          openWarmPath: () =>
+            how === 'served' ? undefined : { endpoints, budgetMs: 30_000, used() {}, close() {} },
         },
         onRefused() {},
         onDrained() {},
       });
       await listener.open();
-      const client = await sockets.connect(listener.spec.port);
-      client.end();
-      await ending(client);
-      while (clock.pending === 0) await settle();
       const threads = () => readdirSync('/proc/self/task').length;
-      const before = threads();
-      await clock.advance(7_999);
-      expect(clock.delaysMs).toEqual([1]);
-      await clock.advance(1);
-      while (threads() >= before) await settle();
+      // The second client gets a new thread.
+      for (let client = 1; client <= 2; client++) {
+        const socket = await sockets.connect(listener.spec.port);
+        socket.end();
+        await ending(socket);
+        while (clock.pending === 0) await settle();
+        const before = threads();
+        await clock.advance(7_999);
+        expect(clock.delaysMs).toEqual([1]);
+        await clock.advance(1);
+        while (threads() >= before) await settle();
+      }
       listener.destroy();
       relay.close();
       await sockets.close();

@@ -100,7 +100,6 @@ export class WarmListener {
       route.close();
       path.close();
       acceptor.takeBack(route.takeListener());
-      if (route.activeConnections === 0) this.#routes.delete(route);
     };
     return route;
   }

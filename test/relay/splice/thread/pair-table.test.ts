@@ -25,6 +25,7 @@ function createTable({ monotonicMs = (): number => 0 } = {}) {
     ...{ maxDescriptor: 1_000, wantedBytes: PIPE_BYTES },
   });
   const closed: number[] = [];
+  const vigil = new PeerVigil({ readTcpInfo: () => undefined, nowMs: () => 0 });
   const table = new PairTable({
     poller: new Poller({ ...epoll, close, closeWithReset: close }, { epoll: 0, onRefused() {} }),
     shared: {
@@ -37,14 +38,24 @@ function createTable({ monotonicMs = (): number => 0 } = {}) {
       ...{ kernel, pipes, buffer: new Uint8Array(BUFFER_BYTES) },
       bytesPerTurn: 4 * PIPE_BYTES,
     },
-    vigil: new PeerVigil({ readTcpInfo: () => undefined, nowMs: () => 0 }),
+    vigil,
     monotonicMs,
     onConnected() {},
     onRefused() {},
     onClosed: (slot) => void closed.push(slot),
   });
-  return { kernel, pipes, table, closed };
+  return { kernel, pipes, table, closed, vigil };
 }
+
+test('a pair that is closed is watched no longer for an end that is gone', () => {
+  const { kernel, table, vigil } = createTable();
+  const [client, upstream] = [createSocket(0), createSocket(1)].map((socket) => kernel.openSocket(socket));
+  table.add(0, { client: client ?? -1, upstream: upstream ?? -1, keepAliveMs: 60_000 }, 'connected');
+  table.runDue();
+  expect(vigil.timeoutMs()).toBe(10_000);
+  table.close(0, 'reset');
+  expect(vigil.timeoutMs()).toBeUndefined();
+});
 
 test('a pair of which one end has reset lives while the other end takes something every 5 s', () => {
   let nowMs = 0;
