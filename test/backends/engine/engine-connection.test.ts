@@ -153,6 +153,39 @@ test('a list that is refused to one of both is asked for again, and the other on
   expect(engine.count(STREAM)).toBe(1);
 });
 
+test('who follows an engine that is away is told so at once, though nobody asks the engine again', async () => {
+  const { engine, docker, swarm } = await setUp();
+  engine.refuse(STREAM, { status: 500, message: 'not today' });
+  await docker.backend.open(docker.sink);
+  const asked = engine.count(STREAM);
+  await swarm.backend.open(swarm.sink);
+  expect(swarm.sink.reachability).toEqual([{ reachable: false, reason: 'not today' }]);
+  expect(engine.count(STREAM)).toBe(asked);
+});
+
+test('the stream is asked for the events of the last two seconds, too', async () => {
+  const bench = await setUp();
+  const beforeMs = systemClock.nowMs();
+  await openBoth(bench);
+  const [, since = ''] =
+    /since=(\d+)/.exec(bench.engine.requests.find((line) => STREAM.test(line)) ?? '') ?? [];
+  expect(beforeMs - Number(since) * 1_000).toBeGreaterThanOrEqual(1_900);
+});
+
+test('the proxy does not look at its own networks for the event of another container', async () => {
+  const bench = await setUp();
+  const { engine, proxy } = bench;
+  const own = new RegExp(`^GET /containers/${proxy.id}/json`);
+  await openBoth(bench);
+  await until(() => proxy.joined.size === 1);
+  await engine.quiet();
+  engine.forget();
+  const other = engine.create('other', { status: 'running' });
+  engine.attach(other, 'n1');
+  await engine.quiet();
+  expect(engine.count(own)).toBe(0);
+});
+
 test('services that are served only later are heard of through the stream that stands', async () => {
   const bench = await setUp();
   const { engine, docker, swarm, service } = bench;

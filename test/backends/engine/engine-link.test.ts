@@ -63,6 +63,35 @@ test.each(['/events', '/containers/json'])(
   },
 );
 
+test('an engine that takes long over one container counts as reached', async () => {
+  const clock = new FakeClock();
+  const { engine, backend, sink } = await setUp({ clock });
+  engine.create('db', { status: 'running' });
+  const release = engine.hang(/^GET \/containers\/c/);
+  backend.watch(DB);
+  const opening = backend.open(sink);
+  await engine.requested(/^GET \/containers\/c/);
+  await clock.advance(5_000);
+  await opening;
+  expect(sink.reachability).toEqual([{ reachable: true, reason: undefined }]);
+  release();
+});
+
+test('an engine that was reached for a while is looked for soon again, however long it was away before', async () => {
+  const clock = new FakeClock();
+  const { engine, backend, sink } = await setUp({ clock });
+  await engine.goAway();
+  await backend.open(sink);
+  for (let seconds = 0; seconds < 30; seconds++) await clock.advance(1_000);
+  await engine.comeBack();
+  while (sink.reachability.at(-1)?.reachable !== true) await clock.advance(50);
+  await clock.advance(2_000);
+  engine.endEvents();
+  await sink.until(() => sink.reachability.at(-1)?.reachable === false);
+  await clock.advance(100);
+  await sink.until(() => sink.reachability.at(-1)?.reachable === true);
+});
+
 test('something else that answers at the address is not taken for an engine', async () => {
   const { engine, backend, sink } = await setUp();
   engine.refuse(/json/, { status: 200, message: 'hello' });

@@ -8,7 +8,7 @@ import { RecordingSink } from '../recording-sink.ts';
 
 const PAST = /^GET \/events.*until=/;
 
-async function setUp(status: 'running' | 'exited') {
+async function setUp(status: 'running' | 'paused' | 'exited') {
   const clock = new FakeClock();
   // The engine's clock is the machine's, and goes on in the second after the subscription.
   const engine = await ScriptedEngine.start();
@@ -25,7 +25,7 @@ async function setUp(status: 'running' | 'exited') {
   const db = engine.create('db', { status });
   backend.watch(DB);
   await backend.open(sink);
-  await sink.until(() => sink.last(KEY)?.state === (status === 'running' ? 'running' : 'stopped'));
+  await sink.until(() => sink.last(KEY)?.state === (status === 'exited' ? 'stopped' : status));
   return { engine, backend, sink, clock, db };
 }
 
@@ -47,6 +47,19 @@ test('a stream that is silent because nothing happens is asked about once a minu
     await expect.poll(() => clock.delaysMs.some((delayMs) => delayMs > 50_000)).toBe(true);
   }
   expect(sink.reachability.map(({ reachable }) => reachable)).toEqual([true]);
+});
+
+test('a stream that is silent is asked about while a container is paused', async () => {
+  const { engine, clock } = await setUp('paused');
+  await clock.advance(60_000);
+  await engine.requested(PAST);
+});
+
+test('a stream that is silent is asked about no longer when nobody watches what is awake', async () => {
+  const { engine, backend, clock } = await setUp('running');
+  backend.unwatch(DB);
+  await clock.advance(300_000);
+  expect(engine.count(PAST)).toBe(0);
 });
 
 test('a stream that carries events is not asked about', async () => {

@@ -1,8 +1,9 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { WorkloadObserver } from '../../../src/backends/engine/workload-observer.ts';
 import { MISSING, UNKNOWN, type Observation } from '../../../src/model/observation.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { RUNNING } from '../../support/fake-backend.ts';
+import { FakeClock, settle } from '../../support/fake-clock.ts';
 
 /** Longer than any look may take. */
 const LONG_MS = 600_000;
@@ -33,4 +34,72 @@ test('a look that never ends holds up the next one for a while, and not for ever
   expect(await next).toBe(MISSING);
   expect(told).toEqual([MISSING]);
   expect(clock.pending).toBe(0);
+});
+
+describe('WorkloadObserver whose engine answers when it is told to', () => {
+  const { signal } = new AbortController();
+  const setUp = () => {
+    const answers: ((seen: Observation) => void)[] = [];
+    const told: string[] = [];
+    const observer = new WorkloadObserver({
+      source: {
+        noun: 'container',
+        watch() {},
+        unwatch() {},
+        recall: () => MISSING,
+        inspect: () => new Promise((resolve) => void answers.push(resolve)),
+      },
+      clock: new FakeClock(),
+      logger: silentLogger,
+      session: () => signal,
+      observed: (name, { state }) => void told.push(`${name} ${state}`),
+    });
+    observer.watch('db');
+    return { observer, answers, told };
+  };
+
+  test('tells nothing of a workload that is watched no longer', async () => {
+    const { observer, answers, told } = setUp();
+    const look = observer.refresh('db');
+    observer.unwatch('db');
+    answers[0]?.(RUNNING);
+    await look;
+    expect([told, observer.last('db')]).toEqual([[], undefined]);
+  });
+
+  test('waits for a look that begins after it was asked', async () => {
+    const { observer, answers } = setUp();
+    const before = observer.refresh('db');
+    let isSeen = false;
+    const seen = observer.whenSeen('db', { wanted: ({ state }) => state === 'running', signal });
+    void seen.then(() => {
+      isSeen = true;
+    });
+    answers[0]?.({ ...RUNNING });
+    await before;
+    await settle();
+    expect(isSeen).toBe(false);
+    const after = observer.refresh('db');
+    answers[1]?.({ ...RUNNING });
+    await after;
+    await seen;
+  });
+
+  test('takes an earlier look for no proof that a start has worked, but one that began since', async () => {
+    const { observer, answers } = setUp();
+    const look = () => {
+      const looking = observer.refresh('db');
+      answers.at(-1)?.({ ...RUNNING });
+      return looking;
+    };
+    await look();
+    const { begun } = observer;
+    const awake = observer.refreshAwake('db', begun);
+    await settle();
+    expect(answers).toHaveLength(2);
+    answers[1]?.({ ...RUNNING });
+    expect(await awake).toEqual(RUNNING);
+    expect(await observer.refreshAwake('db', begun)).toEqual(RUNNING);
+    expect(answers).toHaveLength(2);
+  });
 });

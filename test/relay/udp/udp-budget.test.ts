@@ -63,6 +63,14 @@ describe('FlowLimit', () => {
     expect(ended).toEqual([0]);
   });
 
+  test('knows those that are used when one that never was has ended', () => {
+    const { limit, flows, ended } = limitOf(3);
+    flows[0]?.touch();
+    flows[1]?.end();
+    expect(limit.endOldest(10_000)).toBe(true);
+    expect(ended).toEqual([1, 0]);
+  });
+
   function limitOf(max: number) {
     const limit = new FlowLimit(max);
     const ended: number[] = [];

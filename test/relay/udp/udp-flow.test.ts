@@ -6,6 +6,7 @@ import type { FlowLease } from '../../../src/relay/udp/flow-lease.ts';
 import type { UdpBudget } from '../../../src/relay/udp/udp-budget.ts';
 import { UdpFlow } from '../../../src/relay/udp/udp-flow.ts';
 import { AbortFan } from '../../../src/system/abort-fan.ts';
+import { EndLog } from '../../../src/relay/end-log.ts';
 import { Descriptors } from '../../../src/system/descriptors.ts';
 import { DueQueue } from '../../../src/system/due-queue.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
@@ -32,6 +33,10 @@ class ScriptedLease implements FlowLease {
   answers = 0;
   opens = 0;
   proven: boolean;
+  /** Whether the workload has other addresses that may answer. */
+  hasOthers = false;
+  /** Where the flow has been without an answer, as it said at each opening. */
+  readonly avoided: unknown[] = [];
   /** Called with what the port was passed with, before the flow gets it. */
   onPassed: (value: { close(): void }) => void = () => {};
   #port = 0;
@@ -64,6 +69,7 @@ class ScriptedLease implements FlowLease {
 
   async open<T extends { close(): void }>(request: Parameters<FlowLease['open']>[0]) {
     this.opens++;
+    this.avoided.push(request.notAt);
     for (;;) {
       await Promise.race([this.#awake.promise, aborted(request.signal)]);
       const { signal } = this.#run;
@@ -88,7 +94,7 @@ class ScriptedLease implements FlowLease {
   }
 
   mayAnswerElsewhere(): boolean {
-    return false;
+    return this.hasOthers;
   }
 
   doubt(): void {
@@ -127,6 +133,8 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
   let replies: string[];
   let drops: Partial<Record<DropReason, number>>;
   let ends: unknown[];
+  /** How flows have ended that were served, and the bytes of their clients. */
+  let finished: unknown[];
   beforeEach(() => {
     clock = new FakeClock();
     budget = aUdpBudget();
@@ -134,6 +142,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     replies = [];
     drops = {};
     ends = [];
+    finished = [];
     flow = create();
   });
   afterEach(async () => {
@@ -160,6 +169,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
         clock,
         datagrams: native,
         descriptors,
+        endLog: EndLog.create({ logger: { ...silentLogger, shows: () => true }, clock }),
         countDrop(reason, count) {
           if (count > 0) drops[reason] = (drops[reason] ?? 0) + count;
         },
@@ -169,6 +179,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
         lease,
         reply: (datagram) => void replies.push(String(datagram)),
         replyRun: (run) => void replies.push(...copyRun(run).map(String)),
+        onFinished: (ending, { bytesUp }) => void finished.push([ending, bytesUp]),
         onEnd: (error) => void ends.push(error),
       },
     );
@@ -272,7 +283,33 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
     lease.fail('no');
     await settle();
     expect(drops).toEqual({ 'not-ready': 2 });
-    expect(ends).toEqual([new Error('no')]);
+    expect([ends, finished]).toEqual([[new Error('no')], []]);
+  });
+
+  test('counts each datagram of its client once, though a refusal has it sent again', async () => {
+    lease.wake(await freeUdpPort());
+    send('one');
+    while ((drops.refused ?? 0) < 1) await clock.advance(1);
+    send('two', 'three');
+    while ((drops.refused ?? 0) < 2) await settleDatagrams();
+    flow.end('unlistened');
+    expect(finished).toEqual([['unlistened', 'onetwothree'.length]]);
+  });
+
+  test('goes on to another address with the first datagram after 250 ms of silence', async () => {
+    const silent = await datagrams.bind();
+    lease.hasOthers = true;
+    lease.wake(silent.port);
+    send('one');
+    await arrived(silent, 1);
+    const waitedMs = 249 - (clock.monotonicMs() - flow.lastActiveMs);
+    await clock.advance(waitedMs);
+    send('two');
+    expect(lease.opens).toBe(1);
+    await clock.advance(1);
+    send('three');
+    await arrived(silent, 3);
+    expect(lease.avoided).toEqual([undefined, { host: '127.0.0.1', port: silent.port }]);
   });
 
   test('drops all at once, and ends, when there is no socket for it', async () => {

@@ -9,11 +9,11 @@ import type { Client } from '../../../src/relay/listener.ts';
 import { FlowLimit, type UdpBudget } from '../../../src/relay/udp/udp-budget.ts';
 import { type UdpBinding, UdpListener } from '../../../src/relay/udp/udp-listener.ts';
 import { Descriptors } from '../../../src/system/descriptors.ts';
-import { silentLogger } from '../../../src/system/log/logger.ts';
 import { aListener, aUdpBudget } from '../../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
 import { datagramsWays } from '../../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { pattern } from '../../support/sockets.ts';
 
 const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
@@ -246,6 +246,34 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(String(await asks(three, 'e'))).toBe('echo e');
   });
 
+  test('lets an idle flow make room, however many others wait for their workload', async () => {
+    listener.close();
+    await settle();
+    listener = create({ maxFlows: 18 });
+    await listener.open();
+    const asleep = () => new Promise<never>(() => {});
+    listener.rebind(bindingTo(echo, { lease: () => ({ ...leaseOn(echo), open: asleep }) }));
+    for (let count = 0; count < 17; count++) (await datagrams.bind()).send('tiny', { port });
+    while (listener.activeConnections < 17) await settle();
+    listener.rebind(bindingTo(echo));
+    await asks(await datagrams.bind(), 'a');
+    await clock.advance(2_000);
+    expect(String(await asks(await datagrams.bind(), 'b'))).toBe('echo b');
+    expect(listener.drops).toEqual({});
+  });
+
+  test('leaves nothing behind when it is closed by who is told of a client', async () => {
+    const track = () => {
+      listener.close();
+      return () => {};
+    };
+    listener.rebind(bindingTo(echo, { track }));
+    (await datagrams.bind()).send('a', { port });
+    while (drains === 0) await settle();
+    await settle();
+    expect([listener.activeConnections, leases]).toEqual([0, 0]);
+  });
+
   test('lets the flow make room that was idle for the longest time', async () => {
     listener.close();
     await settle();
@@ -348,6 +376,14 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(listener.activeConnections).toBe(0);
   });
 
+  test('ends new flows by the timeout that it was rebound with', async () => {
+    await asks(await datagrams.bind(), 'a');
+    listener.rebind(bindingTo(echo, { idleTimeoutMs: 0 }));
+    await asks(await datagrams.bind(), 'b');
+    await clock.advance(5_000);
+    expect(listener.activeConnections).toBe(1);
+  });
+
   test('sends new flows elsewhere when it is rebound, and keeps those that live', async () => {
     const other = await datagrams.bind((_datagram, from, { socket }) => {
       socket.send('other', from.port, from.address);
@@ -416,17 +452,15 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
         bounds: { service: 'dns', maxConnections: 0, maxConnectionsPerAddress: 0, ...bounds },
         ...overrides,
       });
-    const open = async (binding: UdpBinding) => {
+    let descriptors: Descriptors;
+    let logger: ReturnType<typeof createRecordingLogger>;
+    const open = async (binding: UdpBinding, options: { readonly maxFlows?: number } = {}) => {
       listener.close();
       await settle();
-      const descriptors = new Descriptors({ limit: 1_024, clock, logger: silentLogger });
-      const admission = new Admission({
-        descriptors,
-        counts: createClientCounts(7),
-        clock,
-        logger: silentLogger,
-      });
-      listener = create({ admission });
+      logger = createRecordingLogger();
+      descriptors = new Descriptors({ limit: 1_024, clock, logger });
+      const admission = new Admission({ descriptors, counts: createClientCounts(7), clock, logger });
+      listener = create({ admission, ...options });
       listener.rebind(binding);
       await listener.open();
     };
@@ -442,6 +476,27 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
       while (events.length === 0) await settle();
       isRefusing = false;
       expect(String(await asks(await datagrams.bind(), 'b'))).toBe('echo b');
+    });
+
+    test('keeps a descriptor for a flow that waits, and none for one that has ended', async () => {
+      const asleep = () => new Promise<never>(() => {});
+      await open(bounded({}, { lease: () => ({ ...leaseOn(echo), open: asleep }) }));
+      (await datagrams.bind()).send('a', { port });
+      while (listener.activeConnections === 0) await settle();
+      expect(descriptors.expected[0]).toBe(1);
+      listener.close();
+      expect(descriptors.expected[0]).toBe(0);
+    });
+
+    test('says that there are too many flows', async () => {
+      await open(bounded({}), { maxFlows: 1 });
+      await asks(await datagrams.bind(), 'a');
+      const late = await datagrams.bind();
+      late.send('b', { port });
+      while (logger.lines.length === 0) await settle();
+      expect(logger.lines.map(({ message }) => message)).toEqual([
+        expect.stringContaining(`a datagram of 127.0.0.1:${late.port} for dns was dropped`),
+      ]);
     });
 
     test('has a flow of the same address make room where that has too many', async () => {
