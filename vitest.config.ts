@@ -4,7 +4,9 @@ import { FileOrder } from './scripts/file-order.ts';
 /** A condition that a test waits for may take a while on a busy machine. */
 const EXPECT = { poll: { timeout: 10_000 } };
 
-const OF_OTHER_PROJECTS = ['test/engine/**', 'test/kubernetes/**', 'test/cli/program/**', 'test/faults/**'];
+const OF_OTHER_PROJECTS = ['engine', 'kubernetes', 'cli/program', 'faults', 'browser'].map(
+  (folder) => `test/${folder}/**`,
+);
 
 /** They end the API server that the others talk to; the last one measures tenths of a second. */
 const ALONE_IN_CLUSTER = ['api-server', 'control-plane', 'wake'].map(
@@ -62,6 +64,19 @@ export default defineConfig({
           isolate: false,
           maxWorkers: 3,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          name: 'browser',
+          expect: EXPECT,
+          include: ['test/browser/**/*.test.ts'],
+          globalSetup: ['test/support/build-program.ts'],
+          // One browser for all.
+          isolate: false,
+          maxWorkers: 1,
+          testTimeout: 30_000,
+          sequence: { groupOrder: 6 },
         },
       },
       {

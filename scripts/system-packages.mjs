@@ -22,12 +22,21 @@ export async function isDebian() {
   return /^(?:ID|ID_LIKE)=.*\bdebian\b/m.test(text);
 }
 
+/** apt-get has one lock: whoever else installs something meanwhile waits for its turn. */
+let turn = Promise.resolve();
+
 /**
  * Installs the packages of those programs that are missing.
  * @param {Readonly<Record<string, string>>} packages the package of each program.
  * @param {{ signal?: AbortSignal, announce: (line: string) => void }} options
  */
-export async function installPrograms(packages, { signal, announce }) {
+export function installPrograms(packages, options) {
+  const installed = turn.then(() => installMissing(packages, options));
+  turn = installed.catch(() => {});
+  return installed;
+}
+
+async function installMissing(packages, { signal, announce }) {
   const missing = await listMissing(packages);
   if (missing.length === 0) return;
   const names = missing.map((program) => packages[program]);

@@ -8,6 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { prepareBrowser } from './browser.mjs';
 import { runBuild } from './build.mjs';
 import { findExisting, openEngine } from './engine.mjs';
 import { ensureInstalled, ROOT } from './ensure-installed.mjs';
@@ -57,10 +58,15 @@ async function runAll() {
 async function runTestsAndChecks(kubernetes) {
   // Both keep one core busy, as a rule.
   if (only === undefined) await Promise.all([runChecks(), runStep('model tests', runModelTests)]);
+  const browser = only === undefined ? prepareBrowser({ signal, announce }) : undefined;
   const built = await runStep('build', () => runBuild({ signal }));
   if (only === undefined) await runStep('unit tests', () => runTests(['unit'], { name: 'unit' }));
   if (!built) return console.log('the tests of the program did not run: they need the build');
-  if (only === undefined) await runStep('program tests', () => runTests(['program'], { name: 'program' }));
+  if (browser !== undefined)
+    await Promise.all([
+      runStep('program tests', () => runTests(['program'], { name: 'program' })),
+      runStep('browser tests', () => runBrowserTests(browser)),
+    ]);
   // What is left waits more than it works, so it may as well wait together.
   await Promise.all([
     only !== 'kubernetes' && runEngineTests(),
@@ -71,7 +77,17 @@ async function runTestsAndChecks(kubernetes) {
 async function runChecks() {
   await runStep('format', () => runTool('biome', ['format', '.']));
   await runStep('lint', () => runTool('biome', ['lint', '--error-on-warnings', '.']));
-  await runStep('types', () => runTool('tsc', ['-p', 'tsconfig.json']));
+  await runStep('types', async () => {
+    for (const project of ['tsconfig.json', 'src/dashboard']) await runTool('tsc', ['-p', project]);
+  });
+}
+
+/** @param {ReturnType<typeof prepareBrowser>} browser */
+async function runBrowserTests(browser) {
+  const reason = await browser;
+  if (reason === undefined) return await runTests(['browser'], { name: 'browser' });
+  const remedy = 'install Chromium as /usr/bin/chromium, or run this on Debian as root, which installs it';
+  return reportLeftOut('browser tests', { reason, remedy, wasAskedFor: false });
 }
 
 function runModelTests() {

@@ -4,6 +4,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { loadChunks } from './chunks.mjs';
+import { bundleDashboard } from './dashboard.mjs';
 import { collectLicences } from './licences.mjs';
 import { LAZY_FOLDER, loadLazily } from './lazy-packages.mjs';
 import { keepModuleUrls, moduleUrlBanner } from './module-url.mjs';
@@ -57,6 +58,7 @@ export async function buildBundles(folder) {
   const results = await Promise.all([
     ...entries.map((entry) => bundleEntry(entry, folder)),
     ...LAZY_PACKAGES.map((name) => bundleLazy(name, { entryPoints: [name] }, folder)),
+    bundleDashboard(SOURCE, folder),
     generateSchemaValidator(ROOT).then((stdin) => bundleLazy('schema-validator', { stdin }, folder)),
   ]);
   // The package's own files are ES modules.

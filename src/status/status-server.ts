@@ -7,6 +7,7 @@ import { describeBindError } from '../system/net/bind-error.ts';
 import type { Access } from './access.ts';
 import { type Answer, jsonAnswer, textAnswer } from './answer.ts';
 import type { Api, ApiJob } from './api/api.ts';
+import { findDashboardFile } from './dashboard-page.ts';
 import { Pace } from './pace.ts';
 import { messageOf } from '../system/message-of.ts';
 import { PacedSocket } from './paced-socket.ts';
@@ -34,7 +35,7 @@ export interface StatusContent {
 }
 
 /**
- * HTTP server of `/status`, `/problems`, `/health` and `/ready`. `close()` ends it.
+ * HTTP server of `/status`, `/problems`, `/health` and `/ready`, of the API and of the dashboard at `/`. `close()` ends it.
  *
  * Whatever clients send, and however little they take: of a connection, one request is answered at a time and the next one
  * is not even read; an answer is made once for all who ask for it at the same moment; what they have not taken is bounded;
@@ -158,6 +159,12 @@ export class StatusServer {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       const refusal = textAnswer(405, 'GET only');
       return send(response, { ...refusal, headers: { ...refusal.headers, allow: 'GET, HEAD' } });
+    }
+    const file = findDashboardFile(path, request);
+    if (file !== undefined) {
+      const stranger = this.#access?.explainHost(request.headers.host);
+      if (stranger !== undefined) return send(response, textAnswer(403, stranger));
+      return this.#make(connection, { exchange, job: { pace: 'dashboard', ...file } });
     }
     const make = this.#pages.get(path);
     if (make === undefined)

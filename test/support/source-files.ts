@@ -23,7 +23,7 @@ export interface ImportOf {
 
 export function readSourceFiles(): SourceFile[] {
   const names = readdirSync(SOURCE_FOLDER, { recursive: true, encoding: 'utf8' });
-  const files = names.filter((name) => name.endsWith('.ts')).sort();
+  const files = names.filter((name) => /\.tsx?$/.test(name)).sort();
   return files.map((name) => {
     const text = readFileSync(path.join(SOURCE_FOLDER, name), 'utf8');
     return parseSource(name.split(path.sep).join('/'), text);
@@ -31,7 +31,17 @@ export function readSourceFiles(): SourceFile[] {
 }
 
 export function parseSource(file: string, text: string): SourceFile {
-  return { path: file, text, tree: ts.createSourceFile(file, text, ts.ScriptTarget.ES2023, true) };
+  return {
+    path: file,
+    text,
+    tree: ts.createSourceFile(
+      file,
+      text,
+      ts.ScriptTarget.ES2023,
+      true,
+      file.endsWith('.tsx') ? ts.ScriptKind.TSX : ts.ScriptKind.TS,
+    ),
+  };
 }
 
 /** Every `import`, `export … from`, `import()` and `require()` of a file. */

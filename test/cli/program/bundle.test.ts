@@ -21,6 +21,21 @@ function packagesIn(file: string): readonly string[] {
   return [...new Set(names.filter((name) => name !== undefined))].filter(isInstalled);
 }
 
+describe('the dashboard', () => {
+  const FOLDER = path.join(DIST, 'dashboard');
+
+  test('has at most 90 KB, compressed, with everything', () => {
+    const sizes = readdirSync(FOLDER).map((name) => statSync(path.join(FOLDER, name)).size);
+    expect(sizes.length).toBeGreaterThan(2);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(90_000);
+  });
+
+  test('names the licence of what it is made of', () => {
+    const text = readFileSync(path.join(DIST, 'THIRD-PARTY-LICENCES.txt'), 'utf8');
+    expect(text).toMatch(/^# preact \d/m);
+  });
+});
+
 describe('the bundle', () => {
   test.each([
     // It grows with the program; what that costs in memory is measured by `npm run bench -- idle`.

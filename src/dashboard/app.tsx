@@ -1,0 +1,106 @@
+/** The whole page. */
+import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { Banners } from './banners.tsx';
+import { formatClockTime } from './clock.ts';
+import { formatDuration } from './format.ts';
+import { rowId, useChosenService, useShown } from './hooks.ts';
+import type { LiveData, Shown } from './live-data.ts';
+import { ServiceDetailPanel } from './service-detail.tsx';
+import { ServiceList } from './service-list.tsx';
+import { Summary } from './summary.tsx';
+import { useView } from './view.ts';
+
+export function App({ data }: { readonly data: LiveData }) {
+  const shown = useShown(data);
+  const chosen = useChosenService();
+  const view = useView();
+  const isOpen = chosen !== undefined;
+  useEffect(() => data.look(chosen), [data, chosen]);
+  useEffect(() => {
+    document.title = describeTitle(shown);
+  }, [shown.services]);
+  useReturningFocus(chosen);
+  const list = useMemo(
+    () => (
+      <ServiceList
+        services={shown.services}
+        memory={shown.memory}
+        view={view}
+        chosen={chosen}
+        isKnown={shown.about !== undefined}
+      />
+    ),
+    [shown.services, shown.memory, view, chosen, shown.about !== undefined],
+  );
+  return (
+    <div class={isOpen ? 'page split' : 'page'}>
+      <main>
+        <Head shown={shown} />
+        <Banners shown={shown} />
+        <Summary services={shown.services} memory={shown.memory} view={view} />
+        {list}
+      </main>
+      {isOpen && <ServiceDetailPanel key={chosen} name={chosen} shown={shown} />}
+    </div>
+  );
+}
+
+function Head({ shown: { about, link } }: { readonly shown: Shown }) {
+  return (
+    <header>
+      <h1>lazy-proxy</h1>
+      {about !== undefined && (
+        <p class="about">
+          {about.version}
+          {about.engines.map(({ name, answers }) => (
+            <span key={name}>
+              {' · '}
+              {name} {!answers && <b class="bad">does not answer</b>}
+            </span>
+          ))}
+          {` · up ${formatDuration(about.uptime_ms - (about.uptime_ms > 3_600_000 ? about.uptime_ms % 60_000 : 0))}`}
+          {about.phase !== 'serving' && ` · ${about.phase}`}
+        </p>
+      )}
+      <p class={`link ${link.kind}`} role="status">
+        <svg class="shape" viewBox="0 0 12 12" width="10" height="10" aria-hidden="true">
+          {link.kind === 'cut' ? (
+            <path d="M2 2l8 8M10 2l-8 8" stroke="currentColor" stroke-width="2.5" />
+          ) : (
+            <circle cx="6" cy="6" r="5" fill="currentColor" />
+          )}
+        </svg>
+        {describeLink(link)}
+      </p>
+    </header>
+  );
+}
+
+function describeLink(link: Shown['link']): string {
+  switch (link.kind) {
+    case 'connecting':
+      return 'connecting …';
+    case 'live':
+      return 'live';
+    case 'polling':
+      return 'asked every 2 s';
+    case 'cut':
+      return `cut off since ${formatClockTime(link.sinceMs, { seconds: true })}`;
+  }
+}
+
+function describeTitle({ services }: Shown): string {
+  const awake = services.filter(({ life }) => life === 'awake' || life === 'waking').length;
+  return services.length === 0 ? 'lazy-proxy' : `${awake} awake · lazy-proxy`;
+}
+
+/** Closing the details leads back to where they were opened. */
+function useReturningFocus(chosen: string | undefined): void {
+  const last = useRef<string | undefined>(undefined);
+  useEffect(() => {
+    const from = last.current;
+    last.current = chosen;
+    if (chosen !== undefined || from === undefined) return;
+    document.getElementById(rowId(from))?.focus();
+  }, [chosen]);
+}

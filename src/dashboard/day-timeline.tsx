@@ -1,0 +1,77 @@
+/** When a service was awake in the last 24 hours. Each state has a colour and a height of its own. */
+import type { Life, ServiceDetail } from './api-types.ts';
+import { formatClockTime, listFullHours, nowMs } from './clock.ts';
+import { listSpells } from './spells.ts';
+import { formatCount, formatDuration, joinWords } from './format.ts';
+
+const DAY_MS = 86_400_000;
+const WIDTH = 1_000;
+const HEIGHT = 28;
+/** What is shorter would not be seen. */
+const MIN_WIDTH = 2.5;
+
+const HEIGHTS: Readonly<Record<Life, number>> = { awake: 28, failed: 28, waking: 18, asleep: 6, unknown: 2 };
+const LEGEND: readonly Life[] = ['awake', 'waking', 'asleep', 'failed'];
+
+export function DayTimeline({ timeline }: { readonly timeline: ServiceDetail['timeline'] }) {
+  const untilMs = nowMs();
+  const fromMs = untilMs - DAY_MS;
+  const spells = listSpells(timeline, { fromMs, untilMs });
+  const place = (ms: number) => ((ms - fromMs) / DAY_MS) * WIDTH;
+  return (
+    <figure class="day">
+      <svg
+        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={describeDay(spells)}
+      >
+        {spells.map(({ life, startMs, endMs }) => (
+          <rect
+            key={startMs}
+            class={life}
+            x={Math.min(place(startMs), WIDTH - MIN_WIDTH)}
+            y={HEIGHT - HEIGHTS[life]}
+            width={Math.max(
+              place(endMs) - place(startMs),
+              life === 'asleep' || life === 'unknown' ? 0 : MIN_WIDTH,
+            )}
+            height={HEIGHTS[life]}
+          >
+            <title>{`${life}, ${formatClockTime(startMs)} to ${formatClockTime(endMs)}`}</title>
+          </rect>
+        ))}
+      </svg>
+      <div class="hours" aria-hidden="true">
+        {listFullHours(24)
+          .filter((ms, index) => index % 6 === 5 && place(ms) > 30 && place(ms) < WIDTH - 30)
+          .map((ms) => (
+            <span key={ms} style={{ left: `${place(ms) / 10}%` }}>
+              {formatClockTime(ms).replace(/^\D+/, '')}
+            </span>
+          ))}
+      </div>
+      <figcaption>
+        {LEGEND.map((life) => (
+          <span key={life} class={`key ${life}`}>
+            {life}
+          </span>
+        ))}
+      </figcaption>
+    </figure>
+  );
+}
+
+type Spells = ReturnType<typeof listSpells>;
+
+function describeDay(spells: Spells): string {
+  const sum = (life: Life) =>
+    spells.filter((spell) => spell.life === life).reduce((ms, { startMs, endMs }) => ms + endMs - startMs, 0);
+  const failures = spells.filter(({ life }) => life === 'failed').length;
+  const parts = [
+    `awake ${formatDuration(sum('awake'))}`,
+    `asleep ${formatDuration(sum('asleep'))}`,
+    ...(failures > 0 ? [`failed ${formatCount(failures, 'time')}`] : []),
+  ];
+  return `Last 24 hours: ${joinWords(parts)}`;
+}

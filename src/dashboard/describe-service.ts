@@ -1,0 +1,272 @@
+/** What is said of a service, and in which order services stand. Pure. */
+import type { Lease, Listener, Phases, Service, Wake } from './api-types.ts';
+import { formatClockTime, nowMs, parseTime } from './clock.ts';
+import { formatAge, formatCount, formatDuration, joinWords } from './format.ts';
+
+/** A state with a word, a colour and a shape of its own. */
+export type Look = 'failed' | 'waking' | 'awake' | 'asleep' | 'unknown';
+
+const WORDS: Readonly<Record<string, string>> = {
+  missing: 'missing',
+  paused: 'paused',
+  stopping: 'going to sleep',
+};
+
+const PHASES: Readonly<Record<string, string>> = {
+  queue: 'waits for its turn',
+  engine: 'is being started',
+  health: 'health check',
+  port: 'until its port answers',
+};
+
+const KEEPERS: Readonly<Record<string, string>> = {
+  hub: 'by a service that needs it',
+  schedule: 'by its schedule',
+  replica: 'by clients of another replica',
+  standby: 'by another replica',
+  renamed: 'by clients that came under its old name',
+  hold: 'by hand',
+};
+
+const CAUSES: Readonly<Record<string, string>> = { cron_start: 'by its schedule' };
+
+/** A wake that failed stays the news until one has worked. */
+export function lookOf({ life = 'unknown', failure }: Service): Look {
+  return life === 'failed' || (life === 'asleep' && failure !== undefined) ? 'failed' : life;
+}
+
+export function wordOf(service: Service): string {
+  const look = lookOf(service);
+  return look === 'failed' ? 'failed' : (WORDS[service.state ?? ''] ?? look);
+}
+
+/** Why it is in its state. */
+export function describeWhy(service: Service): { readonly first: string; readonly second?: string } {
+  switch (lookOf(service)) {
+    case 'failed':
+      return { first: service.failure ?? 'the last wake failed', ...second(describeFailedWake(service)) };
+    case 'waking':
+      return describeWaking(service);
+    case 'awake':
+      return { first: describeUse(service), ...second(describeLastWake(service)) };
+    case 'asleep': {
+      const sleep = service.last_sleep;
+      const since = service.since === undefined ? '' : `since ${at(service.since)}`;
+      const why = sleep === undefined ? '' : `: ${sleep.reason}`;
+      return { first: `${since}${why}`, ...second(describeLastWake(service)) };
+    }
+    case 'unknown':
+      return {
+        first: service.state === 'missing' ? 'it does not exist (yet)' : 'the engine has not told its state',
+      };
+  }
+}
+
+function second(text: string | undefined) {
+  return text === undefined ? {} : { second: text };
+}
+
+function describeFailedWake({ last_wake: wake }: Service): string | undefined {
+  if (wake === undefined || wake.result !== 'failed') return undefined;
+  return `woken ${at(wake.at)} ${describeCause(wake.cause)} · tried again for the next client`;
+}
+
+function describeLastWake({ last_wake: wake }: Service): string | undefined {
+  if (wake === undefined || wake.result !== 'ready') return undefined;
+  return `woken ${at(wake.at)} ${describeCause(wake.cause)} in ${describePhases(wake)}`;
+}
+
+function describeWaking(service: Service): { readonly first: string; readonly second?: string } {
+  const { waking, why } = service;
+  if (waking === undefined) return { first: 'is being started' };
+  const waits =
+    why.waiting === 0
+      ? ''
+      : `${formatCount(why.waiting, 'client')} ${why.waiting === 1 ? 'waits' : 'wait'} · `;
+  return {
+    first: PHASES[waking.phase] ?? waking.phase,
+    second: `${waits}woken ${describeCause(waking.cause)}`,
+  };
+}
+
+/** Who uses it or keeps it. */
+function describeUse({
+  why,
+  stays_awake: staysAwake,
+  next_stop: nextStop,
+  last_active: lastActive,
+}: Service): string {
+  const uses = [
+    ...(why.connections > 0 ? [formatCount(why.connections, 'connection')] : []),
+    ...(why.flows > 0 ? [formatCount(why.flows, 'UDP flow')] : []),
+  ];
+  const kept = [...new Set(why.kept_by)].map((kind) =>
+    describeKeeper(kind, { nextStop, oldest: why.oldest }),
+  );
+  const parts = [
+    ...(uses.length > 0
+      ? [`${joinWords(uses)}${describeOldest(why.oldest, why.connections + why.flows)}`]
+      : []),
+    ...(kept.length > 0 ? [`kept ${joinWords(kept)}`] : []),
+  ];
+  if (parts.length > 0) return parts.join('; ');
+  if (staysAwake !== undefined) return staysAwake;
+  return lastActive === undefined
+    ? 'nobody uses it'
+    : `nobody uses it, last used ${formatAge(nowMs() - parseTime(lastActive))} ago`;
+}
+
+function describeOldest(oldest: Lease | undefined, count: number): string {
+  if (oldest?.peer === undefined) return '';
+  const age = formatAge(nowMs() - parseTime(oldest.since));
+  return `${count > 1 ? ', the oldest' : ''} from ${hostOf(oldest.peer)} for ${age}`;
+}
+
+function describeKeeper(
+  kind: string,
+  { nextStop, oldest }: { readonly nextStop: string | undefined; readonly oldest: Lease | undefined },
+): string {
+  const words = KEEPERS[kind] ?? `by ${kind}`;
+  if (kind === 'schedule' && nextStop !== undefined) return `${words} until ${at(nextStop)}`;
+  if (oldest?.kind !== kind) return words;
+  if (kind === 'hub' && oldest.hub !== undefined) return `by ${oldest.hub}, which needs it`;
+  return oldest.until === undefined ? words : `${words} until ${at(oldest.until)}`;
+}
+
+/** What comes next: its sleep, or what it waits for. */
+export function describeNext(service: Service): {
+  readonly countdownTo?: number;
+  readonly text?: string;
+  readonly note: string;
+} {
+  const { sleeps_at: sleepsAt, next_start: nextStart, next_stop: nextStop, why, waking } = service;
+  switch (lookOf(service)) {
+    case 'waking': {
+      const usualMs = service.usual_wake_ms;
+      if (waking === undefined || usualMs === undefined) return { note: 'first wake: no past one to go by' };
+      const readyMs = parseTime(waking.since) + usualMs;
+      return { countdownTo: readyMs, note: `until it is ready, as a rule ${formatDuration(usualMs)} in all` };
+    }
+    case 'awake':
+      if (sleepsAt !== undefined)
+        return { countdownTo: parseTime(sleepsAt), note: `until it sleeps, ${at(sleepsAt)}` };
+      if (nextStop !== undefined) return { text: at(nextStop), note: 'its schedule puts it to sleep' };
+      if (why.leases > 0) return { text: 'in use', note: 'sleeps when nobody has used it for a while' };
+      return {
+        text: 'stays awake',
+        note: service.stays_awake === undefined ? 'nothing puts it to sleep' : '',
+      };
+    default:
+      if (nextStart !== undefined) return { text: at(nextStart), note: 'its schedule wakes it' };
+      return { text: '–', note: service.listeners.length > 0 ? 'wakes for a client' : 'wakes with others' };
+  }
+}
+
+/** Who woke it: `for 10.0.0.5:4242` and the like are the program's words. */
+export function describeCause(cause: string): string {
+  return (
+    CAUSES[cause] ??
+    cause.replace(/^for (.*):\d+$/, (_, host: string) => `by ${host.replace(/^\[|\]$/g, '')}`)
+  );
+}
+
+/** `2.4 s: engine 0.3 s, health check 2.1 s`. */
+export function describePhases(phases: Phases): string {
+  const parts = listPhases(phases).filter(({ ms }) => ms >= 50);
+  const total = formatDuration(totalOf(phases));
+  if (parts.length < 2) return total;
+  return `${total}: ${parts.map(({ name, ms }) => `${name} ${formatDuration(ms)}`).join(', ')}`;
+}
+
+export function listPhases(
+  phases: Phases,
+): readonly { readonly key: string; readonly name: string; readonly ms: number }[] {
+  return [
+    { key: 'queue', name: 'waiting its turn', ms: phases.queue_ms ?? 0 },
+    { key: 'engine', name: 'engine', ms: phases.engine_ms },
+    { key: 'health', name: 'health check', ms: phases.health_ms },
+    { key: 'port', name: 'port', ms: phases.port_ms },
+  ];
+}
+
+export function totalOf({ queue_ms = 0, engine_ms, health_ms, port_ms }: Phases): number {
+  return queue_ms + engine_ms + health_ms + port_ms;
+}
+
+/** How a wake ended, in a word. */
+export function describeResult({ result }: Wake): string {
+  return { ready: 'ready', failed: 'failed', ended: 'ended before it was ready' }[result];
+}
+
+/** `:8010`, `127.0.0.1:8010`, `[::1]:53/udp`. */
+export function formatListener({ address, port, protocol }: Listener): string {
+  const host = address.includes(':') ? `[${address}]` : address;
+  return `${host}:${port}${protocol === 'udp' ? '/udp' : ''}`;
+}
+
+/** Where a browser finds it, if it speaks HTTP; `undefined` for what certainly does not. `host` is where the page came from. */
+export function linkOf(
+  { address, port, protocol, target_port: target }: Listener,
+  host: string,
+): string | undefined {
+  if (protocol === 'udp' || NOT_HTTP.has(Number(target)) || NOT_HTTP.has(port)) return undefined;
+  const isOwn = address === '' || address === '0.0.0.0' || address === '::';
+  const name = isOwn ? host : address.includes(':') ? `[${address}]` : address;
+  return `${HTTPS.has(Number(target)) || HTTPS.has(port) ? 'https' : 'http'}://${name}:${port}/`;
+}
+
+/** Ports of well-known protocols that are not HTTP. */
+const NOT_HTTP: ReadonlySet<number> = new Set([
+  ...[
+    21, 22, 23, 25, 53, 110, 143, 389, 445, 465, 587, 636, 853, 993, 995, 1433, 1521, 1883, 2049, 3306, 3389,
+  ],
+  ...[5222, 5432, 5672, 5900, 6379, 6667, 8883, 9042, 11211, 25565, 27017, 64738],
+]);
+const HTTPS: ReadonlySet<number> = new Set([443, 8443, 9443]);
+
+const RANK: Readonly<Record<Look, number>> = { failed: 0, waking: 1, awake: 2, unknown: 3, asleep: 4 };
+
+export type SortKey = 'state' | 'name' | 'active' | 'sleep';
+
+export function sortServices(services: readonly Service[], key: SortKey): readonly Service[] {
+  const compare = ORDERS[key];
+  return services.toSorted((a, b) => compare(a, b) || (a.name < b.name ? -1 : 1));
+}
+
+const LAST = Number.MAX_SAFE_INTEGER;
+
+const ORDERS: Readonly<Record<SortKey, (a: Service, b: Service) => number>> = {
+  state: (a, b) => RANK[lookOf(a)] - RANK[lookOf(b)],
+  name: () => 0,
+  active: (a, b) => timeOf(b.last_active, 0) - timeOf(a.last_active, 0),
+  sleep: (a, b) => timeOf(a.sleeps_at, LAST) - timeOf(b.sleeps_at, LAST),
+};
+
+function timeOf(text: string | undefined, missing: number): number {
+  return text === undefined ? missing : parseTime(text);
+}
+
+/** Whether every word of the filter is in its name, state, ports, workload or project. */
+export function matchesFilter(service: Service, filter: string): boolean {
+  const words = filter
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== '');
+  if (words.length === 0) return true;
+  const text = [
+    ...[service.name, service.workload, service.kind, service.project ?? '', wordOf(service)],
+    ...service.listeners.map(formatListener),
+  ]
+    .join(' ')
+    .toLowerCase();
+  return words.every((word) => text.includes(word));
+}
+
+/** `192.168.1.20:50432` without its port. */
+function hostOf(peer: string): string {
+  return peer.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+}
+
+function at(time: string): string {
+  return formatClockTime(parseTime(time));
+}

@@ -1,0 +1,12 @@
+/** The page that the status port shows at `/`: what is awake and why, from the API beside it. */
+import { render } from 'preact';
+import { App } from './app.tsx';
+import { LiveData } from './live-data.ts';
+
+const page = document.getElementById('page');
+if (page !== null) {
+  const data = new LiveData();
+  data.start();
+  page.replaceChildren();
+  render(<App data={data} />, page);
+}

@@ -1,0 +1,76 @@
+/** Small things that are drawn in several places. */
+import type { ComponentChildren } from 'preact';
+import type { Listener, Service } from './api-types.ts';
+import { formatListener, linkOf, lookOf, type Look, wordOf } from './describe-service.ts';
+import { formatCountdown, showText } from './format.ts';
+import { useNow } from './hooks.ts';
+
+/** A text of somebody else's: isolated, so that it can't turn what stands around it. */
+export function Foreign({ text }: { readonly text: string }) {
+  return <bdi>{showText(text)}</bdi>;
+}
+
+const SHAPES: Readonly<Record<Look, ComponentChildren>> = {
+  awake: <circle cx="6" cy="6" r="5" fill="currentColor" />,
+  asleep: <circle cx="6" cy="6" r="4.25" fill="none" stroke="currentColor" stroke-width="1.5" />,
+  waking: (
+    <>
+      <circle cx="6" cy="6" r="4.25" fill="none" stroke="currentColor" stroke-width="1.5" />
+      <path d="M6 1.5a4.5 4.5 0 0 1 0 9z" fill="currentColor" />
+    </>
+  ),
+  failed: <path d="M6 .8 11.6 11H.4z" fill="currentColor" />,
+  unknown: (
+    <circle
+      cx="6"
+      cy="6"
+      r="4.25"
+      fill="none"
+      stroke="currentColor"
+      stroke-width="1.5"
+      stroke-dasharray="2 2"
+    />
+  ),
+};
+
+export function Shape({ look }: { readonly look: Look }) {
+  return (
+    <svg class="shape" viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">
+      {SHAPES[look]}
+    </svg>
+  );
+}
+
+export function StateBadge({ service }: { readonly service: Service }) {
+  const look = lookOf(service);
+  return (
+    <span class={`state ${look}`}>
+      <Shape look={look} />
+      {wordOf(service)}
+    </span>
+  );
+}
+
+/** `2:07`, counted down each second; nothing is said aloud, since that would never end. */
+export function Countdown({ toMs }: { readonly toMs: number }) {
+  const leftMs = toMs - useNow();
+  return <span class="count">{leftMs > 0 ? formatCountdown(leftMs) : 'any moment'}</span>;
+}
+
+export function PortLink({ listener }: { readonly listener: Listener }) {
+  const text = formatListener(listener);
+  const link = listener.condition === 'bound' ? linkOf(listener, window.location.hostname) : undefined;
+  const broken = listener.condition === 'failed' || listener.condition === 'lost';
+  if (broken)
+    return (
+      <span class="port broken" title={listener.error}>
+        {text} ({listener.condition === 'lost' ? 'taken' : 'not bound'})
+      </span>
+    );
+  if (link === undefined) return <span class="port">{text}</span>;
+  return (
+    <a class="port" href={link} target="_blank" rel="noreferrer noopener">
+      {text}
+    </a>
+  );
+}

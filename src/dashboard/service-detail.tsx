@@ -1,0 +1,374 @@
+/** All of one service, beside the list; on a narrow screen, over it. */
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import type { Lease, ServiceDetail, Wake } from './api-types.ts';
+import { Findings } from './banners.tsx';
+import { formatClockTime, nowMs, parseTime } from './clock.ts';
+import {
+  describeCause,
+  describeNext,
+  describePhases,
+  describeResult,
+  describeWhy,
+  formatListener,
+  lookOf,
+} from './describe-service.ts';
+import { DayTimeline } from './day-timeline.tsx';
+import { formatAge, formatBytes, formatCount, formatDuration } from './format.ts';
+import { useHalfMinute } from './hooks.ts';
+import type { Shown } from './live-data.ts';
+import { Countdown, Foreign, PortLink, Shape, StateBadge } from './parts.tsx';
+import { WakeTimes } from './wake-times.tsx';
+
+const HIDDEN = '***';
+
+export function close(): void {
+  window.location.hash = '';
+}
+
+export function ServiceDetailPanel({ name, shown }: { readonly name: string; readonly shown: Shown }) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => heading.current?.focus(), []);
+  useEffect(() => {
+    const follow = (event: KeyboardEvent) => {
+      if (event.key === 'Escape' && document.querySelector('dialog[open]') === null) close();
+    };
+    window.addEventListener('keydown', follow);
+    return () => window.removeEventListener('keydown', follow);
+  }, []);
+  const detail = shown.detail?.name === name ? shown.detail : undefined;
+  return (
+    <aside class="detail" aria-labelledby="detail-name">
+      <div class="detail-head">
+        <h2 id="detail-name" tabIndex={-1} ref={heading}>
+          <Foreign text={name} />
+        </h2>
+        <button type="button" class="close" aria-label="Close the details" onClick={close}>
+          ✕
+        </button>
+      </div>
+      {detail !== undefined ? (
+        <Detail detail={detail} memory={shown.memory.get(name)} />
+      ) : (
+        <p class="told">{shown.detailProblem ?? 'Asking the proxy …'}</p>
+      )}
+    </aside>
+  );
+}
+
+function Detail({ detail, memory }: { readonly detail: ServiceDetail; readonly memory: number | undefined }) {
+  useHalfMinute();
+  const why = describeWhy(detail);
+  const next = describeNext(detail);
+  return (
+    <>
+      <p class="kind">
+        <Foreign text={detail.workload} />
+        {detail.id !== undefined && detail.id !== '' && (
+          <>
+            {' '}
+            <code>{detail.id}</code>
+          </>
+        )}
+      </p>
+      <div class="why big">
+        <StateBadge service={detail} /> <Foreign text={why.first} />
+        {why.second !== undefined && (
+          <small>
+            <Foreign text={why.second} />
+          </small>
+        )}
+      </div>
+      <p class="next">
+        {next.countdownTo !== undefined ? <Countdown toMs={next.countdownTo} /> : next.text}{' '}
+        <small>{next.note}</small>
+      </p>
+      <LastOutput detail={detail} />
+      {detail.problems.length > 0 && (
+        <Part title="Problems">
+          <Findings findings={detail.problems} />
+        </Part>
+      )}
+      <Part title="Last 24 hours">
+        <DayTimeline timeline={detail.timeline} />
+      </Part>
+      <Leases detail={detail} />
+      <Wakes wakes={detail.wakes} />
+      <Listeners detail={detail} />
+      <Part title="Wakes for">
+        <Wakers detail={detail} />
+      </Part>
+      <Part title="Since the proxy follows it">
+        <Figures detail={detail} memory={memory} />
+      </Part>
+    </>
+  );
+}
+
+export function Part({ title, children }: { readonly title: string; readonly children: ComponentChildren }) {
+  return (
+    <section class="part">
+      <h3>{title}</h3>
+      {children}
+    </section>
+  );
+}
+
+/** What the workload had printed when its last start failed. */
+function LastOutput({ detail }: { readonly detail: ServiceDetail }) {
+  const [last] = detail.wakes;
+  if (lookOf(detail) !== 'failed' || last?.output === undefined || last.output.length === 0) return null;
+  return (
+    <Part title="What it printed last">
+      <Output lines={last.output} />
+    </Part>
+  );
+}
+
+function Output({ lines }: { readonly lines: readonly string[] }) {
+  if (lines.length === 1 && lines[0] === HIDDEN)
+    return (
+      <p class="hint">
+        Hidden, since it may hold secrets. It is in the log; here it is shown to who has the token, or with{' '}
+        <code>status.show_output: true</code>.
+      </p>
+    );
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: it can be scrolled, so the keyboard has to get there
+    <section class="out" tabIndex={0} aria-label="Output">
+      <pre>{lines.map((line) => `${line}\n`).join('')}</pre>
+    </section>
+  );
+}
+
+const LEASE_WORDS: Readonly<Record<string, string>> = {
+  connection: 'connection',
+  flow: 'UDP flow',
+  hub: 'needed by',
+  schedule: 'its schedule',
+  replica: 'clients of another replica',
+  standby: 'another replica puts it to sleep',
+  renamed: 'clients under its old name',
+  hold: 'held by hand',
+};
+
+function Leases({ detail: { leases, leases_omitted: omitted = 0 } }: { readonly detail: ServiceDetail }) {
+  if (leases.length === 0) return null;
+  return (
+    <Part title="Kept awake by">
+      <div class="wide">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Who</th>
+              <th scope="col">Since</th>
+              <th scope="col">Port</th>
+              <th scope="col">Sent / received</th>
+            </tr>
+          </thead>
+          <tbody>
+            {leases.map((lease, index) => (
+              <tr key={`${lease.kind} ${lease.peer ?? index} ${lease.listener ?? ''}`}>
+                <td>
+                  <Foreign text={describeLease(lease)} />
+                </td>
+                <td title={lease.since}>{formatAge(nowMs() - parseTime(lease.since))}</td>
+                <td>{lease.listener ?? ''}</td>
+                <td>{describeBytes(lease)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {omitted > 0 && <p class="hint">and {formatCount(omitted, 'client')} more</p>}
+    </Part>
+  );
+}
+
+function describeLease({ kind, peer, hub, waiting, until }: Lease): string {
+  const words = LEASE_WORDS[kind] ?? kind;
+  if (peer !== undefined)
+    return `${peer}${waiting === true ? ', waiting' : ''}${kind === 'flow' ? ' (UDP)' : ''}`;
+  if (hub !== undefined) return `${words} ${hub}`;
+  return until === undefined ? words : `${words} until ${formatClockTime(parseTime(until))}`;
+}
+
+function describeBytes({ bytes_up: up, bytes_down: down }: Lease): string {
+  return up === undefined || down === undefined ? '' : `${formatBytes(up)} / ${formatBytes(down)}`;
+}
+
+function Wakes({ wakes }: { readonly wakes: readonly Wake[] }) {
+  return (
+    <Part title="Last wakes">
+      {wakes.length === 0 ? (
+        <p class="hint">None since the proxy follows it.</p>
+      ) : (
+        <>
+          <WakeTimes wakes={wakes} />
+          <ol class="wakes">
+            {wakes.slice(0, 20).map((wake) => (
+              <li key={wake.at + wake.cause}>
+                <Shape
+                  look={wake.result === 'ready' ? 'awake' : wake.result === 'failed' ? 'failed' : 'asleep'}
+                />{' '}
+                <time dateTime={wake.at}>{formatClockTime(parseTime(wake.at), { seconds: true })}</time>{' '}
+                <Foreign text={describeCause(wake.cause)} />: {describeResult(wake)}
+                {wake.result === 'ready' ? ' in ' : ' after '}
+                {describePhases(wake)}
+                {wake.reason !== undefined && (
+                  <small>
+                    <Foreign text={wake.reason} />
+                  </small>
+                )}
+                {wake.output !== undefined && wake.output.length > 0 && (
+                  <details>
+                    <summary>what it printed</summary>
+                    <Output lines={wake.output} />
+                  </details>
+                )}
+              </li>
+            ))}
+          </ol>
+        </>
+      )}
+    </Part>
+  );
+}
+
+function Listeners({ detail: { listeners } }: { readonly detail: ServiceDetail }) {
+  if (listeners.length === 0) return null;
+  return (
+    <Part title="Ports">
+      <div class="wide">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Listens</th>
+              <th scope="col">Leads to</th>
+              <th scope="col">State</th>
+              <th scope="col">Now</th>
+              <th scope="col">Turned away</th>
+            </tr>
+          </thead>
+          <tbody>
+            {listeners.map((listener) => (
+              <tr key={formatListener(listener)}>
+                <td>
+                  <PortLink listener={listener} />
+                </td>
+                <td>{listener.target_port}</td>
+                <td>
+                  {listener.condition}
+                  {listener.error !== undefined && (
+                    <small>
+                      <Foreign text={listener.error} />
+                    </small>
+                  )}
+                </td>
+                <td>{listener.connections}</td>
+                <td>{describeTurnedAway(listener)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Part>
+  );
+}
+
+function describeTurnedAway({
+  blocked,
+  refused = {},
+  dropped = {},
+}: ServiceDetail['listeners'][number]): string {
+  const counts = [
+    ...(blocked > 0 ? [`${blocked} blocked`] : []),
+    ...Object.entries(refused).map(([limit, count]) => `${count} refused (${limit})`),
+    ...Object.entries(dropped).flatMap(([reason, count]) =>
+      count > 0 ? [`${count} dropped (${reason})`] : [],
+    ),
+  ];
+  return counts.length === 0 ? '–' : counts.join(', ');
+}
+
+function Wakers({ detail: { woken_by: wakers, dependants } }: { readonly detail: ServiceDetail }) {
+  return (
+    <>
+      {wakers.length === 0 ? (
+        <p class="hint">Nothing now.</p>
+      ) : (
+        <ul class="plain-list">
+          {wakers.slice(0, 30).map((waker) => (
+            <li key={JSON.stringify(waker)}>
+              <Foreign text={describeWaker(waker)} />
+            </li>
+          ))}
+        </ul>
+      )}
+      {dependants.length > 0 && (
+        <p>
+          Wakes with it: <Foreign text={dependants.join(', ')} />
+        </p>
+      )}
+    </>
+  );
+}
+
+function describeWaker({ kind, listener, at, cron, hub }: ServiceDetail['woken_by'][number]): string {
+  if (listener !== undefined) return `a ${kind} at ${listener}`;
+  if (hub !== undefined) return `${hub}, which needs it`;
+  const when = at === undefined ? '' : ` at ${formatClockTime(parseTime(at))}`;
+  return `its schedule${when}${cron === undefined ? '' : ` (${cron})`}`;
+}
+
+const SLEEP_WORDS: Readonly<Record<string, string>> = {
+  idle: 'nobody used it',
+  schedule: 'its schedule',
+  hub: 'its hub stopped',
+  hand: 'by hand',
+  silence: 'it did not answer',
+  others: 'somebody else stopped it',
+  itself: 'it ended by itself',
+};
+
+function Figures({
+  detail,
+  memory,
+}: {
+  readonly detail: ServiceDetail;
+  readonly memory: number | undefined;
+}) {
+  const times = Object.entries(detail.time_ms ?? {}).filter(([, ms]) => ms >= 1_000);
+  const sleeps = Object.entries(detail.sleeps ?? {});
+  return (
+    <dl>
+      {times.map(([life, ms]) => (
+        <div key={life}>
+          <dt>{life}</dt>
+          <dd>{formatDuration(ms)}</dd>
+        </div>
+      ))}
+      {sleeps.length > 0 && (
+        <div>
+          <dt>sleeps</dt>
+          <dd>{sleeps.map(([kind, count]) => `${count} × ${SLEEP_WORDS[kind] ?? kind}`).join(', ')}</dd>
+        </div>
+      )}
+      {memory !== undefined && (
+        <div>
+          <dt>memory</dt>
+          <dd>
+            {formatBytes(memory)}
+            {detail.life === 'awake' ? '' : ' when it was last seen awake'}
+          </dd>
+        </div>
+      )}
+      {detail.last_active !== undefined && (
+        <div>
+          <dt>last used</dt>
+          <dd>{formatClockTime(parseTime(detail.last_active))}</dd>
+        </div>
+      )}
+    </dl>
+  );
+}

@@ -1,0 +1,80 @@
+/** One service in the list. */
+import { Component } from 'preact';
+import type { Service } from './api-types.ts';
+import { describeNext, describeWhy } from './describe-service.ts';
+import { formatBytes } from './format.ts';
+import { addressOf, rowId } from './hooks.ts';
+import { Countdown, Foreign, PortLink, StateBadge } from './parts.tsx';
+
+interface Props {
+  readonly service: Service;
+  readonly memory: number | undefined;
+  readonly isChosen: boolean;
+  /** Changes when ages in words may have become wrong. */
+  readonly age: number;
+}
+
+/** Ports that are shown; a range may have a thousand. */
+const MAX_PORTS = 4;
+
+export class ServiceRow extends Component<Props> {
+  override shouldComponentUpdate(next: Props): boolean {
+    const { service, memory, isChosen, age } = this.props;
+    return (
+      next.service !== service || next.memory !== memory || next.isChosen !== isChosen || next.age !== age
+    );
+  }
+
+  override render({ service, memory, isChosen }: Props) {
+    const why = describeWhy(service);
+    const next = describeNext(service);
+    const { listeners, project } = service;
+    return (
+      <li class={isChosen ? 'service chosen' : 'service'}>
+        <div class="name">
+          <a
+            id={rowId(service.name)}
+            class="open"
+            href={addressOf(service.name)}
+            aria-current={isChosen ? 'true' : undefined}
+          >
+            <Foreign text={service.name} />
+          </a>
+          <span class="ports">
+            {listeners.slice(0, MAX_PORTS).map((listener) => (
+              <PortLink
+                key={`${listener.protocol}${listener.address}:${listener.port}`}
+                listener={listener}
+              />
+            ))}
+            {listeners.length > MAX_PORTS && <span class="port">+{listeners.length - MAX_PORTS}</span>}
+          </span>
+          <small>
+            <Foreign text={service.workload} />
+            {project !== undefined && (
+              <>
+                {' · '}
+                <Foreign text={project} />
+              </>
+            )}
+          </small>
+        </div>
+        <div class="why">
+          <StateBadge service={service} /> <Foreign text={why.first} />
+          {why.second !== undefined && (
+            <small>
+              <Foreign text={why.second} />
+            </small>
+          )}
+        </div>
+        <div class="next">
+          {next.countdownTo !== undefined ? <Countdown toMs={next.countdownTo} /> : next.text}
+          <small>
+            {next.note}
+            {memory !== undefined && service.life === 'awake' && ` · ${formatBytes(memory)}`}
+          </small>
+        </div>
+      </li>
+    );
+  }
+}

@@ -1,0 +1,86 @@
+/** Figures on top; those that count services filter the list. */
+import type { Life, Service } from './api-types.ts';
+import { lookOf, type Look } from './describe-service.ts';
+import { formatBytes, formatDuration } from './format.ts';
+import { Shape } from './parts.tsx';
+import type { View } from './view.ts';
+
+const STATES: readonly Look[] = ['awake', 'waking', 'asleep', 'failed', 'unknown'];
+const ALWAYS: ReadonlySet<Look> = new Set(['awake', 'asleep', 'failed']);
+
+export function Summary({
+  services,
+  memory,
+  view,
+}: {
+  readonly services: readonly Service[];
+  readonly memory: ReadonlyMap<string, number>;
+  readonly view: View;
+}) {
+  const counts = countLooks(services);
+  const usual = median(services.flatMap(({ usual_wake_ms: ms }) => (ms === undefined ? [] : [ms])));
+  const asleepMs = sumTime(services, 'asleep');
+  const awakeMs = sumTime(services, 'awake') + sumTime(services, 'waking');
+  const { used, given } = sumMemory(services, memory);
+  return (
+    <section class="sum" aria-label="Summary">
+      {STATES.filter((look) => ALWAYS.has(look) || counts[look] > 0 || view.look === look).map((look) => (
+        <button
+          key={look}
+          type="button"
+          class={`tile ${look} ${counts[look] === 0 ? 'none' : ''}`}
+          aria-pressed={view.look === look}
+          onClick={() => view.change({ look: view.look === look ? undefined : look })}
+        >
+          <b>{counts[look]}</b>
+          <span>
+            <Shape look={look} /> {look}
+          </span>
+        </button>
+      ))}
+      {usual !== undefined && (
+        <div class="tile">
+          <b>{formatDuration(usual)}</b>
+          <span>a wake takes, median of services</span>
+        </div>
+      )}
+      {asleepMs > 0 && (
+        <div class="tile">
+          <b>{asleepMs + awakeMs === 0 ? '–' : `${Math.floor((100 * asleepMs) / (asleepMs + awakeMs))} %`}</b>
+          <span>of the time asleep: {formatDuration(asleepMs)} in all</span>
+        </div>
+      )}
+      {used + given > 0 && (
+        <div class="tile">
+          <b>{formatBytes(given > 0 ? given : used)}</b>
+          <span>{given > 0 ? `of memory given back; ${formatBytes(used)} in use` : 'of memory in use'}</span>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function countLooks(services: readonly Service[]): Record<Look, number> {
+  const counts = { failed: 0, waking: 0, awake: 0, asleep: 0, unknown: 0 };
+  for (const service of services) counts[lookOf(service)]++;
+  return counts;
+}
+
+function sumTime(services: readonly Service[], life: Life): number {
+  return services.reduce((sum, { time_ms: times }) => sum + (times?.[life] ?? 0), 0);
+}
+
+/** What those that run take, and what those that don't had taken. */
+function sumMemory(services: readonly Service[], memory: ReadonlyMap<string, number>) {
+  let [used, given] = [0, 0];
+  for (const { name, life } of services) {
+    const bytes = memory.get(name) ?? 0;
+    if (life === 'asleep' || life === 'failed') given += bytes;
+    else used += bytes;
+  }
+  return { used, given };
+}
+
+function median(values: readonly number[]): number | undefined {
+  return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)];
+}

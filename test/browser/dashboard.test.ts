@@ -1,0 +1,108 @@
+import { expect, test } from 'vitest';
+import { freePorts } from '../support/free-ports.ts';
+import { openPage, rowOf, startDashboard, stateOf } from './dashboard-page.ts';
+
+async function twoPorts(): Promise<readonly [number, number]> {
+  const [listen = 0, target = 0] = await freePorts(2);
+  return [listen, target];
+}
+
+/** `command: …, ports: …` of a server that listens after `delayMs`. */
+function server([listen, target]: readonly [number, number], delayMs = 0): string {
+  return `command: [node, server.mjs, "${target}", "${delayMs}"], cwd: ., ports: ["127.0.0.1:${listen}:${target}"]`;
+}
+
+/** One request on a connection of its own. */
+async function get(port: number): Promise<void> {
+  const response = await fetch(`http://127.0.0.1:${port}`, { headers: { connection: 'close' } });
+  await response.text();
+}
+
+test('the dashboard says what is awake, asleep and why', async () => {
+  const ports = await twoPorts();
+  const { url } = await startDashboard(
+    `  web: { ${server(ports)}, idle_timeout: 60s }\n  other: { ${server(await twoPorts())} }\n`,
+  );
+  await get(ports[0]);
+  const page = await openPage(url);
+  await expect.poll(() => stateOf(page, 'web').innerText()).toBe('awake');
+  expect(await stateOf(page, 'other').innerText()).toBe('asleep');
+  const row = await rowOf(page, 'web').innerText();
+  expect(row).toMatch(/woken \d\d:\d\d by 127\.0\.0\.1 in \d/);
+  expect(row).toMatch(/0:\d\d\s+until it sleeps/);
+  expect(await page.locator('.tile.awake').innerText()).toMatch(/^1\s+awake$/);
+  expect(await page.title()).toBe('1 awake · lazy-proxy');
+  expect(await rowOf(page, 'web').locator('a.port').getAttribute('href')).toBe(
+    `http://127.0.0.1:${ports[0]}/`,
+  );
+});
+
+test('the dashboard shows a wake and a sleep while they happen', async () => {
+  const ports = await twoPorts();
+  const { url } = await startDashboard(`  web: { ${server(ports, 2_500)}, idle_timeout: 4s }\n`);
+  const page = await openPage(url);
+  await expect.poll(() => stateOf(page, 'web').innerText()).toBe('asleep');
+  const answered = get(ports[0]);
+  await expect.poll(() => stateOf(page, 'web').innerText()).toBe('waking');
+  expect(await rowOf(page, 'web').innerText()).toMatch(/1 client waits · woken by 127\.0\.0\.1/);
+  await answered;
+  await expect.poll(() => stateOf(page, 'web').innerText()).toBe('awake');
+  await expect.poll(() => stateOf(page, 'web').innerText()).toBe('asleep');
+  expect(await rowOf(page, 'web').innerText()).toContain('idle for 4 s');
+});
+
+test('the dashboard says why a wake failed, and who woke it', async () => {
+  const [listen, target] = await twoPorts();
+  const broken = `command: [node, broken.mjs], cwd: ., ports: ["127.0.0.1:${listen}:${target}"], start_timeout: 3s`;
+  const { url } = await startDashboard(`  paper: { ${broken} }\n`, { status: 'show_output: true' });
+  await fetch(`http://127.0.0.1:${listen}`).catch(() => {});
+  const page = await openPage(url);
+  await expect.poll(() => stateOf(page, 'paper').innerText()).toBe('failed');
+  expect(await rowOf(page, 'paper').innerText()).toMatch(/exit code 3\s+woken \d\d:\d\d by 127\.0\.0\.1/);
+  await page.getByRole('link', { name: 'paper' }).click();
+  const detail = page.getByRole('complementary', { name: 'paper' });
+  await expect.poll(() => detail.locator('.out').first().innerText()).toContain('no such host "db"');
+  expect(await detail.locator('.wakes').innerText()).toMatch(/failed after 0\.\d s.*\s+exit code 3/);
+  expect(await detail.locator('.day svg').getAttribute('aria-label')).toMatch(
+    /^Last 24 hours: .*failed 1 time$/,
+  );
+});
+
+test('details open by the keyboard, and closing them leads back', async () => {
+  const { url } = await startDashboard(`  web: { ${server(await twoPorts())} }\n`);
+  const page = await openPage(url);
+  await page.getByRole('link', { name: 'web' }).focus();
+  await page.keyboard.press('Enter');
+  const heading = page.getByRole('heading', { name: 'web' });
+  await expect.poll(() => heading.evaluate((node) => node === node.ownerDocument.activeElement)).toBe(true);
+  expect(new URL(page.url()).hash).toBe('#/service/web');
+  await page.keyboard.press('Escape');
+  await expect.poll(() => page.locator('.detail').count()).toBe(0);
+  const link = page.getByRole('link', { name: 'web' });
+  expect(await link.evaluate((node) => node === node.ownerDocument.activeElement)).toBe(true);
+});
+
+test('the dashboard shows which line of a refused file is wrong, until it is mended', async () => {
+  const ports = await twoPorts();
+  const { url, configure } = await startDashboard(`  web: { ${server(ports)} }\n`);
+  const page = await openPage(url);
+  await expect.poll(() => stateOf(page, 'web').innerText()).toBe('asleep');
+  expect(await page.locator('.banner').count()).toBe(0);
+  await configure('  web: { container: db, ports: ["80:http"] }\n');
+  const banner = page.getByRole('alert');
+  await expect.poll(() => banner.innerText()).toContain('The last edit is not in force.');
+  expect(await banner.innerText()).toMatch(/lazy-proxy\.yaml:4:\d+ .*ports\[0\]: "80:http" is not/s);
+  expect(await banner.locator('.caret').innerText()).toMatch(/ports: \["80:http"\].*\n +\^/);
+  await configure(`  web: { ${server(ports)} }\n`);
+  await expect.poll(() => page.locator('.banner').count()).toBe(0);
+});
+
+test('the dashboard says that the proxy is gone', async () => {
+  const { url, program } = await startDashboard(`  web: { ${server(await twoPorts())} }\n`);
+  const page = await openPage(url);
+  await expect.poll(() => stateOf(page, 'web').innerText()).toBe('asleep');
+  program.child.kill('SIGTERM');
+  await expect.poll(() => page.locator('.link').innerText()).toMatch(/^cut off since \d\d:\d\d:\d\d$/);
+  expect(await page.getByRole('alert').innerText()).toContain('The proxy can’t be heard.');
+  expect(await stateOf(page, 'web').innerText()).toBe('asleep');
+});

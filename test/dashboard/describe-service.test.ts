@@ -1,0 +1,118 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Listener, Service } from '../../src/dashboard/api-types.ts';
+import {
+  describeNext,
+  describeWhy,
+  linkOf,
+  lookOf,
+  matchesFilter,
+  sortServices,
+  wordOf,
+} from '../../src/dashboard/describe-service.ts';
+
+const NOW = '2026-04-01T12:00:00Z';
+const IDLE = { leases: 0, connections: 0, flows: 0, waiting: 0, kept_by: [] };
+const PHASES = { engine_ms: 300, health_ms: 2_100, port_ms: 10 };
+
+function aService(part: Partial<Service>): Service {
+  return { name: 'db', kind: 'docker', workload: 'container db', why: IDLE, listeners: [], ...part };
+}
+
+function aListener(part: Partial<Listener>): Listener {
+  return {
+    ...{ protocol: 'tcp', address: '', port: 8_010, target_port: 80, condition: 'bound' },
+    ...{ connections: 0, blocked: 0, ...part },
+  } as Listener;
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: new Date(NOW), toFake: ['Date'] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('a service', () => {
+  test('whose last wake failed has failed, until one works', () => {
+    const failed = aService({ life: 'asleep', state: 'stopped', failure: 'exit code 3' });
+    expect([lookOf(failed), wordOf(failed), describeWhy(failed).first]).toEqual([
+      'failed',
+      'failed',
+      'exit code 3',
+    ]);
+    expect(lookOf(aService({ life: 'waking', failure: 'exit code 3' }))).toBe('waking');
+    expect(lookOf(aService({ life: 'asleep' }))).toBe('asleep');
+  });
+
+  test('that is awake says who uses it and who keeps it', () => {
+    const why = {
+      ...{ leases: 3, connections: 2, flows: 0, waiting: 0, kept_by: ['hub'] },
+      oldest: { kind: 'connection', since: '2026-04-01T11:46:00Z', peer: '[fd00::5]:50432' },
+    };
+    const service = aService({ life: 'awake', why });
+    expect(describeWhy(service).first).toBe(
+      '2 connections, the oldest from fd00::5 for 14 min; kept by a service that needs it',
+    );
+    const last = { at: NOW, cause: 'for 10.0.0.5:4242', result: 'ready' as const, ...PHASES };
+    expect(describeWhy({ ...service, last_wake: last }).second).toMatch(
+      /^woken \d\d:\d\d by 10\.0\.0\.5 in 2\.4 s: engine 0\.3 s, health check 2\.1 s$/,
+    );
+  });
+
+  test('that is held says until when', () => {
+    const oldest = { kind: 'hold', since: NOW, until: '2026-04-01T14:00:00Z' };
+    const service = aService({ life: 'awake', why: { ...IDLE, leases: 1, kept_by: ['hold'], oldest } });
+    expect(describeWhy(service).first).toMatch(/^kept by hand until \d\d:\d\d$/);
+  });
+
+  test('that wakes says its phase, who waits, and when it may be ready', () => {
+    const waking = { cause: 'for 10.0.0.5:4242', since: NOW, phase: 'health' as const, ...PHASES };
+    const service = aService({ life: 'waking', waking, usual_wake_ms: 8_000, why: { ...IDLE, waiting: 2 } });
+    expect(describeWhy(service)).toEqual({
+      first: 'health check',
+      second: '2 clients wait · woken by 10.0.0.5',
+    });
+    expect(describeNext(service)).toEqual({
+      countdownTo: Date.parse(NOW) + 8_000,
+      note: 'until it is ready, as a rule 8 s in all',
+    });
+  });
+
+  test('that is missing says so', () => {
+    const missing = aService({ life: 'unknown', state: 'missing' });
+    expect([wordOf(missing), describeWhy(missing).first]).toEqual(['missing', 'it does not exist (yet)']);
+  });
+
+  test('is found by every word of the filter', () => {
+    const service = aService({
+      name: 'Paper',
+      project: 'office',
+      listeners: [aListener({})],
+      life: 'asleep',
+    });
+    expect(
+      ['', 'pap', 'OFFICE 8010', 'asleep', 'paper games'].map((filter) => matchesFilter(service, filter)),
+    ).toEqual([...[true, true, true, true, false]]);
+  });
+});
+
+test('sortServices puts what failed and what is awake first, then goes by name', () => {
+  const services = [
+    aService({ name: 'c', life: 'asleep' }),
+    aService({ name: 'b', life: 'awake' }),
+    aService({ name: 'a', life: 'asleep' }),
+    aService({ name: 'd', life: 'asleep', failure: 'x' }),
+  ];
+  expect(sortServices(services, 'state').map(({ name }) => name)).toEqual(['d', 'b', 'a', 'c']);
+});
+
+test.each([
+  [{}, 'http://proxy:8010/'],
+  [{ address: '192.168.1.2' }, 'http://192.168.1.2:8010/'],
+  [{ address: '::1' }, 'http://[::1]:8010/'],
+  [{ target_port: 443 }, 'https://proxy:8010/'],
+  [{ target_port: 5_432 }, undefined],
+  [{ protocol: 'udp' as const }, undefined],
+])('linkOf(%j) is %s', (part, link) => {
+  expect(linkOf(aListener(part), 'proxy')).toBe(link);
+});
