@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { codeBlocksOf } from '../support/documentation.ts';
 import { runProgram } from '../support/run-program.ts';
 import type { KubeObject } from './support/admin-client.ts';
 import { findControlPlane, kubectl } from './support/control-plane.ts';
@@ -65,3 +66,22 @@ test('every port of the proxy leads to its pods', async () => {
   const names = ports.map((port: KubeObject) => port.name);
   for (const { targetPort } of ofProxy('Service').spec.ports) expect(names).toContain(targetPort);
 });
+
+test.each(codeBlocksOf('docs/kubernetes.md').filter(({ text }) => text.includes('apiVersion:')))(
+  'the manifests at $place are taken by the API server',
+  async ({ text }) => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'lpt-docs-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const file = path.join(folder, 'manifests.yaml');
+    await writeFile(file, text);
+    const applied = await kubectl(plane, [
+      'apply',
+      '--filename',
+      file,
+      '--dry-run=server',
+      '--validate=strict',
+    ]);
+    expect(applied).toContain('deployment.apps/db created');
+    expect(applied).toContain('service/db created');
+  },
+);
