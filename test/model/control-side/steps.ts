@@ -15,6 +15,7 @@ export interface Step {
 
 const container = fc.constantFrom(...CONTAINERS);
 const port = fc.constantFrom(...PORTS);
+const availability = fc.constantFrom('on_demand', 'on_demand', 'schedule', 'manual');
 
 /** A table of up to three services, each with a container of its own; dependants come later in the alphabet. */
 const table: fc.Arbitrary<readonly Service[]> = fc
@@ -25,7 +26,7 @@ const table: fc.Arbitrary<readonly Service[]> = fc
     startTimeoutMs: fc.constantFrom(2_000, 10_000),
     maxPending: fc.constantFrom(2, 1_024),
     schedule: fc.constantFrom(undefined, 'start', 'stop', 'both'),
-    availabilities: fc.array(fc.constantFrom('on_demand', 'on_demand', 'schedule', 'manual'), {
+    availabilities: fc.array(availability, {
       minLength: NAMES.length,
       maxLength: NAMES.length,
     }),
@@ -139,6 +140,13 @@ const WEIGHTED: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
     })),
   },
   { weight: 4, arbitrary: apply },
+  {
+    weight: 3,
+    arbitrary: fc.record({ name: fc.constantFrom(...NAMES), availability }).map((one) => ({
+      words: `${one.name} is ${one.availability} from now on`,
+      happen: (world: World) => world.reload(one.name, { availability: one.availability }),
+    })),
+  },
 ];
 
 const step: fc.Arbitrary<Step> = fc.oneof(...WEIGHTED);

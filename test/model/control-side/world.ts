@@ -213,6 +213,12 @@ export class World {
     if (!this.draining) this.reconciler.apply(aTable(services));
   }
 
+  /** A reload changes some fields of one service, where it is there. */
+  reload(name: string, fields: Partial<Service>): void {
+    const services = [...this.reconciler.current.entries.values()].map(({ service }) => service);
+    this.apply(services.map((service) => (service.name === name ? { ...service, ...fields } : service)));
+  }
+
   /** A client comes to a port; nothing happens where nobody listens. */
   come(port: number, protocol: 'tcp' | 'udp'): void {
     const listener = [...this.#fakes].find((one) => one.bound && one.spec.port === port);
