@@ -8,22 +8,6 @@ const OF_OTHER_PROJECTS = ['engine', 'kubernetes', 'cli/program', 'faults', 'bro
   (folder) => `test/${folder}/**`,
 );
 
-/** They end the API server that the others talk to; the last one measures tenths of a second. */
-const ALONE_IN_CLUSTER = ['api-server', 'control-plane', 'wake'].map(
-  (name) => `test/kubernetes/${name}.test.ts`,
-);
-
-const KUBERNETES = {
-  expect: EXPECT,
-  // Nobody listens there: what asks for Docker all the same fails.
-  env: { LAZY_PROXY_TEST_DOCKER_HOST: 'tcp://127.0.0.1:9' },
-  isolate: false,
-  testTimeout: 60_000,
-  hookTimeout: 60_000,
-  // They share the machine with the engine tests; a real fault fails twice.
-  retry: 1,
-};
-
 export default defineConfig({
   test: {
     sequence: { sequencer: FileOrder },
@@ -105,22 +89,18 @@ export default defineConfig({
       },
       {
         test: {
-          ...KUBERNETES,
           name: 'kubernetes',
+          expect: EXPECT,
           include: ['test/kubernetes/**/*.test.ts'],
-          exclude: ALONE_IN_CLUSTER,
-          // Each test has a namespace of its own.
-          maxWorkers: 2,
-          sequence: { groupOrder: 4 },
-        },
-      },
-      {
-        test: {
-          ...KUBERNETES,
-          name: 'kubernetes-alone',
-          include: ALONE_IN_CLUSTER,
+          // Nobody listens there: what asks for Docker all the same fails.
+          env: { LAZY_PROXY_TEST_DOCKER_HOST: 'tcp://127.0.0.1:9' },
           fileParallelism: false,
-          sequence: { groupOrder: 5 },
+          isolate: false,
+          sequence: { groupOrder: 4 },
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          // They share the machine with the engine tests; a real fault fails twice.
+          retry: 1,
         },
       },
     ],

@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { prepareBrowser } from './browser.mjs';
 import { runBuild } from './build.mjs';
@@ -25,21 +25,22 @@ const { signal } = interruption;
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => interruption.abort(name));
 const announce = (line) => console.log(line);
 
-/** Files by the beginning of their names, so that both lanes take about as long; swarms share a bridge and ports of the machine. */
-const FIRST_LANE = ['swarm', 'podman', 'in-container', 'outside', 'first-start', 'concurrency'].map(
-  (name) => `test/engine/${name}`,
-);
-const ENGINE_LANES = [
-  { name: 'engine (swarm, Podman)', args: FIRST_LANE },
-  { name: 'engine', args: FIRST_LANE.map((file) => `--exclude=${file}*`) },
-];
+/**
+ * Files by the beginning of their names, so that the lanes of one kind take about as long: those of the first lane; the
+ * second has the others. Swarms share a bridge and ports of the machine.
+ */
+const FIRST_LANES = {
+  engine: ['swarm', 'podman', 'in-container', 'outside', 'first-start', 'concurrency'],
+  Kubernetes: ['api-server', 'control-plane', 'watches', 'features', 'replicas'],
+};
 /** More than so many tests that pass only when they are tried again are a fault of the tests, or of the program. */
 const MAX_FLAKY = 2;
 
 const totals = { passed: 0, failed: 0 };
 const flakyTests = [];
 const failedSteps = [];
-let engineOpening = Promise.resolve();
+/** One after the other, of each kind: the first one may have to install what it needs. */
+const openings = { engine: Promise.resolve(), Kubernetes: Promise.resolve() };
 
 const folder = await mkdtemp(path.join(tmpdir(), 'lazy-proxy-test-'));
 try {
@@ -70,7 +71,7 @@ async function runTestsAndChecks(kubernetes) {
   // What is left waits more than it works, so it may as well wait together.
   await Promise.all([
     only !== 'kubernetes' && runEngineTests(),
-    kubernetes !== undefined && runStep('Kubernetes tests', () => runKubernetesTests(kubernetes)),
+    kubernetes !== undefined && runKubernetesTests(kubernetes),
   ]);
 }
 
@@ -136,20 +137,32 @@ async function runTests(projects, { name, args = [], env = {} }) {
 }
 
 /**
- * The files take turns on one engine. A private engine costs little, so those of all files go in lanes, each with an
- * engine of its own; who names files gets one lane, and so does an engine that was there before.
+ * The files take turns on one engine or control plane. One of our own costs little, so those of all files go in lanes,
+ * each with one of its own; who names files gets one lane, and so does a lone core.
  */
+function listLanes(kind) {
+  if (vitestArgs.length > 0 || availableParallelism() === 1) return [{ name: kind, args: [] }];
+  const files = FIRST_LANES[kind].map((name) => `test/${kind.toLowerCase()}/${name}`);
+  return [
+    { name: `${kind} 1`, args: files },
+    { name: `${kind} 2`, args: files.map((file) => `--exclude=${file}*`) },
+  ];
+}
+
+function openInTurn(kind, open) {
+  openings[kind] = openings[kind].then(open);
+  return openings[kind];
+}
+
 async function runEngineTests() {
-  const isWhole = vitestArgs.length === 0 && (await findExisting()) === undefined;
-  const lanes = isWhole ? ENGINE_LANES : [{ name: 'engine', args: [] }];
+  // An engine that was there before is one, for all files.
+  const lanes = (await findExisting()) === undefined ? listLanes('engine') : [{ name: 'engine', args: [] }];
   await Promise.all(lanes.map((lane) => runStep(`${lane.name} tests`, () => runEngineLane(lane))));
 }
 
 async function runEngineLane({ name, args }) {
   const runId = randomUUID();
-  // One after the other: the first one may have to install it.
-  engineOpening = engineOpening.then(() => openEngine({ runId, signal, announce }));
-  const engine = await engineOpening;
+  const engine = await openInTurn('engine', () => openEngine({ runId, signal, announce }));
   if (engine.kind === 'none') {
     const remedy =
       'start Docker, or set DOCKER_HOST, or run this on Debian as root, which starts a private engine';
@@ -169,15 +182,22 @@ function beginKubernetes() {
 }
 
 async function runKubernetesTests(kubernetes) {
-  const plane = await kubernetes.open();
+  const lanes = listLanes('Kubernetes');
+  await Promise.all(
+    lanes.map((lane) => runStep(`${lane.name} tests`, () => runKubernetesLane(kubernetes, lane))),
+  );
+}
+
+async function runKubernetesLane(kubernetes, { name, args }) {
+  const plane = await openInTurn('Kubernetes', () => kubernetes.open());
   if (plane.kind === 'none') {
     const remedy = '`npm run test:kubernetes` on Linux as root, with Go 1.26 or newer; it builds one, once';
     const wasAskedFor = only === 'kubernetes' || process.env.LAZY_PROXY_TEST_KUBERNETES === 'build';
-    return reportLeftOut('Kubernetes tests', { reason: plane.reason, remedy, wasAskedFor });
+    return reportLeftOut(`${name} tests`, { reason: plane.reason, remedy, wasAskedFor });
   }
   try {
     const env = { LAZY_PROXY_TEST_KUBE: plane.folder };
-    return await runTests(['kubernetes', 'kubernetes-alone'], { name: 'kubernetes', env });
+    return await runTests(['kubernetes'], { name, args, env });
   } finally {
     await plane.close();
   }

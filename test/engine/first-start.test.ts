@@ -78,7 +78,8 @@ describe.concurrent('a client that waits for a slow start', () => {
     },
   );
 
-  test('is closed at once, with the exit status in the log, when the container ends by itself', async (context) => {
+  // Alone, since half a second counts.
+  test.sequential('is closed at once, with the exit status in the log, when the container ends by itself', async (context) => {
     const stage = await openStage(context, { cmd: ['sh', '-c', 'sleep 0.3; exit 3'] });
     const client = await askEarly(stage);
     const { at } = await stage.events.waitFor(stage.name, 'die');
