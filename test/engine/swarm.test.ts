@@ -244,7 +244,7 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
   test.concurrent.for([
     ['none', {}, {}],
     ['on-failure', {}, {}],
-    ['any', { maxRestarts: 1 }, { exitAfterMs: 1_500 }],
+    ['any', { maxRestarts: 1 }, { exitAfterMs: 4_000 }],
   ] as const)(
     'a service whose app has ended, with restart condition %s, is woken by the next client',
     async ([restartCondition, more, app], context) => {

@@ -45,7 +45,11 @@ export function get(
       () => request.destroy(new Error(`no answer from ${url} in ${timeoutMs} ms`)),
       timeoutMs,
     );
-    request.once('error', reject);
+    request.once('error', (error) => {
+      // Its stack leads to no test.
+      error.message += ` (GET ${url})`;
+      reject(error);
+    });
     request.once('close', () => clearTimeout(timer));
   });
 }
