@@ -39,6 +39,7 @@ const MAX_FLAKY = 2;
 const totals = { passed: 0, failed: 0 };
 const flakyTests = [];
 const failedSteps = [];
+const leftOut = new Set();
 /** One after the other, of each kind: the first one may have to install what it needs. */
 const openings = { engine: Promise.resolve(), Kubernetes: Promise.resolve() };
 
@@ -154,6 +155,13 @@ function openInTurn(kind, open) {
   return openings[kind];
 }
 
+/** Says once, not for each lane, why they did not run. */
+function leaveOut(kind, why) {
+  if (leftOut.has(kind)) return 'did not run';
+  leftOut.add(kind);
+  return reportLeftOut(`${kind} tests`, why);
+}
+
 async function runEngineTests() {
   // An engine that was there before is one, for all files.
   const lanes = (await findExisting()) === undefined ? listLanes('engine') : [{ name: 'engine', args: [] }];
@@ -166,7 +174,7 @@ async function runEngineLane({ name, args }) {
   if (engine.kind === 'none') {
     const remedy =
       'start Docker, or set DOCKER_HOST, or run this on Debian as root, which starts a private engine';
-    return reportLeftOut(`${name} tests`, { reason: engine.reason, remedy, wasAskedFor: only === 'engine' });
+    return leaveOut('engine', { reason: engine.reason, remedy, wasAskedFor: only === 'engine' });
   }
   try {
     const env = { LAZY_PROXY_TEST_DOCKER_HOST: engine.host, LAZY_PROXY_TEST_RUN: runId };
@@ -193,7 +201,7 @@ async function runKubernetesLane(kubernetes, { name, args }) {
   if (plane.kind === 'none') {
     const remedy = '`npm run test:kubernetes` on Linux as root, with Go 1.26 or newer; it builds one, once';
     const wasAskedFor = only === 'kubernetes' || process.env.LAZY_PROXY_TEST_KUBERNETES === 'build';
-    return reportLeftOut(`${name} tests`, { reason: plane.reason, remedy, wasAskedFor });
+    return leaveOut('Kubernetes', { reason: plane.reason, remedy, wasAskedFor });
   }
   try {
     const env = { LAZY_PROXY_TEST_KUBE: plane.folder };

@@ -41,10 +41,7 @@ export function get(
         });
       });
     });
-    const timer = setTimeout(
-      () => request.destroy(new Error(`no answer from ${url} in ${timeoutMs} ms`)),
-      timeoutMs,
-    );
+    const timer = setTimeout(() => request.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
     request.once('error', (error) => {
       // Its stack leads to no test.
       error.message += ` (GET ${url})`;
