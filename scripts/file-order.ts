@@ -1,7 +1,10 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** They measure tenths of a second, and towards the end fewer lanes share the machine. */
-const LAST = ['engine/swarm', 'engine/hot-reload', 'engine/gates', 'engine/wake', 'kubernetes/wake'];
+const LAST = [
+  ...['engine/swarm', 'engine/hot-reload', 'engine/gates', 'engine/wake'],
+  ...['kubernetes/replicas', 'kubernetes/wake'],
+];
 
 /** The order of the test files of one run: vitest's own, but for those that are to be the last ones. */
 export class FileOrder extends BaseSequencer {
