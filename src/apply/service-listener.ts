@@ -10,6 +10,7 @@ import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
 import type { UdpBudget } from '../relay/udp/udp-budget.ts';
 import { type UdpBinding, UdpListener } from '../relay/udp/udp-listener.ts';
 import type { Clock } from '../system/clock.ts';
+import type { Happenings } from '../system/happenings.ts';
 import type { LogLimiter } from '../system/log/log-limiter.ts';
 import type { Logger } from '../system/log/logger.ts';
 import type { OwnListeners } from '../system/net/own-listeners.ts';
@@ -33,6 +34,8 @@ export interface ListenerParts {
   readonly admission?: Admission | undefined;
   /** The proxy's own listeners, for noticing connections of the proxy to itself; absent = not checked. */
   readonly own?: OwnListeners | undefined;
+  /** Is told of refused and unserved clients; absent = nobody wants to know. */
+  readonly happenings?: Happenings | undefined;
   /** Limits the log lines about refused and unserved clients. */
   readonly limiter: LogLimiter;
   /** Called for each listener; what it returns, if anything, is told of each connection. */

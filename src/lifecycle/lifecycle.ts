@@ -10,6 +10,7 @@ import type { WarmPath, WarmUser } from '../model/warm-path.ts';
 import { type WorkloadKind, workloadKey } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
 import type { CheckTarget } from '../system/net/http-client.ts';
+import type { Happenings } from '../system/happenings.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { Cascade, type DependantLink } from './cascade.ts';
 import {
@@ -42,6 +43,8 @@ export interface LifecycleOptions {
   /** What is known of the proxy's own listeners; absent where there are none. */
   readonly own?: OwnPlaces | undefined;
   readonly onAct?: OnAct;
+  /** Is told of what happens; absent = nobody wants to know. */
+  readonly happenings?: Happenings | undefined;
   /** When a service's schedule starts it next, ms since the epoch; undefined where it doesn't. Default: none has one. */
   readonly nextStartMs?: (serviceName: string) => number | undefined;
 }

@@ -32,6 +32,7 @@ import type { Api } from '../status/api/api.ts';
 import { openStatusServer, type StatusServer } from '../status/status-server.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
 import type { Clock } from '../system/clock.ts';
+import { Happenings } from '../system/happenings.ts';
 import { Descriptors, readDescriptorLimit } from '../system/descriptors.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { LabelUrlGuard } from '../system/net/label-url-guard.ts';
@@ -72,6 +73,7 @@ export class LazyProxy {
   readonly #labelUrls: LabelUrlGuard;
   readonly #backends: readonly Backend[];
   readonly #access: Access;
+  readonly #happenings = new Happenings();
   readonly #sinceMs: number;
   /** How often a configuration that changed something was put in force. */
   #generation = 0;
@@ -124,7 +126,8 @@ export class LazyProxy {
     this.#labelUrls = createLabelUrlGuard(settings, env);
     const maxStarting = countStarts(settings);
     const parts = { backends, relay, admission, loadDatagrams, udpBudget, maxStarting, clock, logger };
-    this.#runtime = createRuntime({ ...parts, checkLabelUrl: this.#labelUrls.check });
+    const happenings = this.#happenings;
+    this.#runtime = createRuntime({ ...parts, happenings, checkLabelUrl: this.#labelUrls.check });
   }
 
   /** Makes a proxy that does nothing yet. @throws where a setting asks for what this machine doesn't have. */
@@ -185,6 +188,7 @@ export class LazyProxy {
     this.#refusedAtMs = isRefused ? (this.#refusedAtMs ?? this.#options.clock.nowMs()) : undefined;
     this.#reconcile({ what, isAwaited: !isRefused, isMended });
     if (isRefused) {
+      this.#tellReload('refused');
       const message = `${what} is refused; the last good configuration stays in force`;
       this.#tell(() => this.#logger.error({ event: 'reload-refused' }, message));
     }
@@ -272,6 +276,7 @@ export class LazyProxy {
     if (this.#generation === 0 || plan.length > 0 || settings.length > 0) {
       this.#generation++;
       this.#changedAtMs = this.#options.clock.nowMs();
+      this.#tellReload('applied');
     }
     void this.#engines.open(findNeededEngines(this.#settings, table));
     const { listeners } = this.#runtime;
@@ -281,6 +286,11 @@ export class LazyProxy {
       logPlan(plan, { logger: this.#logger, cause, isBound, settings });
       this.#problemLog.show(problems);
     });
+  }
+
+  #tellReload(result: 'applied' | 'refused'): void {
+    const problems = this.#options.file.problems.length;
+    this.#happenings.tell({ kind: 'reload', result, generation: this.#generation, problems });
   }
 
   /** Logs something once all listeners that are being opened are bound or have failed to bind. */
@@ -345,6 +355,7 @@ export class LazyProxy {
     const { openApi } = await import('./open-api.ts');
     return openApi({
       ...{ runtime: this.#runtime, backends: this.#backends, access: this.#access, clock },
+      happenings: this.#happenings,
       proxy: {
         about: () => ({
           version,

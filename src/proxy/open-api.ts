@@ -10,6 +10,7 @@ import { type Api, createApi } from '../status/api/api.ts';
 import type { Access } from '../status/access.ts';
 import type { ApiContent, MemoryView } from '../status/api/content.ts';
 import type { Clock } from '../system/clock.ts';
+import type { Happenings } from '../system/happenings.ts';
 import { createActions } from './manual-actions.ts';
 import { MemoryReader } from './memory-reader.ts';
 import type { Runtime } from './runtime.ts';
@@ -21,17 +22,19 @@ export interface ApiParts {
   /** What the proxy itself tells. */
   readonly proxy: Pick<ApiContent, 'about' | 'config' | 'reload'>;
   readonly access: Access;
+  readonly happenings: Happenings;
   /** What is wrong with a service at run time. */
   readonly problemsOf: (entry: TableEntry) => readonly Problem[];
   readonly clock: Clock;
 }
 
 /** Whoever opens it closes it. */
-export function openApi({ runtime, backends, proxy, access, problemsOf, clock }: ApiParts): Api {
+export function openApi({ runtime, backends, proxy, access, happenings, problemsOf, clock }: ApiParts): Api {
   const { reconciler, lifecycle } = runtime;
   const memory = new MemoryReader({ backends, clock });
   const content: ApiContent = {
     ...proxy,
+    listen: (listener) => happenings.listen(listener),
     ...createActions({ ...runtime, table: () => reconciler.current, phase: () => proxy.about().phase }),
     services: () => collectServiceViews(reconciler.current, runtime),
     service: (name, { maxClients }) =>
@@ -46,7 +49,7 @@ export function openApi({ runtime, backends, proxy, access, problemsOf, clock }:
       return new Map(views.filter((entry): entry is [string, MemoryView] => entry[1] !== undefined));
     },
   };
-  const api = createApi(content, access);
+  const api = createApi(content, { access, clock });
   return {
     take: (request) => api.take(request),
     close() {

@@ -11,6 +11,7 @@ import type { Admission } from '../relay/access/admission.ts';
 import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
 import { WebhookSender } from '../status/webhook-sender.ts';
 import type { Clock } from '../system/clock.ts';
+import type { Happenings } from '../system/happenings.ts';
 import type { CheckTarget } from '../system/net/http-client.ts';
 import { LogLimiter } from '../system/log/log-limiter.ts';
 import type { Logger } from '../system/log/logger.ts';
@@ -52,6 +53,7 @@ export function createRuntime(options: {
   readonly maxStarting: number;
   /** Where the URLs of labels may lead. */
   readonly checkLabelUrl: CheckTarget;
+  readonly happenings: Happenings;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Runtime {
@@ -90,6 +92,7 @@ export function createRuntime(options: {
     clock,
     logger,
     limiter,
+    happenings: options.happenings,
     trackerOf,
   };
   const listeners = new ListenerSet({

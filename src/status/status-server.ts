@@ -6,7 +6,7 @@ import { afterEvents, type Cancel, type Clock, systemClock } from '../system/clo
 import { describeBindError } from '../system/net/bind-error.ts';
 import type { Access } from './access.ts';
 import { type Answer, jsonAnswer, textAnswer } from './answer.ts';
-import type { Api, ApiJob } from './api/api.ts';
+import type { AnswerJob, Api, StreamJob } from './api/api.ts';
 import { findDashboardFile } from './dashboard-page.ts';
 import { Pace } from './pace.ts';
 import { messageOf } from '../system/message-of.ts';
@@ -100,6 +100,7 @@ export class StatusServer {
       cancel: () => {},
       sinceMs: 0,
       body: undefined,
+      isEndless: false,
     };
     socket.setTimeout(SILENCE_MS, () => socket.destroy());
     this.#connections.set(connection.socket, connection);
@@ -111,7 +112,7 @@ export class StatusServer {
   /** Restarts the time limit of the connection. */
   #bound(connection: Connection, ms: number): void {
     connection.cancel();
-    if (!connection.socket.destroyed)
+    if (!connection.socket.destroyed && !connection.isEndless)
       connection.cancel = this.#clock.schedule(ms, () => this.#end(connection));
   }
 
@@ -181,15 +182,44 @@ export class StatusServer {
       this.#api ??= this.#loadApi?.();
       const api = await this.#api;
       const job = await api?.take({ method, url, headers, remoteAddress: connection.socket.remoteAddress });
-      if (job !== undefined) this.#make(connection, { exchange, job });
+      if (job === undefined) return;
+      if ('serve' in job) this.#stream(connection, { exchange, job });
+      else this.#make(connection, { exchange, job });
     } catch (error) {
       send(exchange.response, textAnswer(500, `the API failed: ${messageOf(error)}`));
     }
   }
 
+  #stream(
+    connection: Connection,
+    { exchange, job }: { readonly exchange: Exchange; readonly job: StreamJob },
+  ): void {
+    const { request, response } = exchange;
+    const { socket } = connection;
+    if (socket.destroyed) return;
+    response.writeHead(200, job.headers);
+    if (request.method === 'HEAD') return void response.end();
+    connection.isEndless = true;
+    connection.cancel();
+    response.flushHeaders();
+    job.serve({
+      remoteAddress: socket.remoteAddress,
+      get untakenBytes() {
+        return response.writableLength;
+      },
+      write: (text) => void response.write(text),
+      cut: () => this.#end(connection),
+      onClose: (callback) => void socket.once('close', callback),
+    });
+  }
+
   async #makeProtected(
     connection: Connection,
-    { exchange, job, access }: { readonly exchange: Exchange; readonly job: ApiJob; readonly access: Access },
+    {
+      exchange,
+      job,
+      access,
+    }: { readonly exchange: Exchange; readonly job: AnswerJob; readonly access: Access },
   ): Promise<void> {
     const { kind } = await access.judge(exchange.request.headers.authorization);
     if (kind === 'trusted') return this.#make(connection, { exchange, job });
@@ -199,7 +229,7 @@ export class StatusServer {
 
   #make(
     connection: Connection,
-    { exchange, job }: { readonly exchange: Exchange; readonly job: ApiJob },
+    { exchange, job }: { readonly exchange: Exchange; readonly job: AnswerJob },
   ): void {
     const pace = this.#paces.get(job.pace) ?? new Pace(this.#clock);
     this.#paces.set(job.pace, pace);
@@ -263,6 +293,8 @@ interface Connection {
   sinceMs: number;
   /** The answer that the client has not taken completely. */
   body: Buffer | undefined;
+  /** Its answer has no end, and no time limit: whoever writes it bounds what the client leaves untaken. */
+  isEndless: boolean;
 }
 
 /** Nothing is read behind a request that is complete, until it is answered. */

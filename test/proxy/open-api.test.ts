@@ -1,10 +1,41 @@
 /** The API of a proxy as it runs: who may read what. */
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type AskApi, startApiProxy } from '../support/api-proxy.ts';
 import { freePort } from '../support/free-ports.ts';
 import { ending, Sockets } from '../support/sockets.ts';
 
 const TOKEN = { headers: { authorization: 'Bearer s3cret' } };
+
+interface ToldEvent {
+  readonly kind: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** Listens to what happens until `close()`. */
+async function openEvents(port: number) {
+  const sent = request({ host: '127.0.0.1', port, path: '/api/events', agent: false });
+  sent.end();
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  const all: ToldEvent[] = [];
+  let rest = '';
+  response.setEncoding('utf8').on('data', (chunk: string) => {
+    const blocks = (rest + chunk).split('\n\n');
+    rest = blocks.pop() ?? '';
+    for (const block of blocks) {
+      const [, kind, data = ''] = /^event: (.*)\ndata: (.*)$/m.exec(block) ?? [];
+      if (kind !== undefined) all.push({ kind, data: JSON.parse(data) });
+    }
+  });
+  return {
+    all,
+    close: () => void sent.destroy(),
+    async until(condition: (event: ToldEvent) => boolean) {
+      while (!all.some(condition)) await once(response, 'data');
+    },
+  };
+}
 
 /** Wakes the service and waits until it is known what it had printed before its start failed. */
 async function fail(port: number, ask: AskApi): Promise<void> {
@@ -126,7 +157,11 @@ describe('what may be done by the API', () => {
 
   const start = async (status = ', token: s3cret') => {
     const [port, target] = [await freePort(), await freePort()];
-    const { ask, reload } = await startApiProxy(
+    const {
+      ask,
+      reload,
+      port: apiPort,
+    } = await startApiProxy(
       `
   hub: { command: [sleep, "60"], dependants: [worker] }
   worker: { command: [sleep, "60"] }
@@ -146,7 +181,7 @@ describe('what may be done by the API', () => {
         if ((json as { state?: string }).state === state) return json;
       }
     };
-    return { ask, post, until, port, reload };
+    return { ask, post, until, port, status: apiPort, reload };
   };
 
   test('wakes a service and puts it to sleep again', async () => {
@@ -233,6 +268,32 @@ describe('what may be done by the API', () => {
         },
       });
     }
+  });
+
+  test('tells of a wake, its phases and its sleep as they happen', async () => {
+    const { post, until, status } = await start();
+    const events = await openEvents(status);
+    await post('/api/services/shop%2Fdb/wake');
+    await until('shop/db', 'ready');
+    await post('/api/services/shop%2Fdb/sleep');
+    await until('shop/db', 'stopped');
+    await events.until(({ kind }) => kind === 'sleep');
+    events.close();
+    const told = events.all.map(({ kind, data }) => [
+      kind,
+      data['state'] ?? data['phase'] ?? data['result'] ?? data['why'],
+    ]);
+    expect(told).toEqual([
+      ['state', 'starting'],
+      ['wake', 'engine'],
+      ['wake', 'port'],
+      ['state', 'ready'],
+      ['woken', 'ready'],
+      ['state', 'stopping'],
+      ['state', 'stopped'],
+      ['sleep', 'hand'],
+    ]);
+    expect(events.all.every(({ data }) => data['service'] === 'shop/db')).toBe(true);
   });
 
   test('changes nothing by GET', async () => {

@@ -30,7 +30,11 @@ export function askingAt(port: number): AskApi {
     sent.end();
     const [response] = await once(sent, 'response');
     let body = '';
-    for await (const chunk of response) body += chunk;
+    for await (const chunk of response) {
+      body += chunk;
+      // It has no end.
+      if (response.headers['content-type']?.startsWith('text/event-stream')) break;
+    }
     const isJson = /json/.test(response.headers['content-type'] ?? '') && body !== '';
     return {
       status: response.statusCode,

@@ -38,6 +38,7 @@ export class StateHistory {
    * Takes a transition.
    * @param options.sleep why it is put to sleep with it; undefined where it isn't.
    * @param options.stoppedBy whose doing a stop was, as far as the engine tells.
+   * @returns the sleep that has begun with it.
    */
   follow(
     { before, after }: Transition,
@@ -50,18 +51,19 @@ export class StateHistory {
       readonly stoppedBy: StoppedBy | undefined;
       readonly detail: string | undefined;
     },
-  ): void {
-    this.#followSleep({ before, after }, sleep ?? describeStop(stoppedBy, detail));
-    if (before.kind === after.kind) return;
+  ): Sleep | undefined {
+    const slept = this.#followSleep({ before, after }, sleep ?? describeStop(stoppedBy, detail));
+    if (before.kind === after.kind) return slept;
     const nowMs = this.#clock.monotonicMs();
     this.#times ??= { ...NO_TIMES };
     this.#times[this.#life] += nowMs - this.#sinceMs;
     this.#sinceMs = nowMs;
     const life = lifeOf(after);
-    if (life === this.#life) return;
+    if (life === this.#life) return slept;
     this.#life = life;
     this.#changes.push(Math.round(this.#clock.nowMs()) * LIVES.length + LIVES.indexOf(life));
     if (this.#changes.length > MAX_CHANGES) this.#changes.shift();
+    return slept;
   }
 
   /** Times are ms since the epoch. */
@@ -86,9 +88,9 @@ export class StateHistory {
   }
 
   /** A sleep counts once the workload has stopped, whoever woke it again meanwhile. */
-  #followSleep({ before, after }: Transition, reason: SleepReason): void {
+  #followSleep({ before, after }: Transition, reason: SleepReason): Sleep | undefined {
     if (isStopping(after) && !isStopping(before)) this.#goingToSleep = reason;
-    if (isStopping(after)) return;
+    if (isStopping(after)) return undefined;
     const asked = isStopping(before) ? this.#goingToSleep : undefined;
     this.#goingToSleep = undefined;
     const ran = before.kind === 'ready' || (before.kind === 'failed' && before.running);
@@ -97,10 +99,11 @@ export class StateHistory {
       after.kind === 'paused' ||
       (isStopping(before) && after.kind === 'starting' && after.phase === 'waking');
     const slept = asked ?? (ran ? reason : undefined);
-    if (slept === undefined || !hasStopped) return;
+    if (slept === undefined || !hasStopped) return undefined;
     this.#lastSleep = { ...slept, atMs: this.#clock.nowMs() };
     this.#sleeps ??= {};
     this.#sleeps[slept.kind] = (this.#sleeps[slept.kind] ?? 0) + 1;
+    return this.#lastSleep;
   }
 }
 

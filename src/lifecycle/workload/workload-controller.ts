@@ -9,9 +9,11 @@ import type { Backend, SharedView } from '../../backends/backend.ts';
 import { mayPutToSleep, mayWake, type WakeCause } from '../../model/availability.ts';
 import { describePublished, type Observation, UNKNOWN } from '../../model/observation.ts';
 import type { Protocol, Service, TargetPort } from '../../model/service.ts';
-import type { SleepReason } from '../../model/sleep.ts';
+import type { Sleep, SleepReason } from '../../model/sleep.ts';
+import type { Wake, WakePhase } from '../../model/wake.ts';
 import type { Keeper, Timeline, Waker, WorkloadReport } from '../../model/workload-report.ts';
 import type { Clock } from '../../system/clock.ts';
+import type { Happenings } from '../../system/happenings.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import type { CheckTarget } from '../../system/net/http-client.ts';
 import { WaitingRoom } from '../clients/waiting-room.ts';
@@ -41,7 +43,7 @@ import {
 import { SharedUse } from './shared-use.ts';
 import { SleepPolicy } from './sleep-policy.ts';
 import type { StartQueue, StartTurn } from './start-queue.ts';
-import { StateHistory } from './state-history.ts';
+import { lifeOf, StateHistory } from './state-history.ts';
 import { LifecycleTimers } from './timers.ts';
 import { WakeRecord } from './wake-record.ts';
 import { WarmPaths } from './warm-paths.ts';
@@ -91,6 +93,8 @@ export interface ControllerParts {
   readonly onAct?: OnAct | undefined;
   /** When a service's schedule starts it next, ms since the epoch; undefined where it doesn't. */
   readonly nextStartMs?: ((serviceName: string) => number | undefined) | undefined;
+  /** Is told of what happens; absent = nobody wants to know. */
+  readonly happenings?: Happenings | undefined;
   /** How many wakes each may keep, at least 1. */
   readonly maxKeptWakes: () => number;
   /** The state has changed. */
@@ -131,6 +135,8 @@ export class WorkloadController {
   /** The refusal of clients that don't wake it, and what it was made of: a flood of them must cost little. */
   #asleep: (Sleeper & { readonly refusal: Refusal }) | undefined;
   #lookedAgainMs = Number.NEGATIVE_INFINITY;
+  /** The phase of the wake under way, as it was told last. */
+  #toldPhase: WakePhase | undefined;
   /** Set while it is being put to sleep. */
   #sleepReason: SleepReason | undefined;
   /** The proxy is about to end: the workload is left as it is. */
@@ -539,8 +545,41 @@ export class WorkloadController {
     if (after.kind === 'ready') this.#leases.meetAll();
     else this.warmPaths.closeAll();
     const { stoppedBy, detail } = this.#observation;
-    this.#history.follow(transition, { sleep: this.#sleepReason, stoppedBy, detail });
+    const slept = this.#history.follow(transition, { sleep: this.#sleepReason, stoppedBy, detail });
     this.#log.changed(this.#service.name, { ...transition, reason, wake, stoppedBy });
+    this.#tell(transition, { reason, wake, slept });
+  }
+
+  #tell(
+    { before, after }: Transition,
+    options: {
+      readonly reason: string | undefined;
+      readonly wake: Wake | undefined;
+      readonly slept: Sleep | undefined;
+    },
+  ): void {
+    const { happenings } = this.#parts;
+    if (happenings?.isHeard !== true) return;
+    const { name: service } = this.#service;
+    const { reason, wake, slept } = options;
+    if (before.kind !== after.kind) {
+      const state = { service, state: after.kind, life: lifeOf(after) };
+      happenings.tell({ kind: 'state', ...state, ...(reason !== undefined && { reason }) });
+    }
+    if (wake !== undefined) happenings.tell({ kind: 'woken', service, wake });
+    if (slept !== undefined) happenings.tell({ kind: 'sleep', service, sleep: slept });
+  }
+
+  /** The wake under way, if there is one, is in this phase. */
+  #followPhase(phase: WakePhase): void {
+    this.#wakes.enter(phase);
+    const { happenings } = this.#parts;
+    if (happenings?.isHeard !== true) return;
+    const wake = this.#wakes.underWay;
+    if (wake?.phase === this.#toldPhase) return;
+    this.#toldPhase = wake?.phase;
+    if (wake !== undefined)
+      happenings.tell({ kind: 'wake', service: this.#service.name, cause: wake.cause, phase: wake.phase });
   }
 
   #perform(
@@ -669,13 +708,13 @@ export class WorkloadController {
 
   #followRun(): void {
     this.#runs.follow(this.#state, this.#observation);
-    if (!isGate(this.#state)) this.#wakes.enter('engine');
-    else this.#wakes.enter(this.currentRun === undefined ? 'health' : 'port');
+    if (!isGate(this.#state)) this.#followPhase('engine');
+    else this.#followPhase(this.currentRun === undefined ? 'health' : 'port');
   }
 
   #runBegan(): void {
     this.warmPaths.closeAll();
-    this.#wakes.enter('port');
+    this.#followPhase('port');
     this.room.callAll();
     // Clients that wait try first, once the transition is complete.
     queueMicrotask(() => this.endEmptyGate());

@@ -4,10 +4,11 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { messageOf } from '../../system/message-of.ts';
-import { formatTimestamp } from '../../system/clock.ts';
+import { type Clock, formatTimestamp } from '../../system/clock.ts';
 import type { Access } from '../access.ts';
 import { type Answer, jsonAnswer } from '../answer.ts';
 import type { Actions, ApiContent, MemoryView, ReloadView } from './content.ts';
+import { type EventClient, EventStream } from './event-stream.ts';
 import { ApiRefusal, problemAnswer } from './problem-answer.ts';
 import { findRoute, type Route } from './router.ts';
 import {
@@ -26,8 +27,18 @@ export interface ApiRequest {
   readonly remoteAddress: string | undefined;
 }
 
+/** What is answered, one of two ways. */
+export type ApiJob = AnswerJob | StreamJob;
+
+/** An answer without an end. */
+export interface StreamJob {
+  readonly headers: Readonly<Record<string, string>>;
+  /** Writes to the client until it leaves. */
+  readonly serve: (client: EventClient) => void;
+}
+
 /** An answer that is yet to be made. */
-export interface ApiJob {
+export interface AnswerJob {
   /** Jobs of one pace are made one after the other, with rests between. */
   readonly pace: string;
   /** Whoever asks with the same key before it is made gets the same answer. */
@@ -54,7 +65,9 @@ interface Call {
 }
 
 /** Looks at what has to be waited for, and returns how the answer is made. @throws {ApiRefusal}, and so may what it returns. */
-type Operation = (call: Call) => (() => Answer) | Promise<() => Answer>;
+type Operation = (call: Call) => (() => Answer) | Promise<() => Answer> | 'events';
+
+const EVENT_HEADERS = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' };
 
 /** No page may be made of an answer, and no other site may show it. */
 const SAFE_HEADERS = {
@@ -64,8 +77,12 @@ const SAFE_HEADERS = {
   'x-content-type-options': 'nosniff',
 };
 
-export function createApi(content: ApiContent, access: Access): Api {
+export function createApi(
+  content: ApiContent,
+  { access, clock }: { readonly access: Access; readonly clock: Clock },
+): Api {
   const routes = listRoutes(content, access);
+  const events = new EventStream({ clock, listen: (listener) => content.listen(listener) });
   let changes = 0;
   return {
     async take(request) {
@@ -75,6 +92,12 @@ export function createApi(content: ApiContent, access: Access): Api {
         const { operation, params, query } = findRoute(routes, request);
         const by = `by hand, from ${request.remoteAddress ?? 'somewhere'}`;
         const make = await operation.run({ params, query, isTrusted, by });
+        if (make === 'events') {
+          const lastId = request.headers['last-event-id'] ?? query.get('last_event_id') ?? undefined;
+          const serve = (client: EventClient) =>
+            events.add(client, lastId === undefined ? undefined : String(lastId));
+          return { headers: { ...EVENT_HEADERS, ...SAFE_HEADERS }, serve };
+        }
         // Changes are made for each who asks.
         const key = method === 'POST' ? `${changes++}` : `${isTrusted} ${url}`;
         return { pace: `api ${operation.name}`, key, make: () => attempt(make) };
@@ -82,7 +105,7 @@ export function createApi(content: ApiContent, access: Access): Api {
         return { pace: 'api refusal', key: `${changes++}`, make: () => answerOf(error) };
       }
     },
-    close() {},
+    close: () => events.close(),
   };
 }
 
@@ -150,6 +173,7 @@ export function listRoutes(
       const run: Operation = (call) => () => act(call, { content, action });
       return { method: 'POST' as const, path, operation: { name: path, run } };
     }),
+    get('/api/events', () => 'events'),
     get('/api/config', (call) => showConfig(content, call)),
     get(
       '/api/reload',

@@ -1,3 +1,4 @@
+import type { Happening } from '../../model/happening.ts';
 import type { Problem } from '../../model/problem.ts';
 import type { ListenerSpec, Service } from '../../model/service.ts';
 import type { Timeline, WorkloadReport } from '../../model/workload-report.ts';
@@ -12,6 +13,8 @@ export interface ApiContent extends Actions {
   service(name: string, options: { readonly maxClients: number }): ServiceDetail | undefined;
   config(options: { readonly service: string | undefined; readonly showSecrets: boolean }): EffectiveConfig;
   reload(options: { readonly showSecrets: boolean }): ReloadView;
+  /** Tells of what happens from now on; the returned function ends it. */
+  listen(listener: (happening: Happening) => void): () => void;
   /** What the workloads of services take of memory now, by name; those that are asleep are left out. Never rejects. */
   memory(names: readonly string[]): Promise<ReadonlyMap<string, MemoryView>>;
 }

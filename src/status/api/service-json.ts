@@ -96,7 +96,7 @@ function renderReport(report: WorkloadReport): Readonly<Record<string, unknown>>
   };
 }
 
-function renderWake(
+export function renderWake(
   { atMs, cause, result, reason, phases, output }: Wake,
   { showOutput }: { readonly showOutput: boolean },
 ): Readonly<Record<string, unknown>> {

@@ -102,6 +102,7 @@ describe('an answer is as described', () => {
     const client = await sockets.connect(port);
     client.write('x');
     for (let shown = ''; !/"state": "ready"/.test(shown); ) shown = (await ask('/api/services/worker')).body;
+    const isEndless = path === '/api/events';
     const query = path.startsWith('/api/services') ? '?memory=true' : '';
     for (const name of ['shop/db', 'worker', 'bad', 'dns', 'still', 'gone']) {
       const url = path.replace('{name}', encodeURIComponent(name)) + query;
@@ -110,7 +111,8 @@ describe('an answer is as described', () => {
       const expected = path.includes('{name}') && name === 'gone' ? 404 : isKept ? 409 : 200;
       const asked = await ask(url, { method, headers: TOKEN });
       expect([url, asked.status]).toEqual([url, expected]);
-      for (const { status, headers, json } of [asked, await ask(url, { method })]) {
+      for (const { status, headers, body, json = body } of [asked, await ask(url, { method })]) {
+        if (isEndless) expect(body).toMatch(/^retry: 2000\n/);
         const type = headers['content-type'] ?? '';
         expect(findMistakes(path, { method, status, type, json }), url).toEqual([]);
       }

@@ -1,0 +1,34 @@
+import type { Sleep } from './sleep.ts';
+import type { Wake, WakePhase } from './wake.ts';
+import type { Life } from './workload-report.ts';
+
+/** Something that whoever watches the proxy wants to know at once. */
+export type Happening =
+  /** A workload has come into another state; `reason` as the log has it. */
+  | {
+      readonly kind: 'state';
+      readonly service: string;
+      readonly state: string;
+      readonly life: Life;
+      readonly reason?: string;
+    }
+  /** A wake has come into another phase. */
+  | { readonly kind: 'wake'; readonly service: string; readonly cause: string; readonly phase: WakePhase }
+  /** A wake has ended. */
+  | { readonly kind: 'woken'; readonly service: string; readonly wake: Wake }
+  | { readonly kind: 'sleep'; readonly service: string; readonly sleep: Sleep }
+  /** Clients were refused, or left without an upstream; `more` of them since the last one that was told. */
+  | {
+      readonly kind: 'refusal';
+      readonly service: string;
+      readonly client: string;
+      readonly reason: string;
+      readonly more: number;
+    }
+  /** Another configuration is in force, or what is in the file now is refused. */
+  | {
+      readonly kind: 'reload';
+      readonly result: 'applied' | 'refused';
+      readonly generation: number;
+      readonly problems: number;
+    };
