@@ -40,7 +40,7 @@ export interface LifecycleOptions {
   readonly maxStarting: number;
   /** Where the health check of a label may lead; default: to the workload alone. */
   readonly checkLabelUrl?: CheckTarget;
-  /** What is known of the proxy's own listeners; absent where there are none. */
+  /** Knows the proxy's own listeners; absent where there are none. */
   readonly own?: OwnPlaces | undefined;
   readonly onAct?: OnAct;
   /** Is told of what happens; absent = nobody wants to know. */
@@ -75,7 +75,7 @@ export class Lifecycle {
   readonly #renames: Renames;
   readonly #starts: StartQueue;
   readonly #parts: ControllerParts;
-  /** By the controller of a renamed workload that is in use: the lease on the workload that has the new name. */
+  /** Leases on workloads that have the new name of a renamed one, by the controller of the renamed one, while that is in use. */
   readonly #lent = new Map<WorkloadController, Lease>();
 
   constructor(options: LifecycleOptions) {
@@ -182,7 +182,7 @@ export class Lifecycle {
 
   /**
    * A workload was renamed; `from` and `to` are workload keys. Its clients and leases go along as soon as a service has the
-   * new name. Where services have both names already, the workload is kept awake for the clients of the old one.
+   * new name. Where services have both names already, the workload is kept awake for the clients of the old name.
    */
   renamed(from: string, to: string): void {
     const controller = this.#renames.take(from) ?? this.#byWorkload.get(from);
@@ -234,7 +234,7 @@ export class Lifecycle {
     return this.#byService.get(serviceName)?.refusalAsleep;
   }
 
-  /** The proxy has new listeners of its own: closes the warm paths that lead to one of them. */
+  /** The proxy has new listeners of its own: closes the warm paths that lead back to one of them. */
   closeLoops(): void {
     const { own } = this.#options;
     for (const { warmPaths } of this.#byWorkload.values())

@@ -62,7 +62,7 @@ export async function connectUpstream(
   const begunMs = controller.monotonicMs();
   const { waitedMs = 0 } = request;
   try {
-    // A client that has waited for a warm path has had its one try.
+    // A client that waited for a warm path has used up its one try.
     let socket = waitedMs > 0 ? undefined : await connectWarm(controller, request);
     socket ??= await connectCold(controller, request, waitedMs + controller.monotonicMs() - begunMs);
     return { socket, release: () => lease.release() };
@@ -164,7 +164,7 @@ export class FlowLease {
     return this.#run?.mayAnswerElsewhere(this.#options.port, target) ?? false;
   }
 
-  /** The port was closed although it had proved itself: the next datagram has to prove it again. */
+  /** The port has refused a datagram although it was proved: the next datagram has to prove it again. */
   doubt(): void {
     this.#run?.doubtDatagrams(this.#options.port);
   }
@@ -173,7 +173,7 @@ export class FlowLease {
   release(idleSinceMs: number): void {
     this.#lease.release(idleSinceMs);
     const controller = this.#controller;
-    // Where a health gate has passed, or another client was served, the workload is well: its protocol just never answers.
+    // Where a health gate has passed, or another client was served, the workload works: its protocol just never answers.
     if (this.#isSilent && !hasHealthGate(controller) && controller.state.kind !== 'ready')
       controller.sleepIfUnused({ kind: 'silence', words: 'no answer to the first datagram' });
   }

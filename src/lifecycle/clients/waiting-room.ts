@@ -49,7 +49,7 @@ export class WaitingRoom {
    * time and the budget together.
    * @param options.address the address whose place it takes; left out where places are not counted by address.
    * @param options.obstacle what the client waits for, in words; asked when the budget is spent.
-   * @param options.spentOn what else took its time, in words that follow the budget's; asked then, too.
+   * @param options.spentOn what the time was spent on, in words that follow those about the budget; asked then, too.
    * @param options.signal aborts when the client leaves.
    */
   enter(options: {

@@ -78,11 +78,11 @@ export class RunFollower {
   #lastHost: string | undefined;
   #probe: HttpProbe | undefined;
   #proof: { readonly run: WorkloadRun; readonly stop: AbortController } | undefined;
-  /** A run that passes a check begins with what is known then, not with what was known when the check began. */
+  /** The newest observation. A run that passes its check begins with this one, not with that from the beginning of the check. */
   #newest: Observation | undefined;
   /** What was logged about the health check of the run at the gate. */
   readonly #told = new Set<'unhealthy' | 'late'>();
-  /** Nothing was known of the workload before this run. */
+  /** True while the proxy has seen no other state than running: the workload may have run before the proxy. */
   #first = true;
   #closed = false;
 
@@ -110,7 +110,7 @@ export class RunFollower {
       this.#endProof();
       this.#told.clear();
     } else if (observation.health === 'unhealthy' && this.#healthGate(observation) === 'engine') {
-      // Clients were let to its ports before the health check had answered.
+      // The run had begun before the health check answered, which now says that the workload is unhealthy.
       this.#end();
     }
     if (!atGate && state.kind !== 'ready') {

@@ -212,7 +212,7 @@ export class WorkloadRun {
   /** Whether a port that doesn't answer there may do so at another of the workload's hosts. */
   mayAnswerElsewhere(port: TargetPort, { host }: Endpoint): boolean {
     if (this.#endpoints.areEqual || this.#endpoints.hosts.length < 2) return false;
-    // The host can be reached, since it has accepted a TCP connection: the port there just doesn't answer.
+    // This host has accepted a TCP connection, so it can be reached: the port there just doesn't answer.
     if (host === this.#dialledHost) return false;
     const known = this.#datagramEndpoints.get(port);
     return !known?.hasAnswered || known.endpoint.host !== host;
@@ -287,7 +287,7 @@ export class WorkloadRun {
       ...(isProof && { onDial: own?.noteDial }),
     }).catch((error: unknown) => {
       if (!signal.aborted) this.#onUnanswered();
-      // Endpoints that were left out, as the proxy's own, are a part of the reason.
+      // Endpoints were left out because they are the proxy's own: that is part of the reason.
       const reason = this.#endpoints.explainOwn(target);
       if (reason === undefined || signal.aborted) throw error;
       throw endpoints.length === 0 ? new Error(reason) : new AggregateError([new Error(reason), error]);

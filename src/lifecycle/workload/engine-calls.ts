@@ -4,12 +4,12 @@ import type { Service } from '../../model/service.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { messageOf } from '../../system/message-of.ts';
 
-/** Time between the polite signal and the kill where neither the service nor the engine tells one. */
+/** Time between the polite signal and the kill, where neither the service nor the engine sets one. */
 const DEFAULT_GRACE_MS = 10_000;
 
 /**
- * Beyond the grace, how long a stop may stay without an answer: longer than a backend's own deadlines together. A wake needs
- * no such deadline, since it is given up with its start.
+ * How long a stop may stay without an answer after its grace: longer than all deadlines of a backend together. A wake needs no
+ * such deadline, since it is given up when its start runs out of time.
  */
 const SLEEP_DEADLINE_MS = 60_000;
 
@@ -24,8 +24,8 @@ export function graceMsOf(
 }
 
 /**
- * The start or stop of one workload that is under way at its backend. Each call's outcome is told once, except that of a
- * call that was given up; a stop that its backend never answers fails after a deadline. `close()` ends it.
+ * The calls that start and stop one workload. The outcome of each call is told once, but not that of a call that was given up.
+ * A stop that the backend never answers fails after a deadline. `close()` ends it.
  */
 export class EngineCalls {
   readonly #backend: Backend;

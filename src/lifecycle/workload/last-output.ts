@@ -6,7 +6,7 @@ import { messageOf } from '../../system/message-of.ts';
 
 /** How many lines are kept and logged after a failed start. */
 const MAX_LINES = 20;
-/** A start may fail with every client that comes: within this time the lines are not read and logged again. */
+/** A start may fail for every client that comes. Within this time, the lines are not read and logged again. */
 const INTERVAL_MS = 10_000;
 
 /**

@@ -26,7 +26,7 @@ export interface Transition {
   readonly after: LifecycleState;
 }
 
-/** What the engine said last: while a call of ours is under way it may have said more than the state shows. */
+/** What the engine said last. While a call of ours is under way, that may be newer than the state. */
 interface EngineSaid {
   readonly engine: EngineState;
   /** Goes with `stopped`; where it is undefined, a stop in the middle of a start counts as the workload's own. */

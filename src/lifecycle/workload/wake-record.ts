@@ -138,15 +138,15 @@ export class WakeRecord {
     void this.#askWhy({ workload, name: service });
   }
 
-  /** Logs nothing any more. Idempotent. */
+  /** Ends it: nothing is logged any more. Idempotent. */
   close(): void {
     this.#closed = true;
     this.#output.close();
   }
 
-  /** What has caused a start that nobody waits for. */
+  /** The cause of a start that nobody waits for, in words. */
   #causeAfter(before: Transition['before']): string {
-    // It still starts as it did before its time was up.
+    // The start goes on although its time was up before.
     if (before.kind === 'failed' && before.running && this.last !== undefined) return this.last.cause;
     if (before.kind === 'failed') return 'it has recovered';
     return before.kind === 'unknown' ? 'it was running already when the proxy first looked' : 'somebody else';

@@ -52,7 +52,7 @@ import { WorkloadLog } from './workload-log.ts';
 /** Between looks at a workload whose port doesn't answer. */
 const LOOK_AGAIN_MS = 1_000;
 
-/** What a start that fails so is told with. */
+/** Why such a start has failed, in place of `exit code 0`. */
 const ENDED_WELL = 'it ended by itself at once, without an error (exit code 0)';
 
 /** What the lifecycle of a workload takes from its service. */
@@ -88,7 +88,7 @@ export interface ControllerParts {
   readonly starts: StartQueue;
   /** Where the health check of a label may lead; default: to the workload alone. */
   readonly checkLabelUrl?: CheckTarget | undefined;
-  /** What is known of the proxy's own listeners; absent where there are none. */
+  /** Knows the proxy's own listeners; absent where there are none. */
   readonly own?: OwnPlaces | undefined;
   readonly onAct?: OnAct | undefined;
   /** When a service's schedule starts it next, ms since the epoch; undefined where it doesn't. */
@@ -277,8 +277,8 @@ export class WorkloadController {
 
   /**
    * Measures, from now on, how long the workload waits for its turn to start.
-   * @returns what of the time since then went on that: `, of which it waited 2900 ms for its turn (max_starting is 2)`;
-   * undefined where nothing did, or the workload waits still.
+   * @returns how much of the time since then that was, in words: `, of which it waited 2900 ms for its turn (max_starting is 2)`;
+   * undefined where it was none, or the workload still waits.
    */
   watchQueue(): () => string | undefined {
     return this.#turn.watchWait();
@@ -289,7 +289,7 @@ export class WorkloadController {
     this.observe(this.#backend.watch(this.workload));
   }
 
-  /** Takes what the engine says now. */
+  /** Takes what the engine reports now. */
   observe(observation: Observation): void {
     const { health: before, staysAwake } = this.#observation;
     const stateBefore = this.#state;
@@ -314,7 +314,7 @@ export class WorkloadController {
     this.#followTimers();
     this.#refuseAsleep();
     const seen = this.#backend.watch(service.workload);
-    // Under a new name the workload has to be looked at first; what is known of it still holds.
+    // Under a new name nothing is known until the workload was looked at. Until then, what was seen before still holds.
     if (seen.state !== 'unknown') this.observe(seen);
   }
 
@@ -403,9 +403,9 @@ export class WorkloadController {
     const timeout = reason instanceof Refusal && reason.code === 'timeout' ? reason : undefined;
     const { listeners } = this.#service;
     const hasDatagramsOnly = listeners.length > 0 && listeners.every(({ protocol }) => protocol === 'udp');
-    // Where the start had to wait for its turn, its clients have waited for longer than it has taken.
+    // After a wait for its turn, the start itself has taken less time than its clients have waited, and may go on.
     if (timeout !== undefined && !this.#turn.hadToWait) this.#dispatch('gate-failed', timeout.message);
-    // The start has time left, and only a client can prove a datagram port: the next one does, or the start's own time ends it.
+    // The start has time left. Only a client can prove a datagram port: the next client does, or the start runs out of time.
     else if (timeout !== undefined && hasDatagramsOnly) return;
     else if (this.currentRun !== undefined) this.#proveAlone(this.currentRun);
   }
@@ -436,7 +436,7 @@ export class WorkloadController {
     this.#isRetired = true;
     this.#followTimers();
     this.#asked = undefined;
-    // The workload need not prove anything before it ends: nobody is to use it any more.
+    // A workload at its gate counts as ready at once, since nobody is to use it any more.
     this.endEmptyGate();
     this.room.refuseAll(new Refusal('removed', 'the service was removed'));
     this.#shared.close();
@@ -451,7 +451,7 @@ export class WorkloadController {
     this.#refuseInVain();
   }
 
-  /** Leaves the workload as it is and lets go of everything. Idempotent. */
+  /** Leaves the workload as it is, and ends everything that goes on here. Idempotent. */
   close(): void {
     this.#isClosed = this.#isRetired = true;
     this.warmPaths.closeAll();
@@ -487,7 +487,7 @@ export class WorkloadController {
   ): void {
     if (this.#isClosed) return;
     const before = this.#state;
-    // Alone it would sound as if all were well.
+    // `exit code 0` alone would sound as if all were well.
     const reason = before.kind === 'starting' && said === 'exit code 0' ? ENDED_WELL : said;
     if (kind === 'sleep-wanted') {
       this.#callOff();
@@ -507,7 +507,7 @@ export class WorkloadController {
     const { state, effects } = this.#step(kind, by);
     if (state === before && effects.length === 0) return;
     const failing = this.#whatFails(kind);
-    // The state may stay as it is while its call is made again, as where others have paused what our call has started.
+    // The state may stay the same while a call is made again: where others have paused what our call has just started.
     if (state !== before)
       this.#enter(state, kind !== 'demanded' && isWaking(state) ? this.#describeDemand() : reason);
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
@@ -619,12 +619,12 @@ export class WorkloadController {
     return mayRun(this.#state) && this.#observation.state !== 'stranded';
   }
 
-  /** The causes for which it is waited for now. */
+  /** For what causes somebody waits for it to be awake now. */
   get #waiting(): readonly WakeCause[] {
     return this.room.size > 0 ? ['client', ...this.#leases.unmetCauses] : this.#leases.unmetCauses;
   }
 
-  /** The same, with what `hold()` has asked for in the queue. */
+  /** The same, including what `hold()` has asked for. */
   get #waitingOrAsked(): readonly WakeCause[] {
     return this.#asked === undefined ? this.#waiting : [...this.#waiting, this.#asked];
   }
@@ -643,13 +643,13 @@ export class WorkloadController {
     return mayPutToSleep(this.#service.availability, 'restart') ? 'restart' : 'wake';
   }
 
-  /** Who has waited for this moment to have it awake. */
+  /** Who has waited for it to be started, in words. */
   #describeDemand(): string | undefined {
     const { size } = this.room;
     return size > 0 && this.#mayWakeFor(['client']) ? `${size} waiting` : this.#lastDemand;
   }
 
-  /** It has a place among the starts now, and gives it back where nothing is to be started any more. */
+  /** Its turn to start has come. It gives the turn back where nobody wants the workload awake any more. */
   #turnCame(): void {
     const isWanted = this.#demandOf(this.#waitingOrAsked) !== 'none';
     const by = this.#waitingOrAsked.find((cause) => this.#mayWakeFor([cause]));
@@ -677,14 +677,14 @@ export class WorkloadController {
     this.#followTurn();
   }
 
-  /** Refuses the clients that wait where nothing can become ready any more. */
+  /** While draining: refuses the clients that wait, unless the workload may still become ready. */
   #refuseInVain(): void {
     const { kind } = this.#state;
     if (kind === 'ready' || kind === 'starting' || (kind === 'failed' && this.#mayServe)) return;
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
   }
 
-  /** Refuses the clients that wait for what sleeps, and is not woken for them. */
+  /** Refuses the clients that wait, where the workload sleeps and is not woken for them. */
   #refuseAsleep(): void {
     if (this.room.size === 0) return;
     const refusal = this.refusalAsleep;
@@ -730,7 +730,7 @@ export class WorkloadController {
     else this.#runs.proveAlone(ports);
   }
 
-  /** What fails with this event, and may have printed why: undefined where nothing ran at all. */
+  /** Whose output may say why the start fails with this event; undefined where nothing ran at all. */
   #whatFails(kind: LifecycleEvent['kind']): 'workload' | 'check' | undefined {
     if (kind === 'wake-failed') return undefined;
     const { httpHealthcheck } = this.#service;
@@ -738,7 +738,7 @@ export class WorkloadController {
     return isGate(this.#state) && gate === 'engine' && this.currentRun === undefined ? 'check' : 'workload';
   }
 
-  /** A port doesn't answer although the workload counts as ready: its engine may not have told that it has stopped. */
+  /** A port doesn't answer although the workload counts as ready: an event about its stop may be missing, so it is looked at. */
   #lookAgain(): void {
     const nowMs = this.#parts.clock.monotonicMs();
     if (this.#state.kind !== 'ready' || nowMs - this.#lookedAgainMs < LOOK_AGAIN_MS) return;

@@ -5,8 +5,8 @@ import type { Logger } from '../../system/log/logger.ts';
 import type { LifecycleState, Transition } from './machine.ts';
 
 /**
- * How long the line about a missing workload is held back. The labels that made the service are told to be gone a little
- * later than the workload itself, and whoever replaces the workload makes the new one at once: then there is nothing to tell.
+ * How long the line about a missing workload is held back. Often there is nothing to tell a moment later: the service goes too,
+ * since its labels went with the workload, or the workload was replaced and the new one is there.
  */
 const TELL_MISSING_AFTER_MS = 100;
 
@@ -16,7 +16,7 @@ interface Circumstances {
   readonly reason: string | undefined;
   /** The wake that has ended with this transition. */
   readonly wake: Wake | undefined;
-  /** Whose doing a stop was, as far as the engine tells. */
+  /** Who has stopped the workload, as far as the engine tells. */
   readonly stoppedBy: StoppedBy | undefined;
 }
 
@@ -35,7 +35,7 @@ interface TransitionLine {
   readonly fields: Readonly<Record<string, number>>;
 }
 
-/** What the log tells of the states of one workload. `close()` ends it. */
+/** Logs the states of one workload. `close()` ends it. */
 export class WorkloadLog {
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -175,7 +175,7 @@ function describeStopper({ name, stoppedBy }: TransitionContext): string {
   }
 }
 
-/** The engine's own words say more: the workload may have another name than the service, or be on another engine. */
+/** The engine's own words name the workload, whose name may differ from the service's, and the engine. */
 function describeAbsence({ name, reason }: TransitionContext): string {
   return reason === undefined || reason === '' ? `${name} does not exist` : `${name} is missing: ${reason}`;
 }
