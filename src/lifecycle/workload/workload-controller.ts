@@ -22,12 +22,12 @@ import { describeObstacle } from '../run/obstacle.ts';
 import { RunEndpoints } from '../run/run-endpoints.ts';
 import { chooseHealthGate, RunFollower } from '../run/run-follower.ts';
 import type { OwnPlaces, WorkloadRun } from '../run/workload-run.ts';
-import { describeAsleep, isSameSleeper, type Sleeper } from './describe-asleep.ts';
+import { AsleepRefusals } from './asleep-refusals.ts';
+import { Demands } from './demands.ts';
 import { type CallOutcome, EngineCalls, graceMsOf } from './engine-calls.ts';
 import { type Lease, LeaseBook } from './lease-book.ts';
 import {
   asleep,
-  type Demand,
   isBackingOff,
   isGate,
   isWaking,
@@ -115,6 +115,8 @@ export class WorkloadController {
   readonly #parts: ControllerParts;
   readonly #backend: Backend;
   readonly #leases: LeaseBook;
+  readonly #demands: Demands;
+  readonly #asleep = new AsleepRefusals();
   readonly #shared: SharedUse;
   readonly #wakes: WakeRecord;
   readonly #history: StateHistory;
@@ -128,12 +130,6 @@ export class WorkloadController {
   #service: LifecycleService;
   #observation: Observation = UNKNOWN;
   #state: LifecycleState = { kind: 'unknown' };
-  /** The reason of the last demand: who wanted the workload awake. */
-  #lastDemand: string | undefined;
-  /** Was asked by `hold()` to wake the workload when its turn comes, whether or not anybody still waits for that then: by whom. */
-  #asked: WakeCause | undefined;
-  /** The refusal of clients that don't wake it, and what it was made of: a flood of them must cost little. */
-  #asleep: (Sleeper & { readonly refusal: Refusal }) | undefined;
   #lookedAgainMs = Number.NEGATIVE_INFINITY;
   /** The phase of the wake under way, as it was told last. */
   #toldPhase: WakePhase | undefined;
@@ -151,6 +147,9 @@ export class WorkloadController {
     this.#backend = backend;
     this.room = new WaitingRoom(clock);
     this.#leases = new LeaseBook(clock, () => this.#leasesChanged());
+    this.#demands = new Demands({
+      ...{ room: this.room, leases: this.#leases, availability: () => this.#service.availability },
+    });
     this.warmPaths = new WarmPaths(this.#leases);
     this.#shared = new SharedUse({ backend, leases: this.#leases, workload: () => this.workload });
     this.#wakes = new WakeRecord(options);
@@ -356,9 +355,9 @@ export class WorkloadController {
     const lease = this.#leases.hold(keeper, { urgent });
     if (this.#state.kind === 'ready') this.#leases.meetAll();
     else {
-      this.#asked = keeper.kind;
+      this.#demands.ask(keeper.kind);
       this.demand(reason, { by: keeper.kind });
-      if (!this.#turn.isWaiting) this.#asked = undefined;
+      if (!this.#turn.isWaiting) this.#demands.withdraw();
     }
     return lease;
   }
@@ -376,15 +375,10 @@ export class WorkloadController {
     const { availability } = this.#service;
     if (mayWake(availability, 'client') || !needsStart(this.#state, this.#observation.state))
       return undefined;
-    if (this.#demandOf(this.#waitingOrAsked) !== 'none') return undefined;
+    if (this.#demands.atTurn !== 'none') return undefined;
     const { service, state, observation } = this;
     const nextStartMs = this.#parts.nextStartMs?.(service.name);
-    const sleeper = { service, state, observation, failure: this.#wakes.failure, nextStartMs };
-    const known = this.#asleep;
-    if (known !== undefined && isSameSleeper(known, sleeper)) return known.refusal;
-    const refusal = new Refusal('asleep', describeAsleep(sleeper));
-    this.#asleep = { ...sleeper, refusal };
-    return refusal;
+    return this.#asleep.for({ service, state, observation, failure: this.#wakes.failure, nextStartMs });
   }
 
   /** A client has got through to the workload: where it was at its gate, it is ready. */
@@ -435,7 +429,7 @@ export class WorkloadController {
   retire(): void {
     this.#isRetired = true;
     this.#followTimers();
-    this.#asked = undefined;
+    this.#demands.withdraw();
     // A workload at its gate counts as ready at once, since nobody is to use it any more.
     this.endEmptyGate();
     this.room.refuseAll(new Refusal('removed', 'the service was removed'));
@@ -446,6 +440,7 @@ export class WorkloadController {
   /** Neither starts nor stops the workload from now on, whoever asks; a start under way goes on. Idempotent. */
   drain(): void {
     this.#isDraining = true;
+    this.#demands.end();
     this.#callOff();
     this.#followTimers();
     this.#refuseInVain();
@@ -497,10 +492,7 @@ export class WorkloadController {
         return;
       }
     }
-    if (by !== undefined && mayWake(this.#service.availability, by)) {
-      this.#lastDemand = reason;
-      this.#sleepPolicy.stayAwake();
-    }
+    if (by !== undefined && this.#demands.note(reason, by)) this.#sleepPolicy.stayAwake();
     if (this.#isDraining && (kind === 'sleep-wanted' || (kind === 'demanded' && !this.#mayServe))) {
       return this.#refuseInVain();
     }
@@ -509,7 +501,7 @@ export class WorkloadController {
     const failing = this.#whatFails(kind);
     // The state may stay the same while a call is made again: where others have paused what our call has just started.
     if (state !== before)
-      this.#enter(state, kind !== 'demanded' && isWaking(state) ? this.#describeDemand() : reason);
+      this.#enter(state, kind !== 'demanded' && isWaking(state) ? this.#demands.describe() : reason);
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
     this.#followRun();
     if (state.kind !== 'stopping') this.room.startBudgets();
@@ -527,8 +519,7 @@ export class WorkloadController {
   /** The machine's next step. A workload that has to wait for its turn to be woken stays asleep. */
   #step(kind: LifecycleEvent['kind'], by: WakeCause | undefined): Step {
     const { state: engine, stoppedBy } = this.#observation;
-    const demand = this.#demandOf(by === undefined ? this.#waiting : [...this.#waiting, by]);
-    const next = step(this.#state, { kind, engine, stoppedBy }, demand);
+    const next = step(this.#state, { kind, engine, stoppedBy }, this.#demands.for(by));
     const { name } = this.#service;
     const wakes = next.effects.includes('wake');
     if (!wakes || this.#turn.take({ atOnce: this.#leases.hasUrgent, name })) return next;
@@ -540,7 +531,7 @@ export class WorkloadController {
     this.#state = after;
     if (after.kind !== 'starting' && !this.#turn.isWaiting) this.#turn.end();
     this.#sleepPolicy.follow(transition);
-    const demand = this.#mayWakeFor(this.#waiting) ? this.#lastDemand : undefined;
+    const demand = this.#demands.lastOfWaiting;
     const wake = this.#wakes.follow(transition, { demand, queuedMs: this.#turn.queuedMs, reason });
     if (after.kind === 'ready') this.#leases.meetAll();
     else this.warmPaths.closeAll();
@@ -619,43 +610,16 @@ export class WorkloadController {
     return mayRun(this.#state) && this.#observation.state !== 'stranded';
   }
 
-  /** For what causes somebody waits for it to be awake now. */
-  get #waiting(): readonly WakeCause[] {
-    return this.room.size > 0 ? ['client', ...this.#leases.unmetCauses] : this.#leases.unmetCauses;
-  }
-
-  /** The same, including what `hold()` has asked for. */
-  get #waitingOrAsked(): readonly WakeCause[] {
-    return this.#asked === undefined ? this.#waiting : [...this.#waiting, this.#asked];
-  }
-
-  #mayWakeFor(causes: readonly WakeCause[]): boolean {
-    return causes.some((cause) => mayWake(this.#service.availability, cause));
-  }
-
   #mayStopFor({ kind }: SleepReason): boolean {
     return mayPutToSleep(this.#service.availability, kind);
   }
 
-  /** What may be done for these causes. */
-  #demandOf(causes: readonly WakeCause[]): Demand {
-    if (this.#isDraining || !this.#mayWakeFor(causes)) return 'none';
-    return mayPutToSleep(this.#service.availability, 'restart') ? 'restart' : 'wake';
-  }
-
-  /** Who has waited for it to be started, in words. */
-  #describeDemand(): string | undefined {
-    const { size } = this.room;
-    return size > 0 && this.#mayWakeFor(['client']) ? `${size} waiting` : this.#lastDemand;
-  }
-
   /** Its turn to start has come. It gives the turn back where nobody wants the workload awake any more. */
   #turnCame(): void {
-    const isWanted = this.#demandOf(this.#waitingOrAsked) !== 'none';
-    const by = this.#waitingOrAsked.find((cause) => this.#mayWakeFor([cause]));
-    this.#asked = undefined;
-    if (isWanted && isBackingOff(this.#state)) this.#dispatch('backoff-over', this.#lastDemand);
-    else if (isWanted) this.#dispatch('demanded', this.#lastDemand, { by });
+    const { atTurn, causeAtTurn: by, last } = this.#demands;
+    this.#demands.withdraw();
+    if (atTurn !== 'none' && isBackingOff(this.#state)) this.#dispatch('backoff-over', last);
+    else if (atTurn !== 'none') this.#dispatch('demanded', last, { by });
     if (this.#state.kind !== 'starting') this.#turn.end();
   }
 
@@ -664,16 +628,16 @@ export class WorkloadController {
     if (!this.#turn.isWaiting) return;
     const { kind } = this.#state;
     const isDown = kind === 'stopped' || kind === 'paused' || isBackingOff(this.#state);
-    if (isDown && this.#demandOf(this.#waitingOrAsked) !== 'none') return;
+    if (isDown && this.#demands.atTurn !== 'none') return;
     const { queuedMs } = this.#turn;
     this.#turn.end();
     if (reason instanceof Refusal && reason.code === 'timeout')
-      this.#wakes.noteMissed(this.#lastDemand ?? 'somebody', { queuedMs, reason: reason.message });
+      this.#wakes.noteMissed(this.#demands.last ?? 'somebody', { queuedMs, reason: reason.message });
   }
 
   /** Withdraws what `hold()` has asked for. */
   #callOff(): void {
-    this.#asked = undefined;
+    this.#demands.withdraw();
     this.#followTurn();
   }
 

@@ -1,10 +1,10 @@
 import type { Observation } from '../../model/observation.ts';
 import type { Service } from '../../model/service.ts';
-import { withObstacle } from '../refusal.ts';
+import { Refusal, withObstacle } from '../refusal.ts';
 import { isInterrupted, type LifecycleState } from './machine.ts';
 
-/** What the words depend on. */
-export interface Sleeper {
+/** What the words of a refusal depend on. */
+interface Sleeper {
   readonly service: Pick<Service, 'availability' | 'timezone'>;
   readonly state: LifecycleState;
   readonly observation: Observation;
@@ -15,10 +15,22 @@ export interface Sleeper {
 }
 
 /**
- * Why a client is refused that may not wake what sleeps: `it is asleep, and clients don't wake it (availability: schedule); its
- * next start is at 2026-11-27 08:30 Europe/Paris`. Pure.
+ * Refuses clients that may not wake what sleeps: `it is asleep, and clients don't wake it (availability: schedule); its next start
+ * is at 2026-11-27 08:30 Europe/Paris`. The last refusal is kept: a flood of such clients must cost little.
  */
-export function describeAsleep(sleeper: Sleeper): string {
+export class AsleepRefusals {
+  #last: (Sleeper & { readonly refusal: Refusal }) | undefined;
+
+  for(sleeper: Sleeper): Refusal {
+    const last = this.#last;
+    if (last !== undefined && isSameSleeper(last, sleeper)) return last.refusal;
+    const refusal = new Refusal('asleep', describeAsleep(sleeper));
+    this.#last = { ...sleeper, refusal };
+    return refusal;
+  }
+}
+
+function describeAsleep(sleeper: Sleeper): string {
   const { availability, timezone } = sleeper.service;
   const why = `${describeRest(sleeper)}, and clients don't wake it (availability: ${availability})`;
   if (availability !== 'schedule') return why;
@@ -41,8 +53,8 @@ function describeRest({ state, observation, failure }: Sleeper): string {
   }
 }
 
-/** Whether the words would be the same; a quick test. Pure. */
-export function isSameSleeper(a: Sleeper, b: Sleeper): boolean {
+/** Whether the words would be the same; a quick test. */
+function isSameSleeper(a: Sleeper, b: Sleeper): boolean {
   return (
     a.service === b.service &&
     a.state === b.state &&
