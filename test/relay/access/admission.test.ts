@@ -46,6 +46,16 @@ describe('Admission', () => {
     expect(boundOf(ask('web', { fd: 700 }))).toBe('none');
   });
 
+  test('has room for an address again as soon as one of its clients has left', () => {
+    const bounds = { maxConnectionsPerAddress: 2 };
+    const [first, second] = [ask('web', bounds), ask('web', bounds)];
+    expect(boundOf(ask('web', bounds))).toBe('max-connections-per-address');
+    if (first.kind === 'seat') first.leave();
+    expect(boundOf(ask('web', bounds))).toBe('none');
+    expect(boundOf(ask('web', bounds))).toBe('max-connections-per-address');
+    expect(second.kind).toBe('seat');
+  });
+
   test('counts descriptors that have gone over to the relay thread, which frees low numbers', () => {
     fill('web', 373, (index) => `10.0.${index >> 8}.${index & 255}`);
     expect(boundOf(ask('web', { fd: 30, address: '10.9.0.1' }))).toBe('service-share');
