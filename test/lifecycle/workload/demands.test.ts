@@ -4,7 +4,7 @@ import type { Availability, WakeCause } from '../../../src/model/availability.ts
 
 describe('Demands', () => {
   let room: { size: number };
-  let leases: { unmetCauses: WakeCause[] };
+  let leases: { unmetCauses: Exclude<WakeCause, 'client'>[] };
   let availability: Availability;
   let demands: Demands;
   beforeEach(() => {
