@@ -141,12 +141,14 @@ async function removeScope(
   for (const image of images) await docker.getImage(image).remove({ force: true });
 }
 
-/** A network with somebody on it can't be removed, and the proxy under test may still sit there. */
+/** A network with somebody on it can't be removed, and the proxy under test may still sit there, or be about to leave. */
 async function removeNetwork(docker: Docker, id: string): Promise<void> {
   const network = docker.getNetwork(id);
   const { Containers } = await network.inspect();
   for (const member of Object.keys(Containers ?? {})) {
-    await network.disconnect({ Container: member, Force: true });
+    await network.disconnect({ Container: member, Force: true }).catch((error) => {
+      if (error.statusCode !== 404) throw error;
+    });
   }
   await network.remove();
 }
