@@ -1,5 +1,5 @@
 import { formatListenAddress, type ListenerSpec, listenKey, type Service } from '../model/service.ts';
-import type { PresentClient } from '../relay/listener.ts';
+import type { ListenerTotals, PresentClient } from '../relay/listener.ts';
 import { backoffMs } from '../system/backoff.ts';
 import { describeBindError } from '../system/net/bind-error.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
@@ -80,6 +80,11 @@ export class ListenerSet {
     const { activeConnections = 0, drops = {}, refusals = {}, blocked = 0 } = slot?.listener ?? {};
     const { error, bind: condition = 'pending' } = slot ?? {};
     return { activeConnections, drops, refusals, blocked, condition, error };
+  }
+
+  /** What a listener has done since it was made; undefined where there is none. */
+  readTotals(spec: ListenerSpec): ListenerTotals | undefined {
+    return this.#slots.get(listenKey(spec))?.listener.readTotals();
   }
 
   /** The clients of a listener that have been there for the longest time, oldest first, `max` at most. */

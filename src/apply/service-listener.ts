@@ -126,6 +126,7 @@ function adapt<Binding>(
       return listener.blocked;
     },
     listClients: (max) => listener.listClients(max),
+    readTotals: () => listener.readTotals(),
     get drops() {
       return parts.drops();
     },

@@ -21,6 +21,7 @@ import {
   type UpstreamConnection,
 } from './clients/pass-gate.ts';
 import { Refusal } from './refusal.ts';
+import { createTallies, type Tallies } from './tallies.ts';
 import type { OwnPlaces } from './run/workload-run.ts';
 import type { Lease } from './workload/lease-book.ts';
 import { Renames } from './workload/renames.ts';
@@ -60,6 +61,8 @@ const MAX_KEPT_WAKES = { each: 50, all: 65_536, least: 5 } as const;
 const NOT_THE_SLEEPER: SharedView = { isSleeper: false, heldElsewhere: new Set() };
 
 export class Lifecycle {
+  /** How long wakes and waits take. */
+  readonly tallies: Tallies = createTallies();
   readonly #options: LifecycleOptions;
   readonly #backends: ReadonlyMap<WorkloadKind, Backend>;
   readonly #byWorkload = new Map<string, WorkloadController>();
@@ -89,7 +92,7 @@ export class Lifecycle {
     });
     this.#parts = {
       ...options,
-      starts: this.#starts,
+      ...{ starts: this.#starts, tallies: this.tallies },
       maxKeptWakes: () => {
         const { each, all, least } = MAX_KEPT_WAKES;
         return Math.min(each, Math.max(least, Math.floor(all / this.#byWorkload.size)));

@@ -17,6 +17,15 @@ export interface Wake {
   readonly output?: readonly string[];
 }
 
+/**
+ * Why a wake has failed, as it is counted: `engine`: the engine did not start the workload; `exited`: it ended by itself;
+ * `timeout`: it was not ready in time; `queue`: its turn never came.
+ */
+export type WakeFailure = 'engine' | 'exited' | 'timeout' | 'queue';
+
+/** How many wakes have ended how. */
+export type WakeCounts = Readonly<Partial<Record<'ready' | 'ended' | WakeFailure, number>>>;
+
 export type WakePhase = 'queue' | 'engine' | 'health' | 'port';
 
 /** A start that is under way. */

@@ -1,6 +1,6 @@
 import type { Observation } from './observation.ts';
 import type { Sleep, SleepKind } from './sleep.ts';
-import type { Wake, WakeUnderWay } from './wake.ts';
+import type { Wake, WakeCounts, WakeUnderWay } from './wake.ts';
 
 /** What a state means to whoever looks: `unknown` also stands for a workload that doesn't exist. */
 export type Life = 'unknown' | 'asleep' | 'waking' | 'awake' | 'failed';
@@ -38,9 +38,13 @@ export interface WorkloadReport {
   readonly keepers: readonly (Keeper & { readonly sinceMs: number })[];
   /** Clients that wait for it. */
   readonly waiting: number;
+  /** For how long the first of them has waited, ms; absent where none waits. */
+  readonly longestWaitMs?: number;
   readonly wakeUnderWay?: WakeUnderWay;
   /** Those that have ended, oldest first; the last 50 at most. */
   readonly wakes: readonly Wake[];
+  /** Of all that have ended since the proxy follows it. */
+  readonly wakeCounts: WakeCounts;
   /** Why the last wake failed; absent from the next one on that works. */
   readonly failure?: string;
   /** How long it was in each state since the proxy follows it, ms. */

@@ -12,6 +12,7 @@ import { isSameData } from '../model/same-data.ts';
 import type { Settings } from '../model/settings.ts';
 import type { ServiceTable } from '../model/table.ts';
 import { type WorkloadKind, type WorkloadRef, workloadRefKey } from '../model/workload.ts';
+import type { CallCounts } from '../system/call-counts.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { repeat } from '../system/repeat.ts';
@@ -58,6 +59,7 @@ export class Engines {
   readonly #options: EnginesOptions;
   readonly #engines: Readonly<Record<EngineKind, Engine>>;
   readonly #rechecks: Cancel[] = [];
+  readonly #calls: () => Readonly<Record<'docker' | 'kubernetes', CallCounts | undefined>>;
   #settings: Settings;
 
   /** @throws {Error} where the engine's address, or a certificate that it needs, can't be used. */
@@ -69,10 +71,12 @@ export class Engines {
     const engine = new EngineConnection({ ...parts, ...settings.docker });
     const kubernetes = { ...parts, ...settings.kubernetes, ...labelOptionsOf('kubernetes', settings) };
     const docker = { engine, clock, logger, ...labelOptionsOf('docker', settings) };
+    const cluster = createKubernetesBackend(kubernetes);
+    this.#calls = () => ({ docker: engine.client.calls, kubernetes: cluster.calls });
     this.#engines = {
       docker: createEngine(new DockerBackend(docker)),
       swarm: createEngine(new SwarmBackend(docker)),
-      kubernetes: createEngine(createKubernetesBackend(kubernetes)),
+      kubernetes: createEngine(cluster),
     };
   }
 
@@ -100,10 +104,20 @@ export class Engines {
     });
   }
 
+  /** The calls of each API that have ended; containers and Swarm services have one API. */
+  get calls(): Readonly<Record<'docker' | 'kubernetes', CallCounts | undefined>> {
+    return this.#calls();
+  }
+
   /** The engines that are used, and why those that don't answer don't. */
-  get standing(): readonly { readonly name: string; readonly problem: string | undefined }[] {
+  get standing(): readonly {
+    readonly kind: string;
+    readonly name: string;
+    readonly problem: string | undefined;
+  }[] {
     const used = Object.entries(this.#engines).filter(([, { opened }]) => opened);
     return used.map(([kind, { unreachable: problem }]) => ({
+      kind,
       name: ENGINE_NAMES[kind as EngineKind],
       problem,
     }));

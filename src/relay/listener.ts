@@ -7,6 +7,8 @@ export interface Listener<Binding> {
   readonly activeConnections: number;
   /** How many clients the access list has refused since the listener was made. */
   readonly blocked: number;
+  /** What it has done since it was made; adds up all clients that are there, so that nothing is counted as their bytes pass. */
+  readTotals(): ListenerTotals;
   /** Those who have been there for the longest time, oldest first, `max` at most. */
   listClients(max: number): readonly PresentClient[];
   /** Binds the socket. @throws the bind error, with its `code`. */
@@ -37,6 +39,17 @@ export interface Traffic {
   readonly bytesUp: number;
   /** Bytes that the client has taken. */
   readonly bytesDown: number;
+}
+
+/** None of the numbers ever falls. */
+export interface ListenerTotals {
+  /** Clients that were let in: connections, or flows. */
+  readonly accepted: number;
+  /** What was relayed: bytes, or datagrams. */
+  readonly up: number;
+  readonly down: number;
+  /** Connections that were let in and closed without an upstream, by why. */
+  readonly unserved: Readonly<Record<string, number>>;
 }
 
 /** The client of a connection or flow. */

@@ -72,6 +72,7 @@ describe('ListenerSet', () => {
       refusals: {},
       blocked: 0,
       listClients: (max) => listener.listClients(max),
+      readTotals: () => listener.readTotals(),
       get activeConnections() {
         return listener.activeConnections;
       },

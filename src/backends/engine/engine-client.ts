@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { abortable } from '../../system/abortable.ts';
+import { CallCounts } from '../../system/call-counts.ts';
 import { type Clock, parseTimestamp } from '../../system/clock.ts';
 import { Deadline, type DeadlineOptions, withDeadline } from '../../system/deadline.ts';
 import { describeError } from '../../system/message-of.ts';
@@ -32,6 +33,12 @@ export interface CallRequest extends EngineRequest {
   readonly extraMs?: number;
 }
 
+interface EventsRequest {
+  readonly filter: EventFilter;
+  readonly sinceMs: number;
+  readonly signal: AbortSignal;
+}
+
 /** The bytes of an event stream. */
 export type EventStream = AsyncIterable<Uint8Array> & {
   /** The engine's time when the stream began, to the second; undefined where the engine told none. */
@@ -55,6 +62,8 @@ export function createEngineClient(address: EngineAddress, clock: Clock): Engine
 
 /** Calls of the engine API; each has a deadline. Whoever creates it closes it. */
 export class EngineClient {
+  /** Those that have ended; of an event stream, the beginning. */
+  readonly calls: CallCounts;
   readonly #transport: EngineTransport;
   readonly #clock: Clock;
   #apiVersion: string | undefined;
@@ -62,6 +71,7 @@ export class EngineClient {
   constructor(transport: EngineTransport, clock: Clock) {
     this.#transport = transport;
     this.#clock = clock;
+    this.calls = new CallCounts(clock);
   }
 
   /** The engine's API version, such as `1.41`, from its last answer; undefined where no answer told one. */
@@ -161,7 +171,8 @@ export class EngineClient {
       if (answer.statusCode !== 200) throw refusal(answer, await readBody(answer));
       return read(answer);
     };
-    return withDeadline(work, this.#deadline(CALL_DEADLINES_MS['read log'], parent));
+    const deadline = this.#deadline(CALL_DEADLINES_MS['read log'], parent);
+    return this.calls.measure('read log', () => withDeadline(work, deadline));
   }
 
   /** What a container takes now. @throws {EngineRefusal} also where a socket proxy doesn't let this through (403). */
@@ -197,11 +208,11 @@ export class EngineClient {
   /**
    * The engine's events from `sinceMs` (epoch) on, without an end. Resolves when the head of the answer has arrived.
    */
-  async events(options: {
-    readonly filter: EventFilter;
-    readonly sinceMs: number;
-    readonly signal: AbortSignal;
-  }): Promise<EventStream> {
+  events(options: EventsRequest): Promise<EventStream> {
+    return this.calls.measure('events', () => this.#subscribe(options));
+  }
+
+  async #subscribe(options: EventsRequest): Promise<EventStream> {
     const filters = { type: options.filter.types, event: options.filter.actions };
     const query = { since: Math.max(0, Math.floor(options.sinceMs / 1000)), filters };
     // The head has to come in time; the stream then lives as long as the caller's signal lets it.
@@ -250,7 +261,8 @@ export class EngineClient {
   call(request: CallRequest): Promise<string> {
     const { call, extraMs = 0, signal: parent } = request;
     const deadline = this.#deadline(CALL_DEADLINES_MS[call] + extraMs, parent);
-    return withDeadline((signal) => this.#ask({ ...request, signal }), deadline);
+    const ask = () => withDeadline((signal) => this.#ask({ ...request, signal }), deadline);
+    return this.calls.measure(call, ask, { isError: isTrouble });
   }
 
   #deadline(timeoutMs: number, parent: AbortSignal): DeadlineOptions {
@@ -282,6 +294,11 @@ export class EngineClient {
     if ((status >= 200 && status < 300) || status === 304) return body;
     throw refusal(answer, body);
   }
+}
+
+/** That there is no such thing is an answer as well. */
+function isTrouble(error: unknown): boolean {
+  return !(error instanceof EngineRefusal && error.status === 404);
 }
 
 function containerPath(id: string, action: 'start' | 'unpause' | 'stop' | 'logs' | 'stats'): string {

@@ -97,6 +97,11 @@ export class KubernetesBackend implements Backend {
   #own: WorkloadRef | undefined;
   #running: Promise<void> | undefined;
 
+  /** The calls of the API server; undefined while there is none. */
+  get calls(): KubeClient['calls'] | undefined {
+    return this.#cluster?.client.calls;
+  }
+
   constructor(options: KubernetesBackendOptions) {
     const { clock } = options;
     this.#options = options;

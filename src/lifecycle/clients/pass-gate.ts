@@ -203,12 +203,19 @@ interface GateRequest<T> extends ClientOfPort {
 async function passGate<T>(controller: WorkloadController, request: GateRequest<T>): Promise<T> {
   throwIfUnservable(controller, request);
   const waiter = enterRoom(controller, request);
+  const sinceMs = controller.monotonicMs() - (request.spentMs ?? 0);
+  const heldMs = () => controller.monotonicMs() - sinceMs;
   try {
     waiter.signal.throwIfAborted();
     controller.demand(`for ${request.client}`);
     const result = await passWhenAwake(controller, { request, waiter });
     controller.prove();
+    controller.noteHeld('served', heldMs());
     return result;
+  } catch (error) {
+    const hasLeft = error instanceof Refusal && error.code === 'left';
+    controller.noteHeld(hasLeft ? 'left' : 'refused', heldMs());
+    throw error;
   } finally {
     waiter.leave();
     controller.endEmptyGate(waiter.signal.reason);

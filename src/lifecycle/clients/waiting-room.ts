@@ -11,6 +11,8 @@ export interface Waiter {
 }
 
 interface Entry extends Waiter {
+  /** Since when it has waited, on the monotonic clock. */
+  readonly sinceMs: number;
   refuse(refusal: Refusal): void;
   startBudget(): void;
 }
@@ -30,6 +32,12 @@ export class WaitingRoom {
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** For how long the first of them has waited, in ms; undefined where nobody waits. */
+  get longestWaitMs(): number | undefined {
+    const [first] = this.#entries;
+    return first === undefined ? undefined : this.#clock.monotonicMs() - first.sinceMs;
   }
 
   /**
@@ -78,6 +86,7 @@ export class WaitingRoom {
       });
     const entry: Entry = {
       signal: controller.signal,
+      sinceMs: this.#clock.monotonicMs() - spentMs,
       refuse,
       startBudget: () => {
         cancelExtra?.();

@@ -1,9 +1,10 @@
 import type { Backend } from '../../backends/backend.ts';
 import type { Service } from '../../model/service.ts';
-import type { Wake, WakePhase, WakeUnderWay } from '../../model/wake.ts';
+import type { Wake, WakeCounts, WakeFailure, WakePhase, WakeUnderWay } from '../../model/wake.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { withObstacle } from '../refusal.ts';
+import type { Tallies } from '../tallies.ts';
 import { LastOutput } from './last-output.ts';
 import type { Transition } from './machine.ts';
 
@@ -14,6 +15,8 @@ const MAX_OUTPUT_CHARS = 512;
 
 interface Attempt {
   readonly cause: string;
+  /** It ran already when the proxy first looked: that is no wake to be counted. */
+  readonly isAdopted: boolean;
   readonly atMs: number;
   readonly phases: Record<WakePhase, number>;
   phase: WakePhase;
@@ -33,6 +36,9 @@ export class WakeRecord {
   #underWay: Attempt | undefined;
   /** Those that have ended, oldest first; made with the first one. */
   #kept: Wake[] | undefined;
+  readonly #tallies: Tallies;
+  /** Made with the first one. */
+  #counts: Partial<Record<keyof WakeCounts, number>> | undefined;
   #failure: string | undefined;
   #closed = false;
 
@@ -42,11 +48,13 @@ export class WakeRecord {
     readonly logger: Logger;
     /** How many wakes may be kept, at least 1. */
     readonly maxKeptWakes: () => number;
+    readonly tallies: Tallies;
   }) {
     this.#clock = options.clock;
     this.#backend = options.backend;
     this.#logger = options.logger;
     this.#maxKept = options.maxKeptWakes;
+    this.#tallies = options.tallies;
     this.#output = new LastOutput(options);
   }
 
@@ -58,6 +66,11 @@ export class WakeRecord {
   /** The last wakes that have ended, oldest first. */
   get kept(): readonly Wake[] {
     return this.#kept ?? [];
+  }
+
+  /** How many have ended how, since the record was begun. */
+  get counts(): WakeCounts {
+    return this.#counts ?? {};
   }
 
   /** The wake that is under way, as it is now. */
@@ -84,6 +97,7 @@ export class WakeRecord {
    * @param options.queuedMs how long the start has waited for its turn.
    * @param options.demand who waits for the workload to be awake; undefined where nobody does.
    * @param options.reason why the transition was made.
+   * @param options.failure as what it counts, should the start have failed with it.
    * @returns the wake that has ended with this transition.
    */
   follow(
@@ -92,20 +106,24 @@ export class WakeRecord {
       demand,
       queuedMs,
       reason,
+      failure,
     }: {
       readonly demand: string | undefined;
       readonly queuedMs: number;
       readonly reason: string | undefined;
+      readonly failure: WakeFailure;
     },
   ): Wake | undefined {
     if (after.kind === 'ready') this.#output.forget();
     if (after.kind === 'starting') {
-      if (before.kind !== 'starting') this.#begin(demand ?? this.#causeAfter(before), queuedMs);
+      const isAdopted = before.kind === 'unknown' && demand === undefined;
+      if (before.kind !== 'starting')
+        this.#begin(demand ?? this.#causeAfter(before), { queuedMs, isAdopted });
       return undefined;
     }
     if (before.kind !== 'starting') return undefined;
     if (after.kind === 'ready') return this.#end('ready', undefined);
-    if (after.kind === 'failed') return this.#end('failed', reason ?? 'it ended by itself');
+    if (after.kind === 'failed') return this.#end('failed', reason ?? 'it ended by itself', failure);
     return this.#end('ended', reason ?? `it is ${after.kind}`);
   }
 
@@ -122,8 +140,8 @@ export class WakeRecord {
     cause: string,
     { queuedMs, reason }: { readonly queuedMs: number; readonly reason: string },
   ): void {
-    this.#begin(cause, queuedMs);
-    this.#end('failed', reason);
+    this.#begin(cause, { queuedMs, isAdopted: false });
+    this.#end('failed', reason, 'queue');
   }
 
   /**
@@ -152,19 +170,23 @@ export class WakeRecord {
     return before.kind === 'unknown' ? 'it was running already when the proxy first looked' : 'somebody else';
   }
 
-  #begin(cause: string, queuedMs: number): void {
+  #begin(
+    cause: string,
+    { queuedMs, isAdopted }: { readonly queuedMs: number; readonly isAdopted: boolean },
+  ): void {
     this.#underWay = {
-      ...{ cause, atMs: this.#clock.nowMs() - queuedMs },
+      ...{ cause, isAdopted, atMs: this.#clock.nowMs() - queuedMs },
       phases: { queue: queuedMs, engine: 0, health: 0, port: 0 },
       ...{ phase: 'engine', phaseSinceMs: this.#clock.monotonicMs() },
     };
   }
 
-  #end(result: Wake['result'], reason: string | undefined): Wake | undefined {
+  #end(result: Wake['result'], reason: string | undefined, failure?: WakeFailure): Wake | undefined {
     const wake = this.#underWay;
     if (wake === undefined) return undefined;
     this.#underWay = undefined;
     this.#closePhase(wake);
+    this.#count(wake, result === 'failed' ? (failure ?? 'exited') : result);
     const { cause, atMs } = wake;
     const phases = roundPhases(wake.phases);
     const ended: Wake = { cause, atMs, phases, result, ...(reason !== undefined && { reason }) };
@@ -172,6 +194,20 @@ export class WakeRecord {
     if (result === 'failed') this.#failure = reason ?? 'the start failed';
     if (result === 'ready') this.#failure = undefined;
     return ended;
+  }
+
+  #count({ phases, isAdopted }: Attempt, outcome: keyof WakeCounts): void {
+    if (isAdopted) return;
+    this.#counts ??= {};
+    this.#counts[outcome] = (this.#counts[outcome] ?? 0) + 1;
+    if (outcome !== 'ready') return;
+    const { wakes } = this.#tallies;
+    let allMs = 0;
+    for (const [phase, ms] of Object.entries(phases) as readonly [WakePhase, number][]) {
+      wakes[phase].observe(ms / 1_000);
+      allMs += ms;
+    }
+    wakes.all.observe(allMs / 1_000);
   }
 
   #keep(wake: Wake): void {

@@ -10,7 +10,7 @@ import { mayPutToSleep, mayWake, type WakeCause } from '../../model/availability
 import { describePublished, type Observation, UNKNOWN } from '../../model/observation.ts';
 import type { Protocol, Service, TargetPort } from '../../model/service.ts';
 import type { Sleep, SleepReason } from '../../model/sleep.ts';
-import type { Wake, WakePhase } from '../../model/wake.ts';
+import type { Wake, WakeFailure, WakePhase } from '../../model/wake.ts';
 import type { Keeper, Timeline, Waker, WorkloadReport } from '../../model/workload-report.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Happenings } from '../../system/happenings.ts';
@@ -18,6 +18,7 @@ import type { Logger } from '../../system/log/logger.ts';
 import type { CheckTarget } from '../../system/net/http-client.ts';
 import { WaitingRoom } from '../clients/waiting-room.ts';
 import { Refusal, withObstacle } from '../refusal.ts';
+import type { HeldResult, Tallies } from '../tallies.ts';
 import { describeObstacle } from '../run/obstacle.ts';
 import { RunEndpoints } from '../run/run-endpoints.ts';
 import { chooseHealthGate, RunFollower } from '../run/run-follower.ts';
@@ -86,6 +87,7 @@ export interface ControllerParts {
   readonly logger: Logger;
   /** Bounds the starts of all controllers together. */
   readonly starts: StartQueue;
+  readonly tallies: Tallies;
   /** Where the health check of a label may lead; default: to the workload alone. */
   readonly checkLabelUrl?: CheckTarget | undefined;
   /** Knows the proxy's own listeners; absent where there are none. */
@@ -203,7 +205,8 @@ export class WorkloadController {
   /** Everything that is known of the workload now. */
   get report(): WorkloadReport {
     const { clock } = this.#parts;
-    const { failure, kept, underWay } = this.#wakes;
+    const { failure, kept, counts, underWay } = this.#wakes;
+    const { longestWaitMs } = this.room;
     const { sleepsAtMs } = this.#timers;
     const isManual = !mayPutToSleep(this.#service.availability, 'schedule');
     const staysAwake = this.#observation.staysAwake ?? (isManual ? 'its availability is manual' : undefined);
@@ -216,6 +219,8 @@ export class WorkloadController {
       keepers: this.#leases.keepers,
       waiting: this.room.size,
       wakes: kept,
+      wakeCounts: counts,
+      ...(longestWaitMs !== undefined && { longestWaitMs }),
       ...(underWay !== undefined && { wakeUnderWay: underWay }),
       ...(failure !== undefined && { failure }),
       ...(staysAwake !== undefined && { staysAwake }),
@@ -381,6 +386,11 @@ export class WorkloadController {
     return this.#asleep.for({ service, state, observation, failure: this.#wakes.failure, nextStartMs });
   }
 
+  /** A client has waited for so long. */
+  noteHeld(result: HeldResult, ms: number): void {
+    this.#parts.tallies.held[result].observe(ms / 1_000);
+  }
+
   /** A client has got through to the workload: where it was at its gate, it is ready. */
   prove(): void {
     this.#dispatch('gate-passed');
@@ -501,7 +511,10 @@ export class WorkloadController {
     const failing = this.#whatFails(kind);
     // The state may stay the same while a call is made again: where others have paused what our call has just started.
     if (state !== before)
-      this.#enter(state, kind !== 'demanded' && isWaking(state) ? this.#demands.describe() : reason);
+      this.#enter(state, {
+        reason: kind !== 'demanded' && isWaking(state) ? this.#demands.describe() : reason,
+        failure: failureOf(kind),
+      });
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
     this.#followRun();
     if (state.kind !== 'stopping') this.room.startBudgets();
@@ -526,13 +539,18 @@ export class WorkloadController {
     return { state: asleep(this.#state, engine), effects: [] };
   }
 
-  #enter(after: LifecycleState, reason: string | undefined): void {
+  #enter(
+    after: LifecycleState,
+    { reason, failure }: { readonly reason: string | undefined; readonly failure: WakeFailure },
+  ): void {
     const transition: Transition = { before: this.#state, after };
     this.#state = after;
     if (after.kind !== 'starting' && !this.#turn.isWaiting) this.#turn.end();
     this.#sleepPolicy.follow(transition);
     const demand = this.#demands.lastOfWaiting;
-    const wake = this.#wakes.follow(transition, { demand, queuedMs: this.#turn.queuedMs, reason });
+    const wake = this.#wakes.follow(transition, {
+      ...{ demand, queuedMs: this.#turn.queuedMs, reason, failure },
+    });
     if (after.kind === 'ready') this.#leases.meetAll();
     else this.warmPaths.closeAll();
     const { stoppedBy, detail } = this.#observation;
@@ -721,4 +739,10 @@ export class WorkloadController {
     };
     this.#timers.follow(state, this.#sleepPolicy.demandTimers(situation));
   }
+}
+
+/** As what a start that fails with an event counts. */
+function failureOf(kind: LifecycleEvent['kind']): WakeFailure {
+  if (kind === 'wake-failed') return 'engine';
+  return kind === 'deadline-passed' || kind === 'gate-failed' ? 'timeout' : 'exited';
 }

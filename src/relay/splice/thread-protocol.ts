@@ -49,6 +49,10 @@ export interface SharedState {
   readonly routeTold: Int32Array;
   /** By route: when it was last used, ms since the epoch. */
   readonly routeLastMs: Float64Array;
+  /** By route: how many clients were connected. Only the thread writes it while the route is open, as of the next. */
+  readonly routeAccepted: Float64Array;
+  /** By route: what the connections that have ended have carried, bytes to the upstream and to the client. */
+  readonly routeTraffic: Float64Array;
   /** 1 as soon as the thread is to end. */
   readonly quit: Int32Array;
 }
@@ -83,6 +87,8 @@ export function createSharedState(): SharedState {
     routeUse: words(MAX_ROUTES),
     routeTold: words(MAX_ROUTES),
     routeLastMs: doubles(MAX_ROUTES),
+    routeAccepted: doubles(MAX_ROUTES),
+    routeTraffic: doubles(MAX_ROUTES * 2),
     quit: words(1),
   };
 }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
 import type { EndLog } from '../end-log.ts';
-import type { Client, PresentClient } from '../listener.ts';
+import type { Client, PresentClient, Traffic } from '../listener.ts';
 import type { TcpBinding } from './tcp-listener.ts';
 import type { OnConnectionEnd, RelayedConnection, TcpRelay } from './tcp-relay.ts';
 import { discardUnread } from './unread.ts';
@@ -45,6 +45,11 @@ export class TcpConnection {
     const { client, sinceMs } = this.#options;
     const relayed = this.#relayed;
     return { endpoint: client.endpoint, sinceMs, isWaiting: relayed === undefined, ...relayed?.traffic };
+  }
+
+  /** What it has carried so far; undefined before its upstream is connected. */
+  get traffic(): Traffic | undefined {
+    return this.#relayed?.traffic;
   }
 
   /** Serves the client. */

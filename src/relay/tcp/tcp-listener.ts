@@ -10,7 +10,13 @@ import type { AccessList } from '../access/access-list.ts';
 import type { Admission, ServiceBounds } from '../access/admission.ts';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
 import type { EndLog } from '../end-log.ts';
-import { type Listener, oldestOf, type PresentClient, type TrackClient } from '../listener.ts';
+import {
+  type Listener,
+  type ListenerTotals,
+  oldestOf,
+  type PresentClient,
+  type TrackClient,
+} from '../listener.ts';
 import { descriptorOf } from '../native/descriptor-of.ts';
 import { TcpAcceptor } from './tcp-acceptor.ts';
 import { TcpConnection } from './tcp-connection.ts';
@@ -43,6 +49,9 @@ export interface TcpBinding {
     readonly signal: AbortSignal;
   }): Promise<{ readonly socket: Socket; release(): void }>;
 }
+
+/** Why a client may get no upstream; whatever else goes wrong counts as `failed`. */
+const UNSERVED_CODES = ['timeout', 'left', 'overloaded', 'removed'] as const;
 
 const NO_BOUNDS = { maxConnections: 0, maxConnectionsPerAddress: 0 } as const;
 
@@ -78,6 +87,14 @@ export class TcpListener implements Listener<TcpBinding> {
   readonly #admission: Admission | undefined;
   readonly #connections = new Set<TcpConnection>();
   readonly #refusals = new Map<string, number>();
+  /** By why; made with the first one. */
+  #unserved: Record<string, number> | undefined;
+  /** Of the connections that are over, as of the next. */
+  #pastUp = 0;
+  #pastDown = 0;
+  #accepted = 0;
+  #toldUp = 0;
+  #toldDown = 0;
   #binding: TcpBinding;
   #closing = false;
   #isDrained = false;
@@ -134,6 +151,22 @@ export class TcpListener implements Listener<TcpBinding> {
 
   get blocked(): number {
     return this.#blocked;
+  }
+
+  readTotals(): ListenerTotals {
+    const warm = this.#warm.readTotals();
+    let [up, down] = [this.#pastUp + warm.up, this.#pastDown + warm.down];
+    for (const { traffic } of this.#connections) {
+      up += traffic?.bytesUp ?? 0;
+      down += traffic?.bytesDown ?? 0;
+    }
+    // A connection that the relay thread is just ending may be missing for a moment.
+    this.#toldUp = Math.max(this.#toldUp, up);
+    this.#toldDown = Math.max(this.#toldDown, down);
+    return {
+      ...{ accepted: this.#accepted + warm.accepted, up: this.#toldUp, down: this.#toldDown },
+      unserved: { ...this.#unserved },
+    };
   }
 
   listClients(max: number): readonly PresentClient[] {
@@ -230,6 +263,8 @@ export class TcpListener implements Listener<TcpBinding> {
       endLog: this.#endLog,
       onEnd: () => {
         this.#connections.delete(connection);
+        this.#pastUp += connection.traffic?.bytesUp ?? 0;
+        this.#pastDown += connection.traffic?.bytesDown ?? 0;
         admitted?.leave();
         hasUpstream?.();
         ended?.();
@@ -239,8 +274,12 @@ export class TcpListener implements Listener<TcpBinding> {
         hasUpstream?.();
         this.#openWarmPath();
       },
-      onUnserved: (error) => this.#tellUnserved(error, { binding, endpoint }),
+      onUnserved: (error) => {
+        this.#countUnserved(error);
+        this.#tellUnserved(error, { binding, endpoint });
+      },
     });
+    this.#accepted++;
     this.#connections.add(connection);
     void connection.serve();
   }
@@ -257,6 +296,14 @@ export class TcpListener implements Listener<TcpBinding> {
     const number = this.#admission?.numberOf(service) ?? 0;
     const policy = { access: access.ranges, service: number, name: service, keepAliveMs };
     this.#warm.open(policy, (user) => openWarmPath?.(user));
+  }
+
+  #countUnserved(error: unknown): void {
+    // That is a refusal as of a limit.
+    if (hasCode(error, 'asleep')) return;
+    const why = UNSERVED_CODES.find((code) => hasCode(error, code)) ?? 'failed';
+    this.#unserved ??= {};
+    this.#unserved[why] = (this.#unserved[why] ?? 0) + 1;
   }
 
   #countRefusal(bound: string): void {

@@ -1,7 +1,7 @@
 import type { Server, Socket } from 'node:net';
 import type { AccessRanges } from '../access/access-list.ts';
 import type { ConnectionEnding } from '../end-log.ts';
-import type { PresentClient, Traffic } from '../listener.ts';
+import type { ListenerTotals, PresentClient, Traffic } from '../listener.ts';
 import type { TuneSocket } from './tune-socket.ts';
 
 /** How bytes are moved: through Node's streams, or by the kernel on a thread of its own. */
@@ -84,11 +84,16 @@ export interface RouteOptions {
   readonly onLost: () => void;
 }
 
+/** Clients that were connected, and the bytes of all of them. */
+export type RouteTotals = Omit<ListenerTotals, 'unserved'>;
+
 /** A listening socket whose clients the relay thread accepts and connects by itself. */
 export interface TcpRoute {
   readonly activeConnections: number;
   /** When it was last used, ms since the epoch; 0 = never. */
   readonly lastUsedMs: number;
+  /** Since it was opened. */
+  readTotals(): RouteTotals;
   /** Its clients, oldest first, `max` at most. */
   listClients(max: number): readonly PresentClient[];
   /** Stops accepting, but only if there are no connections; returns whether the route is closed now. */

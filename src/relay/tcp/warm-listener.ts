@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { WarmPath, WarmUser } from '../../model/warm-path.ts';
 import { oldestOf, type PresentClient } from '../listener.ts';
 import type { TcpAcceptor } from './tcp-acceptor.ts';
-import type { RouteOptions, TcpRelay, TcpRoute } from './tcp-relay.ts';
+import type { RouteOptions, RouteTotals, TcpRelay, TcpRoute } from './tcp-relay.ts';
 
 interface WarmListenerOptions {
   readonly acceptor: TcpAcceptor;
@@ -23,6 +23,8 @@ type RoutePolicy = Pick<RouteOptions, 'access' | 'service' | 'name' | 'keepAlive
 export class WarmListener {
   readonly #options: WarmListenerOptions;
   readonly #routes = new Set<TcpRoute>();
+  /** Of the routes that are gone. */
+  readonly #past = { accepted: 0, up: 0, down: 0 };
   /** Takes the socket back; undefined where it isn't lent. */
   #takeBack: (() => void) | undefined;
 
@@ -35,6 +37,13 @@ export class WarmListener {
     let count = 0;
     for (const route of this.#routes) count += route.activeConnections;
     return count;
+  }
+
+  /** Of all clients that the relay thread has connected. */
+  readTotals(): RouteTotals {
+    const sum = { ...this.#past };
+    for (const route of this.#routes) addTotals(sum, route.readTotals());
+    return sum;
   }
 
   /** Those clients, oldest first, `max` at most. */
@@ -85,7 +94,7 @@ export class WarmListener {
         budgetMs: path.budgetMs,
         onUse: (count) => {
           path.used(count);
-          if (route !== undefined && route !== this.#lent && count === 0) this.#routes.delete(route);
+          if (route !== undefined && route !== this.#lent && count === 0) this.#forget(route);
           onUse();
         },
         onReturned: onClient,
@@ -104,6 +113,19 @@ export class WarmListener {
     return route;
   }
 
+  #forget(route: TcpRoute): void {
+    if (this.#routes.delete(route)) addTotals(this.#past, route.readTotals());
+  }
+
   /** The route that accepts clients now. */
   #lent: TcpRoute | undefined;
+}
+
+function addTotals(
+  sum: { -readonly [K in keyof RouteTotals]: number },
+  { accepted, up, down }: RouteTotals,
+): void {
+  sum.accepted += accepted;
+  sum.up += up;
+  sum.down += down;
 }

@@ -150,6 +150,16 @@ export class UdpFlow implements Due, FanMember {
     this.#upstream.sendRun(run);
   }
 
+  /** Datagrams that the client has sent. */
+  get questions(): number {
+    return this.#questions;
+  }
+
+  /** Datagrams that the workload has sent. */
+  get answers(): number {
+    return this.#answers;
+  }
+
   /** Whether it has no way to the workload yet. */
   get isWaiting(): boolean {
     return this.#upstream === undefined;

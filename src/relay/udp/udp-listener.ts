@@ -15,7 +15,7 @@ import type { DatagramRun } from './datagram-run.ts';
 import type { FlowLease } from './flow-lease.ts';
 import type { ClientAddress } from './flow-table.ts';
 import type { EndLog, FlowEnding } from '../end-log.ts';
-import type { Client, Listener, PresentClient, TrackClient } from '../listener.ts';
+import type { Client, Listener, ListenerTotals, PresentClient, TrackClient } from '../listener.ts';
 import type { NativeDatagrams } from '../native/datagrams/native-datagrams.ts';
 import { FlowLimit, type FlowSeat, type ListenerBudget, type UdpBudget } from './udp-budget.ts';
 import { type FlowOwner, type FlowSetting, type FlowTally, UdpFlow } from './udp-flow.ts';
@@ -47,6 +47,8 @@ interface ListenerParts {
   readonly flows: Set<LiveFlow>;
   readonly byAddress: Map<string, FlowLimit>;
   readonly endLog: EndLog | undefined;
+  /** Datagrams of the flows that have ended. */
+  readonly past: { up: number; down: number };
 }
 
 /** A flow with everything that it gives back at its end. It is the owner of its flow itself, which saves closures. */
@@ -128,7 +130,10 @@ class LiveFlow implements FlowOwner {
     if (this.#ofAddress.isEmpty) this.#parts.byAddress.delete(addressGroup(this.client.address));
     this.onSocket();
     if (this.#admitted?.kind === 'seat') this.#admitted.leave();
-    this.#parts.flows.delete(this);
+    if (this.#parts.flows.delete(this)) {
+      this.#parts.past.up += this.flow.questions;
+      this.#parts.past.down += this.flow.answers;
+    }
     this.#link?.unlink();
     this.#tracked?.();
     if (error !== undefined) this.#binding.onUnserved(this.client, error);
@@ -149,6 +154,8 @@ export class UdpListener implements Listener<UdpBinding> {
   /** The flows of each address. */
   readonly #byAddress = new Map<string, FlowLimit>();
   readonly #parts: ListenerParts;
+  readonly #told = { up: 0, down: 0 };
+  #accepted = 0;
   /** The setting of the present binding; undefined until a flow needs it. */
   #setting: FlowSetting | undefined;
   readonly #drops = new Map<DropReason, number>();
@@ -187,7 +194,8 @@ export class UdpListener implements Listener<UdpBinding> {
     this.#onDrained = options.onDrained;
     this.#admission = options.admission;
     this.#own = options.own;
-    this.#parts = { flows: this.#flows, byAddress: this.#byAddress, endLog: options.endLog };
+    const past = { up: 0, down: 0 };
+    this.#parts = { flows: this.#flows, byAddress: this.#byAddress, endLog: options.endLog, past };
     this.#loadDatagrams = options.loadDatagrams ?? (async () => undefined);
     this.#budget = options.budget.openListener(options.maxFlows);
   }
@@ -199,6 +207,18 @@ export class UdpListener implements Listener<UdpBinding> {
 
   get blocked(): number {
     return this.#drops.get('blocked') ?? 0;
+  }
+
+  readTotals(): ListenerTotals {
+    let { up, down } = this.#parts.past;
+    for (const { flow } of this.#flows) {
+      up += flow.questions;
+      down += flow.answers;
+    }
+    // A datagram that could not be sent is taken back, and counted when it is sent again.
+    this.#told.up = Math.max(this.#told.up, up);
+    this.#told.down = Math.max(this.#told.down, down);
+    return { accepted: this.#accepted, ...this.#told, unserved: {} };
   }
 
   listClients(max: number): readonly PresentClient[] {
@@ -322,6 +342,7 @@ export class UdpListener implements Listener<UdpBinding> {
       setting,
       parts: this.#parts,
     });
+    this.#accepted++;
     this.#flows.add(live);
     // The `track` callback may have closed the listener.
     if (this.#closing) live.flow.end('unlistened');

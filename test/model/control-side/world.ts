@@ -1,4 +1,4 @@
-import type { PresentClient } from '../../../src/relay/listener.ts';
+import type { ListenerTotals, PresentClient } from '../../../src/relay/listener.ts';
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { CronWindows } from '../../../src/apply/cron-windows.ts';
@@ -101,6 +101,10 @@ class FakeListener implements ServiceListener {
 
   listClients(): readonly PresentClient[] {
     return [];
+  }
+
+  readTotals(): ListenerTotals {
+    return { accepted: 0, up: 0, down: 0, unserved: {} };
   }
 
   async open(): Promise<void> {

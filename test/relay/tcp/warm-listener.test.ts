@@ -123,6 +123,34 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect(listener.listClients(9)).toEqual([]);
   });
 
+  test('adds up what its clients have carried, those that have gone included, whoever let them in', async () => {
+    await warmUp();
+    expect(listener.readTotals()).toEqual({ accepted: 1, up: 0, down: 0, unserved: {} });
+    const first = await connect();
+    first.client.write('hello');
+    await once(first.far, 'data');
+    await until(() => listener.readTotals().up === 5);
+    expect(listener.readTotals()).toMatchObject({ accepted: 2, down: 0 });
+    const second = await connect();
+    second.far.write('hi');
+    await once(second.client, 'data');
+    await until(() => listener.readTotals().down === 2);
+    await end(first);
+    await end(second);
+    await until(() => listener.activeConnections === 0);
+    const all = { accepted: 3, up: 5, down: 2, unserved: {} };
+    expect(listener.readTotals()).toEqual(all);
+    // The route is gone with this, and the slots of its connections are taken by others.
+    listener.rebind(binding);
+    expect(listener.readTotals()).toEqual(all);
+    await warmUp();
+    const third = await connect();
+    expect(listener.readTotals()).toMatchObject({ up: 5, down: 2 });
+    await end(third);
+    await until(() => listener.activeConnections === 0);
+    expect(listener.readTotals()).toEqual({ accepted: 5, up: 5, down: 2, unserved: {} });
+  });
+
   test('lets clients in without asking, and tells when they come and go', async () => {
     await warmUp();
     const both = [await connect(), await connect()];

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { CallCounts } from '../../../system/call-counts.ts';
 import type { Clock } from '../../../system/clock.ts';
 import { Deadline } from '../../../system/deadline.ts';
 import { describeError } from '../../../system/message-of.ts';
@@ -17,6 +18,8 @@ const MAX_MESSAGE_CHARS = 200;
 
 /** Calls of the Kubernetes API. No connection is made before the first. Whoever creates it closes it. */
 export class KubeClient {
+  /** Those that have ended, by method; of a watch, the beginning. */
+  readonly calls: CallCounts;
   readonly #transport: KubeTransport;
   readonly #clock: Clock;
   readonly #coldStart: ColdStart;
@@ -25,6 +28,7 @@ export class KubeClient {
   constructor(options: { readonly access: KubeAccess; readonly clock: Clock }) {
     this.#transport = new KubeTransport(options.access);
     this.#clock = options.clock;
+    this.calls = new CallCounts(options.clock);
     this.#coldStart = new ColdStart(options.clock);
   }
 
@@ -34,7 +38,8 @@ export class KubeClient {
    * its deadline, or the server is only starting; the signal's reason when it aborts.
    */
   request<T>(request: KubeRequest): Promise<T> {
-    return this.#judged(() => this.#ask<T>(request));
+    const ask = () => this.#judged(() => this.#ask<T>(request));
+    return this.calls.measure(request.method, ask, { isError: isTrouble });
   }
 
   /**
@@ -49,7 +54,9 @@ export class KubeClient {
     readonly signal: AbortSignal;
   }): Promise<AsyncIterable<WatchEvent>> {
     const query = { ...request.query, watch: 'true' };
-    return this.#judged(() => this.#subscribe({ ...request, method: 'GET', query }));
+    return this.calls.measure('watch', () =>
+      this.#judged(() => this.#subscribe({ ...request, method: 'GET', query })),
+    );
   }
 
   /** Frees idle connections; calls in flight end through their own signals. Idempotent. */
@@ -148,6 +155,11 @@ export class KubeClient {
     const retryAfterMs = asked ?? (seconds === undefined ? undefined : seconds * 1_000);
     return new KubeRefusal(told, { status, reason, retryAfterMs });
   }
+}
+
+/** That there is no such thing, or that somebody else was first, is an answer as well. */
+function isTrouble(error: unknown): boolean {
+  return !(error instanceof KubeRefusal && (error.status === 404 || error.status === 409));
 }
 
 function isSuccess(answer: IncomingMessage): boolean {

@@ -49,6 +49,8 @@ export class Handovers {
     const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
     const handover: Handover = { onEnd, traffic: undefined };
     this.#bySlot.set(slot, handover);
+    // The connection that had the slot before has ended; until the thread has this one, it has carried nothing.
+    this.#thread.shared.traffic.fill(0, slot * 2, slot * 2 + 2);
     const [clientRead, upstreamRead] = [takeRead(sockets.client), takeRead(sockets.upstream)];
     const { keepAliveMs } = sockets;
     this.#thread.post({ kind: 'join', slot, ...descriptors, clientRead, upstreamRead, keepAliveMs });

@@ -1,11 +1,12 @@
 import type { Server } from 'node:net';
+import { afterEvents } from '../../../system/clock.ts';
 import { descriptorOf } from '../../native/descriptor-of.ts';
 import type { Libc } from '../../native/libc.ts';
 import { type SocketAddress, toSocketAddress } from '../../native/socket-address.ts';
 import type { RouteOptions, TcpRoute } from '../../tcp/tcp-relay.ts';
 import type { RelayThreadHandle } from './relay-thread-handle.ts';
 import { SpliceRoute } from './splice-route.ts';
-import { MAX_ROUTES, type ThreadReport } from '../thread-protocol.ts';
+import { MAX_HANDOVERS, MAX_ROUTES, type ThreadReport } from '../thread-protocol.ts';
 
 /** What routes need of the relay thread. */
 export type RouteThread = Pick<RelayThreadHandle, 'shared' | 'post'>;
@@ -21,6 +22,8 @@ export class Routes {
   readonly #ended = new Set<number>();
   readonly #freeNumbers: number[] = [];
   #nextNumber = 0;
+  /** Added up once for all routes that are asked in the same turn of the event loop. */
+  #liveTraffic: Float64Array | undefined;
 
   constructor(
     thread: RouteThread,
@@ -53,7 +56,10 @@ export class Routes {
     const number = this.#freeNumbers.pop() ?? this.#nextNumber++;
     const thread = this.#thread;
     const post = thread.post.bind(thread);
-    const route = new SpliceRoute({ number, shared: thread.shared, post, listener: kept, options });
+    const liveTraffic = () => this.#addUpLive();
+    const route = new SpliceRoute({
+      ...{ number, shared: thread.shared, post, listener: kept, options, liveTraffic },
+    });
     this.#byNumber.set(number, route);
     const { access, service, name, keepAliveMs, budgetMs } = options;
     const reportedAs = this.#reportsEnds ? name : undefined;
@@ -86,6 +92,25 @@ export class Routes {
   /** The thread is gone. */
   died(): void {
     for (const route of [...this.#byNumber.values()]) route.died();
+  }
+
+  #addUpLive(): Float64Array {
+    const known = this.#liveTraffic;
+    if (known !== undefined) return known;
+    const { own, traffic } = this.#thread.shared;
+    const sums = new Float64Array(MAX_ROUTES * 2);
+    for (let index = 0, end = Atomics.load(own.taken, 0); index < end; index++) {
+      const route = Atomics.load(own.routes, index) - 1;
+      if (route < 0) continue;
+      const slot = MAX_HANDOVERS + index;
+      sums[route * 2] = (sums[route * 2] ?? 0) + (traffic[slot * 2] ?? 0);
+      sums[route * 2 + 1] = (sums[route * 2 + 1] ?? 0) + (traffic[slot * 2 + 1] ?? 0);
+    }
+    this.#liveTraffic = sums;
+    afterEvents(() => {
+      this.#liveTraffic = undefined;
+    });
+    return sums;
   }
 
   #forgetUnused(number: number): void {

@@ -1,5 +1,5 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
-import type { RouteOptions, TcpRoute } from '../../tcp/tcp-relay.ts';
+import type { RouteOptions, RouteTotals, TcpRoute } from '../../tcp/tcp-relay.ts';
 import type { PresentClient } from '../../listener.ts';
 import { endpointOf, SOCKET_ADDRESS_BYTES } from '../../native/socket-address.ts';
 import { MAX_HANDOVERS, type SharedState, type ThreadCommand } from '../thread-protocol.ts';
@@ -11,6 +11,8 @@ interface Parts {
   /** A descriptor of the listening socket, kept for taking it back. */
   readonly listener: number;
   readonly options: RouteOptions;
+  /** What the connections of all routes that are open have carried so far, as in `SharedState.routeTraffic`. */
+  readonly liveTraffic: () => Float64Array;
 }
 
 /** The main thread's half of a route. What the relay thread does with it at the same time is in `route-table.ts`. */
@@ -22,6 +24,8 @@ export class SpliceRoute implements TcpRoute {
     const { shared, number } = parts;
     this.#parts = parts;
     shared.routeLastMs[number] = 0;
+    shared.routeAccepted[number] = 0;
+    shared.routeTraffic.fill(0, number * 2, number * 2 + 2);
     Atomics.store(shared.routeUse, number, 0);
     Atomics.store(shared.routeTold, number, 0);
     Atomics.store(shared.routeOpen, number, 1);
@@ -33,6 +37,19 @@ export class SpliceRoute implements TcpRoute {
 
   get lastUsedMs(): number {
     return this.#parts.shared.routeLastMs[this.#parts.number] ?? 0;
+  }
+
+  readTotals(): RouteTotals {
+    const { shared, number, liveTraffic } = this.#parts;
+    // The ended ones first: one that ends in between is missing, which is better than counted twice.
+    const [endedUp = 0, endedDown = 0] = shared.routeTraffic.slice(number * 2, number * 2 + 2);
+    const accepted = shared.routeAccepted[number] ?? 0;
+    const live = liveTraffic();
+    return {
+      accepted,
+      up: endedUp + (live[number * 2] ?? 0),
+      down: endedDown + (live[number * 2 + 1] ?? 0),
+    };
   }
 
   listClients(max: number): readonly PresentClient[] {

@@ -161,8 +161,11 @@ export class RouteTable {
   connected(slot: number): void {
     this.#stopConnecting(slot);
     const accepted = this.#accepted.get(slot);
-    if (accepted === undefined || accepted.attempt === 0) return;
+    if (accepted === undefined) return;
     const { route, upstreams, attempt } = accepted;
+    const { routeAccepted } = this.#options.shared;
+    routeAccepted[route.route] = (routeAccepted[route.route] ?? 0) + 1;
+    if (attempt === 0) return;
     const reached = upstreams[attempt];
     if (reached === undefined) return;
     route.upstreams = [reached, ...route.upstreams.filter((upstream) => upstream !== reached)];
@@ -264,6 +267,8 @@ export class RouteTable {
     const { clock, shared } = this.#options;
     const { own } = shared;
     const index = slot - MAX_HANDOVERS;
+    // Those of the connection that had the slot before are no part of this route's.
+    shared.traffic.fill(0, slot * 2, slot * 2 + 2);
     own.sinceMs[index] = clock.nowMs();
     own.peers.set(this.#peer, index * SOCKET_ADDRESS_BYTES);
     Atomics.store(own.routes, index, route + 1);
@@ -308,6 +313,11 @@ export class RouteTable {
   #leave(slot: number, { route }: Route): void {
     const { shared, clock, onUsed } = this.#options;
     this.#forget(slot);
+    // After it is forgotten: who adds up meanwhile may find too little, but nothing twice.
+    for (const way of [0, 1]) {
+      const [total, of] = [route * 2 + way, slot * 2 + way];
+      shared.routeTraffic[total] = (shared.routeTraffic[total] ?? 0) + (shared.traffic[of] ?? 0);
+    }
     shared.routeLastMs[route] = clock.nowMs();
     if (Atomics.sub(shared.routeUse, route, 1) === 1) onUsed(route);
   }
