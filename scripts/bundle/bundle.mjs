@@ -18,7 +18,7 @@ const SOURCE = path.join(ROOT, 'src');
 const ENTRIES = ['main.ts', 'sources/config-process.ts', 'relay/splice/thread/relay-thread.ts'];
 
 /** Entries too, which the program imports when somebody first needs them. */
-const CHUNKS = ['proxy/open-api.ts'];
+const CHUNKS = ['proxy/open-api.ts', 'proxy/open-metrics.ts'];
 
 /** Loaded when first used, each from a file of its own: a proxy may live without ever needing them. */
 const LAZY_PACKAGES = ['cron-parser', 'yaml'];

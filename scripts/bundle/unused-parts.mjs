@@ -6,6 +6,7 @@ const NAMESPACE = 'unused-part';
  * By the package that asks for it, what is left out. dockerode serves as a client of the engine's API here, over a socket
  * or TCP: no engine is reached over ssh by it, no image is built, and its objects for containers and the like are not
  * used. pino writes in its own thread.
+ * Of prom-client the registry is used, which writes the figures down.
  */
 const UNUSED = {
   'docker-modem': ['./ssh'],
@@ -15,6 +16,7 @@ const UNUSED = {
     ...['./task', './node', './exec'],
   ],
   pino: ['thread-stream'],
+  'prom-client': ['./lib/defaultMetrics', './lib/cluster', './lib/pushgateway', './lib/summary'],
 };
 
 /**

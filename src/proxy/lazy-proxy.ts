@@ -29,6 +29,7 @@ import { UdpBudget } from '../relay/udp/udp-budget.ts';
 import type { ConfigFile } from '../sources/config-file.ts';
 import { Access } from '../status/access.ts';
 import type { Api } from '../status/api/api.ts';
+import type { MetricsPage } from '../status/metrics/metrics-page.ts';
 import { openStatusServer, type StatusServer } from '../status/status-server.ts';
 import { buildStatusRows } from '../status/status-rows.ts';
 import type { Clock } from '../system/clock.ts';
@@ -78,6 +79,8 @@ export class LazyProxy {
   /** How often a configuration that changed something was put in force. */
   #generation = 0;
   #changedAtMs = 0;
+  /** How often a changed file was put in force. */
+  #reloads = 0;
   /** Since when the content of the file is refused, ms since the epoch. */
   #refusedAtMs: number | undefined;
   #status: StatusServer | undefined;
@@ -185,6 +188,7 @@ export class LazyProxy {
   fileChanged(): void {
     const { shownPath: what = THE_FILE, problems, isMended } = this.#options.file;
     const isRefused = hasErrors(problems);
+    if (!isRefused) this.#reloads++;
     this.#refusedAtMs = isRefused ? (this.#refusedAtMs ?? this.#options.clock.nowMs()) : undefined;
     this.#reconcile({ what, isAwaited: !isRefused, isMended });
     if (isRefused) {
@@ -339,6 +343,7 @@ export class LazyProxy {
       },
       clock,
       loadApi: () => this.#loadApi(),
+      loadMetrics: () => this.#loadMetrics(),
       access: this.#access,
       // The other half of the descriptors that the proxy keeps for itself is for its engine and its files.
       maxConnections: Math.floor(admission.descriptors.reserve / 2),
@@ -376,6 +381,19 @@ export class LazyProxy {
           }),
       },
       problemsOf: (entry) => findWorkloadProblems(entry, this.#runtime, this.#explainUrl),
+    });
+  }
+
+  async #loadMetrics(): Promise<MetricsPage> {
+    const { clock, version, file } = this.#options;
+    const startedAtMs = clock.nowMs() - process.uptime() * 1_000;
+    const { openMetrics } = await import('./open-metrics.ts');
+    return openMetrics({
+      ...{ runtime: this.#runtime, engines: this.#engines, version, startedAtMs, clock },
+      reload: () => ({
+        ...{ generation: this.#generation, changedAtMs: this.#changedAtMs, applied: this.#reloads },
+        ...{ refused: file.refusedReloads, isRefused: hasErrors(file.problems) },
+      }),
     });
   }
 

@@ -8,6 +8,7 @@ import type { Access } from './access.ts';
 import { type Answer, jsonAnswer, textAnswer } from './answer.ts';
 import type { AnswerJob, Api, StreamJob } from './api/api.ts';
 import { findDashboardFile } from './dashboard-page.ts';
+import type { MetricsPage } from './metrics/metrics-page.ts';
 import { Pace } from './pace.ts';
 import { messageOf } from '../system/message-of.ts';
 import { PacedSocket } from './paced-socket.ts';
@@ -17,6 +18,7 @@ const REQUEST_MS = 10_000;
 /** How long a client may take nothing of its answer, and how long it may take for the whole, in ms. */
 const SILENCE_MS = 30_000;
 const ANSWER_MS = 60_000;
+const METRICS_PATH = '/metrics';
 /** What asks for them can't know a token, and they tell nothing. */
 const OPEN_PAGES: ReadonlySet<string> = new Set(['/health', '/ready']);
 /** Of a request's body, which nobody reads: who sends more is cut off. */
@@ -35,7 +37,7 @@ export interface StatusContent {
 }
 
 /**
- * HTTP server of `/status`, `/problems`, `/health` and `/ready`, of the API and of the dashboard at `/`. `close()` ends it.
+ * HTTP server of `/status`, `/problems`, `/health`, `/ready` and `/metrics`, of the API and of the dashboard at `/`. `close()` ends it.
  *
  * Whatever clients send, and however little they take: of a connection, one request is answered at a time and the next one
  * is not even read; an answer is made once for all who ask for it at the same moment; what they have not taken is bounded;
@@ -50,8 +52,10 @@ export class StatusServer {
   /** By page, or by kind of answer of the API. */
   readonly #paces = new Map<string, Pace>();
   readonly #loadApi: (() => Promise<Api>) | undefined;
+  readonly #loadMetrics: (() => Promise<MetricsPage>) | undefined;
   readonly #access: Access | undefined;
   #api: Promise<Api> | undefined;
+  #metrics: Promise<MetricsPage> | undefined;
   /** The open connections, oldest first. */
   readonly #connections = new Map<PacedSocket, Connection>();
 
@@ -60,6 +64,7 @@ export class StatusServer {
    * each has one, the one that has been taking its answer for the longest time.
    * @param options.onCrowded told when that happens.
    * @param options.loadApi loads what answers `/api` when somebody first asks for it; absent = there is no API.
+   * @param options.loadMetrics loads what answers `/metrics` at the first scrape; absent = there is no such page.
    * @param options.access says whether the pages need a token; absent = they don't.
    */
   constructor(
@@ -69,6 +74,7 @@ export class StatusServer {
       readonly maxConnections?: number;
       readonly onCrowded?: (maxConnections: number) => void;
       readonly loadApi?: () => Promise<Api>;
+      readonly loadMetrics?: () => Promise<MetricsPage>;
       readonly access?: Access;
     } = {},
   ) {
@@ -77,6 +83,7 @@ export class StatusServer {
     this.#onCrowded = options.onCrowded ?? (() => {});
     this.#pages = listPages(content);
     this.#loadApi = options.loadApi;
+    this.#loadMetrics = options.loadMetrics;
     this.#access = options.access;
     // It parses and writes; it never listens, so that it starts none of its own periodic checks.
     const http = createHttpServer((request, response) => this.#queue(request, response));
@@ -168,11 +175,28 @@ export class StatusServer {
       return this.#make(connection, { exchange, job: { pace: 'dashboard', ...file } });
     }
     const make = this.#pages.get(path);
-    if (make === undefined)
-      return send(response, textAnswer(404, `there is ${listWords([...this.#pages.keys()])}`));
-    const job = { pace: path, key: '', make };
-    if (this.#access?.isProtected !== true || OPEN_PAGES.has(path)) this.#make(connection, { exchange, job });
-    else void this.#makeProtected(connection, { exchange, job, access: this.#access });
+    const isMetrics = path === METRICS_PATH && this.#loadMetrics !== undefined;
+    if (make === undefined && !isMetrics) {
+      const more = this.#loadMetrics === undefined ? [] : [METRICS_PATH];
+      return send(response, textAnswer(404, `there is ${listWords([...this.#pages.keys(), ...more])}`));
+    }
+    const answer = () => {
+      if (make === undefined) void this.#askMetrics(connection, exchange);
+      else this.#make(connection, { exchange, job: { pace: path, key: '', make } });
+    };
+    if (this.#access?.isProtected !== true || OPEN_PAGES.has(path)) answer();
+    else void this.#ifTrusted(exchange, { access: this.#access, answer });
+  }
+
+  /** Answers with the figures; what makes them is loaded with the first scrape. */
+  async #askMetrics(connection: Connection, { response }: Exchange): Promise<void> {
+    try {
+      this.#metrics ??= this.#loadMetrics?.();
+      const page = await this.#metrics;
+      if (page !== undefined) this.#hand(connection, { response, answer: await page.take() });
+    } catch (error) {
+      send(response, textAnswer(500, `the metrics failed: ${messageOf(error)}`));
+    }
   }
 
   /** Answers with what the API says; it is loaded with the first question. */
@@ -213,16 +237,12 @@ export class StatusServer {
     });
   }
 
-  async #makeProtected(
-    connection: Connection,
-    {
-      exchange,
-      job,
-      access,
-    }: { readonly exchange: Exchange; readonly job: AnswerJob; readonly access: Access },
+  async #ifTrusted(
+    exchange: Exchange,
+    { access, answer }: { readonly access: Access; readonly answer: () => void },
   ): Promise<void> {
     const { kind } = await access.judge(exchange.request.headers.authorization);
-    if (kind === 'trusted') return this.#make(connection, { exchange, job });
+    if (kind === 'trusted') return answer();
     const refusal = textAnswer(401, 'this needs the token (status.protect): Authorization: Bearer …');
     send(exchange.response, { ...refusal, headers: { ...refusal.headers, 'www-authenticate': 'Bearer' } });
   }
@@ -235,13 +255,18 @@ export class StatusServer {
     this.#paces.set(job.pace, pace);
     pace.ask(job.key, {
       make: job.make,
-      take: (answer) => {
-        if (connection.socket.destroyed) return;
-        connection.body = answer.body;
-        send(exchange.response, answer);
-        this.#boundUntaken(connection);
-      },
+      take: (answer) => this.#hand(connection, { response: exchange.response, answer }),
     });
+  }
+
+  #hand(
+    connection: Connection,
+    { response, answer }: { readonly response: ServerResponse; readonly answer: Answer },
+  ): void {
+    if (connection.socket.destroyed) return;
+    connection.body = answer.body;
+    send(response, answer);
+    this.#boundUntaken(connection);
   }
 
   /** If too many bytes of answers are waiting, ends the connections that have been taking theirs for the longest time. */
@@ -275,6 +300,7 @@ export class StatusServer {
     for (const connection of [...this.#connections.values()]) this.#end(connection);
     for (const pace of this.#paces.values()) pace.close();
     void this.#api?.then((api) => api.close()).catch(() => {});
+    void this.#metrics?.then((page) => page.close()).catch(() => {});
   }
 }
 

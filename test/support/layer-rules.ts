@@ -42,6 +42,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     types: ['table', 'plan', 'lifecycle', 'relay', 'apply', 'sources', 'backends/backend.ts'],
   },
   dashboard: { imports: [], packages: ['preact'] },
+  'status/metrics': { imports: ['model', 'system', 'status'], types: ['relay'], packages: ['prom-client'] },
   'backends/backend.ts': { imports: ['model'] },
   'backends/label-feed.ts': { imports: ['backends/backend.ts', 'model', 'system'] },
   'backends/output-lines.ts': { imports: [] },

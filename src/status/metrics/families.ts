@@ -1,0 +1,351 @@
+/** Every metric: its name, what it means, and how it is read. Pure. */
+import { formatListenAddress } from '../../model/service.ts';
+import type { WakeCounts } from '../../model/wake.ts';
+import type { Life } from '../../model/workload-report.ts';
+import type { Histogram } from '../../system/histogram.ts';
+import type { ListenerFigures, ProxyFigures, ServiceFigures } from './content.ts';
+
+/** One line of the output. */
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+  /** Where it is not that of the metric: `…_bucket`. */
+  readonly metricName?: string;
+}
+
+/** A metric with all its lines. */
+export interface Family<T> {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  /** One line of plain text. */
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly read: (figures: T) => readonly Sample[];
+}
+
+const LIVES: readonly Life[] = ['asleep', 'waking', 'awake', 'failed', 'unknown'];
+
+/** Every outcome is shown from the beginning on: a counter that appears with its first failure raises no alert. */
+const WAKE_OUTCOMES: Readonly<
+  Record<keyof WakeCounts, { readonly result: string; readonly reason: string }>
+> = {
+  ready: { result: 'ready', reason: '' },
+  ended: { result: 'ended', reason: '' },
+  engine: { result: 'failed', reason: 'engine' },
+  exited: { result: 'failed', reason: 'exited' },
+  timeout: { result: 'failed', reason: 'timeout' },
+  queue: { result: 'failed', reason: 'queue' },
+};
+
+/** Metrics of the proxy as a whole. */
+export const PROXY_FAMILIES: readonly Family<ProxyFigures>[] = [
+  {
+    name: 'lazy_proxy_build_info',
+    type: 'gauge',
+    help: 'Always 1; the labels name the version of the program and of Node.js.',
+    labels: ['version', 'node_version'],
+    read: ({ version, nodeVersion }) => [{ labels: { version, node_version: nodeVersion }, value: 1 }],
+  },
+  {
+    name: 'lazy_proxy_relay_info',
+    type: 'gauge',
+    help: 'Always 1; the label says how new TCP connections are relayed: splice or stream.',
+    labels: ['kind'],
+    read: ({ relay }) => [{ labels: { kind: relay }, value: 1 }],
+  },
+  {
+    name: 'lazy_proxy_services',
+    type: 'gauge',
+    help: 'Services in force.',
+    labels: [],
+    read: ({ services }) => one(services),
+  },
+  {
+    name: 'lazy_proxy_config_generation',
+    type: 'gauge',
+    help: 'How often a configuration that changed something was put in force; the start is the first.',
+    labels: [],
+    read: ({ config }) => one(config.generation),
+  },
+  {
+    name: 'lazy_proxy_config_last_change_timestamp_seconds',
+    type: 'gauge',
+    help: 'When the configuration in force was last changed.',
+    labels: [],
+    read: ({ config }) => one(config.changedAtMs / 1_000),
+  },
+  {
+    name: 'lazy_proxy_config_refused',
+    type: 'gauge',
+    help: '1 while the configuration file has mistakes, and the last good one stays in force.',
+    labels: [],
+    read: ({ config }) => one(config.isRefused ? 1 : 0),
+  },
+  {
+    name: 'lazy_proxy_config_reloads_total',
+    type: 'counter',
+    help: 'Changes of the configuration file since the start; result: applied or refused.',
+    labels: ['result'],
+    read: ({ config: { applied, refused } }) => byLabel('result', { applied, refused }),
+  },
+  {
+    name: 'lazy_proxy_engine_up',
+    type: 'gauge',
+    help: '1 while the engine answers; engine: docker, swarm or kubernetes, where it is used.',
+    labels: ['engine'],
+    read: ({ engines }) =>
+      engines.map(({ engine, answers }) => ({ labels: { engine }, value: answers ? 1 : 0 })),
+  },
+  {
+    name: 'lazy_proxy_engine_call_duration_seconds',
+    type: 'histogram',
+    help: 'How long calls of an engine took, failed ones too; of an event stream, its beginning.',
+    labels: ['engine', 'call'],
+    read: ({ calls }) =>
+      calls.flatMap(({ engine, call, seconds }) =>
+        renderHistogram('lazy_proxy_engine_call_duration_seconds', seconds, { engine, call }),
+      ),
+  },
+  {
+    name: 'lazy_proxy_engine_call_errors_total',
+    type: 'counter',
+    help: 'Calls of an engine that failed.',
+    labels: ['engine', 'call'],
+    read: ({ calls }) =>
+      calls.map(({ engine, call, errors }) => ({ labels: { engine, call }, value: errors })),
+  },
+  {
+    name: 'lazy_proxy_wake_duration_seconds',
+    type: 'histogram',
+    help: 'How long wakes that worked took, by phase: queue, engine, health, port, and all of them together.',
+    labels: ['phase'],
+    read: ({ wakeSeconds }) =>
+      Object.entries(wakeSeconds).flatMap(([phase, seconds]) =>
+        renderHistogram('lazy_proxy_wake_duration_seconds', seconds, { phase }),
+      ),
+  },
+  {
+    name: 'lazy_proxy_client_held_seconds',
+    type: 'histogram',
+    help: 'How long clients were held until their service was ready; result: served, refused, or left.',
+    labels: ['result'],
+    read: ({ heldSeconds }) =>
+      Object.entries(heldSeconds).flatMap(([result, seconds]) =>
+        renderHistogram('lazy_proxy_client_held_seconds', seconds, { result }),
+      ),
+  },
+  {
+    name: 'process_cpu_seconds_total',
+    type: 'counter',
+    help: 'Processor time that the proxy has used.',
+    labels: [],
+    read: ({ process }) => one(process.cpuSeconds),
+  },
+  {
+    name: 'process_resident_memory_bytes',
+    type: 'gauge',
+    help: 'Memory of the proxy, pages that it shares with others included.',
+    labels: [],
+    read: ({ process }) => one(process.residentBytes),
+  },
+  {
+    name: 'process_start_time_seconds',
+    type: 'gauge',
+    help: 'When the proxy was started.',
+    labels: [],
+    read: ({ process }) => one(process.startSeconds),
+  },
+  {
+    name: 'process_open_fds',
+    type: 'gauge',
+    help: 'Open file descriptors of the proxy.',
+    labels: [],
+    read: ({ process }) => one(process.openFds),
+  },
+  {
+    name: 'process_max_fds',
+    type: 'gauge',
+    help: 'File descriptors that the proxy may have open.',
+    labels: [],
+    read: ({ process }) => one(process.maxFds),
+  },
+];
+
+/** Metrics of each service, and of each of its listeners. */
+export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
+  {
+    name: 'lazy_proxy_workload_state',
+    type: 'gauge',
+    help: '1 for the state that the workload is in, 0 for the others: asleep, waking, awake, failed, unknown.',
+    labels: ['service', 'state'],
+    read: ({ name, report }) =>
+      LIVES.map((state) => ({
+        labels: { service: name, state },
+        value: (report?.life ?? 'unknown') === state ? 1 : 0,
+      })),
+  },
+  {
+    name: 'lazy_proxy_workload_state_seconds_total',
+    type: 'counter',
+    help: 'For how long the workload was in each state since the proxy follows it.',
+    labels: ['service', 'state'],
+    read: ({ name, report }) =>
+      LIVES.map((state) => ({
+        labels: { service: name, state },
+        value: (report?.times[state] ?? 0) / 1_000,
+      })),
+  },
+  {
+    name: 'lazy_proxy_wakes_total',
+    type: 'counter',
+    help: 'Wakes that have ended; result: ready, failed or ended; reason of a failed one: engine, exited, timeout, queue.',
+    labels: ['service', 'result', 'reason'],
+    read: ({ name, report }) =>
+      Object.entries(WAKE_OUTCOMES).map(([outcome, labels]) => ({
+        labels: { service: name, ...labels },
+        value: report?.wakeCounts[outcome as keyof WakeCounts] ?? 0,
+      })),
+  },
+  {
+    name: 'lazy_proxy_sleeps_total',
+    type: 'counter',
+    help: 'How often the workload was stopped; reason: idle, schedule, hub, hand, silence, others, itself.',
+    labels: ['service', 'reason'],
+    read: ({ name, report }) =>
+      // What most services never do takes no line.
+      byLabel('reason', { idle: 0, ...report?.sleeps }, { service: name }),
+  },
+  {
+    name: 'lazy_proxy_clients_waiting',
+    type: 'gauge',
+    help: 'Clients that are held until the service is ready.',
+    labels: ['service'],
+    read: ({ name, report }) => [{ labels: { service: name }, value: report?.waiting ?? 0 }],
+  },
+  {
+    name: 'lazy_proxy_longest_wait_seconds',
+    type: 'gauge',
+    help: 'For how long the first of the waiting clients has been held; 0 where none waits.',
+    labels: ['service'],
+    read: ({ name, report }) => [{ labels: { service: name }, value: (report?.longestWaitMs ?? 0) / 1_000 }],
+  },
+  {
+    name: 'lazy_proxy_listener_up',
+    type: 'gauge',
+    help: '1 where the service listens there, 0 where the port is taken or not bound yet.',
+    labels: ['service', 'listener'],
+    read: eachListener(({ isBound }, labels) => [{ labels, value: isBound ? 1 : 0 }]),
+  },
+  {
+    name: 'lazy_proxy_connections',
+    type: 'gauge',
+    help: 'TCP connections that are open, held ones included.',
+    labels: ['service', 'listener'],
+    read: eachListener(({ active }, labels) => [{ labels, value: active }], 'tcp'),
+  },
+  {
+    name: 'lazy_proxy_connections_accepted_total',
+    type: 'counter',
+    help: 'TCP connections that were let in.',
+    labels: ['service', 'listener'],
+    read: eachListener(({ totals }, labels) => [{ labels, value: totals.accepted }], 'tcp'),
+  },
+  {
+    name: 'lazy_proxy_connections_refused_total',
+    type: 'counter',
+    help: 'TCP connections that were not let in, or closed without an upstream.',
+    labels: ['service', 'listener', 'reason'],
+    read: eachListener(
+      ({ blocked, refused, totals }, labels) =>
+        byLabel('reason', { blocked, timeout: 0, failed: 0, ...refused, ...totals.unserved }, labels),
+      'tcp',
+    ),
+  },
+  {
+    name: 'lazy_proxy_connection_bytes_total',
+    type: 'counter',
+    help: 'Bytes of TCP connections; direction: up to the service, or down to the client.',
+    labels: ['service', 'listener', 'direction'],
+    read: eachListener(
+      ({ totals: { up, down } }, labels) => byLabel('direction', { up, down }, labels),
+      'tcp',
+    ),
+  },
+  {
+    name: 'lazy_proxy_flows',
+    type: 'gauge',
+    help: 'UDP flows, one for each address of a client.',
+    labels: ['service', 'listener'],
+    read: eachListener(({ active }, labels) => [{ labels, value: active }], 'udp'),
+  },
+  {
+    name: 'lazy_proxy_flows_accepted_total',
+    type: 'counter',
+    help: 'UDP flows that were let in.',
+    labels: ['service', 'listener'],
+    read: eachListener(({ totals }, labels) => [{ labels, value: totals.accepted }], 'udp'),
+  },
+  {
+    name: 'lazy_proxy_datagrams_total',
+    type: 'counter',
+    help: 'Datagrams of UDP flows; direction: up from clients, dropped ones included, or down to them.',
+    labels: ['service', 'listener', 'direction'],
+    read: eachListener(
+      ({ totals: { up, down } }, labels) => byLabel('direction', { up, down }, labels),
+      'udp',
+    ),
+  },
+  {
+    name: 'lazy_proxy_datagrams_dropped_total',
+    type: 'counter',
+    help: 'Datagrams that were dropped.',
+    labels: ['service', 'listener', 'reason'],
+    read: eachListener(
+      ({ dropped }, labels) => byLabel('reason', { 'not-ready': 0, ...dropped }, labels),
+      'udp',
+    ),
+  },
+];
+
+function one(value: number | undefined): readonly Sample[] {
+  return value === undefined ? [] : [{ labels: {}, value }];
+}
+
+function byLabel(
+  label: string,
+  values: Readonly<Record<string, number>>,
+  labels: Readonly<Record<string, string>> = {},
+): readonly Sample[] {
+  return Object.entries(values).map(([name, value]) => ({ labels: { ...labels, [label]: name }, value }));
+}
+
+function eachListener(
+  read: (figures: ListenerFigures, labels: Readonly<Record<string, string>>) => readonly Sample[],
+  only?: 'tcp' | 'udp',
+): (figures: ServiceFigures) => readonly Sample[] {
+  return ({ name, listeners }) =>
+    listeners.flatMap((figures) => {
+      const { listener } = figures;
+      if (only !== undefined && listener.protocol !== only) return [];
+      const where = `${formatListenAddress(listener)}/${listener.protocol}`;
+      return read(figures, { service: name, listener: where });
+    });
+}
+
+function renderHistogram(
+  name: string,
+  { bounds, counts, sum }: Histogram,
+  labels: Readonly<Record<string, string>>,
+): readonly Sample[] {
+  let total = 0;
+  const buckets = [...counts].map((count, bucket) => {
+    total += count;
+    const le = bucket < bounds.length ? String(bounds[bucket]) : '+Inf';
+    return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: total };
+  });
+  return [
+    ...buckets,
+    { metricName: `${name}_sum`, labels, value: sum },
+    { metricName: `${name}_count`, labels, value: total },
+  ];
+}

@@ -1,0 +1,132 @@
+/** `GET /metrics` of a proxy as it runs. */
+import { once } from 'node:events';
+import { describe, expect, test } from 'vitest';
+import { startApiProxy } from '../support/api-proxy.ts';
+import { freePort } from '../support/free-ports.ts';
+import { readMetrics } from '../support/metrics-text.ts';
+import { ending, Sockets } from '../support/sockets.ts';
+
+/** Answers with as much as it was sent. */
+const ECHO = 'require("node:net").createServer((c) => c.pipe(c)).listen(process.env.PORT, "127.0.0.1")';
+
+describe('the metrics of a proxy', () => {
+  const start = async (status = '') => {
+    const [port, bad, udp, target] = [await freePort(), await freePort(), await freePort(), await freePort()];
+    const services = `
+  app:
+    command: [${process.execPath}, -e, '${ECHO}']
+    env: { PORT: "${target}" }
+    ports: ["127.0.0.1:${port}:${target}"]
+  bad: { command: [sh, -c, "exit 3"], ports: ["127.0.0.1:${bad}:${target}"] }
+  closed: { command: [sleep, "60"], allow_list: [10.9.8.7], ports: ["127.0.0.1:${await freePort()}:${target}"] }
+  dns: { command: [sleep, "60"], udp_ports: ["127.0.0.1:${udp}:${target}"] }
+`;
+    const started = await startApiProxy(services, { status });
+    return {
+      ...{ ...started, port, bad, services, listener: `127.0.0.1:${port}/tcp` },
+      scrape: async () => readMetrics((await started.ask('/metrics')).body),
+    };
+  };
+  const NAME = 'app';
+
+  test('count what is served, in bytes and in connections', async () => {
+    const { scrape, port, listener } = await start();
+    const sockets = new Sockets();
+    const of = { service: NAME, listener };
+    const before = await scrape();
+    expect(before.value('lazy_proxy_workload_state', { service: NAME, state: 'asleep' })).toBe(1);
+    expect(before.value('lazy_proxy_connections_accepted_total', of)).toBe(0);
+    const client = await sockets.connect(port);
+    client.write('hello');
+    await once(client, 'data');
+    const during = await scrape();
+    expect(during.value('lazy_proxy_workload_state', { service: NAME, state: 'awake' })).toBe(1);
+    expect(during.value('lazy_proxy_workload_state', { service: NAME, state: 'asleep' })).toBe(0);
+    expect(during.value('lazy_proxy_connections', of)).toBe(1);
+    expect(during.value('lazy_proxy_connection_bytes_total', { ...of, direction: 'up' })).toBe(5);
+    const woken = { service: NAME, result: 'ready', reason: '' };
+    expect(during.value('lazy_proxy_wakes_total', woken)).toBe(1);
+    for (const phase of ['queue', 'engine', 'health', 'port', 'all'])
+      expect(during.value('lazy_proxy_wake_duration_seconds_count', { phase }), phase).toBe(1);
+    expect(during.value('lazy_proxy_client_held_seconds_count', { result: 'served' })).toBe(1);
+    client.end();
+    await ending(client);
+    let after = during;
+    while (after.value('lazy_proxy_connections', of) !== 0) after = await scrape();
+    for (const direction of ['up', 'down'])
+      expect(after.value('lazy_proxy_connection_bytes_total', { ...of, direction }), direction).toBe(5);
+    expect(after.value('lazy_proxy_connections_accepted_total', of)).toBe(1);
+    await sockets.close();
+  });
+
+  test('count a wake that has failed by its reason, and the client that got nothing', async () => {
+    const { scrape, bad } = await start();
+    const sockets = new Sockets();
+    const failed = { service: 'bad', result: 'failed', reason: 'exited' };
+    expect((await scrape()).value('lazy_proxy_wakes_total', failed)).toBe(0);
+    await ending(await sockets.connect(bad));
+    const after = await scrape();
+    expect(after.value('lazy_proxy_wakes_total', failed)).toBe(1);
+    expect(after.value('lazy_proxy_workload_state', { service: 'bad', state: 'failed' })).toBe(1);
+    expect(
+      after.value('lazy_proxy_connections_refused_total', {
+        ...{ service: 'bad', listener: `127.0.0.1:${bad}/tcp`, reason: 'failed' },
+      }),
+    ).toBe(1);
+    expect(after.value('lazy_proxy_client_held_seconds_count', { result: 'refused' })).toBe(1);
+    await sockets.close();
+  });
+
+  test('show how long a client has waited by now', async () => {
+    const port = await freePort();
+    const { ask } = await startApiProxy(
+      `  slow: { command: [sleep, "60"], ports: ["127.0.0.1:${port}:${await freePort()}"] }\n`,
+    );
+    const sockets = new Sockets();
+    await sockets.connect(port);
+    const read = async (name: string) =>
+      readMetrics((await ask('/metrics')).body).value(name, { service: 'slow' }) ?? 0;
+    while ((await read('lazy_proxy_clients_waiting')) === 0);
+    const first = await read('lazy_proxy_longest_wait_seconds');
+    expect(await read('lazy_proxy_longest_wait_seconds')).toBeGreaterThan(first);
+    await sockets.close();
+    while ((await read('lazy_proxy_clients_waiting')) > 0);
+    expect(await read('lazy_proxy_longest_wait_seconds')).toBe(0);
+  });
+
+  test('tell of changes of the file that were applied, and of those that were refused', async () => {
+    const { scrape, reload, services } = await start();
+    const read = async () => {
+      const metrics = await scrape();
+      return [
+        metrics.value('lazy_proxy_config_generation'),
+        metrics.value('lazy_proxy_config_refused'),
+        metrics.value('lazy_proxy_config_reloads_total', { result: 'applied' }),
+        metrics.value('lazy_proxy_config_reloads_total', { result: 'refused' }),
+      ];
+    };
+    expect(await read()).toEqual([1, 0, 0, 0]);
+    reload('  wrong: { ports: ["80:http"] }\n');
+    expect(await read()).toEqual([1, 1, 0, 1]);
+    reload(`${services}  more: { command: [sleep, "60"], cron_start: "30 8 * * *" }\n`);
+    expect(await read()).toEqual([2, 0, 1, 1]);
+  });
+
+  test('need the token where protect is on', async () => {
+    const { ask } = await start(', token: s3cret, protect: true');
+    const { status, headers } = await ask('/metrics');
+    expect([status, headers['www-authenticate']]).toEqual([401, 'Bearer']);
+    const shown = await ask('/metrics', { headers: { authorization: 'Bearer s3cret' } });
+    expect([shown.status, shown.headers['content-type']]).toEqual([
+      200,
+      'text/plain; version=0.0.4; charset=utf-8',
+    ]);
+  });
+
+  test('are read, not changed', async () => {
+    const { ask } = await start();
+    const { status, headers } = await ask('/metrics', { method: 'POST' });
+    expect([status, headers.allow]).toEqual([405, 'GET, HEAD']);
+    expect((await ask('/nothing')).body).toContain('/metrics');
+  });
+});
