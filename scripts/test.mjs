@@ -14,6 +14,7 @@ import { findExisting, openEngine } from './engine.mjs';
 import { ensureInstalled, ROOT } from './ensure-installed.mjs';
 import { prepareKubernetes } from './kubernetes.mjs';
 import { reportLeftOut } from './left-out.mjs';
+import { preparePromtool } from './promtool.mjs';
 import { runCommand, signalStatus } from './run-command.mjs';
 import { runVitestProjects } from './vitest-projects.mjs';
 
@@ -61,7 +62,9 @@ async function runTestsAndChecks(kubernetes) {
   // Both keep one core busy, as a rule.
   if (only === undefined) await Promise.all([runChecks(), runStep('model tests', runModelTests)]);
   const browser = only === undefined ? prepareBrowser({ signal, announce }) : undefined;
+  const promtool = only === undefined ? preparePromtool({ signal, announce }) : undefined;
   const built = await runStep('build', () => runBuild({ signal }));
+  if (promtool !== undefined) await runStep('promtool', () => reportPromtool(promtool));
   if (only === undefined) await runStep('unit tests', () => runTests(['unit'], { name: 'unit' }));
   if (!built) return console.log('the tests of the program did not run: they need the build');
   if (browser !== undefined)
@@ -90,6 +93,17 @@ async function runBrowserTests(browser) {
   if (reason === undefined) return await runTests(['browser'], { name: 'browser' });
   const remedy = 'install Chromium as /usr/bin/chromium, or run this on Debian as root, which installs it';
   return reportLeftOut('browser tests', { reason, remedy, wasAskedFor: false });
+}
+
+/**
+ * Without it the unit tests leave out what it checks.
+ * @param {ReturnType<typeof preparePromtool>} promtool
+ */
+async function reportPromtool(promtool) {
+  const reason = await promtool;
+  if (reason === undefined) return 'is there';
+  const remedy = 'install promtool, or run this on Debian as root, which installs it';
+  return reportLeftOut('checks by promtool', { reason, remedy, wasAskedFor: false });
 }
 
 function runModelTests() {

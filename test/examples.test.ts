@@ -160,7 +160,9 @@ describe('examples', () => {
   test('are all there', () => {
     expect(folders.length).toBeGreaterThan(15);
     expect(composeFolders).toEqual(
-      folders.filter((folder) => !['github-actions', 'kubernetes', 'quickstart', 'systemd'].includes(folder)),
+      folders.filter(
+        (folder) => !['github-actions', 'kubernetes', 'monitoring', 'quickstart', 'systemd'].includes(folder),
+      ),
     );
   });
 

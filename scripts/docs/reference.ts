@@ -19,6 +19,21 @@ import {
   type SettingName,
   type SettingSpec,
 } from '../../src/config/settings.ts';
+import { PROXY_FAMILIES, SERVICE_FAMILIES } from '../../src/status/metrics/families.ts';
+
+const METRIC_GROUPS = [
+  { title: 'The proxy', families: PROXY_FAMILIES, common: [] },
+  {
+    title: 'A service',
+    families: SERVICE_FAMILIES.filter(({ labels }) => !labels.includes('listener')),
+    common: ['service'],
+  },
+  {
+    title: 'A listener',
+    families: SERVICE_FAMILIES.filter(({ labels }) => labels.includes('listener')),
+    common: ['service', 'listener'],
+  },
+] as const;
 
 /** A group goes from its first field to the next group's, so that a new field has one by its place in FIELDS. */
 const FIELD_GROUPS: readonly { readonly title: string; readonly first: FieldName }[] = [
@@ -100,6 +115,7 @@ export function renderReference(): Readonly<Record<string, string>> {
     settings: [...SETTING_GROUPS.map(renderSettingGroup), renderFixed()].join('\n\n'),
     labels: renderLabels(),
     variables: renderVariables(),
+    metrics: METRIC_GROUPS.map(renderMetricGroup).join('\n\n'),
   };
 }
 
@@ -113,6 +129,17 @@ export function fillPage(page: string, sections: Readonly<Record<string, string>
       return `${begin}\n${section}\n\n${end}`;
     },
   );
+}
+
+function renderMetricGroup({ title, families, common }: (typeof METRIC_GROUPS)[number]): string {
+  const names: readonly string[] = common;
+  const rows = families.map(({ name, type, help, labels }) => {
+    const own = labels.filter((label) => !names.includes(label)).map((label) => `\`${label}\``);
+    return [`\`${name}\``, type, own.join(', '), help];
+  });
+  const all = names.map((name) => `\`${name}\``).join(' and ');
+  const note = names.length === 0 ? '' : `All have the label${names.length > 1 ? 's' : ''} ${all}.\n\n`;
+  return `### ${title}\n\n${note}${renderTable(['metric', 'type', 'labels', 'what it tells'], rows)}`;
 }
 
 function renderFieldGroup({ title, first }: (typeof FIELD_GROUPS)[number], index: number): string {

@@ -42,14 +42,14 @@ export const PROXY_FAMILIES: readonly Family<ProxyFigures>[] = [
   {
     name: 'lazy_proxy_build_info',
     type: 'gauge',
-    help: 'Always 1; the labels name the version of the program and of Node.js.',
-    labels: ['version', 'node_version'],
-    read: ({ version, nodeVersion }) => [{ labels: { version, node_version: nodeVersion }, value: 1 }],
+    help: 'Always 1; the labels name the versions of the proxy and of Node.js.',
+    labels: ['version', 'node'],
+    read: ({ version, nodeVersion }) => [{ labels: { version, node: nodeVersion }, value: 1 }],
   },
   {
     name: 'lazy_proxy_relay_info',
     type: 'gauge',
-    help: 'Always 1; the label says how new TCP connections are relayed: splice or stream.',
+    help: 'Always 1; how new TCP connections are relayed: splice or stream.',
     labels: ['kind'],
     read: ({ relay }) => [{ labels: { kind: relay }, value: 1 }],
   },
@@ -63,12 +63,12 @@ export const PROXY_FAMILIES: readonly Family<ProxyFigures>[] = [
   {
     name: 'lazy_proxy_config_generation',
     type: 'gauge',
-    help: 'How often a configuration that changed something was put in force; the start is the first.',
+    help: 'How often a changed configuration was put in force; 1 at the start.',
     labels: [],
     read: ({ config }) => one(config.generation),
   },
   {
-    name: 'lazy_proxy_config_last_change_timestamp_seconds',
+    name: 'lazy_proxy_config_changed_timestamp_seconds',
     type: 'gauge',
     help: 'When the configuration in force was last changed.',
     labels: [],
@@ -77,21 +77,21 @@ export const PROXY_FAMILIES: readonly Family<ProxyFigures>[] = [
   {
     name: 'lazy_proxy_config_refused',
     type: 'gauge',
-    help: '1 while the configuration file has mistakes, and the last good one stays in force.',
+    help: '1 while the configuration file is refused: the last good one counts.',
     labels: [],
     read: ({ config }) => one(config.isRefused ? 1 : 0),
   },
   {
     name: 'lazy_proxy_config_reloads_total',
     type: 'counter',
-    help: 'Changes of the configuration file since the start; result: applied or refused.',
+    help: 'Changes of the configuration file, by what became of them.',
     labels: ['result'],
     read: ({ config: { applied, refused } }) => byLabel('result', { applied, refused }),
   },
   {
     name: 'lazy_proxy_engine_up',
     type: 'gauge',
-    help: '1 while the engine answers; engine: docker, swarm or kubernetes, where it is used.',
+    help: '1 while the engine answers; of engines that are used.',
     labels: ['engine'],
     read: ({ engines }) =>
       engines.map(({ engine, answers }) => ({ labels: { engine }, value: answers ? 1 : 0 })),
@@ -99,7 +99,7 @@ export const PROXY_FAMILIES: readonly Family<ProxyFigures>[] = [
   {
     name: 'lazy_proxy_engine_call_duration_seconds',
     type: 'histogram',
-    help: 'How long calls of an engine took, failed ones too; of an event stream, its beginning.',
+    help: 'How long calls of the engine took, failed ones included.',
     labels: ['engine', 'call'],
     read: ({ calls }) =>
       calls.flatMap(({ engine, call, seconds }) =>
@@ -109,7 +109,7 @@ export const PROXY_FAMILIES: readonly Family<ProxyFigures>[] = [
   {
     name: 'lazy_proxy_engine_call_errors_total',
     type: 'counter',
-    help: 'Calls of an engine that failed.',
+    help: 'Calls of the engine that failed.',
     labels: ['engine', 'call'],
     read: ({ calls }) =>
       calls.map(({ engine, call, errors }) => ({ labels: { engine, call }, value: errors })),
@@ -117,7 +117,7 @@ export const PROXY_FAMILIES: readonly Family<ProxyFigures>[] = [
   {
     name: 'lazy_proxy_wake_duration_seconds',
     type: 'histogram',
-    help: 'How long wakes that worked took, by phase: queue, engine, health, port, and all of them together.',
+    help: 'How long wakes that worked took, by phase.',
     labels: ['phase'],
     read: ({ wakeSeconds }) =>
       Object.entries(wakeSeconds).flatMap(([phase, seconds]) =>
@@ -127,7 +127,7 @@ export const PROXY_FAMILIES: readonly Family<ProxyFigures>[] = [
   {
     name: 'lazy_proxy_client_held_seconds',
     type: 'histogram',
-    help: 'How long clients were held until their service was ready; result: served, refused, or left.',
+    help: 'How long clients were held while their service woke, by how it ended.',
     labels: ['result'],
     read: ({ heldSeconds }) =>
       Object.entries(heldSeconds).flatMap(([result, seconds]) =>
@@ -171,12 +171,12 @@ export const PROXY_FAMILIES: readonly Family<ProxyFigures>[] = [
   },
 ];
 
-/** Metrics of each service, and of each of its listeners. */
+/** Metrics of each service, and, where they have the label `listener`, of each of its listeners. */
 export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
   {
     name: 'lazy_proxy_workload_state',
     type: 'gauge',
-    help: '1 for the state that the workload is in, 0 for the others: asleep, waking, awake, failed, unknown.',
+    help: '1 for the state that the workload is in, 0 for the others.',
     labels: ['service', 'state'],
     read: ({ name, report }) =>
       LIVES.map((state) => ({
@@ -198,7 +198,7 @@ export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
   {
     name: 'lazy_proxy_wakes_total',
     type: 'counter',
-    help: 'Wakes that have ended; result: ready, failed or ended; reason of a failed one: engine, exited, timeout, queue.',
+    help: 'Wakes that have ended, by how, and failed ones by why.',
     labels: ['service', 'result', 'reason'],
     read: ({ name, report }) =>
       Object.entries(WAKE_OUTCOMES).map(([outcome, labels]) => ({
@@ -209,10 +209,10 @@ export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
   {
     name: 'lazy_proxy_sleeps_total',
     type: 'counter',
-    help: 'How often the workload was stopped; reason: idle, schedule, hub, hand, silence, others, itself.',
+    help: 'How often the workload was put to sleep, or stopped otherwise, by why.',
     labels: ['service', 'reason'],
     read: ({ name, report }) =>
-      // What most services never do takes no line.
+      // What a service never does takes no line.
       byLabel('reason', { idle: 0, ...report?.sleeps }, { service: name }),
   },
   {
@@ -225,14 +225,14 @@ export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
   {
     name: 'lazy_proxy_longest_wait_seconds',
     type: 'gauge',
-    help: 'For how long the first of the waiting clients has been held; 0 where none waits.',
+    help: 'For how long the first of them has been held; 0 where there is none.',
     labels: ['service'],
     read: ({ name, report }) => [{ labels: { service: name }, value: (report?.longestWaitMs ?? 0) / 1_000 }],
   },
   {
     name: 'lazy_proxy_listener_up',
     type: 'gauge',
-    help: '1 where the service listens there, 0 where the port is taken or not bound yet.',
+    help: '1 where the service listens there, 0 where the port is not bound.',
     labels: ['service', 'listener'],
     read: eachListener(({ isBound }, labels) => [{ labels, value: isBound ? 1 : 0 }]),
   },
@@ -253,7 +253,7 @@ export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
   {
     name: 'lazy_proxy_connections_refused_total',
     type: 'counter',
-    help: 'TCP connections that were not let in, or closed without an upstream.',
+    help: 'TCP connections that were not let in, or closed unserved, by why.',
     labels: ['service', 'listener', 'reason'],
     read: eachListener(
       ({ blocked, refused, totals }, labels) =>
@@ -264,7 +264,7 @@ export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
   {
     name: 'lazy_proxy_connection_bytes_total',
     type: 'counter',
-    help: 'Bytes of TCP connections; direction: up to the service, or down to the client.',
+    help: 'Bytes of TCP connections.',
     labels: ['service', 'listener', 'direction'],
     read: eachListener(
       ({ totals: { up, down } }, labels) => byLabel('direction', { up, down }, labels),
@@ -288,7 +288,7 @@ export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
   {
     name: 'lazy_proxy_datagrams_total',
     type: 'counter',
-    help: 'Datagrams of UDP flows; direction: up from clients, dropped ones included, or down to them.',
+    help: 'Datagrams of UDP flows, dropped ones included.',
     labels: ['service', 'listener', 'direction'],
     read: eachListener(
       ({ totals: { up, down } }, labels) => byLabel('direction', { up, down }, labels),
@@ -298,7 +298,7 @@ export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
   {
     name: 'lazy_proxy_datagrams_dropped_total',
     type: 'counter',
-    help: 'Datagrams that were dropped.',
+    help: 'Datagrams that were dropped, by why.',
     labels: ['service', 'listener', 'reason'],
     read: eachListener(
       ({ dropped }, labels) => byLabel('reason', { 'not-ready': 0, ...dropped }, labels),
