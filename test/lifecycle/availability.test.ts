@@ -107,6 +107,24 @@ describe('availability', () => {
       expect(bench.backend.calls).toEqual([]);
     });
 
+    test('says anew why it is refused when the workload rests in another way', async () => {
+      bench.add(service, STOPPED);
+      expect(await reasonOf(await come())).toContain('it is asleep');
+      bench.backend.tell(KEY, PAUSED);
+      expect(await reasonOf(await come())).toContain('it is paused');
+    });
+
+    test('refuses a client at once when somebody else has stopped what was woken by hand', async () => {
+      automate();
+      const controller = bench.add(service, STOPPED);
+      controller
+        .hold('by hand', { keeper: { kind: 'hand', untilMs: bench.clock.nowMs() + 60_000 } })
+        .release();
+      await bench.until(() => controller.state.kind === 'ready');
+      bench.backend.tell(KEY, { ...STOPPED, stoppedBy: 'others' });
+      expect((await come()).outcome).toBe('asleep');
+    });
+
     test('says that the start of somebody else has failed', async () => {
       bench.add(service, STARTING);
       bench.backend.tell(KEY, { ...STOPPED, detail: 'exit code 3' });

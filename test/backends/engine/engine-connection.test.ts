@@ -172,7 +172,7 @@ test('the stream is asked for the events of the last two seconds, too', async ()
   expect(beforeMs - Number(since) * 1_000).toBeGreaterThanOrEqual(1_900);
 });
 
-test('the proxy does not look at its own networks for the event of another container', async () => {
+test('the proxy does not look at its own networks for events of another container', async () => {
   const bench = await setUp();
   const { engine, proxy } = bench;
   const own = new RegExp(`^GET /containers/${proxy.id}/json`);
@@ -182,6 +182,7 @@ test('the proxy does not look at its own networks for the event of another conta
   engine.forget();
   const other = engine.create('other', { status: 'running' });
   engine.attach(other, 'n1');
+  engine.detach(other, 'n1');
   await engine.quiet();
   expect(engine.count(own)).toBe(0);
 });
