@@ -1,15 +1,10 @@
 import { escapeText } from '../../model/escape-text.ts';
 import { maskUrls } from '../../model/show-url.ts';
+import { widthOf } from '../../model/text-width.ts';
 
 const MAX_LINE_CHARACTERS = 160;
 /** A tab ends at a multiple of this. The terminal's own tab stops would depend on what is printed before the line. */
 const TAB_COLUMNS = 4;
-
-/** Ideographs, kana, Hangul, full-width forms and pictures: each takes two columns. */
-const WIDE =
-  /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]/u;
-/** Marks that stand on the character before them. */
-const NARROW = /[\p{Mn}\p{Me}]/u;
 
 /** Shows a place: two lines, undefined where the text has no such line or it has more than 160 characters. */
 export type RenderCaret = (place: { readonly line: number; readonly column: number }) => string | undefined;
@@ -42,9 +37,4 @@ function showSource(part: string, from: number): { readonly text: string; readon
     columns += shown === char ? widthOf(char) : shown.length;
   }
   return { text, columns };
-}
-
-function widthOf(char: string): number {
-  if (NARROW.test(char)) return 0;
-  return WIDE.test(char) ? 2 : 1;
 }

@@ -1,0 +1,217 @@
+/**
+ * A running proxy as commands see it. Input: what was typed, the environment and the file, as `run` reads them. Output: where its
+ * status server is, and what its API answers. Guarantees: a refusal is an error with the proxy's own words.
+ */
+import { readFile } from 'node:fs/promises';
+import { parseEnvironment } from '../config/environment.ts';
+import type { FileConfig } from '../config/file.ts';
+import { readSettings } from '../config/read/read-settings.ts';
+import { resolveSettings } from '../config/resolve-settings.ts';
+import { TOKEN_VARIABLE } from '../config/settings.ts';
+import { isMapping } from '../config/values/parsed.ts';
+import { readYaml } from '../config/yaml/read-yaml.ts';
+import type { Settings } from '../model/settings.ts';
+import { configCandidates, describeConfigPath } from '../sources/config-candidates.ts';
+import { describeReadError, readConfigFile } from '../sources/read-config-file.ts';
+import type { Clock } from '../system/clock.ts';
+import { EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
+import { messageOf } from '../system/message-of.ts';
+import { requestUrl } from '../system/net/http-client.ts';
+import type { ProgramIo } from '../system/program-io.ts';
+
+const TIMEOUT_MS = 10_000;
+/** The configuration of 100,000 services has less. */
+const MAX_ANSWER_BYTES = 512 * 1_024 * 1_024;
+const MAX_SHOWN_CHARACTERS = 100;
+
+/** The flags of all commands that ask a running proxy. */
+export interface ProxyFlags {
+  /** Where its status server is; undefined = as `run` would have it. */
+  readonly url?: string | undefined;
+  readonly token?: string | undefined;
+  readonly config?: string | undefined;
+  readonly statusPort?: number | undefined;
+}
+
+export type CommandIo = ProgramIo & { readonly clock: Clock };
+
+/** The proxy has answered, and says no. */
+export class ProxyRefusal extends Error {
+  readonly code = 'proxy-refusal';
+  readonly status: number;
+  /** Members of the answer beside the message. */
+  readonly members: Readonly<Record<string, unknown>>;
+
+  constructor(status: number, message: string, members: Readonly<Record<string, unknown>>) {
+    super(message);
+    this.status = status;
+    this.members = members;
+  }
+}
+
+/** What a command that asks a proxy is given. */
+export interface CommandParts {
+  readonly proxy: RunningProxy;
+  readonly io: CommandIo;
+}
+
+/** Asks the API of a running proxy. */
+export class RunningProxy {
+  /** Where its status server is, without a slash at the end. */
+  readonly url: string;
+  readonly #token: string | undefined;
+  readonly #clock: Clock;
+
+  constructor(url: string, options: { readonly token: string | undefined; readonly clock: Clock }) {
+    this.url = url;
+    this.#token = options.token;
+    this.#clock = options.clock;
+  }
+
+  /** Headers that show the token, where there is one. */
+  get headers(): Readonly<Record<string, string>> {
+    return this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
+  }
+
+  /** All of one service. As `get`; in a path some reverse proxies decode a slash. */
+  getService(name: string, query = ''): Promise<unknown> {
+    return this.get(`/api/services?service=${encodeURIComponent(name)}${query}`);
+  }
+
+  /** @throws ProxyRefusal with the proxy's words; another error where no proxy answers. */
+  get(path: string): Promise<unknown> {
+    return this.#ask('GET', path);
+  }
+
+  /** As `get`. */
+  post(path: string): Promise<unknown> {
+    return this.#ask('POST', path);
+  }
+
+  async #ask(method: 'GET' | 'POST', path: string): Promise<unknown> {
+    const answer = await requestUrl(`${this.url}${path}`, {
+      ...{ method, clock: this.#clock, deadlineMs: TIMEOUT_MS, maxBodyBytes: MAX_ANSWER_BYTES },
+      headers: this.headers,
+    }).catch((error: unknown) => {
+      throw new Error(`no proxy answers at ${this.url}: ${messageOf(error)}`, { cause: error });
+    });
+    const text = answer.body.toString();
+    const json = readJson(text);
+    if (answer.status === 200 && json !== undefined) return json;
+    if (isMapping(json) && typeof json['detail'] === 'string')
+      throw new ProxyRefusal(answer.status, addAdvice(answer.status, json['detail']), json);
+    const shown = text.trim().slice(0, MAX_SHOWN_CHARACTERS);
+    throw new Error(
+      `what answers at ${this.url} is no lazy-proxy with an API: it says ${answer.status}: ${shown}`,
+    );
+  }
+}
+
+function addAdvice(status: number, detail: string): string {
+  return status === 401 ? `${detail}; give it by --token or ${TOKEN_VARIABLE}` : detail;
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Finds the proxy that the flags mean: at `--url`, or where `run` would put its status server. Then the token is the one that the
+ * settings name, too: it goes to the server that they name. Undefined where the status server is off.
+ * @throws where the URL is none.
+ */
+export async function findProxy(flags: ProxyFlags, io: CommandIo): Promise<RunningProxy | undefined> {
+  const { clock, env } = io;
+  const given = flags.token ?? (env[TOKEN_VARIABLE]?.trim() || undefined);
+  if (flags.url !== undefined) return new RunningProxy(readUrl(flags.url), { token: given, clock });
+  const settings = await readOwnSettings(flags, io);
+  const url = statusUrl(settings);
+  if (url === undefined) return undefined;
+  const token = given ?? settings.access.token ?? (await readTokenFile(settings.access.tokenFile));
+  return new RunningProxy(url, { token, clock });
+}
+
+/**
+ * Runs what asks a proxy. Exit status: what it returns; 1 where the proxy refuses; 2 where none answers.
+ * @param options.refused in place of 1.
+ */
+export async function withProxy(
+  flags: ProxyFlags,
+  io: CommandIo,
+  options: { readonly run: (proxy: RunningProxy) => Promise<number>; readonly refused?: number },
+): Promise<number> {
+  try {
+    const proxy = await findProxy(flags, io);
+    if (proxy !== undefined) return await options.run(proxy);
+    io.stderr('lazy-proxy: the status server is off, so no proxy can be asked; --url names another one');
+    return EXIT_UNUSABLE;
+  } catch (error) {
+    io.stderr(`lazy-proxy: ${messageOf(error)}`);
+    return error instanceof ProxyRefusal ? (options.refused ?? EXIT_PROBLEMS) : EXIT_UNUSABLE;
+  }
+}
+
+/** The settings that `run` would have, as far as file, environment and flags tell. */
+export async function readOwnSettings(
+  flags: Pick<ProxyFlags, 'config' | 'statusPort'>,
+  { env, cwd, stderr, clock }: CommandIo,
+): Promise<Settings> {
+  const { environment } = parseEnvironment(env);
+  const candidates = configCandidates({ flag: flags.config, env, cwd });
+  const file = await readFileSettings(candidates, { clock, cwd, stderr });
+  return resolveSettings({ file, environment, flags: { statusPort: flags.statusPort } }).settings;
+}
+
+/** Undefined where the status server is off. */
+export function statusUrl({ status }: Settings): string | undefined {
+  return status === 'off' ? undefined : `http://${reachableHost(status.address)}:${status.port}`;
+}
+
+/**
+ * What the file says about settings, and no more: a check every few seconds must not cost a whole validation. A file
+ * that can't be read says nothing, and the check goes on: the proxy itself may still run on what it said before.
+ */
+async function readFileSettings(
+  { named, candidates }: ReturnType<typeof configCandidates>,
+  { clock, cwd, stderr }: { readonly clock: Clock } & Pick<ProgramIo, 'cwd' | 'stderr'>,
+): Promise<FileConfig | undefined> {
+  for (const path of named === undefined ? candidates : [named.path]) {
+    const options = { named: named !== undefined, clock };
+    const text = await readConfigFile(path, options).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT')
+        stderr(`lazy-proxy: ${describeConfigPath(path, cwd)} ${describeReadError(error)}`);
+      return undefined;
+    });
+    if (text === undefined) continue;
+    const { root, locate } = readYaml({ text, file: path });
+    if (!isMapping(root)) return undefined;
+    return { file: path, services: [], defaults: {}, settings: readSettings(root, locate).settings };
+  }
+  return undefined;
+}
+
+/** The address to connect to: a server that listens on any address is asked on the loopback, since not every system connects to "any". */
+function reachableHost(address: Exclude<Settings['status'], 'off'>['address']): string {
+  if (address === '' || address === '0.0.0.0') return '127.0.0.1';
+  if (address === '::') return '[::1]';
+  return address.includes(':') ? `[${address}]` : address;
+}
+
+/** Who may not read the file has no token, and the proxy will say what it needs one for. */
+async function readTokenFile(path: string | undefined): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  const text = await readFile(path, 'utf8').catch(() => '');
+  return text.trim() || undefined;
+}
+
+/** @throws where it is no address of a web server. */
+function readUrl(text: string): string {
+  const isWeb = URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+  if (!isWeb) throw new Error(`--url ${JSON.stringify(text)} is no URL such as http://localhost:8080`);
+  const { origin, pathname } = new URL(text);
+  return `${origin}${pathname}`.replace(/\/+$/, '');
+}
