@@ -22,6 +22,13 @@ const io: ProgramIo = {
   env: process.env,
   cwd: process.cwd(),
   isTerminal: process.stdout.isTTY === true,
+  ...(process.stdout.isTTY === true && {
+    terminal: {
+      columns: () => process.stdout.columns || 80,
+      rows: () => process.stdout.rows || 24,
+      write: (text: string) => void process.stdout.write(text),
+    },
+  }),
   stdout: (line) => writeLine(escapeText(line)),
   stderr: (line) => writeError(escapeText(line)),
   settleOutput,

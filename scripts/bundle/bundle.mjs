@@ -17,8 +17,11 @@ const SOURCE = path.join(ROOT, 'src');
 /** Each becomes a bundle at its own place: the program, and what it runs in processes and threads of their own. Those that don't exist are skipped. */
 const ENTRIES = ['main.ts', 'sources/config-process.ts', 'relay/splice/thread/relay-thread.ts'];
 
+/** Commands that the proxy itself never runs. */
+const COMMANDS = ['status', 'explain', 'diff'].map((name) => `cli/${name}.ts`);
+
 /** Entries too, which the program imports when somebody first needs them. */
-const CHUNKS = ['proxy/open-api.ts', 'proxy/open-metrics.ts'];
+const CHUNKS = ['proxy/open-api.ts', 'proxy/open-metrics.ts', ...COMMANDS];
 
 /** Loaded when first used, each from a file of its own: a proxy may live without ever needing them. */
 const LAZY_PACKAGES = ['cron-parser', 'yaml'];

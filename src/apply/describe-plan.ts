@@ -16,7 +16,11 @@ export function describePlan(plan: Plan, isBound: (listener: ListenerSpec) => bo
   return rest > 0 ? `${named.join('; ')}; and ${rest} more` : named.join('; ');
 }
 
-function describeChange(change: Change, isBound: (listener: ListenerSpec) => boolean): string {
+/** One change, as the log tells it. */
+export function describeChange(
+  change: Change,
+  isBound: (listener: ListenerSpec) => boolean = () => true,
+): string {
   switch (change.kind) {
     case 'add-service':
       return `service ${change.service.name} added`;

@@ -1,12 +1,13 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ENVIRONMENT_LOG_FORMATS, ENVIRONMENT_LOG_LEVELS } from '../config/environment.ts';
-import { FLAGS, type FlagSpec, type SettingsFlags } from '../config/settings.ts';
+import { FLAGS, type FlagSpec, type SettingsFlags, TOKEN_VARIABLE } from '../config/settings.ts';
 import { suggestNearest } from '../config/values/suggest.ts';
 import { systemClock } from '../system/clock.ts';
-import { EXIT_OK } from '../system/exit-codes.ts';
+import { EXIT_OK, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import type { LogFormat, LogLevel } from '../system/log/logger.ts';
 import type { ProgramIo } from '../system/program-io.ts';
 import { holdYoungGeneration } from '../system/young-generation.ts';
+import type { CommandParts, ProxyFlags } from './running-proxy.ts';
 import { readVersion } from './version.ts';
 
 const EXAMPLES = `
@@ -18,6 +19,8 @@ Examples:
   lazy-proxy print-effective-config --show-origin
   lazy-proxy run --backend kubernetes            wake Deployments and StatefulSets
   lazy-proxy healthcheck                         ask the proxy on this machine whether it is well
+  lazy-proxy status                              what a running proxy does; explain db: all of one service
+  lazy-proxy diff new.yaml                       what it would change if it read this file
 `;
 
 const HEALTHCHECK_HELP = `
@@ -30,6 +33,15 @@ const SCHEMA_HELP = `
 Save it beside the file, and name it in the file's first line:
   lazy-proxy schema > lazy-proxy.schema.json
   # yaml-language-server: $schema=./lazy-proxy.schema.json
+`;
+
+const PROXY_HELP = `
+Without --url the proxy is found as healthcheck finds it: on this machine, where flags, environment and file say that the
+status server listens. `;
+const PROXY_STATUSES = `Exit status: 0 done, 1 the proxy refuses, 2 no proxy answers.
+`;
+const DIFF_HELP = `Exit status: 0 nothing, 1 something would change, 2 the file is refused, or
+no proxy answers. Labels, environment and flags are those of the running proxy.
 `;
 
 const CONFIG_SEARCH =
@@ -55,6 +67,9 @@ export function createProgram(io: ProgramIo, exit: (status: number) => void): Co
   addSchema(program, io, exit);
   addPrint(program, io, exit);
   addHealthcheck(program, io, exit);
+  addStatus(program, io, exit);
+  addExplain(program, io, exit);
+  addDiff(program, io, exit);
   return program;
 }
 
@@ -149,6 +164,78 @@ function addHealthcheck(program: Command, io: ProgramIo, exit: (status: number) 
       const { healthcheck } = await import('./healthcheck.ts');
       exit(await healthcheck({ config, statusPort }, { ...io, clock: systemClock }));
     });
+}
+
+function addStatus(program: Command, io: ProgramIo, exit: (status: number) => void): void {
+  interface Flags extends ProxyFlags {
+    readonly watch: boolean;
+    readonly json: boolean;
+  }
+  addProxyOptions(program.command('status'))
+    .description('Show what a running proxy does: who is awake, why, until when.')
+    .argument('[service]', 'this one alone')
+    .option('-w, --watch', 'draw it anew each second', false)
+    .addOption(new Option('--json', 'what the API answers').default(false).conflicts('watch'))
+    .action(async (service: string | undefined, flags: Flags) => {
+      exit(
+        await askProxy(flags, io, {
+          run: async (parts) => (await import('./status.ts')).status({ ...flags, service }, parts),
+        }),
+      );
+    });
+}
+
+function addExplain(program: Command, io: ProgramIo, exit: (status: number) => void): void {
+  addProxyOptions(program.command('explain'))
+    .description(
+      'Tell all of one service: why it is awake or not, its last wakes, where each value comes from.',
+    )
+    .argument('<service>', 'its name')
+    .action(async (service: string, flags: ProxyFlags) => {
+      exit(
+        await askProxy(flags, io, {
+          run: async (parts) => (await import('./explain.ts')).explain(service, parts),
+        }),
+      );
+    });
+}
+
+function addDiff(program: Command, io: ProgramIo, exit: (status: number) => void): void {
+  addProxyOptions(program.command('diff'), DIFF_HELP)
+    .description('Tell what a running proxy would change if it read this file.')
+    .argument('[file]', 'the file, - for standard input; without it the one that `run` would use')
+    .action(async (file: string | undefined, flags: ProxyFlags) => {
+      const run = async (parts: CommandParts) => {
+        const { diff } = await import('./diff.ts');
+        return diff({ file, config: flags.config }, parts);
+      };
+      // As of the program diff: 1 means that there are differences.
+      exit(await askProxy(flags, io, { run, refused: EXIT_UNUSABLE }));
+    });
+}
+
+/** Runs a command that asks a running proxy; resolves to the exit status. */
+async function askProxy(
+  flags: ProxyFlags,
+  io: ProgramIo,
+  { run, refused }: { readonly run: (parts: CommandParts) => Promise<number>; readonly refused?: number },
+): Promise<number> {
+  const { withProxy } = await import('./running-proxy.ts');
+  const whole = { ...io, clock: systemClock };
+  return withProxy(flags, whole, {
+    run: (proxy) => run({ proxy, io: whole }),
+    ...(refused !== undefined && { refused }),
+  });
+}
+
+/** The options of what asks a running proxy. */
+function addProxyOptions(command: Command, statuses = PROXY_STATUSES): Command {
+  return command
+    .option('--url <url>', "the proxy's status server (default: where `run` would have it on this machine)")
+    .option('--token <token>', `what changes and secrets need (default: $${TOKEN_VARIABLE})`)
+    .option('-c, --config <file>', `configuration file (default: ${CONFIG_SEARCH})`)
+    .addOption(createOption(FLAGS.statusPort, 'port of the status server, where `run` was given it'))
+    .addHelpText('after', `${PROXY_HELP}${statuses}`);
 }
 
 function addSharedOptions(command: Command): Command {

@@ -58,7 +58,10 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     ],
   },
   cli: {
-    imports: ['model', 'system', 'config', 'table', 'sources', 'proxy', 'backends'],
+    imports: [
+      ...['model', 'system', 'config', 'table', 'plan', 'sources', 'proxy', 'backends'],
+      'apply/describe-plan.ts',
+    ],
     packages: ['commander', 'yaml'],
   },
   'main.ts': { imports: ['cli', 'model', 'system'], packages: ['commander'] },
@@ -92,6 +95,7 @@ const WALL_CLOCK: ReadonlyMap<string, string> = new Map([
   ['backends/engine/engine-connection.ts', 'the engine is told since when it is to repeat its events'],
   ['backends/kubernetes/sharing/replica-record.ts', 'a Lease holds a timestamp'],
   ['backends/kubernetes/sharing/sleeper-lease.ts', 'a Lease holds a timestamp'],
+  ['cli/status.ts', 'commands show how long ago a timestamp was'],
   ['proxy/lazy-proxy.ts', 'the status shows how long ago a timestamp was'],
   ['proxy/webhook-events.ts', 'an event has a timestamp'],
   ['lifecycle/workload/lease-book.ts', 'the status shows when a service was last active'],

@@ -48,7 +48,7 @@ test('the npm package needs no other', async () => {
 });
 
 test('the npm package serves', async () => {
-  const [port, target] = await freePorts(2);
+  const [port, target, status] = await freePorts(3);
   const service = {
     command: [process.execPath, '-e', SERVER, `${target}`],
     ports: [`127.0.0.1:${port}:${target}`],
@@ -59,11 +59,15 @@ test('the npm package serves', async () => {
     services: { app: { ...service, cron_stop: '0 3 * * *' } },
   });
   const files = await createFolder({ 'lazy-proxy.yaml': config });
-  const env = { PATH: process.env['PATH'], STATUS_PORT: '0' };
+  const env = { PATH: process.env['PATH'], STATUS_PORT: `${status}` };
   const { child } = await startProgram({ cwd: files, program: [program], args: [], env, until: 'ready: ' });
   const socket = connect(Number(port), '127.0.0.1');
   const chunks = await socket.toArray();
   expect(Buffer.concat(chunks).toString()).toBe('hello');
+  const type = async (...args: string[]) => (await execute(program, args, { cwd: files, env })).stdout;
+  expect(await type('status')).toMatch(/^app +awake /m);
+  expect(await type('explain', 'app')).toContain('ready after');
+  expect(await type('diff')).toBe('lazy-proxy.yaml: nothing would change\n');
   child.kill('SIGTERM');
   expect(await once(child, 'exit')).toEqual([0, null]);
 });

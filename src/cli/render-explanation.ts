@@ -1,0 +1,197 @@
+/** `lazy-proxy explain` as lines. Input: what the API answers of one service. Output: lines without control characters. Pure. */
+import { escapeText } from '../model/escape-text.ts';
+import type { Screen } from './render-status.ts';
+import {
+  countOf,
+  type DetailAnswer,
+  describeLease,
+  describeNext,
+  describePhases,
+  describeState,
+  describeWhy,
+  formatBytes,
+  formatListener,
+  formatMoment,
+  formatSpan,
+  spanOf,
+  type Times,
+  type ValueAnswer,
+  type WakeAnswer,
+} from './service-words.ts';
+import { renderTable, wrapText } from './table.ts';
+
+export interface ExplanationParts {
+  /** Each value in force with its origin, by field. */
+  readonly values: Readonly<Record<string, ValueAnswer>>;
+  readonly times: Times;
+  readonly screen: Screen;
+}
+
+const MAX_WAKES = 10;
+const MAX_CHANGES = 20;
+const MAX_LEASES = 20;
+
+/** A section of lines below a title; left out where it has none. */
+interface Section {
+  readonly title: string;
+  readonly lines: readonly string[];
+}
+
+export function renderExplanation(service: DetailAnswer, parts: ExplanationParts): readonly string[] {
+  const { times, screen } = parts;
+  const { text, style } = describeState(service);
+  const since = service.since === undefined ? '' : `, for ${spanOf(service.since, times)}`;
+  const head = `${screen.paint(escapeText(service.name), 'bold')}: ${screen.paint(escapeText(text), style)}${escapeText(since)}`;
+  const sections: readonly Section[] = [
+    { title: 'Now', lines: listFacts(service, times) },
+    { title: 'Kept awake by', lines: listLeases(service, times) },
+    { title: 'Woken by', lines: listWakers(service, times) },
+    { title: 'Ports', lines: service.listeners.map(describeListener) },
+    { title: 'Last wakes', lines: listWakes(service.wakes, times) },
+    { title: 'States', lines: listChanges(service, times) },
+    { title: 'Problems', lines: service.problems.map(({ text: problem }) => problem) },
+  ];
+  return [
+    head,
+    ...sections.flatMap(({ title, lines }) =>
+      lines.length === 0
+        ? []
+        : ['', screen.paint(title, 'bold'), ...lines.flatMap((line) => indent(line, screen))],
+    ),
+    ...renderValues(parts),
+  ];
+}
+
+function listFacts(service: DetailAnswer, times: Times): readonly string[] {
+  const { kind, workload, id, availability, memory } = service as DetailAnswer & { readonly id?: string };
+  const next = describeNext(service, times);
+  const why = describeWhy(service, times);
+  const { usual_wake_ms: usual, last_sleep: slept, stays_awake: staysAwake } = service;
+  const isProcess = kind === 'process';
+  return [
+    `workload: ${workload}${id === undefined || id === '' ? '' : ` (${isProcess ? 'process ' : ''}${id})`}`,
+    ...(why === '' ? [] : [`why: ${why}`]),
+    ...(next === '' ? [] : [`next: ${next}`]),
+    ...(staysAwake === undefined || staysAwake === why ? [] : [`stays awake: ${staysAwake}`]),
+    ...(service.last_active === undefined ? [] : [`last used: ${spanOf(service.last_active, times)} ago`]),
+    ...(slept === undefined ? [] : [`last sleep: ${formatMoment(slept.at, times)}, ${slept.reason}`]),
+    ...(usual === undefined ? [] : [`a wake takes: ${formatSpan(usual)} as a rule`]),
+    ...(availability === undefined || availability === 'on_demand'
+      ? []
+      : [`availability: ${availability}, so clients don't wake it`]),
+    ...describeMemory(memory),
+    ...describeTimes(service),
+  ];
+}
+
+function describeMemory(memory: DetailAnswer['memory']): readonly string[] {
+  if (memory?.bytes !== undefined) return [`memory: ${formatBytes(memory.bytes)}`];
+  return memory?.problem === undefined ? [] : [`memory: not known: ${memory.problem}`];
+}
+
+function describeTimes({ time_ms: timeMs = {}, sleeps = {} }: DetailAnswer): readonly string[] {
+  const lives = Object.entries(timeMs).filter(([, ms]) => ms >= 1_000);
+  const counts = Object.entries(sleeps).filter(([, count]) => count > 0);
+  const times = lives.map(([life, ms]) => `${life} ${formatSpan(ms)}`).join(', ');
+  const reasons = counts.map(([kind, count]) => `${count} ${SLEEPS[kind] ?? kind}`).join(', ');
+  return [
+    ...(times === '' ? [] : [`since the proxy follows it: ${times}`]),
+    ...(reasons === '' ? [] : [`stops: ${reasons}`]),
+  ];
+}
+
+const SLEEPS: Readonly<Record<string, string>> = {
+  idle: 'when idle',
+  schedule: 'by its schedule',
+  hub: 'with its hub',
+  hand: 'by hand',
+  silence: 'since no datagram was answered',
+  others: 'by somebody else',
+  itself: 'by itself',
+};
+
+function listLeases({ leases, leases_omitted: omitted = 0 }: DetailAnswer, times: Times): readonly string[] {
+  const left = omitted + Math.max(0, leases.length - MAX_LEASES);
+  return [
+    ...leases.slice(0, MAX_LEASES).map((lease) => describeLease(lease, times)),
+    ...(left > 0 ? [`… and ${left} more`] : []),
+  ];
+}
+
+function listWakers({ woken_by: wakers, availability }: DetailAnswer, times: Times): readonly string[] {
+  const lines = wakers.map(({ kind, listener, at, cron, hub }) => {
+    if (kind === 'hub') return `${hub ?? 'a hub'}, when that wakes`;
+    if (kind === 'schedule')
+      return `its schedule${cron === undefined ? '' : ` "${cron}"`}${at === undefined ? '' : `, next at ${formatMoment(at, times)}`}`;
+    return `a ${kind} on ${listener ?? '?'}`;
+  });
+  if (lines.length > 0) return lines;
+  return [
+    availability === 'manual' ? 'nobody but you: lazy-proxy wake' : 'nothing now; you can: lazy-proxy wake',
+  ];
+}
+
+function describeListener(listener: DetailAnswer['listeners'][number]): string {
+  const {
+    target_port: target,
+    condition,
+    error,
+    connections,
+    blocked,
+    refused = {},
+    dropped = {},
+  } = listener;
+  const counts = [
+    countOf(connections, listener.protocol === 'tcp' ? 'connection' : 'flow'),
+    ...(blocked > 0 ? [`${blocked} blocked by the access list`] : []),
+    ...Object.entries(refused).map(([reason, count]) => `${count} refused (${reason})`),
+    ...Object.entries(dropped).map(([reason, count]) => `${count} dropped (${reason})`),
+  ];
+  return `${formatListener(listener)} → ${target}: ${condition}, ${counts.join(', ')}${error === undefined ? '' : `; ${error}`}`;
+}
+
+function listWakes(wakes: readonly WakeAnswer[], times: Times): readonly string[] {
+  const left = wakes.length - MAX_WAKES;
+  return [
+    ...wakes.slice(0, MAX_WAKES).flatMap((wake, index) => describeWake(wake, times, index)),
+    ...(left > 0 ? [`… and ${left} more (status --json)`] : []),
+  ];
+}
+
+/** What it has printed is shown of the newest one alone. */
+function describeWake(wake: WakeAnswer, times: Times, index: number): readonly string[] {
+  const { at, cause, result, reason, output = [] } = wake;
+  const outcome = { ready: 'ready after', failed: 'failed after', ended: 'ended after' }[result];
+  const line = `${formatMoment(at, times)} ${cause}: ${outcome} ${describePhases(wake)}${reason === undefined ? '' : `: ${reason}`}`;
+  if (index > 0 || output.length === 0) return [line];
+  if (output.length === 1 && output[0] === '***')
+    return [line, '  what it had printed is shown to who gives the token (--token)'];
+  return [line, ...output.map((text) => `  | ${text}`)];
+}
+
+function listChanges({ timeline }: DetailAnswer, times: Times): readonly string[] {
+  return timeline
+    .slice(-MAX_CHANGES)
+    .reverse()
+    .map(({ at, life }) => `${formatMoment(at, times)} ${life}`);
+}
+
+function renderValues({ values, screen }: ExplanationParts): readonly string[] {
+  const rows = Object.entries(values).map(([field, { value, origin }]) => [
+    { text: `  ${field}` },
+    { text: typeof value === 'string' && value !== '' ? value : JSON.stringify(value) },
+    { text: origin, style: origin === 'default' ? ('dim' as const) : ('plain' as const) },
+  ]);
+  if (rows.length === 0) return [];
+  const columns = [
+    { title: '  VALUE OF' },
+    { title: 'IS', minColumns: 10 },
+    { title: 'FROM', minColumns: 16 },
+  ];
+  return ['', screen.paint('Values in force', 'bold'), ...renderTable(columns, rows, screen)];
+}
+
+/** A line of text that is anybody's, below a title. */
+function indent(line: string, { columns }: Screen): readonly string[] {
+  return wrapText(`  ${escapeText(line)}`, { columns, indent: '    ' });
+}

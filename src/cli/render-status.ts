@@ -1,0 +1,167 @@
+/** `lazy-proxy status` as lines. Input: what the API answers. Output: lines without control characters that fit the terminal. Pure. */
+import { escapeText } from '../model/escape-text.ts';
+import { formatProblem, type Problem } from '../model/problem.ts';
+import {
+  countOf,
+  describeNext,
+  describeState,
+  describeWhy,
+  type FindingAnswer,
+  formatListener,
+  formatMoment,
+  formatSpan,
+  type ReloadAnswer,
+  type ServiceAnswer,
+  spanOf,
+  type Times,
+} from './service-words.ts';
+import { type Cell, type Column, cutText, type Paint, renderTable, wrapText } from './table.ts';
+
+export interface StatusAnswers {
+  readonly about: AboutAnswer;
+  readonly services: readonly ServiceAnswer[];
+  readonly reload: ReloadAnswer;
+  readonly problems: readonly Problem[];
+}
+
+export interface AboutAnswer {
+  readonly version: string;
+  readonly phase: string;
+  readonly uptime_ms: number;
+  readonly engines: readonly {
+    readonly name: string;
+    readonly answers: boolean;
+    readonly problem?: string;
+  }[];
+}
+
+export interface Screen {
+  /** Width of the terminal; undefined = any. */
+  readonly columns: number | undefined;
+  readonly paint: Paint;
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: 'SERVICE', minColumns: 12 },
+  { title: 'STATE' },
+  { title: 'SINCE' },
+  { title: 'WHY', minColumns: 16 },
+  { title: 'NEXT', minColumns: 6 },
+  { title: 'PORTS', minColumns: 8 },
+];
+const MAX_PROBLEMS = 5;
+
+/** The proxy in a line or two, its services as a table, what is wrong. */
+export function renderStatus(answers: StatusAnswers, times: Times, screen: Screen): readonly string[] {
+  const { reload, services, problems } = answers;
+  // What is wrong with the file is told above, with its line.
+  const told = new Set(reload.problems.map(({ text }) => text));
+  const others = problems.map(formatProblem).filter((text) => !told.has(text));
+  return [
+    ...wrap(summarize(answers), screen),
+    ...renderReload(reload, times, screen),
+    '',
+    ...renderServices(services, times, screen),
+    ...renderProblems(others, screen),
+  ];
+}
+
+/** The table alone. */
+export function renderServices(
+  services: readonly ServiceAnswer[],
+  times: Times,
+  screen: Screen,
+): readonly string[] {
+  if (services.length === 0) return ['There are no services.'];
+  const rows = services.map((service): readonly Cell[] => [
+    { text: service.name, style: 'bold' },
+    describeState(service),
+    { text: spanOf(service.since, times) },
+    { text: describeWhy(service, times), style: service.failure === undefined ? 'plain' : 'red' },
+    { text: describeNext(service, times) },
+    { text: service.listeners.map(describePort).join(' ') },
+  ]);
+  return renderTable(COLUMNS, rows, screen);
+}
+
+function describePort(listener: ServiceAnswer['listeners'][number]): string {
+  return `${formatListener(listener)}${listener.condition === 'bound' ? '' : ` (${listener.condition})`}`;
+}
+
+function summarize({ about, services }: StatusAnswers): string {
+  const counts = new Map<string, number>();
+  for (const service of services) {
+    const { text } = describeState(service);
+    counts.set(text, (counts.get(text) ?? 0) + 1);
+  }
+  const states = [...counts].map(([state, count]) => `${count} ${state}`).join(', ');
+  const engines = about.engines.map(({ name, answers, problem }) =>
+    answers ? `${name} answers` : `${name} does not answer${problem === undefined ? '' : `: ${problem}`}`,
+  );
+  const parts = [
+    `lazy-proxy ${about.version}, ${about.phase === 'serving' ? 'up' : about.phase} ${formatSpan(about.uptime_ms)}`,
+    `${countOf(services.length, 'service')}${states === '' ? '' : `: ${states}`}`,
+    ...summarizeSaved(services),
+    ...engines,
+  ];
+  return parts.join('; ');
+}
+
+/** What the services would have run for without the proxy. */
+function summarizeSaved(services: readonly ServiceAnswer[]): readonly string[] {
+  const sum = (lives: readonly string[]) =>
+    services.reduce(
+      (all, { time_ms: times }) => all + lives.reduce((ms, life) => ms + (times?.[life] ?? 0), 0),
+      0,
+    );
+  const asleepMs = sum(['asleep']);
+  const allMs = sum(['asleep', 'waking', 'awake', 'failed', 'unknown']);
+  if (allMs === 0) return [];
+  return [`asleep ${Math.round((100 * asleepMs) / allMs)} % of the time`];
+}
+
+/** Whether the last edit is in force; nothing where it is. */
+export function renderReload(reload: ReloadAnswer, times: Times, screen: Screen): readonly string[] {
+  const { file = 'the configuration file', refused_since: since, problems, waiting } = reload;
+  const refusal =
+    since === undefined
+      ? []
+      : [
+          ...wrap(
+            `${file} is refused since ${formatMoment(since, times)}; the last good configuration stays in force:`,
+            screen,
+          ).map((line) => screen.paint(line, 'red')),
+          ...problems.slice(0, MAX_PROBLEMS).flatMap((problem) => renderFinding(problem, screen)),
+          ...more(problems.length - MAX_PROBLEMS),
+        ];
+  return [
+    ...refusal,
+    ...waiting.flatMap(({ text }) => wrap(text, screen).map((line) => screen.paint(line, 'yellow'))),
+  ];
+}
+
+/** A mistake, and the line of the file where it is. */
+function renderFinding({ text, caret }: FindingAnswer, screen: Screen): readonly string[] {
+  const source = (caret?.split('\n') ?? []).map((line) =>
+    screen.columns === undefined ? escapeText(line) : cutText(escapeText(line), screen.columns),
+  );
+  return [...wrap(text, screen), ...source];
+}
+
+function renderProblems(problems: readonly string[], screen: Screen): readonly string[] {
+  if (problems.length === 0) return [];
+  return [
+    '',
+    screen.paint(`${countOf(problems.length, 'problem')}:`, 'yellow'),
+    ...problems.slice(0, MAX_PROBLEMS).flatMap((text) => wrap(text, screen)),
+    ...more(problems.length - MAX_PROBLEMS),
+  ];
+}
+
+function more(count: number): readonly string[] {
+  return count > 0 ? [`… and ${count} more (GET /problems)`] : [];
+}
+
+function wrap(text: string, { columns }: Screen): readonly string[] {
+  return wrapText(escapeText(text), { columns, indent: '  ' });
+}

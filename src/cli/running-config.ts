@@ -1,0 +1,231 @@
+/**
+ * The configuration of a running proxy, taken apart again. Input: what `GET /api/config` answers. Output: the table in force, and
+ * what lies above and below the file: labels, environment and flags. Guarantees: pure; a table built of these parts and of the file
+ * that the proxy has read is the table in force.
+ *
+ * What the file overrides today isn't known: of each value the API tells who has set it, not whom that has overruled.
+ */
+import { EMPTY_ENVIRONMENT, type Environment } from '../config/environment.ts';
+import { createFileParser, type FileConfig } from '../config/file.ts';
+import { type Draft, FIELD_NAMES } from '../config/fields.ts';
+import type { LabelReading } from '../config/labels.ts';
+import { type ResolvedSettings, resolveSettings } from '../config/resolve-settings.ts';
+import {
+  HIDDEN_SECRET,
+  SETTING_NAMES,
+  SETTINGS,
+  type SettingName,
+  type SettingsDraft,
+  settingValue,
+} from '../config/settings.ts';
+import { isWorkloadField, toEngineDefaults, workloadRefOf } from '../config/rules/workload-of.ts';
+import { isSameData } from '../model/same-data.ts';
+import { listenKey, type Service } from '../model/service.ts';
+import { showUrl } from '../model/show-url.ts';
+import type { Origin, Sourced } from '../model/origin.ts';
+import { formatProblem, hasErrors } from '../model/problem.ts';
+import type { Settings } from '../model/settings.ts';
+import type { ServiceTable } from '../model/table.ts';
+import type { WorkloadRef } from '../model/workload.ts';
+import { buildTable } from '../table/build-table.ts';
+import type { ConfigAnswer } from './service-words.ts';
+
+export interface RunningConfig {
+  readonly table: ServiceTable;
+  readonly settings: Settings;
+  /** Variables and flags of the proxy, both as variables: they stand above the file alike. */
+  readonly environment: Environment;
+  /** The table that a reload of this file would put in force. */
+  readonly tableOf: (file: FileConfig) => ServiceTable;
+  readonly settingsOf: (file: FileConfig) => ResolvedSettings;
+}
+
+/** Stands for a webhook URL that is hidden. */
+const SOME_URL = 'http://hidden.invalid/';
+
+/** @throws where the answer can't be read, as that of a proxy of another version. */
+export function readRunningConfig(answer: ConfigAnswer): RunningConfig {
+  const { config, problems } = createFileParser()({ text: writeFile(answer), file: 'the running proxy' });
+  if (config === undefined || hasErrors(problems)) {
+    const [first] = problems;
+    const why = first === undefined ? '' : `: ${formatProblem(first)}`;
+    throw new Error(`the configuration of the running proxy can't be read${why}`);
+  }
+  const settings = resolveSettings({ file: config, environment: EMPTY_ENVIRONMENT, flags: {} }).settings;
+  const engine = toEngineDefaults(settings);
+  const parts = config.services.map(({ name, draft }) =>
+    takeApart({ name, draft, ref: workloadRefOf({ name, draft }, engine) }, answer.services[name] ?? {}),
+  );
+  const environment: Environment = {
+    ...EMPTY_ENVIRONMENT,
+    defaults: Object.assign({}, ...parts.map(({ ofVariables }) => ofVariables)),
+    settings: settingsAbove(answer, settings, (origin) => origin !== DETECTED),
+    detected: settingsAbove(answer, settings, (origin) => origin === DETECTED),
+  };
+  const layers = { environment, flags: {} };
+  const status = { value: settings.status, origin: originOf(answer.settings['status']?.origin, undefined) };
+  const ofFile = parts.filter(({ isOfFile }) => isOfFile);
+  const file = {
+    ...{ file: config.file, defaults: {}, settings: config.settings },
+    services: ofFile.map(({ name, draft }) => ({ name, origin: FILE, draft })),
+  };
+  const labelled = parts.map((part) => part.reading);
+  // What defaults of the file say of a service of labels alone, stands below its labels.
+  const beside = parts.map(({ reading, isOfFile, draft }) =>
+    isOfFile ? reading : { ...reading, draft: { ...draft, ...reading.draft } },
+  );
+  const table = buildTable({ ...layers, status, file, labelled: beside, holders: new Map() });
+  const holders = new Map(
+    [...table.entries.values()].flatMap(({ service }) =>
+      service.listeners.map((listener) => [listenKey(listener), service.name] as const),
+    ),
+  );
+  return {
+    ...{ table, settings, environment },
+    tableOf: (desired) => buildTable({ ...layers, status, file: desired, labelled, holders, before: table }),
+    settingsOf: (desired) => resolveSettings({ ...layers, file: desired }),
+  };
+}
+
+/** In a pod: what counts where nothing else says it. */
+const DETECTED = '$KUBERNETES_SERVICE_HOST';
+const FILE: Origin = { kind: 'file', file: 'the running proxy', line: 1, column: 1 };
+
+/** What a service has, by who says so. */
+interface ServiceParts {
+  readonly name: string;
+  readonly isOfFile: boolean;
+  /** What the file says. */
+  readonly draft: Draft;
+  /** What its labels say. */
+  readonly reading: LabelReading;
+  readonly ofVariables: Draft;
+}
+
+function takeApart(
+  { name, draft, ref }: { readonly name: string; readonly draft: Draft; readonly ref: WorkloadRef },
+  values: ConfigAnswer['services'][string],
+): ServiceParts {
+  const groups: Record<Origin['kind'], Record<string, Sourced<unknown>>> = {
+    ...{ file: {}, label: {}, environment: {}, workload: {}, engine: {}, flag: {}, default: {} },
+  };
+  let isOfFile = false;
+  let optIn: Origin | undefined;
+  for (const field of FIELD_NAMES) {
+    const sourced = draft[field];
+    const origin = originOf(values[field]?.origin, ref);
+    if (sourced === undefined || origin.kind === 'default') continue;
+    if (origin.kind === 'label') optIn ??= origin;
+    if (isWorkloadField(field)) {
+      isOfFile = origin.kind === 'file';
+      if (isOfFile) groups.file[field] = sourced;
+    } else groups[origin.kind][field] = { value: sourced.value, origin };
+  }
+  const reading: LabelReading =
+    optIn === undefined
+      ? { ref, kind: 'ignored', draft: undefined, problems: [] }
+      : { ref, kind: 'accepted', draft: groups.label as Draft, optIn, problems: [] };
+  return { name, isOfFile, draft: groups.file as Draft, reading, ofVariables: groups.environment as Draft };
+}
+
+/** What has been made text, as far as it matters who said it. */
+function originOf(text: string | undefined, ref: WorkloadRef | undefined): Origin {
+  if (text === undefined || text === 'default') return { kind: 'default' };
+  if (text.startsWith('$')) return { kind: 'environment', variable: text.slice(1) };
+  if (text.startsWith('--')) return { kind: 'flag', flag: text };
+  const [, label] = /, (?:label|annotation) (\S+)$/.exec(text) ?? [];
+  if (label !== undefined && ref !== undefined) return { kind: 'label', workload: ref, label };
+  return FILE;
+}
+
+/** Settings that no file changes, since a flag or a variable says them. */
+function settingsAbove(
+  { settings: values }: ConfigAnswer,
+  settings: Settings,
+  isWanted: (origin: string) => boolean,
+): SettingsDraft {
+  const above = SETTING_NAMES.flatMap((name): readonly [SettingName, Sourced<unknown>][] => {
+    const text = values[name]?.origin;
+    const origin = originOf(text, undefined);
+    if (text === undefined || !isWanted(text) || !['environment', 'flag'].includes(origin.kind)) return [];
+    const value = settingValue(settings, name);
+    // Of the status server flag and variable give the port alone.
+    const given = name === 'status' ? (settings.status === 'off' ? 0 : settings.status.port) : value;
+    return [[name, { value: given, origin }]];
+  });
+  return Object.fromEntries(above);
+}
+
+/** A file that says all of it; what is hidden has something else in its place. */
+function writeFile({ settings, services }: ConfigAnswer): string {
+  const root: Record<string, unknown> = {};
+  for (const [name, { value }] of Object.entries(settings)) {
+    const spec: { readonly secret?: true } | undefined = SETTINGS[name as SettingName];
+    if (spec === undefined || spec.secret === true) continue;
+    const [first = '', second] = name.split('.');
+    root[first] = second === undefined ? value : { ...(root[first] as object), [second]: value };
+  }
+  root['services'] = Object.fromEntries(
+    Object.entries(services).map(([name, fields]) => [
+      name,
+      Object.fromEntries(
+        Object.entries(fields)
+          .filter(([field]) => (FIELD_NAMES as readonly string[]).includes(field))
+          .map(([field, { value }]) => [field, value === HIDDEN_SECRET ? SOME_URL : value]),
+      ),
+    ]),
+  );
+  return JSON.stringify(root);
+}
+
+/** Every value that is hidden, as a whole or in part. */
+export function listHidden({ services }: ConfigAnswer): readonly HiddenValue[] {
+  return Object.entries(services).flatMap(([service, fields]) =>
+    Object.entries(fields)
+      .filter(([, { value }]) => isHidden(value))
+      .map(([field, { value }]) => ({ service, field, shown: value })),
+  );
+}
+
+export interface HiddenValue {
+  readonly service: string;
+  readonly field: string;
+  /** What is shown in its place. */
+  readonly shown: unknown;
+}
+
+function isHidden(value: unknown): boolean {
+  if (typeof value === 'string') return value === HIDDEN_SECRET || value.endsWith('/…');
+  const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isMapping && Object.values(value).includes(HIDDEN_SECRET);
+}
+
+/** A table with the same in place of what is hidden in the running one, where what is shown of both is the same. */
+export function hideLike(
+  desired: ServiceTable,
+  { current, hidden }: { readonly current: ServiceTable; readonly hidden: readonly HiddenValue[] },
+): ServiceTable {
+  const entries = new Map(desired.entries);
+  for (const { service: name, field, shown } of hidden) {
+    const entry = entries.get(name);
+    const running = current.entries.get(name)?.service;
+    if (entry === undefined || running === undefined) continue;
+    entries.set(name, { ...entry, service: hideField(entry.service, { running, field, shown }) });
+  }
+  return { ...desired, entries };
+}
+
+function hideField(
+  service: Service,
+  { running, field, shown }: Omit<HiddenValue, 'service'> & { readonly running: Service },
+): Service {
+  const { webhookUrl, httpHealthcheck, workload } = service;
+  if (field === 'webhook_url' && webhookUrl !== undefined)
+    return { ...service, webhookUrl: running.webhookUrl };
+  if (field === 'http_healthcheck' && httpHealthcheck !== undefined && showUrl(httpHealthcheck.url) === shown)
+    return { ...service, httpHealthcheck: running.httpHealthcheck };
+  const before = running.workload;
+  if (field !== 'env' || workload.kind !== 'process' || before.kind !== 'process') return service;
+  const isSame = isSameData(Object.keys(workload.env).toSorted(), Object.keys(before.env).toSorted());
+  return isSame ? { ...service, workload: { ...workload, env: before.env } } : service;
+}

@@ -1,0 +1,293 @@
+/** What the API says of a service, in words. Input: its JSON, and what time it is. Output: text, not yet escaped. Pure. */
+import type { Style } from './table.ts';
+
+/** A lease, as `schema/openapi.yaml` has it. */
+export interface Lease {
+  readonly kind: string;
+  readonly since: string;
+  readonly peer?: string;
+  readonly listener?: string;
+  readonly waiting?: boolean;
+  readonly bytes_up?: number;
+  readonly bytes_down?: number;
+  readonly hub?: string;
+  readonly until?: string;
+}
+
+export interface WakeAnswer {
+  readonly at: string;
+  readonly cause: string;
+  readonly result: 'ready' | 'failed' | 'ended';
+  readonly reason?: string;
+  readonly queue_ms?: number;
+  readonly engine_ms: number;
+  readonly health_ms: number;
+  readonly port_ms: number;
+  readonly output?: readonly string[];
+}
+
+export interface ListenerAnswer {
+  readonly protocol: string;
+  readonly address: string;
+  readonly port: number;
+  readonly target_port: number | string;
+  readonly condition: string;
+  readonly error?: string;
+  readonly connections: number;
+  readonly blocked: number;
+  readonly refused?: Readonly<Record<string, number>>;
+  readonly dropped?: Readonly<Record<string, number>>;
+}
+
+/** A row of `GET /api/services`, as far as commands show it. */
+export interface ServiceAnswer {
+  readonly name: string;
+  readonly kind: string;
+  readonly workload: string;
+  readonly availability?: string;
+  readonly state?: string;
+  readonly life?: string;
+  readonly since?: string;
+  readonly last_active?: string;
+  readonly sleeps_at?: string;
+  readonly stays_awake?: string;
+  readonly unavailable?: string;
+  readonly next_start?: string;
+  readonly next_stop?: string;
+  readonly waking?: Omit<WakeAnswer, 'at' | 'result'> & { readonly since: string; readonly phase: string };
+  readonly usual_wake_ms?: number;
+  readonly failure?: string;
+  readonly last_wake?: WakeAnswer;
+  readonly last_sleep?: { readonly at: string; readonly reason: string };
+  readonly time_ms?: Readonly<Record<string, number>>;
+  readonly sleeps?: Readonly<Record<string, number>>;
+  readonly why: {
+    readonly leases: number;
+    readonly connections: number;
+    readonly flows: number;
+    readonly waiting: number;
+    readonly kept_by: readonly string[];
+    readonly oldest?: Lease;
+  };
+  readonly memory?: { readonly bytes?: number; readonly problem?: string };
+  readonly listeners: readonly ListenerAnswer[];
+}
+
+export interface DetailAnswer extends ServiceAnswer {
+  readonly leases: readonly Lease[];
+  readonly leases_omitted?: number;
+  readonly woken_by: readonly {
+    readonly kind: string;
+    readonly listener?: string;
+    readonly at?: string;
+    readonly cron?: string;
+    readonly hub?: string;
+  }[];
+  readonly hubs: readonly string[];
+  readonly dependants: readonly string[];
+  readonly wakes: readonly WakeAnswer[];
+  readonly timeline: readonly { readonly at: string; readonly life: string }[];
+  readonly problems: readonly FindingAnswer[];
+}
+
+export interface FindingAnswer {
+  readonly code: string;
+  readonly severity: string;
+  readonly message: string;
+  readonly text: string;
+  readonly caret?: string;
+}
+
+export interface ReloadAnswer {
+  readonly generation: number;
+  readonly changed_at: string;
+  readonly file?: string;
+  readonly refused_since?: string;
+  readonly problems: readonly FindingAnswer[];
+  readonly waiting: readonly FindingAnswer[];
+}
+
+export interface ValueAnswer {
+  readonly value: unknown;
+  readonly origin: string;
+}
+
+export interface ConfigAnswer {
+  readonly settings: Readonly<Record<string, ValueAnswer>>;
+  readonly services: Readonly<Record<string, Readonly<Record<string, ValueAnswer>>>>;
+}
+
+/** The time now, and how to read and write a timestamp; both know the zone of who looks. */
+export interface Times {
+  readonly nowMs: number;
+  readonly parse: (timestamp: string) => number;
+  /** `2026-11-26 17:30:05.000 +01:00` */
+  readonly local: (timestamp: string) => string;
+}
+
+const UNITS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+  ['s', 1_000],
+] as const;
+/** Beyond it a time of day alone says too little. */
+const TODAY_MS = 18 * 3_600_000;
+
+/** `4 s`, `12 min`, `3 h 5 min`, `2 d 4 h`. */
+export function formatSpan(ms: number): string {
+  const index = UNITS.findIndex(([, unit]) => ms >= unit);
+  if (index < 0) return ms > 0 ? `${Math.round(ms)} ms` : '0 s';
+  const [name, unit] = UNITS[index] ?? UNITS[3];
+  const count = Math.floor(ms / unit);
+  const [lower, lowerUnit] = UNITS[index + 1] ?? [undefined, 1];
+  const rest = Math.floor((ms - count * unit) / lowerUnit);
+  const isWorthIt = lower !== undefined && rest > 0 && (name === 'h' || name === 'd');
+  return `${count} ${name}${isWorthIt ? ` ${rest} ${lower}` : ''}`;
+}
+
+/** How long ago or ahead a timestamp is. */
+export function spanOf(timestamp: string | undefined, times: Times): string {
+  if (timestamp === undefined) return '';
+  return formatSpan(Math.abs(times.nowMs - times.parse(timestamp)));
+}
+
+/** `17:30`, or `2026-11-27 08:30` where that is not near. */
+export function formatMoment(timestamp: string, times: Times): string {
+  const local = times.local(timestamp);
+  const isNear = Math.abs(times.parse(timestamp) - times.nowMs) < TODAY_MS;
+  return isNear ? local.slice(11, 16) : local.slice(0, 16);
+}
+
+export function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** The state in one word. */
+export function describeState({ life, state }: ServiceAnswer): {
+  readonly text: string;
+  readonly style: Style;
+} {
+  const styles: Readonly<Record<string, Style>> = {
+    asleep: 'dim',
+    waking: 'cyan',
+    awake: 'green',
+    failed: 'red',
+  };
+  const style = life === undefined ? undefined : styles[life];
+  if (life !== undefined && style !== undefined) return { text: life, style };
+  return { text: state ?? 'unknown', style: 'yellow' };
+}
+
+/** Why it is in its state, on one line: who keeps it awake, why it failed, why it sleeps. */
+export function describeWhy(service: ServiceAnswer, times: Times): string {
+  const { life, state, failure, waking, last_sleep: lastSleep, unavailable, why } = service;
+  const waiting = why.waiting > 0 ? `; ${countOf(why.waiting, 'client')} waiting` : '';
+  if (waking !== undefined) return `${waking.cause}: ${describeWaking(service, times)}${waiting}`;
+  if (failure !== undefined) return `${failure}${waiting}`;
+  if (life === 'awake') return describeAwake(service, times);
+  if (state === 'missing') return `there is no ${service.workload}`;
+  if (unavailable !== undefined) return unavailable;
+  return lastSleep === undefined ? '' : lastSleep.reason;
+}
+
+const PHASES: Readonly<Record<string, string>> = {
+  queue: 'waits for its turn to start',
+  engine: 'is being started',
+  health: 'its health check is awaited',
+  port: 'its port is awaited',
+};
+
+/** How far a wake has come. */
+export function describeWaking({ waking, usual_wake_ms: usual }: ServiceAnswer, times: Times): string {
+  if (waking === undefined) return '';
+  const usually = usual === undefined ? '' : `, usually ${formatSpan(usual)}`;
+  return `${PHASES[waking.phase] ?? waking.phase} (${spanOf(waking.since, times)}${usually})`;
+}
+
+function describeAwake(service: ServiceAnswer, times: Times): string {
+  const { why, last_active: lastActive, stays_awake: staysAwake } = service;
+  const { connections, flows, kept_by: kept, oldest } = why;
+  const parts = [
+    ...(connections > 0 ? [countOf(connections, 'connection')] : []),
+    ...(flows > 0 ? [countOf(flows, 'flow')] : []),
+    ...[...new Set(kept)].map((kind) => describeKind(kind, oldest, times)),
+  ];
+  const isClient = oldest?.kind === 'connection' || oldest?.kind === 'flow';
+  if (isClient && oldest.peer !== undefined) {
+    const beginning = connections + flows > 1 ? 'oldest ' : 'from ';
+    parts.push(`${beginning}${oldest.peer}, ${spanOf(oldest.since, times)}`);
+  }
+  if (parts.length > 0) return parts.join(', ');
+  if (staysAwake !== undefined) return staysAwake;
+  return lastActive === undefined ? '' : `nobody uses it; last used ${spanOf(lastActive, times)} ago`;
+}
+
+function describeKind(kind: string, oldest: Lease | undefined, times: Times): string {
+  const one = oldest?.kind === kind ? oldest : undefined;
+  switch (kind) {
+    case 'hub':
+      return one?.hub === undefined ? 'a hub that runs' : `needed by ${one.hub}`;
+    case 'hold':
+      return one?.until === undefined
+        ? 'held by hand'
+        : `held by hand until ${formatMoment(one.until, times)}`;
+    case 'schedule':
+      return 'its schedule';
+    default:
+      return KINDS[kind] ?? kind;
+  }
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  replica: 'clients of another replica of the proxy',
+  standby: 'another replica of the proxy puts it to sleep',
+  renamed: 'clients that came under its old name',
+};
+
+/** One lease, for a list. */
+export function describeLease(lease: Lease, times: Times): string {
+  const { kind, since, peer, listener, waiting, bytes_up: up, bytes_down: down } = lease;
+  const age = spanOf(since, times);
+  if (kind !== 'connection' && kind !== 'flow') return `${describeKind(kind, lease, times)}, for ${age}`;
+  const bytes =
+    up === undefined || down === undefined ? '' : `, ${formatBytes(up)} up, ${formatBytes(down)} down`;
+  return `${kind} of ${peer ?? '?'} to ${listener ?? '?'}, for ${age}${waiting === true ? ', waits' : ''}${bytes}`;
+}
+
+/** What happens to it next, and when. */
+export function describeNext(service: ServiceAnswer, times: Times): string {
+  const { life, sleeps_at: sleepsAt, next_start: start, next_stop: stop } = service;
+  if (life === 'awake' || life === 'waking') {
+    if (sleepsAt !== undefined) return `sleeps in ${spanOf(sleepsAt, times)}`;
+    return stop === undefined ? '' : `sleeps at ${formatMoment(stop, times)}`;
+  }
+  return start === undefined ? '' : `wakes at ${formatMoment(start, times)}`;
+}
+
+export function formatListener({ address, port, protocol }: ListenerAnswer): string {
+  const host = address === '' ? '*' : address.includes(':') ? `[${address}]` : address;
+  return `${host}:${port}/${protocol}`;
+}
+
+/** Without what took no time. */
+export function describePhases(
+  wake: Pick<WakeAnswer, 'queue_ms' | 'engine_ms' | 'health_ms' | 'port_ms'>,
+): string {
+  const phases = [
+    ['queue', wake.queue_ms ?? 0],
+    ['engine', wake.engine_ms],
+    ['health', wake.health_ms],
+    ['port', wake.port_ms],
+  ] as const;
+  const total = phases.reduce((sum, [, ms]) => sum + ms, 0);
+  const parts = phases.filter(([, ms]) => ms > 0).map(([name, ms]) => `${name} ${ms} ms`);
+  return `${total} ms${parts.length > 1 ? ` (${parts.join(', ')})` : ''}`;
+}
+
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
+  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  const value = bytes / 1_024 ** power;
+  return `${power === 0 ? value : value.toFixed(1)} ${units[power]}`;
+}

@@ -1,0 +1,188 @@
+/** The commands that ask a running proxy, as people type them. */
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { freePorts } from '../../support/free-ports.ts';
+import { runProgram } from '../../support/run-program.ts';
+import { startProgram } from '../../support/start-program.ts';
+import { createFolder } from './folder.ts';
+
+const TOKEN = 'open-sesame';
+const SERVER = `require('node:net').createServer((s) => s.end('hello')).listen(+process.argv[1], '127.0.0.1')`;
+
+/** A proxy with one service that works, one that fails, and one that sleeps until its schedule wakes it. */
+async function start(env: Readonly<Record<string, string>> = { LAZY_PROXY_TOKEN: TOKEN }) {
+  const [status, hello, target, broken, nobody] = await freePorts(5);
+  const text = JSON.stringify({
+    status: { listen: `127.0.0.1:${status}` },
+    docker: { labels: false },
+    services: {
+      hello: {
+        command: [process.execPath, '-e', SERVER, `${target}`],
+        env: { PASSWORD: 'hunter2' },
+        ports: [`127.0.0.1:${hello}:${target}`],
+      },
+      broken: {
+        command: ['sh', '-c', 'echo no database; exit 3'],
+        ports: [`127.0.0.1:${broken}:${nobody}`],
+        start_timeout: '2s',
+      },
+      'shop/night': { command: ['sleep', '99'], cron_start: '0 3 * * *', availability: 'schedule' },
+    },
+  });
+  const cwd = await createFolder({ 'lazy-proxy.yaml': text });
+  const program = await startProgram({ cwd, env: { PATH: process.env['PATH'], ...env } });
+  const type = (args: readonly string[], more: Readonly<Record<string, string>> = {}) =>
+    runProgram(args, { cwd, env: more });
+  const visit = async (port = 0) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    await once(socket.resume(), 'close');
+  };
+  return { cwd, text, type, program, url: `http://127.0.0.1:${status}`, visit, ports: { hello, broken } };
+}
+
+describe('status', () => {
+  test('shows each service with its state, why, and what comes next', async () => {
+    const { type, visit, ports } = await start();
+    await visit(ports.hello);
+    await visit(ports.broken);
+    const { stdout, stderr, status } = await type(['status']);
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+    expect(stdout).toMatch(/^lazy-proxy \S+, up .*; 3 services: 1 failed, 1 awake, 1 asleep/);
+    expect(stdout).toMatch(/^broken +failed +\d+ \w+ +exit code 3 /m);
+    expect(stdout).toMatch(/^hello +awake +\d+ \w+ +nobody uses it; .* sleeps in 1 min /m);
+    expect(stdout).toMatch(/^shop\/night +asleep .* wakes at \S* ?03:00$/m);
+    expect(stdout).toContain('1 problem:');
+    expect(stdout).not.toContain('\u001b');
+    const one = await type(['status', 'shop/night']);
+    expect(one.stdout.trimEnd().split('\n')).toHaveLength(2);
+  });
+
+  test('shows the file that is refused, with the line', async () => {
+    const { cwd, text, type, program } = await start();
+    await writeFile(path.join(cwd, 'lazy-proxy.yaml'), `${text}\nx: [`);
+    await program.logged('is refused');
+    const { stdout } = await type(['status'], { STATUS_PORT: text.match(/127\.0\.0\.1:(\d+)/)?.[1] ?? '' });
+    expect(stdout).toMatch(
+      /lazy-proxy\.yaml is refused since \d\d:\d\d; the last good configuration stays in force:\nlazy-proxy\.yaml:2/,
+    );
+  });
+
+  test('prints what the API answers with --json', async () => {
+    const { type } = await start();
+    const all = await type(['status', '--json']);
+    expect(JSON.parse(all.stdout)).toMatchObject([
+      { name: 'broken' },
+      { name: 'hello' },
+      { name: 'shop/night' },
+    ]);
+    const one = await type(['status', '--json', 'hello']);
+    expect(JSON.parse(one.stdout)).toMatchObject({ name: 'hello', wakes: [] });
+  });
+
+  test.each([
+    [['status', 'nope'], 1, 'lazy-proxy: there is no service "nope"\n'],
+    [
+      ['status', '--url', 'http://127.0.0.1:1'],
+      2,
+      'lazy-proxy: no proxy answers at http://127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1\n',
+    ],
+    [['status', '--url', 'proxy'], 2, 'lazy-proxy: --url "proxy" is no URL such as http://localhost:8080\n'],
+    [
+      ['status', '--status-port', '0'],
+      2,
+      'lazy-proxy: the status server is off, so no proxy can be asked; --url names another one\n',
+    ],
+    [['status', '--watch'], 2, 'lazy-proxy: --watch needs a terminal; --json is for programs\n'],
+    [
+      ['status', '--token', 'wrong'],
+      1,
+      'lazy-proxy: this is not the token; give it by --token or LAZY_PROXY_TOKEN\n',
+    ],
+  ])('says what is wrong: %j', async (args, status, stderr) => {
+    const { type } = await start();
+    expect(await type(args)).toEqual({ status, stdout: '', stderr });
+  });
+});
+
+describe('explain', () => {
+  test('tells why a wake has failed, and what was printed to who has the token', async () => {
+    const { type, visit, ports } = await start();
+    await visit(ports.broken);
+    const { stdout, status } = await type(['explain', 'broken']);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^broken: failed, for /);
+    expect(stdout).toMatch(/for 127\.0\.0\.1:\d+: failed after \d+ ms.*: exit code 3\n .*--token/);
+    expect(stdout).not.toContain('| no database');
+    expect((await type(['explain', 'broken', '--token', TOKEN])).stdout).toContain('    | no database\n');
+    expect((await type(['explain', 'broken'], { LAZY_PROXY_TOKEN: TOKEN })).stdout).toContain(
+      '| no database',
+    );
+  });
+
+  test('tells what wakes a service, and where each value comes from', async () => {
+    const { type } = await start();
+    const { stdout } = await type(['explain', 'shop/night']);
+    expect(stdout).toMatch(/its schedule "0 3 \* \* \*", next at \S* ?03:00\n/);
+    expect(stdout).toMatch(/^ {2}availability +schedule +lazy-proxy\.yaml:1:\d+$/m);
+    expect(stdout).toMatch(/^ {2}idle_timeout +2m +default$/m);
+  });
+
+  test('hides values of env without the token', async () => {
+    const { type } = await start();
+    expect((await type(['explain', 'hello'])).stdout).toMatch(/env +\{"PASSWORD":"\*\*\*"\}/);
+    expect((await type(['explain', 'hello', '--token', TOKEN])).stdout).toContain('hunter2');
+  });
+});
+
+describe('diff', () => {
+  test('says that nothing would change', async () => {
+    const { type } = await start();
+    const { status, stdout } = await type(['diff']);
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'lazy-proxy.yaml: nothing would change\n' });
+  });
+
+  test("tells what a reload would change, in the plan's words, as the log does then", async () => {
+    const { cwd, text, type, program } = await start();
+    const edited = text.replace('"2s"', '"3s"').replace('"shop/night"', '"shop/day"');
+    await writeFile(path.join(cwd, 'new.yaml'), edited);
+    const { status, stdout, stderr } = await type(['diff', 'new.yaml', '--token', TOKEN]);
+    expect({ status, stderr }).toEqual({ status: 1, stderr: '' });
+    expect(stdout.split('\n')).toContain('service broken changed: start_timeout');
+    const from = program.log().length;
+    await writeFile(path.join(cwd, 'lazy-proxy.yaml'), edited);
+    expect(await program.logged('lazy-proxy.yaml: service', from)).toContain(
+      stdout.trimEnd().replaceAll('\n', '; '),
+    );
+  });
+
+  test('reads standard input, and asks a proxy elsewhere', async () => {
+    const { text, url } = await start();
+    const input = text.replace('"docker":{', '"relay":"stream","docker":{"label_urls":["a.example"],');
+    const { status, stdout } = await runProgram(['diff', '-', '--url', url, '--token', TOKEN], {
+      input,
+      cwd: '/',
+    });
+    expect({ status, stdout }).toEqual({
+      status: 1,
+      stdout: 'settings changed: docker.label_urls\nrelay: the change takes effect at the next start\n',
+    });
+  });
+
+  test('ends with 2 where the file would be refused, is not there, or no proxy answers', async () => {
+    const { cwd, type } = await start();
+    await writeFile(path.join(cwd, 'bad.yaml'), 'services: { db: { ports: ["80:http"] } }\n');
+    const bad = await type(['diff', 'bad.yaml']);
+    expect(bad).toMatchObject({ status: 2, stdout: '' });
+    expect(bad.stderr).toMatch(
+      /^bad\.yaml:1:\d+ error ports\[0\]: .*\nlazy-proxy: bad\.yaml would be refused\n$/,
+    );
+    expect(await type(['diff', 'gone.yaml'])).toMatchObject({ status: 2, stdout: '' });
+    const away = await type(['diff', '--url', 'http://127.0.0.1:1']);
+    expect(away).toMatchObject({ status: 2, stdout: '' });
+    expect(away.stderr).toContain('no proxy answers at http://127.0.0.1:1');
+  });
+});
