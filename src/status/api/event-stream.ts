@@ -43,6 +43,7 @@ export class EventStream {
   #stop: (() => void) | undefined;
   #cancelBeat: Cancel | undefined;
   #cancelForget: Cancel | undefined;
+  #isClosed = false;
 
   constructor(options: {
     readonly clock: Clock;
@@ -55,6 +56,7 @@ export class EventStream {
 
   /** @param lastId the id of the last event that the client has seen; undefined = none. */
   add(client: EventClient, lastId: string | undefined): void {
+    if (this.#isClosed) return client.cut();
     this.#cancelForget?.();
     this.#cancelForget = undefined;
     this.#stop ??= this.#listen((happening) => this.#take(happening));
@@ -73,6 +75,7 @@ export class EventStream {
 
   /** Cuts everybody. Idempotent. */
   close(): void {
+    this.#isClosed = true;
     for (const client of [...this.#clients.keys()]) client.cut();
     this.#forget();
   }
@@ -131,7 +134,7 @@ export class EventStream {
   }
 
   #removed(client: EventClient): void {
-    if (!this.#clients.delete(client) || this.#clients.size > 0) return;
+    if (!this.#clients.delete(client) || this.#clients.size > 0 || this.#isClosed) return;
     this.#cancelBeat?.();
     this.#cancelBeat = undefined;
     this.#cancelForget = this.#clock.schedule(KEEP_MS, () => this.#forget());

@@ -171,6 +171,20 @@ describe('EventStream', () => {
     expect(join(client.lastId).events).toEqual(['reset']);
   });
 
+  test('leaves no timer behind where a client is gone only after all was closed', () => {
+    const client = join();
+    let gone = () => {};
+    client.cut = () => {};
+    client.onClose = (callback) => {
+      gone = callback;
+    };
+    stream.add(client, undefined);
+    stream.close();
+    gone();
+    expect([happenings.isHeard, clock.pending]).toEqual([false, 0]);
+    expect(join().isCut).toBe(true);
+  });
+
   test('ends everything when it is closed', () => {
     const client = join();
     stream.close();
