@@ -16,6 +16,7 @@ interface Overload {
   readonly tells: RegExp;
 }
 
+const EVENTS_REQUEST = 'GET /api/events HTTP/1.1\r\nhost: x\r\n\r\n';
 const HALF_REQUEST = 'GET /status HTTP/1.1\r\nhost: x\r\n';
 
 export const OVERLOADS: readonly Overload[] = [
@@ -37,6 +38,11 @@ export const OVERLOADS: readonly Overload[] = [
   {
     what: '1,000 half requests to the status',
     flood: (proxy) => proxy.hold(proxy.statusPort, { count: 1_000, text: HALF_REQUEST }),
+    tells: /status/,
+  },
+  {
+    what: '1,000 clients that listen to events of the status and never read',
+    flood: (proxy) => proxy.hold(proxy.statusPort, { count: 1_000, text: EVENTS_REQUEST }),
     tells: /status/,
   },
   {
