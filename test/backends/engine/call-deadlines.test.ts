@@ -82,8 +82,19 @@ test.each(Object.entries(CALLS))(
     await clock.advance(1);
     await given;
     expect(clock.pending).toBe(0);
+    const { seconds, errors = 0 } = client.calls.byKind.get(name) ?? {};
+    expect([errors, seconds?.sum]).toEqual([1, deadlineMs / 1_000]);
   },
 );
+
+test('an answer that there is no such container counts as a call, and as no error', async () => {
+  const { engine, clock } = await setUp();
+  const client = createEngineClient({ kind: 'socket', path: engine.socketPath }, clock);
+  onTestFinished(() => client.close());
+  expect(await client.inspect('gone', new AbortController().signal)).toBeUndefined();
+  const { seconds, errors } = client.calls.byKind.get('inspect container') ?? {};
+  expect([errors, [...(seconds?.counts ?? [])].reduce((sum, count) => sum + count)]).toEqual([0, 1]);
+});
 
 test.each([
   [undefined, 10_000],

@@ -26,8 +26,10 @@ export function rowsOfFiles({ single, files }) {
   ];
 }
 
-function summarize({ size, startMs, reloads }, emptyMs) {
+function summarize({ size, startMs, reloads, scrapes }, emptyMs) {
   return {
+    scrapeMs: median(scrapes.map(({ cpuMs }) => cpuMs)),
+    scrapeStallMs: median(scrapes.map(({ stallMs }) => stallMs)),
     ...{ size, startMs, startCostMs: startMs - emptyMs },
     ...{ reloadMs: reloadMs({ reloads }), firstWorkMs: reloads[0].cpuMs },
     workMs: median(reloads.map(({ cpuMs }) => cpuMs)),
@@ -50,6 +52,8 @@ function rowsOfFile({ size, ...cost }) {
     { name: `${name}: reload, processor time`, value: cost.workMs, unit: 'ms', ...reload },
     { name: `${name}: reload, processor time of the first`, value: cost.firstWorkMs, unit: 'ms', ...reload },
     { name: `${name}: reload, longest stall`, value: cost.stallMs, unit: 'ms' },
+    { name: `${name}: scrape of the metrics, processor time`, value: cost.scrapeMs, unit: 'ms' },
+    { name: `${name}: scrape, longest stall`, value: cost.scrapeStallMs, unit: 'ms' },
   ];
 }
 

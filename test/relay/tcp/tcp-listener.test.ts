@@ -139,6 +139,7 @@ describe.each(RELAY_KINDS)('TcpListener with a %s relay', (kind) => {
     }
     await Promise.all(ends);
     expect(told).toEqual([expect.objectContaining({ code: 'failed' })]);
+    expect(listener.readTotals()).toEqual({ accepted: 2, up: 0, down: 0, unserved: { left: 1, failed: 1 } });
   });
 
   test('counts the clients that a limit of the service keeps out', async () => {

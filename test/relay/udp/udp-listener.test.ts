@@ -134,6 +134,18 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(leases).toBe(10);
   });
 
+  test('adds up the datagrams of its flows, those that have ended included', async () => {
+    const [first, second] = [await datagrams.bind(), await datagrams.bind()];
+    for (const text of ['one', 'two', 'three']) await asks(first, text);
+    await asks(second, 'four');
+    const all = { accepted: 2, up: 4, down: 4, unserved: {} };
+    expect(listener.readTotals()).toEqual(all);
+    const access = compileAccessList({ allowList: ['10.0.0.1'], blockList: [] });
+    listener.rebind(bindingTo(echo, { access }));
+    expect(listener.activeConnections).toBe(0);
+    expect(listener.readTotals()).toEqual(all);
+  });
+
   test('carries the longest datagrams both ways', async () => {
     const longest = pattern(65_507);
     const mirror = await datagrams.bind((datagram, from, { socket }) => {
