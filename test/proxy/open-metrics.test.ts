@@ -1,9 +1,10 @@
 /** `GET /metrics` of a proxy as it runs. */
 import { once } from 'node:events';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { startApiProxy } from '../support/api-proxy.ts';
 import { freePort } from '../support/free-ports.ts';
 import { readMetrics } from '../support/metrics-text.ts';
+import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ending, Sockets } from '../support/sockets.ts';
 
 /** Answers with as much as it was sent. */
@@ -110,6 +111,24 @@ describe('the metrics of a proxy', () => {
     expect(await read()).toEqual([1, 1, 0, 1]);
     reload(`${services}  more: { command: [sleep, "60"], cron_start: "30 8 * * *" }\n`);
     expect(await read()).toEqual([2, 0, 1, 1]);
+  });
+
+  test('tell whether the engine answers, and what it was asked', async () => {
+    const engine = await ScriptedEngine.start();
+    onTestFinished(() => engine.close());
+    engine.create('db');
+    const { ask } = await startApiProxy(`  db: { ports: ["127.0.0.1:${await freePort()}:5432"] }\n`, {
+      docker: `, socket: ${engine.socketPath}`,
+    });
+    const read = async (name: string, labels = {}) =>
+      readMetrics((await ask('/metrics')).body).value(name, { engine: 'docker', ...labels });
+    const list = { call: 'list containers' };
+    while ((await read('lazy_proxy_engine_up')) !== 1);
+    expect(await read('lazy_proxy_engine_call_duration_seconds_count', list)).toBeGreaterThan(0);
+    expect(await read('lazy_proxy_engine_call_errors_total', list)).toBe(0);
+    await engine.goAway();
+    while ((await read('lazy_proxy_engine_up')) !== 0);
+    while (!((await read('lazy_proxy_engine_call_errors_total', { call: 'events' })) ?? 0));
   });
 
   test('need the token where protect is on', async () => {

@@ -50,11 +50,16 @@ export async function startApiProxy(
   services: string,
   {
     status = '',
-  }: { /** Further settings of the status server: `, token: x`. */ readonly status?: string } = {},
+    docker = '',
+  }: {
+    /** Further settings of the status server: `, token: x`; and of the engine. */
+    readonly status?: string;
+    readonly docker?: string;
+  } = {},
 ): Promise<{ readonly ask: AskApi; readonly port: number; readonly reload: (services: string) => void }> {
   const port = await freePort();
   const textOf = (content: string) =>
-    `status: { listen: "127.0.0.1:${port}"${status} }\ndocker: { labels: false }\nrelay: stream\nservices:\n${content}`;
+    `status: { listen: "127.0.0.1:${port}"${status} }\ndocker: { labels: false${docker} }\nrelay: stream\nservices:\n${content}`;
   const file = {
     config: aFile(textOf(services)),
     problems: [] as readonly Problem[],
