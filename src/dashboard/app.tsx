@@ -2,16 +2,20 @@
 import { useEffect, useMemo, useRef } from 'preact/hooks';
 import { Banners } from './banners.tsx';
 import { formatClockTime } from './clock.ts';
+import { Dialogs } from './dialogs.tsx';
+import { token } from './client.ts';
 import { formatDuration } from './format.ts';
-import { rowId, useChosenService, useShown } from './hooks.ts';
+import { rowId, useChosenService, useShown, useSteering } from './hooks.ts';
 import type { LiveData, Shown } from './live-data.ts';
 import { ServiceDetailPanel } from './service-detail.tsx';
 import { ServiceList } from './service-list.tsx';
+import type { Steerer } from './steering.ts';
 import { Summary } from './summary.tsx';
 import { useView } from './view.ts';
 
-export function App({ data }: { readonly data: LiveData }) {
+export function App({ data, steerer }: { readonly data: LiveData; readonly steerer: Steerer }) {
   const shown = useShown(data);
+  const steering = useSteering(steerer);
   const chosen = useChosenService();
   const view = useView();
   const isOpen = chosen !== undefined;
@@ -28,24 +32,35 @@ export function App({ data }: { readonly data: LiveData }) {
         view={view}
         chosen={chosen}
         isKnown={shown.about !== undefined}
+        steerer={steerer}
+        busy={steering.busy}
       />
     ),
-    [shown.services, shown.memory, view, chosen, shown.about !== undefined],
+    [shown.services, shown.memory, view, chosen, shown.about !== undefined, steerer, steering.busy],
   );
   return (
     <div class={isOpen ? 'page split' : 'page'}>
       <main>
-        <Head shown={shown} />
+        <Head shown={shown} steerer={steerer} />
         <Banners shown={shown} />
-        <Summary services={shown.services} memory={shown.memory} view={view} />
+        <Summary services={shown.services} memory={shown.memory} times={shown.times} view={view} />
         {list}
       </main>
-      {isOpen && <ServiceDetailPanel key={chosen} name={chosen} shown={shown} />}
+      {isOpen && (
+        <ServiceDetailPanel
+          key={chosen}
+          name={chosen}
+          shown={shown}
+          steerer={steerer}
+          isBusy={steering.busy.has(chosen)}
+        />
+      )}
+      <Dialogs steering={steering} steerer={steerer} isLocked={shown.isLocked} />
     </div>
   );
 }
 
-function Head({ shown: { about, link } }: { readonly shown: Shown }) {
+function Head({ shown: { about, link }, steerer }: { readonly shown: Shown; readonly steerer: Steerer }) {
   return (
     <header>
       <h1>lazy-proxy</h1>
@@ -61,6 +76,11 @@ function Head({ shown: { about, link } }: { readonly shown: Shown }) {
           {` · up ${formatDuration(about.uptime_ms - (about.uptime_ms > 3_600_000 ? about.uptime_ms % 60_000 : 0))}`}
           {about.phase !== 'serving' && ` · ${about.phase}`}
         </p>
+      )}
+      {token.read() !== undefined && (
+        <button type="button" class="plain small" onClick={() => steerer.forgetToken()}>
+          Forget the token
+        </button>
       )}
       <p class={`link ${link.kind}`} role="status">
         <svg class="shape" viewBox="0 0 12 12" width="10" height="10" aria-hidden="true">

@@ -3,7 +3,7 @@ import type { Finding } from './api-types.ts';
 import { formatClockTime, parseTime } from './clock.ts';
 import { formatCount } from './format.ts';
 import type { Shown } from './live-data.ts';
-import { Foreign } from './parts.tsx';
+import { Foreign, Scrolled } from './parts.tsx';
 
 /** So many are listed; a broken label in each of a thousand containers must not fill the page. */
 const MAX_LISTED = 50;
@@ -72,12 +72,12 @@ export function Findings({ findings }: { readonly findings: readonly Finding[] }
         <li key={text} class={severity}>
           <code>
             <Foreign text={text} />
-            {caret !== undefined && (
-              <span class="caret" role="img" aria-label={`the line: ${caret.split('\n', 1)[0]}`}>
-                {caret}
-              </span>
-            )}
           </code>
+          {caret !== undefined && (
+            <Scrolled label="The line of the file" kind="caret">
+              <code>{caret}</code>
+            </Scrolled>
+          )}
         </li>
       ))}
       {findings.length > MAX_LISTED && <li>and {findings.length - MAX_LISTED} more: see /problems</li>}

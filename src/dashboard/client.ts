@@ -40,7 +40,7 @@ export const token = {
 /** @param path without a slash in front: it is looked for beside the page, which may be behind a sub-path. @throws {ApiError} */
 export async function askJson<T>(
   path: string,
-  options: { readonly method?: 'GET' | 'POST' } = {},
+  options: { readonly method?: 'GET' | 'POST'; readonly shown?: string } = {},
 ): Promise<T> {
   const limit = new AbortController();
   const cancel = schedule(MAX_ANSWER_MS, () => limit.abort());
@@ -62,14 +62,16 @@ export async function send(
     method = 'GET',
     signal,
     headers = {},
+    shown = token.read(),
   }: {
     readonly method?: 'GET' | 'POST';
     readonly signal: AbortSignal;
     readonly headers?: Readonly<Record<string, string>>;
+    /** The token; default: the one that is kept. */
+    readonly shown?: string | undefined;
   },
 ): Promise<Response> {
-  const known = token.read();
-  const authorization = known === undefined ? {} : { authorization: `Bearer ${known}` };
+  const authorization = shown === undefined ? {} : { authorization: `Bearer ${shown}` };
   const response = await fetch(path, {
     method,
     signal,

@@ -2,6 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { nowMs, onEachSecond } from './clock.ts';
 import type { LiveData, Shown } from './live-data.ts';
+import type { Steerer, Steering } from './steering.ts';
 
 export function useShown(data: LiveData): Shown {
   const [shown, setShown] = useState(data.shown);
@@ -10,6 +11,12 @@ export function useShown(data: LiveData): Shown {
     return data.subscribe(() => setShown(data.shown));
   }, [data]);
   return shown;
+}
+
+export function useSteering(steerer: Steerer): Steering {
+  const [state, setState] = useState(steerer.state);
+  useEffect(() => steerer.subscribe(() => setState(steerer.state)), [steerer]);
+  return state;
 }
 
 const PREFIX = '#/service/';

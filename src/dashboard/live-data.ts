@@ -1,48 +1,68 @@
 /**
- * What the page shows, kept up to date: asked for every few seconds while somebody looks. A service that has not changed stays
- * the same object, so that nothing of it is drawn anew.
+ * What the page shows, kept up to date while somebody looks: asked for as soon as the proxy tells that something has happened, and
+ * every few seconds, since how many clients there are is told by no event. A service that has not changed stays the same object,
+ * so that nothing of it is drawn anew.
  */
-import type { About, Finding, RawProblem, Reload, Service, ServiceDetail } from './api-types.ts';
+import type {
+  About,
+  EffectiveConfig,
+  EffectiveValue,
+  Finding,
+  Life,
+  RawProblem,
+  Reload,
+  Service,
+  ServiceDetail,
+} from './api-types.ts';
 import { type ApiError, askJson, servicePath, token } from './client.ts';
-import { nowMs, schedule } from './clock.ts';
+import { monotonicMs, nowMs, schedule } from './clock.ts';
+import { EventFeed, type FeedState } from './event-feed.ts';
 
 const POLL_MS = 2_000;
-/** The engine is asked for them, and they change slowly. */
+const POLL_WHILE_LIVE_MS = 5_000;
+/** The engine is asked for it, and it changes slowly. */
 const MEMORY_MS = 10_000;
 /** How long the next try waits, when the proxy does not answer. */
 const RETRY_MS = 3_000;
+/** Events that come together are one reason to ask. */
+const GATHER_MS = 100;
 
-/** Whether the proxy is heard: `cut` since when and why. */
+/** Whether the proxy is heard: `live` by its events; `cut` since when and why. */
 export type Link =
   | { readonly kind: 'connecting' | 'live' | 'polling' }
   | { readonly kind: 'cut'; readonly sinceMs: number; readonly why: string };
 
 export interface Shown {
   readonly link: Link;
-  /** Reading needs the token, and it is missing or wrong. */
+  /** Reading needs the token, which is missing or wrong. */
   readonly isLocked: boolean;
   readonly about: About | undefined;
   readonly services: readonly Service[];
   /** By service, what its workload took when it last ran, as far as this page saw. */
   readonly memory: ReadonlyMap<string, number>;
+  /** How long all services together were in each state since the proxy follows them, ms. */
+  readonly times: Readonly<Partial<Record<Life, number>>>;
   readonly reload: Reload | undefined;
   readonly problems: readonly Finding[];
   /** Of the service that is looked at. */
   readonly detail: ServiceDetail | undefined;
-  /** Why there is none: there is no such service (any more). */
+  /** Its values by field. */
+  readonly config: Readonly<Record<string, EffectiveValue>> | undefined;
+  /** Why there is no detail: there is no such service (any more). */
   readonly detailProblem: string | undefined;
 }
 
+const NO_DETAIL = { detail: undefined, config: undefined, detailProblem: undefined };
 const NOTHING: Shown = {
   link: { kind: 'connecting' },
   isLocked: false,
   about: undefined,
   services: [],
   memory: new Map(),
+  times: {},
   reload: undefined,
   problems: [],
-  detail: undefined,
-  detailProblem: undefined,
+  ...NO_DETAIL,
 };
 
 /** `start()`, then `subscribe()`; it lives as long as the page. */
@@ -50,13 +70,29 @@ export class LiveData {
   #shown = NOTHING;
   readonly #subscribers = new Set<() => void>();
   readonly #texts = new Map<string, string>();
+  readonly #feed: EventFeed;
+  #feedState: FeedState = 'closed';
   #wanted: string | undefined;
+  /** Whose configuration is known, and of which generation. */
+  #configOf: string | undefined;
   #memoryDueMs = 0;
-  /** The API may be an older one, which has no such path. */
-  #hasReload = true;
   #isAsking = false;
   #isDirty = false;
+  #lastAskMs = 0;
   #cancel: () => void = () => {};
+  #cancelGather: (() => void) | undefined;
+
+  constructor() {
+    this.#feed = new EventFeed({
+      onEvent: () => this.#gather(),
+      onState: (state) => {
+        if (state === this.#feedState) return;
+        this.#feedState = state;
+        // What happened between the last answer and now is told by nobody.
+        if (this.#shown.link.kind !== 'connecting') this.refresh();
+      },
+    });
+  }
 
   get shown(): Shown {
     return this.#shown;
@@ -68,9 +104,15 @@ export class LiveData {
   }
 
   start(): void {
-    document.addEventListener('visibilitychange', () => {
-      if (!document.hidden) this.refresh();
-    });
+    document.addEventListener('visibilitychange', () => this.#followSight());
+    this.#followSight();
+    if (document.hidden) this.refresh();
+  }
+
+  /** Whoever does not look costs the proxy nothing. */
+  #followSight(): void {
+    if (document.hidden) return this.#feed.close();
+    this.#feed.open();
     this.refresh();
   }
 
@@ -78,9 +120,8 @@ export class LiveData {
   look(name: string | undefined): void {
     if (name === this.#wanted) return;
     this.#wanted = name;
-    const row = this.#shown.services.find((service) => service.name === name);
-    if (row === undefined || this.#shown.detail?.name !== name)
-      this.#show({ detail: undefined, detailProblem: undefined });
+    this.#configOf = undefined;
+    this.#show(NO_DETAIL);
     if (name !== undefined) this.refresh();
   }
 
@@ -91,64 +132,65 @@ export class LiveData {
     if (!this.#isAsking) void this.#ask();
   }
 
+  /** The more there is to answer, the less often it is asked for. */
+  #gather(): void {
+    this.#cancelGather ??= schedule(Math.max(GATHER_MS, 2 * this.#lastAskMs), () => {
+      this.#cancelGather = undefined;
+      this.refresh();
+    });
+  }
+
   async #ask(): Promise<void> {
     this.#isAsking = true;
-    let waitMs = POLL_MS;
+    let waitMs: number | undefined;
     try {
       while (this.#isDirty) {
         this.#isDirty = false;
+        const startMs = monotonicMs();
         await this.#askAll();
+        this.#lastAskMs = monotonicMs() - startMs;
       }
+      waitMs = this.#feedState === 'open' ? POLL_WHILE_LIVE_MS : POLL_MS;
     } catch (error) {
       this.#isDirty = false;
-      waitMs = RETRY_MS;
-      this.#showFailure(error as ApiError);
+      waitMs = this.#takeFailure(error as ApiError);
     }
     this.#isAsking = false;
-    // Whoever does not look costs the proxy nothing.
-    if (!document.hidden) this.#cancel = schedule(waitMs, () => this.refresh());
+    if (waitMs !== undefined && !document.hidden) this.#cancel = schedule(waitMs, () => this.refresh());
   }
 
   async #askAll(): Promise<void> {
     const wantsMemory = nowMs() >= this.#memoryDueMs;
-    const [services, about, reload, detail] = await Promise.all([
+    const [services, about, problems, reload, detail] = await Promise.all([
       askJson<readonly Service[]>(`api/services${wantsMemory ? '?memory=true' : ''}`),
       askJson<About>('api'),
-      this.#askReload(),
+      askJson<readonly RawProblem[]>('problems'),
+      askJson<Reload>('api/reload'),
       this.#askDetail(),
     ]);
     if (wantsMemory) this.#memoryDueMs = nowMs() + MEMORY_MS;
+    const config = await this.#askConfig(reload.generation);
     this.#show({
-      ...{ link: { kind: 'polling' }, isLocked: false, about, ...reload, ...detail },
+      ...{ link: { kind: this.#feedState === 'open' ? 'live' : 'polling' }, isLocked: false, about, reload },
+      ...{ problems: problems.map(toFinding), ...detail, ...config },
       services: this.#share(services),
       memory: collectMemory(services, this.#shown.memory),
+      times: sumTimes(services),
     });
   }
 
-  #showFailure(error: ApiError): void {
-    if (error.status === 401 || (error.status === 403 && this.#shown.about === undefined)) {
-      if (error.status === 401 && token.read() !== undefined) token.keep(undefined);
-      this.#show({
-        isLocked: error.status === 401,
-        link: { kind: 'cut', sinceMs: nowMs(), why: error.message },
-      });
-      return;
-    }
+  /** @returns ms until it is tried again; undefined = not before something changes. */
+  #takeFailure(error: ApiError): number | undefined {
     const { link } = this.#shown;
     const sinceMs = link.kind === 'cut' ? link.sinceMs : nowMs();
-    this.#show({ link: { kind: 'cut', sinceMs, why: error.message } });
-  }
-
-  async #askReload(): Promise<Pick<Shown, 'reload' | 'problems'>> {
-    const problems = (await askJson<readonly RawProblem[]>('problems')).map(toFinding);
-    if (!this.#hasReload) return { reload: undefined, problems };
-    try {
-      return { reload: await askJson<Reload>('api/reload'), problems };
-    } catch (error) {
-      if ((error as ApiError).status !== 404) throw error;
-      this.#hasReload = false;
-      return { reload: undefined, problems };
+    const isRefused = error.status === 401;
+    if (isRefused && token.read() !== undefined) {
+      // It was the right one once; who may read without one goes on.
+      token.keep(undefined);
+      return 0;
     }
+    this.#show({ isLocked: isRefused, link: { kind: 'cut', sinceMs, why: error.message } });
+    return isRefused ? undefined : RETRY_MS;
   }
 
   async #askDetail(): Promise<Partial<Shown>> {
@@ -159,14 +201,31 @@ export class LiveData {
       return this.#wanted === wanted ? { detail, detailProblem: undefined } : {};
     } catch (error) {
       if ((error as ApiError).status !== 404) throw error;
-      return { detail: undefined, detailProblem: (error as ApiError).message };
+      return { ...NO_DETAIL, detailProblem: (error as ApiError).message };
+    }
+  }
+
+  /** It changes with a reload alone, and with who asks. */
+  async #askConfig(generation: number): Promise<Partial<Shown>> {
+    const wanted = this.#wanted;
+    const key = `${generation} ${token.read() === undefined} ${wanted}`;
+    if (wanted === undefined || key === this.#configOf) return {};
+    try {
+      const path = `api/config?service=${encodeURIComponent(wanted)}`;
+      const { services } = await askJson<EffectiveConfig>(path);
+      if (this.#wanted !== wanted) return {};
+      this.#configOf = key;
+      return { config: services[wanted] };
+    } catch (error) {
+      if ((error as ApiError).status !== 404) throw error;
+      return { config: undefined };
     }
   }
 
   #share(services: readonly Service[]): readonly Service[] {
     const before = new Map(this.#shown.services.map((service) => [service.name, service]));
     const shared = services.map((service) => {
-      const text = JSON.stringify({ ...service, memory: undefined });
+      const text = JSON.stringify(service, leaveOutMoving);
       const known = before.get(service.name);
       if (known !== undefined && this.#texts.get(service.name) === text) return known;
       this.#texts.set(service.name, text);
@@ -186,6 +245,20 @@ export class LiveData {
   }
 }
 
+/** What changes all the time, and is not drawn in a row. */
+const MOVING: ReadonlySet<string> = new Set(['memory', 'time_ms', 'bytes_up', 'bytes_down']);
+
+function leaveOutMoving(key: string, value: unknown): unknown {
+  return MOVING.has(key) ? undefined : value;
+}
+
+function sumTimes(services: readonly Service[]): Readonly<Partial<Record<Life, number>>> {
+  const sums: Partial<Record<Life, number>> = {};
+  for (const { time_ms: times = {} } of services)
+    for (const [life, ms] of Object.entries(times) as [Life, number][]) sums[life] = (sums[life] ?? 0) + ms;
+  return sums;
+}
+
 function collectMemory(
   services: readonly Service[],
   before: ReadonlyMap<string, number>,
@@ -195,7 +268,9 @@ function collectMemory(
     const bytes = now?.bytes ?? before.get(name);
     if (bytes !== undefined) memory.set(name, bytes);
   }
-  return memory;
+  const isSame =
+    memory.size === before.size && [...memory].every(([name, bytes]) => before.get(name) === bytes);
+  return isSame ? before : memory;
 }
 
 function toFinding({ code, severity, message, origin }: RawProblem): Finding {

@@ -2,11 +2,13 @@
 import { render } from 'preact';
 import { App } from './app.tsx';
 import { LiveData } from './live-data.ts';
+import { Steerer } from './steering.ts';
 
 const page = document.getElementById('page');
 if (page !== null) {
   const data = new LiveData();
+  const steerer = new Steerer(data);
   data.start();
   page.replaceChildren();
-  render(<App data={data} />, page);
+  render(<App data={data} steerer={steerer} />, page);
 }

@@ -10,6 +10,24 @@ export function Foreign({ text }: { readonly text: string }) {
   return <bdi>{showText(text)}</bdi>;
 }
 
+/** What may be wider or longer than its place. It is scrolled, so the keyboard has to get there. */
+export function Scrolled({
+  label,
+  kind = 'wide',
+  children,
+}: {
+  readonly label: string;
+  readonly kind?: 'wide' | 'out' | 'caret';
+  readonly children: ComponentChildren;
+}) {
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: see above
+    <section class={kind} tabIndex={0} aria-label={label}>
+      {children}
+    </section>
+  );
+}
+
 const SHAPES: Readonly<Record<Look, ComponentChildren>> = {
   awake: <circle cx="6" cy="6" r="5" fill="currentColor" />,
   asleep: <circle cx="6" cy="6" r="4.25" fill="none" stroke="currentColor" stroke-width="1.5" />,

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Lease, ServiceDetail, Wake } from './api-types.ts';
+import { ActionButtons } from './action-buttons.tsx';
 import { Findings } from './banners.tsx';
 import { formatClockTime, nowMs, parseTime } from './clock.ts';
 import {
@@ -14,19 +15,33 @@ import {
   lookOf,
 } from './describe-service.ts';
 import { DayTimeline } from './day-timeline.tsx';
-import { formatAge, formatBytes, formatCount, formatDuration } from './format.ts';
+import { EffectiveValues } from './effective-values.tsx';
+import { formatAge, formatBytes, formatCount, formatDuration, showText } from './format.ts';
 import { useHalfMinute } from './hooks.ts';
 import type { Shown } from './live-data.ts';
-import { Countdown, Foreign, PortLink, Shape, StateBadge } from './parts.tsx';
+import { Countdown, Foreign, PortLink, Scrolled, Shape, StateBadge } from './parts.tsx';
+import type { Steerer } from './steering.ts';
 import { WakeTimes } from './wake-times.tsx';
 
 const HIDDEN = '***';
+/** What programs print for terminals. */
+const COLOURS = new RegExp(`${String.fromCharCode(27)}\\[[\\d;]*m`, 'g');
 
 export function close(): void {
   window.location.hash = '';
 }
 
-export function ServiceDetailPanel({ name, shown }: { readonly name: string; readonly shown: Shown }) {
+export function ServiceDetailPanel({
+  name,
+  shown,
+  steerer,
+  isBusy,
+}: {
+  readonly name: string;
+  readonly shown: Shown;
+  readonly steerer: Steerer;
+  readonly isBusy: boolean;
+}) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => heading.current?.focus(), []);
   useEffect(() => {
@@ -48,7 +63,10 @@ export function ServiceDetailPanel({ name, shown }: { readonly name: string; rea
         </button>
       </div>
       {detail !== undefined ? (
-        <Detail detail={detail} memory={shown.memory.get(name)} />
+        <>
+          <ActionButtons service={detail} steerer={steerer} isBusy={isBusy} />
+          <Detail detail={detail} shown={shown} steerer={steerer} />
+        </>
       ) : (
         <p class="told">{shown.detailProblem ?? 'Asking the proxy …'}</p>
       )}
@@ -56,7 +74,15 @@ export function ServiceDetailPanel({ name, shown }: { readonly name: string; rea
   );
 }
 
-function Detail({ detail, memory }: { readonly detail: ServiceDetail; readonly memory: number | undefined }) {
+function Detail({
+  detail,
+  shown,
+  steerer,
+}: {
+  readonly detail: ServiceDetail;
+  readonly shown: Shown;
+  readonly steerer: Steerer;
+}) {
   useHalfMinute();
   const why = describeWhy(detail);
   const next = describeNext(detail);
@@ -67,7 +93,9 @@ function Detail({ detail, memory }: { readonly detail: ServiceDetail; readonly m
         {detail.id !== undefined && detail.id !== '' && (
           <>
             {' '}
-            <code>{detail.id}</code>
+            <code>
+              <Foreign text={detail.id} />
+            </code>
           </>
         )}
       </p>
@@ -83,7 +111,7 @@ function Detail({ detail, memory }: { readonly detail: ServiceDetail; readonly m
         {next.countdownTo !== undefined ? <Countdown toMs={next.countdownTo} /> : next.text}{' '}
         <small>{next.note}</small>
       </p>
-      <LastOutput detail={detail} />
+      <LastOutput detail={detail} steerer={steerer} />
       {detail.problems.length > 0 && (
         <Part title="Problems">
           <Findings findings={detail.problems} />
@@ -93,14 +121,19 @@ function Detail({ detail, memory }: { readonly detail: ServiceDetail; readonly m
         <DayTimeline timeline={detail.timeline} />
       </Part>
       <Leases detail={detail} />
-      <Wakes wakes={detail.wakes} />
+      <Wakes wakes={detail.wakes} steerer={steerer} />
       <Listeners detail={detail} />
       <Part title="Wakes for">
         <Wakers detail={detail} />
       </Part>
       <Part title="Since the proxy follows it">
-        <Figures detail={detail} memory={memory} />
+        <Figures detail={detail} memory={shown.memory.get(detail.name)} />
       </Part>
+      {shown.config !== undefined && (
+        <Part title="Values in force">
+          <EffectiveValues values={shown.config} />
+        </Part>
+      )}
     </>
   );
 }
@@ -115,29 +148,35 @@ export function Part({ title, children }: { readonly title: string; readonly chi
 }
 
 /** What the workload had printed when its last start failed. */
-function LastOutput({ detail }: { readonly detail: ServiceDetail }) {
+function LastOutput({ detail, steerer }: { readonly detail: ServiceDetail; readonly steerer: Steerer }) {
   const [last] = detail.wakes;
   if (lookOf(detail) !== 'failed' || last?.output === undefined || last.output.length === 0) return null;
   return (
     <Part title="What it printed last">
-      <Output lines={last.output} />
+      <Output lines={last.output} steerer={steerer} />
     </Part>
   );
 }
 
-function Output({ lines }: { readonly lines: readonly string[] }) {
+function Output({ lines, steerer }: { readonly lines: readonly string[]; readonly steerer: Steerer }) {
   if (lines.length === 1 && lines[0] === HIDDEN)
     return (
       <p class="hint">
-        Hidden, since it may hold secrets. It is in the log; here it is shown to who has the token, or with{' '}
-        <code>status.show_output: true</code>.
+        Hidden, since it may hold secrets. The log has it; <code>status.show_output: true</code> shows it to
+        all.
+        <button
+          type="button"
+          class="plain"
+          onClick={() => steerer.ask({ kind: 'token', job: undefined, problem: undefined })}
+        >
+          Show it with the token
+        </button>
       </p>
     );
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: it can be scrolled, so the keyboard has to get there
-    <section class="out" tabIndex={0} aria-label="Output">
-      <pre>{lines.map((line) => `${line}\n`).join('')}</pre>
-    </section>
+    <Scrolled label="Output" kind="out">
+      <pre>{lines.map((line) => `${showText(line.replace(COLOURS, ''))}\n`).join('')}</pre>
+    </Scrolled>
   );
 }
 
@@ -156,7 +195,7 @@ function Leases({ detail: { leases, leases_omitted: omitted = 0 } }: { readonly 
   if (leases.length === 0) return null;
   return (
     <Part title="Kept awake by">
-      <div class="wide">
+      <Scrolled label="Who keeps it awake">
         <table>
           <thead>
             <tr>
@@ -173,13 +212,15 @@ function Leases({ detail: { leases, leases_omitted: omitted = 0 } }: { readonly 
                   <Foreign text={describeLease(lease)} />
                 </td>
                 <td title={lease.since}>{formatAge(nowMs() - parseTime(lease.since))}</td>
-                <td>{lease.listener ?? ''}</td>
+                <td>
+                  <Foreign text={lease.listener ?? ''} />
+                </td>
                 <td>{describeBytes(lease)}</td>
               </tr>
             ))}
           </tbody>
         </table>
-      </div>
+      </Scrolled>
       {omitted > 0 && <p class="hint">and {formatCount(omitted, 'client')} more</p>}
     </Part>
   );
@@ -197,7 +238,7 @@ function describeBytes({ bytes_up: up, bytes_down: down }: Lease): string {
   return up === undefined || down === undefined ? '' : `${formatBytes(up)} / ${formatBytes(down)}`;
 }
 
-function Wakes({ wakes }: { readonly wakes: readonly Wake[] }) {
+function Wakes({ wakes, steerer }: { readonly wakes: readonly Wake[]; readonly steerer: Steerer }) {
   return (
     <Part title="Last wakes">
       {wakes.length === 0 ? (
@@ -223,7 +264,7 @@ function Wakes({ wakes }: { readonly wakes: readonly Wake[] }) {
                 {wake.output !== undefined && wake.output.length > 0 && (
                   <details>
                     <summary>what it printed</summary>
-                    <Output lines={wake.output} />
+                    <Output lines={wake.output} steerer={steerer} />
                   </details>
                 )}
               </li>
@@ -239,7 +280,7 @@ function Listeners({ detail: { listeners } }: { readonly detail: ServiceDetail }
   if (listeners.length === 0) return null;
   return (
     <Part title="Ports">
-      <div class="wide">
+      <Scrolled label="Ports">
         <table>
           <thead>
             <tr>
@@ -256,7 +297,9 @@ function Listeners({ detail: { listeners } }: { readonly detail: ServiceDetail }
                 <td>
                   <PortLink listener={listener} />
                 </td>
-                <td>{listener.target_port}</td>
+                <td>
+                  <Foreign text={String(listener.target_port)} />
+                </td>
                 <td>
                   {listener.condition}
                   {listener.error !== undefined && (
@@ -266,12 +309,14 @@ function Listeners({ detail: { listeners } }: { readonly detail: ServiceDetail }
                   )}
                 </td>
                 <td>{listener.connections}</td>
-                <td>{describeTurnedAway(listener)}</td>
+                <td>
+                  <Foreign text={describeTurnedAway(listener)} />
+                </td>
               </tr>
             ))}
           </tbody>
         </table>
-      </div>
+      </Scrolled>
     </Part>
   );
 }

@@ -6,6 +6,7 @@ import { formatCount } from './format.ts';
 import { useHalfMinute } from './hooks.ts';
 import { Foreign } from './parts.tsx';
 import { ServiceRow } from './service-row.tsx';
+import type { Steerer } from './steering.ts';
 import type { View } from './view.ts';
 
 /** Rows that are drawn at first, and with each piece that comes into sight. */
@@ -24,12 +25,16 @@ export function ServiceList({
   view,
   chosen,
   isKnown,
+  steerer,
+  busy,
 }: {
   readonly services: readonly Service[];
   readonly memory: ReadonlyMap<string, number>;
   readonly view: View;
   readonly chosen: string | undefined;
   readonly isKnown: boolean;
+  readonly steerer: Steerer;
+  readonly busy: ReadonlySet<string>;
 }) {
   const { filter, look, sort, isGrouped } = view;
   const listed = useMemo(
@@ -110,6 +115,8 @@ export function ServiceList({
                   service={service}
                   memory={memory.get(service.name)}
                   isChosen={service.name === chosen}
+                  steerer={steerer}
+                  isBusy={busy.has(service.name)}
                   age={lookOf(service) === 'awake' ? age : 0}
                 />
               ))}

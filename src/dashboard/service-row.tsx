@@ -1,10 +1,12 @@
 /** One service in the list. */
 import { Component } from 'preact';
+import { ActionButtons } from './action-buttons.tsx';
 import type { Service } from './api-types.ts';
 import { describeNext, describeWhy } from './describe-service.ts';
 import { formatBytes } from './format.ts';
 import { addressOf, rowId } from './hooks.ts';
 import { Countdown, Foreign, PortLink, StateBadge } from './parts.tsx';
+import type { Steerer } from './steering.ts';
 
 interface Props {
   readonly service: Service;
@@ -12,6 +14,8 @@ interface Props {
   readonly isChosen: boolean;
   /** Changes when ages in words may have become wrong. */
   readonly age: number;
+  readonly steerer: Steerer;
+  readonly isBusy: boolean;
 }
 
 /** Ports that are shown; a range may have a thousand. */
@@ -19,13 +23,12 @@ const MAX_PORTS = 4;
 
 export class ServiceRow extends Component<Props> {
   override shouldComponentUpdate(next: Props): boolean {
-    const { service, memory, isChosen, age } = this.props;
-    return (
-      next.service !== service || next.memory !== memory || next.isChosen !== isChosen || next.age !== age
-    );
+    const { service, memory, isChosen, age, isBusy } = this.props;
+    const isSame = next.service === service && next.memory === memory && next.isBusy === isBusy;
+    return !isSame || next.isChosen !== isChosen || next.age !== age;
   }
 
-  override render({ service, memory, isChosen }: Props) {
+  override render({ service, memory, isChosen, steerer, isBusy }: Props) {
     const why = describeWhy(service);
     const next = describeNext(service);
     const { listeners, project } = service;
@@ -74,6 +77,7 @@ export class ServiceRow extends Component<Props> {
             {memory !== undefined && service.life === 'awake' && ` · ${formatBytes(memory)}`}
           </small>
         </div>
+        <ActionButtons service={service} steerer={steerer} isBusy={isBusy} />
       </li>
     );
   }

@@ -11,16 +11,18 @@ const ALWAYS: ReadonlySet<Look> = new Set(['awake', 'asleep', 'failed']);
 export function Summary({
   services,
   memory,
+  times,
   view,
 }: {
   readonly services: readonly Service[];
   readonly memory: ReadonlyMap<string, number>;
+  readonly times: Readonly<Partial<Record<Life, number>>>;
   readonly view: View;
 }) {
   const counts = countLooks(services);
   const usual = median(services.flatMap(({ usual_wake_ms: ms }) => (ms === undefined ? [] : [ms])));
-  const asleepMs = sumTime(services, 'asleep');
-  const awakeMs = sumTime(services, 'awake') + sumTime(services, 'waking');
+  const { asleep: asleepMs = 0, awake = 0, waking = 0 } = times;
+  const awakeMs = awake + waking;
   const { used, given } = sumMemory(services, memory);
   return (
     <section class="sum" aria-label="Summary">
@@ -64,10 +66,6 @@ function countLooks(services: readonly Service[]): Record<Look, number> {
   const counts = { failed: 0, waking: 0, awake: 0, asleep: 0, unknown: 0 };
   for (const service of services) counts[lookOf(service)]++;
   return counts;
-}
-
-function sumTime(services: readonly Service[], life: Life): number {
-  return services.reduce((sum, { time_ms: times }) => sum + (times?.[life] ?? 0), 0);
 }
 
 /** What those that run take, and what those that don't had taken. */

@@ -51,9 +51,9 @@ export interface Dashboard {
  */
 export async function startDashboard(
   services: string,
-  { status = '' }: { readonly status?: string } = {},
+  options: { readonly status?: string; readonly statusPort?: number } = {},
 ): Promise<Dashboard> {
-  const statusPort = await freePort();
+  const { status = '', statusPort = await freePort() } = options;
   const write = (text: string, settings: string) =>
     `status: { listen: "127.0.0.1:${statusPort}"${settings === '' ? '' : `, ${settings}`} }\n` +
     `docker: { labels: false }\nservices:\n${text}`;

@@ -1,27 +1,11 @@
 import { expect, test } from 'vitest';
-import { freePorts } from '../support/free-ports.ts';
 import { openPage, rowOf, startDashboard, stateOf } from './dashboard-page.ts';
-
-async function twoPorts(): Promise<readonly [number, number]> {
-  const [listen = 0, target = 0] = await freePorts(2);
-  return [listen, target];
-}
-
-/** `command: …, ports: …` of a server that listens after `delayMs`. */
-function server([listen, target]: readonly [number, number], delayMs = 0): string {
-  return `command: [node, server.mjs, "${target}", "${delayMs}"], cwd: ., ports: ["127.0.0.1:${listen}:${target}"]`;
-}
-
-/** One request on a connection of its own. */
-async function get(port: number): Promise<void> {
-  const response = await fetch(`http://127.0.0.1:${port}`, { headers: { connection: 'close' } });
-  await response.text();
-}
+import { aBrokenServer, aServer, get, twoPorts } from './services.ts';
 
 test('the dashboard says what is awake, asleep and why', async () => {
   const ports = await twoPorts();
   const { url } = await startDashboard(
-    `  web: { ${server(ports)}, idle_timeout: 60s }\n  other: { ${server(await twoPorts())} }\n`,
+    `  web: { ${aServer(ports)}, idle_timeout: 60s }\n  other: { ${aServer(await twoPorts())} }\n`,
   );
   await get(ports[0]);
   const page = await openPage(url);
@@ -39,7 +23,7 @@ test('the dashboard says what is awake, asleep and why', async () => {
 
 test('the dashboard shows a wake and a sleep while they happen', async () => {
   const ports = await twoPorts();
-  const { url } = await startDashboard(`  web: { ${server(ports, 2_500)}, idle_timeout: 4s }\n`);
+  const { url } = await startDashboard(`  web: { ${aServer(ports, 1_500)}, idle_timeout: 2s }\n`);
   const page = await openPage(url);
   await expect.poll(() => stateOf(page, 'web').innerText()).toBe('asleep');
   const answered = get(ports[0]);
@@ -48,14 +32,15 @@ test('the dashboard shows a wake and a sleep while they happen', async () => {
   await answered;
   await expect.poll(() => stateOf(page, 'web').innerText()).toBe('awake');
   await expect.poll(() => stateOf(page, 'web').innerText()).toBe('asleep');
-  expect(await rowOf(page, 'web').innerText()).toContain('idle for 4 s');
+  expect(await rowOf(page, 'web').innerText()).toContain('idle for 2 s');
 });
 
 test('the dashboard says why a wake failed, and who woke it', async () => {
-  const [listen, target] = await twoPorts();
-  const broken = `command: [node, broken.mjs], cwd: ., ports: ["127.0.0.1:${listen}:${target}"], start_timeout: 3s`;
-  const { url } = await startDashboard(`  paper: { ${broken} }\n`, { status: 'show_output: true' });
-  await fetch(`http://127.0.0.1:${listen}`).catch(() => {});
+  const ports = await twoPorts();
+  const { url } = await startDashboard(`  paper: { ${aBrokenServer(ports)} }\n`, {
+    status: 'show_output: true',
+  });
+  await fetch(`http://127.0.0.1:${ports[0]}`).catch(() => {});
   const page = await openPage(url);
   await expect.poll(() => stateOf(page, 'paper').innerText()).toBe('failed');
   expect(await rowOf(page, 'paper').innerText()).toMatch(/exit code 3\s+woken \d\d:\d\d by 127\.0\.0\.1/);
@@ -69,7 +54,7 @@ test('the dashboard says why a wake failed, and who woke it', async () => {
 });
 
 test('details open by the keyboard, and closing them leads back', async () => {
-  const { url } = await startDashboard(`  web: { ${server(await twoPorts())} }\n`);
+  const { url } = await startDashboard(`  web: { ${aServer(await twoPorts())} }\n`);
   const page = await openPage(url);
   await page.getByRole('link', { name: 'web' }).focus();
   await page.keyboard.press('Enter');
@@ -84,7 +69,7 @@ test('details open by the keyboard, and closing them leads back', async () => {
 
 test('the dashboard shows which line of a refused file is wrong, until it is mended', async () => {
   const ports = await twoPorts();
-  const { url, configure } = await startDashboard(`  web: { ${server(ports)} }\n`);
+  const { url, configure } = await startDashboard(`  web: { ${aServer(ports)} }\n`);
   const page = await openPage(url);
   await expect.poll(() => stateOf(page, 'web').innerText()).toBe('asleep');
   expect(await page.locator('.banner').count()).toBe(0);
@@ -93,12 +78,12 @@ test('the dashboard shows which line of a refused file is wrong, until it is men
   await expect.poll(() => banner.innerText()).toContain('The last edit is not in force.');
   expect(await banner.innerText()).toMatch(/lazy-proxy\.yaml:4:\d+ .*ports\[0\]: "80:http" is not/s);
   expect(await banner.locator('.caret').innerText()).toMatch(/ports: \["80:http"\].*\n +\^/);
-  await configure(`  web: { ${server(ports)} }\n`);
+  await configure(`  web: { ${aServer(ports)} }\n`);
   await expect.poll(() => page.locator('.banner').count()).toBe(0);
 });
 
 test('the dashboard says that the proxy is gone', async () => {
-  const { url, program } = await startDashboard(`  web: { ${server(await twoPorts())} }\n`);
+  const { url, program } = await startDashboard(`  web: { ${aServer(await twoPorts())} }\n`);
   const page = await openPage(url);
   await expect.poll(() => stateOf(page, 'web').innerText()).toBe('asleep');
   program.child.kill('SIGTERM');
