@@ -249,7 +249,9 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     },
   );
 
-  test('ends when one side has reset and the other takes nothing of the rest for 5 s', async () => {
+  test('ends when one side has reset and the other takes nothing of the rest for 5 s', {
+    timeout: 30_000,
+  }, async () => {
     relay();
     upstream.write(pattern(32 * MIB));
     const moved = () => connection.traffic.bytesDown + inner.upstream.bytesRead;
