@@ -42,6 +42,7 @@ describe('the bundle', () => {
     ['main.js', 960],
     ['sources/config-process.js', 120],
     ['proxy/open-api.js', 100],
+    ['proxy/open-metrics.js', 50],
     ['packages/yaml.js', 200],
     ['packages/cron-parser.js', 200],
     ['packages/schema-validator.js', 280],
@@ -53,6 +54,7 @@ describe('the bundle', () => {
     const heavy = [
       ...['yaml', 'ajv', 'cron-parser', 'luxon', 'thread-stream', 'tar-fs', 'readable-stream'],
       ...['ssh2', '@grpc/grpc-js', '@grpc/proto-loader', 'protobufjs', '@kubernetes/client-node', 'koffi'],
+      ...['prom-client', 'preact'],
     ];
     const found = packagesIn('main.js');
     expect(found).toContain('dockerode');
