@@ -134,7 +134,8 @@ export class StatusServer {
     const connection = this.#connections.get(request.socket as unknown as PacedSocket);
     if (connection === undefined) return;
     const { requests, socket } = connection;
-    requests.push({ request, response });
+    const exchange: Exchange = { request, response, isBegun: false };
+    requests.push(exchange);
     // The time that its body has; a client that has sent it all has the time that an answer has.
     this.#bound(connection, REQUEST_MS);
     let bytes = 0;
@@ -155,10 +156,13 @@ export class StatusServer {
         socket.goOn();
       });
     });
-    if (requests.length === 1) this.#answer(connection, { request, response });
+    if (requests.length === 1) this.#answer(connection, exchange);
   }
 
   #answer(connection: Connection, exchange: Exchange): void {
+    // It may have come between the end of the answer before it and the turn of the next one.
+    if (exchange.isBegun) return;
+    exchange.isBegun = true;
     const { request, response } = exchange;
     connection.sinceMs = this.#clock.monotonicMs();
     const path = request.url?.split('?', 1)[0] ?? '/';
@@ -307,6 +311,8 @@ export class StatusServer {
 interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
+  /** Whether it is being answered. */
+  isBegun: boolean;
 }
 
 interface Connection {
@@ -346,6 +352,8 @@ function listPages(content: StatusContent): ReadonlyMap<string, () => Answer> {
 }
 
 function send(response: ServerResponse, { status, headers, body }: Answer): void {
+  // Who fails in the middle of an answer has had his.
+  if (response.headersSent) return;
   response.writeHead(status, { ...headers, 'content-length': body.length }).end(body);
 }
 

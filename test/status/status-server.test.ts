@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import type { Server } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { textAnswer } from '../../src/status/answer.ts';
 import { StatusServer } from '../../src/status/status-server.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
@@ -308,4 +309,43 @@ describe('StatusServer with clients that ask much and read little', () => {
     const open = clients.map((client) => ending(client.resume()));
     expect(await open[0]).toBe('closed');
   });
+});
+
+test('answers each request once, though the next one comes while the end of the last answer is being told', async () => {
+  const sockets = new Sockets();
+  const port = await freePort();
+  const taken: (() => void)[] = [];
+  const urls: string[] = [];
+  const server = new StatusServer(
+    { status: () => [], problems: () => [], phase: () => 'serving' },
+    {
+      loadApi: async () => ({
+        async take({ url }) {
+          urls.push(url);
+          await new Promise<void>((resolve) => taken.push(resolve));
+          return { pace: url, key: url, make: () => textAnswer(200, url) };
+        },
+        close() {},
+      }),
+    },
+  );
+  await server.open({ address: '127.0.0.1', port });
+  const client = await sockets.connect(port);
+  client.write('POST /api/1 HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n');
+  while (taken.length < 1) await settle();
+  client.write('body');
+  for (let turn = 0; turn < 20; turn++) await settle();
+  // In a timer: what has come is read before what waits for the end of this turn.
+  await new Promise<void>((resolve) => {
+    setTimeout(() => {
+      client.write('GET /api/2 HTTP/1.1\r\nhost: x\r\n\r\n');
+      taken[0]?.();
+      resolve();
+    }, 1);
+  });
+  while (taken.length < 2) await settle();
+  for (let turn = 0; turn < 20; turn++) await settle();
+  expect(urls).toEqual(['/api/1', '/api/2']);
+  server.close();
+  await sockets.close();
 });
