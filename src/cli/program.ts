@@ -141,7 +141,12 @@ function addPrint(program: Command, io: ProgramIo, exit: (status: number) => voi
     .description('Print what the proxy would run with: file, labels, environment and defaults merged.')
     .addOption(new Option('--format <format>', 'how it is written').choices(['yaml', 'json']).default('yaml'))
     .option('--show-origin', 'say behind each value where it comes from', false)
-    .action(async ({ config, format, showOrigin, ...flags }: Flags) => {
+    // `validate` takes the file like this.
+    .allowExcessArguments()
+    .action(async ({ config, format, showOrigin, ...flags }: Flags, command: Command) => {
+      const [extra] = command.args;
+      if (extra !== undefined)
+        command.error(`error: a file is named by a flag here; write "--config ${extra}"`);
       const { printEffectiveConfig } = await import('./print-effective-config.ts');
       exit(await printEffectiveConfig({ config, format, showOrigin, settings: toSettingsFlags(flags) }, io));
     });

@@ -182,6 +182,8 @@ export class StatusServer {
     const isMetrics = path === METRICS_PATH && this.#loadMetrics !== undefined;
     if (make === undefined && !isMetrics) {
       const more = this.#loadMetrics === undefined ? [] : [METRICS_PATH];
+      // The dashboard lives by the API.
+      if (this.#loadApi !== undefined) more.push('/api', 'the dashboard at /');
       return send(response, textAnswer(404, `there is ${listWords([...this.#pages.keys(), ...more])}`));
     }
     const answer = () => {

@@ -118,7 +118,11 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
     'services:\n  - name: db\n  - name: db',
     ['3:11 error name: "db" is the name of another service already (lazy-proxy.yaml:2:11)'],
   ],
-  ['an entry without name', 'services:\n  - ports: []', ['2:5 error name: is missing']],
+  [
+    'an entry without name',
+    'services:\n  - ports: []',
+    ['2:5 error name: is missing; each entry of a list needs one, such as "name: db"'],
+  ],
   [
     'a name inside the mapping form',
     'services:\n  db:\n    name: db',
@@ -143,7 +147,49 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
   [
     'a cron expression that never fires',
     'services:\n  db:\n    cron_stop: "0 0 31 2 *"',
-    ['3:16 error cron_stop: "0 0 31 2 *" is not a cron expression: invalid explicit day of month definition'],
+    [
+      '3:16 error cron_stop: "0 0 31 2 *" is not a cron expression: no such month has that day, so it would never fire',
+    ],
+  ],
+  ...[
+    ['cron_stop: "60 1 * * *"', 'minute 60 is outside 0–59'],
+    ['cron_stop: "1 25 * * *"', 'hour 25 is outside 0–23'],
+    ['cron_stop: "1 1 32 * *"', 'day of month 32 is outside 1–31'],
+    ['cron_stop: "1 1 1 13 *"', 'month 13 is outside 1–12'],
+    ['cron_stop: "1 1 * * 8"', 'day of week 8 is outside 0–7'],
+    ['cron_stop: "1 1-25 * * *"', 'hour 1-25 is outside 0–23'],
+  ].map(
+    ([line = '', reason]) =>
+      [
+        `a cron expression of which ${reason}`,
+        `services:\n  db:\n    ${line}`,
+        [`3:16 error ${line} is not a cron expression: ${reason}`],
+      ] as const,
+  ),
+  [
+    'two letters that have changed places',
+    'services:\n  db:\n    prots: ["80:80"]',
+    ['3:5 error prots: unknown key; did you mean "ports"?'],
+  ],
+  [
+    'labels in a service',
+    'services:\n  db:\n    enabled: true\n    lazy-proxy.idle-timeout: 5m',
+    [
+      '3:5 error enabled: is a label; a service of the file always takes part, so remove the key, or the service',
+      '4:5 error lazy-proxy.idle-timeout: is a label; in the file write idle_timeout',
+    ],
+  ],
+  [
+    'an address and one port',
+    'services:\n  db:\n    ports: ["127.0.0.1:80"]',
+    ['3:13 error ports[0]: "127.0.0.1:80" is not [address:]listen:target; write "127.0.0.1:80:80"'],
+  ],
+  [
+    'a status server that is to be off, a level too deep',
+    'status: { listen: off }\nservices: {}',
+    [
+      '1:19 error status.listen: "off" is not [address:]port such as "0.0.0.0:8080"; to turn the server off, write status: off',
+    ],
   ],
   [
     'an unknown time zone',
@@ -343,11 +389,12 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
       '5:42 warning service_name: has no effect on a local process; it is for Deployments and StatefulSets',
     ],
   ],
+  ['a dependant whose name is near that of its own hub', 'services:\n  web: { dependants: [wep] }', []],
   [
     'dependants that no service of the file has',
-    'services:\n  a: {statefulset: shop/a, dependants: [x, blog/y, b]}\n  b: {deployment: shop/c, dependants: [c]}\n  d: {swarm_service: d, dependants: [z, A/B, A/B/C]}\n  e: {deployment: e, dependants: [My_DB]}',
+    'services:\n  a: {statefulset: shop/a, dependants: [e1, blog/y, b]}\n  b: {deployment: shop/c, dependants: [c]}\n  d: {swarm_service: d, dependants: [z, A/B, A/B/C]}\n  e: {deployment: e, dependants: [My_DB]}',
     [
-      '2:41 warning dependants[0]: "x" is no service of this file; a Deployment of this name in namespace shop is meant; did you mean "a"?',
+      '2:41 warning dependants[0]: "e1" is no service of this file; a Deployment of this name in namespace shop is meant; did you mean "e"?',
       '3:40 error dependants[0]: b → b is a cycle; remove one of the links',
       '4:46 error dependants[2]: "A/B/C" is not namespace/name',
       '5:35 error dependants[0]: "My_DB" is no service of this file, and can\'t be the name of a Deployment',

@@ -78,6 +78,16 @@ describe('StatusServer', () => {
     expect(body).toContain('/status');
   });
 
+  test('names the API and the dashboard as well when it has them', async () => {
+    server.close();
+    const content = { status: () => rows, problems: () => [], phase: () => phase };
+    server = new StatusServer(content, { loadApi: () => Promise.reject(new Error('not asked for')) });
+    await server.open({ address: '127.0.0.1', port });
+    expect((await ask('/nothing')).body).toBe(
+      'there is /status, /problems, /health, /ready, /api and the dashboard at /',
+    );
+  });
+
   test.each(['POST', 'PUT', 'DELETE'])(
     'answers 405 and what is allowed when the method is %s',
     async (method) => {

@@ -34,11 +34,13 @@ export function findBadDependants(services: readonly ReadService[]): readonly Fi
     ),
   );
   const suggest = createSuggester([...byName.keys()]);
-  const unknown = services.flatMap(({ draft, path, ref }) =>
+  const unknown = services.flatMap(({ name: hub, draft, path, ref }) =>
     (draft.dependants?.value ?? []).flatMap((name, index) => {
       if (resolve(name, ref) !== undefined) return [];
       const place = [...path, 'dependants', index];
-      const suggestion = suggest(name);
+      const nearest = suggest(name);
+      // A hub is not its own dependant.
+      const suggestion = nearest.includes(JSON.stringify(hub)) ? '' : nearest;
       const said = `"${name}" is no service of this file`;
       if (ref.kind === 'kubernetes' && !canBeWorkload(qualifyDependant(name, ref), ref)) {
         const message = `${said}, and can't be the name of a Deployment${suggestion}`;

@@ -150,7 +150,7 @@ function describeIssue(issue: SchemaIssue, suggestAmong: SuggestAmong): Finding 
       return keyError(target, 'unknown-key', describeUnknownKey(target, suggestAmong));
     }
     case 'required':
-      return valueError([...path, String(params['missingProperty'])], 'missing-key', 'is missing');
+      return valueError([...path, String(params['missingProperty'])], 'missing-key', describeMissing(path));
     case 'type': {
       if (value === null && path.length > 0) return describeNothing(path);
       const types = [params['type']]
@@ -165,12 +165,31 @@ function describeIssue(issue: SchemaIssue, suggestAmong: SuggestAmong): Finding 
   }
 }
 
+/** What the schema asks for: the name of an entry where services are a list. */
+function describeMissing(path: Path): string {
+  return path[0] === 'services'
+    ? 'is missing; each entry of a list needs one, such as "name: db"'
+    : 'is missing';
+}
+
+/** The remedy for a label that stands in a service of the file, as its owner knows it from a container. */
+function hintAtLabel(key: string): string | undefined {
+  const field = key.replace(/^lazy-(tcp-)?proxy\./, '').replaceAll('-', '_');
+  if (field === 'enabled' || field === 'enable')
+    return 'is a label; a service of the file always takes part, so remove the key, or the service';
+  return field.length < key.length && SERVICE_KEYS.includes(field)
+    ? `is a label; in the file write ${field}`
+    : undefined;
+}
+
 function describeUnknownKey(target: Path, suggestAmong: SuggestAmong): string {
   const key = String(target.at(-1));
   const parent = target.slice(0, -1);
   const known = keysAt(parent);
   const homes = PLACES.filter(({ keys }) => keys.includes(key)).map(({ where }) => where);
   if (homes.length > 0) return `belongs ${homes.join(' or ')}, not ${nameOf(parent)}`;
+  const label = parent[0] === 'services' ? hintAtLabel(key) : undefined;
+  if (label !== undefined) return label;
   const suggestion = suggestAmong(known)(key);
   return `unknown key${suggestion === '' ? `; known are ${known.join(', ')}` : suggestion}`;
 }

@@ -81,7 +81,11 @@ export function countListeners(items: readonly unknown[]): number {
 
 /** Reads where the status server listens: `[address:]port`, or a bare port number. */
 export function parseStatusListen(raw: unknown): Parsed<StatusAddress> {
-  const wrong = refuse('invalid-value', `${showValue(raw)} is not [address:]port such as "0.0.0.0:8080"`);
+  const remedy = raw === 'off' || raw === false ? '; to turn the server off, write status: off' : '';
+  const wrong = refuse(
+    'invalid-value',
+    `${showValue(raw)} is not [address:]port such as "0.0.0.0:8080"${remedy}`,
+  );
   if (typeof raw !== 'string' && typeof raw !== 'number') return wrong;
   const match = /^(?:(\[[^\]]*\]|[^[\]:]*):)?([1-9]\d{0,4})$/.exec(String(raw));
   if (match === null) return wrong;
@@ -179,6 +183,8 @@ function hint(
   if ((typeof raw === 'string' || typeof raw === 'number') && /^[1-9]\d{0,4}$/.test(text)) {
     return `; write "${text}:${text}"`;
   }
+  const [, address, port] = /^(\d+(?:\.\d+){3}):([1-9]\d{0,4})$/.exec(text) ?? [];
+  if (typeof raw === 'string' && port !== undefined) return `; write "${address}:${port}:${port}"`;
   if (typeof raw === 'string' && /\/(tcp|udp)$/i.test(text))
     return '; TCP goes under ports, UDP under udp_ports';
   if (typeof raw === 'string' && (raw.match(/:/g) ?? []).length > 2 && !raw.includes('[')) {

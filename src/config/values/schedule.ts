@@ -94,6 +94,15 @@ const DAYS_AND_MONTHS =
 const LONG_NAMES = new RegExp(`\\b(${DAYS_AND_MONTHS.join('|')})\\b`, 'gi');
 const SHORT_NAMES: ReadonlySet<string> = new Set(DAYS_AND_MONTHS.map((name) => name.slice(0, 3)));
 
+/** The library's errors tell a field by its range alone. */
+const FIELD_OF_RANGE: ReadonlyMap<string, string> = new Map([
+  ['0-59', 'minute'],
+  ['0-23', 'hour'],
+  ['1-31', 'day of month'],
+  ['1-12', 'month'],
+  ['0-7', 'day of week'],
+]);
+
 function whyUnusable(expression: string): string | undefined {
   try {
     // The date is fixed, so that nothing depends on the clock. next() throws for an expression that never fires.
@@ -105,6 +114,11 @@ function whyUnusable(expression: string): string | undefined {
     const words = message.includes('annot resolve alias') ? (expression.match(/[a-z]+/gi) ?? []) : [];
     const unknown = words.find((word) => !SHORT_NAMES.has(word.toLowerCase()));
     if (unknown !== undefined) return `${JSON.stringify(unknown)} is no day, month or number`;
+    const [, value, range = ''] = /got (?:value|range) (\S+) expected range (\d+-\d+)/.exec(message) ?? [];
+    const field = FIELD_OF_RANGE.get(range);
+    if (field !== undefined) return `${field} ${value} is outside ${range.replace('-', '–')}`;
+    if (message.includes('explicit day of month'))
+      return 'no such month has that day, so it would never fire';
     return message.replace(/^./, (first) => first.toLowerCase());
   }
 }

@@ -28,7 +28,8 @@ export function createSuggester(candidates: readonly string[]): Suggest {
     comparisons += known.size;
     for (const [other, candidate] of known) {
       if (Math.abs(other.length - normal.length) > allowed) continue;
-      const steps = distance(normal, other);
+      const edits = distance(normal, other);
+      const steps = edits === 2 && isSwap(normal, other) ? 1 : edits;
       if (steps > allowed) continue;
       nearest = candidate;
       // From now on only a nearer candidate counts.
@@ -49,6 +50,14 @@ export function createSuggester(candidates: readonly string[]): Suggest {
 /** The suggestion for one word alone. */
 export function suggestNearest(word: string, candidates: readonly string[]): string {
   return createSuggester(candidates)(word);
+}
+
+/** Whether two letters beside each other have changed places, the commonest slip: `prots` for `ports`. */
+function isSwap(word: string, other: string): boolean {
+  if (word.length !== other.length) return false;
+  const first = [...word].findIndex((letter, index) => letter !== other[index]);
+  const swapped = `${word[first + 1]}${word[first]}`;
+  return first >= 0 && `${word.slice(0, first)}${swapped}${word.slice(first + 2)}` === other;
 }
 
 /** Makes words equal that differ only in case or in the choice of dash. */

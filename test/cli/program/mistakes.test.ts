@@ -151,7 +151,7 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
     'services: { a: { cron_start: "30 8 * *", cron_stop: "61 8 * * *" } }\n',
     [
       'f.yaml:1:30 error cron_start: "30 8 * *" has 4 fields, not five fields: minute hour day-of-month month day-of-week, such as "30 8 * * 1-5"',
-      'f.yaml:1:53 error cron_stop: "61 8 * * *" is not a cron expression: constraint error, got value 61 expected range 0-59',
+      'f.yaml:1:53 error cron_stop: "61 8 * * *" is not a cron expression: minute 61 is outside 0–59',
     ],
   ],
   [
@@ -526,10 +526,10 @@ const WARNINGS: typeof MISTAKES = [
   ],
   [
     'an unknown dependant that looks mistyped, and none that may be a container without a service',
-    'services: { a: { ports: ["80:80"], dependants: [worker, A] } }\n',
+    'services: { a: { ports: ["80:80"], dependants: [worker, B] }, b: { ports: ["81:81"] } }\n',
     [
-      'f.yaml:1:57 warning dependants[1]: "A" is no service of this file; a container of this name is meant; did you mean "a"?',
-      'f.yaml: ok, 1 service, 1 listener',
+      'f.yaml:1:57 warning dependants[1]: "B" is no service of this file; a container of this name is meant; did you mean "b"?',
+      'f.yaml: ok, 2 services, 2 listeners',
     ],
   ],
   [
