@@ -70,10 +70,14 @@ async function tellWhatToType(signal) {
     if (performance.now() > deadlineMs) return;
     await sleep(READY_POLL_MS, undefined, { signal });
   }
+  const statusPort = status.listen.match(/\d+$/)[0];
+  const [broken] = services.broken.ports[0].match(/^.*(?=:)/);
   const lines = [
-    'Now type, in another terminal:',
+    `Now open http://localhost:${statusPort} in a browser, and type in another terminal:`,
     `  curl ${port}           # wakes the server, and waits for it`,
     `  curl ${status.listen}/status    # shows what is awake`,
+    `  curl ${broken}           # fails on purpose: the page says why`,
+    `On the page, services are woken and held with the token "${status.token}".`,
     'Ctrl-C ends the proxy.',
   ];
   console.error(`\n${lines.join('\n')}\n`);

@@ -20,11 +20,13 @@ function fakeNpm(folder: string): string {
 async function clone() {
   const folder = await createFolder({});
   for (const part of PARTS) await cp(part, path.join(folder, part), { recursive: true });
-  const [port = 0, statusPort = 0, target = 0] = await freePorts(3);
-  const moves = { 9000: port, 9001: statusPort, 3000: target };
-  for (const name of ['lazy-proxy.yaml', 'server.mjs']) {
+  const old = [9000, 9001, 3000, 9002, 3002, 9003, 3003];
+  const ports = await freePorts(old.length);
+  const moves = old.map((from, index) => [from, ports[index]] as const);
+  const [port = 0, statusPort = 0] = ports;
+  for (const name of ['lazy-proxy.yaml', 'server.mjs', 'clock.mjs']) {
     const file = path.join(folder, 'examples/quickstart', name);
-    const moved = Object.entries(moves).reduce(
+    const moved = moves.reduce(
       (text, [from, to]) => text.replaceAll(new RegExp(`\\b${from}\\b`, 'g'), String(to)),
       await readFile(file, 'utf8'),
     );
@@ -32,7 +34,7 @@ async function clone() {
   }
   await writeFile(path.join(folder, 'npm'), fakeNpm(folder));
   await chmod(path.join(folder, 'npm'), 0o755);
-  return { folder, port, statusPort };
+  return { folder, port, statusPort, broken: ports[5] };
 }
 
 function collect(child: ChildProcess, name: 'stdout' | 'stderr') {
@@ -44,7 +46,7 @@ function collect(child: ChildProcess, name: 'stdout' | 'stderr') {
 }
 
 test('npm start says at once what it does, and in the end what to type', async () => {
-  const { folder, port, statusPort } = await clone();
+  const { folder, port, statusPort, broken } = await clone();
   const env = { PATH: `${folder}:${process.env['PATH']}`, LOG_FORMAT: 'json' };
   const child = spawn(process.execPath, ['scripts/start.mjs'], { cwd: folder, env, stdio: 'pipe' });
   onTestFinished(() => void child.kill('SIGTERM'));
@@ -62,14 +64,18 @@ test('npm start says at once what it does, and in the end what to type', async (
   const commands = rest
     .map((line) => /^ {2}curl (\S+) +# \w/.exec(line)?.[1])
     .filter((url) => url !== undefined);
-  expect(commands).toEqual([`127.0.0.1:${port}`, `127.0.0.1:${statusPort}/status`]);
+  expect(commands).toEqual([`127.0.0.1:${port}`, `127.0.0.1:${statusPort}/status`, `127.0.0.1:${broken}`]);
+  const page = /open (http:\/\/localhost:\d+) in a browser/.exec(stderr())?.[1] ?? '';
+  expect(await (await fetch(page)).text()).toContain('<title>lazy-proxy</title>');
 
   // What it says works as it is typed.
   const [hello, status] = await Promise.all(
-    commands.map(async (url) => (await fetch(`http://${url}`)).text()),
+    commands.slice(0, 2).map(async (url) => (await fetch(`http://${url}`)).text()),
   );
   expect(hello).toMatch(/^hello from a process/);
-  expect(JSON.parse(status ?? '')).toMatchObject([{ listen_port: port }]);
+  const listening = (JSON.parse(status ?? '') as { listen_port: number }[]).map((row) => row.listen_port);
+  expect(listening).toHaveLength(3);
+  expect(listening).toContain(port);
   child.kill('SIGTERM');
   expect(await once(child, 'exit')).toEqual([0, null]);
   // The log is nothing but the log.
