@@ -391,7 +391,8 @@ function parseToken(raw: unknown): Parsed<string | undefined> {
 function parseTokenFile(raw: unknown): Parsed<string | undefined> {
   if (raw === '') return accept(undefined);
   if (typeof raw === 'string' && raw.startsWith('/')) return accept(raw);
-  return refuse('invalid-value', `${showValue(raw)} is not ${FILE_EXPECTED}`);
+  // It may be the token itself.
+  return refuse('invalid-value', `what is given is not ${FILE_EXPECTED}`);
 }
 
 function parseNamespaceList(raw: unknown): Reading<readonly string[]> {

@@ -145,6 +145,25 @@ describe('the API of a proxy', () => {
     });
     expect(body).not.toContain('hunter2');
   });
+
+  test.each([
+    'wehbook: hunter2',
+    'http_healthcheck: "http://user:a hunter2@db/"',
+    'env: A=hunter2',
+    'env: {"A=hunter2": 1}',
+    'env: {A: "hunter2\\0"}',
+    'env:\n      A: *hunter2',
+    'env:\n      A: !hunter2',
+    'env:\n      A: |hunter2',
+    'env:\n      pass:hunter2\n      B: x',
+  ])('shows nobody what may be a secret where %j is wrong', async (line) => {
+    const { ask, reload, services } = await start();
+    reload(`${services}  worse:\n    command: [sh]\n    ${line}\n`);
+    const answers = await Promise.all(['/api/reload', '/problems', '/status'].map((path) => ask(path)));
+    const told = expect.objectContaining({ file: 'lazy-proxy.yaml' });
+    expect(answers[0]?.json).toMatchObject({ problems: expect.arrayContaining([told]) });
+    for (const { body } of answers) expect(body).not.toContain('hunter2');
+  });
 });
 
 describe('what may be done by the API', () => {

@@ -2,7 +2,7 @@ import { showUrls } from '../../model/show-url.ts';
 import { DEFAULT_KEYS, FIELD_NAMES, fieldKeys, fieldSpec, SERVICE_KEYS } from '../fields.ts';
 import { SETTINGS, type SettingName, type SettingSpec, settingKeys } from '../settings.ts';
 import { createSuggester, type Suggest } from '../values/suggest.ts';
-import { type FormWords, hintAtVariable, isMapping, showValue } from '../values/parsed.ts';
+import { type FormWords, hintAtVariable, isMapping, showSecret, showValue } from '../values/parsed.ts';
 import type { Path } from '../yaml/path.ts';
 import { type Finding, keyError, valueError } from './finding.ts';
 import type { SchemaIssue } from './schema.ts';
@@ -242,12 +242,13 @@ function remedyForNothing(
 }
 
 function describeWrongForm({ path, value }: SchemaIssue, expected: string): Finding {
-  const hint =
-    hintAtVariable(value) || (wordsAt(path).words?.formHint?.(value) ?? hintAtService(path, value));
+  const { words } = wordsAt(path);
+  const hint = hintAtVariable(value) || (words?.formHint?.(value) ?? hintAtService(path, value));
+  const shown = words?.secret === undefined ? showValue(value) : showSecret(value);
   const message =
     path.length === 0
       ? `the file is ${showValue(value)}, not ${expected}`
-      : `${showValue(value)} is not ${expected}${hint}`;
+      : `${shown} is not ${expected}${hint}`;
   return valueError(path, 'wrong-type', message);
 }
 

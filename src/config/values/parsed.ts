@@ -56,6 +56,8 @@ export interface FormWords {
   readonly expected: string;
   /** Says how to mend a value that should be a list or a mapping and is none; absent = nothing to add. */
   readonly formHint?: (raw: unknown) => string;
+  /** Whether, or what of, a value may be a secret: then no message shows it. Absent = it is none. */
+  readonly secret?: string | true;
 }
 
 /** The outcome for a value of the wrong form. It holds no mistake, because the schema tells of it. */
@@ -109,6 +111,11 @@ export function showValue(raw: unknown): string {
   if (typeof raw === 'object') return 'a mapping';
   const shown = typeof raw === 'string' ? JSON.stringify(showUrls(raw)) : String(raw);
   return shown.length > MAX_SHOWN_CHARACTERS ? `${shown.slice(0, MAX_SHOWN_CHARACTERS)}…` : shown;
+}
+
+/** As showValue, for what may be a secret: of a list or mapping its kind, nothing else. */
+export function showSecret(raw: unknown): string {
+  return raw === null || raw === undefined || typeof raw === 'object' ? showValue(raw) : 'the value';
 }
 
 /** Whether a value read from YAML is a mapping. */

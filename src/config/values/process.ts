@@ -8,6 +8,7 @@ import {
   type Reading,
   refuse,
   refuseAt,
+  showSecret,
   showValue,
   WRONG_FORM,
 } from './parsed.ts';
@@ -38,7 +39,11 @@ export function parseVariables(raw: unknown): Reading<Readonly<Record<string, st
   const faults: Fault[] = [];
   for (const [name, item] of Object.entries(raw)) {
     if (item === null) continue;
-    const parsed = /^[^=\0]+$/.test(name) ? parseVariableValue(item) : badVariableName(name);
+    if (!/^[^=\0]+$/.test(name)) {
+      faults.push(refuseName(name));
+      continue;
+    }
+    const parsed = parseVariableValue(item);
     if (parsed.ok) values.push([name, parsed.value]);
     else faults.push({ code: parsed.code, path: [name], message: parsed.message });
   }
@@ -47,8 +52,11 @@ export function parseVariables(raw: unknown): Reading<Readonly<Record<string, st
     : { ok: false, faults };
 }
 
-function badVariableName(name: string): Parsed<never> {
-  return refuse('invalid-value', `${showValue(name)} is not the name of an environment variable`);
+/** What follows the wrong character may be the value, which no message shows. */
+function refuseName(name: string): Fault {
+  const [begun = ''] = name.split(/[=\0]/, 1);
+  const message = `a name holds no = and no NUL character; write ${begun === '' ? 'name' : begun}: value`;
+  return { code: 'invalid-value', path: [], message };
 }
 
 /** Reads the directory that a program starts in: text that an operating system takes as a path. */
@@ -70,9 +78,10 @@ function parseArgument(raw: unknown): Parsed<string> {
     : accept(raw);
 }
 
-/** Reads the value of an environment variable; numbers and booleans become text. */
+/** Reads the value of an environment variable; numbers and booleans become text. It may be a secret: no message shows it. */
 function parseVariableValue(raw: unknown): Parsed<string> {
   const finite = typeof raw === 'number' ? Number.isFinite(raw) : typeof raw === 'boolean';
   if (finite) return accept(String(raw));
-  return parseArgument(raw);
+  if (typeof raw !== 'string') return refuse('wrong-type', `${showSecret(raw)} is not text`);
+  return raw.includes('\0') ? refuse('invalid-value', 'the value holds a NUL character') : accept(raw);
 }

@@ -5,6 +5,8 @@ import { isMergeKey, mergeSources, startOf, type YamlSource } from './yaml-sourc
 export interface ValueIssue {
   readonly offset: number;
   readonly message: string;
+  /** Where the message shows what may be a secret: what to say instead. Absent = it shows none. */
+  readonly discreet?: string;
 }
 
 /** Far more values than a file of ten thousand services has, and far fewer than an alias bomb unfolds to. */
@@ -19,6 +21,10 @@ interface Converted {
   readonly size: number;
 }
 
+const NOTHING: Converted = { value: null, size: 1 };
+const NAMELESS_ANCHOR =
+  'what begins with * names an anchor, and there is none of this name; write it in quotes if it is text';
+
 /** Turns a document into plain values; aliases share one value. If there are issues, the value must not be used. */
 export function toValues(
   doc: Document,
@@ -30,7 +36,8 @@ export function toValues(
   const convert = (node: unknown): Converted => {
     const target = source.resolve(node);
     if (isAlias(node) && target === undefined) {
-      return fail(node, describeMissingAnchor(node));
+      issues.push({ offset: startOf(node) ?? 0, ...describeMissingAnchor(node) });
+      return NOTHING;
     }
     const known = done.get(target);
     if (known === 'open') return fail(node, 'an alias to what it stands in has no end');
@@ -64,7 +71,7 @@ export function toValues(
   };
   const fail = (node: unknown, message: string): Converted => {
     issues.push({ offset: startOf(node) ?? 0, message });
-    return { value: null, size: 1 };
+    return NOTHING;
   };
   const { value, size } = convert(doc.contents);
   if (size > MAX_VALUES)
@@ -84,8 +91,11 @@ function join(sizes: readonly number[], value: unknown): Converted {
   return { value, size: sizes.reduce((sum, size) => sum + size, 1) };
 }
 
-function describeMissingAnchor({ source }: Alias): string {
-  return `*${source} has no anchor; write &${source} at an earlier value`;
+function describeMissingAnchor({ source }: Alias): Pick<ValueIssue, 'message' | 'discreet'> {
+  return {
+    message: `*${source} has no anchor; write &${source} at an earlier value`,
+    discreet: NAMELESS_ANCHOR,
+  };
 }
 
 /** The aliases among what a merge key names. */
@@ -104,7 +114,7 @@ function findBadMerges(map: YAMLMap, source: YamlSource): readonly ValueIssue[] 
       if (missing.length > 0) {
         return missing.map((alias) => ({
           offset: startOf(alias) ?? offset,
-          message: describeMissingAnchor(alias),
+          ...describeMissingAnchor(alias),
         }));
       }
       const wrong = sources.some((merged) => !isMap(merged));

@@ -43,7 +43,7 @@ describe('who may ask the status server', () => {
     [
       '  token_file: token\n',
       {},
-      'f.yaml:2:15 error status.token_file: "token" is not an absolute path such as /run/secrets/lazy_proxy_token',
+      'f.yaml:2:15 error status.token_file: what is given is not an absolute path such as /run/secrets/lazy_proxy_token',
     ],
     [
       '  allowed_hosts: ["a:80"]\n',

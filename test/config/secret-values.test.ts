@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import { createFileParser } from '../../src/config/file.ts';
+import { formatProblem } from '../../src/model/problem.ts';
+
+const parseFile = createFileParser();
+
+function problemsOf(text: string): readonly string[] {
+  return parseFile({ text, file: 'f.yaml', folder: '/' }).problems.map(formatProblem);
+}
+
+const SERVICE = 'services:\n  db:\n    command: [db]\n';
+
+/** What may follow the keys of a service, and what is told of it; `T0KEN` stands for what is secret. */
+test.each([
+  ['env: A=T0KEN', '4:10 error env: the value is not a mapping; write name: value, one variable a line'],
+  ['env: {"A=T0KEN": 1}', '4:10 error env: a name holds no = and no NUL character; write A: value'],
+  ['env: {"\\0T0KEN": 1}', '4:10 error env: a name holds no = and no NUL character; write name: value'],
+  ['env: {A: "T0KEN\\0"}', '4:14 error env.A: the value holds a NUL character'],
+  ['env:\n      A: .T0KEN\n      B: [T0KEN]', '6:10 error env.B: a list is not text'],
+  // What begins so needs quotes: it stands for something else in YAML.
+  [
+    'env:\n      A: *T0KEN',
+    '5:10 error what begins with * names an anchor, and there is none of this name; write it in quotes if it is text',
+  ],
+  ['env:\n      A: !T0KEN', '5:10 warning not valid YAML (tag resolve failed); write text in quotes'],
+  ['env:\n      A: |T0KEN', '5:11 error not valid YAML (unexpected token); write text in quotes'],
+  ['env:\n      A: * T0KEN', '5:10 error not valid YAML: what begins with * needs quotes'],
+  ['env:\n      pass:T0KEN\n      B: x', '5:7 error not valid YAML: a space is missing after the colon'],
+  ['env:\n      -T0KEN\n      B: x', '5:7 error not valid YAML: a space is missing after the dash'],
+  [
+    'webhook_url: *T0KEN',
+    '4:18 error what begins with * names an anchor, and there is none of this name; write it in quotes if it is text',
+  ],
+  ['webhook_url:T0KEN', '4:5 error not valid YAML: a space is missing after the colon'],
+  ['webhook_url: "x" T0KEN', '4:22 error not valid YAML (unexpected token); write text in quotes'],
+])('of %j no secret is shown', (field, problem) => {
+  const problems = problemsOf(`${SERVICE}    ${field}\n`);
+  expect(problems.join('\n')).not.toContain('T0KEN');
+  expect(problems).toContain(`f.yaml:${problem}`);
+});
+
+test('a token in the place of its file is not shown', () => {
+  expect(problemsOf('status: {token_file: T0KEN}\nservices: {}\n')).toEqual([
+    'f.yaml:1:22 error status.token_file: what is given is not an absolute path such as /run/secrets/lazy_proxy_token',
+  ]);
+});
+
+test('what stands beside a secret is shown as elsewhere', () => {
+  const problems = problemsOf(`${SERVICE}    env: {A: x}\n    cron_start: *nowhere\n`);
+  expect(problems).toEqual(['f.yaml:5:17 error *nowhere has no anchor; write &nowhere at an earlier value']);
+});
+
+test('a large file of wrong values below one key is read in linear time', () => {
+  const lines = Array.from({ length: 20_000 }, (_, n) => `      A${n}: *T0KEN\n`).join('');
+  const begunMs = performance.now();
+  expect(problemsOf(`${SERVICE}    env:\n${lines}`).join('')).not.toContain('T0KEN');
+  expect(performance.now() - begunMs).toBeLessThan(10_000);
+});
