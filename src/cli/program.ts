@@ -8,6 +8,7 @@ import type { LogFormat, LogLevel } from '../system/log/logger.ts';
 import type { ProgramIo } from '../system/program-io.ts';
 import { holdYoungGeneration } from '../system/young-generation.ts';
 import type { CommandParts, ProxyFlags } from './running-proxy.ts';
+import type { Steering } from './steer.ts';
 import { readVersion } from './version.ts';
 
 const EXAMPLES = `
@@ -20,6 +21,7 @@ Examples:
   lazy-proxy run --backend kubernetes            wake Deployments and StatefulSets
   lazy-proxy healthcheck                         ask the proxy on this machine whether it is well
   lazy-proxy status                              what a running proxy does; explain db: all of one service
+  lazy-proxy hold db --for 2h                    keep a service awake; wake, sleep, release; events tells what happens
   lazy-proxy diff new.yaml                       what it would change if it read this file
 `;
 
@@ -70,6 +72,8 @@ export function createProgram(io: ProgramIo, exit: (status: number) => void): Co
   addStatus(program, io, exit);
   addExplain(program, io, exit);
   addDiff(program, io, exit);
+  addSteering(program, io, exit);
+  addEvents(program, io, exit);
   return program;
 }
 
@@ -217,6 +221,45 @@ function addDiff(program: Command, io: ProgramIo, exit: (status: number) => void
       // As of the program diff: 1 means that there are differences.
       exit(await askProxy(flags, io, { run, refused: EXIT_UNUSABLE }));
     });
+}
+
+function addSteering(program: Command, io: ProgramIo, exit: (status: number) => void): void {
+  interface Flags extends ProxyFlags {
+    readonly force?: boolean;
+    readonly for?: string;
+  }
+  const add = (kind: Steering['kind'], description: string) =>
+    addProxyOptions(program.command(kind))
+      .description(`${description} It needs the token.`)
+      .argument('<service>', 'its name')
+      .action(async (service: string, { force = false, for: time, ...flags }: Flags) => {
+        const run = async (parts: CommandParts) => {
+          const { steer } = await import('./steer.ts');
+          return steer({ service, steering: { kind, force, time } }, parts);
+        };
+        exit(await askProxy(flags, io, { run }));
+      });
+  add('wake', 'Wake a service; it sleeps again when it has been idle, as after a client.');
+  add('sleep', 'Put a service to sleep, unless somebody uses it.').option('--force', 'cut its clients first');
+  add('hold', 'Wake a service, and keep it awake for a while, in place of an earlier hold.').option(
+    '--for <time>',
+    'how long: 2h, 1h30m, 7d; 30 days at most (default: an hour)',
+  );
+  add('release', 'End the hold of a service.');
+}
+
+function addEvents(program: Command, io: ProgramIo, exit: (status: number) => void): void {
+  addProxyOptions(program.command('events'))
+    .description('Tell what happens, as it happens, until Ctrl-C.')
+    .argument('[service]', 'of this one alone')
+    .option('--json', 'one JSON document a line', false)
+    .action(
+      async (service: string | undefined, { json, ...flags }: ProxyFlags & { readonly json: boolean }) => {
+        const run = async (parts: CommandParts) =>
+          (await import('./events.ts')).events({ service, json }, parts);
+        exit(await askProxy(flags, io, { run }));
+      },
+    );
 }
 
 /** Runs a command that asks a running proxy; resolves to the exit status. */

@@ -2,7 +2,10 @@
  * A running proxy as commands see it. Input: what was typed, the environment and the file, as `run` reads them. Output: where its
  * status server is, and what its API answers. Guarantees: a refusal is an error with the proxy's own words.
  */
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { type IncomingMessage, request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
 import { parseEnvironment } from '../config/environment.ts';
 import type { FileConfig } from '../config/file.ts';
 import { readSettings } from '../config/read/read-settings.ts';
@@ -22,6 +25,9 @@ import type { ProgramIo } from '../system/program-io.ts';
 const TIMEOUT_MS = 10_000;
 /** The configuration of 100,000 services has less. */
 const MAX_ANSWER_BYTES = 512 * 1_024 * 1_024;
+const MAX_REFUSAL_CHARACTERS = 65_536;
+/** The stream of events has a sign of life every 15 s. */
+const MAX_SILENCE_MS = 40_000;
 const MAX_SHOWN_CHARACTERS = 100;
 
 /** The flags of all commands that ask a running proxy. */
@@ -68,8 +74,8 @@ export class RunningProxy {
     this.#clock = options.clock;
   }
 
-  /** Headers that show the token, where there is one. */
-  get headers(): Readonly<Record<string, string>> {
+  /** They show the token, where there is one. */
+  get #headers(): Readonly<Record<string, string>> {
     return this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
   }
 
@@ -83,27 +89,60 @@ export class RunningProxy {
     return this.#ask('GET', path);
   }
 
-  /** As `get`. */
-  post(path: string): Promise<unknown> {
-    return this.#ask('POST', path);
+  /** Does something to a service; `query` begins with `&`. As `get`. */
+  postService(name: string, action: string, query = ''): Promise<unknown> {
+    // The name in the query counts.
+    const path = `/api/services/${name.includes('/') ? '-' : encodeURIComponent(name)}/${action}`;
+    return this.#ask('POST', `${path}?service=${encodeURIComponent(name)}${query}`);
   }
 
   async #ask(method: 'GET' | 'POST', path: string): Promise<unknown> {
     const answer = await requestUrl(`${this.url}${path}`, {
       ...{ method, clock: this.#clock, deadlineMs: TIMEOUT_MS, maxBodyBytes: MAX_ANSWER_BYTES },
-      headers: this.headers,
+      headers: this.#headers,
     }).catch((error: unknown) => {
       throw new Error(`no proxy answers at ${this.url}: ${messageOf(error)}`, { cause: error });
     });
     const text = answer.body.toString();
     const json = readJson(text);
     if (answer.status === 200 && json !== undefined) return json;
+    throw this.#refuse(answer.status, text);
+  }
+
+  /**
+   * Begins to read an answer that has no end; it is cut off where nothing comes for long.
+   * @throws as `get`; the signal's reason when it aborts.
+   */
+  async open(
+    path: string,
+    { headers, signal }: { readonly headers: Readonly<Record<string, string>>; readonly signal: AbortSignal },
+  ): Promise<IncomingMessage> {
+    const url = new URL(`${this.url}${path}`);
+    const send = url.protocol === 'https:' ? requestHttps : requestHttp;
+    const all = { ...this.#headers, ...headers };
+    const request = send(url, { headers: all, signal, agent: false, timeout: MAX_SILENCE_MS });
+    request.on('timeout', () => request.destroy(new Error('it says nothing')));
+    // Once the answer has begun, who reads it is told.
+    request.on('error', () => {});
+    request.end();
+    const answered = once(request, 'response') as Promise<[IncomingMessage]>;
+    const [response] = await answered.catch((error: unknown) => {
+      signal.throwIfAborted();
+      throw new Error(`no proxy answers at ${this.url}: ${messageOf(error)}`, { cause: error });
+    });
+    if (response.statusCode === 200) return response;
+    let text = '';
+    for await (const chunk of response.setEncoding('utf8'))
+      if (text.length < MAX_REFUSAL_CHARACTERS) text += chunk;
+    throw this.#refuse(response.statusCode ?? 0, text);
+  }
+
+  #refuse(status: number, text: string): Error {
+    const json = readJson(text);
     if (isMapping(json) && typeof json['detail'] === 'string')
-      throw new ProxyRefusal(answer.status, addAdvice(answer.status, json['detail']), json);
+      return new ProxyRefusal(status, addAdvice(status, json['detail']), json);
     const shown = text.trim().slice(0, MAX_SHOWN_CHARACTERS);
-    throw new Error(
-      `what answers at ${this.url} is no lazy-proxy with an API: it says ${answer.status}: ${shown}`,
-    );
+    return new Error(`what answers at ${this.url} is no lazy-proxy with an API: it says ${status}: ${shown}`);
   }
 }
 

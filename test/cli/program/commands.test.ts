@@ -10,7 +10,7 @@ import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
 
 const TOKEN = 'open-sesame';
-const SERVER = `require('node:net').createServer((s) => s.end('hello')).listen(+process.argv[1], '127.0.0.1')`;
+const SERVER = `require('node:net').createServer((s) => s.on('error', () => {}).end('hello')).listen(+process.argv[1], '127.0.0.1')`;
 
 /** A proxy with one service that works, one that fails, and one that sleeps until its schedule wakes it. */
 async function start(env: Readonly<Record<string, string>> = { LAZY_PROXY_TOKEN: TOKEN }) {
@@ -184,5 +184,103 @@ describe('diff', () => {
     const away = await type(['diff', '--url', 'http://127.0.0.1:1']);
     expect(away).toMatchObject({ status: 2, stdout: '' });
     expect(away.stderr).toContain('no proxy answers at http://127.0.0.1:1');
+  });
+});
+
+describe('wake, sleep, hold and release', () => {
+  test('do it, and tell what the service does then', async () => {
+    const { type } = await start();
+    const steer = async (...args: string[]) => {
+      const { stdout, stderr, status } = await type([...args, '--token', TOKEN]);
+      expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+      return stdout;
+    };
+    expect(await steer('hold', 'hello', '--for', '2h')).toMatch(
+      /^hello is waking: by hand, from 127\.0\.0\.1: /,
+    );
+    await expect.poll(() => steer('status', 'hello')).toMatch(/held by hand until \d\d:\d\d/);
+    expect(await steer('release', 'hello')).toMatch(/^hello is awake: nobody uses it; .*sleeps in /);
+    expect(await steer('sleep', 'hello')).toMatch(/^hello is /);
+    await expect.poll(() => steer('status', 'hello')).toMatch(/asleep .*by hand, from 127\.0\.0\.1/);
+    expect(await steer('wake', 'shop/night')).toMatch(/^shop\/night is (waking|awake): /);
+  });
+
+  test('name who keeps a service awake, and what cuts them', async () => {
+    const [port, target, status] = await freePorts(3);
+    const text = JSON.stringify({
+      status: { listen: `127.0.0.1:${status}`, token: TOKEN },
+      docker: { labels: false },
+      services: {
+        echo: {
+          command: [process.execPath, '-e', SERVER.replace(".end('hello')", '.pipe(s)'), `${target}`],
+          ports: [`127.0.0.1:${port}:${target}`],
+        },
+      },
+    });
+    const cwd = await createFolder({ 'lazy-proxy.yaml': text });
+    await startProgram({ cwd, env: { PATH: process.env['PATH'] } });
+    const client = connect(Number(port), '127.0.0.1');
+    client.write('x');
+    await once(client, 'data');
+    const refused = await runProgram(['sleep', 'echo'], { cwd });
+    expect(refused).toMatchObject({ status: 1, stdout: '' });
+    expect(refused.stderr).toMatch(
+      /^echo is kept awake by connection of 127\.0\.0\.1:\d+ to 127\.0\.0\.1:\d+\/tcp, for .*\nlazy-proxy: it is not put to sleep: 1 client uses it; --force cuts them\n$/,
+    );
+    const closed = new Promise((resolve) => client.on('error', () => {}).on('close', resolve));
+    expect(await runProgram(['sleep', 'echo', '--force'], { cwd })).toMatchObject({ status: 0, stderr: '' });
+    await closed;
+  });
+
+  test.each([
+    [
+      ['wake', 'hello'],
+      'lazy-proxy: this needs the token: Authorization: Bearer …; give it by --token or LAZY_PROXY_TOKEN\n',
+    ],
+    [['wake', 'nope', '--token', TOKEN], 'lazy-proxy: there is no service "nope"\n'],
+    [
+      ['hold', 'hello', '--for', 'ever', '--token', TOKEN],
+      'lazy-proxy: for="ever" is not a time from 1s to 30d, such as 2h or 1h30m\n',
+    ],
+  ])('end with 1 where the proxy refuses: %j', async (args, stderr) => {
+    const { type } = await start();
+    expect(await type(args)).toEqual({ status: 1, stdout: '', stderr });
+  });
+});
+
+describe('events', () => {
+  test('tells what happens until a signal ends it', async () => {
+    const { cwd, type } = await start();
+    const env = { PATH: process.env['PATH'] };
+    const follower = await startProgram({ cwd, args: ['events'], env, until: undefined });
+    const json = await startProgram({ cwd, args: ['events', 'hello', '--json'], env, until: undefined });
+    // A listener hears what happens from when it is there; until then a service is woken anew.
+    const wake = async (program: typeof follower, words: RegExp) => {
+      await expect
+        .poll(async () => {
+          await type(['wake', 'hello', '--token', TOKEN]);
+          await type(['sleep', 'hello', '--token', TOKEN]);
+          return program.log();
+        })
+        .toMatch(words);
+    };
+    await wake(
+      follower,
+      /\d{4}-\d\d-\d\d \d\d:\d\d:\d\d hello is waking(.|\n)*hello was woken by hand, from 127\.0\.0\.1, after /,
+    );
+    await wake(json, /"event":"woken"/);
+    for (const line of json.log().trimEnd().split('\n'))
+      expect(JSON.parse(line)).toMatchObject({ service: 'hello' });
+    for (const { child } of [follower, json]) {
+      child.kill('SIGTERM');
+      expect(await once(child, 'exit')).toEqual([0, null]);
+    }
+  });
+
+  test('ends with 2 where no proxy answers', async () => {
+    expect(await runProgram(['events', '--url', 'http://127.0.0.1:1'])).toMatchObject({
+      status: 2,
+      stdout: '',
+    });
   });
 });

@@ -1,0 +1,137 @@
+import { escapeJson } from '../model/escape-text.ts';
+import { EXIT_OK } from '../system/exit-codes.ts';
+import { messageOf } from '../system/message-of.ts';
+import { countOf, describePhases, type Times, type WakeAnswer } from './service-words.ts';
+import type { CommandParts, ProxyRefusal } from './running-proxy.ts';
+import { timesOf } from './status.ts';
+
+/** How long after a stream has ended the proxy is asked again, ms. */
+const RETRY_MS = 1_000;
+
+export interface EventsOptions {
+  /** undefined = all. */
+  readonly service: string | undefined;
+  /** One JSON document a line. */
+  readonly json: boolean;
+}
+
+/** An event of `GET /api/events`. */
+export interface ProxyEvent {
+  readonly event: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Tells what happens until a signal ends it; where the proxy goes away it is asked again, and what was missed is told then. Returns
+ * the exit status.
+ * @throws where the proxy refuses, or doesn't answer at first.
+ */
+export async function events(options: EventsOptions, { proxy, io }: CommandParts): Promise<number> {
+  const ended = new AbortController();
+  const { signal } = ended;
+  const forget = io.onSignal(['SIGINT', 'SIGTERM'], () => ended.abort());
+  let lastId: string | undefined;
+  let isAway = false;
+  let wasThere = false;
+  try {
+    while (!signal.aborted) {
+      try {
+        const headers: Record<string, string> = lastId === undefined ? {} : { 'last-event-id': lastId };
+        const stream = await proxy.open('/api/events', { headers, signal });
+        wasThere = true;
+        isAway = false;
+        for await (const block of readBlocks(stream.setEncoding('utf8'))) {
+          const { id, event } = parseBlock(block);
+          lastId = id ?? lastId;
+          if (event !== undefined) show(event, { ...options, write: io.stdout, times: timesOf(io) });
+        }
+      } catch (error) {
+        if (signal.aborted) break;
+        if (!wasThere || (error as ProxyRefusal).code === 'proxy-refusal') throw error;
+        if (!isAway) io.stderr(`lazy-proxy: ${messageOf(error)}; it is asked again each second`);
+        isAway = true;
+      }
+      await io.clock.sleep(RETRY_MS, signal).catch(() => {});
+    }
+    return EXIT_OK;
+  } finally {
+    forget();
+    ended.abort();
+  }
+}
+
+function show(
+  event: ProxyEvent,
+  {
+    service,
+    json,
+    write,
+    times,
+  }: EventsOptions & { readonly write: (line: string) => void; readonly times: Times },
+): void {
+  const isOf = service === undefined || event.data['service'] === service;
+  if (!isOf && event.data['service'] !== undefined) return;
+  if (json) return write(escapeJson(JSON.stringify({ event: event.event, ...event.data })));
+  write(describeEvent(event, times));
+}
+
+/** What happened, on one line that begins with its time; not yet escaped. Pure. */
+export function describeEvent({ event, data }: ProxyEvent, times: Times): string {
+  const at = typeof data['at'] === 'string' ? `${times.local(data['at']).slice(0, 19)} ` : '';
+  return `${at}${describe(event, data)}`;
+}
+
+function describe(event: string, data: ProxyEvent['data']): string {
+  const { service, life, state, reason, cause, phase, client, more, generation, problems } = data;
+  const because = reason === undefined ? '' : `: ${reason}`;
+  switch (event) {
+    case 'state':
+      return `${service} is ${life === 'unknown' ? state : life}${because}`;
+    case 'wake':
+      return `${service} is waking, ${cause}: ${phase}`;
+    case 'woken':
+      return describeWoken(data as unknown as WakeAnswer & { readonly service: string });
+    case 'sleep':
+      return `${service} has gone to sleep${because}`;
+    case 'refusal':
+      return `${service} refused ${client}${because}${typeof more === 'number' && more > 0 ? ` (and ${more} more)` : ''}`;
+    case 'reload':
+      return data['result'] === 'applied'
+        ? `another configuration is in force (generation ${generation})`
+        : `what is in the file is refused: ${countOf(Number(problems), 'problem')}`;
+    case 'reset':
+      return 'what happened before is not known any more';
+    default:
+      return `${event} ${JSON.stringify(data)}`;
+  }
+}
+
+function describeWoken(wake: WakeAnswer & { readonly service: string }): string {
+  const { service, cause, result, reason } = wake;
+  const outcome = { ready: 'was woken', failed: 'did not wake', ended: 'was stopped while it woke' }[result];
+  return `${service} ${outcome} ${cause}, after ${describePhases(wake)}${reason === undefined ? '' : `: ${reason}`}`;
+}
+
+/** The blocks of a stream of Server-Sent Events: what stands between blank lines. */
+async function* readBlocks(chunks: AsyncIterable<string>): AsyncGenerator<string> {
+  let text = '';
+  for await (const chunk of chunks) {
+    const blocks = `${text}${chunk}`.split('\n\n');
+    text = blocks.pop() ?? '';
+    yield* blocks;
+  }
+}
+
+/** What a block holds; no event where it is a comment, or what it holds can't be read. Pure. */
+export function parseBlock(block: string): { readonly id?: string; readonly event?: ProxyEvent } {
+  const fields = new Map(
+    block.split('\n').flatMap((line): readonly [string, string][] => {
+      const [, name, value] = /^(\w+): ?(.*)$/.exec(line) ?? [];
+      return name === undefined || value === undefined ? [] : [[name, value]];
+    }),
+  );
+  const [id, event, data] = ['id', 'event', 'data'].map((name) => fields.get(name));
+  const shown = { ...(id !== undefined && { id }) };
+  if (event === undefined || data === undefined) return shown;
+  return { ...shown, event: { event, data: JSON.parse(data) as ProxyEvent['data'] } };
+}

@@ -1,0 +1,50 @@
+import { EXIT_OK } from '../system/exit-codes.ts';
+import type { CommandParts, ProxyRefusal } from './running-proxy.ts';
+import {
+  describeLease,
+  describeNext,
+  describeState,
+  describeWhy,
+  type Lease,
+  type ServiceAnswer,
+} from './service-words.ts';
+import { timesOf } from './status.ts';
+
+/** What is to be done to a service. */
+export type Steering =
+  | { readonly kind: 'wake' | 'release' }
+  /** `force`: its clients are cut first. */
+  | { readonly kind: 'sleep'; readonly force: boolean }
+  /** `time`: as the file writes durations; undefined = an hour. */
+  | { readonly kind: 'hold'; readonly time: string | undefined };
+
+/**
+ * Asks a running proxy to do something to a service, and tells what that does then; returns the exit status.
+ * @throws ProxyRefusal where the proxy refuses.
+ */
+export async function steer(
+  { service, steering }: { readonly service: string; readonly steering: Steering },
+  { proxy, io }: CommandParts,
+): Promise<number> {
+  const times = timesOf(io);
+  const asked = proxy.postService(service, steering.kind, queryOf(steering));
+  const answer = (await asked.catch((error: unknown) => {
+    const { code, members, message } = error as ProxyRefusal;
+    if (code !== 'proxy-refusal') throw error;
+    const leases = (members['leases'] ?? []) as readonly Lease[];
+    for (const lease of leases) io.stderr(`${service} is kept awake by ${describeLease(lease, times)}`);
+    // The API's word for it is no option here.
+    throw Object.assign(error as Error, { message: message.replace('force=true cuts', '--force cuts') });
+  })) as ServiceAnswer;
+  const words = [describeWhy(answer, times), describeNext(answer, times)].filter((text) => text !== '');
+  io.stdout(
+    `${answer.name} is ${describeState(answer).text}${words.length > 0 ? `: ${words.join('; ')}` : ''}`,
+  );
+  return EXIT_OK;
+}
+
+function queryOf(steering: Steering): string {
+  if (steering.kind === 'sleep') return steering.force ? '&force=true' : '';
+  const time = steering.kind === 'hold' ? steering.time : undefined;
+  return time === undefined ? '' : `&for=${encodeURIComponent(time)}`;
+}
