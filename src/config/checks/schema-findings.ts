@@ -191,7 +191,9 @@ function describeUnknownKey(target: Path, suggestAmong: SuggestAmong): string {
   const label = parent[0] === 'services' ? hintAtLabel(key) : undefined;
   if (label !== undefined) return label;
   const suggestion = suggestAmong(known)(key);
-  return `unknown key${suggestion === '' ? `; known are ${known.join(', ')}` : suggestion}`;
+  if (suggestion !== '') return `unknown key${suggestion}`;
+  const home = parent.length === 0 ? '; a service goes under services' : '';
+  return `unknown key; known are ${known.join(', ')}${home}`;
 }
 
 /** Where each key belongs, for messages about a key at the wrong place. */
