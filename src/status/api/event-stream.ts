@@ -8,7 +8,7 @@ import { renderWake } from './service-json.ts';
 
 const MAX_KEPT = 1_000;
 const MAX_CLIENTS = 64;
-/** What one client may leave untaken. */
+/** What one client may leave untaken, beside what it had missed when it came. */
 const MAX_UNTAKEN_BYTES = 65_536;
 /** Between signs of life, ms: a client that has taken nothing from one to the next is cut off. */
 const BEAT_MS = 15_000;
@@ -30,12 +30,19 @@ export interface EventClient {
   onClose(callback: () => void): void;
 }
 
+interface Standing {
+  /** At the last sign of life. */
+  untakenBefore: number;
+  /** What it may still leave untaken of what it had missed when it came: it was given all of that at once. */
+  missedBytes: number;
+}
+
 export class EventStream {
   readonly #clock: Clock;
   readonly #listen: (listener: (happening: Happening) => void) => () => void;
   /** Tells the events of this run from those of another one. */
   readonly #run: string;
-  readonly #clients = new Map<EventClient, { untakenBefore: number }>();
+  readonly #clients = new Map<EventClient, Standing>();
   /** The last events as they were sent, oldest first. */
   #kept: string[] = [];
   /** The number of the newest event. */
@@ -61,7 +68,8 @@ export class EventStream {
     this.#cancelForget = undefined;
     this.#stop ??= this.#listen((happening) => this.#take(happening));
     if (this.#clients.size >= MAX_CLIENTS) this.#cutOne();
-    this.#clients.set(client, { untakenBefore: 0 });
+    const standing: Standing = { untakenBefore: 0, missedBytes: 0 };
+    this.#clients.set(client, standing);
     client.onClose(() => this.#removed(client));
     this.#cancelBeat ??= this.#clock.schedule(BEAT_MS, () => this.#beat());
     const missed = this.#missedSince(lastId);
@@ -71,6 +79,7 @@ export class EventStream {
     // What was missed can't be told any more: all that is known has to be asked for again.
     if (missed === undefined) client.write(`${now}event: reset\ndata: {}\n\n`);
     else for (const event of missed) client.write(event);
+    standing.missedBytes = client.untakenBytes;
   }
 
   /** Cuts everybody. Idempotent. */
@@ -87,12 +96,16 @@ export class EventStream {
     const event = `id: ${id}\nevent: ${kind}\ndata: ${json}\n\n`;
     this.#kept.push(event);
     if (this.#kept.length > MAX_KEPT) this.#kept.shift();
-    for (const client of [...this.#clients.keys()]) this.#write(client, event);
+    for (const [client, standing] of [...this.#clients]) this.#write(client, { text: event, standing });
   }
 
-  #write(client: EventClient, text: string): void {
+  #write(
+    client: EventClient,
+    { text, standing }: { readonly text: string; readonly standing: Standing },
+  ): void {
+    standing.missedBytes = Math.min(standing.missedBytes, client.untakenBytes);
     client.write(text);
-    if (client.untakenBytes > MAX_UNTAKEN_BYTES) client.cut();
+    if (client.untakenBytes > standing.missedBytes + MAX_UNTAKEN_BYTES) client.cut();
   }
 
   /** Undefined where the client has seen events that are not known here, or has missed more than are kept. */
@@ -117,7 +130,7 @@ export class EventStream {
         client.cut();
       else {
         standing.untakenBefore = untakenBytes;
-        this.#write(client, ':\n\n');
+        this.#write(client, { text: ':\n\n', standing });
       }
     }
   }

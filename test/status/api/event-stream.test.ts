@@ -143,6 +143,35 @@ describe('EventStream', () => {
     expect(client.written.join('').length).toBeLessThan(70_000);
   });
 
+  test('does not cut off a client because of what it has missed, as long as that is on its way', async () => {
+    const first = join();
+    const { lastId } = first;
+    tell(1_000, { reason: 'x'.repeat(400) });
+    class SlowClient extends FakeClient {
+      left = 0;
+      override get untakenBytes() {
+        return this.left;
+      }
+      override write(text: string) {
+        super.write(text);
+        this.left += text.length;
+      }
+    }
+    const slow = new SlowClient();
+    stream.add(slow, lastId);
+    expect(slow.events).toHaveLength(1_000);
+    expect(slow.left).toBeGreaterThan(400_000);
+    tell(10);
+    slow.left -= 300_000;
+    await clock.advance(BEAT_MS);
+    tell(10);
+    expect([slow.isCut, slow.events.length]).toEqual([false, 1_020]);
+    slow.left = 0;
+    tell(1_000, { reason: 'x'.repeat(400) });
+    expect(slow.isCut).toBe(true);
+    expect(slow.left).toBeLessThan(70_000);
+  });
+
   test('cuts off a client that takes nothing between two signs of life, and no other', async () => {
     const [silent, awake] = [join(), join()];
     silent.takes = false;
