@@ -44,7 +44,7 @@ export function DayTimeline({ timeline }: { readonly timeline: ServiceDetail['ti
       </svg>
       <div class="hours" aria-hidden="true">
         {listFullHours(24)
-          .filter((ms, index) => index % 6 === 5 && place(ms) > 30 && place(ms) < WIDTH - 30)
+          .filter((ms, index) => index % 6 === 5 && place(ms) > 50 && place(ms) < WIDTH - 50)
           .map((ms) => (
             <span key={ms} style={{ left: `${place(ms) / 10}%` }}>
               {formatClockTime(ms).replace(/^\D+/, '')}

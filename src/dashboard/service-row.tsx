@@ -71,7 +71,7 @@ export class ServiceRow extends Component<Props> {
           )}
         </div>
         <div class="next">
-          {next.countdownTo !== undefined ? <Countdown toMs={next.countdownTo} /> : next.text}
+          {next.countdownTo !== undefined ? <Countdown toMs={next.countdownTo} /> : next.text}{' '}
           <small>
             {next.note}
             {memory !== undefined && service.life === 'awake' && ` · ${formatBytes(memory)}`}

@@ -47,7 +47,7 @@ test.each([
 
 test('nothing moves for whoever asked for that', async () => {
   const ports = await twoPorts();
-  const { url } = await startDashboard(`  web: { ${aServer(ports, 60_000)}, start_timeout: 50s }\n`);
+  const { url } = await startDashboard(`  web: { ${aServer(ports, 60_000)}, start_timeout: 5s }\n`);
   const page = await openPage(url, { reducedMotion: 'reduce' });
   const leaving = new AbortController();
   void fetch(`http://127.0.0.1:${ports[0]}`, { signal: leaving.signal }).catch(() => {});
