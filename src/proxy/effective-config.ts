@@ -9,7 +9,8 @@ import type { EffectiveConfig, EffectiveValue } from '../status/api/content.ts';
 /**
  * The configuration in force, each value as the file writes it and with its origin. Some settings stay as they were at the start.
  * @param options.service the only service to be shown; undefined = all.
- * @param options.showSecrets whether values of `env` and webhook URLs are shown; the token never is.
+ * @param options.showSecrets whether values of `env`, webhook URLs, and user and password of an engine's URL are shown; the token never
+ * is.
  */
 export function describeConfig(
   table: ServiceTable,
@@ -19,8 +20,8 @@ export function describeConfig(
   const entries = [...table.entries].filter(([name]) => only === undefined || name === only);
   return {
     settings: {
-      ...describeSettings(newest, (name) => SETTINGS[name].fixed !== true),
-      ...describeSettings(atStart, (name) => SETTINGS[name].fixed === true),
+      ...describeSettings(newest, { isWanted: (name) => SETTINGS[name].fixed !== true, showSecrets }),
+      ...describeSettings(atStart, { isWanted: (name) => SETTINGS[name].fixed === true, showSecrets }),
     },
     services: Object.fromEntries(
       entries.map(([name, entry]) => [name, describeFields(entry, { showSecrets })]),
@@ -30,12 +31,23 @@ export function describeConfig(
 
 function describeSettings(
   { settings, origins }: ResolvedSettings,
-  isWanted: (name: SettingName) => boolean,
+  {
+    isWanted,
+    showSecrets,
+  }: { readonly isWanted: (name: SettingName) => boolean; readonly showSecrets: boolean },
 ): Readonly<Record<string, EffectiveValue>> {
   const wanted = listSettings(settings).filter(({ name }) => isWanted(name));
   return Object.fromEntries(
-    wanted.map(({ name, value }) => [name, { value, origin: describeOrigin(origins[name]) }]),
+    wanted.map(({ name, value }) => {
+      const shown = showSecrets || typeof value !== 'string' ? value : hideUser(value);
+      return [name, { value: shown, origin: describeOrigin(origins[name]) }];
+    }),
   );
+}
+
+/** `http://user:password@host` → `http://***@host`; what is no such URL stays as it is. A password may hold `@` and `/`. */
+function hideUser(value: string): string {
+  return value.replace(/^([a-z][a-z0-9+.-]*:\/\/)(?!\/).*@/is, `$1${HIDDEN_SECRET}@`);
 }
 
 function describeFields(

@@ -116,6 +116,15 @@ describe('the API of a proxy', () => {
     }
   });
 
+  test('shows user and password of the engine to who has shown the token alone', async () => {
+    const docker = ', socket: "http://ann:hunter2@127.0.0.1:1"';
+    const { ask } = await startApiProxy('  {}\n', { status: ', token: s3cret', docker });
+    const shown = (value: string) => ({ settings: { 'docker.socket': { value } } });
+    expect((await ask('/api/config')).json).toMatchObject(shown('http://***@127.0.0.1:1'));
+    const { json } = await ask('/api/config', TOKEN);
+    expect(json).toMatchObject(shown('http://ann:hunter2@127.0.0.1:1'));
+  });
+
   test('names the origin of each value', async () => {
     const { ask } = await start();
     expect((await ask('/api/config?service=bad')).json).toMatchObject({
