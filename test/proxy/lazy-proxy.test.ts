@@ -43,6 +43,15 @@ async function startProxy(text: string) {
   return { proxy, clock, reload };
 }
 
+/**
+ * Moves the clock as fast as real time goes until the condition holds: a real process starts meanwhile, and a faster clock would
+ * end its budget before.
+ */
+async function meanwhile(clock: FakeClock, holds: () => boolean): Promise<void> {
+  const step = { interval: 10 };
+  await expect.poll(() => clock.advance(step.interval).then(holds), step).toBe(true);
+}
+
 test('a schedule stops nothing any more once the proxy drains', async () => {
   const [port, target] = [await freePort(), await freePort()];
   const command = JSON.stringify([process.execPath, '-e', SERVER]);
@@ -65,7 +74,7 @@ services:
     pid = Number(data);
   });
   await once(client, 'connect');
-  while (pid === 0) await clock.advance(1);
+  await meanwhile(clock, () => pid !== 0);
   void proxy.drain();
   await clock.advance(3 * MINUTE_MS);
   expect(() => process.kill(pid, 0)).not.toThrow();
@@ -92,9 +101,9 @@ services:
   client.once('data', () => {
     answered = true;
   });
-  while (!answered) await clock.advance(1);
+  await meanwhile(clock, () => answered);
   client.destroy();
-  while (receiver.of('tcp_conn_end').length === 0) await clock.advance(1);
+  await meanwhile(clock, () => receiver.of('tcp_conn_end').length > 0);
   reload(`${settings}services: {}`);
   const deadline = performance.now() + 3_000;
   while (receiver.of('container_stopped').length === 0 && performance.now() < deadline)
