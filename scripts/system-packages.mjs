@@ -36,6 +36,23 @@ export function installPrograms(packages, options) {
   return installed;
 }
 
+/**
+ * Installs them where they are missing and that can be done.
+ * @param {Readonly<Record<string, string>>} packages as above.
+ * @param {{ signal?: AbortSignal, announce: (line: string) => void }} options
+ * @returns {Promise<string | undefined>} why they are not there; undefined where they are. Never rejects.
+ */
+export async function preparePrograms(packages, options) {
+  const missing = await listMissing(packages);
+  if (missing.length === 0) return undefined;
+  if (!(await canInstallPackages()))
+    return `there is no ${missing.join(', ')}, and it can't be installed here`;
+  return await installPrograms(packages, options).then(
+    () => undefined,
+    (error) => error.message,
+  );
+}
+
 async function installMissing(packages, { signal, announce }) {
   const missing = await listMissing(packages);
   if (missing.length === 0) return;

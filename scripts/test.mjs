@@ -8,14 +8,13 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
-import { prepareBrowser } from './browser.mjs';
 import { runBuild } from './build.mjs';
 import { findExisting, openEngine } from './engine.mjs';
 import { ensureInstalled, ROOT } from './ensure-installed.mjs';
 import { prepareKubernetes } from './kubernetes.mjs';
 import { reportLeftOut } from './left-out.mjs';
-import { preparePromtool } from './promtool.mjs';
 import { runCommand, signalStatus } from './run-command.mjs';
+import { preparePrograms } from './system-packages.mjs';
 import { runVitestProjects } from './vitest-projects.mjs';
 
 const args = process.argv.slice(2);
@@ -34,6 +33,9 @@ const FIRST_LANES = {
   engine: ['swarm', 'podman', 'in-container', 'outside', 'first-start', 'concurrency'],
   Kubernetes: ['api-server', 'control-plane', 'watches', 'features', 'replicas'],
 };
+/** The package of each program that the dashboard's tests, and those of the metrics, need. */
+const BROWSER = { chromium: 'chromium' };
+const PROMTOOL = { promtool: 'prometheus' };
 /** More than so many tests that pass only when they are tried again are a fault of the tests, or of the program. */
 const MAX_FLAKY = 2;
 
@@ -61,8 +63,10 @@ async function runAll() {
 async function runTestsAndChecks(kubernetes) {
   // Both keep one core busy, as a rule.
   if (only === undefined) await Promise.all([runChecks(), runStep('model tests', runModelTests)]);
-  const browser = only === undefined ? prepareBrowser({ signal, announce }) : undefined;
-  const promtool = only === undefined ? preparePromtool({ signal, announce }) : undefined;
+  const [browser, promtool] =
+    only === undefined
+      ? [BROWSER, PROMTOOL].map((packages) => preparePrograms(packages, { signal, announce }))
+      : [];
   const built = await runStep('build', () => runBuild({ signal }));
   if (promtool !== undefined) await runStep('promtool', () => reportPromtool(promtool));
   if (only === undefined) await runStep('unit tests', () => runTests(['unit'], { name: 'unit' }));
@@ -87,7 +91,7 @@ async function runChecks() {
   });
 }
 
-/** @param {ReturnType<typeof prepareBrowser>} browser */
+/** @param {ReturnType<typeof preparePrograms>} browser */
 async function runBrowserTests(browser) {
   const reason = await browser;
   if (reason === undefined) return await runTests(['browser'], { name: 'browser' });
@@ -97,7 +101,7 @@ async function runBrowserTests(browser) {
 
 /**
  * Without it the unit tests leave out what it checks.
- * @param {ReturnType<typeof preparePromtool>} promtool
+ * @param {ReturnType<typeof preparePrograms>} promtool
  */
 async function reportPromtool(promtool) {
   const reason = await promtool;
