@@ -1,6 +1,15 @@
-/** Loaded before the program: garbage is collected at SIGUSR2. Memory that is left after it is held by somebody. */
+/** Loaded before the program: at SIGUSR2 garbage is collected, and the bytes that JavaScript still holds are written to descriptor 3. */
+import { writeSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 const { gc } = globalThis;
 if (gc === undefined) throw new Error('node needs --expose-gc here');
-process.on('SIGUSR2', () => {
-  for (let round = 0; round < 3; round++) setTimeout(gc, round * 100);
+
+process.on('SIGUSR2', async () => {
+  for (let round = 0; round < 3; round++) {
+    await nextTurn();
+    gc();
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  writeSync(3, `${heapUsed + external}\n`);
 });
