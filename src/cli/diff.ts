@@ -8,9 +8,9 @@ import { diffTables } from '../plan/diff-tables.ts';
 import { configCandidates, describeConfigPath } from '../sources/config-candidates.ts';
 import { describeReadError, readConfigFile, readConfigStream } from '../sources/read-config-file.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
+import type { EffectiveConfig } from '../status/api/answers.ts';
 import { hideLike, listHidden, readRunningConfig } from './running-config.ts';
 import type { CommandIo, CommandParts } from './running-proxy.ts';
-import type { ConfigAnswer } from './service-words.ts';
 
 export interface DiffOptions {
   /** `-` = standard input; undefined = the one that `run` would use. */
@@ -24,7 +24,7 @@ export interface DiffOptions {
  */
 export async function diff(options: DiffOptions, { proxy, io }: CommandParts): Promise<number> {
   const { text, shown, folder } = await readText(options, io);
-  const answer = (await proxy.get('/api/config')) as ConfigAnswer;
+  const answer = (await proxy.get('/api/config')) as EffectiveConfig;
   const running = readRunningConfig(answer);
   const layers = { environment: running.environment, flags: {} };
   const { config, problems } = createFileParser(layers)({ text, file: shown, folder });

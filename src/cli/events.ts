@@ -1,7 +1,8 @@
 import { escapeJson } from '../model/escape-text.ts';
 import { EXIT_OK } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
-import { countOf, describePhases, type Times, type WakeAnswer } from './service-words.ts';
+import type { WakeAnswer } from '../status/api/answers.ts';
+import { countOf, describePhases, type Times } from './service-words.ts';
 import type { CommandParts, ProxyRefusal } from './running-proxy.ts';
 import { timesOf } from './status.ts';
 

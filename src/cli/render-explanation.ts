@@ -1,9 +1,9 @@
 /** `lazy-proxy explain` as lines. Input: what the API answers of one service. Output: lines without control characters. Pure. */
 import { escapeText } from '../model/escape-text.ts';
+import type { EffectiveValue, ServiceDetailAnswer, WakeAnswer } from '../status/api/answers.ts';
 import type { Screen } from './render-status.ts';
 import {
   countOf,
-  type DetailAnswer,
   describeLease,
   describeNext,
   describePhases,
@@ -15,14 +15,12 @@ import {
   formatSpan,
   spanOf,
   type Times,
-  type ValueAnswer,
-  type WakeAnswer,
 } from './service-words.ts';
 import { renderTable, wrapText } from './table.ts';
 
 export interface ExplanationParts {
   /** Each value in force with its origin, by field. */
-  readonly values: Readonly<Record<string, ValueAnswer>>;
+  readonly values: Readonly<Record<string, EffectiveValue>>;
   readonly times: Times;
   readonly screen: Screen;
 }
@@ -37,7 +35,7 @@ interface Section {
   readonly lines: readonly string[];
 }
 
-export function renderExplanation(service: DetailAnswer, parts: ExplanationParts): readonly string[] {
+export function renderExplanation(service: ServiceDetailAnswer, parts: ExplanationParts): readonly string[] {
   const { times, screen } = parts;
   const { text, style } = describeState(service);
   const since = service.since === undefined ? '' : `, for ${spanOf(service.since, times)}`;
@@ -62,8 +60,8 @@ export function renderExplanation(service: DetailAnswer, parts: ExplanationParts
   ];
 }
 
-function listFacts(service: DetailAnswer, times: Times): readonly string[] {
-  const { kind, workload, id, availability, memory } = service as DetailAnswer & { readonly id?: string };
+function listFacts(service: ServiceDetailAnswer, times: Times): readonly string[] {
+  const { kind, workload, id, availability, memory } = service;
   const next = describeNext(service, times);
   const why = describeWhy(service, times);
   const { usual_wake_ms: usual, last_sleep: slept, stays_awake: staysAwake } = service;
@@ -76,20 +74,18 @@ function listFacts(service: DetailAnswer, times: Times): readonly string[] {
     ...(service.last_active === undefined ? [] : [`last used: ${spanOf(service.last_active, times)} ago`]),
     ...(slept === undefined ? [] : [`last sleep: ${formatMoment(slept.at, times)}, ${slept.reason}`]),
     ...(usual === undefined ? [] : [`a wake takes: ${formatSpan(usual)} as a rule`]),
-    ...(availability === undefined || availability === 'on_demand'
-      ? []
-      : [`availability: ${availability}, so clients don't wake it`]),
+    ...(availability === 'on_demand' ? [] : [`availability: ${availability}, so clients don't wake it`]),
     ...describeMemory(memory),
     ...describeTimes(service),
   ];
 }
 
-function describeMemory(memory: DetailAnswer['memory']): readonly string[] {
+function describeMemory(memory: ServiceDetailAnswer['memory']): readonly string[] {
   if (memory?.bytes !== undefined) return [`memory: ${formatBytes(memory.bytes)}`];
   return memory?.problem === undefined ? [] : [`memory: not known: ${memory.problem}`];
 }
 
-function describeTimes({ time_ms: timeMs = {}, sleeps = {} }: DetailAnswer): readonly string[] {
+function describeTimes({ time_ms: timeMs = {}, sleeps = {} }: ServiceDetailAnswer): readonly string[] {
   const lives = Object.entries(timeMs).filter(([, ms]) => ms >= 1_000);
   const counts = Object.entries(sleeps).filter(([, count]) => count > 0);
   const times = lives.map(([life, ms]) => `${life} ${formatSpan(ms)}`).join(', ');
@@ -110,7 +106,10 @@ const SLEEPS: Readonly<Record<string, string>> = {
   itself: 'by itself',
 };
 
-function listLeases({ leases, leases_omitted: omitted = 0 }: DetailAnswer, times: Times): readonly string[] {
+function listLeases(
+  { leases, leases_omitted: omitted = 0 }: ServiceDetailAnswer,
+  times: Times,
+): readonly string[] {
   const left = omitted + Math.max(0, leases.length - MAX_LEASES);
   return [
     ...leases.slice(0, MAX_LEASES).map((lease) => describeLease(lease, times)),
@@ -118,7 +117,10 @@ function listLeases({ leases, leases_omitted: omitted = 0 }: DetailAnswer, times
   ];
 }
 
-function listWakers({ woken_by: wakers, availability }: DetailAnswer, times: Times): readonly string[] {
+function listWakers(
+  { woken_by: wakers, availability }: ServiceDetailAnswer,
+  times: Times,
+): readonly string[] {
   const lines = wakers.map(({ kind, listener, at, cron, hub }) => {
     if (kind === 'hub') return `${hub ?? 'a hub'}, when that wakes`;
     if (kind === 'schedule')
@@ -131,7 +133,7 @@ function listWakers({ woken_by: wakers, availability }: DetailAnswer, times: Tim
   ];
 }
 
-function describeListener(listener: DetailAnswer['listeners'][number]): string {
+function describeListener(listener: ServiceDetailAnswer['listeners'][number]): string {
   const {
     target_port: target,
     condition,
@@ -169,7 +171,7 @@ function describeWake(wake: WakeAnswer, times: Times, index: number): readonly s
   return [line, ...output.map((text) => `  | ${text}`)];
 }
 
-function listChanges({ timeline }: DetailAnswer, times: Times): readonly string[] {
+function listChanges({ timeline }: ServiceDetailAnswer, times: Times): readonly string[] {
   return timeline
     .slice(-MAX_CHANGES)
     .reverse()

@@ -1,17 +1,16 @@
 /** `lazy-proxy status` as lines. Input: what the API answers. Output: lines without control characters that fit the terminal. Pure. */
 import { escapeText } from '../model/escape-text.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
+import type { Life } from '../model/workload-report.ts';
+import type { AboutAnswer, FindingAnswer, ReloadAnswer, ServiceAnswer } from '../status/api/answers.ts';
 import {
   countOf,
   describeNext,
   describeState,
   describeWhy,
-  type FindingAnswer,
   formatListener,
   formatMoment,
   formatSpan,
-  type ReloadAnswer,
-  type ServiceAnswer,
   spanOf,
   type Times,
 } from './service-words.ts';
@@ -22,17 +21,6 @@ export interface StatusAnswers {
   readonly services: readonly ServiceAnswer[];
   readonly reload: ReloadAnswer;
   readonly problems: readonly Problem[];
-}
-
-export interface AboutAnswer {
-  readonly version: string;
-  readonly phase: string;
-  readonly uptime_ms: number;
-  readonly engines: readonly {
-    readonly name: string;
-    readonly answers: boolean;
-    readonly problem?: string;
-  }[];
 }
 
 export interface Screen {
@@ -109,7 +97,7 @@ function summarize({ about, services }: StatusAnswers): string {
 
 /** What the services would have run for without the proxy. */
 function summarizeSaved(services: readonly ServiceAnswer[]): readonly string[] {
-  const sum = (lives: readonly string[]) =>
+  const sum = (lives: readonly Life[]) =>
     services.reduce(
       (all, { time_ms: times }) => all + lives.reduce((ms, life) => ms + (times?.[life] ?? 0), 0),
       0,

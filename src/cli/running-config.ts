@@ -28,7 +28,7 @@ import type { Settings } from '../model/settings.ts';
 import type { ServiceTable } from '../model/table.ts';
 import type { WorkloadRef } from '../model/workload.ts';
 import { buildTable } from '../table/build-table.ts';
-import type { ConfigAnswer } from './service-words.ts';
+import type { EffectiveConfig } from '../status/api/answers.ts';
 
 export interface RunningConfig {
   readonly table: ServiceTable;
@@ -44,7 +44,7 @@ export interface RunningConfig {
 const SOME_URL = 'http://hidden.invalid/';
 
 /** @throws where the answer can't be read, as that of a proxy of another version. */
-export function readRunningConfig(answer: ConfigAnswer): RunningConfig {
+export function readRunningConfig(answer: EffectiveConfig): RunningConfig {
   const { config, problems } = createFileParser()({ text: writeFile(answer), file: 'the running proxy' });
   if (config === undefined || hasErrors(problems)) {
     const [first] = problems;
@@ -104,7 +104,7 @@ interface ServiceParts {
 
 function takeApart(
   { name, draft, ref }: { readonly name: string; readonly draft: Draft; readonly ref: WorkloadRef },
-  values: ConfigAnswer['services'][string],
+  values: EffectiveConfig['services'][string],
 ): ServiceParts {
   const groups: Record<Origin['kind'], Record<string, Sourced<unknown>>> = {
     ...{ file: {}, label: {}, environment: {}, workload: {}, engine: {}, flag: {}, default: {} },
@@ -140,7 +140,7 @@ function originOf(text: string | undefined, ref: WorkloadRef | undefined): Origi
 
 /** Settings that no file changes, since a flag or a variable says them. */
 function settingsAbove(
-  { settings: values }: ConfigAnswer,
+  { settings: values }: EffectiveConfig,
   settings: Settings,
   isWanted: (origin: string) => boolean,
 ): SettingsDraft {
@@ -157,7 +157,7 @@ function settingsAbove(
 }
 
 /** A file that says all of it; what is hidden has something else in its place. */
-function writeFile({ settings, services }: ConfigAnswer): string {
+function writeFile({ settings, services }: EffectiveConfig): string {
   const root: Record<string, unknown> = {};
   for (const [name, { value }] of Object.entries(settings)) {
     const spec: { readonly secret?: true } | undefined = SETTINGS[name as SettingName];
@@ -179,7 +179,7 @@ function writeFile({ settings, services }: ConfigAnswer): string {
 }
 
 /** Every value that is hidden, as a whole or in part. */
-export function listHidden({ services }: ConfigAnswer): readonly HiddenValue[] {
+export function listHidden({ services }: EffectiveConfig): readonly HiddenValue[] {
   return Object.entries(services).flatMap(([service, fields]) =>
     Object.entries(fields)
       .filter(([, { value }]) => isHidden(value))

@@ -1,121 +1,6 @@
 /** What the API says of a service, in words. Input: its JSON, and what time it is. Output: text, not yet escaped. Pure. */
+import type { LeaseAnswer, ListenerAnswer, PhasesAnswer, ServiceAnswer } from '../status/api/answers.ts';
 import type { Style } from './table.ts';
-
-/** A lease, as `schema/openapi.yaml` has it. */
-export interface Lease {
-  readonly kind: string;
-  readonly since: string;
-  readonly peer?: string;
-  readonly listener?: string;
-  readonly waiting?: boolean;
-  readonly bytes_up?: number;
-  readonly bytes_down?: number;
-  readonly hub?: string;
-  readonly until?: string;
-}
-
-export interface WakeAnswer {
-  readonly at: string;
-  readonly cause: string;
-  readonly result: 'ready' | 'failed' | 'ended';
-  readonly reason?: string;
-  readonly queue_ms?: number;
-  readonly engine_ms: number;
-  readonly health_ms: number;
-  readonly port_ms: number;
-  readonly output?: readonly string[];
-}
-
-export interface ListenerAnswer {
-  readonly protocol: string;
-  readonly address: string;
-  readonly port: number;
-  readonly target_port: number | string;
-  readonly condition: string;
-  readonly error?: string;
-  readonly connections: number;
-  readonly blocked: number;
-  readonly refused?: Readonly<Record<string, number>>;
-  readonly dropped?: Readonly<Record<string, number>>;
-}
-
-/** A row of `GET /api/services`, as far as commands show it. */
-export interface ServiceAnswer {
-  readonly name: string;
-  readonly kind: string;
-  readonly workload: string;
-  readonly availability?: string;
-  readonly state?: string;
-  readonly life?: string;
-  readonly since?: string;
-  readonly last_active?: string;
-  readonly sleeps_at?: string;
-  readonly stays_awake?: string;
-  readonly unavailable?: string;
-  readonly next_start?: string;
-  readonly next_stop?: string;
-  readonly waking?: Omit<WakeAnswer, 'at' | 'result'> & { readonly since: string; readonly phase: string };
-  readonly usual_wake_ms?: number;
-  readonly failure?: string;
-  readonly last_wake?: WakeAnswer;
-  readonly last_sleep?: { readonly at: string; readonly reason: string };
-  readonly time_ms?: Readonly<Record<string, number>>;
-  readonly sleeps?: Readonly<Record<string, number>>;
-  readonly why: {
-    readonly leases: number;
-    readonly connections: number;
-    readonly flows: number;
-    readonly waiting: number;
-    readonly kept_by: readonly string[];
-    readonly oldest?: Lease;
-  };
-  readonly memory?: { readonly bytes?: number; readonly problem?: string };
-  readonly listeners: readonly ListenerAnswer[];
-}
-
-export interface DetailAnswer extends ServiceAnswer {
-  readonly leases: readonly Lease[];
-  readonly leases_omitted?: number;
-  readonly woken_by: readonly {
-    readonly kind: string;
-    readonly listener?: string;
-    readonly at?: string;
-    readonly cron?: string;
-    readonly hub?: string;
-  }[];
-  readonly hubs: readonly string[];
-  readonly dependants: readonly string[];
-  readonly wakes: readonly WakeAnswer[];
-  readonly timeline: readonly { readonly at: string; readonly life: string }[];
-  readonly problems: readonly FindingAnswer[];
-}
-
-export interface FindingAnswer {
-  readonly code: string;
-  readonly severity: string;
-  readonly message: string;
-  readonly text: string;
-  readonly caret?: string;
-}
-
-export interface ReloadAnswer {
-  readonly generation: number;
-  readonly changed_at: string;
-  readonly file?: string;
-  readonly refused_since?: string;
-  readonly problems: readonly FindingAnswer[];
-  readonly waiting: readonly FindingAnswer[];
-}
-
-export interface ValueAnswer {
-  readonly value: unknown;
-  readonly origin: string;
-}
-
-export interface ConfigAnswer {
-  readonly settings: Readonly<Record<string, ValueAnswer>>;
-  readonly services: Readonly<Record<string, Readonly<Record<string, ValueAnswer>>>>;
-}
 
 /** The time now, and how to read and write a timestamp; both know the zone of who looks. */
 export interface Times {
@@ -223,7 +108,7 @@ function describeAwake(service: ServiceAnswer, times: Times): string {
   return lastActive === undefined ? '' : `nobody uses it; last used ${spanOf(lastActive, times)} ago`;
 }
 
-function describeKind(kind: string, oldest: Lease | undefined, times: Times): string {
+function describeKind(kind: string, oldest: LeaseAnswer | undefined, times: Times): string {
   const one = oldest?.kind === kind ? oldest : undefined;
   switch (kind) {
     case 'hub':
@@ -246,7 +131,7 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 /** One lease, for a list. */
-export function describeLease(lease: Lease, times: Times): string {
+export function describeLease(lease: LeaseAnswer, times: Times): string {
   const { kind, since, peer, listener, waiting, bytes_up: up, bytes_down: down } = lease;
   const age = spanOf(since, times);
   if (kind !== 'connection' && kind !== 'flow') return `${describeKind(kind, lease, times)}, for ${age}`;
@@ -271,9 +156,7 @@ export function formatListener({ address, port, protocol }: ListenerAnswer): str
 }
 
 /** Without what took no time. */
-export function describePhases(
-  wake: Pick<WakeAnswer, 'queue_ms' | 'engine_ms' | 'health_ms' | 'port_ms'>,
-): string {
+export function describePhases(wake: PhasesAnswer): string {
   const phases = [
     ['queue', wake.queue_ms ?? 0],
     ['engine', wake.engine_ms],

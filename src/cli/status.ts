@@ -3,9 +3,10 @@ import type { Problem } from '../model/problem.ts';
 import { formatLocalTime, parseTimestamp } from '../system/clock.ts';
 import { EXIT_OK, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
-import { type AboutAnswer, renderServices, renderStatus, type Screen } from './render-status.ts';
+import type { AboutAnswer, ReloadAnswer, ServiceAnswer } from '../status/api/answers.ts';
+import { renderServices, renderStatus, type Screen } from './render-status.ts';
 import type { CommandIo, CommandParts } from './running-proxy.ts';
-import type { ReloadAnswer, ServiceAnswer, Times } from './service-words.ts';
+import type { Times } from './service-words.ts';
 import { createPaint } from './table.ts';
 
 /** How often `--watch` asks, ms. */

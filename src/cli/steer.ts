@@ -1,13 +1,7 @@
 import { EXIT_OK } from '../system/exit-codes.ts';
+import type { LeaseAnswer, ServiceAnswer } from '../status/api/answers.ts';
 import type { CommandParts, ProxyRefusal } from './running-proxy.ts';
-import {
-  describeLease,
-  describeNext,
-  describeState,
-  describeWhy,
-  type Lease,
-  type ServiceAnswer,
-} from './service-words.ts';
+import { describeLease, describeNext, describeState, describeWhy } from './service-words.ts';
 import { timesOf } from './status.ts';
 
 /** What is to be done to a service. */
@@ -31,7 +25,7 @@ export async function steer(
   const answer = (await asked.catch((error: unknown) => {
     const { code, members, message } = error as ProxyRefusal;
     if (code !== 'proxy-refusal') throw error;
-    const leases = (members['leases'] ?? []) as readonly Lease[];
+    const leases = (members['leases'] ?? []) as readonly LeaseAnswer[];
     for (const lease of leases) io.stderr(`${service} is kept awake by ${describeLease(lease, times)}`);
     // The API's word for it is no option here.
     throw Object.assign(error as Error, { message: message.replace('force=true cuts', '--force cuts') });

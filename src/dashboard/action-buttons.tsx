@@ -1,5 +1,5 @@
 /** The buttons of a service. */
-import type { Service } from './api-types.ts';
+import type { ServiceAnswer } from '../status/api/answers.ts';
 import { lookOf } from './describe-service.ts';
 import type { Steerer } from './steering.ts';
 
@@ -8,7 +8,7 @@ export function ActionButtons({
   steerer,
   isBusy,
 }: {
-  readonly service: Service;
+  readonly service: ServiceAnswer;
   readonly steerer: Steerer;
   readonly isBusy: boolean;
 }) {

@@ -1,5 +1,5 @@
 /** What is wrong, on top: the proxy is not heard, the file is refused, problems. */
-import type { Finding } from './api-types.ts';
+import type { FindingAnswer } from '../status/api/answers.ts';
 import { formatClockTime, parseTime } from './clock.ts';
 import { formatCount } from './format.ts';
 import type { Shown } from './live-data.ts';
@@ -61,11 +61,11 @@ export function Banners({ shown }: { readonly shown: Shown }) {
 }
 
 /** An error of the file refuses it whole. */
-function isRefusal({ severity, file }: Finding): boolean {
+function isRefusal({ severity, file }: FindingAnswer): boolean {
   return severity === 'error' && file !== undefined;
 }
 
-export function Findings({ findings }: { readonly findings: readonly Finding[] }) {
+export function Findings({ findings }: { readonly findings: readonly FindingAnswer[] }) {
   return (
     <ul class="findings">
       {findings.slice(0, MAX_LISTED).map(({ text, severity, caret }) => (

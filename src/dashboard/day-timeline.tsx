@@ -1,5 +1,6 @@
 /** When a service was awake in the last 24 hours. Each state has a colour and a height of its own. */
-import type { Life, ServiceDetail } from './api-types.ts';
+import type { Life } from '../model/workload-report.ts';
+import type { ServiceDetailAnswer } from '../status/api/answers.ts';
 import { formatClockTime, listFullHours, nowMs } from './clock.ts';
 import { listSpells } from './spells.ts';
 import { formatCount, formatDuration, joinWords } from './format.ts';
@@ -13,7 +14,7 @@ const MIN_WIDTH = 2.5;
 const HEIGHTS: Readonly<Record<Life, number>> = { awake: 28, failed: 28, waking: 18, asleep: 6, unknown: 2 };
 const LEGEND: readonly Life[] = ['awake', 'waking', 'asleep', 'failed'];
 
-export function DayTimeline({ timeline }: { readonly timeline: ServiceDetail['timeline'] }) {
+export function DayTimeline({ timeline }: { readonly timeline: ServiceDetailAnswer['timeline'] }) {
   const untilMs = nowMs();
   const fromMs = untilMs - DAY_MS;
   const spells = listSpells(timeline, { fromMs, untilMs });

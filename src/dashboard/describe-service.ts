@@ -1,5 +1,11 @@
 /** What is said of a service, and in which order services stand. Pure. */
-import type { Lease, Listener, Phases, Service, Wake } from './api-types.ts';
+import type {
+  LeaseAnswer,
+  ListenerAnswer,
+  PhasesAnswer,
+  ServiceAnswer,
+  WakeAnswer,
+} from '../status/api/answers.ts';
 import { formatClockTime, nowMs, parseTime } from './clock.ts';
 import { formatAge, formatCount, formatDuration, joinWords } from './format.ts';
 
@@ -31,17 +37,17 @@ const KEEPERS: Readonly<Record<string, string>> = {
 const CAUSES: Readonly<Record<string, string>> = { cron_start: 'by its schedule' };
 
 /** A wake that failed stays the news until one has worked. */
-export function lookOf({ life = 'unknown', failure }: Service): Look {
+export function lookOf({ life = 'unknown', failure }: ServiceAnswer): Look {
   return life === 'failed' || (life === 'asleep' && failure !== undefined) ? 'failed' : life;
 }
 
-export function wordOf(service: Service): string {
+export function wordOf(service: ServiceAnswer): string {
   const look = lookOf(service);
   return look === 'failed' ? 'failed' : (WORDS[service.state ?? ''] ?? look);
 }
 
 /** Why it is in its state. */
-export function describeWhy(service: Service): { readonly first: string; readonly second?: string } {
+export function describeWhy(service: ServiceAnswer): { readonly first: string; readonly second?: string } {
   switch (lookOf(service)) {
     case 'failed':
       return { first: service.failure ?? 'the last wake failed', ...second(describeFailedWake(service)) };
@@ -66,17 +72,17 @@ function second(text: string | undefined) {
   return text === undefined ? {} : { second: text };
 }
 
-function describeFailedWake({ last_wake: wake }: Service): string | undefined {
+function describeFailedWake({ last_wake: wake }: ServiceAnswer): string | undefined {
   if (wake === undefined || wake.result !== 'failed') return undefined;
   return `woken ${at(wake.at)} ${describeCause(wake.cause)} · tried again for the next client`;
 }
 
-function describeLastWake({ last_wake: wake }: Service): string | undefined {
+function describeLastWake({ last_wake: wake }: ServiceAnswer): string | undefined {
   if (wake === undefined || wake.result !== 'ready') return undefined;
   return `woken ${at(wake.at)} ${describeCause(wake.cause)} in ${describePhases(wake)}`;
 }
 
-function describeWaking(service: Service): { readonly first: string; readonly second?: string } {
+function describeWaking(service: ServiceAnswer): { readonly first: string; readonly second?: string } {
   const { waking, why } = service;
   if (waking === undefined) return { first: 'is being started' };
   const waits =
@@ -95,7 +101,7 @@ function describeUse({
   stays_awake: staysAwake,
   next_stop: nextStop,
   last_active: lastActive,
-}: Service): string {
+}: ServiceAnswer): string {
   const uses = [
     ...(why.connections > 0 ? [formatCount(why.connections, 'connection')] : []),
     ...(why.flows > 0 ? [formatCount(why.flows, 'UDP flow')] : []),
@@ -116,7 +122,7 @@ function describeUse({
     : `nobody uses it, last used ${formatAge(nowMs() - parseTime(lastActive))} ago`;
 }
 
-function describeOldest(oldest: Lease | undefined, count: number): string {
+function describeOldest(oldest: LeaseAnswer | undefined, count: number): string {
   if (oldest?.peer === undefined) return '';
   const age = formatAge(nowMs() - parseTime(oldest.since));
   return `${count > 1 ? ', the oldest' : ''} from ${hostOf(oldest.peer)} for ${age}`;
@@ -124,7 +130,7 @@ function describeOldest(oldest: Lease | undefined, count: number): string {
 
 function describeKeeper(
   kind: string,
-  { nextStop, oldest }: { readonly nextStop: string | undefined; readonly oldest: Lease | undefined },
+  { nextStop, oldest }: { readonly nextStop: string | undefined; readonly oldest: LeaseAnswer | undefined },
 ): string {
   const words = KEEPERS[kind] ?? `by ${kind}`;
   if (kind === 'schedule' && nextStop !== undefined) return `${words} until ${at(nextStop)}`;
@@ -134,7 +140,7 @@ function describeKeeper(
 }
 
 /** What comes next: its sleep, or what it waits for. */
-export function describeNext(service: Service): {
+export function describeNext(service: ServiceAnswer): {
   readonly countdownTo?: number;
   readonly text?: string;
   readonly note: string;
@@ -171,7 +177,7 @@ export function describeCause(cause: string): string {
 }
 
 /** `2.4 s: engine 0.3 s, health check 2.1 s`. */
-export function describePhases(phases: Phases): string {
+export function describePhases(phases: PhasesAnswer): string {
   const parts = listPhases(phases).filter(({ ms }) => ms >= 50);
   const total = formatDuration(totalOf(phases));
   if (parts.length < 2) return total;
@@ -179,7 +185,7 @@ export function describePhases(phases: Phases): string {
 }
 
 export function listPhases(
-  phases: Phases,
+  phases: PhasesAnswer,
 ): readonly { readonly key: string; readonly name: string; readonly ms: number }[] {
   return [
     { key: 'queue', name: 'waiting its turn', ms: phases.queue_ms ?? 0 },
@@ -189,24 +195,24 @@ export function listPhases(
   ];
 }
 
-export function totalOf({ queue_ms = 0, engine_ms, health_ms, port_ms }: Phases): number {
+export function totalOf({ queue_ms = 0, engine_ms, health_ms, port_ms }: PhasesAnswer): number {
   return queue_ms + engine_ms + health_ms + port_ms;
 }
 
 /** How a wake ended, in a word. */
-export function describeResult({ result }: Wake): string {
+export function describeResult({ result }: WakeAnswer): string {
   return { ready: 'ready', failed: 'failed', ended: 'ended before it was ready' }[result];
 }
 
 /** `:8010`, `127.0.0.1:8010`, `[::1]:53/udp`. */
-export function formatListener({ address, port, protocol }: Listener): string {
+export function formatListener({ address, port, protocol }: ListenerAnswer): string {
   const host = address.includes(':') ? `[${address}]` : address;
   return `${host}:${port}${protocol === 'udp' ? '/udp' : ''}`;
 }
 
 /** Where a browser finds it, if it speaks HTTP; `undefined` for what certainly does not. `host` is where the page came from. */
 export function linkOf(
-  { address, port, protocol, target_port: target }: Listener,
+  { address, port, protocol, target_port: target }: ListenerAnswer,
   host: string,
 ): string | undefined {
   if (protocol === 'udp' || NOT_HTTP.has(Number(target)) || NOT_HTTP.has(port)) return undefined;
@@ -228,14 +234,14 @@ const RANK: Readonly<Record<Look, number>> = { failed: 0, waking: 1, awake: 2, u
 
 export type SortKey = 'state' | 'name' | 'active' | 'sleep';
 
-export function sortServices(services: readonly Service[], key: SortKey): readonly Service[] {
+export function sortServices(services: readonly ServiceAnswer[], key: SortKey): readonly ServiceAnswer[] {
   const compare = ORDERS[key];
   return services.toSorted((a, b) => compare(a, b) || (a.name < b.name ? -1 : 1));
 }
 
 const LAST = Number.MAX_SAFE_INTEGER;
 
-const ORDERS: Readonly<Record<SortKey, (a: Service, b: Service) => number>> = {
+const ORDERS: Readonly<Record<SortKey, (a: ServiceAnswer, b: ServiceAnswer) => number>> = {
   state: (a, b) => RANK[lookOf(a)] - RANK[lookOf(b)],
   name: () => 0,
   active: (a, b) => timeOf(b.last_active, 0) - timeOf(a.last_active, 0),
@@ -247,7 +253,7 @@ function timeOf(text: string | undefined, missing: number): number {
 }
 
 /** Whether every word of the filter is in its name, state, ports, workload or project. */
-export function matchesFilter(service: Service, filter: string): boolean {
+export function matchesFilter(service: ServiceAnswer, filter: string): boolean {
   const words = filter
     .toLowerCase()
     .split(/\s+/)

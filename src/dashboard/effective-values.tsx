@@ -1,5 +1,5 @@
 /** The values of a service that are in force, and where each comes from. */
-import type { EffectiveValue } from './api-types.ts';
+import type { EffectiveValue } from '../status/api/answers.ts';
 import { Foreign, Scrolled } from './parts.tsx';
 
 export function EffectiveValues({ values }: { readonly values: Readonly<Record<string, EffectiveValue>> }) {

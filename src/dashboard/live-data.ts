@@ -3,17 +3,17 @@
  * every few seconds, since how many clients there are is told by no event. A service that has not changed stays the same object,
  * so that nothing of it is drawn anew.
  */
+import type { Life } from '../model/workload-report.ts';
+import type { Problem } from '../model/problem.ts';
 import type {
-  About,
+  AboutAnswer,
   EffectiveConfig,
   EffectiveValue,
-  Finding,
-  Life,
-  RawProblem,
-  Reload,
-  Service,
-  ServiceDetail,
-} from './api-types.ts';
+  FindingAnswer,
+  ReloadAnswer,
+  ServiceAnswer,
+  ServiceDetailAnswer,
+} from '../status/api/answers.ts';
 import { type ApiError, askJson, servicePath, token } from './client.ts';
 import { monotonicMs, nowMs, schedule } from './clock.ts';
 import { EventFeed, type FeedState } from './event-feed.ts';
@@ -36,16 +36,16 @@ export interface Shown {
   readonly link: Link;
   /** Reading needs the token, which is missing or wrong. */
   readonly isLocked: boolean;
-  readonly about: About | undefined;
-  readonly services: readonly Service[];
+  readonly about: AboutAnswer | undefined;
+  readonly services: readonly ServiceAnswer[];
   /** By service, what its workload took when it last ran, as far as this page saw. */
   readonly memory: ReadonlyMap<string, number>;
   /** How long all services together were in each state since the proxy follows them, ms. */
   readonly times: Readonly<Partial<Record<Life, number>>>;
-  readonly reload: Reload | undefined;
-  readonly problems: readonly Finding[];
+  readonly reload: ReloadAnswer | undefined;
+  readonly problems: readonly FindingAnswer[];
   /** Of the service that is looked at. */
-  readonly detail: ServiceDetail | undefined;
+  readonly detail: ServiceDetailAnswer | undefined;
   /** Its values by field. */
   readonly config: Readonly<Record<string, EffectiveValue>> | undefined;
   /** Why there is no detail: there is no such service (any more). */
@@ -162,10 +162,10 @@ export class LiveData {
   async #askAll(): Promise<void> {
     const wantsMemory = nowMs() >= this.#memoryDueMs;
     const [services, about, problems, reload, detail] = await Promise.all([
-      askJson<readonly Service[]>(`api/services${wantsMemory ? '?memory=true' : ''}`),
-      askJson<About>('api'),
-      askJson<readonly RawProblem[]>('problems'),
-      askJson<Reload>('api/reload'),
+      askJson<readonly ServiceAnswer[]>(`api/services${wantsMemory ? '?memory=true' : ''}`),
+      askJson<AboutAnswer>('api'),
+      askJson<readonly Problem[]>('problems'),
+      askJson<ReloadAnswer>('api/reload'),
       this.#askDetail(),
     ]);
     if (wantsMemory) this.#memoryDueMs = nowMs() + MEMORY_MS;
@@ -197,7 +197,7 @@ export class LiveData {
     const wanted = this.#wanted;
     if (wanted === undefined) return {};
     try {
-      const detail = await askJson<ServiceDetail>(servicePath(wanted));
+      const detail = await askJson<ServiceDetailAnswer>(servicePath(wanted));
       return this.#wanted === wanted ? { detail, detailProblem: undefined } : {};
     } catch (error) {
       if ((error as ApiError).status !== 404) throw error;
@@ -222,7 +222,7 @@ export class LiveData {
     }
   }
 
-  #share(services: readonly Service[]): readonly Service[] {
+  #share(services: readonly ServiceAnswer[]): readonly ServiceAnswer[] {
     const before = new Map(this.#shown.services.map((service) => [service.name, service]));
     const shared = services.map((service) => {
       const text = JSON.stringify(service, leaveOutMoving);
@@ -252,7 +252,7 @@ function leaveOutMoving(key: string, value: unknown): unknown {
   return MOVING.has(key) ? undefined : value;
 }
 
-function sumTimes(services: readonly Service[]): Readonly<Partial<Record<Life, number>>> {
+function sumTimes(services: readonly ServiceAnswer[]): Readonly<Partial<Record<Life, number>>> {
   const sums: Partial<Record<Life, number>> = {};
   for (const { time_ms: times = {} } of services)
     for (const [life, ms] of Object.entries(times) as [Life, number][]) sums[life] = (sums[life] ?? 0) + ms;
@@ -260,7 +260,7 @@ function sumTimes(services: readonly Service[]): Readonly<Partial<Record<Life, n
 }
 
 function collectMemory(
-  services: readonly Service[],
+  services: readonly ServiceAnswer[],
   before: ReadonlyMap<string, number>,
 ): ReadonlyMap<string, number> {
   const memory = new Map<string, number>();
@@ -273,14 +273,8 @@ function collectMemory(
   return isSame ? before : memory;
 }
 
-function toFinding({ code, severity, message, origin }: RawProblem): Finding {
+function toFinding({ code, severity, message, origin }: Problem): FindingAnswer {
+  if (origin.kind !== 'file') return { code, severity, message, text: message };
   const { file, line, column } = origin;
-  const place =
-    file === undefined ? '' : `${[file, line, column].filter((part) => part !== undefined).join(':')} `;
-  return {
-    ...{ code, severity, message, text: `${place}${message}` },
-    ...(file !== undefined && { file }),
-    ...(line !== undefined && { line }),
-    ...(column !== undefined && { column }),
-  };
+  return { code, severity, message, text: `${file}:${line}:${column} ${message}`, file, line, column };
 }

@@ -1,6 +1,6 @@
 /** Small things that are drawn in several places. */
 import type { ComponentChildren } from 'preact';
-import type { Listener, Service } from './api-types.ts';
+import type { ListenerAnswer, ServiceAnswer } from '../status/api/answers.ts';
 import { formatListener, linkOf, lookOf, type Look, wordOf } from './describe-service.ts';
 import { formatCountdown, showText } from './format.ts';
 import { useNow } from './hooks.ts';
@@ -59,7 +59,7 @@ export function Shape({ look }: { readonly look: Look }) {
   );
 }
 
-export function StateBadge({ service }: { readonly service: Service }) {
+export function StateBadge({ service }: { readonly service: ServiceAnswer }) {
   const look = lookOf(service);
   return (
     <span class={`state ${look}`}>
@@ -75,7 +75,7 @@ export function Countdown({ toMs }: { readonly toMs: number }) {
   return <span class="count">{leftMs > 0 ? formatCountdown(leftMs) : 'any moment'}</span>;
 }
 
-export function PortLink({ listener }: { readonly listener: Listener }) {
+export function PortLink({ listener }: { readonly listener: ListenerAnswer }) {
   const text = formatListener(listener);
   const link = listener.condition === 'bound' ? linkOf(listener, window.location.hostname) : undefined;
   const broken = listener.condition === 'failed' || listener.condition === 'lost';

@@ -1,7 +1,7 @@
 /** All of one service, beside the list; on a narrow screen, over it. */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import type { Lease, ServiceDetail, Wake } from './api-types.ts';
+import type { LeaseAnswer, ServiceDetailAnswer, WakeAnswer } from '../status/api/answers.ts';
 import { ActionButtons } from './action-buttons.tsx';
 import { Findings } from './banners.tsx';
 import { formatClockTime, nowMs, parseTime } from './clock.ts';
@@ -79,7 +79,7 @@ function Detail({
   shown,
   steerer,
 }: {
-  readonly detail: ServiceDetail;
+  readonly detail: ServiceDetailAnswer;
   readonly shown: Shown;
   readonly steerer: Steerer;
 }) {
@@ -148,7 +148,13 @@ export function Part({ title, children }: { readonly title: string; readonly chi
 }
 
 /** What the workload had printed when its last start failed. */
-function LastOutput({ detail, steerer }: { readonly detail: ServiceDetail; readonly steerer: Steerer }) {
+function LastOutput({
+  detail,
+  steerer,
+}: {
+  readonly detail: ServiceDetailAnswer;
+  readonly steerer: Steerer;
+}) {
   const [last] = detail.wakes;
   if (lookOf(detail) !== 'failed' || last?.output === undefined || last.output.length === 0) return null;
   return (
@@ -191,7 +197,11 @@ const LEASE_WORDS: Readonly<Record<string, string>> = {
   hold: 'held by hand',
 };
 
-function Leases({ detail: { leases, leases_omitted: omitted = 0 } }: { readonly detail: ServiceDetail }) {
+function Leases({
+  detail: { leases, leases_omitted: omitted = 0 },
+}: {
+  readonly detail: ServiceDetailAnswer;
+}) {
   if (leases.length === 0) return null;
   return (
     <Part title="Kept awake by">
@@ -226,7 +236,7 @@ function Leases({ detail: { leases, leases_omitted: omitted = 0 } }: { readonly 
   );
 }
 
-function describeLease({ kind, peer, hub, waiting, until }: Lease): string {
+function describeLease({ kind, peer, hub, waiting, until }: LeaseAnswer): string {
   const words = LEASE_WORDS[kind] ?? kind;
   if (peer !== undefined)
     return `${peer}${waiting === true ? ', waiting' : ''}${kind === 'flow' ? ' (UDP)' : ''}`;
@@ -234,11 +244,11 @@ function describeLease({ kind, peer, hub, waiting, until }: Lease): string {
   return until === undefined ? words : `${words} until ${formatClockTime(parseTime(until))}`;
 }
 
-function describeBytes({ bytes_up: up, bytes_down: down }: Lease): string {
+function describeBytes({ bytes_up: up, bytes_down: down }: LeaseAnswer): string {
   return up === undefined || down === undefined ? '' : `${formatBytes(up)} / ${formatBytes(down)}`;
 }
 
-function Wakes({ wakes, steerer }: { readonly wakes: readonly Wake[]; readonly steerer: Steerer }) {
+function Wakes({ wakes, steerer }: { readonly wakes: readonly WakeAnswer[]; readonly steerer: Steerer }) {
   return (
     <Part title="Last wakes">
       {wakes.length === 0 ? (
@@ -276,7 +286,7 @@ function Wakes({ wakes, steerer }: { readonly wakes: readonly Wake[]; readonly s
   );
 }
 
-function Listeners({ detail: { listeners } }: { readonly detail: ServiceDetail }) {
+function Listeners({ detail: { listeners } }: { readonly detail: ServiceDetailAnswer }) {
   if (listeners.length === 0) return null;
   return (
     <Part title="Ports">
@@ -325,7 +335,7 @@ function describeTurnedAway({
   blocked,
   refused = {},
   dropped = {},
-}: ServiceDetail['listeners'][number]): string {
+}: ServiceDetailAnswer['listeners'][number]): string {
   const counts = [
     ...(blocked > 0 ? [`${blocked} blocked`] : []),
     ...Object.entries(refused).map(([limit, count]) => `${count} refused (${limit})`),
@@ -336,7 +346,7 @@ function describeTurnedAway({
   return counts.length === 0 ? '–' : counts.join(', ');
 }
 
-function Wakers({ detail: { woken_by: wakers, dependants } }: { readonly detail: ServiceDetail }) {
+function Wakers({ detail: { woken_by: wakers, dependants } }: { readonly detail: ServiceDetailAnswer }) {
   return (
     <>
       {wakers.length === 0 ? (
@@ -359,7 +369,7 @@ function Wakers({ detail: { woken_by: wakers, dependants } }: { readonly detail:
   );
 }
 
-function describeWaker({ kind, listener, at, cron, hub }: ServiceDetail['woken_by'][number]): string {
+function describeWaker({ kind, listener, at, cron, hub }: ServiceDetailAnswer['woken_by'][number]): string {
   if (listener !== undefined) return `a ${kind} at ${listener}`;
   if (hub !== undefined) return `${hub}, which needs it`;
   const when = at === undefined ? '' : ` at ${formatClockTime(parseTime(at))}`;
@@ -380,7 +390,7 @@ function Figures({
   detail,
   memory,
 }: {
-  readonly detail: ServiceDetail;
+  readonly detail: ServiceDetailAnswer;
   readonly memory: number | undefined;
 }) {
   const times = Object.entries(detail.time_ms ?? {}).filter(([, ms]) => ms >= 1_000);

@@ -1,6 +1,6 @@
 /** The services: filtered, sorted, grouped; drawn a piece at a time, so that many of them cost no more than a screenful. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { Service } from './api-types.ts';
+import type { ServiceAnswer } from '../status/api/answers.ts';
 import { lookOf, matchesFilter, type SortKey, sortServices } from './describe-service.ts';
 import { formatCount } from './format.ts';
 import { useHalfMinute } from './hooks.ts';
@@ -28,7 +28,7 @@ export function ServiceList({
   steerer,
   busy,
 }: {
-  readonly services: readonly Service[];
+  readonly services: readonly ServiceAnswer[];
   readonly memory: ReadonlyMap<string, number>;
   readonly view: View;
   readonly chosen: string | undefined;
@@ -167,12 +167,12 @@ function describeCount({
 }
 
 /** Its Compose project; in Kubernetes, its namespace; '' where there is none. */
-export function projectOf({ project, kind, name }: Service): string {
+export function projectOf({ project, kind, name }: ServiceAnswer): string {
   return project ?? (kind === 'kubernetes' && name.includes('/') ? name.slice(0, name.indexOf('/')) : '');
 }
 
-function groupByProject(services: readonly Service[]) {
-  const groups = new Map<string, Service[]>();
+function groupByProject(services: readonly ServiceAnswer[]) {
+  const groups = new Map<string, ServiceAnswer[]>();
   for (const service of services) {
     const project = projectOf(service);
     groups.set(project, [...(groups.get(project) ?? []), service]);

@@ -1,7 +1,7 @@
 /** One service in the list. */
 import { Component } from 'preact';
 import { ActionButtons } from './action-buttons.tsx';
-import type { Service } from './api-types.ts';
+import type { ServiceAnswer } from '../status/api/answers.ts';
 import { describeNext, describeWhy } from './describe-service.ts';
 import { formatBytes } from './format.ts';
 import { addressOf, rowId } from './hooks.ts';
@@ -9,7 +9,7 @@ import { Countdown, Foreign, PortLink, StateBadge } from './parts.tsx';
 import type { Steerer } from './steering.ts';
 
 interface Props {
-  readonly service: Service;
+  readonly service: ServiceAnswer;
   readonly memory: number | undefined;
   readonly isChosen: boolean;
   /** Changes when ages in words may have become wrong. */

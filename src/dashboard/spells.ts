@@ -1,5 +1,6 @@
 /** What a service did from when to when. Pure. */
-import type { Life, ServiceDetail } from './api-types.ts';
+import type { Life } from '../model/workload-report.ts';
+import type { ServiceDetailAnswer } from '../status/api/answers.ts';
 import { parseTime } from './clock.ts';
 
 /** A time in one state, ms since the epoch. */
@@ -11,7 +12,7 @@ export interface Spell {
 
 /** The spells of a span, oldest first, without a gap; what came before the timeline is unknown. */
 export function listSpells(
-  timeline: ServiceDetail['timeline'],
+  timeline: ServiceDetailAnswer['timeline'],
   { fromMs, untilMs }: { readonly fromMs: number; readonly untilMs: number },
 ): readonly Spell[] {
   const changes = timeline.map(({ at, life }) => ({ startMs: parseTime(at), life }));

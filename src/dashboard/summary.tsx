@@ -1,5 +1,6 @@
 /** Figures on top; those that count services filter the list. */
-import type { Life, Service } from './api-types.ts';
+import type { Life } from '../model/workload-report.ts';
+import type { ServiceAnswer } from '../status/api/answers.ts';
 import { lookOf, type Look } from './describe-service.ts';
 import { formatBytes, formatDuration } from './format.ts';
 import { Shape } from './parts.tsx';
@@ -14,7 +15,7 @@ export function Summary({
   times,
   view,
 }: {
-  readonly services: readonly Service[];
+  readonly services: readonly ServiceAnswer[];
   readonly memory: ReadonlyMap<string, number>;
   readonly times: Readonly<Partial<Record<Life, number>>>;
   readonly view: View;
@@ -62,14 +63,14 @@ export function Summary({
   );
 }
 
-function countLooks(services: readonly Service[]): Record<Look, number> {
+function countLooks(services: readonly ServiceAnswer[]): Record<Look, number> {
   const counts = { failed: 0, waking: 0, awake: 0, asleep: 0, unknown: 0 };
   for (const service of services) counts[lookOf(service)]++;
   return counts;
 }
 
 /** What those that run take, and what those that don't had taken. */
-function sumMemory(services: readonly Service[], memory: ReadonlyMap<string, number>) {
+function sumMemory(services: readonly ServiceAnswer[], memory: ReadonlyMap<string, number>) {
   let [used, given] = [0, 0];
   for (const { name, life } of services) {
     const bytes = memory.get(name) ?? 0;

@@ -1,5 +1,5 @@
 /** How long the last wakes took, oldest first, each as a column of its phases. */
-import type { Wake } from './api-types.ts';
+import type { WakeAnswer } from '../status/api/answers.ts';
 import { formatClockTime, parseTime } from './clock.ts';
 import { describePhases, describeResult, listPhases, totalOf } from './describe-service.ts';
 import { formatDuration } from './format.ts';
@@ -9,7 +9,7 @@ const COLUMN = 12;
 const GAP = 4;
 const MAX_COLUMNS = 50;
 
-export function WakeTimes({ wakes }: { readonly wakes: readonly Wake[] }) {
+export function WakeTimes({ wakes }: { readonly wakes: readonly WakeAnswer[] }) {
   const columns = wakes.slice(0, MAX_COLUMNS).toReversed();
   const longestMs = Math.max(...columns.map(totalOf), 1);
   const width = columns.length * (COLUMN + GAP);

@@ -4,7 +4,7 @@ import { HIDDEN_SECRET, listSettings, type SettingName, SETTINGS } from '../conf
 import { describeOrigin } from '../model/origin.ts';
 import { showUrl } from '../model/show-url.ts';
 import type { ServiceTable, TableEntry } from '../model/table.ts';
-import type { EffectiveConfig, EffectiveValue } from '../status/api/content.ts';
+import type { EffectiveConfig, EffectiveValue } from '../status/api/answers.ts';
 
 /**
  * The configuration in force, each value as the file writes it and with its origin. Some settings stay as they were at the start.

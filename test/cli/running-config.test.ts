@@ -2,13 +2,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { describeChange } from '../../src/apply/describe-plan.ts';
 import { hideLike, listHidden, readRunningConfig } from '../../src/cli/running-config.ts';
-import type { ConfigAnswer } from '../../src/cli/service-words.ts';
 import { parseEnvironment } from '../../src/config/environment.ts';
 import { resolveSettings } from '../../src/config/resolve-settings.ts';
 import { diffTables } from '../../src/plan/diff-tables.ts';
 import { describeConfig } from '../../src/proxy/effective-config.ts';
 import { buildTable, type TableInput } from '../../src/table/build-table.ts';
 import { aFile, labelsOf } from '../support/builders.ts';
+import type { EffectiveConfig } from '../../src/status/api/answers.ts';
 
 interface Given {
   readonly text: string;
@@ -29,7 +29,7 @@ function run({ text, labelled = [], env = {}, flags = {}, showSecrets = true }: 
     { atStart: resolved, newest: resolved },
     { service: undefined, showSecrets },
   );
-  return { table, answer: JSON.parse(JSON.stringify(config)) as ConfigAnswer };
+  return { table, answer: JSON.parse(JSON.stringify(config)) as EffectiveConfig };
 }
 
 /** What a reload of `text` changes, as the command tells it. */

@@ -8,8 +8,8 @@ import {
   formatBytes,
   formatMoment,
   formatSpan,
-  type ServiceAnswer,
 } from '../../src/cli/service-words.ts';
+import type { ServiceAnswer } from '../../src/status/api/answers.ts';
 
 const NOW = '2026-11-26T12:00:00Z';
 const TIMES = {
@@ -20,7 +20,15 @@ const TIMES = {
 const NOBODY = { leases: 0, connections: 0, flows: 0, waiting: 0, kept_by: [] };
 
 function aService(overrides: Partial<ServiceAnswer> = {}): ServiceAnswer {
-  return { name: 'db', kind: 'docker', workload: 'container db', listeners: [], why: NOBODY, ...overrides };
+  return {
+    name: 'db',
+    kind: 'docker',
+    workload: 'container db',
+    availability: 'on_demand',
+    listeners: [],
+    why: NOBODY,
+    ...overrides,
+  };
 }
 
 test.each([
@@ -50,7 +58,7 @@ test.each([
   expect(formatBytes(bytes)).toBe(text);
 });
 
-test.each([
+test.each<[Partial<ServiceAnswer>, string]>([
   [{ life: 'awake', state: 'ready' }, 'awake'],
   [{ life: 'unknown', state: 'missing' }, 'missing'],
   [{}, 'unknown'],
@@ -119,7 +127,11 @@ describe('why', () => {
     ['a failed wake', { life: 'failed', failure: 'exit code 3' }, 'exit code 3'],
     ['a container that is missing', { life: 'unknown', state: 'missing' }, 'there is no container db'],
     ['a schedule alone', { life: 'asleep', unavailable: 'clients do not wake it' }, 'clients do not wake it'],
-    ['a sleep', { life: 'asleep', last_sleep: { at: NOW, reason: 'idle for 120 s' } }, 'idle for 120 s'],
+    [
+      'a sleep',
+      { life: 'asleep', last_sleep: { at: NOW, kind: 'idle', reason: 'idle for 120 s' } },
+      'idle for 120 s',
+    ],
     ['nothing yet', { life: 'asleep' }, ''],
   ])('names %s', (_what, service, text) => {
     expect(describeWhy(aService(service), TIMES)).toBe(text);

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Listener, Service } from '../../src/dashboard/api-types.ts';
+import type { ListenerAnswer, ServiceAnswer } from '../../src/status/api/answers.ts';
 import {
   describeNext,
   describeWhy,
@@ -14,15 +14,23 @@ const NOW = '2026-04-01T12:00:00Z';
 const IDLE = { leases: 0, connections: 0, flows: 0, waiting: 0, kept_by: [] };
 const PHASES = { engine_ms: 300, health_ms: 2_100, port_ms: 10 };
 
-function aService(part: Partial<Service>): Service {
-  return { name: 'db', kind: 'docker', workload: 'container db', why: IDLE, listeners: [], ...part };
+function aService(part: Partial<ServiceAnswer>): ServiceAnswer {
+  return {
+    name: 'db',
+    kind: 'docker',
+    workload: 'container db',
+    availability: 'on_demand',
+    why: IDLE,
+    listeners: [],
+    ...part,
+  };
 }
 
-function aListener(part: Partial<Listener>): Listener {
+function aListener(part: Partial<ListenerAnswer>): ListenerAnswer {
   return {
     ...{ protocol: 'tcp', address: '', port: 8_010, target_port: 80, condition: 'bound' },
     ...{ connections: 0, blocked: 0, ...part },
-  } as Listener;
+  } as ListenerAnswer;
 }
 
 beforeEach(() => {

@@ -7,6 +7,7 @@ import { messageOf } from '../../system/message-of.ts';
 import { type Clock, formatTimestamp } from '../../system/clock.ts';
 import type { Access } from '../access.ts';
 import { type Answer, jsonAnswer } from '../answer.ts';
+import type { AboutAnswer, ReloadAnswer } from './answers.ts';
 import type { Actions, ApiContent, MemoryView, ReloadView } from './content.ts';
 import { type EventClient, EventStream } from './event-stream.ts';
 import { ApiRefusal, problemAnswer } from './problem-answer.ts';
@@ -191,13 +192,14 @@ interface Parts {
 
 function about(content: ApiContent): Answer {
   const { version, uptimeMs, phase, engines } = content.about();
-  return jsonAnswer({
+  const answer: AboutAnswer = {
     ...{ version, phase, uptime_ms: Math.round(uptimeMs) },
     engines: engines.map(({ name, problem }) => ({
       ...{ name, answers: problem === undefined },
       ...(problem !== undefined && { problem }),
     })),
-  });
+  };
+  return jsonAnswer(answer);
 }
 
 async function showServices(call: Call, parts: Parts): Promise<() => Answer> {
@@ -254,7 +256,7 @@ function showConfig(content: ApiContent, { query, isTrusted }: Call): () => Answ
   };
 }
 
-function renderReload(view: ReloadView): Readonly<Record<string, unknown>> {
+function renderReload(view: ReloadView): ReloadAnswer {
   const { generation, changedAtMs, file, refusedReloads, refusedAtMs, problems, waiting } = view;
   return {
     ...{ generation, changed_at: formatTimestamp(changedAtMs) },

@@ -3,6 +3,7 @@ import type { Problem } from '../../model/problem.ts';
 import type { ListenerSpec, Service } from '../../model/service.ts';
 import type { Timeline, WorkloadReport } from '../../model/workload-report.ts';
 import type { PresentClient } from '../../relay/listener.ts';
+import type { EffectiveConfig } from './answers.ts';
 
 /** What the API shows and what it may do. Each call looks anew. */
 export interface ApiContent extends Actions {
@@ -38,21 +39,6 @@ export interface Actions {
   /** @param options.time as the file writes durations; undefined = an hour. */
   hold(name: string, options: { readonly time: string | undefined; readonly by: string }): Outcome;
   release(name: string, by: string): Outcome;
-}
-
-export interface EffectiveValue {
-  /** As the file writes it. */
-  readonly value: unknown;
-  /** `lazy-proxy.yaml:14:12`, `container db, label lazy-proxy.ports`, `$IDLE_TIMEOUT_SECS`, `default` … */
-  readonly origin: string;
-}
-
-/** The configuration in force. */
-export interface EffectiveConfig {
-  /** By name: `status.listen`, `relay` … */
-  readonly settings: Readonly<Record<string, EffectiveValue>>;
-  /** By service, then by field. */
-  readonly services: Readonly<Record<string, Readonly<Record<string, EffectiveValue>>>>;
 }
 
 /** What has become of the last changes. Times are ms since the epoch. */

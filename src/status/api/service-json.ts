@@ -7,6 +7,15 @@ import { describeWorkloadRef, toWorkloadRef } from '../../model/workload.ts';
 import type { Keeper, WorkloadReport } from '../../model/workload-report.ts';
 import { formatTimestamp } from '../../system/clock.ts';
 import { shortenId } from '../webhook-event.ts';
+import type {
+  FindingAnswer,
+  LeaseAnswer,
+  ListenerAnswer,
+  PhasesAnswer,
+  ServiceAnswer,
+  ServiceDetailAnswer,
+  WakeAnswer,
+} from './answers.ts';
 import type { ListenerReport, MemoryView, ServiceDetail, ServiceView } from './content.ts';
 
 /** Leases of clients that are listed one by one. */
@@ -22,7 +31,7 @@ interface Look {
 }
 
 /** One row of `GET /api/services`. */
-export function renderService(view: ServiceView, { memory }: Look): Readonly<Record<string, unknown>> {
+export function renderService(view: ServiceView, { memory }: Look): ServiceAnswer {
   const { service, report, listeners, schedule } = view;
   const { workload } = service;
   return {
@@ -43,7 +52,7 @@ export function renderService(view: ServiceView, { memory }: Look): Readonly<Rec
 export function renderServiceDetail(
   view: ServiceDetail,
   { showOutput, ...look }: Look & { readonly showOutput: boolean },
-): Readonly<Record<string, unknown>> {
+): ServiceDetailAnswer {
   const { report, service, hubs, timeline, problems } = view;
   const { leases, omitted } = listLeases(view);
   return {
@@ -60,13 +69,13 @@ export function renderServiceDetail(
 }
 
 /** A problem with its place apart, for pages; `text` is the line that the log has. */
-export function renderProblem(problem: Problem): Readonly<Record<string, unknown>> {
+export function renderProblem(problem: Problem): FindingAnswer {
   const { code, severity, message, origin } = problem;
   const place = origin.kind === 'file' && { file: origin.file, line: origin.line, column: origin.column };
   return { code, severity, message, ...place, text: formatProblem(problem) };
 }
 
-function renderReport(report: WorkloadReport): Readonly<Record<string, unknown>> {
+function renderReport(report: WorkloadReport): Partial<ServiceAnswer> {
   const { observation, wakeUnderWay: waking, lastSleep, times } = report;
   const last = report.wakes.at(-1);
   const usualMs = usualWakeMs(report.wakes);
@@ -99,7 +108,7 @@ function renderReport(report: WorkloadReport): Readonly<Record<string, unknown>>
 export function renderWake(
   { atMs, cause, result, reason, phases, output }: Wake,
   { showOutput }: { readonly showOutput: boolean },
-): Readonly<Record<string, unknown>> {
+): WakeAnswer {
   return {
     ...{ at: formatTimestamp(atMs), cause, result, ...(reason !== undefined && { reason }) },
     ...renderPhases(phases),
@@ -107,7 +116,7 @@ export function renderWake(
   };
 }
 
-function renderPhases({ queue, engine, health, port }: Wake['phases']): Readonly<Record<string, number>> {
+function renderPhases({ queue, engine, health, port }: Wake['phases']): PhasesAnswer {
   return { ...(queue > 0 && { queue_ms: queue }), engine_ms: engine, health_ms: health, port_ms: port };
 }
 
@@ -118,7 +127,7 @@ function usualWakeMs(wakes: readonly Wake[]): number | undefined {
   return sums.sort((a, b) => a - b)[Math.floor((sums.length - 1) / 2)];
 }
 
-function renderListener(report: ListenerReport): Readonly<Record<string, unknown>> {
+function renderListener(report: ListenerReport): ListenerAnswer {
   const { listener, condition, error, blocked, refused, dropped, relay } = report;
   return {
     protocol: listener.protocol,
@@ -135,12 +144,12 @@ function renderListener(report: ListenerReport): Readonly<Record<string, unknown
   };
 }
 
-function renderMemory(memory: MemoryView): Readonly<Record<string, unknown>> {
+function renderMemory(memory: MemoryView): NonNullable<ServiceAnswer['memory']> {
   return 'bytes' in memory ? { bytes: memory.bytes } : { problem: memory.problem };
 }
 
 /** Why it is awake, in numbers; and the lease that is held for the longest time. */
-function summarizeLeases(view: ServiceView): Readonly<Record<string, unknown>> {
+function summarizeLeases(view: ServiceView): ServiceAnswer['why'] {
   const { report, listeners } = view;
   const count = (protocol: string) =>
     listeners
@@ -161,7 +170,7 @@ function summarizeLeases(view: ServiceView): Readonly<Record<string, unknown>> {
 
 /** Every lease with its kind, since when it is held and by whom, oldest first; of clients the oldest ones. */
 export function listLeases({ report, listeners }: ServiceView): {
-  readonly leases: readonly Readonly<Record<string, unknown>>[];
+  readonly leases: readonly LeaseAnswer[];
   readonly omitted: number;
 } {
   const kept = (report?.keepers ?? []).map(({ sinceMs, ...keeper }) => ({
@@ -192,12 +201,7 @@ function renderKeeper(keeper: Keeper): { readonly kind: string } {
 }
 
 /** What would wake it. */
-function listWakers({
-  service,
-  listeners,
-  hubs,
-  schedule,
-}: ServiceView): readonly Readonly<Record<string, unknown>>[] {
+function listWakers({ service, listeners, hubs, schedule }: ServiceView): ServiceDetailAnswer['woken_by'] {
   const ofClients = mayWake(service.availability, 'client') ? listeners : [];
   return [
     ...ofClients
@@ -208,7 +212,12 @@ function listWakers({
       })),
     ...(schedule.start === undefined
       ? []
-      : [{ kind: 'schedule', at: formatTimestamp(schedule.start), cron: service.cronStart }]),
+      : [
+          {
+            ...{ kind: 'schedule', at: formatTimestamp(schedule.start) },
+            ...(service.cronStart !== undefined && { cron: service.cronStart }),
+          },
+        ]),
     ...hubs.map((hub) => ({ kind: 'hub', hub })),
   ];
 }

@@ -1,9 +1,12 @@
-/** What the page reads of the API's answers; `schema/openapi.yaml` describes them whole. Times are RFC 3339. */
+/**
+ * What the API answers, as JSON: the renderers make it, commands and the page read it; `schema/openapi.yaml` describes it to others.
+ * Times are RFC 3339 in UTC, durations ms. Types alone, so that the page loads nothing of the program.
+ */
+import type { Wake, WakePhase } from '../../model/wake.ts';
+import type { Life } from '../../model/workload-report.ts';
 
-export type Life = 'unknown' | 'asleep' | 'waking' | 'awake' | 'failed';
-export type WakePhase = 'queue' | 'engine' | 'health' | 'port';
-
-export interface About {
+/** `GET /api` */
+export interface AboutAnswer {
   readonly version: string;
   readonly phase: 'starting' | 'serving' | 'draining';
   readonly uptime_ms: number;
@@ -14,23 +17,25 @@ export interface About {
   }[];
 }
 
-export interface Phases {
+/** How long each phase of a wake took; a wait for its turn is left out where there was none. */
+export interface PhasesAnswer {
   readonly queue_ms?: number;
   readonly engine_ms: number;
   readonly health_ms: number;
   readonly port_ms: number;
 }
 
-export interface Wake extends Phases {
+export interface WakeAnswer extends PhasesAnswer {
   readonly at: string;
   readonly cause: string;
-  readonly result: 'ready' | 'failed' | 'ended';
+  readonly result: Wake['result'];
   readonly reason?: string;
   /** `['***']` where it may not be read without the token. */
   readonly output?: readonly string[];
 }
 
-export interface Lease {
+export interface LeaseAnswer {
+  /** `connection`, `flow`, `hub`, `schedule`, `hold`, `replica`, `standby`, `renamed` */
   readonly kind: string;
   readonly since: string;
   readonly peer?: string;
@@ -43,7 +48,7 @@ export interface Lease {
   readonly until?: string;
 }
 
-export interface Listener {
+export interface ListenerAnswer {
   readonly protocol: 'tcp' | 'udp';
   readonly address: string;
   readonly port: number;
@@ -57,11 +62,13 @@ export interface Listener {
   readonly relay?: string;
 }
 
-export interface Service {
+/** A row of `GET /api/services`. What is known of the workload alone is missing for a moment while the table changes. */
+export interface ServiceAnswer {
   readonly name: string;
   readonly kind: string;
   readonly workload: string;
-  /** Its Compose project, or the namespace it is in. */
+  readonly availability: string;
+  /** Its Compose project, for who groups by it; not told by every engine, and by none yet. */
   readonly project?: string;
   readonly id?: string;
   readonly state?: string;
@@ -70,12 +77,15 @@ export interface Service {
   readonly last_active?: string;
   readonly sleeps_at?: string;
   readonly stays_awake?: string;
-  readonly next_start?: string;
-  readonly next_stop?: string;
-  readonly waking?: Phases & { readonly cause: string; readonly since: string; readonly phase: WakePhase };
+  readonly unavailable?: string;
+  readonly waking?: PhasesAnswer & {
+    readonly cause: string;
+    readonly since: string;
+    readonly phase: WakePhase;
+  };
   readonly usual_wake_ms?: number;
   readonly failure?: string;
-  readonly last_wake?: Wake;
+  readonly last_wake?: WakeAnswer;
   readonly last_sleep?: { readonly at: string; readonly kind: string; readonly reason: string };
   readonly time_ms?: Readonly<Partial<Record<Life, number>>>;
   readonly sleeps?: Readonly<Record<string, number>>;
@@ -85,26 +95,17 @@ export interface Service {
     readonly flows: number;
     readonly waiting: number;
     readonly kept_by: readonly string[];
-    readonly oldest?: Lease;
+    readonly oldest?: LeaseAnswer;
   };
+  readonly next_start?: string;
+  readonly next_stop?: string;
   readonly memory?: { readonly bytes?: number; readonly problem?: string };
-  readonly listeners: readonly Listener[];
+  readonly listeners: readonly ListenerAnswer[];
 }
 
-export interface Finding {
-  readonly code: string;
-  readonly severity: 'error' | 'warning';
-  readonly message: string;
-  readonly text: string;
-  readonly file?: string;
-  readonly line?: number;
-  readonly column?: number;
-  /** The line of the file, with a caret below. */
-  readonly caret?: string;
-}
-
-export interface ServiceDetail extends Service {
-  readonly leases: readonly Lease[];
+/** `GET /api/services/{name}` */
+export interface ServiceDetailAnswer extends ServiceAnswer {
+  readonly leases: readonly LeaseAnswer[];
   readonly leases_omitted?: number;
   readonly woken_by: readonly {
     readonly kind: string;
@@ -115,41 +116,47 @@ export interface ServiceDetail extends Service {
   }[];
   readonly hubs: readonly string[];
   readonly dependants: readonly string[];
-  readonly wakes: readonly Wake[];
+  readonly wakes: readonly WakeAnswer[];
   readonly timeline: readonly { readonly at: string; readonly life: Life }[];
-  readonly problems: readonly Finding[];
+  readonly problems: readonly FindingAnswer[];
 }
 
-/** `GET /problems` */
-export interface RawProblem {
+/** A problem with its place apart. */
+export interface FindingAnswer {
   readonly code: string;
   readonly severity: 'error' | 'warning';
   readonly message: string;
-  readonly origin: {
-    readonly kind: string;
-    readonly file?: string;
-    readonly line?: number;
-    readonly column?: number;
-  };
+  /** The line that the log has. */
+  readonly text: string;
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+  /** The line of the file, with a caret below. */
+  readonly caret?: string;
 }
 
 /** `GET /api/reload` */
-export interface Reload {
+export interface ReloadAnswer {
   readonly generation: number;
   readonly changed_at: string;
   readonly file?: string;
   readonly refused: number;
   readonly refused_since?: string;
-  readonly problems: readonly Finding[];
-  readonly waiting: readonly Finding[];
+  readonly problems: readonly FindingAnswer[];
+  readonly waiting: readonly FindingAnswer[];
 }
 
 export interface EffectiveValue {
+  /** As the file writes it. */
   readonly value: unknown;
+  /** `lazy-proxy.yaml:14:12`, `container db, label lazy-proxy.ports`, `$IDLE_TIMEOUT_SECS`, `default` … */
   readonly origin: string;
 }
 
-/** `GET /api/config?service=…` */
+/** `GET /api/config`: the configuration in force. */
 export interface EffectiveConfig {
+  /** By name: `status.listen`, `relay` … */
+  readonly settings: Readonly<Record<string, EffectiveValue>>;
+  /** By service, then by field. */
   readonly services: Readonly<Record<string, Readonly<Record<string, EffectiveValue>>>>;
 }
