@@ -31,7 +31,14 @@ interface Look {
 }
 
 /** One row of `GET /api/services`. */
-export function renderService(view: ServiceView, { memory }: Look): ServiceAnswer {
+export function renderService(view: ServiceView, look: Look): ServiceAnswer {
+  return renderRow(view, { ...look, oldest: listLeases(view).leases[0] });
+}
+
+function renderRow(
+  view: ServiceView,
+  { memory, oldest }: Look & { readonly oldest: LeaseAnswer | undefined },
+): ServiceAnswer {
   const { service, report, listeners, schedule } = view;
   const { workload } = service;
   return {
@@ -40,7 +47,7 @@ export function renderService(view: ServiceView, { memory }: Look): ServiceAnswe
     workload: describeWorkloadRef(toWorkloadRef(workload)),
     availability: service.availability,
     ...(report !== undefined && renderReport(report)),
-    why: summarizeLeases(view),
+    why: summarizeLeases(view, oldest),
     ...(schedule.start !== undefined && { next_start: formatTimestamp(schedule.start) }),
     ...(schedule.stop !== undefined && { next_stop: formatTimestamp(schedule.stop) }),
     ...(memory !== undefined && { memory: renderMemory(memory) }),
@@ -56,7 +63,7 @@ export function renderServiceDetail(
   const { report, service, hubs, timeline, problems } = view;
   const { leases, omitted } = listLeases(view);
   return {
-    ...renderService(view, look),
+    ...renderRow(view, { ...look, oldest: leases[0] }),
     leases,
     ...(omitted > 0 && { leases_omitted: omitted }),
     woken_by: listWakers(view),
@@ -149,15 +156,16 @@ function renderMemory(memory: MemoryView): NonNullable<ServiceAnswer['memory']> 
 }
 
 /** Why it is awake, in numbers; and the lease that is held for the longest time. */
-function summarizeLeases(view: ServiceView): ServiceAnswer['why'] {
-  const { report, listeners } = view;
+function summarizeLeases(
+  { report, listeners }: ServiceView,
+  oldest: LeaseAnswer | undefined,
+): ServiceAnswer['why'] {
   const count = (protocol: string) =>
     listeners
       .filter(({ listener }) => listener.protocol === protocol)
       .reduce((sum, { activeConnections }) => sum + activeConnections, 0);
   const [connections, flows] = [count('tcp'), count('udp')];
   const keepers = report?.keepers ?? [];
-  const [oldest] = listLeases(view).leases;
   return {
     leases: connections + flows + keepers.length,
     connections,
