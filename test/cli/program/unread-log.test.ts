@@ -24,6 +24,9 @@ interface Running {
   readonly child: ReturnType<typeof spawn>;
 }
 
+/** It notes its process id beside the file: a killed proxy leaves its services behind. */
+const SLEEPER = ['/bin/sh', '-c', 'echo $$ >> pids; exec sleep 1000'];
+
 /** A service that answers, one whose two clients wait for ever, and one whose clients may wait; nobody reads the log, nor its pipe when `how` is that. */
 async function start(how: 'socket' | 'pipe' | 'terminal'): Promise<Running> {
   const sockets = new Sockets();
@@ -33,14 +36,14 @@ async function start(how: 'socket' | 'pipe' | 'terminal'): Promise<Running> {
   const file = {
     ...{ status: { listen: `127.0.0.1:${statusPort}` }, docker: { labels: false } },
     services: {
-      awake: { command: ['sleep', '1000'], ports: [`127.0.0.1:${port}:${server.port}`] },
+      awake: { command: SLEEPER, ports: [`127.0.0.1:${port}:${server.port}`] },
       asleep: {
-        command: ['sleep', '1000'],
+        command: SLEEPER,
         ports: [`127.0.0.1:${sleeping}:${deaf}`],
         max_pending: MAX_PENDING,
         start_timeout: '10m',
       },
-      left: { command: ['sleep', '1000'], ports: [`127.0.0.1:${left}:${deaf}`], start_timeout: '10m' },
+      left: { command: SLEEPER, ports: [`127.0.0.1:${left}:${deaf}`], start_timeout: '10m' },
     },
   };
   const cwd = await createFolder({ 'lazy-proxy.yaml': JSON.stringify(file) });
@@ -58,13 +61,16 @@ async function start(how: 'socket' | 'pipe' | 'terminal'): Promise<Running> {
   onTestFinished(async () => {
     // In the terminal it has a session of its own.
     const inTerminal = how === 'terminal' ? Number(await readFile(path.join(cwd, 'pid'), 'utf8')) : undefined;
-    for (const pid of [-(child.pid as number), inTerminal]) {
+    const kill = (pid: number | undefined) => {
       try {
         if (pid !== undefined) process.kill(pid, 'SIGKILL');
       } catch {
-        // All of them have ended.
+        // It has ended.
       }
-    }
+    };
+    for (const pid of [-(child.pid as number), inTerminal]) kill(pid);
+    const sleepers = (await readFile(path.join(cwd, 'pids'), 'utf8')).trim().split('\n').map(Number);
+    for (const pid of sleepers) kill(pid);
   });
   const isUp = async () =>
     (await fetch(`http://127.0.0.1:${statusPort}/ready`).catch(() => undefined))?.ok === true;
