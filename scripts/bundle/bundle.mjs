@@ -18,7 +18,10 @@ const SOURCE = path.join(ROOT, 'src');
 const ENTRIES = ['main.ts', 'sources/config-process.ts', 'relay/splice/thread/relay-thread.ts'];
 
 /** Commands that the proxy itself never runs. */
-const COMMANDS = ['status', 'explain', 'diff', 'steer', 'events'].map((name) => `cli/${name}.ts`);
+const COMMANDS = [
+  ...['validate', 'print-effective-config'],
+  ...['status', 'explain', 'diff', 'steer', 'events'],
+].map((name) => `cli/${name}.ts`);
 
 /** Entries too, which the program imports when somebody first needs them. */
 const CHUNKS = ['proxy/open-api.ts', 'proxy/open-metrics.ts', ...COMMANDS];
