@@ -76,6 +76,7 @@ const PURE = [
   'plan',
   'lifecycle/workload/machine.ts',
   'relay/access/access-list.ts',
+  'relay/access/proxy-protocol.ts',
 ];
 const ALSO_PURE = ['relay/udp/flow-table.ts', 'system/backoff.ts'];
 /** `node:` modules without input or output. */

@@ -1,6 +1,7 @@
 import ipaddr from 'ipaddr.js';
 
-type Range = readonly [address: ipaddr.IPv4 | ipaddr.IPv6, bits: number];
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+type Range = readonly [address: Address, bits: number];
 
 /** Addresses and CIDR ranges, in canonical form. */
 export interface AccessRanges {
@@ -39,18 +40,53 @@ export function compileAccessList({ allowList, blockList }: AccessRanges): Acces
   };
 }
 
+/** A set of addresses. */
+export interface AddressSet {
+  /** An IPv4-mapped IPv6 address counts as IPv4; what can't be read is in no set. */
+  includes(address: string): boolean;
+}
+
+/**
+ * Compiles addresses and CIDR ranges; without any it includes nobody.
+ * @throws as `compileAccessList`.
+ */
+export function compileAddressSet(ranges: readonly string[]): AddressSet {
+  const parsed = ranges.map(parseRange);
+  return {
+    includes(address) {
+      const client = parsed.length === 0 ? undefined : parseClient(address);
+      return client !== undefined && isIn(client, parsed);
+    },
+  };
+}
+
+/** Decides which clients may wake a service. */
+export interface WakeList {
+  mayWake(address: string): boolean;
+}
+
+/**
+ * Compiles a `wake_list`: who may wake the service; empty = everybody. Others are served while it is awake, over TCP, UDP and
+ * HTTP alike.
+ * @throws as `compileAccessList`.
+ */
+export function compileWakeList(ranges: readonly string[]): WakeList {
+  const set = compileAddressSet(ranges);
+  return { mayWake: ranges.length === 0 ? () => true : (address) => set.includes(address) };
+}
+
 function parseRange(text: string): Range {
   if (text.includes('/')) return ipaddr.parseCIDR(text);
   const address = ipaddr.process(text);
   return [address, address.kind() === 'ipv4' ? 32 : 128];
 }
 
-function parseClient(address: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
+function parseClient(address: string): Address | undefined {
   // A link-local client carries its zone: fe80::1%eth0.
   const bare = address.split('%', 1)[0] ?? '';
   return ipaddr.isValid(bare) ? ipaddr.process(bare) : undefined;
 }
 
-function isIn(client: ipaddr.IPv4 | ipaddr.IPv6, ranges: readonly Range[]): boolean {
+function isIn(client: Address, ranges: readonly Range[]): boolean {
   return ranges.some(([address, bits]) => address.kind() === client.kind() && client.match(address, bits));
 }

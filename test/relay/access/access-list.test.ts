@@ -1,5 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { compileAccessList } from '../../../src/relay/access/access-list.ts';
+import {
+  compileAccessList,
+  compileAddressSet,
+  compileWakeList,
+} from '../../../src/relay/access/access-list.ts';
 
 describe('access list', () => {
   test.each([
@@ -44,5 +48,33 @@ describe('access list', () => {
   test('throws when a range can not be read', () => {
     expect(() => compileAccessList({ allowList: ['10.0.0.0/99'], blockList: [] })).toThrow();
     expect(() => compileAccessList({ allowList: [], blockList: ['nonsense'] })).toThrow();
+  });
+});
+
+describe('address set', () => {
+  test.each([
+    ['', '10.0.0.1', false],
+    ['10.0.0.0/8', '10.1.2.3', true],
+    ['10.0.0.0/8', '::ffff:10.1.2.3', true],
+    ['10.0.0.0/8', '11.0.0.1', false],
+    ['10.0.0.0/8,::1', '::1', true],
+    ['0.0.0.0/0', '::1', false],
+    ['0.0.0.0/0', 'nonsense', false],
+  ])('[%s] includes %s: %s', (ranges, address, isIncluded) => {
+    const set = compileAddressSet(ranges.split(',').filter((range) => range !== ''));
+    expect(set.includes(address)).toBe(isIncluded);
+  });
+});
+
+describe('wake list', () => {
+  test.each([
+    ['', '203.0.113.9', true],
+    ['192.168.0.0/16', '192.168.1.1', true],
+    ['192.168.0.0/16', '::ffff:192.168.1.1', true],
+    ['192.168.0.0/16', '203.0.113.9', false],
+    ['192.168.0.0/16', 'nonsense', false],
+  ])('[%s] lets %s wake: %s', (ranges, address, mayWake) => {
+    const list = compileWakeList(ranges.split(',').filter((range) => range !== ''));
+    expect(list.mayWake(address)).toBe(mayWake);
   });
 });
