@@ -9,7 +9,7 @@ import { configCandidates, describeConfigPath } from '../sources/config-candidat
 import { describeReadError, readConfigFile, readConfigStream } from '../sources/read-config-file.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import type { EffectiveConfig } from '../status/api/answers.ts';
-import { hideLike, listHidden, readRunningConfig } from './running-config.ts';
+import { hideLike, isSameSetting, listHidden, readRunningConfig } from './running-config.ts';
 import type { CommandIo, CommandParts } from './running-proxy.ts';
 
 export interface DiffOptions {
@@ -40,9 +40,10 @@ export async function diff(options: DiffOptions, { proxy, io }: CommandParts): P
   const desired = hideLike(table, { current: running.table, hidden });
   const settings = running.settingsOf(config);
   const isWaiting = (name: SettingName) => (SETTINGS[name] as SettingSpec).fixed === true;
-  const isSecret = (name: SettingName) => (SETTINGS[name] as SettingSpec).secret === true;
-  const changed = listChangedSettings(running.settings, settings.settings);
-  const atOnce = changed.filter((name) => !isWaiting(name) && !isSecret(name));
+  const changed = listChangedSettings(running.settings, settings.settings).filter(
+    (name) => !isSameSetting(answer, { name, desired: settings.settings }),
+  );
+  const atOnce = changed.filter((name) => !isWaiting(name));
   const changes = [
     ...(atOnce.length > 0 ? [`settings changed: ${atOnce.join(', ')}`] : []),
     ...diffTables(running.table, desired).map((change) => describeChange(change)),
@@ -51,7 +52,7 @@ export async function diff(options: DiffOptions, { proxy, io }: CommandParts): P
   for (const change of changes) io.stdout(change);
   if (hidden.length > 0) {
     const note =
-      'webhook URLs, paths of health checks and values of env are compared only with the token (--token)';
+      'webhooks, paths of health checks and values of env are compared only with the token (--token)';
     io.stderr(`lazy-proxy: ${note}`);
   }
   if (changes.length > 0) return EXIT_PROBLEMS;

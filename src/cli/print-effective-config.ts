@@ -26,6 +26,7 @@ export interface PrintOptions {
   readonly config: string | undefined;
   readonly format: 'yaml' | 'json';
   readonly showOrigin: boolean;
+  readonly showSecrets: boolean;
   readonly settings: SettingsFlags;
 }
 

@@ -140,19 +140,22 @@ function addPrint(program: Command, io: ProgramIo, exit: (status: number) => voi
   interface Flags extends SharedFlags {
     readonly format: 'yaml' | 'json';
     readonly showOrigin: boolean;
+    readonly showSecrets: boolean;
   }
   addSharedOptions(program.command('print-effective-config'))
     .description('Print what the proxy would run with: file, labels, environment and defaults merged.')
     .addOption(new Option('--format <format>', 'how it is written').choices(['yaml', 'json']).default('yaml'))
     .option('--show-origin', 'say behind each value where it comes from', false)
+    .option('--show-secrets', 'show webhook URLs, tokens, values of env and the like instead of ***', false)
     // `validate` takes the file like this.
     .allowExcessArguments()
-    .action(async ({ config, format, showOrigin, ...flags }: Flags, command: Command) => {
+    .action(async ({ config, format, showOrigin, showSecrets, ...flags }: Flags, command: Command) => {
       const [extra] = command.args;
       if (extra !== undefined)
         command.error(`error: a file is named by a flag here; write "--config ${extra}"`);
       const { printEffectiveConfig } = await import('./print-effective-config.ts');
-      exit(await printEffectiveConfig({ config, format, showOrigin, settings: toSettingsFlags(flags) }, io));
+      const shown = { format, showOrigin, showSecrets };
+      exit(await printEffectiveConfig({ config, ...shown, settings: toSettingsFlags(flags) }, io));
     });
 }
 

@@ -1,7 +1,7 @@
 import { Document, isMap, isPair, isScalar, type Node, Scalar, visit, type YAMLMap } from 'yaml';
 import type { ResolvedSettings } from '../config/resolve-settings.ts';
 import { listSettings, SETTING_NAMES, SETTINGS, type SettingSpec } from '../config/settings.ts';
-import { FIELD_NAMES, type FieldName, fieldSpec, printField } from '../config/fields.ts';
+import { FIELD_NAMES, type FieldName, fieldSpec, showField } from '../config/fields.ts';
 import { escapeJson, escapeText, escapeYaml, isUnsafe } from '../model/escape-text.ts';
 import { describeOrigin, type Origin } from '../model/origin.ts';
 import type { Service } from '../model/service.ts';
@@ -11,13 +11,15 @@ export interface RenderOptions {
   readonly format: 'yaml' | 'json';
   /** Adds to each value a comment that says where it was written; JSON has no comments and stays as it is. */
   readonly showOrigin: boolean;
+  /** Without it, `***` stands in the place of what FIELDS and SETTINGS mark as secret, and is refused when read back. */
+  readonly showSecrets: boolean;
 }
 
 /** The fields that name the workload come first. */
 const PRINTED_FIELDS = FIELD_NAMES.toSorted((a, b) => Number(isOfWorkload(b)) - Number(isOfWorkload(a)));
 
 /**
- * The table and settings as a configuration file that gives the same table again, whatever labels and environment say:
+ * The table and settings as a configuration file that, with its secrets, gives the same table again, whatever labels and environment say:
  * every field is explicit, and `ignore_labels` is true because what the labels said is in it. Left out is what can't be
  * written as a value: an unset stop_timeout, cron_start, cron_stop or cwd. What a terminal must not get is written as escapes
  * that are read back. Ends in a line feed.
@@ -29,8 +31,10 @@ export function renderEffectiveConfig(
 ): string {
   const entries = [...table.entries.values()];
   const content = {
-    ...describeSettings(settings),
-    services: Object.fromEntries(entries.map(({ service }) => [service.name, describeService(service)])),
+    ...describeSettings(settings, options),
+    services: Object.fromEntries(
+      entries.map(({ service }) => [service.name, describeService(service, options)]),
+    ),
   };
   if (options.format === 'json') return `${escapeJson(JSON.stringify(content, undefined, 2))}\n`;
   const doc = new Document(content, { aliasDuplicateObjects: false });
@@ -40,9 +44,14 @@ export function renderEffectiveConfig(
   return escapeYaml(doc.toString({ lineWidth: 0 }));
 }
 
-function describeSettings({ settings }: ResolvedSettings): Readonly<Record<string, unknown>> {
+type Secrecy = Pick<RenderOptions, 'showSecrets'>;
+
+function describeSettings(
+  { settings }: ResolvedSettings,
+  secrecy: Secrecy,
+): Readonly<Record<string, unknown>> {
   const content: Record<string, unknown> = {};
-  for (const { name, value } of listSettings(settings)) {
+  for (const { name, value } of listSettings(settings, secrecy)) {
     const [first = '', second] = name.split('.');
     content[first] = second === undefined ? value : { ...(content[first] as object), [second]: value };
   }
@@ -53,8 +62,8 @@ function isOfWorkload(field: FieldName): boolean {
   return fieldSpec(field).kinds?.length === 1;
 }
 
-function describeService(service: Service): Readonly<Record<string, unknown>> {
-  const fields = PRINTED_FIELDS.map((field) => [field, printField(field, service)] as const);
+function describeService(service: Service, secrecy: Secrecy): Readonly<Record<string, unknown>> {
+  const fields = PRINTED_FIELDS.map((field) => [field, showField(field, service, secrecy)] as const);
   return {
     ...Object.fromEntries(fields.filter(([, value]) => value !== undefined)),
     ...(service.workload.kind !== 'process' && { ignore_labels: true }),

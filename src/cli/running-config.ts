@@ -7,21 +7,21 @@
  */
 import { EMPTY_ENVIRONMENT, type Environment } from '../config/environment.ts';
 import { createFileParser, type FileConfig } from '../config/file.ts';
-import { type Draft, FIELD_NAMES } from '../config/fields.ts';
+import { type Draft, FIELD_NAMES, type FieldName, showField } from '../config/fields.ts';
 import type { LabelReading } from '../config/labels.ts';
 import { type ResolvedSettings, resolveSettings } from '../config/resolve-settings.ts';
 import {
-  HIDDEN_SECRET,
+  listSettings,
   SETTING_NAMES,
   SETTINGS,
   type SettingName,
   type SettingsDraft,
   settingValue,
 } from '../config/settings.ts';
+import { isHidden, replaceHidden } from '../config/secrets.ts';
 import { isWorkloadField, toEngineDefaults, workloadRefOf } from '../config/rules/workload-of.ts';
 import { isSameData } from '../model/same-data.ts';
 import { listenKey, type Service } from '../model/service.ts';
-import { showUrl } from '../model/show-url.ts';
 import type { Origin, Sourced } from '../model/origin.ts';
 import { formatProblem, hasErrors } from '../model/problem.ts';
 import type { Settings } from '../model/settings.ts';
@@ -159,9 +159,9 @@ function settingsAbove(
 /** A file that says all of it; what is hidden has something else in its place. */
 function writeFile({ settings, services }: EffectiveConfig): string {
   const root: Record<string, unknown> = {};
-  for (const [name, { value }] of Object.entries(settings)) {
-    const spec: { readonly secret?: true } | undefined = SETTINGS[name as SettingName];
-    if (spec === undefined || spec.secret === true) continue;
+  for (const [name, { value: shown }] of Object.entries(settings)) {
+    if (!Object.hasOwn(SETTINGS, name) || name === TOKEN) continue;
+    const value = replaceHidden(shown, { by: SOME_URL });
     const [first = '', second] = name.split('.');
     root[first] = second === undefined ? value : { ...(root[first] as object), [second]: value };
   }
@@ -171,33 +171,40 @@ function writeFile({ settings, services }: EffectiveConfig): string {
       Object.fromEntries(
         Object.entries(fields)
           .filter(([field]) => (FIELD_NAMES as readonly string[]).includes(field))
-          .map(([field, { value }]) => [field, value === HIDDEN_SECRET ? SOME_URL : value]),
+          .map(([field, { value }]) => [field, replaceHidden(value, { by: SOME_URL })]),
       ),
     ]),
   );
   return JSON.stringify(root);
 }
 
+/** Whether a setting of a file says what the running proxy shows of its own, as far as that is to be seen. */
+export function isSameSetting(
+  { settings }: EffectiveConfig,
+  { name, desired }: { readonly name: SettingName; readonly desired: Settings },
+): boolean {
+  const shown = settings[name]?.value;
+  const found = listSettings(desired, { showSecrets: !isHidden(shown) }).find((one) => one.name === name);
+  return name === TOKEN || isSameData(found?.value, shown);
+}
+
+/** The API never shows it. */
+const TOKEN: SettingName = 'status.token';
+
 /** Every value that is hidden, as a whole or in part. */
 export function listHidden({ services }: EffectiveConfig): readonly HiddenValue[] {
   return Object.entries(services).flatMap(([service, fields]) =>
     Object.entries(fields)
       .filter(([, { value }]) => isHidden(value))
-      .map(([field, { value }]) => ({ service, field, shown: value })),
+      .map(([field, { value }]) => ({ service, field: field as FieldName, shown: value })),
   );
 }
 
 export interface HiddenValue {
   readonly service: string;
-  readonly field: string;
+  readonly field: FieldName;
   /** What is shown in its place. */
   readonly shown: unknown;
-}
-
-function isHidden(value: unknown): boolean {
-  if (typeof value === 'string') return value === HIDDEN_SECRET || value.endsWith('/…');
-  const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return isMapping && Object.values(value).includes(HIDDEN_SECRET);
 }
 
 /** A table with the same in place of what is hidden in the running one, where what is shown of both is the same. */
@@ -210,22 +217,27 @@ export function hideLike(
     const entry = entries.get(name);
     const running = current.entries.get(name)?.service;
     if (entry === undefined || running === undefined) continue;
-    entries.set(name, { ...entry, service: hideField(entry.service, { running, field, shown }) });
+    if (!isSameData(showField(field, entry.service, { showSecrets: false }), shown)) continue;
+    entries.set(name, {
+      ...entry,
+      service: { ...entry.service, ...takeField(field, entry.service, running) },
+    });
   }
   return { ...desired, entries };
 }
 
-function hideField(
-  service: Service,
-  { running, field, shown }: Omit<HiddenValue, 'service'> & { readonly running: Service },
-): Service {
-  const { webhookUrl, httpHealthcheck, workload } = service;
-  if (field === 'webhook_url' && webhookUrl !== undefined)
-    return { ...service, webhookUrl: running.webhookUrl };
-  if (field === 'http_healthcheck' && httpHealthcheck !== undefined && showUrl(httpHealthcheck.url) === shown)
-    return { ...service, httpHealthcheck: running.httpHealthcheck };
-  const before = running.workload;
-  if (field !== 'env' || workload.kind !== 'process' || before.kind !== 'process') return service;
-  const isSame = isSameData(Object.keys(workload.env).toSorted(), Object.keys(before.env).toSorted());
-  return isSame ? { ...service, workload: { ...workload, env: before.env } } : service;
+/** A field that may be hidden, from the service that runs. */
+function takeField(field: FieldName, { workload }: Service, running: Service): Partial<Service> {
+  switch (field) {
+    case 'webhook_url':
+      return { webhookUrl: running.webhookUrl };
+    case 'http_healthcheck':
+      return { httpHealthcheck: running.httpHealthcheck };
+    case 'env':
+      return workload.kind === 'process' && running.workload.kind === 'process'
+        ? { workload: { ...workload, env: running.workload.env } }
+        : {};
+    default:
+      return {};
+  }
 }

@@ -2,6 +2,7 @@ import { formatStatuses } from '../model/format-statuses.ts';
 import type { Sourced } from '../model/origin.ts';
 import type { Protocol, Service, ServiceUrl } from '../model/service.ts';
 import type { Workload, WorkloadKind } from '../model/workload.ts';
+import { hideSecrets } from './secrets.ts';
 import { AVAILABILITY_EXPECTED, parseAvailability } from './values/availability.ts';
 import { parseAccessEntry } from './values/address.ts';
 import {
@@ -47,8 +48,6 @@ interface FieldKind<V, M = V> extends FormWords {
   readonly parseSecs?: (raw: unknown) => Parsed<V>;
   /** The value as the file writes it; absent = as it is. */
   readonly format?: (value: M) => unknown;
-  /** What of it may be a secret: all of it, the values of a mapping, or what follows the host of a URL. */
-  readonly secret?: 'all' | 'values' | 'url';
 }
 
 interface FieldUse {
@@ -291,6 +290,16 @@ export function printField(field: FieldName, service: Service): unknown {
   const value = of(service);
   if (value === undefined) return builtIn === '' ? '' : undefined;
   return format === undefined ? value : format(value as never);
+}
+
+/** A field of a service as it may be shown; undefined = it is left out. */
+export function showField(
+  field: FieldName,
+  service: Service,
+  { showSecrets }: { readonly showSecrets: boolean },
+): unknown {
+  const value = printField(field, service);
+  return showSecrets ? value : hideSecrets(value, fieldSpec(field).secret);
 }
 
 /** Whether a field does anything for a workload of this kind. */

@@ -8,6 +8,7 @@ import {
   RELAY_SETTINGS,
   type Settings,
 } from '../model/settings.ts';
+import { HIDDEN_MESSAGE, HIDDEN_SECRET, hideSecrets } from './secrets.ts';
 import { suggestNearest } from './values/suggest.ts';
 import { DURATION_EXPECTED, formatDuration, parseDuration } from './values/duration.ts';
 import { LABEL_PREFIX_EXPECTED, parseLabelPrefixes, parseLabelPrefixText } from './values/label-prefix.ts';
@@ -67,15 +68,10 @@ export interface SettingSpec<T = unknown> extends FormWords {
   readonly fixed?: true;
   /** The value as the file writes it; absent = as it is. */
   readonly format?: (value: T) => unknown;
-  /** Whether it is a secret: no message and no output shows it. */
-  readonly secret?: true;
 }
 
 /** The environment variable of `status.token`. */
 export const TOKEN_VARIABLE = 'LAZY_PROXY_TOKEN';
-
-/** Stands for a secret in what is shown; no value. */
-export const HIDDEN_SECRET = '***';
 
 /** Process-wide settings given on the command line; absent = not given. */
 export interface SettingsFlags {
@@ -184,7 +180,7 @@ export const SETTINGS = {
     parse: parseToken,
     builtIn: undefined,
     variables: [{ name: TOKEN_VARIABLE, parse: parseToken, otherwise: IGNORED }],
-    secret: true,
+    secret: 'all',
   }),
   'status.token_file': setting(['access', 'tokenFile'], {
     expected: FILE_EXPECTED,
@@ -233,6 +229,7 @@ export const SETTINGS = {
       { name: 'DOCKER_HOST', parse: parseClientSocket, otherwise: IGNORED },
     ],
     fixed: true,
+    secret: 'user',
   }),
   'docker.labels': setting(['docker', 'labels'], LABELS),
   'docker.image_labels': setting(['docker', 'imageLabels'], { ...FLAG, builtIn: true }),
@@ -304,16 +301,18 @@ export function settingValue(settings: Settings, name: SettingName): unknown {
   return value;
 }
 
-/** Every setting that there is something to say of, with its value as the file writes it; a secret is hidden. */
+/** Every setting that there is something to say of, with its value as the file writes it. */
 export function listSettings(
   settings: Settings,
+  { showSecrets }: { readonly showSecrets: boolean },
 ): readonly { readonly name: SettingName; readonly value: unknown }[] {
   return SETTING_NAMES.flatMap((name) => {
     const { place, secret, format = (value: unknown) => value }: SettingSpec = SETTINGS[name];
     const value = settingValue(settings, name);
     // What goes with the status server stands in its mapping, which there is only where it is on.
     if (value === undefined || (place[0] === 'access' && settings.status === 'off')) return [];
-    return [{ name, value: secret === true ? HIDDEN_SECRET : format(value) }];
+    const written = format(value);
+    return [{ name, value: showSecrets ? written : hideSecrets(written, secret) }];
   });
 }
 
@@ -382,8 +381,7 @@ function parseClientSocket(text: string): Parsed<string> {
 /** An empty one counts as unset. It goes into a header, and no message shows it. */
 function parseToken(raw: unknown): Parsed<string | undefined> {
   if (raw === '') return accept(undefined);
-  if (raw === HIDDEN_SECRET)
-    return refuse('invalid-value', '*** stands for a token that was hidden; write the token itself');
+  if (raw === HIDDEN_SECRET) return refuse('invalid-value', HIDDEN_MESSAGE);
   if (typeof raw === 'string' && /^[\x21-\x7e]+$/.test(raw)) return accept(raw);
   return refuse('invalid-value', `what is given is not ${TOKEN_EXPECTED}; openssl rand -hex 24 makes one`);
 }

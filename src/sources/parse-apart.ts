@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ConfigText, ParsedFile } from '../config/file.ts';
 import type { SettingsLayers } from '../config/resolve-settings.ts';
-import { HIDDEN_SECRET } from '../config/settings.ts';
+import { HIDDEN_SECRET } from '../config/secrets.ts';
 import type { Clock } from '../system/clock.ts';
 
 /** The message to the process. */

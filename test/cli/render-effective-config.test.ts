@@ -165,7 +165,7 @@ describe('renderEffectiveConfig', () => {
       fc.property(services, fc.constantFrom('docker', 'kubernetes'), (list, backend) => {
         const table = aTable(list);
         const settings = resolveSettings({ ...nothing, flags: { backend } });
-        const printed = renderEffectiveConfig(table, settings, { format, showOrigin });
+        const printed = renderEffectiveConfig(table, settings, { format, showOrigin, showSecrets: true });
         const again = buildTable({
           file: aFile(printed),
           labelled: list
@@ -194,7 +194,7 @@ kubernetes: {namespaces: [a, b], labels: false, label_prefix: b, discover: label
     for (const from of [file, aFile('status: off'), undefined]) {
       const settings = resolveSettings({ file: from, environment: anEnvironment(), flags: {} });
       const printed = aFile(
-        renderEffectiveConfig(aTable([]), settings, { format: 'yaml', showOrigin: true }),
+        renderEffectiveConfig(aTable([]), settings, { format: 'yaml', showOrigin: true, showSecrets: true }),
       );
       const again = resolveSettings({ file: printed, environment: anEnvironment(), flags: {} });
       expect(again.settings).toEqual(settings.settings);
@@ -206,7 +206,9 @@ kubernetes: {namespaces: [a, b], labels: false, label_prefix: b, discover: label
     const { environment } = parseEnvironment({ START_TIMEOUT_SECS: '90' });
     const table = tableOf({ text, labelled: [labelsOf('db', { ports: '80-82:80-82' })], environment });
     const settings = resolveSettings({ file: aFile(text), environment, flags: { statusPort: 81 } });
-    expect(renderEffectiveConfig(table, settings, { format: 'yaml', showOrigin: true })).toBe(`\
+    expect(
+      renderEffectiveConfig(table, settings, { format: 'yaml', showOrigin: true, showSecrets: true }),
+    ).toBe(`\
 status:
   listen: "81" # --status-port
   protect: false # default
@@ -279,7 +281,11 @@ services:
     ];
     const table = tableOf({ text, labelled, environment });
     const settings = resolveSettings({ file: aFile(text), environment, flags: {} });
-    const printed = renderEffectiveConfig(table, settings, { format: 'yaml', showOrigin: true });
+    const printed = renderEffectiveConfig(table, settings, {
+      format: 'yaml',
+      showOrigin: true,
+      showSecrets: true,
+    });
     const lines = printed.split('\n').map((line) => line.trim());
     expect(lines).toEqual(
       expect.arrayContaining([
@@ -301,10 +307,18 @@ services:
 
   test('has no comments without origins', () => {
     expect(
-      renderEffectiveConfig(aTable([aService()]), plainSettings, { format: 'yaml', showOrigin: false }),
+      renderEffectiveConfig(aTable([aService()]), plainSettings, {
+        format: 'yaml',
+        showOrigin: false,
+        showSecrets: true,
+      }),
     ).not.toContain('#');
-    expect(renderEffectiveConfig(aTable([]), plainSettings, { format: 'yaml', showOrigin: false })).toContain(
-      'services: {}',
-    );
+    expect(
+      renderEffectiveConfig(aTable([]), plainSettings, {
+        format: 'yaml',
+        showOrigin: false,
+        showSecrets: true,
+      }),
+    ).toContain('services: {}');
   });
 });

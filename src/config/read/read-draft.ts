@@ -1,5 +1,6 @@
 import { type Finding, keyError, valueError } from '../checks/finding.ts';
 import { type Draft, type FieldName, fieldSpec, secsKey } from '../fields.ts';
+import { findHidden, HIDDEN_MESSAGE } from '../secrets.ts';
 import { faultsOf, hintAtVariable, type Reading } from '../values/parsed.ts';
 import type { PortContext } from '../values/ports.ts';
 import type { Path } from '../yaml/path.ts';
@@ -48,6 +49,11 @@ export function readDraft(
   const take = (field: FieldName, key: string, parse: (value: unknown) => Reading<unknown>) => {
     if (!has(key) || raw[key] === null) return;
     const path = [...options.base, key];
+    const hidden = findHidden(raw[key], fieldSpec(field).secret);
+    if (hidden.length > 0)
+      return void findings.push(
+        ...hidden.map((below) => valueError([...path, ...below], 'invalid-value', HIDDEN_MESSAGE)),
+      );
     const result = parse(raw[key]);
     if (result.ok) draft[field] = { value: result.value, origin: options.locate(path, 'value') };
     else {

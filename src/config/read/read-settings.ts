@@ -1,4 +1,5 @@
 import { type Finding, valueError } from '../checks/finding.ts';
+import { findHidden, HIDDEN_MESSAGE } from '../secrets.ts';
 import { SETTING_NAMES, SETTINGS, type SettingSpec, type SettingsDraft } from '../settings.ts';
 import { faultsOf, hintAtVariable, isMapping } from '../values/parsed.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
@@ -17,6 +18,13 @@ export function readSettings(
     const path = inner === undefined ? whole : [...whole, inner.key];
     const raw = valueAt(root, path);
     if (raw === undefined || raw === null) continue;
+    const hidden = findHidden(raw, spec.secret);
+    if (hidden.length > 0) {
+      findings.push(
+        ...hidden.map((below) => valueError([...path, ...below], 'invalid-value', HIDDEN_MESSAGE)),
+      );
+      continue;
+    }
     const result = (inner ?? spec).parse(raw);
     if (result.ok) settings[name] = { value: result.value, origin: locate(path, 'value') };
     else {

@@ -1,5 +1,6 @@
 import type { ProblemCode } from '../../model/problem.ts';
 import { showUrls } from '../../model/show-url.ts';
+import type { SecretMark } from '../secrets.ts';
 import type { Path } from '../yaml/path.ts';
 
 /** The outcome of parsing one value: the canonical value, or a mistake in words that follow the field's name. */
@@ -56,8 +57,8 @@ export interface FormWords {
   readonly expected: string;
   /** Says how to mend a value that should be a list or a mapping and is none; absent = nothing to add. */
   readonly formHint?: (raw: unknown) => string;
-  /** Whether, or what of, a value may be a secret: then no message shows it. Absent = it is none. */
-  readonly secret?: string | true;
+  /** What of a value may be a secret: then no message shows it. Absent = nothing. */
+  readonly secret?: SecretMark;
 }
 
 /** The outcome for a value of the wrong form. It holds no mistake, because the schema tells of it. */

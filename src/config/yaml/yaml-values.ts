@@ -1,5 +1,6 @@
 import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type YAMLMap } from 'yaml';
 import { isMergeKey, mergeSources, startOf, type YamlSource } from './yaml-source.ts';
+import { HIDDEN_MESSAGE, HIDDEN_SECRET } from '../secrets.ts';
 
 /** Something in a document that can't be turned into a value. */
 export interface ValueIssue {
@@ -92,6 +93,7 @@ function join(sizes: readonly number[], value: unknown): Converted {
 }
 
 function describeMissingAnchor({ source }: Alias): Pick<ValueIssue, 'message' | 'discreet'> {
+  if (`*${source}` === HIDDEN_SECRET) return { message: HIDDEN_MESSAGE };
   return {
     message: `*${source} has no anchor; write &${source} at an earlier value`,
     discreet: NAMELESS_ANCHOR,

@@ -88,6 +88,40 @@ describe('lazy-proxy print-effective-config', () => {
     expect(second).toEqual(first);
   });
 
+  test('shows secrets when it is told to, and reads them back to the same', async () => {
+    const text = `status: { token: T0KEN }
+services:
+  hello:
+    command: [x]
+    env: { PASSWORD: T0KEN }
+    ports: ["9000:3000"]
+    webhook_url: https://hooks.example.com/T0KEN
+    http_healthcheck: http://localhost:1/T0KEN
+`;
+    const folder = await createFolder({ 'lazy-proxy.yaml': text });
+    const shown = await runProgram([...NO_LABELS, '--show-origin'], { cwd: folder });
+    expect(shown.stdout).not.toContain('T0KEN');
+    expect(parse(shown.stdout)).toMatchObject({
+      status: { token: '***' },
+      services: {
+        hello: {
+          env: { PASSWORD: '***' },
+          webhook_url: '***',
+          http_healthcheck: 'http://localhost:1/***',
+        },
+      },
+    });
+    const hidden = await createFolder({ 'lazy-proxy.yaml': shown.stdout });
+    const refused = await runProgram(NO_LABELS, { cwd: hidden });
+    expect(refused).toMatchObject({ status: 1, stdout: '' });
+    expect(refused.stderr.match(/\*\*\* stands for a hidden value; write the value itself/g)).toHaveLength(4);
+    const whole = await runProgram([...NO_LABELS, '--show-secrets'], { cwd: folder });
+    const again = await createFolder({ 'lazy-proxy.yaml': whole.stdout });
+    const second = await runProgram([...NO_LABELS, '--show-secrets'], { cwd: again });
+    expect(second).toEqual(whole);
+    expect(whole.stdout.match(/T0KEN/g)).toHaveLength(4);
+  });
+
   test('reads workloads of every kind back to the same', async () => {
     const text = `backend: kubernetes
 kubernetes: { namespaces: [shop], lease_duration: 20s }

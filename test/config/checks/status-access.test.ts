@@ -53,7 +53,7 @@ describe('who may ask the status server', () => {
     [
       '  token: "***"\n',
       {},
-      'f.yaml:2:10 error status.token: *** stands for a token that was hidden; write the token itself',
+      'f.yaml:2:10 error status.token: *** stands for a hidden value; write the value itself',
     ],
   ])('refuses %j with %j', (status, env, problem) => {
     expect(problemsOf(status, env)).toEqual([problem]);
