@@ -1,5 +1,6 @@
 import type { Change, Plan } from '../model/change.ts';
 import { formatListenAddress, type ListenerSpec } from '../model/service.ts';
+import type { FrontDoor } from '../model/web.ts';
 import { findChangedFields } from '../plan/changed-fields.ts';
 
 /** Changes that are named one by one; the others are counted. */
@@ -32,6 +33,16 @@ export function describeChange(
       return `listener ${describeListener(change.listener)} ${isBound(change.listener) ? 'opened' : 'not yet opened'} for ${change.service.name}`;
     case 'rebind-listener':
       return `listener ${describeListener(change.listener)} stays open for ${change.service.name}`;
+    case 'open-front':
+      return `front door ${describeFront(change.front)} opened`;
+    case 'close-front':
+      return `front door ${describeFront(change.front)} closed`;
+    case 'set-front-policy':
+      return 'certificates and redirects set';
+    case 'set-routes':
+      return `hosts of ${change.service.name} set: ${[...new Set([...change.service.web.hosts, ...change.service.web.tlsHosts])].join(', ')}`;
+    case 'clear-routes':
+      return `hosts of ${change.service.name} cleared`;
     case 'set-schedule':
       return `schedule of ${change.service.name} set`;
     case 'clear-schedule':
@@ -47,4 +58,8 @@ function describeFields(fields: readonly string[]): string {
 
 function describeListener(listener: ListenerSpec): string {
   return `${formatListenAddress(listener)}/${listener.protocol}`;
+}
+
+function describeFront({ tls, ...place }: FrontDoor): string {
+  return `${formatListenAddress(place)}/${tls ? 'https' : 'http'}`;
 }

@@ -81,6 +81,13 @@ export class Reconciler {
         return this.#listeners.rebind(change.listener, change.service);
       case 'close-listener':
         return this.#listeners.close(change.listener);
+      // What they need is not there yet; the table says so to whoever asks for it.
+      case 'open-front':
+      case 'close-front':
+      case 'set-front-policy':
+      case 'set-routes':
+      case 'clear-routes':
+        return;
       case 'set-schedule':
         return this.#schedules.set(change.service);
       case 'clear-schedule':

@@ -1,4 +1,5 @@
 import type { Availability } from './availability.ts';
+import type { ServiceTls, WebPolicy } from './web.ts';
 import type { Workload } from './workload.ts';
 
 export type Protocol = 'tcp' | 'udp';
@@ -14,6 +15,8 @@ export interface ListenerSpec {
   /** 1–65535. */
   readonly port: number;
   readonly targetPort: TargetPort;
+  /** `http`: a TCP listener that forwards each HTTP request, whatever host it names; absent = bytes are relayed. */
+  readonly mode?: 'http';
 }
 
 /** When a UDP flow ends, and what is kept of its datagrams while the workload wakes (DESIGN 4.4). */
@@ -83,6 +86,10 @@ export interface Service {
   /** IANA time zone of those of both that name none. */
   readonly timezone: string;
   readonly udp: UdpPolicy;
+  /** What it asks of HTTP; `NO_WEB` where it asks nothing. */
+  readonly web: WebPolicy;
+  /** The certificate with which its TCP listeners end TLS; undefined = they pass bytes as they are. */
+  readonly tls: ServiceTls | undefined;
 }
 
 /** The listen key: protocol + address + port. Two services can't hold the same one. */

@@ -9,15 +9,18 @@
  * | yes                   | yes        | no                              | rebind-listener |
  * | yes                   | yes        | yes                             | none            |
  *
- * Services likewise by name: add, remove, update; schedules: set where an expression or the zone is new, clear where
- * there is none any more, as where the service is manual now. Order: closes, adds and updates, rebinds, opens, schedules, removals; so a port that moves is
- * free before it is bound again, and no listener or job points at a service that isn't there.
+ * A listener that turns from relaying bytes to forwarding requests, or back, is closed and opened. Front doors likewise, by their
+ * place. Services by name: add, remove, update; routes: set where the hosts or the policy for their requests are new, clear where there are
+ * none any more; schedules: set where an expression or the zone is new, clear where there is none any more, as where the service is
+ * manual now. Order: closes, adds and updates, rebinds, routes, what all front doors share, opens, schedules, removals; so a port that moves
+ * is free before it is bound again, a front door that opens knows its hosts, and nothing points at a service that isn't there.
  */
 import { hasSchedule } from '../model/availability.ts';
 import type { Change, Plan } from '../model/change.ts';
 import { isSameData } from '../model/same-data.ts';
-import { type ListenerSpec, listenKey, type Service } from '../model/service.ts';
+import { formatListenAddress, type ListenerSpec, listenKey, type Service } from '../model/service.ts';
 import type { ServiceTable } from '../model/table.ts';
+import { type FrontDoor, hasRoutes } from '../model/web.ts';
 
 interface Bound {
   readonly service: Service;
@@ -34,6 +37,8 @@ export function diffTables(current: ServiceTable, desired: ServiceTable): Plan {
   const wanted = collectListeners(desired, current);
   for (const [key, { listener }] of held)
     if (!wanted.has(key)) closes.push({ kind: 'close-listener', listener });
+  const fronts = diffFronts(current.fronts, desired.fronts);
+  closes.push(...fronts.closes);
   for (const [name, { service }] of desired.entries) {
     const previous = current.entries.get(name)?.service;
     if (previous === undefined) services.push({ kind: 'add-service', service });
@@ -47,7 +52,60 @@ export function diffTables(current: ServiceTable, desired: ServiceTable): Plan {
     if (previous === undefined) opens.push({ kind: 'open-listener', ...bound });
     else if (!isSameBinding(previous, bound)) rebinds.push({ kind: 'rebind-listener', ...bound });
   }
-  return [...closes, ...services, ...rebinds, ...opens, ...diffSchedules(current, desired), ...removals];
+  return [
+    ...[
+      ...closes,
+      ...services,
+      ...rebinds,
+      ...diffRoutes(current, desired),
+      ...diffPolicies(current, desired),
+    ],
+    ...[...opens, ...fronts.opens, ...diffSchedules(current, desired), ...removals],
+  ];
+}
+
+function diffFronts(current: readonly FrontDoor[], desired: readonly FrontDoor[]) {
+  const [held, wanted] = [new Set(current.map(frontKey)), new Set(desired.map(frontKey))];
+  return {
+    closes: current
+      .filter((front) => !wanted.has(frontKey(front)))
+      .map((front): Change => ({ kind: 'close-front', front })),
+    opens: desired
+      .filter((front) => !held.has(frontKey(front)))
+      .map((front): Change => ({ kind: 'open-front', front })),
+  };
+}
+
+function frontKey(front: FrontDoor): string {
+  return `${front.tls ? 'https' : 'http'}/${formatListenAddress(front)}`;
+}
+
+function diffPolicies(current: ServiceTable, desired: ServiceTable): readonly Change[] {
+  const policy = desired.frontPolicy;
+  return isSameData(current.frontPolicy, policy) ? [] : [{ kind: 'set-front-policy', policy }];
+}
+
+function diffRoutes(current: ServiceTable, desired: ServiceTable): readonly Change[] {
+  const changes: Change[] = [];
+  for (const [name, { service }] of current.entries) {
+    const next = desired.entries.get(name)?.service;
+    if (next !== service && hasRoutes(service.web) && !(next !== undefined && hasRoutes(next.web)))
+      changes.push({ kind: 'clear-routes', service });
+  }
+  for (const [name, { service }] of desired.entries) {
+    const before = current.entries.get(name)?.service;
+    if (before === service || !hasRoutes(service.web)) continue;
+    const isSame = before !== undefined && isSameData(describeRoutes(before), describeRoutes(service));
+    if (!isSame) changes.push({ kind: 'set-routes', service });
+  }
+  return changes;
+}
+
+/** The fields of a service that a front door uses. */
+function describeRoutes({ web, ...service }: Service) {
+  const { allowList, blockList, webhookUrl, tcpKeepAliveMs, maxConnections, maxConnectionsPerAddress } =
+    service;
+  return { web, allowList, blockList, webhookUrl, tcpKeepAliveMs, maxConnections, maxConnectionsPerAddress };
 }
 
 function diffSchedules(current: ServiceTable, desired: ServiceTable): Change[] {
@@ -79,7 +137,8 @@ function collectListeners(table: ServiceTable, other: ServiceTable): Map<string,
   const bound = new Map<string, Bound>();
   for (const [name, { service }] of table.entries) {
     if (other.entries.get(name)?.service === service) continue;
-    for (const listener of service.listeners) bound.set(listenKey(listener), { service, listener });
+    for (const listener of service.listeners)
+      bound.set(`${listenKey(listener)} ${listener.mode ?? ''}`, { service, listener });
   }
   return bound;
 }
@@ -90,7 +149,10 @@ function isSameBinding(a: Bound, b: Bound): boolean {
 }
 
 function describeBinding({ service, listener }: Bound) {
-  const { name, allowList, blockList, webhookUrl, tcpKeepAliveMs, udp, idleTimeoutMs } = service;
-  const shared = { name, targetPort: listener.targetPort, allowList, blockList, webhookUrl };
-  return listener.protocol === 'udp' ? { ...shared, udp, idleTimeoutMs } : { ...shared, tcpKeepAliveMs };
+  const { name, allowList, blockList, webhookUrl, maxConnections, maxConnectionsPerAddress } = service;
+  const bounds = { maxConnections, maxConnectionsPerAddress };
+  const shared = { name, targetPort: listener.targetPort, allowList, blockList, webhookUrl, ...bounds };
+  const { tcpKeepAliveMs, udp, idleTimeoutMs, web, tls } = service;
+  if (listener.protocol === 'udp') return { ...shared, udp, idleTimeoutMs };
+  return { ...shared, tcpKeepAliveMs, tls, ...(listener.mode === 'http' && { web }) };
 }

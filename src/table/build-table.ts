@@ -16,6 +16,7 @@ import { boundProblems, type Problem } from '../model/problem.ts';
 import type { Service } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import { EMPTY_TABLE, type ServiceTable, type TableEntry } from '../model/table.ts';
+import { DEFAULT_FRONT_POLICY } from '../model/web.ts';
 import {
   describeWorkloadRef,
   toWorkloadRef,
@@ -64,6 +65,8 @@ export function buildTable(input: TableInput): ServiceTable {
   const entries = shareUnchanged(settled.entries, input.before ?? EMPTY_TABLE);
   return deepFreeze({
     entries: new Map(entries.map((entry) => [entry.service.name, entry])),
+    fronts: [],
+    frontPolicy: DEFAULT_FRONT_POLICY,
     conflicts: settled.conflicts,
     problems: boundProblems([
       ...paired.problems,

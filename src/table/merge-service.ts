@@ -10,6 +10,7 @@ import { isWorkloadField, workloadFieldOf } from '../config/rules/workload-of.ts
 import type { Origin } from '../model/origin.ts';
 import type { Service, ServiceUrl } from '../model/service.ts';
 import type { TableEntry } from '../model/table.ts';
+import { NO_WEB } from '../model/web.ts';
 import type { Workload, WorkloadKind, WorkloadRef } from '../model/workload.ts';
 
 /** A service before its layers are merged. */
@@ -123,6 +124,8 @@ function toService(
       maxQueuedBytes: values.udp_queue_bytes,
       maxQueueAgeMs: values.udp_queue_age,
     },
+    web: NO_WEB,
+    tls: undefined,
   };
 }
 

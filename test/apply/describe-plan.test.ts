@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { describePlan } from '../../src/apply/describe-plan.ts';
 import type { Change } from '../../src/model/change.ts';
+import { DEFAULT_FRONT_POLICY, NO_WEB } from '../../src/model/web.ts';
 import { aListener, aService } from '../support/builders.ts';
 
 describe('describePlan', () => {
   const service = aService();
   const listener = aListener({ port: 5432 });
+  const front = { address: '::1', port: 443, tls: true };
+  const wiki = aService({ name: 'wiki', web: { ...NO_WEB, hosts: ['a.lan', '*.lan'], tlsHosts: ['b.lan'] } });
 
   test.each<[string, Change]>([
     ['service db added', { kind: 'add-service', service }],
@@ -15,6 +18,11 @@ describe('describePlan', () => {
     ['listener *:5432/tcp stays open for db', { kind: 'rebind-listener', service, listener }],
     ['schedule of db set', { kind: 'set-schedule', service }],
     ['schedule of db cleared', { kind: 'clear-schedule', service }],
+    ['front door [::1]:443/https opened', { kind: 'open-front', front }],
+    ['front door [::1]:443/https closed', { kind: 'close-front', front }],
+    ['certificates and redirects set', { kind: 'set-front-policy', policy: DEFAULT_FRONT_POLICY }],
+    ['hosts of wiki set: a.lan, *.lan, b.lan', { kind: 'set-routes', service: wiki }],
+    ['hosts of wiki cleared', { kind: 'clear-routes', service: wiki }],
     ['listener *:5432/tcp closed', { kind: 'close-listener', listener }],
     [
       'listener [::1]:53/udp closed',

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Change, Plan } from '../../src/model/change.ts';
 import { type ListenerSpec, listenKey, type Service } from '../../src/model/service.ts';
 import { EMPTY_TABLE, type ServiceTable } from '../../src/model/table.ts';
+import { type FrontDoor, hasRoutes, NO_WEB, type WebPolicy } from '../../src/model/web.ts';
 import { diffTables } from '../../src/plan/diff-tables.ts';
 import { aListener, aService, aTable, aUrl } from '../support/builders.ts';
 
@@ -10,6 +11,8 @@ describe('diffTables', () => {
   const at = (port: number, targetPort = 80) => aListener({ port, targetPort });
   const db = aService({ listeners: [at(5432)] });
   const dns = aService({ name: 'dns', listeners: [aListener({ protocol: 'udp', port: 53 })] });
+  const wiki = aService({ name: 'wiki', listeners: [], web: aWeb(['wiki.lan']) });
+  const site = aService({ name: 'site', listeners: [aListener({ mode: 'http' })] });
   const nightly: Service = { ...db, cronStop: '0 0 * * *' };
   const diff = (current: readonly Service[], desired: readonly Service[]) =>
     diffTables(aTable(current), aTable(desired)).map(describeChange);
@@ -66,6 +69,62 @@ describe('diffTables', () => {
       [db],
       [{ ...db, webhookUrl: aUrl('https://hooks.example.com/') }],
       ['update db', 'rebind tcp/*:5432 to db:80'],
+    ],
+    [
+      'the bounds on clients',
+      [db],
+      [{ ...db, maxConnections: 3 }],
+      ['update db', 'rebind tcp/*:5432 to db:80'],
+    ],
+    [
+      'the certificate of a TCP service',
+      [db],
+      [{ ...db, tls: { kind: 'self-signed' } }],
+      ['update db', 'rebind tcp/*:5432 to db:80'],
+    ],
+    ['what a TCP service says of HTTP', [db], [{ ...db, web: aWeb([], { blocked: '403' }) }], ['update db']],
+    [
+      'what an HTTP listener shows and asks for',
+      [site],
+      [{ ...site, web: aWeb([], { apiKeys: ['k'] }) }],
+      ['update site', 'rebind tcp/*:80 to site:80'],
+    ],
+    [
+      'a listener that turns from bytes to requests',
+      [{ ...site, listeners: [aListener()] }],
+      [site],
+      ['close tcp/*:80', 'update site', 'open tcp/*:80 for site'],
+    ],
+    ['hosts of a service that comes', [], [wiki], ['add wiki', 'route wiki.lan to wiki']],
+    ['hosts of a service that goes', [wiki], [], ['unroute wiki', 'remove wiki']],
+    [
+      'hosts that change',
+      [wiki],
+      [{ ...wiki, web: aWeb(['wiki.lan', '*.wiki.lan']) }],
+      ['update wiki', 'route wiki.lan,*.wiki.lan to wiki'],
+    ],
+    ['the last host', [wiki], [{ ...wiki, web: NO_WEB }], ['update wiki', 'unroute wiki']],
+    [
+      'hosts passed through',
+      [wiki],
+      [{ ...wiki, web: aWeb([], { tlsHosts: ['wiki.lan'] }) }],
+      ['update wiki', 'route wiki.lan to wiki'],
+    ],
+    [
+      'the access list of a host',
+      [wiki],
+      [{ ...wiki, allowList: ['::1'] }],
+      ['update wiki', 'route wiki.lan to wiki'],
+    ],
+    ['the idle timeout of a host', [wiki], [{ ...wiki, idleTimeoutMs: 1 }], ['update wiki']],
+    [
+      'a host that goes over to another service',
+      [wiki, { ...wiki, name: 'old', web: NO_WEB }],
+      [
+        { ...wiki, web: NO_WEB },
+        { ...wiki, name: 'old' },
+      ],
+      ['update old', 'update wiki', 'unroute wiki', 'route wiki.lan to old'],
     ],
     ['the idle timeout', [db], [{ ...db, idleTimeoutMs: 1 }], ['update db']],
     ['the start timeout', [db], [{ ...db, startTimeoutMs: 1 }], ['update db']],
@@ -159,6 +218,24 @@ describe('diffTables', () => {
     expect([...changes].sort()).toEqual([...expected].sort());
   });
 
+  test('closes and opens the front doors that change, and leaves the others', () => {
+    const at = (port: number, tls = false): FrontDoor => ({ address: '', port, tls });
+    const before = aTable([], { fronts: [at(80), at(443, true), at(8443)] });
+    const after = aTable([], { fronts: [at(80), at(8443, true)] });
+    expect(diffTables(before, after).map(describeChange)).toEqual([
+      'close https *:443',
+      'close http *:8443',
+      'open https *:8443',
+    ]);
+  });
+
+  test('sets what all front doors share when it changes, before they open', () => {
+    const policy = { ...EMPTY_TABLE.frontPolicy, redirect: true };
+    const desired = aTable([], { fronts: [{ address: '', port: 80, tls: false }], frontPolicy: policy });
+    expect(diffTables(EMPTY_TABLE, desired).map(describeChange)).toEqual(['policy', 'open http *:80']);
+    expect(diffTables(desired, structuredClone(desired))).toEqual([]);
+  });
+
   test('does not name a service that did not change', () => {
     const web = aService({ name: 'web', listeners: [at(80)] });
     expect(diff([db, web], [{ ...db, idleTimeoutMs: 1 }, web])).toEqual(['update db']);
@@ -171,6 +248,8 @@ describe('diffTables', () => {
         expect(state.services).toEqual(servicesOf(desired));
         expect(state.listeners).toEqual(listenersOf(desired));
         expect(state.schedules).toEqual(schedulesOf(desired));
+        expect(state.routes).toEqual(routesOf(desired));
+        expect(state.fronts).toEqual(frontsOf(desired));
       }),
     );
   });
@@ -183,16 +262,21 @@ describe('diffTables', () => {
     );
   });
 
-  test('closes, adds and updates, rebinds, opens, schedules and removes, in that order', () => {
-    const order = {
+  test('closes, adds and updates, rebinds, routes, opens, schedules and removes, in that order', () => {
+    const order: Readonly<Record<Change['kind'], number>> = {
       'close-listener': 0,
+      'close-front': 0,
       'add-service': 1,
       'update-service': 1,
       'rebind-listener': 2,
-      'open-listener': 3,
-      'set-schedule': 4,
-      'clear-schedule': 4,
-      'remove-service': 5,
+      'set-routes': 3,
+      'clear-routes': 3,
+      'set-front-policy': 4,
+      'open-listener': 5,
+      'open-front': 5,
+      'set-schedule': 6,
+      'clear-schedule': 6,
+      'remove-service': 7,
     };
     fc.assert(
       fc.property(anyTable, anyTable, (current, desired) => {
@@ -205,9 +289,7 @@ describe('diffTables', () => {
   test('touches each listen key, service and schedule at most once', () => {
     fc.assert(
       fc.property(anyTable, anyTable, (current, desired) => {
-        const touched = diffTables(current, desired).map((change) =>
-          'listener' in change ? listenKey(change.listener) : `${subjectOf(change)} ${change.service.name}`,
-        );
+        const touched = diffTables(current, desired).map(subjectOf);
         expect(new Set(touched).size).toBe(touched.length);
       }),
     );
@@ -220,8 +302,11 @@ const anyListener: fc.Arbitrary<ListenerSpec> = fc
     address: fc.constantFrom('', '127.0.0.1'),
     port: fc.integer({ min: 1, max: 4 }),
     targetPort: fc.integer({ min: 80, max: 81 }),
+    isHttp: fc.boolean(),
   })
-  .map(aListener);
+  .map(({ isHttp, ...spec }) =>
+    aListener({ ...spec, ...(isHttp && spec.protocol === 'tcp' && { mode: 'http' }) }),
+  );
 
 const anyService: fc.Arbitrary<Service> = fc
   .record({
@@ -233,22 +318,62 @@ const anyService: fc.Arbitrary<Service> = fc
     cronStart: fc.constantFrom(undefined, '0 8 * * *', '0 9 * * *'),
     cronStop: fc.constantFrom(undefined, '0 18 * * *', '0 19 * * *'),
     timezone: fc.constantFrom('UTC', 'Europe/Paris'),
+    hosts: fc.subarray(['a.lan', 'b.lan', '*.lan']),
   })
-  .map(aService);
+  .map(({ hosts, ...service }) => aService({ ...service, web: aWeb(hosts) }));
 
 /** Tables as the table stage makes them: each name and each listen key once. */
 const anyTable: fc.Arbitrary<ServiceTable> = fc
-  .uniqueArray(anyService, { selector: ({ name }) => name, maxLength: 4 })
-  .map((services) => {
+  .record({
+    services: fc.uniqueArray(anyService, { selector: ({ name }) => name, maxLength: 4 }),
+    fronts: fc.uniqueArray(
+      fc.record({ address: fc.constant(''), port: fc.integer({ min: 5, max: 7 }), tls: fc.boolean() }),
+      {
+        selector: ({ port }) => port,
+      },
+    ),
+  })
+  .map(({ services, fronts }) => {
     const taken = new Set<string>();
-    const free = (listener: ListenerSpec) => {
-      const key = listenKey(listener);
-      return !taken.has(key) && taken.add(key) !== undefined;
-    };
-    return aTable(services.map((service) => ({ ...service, listeners: service.listeners.filter(free) })));
+    const isFree = (key: string) => !taken.has(key) && taken.add(key) !== undefined;
+    return aTable(
+      services.map((service) => ({
+        ...service,
+        listeners: service.listeners.filter((listener) => isFree(listenKey(listener))),
+        web: aWeb(service.web.hosts.filter(isFree)),
+      })),
+      { fronts },
+    );
   });
 
-type Bindings = Record<string, { readonly service: string; readonly targetPort: number; allow: string }>;
+interface Binding {
+  readonly service: string;
+  readonly targetPort: number;
+  readonly allow: string;
+  readonly mode: string | undefined;
+}
+type Bindings = Record<string, Binding>;
+
+function aWeb(hosts: readonly string[], overrides: Partial<WebPolicy> = {}): WebPolicy {
+  return { ...NO_WEB, hosts, ...overrides };
+}
+
+/** Who answers for each host. */
+function routesOf(table: ServiceTable): Record<string, string> {
+  return Object.fromEntries(
+    Object.values(servicesOf(table)).flatMap(({ name, web, allowList }) =>
+      web.hosts.map((host) => [host, `${name} ${allowList.join()}`]),
+    ),
+  );
+}
+
+function frontsOf({ fronts }: ServiceTable): readonly string[] {
+  return fronts.map(describeFront).toSorted();
+}
+
+function describeFront({ tls, address, port }: FrontDoor): string {
+  return `${tls ? 'https' : 'http'} ${address || '*'}:${port}`;
+}
 
 function servicesOf(table: ServiceTable): Record<string, Service> {
   return Object.fromEntries([...table.entries].map(([name, { service }]) => [name, service]));
@@ -274,12 +399,16 @@ function describeSchedule({ cronStart, cronStop, timezone }: Service): string {
   return `${cronStart} ${cronStop} ${timezone}`;
 }
 
-function subjectOf({ kind }: Change): string {
-  return kind === 'set-schedule' || kind === 'clear-schedule' ? 'schedule of' : 'service';
+function subjectOf(change: Change): string {
+  if ('listener' in change) return `${listenKey(change.listener)} ${change.listener.mode}`;
+  if ('front' in change) return describeFront(change.front);
+  if (!('service' in change)) return change.kind;
+  const subject = /(schedule|routes)$/.exec(change.kind)?.[1] ?? 'service';
+  return `${subject} ${change.service.name}`;
 }
 
-function bind(service: Service, { targetPort }: ListenerSpec): Bindings[string] {
-  return { service: service.name, targetPort: Number(targetPort), allow: service.allowList.join() };
+function bind(service: Service, { targetPort, mode }: ListenerSpec): Binding {
+  return { service: service.name, targetPort: Number(targetPort), allow: service.allowList.join(), mode };
 }
 
 /** Carries the changes out on plain maps, and insists that each of them is possible in its turn. */
@@ -287,6 +416,11 @@ function applyPlan(current: ServiceTable, plan: Plan) {
   const services = servicesOf(current);
   const listeners = listenersOf(current);
   const schedules = schedulesOf(current);
+  const routes = routesOf(current);
+  const fronts = new Set(frontsOf(current));
+  const drop = (name: string) => {
+    for (const [host, to] of Object.entries(routes)) if (to.startsWith(`${name} `)) delete routes[host];
+  };
   for (const change of plan) {
     const key = 'listener' in change ? listenKey(change.listener) : '';
     switch (change.kind) {
@@ -310,7 +444,27 @@ function applyPlan(current: ServiceTable, plan: Plan) {
       case 'rebind-listener':
         expect(listeners).toHaveProperty([key]);
         expect(services).toHaveProperty([change.service.name]);
+        expect(listeners[key]?.mode).toBe(change.listener.mode);
         listeners[key] = bind(change.service, change.listener);
+        break;
+      case 'open-front':
+        expect(fronts.has(describeFront(change.front))).toBe(false);
+        fronts.add(describeFront(change.front));
+        break;
+      case 'close-front':
+        expect(fronts.delete(describeFront(change.front))).toBe(true);
+        break;
+      case 'set-front-policy':
+        break;
+      case 'set-routes':
+        expect(services).toHaveProperty([change.service.name]);
+        expect(hasRoutes(change.service.web)).toBe(true);
+        drop(change.service.name);
+        for (const host of change.service.web.hosts)
+          routes[host] = `${change.service.name} ${change.service.allowList.join()}`;
+        break;
+      case 'clear-routes':
+        drop(change.service.name);
         break;
       case 'close-listener':
         expect(listeners).toHaveProperty([key]);
@@ -328,7 +482,7 @@ function applyPlan(current: ServiceTable, plan: Plan) {
         break;
     }
   }
-  return { services, listeners, schedules };
+  return { services, listeners, schedules, routes, fronts: [...fronts].toSorted() };
 }
 
 function describeChange(change: Change): string {
@@ -345,6 +499,16 @@ function describeChange(change: Change): string {
       return `rebind ${listenKey(change.listener)} to ${change.service.name}:${change.listener.targetPort}`;
     case 'close-listener':
       return `close ${listenKey(change.listener)}`;
+    case 'open-front':
+      return `open ${describeFront(change.front)}`;
+    case 'close-front':
+      return `close ${describeFront(change.front)}`;
+    case 'set-front-policy':
+      return 'policy';
+    case 'set-routes':
+      return `route ${[...change.service.web.hosts, ...change.service.web.tlsHosts].join()} to ${change.service.name}`;
+    case 'clear-routes':
+      return `unroute ${change.service.name}`;
     case 'set-schedule':
       return `schedule ${change.service.name}`;
     case 'clear-schedule':

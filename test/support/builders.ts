@@ -4,7 +4,8 @@ import { type LabelReading, parseLabels } from '../../src/config/labels.ts';
 import { formatProblem, hasErrors } from '../../src/model/problem.ts';
 import type { WebhookTarget } from '../../src/status/webhook-sender.ts';
 import type { ListenerSpec, Service, ServiceUrl } from '../../src/model/service.ts';
-import type { ServiceTable } from '../../src/model/table.ts';
+import { EMPTY_TABLE, type ServiceTable } from '../../src/model/table.ts';
+import { NO_WEB } from '../../src/model/web.ts';
 import type { WorkloadRef } from '../../src/model/workload.ts';
 import { UdpBudget } from '../../src/relay/udp/udp-budget.ts';
 import { buildTable, type TableInput } from '../../src/table/build-table.ts';
@@ -53,6 +54,8 @@ export function aService(overrides: Partial<Service> = {}): Service {
       maxQueuedBytes: 1_048_576,
       maxQueueAgeMs: 30_000,
     },
+    web: NO_WEB,
+    tls: undefined,
     ...overrides,
   };
 }
@@ -68,13 +71,10 @@ export function aWebhook(url: string, from?: ServiceUrl['from']): WebhookTarget 
 }
 
 /** A table that holds these services, every value of built-in origin. */
-export function aTable(services: readonly Service[]): ServiceTable {
+export function aTable(services: readonly Service[], overrides: Partial<ServiceTable> = {}): ServiceTable {
   const sorted = services.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  return {
-    entries: new Map(sorted.map((service) => [service.name, { service, origins: {} }])),
-    conflicts: [],
-    problems: [],
-  };
+  const entries = new Map(sorted.map((service) => [service.name, { service, origins: {} }]));
+  return { ...EMPTY_TABLE, entries, ...overrides };
 }
 
 /** The configuration a YAML text says; throws with the problems when it has errors. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type LabelReading, parseLabels } from '../../src/config/labels.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
+import { NO_WEB } from '../../src/model/web.ts';
 import { anEnvironment, labelsOf, PREFIX, serviceOf, tableOf } from '../support/builders.ts';
 import { cpuTimeOf } from '../support/cpu-time.ts';
 
@@ -70,6 +71,8 @@ describe('buildTable', () => {
         maxQueuedBytes: 1_048_576,
         maxQueueAgeMs: 30_000,
       },
+      web: NO_WEB,
+      tls: undefined,
     });
     expect(table.entries.get('db')?.origins['max_pending']).toEqual({ kind: 'default' });
   });

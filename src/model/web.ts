@@ -1,0 +1,130 @@
+import type { TargetPort } from './service.ts';
+
+/** The page that a browser sees while a service starts: the proxy's own, none, or a file of the user's (an absolute path). */
+export type WaitingPage =
+  | { readonly kind: 'auto' | 'off' }
+  | { readonly kind: 'file'; readonly path: string };
+
+/** One user of HTTP basic authentication. */
+export interface BasicUser {
+  /** Not empty, without a colon. */
+  readonly user: string;
+  /** As `htpasswd -B` makes it: bcrypt, `$2a$`, `$2b$` or `$2y$`, 60 characters. */
+  readonly hash: string;
+}
+
+/** Whether requests below a path may wake the service. */
+export interface WakePath {
+  /** Begins with `/`; compared as text with the begin of the path of a request, without its query. */
+  readonly prefix: string;
+  readonly mayWake: boolean;
+}
+
+/** A certificate, with those that prove it behind it, and its private key: two PEM files, absolute paths. */
+export interface CertificateFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** The certificate with which a service ends TLS on its own TCP ports. */
+export type ServiceTls = { readonly kind: 'self-signed' } | ({ readonly kind: 'files' } & CertificateFiles);
+
+/** A name under which Traefik is to offer one of the service's listen ports. */
+export interface TraefikHost {
+  readonly host: string;
+  /** The listen port, 1–65535. */
+  readonly port: number;
+}
+
+/** What a service asks of HTTP: the hosts that lead to it, who gets in, and what its clients see. */
+export interface WebPolicy {
+  /**
+   * The hosts whose requests at the front doors are for this service: lower case, in Punycode, without a port. `*.` in front
+   * stands for any names below, however deep, and not for the domain itself. Exact names come first, then the longer wildcards. No
+   * other service of the table has one of them here or in `tlsHosts`.
+   */
+  readonly hosts: readonly string[];
+  /**
+   * Where requests for `hosts` go; undefined = the only port that the workload itself offers, else 80: that is known when the
+   * workload is.
+   */
+  readonly port: TargetPort | undefined;
+  readonly waitingPage: WaitingPage;
+  /** Empty = nobody is asked for a password. */
+  readonly basicAuth: readonly BasicUser[];
+  /** Values of `X-API-Key`, any of which lets in; empty = nobody is asked for one. Where there are passwords, too, a client needs both. */
+  readonly apiKeys: readonly string[];
+  /** The longest prefix that fits decides; the last one is always `/`. */
+  readonly wakePaths: readonly WakePath[];
+  /** What a client gets that the access list refuses. */
+  readonly blocked: 'close' | '403';
+  /** As `hosts`: TLS connections to the front doors whose SNI is one of them are passed through undecrypted, to `httpsPort`. */
+  readonly tlsHosts: readonly string[];
+  /** undefined = 443. */
+  readonly httpsPort: TargetPort | undefined;
+  /** What Traefik's provider tells, beside `hosts`: names that lead to a listen port by HTTP, and by SNI. */
+  readonly traefikHosts: readonly TraefikHost[];
+  readonly traefikTcpHosts: readonly TraefikHost[];
+}
+
+/** Of a service that says nothing of HTTP. All of them share it. */
+export const NO_WEB: WebPolicy = freeze({
+  hosts: [],
+  port: undefined,
+  waitingPage: { kind: 'auto' },
+  basicAuth: [],
+  apiKeys: [],
+  wakePaths: [{ prefix: '/', mayWake: true }],
+  blocked: 'close',
+  tlsHosts: [],
+  httpsPort: undefined,
+  traefikHosts: [],
+  traefikTcpHosts: [],
+});
+
+/** Whether a service has anything for the front doors. */
+export function hasRoutes({ hosts, tlsHosts }: WebPolicy): boolean {
+  return hosts.length > 0 || tlsHosts.length > 0;
+}
+
+/** Whether clients have to show a password or a key. */
+export function asksForLogin({ basicAuth, apiKeys }: WebPolicy): boolean {
+  return basicAuth.length > 0 || apiKeys.length > 0;
+}
+
+/** A place where all services are served together, by the host that a client names. */
+export interface FrontDoor {
+  /** IP address to bind, canonical; `''` = every address of the machine, IPv4 and IPv6. */
+  readonly address: string;
+  /** 1–65535. */
+  readonly port: number;
+  /** Whether clients speak TLS there. */
+  readonly tls: boolean;
+}
+
+/** What all front doors share. */
+export interface FrontPolicy {
+  /** Chosen by SNI. */
+  readonly certificates: readonly CertificateFiles[];
+  /** Domains for which, and below which, the proxy makes certificates itself where none of `certificates` fits; as `hosts`, without wildcards. */
+  readonly selfSignedDomains: readonly string[];
+  /** Whether plain HTTP is answered with a redirect to the first door with TLS, for hosts that have a certificate. */
+  readonly redirect: boolean;
+  /** The folder of what is kept: the certificate authority. An absolute path. */
+  readonly stateDir: string;
+}
+
+export const DEFAULT_STATE_DIR = '/var/lib/lazy-proxy';
+
+export const DEFAULT_FRONT_POLICY: FrontPolicy = freeze({
+  certificates: [],
+  selfSignedDomains: [],
+  redirect: false,
+  stateDir: DEFAULT_STATE_DIR,
+});
+
+/** Whole tables are frozen; this is in all of them. */
+function freeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) if (typeof part === 'object' && part !== null) freeze(part);
+  return Object.freeze(value);
+}
