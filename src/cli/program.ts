@@ -15,6 +15,7 @@ const EXAMPLES = `
 Examples:
   lazy-proxy                                     use ./lazy-proxy.yaml or /etc/lazy-proxy/lazy-proxy.yaml, or labels alone
   lazy-proxy run --config /config/proxy.yaml     use this file
+  lazy-proxy init                                write lazy-proxy.yaml to begin with, of the containers that there are
   lazy-proxy validate --format github *.yaml     check files in CI; needs no engine
   lazy-proxy schema > lazy-proxy.schema.json     for an editor, which then checks the file as you type
   lazy-proxy print-effective-config --show-origin
@@ -29,6 +30,11 @@ const HEALTHCHECK_HELP = `
 The address is the one that \`run\` takes: from the flags, the environment and the file. What \`run\` is told by flags,
 healthcheck has to be told by flags, too; variables such as STATUS_PORT and LAZY_PROXY_CONFIG are seen by both.
 The answer must come within 2 s.
+`;
+
+const INIT_HELP = `
+Where no engine answers, the file has examples. It never takes the place of a file that is there.
+Exit status: 0 written, 1 there is such a file already, 2 it can't be written.
 `;
 
 const SCHEMA_HELP = `
@@ -65,6 +71,7 @@ export function createProgram(io: ProgramIo, exit: (status: number) => void): Co
     .showHelpAfterError('(lazy-proxy --help shows the commands and options)')
     .exitOverride();
   addRun(program, io, exit);
+  addInit(program, io, exit);
   addValidate(program, io, exit);
   addSchema(program, io, exit);
   addPrint(program, io, exit);
@@ -100,6 +107,24 @@ function addRun(program: Command, io: ProgramIo, exit: (status: number) => void)
       holdYoungGeneration();
       const { run } = await import('./run.ts');
       exit(await run({ config, logLevel, logFormat, settings: toSettingsFlags(flags) }, io));
+    });
+}
+
+function addInit(program: Command, io: ProgramIo, exit: (status: number) => void): void {
+  interface Flags {
+    readonly stdout: boolean;
+    readonly dockerSocket?: string;
+  }
+  program
+    .command('init')
+    .description('Write a configuration file to begin with, of the containers that the engine has.')
+    .argument('[file]', 'the file, - for standard output (default: lazy-proxy.yaml)')
+    .option('--stdout', 'print it', false)
+    .addOption(createOption(FLAGS.dockerSocket))
+    .addHelpText('after', INIT_HELP)
+    .action(async (file: string | undefined, { stdout, dockerSocket }: Flags) => {
+      const { init } = await import('./init.ts');
+      exit(await init({ file, stdout, dockerSocket }, io));
     });
 }
 

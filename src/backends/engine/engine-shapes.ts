@@ -43,6 +43,10 @@ export interface InspectedContainer {
   readonly RestartCount?: number;
   readonly Config?: {
     readonly Hostname?: string;
+    /** As whoever made the container named it. */
+    readonly Image?: string;
+    /** By `80/tcp`, the ports that the image or whoever made the container declares. */
+    readonly ExposedPorts?: Readonly<Record<string, unknown>> | null;
     /** In seconds; negative = never killed. */
     readonly StopTimeout?: number | null;
     readonly Tty?: boolean;
@@ -54,12 +58,19 @@ export interface InspectedContainer {
     /** `--rm`: the engine removes it when it stops. */
     readonly AutoRemove?: boolean;
     /** By `80/tcp`, the ports of the machine that lead there while it runs. */
-    readonly PortBindings?: Readonly<Record<string, readonly { readonly HostPort?: string }[] | null>> | null;
+    readonly PortBindings?: InspectedPorts | null;
   };
   readonly NetworkSettings?: {
     readonly Networks?: Readonly<Record<string, InspectedEndpoint | null>> | null;
+    /** While it runs: where the ports of `PortBindings` are in truth. */
+    readonly Ports?: InspectedPorts | null;
   };
 }
+
+/** By `80/tcp`, where on the machine a port is; `HostPort` may be absent, empty, 0 or a range, and the engine chooses one then. */
+export type InspectedPorts = Readonly<
+  Record<string, readonly { readonly HostIp?: string; readonly HostPort?: string }[] | null>
+>;
 
 /** The answer of `GET /images/{id}/json`. */
 export interface InspectedImage {
