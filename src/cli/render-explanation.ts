@@ -82,6 +82,8 @@ function listFacts(service: ServiceDetailAnswer, times: Times): readonly string[
 
 function describeMemory(memory: ServiceDetailAnswer['memory']): readonly string[] {
   if (memory?.bytes !== undefined) return [`memory: ${formatBytes(memory.bytes)}`];
+  if (memory?.last_bytes !== undefined)
+    return [`memory: about ${formatBytes(memory.last_bytes)} when it was last awake`];
   return memory?.problem === undefined ? [] : [`memory: not known: ${memory.problem}`];
 }
 

@@ -8,6 +8,7 @@ import {
   describeNext,
   describeState,
   describeWhy,
+  formatBytes,
   formatListener,
   formatMoment,
   formatSpan,
@@ -95,7 +96,7 @@ function summarize({ about, services }: StatusAnswers): string {
   return parts.join('; ');
 }
 
-/** What the services would have run for without the proxy. */
+/** What the services would have run for, and taken, without the proxy. */
 function summarizeSaved(services: readonly ServiceAnswer[]): readonly string[] {
   const sum = (lives: readonly Life[]) =>
     services.reduce(
@@ -104,8 +105,15 @@ function summarizeSaved(services: readonly ServiceAnswer[]): readonly string[] {
     );
   const asleepMs = sum(['asleep']);
   const allMs = sum(['asleep', 'waking', 'awake', 'failed', 'unknown']);
-  if (allMs === 0) return [];
-  return [`asleep ${Math.round((100 * asleepMs) / allMs)} % of the time`];
+  const lastBytes = services.flatMap(({ memory }) => memory?.last_bytes ?? []);
+  return [
+    ...(allMs === 0 ? [] : [`asleep ${Math.round((100 * asleepMs) / allMs)} % of the time`]),
+    ...(lastBytes.length === 0
+      ? []
+      : [
+          `about ${formatBytes(lastBytes.reduce((sum, bytes) => sum + bytes, 0))} of memory given back (known of ${countOf(lastBytes.length, 'service')})`,
+        ]),
+  ];
 }
 
 /** Whether the last edit is in force; nothing where it is. */

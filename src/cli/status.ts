@@ -63,7 +63,7 @@ async function render(name: string | undefined, { proxy, io }: CommandParts): Pr
     return renderServices([service], timesOf(io), screenOf(io));
   }
   const [about, services, reload, problems] = await Promise.all(
-    ['/api', '/api/services', '/api/reload', '/problems'].map((path) => proxy.get(path)),
+    ['/api', '/api/services?memory=true', '/api/reload', '/problems'].map((path) => proxy.get(path)),
   );
   const answers = {
     about: about as AboutAnswer,

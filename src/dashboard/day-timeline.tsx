@@ -2,8 +2,8 @@
 import type { Life } from '../model/workload-report.ts';
 import type { ServiceDetailAnswer } from '../status/api/answers.ts';
 import { formatClockTime, listFullHours, nowMs } from './clock.ts';
+import { describeDay } from './day-bar.tsx';
 import { listSpells } from './spells.ts';
-import { formatCount, formatDuration, joinWords } from './format.ts';
 
 const DAY_MS = 86_400_000;
 const WIDTH = 1_000;
@@ -25,7 +25,7 @@ export function DayTimeline({ timeline }: { readonly timeline: ServiceDetailAnsw
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
         preserveAspectRatio="none"
         role="img"
-        aria-label={describeDay(spells)}
+        aria-label={describeDay(sumSpells(spells))}
       >
         {spells.map(({ life, startMs, endMs }) => (
           <rect
@@ -63,16 +63,8 @@ export function DayTimeline({ timeline }: { readonly timeline: ServiceDetailAnsw
   );
 }
 
-type Spells = ReturnType<typeof listSpells>;
-
-function describeDay(spells: Spells): string {
-  const sum = (life: Life) =>
-    spells.filter((spell) => spell.life === life).reduce((ms, { startMs, endMs }) => ms + endMs - startMs, 0);
-  const failures = spells.filter(({ life }) => life === 'failed').length;
-  const parts = [
-    `awake ${formatDuration(sum('awake'))}`,
-    `asleep ${formatDuration(sum('asleep'))}`,
-    ...(failures > 0 ? [`failed ${formatCount(failures, 'time')}`] : []),
-  ];
-  return `Last 24 hours: ${joinWords(parts)}`;
+function sumSpells(spells: ReturnType<typeof listSpells>): Parameters<typeof describeDay>[0] {
+  const times: Partial<Record<Life, number>> = {};
+  for (const { life, startMs, endMs } of spells) times[life] = (times[life] ?? 0) + endMs - startMs;
+  return { times, failures: spells.filter(({ life }) => life === 'failed').length };
 }

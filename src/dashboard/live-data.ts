@@ -32,14 +32,16 @@ export type Link =
   | { readonly kind: 'connecting' | 'live' | 'polling' }
   | { readonly kind: 'cut'; readonly sinceMs: number; readonly why: string };
 
+/** By service, the bytes that its workload takes, or took when that was last measured. */
+export type Memory = ReadonlyMap<string, number>;
+
 export interface Shown {
   readonly link: Link;
   /** Reading needs the token, which is missing or wrong. */
   readonly isLocked: boolean;
   readonly about: AboutAnswer | undefined;
   readonly services: readonly ServiceAnswer[];
-  /** By service, what its workload took when it last ran, as far as this page saw. */
-  readonly memory: ReadonlyMap<string, number>;
+  readonly memory: Memory;
   /** How long all services together were in each state since the proxy follows them, ms. */
   readonly times: Readonly<Partial<Record<Life, number>>>;
   readonly reload: ReloadAnswer | undefined;
@@ -162,7 +164,7 @@ export class LiveData {
   async #askAll(): Promise<void> {
     const wantsMemory = nowMs() >= this.#memoryDueMs;
     const [services, about, problems, reload, detail] = await Promise.all([
-      askJson<readonly ServiceAnswer[]>(`api/services${wantsMemory ? '?memory=true' : ''}`),
+      askJson<readonly ServiceAnswer[]>(`api/services?day=true${wantsMemory ? '&memory=true' : ''}`),
       askJson<AboutAnswer>('api'),
       askJson<readonly Problem[]>('problems'),
       askJson<ReloadAnswer>('api/reload'),
@@ -259,13 +261,10 @@ function sumTimes(services: readonly ServiceAnswer[]): Readonly<Partial<Record<L
   return sums;
 }
 
-function collectMemory(
-  services: readonly ServiceAnswer[],
-  before: ReadonlyMap<string, number>,
-): ReadonlyMap<string, number> {
+function collectMemory(services: readonly ServiceAnswer[], before: Memory): Memory {
   const memory = new Map<string, number>();
   for (const { name, memory: now } of services) {
-    const bytes = now?.bytes ?? before.get(name);
+    const bytes = now?.bytes ?? now?.last_bytes ?? before.get(name);
     if (bytes !== undefined) memory.set(name, bytes);
   }
   const isSame =

@@ -4,6 +4,7 @@ import type { ServiceAnswer } from '../status/api/answers.ts';
 import { lookOf, matchesFilter, type SortKey, sortServices } from './describe-service.ts';
 import { formatCount } from './format.ts';
 import { useHalfMinute } from './hooks.ts';
+import type { Memory } from './live-data.ts';
 import { Foreign } from './parts.tsx';
 import { ServiceRow } from './service-row.tsx';
 import type { Steerer } from './steering.ts';
@@ -29,7 +30,7 @@ export function ServiceList({
   busy,
 }: {
   readonly services: readonly ServiceAnswer[];
-  readonly memory: ReadonlyMap<string, number>;
+  readonly memory: Memory;
   readonly view: View;
   readonly chosen: string | undefined;
   readonly isKnown: boolean;
@@ -47,7 +48,7 @@ export function ServiceList({
       ),
     [services, filter, look, sort],
   );
-  const hasProjects = useMemo(() => services.some((service) => projectOf(service) !== ''), [services]);
+  const hasProjects = useMemo(() => services.some(({ project }) => project !== undefined), [services]);
   const groups =
     isGrouped && hasProjects ? groupByProject(listed) : [{ project: undefined, services: listed }];
   const [count, setCount] = useState(PIECE);
@@ -166,15 +167,10 @@ function describeCount({
   return listed === all ? formatCount(all, 'service') : `${listed} of ${formatCount(all, 'service')}`;
 }
 
-/** Its Compose project; in Kubernetes, its namespace; '' where there is none. */
-export function projectOf({ project, kind, name }: ServiceAnswer): string {
-  return project ?? (kind === 'kubernetes' && name.includes('/') ? name.slice(0, name.indexOf('/')) : '');
-}
-
 function groupByProject(services: readonly ServiceAnswer[]) {
   const groups = new Map<string, ServiceAnswer[]>();
   for (const service of services) {
-    const project = projectOf(service);
+    const { project = '' } = service;
     groups.set(project, [...(groups.get(project) ?? []), service]);
   }
   return [...groups]

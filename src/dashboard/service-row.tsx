@@ -3,6 +3,7 @@ import { Component } from 'preact';
 import { ActionButtons } from './action-buttons.tsx';
 import type { ServiceAnswer } from '../status/api/answers.ts';
 import { describeNext, describeWhy } from './describe-service.ts';
+import { DayBar } from './day-bar.tsx';
 import { formatBytes } from './format.ts';
 import { addressOf, rowId } from './hooks.ts';
 import { Countdown, Foreign, PortLink, StateBadge } from './parts.tsx';
@@ -78,6 +79,7 @@ export class ServiceRow extends Component<Props> {
           </small>
         </div>
         <ActionButtons service={service} steerer={steerer} isBusy={isBusy} />
+        {service.day !== undefined && <DayBar day={service.day} />}
       </li>
     );
   }

@@ -3,6 +3,7 @@ import type { Life } from '../model/workload-report.ts';
 import type { ServiceAnswer } from '../status/api/answers.ts';
 import { lookOf, type Look } from './describe-service.ts';
 import { formatBytes, formatDuration } from './format.ts';
+import type { Memory } from './live-data.ts';
 import { Shape } from './parts.tsx';
 import type { View } from './view.ts';
 
@@ -16,7 +17,7 @@ export function Summary({
   view,
 }: {
   readonly services: readonly ServiceAnswer[];
-  readonly memory: ReadonlyMap<string, number>;
+  readonly memory: Memory;
   readonly times: Readonly<Partial<Record<Life, number>>>;
   readonly view: View;
 }) {
@@ -24,7 +25,7 @@ export function Summary({
   const usual = median(services.flatMap(({ usual_wake_ms: ms }) => (ms === undefined ? [] : [ms])));
   const { asleep: asleepMs = 0, awake = 0, waking = 0 } = times;
   const awakeMs = awake + waking;
-  const { used, given } = sumMemory(services, memory);
+  const { used, given, known, asleep: sleepers } = sumMemory(services, memory);
   return (
     <section class="sum" aria-label="Summary">
       {STATES.filter((look) => ALWAYS.has(look) || counts[look] > 0 || view.look === look).map((look) => (
@@ -44,7 +45,7 @@ export function Summary({
       {usual !== undefined && (
         <div class="tile">
           <b>{formatDuration(usual)}</b>
-          <span>a wake takes, median of services</span>
+          <span>a client waits for a wake, median of services</span>
         </div>
       )}
       {asleepMs > 0 && (
@@ -53,10 +54,16 @@ export function Summary({
           <span>of the time asleep: {formatDuration(asleepMs)} in all</span>
         </div>
       )}
-      {used + given > 0 && (
+      {given > 0 && (
         <div class="tile">
-          <b>{formatBytes(given > 0 ? given : used)}</b>
-          <span>{given > 0 ? `of memory given back; ${formatBytes(used)} in use` : 'of memory in use'}</span>
+          <b>about {formatBytes(given)}</b>
+          <span>of memory given back{known < sleepers && `, where known: ${known} of ${sleepers}`}</span>
+        </div>
+      )}
+      {used > 0 && (
+        <div class="tile">
+          <b>{formatBytes(used)}</b>
+          <span>of memory in use</span>
         </div>
       )}
     </section>
@@ -69,15 +76,19 @@ function countLooks(services: readonly ServiceAnswer[]): Record<Look, number> {
   return counts;
 }
 
-/** What those that run take, and what those that don't had taken. */
-function sumMemory(services: readonly ServiceAnswer[], memory: ReadonlyMap<string, number>) {
-  let [used, given] = [0, 0];
-  for (const { name, life } of services) {
-    const bytes = memory.get(name) ?? 0;
-    if (life === 'asleep' || life === 'failed') given += bytes;
-    else used += bytes;
+/** What those that run take, what those that don't took when they last did, and of how many of them that is known. */
+function sumMemory(services: readonly ServiceAnswer[], memory: Memory) {
+  const sums = { used: 0, given: 0, known: 0, asleep: 0 };
+  for (const { name, life, state } of services) {
+    const bytes = memory.get(name);
+    // What is paused keeps its memory.
+    const isGivenBack = (life === 'asleep' || life === 'failed') && state !== 'paused';
+    if (isGivenBack) sums.asleep++;
+    if (bytes === undefined) continue;
+    if (isGivenBack) sums.known++;
+    sums[isGivenBack ? 'given' : 'used'] += bytes;
   }
-  return { used, given };
+  return sums;
 }
 
 function median(values: readonly number[]): number | undefined {

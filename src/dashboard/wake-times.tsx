@@ -21,7 +21,11 @@ export function WakeTimes({ wakes }: { readonly wakes: readonly WakeAnswer[] }) 
         height={HEIGHT}
         viewBox={`0 0 ${width} ${HEIGHT}`}
         role="img"
-        aria-label={`How long the last ${columns.length} wakes took; the longest ${formatDuration(longestMs)}`}
+        aria-label={
+          columns.length === 1
+            ? `How long the last wake took: ${formatDuration(longestMs)}`
+            : `How long the last ${columns.length} wakes took; the longest ${formatDuration(longestMs)}`
+        }
       >
         {columns.map((wake, index) => {
           let top = HEIGHT;

@@ -44,6 +44,8 @@ export interface Observation {
   readonly state: EngineState;
   /** The engine's id of this incarnation; `''` where there is none. A new id is a new workload under the same name. */
   readonly id: string;
+  /** The Compose project or the stack that it belongs to; absent where there is none. */
+  readonly project?: string;
   /** Addresses at which a running workload answers, best first; empty unless running. */
   readonly hosts: readonly string[];
   /**

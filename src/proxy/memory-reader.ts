@@ -1,4 +1,5 @@
 import type { Backend } from '../backends/backend.ts';
+import type { Observation } from '../model/observation.ts';
 import type { Workload } from '../model/workload.ts';
 import { workloadKey } from '../model/workload.ts';
 import type { MemoryView } from '../status/api/content.ts';
@@ -9,6 +10,12 @@ import { messageOf } from '../system/message-of.ts';
 const FRESH_MS = 5_000;
 /** Measurements under way at once: an engine takes a while over each. */
 const MAX_AT_ONCE = 8;
+
+/** Who may take memory. What was last measured is remembered for as long as it exists. */
+export interface MemoryHolder {
+  readonly workload: Workload;
+  readonly observation: Observation;
+}
 
 interface Measured {
   readonly atMs: number;
@@ -22,6 +29,8 @@ export class MemoryReader {
   readonly #closed = new AbortController();
   /** By workload. What is older than `FRESH_MS` is dropped with the next question. */
   readonly #measured = new Map<string, Measured>();
+  /** Bytes. */
+  readonly #last = new WeakMap<MemoryHolder, number>();
   readonly #waiting: (() => void)[] = [];
   #underWay = 0;
 
@@ -30,14 +39,17 @@ export class MemoryReader {
     this.#clock = options.clock;
   }
 
-  /** Of each of these running workloads, by key; one that its engine can't measure is left out. Never rejects. */
-  async read(workloads: readonly Workload[]): Promise<ReadonlyMap<string, MemoryView>> {
+  /**
+   * Of each of these: what it takes if it runs, else what it took when somebody last asked. One that its engine can't measure, or of which
+   * nothing is known, is left out. Never rejects.
+   */
+  async read<T extends MemoryHolder>(holders: readonly T[]): Promise<ReadonlyMap<T, MemoryView>> {
     const nowMs = this.#clock.monotonicMs();
     for (const [key, { atMs }] of this.#measured) if (nowMs - atMs >= FRESH_MS) this.#measured.delete(key);
     const views = await Promise.all(
-      workloads.map(async (workload) => {
-        const view = await this.#measure(workload);
-        return view === undefined ? [] : [[workloadKey(workload), view] as const];
+      holders.map(async (holder) => {
+        const view = await this.#look(holder);
+        return view === undefined ? [] : [[holder, view] as const];
       }),
     );
     return new Map(views.flat());
@@ -46,6 +58,18 @@ export class MemoryReader {
   /** Gives up what is under way. Idempotent. */
   close(): void {
     this.#closed.abort(new Error('the proxy is shutting down'));
+  }
+
+  async #look(holder: MemoryHolder): Promise<MemoryView | undefined> {
+    const { state } = holder.observation;
+    if (state === 'running') {
+      const view = await this.#measure(holder.workload);
+      if (view !== undefined && 'bytes' in view) this.#last.set(holder, view.bytes);
+      return view;
+    }
+    // What is paused keeps its memory.
+    const lastBytes = state === 'paused' ? undefined : this.#last.get(holder);
+    return lastBytes === undefined ? undefined : { lastBytes };
   }
 
   #measure(workload: Workload): Promise<MemoryView | undefined> {

@@ -5,7 +5,6 @@
 import type { Backend } from '../backends/backend.ts';
 import type { Problem } from '../model/problem.ts';
 import type { TableEntry } from '../model/table.ts';
-import { workloadKey } from '../model/workload.ts';
 import { type Api, createApi } from '../status/api/api.ts';
 import type { Access } from '../status/access.ts';
 import type { ApiContent, MemoryView } from '../status/api/content.ts';
@@ -40,12 +39,12 @@ export function openApi({ runtime, backends, proxy, access, happenings, problems
     service: (name, { maxClients }) =>
       collectServiceDetail(name, { ...runtime, table: reconciler.current, maxClients, problemsOf }),
     async memory(names) {
-      const running = names.flatMap((name) => {
+      const known = names.flatMap((name) => {
         const controller = lifecycle.find(name);
-        return controller?.observation.state === 'running' ? [{ name, workload: controller.workload }] : [];
+        return controller === undefined ? [] : [{ name, controller }];
       });
-      const read = await memory.read(running.map(({ workload }) => workload));
-      const views = running.map(({ name, workload }) => [name, read.get(workloadKey(workload))] as const);
+      const read = await memory.read(known.map(({ controller }) => controller));
+      const views = known.map(({ name, controller }) => [name, read.get(controller)] as const);
       return new Map(views.filter((entry): entry is [string, MemoryView] => entry[1] !== undefined));
     },
   };

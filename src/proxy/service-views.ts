@@ -40,7 +40,6 @@ export function collectServiceDetail(
   );
   return {
     ...createView(entry, { ...parts, maxClients, lost, hubs: findHubs(table) }),
-    timeline: parts.lifecycle.find(name)?.timeline ?? [],
     problems: [...ofLabels, ...problemsOf(entry)],
   };
 }
@@ -83,6 +82,7 @@ function createView(
     ...{ service, report, listeners: [...own, ...others] },
     hubs: hubs.get(service.name) ?? [],
     schedule: schedules.nextFires(service.name),
+    timeline: () => controller?.timeline ?? [],
   };
 }
 

@@ -2,11 +2,12 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
+import type { ServiceAnswer } from '../../src/status/api/answers.ts';
 import { freePort, freePorts } from '../support/free-ports.ts';
 import { APP_SCRIPT } from './support/app-script.ts';
 import { type AppAnswer, type AppOptions, localApp } from './support/apps.ts';
 import { SCOPE_LABEL } from './support/engine.ts';
-import { get } from './support/http.ts';
+import { get, getJson } from './support/http.ts';
 import { nodeImage } from './support/image.ts';
 import { whyNoPrivateEngine } from './support/private-engine.ts';
 import type { ProxyProcess } from './support/proxy.ts';
@@ -111,6 +112,23 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     await service.gone();
     await waitUntil(async () => (await stateOf(proxy, service.name, port)) === 'stopped');
     await wake(port);
+  });
+
+  test('the API tells the stack that a service belongs to', async (context) => {
+    const bed = await openBed(context);
+    const labels = {
+      ...bed.labels({ ports: `${await freePort()}:80` }),
+      'com.docker.stack.namespace': 'shop',
+    };
+    const { name } = await createApp(bed, { fields: {}, spec: { labels } });
+    const proxy = await bed.startProxy();
+    await listening(proxy, name);
+    const ask = async () => {
+      const services = await getJson<readonly ServiceAnswer[]>(`${proxy.statusUrl}/api/services`);
+      return services.find((service) => service.name === name);
+    };
+    await waitUntil(async () => (await ask())?.state === 'stopped');
+    expect((await ask())?.project).toBe('shop');
   });
 
   test.concurrent('three replicas are three again after the next wake, and share the clients', async (context) => {

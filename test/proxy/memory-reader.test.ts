@@ -1,10 +1,17 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Workload } from '../../src/model/workload.ts';
-import { MemoryReader } from '../../src/proxy/memory-reader.ts';
+import { type EngineState, UNKNOWN } from '../../src/model/observation.ts';
+import { type Workload, workloadKey } from '../../src/model/workload.ts';
+import { type MemoryHolder, MemoryReader } from '../../src/proxy/memory-reader.ts';
+import type { MemoryView } from '../../src/status/api/content.ts';
 import { FakeBackend } from '../support/fake-backend.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 
-const container = (name: string): Workload => ({ kind: 'docker', container: name });
+const container = (name: string, state: EngineState = 'running'): MemoryHolder => ({
+  workload: { kind: 'docker', container: name },
+  observation: { ...UNKNOWN, state },
+});
+const figures = (read: ReadonlyMap<MemoryHolder, MemoryView>) =>
+  Object.fromEntries([...read].map(([{ workload }, view]) => [workloadKey(workload), view]));
 
 describe('MemoryReader', () => {
   let clock: FakeClock;
@@ -28,7 +35,7 @@ describe('MemoryReader', () => {
   test('asks once for all who want to know within five seconds', async () => {
     const both = [reader.read([container('db')]), reader.read([container('db')])];
     answers[0]?.(42);
-    for (const read of both) expect(Object.fromEntries(await read)).toEqual({ 'docker/db': { bytes: 42 } });
+    for (const read of both) expect(figures(await read)).toEqual({ 'docker/db': { bytes: 42 } });
     await clock.advance(4_999);
     await reader.read([container('db')]);
     expect(asked).toEqual(['db']);
@@ -38,9 +45,32 @@ describe('MemoryReader', () => {
   });
 
   test('says what the engine says where it refuses, and leaves out what nobody measures', async () => {
-    const process: Workload = { kind: 'process', name: 'app', command: ['x'], cwd: undefined, env: {} };
-    const read = await reader.read([container('forbidden'), process]);
-    expect(Object.fromEntries(read)).toEqual({ 'docker/forbidden': { problem: '403: not allowed' } });
+    const workload: Workload = { kind: 'process', name: 'app', command: ['x'], cwd: undefined, env: {} };
+    const { observation } = container('app');
+    const read = await reader.read([container('forbidden'), { workload, observation }]);
+    expect(figures(read)).toEqual({ 'docker/forbidden': { problem: '403: not allowed' } });
+  });
+
+  test('remembers what one took that has gone to sleep, and asks nobody for that', async () => {
+    const db = { ...container('db') };
+    const read = reader.read([db]);
+    answers[0]?.(42);
+    await read;
+    await clock.advance(60_000);
+    db.observation = { ...UNKNOWN, state: 'stopped' };
+    expect(figures(await reader.read([db, container('never', 'stopped')]))).toEqual({
+      'docker/db': { lastBytes: 42 },
+    });
+    expect(asked).toEqual(['db']);
+  });
+
+  test('counts no memory as given back by one that is paused', async () => {
+    const db = { ...container('db') };
+    const read = reader.read([db]);
+    answers[0]?.(42);
+    await read;
+    db.observation = { ...UNKNOWN, state: 'paused' };
+    expect(figures(await reader.read([db]))).toEqual({});
   });
 
   test('has eight questions under way at once', async () => {

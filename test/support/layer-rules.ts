@@ -91,6 +91,7 @@ const TIME_MODULES = new Set(['node:timers', 'node:timers/promises', 'timers', '
 
 /** Who may read the clock on the wall, which jumps when it is set, and why; whatever lasts is measured by the other one. */
 const WALL_CLOCK: ReadonlyMap<string, string> = new Map([
+  ['status/api/api.ts', 'the API shows the last day'],
   ['status/api/event-stream.ts', 'an event has a timestamp'],
   ['apply/manual-holds.ts', 'the API shows when a hold ends'],
   ['apply/schedule-set.ts', 'cron means the clock on the wall'],

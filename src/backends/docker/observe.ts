@@ -1,5 +1,6 @@
 import { type CheckTimes, type Observation, portKey, type StoppedBy } from '../../model/observation.ts';
 import { DEFAULT_GRACE_MS, ownGraceMs } from '../engine/call-deadlines.ts';
+import { readProject } from '../engine/read-project.ts';
 import type {
   InspectedContainer,
   InspectedHealthcheck,
@@ -48,6 +49,7 @@ export function observeInspected(
   return {
     state,
     id: container.Id,
+    ...nameProject(container.Config?.Labels),
     hosts: state === 'running' ? place.hosts : [],
     health: readHealth(container, state),
     ...(check !== undefined && { checkTimes: readCheckTimes(check, apiVersion) }),
@@ -58,6 +60,11 @@ export function observeInspected(
     ...(problem !== undefined && { problem }),
     ...readPublished(container),
   };
+}
+
+function nameProject(labels: Parameters<typeof readProject>[0]): Pick<Observation, 'project'> {
+  const project = readProject(labels);
+  return project === undefined ? {} : { project };
 }
 
 function readPublished({ HostConfig }: InspectedContainer): Pick<Observation, 'publishedPorts'> {
@@ -94,6 +101,7 @@ function isWithoutNetwork({ HostConfig, NetworkSettings }: InspectedContainer | 
 export function observeListed(container: ListedContainer): Observation | undefined {
   const stopped = {
     ...({ state: 'stopped', id: container.Id, hosts: [], health: 'none' } as const),
+    ...nameProject(container.Labels),
     ...(isWithoutNetwork(container) && { problem: WITHOUT_NETWORK }),
   };
   switch (container.State) {

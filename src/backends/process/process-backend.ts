@@ -8,6 +8,7 @@ import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import type { Backend, BackendSink, OutputRequest } from '../backend.ts';
 import { LastLines } from '../output-lines.ts';
+import { measureGroupMemory } from './process-group.ts';
 import { type ProcessRun, startProcess } from './process-run.ts';
 
 export interface ProcessBackendOptions {
@@ -114,6 +115,12 @@ export class ProcessBackend implements Backend {
     const isOver = this.#entries.get(workloadKey(workload))?.run === undefined;
     if (isOver) await this.#withinDrainTime(output.closed, signal);
     return output.last.lines.slice(-lines);
+  }
+
+  async measureMemory(workload: Workload): Promise<number> {
+    const run = this.#entries.get(workloadKey(processOf(workload)))?.run;
+    if (run === undefined) throw new Error('it does not run');
+    return measureGroupMemory(Number(run.id));
   }
 
   /** Ends every process: politely, and after 10 s, or the shorter grace it was given, by force. */

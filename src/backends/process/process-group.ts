@@ -20,12 +20,35 @@ export async function isGroupEmpty(groupId: number): Promise<boolean> {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ESRCH';
   }
-  if (process.platform !== 'linux') return false;
+  const members = await listMembers(groupId);
+  return members !== undefined && members.length === 0;
+}
+
+/**
+ * The bytes of memory that the processes of a group take; what several processes share counts in part.
+ * @throws where the system doesn't tell.
+ */
+export async function measureGroupMemory(groupId: number): Promise<number> {
+  const members = (await listMembers(groupId)) ?? [];
+  const sizes = await Promise.all(
+    members.map(async (id) => {
+      const rollup = await readFile(`/proc/${id}/smaps_rollup`, 'latin1').catch(() => '');
+      return /^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1];
+    }),
+  );
+  const known = sizes.filter((size) => size !== undefined);
+  if (known.length === 0) throw new Error('this system does not tell what its processes take of memory');
+  return known.reduce((sum, kib) => sum + Number(kib) * 1_024, 0);
+}
+
+/** The ids of a group's living processes; undefined where the system doesn't tell. */
+async function listMembers(groupId: number): Promise<readonly string[] | undefined> {
+  if (process.platform !== 'linux') return undefined;
   const ids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
   // Some systems hide processes; then nothing is known.
-  if (ids.length === 0) return false;
+  if (ids.length === 0) return undefined;
   const stats = await Promise.all(ids.map((id) => readFile(`/proc/${id}/stat`, 'latin1').catch(() => '')));
-  return !stats.some((stat) => isLivingMember(stat, groupId));
+  return ids.filter((_, index) => isLivingMember(stats[index] ?? '', groupId));
 }
 
 /** @param stat `1 (name) S 0 1 …`: the state, the parent, the group; a name may hold anything. */

@@ -1,4 +1,5 @@
 import { type Endpoint, type Observation, portKey } from '../../model/observation.ts';
+import { readProject } from '../engine/read-project.ts';
 import { readMode } from './replicas.ts';
 import { describeTasks, readPhase, type ServicePhase } from './service-tasks.ts';
 import type { ServicePort, ServiceView, SwarmService, SwarmTask } from './swarm-shapes.ts';
@@ -34,10 +35,12 @@ export function observeService(view: ServiceView, surroundings: ServiceSurroundi
   const phase = readPhase(view, surroundings.lostNodes);
   const { state } = phase;
   const isWanted = mode.replicas > 0;
+  const project = readProject(service.Spec?.Labels);
   const detail = isWanted && state !== 'running' ? describeTasks(view) : undefined;
   return {
     state,
     id: service.ID,
+    ...(project !== undefined && { project }),
     health: readHealth(view, state),
     ...(detail === undefined ? {} : { detail }),
     ...readGrace(view),

@@ -62,13 +62,29 @@ export interface ListenerAnswer {
   readonly relay?: string;
 }
 
+/** The last 24 hours of a service in few words, for a list; its detail has every change. */
+export interface DayAnswer {
+  /** When the first slot began; the last one has not ended yet. */
+  readonly from: string;
+  readonly slot_ms: number;
+  /**
+   * One state after the other, each with how many slots it lasted. A slot counts as failed if it failed within it, else as awake if it was
+   * that for a moment, and so on.
+   */
+  readonly runs: readonly (readonly [Life, number])[];
+  /** How long it was in each state since `from`, as far as that is remembered. */
+  readonly time_ms: Readonly<Partial<Record<Life, number>>>;
+  /** How often it failed since `from`. */
+  readonly failures: number;
+}
+
 /** A row of `GET /api/services`. What is known of the workload alone is missing for a moment while the table changes. */
 export interface ServiceAnswer {
   readonly name: string;
   readonly kind: string;
   readonly workload: string;
   readonly availability: string;
-  /** Its Compose project, for who groups by it; not told by every engine, and by none yet. */
+  /** Its Compose project, its stack, or its namespace; absent where it belongs to none, and while its engine has not told. */
   readonly project?: string;
   readonly id?: string;
   readonly state?: string;
@@ -99,7 +115,13 @@ export interface ServiceAnswer {
   };
   readonly next_start?: string;
   readonly next_stop?: string;
-  readonly memory?: { readonly bytes?: number; readonly problem?: string };
+  /**
+   * What it takes; where it is asleep, what it took when that was last measured (`last_bytes`). With `?memory=true`; missing where
+   * that isn't known.
+   */
+  readonly memory?: { readonly bytes?: number; readonly last_bytes?: number; readonly problem?: string };
+  /** With `?day=true`. */
+  readonly day?: DayAnswer;
   readonly listeners: readonly ListenerAnswer[];
 }
 

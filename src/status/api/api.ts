@@ -8,7 +8,7 @@ import { type Clock, formatTimestamp } from '../../system/clock.ts';
 import type { Access } from '../access.ts';
 import { type Answer, jsonAnswer } from '../answer.ts';
 import type { AboutAnswer, ReloadAnswer } from './answers.ts';
-import type { Actions, ApiContent, MemoryView, ReloadView } from './content.ts';
+import type { Actions, ApiContent, MemoryView, ReloadView, ServiceView } from './content.ts';
 import { type EventClient, EventStream } from './event-stream.ts';
 import { ApiRefusal, problemAnswer } from './problem-answer.ts';
 import { findRoute, type Route } from './router.ts';
@@ -82,7 +82,7 @@ export function createApi(
   content: ApiContent,
   { access, clock }: { readonly access: Access; readonly clock: Clock },
 ): Api {
-  const routes = listRoutes(content, access);
+  const routes = listRoutes(content, { access, clock });
   const events = new EventStream({ clock, listen: (listener) => content.listen(listener) });
   let changes = 0;
   return {
@@ -159,7 +159,7 @@ function harden(answer: Answer): Answer {
 /** Every path with what answers there; `schema/openapi.yaml` describes each. */
 export function listRoutes(
   content: ApiContent,
-  access: Access,
+  { access, clock }: { readonly access: Access; readonly clock: Clock },
 ): readonly Route<{ readonly name: string; readonly run: Operation }>[] {
   const get = (path: string, run: Operation) => ({
     ...{ method: 'GET' as const, path },
@@ -167,8 +167,8 @@ export function listRoutes(
   });
   return [
     get('/api', () => () => about(content)),
-    get('/api/services', (call) => showServices(call, { content, access })),
-    get('/api/services/{name}', (call) => showService(call, { content, access })),
+    get('/api/services', (call) => showServices(call, { content, access, clock })),
+    get('/api/services/{name}', (call) => showService(call, { content, access, clock })),
     ...(['wake', 'sleep', 'hold', 'release'] as const).map((action) => {
       const path = `/api/services/{name}/${action}`;
       const run: Operation = (call) => () => act(call, { content, action });
@@ -188,6 +188,7 @@ export function listRoutes(
 interface Parts {
   readonly content: ApiContent;
   readonly access: Access;
+  readonly clock: Clock;
 }
 
 function about(content: ApiContent): Answer {
@@ -203,26 +204,28 @@ function about(content: ApiContent): Answer {
 }
 
 async function showServices(call: Call, parts: Parts): Promise<() => Answer> {
-  const { content } = parts;
+  const { content, clock } = parts;
   if (call.query.has('service')) return showService(call, parts);
-  const isWanted = wantsMemory(call);
+  const isWanted = wants(call, 'memory');
   const names = isWanted ? content.services().map(({ service }) => service.name) : [];
   const memory = isWanted ? await content.memory(names) : new Map<string, MemoryView>();
-  return () =>
-    jsonAnswer(
-      content.services().map((view) => renderService(view, { memory: memory.get(view.service.name) })),
-    );
+  return () => {
+    const dayUntilMs = wants(call, 'day') ? clock.nowMs() : undefined;
+    const render = (view: ServiceView) =>
+      renderService(view, { memory: memory.get(view.service.name), dayUntilMs });
+    return jsonAnswer(content.services().map(render));
+  };
 }
 
-async function showService(call: Call, { content, access }: Parts): Promise<() => Answer> {
+async function showService(call: Call, { content, access, clock }: Parts): Promise<() => Answer> {
   const name = nameOf(call);
-  const memory = wantsMemory(call) ? (await content.memory([name])).get(name) : undefined;
+  const memory = wants(call, 'memory') ? (await content.memory([name])).get(name) : undefined;
   return () => {
     const view = content.service(name, { maxClients: MAX_LISTED_CLIENTS });
     if (view === undefined) throw noSuchService(name);
-    return jsonAnswer(
-      renderServiceDetail(view, { memory, showOutput: call.isTrusted || access.showsOutput }),
-    );
+    const dayUntilMs = wants(call, 'day') ? clock.nowMs() : undefined;
+    const showOutput = call.isTrusted || access.showsOutput;
+    return jsonAnswer(renderServiceDetail(view, { memory, dayUntilMs, showOutput }));
   };
 }
 
@@ -242,7 +245,7 @@ function act(
     hold: () => content.hold(name, { time: query.get('for') ?? undefined, by }),
     release: () => content.release(name, by),
   }[action]();
-  if (outcome.kind === 'done') return jsonAnswer(renderService(look() ?? before, { memory: undefined }));
+  if (outcome.kind === 'done') return jsonAnswer(renderService(look() ?? before, {}));
   const members = outcome.leases === true ? { leases: listLeases(before).leases } : {};
   throw new ApiRefusal(outcome.status, outcome.detail, { members });
 }
@@ -280,6 +283,7 @@ function nameOf({ params, query }: Call): string {
   return query.get('service') ?? params['name'] ?? '';
 }
 
-function wantsMemory({ query }: Call): boolean {
-  return query.get('memory') === 'true';
+/** What costs something is told only to who asks for it. */
+function wants({ query }: Call, what: 'memory' | 'day'): boolean {
+  return query.get(what) === 'true';
 }

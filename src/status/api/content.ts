@@ -16,7 +16,7 @@ export interface ApiContent extends Actions {
   reload(options: { readonly showSecrets: boolean }): ReloadView;
   /** Tells of what happens from now on; the returned function ends it. */
   listen(listener: (happening: Happening) => void): () => void;
-  /** What the workloads of services take of memory now, by name; those that are asleep are left out. Never rejects. */
+  /** What the workloads of services take of memory, or last took, by name, where that is known. Never rejects. */
   memory(names: readonly string[]): Promise<ReadonlyMap<string, MemoryView>>;
 }
 
@@ -79,10 +79,11 @@ export interface ServiceView {
   readonly hubs: readonly string[];
   /** When its schedule next wakes it and puts it to sleep. */
   readonly schedule: { readonly start?: number; readonly stop?: number };
+  /** Made when it is asked for. */
+  timeline(): Timeline;
 }
 
 export interface ServiceDetail extends ServiceView {
-  readonly timeline: Timeline;
   readonly problems: readonly Problem[];
 }
 
@@ -105,5 +106,8 @@ export interface ListenerReport {
   readonly clients: readonly PresentClient[];
 }
 
-/** What a workload takes, or why that can't be told. */
-export type MemoryView = { readonly bytes: number } | { readonly problem: string };
+/** What a workload takes, what one that doesn't run took when somebody last asked, or why that can't be told. */
+export type MemoryView =
+  | { readonly bytes: number }
+  | { readonly lastBytes: number }
+  | { readonly problem: string };

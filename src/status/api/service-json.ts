@@ -3,7 +3,7 @@ import { mayWake } from '../../model/availability.ts';
 import { formatProblem, type Problem } from '../../model/problem.ts';
 import { formatListenAddress } from '../../model/service.ts';
 import type { Wake } from '../../model/wake.ts';
-import { describeWorkloadRef, toWorkloadRef } from '../../model/workload.ts';
+import { describeWorkloadRef, toWorkloadRef, type Workload } from '../../model/workload.ts';
 import type { Keeper, WorkloadReport } from '../../model/workload-report.ts';
 import { formatTimestamp } from '../../system/clock.ts';
 import { shortenId } from '../webhook-event.ts';
@@ -17,6 +17,7 @@ import type {
   WakeAnswer,
 } from './answers.ts';
 import type { ListenerReport, MemoryView, ServiceDetail, ServiceView } from './content.ts';
+import { renderDay } from './day-json.ts';
 
 /** Leases of clients that are listed one by one. */
 export const MAX_LISTED_CLIENTS = 100;
@@ -27,7 +28,9 @@ export const HIDDEN = '***';
 const USUAL_FROM = 10;
 
 interface Look {
-  readonly memory: MemoryView | undefined;
+  readonly memory?: MemoryView | undefined;
+  /** Until when the last day is told, ms since the epoch; undefined = it isn't. */
+  readonly dayUntilMs?: number | undefined;
 }
 
 /** One row of `GET /api/services`. */
@@ -37,7 +40,7 @@ export function renderService(view: ServiceView, look: Look): ServiceAnswer {
 
 function renderRow(
   view: ServiceView,
-  { memory, oldest }: Look & { readonly oldest: LeaseAnswer | undefined },
+  { memory, dayUntilMs, oldest }: Look & { readonly oldest: LeaseAnswer | undefined },
 ): ServiceAnswer {
   const { service, report, listeners, schedule } = view;
   const { workload } = service;
@@ -46,13 +49,21 @@ function renderRow(
     kind: workload.kind,
     workload: describeWorkloadRef(toWorkloadRef(workload)),
     availability: service.availability,
+    ...nameProject(workload, report),
     ...(report !== undefined && renderReport(report)),
     why: summarizeLeases(view, oldest),
     ...(schedule.start !== undefined && { next_start: formatTimestamp(schedule.start) }),
     ...(schedule.stop !== undefined && { next_stop: formatTimestamp(schedule.stop) }),
     ...(memory !== undefined && { memory: renderMemory(memory) }),
+    ...(dayUntilMs !== undefined && { day: renderDay(view.timeline(), dayUntilMs) }),
     listeners: listeners.map(renderListener),
   };
+}
+
+/** What it belongs to, for who groups by it: its Compose project, its stack, or its namespace. */
+function nameProject(workload: Workload, report: WorkloadReport | undefined): Pick<ServiceAnswer, 'project'> {
+  const project = workload.kind === 'kubernetes' ? workload.namespace : report?.observation.project;
+  return project === undefined ? {} : { project };
 }
 
 /** `GET /api/services/{name}`: the row, and all that is too much for a list. */
@@ -60,7 +71,7 @@ export function renderServiceDetail(
   view: ServiceDetail,
   { showOutput, ...look }: Look & { readonly showOutput: boolean },
 ): ServiceDetailAnswer {
-  const { report, service, hubs, timeline, problems } = view;
+  const { report, service, hubs, problems } = view;
   const { leases, omitted } = listLeases(view);
   return {
     ...renderRow(view, { ...look, oldest: leases[0] }),
@@ -70,7 +81,7 @@ export function renderServiceDetail(
     hubs,
     dependants: service.dependants,
     wakes: [...(report?.wakes ?? [])].reverse().map((wake) => renderWake(wake, { showOutput })),
-    timeline: timeline.map(({ atMs, life }) => ({ at: formatTimestamp(atMs), life })),
+    timeline: view.timeline().map(({ atMs, life }) => ({ at: formatTimestamp(atMs), life })),
     problems: problems.map(renderProblem),
   };
 }
@@ -152,7 +163,7 @@ function renderListener(report: ListenerReport): ListenerAnswer {
 }
 
 function renderMemory(memory: MemoryView): NonNullable<ServiceAnswer['memory']> {
-  return 'bytes' in memory ? { bytes: memory.bytes } : { problem: memory.problem };
+  return 'lastBytes' in memory ? { last_bytes: memory.lastBytes } : memory;
 }
 
 /** Why it is awake, in numbers; and the lease that is held for the longest time. */

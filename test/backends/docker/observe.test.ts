@@ -159,3 +159,15 @@ test('observeInspected reads which ports of the machine a container takes for it
   const { publishedPorts } = observeInspected(container, { place: { hosts: [] } });
   expect(publishedPorts).toEqual(['tcp/9210', 'tcp/9211', 'udp/53']);
 });
+
+test.each([
+  ['a Compose project', { 'com.docker.compose.project': 'media' }, 'media'],
+  ['a stack', { 'com.docker.stack.namespace': 'shop' }, 'shop'],
+  ['neither', { 'com.docker.compose.service': 'web' }, undefined],
+  ['an empty name', { 'com.docker.compose.project': '' }, undefined],
+  ['a name without an end', { 'com.docker.compose.project': 'x'.repeat(1_000) }, 'x'.repeat(100)],
+])('a container is of the project that its labels name: %s', (_, Labels, project) => {
+  const inspected = { Id: 'c1', State: RUNNING, Config: { Labels } };
+  expect(observeInspected(inspected, { place: { hosts: [] } }).project).toBe(project);
+  expect(observeListed({ Id: 'c1', State: 'exited', Labels })?.project).toBe(project);
+});

@@ -275,3 +275,17 @@ test.each([
   expect(tookMs).toBeGreaterThan(expected.tookMs[0]);
   expect(tookMs).toBeLessThan(expected.tookMs[1]);
 });
+
+test('measureMemory() counts all processes of the workload', async () => {
+  const { backend, printed } = await setUp();
+  const child = 'const held = Buffer.alloc(64 << 20, 1); console.log("held"); setInterval(() => held, 1000);';
+  const script = `require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(child)}], { stdio: 'inherit' }); ${LIVE}`;
+  backend.watch(node(script));
+  await backend.wake(node(script), wakeOptions());
+  await printed('hello | held');
+  const bytes = await backend.measureMemory(node(script));
+  expect(bytes).toBeGreaterThan(64 << 20);
+  expect(bytes).toBeLessThan(400 << 20);
+  await backend.sleep(node(script), { graceMs: 0 });
+  await expect(backend.measureMemory(node(script))).rejects.toThrow('it does not run');
+});

@@ -87,6 +87,12 @@ describe('the state of a service', () => {
     expect(observe({ service: service({ Spec: { Mode, TaskTemplate } }), tasks }).state).toBe(state);
   });
 
+  test('tells the stack that it belongs to', () => {
+    const Spec = { ...service().Spec, Labels: { 'com.docker.stack.namespace': 'shop' } };
+    expect(observe({ service: service({ Spec }), tasks: [] }).project).toBe('shop');
+    expect(observe({ service: service(), tasks: [] })).not.toHaveProperty('project');
+  });
+
   test('tells why a task does not start', () => {
     const pending = task({ Status: { State: 'pending', Err: 'no suitable node' } });
     expect(observe({ service: service(), tasks: [pending] }).detail).toBe('no suitable node');

@@ -57,6 +57,7 @@ describe('status', () => {
     expect(stdout).toMatch(/^shop\/night +asleep .* wakes at \S* ?03:00$/m);
     expect(stdout).toContain('1 problem:');
     expect(stdout).not.toContain('\u001b');
+    expect(stdout).not.toContain('given back');
     const one = await type(['status', 'shop/night']);
     expect(one.stdout.trimEnd().split('\n')).toHaveLength(2);
   });

@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { listRoutes } from '../../../src/status/api/api.ts';
 import type { Access } from '../../../src/status/access.ts';
 import type { ApiContent } from '../../../src/status/api/content.ts';
+import { systemClock } from '../../../src/system/clock.ts';
 import { type AskApi, startApiProxy } from '../../support/api-proxy.ts';
 import { freePort } from '../../support/free-ports.ts';
 import { Sockets } from '../../support/sockets.ts';
@@ -53,7 +54,7 @@ function findMistakes(
 describe('the description of the API', () => {
   test('names every route, and no other', () => {
     const routes: string[] = ['GET /metrics'];
-    for (const { method, path } of listRoutes({} as ApiContent, {} as Access))
+    for (const { method, path } of listRoutes({} as ApiContent, { access: {} as Access, clock: systemClock }))
       routes.push(`${method} ${path}`);
     expect(OPERATIONS.map(({ method, path }) => `${method} ${path}`).sort()).toEqual(routes.sort());
   });
@@ -103,7 +104,7 @@ describe('an answer is as described', () => {
     client.write('x');
     for (let shown = ''; !/"state": "ready"/.test(shown); ) shown = (await ask('/api/services/worker')).body;
     const isEndless = path === '/api/events';
-    const query = path.startsWith('/api/services') ? '?memory=true' : '';
+    const query = path.startsWith('/api/services') ? '?memory=true&day=true' : '';
     for (const name of ['shop/db', 'worker', 'bad', 'dns', 'still', 'gone']) {
       const url = path.replace('{name}', encodeURIComponent(name)) + query;
       // The client of shop/db keeps it and its dependant awake.
