@@ -130,8 +130,9 @@ export class SpliceRoute implements TcpRoute {
   /** To be called when the thread has died, and all connections with it. */
   died(): void {
     Atomics.store(this.#parts.shared.routeUse, this.#parts.number, 0);
-    this.#parts.options.onUse(0);
+    // An owner that hears of the last use first takes the route for the one that still accepts, and keeps it.
     this.ended();
+    this.#parts.options.onUse(0);
   }
 
   #close({ destroy }: { readonly destroy: boolean }): void {

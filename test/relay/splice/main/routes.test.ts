@@ -25,8 +25,8 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
   let server: Server;
   let routes: Routes;
   let route: TcpRoute;
-  /** What the owner was told of the number of connections. */
-  let told: number[];
+  /** What the owner was told: of the number of connections, and that the route is lost. */
+  let told: (number | 'lost')[];
   let listeners: number[];
   /** Under which name the thread is to report the end of each connection. */
   let reportedAs: (string | undefined)[];
@@ -68,11 +68,17 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
       given++;
       client.destroy();
     },
-    onLost() {},
+    onLost: () => void told.push('lost'),
   });
   afterEach(() => {
     for (const fd of [...listeners, route.takeListener()]) libc.close(fd);
     server.close();
+  });
+
+  test('tells first that it is lost and then that its connections are over, when the thread dies: its owner may forget it then', () => {
+    Atomics.store(shared.routeUse, 0, 2);
+    routes.died();
+    expect(told).toEqual(['lost', 0]);
   });
 
   test('tells of the last end even where the thread has closed the route before its word of it comes', () => {
