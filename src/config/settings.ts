@@ -367,7 +367,10 @@ function parseMaxStarting(raw: unknown): Parsed<Settings['maxStarting']> {
 
 function parseSocket(raw: unknown): Parsed<string> {
   if (typeof raw === 'string' && /^(\/|(unix|tcp|http|https):\/\/)\S/.test(raw)) return accept(raw);
-  return refuse('invalid-value', `${showValue(raw)} is not ${SOCKET_EXPECTED}`);
+  // What is no URL, since its scheme is mistyped, may hold a password all the same.
+  const isMistyped = typeof raw === 'string' && !raw.includes('://');
+  const shown = showValue(isMistyped ? raw.replace(/^.*@/s, `${HIDDEN_SECRET}@`) : raw);
+  return refuse('invalid-value', `${shown} is not ${SOCKET_EXPECTED}`);
 }
 
 /**

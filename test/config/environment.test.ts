@@ -135,6 +135,18 @@ describe('parseEnvironment', () => {
       'docker.sock',
       '"docker.sock" is not an absolute path or a unix://, tcp://, http:// or https:// URL; it is ignored',
     ],
+    ...['tcp//ann:s3cret@engine:2375', 'tcp:/ann:s3cret@engine:2375', 'ann:s3c@ret@engine:2375'].map(
+      (text) => [
+        'DOCKER_HOST',
+        text,
+        '"***@engine:2375" is not an absolute path or a unix://, tcp://, http:// or https:// URL; it is ignored',
+      ],
+    ),
+    [
+      'DOCKER_HOST',
+      'htp://ann:s3cret@engine:2375',
+      '"htp://engine:2375" is not an absolute path or a unix://, tcp://, http:// or https:// URL; it is ignored',
+    ],
   ])('warns once of %s=%s and goes on without it', (variable, text, message) => {
     const { environment, problems } = parseEnvironment({ [variable]: text });
     expect(problems.map(formatProblem)).toEqual([`$${variable} warning ${message}`]);
