@@ -237,6 +237,10 @@ function takeField(field: FieldName, { workload }: Service, running: Service): P
       return workload.kind === 'process' && running.workload.kind === 'process'
         ? { workload: { ...workload, env: running.workload.env } }
         : {};
+    case 'command':
+      return workload.kind === 'process' && running.workload.kind === 'process'
+        ? { workload: { ...workload, command: running.workload.command } }
+        : {};
     default:
       return {};
   }

@@ -164,7 +164,12 @@ export const FIELDS = {
     of: ofKind('kubernetes', (it) => it.upstream),
   }),
   command: field(
-    { parse: parseCommand, expected: 'a list such as [node, server.js]', formHint: hintAtCommand },
+    {
+      parse: parseCommand,
+      expected: 'a list such as [node, server.js]',
+      formHint: hintAtCommand,
+      secret: 'arguments',
+    },
     { ...SERVICE_ONLY, ...PROCESS, of: ofKind('process', (it) => it.command) },
   ),
   cwd: field(

@@ -9,10 +9,17 @@ import type { Path } from './yaml/path.ts';
 export const HIDDEN_SECRET = '***';
 
 /**
- * What of a value is a secret: `all` of it, the `values` of a mapping, of a `url` what does not say which host is asked, or the
- * `user` and password of a URL. A mapping says it of keys: of a mapping, or of each mapping of a list.
+ * What of a value is a secret: `all` of it, the `values` of a mapping, of a `url` what does not say which host is asked, the `user`
+ * and password of a URL, or the `arguments` of a command, its program left out. A mapping says it of keys: of a mapping, or of each
+ * mapping of a list.
  */
-export type SecretMark = 'all' | 'values' | 'url' | 'user' | { readonly [key: string]: SecretMark };
+export type SecretMark =
+  | 'all'
+  | 'values'
+  | 'url'
+  | 'user'
+  | 'arguments'
+  | { readonly [key: string]: SecretMark };
 
 /** A message about `***` in a file. */
 export const HIDDEN_MESSAGE = '*** stands for a hidden value; write the value itself';
@@ -23,6 +30,8 @@ export function hideSecrets(value: unknown, mark: SecretMark | undefined): unkno
   if (mark === 'all') return HIDDEN_SECRET;
   if (mark === 'url') return showUrl(String(value)).replace(/…$/, HIDDEN_SECRET);
   if (mark === 'user') return typeof value === 'string' ? hideUser(value) : value;
+  if (mark === 'arguments')
+    return Array.isArray(value) && value.length > 1 ? [value[0], HIDDEN_SECRET] : value;
   if (Array.isArray(value)) return value.map((item: unknown) => hideSecrets(item, mark));
   if (typeof value !== 'object') return value;
   const marks = mark === 'values' ? () => 'all' as const : (key: string) => mark[key];
@@ -34,8 +43,13 @@ export function hideSecrets(value: unknown, mark: SecretMark | undefined): unkno
 /** Where in a value, as the file gives it, `***` stands in the place of a secret. */
 export function findHidden(raw: unknown, mark: SecretMark | undefined, path: Path = []): readonly Path[] {
   if (mark === undefined || raw === null || raw === undefined) return [];
-  if (typeof raw === 'string') return mark !== 'values' && holdsHidden(raw, mark) ? [path] : [];
+  if (typeof raw === 'string')
+    return mark !== 'values' && mark !== 'arguments' && holdsHidden(raw, mark) ? [path] : [];
   if (typeof raw !== 'object' || mark === 'all') return [];
+  if (mark === 'arguments') {
+    const [, ...rest] = Array.isArray(raw) ? (raw as readonly unknown[]) : [];
+    return rest.flatMap((argument, index) => (argument === HIDDEN_SECRET ? [[...path, index + 1]] : []));
+  }
   if (Array.isArray(raw))
     return raw.flatMap((item: unknown, index) => findHidden(item, mark, [...path, index]));
   const marks = mark === 'values' ? () => 'all' as const : (key: string) => (mark as MarksOfKeys)[key];

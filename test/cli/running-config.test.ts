@@ -142,6 +142,7 @@ describe('a reload', () => {
       FILE.replace('3000/x', '3000/y'),
       ['service app changed: http_healthcheck'],
     ],
+    ['an argument', FILE.replace('a.js', 'b.js'), ['service app changed: command']],
     ['a value of env', FILE.replace('A: "1"', 'A: "2"'), ['service app changed: env']],
   ])('of a secret is seen with the token alone: %s', (_what, text, changes) => {
     expect(changesOf(GIVEN, text)).toEqual(changes);

@@ -31,10 +31,23 @@ test.each([
     'webhook_url: *T0KEN',
     '4:18 error what begins with * names an anchor, and there is none of this name; write it in quotes if it is text',
   ],
+  [
+    'command: [db, *T0KEN]',
+    '4:19 error what begins with * names an anchor, and there is none of this name; write it in quotes if it is text',
+  ],
+  [
+    'command: db --T0KEN',
+    '4:14 error command: the value is not a list; write [db, …], one argument an entry',
+  ],
+  ['command: [db, 5, "T0KEN\\0"]', '4:19 error command[1]: a number is not text; write it in quotes'],
+  ['command: [db, "T0KEN\\0"]', '4:19 error command[1]: the text holds a NUL character'],
   ['webhook_url:T0KEN', '4:5 error not valid YAML: a space is missing after the colon'],
   ['webhook_url: "x" T0KEN', '4:22 error not valid YAML (unexpected token); write text in quotes'],
 ])('of %j no secret is shown', (field, problem) => {
-  const problems = problemsOf(`${SERVICE}    ${field}\n`);
+  const service = field.startsWith('command')
+    ? SERVICE.replace('    command: [db]\n', '    cwd: /\n')
+    : SERVICE;
+  const problems = problemsOf(`${service}    ${field}\n`);
   expect(problems.join('\n')).not.toContain('T0KEN');
   expect(problems).toContain(`f.yaml:${problem}`);
 });

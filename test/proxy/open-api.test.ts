@@ -50,7 +50,7 @@ describe('the API of a proxy', () => {
     const port = await freePort();
     const services = `
   bad:
-    command: [sh, -c, "echo the word is $PASSWORD; exit 3"]
+    command: [sh, -c, "echo the word is $PASSWORD; exit 3", hunter2]
     env: { PASSWORD: hunter2 }
     webhook_url: https://hooks.example.com/hunter2
     ports: ["127.0.0.1:${port}:81"]
@@ -133,7 +133,11 @@ describe('the API of a proxy', () => {
         relay: { value: 'stream', origin: 'lazy-proxy.yaml:3:8' },
       },
       services: {
-        bad: { idle_timeout: { value: '2m', origin: 'default' }, env: { value: { PASSWORD: '***' } } },
+        bad: {
+          idle_timeout: { value: '2m', origin: 'default' },
+          command: { value: ['sh', '***'] },
+          env: { value: { PASSWORD: '***' } },
+        },
       },
     });
     expect((await ask('/api/config?service=gone')).status).toBe(404);

@@ -1,7 +1,6 @@
 import {
   accept,
   type Fault,
-  hintAtList,
   isMapping,
   type Parsed,
   parseList,
@@ -9,7 +8,6 @@ import {
   refuse,
   refuseAt,
   showSecret,
-  showValue,
   WRONG_FORM,
 } from './parsed.ts';
 
@@ -25,11 +23,11 @@ export function parseCommand(raw: unknown): Reading<readonly string[]> {
     : result;
 }
 
-/** The remedy for a command that is no list. */
+/** The remedy for a command that is no list; what follows its program may be a secret. */
 export function hintAtCommand(raw: unknown): string {
-  if (typeof raw !== 'string') return hintAtList(raw);
-  const words = raw.split(/\s+/).filter((word) => word !== '');
-  return `; write [${words.join(', ')}]`;
+  if (typeof raw !== 'string') return '';
+  const [program = 'program', ...rest] = raw.split(/\s+/).filter((word) => word !== '');
+  return `; write [${program}${rest.length === 0 ? '' : ', …'}], one argument an entry`;
 }
 
 /** Reads environment variables. */
@@ -67,15 +65,13 @@ export function parseDirectory(raw: unknown): Parsed<string> {
     : parsed;
 }
 
-/** Reads one argument of a command: text without NUL. */
+/** Reads text without NUL. It may be a secret: no message shows it. */
 function parseArgument(raw: unknown): Parsed<string> {
   if (typeof raw === 'number' || typeof raw === 'boolean') {
-    return refuse('wrong-type', `${raw} is not text; write "${raw}"`);
+    return refuse('wrong-type', `a ${typeof raw} is not text; write it in quotes`);
   }
-  if (typeof raw !== 'string') return refuse('wrong-type', `${showValue(raw)} is not text`);
-  return raw.includes('\0')
-    ? refuse('invalid-value', `${showValue(raw)} holds a NUL character`)
-    : accept(raw);
+  if (typeof raw !== 'string') return refuse('wrong-type', `${showSecret(raw)} is not text`);
+  return raw.includes('\0') ? refuse('invalid-value', 'the text holds a NUL character') : accept(raw);
 }
 
 /** Reads the value of an environment variable; numbers and booleans become text. It may be a secret: no message shows it. */

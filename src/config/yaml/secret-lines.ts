@@ -1,6 +1,6 @@
 /** Keys whose value may be a secret, whatever they belong to; below a mapping of such a name all values may. */
 const SECRET_KEY =
-  /^["']?(env|environment|headers|.*(token|secret|passw|key|auth|credential|webhook|healthcheck|url).*)["']?$/i;
+  /^["']?(env|environment|headers|command|.*(token|secret|passw|key|auth|credential|webhook|healthcheck|url).*)["']?$/i;
 const KEY = /(?:^|[\s{,-])(["']?[\w.-]+["']?)\s*:/g;
 /** A longer line is not looked through. */
 const MAX_LINE_CHARACTERS = 1_000;
