@@ -17,6 +17,8 @@ export class PacedSocket extends Duplex {
   #rest: Buffer = Buffer.alloc(0);
   #isWanted = false;
   #hasEnded = false;
+  /** How many more bytes are thrown away before the connection is cut; undefined = they are passed on. */
+  #mayDiscard: number | undefined;
 
   /** @param isHeld whether the next request has to wait; `goOn()` tells that it needn't any more. */
   constructor(socket: Socket, isHeld: () => boolean) {
@@ -26,13 +28,15 @@ export class PacedSocket extends Duplex {
     this.#isHeld = isHeld;
     socket
       .on('data', (chunk: Buffer) => {
+        if (this.#mayDiscard !== undefined) return this.#discard(chunk.length);
         this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
         socket.pause();
         this.goOn();
       })
       .once('end', () => {
         this.#hasEnded = true;
-        this.goOn();
+        if (this.#mayDiscard === undefined) this.goOn();
+        else this.destroy();
       })
       .once('error', (error) => this.destroy(error))
       .once('close', () => this.destroy());
@@ -48,7 +52,7 @@ export class PacedSocket extends Duplex {
 
   /** Passes on the bytes that may be passed on now. */
   goOn(): void {
-    if (!this.#isWanted || this.destroyed || this.#isHeld()) return;
+    if (!this.#isWanted || this.destroyed || this.#mayDiscard !== undefined || this.#isHeld()) return;
     if (this.#rest.length === 0) {
       if (!this.#hasEnded) return void this.#socket.resume();
       this.#isWanted = false;
@@ -60,6 +64,24 @@ export class PacedSocket extends Duplex {
     const piece = this.#rest.subarray(0, end);
     this.#rest = this.#rest.subarray(end);
     this.push(piece);
+  }
+
+  /**
+   * Passes nothing on from now on, so that the end of the connection is noticed while it waits for an answer: what is not read hides
+   * it. Who sends more than so many bytes is cut off.
+   */
+  discardRest(maxBytes: number): void {
+    this.#mayDiscard = maxBytes;
+    const { length } = this.#rest;
+    this.#rest = Buffer.alloc(0);
+    if (this.#hasEnded) return void this.destroy();
+    this.#discard(length);
+    this.#socket.resume();
+  }
+
+  #discard(bytes: number): void {
+    this.#mayDiscard = (this.#mayDiscard ?? 0) - bytes;
+    if (this.#mayDiscard < 0) this.destroy();
   }
 
   override _read(): void {

@@ -232,6 +232,8 @@ export class StatusServer {
     connection.isEndless = true;
     connection.cancel();
     response.flushHeaders();
+    // Nothing more is asked on it. Where it is not read, nobody would notice that the client has left before two more writes.
+    socket.discardRest(MAX_BODY_BYTES);
     job.serve({
       remoteAddress: socket.remoteAddress,
       get untakenBytes() {

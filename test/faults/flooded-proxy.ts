@@ -153,18 +153,28 @@ export class FloodedProxy {
     };
   }
 
-  /** Connects so many clients that then do nothing, or send `text`; resolves when the system has taken each. */
+  /**
+   * Connects so many clients that then do nothing, or send `text`; resolves when the system has taken each.
+   * @param options.isDeaf whether they never read, so that they don't even notice that they were cut off.
+   */
   async hold(
     port: number,
-    options: { readonly count: number; readonly addresses?: number; readonly text?: string },
+    options: {
+      readonly count: number;
+      readonly addresses?: number;
+      readonly text?: string;
+      readonly isDeaf?: boolean;
+    },
   ): Promise<void> {
-    const { count, addresses = 1, text } = options;
+    const { count, addresses = 1, text, isDeaf = false } = options;
     const connecting = [];
     for (let index = 0; index < count; index++) {
       const number = index % addresses;
       const localAddress = `127.1.${number >> 7}.${(number & 127) + 1}`;
       const client = connect({ host: '127.0.0.1', port, localAddress });
-      this.#clients.add(client.on('error', () => {}).resume());
+      this.#clients.add(client.on('error', () => {}));
+      if (isDeaf) client.pause();
+      else client.resume();
       if (text !== undefined) client.write(text);
       connecting.push(
         new Promise<void>((resolve) => void client.once('connect', resolve).once('close', () => resolve())),

@@ -42,7 +42,7 @@ export const OVERLOADS: readonly Overload[] = [
   },
   {
     what: '1,000 clients that listen to events of the status and never read',
-    flood: (proxy) => proxy.hold(proxy.statusPort, { count: 1_000, text: EVENTS_REQUEST }),
+    flood: (proxy) => proxy.hold(proxy.statusPort, { count: 1_000, text: EVENTS_REQUEST, isDeaf: true }),
     tells: /status/,
   },
   {

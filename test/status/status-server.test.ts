@@ -2,8 +2,9 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import type { Server } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { textAnswer } from '../../src/status/answer.ts';
+import type { Api, StreamJob } from '../../src/status/api/api.ts';
 import { StatusServer } from '../../src/status/status-server.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
@@ -96,6 +97,50 @@ describe('StatusServer', () => {
       expect(headers.allow).toBe('GET, HEAD');
     },
   );
+
+  describe('with an answer that has no end', () => {
+    /** Connects a client that has got the begin of the answer; `left` resolves when the server knows that it is gone. */
+    const listen = async () => {
+      let tell: () => void = () => {};
+      const left = new Promise<void>((resolve) => {
+        tell = resolve;
+      });
+      const serve: StreamJob['serve'] = (client) => {
+        client.onClose(tell);
+        client.write('begun');
+      };
+      const api: Api = { take: () => Promise.resolve({ headers: {}, serve }), close() {} };
+      const content = { status: () => rows, problems: () => [], phase: () => phase };
+      const streaming = new StatusServer(content, { loadApi: () => Promise.resolve(api) });
+      onTestFinished(() => streaming.close());
+      const at = { address: '127.0.0.1', port: await freePort() };
+      await streaming.open(at);
+      const client = await sockets.connect(at.port);
+      client.write('GET /api/events HTTP/1.1\r\nhost: x\r\n\r\n');
+      await once(client, 'data');
+      return { client, left };
+    };
+
+    test.each(['end', 'destroy', 'resetAndDestroy'] as const)(
+      'notices without writing that a client has left by %s',
+      async (leave) => {
+        const { client, left } = await listen();
+        client[leave]();
+        await left;
+      },
+    );
+
+    test('goes on for a client that sends a little, and cuts off one that sends without an end', async () => {
+      const { client, left } = await listen();
+      client.write('x'.repeat(65_536));
+      await settle();
+      expect(client.destroyed).toBe(false);
+      const ended = ending(client);
+      client.write('x');
+      await left;
+      await ended;
+    });
+  });
 
   test('answers HEAD without a body', async () => {
     const { status, body } = await ask('/health', 'HEAD');
