@@ -4,6 +4,9 @@ import { FileOrder } from './scripts/file-order.ts';
 /** A condition that a test waits for may take a while on a busy machine. */
 const EXPECT = { poll: { timeout: 10_000 } };
 
+/** What holds for every project. */
+const ALL = { expect: EXPECT, setupFiles: ['test/support/measure-processor-time.ts'] };
+
 const OF_OTHER_PROJECTS = ['engine', 'kubernetes', 'cli/program', 'faults', 'browser'].map(
   (folder) => `test/${folder}/**`,
 );
@@ -16,7 +19,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          expect: EXPECT,
+          ...ALL,
           include: ['test/**/*.test.ts'],
           globalSetup: ['test/support/build-relay-threads.ts'],
           exclude: [...OF_OTHER_PROJECTS, 'test/model/control-side.test.ts'],
@@ -30,7 +33,7 @@ export default defineConfig({
       {
         test: {
           name: 'model',
-          expect: EXPECT,
+          ...ALL,
           // It puts a scripted network in the place of the real one, which nobody else must get.
           include: ['test/model/control-side.test.ts'],
           testTimeout: 15_000,
@@ -41,7 +44,7 @@ export default defineConfig({
       {
         test: {
           name: 'program',
-          expect: EXPECT,
+          ...ALL,
           include: ['test/cli/program/**/*.test.ts'],
           globalSetup: ['test/support/build-program.ts'],
           testTimeout: 30_000,
@@ -53,7 +56,7 @@ export default defineConfig({
       {
         test: {
           name: 'browser',
-          expect: EXPECT,
+          ...ALL,
           include: ['test/browser/**/*.test.ts'],
           globalSetup: ['test/support/build-program.ts'],
           // One browser for all.
@@ -66,7 +69,7 @@ export default defineConfig({
       {
         test: {
           name: 'faults',
-          expect: EXPECT,
+          ...ALL,
           include: ['test/faults/**/*.test.ts'],
           globalSetup: ['test/support/build-program.ts'],
           fileParallelism: false,
@@ -75,7 +78,7 @@ export default defineConfig({
       {
         test: {
           name: 'engine',
-          expect: EXPECT,
+          ...ALL,
           include: ['test/engine/**/*.test.ts'],
           fileParallelism: false,
           // What the files share is loaded once, and their images are looked for once.
@@ -90,7 +93,7 @@ export default defineConfig({
       {
         test: {
           name: 'kubernetes',
-          expect: EXPECT,
+          ...ALL,
           include: ['test/kubernetes/**/*.test.ts'],
           // Nobody listens there: what asks for Docker all the same fails.
           env: { LAZY_PROXY_TEST_DOCKER_HOST: 'tcp://127.0.0.1:9' },

@@ -38,9 +38,12 @@ const BROWSER = { chromium: 'chromium' };
 const PROMTOOL = { promtool: 'prometheus' };
 /** More than so many tests that pass only when they are tried again are a fault of the tests, or of the program. */
 const MAX_FLAKY = 2;
+/** So many of the files that cost most are named at the end. */
+const NAMED_COSTS = 10;
 
 const totals = { passed: 0, failed: 0 };
 const flakyTests = [];
+const fileCosts = [];
 const failedSteps = [];
 const leftOut = new Set();
 /** One after the other, of each kind: the first one may have to install what it needs. */
@@ -150,6 +153,7 @@ async function runTests(projects, { name, args = [], env = {} }) {
   totals.passed += result.passed;
   totals.failed += result.failed;
   flakyTests.push(...result.flaky);
+  fileCosts.push(...result.costs);
   const detail = `${result.passed} passed, ${result.failed} failed, ${result.skipped} skipped`;
   if (!result.ok) throw new Error(`${name} tests: ${detail}`);
   return detail;
@@ -234,9 +238,21 @@ function conclude() {
     console.log(`ended by ${signal.reason}`);
     return signalStatus(signal.reason);
   }
+  reportCosts();
   if (flakyTests.length > 0) console.log(`passed only at the second try:\n  ${flakyTests.join('\n  ')}`);
   if (flakyTests.length > MAX_FLAKY) failedSteps.push(`more than ${MAX_FLAKY} tests needed a second try`);
   if (failedSteps.length > 0) console.log(`failed: ${failedSteps.join(', ')}`);
   console.log(`${totals.passed} passed, ${totals.failed} failed`);
   return failedSteps.length > 0 ? 1 : 0;
+}
+
+/** Engines and control planes are not counted: they belong to no file. */
+function reportCosts() {
+  if (fileCosts.length <= NAMED_COSTS) return;
+  const dearest = fileCosts.toSorted((a, b) => b.processorMs - a.processorMs).slice(0, NAMED_COSTS);
+  const seconds = (ms) => `${(ms / 1000).toFixed(1)} s`;
+  const lines = dearest.map(
+    ({ file, wallMs, processorMs }) => `  ${file}: ${seconds(processorMs)}, in ${seconds(wallMs)}`,
+  );
+  console.log(`the files that kept a processor busy longest:\n${lines.join('\n')}`);
 }

@@ -8,16 +8,19 @@ import { runCommand } from './run-command.mjs';
  * @param {readonly string[]} projects
  * @param {{ name: string, folder: string, args?: readonly string[], env?: Record<string, string>, signal?: AbortSignal }} options
  * `name` is that of the run, unlike that of any other; `folder` is where the reports go; `args` go to vitest.
- * @returns {Promise<{ passed: number, failed: number, skipped: number, flaky: readonly string[], ok: boolean }>}
- * `flaky` names the tests that passed only when they were tried again, and says why they failed first.
+ * @returns {Promise<{ passed: number, failed: number, skipped: number, flaky: readonly string[],
+ *   costs: readonly { file: string, wallMs: number, processorMs: number }[], ok: boolean }>}
+ * `flaky` names the tests that passed only when they were tried again, and says why they failed first; `costs` has each
+ * test file.
  */
 export async function runVitestProjects(projects, { name, folder, args = [], env = {}, signal }) {
   const report = path.join(folder, `${name}.json`);
   const flakyFile = path.join(folder, `${name}.flaky`);
+  const costsFile = path.join(folder, `${name}.costs`);
   const reporters = [
     '--reporter=default',
     ...['--reporter=json', `--outputFile.json=${report}`],
-    `--reporter=${path.join(ROOT, 'scripts/flaky-reporter.mjs')}`,
+    ...['flaky', 'cost'].map((kind) => `--reporter=${path.join(ROOT, `scripts/${kind}-reporter.mjs`)}`),
   ];
   const { status } = await runCommand(
     path.join(ROOT, 'node_modules/.bin/vitest'),
@@ -25,7 +28,11 @@ export async function runVitestProjects(projects, { name, folder, args = [], env
     {
       cwd: ROOT,
       // Temporary folders go where they are removed, even if a test is killed.
-      env: { ...process.env, TMPDIR: folder, LAZY_PROXY_FLAKY_TESTS: flakyFile, ...env },
+      env: {
+        ...process.env,
+        ...{ TMPDIR: folder, LAZY_PROXY_FLAKY_TESTS: flakyFile, LAZY_PROXY_TEST_COSTS: costsFile },
+        ...env,
+      },
       signal,
     },
   );
@@ -36,6 +43,7 @@ export async function runVitestProjects(projects, { name, folder, args = [], env
     ...counts,
     failed: ok ? counts.failed : Math.max(1, counts.failed),
     flaky: await readLines(flakyFile),
+    costs: await readLines(costsFile),
     ok,
   };
 }
