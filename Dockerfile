@@ -13,12 +13,9 @@ COPY tsconfig.json ./
 COPY scripts scripts
 COPY schema schema
 COPY src src
-# All but the optional packages is in the bundle. Of these, the library that reads kubeconfig files (70 MB) is left out,
-# because in a pod the credentials are the service account's; `--build-arg LEAVE_OUT=` keeps it.
-ARG LEAVE_OUT="@kubernetes/client-node"
+# All but the optional package is in the bundle.
 ARG NPM_FLAGS="--omit=dev --ignore-scripts --no-audit --no-fund"
-RUN npm run build && chmod +x dist/main.js && npm prune ${NPM_FLAGS} \
-  && if [ -n "${LEAVE_OUT}" ]; then npm uninstall --no-save ${NPM_FLAGS} ${LEAVE_OUT}; fi
+RUN npm run build && chmod +x dist/main.js && npm prune ${NPM_FLAGS}
 
 FROM ${NODE_IMAGE} AS image
 ARG VERSION=dev

@@ -24,13 +24,18 @@ const COMMANDS = [
 ].map((name) => `cli/${name}.ts`);
 
 /** Entries too, which the program imports when somebody first needs them. */
-const CHUNKS = ['proxy/open-api.ts', 'proxy/open-metrics.ts', ...COMMANDS];
+const CHUNKS = [
+  'proxy/open-api.ts',
+  'proxy/open-metrics.ts',
+  'backends/kubernetes/api/kubeconfig-access.ts',
+  ...COMMANDS,
+];
 
 /** Loaded when first used, each from a file of its own: a proxy may live without ever needing them. */
 const LAZY_PACKAGES = ['cron-parser', 'yaml'];
 
-/** Optional, found in node_modules: one is native, the other as big as everything else twenty times over. */
-const EXTERNAL = ['koffi', '@kubernetes/client-node'];
+/** Optional, found in node_modules: it is native. */
+const EXTERNAL = ['koffi'];
 
 const OPTIONS = {
   bundle: true,

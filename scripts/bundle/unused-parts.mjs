@@ -6,9 +6,12 @@ const NAMESPACE = 'unused-part';
  * By the package that asks for it, what is left out. dockerode serves as a client of the engine's API here, over a socket
  * or TCP: no engine is reached over ssh by it, no image is built, and its objects for containers and the like are not
  * used. pino writes in its own thread.
+ * The Kubernetes client reads kubeconfig files; its classes for every kind of object are as big as everything else twenty times
+ * over.
  * Of prom-client the registry is used, which writes the figures down.
  */
 const UNUSED = {
+  '@kubernetes/client-node': ['./gen/index.js', 'node-fetch'],
   'docker-modem': ['./ssh'],
   dockerode: [
     ...['./session', 'protobufjs', 'tar-fs', '@balena/dockerignore'],

@@ -71,3 +71,12 @@ test('the npm package serves', async () => {
   child.kill('SIGTERM');
   expect(await once(child, 'exit')).toEqual([0, null]);
 });
+
+test('the npm package reads a kubeconfig', async () => {
+  const kubeconfig = 'apiVersion: v1\nkind: Config\ncurrent-context: home\n';
+  const cwd = await createFolder({ kubeconfig });
+  const env = { PATH: process.env['PATH'], STATUS_PORT: '0', KUBECONFIG: path.join(cwd, 'kubeconfig') };
+  const args = ['run', '--backend', 'kubernetes'];
+  const { logged } = await startProgram({ cwd, program: [program], args, env });
+  await logged(`the kubeconfig ${env.KUBECONFIG} has no context "home", its current-context`);
+});

@@ -3,7 +3,6 @@ import { delimiter, join } from 'node:path';
 import { describeError } from '../../../system/message-of.ts';
 import { createInClusterAccess, SERVICE_ACCOUNT_FOLDER } from './in-cluster-access.ts';
 import type { KubeAccess } from './kube-transport.ts';
-import { createKubeconfigAccess } from './kubeconfig-access.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -25,7 +24,7 @@ export async function loadKubeAccess(
   const named = env['KUBECONFIG']?.split(delimiter).filter((file) => file !== '') ?? [];
   const candidates = named.length > 0 ? named : env['HOME'] ? [join(env['HOME'], '.kube', 'config')] : [];
   const found = await whichExist(candidates);
-  if (found.length > 0) return await createKubeconfigAccess(found);
+  if (found.length > 0) return (await import('./kubeconfig-access.ts')).createKubeconfigAccess(found);
   for (const file of candidates) tried.push(`${file} does not exist`);
   if (candidates.length === 0) tried.push('neither KUBECONFIG nor HOME is set');
   throw new Error(`cannot find a Kubernetes cluster: ${tried.join('; ')}`);

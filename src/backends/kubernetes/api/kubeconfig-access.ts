@@ -1,26 +1,21 @@
 /**
  * Access as a kubeconfig says: contexts, client certificates, tokens, credential plugins, OIDC, proxies. The one place
- * where the Kubernetes client library begins; it is loaded by the first call.
+ * where the Kubernetes client library begins: a proxy without a kubeconfig never loads it.
  */
 import type { RequestOptions } from 'node:https';
-import type { Cluster, KubeConfig, User } from '@kubernetes/client-node';
+import type { Cluster, User } from '@kubernetes/client-node';
+// Not the package as a whole, whose classes for every kind of object take a third of a second and 70 MB.
+import { KubeConfig } from '@kubernetes/client-node/dist/config.js';
 import { describeError } from '../../../system/message-of.ts';
 import type { KubeAccess } from './kube-transport.ts';
-
-type ClientLibrary = Pick<typeof import('@kubernetes/client-node'), 'KubeConfig'>;
 
 /**
  * The access of the current context. Where several files name the same thing, the first counts, as for kubectl.
  * @param files that exist, at least one.
- * @throws {Error} where one can't be read, the context isn't complete, or the client library isn't installed.
+ * @throws {Error} where one can't be read, or the context isn't complete.
  */
-export async function createKubeconfigAccess(
-  files: readonly string[],
-  options: { readonly importClient?: () => Promise<ClientLibrary> } = {},
-): Promise<KubeAccess> {
-  const library = await importLibrary(options.importClient ?? (() => import('@kubernetes/client-node')));
-  const load = () => loadConfig(library, files);
-  let config = load();
+export function createKubeconfigAccess(files: readonly string[]): KubeAccess {
+  let config = loadConfig(files);
   const { cluster, namespace } = chooseContext(config, files);
   let pending: Promise<RequestOptions> | undefined;
   return {
@@ -35,7 +30,7 @@ export async function createKubeconfigAccess(
     },
     forget() {
       try {
-        config = load();
+        config = loadConfig(files);
       } catch {
         // Somebody is writing the file: what was read before goes on to count.
       }
@@ -43,18 +38,9 @@ export async function createKubeconfigAccess(
   };
 }
 
-async function importLibrary(importClient: () => Promise<ClientLibrary>): Promise<ClientLibrary> {
-  try {
-    return await importClient();
-  } catch (cause) {
-    const message = `a kubeconfig needs a package that is not installed: npm install @kubernetes/client-node`;
-    throw new Error(`${message} (${describeError(cause)})`, { cause });
-  }
-}
-
-function loadConfig(library: ClientLibrary, files: readonly string[]): KubeConfig {
+function loadConfig(files: readonly string[]): KubeConfig {
   const parts = files.map((file) => {
-    const part = new library.KubeConfig();
+    const part = new KubeConfig();
     try {
       part.loadFromFile(file);
     } catch (cause) {
@@ -62,7 +48,7 @@ function loadConfig(library: ClientLibrary, files: readonly string[]): KubeConfi
     }
     return part;
   });
-  const merged = new library.KubeConfig();
+  const merged = new KubeConfig();
   merged.loadFromOptions({
     clusters: firstOfEachName(parts.map((part) => part.clusters)).map(allowPlain),
     users: firstOfEachName(parts.map((part) => part.users)).map(tellPlugin),
