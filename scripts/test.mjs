@@ -34,7 +34,7 @@ const FIRST_LANES = {
   Kubernetes: ['api-server', 'control-plane', 'watches', 'features', 'replicas'],
 };
 /** The package of each program that the dashboard's tests, and those of the metrics, need. */
-const BROWSER = { chromium: 'chromium' };
+const BROWSER = { chromium: 'chromium', nginx: 'nginx', caddy: 'caddy' };
 const PROMTOOL = { promtool: 'prometheus' };
 /** More than so many tests that pass only when they are tried again are a fault of the tests, or of the program. */
 const MAX_FLAKY = 2;
@@ -98,7 +98,8 @@ async function runChecks() {
 async function runBrowserTests(browser) {
   const reason = await browser;
   if (reason === undefined) return await runTests(['browser'], { name: 'browser' });
-  const remedy = 'install Chromium as /usr/bin/chromium, or run this on Debian as root, which installs it';
+  const remedy =
+    'install Chromium as /usr/bin/chromium, nginx and Caddy, or run this on Debian as root, which installs it';
   return reportLeftOut('browser tests', { reason, remedy, wasAskedFor: false });
 }
 

@@ -68,7 +68,12 @@ interface Call {
 /** Looks at what has to be waited for, and returns how the answer is made. @throws {ApiRefusal}, and so may what it returns. */
 type Operation = (call: Call) => (() => Answer) | Promise<() => Answer> | 'events';
 
-const EVENT_HEADERS = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' };
+const EVENT_HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store',
+  // nginx would keep the first events until there are some thousand bytes of them.
+  'x-accel-buffering': 'no',
+};
 
 /** No page may be made of an answer, and no other site may show it. */
 const SAFE_HEADERS = {
