@@ -68,10 +68,10 @@ function isRefusal({ severity, file }: FindingAnswer): boolean {
 export function Findings({ findings }: { readonly findings: readonly FindingAnswer[] }) {
   return (
     <ul class="findings">
-      {findings.slice(0, MAX_LISTED).map(({ text, severity, caret }) => (
+      {findings.slice(0, MAX_LISTED).map(({ text, message, file, severity, caret }) => (
         <li key={text} class={severity}>
           <code>
-            <Foreign text={text} />
+            <Foreign text={file === undefined ? message : text} />
           </code>
           {caret !== undefined && (
             <Scrolled label="The line of the file" kind="caret">

@@ -26,6 +26,30 @@ export function DayBar({ day }: { readonly day: DayAnswer }) {
   );
 }
 
+const LEGEND: readonly Life[] = ['awake', 'waking', 'asleep', 'failed'];
+
+/** What the colours and heights mean. */
+export function DayKeys() {
+  return (
+    <>
+      {LEGEND.map((life) => (
+        <span key={life} class={`key ${life}`}>
+          {life}
+        </span>
+      ))}
+    </>
+  );
+}
+
+/** Of the bars of all rows; each says in words what it shows. */
+export function DayLegend() {
+  return (
+    <p class="legend" aria-hidden="true">
+      last 24 hours: <DayKeys />
+    </p>
+  );
+}
+
 /** By state, the outline of all its runs. */
 function drawRuns(runs: DayAnswer['runs']): ReadonlyMap<Life, string> {
   const paths = new Map<Life, string>();

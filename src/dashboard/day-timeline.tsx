@@ -2,7 +2,7 @@
 import type { Life } from '../model/workload-report.ts';
 import type { ServiceDetailAnswer } from '../status/api/answers.ts';
 import { formatClockTime, listFullHours, nowMs } from './clock.ts';
-import { describeDay } from './day-bar.tsx';
+import { DayKeys, describeDay } from './day-bar.tsx';
 import { listSpells } from './spells.ts';
 
 const DAY_MS = 86_400_000;
@@ -12,7 +12,6 @@ const HEIGHT = 28;
 const MIN_WIDTH = 2.5;
 
 const HEIGHTS: Readonly<Record<Life, number>> = { awake: 28, failed: 28, waking: 18, asleep: 6, unknown: 2 };
-const LEGEND: readonly Life[] = ['awake', 'waking', 'asleep', 'failed'];
 
 export function DayTimeline({ timeline }: { readonly timeline: ServiceDetailAnswer['timeline'] }) {
   const untilMs = nowMs();
@@ -53,11 +52,7 @@ export function DayTimeline({ timeline }: { readonly timeline: ServiceDetailAnsw
           ))}
       </div>
       <figcaption>
-        {LEGEND.map((life) => (
-          <span key={life} class={`key ${life}`}>
-            {life}
-          </span>
-        ))}
+        <DayKeys />
       </figcaption>
     </figure>
   );

@@ -139,23 +139,37 @@ function describeKeeper(
   return oldest.until === undefined ? words : `${words} until ${at(oldest.until)}`;
 }
 
-/** What comes next: its sleep, or what it waits for. */
-export function describeNext(service: ServiceAnswer): {
+export interface Next {
+  /** Ms since the epoch. */
   readonly countdownTo?: number;
   readonly text?: string;
   readonly note: string;
-} {
+  /** In place of the note, once the countdown is over. */
+  readonly overdue?: string;
+}
+
+/** What comes next: its sleep, or what it waits for. */
+export function describeNext(service: ServiceAnswer): Next {
   const { sleeps_at: sleepsAt, next_start: nextStart, next_stop: nextStop, why, waking } = service;
   switch (lookOf(service)) {
     case 'waking': {
       const usualMs = service.usual_wake_ms;
       if (waking === undefined || usualMs === undefined) return { note: 'first wake: no past one to go by' };
       const readyMs = parseTime(waking.since) + usualMs;
-      return { countdownTo: readyMs, note: `until it is ready, as a rule ${formatDuration(usualMs)} in all` };
+      const usual = formatDuration(usualMs);
+      return {
+        countdownTo: readyMs,
+        note: `until it is ready; ${usual} as a rule`,
+        overdue: `longer than the usual ${usual}`,
+      };
     }
     case 'awake':
       if (sleepsAt !== undefined)
-        return { countdownTo: parseTime(sleepsAt), note: `until it sleeps, ${at(sleepsAt)}` };
+        return {
+          countdownTo: parseTime(sleepsAt),
+          note: `until it sleeps, ${at(sleepsAt)}`,
+          overdue: 'now it goes to sleep',
+        };
       if (nextStop !== undefined) return { text: at(nextStop), note: 'its schedule puts it to sleep' };
       if (why.leases > 0) return { text: 'in use', note: 'sleeps when nobody has used it for a while' };
       return {
@@ -164,7 +178,7 @@ export function describeNext(service: ServiceAnswer): {
       };
     default:
       if (nextStart !== undefined) return { text: at(nextStart), note: 'its schedule wakes it' };
-      return { text: '–', note: service.listeners.length > 0 ? 'wakes for a client' : 'wakes with others' };
+      return { note: service.listeners.length > 0 ? 'wakes for a client' : 'wakes with others' };
   }
 }
 

@@ -1,7 +1,7 @@
 /** Small things that are drawn in several places. */
 import type { ComponentChildren } from 'preact';
 import type { ListenerAnswer, ServiceAnswer } from '../status/api/answers.ts';
-import { formatListener, linkOf, lookOf, type Look, wordOf } from './describe-service.ts';
+import { formatListener, linkOf, lookOf, type Look, type Next, wordOf } from './describe-service.ts';
 import { formatCountdown, showText } from './format.ts';
 import { useNow } from './hooks.ts';
 
@@ -69,10 +69,41 @@ export function StateBadge({ service }: { readonly service: ServiceAnswer }) {
   );
 }
 
+/** What comes next and when. `more` is added to the note. */
+export function NextStep({ next, more = '' }: { readonly next: Next; readonly more?: string }) {
+  const { countdownTo, text, note } = next;
+  if (countdownTo !== undefined) return <Countdown toMs={countdownTo} next={next} more={more} />;
+  return (
+    <>
+      {text}{' '}
+      <small>
+        {note}
+        {more}
+      </small>
+    </>
+  );
+}
+
 /** `2:07`, counted down each second; nothing is said aloud, since that would never end. */
-export function Countdown({ toMs }: { readonly toMs: number }) {
+function Countdown({
+  toMs,
+  next: { note, overdue = note },
+  more,
+}: {
+  readonly toMs: number;
+  readonly next: Next;
+  readonly more: string;
+}) {
   const leftMs = toMs - useNow();
-  return <span class="count">{leftMs > 0 ? formatCountdown(leftMs) : 'any moment'}</span>;
+  return (
+    <>
+      <span class="count">{leftMs > 0 ? formatCountdown(leftMs) : 'any moment'}</span>{' '}
+      <small>
+        {leftMs > 0 ? note : overdue}
+        {more}
+      </small>
+    </>
+  );
 }
 
 export function PortLink({ listener }: { readonly listener: ListenerAnswer }) {

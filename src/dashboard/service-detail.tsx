@@ -19,7 +19,7 @@ import { EffectiveValues } from './effective-values.tsx';
 import { formatAge, formatBytes, formatCount, formatDuration, showText } from './format.ts';
 import { useHalfMinute } from './hooks.ts';
 import type { Shown } from './live-data.ts';
-import { Countdown, Foreign, PortLink, Scrolled, Shape, StateBadge } from './parts.tsx';
+import { Foreign, NextStep, PortLink, Scrolled, Shape, StateBadge } from './parts.tsx';
 import type { Steerer } from './steering.ts';
 import { WakeTimes } from './wake-times.tsx';
 
@@ -85,7 +85,6 @@ function Detail({
 }) {
   useHalfMinute();
   const why = describeWhy(detail);
-  const next = describeNext(detail);
   return (
     <>
       <p class="kind">
@@ -108,8 +107,7 @@ function Detail({
         )}
       </div>
       <p class="next">
-        {next.countdownTo !== undefined ? <Countdown toMs={next.countdownTo} /> : next.text}{' '}
-        <small>{next.note}</small>
+        <NextStep next={describeNext(detail)} />
       </p>
       <LastOutput detail={detail} steerer={steerer} />
       {detail.problems.length > 0 && (

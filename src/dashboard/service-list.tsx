@@ -5,6 +5,7 @@ import { lookOf, matchesFilter, type SortKey, sortServices } from './describe-se
 import { formatCount } from './format.ts';
 import { useHalfMinute } from './hooks.ts';
 import type { Memory } from './live-data.ts';
+import { DayLegend } from './day-bar.tsx';
 import { Foreign } from './parts.tsx';
 import { ServiceRow } from './service-row.tsx';
 import type { Steerer } from './steering.ts';
@@ -89,14 +90,17 @@ export function ServiceList({
           </button>
         )}
       </div>
-      <p class="told" role="status">
-        {describeCount({ listed: listed.length, all: services.length, isKnown })}
-        {look !== undefined && (
-          <button type="button" class="plain" onClick={() => view.change({ look: undefined })}>
-            show all states
-          </button>
-        )}
-      </p>
+      <div class="told-line">
+        <p class="told" role="status">
+          {describeCount({ listed: listed.length, all: services.length, isKnown })}
+          {look !== undefined && (
+            <button type="button" class="plain" onClick={() => view.change({ look: undefined })}>
+              show all states
+            </button>
+          )}
+        </p>
+        {services.length > 0 && <DayLegend />}
+      </div>
       {groups.map(({ project, services: members }) => {
         const drawn = members.slice(0, Math.max(0, room));
         room -= drawn.length;

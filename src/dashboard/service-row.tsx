@@ -6,7 +6,7 @@ import { describeNext, describeWhy } from './describe-service.ts';
 import { DayBar } from './day-bar.tsx';
 import { formatBytes } from './format.ts';
 import { addressOf, rowId } from './hooks.ts';
-import { Countdown, Foreign, PortLink, StateBadge } from './parts.tsx';
+import { Foreign, NextStep, PortLink, StateBadge } from './parts.tsx';
 import type { Steerer } from './steering.ts';
 
 interface Props {
@@ -31,28 +31,29 @@ export class ServiceRow extends Component<Props> {
 
   override render({ service, memory, isChosen, steerer, isBusy }: Props) {
     const why = describeWhy(service);
-    const next = describeNext(service);
     const { listeners, project } = service;
     return (
       <li class={isChosen ? 'service chosen' : 'service'}>
         <div class="name">
-          <a
-            id={rowId(service.name)}
-            class="open"
-            href={addressOf(service.name)}
-            aria-current={isChosen ? 'true' : undefined}
-          >
-            <Foreign text={service.name} />
-          </a>
-          <span class="ports">
-            {listeners.slice(0, MAX_PORTS).map((listener) => (
-              <PortLink
-                key={`${listener.protocol}${listener.address}:${listener.port}`}
-                listener={listener}
-              />
-            ))}
-            {listeners.length > MAX_PORTS && <span class="port">+{listeners.length - MAX_PORTS}</span>}
-          </span>
+          <div class="name-line">
+            <a
+              id={rowId(service.name)}
+              class="open"
+              href={addressOf(service.name)}
+              aria-current={isChosen ? 'true' : undefined}
+            >
+              <Foreign text={service.name} />
+            </a>
+            <span class="ports">
+              {listeners.slice(0, MAX_PORTS).map((listener) => (
+                <PortLink
+                  key={`${listener.protocol}${listener.address}:${listener.port}`}
+                  listener={listener}
+                />
+              ))}
+              {listeners.length > MAX_PORTS && <span class="port">+{listeners.length - MAX_PORTS}</span>}
+            </span>
+          </div>
           <small>
             <Foreign text={service.workload} />
             {project !== undefined && (
@@ -72,11 +73,10 @@ export class ServiceRow extends Component<Props> {
           )}
         </div>
         <div class="next">
-          {next.countdownTo !== undefined ? <Countdown toMs={next.countdownTo} /> : next.text}{' '}
-          <small>
-            {next.note}
-            {memory !== undefined && service.life === 'awake' && ` · ${formatBytes(memory)}`}
-          </small>
+          <NextStep
+            next={describeNext(service)}
+            more={memory !== undefined && service.life === 'awake' ? ` · ${formatBytes(memory)}` : ''}
+          />
         </div>
         <ActionButtons service={service} steerer={steerer} isBusy={isBusy} />
         {service.day !== undefined && <DayBar day={service.day} />}

@@ -28,45 +28,62 @@ export function Summary({
   const { used, given, known, asleep: sleepers } = sumMemory(services, memory);
   return (
     <section class="sum" aria-label="Summary">
-      {STATES.filter((look) => ALWAYS.has(look) || counts[look] > 0 || view.look === look).map((look) => (
-        <button
-          key={look}
-          type="button"
-          class={`tile ${look} ${counts[look] === 0 ? 'none' : ''}`}
-          aria-pressed={view.look === look}
-          onClick={() => view.change({ look: view.look === look ? undefined : look })}
-        >
-          <b>{counts[look]}</b>
-          <span>
-            <Shape look={look} /> {look}
-          </span>
-        </button>
-      ))}
-      {usual !== undefined && (
-        <div class="tile">
-          <b>{formatDuration(usual)}</b>
-          <span>a client waits for a wake, median of services</span>
-        </div>
-      )}
-      {asleepMs > 0 && (
-        <div class="tile">
-          <b>{asleepMs + awakeMs === 0 ? '–' : `${Math.floor((100 * asleepMs) / (asleepMs + awakeMs))} %`}</b>
-          <span>of the time asleep: {formatDuration(asleepMs)} in all</span>
-        </div>
-      )}
-      {given > 0 && (
-        <div class="tile">
-          <b>about {formatBytes(given)}</b>
-          <span>of memory given back{known < sleepers && `, where known: ${known} of ${sleepers}`}</span>
-        </div>
-      )}
-      {used > 0 && (
-        <div class="tile">
-          <b>{formatBytes(used)}</b>
-          <span>of memory in use</span>
-        </div>
-      )}
+      <div class="tiles">
+        {STATES.filter((look) => ALWAYS.has(look) || counts[look] > 0 || view.look === look).map((look) => (
+          <button
+            key={look}
+            type="button"
+            class={`tile ${look} ${counts[look] === 0 ? 'none' : ''}`}
+            aria-pressed={view.look === look}
+            onClick={() => view.change({ look: view.look === look ? undefined : look })}
+          >
+            <b>{counts[look]}</b>
+            <span>
+              <Shape look={look} /> {look}
+            </span>
+          </button>
+        ))}
+      </div>
+      <div class="tiles">
+        {usual !== undefined && (
+          <Figure text={formatDuration(usual)} note="a client waits for a wake (median)" />
+        )}
+        {asleepMs > 0 && (
+          <Figure
+            text={`${Math.floor((100 * asleepMs) / (asleepMs + awakeMs))} %`}
+            note={`of the time asleep: ${formatDuration(asleepMs)} in all`}
+          />
+        )}
+        {given > 0 && (
+          <Figure
+            about
+            text={formatBytes(given)}
+            note={`of memory given back${known < sleepers ? ` by ${known} of ${sleepers}, where known` : ''}${used > 0 ? `; ${formatBytes(used)} in use` : ''}`}
+          />
+        )}
+        {given === 0 && used > 0 && <Figure text={formatBytes(used)} note="of memory in use" />}
+      </div>
     </section>
+  );
+}
+
+function Figure({
+  text,
+  note,
+  about = false,
+}: {
+  readonly text: string;
+  readonly note: string;
+  readonly about?: boolean;
+}) {
+  return (
+    <div class="tile">
+      <b>
+        {about && <small>about </small>}
+        {text}
+      </b>
+      <span>{note}</span>
+    </div>
   );
 }
 

@@ -124,7 +124,7 @@ describe('the dashboard answers', () => {
     const later = await openPage(url);
     await expect
       .poll(() => summary(later).innerText())
-      .toMatch(/about \d+(\.\d)? MiB\s+of memory given back, where known: 1 of 2/);
+      .toMatch(/about \d+(\.\d)? MiB\s+of memory given back by 1 of 2, where known/);
   });
 
   test('whether the last edit is in force, and if not, which line', async () => {

@@ -82,7 +82,8 @@ describe('a service', () => {
     });
     expect(describeNext(service)).toEqual({
       countdownTo: Date.parse(NOW) + 8_000,
-      note: 'until it is ready, as a rule 8 s in all',
+      note: 'until it is ready; 8 s as a rule',
+      overdue: 'longer than the usual 8 s',
     });
   });
 
