@@ -18,6 +18,7 @@ import {
   connectUpstream,
   FlowLease,
   type FlowLeaseOptions,
+  RequestLease,
   type UpstreamConnection,
 } from './clients/pass-gate.ts';
 import { Refusal } from './refusal.ts';
@@ -217,6 +218,14 @@ export class Lifecycle {
    */
   async connect(serviceName: string, request: ConnectRequest): Promise<UpstreamConnection> {
     return connectUpstream(this.#get(serviceName), request);
+  }
+
+  /** A lease for one HTTP request. @throws {Refusal} where the service is gone, or sleeps, and clients don't wake it. */
+  takeRequestLease(
+    serviceName: string,
+    client: { readonly port: TargetPort; readonly client: string; readonly address: string },
+  ): RequestLease {
+    return new RequestLease(this.#get(serviceName), client);
   }
 
   /**

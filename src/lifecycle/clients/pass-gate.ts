@@ -59,12 +59,8 @@ export async function connectUpstream(
   // A client that is refused at once has not used the workload.
   throwIfAsleep(controller);
   const lease = controller.takeLease();
-  const begunMs = controller.monotonicMs();
-  const { waitedMs = 0 } = request;
   try {
-    // A client that waited for a warm path has used up its one try.
-    let socket = waitedMs > 0 ? undefined : await connectWarm(controller, request);
-    socket ??= await connectCold(controller, request, waitedMs + controller.monotonicMs() - begunMs);
+    const { socket } = await connectPort(controller, request);
     return { socket, release: () => lease.release() };
   } catch (error) {
     lease.release();
@@ -72,28 +68,78 @@ export async function connectUpstream(
   }
 }
 
+/** A connection to a port of one run of the workload. */
+interface PortConnection {
+  readonly socket: Socket;
+  readonly run: WorkloadRun;
+}
+
+/** The caller holds a lease. @throws {Refusal} when the client can't be served. */
+async function connectPort(controller: WorkloadController, request: ConnectRequest): Promise<PortConnection> {
+  const begunMs = controller.monotonicMs();
+  const { waitedMs = 0 } = request;
+  // A client that waited for a warm path has used up its one try.
+  const warm = waitedMs > 0 ? undefined : await connectWarm(controller, request);
+  return warm ?? connectCold(controller, request, waitedMs + controller.monotonicMs() - begunMs);
+}
+
 /** @returns undefined where the workload isn't ready, or the one try has failed. */
 async function connectWarm(
   controller: WorkloadController,
   { port, signal }: ConnectRequest,
-): Promise<Socket | undefined> {
-  if (controller.state.kind !== 'ready') return undefined;
-  return controller.currentRun?.connectProven(port, { signal, withinMs: controller.service.startTimeoutMs });
+): Promise<PortConnection | undefined> {
+  const { currentRun: run, service } = controller;
+  if (controller.state.kind !== 'ready' || run === undefined) return undefined;
+  const socket = await run.connectProven(port, { signal, withinMs: service.startTimeoutMs });
+  return socket && { socket, run };
 }
 
 function connectCold(
   controller: WorkloadController,
   request: ConnectRequest,
   spentMs: number,
-): Promise<Socket> {
+): Promise<PortConnection> {
   const { port } = request;
   return passGate(controller, {
     ...request,
     spentMs,
     protocol: 'tcp',
-    pass: (run, signal) => run.connect(port, signal),
-    discard: (socket) => socket.destroy(),
+    pass: async (run, signal) => ({ socket: await run.connect(port, signal), run }),
+    discard: ({ socket }) => socket.destroy(),
   });
+}
+
+/**
+ * The lease of one HTTP request; taken at once. The connections that its upstream is asked by may outlive it: whoever keeps
+ * them takes a lease for each request that uses one, and closes them when their run ends.
+ */
+export class RequestLease {
+  readonly #controller: WorkloadController;
+  readonly #client: ClientOfPort;
+  readonly #lease: Lease;
+
+  /** @throws {Refusal} where the workload sleeps, and clients don't wake it, or its service is gone. */
+  constructor(controller: WorkloadController, client: ClientOfPort) {
+    throwIfAsleep(controller);
+    this.#controller = controller;
+    this.#client = client;
+    this.#lease = controller.takeLease();
+  }
+
+  /**
+   * A new connection, for which the workload is woken where needed.
+   * @returns it, and the signal that aborts when this run of the workload is over.
+   * @throws {Refusal} when the client can't be served.
+   */
+  async connect(signal: AbortSignal): Promise<{ readonly socket: Socket; readonly ended: AbortSignal }> {
+    const { socket, run } = await connectPort(this.#controller, { ...this.#client, signal });
+    return { socket, ended: run.ended };
+  }
+
+  /** Gives the lease back; idempotent. */
+  release(): void {
+    this.#lease.release();
+  }
 }
 
 /**

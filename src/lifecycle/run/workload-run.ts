@@ -97,6 +97,11 @@ export class WorkloadRun {
     return this.#endpoints.hosts;
   }
 
+  /** Aborts when the run is over. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
   /** The host that answered last; undefined where none has. */
   get lastHost(): string | undefined {
     return this.#endpoints.lastHost;

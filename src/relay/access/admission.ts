@@ -58,8 +58,11 @@ export interface Applicant {
   readonly address: string;
   /** For the log. */
   readonly endpoint: string;
-  /** A connection needs two descriptors and has one already; a flow needs one. */
-  readonly kind: 'connection' | 'flow';
+  /**
+   * A connection needs two descriptors and has one already; a flow needs one. A connection on which HTTP requests may come is a visit,
+   * which has the one that it needs; a request on it needs one more, for its upstream.
+   */
+  readonly kind: 'connection' | 'flow' | 'visit' | 'request';
   /** The descriptor that it has; undefined where it has none, or Node hides it. */
   readonly fd?: number | undefined;
 }
@@ -112,7 +115,11 @@ export class Admission {
   admit(applicant: Applicant): Admitted {
     const { bounds, address, kind } = applicant;
     const service = this.numberOf(bounds.service);
-    const place = { service, hash: hashAddress(address, this.counts.seed), cost: kind === 'flow' ? 1 : 2 };
+    const place = {
+      service,
+      hash: hashAddress(address, this.counts.seed),
+      cost: kind === 'connection' ? 2 : 1,
+    };
     // Only a service with that limit needs to know which address a client has.
     const key = bounds.maxConnectionsPerAddress > 0 ? `${service} ${addressGroup(address)}` : undefined;
     const refused = this.#findBound(applicant, { place, key });
@@ -173,7 +180,7 @@ export class Admission {
     }
     if (fd !== undefined) noteOwn(counts, fd);
     const counted = countDescriptors(counts) + place.cost;
-    const last = descriptors.lastFor(kind === 'connection' ? { fd } : 'next', counted);
+    const last = descriptors.lastFor(kind === 'flow' ? 'next' : { fd }, counted);
     if (last >= descriptors.bound)
       return { bound: 'no-descriptors', why: 'no file descriptor is left for clients' };
     if (last < descriptors.crowded) return undefined;
@@ -216,7 +223,7 @@ export class Admission {
     const what =
       kind === 'flow'
         ? `a datagram of ${endpoint} was dropped`
-        : `${service}: connection of ${endpoint} closed`;
+        : `${service}: ${kind === 'request' ? 'request' : 'connection'} of ${endpoint} ${kind === 'request' ? 'refused' : 'closed'}`;
     switch (bound) {
       case 'no-descriptors':
         return this.descriptors.tell(what);

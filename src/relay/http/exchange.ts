@@ -1,0 +1,205 @@
+import type { Socket } from 'node:net';
+import type { PresentClient } from '../listener.ts';
+import { codeOf } from './failure.ts';
+import { forwardHeaders } from './message/forward-headers.ts';
+import { type ForwardEnd, Forwarding, isRepeatable, type Switched } from './forwarding.ts';
+import type { UpstreamConnection, UpstreamPool } from './upstream/upstream-pool.ts';
+import type { WebLease } from './web-binding.ts';
+import type { JoinedSockets, WebEngine, WebRequest, WebRoute } from './web-engine.ts';
+
+/** One request that was let in, until the last byte of its answer, or its client's leaving. */
+export class Exchange {
+  readonly #engine: WebEngine;
+  readonly #request: WebRequest;
+  readonly #route: WebRoute;
+  readonly #pool: UpstreamPool;
+  readonly #leave: () => void;
+  readonly #left = new AbortController();
+  readonly #sinceMs: number;
+  readonly #beganMs: number;
+  #lease: WebLease | undefined;
+  #ended: (() => void) | undefined;
+  #forwarding: Forwarding | undefined;
+  #joined: JoinedSockets | undefined;
+  #wasReady = false;
+  #isRepeated = false;
+  #isOver = false;
+
+  constructor(
+    engine: WebEngine,
+    options: { readonly request: WebRequest; readonly route: WebRoute; readonly leave: () => void },
+  ) {
+    this.#engine = engine;
+    this.#request = options.request;
+    this.#route = options.route;
+    this.#leave = options.leave;
+    this.#pool = engine.poolOf(options.route.binding);
+    this.#sinceMs = engine.parts.clock.nowMs();
+    this.#beganMs = engine.parts.clock.monotonicMs();
+  }
+
+  /** Its client as it is now. */
+  get present(): PresentClient {
+    const { endpoint } = this.#request.peer;
+    const isWaiting = this.#forwarding === undefined;
+    return { endpoint, sinceMs: this.#sinceMs, isWaiting, ...this.#traffic };
+  }
+
+  get #traffic() {
+    if (this.#joined !== undefined) return this.#joined.traffic;
+    const { bytesUp = 0, bytesDown = 0 } = this.#forwarding ?? {};
+    return { bytesUp, bytesDown };
+  }
+
+  async serve(): Promise<void> {
+    const { response, peer, address } = this.#request;
+    const { binding, tally } = this.#route;
+    tally.begin(this);
+    response.once('close', () => this.#clientDone());
+    try {
+      this.#ended = binding.track?.({ ...peer, address });
+      this.#lease = binding.takeLease({ client: peer.endpoint, address });
+      const { waiting } = this.#engine.parts;
+      const idle = this.#takeIdle();
+      // A page that was shown to this client has done its duty.
+      if (idle !== undefined) waiting.served(binding.service, address);
+      if (idle !== undefined) return this.#forward(idle);
+      this.#wasReady = binding.isReady();
+      if (!this.#wasReady && (await this.#isShownPage())) return;
+      if (this.#isOver) return;
+      waiting.served(binding.service, address);
+      this.#forward(this.#takeIdle() ?? (await this.#connect()));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Ends it now. */
+  destroy(): void {
+    this.#joined?.destroy();
+    this.#request.response.destroy();
+    this.#clientDone();
+  }
+
+  /** A browser that would have to wait for long gets a page; whether it did. */
+  async #isShownPage(): Promise<boolean> {
+    const { waiting } = this.#engine.parts;
+    return waiting.offer(this.#request, {
+      ...{ binding: this.#route.binding, pool: this.#pool, signal: this.#left.signal },
+    });
+  }
+
+  #takeIdle(): UpstreamConnection | undefined {
+    const { read } = this.#request;
+    // What changes its protocol, and what waits for a word before its body, is none for a connection that may be dead.
+    if (read.upgrade !== undefined || read.expectsContinue) return undefined;
+    return this.#pool.take({ isRepeatable: isRepeatable(read) });
+  }
+
+  async #connect(): Promise<UpstreamConnection> {
+    const { tune, admission } = this.#engine.parts;
+    const { keepAliveMs } = this.#route.binding;
+    const expected = admission?.descriptors.expectOne();
+    try {
+      if (this.#lease === undefined) throw new Error('there is no lease');
+      const { socket, ended } = await this.#lease.connect(this.#left.signal);
+      tune(socket, keepAliveMs);
+      const connection = this.#pool.adopt(socket, ended);
+      if (this.#isOver) this.#pool.giveBack(connection);
+      return connection;
+    } finally {
+      expected?.();
+    }
+  }
+
+  #forward(connection: UpstreamConnection): void {
+    if (this.#isOver) return;
+    const { read, message, response } = this.#request;
+    const { policy } = this.#route.binding;
+    const { peer, isTrusted, address: client, scheme } = this.#request;
+    const login = { hasPassword: policy.basicAuth.length > 0, hasKey: policy.apiKeys.length > 0 };
+    const headers = forwardHeaders(read, { peer: peer.address, isTrusted, client, scheme }, login);
+    if (read.upgrade !== undefined) headers.push('Connection', 'Upgrade', 'Upgrade', read.upgrade);
+    this.#forwarding = new Forwarding({
+      ...{ read, headers, message, response, pool: this.#pool, connection },
+      onEnd: (end) => this.#forwarded(end),
+    });
+  }
+
+  #forwarded(end: ForwardEnd): void {
+    switch (end.kind) {
+      case 'left':
+        return;
+      case 'answered':
+        // A client must not take what it has for all of it.
+        if (!end.isWhole) breakOff(this.#request.response.socket);
+        return;
+      case 'switched':
+        return this.#join(end.switched);
+      case 'unanswered':
+        if (this.#isOver) return;
+        if (!end.mayRepeat || this.#isRepeated) return this.#fail(end.error);
+        this.#isRepeated = true;
+        this.#forwarding = undefined;
+        void this.#connect().then(
+          (connection) => this.#forward(connection),
+          (error: unknown) => this.#fail(error),
+        );
+    }
+  }
+
+  /** Both sides speak another protocol from now on. */
+  #join({ socket: upstream, head, statusMessage, headers }: Switched): void {
+    const { response } = this.#request;
+    const client = response.socket;
+    if (client === null || this.#isOver) return void upstream.destroy();
+    const lines = [`HTTP/1.1 101 ${statusMessage}`];
+    for (let index = 0; index < headers.length; index += 2)
+      lines.push(`${headers[index]}: ${headers[index + 1]}`);
+    response.statusCode = 101;
+    response.removeAllListeners('close');
+    response.detachSocket(client);
+    response.emit('detached');
+    client.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+    if (head.length > 0) upstream.unshift(head);
+    const { keepAliveMs } = this.#route.binding;
+    this.#joined = this.#engine.parts.join({ client, upstream, keepAliveMs }, () => this.#end());
+  }
+
+  #clientDone(): void {
+    this.#forwarding?.abandon();
+    this.#left.abort(new Error('the client left'));
+    this.#end();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isOver) return;
+    if (codeOf(error) === 'left') return void this.#request.response.destroy();
+    // Without an answer of the service this is the end of the wait, whatever the client does with ours.
+    this.#engine.answerUnserved(this.#request, this.#route, { error, wasReady: this.#wasReady });
+  }
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#lease?.release();
+    this.#leave();
+    this.#ended?.();
+    const { binding, tally } = this.#route;
+    tally.end(this);
+    const { onServed, clock } = this.#engine.parts;
+    const { read, peer, response } = this.#request;
+    onServed?.({
+      ...{ service: binding.service, client: peer.endpoint, method: read.method, path: read.path },
+      ...{ status: response.statusCode, durationMs: clock.monotonicMs() - this.#beganMs },
+      ...this.#traffic,
+    });
+  }
+}
+
+/** Ends a connection in a way that no client takes for the end of the answer. */
+function breakOff(socket: Socket | null): void {
+  if (socket === null || socket.destroyed) return;
+  if (typeof socket.resetAndDestroy === 'function') socket.resetAndDestroy();
+  else socket.destroy();
+}

@@ -1,0 +1,301 @@
+/**
+ * A port on which web services are served. Input: connections. Output: their requests, read and checked, each for the route that
+ * its host leads to; everything else is answered here. Guarantees: what is no proper request, or is for nobody, wakes nothing;
+ * what a connection may take of the proxy is bounded in time, bytes and requests.
+ */
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { ListenerSpec } from '../../model/service.ts';
+import type { Cancel, Clock } from '../../system/clock.ts';
+import type { Admission } from '../access/admission.ts';
+import { formatEndpoint, plainAddress } from '../access/client-address.ts';
+import { descriptorOf } from '../native/descriptor-of.ts';
+import type { Client } from '../listener.ts';
+import { TcpAcceptor } from '../tcp/tcp-acceptor.ts';
+import type { TcpRelay } from '../tcp/tcp-relay.ts';
+import { sendAnswer } from './answer.ts';
+import { findClient } from './message/forward-headers.ts';
+import { readRequest } from './message/read-request.ts';
+import type { WebEngine, WebRoute } from './web-engine.ts';
+
+/** Of a request, with its target. */
+const MAX_HEAD_BYTES = 32_768;
+/** A request's head has to be whole this long after its first byte, or after the connection was opened. */
+const HEAD_MS = 20_000;
+/** A connection without a request is closed after this time. Browsers keep theirs for longer. */
+const IDLE_MS = 75_000;
+const SWEEP_MS = 5_000;
+/** Requests that a client has sent before it has the answers of those before. */
+const MAX_PIPELINED = 64;
+
+export interface WebDoorOptions {
+  readonly spec: ListenerSpec;
+  readonly engine: WebEngine;
+  readonly relay: Pick<TcpRelay, 'tune' | 'closeServer'>;
+  readonly clock: Clock;
+  /** Under this name the connections are counted. */
+  readonly name: string;
+  readonly keepAliveMs: number;
+  readonly admission?: Admission | undefined;
+  /** The service that a host leads to. @param host as `parseHost` gives it */
+  readonly findRoute: (host: string) => WebRoute | undefined;
+  /** Whether an address is that of a proxy whose word counts. */
+  readonly isTrusted: (address: string) => boolean;
+  /** Where requests for a host have to go instead; undefined where they are served here. */
+  readonly redirect?: ((host: string) => string | undefined) | undefined;
+  /** Whether a client is a connection that the proxy itself has made. */
+  readonly hasComeBack: (client: Client & { readonly socket: Socket }) => boolean;
+  readonly onAcceptError: (error: Error) => void;
+  /** Told of a connection that was closed because of a limit. */
+  readonly onRefused: (bound: string) => void;
+  /** Called when the door is closed and its last connection has ended. */
+  readonly onDrained: () => void;
+}
+
+interface Visit {
+  readonly peer: Client;
+  readonly scheme: 'http' | 'https';
+  /** Requests that came while one was being served. */
+  readonly queue: (() => void)[];
+  /** The answer to the request that is being served. */
+  response: ServerResponse | undefined;
+  /** Since when no request is being served, on the monotonic clock, and what had been read by then. */
+  idleSinceMs: number;
+  bytesAtIdle: number;
+  /** When the head of a request was first seen to have begun. */
+  headSinceMs: number | undefined;
+}
+
+export class WebDoor {
+  readonly spec: ListenerSpec;
+  readonly #options: WebDoorOptions;
+  readonly #acceptor: TcpAcceptor;
+  readonly #server: Server;
+  readonly #visits = new Map<Socket, Visit>();
+  #cancelSweep: Cancel | undefined;
+  #isClosing = false;
+  #isDrained = false;
+
+  constructor(options: WebDoorOptions) {
+    this.spec = options.spec;
+    this.#options = options;
+    this.#server = this.#createServer();
+    this.#acceptor = new TcpAcceptor({
+      ...{ spec: options.spec, relay: options.relay, keepAliveMs: options.keepAliveMs },
+      onClient: (socket) => this.#accept(socket),
+      onError: options.onAcceptError,
+    });
+  }
+
+  /** Connections that are open, with or without a request. */
+  get connections(): number {
+    return this.#visits.size;
+  }
+
+  /** Binds the socket; may be tried again after it has failed. @throws the bind error, with its `code`. */
+  open(): Promise<void> {
+    return this.#acceptor.open();
+  }
+
+  setKeepAlive(keepAliveMs: number): void {
+    this.#acceptor.setKeepAlive(keepAliveMs);
+  }
+
+  /** Gives the port back at once. Requests go on until they end; connections without one are closed. Idempotent. */
+  close(): void {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    this.#acceptor.close();
+    for (const [socket, { response }] of [...this.#visits]) {
+      if (response === undefined) socket.destroy();
+      else response.shouldKeepAlive = false;
+    }
+    this.#checkDrained();
+  }
+
+  /** Closes, and ends all connections. Idempotent. */
+  destroy(): void {
+    this.close();
+    for (const socket of [...this.#visits.keys()]) socket.destroy();
+  }
+
+  #createServer(): Server {
+    const server = createServer({
+      // A lenient parser would let requests through that the upstream reads in another way.
+      insecureHTTPParser: false,
+      // This is answered in `readRequest`, with the rest.
+      requireHostHeader: false,
+      maxHeaderSize: MAX_HEAD_BYTES,
+      // The door looks after time itself: one timer, and none for each request.
+      ...{ keepAliveTimeout: 0, headersTimeout: 0, requestTimeout: 0 },
+    });
+    // With a limit the parser would leave headers out without a word.
+    server.maxHeadersCount = 0;
+    const serve = (message: IncomingMessage, response: ServerResponse) => this.#take(message, response);
+    return server
+      .on('request', serve)
+      .on('checkContinue', serve)
+      .on('checkExpectation', serve)
+      .on('upgrade', (message: IncomingMessage, socket: Socket, head: Buffer) =>
+        this.#takeUpgrade(message, { socket, head }),
+      )
+      .on('connect', (_message: IncomingMessage, socket: Socket) =>
+        refuseRaw(socket, '405 Method Not Allowed'),
+      )
+      .on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => this.#refuseBroken(error, socket));
+  }
+
+  #accept(socket: Socket): void {
+    const { remoteAddress, remotePort } = socket;
+    // The client left before it was accepted.
+    if (remoteAddress === undefined || remotePort === undefined) return void socket.destroy();
+    const { admission, name, clock } = this.#options;
+    const address = plainAddress(remoteAddress);
+    const peer: Client = { address, port: remotePort, endpoint: formatEndpoint(address, remotePort) };
+    if (this.#options.hasComeBack({ ...peer, socket })) return void socket.resetAndDestroy();
+    const admitted = admission?.admit({
+      bounds: { service: name, maxConnections: 0, maxConnectionsPerAddress: 0 },
+      ...{ address, endpoint: peer.endpoint, kind: 'visit', fd: descriptorOf(socket) },
+    });
+    if (admitted?.kind === 'refused') {
+      socket.resetAndDestroy();
+      this.#options.onRefused(admitted.bound);
+      return admitted.tell();
+    }
+    const visit: Visit = {
+      ...{ peer, scheme: 'http', queue: [], response: undefined, bytesAtIdle: -1, headSinceMs: undefined },
+      idleSinceMs: clock.monotonicMs(),
+    };
+    this.#visits.set(socket, visit);
+    socket.once('close', () => {
+      this.#visits.delete(socket);
+      admitted?.leave();
+      this.#checkDrained();
+    });
+    this.#cancelSweep ??= clock.schedule(SWEEP_MS, () => this.#sweep());
+    this.#server.emit('connection', socket);
+    socket.resume();
+  }
+
+  /** One request of a connection after the other, in the order in which they came. */
+  #take(message: IncomingMessage, response: ServerResponse): void {
+    const { socket } = message;
+    const visit = this.#visits.get(socket);
+    if (visit === undefined) return void socket.destroy();
+    if (visit.response !== undefined) {
+      if (visit.queue.length >= MAX_PIPELINED) return void socket.destroy();
+      visit.queue.push(() => this.#serve(visit, { message, response }));
+    } else this.#serve(visit, { message, response });
+  }
+
+  #serve(
+    visit: Visit,
+    { message, response }: { readonly message: IncomingMessage; readonly response: ServerResponse },
+  ): void {
+    const { clock } = this.#options;
+    const { socket } = message;
+    visit.response = response;
+    visit.headSinceMs = undefined;
+    response.once('close', () => {
+      visit.response = undefined;
+      visit.idleSinceMs = clock.monotonicMs();
+      visit.bytesAtIdle = socket.bytesRead;
+      const next = visit.queue.shift();
+      if (next !== undefined && !socket.destroyed) next();
+      else if (this.#isClosing && this.#visits.has(socket)) socket.destroySoon();
+    });
+    if (this.#isClosing) response.shouldKeepAlive = false;
+    this.#route(visit, { message, response });
+  }
+
+  #route(
+    { peer, scheme }: Visit,
+    { message, response }: { readonly message: IncomingMessage; readonly response: ServerResponse },
+  ): void {
+    const { method = '', url: target = '', httpVersion, rawHeaders: headers } = message;
+    const version = httpVersion === '1.0' ? '1.0' : '1.1';
+    const read = readRequest({ method, target, version, headers });
+    if ('refused' in read)
+      return sendAnswer(response, {
+        ...{ status: read.status, text: `The request is refused: ${read.refused}.`, closes: true },
+      });
+    const { isTrusted, findRoute, redirect, engine } = this.#options;
+    const route = findRoute(read.host);
+    if (route === undefined) {
+      const text = `No service has the host ${read.host}.`;
+      return sendAnswer(response, { status: scheme === 'https' ? 421 : 404, text });
+    }
+    const elsewhere = redirect?.(read.host);
+    if (elsewhere !== undefined)
+      return sendAnswer(response, {
+        ...{ status: 308, text: 'This is served over HTTPS.' },
+        headers: { Location: `${elsewhere}${read.target === '*' ? '/' : read.target}` },
+      });
+    const isKnownProxy = isTrusted(peer.address);
+    const address = isKnownProxy ? findClient(headers, { peer: peer.address, isTrusted }) : peer.address;
+    engine.serve({ read, message, response, scheme, peer, isTrusted: isKnownProxy, address }, route);
+  }
+
+  /** A request for another protocol: its connection is out of the server's hands from now on. */
+  #takeUpgrade(
+    message: IncomingMessage,
+    { socket, head }: { readonly socket: Socket; readonly head: Buffer },
+  ): void {
+    const visit = this.#visits.get(socket);
+    socket.on('error', () => socket.destroy());
+    // Requests that came before have their answers to get first, and these come through the server.
+    if (visit === undefined || visit.response !== undefined) return void socket.destroy();
+    const response = new ServerResponse(message);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    response.once('finish', () => socket.destroySoon());
+    if (head.length > 0) socket.unshift(head);
+    // A client that leaves while it waits is noticed by reading; what it sends is kept.
+    const leave = () => socket.destroy();
+    socket.once('end', leave).read(0);
+    response.once('detached', () => socket.off('end', leave));
+    this.#serve(visit, { message, response });
+  }
+
+  #refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
+    const visit = this.#visits.get(socket);
+    if (!socket.writable || visit === undefined || visit.response !== undefined || error.code === 'ECONNRESET')
+      return void socket.destroy();
+    const status =
+      error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
+    refuseRaw(socket, status);
+  }
+
+  /** Closes connections that are idle for too long, or take too long for the head of a request. */
+  #sweep(): void {
+    this.#cancelSweep = undefined;
+    const { clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    for (const [socket, visit] of this.#visits) {
+      if (visit.response !== undefined) continue;
+      const { idleSinceMs, bytesAtIdle } = visit;
+      const hasBegun = bytesAtIdle < 0 || socket.bytesRead > bytesAtIdle;
+      if (!hasBegun && nowMs - idleSinceMs < IDLE_MS) continue;
+      if (hasBegun) {
+        visit.headSinceMs ??= bytesAtIdle < 0 ? idleSinceMs : nowMs;
+        if (nowMs - visit.headSinceMs < HEAD_MS) continue;
+      }
+      socket.destroy();
+    }
+    if (this.#visits.size > 0) this.#cancelSweep = clock.schedule(SWEEP_MS, () => this.#sweep());
+  }
+
+  #checkDrained(): void {
+    if (!this.#isClosing || this.#isDrained || this.#visits.size > 0) return;
+    this.#isDrained = true;
+    this.#cancelSweep?.();
+    this.#options.onDrained();
+  }
+}
+
+/** Answers what never became a request, and closes its connection. */
+function refuseRaw(socket: Socket, status: string): void {
+  if (!socket.writable) return void socket.destroy();
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.destroySoon();
+}

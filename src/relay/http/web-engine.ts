@@ -1,0 +1,208 @@
+/**
+ * What is done for each request. Input: a request that a door has read, and the service that it is for. Output: the service's
+ * answer, or the proxy's own. In this order: the access list, the login, whether it may wake the service, a lease, the upstream.
+ * Guarantees: nothing wakes, and nothing is counted as use, before the request has passed all that comes before; the lease
+ * is held from then on until the last byte of the answer was handed on, or the client has left.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Clock } from '../../system/clock.ts';
+import { messageOf } from '../../system/message-of.ts';
+import type { Admission } from '../access/admission.ts';
+import { descriptorOf } from '../native/descriptor-of.ts';
+import type { Client } from '../listener.ts';
+import type { TuneSocket } from '../tcp/tune-socket.ts';
+import { sendAnswer, sendBody } from './answer.ts';
+import { Exchange } from './exchange.ts';
+import { answerOf } from './failure.ts';
+import { mayWakeBy } from './message/intent.ts';
+import type { ReadRequest } from './message/read-request.ts';
+import { UpstreamPool } from './upstream/upstream-pool.ts';
+import type { Waiting } from './waiting/waiting.ts';
+import type { WebBinding } from './web-binding.ts';
+import type { WebTally } from './web-tally.ts';
+
+/** Paths that the proxy answers itself, of every host. */
+const OWN_PATH = '/.lazy-proxy/';
+
+/** A request that a door has read. */
+export interface WebRequest {
+  readonly read: ReadRequest;
+  readonly message: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly scheme: 'http' | 'https';
+  /** Who sends it. */
+  readonly peer: Client;
+  /** Whether the peer is a proxy whose word counts. */
+  readonly isTrusted: boolean;
+  /** The address of the client itself. */
+  readonly address: string;
+}
+
+/** A service at a door. */
+export interface WebRoute {
+  readonly binding: WebBinding;
+  readonly tally: WebTally;
+}
+
+/** Checks who a client says it is. */
+export interface LoginCheck {
+  /** Undefined where it may go on; else the answer that it gets. */
+  check(
+    request: WebRequest,
+    policy: WebBinding['policy'],
+  ): LoginResult | undefined | Promise<LoginResult | undefined>;
+}
+
+export interface LoginResult {
+  readonly status: 401 | 429;
+  readonly text: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface WebEngineParts {
+  readonly clock: Clock;
+  readonly waiting: Waiting;
+  readonly login: LoginCheck;
+  /** Limits the number of requests; absent = no limit. */
+  readonly admission?: Admission | undefined;
+  /** Sets the options of a socket. */
+  readonly tune: TuneSocket;
+  /** Passes bytes both ways between a client and an upstream that have agreed on another protocol; `onEnd` tells the end, once. */
+  readonly join: (
+    sockets: { readonly client: Socket; readonly upstream: Socket; readonly keepAliveMs: number },
+    onEnd: () => void,
+  ) => JoinedSockets;
+  /** Told of each client that the access list refused. */
+  readonly onRefused: (client: string, service: string) => void;
+  /** Told of each request that the service has not answered, except where the client has left. */
+  readonly onUnserved: (client: string, why: { readonly service: string; readonly error: unknown }) => void;
+  /** Logs each request at its end; absent where nobody wants to know. */
+  readonly onServed?: ((served: ServedRequest) => void) | undefined;
+}
+
+export interface JoinedSockets {
+  readonly traffic: { readonly bytesUp: number; readonly bytesDown: number };
+  destroy(): void;
+}
+
+export interface ServedRequest {
+  readonly service: string;
+  readonly client: string;
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  readonly durationMs: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+/** One for all doors. `close()` ends it. */
+export class WebEngine {
+  readonly parts: WebEngineParts;
+  readonly #pools = new Map<string, UpstreamPool>();
+
+  constructor(parts: WebEngineParts) {
+    this.parts = parts;
+  }
+
+  /** Serves a request; never throws. */
+  serve(request: WebRequest, route: WebRoute): void {
+    const { binding, tally } = route;
+    const { response, address, peer } = request;
+    if (!binding.access.allows(address)) {
+      tally.blocked++;
+      this.parts.onRefused(peer.address === address ? peer.endpoint : address, binding.service);
+      if (binding.policy.blocked === 'close') return void response.destroy();
+      return sendAnswer(response, { status: 403, text: 'Your address is not let in here.', closes: true });
+    }
+    const login = this.parts.login.check(request, binding.policy);
+    if (login === undefined) return this.#serveKnown(request, route);
+    if (!(login instanceof Promise)) return sendAnswer(response, login);
+    void login.then(
+      (result) => {
+        if (response.destroyed) return;
+        if (result === undefined) this.#serveKnown(request, route);
+        else sendAnswer(response, result);
+      },
+      (error: unknown) =>
+        sendAnswer(response, { status: 500, text: `The login could not be checked: ${messageOf(error)}.` }),
+    );
+  }
+
+  /** The pool of a service's port. */
+  poolOf({ service, targetPort }: WebBinding): UpstreamPool {
+    const key = `${targetPort} ${service}`;
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      const { clock, admission } = this.parts;
+      pool = new UpstreamPool({ clock, mayKeep: () => admission?.isRoomy !== false });
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+
+  /** The service is gone, or has other ports: its idle connections are closed. */
+  forget(binding: WebBinding): void {
+    const key = `${binding.targetPort} ${binding.service}`;
+    this.#pools.get(key)?.close();
+    this.#pools.delete(key);
+  }
+
+  /** Idempotent. */
+  close(): void {
+    for (const pool of this.#pools.values()) pool.close();
+    this.#pools.clear();
+    this.parts.waiting.close();
+  }
+
+  /** Serves a client that has passed access list and login. */
+  #serveKnown(request: WebRequest, route: WebRoute): void {
+    const { binding, tally } = route;
+    const { read, response, peer } = request;
+    if (read.path.startsWith(OWN_PATH)) return this.parts.waiting.answer(request, binding);
+    const admitted = this.parts.admission?.admit({
+      bounds: { ...binding.bounds, service: binding.service },
+      ...{ address: request.address, endpoint: peer.endpoint, kind: 'request' },
+      fd: descriptorOf(request.message.socket),
+    });
+    if (admitted?.kind === 'refused') {
+      tally.refuse(admitted.bound);
+      admitted.tell();
+      const text = `${binding.service} has as many requests under way as it may have.`;
+      return sendAnswer(response, { status: 503, text, retryAfterSeconds: 1 });
+    }
+    const seat = admitted;
+    if (!mayWakeBy(read.path, binding.policy.wakePaths)) {
+      const { state } = binding.look();
+      if (state === 'asleep' || state === 'failed') {
+        seat?.leave();
+        tally.refuse('asleep');
+        const text = `${binding.service} is asleep, and requests for this path don't wake it (wake_paths).`;
+        return sendAnswer(response, { status: 503, text, retryAfterSeconds: 30 });
+      }
+    }
+    const exchange = new Exchange(this, { request, route, leave: () => seat?.leave() });
+    void exchange.serve();
+  }
+
+  /** A request got no answer from its service: the client gets the proxy's. */
+  answerUnserved(
+    request: WebRequest,
+    route: WebRoute,
+    why: { readonly error: unknown; readonly wasReady: boolean },
+  ): void {
+    const { binding, tally } = route;
+    const { response, peer } = request;
+    const answer = answerOf(why.error, { service: binding.service, wasReady: why.wasReady });
+    if (answer === undefined) return;
+    if (answer.why === 'asleep') tally.refuse('asleep');
+    else tally.leaveUnserved(answer.why);
+    this.parts.onUnserved(peer.endpoint, { service: binding.service, error: why.error });
+    const closes = !request.message.complete && request.read.body !== 'none';
+    const page = answer.isOfWake ? this.parts.waiting.failurePage(request, binding, why.error) : undefined;
+    const { status, text, retryAfterSeconds } = answer;
+    if (page !== undefined) return sendBody(response, { ...page, status, closes });
+    sendAnswer(response, { status, text, retryAfterSeconds, closes });
+  }
+}
