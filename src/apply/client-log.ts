@@ -1,4 +1,3 @@
-import type { Protocol } from '../model/service.ts';
 import type { LogLimiter } from '../system/log/log-limiter.ts';
 import type { Happenings } from '../system/happenings.ts';
 import type { Logger } from '../system/log/logger.ts';
@@ -25,7 +24,13 @@ export function logRefused(
   logger.warn(fields, `${service}: the access list refuses ${client} (blocked)${more}`);
 }
 
-/** Logs a connection or flow that was let in but could not be connected to an upstream. */
+const ENDS = {
+  tcp: (client: string) => `connection of ${client} closed`,
+  udp: (client: string) => `flow of ${client} ended`,
+  http: (client: string) => `request of ${client} not served`,
+} as const;
+
+/** Logs a connection, flow or request that was let in but could not be served by an upstream. */
 export function logUnserved(
   {
     client,
@@ -36,7 +41,7 @@ export function logUnserved(
     readonly client: string;
     readonly service: string;
     readonly error: unknown;
-    readonly protocol: Protocol;
+    readonly protocol: keyof typeof ENDS;
   },
   { logger, limiter, happenings }: LogParts,
 ): void {
@@ -44,11 +49,21 @@ export function logUnserved(
   if (suppressed === undefined) return;
   happenings?.tell({ kind: 'refusal', service, client, reason: messageOf(error), more: suppressed });
   const more = suppressed === 0 ? '' : `, and ${suppressed} more before it`;
-  const what = protocol === 'tcp' ? `connection of ${client} closed` : `flow of ${client} ended`;
-  logger.warn({ event: 'unserved', service, client }, `${service}: ${what}: ${messageOf(error)}${more}`);
+  logger.warn(
+    { event: 'unserved', service, client },
+    `${service}: ${ENDS[protocol](client)}: ${messageOf(error)}${more}`,
+  );
 }
 
 /** The kind of error: lines are limited for each kind. There are few codes, while the messages of errors may be all different. */
 function kindOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
+}
+
+/** Logs a client that could not be accepted on a port. */
+export function logAcceptError(
+  where: string,
+  { error, logger }: { readonly error: Error; readonly logger: Logger },
+): void {
+  logger.warn({ event: 'accept-failed' }, `could not accept a client on ${where}: ${error.message}`);
 }

@@ -1,14 +1,10 @@
 import { formatListenAddress, type ListenerSpec, listenKey, type Service } from '../model/service.ts';
 import type { ListenerTotals, PresentClient } from '../relay/listener.ts';
-import { backoffMs } from '../system/backoff.ts';
-import { describeBindError } from '../system/net/bind-error.ts';
-import type { Cancel, Clock } from '../system/clock.ts';
+import type { Clock } from '../system/clock.ts';
 import type { Logger } from '../system/log/logger.ts';
 import type { OwnListeners } from '../system/net/own-listeners.ts';
+import { PortBinder } from './port-binder.ts';
 import type { ServiceListener } from './service-listener.ts';
-
-/** Delay between tries to bind a port that somebody else holds. */
-const BIND_RETRY = { firstMs: 250, maxMs: 5_000 } as const;
 
 /** Whether a listener is bound; `error` says why not. */
 export interface ListenerStatus {
@@ -26,11 +22,8 @@ export interface ListenerStatus {
 
 interface Slot {
   readonly listener: ServiceListener;
+  readonly binder: PortBinder;
   service: Service;
-  bind: ListenerStatus['condition'];
-  failures: number;
-  error: string | undefined;
-  retry: Cancel | undefined;
 }
 
 /**
@@ -71,14 +64,14 @@ export class ListenerSet {
 
   /** The service that holds each listen key: bound, not merely wanted. */
   get holders(): ReadonlyMap<string, string> {
-    const bound = [...this.#slots].filter(([, slot]) => slot.error === undefined);
+    const bound = [...this.#slots].filter(([, slot]) => slot.binder.error === undefined);
     return new Map(bound.map(([key, slot]) => [key, slot.service.name]));
   }
 
   status(spec: ListenerSpec): ListenerStatus {
     const slot = this.#slots.get(listenKey(spec));
     const { activeConnections = 0, drops = {}, refusals = {}, blocked = 0 } = slot?.listener ?? {};
-    const { error, bind: condition = 'pending' } = slot ?? {};
+    const { error, condition = 'pending' } = slot?.binder ?? {};
     return { activeConnections, drops, refusals, blocked, condition, error };
   }
 
@@ -99,17 +92,19 @@ export class ListenerSet {
 
   open(spec: ListenerSpec, service: Service): void {
     const listener: ServiceListener = this.#create(spec, service, () => this.#drained(listener));
-    const slot: Slot = {
-      listener,
-      service,
-      bind: 'pending',
-      failures: 0,
-      error: undefined,
-      retry: undefined,
-    };
+    const binder = new PortBinder({
+      open: () => listener.open(),
+      where: `${formatListenAddress(spec)}/${spec.protocol}`,
+      owner: () => ({ name: slot.service.name, service: slot.service.name }),
+      ...{ clock: this.#clock, logger: this.#logger },
+      onTried: () => this.#tried(slot),
+    });
+    const slot: Slot = { listener, binder, service };
     this.#slots.set(listenKey(spec), slot);
     this.#assign(slot, service);
-    this.#bind(slot);
+    const opening = binder.start();
+    this.#opening.add(opening);
+    void opening.finally(() => this.#opening.delete(opening));
   }
 
   rebind(spec: ListenerSpec, service: Service): void {
@@ -119,7 +114,7 @@ export class ListenerSet {
     this.#assign(slot, service);
     // The target port is the listener's own, so the new spec goes along inside the service.
     slot.listener.rebind(service);
-    if (slot.bind === 'bound') this.#tellOwn(slot);
+    if (slot.binder.condition === 'bound') this.#tellOwn(slot);
   }
 
   close(spec: ListenerSpec): void {
@@ -129,7 +124,7 @@ export class ListenerSet {
     this.#slots.delete(key);
     this.#own?.remove(slot.listener.spec);
     this.#unassign(slot);
-    slot.retry?.();
+    slot.binder.cancel();
     this.#draining.add(slot.listener);
     slot.listener.close();
   }
@@ -152,44 +147,14 @@ export class ListenerSet {
     for (const listener of [...this.#draining]) listener.destroy();
   }
 
-  #bind(slot: Slot): void {
-    const opening = slot.listener.open().then(
-      () => this.#bound(slot),
-      (error) => this.#bindFailed(slot, error),
-    );
-    this.#opening.add(opening);
-    void opening.finally(() => this.#opening.delete(opening));
-  }
-
-  #bound(slot: Slot): void {
-    if (this.#slots.get(listenKey(slot.listener.spec)) !== slot) return;
-    const where = describe(slot);
-    const service = slot.service.name;
-    if (slot.failures > 0)
-      this.#logger.info({ event: 'listening', service }, `${service}: ${where} is free again`);
-    this.#logger.debug({ event: 'listening', service }, `${service} listens on ${where}`);
-    slot.failures = 0;
-    slot.error = undefined;
-    slot.bind = 'bound';
-    this.#tellOwn(slot);
+  #tried(slot: Slot): void {
+    if (slot.binder.condition === 'bound') this.#tellOwn(slot);
     this.#touch(slot.service);
   }
 
   #tellOwn({ listener, service }: Slot): void {
     const { protocol, address, port } = listener.spec;
     this.#own?.add({ protocol, address, port, service: service.name });
-  }
-
-  #bindFailed(slot: Slot, error: NodeJS.ErrnoException): void {
-    if (this.#slots.get(listenKey(slot.listener.spec)) !== slot) return;
-    slot.failures++;
-    slot.error = describeBindError(error);
-    slot.bind = 'failed';
-    this.#touch(slot.service);
-    const service = slot.service.name;
-    const message = `${service} can't listen on ${describe(slot)}: ${slot.error}; trying again until it can`;
-    this.#logger[slot.failures === 1 ? 'error' : 'debug']({ event: 'listen-failed', service }, message);
-    slot.retry = this.#clock.schedule(backoffMs(slot.failures, BIND_RETRY), () => this.#bind(slot));
   }
 
   #assign(slot: Slot, service: Service): void {
@@ -218,7 +183,7 @@ export class ListenerSet {
     for (const name of touched) {
       const before = this.#served.get(name);
       const slots = this.#slotsOf.get(name);
-      const binds = new Set([...(slots ?? [])].map(({ bind }) => bind));
+      const binds = new Set([...(slots ?? [])].map(({ binder }) => binder.condition));
       // While a listener is still being bound, the last report stands.
       const isServed = binds.has('bound') || (binds.has('pending') && before === true);
       if (slots === undefined) this.#served.delete(name);
@@ -233,8 +198,4 @@ export class ListenerSet {
     for (const resolve of this.#onIdle) resolve();
     this.#onIdle.clear();
   }
-}
-
-function describe({ listener: { spec } }: Slot): string {
-  return `${formatListenAddress(spec)}/${spec.protocol}`;
 }

@@ -11,10 +11,13 @@ import type { CronWindows } from './cron-windows.ts';
 import type { ManualHolds } from './manual-holds.ts';
 import type { ListenerSet } from './listener-set.ts';
 import type { ScheduleSet } from './schedule-set.ts';
+import type { FrontSet } from './web/front-set.ts';
 
 export interface ReconcilerOptions {
   readonly lifecycle: Lifecycle;
   readonly listeners: ListenerSet;
+  /** Absent where no front door is ever opened. */
+  readonly fronts?: FrontSet;
   readonly schedules: ScheduleSet;
   readonly windows: CronWindows;
   /** Absent where nobody can hold anything. */
@@ -24,6 +27,7 @@ export interface ReconcilerOptions {
 export class Reconciler {
   readonly #lifecycle: Lifecycle;
   readonly #listeners: ListenerSet;
+  readonly #fronts: FrontSet | undefined;
   readonly #schedules: ScheduleSet;
   readonly #windows: CronWindows;
   readonly #holds: ManualHolds | undefined;
@@ -32,6 +36,7 @@ export class Reconciler {
   constructor(options: ReconcilerOptions) {
     this.#lifecycle = options.lifecycle;
     this.#listeners = options.listeners;
+    this.#fronts = options.fronts;
     this.#schedules = options.schedules;
     this.#windows = options.windows;
     this.#holds = options.holds;
@@ -81,13 +86,16 @@ export class Reconciler {
         return this.#listeners.rebind(change.listener, change.service);
       case 'close-listener':
         return this.#listeners.close(change.listener);
-      // What they need is not there yet; the table says so to whoever asks for it.
       case 'open-front':
+        return this.#fronts?.open(change.front);
       case 'close-front':
+        return this.#fronts?.close(change.front);
       case 'set-front-policy':
+        return this.#fronts?.setPolicy(change.policy);
       case 'set-routes':
+        return this.#fronts?.setRoutes(change.service);
       case 'clear-routes':
-        return;
+        return this.#fronts?.clearRoutes(change.service);
       case 'set-schedule':
         return this.#schedules.set(change.service);
       case 'clear-schedule':

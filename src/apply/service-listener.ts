@@ -14,7 +14,9 @@ import type { Happenings } from '../system/happenings.ts';
 import type { LogLimiter } from '../system/log/log-limiter.ts';
 import type { Logger } from '../system/log/logger.ts';
 import type { OwnListeners } from '../system/net/own-listeners.ts';
+import type { Web } from '../relay/http/open-web.ts';
 import { logRefused, logUnserved } from './client-log.ts';
+import { WebListener } from './web/web-listener.ts';
 
 /** A listener that is given whole services, and takes from them what it needs. */
 export interface ServiceListener extends Listener<Service> {
@@ -40,6 +42,8 @@ export interface ListenerParts {
   readonly limiter: LogLimiter;
   /** Called for each listener; what it returns, if anything, is told of each connection. */
   readonly trackerOf: (service: Service, listener: ListenerSpec) => TrackClient | undefined;
+  /** Loads what serves HTTP; asked for when a listener needs it, absent where none ever does. */
+  readonly loadWeb?: () => Promise<Web>;
   /** The limits that all UDP listeners share. */
   readonly udpBudget: UdpBudget;
   /** Moves many datagrams at once, where the machine can; asked for when a UDP listener opens. */
@@ -51,6 +55,8 @@ export function createServiceListener(
   spec: ListenerSpec,
   options: ListenerParts & { readonly service: Service; readonly onDrained: () => void },
 ): ServiceListener {
+  const { loadWeb } = options;
+  if (spec.mode === 'http' && loadWeb !== undefined) return new WebListener(spec, { ...options, loadWeb });
   return spec.protocol === 'tcp' ? createTcp(spec, options) : createUdp(spec, options);
 }
 

@@ -1,3 +1,4 @@
+import { NO_WEB } from '../model/web.ts';
 import { toWorkloadRef, unmanagedRef, type Workload } from '../model/workload.ts';
 import type { Lease } from './workload/lease-book.ts';
 import { isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
@@ -179,6 +180,7 @@ function createUnmanagedService(name: string, hub: Workload): LifecycleService {
     httpHealthcheck: undefined,
     webhookUrl: undefined,
     httpHealthcheckStatus: [],
+    web: NO_WEB,
   };
 }
 

@@ -74,6 +74,8 @@ export interface Observation {
   readonly mayExist?: true;
   /** Why no client can be served in any state, and what has to be mended. */
   readonly problem?: string;
+  /** The only TCP port that the workload itself says it offers; undefined where that is none, several, or not known. */
+  readonly onlyPort?: number;
   /** Ports of the machine that the workload takes for itself while it runs, by `portKey()`; undefined where that isn't known. */
   readonly publishedPorts?: readonly string[];
 }

@@ -1,3 +1,4 @@
+import type { Observation } from './observation.ts';
 import type { TargetPort } from './service.ts';
 
 /** The page that a browser sees while a service starts: the proxy's own, none, or a file of the user's (an absolute path). */
@@ -85,6 +86,26 @@ export const NO_WEB: WebPolicy = freeze({
 /** Whether a service has anything for the front doors. */
 export function hasRoutes({ hosts, tlsHosts }: WebPolicy): boolean {
   return hosts.length > 0 || tlsHosts.length > 0;
+}
+
+/** Where requests for the hosts of a service go, as far as is known of its workload. */
+export function webPortOf({ port }: Pick<WebPolicy, 'port'>, seen: Offer): TargetPort {
+  if (port !== undefined) return port;
+  const mapped = Object.keys(seen.ports ?? {}).filter((key) => key.startsWith('tcp/'));
+  const [only] = mapped.length === 1 ? mapped.map((key) => key.slice('tcp/'.length)) : [];
+  if (only !== undefined) return /^\d+$/.test(only) ? Number(only) : only;
+  return seen.onlyPort ?? 80;
+}
+
+/** What a workload tells of its ports. */
+type Offer = Pick<Observation, 'onlyPort' | 'ports'>;
+
+/** The ports of the workload that the front doors lead to. */
+export function routedPortsOf(web: WebPolicy, seen: Offer): readonly TargetPort[] {
+  return [
+    ...(web.hosts.length > 0 ? [webPortOf(web, seen)] : []),
+    ...(web.tlsHosts.length > 0 ? [web.httpsPort ?? 443] : []),
+  ];
 }
 
 /** Whether clients have to show a password or a key. */

@@ -222,7 +222,7 @@ export class LazyProxy {
 
   /** Ends every connection now. */
   cutConnections(): void {
-    this.#runtime.listeners.destroy();
+    this.#runtime.cutConnections();
   }
 
   /** Ends every connection and local process now. */
@@ -299,8 +299,9 @@ export class LazyProxy {
 
   /** Logs something once all listeners that are being opened are bound or have failed to bind. */
   #tell(log: () => void): void {
-    const settled = this.#runtime.listeners.settled();
-    this.#logged = this.#logged.then(() => settled).then(log);
+    const { listeners, fronts } = this.#runtime;
+    const settled = Promise.all([listeners.settled(), fronts.settled()]);
+    this.#logged = this.#logged.then(() => settled).then(() => log());
   }
 
   /** Returns the names of the settings that have changed. */

@@ -8,14 +8,14 @@ const HOUR_MS = 3_600_000;
 const MAX_HOLD_MS = 30 * 24 * HOUR_MS;
 const DONE: Outcome = { kind: 'done' };
 
-type Parts = Pick<Runtime, 'lifecycle' | 'listeners' | 'holds'> & {
+type Parts = Pick<Runtime, 'lifecycle' | 'doors' | 'holds'> & {
   readonly table: () => ServiceTable;
   readonly phase: () => 'starting' | 'serving' | 'draining';
 };
 
 /** What people may do to services of the table, by the API. */
 export function createActions(parts: Parts): Actions {
-  const { lifecycle, listeners, holds, table } = parts;
+  const { lifecycle, doors, holds, table } = parts;
   const wake: Actions['wake'] = (name, by) => {
     const refusal = explainIdle(parts) ?? explainAbsence(name, parts);
     if (refusal !== undefined) return refusal;
@@ -29,12 +29,14 @@ export function createActions(parts: Parts): Actions {
   return {
     wake,
     sleep(name, { force, by }) {
-      const specs = table().entries.get(name)?.service.listeners ?? [];
+      const service = table().entries.get(name)?.service;
       const controller = lifecycle.find(name);
-      const clients = specs.reduce((sum, spec) => sum + listeners.status(spec).activeConnections, 0);
+      const specs = service === undefined ? [] : doors.of(service);
+      const counts = specs.map((spec) => (service ? doors.status(spec, service).activeConnections : 0));
+      const clients = counts.reduce((sum, count) => sum + count, 0);
       const refusal = explainIdle(parts) ?? explainKept(controller?.report, force ? 0 : clients);
       if (refusal !== undefined) return refusal;
-      if (force) for (const spec of specs) listeners.cutClients(spec);
+      if (force && service !== undefined) for (const spec of specs) doors.cutClients(spec, service);
       holds.close(name);
       controller?.sleep({ kind: 'hand', words: by });
       return DONE;

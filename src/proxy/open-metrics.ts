@@ -82,14 +82,14 @@ function* readServices(runtime: Runtime): Generator<ServiceFigures> {
 
 function readListeners(
   { service }: TableEntry,
-  { listeners }: Pick<Runtime, 'listeners'>,
+  { doors }: Pick<Runtime, 'doors'>,
 ): readonly ListenerFigures[] {
-  return service.listeners.map((listener) => {
-    const { condition, activeConnections, blocked, refusals, drops } = listeners.status(listener);
+  return doors.of(service).map((listener) => {
+    const { condition, activeConnections, blocked, refusals, drops } = doors.status(listener, service);
     return {
       ...{ listener, isBound: condition === 'bound', active: activeConnections, blocked },
       ...{ refused: refusals, dropped: drops },
-      totals: listeners.readTotals(listener) ?? NO_TOTALS,
+      totals: doors.readTotals(listener, service) ?? NO_TOTALS,
     };
   });
 }

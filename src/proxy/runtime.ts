@@ -1,13 +1,20 @@
 import { CronWindows } from '../apply/cron-windows.ts';
 import { ManualHolds } from '../apply/manual-holds.ts';
+import { logRefused, logUnserved } from '../apply/client-log.ts';
+import { Doors } from '../apply/doors.ts';
 import { ListenerSet } from '../apply/listener-set.ts';
 import { Reconciler } from '../apply/reconciler.ts';
 import { ScheduleSet } from '../apply/schedule-set.ts';
+import { ServedServices } from '../apply/served-services.ts';
 import { createServiceListener, type ListenerParts } from '../apply/service-listener.ts';
+import { bindWeb } from '../apply/web/bind-web.ts';
+import { FrontSet } from '../apply/web/front-set.ts';
 import type { Backend } from '../backends/backend.ts';
 import { Lifecycle } from '../lifecycle/lifecycle.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
 import type { Admission } from '../relay/access/admission.ts';
+import type { Web } from '../relay/http/open-web.ts';
+import type { ServedRequest } from '../relay/http/web-engine.ts';
 import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
 import { WebhookSender } from '../status/webhook-sender.ts';
 import type { Clock } from '../system/clock.ts';
@@ -30,6 +37,9 @@ export interface Runtime {
   readonly lifecycle: Lifecycle;
   readonly relay: TcpRelay;
   readonly listeners: ListenerSet;
+  readonly fronts: FrontSet;
+  /** Listeners and front doors, as services see them. */
+  readonly doors: Doors;
   /** The endpoints of the proxy itself; each part that binds a socket adds its own. */
   readonly own: OwnListeners;
   readonly reconciler: Reconciler;
@@ -38,6 +48,8 @@ export interface Runtime {
   readonly sender: WebhookSender;
   /** Accepts nobody new, and starts and stops nothing from now on; resolves when the last connection has ended. */
   drain(): Promise<void>;
+  /** Ends every connection now, and accepts none from now on. */
+  cutConnections(): void;
   /** Ends the connections that are left, stops following workloads, and sends the last webhook events, so that every start has its end. */
   close(): Promise<void>;
 }
@@ -82,7 +94,9 @@ export function createRuntime(options: {
   const open = new Set<() => void>();
   const trackerOf = (service: Service, { protocol }: ListenerSpec) =>
     createTracker(service, { protocol, parts: { sender, open, lifecycle, clock } });
+  const web = createWebLoader({ ...options, limiter });
   const parts = {
+    loadWeb: web.load,
     lifecycle,
     relay,
     admission,
@@ -95,12 +109,18 @@ export function createRuntime(options: {
     happenings: options.happenings,
     trackerOf,
   };
+  const served = new ServedServices((service, state) => lifecycle.setServed(service, state));
   const listeners = new ListenerSet({
     create: (spec, service, onDrained) => createServiceListener(spec, { ...parts, service, onDrained }),
     clock,
     logger,
     own,
-    onServed: (service, state) => lifecycle.setServed(service, state),
+    onServed: (service, state) => served.report('listeners', service, state),
+  });
+  const fronts = new FrontSet({
+    ...{ loadWeb: web.load, clock, logger, own },
+    bind: (service, spec) => bindWeb(service, { lifecycle, track: trackerOf(service, spec) }),
+    onServed: (service, state) => served.report('fronts', service, state),
   });
   const windows = new CronWindows({ lifecycle, logger });
   const schedules: ScheduleSet = new ScheduleSet({
@@ -108,11 +128,13 @@ export function createRuntime(options: {
     onFire: (service, action) => windows.fire(service, action),
   });
   const holds = new ManualHolds({ lifecycle, clock, logger });
-  const reconciler: Reconciler = new Reconciler({ lifecycle, listeners, schedules, windows, holds });
+  const reconciler: Reconciler = new Reconciler({ lifecycle, listeners, fronts, schedules, windows, holds });
   return {
     lifecycle,
     relay,
     listeners,
+    fronts,
+    doors: new Doors({ listeners, fronts }),
     own,
     reconciler,
     schedules,
@@ -122,16 +144,23 @@ export function createRuntime(options: {
       schedules.close();
       holds.closeAll();
       lifecycle.drain();
-      return listeners.drain();
+      return Promise.all([listeners.drain(), fronts.drain()]).then(() => {});
+    },
+    cutConnections() {
+      listeners.destroy();
+      fronts.destroy();
     },
     async close() {
       schedules.close();
       holds.closeAll();
       lifecycle.close();
       listeners.destroy();
+      fronts.destroy();
+      web.close();
       // Before the connections have ended: the relay thread ends them, and needs a while when there are many.
       for (const end of open) end();
-      const cut = waitAtMost(listeners.drain(), { clock, ms: LAST_ENDS_MS });
+      const ended = Promise.all([listeners.drain(), fronts.drain()]);
+      const cut = waitAtMost(ended, { clock, ms: LAST_ENDS_MS });
       await Promise.all([cut, sender.flush(LAST_EVENTS_MS)]);
       sender.close();
       relay.close();
@@ -139,8 +168,52 @@ export function createRuntime(options: {
   };
 }
 
+/** Loads what serves HTTP when it is first asked for. */
+function createWebLoader(options: {
+  readonly relay: TcpRelay;
+  readonly admission: Admission;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly limiter: LogLimiter;
+  readonly happenings: Happenings;
+}): { readonly load: () => Promise<Web>; readonly close: () => void } {
+  const { relay, admission, clock, logger, limiter, happenings } = options;
+  const log = { logger, limiter, happenings };
+  let loading: Promise<Web> | undefined;
+  let web: Web | undefined;
+  const load = async () => {
+    const { openWeb } = await import('../relay/http/open-web.ts');
+    web = openWeb({
+      ...{ relay, admission, clock, tune: relay.tune },
+      join: (sockets, onEnd) => relay.join(sockets, onEnd),
+      isTrusted: () => false,
+      onRefused: (client, service) => logRefused({ client, service }, log),
+      onUnserved: (client, why) => logUnserved({ client, ...why, protocol: 'http' }, log),
+      onBadTheme: (service, reason) =>
+        logger.warn({ event: 'waiting-page', service }, `${service}: ${reason}`),
+      onServed: logger.shows?.('debug') === false ? undefined : (served) => logServed(served, logger),
+    });
+    return web;
+  };
+  return {
+    load: () => {
+      loading ??= load();
+      return loading;
+    },
+    close: () => web?.close(),
+  };
+}
+
+/** Logs a request at its end. */
+function logServed(served: ServedRequest, logger: Logger): void {
+  const { service, client, method, path, status, bytesUp, bytesDown } = served;
+  const durationMs = Math.round(served.durationMs);
+  const message = `${service}: ${method} ${path} of ${client}: ${status} after ${durationMs} ms, ${bytesUp} bytes up, ${bytesDown} bytes down`;
+  logger.debug({ event: 'request-end', ...served, durationMs }, message);
+}
+
 function waitAtMost(
-  promise: Promise<void>,
+  promise: Promise<unknown>,
   { clock, ms }: { readonly clock: Clock; readonly ms: number },
 ): Promise<void> {
   return new Promise((resolve) => {

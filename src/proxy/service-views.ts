@@ -5,7 +5,7 @@ import type { ListenerReport, ServiceDetail, ServiceView } from '../status/api/c
 import type { Runtime } from './runtime.ts';
 import { describeHolder, explainUnserved } from './status-content.ts';
 
-type Parts = Pick<Runtime, 'lifecycle' | 'listeners' | 'relay' | 'schedules'>;
+type Parts = Pick<Runtime, 'lifecycle' | 'doors' | 'relay' | 'schedules'>;
 
 /** What the API shows of every service of the table, with the oldest client of each listener. */
 export function collectServiceViews(table: ServiceTable, parts: Parts): readonly ServiceView[] {
@@ -48,7 +48,7 @@ function createView(
   { service }: TableEntry,
   {
     lifecycle,
-    listeners,
+    doors,
     relay,
     schedules,
     maxClients,
@@ -62,13 +62,13 @@ function createView(
 ): ServiceView {
   const controller = lifecycle.find(service.name);
   const report = controller?.report;
-  const own = service.listeners.map((listener): ListenerReport => {
-    const { drops, refusals, error, ...status } = listeners.status(listener);
+  const own = doors.of(service).map((listener): ListenerReport => {
+    const { drops, refusals, error, ...status } = doors.status(listener, service);
     return {
       ...{ listener, ...status, dropped: drops, refused: refusals },
       error: error ?? (controller && explainUnserved(controller, listener)),
-      relay: listener.protocol === 'tcp' ? relay.kind : undefined,
-      clients: listeners.listClients(listener, maxClients),
+      relay: listener.protocol === 'tcp' ? (listener.mode ?? relay.kind) : undefined,
+      clients: doors.listClients(listener, { service, max: maxClients }),
     };
   });
   const others = lost.map(({ listener, winner }): ListenerReport => {

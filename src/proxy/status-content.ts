@@ -8,14 +8,14 @@ import type { Runtime } from './runtime.ts';
 /** The rows of the status: every listener of the table, including those that another service holds. */
 export function collectViews(
   table: ServiceTable,
-  parts: Pick<Runtime, 'lifecycle' | 'listeners' | 'relay' | 'schedules'>,
+  parts: Pick<Runtime, 'lifecycle' | 'doors' | 'relay' | 'schedules'>,
 ): readonly ListenerView[] {
   const own = [...table.entries.values()].flatMap(({ service }) =>
-    service.listeners.map((listener) => {
+    parts.doors.of(service).map((listener) => {
       return createView({
         service,
         listener,
-        ...parts.listeners.status(listener),
+        ...parts.doors.status(listener, service),
         ...parts,
       });
     }),
@@ -44,7 +44,8 @@ function createView(
   const controller = lifecycle.find(parts.service.name);
   const observation = controller?.observation ?? MISSING;
   return {
-    ...{ service, listener, activeConnections, drops, refusals, relay: relay.kind },
+    ...{ service, listener, activeConnections, drops, refusals },
+    relay: listener.mode ?? relay.kind,
     error:
       parts.error ??
       describeObstacle(observation, parts.listener) ??

@@ -77,6 +77,8 @@ const PURE = [
   'lifecycle/workload/machine.ts',
   'relay/access/access-list.ts',
   'relay/access/proxy-protocol.ts',
+  'relay/http/message',
+  'relay/http/waiting/waiting-page.ts',
 ];
 const ALSO_PURE = ['relay/udp/flow-table.ts', 'system/backoff.ts'];
 /** `node:` modules without input or output. */
@@ -105,6 +107,7 @@ const WALL_CLOCK: ReadonlyMap<string, string> = new Map([
   ['lifecycle/workload/state-history.ts', 'the API shows when a workload came into its state'],
   ['lifecycle/workload/workload-controller.ts', 'the API shows when a workload will sleep'],
   ['relay/tcp/tcp-listener.ts', 'the API shows since when a client is there'],
+  ['relay/http/exchange.ts', 'the API shows since when a client is there'],
   ['relay/udp/udp-listener.ts', 'the API shows since when a client is there'],
   ['lifecycle/workload/wake-record.ts', 'the status shows when the last wake was'],
   ['relay/splice/thread/route-table.ts', 'the status shows when a service was last active'],

@@ -59,7 +59,17 @@ export function observeInspected(
     ...(state === 'stopped' && ended !== undefined && { stoppedBy: ended }),
     ...(problem !== undefined && { problem }),
     ...readPublished(container),
+    ...readOnlyPort(container),
   };
+}
+
+function readOnlyPort({ Config }: InspectedContainer): Pick<Observation, 'onlyPort'> {
+  const ports = Object.keys(Config?.ExposedPorts ?? {}).flatMap((key) => {
+    const [, port] = /^(\d+)(?:\/tcp)?$/.exec(key) ?? [];
+    return port === undefined ? [] : [Number(port)];
+  });
+  const [port] = ports;
+  return port === undefined || ports.length > 1 ? {} : { onlyPort: port };
 }
 
 function nameProject(labels: Parameters<typeof readProject>[0]): Pick<Observation, 'project'> {

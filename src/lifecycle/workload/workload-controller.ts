@@ -11,6 +11,7 @@ import { describePublished, type Observation, UNKNOWN } from '../../model/observ
 import type { Protocol, Service, TargetPort } from '../../model/service.ts';
 import type { Sleep, SleepReason } from '../../model/sleep.ts';
 import type { Wake, WakeFailure, WakePhase } from '../../model/wake.ts';
+import { hasRoutes, routedPortsOf } from '../../model/web.ts';
 import type { Keeper, Timeline, Waker, WorkloadReport } from '../../model/workload-report.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Happenings } from '../../system/happenings.ts';
@@ -73,6 +74,7 @@ export type LifecycleService = Pick<
   | 'httpHealthcheck'
   | 'webhookUrl'
   | 'httpHealthcheckStatus'
+  | 'web'
 > & {
   /** True where no service of the table has the workload: it is never idle, only started and stopped by its hubs. */
   readonly unmanaged?: boolean;
@@ -405,8 +407,9 @@ export class WorkloadController {
     this.#followTurn(reason);
     if (!isGate(this.#state) || this.room.size > 0) return;
     const timeout = reason instanceof Refusal && reason.code === 'timeout' ? reason : undefined;
-    const { listeners } = this.#service;
-    const hasDatagramsOnly = listeners.length > 0 && listeners.every(({ protocol }) => protocol === 'udp');
+    const { listeners, web } = this.#service;
+    const hasDatagramsOnly =
+      listeners.length > 0 && listeners.every(({ protocol }) => protocol === 'udp') && !hasRoutes(web);
     // After a wait for its turn, the start itself has taken less time than its clients have waited, and may go on.
     if (timeout !== undefined && !this.#turn.hadToWait) this.#dispatch('gate-failed', timeout.message);
     // The start has time left. Only a client can prove a datagram port: the next client does, or the start runs out of time.
@@ -703,8 +706,9 @@ export class WorkloadController {
   }
 
   #proveAlone(run: WorkloadRun): void {
-    const tcp = this.#service.listeners.filter(({ protocol }) => protocol === 'tcp');
-    const ports = [...new Set(tcp.map(({ targetPort }) => targetPort))];
+    const { listeners, web } = this.#service;
+    const tcp = listeners.filter(({ protocol }) => protocol === 'tcp').map(({ targetPort }) => targetPort);
+    const ports = [...new Set([...tcp, ...routedPortsOf(web, this.#observation)])];
     const loops = ports.map((port) => run.explainLoop({ protocol: 'tcp', port }));
     const [loop] = loops;
     if (loop !== undefined && !loops.includes(undefined)) this.#dispatch('gate-failed', loop);

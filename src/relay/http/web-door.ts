@@ -259,7 +259,12 @@ export class WebDoor {
 
   #refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
     const visit = this.#visits.get(socket);
-    if (!socket.writable || visit === undefined || visit.response !== undefined || error.code === 'ECONNRESET')
+    if (
+      !socket.writable ||
+      visit === undefined ||
+      visit.response !== undefined ||
+      error.code === 'ECONNRESET'
+    )
       return void socket.destroy();
     const status =
       error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';

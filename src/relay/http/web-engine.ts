@@ -43,6 +43,8 @@ export interface WebRequest {
 export interface WebRoute {
   readonly binding: WebBinding;
   readonly tally: WebTally;
+  /** The hosts that lead here; absent where every host does. */
+  readonly hosts?: readonly string[];
 }
 
 /** Checks who a client says it is. */

@@ -16,8 +16,10 @@ export interface OwnListener {
   /** As it was bound; `''` = every address, IPv4 and IPv6. */
   readonly address: string;
   readonly port: number;
-  /** Whose it is; undefined: the status server's. */
+  /** Whose it is; undefined: the proxy's own, its status server's or a front door. */
   readonly service: string | undefined;
+  /** A front door, which all services share. */
+  readonly isFront?: boolean;
 }
 
 /** A connected UDP socket by which a flow reaches its workload. */
@@ -199,7 +201,8 @@ export class OwnListeners {
 }
 
 /** `the proxy's own listener of service web`. */
-export function describeOwnListener({ service }: OwnListener): string {
+export function describeOwnListener({ service, isFront }: OwnListener): string {
+  if (isFront) return 'a front door of the proxy itself';
   return service === undefined
     ? "the proxy's own status server"
     : `the proxy's own listener of service ${service}`;

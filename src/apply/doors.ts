@@ -1,0 +1,49 @@
+import { type ListenerSpec, listenKey, type Service } from '../model/service.ts';
+import type { ListenerTotals, PresentClient } from '../relay/listener.ts';
+import type { ListenerSet, ListenerStatus } from './listener-set.ts';
+import type { FrontSet } from './web/front-set.ts';
+
+/** Where clients get to a service: its own listeners, and the front doors that have hosts of it. */
+export class Doors {
+  readonly #listeners: ListenerSet;
+  readonly #fronts: FrontSet;
+
+  constructor(parts: { readonly listeners: ListenerSet; readonly fronts: FrontSet }) {
+    this.#listeners = parts.listeners;
+    this.#fronts = parts.fronts;
+  }
+
+  /** Its own listeners first. */
+  of(service: Service): readonly ListenerSpec[] {
+    return [...service.listeners, ...this.#fronts.specsOf(service)];
+  }
+
+  status(spec: ListenerSpec, service: Service): ListenerStatus {
+    return isOwn(spec, service) ? this.#listeners.status(spec) : this.#fronts.status(spec, service);
+  }
+
+  /** What was done there for the service; undefined where it isn't there. */
+  readTotals(spec: ListenerSpec, service: Service): ListenerTotals | undefined {
+    return isOwn(spec, service) ? this.#listeners.readTotals(spec) : this.#fronts.readTotals(spec, service);
+  }
+
+  /** The service's clients that have been there for the longest time, oldest first, `max` at most. */
+  listClients(
+    spec: ListenerSpec,
+    options: { readonly service: Service; readonly max: number },
+  ): readonly PresentClient[] {
+    if (isOwn(spec, options.service)) return this.#listeners.listClients(spec, options.max);
+    return this.#fronts.listClients(spec, options);
+  }
+
+  /** Ends the clients of the service; the door goes on. */
+  cutClients(spec: ListenerSpec, service: Service): void {
+    if (isOwn(spec, service)) this.#listeners.cutClients(spec);
+    else this.#fronts.cutClients(spec, service);
+  }
+}
+
+function isOwn(spec: ListenerSpec, { listeners }: Service): boolean {
+  const key = listenKey(spec);
+  return listeners.some((listener) => listenKey(listener) === key);
+}

@@ -1,0 +1,67 @@
+import type { Lifecycle } from '../../lifecycle/lifecycle.ts';
+import { UNKNOWN } from '../../model/observation.ts';
+import type { Service, TargetPort } from '../../model/service.ts';
+import { webPortOf } from '../../model/web.ts';
+import type { WorkloadReport } from '../../model/workload-report.ts';
+import { compileAccessList } from '../../relay/access/access-list.ts';
+import type { WakeView, WebBinding } from '../../relay/http/web-binding.ts';
+import type { TrackClient } from '../../relay/listener.ts';
+
+/** Of past wakes, how many tell how long the next one takes. */
+const COUNTED_WAKES = 9;
+
+/** How the requests for a service are served. @param options.targetPort default: that of its hosts */
+export function bindWeb(
+  service: Service,
+  options: {
+    readonly lifecycle: Lifecycle;
+    readonly targetPort?: TargetPort | undefined;
+    readonly track?: TrackClient | undefined;
+  },
+): WebBinding {
+  const { lifecycle, track } = options;
+  const { name, web, maxConnections, maxConnectionsPerAddress, tcpKeepAliveMs: keepAliveMs } = service;
+  const portOf = () => options.targetPort ?? webPortOf(web, lifecycle.find(name)?.observation ?? UNKNOWN);
+  return {
+    service: name,
+    get targetPort() {
+      return portOf();
+    },
+    access: compileAccessList(service),
+    bounds: { maxConnections, maxConnectionsPerAddress },
+    policy: web,
+    keepAliveMs,
+    track,
+    takeLease: (client) => lifecycle.takeRequestLease(name, { ...client, port: portOf() }),
+    isReady: () => lifecycle.find(name)?.state.kind === 'ready',
+    look: () => describeWake(lifecycle.find(name)?.report),
+  };
+}
+
+/** How awake a workload is, of all that is known of it. */
+export function describeWake(report: WorkloadReport | undefined): WakeView {
+  if (report === undefined) return { state: 'asleep' };
+  const { state, wakeUnderWay: wake, waiting, failure: reason, life } = report;
+  if (state === 'ready') return { state: 'ready' };
+  const expectedMs = expectedWakeMs(report);
+  if (wake !== undefined)
+    return { state: 'waking', phase: wake.phase, elapsedMs: sumOf(wake.phases), expectedMs };
+  const elapsedMs = report.longestWaitMs;
+  if (state === 'stopping' && waiting > 0) return { state: 'waking', phase: 'stop', elapsedMs, expectedMs };
+  if (waiting > 0) return { state: 'waking', phase: 'queue', elapsedMs, expectedMs };
+  return life === 'failed' ? { state: 'failed', reason } : { state: 'asleep' };
+}
+
+/** The middle one of the last wakes that worked. */
+function expectedWakeMs({ wakes }: WorkloadReport): number | undefined {
+  const times = wakes
+    .filter(({ result }) => result === 'ready')
+    .slice(-COUNTED_WAKES)
+    .map(({ phases }) => sumOf(phases))
+    .toSorted((a, b) => a - b);
+  return times[Math.floor(times.length / 2)];
+}
+
+function sumOf(phases: WorkloadReport['wakes'][number]['phases']): number {
+  return Object.values(phases).reduce((sum, ms) => sum + ms, 0);
+}

@@ -1,0 +1,250 @@
+import { formatListenAddress, type ListenerSpec, listenKey, type Service } from '../../model/service.ts';
+import type { FrontDoor, FrontPolicy } from '../../model/web.ts';
+import { HostTable } from '../../relay/http/message/host-table.ts';
+import type { Web } from '../../relay/http/open-web.ts';
+import type { WebDoor } from '../../relay/http/web-door.ts';
+import type { WebRoute } from '../../relay/http/web-engine.ts';
+import { WebTally } from '../../relay/http/web-tally.ts';
+import type { ListenerTotals, PresentClient } from '../../relay/listener.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { Logger } from '../../system/log/logger.ts';
+import type { OwnListeners } from '../../system/net/own-listeners.ts';
+import type { ListenerStatus } from '../listener-set.ts';
+import { logAcceptError } from '../client-log.ts';
+import { PortBinder } from '../port-binder.ts';
+import type { bindWeb } from './bind-web.ts';
+
+/** Silence after which the kernel probes a client of a front door, in ms: the services behind it may differ. */
+const KEEP_ALIVE_MS = 60_000;
+
+interface FrontSetOptions {
+  /** Loads what serves HTTP; asked for when the first front door opens. */
+  readonly loadWeb: () => Promise<Web>;
+  readonly bind: (service: Service, spec: ListenerSpec) => ReturnType<typeof bindWeb>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Is told of each bound front door. */
+  readonly own?: OwnListeners | undefined;
+  /** Called with whether the hosts of a service lead to it: some front door is bound. Told on each change. */
+  readonly onServed?: (service: string, state: { readonly isServed: boolean }) => void;
+}
+
+interface Front {
+  readonly front: FrontDoor;
+  readonly spec: ListenerSpec;
+  readonly binder: PortBinder;
+  readonly hosts: HostTable<WebRoute>;
+  readonly bounds: Map<string, number>;
+  /** By service. */
+  readonly routes: Map<string, WebRoute>;
+  door: WebDoor | undefined;
+  isClosed: boolean;
+}
+
+/**
+ * The front doors that all services share, and the hosts that lead from them to services. A port that can't be bound is
+ * reported and tried again until it can; a closed door's requests are served until they end. `drain()` or `destroy()` ends it.
+ */
+export class FrontSet {
+  readonly #options: FrontSetOptions;
+  readonly #fronts = new Map<string, Front>();
+  readonly #services = new Map<string, Service>();
+  readonly #served = new Map<string, boolean>();
+  readonly #draining = new Set<Front>();
+  readonly #opening = new Set<Promise<void>>();
+  readonly #onIdle = new Set<() => void>();
+  #policy: FrontPolicy | undefined;
+
+  constructor(options: FrontSetOptions) {
+    this.#options = options;
+  }
+
+  get policy(): FrontPolicy | undefined {
+    return this.#policy;
+  }
+
+  /** What the front doors are to a service: none where no host leads to it. */
+  specsOf({ name }: Service): readonly ListenerSpec[] {
+    if (!this.#services.has(name)) return [];
+    return [...this.#fronts.values()].map(({ spec }) => spec);
+  }
+
+  /** A front door as one service sees it. */
+  status(spec: ListenerSpec, { name }: Service): ListenerStatus {
+    const front = this.#fronts.get(listenKey(spec));
+    const tally = front?.routes.get(name)?.tally;
+    const { error, condition = 'pending' } = front?.binder ?? {};
+    const { active: activeConnections = 0, blocked = 0, refusals = {} } = tally ?? {};
+    return { activeConnections, drops: {}, refusals, blocked, condition, error };
+  }
+
+  readTotals(spec: ListenerSpec, { name }: Service): ListenerTotals | undefined {
+    return this.#tally(spec, name)?.readTotals();
+  }
+
+  listClients(
+    spec: ListenerSpec,
+    { service, max }: { readonly service: Service; readonly max: number },
+  ): readonly PresentClient[] {
+    return this.#tally(spec, service.name)?.listClients(max) ?? [];
+  }
+
+  /** Ends the requests for a service. */
+  cutClients(spec: ListenerSpec, { name }: Service): void {
+    this.#tally(spec, name)?.cutClients();
+  }
+
+  /** What all front doors share, from now on. */
+  setPolicy(policy: FrontPolicy): void {
+    this.#policy = policy;
+  }
+
+  /** Requests for the hosts of this service go to it from now on, on its present terms. */
+  setRoutes(service: Service): void {
+    this.#services.set(service.name, service);
+    for (const front of this.#fronts.values()) this.#setRoute(front, service);
+    this.#tellServed();
+  }
+
+  /** No host leads to the service any more. */
+  clearRoutes({ name }: Service): void {
+    const service = this.#services.get(name);
+    this.#services.delete(name);
+    for (const front of this.#fronts.values()) this.#clearRoute(front, service);
+    this.#tellServed();
+  }
+
+  open(front: FrontDoor): void {
+    const { clock, logger } = this.#options;
+    const { address, port } = front;
+    const spec: ListenerSpec = { protocol: 'tcp', address, port, targetPort: port, mode: 'http' };
+    const where = `${formatListenAddress(spec)}/${front.tls ? 'https' : 'http'}`;
+    const binder = new PortBinder({
+      open: () => this.#bind(opened),
+      owner: () => ({ name: 'a front door' }),
+      onTried: () => this.#tried(opened),
+      ...{ where, clock, logger },
+    });
+    const opened: Front = {
+      ...{ front, spec, binder, hosts: new HostTable(), bounds: new Map(), routes: new Map() },
+      ...{ door: undefined, isClosed: false },
+    };
+    this.#fronts.set(listenKey(spec), opened);
+    for (const service of this.#services.values()) this.#setRoute(opened, service);
+    const opening = binder.start();
+    this.#opening.add(opening);
+    void opening.finally(() => this.#opening.delete(opening));
+  }
+
+  close(front: FrontDoor): void {
+    const key = listenKey({ protocol: 'tcp', ...front });
+    const closed = this.#fronts.get(key);
+    if (closed === undefined) return;
+    this.#fronts.delete(key);
+    closed.isClosed = true;
+    closed.binder.cancel();
+    this.#options.own?.remove(closed.spec);
+    if (closed.door !== undefined) {
+      this.#draining.add(closed);
+      closed.door.close();
+    }
+    this.#tellServed();
+  }
+
+  /** Resolves when every bind under way has succeeded or failed once. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#opening);
+  }
+
+  /** Closes all; resolves when the last request has ended. */
+  drain(): Promise<void> {
+    for (const { front } of [...this.#fronts.values()]) this.close(front);
+    if (this.#draining.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onIdle.add(resolve));
+  }
+
+  /** Closes all and ends every connection now. */
+  destroy(): void {
+    void this.drain();
+    for (const { door } of [...this.#draining]) door?.destroy();
+  }
+
+  #tally(spec: ListenerSpec, service: string): WebTally | undefined {
+    return this.#fronts.get(listenKey(spec))?.routes.get(service)?.tally;
+  }
+
+  #setRoute(front: Front, service: Service): void {
+    const before = front.routes.get(service.name);
+    this.#clearHosts(front, before);
+    const binding = this.#options.bind(service, front.spec);
+    const route: WebRoute = { binding, tally: before?.tally ?? new WebTally(), hosts: service.web.hosts };
+    front.routes.set(service.name, route);
+    for (const host of service.web.hosts) front.hosts.set(host, route);
+  }
+
+  #clearRoute(front: Front, service: Service | undefined): void {
+    if (service === undefined) return;
+    this.#clearHosts(front, front.routes.get(service.name));
+    front.routes.delete(service.name);
+  }
+
+  /** A host that leads to another service by now stays there. */
+  #clearHosts({ hosts }: Front, route: WebRoute | undefined): void {
+    for (const host of route?.hosts ?? []) if (route !== undefined) hosts.delete(host, route);
+  }
+
+  async #bind(front: Front): Promise<void> {
+    if (front.door === undefined) {
+      const web = await this.#options.loadWeb();
+      if (front.isClosed) return;
+      front.door ??= this.#createDoor(front, web);
+    }
+    await front.door.open();
+    if (front.isClosed) front.door.close();
+  }
+
+  #createDoor(front: Front, web: Web): WebDoor {
+    const { own, logger } = this.#options;
+    const { spec, hosts, bounds } = front;
+    const { address, port } = spec;
+    return web.createDoor({
+      ...{ spec, name: `front door ${formatListenAddress(spec)}`, keepAliveMs: KEEP_ALIVE_MS },
+      findRoute: (host) => hosts.find(host),
+      hasComeBack: ({ address: from, port: fromPort, socket }) => {
+        const reached = { host: socket.localAddress ?? '', port: socket.localPort ?? port };
+        const place = { protocol: 'tcp', address, port, service: undefined, isFront: true } as const;
+        return own?.hasComeBack({ address: from, port: fromPort, reached }, place) ?? false;
+      },
+      onAcceptError: (error) => logAcceptError(formatListenAddress(spec), { error, logger }),
+      onRefused: (bound) => bounds.set(bound, (bounds.get(bound) ?? 0) + 1),
+      onDrained: () => this.#drained(front),
+    });
+  }
+
+  #tried({ spec, binder }: Front): void {
+    const { protocol, address, port } = spec;
+    if (binder.condition === 'bound')
+      this.#options.own?.add({ protocol, address, port, service: undefined, isFront: true });
+    this.#tellServed();
+  }
+
+  #tellServed(): void {
+    const conditions = new Set([...this.#fronts.values()].map(({ binder }) => binder.condition));
+    for (const name of new Set([...this.#services.keys(), ...this.#served.keys()])) {
+      const before = this.#served.get(name);
+      const isKnown = this.#services.has(name);
+      // While a front door is still being bound, the last report stands.
+      const isServed = isKnown && (conditions.has('bound') || (conditions.has('pending') && before === true));
+      if (isKnown) this.#served.set(name, isServed);
+      else this.#served.delete(name);
+      if (isServed !== before) this.#options.onServed?.(name, { isServed });
+    }
+  }
+
+  #drained(front: Front): void {
+    this.#draining.delete(front);
+    if (this.#draining.size > 0) return;
+    for (const resolve of this.#onIdle) resolve();
+    this.#onIdle.clear();
+  }
+}

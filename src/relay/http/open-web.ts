@@ -1,0 +1,40 @@
+/**
+ * What serves HTTP: the engine that all doors share, and the doors. Loaded when a service first needs it, from a file of its own,
+ * with copies of what it imports: so it gets all that must be there only once as parts.
+ */
+import { Themes } from './waiting/themes.ts';
+import { Waiting } from './waiting/waiting.ts';
+import { WebDoor, type WebDoorOptions } from './web-door.ts';
+import { type LoginCheck, WebEngine, type WebEngineParts } from './web-engine.ts';
+
+export type WebParts = Omit<WebEngineParts, 'waiting' | 'login'> &
+  Pick<WebDoorOptions, 'relay' | 'isTrusted'> & {
+    /** Told why a service's own page can't be used. */
+    readonly onBadTheme: (service: string, reason: string) => void;
+  };
+
+export type DoorOptions = Omit<
+  WebDoorOptions,
+  'engine' | 'relay' | 'clock' | 'admission' | 'isTrusted' | 'findRoute'
+> &
+  Pick<WebDoorOptions, 'findRoute'>;
+
+/** The parts that serve HTTP. `close()` ends what the doors have left. */
+export interface Web {
+  readonly engine: WebEngine;
+  createDoor(options: DoorOptions): WebDoor;
+  close(): void;
+}
+
+export function openWeb(parts: WebParts): Web {
+  const { clock, relay, isTrusted, admission } = parts;
+  const themes = new Themes({ clock, onBad: parts.onBadTheme });
+  const login: LoginCheck = { check: () => undefined };
+  const waiting = new Waiting({ clock, themeOf: (binding) => themes.of(binding) });
+  const engine = new WebEngine({ ...parts, waiting, login });
+  return {
+    engine,
+    createDoor: (options) => new WebDoor({ ...options, engine, relay, clock, isTrusted, admission }),
+    close: () => engine.close(),
+  };
+}
