@@ -24,16 +24,13 @@ const COMMANDS = [
 ].map((name) => `cli/${name}.ts`);
 
 /** Entries too, which the program imports when somebody first needs them. */
-<<<<<<< HEAD
 const CHUNKS = [
   'proxy/open-api.ts',
   'proxy/open-metrics.ts',
   'backends/kubernetes/api/kubeconfig-access.ts',
+  'relay/http/open-web.ts',
   ...COMMANDS,
 ];
-=======
-const CHUNKS = ['proxy/open-api.ts', 'proxy/open-metrics.ts', 'relay/http/open-web.ts', ...COMMANDS];
->>>>>>> 898b984 (Open front doors, and listeners for the requests of one service)
 
 /** Loaded when first used, each from a file of its own: a proxy may live without ever needing them. */
 const LAZY_PACKAGES = ['cron-parser', 'yaml'];

@@ -43,6 +43,8 @@ describe('the bundle', () => {
     ['sources/config-process.js', 120],
     ['proxy/open-api.js', 100],
     ['proxy/open-metrics.js', 50],
+    // Of the Kubernetes client what reads a kubeconfig, without its classes for every kind of object.
+    ['backends/kubernetes/api/kubeconfig-access.js', 300],
     ['relay/http/open-web.js', 100],
     ['packages/yaml.js', 200],
     ['packages/cron-parser.js', 200],
