@@ -33,9 +33,11 @@ const FIRST_LANES = {
   engine: ['swarm', 'podman', 'in-container', 'outside', 'first-start', 'concurrency'],
   Kubernetes: ['api-server', 'control-plane', 'watches', 'features', 'replicas'],
 };
-/** The package of each program that the dashboard's tests, and those of the metrics, need. */
+/** The package of each program that the dashboard's tests, and those of the metrics and of shells, need. */
 const BROWSER = { chromium: 'chromium', nginx: 'nginx', caddy: 'caddy' };
 const PROMTOOL = { promtool: 'prometheus' };
+/** Those for which there is a completion, beside bash. */
+const SHELLS = { zsh: 'zsh', fish: 'fish' };
 /** More than so many tests that pass only when they are tried again are a fault of the tests, or of the program. */
 const MAX_FLAKY = 2;
 /** So many of the files that cost most are named at the end. */
@@ -66,12 +68,13 @@ async function runAll() {
 async function runTestsAndChecks(kubernetes) {
   // Both keep one core busy, as a rule.
   if (only === undefined) await Promise.all([runChecks(), runStep('model tests', runModelTests)]);
-  const [browser, promtool] =
+  const [browser, promtool, shells] =
     only === undefined
-      ? [BROWSER, PROMTOOL].map((packages) => preparePrograms(packages, { signal, announce }))
+      ? [BROWSER, PROMTOOL, SHELLS].map((packages) => preparePrograms(packages, { signal, announce }))
       : [];
   const built = await runStep('build', () => runBuild({ signal }));
   if (promtool !== undefined) await runStep('promtool', () => reportPromtool(promtool));
+  if (shells !== undefined) await runStep('zsh and fish', () => reportShells(shells));
   if (only === undefined) await runStep('unit tests', () => runTests(['unit'], { name: 'unit' }));
   if (!built) return console.log('the tests of the program did not run: they need the build');
   if (browser !== undefined)
@@ -112,6 +115,17 @@ async function reportPromtool(promtool) {
   if (reason === undefined) return 'is there';
   const remedy = 'install promtool, or run this on Debian as root, which installs it';
   return reportLeftOut('checks by promtool', { reason, remedy, wasAskedFor: false });
+}
+
+/**
+ * Without them the program tests leave out their completion.
+ * @param {ReturnType<typeof preparePrograms>} shells
+ */
+async function reportShells(shells) {
+  const reason = await shells;
+  if (reason === undefined) return 'are there';
+  const remedy = 'install zsh and fish, or run this on Debian as root, which installs them';
+  return reportLeftOut('tests of completion in zsh and fish', { reason, remedy, wasAskedFor: false });
 }
 
 function runModelTests() {

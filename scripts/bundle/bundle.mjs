@@ -19,7 +19,7 @@ const ENTRIES = ['main.ts', 'sources/config-process.ts', 'relay/splice/thread/re
 
 /** Commands that the proxy itself never runs. */
 const COMMANDS = [
-  ...['init', 'validate', 'print-effective-config'],
+  ...['init', 'validate', 'print-effective-config', 'completion'],
   ...['status', 'explain', 'diff', 'steer', 'events'],
 ].map((name) => `cli/${name}.ts`);
 

@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { ENVIRONMENT_LOG_FORMATS, ENVIRONMENT_LOG_LEVELS } from '../config/environment.ts';
 import { FLAGS, type FlagSpec, type SettingsFlags, TOKEN_VARIABLE } from '../config/settings.ts';
 import { suggestNearest } from '../config/values/suggest.ts';
@@ -7,6 +7,7 @@ import { EXIT_OK, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import type { LogFormat, LogLevel } from '../system/log/logger.ts';
 import type { ProgramIo } from '../system/program-io.ts';
 import { holdYoungGeneration } from '../system/young-generation.ts';
+import type { Shell } from './completion/completion-scripts.ts';
 import type { CommandParts, ProxyFlags } from './running-proxy.ts';
 import type { Steering } from './steer.ts';
 import { readVersion } from './version.ts';
@@ -41,6 +42,12 @@ const SCHEMA_HELP = `
 Save it beside the file, and name it in the file's first line:
   lazy-proxy schema > lazy-proxy.schema.json
   # yaml-language-server: $schema=./lazy-proxy.schema.json
+`;
+
+const COMPLETION_HELP = `
+  bash  in ~/.bashrc: source <(lazy-proxy completion bash)
+  zsh   in ~/.zshrc, after compinit: source <(lazy-proxy completion zsh)
+  fish  lazy-proxy completion fish > ~/.config/fish/completions/lazy-proxy.fish
 `;
 
 const PROXY_HELP = `
@@ -81,6 +88,7 @@ export function createProgram(io: ProgramIo, exit: (status: number) => void): Co
   addDiff(program, io, exit);
   addSteering(program, io, exit);
   addEvents(program, io, exit);
+  addCompletion(program, io, exit);
   return program;
 }
 
@@ -288,6 +296,23 @@ function addEvents(program: Command, io: ProgramIo, exit: (status: number) => vo
         exit(await askProxy(flags, io, { run }));
       },
     );
+}
+
+function addCompletion(program: Command, io: ProgramIo, exit: (status: number) => void): void {
+  program
+    .command('completion')
+    .description('Print a script by which a shell completes commands, options and names of services.')
+    .addArgument(new Argument('<shell>', 'the shell').choices(['bash', 'zsh', 'fish']))
+    .argument('[words...]', 'what is typed so far: then what may follow is printed in place of the script')
+    .addHelpText('after', COMPLETION_HELP)
+    .action(async (shell: Shell, words: string[]) => {
+      const { completion } = await import('./completion.ts');
+      const listServices = async (flags: ProxyFlags) => {
+        const { listServiceNames } = await import('./running-proxy.ts');
+        return listServiceNames(flags, { ...io, clock: systemClock, stderr: () => {} });
+      };
+      exit(await completion({ shell, words, program, listServices }, io));
+    });
 }
 
 /** Runs a command that asks a running proxy; resolves to the exit status. */

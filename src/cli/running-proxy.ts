@@ -23,6 +23,8 @@ import { requestUrl } from '../system/net/http-client.ts';
 import type { ProgramIo } from '../system/program-io.ts';
 
 const TIMEOUT_MS = 10_000;
+/** Who types waits no longer. */
+const TYPING_TIMEOUT_MS = 1_000;
 /** The configuration of 100,000 services has less. */
 const MAX_ANSWER_BYTES = 512 * 1_024 * 1_024;
 const MAX_REFUSAL_CHARACTERS = 65_536;
@@ -67,11 +69,21 @@ export class RunningProxy {
   readonly url: string;
   readonly #token: string | undefined;
   readonly #clock: Clock;
+  readonly #timeoutMs: number;
 
-  constructor(url: string, options: { readonly token: string | undefined; readonly clock: Clock }) {
+  constructor(
+    url: string,
+    options: {
+      readonly token: string | undefined;
+      readonly clock: Clock;
+      /** For an answer; default: 10 s. */
+      readonly timeoutMs?: number;
+    },
+  ) {
     this.url = url;
     this.#token = options.token;
     this.#clock = options.clock;
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
   }
 
   /** They show the token, where there is one. */
@@ -98,7 +110,7 @@ export class RunningProxy {
 
   async #ask(method: 'GET' | 'POST', path: string): Promise<unknown> {
     const answer = await requestUrl(`${this.url}${path}`, {
-      ...{ method, clock: this.#clock, deadlineMs: TIMEOUT_MS, maxBodyBytes: MAX_ANSWER_BYTES },
+      ...{ method, clock: this.#clock, deadlineMs: this.#timeoutMs, maxBodyBytes: MAX_ANSWER_BYTES },
       headers: this.#headers,
     }).catch((error: unknown) => {
       throw new Error(`no proxy answers at ${this.url}: ${messageOf(error)}`, { cause: error });
@@ -172,6 +184,28 @@ export async function findProxy(flags: ProxyFlags, io: CommandIo): Promise<Runni
   if (url === undefined) return undefined;
   const token = given ?? settings.access.token ?? (await readTokenFile(settings.access.tokenFile));
   return new RunningProxy(url, { token, clock });
+}
+
+/**
+ * The services of the proxy that the flags mean, each with its state, for who is typing a name: soon, or not at all. Whoever presses
+ * Tab has not chosen the file of the folder where that is, so no token goes to a server that the file names, unless it is typed.
+ * @throws where no proxy answers.
+ */
+export async function listServiceNames(
+  flags: ProxyFlags,
+  io: CommandIo,
+): Promise<readonly { readonly value: string; readonly description: string }[]> {
+  const { clock, env } = io;
+  const own = flags.url === undefined ? undefined : env[TOKEN_VARIABLE]?.trim() || undefined;
+  const statusPort = flags.statusPort === undefined ? {} : { statusPort: Number(flags.statusPort) };
+  const url =
+    flags.url === undefined
+      ? statusUrl(await readOwnSettings({ ...flags, ...statusPort }, io))
+      : readUrl(flags.url);
+  if (url === undefined) return [];
+  const proxy = new RunningProxy(url, { token: flags.token ?? own, clock, timeoutMs: TYPING_TIMEOUT_MS });
+  const services = (await proxy.get('/api/services')) as readonly Readonly<Record<string, unknown>>[];
+  return services.map(({ name, life = '' }) => ({ value: String(name), description: String(life) }));
 }
 
 /**
