@@ -19,6 +19,8 @@ import { EngineRefusal, EngineUnreachable, silence } from './errors.ts';
 import { type EngineEvent, parseEvent } from './event-stream.ts';
 
 const EVENTS_PATH = '/events';
+/** Of what is not the engine's own answer. */
+const MAX_FOREIGN_CHARACTERS = 200;
 
 /** Which events the engine is to send. */
 export interface EventFilter {
@@ -317,9 +319,20 @@ function refusal(answer: IncomingMessage, body: string): EngineRefusal {
   try {
     message = (JSON.parse(body) as { readonly message?: string }).message ?? message;
   } catch {
-    // A proxy between us and the engine may answer in plain text.
+    // The engine itself answers in JSON; a socket proxy in plain text or HTML.
+    const said = plainLine(body);
+    if (said !== '') message = `what is in front of the engine answered with status ${status}: ${said}`;
   }
   return new EngineRefusal(message || `the engine answered with status ${status}`, { status });
+}
+
+/** What a page says, on one line. */
+function plainLine(page: string): string {
+  const text = page
+    .replaceAll(/<[^>]*>/g, ' ')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
+  return text.length > MAX_FOREIGN_CHARACTERS ? `${text.slice(0, MAX_FOREIGN_CHARACTERS)}…` : text;
 }
 
 /** @throws {EngineUnreachable} where the text is no JSON. */
