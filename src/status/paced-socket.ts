@@ -42,8 +42,9 @@ export class PacedSocket extends Duplex {
       .once('close', () => this.destroy());
   }
 
+  /** The client's; an IPv4 client of a socket for both is one of IPv4. */
   get remoteAddress(): string | undefined {
-    return this.#socket.remoteAddress;
+    return this.#socket.remoteAddress?.replace(/^::ffff:(?=.*\.)/i, '');
   }
 
   get remotePort(): number | undefined {
