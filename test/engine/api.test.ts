@@ -5,6 +5,7 @@ import { freePort } from '../support/free-ports.ts';
 import { httpdCommand } from './support/apps.ts';
 import { get, getJson } from './support/http.ts';
 import type { ProxyProcess } from './support/proxy.ts';
+import { expectSteeredByCommands } from './support/steer-by-command.ts';
 import { openTestBed } from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
 
@@ -62,4 +63,18 @@ test('the API remembers what a container took of memory before it slept, if some
   const asleep = await ask(proxy, '?memory=true');
   expect(asleep.get('seen')?.memory).toEqual({ last_bytes: awake });
   expect(asleep.get('unseen')?.memory).toBeUndefined();
+});
+
+test('the commands wake, hold and release a container, explain it, and put it to sleep', async () => {
+  const bed = await openTestBed();
+  const [port, token] = [await freePort(), 'a-token-of-this-test'];
+  const container = await bed.scope.createContainer({ name: bed.scope.name('web'), cmd: httpdCommand() });
+  const proxy = await bed.startProxy({
+    services: { web: { container: container.name, ports: [`${port}:80`], idle_timeout: '1s' } },
+    env: { LAZY_PROXY_TOKEN: token },
+  });
+  await expectSteeredByCommands({
+    ...{ proxy, token, service: 'web', port },
+    isUp: async () => (await container.inspect()).State.Running,
+  });
 });

@@ -19,6 +19,7 @@ import {
   startSwarmEngine,
   type TestService,
 } from './support/swarm.ts';
+import { expectSteeredByCommands } from './support/steer-by-command.ts';
 import { connectTcp } from './support/tcp.ts';
 import { getStatus, openTestBed, type ServiceFields, type TestBed, writeConfig } from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
@@ -129,6 +130,18 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     };
     await waitUntil(async () => (await ask())?.state === 'stopped');
     expect((await ask())?.project).toBe('shop');
+  });
+
+  test.concurrent('the commands wake, hold and release a service, explain it, and put it to sleep', async (context) => {
+    const bed = await openBed(context);
+    const [port, token] = [await freePort(), 'a-token-of-this-test'];
+    const service = await createApp(bed, { fields: { ports: `${port}:80`, idle_timeout: '1s' } });
+    const proxy = await bed.startProxy({ env: { LAZY_PROXY_TOKEN: token } });
+    await listening(proxy, service.name);
+    await expectSteeredByCommands({
+      ...{ proxy, token, service: service.name, port },
+      isUp: async () => (await service.replicas()) === 1,
+    });
   });
 
   test.concurrent('three replicas are three again after the next wake, and share the clients', async (context) => {

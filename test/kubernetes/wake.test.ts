@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { get } from '../engine/support/http.ts';
+import { expectSteeredByCommands } from '../engine/support/steer-by-command.ts';
 import { connectTcp } from '../engine/support/tcp.ts';
 import { openUdp } from '../engine/support/udp.ts';
 import { freePort, freePorts } from '../support/free-ports.ts';
@@ -45,6 +46,17 @@ describe.each(RESOURCES)('a %s that sleeps', (resource) => {
     expect(firstByteAt - findReadyAt(bed, from)).toBeLessThanOrEqual(MAX_WAKE_DELAY_MS);
     await app.untilReplicas(0);
     expect(await app.countStarts()).toBe(1);
+  });
+
+  test('is woken, held, released, explained and put to sleep by the commands', async () => {
+    const bed = await openKubeBed();
+    const [port, token] = [await freePort(), 'a-token-of-this-test'];
+    const app = await createApp(bed, { port, resource });
+    const proxy = await bed.startProxy({ env: { LAZY_PROXY_TOKEN: token } });
+    await expectSteeredByCommands({
+      ...{ proxy, token, service: `${bed.namespace}/app`, port },
+      isUp: async () => (await app.read()).spec.replicas === 1,
+    });
   });
 
   test('has as many replicas as before when it was put to sleep and is woken again', async () => {
