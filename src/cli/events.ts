@@ -94,6 +94,8 @@ function describe(event: string, data: ProxyEvent['data']): string {
       return describeWoken(data as unknown as WakeAnswer & { readonly service: string });
     case 'sleep':
       return `${service} has gone to sleep${because}`;
+    case 'use':
+      return data['in_use'] === true ? `${service} is in use` : `nobody uses ${service} any more`;
     case 'refusal':
       return `${service} refused ${client}${because}${typeof more === 'number' && more > 0 ? ` (and ${more} more)` : ''}`;
     case 'reload':

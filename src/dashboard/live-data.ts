@@ -1,6 +1,6 @@
 /**
  * What the page shows, kept up to date while somebody looks: asked for as soon as the proxy tells that something has happened, and
- * every few seconds, since how many clients there are is told by no event. A service that has not changed stays the same object,
+ * every few seconds, since of clients only the first and the last of a service is told by an event. A service that has not changed stays the same object,
  * so that nothing of it is drawn anew.
  */
 import type { Life } from '../model/workload-report.ts';

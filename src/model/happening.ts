@@ -17,6 +17,16 @@ export type Happening =
   /** A wake has ended. */
   | { readonly kind: 'woken'; readonly service: string; readonly wake: Wake }
   | { readonly kind: 'sleep'; readonly service: string; readonly sleep: Sleep }
+  /**
+   * The first lease on a workload that is awake has begun, or the last one has ended; once a second at most. `sleepsAtMs`, ms since the
+   * epoch: when it goes to sleep if nobody comes until then; undefined = not by being idle.
+   */
+  | {
+      readonly kind: 'use';
+      readonly service: string;
+      readonly inUse: boolean;
+      readonly sleepsAtMs: number | undefined;
+    }
   /** Clients were refused, or left without an upstream; `more` of them since the last one that was told. */
   | {
       readonly kind: 'refusal';

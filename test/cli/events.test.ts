@@ -23,6 +23,8 @@ test.each([
     { service: 'db', cause: 'with web', result: 'failed', ...phases, reason: 'exit code 3' },
     'db did not wake with web, after 343 ms (engine 331 ms, port 12 ms): exit code 3',
   ],
+  ['use', { service: 'db', in_use: true }, 'db is in use'],
+  ['use', { service: 'db', in_use: false }, 'nobody uses db any more'],
   ['sleep', { service: 'db', why: 'idle', reason: 'idle for 120 s' }, 'db has gone to sleep: idle for 120 s'],
   [
     'refusal',

@@ -1,7 +1,7 @@
 /** The API of a proxy as it runs: who may read what. */
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type AskApi, startApiProxy } from '../support/api-proxy.ts';
 import { freePort } from '../support/free-ports.ts';
 import { ending, Sockets } from '../support/sockets.ts';
@@ -258,9 +258,10 @@ describe('what may be done by the API', () => {
       const { leases } = (await ask('/api/services?service=shop/db')).json as {
         leases: readonly { readonly kind: string; readonly since: string; readonly until?: string }[];
       };
+      // Both are told in whole seconds, and are looked up one after the other.
       return leases.map(({ kind, since, until = '' }) => [
         kind,
-        (Date.parse(until) - Date.parse(since)) / 1_000,
+        Math.floor((Date.parse(until) - Date.parse(since)) / 10_000) * 10,
       ]);
     };
     expect((await post('/api/services/shop%2Fdb/hold')).status).toBe(200);
@@ -326,6 +327,28 @@ describe('what may be done by the API', () => {
       ['sleep', 'hand'],
     ]);
     expect(events.all.every(({ data }) => data['service'] === 'shop/db')).toBe(true);
+  });
+
+  test('tells at once that the first client has come and the last one has gone, and when the service sleeps', async () => {
+    const { post, until, port, status } = await start();
+    await post('/api/services/shop%2Fdb/wake');
+    await until('shop/db', 'ready');
+    const events = await openEvents(status);
+    const sockets = new Sockets();
+    onTestFinished(() => sockets.close());
+    const [one, two] = [await sockets.connect(port), await sockets.connect(port)];
+    await events.until(({ data }) => data['in_use'] === true);
+    one.destroy();
+    two.destroy();
+    await events.until(({ data }) => data['in_use'] === false);
+    events.close();
+    const told = events.all.filter(({ kind }) => kind === 'use').map(({ data }) => data);
+    const [used, left] = told;
+    expect(told).toHaveLength(2);
+    expect(used).toMatchObject({ service: 'shop/db', in_use: true });
+    expect(used).not.toHaveProperty('sleeps_at');
+    const sleepsInMs = Date.parse(`${left?.['sleeps_at']}`) - Date.now();
+    expect(Math.abs(sleepsInMs - 3_600_000)).toBeLessThan(30_000);
   });
 
   test('changes nothing by GET', async () => {

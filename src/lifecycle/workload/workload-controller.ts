@@ -47,6 +47,7 @@ import { SleepPolicy } from './sleep-policy.ts';
 import type { StartQueue, StartTurn } from './start-queue.ts';
 import { lifeOf, StateHistory } from './state-history.ts';
 import { LifecycleTimers } from './timers.ts';
+import { UseNews } from './use-news.ts';
 import { WakeRecord } from './wake-record.ts';
 import { WarmPaths } from './warm-paths.ts';
 import { WorkloadLog } from './workload-log.ts';
@@ -137,6 +138,8 @@ export class WorkloadController {
   #lookedAgainMs = Number.NEGATIVE_INFINITY;
   /** The phase of the wake under way, as it was told last. */
   #toldPhase: WakePhase | undefined;
+  /** Made when somebody hears of it for the first time. */
+  #useNews: UseNews | undefined;
   /** Set while it is being put to sleep. */
   #sleepReason: SleepReason | undefined;
   /** The proxy is about to end: the workload is left as it is. */
@@ -204,12 +207,18 @@ export class WorkloadController {
     return this.#wakes;
   }
 
+  /** When it goes to sleep for being idle, ms since the epoch; undefined = it doesn't, as things are. */
+  get sleepsAtMs(): number | undefined {
+    const { clock } = this.#parts;
+    const { sleepsAtMs } = this.#timers;
+    return sleepsAtMs === undefined ? undefined : clock.nowMs() + sleepsAtMs - clock.monotonicMs();
+  }
+
   /** Everything that is known of the workload now. */
   get report(): WorkloadReport {
-    const { clock } = this.#parts;
     const { failure, kept, counts, underWay } = this.#wakes;
     const { longestWaitMs } = this.room;
-    const { sleepsAtMs } = this.#timers;
+    const { sleepsAtMs } = this;
     const isManual = !mayPutToSleep(this.#service.availability, 'schedule');
     const staysAwake = this.#observation.staysAwake ?? (isManual ? 'its availability is manual' : undefined);
     const unavailable = this.refusalAsleep?.message;
@@ -227,7 +236,7 @@ export class WorkloadController {
       ...(failure !== undefined && { failure }),
       ...(staysAwake !== undefined && { staysAwake }),
       ...(unavailable !== undefined && { unavailable }),
-      ...(sleepsAtMs !== undefined && { sleepsAtMs: clock.nowMs() + sleepsAtMs - clock.monotonicMs() }),
+      ...(sleepsAtMs !== undefined && { sleepsAtMs }),
     };
   }
 
@@ -468,6 +477,7 @@ export class WorkloadController {
     this.#calls.close('the proxy is shutting down');
     this.#log.close();
     this.#timers.close();
+    this.#useNews?.close();
     this.#runs.close();
     this.#wakes.close();
   }
@@ -686,9 +696,27 @@ export class WorkloadController {
     this.#followTurn();
     this.#followTimers();
     this.#refuseAsleep();
+    this.#tellUse();
     this.#shared.tell();
     if (this.leases === 0) this.#parts.onUnused(this);
     this.#closeIfRetired();
+  }
+
+  #tellUse(): void {
+    const { happenings, clock } = this.#parts;
+    const inUse = this.leases > 0;
+    if (this.#useNews === undefined) {
+      if (happenings?.isHeard !== true) return;
+      this.#useNews = new UseNews({
+        ...{ clock, wasInUse: !inUse },
+        isHeard: () => this.#state.kind === 'ready' && happenings.isHeard,
+        tell: (told) => {
+          const { sleepsAtMs } = this;
+          happenings.tell({ kind: 'use', service: this.#service.name, inUse: told, sleepsAtMs });
+        },
+      });
+    }
+    this.#useNews.follow(inUse);
   }
 
   #followRun(): void {

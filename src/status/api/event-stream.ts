@@ -179,6 +179,11 @@ function renderHappening(happening: Happening): { readonly kind: string; readonl
       const { kind, service, wake } = happening;
       return { kind, service, ...renderWake(wake, { showOutput: false }) };
     }
+    case 'use': {
+      const { kind, service, inUse, sleepsAtMs } = happening;
+      const sleepsAt = sleepsAtMs === undefined ? {} : { sleeps_at: formatTimestamp(sleepsAtMs) };
+      return { kind, service, in_use: inUse, ...sleepsAt };
+    }
     case 'sleep': {
       const { kind, service, sleep } = happening;
       return { kind, service, why: sleep.kind, reason: cut(sleep.words) };
