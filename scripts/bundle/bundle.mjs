@@ -15,7 +15,12 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 const SOURCE = path.join(ROOT, 'src');
 
 /** Each becomes a bundle at its own place: the program, and what it runs in processes and threads of their own. Those that don't exist are skipped. */
-const ENTRIES = ['main.ts', 'sources/config-process.ts', 'relay/splice/thread/relay-thread.ts'];
+const ENTRIES = [
+  'main.ts',
+  'sources/config-process.ts',
+  'relay/splice/thread/relay-thread.ts',
+  'relay/http/login/bcrypt-thread.ts',
+];
 
 /** Commands that the proxy itself never runs. */
 const COMMANDS = [

@@ -9,6 +9,7 @@ export async function setup(): Promise<void> {
   await build({
     entryPoints: [
       'src/relay/splice/thread/relay-thread.ts',
+      'src/relay/http/login/bcrypt-thread.ts',
       'test/support/mortal-relay-thread.ts',
       'src/relay/native/datagrams/load-datagrams.ts',
     ].map((file) => path.join(ROOT, file)),

@@ -31,7 +31,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   plan: { imports: ['model', 'config', 'table'] },
   sources: { imports: ['model', 'system', 'config', 'backends/backend.ts'], packages: ['chokidar'] },
   lifecycle: { imports: ['model', 'system', 'backends/backend.ts'] },
-  relay: { imports: ['model', 'system'], packages: ['ipaddr.js', 'koffi'] },
+  relay: { imports: ['model', 'system'], packages: ['ipaddr.js', 'koffi', 'bcryptjs'] },
   apply: {
     imports: ['model', 'system', 'table', 'plan', 'relay'],
     types: ['lifecycle', 'backends/backend.ts'],

@@ -50,16 +50,16 @@ export interface WebRoute {
 /** Checks who a client says it is. */
 export interface LoginCheck {
   /** Undefined where it may go on; else the answer that it gets. */
-  check(
-    request: WebRequest,
-    policy: WebBinding['policy'],
-  ): LoginResult | undefined | Promise<LoginResult | undefined>;
+  check(request: WebRequest, binding: WebBinding): LoginResult | undefined | Promise<LoginResult | undefined>;
+  close(): void;
 }
 
 export interface LoginResult {
   readonly status: 401 | 429;
   readonly text: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** What the client has shown is wrong; else it has shown nothing. */
+  readonly isWrong?: boolean;
 }
 
 export interface WebEngineParts {
@@ -118,17 +118,16 @@ export class WebEngine {
       if (binding.policy.blocked === 'close') return void response.destroy();
       return sendAnswer(response, { status: 403, text: 'Your address is not let in here.', closes: true });
     }
-    const login = this.parts.login.check(request, binding.policy);
-    if (login === undefined) return this.#serveKnown(request, route);
-    if (!(login instanceof Promise)) return sendAnswer(response, login);
-    void login.then(
-      (result) => {
-        if (response.destroyed) return;
-        if (result === undefined) this.#serveKnown(request, route);
-        else sendAnswer(response, result);
-      },
-      (error: unknown) =>
-        sendAnswer(response, { status: 500, text: `The login could not be checked: ${messageOf(error)}.` }),
+    const login = this.parts.login.check(request, binding);
+    const follow = (result: LoginResult | undefined) => {
+      if (response.destroyed) return;
+      if (result === undefined) return this.#serveKnown(request, route);
+      if (result.isWrong) tally.refuse('login');
+      sendAnswer(response, result);
+    };
+    if (!(login instanceof Promise)) return follow(login);
+    void login.then(follow, (error: unknown) =>
+      sendAnswer(response, { status: 500, text: `The login could not be checked: ${messageOf(error)}.` }),
     );
   }
 
@@ -156,6 +155,7 @@ export class WebEngine {
     for (const pool of this.#pools.values()) pool.close();
     this.#pools.clear();
     this.parts.waiting.close();
+    this.parts.login.close();
   }
 
   /** Serves a client that has passed access list and login. */

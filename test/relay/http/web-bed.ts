@@ -138,7 +138,12 @@ export class WebBed {
     const table = new HostTable<WebRoute>();
     for (const { binding, tally } of services) table.set(`${binding.service}.test`, { binding, tally });
     this.engine = new WebEngine({
-      ...{ clock, waiting: new Waiting({ clock }), login: { check: () => undefined }, tune: relay.tune },
+      ...{
+        clock,
+        waiting: new Waiting({ clock }),
+        login: { check: () => undefined, close() {} },
+        tune: relay.tune,
+      },
       join: (sockets, onEnd) => relay.join(sockets, onEnd),
       onRefused: (client) => this.refused.push(client),
       onUnserved: (_client, { error }) => this.unserved.push(String(error)),
