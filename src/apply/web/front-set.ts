@@ -66,7 +66,10 @@ export class FrontSet {
   /** What the front doors are to a service: none where no host leads to it. */
   specsOf({ name }: Service): readonly ListenerSpec[] {
     if (!this.#services.has(name)) return [];
-    return [...this.#fronts.values()].map(({ spec }) => spec);
+    return [...this.#fronts.values()].map(({ spec, routes }) => {
+      const { targetPort = spec.targetPort } = routes.get(name)?.binding ?? {};
+      return { ...spec, targetPort };
+    });
   }
 
   /** A front door as one service sees it. */
