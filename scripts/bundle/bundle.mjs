@@ -32,6 +32,7 @@ const COMMANDS = [
 const CHUNKS = [
   'proxy/open-api.ts',
   'proxy/open-metrics.ts',
+  'status/webhook-format.ts',
   'backends/kubernetes/api/kubeconfig-access.ts',
   'relay/http/open-web.ts',
   ...COMMANDS,

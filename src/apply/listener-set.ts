@@ -41,6 +41,7 @@ export class ListenerSet {
   readonly #opening = new Set<Promise<void>>();
   readonly #onIdle = new Set<() => void>();
   readonly #onServed: (service: string, state: { readonly isServed: boolean }) => void;
+  readonly #onLost: (service: Service, spec: ListenerSpec, reason: string) => void;
   /** By service, whether it was last reported to have a bound listener. */
   readonly #served = new Map<string, boolean>();
   /** Services to be reported once all changes of the present plan are made. */
@@ -54,9 +55,12 @@ export class ListenerSet {
     readonly own?: OwnListeners | undefined;
     /** Called with whether a service has a bound listener: when it gets its first one, and on each change. */
     readonly onServed?: (service: string, state: { readonly isServed: boolean }) => void;
+    /** Called when a listener can't be bound, once until it can; with the reason. */
+    readonly onLost?: (service: Service, spec: ListenerSpec, reason: string) => void;
   }) {
     this.#create = options.create;
     this.#onServed = options.onServed ?? (() => {});
+    this.#onLost = options.onLost ?? (() => {});
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#own = options.own;
@@ -117,6 +121,11 @@ export class ListenerSet {
     if (slot.binder.condition === 'bound') this.#tellOwn(slot);
   }
 
+  /** Has every listener look at its service anew, as where its clients are to be reported from now on. Sockets and clients stay. */
+  rebindAll(): void {
+    for (const { listener, service } of this.#slots.values()) listener.rebind(service);
+  }
+
   close(spec: ListenerSpec): void {
     const key = listenKey(spec);
     const slot = this.#slots.get(key);
@@ -148,7 +157,9 @@ export class ListenerSet {
   }
 
   #tried(slot: Slot): void {
-    if (slot.binder.condition === 'bound') this.#tellOwn(slot);
+    const { condition, failures, error = 'it is not free' } = slot.binder;
+    if (condition === 'bound') this.#tellOwn(slot);
+    if (failures === 1) this.#onLost(slot.service, slot.listener.spec, error);
     this.#touch(slot.service);
   }
 

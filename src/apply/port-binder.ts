@@ -42,6 +42,11 @@ export class PortBinder {
     return this.#error;
   }
 
+  /** How many tries in a row have failed. */
+  get failures(): number {
+    return this.#failures;
+  }
+
   /** Resolves when the first try has ended. */
   async start(): Promise<void> {
     const { open, onTried } = this.#options;

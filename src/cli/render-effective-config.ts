@@ -1,4 +1,4 @@
-import { Document, isMap, isPair, isScalar, type Node, Scalar, visit, type YAMLMap } from 'yaml';
+import { Document, isMap, isPair, isScalar, isSeq, type Node, Scalar, visit, type YAMLMap } from 'yaml';
 import type { ResolvedSettings } from '../config/resolve-settings.ts';
 import { listSettings, SETTING_NAMES, SETTINGS, type SettingSpec } from '../config/settings.ts';
 import { FIELD_NAMES, type FieldName, fieldSpec, showField } from '../config/fields.ts';
@@ -72,6 +72,8 @@ function describeService(service: Service, secrecy: Secrecy): Readonly<Record<st
 
 /** One line per field, so that a comment behind it belongs to the whole of it. */
 function setFlowStyle(doc: Document): void {
+  const webhooks = doc.get('webhooks');
+  if (isSeq(webhooks)) webhooks.flow = true;
   const services = doc.get('services');
   const mappings = isMap(services) ? services.items.map(({ value }) => value) : [];
   for (const mapping of [doc.get('status'), doc.get('docker'), doc.get('kubernetes'), ...mappings]) {

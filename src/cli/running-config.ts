@@ -231,6 +231,8 @@ function takeField(field: FieldName, { workload }: Service, running: Service): P
   switch (field) {
     case 'webhook_url':
       return { webhookUrl: running.webhookUrl };
+    case 'webhooks':
+      return { webhooks: running.webhooks };
     case 'http_healthcheck':
       return { httpHealthcheck: running.httpHealthcheck };
     case 'env':

@@ -32,6 +32,7 @@ import { formatCron, parseCron, parseTimezone } from './values/schedule.ts';
 import { parseStatuses, STATUSES_EXPECTED } from './values/statuses.ts';
 import { choice, FLAG, parseCount, parseName, parseQualifiedName } from './values/text.ts';
 import { parseHealthcheckUrl, parseHttpUrl } from './values/url.ts';
+import { parseServiceWebhooks, WEBHOOKS } from './values/webhooks.ts';
 
 /** How a field's value is written; `V` is its canonical form, `M` what a service keeps of it. */
 interface FieldKind<V, M = V> extends FormWords {
@@ -211,6 +212,11 @@ export const FIELDS = {
     { ...POLICY, builtIn: [{ first: 200, last: 299 }], of: (it) => it.httpHealthcheckStatus },
   ),
   webhook_url: field({ ...URL_KIND, secret: 'all' }, { ...POLICY, builtIn: '', of: (it) => it.webhookUrl }),
+  // No label can set it: whoever may start a workload must not read the secrets in it, nor send them elsewhere.
+  webhooks: field(
+    { ...WEBHOOKS, parse: parseServiceWebhooks },
+    { ...SERVICE_ONLY, builtIn: [], of: (it) => it.webhooks },
+  ),
   dependants: field(list(parseQualifiedName), {
     ...SERVICE_AND_LABEL,
     builtIn: [],

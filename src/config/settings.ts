@@ -27,6 +27,7 @@ import {
 import { formatStatusListen, parseStatusListen } from './values/ports.ts';
 import { choice, FLAG, parseChoice } from './values/text.ts';
 import { parseHostName, parseUrlHost } from './values/url.ts';
+import { parseProxyWebhooks, WEBHOOKS } from './values/webhooks.ts';
 
 /** Where a setting stands in `Settings`. */
 type SettingPlace =
@@ -219,6 +220,7 @@ export const SETTINGS = {
     parse: parseMaxStarting,
     builtIn: 'auto',
   }),
+  webhooks: setting(['webhooks'], { ...WEBHOOKS, parse: parseProxyWebhooks, builtIn: [] }),
   'docker.socket': setting(['docker', 'socket'], {
     expected: SOCKET_EXPECTED,
     parse: parseSocket,

@@ -179,6 +179,7 @@ function createUnmanagedService(name: string, hub: Workload): LifecycleService {
     timezone: 'UTC',
     httpHealthcheck: undefined,
     webhookUrl: undefined,
+    webhooks: [],
     httpHealthcheckStatus: [],
     web: NO_WEB,
   };

@@ -31,6 +31,7 @@ import {
   type ControllerParts,
   type LifecycleService,
   type OnAct,
+  type WakeFailedTeller,
   WorkloadController,
 } from './workload/workload-controller.ts';
 
@@ -45,6 +46,7 @@ export interface LifecycleOptions {
   /** Knows the proxy's own listeners; absent where there are none. */
   readonly own?: OwnPlaces | undefined;
   readonly onAct?: OnAct;
+  readonly onWakeFailed?: WakeFailedTeller;
   /** Is told of what happens; absent = nobody wants to know. */
   readonly happenings?: Happenings | undefined;
   /** When a service's schedule starts it next, ms since the epoch; undefined where it doesn't. Default: none has one. */

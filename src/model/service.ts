@@ -1,5 +1,6 @@
 import type { Availability } from './availability.ts';
 import type { ServiceTls, WebPolicy } from './web.ts';
+import type { Webhook } from './webhook.ts';
 import type { Workload } from './workload.ts';
 
 export type Protocol = 'tcp' | 'udp';
@@ -73,6 +74,8 @@ export interface Service {
   /** Which answers of it count as ready; at least one range. */
   readonly httpHealthcheckStatus: readonly StatusRange[];
   readonly webhookUrl: ServiceUrl | undefined;
+  /** Where what happens to it is told, beside those of the proxy. */
+  readonly webhooks: readonly Webhook[];
   readonly dependants: readonly string[];
   /** Who named them: labels reach only what is open to them, and leave the rest to its own policy. */
   readonly dependantsBy: 'file' | 'labels';

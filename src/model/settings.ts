@@ -1,4 +1,5 @@
 import type { LabelPrefixes } from './label-names.ts';
+import type { Webhook } from './webhook.ts';
 
 /** The engines whose workloads the proxy can serve beside local processes. */
 export const BACKEND_NAMES = ['docker', 'kubernetes'] as const;
@@ -29,6 +30,8 @@ export interface Settings {
   readonly udpQueueTotalBytes: number;
   /** How many workloads the proxy starts at once; the others wait their turn. `auto`: four for each processor core. */
   readonly maxStarting: number | 'auto';
+  /** Where what happens is told, of every service and of the proxy itself. */
+  readonly webhooks: readonly Webhook[];
   readonly docker: DockerSettings;
   readonly kubernetes: KubernetesSettings;
 }

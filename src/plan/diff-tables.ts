@@ -21,6 +21,7 @@ import { isSameData } from '../model/same-data.ts';
 import { formatListenAddress, type ListenerSpec, listenKey, type Service } from '../model/service.ts';
 import type { ServiceTable } from '../model/table.ts';
 import { type FrontDoor, hasRoutes } from '../model/web.ts';
+import { type Webhook, wantsClients } from '../model/webhook.ts';
 
 interface Bound {
   readonly service: Service;
@@ -102,10 +103,12 @@ function diffRoutes(current: ServiceTable, desired: ServiceTable): readonly Chan
 }
 
 /** The fields of a service that a front door uses. */
-function describeRoutes({ web, ...service }: Service) {
-  const { allowList, blockList, webhookUrl, tcpKeepAliveMs, maxConnections, maxConnectionsPerAddress } =
-    service;
-  return { web, allowList, blockList, webhookUrl, tcpKeepAliveMs, maxConnections, maxConnectionsPerAddress };
+function describeRoutes(service: Service) {
+  const { web, allowList, blockList, webhookUrl, tcpKeepAliveMs } = service;
+  const { maxConnections, maxConnectionsPerAddress } = service;
+  const webhooks = clientWebhooksOf(service);
+  const lists = { allowList, blockList, webhookUrl, webhooks };
+  return { web, ...lists, tcpKeepAliveMs, maxConnections, maxConnectionsPerAddress };
 }
 
 function diffSchedules(current: ServiceTable, desired: ServiceTable): Change[] {
@@ -151,8 +154,15 @@ function isSameBinding(a: Bound, b: Bound): boolean {
 function describeBinding({ service, listener }: Bound) {
   const { name, allowList, blockList, webhookUrl, maxConnections, maxConnectionsPerAddress } = service;
   const bounds = { maxConnections, maxConnectionsPerAddress };
-  const shared = { name, targetPort: listener.targetPort, allowList, blockList, webhookUrl, ...bounds };
+  const webhooks = clientWebhooksOf(service);
+  const lists = { allowList, blockList, webhookUrl, webhooks };
+  const shared = { name, targetPort: listener.targetPort, ...lists, ...bounds };
   const { tcpKeepAliveMs, udp, idleTimeoutMs, web, tls } = service;
   if (listener.protocol === 'udp') return { ...shared, udp, idleTimeoutMs };
   return { ...shared, tcpKeepAliveMs, tls, ...(listener.mode === 'http' && { web }) };
+}
+
+/** Clients are reported to those that want to know of them. */
+function clientWebhooksOf({ webhooks }: Service): readonly Webhook[] {
+  return webhooks.filter((webhook) => wantsClients([webhook]));
 }

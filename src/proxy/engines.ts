@@ -27,6 +27,8 @@ export interface EnginesListener {
   ownChanged(): void;
   /** The kinds of workloads that services have now. */
   servedKinds(): ReadonlySet<WorkloadKind>;
+  /** An engine can, or can't, be asked. */
+  reached(kind: EngineKind, said: { readonly reachable: boolean; readonly reason: string }): void;
   /** A workload whose labels were refused was started. */
   refusedStarted(ref: WorkloadRef): void;
   shared(kind: WorkloadKind, view: SharedView): void;
@@ -189,6 +191,7 @@ export class Engines {
     // Containers and Swarm services are behind the same socket: one line tells of both.
     if (kind === 'swarm' && this.#engines.docker.opened) return;
     const advice = reachable ? '' : this.#adviseWithout(kind);
+    this.#options.listener.reached(kind, { reachable, reason });
     logReachable({ engine: ENGINE_NAMES[kind], reachable, reason, advice }, this.#options.logger);
   }
 

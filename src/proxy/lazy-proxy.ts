@@ -130,7 +130,10 @@ export class LazyProxy {
     const maxStarting = countStarts(settings);
     const parts = { backends, relay, admission, loadDatagrams, udpBudget, maxStarting, clock, logger };
     const happenings = this.#happenings;
-    this.#runtime = createRuntime({ ...parts, happenings, checkLabelUrl: this.#labelUrls.check });
+    this.#runtime = createRuntime({
+      ...{ ...parts, happenings, webhooks: settings.webhooks },
+      checkLabelUrl: this.#labelUrls.check,
+    });
   }
 
   /** Makes a proxy that does nothing yet. @throws where a setting asks for what this machine doesn't have. */
@@ -193,6 +196,7 @@ export class LazyProxy {
     this.#reconcile({ what, isAwaited: !isRefused, isMended });
     if (isRefused) {
       this.#tellReload('refused');
+      this.#runtime.events.reloadRefused(what, problems);
       const message = `${what} is refused; the last good configuration stays in force`;
       this.#tell(() => this.#logger.error({ event: 'reload-refused' }, message));
     }
@@ -256,6 +260,7 @@ export class LazyProxy {
         servedKinds: () =>
           new Set([...this.#buildTable().entries.values()].map(({ service }) => service.workload.kind)),
         refusedStarted: (ref) => this.#repeatRefusal(ref),
+        reached: (kind, said) => this.#runtime.events.engineReached(kind, said),
         renamed: (from, to) => this.#runtime.lifecycle.renamed(from, to),
         shared: (kind, view) => this.#runtime.lifecycle.share(kind, view),
       },
@@ -277,6 +282,7 @@ export class LazyProxy {
     const settings = this.#applySettings();
     const table = this.#buildTable();
     const plan = this.#runtime.reconciler.apply(table);
+    this.#runtime.events.followConflicts(table);
     if (this.#generation === 0 || plan.length > 0 || settings.length > 0) {
       this.#generation++;
       this.#changedAtMs = this.#options.clock.nowMs();
@@ -312,6 +318,7 @@ export class LazyProxy {
     this.#engines.setSettings(this.#settings);
     this.#runtime.lifecycle.setMaxStarting(countStarts(this.#settings));
     this.#labelUrls.allow(this.#settings.docker.labelUrls);
+    this.#runtime.setWebhooks(this.#settings.webhooks);
     this.#waiting = findWaitingSettings(this.#atStart.settings, resolved);
     return listChangedSettings(before, resolved.settings);
   }

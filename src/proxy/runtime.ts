@@ -12,6 +12,7 @@ import { FrontSet } from '../apply/web/front-set.ts';
 import type { Backend } from '../backends/backend.ts';
 import { Lifecycle } from '../lifecycle/lifecycle.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
+import type { Webhook } from '../model/webhook.ts';
 import type { Admission } from '../relay/access/admission.ts';
 import type { Web } from '../relay/http/open-web.ts';
 import type { ServedRequest } from '../relay/http/web-engine.ts';
@@ -23,7 +24,7 @@ import type { CheckTarget } from '../system/net/http-client.ts';
 import { LogLimiter } from '../system/log/log-limiter.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { OwnListeners } from '../system/net/own-listeners.ts';
-import { createActTeller, createTracker } from './webhook-events.ts';
+import { WebhookEvents } from './webhook-events.ts';
 
 /** At most one line a second about the refused or unserved clients of a service. */
 const CLIENT_LOG_INTERVAL_MS = 1_000;
@@ -46,6 +47,9 @@ export interface Runtime {
   readonly schedules: ScheduleSet;
   readonly holds: ManualHolds;
   readonly sender: WebhookSender;
+  readonly events: WebhookEvents;
+  /** Takes the webhooks of the proxy. */
+  setWebhooks(webhooks: readonly Webhook[]): void;
   /** Accepts nobody new, and starts and stops nothing from now on; resolves when the last connection has ended. */
   drain(): Promise<void>;
   /** Ends every connection now, and accepts none from now on. */
@@ -65,19 +69,34 @@ export function createRuntime(options: {
   readonly maxStarting: number;
   /** Where the URLs of labels may lead. */
   readonly checkLabelUrl: CheckTarget;
+  /** Those of the proxy. */
+  readonly webhooks: readonly Webhook[];
   readonly happenings: Happenings;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Runtime {
   const { clock, logger, checkLabelUrl, relay, admission, loadDatagrams, udpBudget } = options;
   const own = new OwnListeners({ clock, onNews: () => lifecycle.closeLoops() });
-  const checkUrl: CheckTarget = ({ address: host, port }) => {
-    const service = own.find('tcp', { host, port })?.service;
-    // A webhook sent to a listener of ours makes events of that service, which end in a loop only if it has a webhook itself.
-    if (service === undefined || lifecycle.find(service)?.service.webhookUrl === undefined) return undefined;
-    return `${own.explain('tcp', { host, port })}, whose webhook would never end`;
-  };
-  const sender = new WebhookSender({ clock, logger, checkUrl, checkLabelUrl });
+  /** Services behind whose listeners webhooks are. */
+  const receivers = new Set<string>();
+  const sender = new WebhookSender({
+    ...{ clock, logger, checkLabelUrl },
+    checkUrl({ address: host, port }, about) {
+      const service = own.find('tcp', { host, port })?.service;
+      if (service === undefined) return undefined;
+      // A webhook sent to a listener of ours makes events of that service, which end in a loop if it has a webhook itself.
+      const { webhookUrl, webhooks = [] } = lifecycle.find(service)?.service ?? {};
+      const reason = `${own.explain('tcp', { host, port })}, whose webhook would never end`;
+      if (webhookUrl !== undefined || webhooks.length > 0) return { reason, isExpected: false };
+      // Those of the proxy don't hear by such a way of what they cause themselves.
+      receivers.add(service);
+      return about !== undefined && receivers.has(about) ? { reason, isExpected: true } : undefined;
+    },
+  });
+  const events = new WebhookEvents({
+    ...{ sender, clock, webhooks: options.webhooks },
+    idOf: (service) => lifecycle.find(service)?.observation.id ?? '',
+  });
   const lifecycle: Lifecycle = new Lifecycle({
     ...options,
     own: {
@@ -87,13 +106,12 @@ export function createRuntime(options: {
       noteDial: (socket, endpoint) => own.noteDial(socket, endpoint),
     },
     // With the service's own settings: it may have left the table, which is why its process was stopped.
-    onAct: createActTeller({ sender, clock }),
+    onAct: events.acted,
+    onWakeFailed: events.wakeFailed,
     nextStartMs: (service) => schedules.nextFires(service).start,
   });
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
-  const open = new Set<() => void>();
-  const trackerOf = (service: Service, { protocol }: ListenerSpec) =>
-    createTracker(service, { protocol, parts: { sender, open, lifecycle, clock } });
+  const trackerOf = (service: Service, listener: ListenerSpec) => events.trackerOf(service, listener);
   const web = createWebLoader({ ...options, limiter });
   const parts = {
     loadWeb: web.load,
@@ -116,11 +134,13 @@ export function createRuntime(options: {
     logger,
     own,
     onServed: (service, state) => served.report('listeners', service, state),
+    onLost: events.listenerLost,
   });
   const fronts = new FrontSet({
     ...{ loadWeb: web.load, clock, logger, own },
     bind: (service, spec) => bindWeb(service, { lifecycle, track: trackerOf(service, spec) }),
     onServed: (service, state) => served.report('fronts', service, state),
+    onLost: events.frontLost,
   });
   const windows = new CronWindows({ lifecycle, logger });
   const schedules: ScheduleSet = new ScheduleSet({
@@ -140,6 +160,12 @@ export function createRuntime(options: {
     schedules,
     holds,
     sender,
+    events,
+    setWebhooks(webhooks) {
+      if (!events.setWebhooks(webhooks)) return;
+      listeners.rebindAll();
+      fronts.rebindAll();
+    },
     drain() {
       schedules.close();
       holds.closeAll();
@@ -158,7 +184,7 @@ export function createRuntime(options: {
       fronts.destroy();
       web.close();
       // Before the connections have ended: the relay thread ends them, and needs a while when there are many.
-      for (const end of open) end();
+      events.endClients();
       const ended = Promise.all([listeners.drain(), fronts.drain()]);
       const cut = waitAtMost(ended, { clock, ms: LAST_ENDS_MS });
       await Promise.all([cut, sender.flush(LAST_EVENTS_MS)]);

@@ -1,8 +1,8 @@
 import { describeMissing } from '../lifecycle/run/obstacle.ts';
-import { labelSuffix } from '../config/fields.ts';
+import { type FieldName, labelSuffix } from '../config/fields.ts';
 import { describePublished } from '../model/observation.ts';
 import type { Problem } from '../model/problem.ts';
-import type { ListenerSpec } from '../model/service.ts';
+import type { ListenerSpec, ServiceUrl } from '../model/service.ts';
 import type { ServiceTable, TableEntry } from '../model/table.ts';
 import { toWorkloadRef } from '../model/workload.ts';
 import type { LabelUrlGuard } from '../system/net/label-url-guard.ts';
@@ -49,7 +49,7 @@ export function findWorkloadProblems(
   explainUrl: ExplainUrl,
 ): readonly Problem[] {
   const { service, origins } = entry;
-  const { name, webhookUrl } = service;
+  const { name, webhookUrl, webhooks } = service;
   const controller = lifecycle.find(name);
   const problems: Problem[] = [];
   const { staysAwake } = controller?.observation ?? {};
@@ -71,11 +71,16 @@ export function findWorkloadProblems(
   const failure = controller?.wakes.failure;
   if (failure !== undefined)
     problems.push(ofWorkload(entry, 'wake-failed', `service ${name} did not become ready: ${failure}`));
-  const refusal = webhookUrl === undefined ? undefined : sender.refusals.get(name);
   const isKnown = webhookUrl?.from === 'label' && explainUrl(webhookUrl.url) !== undefined;
-  if (refusal !== undefined && !isKnown) {
+  const hooks: readonly (readonly [FieldName, ServiceUrl])[] = [
+    ...(webhookUrl === undefined || isKnown ? [] : [['webhook_url', webhookUrl] as const]),
+    ...webhooks.map(({ url }) => ['webhooks', { url, from: 'file' }] as const),
+  ];
+  for (const [field, url] of hooks) {
+    const refusal = sender.refusalOf(url);
+    if (refusal === undefined) continue;
     const message = `no event of service ${name} is sent to its webhook: ${refusal}`;
-    const origin = origins['webhook_url'] ?? ({ kind: 'default' } as const);
+    const origin = origins[field] ?? ({ kind: 'default' } as const);
     problems.push({ code: 'invalid-url', severity: 'warning', message, origin });
   }
   return problems;

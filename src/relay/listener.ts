@@ -61,8 +61,11 @@ export interface Client {
   readonly endpoint: string;
 }
 
-/** Called for each client that is let in; the function it returns is called when the client's connection or flow has ended. */
-export type TrackClient = (client: Client) => () => void;
+/**
+ * Called for each client that is let in; the function it returns is called when the client's connection or flow has ended.
+ * @param traffic what it has carried so far, complete at its end; undefined before its upstream is connected. Not to be called at once.
+ */
+export type TrackClient = (client: Client, traffic: () => Traffic | undefined) => () => void;
 
 /** Of some clients those who came first, in that order, `max` at most. */
 export function oldestOf(clients: readonly PresentClient[], max: number): readonly PresentClient[] {

@@ -1,9 +1,13 @@
 import { setMaxListeners } from 'node:events';
 import type { ServiceUrl } from '../model/service.ts';
-import type { Clock } from '../system/clock.ts';
+import { isClientEvent, type Webhook, type WebhookEventName } from '../model/webhook.ts';
+import { backoffMs } from '../system/backoff.ts';
+import type { Cancel, Clock } from '../system/clock.ts';
 import {
   type CheckTarget,
   checkAll,
+  type HttpAnswer,
+  type HttpTarget,
   KeptConnections,
   NoAnswerError,
   requestUrl,
@@ -35,13 +39,28 @@ const MAX_EXTRA = 96;
 const MAX_QUEUED = 1_024;
 /** The part of the last time in which starts are still sent: their ends need the rest. */
 const LAST_STARTS = 0.5;
+/**
+ * What isn't about a single client is sent again after a failure, so often and for so long: the last try is made within `forMs` after
+ * the event.
+ */
+const RETRY = { firstMs: 1_000, maxMs: 30_000, forMs: 120_000 } as const;
+/** What a receiver answers that is busy, or about to be well again. */
+const RETRIED_STATUSES: ReadonlySet<number> = new Set([408, 425, 429]);
 /** At most one warning per receiver in this time. */
 const WARNING_INTERVAL_MS = 1_000;
 
-/** Where a service's events go. */
-export interface WebhookTarget extends ServiceUrl {
-  /** The name of the service. */
-  readonly service: string;
+/** Where events go, and in which form. */
+export interface WebhookTarget extends ServiceUrl, Omit<Webhook, 'format'> {
+  /** The service that they are about; undefined = the proxy as a whole. */
+  readonly service: string | undefined;
+  /** `original`: as lazy-tcp-proxy sends them, and once, whatever becomes of it. */
+  readonly format: Webhook['format'] | 'original';
+}
+
+/** Why nothing is sent somewhere. An `expected` refusal is no mistake, and is not told. */
+export interface TargetRefusal {
+  readonly reason: string;
+  readonly isExpected: boolean;
 }
 
 interface Post {
@@ -49,6 +68,9 @@ interface Post {
   readonly event: WebhookEvent;
   /** The same for a start and its end. */
   readonly pair: string;
+  /** Until when it is tried, on the clock that never jumps. */
+  readonly untilMs: number;
+  readonly failures: number;
 }
 
 const NOWHERE = 'a webhook URL of a label is not allowed';
@@ -57,14 +79,14 @@ const NOWHERE = 'a webhook URL of a label is not allowed';
 type Standing = keyof typeof MAX_IN_FLIGHT;
 
 /**
- * Posts events as JSON, in the background; what a receiver has answered, or not in time, is not sent again. A start and its
+ * Posts events in the background. What fails is sent again for two minutes, unless it is about a single client. A start and its
  * end are sent one after the other, or neither of them; all events of a receiver are while it keeps up, and a few at once
  * when it is behind. A receiver that hangs delays nobody else's. `close()` ends it.
  */
 export class WebhookSender {
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #checkUrl: CheckTarget | undefined;
+  readonly #checkUrl: (target: HttpTarget, service: string | undefined) => TargetRefusal | undefined;
   readonly #checkLabelUrl: CheckTarget;
   readonly #warnings: LogLimiter;
   /** URLs with events that wait or are being posted; the one whose turn is next comes first. */
@@ -72,6 +94,7 @@ export class WebhookSender {
   /** URLs that are being posted to. */
   readonly #inFlight = new Map<string, Standing>();
   readonly #standings = new Map<string, Standing>();
+  /** By receiver, why nothing may be sent there. */
   readonly #refused = new Map<string, string>();
   readonly #closed = new AbortController();
   /** Posts, of which each receiver may have several. */
@@ -82,49 +105,52 @@ export class WebhookSender {
   #onIdle: (() => void) | undefined;
 
   /**
-   * @param options.checkUrl where any URL may lead; default: everywhere.
+   * @param options.checkUrl where an event of a service, or of the proxy, may go; default: everywhere.
    * @param options.checkLabelUrl where the URLs of labels may lead; default: nowhere.
    */
   constructor(options: {
     readonly clock: Clock;
     readonly logger: Logger;
-    readonly checkUrl?: CheckTarget;
+    readonly checkUrl?: (target: HttpTarget, service: string | undefined) => TargetRefusal | undefined;
     readonly checkLabelUrl?: CheckTarget;
   }) {
     this.#clock = options.clock;
     this.#logger = options.logger;
-    this.#checkUrl = options.checkUrl;
+    this.#checkUrl = options.checkUrl ?? (() => undefined);
     this.#checkLabelUrl = options.checkLabelUrl ?? (() => NOWHERE);
     this.#warnings = new LogLimiter(options.clock, WARNING_INTERVAL_MS);
     // As many as there are posts under way.
     setMaxListeners(0, this.#closed.signal);
   }
 
-  /** Why the last event of a service might not be sent where its webhook leads, by the service's name. */
-  get refusals(): ReadonlyMap<string, string> {
-    return this.#refused;
+  /** Why the last event might not be sent where a URL leads; undefined where it might. */
+  refusalOf(url: ServiceUrl): string | undefined {
+    return this.#refused.get(keyOf(url));
   }
 
-  /** Takes an event; returns at once. */
+  /** Takes an event, if the target wants it; returns at once. */
   send(target: WebhookTarget, event: WebhookEvent): void {
-    if (this.#closed.signal.aborted) return;
+    if (this.#closed.signal.aborted || !target.events.includes(event.event)) return;
     const key = keyOf(target);
     const receiver = this.#receivers.get(key) ?? new Receiver();
     this.#receivers.set(key, receiver);
-    const post = { target, event, pair: pairOf(target, event) };
+    const untilMs = this.#clock.monotonicMs() + RETRY.forMs;
+    const post: Post = { target, event, pair: pairOf(target, event), untilMs, failures: 0 };
     const refusal = receiver.take(post);
     if (refusal !== undefined) return this.#warn(post, refusal);
     this.#begin(key);
   }
 
   /**
-   * Resolves when everything is sent, or given up after `deadlineMs`; nothing may be sent meanwhile. The ends of what
+   * Resolves when everything is sent, or given up after `deadlineMs`; nothing may be sent meanwhile. What waits to be sent again
+   * is tried once more. The ends of what
    * receivers know to have started come first, and a start is sent only while there is time for its end.
    */
   flush(deadlineMs: number): Promise<void> {
     return new Promise((resolve) => {
       this.#isEnding = true;
       for (const [key, receiver] of [...this.#receivers]) {
+        receiver.recallAll();
         receiver.sortForTheEnd();
         this.#begin(key);
       }
@@ -148,6 +174,7 @@ export class WebhookSender {
     if (this.#closed.signal.aborted) return;
     this.#lost += this.#underWay;
     for (const receiver of this.#receivers.values()) {
+      receiver.recallAll();
       this.#lost += receiver.waiting.length;
       receiver.close();
     }
@@ -207,27 +234,75 @@ export class WebhookSender {
     return underWay.length >= MAX_IN_FLIGHT[standing];
   }
 
-  async #post(post: Post, { connections }: Receiver): Promise<void> {
-    const { target, event } = post;
+  async #post(post: Post, receiver: Receiver): Promise<void> {
+    const { target } = post;
+    const key = keyOf(target);
+    let isExpected = false;
+    const checkUrl: CheckTarget = (place) => {
+      const refusal = this.#checkUrl(place, target.service);
+      isExpected = refusal?.isExpected === true;
+      return refusal?.reason;
+    };
     try {
-      const { status } = await requestUrl(target.url, {
-        checkTarget: checkAll([target.from === 'label' ? this.#checkLabelUrl : undefined, this.#checkUrl]),
-        ...{ clock: this.#clock, deadlineMs: TIMEOUT_MS, signal: this.#closed.signal },
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(event),
-        connections,
-      });
-      this.#remember(keyOf(target), 'answered');
-      this.#refused.delete(target.service);
-      if (status < 200 || status > 299) this.#warn(post, `it answered ${status}`);
+      const answer = await this.#ask(post, { receiver, checkUrl });
+      this.#remember(key, 'answered');
+      this.#refused.delete(key);
+      if (answer.status < 200 || answer.status > 299) this.#failed(post, { receiver, answer });
     } catch (error) {
       if (this.#closed.signal.aborted) return;
-      this.#remember(keyOf(target), error instanceof NoAnswerError ? 'silent' : 'answered');
-      if (error instanceof TargetRefusedError) this.#refused.set(target.service, error.message);
-      else this.#refused.delete(target.service);
-      this.#warn(post, messageOf(error));
+      this.#remember(key, error instanceof NoAnswerError ? 'silent' : 'answered');
+      if (error instanceof TargetRefusedError && isExpected) return;
+      if (!(error instanceof TargetRefusedError)) {
+        this.#refused.delete(key);
+        return this.#failed(post, { receiver, error });
+      }
+      this.#refused.set(key, error.message);
+      this.#warn(post, error.message);
     }
+  }
+
+  async #ask(
+    { target, event }: Post,
+    { receiver, checkUrl }: { readonly receiver: Receiver; readonly checkUrl: CheckTarget },
+  ): Promise<HttpAnswer> {
+    const { format } = target;
+    const { headers, body } =
+      format === 'original'
+        ? { headers: { 'content-type': 'application/json' }, body: JSON.stringify(event) }
+        : (await import('./webhook-format.ts')).formatPost(event, { ...target, format });
+    return requestUrl(target.url, {
+      checkTarget: checkAll([target.from === 'label' ? this.#checkLabelUrl : undefined, checkUrl]),
+      ...{ clock: this.#clock, deadlineMs: TIMEOUT_MS, signal: this.#closed.signal },
+      ...{ method: 'POST', headers, body, connections: receiver.connections },
+    });
+  }
+
+  /** Has a post sent again later, or gives it up. */
+  #failed(
+    post: Post,
+    {
+      receiver,
+      answer,
+      error,
+    }: { readonly receiver: Receiver; readonly answer?: HttpAnswer; readonly error?: unknown },
+  ): void {
+    const why = answer === undefined ? messageOf(error) : `it answered ${answer.status}`;
+    const failures = post.failures + 1;
+    const delayMs = Math.max(backoffMs(failures, RETRY), readRetryAfter(answer));
+    const isLate = this.#clock.monotonicMs() + delayMs > post.untilMs;
+    if (!isRetried(post, answer) || this.#isEnding || isLate) {
+      const tries = failures > 1 ? `, ${failures} times; it is given up` : '';
+      return this.#warn(post, `${why}${tries}`);
+    }
+    if (failures === 1) this.#warn(post, `${why}; it is sent again for 2 minutes`);
+    const again = { ...post, failures };
+    receiver.postpone(
+      again,
+      this.#clock.schedule(delayMs, () => {
+        receiver.recall(again);
+        this.#begin(keyOf(post.target));
+      }),
+    );
   }
 
   #remember(key: string, standing: Standing): void {
@@ -237,14 +312,17 @@ export class WebhookSender {
     if (this.#standings.size > MAX_REMEMBERED && oldest !== undefined) this.#standings.delete(oldest);
   }
 
-  #warn({ target, event }: Omit<Post, 'pair'>, reason: string): void {
+  #warn({ target, event }: Post, reason: string): void {
     // The path may hold a secret, as those of chat services do.
     const receiver = new URL(target.url).host;
     const suppressed = this.#warnings.pass(receiver);
     if (suppressed === undefined) return;
     const more = suppressed === 0 ? '' : ` (and ${suppressed} more)`;
-    const message = `webhook ${event.event} of ${target.service} to ${receiver} failed${more}: ${reason}`;
-    this.#logger.warn({ event: 'webhook-failed', service: target.service, receiver }, message);
+    const { service } = target;
+    const of = service === undefined ? '' : ` of ${service}`;
+    const message = `webhook ${event.event}${of} to ${receiver} failed${more}: ${reason}`;
+    const fields = { event: 'webhook-failed', ...(service !== undefined && { service }), receiver };
+    this.#logger.warn(fields, message);
   }
 }
 
@@ -253,12 +331,35 @@ function keyOf({ url, from }: ServiceUrl): string {
   return `${from} ${url}`;
 }
 
-function isStart({ event }: WebhookEvent): boolean {
-  return event === 'tcp_conn_start' || event === 'udp_flow_start' || event === 'container_started';
+function pairOf({ service }: WebhookTarget, event: WebhookEvent): string {
+  if ('connection_id' in event) return event.connection_id;
+  if (event.event === 'listener_lost')
+    return `${event.protocol} ${event.listen_address} ${event.listen_port}`;
+  if ('container_name' in event) return `${service} ${event.container_name}`;
+  return 'engine' in event ? event.engine : 'file';
 }
 
-function pairOf({ service }: WebhookTarget, event: WebhookEvent): string {
-  return 'connection_id' in event ? event.connection_id : `${service} ${event.container_name}`;
+/** The event that ends what another one begins; undefined where it begins nothing. */
+const ENDS: Readonly<Partial<Record<WebhookEventName, WebhookEventName>>> = {
+  tcp_conn_start: 'tcp_conn_end',
+  udp_flow_start: 'udp_flow_end',
+  container_started: 'container_stopped',
+};
+
+/** Whether the target knows that what now ends has begun. */
+function isOwed({ target, event }: Post): boolean {
+  return isClientEvent(event.event) && target.events.some((start) => ENDS[start] === event.event);
+}
+
+function isRetried({ target, event }: Post, answer: HttpAnswer | undefined): boolean {
+  if (target.format === 'original' || isClientEvent(event.event)) return false;
+  return answer === undefined || answer.status >= 500 || RETRIED_STATUSES.has(answer.status);
+}
+
+/** In ms; 0 where the receiver doesn't say it in seconds. */
+function readRetryAfter(answer: HttpAnswer | undefined): number {
+  const text = answer?.retryAfter ?? '';
+  return /^\d{1,6}(\.\d{1,6})?$/.test(text) ? Number(text) * 1_000 : 0;
 }
 
 /** The events that wait for one URL, and those that are being posted to it. */
@@ -269,37 +370,64 @@ class Receiver {
   readonly busy = new Set<string>();
   /** Used again while something waits. */
   readonly connections = new KeptConnections();
+  /** What is sent again later, and how that is cancelled. */
+  readonly #later = new Map<Post, Cancel>();
+  /** The pairs of which something is sent again later. */
+  readonly #held = new Set<string>();
   /** The pairs whose start was not taken, and whose end is still to come. */
   readonly #dropped = new Set<string>();
 
   get isIdle(): boolean {
-    return this.waiting.length === 0 && this.busy.size === 0 && this.#dropped.size === 0;
+    return this.#size === 0 && this.busy.size === 0 && this.#dropped.size === 0;
   }
 
-  /** Returns why an event is not taken. The ends of taken starts always are; there are as many as clients. */
+  get #size(): number {
+    return this.waiting.length + this.#later.size;
+  }
+
+  /** Returns why an event is not taken. The ends of taken starts of clients always are; there are as many as clients. */
   take(post: Post): string | undefined {
-    const { event, pair } = post;
-    const isFull = this.waiting.length >= MAX_QUEUED;
-    if (!isStart(event) && this.#dropped.delete(pair)) return 'its start was not sent either';
-    if (isFull && isStart(event)) {
+    const { target, event, pair } = post;
+    const end = ENDS[event.event];
+    if (end === undefined && this.#dropped.delete(pair)) return 'its start was not sent either';
+    if (end !== undefined && this.#size >= MAX_QUEUED) {
+      if (!target.events.includes(end)) return `${MAX_QUEUED} events wait already`;
       this.#dropped.add(pair);
       return `${MAX_QUEUED} events wait already, so its end won't be sent either`;
     }
-    // A workload that stops need not have been started by the proxy.
-    if (isFull && event.event === 'container_stopped' && this.waiting.length >= 2 * MAX_QUEUED)
-      return `${this.waiting.length} events wait already`;
+    // There may be more of these than of starts: a workload that stops need not have been started by the proxy.
+    if (end === undefined && !isOwed(post) && this.#size >= 2 * MAX_QUEUED)
+      return `${this.#size} events wait already`;
     this.#dropped.delete(pair);
     this.waiting.push(post);
     return undefined;
   }
 
-  /** The first event of which the other half is not on its way. */
+  /** The first event of which the other half is not on its way, nor sent again later. */
   next(): Post | undefined {
-    const at = this.waiting.findIndex(({ pair }) => !this.busy.has(pair));
+    const at = this.waiting.findIndex(({ pair }) => !this.busy.has(pair) && !this.#held.has(pair));
     if (at === -1) return undefined;
     const [post] = this.waiting.splice(at, 1);
     if (post !== undefined) this.busy.add(post.pair);
     return post;
+  }
+
+  /** Keeps a post, and what belongs to it, until `recall()`. */
+  postpone(post: Post, cancel: Cancel): void {
+    this.#later.set(post, cancel);
+    this.#held.add(post.pair);
+  }
+
+  /** Puts a post that was postponed before all others. */
+  recall(post: Post): void {
+    this.#later.get(post)?.();
+    if (!this.#later.delete(post)) return;
+    this.#held.delete(post.pair);
+    this.waiting.unshift(post);
+  }
+
+  recallAll(): void {
+    for (const post of [...this.#later.keys()].toReversed()) this.recall(post);
   }
 
   done({ pair }: Post): void {
@@ -330,6 +458,6 @@ class Receiver {
   }
 
   #waitingStarts(): ReadonlySet<string> {
-    return new Set(this.waiting.filter(({ event }) => isStart(event)).map(({ pair }) => pair));
+    return new Set(this.waiting.filter(({ event }) => ENDS[event.event]).map(({ pair }) => pair));
   }
 }

@@ -110,6 +110,7 @@ function toService(
     httpHealthcheck: toUrl(values.http_healthcheck, origins['http_healthcheck']),
     httpHealthcheckStatus: values.http_healthcheck_status,
     webhookUrl: toUrl(values.webhook_url, origins['webhook_url']),
+    webhooks: values.webhooks,
     dependants: values.dependants,
     dependantsBy,
     dependantOfLabels: values.dependant_of_labels,

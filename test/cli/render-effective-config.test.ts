@@ -82,6 +82,18 @@ const policy = fc.record({
     ],
   ),
   webhookUrl: fc.constantFrom(undefined, aUrl('http://a/'), aUrl('https://h.example.com:1/x?y=%20#z')),
+  webhooks: fc.constantFrom(
+    [],
+    [
+      {
+        url: 'https://a/b?c#d',
+        events: ['wake_failed' as const],
+        headers: { A: 'b: #c' },
+        format: 'ntfy' as const,
+      },
+      { url: 'http://a', events: [], headers: {}, secret: '***x: y', format: 'json' as const },
+    ],
+  ),
   availability: fc.constantFrom('on_demand' as const, 'schedule' as const, 'manual' as const),
   cronStart: fc.constantFrom(undefined, '* * * * *', '30 8 * * 1-5', 'CRON_TZ=Asia/Tokyo 30 8 * * 1-5'),
   cronStop: fc.constantFrom(undefined, '*/5 0 1 jan *', '@every 5410s'),
@@ -218,6 +230,7 @@ backend: docker # default
 relay: auto # default
 udp_queue_total: 33554432 # default
 max_starting: auto # default
+webhooks: [] # default
 docker:
   socket: /var/run/docker.sock # default
   labels: true # default
@@ -244,6 +257,7 @@ services:
     http_healthcheck: "" # default
     http_healthcheck_status: 200-299 # default
     webhook_url: "" # default
+    webhooks: [] # default
     dependants: [] # default
     dependant_of_labels: true # container db, label lazy-tcp-proxy.enabled
     availability: on_demand # default

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createFileParser } from '../../src/config/file.ts';
+import { createCaretRenderer } from '../../src/config/yaml/render-caret.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 
 const parseFile = createFileParser();
@@ -68,4 +69,26 @@ test('a large file of wrong values below one key is read in linear time', () => 
   const begunMs = performance.now();
   expect(problemsOf(`${SERVICE}    env:\n${lines}`).join('')).not.toContain('T0KEN');
   expect(performance.now() - begunMs).toBeLessThan(10_000);
+});
+
+test.each([
+  ['env:\n  A: T0KEN', 2],
+  ['env: { A: T0KEN }', 1],
+  ['webhooks:\n  - url: https://a/b\n    headers:\n      Authorization: Bearer T0KEN', 4],
+  ['webhooks:\n  - headers: { A: T0KEN }', 2],
+  ['webhooks:\n  - secret: T0KEN', 2],
+  ['webhooks:\n  - url: https://h/T0KEN', 2],
+  ['status:\n  token: T0KEN', 2],
+  ['status: { token: T0KEN }', 1],
+])('the line that is shown of %j has no secret', (text, line) => {
+  const [shown = '', caret] = (createCaretRenderer(text)({ line, column: 3 }) ?? '').split('\n');
+  expect(shown.slice(2)).toHaveLength(text.split('\n')[line - 1]?.length ?? -1);
+  expect(shown).not.toMatch(/T0KEN|Bearer/);
+  expect(shown).toMatch(/^ +(- )?[a-zA-Z]+: .*\*/);
+  expect(caret).toBe('    ^');
+});
+
+test('the line of a wrong event is shown', () => {
+  const text = 'webhooks:\n  - url: https://a/b\n    events: [wake_fialed]';
+  expect(createCaretRenderer(text)({ line: 3, column: 14 })).toContain('events: [wake_fialed]');
 });

@@ -31,6 +31,7 @@ const CHANGES: Readonly<
   http_healthcheck: [CONTAINER, `${CONTAINER}, http_healthcheck: "http://a/"`],
   http_healthcheck_status: [CONTAINER, `${CONTAINER}, http_healthcheck_status: "401"`],
   webhook_url: [CONTAINER, `${CONTAINER}, webhook_url: "http://a/"`],
+  webhooks: [CONTAINER, `${CONTAINER}, webhooks: [{url: "http://a/"}]`],
   dependants: [CONTAINER, `${CONTAINER}, dependants: [b]`],
   dependant_of_labels: [CONTAINER, `${CONTAINER}, dependant_of_labels: true`],
   cron_start: [CONTAINER, `${CONTAINER}, cron_start: "1 1 * * *"`],

@@ -9,7 +9,7 @@ import { WebhookSender } from '../../src/status/webhook-sender.ts';
 import { createContainerEvent } from '../../src/status/webhook-event.ts';
 import { silentLogger } from '../../src/system/log/logger.ts';
 import { LabelUrlGuard } from '../../src/system/net/label-url-guard.ts';
-import { aService, aTable, aUrl } from '../support/builders.ts';
+import { aService, aTable, aUrl, aWebhook } from '../support/builders.ts';
 import { STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
@@ -23,7 +23,7 @@ beforeEach(() => {
   bench = new Bench();
   sender = new WebhookSender({
     ...{ clock: bench.clock, logger: silentLogger, checkLabelUrl: guard.check },
-    checkUrl: () => 'it is somewhere else',
+    checkUrl: () => ({ reason: 'it is somewhere else', isExpected: false }),
   });
 });
 afterEach(async () => {
@@ -84,8 +84,8 @@ test('a webhook that may not be sent where its name leads is a problem once that
   expect(collect([service])).toEqual([]);
   const subject = { id: 'a1', name: 'db' };
   const event = createContainerEvent('container_started', { subject, nowMs: bench.clock.nowMs() });
-  sender.send({ ...aUrl('http://127.0.0.1:1/x'), service: 'db' }, event);
-  while (sender.refusals.size === 0) await settle();
+  sender.send(aWebhook('http://127.0.0.1:1/x'), event);
+  while (sender.refusalOf(aUrl('http://127.0.0.1:1/x')) === undefined) await settle();
   expect(collect([service])).toEqual([
     expect.stringContaining('no event of service db is sent to its webhook: it is somewhere else'),
   ]);

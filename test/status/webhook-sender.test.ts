@@ -1,13 +1,16 @@
+import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
-  createConnectionEvent,
+  createConnectionEnd,
+  createConnectionStart,
   createContainerEvent,
   type WebhookEvent,
 } from '../../src/status/webhook-event.ts';
-import { WebhookSender } from '../../src/status/webhook-sender.ts';
+import { WEBHOOK_EVENTS } from '../../src/model/webhook.ts';
+import { WebhookSender, type WebhookTarget } from '../../src/status/webhook-sender.ts';
 import type { CheckTarget } from '../../src/system/net/http-client.ts';
 import { type Logger, silentLogger } from '../../src/system/log/logger.ts';
 import { aWebhook } from '../support/builders.ts';
@@ -293,6 +296,189 @@ describe('WebhookSender', () => {
     expect(clock.pending).toBe(0);
   });
 
+  describe('of a list of webhooks', () => {
+    const aHook = (path: string, more: Partial<WebhookTarget> = {}): WebhookTarget => ({
+      ...{ url: `${base}${path}`, from: 'file', service: 'web', events: WEBHOOK_EVENTS },
+      ...{ headers: {}, format: 'json' },
+      ...more,
+    });
+    const anEngineEvent = (event: 'engine_lost' = 'engine_lost'): WebhookEvent => ({
+      ...{ event, timestamp: '2026-04-01T12:00:00Z', engine: 'docker', reason: 'gone' },
+    });
+    const clientEvent = (event: 'tcp_conn_start' | 'tcp_conn_end', connectionId = 'c1') => {
+      const remote = { address: '10.0.0.5', port: 4242 };
+      const details = { subject: { id: 'a1', name: 'db' }, connectionId, remote, nowMs: clock.nowMs() };
+      return event === 'tcp_conn_start'
+        ? createConnectionStart(event, details)
+        : createConnectionEnd(event, { ...details, durationMs: 1, bytesUp: 2, bytesDown: 3, listenPort: 4 });
+    };
+    const paths = () => posts.map(({ path }) => path);
+
+    test('posts with the headers and the signature of the file', async () => {
+      sender.send(aHook('/x', { headers: { Authorization: 'Bearer x' }, secret: 's3cret' }), anEvent());
+      await until(() => posts.length === 1);
+      const { headers, body = '' } = posts[0] ?? {};
+      expect(headers).toMatchObject({
+        authorization: 'Bearer x',
+        'content-type': 'application/json',
+        'x-lazy-proxy-signature': `sha256=${createHmac('sha256', 's3cret').update(body).digest('hex')}`,
+      });
+      expect(JSON.parse(body)).toMatchObject({ event: 'container_started', service: 'web' });
+    });
+
+    test('posts what a webhook asks for, and nothing else', async () => {
+      sender.send(aHook('/few', { events: ['engine_lost'] }), anEvent());
+      sender.send(aHook('/few', { events: ['engine_lost'] }), anEngineEvent());
+      await until(() => posts.length === 1);
+      await turns();
+      expect(posts.map(({ body }) => JSON.parse(body).event)).toEqual(['engine_lost']);
+    });
+
+    test('posts an event again, ever more seldom, until it is taken', async () => {
+      status = 500;
+      sender.send(aHook('/x'), anEvent());
+      await until(() => posts.length === 1);
+      await turns();
+      let tries = 1;
+      for (const delayMs of [1_000, 2_000, 4_000, 8_000]) {
+        await clock.advance(delayMs - 1);
+        await turns();
+        expect(posts).toHaveLength(tries);
+        await clock.advance(1);
+        tries++;
+        await until(() => posts.length === tries);
+        await turns();
+      }
+      status = 204;
+      await clock.advance(16_000);
+      await until(() => posts.length === tries + 1);
+      await turns();
+      await clock.advance(300_000);
+      await turns();
+      expect(posts).toHaveLength(tries + 1);
+      expect(lines).toEqual([
+        expect.stringMatching(/failed: it answered 500; it is sent again for 2 minutes$/),
+      ]);
+    });
+
+    test('gives an event up within two minutes', async () => {
+      status = 503;
+      sender.send(aHook('/x'), anEvent());
+      const beganMs = clock.monotonicMs();
+      let lastMs = 0;
+      for (let second = 0; second < 300; second++) {
+        const before = posts.length;
+        await clock.advance(1_000);
+        await turns();
+        if (posts.length > before) lastMs = clock.monotonicMs() - beganMs;
+      }
+      expect(posts).toHaveLength(8);
+      expect(lastMs).toBeLessThanOrEqual(120_000);
+      expect(lines.at(-1)).toMatch(/failed: it answered 503, 8 times; it is given up$/);
+    });
+
+    test('waits for as long as the receiver says, but not beyond two minutes', async () => {
+      status = undefined;
+      sender.send(aHook('/x'), anEvent());
+      await until(() => posts.length === 1);
+      posts[0]?.response.writeHead(429, { 'retry-after': '7' }).end();
+      await turns();
+      await clock.advance(6_999);
+      await turns();
+      expect(posts).toHaveLength(1);
+      await clock.advance(1);
+      await until(() => posts.length === 2);
+      posts[1]?.response.writeHead(429, { 'retry-after': '600' }).end();
+      await turns();
+      expect(lines.at(-1)).toMatch(/it answered 429, 2 times; it is given up$/);
+    });
+
+    test.each([
+      ['what a receiver does not want', 400, () => [anEvent()]],
+      [
+        'the start and end of a client',
+        500,
+        () => [clientEvent('tcp_conn_start'), clientEvent('tcp_conn_end')],
+      ],
+    ] as const)('never posts again %s', async (_what, answer, events) => {
+      status = answer;
+      for (const event of events()) sender.send(aHook('/x'), event);
+      await until(() => posts.length === events().length);
+      await turns();
+      await clock.advance(300_000);
+      await turns();
+      expect(posts).toHaveLength(events().length);
+    });
+
+    test('holds back only what belongs to an event that is posted again, and keeps its order', async () => {
+      status = 500;
+      sender.send(aHook('/'), anEvent('one'));
+      await until(() => posts.length === 1);
+      await turns();
+      status = 200;
+      const stopped = createContainerEvent('container_stopped', {
+        ...{ subject: { id: 'a1', name: 'one' }, nowMs: clock.nowMs() },
+      });
+      sender.send(aHook('/'), stopped);
+      sender.send(aHook('/'), anEvent('two'));
+      await until(() => posts.length === 2);
+      await turns();
+      expect(posts).toHaveLength(2);
+      await clock.advance(1_000);
+      await until(() => posts.length === 4);
+      expect(
+        posts
+          .map(({ body }) => JSON.parse(body))
+          .map(({ event, container_name: name }) => `${event} ${name}`),
+      ).toEqual([
+        'container_started one',
+        'container_started two',
+        'container_started one',
+        'container_stopped one',
+      ]);
+    });
+
+    test('tries once more at the end what waits to be posted again', async () => {
+      status = 500;
+      sender.send(aHook('/'), anEvent());
+      await until(() => posts.length === 1);
+      await turns();
+      const flushed = sender.flush(1_000);
+      await until(() => posts.length === 2);
+      await flushed;
+      expect(clock.pending).toBe(0);
+    });
+
+    test('takes a bounded number of events for a receiver that fails', async () => {
+      status = undefined;
+      for (let count = 0; count < 5_000; count++) sender.send(aHook('/'), anEngineEvent());
+      // Ends of clients whose start is not asked for, too.
+      for (let count = 0; count < 5_000; count++)
+        sender.send(aHook('/', { events: ['tcp_conn_end'] }), clientEvent('tcp_conn_end', `c${count}`));
+      await until(() => posts.length === 1);
+      sender.close();
+      expect(lines.at(-1)).toMatch(/^20\d\d webhook events were not delivered/);
+    });
+
+    test('does not tell of an event that is kept from its own service', async () => {
+      const guarded = new WebhookSender({
+        ...{ clock, logger: { ...silentLogger, warn: (_fields, message) => void lines.push(message) } },
+        checkUrl: (_target, service) => (service === 'web' ? { reason: 'own', isExpected: true } : undefined),
+      });
+      guarded.send(aHook('/own'), anEvent());
+      guarded.send(aHook('/own', { service: 'other' }), anEvent('other'));
+      await until(() => posts.length === 1);
+      await turns();
+      expect({ paths: paths(), lines, names: names() }).toEqual({
+        paths: ['/own'],
+        lines: [],
+        names: ['other'],
+      });
+      expect(guarded.refusalOf(aHook('/own'))).toBeUndefined();
+      guarded.close();
+    });
+  });
+
   describe('with the starts and ends of connections', () => {
     const SUBJECT = { id: 'a1', name: 'db' };
     let count: number;
@@ -305,7 +491,17 @@ describe('WebhookSender', () => {
       const send = (event: 'tcp_conn_start' | 'tcp_conn_end') => {
         const remote = { address: '10.0.0.5', port: 4242 };
         const details = { subject: SUBJECT, connectionId, remote, nowMs: clock.nowMs() };
-        sender.send(aWebhook(`${base}${path}`), createConnectionEvent(event, details));
+        const sent =
+          event === 'tcp_conn_start'
+            ? createConnectionStart(event, details)
+            : createConnectionEnd(event, {
+                ...details,
+                durationMs: 1,
+                bytesUp: 2,
+                bytesDown: 3,
+                listenPort: 4,
+              });
+        sender.send(aWebhook(`${base}${path}`), sent);
       };
       send('tcp_conn_start');
       return () => send('tcp_conn_end');

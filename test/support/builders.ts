@@ -6,6 +6,7 @@ import type { WebhookTarget } from '../../src/status/webhook-sender.ts';
 import type { ListenerSpec, Service, ServiceUrl } from '../../src/model/service.ts';
 import { EMPTY_TABLE, type ServiceTable } from '../../src/model/table.ts';
 import { NO_WEB } from '../../src/model/web.ts';
+import { ORIGINAL_EVENTS } from '../../src/model/webhook.ts';
 import type { WorkloadRef } from '../../src/model/workload.ts';
 import { UdpBudget } from '../../src/relay/udp/udp-budget.ts';
 import { buildTable, type TableInput } from '../../src/table/build-table.ts';
@@ -40,6 +41,7 @@ export function aService(overrides: Partial<Service> = {}): Service {
     httpHealthcheck: undefined,
     httpHealthcheckStatus: [{ first: 200, last: 299 }],
     webhookUrl: undefined,
+    webhooks: [],
     dependants: [],
     dependantsBy: 'file',
     dependantOfLabels: false,
@@ -65,9 +67,10 @@ export function aUrl(url: string, from: ServiceUrl['from'] = 'file'): ServiceUrl
   return { url, from };
 }
 
-/** The webhook of a service `web`. */
+/** The `webhook_url` of a service `web`. */
 export function aWebhook(url: string, from?: ServiceUrl['from']): WebhookTarget {
-  return { ...aUrl(url, from), service: 'web' };
+  const original = { events: ORIGINAL_EVENTS, headers: {}, format: 'original' } as const;
+  return { ...aUrl(url, from), ...original, service: 'web' };
 }
 
 /** A table that holds these services, every value of built-in origin. */

@@ -57,6 +57,7 @@ describe('buildTable', () => {
       httpHealthcheck: undefined,
       httpHealthcheckStatus: [{ first: 200, last: 299 }],
       webhookUrl: undefined,
+      webhooks: [],
       dependants: [],
       dependantsBy: 'file',
       dependantOfLabels: true,

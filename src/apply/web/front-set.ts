@@ -27,6 +27,8 @@ interface FrontSetOptions {
   readonly own?: OwnListeners | undefined;
   /** Called with whether the hosts of a service lead to it: some front door is bound. Told on each change. */
   readonly onServed?: (service: string, state: { readonly isServed: boolean }) => void;
+  /** Called when a front door can't be bound, once until it can; with the reason. */
+  readonly onLost?: (spec: ListenerSpec, reason: string) => void;
 }
 
 interface Front {
@@ -107,6 +109,11 @@ export class FrontSet {
     this.#services.set(service.name, service);
     for (const front of this.#fronts.values()) this.#setRoute(front, service);
     this.#tellServed();
+  }
+
+  /** Has every route look at its service anew, as where its clients are to be reported from now on. */
+  rebindAll(): void {
+    for (const service of [...this.#services.values()]) this.setRoutes(service);
   }
 
   /** No host leads to the service any more. */
@@ -228,6 +235,7 @@ export class FrontSet {
     const { protocol, address, port } = spec;
     if (binder.condition === 'bound')
       this.#options.own?.add({ protocol, address, port, service: undefined, isFront: true });
+    if (binder.failures === 1) this.#options.onLost?.(spec, binder.error ?? 'it is not free');
     this.#tellServed();
   }
 

@@ -2,6 +2,7 @@ import { describeOrigin, type Sourced } from '../../model/origin.ts';
 import type { ListenerSpec, Protocol } from '../../model/service.ts';
 import type { Settings } from '../../model/settings.ts';
 import { showUrl } from '../../model/show-url.ts';
+import type { Draft } from '../fields.ts';
 import { type Finding, valueError, warning } from './finding.ts';
 import type { Path } from '../yaml/path.ts';
 import { parsePort } from '../values/ports.ts';
@@ -30,7 +31,7 @@ export function findLoops(
   services: readonly ReadService[],
   { locate, status }: { readonly locate: LocateOrigin; readonly status: Sourced<Settings['status']> },
 ): readonly Finding[] {
-  const suspects = services.filter(({ ref, draft }) => ref.kind === 'process' || draft.webhook_url?.value);
+  const suspects = services.filter(({ ref, draft }) => ref.kind === 'process' || urlsOf(draft).length > 0);
   if (suspects.length === 0) return [];
   const places = collectPlaces(services, status.value);
   const whose = ({ service, path }: Place, by: ReadService) =>
@@ -39,7 +40,7 @@ export function findLoops(
       : `${service === by ? 'this service' : `service "${service.name}"`} (${describeOrigin(locate(path, 'value'))})`;
   return suspects.flatMap((service) => [
     ...findProcessLoops(service, { places, whose }),
-    ...findWebhookLoop(service, { places, whose }),
+    ...findWebhookLoops(service, { places, whose }),
   ]);
 }
 
@@ -68,17 +69,27 @@ function findProcessLoops(service: ReadService, { places, whose }: Places): read
  * A webhook makes a loop only if the service that it leads to has a webhook, too; otherwise an event that arrives there
  * causes no other.
  */
-function findWebhookLoop(service: ReadService, { places, whose }: Places): readonly Finding[] {
-  const url = service.draft.webhook_url?.value;
-  if (!url || !URL.canParse(url)) return [];
-  const { hostname, port, protocol } = new URL(url);
-  if (!LOOPBACK_HOST.test(hostname)) return [];
-  const host = hostname.replace(/^\[|\]$/g, '');
-  const known = places.get(`tcp/${port || (protocol === 'https:' ? 443 : 80)}`) ?? [];
-  const place = known.find(({ address }) => covers(address, host));
-  if (!place?.service?.draft.webhook_url?.value) return [];
-  const message = `${showUrl(url)} is listened on by ${whose(place, service)}, which has a webhook: each event would make the next, so none is sent there`;
-  return [warning([...service.path, 'webhook_url'], { code: 'leads-back', at: 'value', message })];
+function findWebhookLoops(service: ReadService, { places, whose }: Places): readonly Finding[] {
+  return urlsOf(service.draft).flatMap(({ url, path }): readonly Finding[] => {
+    if (!URL.canParse(url)) return [];
+    const { hostname, port, protocol } = new URL(url);
+    if (!LOOPBACK_HOST.test(hostname)) return [];
+    const host = hostname.replace(/^\[|\]$/g, '');
+    const known = places.get(`tcp/${port || (protocol === 'https:' ? 443 : 80)}`) ?? [];
+    const place = known.find(({ address }) => covers(address, host));
+    if (place?.service === undefined || urlsOf(place.service.draft).length === 0) return [];
+    const message = `${showUrl(url)} is listened on by ${whose(place, service)}, which has a webhook: each event would make the next, so none is sent there`;
+    return [warning([...service.path, ...path], { code: 'leads-back', at: 'value', message })];
+  });
+}
+
+/** The URLs of a service's own webhooks, with their paths below it. */
+function urlsOf({ webhook_url, webhooks }: Draft): readonly { readonly url: string; readonly path: Path }[] {
+  const listed = webhooks?.value ?? [];
+  return [
+    ...(webhook_url?.value ? [{ url: webhook_url.value, path: ['webhook_url'] }] : []),
+    ...listed.map(({ url }, index) => ({ url, path: ['webhooks', index, 'url'] })),
+  ];
 }
 
 /** By protocol and port. */

@@ -167,7 +167,7 @@ function describeIssue(issue: SchemaIssue, suggestAmong: SuggestAmong): Finding 
 
 /** What the schema asks for: the name of an entry where services are a list. */
 function describeMissing(path: Path): string {
-  return path[0] === 'services'
+  return path[0] === 'services' && path.length === 2
     ? 'is missing; each entry of a list needs one, such as "name: db"'
     : 'is missing';
 }
@@ -185,6 +185,9 @@ function hintAtLabel(key: string): string | undefined {
 function describeUnknownKey(target: Path, suggestAmong: SuggestAmong): string {
   const key = String(target.at(-1));
   const parent = target.slice(0, -1);
+  const { words, rest } = wordsAt(parent);
+  if (words?.itemKeys !== undefined && rest.length === 1)
+    return describeUnknownItemKey(key, words.itemKeys, suggestAmong);
   const known = keysAt(parent);
   const homes = PLACES.filter(({ keys }) => keys.includes(key)).map(({ where }) => where);
   if (homes.length > 0) return `belongs ${homes.join(' or ')}, not ${nameOf(parent)}`;
@@ -194,6 +197,11 @@ function describeUnknownKey(target: Path, suggestAmong: SuggestAmong): string {
   if (suggestion !== '') return `unknown key${suggestion}`;
   const home = parent.length === 0 ? '; a service goes under services' : '';
   return `unknown key; known are ${known.join(', ')}${home}`;
+}
+
+function describeUnknownItemKey(key: string, known: readonly string[], suggestAmong: SuggestAmong): string {
+  const suggestion = suggestAmong(known)(key);
+  return `unknown key${suggestion === '' ? `; known are ${known.join(', ')}` : suggestion}`;
 }
 
 /** Where each key belongs, for messages about a key at the wrong place. */

@@ -57,6 +57,8 @@ export interface FormWords {
   readonly expected: string;
   /** Says how to mend a value that should be a list or a mapping and is none; absent = nothing to add. */
   readonly formHint?: (raw: unknown) => string;
+  /** The keys of each entry, where it is a list of mappings. */
+  readonly itemKeys?: readonly string[];
   /** What of a value may be a secret: then no message shows it. Absent = nothing. */
   readonly secret?: SecretMark;
 }

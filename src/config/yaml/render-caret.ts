@@ -1,6 +1,7 @@
 import { escapeText } from '../../model/escape-text.ts';
 import { maskUrls } from '../../model/show-url.ts';
 import { widthOf } from '../../model/text-width.ts';
+import { createHiddenLines } from './secret-lines.ts';
 
 const MAX_LINE_CHARACTERS = 160;
 /** A tab ends at a multiple of this. The terminal's own tab stops would depend on what is printed before the line. */
@@ -11,20 +12,28 @@ export type RenderCaret = (place: { readonly line: number; readonly column: numb
 
 /**
  * Makes a renderer that shows a line of a source with a caret below a column, which is counted in UTF-16 units from 1.
- * Characters that a terminal must not get are escaped, and of a URL only scheme and host are shown, with `*` for the rest.
+ * Characters that a terminal must not get are escaped, and of a URL only scheme and host are shown, with `*` for the rest. Of what
+ * may be a secret nothing is shown.
  * The caret allows for all this, for tabs and for wide characters.
  */
 export function createCaretRenderer(text: string): RenderCaret {
   // YAML counts lines in this way: a carriage return alone ends none.
   const lines = text.split(/\r?\n/);
+  const isHidden = createHiddenLines(text);
   return ({ line, column }) => {
     const source = lines[line - 1];
     if (source === undefined || source.trim() === '' || source.length > MAX_LINE_CHARACTERS) return undefined;
-    const safe = maskUrls(source);
+    const safe = isHidden(line) ? hideValues(source) : maskUrls(source);
     const before = showSource(safe.slice(0, column - 1), 0);
     const after = showSource(safe.slice(column - 1), before.columns);
     return `  ${before.text}${after.text}\n  ${' '.repeat(before.columns)}^`;
   };
+}
+
+/** What follows the first key, with `*` for each character. */
+function hideValues(line: string): string {
+  const [key = ''] = /^\s*(?:- +)?["']?[\w.-]+["']?\s*:/.exec(line) ?? [];
+  return `${key}${line.slice(key.length).replaceAll(/\S/g, '*')}`;
 }
 
 /** Makes a part of a line fit to be shown; also tells at which column it ends, if it begins after `from` columns. */

@@ -1,6 +1,8 @@
 /** Keys whose value may be a secret, whatever they belong to; below a mapping of such a name all values may. */
 const SECRET_KEY =
   /^["']?(env|environment|headers|command|.*(token|secret|passw|key|auth|credential|webhook|healthcheck|url).*)["']?$/i;
+/** Of these, those whose values are secret whatever else their lines say. */
+const HIDDEN_KEY = /^["']?(env|environment|headers|secret|token|api_key|basic_auth|.*passw.*)["']?$/i;
 const KEY = /(?:^|[\s{,-])(["']?[\w.-]+["']?)\s*:/g;
 /** A longer line is not looked through. */
 const MAX_LINE_CHARACTERS = 1_000;
@@ -11,14 +13,23 @@ const MAX_LINE_CHARACTERS = 1_000;
  * through once, when it is first asked.
  */
 export function createSecretLines(text: string): (line: number) => boolean {
+  return createLines(text, SECRET_KEY);
+}
+
+/** As createSecretLines, for those lines of which no value may be shown, not even a part. */
+export function createHiddenLines(text: string): (line: number) => boolean {
+  return createLines(text, HIDDEN_KEY);
+}
+
+function createLines(text: string, keys: RegExp): (line: number) => boolean {
   let found: readonly boolean[] | undefined;
   return (line) => {
-    found ??= findSecretLines(text);
+    found ??= findLines(text, keys);
     return found[line - 1] ?? false;
   };
 }
 
-function findSecretLines(text: string): readonly boolean[] {
+function findLines(text: string, keys: RegExp): readonly boolean[] {
   /** The lines that the next one may stand below, outermost first. */
   const above: { readonly indent: number; readonly mayHoldSecret: boolean }[] = [];
   // YAML counts lines in this way: a carriage return alone ends none.
@@ -26,14 +37,14 @@ function findSecretLines(text: string): readonly boolean[] {
     const indent = line.search(/[^\s-]/);
     if (indent !== -1 && !line.trimStart().startsWith('#')) {
       while (indent <= (above.at(-1)?.indent ?? -1)) above.pop();
-      const mayHoldSecret = above.at(-1)?.mayHoldSecret === true || namesSecret(line);
+      const mayHoldSecret = above.at(-1)?.mayHoldSecret === true || namesOne(line, keys);
       above.push({ indent, mayHoldSecret });
     }
     return above.at(-1)?.mayHoldSecret ?? false;
   });
 }
 
-function namesSecret(line: string): boolean {
+function namesOne(line: string, keys: RegExp): boolean {
   if (line.length > MAX_LINE_CHARACTERS) return true;
-  return [...line.matchAll(KEY)].some(([, key = '']) => SECRET_KEY.test(key));
+  return [...line.matchAll(KEY)].some(([, key = '']) => keys.test(key));
 }

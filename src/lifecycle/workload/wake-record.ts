@@ -147,13 +147,14 @@ export class WakeRecord {
   /**
    * Asks the engine why the start has just failed, and what was printed before: both go to the log as soon as they are known.
    * @param failed whether the workload itself has failed, or its health check.
+   * @returns when the engine has said why, if it can; undefined where it has nothing to say.
    */
   investigate(
     { workload, name: service }: Pick<Service, 'workload' | 'name'>,
     failed: 'workload' | 'check',
-  ): void {
+  ): Promise<void> | undefined {
     void this.#keepOutput({ workload, service, of: failed });
-    void this.#askWhy({ workload, name: service });
+    return this.#backend.explain === undefined ? undefined : this.#askWhy({ workload, name: service });
   }
 
   /** Ends it: nothing is logged any more. Idempotent. */

@@ -74,6 +74,7 @@ export type LifecycleService = Pick<
   | 'timezone'
   | 'httpHealthcheck'
   | 'webhookUrl'
+  | 'webhooks'
   | 'httpHealthcheckStatus'
   | 'web'
 > & {
@@ -83,6 +84,9 @@ export type LifecycleService = Pick<
 
 /** Told when the proxy has started or stopped the workload of a service; `observation` is the newest one of it. */
 export type OnAct = (service: LifecycleService, observation: Observation, act: 'started' | 'stopped') => void;
+
+/** Told of each wake that has failed, once it is known why. */
+export type WakeFailedTeller = (service: LifecycleService, observation: Observation, wake: Wake) => void;
 
 /** What all controllers have in common. */
 export interface ControllerParts {
@@ -96,6 +100,7 @@ export interface ControllerParts {
   /** Knows the proxy's own listeners; absent where there are none. */
   readonly own?: OwnPlaces | undefined;
   readonly onAct?: OnAct | undefined;
+  readonly onWakeFailed?: WakeFailedTeller | undefined;
   /** When a service's schedule starts it next, ms since the epoch; undefined where it doesn't. */
   readonly nextStartMs?: ((serviceName: string) => number | undefined) | undefined;
   /** Is told of what happens; absent = nobody wants to know. */
@@ -536,8 +541,7 @@ export class WorkloadController {
     this.room.callAll();
     if (this.#isDraining) this.#refuseInVain();
     this.#refuseAsleep();
-    if (before.kind === 'starting' && state.kind === 'failed' && failing !== undefined)
-      this.#wakes.investigate(this.#service, failing);
+    if (before.kind === 'starting' && state.kind === 'failed') this.#tellFailed(failing);
     this.#parts.onChanged(this);
     this.#closeIfRetired();
   }
@@ -662,8 +666,26 @@ export class WorkloadController {
     if (isDown && this.#demands.atTurn !== 'none') return;
     const { queuedMs } = this.#turn;
     this.#turn.end();
-    if (reason instanceof Refusal && reason.code === 'timeout')
+    if (reason instanceof Refusal && reason.code === 'timeout') {
       this.#wakes.noteMissed(this.#demands.last ?? 'somebody', { queuedMs, reason: reason.message });
+      this.#tellFailed(undefined);
+    }
+  }
+
+  /** A wake has failed; `failing` says what of it is worth a question to the engine. */
+  #tellFailed(failing: 'workload' | 'check' | undefined): void {
+    const { last } = this.#wakes;
+    const service = this.#service;
+    const explained = failing === undefined ? undefined : this.#wakes.investigate(service, failing);
+    const { onWakeFailed } = this.#parts;
+    if (onWakeFailed === undefined || last?.result !== 'failed') return;
+    const tell = () => {
+      // More may be known of it by now.
+      const wake = this.#wakes.kept.findLast(({ atMs, result }) => atMs === last.atMs && result === 'failed');
+      onWakeFailed(service, this.#observation, wake ?? last);
+    };
+    if (explained === undefined) tell();
+    else void explained.then(tell);
   }
 
   /** Withdraws what `hold()` has asked for. */

@@ -57,7 +57,7 @@ export class Exchange {
     tally.begin(this);
     response.once('close', () => this.#clientDone());
     try {
-      this.#ended = binding.track?.({ ...peer, address });
+      this.#ended = binding.track?.({ ...peer, address }, () => this.#traffic);
       this.#lease = binding.takeLease({ client: peer.endpoint, address });
       const { waiting } = this.#engine.parts;
       const idle = this.#takeIdle();

@@ -256,8 +256,8 @@ export class TcpListener implements Listener<TcpBinding> {
     }
     // Reserves a descriptor for the upstream's socket.
     const hasUpstream = this.#admission?.descriptors.expectOne();
-    const ended = binding.track?.({ address, port: remotePort, endpoint });
-    const connection = new TcpConnection(client, {
+    const ended = binding.track?.({ address, port: remotePort, endpoint }, () => connection.traffic);
+    const connection: TcpConnection = new TcpConnection(client, {
       ...{ binding, relay: this.#relay, client: { address, port: remotePort, endpoint }, waitedMs },
       sinceMs: this.#clock.nowMs(),
       endLog: this.#endLog,

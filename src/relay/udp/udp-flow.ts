@@ -5,7 +5,7 @@ import { type Descriptors, shortageOf } from '../../system/descriptors.ts';
 import type { Due, DueQueue } from '../../system/due-queue.ts';
 import type { OwnListeners } from '../../system/net/own-listeners.ts';
 import { formatEndpoint } from '../access/client-address.ts';
-import type { EndLog, FlowEnding } from '../end-log.ts';
+import type { FlowEnding } from '../end-log.ts';
 import { DatagramQueue, type DropReason, dropReasonOf } from './datagram-queue.ts';
 import type { DatagramRun } from './datagram-run.ts';
 import type { FlowLease, UdpTarget } from './flow-lease.ts';
@@ -42,8 +42,8 @@ export interface FlowSetting {
   readonly datagrams?: NativeDatagrams | undefined;
   readonly descriptors?: Descriptors | undefined;
   readonly own?: OwnListeners | undefined;
-  /** Logs each flow at its end; absent if the log doesn't show debug, and then no bytes are counted. */
-  readonly endLog?: EndLog | undefined;
+  /** Whether bytes are counted. */
+  readonly countsBytes?: boolean;
   readonly countDrop: (reason: DropReason, count: number) => void;
   /** Tells the flows when the run of their workload is over. */
   readonly runEnds: AbortFan;
@@ -111,7 +111,7 @@ export class UdpFlow implements Due, FanMember {
     this.#owner = owner;
     this.#queue = new DatagramQueue(setting.policy, setting.budget);
     this.#lastActiveMs = setting.clock.monotonicMs();
-    if (setting.endLog !== undefined)
+    if (setting.countsBytes === true)
       this.#tally = { sinceMs: this.#lastActiveMs, upstream: undefined, bytesUp: 0, bytesDown: 0 };
   }
 
@@ -148,6 +148,11 @@ export class UdpFlow implements Due, FanMember {
     this.#touchBy(run.size, 0);
     if (this.#tally !== undefined) this.#tally.bytesUp += bytesOf(run);
     this.#upstream.sendRun(run);
+  }
+
+  /** What it has carried so far, in bytes; undefined where they aren't counted. */
+  get traffic(): Pick<FlowTally, 'bytesUp' | 'bytesDown'> | undefined {
+    return this.#tally;
   }
 
   /** Datagrams that the client has sent. */

@@ -293,7 +293,7 @@ export class UdpListener implements Listener<UdpBinding> {
       datagrams: this.#datagrams,
       descriptors: this.#admission?.descriptors,
       own: this.#own,
-      endLog: this.#parts.endLog,
+      countsBytes: this.#parts.endLog !== undefined || binding.track !== undefined,
       countDrop: (reason, count) => this.#countDrop(reason, count),
     };
     return this.#setting;
@@ -333,10 +333,10 @@ export class UdpListener implements Listener<UdpBinding> {
     const group = addressGroup(address);
     const ofAddress = this.#byAddress.get(group) ?? new FlowLimit(Number.POSITIVE_INFINITY);
     this.#byAddress.set(group, ofAddress);
-    const live = new LiveFlow({
+    const live: LiveFlow = new LiveFlow({
       ...{ client, binding, lease, ofAddress, admitted },
       onSocket: this.#admission?.descriptors.expectOne(),
-      tracked: binding.track?.(client),
+      tracked: binding.track?.(client, () => live.flow.traffic),
       link: this.#io?.link(from),
       limits: this.#budget.limits,
       setting,

@@ -105,6 +105,8 @@ export interface HttpAnswer {
   readonly status: number;
   /** Where it redirects to, absolute; undefined where it doesn't, or to what is no http or https URL. */
   readonly redirect: string | undefined;
+  /** After how long the server wants to be asked again, as it says so; undefined where it doesn't. */
+  readonly retryAfter: string | undefined;
   /** The beginning of the body, at most `maxBodyBytes`. */
   readonly body: Buffer;
 }
@@ -179,10 +181,17 @@ async function exchange(
     });
     if (response === 'closed') return response;
     if (response === 'switched')
-      return { url: url.href, status: 101, redirect: undefined, body: Buffer.alloc(0) };
+      return {
+        url: url.href,
+        status: 101,
+        redirect: undefined,
+        retryAfter: undefined,
+        body: Buffer.alloc(0),
+      };
     const { statusCode: status = 0 } = response;
     const kept = await readBeginning(response, { request, ...options });
-    return { url: url.href, status, redirect: redirectOf(response, url), body: kept };
+    const { 'retry-after': retryAfter } = response.headers;
+    return { url: url.href, status, redirect: redirectOf(response, url), retryAfter, body: kept };
   } finally {
     // Does nothing where the answer has ended: a kept connection is the next request's by then.
     request.destroy();

@@ -17,6 +17,7 @@ import {
 } from '../../../src/config/fields.ts';
 import { createFileParser } from '../../../src/config/file.ts';
 import { FOREIGN_KEYS } from '../../../src/config/foreign-fields.ts';
+import { WEBHOOK_KEYS } from '../../../src/config/values/webhooks.ts';
 import {
   SETTING_NAMES,
   SETTINGS,
@@ -25,6 +26,7 @@ import {
   settingKeys,
 } from '../../../src/config/settings.ts';
 import { hasErrors } from '../../../src/model/problem.ts';
+import { WEBHOOK_EVENTS, WEBHOOK_FORMATS } from '../../../src/model/webhook.ts';
 
 interface SchemaNode {
   readonly description?: string;
@@ -33,7 +35,7 @@ interface SchemaNode {
   readonly properties: Readonly<Record<string, SchemaNode>>;
 }
 const schema = loadSchema() as unknown as SchemaNode & {
-  readonly definitions: { readonly service: SchemaNode };
+  readonly definitions: { readonly service: SchemaNode; readonly webhook: SchemaNode };
 };
 const serviceProperties = schema.definitions.service.properties;
 const exampleText = readFileSync('lazy-proxy.yaml.example', 'utf8');
@@ -41,7 +43,7 @@ const parse = createFileParser();
 const ajv = new Ajv({ allowUnionTypes: true });
 
 function accepts(key: string): (value: unknown) => boolean {
-  const validate = ajv.compile({ ...serviceProperties[key] });
+  const validate = ajv.compile({ ...serviceProperties[key], definitions: schema.definitions });
   return (value) => validate(value) === true;
 }
 
@@ -62,6 +64,7 @@ const APPROXIMATE: ReadonlySet<string> = new Set([
   'http_healthcheck',
   'http_healthcheck_status',
   'webhook_url',
+  'webhooks',
   'cron_start',
   'cron_stop',
   'timezone',
@@ -74,6 +77,7 @@ const APPROXIMATE_SETTINGS: ReadonlySet<SettingName> = new Set([
   'kubernetes.lease_duration',
   'docker.label_urls',
   'status.allowed_hosts',
+  'webhooks',
 ]);
 
 function settingNode(name: SettingName): SchemaNode | undefined {
@@ -160,8 +164,20 @@ const scalar = fc.oneof(
   fc.boolean(),
   fc.constantFrom(null, 0, 1, 1024, 1e6, 1e6 + 1, 2 ** 30, 2 ** 30 + 1),
 );
+const webhook = fc.record(
+  {
+    url: fc.oneof(fc.constantFrom('http://a/', '', '***'), scalar),
+    events: fc.oneof(fc.subarray<unknown>([...WEBHOOK_EVENTS, 'x', 3, null]), scalar),
+    headers: fc.oneof(fc.dictionary(fc.constantFrom('A', 'a', 'Host', 'a b'), scalar), scalar),
+    secret: scalar,
+    format: fc.oneof(fc.constantFrom(...WEBHOOK_FORMATS), scalar),
+    unknown: scalar,
+  },
+  { requiredKeys: [] },
+);
 const value = fc.oneof(
-  scalar,
+  { weight: 4, arbitrary: scalar },
+  { weight: 1, arbitrary: fc.array(webhook, { maxLength: 2 }) },
   fc.array(scalar, { maxLength: 3 }),
   fc.array(text, { maxLength: 3 }),
   fc.dictionary(text, scalar, { maxKeys: 2 }),
@@ -175,10 +191,12 @@ describe('the schema', () => {
 
   test('describes every key, with examples', () => {
     const settings = Object.values(schema.properties);
-    const nodes = [schema, ...settings, ...Object.values(serviceProperties)].flatMap((node) => [
-      node,
-      ...Object.values(node.properties ?? {}),
-    ]);
+    const nodes = [
+      schema,
+      ...settings,
+      ...Object.values(serviceProperties),
+      ...Object.values(schema.definitions.webhook.properties),
+    ].flatMap((node) => [node, ...Object.values(node.properties ?? {})]);
     for (const node of nodes.filter(({ $ref }) => $ref === undefined).slice(1)) {
       expect(node.description, JSON.stringify(node)).toMatch(/\.$|none\.$/);
       expect(node.examples?.length, JSON.stringify(node)).toBeGreaterThan(0);
@@ -217,7 +235,7 @@ describe('the schema', () => {
   test.each(SETTING_NAMES.filter((name) => !Object.hasOwn(SETTINGS[name], 'inner')))(
     'accepts %s where the parser does',
     (name) => {
-      const validate = ajv.compile({ ...settingNode(name) });
+      const validate = ajv.compile({ ...settingNode(name), definitions: schema.definitions });
       const { parse: parseSetting }: SettingSpec = SETTINGS[name];
       fc.assert(
         fc.property(value, (candidate) => {
@@ -249,6 +267,7 @@ describe('the schema', () => {
         status: value,
         docker: value,
         backend: value,
+        webhooks: value,
         kubernetes: fc.oneof(
           fc.dictionary(fc.constantFrom(...settingKeys('kubernetes'), 'socket'), value),
           value,
@@ -282,6 +301,7 @@ describe('the example file', () => {
       readonly status: object;
       readonly backend: string;
       readonly docker: object;
+      readonly webhooks: readonly object[];
       readonly kubernetes: object;
       readonly services: Readonly<Record<string, object>>;
     };
@@ -292,6 +312,13 @@ describe('the example file', () => {
     expect(Object.keys(example.docker)).toEqual(settingKeys('docker'));
     expect(Object.keys(example.kubernetes)).toEqual(settingKeys('kubernetes'));
     expect(example.backend).toBe('docker');
+    const hooks = [
+      example.webhooks,
+      ...Object.values(example.services).map(
+        (service) => (service as { webhooks?: readonly object[] }).webhooks ?? [],
+      ),
+    ];
+    expect(new Set(hooks.flat().flatMap((hook) => Object.keys(hook)))).toEqual(new Set(WEBHOOK_KEYS));
     expect(Object.keys(example.status)).toEqual(Object.keys(schema.properties['status']?.properties ?? {}));
   });
 });

@@ -6,7 +6,6 @@ import type { FlowLease } from '../../../src/relay/udp/flow-lease.ts';
 import type { UdpBudget } from '../../../src/relay/udp/udp-budget.ts';
 import { UdpFlow } from '../../../src/relay/udp/udp-flow.ts';
 import { AbortFan } from '../../../src/system/abort-fan.ts';
-import { EndLog } from '../../../src/relay/end-log.ts';
 import { Descriptors } from '../../../src/system/descriptors.ts';
 import { DueQueue } from '../../../src/system/due-queue.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
@@ -169,7 +168,7 @@ describe.each(datagramsWays)('UdpFlow moving datagrams $way', ({ native }) => {
         clock,
         datagrams: native,
         descriptors,
-        endLog: EndLog.create({ logger: { ...silentLogger, shows: () => true }, clock }),
+        countsBytes: true,
         countDrop(reason, count) {
           if (count > 0) drops[reason] = (drops[reason] ?? 0) + count;
         },
