@@ -92,7 +92,9 @@ function parseWebhook(raw: unknown, known: readonly WebhookEventName[]): Reading
     part.ok ? [] : faultsOf(part).map((fault) => ({ ...fault, path: [key, ...fault.path] as Path })),
   );
   const { url: place, events: wanted, headers: sent, secret: key, format: form } = parts;
-  if (!place.ok || !wanted.ok || !sent.ok || !key.ok || !form.ok) return { ok: false, faults };
+  // The schema tells of unknown keys.
+  const isKnown = Object.keys(raw).every((name) => WEBHOOK_KEYS.includes(name));
+  if (!isKnown || !place.ok || !wanted.ok || !sent.ok || !key.ok || !form.ok) return { ok: false, faults };
   const rest = {
     headers: sent.value,
     ...(key.value !== undefined && { secret: key.value }),
