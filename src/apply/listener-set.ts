@@ -1,10 +1,17 @@
 import { formatListenAddress, type ListenerSpec, listenKey, type Service } from '../model/service.ts';
 import type { ListenerTotals, PresentClient } from '../relay/listener.ts';
-import type { Clock } from '../system/clock.ts';
+import type { Cancel, Clock } from '../system/clock.ts';
 import type { Logger } from '../system/log/logger.ts';
 import type { OwnListeners } from '../system/net/own-listeners.ts';
 import { PortBinder } from './port-binder.ts';
 import type { ServiceListener } from './service-listener.ts';
+
+/**
+ * While draining: how long those who wait and have sent their end may still be served, and how often it is looked for them then, ms.
+ * Nobody can tell one who has hung up from one who only has nothing more to say.
+ */
+const ENDED_GRACE_MS = 2_000;
+const ENDED_CHECK_MS = 500;
 
 /** Whether a listener is bound; `error` says why not. */
 export interface ListenerStatus {
@@ -38,6 +45,8 @@ export class ListenerSet {
   readonly #slots = new Map<string, Slot>();
   readonly #slotsOf = new Map<string, Set<Slot>>();
   readonly #draining = new Set<ServiceListener>();
+  #cancelDrop: Cancel | undefined;
+  #isDestroyed = false;
   readonly #opening = new Set<Promise<void>>();
   readonly #onIdle = new Set<() => void>();
   readonly #onServed: (service: string, state: { readonly isServed: boolean }) => void;
@@ -143,15 +152,24 @@ export class ListenerSet {
     await Promise.all(this.#opening);
   }
 
-  /** Closes all; resolves when the last connection has ended. */
+  /** Closes all; resolves when the last connection has ended. Who waits and has sent its end is given up after two seconds. */
   drain(): Promise<void> {
     for (const { listener } of [...this.#slots.values()]) this.close(listener.spec);
     if (this.#draining.size === 0) return Promise.resolve();
+    if (!this.#isDestroyed)
+      this.#cancelDrop ??= this.#clock.schedule(ENDED_GRACE_MS, () => this.#dropEnded());
     return new Promise((resolve) => this.#onIdle.add(resolve));
+  }
+
+  #dropEnded(): void {
+    this.#cancelDrop = this.#clock.schedule(ENDED_CHECK_MS, () => this.#dropEnded());
+    for (const listener of [...this.#draining]) listener.dropEnded?.();
   }
 
   /** Closes all and ends every connection now. */
   destroy(): void {
+    this.#isDestroyed = true;
+    this.#cancelDrop?.();
     void this.drain();
     for (const listener of [...this.#draining]) listener.destroy();
   }
@@ -206,6 +224,8 @@ export class ListenerSet {
   #drained(listener: ServiceListener): void {
     this.#draining.delete(listener);
     if (this.#draining.size > 0) return;
+    this.#cancelDrop?.();
+    this.#cancelDrop = undefined;
     for (const resolve of this.#onIdle) resolve();
     this.#onIdle.clear();
   }

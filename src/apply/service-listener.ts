@@ -24,6 +24,8 @@ export interface ServiceListener extends Listener<Service> {
   readonly drops: Readonly<Record<string, number>>;
   /** Clients that were refused because of a limit, or because the service slept, counted by that; empty for UDP. */
   readonly refusals: Readonly<Record<string, number>>;
+  /** Gives up the clients that wait and have sent their end; absent where there is no such client. */
+  dropEnded?(): void;
 }
 
 /** What all listeners share. */
@@ -86,7 +88,8 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     onUnserved: (client, { binding: { service }, error }) =>
       logUnserved({ client, service, error, protocol: 'tcp' }, options),
   });
-  return adapt(listener, { bind, drops: () => ({}), refusals: () => listener.refusals });
+  const adapted = adapt(listener, { bind, drops: () => ({}), refusals: () => listener.refusals });
+  return Object.assign(adapted, { dropEnded: () => listener.dropEnded() });
 }
 
 function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener {

@@ -2,6 +2,8 @@ import type { Libc } from './libc.ts';
 
 /** What the kernel knows of one TCP connection. */
 export interface TcpInfo {
+  /** Whether the other end has sent its end, and this one hasn't. */
+  readonly hasPeerEnded: boolean;
   /** Whether the other end still has to acknowledge bytes, or the end, that the kernel was given. */
   readonly isUnderWay: boolean;
   /** Whether the kernel has sent something again, or probed a full window, and heard nothing since. */
@@ -12,6 +14,9 @@ export interface TcpInfo {
 
 /** How much of `struct tcp_info` is read; the kernel writes no more than that. */
 const BYTES = 148;
+/** tcpi_state, and the value that stands for CLOSE_WAIT. */
+const STATE = 0;
+const CLOSE_WAIT = 8;
 /** tcpi_retransmits and tcpi_probes count what the other end has not answered; an answer sets them back to 0. */
 const RETRANSMITS = 2;
 const PROBES = 3;
@@ -30,6 +35,7 @@ export function createTcpInfoReader(libc: Pick<Libc, 'readTcpInfo'>): (fd: numbe
     bytes.fill(0);
     if (libc.readTcpInfo(fd, bytes) < 0) return undefined;
     return {
+      hasPeerEnded: bytes[STATE] === CLOSE_WAIT,
       isUnderWay: word(UNACKNOWLEDGED) > 0 || word(NOT_SENT) > 0,
       isUnanswered: (bytes[RETRANSMITS] ?? 0) > 0 || (bytes[PROBES] ?? 0) > 0,
       silenceMs: Math.min(word(LAST_DATA_RECEIVED), word(LAST_ACKNOWLEDGED)),

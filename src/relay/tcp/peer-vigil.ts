@@ -1,8 +1,11 @@
 import { type KeepAlive, planKeepAlive } from './keep-alive.ts';
 import type { TcpInfo } from '../native/tcp-info.ts';
 
+/** What tells whether the other end answers. */
+export type Answering = Pick<TcpInfo, 'isUnderWay' | 'isUnanswered' | 'silenceMs'>;
+
 interface VigilOptions {
-  readonly readTcpInfo: (fd: number) => TcpInfo | undefined;
+  readonly readTcpInfo: (fd: number) => Answering | undefined;
   /** Of a clock that never jumps. */
   readonly nowMs: () => number;
 }

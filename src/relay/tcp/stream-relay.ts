@@ -21,6 +21,7 @@ const DRAIN_TIMEOUT_MS = 5_000;
 export function createStreamRelay(native?: NativeParts): TcpRelay {
   const tune = createTuneSocket(native?.libc);
   const vigil = native === undefined ? undefined : new StreamVigil(native);
+  const readTcpInfo = native === undefined ? undefined : createTcpInfoReader(native.libc);
   return {
     kind: 'stream',
     tune,
@@ -34,6 +35,10 @@ export function createStreamRelay(native?: NativeParts): TcpRelay {
       return connection;
     },
     hold: (client, onLeft) => holdUnread(client, { held: native?.held, onLeft }),
+    hasEnded(client) {
+      const fd = descriptorOf(client);
+      return fd !== undefined && readTcpInfo?.(fd)?.hasPeerEnded === true;
+    },
     prepare: () => () => {},
     openRoute: () => undefined,
     closeServer: (server) => void server.close(),

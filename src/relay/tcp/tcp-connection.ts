@@ -31,6 +31,8 @@ interface ConnectionOptions {
 export class TcpConnection {
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
+  /** Ends the wait for an upstream. */
+  readonly #waiting = new AbortController();
   #relayed: RelayedConnection | undefined;
   #hasEnded = false;
 
@@ -56,8 +58,7 @@ export class TcpConnection {
   async serve(): Promise<void> {
     const socket = this.#socket;
     const { binding, client, relay, waitedMs } = this.#options;
-    const waiting = new AbortController();
-    const leave = () => waiting.abort(new Error('the client left'));
+    const leave = () => this.#leave();
     const end = () => this.#end();
     // Nothing is read, or at least not piped yet, so `end` comes only from a client that has sent nothing and won't: nobody to hold.
     socket.on('error', leave).on('end', leave).on('close', leave).once('close', end);
@@ -71,7 +72,7 @@ export class TcpConnection {
         client: client.endpoint,
         address: client.address,
         waitedMs,
-        signal: waiting.signal,
+        signal: this.#waiting.signal,
       });
       release?.();
       socket.off('error', leave).off('end', leave).off('close', leave).off('close', end);
@@ -109,6 +110,15 @@ export class TcpConnection {
       const who = { service, client: client.endpoint, upstream };
       endLog.tell('tcp', { ...who, durationMs, bytesUp, bytesDown, ending });
     };
+  }
+
+  /** Gives up a client that waits and has sent its end: it has left, as a rule, though it may want the answer yet. */
+  dropIfEnded(): void {
+    if (this.#relayed === undefined && this.#options.relay.hasEnded(this.#socket)) this.#leave();
+  }
+
+  #leave(): void {
+    this.#waiting.abort(new Error('the client left'));
   }
 
   #end(): void {

@@ -209,6 +209,11 @@ export class TcpListener implements Listener<TcpBinding> {
     for (const connection of [...this.#connections]) connection.destroy();
   }
 
+  /** Gives up the clients that wait and have sent their end. */
+  dropEnded(): void {
+    for (const connection of [...this.#connections]) connection.dropIfEnded();
+  }
+
   /** Closes, and resets existing connections. Idempotent. */
   destroy(): void {
     this.close();

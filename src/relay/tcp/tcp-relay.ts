@@ -21,6 +21,8 @@ export interface TcpRelay {
    * client. Undefined if this machine notices only by reading.
    */
   hold(client: Socket, onLeft: () => void): (() => void) | undefined;
+  /** Whether a client that waits unread has sent its end, behind what it wants to say; false where this machine can't tell. */
+  hasEnded(client: Socket): boolean;
   /** Starts the relay thread for a connection that is expected. Call the returned function once, when it has come or won't come. */
   prepare(): () => void;
   /**

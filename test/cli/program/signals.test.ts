@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../support/free-ports.ts';
 import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
@@ -58,4 +58,45 @@ test('SIGUSR1 does not open the debugger', async () => {
   const client = connect(port, '127.0.0.1');
   const [error] = await once(client, 'error');
   expect(error).toMatchObject({ code: 'ECONNREFUSED' });
+});
+
+describe.runIf(process.platform === 'linux')('a proxy that ends while a service wakes', () => {
+  /** A client that has sent a request and its end, and the proxy that was told to end then. */
+  const end = async (text: string) => {
+    const [port, target] = [await freePort(), await freePort()];
+    const cwd = await createFolder({
+      'lazy-proxy.yaml': text.replace('PORT', `${port}`).replaceAll('TARGET', `${target}`),
+    });
+    const { child, logged } = await startProgram({ cwd });
+    const client = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+    client.end('GET / HTTP/1.0\r\n\r\n');
+    await logged('is waking');
+    const begunMs = performance.now();
+    child.kill('SIGTERM');
+    return { client, exited: once(child, 'exit').then(() => performance.now() - begunMs), target };
+  };
+
+  test('waits two seconds, not eight, for those whose clients have sent their end', async () => {
+    const { client, exited } = await end(
+      `{ status: 'off', docker: { labels: false }, services: { a: { command: [sleep, "60"], ports: ["127.0.0.1:PORT:TARGET"] } } }`,
+    );
+    client.on('error', () => {}).resume();
+    const tookMs = await exited;
+    expect(tookMs).toBeGreaterThan(1_500);
+    expect(tookMs).toBeLessThan(5_500);
+  });
+
+  test('serves such a client whose service is there by then', async () => {
+    const script = `setTimeout(() => require("node:net").createServer((s) => s.end("served")).listen(TARGET, "127.0.0.1"), 700)`;
+    const { client, exited } = await end(
+      `{ status: 'off', docker: { labels: false }, services: { a: { command: [${JSON.stringify(process.execPath)}, -e, '${script}'], ports: ["127.0.0.1:PORT:TARGET"] } } }`,
+    );
+    let answer = '';
+    client.on('data', (chunk) => {
+      answer += chunk;
+    });
+    await once(client, 'end');
+    expect(answer).toBe('served');
+    await exited;
+  });
 });

@@ -1,17 +1,16 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { TcpInfo } from '../../../src/relay/native/tcp-info.ts';
-import { PeerVigil, ViewedPair } from '../../../src/relay/tcp/peer-vigil.ts';
+import { type Answering, PeerVigil, ViewedPair } from '../../../src/relay/tcp/peer-vigil.ts';
 
 /** A minute of silence, then six probes ten seconds apart. */
 const KEEP_ALIVE_MS = 60_000;
 const INTERVAL_MS = 10_000;
 const LIMIT_MS = 120_000;
 
-const QUIET: TcpInfo = { isUnderWay: false, isUnanswered: false, silenceMs: 0 };
+const QUIET: Answering = { isUnderWay: false, isUnanswered: false, silenceMs: 0 };
 
 describe('PeerVigil', () => {
   let nowMs: number;
-  let infoOf: Record<number, TcpInfo>;
+  let infoOf: Record<number, Answering>;
   let vigil: PeerVigil;
   let pair: ViewedPair;
 
@@ -23,7 +22,7 @@ describe('PeerVigil', () => {
   });
 
   /** Looks whenever it is due for so long, and tells when a pair was found gone: ms from now on. */
-  const watch = (forMs: number, infoAt: (elapsedMs: number) => TcpInfo) => {
+  const watch = (forMs: number, infoAt: (elapsedMs: number) => Answering) => {
     const startMs = nowMs;
     for (;;) {
       const timeoutMs = vigil.timeoutMs();

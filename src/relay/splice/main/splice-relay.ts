@@ -80,6 +80,10 @@ export class SpliceRelay implements TcpRelay {
     return this.#options.fallback.hold(client, onLeft);
   }
 
+  hasEnded(client: Socket): boolean {
+    return this.#options.fallback.hasEnded(client);
+  }
+
   prepare(): () => void {
     this.#expected++;
     this.#use();
