@@ -11,6 +11,7 @@ import type { ProxyProcess } from './support/proxy.ts';
 import { connectTcp } from './support/tcp.ts';
 import { getStatus, openTestBed, type TestBed } from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
+import { startWebhookReceiver } from './support/webhook-receiver.ts';
 
 const SERVICE = 'web';
 /** Everything works again so soon after the engine has come back. */
@@ -63,6 +64,50 @@ describe.skipIf(obstacle !== undefined)('while the engine is away', () => {
     }
     return performance.now();
   }
+
+  test('webhooks are told that it is lost and back, and of a start that fails', async (context) => {
+    const receiver = await startWebhookReceiver();
+    context.onTestFinished(() => receiver.close());
+    const bed = await openTestBed({ host: engine.host });
+    const [port, badPort] = [await freePort(), await freePort()];
+    const container = await bed.scope.createContainer({ name: bed.scope.name('web'), cmd: httpdCommand() });
+    const bad = await bed.scope.createContainer({ name: bed.scope.name('bad'), cmd: ['false'] });
+    const services = {
+      [SERVICE]: { container: container.name, ports: [`${port}:80`] },
+      bad: { container: bad.name, ports: [`${badPort}:80`], start_timeout: '3s' },
+    };
+    const proxy = await bed.startProxy({
+      config: JSON.stringify({ webhooks: [{ url: receiver.url, secret: 's3cret' }], services }),
+    });
+    await proxy.waitForLog('asleep');
+    expect((await get(port)).body).toBe('hello');
+    await expect(get(badPort)).rejects.toThrow();
+    await waitUntil(() => receiver.of('wake_failed').length > 0, { what: 'the failed wake' });
+    expect(receiver.of('wake_failed')[0]).toMatchObject({
+      service: 'bad',
+      container_id: bad.id.slice(0, 12),
+      container_name: bad.name,
+      reason: expect.stringContaining('exit code 1'),
+      cause: expect.stringContaining('for 127.0.0.1:'),
+    });
+    await withoutEngine({ ...bed, port, container, proxy }, async () => {
+      await waitUntil(() => receiver.of('engine_lost').length > 0, { what: 'the lost engine' });
+    });
+    await waitUntil(() => receiver.of('engine_back').length > 0, { what: 'the engine that is back' });
+    expect(receiver.of('engine_lost')).toEqual([
+      {
+        ...{ event: 'engine_lost', engine: 'docker', reason: expect.any(String) },
+        timestamp: expect.stringMatching(/^\d{4}-/),
+      },
+    ]);
+    expect(receiver.of('engine_back')).toEqual([
+      {
+        ...{ event: 'engine_back', engine: 'docker', duration_ms: expect.any(Number) },
+        timestamp: expect.stringMatching(/^\d{4}-/),
+      },
+    ]);
+    expect(receiver.of('container_started')[0]).toMatchObject({ service: SERVICE });
+  });
 
   test('connections to an awake service are served', async () => {
     const stage = await openStage();

@@ -91,7 +91,7 @@ describe.concurrent('a webhook', () => {
     expect(receiver.events).toHaveLength(42);
   });
 
-  test('is told the address and port of a TCP client, in exactly the fields of the original', async (context) => {
+  test('is told the address and port of a TCP client, in the fields of the original, and what was carried', async (context) => {
     const receiver = await startReceiver(context);
     const stage = await openStage(context, { spec: { cmd: httpdCommand() }, webhookUrl: receiver.url });
     const client = await connectTcp(stage.port);
@@ -107,7 +107,10 @@ describe.concurrent('a webhook', () => {
       remote_port: localPort,
     };
     expect(receiver.of('tcp_conn_start')).toEqual([{ ...subject('tcp_conn_start', stage), ...connection }]);
-    expect(receiver.of('tcp_conn_end')).toEqual([{ ...subject('tcp_conn_end', stage), ...connection }]);
+    const carried = { bytes_sent: 0, bytes_received: 0, listen_port: stage.port };
+    expect(receiver.of('tcp_conn_end')).toEqual([
+      { ...subject('tcp_conn_end', stage), ...connection, ...carried, duration_ms: expect.any(Number) },
+    ]);
   });
 
   test('is told of the begin and the end of a UDP flow, not of each datagram', async (context) => {
@@ -130,7 +133,14 @@ describe.concurrent('a webhook', () => {
     };
     expect(flow.connection_id).toMatch(UUID_V4);
     expect(receiver.of('udp_flow_start')).toEqual([{ ...subject('udp_flow_start', stage), ...flow }]);
-    expect(receiver.of('udp_flow_end')).toEqual([{ ...subject('udp_flow_end', stage), ...flow }]);
+    const { bytes_received: received } = receiver.of('udp_flow_end')[0] ?? {};
+    expect(received).toBe('onetwothree'.length);
+    expect(receiver.of('udp_flow_end')).toEqual([
+      {
+        ...{ ...subject('udp_flow_end', stage), ...flow, listen_port: stage.port },
+        ...{ bytes_sent: expect.any(Number), bytes_received: received, duration_ms: expect.any(Number) },
+      },
+    ]);
     expect(receiver.of('container_started')).toHaveLength(1);
   });
 

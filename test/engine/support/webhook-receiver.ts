@@ -13,16 +13,20 @@ export interface WebhookReceiver {
   close(): void;
 }
 
-/** A webhook's other end on this machine. @param options.hangs it takes events and never answers. */
+/**
+ * A webhook's other end on this machine.
+ * @param options.hangs it takes events and never answers.
+ * @param options.status what it answers; default: 200.
+ */
 export async function startWebhookReceiver(
-  options: { readonly hangs?: true } = {},
+  options: { readonly hangs?: true; readonly status?: number } = {},
 ): Promise<WebhookReceiver> {
   const events: ReceivedEvent[] = [];
   const server = createServer(async (request, response) => {
     const body = (await request.toArray()).join('');
     if (request.method === 'POST' && request.headers['content-type'] === 'application/json')
       events.push(JSON.parse(body));
-    if (options.hangs !== true) response.end();
+    if (options.hangs !== true) response.writeHead(options.status ?? 200).end();
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
