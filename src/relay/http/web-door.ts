@@ -200,6 +200,8 @@ export class WebDoor {
       visit.response = undefined;
       visit.idleSinceMs = clock.monotonicMs();
       visit.bytesAtIdle = socket.bytesRead;
+      // Behind an answer that ends the connection nothing is served.
+      if (!response.shouldKeepAlive) visit.queue.length = 0;
       const next = visit.queue.shift();
       if (next !== undefined && !socket.destroyed) next();
       else if (this.#isClosing && this.#visits.has(socket)) socket.destroySoon();
@@ -212,8 +214,7 @@ export class WebDoor {
     { peer, scheme }: Visit,
     { message, response }: { readonly message: IncomingMessage; readonly response: ServerResponse },
   ): void {
-    const { method = '', url: target = '', httpVersion, rawHeaders: headers } = message;
-    const version = httpVersion === '1.0' ? '1.0' : '1.1';
+    const { method = '', url: target = '', httpVersion: version, rawHeaders: headers } = message;
     const read = readRequest({ method, target, version, headers });
     if ('refused' in read)
       return sendAnswer(response, {

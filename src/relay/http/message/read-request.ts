@@ -11,8 +11,8 @@ export interface RequestHead {
   readonly method: string;
   /** The request target: `/path?query`, or a whole URL. */
   readonly target: string;
-  /** HTTP/1.0 knows neither chunks nor `Expect`. */
-  readonly version: '1.0' | '1.1' | '2.0';
+  /** `1.1`; HTTP/1.0 knows neither chunks nor `Expect`, and the parser lets others pass. */
+  readonly version: string;
   /** In HTTP/2 without those that begin with a colon. */
   readonly headers: RawHeaders;
   /** HTTP/2: the `:authority`. */
@@ -28,7 +28,7 @@ export interface ReadRequest {
   readonly target: string;
   /** `target` without its query. */
   readonly path: string;
-  readonly version: RequestHead['version'];
+  readonly version: Version;
   readonly headers: RawHeaders;
   /** The host that it is for: see `NamedHost`. */
   readonly host: string;
@@ -44,7 +44,7 @@ export interface ReadRequest {
 }
 
 export interface RefusedRequest {
-  readonly status: 400 | 405 | 417 | 501;
+  readonly status: 400 | 405 | 417 | 501 | 505;
   /** Why, in words. */
   readonly refused: string;
 }
@@ -58,6 +58,9 @@ export function headerOf(headers: RawHeaders, name: string): string | undefined 
   return undefined;
 }
 
+const VERSIONS = ['1.0', '1.1', '2.0'] as const;
+type Version = (typeof VERSIONS)[number];
+
 interface Found {
   host: string | undefined;
   hosts: number;
@@ -69,7 +72,9 @@ interface Found {
 }
 
 export function readRequest(head: RequestHead): ReadRequest | RefusedRequest {
-  const { method, version, headers } = head;
+  const { method, headers } = head;
+  const version = VERSIONS.find((known) => known === head.version);
+  if (version === undefined) return refuse(505, `HTTP/${head.version} is not served here`);
   // A tunnel would lead past everything that is checked for each request, and TRACE shows what is added on the way.
   if (method === 'CONNECT' || method === 'TRACE') return refuse(405, `${method} is not served here`);
   const found = findHeaders(headers);
