@@ -25,6 +25,8 @@ const HEAD_MS = 20_000;
 /** A connection without a request is closed after this time. Browsers keep theirs for longer. */
 const IDLE_MS = 75_000;
 const SWEEP_MS = 5_000;
+/** For how long what a client still sends is thrown away. */
+const LINGER_MS = 2_000;
 /** Requests that a client has sent before it has the answers of those before. */
 const MAX_PIPELINED = 64;
 
@@ -207,6 +209,7 @@ export class WebDoor {
       else if (this.#isClosing && this.#visits.has(socket)) socket.destroySoon();
     });
     if (this.#isClosing) response.shouldKeepAlive = false;
+    lingerWhereUnread(response, clock);
     this.#route(visit, { message, response });
   }
 
@@ -260,13 +263,14 @@ export class WebDoor {
 
   #refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
     const visit = this.#visits.get(socket);
-    if (
-      !socket.writable ||
-      visit === undefined ||
-      visit.response !== undefined ||
-      error.code === 'ECONNRESET'
-    )
-      return void socket.destroy();
+    if (!socket.writable || visit === undefined || error.code === 'ECONNRESET') return void socket.destroy();
+    const { response } = visit;
+    if (response !== undefined) {
+      // What is broken may be behind a request that is whole: that one gets its answer.
+      if (!response.req.complete) return void socket.destroy();
+      response.shouldKeepAlive = false;
+      return;
+    }
     const status =
       error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
     refuseRaw(socket, status);
@@ -297,6 +301,23 @@ export class WebDoor {
     this.#cancelSweep?.();
     this.#options.onDrained();
   }
+}
+
+/**
+ * A client may still be sending when its answer ends the connection. Closed at once, the connection would be reset by the kernel, and
+ * the answer lost on its way: so what comes is thrown away until the client has seen the end, or for a while.
+ */
+function lingerWhereUnread(response: ServerResponse, clock: Clock): void {
+  const { req: message, socket } = response;
+  response.once('finish', () => {
+    if (response.shouldKeepAlive || message.complete || socket === null || socket.destroyed) return;
+    socket.destroySoon = () => {
+      socket.end();
+      message.resume();
+      const cancel = clock.schedule(LINGER_MS, () => socket.destroy());
+      socket.once('close', cancel);
+    };
+  });
 }
 
 /** Answers what never became a request, and closes its connection. */

@@ -178,7 +178,10 @@ const FORWARDED: Readonly<Record<string, string>> = {
   'a chunk size with zeros before it': post('Transfer-Encoding: chunked\r\n', '0001\r\nx\r\n0\r\n\r\n'),
   'a chunk with an extension': post('Transfer-Encoding: chunked\r\n', '1;a=b\r\nx\r\n0\r\n\r\n'),
   'an empty line before it': `\r\n${get(HOST)}`,
-  'Connection names the length': post('Connection: close, Content-Length\r\nContent-Length: 5\r\n', 'xxxxx'),
+  'Connection names the length': post(
+    'Connection: keep-alive, Content-Length\r\nContent-Length: 5\r\n',
+    'xxxxx',
+  ),
   'Connection names the host': get(`${HOST}Connection: Host\r\n`),
   'Connection names what the proxy says': get(`${HOST}Connection: X-Forwarded-For, X-Real-IP\r\n`),
   'a get with a body': `GET /attack HTTP/1.1\r\n${HOST}Content-Length: 5\r\n\r\nxxxxx`,

@@ -11,7 +11,7 @@ export interface RequestHead {
   readonly method: string;
   /** The request target: `/path?query`, or a whole URL. */
   readonly target: string;
-  /** `1.1`; HTTP/1.0 knows neither chunks nor `Expect`, and the parser lets others pass. */
+  /** `1.0`, `1.1`, or `h2` where it came by HTTP/2; the parser lets others pass. */
   readonly version: string;
   /** In HTTP/2 without those that begin with a colon. */
   readonly headers: RawHeaders;
@@ -58,7 +58,7 @@ export function headerOf(headers: RawHeaders, name: string): string | undefined 
   return undefined;
 }
 
-const VERSIONS = ['1.0', '1.1', '2.0'] as const;
+const VERSIONS = ['1.0', '1.1', 'h2'] as const;
 type Version = (typeof VERSIONS)[number];
 
 interface Found {
@@ -139,7 +139,7 @@ function readFraming(
       return refuse(501, 'the proxy knows no Transfer-Encoding but chunked');
     return 'chunked';
   }
-  if (version === '2.0' && length === undefined) return isWhole ? 'none' : 'chunked';
+  if (version === 'h2' && length === undefined) return isWhole ? 'none' : 'chunked';
   return length === undefined || Number(length) === 0 ? 'none' : 'length';
 }
 
