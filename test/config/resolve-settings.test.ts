@@ -24,6 +24,7 @@ describe('resolveSettings', () => {
       relay: 'auto',
       udpQueueTotalBytes: 33_554_432,
       maxStarting: 'auto',
+      webhooks: [],
       kubernetes: {
         namespaces: [],
         labels: true,
