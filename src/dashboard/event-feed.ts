@@ -13,17 +13,23 @@ const MAX_RETRY_MS = 15_000;
 /** `absent`: the proxy has no events, or doesn't give them to who asks. */
 export type FeedState = 'closed' | 'open' | 'absent';
 
+export interface FeedEvent {
+  /** `state`, `wake`, `reset` … */
+  readonly kind: string;
+  /** Of which service it tells; undefined where it is of none. */
+  readonly service: string | undefined;
+}
+
 export class EventFeed {
-  readonly #onEvent: (kind: string) => void;
+  readonly #onEvent: (event: FeedEvent) => void;
   readonly #onState: (state: FeedState) => void;
   #abort: AbortController | undefined;
   #cancelRetry: () => void = () => {};
   #lastId: string | undefined;
   #retryMs = FIRST_RETRY_MS;
 
-  /** @param options.onEvent gets the event's name: `state`, `wake`, `reset` … */
   constructor(options: {
-    readonly onEvent: (kind: string) => void;
+    readonly onEvent: (event: FeedEvent) => void;
     readonly onState: (state: FeedState) => void;
   }) {
     this.#onEvent = options.onEvent;
@@ -81,13 +87,22 @@ export class EventFeed {
 
   #take(block: string): void {
     let kind = 'message';
-    let hasData = false;
+    let data: string | undefined;
     for (const line of block.split(/\r?\n/)) {
       const [, field, value = ''] = /^([^:]+):? ?(.*)$/.exec(line) ?? [];
       if (field === 'event') kind = value;
       if (field === 'id') this.#lastId = value;
-      if (field === 'data') hasData = true;
+      if (field === 'data') data = value;
     }
-    if (hasData) this.#onEvent(kind);
+    if (data !== undefined) this.#onEvent({ kind, service: readService(data) });
+  }
+}
+
+function readService(data: string): string | undefined {
+  try {
+    const { service } = JSON.parse(data) as { readonly service?: unknown };
+    return typeof service === 'string' ? service : undefined;
+  } catch {
+    return undefined;
   }
 }

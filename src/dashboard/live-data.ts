@@ -1,6 +1,7 @@
 /**
- * What the page shows, kept up to date while somebody looks: asked for as soon as the proxy tells that something has happened, and
- * every few seconds, since of clients only the first and the last of a service is told by an event. A service that has not changed stays the same object,
+ * What the page shows, kept up to date while somebody looks: of a service, asked for as soon as the proxy tells that something has happened
+ * to it, and of those that are awake every few seconds, since of clients only a service's first and last one is told by an event. Of all, seldom: most of them
+ * sleep, and nothing happens to them that no event tells. A service that has not changed stays the same object,
  * so that nothing of it is drawn anew.
  */
 import type { Life } from '../model/workload-report.ts';
@@ -16,16 +17,20 @@ import type {
 } from '../status/api/answers.ts';
 import { type ApiError, askJson, servicePath, token } from './client.ts';
 import { monotonicMs, nowMs, schedule } from './clock.ts';
-import { EventFeed, type FeedState } from './event-feed.ts';
+import { EventFeed, type FeedEvent, type FeedState } from './event-feed.ts';
 
 const POLL_MS = 2_000;
 const POLL_WHILE_LIVE_MS = 5_000;
+/** All that is shown, while events come, ms. */
+const ALL_WHILE_LIVE_MS = 30_000;
 /** The engine is asked for it, and it changes slowly. */
 const MEMORY_MS = 10_000;
 /** How long the next try waits, when the proxy does not answer. */
 const RETRY_MS = 3_000;
 /** Events that come together are one reason to ask. */
 const GATHER_MS = 100;
+/** Where more services than that have changed, all are asked for. */
+const MAX_CHANGED = 20;
 
 /** Whether the proxy is heard: `live` by its events; `cut` since when and why. */
 export type Link =
@@ -79,14 +84,20 @@ export class LiveData {
   #configOf: string | undefined;
   #memoryDueMs = 0;
   #isAsking = false;
+  /** All of it is to be asked for. */
   #isDirty = false;
+  /** Services of which an event has told since they were last asked for. */
+  #changed = new Set<string>();
+  /** Whether it is to be asked for as well what is wrong, and how the proxy is. */
+  #wantsRest = false;
+  #allDueMs = 0;
   #lastAskMs = 0;
   #cancel: () => void = () => {};
   #cancelGather: (() => void) | undefined;
 
   constructor() {
     this.#feed = new EventFeed({
-      onEvent: () => this.#gather(),
+      onEvent: (event) => this.#gather(event),
       onState: (state) => {
         if (state === this.#feedState) return;
         this.#feedState = state;
@@ -134,11 +145,16 @@ export class LiveData {
     if (!this.#isAsking) void this.#ask();
   }
 
-  /** The more there is to answer, the less often it is asked for. */
-  #gather(): void {
+  /** The longer it takes to answer, the less often it is asked for. */
+  #gather({ kind, service }: FeedEvent): void {
+    if (service === undefined || this.#changed.size >= MAX_CHANGED) this.#isDirty = true;
+    else this.#changed.add(service);
+    // A wake may have made a problem, or mended one.
+    if (kind === 'woken') this.#wantsRest = true;
     this.#cancelGather ??= schedule(Math.max(GATHER_MS, 2 * this.#lastAskMs), () => {
       this.#cancelGather = undefined;
-      this.refresh();
+      this.#cancel();
+      if (!this.#isAsking) void this.#ask();
     });
   }
 
@@ -146,39 +162,96 @@ export class LiveData {
     this.#isAsking = true;
     let waitMs: number | undefined;
     try {
-      while (this.#isDirty) {
-        this.#isDirty = false;
+      while (this.#isDirty || this.#changed.size > 0 || this.#wantsRest) {
         const startMs = monotonicMs();
-        await this.#askAll();
+        await (this.#isDirty ? this.#askAll() : this.#askChanged());
         this.#lastAskMs = monotonicMs() - startMs;
       }
       waitMs = this.#feedState === 'open' ? POLL_WHILE_LIVE_MS : POLL_MS;
     } catch (error) {
       this.#isDirty = false;
+      this.#changed.clear();
+      this.#wantsRest = false;
       waitMs = this.#takeFailure(error as ApiError);
     }
     this.#isAsking = false;
-    if (waitMs !== undefined && !document.hidden) this.#cancel = schedule(waitMs, () => this.refresh());
+    if (waitMs !== undefined && !document.hidden) this.#cancel = schedule(waitMs, () => this.#poll());
+  }
+
+  /** Asks for all, or for what may have changed without an event. */
+  #poll(): void {
+    const awake = this.#shown.services.filter(({ life }) => life !== 'asleep');
+    const isAllDue = this.#feedState !== 'open' || monotonicMs() >= this.#allDueMs;
+    if (isAllDue || this.#shown.link.kind === 'cut' || awake.length > MAX_CHANGED) return this.refresh();
+    for (const { name } of awake) this.#changed.add(name);
+    this.#wantsRest = true;
+    if (!this.#isAsking) void this.#ask();
   }
 
   async #askAll(): Promise<void> {
-    const wantsMemory = nowMs() >= this.#memoryDueMs;
-    const [services, about, problems, reload, detail] = await Promise.all([
+    this.#isDirty = false;
+    this.#changed.clear();
+    this.#wantsRest = false;
+    const wantsMemory = this.#takeMemoryTurn();
+    const [services, rest, detail] = await Promise.all([
       askJson<readonly ServiceAnswer[]>(`api/services?day=true${wantsMemory ? '&memory=true' : ''}`),
-      askJson<AboutAnswer>('api'),
-      askJson<readonly Problem[]>('problems'),
-      askJson<ReloadAnswer>('api/reload'),
+      this.#askRest(),
       this.#askDetail(),
     ]);
-    if (wantsMemory) this.#memoryDueMs = nowMs() + MEMORY_MS;
-    const config = await this.#askConfig(reload.generation);
+    const config = await this.#askConfig(rest.reload.generation);
+    this.#allDueMs = monotonicMs() + ALL_WHILE_LIVE_MS;
     this.#show({
-      ...{ link: { kind: this.#feedState === 'open' ? 'live' : 'polling' }, isLocked: false, about, reload },
-      ...{ problems: problems.map(toFinding), ...detail, ...config },
+      ...{ link: this.#heard, isLocked: false, ...rest, ...detail, ...config },
       services: this.#share(services),
       memory: collectMemory(services, this.#shown.memory),
       times: sumTimes(services),
     });
+  }
+
+  /** Only what has changed: with many services, all of them each time would cost the proxy more than what it does for its clients. */
+  async #askChanged(): Promise<void> {
+    const names = [...this.#changed];
+    const wantsRest = this.#wantsRest;
+    this.#changed.clear();
+    this.#wantsRest = false;
+    const [services, rest, detail] = await Promise.all([
+      this.#askOnly(names),
+      wantsRest ? this.#askRest() : {},
+      this.#wanted !== undefined && names.includes(this.#wanted) ? this.#askDetail() : {},
+    ]);
+    const told = new Map(services.map((service) => [service.name, service]));
+    this.#show({
+      ...{ link: this.#heard, ...rest, ...detail },
+      services: this.#share(this.#shown.services.map((service) => told.get(service.name) ?? service)),
+      memory: addMemory(services, this.#shown.memory),
+    });
+  }
+
+  async #askOnly(names: readonly string[]): Promise<readonly ServiceAnswer[]> {
+    if (names.length === 0) return [];
+    const memory = this.#takeMemoryTurn() ? '&memory=true' : '';
+    const only = names.map((name) => `&only=${encodeURIComponent(name)}`).join('');
+    return await askJson<readonly ServiceAnswer[]>(`api/services?day=true${memory}${only}`);
+  }
+
+  async #askRest(): Promise<Pick<Shown, 'about' | 'problems'> & { readonly reload: ReloadAnswer }> {
+    const [about, problems, reload] = await Promise.all([
+      askJson<AboutAnswer>('api'),
+      askJson<readonly Problem[]>('problems'),
+      askJson<ReloadAnswer>('api/reload'),
+    ]);
+    return { about, problems: problems.map(toFinding), reload };
+  }
+
+  /** Whether it is time to ask for memory again. */
+  #takeMemoryTurn(): boolean {
+    if (nowMs() < this.#memoryDueMs) return false;
+    this.#memoryDueMs = nowMs() + MEMORY_MS;
+    return true;
+  }
+
+  get #heard(): Link {
+    return { kind: this.#feedState === 'open' ? 'live' : 'polling' };
   }
 
   /** @returns ms until it is tried again; undefined = not before something changes. */
@@ -227,8 +300,9 @@ export class LiveData {
   #share(services: readonly ServiceAnswer[]): readonly ServiceAnswer[] {
     const before = new Map(this.#shown.services.map((service) => [service.name, service]));
     const shared = services.map((service) => {
-      const text = JSON.stringify(service, leaveOutMoving);
       const known = before.get(service.name);
+      if (known === service) return known;
+      const text = JSON.stringify(service, leaveOutMoving);
       if (known !== undefined && this.#texts.get(service.name) === text) return known;
       this.#texts.set(service.name, text);
       return service;
@@ -261,10 +335,17 @@ function sumTimes(services: readonly ServiceAnswer[]): Readonly<Partial<Record<L
   return sums;
 }
 
+/** What is known of these services alone. */
 function collectMemory(services: readonly ServiceAnswer[], before: Memory): Memory {
-  const memory = new Map<string, number>();
+  const names = new Set(services.map(({ name }) => name));
+  const left = [...before].filter(([name]) => names.has(name));
+  return addMemory(services, left.length === before.size ? before : new Map(left));
+}
+
+function addMemory(services: readonly ServiceAnswer[], before: Memory): Memory {
+  const memory = new Map(before);
   for (const { name, memory: now } of services) {
-    const bytes = now?.bytes ?? now?.last_bytes ?? before.get(name);
+    const bytes = now?.bytes ?? now?.last_bytes;
     if (bytes !== undefined) memory.set(name, bytes);
   }
   const isSame =

@@ -35,7 +35,7 @@ export function openApi({ runtime, backends, proxy, access, happenings, problems
     ...proxy,
     listen: (listener) => happenings.listen(listener),
     ...createActions({ ...runtime, table: () => reconciler.current, phase: () => proxy.about().phase }),
-    services: () => collectServiceViews(reconciler.current, runtime),
+    services: (only) => collectServiceViews(reconciler.current, { ...runtime, only }),
     service: (name, { maxClients }) =>
       collectServiceDetail(name, { ...runtime, table: reconciler.current, maxClients, problemsOf }),
     async memory(names) {

@@ -7,13 +7,20 @@ import { describeHolder, explainUnserved } from './status-content.ts';
 
 type Parts = Pick<Runtime, 'lifecycle' | 'doors' | 'relay' | 'schedules'>;
 
-/** What the API shows of every service of the table, with the oldest client of each listener. */
-export function collectServiceViews(table: ServiceTable, parts: Parts): readonly ServiceView[] {
+/**
+ * What the API shows of the services of the table, with the oldest client of each listener.
+ * @param options.only of these names alone; undefined = of all.
+ */
+export function collectServiceViews(
+  table: ServiceTable,
+  { only, ...parts }: Parts & { readonly only: ReadonlySet<string> | undefined },
+): readonly ServiceView[] {
   const lost = groupBy(table.conflicts, ({ loser }) => loser);
-  const hubs = findHubs(table);
-  return [...table.entries.values()].map((entry) =>
-    createView(entry, { ...parts, maxClients: 1, lost: lost.get(entry.service.name) ?? [], hubs }),
-  );
+  const views: ServiceView[] = [];
+  for (const [name, entry] of table.entries)
+    if (only?.has(name) !== false)
+      views.push(createView(entry, { ...parts, maxClients: 1, lost: lost.get(name) ?? [] }));
+  return views;
 }
 
 /** What the API shows of one service; undefined where there is none of that name. */
@@ -39,7 +46,8 @@ export function collectServiceDetail(
     ({ origin }) => origin.kind === 'label' && workloadRefKey(origin.workload) === key,
   );
   return {
-    ...createView(entry, { ...parts, maxClients, lost, hubs: findHubs(table) }),
+    ...createView(entry, { ...parts, maxClients, lost }),
+    hubs: listHubs(name, table),
     problems: [...ofLabels, ...problemsOf(entry)],
   };
 }
@@ -53,11 +61,9 @@ function createView(
     schedules,
     maxClients,
     lost,
-    hubs,
   }: Parts & {
     readonly maxClients: number;
     readonly lost: ServiceTable['conflicts'];
-    readonly hubs: ReadonlyMap<string, readonly string[]>;
   },
 ): ServiceView {
   const controller = lifecycle.find(service.name);
@@ -80,19 +86,15 @@ function createView(
   });
   return {
     ...{ service, report, listeners: [...own, ...others] },
-    hubs: hubs.get(service.name) ?? [],
     schedule: schedules.nextFires(service.name),
     timeline: () => controller?.timeline ?? [],
   };
 }
 
-/** By dependant, the services that have it as theirs. */
-function findHubs(table: ServiceTable): ReadonlyMap<string, readonly string[]> {
-  const links = [...table.entries.values()].flatMap(({ service: { name, dependants } }) =>
-    dependants.map((dependant) => ({ hub: name, dependant })),
-  );
-  const grouped = groupBy(links, ({ dependant }) => dependant);
-  return new Map([...grouped].map(([dependant, of]) => [dependant, of.map(({ hub }) => hub)]));
+/** The services that have this one as their dependant. */
+function listHubs(name: string, table: ServiceTable): readonly string[] {
+  const hubs = [...table.entries.values()].filter(({ service }) => service.dependants.includes(name));
+  return hubs.map(({ service }) => service.name);
 }
 
 function groupBy<T>(values: readonly T[], keyOf: (value: T) => string): ReadonlyMap<string, readonly T[]> {

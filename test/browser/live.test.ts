@@ -51,6 +51,25 @@ test('the dashboard is told of what happens, and asks for little otherwise', asy
   console.log(`from the request to the sight of it: ${Math.round(performance.now() - startMs)} ms`);
 });
 
+test('the dashboard asks for what has changed, and not for all each time', async () => {
+  const ports = await twoPorts();
+  const others = await Promise.all([twoPorts(), twoPorts()]);
+  const services = [ports, ...others].map(
+    (each, index) => `  s${index}: { ${aServer(each)}, idle_timeout: 1s }\n`,
+  );
+  const { url } = await startDashboard(services.join(''));
+  const page = await openPage(url);
+  await expect.poll(() => page.locator('.link').innerText()).toBe('live');
+  const asked: string[] = [];
+  page.on('request', (request) => asked.push(request.url()));
+  await get(ports[0]);
+  await expect.poll(() => stateOf(page, 's0').innerText()).toBe('awake');
+  await expect.poll(() => stateOf(page, 's0').innerText()).toBe('asleep');
+  const lists = asked.filter((address) => address.includes('/api/services'));
+  expect(lists.length).toBeGreaterThan(0);
+  expect(lists.filter((address) => new URL(address).searchParams.getAll('only').join() !== 's0')).toEqual([]);
+});
+
 test('the dashboard says when it is cut off, and comes back with what it has missed', async () => {
   const ports = await twoPorts();
   const { statusPort } = await startDashboard(`  web: { ${aServer(ports)}, idle_timeout: 60s }\n`);

@@ -8,7 +8,7 @@ import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import type { Backend, BackendSink, OutputRequest } from '../backend.ts';
 import { LastLines } from '../output-lines.ts';
-import { measureGroupMemory } from './process-group.ts';
+import { measureMemory } from './process-group.ts';
 import { type ProcessRun, startProcess } from './process-run.ts';
 
 export interface ProcessBackendOptions {
@@ -120,7 +120,7 @@ export class ProcessBackend implements Backend {
   async measureMemory(workload: Workload): Promise<number> {
     const run = this.#entries.get(workloadKey(processOf(workload)))?.run;
     if (run === undefined) throw new Error('it does not run');
-    return measureGroupMemory(Number(run.id));
+    return measureMemory(Number(run.id));
   }
 
   /** Ends every process: politely, and after 10 s, or the shorter grace it was given, by force. */

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 
 /** Sends a signal to all processes of a group; does nothing where none is left, or only zombies. */
 export function signalGroup(groupId: number, signal: 'SIGTERM' | 'SIGKILL'): void {
@@ -25,21 +25,33 @@ export async function isGroupEmpty(groupId: number): Promise<boolean> {
 }
 
 /**
- * The bytes of memory that the processes of a group take; what several processes share counts in part.
+ * The bytes of memory that a process takes with all that it has started; what several of them share counts in part.
  * @throws where the system doesn't tell.
  */
-export async function measureGroupMemory(groupId: number): Promise<number> {
-  const members = (await listMembers(groupId)) ?? [];
-  const sizes = await Promise.all(
-    members.map(async (id) => {
-      const rollup = await readFile(`/proc/${id}/smaps_rollup`, 'latin1').catch(() => '');
-      return /^Pss:\s+(\d+) kB$/m.exec(rollup)?.[1];
-    }),
-  );
+export async function measureMemory(id: number): Promise<number> {
+  const sizes = await Promise.all((await listFamily(String(id))).map(readPssKib));
   const known = sizes.filter((size) => size !== undefined);
   if (known.length === 0) throw new Error('this system does not tell what its processes take of memory');
-  return known.reduce((sum, kib) => sum + Number(kib) * 1_024, 0);
+  return known.reduce((sum, kib) => sum + kib * 1_024, 0);
 }
+
+async function readPssKib(id: string): Promise<number | undefined> {
+  const kib = /^Pss:\s+(\d+) kB$/m.exec(await readStart(`/proc/${id}/smaps_rollup`))?.[1];
+  return kib === undefined ? undefined : Number(kib);
+}
+
+/** A process and all that descend from it. Unlike the members of its group, they are found without a look at every process of the machine. */
+async function listFamily(id: string): Promise<readonly string[]> {
+  const threads = await readdir(`/proc/${id}/task`).catch(() => []);
+  const lists = await Promise.all(threads.map((thread) => readStart(`/proc/${id}/task/${thread}/children`)));
+  const children = lists.flatMap((list) => list.match(/\d+(?=\s)/g) ?? []);
+  return [id, ...(await Promise.all(children.map(listFamily))).flat()];
+}
+
+/** Files that are open at once. */
+const MAX_OPEN = 8;
+/** What is looked for stands in the first bytes. */
+const START_BYTES = 1_024;
 
 /** The ids of a group's living processes; undefined where the system doesn't tell. */
 async function listMembers(groupId: number): Promise<readonly string[] | undefined> {
@@ -47,8 +59,27 @@ async function listMembers(groupId: number): Promise<readonly string[] | undefin
   const ids = (await readdir('/proc').catch(() => [])).filter((name) => /^\d+$/.test(name));
   // Some systems hide processes; then nothing is known.
   if (ids.length === 0) return undefined;
-  const stats = await Promise.all(ids.map((id) => readFile(`/proc/${id}/stat`, 'latin1').catch(() => '')));
-  return ids.filter((_, index) => isLivingMember(stats[index] ?? '', groupId));
+  const left = [...ids];
+  const members: string[] = [];
+  const look = async () => {
+    for (let id = left.pop(); id !== undefined; id = left.pop())
+      if (isLivingMember(await readStart(`/proc/${id}/stat`), groupId)) members.push(id);
+  };
+  await Promise.all(Array.from({ length: MAX_OPEN }, look));
+  return members;
+}
+
+/** The first bytes of a file; `''` where it can't be read. `readFile()` takes 64 KiB for each file of /proc, of which there may be thousands. */
+async function readStart(file: string): Promise<string> {
+  const handle = await open(file).catch(() => undefined);
+  try {
+    const read = await handle?.read(Buffer.alloc(START_BYTES), 0, START_BYTES);
+    return read?.buffer.toString('latin1', 0, read.bytesRead) ?? '';
+  } catch {
+    return '';
+  } finally {
+    await handle?.close().catch(() => {});
+  }
 }
 
 /** @param stat `1 (name) S 0 1 …`: the state, the parent, the group; a name may hold anything. */

@@ -211,14 +211,16 @@ function about(content: ApiContent): Answer {
 async function showServices(call: Call, parts: Parts): Promise<() => Answer> {
   const { content, clock } = parts;
   if (call.query.has('service')) return showService(call, parts);
+  const names = call.query.getAll('only');
+  const only = names.length === 0 ? undefined : new Set(names);
   const isWanted = wants(call, 'memory');
-  const names = isWanted ? content.services().map(({ service }) => service.name) : [];
-  const memory = isWanted ? await content.memory(names) : new Map<string, MemoryView>();
+  const measured = isWanted ? content.services(only).map(({ service }) => service.name) : [];
+  const memory = isWanted ? await content.memory(measured) : new Map<string, MemoryView>();
   return () => {
     const dayUntilMs = wants(call, 'day') ? clock.nowMs() : undefined;
     const render = (view: ServiceView) =>
       renderService(view, { memory: memory.get(view.service.name), dayUntilMs });
-    return jsonAnswer(content.services().map(render));
+    return jsonAnswer(content.services(only).map(render));
   };
 }
 

@@ -8,8 +8,8 @@ import type { EffectiveConfig } from './answers.ts';
 /** What the API shows and what it may do. Each call looks anew. */
 export interface ApiContent extends Actions {
   about(): AboutView;
-  /** Every service of the table, sorted by name; of clients the oldest one of each listener. */
-  services(): readonly ServiceView[];
+  /** Every service of the table, or those of these names alone, sorted by name; of clients the oldest one of each listener. */
+  services(only?: ReadonlySet<string>): readonly ServiceView[];
   /** One service, with up to `maxClients` clients of each listener; undefined where there is none of that name. */
   service(name: string, options: { readonly maxClients: number }): ServiceDetail | undefined;
   config(options: { readonly service: string | undefined; readonly showSecrets: boolean }): EffectiveConfig;
@@ -75,8 +75,6 @@ export interface ServiceView {
   readonly report: WorkloadReport | undefined;
   /** Its own, and those that it has lost to another service. */
   readonly listeners: readonly ListenerReport[];
-  /** Services that have it as their dependant. */
-  readonly hubs: readonly string[];
   /** When its schedule next wakes it and puts it to sleep. */
   readonly schedule: { readonly start?: number; readonly stop?: number };
   /** Made when it is asked for. */
@@ -84,6 +82,8 @@ export interface ServiceView {
 }
 
 export interface ServiceDetail extends ServiceView {
+  /** Services that have it as their dependant. */
+  readonly hubs: readonly string[];
   readonly problems: readonly Problem[];
 }
 

@@ -220,7 +220,7 @@ function renderKeeper(keeper: Keeper): { readonly kind: string } {
 }
 
 /** What would wake it. */
-function listWakers({ service, listeners, hubs, schedule }: ServiceView): ServiceDetailAnswer['woken_by'] {
+function listWakers({ service, listeners, hubs, schedule }: ServiceDetail): ServiceDetailAnswer['woken_by'] {
   const ofClients = mayWake(service.availability, 'client') ? listeners : [];
   return [
     ...ofClients

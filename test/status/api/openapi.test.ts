@@ -98,6 +98,15 @@ describe('an answer is as described', () => {
     });
   });
 
+  test('lists only the services that are asked for, and leaves out those that there are not', async () => {
+    await start();
+    const { json } = await ask('/api/services?only=shop%2Fdb&only=dns&only=gone');
+    expect(json).toMatchObject([{ name: 'dns' }, { name: 'shop/db' }]);
+    expect(
+      findMistakes('/api/services', { method: 'GET', status: 200, type: 'application/json', json }),
+    ).toEqual([]);
+  });
+
   test.each(OPERATIONS)('$method $path', async ({ method, path }) => {
     const { port } = await start();
     const client = await sockets.connect(port);
