@@ -1,8 +1,8 @@
 /**
- * What the page shows, kept up to date while somebody looks: of a service, asked for as soon as the proxy tells that something has happened
- * to it, and of those that are awake every few seconds, since of clients only a service's first and last one is told by an event. Of all, seldom: most of them
- * sleep, and nothing happens to them that no event tells. A service that has not changed stays the same object,
- * so that nothing of it is drawn anew.
+ * What the page shows, kept up to date while somebody looks. Of a service, it is asked for as soon as the proxy tells that something has
+ * happened to it; of those that are awake every few seconds, since no event tells how many clients there are between the first and
+ * the last one; of all seldom, since nothing happens to those that sleep without an event. A service that has not changed stays the same
+ * object, so that nothing of it is drawn anew.
  */
 import type { Life } from '../model/workload-report.ts';
 import type { Problem } from '../model/problem.ts';
