@@ -50,18 +50,21 @@ describe('two services on one port', () => {
     expect((await get(otherPort)).body).toBe('z-file');
   });
 
-  test('the first by name has it when both have labels; the other takes it over when the first is removed', async () => {
+  test('the older one has it when both have labels; the other takes it over when the older one is removed', async () => {
     const bed = await openTestBed();
     const port = await freePort();
     const labels = bed.labels({ ports: `${port}:80` });
-    const loser = (await createNamed(bed, 'b', labels)).name;
-    const winner = await createNamed(bed, 'a', labels);
+    const winner = await createNamed(bed, 'b', labels);
+    // The engine tells whole seconds.
+    const createdSecond = Math.floor(Date.now() / 1_000);
+    await waitUntil(() => Math.floor(Date.now() / 1_000) > createdSecond, { what: 'the next second' });
+    const loser = (await createNamed(bed, 'a', labels)).name;
     const proxy = await bed.startProxy();
     await expectLoser(proxy, { service: loser, port }, winner.name);
-    expect((await get(port)).body).toBe('a');
+    expect((await get(port)).body).toBe('b');
     await winner.remove();
     await waitForTakeover(proxy, { service: loser, port });
-    expect((await get(port)).body).toBe('b');
+    expect((await get(port)).body).toBe('a');
   });
 
   test('the one that listens keeps it when another one comes that is the first by name', async () => {
@@ -107,8 +110,9 @@ describe('a port that a foreign process holds', () => {
     const bed = await openTestBed();
     const port = await freePort();
     const labels = bed.labels({ ports: `${port}:80` });
-    const loser = (await createNamed(bed, 'b', labels)).name;
+    // The older one, or in the same second the first by name.
     const winner = await createNamed(bed, 'a', labels);
+    const loser = (await createNamed(bed, 'b', labels)).name;
     const foreign = await occupy(port);
     const proxy = await bed.startProxy();
     await winner.remove();

@@ -89,12 +89,16 @@ async function arriveDuringStops(
   for (let round = 0; round <= ROUNDS; round++) {
     const from = proxy.logs().length;
     await sleep(delayMs);
-    const outcome = await get(port).then(
+    // As long as the proxy itself would wait.
+    const outcome = await get(port, { timeoutMs: 30_000 }).then(
       ({ body }) => body,
       (error) => `${error}`,
     );
     if (outcome !== 'hello') lost.push(`${name}, ${delayMs} ms after the stop began: ${outcome}`);
-    await proxy.waitForLog((line) => line.event === 'sleep' && line.service === name, { from });
+    await proxy.waitForLog((line) => line.event === 'sleep' && line.service === name, {
+      from,
+      timeoutMs: 30_000,
+    });
     delayMs = randomDelayMs(round);
   }
   return lost;
