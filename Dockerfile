@@ -13,9 +13,13 @@ COPY tsconfig.json ./
 COPY scripts scripts
 COPY schema schema
 COPY src src
+RUN npm run build && chmod +x dist/main.js
+
 # All but the optional package is in the bundle.
-ARG NPM_FLAGS="--omit=dev --ignore-scripts --no-audit --no-fund"
-RUN npm run build && chmod +x dist/main.js && npm prune ${NPM_FLAGS}
+FROM ${NODE_IMAGE} AS packages
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund && mkdir -p node_modules
 
 FROM ${NODE_IMAGE} AS image
 ARG VERSION=dev
@@ -32,8 +36,8 @@ WORKDIR /app
 # Process 1 inherits whatever local processes leave behind, and has to take their ends; Node does that for no others' children.
 RUN command -v tini >/dev/null || { command -v apk >/dev/null && apk add --no-cache tini; } \
   || { apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*; }
-COPY --from=build /app/package.json ./
-COPY --from=build /app/node_modules node_modules
+COPY --from=packages /app/package.json ./
+COPY --from=packages /app/node_modules node_modules
 COPY --from=build /app/schema schema
 COPY --from=build /app/dist dist
 COPY LICENSE ./
