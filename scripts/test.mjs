@@ -26,13 +26,21 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => inter
 const announce = (line) => console.log(line);
 
 /**
- * Files by the beginning of their names, so that the lanes of one kind take about as long: those of the first lane; the
- * second has the others. Swarms share a bridge and ports of the machine.
+ * The engine tests' files by the beginning of their names; a last group has all others. Two lanes take the next group when they
+ * are free, and a third one helps when Kubernetes is done. Swarms share a bridge and ports of the machine. Those that measure tenths
+ * of a second come late, when fewer lanes share the machine.
  */
-const FIRST_LANES = {
-  engine: ['swarm', 'podman', 'in-container', 'outside', 'first-start', 'concurrency'],
-  Kubernetes: ['api-server', 'control-plane', 'watches', 'features', 'replicas'],
-};
+const ENGINE_GROUPS = [
+  ['in-container'],
+  ['podman'],
+  ['outside', 'first-start', 'concurrency'],
+  ['availability', 'bind', 'cascade', 'docker-contract', 'drop-in'],
+  ['engine', 'examples', 'failed-wakes', 'half-close'],
+  ['swarm'],
+  ['label', 'own-listener', 'readme', 'second-instance', 'shutdown', 'udp', 'unanswered'],
+];
+/** Those of the first Kubernetes lane, so that it takes about as long as the second, which has the others. */
+const FIRST_KUBERNETES_LANE = ['api-server', 'control-plane', 'watches', 'features', 'replicas'];
 /** The package of each program that the dashboard's tests, and those of the metrics and of shells, need. */
 const BROWSER = { chromium: 'chromium', nginx: 'nginx', caddy: 'caddy' };
 const PROMTOOL = { promtool: 'prometheus' };
@@ -83,10 +91,8 @@ async function runTestsAndChecks(kubernetes) {
       runStep('browser tests', () => runBrowserTests(browser)),
     ]);
   // What is left waits more than it works, so it may as well wait together.
-  await Promise.all([
-    only !== 'kubernetes' && runEngineTests(),
-    kubernetes !== undefined && runKubernetesTests(kubernetes),
-  ]);
+  const kubernetesTests = kubernetes === undefined ? Promise.resolve() : runKubernetesTests(kubernetes);
+  await Promise.all([kubernetesTests, only !== 'kubernetes' && runEngineTests(kubernetesTests)]);
 }
 
 async function runChecks() {
@@ -174,17 +180,25 @@ async function runTests(projects, { name, args = [], env = {} }) {
   return detail;
 }
 
-/**
- * The files take turns on one engine or control plane. One of our own costs little, so those of all files go in lanes,
- * each with one of its own; who names files gets one lane, and so does a lone core.
- */
-function listLanes(kind) {
-  if (vitestArgs.length > 0 || availableParallelism() === 1) return [{ name: kind, args: [] }];
-  const files = FIRST_LANES[kind].map((name) => `test/${kind.toLowerCase()}/${name}`);
+/** Who names files gets one lane, and so does a lone core. */
+function hasOneLane() {
+  return vitestArgs.length > 0 || availableParallelism() === 1;
+}
+
+/** The files take turns on one control plane. One of our own costs little, so those of all files go in two lanes. */
+function listKubernetesLanes() {
+  if (hasOneLane()) return [{ name: 'Kubernetes', args: [] }];
+  const files = FIRST_KUBERNETES_LANE.map((name) => `test/kubernetes/${name}`);
   return [
-    { name: `${kind} 1`, args: files },
-    { name: `${kind} 2`, args: files.map((file) => `--exclude=${file}*`) },
+    { name: 'Kubernetes 1', args: files },
+    { name: 'Kubernetes 2', args: files.map((file) => `--exclude=${file}*`) },
   ];
+}
+
+function listEngineGroups() {
+  const groups = ENGINE_GROUPS.map((names) => names.map((name) => `test/engine/${name}`));
+  const others = groups.flat().map((file) => `--exclude=${file}*`);
+  return [...groups, others].map((args, index) => ({ name: `engine ${index + 1}`, args }));
 }
 
 function openInTurn(kind, open) {
@@ -199,26 +213,48 @@ function leaveOut(kind, why) {
   return reportLeftOut(`${kind} tests`, why);
 }
 
-async function runEngineTests() {
+/** @param {Promise<void>} others a third lane begins when they have ended */
+async function runEngineTests(others) {
   // An engine that was there before is one, for all files.
-  const lanes = (await findExisting()) === undefined ? listLanes('engine') : [{ name: 'engine', args: [] }];
-  await Promise.all(lanes.map((lane) => runStep(`${lane.name} tests`, () => runEngineLane(lane))));
+  const isOne = hasOneLane() || (await findExisting()) !== undefined;
+  const groups = isOne ? [{ name: 'engine', args: [] }] : listEngineGroups();
+  await Promise.all([runEngineLane(groups), runEngineLane(groups), others.then(() => runEngineLane(groups))]);
 }
 
-async function runEngineLane({ name, args }) {
+/** Takes one group after the other, on an engine of the lane's own. */
+async function runEngineLane(groups) {
+  let group = groups.shift();
+  if (group === undefined) return;
   const runId = randomUUID();
-  const engine = await openInTurn('engine', () => openEngine({ runId, signal, announce }));
-  if (engine.kind === 'none') {
-    const remedy =
-      'start Docker, or set DOCKER_HOST, or run this on Debian as root, which starts a private engine';
-    return leaveOut('engine', { reason: engine.reason, remedy, wasAskedFor: only === 'engine' });
-  }
-  try {
+  let engine;
+  const isOpen = await runStep('engine', async () => {
+    engine = await openInTurn('engine', () => openEngine({ runId, signal, announce }));
+    return engine.kind === 'none' ? leaveOutEngine(engine) : engine.name;
+  });
+  if (isOpen && engine.kind !== 'none') {
     const env = { LAZY_PROXY_TEST_DOCKER_HOST: engine.host, LAZY_PROXY_TEST_RUN: runId };
-    return `${await runTests(['engine'], { name, args, env })} (${engine.name})`;
-  } finally {
-    await engine.close();
+    for (; group !== undefined; group = groups.shift()) {
+      const { name, args } = group;
+      await runStep(`${name} tests`, () => runTests(['engine'], { name, args, env }));
+    }
   }
+  if (engine?.kind === 'engine') await closeEngine(engine);
+}
+
+/** Also of a run that was interrupted. */
+async function closeEngine(engine) {
+  try {
+    await engine.close();
+  } catch (error) {
+    failedSteps.push('end of an engine');
+    console.log(error.message);
+  }
+}
+
+function leaveOutEngine({ reason }) {
+  const remedy =
+    'start Docker, or set DOCKER_HOST, or run this on Debian as root, which starts a private engine';
+  return leaveOut('engine', { reason, remedy, wasAskedFor: only === 'engine' });
 }
 
 function beginKubernetes() {
@@ -227,7 +263,7 @@ function beginKubernetes() {
 }
 
 async function runKubernetesTests(kubernetes) {
-  const lanes = listLanes('Kubernetes');
+  const lanes = listKubernetesLanes();
   await Promise.all(
     lanes.map((lane) => runStep(`${lane.name} tests`, () => runKubernetesLane(kubernetes, lane))),
   );
