@@ -61,7 +61,12 @@ function ofKind(kind: (typeof kinds)[number]['kind']) {
 
 /** What is wrong with labels; nothing where there are none of ours. */
 function mistakesIn(ref: WorkloadRef, labels: ComposeService['labels'] | Mapping): readonly string[] {
-  const texts = toTexts(labels);
+  const written = Object.entries(toTexts(labels));
+  // Compose makes one of two dollar signs.
+  const isCompose = ref.kind !== 'kubernetes';
+  const texts = Object.fromEntries(
+    written.map(([label, text]) => [label, isCompose ? text.replaceAll('$$', '$') : text]),
+  );
   const isOurs = (label: string) => DEFAULT_LABEL_PREFIXES.some((prefix) => label.startsWith(`${prefix}.`));
   if (!Object.keys(texts).some(isOurs)) return [];
   const { kind, problems } = parseLabels({ ref, labels: texts }, { prefixes: DEFAULT_LABEL_PREFIXES });

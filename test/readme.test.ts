@@ -10,6 +10,7 @@ import {
   LABEL_SUFFIXES,
 } from '../src/config/fields.ts';
 import { formatDuration } from '../src/config/values/duration.ts';
+import { formatWakePaths } from '../src/config/values/web.ts';
 import { formatStatuses } from '../src/model/format-statuses.ts';
 import { fillPage, renderReference } from '../scripts/docs/reference.ts';
 import schema from '../schema/lazy-proxy.schema.json' with { type: 'json' };
@@ -18,8 +19,13 @@ import { codeOf, PAGES, readPage, readTables, sectionOf } from './support/docume
 
 const FIELD_ROWS = readTables('docs/configuration.md', '## Fields of a service');
 const LABEL_ROWS = readTables('docs/labels.md', '# Labels');
-const DESCRIPTIONS: Readonly<Record<string, { readonly description?: string }>> =
-  schema.definitions.service.properties;
+const DESCRIPTIONS: Readonly<
+  Record<string, { readonly description?: string; readonly examples?: readonly unknown[] }>
+> = schema.definitions.service.properties;
+
+function examplesOf(field: string): readonly unknown[] {
+  return DESCRIPTIONS[field]?.examples ?? [];
+}
 
 function firstColumn(rows: readonly (readonly string[])[]): string[] {
   return rows.flatMap(([cell = '']) => codeOf(cell));
@@ -30,6 +36,9 @@ function describeDefault(field: FieldName): string | undefined {
   const { builtIn } = fieldSpec(field);
   if (builtIn === undefined) return undefined;
   if (field === 'http_healthcheck_status') return formatStatuses(FIELDS[field].builtIn);
+  if (field === 'tls') return 'false';
+  if (field === 'waiting_page') return FIELDS[field].builtIn.kind;
+  if (field === 'wake_paths') return `[${formatWakePaths(FIELDS[field].builtIn).join()}]`;
   if (isDuration(field)) return formatDuration(builtIn as number);
   return typeof builtIn === 'string' && builtIn !== '' ? builtIn : JSON.stringify(builtIn);
 }
@@ -87,7 +96,12 @@ describe('docs/labels.md', () => {
 
   test.each(LABEL_ROWS)('gives an example of the label %s that counts', (label, example) => {
     const [suffix = '', value = ''] = [...codeOf(label ?? ''), ...codeOf(example ?? '')];
-    const reading = labelsOf('db', { [suffix]: value });
+    const isCut = value.endsWith('…');
+    const [[whole = ''] = []] = isCut
+      ? (examplesOf(suffix.replaceAll('-', '_')) as readonly string[][])
+      : [[value]];
+    expect(isCut ? `${whole.slice(0, value.length - 1)}…` : whole).toBe(value);
+    const reading = labelsOf('db', { [suffix]: whole });
     expect(reading.problems.filter(({ severity }) => severity === 'error')).toEqual([]);
   });
 });

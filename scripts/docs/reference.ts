@@ -41,6 +41,7 @@ const FIELD_GROUPS: readonly { readonly title: string; readonly first: FieldName
   { title: 'Kubernetes', first: 'service_name' },
   { title: 'Local processes', first: 'command' },
   { title: 'Ports and who may connect', first: 'ports' },
+  { title: 'Web services', first: 'http_ports' },
   { title: 'Times', first: 'idle_timeout' },
   { title: 'Readiness and events', first: 'http_healthcheck' },
   { title: 'Dependants', first: 'dependants' },
@@ -52,6 +53,7 @@ const FIELD_GROUPS: readonly { readonly title: string; readonly first: FieldName
 const SETTING_GROUPS = [
   { title: 'The proxy itself', group: '' },
   { title: 'Who may ask the status server', group: 'status' },
+  { title: 'Front doors', group: 'http' },
   { title: 'Docker, Podman and Swarm', group: 'docker' },
   { title: 'Settings for Kubernetes', group: 'kubernetes' },
 ] as const;
@@ -63,6 +65,10 @@ const VARIABLES: Readonly<Record<string, { readonly default?: string; readonly m
   LAZY_PROXY_TOKEN: { meaning: '`status.token`: what who changes something by the API has to show.' },
   LAZY_PROXY_BACKEND: { meaning: '`backend`: `docker` or `kubernetes`.' },
   LAZY_PROXY_RELAY: { meaning: '`relay`: `auto`, `splice` or `stream`.' },
+  LAZY_PROXY_STATE_DIR: {
+    default: '/var/lib/lazy-proxy',
+    meaning: '`state_dir`: the folder of what the proxy keeps.',
+  },
   DOCKER_SOCK: {
     default: '/var/run/docker.sock',
     meaning: "Path or URL of the engine's socket. It comes before `DOCKER_HOST`.",
@@ -99,6 +105,8 @@ const VARIABLES: Readonly<Record<string, { readonly default?: string; readonly m
 };
 
 const LINE_WIDTH = 120;
+/** In a table; of the fields, `ports` has the longest. */
+const MAX_EXAMPLE_CHARACTERS = 42;
 
 interface SchemaNode {
   readonly description?: string;
@@ -193,7 +201,7 @@ function renderLabels(): string {
   const rows = fields.map((field) => {
     const [example] = nodeOf(SERVICE, field).examples ?? [];
     const shown = Array.isArray(example) ? example.slice(0, 2).join(', ') : String(example);
-    return [code(labelSuffix(field)), code(shown), summaryOf(describeField(field))];
+    return [code(labelSuffix(field)), code(shorten(shown)), summaryOf(describeField(field))];
   });
   const table = renderTable(
     ['label', 'example', 'meaning'],
@@ -204,6 +212,12 @@ function renderLabels(): string {
   );
   const seconds = fields.filter(isDuration).map((field) => code(labelSuffix(secsKey(field))));
   return `${table}\n\n${wrap(`These take a bare number of seconds instead, such as \`300\`: ${seconds.join(', ')}.`)}`;
+}
+
+function shorten(example: string): string {
+  return example.length > MAX_EXAMPLE_CHARACTERS
+    ? `${example.slice(0, MAX_EXAMPLE_CHARACTERS - 1)}…`
+    : example;
 }
 
 function renderVariables(): string {

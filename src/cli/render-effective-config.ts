@@ -76,7 +76,13 @@ function setFlowStyle(doc: Document): void {
   if (isSeq(webhooks)) webhooks.flow = true;
   const services = doc.get('services');
   const mappings = isMap(services) ? services.items.map(({ value }) => value) : [];
-  for (const mapping of [doc.get('status'), doc.get('docker'), doc.get('kubernetes'), ...mappings]) {
+  for (const mapping of [
+    doc.get('status'),
+    doc.get('http'),
+    doc.get('docker'),
+    doc.get('kubernetes'),
+    ...mappings,
+  ]) {
     if (!isMap(mapping)) continue;
     for (const { value } of mapping.items) {
       if (!isScalar(value)) (value as { flow?: boolean }).flow = true;

@@ -40,8 +40,10 @@ export interface RunningConfig {
   readonly settingsOf: (file: FileConfig) => ResolvedSettings;
 }
 
-/** Stands for a webhook URL that is hidden. */
+/** Stands for a URL, a key and the like that is hidden. */
 const SOME_URL = 'http://hidden.invalid/';
+/** Stands for a user: where a value has a form of its own, something of that form has to stand for it. */
+const SOME_USER = `hidden:$2y$10$${'.'.repeat(53)}`;
 
 /** @throws where the answer can't be read, as that of a proxy of another version. */
 export function readRunningConfig(answer: EffectiveConfig): RunningConfig {
@@ -171,7 +173,10 @@ function writeFile({ settings, services }: EffectiveConfig): string {
       Object.fromEntries(
         Object.entries(fields)
           .filter(([field]) => (FIELD_NAMES as readonly string[]).includes(field))
-          .map(([field, { value }]) => [field, replaceHidden(value, { by: SOME_URL })]),
+          .map(([field, { value }]) => [
+            field,
+            replaceHidden(value, { by: field === 'basic_auth' ? SOME_USER : SOME_URL }),
+          ]),
       ),
     ]),
   );
@@ -227,8 +232,12 @@ export function hideLike(
 }
 
 /** A field that may be hidden, from the service that runs. */
-function takeField(field: FieldName, { workload }: Service, running: Service): Partial<Service> {
+function takeField(field: FieldName, { workload, web }: Service, running: Service): Partial<Service> {
   switch (field) {
+    case 'basic_auth':
+      return { web: { ...web, basicAuth: running.web.basicAuth } };
+    case 'api_key':
+      return { web: { ...web, apiKeys: running.web.apiKeys } };
     case 'webhook_url':
       return { webhookUrl: running.webhookUrl };
     case 'webhooks':

@@ -1,6 +1,8 @@
 import { formatStatuses } from '../model/format-statuses.ts';
 import type { Sourced } from '../model/origin.ts';
-import type { Protocol, Service, ServiceUrl } from '../model/service.ts';
+import type { ListenerSpec, Protocol, Service, ServiceUrl } from '../model/service.ts';
+import type { TraefikHost } from '../model/web.ts';
+import { NO_WEB } from '../model/web.ts';
 import type { Workload, WorkloadKind } from '../model/workload.ts';
 import { hideSecrets } from './secrets.ts';
 import { AVAILABILITY_EXPECTED, parseAvailability } from './values/availability.ts';
@@ -26,13 +28,30 @@ import {
   parseList,
   type Reading,
 } from './values/parsed.ts';
-import { formatPorts, hintAtPorts, type PortContext, parsePort } from './values/ports.ts';
+import { HOSTS_EXPECTED, parseHosts, parseTraefikHosts } from './values/hosts.ts';
+import { formatPorts, hintAtPorts, parsePort, parseTargetPort, type ValueContext } from './values/ports.ts';
 import { hintAtCommand, parseCommand, parseDirectory, parseVariables } from './values/process.ts';
 import { formatCron, parseCron, parseTimezone } from './values/schedule.ts';
 import { parseStatuses, STATUSES_EXPECTED } from './values/statuses.ts';
-import { choice, FLAG, parseCount, parseName, parseQualifiedName } from './values/text.ts';
+import { choice, FLAG, parseChoice, parseCount, parseName, parseQualifiedName } from './values/text.ts';
 import { parseHealthcheckUrl, parseHttpUrl } from './values/url.ts';
 import { parseServiceWebhooks, WEBHOOKS } from './values/webhooks.ts';
+import {
+  formatTls,
+  formatUsers,
+  formatWaitingPage,
+  formatWakePaths,
+  KEYS_EXPECTED,
+  parseApiKeys,
+  parseTls,
+  parseUsers,
+  parseWaitingPage,
+  parseWakePaths,
+  TLS_EXPECTED,
+  USERS_EXPECTED,
+  WAITING_PAGE_EXPECTED,
+  WAKE_PATHS_EXPECTED,
+} from './values/web.ts';
 
 /** How a field's value is written; `V` is its canonical form, `M` what a service keeps of it. */
 interface FieldKind<V, M = V> extends FormWords {
@@ -40,11 +59,13 @@ interface FieldKind<V, M = V> extends FormWords {
    * Reads the value as the file gives it and tells all its mistakes at once. It is silent about a wrong form, which the
    * schema tells.
    */
-  readonly parse: (raw: unknown, context: PortContext) => Reading<V>;
+  readonly parse: (raw: unknown, context: ValueContext) => Reading<V>;
   /** Whether a label holds a list, separated by commas; a blank label is an empty list. */
   readonly isList?: true;
   /** Whether the text of a label stands for a number. */
   readonly isNumber?: true;
+  /** Whether it stands for true or false. */
+  readonly isFlag?: true;
   /** Reads the value of the `*_secs` spelling; absent = the field has no such spelling. */
   readonly parseSecs?: (raw: unknown) => Parsed<V>;
   /** The value as the file writes it; absent = as it is. */
@@ -80,6 +101,15 @@ const PORTS = {
   format: formatPorts,
 } as const;
 const TCP_PORTS = { ...PORTS, parse: portsParser('tcp') };
+const HTTP_PORTS = { ...PORTS, parse: portsParser('tcp', 'http') };
+const HOSTS = { expected: HOSTS_EXPECTED, formHint: hintAtList, isList: true, parse: parseHosts } as const;
+const TARGET_PORT = { parse: parseTargetPort, expected: 'a port from 1 to 65535', isNumber: true } as const;
+const TRAEFIK_HOSTS = {
+  parse: parseTraefikHosts,
+  expected: '[] for none',
+  isList: true,
+  format: (hosts: readonly TraefikHost[]) => hosts.map(({ host, port }) => `${host}:${port}`),
+} as const;
 const UDP_PORTS = { ...PORTS, parse: portsParser('udp') };
 const DURATION = {
   parse: parseDuration,
@@ -186,10 +216,65 @@ export const FIELDS = {
     },
     { ...SERVICE_ONLY, ...PROCESS, builtIn: {}, of: ofKind('process', (it) => it.env) },
   ),
-  ports: field(TCP_PORTS, { ...SERVICE_AND_LABEL, builtIn: [], of: (it) => listenersOf(it, 'tcp') }),
-  udp_ports: field(UDP_PORTS, { ...SERVICE_AND_LABEL, builtIn: [], of: (it) => listenersOf(it, 'udp') }),
+  ports: field(TCP_PORTS, { ...SERVICE_AND_LABEL, builtIn: [], of: (it) => listenersOf(it, 'ports') }),
+  udp_ports: field(UDP_PORTS, {
+    ...SERVICE_AND_LABEL,
+    builtIn: [],
+    of: (it) => listenersOf(it, 'udp_ports'),
+  }),
   allow_list: field(ADDRESSES, { ...POLICY, builtIn: [], of: (it) => it.allowList }),
   block_list: field(ADDRESSES, { ...POLICY, builtIn: [], of: (it) => it.blockList }),
+  http_ports: field(HTTP_PORTS, {
+    ...SERVICE_AND_LABEL,
+    builtIn: [],
+    of: (it) => listenersOf(it, 'http_ports'),
+  }),
+  hosts: field(HOSTS, { ...SERVICE_AND_LABEL, builtIn: NO_WEB.hosts, of: (it) => it.web.hosts }),
+  http_port: field(TARGET_PORT, { ...SERVICE_AND_LABEL, of: (it) => it.web.port }),
+  tls_hosts: field(HOSTS, { ...SERVICE_AND_LABEL, builtIn: NO_WEB.tlsHosts, of: (it) => it.web.tlsHosts }),
+  https_port: field(TARGET_PORT, {
+    ...SERVICE_ONLY,
+    builtIn: NO_WEB.httpsPort,
+    of: (it) => it.web.httpsPort,
+  }),
+  tls: field(
+    { parse: parseTls, expected: TLS_EXPECTED, isFlag: true, keys: ['cert', 'key'], format: formatTls },
+    { ...SERVICE_AND_LABEL, builtIn: 'off', of: (it) => it.tls ?? 'off' },
+  ),
+  waiting_page: field(
+    { parse: parseWaitingPage, expected: WAITING_PAGE_EXPECTED, format: formatWaitingPage },
+    { ...POLICY, builtIn: NO_WEB.waitingPage, of: (it) => it.web.waitingPage },
+  ),
+  // No defaults: beside `ports` these two turn bytes into requests.
+  basic_auth: field(
+    { parse: parseUsers, expected: USERS_EXPECTED, isList: true, format: formatUsers, secret: 'all' },
+    { ...SERVICE_AND_LABEL, builtIn: NO_WEB.basicAuth, of: (it) => it.web.basicAuth },
+  ),
+  api_key: field(
+    { parse: parseApiKeys, expected: KEYS_EXPECTED, isList: true, secret: 'all' },
+    { ...SERVICE_AND_LABEL, builtIn: NO_WEB.apiKeys, of: (it) => it.web.apiKeys },
+  ),
+  wake_paths: field(
+    {
+      ...{ parse: parseWakePaths, expected: WAKE_PATHS_EXPECTED, formHint: hintAtList, isList: true },
+      format: formatWakePaths,
+    },
+    { ...SERVICE_AND_LABEL, builtIn: NO_WEB.wakePaths, of: (it) => it.web.wakePaths },
+  ),
+  blocked: field(
+    { parse: parseBlocked, expected: 'close or 403' },
+    { ...SERVICE_ONLY, inDefaults: true, builtIn: NO_WEB.blocked, of: (it) => it.web.blocked },
+  ),
+  traefik_hosts: field(TRAEFIK_HOSTS, {
+    ...SERVICE_AND_LABEL,
+    builtIn: NO_WEB.traefikHosts,
+    of: (it) => it.web.traefikHosts,
+  }),
+  traefik_tcp_hosts: field(TRAEFIK_HOSTS, {
+    ...SERVICE_AND_LABEL,
+    builtIn: NO_WEB.traefikTcpHosts,
+    of: (it) => it.web.traefikTcpHosts,
+  }),
   idle_timeout: field(IDLE_DURATION, {
     ...POLICY,
     variable: IDLE_VARIABLE,
@@ -382,8 +467,19 @@ function qualifiedName({ namespace, name }: { readonly namespace: string; readon
   return `${namespace}/${name}`;
 }
 
-function listenersOf({ listeners }: Service, protocol: Protocol) {
-  return listeners.filter((listener) => listener.protocol === protocol);
+/** The field of the file that gives a listener. */
+export function portField({ protocol, mode, isOfPorts }: ListenerSpec): 'ports' | 'udp_ports' | 'http_ports' {
+  if (protocol === 'udp') return 'udp_ports';
+  return mode === 'http' && isOfPorts !== true ? 'http_ports' : 'ports';
+}
+
+function listenersOf({ listeners }: Service, field: ReturnType<typeof portField>) {
+  return listeners.filter((listener) => portField(listener) === field);
+}
+
+/** YAML takes 403 for a number. */
+function parseBlocked(raw: unknown): Parsed<'close' | '403'> {
+  return parseChoice(raw === 403 ? '403' : raw, ['close', '403']);
 }
 
 function list<T>(parseItem: (item: unknown) => Parsed<T>) {
@@ -391,10 +487,12 @@ function list<T>(parseItem: (item: unknown) => Parsed<T>) {
   return { parse, expected: '[] for none', formHint: hintAtList, isList: true } as const;
 }
 
-function portsParser(protocol: Protocol) {
-  return (raw: unknown, context: PortContext) => {
+function portsParser(protocol: Protocol, mode?: 'http') {
+  return (raw: unknown, context: ValueContext): Reading<readonly ListenerSpec[]> => {
     const result = parseList(raw, (item) => parsePort(item, protocol, context));
-    return result.ok ? accept(result.value.flat()) : result;
+    if (!result.ok) return result;
+    const specs = result.value.flat();
+    return accept(mode === undefined ? specs : specs.map((spec) => ({ ...spec, mode })));
   };
 }
 

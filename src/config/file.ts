@@ -4,7 +4,9 @@
  * there is an error, because a broken file is refused whole.
  */
 import { isAbsolute, join } from 'node:path';
+import type { Sourced } from '../model/origin.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
+import type { CertificateFiles } from '../model/web.ts';
 import { checkServices } from './checks/check-services.ts';
 import { type Finding, sortProblems, toProblem } from './checks/finding.ts';
 import { checkStatusAccess } from './checks/status-access.ts';
@@ -17,6 +19,7 @@ import { createFieldParser, readDraft } from './read/read-draft.ts';
 import { type FileService, readServices } from './read/read-services.ts';
 import { readSettings } from './read/read-settings.ts';
 import { resolveSettings, type SettingsLayers } from './resolve-settings.ts';
+import { listFronts } from './rules/listen-claims.ts';
 import { toEngineDefaults } from './rules/workload-of.ts';
 import type { SettingsDraft } from './settings.ts';
 import { isMapping } from './values/parsed.ts';
@@ -43,7 +46,7 @@ export interface ConfigText {
   readonly text: string;
   /** The file's name as messages show it. */
   readonly file: string;
-  /** The folder that a relative `cwd` starts from; absent = relative paths stay as they are. */
+  /** The folder that a relative path of a field or setting starts from; absent = relative paths stay as they are. */
   readonly folder?: string | undefined;
 }
 
@@ -96,19 +99,22 @@ function readRoot(
   const inForce = resolveSettings({ ...layers, file: settings });
   const engine = toEngineDefaults(inForce.settings);
   const status = { value: inForce.settings.status, origin: inForce.origins.status };
+  const { http } = inForce.settings;
+  const fronts = listFronts(http, inForce.origins);
+  const web = { http, settings: settings.settings };
   const { services, findings } = readServices(top['services'], { locate, parse, engine });
   return {
     config: {
       file,
       services: services.map((service) => toFileService(service, folder)),
-      defaults: defaults.draft,
-      settings: settings.settings,
+      defaults: placeDraft(defaults.draft, folder),
+      settings: placeSettings(settings.settings, folder),
     },
     findings: [
       ...defaults.findings,
       ...settings.findings,
       ...findings,
-      ...checkServices(services, { locate, engine, status, defaults: defaults.draft }),
+      ...checkServices(services, { locate, engine, status, fronts, web, defaults: defaults.draft }),
       ...checkStatusAccess(settings.settings, layers),
       ...findHostBits(rawDefaults, ['defaults']),
       ...findUselessSettings(settings.settings, services),
@@ -117,11 +123,39 @@ function readRoot(
 }
 
 function toFileService({ name, origin, draft }: FileService, folder: string | undefined): FileService {
-  return { name, origin, draft: placeDirectory(draft, folder) };
+  return { name, origin, draft: placeDraft(draft, folder) };
 }
 
-function placeDirectory(draft: Draft, folder: string | undefined): Draft {
-  const { cwd } = draft;
-  if (cwd === undefined || folder === undefined || isAbsolute(cwd.value)) return draft;
-  return { ...draft, cwd: { ...cwd, value: join(folder, cwd.value) } };
+/** Relative paths start from the folder of the file. */
+function placeDraft(draft: Draft, folder: string | undefined): Draft {
+  const { cwd, waiting_page: page, tls } = draft;
+  if (folder === undefined) return draft;
+  const place = createPlacer(folder);
+  return {
+    ...draft,
+    ...(cwd !== undefined && { cwd: { ...cwd, value: place(cwd.value) } }),
+    ...(page?.value.kind === 'file' && {
+      waiting_page: { ...page, value: { kind: 'file', path: place(page.value.path) } },
+    }),
+    ...(typeof tls?.value === 'object' &&
+      tls.value.kind === 'files' && {
+        tls: { ...tls, value: { kind: 'files', ...placeCertificate(tls.value, place) } },
+      }),
+  };
+}
+
+function placeSettings(settings: SettingsDraft, folder: string | undefined): SettingsDraft {
+  const certificates = settings['http.certificates'] as Sourced<readonly CertificateFiles[]> | undefined;
+  if (folder === undefined || certificates === undefined) return settings;
+  const place = createPlacer(folder);
+  const value = certificates.value.map((files) => placeCertificate(files, place));
+  return { ...settings, 'http.certificates': { ...certificates, value } };
+}
+
+function createPlacer(folder: string): (path: string) => string {
+  return (path) => (isAbsolute(path) ? path : join(folder, path));
+}
+
+function placeCertificate({ cert, key }: CertificateFiles, place: (path: string) => string) {
+  return { cert: place(cert), key: place(key) };
 }

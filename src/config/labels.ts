@@ -27,8 +27,9 @@ import {
   LABEL_SUFFIXES,
   labelSuffix,
 } from './fields.ts';
-import { FOREIGN_KEYS, judgeForeign, OFF_WORDS } from './foreign-fields.ts';
+import { PORT_FIELDS } from './read/read-services.ts';
 import { createListenClaims } from './rules/listen-claims.ts';
+import { describeUnguarded, findUnguardedPart } from './rules/login.ts';
 import { faultsOf, type Reading, refuse, showValue } from './values/parsed.ts';
 import { countListeners } from './values/ports.ts';
 import { formatPath } from './yaml/path.ts';
@@ -70,6 +71,8 @@ const MAX_LABEL_CHARACTERS = 262_144;
 const LABEL_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).label).map((field) => {
   return { field, keys: fieldKeys(field).map((key) => ({ key, suffix: labelSuffix(key) })) };
 });
+/** Words that say no. */
+const OFF_WORDS: ReadonlySet<string> = new Set(['false', 'no', 'off', '0', 'n', 'f', 'disabled', '']);
 const KNOWN_SUFFIXES: ReadonlySet<string> = new Set([...LABEL_SUFFIXES, 'enabled']);
 
 /**
@@ -123,7 +126,7 @@ function readLabels(
     problems.push(...reading.problems);
   }
   const draft = fields as Draft;
-  problems.push(...(findTooManyPorts(draft) ?? findOwnConflicts(draft)));
+  problems.push(...(findTooManyPorts(draft) ?? findOwnConflicts(draft)), ...findUnguarded(draft));
   return hasErrors(problems)
     ? { ref, kind: 'refused', draft: undefined, problems: problems.map((one) => tellRefusal(one, ref)) }
     : { ref, kind: 'accepted', draft, optIn: { kind: 'label', workload: ref, label: optIn }, problems };
@@ -282,17 +285,18 @@ function readLabel(
     return refuse('invalid-value', `${formatCount(text.length)} characters, and a label can have ${most}`);
   }
   const trimmed = text.trim();
-  const { isList, isNumber, parse, parseSecs } = fieldSpec(field);
-  const context = { portNames: ref.kind === 'kubernetes' };
+  const { isList, isNumber, isFlag, parse, parseSecs } = fieldSpec(field);
+  const context = { portNames: ref.kind === 'kubernetes', ofLabel: true };
   if (key !== field && parseSecs !== undefined) return parseSecs(trimmed);
   if (isNumber) return parse(/^\d{1,15}$/.test(trimmed) ? Number(trimmed) : trimmed, context);
+  if (isFlag) return parse(readFlag(trimmed), context);
   if (!isList) return parse(trimmed, context);
   const items = trimmed
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '');
   // Ports are counted before ranges become listeners: a short text can stand for more ports than there is memory for.
-  const ports = field === 'ports' || field === 'udp_ports' ? countListeners(items) : 0;
+  const ports = PORT_FIELDS.some((one) => one.field === field) ? countListeners(items) : 0;
   if (ports > MAX_LABEL_LISTENERS) return refuse('invalid-port', describeTooMany(ports));
   if (items.length > MAX_LABEL_ENTRIES) {
     const most = formatCount(MAX_LABEL_ENTRIES);
@@ -302,26 +306,28 @@ function readLabel(
   return parse(items, context);
 }
 
+/** A word that says no, also one of those that YAML 1.1 knows; what is neither yes nor no stays as it is. */
+function readFlag(text: string): unknown {
+  const word = text.toLowerCase();
+  return word === 'true' ? true : OFF_WORDS.has(word) ? false : text;
+}
+
 function findUnknownLabels(own: readonly OwnLabel[], ref: WorkloadRef): readonly Problem[] {
   const unknown = own.filter(({ suffix }) => !KNOWN_SUFFIXES.has(suffix));
   if (unknown.length === 0) return [];
   const suggest = createSuggester([...KNOWN_SUFFIXES]);
-  return unknown.flatMap(({ label, suffix, text }): readonly Problem[] => {
+  return unknown.map(({ label, suffix }): Problem => {
     const origin: Origin = { kind: 'label', workload: ref, label };
-    const foreign = FOREIGN_KEYS.find((key) => labelSuffix(key) === suffix);
-    if (foreign !== undefined) {
-      const use = judgeForeign(foreign, { value: text, place: 'label' });
-      return use === undefined ? [] : [{ ...use, message: `${suffix} ${use.message}`, origin }];
-    }
     const message = `unknown label, ignored${suggest(suffix)}`;
-    return [{ code: 'unknown-key', severity: 'warning', message, origin }];
+    return { code: 'unknown-key', severity: 'warning', message, origin };
   });
 }
 
 /** Each listener takes a descriptor, so one label must not take those that other services need. */
-function findTooManyPorts({ ports, udp_ports }: Draft): readonly Problem[] | undefined {
-  const count = (ports?.value.length ?? 0) + (udp_ports?.value.length ?? 0);
-  const origin = (ports ?? udp_ports)?.origin;
+function findTooManyPorts(draft: Draft): readonly Problem[] | undefined {
+  const given = PORT_FIELDS.flatMap(({ field }) => draft[field] ?? []);
+  const count = given.reduce((sum, { value }) => sum + value.length, 0);
+  const origin = given[0]?.origin;
   if (count <= MAX_LABEL_LISTENERS || origin === undefined) return undefined;
   return [{ code: 'invalid-port', severity: 'error', message: describeTooMany(count), origin }];
 }
@@ -333,10 +339,20 @@ function describeTooMany(count: number): string {
 
 function findOwnConflicts(draft: Draft): readonly Problem[] {
   const claims = createListenClaims<true>();
-  return [draft.ports, draft.udp_ports].flatMap((ports): readonly Problem[] => {
+  return PORT_FIELDS.flatMap(({ field }): readonly Problem[] => {
+    const ports = draft[field];
     const twice = ports?.value.find((listener) => claims.claim(listener, true));
     if (ports === undefined || twice === undefined) return [];
     const message = `${twice.protocol} ${formatListenAddress(twice)} is given twice`;
     return [{ code: 'listen-conflict', severity: 'error', message, origin: ports.origin }];
   });
+}
+
+/** A login that would guard only a part of what the labels open. */
+function findUnguarded(draft: Draft): readonly Problem[] {
+  const found = findUnguardedPart((field) => draft[field]?.value);
+  const origin = found && draft[found.login]?.origin;
+  if (found === undefined || origin === undefined) return [];
+  const message = `${labelSuffix(found.login)}: ${describeUnguarded(found, labelSuffix)}`;
+  return [{ code: 'exclusive-keys', severity: 'error', message, origin }];
 }

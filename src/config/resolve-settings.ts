@@ -5,6 +5,7 @@ import type { Settings } from '../model/settings.ts';
 import type { Environment } from './environment.ts';
 import {
   FLAGS,
+  SETTING_GROUPS,
   SETTING_NAMES,
   SETTINGS,
   type SettingName,
@@ -30,7 +31,9 @@ export interface ResolvedSettings {
 export function resolveSettings(
   layers: SettingsLayers & { readonly file: { readonly settings: SettingsDraft } | undefined },
 ): ResolvedSettings {
-  const groups = { access: {}, docker: {}, kubernetes: {} } as Record<string, Record<string, unknown>>;
+  const groups: Record<string, Record<string, unknown>> = Object.fromEntries(
+    SETTING_GROUPS.map((group) => [group, {}]),
+  );
   const settings: Record<string, unknown> = { ...groups };
   const origins: Record<string, Origin> = {};
   for (const name of SETTING_NAMES) {

@@ -9,9 +9,9 @@ import type { Path } from './yaml/path.ts';
 export const HIDDEN_SECRET = '***';
 
 /**
- * What of a value is a secret: `all` of it, the `values` of a mapping, of a `url` what does not say which host is asked, the `user`
- * and password of a URL, or the `arguments` of a command, its program left out. A mapping says it of keys: of a mapping, or of each
- * mapping of a list.
+ * What of a value, or of each value of a list, is a secret: `all` of it, the `values` of a mapping, of a `url` what does not say
+ * which host is asked, the `user` and password of a URL, or the `arguments` of a command, its program left out. A mapping says it of
+ * keys: of a mapping, or of each mapping of a list.
  */
 export type SecretMark =
   | 'all'
@@ -27,12 +27,12 @@ export const HIDDEN_MESSAGE = '*** stands for a hidden value; write the value it
 /** The value as it may be shown to anybody. */
 export function hideSecrets(value: unknown, mark: SecretMark | undefined): unknown {
   if (mark === undefined || value === '' || value === undefined || value === null) return value;
-  if (mark === 'all') return HIDDEN_SECRET;
-  if (mark === 'url') return showUrl(String(value)).replace(/…$/, HIDDEN_SECRET);
-  if (mark === 'user') return typeof value === 'string' ? hideUser(value) : value;
   if (mark === 'arguments')
     return Array.isArray(value) && value.length > 1 ? [value[0], HIDDEN_SECRET] : value;
   if (Array.isArray(value)) return value.map((item: unknown) => hideSecrets(item, mark));
+  if (mark === 'all') return HIDDEN_SECRET;
+  if (mark === 'url') return showUrl(String(value)).replace(/…$/, HIDDEN_SECRET);
+  if (mark === 'user') return typeof value === 'string' ? hideUser(value) : value;
   if (typeof value !== 'object') return value;
   const marks = mark === 'values' ? () => 'all' as const : (key: string) => mark[key];
   return Object.fromEntries(
@@ -45,13 +45,13 @@ export function findHidden(raw: unknown, mark: SecretMark | undefined, path: Pat
   if (mark === undefined || raw === null || raw === undefined) return [];
   if (typeof raw === 'string')
     return mark !== 'values' && mark !== 'arguments' && holdsHidden(raw, mark) ? [path] : [];
-  if (typeof raw !== 'object' || mark === 'all') return [];
   if (mark === 'arguments') {
     const [, ...rest] = Array.isArray(raw) ? (raw as readonly unknown[]) : [];
     return rest.flatMap((argument, index) => (argument === HIDDEN_SECRET ? [[...path, index + 1]] : []));
   }
   if (Array.isArray(raw))
     return raw.flatMap((item: unknown, index) => findHidden(item, mark, [...path, index]));
+  if (typeof raw !== 'object' || mark === 'all') return [];
   const marks = mark === 'values' ? () => 'all' as const : (key: string) => (mark as MarksOfKeys)[key];
   return Object.entries(raw).flatMap(([key, part]: [string, unknown]) =>
     findHidden(part, marks(key), [...path, key]),

@@ -1,5 +1,6 @@
 import { DEFAULT_LABEL_PREFIXES, type LabelPrefixes } from '../model/label-names.ts';
 import type { Sourced } from '../model/origin.ts';
+import { DEFAULT_FRONT_POLICY } from '../model/web.ts';
 import {
   BACKEND_NAMES,
   type BackendName,
@@ -24,21 +25,33 @@ import {
   refuse,
   showValue,
 } from './values/parsed.ts';
-import { formatStatusListen, parseStatusListen } from './values/ports.ts';
+import { parseDomains } from './values/hosts.ts';
+import {
+  formatFrontListen,
+  formatStatusListen,
+  parseFrontListen,
+  parseStatusListen,
+} from './values/ports.ts';
 import { choice, FLAG, parseChoice } from './values/text.ts';
 import { parseHostName, parseUrlHost } from './values/url.ts';
 import { parseProxyWebhooks, WEBHOOKS } from './values/webhooks.ts';
+import { parseCertificates } from './values/web.ts';
+
+/** What `Settings` has a mapping for. */
+export const SETTING_GROUPS = ['access', 'http', 'docker', 'kubernetes'] as const;
+type SettingGroup = (typeof SETTING_GROUPS)[number];
 
 /** Where a setting stands in `Settings`. */
 type SettingPlace =
-  | readonly [Exclude<keyof Settings, 'access' | 'docker' | 'kubernetes'>]
+  | readonly [Exclude<keyof Settings, SettingGroup>]
   | readonly ['access', keyof Settings['access']]
+  | readonly ['http', keyof Settings['http']]
   | readonly ['docker', keyof Settings['docker']]
   | readonly ['kubernetes', keyof Settings['kubernetes']];
 
 type ValueAt<P extends SettingPlace> = P extends readonly [infer K extends keyof Settings]
   ? Settings[K]
-  : P extends readonly [infer E extends 'access' | 'docker' | 'kubernetes', infer K]
+  : P extends readonly [infer E extends SettingGroup, infer K]
     ? Settings[E][K & keyof Settings[E]]
     : never;
 
@@ -147,6 +160,13 @@ const LABEL_PREFIX = {
   format: (prefixes: LabelPrefixes) => (prefixes.length === 1 ? prefixes[0] : prefixes),
 } as const;
 const SOCKET_EXPECTED = 'an absolute path or a unix://, tcp://, http:// or https:// URL';
+const FOLDER_EXPECTED = 'an absolute path such as /var/lib/lazy-proxy';
+const FRONT_PLACES = {
+  expected: '[address:]port such as "80", or [] for none',
+  parse: parseFrontListen,
+  builtIn: [],
+  format: formatFrontListen,
+} as const;
 const BYTES_EXPECTED = `a whole number of bytes from ${MIN_UDP_QUEUE_TOTAL_BYTES} to ${MAX_UDP_QUEUE_TOTAL_BYTES}`;
 const STARTING_EXPECTED = 'a whole number of at least 1, or auto';
 const MIN_LEASE_DURATION_MS = 3_000;
@@ -221,6 +241,23 @@ export const SETTINGS = {
     builtIn: 'auto',
   }),
   webhooks: setting(['webhooks'], { ...WEBHOOKS, parse: parseProxyWebhooks, builtIn: [] }),
+  'http.listen': setting(['http', 'listen'], FRONT_PLACES),
+  'http.https': setting(['http', 'https'], FRONT_PLACES),
+  'http.certificates': setting(['http', 'certificates'], {
+    ...{ expected: '[] for none', formHint: hintAtList, itemKeys: ['cert', 'key'], parse: parseCertificates },
+    builtIn: DEFAULT_FRONT_POLICY.certificates,
+  }),
+  'http.self_signed_domains': setting(['http', 'selfSignedDomains'], {
+    ...{ expected: '[] for none', formHint: hintAtList, parse: parseDomains },
+    builtIn: DEFAULT_FRONT_POLICY.selfSignedDomains,
+  }),
+  'http.redirect': setting(['http', 'redirect'], { ...FLAG, builtIn: DEFAULT_FRONT_POLICY.redirect }),
+  state_dir: setting(['stateDir'], {
+    expected: FOLDER_EXPECTED,
+    parse: parseStateDir,
+    builtIn: DEFAULT_FRONT_POLICY.stateDir,
+    variables: [{ name: 'LAZY_PROXY_STATE_DIR', parse: parseStateDir, otherwise: IGNORED }],
+  }),
   'docker.socket': setting(['docker', 'socket'], {
     expected: SOCKET_EXPECTED,
     parse: parseSocket,
@@ -396,6 +433,11 @@ function parseTokenFile(raw: unknown): Parsed<string | undefined> {
   if (typeof raw === 'string' && raw.startsWith('/')) return accept(raw);
   // It may be the token itself.
   return refuse('invalid-value', `what is given is not ${FILE_EXPECTED}`);
+}
+
+function parseStateDir(raw: unknown): Parsed<string> {
+  if (typeof raw === 'string' && /^\/[^\0]*$/.test(raw)) return accept(raw);
+  return refuse('invalid-value', `${showValue(raw)} is not ${FOLDER_EXPECTED}`);
 }
 
 function parseNamespaceList(raw: unknown): Reading<readonly string[]> {

@@ -23,6 +23,8 @@ export type ProblemCode =
   | 'duplicate-service'
   | 'duplicate-workload'
   | 'listen-conflict'
+  | 'host-conflict'
+  | 'bad-certificate'
   | 'leads-back'
   | 'no-listener'
   | 'dependency-cycle'

@@ -18,6 +18,8 @@ export interface ListenerSpec {
   readonly targetPort: TargetPort;
   /** `http`: a TCP listener that forwards each HTTP request, whatever host it names; absent = bytes are relayed. */
   readonly mode?: 'http';
+  /** Of an HTTP listener: it stands under `ports`, and forwards requests because the service asks for a login. */
+  readonly isOfPorts?: true;
 }
 
 /** When a UDP flow ends, and what is kept of its datagrams while the workload wakes (DESIGN 4.4). */

@@ -1,5 +1,6 @@
 import type { LabelPrefixes } from './label-names.ts';
 import type { Webhook } from './webhook.ts';
+import type { FrontDoor, FrontPolicy } from './web.ts';
 
 /** The engines whose workloads the proxy can serve beside local processes. */
 export const BACKEND_NAMES = ['docker', 'kubernetes'] as const;
@@ -32,9 +33,22 @@ export interface Settings {
   readonly maxStarting: number | 'auto';
   /** Where what happens is told, of every service and of the proxy itself. */
   readonly webhooks: readonly Webhook[];
+  readonly http: HttpSettings;
+  /** The folder of what the proxy keeps; an absolute path. */
+  readonly stateDir: string;
   readonly docker: DockerSettings;
   readonly kubernetes: KubernetesSettings;
 }
+
+/** The front doors; where both lists are empty, there are none. */
+export interface HttpSettings extends Omit<FrontPolicy, 'stateDir'> {
+  /** Where plain HTTP is served. */
+  readonly listen: readonly FrontPlace[];
+  /** Where TLS is. */
+  readonly https: readonly FrontPlace[];
+}
+
+export type FrontPlace = Pick<FrontDoor, 'address' | 'port'>;
 
 export interface StatusAccess {
   /** What whoever changes something, or reads secrets, has to show; undefined = nobody may. One of the two at most is set. */

@@ -61,8 +61,7 @@ export interface WebPolicy {
   readonly blocked: 'close' | '403';
   /** As `hosts`: TLS connections to the front doors whose SNI is one of them are passed through undecrypted, to `httpsPort`. */
   readonly tlsHosts: readonly string[];
-  /** undefined = 443. */
-  readonly httpsPort: TargetPort | undefined;
+  readonly httpsPort: TargetPort;
   /** What Traefik's provider tells, beside `hosts`: names that lead to a listen port by HTTP, and by SNI. */
   readonly traefikHosts: readonly TraefikHost[];
   readonly traefikTcpHosts: readonly TraefikHost[];
@@ -78,7 +77,7 @@ export const NO_WEB: WebPolicy = freeze({
   wakePaths: [{ prefix: '/', mayWake: true }],
   blocked: 'close',
   tlsHosts: [],
-  httpsPort: undefined,
+  httpsPort: 443,
   traefikHosts: [],
   traefikTcpHosts: [],
 });

@@ -4,10 +4,14 @@
  * number of services and listeners. Precedence per field: file service > label > file defaults > environment > built-in.
  */
 import { findUselessLabels } from '../config/checks/useless-options.ts';
+import { describeDoorless } from '../config/checks/check-web.ts';
 import type { Environment } from '../config/environment.ts';
+import { fieldSpec, labelSuffix } from '../config/fields.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
+import { listFronts } from '../config/rules/listen-claims.ts';
+import { describeUnguarded, findUnguardedPart } from '../config/rules/login.ts';
 import { toEngineDefaults, workloadFieldOf } from '../config/rules/workload-of.ts';
 import type { SettingsFlags } from '../config/settings.ts';
 import { hasSchedule } from '../model/availability.ts';
@@ -16,7 +20,7 @@ import { boundProblems, type Problem } from '../model/problem.ts';
 import type { Service } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import { EMPTY_TABLE, type ServiceTable, type TableEntry } from '../model/table.ts';
-import { DEFAULT_FRONT_POLICY } from '../model/web.ts';
+import { asksForLogin, hasRoutes } from '../model/web.ts';
 import {
   describeWorkloadRef,
   toWorkloadRef,
@@ -56,25 +60,29 @@ export function buildTable(input: TableInput): ServiceTable {
   const own = input.own ?? [];
   const linked = linkDependants(merged, { own });
   const served = leaveOutOwn(linked.entries, own);
+  const guarded = leaveOutUnguarded(served.entries);
+  const { certificates, selfSignedDomains, redirect } = settings.http;
   const status = input.status ?? { value: settings.status, origin: origins.status };
-  const settled = settleConflicts(served.entries, {
+  const settled = settleConflicts(guarded.entries, {
     createdMs: new Map(paired.sources.map(({ name, createdMs }) => [name, createdMs])),
-    holders: input.holders,
-    status,
+    ...{ holders: input.holders, status, fronts: listFronts(settings.http, origins) },
+    ...(input.before !== undefined && { before: input.before }),
   });
   const entries = shareUnchanged(settled.entries, input.before ?? EMPTY_TABLE);
   return deepFreeze({
     entries: new Map(entries.map((entry) => [entry.service.name, entry])),
-    fronts: [],
-    frontPolicy: DEFAULT_FRONT_POLICY,
+    fronts: settled.fronts,
+    frontPolicy: { certificates, selfSignedDomains, redirect, stateDir: settings.stateDir },
     conflicts: settled.conflicts,
     problems: boundProblems([
       ...paired.problems,
       ...linked.problems,
       ...served.problems,
+      ...guarded.problems,
       ...settled.problems,
-      ...findSilent(served.entries, () => true),
-      ...served.entries.flatMap(({ service, origins }) => findUselessLabels(service, origins)),
+      ...findSilent(guarded.entries, () => true),
+      ...guarded.entries.flatMap(({ service, origins }) => findUselessLabels(service, origins)),
+      ...guarded.entries.flatMap((entry) => findDoorlessLabels(entry, settings)),
     ]),
   });
 }
@@ -101,6 +109,41 @@ function leaveOutOwn(
     return { code: 'own-container', severity: 'error', message, origin };
   });
   return { entries: entries.filter((entry) => !isOwn(entry)), problems };
+}
+
+/** Leaves out services whose login would guard only a part of them, as when file and labels each give one half. */
+function leaveOutUnguarded(entries: readonly TableEntry[]): {
+  readonly entries: readonly TableEntry[];
+  readonly problems: readonly Problem[];
+} {
+  const problems = new Map(
+    entries.flatMap(({ service, origins }): readonly (readonly [string, Problem])[] => {
+      if (!asksForLogin(service.web)) return [];
+      const found = findUnguardedPart((field) => fieldSpec(field).of(service));
+      if (found === undefined) return [];
+      const { name } = service;
+      const message = `${found.login}: ${describeUnguarded(found, (field) => field)}; until then "${name}" is refused as a whole`;
+      const origin = origins[found.login] ?? { kind: 'default' };
+      return [[name, { code: 'exclusive-keys', severity: 'error', message, origin }]];
+    }),
+  );
+  if (problems.size === 0) return { entries, problems: [] };
+  return {
+    entries: entries.filter(({ service }) => !problems.has(service.name)),
+    problems: [...problems.values()],
+  };
+}
+
+/** Warns of hosts by label where there is no front door at which somebody could name them. */
+function findDoorlessLabels({ service, origins }: TableEntry, { http }: Settings): readonly Problem[] {
+  return (['hosts', 'tls_hosts'] as const).flatMap((field): readonly Problem[] => {
+    const origin = origins[field];
+    const hosts = field === 'hosts' ? service.web.hosts : service.web.tlsHosts;
+    const why = hosts.length > 0 && origin?.kind === 'label' ? describeDoorless(field, http) : undefined;
+    if (why === undefined || origin === undefined) return [];
+    const message = `${labelSuffix(field)}: ${why}`;
+    return [{ code: 'option-without-effect', severity: 'warning', message, origin }];
+  });
 }
 
 function byName(a: TableEntry, b: TableEntry): number {
@@ -132,8 +175,8 @@ function findSilent(
 ): readonly Problem[] {
   const dependants = new Set(entries.flatMap(({ service }) => service.dependants));
   return entries.flatMap(({ service, origins }): readonly Problem[] => {
-    const { name, listeners } = service;
-    const isWoken = listeners.length > 0 || hasSchedule(service);
+    const { name, listeners, web } = service;
+    const isWoken = listeners.length > 0 || hasRoutes(web) || hasSchedule(service);
     if (isWoken || dependants.has(name) || !isAsked(service)) return [];
     const message = `service "${name}" has no port and no schedule and is nobody's dependant, so nothing wakes it`;
     const field = workloadFieldOf(toWorkloadRef(service.workload));

@@ -8,9 +8,9 @@ import {
 } from '../config/fields.ts';
 import { isWorkloadField, workloadFieldOf } from '../config/rules/workload-of.ts';
 import type { Origin } from '../model/origin.ts';
-import type { Service, ServiceUrl } from '../model/service.ts';
+import type { ListenerSpec, Service, ServiceUrl, TargetPort } from '../model/service.ts';
 import type { TableEntry } from '../model/table.ts';
-import { NO_WEB } from '../model/web.ts';
+import { asksForLogin, NO_WEB, type WebPolicy } from '../model/web.ts';
 import type { Workload, WorkloadKind, WorkloadRef } from '../model/workload.ts';
 
 /** A service before its layers are merged. */
@@ -93,10 +93,12 @@ function toService(
   values: MergedValues,
 ): Service {
   const { name, ref, isOfFile, dependantsBy, origins } = own;
+  const web = toWeb(values, origins);
+  const tcp = [...(asksForLogin(web) ? values.ports.map(toHttp) : values.ports), ...values.http_ports];
   return {
     name,
     workload: toWorkload(ref, values),
-    listeners: [...values.ports, ...values.udp_ports],
+    listeners: [...tcp, ...values.udp_ports],
     availability: values.availability,
     allowList: values.allow_list,
     blockList: values.block_list,
@@ -125,9 +127,42 @@ function toService(
       maxQueuedBytes: values.udp_queue_bytes,
       maxQueueAgeMs: values.udp_queue_age,
     },
-    web: NO_WEB,
-    tls: undefined,
+    web,
+    tls: values.tls === 'off' ? undefined : values.tls,
   };
+}
+
+/** Whoever asks for a login must not be reached by raw bytes, which carry none. */
+function toHttp(listener: ListenerSpec): ListenerSpec {
+  return { ...listener, mode: 'http', isOfPorts: true };
+}
+
+const WEB_FIELDS = [
+  ...(['hosts', 'http_port', 'tls_hosts', 'https_port', 'waiting_page', 'basic_auth', 'api_key'] as const),
+  ...(['wake_paths', 'blocked', 'traefik_hosts', 'traefik_tcp_hosts'] as const),
+] satisfies readonly FieldName[];
+
+function toWeb(values: MergedValues, origins: Readonly<Record<string, Origin>>): WebPolicy {
+  if (WEB_FIELDS.every((field) => origins[field]?.kind === 'default')) return NO_WEB;
+  return {
+    hosts: values.hosts,
+    port: values.http_port ?? (values.hosts.length === 0 ? undefined : findOnlyTarget(values)),
+    tlsHosts: values.tls_hosts,
+    httpsPort: values.https_port,
+    waitingPage: values.waiting_page,
+    basicAuth: values.basic_auth,
+    apiKeys: values.api_key,
+    wakePaths: values.wake_paths,
+    blocked: values.blocked,
+    traefikHosts: values.traefik_hosts,
+    traefikTcpHosts: values.traefik_tcp_hosts,
+  };
+}
+
+/** The only target port of a service's TCP ports; undefined where there is none, or several. */
+function findOnlyTarget({ ports, http_ports }: MergedValues): TargetPort | undefined {
+  const [first, ...others] = [...ports, ...http_ports].map(({ targetPort }) => targetPort);
+  return others.every((target) => target === first) ? first : undefined;
 }
 
 function toUrl(url: string, origin: Origin | undefined): ServiceUrl | undefined {

@@ -2,9 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { renderEffectiveConfig } from '../../src/cli/render-effective-config.ts';
 import { parseEnvironment } from '../../src/config/environment.ts';
+import { portField } from '../../src/config/fields.ts';
 import { resolveSettings } from '../../src/config/resolve-settings.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
+import { asksForLogin, NO_WEB, type WebPolicy } from '../../src/model/web.ts';
 import { toWorkloadRef, type Workload } from '../../src/model/workload.ts';
 import { buildTable } from '../../src/table/build-table.ts';
 import { aFile, anEnvironment, aService, aTable, aUrl, labelsOf, tableOf } from '../support/builders.ts';
@@ -107,6 +109,50 @@ const policy = fc.record({
   }),
 });
 
+const askedOfHttp = fc.record({
+  hasHosts: fc.boolean(),
+  hasLogin: fc.boolean(),
+  port: fc.integer({ min: 1, max: 65_535 }),
+  tls: fc.constantFrom(
+    undefined,
+    { kind: 'self-signed' as const },
+    { kind: 'files' as const, cert: '/a: b.pem', key: '/k.pem' },
+  ),
+  web: fc.record({
+    waitingPage: fc.constantFrom(
+      { kind: 'auto' as const },
+      { kind: 'off' as const },
+      { kind: 'file' as const, path: '/a b.html' },
+    ),
+    wakePaths: fc.constantFrom(NO_WEB.wakePaths, [
+      { prefix: '/a:,b', mayWake: false },
+      { prefix: '/', mayWake: true },
+    ]),
+    blocked: fc.constantFrom('close' as const, '403' as const),
+    httpsPort: fc.constantFrom(443, 8443),
+    traefikHosts: fc.constantFrom([], [{ host: 'a.lan', port: 1 }]),
+    traefikTcpHosts: fc.constantFrom([], [{ host: 'b.lan', port: 65_535 }]),
+  }),
+});
+
+/** Hosts of its own; a login where there is nothing that it can't guard. */
+function webOf(
+  { hasHosts, hasLogin, port, web }: typeof askedOfHttp extends fc.Arbitrary<infer T> ? T : never,
+  { index, listeners }: { readonly index: number; readonly listeners: readonly ListenerSpec[] },
+): WebPolicy {
+  const isGuarded = hasLogin && listeners.every(({ protocol }) => protocol === 'tcp');
+  return {
+    ...NO_WEB,
+    ...web,
+    ...(hasHosts && { port, hosts: [`h${index}.lan`, `*.h${index}.lan`] }),
+    ...(hasHosts && !isGuarded && { tlsHosts: [`t${index}.lan`] }),
+    ...(isGuarded && {
+      basicAuth: [{ user: 'a # b', hash: `$2y$04$${'a'.repeat(53)}` }],
+      apiKeys: ['k,1', '#'],
+    }),
+  };
+}
+
 /** As a table holds it: its own for each service. */
 function workloadOf({ name, workload }: DraftService, index: number): Workload {
   switch (workload.kind) {
@@ -121,6 +167,11 @@ function workloadOf({ name, workload }: DraftService, index: number): Workload {
   }
 }
 
+/** `ports` come before `http_ports`, and these before `udp_ports`. */
+function rankOf(listener: ListenerSpec): number {
+  return ['ports', 'http_ports', 'udp_ports'].indexOf(portField(listener));
+}
+
 type DraftService = { readonly name: string; readonly workload: Workload };
 
 /** Services as a table holds them: no port twice, TCP before UDP, no cycle, one service per workload. */
@@ -130,6 +181,7 @@ const services = fc
       name: serviceName,
       workload,
       policy,
+      asked: askedOfHttp,
       wish: fc.array(fc.tuple(address, fc.boolean(), count, fc.boolean()), { maxLength: 4 }),
     }),
     {
@@ -151,6 +203,13 @@ const services = fc
           targetPort: named && kind === 'kubernetes' ? `p-${target}` : 100 + (target % 65_436),
         };
       });
+      const web = webOf(draft.asked, { index, listeners });
+      const asHttp = (listener: ListenerSpec): ListenerSpec =>
+        asksForLogin(web)
+          ? { ...listener, mode: 'http', isOfPorts: true }
+          : listener.protocol === 'tcp' && listener.port % 3 === 0
+            ? { ...listener, mode: 'http' }
+            : listener;
       const unmanaged =
         draft.workload.kind === 'kubernetes' ? `${draft.workload.namespace}/unmanaged` : 'unmanaged-thing';
       return {
@@ -159,9 +218,9 @@ const services = fc
         // The orchestrators have a grace period of their own.
         ...((kind === 'kubernetes' || kind === 'swarm') && { stopTimeoutMs: undefined }),
         workload: workloadOf(draft, index),
-        listeners: listeners.toSorted((a, b) =>
-          a.protocol < b.protocol ? -1 : a.protocol > b.protocol ? 1 : 0,
-        ),
+        web,
+        tls: draft.asked.tls,
+        listeners: listeners.map(asHttp).toSorted((a, b) => rankOf(a) - rankOf(b)),
         dependants: [...drafts.slice(0, index).map((other) => other.name), unmanaged],
       } as Service;
     });
@@ -199,6 +258,8 @@ describe('renderEffectiveConfig', () => {
   test('gives the same settings again', () => {
     const file = aFile(
       `status: {listen: "[::1]:81"}
+http: {listen: 80, https: ["[::1]:443", "127.0.0.1:8443"], certificates: [{cert: /a, key: /b}], self_signed_domains: [lan], redirect: true}
+state_dir: /data
 backend: kubernetes
 docker: {socket: "tcp://x:1", labels: false, label_prefix: a, join_networks: false, label_urls: [10.0.0.0/8, hooks.lan]}
 kubernetes: {namespaces: [a, b], labels: false, label_prefix: b, discover: labelled, cluster_domain: x.y, lease_duration: 4.5s, lease_namespace: c}`,
@@ -231,6 +292,13 @@ relay: auto # default
 udp_queue_total: 33554432 # default
 max_starting: auto # default
 webhooks: [] # default
+http:
+  listen: [] # default
+  https: [] # default
+  certificates: [] # default
+  self_signed_domains: [] # default
+  redirect: false # default
+state_dir: /var/lib/lazy-proxy # default
 docker:
   socket: /var/run/docker.sock # default
   labels: true # default
@@ -252,6 +320,18 @@ services:
     udp_ports: [] # default
     allow_list: [] # lazy-proxy.yaml:5:17
     block_list: [] # default
+    http_ports: [] # default
+    hosts: [] # default
+    tls_hosts: [] # default
+    https_port: 443 # default
+    tls: false # default
+    waiting_page: auto # default
+    basic_auth: [] # default
+    api_key: [] # default
+    wake_paths: [ / ] # default
+    blocked: close # default
+    traefik_hosts: [] # default
+    traefik_tcp_hosts: [] # default
     idle_timeout: 1m30s # lazy-proxy.yaml:4:19
     start_timeout: 1m30s # $START_TIMEOUT_SECS
     http_healthcheck: "" # default

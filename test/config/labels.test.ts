@@ -216,19 +216,11 @@ describe('parseLabels', () => {
   });
 
   test('only warns of a label it does not know', () => {
-    const { kind, problems } = labelsOf('a', { port: '80:80', 'zzz-hosts': 'x' });
+    const { kind, problems } = labelsOf('a', { port: '80:80', 'zzz-xxxxx': 'x' });
     expect(kind).toBe('accepted');
     expect(problems.map(formatProblem)).toEqual([
       `container a, label ${PREFIX}.port warning unknown label, ignored; did you mean "ports"?`,
-      `container a, label ${PREFIX}.zzz-hosts warning unknown label, ignored`,
-    ]);
-  });
-
-  test.each(['traefik-hosts', 'traefik-tcp-hosts'])('warns that %s tells Traefik nothing', (suffix) => {
-    const { kind, problems } = labelsOf('a', { ports: '80:80', [suffix]: 'a.example.com:80' });
-    expect(kind).toBe('accepted');
-    expect(problems.map(formatProblem)).toEqual([
-      `container a, label ${PREFIX}.${suffix} warning ${suffix} has no effect: the proxy gives Traefik no routes (GET /traefik); write them into Traefik's own configuration, to the listen port of this service`,
+      `container a, label ${PREFIX}.zzz-xxxxx warning unknown label, ignored`,
     ]);
   });
 
@@ -311,12 +303,96 @@ describe('parseLabels', () => {
     expect(draft?.cron_stop?.value).toBe('@every 3600s');
   });
 
-  test.each(['tls', 'api-key', 'basic-auth'])('refuses a container that %s is meant to guard', (suffix) => {
-    const { kind, problems } = labelsOf('a', { ports: '80:80', [suffix]: 'x' });
+  test('reads what a web service asks for', () => {
+    const hash = `$2y$04$${'a'.repeat(53)}`;
+    const { draft, problems } = labelsOf('a', {
+      hosts: '*.wiki.lan, Wiki.LAN',
+      'http-port': '3000',
+      'http-ports': '8080:3000',
+      'waiting-page': 'off',
+      'basic-auth': `anna:${hash},bob:${hash}`,
+      'api-key': 'k1, k2',
+      'wake-paths': '/,!/metrics',
+      tls: 'TRUE',
+      'traefik-hosts': 'wiki.lan:8080',
+      'traefik-tcp-hosts': 'wiki.lan:8080',
+    });
+    expect(problems).toEqual([]);
+    expect(
+      Object.fromEntries(Object.entries(draft ?? {}).map(([field, { value }]) => [field, value])),
+    ).toEqual({
+      hosts: ['wiki.lan', '*.wiki.lan'],
+      http_port: 3000,
+      http_ports: [{ protocol: 'tcp', address: '', port: 8080, targetPort: 3000, mode: 'http' }],
+      waiting_page: { kind: 'off' },
+      basic_auth: [
+        { user: 'anna', hash },
+        { user: 'bob', hash },
+      ],
+      api_key: ['k1', 'k2'],
+      wake_paths: [
+        { prefix: '/metrics', mayWake: false },
+        { prefix: '/', mayWake: true },
+      ],
+      tls: { kind: 'self-signed' },
+      traefik_hosts: [{ host: 'wiki.lan', port: 8080 }],
+      traefik_tcp_hosts: [{ host: 'wiki.lan', port: 8080 }],
+    });
+  });
+
+  test('takes the name of a port for Kubernetes alone', () => {
+    const ref = { kind: 'kubernetes', resource: 'deployment', namespace: 'shop', name: 'web' } as const;
+    expect(labelsOf(ref, { hosts: 'a.lan', 'http-port': 'http' }).draft?.http_port?.value).toBe('http');
+    expect(labelsOf('a', { hosts: 'a.lan', 'http-port': 'http' }).problems[0]?.message).toMatch(
+      /^http-port: "http" is not a port from 1 to 65535; a port's name can be used for Kubernetes workloads only/,
+    );
+  });
+
+  test.each([
+    [
+      'waiting-page',
+      '/etc/passwd',
+      '"/etc/passwd" is not auto or off; only the configuration file can name a file',
+    ],
+    ['tls', '/certs/a.pem', 'what is given is not true, false or a mapping'],
+    ['basic-auth', 'anna:secret', 'basic-auth[0]: the password of "anna" is not a bcrypt hash'],
+    ['api-key', 'two words', 'api-key[0]: what is given is not a key of letters, digits and signs'],
+    ['hosts', 'http://wiki.lan', 'hosts[0]: "http://wiki.lan" is not a host name'],
+  ])('refuses a container whose %s is %j', (suffix, text, message) => {
+    const { kind, problems } = labelsOf('a', { ports: '80:80', [suffix]: text });
     expect(kind).toBe('refused');
     expect(problems.map(formatProblem)).toEqual([
-      `container a, label ${PREFIX}.${suffix} error ${suffix} is not supported, and without it the service would be open; remove the label if it may be; until then container a is refused as a whole`,
+      expect.stringMatching(
+        new RegExp(
+          `^container a, label ${PREFIX}\\.${suffix} error .*; until then container a is refused as a whole$`,
+        ),
+      ),
     ]);
+    expect(problems[0]?.message).toContain(message);
+    expect(problems[0]?.message).not.toMatch(/secret|two words/);
+  });
+
+  test.each(['https-port', 'blocked'])('leaves %s to the file', (suffix) => {
+    expect(labelsOf('a', { ports: '80:80', [suffix]: '403' }).problems.map(({ code }) => code)).toEqual([
+      'unknown-key',
+    ]);
+  });
+
+  test.each([
+    [{ 'udp-ports': '53:53' }, "can't guard udp-ports: datagrams carry no login"],
+    [{ 'tls-hosts': 'a.lan' }, "can't guard tls-hosts: TLS that is passed through hides it"],
+  ])('refuses a login beside %j, which it would not guard', (labels, message) => {
+    const { kind, problems } = labelsOf('a', { 'api-key': 'k', ...labels });
+    expect(kind).toBe('refused');
+    expect(problems.map(({ code }) => code)).toEqual(['exclusive-keys']);
+    expect(problems[0]?.message).toContain(`api-key: ${message}`);
+  });
+
+  test('finds a port that is for bytes and for requests', () => {
+    expect(labelsOf('a', { ports: '80:80', 'http-ports': '80:3000' }).problems[0]).toMatchObject({
+      code: 'listen-conflict',
+      message: expect.stringContaining('tcp *:80 is given twice'),
+    });
   });
 
   test.each([
@@ -490,10 +566,8 @@ describe('parseLabels', () => {
     expect(parseBoth({ enabled: 'true' }, durations).kind).toBe('refused');
   });
 
-  test('refuses what a label is meant to guard under either prefix', () => {
-    const { problems } = parseBoth({ enabled: 'true', ports: '80:80' }, { 'api-key': 'x' });
-    expect(problems.map(({ severity, code }) => ({ severity, code }))).toEqual([
-      { severity: 'error', code: 'unknown-key' },
-    ]);
+  test('guards a service that has its ports under one prefix and its login under another', () => {
+    const { draft, problems } = parseBoth({ enabled: 'true', ports: '80:80' }, { 'api-key': 'x' });
+    expect({ problems, key: draft?.api_key?.value }).toEqual({ problems: [], key: ['x'] });
   });
 });

@@ -24,6 +24,8 @@ describe('resolveSettings', () => {
       relay: 'auto',
       udpQueueTotalBytes: 33_554_432,
       maxStarting: 'auto',
+      http: { listen: [], https: [], certificates: [], selfSignedDomains: [], redirect: false },
+      stateDir: '/var/lib/lazy-proxy',
       webhooks: [],
       kubernetes: {
         namespaces: [],

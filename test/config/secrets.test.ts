@@ -21,6 +21,8 @@ describe('hideSecrets', () => {
     ['arguments', ['db'], ['db']],
     [undefined, 'plain', 'plain'],
     ['all', '', ''],
+    ['all', ['T0KEN', 'T0KEN'], ['***', '***']],
+    ['all', [], []],
     ['all', undefined, undefined],
   ] as const)('of %s in %j leaves %j', (mark, value, shown) => {
     expect(hideSecrets(value, mark)).toEqual(shown);
@@ -57,6 +59,8 @@ describe('*** in a file', () => {
     ['services:\n  db:\n    http_healthcheck: http://h/***\n', '3:23 error http_healthcheck'],
     ['services:\n  db:\n    command: [x]\n    env: { A: b, PASSWORD: "***" }\n', '4:28 error env.PASSWORD'],
     ['services:\n  db:\n    command: [x, "***"]\n', '3:18 error command[1]'],
+    ['services:\n  db:\n    api_key: [a, "***"]\n', '3:18 error api_key[1]'],
+    ['services:\n  db:\n    basic_auth: "***"\n', '3:17 error basic_auth'],
     ['defaults:\n  webhook_url: "***"\nservices: {}\n', '2:16 error defaults.webhook_url'],
     ['status: { token: "***" }\nservices: {}\n', '1:18 error status.token'],
     ['docker: { socket: "http://***@h:1" }\nservices: {}\n', '1:19 error docker.socket'],

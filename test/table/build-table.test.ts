@@ -341,7 +341,18 @@ describe('buildTable', () => {
   });
 
   test.each([
-    [{ 'udp-ports': '53:53', 'tcp-keepalive': '9s' }, 'tcp-keepalive: has no effect without ports'],
+    [
+      { 'udp-ports': '53:53', 'tcp-keepalive': '9s' },
+      'tcp-keepalive: has no effect without ports, http-ports, hosts or tls-hosts',
+    ],
+    [{ 'udp-ports': '53:53', tls: 'true' }, 'tls: has no effect without ports or http-ports'],
+    [{ ports: '80:80', 'http-port': '8080' }, 'http-port: has no effect without hosts'],
+    [{ ports: '80:80', 'waiting-page': 'off' }, 'waiting-page: has no effect without hosts or http-ports'],
+    [{ ports: '80:80', 'wake-paths': '/a' }, 'wake-paths: has no effect without hosts or http-ports'],
+    [
+      { ports: '80:80', 'traefik-hosts': 'a.lan:80' },
+      "traefik-hosts: has no effect: the proxy gives Traefik no routes (GET /traefik); write them into Traefik's own configuration, to the listen port of this service",
+    ],
     [{ ports: '80:80', 'udp-flow-timeout': '9s' }, 'udp-flow-timeout: has no effect without udp-ports'],
     [
       { ports: '80:80', 'udp-flow-timeout-secs': '9' },

@@ -6,7 +6,7 @@ import { findBadDependants } from './check-dependants.ts';
 import { findLoops } from './check-loops.ts';
 import { type Finding, valueError, warning } from './finding.ts';
 import { isKubernetesWorkload, WORKLOAD_EXPECTED } from '../values/kubernetes-names.ts';
-import { claimStatus, createListenClaims } from '../rules/listen-claims.ts';
+import { claimStatus, createListenClaims, describeFront, type FrontClaim } from '../rules/listen-claims.ts';
 import { showValue } from '../values/parsed.ts';
 import type { Path } from '../yaml/path.ts';
 import { parsePort } from '../values/ports.ts';
@@ -15,8 +15,8 @@ import type { LocateOrigin } from '../yaml/read-yaml.ts';
 import { describeStatusPlace } from '../values/ports.ts';
 import { isName, NAME_EXPECTED } from '../values/text.ts';
 import type { Draft } from '../fields.ts';
-import { FOREIGN_KEYS, judgeForeign } from '../foreign-fields.ts';
 import { type EngineDefaults, workloadFieldOf, workloadNoun } from '../rules/workload-of.ts';
+import { checkWeb, type WebContext } from './check-web.ts';
 import { findUselessOptions } from './useless-options.ts';
 
 /** Finds mistakes that show only between the services of a file, and options that have no effect. */
@@ -26,6 +26,8 @@ export function checkServices(
     locate,
     engine,
     status,
+    fronts,
+    web,
     defaults,
   }: {
     readonly locate: LocateOrigin;
@@ -33,15 +35,17 @@ export function checkServices(
     /** What the file has under `defaults:`. */
     readonly defaults: Draft;
     readonly status: Sourced<Settings['status']>;
+    readonly fronts: readonly FrontClaim[];
+    readonly web: Omit<WebContext, 'locate'>;
   },
 ): readonly Finding[] {
   return [
     ...findDuplicateNames(services),
     ...services.flatMap((service) => findUnservedNamespace(service, engine)),
     ...services.flatMap(findUnfitName),
-    ...services.flatMap(findForeignFields),
     ...findDuplicateWorkloads(services),
-    ...findListenConflicts(services, { locate, status }),
+    ...findListenConflicts(services, { locate, status, fronts }),
+    ...checkWeb(services, { ...web, locate }),
     ...findLoops(services, { locate, status }),
     ...findBadDependants(services),
     ...services.flatMap((service) => findUselessOptions(service, defaults)),
@@ -67,13 +71,6 @@ function findUnfitName(service: ReadService): readonly Finding[] {
   const expected = ref.kind === 'kubernetes' ? WORKLOAD_EXPECTED : NAME_EXPECTED;
   const message = `${showValue(name)} can't be the name of a ${workloadNoun(ref)}, which is ${expected}; give the ${workloadNoun(ref)}'s own with ${workloadFieldOf(ref)}`;
   return [nameError(service, 'invalid-value', message)];
-}
-
-function findForeignFields({ raw, path }: ReadService): readonly Finding[] {
-  return FOREIGN_KEYS.filter((key) => Object.hasOwn(raw, key)).flatMap((key): readonly Finding[] => {
-    const use = judgeForeign(key, { value: raw[key], place: 'key' });
-    return use === undefined ? [] : [{ ...use, path: [...path, key], at: 'key' }];
-  });
 }
 
 /** Finds a workload in a namespace that the proxy doesn't look at. */
@@ -110,24 +107,34 @@ function nameError({ namePath }: ReadService, code: Finding['code'], message: st
   return { ...valueError(namePath, code, message), at: 'key' };
 }
 
-function findListenConflicts(
-  services: readonly ReadService[],
-  { locate, status }: { readonly locate: LocateOrigin; readonly status: Sourced<Settings['status']> },
-): readonly Finding[] {
-  if (hasNoConflict(services, status.value)) return [];
-  const claims = createListenClaims<{ readonly service: string; readonly path: Path } | 'status'>();
+interface Claimed {
+  readonly locate: LocateOrigin;
+  readonly status: Sourced<Settings['status']>;
+  readonly fronts: readonly FrontClaim[];
+}
+
+type Holder = { readonly service: string; readonly path: Path } | FrontClaim | 'status';
+
+function findListenConflicts(services: readonly ReadService[], claimed: Claimed): readonly Finding[] {
+  if (hasNoConflict(services, claimed)) return [];
+  const claims = createListenClaims<Holder>();
+  const { status, fronts } = claimed;
   claimStatus(claims, { status: status.value, owner: 'status' });
   const findings: Finding[] = [];
+  for (const front of fronts) {
+    const holder = claims.claim({ protocol: 'tcp', ...front.front }, front);
+    if (holder === undefined) continue;
+    const where = formatListenAddress(front.front);
+    const message = `a front door can't listen on tcp ${where}: ${describeHolder(holder, claimed)}`;
+    findings.push(valueError(front.setting.split('.'), 'listen-conflict', message));
+  }
   for (const service of services) {
     for (const { path, item, protocol } of listPortItems(service)) {
       const parsed = parsePort(item, protocol, { portNames: service.ref.kind === 'kubernetes' });
       for (const listener of parsed.ok ? parsed.value : []) {
         const holder = claims.claim(listener, { service: service.name, path });
         if (holder === undefined) continue;
-        const who =
-          holder === 'status'
-            ? `the status server does already (${describeStatusPlace(status.origin)})`
-            : `${holder.service === service.name ? 'this service' : `service "${holder.service}"`} does already (${describe(locate(holder.path, 'value'))})`;
+        const who = describeHolder(holder, { ...claimed, own: service.name });
         const message = `${JSON.stringify(item)} listens on ${protocol} ${formatListenAddress(listener)}, which ${who}`;
         findings.push(valueError(path, 'listen-conflict', message));
         break;
@@ -137,13 +144,25 @@ function findListenConflicts(
   return findings;
 }
 
+function describeHolder(
+  holder: Holder,
+  { locate, status, own }: Claimed & { readonly own?: string },
+): string {
+  if (holder === 'status') return `the status server does already (${describeStatusPlace(status.origin)})`;
+  if ('front' in holder) return `${describeFront(holder)} does already`;
+  const who = holder.service === own ? 'this service' : `service "${holder.service}"`;
+  return `${who} does already (${describe(locate(holder.path, 'value'))})`;
+}
+
 /**
  * Whether all listeners are known and no two of them overlap. It is a quick test: it doesn't look at how each was
  * written.
  */
-function hasNoConflict(services: readonly ReadService[], status: Settings['status']): boolean {
+function hasNoConflict(services: readonly ReadService[], { status, fronts }: Claimed): boolean {
   const claims = createListenClaims<true>();
-  claimStatus(claims, { status, owner: true });
+  claimStatus(claims, { status: status.value, owner: true });
+  for (const { front } of fronts)
+    if (claims.claim({ protocol: 'tcp', ...front }, true) !== undefined) return false;
   return services.every(({ raw, draft }) =>
     PORT_FIELDS.every(({ field }) => {
       const listeners = draft[field]?.value;

@@ -167,6 +167,8 @@ function describeIssue(issue: SchemaIssue, suggestAmong: SuggestAmong): Finding 
 
 /** What the schema asks for: the name of an entry where services are a list. */
 function describeMissing(path: Path): string {
+  const { keys } = wordsAt(path).words ?? {};
+  if (keys !== undefined) return `is missing; write both, ${keys.join(' and ')}`;
   return path[0] === 'services' && path.length === 2
     ? 'is missing; each entry of a list needs one, such as "name: db"'
     : 'is missing';
@@ -188,6 +190,8 @@ function describeUnknownKey(target: Path, suggestAmong: SuggestAmong): string {
   const { words, rest } = wordsAt(parent);
   if (words?.itemKeys !== undefined && rest.length === 1)
     return describeUnknownItemKey(key, words.itemKeys, suggestAmong);
+  if (words?.keys !== undefined && rest.length === 0)
+    return describeUnknownItemKey(key, words.keys, suggestAmong);
   const known = keysAt(parent);
   const homes = PLACES.filter(({ keys }) => keys.includes(key)).map(({ where }) => where);
   if (homes.length > 0) return `belongs ${homes.join(' or ')}, not ${nameOf(parent)}`;

@@ -36,11 +36,24 @@ interface UselessOptions {
 /** Options that do nothing beside other values of the same service. */
 const USELESS_OPTIONS: readonly UselessOptions[] = [
   without(
-    'udp_ports',
+    ['udp_ports'],
     FIELD_NAMES.filter((field) => field.startsWith('udp_') && field !== 'udp_ports'),
   ),
-  without('ports', ['tcp_keepalive']),
-  without('http_healthcheck', ['http_healthcheck_status']),
+  without(['ports', 'http_ports', 'hosts', 'tls_hosts'], ['tcp_keepalive']),
+  without(['ports', 'http_ports'], ['tls']),
+  without(['hosts'], ['http_port']),
+  without(['tls_hosts'], ['https_port']),
+  without(['hosts', 'http_ports', 'ports'], ['basic_auth', 'api_key']),
+  {
+    ...without(['hosts', 'http_ports'], ['waiting_page', 'wake_paths', 'blocked']),
+    // Beside a login the ports are for HTTP, too.
+    isUseless: (read) =>
+      isEmpty(read('hosts')) &&
+      isEmpty(read('http_ports')) &&
+      (isEmpty(read('ports')) || (isEmpty(read('basic_auth')) && isEmpty(read('api_key')))),
+  },
+  ...(['traefik_hosts', 'traefik_tcp_hosts'] as const).map(forTraefik),
+  without(['http_healthcheck'], ['http_healthcheck_status']),
   {
     options: ['max_connections_per_address'],
     needs: ['max_connections'],
@@ -97,13 +110,27 @@ function hasCron(read: ReadValue): boolean {
   return !isEmpty(read('cron_start')) || !isEmpty(read('cron_stop'));
 }
 
-function without(needed: FieldName, options: readonly FieldName[]): UselessOptions {
+function forTraefik(field: FieldName): UselessOptions {
+  return {
+    options: [field],
+    needs: [],
+    isUseless: (read) => !isEmpty(read(field)),
+    why: () =>
+      "has no effect: the proxy gives Traefik no routes (GET /traefik); write them into Traefik's own configuration, to the listen port of this service",
+  };
+}
+
+function without(needed: readonly FieldName[], options: readonly FieldName[]): UselessOptions {
   return {
     options,
-    needs: [needed],
+    needs: needed,
     unlessWritten: true,
-    isUseless: (read) => isEmpty(read(needed)),
-    why: (name) => `has no effect without ${name(needed)}`,
+    isUseless: (read) => needed.every((field) => isEmpty(read(field))),
+    why: (name) =>
+      `has no effect without ${needed
+        .map(name)
+        .join(', ')
+        .replace(/, ([^,]*)$/, ' or $1')}`,
   };
 }
 
@@ -162,11 +189,20 @@ export function describeHostBits(item: unknown): string | undefined {
   return `"${item}" means ${range.value}; write that, or "${address.value}" for the one address`;
 }
 
+/** What opens a service to clients. */
+const DOORS = [
+  'ports',
+  'udp_ports',
+  'http_ports',
+  'hosts',
+  'tls_hosts',
+] as const satisfies readonly FieldName[];
+
 /** Whether the file alone decides about a field: it has no mistake there, and no label can bring it. */
 function isSettled(field: FieldName, { raw, draft, ref }: ReadService): boolean {
   if (fieldKeys(field).some((key) => Object.hasOwn(raw, key))) return draft[field] !== undefined;
   // Whoever gives the ports in the file gives the rest there, too.
-  const hasPorts = Object.hasOwn(raw, 'ports') || Object.hasOwn(raw, 'udp_ports');
+  const hasPorts = DOORS.some((door) => Object.hasOwn(raw, door));
   return hasPorts || ref.kind === 'process' || raw['ignore_labels'] === true;
 }
 

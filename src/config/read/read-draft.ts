@@ -2,7 +2,7 @@ import { type Finding, keyError, valueError } from '../checks/finding.ts';
 import { type Draft, type FieldName, fieldSpec, secsKey } from '../fields.ts';
 import { findHidden, HIDDEN_MESSAGE } from '../secrets.ts';
 import { faultsOf, hintAtVariable, type Reading } from '../values/parsed.ts';
-import type { PortContext } from '../values/ports.ts';
+import type { ValueContext } from '../values/ports.ts';
 import type { Path } from '../yaml/path.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
 
@@ -12,7 +12,7 @@ export interface DraftReading {
 }
 
 /** Reads the value of a field. */
-export type ParseField = (field: FieldName, raw: unknown, context: PortContext) => Reading<unknown>;
+export type ParseField = (field: FieldName, raw: unknown, context: ValueContext) => Reading<unknown>;
 
 /** A parser that reads each text once: checking a time zone or cron expression a thousand times takes a second. */
 export function createFieldParser(): ParseField {

@@ -40,6 +40,7 @@ export interface ReadService extends FileService {
 
 export const PORT_FIELDS = [
   { field: 'ports', protocol: 'tcp' },
+  { field: 'http_ports', protocol: 'tcp' },
   { field: 'udp_ports', protocol: 'udp' },
 ] as const satisfies readonly { readonly field: FieldName; readonly protocol: Protocol }[];
 
@@ -155,7 +156,7 @@ function findExclusive(value: Readonly<Record<string, unknown>>, path: Path): re
   });
 }
 
-/** Lists what a service has under `ports` and `udp_ports` as it was written, each with its path. */
+/** Lists what a service has under `ports`, `http_ports` and `udp_ports` as it was written, each with its path. */
 export function listPortItems(
   service: ReadService,
 ): readonly { readonly path: Path; readonly item: unknown; readonly protocol: Protocol }[] {

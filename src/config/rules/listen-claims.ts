@@ -1,5 +1,7 @@
+import { describeOrigin, type Origin } from '../../model/origin.ts';
 import type { ListenerSpec } from '../../model/service.ts';
 import type { Settings } from '../../model/settings.ts';
+import type { FrontDoor } from '../../model/web.ts';
 
 /** Keeps who has which listener, and finds out whether another one overlaps. */
 export interface ListenClaims<T> {
@@ -54,6 +56,33 @@ export function claimStatus<T>(
   { status, owner }: { readonly status: Settings['status']; readonly owner: T },
 ): void {
   if (status !== 'off') claims.claim({ protocol: 'tcp', ...status }, owner);
+}
+
+/** A front door that is wanted. */
+export interface FrontClaim {
+  readonly front: FrontDoor;
+  readonly setting: 'http.listen' | 'http.https';
+  /** Which of the setting's places it is. */
+  readonly index: number;
+  readonly origin: Origin;
+}
+
+/** The front doors that the settings ask for. */
+export function listFronts(
+  { listen, https }: Settings['http'],
+  origins: Readonly<Record<FrontClaim['setting'], Origin>>,
+): readonly FrontClaim[] {
+  const claim =
+    (setting: FrontClaim['setting'], tls: boolean) =>
+    (place: Settings['http']['listen'][number], index: number) => ({
+      ...{ front: { ...place, tls }, setting, index, origin: origins[setting] },
+    });
+  return [...listen.map(claim('http.listen', false)), ...https.map(claim('http.https', true))];
+}
+
+/** In words that name it: `the front door of http.https (lazy-proxy.yaml:3:10)`. */
+export function describeFront({ setting, origin }: FrontClaim): string {
+  return `the front door of ${setting} (${describeOrigin(origin)})`;
 }
 
 function findOverlap<T>(bucket: Bucket<T>, address: string): T | undefined {

@@ -59,6 +59,8 @@ export interface FormWords {
   readonly formHint?: (raw: unknown) => string;
   /** The keys of each entry, where it is a list of mappings. */
   readonly itemKeys?: readonly string[];
+  /** The keys of a mapping in it, where the schema knows them. */
+  readonly keys?: readonly string[];
   /** What of a value may be a secret: then no message shows it. Absent = nothing. */
   readonly secret?: SecretMark;
 }
@@ -94,11 +96,13 @@ export function hintAtList(raw: unknown): string {
 
 /** What of a refused value may have been meant as a variable, as Compose's files have them. */
 const VARIABLE = /\$(\{[A-Za-z_]|[A-Za-z_])/;
+/** The hash of a password, which has dollar signs of its own. */
+const HASH = /\$[0-9a-z]{1,5}\$/;
 
 /** The remedy for `${PORT}` and the like in the value at a path below `raw`. */
 export function hintAtVariable(raw: unknown, path: Path = []): string {
   const value = path.reduce<unknown>((part, step) => (part as Record<string | number, unknown>)?.[step], raw);
-  if (typeof value !== 'string' || !VARIABLE.test(value)) return '';
+  if (typeof value !== 'string' || !VARIABLE.test(value) || HASH.test(value)) return '';
   return "; variables aren't replaced in this file: write the value itself, or generate the file";
 }
 

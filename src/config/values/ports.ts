@@ -3,7 +3,16 @@ import type { ListenerSpec, Protocol, TargetPort } from '../../model/service.ts'
 import type { Settings } from '../../model/settings.ts';
 import { parseBindAddress } from './address.ts';
 import { isPortName } from './kubernetes-names.ts';
-import { accept, hintAtList, isMapping, type Parsed, refuse, showValue } from './parsed.ts';
+import {
+  accept,
+  hintAtList,
+  isMapping,
+  type Parsed,
+  parseList,
+  type Reading,
+  refuse,
+  showValue,
+} from './parsed.ts';
 
 const MAX_PORT = 65_535;
 const SHAPE = /^(?:(\[[^\]]*\]|[^[\]:]*):)?(\d+)(?:-(\d+))?:(?:(\d+)(?:-(\d+))?|([^[\]:]+))$/;
@@ -15,10 +24,12 @@ interface PortRange {
   readonly last: number;
 }
 
-/** What a target port may be. */
-export interface PortContext {
-  /** Whether it may be the name of a Kubernetes Service's port. */
+/** What a value may be, by where it stands. */
+export interface ValueContext {
+  /** Whether a target port may be the name of a Kubernetes Service's port. */
   readonly portNames?: boolean;
+  /** Whether it is a label's, which may name no file of the proxy's. */
+  readonly ofLabel?: boolean;
 }
 
 /**
@@ -28,7 +39,7 @@ export interface PortContext {
 export function parsePort(
   raw: unknown,
   protocol: Protocol,
-  { portNames = false }: PortContext = {},
+  { portNames = false }: ValueContext = {},
 ): Parsed<readonly ListenerSpec[]> {
   const match = typeof raw === 'string' ? SHAPE.exec(closeUp(raw)) : null;
   const name = match?.[6];
@@ -79,12 +90,49 @@ export function countListeners(items: readonly unknown[]): number {
   }, 0);
 }
 
+/** Reads a target port: its number, or its name where `portNames` says so. */
+export function parseTargetPort(raw: unknown, { portNames = false }: ValueContext = {}): Parsed<TargetPort> {
+  if (typeof raw === 'number' && Number.isInteger(raw) && raw >= 1 && raw <= MAX_PORT) return accept(raw);
+  if (typeof raw === 'string' && portNames && isPortName(raw)) return accept(raw);
+  const [digits] = (typeof raw === 'string' && /^\d{1,5}$/.exec(raw)) || [];
+  const remedy =
+    digits !== undefined
+      ? `; write ${Number(digits)}, without quotes`
+      : typeof raw === 'string' && isPortName(raw)
+        ? "; a port's name can be used for Kubernetes workloads only"
+        : '';
+  const expected = portNames
+    ? 'a port from 1 to 65535, or its name in the Service'
+    : 'a port from 1 to 65535';
+  return refuse('invalid-port', `${showValue(raw)} is not ${expected}${remedy}`);
+}
+
 /** Reads where the status server listens: `[address:]port`, or a bare port number. */
 export function parseStatusListen(raw: unknown): Parsed<StatusAddress> {
   const remedy = raw === 'off' || raw === false ? '; to turn the server off, write status: off' : '';
+  return parseListen(raw, { example: '0.0.0.0:8080', remedy });
+}
+
+/** Reads where front doors listen: `[address:]port`, or a list of these. */
+export function parseFrontListen(raw: unknown): Reading<readonly StatusAddress[]> {
+  const items = Array.isArray(raw) ? raw : [raw];
+  const parsed = parseList(items, (item) => parseListen(item, { example: '0.0.0.0:80' }));
+  if (Array.isArray(raw) || parsed.ok || !('faults' in parsed)) return parsed;
+  return { ok: false, faults: parsed.faults.map((fault) => ({ ...fault, path: [] })) };
+}
+
+/** The spelling that parseFrontListen reads back. */
+export function formatFrontListen(places: readonly StatusAddress[]): readonly string[] {
+  return places.map(formatStatusListen);
+}
+
+function parseListen(
+  raw: unknown,
+  { example, remedy = '' }: { readonly example: string; readonly remedy?: string },
+): Parsed<StatusAddress> {
   const wrong = refuse(
     'invalid-value',
-    `${showValue(raw)} is not [address:]port such as "0.0.0.0:8080"${remedy}`,
+    `${showValue(raw)} is not [address:]port such as "${example}"${remedy}`,
   );
   if (typeof raw !== 'string' && typeof raw !== 'number') return wrong;
   const match = /^(?:(\[[^\]]*\]|[^[\]:]*):)?([1-9]\d{0,4})$/.exec(String(raw));

@@ -40,7 +40,7 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
     'a key at the top that is like no other',
     'zzz: 1\n',
     [
-      'f.yaml:1:1 error zzz: unknown key; known are defaults, status, backend, relay, udp_queue_total, max_starting, webhooks, docker, kubernetes, services; a service goes under services',
+      'f.yaml:1:1 error zzz: unknown key; known are defaults, status, backend, relay, udp_queue_total, max_starting, webhooks, http, state_dir, docker, kubernetes, services; a service goes under services',
     ],
   ],
   [
@@ -226,10 +226,8 @@ const FIRST_STEPS: typeof MISTAKES = [
     'what guards a service in lazy-tcp-proxy',
     'services:\n  a: { ports: ["80:80"], tls: true, api_key: s3cret, basic_auth: "a:b" }\n  b: { ports: ["81:80"], tls: }\n',
     [
-      'f.yaml:2:26 error tls: is not supported, and without it the service would be open; remove the key if it may be',
-      'f.yaml:2:37 error api_key: is not supported, and without it the service would be open; remove the key if it may be',
-      'f.yaml:2:54 error basic_auth: is not supported, and without it the service would be open; remove the key if it may be',
-      'f.yaml:3:26 error tls: has no value; write false, or remove the key',
+      'f.yaml:2:66 error basic_auth: the password of "a" is not a bcrypt hash ($2y$12$… with 60 characters); htpasswd -nbBC 12 a PASSWORD makes the entry',
+      'f.yaml:3:26 error tls: has no value; write true, false or a mapping such as {cert: /certs/db.pem, key: /certs/db-key.pem}, or remove the key',
     ],
   ],
   [
@@ -552,7 +550,7 @@ const WARNINGS: typeof MISTAKES = [
       'f.yaml:2:26 warning http_healthcheck_status: has no effect without http_healthcheck',
       'f.yaml:2:56 warning udp_flow_timeout: has no effect without udp_ports',
       'f.yaml:2:78 warning allow_data_loss: has no effect on a container; it is for StatefulSets',
-      'f.yaml:3:30 warning tcp_keepalive: has no effect without ports',
+      'f.yaml:3:30 warning tcp_keepalive: has no effect without ports, http_ports, hosts or tls_hosts',
       'f.yaml:4:46 warning max_connections_per_address: has no effect, because it is more than max_connections, which is 5',
       'f.yaml:5:41 warning allow_data_loss: has no effect on a Deployment; it is for StatefulSets',
       'f.yaml: ok, 7 services, 6 listeners',

@@ -16,7 +16,6 @@ import {
   SERVICE_KEYS,
 } from '../../../src/config/fields.ts';
 import { createFileParser } from '../../../src/config/file.ts';
-import { FOREIGN_KEYS } from '../../../src/config/foreign-fields.ts';
 import { WEBHOOK_KEYS } from '../../../src/config/values/webhooks.ts';
 import {
   SETTING_NAMES,
@@ -58,7 +57,19 @@ function fieldAccepts(key: string, value: unknown): boolean {
 const APPROXIMATE: ReadonlySet<string> = new Set([
   'command',
   'ports',
+  'http_ports',
   'udp_ports',
+  'hosts',
+  'http_port',
+  'tls_hosts',
+  'https_port',
+  'tls',
+  'waiting_page',
+  'basic_auth',
+  'api_key',
+  'wake_paths',
+  'traefik_hosts',
+  'traefik_tcp_hosts',
   'allow_list',
   'block_list',
   'http_healthcheck',
@@ -78,6 +89,7 @@ const APPROXIMATE_SETTINGS: ReadonlySet<SettingName> = new Set([
   'docker.label_urls',
   'status.allowed_hosts',
   'webhooks',
+  'http.self_signed_domains',
 ]);
 
 function settingNode(name: SettingName): SchemaNode | undefined {
@@ -152,6 +164,23 @@ const text = fc.oneof(
     'kubernetes',
     '-x',
     'a\0b',
+    'wiki.lan',
+    '*.lan',
+    '*',
+    'wiki.lan:80',
+    'Bücher.example',
+    'waiting.html',
+    '/w/page.htm',
+    'auto',
+    'off',
+    '/docs',
+    '!/metrics',
+    '/a?b',
+    `anna:$2y$12$${'a'.repeat(53)}`,
+    'anna:secret',
+    '443',
+    '[::1]:443',
+    '/var/lib/x',
   ),
   fc.tuple(fc.nat({ max: 70_000 }), fc.nat({ max: 70_000 })).map(([a, b]) => `${a}:${b}`),
   fc.tuple(fc.ipV4(), fc.nat({ max: 40 })).map(([address, bits]) => `${address}/${bits}`),
@@ -185,7 +214,7 @@ const value = fc.oneof(
 
 describe('the schema', () => {
   test('has the keys of the field table, and no others', () => {
-    expect(Object.keys(serviceProperties)).toEqual(['name', ...SERVICE_KEYS, ...FOREIGN_KEYS]);
+    expect(Object.keys(serviceProperties)).toEqual(['name', ...SERVICE_KEYS]);
     expect(Object.keys(schema.properties['defaults']?.properties ?? {})).toEqual(DEFAULT_KEYS);
   });
 
@@ -228,6 +257,7 @@ describe('the schema', () => {
     const keysOf = (name: string) => Object.keys(schema.properties[name]?.properties ?? {});
     expect(Object.keys(schema.properties).toSorted()).toEqual(TOP_KEYS.toSorted());
     expect(keysOf('status')).toEqual(settingKeys('status'));
+    expect(keysOf('http')).toEqual(settingKeys('http'));
     expect(keysOf('docker')).toEqual(settingKeys('docker'));
     expect(keysOf('kubernetes')).toEqual(settingKeys('kubernetes'));
   });
@@ -250,7 +280,7 @@ describe('the schema', () => {
 
   test('never refuses a file that has no problem to show for it', () => {
     const check = createSchemaCheck();
-    const key = fc.constantFrom(...SERVICE_KEYS, ...FOREIGN_KEYS, 'name', 'portz');
+    const key = fc.constantFrom(...SERVICE_KEYS, 'name', 'portz');
     const service = fc.oneof(
       { weight: 5, arbitrary: fc.dictionary(key, value, { maxKeys: 4 }) },
       { weight: 1, arbitrary: value },
@@ -265,6 +295,8 @@ describe('the schema', () => {
         services,
         defaults: fc.oneof(fc.dictionary(key, value, { maxKeys: 2 }), value),
         status: value,
+        http: fc.oneof(fc.dictionary(fc.constantFrom(...settingKeys('http'), 'tls'), value), value),
+        state_dir: value,
         docker: value,
         backend: value,
         webhooks: value,

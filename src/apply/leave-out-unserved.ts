@@ -1,0 +1,54 @@
+import type { Origin } from '../model/origin.ts';
+import type { Problem } from '../model/problem.ts';
+import type { ListenerSpec, Service } from '../model/service.ts';
+import type { ServiceTable, TableEntry } from '../model/table.ts';
+import { asksForLogin } from '../model/web.ts';
+
+type Field = 'tls_hosts' | 'basic_auth' | 'api_key' | 'tls';
+
+/**
+ * The table without what nothing can serve yet: logins, and TLS that ends here or is passed through by its name. Each is told of. None
+ * of them may be opened all the same: nobody would be asked for a login, and nothing would be encrypted. Pure.
+ */
+export function leaveOutUnserved(table: ServiceTable): ServiceTable {
+  const problems: Problem[] = [];
+  const entries = new Map<string, TableEntry>();
+  for (const [name, entry] of table.entries) {
+    const { service, unserved } = leaveOut(entry.service);
+    if (unserved.length === 0) entries.set(name, entry);
+    else entries.set(name, { ...entry, service });
+    for (const field of unserved)
+      problems.push(...tell(entry.origins[field], `${field} of service "${name}"`));
+  }
+  const fronts = table.fronts.filter(({ tls }) => !tls);
+  if (fronts.length < table.fronts.length)
+    problems.push(...tell({ kind: 'engine', name: 'http.https' }, 'TLS at the front doors'));
+  if (problems.length === 0) return table;
+  return { ...table, entries, fronts, problems: [...table.problems, ...problems] };
+}
+
+function leaveOut(service: Service): { readonly service: Service; readonly unserved: readonly Field[] } {
+  const { web, tls } = service;
+  const hasLogin = asksForLogin(web);
+  const isServed = ({ protocol, mode }: ListenerSpec) =>
+    protocol === 'udp' || (tls === undefined && !(mode === 'http' && hasLogin));
+  const listeners = service.listeners.filter(isServed);
+  const isLess = listeners.length < service.listeners.length;
+  const hasLostHosts = hasLogin && web.hosts.length > 0;
+  if (!isLess && !hasLostHosts && web.tlsHosts.length === 0) return { service, unserved: [] };
+  return {
+    service: { ...service, listeners, web: { ...web, hosts: hasLogin ? [] : web.hosts, tlsHosts: [] } },
+    unserved: [
+      ...(isLess || hasLostHosts ? (['basic_auth', 'api_key'] as const) : []),
+      ...(isLess ? (['tls'] as const) : []),
+      ...(web.tlsHosts.length > 0 ? (['tls_hosts'] as const) : []),
+    ],
+  };
+}
+
+/** What the field's place says of it; nothing where nobody has given it. */
+function tell(origin: Origin | undefined, what: string): readonly Problem[] {
+  if (origin === undefined || origin.kind === 'default') return [];
+  const message = `${what}: this version can't serve that, so nothing is open for it`;
+  return [{ code: 'option-without-effect', severity: 'error', message, origin }];
+}
