@@ -44,7 +44,12 @@ import { logPlan, logReady, type PlanCause, ProblemLog } from './proxy-log.ts';
 import { describeReload } from './reload-view.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
 import { collectViews } from './status-content.ts';
-import { collectWorkloadProblems, findForbiddenUrls, findWorkloadProblems } from './workload-problems.ts';
+import {
+  collectWorkloadProblems,
+  findForbiddenUrls,
+  findRefusedWebhooks,
+  findWorkloadProblems,
+} from './workload-problems.ts';
 
 /** What messages call the configuration file while none has been found. */
 const THE_FILE = 'the configuration file';
@@ -346,6 +351,7 @@ export class LazyProxy {
           ...this.#engines.problems,
           ...this.#problems(),
           ...collectWorkloadProblems(this.#runtime.reconciler.current, this.#runtime, this.#explainUrl),
+          ...findRefusedWebhooks(resolve(this.#options), this.#runtime),
         ],
         phase: () => (this.#isUp ? this.#phase : 'starting'),
       },

@@ -81,8 +81,9 @@ export function createRuntime(options: {
   const receivers = new Set<string>();
   const sender = new WebhookSender({
     ...{ clock, logger, checkLabelUrl },
-    checkUrl({ address: host, port }, about) {
-      const service = own.find('tcp', { host, port })?.service;
+    checkUrl({ host: name, address: host, port }, about) {
+      const found = own.find('tcp', { host, port });
+      const service = found?.isFront === true ? fronts.serviceAt(name) : found?.service;
       if (service === undefined) return undefined;
       // A webhook sent to a listener of ours makes events of that service, which end in a loop if it has a webhook itself.
       const { webhookUrl, webhooks = [] } = lifecycle.find(service)?.service ?? {};

@@ -1,3 +1,4 @@
+import type { ResolvedSettings } from '../config/resolve-settings.ts';
 import { describeMissing } from '../lifecycle/run/obstacle.ts';
 import { type FieldName, labelSuffix } from '../config/fields.ts';
 import { describePublished } from '../model/observation.ts';
@@ -28,6 +29,19 @@ export function findForbiddenUrls(table: ServiceTable, explainUrl: ExplainUrl): 
     look(check, 'http_healthcheck', { severity: 'error', so: `${service.name} never becomes ready` });
     look(webhook, 'webhook_url', { severity: 'warning', so: `no event of ${service.name} is sent` });
     return found;
+  });
+}
+
+/** Webhooks of the proxy that lead where nothing may be sent, as was seen. */
+export function findRefusedWebhooks(
+  { settings, origins }: ResolvedSettings,
+  { sender }: Pick<Runtime, 'sender'>,
+): readonly Problem[] {
+  return settings.webhooks.flatMap(({ url }, index): readonly Problem[] => {
+    const refusal = sender.refusalOf({ url, from: 'file' });
+    if (refusal === undefined) return [];
+    const message = `webhooks[${index}]: no event is sent there: ${refusal}`;
+    return [{ code: 'invalid-url', severity: 'warning', message, origin: origins.webhooks }];
   });
 }
 

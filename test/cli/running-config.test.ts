@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { describeChange } from '../../src/apply/describe-plan.ts';
-import { hideLike, listHidden, readRunningConfig } from '../../src/cli/running-config.ts';
+import { hideLike, isSameSetting, listHidden, readRunningConfig } from '../../src/cli/running-config.ts';
 import { parseEnvironment } from '../../src/config/environment.ts';
 import { resolveSettings } from '../../src/config/resolve-settings.ts';
 import { diffTables } from '../../src/plan/diff-tables.ts';
@@ -159,5 +159,31 @@ describe('a reload', () => {
       'service db changed: webhook_url',
       'listener *:5432/tcp stays open for db',
     ]);
+  });
+});
+
+describe('webhooks that are hidden', () => {
+  const text = (secret: string, format = 'json') => `
+webhooks: [{ url: "https://h.example/${secret}", headers: { A: ${secret} }, secret: ${secret}, format: ${format} }]
+services:
+  db: { ports: ["5432:5432"], webhooks: [{ url: "https://h.example/${secret}", format: ${format} }] }
+`;
+
+  test('are compared as far as they are shown', () => {
+    const given: Given = { text: text('T0KEN'), showSecrets: false };
+    expect(JSON.stringify(run(given).answer)).not.toContain('T0KEN');
+    expect(changesOf(given, text('T1KEN'))).toEqual([]);
+    expect(changesOf(given, text('T0KEN', 'ntfy'))).toEqual(['service db changed: webhooks']);
+    const { answer } = run(given);
+    const settingsOf = (file: string) => readRunningConfig(answer).settingsOf(aFile(file)).settings;
+    const isSame = (file: string) => isSameSetting(answer, { name: 'webhooks', desired: settingsOf(file) });
+    expect([isSame(text('T1KEN')), isSame(text('T0KEN', 'ntfy'))]).toEqual([true, false]);
+  });
+
+  test('are compared whole where they are shown', () => {
+    expect(changesOf({ text: text('T0KEN') }, text('T1KEN'))).toEqual(['service db changed: webhooks']);
+    const { answer } = run({ text: text('T0KEN') });
+    const { settings } = readRunningConfig(answer).settingsOf(aFile(text('T1KEN')));
+    expect(isSameSetting(answer, { name: 'webhooks', desired: settings })).toBe(false);
   });
 });

@@ -29,6 +29,8 @@ export class Bench {
   readonly clock = new FakeClock();
   readonly sockets = new Sockets();
   readonly lines: string[] = [];
+  /** Each wake that has failed, as it is told outside: `db: exit code 3`. */
+  readonly failedWakes: string[] = [];
   readonly backend: FakeBackend;
   readonly lifecycle: Lifecycle;
 
@@ -55,6 +57,7 @@ export class Bench {
       logger: collectLines(this.lines, options),
       maxStarting: options.maxStarting ?? 1_000,
       own: options.own,
+      onWakeFailed: ({ name }, _observation, { reason }) => void this.failedWakes.push(`${name}: ${reason}`),
     });
   }
 

@@ -74,6 +74,15 @@ export class FrontSet {
     });
   }
 
+  /** The service that a host leads to. */
+  serviceAt(host: string): string | undefined {
+    for (const { hosts } of this.#fronts.values()) {
+      const found = hosts.find(host.toLowerCase());
+      if (found !== undefined) return found.binding.service;
+    }
+    return undefined;
+  }
+
   /** A front door as one service sees it. */
   status(spec: ListenerSpec, { name }: Service): ListenerStatus {
     const front = this.#fronts.get(listenKey(spec));

@@ -2,6 +2,7 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { rename, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startWebhookReceiver, type WebhookReceiver } from '../../engine/support/webhook-receiver.ts';
@@ -187,6 +188,35 @@ describe('webhooks', () => {
     expect(refused).toMatchObject({ file: 'lazy-proxy.yaml', line: 3, column: 13, mistakes: 2 });
     expect(refused?.['message']).toContain('ports[0]: "80:http"');
     expect(own.of('reload_refused')).toEqual([]);
+  });
+
+  test('that are served by a service hear of others, and not of what they cause themselves', async () => {
+    const [target, door] = [await freePort(), await freePort()];
+    const received: string[] = [];
+    // Not a process of the proxy's: what it was sent is known here.
+    const receiver = createHttpServer(async (request, response) => {
+      received.push((await request.toArray()).join(''));
+      response.end();
+    }).listen(target, '127.0.0.1');
+    onTestFinished(() => void receiver.close());
+    await once(receiver, 'listening');
+    const { port, log, logged } = await start({
+      webhooks: [{ url: `http://127.0.0.1:${door}/`, events: [...CLIENT_EVENTS, 'container_started'] }],
+      others: {
+        hook: {
+          command: [process.execPath, '-e', 'setInterval(() => {}, 1000)'],
+          ports: [`127.0.0.1:${door}:${target}`],
+          idle_timeout: '1s',
+        },
+      },
+    });
+    await askTcp(port);
+    await logged('hook is awake');
+    // It sleeps, so nothing keeps coming.
+    await logged('hook is asleep', log().indexOf('hook is awake'));
+    const told = received.map((body) => JSON.parse(body)).map(({ event, service }) => `${event} ${service}`);
+    expect(told.toSorted()).toEqual(['container_started app', 'tcp_conn_end app', 'tcp_conn_start app']);
+    expect(log()).not.toContain('WARN');
   });
 
   test('keep their secrets in the log, the status and the API', async () => {

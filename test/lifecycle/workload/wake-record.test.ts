@@ -133,6 +133,7 @@ describe('the last wake', () => {
       50,
     );
     expect(wakes().failure).toBe('exit code 3');
+    expect(bench.failedWakes).toEqual(['db: exit code 3']);
     const second = bench.client('db', server.port);
     await bench.backend.called(2);
     expect(wakes().failure).toBe('exit code 3');
@@ -157,6 +158,8 @@ describe('the last wake', () => {
     explanations[1]?.('no space left');
     await settle();
     expect(wakes()).toMatchObject({ failure: 'exit code 4: no space left' });
+    // Outside it is told once the engine has said why.
+    expect(bench.failedWakes).toEqual(['db: exit code 3', 'db: exit code 4: no space left']);
   });
 
   test('keeps all of them, each failed one with its reason and what the workload had printed', async () => {
