@@ -35,7 +35,7 @@ export type Happening =
       readonly reason: string;
       readonly more: number;
     }
-  /** Another configuration is in force, or what is in the file now is refused. */
+  /** Another configuration is in force, or what is in the file now is refused, or what is in force is in the file again. */
   | {
       readonly kind: 'reload';
       readonly result: 'applied' | 'refused';

@@ -292,7 +292,7 @@ export class LazyProxy {
       this.#generation++;
       this.#changedAtMs = this.#options.clock.nowMs();
       this.#tellReload('applied');
-    }
+    } else if (cause.isMended === true) this.#tellReload('applied');
     void this.#engines.open(findNeededEngines(this.#settings, table));
     const { listeners } = this.#runtime;
     const isBound = (listener: ListenerSpec) => listeners.status(listener).error === undefined;

@@ -189,12 +189,7 @@ describe('what may be done by the API', () => {
 
   const start = async (status = ', token: s3cret') => {
     const [port, target] = [await freePort(), await freePort()];
-    const {
-      ask,
-      reload,
-      port: apiPort,
-    } = await startApiProxy(
-      `
+    const services = `
   hub: { command: [sleep, "60"], dependants: [worker] }
   worker: { command: [sleep, "60"] }
   shop/db:
@@ -202,9 +197,8 @@ describe('what may be done by the API', () => {
     env: { PORT: "${target}" }
     ports: ["127.0.0.1:${port}:${target}"]
     idle_timeout: 1h
-`,
-      { status },
-    );
+`;
+    const { ask, reload, port: apiPort } = await startApiProxy(services, { status });
     const post = (path: string, headers: Readonly<Record<string, string>> = TOKEN.headers) =>
       ask(path, { method: 'POST', headers });
     const until = async (name: string, state: string) => {
@@ -213,7 +207,7 @@ describe('what may be done by the API', () => {
         if ((json as { state?: string }).state === state) return json;
       }
     };
-    return { ask, post, until, port, status: apiPort, reload };
+    return { ask, post, until, port, status: apiPort, reload, services };
   };
 
   test('wakes a service and puts it to sleep again', async () => {
@@ -327,6 +321,17 @@ describe('what may be done by the API', () => {
       ['sleep', 'hand'],
     ]);
     expect(events.all.every(({ data }) => data['service'] === 'shop/db')).toBe(true);
+  });
+
+  test('tells that a refused file is right again, though nothing changes by that', async () => {
+    const { status, reload, services } = await start();
+    const events = await openEvents(status);
+    reload('\n  hub: { command: [sleep, "60"], idle_timeout: soon }\n');
+    await events.until(({ data }) => data['result'] === 'refused');
+    reload(services);
+    await events.until(({ data }) => data['result'] === 'applied');
+    events.close();
+    expect(events.all.map(({ data }) => data['generation'])).toEqual([1, 1]);
   });
 
   test('tells at once that the first client has come and the last one has gone, and when the service sleeps', async () => {

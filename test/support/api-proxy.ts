@@ -65,6 +65,7 @@ export async function startApiProxy(
     problems: [] as readonly Problem[],
     refusedText: undefined as string | undefined,
     refusedReloads: 0,
+    isMended: false,
     shownPath: 'lazy-proxy.yaml',
     close: async () => {},
   };
@@ -85,6 +86,7 @@ export async function startApiProxy(
   const reload = (content: string) => {
     const text = textOf(content);
     const { config, problems } = createFileParser()({ text, file: 'lazy-proxy.yaml' });
+    file.isMended = file.refusedText !== undefined && config !== undefined;
     file.config = config ?? file.config;
     file.problems = problems;
     file.refusedText = config === undefined ? text : undefined;
