@@ -1,7 +1,7 @@
 /**
  * What an open dashboard costs the proxy, `npm run bench:dashboard`: how much more private memory the program has than another one that
- * does the same and is not looked at, with 100 services of which one is used each second: before somebody opens the page in Chromium, at
- * most while it is open, and some time after it was closed. Fails where that is more than 15 MiB while it is open, or where more
+ * does the same and is not looked at, than it had before somebody opened the page in Chromium: at most while it is open, and some time after
+ * it was closed. Each has 100 services, of which one is used each second. Fails where that is more than 15 MiB while it is open, or where more
  * than 6 MiB are left, for the code of the API that stays.
  */
 import { spawn } from 'node:child_process';
@@ -31,9 +31,8 @@ await runCommand(process.execPath, ['scripts/build.mjs'], { cwd: ROOT, quiet: tr
 const { chromium } = await import('playwright-core');
 const folder = await mkdtemp(path.join(tmpdir(), 'lazy-proxy-dashboard-'));
 try {
-  const { before, open, after } = await measure();
+  const { open, after } = await measure();
   const show = (mib) => `${mib < 0 ? '' : '+'}${mib.toFixed(1)} MiB`;
-  console.log(`before: ${show(before)}`);
   console.log(`while it is open, at most: ${show(open)} (allowed: ${MAX_OPEN_MIB})`);
   console.log(`${REST_SECONDS} s after it was closed: ${show(after)} (allowed: ${MAX_LEFT_MIB})`);
   if (open > MAX_OPEN_MIB || after > MAX_LEFT_MIB) process.exitCode = 1;
@@ -50,16 +49,17 @@ async function measure() {
   try {
     for (const name of ['seen', 'unseen']) pair.push(await startProxy(name));
     const [seen, unseen] = pair;
-    const more = () => readMemory(seen.pid) - readMemory(unseen.pid);
     await use(pair, REST_SECONDS);
-    const before = more();
+    // Two programs that do the same have not quite the same garbage.
+    const before = readMemory(seen.pid) - readMemory(unseen.pid);
+    const more = () => readMemory(seen.pid) - readMemory(unseen.pid) - before;
     const page = await browser.newPage();
     await page.goto(`http://127.0.0.1:${seen.statusPort}/`);
     await page.locator('.link.live').waitFor();
     const open = await use(pair, OPEN_SECONDS, more);
     await page.close();
     await use(pair, REST_SECONDS);
-    return { before, open, after: more() };
+    return { open, after: more() };
   } finally {
     await browser.close();
     for (const { stop } of pair) await stop();

@@ -62,6 +62,18 @@ describe('status', () => {
     expect(one.stdout.trimEnd().split('\n')).toHaveLength(2);
   });
 
+  test('says what sleeping services took of memory, where somebody has seen them awake', async () => {
+    const { type, visit, ports } = await start();
+    await visit(ports.hello);
+    await type(['status']);
+    await type(['sleep', 'hello'], { LAZY_PROXY_TOKEN: TOKEN });
+    const text = async () => (await type(['status'])).stdout.replace(/\n +/g, ' ');
+    await expect.poll(text).toMatch(/; about \d+\.\d MiB of memory given back \(known of 1 service\)/);
+    expect((await type(['explain', 'hello'])).stdout).toMatch(
+      /memory: about \d+\.\d MiB when it was last awake/,
+    );
+  });
+
   test('shows the file that is refused, with the line', async () => {
     const { cwd, text, type, program } = await start();
     await writeFile(path.join(cwd, 'lazy-proxy.yaml'), `${text}\nx: [`);
