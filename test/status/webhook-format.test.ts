@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { WebhookFormat } from '../../src/model/webhook.ts';
 import { formatPost } from '../../src/status/webhook-format.ts';
@@ -110,5 +111,21 @@ describe('formatPost', () => {
     const expected = createHmac('sha256', 's3cret').update(body).digest('hex');
     expect(headers['x-lazy-proxy-signature']).toBe(`sha256=${expected}`);
     expect(post('json').headers).not.toHaveProperty('x-lazy-proxy-signature');
+  });
+});
+
+describe('the documented check of a signature', () => {
+  const [, code = ''] = /```js\n(.*?)```/s.exec(readFileSync('docs/webhooks.md', 'utf8')) ?? [];
+  const load = async (): Promise<(body: Buffer, signature: string | undefined, secret: string) => boolean> =>
+    (await import(`data:text/javascript,${encodeURIComponent(code)}`)).isFromProxy;
+
+  test('takes what the proxy sends, and nothing else', async () => {
+    const isFromProxy = await load();
+    const { headers, body } = post('json', FAILED, { secret: 's3cret' });
+    const signature = headers['x-lazy-proxy-signature'];
+    expect(isFromProxy(Buffer.from(body), signature, 's3cret')).toBe(true);
+    expect(isFromProxy(Buffer.from(`${body} `), signature, 's3cret')).toBe(false);
+    expect(isFromProxy(Buffer.from(body), signature, 'other')).toBe(false);
+    expect(isFromProxy(Buffer.from(body), undefined, 's3cret')).toBe(false);
   });
 });

@@ -326,6 +326,27 @@ describe('WebhookSender', () => {
       expect(JSON.parse(body)).toMatchObject({ event: 'container_started', service: 'web' });
     });
 
+    test.each([
+      ['ntfy', 'text/plain; charset=utf-8', /^gone$/],
+      ['gotify', 'application/json', /^{"title":"[^"]+","message":"gone","priority":8}$/],
+      ['discord', 'application/json', /^{"content":"[^"]+","allowed_mentions":{"parse":\[\]}}$/],
+      ['slack', 'application/json', /^{"text":"[^"]+","mrkdwn":false}$/],
+    ] as const)('posts to %s in its own form, signed as it is sent', async (format, type, form) => {
+      sender.send(aHook('/topic', { format, secret: 's3cret', service: undefined }), anEngineEvent());
+      await until(() => posts.length === 1);
+      const { headers, body = '' } = posts[0] ?? {};
+      expect(body).toMatch(form);
+      expect(headers).toMatchObject({
+        'content-type': type,
+        ...(format === 'ntfy' && {
+          title: 'The engine is lost: docker',
+          priority: '4',
+          tags: 'rotating_light',
+        }),
+        'x-lazy-proxy-signature': `sha256=${createHmac('sha256', 's3cret').update(body).digest('hex')}`,
+      });
+    });
+
     test('posts what a webhook asks for, and nothing else', async () => {
       sender.send(aHook('/few', { events: ['engine_lost'] }), anEvent());
       sender.send(aHook('/few', { events: ['engine_lost'] }), anEngineEvent());
