@@ -143,6 +143,7 @@ describe('starts of many workloads', () => {
       result: 'failed',
       reason: `not ready within 30000 ms: ${why}`,
     });
+    expect(bench.failedWakes).toEqual([`c: not ready within 30000 ms: ${why}`]);
     expect(bench.lines).toContain(
       'c waits for its turn to start: 2 of 2 starts are under way (max_starting)',
     );
