@@ -2,13 +2,12 @@ import type { Origin } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
 import type { ServiceTable, TableEntry } from '../model/table.ts';
-import { asksForLogin } from '../model/web.ts';
 
-type Field = 'tls_hosts' | 'basic_auth' | 'api_key' | 'tls';
+type Field = 'tls_hosts' | 'tls';
 
 /**
- * The table without what nothing can serve yet: logins, and TLS that ends here or is passed through by its name. Each is told of. None
- * of them may be opened all the same: nobody would be asked for a login, and nothing would be encrypted. Pure.
+ * The table without what nothing can serve yet: TLS that ends here, or is passed through by its name. Each is told of. None of them
+ * may be opened all the same: nothing would be encrypted. Pure.
  */
 export function leaveOutUnserved(table: ServiceTable): ServiceTable {
   const problems: Problem[] = [];
@@ -29,20 +28,14 @@ export function leaveOutUnserved(table: ServiceTable): ServiceTable {
 
 function leaveOut(service: Service): { readonly service: Service; readonly unserved: readonly Field[] } {
   const { web, tls } = service;
-  const hasLogin = asksForLogin(web);
-  const isServed = ({ protocol, mode }: ListenerSpec) =>
-    protocol === 'udp' || (tls === undefined && !(mode === 'http' && hasLogin));
+  const isServed = ({ protocol }: ListenerSpec) => protocol === 'udp' || tls === undefined;
   const listeners = service.listeners.filter(isServed);
   const isLess = listeners.length < service.listeners.length;
-  const hasLostHosts = hasLogin && web.hosts.length > 0;
-  if (!isLess && !hasLostHosts && web.tlsHosts.length === 0) return { service, unserved: [] };
+  const passes = web.tlsHosts.length > 0;
+  if (!isLess && !passes) return { service, unserved: [] };
   return {
-    service: { ...service, listeners, web: { ...web, hosts: hasLogin ? [] : web.hosts, tlsHosts: [] } },
-    unserved: [
-      ...(isLess || hasLostHosts ? (['basic_auth', 'api_key'] as const) : []),
-      ...(isLess ? (['tls'] as const) : []),
-      ...(web.tlsHosts.length > 0 ? (['tls_hosts'] as const) : []),
-    ],
+    service: { ...service, listeners, web: passes ? { ...web, tlsHosts: [] } : web },
+    unserved: [...(isLess ? (['tls'] as const) : []), ...(passes ? (['tls_hosts'] as const) : [])],
   };
 }
 

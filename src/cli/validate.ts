@@ -1,12 +1,14 @@
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { parseEnvironment } from '../config/environment.ts';
 import { sortProblems } from '../config/checks/finding.ts';
+import { PORT_FIELDS } from '../config/read/read-services.ts';
 import { createFileParser, type ParseConfigFile } from '../config/file.ts';
 import { configCandidates, describeConfigPath } from '../sources/config-candidates.ts';
 import { createCaretRenderer, type RenderCaret } from '../config/yaml/render-caret.ts';
 import { escapeJson } from '../model/escape-text.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
 import { countOf } from '../proxy/proxy-log.ts';
+import { checkNamedFiles } from '../sources/check-named-files.ts';
 import { describeReadError, readConfigFile, readConfigStream } from '../sources/read-config-file.ts';
 import { systemClock } from '../system/clock.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
@@ -20,8 +22,10 @@ export interface ValidateOptions {
   readonly statusPort?: number | undefined;
   /** Takes one line, without its line feed. */
   readonly stdout: (line: string) => void;
-  /** Reads a file as UTF-8; rejects with a Node system error. */
+  /** Reads a file as UTF-8, also one that the configuration names; rejects with a Node system error. */
   readonly readFile?: ReadFile;
+  /** When certificates have to be good, ms since the epoch; default: now. */
+  readonly nowMs?: number;
   /** Environment and working directory for the search when no file is given. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
@@ -62,9 +66,10 @@ export async function validate(files: readonly string[], options: ValidateOption
     };
   };
   const read = options.readFile ?? ((path, { named }) => readConfigFile(path, { named, clock: systemClock }));
+  const nowMs = options.nowMs ?? systemClock.nowMs();
   const reports: FileReport[] = [];
-  if (files.length === 0) reports.push(await checkFound({ ...options, cwd, read, parse }));
-  for (const path of files) reports.push(await checkFile(path, { cwd, read, parse, named: true }));
+  if (files.length === 0) reports.push(await checkFound({ ...options, cwd, read, parse, nowMs }));
+  for (const path of files) reports.push(await checkFile(path, { cwd, read, parse, nowMs, named: true }));
   writeReports(reports, options);
   if (reports.some(({ unreadable }) => unreadable)) return EXIT_UNUSABLE;
   return reports.some(({ problems }) => hasErrors(problems)) ? EXIT_PROBLEMS : EXIT_OK;
@@ -74,6 +79,7 @@ interface CheckContext {
   readonly cwd: string;
   readonly read: ReadFile;
   readonly parse: ParseConfigFile;
+  readonly nowMs: number;
 }
 
 async function checkFound(context: CheckContext & Pick<ValidateOptions, 'env'>): Promise<FileReport> {
@@ -89,7 +95,7 @@ async function checkFound(context: CheckContext & Pick<ValidateOptions, 'env'>):
 
 async function checkFile(
   path: string,
-  { cwd, read, parse, named }: CheckContext & { readonly named: boolean },
+  { cwd, read, parse, nowMs, named }: CheckContext & { readonly named: boolean },
 ): Promise<FileReport> {
   const isStream = path === '-';
   const file = isStream ? 'stdin' : describeConfigPath(path, cwd);
@@ -99,10 +105,16 @@ async function checkFile(
   } catch (error) {
     return unreadableReport(file, describeFailure(error));
   }
-  const { config, problems } = parse({ text, file });
+  const folder = isStream ? cwd : dirname(resolve(cwd, path));
+  const { config, problems: ofText } = parse({ text, file, folder });
+  const ofFiles =
+    config === undefined
+      ? []
+      : await checkNamedFiles(config, { nowMs, read: (other) => read(other, { named: true }) });
+  const problems = sortProblems([...ofText, ...ofFiles]);
   const drafts = config?.services.map(({ draft }) => draft) ?? [];
   const listeners = drafts.reduce(
-    (sum, { ports, udp_ports }) => sum + (ports?.value.length ?? 0) + (udp_ports?.value.length ?? 0),
+    (sum, draft) => PORT_FIELDS.reduce((part, { field }) => part + (draft[field]?.value.length ?? 0), sum),
     0,
   );
   return { file, unreadable: false, text, problems, services: drafts.length, listeners };

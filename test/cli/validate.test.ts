@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { makeCertificate } from '../support/certificates.ts';
 import { type ValidateFormat, validate } from '../../src/cli/validate.ts';
 
 const GOOD = 'services:\n  a: {ports: ["80:80", "90-92:1-3"]}\n  b: {}\n  c: {udp_ports: ["53:53"]}\n';
@@ -13,6 +14,7 @@ async function run(
     readonly args?: readonly string[];
     readonly format?: ValidateFormat;
     readonly env?: Readonly<Record<string, string>>;
+    readonly nowMs?: number;
   } = {},
 ): Promise<{ readonly code: number; readonly lines: readonly string[] }> {
   const lines: string[] = [];
@@ -20,6 +22,7 @@ async function run(
     format: options.format ?? 'text',
     stdout: (line) => lines.push(line),
     env: options.env ?? {},
+    ...(options.nowMs !== undefined && { nowMs: options.nowMs }),
     cwd: '/w',
     readFile: async (path) => {
       const content =
@@ -50,6 +53,51 @@ describe('validate', () => {
         '      cwd: /x',
         '      ^',
       ],
+    });
+  });
+
+  describe('of files that the configuration names', () => {
+    const { cert, key } = makeCertificate();
+    const text = [
+      'http: {https: "443", certificates: [{cert: certs/home.pem, key: certs/home-key.pem}]}',
+      'services:',
+      '  cache: {ports: ["6379:6379"], tls: {cert: /w/cache.pem, key: certs/home-key.pem}}',
+      '  wiki: {hosts: [wiki.lan], waiting_page: page.html}',
+    ].join('\n');
+    const named = { 'a.yaml': text, 'certs/home.pem': cert, 'certs/home-key.pem': key, 'cache.pem': cert };
+
+    test('says nothing where all are right', async () => {
+      expect(await run({ ...named, 'page.html': '<p>' }, { args: ['a.yaml'] })).toEqual({
+        code: 0,
+        lines: ['a.yaml: ok, 2 services, 1 listener'],
+      });
+    });
+
+    test('warns of what is not there, since the file may be for another machine', async () => {
+      const { code, lines } = await run(named, { args: ['a.yaml'] });
+      expect(code).toBe(0);
+      expect(lines[0]).toBe(
+        "a.yaml:4:43 warning waiting_page: /w/page.html can't be looked at here, so nobody knows whether it is right: no such file",
+      );
+    });
+
+    test('refuses a certificate that has another key, or has expired', async () => {
+      const other = makeCertificate().key;
+      const mixed = { ...named, 'page.html': '<p>', 'certs/home-key.pem': other };
+      const { code, lines } = await run(mixed, { args: ['a.yaml'] });
+      expect(code).toBe(1);
+      expect(lines.filter((line) => line.includes(' error '))).toEqual([
+        'a.yaml:1:36 error http.certificates[0]: /w/certs/home-key.pem: the key belongs to another certificate',
+        'a.yaml:3:38 error tls: /w/certs/home-key.pem: the key belongs to another certificate',
+      ]);
+      const late = await run(
+        { ...named, 'page.html': '<p>' },
+        { args: ['a.yaml'], nowMs: Date.now() + 40 * 24 * 3_600_000 },
+      );
+      expect(late.code).toBe(1);
+      expect(late.lines[0]).toMatch(
+        /^a\.yaml:1:36 error http\.certificates\[0\]: \/w\/certs\/home\.pem: the certificate has expired: it was good until /,
+      );
     });
   });
 

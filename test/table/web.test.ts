@@ -169,7 +169,7 @@ describe('what a service asks of HTTP', () => {
 });
 
 describe('leaveOutUnserved', () => {
-  test('opens nothing without the login and the TLS that it is to have', () => {
+  test('opens nothing without the TLS that it is to have', () => {
     const table = tableOf({
       text: [
         DOORS,
@@ -186,10 +186,9 @@ describe('leaveOutUnserved', () => {
       ...service.web.hosts,
       ...service.web.tlsHosts,
     ]);
-    expect(services).toEqual([[], ['udp 2'], ['tcp 3', 'tcp 4', 'c.lan'], []]);
+    expect(services).toEqual([['tcp 1', 'a.lan'], ['udp 2'], ['tcp 3', 'tcp 4', 'c.lan'], []]);
     expect(served.fronts).toEqual([{ address: '', port: 80, tls: false }]);
     expect(problemsOf(served).map((line) => line.replace(/^\S+ /, ''))).toEqual([
-      `error api_key of service "a": this version can't serve that, so nothing is open for it`,
       `error tls of service "b": this version can't serve that, so nothing is open for it`,
       `error tls_hosts of service "d": this version can't serve that, so nothing is open for it`,
       `error TLS at the front doors: this version can't serve that, so nothing is open for it`,
