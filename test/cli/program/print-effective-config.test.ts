@@ -22,7 +22,8 @@ const ENV = { TZ: 'Europe/Paris', STATUS_PORT: '9101' };
 describe('lazy-proxy print-effective-config', () => {
   test('prints YAML with every value', async () => {
     const folder = await createFolder({ 'lazy-proxy.yaml': GOOD });
-    const { status, stdout, stderr } = await runProgram(NO_LABELS, { cwd: folder, env: ENV });
+    const args = [...NO_LABELS, '--show-secrets'];
+    const { status, stdout, stderr } = await runProgram(args, { cwd: folder, env: ENV });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(parse(stdout)).toMatchObject({
       status: { listen: '9101' },
@@ -79,12 +80,10 @@ describe('lazy-proxy print-effective-config', () => {
 
   test.each(['yaml', 'json'])('reads its own %s back to the same', async (format) => {
     const folder = await createFolder({ 'lazy-proxy.yaml': GOOD });
-    const args = [...NO_LABELS, '--format', format];
-    const first = await runProgram(args, { cwd: folder, env: ENV });
+    const shown = ['--format', format, '--show-secrets'];
+    const first = await runProgram([...NO_LABELS, ...shown], { cwd: folder, env: ENV });
     const again = await createFolder({ 'printed.yaml': first.stdout });
-    const second = await runProgram([COMMAND, '--format', format, '--config', 'printed.yaml'], {
-      cwd: again,
-    });
+    const second = await runProgram([COMMAND, ...shown, '--config', 'printed.yaml'], { cwd: again });
     expect(second).toEqual(first);
   });
 
