@@ -1,6 +1,6 @@
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
 import { type ListenerSpec, listenKey, type Service, type TargetPort } from '../model/service.ts';
-import { compileAccessList } from '../relay/access/access-list.ts';
+import { type AddressSet, compileAccessList, compileWakeList } from '../relay/access/access-list.ts';
 import type { Admission } from '../relay/access/admission.ts';
 import { EndLog } from '../relay/end-log.ts';
 import type { Listener, TrackClient } from '../relay/listener.ts';
@@ -36,6 +36,8 @@ export interface ListenerParts {
   readonly logger: Logger;
   /** Limits the number of clients; absent = no limit. */
   readonly admission?: Admission | undefined;
+  /** The proxies in front that may say who a client is. */
+  readonly trustedProxies: AddressSet;
   /** The proxy's own listeners, for noticing connections of the proxy to itself; absent = not checked. */
   readonly own?: OwnListeners | undefined;
   /** Is told of refused and unserved clients; absent = nobody wants to know. */
@@ -71,12 +73,16 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     service: service.name,
     targetPort: findTargetPort(service, spec),
     access: compileAccessList(service),
+    wakes: compileWakeList(service.wakeList),
+    wakeOn: service.wakeOn,
+    proxyProtocol: service.proxyProtocol === 'off' ? undefined : service.proxyProtocol,
+    proxies: service.acceptProxyProtocol ? options.trustedProxies : undefined,
     bounds: boundsOf(service),
     keepAliveMs: service.tcpKeepAliveMs,
     track: options.trackerOf(service, spec),
     openWarmPath: (user) =>
       lifecycle.openWarmPath(service.name, { port: findTargetPort(service, spec), user }),
-    refusal: () => lifecycle.refusalOf(service.name),
+    refusal: (client) => lifecycle.refusalOf(service.name, client),
     connect: (request) => lifecycle.connect(service.name, request),
   });
   const listener = new TcpListener({
@@ -97,6 +103,7 @@ function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
   const bind = (service: Service): UdpBinding => {
     const port = findTargetPort(service, spec);
     const sleepIfSilent = service.udp.readiness === 'reply';
+    const wakes = compileWakeList(service.wakeList);
     return {
       bounds: { ...boundsOf(service), service: service.name },
       policy: service.udp,
@@ -104,7 +111,10 @@ function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
       access: compileAccessList(service),
       track: options.trackerOf(service, spec),
       lease: ({ endpoint, address }) =>
-        lifecycle.takeFlowLease(service.name, { port, client: endpoint, address, sleepIfSilent }),
+        lifecycle.takeFlowLease(service.name, {
+          ...{ port, client: endpoint, address, sleepIfSilent },
+          mayWake: wakes.mayWake(address),
+        }),
       onRefused: ({ endpoint }) => logRefused({ client: endpoint, service: service.name }, options),
       onUnserved: ({ endpoint }, error) =>
         logUnserved({ client: endpoint, service: service.name, error, protocol: 'udp' }, options),

@@ -75,6 +75,8 @@ function setFlowStyle(doc: Document): void {
   const webhooks = doc.get('webhooks');
   if (isSeq(webhooks)) webhooks.flow = true;
   const services = doc.get('services');
+  const top = isMap(doc.contents) ? doc.contents.items.map(({ value }) => value) : [];
+  for (const value of top.filter(isSeq)) value.flow = true;
   const mappings = isMap(services) ? services.items.map(({ value }) => value) : [];
   for (const mapping of [
     doc.get('status'),

@@ -224,6 +224,20 @@ export const FIELDS = {
   }),
   allow_list: field(ADDRESSES, { ...POLICY, builtIn: [], of: (it) => it.allowList }),
   block_list: field(ADDRESSES, { ...POLICY, builtIn: [], of: (it) => it.blockList }),
+  wake_list: field(ADDRESSES, { ...POLICY, builtIn: [], of: (it) => it.wakeList }),
+  wake_on: field(choice(['connect', 'data']), { ...POLICY, builtIn: 'connect', of: (it) => it.wakeOn }),
+  proxy_protocol: field(choice(['off', 'v1', 'v2']), {
+    ...POLICY,
+    builtIn: 'off',
+    of: (it) => it.proxyProtocol,
+  }),
+  // No label can set it: whoever starts a container may not say whose word counts for who a client is.
+  accept_proxy_protocol: field(FLAG, {
+    label: false,
+    inDefaults: true,
+    builtIn: false,
+    of: (it) => it.acceptProxyProtocol,
+  }),
   http_ports: field(HTTP_PORTS, {
     ...SERVICE_AND_LABEL,
     builtIn: [],

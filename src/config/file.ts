@@ -7,6 +7,7 @@ import { isAbsolute, join } from 'node:path';
 import type { Sourced } from '../model/origin.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import type { CertificateFiles } from '../model/web.ts';
+import { checkProxies } from './checks/check-proxies.ts';
 import { checkServices } from './checks/check-services.ts';
 import { type Finding, sortProblems, toProblem } from './checks/finding.ts';
 import { checkStatusAccess } from './checks/status-access.ts';
@@ -115,8 +116,10 @@ function readRoot(
       ...settings.findings,
       ...findings,
       ...checkServices(services, { locate, engine, status, fronts, web, defaults: defaults.draft }),
+      ...checkProxies(services, { defaults: defaults.draft, settings: settings.settings, locate }),
       ...checkStatusAccess(settings.settings, layers),
       ...findHostBits(rawDefaults, ['defaults']),
+      ...findHostBits(top, []),
       ...findUselessSettings(settings.settings, services),
     ],
   };

@@ -34,6 +34,7 @@ import { faultsOf, type Reading, refuse, showValue } from './values/parsed.ts';
 import { countListeners } from './values/ports.ts';
 import { formatPath } from './yaml/path.ts';
 import { createSuggester } from './values/suggest.ts';
+import { V1_IS_FOR_TCP } from './checks/check-proxies.ts';
 import { describeHostBits, describeUselessness } from './checks/useless-options.ts';
 
 /** What of a workload the labels stage looks at. */
@@ -126,7 +127,8 @@ function readLabels(
     problems.push(...reading.problems);
   }
   const draft = fields as Draft;
-  problems.push(...(findTooManyPorts(draft) ?? findOwnConflicts(draft)), ...findUnguarded(draft));
+  problems.push(...(findTooManyPorts(draft) ?? findOwnConflicts(draft)));
+  problems.push(...findUnguarded(draft), ...findUdpByV1(draft));
   return hasErrors(problems)
     ? { ref, kind: 'refused', draft: undefined, problems: problems.map((one) => tellRefusal(one, ref)) }
     : { ref, kind: 'accepted', draft, optIn: { kind: 'label', workload: ref, label: optIn }, problems };
@@ -250,7 +252,7 @@ function findLabelHostBits(
   field: FieldName,
   { key, text, origin }: { readonly key: string; readonly text: string; readonly origin: Origin },
 ): readonly Problem[] {
-  if (field !== 'allow_list' && field !== 'block_list') return [];
+  if (field !== 'allow_list' && field !== 'block_list' && field !== 'wake_list') return [];
   return text.split(',').flatMap((item): readonly Problem[] => {
     const message = describeHostBits(item.trim());
     if (message === undefined) return [];
@@ -335,6 +337,12 @@ function findTooManyPorts(draft: Draft): readonly Problem[] | undefined {
 function describeTooMany(count: number): string {
   const most = formatCount(MAX_LABEL_LISTENERS);
   return `${formatCount(count)} ports are asked for, and labels can have ${most} for one workload; a service of the file may have more`;
+}
+
+function findUdpByV1({ proxy_protocol: version, udp_ports }: Draft): readonly Problem[] {
+  if (version?.value !== 'v1' || (udp_ports?.value ?? []).length === 0) return [];
+  const message = `${labelSuffix('proxy_protocol')}: ${V1_IS_FOR_TCP}`;
+  return [{ code: 'exclusive-keys', severity: 'error', message, origin: version.origin }];
 }
 
 function findOwnConflicts(draft: Draft): readonly Problem[] {

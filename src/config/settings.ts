@@ -10,6 +10,7 @@ import {
   type Settings,
 } from '../model/settings.ts';
 import { HIDDEN_MESSAGE, HIDDEN_SECRET, hideSecrets } from './secrets.ts';
+import { parseAccessEntry } from './values/address.ts';
 import { suggestNearest } from './values/suggest.ts';
 import { DURATION_EXPECTED, formatDuration, parseDuration } from './values/duration.ts';
 import { LABEL_PREFIX_EXPECTED, parseLabelPrefixes, parseLabelPrefixText } from './values/label-prefix.ts';
@@ -241,6 +242,12 @@ export const SETTINGS = {
     builtIn: 'auto',
   }),
   webhooks: setting(['webhooks'], { ...WEBHOOKS, parse: parseProxyWebhooks, builtIn: [] }),
+  trusted_proxies: setting(['trustedProxies'], {
+    expected: '[] for nobody',
+    formHint: hintAtList,
+    parse: (raw) => parseList(raw, parseAccessEntry),
+    builtIn: [],
+  }),
   'http.listen': setting(['http', 'listen'], FRONT_PLACES),
   'http.https': setting(['http', 'https'], FRONT_PLACES),
   'http.certificates': setting(['http', 'certificates'], {

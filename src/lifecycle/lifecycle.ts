@@ -225,7 +225,12 @@ export class Lifecycle {
   /** A lease for one HTTP request. @throws {Refusal} where the service is gone, or sleeps, and clients don't wake it. */
   takeRequestLease(
     serviceName: string,
-    client: { readonly port: TargetPort; readonly client: string; readonly address: string },
+    client: {
+      readonly port: TargetPort;
+      readonly client: string;
+      readonly address: string;
+      readonly mayWake?: boolean;
+    },
   ): RequestLease {
     return new RequestLease(this.#get(serviceName), client);
   }
@@ -243,9 +248,9 @@ export class Lifecycle {
     return controller.warmPaths.open(endpoints, { user, budgetMs: controller.service.startTimeoutMs });
   }
 
-  /** Why every client of a service is refused at once now: see `WorkloadController.refusalAsleep`. */
-  refusalOf(serviceName: string): Refusal | undefined {
-    return this.#byService.get(serviceName)?.refusalAsleep;
+  /** Why a client of a service is refused at once now: see `WorkloadController.refusalOf`. */
+  refusalOf(serviceName: string, options: { readonly mayWake: boolean }): Refusal | undefined {
+    return this.#byService.get(serviceName)?.refusalOf(options);
   }
 
   /** The proxy has new listeners of its own: closes the warm paths that lead back to one of them. */
@@ -258,7 +263,8 @@ export class Lifecycle {
   /** A lease for a UDP flow. @throws {Refusal} where the service is gone, or sleeps, and clients don't wake it. */
   takeFlowLease(serviceName: string, options: FlowLeaseOptions): FlowLease {
     const controller = this.#get(serviceName);
-    if (controller.refusalAsleep !== undefined) throw controller.refusalAsleep;
+    const refusal = controller.refusalOf({ mayWake: options.mayWake ?? true });
+    if (refusal !== undefined) throw refusal;
     return new FlowLease(controller, options);
   }
 

@@ -58,6 +58,14 @@ export interface Service {
   /** Canonical addresses and CIDR ranges; empty = no restriction. */
   readonly allowList: readonly string[];
   readonly blockList: readonly string[];
+  /** Who may wake it, canonical likewise; empty = everybody. Others are served while it is awake. */
+  readonly wakeList: readonly string[];
+  /** `data`: a TCP client has to send something before the service is started for it. */
+  readonly wakeOn: 'connect' | 'data';
+  /** Whether the upstream is told of each client by a PROXY header, and of which version. */
+  readonly proxyProtocol: 'off' | 'v1' | 'v2';
+  /** Whether each client comes through one of the trusted proxies, which tells of it by a PROXY header. */
+  readonly acceptProxyProtocol: boolean;
   /** 0 = as soon as the last lease ends. */
   readonly idleTimeoutMs: number;
   /** One budget for start, readiness and dial. */

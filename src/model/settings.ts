@@ -33,6 +33,8 @@ export interface Settings {
   readonly maxStarting: number | 'auto';
   /** Where what happens is told, of every service and of the proxy itself. */
   readonly webhooks: readonly Webhook[];
+  /** Whose forwarding headers and PROXY headers count: canonical addresses and CIDR ranges; empty = nobody's. */
+  readonly trustedProxies: readonly string[];
   readonly http: HttpSettings;
   /** The folder of what the proxy keeps; an absolute path. */
   readonly stateDir: string;

@@ -104,10 +104,10 @@ function diffRoutes(current: ServiceTable, desired: ServiceTable): readonly Chan
 
 /** The fields of a service that a front door uses. */
 function describeRoutes(service: Service) {
-  const { web, allowList, blockList, webhookUrl, tcpKeepAliveMs } = service;
+  const { web, allowList, blockList, wakeList, webhookUrl, tcpKeepAliveMs } = service;
   const { maxConnections, maxConnectionsPerAddress } = service;
   const webhooks = clientWebhooksOf(service);
-  const lists = { allowList, blockList, webhookUrl, webhooks };
+  const lists = { allowList, blockList, wakeList, webhookUrl, webhooks };
   return { web, ...lists, tcpKeepAliveMs, maxConnections, maxConnectionsPerAddress };
 }
 
@@ -152,14 +152,17 @@ function isSameBinding(a: Bound, b: Bound): boolean {
 }
 
 function describeBinding({ service, listener }: Bound) {
-  const { name, allowList, blockList, webhookUrl, maxConnections, maxConnectionsPerAddress } = service;
+  const { name, allowList, blockList, wakeList, webhookUrl, maxConnections, maxConnectionsPerAddress } =
+    service;
+  const { proxyProtocol, acceptProxyProtocol } = service;
   const bounds = { maxConnections, maxConnectionsPerAddress };
   const webhooks = clientWebhooksOf(service);
-  const lists = { allowList, blockList, webhookUrl, webhooks };
-  const shared = { name, targetPort: listener.targetPort, ...lists, ...bounds };
-  const { tcpKeepAliveMs, udp, idleTimeoutMs, web, tls } = service;
+  const lists = { allowList, blockList, wakeList, webhookUrl, webhooks };
+  const headers = { proxyProtocol, acceptProxyProtocol };
+  const shared = { name, targetPort: listener.targetPort, ...lists, ...bounds, ...headers };
+  const { tcpKeepAliveMs, wakeOn, udp, idleTimeoutMs, web, tls } = service;
   if (listener.protocol === 'udp') return { ...shared, udp, idleTimeoutMs };
-  return { ...shared, tcpKeepAliveMs, tls, ...(listener.mode === 'http' && { web }) };
+  return { ...shared, tcpKeepAliveMs, wakeOn, tls, ...(listener.mode === 'http' && { web }) };
 }
 
 /** Clients are reported to those that want to know of them. */

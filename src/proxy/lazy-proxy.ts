@@ -139,6 +139,7 @@ export class LazyProxy {
       ...{ ...parts, happenings, webhooks: settings.webhooks },
       checkLabelUrl: this.#labelUrls.check,
     });
+    this.#runtime.trustedProxies.trust(settings.trustedProxies);
   }
 
   /** Makes a proxy that does nothing yet. @throws where a setting asks for what this machine doesn't have. */
@@ -324,6 +325,7 @@ export class LazyProxy {
     this.#runtime.lifecycle.setMaxStarting(countStarts(this.#settings));
     this.#labelUrls.allow(this.#settings.docker.labelUrls);
     this.#runtime.setWebhooks(this.#settings.webhooks);
+    this.#runtime.trustedProxies.trust(this.#settings.trustedProxies);
     this.#waiting = findWaitingSettings(this.#atStart.settings, resolved);
     return listChangedSettings(before, resolved.settings);
   }

@@ -16,6 +16,7 @@ import type { Webhook } from '../model/webhook.ts';
 import type { Admission } from '../relay/access/admission.ts';
 import type { Web } from '../relay/http/open-web.ts';
 import type { ServedRequest } from '../relay/http/web-engine.ts';
+import { TrustedProxies } from '../relay/access/trusted-proxies.ts';
 import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
 import { WebhookSender } from '../status/webhook-sender.ts';
 import type { Clock } from '../system/clock.ts';
@@ -41,6 +42,8 @@ export interface Runtime {
   readonly fronts: FrontSet;
   /** Listeners and front doors, as services see them. */
   readonly doors: Doors;
+  /** Whose word counts for who a client is; the settings say it. */
+  readonly trustedProxies: TrustedProxies;
   /** The endpoints of the proxy itself; each part that binds a socket adds its own. */
   readonly own: OwnListeners;
   readonly reconciler: Reconciler;
@@ -114,9 +117,11 @@ export function createRuntime(options: {
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
   const trackerOf = (service: Service, listener: ListenerSpec) => events.trackerOf(service, listener);
   const web = createWebLoader({ ...options, limiter });
+  const trustedProxies = new TrustedProxies();
   const parts = {
     loadWeb: web.load,
     lifecycle,
+    trustedProxies,
     relay,
     admission,
     loadDatagrams,
@@ -156,6 +161,7 @@ export function createRuntime(options: {
     listeners,
     fronts,
     doors: new Doors({ listeners, fronts }),
+    trustedProxies,
     own,
     reconciler,
     schedules,

@@ -3,6 +3,7 @@
  * field, each value with its origin. Guarantees: pure, nothing thrown for any drafts, deeply frozen, linear in the
  * number of services and listeners. Precedence per field: file service > label > file defaults > environment > built-in.
  */
+import { V1_IS_FOR_TCP } from '../config/checks/check-proxies.ts';
 import { findUselessLabels } from '../config/checks/useless-options.ts';
 import { describeDoorless } from '../config/checks/check-web.ts';
 import type { Environment } from '../config/environment.ts';
@@ -61,9 +62,10 @@ export function buildTable(input: TableInput): ServiceTable {
   const linked = linkDependants(merged, { own });
   const served = leaveOutOwn(linked.entries, own);
   const guarded = leaveOutUnguarded(served.entries);
+  const told = leaveOutUntold(guarded.entries);
   const { certificates, selfSignedDomains, redirect } = settings.http;
   const status = input.status ?? { value: settings.status, origin: origins.status };
-  const settled = settleConflicts(guarded.entries, {
+  const settled = settleConflicts(told.entries, {
     createdMs: new Map(paired.sources.map(({ name, createdMs }) => [name, createdMs])),
     ...{ holders: input.holders, status, fronts: listFronts(settings.http, origins) },
     ...(input.before !== undefined && { before: input.before }),
@@ -79,6 +81,7 @@ export function buildTable(input: TableInput): ServiceTable {
       ...linked.problems,
       ...served.problems,
       ...guarded.problems,
+      ...told.problems,
       ...settled.problems,
       ...findSilent(guarded.entries, () => true),
       ...guarded.entries.flatMap(({ service, origins }) => findUselessLabels(service, origins)),
@@ -144,6 +147,30 @@ function findDoorlessLabels({ service, origins }: TableEntry, { http }: Settings
     const message = `${labelSuffix(field)}: ${why}`;
     return [{ code: 'option-without-effect', severity: 'warning', message, origin }];
   });
+}
+
+/**
+ * Leaves out the UDP ports of services that are to be told of each client by a PROXY header of version 1, which UDP has not: the
+ * one comes from the file, say, and the other from a label.
+ */
+function leaveOutUntold(entries: readonly TableEntry[]): {
+  readonly entries: readonly TableEntry[];
+  readonly problems: readonly Problem[];
+} {
+  const isUntold = ({ service: { proxyProtocol, listeners } }: TableEntry) =>
+    proxyProtocol === 'v1' && listeners.some(({ protocol }) => protocol === 'udp');
+  const problems = entries.filter(isUntold).map(({ service, origins }): Problem => {
+    const message = `udp_ports: "${service.name}" does not listen there, because its proxy_protocol is v1: ${V1_IS_FOR_TCP}`;
+    const origin = origins['udp_ports'] ?? { kind: 'default' };
+    return { code: 'exclusive-keys', severity: 'error', message, origin };
+  });
+  if (problems.length === 0) return { entries, problems };
+  const kept = entries.map((entry) => {
+    if (!isUntold(entry)) return entry;
+    const listeners = entry.service.listeners.filter(({ protocol }) => protocol === 'tcp');
+    return { ...entry, service: { ...entry.service, listeners } };
+  });
+  return { entries: kept, problems };
 }
 
 function byName(a: TableEntry, b: TableEntry): number {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ListenerSet } from '../../src/apply/listener-set.ts';
 import { createServiceListener } from '../../src/apply/service-listener.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
+import { TrustedProxies } from '../../src/relay/access/trusted-proxies.ts';
 import { createStreamRelay } from '../../src/relay/tcp/stream-relay.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { LogLimiter } from '../../src/system/log/log-limiter.ts';
@@ -55,7 +56,15 @@ function wire({
   bench.backend.automate({ clock: bench.clock, wakeMs: WAKE_MS, sleepMs: 100 });
   const { lifecycle, clock } = bench;
   const parts = {
-    ...{ lifecycle, clock, own, relay: createStreamRelay(), logger: silentLogger, udpBudget: aUdpBudget() },
+    ...{
+      lifecycle,
+      clock,
+      own,
+      relay: createStreamRelay(),
+      logger: silentLogger,
+      udpBudget: aUdpBudget(),
+      trustedProxies: new TrustedProxies(),
+    },
     ...{ limiter: new LogLimiter(clock, 1_000), trackerOf: () => undefined },
     loadDatagrams: async () => native,
   };

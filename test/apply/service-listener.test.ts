@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createServiceListener, type ServiceListener } from '../../src/apply/service-listener.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
+import { TrustedProxies } from '../../src/relay/access/trusted-proxies.ts';
 import type { Client } from '../../src/relay/listener.ts';
 import { createStreamRelay } from '../../src/relay/tcp/stream-relay.ts';
 import { LogLimiter } from '../../src/system/log/log-limiter.ts';
@@ -42,6 +43,7 @@ describe('createServiceListener', () => {
       logger,
       limiter,
       udpBudget: aUdpBudget(),
+      trustedProxies: new TrustedProxies(),
       trackerOf: () => track,
     };
     listener = createServiceListener(spec, { ...parts, service, onDrained: () => drains++ });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createServiceListener, type ServiceListener } from '../../src/apply/service-listener.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
+import { TrustedProxies } from '../../src/relay/access/trusted-proxies.ts';
 import { createStreamRelay } from '../../src/relay/tcp/stream-relay.ts';
 import { LogLimiter } from '../../src/system/log/log-limiter.ts';
 import { type Logger, silentLogger } from '../../src/system/log/logger.ts';
@@ -67,6 +68,7 @@ describe.each(datagramsWays)('a UDP service moving datagrams $way', ({ native })
     };
     const parts = {
       udpBudget: aUdpBudget(),
+      trustedProxies: new TrustedProxies(),
       lifecycle,
       relay: createStreamRelay(),
       clock,

@@ -64,6 +64,9 @@ const workload = fc.oneof(
 const policy = fc.record({
   allowList: fc.subarray(['10.0.0.1', '10.0.0.0/8', '::1', '2001:db8::/33']),
   blockList: fc.subarray(['0.0.0.0/0', '::/0']),
+  wakeList: fc.subarray(['192.168.0.0/16', '::1']),
+  wakeOn: fc.constantFrom('connect' as const, 'data' as const),
+  proxyProtocol: fc.constantFrom('off' as const, 'v2' as const),
   idleTimeoutMs: fc.nat({ max: 10 ** 10 }),
   startTimeoutMs: someMs,
   stopTimeoutMs: fc.option(fc.nat({ max: 10 ** 8 }), { nil: undefined }),
@@ -261,6 +264,7 @@ describe('renderEffectiveConfig', () => {
 http: {listen: 80, https: ["[::1]:443", "127.0.0.1:8443"], certificates: [{cert: /a, key: /b}], self_signed_domains: [lan], redirect: true}
 state_dir: /data
 backend: kubernetes
+trusted_proxies: [10.0.0.0/8]
 docker: {socket: "tcp://x:1", labels: false, label_prefix: a, join_networks: false, label_urls: [10.0.0.0/8, hooks.lan]}
 kubernetes: {namespaces: [a, b], labels: false, label_prefix: b, discover: labelled, cluster_domain: x.y, lease_duration: 4.5s, lease_namespace: c}`,
     );
@@ -292,6 +296,7 @@ relay: auto # default
 udp_queue_total: 33554432 # default
 max_starting: auto # default
 webhooks: [] # default
+trusted_proxies: [] # default
 http:
   listen: [] # default
   https: [] # default
@@ -320,6 +325,10 @@ services:
     udp_ports: [] # default
     allow_list: [] # lazy-proxy.yaml:5:17
     block_list: [] # default
+    wake_list: [] # default
+    wake_on: connect # default
+    proxy_protocol: off # default
+    accept_proxy_protocol: false # default
     http_ports: [] # default
     hosts: [] # default
     tls_hosts: [] # default

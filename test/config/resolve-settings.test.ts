@@ -27,6 +27,7 @@ describe('resolveSettings', () => {
       http: { listen: [], https: [], certificates: [], selfSignedDomains: [], redirect: false },
       stateDir: '/var/lib/lazy-proxy',
       webhooks: [],
+      trustedProxies: [],
       kubernetes: {
         namespaces: [],
         labels: true,

@@ -51,7 +51,7 @@ describe('availability', () => {
       );
       const port = { port: 53, client: 'c', sleepIfSilent: true };
       expect(() => bench.lifecycle.takeFlowLease('db', port)).toThrow(`it is ${what}`);
-      expect(bench.lifecycle.refusalOf('db')?.code).toBe('asleep');
+      expect(bench.lifecycle.refusalOf('db', { mayWake: true })?.code).toBe('asleep');
       expect(bench.controller('db').lastActiveMs).toBe(lastActiveMs);
       await bench.clock.advance(100_000);
       expect(bench.backend.calls).toEqual([]);
@@ -64,7 +64,7 @@ describe('availability', () => {
       await bench.until(() => client.outcome === 'served');
       (await client.served).release();
       await bench.clock.advance(1_000_000);
-      expect(bench.lifecycle.refusalOf('db')).toBeUndefined();
+      expect(bench.lifecycle.refusalOf('db', { mayWake: true })).toBeUndefined();
       expect(bench.backend.calls).toEqual([]);
     });
 

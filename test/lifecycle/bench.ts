@@ -74,10 +74,13 @@ export class Bench {
     return controller;
   }
 
-  /** @param options.waitedMs for how long it has waited for a warm path already. */
-  client(serviceName: string, port: TargetPort, { waitedMs = 0 } = {}): Client {
+  /**
+   * @param options.waitedMs for how long it has waited for a warm path already.
+   * @param options.mayWake whether the workload may be started for it.
+   */
+  client(serviceName: string, port: TargetPort, { waitedMs = 0, mayWake = true } = {}): Client {
     const gone = new AbortController();
-    const request = { port, client: '10.0.0.5:4242', waitedMs, signal: gone.signal };
+    const request = { port, client: '10.0.0.5:4242', waitedMs, mayWake, signal: gone.signal };
     let outcome = 'waiting';
     const served = this.lifecycle.connect(serviceName, request);
     served.then(

@@ -38,6 +38,10 @@ const CHANGES: Readonly<
   availability: [CONTAINER, `${CONTAINER}, availability: manual`],
   allow_list: [CONTAINER, `${CONTAINER}, allow_list: [10.0.0.1]`],
   block_list: [CONTAINER, `${CONTAINER}, block_list: [10.0.0.1]`],
+  wake_list: [CONTAINER, `${CONTAINER}, wake_list: [10.0.0.1]`],
+  wake_on: [CONTAINER, `${CONTAINER}, wake_on: data`],
+  proxy_protocol: [CONTAINER, `${CONTAINER}, proxy_protocol: v2`],
+  accept_proxy_protocol: [CONTAINER, `${CONTAINER}, accept_proxy_protocol: true`],
   idle_timeout: [CONTAINER, `${CONTAINER}, idle_timeout: 3s`],
   start_timeout: [CONTAINER, `${CONTAINER}, start_timeout: 3s`],
   stop_timeout: [CONTAINER, `${CONTAINER}, stop_timeout: 3s`],
@@ -61,7 +65,8 @@ const CHANGES: Readonly<
   udp_queue_age: [CONTAINER, `${CONTAINER}, udp_queue_age: 3s`],
 };
 
-const serviceFrom = (fields: string) => serviceOf(tableOf({ text: `services: { x: { ${fields} } }` }), 'x');
+const serviceFrom = (fields: string) =>
+  serviceOf(tableOf({ text: `{ trusted_proxies: [10.0.0.1], services: { x: { ${fields} } } }` }), 'x');
 
 test.each(Object.entries(CHANGES))('a change of %s is named', (field, [base, changed]) => {
   expect(findChangedFields(serviceFrom(base), serviceFrom(changed))).toEqual([field]);

@@ -3,7 +3,7 @@ import { UNKNOWN } from '../../model/observation.ts';
 import type { Service, TargetPort } from '../../model/service.ts';
 import { webPortOf } from '../../model/web.ts';
 import type { WorkloadReport } from '../../model/workload-report.ts';
-import { compileAccessList } from '../../relay/access/access-list.ts';
+import { compileAccessList, compileWakeList } from '../../relay/access/access-list.ts';
 import type { WakeView, WebBinding } from '../../relay/http/web-binding.ts';
 import type { TrackClient } from '../../relay/listener.ts';
 
@@ -22,6 +22,7 @@ export function bindWeb(
   const { lifecycle, track } = options;
   const { name, web, maxConnections, maxConnectionsPerAddress, tcpKeepAliveMs: keepAliveMs } = service;
   const portOf = () => options.targetPort ?? webPortOf(web, lifecycle.find(name)?.observation ?? UNKNOWN);
+  const wakes = compileWakeList(service.wakeList);
   return {
     service: name,
     get targetPort() {
@@ -32,7 +33,11 @@ export function bindWeb(
     policy: web,
     keepAliveMs,
     track,
-    takeLease: (client) => lifecycle.takeRequestLease(name, { ...client, port: portOf() }),
+    takeLease: (client) =>
+      lifecycle.takeRequestLease(name, {
+        ...{ ...client, port: portOf() },
+        mayWake: wakes.mayWake(client.address),
+      }),
     isReady: () => lifecycle.find(name)?.state.kind === 'ready',
     look: () => describeWake(lifecycle.find(name)?.report),
   };

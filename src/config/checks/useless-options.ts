@@ -1,6 +1,7 @@
 /** What is given and does nothing: for a workload of this kind, or beside the other values of the service. */
 import type { Origin } from '../../model/origin.ts';
 import type { Problem } from '../../model/problem.ts';
+import { isSameData } from '../../model/same-data.ts';
 import type { Service } from '../../model/service.ts';
 import { toWorkloadRef, type WorkloadRef } from '../../model/workload.ts';
 import {
@@ -54,6 +55,7 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
   },
   ...(['traefik_hosts', 'traefik_tcp_hosts'] as const).map(forTraefik),
   without(['http_healthcheck'], ['http_healthcheck_status']),
+  without(['ports'], ['wake_on']),
   {
     options: ['max_connections_per_address'],
     needs: ['max_connections'],
@@ -78,6 +80,8 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
         ? BESIDE_MANUAL
         : `has no effect beside ${name('cron_start')} or ${name('cron_stop')}: the schedule alone counts`,
   },
+  besideAvailability('wake_list'),
+  besideAvailability('wake_on'),
   { options: ['cron_start', 'cron_stop'], needs: [], isUseless: isManual, why: () => BESIDE_MANUAL },
   {
     options: ['availability'],
@@ -101,6 +105,18 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
 ];
 
 const BESIDE_MANUAL = 'has no effect beside availability: manual';
+
+/** Who may wake a service matters only where clients wake it. */
+function besideAvailability(option: FieldName): UselessOptions {
+  return {
+    options: [option],
+    needs: [],
+    isUseless: (read) =>
+      read('availability') !== 'on_demand' && !isSameData(read(option), fieldSpec(option).builtIn),
+    why: (name, read) =>
+      `has no effect beside ${name('availability')}: ${read('availability')}, with which no client wakes the service`,
+  };
+}
 
 function isManual(read: ReadValue): boolean {
   return read('availability') === 'manual';
@@ -179,7 +195,8 @@ export function findHostBits(raw: Readonly<Record<string, unknown>>, path: Path)
   });
 }
 
-const ACCESS_LISTS = ['allow_list', 'block_list'] as const;
+/** Fields and settings that list addresses. */
+const ACCESS_LISTS: readonly string[] = ['allow_list', 'block_list', 'wake_list', 'trusted_proxies'];
 
 /** `10.0.0.1/8` lets in more than who reads it may think; undefined for what is no such range. */
 export function describeHostBits(item: unknown): string | undefined {

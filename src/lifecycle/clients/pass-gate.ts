@@ -33,6 +33,8 @@ interface ClientOfPort {
    * not counted by address.
    */
   readonly address?: string | undefined;
+  /** Whether the workload may be started for it, where clients may; default: true. */
+  readonly mayWake?: boolean;
 }
 
 export interface ConnectRequest extends ClientOfPort {
@@ -57,7 +59,7 @@ export async function connectUpstream(
   request: ConnectRequest,
 ): Promise<UpstreamConnection> {
   // A client that is refused at once has not used the workload.
-  throwIfAsleep(controller);
+  throwIfAsleep(controller, request);
   const lease = controller.takeLease();
   try {
     const { socket } = await connectPort(controller, request);
@@ -118,9 +120,9 @@ export class RequestLease {
   readonly #client: ClientOfPort;
   readonly #lease: Lease;
 
-  /** @throws {Refusal} where the workload sleeps, and clients don't wake it, or its service is gone. */
+  /** @throws {Refusal} where the workload sleeps, and this client doesn't wake it, or its service is gone. */
   constructor(controller: WorkloadController, client: ClientOfPort) {
-    throwIfAsleep(controller);
+    throwIfAsleep(controller, client);
     this.#controller = controller;
     this.#client = client;
     this.#lease = controller.takeLease();
@@ -253,7 +255,7 @@ async function passGate<T>(controller: WorkloadController, request: GateRequest<
   const heldMs = () => controller.monotonicMs() - sinceMs;
   try {
     waiter.signal.throwIfAborted();
-    controller.demand(`for ${request.client}`);
+    controller.demand(`for ${request.client}`, { by: request.mayWake === false ? 'guest' : 'client' });
     const result = await passWhenAwake(controller, { request, waiter });
     controller.prove();
     controller.noteHeld('served', heldMs());
@@ -291,6 +293,7 @@ function enterRoom(
     // A stop has a time limit of its own, the grace. What the client waits for the stop is not taken from the start's budget.
     ...(state.kind === 'stopping' && { extraMs: graceMs }),
     signal: request.signal,
+    mayWake: request.mayWake ?? true,
     address,
     obstacle: () => controller.obstacleTo(request),
     spentOn: controller.watchQueue(),
@@ -324,17 +327,20 @@ async function passWhenAwake<T>(
 /** @throws {Refusal} where a setting or the workload has to be mended before the port can be served. */
 function throwIfUnservable(
   controller: WorkloadController,
-  target: { readonly protocol: Protocol; readonly port: TargetPort },
+  target: Pick<GateRequest<never>, 'protocol' | 'port' | 'mayWake'>,
 ): void {
-  throwIfAsleep(controller);
+  throwIfAsleep(controller, target);
   const problem = findPortProblem(controller.observation, target) ?? controller.explainLoop(target);
   if (problem !== undefined) throw new Refusal('failed', problem);
 }
 
-/** @throws {Refusal} where the workload sleeps, and clients don't wake it, or its service is gone. */
-function throwIfAsleep(controller: WorkloadController): void {
+/** @throws {Refusal} where the workload sleeps, and this client doesn't wake it, or its service is gone. */
+function throwIfAsleep(
+  controller: WorkloadController,
+  { mayWake = true }: Pick<ClientOfPort, 'mayWake'>,
+): void {
   throwIfRetired(controller);
-  const refusal = controller.refusalAsleep;
+  const refusal = controller.refusalOf({ mayWake });
   if (refusal !== undefined) throw refusal;
 }
 

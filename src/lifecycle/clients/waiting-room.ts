@@ -13,6 +13,8 @@ export interface Waiter {
 interface Entry extends Waiter {
   /** Since when it has waited, on the monotonic clock. */
   readonly sinceMs: number;
+  /** Whether the workload may be started for it. */
+  readonly mayWake: boolean;
   refuse(refusal: Refusal): void;
   startBudget(): void;
 }
@@ -21,6 +23,7 @@ interface Entry extends Waiter {
 export class WaitingRoom {
   readonly #clock: Clock;
   readonly #entries = new Set<Entry>();
+  #wakers = 0;
   /** How many of them each address has. */
   readonly #byAddress = new Map<string, number>();
   /** Resolved and replaced whenever clients that wait are to look again. */
@@ -32,6 +35,11 @@ export class WaitingRoom {
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** Those for whom the workload may be started. */
+  get wakers(): number {
+    return this.#wakers;
   }
 
   /** For how long the first of them has waited, in ms; undefined where nobody waits. */
@@ -58,6 +66,7 @@ export class WaitingRoom {
    * @param options.address the address whose place it takes; left out where places are not counted by address.
    * @param options.obstacle what the client waits for, in words; asked when the budget is spent.
    * @param options.spentOn what the time was spent on, in words that follow those about the budget; asked then, too.
+   * @param options.mayWake whether the workload may be started for it; default: true.
    * @param options.signal aborts when the client leaves.
    */
   enter(options: {
@@ -65,12 +74,13 @@ export class WaitingRoom {
     readonly spentMs?: number;
     readonly extraMs?: number;
     readonly signal: AbortSignal;
+    readonly mayWake?: boolean;
     readonly address?: string | undefined;
     readonly obstacle?: () => string | undefined;
     readonly spentOn?: () => string | undefined;
   }): Waiter {
     const controller = new AbortController();
-    const { budgetMs, spentMs = 0, signal } = options;
+    const { budgetMs, spentMs = 0, signal, mayWake = true } = options;
     let cancelBudget: Cancel | undefined;
     let cancelExtra: Cancel | undefined;
     // A refused client gives its place back at once, although its own code hears of the refusal only later.
@@ -87,6 +97,7 @@ export class WaitingRoom {
     const entry: Entry = {
       signal: controller.signal,
       sinceMs: this.#clock.monotonicMs() - spentMs,
+      mayWake,
       refuse,
       startBudget: () => {
         cancelExtra?.();
@@ -100,6 +111,7 @@ export class WaitingRoom {
       },
     };
     this.#entries.add(entry);
+    if (mayWake) this.#wakers++;
     if (options.address !== undefined) this.#count(options.address, +1);
     if (signal.aborted) left();
     else signal.addEventListener('abort', left, { once: true });
@@ -109,7 +121,9 @@ export class WaitingRoom {
   }
 
   #remove(entry: Entry, address: string | undefined): void {
-    if (this.#entries.delete(entry) && address !== undefined) this.#count(address, -1);
+    if (!this.#entries.delete(entry)) return;
+    if (entry.mayWake) this.#wakers--;
+    if (address !== undefined) this.#count(address, -1);
   }
 
   #count(address: string, by: 1 | -1): void {
@@ -124,6 +138,12 @@ export class WaitingRoom {
 
   refuseAll(refusal: Refusal): void {
     for (const entry of [...this.#entries]) entry.refuse(refusal);
+  }
+
+  /** Refuses those for whom the workload may not be started. */
+  refuseGuests(refusal: Refusal): void {
+    if (this.size === this.#wakers) return;
+    for (const entry of [...this.#entries]) if (!entry.mayWake) entry.refuse(refusal);
   }
 
   /** Resolves `nextCall` for every client that waits. */

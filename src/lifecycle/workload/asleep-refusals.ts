@@ -12,6 +12,8 @@ interface Sleeper {
   readonly failure: string | undefined;
   /** When its schedule starts it next, ms since the epoch; undefined where it doesn't. */
   readonly nextStartMs: number | undefined;
+  /** Whether other clients may wake it, but not this one. */
+  readonly mayOthersWake: boolean;
 }
 
 /**
@@ -24,7 +26,7 @@ export class AsleepRefusals {
   for(sleeper: Sleeper): Refusal {
     const last = this.#last;
     if (last !== undefined && isSameSleeper(last, sleeper)) return last.refusal;
-    const refusal = new Refusal('asleep', describeAsleep(sleeper));
+    const refusal = new Refusal(sleeper.mayOthersWake ? 'wake-list' : 'asleep', describeAsleep(sleeper));
     this.#last = { ...sleeper, refusal };
     return refusal;
   }
@@ -32,6 +34,7 @@ export class AsleepRefusals {
 
 function describeAsleep(sleeper: Sleeper): string {
   const { availability, timezone } = sleeper.service;
+  if (sleeper.mayOthersWake) return `${describeRest(sleeper)}, and this client may not wake it (wake_list)`;
   const why = `${describeRest(sleeper)}, and clients don't wake it (availability: ${availability})`;
   if (availability !== 'schedule') return why;
   if (sleeper.nextStartMs === undefined) return `${why}; its schedule has no start`;
@@ -60,7 +63,8 @@ function isSameSleeper(a: Sleeper, b: Sleeper): boolean {
     a.state === b.state &&
     a.observation === b.observation &&
     a.failure === b.failure &&
-    a.nextStartMs === b.nextStartMs
+    a.nextStartMs === b.nextStartMs &&
+    a.mayOthersWake === b.mayOthersWake
   );
 }
 

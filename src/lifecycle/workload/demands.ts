@@ -4,12 +4,12 @@ import type { LeaseBook } from './lease-book.ts';
 import type { Demand } from './machine.ts';
 
 /**
- * Who wants one workload awake, and what may be done for them: clients in the waiting room, leases that still wait for it to be
+ * Who wants one workload awake, and what may be done for them: clients in the waiting room that may wake it, leases that still wait for it to be
  * awake once, and whoever has asked for a start that waits for its turn. Its availability decides for which of them it is
  * started.
  */
 export class Demands {
-  readonly #room: Pick<WaitingRoom, 'size'>;
+  readonly #room: Pick<WaitingRoom, 'wakers'>;
   readonly #leases: Pick<LeaseBook, 'unmetCauses'>;
   readonly #availability: () => Availability;
   #last: string | undefined;
@@ -18,7 +18,7 @@ export class Demands {
 
   /** @param options.availability that of the service, as it is in force now. */
   constructor(options: {
-    readonly room: Pick<WaitingRoom, 'size'>;
+    readonly room: Pick<WaitingRoom, 'wakers'>;
     readonly leases: Pick<LeaseBook, 'unmetCauses'>;
     readonly availability: () => Availability;
   }) {
@@ -76,13 +76,13 @@ export class Demands {
 
   /** Who has waited for it to be started, in words. */
   describe(): string | undefined {
-    const { size } = this.#room;
-    return size > 0 && this.#mayWakeFor(['client']) ? `${size} waiting` : this.#last;
+    const { wakers } = this.#room;
+    return wakers > 0 && this.#mayWakeFor(['client']) ? `${wakers} waiting` : this.#last;
   }
 
   /** For what causes somebody waits for it to be awake now. */
   get #waiting(): readonly WakeCause[] {
-    return this.#room.size > 0 ? ['client', ...this.#leases.unmetCauses] : this.#leases.unmetCauses;
+    return this.#room.wakers > 0 ? ['client', ...this.#leases.unmetCauses] : this.#leases.unmetCauses;
   }
 
   get #waitingOrAsked(): readonly WakeCause[] {

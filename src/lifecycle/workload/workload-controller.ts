@@ -383,23 +383,33 @@ export class WorkloadController {
     return lease;
   }
 
-  /** Somebody, by default a client, wants the workload awake, which is not started for everybody; `reason` is for the log. */
-  demand(reason: string, { by = 'client' }: { readonly by?: WakeCause } = {}): void {
-    this.#dispatch('demanded', reason, { by });
+  /**
+   * Somebody, by default a client, wants the workload awake, which is not started for everybody, and never for a `guest`: a
+   * client that may not wake it. `reason` is for the log.
+   */
+  demand(reason: string, { by = 'client' }: { readonly by?: WakeCause | 'guest' } = {}): void {
+    this.#dispatch('demanded', reason, { by: by === 'guest' ? undefined : by });
+  }
+
+  /** Why every client is refused at once: see `refusalOf`. */
+  get refusalAsleep(): Refusal | undefined {
+    return this.refusalOf({ mayWake: true });
   }
 
   /**
-   * Why a client is refused at once: the workload sleeps, clients don't wake it, and nobody else who may has asked for it.
-   * Undefined where clients are served, or may wait.
+   * Why a client is refused at once: the workload sleeps, this client doesn't wake it, and nobody else who may has asked for it.
+   * Undefined where it is served, or may wait.
+   * @param options.mayWake whether it may wake the workload, where clients may.
    */
-  get refusalAsleep(): Refusal | undefined {
-    const { availability } = this.#service;
-    if (mayWake(availability, 'client') || !needsStart(this.#state, this.#observation.state))
+  refusalOf(options: { readonly mayWake: boolean }): Refusal | undefined {
+    const mayOthersWake = mayWake(this.#service.availability, 'client');
+    if ((options.mayWake && mayOthersWake) || !needsStart(this.#state, this.#observation.state))
       return undefined;
     if (this.#demands.atTurn !== 'none') return undefined;
     const { service, state, observation } = this;
-    const nextStartMs = this.#parts.nextStartMs?.(service.name);
-    return this.#asleep.for({ service, state, observation, failure: this.#wakes.failure, nextStartMs });
+    const nextStartMs = mayOthersWake ? undefined : this.#parts.nextStartMs?.(service.name);
+    const { failure } = this.#wakes;
+    return this.#asleep.for({ service, state, observation, failure, nextStartMs, mayOthersWake });
   }
 
   /** A client has waited for so long. */
@@ -706,6 +716,9 @@ export class WorkloadController {
     if (this.room.size === 0) return;
     const refusal = this.refusalAsleep;
     if (refusal !== undefined) this.room.refuseAll(refusal);
+    if (this.room.size === this.room.wakers) return;
+    const ofGuests = this.refusalOf({ mayWake: false });
+    if (ofGuests !== undefined) this.room.refuseGuests(ofGuests);
   }
 
   #sleepWhenStarted(reason: SleepReason): void {

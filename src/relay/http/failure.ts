@@ -5,7 +5,7 @@ interface FailureAnswer {
   readonly text: string;
   readonly retryAfterSeconds: number | undefined;
   /** As it is counted. */
-  readonly why: 'timeout' | 'overloaded' | 'removed' | 'failed' | 'asleep';
+  readonly why: 'timeout' | 'overloaded' | 'removed' | 'failed' | 'asleep' | 'wake-list';
   /** The service has not woken; else it was awake and has not answered. */
   readonly isOfWake: boolean;
 }
@@ -22,7 +22,8 @@ export function answerOf(
     case 'left':
       return undefined;
     case 'asleep':
-      return { ...ofWake, why: 'asleep', retryAfterSeconds: 60, text: `${service}: ${reason}.` };
+    case 'wake-list':
+      return { ...ofWake, why: code, retryAfterSeconds: 60, text: `${service}: ${reason}.` };
     case 'overloaded':
       return { ...ofWake, why: 'overloaded', retryAfterSeconds: 5, text: `${service}: ${reason}.` };
     case 'removed':

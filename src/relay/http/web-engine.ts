@@ -198,7 +198,7 @@ export class WebEngine {
     const { response, peer } = request;
     const answer = answerOf(why.error, { service: binding.service, wasReady: why.wasReady });
     if (answer === undefined) return;
-    if (answer.why === 'asleep') tally.refuse('asleep');
+    if (answer.why === 'asleep' || answer.why === 'wake-list') tally.refuse(answer.why);
     else tally.leaveUnserved(answer.why);
     this.parts.onUnserved(peer.endpoint, { service: binding.service, error: why.error });
     const closes = !request.message.complete && request.read.body !== 'none';

@@ -34,7 +34,10 @@ export function createStreamRelay(native?: NativeParts): TcpRelay {
       vigil?.follow(sockets, () => connection.destroy());
       return connection;
     },
-    hold: (client, onLeft) => holdUnread(client, { held: native?.held, onLeft }),
+    hold(client, watcher) {
+      const fd = descriptorOf(client);
+      return fd === undefined ? undefined : native?.held?.hold(fd, watcher);
+    },
     hasEnded(client) {
       const fd = descriptorOf(client);
       return fd !== undefined && readTcpInfo?.(fd)?.hasPeerEnded === true;
@@ -55,15 +58,6 @@ export interface NativeParts {
   readonly clock: Clock;
   /** Closed with the relay. */
   readonly held?: HeldClients | undefined;
-}
-
-/** See `TcpRelay`. */
-function holdUnread(
-  client: Socket,
-  { held, onLeft }: { readonly held: HeldClients | undefined; readonly onLeft: () => void },
-): (() => void) | undefined {
-  const fd = descriptorOf(client);
-  return fd === undefined ? undefined : held?.hold(fd, onLeft);
 }
 
 /** Ends connections whose other end is gone: see `PeerVigil`. Its timer runs only while bytes may be under way. */

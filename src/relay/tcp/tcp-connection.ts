@@ -1,13 +1,24 @@
 import type { Socket } from 'node:net';
+import type { Endpoint } from '../../model/observation.ts';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
+import { writeProxyHeader } from '../access/proxy-protocol.ts';
 import type { EndLog } from '../end-log.ts';
 import type { Client, PresentClient, Traffic } from '../listener.ts';
+import type { Entrance } from './entrance.ts';
 import type { TcpBinding } from './tcp-listener.ts';
 import type { OnConnectionEnd, RelayedConnection, TcpRelay } from './tcp-relay.ts';
 import { discardUnread } from './unread.ts';
 
 interface ConnectionOptions {
   readonly client: Client;
+  /** Where the client has connected to, as the proxy in front says; undefined = to the listener. */
+  readonly destination?: Endpoint | undefined;
+  /** Whether the client was read through Node already. */
+  readonly isRead: boolean;
+  /** Whether the service may be started for the client. */
+  readonly mayWake: boolean;
+  /** Where a client waits that has to send something before it wakes the service. */
+  readonly entrance: Entrance;
   readonly binding: TcpBinding;
   readonly relay: TcpRelay;
   /** Logs the connection at its end; absent if the log doesn't show debug. */
@@ -16,6 +27,8 @@ interface ConnectionOptions {
   readonly sinceMs: number;
   /** For how long the client has waited for a connection already. */
   readonly waitedMs: number;
+  /** Called once, when the client is to be served: it need not send anything before. */
+  readonly onLetIn: () => void;
   /** Called once, when both sides are closed. */
   readonly onEnd: () => void;
   /** Called when its upstream is connected. */
@@ -31,9 +44,13 @@ interface ConnectionOptions {
 export class TcpConnection {
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
-  /** Ends the wait for an upstream. */
+  /** Aborts when the client leaves while it waits. */
   readonly #waiting = new AbortController();
+  readonly #leave = () => this.#waiting.abort(new Error('the client left'));
   #relayed: RelayedConnection | undefined;
+  /** Ends the watch of a client that waits unread. */
+  #release: (() => void) | undefined;
+  #isLetIn = false;
   #hasEnded = false;
 
   /** Takes over the socket, which has read nothing yet. */
@@ -57,27 +74,24 @@ export class TcpConnection {
   /** Serves the client. */
   async serve(): Promise<void> {
     const socket = this.#socket;
-    const { binding, client, relay, waitedMs } = this.#options;
-    const leave = () => this.#leave();
+    const { binding, relay } = this.#options;
+    const leave = this.#leave;
     const end = () => this.#end();
     // Nothing is read, or at least not piped yet, so `end` comes only from a client that has sent nothing and won't: nobody to hold.
     socket.on('error', leave).on('end', leave).on('close', leave).once('close', end);
-    const release = relay.hold(socket, leave);
-    if (release === undefined) socket.read(0);
+    this.#watch();
+    // While the header of a proxy in front was read.
+    if (socket.destroyed || socket.readableEnded) leave();
     // While the client waits for a start, so that it doesn't wait for this as well.
     const unprepare = relay.prepare();
     try {
-      const upstream = await binding.connect({
-        port: binding.targetPort,
-        client: client.endpoint,
-        address: client.address,
-        waitedMs,
-        signal: this.#waiting.signal,
-      });
-      release?.();
+      const upstream = await this.#connect(this.#waiting.signal);
+      this.#release?.();
       socket.off('error', leave).off('end', leave).off('close', leave).off('close', end);
       const { keepAliveMs } = binding;
       const logEnd = this.#prepareEndLine(upstream.socket);
+      // As if the client had sent it: so it goes to the upstream first, by whichever relay.
+      if (binding.proxyProtocol !== undefined) socket.unshift(this.#writeHeader(binding.proxyProtocol));
       this.#relayed = relay.join({ client: socket, upstream: upstream.socket, keepAliveMs }, (ending) => {
         upstream.release();
         logEnd?.(ending);
@@ -85,13 +99,68 @@ export class TcpConnection {
       });
       this.#options.onRelayed();
     } catch (error) {
-      release?.();
+      this.#release?.();
       discardUnread(socket);
       socket.destroy();
       this.#options.onUnserved(error);
     } finally {
       unprepare();
     }
+  }
+
+  /** Connects; where the service is to be woken by data alone, nothing is started before the client has sent something. */
+  async #connect(signal: AbortSignal): ReturnType<TcpBinding['connect']> {
+    const { binding, client, waitedMs, mayWake } = this.#options;
+    const { targetPort: port, wakeOn } = binding;
+    const who = { port, client: client.endpoint, address: client.address, waitedMs, signal };
+    const connect = (mayWake: boolean) => {
+      this.#letIn();
+      return binding.connect({ ...who, mayWake });
+    };
+    if (wakeOn !== 'data' || !mayWake) return connect(mayWake);
+    const isAsleep = () => binding.refusal?.({ mayWake: false }) !== undefined;
+    if (!isAsleep()) {
+      try {
+        return await connect(false);
+      } catch (error) {
+        // It went to sleep just now.
+        if (signal.aborted || !isAsleep()) throw error;
+      }
+    }
+    await this.#awaitBytes(isAsleep);
+    return connect(true);
+  }
+
+  async #awaitBytes(isNeeded: () => boolean): Promise<void> {
+    const isRead = this.#release === undefined;
+    // The kernel watches a client for one of us only.
+    this.#release?.();
+    this.#release = undefined;
+    await this.#options.entrance.awaitBytes(this.#socket, { isRead, isNeeded });
+    if (!isRead) this.#watch();
+  }
+
+  /** Notices from now on when the client leaves: unread where the machine can do that. */
+  #watch(): void {
+    const { relay, isRead } = this.#options;
+    this.#release = isRead ? undefined : relay.hold(this.#socket, { onLeft: this.#leave });
+    if (this.#release === undefined) this.#socket.read(0);
+  }
+
+  #letIn(): void {
+    if (this.#isLetIn) return;
+    this.#isLetIn = true;
+    this.#options.onLetIn();
+  }
+
+  #writeHeader(version: 'v1' | 'v2'): Buffer {
+    const { client, destination } = this.#options;
+    const { localAddress = '', localPort = 0 } = this.#socket;
+    return writeProxyHeader(version, {
+      source: { host: client.address, port: client.port },
+      destination: destination ?? { host: localAddress, port: localPort },
+      protocol: 'tcp',
+    });
   }
 
   /** Before the sockets are the relay's, which may close them. */
@@ -115,10 +184,6 @@ export class TcpConnection {
   /** Gives up a client that waits and has sent its end: it has left, as a rule, though it may want the answer yet. */
   dropIfEnded(): void {
     if (this.#relayed === undefined && this.#options.relay.hasEnded(this.#socket)) this.#leave();
-  }
-
-  #leave(): void {
-    this.#waiting.abort(new Error('the client left'));
   }
 
   #end(): void {

@@ -6,11 +6,12 @@ import { type Clock, systemClock } from '../../system/clock.ts';
 import { shortageOf } from '../../system/descriptors.ts';
 import type { LogLimiter } from '../../system/log/log-limiter.ts';
 import type { Logger } from '../../system/log/logger.ts';
-import type { AccessList } from '../access/access-list.ts';
-import type { Admission, ServiceBounds } from '../access/admission.ts';
+import type { AccessList, AddressSet, WakeList } from '../access/access-list.ts';
+import type { Admission, Admitted, ServiceBounds } from '../access/admission.ts';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
 import type { EndLog } from '../end-log.ts';
 import {
+  type Client,
   type Listener,
   type ListenerTotals,
   oldestOf,
@@ -18,6 +19,7 @@ import {
   type TrackClient,
 } from '../listener.ts';
 import { descriptorOf } from '../native/descriptor-of.ts';
+import { Entrance } from './entrance.ts';
 import { TcpAcceptor } from './tcp-acceptor.ts';
 import { TcpConnection } from './tcp-connection.ts';
 import type { TcpRelay } from './tcp-relay.ts';
@@ -29,6 +31,14 @@ export interface TcpBinding {
   readonly service: string;
   readonly targetPort: TargetPort;
   readonly access: AccessList;
+  /** Who may wake the service; absent = everybody. */
+  readonly wakes?: WakeList | undefined;
+  /** Whether a client has to send something before the service is woken for it; absent = not. */
+  readonly wakeOn?: 'connect' | 'data';
+  /** Whether upstreams are told of the client, and how; absent = not. */
+  readonly proxyProtocol?: 'v1' | 'v2' | undefined;
+  /** The proxies in front, each of whose connections has to begin with a PROXY header; absent = clients come by themselves. */
+  readonly proxies?: Pick<AddressSet, 'includes'> | undefined;
   /** The service's own limits; absent = none. */
   readonly bounds?: Omit<ServiceBounds, 'service'> | undefined;
   /** Silence after which the kernel probes the other end (TCP keepalive), in ms; 0 = never. */
@@ -37,8 +47,8 @@ export interface TcpBinding {
   readonly track?: TrackClient | undefined;
   /** Opens the warm path: the relay thread accepts clients of the ready service by itself. Absent if there is none. */
   readonly openWarmPath?: (user: WarmUser) => WarmPath | undefined;
-  /** Why every client is closed at once now, before anything else happens; undefined where they are served, or may wait. */
-  refusal?(): Error | undefined;
+  /** Why a client is closed at once now, before anything else happens; undefined where it is served, or may wait. */
+  refusal?(client: { readonly mayWake: boolean }): Error | undefined;
   /** Connects to the awake service; rejects when the client can't be served. */
   connect(request: {
     readonly port: TargetPort;
@@ -46,14 +56,43 @@ export interface TcpBinding {
     readonly address: string;
     /** For how long it has waited already. */
     readonly waitedMs: number;
+    /** Whether the service may be started for it. */
+    readonly mayWake: boolean;
     readonly signal: AbortSignal;
   }): Promise<{ readonly socket: Socket; release(): void }>;
 }
 
+/** Refusals that are counted as those of a limit are: the client was not let in. */
+const REFUSAL_CODES = [
+  'asleep',
+  'wake-list',
+  'silent',
+  'untrusted-proxy',
+  'no-proxy-header',
+  'bad-proxy-header',
+];
+
 /** Why a client may get no upstream; whatever else goes wrong counts as `failed`. */
 const UNSERVED_CODES = ['timeout', 'left', 'overloaded', 'removed'] as const;
 
+/** One error for all: the stack of each error of its own would cost more than its client. */
+const UNTRUSTED = Object.assign(
+  new Error('it comes from none of trusted_proxies, and the service takes clients with a PROXY header alone'),
+  { code: 'untrusted-proxy' },
+);
+
 const NO_BOUNDS = { maxConnections: 0, maxConnectionsPerAddress: 0 } as const;
+
+/** A client that is to be let in, or not. */
+interface Arrival {
+  readonly client: Client;
+  /** Where it has connected to, as the proxy in front says; undefined = here. */
+  readonly destination?: Endpoint | undefined;
+  /** Whether it was read already. */
+  readonly isRead: boolean;
+  /** For how long it has waited already. */
+  readonly waitedMs: number;
+}
 
 /** A client's address, and the local address to which it has connected. */
 interface ComingClient {
@@ -77,6 +116,9 @@ export class TcpListener implements Listener<TcpBinding> {
   readonly #warm: WarmListener;
   readonly #logger: Logger;
   readonly #clock: Pick<Clock, 'nowMs'>;
+  readonly #entrance: Entrance;
+  /** Clients whose PROXY header has not come yet. */
+  readonly #arriving = new Set<Socket>();
   readonly #hasComeBack: (client: ComingClient, binding: TcpBinding) => boolean;
   readonly #limiter: LogLimiter | undefined;
   readonly #endLog: EndLog | undefined;
@@ -105,7 +147,7 @@ export class TcpListener implements Listener<TcpBinding> {
     readonly binding: TcpBinding;
     readonly relay: TcpRelay;
     readonly logger: Logger;
-    readonly clock?: Pick<Clock, 'nowMs'>;
+    readonly clock?: Pick<Clock, 'nowMs' | 'schedule'>;
     /** Limits the log lines about clients that could not be accepted; absent = one line for each. */
     readonly limiter?: LogLimiter | undefined;
     /** Logs each connection at its end; absent if the log doesn't show debug. */
@@ -125,7 +167,9 @@ export class TcpListener implements Listener<TcpBinding> {
     this.#binding = options.binding;
     this.#relay = options.relay;
     this.#logger = options.logger;
-    this.#clock = options.clock ?? systemClock;
+    const { relay, clock = systemClock } = options;
+    this.#clock = clock;
+    this.#entrance = new Entrance({ relay, clock });
     this.#admission = options.admission;
     this.#hasComeBack = options.hasComeBack ?? (() => false);
     this.#limiter = options.limiter;
@@ -146,7 +190,7 @@ export class TcpListener implements Listener<TcpBinding> {
 
   /** Connections that are held or relayed now. */
   get activeConnections(): number {
-    return this.#connections.size + this.#warm.activeConnections;
+    return this.#connections.size + this.#arriving.size + this.#warm.activeConnections;
   }
 
   get blocked(): number {
@@ -178,7 +222,10 @@ export class TcpListener implements Listener<TcpBinding> {
     return oldestOf([...own, ...this.#warm.listClients(max)], max);
   }
 
-  /** How many clients were refused because of each limit, or because the service slept, since the listener was made. */
+  /**
+   * How many clients were refused because of each limit, because the service slept, or for what they sent at first, since the
+   * listener was made.
+   */
   get refusals(): Readonly<Record<string, number>> {
     return Object.fromEntries(this.#refusals);
   }
@@ -201,11 +248,13 @@ export class TcpListener implements Listener<TcpBinding> {
     this.#closing = true;
     this.#warm.close();
     this.#acceptor.close();
+    this.#entrance.close();
     this.#checkDrained();
   }
 
   cutClients(): void {
     this.#warm.destroy();
+    for (const client of this.#arriving) client.resetAndDestroy();
     for (const connection of [...this.#connections]) connection.destroy();
   }
 
@@ -222,50 +271,107 @@ export class TcpListener implements Listener<TcpBinding> {
 
   /** @param waitedMs for how long the relay has tried to connect it. */
   #accept(client: Socket, waitedMs: number): void {
-    const { spec } = this;
-    const binding = this.#binding;
     const { remoteAddress, remotePort } = client;
     // The client left before it was accepted.
     if (remoteAddress === undefined || remotePort === undefined) return void client.destroy();
-    const address = plainAddress(remoteAddress);
-    const endpoint = formatEndpoint(address, remotePort);
-    if (!binding.access.allows(address)) {
-      this.#blocked++;
-      client.destroy();
-      this.#onRefused(endpoint, binding);
-      return;
+    const peer = describeClient(plainAddress(remoteAddress), remotePort);
+    if (this.#binding.proxies !== undefined) return void this.#acceptProxied(client, peer);
+    if (!this.#allows(peer)) return void client.destroy();
+    if (this.#endsLoop(client, peer)) return;
+    this.#admit(client, { client: peer, isRead: false, waitedMs });
+  }
+
+  /** Lets a client in that a proxy in front names. */
+  async #acceptProxied(client: Socket, peer: Client): Promise<void> {
+    if (this.#endsLoop(client, peer)) return;
+    const { proxies, service } = this.#binding;
+    if (proxies?.includes(peer.address) === false)
+      return this.#refuse(client, { who: peer, error: UNTRUSTED });
+    // Until the client is known, its descriptor counts for the proxy.
+    const applicant = {
+      bounds: { ...NO_BOUNDS, service },
+      ...peer,
+      kind: 'connection',
+      fd: descriptorOf(client),
+    } as const;
+    const admitted = this.#admission?.admit(applicant);
+    if (admitted?.kind === 'refused') return this.#refuseBounded(client, admitted);
+    this.#arriving.add(client);
+    const leave = () => {
+      this.#arriving.delete(client);
+      if (admitted?.kind === 'seat') admitted.leave();
+    };
+    try {
+      const ends = await this.#entrance.readHeader(client);
+      leave();
+      const named = ends === undefined ? peer : describeClient(ends.source.host, ends.source.port);
+      if (!this.#allows(named)) client.destroy();
+      else this.#admit(client, { client: named, destination: ends?.destination, isRead: true, waitedMs: 0 });
+    } catch (error) {
+      leave();
+      this.#refuse(client, { who: peer, error });
     }
+    this.#checkDrained();
+  }
+
+  #allows({ address, endpoint }: Client): boolean {
+    const binding = this.#binding;
+    if (binding.access.allows(address)) return true;
+    this.#blocked++;
+    this.#onRefused(endpoint, binding);
+    return false;
+  }
+
+  /** Closes a connection of the proxy to itself; whether it is one. */
+  #endsLoop(client: Socket, { address, port }: Client): boolean {
+    const { spec } = this;
     const coming: ComingClient = {
-      ...{ address, port: remotePort },
+      ...{ address, port },
       // A getter, because it asks the kernel and is rarely needed.
       get reached() {
         return { host: client.localAddress ?? '', port: client.localPort ?? spec.port };
       },
     };
+    if (!this.#hasComeBack(coming, this.#binding)) return false;
     // The reset also ends the client for which the proxy made this connection.
-    if (this.#hasComeBack(coming, binding)) return void client.resetAndDestroy();
-    const refusal = binding.refusal?.();
-    if (refusal !== undefined) {
-      discardUnread(client);
-      client.destroy();
-      return this.#tellUnserved(refusal, { binding, endpoint });
-    }
+    client.resetAndDestroy();
+    return true;
+  }
+
+  #refuse(client: Socket, { who, error }: { readonly who: Client; readonly error: unknown }): void {
+    discardUnread(client);
+    client.destroy();
+    this.#tellUnserved(error, { binding: this.#binding, endpoint: who.endpoint });
+  }
+
+  #refuseBounded(client: Socket, { bound, tell }: Extract<Admitted, { kind: 'refused' }>): void {
+    client.resetAndDestroy();
+    this.#countRefusal(bound);
+    tell();
+  }
+
+  #admit(client: Socket, arrival: Arrival): void {
+    const binding = this.#binding;
+    const { address, endpoint } = arrival.client;
+    const mayWake = binding.wakes?.mayWake(address) ?? true;
+    const refusal = binding.refusal?.({ mayWake });
+    if (refusal !== undefined) return this.#refuse(client, { who: arrival.client, error: refusal });
     const admitted = this.#admission?.admit({
       bounds: { ...(binding.bounds ?? NO_BOUNDS), service: binding.service },
       ...{ address, endpoint, kind: 'connection', fd: descriptorOf(client) },
     });
-    if (admitted?.kind === 'refused') {
-      client.resetAndDestroy();
-      this.#countRefusal(admitted.bound);
-      return admitted.tell();
-    }
+    if (admitted?.kind === 'refused') return this.#refuseBounded(client, admitted);
     // Reserves a descriptor for the upstream's socket.
     const hasUpstream = this.#admission?.descriptors.expectOne();
-    const ended = binding.track?.({ address, port: remotePort, endpoint }, () => connection.traffic);
+    let ended: (() => void) | undefined;
     const connection: TcpConnection = new TcpConnection(client, {
-      ...{ binding, relay: this.#relay, client: { address, port: remotePort, endpoint }, waitedMs },
+      ...{ ...arrival, mayWake, binding, relay: this.#relay, entrance: this.#entrance },
       sinceMs: this.#clock.nowMs(),
       endLog: this.#endLog,
+      onLetIn: () => {
+        this.#accepted++;
+        ended = binding.track?.(arrival.client, () => connection.traffic);
+      },
       onEnd: () => {
         this.#connections.delete(connection);
         this.#pastUp += connection.traffic?.bytesUp ?? 0;
@@ -277,6 +383,7 @@ export class TcpListener implements Listener<TcpBinding> {
       },
       onRelayed: () => {
         hasUpstream?.();
+        this.#entrance.lookAgain();
         this.#openWarmPath();
       },
       onUnserved: (error) => {
@@ -284,7 +391,6 @@ export class TcpListener implements Listener<TcpBinding> {
         this.#tellUnserved(error, { binding, endpoint });
       },
     });
-    this.#accepted++;
     this.#connections.add(connection);
     void connection.serve();
   }
@@ -292,6 +398,8 @@ export class TcpListener implements Listener<TcpBinding> {
   /** Lends the listening socket to the relay thread, unless the main thread has to see each client. */
   #openWarmPath(): void {
     const { access, bounds = NO_BOUNDS, service, keepAliveMs, track, openWarmPath } = this.#binding;
+    // The relay thread neither reads nor writes PROXY headers.
+    if (this.#binding.proxyProtocol !== undefined || this.#binding.proxies !== undefined) return;
     // The stream relay has no warm path, and with a webhook each client has to be reported.
     if (this.#closing || track !== undefined || this.#relay.kind !== 'splice') return;
     // A service with limits of its own has its connections counted here.
@@ -304,8 +412,7 @@ export class TcpListener implements Listener<TcpBinding> {
   }
 
   #countUnserved(error: unknown): void {
-    // That is a refusal as of a limit.
-    if (hasCode(error, 'asleep')) return;
+    if (findRefusalCode(error) !== undefined) return;
     const why = UNSERVED_CODES.find((code) => hasCode(error, code)) ?? 'failed';
     this.#unserved ??= {};
     this.#unserved[why] = (this.#unserved[why] ?? 0) + 1;
@@ -323,7 +430,8 @@ export class TcpListener implements Listener<TcpBinding> {
 
   #tellUnserved(error: unknown, { binding, endpoint }: { binding: TcpBinding; endpoint: string }): void {
     const { service } = binding;
-    if (hasCode(error, 'asleep')) this.#countRefusal('asleep');
+    const refusal = findRefusalCode(error);
+    if (refusal !== undefined) this.#countRefusal(refusal);
     if (!hasCode(error, 'left')) return this.#onUnserved(endpoint, { binding, error });
     const fields = { event: 'unserved', service, client: endpoint };
     this.#logger.debug(fields, `${service}: ${endpoint} left while it waited`);
@@ -342,6 +450,14 @@ export class TcpListener implements Listener<TcpBinding> {
     const message = `could not accept a client on ${where}: ${error.message}${more}`;
     this.#logger.warn({ event: 'accept-failed' }, message);
   }
+}
+
+function describeClient(address: string, port: number): Client {
+  return { address, port, endpoint: formatEndpoint(address, port) };
+}
+
+function findRefusalCode(error: unknown): string | undefined {
+  return REFUSAL_CODES.find((code) => hasCode(error, code));
 }
 
 function hasCode(error: unknown, code: string): boolean {

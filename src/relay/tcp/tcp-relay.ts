@@ -1,6 +1,7 @@
 import type { Server, Socket } from 'node:net';
 import type { AccessRanges } from '../access/access-list.ts';
 import type { ConnectionEnding } from '../end-log.ts';
+import type { HeldClientWatcher } from '../native/held-clients.ts';
 import type { ListenerTotals, PresentClient, Traffic } from '../listener.ts';
 import type { TuneSocket } from './tune-socket.ts';
 
@@ -17,10 +18,10 @@ export interface TcpRelay {
    */
   readonly tune: TuneSocket;
   /**
-   * Calls `onLeft` when a client that waits unread has left. The returned function ends that; call it before reading from the
-   * client. Undefined if this machine notices only by reading.
+   * Watches a client that waits unread. The returned function ends that; call it before reading from the client. Undefined if
+   * this machine notices only by reading.
    */
-  hold(client: Socket, onLeft: () => void): (() => void) | undefined;
+  hold(client: Socket, watcher: HeldClientWatcher): (() => void) | undefined;
   /** Whether a client that waits unread has sent its end, behind what it wants to say; false where this machine can't tell. */
   hasEnded(client: Socket): boolean;
   /** Starts the relay thread for a connection that is expected. Call the returned function once, when it has come or won't come. */

@@ -14,6 +14,7 @@ export type DropReason =
   | 'queue-age'
   | 'not-ready'
   | 'asleep'
+  | 'wake-list'
   | 'refused'
   | 'unsendable'
   | 'too-many-flows'
@@ -23,7 +24,8 @@ export type DropReason =
 
 /** Why the datagrams of a flow were dropped that could not be served; `error` says why not. */
 export function dropReasonOf(error: unknown): DropReason {
-  return error instanceof Error && 'code' in error && error.code === 'asleep' ? 'asleep' : 'not-ready';
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'asleep' || code === 'wake-list' ? code : 'not-ready';
 }
 
 export type QueueLimits = Pick<UdpPolicy, 'maxQueuedDatagrams' | 'maxQueuedBytes' | 'maxQueueAgeMs'>;

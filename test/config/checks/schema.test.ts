@@ -72,6 +72,7 @@ const APPROXIMATE: ReadonlySet<string> = new Set([
   'traefik_tcp_hosts',
   'allow_list',
   'block_list',
+  'wake_list',
   'http_healthcheck',
   'http_healthcheck_status',
   'webhook_url',
@@ -87,6 +88,7 @@ const APPROXIMATE: ReadonlySet<string> = new Set([
 const APPROXIMATE_SETTINGS: ReadonlySet<SettingName> = new Set([
   'kubernetes.lease_duration',
   'docker.label_urls',
+  'trusted_proxies',
   'status.allowed_hosts',
   'webhooks',
   'http.self_signed_domains',

@@ -3,12 +3,12 @@ import { Demands } from '../../../src/lifecycle/workload/demands.ts';
 import type { Availability, WakeCause } from '../../../src/model/availability.ts';
 
 describe('Demands', () => {
-  let room: { size: number };
+  let room: { wakers: number };
   let leases: { unmetCauses: Exclude<WakeCause, 'client'>[] };
   let availability: Availability;
   let demands: Demands;
   beforeEach(() => {
-    room = { size: 0 };
+    room = { wakers: 0 };
     leases = { unmetCauses: [] };
     availability = 'on_demand';
     demands = new Demands({ room, leases, availability: () => availability });
@@ -33,7 +33,7 @@ describe('Demands', () => {
 
   test('are those of all who wait, clients and leases', () => {
     availability = 'schedule';
-    room.size = 2;
+    room.wakers = 2;
     expect(demands.for(undefined)).toBe('none');
     leases.unmetCauses = ['hub'];
     expect(demands.for(undefined)).toBe('restart');
@@ -54,7 +54,7 @@ describe('Demands', () => {
   });
 
   test('are none once they are over, whoever waits', () => {
-    room.size = 1;
+    room.wakers = 1;
     demands.ask('hand');
     demands.end();
     expect([demands.for('hand'), demands.atTurn]).toEqual(['none', 'none']);

@@ -7,6 +7,7 @@ import { createClientCounts } from '../../access/client-counts.ts';
 import { descriptorOf } from '../../native/descriptor-of.ts';
 import { ENOMEM, ENOSPC } from '../../native/errno.ts';
 import type { Libc } from '../../native/libc.ts';
+import type { HeldClientWatcher } from '../../native/held-clients.ts';
 import type {
   OnConnectionEnd,
   RelayedConnection,
@@ -76,8 +77,8 @@ export class SpliceRelay implements TcpRelay {
     return this.#hasFailed ? this.#options.fallback.kind : 'splice';
   }
 
-  hold(client: Socket, onLeft: () => void): (() => void) | undefined {
-    return this.#options.fallback.hold(client, onLeft);
+  hold(client: Socket, watcher: HeldClientWatcher): (() => void) | undefined {
+    return this.#options.fallback.hold(client, watcher);
   }
 
   hasEnded(client: Socket): boolean {
