@@ -88,12 +88,17 @@ export function hasRoutes({ hosts, tlsHosts }: WebPolicy): boolean {
 }
 
 /** Where requests for the hosts of a service go, as far as is known of its workload. */
-export function webPortOf({ port }: Pick<WebPolicy, 'port'>, seen: Offer): TargetPort {
+export function webPortOf(web: Pick<WebPolicy, 'port'>, seen: Offer): TargetPort {
+  return findWebPort(web, seen) ?? DEFAULT_WEB_PORT;
+}
+
+/** The same; undefined where neither the service nor its workload decides it, so that 80 is taken. */
+export function findWebPort({ port }: Pick<WebPolicy, 'port'>, seen: Offer): TargetPort | undefined {
   if (port !== undefined) return port;
   const mapped = Object.keys(seen.ports ?? {}).filter((key) => key.startsWith('tcp/'));
   const [only] = mapped.length === 1 ? mapped.map((key) => key.slice('tcp/'.length)) : [];
   if (only !== undefined) return /^\d+$/.test(only) ? Number(only) : only;
-  return seen.onlyPort ?? 80;
+  return seen.onlyPort;
 }
 
 /** What a workload tells of its ports. */
@@ -134,6 +139,7 @@ export interface FrontPolicy {
   readonly stateDir: string;
 }
 
+const DEFAULT_WEB_PORT = 80;
 export const DEFAULT_STATE_DIR = '/var/lib/lazy-proxy';
 
 export const DEFAULT_FRONT_POLICY: FrontPolicy = freeze({

@@ -1,11 +1,12 @@
 import type { ResolvedSettings } from '../config/resolve-settings.ts';
 import { describeMissing } from '../lifecycle/run/obstacle.ts';
 import { type FieldName, labelSuffix } from '../config/fields.ts';
-import { describePublished } from '../model/observation.ts';
+import { describePublished, type Observation } from '../model/observation.ts';
 import type { Problem } from '../model/problem.ts';
-import type { ListenerSpec, ServiceUrl } from '../model/service.ts';
+import type { ListenerSpec, Service, ServiceUrl } from '../model/service.ts';
 import type { ServiceTable, TableEntry } from '../model/table.ts';
-import { toWorkloadRef } from '../model/workload.ts';
+import { findWebPort } from '../model/web.ts';
+import { describeWorkloadRef, toWorkloadRef } from '../model/workload.ts';
 import type { LabelUrlGuard } from '../system/net/label-url-guard.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -82,6 +83,11 @@ export function findWorkloadProblems(
   const published = controller && describePublished(controller.observation, unbound);
   if (published !== undefined)
     problems.push(ofWorkload(entry, 'listen-conflict', `service ${name}: ${published}`));
+  const guess = controller && describeGuessedPort(service, controller.observation);
+  if (guess !== undefined) {
+    const origin = origins['hosts'] ?? ({ kind: 'default' } as const);
+    problems.push({ code: 'invalid-port', severity: 'warning', message: guess, origin });
+  }
   const failure = controller?.wakes.failure;
   if (failure !== undefined)
     problems.push(ofWorkload(entry, 'wake-failed', `service ${name} did not become ready: ${failure}`));
@@ -98,6 +104,15 @@ export function findWorkloadProblems(
     problems.push({ code: 'invalid-url', severity: 'warning', message, origin });
   }
   return problems;
+}
+
+/** Says that nobody knows which port of a workload serves its hosts. The file's check tells it of local processes. */
+function describeGuessedPort({ name, workload, web }: Service, seen: Observation): string | undefined {
+  const isKnown = seen.state !== 'unknown' && seen.state !== 'missing';
+  if (!isKnown || workload.kind === 'process' || web.hosts.length === 0) return undefined;
+  if (findWebPort(web, seen) !== undefined) return undefined;
+  const who = describeWorkloadRef(toWorkloadRef(workload));
+  return `hosts of service ${name}: ${who} does not say which of its ports serves them, so 80 is used; set http_port`;
 }
 
 function ofWorkload({ service }: TableEntry, code: Problem['code'], message: string): Problem {

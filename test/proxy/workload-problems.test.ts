@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { WorkloadLabels } from '../../src/config/labels.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import type { Service } from '../../src/model/service.ts';
+import { NO_WEB } from '../../src/model/web.ts';
 import type { TableEntry } from '../../src/model/table.ts';
 import type { Runtime } from '../../src/proxy/runtime.ts';
 import { collectWorkloadProblems, findForbiddenUrls } from '../../src/proxy/workload-problems.ts';
@@ -62,6 +63,20 @@ test('a container that does not exist is a problem', () => {
   expect(collect([service])).toEqual([
     'container db warning service db: container db does not exist (docker compose create makes it); it is used as soon as it appears',
   ]);
+});
+
+test('a container that does not say which port serves its hosts is a problem, once it is there', () => {
+  const service = aService({ listeners: [], web: { ...NO_WEB, hosts: ['wiki.lan'] } });
+  const problem =
+    'default warning hosts of service db: container db does not say which of its ports serves them, so 80 is used; set http_port';
+  bench.add(service, STOPPED);
+  expect(collect([service])).toEqual([problem]);
+  bench.backend.tell('docker/db', { ...STOPPED, onlyPort: 3_000 });
+  expect(collect([service])).toEqual([]);
+  bench.backend.tell('docker/db', { ...STOPPED, ports: { 'tcp/http': [], 'udp/53': [] } });
+  expect(collect([service])).toEqual([]);
+  bench.backend.tell('docker/db', { ...STOPPED, state: 'unknown' });
+  expect(collect([service])).toEqual([]);
 });
 
 test('a port that the container publishes itself is a problem, and explains why it does not start', async () => {
