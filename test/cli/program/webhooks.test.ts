@@ -26,6 +26,7 @@ const CLIENT_EVENTS = ['tcp_conn_start', 'tcp_conn_end', 'udp_flow_start', 'udp_
 interface Content {
   readonly webhooks?: readonly object[];
   readonly relay?: string;
+  readonly http?: object;
   readonly app?: object;
   readonly others?: object;
   readonly status?: string | object;
@@ -34,10 +35,10 @@ interface Content {
 /** The proxy in front of a server process, on a TCP and a UDP port of one number. */
 async function start(content: Content) {
   const [port, target] = [await freePort(), await freePort()];
-  const write = ({ webhooks = [], relay = 'auto', app, others, status = 'off' }: Content) =>
+  const write = ({ webhooks = [], relay = 'auto', http, app, others, status = 'off' }: Content) =>
     JSON.stringify(
       {
-        ...{ status, docker: { labels: false }, relay, webhooks },
+        ...{ status, docker: { labels: false }, relay, webhooks, ...(http && { http }) },
         services: {
           app: {
             command: [process.execPath, '-e', SERVER],
@@ -217,6 +218,38 @@ describe('webhooks', () => {
     const told = received.map((body) => JSON.parse(body)).map(({ event, service }) => `${event} ${service}`);
     expect(told.toSorted()).toEqual(['container_started app', 'tcp_conn_end app', 'tcp_conn_start app']);
     expect(log()).not.toContain('WARN');
+  });
+
+  test('are told of requests at a front door, and of a door that is not free, but lead to none in a circle', async () => {
+    const receiver = await receive();
+    const holder = createServer().listen(0, '127.0.0.1');
+    onTestFinished(() => void holder.close());
+    await once(holder, 'listening');
+    const { port: held } = holder.address() as { readonly port: number };
+    const [door, target] = [await freePort(), await freePort()];
+    const page =
+      "require('node:http').createServer((_, r) => r.end('hello')).listen(+process.argv[1], '127.0.0.1')";
+    const { logged } = await start({
+      webhooks: [{ url: receiver.url, events: [...CLIENT_EVENTS, 'listener_lost'] }],
+      http: { listen: [`127.0.0.1:${door}`, `127.0.0.1:${held}`] },
+      others: {
+        page: {
+          command: [process.execPath, '-e', page, String(target)],
+          hosts: ['localhost'],
+          http_port: target,
+          webhook_url: `http://localhost:${door}/`,
+        },
+      },
+    });
+    const answer = await fetch(`http://localhost:${door}/`);
+    expect(await answer.text()).toBe('hello');
+    const [end] = await untilReceived(receiver, 'tcp_conn_end');
+    expect(end).toMatchObject({ service: 'page', listen_port: door, bytes_sent: 'hello'.length });
+    const [lost] = await untilReceived(receiver, 'listener_lost');
+    expect(lost).toMatchObject({ listen_port: held, reason: 'another process holds the port' });
+    expect(lost).not.toHaveProperty('container_name');
+    await logged('whose webhook would never end');
+    expect(receiver.of('tcp_conn_start')).toHaveLength(1);
   });
 
   test('keep their secrets in the log, the status and the API', async () => {
