@@ -1,19 +1,27 @@
 import { escapeJson } from '../model/escape-text.ts';
+import { parseTimestamp } from '../system/clock.ts';
 import { EXIT_OK } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
-import type { WakeAnswer } from '../status/api/answers.ts';
+import type { ServiceDetailAnswer, WakeAnswer } from '../status/api/answers.ts';
 import { countOf, describePhases, type Times } from './service-words.ts';
 import type { CommandParts, ProxyRefusal } from './running-proxy.ts';
 import { timesOf } from './status.ts';
 
 /** How long after a stream has ended the proxy is asked again, ms. */
 const RETRY_MS = 1_000;
+/** Services that are asked for at the same time. */
+const PARALLEL = 8;
+const DAY_MS = 86_400_000;
+/** Between the end of a wake and the change of state that it makes, ms. */
+const WAKE_SLACK_MS = 1_500;
 
 export interface EventsOptions {
   /** undefined = all. */
   readonly service: string | undefined;
   /** One JSON document a line. */
   readonly json: boolean;
+  /** What is known of the last 24 hours, in place of what happens from now on. */
+  readonly past: boolean;
 }
 
 /** An event of `GET /api/events`. */
@@ -27,7 +35,9 @@ export interface ProxyEvent {
  * the exit status.
  * @throws where the proxy refuses, or doesn't answer at first.
  */
-export async function events(options: EventsOptions, { proxy, io }: CommandParts): Promise<number> {
+export async function events(options: EventsOptions, parts: CommandParts): Promise<number> {
+  const { proxy, io } = parts;
+  if (options.past) return tellPast(options, parts);
   const ended = new AbortController();
   const { signal } = ended;
   const forget = io.onSignal(['SIGINT', 'SIGTERM'], () => ended.abort());
@@ -61,6 +71,67 @@ export async function events(options: EventsOptions, { proxy, io }: CommandParts
   }
 }
 
+/** Tells what the proxy still knows of its services: their wakes, and how their states have changed. Oldest first. */
+async function tellPast(options: EventsOptions, { proxy, io }: CommandParts): Promise<number> {
+  const { service } = options;
+  const names =
+    service === undefined
+      ? ((await proxy.get('/api/services')) as readonly { readonly name: string }[]).map(({ name }) => name)
+      : [service];
+  const found: ProxyEvent[] = [];
+  const rest = names.values();
+  const work = async () => {
+    for (const name of rest) {
+      const detail = await proxy.getService(name).catch((error: ProxyRefusal) => {
+        // It has gone meanwhile.
+        if (service === undefined && error.status === 404) return undefined;
+        throw error;
+      });
+      if (detail !== undefined) found.push(...listPast(detail as ServiceDetailAnswer, io.clock.nowMs()));
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, work));
+  const inOrder = found.toSorted((a, b) => parseTimestamp(atOf(a)) - parseTimestamp(atOf(b)));
+  for (const event of inOrder) show(event, { ...options, write: io.stdout, times: timesOf(io) });
+  if (inOrder.length === 0)
+    io.stderr('lazy-proxy: nothing is known to have happened within the last 24 hours');
+  return EXIT_OK;
+}
+
+function atOf({ data }: ProxyEvent): string {
+  return String(data['at']);
+}
+
+/** What happened to a service within the last 24 hours; that a wake has made it awake, or failed, is told by the wake. Pure. */
+export function listPast(
+  { name: service, wakes, timeline, last_sleep: slept }: ServiceDetailAnswer,
+  nowMs: number,
+): readonly ProxyEvent[] {
+  const sinceMs = nowMs - DAY_MS;
+  const isMadeByWake = (at: string) =>
+    wakes.some((wake) => {
+      const afterMs = parseTimestamp(at) - parseTimestamp(wake.at);
+      const tookMs = (wake.queue_ms ?? 0) + wake.engine_ms + wake.health_ms + wake.port_ms;
+      return afterMs >= -WAKE_SLACK_MS && afterMs <= tookMs + WAKE_SLACK_MS;
+    });
+  const states = timeline.flatMap(({ at, life }): readonly ProxyEvent[] => {
+    const isTold = life === 'waking' || ((life === 'awake' || life === 'failed') && isMadeByWake(at));
+    if (isTold) return [];
+    const isSleep =
+      life === 'asleep' &&
+      slept !== undefined &&
+      Math.abs(parseTimestamp(at) - parseTimestamp(slept.at)) <= WAKE_SLACK_MS;
+    return [
+      isSleep
+        ? { event: 'sleep', data: { at, service, kind: slept.kind, reason: slept.reason } }
+        : { event: 'state', data: { at, service, life } },
+    ];
+  });
+  return [...wakes.map((wake) => ({ event: 'woken', data: { service, ...wake } })), ...states].filter(
+    (event) => parseTimestamp(atOf(event)) >= sinceMs,
+  );
+}
+
 function show(
   event: ProxyEvent,
   {
@@ -68,7 +139,7 @@ function show(
     json,
     write,
     times,
-  }: EventsOptions & { readonly write: (line: string) => void; readonly times: Times },
+  }: Omit<EventsOptions, 'past'> & { readonly write: (line: string) => void; readonly times: Times },
 ): void {
   const isOf = service === undefined || event.data['service'] === service;
   if (!isOf && event.data['service'] !== undefined) return;

@@ -285,17 +285,20 @@ function addSteering(program: Command, io: ProgramIo, exit: (status: number) => 
 }
 
 function addEvents(program: Command, io: ProgramIo, exit: (status: number) => void): void {
+  interface Flags extends ProxyFlags {
+    readonly json: boolean;
+    readonly past: boolean;
+  }
   addProxyOptions(program.command('events'))
-    .description('Tell what happens, as it happens, until Ctrl-C.')
+    .description('Tell what happens, as it happens, until Ctrl-C; or what has happened.')
     .argument('[service]', 'of this one alone')
+    .option('--past', 'what is known of the last 24 hours', false)
     .option('--json', 'one JSON document a line', false)
-    .action(
-      async (service: string | undefined, { json, ...flags }: ProxyFlags & { readonly json: boolean }) => {
-        const run = async (parts: CommandParts) =>
-          (await import('./events.ts')).events({ service, json }, parts);
-        exit(await askProxy(flags, io, { run }));
-      },
-    );
+    .action(async (service: string | undefined, { json, past, ...flags }: Flags) => {
+      const run = async (parts: CommandParts) =>
+        (await import('./events.ts')).events({ service, json, past }, parts);
+      exit(await askProxy(flags, io, { run }));
+    });
 }
 
 function addCompletion(program: Command, io: ProgramIo, exit: (status: number) => void): void {

@@ -93,17 +93,17 @@ export function describeWaking({ waking, usual_wake_ms: usual }: ServiceAnswer, 
 function describeAwake(service: ServiceAnswer, times: Times): string {
   const { why, last_active: lastActive, stays_awake: staysAwake } = service;
   const { connections, flows, kept_by: kept, oldest } = why;
-  const parts = [
+  const isClient = oldest?.kind === 'connection' || oldest?.kind === 'flow';
+  const clients = [
     ...(connections > 0 ? [countOf(connections, 'connection')] : []),
     ...(flows > 0 ? [countOf(flows, 'flow')] : []),
-    ...[...new Set(kept)].map((kind) => describeKind(kind, oldest, times)),
+    ...(isClient && oldest.peer !== undefined
+      ? [`${connections + flows > 1 ? 'oldest' : 'from'} ${oldest.peer}, ${spanOf(oldest.since, times)}`]
+      : []),
   ];
-  const isClient = oldest?.kind === 'connection' || oldest?.kind === 'flow';
-  if (isClient && oldest.peer !== undefined) {
-    const beginning = connections + flows > 1 ? 'oldest ' : 'from ';
-    parts.push(`${beginning}${oldest.peer}, ${spanOf(oldest.since, times)}`);
-  }
-  if (parts.length > 0) return parts.join(', ');
+  const others = [...new Set(kept)].map((kind) => describeKind(kind, oldest, times));
+  const groups = [clients, others].filter(({ length }) => length > 0);
+  if (groups.length > 0) return groups.map((parts) => parts.join(', ')).join('; ');
   if (staysAwake !== undefined) return staysAwake;
   return lastActive === undefined ? '' : `nobody uses it; last used ${spanOf(lastActive, times)} ago`;
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { describeEvent, parseBlock } from '../../src/cli/events.ts';
+import { describeEvent, parseBlock, listPast } from '../../src/cli/events.ts';
+import type { ServiceDetailAnswer } from '../../src/status/api/answers.ts';
 
 const TIMES = {
   nowMs: 0,
@@ -53,4 +54,37 @@ test.each([
   ],
 ])('the block %j is %j', (block, parsed) => {
   expect(parseBlock(block)).toEqual(parsed);
+});
+
+describe('what has happened', () => {
+  const at = (time: string) => `2026-11-26T${time}Z`;
+  const wake = { engine_ms: 900, health_ms: 0, port_ms: 100 };
+  const service = {
+    name: 'db',
+    wakes: [
+      { at: at('02:00:00'), cause: 'for 10.0.0.1:5', result: 'ready', ...wake },
+      { at: '2026-11-24T02:00:00Z', cause: 'by hand', result: 'ready', ...wake },
+    ],
+    timeline: [
+      { at: at('01:00:00'), life: 'unknown' },
+      { at: at('02:00:00'), life: 'waking' },
+      { at: at('02:00:01'), life: 'awake' },
+      { at: at('02:30:00'), life: 'asleep' },
+      { at: at('03:00:00'), life: 'awake' },
+      { at: at('04:00:00'), life: 'asleep' },
+    ],
+    last_sleep: { at: at('04:00:00'), kind: 'idle', reason: 'idle for 2 min' },
+  } as unknown as ServiceDetailAnswer;
+
+  test('is each wake once, and each change that no wake has made, within a day', () => {
+    const past = listPast(service, Date.parse(at('12:00:00')));
+    expect(past.map(({ event, data }) => [event, data['at'], data['life'] ?? data['reason']])).toEqual([
+      ['woken', at('02:00:00'), undefined],
+      ['state', at('01:00:00'), 'unknown'],
+      ['state', at('02:30:00'), 'asleep'],
+      // Somebody else has started it.
+      ['state', at('03:00:00'), 'awake'],
+      ['sleep', at('04:00:00'), 'idle for 2 min'],
+    ]);
+  });
 });

@@ -85,6 +85,11 @@ describe('why', () => {
       '1 connection, from 192.168.1.20:50432, 14 min',
     ],
     [
+      'a client of something that is held',
+      { life: 'awake', why: { ...NOBODY, connections: 1, kept_by: ['hold'], oldest: client } },
+      '1 connection, from 192.168.1.20:50432, 14 min; held by hand',
+    ],
+    [
       'a hub',
       {
         life: 'awake',
