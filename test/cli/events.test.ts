@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { describeEvent, parseBlock, listPast } from '../../src/cli/events.ts';
 import type { ServiceDetailAnswer } from '../../src/status/api/answers.ts';
 
