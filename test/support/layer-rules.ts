@@ -101,6 +101,7 @@ const WALL_CLOCK: ReadonlyMap<string, string> = new Map([
   ['backends/kubernetes/sharing/replica-record.ts', 'a Lease holds a timestamp'],
   ['backends/kubernetes/sharing/sleeper-lease.ts', 'a Lease holds a timestamp'],
   ['cli/validate.ts', 'a certificate is good until a time on the wall'],
+  ['cli/events.ts', 'events --past tells of the last day'],
   ['cli/status.ts', 'commands show how long ago a timestamp was'],
   ['proxy/lazy-proxy.ts', 'the status shows how long ago a timestamp was'],
   ['proxy/webhook-events.ts', 'an event has a timestamp'],
