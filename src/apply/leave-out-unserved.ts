@@ -6,7 +6,7 @@ import type { ServiceTable, TableEntry } from '../model/table.ts';
 type Field = 'tls_hosts' | 'tls';
 
 /**
- * The table without what nothing can serve yet: TLS that ends here, or is passed through by its name. Each is told of. None of them
+ * The table without what nothing can serve yet: TLS that ends at a service's own ports, or is passed through by its name. Each is told of. None of them
  * may be opened all the same: nothing would be encrypted. Pure.
  */
 export function leaveOutUnserved(table: ServiceTable): ServiceTable {
@@ -19,11 +19,8 @@ export function leaveOutUnserved(table: ServiceTable): ServiceTable {
     for (const field of unserved)
       problems.push(...tell(entry.origins[field], `${field} of service "${name}"`));
   }
-  const fronts = table.fronts.filter(({ tls }) => !tls);
-  if (fronts.length < table.fronts.length)
-    problems.push(...tell({ kind: 'engine', name: 'http.https' }, 'TLS at the front doors'));
   if (problems.length === 0) return table;
-  return { ...table, entries, fronts, problems: [...table.problems, ...problems] };
+  return { ...table, entries, problems: [...table.problems, ...problems] };
 }
 
 function leaveOut(service: Service): { readonly service: Service; readonly unserved: readonly Field[] } {

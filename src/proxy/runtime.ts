@@ -116,8 +116,8 @@ export function createRuntime(options: {
   });
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
   const trackerOf = (service: Service, listener: ListenerSpec) => events.trackerOf(service, listener);
-  const web = createWebLoader({ ...options, limiter });
   const trustedProxies = new TrustedProxies();
+  const web = createWebLoader({ ...options, limiter, trustedProxies });
   const parts = {
     loadWeb: web.load,
     lifecycle,
@@ -209,8 +209,9 @@ function createWebLoader(options: {
   readonly logger: Logger;
   readonly limiter: LogLimiter;
   readonly happenings: Happenings;
+  readonly trustedProxies: TrustedProxies;
 }): { readonly load: () => Promise<Web>; readonly close: () => void } {
-  const { relay, admission, clock, logger, limiter, happenings } = options;
+  const { relay, admission, clock, logger, limiter, happenings, trustedProxies } = options;
   const log = { logger, limiter, happenings };
   let loading: Promise<Web> | undefined;
   let web: Web | undefined;
@@ -219,7 +220,8 @@ function createWebLoader(options: {
     web = openWeb({
       ...{ relay, admission, clock, tune: relay.tune },
       join: (sockets, onEnd) => relay.join(sockets, onEnd),
-      isTrusted: () => false,
+      isTrusted: (address) => trustedProxies.includes(address),
+      onBadCertificate: (reason) => logger.error({ event: 'certificate' }, reason),
       onRefused: (client, service) => logRefused({ client, service }, log),
       onUnserved: (client, why) => logUnserved({ client, ...why, protocol: 'http' }, log),
       onBadTheme: (service, reason) =>

@@ -187,11 +187,10 @@ describe('leaveOutUnserved', () => {
       ...service.web.tlsHosts,
     ]);
     expect(services).toEqual([['tcp 1', 'a.lan'], ['udp 2'], ['tcp 3', 'tcp 4', 'c.lan'], []]);
-    expect(served.fronts).toEqual([{ address: '', port: 80, tls: false }]);
+    expect(served.fronts).toEqual(table.fronts);
     expect(problemsOf(served).map((line) => line.replace(/^\S+ /, ''))).toEqual([
       `error tls of service "b": this version can't serve that, so nothing is open for it`,
       `error tls_hosts of service "d": this version can't serve that, so nothing is open for it`,
-      `error TLS at the front doors: this version can't serve that, so nothing is open for it`,
     ]);
   });
 

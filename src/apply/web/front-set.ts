@@ -56,13 +56,10 @@ export class FrontSet {
   readonly #opening = new Set<Promise<void>>();
   readonly #onIdle = new Set<() => void>();
   #policy: FrontPolicy | undefined;
+  #web: Web | undefined;
 
   constructor(options: FrontSetOptions) {
     this.#options = options;
-  }
-
-  get policy(): FrontPolicy | undefined {
-    return this.#policy;
   }
 
   /** What the front doors are to a service: none where no host leads to it. */
@@ -111,6 +108,7 @@ export class FrontSet {
   /** What all front doors share, from now on. */
   setPolicy(policy: FrontPolicy): void {
     this.#policy = policy;
+    this.#web?.certificates.set(policy.certificates);
   }
 
   /** Requests for the hosts of this service go to it from now on, on its present terms. */
@@ -216,6 +214,8 @@ export class FrontSet {
     if (front.door === undefined) {
       const web = await this.#options.loadWeb();
       if (front.isClosed) return;
+      this.#web = web;
+      web.certificates.set(this.#policy?.certificates ?? []);
       front.door ??= this.#createDoor(front, web);
     }
     await front.door.open();
@@ -229,6 +229,9 @@ export class FrontSet {
     return web.createDoor({
       ...{ spec, name: `front door ${formatListenAddress(spec)}`, keepAliveMs: KEEP_ALIVE_MS },
       findRoute: (host) => hosts.find(host),
+      ...(front.front.tls
+        ? { findCertificate: (host) => web.certificates.find(host) }
+        : { redirect: (host) => this.#redirect(host) }),
       hasComeBack: ({ address: from, port: fromPort, socket }) => {
         const reached = { host: socket.localAddress ?? '', port: socket.localPort ?? port };
         const place = { protocol: 'tcp', address, port, service: undefined, isFront: true } as const;
@@ -238,6 +241,17 @@ export class FrontSet {
       onRefused: (bound) => bounds.set(bound, (bounds.get(bound) ?? 0) + 1),
       onDrained: () => this.#drained(front),
     });
+  }
+
+  /** Where a host is served over HTTPS, as far as it is to be. */
+  #redirect(host: string): string | undefined {
+    if (this.#policy?.redirect !== true || this.#web?.certificates.find(host) === undefined) return undefined;
+    const secure = [...this.#fronts.values()].find(
+      ({ front, binder }) => front.tls && binder.condition === 'bound',
+    );
+    if (secure === undefined) return undefined;
+    const { port } = secure.front;
+    return `https://${host}${port === 443 ? '' : `:${port}`}`;
   }
 
   #tried({ spec, binder }: Front): void {

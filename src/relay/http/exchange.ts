@@ -1,5 +1,5 @@
-import type { Socket } from 'node:net';
 import type { PresentClient } from '../listener.ts';
+import { breakOff, drop } from './client-answer.ts';
 import { codeOf } from './failure.ts';
 import { forwardHeaders } from './message/forward-headers.ts';
 import { type ForwardEnd, Forwarding, isRepeatable, type Switched } from './forwarding.ts';
@@ -77,7 +77,7 @@ export class Exchange {
   /** Ends it now. */
   destroy(): void {
     this.#joined?.destroy();
-    this.#request.response.destroy();
+    drop(this.#request.response);
     this.#clientDone();
   }
 
@@ -132,7 +132,7 @@ export class Exchange {
         return;
       case 'answered':
         // A client must not take what it has for all of it.
-        if (!end.isWhole) breakOff(this.#request.response.socket);
+        if (!end.isWhole) breakOff(this.#request.response);
         return;
       case 'switched':
         return this.#join(end.switched);
@@ -174,7 +174,7 @@ export class Exchange {
 
   #fail(error: unknown): void {
     if (this.#isOver) return;
-    if (codeOf(error) === 'left') return void this.#request.response.destroy();
+    if (codeOf(error) === 'left') return drop(this.#request.response);
     // Without an answer of the service this is the end of the wait, whatever the client does with ours.
     this.#engine.answerUnserved(this.#request, this.#route, { error, wasReady: this.#wasReady });
   }
@@ -195,11 +195,4 @@ export class Exchange {
       ...this.#traffic,
     });
   }
-}
-
-/** Ends a connection in a way that no client takes for the end of the answer. */
-function breakOff(socket: Socket | null): void {
-  if (socket === null || socket.destroyed) return;
-  if (typeof socket.resetAndDestroy === 'function') socket.resetAndDestroy();
-  else socket.destroy();
 }

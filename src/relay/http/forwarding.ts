@@ -13,6 +13,7 @@ import type { Socket } from 'node:net';
 import { afterEvents } from '../../system/clock.ts';
 import { answerHeaders, type RawHeaders } from './message/hop-headers.ts';
 import { headerOf, type ReadRequest } from './message/read-request.ts';
+import { addTrailers, collect, pairsOf, writeHead } from './client-answer.ts';
 import type { UpstreamConnection, UpstreamPool } from './upstream/upstream-pool.ts';
 
 /** The biggest head of an answer; Node's own limit is lower than what some applications send. */
@@ -122,16 +123,10 @@ export class Forwarding {
   #inform(status: number, headers: RawHeaders): void {
     const { response, read } = this.#options;
     if (read.version === '1.0' || response.headersSent) return;
-    if (status === 102) return response.writeProcessing();
+    if (status === 102) return response.writeProcessing?.();
     if (status !== 103) return;
-    const hints: Record<string, string[]> = {};
-    const kept = answerHeaders(headers);
-    for (let index = 0; index < kept.length; index += 2) {
-      const name = kept[index]?.toLowerCase() ?? '';
-      hints[name] = [...(hints[name] ?? []), kept[index + 1] ?? ''];
-    }
     try {
-      response.writeEarlyHints(hints);
+      response.writeEarlyHints(collect(answerHeaders(headers)));
     } catch {
       // A link that Node finds wrong: a hint is no loss.
     }
@@ -146,23 +141,18 @@ export class Forwarding {
     // What is left of the client's body nobody wants; its next request could only come behind it.
     if (!message.complete && read.body !== 'none') response.shouldKeepAlive = false;
     try {
-      response.writeHead(
-        answer.statusCode ?? 502,
-        answer.statusMessage ?? '',
-        answerHeaders(answer.rawHeaders),
-      );
+      const { statusCode: status = 502, statusMessage = '', rawHeaders } = answer;
+      writeHead(response, { status, message: statusMessage, headers: answerHeaders(rawHeaders) });
     } catch (error) {
       return this.#fail(error as Error);
     }
-    const { socket } = response;
     answer
       .on('data', (chunk: Buffer) => {
         this.bytesDown += chunk.length;
         if (!response.write(chunk)) answer.pause();
       })
       .on('end', () => {
-        if (answer.rawTrailers.length > 0 && socket !== null)
-          response.addTrailers(pairsOf(answerHeaders(answer.rawTrailers)));
+        addTrailers(response, answerHeaders(answer.rawTrailers));
         response.end();
         this.#finish(answer, true);
       })
@@ -193,11 +183,4 @@ export class Forwarding {
     this.#hasEnded = true;
     this.#options.onEnd(end);
   }
-}
-
-function pairsOf(headers: RawHeaders): [string, string][] {
-  const pairs: [string, string][] = [];
-  for (let index = 0; index < headers.length; index += 2)
-    pairs.push([headers[index] ?? '', headers[index + 1] ?? '']);
-  return pairs;
 }

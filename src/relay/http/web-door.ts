@@ -4,6 +4,7 @@
  * what a connection may take of the proxy is bounded in time, bytes and requests.
  */
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Http2ServerRequest, ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { ListenerSpec } from '../../model/service.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
@@ -14,8 +15,10 @@ import type { Client } from '../listener.ts';
 import { TcpAcceptor } from '../tcp/tcp-acceptor.ts';
 import type { TcpRelay } from '../tcp/tcp-relay.ts';
 import { sendAnswer } from './answer.ts';
+import { closeStream } from './client-answer.ts';
 import { findClient } from './message/forward-headers.ts';
-import { readRequest } from './message/read-request.ts';
+import { readRequest, type RequestHead } from './message/read-request.ts';
+import type { FindCertificate, TlsEntrance } from './tls/tls-entrance.ts';
 import type { WebEngine, WebRoute } from './web-engine.ts';
 
 /** Of a request, with its target. */
@@ -48,6 +51,8 @@ export interface WebDoorOptions {
   /** Whether a client is a connection that the proxy itself has made. */
   readonly hasComeBack: (client: Client & { readonly socket: Socket }) => boolean;
   readonly onAcceptError: (error: Error) => void;
+  /** Finds certificates; absent where clients don't speak TLS. */
+  readonly findCertificate?: FindCertificate | undefined;
   /** Told of a connection that was closed because of a limit. */
   readonly onRefused: (bound: string) => void;
   /** Called when the door is closed and its last connection has ended. */
@@ -56,11 +61,17 @@ export interface WebDoorOptions {
 
 interface Visit {
   readonly peer: Client;
+  /** As it was accepted, below TLS. */
+  readonly socket: Socket;
+  readonly fd: number | undefined;
   readonly scheme: 'http' | 'https';
   /** Requests that came while one was being served. */
   readonly queue: (() => void)[];
   /** The answer to the request that is being served. */
   response: ServerResponse | undefined;
+  /** HTTP/2, and its requests that are being served. */
+  session: ServerHttp2Session | undefined;
+  streams: number;
   /** Since when no request is being served, on the monotonic clock, and what had been read by then. */
   idleSinceMs: number;
   bytesAtIdle: number;
@@ -74,6 +85,9 @@ export class WebDoor {
   readonly #acceptor: TcpAcceptor;
   readonly #server: Server;
   readonly #visits = new Map<Socket, Visit>();
+  readonly #visitsByPeer = new Map<string, Visit>();
+  readonly #inside = new WeakMap<Socket | ServerHttp2Session, Visit>();
+  #tls: TlsEntrance | undefined;
   #cancelSweep: Cancel | undefined;
   #isClosing = false;
   #isDrained = false;
@@ -95,7 +109,13 @@ export class WebDoor {
   }
 
   /** Binds the socket; may be tried again after it has failed. @throws the bind error, with its `code`. */
-  open(): Promise<void> {
+  async open(): Promise<void> {
+    const { findCertificate: find } = this.#options;
+    // HTTP/2 takes memory, which only a door with TLS needs.
+    if (find !== undefined) {
+      const { TlsEntrance: Entrance } = await import('./tls/tls-entrance.ts');
+      this.#tls ??= this.#createTls(Entrance, find);
+    }
     return this.#acceptor.open();
   }
 
@@ -108,8 +128,9 @@ export class WebDoor {
     if (this.#isClosing) return;
     this.#isClosing = true;
     this.#acceptor.close();
-    for (const [socket, { response }] of [...this.#visits]) {
-      if (response === undefined) socket.destroy();
+    for (const [socket, { response, session }] of [...this.#visits]) {
+      if (session !== undefined) session.close();
+      else if (response === undefined) socket.destroy();
       else response.shouldKeepAlive = false;
     }
     this.#checkDrained();
@@ -155,9 +176,10 @@ export class WebDoor {
     const address = plainAddress(remoteAddress);
     const peer: Client = { address, port: remotePort, endpoint: formatEndpoint(address, remotePort) };
     if (this.#options.hasComeBack({ ...peer, socket })) return void socket.resetAndDestroy();
+    const fd = descriptorOf(socket);
     const admitted = admission?.admit({
       bounds: { service: name, maxConnections: 0, maxConnectionsPerAddress: 0 },
-      ...{ address, endpoint: peer.endpoint, kind: 'visit', fd: descriptorOf(socket) },
+      ...{ address, endpoint: peer.endpoint, kind: 'visit', fd },
     });
     if (admitted?.kind === 'refused') {
       socket.resetAndDestroy();
@@ -165,24 +187,76 @@ export class WebDoor {
       return admitted.tell();
     }
     const visit: Visit = {
-      ...{ peer, scheme: 'http', queue: [], response: undefined, bytesAtIdle: -1, headSinceMs: undefined },
+      ...{ peer, socket, fd, scheme: this.#tls === undefined ? 'http' : 'https', queue: [] },
+      ...{ response: undefined, session: undefined, streams: 0, bytesAtIdle: -1, headSinceMs: undefined },
       idleSinceMs: clock.monotonicMs(),
     };
     this.#visits.set(socket, visit);
+    this.#visitsByPeer.set(peer.endpoint, visit);
     socket.once('close', () => {
       this.#visits.delete(socket);
+      this.#visitsByPeer.delete(peer.endpoint);
       admitted?.leave();
       this.#checkDrained();
     });
     this.#cancelSweep ??= clock.schedule(SWEEP_MS, () => this.#sweep());
+    if (this.#tls !== undefined) return this.#tls.accept(socket);
+    this.#inside.set(socket, visit);
     this.#server.emit('connection', socket);
     socket.resume();
+  }
+
+  #createTls(Entrance: typeof TlsEntrance, find: FindCertificate): TlsEntrance {
+    return new Entrance({
+      find,
+      onHttp1: (socket) => {
+        if (this.#enter(socket, socket) !== undefined) this.#server.emit('connection', socket);
+      },
+      onSession: (session, socket) => {
+        const visit = this.#enter(session, socket);
+        if (visit === undefined) return;
+        visit.session = session;
+        if (this.#isClosing) session.close();
+      },
+      onRequest: (request, session) => {
+        const visit = this.#inside.get(session);
+        if (visit !== undefined) this.#serveStream(visit, request);
+      },
+    });
+  }
+
+  /** What is inside of TLS belongs to the visit of the connection below. */
+  #enter(
+    inside: Socket | ServerHttp2Session,
+    { remoteAddress = '', remotePort = 0 }: Socket,
+  ): Visit | undefined {
+    const visit = this.#visitsByPeer.get(formatEndpoint(plainAddress(remoteAddress), remotePort));
+    if (visit !== undefined) this.#inside.set(inside, visit);
+    return visit;
+  }
+
+  /** A request of HTTP/2; others may be served beside it. */
+  #serveStream(
+    visit: Visit,
+    { message, response }: { readonly message: IncomingMessage; readonly response: ServerResponse },
+  ): void {
+    const { clock } = this.#options;
+    visit.streams++;
+    response.once('close', () => {
+      visit.streams--;
+      visit.idleSinceMs = clock.monotonicMs();
+    });
+    // The client may stop sending what nobody wants any more.
+    response.once('finish', () => {
+      if (!message.complete) closeStream(response);
+    });
+    this.#route(visit, { message, response, head: readStreamHead(message) });
   }
 
   /** One request of a connection after the other, in the order in which they came. */
   #take(message: IncomingMessage, response: ServerResponse): void {
     const { socket } = message;
-    const visit = this.#visits.get(socket);
+    const visit = this.#inside.get(socket);
     if (visit === undefined) return void socket.destroy();
     if (visit.response !== undefined) {
       if (visit.queue.length >= MAX_PIPELINED) return void socket.destroy();
@@ -201,24 +275,32 @@ export class WebDoor {
     response.once('close', () => {
       visit.response = undefined;
       visit.idleSinceMs = clock.monotonicMs();
-      visit.bytesAtIdle = socket.bytesRead;
+      visit.bytesAtIdle = visit.socket.bytesRead;
       // Behind an answer that ends the connection nothing is served.
       if (!response.shouldKeepAlive) visit.queue.length = 0;
       const next = visit.queue.shift();
       if (next !== undefined && !socket.destroyed) next();
-      else if (this.#isClosing && this.#visits.has(socket)) socket.destroySoon();
+      else if (this.#isClosing && this.#visits.has(visit.socket)) socket.destroySoon();
     });
     if (this.#isClosing) response.shouldKeepAlive = false;
     lingerWhereUnread(response, clock);
-    this.#route(visit, { message, response });
+    const { method = '', url: target = '', httpVersion: version, rawHeaders: headers } = message;
+    this.#route(visit, { message, response, head: { method, target, version, headers } });
   }
 
   #route(
-    { peer, scheme }: Visit,
-    { message, response }: { readonly message: IncomingMessage; readonly response: ServerResponse },
+    { peer, scheme, fd }: Visit,
+    {
+      message,
+      response,
+      head,
+    }: {
+      readonly message: IncomingMessage;
+      readonly response: ServerResponse;
+      readonly head: RequestHead;
+    },
   ): void {
-    const { method = '', url: target = '', httpVersion: version, rawHeaders: headers } = message;
-    const read = readRequest({ method, target, version, headers });
+    const read = readRequest(head);
     if ('refused' in read)
       return sendAnswer(response, {
         ...{ status: read.status, text: `The request is refused: ${read.refused}.`, closes: true },
@@ -236,8 +318,8 @@ export class WebDoor {
         headers: { Location: `${elsewhere}${read.target === '*' ? '/' : read.target}` },
       });
     const isKnownProxy = isTrusted(peer.address);
-    const address = isKnownProxy ? findClient(headers, { peer: peer.address, isTrusted }) : peer.address;
-    engine.serve({ read, message, response, scheme, peer, isTrusted: isKnownProxy, address }, route);
+    const address = isKnownProxy ? findClient(read.headers, { peer: peer.address, isTrusted }) : peer.address;
+    engine.serve({ read, message, response, scheme, fd, peer, isTrusted: isKnownProxy, address }, route);
   }
 
   /** A request for another protocol: its connection is out of the server's hands from now on. */
@@ -245,7 +327,7 @@ export class WebDoor {
     message: IncomingMessage,
     { socket, head }: { readonly socket: Socket; readonly head: Buffer },
   ): void {
-    const visit = this.#visits.get(socket);
+    const visit = this.#inside.get(socket);
     socket.on('error', () => socket.destroy());
     // Requests that came before have their answers to get first, and these come through the server.
     if (visit === undefined || visit.response !== undefined) return void socket.destroy();
@@ -262,7 +344,7 @@ export class WebDoor {
   }
 
   #refuseBroken(error: NodeJS.ErrnoException, socket: Socket): void {
-    const visit = this.#visits.get(socket);
+    const visit = this.#inside.get(socket);
     if (!socket.writable || visit === undefined || error.code === 'ECONNRESET') return void socket.destroy();
     const { response } = visit;
     if (response !== undefined) {
@@ -282,8 +364,14 @@ export class WebDoor {
     const { clock } = this.#options;
     const nowMs = clock.monotonicMs();
     for (const [socket, visit] of this.#visits) {
-      if (visit.response !== undefined) continue;
-      const { idleSinceMs, bytesAtIdle } = visit;
+      if (visit.response !== undefined || visit.streams > 0) continue;
+      const { idleSinceMs, bytesAtIdle, session } = visit;
+      if (session !== undefined) {
+        if (nowMs - idleSinceMs >= IDLE_MS) session.close();
+        // One that doesn't say goodbye is no longer waited for.
+        if (nowMs - idleSinceMs >= IDLE_MS + HEAD_MS) socket.destroy();
+        continue;
+      }
       const hasBegun = bytesAtIdle < 0 || socket.bytesRead > bytesAtIdle;
       if (!hasBegun && nowMs - idleSinceMs < IDLE_MS) continue;
       if (hasBegun) {
@@ -318,6 +406,24 @@ function lingerWhereUnread(response: ServerResponse, clock: Clock): void {
       socket.once('close', cancel);
     };
   });
+}
+
+/** What HTTP/2 says in other ways than HTTP/1. */
+function readStreamHead(message: IncomingMessage): RequestHead {
+  const { stream, authority } = message as unknown as Http2ServerRequest;
+  const headers: string[] = [];
+  const cookies: string[] = [];
+  for (let index = 0; index < message.rawHeaders.length; index += 2) {
+    const [name = '', value = ''] = [message.rawHeaders[index], message.rawHeaders[index + 1]];
+    // A client may send each of them apart, which HTTP/1 has no way for (RFC 9113, 8.2.3).
+    if (name === 'cookie') cookies.push(value);
+    else if (!name.startsWith(':')) headers.push(name, value);
+  }
+  if (cookies.length > 0) headers.push('cookie', cookies.join('; '));
+  const { method = '', url: target = '' } = message;
+  // An empty one is as good as none.
+  const named = authority === '' ? undefined : authority;
+  return { method, target, version: 'h2', headers, authority: named, isWhole: stream.endAfterHeaders };
 }
 
 /** Answers what never became a request, and closes its connection. */

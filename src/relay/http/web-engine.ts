@@ -9,10 +9,10 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../../system/clock.ts';
 import { messageOf } from '../../system/message-of.ts';
 import type { Admission } from '../access/admission.ts';
-import { descriptorOf } from '../native/descriptor-of.ts';
 import type { Client } from '../listener.ts';
 import type { TuneSocket } from '../tcp/tune-socket.ts';
 import { sendAnswer, sendBody } from './answer.ts';
+import { drop } from './client-answer.ts';
 import { Exchange } from './exchange.ts';
 import { answerOf } from './failure.ts';
 import { mayWakeBy } from './message/intent.ts';
@@ -31,6 +31,8 @@ export interface WebRequest {
   readonly message: IncomingMessage;
   readonly response: ServerResponse;
   readonly scheme: 'http' | 'https';
+  /** The descriptor of its connection; undefined where Node hides it. */
+  readonly fd: number | undefined;
   /** Who sends it. */
   readonly peer: Client;
   /** Whether the peer is a proxy whose word counts. */
@@ -115,7 +117,7 @@ export class WebEngine {
     if (!binding.access.allows(address)) {
       tally.blocked++;
       this.parts.onRefused(peer.address === address ? peer.endpoint : address, binding.service);
-      if (binding.policy.blocked === 'close') return void response.destroy();
+      if (binding.policy.blocked === 'close') return drop(response);
       return sendAnswer(response, { status: 403, text: 'Your address is not let in here.', closes: true });
     }
     const login = this.parts.login.check(request, binding);
@@ -166,7 +168,7 @@ export class WebEngine {
     const admitted = this.parts.admission?.admit({
       bounds: { ...binding.bounds, service: binding.service },
       ...{ address: request.address, endpoint: peer.endpoint, kind: 'request' },
-      fd: descriptorOf(request.message.socket),
+      fd: request.fd,
     });
     if (admitted?.kind === 'refused') {
       tally.refuse(admitted.bound);

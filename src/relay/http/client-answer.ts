@@ -1,0 +1,73 @@
+/** How an answer is handed to a client, by HTTP/1 or HTTP/2. Headers are flat lists. */
+import type { ServerResponse } from 'node:http';
+import type { ServerHttp2Stream } from 'node:http2';
+import type { RawHeaders } from './message/hop-headers.ts';
+
+/** NGHTTP2_INTERNAL_ERROR */
+const INTERNAL_ERROR = 2;
+/** NGHTTP2_CANCEL */
+const CANCEL = 8;
+
+/** The stream of a response by HTTP/2; undefined in HTTP/1. */
+function streamOf(response: ServerResponse): ServerHttp2Stream | undefined {
+  return 'stream' in response ? (response.stream as ServerHttp2Stream) : undefined;
+}
+
+/** @throws where a header is none. */
+export function writeHead(
+  response: ServerResponse,
+  head: { readonly status: number; readonly message: string; readonly headers: string[] },
+): void {
+  const { status, message, headers } = head;
+  if (streamOf(response) === undefined) response.writeHead(status, message, headers);
+  else response.writeHead(status, collect(headers));
+}
+
+export function addTrailers(response: ServerResponse, trailers: RawHeaders): void {
+  if (trailers.length > 0) response.addTrailers(streamOf(response) ? singles(trailers) : pairsOf(trailers));
+}
+
+/** Ends an answer in a way that no client takes for its end. */
+export function breakOff(response: ServerResponse): void {
+  const stream = streamOf(response);
+  if (stream !== undefined) return stream.close(INTERNAL_ERROR);
+  const { socket } = response;
+  if (socket === null || socket.destroyed) return;
+  // TLS has a word for the end, which is missing then.
+  if ('encrypted' in socket) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
+/** HTTP/2: nothing more of the request is wanted. */
+export function closeStream(response: ServerResponse): void {
+  streamOf(response)?.close();
+}
+
+/** Gives a request up without an answer. */
+export function drop(response: ServerResponse): void {
+  const stream = streamOf(response);
+  if (stream === undefined) response.destroy();
+  else stream.close(CANCEL);
+}
+
+/** By name in lower case, with all values of a name. */
+export function collect(headers: RawHeaders): Record<string, string[]> {
+  const collected: Record<string, string[]> = {};
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index]?.toLowerCase() ?? '';
+    collected[name] = [...(collected[name] ?? []), headers[index + 1] ?? ''];
+  }
+  return collected;
+}
+
+export function pairsOf(headers: RawHeaders): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let index = 0; index < headers.length; index += 2)
+    pairs.push([headers[index] ?? '', headers[index + 1] ?? '']);
+  return pairs;
+}
+
+function singles(headers: RawHeaders): Record<string, string> {
+  const all = Object.entries(collect(headers));
+  return Object.fromEntries(all.map(([name, values]) => [name, values.join(', ')]));
+}

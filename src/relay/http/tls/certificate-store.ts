@@ -1,0 +1,103 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import type { CertificateFiles } from '../../../model/web.ts';
+import type { Clock } from '../../../system/clock.ts';
+import { messageOf } from '../../../system/message-of.ts';
+import { HostTable } from '../message/host-table.ts';
+
+/** Replaced files are in force so soon: they are looked at when a client comes, and no more often. */
+const LOOK_AGAIN_MS = 500;
+
+interface Loaded {
+  readonly files: CertificateFiles;
+  /** Of both files: changes when one of them is replaced. */
+  readonly stamp: string;
+  readonly names: readonly string[];
+  readonly context: SecureContext | undefined;
+}
+
+/** The certificates of files, by the names that they are for. What can't be used is reported, and what was used before stays. */
+export class CertificateStore {
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
+  readonly #onBad: (reason: string) => void;
+  #loaded: readonly Loaded[] = [];
+  #table = new HostTable<SecureContext>();
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
+
+  /** @param options.onBad told, once for each state of the files, why a certificate can't be used. */
+  constructor(options: {
+    readonly clock: Pick<Clock, 'monotonicMs'>;
+    readonly onBad: (reason: string) => void;
+  }) {
+    this.#clock = options.clock;
+    this.#onBad = options.onBad;
+  }
+
+  /** Uses these files from now on; the first one that has a name is used for it. */
+  set(certificates: readonly CertificateFiles[]): void {
+    this.#loaded = certificates.map((files) => {
+      const known = this.#loaded.find(({ files: { cert, key } }) => cert === files.cert && key === files.key);
+      return this.#load(files, known);
+    });
+    this.#index();
+  }
+
+  /** The certificate for a host, lower case; undefined where there is none. */
+  find(host: string): SecureContext | undefined {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#lookedAtMs >= LOOK_AGAIN_MS) this.#lookAgain(nowMs);
+    return this.#table.find(host);
+  }
+
+  #lookAgain(nowMs: number): void {
+    this.#lookedAtMs = nowMs;
+    const loaded = this.#loaded.map((known) => this.#load(known.files, known));
+    if (loaded.every((entry, index) => entry === this.#loaded[index])) return;
+    this.#loaded = loaded;
+    this.#index();
+  }
+
+  #load(files: CertificateFiles, known: Loaded | undefined): Loaded {
+    const stamp = stampOf(files);
+    if (known?.stamp === stamp) return known;
+    const { names = [], context } = known ?? {};
+    try {
+      const cert = readFileSync(files.cert);
+      const key = readFileSync(files.key);
+      return { files, stamp, names: namesOf(cert), context: createSecureContext({ cert, key }) };
+    } catch (error) {
+      const stays = context === undefined ? '' : '; the one from before stays in use';
+      this.#onBad(`certificate ${files.cert} with ${files.key}: ${messageOf(error)}${stays}`);
+      return { files, stamp, names, context };
+    }
+  }
+
+  #index(): void {
+    const table = new HostTable<SecureContext>();
+    for (const { names, context } of this.#loaded.toReversed())
+      for (const name of names) if (context !== undefined) table.set(name, context);
+    this.#table = table;
+  }
+}
+
+/** The names of the first certificate in a PEM file; its common name where it has no others. */
+function namesOf(pem: Buffer): readonly string[] {
+  const { subjectAltName = '', subject = '' } = new X509Certificate(pem);
+  const names = [...subjectAltName.matchAll(/DNS:([^,\s]+)/g)].map(([, name = '']) => name.toLowerCase());
+  const [, common] = /^CN=(.+)$/m.exec(subject) ?? [];
+  return names.length > 0 || common === undefined ? names : [common.toLowerCase()];
+}
+
+function stampOf({ cert, key }: CertificateFiles): string {
+  return [cert, key]
+    .map((file) => {
+      try {
+        const { mtimeMs, size, ino } = statSync(file);
+        return `${mtimeMs} ${size} ${ino}`;
+      } catch {
+        return 'missing';
+      }
+    })
+    .join(' ');
+}
