@@ -40,7 +40,7 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
     'a key at the top that is like no other',
     'zzz: 1\n',
     [
-      'f.yaml:1:1 error zzz: unknown key; known are defaults, status, backend, relay, udp_queue_total, max_starting, webhooks, http, state_dir, docker, kubernetes, services; a service goes under services',
+      'f.yaml:1:1 error zzz: unknown key; known are defaults, status, backend, relay, udp_queue_total, max_starting, webhooks, trusted_proxies, http, state_dir, docker, kubernetes, services; a service goes under services',
     ],
   ],
   [
