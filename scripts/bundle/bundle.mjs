@@ -30,6 +30,7 @@ const COMMANDS = [
 
 /** Entries too, which the program imports when somebody first needs them. */
 const CHUNKS = [
+  'config/file.ts',
   'proxy/open-api.ts',
   'proxy/open-metrics.ts',
   'status/webhook-format.ts',

@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { parseEnvironment } from '../config/environment.ts';
 import { sortProblems } from '../config/checks/finding.ts';
-import { PORT_FIELDS } from '../config/read/read-services.ts';
+import { PORT_FIELDS } from '../config/fields.ts';
 import { createFileParser, type ParseConfigFile } from '../config/file.ts';
 import { configCandidates, describeConfigPath } from '../sources/config-candidates.ts';
 import { createCaretRenderer, type RenderCaret } from '../config/yaml/render-caret.ts';

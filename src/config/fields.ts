@@ -481,6 +481,13 @@ function qualifiedName({ namespace, name }: { readonly namespace: string; readon
   return `${namespace}/${name}`;
 }
 
+/** The fields that give listeners. */
+export const PORT_FIELDS = [
+  { field: 'ports', protocol: 'tcp' },
+  { field: 'http_ports', protocol: 'tcp' },
+  { field: 'udp_ports', protocol: 'udp' },
+] as const satisfies readonly { readonly field: FieldName; readonly protocol: Protocol }[];
+
 /** The field of the file that gives a listener. */
 export function portField({ protocol, mode, isOfPorts }: ListenerSpec): 'ports' | 'udp_ports' | 'http_ports' {
   if (protocol === 'udp') return 'udp_ports';

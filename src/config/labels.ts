@@ -26,8 +26,8 @@ import {
   hasEffect,
   LABEL_SUFFIXES,
   labelSuffix,
+  PORT_FIELDS,
 } from './fields.ts';
-import { PORT_FIELDS } from './read/read-services.ts';
 import { createListenClaims } from './rules/listen-claims.ts';
 import { describeUnguarded, findUnguardedPart } from './rules/login.ts';
 import { faultsOf, type Reading, refuse, showValue } from './values/parsed.ts';

@@ -5,13 +5,12 @@
  */
 import { V1_IS_FOR_TCP } from '../config/checks/check-proxies.ts';
 import { findUselessLabels } from '../config/checks/useless-options.ts';
-import { describeDoorless } from '../config/checks/check-web.ts';
 import type { Environment } from '../config/environment.ts';
 import { fieldSpec, labelSuffix } from '../config/fields.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
-import { listFronts } from '../config/rules/listen-claims.ts';
+import { describeDoorless, listFronts } from '../config/rules/listen-claims.ts';
 import { describeUnguarded, findUnguardedPart } from '../config/rules/login.ts';
 import { toEngineDefaults, workloadFieldOf } from '../config/rules/workload-of.ts';
 import type { SettingsFlags } from '../config/settings.ts';

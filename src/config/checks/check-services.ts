@@ -10,11 +10,11 @@ import { claimStatus, createListenClaims, describeFront, type FrontClaim } from 
 import { showValue } from '../values/parsed.ts';
 import type { Path } from '../yaml/path.ts';
 import { parsePort } from '../values/ports.ts';
-import { isWorkloadUnknown, listPortItems, PORT_FIELDS, type ReadService } from '../read/read-services.ts';
+import { isWorkloadUnknown, listPortItems, type ReadService } from '../read/read-services.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
 import { describeStatusPlace } from '../values/ports.ts';
 import { isName, NAME_EXPECTED } from '../values/text.ts';
-import type { Draft } from '../fields.ts';
+import { type Draft, PORT_FIELDS } from '../fields.ts';
 import { type EngineDefaults, workloadFieldOf, workloadNoun } from '../rules/workload-of.ts';
 import { checkWeb, type WebContext } from './check-web.ts';
 import { findUselessOptions } from './useless-options.ts';

@@ -2,6 +2,7 @@
 import { describeOrigin } from '../../model/origin.ts';
 import type { Settings } from '../../model/settings.ts';
 import { isWorkloadUnknown, type ReadService } from '../read/read-services.ts';
+import { describeDoorless } from '../rules/listen-claims.ts';
 import { describeUnguarded, findUnguardedPart } from '../rules/login.ts';
 import type { SettingsDraft } from '../settings.ts';
 import type { Path } from '../yaml/path.ts';
@@ -69,17 +70,6 @@ function findDoorless({ draft, path }: ReadService, http: Settings['http']): rea
     if (message === undefined) return [];
     return [warning([...path, field], { code: 'option-without-effect', at: 'key', message })];
   });
-}
-
-/** Why hosts do nothing, in words that follow the field's name; undefined where there is a door for them. */
-export function describeDoorless(
-  field: (typeof HOST_FIELDS)[number],
-  { listen, https }: Settings['http'],
-): string | undefined {
-  if (field === 'tls_hosts')
-    return https.length > 0 ? undefined : 'has no effect without a front door for TLS; set http.https';
-  if (listen.length + https.length > 0) return undefined;
-  return 'has no effect without front doors; set http.listen, http.https or both';
 }
 
 /** A local process tells no port of its own, and ports that lead to several targets decide nothing. */

@@ -19,9 +19,8 @@ export function createFieldParser(): ParseField {
   const results = new Map<string, Reading<unknown>>();
   return (field, raw, context) => {
     const { parse } = fieldSpec(field);
-    // Only ports depend on the context, and they are never plain text.
     if (typeof raw !== 'string') return parse(raw, context);
-    const key = `${field} ${raw}`;
+    const key = `${field} ${context.portNames === true ? 'named' : ''} ${raw}`;
     const result = results.get(key) ?? parse(raw, context);
     results.set(key, result);
     return result;

@@ -1,7 +1,7 @@
 import type { Origin } from '../../model/origin.ts';
 import type { Protocol } from '../../model/service.ts';
 import type { WorkloadRef } from '../../model/workload.ts';
-import { type Draft, FIELD_NAMES, type FieldName } from '../fields.ts';
+import { type Draft, FIELD_NAMES, PORT_FIELDS } from '../fields.ts';
 import { type Finding, keyError, valueError } from '../checks/finding.ts';
 import { formatCount } from '../../model/problem.ts';
 import { isMapping, showValue } from '../values/parsed.ts';
@@ -37,12 +37,6 @@ export interface ReadService extends FileService {
   /** The key that names the workload; undefined = the service's own name does. */
   readonly workloadField: WorkloadField | undefined;
 }
-
-export const PORT_FIELDS = [
-  { field: 'ports', protocol: 'tcp' },
-  { field: 'http_ports', protocol: 'tcp' },
-  { field: 'udp_ports', protocol: 'udp' },
-] as const satisfies readonly { readonly field: FieldName; readonly protocol: Protocol }[];
 
 /** Listeners that a file can ask for: as many as TCP has ports, which is more than most machines have descriptors for. */
 const MAX_LISTENERS = 65_536;

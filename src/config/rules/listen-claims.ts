@@ -85,6 +85,17 @@ export function describeFront({ setting, origin }: FrontClaim): string {
   return `the front door of ${setting} (${describeOrigin(origin)})`;
 }
 
+/** Why hosts do nothing, in words that follow the field's name; undefined where there is a door for them. */
+export function describeDoorless(
+  field: 'hosts' | 'tls_hosts',
+  { listen, https }: Settings['http'],
+): string | undefined {
+  if (field === 'tls_hosts')
+    return https.length > 0 ? undefined : 'has no effect without a front door for TLS; set http.https';
+  if (listen.length + https.length > 0) return undefined;
+  return 'has no effect without front doors; set http.listen, http.https or both';
+}
+
 function findOverlap<T>(bucket: Bucket<T>, address: string): T | undefined {
   if (address === '' || address === '::') return bucket.first;
   const wildcard = bucket.byAddress.get('') ?? bucket.byAddress.get('::');

@@ -123,6 +123,18 @@ describe('checkWeb', () => {
     expect(messagesOf(text)).toEqual([`error ${message}`]);
   });
 
+  test('takes the name of a port in Kubernetes, though another service may not', () => {
+    const lines = ['http: {listen: "80"}', 'services:'];
+    const services = [
+      'a: {container: a, hosts: [a.lan], http_port: http}',
+      'b: {deployment: b, hosts: [b.lan], http_port: http}',
+    ];
+    for (const ordered of [services, services.toReversed()])
+      expect(messagesOf(...lines, ...ordered.map((service) => `  ${service}`))).toEqual([
+        `error http_port: "http" is not a port from 1 to 65535; a port's name can be used for Kubernetes workloads only`,
+      ]);
+  });
+
   test('places relative paths in the folder of the file', () => {
     const text = [
       'http: {https: "443", certificates: [{cert: c.pem, key: /k.pem}]}',
