@@ -109,6 +109,8 @@ function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
       policy: service.udp,
       idleTimeoutMs: service.idleTimeoutMs,
       access: compileAccessList(service),
+      tellsClient: service.proxyProtocol === 'v2',
+      proxies: service.acceptProxyProtocol ? options.trustedProxies : undefined,
       track: options.trackerOf(service, spec),
       lease: ({ endpoint, address }) =>
         lifecycle.takeFlowLease(service.name, {

@@ -13,6 +13,19 @@ export const MAX_HEADER_BYTES = 4_096;
 /** Of version 1, with its line end. */
 const MAX_LINE_BYTES = 107;
 
+/**
+ * Why a client that comes from elsewhere is refused. One error for all: the stack of each error of its own would cost more than
+ * its client.
+ */
+export const UNTRUSTED_PROXY = Object.freeze(
+  Object.assign(
+    new Error(
+      'it comes from none of trusted_proxies, and the service takes clients with a PROXY header alone',
+    ),
+    { code: 'untrusted-proxy' },
+  ),
+);
+
 const LINE_START = Buffer.from('PROXY ', 'latin1');
 const SIGNATURE = Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1');
 /** Signature, version and command, family, length. */

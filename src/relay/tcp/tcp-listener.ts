@@ -9,6 +9,7 @@ import type { Logger } from '../../system/log/logger.ts';
 import type { AccessList, AddressSet, WakeList } from '../access/access-list.ts';
 import type { Admission, Admitted, ServiceBounds } from '../access/admission.ts';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
+import { UNTRUSTED_PROXY } from '../access/proxy-protocol.ts';
 import type { EndLog } from '../end-log.ts';
 import {
   type Client,
@@ -74,12 +75,6 @@ const REFUSAL_CODES = [
 
 /** Why a client may get no upstream; whatever else goes wrong counts as `failed`. */
 const UNSERVED_CODES = ['timeout', 'left', 'overloaded', 'removed'] as const;
-
-/** One error for all: the stack of each error of its own would cost more than its client. */
-const UNTRUSTED = Object.assign(
-  new Error('it comes from none of trusted_proxies, and the service takes clients with a PROXY header alone'),
-  { code: 'untrusted-proxy' },
-);
 
 const NO_BOUNDS = { maxConnections: 0, maxConnectionsPerAddress: 0 } as const;
 
@@ -286,7 +281,7 @@ export class TcpListener implements Listener<TcpBinding> {
     if (this.#endsLoop(client, peer)) return;
     const { proxies, service } = this.#binding;
     if (proxies?.includes(peer.address) === false)
-      return this.#refuse(client, { who: peer, error: UNTRUSTED });
+      return this.#refuse(client, { who: peer, error: UNTRUSTED_PROXY });
     // Until the client is known, its descriptor counts for the proxy.
     const applicant = {
       bounds: { ...NO_BOUNDS, service },

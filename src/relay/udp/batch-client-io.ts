@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import type { ClientIo, ClientLink, CreateFlow } from './client-io.ts';
+import type { ClientIo, ClientLink, CreateFlow, DatagramTaker } from './client-io.ts';
 import type { DatagramRun } from './datagram-run.ts';
 import { AddressIndex } from '../native/datagrams/address-index.ts';
 import { ADDRESS_WORDS, decodePeer, hasLocal, PEER_WORDS } from '../native/datagrams/datagram-address.ts';
@@ -7,7 +7,6 @@ import { EADDRNOTAVAIL, EINVAL, ENETUNREACH } from '../native/errno.ts';
 import { BATCH_SIZE, type NativeDatagrams, type SlotRun } from '../native/datagrams/native-datagrams.ts';
 import type { NativeUdpSocket, Sending, SocketHandlers } from '../native/datagrams/native-udp-socket.ts';
 import { type RunSender, sendRun } from './send-run.ts';
-import type { UdpFlow } from './udp-flow.ts';
 
 /** Batches that one listener takes before the other sockets have their turn. */
 const MAX_BATCHES = 32;
@@ -25,7 +24,7 @@ interface Shared {
 class Party implements ClientLink, RunSender {
   /** The client's address, and the local address to answer from. */
   readonly to: Uint32Array;
-  flow: UdpFlow | undefined;
+  flow: DatagramTaker | undefined;
   run: SlotRun | undefined;
   readonly #words: Uint32Array;
   readonly #io: Shared;
@@ -45,7 +44,7 @@ class Party implements ClientLink, RunSender {
     sendRun(run, this);
   }
 
-  receiveWith(flow: UdpFlow): void {
+  receiveWith(flow: DatagramTaker): void {
     this.flow = flow;
     this.#io.byAddress.set(this.#words, this);
   }

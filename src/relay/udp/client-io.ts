@@ -2,10 +2,18 @@ import type { Socket } from 'node:dgram';
 import type { DatagramRun } from './datagram-run.ts';
 import { type ClientAddress, FlowTable } from './flow-table.ts';
 import { openUdpSocket } from './open-udp-socket.ts';
-import type { UdpFlow } from './udp-flow.ts';
 
-/** Makes the flow of a client that has none; `undefined` for a client that isn't served. */
-export type CreateFlow = (from: ClientAddress) => UdpFlow | undefined;
+/** Takes the datagrams of one sender: a client's flow, as a rule. */
+export interface DatagramTaker {
+  /** It takes no more; the next datagram of the sender begins something new. */
+  readonly hasEnded: boolean;
+  receive(datagram: Buffer): void;
+  /** Takes many; the run is valid only until this returns. */
+  receiveRun(run: DatagramRun): void;
+}
+
+/** Makes what takes the datagrams of a sender that has nothing yet; `undefined` for one that isn't served. */
+export type CreateFlow = (from: ClientAddress) => DatagramTaker | undefined;
 
 /** A listener's socket: hands datagrams to the flows of its clients, and their replies back. */
 export interface ClientIo {
@@ -19,8 +27,8 @@ export interface ClientIo {
 export interface ClientLink {
   reply(datagram: Buffer): void;
   replyRun(run: DatagramRun): void;
-  /** Hands the client's datagrams to this flow from now on. */
-  receiveWith(flow: UdpFlow): void;
+  /** Hands the client's datagrams to this one from now on. */
+  receiveWith(taker: DatagramTaker): void;
   unlink(): void;
 }
 
@@ -30,7 +38,7 @@ export interface ClientLink {
  */
 export class SingleClientIo implements ClientIo {
   readonly #socket: Socket;
-  readonly #flows = new FlowTable<UdpFlow>();
+  readonly #flows = new FlowTable<DatagramTaker>();
   #closed = false;
 
   private constructor(socket: Socket, createFlow: CreateFlow) {
@@ -58,7 +66,7 @@ export class SingleClientIo implements ClientIo {
       replyRun(run) {
         for (let index = 0; index < run.size; index++) reply(run.copy(index));
       },
-      receiveWith: (flow) => this.#flows.set(client, flow),
+      receiveWith: (taker) => this.#flows.set(client, taker),
       unlink: () => this.#flows.delete(client),
     };
   }

@@ -15,6 +15,8 @@ export type DropReason =
   | 'not-ready'
   | 'asleep'
   | 'wake-list'
+  | 'untrusted-proxy'
+  | 'bad-proxy-header'
   | 'refused'
   | 'unsendable'
   | 'too-many-flows'

@@ -21,6 +21,8 @@ export interface ClientAddress {
   readonly port: number;
   /** The local address that the client asked, where the listener has several and the kernel tells which. */
   readonly local?: string | undefined;
+  /** The same as an IP address. */
+  readonly localAddress?: string | undefined;
 }
 
 function keyOf({ address, port, local = '' }: ClientAddress): string {

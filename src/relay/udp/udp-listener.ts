@@ -5,11 +5,12 @@ import { AbortFan } from '../../system/abort-fan.ts';
 import type { Clock } from '../../system/clock.ts';
 import { DueQueue } from '../../system/due-queue.ts';
 import type { OwnListeners } from '../../system/net/own-listeners.ts';
-import type { AccessList } from '../access/access-list.ts';
+import type { AccessList, AddressSet } from '../access/access-list.ts';
 import type { Admission, Admitted, Bound, ServiceBounds } from '../access/admission.ts';
 import { BatchClientIo } from './batch-client-io.ts';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
-import { type ClientIo, type ClientLink, SingleClientIo } from './client-io.ts';
+import { type ProxiedEnds, UNTRUSTED_PROXY, writeProxyHeader } from '../access/proxy-protocol.ts';
+import { type ClientIo, type ClientLink, type DatagramTaker, SingleClientIo } from './client-io.ts';
 import { type DropReason, dropReasonOf } from './datagram-queue.ts';
 import type { DatagramRun } from './datagram-run.ts';
 import type { FlowLease } from './flow-lease.ts';
@@ -17,6 +18,7 @@ import type { ClientAddress } from './flow-table.ts';
 import type { EndLog, FlowEnding } from '../end-log.ts';
 import type { Client, Listener, ListenerTotals, PresentClient, TrackClient } from '../listener.ts';
 import type { NativeDatagrams } from '../native/datagrams/native-datagrams.ts';
+import { HeadedFlow, ProxiedPeer } from './proxied-datagrams.ts';
 import { FlowLimit, type FlowSeat, type ListenerBudget, type UdpBudget } from './udp-budget.ts';
 import { type FlowOwner, type FlowSetting, type FlowTally, UdpFlow } from './udp-flow.ts';
 
@@ -26,6 +28,10 @@ const MIN_FLOW_IDLE_MS = 5_000;
 /** Where a listener's new flows go; swapped without touching the socket. */
 export interface UdpBinding {
   readonly access: AccessList;
+  /** Whether each datagram to the upstream begins with a PROXY header of version 2; absent = not. */
+  readonly tellsClient?: boolean;
+  /** The proxies in front, each of whose datagrams has to begin with a PROXY header; absent = clients come by themselves. */
+  readonly proxies?: Pick<AddressSet, 'includes'> | undefined;
   /** The service's own limits; absent = none. */
   readonly bounds?: ServiceBounds | undefined;
   readonly policy: UdpPolicy;
@@ -54,6 +60,8 @@ interface ListenerParts {
 /** A flow with everything that it gives back at its end. It is the owner of its flow itself, which saves closures. */
 class LiveFlow implements FlowOwner {
   readonly flow: UdpFlow;
+  /** What the client's datagrams are handed to. */
+  readonly taker: DatagramTaker;
   readonly client: Client;
   readonly lease: FlowLease;
   /** Since when it lives, in whole seconds of the monotonic clock: those take no object of their own. */
@@ -72,6 +80,8 @@ class LiveFlow implements FlowOwner {
     readonly binding: UdpBinding;
     readonly lease: FlowLease;
     readonly link: ClientLink | undefined;
+    /** Put in front of each of its datagrams; undefined = nothing. */
+    readonly header: Buffer | undefined;
     readonly admitted: Admitted | undefined;
     /** The flows of the client's address. */
     readonly ofAddress: FlowLimit;
@@ -96,7 +106,8 @@ class LiveFlow implements FlowOwner {
     const flow = new UdpFlow(options.setting, this);
     this.flow = flow;
     this.#seats = [...options.limits, options.ofAddress].map((limit) => limit.enter(flow));
-    this.#link?.receiveWith(flow);
+    this.taker = options.header === undefined ? flow : new HeadedFlow(flow, options.header);
+    this.#link?.receiveWith(this.taker);
   }
 
   reply(datagram: Buffer): void {
@@ -252,8 +263,13 @@ export class UdpListener implements Listener<UdpBinding> {
 
   /** Ends the flows of clients that the new access list refuses: a flow that is used would never end by itself. */
   rebind(binding: UdpBinding): void {
+    // Who the client of a flow is was found out in another way, or the upstream would be told in another way.
+    const isOther =
+      (binding.proxies === undefined) !== (this.#binding.proxies === undefined) ||
+      binding.tellsClient !== this.#binding.tellsClient;
     this.#binding = binding;
     this.#setting = undefined;
+    if (isOther) this.cutClients();
     for (const { flow, client } of [...this.#flows])
       if (!binding.access.allows(client.address)) flow.end('blocked');
   }
@@ -299,16 +315,53 @@ export class UdpListener implements Listener<UdpBinding> {
     return this.#setting;
   }
 
-  #createFlow(from: ClientAddress): UdpFlow | undefined {
+  #createFlow(from: ClientAddress): DatagramTaker | undefined {
+    const peer = describeClient(from.address, from.port);
+    if (this.#binding.proxies !== undefined) return this.#createPeer(from, peer);
+    return this.#openFlow(peer, { from });
+  }
+
+  /** Takes the datagrams of a proxy in front. */
+  #createPeer(from: ClientAddress, peer: Client): DatagramTaker | undefined {
+    const isTrusted = () => this.#binding.proxies?.includes(peer.address) === true;
+    const onRefused = (why: 'untrusted' | 'malformed', reason?: string) => {
+      this.#countDrop(why === 'untrusted' ? 'untrusted-proxy' : 'bad-proxy-header', 1);
+      this.#binding.onUnserved(peer, why === 'untrusted' ? UNTRUSTED_PROXY : createHeaderRefusal(reason));
+    };
+    // Without a link, the next datagram asks again.
+    if (!isTrusted()) return void onRefused('untrusted');
+    const openFlow = (ends: ProxiedEnds | undefined, link: ClientLink) => {
+      const client = ends === undefined ? peer : describeClient(ends.source.host, ends.source.port);
+      return this.#openFlow(client, { from, link, destination: ends?.destination });
+    };
+    return new ProxiedPeer({ link: this.#io?.link(from), openFlow, isTrusted, onRefused });
+  }
+
+  /**
+   * @param options.link default: that of the sender.
+   * @param options.destination where the client has sent to, as the proxy in front says; undefined = here.
+   */
+  #openFlow(
+    client: Client,
+    {
+      from,
+      link,
+      destination,
+    }: {
+      readonly from: ClientAddress;
+      readonly link?: ClientLink;
+      readonly destination?: Endpoint | undefined;
+    },
+  ): DatagramTaker | undefined {
+    if (this.#closing) return undefined;
     const binding = this.#binding;
-    const address = plainAddress(from.address);
-    const client = { address, port: from.port, endpoint: formatEndpoint(address, from.port) };
+    const { address } = client;
     if (!binding.access.allows(address)) {
       this.#countDrop('blocked', 1);
       binding.onRefused(client);
       return undefined;
     }
-    if (this.#isOwn({ host: address, port: from.port }, binding)) {
+    if (this.#isOwn({ host: plainAddress(from.address), port: from.port }, binding)) {
       this.#countDrop('own-listener', 1);
       return undefined;
     }
@@ -337,7 +390,10 @@ export class UdpListener implements Listener<UdpBinding> {
       ...{ client, binding, lease, ofAddress, admitted },
       onSocket: this.#admission?.descriptors.expectOne(),
       tracked: binding.track?.(client, () => live.flow.traffic),
-      link: this.#io?.link(from),
+      link: link ?? this.#io?.link(from),
+      header: binding.tellsClient
+        ? this.#writeHeader(client, destination ?? this.#reachedBy(from))
+        : undefined,
       limits: this.#budget.limits,
       setting,
       parts: this.#parts,
@@ -346,7 +402,18 @@ export class UdpListener implements Listener<UdpBinding> {
     this.#flows.add(live);
     // The `track` callback may have closed the listener.
     if (this.#closing) live.flow.end('unlistened');
-    return live.flow;
+    return live.taker;
+  }
+
+  #writeHeader({ address: host, port }: Client, destination: Endpoint): Buffer {
+    return writeProxyHeader('v2', { source: { host, port }, destination, protocol: 'udp' });
+  }
+
+  /** Where a sender has sent to, as far as that is known. */
+  #reachedBy({ address, localAddress }: ClientAddress): Endpoint {
+    const { address: own, port } = this.spec;
+    const unknown = plainAddress(address).includes(':') ? '::' : '0.0.0.0';
+    return { host: own === '' ? (localAddress ?? unknown) : own, port };
   }
 
   /** If a limit is met, ends the flow that was idle longest, of the service or of the address that has too many, and tries again. */
@@ -394,6 +461,15 @@ export class UdpListener implements Listener<UdpBinding> {
   #countDrop(reason: DropReason, count: number): void {
     if (count > 0) this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + count);
   }
+}
+
+function describeClient(from: string, port: number): Client {
+  const address = plainAddress(from);
+  return { address, port, endpoint: formatEndpoint(address, port) };
+}
+
+function createHeaderRefusal(reason = ''): Error {
+  return Object.assign(new Error(`its PROXY header can't be read: ${reason}`), { code: 'bad-proxy-header' });
 }
 
 function secondsOf(clock: Pick<Clock, 'monotonicMs'>): number {

@@ -57,7 +57,20 @@ export function decodeAddress(words: Uint32Array): ClientAddress {
 export function decodePeer(words: Uint32Array): ClientAddress {
   const sender = decodeAddress(words);
   if (!hasLocal(words)) return sender;
-  return { ...sender, local: words.subarray(ADDRESS_WORDS, PEER_WORDS).join('.') };
+  return {
+    ...sender,
+    local: words.subarray(ADDRESS_WORDS, PEER_WORDS).join('.'),
+    // Few ask for it.
+    get localAddress() {
+      return decodeLocal(words);
+    },
+  };
+}
+
+/** The local IP address of a peer, of the family of the sender's. */
+function decodeLocal(words: Uint32Array): string {
+  const bytes = new Uint8Array(words.buffer, words.byteOffset + ADDRESS_WORDS * 4, isIpv6(words) ? 16 : 4);
+  return ipaddr.fromByteArray([...bytes]).toString();
 }
 
 /** Whether the words of a peer hold a local address. */
