@@ -46,6 +46,8 @@ const BROWSER = { chromium: 'chromium', nginx: 'nginx', caddy: 'caddy' };
 const PROMTOOL = { promtool: 'prometheus' };
 /** Those for which there is a completion, beside bash. */
 const SHELLS = { zsh: 'zsh', fish: 'fish' };
+/** Of those that read and write PROXY headers, for the tests of the program. */
+const PROXIES = { haproxy: 'haproxy', nginx: 'nginx' };
 /** More than so many tests that pass only when they are tried again are a fault of the tests, or of the program. */
 const MAX_FLAKY = 2;
 /** So many of the files that cost most are named at the end. */
@@ -76,13 +78,16 @@ async function runAll() {
 async function runTestsAndChecks(kubernetes) {
   // Both keep one core busy, as a rule.
   if (only === undefined) await Promise.all([runChecks(), runStep('model tests', runModelTests)]);
-  const [browser, promtool, shells] =
+  const [browser, promtool, shells, proxies] =
     only === undefined
-      ? [BROWSER, PROMTOOL, SHELLS].map((packages) => preparePrograms(packages, { signal, announce }))
+      ? [BROWSER, PROMTOOL, SHELLS, PROXIES].map((packages) =>
+          preparePrograms(packages, { signal, announce }),
+        )
       : [];
   const built = await runStep('build', () => runBuild({ signal }));
   if (promtool !== undefined) await runStep('promtool', () => reportPromtool(promtool));
   if (shells !== undefined) await runStep('zsh and fish', () => reportShells(shells));
+  if (proxies !== undefined) await runStep('HAProxy and nginx', () => reportProxies(proxies));
   if (only === undefined) await runStep('unit tests', () => runTests(['unit'], { name: 'unit' }));
   if (!built) return console.log('the tests of the program did not run: they need the build');
   if (browser !== undefined)
@@ -132,6 +137,17 @@ async function reportShells(shells) {
   if (reason === undefined) return 'are there';
   const remedy = 'install zsh and fish, or run this on Debian as root, which installs them';
   return reportLeftOut('tests of completion in zsh and fish', { reason, remedy, wasAskedFor: false });
+}
+
+/**
+ * Without them the tests of the program leave out what they check.
+ * @param {ReturnType<typeof preparePrograms>} proxies
+ */
+async function reportProxies(proxies) {
+  const reason = await proxies;
+  if (reason === undefined) return 'are there';
+  const remedy = 'install haproxy and nginx, or run this on Debian as root, which installs them';
+  return reportLeftOut('checks by HAProxy and nginx', { reason, remedy, wasAskedFor: false });
 }
 
 function runModelTests() {
