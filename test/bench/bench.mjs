@@ -1,5 +1,5 @@
 /**
- * How fast lazy-proxy is, beside nginx's stream module, HAProxy and a relay in Go: `npm run bench`, or `npm run bench --
+ * How fast lazy-proxy is, beside nginx, HAProxy, Caddy and programs in Go: `npm run bench`, or `npm run bench --
  * bulk udp` for some parts alone. `--quick`: few and short rounds. `--dist FOLDER`: a build that is there. A full run
  * writes `bench/results/latest.json` and `latest.svg`; with `--write` every run does, and one of some parts on the same
  * machine, with the same versions, leaves the others as they were. Needs Linux and root.
@@ -16,6 +16,7 @@ import { bulk } from './parts/bulk.mjs';
 import { connections } from './parts/connections.mjs';
 import { control } from './parts/control.mjs';
 import { held } from './parts/held.mjs';
+import { http } from './parts/http.mjs';
 import { idle } from './parts/idle.mjs';
 import { requests } from './parts/requests.mjs';
 import { udp } from './parts/udp.mjs';
@@ -26,7 +27,7 @@ import { readMeasured } from './report/results.mjs';
 import { renderControl, renderTable } from './report/table.mjs';
 import { readResults, writeResults } from './report/write-results.mjs';
 
-const PARTS = [bulk, connections, requests, udp, wake, idle, held, control];
+const PARTS = [bulk, connections, requests, http, udp, wake, idle, held, control];
 const INTERRUPTED = 130;
 const RESULTS = path.join(ROOT, 'bench/results');
 
@@ -68,7 +69,11 @@ async function runAll() {
 /** Figures that miss the budget are told, and are no failure: they depend on the machine. */
 async function report(bed, { parts, measured, isFull }) {
   const { rows, controlRows } = judge(measured);
-  const peers = [...bed.peers.map(({ id, label }) => ({ id, label })), { id: 'direct', label: 'no proxy' }];
+  const others = bed.webPeers.filter(({ id }) => !bed.peers.some((peer) => peer.id === id));
+  const peers = [
+    ...[...bed.peers, ...others].map(({ id, label }) => ({ id, label })),
+    { id: 'direct', label: 'no proxy' },
+  ];
   console.log(['', ...renderTable(rows, peers), ...renderControl(controlRows)].join('\n'));
   if (!(isFull || flags.write)) return;
   const machine = describeMachine();

@@ -20,7 +20,7 @@ export function describeMachine() {
 }
 
 /** The first version number that each program tells of itself. */
-export async function readVersions({ nginx, haproxy, iperf3, wrk, dockerd, go }) {
+export async function readVersions({ nginx, haproxy, iperf3, wrk, dockerd, caddy, go }) {
   const { version } = JSON.parse(await readFile(path.join(ROOT, 'package.json'), 'utf8'));
   const asked = {
     nginx: [nginx, '-v'],
@@ -28,6 +28,7 @@ export async function readVersions({ nginx, haproxy, iperf3, wrk, dockerd, go })
     iperf3: [iperf3, '-v'],
     wrk: [wrk, '-v'],
     docker: [dockerd, '--version'],
+    caddy: [caddy, 'version'],
     go: [go, 'version'],
   };
   const answers = Object.entries(asked).map(async ([name, [program, flag]]) => [

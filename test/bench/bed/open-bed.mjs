@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startPrivateEngine, sweepAbandonedEngines } from '../../../scripts/private-engine.mjs';
-import { listPeers } from '../peers/list-peers.mjs';
+import { listPeers, listWebPeers } from '../peers/list-peers.mjs';
 import { killGroup } from './program.mjs';
 import { startUpstream } from './upstream.mjs';
 
@@ -21,8 +21,9 @@ export async function openBed(options) {
   await sweepAbandonedEngines();
   const engine = await cleanup.own(startPrivateEngine(), ({ stop }) => stop());
   const upstream = await startUpstream(engine, tools);
-  const peers = await listPeers({ tools, program: product.program, host: engine.host, folder, children });
-  return { ...options, folder, children, engine, upstream, peers };
+  const parts = { tools, program: product.program, host: engine.host, folder, children };
+  const [peers, webPeers] = [await listPeers(parts), await listWebPeers(parts)];
+  return { ...options, folder, children, engine, upstream, peers, webPeers };
 }
 
 function endAll(children) {

@@ -15,6 +15,8 @@ const PACKAGES = {
     haproxy: 'haproxy',
     iperf3: 'iperf3',
     wrk: 'wrk',
+    caddy: 'caddy',
+    curl: 'curl',
   },
   ...{ dockerd: 'docker.io', busybox: 'busybox-static', go: 'golang-go' },
 };
@@ -32,6 +34,8 @@ export async function findTools() {
     haproxy: findProgram('haproxy'),
     iperf3: findProgram('iperf3'),
     wrk: findProgram('wrk'),
+    caddy: findProgram('caddy'),
+    curl: findProgram('curl'),
     dockerd: findProgram('dockerd'),
     busybox: (await hasStaticBusybox()) ? '/bin/busybox' : undefined,
     go: findProgram('go', [GO_FOLDER]),

@@ -1,6 +1,8 @@
 /** The root file system of the upstream: busybox, iperf3, and an nginx that answers `ok`. */
 import { listBusyboxEntries, listProgramEntries } from '../../support/images/root-files.mjs';
 
+/** The bodies of `/small` and `/big` of the web server. */
+export const [SMALL_BYTES, BIG_BYTES] = [35, 1_000_000_000];
 /** Where the servers listen in the container. */
 export const UPSTREAM_PORTS = { iperf: 5201, http: 8000, page: 8080 };
 /** The web server listens there as well. */
@@ -14,6 +16,7 @@ export async function listUpstreamEntries({ iperf3, nginx }) {
   );
   const commands = [
     iperf3 && `iperf3 -s -p ${UPSTREAM_PORTS.iperf} >/dev/null &`,
+    nginx && `truncate -s ${BIG_BYTES} /big`,
     nginx && 'nginx -e stderr -c /etc/nginx.conf',
     'while :; do sleep 3600; done',
   ];
@@ -36,6 +39,7 @@ pid /tmp/nginx.pid;
 events { worker_connections 32768; }
 http {
   access_log off;
+  sendfile on;
   client_body_temp_path /tmp/body;
   proxy_temp_path /tmp/proxy;
   fastcgi_temp_path /tmp/fastcgi;
@@ -47,6 +51,8 @@ http {
   server {
     ${LISTEN}
     location / { return 200 "ok\\n"; }
+    location = /small { return 200 "${'x'.repeat(SMALL_BYTES)}"; }
+    location = /big { root /; }
   }
 }
 `;

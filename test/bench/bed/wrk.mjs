@@ -4,11 +4,11 @@ const SLACK_MS = 15_000;
 const UNIT_MS = { us: 1e-3, ms: 1, s: 1e3, m: 6e4 };
 
 /** Runs the client and returns requests per second, and the latency's percentiles in milliseconds. */
-export async function runWrk(bed, { host, port, seconds, connections, headers = [] }) {
+export async function runWrk(bed, { host, port, seconds, connections, headers = [], path = '/' }) {
   const args = [
     ...['-t', '1', '-c', String(connections), '-d', `${seconds}s`, '--latency'],
     ...headers.flatMap((header) => ['-H', header]),
-    `http://${host}:${port}/`,
+    `http://${host}:${port}${path}`,
   ];
   const timeoutMs = seconds * 1_000 + SLACK_MS;
   return readReport(await runToEnd(bed.tools.wrk, args, { timeoutMs, children: bed.children }));

@@ -9,7 +9,7 @@ import { startProgram } from '../bed/program.mjs';
  */
 export function createLazyProxy({ id, label, program, host, env = {} }) {
   return {
-    ...{ id, label, protocols: ['tcp', 'udp'] },
+    ...{ id, label, protocols: ['tcp', 'udp', 'http'] },
     async start(routes, { folder, statusPort }) {
       const config = path.join(folder, 'lazy-proxy.json');
       await writeFile(config, JSON.stringify(createConfig(routes, { host, statusPort }), undefined, 1));
@@ -22,6 +22,9 @@ export function createLazyProxy({ id, label, program, host, env = {} }) {
   };
 }
 
+/** The host that clients ask for over HTTP. */
+export const WEB_HOST = 'bench';
+
 /** JSON is YAML. */
 function createConfig(routes, { host, statusPort }) {
   const services = routes.map(({ listen, target, protocols, container }, index) => {
@@ -29,10 +32,17 @@ function createConfig(routes, { host, statusPort }) {
     const fields = {
       ...(protocols.includes('tcp') && { ports }),
       ...(protocols.includes('udp') && { udp_ports: ports, udp_readiness: 'open' }),
+      // With all that is looked at for each request, a login apart.
+      ...(protocols.includes('http') && {
+        ...{ hosts: [WEB_HOST], http_port: target, wake_paths: ['/', '!/metrics'] },
+        ...{ allow_list: ['127.0.0.0/8'], block_list: ['127.0.0.99'], max_connections: 10_000 },
+      }),
     };
     return [`service-${index}`, { container, idle_timeout: '1h', ...fields }];
   });
+  const doors = routes.filter(({ protocols }) => protocols.includes('http'));
   return {
+    ...(doors.length > 0 && { http: { listen: doors.map(({ listen }) => `127.0.0.1:${listen}`) } }),
     status: statusPort === undefined ? 'off' : { listen: `127.0.0.1:${statusPort}` },
     docker: host.startsWith('unix://') ? { socket: host.slice('unix://'.length) } : { socket: host },
     services: Object.fromEntries(services),

@@ -1,7 +1,8 @@
-import { buildGoRelay, createGoRelay } from './go-relay.mjs';
+import { createCaddy } from './caddy.mjs';
+import { buildInGo, createGoRelay, createGoWeb } from './go-relay.mjs';
 import { createHaproxy } from './haproxy.mjs';
 import { createLazyProxy } from './lazy-proxy.mjs';
-import { createNginx } from './nginx.mjs';
+import { createNginx, createNginxWeb } from './nginx.mjs';
 
 /**
  * Those relays that can be run on this machine, ours first. A peer is `{ id, label, protocols, start(routes, options) }`.
@@ -15,6 +16,17 @@ export async function listPeers({ tools, program, host, folder, children }) {
     createLazyProxy({ id: 'streams', label: '(plain streams)', program, host, env }),
     ...(nginx && streamModule ? [createNginx({ nginx, streamModule })] : []),
     ...(haproxy ? [createHaproxy({ haproxy })] : []),
-    ...(go ? [createGoRelay(await buildGoRelay({ go, folder, children }))] : []),
+    ...(go ? [createGoRelay(await buildInGo({ name: 'go-relay', go, folder, children }))] : []),
+  ];
+}
+
+/** As `listPeers`, those that forward HTTP by themselves. */
+export async function listWebPeers({ tools, program, host, folder, children }) {
+  const { nginx, caddy, go } = tools;
+  return [
+    createLazyProxy({ id: 'lazy', label: 'lazy-proxy', program, host }),
+    ...(nginx ? [createNginxWeb({ nginx })] : []),
+    ...(caddy ? [createCaddy({ caddy })] : []),
+    ...(go ? [createGoWeb(await buildInGo({ name: 'go-web', go, folder, children }))] : []),
   ];
 }

@@ -14,7 +14,8 @@ export function createDirect({ address, port }) {
 
 /** Starts those peers that know the protocols, each with one route to the upstream's port, and waits until they listen. */
 export async function startPeers(bed, { target, protocols = ['tcp'], without = [], connections }) {
-  const chosen = bed.peers.filter(
+  const peers = protocols.includes('http') ? bed.webPeers : bed.peers;
+  const chosen = peers.filter(
     (peer) => protocols.every((protocol) => peer.protocols.includes(protocol)) && !without.includes(peer.id),
   );
   const started = [];
@@ -28,14 +29,16 @@ export async function startPeers(bed, { target, protocols = ['tcp'], without = [
 }
 
 /**
- * Starts one peer and waits until it listens on all TCP ports; the scope that is open ends it.
+ * Starts one peer and waits until it listens on all ports but those of UDP; the scope that is open ends it.
  * @returns `{ id, label, host, port, pid, program }`, the port being that of its first route.
  */
 export async function startPeer(bed, peer, { routes, connections = CONNECTIONS, statusPort }) {
   const folder = await mkdtemp(path.join(bed.folder, `${peer.id}-`));
   const starting = peer.start(routes, { folder, connections, statusPort });
   const program = await bed.cleanup.own(starting, ({ stop }) => stop());
-  const ports = routes.filter(({ protocols }) => protocols.includes('tcp')).map(({ listen }) => listen);
+  const ports = routes
+    .filter(({ protocols }) => protocols.some((protocol) => protocol !== 'udp'))
+    .map(({ listen }) => listen);
   await waitUntilReady(program, () => areListening(ports));
   const { id, label } = peer;
   return { id, label, host: '127.0.0.1', port: routes[0].listen, pid: program.pid, program };

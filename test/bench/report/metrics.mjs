@@ -4,6 +4,8 @@
 export const REFERENCES = [
   { peer: 'nginx', label: 'nginx stream' },
   { peer: 'go', label: 'Go relay' },
+  { peer: 'nginx-http', label: 'nginx' },
+  { peer: 'go-http', label: 'Go ReverseProxy' },
 ];
 
 /** Our own, which the budget is for. */
@@ -39,6 +41,7 @@ export const METRICS = [
     ...{ budget: { than: 'nginx', min: 0.5 }, inChart: true },
   },
   ...[32, 1].flatMap((clients) => requestMetrics(clients)),
+  ...webMetrics(),
   ...[64, 512].map((bytes) => ({
     ...{
       id: `datagrams-${bytes}`,
@@ -90,6 +93,36 @@ function requestMetrics(clients) {
       budget: { than: 'nginx', max: 1.2 },
     },
     { id: `latency-p99-${clients}`, part, label: `latency p99, ${what}`, unit: 'µs', ...LOWER },
+  ];
+}
+
+function webMetrics() {
+  const part = 'http';
+  const than = 'go-http';
+  return [
+    {
+      ...{ id: 'http-requests', part, label: 'requests, 32 clients', unit: 'per s', ...HIGHER },
+      budget: { than, min: 1 },
+    },
+    { id: 'http-p50', part, label: 'latency p50, 32 clients', unit: 'µs', ...LOWER },
+    {
+      ...{ id: 'http-p99', part, label: 'latency p99, 32 clients', unit: 'µs', ...LOWER },
+      budget: { than, max: 2 },
+    },
+    { id: 'http-request-cpu', part, label: 'processor time, 1 request', unit: 'µs', ...LOWER },
+    {
+      ...{ id: 'http-body', part, label: 'a body of 1 GB', unit: 'MB/s', ...HIGHER },
+      budget: { than, min: 0.35 },
+    },
+    { id: 'http-body-cpu', part, label: 'processor time, 1 GB', unit: 's', ...LOWER },
+    {
+      ...{ id: 'http-idle-client', part, label: 'memory per idle client', unit: 'KiB', ...LOWER },
+      budget: { max: 25 },
+    },
+    {
+      ...{ id: 'http-memory', part, label: 'memory 60 s after load, more', unit: 'MiB', ...LOWER },
+      ...{ budget: { max: 60 }, isAbsolute: true },
+    },
   ];
 }
 
