@@ -13,34 +13,42 @@ export interface HttpAnswer {
 /**
  * One GET over a connection of its own.
  * @param target a URL, or a port of this machine.
- * @param options.localAddress the client's own address, for example 127.0.0.2.
+ * @param options.localAddress the client's own address, for example 127.0.0.2. `headers`: to be sent, `host` for example.
  * @throws {Error} when the connection fails or `timeoutMs` (default 10 s) passes.
  */
 export function get(
   target: string | number,
-  options: { readonly timeoutMs?: number; readonly localAddress?: string } = {},
+  options: {
+    readonly timeoutMs?: number;
+    readonly localAddress?: string;
+    readonly headers?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<HttpAnswer> {
-  const { timeoutMs = 10_000, localAddress } = options;
+  const { timeoutMs = 10_000, localAddress, headers = {} } = options;
   const url = typeof target === 'number' ? `http://127.0.0.1:${target}/` : target;
   const startMs = performance.now();
   return new Promise((resolve, reject) => {
-    const request = http.get(url, { agent: false, ...(localAddress && { localAddress }) }, (response) => {
-      const firstByteMs = performance.now() - startMs;
-      const firstByteAt = Date.now();
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.once('error', reject);
-      response.once('end', () => {
-        const body = Buffer.concat(chunks).toString();
-        resolve({
-          status: response.statusCode ?? 0,
-          body,
-          firstByteMs,
-          totalMs: performance.now() - startMs,
-          firstByteAt,
+    const request = http.get(
+      url,
+      { agent: false, headers, ...(localAddress && { localAddress }) },
+      (response) => {
+        const firstByteMs = performance.now() - startMs;
+        const firstByteAt = Date.now();
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.once('error', reject);
+        response.once('end', () => {
+          const body = Buffer.concat(chunks).toString();
+          resolve({
+            status: response.statusCode ?? 0,
+            body,
+            firstByteMs,
+            totalMs: performance.now() - startMs,
+            firstByteAt,
+          });
         });
-      });
-    });
+      },
+    );
     const timer = setTimeout(() => request.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
     request.once('error', (error) => {
       // Its stack leads to no test.
