@@ -19,15 +19,18 @@ const POSTGRES_ROOT = '/usr/lib/postgresql';
 /** The user of the published image. */
 const POSTGRES_ID = 999;
 
-const NGINX_CONFIG = `user root;
+/** @param server what stands in the only `server`. */
+function nginxConfig(server: string): string {
+  return `user root;
 error_log stderr;
 pid /tmp/nginx.pid;
 events {}
 http {
   access_log off;
-  server { listen 80; root /usr/share/nginx/html; }
+  server { ${server} }
 }
 `;
+}
 
 const POSTGRES_ENTRYPOINT = `#!/bin/sh
 set -e
@@ -65,21 +68,23 @@ export function whyNoStandIns(): string | undefined {
 
 /** What stands in for images of a name, whatever their version. */
 export const STAND_INS: Readonly<Record<string, () => Promise<string>>> = {
-  nginx: nginxImage,
+  nginx: () => nginxImage('listen 80; root /usr/share/nginx/html;'),
   redis: redisImage,
   postgres: postgresImage,
   'pihole/pihole': dnsImage,
 };
 
-async function nginxImage(): Promise<string> {
+/** nginx of this machine. @param server what stands in the only `server` of its configuration. */
+export async function nginxImage(server: string): Promise<string> {
+  const config = nginxConfig(server);
   return await makeImage('nginx', {
     programs: [NGINX],
-    settings: [NGINX_CONFIG],
+    settings: [config],
     changes: ['CMD ["nginx", "-g", "daemon off;"]'],
     listEntries: async () => [
       ...(await listBareEntries('/bin/nginx', NGINX)),
       textFile('/etc/group', 'root:x:0:\n'),
-      textFile('/etc/nginx/nginx.conf', NGINX_CONFIG),
+      textFile('/etc/nginx/nginx.conf', config),
       textFile('/usr/share/nginx/html/index.html', 'Welcome to nginx!\n'),
       // Compiled into Debian's program.
       ...['/usr/share/nginx/modules', '/var/log/nginx', '/var/lib/nginx'].map((place) => folder(place)),
