@@ -68,7 +68,7 @@ describe('what a file says of who wakes, and of PROXY headers', () => {
       ['f:5:5 warning wake_on: has no effect without ports'],
     ],
     [
-      'services:\n  a:\n    command: [x]\n    ports: ["1:1"]\n    availability: manual\n    wake_on: data\n    wake_list: ["::1"]',
+      'services:\n  a:\n    command: [x]\n    ports: ["1:2"]\n    availability: manual\n    wake_on: data\n    wake_list: ["::1"]',
       [
         'f:6:5 warning wake_on: has no effect beside availability: manual, with which no client wakes the service',
         'f:7:5 warning wake_list: has no effect beside availability: manual, with which no client wakes the service',
