@@ -221,7 +221,8 @@ function createWebLoader(options: {
       ...{ relay, admission, clock, tune: relay.tune },
       join: (sockets, onEnd) => relay.join(sockets, onEnd),
       isTrusted: (address) => trustedProxies.includes(address),
-      onBadCertificate: (reason) => logger.error({ event: 'certificate' }, reason),
+      onBadCertificate: ({ severity, message }) =>
+        logger[severity === 'error' ? 'error' : 'warn']({ event: 'certificate' }, message),
       onRefused: (client, service) => logRefused({ client, service }, log),
       onUnserved: (client, why) => logUnserved({ client, ...why, protocol: 'http' }, log),
       onBadTheme: (service, reason) =>

@@ -4,7 +4,7 @@
  */
 import { Login } from './login/login.ts';
 import { PasswordChecker } from './login/password-checker.ts';
-import { CertificateStore } from './tls/certificate-store.ts';
+import { CertificateStore, type TellBadCertificate } from './tls/certificate-store.ts';
 import { Themes } from './waiting/themes.ts';
 import { Waiting } from './waiting/waiting.ts';
 import { WebDoor, type WebDoorOptions } from './web-door.ts';
@@ -18,7 +18,7 @@ export type WebParts = Omit<WebEngineParts, 'waiting' | 'login'> &
     /** Told why a service's own page can't be used. */
     readonly onBadTheme: (service: string, reason: string) => void;
     /** Told why a certificate can't be used. */
-    readonly onBadCertificate: (reason: string) => void;
+    readonly onBadCertificate: TellBadCertificate;
     /** The built `bcrypt-thread`; default: beside this file. */
     readonly passwordThread?: URL;
   };

@@ -8,6 +8,8 @@ const CERTIFICATE = /-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----/gs;
 
 /** What is wrong with a certificate, in words that stand alone; an `error` makes it useless to clients. */
 export interface CertificateFault {
+  /** `form`: no server can use it. `time`: it is used, but clients refuse it, or soon will. */
+  readonly kind: 'form' | 'time';
   readonly severity: 'error' | 'warning';
   readonly message: string;
 }
@@ -79,12 +81,18 @@ function checkTimes(
 ): readonly CertificateFault[] {
   const which = index === 0 ? 'the certificate' : `certificate ${index + 1} of the file`;
   const [fromMs, toMs] = [parseTimestamp(validFrom), parseTimestamp(validTo)];
-  if (toMs < nowMs) return [error(`${which} has expired: it was good until ${validTo}`)];
-  if (fromMs > nowMs) return [error(`${which} is not good before ${validFrom}`)];
+  if (toMs < nowMs)
+    return [
+      { kind: 'time', severity: 'error', message: `${which} has expired: it was good until ${validTo}` },
+    ];
+  if (fromMs > nowMs)
+    return [{ kind: 'time', severity: 'error', message: `${which} is not good before ${validFrom}` }];
   if (toMs - nowMs >= WARN_BEFORE_MS) return [];
-  return [{ severity: 'warning', message: `${which} expires soon: it is good until ${validTo}` }];
+  return [
+    { kind: 'time', severity: 'warning', message: `${which} expires soon: it is good until ${validTo}` },
+  ];
 }
 
 function error(message: string): CertificateFault {
-  return { severity: 'error', message };
+  return { kind: 'form', severity: 'error', message };
 }

@@ -18,7 +18,7 @@ const filesOf = (name: string) => ({ cert: fileOf(name, 'crt'), key: fileOf(name
 
 /** A certificate of its own for these names. */
 function makeCertificate(name: string, hosts: readonly string[]): void {
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '30'];
   const names = `subjectAltName=${hosts.map((host) => `DNS:${host}`).join(',')}`;
   const files = ['-keyout', fileOf(name, 'key'), '-out', fileOf(name, 'crt')];
   const subject = ['-subj', `/CN=${name}`, '-addext', names];
@@ -168,8 +168,8 @@ describe('CertificateStore', () => {
     const bad: string[] = [];
     let nowMs = 0;
     const store = new CertificateStore({
-      clock: { monotonicMs: () => nowMs },
-      onBad: (why) => bad.push(why),
+      clock: { nowMs: () => systemClock.nowMs(), monotonicMs: () => nowMs },
+      onBad: ({ message }) => bad.push(message),
     });
     await cp(fileOf('wiki', 'crt'), fileOf('live', 'crt'));
     await cp(fileOf('wiki', 'key'), fileOf('live', 'key'));
@@ -190,5 +190,24 @@ describe('CertificateStore', () => {
     nowMs += 1_000;
     store.find('wiki.test');
     expect(bad).toHaveLength(2);
+  });
+
+  test('uses one that has expired, or soon will, and tells of it', () => {
+    const dayMs = 24 * 3_600_000;
+    const toldAfter = (days: number) => {
+      const bad: string[] = [];
+      const clock = { nowMs: () => systemClock.nowMs() + days * dayMs, monotonicMs: () => 0 };
+      const store = new CertificateStore({
+        clock,
+        onBad: ({ severity, message }) => bad.push(`${severity} ${message}`),
+      });
+      store.set([filesOf('wiki')]);
+      expect(store.find('wiki.test')).toBeDefined();
+      return bad.map((line) => line.replace(/until .*/, 'until …'));
+    };
+    const which = `certificate ${fileOf('wiki', 'crt')}`;
+    expect(toldAfter(0)).toEqual([]);
+    expect(toldAfter(20)).toEqual([`warning ${which}: the certificate expires soon: it is good until …`]);
+    expect(toldAfter(31)).toEqual([`error ${which}: the certificate has expired: it was good until …`]);
   });
 });

@@ -4,6 +4,7 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import type { CertificateFiles } from '../../../model/web.ts';
 import type { Clock } from '../../../system/clock.ts';
 import { messageOf } from '../../../system/message-of.ts';
+import { type CertificateFault, checkCertificate } from '../../../system/tls/check-certificate.ts';
 import { HostTable } from '../message/host-table.ts';
 
 /** Replaced files are in force so soon: they are looked at when a client comes, and no more often. */
@@ -17,18 +18,21 @@ interface Loaded {
   readonly context: SecureContext | undefined;
 }
 
+/** Takes what is wrong with a certificate, with its files' names in front. */
+export type TellBadCertificate = (fault: Pick<CertificateFault, 'severity' | 'message'>) => void;
+
 /** The certificates of files, by the names that they are for. What can't be used is reported, and what was used before stays. */
 export class CertificateStore {
-  readonly #clock: Pick<Clock, 'monotonicMs'>;
-  readonly #onBad: (reason: string) => void;
+  readonly #clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
+  readonly #onBad: TellBadCertificate;
   #loaded: readonly Loaded[] = [];
   #table = new HostTable<SecureContext>();
   #lookedAtMs = Number.NEGATIVE_INFINITY;
 
-  /** @param options.onBad told, once for each state of the files, why a certificate can't be used. */
+  /** @param options.onBad told, once for each state of the files, why a certificate can't be used, or clients refuse it, now or soon. */
   constructor(options: {
-    readonly clock: Pick<Clock, 'monotonicMs'>;
-    readonly onBad: (reason: string) => void;
+    readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
+    readonly onBad: TellBadCertificate;
   }) {
     this.#clock = options.clock;
     this.#onBad = options.onBad;
@@ -63,12 +67,19 @@ export class CertificateStore {
     if (known?.stamp === stamp) return known;
     const { names = [], context } = known ?? {};
     try {
-      const cert = readFileSync(files.cert);
-      const key = readFileSync(files.key);
-      return { files, stamp, names: namesOf(cert), context: createSecureContext({ cert, key }) };
+      const cert = readFileSync(files.cert, 'utf8');
+      const key = readFileSync(files.key, 'utf8');
+      const faults = checkCertificate({ cert, key, nowMs: this.#clock.nowMs() });
+      const fatal = faults.find(({ kind }) => kind === 'form');
+      if (fatal !== undefined) throw new Error(fatal.message);
+      const loaded = { files, stamp, names: namesOf(cert), context: createSecureContext({ cert, key }) };
+      for (const { severity, message } of faults)
+        this.#onBad({ severity, message: `certificate ${files.cert}: ${message}` });
+      return loaded;
     } catch (error) {
       const stays = context === undefined ? '' : '; the one from before stays in use';
-      this.#onBad(`certificate ${files.cert} with ${files.key}: ${messageOf(error)}${stays}`);
+      const message = `certificate ${files.cert} with ${files.key}: ${messageOf(error)}${stays}`;
+      this.#onBad({ severity: 'error', message });
       return { files, stamp, names, context };
     }
   }
@@ -82,7 +93,7 @@ export class CertificateStore {
 }
 
 /** The names of the first certificate in a PEM file; its common name where it has no others. */
-function namesOf(pem: Buffer): readonly string[] {
+function namesOf(pem: string): readonly string[] {
   const { subjectAltName = '', subject = '' } = new X509Certificate(pem);
   const names = [...subjectAltName.matchAll(/DNS:([^,\s]+)/g)].map(([, name = '']) => name.toLowerCase());
   const [, common] = /^CN=(.+)$/m.exec(subject) ?? [];
