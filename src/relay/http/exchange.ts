@@ -14,7 +14,8 @@ export class Exchange {
   readonly #route: WebRoute;
   readonly #pool: UpstreamPool;
   readonly #leave: () => void;
-  readonly #left = new AbortController();
+  /** Made where the client may have to wait. */
+  #left: AbortController | undefined;
   readonly #sinceMs: number;
   readonly #beganMs: number;
   #lease: WebLease | undefined;
@@ -51,6 +52,12 @@ export class Exchange {
     return { bytesUp, bytesDown };
   }
 
+  /** Aborts when the client leaves. */
+  get #leaving(): AbortSignal {
+    this.#left ??= new AbortController();
+    return this.#left.signal;
+  }
+
   async serve(): Promise<void> {
     const { response, peer, address } = this.#request;
     const { binding, tally } = this.#route;
@@ -85,7 +92,7 @@ export class Exchange {
   async #isShownPage(): Promise<boolean> {
     const { waiting } = this.#engine.parts;
     return waiting.offer(this.#request, {
-      ...{ binding: this.#route.binding, pool: this.#pool, signal: this.#left.signal },
+      ...{ binding: this.#route.binding, pool: this.#pool, signal: this.#leaving },
     });
   }
 
@@ -102,7 +109,7 @@ export class Exchange {
     const expected = admission?.descriptors.expectOne();
     try {
       if (this.#lease === undefined) throw new Error('there is no lease');
-      const { socket, ended } = await this.#lease.connect(this.#left.signal);
+      const { socket, ended } = await this.#lease.connect(this.#leaving);
       tune(socket, keepAliveMs);
       const connection = this.#pool.adopt(socket, ended);
       if (this.#isOver) this.#pool.giveBack(connection);
@@ -168,7 +175,7 @@ export class Exchange {
 
   #clientDone(): void {
     this.#forwarding?.abandon();
-    this.#left.abort(new Error('the client left'));
+    this.#left?.abort(new Error('the client left'));
     this.#end();
   }
 

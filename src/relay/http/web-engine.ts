@@ -24,6 +24,8 @@ import type { WebTally } from './web-tally.ts';
 
 /** Paths that the proxy answers itself, of every host. */
 const OWN_PATH = '/.lazy-proxy/';
+/** How long it counts that there is room for idle connections. */
+const ROOM_MS = 100;
 
 /** A request that a door has read. */
 export interface WebRequest {
@@ -105,6 +107,8 @@ export interface ServedRequest {
 export class WebEngine {
   readonly parts: WebEngineParts;
   readonly #pools = new Map<string, UpstreamPool>();
+  #room = true;
+  #roomAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: WebEngineParts) {
     this.parts = parts;
@@ -138,11 +142,21 @@ export class WebEngine {
     const key = `${targetPort} ${service}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      const { clock, admission } = this.parts;
-      pool = new UpstreamPool({ clock, mayKeep: () => admission?.isRoomy !== false });
+      const { clock } = this.parts;
+      pool = new UpstreamPool({ clock, mayKeep: () => this.#isRoomy });
       this.#pools.set(key, pool);
     }
     return pool;
+  }
+
+  /** Whether idle connections may be kept. It takes system calls to find that out, so it is done now and then. */
+  get #isRoomy(): boolean {
+    const { clock, admission } = this.parts;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#roomAtMs < ROOM_MS) return this.#room;
+    this.#roomAtMs = nowMs;
+    this.#room = admission?.isRoomy !== false;
+    return this.#room;
   }
 
   /** The service is gone, or has other ports: its idle connections are closed. */
