@@ -43,13 +43,7 @@ export class Exchange {
   get present(): PresentClient {
     const { endpoint } = this.#request.peer;
     const isWaiting = this.#forwarding === undefined;
-    return { endpoint, sinceMs: this.#sinceMs, isWaiting, ...this.#traffic };
-  }
-
-  get #traffic() {
-    if (this.#joined !== undefined) return this.#joined.traffic;
-    const { bytesUp = 0, bytesDown = 0 } = this.#forwarding ?? {};
-    return { bytesUp, bytesDown };
+    return { endpoint, sinceMs: this.#sinceMs, isWaiting, ...this.traffic };
   }
 
   /** Aborts when the client leaves. */
@@ -58,23 +52,39 @@ export class Exchange {
     return this.#left.signal;
   }
 
-  async serve(): Promise<void> {
+  get traffic() {
+    if (this.#joined !== undefined) return this.#joined.traffic;
+    const { bytesUp = 0, bytesDown = 0 } = this.#forwarding ?? {};
+    return { bytesUp, bytesDown };
+  }
+
+  serve(): void {
     const { response, peer, address } = this.#request;
     const { binding, tally } = this.#route;
     tally.begin(this);
     response.once('close', () => this.#clientDone());
     try {
-      this.#ended = binding.track?.({ ...peer, address }, () => this.#traffic);
+      this.#ended = binding.track?.({ ...peer, address }, () => this.traffic);
       this.#lease = binding.takeLease({ client: peer.endpoint, address });
       const { waiting } = this.#engine.parts;
       const idle = this.#takeIdle();
       // A page that was shown to this client has done its duty.
       if (idle !== undefined) waiting.served(binding.service, address);
       if (idle !== undefined) return this.#forward(idle);
+    } catch (error) {
+      return this.#fail(error);
+    }
+    void this.#wait();
+  }
+
+  /** Without a connection at hand: waits for one, and for the service where it is not ready. */
+  async #wait(): Promise<void> {
+    const { binding } = this.#route;
+    try {
       this.#wasReady = binding.isReady();
       if (!this.#wasReady && (await this.#isShownPage())) return;
       if (this.#isOver) return;
-      waiting.served(binding.service, address);
+      this.#engine.parts.waiting.served(binding.service, this.#request.address);
       this.#forward(this.#takeIdle() ?? (await this.#connect()));
     } catch (error) {
       this.#fail(error);
@@ -199,7 +209,7 @@ export class Exchange {
     onServed?.({
       ...{ service: binding.service, client: peer.endpoint, method: read.method, path: read.path },
       ...{ status: response.statusCode, durationMs: clock.monotonicMs() - this.#beganMs },
-      ...this.#traffic,
+      ...this.traffic,
     });
   }
 }

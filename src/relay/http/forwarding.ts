@@ -77,6 +77,7 @@ export class Forwarding {
       .on('response', (answer: IncomingMessage) => this.#begin(answer))
       .on('information', ({ statusCode, rawHeaders }) => this.#inform(statusCode, rawHeaders))
       .on('upgrade', (answer: IncomingMessage, socket: Socket, head: Buffer) => {
+        pool.letGo(socket);
         const { statusMessage = '', rawHeaders: headers } = answer;
         this.#end({ kind: 'switched', switched: { socket, head, statusMessage, headers } });
       })

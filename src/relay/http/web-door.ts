@@ -283,7 +283,7 @@ export class WebDoor {
       else if (this.#isClosing && this.#visits.has(visit.socket)) socket.destroySoon();
     });
     if (this.#isClosing) response.shouldKeepAlive = false;
-    lingerWhereUnread(response, clock);
+    if (mayHaveBody(message)) lingerWhereUnread(response, clock);
     const { method = '', url: target = '', httpVersion: version, rawHeaders: headers } = message;
     this.#route(visit, { message, response, head: { method, target, version, headers } });
   }
@@ -389,6 +389,16 @@ export class WebDoor {
     this.#cancelSweep?.();
     this.#options.onDrained();
   }
+}
+
+/** Most requests have none, and are whole with their heads. */
+function mayHaveBody({ rawHeaders }: IncomingMessage): boolean {
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const { length } = rawHeaders[index] ?? '';
+    // `Content-Length`, `Transfer-Encoding`, `Upgrade`: a longer look costs more than what it is for.
+    if (length === 14 || length === 17 || length === 7) return true;
+  }
+  return false;
 }
 
 /**

@@ -201,7 +201,7 @@ export class WebEngine {
       }
     }
     const exchange = new Exchange(this, { request, route, leave: () => seat?.leave() });
-    void exchange.serve();
+    exchange.serve();
   }
 
   /** A request got no answer from its service: the client gets the proxy's. */

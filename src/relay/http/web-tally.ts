@@ -3,6 +3,7 @@ import { type ListenerTotals, oldestOf, type PresentClient } from '../listener.t
 /** One request that is being served, as the tally sees it. */
 export interface CountedRequest {
   readonly present: PresentClient;
+  readonly traffic: { readonly bytesUp: number; readonly bytesDown: number };
   destroy(): void;
 }
 
@@ -33,7 +34,7 @@ export class WebTally {
 
   end(request: CountedRequest): void {
     if (!this.#requests.delete(request)) return;
-    const { bytesUp = 0, bytesDown = 0 } = request.present;
+    const { bytesUp, bytesDown } = request.traffic;
     this.#pastUp += bytesUp;
     this.#pastDown += bytesDown;
   }
@@ -50,9 +51,9 @@ export class WebTally {
 
   readTotals(): ListenerTotals {
     let [up, down] = [this.#pastUp, this.#pastDown];
-    for (const { present } of this.#requests) {
-      up += present.bytesUp ?? 0;
-      down += present.bytesDown ?? 0;
+    for (const { traffic } of this.#requests) {
+      up += traffic.bytesUp;
+      down += traffic.bytesDown;
     }
     return { accepted: this.#accepted, up, down, unserved: Object.fromEntries(this.#unserved) };
   }

@@ -21,6 +21,7 @@ interface Kept extends UpstreamConnection {
   idleSinceMs: number | undefined;
   /** For how long it may be idle. */
   idleMs: number;
+  readonly destroyIfIdle: () => void;
 }
 
 /**
@@ -61,14 +62,19 @@ export class UpstreamPool {
       if (kept?.idleSinceMs === undefined) return undefined;
       if (!isRepeatable && this.#clock.monotonicMs() - kept.idleSinceMs > FRESH_MS) return undefined;
       this.#idle.pop();
-      this.#wake(kept);
+      kept.idleSinceMs = undefined;
       if (kept.socket.writable && kept.socket.readable) return kept;
     }
   }
 
   /** Lends a new connection. @param ended aborts when the run that it belongs to is over. */
   adopt(socket: Socket, ended: AbortSignal): UpstreamConnection {
-    const kept: Kept = { socket, isUsed: false, idleSinceMs: undefined, idleMs: IDLE_MS };
+    const kept: Kept = {
+      ...{ socket, isUsed: false, idleSinceMs: undefined, idleMs: IDLE_MS },
+      destroyIfIdle: () => {
+        if (kept.idleSinceMs !== undefined) socket.destroy();
+      },
+    };
     this.#bySocket.set(socket, kept);
     const end = () => {
       if (kept.idleSinceMs !== undefined) socket.destroy();
@@ -79,6 +85,9 @@ export class UpstreamPool {
     if (ended.aborted) end();
     socket
       .on('free', () => this.#keep(kept))
+      // Whatever it says unasked, the next request must not take it for its answer.
+      .on('data', kept.destroyIfIdle)
+      .on('end', kept.destroyIfIdle)
       .on('error', () => {})
       .once('close', () => {
         ended.removeEventListener('abort', end);
@@ -102,6 +111,12 @@ export class UpstreamPool {
       kept.idleMs = Math.min(kept.idleMs, Math.max(0, (Number(seconds) - 1) * 1_000));
   }
 
+  /** A connection speaks another protocol from now on: what it says is somebody else's. */
+  letGo(socket: Socket): void {
+    const kept = this.#bySocket.get(socket);
+    if (kept !== undefined) socket.off('data', kept.destroyIfIdle).off('end', kept.destroyIfIdle);
+  }
+
   /** Closes what is idle now, and what becomes idle from now on. Idempotent. */
   close(): void {
     this.#isClosed = true;
@@ -123,15 +138,9 @@ export class UpstreamPool {
     const isOver = this.#isClosed || idleMs <= 0 || socket.destroyed || !socket.writable || !socket.readable;
     if (isOver || this.#idle.length >= MAX_IDLE || !this.#mayKeep()) return void socket.destroy();
     kept.idleSinceMs = this.#clock.monotonicMs();
-    // Whatever it says unasked, the next request must not take it for its answer.
-    socket.on('data', destroyThis).on('end', destroyThis).resume();
+    socket.resume();
     this.#idle.push(kept);
     this.#cancelSweep ??= this.#clock.schedule(IDLE_MS, () => this.#sweep());
-  }
-
-  #wake(kept: Kept): void {
-    kept.idleSinceMs = undefined;
-    kept.socket.off('data', destroyThis).off('end', destroyThis);
   }
 
   #sweep(): void {
@@ -144,10 +153,6 @@ export class UpstreamPool {
     }
     if (this.#idle.length > 0) this.#cancelSweep = this.#clock.schedule(1_000, () => this.#sweep());
   }
-}
-
-function destroyThis(this: Socket): void {
-  this.destroy();
 }
 
 /** Gives each request the socket that was chosen for it; Node's own agent would choose one by itself. */
