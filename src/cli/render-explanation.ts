@@ -123,16 +123,23 @@ function listWakers(
   { woken_by: wakers, availability }: ServiceDetailAnswer,
   times: Times,
 ): readonly string[] {
-  const lines = wakers.map(({ kind, listener, at, cron, hub }) => {
+  const lines = wakers.map(({ kind, listener, with_data: isData, only_from: from = [], at, cron, hub }) => {
     if (kind === 'hub') return `${hub ?? 'a hub'}, when that wakes`;
     if (kind === 'schedule')
       return `its schedule${cron === undefined ? '' : ` "${cron}"`}${at === undefined ? '' : `, next at ${formatMoment(at, times)}`}`;
-    return `a ${kind} on ${listener ?? '?'}`;
+    const ofWhom = from.length === 0 ? '' : `, of a client on its wake_list (${showSome(from)})`;
+    return `a ${kind} on ${listener ?? '?'}${isData === true ? ', once it sends something' : ''}${ofWhom}`;
   });
   if (lines.length > 0) return lines;
   return [
     availability === 'manual' ? 'nobody but you: lazy-proxy wake' : 'nothing now; you can: lazy-proxy wake',
   ];
+}
+
+/** The first three of a list, and how many more there are. */
+function showSome(items: readonly string[]): string {
+  const more = items.length > 3 ? [`${items.length - 3} more`] : [];
+  return [...items.slice(0, 3), ...more].join(', ');
 }
 
 function describeListener(listener: ServiceDetailAnswer['listeners'][number]): string {

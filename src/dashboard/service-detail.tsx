@@ -367,8 +367,10 @@ function Wakers({ detail: { woken_by: wakers, dependants } }: { readonly detail:
   );
 }
 
-function describeWaker({ kind, listener, at, cron, hub }: ServiceDetailAnswer['woken_by'][number]): string {
-  if (listener !== undefined) return `a ${kind} at ${listener}`;
+function describeWaker(waker: ServiceDetailAnswer['woken_by'][number]): string {
+  const { kind, listener, with_data: isData, only_from: from, at, cron, hub } = waker;
+  if (listener !== undefined)
+    return `a ${kind} at ${listener}${isData ? ' that sends something' : ''}${from === undefined ? '' : ' from its wake_list'}`;
   if (hub !== undefined) return `${hub}, which needs it`;
   const when = at === undefined ? '' : ` at ${formatClockTime(parseTime(at))}`;
   return `its schedule${when}${cron === undefined ? '' : ` (${cron})`}`;

@@ -132,6 +132,10 @@ export interface ServiceDetailAnswer extends ServiceAnswer {
   readonly woken_by: readonly {
     readonly kind: string;
     readonly listener?: string;
+    /** A client has to send something (`wake_on`). */
+    readonly with_data?: true;
+    /** Nobody else may (`wake_list`). */
+    readonly only_from?: readonly string[];
     readonly at?: string;
     readonly cron?: string;
     readonly hub?: string;

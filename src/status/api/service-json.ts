@@ -222,12 +222,15 @@ function renderKeeper(keeper: Keeper): { readonly kind: string } {
 /** What would wake it. */
 function listWakers({ service, listeners, hubs, schedule }: ServiceDetail): ServiceDetailAnswer['woken_by'] {
   const ofClients = mayWake(service.availability, 'client') ? listeners : [];
+  const { wakeOn, wakeList } = service;
   return [
     ...ofClients
       .filter(({ condition }) => condition === 'bound')
       .map(({ listener }) => ({
         kind: listener.protocol === 'tcp' ? 'connection' : 'datagram',
         listener: `${formatListenAddress(listener)}/${listener.protocol}`,
+        ...(wakeOn === 'data' && listener.protocol === 'tcp' && { with_data: true as const }),
+        ...(wakeList.length > 0 && { only_from: wakeList }),
       })),
     ...(schedule.start === undefined
       ? []

@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../support/free-ports.ts';
+import { runProgram } from '../../support/run-program.ts';
 import { startProgram } from '../../support/start-program.ts';
 import { createFolder } from './folder.ts';
 
@@ -63,7 +64,8 @@ async function runFile(file: object, extra: Readonly<Record<string, string>> = {
       readonly running: boolean;
       readonly refused?: Readonly<Record<string, number>>;
     }[];
-  return { proxy, folder, rows };
+  const explain = async (service: string) => (await runProgram(['explain', service], { cwd: folder })).stdout;
+  return { proxy, folder, rows, explain };
 }
 
 /** Sends a text from the client's address, and returns the answer with the client's port. */
@@ -145,7 +147,7 @@ describe('who wakes', () => {
 
   test('is who is on the wake list; others are served while the service is awake', async () => {
     const [port, target] = [await freePort(), await freePort()];
-    const { rows, folder } = await runFile(
+    const { rows, folder, explain } = await runFile(
       {
         services: {
           app: {
@@ -159,6 +161,9 @@ describe('who wakes', () => {
     expect((await ask(port, 'x', { localAddress: '127.0.0.1' })).answer).toBe('');
     expect(existsSync(path.join(folder, 'started'))).toBe(false);
     expect(await rows()).toMatchObject([{ running: false, refused: { 'wake-list': 1 } }]);
+    const explanation = await explain('app');
+    expect(explanation).toContain(`/tcp, of a client on its wake_list (${CLIENT})`);
+    expect(explanation).toContain('1 refused (wake-list)');
     expect((await ask(port, 'x')).answer).toBe('hello\ngot xend');
     expect((await ask(port, 'x', { localAddress: '127.0.0.1' })).answer).toBe('hello\ngot xend');
   }, 30_000);

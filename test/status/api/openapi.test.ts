@@ -78,8 +78,8 @@ describe('an answer is as described', () => {
     ports: ["127.0.0.1:${port}:${target}"]
     dependants: [worker]
   worker: { command: [sleep, "60"], cron_start: "30 8 * * *", cron_stop: "30 17 * * *" }
-  bad: { command: [sh, -c, "echo out of luck; exit 3"], ports: ["127.0.0.1:${await freePort()}:${target}"] }
-  dns: { command: [sleep, "60"], udp_ports: ["127.0.0.1:${udp}:${target}"] }
+  bad: { command: [sh, -c, "echo out of luck; exit 3"], ports: ["127.0.0.1:${await freePort()}:${target}"], wake_on: data }
+  dns: { command: [sleep, "60"], udp_ports: ["127.0.0.1:${udp}:${target}"], wake_list: [127.0.0.0/8, "::1"] }
   still: { command: [sleep, "60"], availability: manual, ports: ["127.0.0.1:${await freePort()}:${target}"] }
 `,
       { status: ', token: s3cret' },
@@ -95,6 +95,16 @@ describe('an answer is as described', () => {
       unavailable: "it is asleep, and clients don't wake it (availability: manual)",
       stays_awake: 'its availability is manual',
       woken_by: [],
+    });
+  });
+
+  test('says what of a client wakes a service, and of which', async () => {
+    await start();
+    expect((await ask('/api/services/bad')).json).toMatchObject({
+      woken_by: [{ kind: 'connection', with_data: true }],
+    });
+    expect((await ask('/api/services/dns')).json).toMatchObject({
+      woken_by: [{ kind: 'datagram', only_from: ['127.0.0.0/8', '::1'] }],
     });
   });
 
