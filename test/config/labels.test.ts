@@ -354,7 +354,7 @@ describe('parseLabels', () => {
       '/etc/passwd',
       '"/etc/passwd" is not auto or off; only the configuration file can name a file',
     ],
-    ['tls', '/certs/a.pem', 'what is given is not true, false or a mapping'],
+    ['tls', '/certs/a.pem', 'what is given is not true or false; only the configuration file can name files'],
     ['basic-auth', 'anna:secret', 'basic-auth[0]: the password of "anna" is not a bcrypt hash'],
     ['api-key', 'two words', 'api-key[0]: what is given is not a key of letters, digits and signs'],
     ['hosts', 'http://wiki.lan', 'hosts[0]: "http://wiki.lan" is not a host name'],

@@ -143,13 +143,18 @@ export function formatWaitingPage(page: WaitingPage): string {
 }
 
 /** Reads how a service ends TLS, if it does. A label can only say whether. */
-export function parseTls(raw: unknown): Reading<ServiceTls | 'off'> {
+export function parseTls(
+  raw: unknown,
+  { ofLabel = false }: { readonly ofLabel?: boolean } = {},
+): Reading<ServiceTls | 'off'> {
   if (raw === true) return accept({ kind: 'self-signed' });
   // The words are lazy-tcp-proxy's.
   if (raw === false || raw === 'false' || raw === '') return accept('off');
   if (!isMapping(raw)) {
-    const remedy = raw === 'true' ? '; write true, without quotes' : '';
-    return refuse('wrong-type', `${showTls(raw)} is not ${TLS_EXPECTED}${remedy}`);
+    const isYes = typeof raw === 'string' && /^(true|yes|on)$/i.test(raw.trim());
+    const remedy = isYes ? `; write true${ofLabel ? '' : ', without quotes'}` : '';
+    const expected = ofLabel ? 'true or false; only the configuration file can name files' : TLS_EXPECTED;
+    return refuse('wrong-type', `${showTls(raw)} is not ${expected}${remedy}`);
   }
   const files = parseCertificate(raw);
   return files.ok ? accept({ kind: 'files', ...files.value }) : files;
