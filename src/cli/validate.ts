@@ -158,7 +158,9 @@ function formatGood({ file, services, listeners }: FileReport): string {
 }
 
 function formatWithSource(problem: Problem, renderCaret: RenderCaret): readonly string[] {
-  const caret = problem.origin.kind === 'file' ? renderCaret(problem.origin) : undefined;
+  const { code, origin } = problem;
+  const caret =
+    origin.kind === 'file' ? renderCaret({ ...origin, ofKey: code === 'unknown-key' }) : undefined;
   return [formatProblem(problem), ...(caret?.split('\n') ?? [])];
 }
 

@@ -9,7 +9,9 @@ const SCHEME = /^[a-z][a-z0-9+.-]*:\/\//i;
 const RUN = /(?<![a-z0-9+.-])[a-z0-9+.-]+:\/\/?\S*/gi;
 /** What closes a value in YAML and JSON. */
 const CLOSING = /["'\]},]*$/;
-const FIELD = /((?:webhook_url|http_healthcheck)["']?\s*:\s*["']?)(\S+)/g;
+const FIELD = /((?:\burl|webhook_url|http_healthcheck)["']?\s*:\s*["']?)(\S+)/g;
+/** `user:password@` of what should be a URL, and lacks its scheme. */
+const USER = /[^\s"'{[,*]+:[^\s"']*@(?=[^\s"'])/g;
 /** Secrets of lazy-tcp-proxy, which are no fields here, but stand in its files. */
 const SECRET = /((?:api_key|basic_auth)["']?\s*:\s*)("[^"]*"?|'[^']*'?|[^\s,}]+)/g;
 
@@ -45,6 +47,7 @@ export function maskUrls(line: string): string {
   return line
     .replaceAll(FIELD, (_all, key: string, value: string) => `${key}${maskRun(value)}`)
     .replaceAll(RUN, maskRun)
+    .replaceAll(USER, hide)
     .replaceAll(SECRET, (_all, key: string, value: string) => `${key}${hide(value)}`);
 }
 

@@ -56,6 +56,15 @@ describe('validate', () => {
     });
   });
 
+  test('shows no value of a mistyped key, which may be a token', async () => {
+    const { lines } = await run({ 'a.yaml': 'status:\n  tokne: q4mN8xW2\nservices: {}\n' });
+    expect(lines).toEqual([
+      'a.yaml:2:3 error status.tokne: unknown key; did you mean "token"?',
+      '    tokne: ********',
+      '    ^',
+    ]);
+  });
+
   describe('of files that the configuration names', () => {
     const { cert, key } = makeCertificate();
     const text = [

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { createFileParser } from '../../src/config/file.ts';
 import { createCaretRenderer } from '../../src/config/yaml/render-caret.ts';
+import { createSecretLines } from '../../src/config/yaml/secret-lines.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 
 const parseFile = createFileParser();
@@ -80,15 +81,45 @@ test.each([
   ['webhooks:\n  - url: https://h/T0KEN', 2],
   ['status:\n  token: T0KEN', 2],
   ['status: { token: T0KEN }', 1],
+  ['command: db --T0KEN', 1],
+  ['command: [db, {a: T0KEN}]', 1],
+  ['webhook_url: {a: T0KEN}', 1],
+  ['webhooks:\n  - url: hooks/T0KEN', 2],
+  ['docker: {socket: "user:T0KEN@host:1"}', 1],
 ])('the line that is shown of %j has no secret', (text, line) => {
   const [shown = '', caret] = (createCaretRenderer(text)({ line, column: 3 }) ?? '').split('\n');
   expect(shown.slice(2)).toHaveLength(text.split('\n')[line - 1]?.length ?? -1);
   expect(shown).not.toMatch(/T0KEN|Bearer/);
-  expect(shown).toMatch(/^ +(- )?[a-zA-Z]+: .*\*/);
+  expect(shown).toMatch(/^ +(- )?[a-zA-Z_]+: .*\*/);
   expect(caret).toBe('    ^');
 });
 
 test('the line of a wrong event is shown', () => {
   const text = 'webhooks:\n  - url: https://a/b\n    events: [wake_fialed]';
   expect(createCaretRenderer(text)({ line: 3, column: 14 })).toContain('events: [wake_fialed]');
+});
+
+test.each([
+  ['secrte: T0KEN', 1, 'secrte: *****\n  ^'],
+  ['  - "secrte": T0KEN', 5, '  - "secrte": *****\n      ^'],
+  [
+    'status: { tokne: T0KEN, tokken: T0KEN }',
+    25,
+    `status: * ****** ****** tokken: ***** *\n  ${' '.repeat(24)}^`,
+  ],
+])('of a key in %j that nobody knows no value is shown', (text, column, shown) => {
+  expect(createCaretRenderer(text)({ line: 1, column, ofKey: true })).toBe(`  ${shown}`);
+});
+
+test.each([
+  ['secret: >-\nT0KEN\n', 2],
+  ['webhooks:\n  - secret: |\n        key\n   T0KEN\n', 4],
+  ['docker: { socket: user:T0KEN@host }\n', 1],
+])('line of %j that may hold a secret counts as one', (text, line) => {
+  expect(createSecretLines(text)(line)).toBe(true);
+});
+
+test('a line below a key that is no secret counts as none', () => {
+  const isSecret = createSecretLines('env: { A: x }\nports:\n  - 80\n  - 81\n');
+  expect([1, 2, 3, 4].map(isSecret)).toEqual([true, false, false, false]);
 });

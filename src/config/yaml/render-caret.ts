@@ -7,8 +7,15 @@ const MAX_LINE_CHARACTERS = 160;
 /** A tab ends at a multiple of this. The terminal's own tab stops would depend on what is printed before the line. */
 const TAB_COLUMNS = 4;
 
-/** Shows a place: two lines, undefined where the text has no such line or it has more than 160 characters. */
-export type RenderCaret = (place: { readonly line: number; readonly column: number }) => string | undefined;
+/**
+ * Shows a place: two lines, undefined where the text has no such line or it has more than 160 characters. `ofKey`: it is that of a
+ * key, and what follows it is hidden, since the value of a key that nobody knows may be anything.
+ */
+export type RenderCaret = (place: {
+  readonly line: number;
+  readonly column: number;
+  readonly ofKey?: boolean;
+}) => string | undefined;
 
 /**
  * Makes a renderer that shows a line of a source with a caret below a column, which is counted in UTF-16 units from 1.
@@ -20,10 +27,12 @@ export function createCaretRenderer(text: string): RenderCaret {
   // YAML counts lines in this way: a carriage return alone ends none.
   const lines = text.split(/\r?\n/);
   const isHidden = createHiddenLines(text);
-  return ({ line, column }) => {
+  return ({ line, column, ofKey = false }) => {
     const source = lines[line - 1];
     if (source === undefined || source.trim() === '' || source.length > MAX_LINE_CHARACTERS) return undefined;
-    const safe = isHidden(line) ? hideValues(source) : maskUrls(source);
+    const safe = isHidden(line)
+      ? hideValues(source)
+      : maskUrls(ofKey ? hideAroundKey(source, column) : source);
     const before = showSource(safe.slice(0, column - 1), 0);
     const after = showSource(safe.slice(column - 1), before.columns);
     return `  ${before.text}${after.text}\n  ${' '.repeat(before.columns)}^`;
@@ -32,8 +41,13 @@ export function createCaretRenderer(text: string): RenderCaret {
 
 /** What follows the first key, with `*` for each character. */
 function hideValues(line: string): string {
-  const [key = ''] = /^\s*(?:- +)?["']?[\w.-]+["']?\s*:/.exec(line) ?? [];
+  const [key = ''] = /^\s*(?:- +)*(?:["']?[\w.-]+["']?\s*:)?/.exec(line) ?? [];
   return `${key}${line.slice(key.length).replaceAll(/\S/g, '*')}`;
+}
+
+/** As hideValues, but the key at a column stays, too: before it may stand another one that nobody knows. */
+function hideAroundKey(line: string, column: number): string {
+  return `${hideValues(line.slice(0, column - 1))}${hideValues(line.slice(column - 1))}`;
 }
 
 /** Makes a part of a line fit to be shown; also tells at which column it ends, if it begins after `from` columns. */

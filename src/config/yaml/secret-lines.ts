@@ -1,8 +1,9 @@
 /** Keys whose value may be a secret, whatever they belong to; below a mapping of such a name all values may. */
 const SECRET_KEY =
-  /^["']?(env|environment|headers|command|.*(token|secret|passw|key|auth|credential|webhook|healthcheck|url).*)["']?$/i;
+  /^["']?(env|environment|headers|command|socket|.*(token|secret|passw|key|auth|credential|webhook|healthcheck|url).*)["']?$/i;
 /** Of these, those whose values are secret whatever else their lines say. */
-const HIDDEN_KEY = /^["']?(env|environment|headers|secret|token|api_key|basic_auth|.*passw.*)["']?$/i;
+const HIDDEN_KEY =
+  /^["']?(env|environment|headers|command|secret|token|api_key|basic_auth|webhook_url|.*passw.*)["']?$/i;
 const KEY = /(?:^|[\s{,-])(["']?[\w.-]+["']?)\s*:/g;
 /** A longer line is not looked through. */
 const MAX_LINE_CHARACTERS = 1_000;
@@ -32,15 +33,19 @@ function createLines(text: string, keys: RegExp): (line: number) => boolean {
 function findLines(text: string, keys: RegExp): readonly boolean[] {
   /** The lines that the next one may stand below, outermost first. */
   const above: { readonly indent: number; readonly mayHoldSecret: boolean }[] = [];
+  let before = false;
   // YAML counts lines in this way: a carriage return alone ends none.
   return text.split(/\r?\n/).map((line) => {
     const indent = line.search(/[^\s-]/);
     if (indent !== -1 && !line.trimStart().startsWith('#')) {
       while (indent <= (above.at(-1)?.indent ?? -1)) above.pop();
-      const mayHoldSecret = above.at(-1)?.mayHoldSecret === true || namesOne(line, keys);
+      // Text that is indented too little belongs to the key before it.
+      const mayHoldSecret =
+        above.at(-1)?.mayHoldSecret === true || namesOne(line, keys) || (before && !line.includes(':'));
       above.push({ indent, mayHoldSecret });
     }
-    return above.at(-1)?.mayHoldSecret ?? false;
+    before = above.at(-1)?.mayHoldSecret ?? false;
+    return before;
   });
 }
 
