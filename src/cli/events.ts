@@ -12,6 +12,8 @@ const RETRY_MS = 1_000;
 /** Services that are asked for at the same time. */
 const PARALLEL = 8;
 const DAY_MS = 86_400_000;
+/** Of an event of a proxy, it is many times longer than any. */
+const MAX_BLOCK_CHARACTERS = 1_048_576;
 /** Between the end of a wake and the change of state that it makes, ms. */
 const WAKE_SLACK_MS = 1_500;
 
@@ -193,6 +195,7 @@ async function* readBlocks(chunks: AsyncIterable<string>): AsyncGenerator<string
     const blocks = `${text}${chunk}`.split('\n\n');
     text = blocks.pop() ?? '';
     yield* blocks;
+    if (text.length > MAX_BLOCK_CHARACTERS) throw new Error('what it says is no event');
   }
 }
 

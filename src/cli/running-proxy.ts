@@ -3,7 +3,6 @@
  * status server is, and what its API answers. Guarantees: a refusal is an error with the proxy's own words.
  */
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { type IncomingMessage, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import { parseEnvironment } from '../config/environment.ts';
@@ -15,6 +14,7 @@ import { isMapping } from '../config/values/parsed.ts';
 import { readYaml } from '../config/yaml/read-yaml.ts';
 import type { Settings } from '../model/settings.ts';
 import { configCandidates, describeConfigPath } from '../sources/config-candidates.ts';
+import { readTokenFile } from '../system/token-file.ts';
 import { describeReadError, readConfigFile } from '../sources/read-config-file.ts';
 import type { Clock } from '../system/clock.ts';
 import { EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
@@ -178,11 +178,15 @@ function readJson(text: string): unknown {
 export async function findProxy(flags: ProxyFlags, io: CommandIo): Promise<RunningProxy | undefined> {
   const { clock, env } = io;
   const given = flags.token ?? (env[TOKEN_VARIABLE]?.trim() || undefined);
+  if (given !== undefined && !/^[\x21-\x7e]+$/.test(given))
+    throw new Error(
+      `what ${flags.token === undefined ? TOKEN_VARIABLE : '--token'} gives is no token of letters, digits and signs, without spaces`,
+    );
   if (flags.url !== undefined) return new RunningProxy(readUrl(flags.url), { token: given, clock });
   const settings = await readOwnSettings(flags, io);
   const url = statusUrl(settings);
   if (url === undefined) return undefined;
-  const token = given ?? settings.access.token ?? (await readTokenFile(settings.access.tokenFile));
+  const token = given ?? (await readOwnToken(settings));
   return new RunningProxy(url, { token, clock });
 }
 
@@ -219,13 +223,27 @@ export async function withProxy(
 ): Promise<number> {
   try {
     const proxy = await findProxy(flags, io);
-    if (proxy !== undefined) return await options.run(proxy);
+    if (proxy !== undefined)
+      return await options.run(proxy).catch((error: unknown) => {
+        throw explainUnfit(error, proxy);
+      });
     io.stderr('lazy-proxy: the status server is off, so no proxy can be asked; --url names another one');
     return EXIT_UNUSABLE;
   } catch (error) {
     io.stderr(`lazy-proxy: ${messageOf(error)}`);
     return error instanceof ProxyRefusal ? (options.refused ?? EXIT_PROBLEMS) : EXIT_UNUSABLE;
   }
+}
+
+/**
+ * An error in the words of who asks a proxy: what another program answers, or a proxy of another version, may be JSON without what a
+ * command reads of it.
+ */
+export function explainUnfit(error: unknown, { url }: RunningProxy): unknown {
+  // Those of Node's own functions have a code.
+  if (!(error instanceof TypeError) || 'code' in error) return error;
+  const message = `what ${url} answers is not what a lazy-proxy of this version does: ${error.message}`;
+  return new Error(message, { cause: error });
 }
 
 /** The settings that `run` would have, as far as file, environment and flags tell. */
@@ -237,6 +255,13 @@ export async function readOwnSettings(
   const candidates = configCandidates({ flag: flags.config, env, cwd });
   const file = await readFileSettings(candidates, { clock, cwd, stderr });
   return resolveSettings({ file, environment, flags: { statusPort: flags.statusPort } }).settings;
+}
+
+/** Who may not read the file has no token, and the proxy will say what it needs one for. */
+async function readOwnToken({ access: { token, tokenFile } }: Settings): Promise<string | undefined> {
+  if (token !== undefined || tokenFile === undefined) return token;
+  const read = await readTokenFile(tokenFile);
+  return 'token' in read ? read.token : undefined;
 }
 
 /** Undefined where the status server is off. */
@@ -272,13 +297,6 @@ function reachableHost(address: Exclude<Settings['status'], 'off'>['address']): 
   if (address === '' || address === '0.0.0.0') return '127.0.0.1';
   if (address === '::') return '[::1]';
   return address.includes(':') ? `[${address}]` : address;
-}
-
-/** Who may not read the file has no token, and the proxy will say what it needs one for. */
-async function readTokenFile(path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
-  const text = await readFile(path, 'utf8').catch(() => '');
-  return text.trim() || undefined;
 }
 
 /** @throws where it is no address of a web server. */

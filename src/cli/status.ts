@@ -5,7 +5,7 @@ import { EXIT_OK, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
 import type { AboutAnswer, ReloadAnswer, ServiceAnswer } from '../status/api/answers.ts';
 import { renderServices, renderStatus, type Screen } from './render-status.ts';
-import type { CommandIo, CommandParts } from './running-proxy.ts';
+import { type CommandIo, type CommandParts, explainUnfit } from './running-proxy.ts';
 import type { Times } from './service-words.ts';
 import { createPaint } from './table.ts';
 
@@ -76,7 +76,7 @@ async function render(name: string | undefined, { proxy, io }: CommandParts): Pr
 
 /** Draws anew each second until a signal ends it; a proxy that is away is asked again. */
 async function watch({ service }: StatusOptions, parts: CommandParts): Promise<number> {
-  const { io } = parts;
+  const { proxy, io } = parts;
   const { terminal } = io;
   if (terminal === undefined) {
     io.stderr('lazy-proxy: --watch needs a terminal; --json is for programs');
@@ -88,7 +88,9 @@ async function watch({ service }: StatusOptions, parts: CommandParts): Promise<n
   terminal.write('\u001b[?1049h\u001b[?25l');
   try {
     while (!ended.signal.aborted) {
-      const lines = await render(service, parts).catch((error: unknown) => [escapeText(messageOf(error))]);
+      const lines = await render(service, parts).catch((error: unknown) => [
+        escapeText(messageOf(explainUnfit(error, proxy))),
+      ]);
       const rows = terminal.rows();
       const left = lines.length - rows + 1;
       const shown = left > 1 ? [...lines.slice(0, rows - 1), `… and ${left} more lines`] : lines;

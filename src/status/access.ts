@@ -3,10 +3,9 @@
  * by which it was asked may be used, and whether who asks has shown the token.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import type { StatusAccess } from '../model/settings.ts';
-import { messageOf } from '../system/message-of.ts';
+import { readTokenFile } from '../system/token-file.ts';
 
 /**
  * `trusted`: has shown the token; `stranger`: has shown none; `wrong`: has shown another one; `unset`: there is no token, so
@@ -17,7 +16,8 @@ export type Standing =
   | { readonly kind: 'unset'; readonly why: string };
 
 const NO_TOKEN = 'set status.token, status.token_file or LAZY_PROXY_TOKEN';
-const MAX_TOKEN_BYTES = 4_096;
+/** What a login of a reverse proxy in front leaves in a request; no token is shown in this way. */
+const OTHER_SCHEME = /^(?!bearer )[a-z0-9-]+ +\S/i;
 
 export class Access {
   readonly #settings: () => StatusAccess;
@@ -62,7 +62,7 @@ export class Access {
   async judge(authorization: string | undefined): Promise<Standing> {
     const token = await this.#readToken();
     if (typeof token !== 'string') return token;
-    if (authorization === undefined) return { kind: 'stranger' };
+    if (authorization === undefined || OTHER_SCHEME.test(authorization)) return { kind: 'stranger' };
     const [, shown] = /^bearer +(\S+) *$/i.exec(authorization) ?? [];
     const isRight = timingSafeEqual(digest(shown ?? ''), digest(token)) && shown !== undefined;
     return { kind: isRight ? 'trusted' : 'wrong' };
@@ -80,12 +80,8 @@ export class Access {
     const { token, tokenFile } = this.#settings();
     if (token !== undefined) return token;
     if (tokenFile === undefined) return { kind: 'unset', why: NO_TOKEN };
-    try {
-      const text = (await readFile(tokenFile, 'utf8')).slice(0, MAX_TOKEN_BYTES).trim();
-      return text === '' ? { kind: 'unset', why: `status.token_file ${tokenFile} is empty` } : text;
-    } catch (error) {
-      return { kind: 'unset', why: `status.token_file can't be read: ${messageOf(error)}` };
-    }
+    const read = await readTokenFile(tokenFile);
+    return 'token' in read ? read.token : { kind: 'unset', why: read.why };
   }
 }
 

@@ -70,10 +70,13 @@ describe('Access', () => {
     ['Bearer S3CRET', 'wrong'],
     ['Bearer', 'wrong'],
     ['Bearer ', 'wrong'],
-    ['Basic s3cret', 'wrong'],
     ['s3cret', 'wrong'],
     ['', 'wrong'],
     [undefined, 'stranger'],
+    // A reverse proxy in front asks for a login of its own, and passes it on.
+    ['Basic YW5uYTpodW50ZXIy', 'stranger'],
+    ['Digest username="anna"', 'stranger'],
+    ['Basic s3cret', 'stranger'],
   ])('judges %s as %s', async (authorization, kind) => {
     expect(await anAccess({ token: 's3cret' }).judge(authorization)).toEqual({ kind });
   });
@@ -96,5 +99,22 @@ describe('Access', () => {
     expect(await access.judge('Bearer first')).toEqual({ kind: 'wrong' });
     await writeFile(tokenFile, '\n');
     expect(await access.judge('Bearer ')).toMatchObject({ kind: 'unset' });
+  });
+
+  test.each([
+    ['a folder', '.', 'is not a file'],
+    ['a device without an end', '/dev/zero', 'is not a file'],
+    ['two words', 'two', 'holds more than a token'],
+    ['a sign that no header has', 'sign', 'holds more than a token'],
+    ['a large file', 'large', 'holds more than a token'],
+  ])('trusts nobody where the file of the token is or has %s', async (_what, name, why) => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'access-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    await writeFile(path.join(folder, 'two'), 'first\nsecond\n');
+    await writeFile(path.join(folder, 'sign'), 's3crét\n');
+    await writeFile(path.join(folder, 'large'), 'x'.repeat(5_000));
+    const access = anAccess({ tokenFile: path.resolve(folder, name) });
+    for (const shown of ['Bearer first', `Bearer ${'x'.repeat(4_096)}`])
+      expect(await access.judge(shown)).toEqual({ kind: 'unset', why: expect.stringContaining(why) });
   });
 });

@@ -1,9 +1,10 @@
 /** The commands that ask a running proxy, as people type them. */
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { freePorts } from '../../support/free-ports.ts';
 import { runProgram } from '../../support/run-program.ts';
 import { startProgram } from '../../support/start-program.ts';
@@ -296,4 +297,34 @@ describe('events', () => {
       stdout: '',
     });
   });
+});
+
+test.each(['{}', '[]', 'null', '[{}]', '{"settings":null,"services":null}'])(
+  'commands say of a server that answers %s that it is no such proxy',
+  async (body) => {
+    const [port = 0] = await freePorts(1);
+    const server = createServer((_request, response) => response.end(body)).listen(port, '127.0.0.1');
+    onTestFinished(() => void server.close().closeAllConnections());
+    await once(server, 'listening');
+    const cwd = await createFolder({ 'lazy-proxy.yaml': 'services: {}' });
+    for (const command of [['status'], ['status', 'db'], ['explain', 'db'], ['diff'], ['wake', 'db']]) {
+      const { stderr, status } = await runProgram([...command, '--url', `http://127.0.0.1:${port}`], { cwd });
+      expect(status).toBe(2);
+      expect(stderr).toMatch(
+        /what http:\/\/127.0.0.1:\d+ answers is not what a lazy-proxy of this version does|running proxy can't be read/,
+      );
+    }
+  },
+);
+
+test.each([
+  ['a b', '--token'],
+  ['', '--token'],
+  ['s3cr\u00e9t\u{1f600}', '--token'],
+])('a token of %j is refused before a proxy is asked', async (token, source) => {
+  const { stderr, status } = await runProgram(['status', '--url', 'http://127.0.0.1:9', '--token', token]);
+  expect(status).toBe(2);
+  expect(stderr).toBe(
+    `lazy-proxy: what ${source} gives is no token of letters, digits and signs, without spaces\n`,
+  );
 });
