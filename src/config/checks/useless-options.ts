@@ -56,6 +56,8 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
   ...(['traefik_hosts', 'traefik_tcp_hosts'] as const).map(forTraefik),
   without(['http_healthcheck'], ['http_healthcheck_status']),
   without(['ports'], ['wake_on']),
+  // Web servers are told of the client by X-Forwarded-For.
+  without(['ports', 'udp_ports'], ['proxy_protocol', 'accept_proxy_protocol']),
   {
     options: ['max_connections_per_address'],
     needs: ['max_connections'],

@@ -64,6 +64,10 @@ describe('what a file says of who wakes, and of PROXY headers', () => {
       ],
     ],
     [
+      'services:\n  a:\n    http_ports: ["1:1"]\n    ignore_labels: true\n    proxy_protocol: v2',
+      ['f:5:5 warning proxy_protocol: has no effect without ports or udp_ports'],
+    ],
+    [
       'services:\n  a:\n    udp_ports: ["1:1"]\n    ignore_labels: true\n    wake_on: data',
       ['f:5:5 warning wake_on: has no effect without ports'],
     ],
