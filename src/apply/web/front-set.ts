@@ -201,8 +201,10 @@ export class FrontSet {
 
   #clearRoute(front: Front, service: Service | undefined): void {
     if (service === undefined) return;
-    this.#clearHosts(front, front.routes.get(service.name));
+    const route = front.routes.get(service.name);
+    this.#clearHosts(front, route);
     front.routes.delete(service.name);
+    if (route !== undefined) this.#web?.engine.forget(route.binding);
   }
 
   /** A host that leads to another service by now stays there. */

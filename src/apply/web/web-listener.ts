@@ -31,6 +31,7 @@ export class WebListener implements ServiceListener {
   readonly #bounds = new Map<string, number>();
   #service: Service;
   #route: WebRoute;
+  #web: Web | undefined;
   #door: WebDoor | undefined;
   #isClosed = false;
 
@@ -66,6 +67,7 @@ export class WebListener implements ServiceListener {
     if (this.#door === undefined) {
       const web = await loadWeb();
       if (this.#isClosed) return;
+      this.#web = web;
       this.#door ??= this.#createDoor(web);
     }
     await this.#door.open();
@@ -84,6 +86,7 @@ export class WebListener implements ServiceListener {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#web?.engine.forget(this.#route.binding);
     if (this.#door === undefined) this.#options.onDrained();
     else this.#door.close();
   }

@@ -340,6 +340,9 @@ export class WebDoor {
     const leave = () => socket.destroy();
     socket.once('end', leave).read(0);
     response.once('detached', () => socket.off('end', leave));
+    // The body is out of the parser's hands, too.
+    const framed = message.headers['transfer-encoding'] ?? message.headers['content-length'] ?? '0';
+    if (framed !== '0') return refuseRaw(socket, '400 Bad Request');
     this.#serve(visit, { message, response });
   }
 

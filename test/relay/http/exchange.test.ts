@@ -282,6 +282,46 @@ describe('an exchange', () => {
     await expect.poll(() => bed.service('wiki').leases).toBe(0);
   });
 
+  test('never lets a client speak HTTP/2 in the clear with the upstream', async () => {
+    const seen: unknown[] = [];
+    bed = await WebBed.open([
+      {
+        host: 'wiki',
+        app: (request, response) => {
+          seen.push(request.headers.upgrade, request.headers['http2-settings'], request.headers.connection);
+          response.end('plain');
+        },
+      },
+    ]);
+    bed.service('wiki').server.on('upgrade', (_request, socket) => {
+      seen.push('upgraded');
+      socket.destroy();
+    });
+    const upgrade = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n';
+    const answer = await bed.exchange(
+      `GET / HTTP/1.1\r\nHost: wiki.test\r\n${upgrade}\r\nPRI * HTTP/2.0\r\n\r\n`,
+    );
+    expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*plain$/);
+    expect(seen).toEqual([undefined, undefined, 'keep-alive']);
+  });
+
+  test('refuses a body in front of another protocol', async () => {
+    bed = await WebBed.open([{ host: 'wiki', app: (_, response) => response.end() }]);
+    const upgrade = 'Connection: Upgrade\r\nUpgrade: x\r\nContent-Length: 4\r\n';
+    const answer = await bed.exchange(`POST / HTTP/1.1\r\nHost: wiki.test\r\n${upgrade}\r\nbody`);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(bed.service('wiki').dials).toBe(0);
+  });
+
+  test('serves nothing that is behind a request which ends the connection', async () => {
+    const urls: unknown[] = [];
+    bed = await WebBed.open([
+      { host: 'wiki', app: (request, response) => response.end(void urls.push(request.url)) },
+    ]);
+    await bed.exchange(`${aRequest('wiki.test', { path: '/1' })}${aRequest('wiki.test', { path: '/2' })}`);
+    expect(urls).toEqual(['/1']);
+  });
+
   test('resets the upstream of an upgrade when the client is reset', async () => {
     bed = await WebBed.open([{ host: 'wiki', app: () => {} }]);
     let upstream: Socket | undefined;

@@ -87,7 +87,9 @@ export function readRequest(head: RequestHead): ReadRequest | RefusedRequest {
   if (expectsContinue && found.expect?.trim().toLowerCase() !== '100-continue')
     return refuse(417, 'the proxy knows no expectation but 100-continue');
   const connection = connectionTokens(headers);
-  const upgrade = version === '1.1' && connection.includes('upgrade') ? found.upgrade : undefined;
+  const upgrade = version === '1.1' && connection.includes('upgrade') ? readUpgrade(found) : undefined;
+  if (upgrade !== undefined && body !== 'none')
+    return refuse(400, 'it has a body, and asks for another protocol');
   return { ...{ method, version, headers, ...place, body, connection, upgrade, expectsContinue } };
 }
 
@@ -141,6 +143,11 @@ function readFraming(
   }
   if (version === 'h2' && length === undefined) return isWhole ? 'none' : 'chunked';
   return length === undefined || Number(length) === 0 ? 'none' : 'length';
+}
+
+/** HTTP/2 in the clear is not offered: in it, requests would go past every check. */
+function readUpgrade({ upgrade }: Found): string | undefined {
+  return upgrade === undefined || /\bh2c?\b/i.test(upgrade) ? undefined : upgrade;
 }
 
 /** For whom and what it is. */
