@@ -1,0 +1,129 @@
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { createServer } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { bindWeb } from '../../../src/apply/web/bind-web.ts';
+import { FrontSet } from '../../../src/apply/web/front-set.ts';
+import type { Service } from '../../../src/model/service.ts';
+import { type FrontDoor, NO_WEB } from '../../../src/model/web.ts';
+import { openWeb, type Web } from '../../../src/relay/http/open-web.ts';
+import { createStreamRelay } from '../../../src/relay/tcp/stream-relay.ts';
+import { silentLogger } from '../../../src/system/log/logger.ts';
+import { Bench } from '../../lifecycle/bench.ts';
+import { aService } from '../../support/builders.ts';
+import { RUNNING } from '../../support/fake-backend.ts';
+import { settle } from '../../support/fake-clock.ts';
+import { freePort } from '../../support/free-ports.ts';
+
+describe('FrontSet', () => {
+  let bench: Bench;
+  let web: Web;
+  let fronts: FrontSet;
+  let front: FrontDoor;
+  let served: Record<string, boolean>;
+
+  beforeEach(async () => {
+    bench = new Bench();
+    served = {};
+    const { clock, lifecycle } = bench;
+    const relay = createStreamRelay();
+    web = openWeb({
+      ...{ clock, relay, tune: relay.tune, join: relay.join, isTrusted: () => false },
+      ...{ onRefused: () => {}, onUnserved: () => {}, onBadTheme: () => {}, onBadCertificate: () => {} },
+    });
+    fronts = new FrontSet({
+      ...{ loadWeb: async () => web, clock, logger: silentLogger },
+      bind: (service) => bindWeb(service, { lifecycle }),
+      onServed: (name, { isServed }) => {
+        served[name] = isServed;
+      },
+    });
+    front = { address: '127.0.0.1', port: await freePort(), tls: false };
+  });
+  afterEach(async () => {
+    fronts.destroy();
+    web.close();
+    expect(await bench.close()).toBe(0);
+  });
+
+  /** A service whose server answers with its name. */
+  const start = async (name: string, hosts: readonly string[]): Promise<Service> => {
+    const answer = `HTTP/1.1 200 OK\r\nContent-Length: ${name.length}\r\nConnection: close\r\n\r\n${name}`;
+    const { port } = await bench.sockets.listen((socket) => {
+      socket.once('data', () => socket.end(answer));
+    });
+    const service = aService({ name, listeners: [], web: { ...NO_WEB, hosts, port } });
+    bench.add(service, RUNNING);
+    return service;
+  };
+  const ask = (host: string) =>
+    new Promise<string>((resolve, reject) => {
+      const options = { port: front.port, host: '127.0.0.1', headers: { host }, agent: false } as const;
+      request(options, (answer) => {
+        text(answer).then((body) => resolve(`${answer.statusCode} ${body.split('\n')[0]}`), reject);
+      })
+        .on('error', reject)
+        .end();
+    });
+  const open = async () => {
+    fronts.open(front);
+    await fronts.settled();
+  };
+
+  test('leads each host to its service, and says that it is served', async () => {
+    const [wiki, blog] = [await start('wiki', ['wiki.lan']), await start('blog', ['*.lan'])];
+    fronts.setRoutes(wiki);
+    expect(served).toEqual({ wiki: false });
+    await open();
+    fronts.setRoutes(blog);
+    expect(served).toEqual({ wiki: true, blog: true });
+    expect(await Promise.all(['wiki.lan', 'a.lan', 'lan'].map(ask))).toEqual([
+      ...['200 wiki', '200 blog', '404 404 Not Found'],
+    ]);
+    const [spec] = fronts.specsOf(wiki);
+    expect(spec).toMatchObject({ port: front.port, targetPort: wiki.web.port, mode: 'http' });
+    if (spec !== undefined) expect(fronts.readTotals(spec, wiki)).toMatchObject({ accepted: 1, down: 4 });
+  });
+
+  test('moves a host to another service, whichever change comes first', async () => {
+    const [wiki, blog] = [await start('wiki', ['wiki.lan']), await start('blog', ['wiki.lan'])];
+    fronts.setRoutes(wiki);
+    await open();
+    fronts.setRoutes(blog);
+    fronts.clearRoutes(wiki);
+    expect(await ask('wiki.lan')).toBe('200 blog');
+    expect(served).toEqual({ wiki: false, blog: true });
+    fronts.setRoutes({ ...blog, web: { ...blog.web, hosts: ['blog.lan'] } });
+    expect(await ask('wiki.lan')).toMatch(/^404/);
+    expect(await ask('blog.lan')).toBe('200 blog');
+  });
+
+  test('tells why it is not bound, and tries again until it is', async () => {
+    const wiki = await start('wiki', ['wiki.lan']);
+    const other = createServer().listen(front.port, front.address);
+    await once(other, 'listening');
+    fronts.setRoutes(wiki);
+    await open();
+    const [spec] = fronts.specsOf(wiki);
+    if (spec === undefined) throw new Error('there is no front door');
+    expect(fronts.status(spec, wiki)).toMatchObject({ condition: 'failed', error: expect.any(String) });
+    expect(served).toEqual({ wiki: false });
+    other.close();
+    await once(other, 'close');
+    await bench.clock.advance(5_000);
+    while (fronts.status(spec, wiki).condition !== 'bound') await settle();
+    expect(served).toEqual({ wiki: true });
+    expect(await ask('wiki.lan')).toBe('200 wiki');
+  });
+
+  test('gives the port back when it is closed, and nobody is served then', async () => {
+    const wiki = await start('wiki', ['wiki.lan']);
+    fronts.setRoutes(wiki);
+    await open();
+    fronts.close(front);
+    expect(served).toEqual({ wiki: false });
+    await fronts.drain();
+    await expect(ask('wiki.lan')).rejects.toThrow('ECONNREFUSED');
+  });
+});
