@@ -11,7 +11,7 @@ import {
 } from 'node:http';
 import type { Socket } from 'node:net';
 import { afterEvents } from '../../system/clock.ts';
-import { answerHeaders, type RawHeaders } from './message/hop-headers.ts';
+import { answerHeaders, type RawHeaders, splitList } from './message/hop-headers.ts';
 import { headerOf, type ReadRequest } from './message/read-request.ts';
 import { addTrailers, collect, pairsOf, writeHead } from './client-answer.ts';
 import type { UpstreamConnection, UpstreamPool } from './upstream/upstream-pool.ts';
@@ -79,6 +79,11 @@ export class Forwarding {
       .on('upgrade', (answer: IncomingMessage, socket: Socket, head: Buffer) => {
         pool.letGo(socket);
         const { statusMessage = '', rawHeaders: headers } = answer;
+        // What nobody asked for would lead past everything that is checked for each request.
+        if (!isAskedFor(headerOf(headers, 'upgrade'), read.upgrade)) {
+          socket.destroy();
+          return this.#fail(new Error('the upstream changed to a protocol that the client did not ask for'));
+        }
         this.#end({ kind: 'switched', switched: { socket, head, statusMessage, headers } });
       })
       .on('error', (error: NodeJS.ErrnoException) => this.#fail(error));
@@ -174,6 +179,8 @@ export class Forwarding {
   }
 
   #fail(error: NodeJS.ErrnoException): void {
+    // What comes behind the end of an answer, such as a body to HEAD, does not harm it; its connection is closed.
+    if (this.#answer?.complete) return;
     if (this.#answer !== undefined) return this.#finish(this.#answer, false);
     this.#request.destroy();
     this.#end({ kind: 'unanswered', error, mayRepeat: isRepeatable(this.#options.read) });
@@ -184,4 +191,10 @@ export class Forwarding {
     this.#hasEnded = true;
     this.#options.onEnd(end);
   }
+}
+
+/** Whether an upstream changes to nothing but what the client has named in its `Upgrade`. */
+function isAskedFor(changed: string | undefined, asked: string | undefined): boolean {
+  const [to, from] = [splitList(changed ?? ''), splitList(asked ?? '')];
+  return to.length > 0 && to.every((protocol) => from.includes(protocol));
 }

@@ -1,0 +1,157 @@
+import type { Socket } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import { aRequest, WebBed } from './web-bed.ts';
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+
+/** What no client may get as it is. */
+const MALFORMED: readonly (readonly [string, string])[] = [
+  ['no HTTP', 'hello\r\n\r\n'],
+  ['nothing but line ends', '\r\n\r\n\r\n'],
+  ['another version', 'HTTP/3.0 200 OK\r\nContent-Length: 2\r\n\r\nok'],
+  ['a status that is no number', 'HTTP/1.1 abc OK\r\nContent-Length: 2\r\n\r\nok'],
+  ['a status of four digits', 'HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\nok'],
+  ['the begin of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
+  ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok'],
+  ['a list of lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nok'],
+  ['a negative length', 'HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok'],
+  ['a length in hexadecimal digits', 'HTTP/1.1 200 OK\r\nContent-Length: 0x2\r\n\r\nok'],
+  ['a length too big', `HTTP/1.1 200 OK\r\nContent-Length: ${'9'.repeat(40)}\r\n\r\nok`],
+  [
+    'a length and chunks',
+    'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n',
+  ],
+  ['a blank before a colon', 'HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok'],
+  ['a header without a colon', 'HTTP/1.1 200 OK\r\nbroken\r\nContent-Length: 2\r\n\r\nok'],
+  ['a header without a name', 'HTTP/1.1 200 OK\r\n: x\r\nContent-Length: 2\r\n\r\nok'],
+  ['a NUL in a header', 'HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nok'],
+  ['a carriage return in a header', 'HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\nok'],
+  ['a head without an end', `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(100_000)}`],
+  ['a head that is too big', `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(100_000)}\r\nContent-Length: 2\r\n\r\nok`],
+  ['an upgrade that nobody asked for', 'HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nok'],
+  ['an end within the head', 'HTTP/1.1 200 OK\r\nContent-Le'],
+];
+
+/** Those whose head is all right. */
+const BROKEN_BODIES: readonly (readonly [string, string])[] = [
+  ['a chunk without a size', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n'],
+  ['a chunk that is longer', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nok\r\n0\r\n\r\n'],
+  ['a chunk too big', `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${'f'.repeat(20)}\r\nok\r\n`],
+  ['no last chunk', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n'],
+  ['less than was said', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok'],
+];
+
+describe('an upstream that does not keep to the rules', () => {
+  let bed: WebBed;
+  afterEach(() => bed.close());
+
+  /** Answers the first request with these bytes and an end, and the others as they should be. */
+  async function openAnswering(first: string): Promise<string[]> {
+    const seen: string[] = [];
+    bed = await WebBed.open([
+      {
+        host: 'wiki',
+        raw: (socket: Socket) => {
+          socket.on('data', (chunk: Buffer) => {
+            seen.push(chunk.toString('latin1'));
+            if (seen.length > 1) socket.write(OK);
+            else socket.end(first, 'latin1');
+          });
+        },
+      },
+    ]);
+    return seen;
+  }
+
+  const post = () => aRequest('wiki.test', { method: 'POST', headers: 'Content-Length: 2\r\n', body: 'hi' });
+
+  test.each(MALFORMED)('gets its client 502 for %s, and the next one is served', async (_, answer) => {
+    const seen = await openAnswering(answer);
+    const got = await bed.exchange(post());
+    expect(got).toMatch(/^HTTP\/1\.1 502 [\s\S]*wiki/);
+    expect(got.match(/HTTP\/1\.1/g)).toHaveLength(1);
+    expect(seen).toHaveLength(1);
+    expect(bed.service('wiki').leases).toBe(0);
+    expect(await bed.exchange(post())).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*ok$/);
+  });
+
+  test.each(BROKEN_BODIES)('is seen to break off with %s', async (_, answer) => {
+    await openAnswering(answer);
+    const got = await bed.exchange(post());
+    expect(got).toMatch(/^(HTTP\/1\.1 200 OK\r\n[\s\S]*|HTTP\/1\.1 502 [\s\S]*)?$/);
+    expect(got).not.toMatch(/\r\n0\r\n\r\n$/);
+    await expect.poll(() => bed.service('wiki').leases).toBe(0);
+    expect(await bed.exchange(post())).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*ok$/);
+  });
+
+  test.each([
+    [
+      'HEAD',
+      'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello',
+      /^HTTP\/1\.1 200 OK\r\nContent-Length: 5\r\n/,
+    ],
+    ['GET', 'HTTP/1.1 204 None\r\nContent-Length: 5\r\n\r\nhello', /^HTTP\/1\.1 204 None\r\n/],
+    ['GET', 'HTTP/1.1 304 Same\r\nContent-Length: 5\r\n\r\nhello', /^HTTP\/1\.1 304 Same\r\n/],
+  ])('may send a body where %s has none, and nobody gets it', async (method, answer, head) => {
+    await openAnswering(answer);
+    const got = await bed.exchange(aRequest('wiki.test', { method }));
+    expect(got).toMatch(head);
+    expect(got).not.toContain('hello');
+    await expect.poll(() => bed.service('wiki').leases).toBe(0);
+    expect(await bed.exchange(post())).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*ok$/);
+  });
+
+  test('may not change to another protocol than the one that was asked for', async () => {
+    await openAnswering('HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nok');
+    const request = 'GET / HTTP/1.1\r\nHost: wiki.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
+    expect(await bed.exchange(request)).toMatch(/^HTTP\/1\.1 502 /);
+  });
+
+  /** Serves one request on each connection, and closes it as soon as the next one comes. */
+  async function openClosing(isGood: (request: number) => boolean): Promise<string[]> {
+    const seen: string[] = [];
+    bed = await WebBed.open([
+      {
+        host: 'wiki',
+        raw: (socket: Socket) => {
+          socket.on('data', (chunk: Buffer) => {
+            seen.push(chunk.toString('latin1').split(' HTTP', 1)[0] ?? '');
+            if (isGood(seen.length)) socket.write(OK);
+            else socket.destroy();
+          });
+        },
+      },
+    ]);
+    expect(await bed.exchange(aRequest('wiki.test', { path: '/first' }))).toMatch(/ok$/);
+    return seen;
+  }
+
+  test.each(['GET', 'HEAD', 'OPTIONS', 'DELETE'])(
+    'is sent %s once more where its connection ends at that moment',
+    async (method) => {
+      const seen = await openClosing((request) => request !== 2);
+      expect(await bed.exchange(aRequest('wiki.test', { method, path: '/x' }))).toMatch(/^HTTP\/1\.1 200 OK/);
+      expect(seen).toEqual(['GET /first', `${method} /x`, `${method} /x`]);
+      expect(bed.service('wiki').leases).toBe(0);
+    },
+  );
+
+  test('is sent nothing a third time', async () => {
+    const seen = await openClosing((request) => request === 1);
+    expect(await bed.exchange(aRequest('wiki.test', { path: '/x' }))).toMatch(/^HTTP\/1\.1 502 /);
+    expect(seen).toEqual(['GET /first', 'GET /x', 'GET /x']);
+  });
+
+  test.each([
+    ['POST', 'Content-Length: 2\r\n', 'hi'],
+    ['POST', 'Content-Length: 0\r\n', ''],
+    ['PATCH', 'Transfer-Encoding: chunked\r\n', '2\r\nhi\r\n0\r\n\r\n'],
+    ['PUT', 'Content-Length: 2\r\n', 'hi'],
+  ])('is sent no %s twice (%j)', async (method, headers, body) => {
+    const seen = await openClosing((request) => request === 1);
+    const answer = await bed.exchange(aRequest('wiki.test', { method, path: '/x', headers, body }));
+    expect(answer).toMatch(/^HTTP\/1\.1 502 /);
+    expect(seen.filter((request) => request === `${method} /x`)).toHaveLength(1);
+    expect(bed.service('wiki').leases).toBe(0);
+  });
+});
