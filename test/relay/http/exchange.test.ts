@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { aRequest, readAll, readUntil, WebBed } from './web-bed.ts';
 
 describe('an exchange', () => {
@@ -255,7 +256,9 @@ describe('an exchange', () => {
   });
 
   test('closes idle connections to the upstream when its run ends', async () => {
-    bed = await WebBed.open([{ host: 'wiki', app: (_, response) => response.end('ok') }]);
+    // On a clock that stands still, so that none is closed for being idle.
+    const clock = new FakeClock();
+    bed = await WebBed.open([{ host: 'wiki', app: (_, response) => response.end('ok') }], { clock });
     await bed.exchange(aRequest('wiki.test'));
     const wiki = bed.service('wiki');
     expect(wiki.connections).toBe(1);
