@@ -46,8 +46,8 @@ const BROWSER = { chromium: 'chromium', nginx: 'nginx', caddy: 'caddy' };
 const PROMTOOL = { promtool: 'prometheus' };
 /** Those for which there is a completion, beside bash. */
 const SHELLS = { zsh: 'zsh', fish: 'fish' };
-/** Of those that read and write PROXY headers, for the tests of the program. */
-const PROXIES = { haproxy: 'haproxy', nginx: 'nginx' };
+/** Of those that read and write PROXY headers, and of one that is told of hosts, for the tests of the program. */
+const PROXIES = { haproxy: 'haproxy', nginx: 'nginx', caddy: 'caddy' };
 /** More than so many tests that pass only when they are tried again are a fault of the tests, or of the program. */
 const MAX_FLAKY = 2;
 /** So many of the files that cost most are named at the end. */

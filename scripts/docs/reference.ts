@@ -54,6 +54,7 @@ const SETTING_GROUPS = [
   { title: 'The proxy itself', group: '' },
   { title: 'Who may ask the status server', group: 'status' },
   { title: 'Front doors', group: 'http' },
+  { title: 'What Traefik is told', group: 'traefik' },
   { title: 'Docker, Podman and Swarm', group: 'docker' },
   { title: 'Settings for Kubernetes', group: 'kubernetes' },
 ] as const;
@@ -65,6 +66,18 @@ const VARIABLES: Readonly<Record<string, { readonly default?: string; readonly m
   LAZY_PROXY_TOKEN: { meaning: '`status.token`: what who changes something by the API has to show.' },
   LAZY_PROXY_BACKEND: { meaning: '`backend`: `docker` or `kubernetes`.' },
   LAZY_PROXY_RELAY: { meaning: '`relay`: `auto`, `splice` or `stream`.' },
+  TRAEFIK_PROXY_HOST: {
+    meaning:
+      '`traefik.proxy_host`: by which Traefik reaches the proxy. Unset, it is the name by which Traefik has asked.',
+  },
+  TRAEFIK_ENTRYPOINT: {
+    default: 'websecure',
+    meaning: "`traefik.entrypoint`: Traefik's entry point. Set and empty, it is left out.",
+  },
+  TRAEFIK_CERTRESOLVER: {
+    default: 'myresolver',
+    meaning: "`traefik.cert_resolver`: Traefik's resolver. Set and empty, it is left out.",
+  },
   LAZY_PROXY_STATE_DIR: {
     default: '/var/lib/lazy-proxy',
     meaning: '`state_dir`: the folder of what the proxy keeps.',

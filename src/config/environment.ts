@@ -89,7 +89,7 @@ export const EMPTY_ENVIRONMENT: Environment = {
 };
 
 /**
- * Reads the variables of ENVIRONMENT_VARIABLES; a blank one counts as unset. Every problem is a warning, those of
+ * Reads the variables of ENVIRONMENT_VARIABLES; a blank one counts as unset where nothing else is said of it. Every problem is a warning, those of
  * FOREIGN_VARIABLES among them.
  */
 export function parseEnvironment(env: EnvironmentValues): {
@@ -97,9 +97,14 @@ export function parseEnvironment(env: EnvironmentValues): {
   readonly problems: readonly Problem[];
 } {
   const problems: Problem[] = [];
-  const read = <T>({ name, parse, otherwise }: EnvironmentVariable<T>): Sourced<T> | undefined => {
+  const read = <T>({
+    name,
+    parse,
+    otherwise,
+    emptyCounts,
+  }: EnvironmentVariable<T>): Sourced<T> | undefined => {
     const text = textOf(env, name);
-    if (text === '') return undefined;
+    if (text === '' && (emptyCounts === undefined || env[name] === undefined)) return undefined;
     const parsed = parse(text);
     const origin = { kind: 'environment', variable: name } as const;
     if (parsed.ok) return { value: parsed.value, origin };

@@ -39,7 +39,7 @@ import { parseProxyWebhooks, WEBHOOKS } from './values/webhooks.ts';
 import { parseCertificates } from './values/web.ts';
 
 /** What `Settings` has a mapping for. */
-export const SETTING_GROUPS = ['access', 'http', 'docker', 'kubernetes'] as const;
+export const SETTING_GROUPS = ['access', 'http', 'traefik', 'docker', 'kubernetes'] as const;
 type SettingGroup = (typeof SETTING_GROUPS)[number];
 
 /** Where a setting stands in `Settings`. */
@@ -47,6 +47,7 @@ type SettingPlace =
   | readonly [Exclude<keyof Settings, SettingGroup>]
   | readonly ['access', keyof Settings['access']]
   | readonly ['http', keyof Settings['http']]
+  | readonly ['traefik', keyof Settings['traefik']]
   | readonly ['docker', keyof Settings['docker']]
   | readonly ['kubernetes', keyof Settings['kubernetes']];
 
@@ -162,6 +163,8 @@ const LABEL_PREFIX = {
 } as const;
 const SOCKET_EXPECTED = 'an absolute path or a unix://, tcp://, http:// or https:// URL';
 const FOLDER_EXPECTED = 'an absolute path such as /var/lib/lazy-proxy';
+const PROXY_HOST_EXPECTED = 'a host name or an address, without a port';
+const TRAEFIK_NAME_EXPECTED = 'a name of Traefik\'s such as websecure, or "" for none';
 const FRONT_PLACES = {
   expected: '[address:]port such as "80", or [] for none',
   parse: parseFrontListen,
@@ -259,6 +262,24 @@ export const SETTINGS = {
     builtIn: DEFAULT_FRONT_POLICY.selfSignedDomains,
   }),
   'http.redirect': setting(['http', 'redirect'], { ...FLAG, builtIn: DEFAULT_FRONT_POLICY.redirect }),
+  'traefik.proxy_host': setting(['traefik', 'proxyHost'], {
+    expected: PROXY_HOST_EXPECTED,
+    parse: parseProxyHost,
+    builtIn: undefined,
+    variables: [{ name: 'TRAEFIK_PROXY_HOST', parse: parseProxyHost, otherwise: IGNORED }],
+  }),
+  'traefik.entrypoint': setting(['traefik', 'entryPoint'], {
+    ...{ expected: TRAEFIK_NAME_EXPECTED, parse: parseTraefikName, builtIn: 'websecure' },
+    variables: [
+      { name: 'TRAEFIK_ENTRYPOINT', parse: parseTraefikName, otherwise: IGNORED, emptyCounts: true },
+    ],
+  }),
+  'traefik.cert_resolver': setting(['traefik', 'certResolver'], {
+    ...{ expected: TRAEFIK_NAME_EXPECTED, parse: parseTraefikName, builtIn: 'myresolver' },
+    variables: [
+      { name: 'TRAEFIK_CERTRESOLVER', parse: parseTraefikName, otherwise: IGNORED, emptyCounts: true },
+    ],
+  }),
   state_dir: setting(['stateDir'], {
     expected: FOLDER_EXPECTED,
     parse: parseStateDir,
@@ -440,6 +461,18 @@ function parseTokenFile(raw: unknown): Parsed<string | undefined> {
   if (typeof raw === 'string' && raw.startsWith('/')) return accept(raw);
   // It may be the token itself.
   return refuse('invalid-value', `what is given is not ${FILE_EXPECTED}`);
+}
+
+function parseProxyHost(raw: unknown): Parsed<string> {
+  const address = parseAccessEntry(raw);
+  if (address.ok && !address.value.includes('/')) return address;
+  const name = parseHostName(raw);
+  return name.ok ? name : refuse('invalid-address', `${showValue(raw)} is not ${PROXY_HOST_EXPECTED}`);
+}
+
+function parseTraefikName(raw: unknown): Parsed<string> {
+  if (typeof raw === 'string' && /^([\w.-]+(@[\w-]+)?)?$/.test(raw)) return accept(raw);
+  return refuse('invalid-value', `${showValue(raw)} is not ${TRAEFIK_NAME_EXPECTED}`);
 }
 
 function parseStateDir(raw: unknown): Parsed<string> {

@@ -36,6 +36,7 @@ export interface Settings {
   /** Whose forwarding headers and PROXY headers count: canonical addresses and CIDR ranges; empty = nobody's. */
   readonly trustedProxies: readonly string[];
   readonly http: HttpSettings;
+  readonly traefik: TraefikSettings;
   /** The folder of what the proxy keeps; an absolute path. */
   readonly stateDir: string;
   readonly docker: DockerSettings;
@@ -48,6 +49,16 @@ export interface HttpSettings extends Omit<FrontPolicy, 'stateDir'> {
   readonly listen: readonly FrontPlace[];
   /** Where TLS is. */
   readonly https: readonly FrontPlace[];
+}
+
+/** What Traefik is told beside hosts and ports, by `GET /traefik`. */
+export interface TraefikSettings {
+  /** The name or address by which Traefik reaches the proxy; undefined = that by which it has asked. */
+  readonly proxyHost: string | undefined;
+  /** Its entry point for every router; `''` = its default ones. */
+  readonly entryPoint: string;
+  /** Its certificate resolver for every router; `''` = none. */
+  readonly certResolver: string;
 }
 
 export type FrontPlace = Pick<FrontDoor, 'address' | 'port'>;

@@ -396,6 +396,7 @@ export class LazyProxy {
             ...{ ...options, refusedAtMs: this.#refusedAtMs },
           }),
       },
+      traefik: () => this.#settings.traefik,
       problemsOf: (entry) => findWorkloadProblems(entry, this.#runtime, this.#explainUrl),
     });
   }

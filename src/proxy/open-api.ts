@@ -4,6 +4,7 @@
  */
 import type { Backend } from '../backends/backend.ts';
 import type { Problem } from '../model/problem.ts';
+import type { TraefikSettings } from '../model/settings.ts';
 import type { TableEntry } from '../model/table.ts';
 import { type Api, createApi } from '../status/api/api.ts';
 import type { Access } from '../status/access.ts';
@@ -20,6 +21,7 @@ export interface ApiParts {
   readonly backends: readonly Backend[];
   /** What the proxy itself tells. */
   readonly proxy: Pick<ApiContent, 'about' | 'config' | 'reload'>;
+  readonly traefik: () => TraefikSettings;
   readonly access: Access;
   readonly happenings: Happenings;
   /** What is wrong with a service at run time. */
@@ -28,11 +30,13 @@ export interface ApiParts {
 }
 
 /** Whoever opens it closes it. */
-export function openApi({ runtime, backends, proxy, access, happenings, problemsOf, clock }: ApiParts): Api {
+export function openApi(parts: ApiParts): Api {
+  const { runtime, backends, proxy, traefik, access, happenings, problemsOf, clock } = parts;
   const { reconciler, lifecycle } = runtime;
   const memory = new MemoryReader({ backends, clock });
   const content: ApiContent = {
     ...proxy,
+    routes: () => ({ table: reconciler.current, traefik: traefik() }),
     listen: (listener) => happenings.listen(listener),
     ...createActions({ ...runtime, table: () => reconciler.current, phase: () => proxy.about().phase }),
     services: (only) => collectServiceViews(reconciler.current, { ...runtime, only }),

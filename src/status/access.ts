@@ -85,8 +85,8 @@ export class Access {
   }
 }
 
-/** Without port and brackets, lower case; undefined for what is no host. */
-function hostNameOf(host: string): string | undefined {
+/** The name in a `Host` header, without port and brackets, lower case; undefined for what is no host. */
+export function hostNameOf(host: string): string | undefined {
   const [, address, name] = /^(?:\[([0-9a-f:.]+)\]|([^\s:/?#@[\]\\]+))(?::\d{1,5})?$/i.exec(host) ?? [];
   return (address ?? name)?.toLowerCase();
 }

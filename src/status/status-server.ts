@@ -19,6 +19,8 @@ const REQUEST_MS = 10_000;
 const SILENCE_MS = 30_000;
 const ANSWER_MS = 60_000;
 const METRICS_PATH = '/metrics';
+/** What other reverse proxies read of the API. */
+const PROXY_PATHS: readonly string[] = ['/traefik', '/caddy'];
 /** What asks for them can't know a token, and they tell nothing. */
 const OPEN_PAGES: ReadonlySet<string> = new Set(['/health', '/ready']);
 /** Of a request's body, which nobody reads: who sends more is cut off. */
@@ -37,7 +39,7 @@ export interface StatusContent {
 }
 
 /**
- * HTTP server of `/status`, `/problems`, `/health`, `/ready` and `/metrics`, of the API and of the dashboard at `/`. `close()` ends it.
+ * HTTP server of `/status`, `/problems`, `/health`, `/ready` and `/metrics`, of the API, `/traefik` and `/caddy`, and of the dashboard at `/`. `close()` ends it.
  *
  * Whatever clients send, and however little they take: of a connection, one request is answered at a time and the next one
  * is not even read; an answer is made once for all who ask for it at the same moment; what they have not taken is bounded;
@@ -166,8 +168,7 @@ export class StatusServer {
     const { request, response } = exchange;
     connection.sinceMs = this.#clock.monotonicMs();
     const path = request.url?.split('?', 1)[0] ?? '/';
-    if (this.#loadApi !== undefined && (path === '/api' || path.startsWith('/api/')))
-      return void this.#askApi(connection, exchange);
+    if (this.#loadApi !== undefined && isOfApi(path)) return void this.#askApi(connection, exchange);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       const refusal = textAnswer(405, 'GET only');
       return send(response, { ...refusal, headers: { ...refusal.headers, allow: 'GET, HEAD' } });
@@ -183,7 +184,7 @@ export class StatusServer {
     if (make === undefined && !isMetrics) {
       const more = this.#loadMetrics === undefined ? [] : [METRICS_PATH];
       // The dashboard lives by the API.
-      if (this.#loadApi !== undefined) more.push('/api', 'the dashboard at /');
+      if (this.#loadApi !== undefined) more.push('/api', ...PROXY_PATHS, 'the dashboard at /');
       return send(response, textAnswer(404, `there is ${listWords([...this.#pages.keys(), ...more])}`));
     }
     const answer = () => {
@@ -340,6 +341,10 @@ function isHeld({ requests }: Connection): boolean {
 
 function longestAnswered(connections: readonly Connection[]): Connection | undefined {
   return connections.toSorted((a, b) => a.sinceMs - b.sinceMs)[0];
+}
+
+function isOfApi(path: string): boolean {
+  return path === '/api' || path.startsWith('/api/') || PROXY_PATHS.includes(path);
 }
 
 function listPages(content: StatusContent): ReadonlyMap<string, () => Answer> {

@@ -262,6 +262,7 @@ describe('renderEffectiveConfig', () => {
     const file = aFile(
       `status: {listen: "[::1]:81"}
 http: {listen: 80, https: ["[::1]:443", "127.0.0.1:8443"], certificates: [{cert: /a, key: /b}], self_signed_domains: [lan], redirect: true}
+traefik: {proxy_host: fd00::1, entrypoint: "", cert_resolver: le}
 state_dir: /data
 backend: kubernetes
 trusted_proxies: [10.0.0.0/8]
@@ -303,6 +304,9 @@ http:
   certificates: [] # default
   self_signed_domains: [] # default
   redirect: false # default
+traefik:
+  entrypoint: websecure # default
+  cert_resolver: myresolver # default
 state_dir: /var/lib/lazy-proxy # default
 docker:
   socket: /var/run/docker.sock # default

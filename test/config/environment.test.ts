@@ -51,6 +51,22 @@ describe('parseEnvironment', () => {
     });
   });
 
+  test('takes an empty name of Traefik for none, and an empty address of the proxy for unset', () => {
+    const read = (text: string) =>
+      parseEnvironment({ TRAEFIK_PROXY_HOST: text, TRAEFIK_ENTRYPOINT: text, TRAEFIK_CERTRESOLVER: text });
+    expect(read('').environment.settings).toMatchObject({
+      'traefik.entrypoint': { value: '', origin: { variable: 'TRAEFIK_ENTRYPOINT' } },
+      'traefik.cert_resolver': { value: '' },
+    });
+    expect(read('').environment.settings['traefik.proxy_host']).toBeUndefined();
+    expect(read('FD00::1').problems.map(({ message }) => message)).toEqual([
+      '"FD00::1" is not a name of Traefik\'s such as websecure, or "" for none; it is ignored',
+      '"FD00::1" is not a name of Traefik\'s such as websecure, or "" for none; it is ignored',
+    ]);
+    expect(read('FD00::1').environment.settings['traefik.proxy_host']?.value).toBe('fd00::1');
+    expect(parseEnvironment({}).environment).toEqual(EMPTY_ENVIRONMENT);
+  });
+
   test('reads the variables of Kubernetes', () => {
     const { environment, problems } = parseEnvironment({
       LAZY_PROXY_BACKEND: 'kubernetes',

@@ -25,6 +25,7 @@ describe('resolveSettings', () => {
       udpQueueTotalBytes: 33_554_432,
       maxStarting: 'auto',
       http: { listen: [], https: [], certificates: [], selfSignedDomains: [], redirect: false },
+      traefik: { proxyHost: undefined, entryPoint: 'websecure', certResolver: 'myresolver' },
       stateDir: '/var/lib/lazy-proxy',
       webhooks: [],
       trustedProxies: [],

@@ -79,6 +79,7 @@ const PURE = [
   'relay/access/proxy-protocol.ts',
   'relay/http/message',
   'relay/http/waiting/waiting-page.ts',
+  'status/api/providers',
 ];
 const ALSO_PURE = ['relay/udp/flow-table.ts', 'system/backoff.ts'];
 /** `node:` modules without input or output. */

@@ -354,8 +354,8 @@ describe('buildTable', () => {
     [{ ports: '80:80', 'waiting-page': 'off' }, 'waiting-page: has no effect without hosts or http-ports'],
     [{ ports: '80:80', 'wake-paths': '/a' }, 'wake-paths: has no effect without hosts or http-ports'],
     [
-      { ports: '80:80', 'traefik-hosts': 'a.lan:80' },
-      "traefik-hosts: has no effect: the proxy gives Traefik no routes (GET /traefik); write them into Traefik's own configuration, to the listen port of this service",
+      { ports: '80:80', 'traefik-hosts': 'a.lan:80,b.lan:81' },
+      'traefik-hosts: gives b.lan port 81, which is no listen port under ports or http-ports of this service; Traefik is not told of it',
     ],
     [{ ports: '80:80', 'udp-flow-timeout': '9s' }, 'udp-flow-timeout: has no effect without udp-ports'],
     [

@@ -96,7 +96,7 @@ describe('hosts', () => {
 
   test('by label warn where there is no door at which they could be named', () => {
     expect(problemsOf(tableOf({ labelled: [labelsOf('a', { hosts: 'x.lan' })] }))).toEqual([
-      `container a, label ${PREFIX}.hosts warning hosts: has no effect without front doors; set http.listen, http.https or both`,
+      `container a, label ${PREFIX}.hosts warning hosts: leads nowhere without front doors, but for what GET /traefik and GET /caddy tell; set http.listen, http.https or both`,
     ]);
   });
 

@@ -2,7 +2,8 @@
 import type { Origin } from '../../model/origin.ts';
 import type { Problem } from '../../model/problem.ts';
 import { isSameData } from '../../model/same-data.ts';
-import type { Service } from '../../model/service.ts';
+import type { ListenerSpec, Service } from '../../model/service.ts';
+import type { TraefikHost } from '../../model/web.ts';
 import { toWorkloadRef, type WorkloadRef } from '../../model/workload.ts';
 import {
   type Draft,
@@ -128,13 +129,24 @@ function hasCron(read: ReadValue): boolean {
   return !isEmpty(read('cron_start')) || !isEmpty(read('cron_stop'));
 }
 
-function forTraefik(field: FieldName): UselessOptions {
+/** What Traefik is told leads to ports that the service has. */
+function forTraefik(field: 'traefik_hosts' | 'traefik_tcp_hosts'): UselessOptions {
+  const findStrange = (read: ReadValue) => {
+    const listeners = [
+      ...(read('ports') as readonly ListenerSpec[]),
+      ...(read('http_ports') as readonly ListenerSpec[]),
+    ];
+    const ports = new Set(listeners.map(({ port }) => port));
+    return (read(field) as readonly TraefikHost[]).find(({ port }) => !ports.has(port));
+  };
   return {
     options: [field],
-    needs: [],
-    isUseless: (read) => !isEmpty(read(field)),
-    why: () =>
-      "has no effect: the proxy gives Traefik no routes (GET /traefik); write them into Traefik's own configuration, to the listen port of this service",
+    needs: ['ports', 'http_ports'],
+    isUseless: (read) => findStrange(read) !== undefined,
+    why: (name, read) => {
+      const { host, port } = findStrange(read) ?? { host: '', port: 0 };
+      return `gives ${host} port ${port}, which is no listen port under ${name('ports')} or ${name('http_ports')} of this service; Traefik is not told of it`;
+    },
   };
 }
 

@@ -93,7 +93,7 @@ export function describeDoorless(
   if (field === 'tls_hosts')
     return https.length > 0 ? undefined : 'has no effect without a front door for TLS; set http.https';
   if (listen.length + https.length > 0) return undefined;
-  return 'has no effect without front doors; set http.listen, http.https or both';
+  return 'leads nowhere without front doors, but for what GET /traefik and GET /caddy tell; set http.listen, http.https or both';
 }
 
 function findOverlap<T>(bucket: Bucket<T>, address: string): T | undefined {

@@ -21,10 +21,12 @@ export function refuse(code: ProblemCode, message: string): Parsed<never> {
 /** An environment variable that gives a value. */
 export interface EnvironmentVariable<T = unknown> {
   readonly name: string;
-  /** Reads its text, which is trimmed and not empty. */
+  /** Reads its text, which is trimmed, and not empty unless `emptyCounts`. */
   readonly parse: (text: string) => Parsed<T>;
   /** What happens where its text is not usable, for the warning. */
   readonly otherwise: string;
+  /** Whether a variable that is there and empty says so; absent = it counts as unset. */
+  readonly emptyCounts?: true;
 }
 
 /** A mistake inside one value. */

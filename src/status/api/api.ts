@@ -1,16 +1,19 @@
 /**
- * The API. Input: requests below `/api`. Output: answers, each a job that says how it is made. Loaded when somebody first asks,
+ * The API. Input: requests below `/api`, and those of other reverse proxies. Output: answers, each a job that says how it is made. Loaded when somebody first asks,
  * from a file of its own: what it takes of memory, only those pay who use it.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { messageOf } from '../../system/message-of.ts';
 import { type Clock, formatTimestamp } from '../../system/clock.ts';
-import type { Access } from '../access.ts';
+import { type Access, hostNameOf } from '../access.ts';
 import { type Answer, jsonAnswer } from '../answer.ts';
 import type { AboutAnswer, ReloadAnswer } from './answers.ts';
 import type { Actions, ApiContent, MemoryView, ReloadView, ServiceView } from './content.ts';
 import { type EventClient, EventStream } from './event-stream.ts';
 import { ApiRefusal, problemAnswer } from './problem-answer.ts';
+import { renderCaddy } from './providers/caddy.ts';
+import { listOutsideRoutes } from './providers/outside-routes.ts';
+import { renderTraefik } from './providers/traefik.ts';
 import { findRoute, type Route } from './router.ts';
 import {
   listLeases,
@@ -63,10 +66,16 @@ interface Call {
   readonly isTrusted: boolean;
   /** Who asks, for the log. */
   readonly by: string;
+  readonly request: Pick<ApiRequest, 'url' | 'headers'>;
 }
 
 /** Looks at what has to be waited for, and returns how the answer is made. @throws {ApiRefusal}, and so may what it returns. */
 type Operation = (call: Call) => (() => Answer) | Promise<() => Answer> | 'events';
+
+const TRAEFIK_PATH = '/traefik';
+const CADDY_PATH = '/caddy';
+const CADDY_LISTEN = /^([a-z0-9.-]*|\[[0-9a-f:.]+\]):\d{1,5}$/i;
+const CADDY_DELAY = /^[1-9]\d{0,5}[smh]$/;
 
 const EVENT_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -92,12 +101,12 @@ export function createApi(
   let changes = 0;
   return {
     async take(request) {
-      const { method, url } = request;
+      const { method, url, headers } = request;
       try {
         const isTrusted = await admit(request, access);
         const { operation, params, query } = findRoute(routes, request);
         const by = `by hand, from ${request.remoteAddress ?? 'somewhere'}`;
-        const make = await operation.run({ params, query, isTrusted, by });
+        const make = await operation.run({ params, query, isTrusted, by, request });
         if (make === 'events') {
           const lastId = request.headers['last-event-id'] ?? query.get('last_event_id') ?? undefined;
           const serve = (client: EventClient) =>
@@ -105,7 +114,9 @@ export function createApi(
           return { headers: { ...EVENT_HEADERS, ...SAFE_HEADERS }, serve };
         }
         // Changes are made for each who asks.
-        const key = method === 'POST' ? `${changes++}` : `${isTrusted} ${url}`;
+        // Some answers say by which name they were asked for, or what was shown for them.
+        const asked = `${isTrusted} ${url} ${headers.host} ${headers.authorization}`;
+        const key = method === 'POST' ? `${changes++}` : asked;
         return { pace: `api ${operation.name}`, key, make: () => attempt(make) };
       } catch (error) {
         return { pace: 'api refusal', key: `${changes++}`, make: () => answerOf(error) };
@@ -115,11 +126,18 @@ export function createApi(
   };
 }
 
+/** Programs ask for these, by whatever name leads here, as for `/status`, and they tell no more. */
+function isForProxies(url: string): boolean {
+  const [path] = url.split('?', 1);
+  return path === TRAEFIK_PATH || path === CADDY_PATH;
+}
+
 /** @returns whether the one who asks has shown the token. @throws {ApiRefusal} where he may not ask this. */
-async function admit({ method, headers }: ApiRequest, access: Access): Promise<boolean> {
+async function admit({ method, url, headers }: ApiRequest, access: Access): Promise<boolean> {
   const changes = method !== 'GET' && method !== 'HEAD';
   const stranger =
-    access.explainHost(headers.host) ?? (changes ? access.explainOrigin(headers.origin) : undefined);
+    (isForProxies(url) ? undefined : access.explainHost(headers.host)) ??
+    (changes ? access.explainOrigin(headers.origin) : undefined);
   if (stranger !== undefined) throw new ApiRefusal(403, stranger);
   const standing = await access.judge(headers.authorization);
   switch (standing.kind) {
@@ -179,6 +197,8 @@ export function listRoutes(
       const run: Operation = (call) => () => act(call, { content, action });
       return { method: 'POST' as const, path, operation: { name: path, run } };
     }),
+    get(TRAEFIK_PATH, (call) => tellTraefik(call, content)),
+    get(CADDY_PATH, (call) => tellCaddy(call, content)),
     get('/api/events', () => 'events'),
     get('/api/config', (call) => showConfig(content, call)),
     get(
@@ -264,6 +284,57 @@ function showConfig(content: ApiContent, { query, isTrusted }: Call): () => Answ
     if (service !== undefined && Object.keys(config.services).length === 0) throw noSuchService(service);
     return jsonAnswer(config);
   };
+}
+
+function tellTraefik(call: Call, content: ApiContent): () => Answer {
+  return () => {
+    const { table, traefik } = content.routes();
+    const proxyHost = traefik.proxyHost ?? hostAsked(call, 'set traefik.proxy_host or TRAEFIK_PROXY_HOST');
+    return jsonAnswer(renderTraefik(listOutsideRoutes(table, { traefik: true }), { ...traefik, proxyHost }));
+  };
+}
+
+function tellCaddy(call: Call, content: ApiContent): () => Answer {
+  const { query, request } = call;
+  const listen = query.has('listen') ? query.getAll('listen') : [':443'];
+  const wrong = listen.find((place) => !CADDY_LISTEN.test(place));
+  if (wrong !== undefined)
+    throw new ApiRefusal(400, `listen: ${JSON.stringify(wrong)} is not [address]:port such as ":443"`);
+  const every = query.get('poll') ?? undefined;
+  if (every !== undefined && !CADDY_DELAY.test(every))
+    throw new ApiRefusal(400, `poll: ${JSON.stringify(every)} is not a time such as 10s or 1m`);
+  if (query.has('tls') && query.get('tls') !== 'off')
+    throw new ApiRefusal(400, `tls: ${JSON.stringify(query.get('tls'))} is not off`);
+  const given = query.get('proxy_host') ?? undefined;
+  const proxyHost = given === undefined ? undefined : readName(given);
+  if (given !== undefined && (proxyHost === undefined || /[^:]:\d+$/.test(given)))
+    throw new ApiRefusal(400, `proxy_host: ${JSON.stringify(given)} is not a host name or address`);
+  return () => {
+    const { authorization, host = '' } = request.headers;
+    const asked = hostAsked(call, 'ask with a Host header');
+    const url = `http://${host}${request.url}`;
+    const { http } = listOutsideRoutes(content.routes().table, { traefik: false });
+    return jsonAnswer(
+      renderCaddy(http, {
+        ...{ listen, automaticHttps: !query.has('tls'), proxyHost: proxyHost ?? asked },
+        ...(every !== undefined && { again: { url, every, authorization } }),
+      }),
+    );
+  };
+}
+
+/** The name by which the proxy was asked: whoever asks can reach it so. */
+function hostAsked({ request }: Call, remedy: string): string {
+  const name = readName(request.headers.host ?? '');
+  if (name === undefined)
+    throw new ApiRefusal(400, `the request has no Host that names this proxy; ${remedy}`);
+  return name;
+}
+
+/** Other proxies have a language of their own in what they read, so that nothing but a name or an address is told. */
+function readName(host: string): string | undefined {
+  const name = hostNameOf(host);
+  return name !== undefined && /^[\w.:-]+$/.test(name) ? name : undefined;
 }
 
 function renderReload(view: ReloadView): ReloadAnswer {

@@ -1,6 +1,8 @@
 import type { Happening } from '../../model/happening.ts';
 import type { Problem } from '../../model/problem.ts';
 import type { ListenerSpec, Service } from '../../model/service.ts';
+import type { TraefikSettings } from '../../model/settings.ts';
+import type { ServiceTable } from '../../model/table.ts';
 import type { Timeline, WorkloadReport } from '../../model/workload-report.ts';
 import type { PresentClient } from '../../relay/listener.ts';
 import type { EffectiveConfig } from './answers.ts';
@@ -14,6 +16,8 @@ export interface ApiContent extends Actions {
   service(name: string, options: { readonly maxClients: number }): ServiceDetail | undefined;
   config(options: { readonly service: string | undefined; readonly showSecrets: boolean }): EffectiveConfig;
   reload(options: { readonly showSecrets: boolean }): ReloadView;
+  /** What other reverse proxies are told. */
+  routes(): { readonly table: ServiceTable; readonly traefik: TraefikSettings };
   /** Tells of what happens from now on; the returned function ends it. */
   listen(listener: (happening: Happening) => void): () => void;
   /** What the workloads of services take of memory, or last took, by name, where that is known. Never rejects. */

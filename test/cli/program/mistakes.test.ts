@@ -40,7 +40,7 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
     'a key at the top that is like no other',
     'zzz: 1\n',
     [
-      'f.yaml:1:1 error zzz: unknown key; known are defaults, status, backend, relay, udp_queue_total, max_starting, webhooks, trusted_proxies, http, state_dir, docker, kubernetes, services; a service goes under services',
+      'f.yaml:1:1 error zzz: unknown key; known are defaults, status, backend, relay, udp_queue_total, max_starting, webhooks, trusted_proxies, http, traefik, state_dir, docker, kubernetes, services; a service goes under services',
     ],
   ],
   [
@@ -471,12 +471,11 @@ const WARNINGS: typeof MISTAKES = [
     cron_start: "@daily"
     cron_stop: "@every 1h"
     traefik_hosts: a.example.com:22952
-    traefik_tcp_hosts: [b.example.com:22952]
+    traefik_tcp_hosts: [b.example.com:22953]
   - { name: c, cron_start: "CRON_TZ=Europe/Paris 30 8 * * *", cron_stop: "TZ=Asia/Tokyo @midnight" }
 `,
     [
-      "f.yaml:17:5 warning traefik_hosts: has no effect: the proxy gives Traefik no routes (GET /traefik); write them into Traefik's own configuration, to the listen port of this service",
-      "f.yaml:18:5 warning traefik_tcp_hosts: has no effect: the proxy gives Traefik no routes (GET /traefik); write them into Traefik's own configuration, to the listen port of this service",
+      'f.yaml:18:5 warning traefik_tcp_hosts: gives b.example.com port 22953, which is no listen port under ports or http_ports of this service; Traefik is not told of it',
       'f.yaml: ok, 3 services, 4 listeners',
     ],
   ],

@@ -55,7 +55,7 @@ describe('checkWeb', () => {
   test.each([
     [
       'services: {a: {hosts: [x.lan]}}',
-      'hosts: has no effect without front doors; set http.listen, http.https or both',
+      'hosts: leads nowhere without front doors, but for what GET /traefik and GET /caddy tell; set http.listen, http.https or both',
     ],
     [
       'http: {listen: "80"}\nservices: {a: {tls_hosts: [x.lan]}}',

@@ -92,6 +92,7 @@ const APPROXIMATE_SETTINGS: ReadonlySet<SettingName> = new Set([
   'status.allowed_hosts',
   'webhooks',
   'http.self_signed_domains',
+  'traefik.proxy_host',
 ]);
 
 function settingNode(name: SettingName): SchemaNode | undefined {
