@@ -117,10 +117,13 @@ export function listPast(
       return afterMs >= -WAKE_SLACK_MS && afterMs <= tookMs + WAKE_SLACK_MS;
     });
   const states = timeline.flatMap(({ at, life }): readonly ProxyEvent[] => {
-    const isTold = life === 'waking' || ((life === 'awake' || life === 'failed') && isMadeByWake(at));
+    const isTold =
+      life === 'waking' ||
+      life === 'stopping' ||
+      ((life === 'awake' || life === 'failed') && isMadeByWake(at));
     if (isTold) return [];
     const isSleep =
-      life === 'asleep' &&
+      (life === 'asleep' || life === 'failed') &&
       slept !== undefined &&
       Math.abs(parseTimestamp(at) - parseTimestamp(slept.at)) <= WAKE_SLACK_MS;
     return [
@@ -160,7 +163,7 @@ function describe(event: string, data: ProxyEvent['data']): string {
   const because = reason === undefined ? '' : `: ${reason}`;
   switch (event) {
     case 'state':
-      return `${service} is ${life === 'unknown' ? state : life}${because}`;
+      return `${service} is ${life === 'unknown' ? state : life === 'stopping' ? 'going to sleep' : life}${because}`;
     case 'wake':
       return `${service} is waking, ${cause}: ${phase}`;
     case 'woken':

@@ -104,10 +104,11 @@ function summarizeSaved(services: readonly ServiceAnswer[]): readonly string[] {
       0,
     );
   const asleepMs = sum(['asleep']);
-  const allMs = sum(['asleep', 'waking', 'awake', 'failed', 'unknown']);
+  // As the page counts: what has failed, or isn't there, is neither saved nor used.
+  const allMs = sum(['asleep', 'waking', 'awake', 'stopping']);
   const lastBytes = services.flatMap(({ memory }) => memory?.last_bytes ?? []);
   return [
-    ...(allMs === 0 ? [] : [`asleep ${Math.round((100 * asleepMs) / allMs)} % of the time`]),
+    ...(asleepMs === 0 ? [] : [`asleep ${Math.floor((100 * asleepMs) / allMs)} % of the time`]),
     ...(lastBytes.length === 0
       ? []
       : [

@@ -59,6 +59,7 @@ export function describeState({ life, state }: ServiceAnswer): {
     awake: 'green',
     failed: 'red',
   };
+  if (life === 'stopping') return { text: 'going to sleep', style: 'cyan' };
   const style = life === undefined ? undefined : styles[life];
   if (life !== undefined && style !== undefined) return { text: life, style };
   return { text: state ?? 'unknown', style: 'yellow' };
@@ -69,6 +70,7 @@ export function describeWhy(service: ServiceAnswer, times: Times): string {
   const { life, state, failure, waking, last_sleep: lastSleep, unavailable, why } = service;
   const waiting = why.waiting > 0 ? `; ${countOf(why.waiting, 'client')} waiting` : '';
   if (waking !== undefined) return `${waking.cause}: ${describeWaking(service, times)}${waiting}`;
+  if (life === 'stopping') return `${service.stopping?.reason ?? ''}${waiting}`;
   if (failure !== undefined) return `${failure}${waiting}`;
   if (life === 'awake') return describeAwake(service, times);
   if (state === 'missing') return `there is no ${service.workload}`;
@@ -146,6 +148,11 @@ export function describeNext(service: ServiceAnswer, times: Times): string {
   if (life === 'awake' || life === 'waking') {
     if (sleepsAt !== undefined) return `sleeps in ${spanOf(sleepsAt, times)}`;
     return stop === undefined ? '' : `sleeps at ${formatMoment(stop, times)}`;
+  }
+  if (life === 'stopping') {
+    if (service.why.waiting > 0) return 'then it is woken again';
+    const until = service.stopping?.until;
+    return until === undefined ? '' : `asleep within ${spanOf(until, times)}`;
   }
   return start === undefined ? '' : `wakes at ${formatMoment(start, times)}`;
 }

@@ -5,7 +5,9 @@ import { formatCount, formatDuration, joinWords } from './format.ts';
 
 const HEIGHT = 8;
 /** Each state has a height of its own, for who can't tell the colours apart. */
-const HEIGHTS: Readonly<Record<Life, number>> = { failed: 8, awake: 8, waking: 5, asleep: 2, unknown: 0 };
+const HEIGHTS: Readonly<Record<Life, number>> = {
+  ...{ failed: 8, awake: 8, waking: 5, stopping: 5, asleep: 2, unknown: 0 },
+};
 
 export function DayBar({ day }: { readonly day: DayAnswer }) {
   const slots = day.runs.reduce((sum, [, count]) => sum + count, 0);

@@ -11,7 +11,9 @@ const HEIGHT = 28;
 /** What is shorter would not be seen. */
 const MIN_WIDTH = 2.5;
 
-const HEIGHTS: Readonly<Record<Life, number>> = { awake: 28, failed: 28, waking: 18, asleep: 6, unknown: 2 };
+const HEIGHTS: Readonly<Record<Life, number>> = {
+  ...{ awake: 28, failed: 28, waking: 18, stopping: 18, asleep: 6, unknown: 2 },
+};
 
 export function DayTimeline({ timeline }: { readonly timeline: ServiceDetailAnswer['timeline'] }) {
   const untilMs = nowMs();
@@ -38,7 +40,7 @@ export function DayTimeline({ timeline }: { readonly timeline: ServiceDetailAnsw
             )}
             height={HEIGHTS[life]}
           >
-            <title>{`${life}, ${formatClockTime(startMs)} to ${formatClockTime(endMs)}`}</title>
+            <title>{`${life === 'stopping' ? 'going to sleep' : life}, ${formatClockTime(startMs)} to ${formatClockTime(endMs)}`}</title>
           </rect>
         ))}
       </svg>
@@ -61,5 +63,7 @@ export function DayTimeline({ timeline }: { readonly timeline: ServiceDetailAnsw
 function sumSpells(spells: ReturnType<typeof listSpells>): Parameters<typeof describeDay>[0] {
   const times: Partial<Record<Life, number>> = {};
   for (const { life, startMs, endMs } of spells) times[life] = (times[life] ?? 0) + endMs - startMs;
-  return { times, failures: spells.filter(({ life }) => life === 'failed').length };
+  // What is put to sleep after a failure has not failed again.
+  const isNew = (index: number) => spells[index - 1]?.life !== 'stopping';
+  return { times, failures: spells.filter(({ life }, index) => life === 'failed' && isNew(index)).length };
 }

@@ -10,7 +10,7 @@ import { formatClockTime, nowMs, parseTime } from './clock.ts';
 import { formatAge, formatCount, formatDuration, joinWords } from './format.ts';
 
 /** A state with a word, a colour and a shape of its own. */
-export type Look = 'failed' | 'waking' | 'awake' | 'asleep' | 'unknown';
+export type Look = 'failed' | 'waking' | 'awake' | 'stopping' | 'asleep' | 'unknown';
 
 const WORDS: Readonly<Record<string, string>> = {
   missing: 'missing',
@@ -36,9 +36,8 @@ const KEEPERS: Readonly<Record<string, string>> = {
 
 const CAUSES: Readonly<Record<string, string>> = { cron_start: 'by its schedule' };
 
-/** A wake that failed stays the news until one has worked. */
-export function lookOf({ life = 'unknown', failure }: ServiceAnswer): Look {
-  return life === 'failed' || (life === 'asleep' && failure !== undefined) ? 'failed' : life;
+export function lookOf({ life = 'unknown' }: ServiceAnswer): Look {
+  return life;
 }
 
 export function wordOf(service: ServiceAnswer): string {
@@ -55,6 +54,12 @@ export function describeWhy(service: ServiceAnswer): { readonly first: string; r
       return describeWaking(service);
     case 'awake':
       return { first: describeUse(service), ...second(describeLastWake(service)) };
+    case 'stopping': {
+      const { why, stopping } = service;
+      const waits =
+        why.waiting === 0 ? undefined : `${formatCount(why.waiting, 'client')} will wake it again`;
+      return { first: stopping?.reason ?? 'somebody stops it', ...second(waits) };
+    }
     case 'asleep': {
       const sleep = service.last_sleep;
       const since = service.since === undefined ? '' : `since ${at(service.since)}`;
@@ -176,6 +181,16 @@ export function describeNext(service: ServiceAnswer): Next {
         text: 'stays awake',
         note: service.stays_awake === undefined ? 'nothing puts it to sleep' : '',
       };
+    case 'stopping': {
+      if (why.waiting > 0) return { note: 'woken again as soon as it has stopped' };
+      const until = service.stopping?.until;
+      if (until === undefined) return { note: 'until it has stopped' };
+      return {
+        countdownTo: parseTime(until),
+        note: 'until it is asleep, at most',
+        overdue: 'it is ended by force',
+      };
+    }
     default:
       if (nextStart !== undefined) return { text: at(nextStart), note: 'its schedule wakes it' };
       return { note: service.listeners.length > 0 ? 'wakes for a client' : 'wakes with others' };
@@ -244,7 +259,9 @@ const NOT_HTTP: ReadonlySet<number> = new Set([
 ]);
 const HTTPS: ReadonlySet<number> = new Set([443, 8443, 9443]);
 
-const RANK: Readonly<Record<Look, number>> = { failed: 0, waking: 1, awake: 2, unknown: 3, asleep: 4 };
+const RANK: Readonly<Record<Look, number>> = {
+  ...{ failed: 0, waking: 1, awake: 2, stopping: 3, unknown: 4, asleep: 5 },
+};
 
 export type SortKey = 'state' | 'name' | 'active' | 'sleep';
 

@@ -37,6 +37,12 @@ const SHAPES: Readonly<Record<Look, ComponentChildren>> = {
       <path d="M6 1.5a4.5 4.5 0 0 1 0 9z" fill="currentColor" />
     </>
   ),
+  stopping: (
+    <>
+      <circle cx="6" cy="6" r="4.25" fill="none" stroke="currentColor" stroke-width="1.5" />
+      <path d="M1.5 6a4.5 4.5 0 0 0 9 0z" fill="currentColor" />
+    </>
+  ),
   failed: <path d="M6 .8 11.6 11H.4z" fill="currentColor" />,
   unknown: (
     <circle

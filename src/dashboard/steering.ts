@@ -37,7 +37,7 @@ const NOTICE_MS = 6_000;
 
 const DONE: Readonly<Record<Action, string>> = {
   wake: 'is being woken',
-  sleep: 'is put to sleep',
+  sleep: 'goes to sleep',
   hold: 'is held awake',
   release: 'is no longer held',
 };

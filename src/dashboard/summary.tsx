@@ -7,7 +7,8 @@ import type { Memory } from './live-data.ts';
 import { Shape } from './parts.tsx';
 import type { View } from './view.ts';
 
-const STATES: readonly Look[] = ['awake', 'waking', 'asleep', 'failed', 'unknown'];
+const STATES: readonly Look[] = ['awake', 'waking', 'stopping', 'asleep', 'failed', 'unknown'];
+const NAMES: Readonly<Partial<Record<Look, string>>> = { stopping: 'going to sleep' };
 const ALWAYS: ReadonlySet<Look> = new Set(['awake', 'asleep', 'failed']);
 
 export function Summary({
@@ -23,8 +24,8 @@ export function Summary({
 }) {
   const counts = countLooks(services);
   const usual = median(services.flatMap(({ usual_wake_ms: ms }) => (ms === undefined ? [] : [ms])));
-  const { asleep: asleepMs = 0, awake = 0, waking = 0 } = times;
-  const awakeMs = awake + waking;
+  const { asleep: asleepMs = 0, awake = 0, waking = 0, stopping = 0 } = times;
+  const awakeMs = awake + waking + stopping;
   const { used, given, known, asleep: sleepers } = sumMemory(services, memory);
   return (
     <section class="sum" aria-label="Summary">
@@ -39,7 +40,7 @@ export function Summary({
           >
             <b>{counts[look]}</b>
             <span>
-              <Shape look={look} /> {look}
+              <Shape look={look} /> {NAMES[look] ?? look}
             </span>
           </button>
         ))}
@@ -88,7 +89,7 @@ function Figure({
 }
 
 function countLooks(services: readonly ServiceAnswer[]): Record<Look, number> {
-  const counts = { failed: 0, waking: 0, awake: 0, asleep: 0, unknown: 0 };
+  const counts = { failed: 0, waking: 0, awake: 0, stopping: 0, asleep: 0, unknown: 0 };
   for (const service of services) counts[lookOf(service)]++;
   return counts;
 }

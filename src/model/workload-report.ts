@@ -1,9 +1,12 @@
 import type { Observation } from './observation.ts';
-import type { Sleep, SleepKind } from './sleep.ts';
+import type { Sleep, SleepKind, SleepReason } from './sleep.ts';
 import type { Wake, WakeCounts, WakeUnderWay } from './wake.ts';
 
-/** What a state means to whoever looks: `unknown` also stands for a workload that doesn't exist. */
-export type Life = 'unknown' | 'asleep' | 'waking' | 'awake' | 'failed';
+/**
+ * What a state means to whoever looks. `failed`: the last start has failed, also where the workload sleeps since, until one works or
+ * somebody starts or stops it; `stopping`: it is going to sleep; `unknown` also stands for a workload that doesn't exist.
+ */
+export type Life = 'unknown' | 'asleep' | 'waking' | 'awake' | 'stopping' | 'failed';
 
 /**
  * Who keeps a workload awake, or from being put to sleep, though no client of this proxy uses it: a hub that runs, a schedule's
@@ -25,7 +28,7 @@ export interface WorkloadReport {
   /** State of the lifecycle: `stopped`, `starting`, `ready` … */
   readonly state: string;
   readonly life: Life;
-  /** Since when it is in this state. */
+  /** Since when it is in this state; since when it has failed, where it sleeps after that. */
   readonly sinceMs: number;
   /** When it was last used. */
   readonly lastActiveMs: number;
@@ -45,11 +48,13 @@ export interface WorkloadReport {
   readonly wakes: readonly Wake[];
   /** Of all that have ended since the proxy follows it. */
   readonly wakeCounts: WakeCounts;
-  /** Why the last wake failed; absent from the next one on that works. */
+  /** Why the last wake failed; absent from the next one on that works, and once somebody else has stopped or replaced the workload. */
   readonly failure?: string;
   /** How long it was in each state since the proxy follows it, ms. */
   readonly times: Readonly<Record<Life, number>>;
   readonly lastSleep?: Sleep;
+  /** While it is going to sleep: why, and by when it has stopped or is killed; absent where others stop it, and that isn't known. */
+  readonly sleepUnderWay?: SleepReason & { readonly untilMs?: number };
   readonly sleeps: Readonly<Partial<Record<SleepKind, number>>>;
 }
 

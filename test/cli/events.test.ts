@@ -12,6 +12,11 @@ const phases = { engine_ms: 331, health_ms: 0, port_ms: 12 };
 
 test.each([
   ['state', { service: 'db', state: 'ready', life: 'awake' }, 'db is awake'],
+  [
+    'state',
+    { service: 'db', state: 'stopping', life: 'stopping', reason: 'idle' },
+    'db is going to sleep: idle',
+  ],
   ['state', { service: 'db', state: 'missing', life: 'unknown' }, 'db is missing'],
   ['wake', { service: 'db', cause: 'for 10.0.0.5:1', phase: 'port' }, 'db is waking, for 10.0.0.5:1: port'],
   [

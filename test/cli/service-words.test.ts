@@ -61,6 +61,7 @@ test.each([
 test.each<[Partial<ServiceAnswer>, string]>([
   [{ life: 'awake', state: 'ready' }, 'awake'],
   [{ life: 'unknown', state: 'missing' }, 'missing'],
+  [{ life: 'stopping', state: 'stopping' }, 'going to sleep'],
   [{}, 'unknown'],
 ])('the state of %j is %s', (service, text) => {
   expect(describeState(aService(service)).text).toBe(text);
@@ -129,6 +130,11 @@ describe('why', () => {
       },
       'for 10.0.0.5:1: its health check is awaited (3 s, usually 2 s); 3 clients waiting',
     ],
+    [
+      'a sleep that has begun',
+      { life: 'stopping', stopping: { kind: 'idle', reason: 'idle for 15 s' } },
+      'idle for 15 s',
+    ],
     ['a failed wake', { life: 'failed', failure: 'exit code 3' }, 'exit code 3'],
     ['a container that is missing', { life: 'unknown', state: 'missing' }, 'there is no container db'],
     ['a schedule alone', { life: 'asleep', unavailable: 'clients do not wake it' }, 'clients do not wake it'],
@@ -145,6 +151,10 @@ describe('why', () => {
 
 test.each<[Partial<ServiceAnswer>, string]>([
   [{ life: 'awake', sleeps_at: '2026-11-26T12:01:30Z' }, 'sleeps in 1 min'],
+  [
+    { life: 'stopping', stopping: { kind: 'idle', reason: '', until: '2026-11-26T12:00:08Z' } },
+    'asleep within 8 s',
+  ],
   [{ life: 'awake', next_stop: '2026-11-26T17:30:00Z' }, 'sleeps at 17:30'],
   [{ life: 'asleep', next_start: '2026-11-26T13:30:00Z', next_stop: NOW }, 'wakes at 13:30'],
   [{ life: 'asleep' }, ''],

@@ -42,7 +42,7 @@ afterEach(() => {
 
 describe('a service', () => {
   test('whose last wake failed has failed, until one works', () => {
-    const failed = aService({ life: 'asleep', state: 'stopped', failure: 'exit code 3' });
+    const failed = aService({ life: 'failed', state: 'stopped', failure: 'exit code 3' });
     expect([lookOf(failed), wordOf(failed), describeWhy(failed).first]).toEqual([
       'failed',
       'failed',
@@ -50,6 +50,18 @@ describe('a service', () => {
     ]);
     expect(lookOf(aService({ life: 'waking', failure: 'exit code 3' }))).toBe('waking');
     expect(lookOf(aService({ life: 'asleep' }))).toBe('asleep');
+  });
+
+  test('that is going to sleep says why, and when it is ended by force', () => {
+    const stopping = { kind: 'hand', reason: 'by hand, from 127.0.0.1', until: '2026-04-01T12:00:10Z' };
+    const service = aService({ life: 'stopping', state: 'stopping', stopping });
+    expect([wordOf(service), describeWhy(service).first]).toEqual([
+      'going to sleep',
+      'by hand, from 127.0.0.1',
+    ]);
+    expect(describeNext(service)).toMatchObject({ countdownTo: Date.parse(stopping.until) });
+    const wanted = aService({ ...service, why: { ...IDLE, waiting: 1 } });
+    expect(describeNext(wanted).note).toBe('woken again as soon as it has stopped');
   });
 
   test('that is awake says who uses it and who keeps it', () => {
@@ -110,7 +122,7 @@ test('sortServices puts what failed and what is awake first, then goes by name',
     aService({ name: 'c', life: 'asleep' }),
     aService({ name: 'b', life: 'awake' }),
     aService({ name: 'a', life: 'asleep' }),
-    aService({ name: 'd', life: 'asleep', failure: 'x' }),
+    aService({ name: 'd', life: 'failed', failure: 'x' }),
   ];
   expect(sortServices(services, 'state').map(({ name }) => name)).toEqual(['d', 'b', 'a', 'c']);
 });

@@ -4,12 +4,14 @@ import type { Life, Timeline, WorkloadReport } from '../../model/workload-report
 import type { Clock } from '../../system/clock.ts';
 import type { LifecycleState, Transition } from './machine.ts';
 
-const LIVES: readonly Life[] = ['unknown', 'asleep', 'waking', 'awake', 'failed'];
+const LIVES: readonly Life[] = ['unknown', 'asleep', 'waking', 'awake', 'failed', 'stopping'];
 
 /** Of the timeline. */
 const MAX_CHANGES = 200;
 
-const NO_TIMES: Readonly<Record<Life, number>> = { unknown: 0, asleep: 0, waking: 0, awake: 0, failed: 0 };
+const NO_TIMES: Readonly<Record<Life, number>> = {
+  ...{ unknown: 0, asleep: 0, waking: 0, awake: 0, stopping: 0, failed: 0 },
+};
 
 /**
  * How one workload has spent its time: since when it is in its state, how long it was in each, when and why it was put to sleep.
@@ -37,6 +39,7 @@ export class StateHistory {
   /**
    * Takes a transition.
    * @param options.sleep why it is put to sleep with it; undefined where it isn't.
+   * @param options.hasFailed whether the last start has failed.
    * @param options.stoppedBy whose doing a stop was, as far as the engine tells.
    * @returns the sleep that has begun with it.
    */
@@ -44,30 +47,40 @@ export class StateHistory {
     { before, after }: Transition,
     {
       sleep,
+      hasFailed,
       stoppedBy,
       detail = '',
     }: {
+      readonly hasFailed: boolean;
       readonly sleep: SleepReason | undefined;
       readonly stoppedBy: StoppedBy | undefined;
       readonly detail: string | undefined;
     },
   ): Sleep | undefined {
     const slept = this.#followSleep({ before, after }, sleep ?? describeStop(stoppedBy, detail));
-    if (before.kind === after.kind) return slept;
-    const nowMs = this.#clock.monotonicMs();
-    this.#times ??= { ...NO_TIMES };
-    this.#times[this.#life] += nowMs - this.#sinceMs;
-    this.#sinceMs = nowMs;
-    const life = lifeOf(after);
-    if (life === this.#life) return slept;
-    this.#life = life;
-    this.#changes.push(Math.round(this.#clock.nowMs()) * LIVES.length + LIVES.indexOf(life));
-    if (this.#changes.length > MAX_CHANGES) this.#changes.shift();
+    const life = lifeOf(after, { hasFailed });
+    // What sleeps after a failure has failed since then.
+    if (before.kind !== after.kind && !(life === 'failed' && this.#life === 'failed')) this.#become(life);
     return slept;
   }
 
+  /** More is known of how the last start went; the state is as it was. @returns whether that makes it another life. */
+  judge(state: LifecycleState, options: { readonly hasFailed: boolean }): boolean {
+    const life = lifeOf(state, options);
+    if (life === this.#life) return false;
+    this.#become(life);
+    return true;
+  }
+
+  get life(): Life {
+    return this.#life;
+  }
+
   /** Times are ms since the epoch. */
-  get report(): Pick<WorkloadReport, 'life' | 'sinceMs' | 'times' | 'sleeps' | 'lastSleep'> {
+  get report(): Pick<
+    WorkloadReport,
+    'life' | 'sinceMs' | 'times' | 'sleeps' | 'lastSleep' | 'sleepUnderWay'
+  > {
     const lastedMs = this.#clock.monotonicMs() - this.#sinceMs;
     const times = { ...(this.#times ?? NO_TIMES) };
     times[this.#life] += lastedMs;
@@ -77,7 +90,19 @@ export class StateHistory {
       times,
       sleeps: this.#sleeps ?? {},
       ...(this.#lastSleep !== undefined && { lastSleep: this.#lastSleep }),
+      ...(this.#goingToSleep !== undefined && { sleepUnderWay: this.#goingToSleep }),
     };
+  }
+
+  #become(life: Life): void {
+    const nowMs = this.#clock.monotonicMs();
+    this.#times ??= { ...NO_TIMES };
+    this.#times[this.#life] += nowMs - this.#sinceMs;
+    this.#sinceMs = nowMs;
+    if (life === this.#life) return;
+    this.#life = life;
+    this.#changes.push(Math.round(this.#clock.nowMs()) * LIVES.length + LIVES.indexOf(life));
+    if (this.#changes.length > MAX_CHANGES) this.#changes.shift();
   }
 
   get timeline(): Timeline {
@@ -107,23 +132,23 @@ export class StateHistory {
   }
 }
 
-/** What a state means to whoever looks. Pure. */
-export function lifeOf(state: LifecycleState): Life {
+/** What a state means to whoever looks. Pure. @param options.hasFailed whether the last start has failed, and nobody has seen to it. */
+export function lifeOf(state: LifecycleState, { hasFailed }: { readonly hasFailed: boolean }): Life {
   switch (state.kind) {
     case 'unknown':
     case 'missing':
       return 'unknown';
     case 'stopped':
     case 'paused':
-      return 'asleep';
+      return hasFailed ? 'failed' : 'asleep';
     case 'starting':
       return 'waking';
-    // Until it has stopped it takes what it takes.
     case 'ready':
-    case 'stopping':
       return 'awake';
+    case 'stopping':
+      return 'stopping';
     case 'failed':
-      return 'failed';
+      return state.running || hasFailed ? 'failed' : 'asleep';
   }
 }
 

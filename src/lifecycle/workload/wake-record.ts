@@ -82,9 +82,14 @@ export class WakeRecord {
     return { cause, atMs, phase, phases: roundPhases(wake.phases) };
   }
 
-  /** Why the last wake that failed did so; undefined from the next one on that works. */
+  /** Why the last wake that failed did so; undefined from the next one on that works, and once it is forgiven. */
   get failure(): string | undefined {
     return this.#failure;
+  }
+
+  /** Somebody has seen to the workload: how its last start went is no longer told as its state. */
+  forgive(): void {
+    this.#failure = undefined;
   }
 
   /** What the workload had printed last when its start failed: see {@link LastOutput}. Empty once a start has worked. */

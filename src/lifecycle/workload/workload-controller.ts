@@ -7,12 +7,12 @@
  */
 import type { Backend, SharedView } from '../../backends/backend.ts';
 import { mayPutToSleep, mayWake, type WakeCause } from '../../model/availability.ts';
-import { describePublished, type Observation, UNKNOWN } from '../../model/observation.ts';
+import { describePublished, type Observation, type StoppedBy, UNKNOWN } from '../../model/observation.ts';
 import type { Protocol, Service, TargetPort } from '../../model/service.ts';
 import type { Sleep, SleepReason } from '../../model/sleep.ts';
 import type { Wake, WakeFailure, WakePhase } from '../../model/wake.ts';
 import { hasRoutes, routedPortsOf } from '../../model/web.ts';
-import type { Keeper, Timeline, Waker, WorkloadReport } from '../../model/workload-report.ts';
+import type { Keeper, Life, Timeline, Waker, WorkloadReport } from '../../model/workload-report.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Happenings } from '../../system/happenings.ts';
 import type { Logger } from '../../system/log/logger.ts';
@@ -45,7 +45,7 @@ import {
 import { SharedUse } from './shared-use.ts';
 import { SleepPolicy } from './sleep-policy.ts';
 import type { StartQueue, StartTurn } from './start-queue.ts';
-import { lifeOf, StateHistory } from './state-history.ts';
+import { StateHistory } from './state-history.ts';
 import { LifecycleTimers } from './timers.ts';
 import { UseNews } from './use-news.ts';
 import { WakeRecord } from './wake-record.ts';
@@ -228,7 +228,7 @@ export class WorkloadController {
     const staysAwake = this.#observation.staysAwake ?? (isManual ? 'its availability is manual' : undefined);
     const unavailable = this.refusalAsleep?.message;
     return {
-      ...this.#history.report,
+      ...this.#reportHistory(),
       observation: this.#observation,
       state: this.#state.kind,
       lastActiveMs: this.lastActiveMs,
@@ -243,6 +243,14 @@ export class WorkloadController {
       ...(unavailable !== undefined && { unavailable }),
       ...(sleepsAtMs !== undefined && { sleepsAtMs }),
     };
+  }
+
+  #reportHistory(): StateHistory['report'] {
+    const report = this.#history.report;
+    const { sleepUnderWay, sinceMs } = report;
+    const isOurs = this.#state.kind === 'stopping' && this.#state.phase === 'sleeping';
+    if (sleepUnderWay === undefined || !isOurs) return report;
+    return { ...report, sleepUnderWay: { ...sleepUnderWay, untilMs: sinceMs + this.graceMs } };
   }
 
   get timeline(): Timeline {
@@ -447,6 +455,10 @@ export class WorkloadController {
    */
   sleep(reason: SleepReason): void {
     if (this.#shared.isStandby || !this.#mayStopFor(reason)) return;
+    if (reason.kind === 'hand') {
+      this.#wakes.forgive();
+      this.#judge(reason.words);
+    }
     if (isWaking(this.#state)) this.#sleepWhenStarted(reason);
     else this.#putToSleep(reason);
   }
@@ -581,14 +593,28 @@ export class WorkloadController {
     if (after.kind === 'ready') this.#leases.meetAll();
     else this.warmPaths.closeAll();
     const { stoppedBy, detail } = this.#observation;
-    const slept = this.#history.follow(transition, { sleep: this.#sleepReason, stoppedBy, detail });
+    if (isSeenTo(transition, stoppedBy)) this.#wakes.forgive();
+    const lifeBefore = this.#history.life;
+    const slept = this.#history.follow(transition, {
+      ...{ sleep: this.#sleepReason, hasFailed: this.#wakes.failure !== undefined, stoppedBy, detail },
+    });
     this.#log.changed(this.#service.name, { ...transition, reason, wake, stoppedBy });
-    this.#tell(transition, { reason, wake, slept });
+    this.#tell(transition, { lifeBefore, reason, wake, slept });
+  }
+
+  /** It may count as failed, or no longer, though its state is the same. */
+  #judge(reason: string): void {
+    const hasFailed = this.#wakes.failure !== undefined;
+    if (!this.#history.judge(this.#state, { hasFailed })) return;
+    const { happenings } = this.#parts;
+    const state = { service: this.#service.name, state: this.#state.kind, life: this.#history.life };
+    if (happenings?.isHeard === true) happenings.tell({ kind: 'state', ...state, reason });
   }
 
   #tell(
     { before, after }: Transition,
     options: {
+      readonly lifeBefore: Life;
       readonly reason: string | undefined;
       readonly wake: Wake | undefined;
       readonly slept: Sleep | undefined;
@@ -597,9 +623,11 @@ export class WorkloadController {
     const { happenings } = this.#parts;
     if (happenings?.isHeard !== true) return;
     const { name: service } = this.#service;
-    const { reason, wake, slept } = options;
-    if (before.kind !== after.kind) {
-      const state = { service, state: after.kind, life: lifeOf(after) };
+    const { lifeBefore, reason, wake, slept } = options;
+    const { life } = this.#history;
+    // That what has failed sleeps from now on is no news.
+    if (before.kind !== after.kind && !(lifeBefore === 'failed' && life === 'failed')) {
+      const state = { service, state: after.kind, life };
       happenings.tell({ kind: 'state', ...state, ...(reason !== undefined && { reason }) });
     }
     if (wake !== undefined) happenings.tell({ kind: 'woken', service, wake });
@@ -678,6 +706,7 @@ export class WorkloadController {
     this.#turn.end();
     if (reason instanceof Refusal && reason.code === 'timeout') {
       this.#wakes.noteMissed(this.#demands.last ?? 'somebody', { queuedMs, reason: reason.message });
+      this.#judge(reason.message);
       this.#tellFailed(undefined);
     }
   }
@@ -806,6 +835,13 @@ export class WorkloadController {
     };
     this.#timers.follow(state, this.#sleepPolicy.demandTimers(situation));
   }
+}
+
+/** Whether somebody has stopped a workload that ran, or has taken it away: what has failed before is no longer its state. */
+function isSeenTo({ before, after }: Transition, stoppedBy: StoppedBy | undefined): boolean {
+  if (after.kind === 'missing') return true;
+  if (after.kind !== 'stopped' || stoppedBy !== 'others') return false;
+  return mayRun(before) && !(before.kind === 'stopping' && before.phase === 'sleeping');
 }
 
 /** As what a start that fails with an event counts. */

@@ -101,6 +101,8 @@ export interface ServiceAnswer {
   };
   readonly usual_wake_ms?: number;
   readonly failure?: string;
+  /** While it is going to sleep: why, and by when it has stopped or is killed, where that is known. */
+  readonly stopping?: { readonly kind: string; readonly reason: string; readonly until?: string };
   readonly last_wake?: WakeAnswer;
   readonly last_sleep?: { readonly at: string; readonly kind: string; readonly reason: string };
   readonly time_ms?: Readonly<Partial<Record<Life, number>>>;

@@ -7,7 +7,7 @@ const SLOT_MS = 600_000;
 const SLOTS = 144;
 
 /** Of what happened within one slot the last one of these counts, so that a short use can be seen, and a failure all the more. */
-const RANKS: readonly Life[] = ['unknown', 'asleep', 'waking', 'awake', 'failed'];
+const RANKS: readonly Life[] = ['unknown', 'asleep', 'stopping', 'waking', 'awake', 'failed'];
 
 /**
  * The day before `nowMs`, of when a workload came into which state; both on the wall clock, ms. Slots begin at full tens of minutes, so that a day
@@ -24,7 +24,8 @@ export function renderDay(timeline: Timeline, nowMs: number): DayAnswer {
     // A clock that was set back leaves spells without a length.
     if (endMs < startMs || endMs < fromMs) continue;
     timeMs[life] = (timeMs[life] ?? 0) + endMs - startMs;
-    if (life === 'failed' && atMs >= fromMs) failures++;
+    // What is put to sleep after a failure has not failed again.
+    if (life === 'failed' && atMs >= fromMs && timeline[index - 1]?.life !== 'stopping') failures++;
     const rank = RANKS.indexOf(life);
     const last = Math.min(SLOTS - 1, Math.floor((Math.max(startMs, endMs - 1) - fromMs) / SLOT_MS));
     for (let slot = Math.floor((startMs - fromMs) / SLOT_MS); slot <= last; slot++)

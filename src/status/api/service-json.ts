@@ -94,7 +94,7 @@ export function renderProblem(problem: Problem): FindingAnswer {
 }
 
 function renderReport(report: WorkloadReport): Partial<ServiceAnswer> {
-  const { observation, wakeUnderWay: waking, lastSleep, times } = report;
+  const { observation, wakeUnderWay: waking, sleepUnderWay: stopping, lastSleep, times } = report;
   const last = report.wakes.at(-1);
   const usualMs = usualWakeMs(report.wakes);
   return {
@@ -110,6 +110,12 @@ function renderReport(report: WorkloadReport): Partial<ServiceAnswer> {
       waking: {
         ...{ cause: waking.cause, since: formatTimestamp(waking.atMs), phase: waking.phase },
         ...renderPhases(waking.phases),
+      },
+    }),
+    ...(stopping !== undefined && {
+      stopping: {
+        ...{ kind: stopping.kind, reason: stopping.words },
+        ...(stopping.untilMs !== undefined && { until: formatTimestamp(stopping.untilMs) }),
       },
     }),
     ...(usualMs !== undefined && { usual_wake_ms: usualMs }),

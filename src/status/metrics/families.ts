@@ -23,7 +23,7 @@ export interface Family<T> {
   readonly read: (figures: T) => readonly Sample[];
 }
 
-const LIVES: readonly Life[] = ['asleep', 'waking', 'awake', 'failed', 'unknown'];
+const LIVES: readonly Life[] = ['asleep', 'waking', 'awake', 'stopping', 'failed', 'unknown'];
 
 /** Every outcome is shown from the beginning on: a counter that appears with its first failure raises no alert. */
 const WAKE_OUTCOMES: Readonly<

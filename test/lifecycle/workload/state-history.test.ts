@@ -2,8 +2,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { lifeOf } from '../../../src/lifecycle/workload/state-history.ts';
 import type { LifecycleState } from '../../../src/lifecycle/workload/machine.ts';
-import { PAUSED, RUNNING, STOPPED, STOPPING } from '../../support/fake-backend.ts';
+import type { Observation } from '../../../src/model/observation.ts';
+import type { ListenerSpec } from '../../../src/model/service.ts';
+import { MISSING, PAUSED, RUNNING, STOPPED, STOPPING } from '../../support/fake-backend.ts';
 import { settle } from '../../support/fake-clock.ts';
+import { aService } from '../../support/builders.ts';
 import { aBareService, Bench } from '../bench.ts';
 
 const KEY = 'docker/db';
@@ -74,6 +77,7 @@ describe('the history of a workload', () => {
       { atMs: startMs, life: 'asleep' },
       { atMs: startMs + 10_000, life: 'waking' },
       { atMs: startMs + 10_500, life: 'awake' },
+      { atMs: startMs + 10_500 + AWAKE_MS, life: 'stopping' },
       { atMs: startMs + 10_500 + AWAKE_MS, life: 'asleep' },
     ]);
   });
@@ -106,7 +110,7 @@ describe('the history of a workload', () => {
     await wake();
     bench.backend.tell(KEY, STOPPING);
     await settle();
-    expect(report()).toMatchObject({ life: 'awake', sleeps: {} });
+    expect(report()).toMatchObject({ life: 'stopping', sleeps: {} });
     bench.backend.tell(KEY, { ...STOPPED, stoppedBy: 'others' });
     await settle();
     expect(report()).toMatchObject({ life: 'asleep', sleeps: { others: 1 } });
@@ -135,6 +139,88 @@ describe('the history of a workload', () => {
   });
 });
 
+describe('a workload whose start has failed', () => {
+  const CRASHED = { ...STOPPED, stoppedBy: 'itself', detail: 'exit code 3' } as const;
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench();
+  });
+  afterEach(async () => {
+    expect(await bench.close()).toBe(0);
+  });
+  const report = () => bench.controller('db').report;
+  const wake = async (outcome: Observation) => {
+    const calls = bench.backend.calls.length;
+    bench.controller('db').demand('for 10.0.0.5:4242');
+    await bench.backend.called(calls + 1);
+    bench.backend.last.succeed(outcome);
+    await settle();
+  };
+  const fail = async () => {
+    bench.add(aBareService({ idleTimeoutMs: AWAKE_MS }), STOPPED);
+    await wake(CRASHED);
+    await bench.clock.advance(120_000);
+  };
+
+  test('has failed since then, also when it could be tried again', async () => {
+    await fail();
+    expect(report()).toMatchObject({ state: 'stopped', life: 'failed', failure: 'exit code 3' });
+    expect(report().sinceMs).toBe(bench.clock.nowMs() - 120_000);
+    expect(report().times).toMatchObject({ failed: 120_000, asleep: 0 });
+  });
+
+  test('is awake, and asleep, as soon as a start has worked', async () => {
+    await fail();
+    await wake(RUNNING);
+    expect(report()).toMatchObject({ life: 'awake' });
+    await bench.clock.advance(AWAKE_MS);
+    bench.backend.last.succeed(STOPPED);
+    await settle();
+    expect(report()).toMatchObject({ life: 'asleep' });
+    expect(report().failure).toBeUndefined();
+  });
+
+  test('is asleep once somebody has put it to sleep', async () => {
+    await fail();
+    bench.controller('db').sleep({ kind: 'hand', words: 'by hand' });
+    expect(report()).toMatchObject({ state: 'stopped', life: 'asleep', sinceMs: bench.clock.nowMs() });
+    expect(report().failure).toBeUndefined();
+  });
+
+  test('has failed still when it ran all the same, and was put to sleep for being idle', async () => {
+    const port = { ...aService().listeners[0], protocol: 'udp' } as ListenerSpec;
+    bench.add(aService({ listeners: [port], startTimeoutMs: 4_000, idleTimeoutMs: AWAKE_MS }), STOPPED);
+    await wake({ ...RUNNING, health: 'starting' });
+    await bench.clock.advance(4_000);
+    expect(report()).toMatchObject({ state: 'failed', life: 'failed' });
+    await bench.clock.advance(AWAKE_MS);
+    expect(report()).toMatchObject({
+      life: 'stopping',
+      sleepUnderWay: { kind: 'idle', words: 'idle for 60 s', untilMs: bench.clock.nowMs() + 10_000 },
+    });
+    bench.backend.last.succeed(STOPPED);
+    await settle();
+    expect(report()).toMatchObject({ state: 'stopped', life: 'failed' });
+  });
+
+  test('is asleep where somebody else has stopped it', async () => {
+    bench.add(aService({ startTimeoutMs: 4_000 }), STOPPED);
+    await wake({ ...RUNNING, health: 'starting' });
+    await bench.clock.advance(4_000);
+    bench.backend.tell(KEY, { ...STOPPED, stoppedBy: 'others' });
+    await settle();
+    expect(report()).toMatchObject({ state: 'stopped', life: 'asleep' });
+  });
+
+  test('is asleep where somebody has replaced it', async () => {
+    await fail();
+    bench.backend.tell(KEY, MISSING);
+    bench.backend.tell(KEY, { ...STOPPED, id: 'b2' });
+    await settle();
+    expect(report()).toMatchObject({ state: 'stopped', life: 'asleep' });
+  });
+});
+
 test.each<[LifecycleState, string]>([
   [{ kind: 'unknown' }, 'unknown'],
   [{ kind: 'missing' }, 'unknown'],
@@ -142,8 +228,8 @@ test.each<[LifecycleState, string]>([
   [{ kind: 'paused' }, 'asleep'],
   [{ kind: 'starting', phase: 'gate' }, 'waking'],
   [{ kind: 'ready' }, 'awake'],
-  [{ kind: 'stopping', phase: 'engine' }, 'awake'],
+  [{ kind: 'stopping', phase: 'engine' }, 'stopping'],
   [{ kind: 'failed', running: true }, 'failed'],
 ])('%j means %s', (state, life) => {
-  expect(lifeOf(state)).toBe(life);
+  expect(lifeOf(state, { hasFailed: false })).toBe(life);
 });
