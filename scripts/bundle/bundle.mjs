@@ -36,6 +36,7 @@ const CHUNKS = [
   'status/webhook-format.ts',
   'backends/kubernetes/api/kubeconfig-access.ts',
   'relay/http/open-web.ts',
+  'relay/tls/certificates.ts',
   ...COMMANDS,
 ];
 

@@ -6,8 +6,9 @@ import type { ServiceTable, TableEntry } from '../model/table.ts';
 type Field = 'tls_hosts' | 'tls';
 
 /**
- * The table without what nothing can serve yet: TLS that ends at a service's own ports, or is passed through by its name. Each is told of. None of them
- * may be opened all the same: nothing would be encrypted. Pure.
+ * The table without what nothing can serve yet: certificates that the proxy makes for a service's own ports, TLS at its HTTP ports,
+ * and TLS that is passed through by its name. Each is told of. None of them may be opened all the same: nothing would be encrypted.
+ * Pure.
  */
 export function leaveOutUnserved(table: ServiceTable): ServiceTable {
   const problems: Problem[] = [];
@@ -25,7 +26,8 @@ export function leaveOutUnserved(table: ServiceTable): ServiceTable {
 
 function leaveOut(service: Service): { readonly service: Service; readonly unserved: readonly Field[] } {
   const { web, tls } = service;
-  const isServed = ({ protocol }: ListenerSpec) => protocol === 'udp' || tls === undefined;
+  const isServed = ({ protocol, mode }: ListenerSpec) =>
+    protocol === 'udp' || tls === undefined || (tls.kind === 'files' && mode !== 'http');
   const listeners = service.listeners.filter(isServed);
   const isLess = listeners.length < service.listeners.length;
   const passes = web.tlsHosts.length > 0;

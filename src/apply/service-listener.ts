@@ -5,6 +5,7 @@ import type { Admission } from '../relay/access/admission.ts';
 import { EndLog } from '../relay/end-log.ts';
 import type { Listener, TrackClient } from '../relay/listener.ts';
 import type { NativeDatagrams } from '../relay/native/datagrams/native-datagrams.ts';
+import type { OfferTls } from '../relay/tcp/entrance.ts';
 import { type TcpBinding, TcpListener } from '../relay/tcp/tcp-listener.ts';
 import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
 import type { UdpBudget } from '../relay/udp/udp-budget.ts';
@@ -48,6 +49,8 @@ export interface ListenerParts {
   readonly trackerOf: (service: Service, listener: ListenerSpec) => TrackClient | undefined;
   /** Loads what serves HTTP; asked for when a listener needs it, absent where none ever does. */
   readonly loadWeb?: () => Promise<Web>;
+  /** With which certificate TLS ends at a service's own ports; undefined where it doesn't end there. */
+  readonly offerTls?: (service: Service) => OfferTls | undefined;
   /** The limits that all UDP listeners share. */
   readonly udpBudget: UdpBudget;
   /** Moves many datagrams at once, where the machine can; asked for when a UDP listener opens. */
@@ -77,6 +80,7 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     wakeOn: service.wakeOn,
     proxyProtocol: service.proxyProtocol === 'off' ? undefined : service.proxyProtocol,
     proxies: service.acceptProxyProtocol ? options.trustedProxies : undefined,
+    tls: offerTlsOf(service, options),
     bounds: boundsOf(service),
     keepAliveMs: service.tcpKeepAliveMs,
     track: options.trackerOf(service, spec),
@@ -160,6 +164,11 @@ function adapt<Binding>(
     close: () => listener.close(),
     destroy: () => listener.destroy(),
   };
+}
+
+/** Without a certificate nobody is let in: nothing may go unencrypted that is to be encrypted. */
+function offerTlsOf(service: Service, { offerTls }: Pick<ListenerParts, 'offerTls'>): OfferTls | undefined {
+  return service.tls === undefined ? undefined : (offerTls?.(service) ?? (() => undefined));
 }
 
 function boundsOf({ maxConnections, maxConnectionsPerAddress }: Service) {

@@ -354,6 +354,7 @@ export class LazyProxy {
           ...this.#problems(),
           ...collectWorkloadProblems(this.#runtime.reconciler.current, this.#runtime, this.#explainUrl),
           ...findRefusedWebhooks(resolve(this.#options), this.#runtime),
+          ...this.#runtime.certificates.findProblems(),
         ],
         phase: () => (this.#isUp ? this.#phase : 'starting'),
       },

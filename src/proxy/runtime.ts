@@ -25,6 +25,7 @@ import type { CheckTarget } from '../system/net/http-client.ts';
 import { LogLimiter } from '../system/log/log-limiter.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { OwnListeners } from '../system/net/own-listeners.ts';
+import { CertificateLoader } from './certificate-loader.ts';
 import { WebhookEvents } from './webhook-events.ts';
 
 /** At most one line a second about the refused or unserved clients of a service. */
@@ -44,6 +45,7 @@ export interface Runtime {
   readonly doors: Doors;
   /** Whose word counts for who a client is; the settings say it. */
   readonly trustedProxies: TrustedProxies;
+  readonly certificates: CertificateLoader;
   /** The endpoints of the proxy itself; each part that binds a socket adds its own. */
   readonly own: OwnListeners;
   readonly reconciler: Reconciler;
@@ -118,8 +120,14 @@ export function createRuntime(options: {
   const trackerOf = (service: Service, listener: ListenerSpec) => events.trackerOf(service, listener);
   const trustedProxies = new TrustedProxies();
   const web = createWebLoader({ ...options, limiter, trustedProxies });
+  const certificates = new CertificateLoader({
+    ...{ clock, logger },
+    services: () => [...reconciler.current.entries.values()].map(({ service }) => service),
+    policy: () => reconciler.current.frontPolicy,
+  });
   const parts = {
     loadWeb: web.load,
+    offerTls: (service: Service) => certificates.offerTo(service),
     lifecycle,
     trustedProxies,
     relay,
@@ -144,6 +152,7 @@ export function createRuntime(options: {
   });
   const fronts = new FrontSet({
     ...{ loadWeb: web.load, clock, logger, own },
+    loadCertificates: () => certificates.load(),
     bind: (service, spec) => bindWeb(service, { lifecycle, track: trackerOf(service, spec) }),
     onServed: (service, state) => served.report('fronts', service, state),
     onLost: events.frontLost,
@@ -162,6 +171,7 @@ export function createRuntime(options: {
     fronts,
     doors: new Doors({ listeners, fronts }),
     trustedProxies,
+    certificates,
     own,
     reconciler,
     schedules,
@@ -190,6 +200,7 @@ export function createRuntime(options: {
       listeners.destroy();
       fronts.destroy();
       web.close();
+      certificates.close();
       // Before the connections have ended: the relay thread ends them, and needs a while when there are many.
       events.endClients();
       const ended = Promise.all([listeners.drain(), fronts.drain()]);
@@ -221,8 +232,6 @@ function createWebLoader(options: {
       ...{ relay, admission, clock, tune: relay.tune },
       join: (sockets, onEnd) => relay.join(sockets, onEnd),
       isTrusted: (address) => trustedProxies.includes(address),
-      onBadCertificate: ({ severity, message }) =>
-        logger[severity === 'error' ? 'error' : 'warn']({ event: 'certificate' }, message),
       onRefused: (client, service) => logRefused({ client, service }, log),
       onUnserved: (client, why) => logUnserved({ client, ...why, protocol: 'http' }, log),
       onBadTheme: (service, reason) =>

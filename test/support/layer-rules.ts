@@ -101,7 +101,7 @@ const WALL_CLOCK: ReadonlyMap<string, string> = new Map([
   ['backends/engine/engine-connection.ts', 'the engine is told since when it is to repeat its events'],
   ['backends/kubernetes/sharing/replica-record.ts', 'a Lease holds a timestamp'],
   ['backends/kubernetes/sharing/sleeper-lease.ts', 'a Lease holds a timestamp'],
-  ['relay/http/tls/certificate-store.ts', 'a certificate is good until a time on the wall'],
+  ['relay/tls/certificate-store.ts', 'a certificate is good until a time on the wall'],
   ['cli/validate.ts', 'a certificate is good until a time on the wall'],
   ['cli/events.ts', 'events --past tells of the last day'],
   ['cli/status.ts', 'commands show how long ago a timestamp was'],

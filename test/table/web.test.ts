@@ -178,6 +178,7 @@ describe('leaveOutUnserved', () => {
         '  b: {ports: ["2:2"], tls: true, udp_ports: ["2:2"]}',
         '  c: {ports: ["3:3"], http_ports: ["4:4"], hosts: [c.lan]}',
         '  d: {tls_hosts: [d.lan]}',
+        '  e: {ports: ["5:5"], http_ports: ["6:6"], tls: {cert: /c, key: /k}}',
       ].join('\n'),
     });
     const served = leaveOutUnserved(table);
@@ -186,11 +187,12 @@ describe('leaveOutUnserved', () => {
       ...service.web.hosts,
       ...service.web.tlsHosts,
     ]);
-    expect(services).toEqual([['tcp 1', 'a.lan'], ['udp 2'], ['tcp 3', 'tcp 4', 'c.lan'], []]);
+    expect(services).toEqual([['tcp 1', 'a.lan'], ['udp 2'], ['tcp 3', 'tcp 4', 'c.lan'], [], ['tcp 5']]);
     expect(served.fronts).toEqual(table.fronts);
     expect(problemsOf(served).map((line) => line.replace(/^\S+ /, ''))).toEqual([
       `error tls of service "b": this version can't serve that, so nothing is open for it`,
       `error tls_hosts of service "d": this version can't serve that, so nothing is open for it`,
+      `error tls of service "e": this version can't serve that, so nothing is open for it`,
     ]);
   });
 

@@ -5,6 +5,7 @@ import type { Web } from '../../relay/http/open-web.ts';
 import type { WebDoor } from '../../relay/http/web-door.ts';
 import type { WebRoute } from '../../relay/http/web-engine.ts';
 import { WebTally } from '../../relay/http/web-tally.ts';
+import type { Certificates } from '../../relay/tls/certificates.ts';
 import type { ListenerTotals, PresentClient } from '../../relay/listener.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
@@ -20,6 +21,8 @@ const KEEP_ALIVE_MS = 60_000;
 interface FrontSetOptions {
   /** Loads what serves HTTP; asked for when the first front door opens. */
   readonly loadWeb: () => Promise<Web>;
+  /** Loads the certificates of the doors where TLS ends, which follow the policy by themselves. */
+  readonly loadCertificates?: () => Promise<Certificates>;
   readonly bind: (service: Service, spec: ListenerSpec) => ReturnType<typeof bindWeb>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -56,7 +59,7 @@ export class FrontSet {
   readonly #opening = new Set<Promise<void>>();
   readonly #onIdle = new Set<() => void>();
   #policy: FrontPolicy | undefined;
-  #web: Web | undefined;
+  #certificates: Certificates | undefined;
 
   constructor(options: FrontSetOptions) {
     this.#options = options;
@@ -108,7 +111,6 @@ export class FrontSet {
   /** What all front doors share, from now on. */
   setPolicy(policy: FrontPolicy): void {
     this.#policy = policy;
-    this.#web?.certificates.set(policy.certificates);
   }
 
   /** Requests for the hosts of this service go to it from now on, on its present terms. */
@@ -215,9 +217,8 @@ export class FrontSet {
   async #bind(front: Front): Promise<void> {
     if (front.door === undefined) {
       const web = await this.#options.loadWeb();
+      if (front.front.tls) this.#certificates = await this.#options.loadCertificates?.();
       if (front.isClosed) return;
-      this.#web = web;
-      web.certificates.set(this.#policy?.certificates ?? []);
       front.door ??= this.#createDoor(front, web);
     }
     await front.door.open();
@@ -232,7 +233,7 @@ export class FrontSet {
       ...{ spec, name: `front door ${formatListenAddress(spec)}`, keepAliveMs: KEEP_ALIVE_MS },
       findRoute: (host) => hosts.find(host),
       ...(front.front.tls
-        ? { findCertificate: (host) => web.certificates.find(host) }
+        ? { findCertificate: (host) => this.#certificates?.find(host) }
         : { redirect: (host) => this.#redirect(host) }),
       hasComeBack: ({ address: from, port: fromPort, socket }) => {
         const reached = { host: socket.localAddress ?? '', port: socket.localPort ?? port };
@@ -247,7 +248,7 @@ export class FrontSet {
 
   /** Where a host is served over HTTPS, as far as it is to be. */
   #redirect(host: string): string | undefined {
-    if (this.#policy?.redirect !== true || this.#web?.certificates.find(host) === undefined) return undefined;
+    if (this.#policy?.redirect !== true || this.#certificates?.find(host) === undefined) return undefined;
     const secure = [...this.#fronts.values()].find(
       ({ front, binder }) => front.tls && binder.condition === 'bound',
     );

@@ -4,7 +4,6 @@
  */
 import { Login } from './login/login.ts';
 import { PasswordChecker } from './login/password-checker.ts';
-import { CertificateStore, type TellBadCertificate } from './tls/certificate-store.ts';
 import { Themes } from './waiting/themes.ts';
 import { Waiting } from './waiting/waiting.ts';
 import { WebDoor, type WebDoorOptions } from './web-door.ts';
@@ -17,8 +16,6 @@ export type WebParts = Omit<WebEngineParts, 'waiting' | 'login'> &
   Pick<WebDoorOptions, 'relay' | 'isTrusted'> & {
     /** Told why a service's own page can't be used. */
     readonly onBadTheme: (service: string, reason: string) => void;
-    /** Told why a certificate can't be used. */
-    readonly onBadCertificate: TellBadCertificate;
     /** The built `bcrypt-thread`; default: beside this file. */
     readonly passwordThread?: URL;
   };
@@ -32,8 +29,6 @@ export type DoorOptions = Omit<
 /** The parts that serve HTTP. `close()` ends what the doors have left. */
 export interface Web {
   readonly engine: WebEngine;
-  /** Those of all front doors. */
-  readonly certificates: CertificateStore;
   createDoor(options: DoorOptions): WebDoor;
   close(): void;
 }
@@ -44,10 +39,8 @@ export function openWeb(parts: WebParts): Web {
   const login = new Login(new PasswordChecker({ file: parts.passwordThread ?? PASSWORD_THREAD, clock }));
   const waiting = new Waiting({ clock, themeOf: (binding) => themes.of(binding) });
   const engine = new WebEngine({ ...parts, waiting, login });
-  const certificates = new CertificateStore({ clock, onBad: parts.onBadCertificate });
   return {
     engine,
-    certificates,
     createDoor: (options) => new WebDoor({ ...options, engine, relay, clock, isTrusted, admission }),
     close: () => engine.close(),
   };

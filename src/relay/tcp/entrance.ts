@@ -1,24 +1,38 @@
 import type { Socket } from 'node:net';
+import { type SecureContext, TLSSocket } from 'node:tls';
 import type { Clock } from '../../system/clock.ts';
 import { type ProxiedEnds, readProxyHeader } from '../access/proxy-protocol.ts';
 import type { TcpRelay } from './tcp-relay.ts';
 
 /** How long a client has for what it has to send before it is let in, in ms. */
 export const ENTRANCE_MS = 5_000;
+/** How long a client has for the handshake of TLS, in ms: it takes two ways there and back on its network. */
+export const HANDSHAKE_MS = 10_000;
 
 /** Why a client was not let in. */
 export class EntranceRefusal extends Error {
   /**
    * `silent`: it has sent nothing that would wake the service; `no-proxy-header`: no whole header came in time;
-   * `bad-proxy-header`: what came is none; `left`: it went away first; `removed`: its listener was closed.
+   * `bad-proxy-header`: what came is none; `no-tls`: it and the proxy did not agree on TLS, in time or at all; `no-certificate`: the
+   * proxy has none for it; `left`: it went away first; `removed`: its listener was closed.
    */
-  readonly code: 'silent' | 'no-proxy-header' | 'bad-proxy-header' | 'left' | 'removed';
+  readonly code:
+    | 'silent'
+    | 'no-proxy-header'
+    | 'bad-proxy-header'
+    | 'no-tls'
+    | 'no-certificate'
+    | 'left'
+    | 'removed';
 
   constructor(code: EntranceRefusal['code'], message: string) {
     super(message);
     this.code = code;
   }
 }
+
+/** Says with which certificate TLS ends, when a client is there; undefined where there is none that can be used. */
+export type OfferTls = () => SecureContext | undefined | Promise<SecureContext | undefined>;
 
 /** A client that has yet to send something. */
 interface Entrant {
@@ -37,8 +51,8 @@ interface Wait<T> {
 }
 
 /**
- * The clients of a listener that have to send something before they are let in: the header of a proxy in front, or anything at
- * all. Each has five seconds. Whoever calls closes a client that is refused.
+ * The clients of a listener that have to do something before they are let in: send the header of a proxy in front, or anything at
+ * all, or agree on TLS. Each has some seconds for it. Whoever calls closes a client that is refused.
  */
 export class Entrance {
   readonly #relay: Pick<TcpRelay, 'hold'>;
@@ -110,6 +124,58 @@ export class Entrance {
     });
   }
 
+  /**
+   * Agrees with a client on TLS, which ends here.
+   * @returns what is inside: nothing has been read of it. Reset or destroyed, it takes the client's own socket with it.
+   * @throws {EntranceRefusal}
+   */
+  async endTls(client: Socket, offer: OfferTls): Promise<Socket> {
+    const secureContext = await offer();
+    if (secureContext === undefined)
+      throw new EntranceRefusal('no-certificate', 'the service has no certificate that can be used (tls)');
+    if (this.#isClosed) throw this.#removed();
+    if (client.destroyed) throw left();
+    return new Promise((resolve, reject) => {
+      const inside = new TLSSocket(client, { isServer: true, secureContext });
+      const settle = () => {
+        this.#entrants.delete(entrant);
+        cancel();
+        inside.off('secure', done).off('_tlsError', fail).off('end', leave).off('close', leave);
+      };
+      const refuse = (refusal: EntranceRefusal) => {
+        settle();
+        inside.destroy();
+        reject(refusal);
+      };
+      const done = () => {
+        settle();
+        // TLS itself has no reset. Closed by itself beside that, it would leave the one below open.
+        inside.resetAndDestroy = () => {
+          client.resetAndDestroy();
+          return inside;
+        };
+        resolve(inside);
+      };
+      const leave = () => refuse(left());
+      const fail = (error: Error) => {
+        const hasLeft = 'code' in error && error.code === 'ECONNRESET';
+        refuse(hasLeft ? left() : new EntranceRefusal('no-tls', `no TLS with it: ${error.message}`));
+      };
+      const entrant: Entrant = { look() {}, refuse };
+      const tooLate = () => new EntranceRefusal('no-tls', `no TLS with it within ${HANDSHAKE_MS} ms`);
+      const cancel = this.#clock.schedule(HANDSHAKE_MS, () => refuse(tooLate()));
+      this.#entrants.add(entrant);
+      // `close` follows each error.
+      client.on('error', () => {});
+      inside
+        .on('error', () => {})
+        .once('secure', done)
+        .on('_tlsError', fail)
+        .on('end', leave)
+        .on('close', leave);
+    });
+  }
+
   /** The service may be awake now: clients that had to send something only to wake it are let in. */
   lookAgain(): void {
     for (const entrant of [...this.#entrants]) entrant.look();
@@ -136,26 +202,30 @@ export class Entrance {
         end();
         reject(refusal);
       };
-      const left = () => refuse(new EntranceRefusal('left', 'the client left before it was let in'));
+      const leave = () => refuse(left());
       if (this.#isClosed) return reject(this.#removed());
-      if (client.destroyed || client.readableEnded) return left();
+      if (client.destroyed || client.readableEnded) return leave();
       const look = () => wait.look({ done, refuse });
       const entrant: Entrant = { look, refuse };
       const cancel = this.#clock.schedule(ENTRANCE_MS, () => refuse(wait.tooLate()));
       const { byFirstByte } = wait;
       const unwatch =
-        byFirstByte && this.#relay.hold(client, { onLeft: left, onBytes: () => byFirstByte(done) });
+        byFirstByte && this.#relay.hold(client, { onLeft: leave, onBytes: () => byFirstByte(done) });
       this.#entrants.add(entrant);
-      client.on('error', left).on('end', left).on('close', left);
+      client.on('error', leave).on('end', leave).on('close', leave);
       if (unwatch === undefined) client.on('readable', look);
       end = () => {
         end = () => {};
         this.#entrants.delete(entrant);
         cancel();
         unwatch?.();
-        client.off('error', left).off('end', left).off('close', left).off('readable', look);
+        client.off('error', leave).off('end', leave).off('close', leave).off('readable', look);
       };
       look();
     });
   }
+}
+
+function left(): EntranceRefusal {
+  return new EntranceRefusal('left', 'the client left before it was let in');
 }

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Cancel, Clock } from '../../system/clock.ts';
-import { descriptorOf } from '../native/descriptor-of.ts';
+import { descriptorOf, wireDescriptorOf } from '../native/descriptor-of.ts';
 import type { HeldClients } from '../native/held-clients.ts';
 import type { Libc } from '../native/libc.ts';
 import { createTcpInfoReader } from '../native/tcp-info.ts';
@@ -39,7 +39,7 @@ export function createStreamRelay(native?: NativeParts): TcpRelay {
       return fd === undefined ? undefined : native?.held?.hold(fd, watcher);
     },
     hasEnded(client) {
-      const fd = descriptorOf(client);
+      const fd = wireDescriptorOf(client);
       return fd !== undefined && readTcpInfo?.(fd)?.hasPeerEnded === true;
     },
     prepare: () => () => {},
@@ -77,7 +77,7 @@ class StreamVigil {
     if (client.destroyed || upstream.destroyed) return;
     const sockets = [client, upstream];
     const pair = new ViewedPair(keepAliveMs, () =>
-      sockets.map(descriptorOf).filter((fd) => fd !== undefined),
+      sockets.map(wireDescriptorOf).filter((fd) => fd !== undefined),
     );
     this.#onGone.set(pair, onGone);
     const note = () => {

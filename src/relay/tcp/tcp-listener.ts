@@ -19,8 +19,8 @@ import {
   type PresentClient,
   type TrackClient,
 } from '../listener.ts';
-import { descriptorOf } from '../native/descriptor-of.ts';
-import { Entrance } from './entrance.ts';
+import { wireDescriptorOf } from '../native/descriptor-of.ts';
+import { Entrance, type OfferTls } from './entrance.ts';
 import { TcpAcceptor } from './tcp-acceptor.ts';
 import { TcpConnection } from './tcp-connection.ts';
 import type { TcpRelay } from './tcp-relay.ts';
@@ -40,6 +40,8 @@ export interface TcpBinding {
   readonly proxyProtocol?: 'v1' | 'v2' | undefined;
   /** The proxies in front, each of whose connections has to begin with a PROXY header; absent = clients come by themselves. */
   readonly proxies?: Pick<AddressSet, 'includes'> | undefined;
+  /** The certificate with which TLS ends here; absent = clients are relayed as they come. */
+  readonly tls?: OfferTls | undefined;
   /** The service's own limits; absent = none. */
   readonly bounds?: Omit<ServiceBounds, 'service'> | undefined;
   /** Silence after which the kernel probes the other end (TCP keepalive), in ms; 0 = never. */
@@ -71,10 +73,15 @@ const REFUSAL_CODES = [
   'untrusted-proxy',
   'no-proxy-header',
   'bad-proxy-header',
+  'no-tls',
+  'no-certificate',
 ];
 
 /** Why a client may get no upstream; whatever else goes wrong counts as `failed`. */
 const UNSERVED_CODES = ['timeout', 'left', 'overloaded', 'removed'] as const;
+
+/** Clients of a listener that may be agreeing on TLS at a time: each takes some 50 KiB, and a millisecond of the processor. */
+const MAX_HANDSHAKES = 512;
 
 const NO_BOUNDS = { maxConnections: 0, maxConnectionsPerAddress: 0 } as const;
 
@@ -112,7 +119,7 @@ export class TcpListener implements Listener<TcpBinding> {
   readonly #logger: Logger;
   readonly #clock: Pick<Clock, 'nowMs'>;
   readonly #entrance: Entrance;
-  /** Clients whose PROXY header has not come yet. */
+  /** Clients whose PROXY header has not come yet, or that have not agreed on TLS. */
   readonly #arriving = new Set<Socket>();
   readonly #hasComeBack: (client: ComingClient, binding: TcpBinding) => boolean;
   readonly #limiter: LogLimiter | undefined;
@@ -270,24 +277,25 @@ export class TcpListener implements Listener<TcpBinding> {
     // The client left before it was accepted.
     if (remoteAddress === undefined || remotePort === undefined) return void client.destroy();
     const peer = describeClient(plainAddress(remoteAddress), remotePort);
-    if (this.#binding.proxies !== undefined) return void this.#acceptProxied(client, peer);
-    if (!this.#allows(peer)) return void client.destroy();
+    const { proxies, tls } = this.#binding;
+    if (proxies === undefined && !this.#allows(peer)) return void client.destroy();
     if (this.#endsLoop(client, peer)) return;
+    if (proxies !== undefined || tls !== undefined) return void this.#receive(client, peer);
     this.#admit(client, { client: peer, isRead: false, waitedMs });
   }
 
-  /** Lets a client in that a proxy in front names. */
-  async #acceptProxied(client: Socket, peer: Client): Promise<void> {
-    if (this.#endsLoop(client, peer)) return;
-    const { proxies, service } = this.#binding;
+  /** Lets a client in as soon as the proxy in front has named it, and TLS is agreed on, where there is such a thing. */
+  async #receive(client: Socket, peer: Client): Promise<void> {
+    const { proxies, tls, service } = this.#binding;
     if (proxies?.includes(peer.address) === false)
       return this.#refuse(client, { who: peer, error: UNTRUSTED_PROXY });
-    // Until the client is known, its descriptor counts for the proxy.
+    if (tls !== undefined && this.#arriving.size >= MAX_HANDSHAKES) return this.#refuseCrowd(client);
+    // Until the client is known, its descriptor counts for the proxy in front.
     const applicant = {
       bounds: { ...NO_BOUNDS, service },
       ...peer,
       kind: 'connection',
-      fd: descriptorOf(client),
+      fd: wireDescriptorOf(client),
     } as const;
     const admitted = this.#admission?.admit(applicant);
     if (admitted?.kind === 'refused') return this.#refuseBounded(client, admitted);
@@ -297,16 +305,34 @@ export class TcpListener implements Listener<TcpBinding> {
       if (admitted?.kind === 'seat') admitted.leave();
     };
     try {
-      const ends = await this.#entrance.readHeader(client);
-      leave();
+      const ends = proxies && (await this.#entrance.readHeader(client));
       const named = ends === undefined ? peer : describeClient(ends.source.host, ends.source.port);
-      if (!this.#allows(named)) client.destroy();
-      else this.#admit(client, { client: named, destination: ends?.destination, isRead: true, waitedMs: 0 });
+      if (proxies !== undefined && !this.#allows(named)) {
+        leave();
+        client.destroy();
+      } else {
+        const socket = tls === undefined ? client : await this.#entrance.endTls(client, tls);
+        leave();
+        this.#admit(socket, {
+          client: named,
+          destination: ends?.destination,
+          isRead: true,
+          waitedMs: 0,
+        });
+      }
     } catch (error) {
       leave();
       this.#refuse(client, { who: peer, error });
     }
     this.#checkDrained();
+  }
+
+  #refuseCrowd(client: Socket): void {
+    client.resetAndDestroy();
+    this.#countRefusal('handshakes');
+    const where = formatListenAddress(this.spec);
+    const message = `${MAX_HANDSHAKES} clients on ${where} are agreeing on TLS already: one more was closed`;
+    this.#admission?.tell(this.#binding.service, { bound: `handshakes ${where}`, message });
   }
 
   #allows({ address, endpoint }: Client): boolean {
@@ -353,7 +379,7 @@ export class TcpListener implements Listener<TcpBinding> {
     if (refusal !== undefined) return this.#refuse(client, { who: arrival.client, error: refusal });
     const admitted = this.#admission?.admit({
       bounds: { ...(binding.bounds ?? NO_BOUNDS), service: binding.service },
-      ...{ address, endpoint, kind: 'connection', fd: descriptorOf(client) },
+      ...{ address, endpoint, kind: 'connection', fd: wireDescriptorOf(client) },
     });
     if (admitted?.kind === 'refused') return this.#refuseBounded(client, admitted);
     // Reserves a descriptor for the upstream's socket.
@@ -395,6 +421,8 @@ export class TcpListener implements Listener<TcpBinding> {
     const { access, bounds = NO_BOUNDS, service, keepAliveMs, track, openWarmPath } = this.#binding;
     // The relay thread neither reads nor writes PROXY headers.
     if (this.#binding.proxyProtocol !== undefined || this.#binding.proxies !== undefined) return;
+    // Nor does it speak TLS.
+    if (this.#binding.tls !== undefined) return;
     // The stream relay has no warm path, and with a webhook each client has to be reported.
     if (this.#closing || track !== undefined || this.#relay.kind !== 'splice') return;
     // A service with limits of its own has its connections counted here.

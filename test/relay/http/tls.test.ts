@@ -8,7 +8,7 @@ import { connect as connectTls } from 'node:tls';
 import { text } from 'node:stream/consumers';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { CertificateStore } from '../../../src/relay/http/tls/certificate-store.ts';
+import { CertificateStore } from '../../../src/relay/tls/certificate-store.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { WebBed } from './web-bed.ts';
 
@@ -190,6 +190,9 @@ describe('CertificateStore', () => {
     nowMs += 1_000;
     store.find('wiki.test');
     expect(bad).toHaveLength(2);
+    expect(store.findFaults()).toEqual([
+      { severity: 'error', message: expect.stringContaining('the one from before stays in use') },
+    ]);
   });
 
   test('uses one that has expired, or soon will, and tells of it', () => {

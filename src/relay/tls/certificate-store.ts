@@ -1,11 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import type { CertificateFiles } from '../../../model/web.ts';
-import type { Clock } from '../../../system/clock.ts';
-import { messageOf } from '../../../system/message-of.ts';
-import { type CertificateFault, checkCertificate } from '../../../system/tls/check-certificate.ts';
-import { HostTable } from '../message/host-table.ts';
+import type { CertificateFiles } from '../../model/web.ts';
+import type { Clock } from '../../system/clock.ts';
+import { messageOf } from '../../system/message-of.ts';
+import { type CertificateFault, checkCertificate } from '../../system/tls/check-certificate.ts';
+import { HostTable } from '../http/message/host-table.ts';
 
 /** Replaced files are in force so soon: they are looked at when a client comes, and no more often. */
 const LOOK_AGAIN_MS = 500;
@@ -14,12 +14,17 @@ interface Loaded {
   readonly files: CertificateFiles;
   /** Of both files: changes when one of them is replaced. */
   readonly stamp: string;
+  /** What is in force, PEM; undefined where nothing was ever usable. */
+  readonly pair: { readonly cert: string; readonly key: string } | undefined;
   readonly names: readonly string[];
   readonly context: SecureContext | undefined;
+  /** Why what is in the files now is not in force. */
+  readonly refused: string | undefined;
 }
 
-/** Takes what is wrong with a certificate, with its files' names in front. */
-export type TellBadCertificate = (fault: Pick<CertificateFault, 'severity' | 'message'>) => void;
+/** What is wrong with a certificate, with its files' names in front. */
+export type ToldFault = Pick<CertificateFault, 'severity' | 'message'>;
+export type TellBadCertificate = (fault: ToldFault) => void;
 
 /** The certificates of files, by the names that they are for. What can't be used is reported, and what was used before stays. */
 export class CertificateStore {
@@ -49,12 +54,33 @@ export class CertificateStore {
 
   /** The certificate for a host, lower case; undefined where there is none. */
   find(host: string): SecureContext | undefined {
-    const nowMs = this.#clock.monotonicMs();
-    if (nowMs - this.#lookedAtMs >= LOOK_AGAIN_MS) this.#lookAgain(nowMs);
+    this.#look();
     return this.#table.find(host);
   }
 
-  #lookAgain(nowMs: number): void {
+  /** The first certificate, whatever its names; undefined where it can't be used. */
+  first(): SecureContext | undefined {
+    this.#look();
+    return this.#loaded[0]?.context;
+  }
+
+  /** What is wrong with them at this moment, each in words that stand alone: also that one will expire soon. */
+  findFaults(): readonly ToldFault[] {
+    this.#look();
+    const nowMs = this.#clock.nowMs();
+    return this.#loaded.flatMap(({ files, pair, refused }) => {
+      const about = ({ severity, message }: ToldFault): ToldFault => ({
+        severity,
+        message: `certificate ${files.cert}: ${message}`,
+      });
+      const ofFiles = refused === undefined ? [] : [{ severity: 'error' as const, message: refused }];
+      return [...ofFiles, ...(pair === undefined ? [] : checkCertificate({ ...pair, nowMs }).map(about))];
+    });
+  }
+
+  #look(): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#lookedAtMs < LOOK_AGAIN_MS) return;
     this.#lookedAtMs = nowMs;
     const loaded = this.#loaded.map((known) => this.#load(known.files, known));
     if (loaded.every((entry, index) => entry === this.#loaded[index])) return;
@@ -65,22 +91,24 @@ export class CertificateStore {
   #load(files: CertificateFiles, known: Loaded | undefined): Loaded {
     const stamp = stampOf(files);
     if (known?.stamp === stamp) return known;
-    const { names = [], context } = known ?? {};
     try {
-      const cert = readFileSync(files.cert, 'utf8');
-      const key = readFileSync(files.key, 'utf8');
+      const [cert, key] = [readFileSync(files.cert, 'utf8'), readFileSync(files.key, 'utf8')];
       const faults = checkCertificate({ cert, key, nowMs: this.#clock.nowMs() });
       const fatal = faults.find(({ kind }) => kind === 'form');
       if (fatal !== undefined) throw new Error(fatal.message);
-      const loaded = { files, stamp, names: namesOf(cert), context: createSecureContext({ cert, key }) };
+      const bad = faults.find(({ severity }) => severity === 'error');
+      // Where there is nothing better, clients decide whether they take it.
+      if (bad !== undefined && known?.context !== undefined) throw new Error(bad.message);
+      const context = createSecureContext({ cert, key });
       for (const { severity, message } of faults)
         this.#onBad({ severity, message: `certificate ${files.cert}: ${message}` });
-      return loaded;
+      return { files, stamp, pair: { cert, key }, names: namesOf(cert), context, refused: undefined };
     } catch (error) {
+      const { names = [], context, pair } = known ?? {};
       const stays = context === undefined ? '' : '; the one from before stays in use';
-      const message = `certificate ${files.cert} with ${files.key}: ${messageOf(error)}${stays}`;
-      this.#onBad({ severity: 'error', message });
-      return { files, stamp, names, context };
+      const refused = `certificate ${files.cert} with ${files.key}: ${messageOf(error)}${stays}`;
+      this.#onBad({ severity: 'error', message: refused });
+      return { files, stamp, pair, names, context, refused };
     }
   }
 

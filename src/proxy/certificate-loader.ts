@@ -1,0 +1,62 @@
+import type { Problem } from '../model/problem.ts';
+import type { Service } from '../model/service.ts';
+import type { FrontPolicy } from '../model/web.ts';
+import type { OfferTls } from '../relay/tcp/entrance.ts';
+import type { Certificates } from '../relay/tls/certificates.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Logger } from '../system/log/logger.ts';
+
+interface LoaderOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly services: () => readonly Service[];
+  /** What the front doors have now. */
+  readonly policy: () => FrontPolicy;
+}
+
+/** The certificates of the proxy, which are there as soon as something needs one. */
+export class CertificateLoader {
+  readonly #options: LoaderOptions;
+  #loading: Promise<Certificates> | undefined;
+  #certificates: Certificates | undefined;
+
+  constructor(options: LoaderOptions) {
+    this.#options = options;
+  }
+
+  load(): Promise<Certificates> {
+    this.#loading ??= this.#load();
+    return this.#loading;
+  }
+
+  /** The certificate of a service at its own ports; undefined where TLS doesn't end there. */
+  offerTo(service: Service): OfferTls | undefined {
+    if (service.tls === undefined) return undefined;
+    // Before its first client comes: so that what is wrong with it is told.
+    void this.load().then((certificates) => certificates.ofService(service));
+    return () =>
+      this.#certificates?.ofService(service) ?? this.load().then((loaded) => loaded.ofService(service));
+  }
+
+  /** What is wrong with the certificates that are in use, at this moment. */
+  findProblems(): readonly Problem[] {
+    const faults = this.#certificates?.findFaults() ?? [];
+    const origin = { kind: 'engine', name: 'certificates' } as const;
+    return faults.map((fault) => ({ ...fault, code: 'bad-certificate', origin }));
+  }
+
+  close(): void {
+    this.#certificates?.close();
+  }
+
+  async #load(): Promise<Certificates> {
+    const { clock, logger, services, policy } = this.#options;
+    const { Certificates } = await import('../relay/tls/certificates.ts');
+    this.#certificates = new Certificates({
+      ...{ clock, services, policy },
+      onFault: ({ severity, message }) =>
+        logger[severity === 'error' ? 'error' : 'warn']({ event: 'certificate' }, message),
+    });
+    return this.#certificates;
+  }
+}
