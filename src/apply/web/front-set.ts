@@ -59,6 +59,7 @@ export class FrontSet {
   readonly #opening = new Set<Promise<void>>();
   readonly #onIdle = new Set<() => void>();
   #policy: FrontPolicy | undefined;
+  #web: Web | undefined;
   #certificates: Certificates | undefined;
 
   constructor(options: FrontSetOptions) {
@@ -217,6 +218,7 @@ export class FrontSet {
   async #bind(front: Front): Promise<void> {
     if (front.door === undefined) {
       const web = await this.#options.loadWeb();
+      this.#web = web;
       if (front.front.tls) this.#certificates = await this.#options.loadCertificates?.();
       if (front.isClosed) return;
       front.door ??= this.#createDoor(front, web);
