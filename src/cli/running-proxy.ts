@@ -11,8 +11,10 @@ import { readSettings } from '../config/read/read-settings.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
 import { TOKEN_VARIABLE } from '../config/settings.ts';
 import { isMapping } from '../config/values/parsed.ts';
+import { parseHttpUrl } from '../config/values/url.ts';
 import { readYaml } from '../config/yaml/read-yaml.ts';
 import type { Settings } from '../model/settings.ts';
+import { showUrl } from '../model/show-url.ts';
 import { configCandidates, describeConfigPath } from '../sources/config-candidates.ts';
 import { readTokenFile } from '../system/token-file.ts';
 import { describeReadError, readConfigFile } from '../sources/read-config-file.ts';
@@ -67,10 +69,12 @@ export interface CommandParts {
 export class RunningProxy {
   /** Where its status server is, without a slash at the end. */
   readonly url: string;
-  readonly #token: string | undefined;
+  /** They show who asks. */
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
 
+  /** @param url may have a user and a password, for a reverse proxy in front; they are sent where there is no token. */
   constructor(
     url: string,
     options: {
@@ -80,15 +84,15 @@ export class RunningProxy {
       readonly timeoutMs?: number;
     },
   ) {
-    this.url = url;
-    this.#token = options.token;
+    const { token } = options;
+    const { origin, pathname, username, password } = new URL(url);
+    this.url = `${origin}${pathname}`.replace(/\/+$/, '');
+    const login = [username, password].map(decodeURIComponent).join(':');
+    const basic = login === ':' ? undefined : `Basic ${Buffer.from(login).toString('base64')}`;
+    const authorization = token === undefined ? basic : `Bearer ${token}`;
+    this.#headers = authorization === undefined ? {} : { authorization };
     this.#clock = options.clock;
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
-  }
-
-  /** They show the token, where there is one. */
-  get #headers(): Readonly<Record<string, string>> {
-    return this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
   }
 
   /** All of one service. As `get`; in a path some reverse proxies decode a slash. */
@@ -301,8 +305,8 @@ function reachableHost(address: Exclude<Settings['status'], 'off'>['address']): 
 
 /** @throws where it is no address of a web server. */
 function readUrl(text: string): string {
-  const isWeb = URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
-  if (!isWeb) throw new Error(`--url ${JSON.stringify(text)} is no URL such as http://localhost:8080`);
-  const { origin, pathname } = new URL(text);
-  return `${origin}${pathname}`.replace(/\/+$/, '');
+  if (text !== '' && parseHttpUrl(text).ok) return text;
+  // What has a user may have a password.
+  const shown = JSON.stringify(text.includes('@') ? showUrl(text) : text);
+  throw new Error(`--url ${shown} is no URL such as http://localhost:8080`);
 }

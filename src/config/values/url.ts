@@ -39,7 +39,17 @@ function showUrlValue(raw: unknown): string {
 }
 
 function isHttpUrl(text: string): boolean {
-  return HTTP_URL.test(text) && !text.includes('{{') && URL.canParse(text);
+  return HTTP_URL.test(text) && !text.includes('{{') && URL.canParse(text) && hasLogin(new URL(text));
+}
+
+/** Whether user and password can be sent: a `%` in them begins an escape. */
+function hasLogin({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(username + password);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -177,7 +177,7 @@ async function exchange(
     const response = await head.catch((error: unknown) => {
       if (error instanceof ProtocolSwitchError) return 'switched';
       if (request.reusedSocket && !signal.aborted) return 'closed';
-      throw error;
+      throw explainTls(error);
     });
     if (response === 'closed') return response;
     if (response === 'switched')
@@ -196,6 +196,15 @@ async function exchange(
     // Does nothing where the answer has ended: a kept connection is the next request's by then.
     request.destroy();
   }
+}
+
+/** OpenSSL's own words for a failed handshake have numbers and files in them, and a line feed. */
+function explainTls(error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code !== 'EPROTO') return error;
+  const [, why = 'it failed'] = /:SSL routines:[^:]*:([^:]+):/.exec(message) ?? [];
+  const hint = why === 'wrong version number' ? '; it may take http:// alone' : '';
+  return new Error(`no TLS connection: ${why}${hint}`, { cause: error });
 }
 
 /** As much of an answer's body as is wanted. Where nothing is, it waits only for what frees a kept connection. */

@@ -106,6 +106,11 @@ describe('status', () => {
     ],
     [['status', '--url', 'proxy'], 2, 'lazy-proxy: --url "proxy" is no URL such as http://localhost:8080\n'],
     [
+      ['status', '--url', 'htp://anna:hunter2@proxy'],
+      2,
+      'lazy-proxy: --url "htp://proxy" is no URL such as http://localhost:8080\n',
+    ],
+    [
       ['status', '--status-port', '0'],
       2,
       'lazy-proxy: the status server is off, so no proxy can be asked; --url names another one\n',
@@ -327,4 +332,22 @@ test.each([
   expect(stderr).toBe(
     `lazy-proxy: what ${source} gives is no token of letters, digits and signs, without spaces\n`,
   );
+});
+
+test('commands show the login of their URL to a reverse proxy in front, unless there is a token', async () => {
+  const [port = 0] = await freePorts(1);
+  const shown: (string | undefined)[] = [];
+  const server = createServer(({ headers }, response) => {
+    shown.push(headers.authorization);
+    response.writeHead(401).end();
+  }).listen(port, '127.0.0.1');
+  onTestFinished(() => void server.close().closeAllConnections());
+  await once(server, 'listening');
+  const url = `http://anna:h%C3%A9%3A@127.0.0.1:${port}/lazy`;
+  const { stderr } = await runProgram(['explain', 'db', '--url', url]);
+  await runProgram(['explain', 'db', '--url', url, '--token', TOKEN]);
+  await runProgram(['events', '--url', url]);
+  const basic = `Basic ${Buffer.from('anna:hé:').toString('base64')}`;
+  expect([...new Set(shown)]).toEqual([basic, `Bearer ${TOKEN}`]);
+  expect(stderr).toContain(`http://127.0.0.1:${port}/lazy is no lazy-proxy`);
 });

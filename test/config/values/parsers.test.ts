@@ -308,13 +308,16 @@ describe('parseTimezone', () => {
 });
 
 describe('parseHttpUrl', () => {
-  test.each(['', 'http://a', 'HTTPS://a:1/b?c'])('reads %j', (url) => {
+  test.each(['', 'http://a', 'HTTPS://a:1/b?c', 'http://a%20b:%C3%A9@c/%zz'])('reads %j', (url) => {
     expect(valueIn(parseHttpUrl(url))).toBe(url);
   });
 
-  test.each(['ftp://a', 'a', 'http://', 'http://a b', 'http://{{container}}/', 1])('refuses %j', (url) => {
-    expect(valueIn(parseHttpUrl(url))).toBeUndefined();
-  });
+  test.each(['ftp://a', 'a', 'http://', 'http://a b', 'http://{{container}}/', 'http://a%zz:b@c/', 1])(
+    'refuses %j',
+    (url) => {
+      expect(valueIn(parseHttpUrl(url))).toBeUndefined();
+    },
+  );
 
   test('takes the placeholder in a health check alone, and no other', () => {
     expect(valueIn(parseHealthcheckUrl('http://{{container}}:80/'))).toBe('http://{{container}}:80/');

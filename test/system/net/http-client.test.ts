@@ -61,6 +61,14 @@ describe('requestUrl', () => {
     expect(head.toLowerCase()).toContain('content-length: 2\r\n');
   });
 
+  test('says in plain words that a server does not speak TLS', async () => {
+    const { base } = await serve(ok);
+    const url = base.replace('http:', 'https:');
+    await expect(requestUrl(url, { clock, deadlineMs: DEADLINE_MS })).rejects.toThrow(
+      /^no TLS connection: wrong version number; it may take http:\/\/ alone$/,
+    );
+  });
+
   test('keeps of the body what was asked for', async () => {
     const { base } = await serve(ok);
     const options = { clock, deadlineMs: DEADLINE_MS };
