@@ -61,7 +61,10 @@ export async function events(options: EventsOptions, parts: CommandParts): Promi
       } catch (error) {
         if (signal.aborted) break;
         if (!wasThere || (error as ProxyRefusal).code === 'proxy-refusal') throw error;
-        if (!isAway) io.stderr(`lazy-proxy: ${messageOf(error)}; it is asked again each second`);
+        // Node's word where an answer is cut off.
+        const isCut = (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+        const why = isCut ? `${proxy.url} has ended the connection` : messageOf(error);
+        if (!isAway) io.stderr(`lazy-proxy: ${why}; it is asked again each second`);
         isAway = true;
       }
       await io.clock.sleep(RETRY_MS, signal).catch(() => {});

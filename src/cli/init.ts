@@ -1,6 +1,7 @@
 import { lstat, open, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { type ContainerSurvey, surveyContainers } from '../backends/docker/survey-containers.ts';
+import { hideSecrets } from '../config/secrets.ts';
 import { parseEnvironment } from '../config/environment.ts';
 import { createFileParser } from '../config/file.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
@@ -56,7 +57,8 @@ export async function init({ file = DEFAULT_FILE, ...options }: InitOptions, io:
       return EXIT_UNUSABLE;
     }
   }
-  if (found.reason !== undefined) say(`no engine answers at ${settings.docker.socket}: ${found.reason}`);
+  const socket = String(hideSecrets(settings.docker.socket, 'user'));
+  if (found.reason !== undefined) say(`no engine answers at ${socket}: ${found.reason}`);
   for (const line of tell(made, {
     file: isPrinted ? undefined : file,
     isOfEngine: found.survey !== undefined,

@@ -2,6 +2,7 @@
  * A file to begin with. Input: the containers that an engine has, if one answers. Output: the text of a configuration file with
  * comments, and what it says of whom. Guarantees: pure, and the text has no mistake: what would be one is written as a comment.
  */
+import { hideSecrets } from '../../config/secrets.ts';
 import type { ContainerSurvey, SurveyedContainer } from '../../backends/docker/survey-containers.ts';
 import { parseBindAddress } from '../../config/values/address.ts';
 import { formatDuration } from '../../config/values/duration.ts';
@@ -119,7 +120,8 @@ function renderFile(content: StartingServices, options: StartingFileOptions): Re
 
 function renderHead(content: StartingServices, options: StartingFileOptions): readonly string[] {
   const { survey, settings, idleTimeoutMs } = options;
-  const { socket } = settings.docker;
+  // The file is shown to others, and kept with them; what starts the proxy has the password already.
+  const socket = String(hideSecrets(settings.docker.socket, 'user'));
   const place = content.statusPort === STATUS_PORT ? '' : `; ${STATUS_PORT} is taken`;
   return [
     '# yaml-language-server: $schema=./lazy-proxy.schema.json',

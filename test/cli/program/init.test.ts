@@ -63,3 +63,13 @@ describe('init, where no engine answers', () => {
     expect(stderr).toMatch(/^lazy-proxy: gone\/lazy-proxy\.yaml can't be written: .*; --stdout prints it\n$/);
   });
 });
+
+test('init shows no password of the engine, nor writes it', async () => {
+  const cwd = await createFolder();
+  const env = { DOCKER_HOST: 'tcp://anna:hunter2@127.0.0.1:1' };
+  const written = await runProgram(['init'], { cwd, env });
+  expect(written.stdout).toContain('no engine answers at tcp://***@127.0.0.1:1: ');
+  const printed = await runProgram(['init', '-'], { cwd, env });
+  expect(printed.stdout).toContain('# docker: { socket: "tcp://***@127.0.0.1:1" }');
+  expect(printed.stdout + printed.stderr + written.stdout + written.stderr).not.toContain('hunter2');
+});
