@@ -1,8 +1,8 @@
 import { escapeJson } from '../model/escape-text.ts';
-import { parseTimestamp } from '../system/clock.ts';
+import { formatTimestamp, parseTimestamp } from '../system/clock.ts';
 import { EXIT_OK } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
-import type { ServiceDetailAnswer, WakeAnswer } from '../status/api/answers.ts';
+import type { PhasesAnswer, ServiceDetailAnswer, WakeAnswer } from '../status/api/answers.ts';
 import { countOf, describePhases, type Times } from './service-words.ts';
 import type { CommandParts, ProxyRefusal } from './running-proxy.ts';
 import { timesOf } from './status.ts';
@@ -46,6 +46,7 @@ export async function events(options: EventsOptions, parts: CommandParts): Promi
   let lastId: string | undefined;
   let isAway = false;
   let wasThere = false;
+  const teller = createTeller();
   try {
     while (!signal.aborted) {
       try {
@@ -56,7 +57,8 @@ export async function events(options: EventsOptions, parts: CommandParts): Promi
         for await (const block of readBlocks(stream.setEncoding('utf8'))) {
           const { id, event } = parseBlock(block);
           lastId = id ?? lastId;
-          if (event !== undefined) show(event, { ...options, write: io.stdout, times: timesOf(io) });
+          if (event !== undefined && (options.json || teller.isNews(event)))
+            show(event, { ...options, write: io.stdout, times: timesOf(io) });
         }
       } catch (error) {
         if (signal.aborted) break;
@@ -103,8 +105,15 @@ async function tellPast(options: EventsOptions, { proxy, io }: CommandParts): Pr
   return EXIT_OK;
 }
 
-function atOf({ data }: ProxyEvent): string {
-  return String(data['at']);
+/** When it was told, so that times never run backwards: a wake has begun long before. Pure. */
+function atOf({ event, data }: ProxyEvent): string {
+  const at = String(data['at']);
+  if (event !== 'woken' || typeof data['at'] !== 'string') return at;
+  return formatTimestamp(parseTimestamp(at) + tookMs(data as unknown as WakeAnswer));
+}
+
+function tookMs({ queue_ms: queueMs = 0, engine_ms, health_ms, port_ms }: PhasesAnswer): number {
+  return queueMs + engine_ms + health_ms + port_ms;
 }
 
 /** What happened to a service within the last 24 hours; that a wake has made it awake, or failed, is told by the wake. Pure. */
@@ -116,8 +125,7 @@ export function listPast(
   const isMadeByWake = (at: string) =>
     wakes.some((wake) => {
       const afterMs = parseTimestamp(at) - parseTimestamp(wake.at);
-      const tookMs = (wake.queue_ms ?? 0) + wake.engine_ms + wake.health_ms + wake.port_ms;
-      return afterMs >= -WAKE_SLACK_MS && afterMs <= tookMs + WAKE_SLACK_MS;
+      return afterMs >= -WAKE_SLACK_MS && afterMs <= tookMs(wake) + WAKE_SLACK_MS;
     });
   const states = timeline.flatMap(({ at, life }): readonly ProxyEvent[] => {
     const isTold =
@@ -140,6 +148,35 @@ export function listPast(
   );
 }
 
+/**
+ * Tells which events are news to who reads lines: of a wake, that it begins and how it ended. Its phases, and the states that it makes,
+ * are told by these two.
+ */
+export function createTeller(): { readonly isNews: (event: ProxyEvent) => boolean } {
+  const waking = new Set<unknown>();
+  return {
+    isNews({ event, data: { service, life } }) {
+      switch (event) {
+        case 'wake': {
+          const isKnown = waking.has(service);
+          waking.add(service);
+          return !isKnown;
+        }
+        case 'woken':
+          waking.delete(service);
+          return true;
+        case 'state':
+          return life !== 'waking' && !(waking.has(service) && (life === 'awake' || life === 'failed'));
+        case 'reset':
+          waking.clear();
+          return true;
+        default:
+          return true;
+      }
+    },
+  };
+}
+
 function show(
   event: ProxyEvent,
   {
@@ -157,18 +194,19 @@ function show(
 
 /** What happened, on one line that begins with its time; not yet escaped. Pure. */
 export function describeEvent({ event, data }: ProxyEvent, times: Times): string {
-  const at = typeof data['at'] === 'string' ? `${times.local(data['at']).slice(0, 19)} ` : '';
+  const at = typeof data['at'] === 'string' ? `${times.local(atOf({ event, data })).slice(0, 19)} ` : '';
   return `${at}${describe(event, data)}`;
 }
 
 function describe(event: string, data: ProxyEvent['data']): string {
-  const { service, life, state, reason, cause, phase, client, more, generation, problems } = data;
+  const { service, life, state, reason, cause, client, more, generation, problems } = data;
   const because = reason === undefined ? '' : `: ${reason}`;
   switch (event) {
     case 'state':
+      if (life === 'failed') return `${service} has failed${because}`;
       return `${service} is ${life === 'unknown' ? state : life === 'stopping' ? 'going to sleep' : life}${because}`;
     case 'wake':
-      return `${service} is waking, ${cause}: ${phase}`;
+      return `${service} is waking, ${cause}`;
     case 'woken':
       return describeWoken(data as unknown as WakeAnswer & { readonly service: string });
     case 'sleep':

@@ -231,15 +231,23 @@ function addStatus(program: Command, io: ProgramIo, exit: (status: number) => vo
 }
 
 function addExplain(program: Command, io: ProgramIo, exit: (status: number) => void): void {
+  interface Flags extends ProxyFlags {
+    readonly showSecrets: boolean;
+  }
   addProxyOptions(program.command('explain'))
     .description(
       'Tell all of one service: why it is awake or not, its last wakes, where each value comes from.',
     )
     .argument('<service>', 'its name')
-    .action(async (service: string, flags: ProxyFlags) => {
+    .option(
+      '--show-secrets',
+      'show webhook URLs, values of env and the like instead of *** (needs the token)',
+      false,
+    )
+    .action(async (service: string, { showSecrets, ...flags }: Flags) => {
       exit(
         await askProxy(flags, io, {
-          run: async (parts) => (await import('./explain.ts')).explain(service, parts),
+          run: async (parts) => (await import('./explain.ts')).explain({ service, showSecrets }, parts),
         }),
       );
     });
@@ -279,7 +287,7 @@ function addSteering(program: Command, io: ProgramIo, exit: (status: number) => 
   add('sleep', 'Put a service to sleep, unless somebody uses it.').option('--force', 'cut its clients first');
   add('hold', 'Wake a service, and keep it awake for a while, in place of an earlier hold.').option(
     '--for <time>',
-    'how long: 2h, 1h30m, 7d; 30 days at most (default: an hour)',
+    'how long: 2h, 1h30m, 7d, 90 for as many seconds; 30 days at most (default: an hour)',
   );
   add('release', 'End the hold of a service.');
 }

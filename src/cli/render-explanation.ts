@@ -4,11 +4,13 @@ import type { EffectiveValue, ServiceDetailAnswer, WakeAnswer } from '../status/
 import type { Screen } from './render-status.ts';
 import {
   countOf,
+  describeFinding,
   describeLease,
   describeNext,
   describePhases,
   describeState,
   describeWhy,
+  formatAgo,
   formatBytes,
   formatListener,
   formatMoment,
@@ -21,10 +23,16 @@ import { renderTable, wrapText } from './table.ts';
 export interface ExplanationParts {
   /** Each value in force with its origin, by field. */
   readonly values: Readonly<Record<string, EffectiveValue>>;
+  /** Whether `--show-secrets` shows no more of them. */
+  readonly areSecretsShown: boolean;
+  /** Whether the proxy has a token, which shows what is hidden. */
+  readonly hasToken: boolean;
   readonly times: Times;
   readonly screen: Screen;
 }
 
+/** Stands for a secret. */
+const HIDDEN = '***';
 const MAX_WAKES = 10;
 const MAX_CHANGES = 20;
 const MAX_LEASES = 20;
@@ -45,9 +53,9 @@ export function renderExplanation(service: ServiceDetailAnswer, parts: Explanati
     { title: 'Kept awake by', lines: listLeases(service, times) },
     { title: 'Woken by', lines: listWakers(service, times) },
     { title: 'Ports', lines: service.listeners.map(describeListener) },
-    { title: 'Last wakes', lines: listWakes(service.wakes, times) },
+    { title: 'Last wakes', lines: listWakes(service.wakes, parts) },
     { title: 'States', lines: listChanges(service, times) },
-    { title: 'Problems', lines: service.problems.map(({ text: problem }) => problem) },
+    { title: 'Problems', lines: service.problems.map(describeFinding) },
   ];
   return [
     head,
@@ -71,7 +79,7 @@ function listFacts(service: ServiceDetailAnswer, times: Times): readonly string[
     ...(why === '' ? [] : [`why: ${why}`]),
     ...(next === '' ? [] : [`next: ${next}`]),
     ...(staysAwake === undefined || staysAwake === why ? [] : [`stays awake: ${staysAwake}`]),
-    ...(service.last_active === undefined ? [] : [`last used: ${spanOf(service.last_active, times)} ago`]),
+    ...(service.last_active === undefined ? [] : [`last used: ${formatAgo(service.last_active, times)}`]),
     ...(slept === undefined ? [] : [`last sleep: ${formatMoment(slept.at, times)}, ${slept.reason}`]),
     ...(usual === undefined ? [] : [`a wake takes: ${formatSpan(usual)} as a rule`]),
     ...(availability === 'on_demand' ? [] : [`availability: ${availability}, so clients don't wake it`]),
@@ -161,22 +169,26 @@ function describeListener(listener: ServiceDetailAnswer['listeners'][number]): s
   return `${formatListener(listener)} → ${target}: ${condition}, ${counts.join(', ')}${error === undefined ? '' : `; ${error}`}`;
 }
 
-function listWakes(wakes: readonly WakeAnswer[], times: Times): readonly string[] {
+function listWakes(wakes: readonly WakeAnswer[], parts: ExplanationParts): readonly string[] {
   const left = wakes.length - MAX_WAKES;
   return [
-    ...wakes.slice(0, MAX_WAKES).flatMap((wake, index) => describeWake(wake, times, index)),
+    ...wakes.slice(0, MAX_WAKES).flatMap((wake, index) => describeWake(wake, parts, index)),
     ...(left > 0 ? [`… and ${left} more (status --json)`] : []),
   ];
 }
 
 /** What it has printed is shown of the newest one alone. */
-function describeWake(wake: WakeAnswer, times: Times, index: number): readonly string[] {
+function describeWake(
+  wake: WakeAnswer,
+  { times, hasToken }: ExplanationParts,
+  index: number,
+): readonly string[] {
   const { at, cause, result, reason, output = [] } = wake;
   const outcome = { ready: 'ready after', failed: 'failed after', ended: 'ended after' }[result];
   const line = `${formatMoment(at, times)} ${cause}: ${outcome} ${describePhases(wake)}${reason === undefined ? '' : `: ${reason}`}`;
   if (index > 0 || output.length === 0) return [line];
-  if (output.length === 1 && output[0] === '***')
-    return [line, '  what it had printed is shown to who gives the token (--token)'];
+  if (output.length === 1 && output[0] === HIDDEN)
+    return [line, `  what it had printed is hidden: ${hasToken ? SHOWN_BY_TOKEN : NO_TOKEN}`];
   return [line, ...output.map((text) => `  | ${text}`)];
 }
 
@@ -187,7 +199,10 @@ function listChanges({ timeline }: ServiceDetailAnswer, times: Times): readonly 
     .map(({ at, life }) => `${formatMoment(at, times)} ${life}`);
 }
 
-function renderValues({ values, screen }: ExplanationParts): readonly string[] {
+const SHOWN_BY_TOKEN = 'the token shows it (--token)';
+const NO_TOKEN = 'the proxy has no token that would show it (status.token), and status.show_output is off';
+
+function renderValues({ values, areSecretsShown, hasToken, screen }: ExplanationParts): readonly string[] {
   const rows = Object.entries(values).map(([field, { value, origin }]) => [
     { text: `  ${field}` },
     { text: typeof value === 'string' && value !== '' ? value : JSON.stringify(value) },
@@ -199,7 +214,18 @@ function renderValues({ values, screen }: ExplanationParts): readonly string[] {
     { title: 'IS', minColumns: 10 },
     { title: 'FROM', minColumns: 16 },
   ];
-  return ['', screen.paint('Values in force', 'bold'), ...renderTable(columns, rows, screen)];
+  const isHidden = rows.some(([, shown]) => shown?.text.includes(HIDDEN));
+  const advice = areSecretsShown
+    ? hasToken
+      ? 'the token shows it (--token, with --show-secrets)'
+      : 'the proxy has no token that would show it (status.token)'
+    : '--show-secrets shows it';
+  return [
+    '',
+    screen.paint('Values in force', 'bold'),
+    ...renderTable(columns, rows, screen),
+    ...(isHidden ? indent(`${HIDDEN} is a secret: ${advice}`, screen) : []),
+  ];
 }
 
 /** A line of text that is anybody's, below a title. */

@@ -5,17 +5,18 @@ import type { Life } from '../model/workload-report.ts';
 import type { AboutAnswer, FindingAnswer, ReloadAnswer, ServiceAnswer } from '../status/api/answers.ts';
 import {
   countOf,
+  describeFinding,
   describeNext,
   describeState,
   describeWhy,
   formatBytes,
   formatListener,
   formatMoment,
+  formatSince,
   formatSpan,
-  spanOf,
   type Times,
 } from './service-words.ts';
-import { type Cell, type Column, cutText, type Paint, renderTable, wrapText } from './table.ts';
+import { type Cell, type Column, cutText, type Paint, renderTable, widthOfTable, wrapText } from './table.ts';
 
 export interface StatusAnswers {
   readonly about: AboutAnswer;
@@ -35,9 +36,11 @@ const COLUMNS: readonly Column[] = [
   { title: 'STATE' },
   { title: 'SINCE' },
   { title: 'WHY', minColumns: 16 },
-  { title: 'NEXT', minColumns: 6 },
+  { title: 'NEXT' },
   { title: 'PORTS', minColumns: 8 },
 ];
+/** Of a terminal where it doesn't fit: why something is so stands below each row. */
+const NARROW_COLUMNS = COLUMNS.filter(({ title }) => title !== 'WHY');
 const MAX_PROBLEMS = 5;
 
 /** The proxy in a line or two, its services as a table, what is wrong. */
@@ -45,7 +48,10 @@ export function renderStatus(answers: StatusAnswers, times: Times, screen: Scree
   const { reload, services, problems } = answers;
   // What is wrong with the file is told above, with its line.
   const told = new Set(reload.problems.map(({ text }) => text));
-  const others = problems.map(formatProblem).filter((text) => !told.has(text));
+  const others = problems
+    .map((problem) => ({ ...problem, text: formatProblem(problem) }))
+    .filter(({ text }) => !told.has(text))
+    .map(describeFinding);
   return [
     ...wrap(summarize(answers), screen),
     ...renderReload(reload, times, screen),
@@ -55,22 +61,48 @@ export function renderStatus(answers: StatusAnswers, times: Times, screen: Scree
   ];
 }
 
-/** The table alone. */
+/** The table alone; what says why gets lines of its own where the terminal is too narrow. */
 export function renderServices(
   services: readonly ServiceAnswer[],
   times: Times,
   screen: Screen,
 ): readonly string[] {
   if (services.length === 0) return ['There are no services.'];
-  const rows = services.map((service): readonly Cell[] => [
-    { text: service.name, style: 'bold' },
-    describeState(service),
-    { text: spanOf(service.since, times) },
-    { text: describeWhy(service, times), style: service.failure === undefined ? 'plain' : 'red' },
-    { text: describeNext(service, times) },
-    { text: service.listeners.map(describePort).join(' ') },
-  ]);
-  return renderTable(COLUMNS, rows, screen);
+  const parts = services.map((service) => ({
+    head: [
+      { text: service.name, style: 'bold' },
+      describeState(service),
+      { text: formatSince(service.since, times) },
+    ] satisfies readonly Cell[],
+    why: {
+      text: describeWhy(service, times),
+      style: service.failure === undefined ? 'plain' : 'red',
+    } satisfies Cell,
+    tail: [
+      { text: describeNext(service, times) },
+      { text: service.listeners.map(describePort).join(' ') },
+    ] satisfies readonly Cell[],
+  }));
+  const rows = parts.map(({ head, why, tail }) => [...head, why, ...tail]);
+  const { columns } = screen;
+  const isNarrow = columns !== undefined && widthOfTable(COLUMNS, rows) > columns;
+  if (!isNarrow) return renderTable(COLUMNS, rows, screen);
+  const [title = '', ...lines] = renderTable(
+    NARROW_COLUMNS,
+    parts.map(({ head, tail }) => [...head, ...tail]),
+    screen,
+  );
+  return [
+    title,
+    ...parts.flatMap(({ why: { text, style } }, index) => [
+      lines[index] ?? '',
+      ...(text === ''
+        ? []
+        : wrapText(`  ${escapeText(text)}`, { columns, indent: '    ' }).map((line) =>
+            screen.paint(line, style),
+          )),
+    ]),
+  ];
 }
 
 function describePort(listener: ServiceAnswer['listeners'][number]): string {
@@ -138,11 +170,11 @@ export function renderReload(reload: ReloadAnswer, times: Times, screen: Screen)
 }
 
 /** A mistake, and the line of the file where it is. */
-function renderFinding({ text, caret }: FindingAnswer, screen: Screen): readonly string[] {
-  const source = (caret?.split('\n') ?? []).map((line) =>
+function renderFinding(finding: FindingAnswer, screen: Screen): readonly string[] {
+  const source = (finding.caret?.split('\n') ?? []).map((line) =>
     screen.columns === undefined ? escapeText(line) : cutText(escapeText(line), screen.columns),
   );
-  return [...wrap(text, screen), ...source];
+  return [...wrap(describeFinding(finding), screen), ...source];
 }
 
 function renderProblems(problems: readonly string[], screen: Screen): readonly string[] {

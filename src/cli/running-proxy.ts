@@ -71,6 +71,8 @@ export class RunningProxy {
   readonly url: string;
   /** They show who asks. */
   readonly #headers: Readonly<Record<string, string>>;
+  /** Whether its token is one that was given by flag. */
+  readonly wasTokenTyped: boolean;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
 
@@ -79,6 +81,8 @@ export class RunningProxy {
     url: string,
     options: {
       readonly token: string | undefined;
+      /** Default: false. */
+      readonly wasTokenTyped?: boolean;
       readonly clock: Clock;
       /** For an answer; default: 10 s. */
       readonly timeoutMs?: number;
@@ -91,6 +95,7 @@ export class RunningProxy {
     const basic = login === ':' ? undefined : `Basic ${Buffer.from(login).toString('base64')}`;
     const authorization = token === undefined ? basic : `Bearer ${token}`;
     this.#headers = authorization === undefined ? {} : { authorization };
+    this.wasTokenTyped = options.wasTokenTyped ?? false;
     this.#clock = options.clock;
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
   }
@@ -186,12 +191,14 @@ export async function findProxy(flags: ProxyFlags, io: CommandIo): Promise<Runni
     throw new Error(
       `what ${flags.token === undefined ? TOKEN_VARIABLE : '--token'} gives is no token of letters, digits and signs, without spaces`,
     );
-  if (flags.url !== undefined) return new RunningProxy(readUrl(flags.url), { token: given, clock });
+  const wasTokenTyped = flags.token !== undefined;
+  if (flags.url !== undefined)
+    return new RunningProxy(readUrl(flags.url), { token: given, wasTokenTyped, clock });
   const settings = await readOwnSettings(flags, io);
   const url = statusUrl(settings);
   if (url === undefined) return undefined;
   const token = given ?? (await readOwnToken(settings));
-  return new RunningProxy(url, { token, clock });
+  return new RunningProxy(url, { token, wasTokenTyped, clock });
 }
 
 /**

@@ -1,5 +1,11 @@
 /** What the API says of a service, in words. Input: its JSON, and what time it is. Output: text, not yet escaped. Pure. */
-import type { LeaseAnswer, ListenerAnswer, PhasesAnswer, ServiceAnswer } from '../status/api/answers.ts';
+import type {
+  FindingAnswer,
+  LeaseAnswer,
+  ListenerAnswer,
+  PhasesAnswer,
+  ServiceAnswer,
+} from '../status/api/answers.ts';
 import type { Style } from './table.ts';
 
 /** The time now, and how to read and write a timestamp; both know the zone of who looks. */
@@ -31,10 +37,28 @@ export function formatSpan(ms: number): string {
   return `${count} ${name}${isWorthIt ? ` ${rest} ${lower}` : ''}`;
 }
 
-/** How long ago or ahead a timestamp is. */
+/** How long a timestamp is gone, in whole seconds, since it has no more of them; `0 s` where it is ahead. */
 export function spanOf(timestamp: string | undefined, times: Times): string {
   if (timestamp === undefined) return '';
-  return formatSpan(Math.abs(times.nowMs - times.parse(timestamp)));
+  return formatSpan(wholeSeconds(times.nowMs - times.parse(timestamp)));
+}
+
+/** `just now`, `4 s ago`. */
+export function formatAgo(timestamp: string, times: Times): string {
+  const span = spanOf(timestamp, times);
+  return span === '0 s' ? JUST_NOW : `${span} ago`;
+}
+
+/** For a column that says since when: `just now`, `4 s`. */
+export function formatSince(timestamp: string | undefined, times: Times): string {
+  const span = spanOf(timestamp, times);
+  return span === '0 s' ? JUST_NOW : span;
+}
+
+const JUST_NOW = 'just now';
+
+function wholeSeconds(ms: number): number {
+  return Math.max(0, Math.floor(ms / 1_000)) * 1_000;
 }
 
 /** `17:30`, or `2026-11-27 08:30` where that is not near. */
@@ -42,6 +66,16 @@ export function formatMoment(timestamp: string, times: Times): string {
   const local = times.local(timestamp);
   const isNear = Math.abs(times.parse(timestamp) - times.nowMs) < TODAY_MS;
   return isNear ? local.slice(11, 16) : local.slice(0, 16);
+}
+
+/** Within it a day needs no year. */
+const MONTHS_MS = 300 * 86_400_000;
+
+/** The same of what is to come, for a column: `17:30`, `11-27 08:30`. */
+function formatComing(timestamp: string, times: Times): string {
+  const moment = formatMoment(timestamp, times);
+  const isNear = times.parse(timestamp) - times.nowMs < MONTHS_MS;
+  return isNear && moment.length > 'HH:MM'.length ? moment.slice('YYYY-'.length) : moment;
 }
 
 export function countOf(count: number, noun: string): string {
@@ -107,7 +141,7 @@ function describeAwake(service: ServiceAnswer, times: Times): string {
   const groups = [clients, others].filter(({ length }) => length > 0);
   if (groups.length > 0) return groups.map((parts) => parts.join(', ')).join('; ');
   if (staysAwake !== undefined) return staysAwake;
-  return lastActive === undefined ? '' : `nobody uses it; last used ${spanOf(lastActive, times)} ago`;
+  return lastActive === undefined ? '' : `nobody uses it; last used ${formatAgo(lastActive, times)}`;
 }
 
 function describeKind(kind: string, oldest: LeaseAnswer | undefined, times: Times): string {
@@ -144,17 +178,35 @@ export function describeLease(lease: LeaseAnswer, times: Times): string {
 
 /** What happens to it next, and when. */
 export function describeNext(service: ServiceAnswer, times: Times): string {
-  const { life, sleeps_at: sleepsAt, next_start: start, next_stop: stop } = service;
+  const { life, sleeps_at: sleepsAt, next_start: start, next_stop: stop, why } = service;
   if (life === 'awake' || life === 'waking') {
-    if (sleepsAt !== undefined) return `sleeps in ${spanOf(sleepsAt, times)}`;
-    return stop === undefined ? '' : `sleeps at ${formatMoment(stop, times)}`;
+    if (sleepsAt !== undefined) {
+      const leftMs = wholeSeconds(times.parse(sleepsAt) - times.nowMs);
+      return leftMs === 0 ? 'sleeps any moment' : `sleeps in ${formatSpan(leftMs)}`;
+    }
+    if (why.kept_by.includes('hold')) {
+      const until = why.oldest?.kind === 'hold' ? why.oldest.until : undefined;
+      return until === undefined ? 'held by hand' : `hold ends at ${formatComing(until, times)}`;
+    }
+    return stop === undefined ? '' : `sleeps at ${formatComing(stop, times)}`;
   }
   if (life === 'stopping') {
     if (service.why.waiting > 0) return 'then it is woken again';
     const until = service.stopping?.until;
-    return until === undefined ? '' : `asleep within ${spanOf(until, times)}`;
+    if (until === undefined) return '';
+    return `asleep within ${formatSpan(wholeSeconds(times.parse(until) - times.nowMs))}`;
   }
-  return start === undefined ? '' : `wakes at ${formatMoment(start, times)}`;
+  return start === undefined ? '' : `wakes at ${formatComing(start, times)}`;
+}
+
+/** A problem on one line: `lazy-proxy.yaml:7:5: error: idle_timout: …`, `process db: warning: …`. */
+export function describeFinding({
+  text,
+  severity,
+  message,
+}: Pick<FindingAnswer, 'text' | 'severity' | 'message'>): string {
+  const end = ` ${severity} ${message}`;
+  return text.endsWith(end) ? `${text.slice(0, -end.length)}: ${severity}: ${message}` : text;
 }
 
 export function formatListener({ address, port, protocol }: ListenerAnswer): string {

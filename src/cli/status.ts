@@ -57,7 +57,14 @@ export function timesOf({ clock }: CommandIo): Times {
   };
 }
 
-async function render(name: string | undefined, { proxy, io }: CommandParts): Promise<readonly string[]> {
+/** A token that was typed, and that no one asks for, may be meant for another proxy. */
+export function warnOfToken({ has_token: hasToken }: AboutAnswer, { proxy, io }: CommandParts): void {
+  if (proxy.wasTokenTyped && hasToken === false)
+    io.stderr('lazy-proxy: the proxy has no token, so --token changes nothing; it is set as status.token');
+}
+
+async function render(name: string | undefined, parts: CommandParts): Promise<readonly string[]> {
+  const { proxy, io } = parts;
   if (name !== undefined) {
     const service = (await proxy.getService(name)) as ServiceAnswer;
     return renderServices([service], timesOf(io), screenOf(io));
@@ -65,6 +72,7 @@ async function render(name: string | undefined, { proxy, io }: CommandParts): Pr
   const [about, services, reload, problems] = await Promise.all(
     ['/api', '/api/services?memory=true', '/api/reload', '/problems'].map((path) => proxy.get(path)),
   );
+  warnOfToken(about as AboutAnswer, parts);
   const answers = {
     about: about as AboutAnswer,
     services: services as readonly ServiceAnswer[],

@@ -21,6 +21,8 @@ export async function steer(
   { proxy, io }: CommandParts,
 ): Promise<number> {
   const times = timesOf(io);
+  const before =
+    steering.kind === 'release' ? ((await proxy.getService(service)) as ServiceAnswer) : undefined;
   const asked = proxy.postService(service, steering.kind, queryOf(steering));
   const answer = (await asked.catch((error: unknown) => {
     const { code, members, message } = error as ProxyRefusal;
@@ -31,8 +33,9 @@ export async function steer(
     throw Object.assign(error as Error, { message: message.replace('force=true cuts', '--force cuts') });
   })) as ServiceAnswer;
   const words = [describeWhy(answer, times), describeNext(answer, times)].filter((text) => text !== '');
+  const isNoHold = before !== undefined && !before.why.kept_by.includes('hold');
   io.stdout(
-    `${answer.name} is ${describeState(answer).text}${words.length > 0 ? `: ${words.join('; ')}` : ''}`,
+    `${isNoHold ? `${answer.name} was not held; it` : answer.name} is ${describeState(answer).text}${words.length > 0 ? `: ${words.join('; ')}` : ''}`,
   );
   return EXIT_OK;
 }

@@ -46,6 +46,14 @@ export function renderTable(
   return all.map((row) => renderRow(row, { widths: fitted, screen, paint }));
 }
 
+/** How many columns the table takes where nothing is cut. */
+export function widthOfTable(columns: readonly Column[], rows: readonly (readonly Cell[])[]): number {
+  const widths = columns.map(({ title }, index) =>
+    Math.max(widthOf(title), ...rows.map((row) => widthOf(escapeText(row[index]?.text ?? '')))),
+  );
+  return widths.reduce((sum, width) => sum + width, GAP.length * (widths.length - 1));
+}
+
 /** A text of at most so many columns; what is left out is `…`. */
 export function cutText(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text;
@@ -94,22 +102,28 @@ function renderRow(
   return line;
 }
 
-/** Lines of at most so many columns, broken at spaces; those after the first are indented. Harmless text in, harmless text out. */
+/**
+ * Lines of at most so many columns, broken at spaces; the first begins as the text does, those after it are indented. Harmless text
+ * in, harmless text out.
+ */
 export function wrapText(
   text: string,
   { columns, indent }: { readonly columns: number | undefined; readonly indent: string },
 ): readonly string[] {
   if (columns === undefined) return [text];
   const lines: string[] = [];
+  const [lead = ''] = /^ */.exec(text) ?? [];
   let line = '';
+  let isFirst = true;
   const room = () => columns - (lines.length === 0 ? 0 : indent.length);
-  for (let word of text.split(' ')) {
-    const joined = line === '' ? word : `${line} ${word}`;
-    if (line === '' || widthOf(joined) <= room()) line = joined;
+  for (let word of text.slice(lead.length).split(' ')) {
+    const joined = isFirst ? `${lead}${word}` : line === '' ? word : `${line} ${word}`;
+    if (isFirst || line === '' || widthOf(joined) <= room()) line = joined;
     else {
       lines.push(line);
       line = word;
     }
+    isFirst = false;
     while (widthOf(line) > room() && room() > 1) {
       word = cutText(line, room() + 1).slice(0, -1);
       lines.push(word);

@@ -34,6 +34,11 @@ export class Access {
     return this.#settings().protect;
   }
 
+  /** Whether there is a token that can be shown. */
+  async hasToken(): Promise<boolean> {
+    return typeof (await this.#readToken()) === 'string';
+  }
+
   /** Whether anybody may read what workloads have printed. */
   get showsOutput(): boolean {
     return this.#settings().showOutput;

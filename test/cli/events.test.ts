@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { describeEvent, parseBlock, listPast } from '../../src/cli/events.ts';
+import { createTeller, describeEvent, listPast, parseBlock } from '../../src/cli/events.ts';
 import type { ServiceDetailAnswer } from '../../src/status/api/answers.ts';
 
 const TIMES = {
@@ -18,7 +18,8 @@ test.each([
     'db is going to sleep: idle',
   ],
   ['state', { service: 'db', state: 'missing', life: 'unknown' }, 'db is missing'],
-  ['wake', { service: 'db', cause: 'for 10.0.0.5:1', phase: 'port' }, 'db is waking, for 10.0.0.5:1: port'],
+  ['wake', { service: 'db', cause: 'for 10.0.0.5:1', phase: 'port' }, 'db is waking, for 10.0.0.5:1'],
+  ['state', { service: 'db', life: 'failed', reason: 'exit code 3' }, 'db has failed: exit code 3'],
   [
     'woken',
     { service: 'db', cause: 'with web', result: 'ready', ...phases },
@@ -48,6 +49,26 @@ test.each([
   expect(describeEvent({ event, data }, TIMES)).toBe(text);
   if (event !== 'other')
     expect(describeEvent({ event, data: { at, ...data } }, TIMES)).toBe(`2026-11-26 09:12:40 ${text}`);
+});
+
+test('a wake is told at its end, so that times never run backwards', () => {
+  const data = { at, service: 'db', cause: 'with web', result: 'ready', ...phases, engine_ms: 2_500 };
+  expect(describeEvent({ event: 'woken', data }, TIMES)).toMatch(/^2026-11-26 09:12:42 db was woken/);
+});
+
+test('of a wake two lines tell: that it begins, and how it ended', () => {
+  const teller = createTeller();
+  const told = [
+    ['state', { service: 'db', life: 'waking' }],
+    ['wake', { service: 'db', phase: 'engine' }],
+    ['wake', { service: 'db', phase: 'port' }],
+    ['state', { service: 'web', life: 'awake' }],
+    ['state', { service: 'db', life: 'awake' }],
+    ['woken', { service: 'db' }],
+    ['state', { service: 'db', life: 'failed' }],
+  ] as const;
+  const shown = told.filter(([event, data]) => teller.isNews({ event, data }));
+  expect(shown).toEqual([told[1], told[3], told[5], told[6]]);
 });
 
 test.each([

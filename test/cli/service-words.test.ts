@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import {
+  describeFinding,
   describeLease,
   describeNext,
   describePhases,
@@ -7,6 +8,7 @@ import {
   describeWhy,
   formatBytes,
   formatMoment,
+  formatSince,
   formatSpan,
 } from '../../src/cli/service-words.ts';
 import type { ServiceAnswer } from '../../src/status/api/answers.ts';
@@ -112,6 +114,7 @@ describe('why', () => {
     ],
     ['a schedule', { life: 'awake', why: { ...NOBODY, kept_by: ['schedule'] } }, 'its schedule'],
     ['nobody', { life: 'awake', last_active: '2026-11-26T11:59:00Z' }, 'nobody uses it; last used 1 min ago'],
+    ['who has just gone', { life: 'awake', last_active: NOW }, 'nobody uses it; last used just now'],
     ['no idle timer', { life: 'awake', stays_awake: 'it has no listener' }, 'it has no listener'],
     [
       'a wake',
@@ -155,6 +158,21 @@ test.each<[Partial<ServiceAnswer>, string]>([
     { life: 'stopping', stopping: { kind: 'idle', reason: '', until: '2026-11-26T12:00:08Z' } },
     'asleep within 8 s',
   ],
+  [{ life: 'awake', sleeps_at: '2026-11-26T12:00:09Z' }, 'sleeps in 9 s'],
+  [{ life: 'awake', sleeps_at: '2026-11-26T11:59:58Z' }, 'sleeps any moment'],
+  [
+    {
+      life: 'awake',
+      why: {
+        ...NOBODY,
+        kept_by: ['hold'],
+        oldest: { kind: 'hold', since: NOW, until: '2026-11-26T18:00:00Z' },
+      },
+    },
+    'hold ends at 18:00',
+  ],
+  [{ life: 'awake', why: { ...NOBODY, connections: 1, kept_by: ['hold'] } }, 'held by hand'],
+  [{ life: 'asleep', next_start: '2026-11-27T08:30:00Z' }, 'wakes at 11-27 08:30'],
   [{ life: 'awake', next_stop: '2026-11-26T17:30:00Z' }, 'sleeps at 17:30'],
   [{ life: 'asleep', next_start: '2026-11-26T13:30:00Z', next_stop: NOW }, 'wakes at 13:30'],
   [{ life: 'asleep' }, ''],
@@ -188,4 +206,21 @@ test('phases that took no time are left out', () => {
     '343 ms (engine 331 ms, port 12 ms)',
   );
   expect(describePhases({ engine_ms: 5, health_ms: 0, port_ms: 0 })).toBe('5 ms');
+});
+
+// The API's times have whole seconds; what the clock has beyond them is nothing that has passed.
+test.each([
+  [874, 'just now', 'for 0 s'],
+  [1_874, '1 s', 'for 1 s'],
+  [-300, 'just now', 'for 0 s'],
+])('an age of %i ms is told in whole seconds', (ms, since, age) => {
+  const times = { ...TIMES, nowMs: TIMES.nowMs + ms };
+  expect(formatSince(NOW, times)).toBe(since);
+  expect(describeLease({ kind: 'replica', since: NOW }, times)).toMatch(new RegExp(`${age}$`));
+});
+
+test('a problem has its place, how bad it is, and what is wrong apart', () => {
+  const problem = { severity: 'warning', message: 'service db did not become ready' } as const;
+  const text = 'process db warning service db did not become ready';
+  expect(describeFinding({ ...problem, text })).toBe('process db: warning: service db did not become ready');
 });

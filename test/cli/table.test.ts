@@ -65,6 +65,9 @@ test.each([
   ['one two three', 80, ['one two three']],
   ['one two three', 8, ['one two', '  three']],
   ['abcdefghij kl', 6, ['abcdef', '  ghij', '  kl']],
+  ['  one two', 80, ['  one two']],
+  ['  one two', 6, ['  one', '  two']],
+  ['    | one two', 10, ['    | one', '  two']],
 ])('wrapText breaks %j at %i columns', (text, columns, lines) => {
   expect(wrapText(text, { columns, indent: '  ' })).toEqual(lines);
 });

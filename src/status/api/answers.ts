@@ -10,6 +10,8 @@ export interface AboutAnswer {
   readonly version: string;
   readonly phase: 'starting' | 'serving' | 'draining';
   readonly uptime_ms: number;
+  /** Whether there is a token, without which nothing can be changed, nor read what is hidden. */
+  readonly has_token: boolean;
   readonly engines: readonly {
     readonly name: string;
     readonly answers: boolean;

@@ -189,7 +189,10 @@ export function listRoutes(
     operation: { name: path, run },
   });
   return [
-    get('/api', () => () => about(content)),
+    get('/api', async () => {
+      const hasToken = await access.hasToken();
+      return () => about(content, hasToken);
+    }),
     get('/api/services', (call) => showServices(call, { content, access, clock })),
     get('/api/services/{name}', (call) => showService(call, { content, access, clock })),
     ...(['wake', 'sleep', 'hold', 'release'] as const).map((action) => {
@@ -216,10 +219,10 @@ interface Parts {
   readonly clock: Clock;
 }
 
-function about(content: ApiContent): Answer {
+function about(content: ApiContent, hasToken: boolean): Answer {
   const { version, uptimeMs, phase, engines } = content.about();
   const answer: AboutAnswer = {
-    ...{ version, phase, uptime_ms: Math.round(uptimeMs) },
+    ...{ version, phase, uptime_ms: Math.round(uptimeMs), has_token: hasToken },
     engines: engines.map(({ name, problem }) => ({
       ...{ name, answers: problem === undefined },
       ...(problem !== undefined && { problem }),
@@ -229,7 +232,7 @@ function about(content: ApiContent): Answer {
 }
 
 async function showServices(call: Call, parts: Parts): Promise<() => Answer> {
-  const { content, clock } = parts;
+  const { content, access, clock } = parts;
   if (call.query.has('service')) return showService(call, parts);
   const names = call.query.getAll('only');
   const only = names.length === 0 ? undefined : new Set(names);
@@ -238,8 +241,9 @@ async function showServices(call: Call, parts: Parts): Promise<() => Answer> {
   const memory = isWanted ? await content.memory(measured) : new Map<string, MemoryView>();
   return () => {
     const dayUntilMs = wants(call, 'day') ? clock.nowMs() : undefined;
+    const showOutput = call.isTrusted || access.showsOutput;
     const render = (view: ServiceView) =>
-      renderService(view, { memory: memory.get(view.service.name), dayUntilMs });
+      renderService(view, { memory: memory.get(view.service.name), dayUntilMs, showOutput });
     return jsonAnswer(content.services(only).map(render));
   };
 }

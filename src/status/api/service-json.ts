@@ -31,6 +31,8 @@ interface Look {
   readonly memory?: MemoryView | undefined;
   /** Until when the last day is told, ms since the epoch; undefined = it isn't. */
   readonly dayUntilMs?: number | undefined;
+  /** Whether the one who asks may read what workloads have printed; default: no. */
+  readonly showOutput?: boolean;
 }
 
 /** One row of `GET /api/services`. */
@@ -40,7 +42,7 @@ export function renderService(view: ServiceView, look: Look): ServiceAnswer {
 
 function renderRow(
   view: ServiceView,
-  { memory, dayUntilMs, oldest }: Look & { readonly oldest: LeaseAnswer | undefined },
+  { memory, dayUntilMs, showOutput = false, oldest }: Look & { readonly oldest: LeaseAnswer | undefined },
 ): ServiceAnswer {
   const { service, report, listeners, schedule } = view;
   const { workload } = service;
@@ -50,7 +52,7 @@ function renderRow(
     workload: describeWorkloadRef(toWorkloadRef(workload)),
     availability: service.availability,
     ...nameProject(workload, report),
-    ...(report !== undefined && renderReport(report)),
+    ...(report !== undefined && renderReport(report, { showOutput })),
     why: summarizeLeases(view, oldest),
     ...(schedule.start !== undefined && { next_start: formatTimestamp(schedule.start) }),
     ...(schedule.stop !== undefined && { next_stop: formatTimestamp(schedule.stop) }),
@@ -74,7 +76,7 @@ export function renderServiceDetail(
   const { report, service, hubs, problems } = view;
   const { leases, omitted } = listLeases(view);
   return {
-    ...renderRow(view, { ...look, oldest: leases[0] }),
+    ...renderRow(view, { ...look, showOutput, oldest: leases[0] }),
     leases,
     ...(omitted > 0 && { leases_omitted: omitted }),
     woken_by: listWakers(view),
@@ -93,7 +95,10 @@ export function renderProblem(problem: Problem): FindingAnswer {
   return { code, severity, message, ...place, text: formatProblem(problem) };
 }
 
-function renderReport(report: WorkloadReport): Partial<ServiceAnswer> {
+function renderReport(
+  report: WorkloadReport,
+  { showOutput }: { readonly showOutput: boolean },
+): Partial<ServiceAnswer> {
   const { observation, wakeUnderWay: waking, sleepUnderWay: stopping, lastSleep, times } = report;
   const last = report.wakes.at(-1);
   const usualMs = usualWakeMs(report.wakes);
@@ -120,7 +125,7 @@ function renderReport(report: WorkloadReport): Partial<ServiceAnswer> {
     }),
     ...(usualMs !== undefined && { usual_wake_ms: usualMs }),
     ...(report.failure !== undefined && { failure: report.failure }),
-    ...(last !== undefined && { last_wake: renderWake(last, { showOutput: false }) }),
+    ...(last !== undefined && { last_wake: renderWake(last, { showOutput }) }),
     ...(lastSleep !== undefined && {
       last_sleep: { at: formatTimestamp(lastSleep.atMs), kind: lastSleep.kind, reason: lastSleep.words },
     }),

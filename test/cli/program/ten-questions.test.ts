@@ -26,6 +26,7 @@ async function start() {
     `    command: ${JSON.stringify(server(targets[0]))}`,
     `    ports: ["127.0.0.1:${hello}:${targets[0]}"]`,
     '    idle_timeout: 45m',
+    '    env: { PASSWORD: hunter2 }',
     '  slow:',
     `    command: ${JSON.stringify(server(targets[1], SLOW_MS))}`,
     `    ports: ["127.0.0.1:${slow}:${targets[1]}"]`,
@@ -143,7 +144,7 @@ test('is my last edit in force, and if not, which line? status and diff', async 
   expect(refused).toMatch(
     /^lazy-proxy\.yaml is refused since \d\d:\d\d; the last good configuration stays in force:$/m,
   );
-  expect(refused).toMatch(/^lazy-proxy\.yaml:7:5 .*did you mean "idle_timeout"/m);
+  expect(refused).toMatch(/^lazy-proxy\.yaml:7:5: error: .*did you mean "idle_timeout"/m);
   // The line itself may hold a secret.
   expect(await ask('status', '--token', TOKEN)).toMatch(/^ +idle_timout: 45m\n +\^/m);
   const from = program.log().length;
@@ -161,6 +162,51 @@ test('where does this value come from? explain', async () => {
   expect(text).toMatch(/^ {2}idle_timeout +45m +lazy-proxy\.yaml:7:19$/m);
   expect(text).toMatch(/^ {2}start_timeout +25s +\$START_TIMEOUT_SECS$/m);
   expect(text).toMatch(/^ {2}max_pending +1024 +default$/m);
+});
+
+test('are secrets shown? explain says how', async () => {
+  const { ask } = await start();
+  const token = ['--token', TOKEN];
+  const hidden = await ask('explain', 'hello', ...token);
+  expect(hidden).not.toContain('hunter2');
+  expect(hidden).toMatch(/^ {2}env +\{"PASSWORD":"\*\*\*"\} +/m);
+  expect(hidden).toMatch(/^ {2}\*\*\* is a secret: --show-secrets shows it$/m);
+  const asked = await ask('explain', 'hello', '--show-secrets', ...token);
+  expect(asked).toContain('hunter2');
+  expect(asked).not.toContain('is a secret');
+  // Nobody is told them without the token.
+  const stranger = await ask('explain', 'hello', '--show-secrets');
+  expect(stranger).toMatch(/^ {2}\*\*\* is a secret: the token shows it/m);
+});
+
+test('what did it say, for a program? status --json', async () => {
+  const { ask, fail } = await start();
+  await fail();
+  const output = async (...flags: string[]) =>
+    JSON.parse(await ask('status', '--json', ...flags)).find(({ name = '' }) => name === 'broken').last_wake
+      .output;
+  expect(await output()).toEqual(['***']);
+  expect(await output('--token', TOKEN)).toEqual(['connecting', 'no database']);
+});
+
+test('does my token do anything? status and explain say where the proxy has none', async () => {
+  const [status = 0] = await freePorts(1);
+  const text = [
+    `status: { listen: "127.0.0.1:${status}" }`,
+    'docker: { labels: false }',
+    'services: { one: { command: [sleep, "99"], env: { PASSWORD: hunter2 } } }',
+    '',
+  ].join('\n');
+  const cwd = await createFolder({ 'lazy-proxy.yaml': text });
+  await startProgram({ cwd });
+  for (const args of [['status'], ['explain', 'one']]) {
+    const { stderr, stdout } = await runProgram([...args, '--token', 'abc'], { cwd });
+    expect(stderr).toMatch(/^lazy-proxy: the proxy has no token, so --token changes nothing/);
+    expect(stdout).toContain('one');
+    expect((await runProgram(args, { cwd })).stderr).toBe('');
+  }
+  const { stdout } = await runProgram(['explain', 'one', '--show-secrets'], { cwd });
+  expect(stdout).toMatch(/\*\*\* is a secret: the proxy has no token that would show it/);
 });
 
 test('what happened last night? events --past, and explain', async () => {
@@ -200,6 +246,7 @@ test('can I wake, sleep or hold it here? wake, sleep, hold and release say so', 
   expect(await ask('wake', 'hello', ...token)).toMatch(/^hello is (waking|awake): /);
   expect(await ask('hold', 'hello', '--for', '10m', ...token)).toContain('held by hand');
   expect(await ask('release', 'hello', ...token)).toMatch(/^hello is awake: nobody uses it/);
+  expect(await ask('release', 'hello', ...token)).toMatch(/^hello was not held; it is awake: /);
   expect(await ask('sleep', 'hello', ...token)).toMatch(/^hello is /);
   await expect.poll(() => ask('status', 'hello')).toMatch(/asleep .*by hand/);
 });
