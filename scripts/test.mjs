@@ -46,8 +46,8 @@ const BROWSER = { chromium: 'chromium', nginx: 'nginx', caddy: 'caddy' };
 const PROMTOOL = { promtool: 'prometheus' };
 /** Those for which there is a completion, beside bash. */
 const SHELLS = { zsh: 'zsh', fish: 'fish' };
-/** Of those that read and write PROXY headers, and of one that is told of hosts, for the tests of the program. */
-const PROXIES = { haproxy: 'haproxy', nginx: 'nginx', caddy: 'caddy' };
+/** Of those that read and write PROXY headers, of one that is told of hosts, and of the client that asks the HTTP doors. */
+const PROXIES = { haproxy: 'haproxy', nginx: 'nginx', caddy: 'caddy', curl: 'curl' };
 /** More than so many tests that pass only when they are tried again are a fault of the tests, or of the program. */
 const MAX_FLAKY = 2;
 /** So many of the files that cost most are named at the end. */
@@ -87,7 +87,7 @@ async function runTestsAndChecks(kubernetes) {
   const built = await runStep('build', () => runBuild({ signal }));
   if (promtool !== undefined) await runStep('promtool', () => reportPromtool(promtool));
   if (shells !== undefined) await runStep('zsh and fish', () => reportShells(shells));
-  if (proxies !== undefined) await runStep('HAProxy and nginx', () => reportProxies(proxies));
+  if (proxies !== undefined) await runStep('HAProxy, nginx and curl', () => reportProxies(proxies));
   if (only === undefined) await runStep('unit tests', () => runTests(['unit'], { name: 'unit' }));
   if (!built) return console.log('the tests of the program did not run: they need the build');
   if (browser !== undefined)
@@ -140,14 +140,14 @@ async function reportShells(shells) {
 }
 
 /**
- * Without them the tests of the program leave out what they check.
+ * Without them the tests leave out what they check.
  * @param {ReturnType<typeof preparePrograms>} proxies
  */
 async function reportProxies(proxies) {
   const reason = await proxies;
   if (reason === undefined) return 'are there';
-  const remedy = 'install haproxy and nginx, or run this on Debian as root, which installs them';
-  return reportLeftOut('checks by HAProxy and nginx', { reason, remedy, wasAskedFor: false });
+  const remedy = 'install haproxy, nginx and curl, or run this on Debian as root, which installs them';
+  return reportLeftOut('checks by HAProxy, nginx and curl', { reason, remedy, wasAskedFor: false });
 }
 
 function runModelTests() {

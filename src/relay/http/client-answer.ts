@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { RawHeaders } from './message/hop-headers.ts';
+import { headerOf } from './message/read-request.ts';
 
 /** NGHTTP2_INTERNAL_ERROR */
 const INTERNAL_ERROR = 2;
@@ -19,8 +20,24 @@ export function writeHead(
   head: { readonly status: number; readonly message: string; readonly headers: string[] },
 ): void {
   const { status, message, headers } = head;
-  if (streamOf(response) === undefined) response.writeHead(status, message, headers);
+  if (streamOf(response) === undefined)
+    response.writeHead(status, message, announcesInVain(response, head) ? withoutTrailer(headers) : headers);
   else response.writeHead(status, collect(headers));
+}
+
+/** Node takes `Trailer` for a mistake where none can follow: they do so only behind chunks. */
+function announcesInVain(
+  { req: { httpVersion, method } }: ServerResponse,
+  { status, headers }: { readonly status: number; readonly headers: RawHeaders },
+): boolean {
+  if (headerOf(headers, 'trailer') === undefined) return false;
+  if (httpVersion !== '1.1' || method === 'HEAD' || status === 204 || status === 304) return true;
+  return headerOf(headers, 'content-length') !== undefined;
+}
+
+function withoutTrailer(headers: RawHeaders): string[] {
+  const isKept = (index: number) => headers[index - (index % 2)]?.toLowerCase() !== 'trailer';
+  return headers.filter((_, index) => isKept(index));
 }
 
 export function addTrailers(response: ServerResponse, trailers: RawHeaders): void {

@@ -150,7 +150,10 @@ export class Forwarding {
       const { statusCode: status = 502, statusMessage = '', rawHeaders } = answer;
       writeHead(response, { status, message: statusMessage, headers: answerHeaders(rawHeaders) });
     } catch (error) {
-      return this.#fail(error as Error);
+      // Its head can't be handed on as it is, such as one with a status below 100.
+      this.#answer = undefined;
+      this.#request.destroy();
+      return this.#end({ kind: 'unanswered', error: error as Error, mayRepeat: false });
     }
     answer
       .on('data', (chunk: Buffer) => {

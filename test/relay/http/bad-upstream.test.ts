@@ -10,6 +10,7 @@ const MALFORMED: readonly (readonly [string, string])[] = [
   ['nothing but line ends', '\r\n\r\n\r\n'],
   ['another version', 'HTTP/3.0 200 OK\r\nContent-Length: 2\r\n\r\nok'],
   ['a status that is no number', 'HTTP/1.1 abc OK\r\nContent-Length: 2\r\n\r\nok'],
+  ['a status below 100', 'HTTP/1.1 099 OK\r\nContent-Length: 2\r\n\r\nok'],
   ['a status of four digits', 'HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\nok'],
   ['the begin of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ['two lengths', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok'],

@@ -87,6 +87,16 @@ describe('an exchange', () => {
       /Content-Range: bytes 0-1\/9\r\n[\s\S]*ab$/,
     ],
     ['GET', 'HTTP/1.0 200 OK\r\nX: 1\r\n\r\nuntil the end', /^HTTP\/1\.1 200 OK\r\n[\s\S]*until the end/],
+    [
+      'HEAD',
+      'HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n',
+      /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\n$/,
+    ],
+    [
+      'GET',
+      'HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nX: 1\r\nContent-Length: 2\r\n\r\nok',
+      /^HTTP\/1\.1 200 OK\r\nX: 1\r\n[\s\S]*ok$/,
+    ],
     ['GET', 'HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok', /^HTTP\/1\.1 200 ?\r\n[\s\S]*ok$/],
   ])('hands on the answer to %s that is %j', async (method, answer, expected) => {
     bed = await WebBed.open([answering(answer, { ends: answer.includes('HTTP/1.0') })]);
