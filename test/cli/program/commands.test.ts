@@ -351,3 +351,18 @@ test('commands show the login of their URL to a reverse proxy in front, unless t
   expect([...new Set(shown)]).toEqual([basic, `Bearer ${TOKEN}`]);
   expect(stderr).toContain(`http://127.0.0.1:${port}/lazy is no lazy-proxy`);
 });
+
+test('events tells in plain words that a proxy has gone away', async () => {
+  const [port = 0] = await freePorts(1);
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n', () => {
+      response.destroy();
+      server.close();
+    });
+  }).listen(port, '127.0.0.1');
+  onTestFinished(() => void server.close().closeAllConnections());
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${port}`;
+  const { stderr } = await runProgram(['events', '--url', url], { timeoutMs: 5_000 });
+  expect(stderr).toBe(`lazy-proxy: ${url} has ended the connection; it is asked again each second\n`);
+});
