@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
 import { type ListenerSpec, listenKey, type Service, type TargetPort } from '../model/service.ts';
 import { type AddressSet, compileAccessList, compileWakeList } from '../relay/access/access-list.ts';
@@ -69,23 +70,40 @@ export function createServiceListener(
 
 type CreateOptions = Parameters<typeof createServiceListener>[1];
 
-function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener {
+/** What takes TLS connections for a service that a front door passes on: a listener without a socket of its own. */
+export interface PassListener extends ServiceListener {
+  take(client: Socket): void;
+}
+
+/** @param spec of the front door. */
+export function createPassListener(spec: ListenerSpec, options: CreateOptions): PassListener {
+  return createTcp(spec, { ...options, isPassed: true });
+}
+
+function createTcp(
+  spec: ListenerSpec,
+  options: CreateOptions & { readonly isPassed?: boolean },
+): PassListener {
+  const { isPassed = false } = options;
+  const targetOf = (service: Service) => (isPassed ? service.web.httpsPort : findTargetPort(service, spec));
   const { lifecycle, relay, clock, logger, admission, own, onDrained } = options;
   const place = { protocol: spec.protocol, address: spec.address, port: spec.port };
   const bind = (service: Service): TcpBinding => ({
     service: service.name,
-    targetPort: findTargetPort(service, spec),
+    targetPort: targetOf(service),
     access: compileAccessList(service),
     wakes: compileWakeList(service.wakeList),
     wakeOn: service.wakeOn,
     proxyProtocol: service.proxyProtocol === 'off' ? undefined : service.proxyProtocol,
-    proxies: service.acceptProxyProtocol ? options.trustedProxies : undefined,
-    tls: offerTlsOf(service, options),
+    proxies: service.acceptProxyProtocol && !isPassed ? options.trustedProxies : undefined,
+    tls: isPassed ? undefined : offerTlsOf(service, options),
     bounds: boundsOf(service),
     keepAliveMs: service.tcpKeepAliveMs,
     track: options.trackerOf(service, spec),
-    openWarmPath: (user) =>
-      lifecycle.openWarmPath(service.name, { port: findTargetPort(service, spec), user }),
+    // A front door's socket is not for one service alone.
+    openWarmPath: isPassed
+      ? undefined
+      : (user) => lifecycle.openWarmPath(service.name, { port: targetOf(service), user }),
     refusal: (client) => lifecycle.refusalOf(service.name, client),
     connect: (request) => lifecycle.connect(service.name, request),
   });
@@ -99,7 +117,10 @@ function createTcp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
       logUnserved({ client, service, error, protocol: 'tcp' }, options),
   });
   const adapted = adapt(listener, { bind, drops: () => ({}), refusals: () => listener.refusals });
-  return Object.assign(adapted, { dropEnded: () => listener.dropEnded() });
+  return Object.assign(adapted, {
+    dropEnded: () => listener.dropEnded(),
+    take: (client: Socket) => listener.take(client),
+  });
 }
 
 function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener {

@@ -104,11 +104,12 @@ function diffRoutes(current: ServiceTable, desired: ServiceTable): readonly Chan
 
 /** The fields of a service that a front door uses. */
 function describeRoutes(service: Service) {
-  const { web, allowList, blockList, wakeList, webhookUrl, tcpKeepAliveMs } = service;
+  const { web, allowList, blockList, wakeList, wakeOn, proxyProtocol, webhookUrl, tcpKeepAliveMs } = service;
   const { maxConnections, maxConnectionsPerAddress } = service;
   const webhooks = clientWebhooksOf(service);
   const lists = { allowList, blockList, wakeList, webhookUrl, webhooks };
-  return { web, ...lists, tcpKeepAliveMs, maxConnections, maxConnectionsPerAddress };
+  // The last two are those of connections that are passed through.
+  return { web, ...lists, tcpKeepAliveMs, wakeOn, proxyProtocol, maxConnections, maxConnectionsPerAddress };
 }
 
 function diffSchedules(current: ServiceTable, desired: ServiceTable): Change[] {

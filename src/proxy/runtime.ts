@@ -6,7 +6,7 @@ import { ListenerSet } from '../apply/listener-set.ts';
 import { Reconciler } from '../apply/reconciler.ts';
 import { ScheduleSet } from '../apply/schedule-set.ts';
 import { ServedServices } from '../apply/served-services.ts';
-import { createServiceListener, type ListenerParts } from '../apply/service-listener.ts';
+import { createPassListener, createServiceListener, type ListenerParts } from '../apply/service-listener.ts';
 import { bindWeb } from '../apply/web/bind-web.ts';
 import { FrontSet } from '../apply/web/front-set.ts';
 import type { Backend } from '../backends/backend.ts';
@@ -153,6 +153,7 @@ export function createRuntime(options: {
   const fronts = new FrontSet({
     ...{ loadWeb: web.load, clock, logger, own },
     loadCertificates: () => certificates.load(),
+    createPass: (spec, service, onDrained) => createPassListener(spec, { ...parts, service, onDrained }),
     bind: (service, spec) => bindWeb(service, { lifecycle, track: trackerOf(service, spec) }),
     onServed: (service, state) => served.report('fronts', service, state),
     onLost: events.frontLost,

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { formatListenAddress, type ListenerSpec, listenKey, type Service } from '../../model/service.ts';
 import type { FrontDoor, FrontPolicy } from '../../model/web.ts';
 import { HostTable } from '../../relay/http/message/host-table.ts';
@@ -6,12 +7,13 @@ import type { WebDoor } from '../../relay/http/web-door.ts';
 import type { WebRoute } from '../../relay/http/web-engine.ts';
 import { WebTally } from '../../relay/http/web-tally.ts';
 import type { Certificates } from '../../relay/tls/certificates.ts';
-import type { ListenerTotals, PresentClient } from '../../relay/listener.ts';
+import { type ListenerTotals, oldestOf, type PresentClient } from '../../relay/listener.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import type { OwnListeners } from '../../system/net/own-listeners.ts';
 import type { ListenerStatus } from '../listener-set.ts';
 import { logAcceptError } from '../client-log.ts';
+import type { PassListener } from '../service-listener.ts';
 import { PortBinder } from '../port-binder.ts';
 import type { bindWeb } from './bind-web.ts';
 
@@ -23,6 +25,8 @@ interface FrontSetOptions {
   readonly loadWeb: () => Promise<Web>;
   /** Loads the certificates of the doors where TLS ends, which follow the policy by themselves. */
   readonly loadCertificates?: () => Promise<Certificates>;
+  /** Makes what takes the connections for `tls_hosts` of a service that a front door passes on. */
+  readonly createPass?: (spec: ListenerSpec, service: Service, onDrained: () => void) => PassListener;
   readonly bind: (service: Service, spec: ListenerSpec) => ReturnType<typeof bindWeb>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -42,6 +46,11 @@ interface Front {
   readonly bounds: Map<string, number>;
   /** By service. */
   readonly routes: Map<string, WebRoute>;
+  /** By service: what takes connections that are passed through undecrypted; and which of them a server name leads to. */
+  readonly passes: Map<string, { readonly listener: PassListener; hosts: readonly string[] }>;
+  readonly passed: HostTable<PassListener>;
+  /** What has clients yet: the door, and what takes those that it passes on. */
+  readonly parts: Set<{ destroy(): void }>;
   door: WebDoor | undefined;
   isClosed: boolean;
 }
@@ -69,17 +78,22 @@ export class FrontSet {
   /** What the front doors are to a service: none where no host leads to it. */
   specsOf({ name }: Service): readonly ListenerSpec[] {
     if (!this.#services.has(name)) return [];
-    return [...this.#fronts.values()].map(({ spec, routes }) => {
+    const { hosts = [], httpsPort } = this.#services.get(name)?.web ?? {};
+    return [...this.#fronts.values()].flatMap(({ front, spec, routes }) => {
+      // What has only hosts that are passed through has nothing where there is no TLS.
+      if (hosts.length === 0) return front.tls ? [{ ...spec, targetPort: httpsPort ?? 443 }] : [];
       const { targetPort = spec.targetPort } = routes.get(name)?.binding ?? {};
-      return { ...spec, targetPort };
+      return [{ ...spec, targetPort }];
     });
   }
 
   /** The service that a host leads to. */
   serviceAt(host: string): string | undefined {
-    for (const { hosts } of this.#fronts.values()) {
+    for (const { hosts, passed, passes } of this.#fronts.values()) {
       const found = hosts.find(host.toLowerCase());
       if (found !== undefined) return found.binding.service;
+      const pass = passed.find(host.toLowerCase());
+      for (const [service, { listener }] of passes) if (listener === pass) return service;
     }
     return undefined;
   }
@@ -88,25 +102,41 @@ export class FrontSet {
   status(spec: ListenerSpec, { name }: Service): ListenerStatus {
     const front = this.#fronts.get(listenKey(spec));
     const tally = front?.routes.get(name)?.tally;
+    const pass = front?.passes.get(name)?.listener;
     const { error, condition = 'pending' } = front?.binder ?? {};
     const { active: activeConnections = 0, blocked = 0, refusals = {} } = tally ?? {};
-    return { activeConnections, drops: {}, refusals, blocked, condition, error };
+    return {
+      activeConnections: activeConnections + (pass?.activeConnections ?? 0),
+      ...{
+        drops: {},
+        refusals: addCounts(refusals, pass?.refusals),
+        blocked: blocked + (pass?.blocked ?? 0),
+      },
+      ...{ condition, error },
+    };
   }
 
   readTotals(spec: ListenerSpec, { name }: Service): ListenerTotals | undefined {
-    return this.#tally(spec, name)?.readTotals();
+    const [web, pass] = [this.#tally(spec, name)?.readTotals(), this.#pass(spec, name)?.readTotals()];
+    if (web === undefined || pass === undefined) return web ?? pass;
+    return {
+      ...{ accepted: web.accepted + pass.accepted, up: web.up + pass.up, down: web.down + pass.down },
+      unserved: addCounts(web.unserved, pass.unserved),
+    };
   }
 
   listClients(
     spec: ListenerSpec,
     { service, max }: { readonly service: Service; readonly max: number },
   ): readonly PresentClient[] {
-    return this.#tally(spec, service.name)?.listClients(max) ?? [];
+    const web = this.#tally(spec, service.name)?.listClients(max) ?? [];
+    return oldestOf([...web, ...(this.#pass(spec, service.name)?.listClients(max) ?? [])], max);
   }
 
   /** Ends the requests for a service. */
   cutClients(spec: ListenerSpec, { name }: Service): void {
     this.#tally(spec, name)?.cutClients();
+    this.#pass(spec, name)?.cutClients();
   }
 
   /** What all front doors share, from now on. */
@@ -147,6 +177,7 @@ export class FrontSet {
     });
     const opened: Front = {
       ...{ front, spec, binder, hosts: new HostTable(), bounds: new Map(), routes: new Map() },
+      ...{ passes: new Map(), passed: new HostTable(), parts: new Set() },
       ...{ door: undefined, isClosed: false },
     };
     this.#fronts.set(listenKey(spec), opened);
@@ -164,10 +195,9 @@ export class FrontSet {
     closed.isClosed = true;
     closed.binder.cancel();
     this.#options.own?.remove(closed.spec);
-    if (closed.door !== undefined) {
-      this.#draining.add(closed);
-      closed.door.close();
-    }
+    if (closed.parts.size > 0) this.#draining.add(closed);
+    closed.door?.close();
+    for (const { listener } of [...closed.passes.values()]) listener.close();
     this.#tellServed();
   }
 
@@ -186,7 +216,39 @@ export class FrontSet {
   /** Closes all and ends every connection now. */
   destroy(): void {
     void this.drain();
-    for (const { door } of [...this.#draining]) door?.destroy();
+    for (const { parts } of [...this.#draining]) for (const part of [...parts]) part.destroy();
+  }
+
+  #pass(spec: ListenerSpec, service: string): PassListener | undefined {
+    return this.#fronts.get(listenKey(spec))?.passes.get(service)?.listener;
+  }
+
+  #setPass(front: Front, service: Service): void {
+    const { tlsHosts } = service.web;
+    const { createPass } = this.#options;
+    if (!front.front.tls || tlsHosts.length === 0 || createPass === undefined)
+      return this.#clearPass(front, service.name);
+    const known = front.passes.get(service.name);
+    for (const host of known?.hosts ?? []) if (known !== undefined) front.passed.delete(host, known.listener);
+    const listener: PassListener =
+      known?.listener ?? createPass(front.spec, service, () => this.#partDrained(front, listener));
+    if (known === undefined) front.parts.add(listener);
+    else listener.rebind(service);
+    front.passes.set(service.name, { listener, hosts: tlsHosts });
+    for (const host of tlsHosts) front.passed.set(host, listener);
+  }
+
+  #clearPass({ passes, passed }: Front, service: string): void {
+    const pass = passes.get(service);
+    if (pass === undefined) return;
+    for (const host of pass.hosts) passed.delete(host, pass.listener);
+    passes.delete(service);
+    pass.listener.close();
+  }
+
+  #partDrained(front: Front, part: { destroy(): void }): void {
+    front.parts.delete(part);
+    if (front.isClosed && front.parts.size === 0) this.#drained(front);
   }
 
   #tally(spec: ListenerSpec, service: string): WebTally | undefined {
@@ -200,12 +262,14 @@ export class FrontSet {
     const route: WebRoute = { binding, tally: before?.tally ?? new WebTally(), hosts: service.web.hosts };
     front.routes.set(service.name, route);
     for (const host of service.web.hosts) front.hosts.set(host, route);
+    this.#setPass(front, service);
   }
 
   #clearRoute(front: Front, service: Service | undefined): void {
     if (service === undefined) return;
     const route = front.routes.get(service.name);
     this.#clearHosts(front, route);
+    this.#clearPass(front, service.name);
     front.routes.delete(service.name);
     if (route !== undefined) this.#web?.engine.forget(route.binding);
   }
@@ -222,6 +286,7 @@ export class FrontSet {
       if (front.front.tls) this.#certificates = await this.#options.loadCertificates?.();
       if (front.isClosed) return;
       front.door ??= this.#createDoor(front, web);
+      front.parts.add(front.door);
     }
     await front.door.open();
     if (front.isClosed) front.door.close();
@@ -231,12 +296,18 @@ export class FrontSet {
     const { own, logger } = this.#options;
     const { spec, hosts, bounds } = front;
     const { address, port } = spec;
-    return web.createDoor({
+    const door: WebDoor = web.createDoor({
       ...{ spec, name: `front door ${formatListenAddress(spec)}`, keepAliveMs: KEEP_ALIVE_MS },
       findRoute: (host) => hosts.find(host),
       ...(front.front.tls
-        ? { findCertificate: (host) => this.#certificates?.find(host) }
-        : { redirect: (host) => this.#redirect(host) }),
+        ? {
+            findCertificate: (host: string) => this.#certificates?.find(host),
+            findPass: (name: string) => {
+              const pass = front.passed.find(name);
+              return pass && ((socket: Socket) => pass.take(socket));
+            },
+          }
+        : { redirect: (host: string) => this.#redirect(host) }),
       hasComeBack: ({ address: from, port: fromPort, socket }) => {
         const reached = { host: socket.localAddress ?? '', port: socket.localPort ?? port };
         const place = { protocol: 'tcp', address, port, service: undefined, isFront: true } as const;
@@ -244,8 +315,9 @@ export class FrontSet {
       },
       onAcceptError: (error) => logAcceptError(formatListenAddress(spec), { error, logger }),
       onRefused: (bound) => bounds.set(bound, (bounds.get(bound) ?? 0) + 1),
-      onDrained: () => this.#drained(front),
+      onDrained: () => this.#partDrained(front, door),
     });
+    return door;
   }
 
   /** Where a host is served over HTTPS, as far as it is to be. */
@@ -268,10 +340,13 @@ export class FrontSet {
   }
 
   #tellServed(): void {
-    const conditions = new Set([...this.#fronts.values()].map(({ binder }) => binder.condition));
+    const fronts = [...this.#fronts.values()];
+    const all = new Set(fronts.map(({ binder }) => binder.condition));
+    const secure = new Set(fronts.filter(({ front }) => front.tls).map(({ binder }) => binder.condition));
     for (const name of new Set([...this.#services.keys(), ...this.#served.keys()])) {
       const before = this.#served.get(name);
       const isKnown = this.#services.has(name);
+      const conditions = (this.#services.get(name)?.web.hosts.length ?? 0) > 0 ? all : secure;
       // While a front door is still being bound, the last report stands.
       const isServed = isKnown && (conditions.has('bound') || (conditions.has('pending') && before === true));
       if (isKnown) this.#served.set(name, isServed);
@@ -286,4 +361,13 @@ export class FrontSet {
     for (const resolve of this.#onIdle) resolve();
     this.#onIdle.clear();
   }
+}
+
+function addCounts(
+  counts: Readonly<Record<string, number>>,
+  more: Readonly<Record<string, number>> = {},
+): Readonly<Record<string, number>> {
+  const sum = { ...counts };
+  for (const [name, count] of Object.entries(more)) sum[name] = (sum[name] ?? 0) + count;
+  return sum;
 }

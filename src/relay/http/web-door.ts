@@ -16,6 +16,7 @@ import { TcpAcceptor } from '../tcp/tcp-acceptor.ts';
 import type { TcpRelay } from '../tcp/tcp-relay.ts';
 import { sendAnswer } from './answer.ts';
 import { closeStream } from './client-answer.ts';
+import { readClientHello } from '../tls/client-hello.ts';
 import { findClient } from './message/forward-headers.ts';
 import { readRequest, type RequestHead } from './message/read-request.ts';
 import type { FindCertificate, TlsEntrance } from './tls/tls-entrance.ts';
@@ -53,6 +54,8 @@ export interface WebDoorOptions {
   readonly onAcceptError: (error: Error) => void;
   /** Finds certificates; absent where clients don't speak TLS. */
   readonly findCertificate?: FindCertificate | undefined;
+  /** Who takes TLS connections for a server name as they are, undecrypted; undefined = they are served here. */
+  readonly findPass?: ((serverName: string) => ((socket: Socket) => void) | undefined) | undefined;
   /** Told of a connection that was closed because of a limit. */
   readonly onRefused: (bound: string) => void;
   /** Called when the door is closed and its last connection has ended. */
@@ -193,17 +196,42 @@ export class WebDoor {
     };
     this.#visits.set(socket, visit);
     this.#visitsByPeer.set(peer.endpoint, visit);
-    socket.once('close', () => {
+    const leave = () => {
       this.#visits.delete(socket);
       this.#visitsByPeer.delete(peer.endpoint);
       admitted?.leave();
       this.#checkDrained();
-    });
+    };
+    socket.once('close', leave);
     this.#cancelSweep ??= clock.schedule(SWEEP_MS, () => this.#sweep());
-    if (this.#tls !== undefined) return this.#tls.accept(socket);
+    if (this.#tls !== undefined) return this.#greet(socket, leave);
     this.#inside.set(socket, visit);
     this.#server.emit('connection', socket);
     socket.resume();
+  }
+
+  /** Looks which server a client asks for, where somebody else may take it; what was read is put back. */
+  #greet(socket: Socket, leave: () => void): void {
+    const { findPass } = this.#options;
+    if (findPass === undefined) return this.#tls?.accept(socket);
+    let bytes = Buffer.alloc(0);
+    const give = () => void socket.destroy();
+    const look = () => {
+      for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null)
+        bytes = Buffer.concat([bytes, chunk]);
+      const reading = readClientHello(bytes);
+      if (reading.kind === 'incomplete') return;
+      socket.off('readable', look).off('error', give).off('end', give);
+      socket.unshift(bytes);
+      const name = reading.kind === 'hello' ? reading.serverName : undefined;
+      const pass = name === undefined ? undefined : findPass(name);
+      if (pass === undefined) return this.#tls?.accept(socket);
+      socket.off('close', leave);
+      // Before it is let in elsewhere: its descriptor counts once.
+      leave();
+      pass(socket);
+    };
+    socket.on('error', give).on('end', give).on('readable', look);
   }
 
   #createTls(Entrance: typeof TlsEntrance, find: FindCertificate): TlsEntrance {

@@ -49,7 +49,7 @@ export interface TcpBinding {
   /** Is told of each client; absent without a webhook. */
   readonly track?: TrackClient | undefined;
   /** Opens the warm path: the relay thread accepts clients of the ready service by itself. Absent if there is none. */
-  readonly openWarmPath?: (user: WarmUser) => WarmPath | undefined;
+  readonly openWarmPath?: ((user: WarmUser) => WarmPath | undefined) | undefined;
   /** Why a client is closed at once now, before anything else happens; undefined where it is served, or may wait. */
   refusal?(client: { readonly mayWake: boolean }): Error | undefined;
   /** Connects to the awake service; rejects when the client can't be served. */
@@ -235,6 +235,16 @@ export class TcpListener implements Listener<TcpBinding> {
   /** Binds the socket; may be tried again after it has failed. @throws the bind error, with its `code`. */
   open(): Promise<void> {
     return this.#acceptor.open();
+  }
+
+  /** Lets a client in that came by another socket, and that was read already: what was read is back in it. */
+  take(client: Socket): void {
+    if (this.#closing) return void client.destroy();
+    const { remoteAddress, remotePort } = client;
+    if (remoteAddress === undefined || remotePort === undefined) return void client.destroy();
+    const peer = describeClient(plainAddress(remoteAddress), remotePort);
+    if (this.#allows(peer)) this.#admit(client, { client: peer, isRead: true, waitedMs: 0 });
+    else client.destroy();
   }
 
   /** New connections use this binding from now on; existing ones stay where they are. */

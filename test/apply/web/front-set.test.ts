@@ -1,16 +1,24 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
-import { createServer } from 'node:net';
+import { request as requestTls } from 'node:https';
+import { type AddressInfo, createServer } from 'node:net';
+import { connect as connectTls, createSecureContext, createServer as createTls } from 'node:tls';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { bindWeb } from '../../../src/apply/web/bind-web.ts';
+import { createPassListener } from '../../../src/apply/service-listener.ts';
 import { FrontSet } from '../../../src/apply/web/front-set.ts';
 import type { Service } from '../../../src/model/service.ts';
 import { type FrontDoor, NO_WEB } from '../../../src/model/web.ts';
 import { openWeb, type Web } from '../../../src/relay/http/open-web.ts';
+import { compileAddressSet } from '../../../src/relay/access/access-list.ts';
+import { UdpBudget } from '../../../src/relay/udp/udp-budget.ts';
+import { LogLimiter } from '../../../src/system/log/log-limiter.ts';
 import { createStreamRelay } from '../../../src/relay/tcp/stream-relay.ts';
+import type { Certificates } from '../../../src/relay/tls/certificates.ts';
 import { silentLogger } from '../../../src/system/log/logger.ts';
 import { Bench } from '../../lifecycle/bench.ts';
+import { makeCertificate } from '../../support/certificates.ts';
 import { aService } from '../../support/builders.ts';
 import { RUNNING } from '../../support/fake-backend.ts';
 import { settle } from '../../support/fake-clock.ts';
@@ -22,6 +30,7 @@ describe('FrontSet', () => {
   let fronts: FrontSet;
   let front: FrontDoor;
   let served: Record<string, boolean>;
+  let certificates: Pick<Certificates, 'find'>;
 
   beforeEach(async () => {
     bench = new Bench();
@@ -34,7 +43,17 @@ describe('FrontSet', () => {
     });
     fronts = new FrontSet({
       ...{ loadWeb: async () => web, clock, logger: silentLogger },
+      loadCertificates: async () => certificates as Certificates,
       bind: (service) => bindWeb(service, { lifecycle }),
+      createPass: (spec, service, onDrained) =>
+        createPassListener(spec, {
+          ...{ relay, clock, lifecycle, service, onDrained, logger: silentLogger },
+          ...{ trustedProxies: compileAddressSet([]), trackerOf: () => undefined },
+          ...{
+            limiter: new LogLimiter(clock, 1_000),
+            udpBudget: new UdpBudget({ maxQueuedBytes: 1_000_000, descriptors: undefined }),
+          },
+        }),
       onServed: (name, { isServed }) => {
         served[name] = isServed;
       },
@@ -84,6 +103,55 @@ describe('FrontSet', () => {
     const [spec] = fronts.specsOf(wiki);
     expect(spec).toMatchObject({ port: front.port, targetPort: wiki.web.port, mode: 'http' });
     if (spec !== undefined) expect(fronts.readTotals(spec, wiki)).toMatchObject({ accepted: 1, down: 4 });
+  });
+
+  test('passes TLS for tls_hosts through undecrypted, and all else is served there', async () => {
+    const [own, other] = ['git.lan', 'front.lan'].map((host) => makeCertificate({ host }));
+    if (own === undefined || other === undefined) throw new Error('there are no certificates');
+    const server = createTls({ ...own, ALPNProtocols: ['h2'] }, (socket) => socket.end('from git'));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const git = aService({
+      ...{ name: 'git', listeners: [] },
+      web: { ...NO_WEB, tlsHosts: ['git.lan', '*.git.lan'], httpsPort: port },
+    });
+    bench.add(git, RUNNING);
+    front = { ...front, tls: true };
+    fronts.setRoutes(git);
+    const front443 = createSecureContext(other);
+    certificates = { find: (host) => (host === 'front.lan' ? front443 : undefined) };
+    fronts.setRoutes(await start('wiki', ['front.lan']));
+    await open();
+    expect(served).toEqual({ git: true, wiki: true });
+    const greet = async (servername: string) => {
+      const options = { port: front.port, host: '127.0.0.1', servername, rejectUnauthorized: false };
+      const socket = connectTls(options);
+      const failed = once(socket, 'error').then(([error]) => String(error));
+      failed.catch(() => {});
+      return Promise.race([failed, text(socket)]);
+    };
+    expect(await greet('git.lan')).toBe('from git');
+    expect(await greet('a.git.lan')).toBe('from git');
+    const answer = await new Promise<string>((resolve, reject) => {
+      const options = { port: front.port, host: '127.0.0.1', servername: 'front.lan', agent: false };
+      const headers = { host: 'front.lan' };
+      requestTls({ ...options, headers, rejectUnauthorized: false }, (got) => resolve(text(got)))
+        .on('error', reject)
+        .end();
+    });
+    expect(answer).toBe('wiki');
+    for (const name of ['stranger.lan', '']) expect(await greet(name)).toMatch(/Error/);
+    const [spec] = fronts.specsOf(git);
+    if (spec === undefined) throw new Error('there is no front door');
+    expect(spec).toMatchObject({ port: front.port, targetPort: port });
+    await expect
+      .poll(() => fronts.readTotals(spec, git))
+      .toMatchObject({ accepted: 2, down: expect.any(Number) });
+    await expect.poll(() => fronts.status(spec, git).activeConnections).toBe(0);
+    fronts.clearRoutes(git);
+    expect(await greet('git.lan')).toMatch(/Error/);
+    server.close();
   });
 
   test('moves a host to another service, whichever change comes first', async () => {
