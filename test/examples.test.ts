@@ -11,6 +11,7 @@ import { parseLabels } from '../src/config/labels.ts';
 import { formatProblem } from '../src/model/problem.ts';
 import type { ServiceTable } from '../src/model/table.ts';
 import { workloadName } from '../src/model/workload.ts';
+import { listOutsideRoutes } from '../src/status/api/providers/outside-routes.ts';
 import { EXIT_UNUSABLE } from '../src/system/exit-codes.ts';
 import { buildTable } from '../src/table/build-table.ts';
 import { DEFAULT_LABEL_PREFIXES, listOwnLabels } from '../src/model/label-names.ts';
@@ -21,6 +22,8 @@ const CONFIG_FOLDER = '/etc/lazy-proxy';
 /** What is published on every address of the machine, by example. */
 const FOR_THE_NETWORK: Readonly<Record<string, readonly string[]>> = {
   'caddy-in-front': ['80:80', '443:443'],
+  // One of the two is started.
+  ingress: ['80:80', '80:80'],
   minecraft: ['25565:25565'],
   pihole: ['53:53/udp', '53:53/tcp'],
   syslog: ['5514:5514/udp'],
@@ -292,8 +295,12 @@ describe.each(composeFolders)('examples/%s', (folder) => {
   test('lets the proxy be reached on every port that it listens on', () => {
     const proxy = proxyOf(compose);
     if (proxy.network_mode === 'host') return;
-    const listeners = [...tableOf(folder).entries.values()].flatMap(({ service }) => service.listeners);
-    const wanted = listeners.map(({ port, protocol }) => `${port}/${protocol}`);
+    const { entries, fronts } = tableOf(folder);
+    const listeners = [...entries.values()].flatMap(({ service }) => service.listeners);
+    const wanted = [
+      ...listeners.map(({ port, protocol }) => `${port}/${protocol}`),
+      ...fronts.map(({ port }) => `${port}/tcp`),
+    ];
     expect(reachablePorts(proxy).toSorted()).toEqual([...wanted, '8080/tcp'].toSorted());
   });
 
@@ -313,6 +320,58 @@ describe.each(composeFolders)('examples/%s', (folder) => {
     const started = /docker compose create && docker compose up -d (.+)/.exec(readme)?.[1]?.split(' ') ?? [];
     expect(started).toContain('proxy');
     expect(Object.keys(compose.services)).toEqual(expect.arrayContaining(started));
+  });
+});
+
+describe('examples/ingress', () => {
+  const compose = readCompose('ingress');
+  const routes = listOutsideRoutes(tableOf('ingress'), { traefik: true });
+
+  test('tells Traefik and Caddy every host, at the front door', () => {
+    expect(routes).toEqual({
+      http: ['one.localhost', 'two.localhost', '*.two.localhost'].map((host) => ({
+        ...{ host, port: 8_000, tls: false },
+      })),
+      sni: [],
+    });
+  });
+
+  test('has both ask where the proxy answers', () => {
+    const caddy = JSON.parse(read(ROOT, 'ingress/caddy.json'));
+    const urls = [
+      caddy.admin.config.load.url,
+      /endpoint=(\S+)/.exec((compose.services['traefik']?.command ?? []).join(' '))?.[1] ?? '',
+    ].map((url: string) => new URL(url));
+    expect(urls.map(({ host, pathname }) => `${host}${pathname}`)).toEqual([
+      'proxy:8080/caddy',
+      'proxy:8080/traefik',
+    ]);
+  });
+
+  test('has annotations without mistakes for Kubernetes', () => {
+    const [deployment, service, ingress] = ['deployment', 'service', 'ingress'].map((name) =>
+      parseYaml(read(ROOT, `ingress/kubernetes/${name}.yaml`)),
+    );
+    const { name, namespace, annotations } = deployment.metadata;
+    const ref = { kind: 'kubernetes', resource: 'deployment', namespace, name } as const;
+    const reading = parseLabels({ ref, labels: annotations }, { prefixes: DEFAULT_LABEL_PREFIXES });
+    expect(reading.problems).toEqual([]);
+    const table = buildTable({
+      ...{
+        labelled: [reading],
+        environment: parseEnvironment({ LAZY_PROXY_BACKEND: 'kubernetes' }).environment,
+      },
+      ...{
+        file: parse({ text: 'http: { listen: "8000" }', file: 'x' }).config,
+        flags: {},
+        holders: new Map(),
+      },
+    });
+    expect(table.problems).toEqual([]);
+    const [entry] = [...table.entries.values()];
+    const { hosts, port } = entry?.service.web ?? {};
+    expect(service.spec.ports.map((one: { readonly name: string }) => one.name)).toContain(port);
+    expect(ingress.spec.rules.map((rule: { readonly host: string }) => rule.host)).toEqual(hosts);
   });
 });
 

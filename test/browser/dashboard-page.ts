@@ -48,15 +48,16 @@ export interface Dashboard {
 /**
  * The program with these services. Their commands find `server.mjs` (port, ms until it listens) and `broken.mjs` in the folder.
  * @param options.status more settings of `status`: `token: abc`.
+ * @param options.settings further lines at the top of the file.
  */
 export async function startDashboard(
   services: string,
-  options: { readonly status?: string; readonly statusPort?: number } = {},
+  options: { readonly status?: string; readonly settings?: string; readonly statusPort?: number } = {},
 ): Promise<Dashboard> {
-  const { status = '', statusPort = await freePort() } = options;
+  const { status = '', settings: others = '', statusPort = await freePort() } = options;
   const write = (text: string, settings: string) =>
     `status: { listen: "127.0.0.1:${statusPort}"${settings === '' ? '' : `, ${settings}`} }\n` +
-    `docker: { labels: false }\nservices:\n${text}`;
+    `${others}\ndocker: { labels: false }\nservices:\n${text}`;
   const folder = await createFolder({
     'lazy-proxy.yaml': write(services, status),
     'server.mjs': SERVER,

@@ -1,5 +1,6 @@
 /** The page that a browser sees while a service wakes, in a real browser. */
 import { describe, expect, test } from 'vitest';
+import { askingAt } from '../support/api-proxy.ts';
 import { openPage, startDashboard } from './dashboard-page.ts';
 import { twoPorts } from './services.ts';
 
@@ -47,5 +48,25 @@ describe('the waiting page', () => {
     const background = await page.evaluate('getComputedStyle(document.body).backgroundColor');
     const [red = 0] = /\d+/.exec(String(background))?.map(Number) ?? [];
     expect(red > 128).toBe(colorScheme === 'light');
+  });
+
+  test('turns into a service behind a front door, runs nothing of a hostile address, and asks no other host', async () => {
+    const [door, target] = await twoPorts();
+    await startDashboard(
+      `  wiki: {command: [node, server.mjs, "${target}", "3000"], cwd: ., hosts: [wiki.localhost], http_port: ${target}}`,
+      { settings: `http: { listen: "127.0.0.1:${door}" }` },
+    );
+    const path = '/a?b=%22%3E%3Cscript%3Ealert(3)%3C/script%3E';
+    const headers = { host: `wiki.localhost:${door}`, accept: 'text/html', 'sec-fetch-mode': 'navigate' };
+    const first = askingAt(door)(path, { headers });
+    // It fails the test if the page asks another host.
+    const page = await openPage(`http://wiki.localhost:${door}${path}`);
+    expect(await page.title()).toBe('wiki is waking up');
+    expect(await page.locator('h1').textContent()).toBe('wiki is waking up');
+    expect(await page.locator('img, svg').count()).toBe(0);
+    const { status, body } = await first;
+    expect([status, body.length < 10 * 1_024]).toEqual([503, true]);
+    await expect.poll(() => page.locator('body').textContent()).toBe('hi');
+    expect(page.url()).toBe(`http://wiki.localhost:${door}${path}`);
   });
 });
