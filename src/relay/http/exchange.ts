@@ -204,12 +204,14 @@ export class Exchange {
     this.#ended?.();
     const { binding, tally } = this.#route;
     tally.end(this);
+    const { bytesUp, bytesDown } = this.traffic;
+    this.#engine.noteLoad(bytesUp + bytesDown);
     const { onServed, clock } = this.#engine.parts;
     const { read, peer, response } = this.#request;
     onServed?.({
       ...{ service: binding.service, client: peer.endpoint, method: read.method, path: read.path },
       ...{ status: response.statusCode, durationMs: clock.monotonicMs() - this.#beganMs },
-      ...this.traffic,
+      ...{ bytesUp, bytesDown },
     });
   }
 }

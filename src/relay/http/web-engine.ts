@@ -27,6 +27,11 @@ const OWN_PATH = '/.lazy-proxy/';
 /** How long it counts that there is room for idle connections. */
 const ROOM_MS = 100;
 
+/** What one request leaves behind, beside its bodies. */
+const REQUEST_BYTES = 16_384;
+/** Behind a smaller load it isn't worth the time to look for garbage. */
+const BIG_LOAD_BYTES = 67_108_864;
+
 /** A request that a door has read. */
 export interface WebRequest {
   readonly read: ReadRequest;
@@ -83,6 +88,8 @@ export interface WebEngineParts {
   readonly onRefused: (client: string, service: string) => void;
   /** Told of each request that the service has not answered, except where the client has left. */
   readonly onUnserved: (client: string, why: { readonly service: string; readonly error: unknown }) => void;
+  /** Called when a big load is over; absent where memory doesn't count. */
+  readonly collectGarbage?: (() => void) | undefined;
   /** Logs each request at its end; absent where nobody wants to know. */
   readonly onServed?: ((served: ServedRequest) => void) | undefined;
 }
@@ -107,6 +114,7 @@ export interface ServedRequest {
 export class WebEngine {
   readonly parts: WebEngineParts;
   readonly #pools = new Map<string, UpstreamPool>();
+  #load = 0;
   #room = true;
   #roomAtMs = Number.NEGATIVE_INFINITY;
 
@@ -143,10 +151,26 @@ export class WebEngine {
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       const { clock } = this.parts;
-      pool = new UpstreamPool({ clock, mayKeep: () => this.#isRoomy });
+      pool = new UpstreamPool({
+        ...{ clock, mayKeep: () => this.#isRoomy },
+        onEmpty: () => this.#collectAfterLoad(),
+      });
       this.#pools.set(key, pool);
     }
     return pool;
+  }
+
+  /** A request has ended whose bodies had so many bytes. */
+  noteLoad(bytes: number): void {
+    this.#load += REQUEST_BYTES + bytes;
+  }
+
+  /** Of a load that is over, garbage is left for as long as nobody asks for memory. */
+  #collectAfterLoad(): void {
+    if (this.#load < BIG_LOAD_BYTES) return;
+    for (const pool of this.#pools.values()) if (pool.idleConnections > 0) return;
+    this.#load = 0;
+    this.parts.collectGarbage?.();
   }
 
   /** Whether idle connections may be kept. It takes system calls to find that out, so it is done now and then. */

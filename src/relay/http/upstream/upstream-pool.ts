@@ -31,16 +31,25 @@ interface Kept extends UpstreamConnection {
 export class UpstreamPool {
   readonly #clock: Clock;
   readonly #mayKeep: () => boolean;
+  readonly #onEmpty: () => void;
   readonly #idle: Kept[] = [];
   readonly #bySocket = new WeakMap<Socket, Kept>();
   readonly #agent = new SocketAgent((request, socket) => this.#begin(request, socket));
   #cancelSweep: Cancel | undefined;
   #isClosed = false;
 
-  /** @param options.mayKeep whether there is room for idle connections. */
-  constructor(options: { readonly clock: Clock; readonly mayKeep?: () => boolean }) {
+  /**
+   * @param options.mayKeep whether there is room for idle connections.
+   * @param options.onEmpty told when nothing has been asked for a while, so that no connection is kept any more.
+   */
+  constructor(options: {
+    readonly clock: Clock;
+    readonly mayKeep?: () => boolean;
+    readonly onEmpty?: () => void;
+  }) {
     this.#clock = options.clock;
     this.#mayKeep = options.mayKeep ?? (() => true);
+    this.#onEmpty = options.onEmpty ?? (() => {});
   }
 
   /** To be passed to `http.request`, with the connection's socket as `lentSocket`. */
@@ -152,6 +161,7 @@ export class UpstreamPool {
       kept.socket.destroy();
     }
     if (this.#idle.length > 0) this.#cancelSweep = this.#clock.schedule(1_000, () => this.#sweep());
+    else this.#onEmpty();
   }
 }
 
