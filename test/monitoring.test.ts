@@ -148,7 +148,7 @@ describe.skipIf(!existsSync('/usr/bin/promtool'))('promtool', () => {
 
   test('accepts the alerts, and the configuration', () => {
     expect(check(['check', 'rules', path.join(FOLDER, 'alerts.yml')])).toMatchObject({ status: 0 });
-    const config = check(['check', 'config', '--syntax-only', path.join(FOLDER, 'prometheus.yml')]);
+    const config = check(['check', 'config', path.join(FOLDER, 'prometheus.yml')]);
     expect(config).toMatchObject({ status: 0 });
   });
 

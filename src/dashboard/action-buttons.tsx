@@ -7,14 +7,16 @@ export function ActionButtons({
   service,
   steerer,
   isBusy,
+  canSteer,
 }: {
   readonly service: ServiceAnswer;
   readonly steerer: Steerer;
   readonly isBusy: boolean;
+  readonly canSteer: boolean;
 }) {
   const { name, why, state } = service;
   const look = lookOf(service);
-  if (state === 'missing' || look === 'unknown') return <div class="act" />;
+  if (!canSteer || state === 'missing' || look === 'unknown') return <div class="act" />;
   const isUp = look === 'awake' || look === 'waking';
   const isHeld = why.kept_by.includes('hold');
   const button = (text: string, act: () => void) => (

@@ -24,6 +24,7 @@ export function App({ data, steerer }: { readonly data: LiveData; readonly steer
     document.title = describeTitle(shown);
   }, [shown.services]);
   useReturningFocus(chosen);
+  const canSteer = shown.about?.has_token !== false;
   const list = useMemo(
     () => (
       <ServiceList
@@ -34,15 +35,16 @@ export function App({ data, steerer }: { readonly data: LiveData; readonly steer
         isKnown={shown.about !== undefined}
         steerer={steerer}
         busy={steering.busy}
+        canSteer={canSteer}
       />
     ),
-    [shown.services, shown.memory, view, chosen, shown.about !== undefined, steerer, steering.busy],
+    [shown.services, shown.memory, view, chosen, shown.about !== undefined, steerer, steering.busy, canSteer],
   );
   return (
     <div class={isOpen ? 'page split' : 'page'}>
       <main>
         <Head shown={shown} steerer={steerer} />
-        <Banners shown={shown} />
+        <Banners shown={shown} steerer={steerer} />
         <Summary services={shown.services} memory={shown.memory} times={shown.times} view={view} />
         {list}
       </main>
@@ -104,6 +106,8 @@ function describeLink(link: Shown['link']): string {
       return 'live';
     case 'polling':
       return 'asked every 2 s';
+    case 'locked':
+      return 'asks for the token';
     case 'cut':
       return `cut off since ${formatClockTime(link.sinceMs, { seconds: true })}`;
   }

@@ -1,24 +1,41 @@
 /** What is wrong, on top: the proxy is not heard, the file is refused, problems. */
 import type { FindingAnswer } from '../status/api/answers.ts';
 import { formatClockTime, parseTime } from './clock.ts';
+import { token } from './client.ts';
 import { formatCount } from './format.ts';
 import type { Shown } from './live-data.ts';
 import { Foreign, Scrolled } from './parts.tsx';
+import type { Steerer } from './steering.ts';
 
 /** So many are listed; a broken label in each of a thousand containers must not fill the page. */
 const MAX_LISTED = 50;
 
-export function Banners({ shown }: { readonly shown: Shown }) {
+export function Banners({ shown, steerer }: { readonly shown: Shown; readonly steerer: Steerer }) {
   const { link, reload, problems } = shown;
   const refused = reload?.refused_since === undefined ? undefined : reload;
   const others = problems.filter(
-    ({ text }) => refused?.problems.every((known) => known.text !== text) ?? true,
+    (problem) => refused?.problems.every((known) => !isSameFinding(known, problem)) ?? true,
   );
   const ofFile = refused === undefined ? others.filter(isRefusal) : [];
   const rest = others.filter((problem) => !ofFile.includes(problem));
   const waiting = reload?.waiting ?? [];
+  const isLineHidden =
+    token.read() === undefined &&
+    (refused?.problems.some(({ line, caret }) => line !== undefined && caret === undefined) ?? false);
   return (
     <>
+      {link.kind === 'locked' && (
+        <div class="banner mild">
+          Nothing can be read here without the token.{' '}
+          <button
+            type="button"
+            class="plain"
+            onClick={() => steerer.ask({ kind: 'token', job: undefined, problem: undefined })}
+          >
+            Give it
+          </button>
+        </div>
+      )}
       {link.kind === 'cut' && (
         <div class="banner" role="alert">
           <b>The proxy can’t be heard.</b> {link.why}. What stands here is what was known at{' '}
@@ -31,6 +48,7 @@ export function Banners({ shown }: { readonly shown: Shown }) {
           {formatClockTime(parseTime(refused.refused_since ?? ''))}; the version of{' '}
           {formatClockTime(parseTime(refused.changed_at))} goes on.
           <Findings findings={refused.problems} />
+          {isLineHidden && <p class="hint">Lines that may hold a secret are shown with the token.</p>}
         </div>
       )}
       {ofFile.length > 0 && (
@@ -58,6 +76,12 @@ export function Banners({ shown }: { readonly shown: Shown }) {
       )}
     </>
   );
+}
+
+/** Two answers of the API may tell the same mistake in other words. */
+function isSameFinding(a: FindingAnswer, b: FindingAnswer): boolean {
+  if (a.file === undefined) return a.text === b.text;
+  return a.code === b.code && a.file === b.file && a.line === b.line && a.column === b.column;
 }
 
 /** An error of the file refuses it whole. */

@@ -7,7 +7,7 @@ import type {
   WakeAnswer,
 } from '../status/api/answers.ts';
 import { formatClockTime, nowMs, parseTime } from './clock.ts';
-import { formatAge, formatCount, formatDuration, joinWords } from './format.ts';
+import { formatAge, formatAgo, formatCount, formatDuration, joinWords } from './format.ts';
 
 /** A state with a word, a colour and a shape of its own. */
 export type Look = 'failed' | 'waking' | 'awake' | 'stopping' | 'asleep' | 'unknown';
@@ -68,7 +68,10 @@ export function describeWhy(service: ServiceAnswer): { readonly first: string; r
     }
     case 'unknown':
       return {
-        first: service.state === 'missing' ? 'it does not exist (yet)' : 'the engine has not told its state',
+        first:
+          service.state === 'missing'
+            ? `there is no ${service.workload}`
+            : 'the engine has not told its state',
       };
   }
 }
@@ -79,7 +82,7 @@ function second(text: string | undefined) {
 
 function describeFailedWake({ last_wake: wake }: ServiceAnswer): string | undefined {
   if (wake === undefined || wake.result !== 'failed') return undefined;
-  return `woken ${at(wake.at)} ${describeCause(wake.cause)} · tried again for the next client`;
+  return `wake tried ${at(wake.at)} ${describeCause(wake.cause)}`;
 }
 
 function describeLastWake({ last_wake: wake }: ServiceAnswer): string | undefined {
@@ -111,20 +114,22 @@ function describeUse({
     ...(why.connections > 0 ? [formatCount(why.connections, 'connection')] : []),
     ...(why.flows > 0 ? [formatCount(why.flows, 'UDP flow')] : []),
   ];
-  const kept = [...new Set(why.kept_by)].map((kind) =>
-    describeKeeper(kind, { nextStop, oldest: why.oldest }),
-  );
+  const kinds = [...new Set(why.kept_by)];
+  const kept = kinds
+    .filter((kind) => kind !== 'hold')
+    .map((kind) => describeKeeper(kind, { nextStop, oldest: why.oldest }));
   const parts = [
     ...(uses.length > 0
       ? [`${joinWords(uses)}${describeOldest(why.oldest, why.connections + why.flows)}`]
       : []),
     ...(kept.length > 0 ? [`kept ${joinWords(kept)}`] : []),
+    ...(kinds.includes('hold') ? [`held ${describeKeeper('hold', { nextStop, oldest: why.oldest })}`] : []),
   ];
   if (parts.length > 0) return parts.join('; ');
   if (staysAwake !== undefined) return staysAwake;
   return lastActive === undefined
     ? 'nobody uses it'
-    : `nobody uses it, last used ${formatAge(nowMs() - parseTime(lastActive))} ago`;
+    : `nobody uses it, last used ${formatAgo(nowMs() - parseTime(lastActive))}`;
 }
 
 function describeOldest(oldest: LeaseAnswer | undefined, count: number): string {
@@ -175,6 +180,12 @@ export function describeNext(service: ServiceAnswer): Next {
           note: `until it sleeps, ${at(sleepsAt)}`,
           overdue: 'now it goes to sleep',
         };
+      if (why.kept_by.includes('hold')) {
+        const until = why.oldest?.kind === 'hold' ? why.oldest.until : undefined;
+        return until === undefined
+          ? { text: 'held', note: 'sleeps when the hold is over and nobody uses it' }
+          : { text: at(until), note: 'its hold ends' };
+      }
       if (nextStop !== undefined) return { text: at(nextStop), note: 'its schedule puts it to sleep' };
       if (why.leases > 0) return { text: 'in use', note: 'sleeps when nobody has used it for a while' };
       return {
@@ -193,6 +204,7 @@ export function describeNext(service: ServiceAnswer): Next {
     }
     default:
       if (nextStart !== undefined) return { text: at(nextStart), note: 'its schedule wakes it' };
+      if (service.state === 'missing') return { note: 'wakes once it exists' };
       return { note: service.listeners.length > 0 ? 'wakes for a client' : 'wakes with others' };
   }
 }

@@ -22,8 +22,11 @@ export function Dialogs({
   readonly steerer: Steerer;
   readonly isLocked: boolean;
 }) {
+  // Whoever closes it sees the page as it is; the page offers to open it again.
+  const [wasClosed, setWasClosed] = useState(false);
+  useEffect(() => setWasClosed(false), [isLocked]);
   const asked: Question | undefined =
-    question ?? (isLocked ? { kind: 'token', job: undefined, problem: undefined } : undefined);
+    question ?? (isLocked && !wasClosed ? { kind: 'token', job: undefined, problem: undefined } : undefined);
   return (
     <>
       <div class="notices" role="status">
@@ -36,7 +39,17 @@ export function Dialogs({
           </p>
         )}
       </div>
-      {asked?.kind === 'token' && <TokenDialog question={asked} steerer={steerer} isLocked={isLocked} />}
+      {asked?.kind === 'token' && (
+        <TokenDialog
+          question={asked}
+          steerer={steerer}
+          isLocked={isLocked}
+          onClose={() => {
+            setWasClosed(true);
+            steerer.ask(undefined);
+          }}
+        />
+      )}
       {asked?.kind === 'hold' && <HoldDialog name={asked.name} steerer={steerer} />}
       {asked?.kind === 'cut' && (
         <Dialog
@@ -61,7 +74,9 @@ function TokenDialog({
   question: { job, problem },
   steerer,
   isLocked,
+  onClose,
 }: {
+  readonly onClose: () => void;
   readonly question: Extract<Question, { kind: 'token' }>;
   readonly steerer: Steerer;
   readonly isLocked: boolean;
@@ -75,7 +90,7 @@ function TokenDialog({
     else void steerer.run(job, shown);
   };
   return (
-    <Dialog title="The proxy asks for its token" onClose={() => steerer.ask(undefined)}>
+    <Dialog title="The proxy asks for its token" onClose={onClose}>
       <form onSubmit={submit}>
         <p>
           {isLocked

@@ -26,6 +26,11 @@ export function formatAge(ms: number): string {
   return `${Math.max(0, Math.floor(ms / unitMs))} ${unit}`;
 }
 
+/** `just now`, `4 s ago`; times of the API have whole seconds. */
+export function formatAgo(ms: number): string {
+  return ms < 1_000 ? 'just now' : `${formatAge(ms)} ago`;
+}
+
 /** A countdown: `1:02:03`, `4:10`, `0:07`. */
 export function formatCountdown(ms: number): string {
   const seconds = Math.max(0, Math.ceil(ms / 1_000));

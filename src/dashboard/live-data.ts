@@ -32,9 +32,9 @@ const GATHER_MS = 100;
 /** Where more services than that have changed, all are asked for. */
 const MAX_CHANGED = 20;
 
-/** Whether the proxy is heard: `live` by its events; `cut` since when and why. */
+/** Whether the proxy is heard: `live` by its events; `locked` until it has the token; `cut` since when and why. */
 export type Link =
-  | { readonly kind: 'connecting' | 'live' | 'polling' }
+  | { readonly kind: 'connecting' | 'live' | 'polling' | 'locked' }
   | { readonly kind: 'cut'; readonly sinceMs: number; readonly why: string };
 
 /** By service, the bytes that its workload takes, or took when that was last measured. */
@@ -203,7 +203,7 @@ export class LiveData {
     this.#show({
       ...{ link: this.#heard, isLocked: false, ...rest, ...detail, ...config },
       services: this.#share(services),
-      memory: collectMemory(services, this.#shown.memory),
+      memory: collectMemory(services, { before: this.#shown.memory, isWhole: wantsMemory }),
       times: sumTimes(services),
     });
   }
@@ -264,7 +264,8 @@ export class LiveData {
       token.keep(undefined);
       return 0;
     }
-    this.#show({ isLocked: isRefused, link: { kind: 'cut', sinceMs, why: error.message } });
+    const cut = { kind: 'cut', sinceMs, why: error.message } as const;
+    this.#show({ isLocked: isRefused, link: isRefused ? { kind: 'locked' } : cut });
     return isRefused ? undefined : RETRY_MS;
   }
 
@@ -335,9 +336,13 @@ function sumTimes(services: readonly ServiceAnswer[]): Readonly<Partial<Record<L
   return sums;
 }
 
-/** What is known of these services alone. */
-function collectMemory(services: readonly ServiceAnswer[], before: Memory): Memory {
-  const names = new Set(services.map(({ name }) => name));
+/** What is known of these services alone; where all of it was asked for, what is not told is not known any more. */
+function collectMemory(
+  services: readonly ServiceAnswer[],
+  { before, isWhole }: { readonly before: Memory; readonly isWhole: boolean },
+): Memory {
+  const told = isWhole ? services.filter(({ memory }) => memory !== undefined) : services;
+  const names = new Set(told.map(({ name }) => name));
   const left = [...before].filter(([name]) => names.has(name));
   return addMemory(services, left.length === before.size ? before : new Map(left));
 }

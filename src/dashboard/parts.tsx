@@ -112,9 +112,17 @@ function Countdown({
   );
 }
 
-export function PortLink({ listener }: { readonly listener: ListenerAnswer }) {
+/** A link where a browser may find something; what failed would answer with an error. */
+export function PortLink({
+  listener,
+  isFailed,
+}: {
+  readonly listener: ListenerAnswer;
+  readonly isFailed: boolean;
+}) {
   const text = formatListener(listener);
-  const link = listener.condition === 'bound' ? linkOf(listener, window.location.hostname) : undefined;
+  const isOpen = listener.condition === 'bound' && !isFailed;
+  const link = isOpen ? linkOf(listener, window.location.hostname) : undefined;
   const broken = listener.condition === 'failed' || listener.condition === 'lost';
   if (broken)
     return (

@@ -64,7 +64,7 @@ export function ServiceDetailPanel({
       </div>
       {detail !== undefined ? (
         <>
-          <ActionButtons service={detail} steerer={steerer} isBusy={isBusy} />
+          <ActionButtons service={detail} steerer={steerer} isBusy={isBusy} canSteer={hasToken(shown)} />
           <Detail detail={detail} shown={shown} steerer={steerer} />
         </>
       ) : (
@@ -109,7 +109,7 @@ function Detail({
       <p class="next">
         <NextStep next={describeNext(detail)} />
       </p>
-      <LastOutput detail={detail} steerer={steerer} />
+      <LastOutput detail={detail} steerer={steerer} canShow={hasToken(shown)} />
       {detail.problems.length > 0 && (
         <Part title="Problems">
           <Findings findings={detail.problems} />
@@ -119,7 +119,7 @@ function Detail({
         <DayTimeline timeline={detail.timeline} />
       </Part>
       <Leases detail={detail} />
-      <Wakes wakes={detail.wakes} steerer={steerer} />
+      <Wakes wakes={detail.wakes} steerer={steerer} canShow={hasToken(shown)} />
       <Listeners detail={detail} />
       <Part title="Wakes for">
         <Wakers detail={detail} />
@@ -145,36 +145,48 @@ export function Part({ title, children }: { readonly title: string; readonly chi
   );
 }
 
+interface OutputParts {
+  readonly steerer: Steerer;
+  /** Whether there is a token that shows it. */
+  readonly canShow: boolean;
+}
+
+/** Until the proxy has told, it may have one. */
+function hasToken({ about }: Shown): boolean {
+  return about?.has_token !== false;
+}
+
 /** What the workload had printed when its last start failed. */
 function LastOutput({
   detail,
-  steerer,
+  ...parts
 }: {
   readonly detail: ServiceDetailAnswer;
-  readonly steerer: Steerer;
-}) {
+} & OutputParts) {
   const [last] = detail.wakes;
   if (lookOf(detail) !== 'failed' || last?.output === undefined || last.output.length === 0) return null;
   return (
     <Part title="What it printed last">
-      <Output lines={last.output} steerer={steerer} />
+      <Output lines={last.output} {...parts} />
     </Part>
   );
 }
 
-function Output({ lines, steerer }: { readonly lines: readonly string[]; readonly steerer: Steerer }) {
+function Output({ lines, steerer, canShow }: { readonly lines: readonly string[] } & OutputParts) {
   if (lines.length === 1 && lines[0] === HIDDEN)
     return (
       <p class="hint">
         Hidden, since it may hold secrets. The log has it; <code>status.show_output: true</code> shows it to
-        all.
-        <button
-          type="button"
-          class="plain"
-          onClick={() => steerer.ask({ kind: 'token', job: undefined, problem: undefined })}
-        >
-          Show it with the token
-        </button>
+        all{canShow ? '.' : ', and who has the token sees it, once status.token is set.'}
+        {canShow && (
+          <button
+            type="button"
+            class="plain"
+            onClick={() => steerer.ask({ kind: 'token', job: undefined, problem: undefined })}
+          >
+            Show it with the token
+          </button>
+        )}
       </p>
     );
   return (
@@ -246,7 +258,7 @@ function describeBytes({ bytes_up: up, bytes_down: down }: LeaseAnswer): string 
   return up === undefined || down === undefined ? '' : `${formatBytes(up)} / ${formatBytes(down)}`;
 }
 
-function Wakes({ wakes, steerer }: { readonly wakes: readonly WakeAnswer[]; readonly steerer: Steerer }) {
+function Wakes({ wakes, ...parts }: { readonly wakes: readonly WakeAnswer[] } & OutputParts) {
   return (
     <Part title="Last wakes">
       {wakes.length === 0 ? (
@@ -272,7 +284,7 @@ function Wakes({ wakes, steerer }: { readonly wakes: readonly WakeAnswer[]; read
                 {wake.output !== undefined && wake.output.length > 0 && (
                   <details>
                     <summary>what it printed</summary>
-                    <Output lines={wake.output} steerer={steerer} />
+                    <Output lines={wake.output} {...parts} />
                   </details>
                 )}
               </li>
@@ -284,7 +296,8 @@ function Wakes({ wakes, steerer }: { readonly wakes: readonly WakeAnswer[]; read
   );
 }
 
-function Listeners({ detail: { listeners } }: { readonly detail: ServiceDetailAnswer }) {
+function Listeners({ detail }: { readonly detail: ServiceDetailAnswer }) {
+  const { listeners } = detail;
   if (listeners.length === 0) return null;
   return (
     <Part title="Ports">
@@ -303,7 +316,7 @@ function Listeners({ detail: { listeners } }: { readonly detail: ServiceDetailAn
             {listeners.map((listener) => (
               <tr key={formatListener(listener)}>
                 <td>
-                  <PortLink listener={listener} />
+                  <PortLink listener={listener} isFailed={lookOf(detail) === 'failed'} />
                 </td>
                 <td>
                   <Foreign text={String(listener.target_port)} />

@@ -29,6 +29,7 @@ export function ServiceList({
   isKnown,
   steerer,
   busy,
+  canSteer,
 }: {
   readonly services: readonly ServiceAnswer[];
   readonly memory: Memory;
@@ -37,6 +38,8 @@ export function ServiceList({
   readonly isKnown: boolean;
   readonly steerer: Steerer;
   readonly busy: ReadonlySet<string>;
+  /** Whether the proxy has a token, without which nothing can be changed. */
+  readonly canSteer: boolean;
 }) {
   const { filter, look, sort, isGrouped } = view;
   const listed = useMemo(
@@ -101,6 +104,11 @@ export function ServiceList({
         </p>
         {services.length > 0 && <DayLegend />}
       </div>
+      {!canSteer && services.length > 0 && (
+        <p class="hint">
+          The proxy has no token, so nothing can be woken or held here: set <code>status.token</code>.
+        </p>
+      )}
       {groups.map(({ project, services: members }) => {
         const drawn = members.slice(0, Math.max(0, room));
         room -= drawn.length;
@@ -122,6 +130,7 @@ export function ServiceList({
                   isChosen={service.name === chosen}
                   steerer={steerer}
                   isBusy={busy.has(service.name)}
+                  canSteer={canSteer}
                   age={lookOf(service) === 'awake' ? age : 0}
                 />
               ))}

@@ -2,7 +2,7 @@
 import { Component } from 'preact';
 import { ActionButtons } from './action-buttons.tsx';
 import type { ServiceAnswer } from '../status/api/answers.ts';
-import { describeNext, describeWhy } from './describe-service.ts';
+import { describeNext, describeWhy, lookOf } from './describe-service.ts';
 import { DayBar } from './day-bar.tsx';
 import { formatBytes } from './format.ts';
 import { addressOf, rowId } from './hooks.ts';
@@ -17,6 +17,8 @@ interface Props {
   readonly age: number;
   readonly steerer: Steerer;
   readonly isBusy: boolean;
+  /** Whether somebody can wake it here at all. */
+  readonly canSteer: boolean;
 }
 
 /** Ports that are shown; a range may have a thousand. */
@@ -24,12 +26,13 @@ const MAX_PORTS = 4;
 
 export class ServiceRow extends Component<Props> {
   override shouldComponentUpdate(next: Props): boolean {
-    const { service, memory, isChosen, age, isBusy } = this.props;
+    const { service, memory, isChosen, age, isBusy, canSteer } = this.props;
     const isSame = next.service === service && next.memory === memory && next.isBusy === isBusy;
+    if (next.canSteer !== canSteer) return true;
     return !isSame || next.isChosen !== isChosen || next.age !== age;
   }
 
-  override render({ service, memory, isChosen, steerer, isBusy }: Props) {
+  override render({ service, memory, isChosen, steerer, isBusy, canSteer }: Props) {
     const why = describeWhy(service);
     const { listeners, project } = service;
     return (
@@ -49,6 +52,7 @@ export class ServiceRow extends Component<Props> {
                 <PortLink
                   key={`${listener.protocol}${listener.address}:${listener.port}`}
                   listener={listener}
+                  isFailed={lookOf(service) === 'failed'}
                 />
               ))}
               {listeners.length > MAX_PORTS && <span class="port">+{listeners.length - MAX_PORTS}</span>}
@@ -78,7 +82,7 @@ export class ServiceRow extends Component<Props> {
             more={memory !== undefined && service.life === 'awake' ? ` · ${formatBytes(memory)}` : ''}
           />
         </div>
-        <ActionButtons service={service} steerer={steerer} isBusy={isBusy} />
+        <ActionButtons service={service} steerer={steerer} isBusy={isBusy} canSteer={canSteer} />
         {service.day !== undefined && <DayBar day={service.day} />}
       </li>
     );

@@ -89,7 +89,9 @@ describe('the dashboard answers', () => {
     const { url, ports } = await start();
     await get(ports.paper).catch(() => {});
     const page = await openPage(url);
-    await expect.poll(rowText(page, 'paper')).toMatch(/failed exit code 3\s+woken \d\d:\d\d by 127\.0\.0\.1/);
+    await expect
+      .poll(rowText(page, 'paper'))
+      .toMatch(/failed exit code 3\s+wake tried \d\d:\d\d by 127\.0\.0\.1/);
     const details = await openDetails(page, 'paper');
     await details.getByRole('heading', { name: 'What it printed last' }).waitFor();
     const output = details.getByRole('region', { name: 'Output' }).first();
@@ -191,7 +193,7 @@ describe('the dashboard answers', () => {
     await expect.poll(rowText(page, 'other')).toMatch(/awake .*woken \d\d:\d\d by hand, from 127\.0\.0\.1/s);
     await press('Hold other');
     await dialog.getByRole('button', { name: '2 hours' }).click();
-    await expect.poll(rowText(page, 'other')).toMatch(/awake kept by hand until \d\d:\d\d/);
+    await expect.poll(rowText(page, 'other')).toMatch(/awake held by hand until \d\d:\d\d/);
     await press('Sleep other');
     await expect.poll(rowText(page, 'other')).toMatch(/asleep since \d\d:\d\d: by hand/);
   });

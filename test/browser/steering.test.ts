@@ -38,13 +38,12 @@ test('the buttons ask for the token once, refuse a wrong one, and wake and put t
   expect(await page.getByRole('dialog').count()).toBe(0);
 });
 
-test('the buttons say what to set where there is no token', async () => {
-  const { page, press } = await openWithService('');
-  await press('Wake web');
+test('where there is no token the page has no buttons, and says what to set', async () => {
+  const { page } = await openWithService('');
   await expect
-    .poll(() => page.locator('.notice').innerText())
-    .toMatch(/^web: changes are off: set status\.token/);
-  expect(await stateOf(page, 'web').innerText()).toBe('asleep');
+    .poll(() => page.locator('main').innerText())
+    .toContain('nothing can be woken or held here: set status.token');
+  expect(await page.getByRole('button', { name: /^(Wake|Hold) web$/ }).count()).toBe(0);
 });
 
 test('a service is held for as long as is said, and released', async () => {
@@ -53,7 +52,9 @@ test('a service is held for as long as is said, and released', async () => {
   await press('2 hours');
   await giveToken(TOKEN);
   await expect.poll(() => stateOf(page, 'web').innerText()).toBe('awake');
-  await expect.poll(() => rowOf(page, 'web').innerText()).toMatch(/kept by hand until \d\d:\d\d/);
+  await expect
+    .poll(() => rowOf(page, 'web').innerText())
+    .toMatch(/held by hand until \d\d:\d\d.*\d\d:\d\d\s+its hold ends/s);
   await press('Release web');
   await expect.poll(() => rowOf(page, 'web').innerText()).toMatch(/0:\d\d\s+until it sleeps/);
 });
@@ -85,6 +86,12 @@ test('a proxy that protects reading shows nothing before it has the token', asyn
   const dialog = page.getByRole('dialog');
   await expect.poll(() => dialog.innerText()).toContain('Reading needs it.');
   expect(await page.locator('.service').count()).toBe(0);
+  expect(await page.locator('.link').innerText()).toBe('asks for the token');
+  expect(await page.locator('main').innerText()).not.toContain('heard');
+  await page.keyboard.press('Escape');
+  await expect.poll(() => dialog.count()).toBe(0);
+  await page.getByRole('button', { name: 'Give it' }).click();
+  await expect.poll(() => dialog.count()).toBe(1);
   await page.getByLabel('Token', { exact: true }).fill(TOKEN);
   await page.keyboard.press('Enter');
   await expect.poll(() => stateOf(page, 'web').innerText()).toBe('asleep');

@@ -82,7 +82,8 @@ describe('a service', () => {
   test('that is held says until when', () => {
     const oldest = { kind: 'hold', since: NOW, until: '2026-04-01T14:00:00Z' };
     const service = aService({ life: 'awake', why: { ...IDLE, leases: 1, kept_by: ['hold'], oldest } });
-    expect(describeWhy(service).first).toMatch(/^kept by hand until \d\d:\d\d$/);
+    expect(describeWhy(service).first).toMatch(/^held by hand until \d\d:\d\d$/);
+    expect(describeNext(service)).toMatchObject({ note: 'its hold ends' });
   });
 
   test('that wakes says its phase, who waits, and when it may be ready', () => {
@@ -99,9 +100,14 @@ describe('a service', () => {
     });
   });
 
+  test('that was used just now says so in whole seconds', () => {
+    const service = aService({ life: 'awake', last_active: NOW });
+    expect(describeWhy(service).first).toBe('nobody uses it, last used just now');
+  });
+
   test('that is missing says so', () => {
     const missing = aService({ life: 'unknown', state: 'missing' });
-    expect([wordOf(missing), describeWhy(missing).first]).toEqual(['missing', 'it does not exist (yet)']);
+    expect([wordOf(missing), describeWhy(missing).first]).toEqual(['missing', 'there is no container db']);
   });
 
   test('is found by every word of the filter', () => {
