@@ -16,6 +16,12 @@ export function leaveOutUnserved(table: ServiceTable): ServiceTable {
     entries.set(name, service === entry.service ? entry : { ...entry, service });
     if (service !== entry.service) problems.push(...tell(entry.origins['tls'], `tls of service "${name}"`));
   }
+  if (table.frontPolicy.selfSignedDomains.length > 0)
+    problems.push({
+      ...{ code: 'option-without-effect', severity: 'error' },
+      message: `http.self_signed_domains: this version can't make certificates, so hosts without one of http.certificates are not served over TLS`,
+      origin: { kind: 'engine', name: 'http.self_signed_domains' },
+    });
   if (problems.length === 0) return table;
   return { ...table, entries, problems: [...table.problems, ...problems] };
 }

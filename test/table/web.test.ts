@@ -201,6 +201,13 @@ describe('leaveOutUnserved', () => {
     ]);
   });
 
+  test('tells that it makes no certificates', () => {
+    const text = 'http: {https: "443", self_signed_domains: [lan]}\nservices: {a: {hosts: [a.lan]}}';
+    expect(problemsOf(leaveOutUnserved(tableOf({ text }))).join()).toMatch(
+      /error http\.self_signed_domains: this version can't make certificates/,
+    );
+  });
+
   test('leaves a table alone in which there is nothing of the kind', () => {
     const table = tableOf({ text: 'http: {listen: "80"}\nservices: {a: {ports: ["1:1"], hosts: [a.lan]}}' });
     expect(leaveOutUnserved(table)).toBe(table);
