@@ -20,7 +20,7 @@ import { createIdentity, type ProxyIdentity, type Rights, readExampleRights } fr
 /** It reads the cluster's client library first, which takes a machine that has much to do a while. */
 const READY_TIMEOUT_MS = 30_000;
 
-export interface BedProxyOptions extends Omit<ProxyOptions, 'config'> {
+export interface BedProxyOptions extends ProxyOptions {
   /** The `services` of the configuration file; undefined = no file. */
   readonly services?: Readonly<Record<string, ServiceFields>>;
   /** Default: one of its own, with the example's rights. */
