@@ -32,6 +32,8 @@ export interface Backend {
    * where nothing can have been missed.
    */
   recheck?(): Promise<void>;
+  /** Whether what answers is such an engine at all, as far as is known. Absent where whatever answers is one. */
+  readonly isThere?: boolean;
   /** Other labels count from now on, after a reload. Absent where workloads have none. */
   setLabelOptions?(options: LabelOptions): void;
   /** Whether the proxy joins the workloads' networks from now on, after a reload. Absent where there are none to join. */

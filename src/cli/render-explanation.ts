@@ -79,13 +79,19 @@ function listFacts(service: ServiceDetailAnswer, times: Times): readonly string[
     ...(why === '' ? [] : [`why: ${why}`]),
     ...(next === '' ? [] : [`next: ${next}`]),
     ...(staysAwake === undefined || staysAwake === why ? [] : [`stays awake: ${staysAwake}`]),
-    ...(service.last_active === undefined ? [] : [`last used: ${formatAgo(service.last_active, times)}`]),
+    ...(service.last_active === undefined
+      ? []
+      : [`last used: ${describeLastUse(service.last_active, times)}`]),
     ...(slept === undefined ? [] : [`last sleep: ${formatMoment(slept.at, times)}, ${slept.reason}`]),
     ...(usual === undefined ? [] : [`a wake takes: ${formatSpan(usual)} as a rule`]),
     ...(availability === 'on_demand' ? [] : [`availability: ${availability}, so clients don't wake it`]),
     ...describeMemory(memory),
     ...describeTimes(service),
   ];
+}
+
+function describeLastUse(at: string | null, times: Times): string {
+  return at === null ? 'never, since the proxy follows it' : formatAgo(at, times);
 }
 
 function describeMemory(memory: ServiceDetailAnswer['memory']): readonly string[] {
@@ -171,22 +177,26 @@ function describeListener(listener: ServiceDetailAnswer['listeners'][number]): s
 
 function listWakes(wakes: readonly WakeAnswer[], parts: ExplanationParts): readonly string[] {
   const left = wakes.length - MAX_WAKES;
+  // What was printed before the last one that worked is no longer of interest.
+  const worked = wakes.findIndex(({ result }) => result === 'ready');
+  const failed = worked < 0 ? wakes : wakes.slice(0, worked);
+  const told = failed.find(({ output = [] }) => output.length > 0);
   return [
-    ...wakes.slice(0, MAX_WAKES).flatMap((wake, index) => describeWake(wake, parts, index)),
+    ...wakes.slice(0, MAX_WAKES).flatMap((wake) => describeWake(wake, parts, { isTold: wake === told })),
     ...(left > 0 ? [`… and ${left} more (status --json)`] : []),
   ];
 }
 
-/** What it has printed is shown of the newest one alone. */
+/** What it has printed is shown of the newest one of which that is known. */
 function describeWake(
   wake: WakeAnswer,
   { times, hasToken }: ExplanationParts,
-  index: number,
+  { isTold }: { readonly isTold: boolean },
 ): readonly string[] {
   const { at, cause, result, reason, output = [] } = wake;
   const outcome = { ready: 'ready after', failed: 'failed after', ended: 'ended after' }[result];
   const line = `${formatMoment(at, times)} ${cause}: ${outcome} ${describePhases(wake)}${reason === undefined ? '' : `: ${reason}`}`;
-  if (index > 0 || output.length === 0) return [line];
+  if (!isTold) return [line];
   if (output.length === 1 && output[0] === HIDDEN)
     return [line, `  what it had printed is hidden: ${hasToken ? SHOWN_BY_TOKEN : NO_TOKEN}`];
   return [line, ...output.map((text) => `  | ${text}`)];

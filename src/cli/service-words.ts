@@ -105,7 +105,10 @@ export function describeWhy(service: ServiceAnswer, times: Times): string {
   const waiting = why.waiting > 0 ? `; ${countOf(why.waiting, 'client')} waiting` : '';
   if (waking !== undefined) return `${waking.cause}: ${describeWaking(service, times)}${waiting}`;
   if (life === 'stopping') return `${service.stopping?.reason ?? ''}${waiting}`;
-  if (failure !== undefined) return `${failure}${waiting}`;
+  if (failure !== undefined) {
+    const kept = [...new Set(why.kept_by)].map((kind) => `; ${describeKind(kind, why.oldest, times)}`);
+    return `${failure}${waiting}${kept.join('')}`;
+  }
   if (life === 'awake') return describeAwake(service, times);
   if (state === 'missing') return `there is no ${service.workload}`;
   if (unavailable !== undefined) return unavailable;
@@ -141,6 +144,7 @@ function describeAwake(service: ServiceAnswer, times: Times): string {
   const groups = [clients, others].filter(({ length }) => length > 0);
   if (groups.length > 0) return groups.map((parts) => parts.join(', ')).join('; ');
   if (staysAwake !== undefined) return staysAwake;
+  if (lastActive === null) return 'nobody has used it yet';
   return lastActive === undefined ? '' : `nobody uses it; last used ${formatAgo(lastActive, times)}`;
 }
 
@@ -189,6 +193,10 @@ export function describeNext(service: ServiceAnswer, times: Times): string {
       return until === undefined ? 'held by hand' : `hold ends at ${formatComing(until, times)}`;
     }
     return stop === undefined ? '' : `sleeps at ${formatComing(stop, times)}`;
+  }
+  if (life === 'failed' && service.next_try !== undefined) {
+    const leftMs = wholeSeconds(times.parse(service.next_try) - times.nowMs);
+    return leftMs === 0 ? 'tried again any moment' : `tried again in ${formatSpan(leftMs)}`;
   }
   if (life === 'stopping') {
     if (service.why.waiting > 0) return 'then it is woken again';

@@ -48,8 +48,11 @@ export function wordOf(service: ServiceAnswer): string {
 /** Why it is in its state. */
 export function describeWhy(service: ServiceAnswer): { readonly first: string; readonly second?: string } {
   switch (lookOf(service)) {
-    case 'failed':
-      return { first: service.failure ?? 'the last wake failed', ...second(describeFailedWake(service)) };
+    case 'failed': {
+      const { failure: first = 'the last wake failed', why, next_stop: nextStop } = service;
+      const kept = describeKept(why, nextStop);
+      return { first, ...second(kept ?? describeFailedWake(service)) };
+    }
     case 'waking':
       return describeWaking(service);
     case 'awake':
@@ -114,22 +117,31 @@ function describeUse({
     ...(why.connections > 0 ? [formatCount(why.connections, 'connection')] : []),
     ...(why.flows > 0 ? [formatCount(why.flows, 'UDP flow')] : []),
   ];
-  const kinds = [...new Set(why.kept_by)];
-  const kept = kinds
-    .filter((kind) => kind !== 'hold')
-    .map((kind) => describeKeeper(kind, { nextStop, oldest: why.oldest }));
+  const kept = describeKept(why, nextStop);
   const parts = [
     ...(uses.length > 0
       ? [`${joinWords(uses)}${describeOldest(why.oldest, why.connections + why.flows)}`]
       : []),
-    ...(kept.length > 0 ? [`kept ${joinWords(kept)}`] : []),
-    ...(kinds.includes('hold') ? [`held ${describeKeeper('hold', { nextStop, oldest: why.oldest })}`] : []),
+    ...(kept === undefined ? [] : [kept]),
   ];
   if (parts.length > 0) return parts.join('; ');
   if (staysAwake !== undefined) return staysAwake;
+  if (lastActive === null) return 'nobody has used it yet';
   return lastActive === undefined
     ? 'nobody uses it'
     : `nobody uses it, last used ${formatAgo(nowMs() - parseTime(lastActive))}`;
+}
+
+/** Who keeps it awake, or would if it woke; undefined where nobody does. */
+function describeKept(why: ServiceAnswer['why'], nextStop: string | undefined): string | undefined {
+  const kinds = [...new Set(why.kept_by)];
+  const describe = (kind: string) => describeKeeper(kind, { nextStop, oldest: why.oldest });
+  const kept = kinds.filter((kind) => kind !== 'hold').map(describe);
+  const parts = [
+    ...(kept.length > 0 ? [`kept ${joinWords(kept)}`] : []),
+    ...(kinds.includes('hold') ? [`held ${describe('hold')}`] : []),
+  ];
+  return parts.length === 0 ? undefined : parts.join('; ');
 }
 
 function describeOldest(oldest: LeaseAnswer | undefined, count: number): string {
@@ -203,6 +215,12 @@ export function describeNext(service: ServiceAnswer): Next {
       };
     }
     default:
+      if (service.next_try !== undefined)
+        return {
+          countdownTo: parseTime(service.next_try),
+          note: 'until it is tried again',
+          overdue: 'it is tried again',
+        };
       if (nextStart !== undefined) return { text: at(nextStart), note: 'its schedule wakes it' };
       if (service.state === 'missing') return { note: 'wakes once it exists' };
       return { note: service.listeners.length > 0 ? 'wakes for a client' : 'wakes with others' };
@@ -291,8 +309,8 @@ const ORDERS: Readonly<Record<SortKey, (a: ServiceAnswer, b: ServiceAnswer) => n
   sleep: (a, b) => timeOf(a.sleeps_at, LAST) - timeOf(b.sleeps_at, LAST),
 };
 
-function timeOf(text: string | undefined, missing: number): number {
-  return text === undefined ? missing : parseTime(text);
+function timeOf(text: string | null | undefined, missing: number): number {
+  return text === undefined || text === null ? missing : parseTime(text);
 }
 
 /** Whether every word of the filter is in its name, state, ports, workload or project. */

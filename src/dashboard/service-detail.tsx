@@ -163,10 +163,14 @@ function LastOutput({
 }: {
   readonly detail: ServiceDetailAnswer;
 } & OutputParts) {
-  const [last] = detail.wakes;
-  if (lookOf(detail) !== 'failed' || last?.output === undefined || last.output.length === 0) return null;
+  const { wakes } = detail;
+  const worked = wakes.findIndex(({ result }) => result === 'ready');
+  const failed = worked < 0 ? wakes : wakes.slice(0, worked);
+  const last = failed.find(({ output = [] }) => output.length > 0);
+  if (lookOf(detail) !== 'failed' || last?.output === undefined) return null;
+  const when = last === wakes[0] ? '' : `, woken ${formatClockTime(parseTime(last.at), { seconds: true })}`;
   return (
-    <Part title="What it printed last">
+    <Part title={`What it printed last${when}`}>
       <Output lines={last.output} {...parts} />
     </Part>
   );
@@ -434,7 +438,7 @@ function Figures({
       {detail.last_active !== undefined && (
         <div>
           <dt>last used</dt>
-          <dd>{formatClockTime(parseTime(detail.last_active))}</dd>
+          <dd>{detail.last_active === null ? 'never' : formatClockTime(parseTime(detail.last_active))}</dd>
         </div>
       )}
     </dl>

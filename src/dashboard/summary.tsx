@@ -23,7 +23,7 @@ export function Summary({
   readonly view: View;
 }) {
   const counts = countLooks(services);
-  const usual = median(services.flatMap(({ usual_wake_ms: ms }) => (ms === undefined ? [] : [ms])));
+  const usual = median(services.flatMap(({ usual_wait_ms: ms }) => (ms === undefined ? [] : [ms])));
   const { asleep: asleepMs = 0, awake = 0, waking = 0, stopping = 0 } = times;
   const awakeMs = awake + waking + stopping;
   const { used, given, known, asleep: sleepers } = sumMemory(services, memory);

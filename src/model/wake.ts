@@ -1,7 +1,11 @@
+import type { WakeCause } from './availability.ts';
+
 /** How one start of a workload went, from when it was asked for, or seen, to its end. */
 export interface Wake {
   /** `for 10.0.0.5:4242`, `with web`, `cron_start`, or who else it was. */
   readonly cause: string;
+  /** As what that counts; absent where the proxy did not start it. */
+  readonly by?: WakeCause;
   /** When it was asked for, ms since the epoch. */
   readonly atMs: number;
   /**

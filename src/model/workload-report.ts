@@ -30,8 +30,12 @@ export interface WorkloadReport {
   readonly life: Life;
   /** Since when it is in this state; since when it has failed, where it sleeps after that. */
   readonly sinceMs: number;
-  /** When it was last used. */
+  /** When somebody last used or kept it, or wanted to; at first the moment since which the proxy follows it. */
   readonly lastActiveMs: number;
+  /** When a client last came to it or left it while it was ready; absent where none has. */
+  readonly lastUsedMs?: number;
+  /** When a start that has failed is tried again for who waits for it; absent where nobody does. */
+  readonly triesAgainAtMs?: number;
   /** When it will be put to sleep if nothing happens until then; absent while nothing is to put it to sleep. */
   readonly sleepsAtMs?: number;
   /** Why it is never put to sleep, or not by this proxy. */

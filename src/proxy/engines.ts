@@ -111,13 +111,17 @@ export class Engines {
     return this.#calls();
   }
 
-  /** The engines that are used, and why those that don't answer don't. */
+  /** The engines that are used, and why those that don't answer don't: a swarm only where there is one, or services need it. */
   get standing(): readonly {
     readonly kind: string;
     readonly name: string;
     readonly problem: string | undefined;
   }[] {
-    const used = Object.entries(this.#engines).filter(([, { opened }]) => opened);
+    const served = this.#options.listener.servedKinds();
+    const used = Object.entries(this.#engines).filter(
+      ([kind, { opened, backend }]) =>
+        opened && (backend.isThere !== false || served.has(kind as EngineKind)),
+    );
     return used.map(([kind, { unreachable: problem }]) => ({
       kind,
       name: ENGINE_NAMES[kind as EngineKind],

@@ -52,10 +52,12 @@ export function mergeService(source: ServiceSource): TableEntry {
   const values: Record<string, unknown> = {};
   const origins: Record<string, Origin> = {};
   const ownField = workloadFieldOf(ref);
+  // A workload of labels has named itself by opting in.
+  const named = isOfFile ? source.origin : (source.optIn ?? source.origin);
   for (const { field, builtIn, isEffective, hasOrigin } of FIELDS_OF[ref.kind]) {
     const found = isEffective ? findHighest(field, layers) : undefined;
     values[field] = found === undefined ? builtIn : found.value;
-    if (field === ownField) origins[field] = found?.origin ?? source.origin;
+    if (field === ownField) origins[field] = found?.origin ?? named;
     else if (hasOrigin) origins[field] = found?.origin ?? DEFAULT_ORIGIN;
   }
   const dependantsBy = origins['dependants']?.kind === 'label' ? 'labels' : 'file';

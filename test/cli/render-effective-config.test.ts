@@ -406,7 +406,7 @@ services:
         'statefulset: blog/mq # lazy-proxy.yaml:4:24',
         'swarm_service: shop_web # lazy-proxy.yaml:5:24',
         'shop/db:',
-        'statefulset: shop/db # statefulset shop/db, annotation lazy-tcp-proxy.ports',
+        'statefulset: shop/db # statefulset shop/db, annotation lazy-tcp-proxy.enabled',
       ]),
     );
     expect(printed).not.toContain('stop_timeout');

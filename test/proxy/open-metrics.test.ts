@@ -1,4 +1,5 @@
 /** `GET /metrics` of a proxy as it runs. */
+import type { AboutAnswer } from '../../src/status/api/answers.ts';
 import { once } from 'node:events';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startApiProxy } from '../support/api-proxy.ts';
@@ -129,6 +130,21 @@ describe('the metrics of a proxy', () => {
     await engine.goAway();
     while ((await read('lazy_proxy_engine_up')) !== 0);
     while (!((await read('lazy_proxy_engine_call_errors_total', { call: 'events' })) ?? 0));
+  });
+
+  test('name no swarm where the engine is in none', async () => {
+    const engine = await ScriptedEngine.start();
+    onTestFinished(() => engine.close());
+    engine.create('db');
+    const { ask } = await startApiProxy(`  db: { ports: ["127.0.0.1:${await freePort()}:5432"] }\n`, {
+      ...{ docker: `, socket: ${engine.socketPath}`, labels: true },
+    });
+    const up = async (kind: string) =>
+      readMetrics((await ask('/metrics')).body).value('lazy_proxy_engine_up', { engine: kind });
+    while ((await up('docker')) !== 1);
+    expect(await up('swarm')).toBeUndefined();
+    const { engines } = (await ask('/api')).json as AboutAnswer;
+    expect(engines.map(({ name }) => name)).toEqual(['the Docker engine']);
   });
 
   test('need the token where protect is on', async () => {

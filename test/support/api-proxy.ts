@@ -51,18 +51,21 @@ export async function startApiProxy(
   {
     status = '',
     docker = '',
+    labels = false,
     settings = '',
   }: {
     /** Further settings of the status server: `, token: x`; and of the engine. */
     readonly status?: string;
     readonly docker?: string;
+    /** Whether labels count. */
+    readonly labels?: boolean;
     /** Further lines at the top of the file. */
     readonly settings?: string;
   } = {},
 ): Promise<{ readonly ask: AskApi; readonly port: number; readonly reload: (services: string) => void }> {
   const port = await freePort();
   const textOf = (content: string) =>
-    `status: { listen: "127.0.0.1:${port}"${status} }\ndocker: { labels: false${docker} }\nrelay: stream\n${settings}services:\n${content}`;
+    `status: { listen: "127.0.0.1:${port}"${status} }\ndocker: { labels: ${labels}${docker} }\nrelay: stream\n${settings}services:\n${content}`;
   const file = {
     config: aFile(textOf(services)),
     problems: [] as readonly Problem[],

@@ -50,6 +50,11 @@ export class SwarmBackend implements Backend {
   #labelPrefixes: LabelPrefixes;
   #sink: BackendSink | undefined;
 
+  /** Any engine answers; only a manager of a swarm has services. */
+  get isThere(): boolean {
+    return this.#catalog.nodeId !== undefined;
+  }
+
   constructor(options: SwarmBackendOptions) {
     const { engine, clock, logger } = options;
     const catalog = this.#catalog;

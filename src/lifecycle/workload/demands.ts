@@ -13,6 +13,7 @@ export class Demands {
   readonly #leases: Pick<LeaseBook, 'unmetCauses'>;
   readonly #availability: () => Availability;
   #last: string | undefined;
+  #lastBy: WakeCause | undefined;
   #asked: WakeCause | undefined;
   #isOver = false;
 
@@ -32,10 +33,16 @@ export class Demands {
     return this.#last;
   }
 
+  /** What kind of demand that was. */
+  get lastBy(): WakeCause | undefined {
+    return this.#lastBy;
+  }
+
   /** Somebody wants it awake now. Returns whether the cause may wake it; only then the reason is kept. */
   note(reason: string | undefined, by: WakeCause): boolean {
     if (!this.#mayWakeFor([by])) return false;
     this.#last = reason;
+    this.#lastBy = by;
     return true;
   }
 
@@ -69,9 +76,9 @@ export class Demands {
     return this.#waitingOrAsked.find((cause) => this.#mayWakeFor([cause]));
   }
 
-  /** The last demand, where somebody waits for whom it may be woken. */
+  /** The last demand, where somebody waits for whom it may be woken, or has asked for it. */
   get lastOfWaiting(): string | undefined {
-    return this.#mayWakeFor(this.#waiting) ? this.#last : undefined;
+    return this.#mayWakeFor(this.#waitingOrAsked) ? this.#last : undefined;
   }
 
   /** Who has waited for it to be started, in words. */

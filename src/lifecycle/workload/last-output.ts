@@ -6,8 +6,10 @@ import { messageOf } from '../../system/message-of.ts';
 
 /** How many lines are kept and logged after a failed start. */
 const MAX_LINES = 20;
-/** A start may fail for every client that comes. Within this time, the lines are not read and logged again. */
-const INTERVAL_MS = 10_000;
+/** A start may fail for every client that comes. Within this time, the lines are not logged again. */
+const LOG_INTERVAL_MS = 10_000;
+/** And within this time they are not read again: starts that fail faster have the same lines. */
+const READ_INTERVAL_MS = 250;
 
 /**
  * What a workload had printed last when its start failed: goes to the log, and is kept until a start works. It may hold
@@ -19,7 +21,10 @@ export class LastOutput {
   readonly #logger: Logger;
   readonly #closed = new AbortController();
   #lines: readonly string[] = [];
-  #readAtMs: number | undefined;
+  #reading: { readonly atMs: number; readonly lines: Promise<readonly string[] | undefined> } | undefined;
+  #loggedAtMs: number | undefined;
+  /** How often it was told that a start has worked. */
+  #forgotten = 0;
 
   constructor(options: { readonly backend: Backend; readonly clock: Clock; readonly logger: Logger }) {
     this.#backend = options.backend;
@@ -35,26 +40,40 @@ export class LastOutput {
   /** A start has worked: what was printed before is no longer of interest. */
   forget(): void {
     this.#lines = [];
-    this.#readAtMs = undefined;
+    this.#reading = this.#loggedAtMs = undefined;
+    this.#forgotten++;
   }
 
   /**
-   * Reads the lines, keeps them and logs them, unless that was done a moment ago. Never rejects.
+   * Reads the lines and keeps them; logs them, unless that was done a moment ago. Never rejects.
    * @returns the lines; undefined where they were not read.
    * @param options.of what failed; where its check printed nothing, the workload's own lines count.
    */
-  async read(
+  read(
+    workload: Workload,
+    options: { readonly service: string; readonly of: OutputRequest['of'] },
+  ): Promise<readonly string[] | undefined> {
+    const atMs = this.#clock.monotonicMs();
+    if (this.#reading !== undefined && atMs - this.#reading.atMs < READ_INTERVAL_MS)
+      return this.#reading.lines;
+    const lines = this.#readNow(workload, options);
+    this.#reading = { atMs, lines };
+    return lines;
+  }
+
+  async #readNow(
     workload: Workload,
     { service, of }: { readonly service: string; readonly of: OutputRequest['of'] },
   ): Promise<readonly string[] | undefined> {
-    const nowMs = this.#clock.monotonicMs();
-    if (this.#readAtMs !== undefined && nowMs - this.#readAtMs < INTERVAL_MS) return undefined;
-    this.#readAtMs = nowMs;
+    const forgotten = this.#forgotten;
     try {
       const lines = await this.#readFirst(workload, of === 'check' ? ['check', 'workload'] : ['workload']);
       // Another start may have worked meanwhile.
-      if (this.#closed.signal.aborted || this.#readAtMs !== nowMs) return undefined;
+      if (this.#closed.signal.aborted || this.#forgotten !== forgotten) return undefined;
       this.#lines = lines;
+      const nowMs = this.#clock.monotonicMs();
+      if (this.#loggedAtMs !== undefined && nowMs - this.#loggedAtMs < LOG_INTERVAL_MS) return lines;
+      this.#loggedAtMs = nowMs;
       // The backend has logged each line as it came.
       if (this.#backend.logsOutput === true && this.#logger.shows?.('info') !== false) return lines;
       for (const line of lines) {

@@ -25,6 +25,7 @@ export class LeaseBook {
   #keepers: Map<Lease, { readonly keeper: Keeper; readonly sinceMs: number }> | undefined;
   #count = 0;
   #uses = 0;
+  #clients = 0;
   #lastActiveMs: number;
   #idleSinceMs: number | undefined;
 
@@ -41,6 +42,11 @@ export class LeaseBook {
   /** How many of these only this proxy knows of: those of its clients, and holds by hand. */
   get uses(): number {
     return this.#uses;
+  }
+
+  /** How many of these are those of clients. */
+  get clients(): number {
+    return this.#clients;
   }
 
   /** The causes of the holds that still wait for the workload to be awake once. */
@@ -73,6 +79,7 @@ export class LeaseBook {
   /** A lease of a client that uses the workload. */
   take(): Lease {
     this.#uses++;
+    this.#clients++;
     this.#change(+1);
     return new LeaseBook.#Held(this, 1);
   }
@@ -117,7 +124,7 @@ export class LeaseBook {
       this.#book = undefined;
       if (book === undefined) return;
       book.#unmet.delete(this);
-      book.#keepers?.delete(this);
+      if (book.#keepers?.delete(this) !== true) book.#clients--;
       const sinceMs = idleSinceMs ?? book.#clock.monotonicMs();
       book.#idleSinceMs = Math.max(sinceMs, book.#idleSinceMs ?? 0);
       book.#uses -= this.#weight;

@@ -113,6 +113,9 @@ function transition(state: LifecycleState, event: LifecycleEvent, demand: Demand
       if (state.kind !== 'starting') return undefined;
       return state.phase === 'gate' || isUnderWay(event.engine) ? FAILED_RUNNING : FAILED;
     case 'backoff-over':
+      // It runs all the same: it is asked again for who keeps it.
+      if (state.kind === 'failed' && state.running && demand !== 'none')
+        return answerDemand(state, event.engine, demand);
       if (!isBackingOff(state)) return undefined;
       return event.engine === 'unknown' && demand !== 'none' ? WAKING : settle(event.engine, demand);
     case 'sleep-wanted':

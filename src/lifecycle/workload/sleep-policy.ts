@@ -87,7 +87,7 @@ export class SleepPolicy {
     return (this.#startsUntilMs(situation) ?? 0) > this.#clock.monotonicMs();
   }
 
-  demandTimers(situation: Situation): TimerDemands {
+  demandTimers(situation: Situation): Omit<TimerDemands, 'isOnlyKept'> {
     const { service, isRetired, isDraining } = situation;
     const { idleTimeoutMs, startTimeoutMs } = service;
     // Without its service, a workload that the proxy owns is no longer needed, and any other is left as it is.

@@ -21,11 +21,22 @@ export interface TimerDemands {
   readonly idleSinceMs?: number | undefined;
   readonly idleTimeoutMs: number;
   readonly startTimeoutMs: number;
+  /** Somebody keeps the workload who waits for it to be awake once, and no client waits: it is tried again, ever more slowly. */
+  readonly isOnlyKept: boolean;
   /**
    * Where a start took too long, but goes on as its engine says: when it will be over for certain, on the monotonic clock.
    * Idle time counts from then, or from when this is undefined again.
    */
   readonly startsUntilMs?: number | undefined;
+}
+
+interface Backoff {
+  readonly after: LifecycleState['kind'];
+  /** When it began, on the monotonic clock. */
+  readonly sinceMs: number;
+  /** How long it lasts where a client waits, or may come, and where somebody keeps the workload. */
+  readonly clientMs: number;
+  readonly keptMs: number;
 }
 
 interface Timer {
@@ -38,7 +49,7 @@ export class LifecycleTimers {
   readonly #clock: Clock;
   readonly #fire: (event: TimerEventKind, reason: string) => void;
   #deadline: Timer | undefined;
-  #backoff: (Timer & { readonly after: LifecycleState['kind'] }) | undefined;
+  #backoff: (Timer & Backoff) | undefined;
   #idle: Timer | undefined;
   #idleSinceMs: number | undefined;
   #runningSinceMs: number | undefined;
@@ -70,6 +81,11 @@ export class LifecycleTimers {
     return this.#idle?.dueMs;
   }
 
+  /** When a start is tried again, on the monotonic clock; undefined while none waits for that. */
+  get triesAgainAtMs(): number | undefined {
+    return this.#backoff?.dueMs;
+  }
+
   /** Cancels all of them, for good. */
   close(): void {
     this.#closed = true;
@@ -87,21 +103,32 @@ export class LifecycleTimers {
     }
   }
 
-  #followBackoff(state: LifecycleState, { startTimeoutMs }: TimerDemands): void {
+  #followBackoff(state: LifecycleState, { startTimeoutMs, isOnlyKept }: TimerDemands): void {
     if (state.kind === 'ready') this.#failedStarts = this.#interruptions = 0;
-    const isWanted = isBackingOff(state);
-    if (isWanted && this.#backoff?.after === state.kind) return;
+    // What runs all the same is asked again for who keeps it; a client asks by itself.
+    const isWanted = isBackingOff(state) || (state.kind === 'failed' && isOnlyKept);
+    const running = this.#backoff?.after === state.kind ? this.#backoff : undefined;
+    const backoff = isWanted ? (running ?? this.#beginBackoff(state, startTimeoutMs)) : undefined;
+    const dueMs = backoff && backoff.sinceMs + (isOnlyKept ? backoff.keptMs : backoff.clientMs);
+    if (dueMs !== undefined && running?.dueMs === dueMs) return;
     this.#backoff?.cancel();
     this.#backoff = undefined;
-    if (!isWanted) return;
-    const delayMs = isInterrupted(state)
-      ? backoffMs(++this.#interruptions, INTERRUPTION_BACKOFF)
-      : Math.min(backoffMs(++this.#failedStarts, START_BACKOFF), startTimeoutMs * LONGEST_BACKOFF_SHARE);
-    const timer = this.#schedule(delayMs, () => {
+    if (backoff === undefined || dueMs === undefined) return;
+    const timer = this.#schedule(Math.max(0, dueMs - this.#clock.monotonicMs()), () => {
       this.#backoff = undefined;
       this.#fire('backoff-over', 'next try');
     });
-    this.#backoff = { ...timer, after: state.kind };
+    this.#backoff = { ...backoff, ...timer, dueMs };
+  }
+
+  #beginBackoff(state: LifecycleState, startTimeoutMs: number): Backoff {
+    const since = { after: state.kind, sinceMs: this.#clock.monotonicMs() };
+    if (isInterrupted(state)) {
+      const ms = backoffMs(++this.#interruptions, INTERRUPTION_BACKOFF);
+      return { ...since, clientMs: ms, keptMs: ms };
+    }
+    const keptMs = backoffMs(++this.#failedStarts, START_BACKOFF);
+    return { ...since, keptMs, clientMs: Math.min(keptMs, startTimeoutMs * LONGEST_BACKOFF_SHARE) };
   }
 
   #followIdle(state: LifecycleState, demands: TimerDemands): void {

@@ -1,4 +1,5 @@
 import type { Backend } from '../../backends/backend.ts';
+import type { WakeCause } from '../../model/availability.ts';
 import type { Service } from '../../model/service.ts';
 import type { Wake, WakeCounts, WakeFailure, WakePhase, WakeUnderWay } from '../../model/wake.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -15,6 +16,7 @@ const MAX_OUTPUT_CHARS = 512;
 
 interface Attempt {
   readonly cause: string;
+  readonly by: WakeCause | undefined;
   /** It ran already when the proxy first looked: that is no wake to be counted. */
   readonly isAdopted: boolean;
   readonly atMs: number;
@@ -101,6 +103,7 @@ export class WakeRecord {
    * Begins a wake with the transition that starts the workload, and ends it with the one that ends the start.
    * @param options.queuedMs how long the start has waited for its turn.
    * @param options.demand who waits for the workload to be awake; undefined where nobody does.
+   * @param options.by as what that demand counts.
    * @param options.reason why the transition was made.
    * @param options.failure as what it counts, should the start have failed with it.
    * @returns the wake that has ended with this transition.
@@ -109,10 +112,12 @@ export class WakeRecord {
     { before, after }: Transition,
     {
       demand,
+      by,
       queuedMs,
       reason,
       failure,
     }: {
+      readonly by: WakeCause | undefined;
       readonly demand: string | undefined;
       readonly queuedMs: number;
       readonly reason: string | undefined;
@@ -123,7 +128,9 @@ export class WakeRecord {
     if (after.kind === 'starting') {
       const isAdopted = before.kind === 'unknown' && demand === undefined;
       if (before.kind !== 'starting')
-        this.#begin(demand ?? this.#causeAfter(before), { queuedMs, isAdopted });
+        this.#begin(demand ?? this.#causeAfter(before), {
+          ...{ by: demand === undefined ? undefined : by, queuedMs, isAdopted },
+        });
       return undefined;
     }
     if (before.kind !== 'starting') return undefined;
@@ -145,7 +152,7 @@ export class WakeRecord {
     cause: string,
     { queuedMs, reason }: { readonly queuedMs: number; readonly reason: string },
   ): void {
-    this.#begin(cause, { queuedMs, isAdopted: false });
+    this.#begin(cause, { by: undefined, queuedMs, isAdopted: false });
     this.#end('failed', reason, 'queue');
   }
 
@@ -178,10 +185,10 @@ export class WakeRecord {
 
   #begin(
     cause: string,
-    { queuedMs, isAdopted }: { readonly queuedMs: number; readonly isAdopted: boolean },
+    { by, queuedMs, isAdopted }: { readonly queuedMs: number } & Pick<Attempt, 'by' | 'isAdopted'>,
   ): void {
     this.#underWay = {
-      ...{ cause, isAdopted, atMs: this.#clock.nowMs() - queuedMs },
+      ...{ cause, by, isAdopted, atMs: this.#clock.nowMs() - queuedMs },
       phases: { queue: queuedMs, engine: 0, health: 0, port: 0 },
       ...{ phase: 'engine', phaseSinceMs: this.#clock.monotonicMs() },
     };
@@ -193,9 +200,16 @@ export class WakeRecord {
     this.#underWay = undefined;
     this.#closePhase(wake);
     this.#count(wake, result === 'failed' ? (failure ?? 'exited') : result);
-    const { cause, atMs } = wake;
+    const { cause, by, atMs } = wake;
     const phases = roundPhases(wake.phases);
-    const ended: Wake = { cause, atMs, phases, result, ...(reason !== undefined && { reason }) };
+    const ended: Wake = {
+      cause,
+      ...(by !== undefined && { by }),
+      atMs,
+      phases,
+      result,
+      ...(reason !== undefined && { reason }),
+    };
     this.#keep(ended);
     if (result === 'failed') this.#failure = reason ?? 'the start failed';
     if (result === 'ready') this.#failure = undefined;

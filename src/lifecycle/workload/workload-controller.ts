@@ -151,6 +151,9 @@ export class WorkloadController {
   #isDraining = false;
   #isRetired = false;
   #isClosed = false;
+  #lastUsedMs: number | undefined;
+  /** How many clients it had when that was looked at last. */
+  #clients = 0;
 
   constructor(service: LifecycleService, options: ControllerParts & { readonly backend: Backend }) {
     const { clock, backend, logger, own, checkLabelUrl } = options;
@@ -219,6 +222,21 @@ export class WorkloadController {
     return sleepsAtMs === undefined ? undefined : clock.nowMs() + sleepsAtMs - clock.monotonicMs();
   }
 
+  /** When a start that has failed is tried again for who waits, ms since the epoch; undefined where nobody does. */
+  get triesAgainAtMs(): number | undefined {
+    const { clock } = this.#parts;
+    const { triesAgainAtMs } = this.#timers;
+    if (triesAgainAtMs === undefined || this.#state.kind !== 'failed') return undefined;
+    if (this.#demands.for(undefined) === 'none') return undefined;
+    return clock.nowMs() + triesAgainAtMs - clock.monotonicMs();
+  }
+
+  /** When a client last came to it, or left it, while it was ready, ms since the epoch; undefined before the first one. */
+  get lastUsedMs(): number | undefined {
+    const lastMs = Math.max(this.#lastUsedMs ?? 0, this.warmPaths.lastUsedMs);
+    return lastMs === 0 ? undefined : lastMs;
+  }
+
   /** Everything that is known of the workload now. */
   get report(): WorkloadReport {
     const { failure, kept, counts, underWay } = this.#wakes;
@@ -227,6 +245,7 @@ export class WorkloadController {
     const isManual = !mayPutToSleep(this.#service.availability, 'schedule');
     const staysAwake = this.#observation.staysAwake ?? (isManual ? 'its availability is manual' : undefined);
     const unavailable = this.refusalAsleep?.message;
+    const { triesAgainAtMs, lastUsedMs } = this;
     return {
       ...this.#reportHistory(),
       observation: this.#observation,
@@ -242,6 +261,8 @@ export class WorkloadController {
       ...(staysAwake !== undefined && { staysAwake }),
       ...(unavailable !== undefined && { unavailable }),
       ...(sleepsAtMs !== undefined && { sleepsAtMs }),
+      ...(lastUsedMs !== undefined && { lastUsedMs }),
+      ...(triesAgainAtMs !== undefined && { triesAgainAtMs }),
     };
   }
 
@@ -386,7 +407,11 @@ export class WorkloadController {
     else {
       this.#demands.ask(keeper.kind);
       this.demand(reason, { by: keeper.kind });
-      if (!this.#turn.isWaiting) this.#demands.withdraw();
+      // People have a reason to try again at once.
+      if (keeper.kind === 'hand' && this.#state.kind === 'failed' && isBackingOff(this.#state))
+        this.#dispatch('backoff-over', reason);
+      // Of what is going to sleep it is remembered until that is done.
+      if (!this.#turn.isWaiting && this.#state.kind !== 'stopping') this.#demands.withdraw();
     }
     return lease;
   }
@@ -547,7 +572,11 @@ export class WorkloadController {
       return this.#refuseInVain();
     }
     const { state, effects } = this.#step(kind, by);
-    if (state === before && effects.length === 0) return;
+    if (state === before && effects.length === 0) {
+      // A client has come, for whom a start is tried again sooner.
+      if (isBackingOff(state)) this.#followTimers();
+      return;
+    }
     const failing = this.#whatFails(kind);
     // The state may stay the same while a call is made again: where others have paused what our call has just started.
     if (state !== before)
@@ -555,6 +584,8 @@ export class WorkloadController {
         reason: kind !== 'demanded' && isWaking(state) ? this.#demands.describe() : reason,
         failure: failureOf(kind),
       });
+    if (before.kind === 'stopping' && state.kind !== 'stopping' && !this.#turn.isWaiting)
+      this.#demands.withdraw();
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
     this.#followRun();
     if (state.kind !== 'stopping') this.room.startBudgets();
@@ -571,7 +602,9 @@ export class WorkloadController {
   /** The machine's next step. A workload that has to wait for its turn to be woken stays asleep. */
   #step(kind: LifecycleEvent['kind'], by: WakeCause | undefined): Step {
     const { state: engine, stoppedBy } = this.#observation;
-    const next = step(this.#state, { kind, engine, stoppedBy }, this.#demands.for(by));
+    const isGoing = this.#state.kind === 'stopping' && by === undefined;
+    const demand = isGoing ? this.#demands.atTurn : this.#demands.for(by);
+    const next = step(this.#state, { kind, engine, stoppedBy }, demand);
     const { name } = this.#service;
     const wakes = next.effects.includes('wake');
     if (!wakes || this.#turn.take({ atOnce: this.#leases.hasUrgent, name })) return next;
@@ -588,10 +621,11 @@ export class WorkloadController {
     this.#sleepPolicy.follow(transition);
     const demand = this.#demands.lastOfWaiting;
     const wake = this.#wakes.follow(transition, {
-      ...{ demand, queuedMs: this.#turn.queuedMs, reason, failure },
+      ...{ demand, by: this.#demands.lastBy, queuedMs: this.#turn.queuedMs, reason, failure },
     });
     if (after.kind === 'ready') this.#leases.meetAll();
-    else this.warmPaths.closeAll();
+    if (after.kind === 'ready' && this.#leases.clients > 0) this.#lastUsedMs = this.#parts.clock.nowMs();
+    if (after.kind !== 'ready') this.warmPaths.closeAll();
     const { stoppedBy, detail } = this.#observation;
     if (isSeenTo(transition, stoppedBy)) this.#wakes.forgive();
     const lifeBefore = this.#history.life;
@@ -756,6 +790,10 @@ export class WorkloadController {
   }
 
   #leasesChanged(): void {
+    const { clients } = this.#leases;
+    if (clients !== this.#clients && this.#state.kind === 'ready')
+      this.#lastUsedMs = this.#parts.clock.nowMs();
+    this.#clients = clients;
     if (this.#state.kind === 'ready' && this.leases > 0) this.#sleepPolicy.stayAwake();
     this.#followTurn();
     this.#followTimers();
@@ -833,7 +871,8 @@ export class WorkloadController {
       isRetired: this.#isRetired,
       isDraining: this.#isDraining,
     };
-    this.#timers.follow(state, this.#sleepPolicy.demandTimers(situation));
+    const isOnlyKept = this.room.wakers === 0 && this.#demands.for(undefined) !== 'none';
+    this.#timers.follow(state, { ...this.#sleepPolicy.demandTimers(situation), isOnlyKept });
   }
 }
 

@@ -92,7 +92,8 @@ export interface ServiceAnswer {
   readonly state?: string;
   readonly life?: Life;
   readonly since?: string;
-  readonly last_active?: string;
+  /** When a client last came to it or left it; null where none has since the proxy follows it. */
+  readonly last_active?: string | null;
   readonly sleeps_at?: string;
   readonly stays_awake?: string;
   readonly unavailable?: string;
@@ -102,6 +103,10 @@ export interface ServiceAnswer {
     readonly phase: WakePhase;
   };
   readonly usual_wake_ms?: number;
+  /** The same of wakes for clients alone: how long one waits. */
+  readonly usual_wait_ms?: number;
+  /** While it has failed, and somebody waits for it: when it is tried again. */
+  readonly next_try?: string;
   readonly failure?: string;
   /** While it is going to sleep: why, and by when it has stopped or is killed, where that is known. */
   readonly stopping?: { readonly kind: string; readonly reason: string; readonly until?: string };

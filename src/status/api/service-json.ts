@@ -102,12 +102,13 @@ function renderReport(
   const { observation, wakeUnderWay: waking, sleepUnderWay: stopping, lastSleep, times } = report;
   const last = report.wakes.at(-1);
   const usualMs = usualWakeMs(report.wakes);
+  const waitMs = usualWakeMs(report.wakes.filter(({ by }) => by === 'client'));
   return {
     id: shortenId(observation.id),
     state: report.state,
     life: report.life,
     since: formatTimestamp(report.sinceMs),
-    last_active: formatTimestamp(report.lastActiveMs),
+    last_active: report.lastUsedMs === undefined ? null : formatTimestamp(report.lastUsedMs),
     ...(report.sleepsAtMs !== undefined && { sleeps_at: formatTimestamp(report.sleepsAtMs) }),
     ...(report.staysAwake !== undefined && { stays_awake: report.staysAwake }),
     ...(report.unavailable !== undefined && { unavailable: report.unavailable }),
@@ -124,6 +125,8 @@ function renderReport(
       },
     }),
     ...(usualMs !== undefined && { usual_wake_ms: usualMs }),
+    ...(waitMs !== undefined && { usual_wait_ms: waitMs }),
+    ...(report.triesAgainAtMs !== undefined && { next_try: formatTimestamp(report.triesAgainAtMs) }),
     ...(report.failure !== undefined && { failure: report.failure }),
     ...(last !== undefined && { last_wake: renderWake(last, { showOutput }) }),
     ...(lastSleep !== undefined && {

@@ -38,14 +38,24 @@ describe('the last output', () => {
     expect(output()).toEqual([]);
   });
 
-  test('is read once in 10 s, however many starts fail', async () => {
+  test('is logged once in 10 s, however many starts fail', async () => {
     const beganMs = bench.clock.monotonicMs();
     for (let starts = 0; starts < 4; starts++) await fail();
     expect(bench.clock.monotonicMs() - beganMs).toBeLessThan(10_000);
-    expect(bench.backend.readings).toEqual(['workload docker/db']);
+    expect(told()).toEqual(['db | one', 'db | two']);
     await bench.clock.advance(10_000);
     await fail();
-    expect(bench.backend.readings).toHaveLength(2);
+    expect(told()).toHaveLength(4);
+  });
+
+  test('is that of each wake that has failed', async () => {
+    for (const line of ['first', 'second', 'third']) {
+      bench.backend.output = [line];
+      await fail();
+      await settle();
+    }
+    const kept = bench.controller('db').wakes.kept.map(({ output: lines }) => lines);
+    expect(kept).toEqual([['first'], ['second'], ['third']]);
   });
 
   test('is that of the health check first, where that has failed', async () => {

@@ -83,6 +83,7 @@ const BY_ENGINE: Readonly<Record<string, string>> = {
     ' unknown/waking missing stopped/waking engine gate paused/waking ending lame/sleeping/lame',
   'backoff-over cut':
     '   unknown/waking missing stopped/waking engine gate paused/waking ending lame/sleeping/lame',
+  'backoff-over lame': ' =/gate =/gate =/gate =/gate =/gate =/gate =/gate =/sleeping/=',
   'sleep-wanted ready': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
   'sleep-wanted paused': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
   'sleep-wanted engine': ' sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',

@@ -139,6 +139,121 @@ describe('the history of a workload', () => {
   });
 });
 
+describe('who has used a workload', () => {
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench();
+  });
+  afterEach(async () => {
+    expect(await bench.close()).toBe(0);
+  });
+  const report = () => bench.controller('db').report;
+
+  test('is nobody where only a schedule has woken it', async () => {
+    bench.add(aBareService(), STOPPED);
+    bench.controller('db').hold('cron_start', { keeper: { kind: 'schedule' } });
+    await bench.backend.called(1);
+    bench.backend.last.succeed(RUNNING);
+    await settle();
+    expect(report()).toMatchObject({ life: 'awake', wakes: [{ by: 'schedule' }] });
+    expect(report().lastUsedMs).toBeUndefined();
+  });
+
+  test('is nobody where its start has failed for its client', async () => {
+    bench.add(aService(), STOPPED);
+    const client = bench.client('db', 5_432);
+    await bench.backend.called(1);
+    bench.backend.last.succeed({ ...STOPPED, stoppedBy: 'itself', detail: 'exit code 3' });
+    await bench.until(() => client.outcome !== 'waiting', 50);
+    expect(report().wakes).toMatchObject([{ by: 'client', result: 'failed' }]);
+    expect(report().lastUsedMs).toBeUndefined();
+  });
+
+  test('is the client that was served last', async () => {
+    const server = await bench.sockets.listen();
+    bench.add(aService(), RUNNING);
+    await bench.clock.advance(5_000);
+    const client = bench.client('db', server.port);
+    await client.served;
+    await bench.clock.advance(5_000);
+    (await client.served).release();
+    expect(report().lastUsedMs).toBe(bench.clock.nowMs());
+  });
+});
+
+describe('a workload that cannot start, and is kept by hand', () => {
+  const CRASHED = { ...STOPPED, stoppedBy: 'itself', detail: 'exit code 3' } as const;
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench();
+    bench.add(aBareService({ startTimeoutMs: 3_000 }), STOPPED);
+  });
+  afterEach(async () => {
+    expect(await bench.close()).toBe(0);
+  });
+  const controller = () => bench.controller('db');
+  const hold = () => controller().hold('by hand', { keeper: { kind: 'hand', untilMs: 0 } });
+  const crash = async () => {
+    bench.backend.last.succeed(CRASHED);
+    await settle();
+  };
+
+  test('is tried again after 1, 2, 4, 8 s and so on, and tells when', async () => {
+    hold();
+    const delays: number[] = [];
+    for (let round = 1; round < 6; round++) {
+      await bench.backend.called(round);
+      await crash();
+      const { triesAgainAtMs = 0, keepers } = controller().report;
+      expect(keepers).toMatchObject([{ kind: 'hand' }]);
+      delays.push(triesAgainAtMs - bench.clock.nowMs());
+      await bench.clock.advance(triesAgainAtMs - bench.clock.nowMs());
+    }
+    expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 16_000]);
+    bench.backend.last.succeed(RUNNING);
+    await settle();
+    expect(controller().report).toMatchObject({ life: 'awake' });
+    expect(controller().report.triesAgainAtMs).toBeUndefined();
+  });
+
+  test('is not tried again once nobody keeps it', async () => {
+    const lease = hold();
+    await crash();
+    lease.release();
+    expect(controller().report.triesAgainAtMs).toBeUndefined();
+    await bench.clock.advance(60_000);
+    expect(bench.backend.count('wake')).toBe(1);
+  });
+
+  test('is tried at once for who wakes it by hand', async () => {
+    hold().release();
+    await crash();
+    hold().release();
+    expect(bench.backend.count('wake')).toBe(2);
+    await crash();
+    expect(controller().report.wakes).toMatchObject([{ by: 'hand' }, { by: 'hand', cause: 'by hand' }]);
+  });
+
+  test('is woken again by hand where it is just going to sleep', async () => {
+    hold().release();
+    bench.backend.last.succeed(RUNNING);
+    await settle();
+    controller().sleep({ kind: 'hand', words: 'by hand' });
+    hold().release();
+    bench.backend.last.succeed(STOPPED);
+    await settle();
+    expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db', 'wake docker/db']);
+    bench.backend.last.succeed(RUNNING);
+    await settle();
+    expect(controller().wakes.last).toMatchObject({ by: 'hand', result: 'ready' });
+    await bench.clock.advance(1_000);
+    controller().sleep({ kind: 'hand', words: 'by hand' });
+    bench.backend.last.succeed(STOPPED);
+    await settle();
+    expect(controller().report).toMatchObject({ life: 'asleep' });
+  });
+});
+
 describe('a workload whose start has failed', () => {
   const CRASHED = { ...STOPPED, stoppedBy: 'itself', detail: 'exit code 3' } as const;
   let bench: Bench;

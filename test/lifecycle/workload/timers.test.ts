@@ -22,7 +22,10 @@ describe('LifecycleTimers', () => {
     timers = new LifecycleTimers(clock, (event) => fired.push(event));
   });
   const follow = (state: LifecycleState, demands: Partial<TimerDemands> = {}) =>
-    timers.follow(state, { mayIdle: true, idleTimeoutMs: 60_000, startTimeoutMs: 30_000, ...demands });
+    timers.follow(state, {
+      ...{ mayIdle: true, idleTimeoutMs: 60_000, startTimeoutMs: 30_000, isOnlyKept: false },
+      ...demands,
+    });
 
   test('fires the idle timer at the very millisecond', async () => {
     follow(READY);
@@ -159,6 +162,33 @@ describe('LifecycleTimers', () => {
     }
     expect(delays).toEqual(expected);
     expect(fired).toEqual(Array(7).fill('backoff-over'));
+  });
+
+  test.each([FAILED, LAME])(
+    'waits up to 30 s for who keeps %o, however short a start may take',
+    async (failed) => {
+      const delays: (number | undefined)[] = [];
+      const kept = { startTimeoutMs: 3_000, isOnlyKept: true, mayIdle: false };
+      for (let round = 0; round < 7; round++) {
+        follow(WAKING, kept);
+        follow(failed, kept);
+        delays.push(clock.delaysMs[0]);
+        await clock.advance(30_000);
+      }
+      expect(delays).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
+    },
+  );
+
+  test('waits no longer than a client can where one comes to what is only kept', async () => {
+    const kept = { startTimeoutMs: 3_000, isOnlyKept: true };
+    for (let round = 0; round < 6; round++) {
+      follow(WAKING, kept);
+      follow(FAILED, kept);
+    }
+    await clock.advance(1_000);
+    expect(fired).toEqual([]);
+    follow(FAILED, { startTimeoutMs: 3_000 });
+    expect(clock.delaysMs).toEqual([500]);
   });
 
   test('leaves a running backoff as it is', async () => {
