@@ -9,7 +9,7 @@ import { configCandidates, describeConfigPath } from '../sources/config-candidat
 import { describeReadError, readConfigFile, readConfigStream } from '../sources/read-config-file.ts';
 import { EXIT_OK, EXIT_PROBLEMS, EXIT_UNUSABLE } from '../system/exit-codes.ts';
 import type { EffectiveConfig } from '../status/api/answers.ts';
-import { hideLike, isSameSetting, listHidden, readRunningConfig } from './running-config.ts';
+import { changesValues, hideLike, isSameSetting, listHidden, readRunningConfig } from './running-config.ts';
 import type { CommandIo, CommandParts } from './running-proxy.ts';
 
 export interface DiffOptions {
@@ -46,7 +46,9 @@ export async function diff(options: DiffOptions, { proxy, io }: CommandParts): P
   const atOnce = changed.filter((name) => !isWaiting(name));
   const changes = [
     ...(atOnce.length > 0 ? [`settings changed: ${atOnce.join(', ')}`] : []),
-    ...diffTables(running.table, desired).map((change) => describeChange(change)),
+    ...diffTables(running.table, desired)
+      .filter(changesValues)
+      .map((change) => describeChange(change)),
     ...findWaitingSettings(running.settings, settings).map(({ message }) => message),
   ];
   for (const change of changes) io.stdout(change);

@@ -20,6 +20,7 @@ import {
 } from '../config/settings.ts';
 import { isHidden, replaceHidden } from '../config/secrets.ts';
 import { isWorkloadField, toEngineDefaults, workloadRefOf } from '../config/rules/workload-of.ts';
+import type { Change } from '../model/change.ts';
 import { isSameData } from '../model/same-data.ts';
 import { listenKey, type Service } from '../model/service.ts';
 import type { Origin, Sourced } from '../model/origin.ts';
@@ -255,4 +256,13 @@ function takeField(field: FieldName, { workload, web }: Service, running: Servic
     default:
       return {};
   }
+}
+
+/** Whether a change is one of values: that the file now says what labels said changes nothing that anybody sees. */
+export function changesValues(change: Change): boolean {
+  if (change.kind !== 'update-service') return true;
+  const { previous, service } = change;
+  const { isOfFile, dependants, dependantsBy } = service;
+  const by = dependants.length === 0 ? dependantsBy : previous.dependantsBy;
+  return !isSameData({ ...previous, isOfFile, dependantsBy: by }, service);
 }

@@ -24,6 +24,7 @@ import { messageOf } from '../system/message-of.ts';
 import { requestUrl } from '../system/net/http-client.ts';
 import type { ProgramIo } from '../system/program-io.ts';
 
+const NOBODY = 'no proxy answers at';
 const TIMEOUT_MS = 10_000;
 /** Who types waits no longer. */
 const TYPING_TIMEOUT_MS = 1_000;
@@ -122,7 +123,7 @@ export class RunningProxy {
       ...{ method, clock: this.#clock, deadlineMs: this.#timeoutMs, maxBodyBytes: MAX_ANSWER_BYTES },
       headers: this.#headers,
     }).catch((error: unknown) => {
-      throw new Error(`no proxy answers at ${this.url}: ${messageOf(error)}`, { cause: error });
+      throw new Error(`${NOBODY} ${this.url}: ${messageOf(error)}`, { cause: error });
     });
     const text = answer.body.toString();
     const json = readJson(text);
@@ -149,7 +150,7 @@ export class RunningProxy {
     const answered = once(request, 'response') as Promise<[IncomingMessage]>;
     const [response] = await answered.catch((error: unknown) => {
       signal.throwIfAborted();
-      throw new Error(`no proxy answers at ${this.url}: ${messageOf(error)}`, { cause: error });
+      throw new Error(`${NOBODY} ${this.url}: ${messageOf(error)}`, { cause: error });
     });
     if (response.statusCode === 200) return response;
     let text = '';
@@ -241,7 +242,9 @@ export async function withProxy(
     io.stderr('lazy-proxy: the status server is off, so no proxy can be asked; --url names another one');
     return EXIT_UNUSABLE;
   } catch (error) {
-    io.stderr(`lazy-proxy: ${messageOf(error)}`);
+    const message = messageOf(error);
+    const isSought = flags.url === undefined && flags.config === undefined && message.startsWith(NOBODY);
+    io.stderr(`lazy-proxy: ${message}${isSought ? '; --url says where one is, or -c names its file' : ''}`);
     return error instanceof ProxyRefusal ? (options.refused ?? EXIT_PROBLEMS) : EXIT_UNUSABLE;
   }
 }

@@ -1,7 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { describeChange } from '../../src/apply/describe-plan.ts';
-import { hideLike, isSameSetting, listHidden, readRunningConfig } from '../../src/cli/running-config.ts';
+import { renderEffectiveConfig } from '../../src/cli/render-effective-config.ts';
+import {
+  changesValues,
+  hideLike,
+  isSameSetting,
+  listHidden,
+  readRunningConfig,
+} from '../../src/cli/running-config.ts';
 import { parseEnvironment } from '../../src/config/environment.ts';
 import { resolveSettings } from '../../src/config/resolve-settings.ts';
 import { diffTables } from '../../src/plan/diff-tables.ts';
@@ -40,7 +47,9 @@ function changesOf(given: Given, text: string): readonly string[] {
     current: running.table,
     hidden: listHidden(answer),
   });
-  return diffTables(running.table, desired).map((change) => describeChange(change));
+  return diffTables(running.table, desired)
+    .filter(changesValues)
+    .map((change) => describeChange(change));
 }
 
 const EXAMPLES = readdirSync('examples', { recursive: true, encoding: 'utf8' })
@@ -86,6 +95,18 @@ describe('the table of a running proxy', () => {
 });
 
 describe('a reload', () => {
+  test('of the effective configuration, which says itself what a label said, changes nothing', () => {
+    const labelled = [labelsOf('lbl', { ports: '8000:80', 'idle-timeout': '7m' })];
+    const text = 'services: { db: { ports: ["5432:5432"] } }';
+    const { environment } = parseEnvironment({});
+    const layers = { file: aFile(text), environment, flags: {} };
+    const table = buildTable({ ...layers, labelled, holders: new Map() });
+    const options = { format: 'yaml', showOrigin: false, showSecrets: true } as const;
+    const whole = renderEffectiveConfig(table, resolveSettings(layers), options);
+    expect(whole).toContain('lbl:');
+    expect(changesOf({ text, labelled }, whole)).toEqual([]);
+  });
+
   test.each([
     ['of the same file', FILE, []],
     [

@@ -138,6 +138,7 @@ function renderHead(content: StartingServices, options: StartingFileOptions): re
     `# Where you see and steer it: the page http://localhost:${content.statusPort}/, and the commands.`,
     'status:',
     `  listen: "0.0.0.0:${content.statusPort}" # "127.0.0.1:${content.statusPort}": for this machine alone${place}`,
+    '  # token: "a long random text" # who shows it may wake, hold and put to sleep; without one nobody may',
     '',
     ...(socket === DEFAULT_SOCKET
       ? []
@@ -161,8 +162,8 @@ function renderAdvice({ entries }: StartingServices, { isInContainer }: Containe
   const known = [...files].filter((file) => file !== undefined);
   return [
     'Before you start the proxy:',
-    '1. Take out what must never sleep. Who reaches a container by its name on a network of the engine goes past the',
-    '   proxy: that neither wakes the container nor keeps it awake.',
+    '1. Take out of this file what must never sleep. Who reaches a container by its name on a network of the engine goes',
+    '   past the proxy: that neither wakes the container nor keeps it awake.',
     '2. A port of the machine can belong to one alone. The containers below publish theirs themselves: take `ports:` out',
     `   of the Compose file${known.length === 0 ? '' : ' (named below)'}, or -p out of docker run, and make them anew: docker compose up --no-start.`,
     ...(isInContainer

@@ -153,7 +153,9 @@ describe('explain', () => {
   test('hides values of env without the token', async () => {
     const { type } = await start();
     expect((await type(['explain', 'hello'])).stdout).toMatch(/env +\{"PASSWORD":"\*\*\*"\}/);
-    expect((await type(['explain', 'hello', '--token', TOKEN])).stdout).toContain('hunter2');
+    expect((await type(['explain', 'hello', '--show-secrets', '--token', TOKEN])).stdout).toContain(
+      'hunter2',
+    );
   });
 });
 
@@ -294,6 +296,14 @@ describe('events', () => {
       child.kill('SIGTERM');
       expect(await once(child, 'exit')).toEqual([0, null]);
     }
+  });
+
+  test('says how to name a proxy where none answers and none was named', async () => {
+    const cwd = await createFolder({});
+    const { stderr } = await runProgram(['status'], { cwd, env: { STATUS_PORT: '1' } });
+    expect(stderr).toMatch(
+      /^lazy-proxy: no proxy answers at http:\/\/127\.0\.0\.1:1: .*; --url says where one is, or -c names its file\n$/,
+    );
   });
 
   test('ends with 2 where no proxy answers', async () => {
