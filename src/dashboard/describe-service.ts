@@ -40,6 +40,15 @@ export function lookOf({ life = 'unknown' }: ServiceAnswer): Look {
   return life;
 }
 
+/** A look in a word, as it is said of all services that have it. */
+export function nameLook(look: Look, services: readonly ServiceAnswer[]): string {
+  if (look === 'stopping') return 'going to sleep';
+  const such = services.filter((service) => lookOf(service) === look);
+  return look === 'unknown' && such.length > 0 && such.every(({ state }) => state === 'missing')
+    ? 'missing'
+    : look;
+}
+
 export function wordOf(service: ServiceAnswer): string {
   const look = lookOf(service);
   return look === 'failed' ? 'failed' : (WORDS[service.state ?? ''] ?? look);

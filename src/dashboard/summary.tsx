@@ -1,14 +1,13 @@
 /** Figures on top; those that count services filter the list. */
 import type { Life } from '../model/workload-report.ts';
 import type { ServiceAnswer } from '../status/api/answers.ts';
-import { lookOf, type Look } from './describe-service.ts';
+import { lookOf, type Look, nameLook } from './describe-service.ts';
 import { formatBytes, formatDuration } from './format.ts';
 import type { Memory } from './live-data.ts';
 import { Shape } from './parts.tsx';
 import type { View } from './view.ts';
 
 const STATES: readonly Look[] = ['awake', 'waking', 'stopping', 'asleep', 'failed', 'unknown'];
-const NAMES: Readonly<Partial<Record<Look, string>>> = { stopping: 'going to sleep' };
 const ALWAYS: ReadonlySet<Look> = new Set(['awake', 'asleep', 'failed']);
 
 export function Summary({
@@ -40,7 +39,7 @@ export function Summary({
           >
             <b>{counts[look]}</b>
             <span>
-              <Shape look={look} /> {NAMES[look] ?? look}
+              <Shape look={look} /> {nameLook(look, services)}
             </span>
           </button>
         ))}

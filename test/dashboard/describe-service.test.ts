@@ -5,6 +5,7 @@ import {
   describeWhy,
   linkOf,
   lookOf,
+  nameLook,
   matchesFilter,
   sortServices,
   wordOf,
@@ -62,6 +63,23 @@ describe('a service', () => {
     expect(describeNext(service)).toMatchObject({ countdownTo: Date.parse(stopping.until) });
     const wanted = aService({ ...service, why: { ...IDLE, waiting: 1 } });
     expect(describeNext(wanted).note).toBe('woken again as soon as it has stopped');
+  });
+
+  test('that is missing is called so where all are counted, unless others are unknown', () => {
+    const missing = aService({ life: 'unknown', state: 'missing' });
+    const unknown = aService({ life: 'unknown', state: 'unknown' });
+    expect(nameLook('unknown', [missing, aService({ life: 'awake' })])).toBe('missing');
+    expect(nameLook('unknown', [missing, unknown])).toBe('unknown');
+    expect(nameLook('awake', [missing])).toBe('awake');
+  });
+
+  test('that has failed, and is held, says so, and when it is tried again', () => {
+    const service = aService({
+      ...{ life: 'failed', failure: 'exit code 3', next_try: '2026-04-01T12:00:04Z' },
+      why: { ...IDLE, leases: 1, kept_by: ['hold'] },
+    });
+    expect(describeWhy(service)).toEqual({ first: 'exit code 3', second: 'held by hand' });
+    expect(describeNext(service)).toMatchObject({ countdownTo: Date.parse('2026-04-01T12:00:04Z') });
   });
 
   test('that is awake says who uses it and who keeps it', () => {
