@@ -139,10 +139,16 @@ describe('the dashboard answers', () => {
     expect(await alert.innerText()).toMatch(
       /The last edit is not in force\. lazy-proxy\.yaml was refused at \d\d:\d\d; the version of \d\d:\d\d goes on\./,
     );
-    expect(await alert.innerText()).toMatch(/lazy-proxy\.yaml:7:\d+ error ports\[0\]: "80:http" is not/);
+    expect(await alert.innerText()).toMatch(/lazy-proxy\.yaml:\d+:\d+ error ports\[0\]: "80:http" is not/);
     expect(await alert.getByRole('region', { name: 'The line of the file' }).innerText()).toMatch(
       /db: \{ container: db, ports: \["80:http"\] \}\n.*\^/,
     );
+    // What the banner tells is not told again among the problems.
+    expect(await page.locator('.banner').count()).toBe(1);
+    // A line with a mistyped key may hold a secret.
+    await configure(`${services}  db: { container: db, idle_timout: 45m }\n`);
+    await expect.poll(() => alert.allInnerTexts()).toEqual([expect.stringContaining('did you mean')]);
+    expect(await alert.innerText()).toContain('Lines that may hold a secret are shown with the token.');
     await configure(services);
     await expect.poll(() => alert.count()).toBe(0);
   });
