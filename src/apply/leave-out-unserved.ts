@@ -5,16 +5,22 @@ import type { ServiceTable, TableEntry } from '../model/table.ts';
 
 /**
  * The table without what nothing can serve yet: certificates that the proxy makes for a service's own ports, and TLS at its HTTP
- * ports. Each is told of. None of them may be opened all the same: nothing would be encrypted.
- * Pure.
+ * ports. None of them may be opened all the same: nothing would be encrypted. Tells of each that the check of the file can't have told
+ * of. Pure.
  */
 export function leaveOutUnserved(table: ServiceTable): ServiceTable {
   const problems: Problem[] = [];
+  let isChanged = false;
   const entries = new Map<string, TableEntry>();
   for (const [name, entry] of table.entries) {
     const service = leaveOut(entry.service);
     entries.set(name, service === entry.service ? entry : { ...entry, service });
-    if (service !== entry.service) problems.push(...tell(entry.origins['tls'], `tls of service "${name}"`));
+    if (service === entry.service) continue;
+    isChanged = true;
+    const origin = entry.origins['tls'];
+    // The check of the file has told of it.
+    const isTold = origin?.kind === 'file' && entry.service.tls?.kind === 'self-signed';
+    if (!isTold) problems.push(...tell(origin, `tls of service "${name}"`));
   }
   if (table.frontPolicy.selfSignedDomains.length > 0)
     problems.push({
@@ -22,7 +28,7 @@ export function leaveOutUnserved(table: ServiceTable): ServiceTable {
       message: `http.self_signed_domains: this version can't make certificates, so hosts without one of http.certificates are not served over TLS`,
       origin: { kind: 'engine', name: 'http.self_signed_domains' },
     });
-  if (problems.length === 0) return table;
+  if (!isChanged && problems.length === 0) return table;
   return { ...table, entries, problems: [...table.problems, ...problems] };
 }
 
@@ -34,7 +40,7 @@ function leaveOut(service: Service): Service {
   return listeners.length < service.listeners.length ? { ...service, listeners } : service;
 }
 
-/** What the field's place says of it; nothing where nobody has given it. */
+/** Nothing where nobody has asked for it. */
 function tell(origin: Origin | undefined, what: string): readonly Problem[] {
   if (origin === undefined || origin.kind === 'default') return [];
   const message = `${what}: this version can't serve that, so nothing is open for it`;

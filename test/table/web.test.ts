@@ -196,7 +196,6 @@ describe('leaveOutUnserved', () => {
     ]);
     expect(served.fronts).toEqual(table.fronts);
     expect(problemsOf(served).map((line) => line.replace(/^\S+ /, ''))).toEqual([
-      `error tls of service "b": this version can't serve that, so nothing is open for it`,
       `error tls of service "e": this version can't serve that, so nothing is open for it`,
     ]);
   });
@@ -206,6 +205,13 @@ describe('leaveOutUnserved', () => {
     expect(problemsOf(leaveOutUnserved(tableOf({ text }))).join()).toMatch(
       /error http\.self_signed_domains: this version can't make certificates/,
     );
+  });
+
+  test('tells of labels that ask for TLS', () => {
+    const labelled = [labelsOf('a', { ports: '80:80', tls: 'true' })];
+    const served = leaveOutUnserved(tableOf({ labelled }));
+    expect(serviceOf(served, 'a').listeners).toEqual([]);
+    expect(problemsOf(served).join()).toMatch(/tls of service "a": this version can't serve that/);
   });
 
   test('leaves a table alone in which there is nothing of the kind', () => {

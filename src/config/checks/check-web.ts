@@ -25,6 +25,7 @@ export function checkWeb(services: readonly ReadService[], context: WebContext):
     ...services.flatMap(findUnguarded),
     ...services.flatMap((service) => findDoorless(service, context.http)),
     ...services.flatMap(findUnknownPort),
+    ...services.flatMap(findUnservedTls),
     ...checkFronts(services, context),
   ];
 }
@@ -86,6 +87,20 @@ function findUnknownPort(service: ReadService): readonly Finding[] {
       : 'the only one that it offers itself is used, if it is one, else 80';
   const message = `it isn't known which port of the ${ref.kind === 'process' ? 'process' : 'workload'} serves these hosts: ${otherwise}; set http_port`;
   return [warning([...path, 'hosts'], { code: 'option-without-effect', at: 'key', message })];
+}
+
+/** TLS that this version doesn't serve: `leaveOutUnserved` keeps the ports closed. */
+function findUnservedTls({ draft, path }: ReadService): readonly Finding[] {
+  const tls = draft.tls?.value;
+  if (tls === undefined || tls === 'off') return [];
+  const tell = (what: string) => {
+    const message = `these ports stay closed: this version ${what}`;
+    return [warning([...path, 'tls'], { code: 'option-without-effect', at: 'key', message })];
+  };
+  if (tls.kind === 'self-signed') return tell("can't make certificates; name one: tls: {cert: …, key: …}");
+  const hasLogin = [draft.basic_auth, draft.api_key].some((field) => (field?.value ?? []).length > 0);
+  const hasHttp = (draft.http_ports?.value ?? []).length > 0 || hasLogin;
+  return hasHttp ? tell("can't end TLS at HTTP ports; use hosts and http.https") : [];
 }
 
 /** Settings of the front doors that do nothing without one of them, and doors that nobody could use. */

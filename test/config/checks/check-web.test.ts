@@ -12,13 +12,29 @@ describe('checkWeb', () => {
   test('accepts what the documentation shows', () => {
     expect(
       messagesOf(
-        'http: {listen: "80", https: "443", self_signed_domains: [home.arpa], redirect: true}',
+        'http: {listen: "80", https: "443", certificates: [{cert: /c, key: /k}], redirect: true}',
         'services:',
         '  wiki: {hosts: [wiki.home.arpa, "*.wiki.home.arpa"], http_port: 3000, wake_paths: ["/", "!/metrics"]}',
         `  docs: {hosts: [docs.home.arpa], basic_auth: ["anna:${HASH}"], waiting_page: off}`,
         '  git: {tls_hosts: [git.example.com], https_port: 8443, ports: ["2222:22"]}',
       ),
     ).toEqual([]);
+  });
+
+  test('warns of TLS that nothing serves', () => {
+    expect(
+      messagesOf(
+        'http: {https: "443", certificates: [{cert: /c, key: /k}]}',
+        'services:',
+        '  a: {hosts: [a.lan]}',
+        '  b: {ports: ["1:1"], tls: true}',
+        '  c: {http_ports: ["2:2"], tls: {cert: /c, key: /k}}',
+        '  d: {ports: ["3:3"], tls: {cert: /c, key: /k}}',
+      ),
+    ).toEqual([
+      "warning tls: these ports stay closed: this version can't make certificates; name one: tls: {cert: …, key: …}",
+      "warning tls: these ports stay closed: this version can't end TLS at HTTP ports; use hosts and http.https",
+    ]);
   });
 
   test('refuses a host that leads to two services', () => {
