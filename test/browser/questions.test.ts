@@ -160,7 +160,7 @@ describe('the dashboard answers', () => {
     const table = details.getByRole('region', { name: 'Values in force' });
     const lineOf = (field: string) => table.getByRole('row', { name: new RegExp(`^${field} `) }).innerText();
     await table.getByRole('row', { name: /^idle_timeout / }).waitFor();
-    expect(await lineOf('idle_timeout')).toMatch(/(1m|60s)\s+lazy-proxy\.yaml:4:\d+$/);
+    expect(await lineOf('idle_timeout')).toMatch(/(1m|60s)\s+lazy-proxy\.yaml:\d+:\d+$/);
     expect(await lineOf('start_timeout')).toMatch(/30s\s+default$/);
   });
 

@@ -85,7 +85,7 @@ describe('StatusServer', () => {
     server = new StatusServer(content, { loadApi: () => Promise.reject(new Error('not asked for')) });
     await server.open({ address: '127.0.0.1', port });
     expect((await ask('/nothing')).body).toBe(
-      'there is /status, /problems, /health, /ready, /api and the dashboard at /',
+      'there is /status, /problems, /health, /ready, /api, /traefik, /caddy and the dashboard at /',
     );
   });
 

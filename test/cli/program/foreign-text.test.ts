@@ -26,14 +26,14 @@ describe('text that others wrote', () => {
   });
 
   test('is shown escaped, and the caret still stands below its place', async () => {
-    const line = 'x-note: "\u202e\u2028\u001b日本e\u0301\t", services: { a: { idle_timout: 1 } }';
+    const line = 'x-note: "\u202e\u2028\u001b日本e\u0301\t", services: { a: { idle_timeout: x } }';
     const folder = await createFolder({ 'f.yaml': `{ ${line} }\n` });
     const { stdout } = await runProgram(['validate', 'f.yaml'], { cwd: folder });
     const [, source = '', caret = ''] = stdout.split('\n');
     expect(stdout).not.toMatch(UNSAFE);
     expect(source).toContain(String.raw`\u{202e}\u{2028}\u{1b}日本`);
     // The two ideographs take four columns, the accent none.
-    expect(caret.indexOf('^')).toBe(source.indexOf('idle_timout') + 2 - 1);
+    expect(caret.indexOf('^')).toBe(source.indexOf('idle_timeout') + 2 - 1 + 'idle_timeout: '.length);
   });
 
   test('is shown escaped in the annotations for GitHub, and in JSON by its own escapes', async () => {
@@ -63,7 +63,7 @@ describe('text that others wrote', () => {
     const folder = await createFolder({
       'f.yaml': `docker: { labels: false }\nservices: { a: { ports: ["80:81"], ${command} } }\n`,
     });
-    const args = ['print-effective-config', '--config', 'f.yaml', '--show-origin'];
+    const args = ['print-effective-config', '--config', 'f.yaml', '--show-origin', '--show-secrets'];
     const yaml = await runProgram(args, { cwd: folder });
     expect(yaml.stdout).not.toMatch(UNSAFE);
     const expected = {

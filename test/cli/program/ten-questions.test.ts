@@ -245,7 +245,7 @@ test('can I wake, sleep or hold it here? wake, sleep, hold and release say so', 
   const token = ['--token', TOKEN];
   expect(await ask('wake', 'hello', ...token)).toMatch(/^hello is (waking|awake): /);
   expect(await ask('hold', 'hello', '--for', '10m', ...token)).toContain('held by hand');
-  expect(await ask('release', 'hello', ...token)).toMatch(/^hello is awake: nobody uses it/);
+  expect(await ask('release', 'hello', ...token)).toMatch(/^hello is awake: nobody has used it yet/);
   expect(await ask('release', 'hello', ...token)).toMatch(/^hello was not held; it is awake: /);
   expect(await ask('sleep', 'hello', ...token)).toMatch(/^hello is /);
   await expect.poll(() => ask('status', 'hello')).toMatch(/asleep .*by hand/);

@@ -45,6 +45,8 @@ daemon() { # program flags...
 launch() { # program
   local flags
   mapfile -t flags <"$1.flags"
+  # A killed process may give up its binary before its sockets.
+  [ "$1" != kube-apiserver ] || until_free "$(sed -n '/^--secure-port$/{n;p}' "$1.flags")"
   # shellcheck disable=SC2086
   setsid "./bin/$1" "${flags[@]}" ${KUBE_FLAGS:-} >>"$1.log" 2>&1 </dev/null &
   echo $! >"$1.pid"
@@ -72,6 +74,11 @@ claim_network() { # sets net and port; creating the route is the claim, which fa
   done
   echo "every pod network from 198.18.$first_network.0/24 on, or its ports from $first_port on, are taken" >&2
   return 1
+}
+
+until_free() { # port: waits for it, 5 s at most
+  local i
+  for ((i = 0; i < 100; i++)); do taken "$1" || return 0; sleep 0.05; done
 }
 
 taken() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; } # port
