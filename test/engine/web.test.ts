@@ -35,13 +35,13 @@ test('containers share a port by host: each is woken and sleeps by itself, and w
   const port = await freePort();
   const [wiki, blog] = [bed.scope.name('wiki'), bed.scope.name('blog')];
   const ofFile = await bed.scope.createContainer({ name: wiki, ...(await nodeApp({ delayMs: 700 })) });
-  // Known by labels alone; its only port is said by nobody, so it is 80.
+  // The first outlives the start of the second. That one is known by labels alone; its only port is said by nobody, so it is 80.
   const labels = bed.labels({ hosts: 'blog.test, *.blog.test', idle_timeout: '1s' });
   await bed.scope.createContainer({ name: blog, labels, ...(await nodeApp()) });
   await bed.startProxy({
     config: JSON.stringify({
       http: { listen: `127.0.0.1:${port}` },
-      services: { wiki: { container: wiki, hosts: ['wiki.test'], http_port: 80, idle_timeout: '1s' } },
+      services: { wiki: { container: wiki, hosts: ['wiki.test'], http_port: 80, idle_timeout: '5s' } },
     }),
     env: { DOCKER_HOST: counting.host },
   });
