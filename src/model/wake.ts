@@ -36,3 +36,17 @@ export type WakePhase = 'queue' | 'engine' | 'health' | 'port';
 export interface WakeUnderWay extends Pick<Wake, 'cause' | 'atMs' | 'phases'> {
   readonly phase: WakePhase;
 }
+
+/** Wakes from which the usual time of one is known. */
+const USUAL_FROM = 10;
+
+/** How long a start took, or has taken so far, ms. */
+export function durationOf({ phases }: Pick<Wake, 'phases'>): number {
+  return phases.queue + phases.engine + phases.health + phases.port;
+}
+
+/** The median of how long the last wakes that worked took, ms; undefined where none did. */
+export function usualWakeMs(wakes: readonly Wake[]): number | undefined {
+  const worked = wakes.filter(({ result }) => result === 'ready').slice(-USUAL_FROM);
+  return worked.map(durationOf).sort((a, b) => a - b)[Math.floor((worked.length - 1) / 2)];
+}

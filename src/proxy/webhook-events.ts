@@ -6,6 +6,7 @@ import { type ListenerSpec, listenKey, type Service } from '../model/service.ts'
 import type { ServiceTable } from '../model/table.ts';
 import { ORIGINAL_EVENTS, type Webhook, wantsClients } from '../model/webhook.ts';
 import { workloadName } from '../model/workload.ts';
+import { durationOf } from '../model/wake.ts';
 import type { TrackClient } from '../relay/listener.ts';
 import {
   createConnectionEnd,
@@ -111,9 +112,9 @@ export class WebhookEvents {
   };
 
   readonly wakeFailed: WakeFailedTeller = (service, { id }, wake) => {
-    const { reason = 'the start failed', cause, phases } = wake;
+    const { reason = 'the start failed', cause } = wake;
     const subject = { id, name: workloadName(service.workload) };
-    const durationMs = Object.values(phases).reduce((sum, ms) => sum + ms, 0);
+    const durationMs = durationOf(wake);
     const event = createWakeFailed({ subject, reason, cause, durationMs, nowMs: this.#clock.nowMs() });
     this.#send(this.#targetsOf(service), event);
   };

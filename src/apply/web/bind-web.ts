@@ -1,14 +1,12 @@
 import type { Lifecycle } from '../../lifecycle/lifecycle.ts';
 import { UNKNOWN } from '../../model/observation.ts';
 import type { Service, TargetPort } from '../../model/service.ts';
+import { durationOf, usualWakeMs } from '../../model/wake.ts';
 import { webPortOf } from '../../model/web.ts';
 import type { WorkloadReport } from '../../model/workload-report.ts';
 import { compileAccessList, compileWakeList } from '../../relay/access/access-list.ts';
 import type { WakeView, WebBinding } from '../../relay/http/web-binding.ts';
 import type { TrackClient } from '../../relay/listener.ts';
-
-/** Of past wakes, how many tell how long the next one takes. */
-const COUNTED_WAKES = 9;
 
 /** How the requests for a service are served. @param options.targetPort default: that of its hosts */
 export function bindWeb(
@@ -48,25 +46,11 @@ export function describeWake(report: WorkloadReport | undefined): WakeView {
   if (report === undefined) return { state: 'asleep' };
   const { state, wakeUnderWay: wake, waiting, failure: reason, life } = report;
   if (state === 'ready') return { state: 'ready' };
-  const expectedMs = expectedWakeMs(report);
+  const expectedMs = usualWakeMs(report.wakes);
   if (wake !== undefined)
-    return { state: 'waking', phase: wake.phase, elapsedMs: sumOf(wake.phases), expectedMs };
+    return { state: 'waking', phase: wake.phase, elapsedMs: durationOf(wake), expectedMs };
   const elapsedMs = report.longestWaitMs;
   if (state === 'stopping' && waiting > 0) return { state: 'waking', phase: 'stop', elapsedMs, expectedMs };
   if (waiting > 0) return { state: 'waking', phase: 'queue', elapsedMs, expectedMs };
   return life === 'failed' ? { state: 'failed', reason } : { state: 'asleep' };
-}
-
-/** The middle one of the last wakes that worked. */
-function expectedWakeMs({ wakes }: WorkloadReport): number | undefined {
-  const times = wakes
-    .filter(({ result }) => result === 'ready')
-    .slice(-COUNTED_WAKES)
-    .map(({ phases }) => sumOf(phases))
-    .toSorted((a, b) => a - b);
-  return times[Math.floor(times.length / 2)];
-}
-
-function sumOf(phases: WorkloadReport['wakes'][number]['phases']): number {
-  return Object.values(phases).reduce((sum, ms) => sum + ms, 0);
 }

@@ -2,7 +2,7 @@
 import { mayWake } from '../../model/availability.ts';
 import { formatProblem, type Problem } from '../../model/problem.ts';
 import { formatListenAddress } from '../../model/service.ts';
-import type { Wake } from '../../model/wake.ts';
+import { usualWakeMs, type Wake } from '../../model/wake.ts';
 import { describeWorkloadRef, toWorkloadRef, type Workload } from '../../model/workload.ts';
 import type { Keeper, WorkloadReport } from '../../model/workload-report.ts';
 import { formatTimestamp } from '../../system/clock.ts';
@@ -23,9 +23,6 @@ import { renderDay } from './day-json.ts';
 export const MAX_LISTED_CLIENTS = 100;
 /** Stands for what the one who asks may not read. */
 export const HIDDEN = '***';
-
-/** Wakes from which the usual time of one is known. */
-const USUAL_FROM = 10;
 
 interface Look {
   readonly memory?: MemoryView | undefined;
@@ -150,13 +147,6 @@ export function renderWake(
 
 function renderPhases({ queue, engine, health, port }: Wake['phases']): PhasesAnswer {
   return { ...(queue > 0 && { queue_ms: queue }), engine_ms: engine, health_ms: health, port_ms: port };
-}
-
-/** The median of how long the last wakes that worked took in all; undefined where none did. */
-function usualWakeMs(wakes: readonly Wake[]): number | undefined {
-  const worked = wakes.filter(({ result }) => result === 'ready').slice(-USUAL_FROM);
-  const sums = worked.map(({ phases }) => phases.queue + phases.engine + phases.health + phases.port);
-  return sums.sort((a, b) => a - b)[Math.floor((sums.length - 1) / 2)];
 }
 
 function renderListener(report: ListenerReport): ListenerAnswer {
