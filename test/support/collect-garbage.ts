@@ -1,5 +1,4 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
+import { exposeGarbageCollector } from '../../src/system/collect-garbage.ts';
 
 /** Collects garbage until what is weakly held is gone or held by somebody: a WeakRef lives on in the turn that made it. */
 export async function collectGarbage(): Promise<void> {
@@ -8,10 +7,4 @@ export async function collectGarbage(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     collect();
   }
-}
-
-/** Collects garbage at once, within the turn of the event loop. */
-export function exposeGarbageCollector(): () => void {
-  setFlagsFromString('--expose-gc');
-  return runInNewContext('gc') as () => void;
 }

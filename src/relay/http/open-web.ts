@@ -2,7 +2,7 @@
  * What serves HTTP: the engine that all doors share, and the doors. Loaded when a service first needs it, from a file of its own,
  * with copies of what it imports: so it gets all that must be there only once as parts.
  */
-import { collectGarbage } from '../../system/collect-garbage.ts';
+import { exposeGarbageCollector } from '../../system/collect-garbage.ts';
 import { Login } from './login/login.ts';
 import { PasswordChecker } from './login/password-checker.ts';
 import { Themes } from './waiting/themes.ts';
@@ -39,7 +39,12 @@ export function openWeb(parts: WebParts): Web {
   const themes = new Themes({ clock, onBad: parts.onBadTheme });
   const login = new Login(new PasswordChecker({ file: parts.passwordThread ?? PASSWORD_THREAD, clock }));
   const waiting = new Waiting({ clock, themeOf: (binding) => themes.of(binding) });
-  const engine = new WebEngine({ ...parts, waiting, login, collectGarbage });
+  const engine = new WebEngine({
+    ...parts,
+    waiting,
+    login,
+    collectGarbage: () => exposeGarbageCollector()(),
+  });
   return {
     engine,
     createDoor: (options) => new WebDoor({ ...options, engine, relay, clock, isTrusted, admission }),

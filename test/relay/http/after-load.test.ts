@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { collectGarbage } from '../../../src/system/collect-garbage.ts';
+import { exposeGarbageCollector } from '../../../src/system/collect-garbage.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { aRequest, WebBed } from './web-bed.ts';
 
@@ -41,7 +41,7 @@ test('no time is spent on garbage behind a few requests', async () => {
 test('collecting frees what nobody refers to any more', () => {
   const references = Array.from({ length: 10 }, () => new WeakRef(new Array(100_000).fill(0)));
   return new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
-    collectGarbage();
+    exposeGarbageCollector()();
     expect(references.some((reference) => reference.deref() === undefined)).toBe(true);
   });
 });

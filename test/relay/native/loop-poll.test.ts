@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ECONNREFUSED } from '../../../src/relay/native/errno.ts';
-import { exposeGarbageCollector } from '../../support/collect-garbage.ts';
+import { exposeGarbageCollector } from '../../../src/system/collect-garbage.ts';
 import { Datagrams, freeUdpPort, settleDatagrams } from '../../support/datagrams.ts';
 import { nativeDatagrams } from '../../support/datagrams-ways.ts';
 import { THREAD_FILE } from '../../support/relay-thread-file.ts';
