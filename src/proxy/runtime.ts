@@ -1,11 +1,10 @@
 import { CronWindows } from '../apply/cron-windows.ts';
 import { ManualHolds } from '../apply/manual-holds.ts';
 import { logRefused, logUnserved } from '../apply/client-log.ts';
-import { Doors } from '../apply/doors.ts';
+import { Doors, ServedServices } from '../apply/doors.ts';
 import { ListenerSet } from '../apply/listener-set.ts';
 import { Reconciler } from '../apply/reconciler.ts';
 import { ScheduleSet } from '../apply/schedule-set.ts';
-import { ServedServices } from '../apply/served-services.ts';
 import { createPassListener, createServiceListener, type ListenerParts } from '../apply/service-listener.ts';
 import { bindWeb } from '../apply/web/bind-web.ts';
 import { FrontSet } from '../apply/web/front-set.ts';

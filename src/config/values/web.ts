@@ -172,7 +172,7 @@ export function formatTls(tls: ServiceTls | 'off'): unknown {
 }
 
 /** Reads a certificate's two files. It is silent about a missing key, and one too many, which the schema tells. */
-export function parseCertificate(raw: unknown): Reading<{ readonly cert: string; readonly key: string }> {
+function parseCertificate(raw: unknown): Reading<{ readonly cert: string; readonly key: string }> {
   if (!isMapping(raw)) return WRONG_FORM;
   const { cert, key } = raw;
   const faults = (['cert', 'key'] as const).flatMap((name): readonly Fault[] => {

@@ -217,18 +217,13 @@ export class WorkloadController {
 
   /** When it goes to sleep for being idle, ms since the epoch; undefined = it doesn't, as things are. */
   get sleepsAtMs(): number | undefined {
-    const { clock } = this.#parts;
-    const { sleepsAtMs } = this.#timers;
-    return sleepsAtMs === undefined ? undefined : clock.nowMs() + sleepsAtMs - clock.monotonicMs();
+    return this.#toEpoch(this.#timers.sleepsAtMs);
   }
 
   /** When a start that has failed is tried again for who waits, ms since the epoch; undefined where nobody does. */
   get triesAgainAtMs(): number | undefined {
-    const { clock } = this.#parts;
-    const { triesAgainAtMs } = this.#timers;
-    if (triesAgainAtMs === undefined || this.#state.kind !== 'failed') return undefined;
-    if (this.#demands.for(undefined) === 'none') return undefined;
-    return clock.nowMs() + triesAgainAtMs - clock.monotonicMs();
+    if (this.#state.kind !== 'failed' || this.#demands.for(undefined) === 'none') return undefined;
+    return this.#toEpoch(this.#timers.triesAgainAtMs);
   }
 
   /** When a client last came to it, or left it, while it was ready, ms since the epoch; undefined before the first one. */
@@ -264,6 +259,12 @@ export class WorkloadController {
       ...(lastUsedMs !== undefined && { lastUsedMs }),
       ...(triesAgainAtMs !== undefined && { triesAgainAtMs }),
     };
+  }
+
+  /** A time on the monotonic clock as ms since the epoch. */
+  #toEpoch(ms: number | undefined): number | undefined {
+    const { clock } = this.#parts;
+    return ms === undefined ? undefined : clock.nowMs() + ms - clock.monotonicMs();
   }
 
   #reportHistory(): StateHistory['report'] {

@@ -214,17 +214,16 @@ export class WebEngine {
       const text = `${binding.service} has as many requests under way as it may have.`;
       return sendAnswer(response, { status: 503, text, retryAfterSeconds: 1 });
     }
-    const seat = admitted;
     if (!mayWakeBy(read.path, binding.policy.wakePaths)) {
       const { state } = binding.look();
       if (state === 'asleep' || state === 'failed') {
-        seat?.leave();
+        admitted?.leave();
         tally.refuse('asleep');
         const text = `${binding.service} is asleep, and requests for this path don't wake it (wake_paths).`;
         return sendAnswer(response, { status: 503, text, retryAfterSeconds: 30 });
       }
     }
-    const exchange = new Exchange(this, { request, route, leave: () => seat?.leave() });
+    const exchange = new Exchange(this, { request, route, leave: () => admitted?.leave() });
     exchange.serve();
   }
 

@@ -5,7 +5,7 @@ import { type ProxiedEnds, readProxyHeader } from '../access/proxy-protocol.ts';
 import type { TcpRelay } from './tcp-relay.ts';
 
 /** How long a client has for what it has to send before it is let in, in ms. */
-export const ENTRANCE_MS = 5_000;
+const ENTRANCE_MS = 5_000;
 /** How long a client has for the handshake of TLS, in ms: it takes two ways there and back on its network. */
 export const HANDSHAKE_MS = 10_000;
 

@@ -201,7 +201,7 @@ export class OwnListeners {
 }
 
 /** `the proxy's own listener of service web`. */
-export function describeOwnListener({ service, isFront }: OwnListener): string {
+function describeOwnListener({ service, isFront }: OwnListener): string {
   if (isFront) return 'a front door of the proxy itself';
   return service === undefined
     ? "the proxy's own status server"

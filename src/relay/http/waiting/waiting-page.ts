@@ -26,7 +26,7 @@ const PHASES = {
 } as const;
 
 /** What is said of a service, in words. */
-export function describeView({ state, phase, elapsedMs = 0, expectedMs }: WakeView) {
+function describeView({ state, phase, elapsedMs = 0, expectedMs }: WakeView) {
   const isWaking = state === 'waking' || state === 'ready';
   const elapsed = Math.round(elapsedMs / 1_000);
   const expected = expectedMs === undefined ? undefined : Math.max(1, Math.round(expectedMs / 1_000));
@@ -71,11 +71,11 @@ export function renderPage({ service, view, url, theme }: PageFacts): string {
 }
 
 /** Puts values in place of `{{name}}`; a name that is not known stays as it is. */
-export function fillPage(page: string, values: Readonly<Record<string, string>>): string {
+function fillPage(page: string, values: Readonly<Record<string, string>>): string {
   return page.replace(/\{\{\s*([a-z]+)\s*\}\}/g, (found, name: string) => values[name] ?? found);
 }
 
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }
 
