@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compileAccessList, compileAddressSet } from '../../../src/relay/access/access-list.ts';
 import { readProxyHeader, writeProxyHeader } from '../../../src/relay/access/proxy-protocol.ts';
-import type { FlowLease } from '../../../src/relay/udp/flow-lease.ts';
 import { type UdpBinding, UdpListener } from '../../../src/relay/udp/udp-listener.ts';
 import { aListener, aUdpBudget } from '../../support/builders.ts';
 import { Datagrams, type Endpoint, freeUdpPort } from '../../support/datagrams.ts';
 import { datagramsWays } from '../../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
+import { Leases } from './leases.ts';
 
 const DESTINATION = { host: '198.51.100.2', port: 53 };
 const LOCAL = Buffer.from('0d0a0d0a000d0a515549540a20000000', 'hex');
@@ -19,20 +19,20 @@ describe.each(datagramsWays)('PROXY headers of datagrams moved $way', ({ native 
   let port: number;
   let clients: string[];
   let told: string[];
-  let leases: number;
+  let leases: Leases;
 
   beforeEach(async () => {
     clock = new FakeClock();
     datagrams = new Datagrams();
     echo = await datagrams.echo();
     port = await freeUdpPort();
-    [clients, told, leases] = [[], [], 0];
+    [clients, told, leases] = [[], [], new Leases()];
   });
   afterEach(async () => {
     listener.destroy();
     await settle();
     await datagrams.close();
-    expect([leases, clock.pending]).toEqual([0, 0]);
+    expect([leases.count, clock.pending]).toEqual([0, 0]);
   });
 
   const bindingOf = (overrides: Partial<UdpBinding>): UdpBinding => ({
@@ -47,26 +47,13 @@ describe.each(datagramsWays)('PROXY headers of datagrams moved $way', ({ native 
     idleTimeoutMs: 60_000,
     lease: ({ endpoint }) => {
       clients.push(endpoint);
-      return leaseOnEcho();
+      return leases.on(echo);
     },
     track: undefined,
     onRefused: ({ endpoint }) => void told.push(`${endpoint} refused`),
     onUnserved: ({ endpoint }, error) => void told.push(`${endpoint}: ${(error as Error).message}`),
     ...overrides,
   });
-  const leaseOnEcho = (): FlowLease => {
-    leases++;
-    return {
-      async open({ follow, signal }) {
-        const value = await follow({ host: '127.0.0.1', port: echo.port }, signal);
-        return { value, ended: new AbortController().signal };
-      },
-      answered() {},
-      mayAnswerElsewhere: () => false,
-      doubt() {},
-      release: () => leases--,
-    };
-  };
   const open = async (overrides: Partial<UdpBinding>, address = '') => {
     listener = new UdpListener({
       spec: aListener({ protocol: 'udp', address, port }),

@@ -4,7 +4,6 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compileAccessList } from '../../../src/relay/access/access-list.ts';
 import { Admission, type ServiceBounds } from '../../../src/relay/access/admission.ts';
 import { createClientCounts } from '../../../src/relay/access/client-counts.ts';
-import type { FlowLease } from '../../../src/relay/udp/flow-lease.ts';
 import type { Client } from '../../../src/relay/listener.ts';
 import { FlowLimit, type UdpBudget } from '../../../src/relay/udp/udp-budget.ts';
 import { type UdpBinding, UdpListener } from '../../../src/relay/udp/udp-listener.ts';
@@ -15,6 +14,7 @@ import { datagramsWays } from '../../support/datagrams-ways.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
 import { createRecordingLogger } from '../../support/recording-logger.ts';
 import { pattern } from '../../support/sockets.ts';
+import { Leases } from './leases.ts';
 
 const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
   all?.some(({ address }) => address === '::1'),
@@ -34,7 +34,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
   let listener: UdpListener;
   let port: number;
   let events: string[];
-  let leases: number;
+  let leases: Leases;
   let drains: number;
   beforeEach(async () => {
     clock = new FakeClock();
@@ -43,7 +43,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     echo = await datagrams.echo();
     port = await freeUdpPort();
     events = [];
-    leases = 0;
+    leases = new Leases();
     drains = 0;
     listener = create();
     await listener.open();
@@ -52,7 +52,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     listener.destroy();
     await settle();
     await datagrams.close();
-    expect(leases).toBe(0);
+    expect(leases.count).toBe(0);
     expect(clock.pending).toBe(0);
   });
 
@@ -88,7 +88,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
         maxQueueAgeMs: 1_000,
       },
       idleTimeoutMs: IDLE_MS,
-      lease: () => leaseOn(upstream),
+      lease: () => leases.on(upstream),
       track: ({ address }) => {
         events.push(`${address} came`);
         return () => events.push(`${address} went`);
@@ -96,20 +96,6 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
       onRefused: ({ address }) => void events.push(`${address} refused`),
       onUnserved: (_client, error) => void events.push(`unserved: ${(error as Error).message}`),
       ...overrides,
-    };
-  }
-  /** A lease on a workload that is awake. */
-  function leaseOn(upstream: Endpoint): FlowLease {
-    leases++;
-    return {
-      async open({ follow, signal }) {
-        const value = await follow({ host: '127.0.0.1', port: upstream.port }, signal);
-        return { value, ended: new AbortController().signal };
-      },
-      answered() {},
-      mayAnswerElsewhere: () => false,
-      doubt() {},
-      release: () => leases--,
     };
   }
   const asks = async (client: Endpoint, text: string | Buffer, address?: string) => {
@@ -131,7 +117,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
       expect(client.senders[0]?.port).toBe(port);
     }
     expect(listener.activeConnections).toBe(10);
-    expect(leases).toBe(10);
+    expect(leases.count).toBe(10);
   });
 
   test('adds up the datagrams of its flows, those that have ended included', async () => {
@@ -226,7 +212,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     while (events.length < 2) await settle();
     expect(events).toEqual(['127.0.0.1 refused', '127.0.0.1 refused']);
     expect(listener.activeConnections).toBe(0);
-    expect(leases).toBe(0);
+    expect(leases.count).toBe(0);
     expect(listener.drops).toEqual({ blocked: 2 });
     expect(listener.blocked).toBe(2);
     expect(listener.listClients(9)).toEqual([]);
@@ -253,7 +239,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     expect(String(await asks(one, 'd'))).toBe('echo d');
     expect(listener.drops).toEqual({ 'too-many-flows': 1 });
     expect(three.received).toEqual([]);
-    expect(leases).toBe(2);
+    expect(leases.count).toBe(2);
     await clock.advance(IDLE_MS);
     expect(String(await asks(three, 'e'))).toBe('echo e');
   });
@@ -264,7 +250,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     listener = create({ maxFlows: 18 });
     await listener.open();
     const asleep = () => new Promise<never>(() => {});
-    listener.rebind(bindingTo(echo, { lease: () => ({ ...leaseOn(echo), open: asleep }) }));
+    listener.rebind(bindingTo(echo, { lease: () => ({ ...leases.on(echo), open: asleep }) }));
     for (let count = 0; count < 17; count++) (await datagrams.bind()).send('tiny', { port });
     while (listener.activeConnections < 17) await settle();
     listener.rebind(bindingTo(echo));
@@ -283,7 +269,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     (await datagrams.bind()).send('a', { port });
     while (drains === 0) await settle();
     await settle();
-    expect([listener.activeConnections, leases]).toEqual([0, 0]);
+    expect([listener.activeConnections, leases.count]).toEqual([0, 0]);
   });
 
   test('lets the flow make room that was idle for the longest time', async () => {
@@ -334,7 +320,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     listener = create();
     await listener.open();
     const asleep = () => new Promise<never>(() => {});
-    listener.rebind(bindingTo(echo, { lease: () => ({ ...leaseOn(echo), open: asleep }) }));
+    listener.rebind(bindingTo(echo, { lease: () => ({ ...leases.on(echo), open: asleep }) }));
     const clients = await Promise.all(Array.from({ length: 30 }, () => datagrams.bind()));
     for (const client of clients) for (let count = 0; count < 9; count++) client.send('tiny', { port });
     while ((listener.drops['queue-listener'] ?? 0) < 30 * 9 - 155) await settle();
@@ -365,14 +351,14 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     await clock.advance(IDLE_MS);
     expect(events).toEqual(['127.0.0.1 came', '127.0.0.1 went']);
     expect(listener.activeConnections).toBe(0);
-    expect(leases).toBe(0);
+    expect(leases.count).toBe(0);
     await asks(client, 'b');
     expect(events).toEqual(['127.0.0.1 came', '127.0.0.1 went', '127.0.0.1 came']);
   });
 
   test('tells of a flow that can not be served', async () => {
     const open = () => Promise.reject(new Error('no'));
-    listener.rebind(bindingTo(echo, { lease: () => ({ ...leaseOn(echo), open }) }));
+    listener.rebind(bindingTo(echo, { lease: () => ({ ...leases.on(echo), open }) }));
     (await datagrams.bind()).send('a', { port });
     while (events.length < 3) await settle();
     expect(events).toEqual(['127.0.0.1 came', '127.0.0.1 went', 'unserved: no']);
@@ -413,7 +399,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
     listener.close();
     listener.destroy();
     expect(events).toEqual(['127.0.0.1 came', '127.0.0.1 went']);
-    expect(leases).toBe(0);
+    expect(leases.count).toBe(0);
     expect(drains).toBe(1);
     await settle();
     expect((await datagrams.bind(undefined, { port })).port).toBe(port);
@@ -481,7 +467,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
       let isRefusing = true;
       const lease = () => {
         if (isRefusing) throw new Error('removed');
-        return leaseOn(echo);
+        return leases.on(echo);
       };
       await open(bounded({ maxConnections: 1 }, { lease }));
       (await datagrams.bind()).send('a', { port });
@@ -492,7 +478,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
 
     test('keeps a descriptor for a flow that waits, and none for one that has ended', async () => {
       const asleep = () => new Promise<never>(() => {});
-      await open(bounded({}, { lease: () => ({ ...leaseOn(echo), open: asleep }) }));
+      await open(bounded({}, { lease: () => ({ ...leases.on(echo), open: asleep }) }));
       (await datagrams.bind()).send('a', { port });
       while (listener.activeConnections === 0) await settle();
       expect(descriptors.expected[0]).toBe(1);
@@ -585,7 +571,7 @@ describe.each(datagramsWays)('UdpListener moving datagrams $way', ({ native }) =
       bindingTo(echo, {
         lease: (client) => {
           seen = client;
-          return leaseOn(echo);
+          return leases.on(echo);
         },
       }),
     );
