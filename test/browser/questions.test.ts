@@ -139,7 +139,7 @@ describe('the dashboard answers', () => {
     expect(await alert.innerText()).toMatch(
       /The last edit is not in force\. lazy-proxy\.yaml was refused at \d\d:\d\d; the version of \d\d:\d\d goes on\./,
     );
-    expect(await alert.innerText()).toMatch(/lazy-proxy\.yaml:\d+:\d+ error ports\[0\]: "80:http" is not/);
+    expect(await alert.innerText()).toMatch(/lazy-proxy\.yaml:8:\d+ error ports\[0\]: "80:http" is not/);
     expect(await alert.getByRole('region', { name: 'The line of the file' }).innerText()).toMatch(
       /db: \{ container: db, ports: \["80:http"\] \}\n.*\^/,
     );
@@ -160,7 +160,7 @@ describe('the dashboard answers', () => {
     const table = details.getByRole('region', { name: 'Values in force' });
     const lineOf = (field: string) => table.getByRole('row', { name: new RegExp(`^${field} `) }).innerText();
     await table.getByRole('row', { name: /^idle_timeout / }).waitFor();
-    expect(await lineOf('idle_timeout')).toMatch(/(1m|60s)\s+lazy-proxy\.yaml:\d+:\d+$/);
+    expect(await lineOf('idle_timeout')).toMatch(/(1m|60s)\s+lazy-proxy\.yaml:5:\d+$/);
     expect(await lineOf('start_timeout')).toMatch(/30s\s+default$/);
   });
 
