@@ -2,14 +2,8 @@ import { expect, test } from 'vitest';
 import { renderServices } from '../../src/cli/render-status.ts';
 import { createPaint } from '../../src/cli/table.ts';
 import type { ListenerAnswer, ServiceAnswer } from '../../src/status/api/answers.ts';
+import { NOBODY, NOW, TIMES } from './answers.ts';
 
-const NOW = '2026-11-26T12:00:00Z';
-const TIMES = {
-  nowMs: Date.parse(NOW),
-  parse: (timestamp: string) => Date.parse(timestamp),
-  local: (timestamp: string) => `${timestamp.slice(0, 10)} ${timestamp.slice(11, 19)}.000 +00:00`,
-};
-const NOBODY = { leases: 0, connections: 0, flows: 0, waiting: 0, kept_by: [] };
 const LISTENER = {
   ...{ protocol: 'tcp', address: '127.0.0.1', port: 5432, target_port: 5432 },
   ...{ condition: 'bound', connections: 0, blocked: 0 },

@@ -12,14 +12,7 @@ import {
   formatSpan,
 } from '../../src/cli/service-words.ts';
 import type { ServiceAnswer } from '../../src/status/api/answers.ts';
-
-const NOW = '2026-11-26T12:00:00Z';
-const TIMES = {
-  nowMs: Date.parse(NOW),
-  parse: (timestamp: string) => Date.parse(timestamp),
-  local: (timestamp: string) => `${timestamp.slice(0, 10)} ${timestamp.slice(11, 19)}.000 +00:00`,
-};
-const NOBODY = { leases: 0, connections: 0, flows: 0, waiting: 0, kept_by: [] };
+import { NOBODY, NOW, TIMES } from './answers.ts';
 
 function aService(overrides: Partial<ServiceAnswer> = {}): ServiceAnswer {
   return {
