@@ -1,12 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { createTeller, describeEvent, listPast, parseBlock } from '../../src/cli/events.ts';
 import type { ServiceDetailAnswer } from '../../src/status/api/answers.ts';
+import { TIMES as ANSWER_TIMES } from './answers.ts';
 
-const TIMES = {
-  nowMs: 0,
-  parse: (timestamp: string) => Date.parse(timestamp),
-  local: (timestamp: string) => `${timestamp.slice(0, 10)} ${timestamp.slice(11, 19)}.000 +00:00`,
-};
+const TIMES = { ...ANSWER_TIMES, nowMs: 0 };
 const at = '2026-11-26T09:12:40Z';
 const phases = { engine_ms: 331, health_ms: 0, port_ms: 12 };
 
