@@ -124,7 +124,9 @@ test('a mistyped URL of a label shows no secret in log, /problems and status', a
 
 /** The machine's address on a new bridge that no container is on: the bridge has no link. */
 async function bridgeWithoutContainers(bed: TestBed, family: 4 | 6): Promise<string> {
-  const ipv6 = `fd00:${bed.scope.prefix.slice(-4)}:1::`;
+  // As the kernel and the log write it: without leading zeros.
+  const group = Number.parseInt(bed.scope.prefix.slice(-4), 16).toString(16);
+  const ipv6 = `fd00:${group}:1::`;
   const name = bed.scope.name('empty');
   const network = await bed.scope.createNetwork({ name, ...(family === 6 && { ipv6Subnet: `${ipv6}/64` }) });
   const { IPAM } = await bed.scope.docker.getNetwork(network.id).inspect();
