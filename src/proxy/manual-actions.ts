@@ -1,5 +1,6 @@
 import { parseDuration } from '../config/values/duration.ts';
 import type { ServiceTable } from '../model/table.ts';
+import type { WorkloadKind } from '../model/workload.ts';
 import type { WorkloadReport } from '../model/workload-report.ts';
 import type { Actions, Outcome } from '../status/api/content.ts';
 import type { Runtime } from './runtime.ts';
@@ -11,13 +12,15 @@ const DONE: Outcome = { kind: 'done' };
 type Parts = Pick<Runtime, 'lifecycle' | 'doors' | 'holds'> & {
   readonly table: () => ServiceTable;
   readonly phase: () => 'starting' | 'serving' | 'draining';
+  /** Why the engine of such workloads doesn't answer; undefined where it does. */
+  readonly explainSilence: (kind: WorkloadKind) => string | undefined;
 };
 
 /** What people may do to services of the table, by the API. */
 export function createActions(parts: Parts): Actions {
   const { lifecycle, doors, holds, table } = parts;
   const wake: Actions['wake'] = (name, by) => {
-    const refusal = explainIdle(parts) ?? explainAbsence(name, parts);
+    const refusal = explainIdle(parts) ?? explainSilence(name, parts) ?? explainAbsence(name, parts);
     if (refusal !== undefined) return refusal;
     // Given back at once: what it has asked for is still done, and its idle time counts from when it is awake.
     lifecycle
@@ -34,7 +37,10 @@ export function createActions(parts: Parts): Actions {
       const specs = service === undefined ? [] : doors.of(service);
       const counts = specs.map((spec) => (service ? doors.status(spec, service).activeConnections : 0));
       const clients = counts.reduce((sum, count) => sum + count, 0);
-      const refusal = explainIdle(parts) ?? explainKept(controller?.report, force ? 0 : clients);
+      const refusal =
+        explainIdle(parts) ??
+        explainSilence(name, parts) ??
+        explainKept(controller?.report, force ? 0 : clients);
       if (refusal !== undefined) return refusal;
       if (force && service !== undefined) for (const spec of specs) doors.cutClients(spec, service);
       holds.close(name);
@@ -69,6 +75,13 @@ function explainIdle({ phase }: Parts): Outcome | undefined {
   const now = phase();
   if (now === 'serving') return undefined;
   return { kind: 'refused', status: 503, detail: `the proxy is ${now}, and starts and stops nothing now` };
+}
+
+/** Not of a hold: that lasts until the engine answers, and is kept then. */
+function explainSilence(name: string, parts: Parts): Outcome | undefined {
+  const kind = parts.lifecycle.find(name)?.workload.kind;
+  const why = kind === undefined ? undefined : parts.explainSilence(kind);
+  return why === undefined ? undefined : { kind: 'refused', status: 503, detail: why };
 }
 
 function explainAbsence(name: string, { lifecycle }: Parts): Outcome | undefined {

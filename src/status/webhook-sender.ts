@@ -93,9 +93,8 @@ export class WebhookSender {
   readonly #receivers = new Map<string, Receiver>();
   /** URLs that are being posted to. */
   readonly #inFlight = new Map<string, Standing>();
-  readonly #standings = new Map<string, Standing>();
-  /** By receiver, why nothing may be sent there. */
-  readonly #refused = new Map<string, string>();
+  /** By receiver, how its last post went; `refused`: why nothing may be sent there. */
+  readonly #outcomes = new Map<string, { readonly standing: Standing; readonly refused?: string }>();
   readonly #closed = new AbortController();
   /** Posts, of which each receiver may have several. */
   #underWay = 0;
@@ -125,7 +124,7 @@ export class WebhookSender {
 
   /** Why the last event might not be sent where a URL leads; undefined where it might. */
   refusalOf(url: ServiceUrl): string | undefined {
-    return this.#refused.get(keyOf(url));
+    return this.#outcomes.get(keyOf(url))?.refused;
   }
 
   /** Takes an event, if the target wants it; returns at once. */
@@ -196,7 +195,7 @@ export class WebhookSender {
   #begin(key: string): void {
     for (;;) {
       const receiver = this.#receivers.get(key);
-      const standing = this.#standings.get(key) ?? 'unknown';
+      const standing = this.#outcomes.get(key)?.standing ?? 'unknown';
       if (receiver === undefined || !this.#hasTurn(receiver, standing)) return;
       const post = receiver.next();
       if (post === undefined) return;
@@ -245,19 +244,17 @@ export class WebhookSender {
     };
     try {
       const answer = await this.#ask(post, { receiver, checkUrl });
-      this.#remember(key, 'answered');
-      this.#refused.delete(key);
+      this.#remember(key, { standing: 'answered' });
       if (answer.status < 200 || answer.status > 299) this.#failed(post, { receiver, answer });
     } catch (error) {
       if (this.#closed.signal.aborted) return;
-      this.#remember(key, error instanceof NoAnswerError ? 'silent' : 'answered');
-      if (error instanceof TargetRefusedError && isExpected) return;
       if (!(error instanceof TargetRefusedError)) {
-        this.#refused.delete(key);
+        this.#remember(key, { standing: error instanceof NoAnswerError ? 'silent' : 'answered' });
         return this.#failed(post, { receiver, error });
       }
-      this.#refused.set(key, error.message);
-      this.#warn(post, error.message);
+      const refused = isExpected ? this.refusalOf(target) : error.message;
+      this.#remember(key, { standing: 'answered', ...(refused !== undefined && { refused }) });
+      if (!isExpected) this.#warn(post, error.message);
     }
   }
 
@@ -305,11 +302,11 @@ export class WebhookSender {
     );
   }
 
-  #remember(key: string, standing: Standing): void {
-    this.#standings.delete(key);
-    this.#standings.set(key, standing);
-    const [oldest] = this.#standings.keys();
-    if (this.#standings.size > MAX_REMEMBERED && oldest !== undefined) this.#standings.delete(oldest);
+  #remember(key: string, outcome: { readonly standing: Standing; readonly refused?: string }): void {
+    this.#outcomes.delete(key);
+    this.#outcomes.set(key, outcome);
+    const [oldest] = this.#outcomes.keys();
+    if (this.#outcomes.size > MAX_REMEMBERED && oldest !== undefined) this.#outcomes.delete(oldest);
   }
 
   #warn({ target, event }: Post, reason: string): void {

@@ -4,6 +4,7 @@ import { type IncomingMessage, request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type AskApi, startApiProxy } from '../support/api-proxy.ts';
 import { freePort } from '../support/free-ports.ts';
+import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ending, Sockets } from '../support/sockets.ts';
 
 const TOKEN = { headers: { authorization: 'Bearer s3cret' } };
@@ -360,5 +361,33 @@ describe('what may be done by the API', () => {
     const { ask } = await start();
     for (const action of ['wake', 'sleep', 'hold', 'release'])
       expect((await ask(`/api/services/hub/${action}`, TOKEN)).status, action).toBe(405);
+  });
+});
+
+describe('while the engine is away, the API', () => {
+  const TOKEN_OF_STATUS = ', token: s3cret';
+
+  test('refuses to wake a service, or to put it to sleep, and says that the engine does not answer', async () => {
+    const engine = await ScriptedEngine.start();
+    onTestFinished(() => engine.close());
+    engine.create('db');
+    const services = `  db: { ports: ["127.0.0.1:${await freePort()}:5432"] }\n`;
+    const docker = `, socket: ${engine.socketPath}`;
+    const { ask } = await startApiProxy(services, { docker, status: TOKEN_OF_STATUS });
+    const post = async (what: string) => {
+      const { status, json } = await ask(`/api/services/db/${what}`, { method: 'POST', ...TOKEN });
+      return [status, (json as { readonly detail?: string }).detail ?? ''] as const;
+    };
+    while ((await post('release'))[0] !== 200);
+    await engine.goAway();
+    const why = /^the Docker engine does not answer: /;
+    for (;;) {
+      const [status, detail] = await post('sleep');
+      if (status === 503 && why.test(detail)) break;
+    }
+    expect(await post('wake')).toEqual([503, expect.stringMatching(why)]);
+    expect((await post('hold'))[0]).toBe(200);
+    await engine.comeBack();
+    await engine.requestedTimes(/^POST \S+\/start/, 1);
   });
 });
