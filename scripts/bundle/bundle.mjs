@@ -34,6 +34,7 @@ const CHUNKS = [
   'proxy/open-api.ts',
   'proxy/open-metrics.ts',
   'status/webhook-format.ts',
+  'backends/kubernetes/cluster.ts',
   'backends/kubernetes/api/kubeconfig-access.ts',
   'relay/http/open-web.ts',
   'relay/tls/certificates.ts',
