@@ -80,7 +80,7 @@ const VARIABLES: Readonly<Record<string, { readonly default?: string; readonly m
   },
   LAZY_PROXY_STATE_DIR: {
     default: '/var/lib/lazy-proxy',
-    meaning: '`state_dir`: the folder of what the proxy keeps.',
+    meaning: '`state_dir`: the folder of what the proxy keeps across restarts, or `off`.',
   },
   DOCKER_SOCK: {
     default: '/var/run/docker.sock',

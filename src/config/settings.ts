@@ -162,7 +162,7 @@ const LABEL_PREFIX = {
   format: (prefixes: LabelPrefixes) => (prefixes.length === 1 ? prefixes[0] : prefixes),
 } as const;
 const SOCKET_EXPECTED = 'an absolute path or a unix://, tcp://, http:// or https:// URL';
-const FOLDER_EXPECTED = 'an absolute path such as /var/lib/lazy-proxy';
+const FOLDER_EXPECTED = 'an absolute path such as /var/lib/lazy-proxy, or off';
 const PROXY_HOST_EXPECTED = 'a host name or an address, without a port';
 const TRAEFIK_NAME_EXPECTED = 'a name of Traefik\'s such as websecure, or "" for none';
 const FRONT_PLACES = {
@@ -283,8 +283,9 @@ export const SETTINGS = {
   state_dir: setting(['stateDir'], {
     expected: FOLDER_EXPECTED,
     parse: parseStateDir,
-    builtIn: DEFAULT_FRONT_POLICY.stateDir,
+    builtIn: '/var/lib/lazy-proxy',
     variables: [{ name: 'LAZY_PROXY_STATE_DIR', parse: parseStateDir, otherwise: IGNORED }],
+    fixed: true,
   }),
   'docker.socket': setting(['docker', 'socket'], {
     expected: SOCKET_EXPECTED,
@@ -476,7 +477,7 @@ function parseTraefikName(raw: unknown): Parsed<string> {
 }
 
 function parseStateDir(raw: unknown): Parsed<string> {
-  if (typeof raw === 'string' && /^\/[^\0]*$/.test(raw)) return accept(raw);
+  if (typeof raw === 'string' && /^(\/[^\0]*|off)$/.test(raw)) return accept(raw);
   return refuse('invalid-value', `${showValue(raw)} is not ${FOLDER_EXPECTED}`);
 }
 

@@ -37,14 +37,14 @@ export interface Settings {
   readonly trustedProxies: readonly string[];
   readonly http: HttpSettings;
   readonly traefik: TraefikSettings;
-  /** The folder of what the proxy keeps; an absolute path. */
+  /** The folder of what the proxy keeps: an absolute path, or `off`. */
   readonly stateDir: string;
   readonly docker: DockerSettings;
   readonly kubernetes: KubernetesSettings;
 }
 
 /** The front doors; where both lists are empty, there are none. */
-export interface HttpSettings extends Omit<FrontPolicy, 'stateDir'> {
+export interface HttpSettings extends FrontPolicy {
   /** Where plain HTTP is served. */
   readonly listen: readonly FrontPlace[];
   /** Where TLS is. */

@@ -135,18 +135,14 @@ export interface FrontPolicy {
   readonly selfSignedDomains: readonly string[];
   /** Whether plain HTTP is answered with a redirect to the first door with TLS, for hosts that have a certificate. */
   readonly redirect: boolean;
-  /** The folder of what is kept: the certificate authority. An absolute path. */
-  readonly stateDir: string;
 }
 
 const DEFAULT_WEB_PORT = 80;
-export const DEFAULT_STATE_DIR = '/var/lib/lazy-proxy';
 
 export const DEFAULT_FRONT_POLICY: FrontPolicy = freeze({
   certificates: [],
   selfSignedDomains: [],
   redirect: false,
-  stateDir: DEFAULT_STATE_DIR,
 });
 
 /** Whole tables are frozen; this is in all of them. */

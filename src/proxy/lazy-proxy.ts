@@ -36,6 +36,7 @@ import type { Clock } from '../system/clock.ts';
 import { Happenings } from '../system/happenings.ts';
 import { Descriptors, readDescriptorLimit } from '../system/descriptors.ts';
 import type { Logger } from '../system/log/logger.ts';
+import { StateFolder } from '../system/state/state-folder.ts';
 import { LabelUrlGuard } from '../system/net/label-url-guard.ts';
 import { buildTable } from '../table/build-table.ts';
 import { describeConfig } from './effective-config.ts';
@@ -78,6 +79,7 @@ export class LazyProxy {
   readonly #admission: Admission;
   readonly #labelUrls: LabelUrlGuard;
   readonly #backends: readonly Backend[];
+  readonly #stateFolder: StateFolder;
   readonly #access: Access;
   readonly #happenings = new Happenings();
   readonly #sinceMs: number;
@@ -104,10 +106,12 @@ export class LazyProxy {
     options: ProxyOptions,
     {
       resolved,
+      stateFolder,
       relay,
       admission,
     }: {
       readonly resolved: ResolvedSettings;
+      readonly stateFolder: StateFolder;
       readonly relay: TcpRelay;
       readonly admission: Admission;
     },
@@ -116,6 +120,7 @@ export class LazyProxy {
     this.#options = options;
     this.#sinceMs = clock.monotonicMs();
     this.#admission = admission;
+    this.#stateFolder = stateFolder;
     this.#logger = logger;
     this.#problemLog = new ProblemLog(logger, clock);
     const { settings } = resolved;
@@ -157,7 +162,10 @@ export class LazyProxy {
       ...{ clock, logger, admission },
       threadFile: RELAY_THREAD_FILE,
     });
-    return new LazyProxy(options, { resolved, relay, admission });
+    const stateFolder = await StateFolder.open(resolved.settings.stateDir, {
+      ...{ clock, logger, isNamed: resolved.origins.state_dir.kind !== 'default' },
+    });
+    return new LazyProxy(options, { resolved, stateFolder, relay, admission });
   }
 
   /** Whether the start is complete. */
@@ -252,6 +260,7 @@ export class LazyProxy {
       this.#process.close(),
       this.#options.file.close(),
     ]);
+    await this.#stateFolder.close();
   }
 
   #createEngines(): Engines {

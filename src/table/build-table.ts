@@ -73,7 +73,7 @@ export function buildTable(input: TableInput): ServiceTable {
   return deepFreeze({
     entries: new Map(entries.map((entry) => [entry.service.name, entry])),
     fronts: settled.fronts,
-    frontPolicy: { certificates, selfSignedDomains, redirect, stateDir: settings.stateDir },
+    frontPolicy: { certificates, selfSignedDomains, redirect },
     conflicts: settled.conflicts,
     problems: boundProblems([
       ...paired.problems,

@@ -5,7 +5,7 @@ import type { ConfigFile } from '../../src/sources/config-file.ts';
 import { LazyProxy } from '../../src/proxy/lazy-proxy.ts';
 import { silentLogger } from '../../src/system/log/logger.ts';
 import { startWebhookReceiver } from '../engine/support/webhook-receiver.ts';
-import { aFile, anEnvironment } from '../support/builders.ts';
+import { aFile, KEEPS_NOTHING } from '../support/builders.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 
@@ -19,7 +19,7 @@ async function startProxy(text: string) {
   const file = { config: aFile(text), problems: [], shownPath: 'lazy-proxy.yaml', close: async () => {} };
   const proxy = await LazyProxy.create({
     file: file as unknown as ConfigFile,
-    environment: anEnvironment(),
+    environment: KEEPS_NOTHING,
     logger: silentLogger,
     flags: {},
     env: process.env,

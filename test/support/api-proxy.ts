@@ -7,7 +7,7 @@ import { LazyProxy } from '../../src/proxy/lazy-proxy.ts';
 import type { ConfigFile } from '../../src/sources/config-file.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { silentLogger } from '../../src/system/log/logger.ts';
-import { aFile, anEnvironment } from './builders.ts';
+import { aFile, KEEPS_NOTHING } from './builders.ts';
 import { freePort } from './free-ports.ts';
 
 export interface ApiAnswer {
@@ -77,7 +77,7 @@ export async function startApiProxy(
   };
   const proxy = await LazyProxy.create({
     file: file as unknown as ConfigFile,
-    environment: anEnvironment(),
+    environment: KEEPS_NOTHING,
     logger: silentLogger,
     flags: {},
     env: process.env,

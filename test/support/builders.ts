@@ -104,6 +104,14 @@ export function labelsOf(
   return parseLabels({ ref, labels: Object.fromEntries(prefixed) }, { prefixes: [PREFIX] });
 }
 
+/** An environment in which nothing is kept across restarts. */
+export const KEEPS_NOTHING: Environment = {
+  ...EMPTY_ENVIRONMENT,
+  settings: {
+    state_dir: { value: 'off', origin: { kind: 'environment', variable: 'LAZY_PROXY_STATE_DIR' } },
+  },
+};
+
 /** An environment that sets only this. */
 export function anEnvironment(overrides: Partial<Environment> = {}): Environment {
   return { ...EMPTY_ENVIRONMENT, ...overrides };

@@ -29,7 +29,8 @@ export async function runProgram(
   const { cwd, env = {}, input, timeoutMs = 15_000 } = options;
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     ...(cwd && { cwd }),
-    env: { PATH: process.env['PATH'], ...env },
+    // What a proxy keeps may change what the next one says; other commands keep nothing.
+    env: { PATH: process.env['PATH'], ...(args[0] === 'run' && { LAZY_PROXY_STATE_DIR: 'off' }), ...env },
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     timeout: timeoutMs,
     killSignal: 'SIGKILL',

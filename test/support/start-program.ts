@@ -41,7 +41,12 @@ export async function startProgram(options: StartOptions): Promise<RunningProgra
   const command = [...program, ...args];
   const limited = ['/bin/sh', '-c', `ulimit -n ${maxDescriptors}; exec "$@"`, 'sh', ...command];
   const [file = '', ...rest] = maxDescriptors === undefined ? command : limited;
-  const child = spawn(file, rest, { cwd, ...(env && { env }), stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(file, rest, {
+    cwd,
+    // What a proxy keeps may change what the next one says.
+    env: { LAZY_PROXY_STATE_DIR: 'off', ...(env ?? process.env) },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const exited = once(child, 'exit');
   onTestFinished(async () => {
     // The second one cuts what is still served.

@@ -13,10 +13,8 @@ const webOf = (fields: string) =>
 
 describe('front doors', () => {
   test('stand where the settings say, with what they share', () => {
-    const text = [
-      'http: {listen: "80", https: "[::1]:443", redirect: true, self_signed_domains: [lan], certificates: [{cert: /a, key: /b}]}',
-      'state_dir: /data',
-    ].join('\n');
+    const text =
+      'http: {listen: "80", https: "[::1]:443", redirect: true, self_signed_domains: [lan], certificates: [{cert: /a, key: /b}]}';
     const { fronts, frontPolicy } = tableOf({ text });
     expect(fronts).toEqual([
       { address: '', port: 80, tls: false },
@@ -26,7 +24,6 @@ describe('front doors', () => {
       certificates: [{ cert: '/a', key: '/b' }],
       selfSignedDomains: ['lan'],
       redirect: true,
-      stateDir: '/data',
     });
   });
 

@@ -130,7 +130,7 @@ describe('checkWeb', () => {
     ['http: {listen: "80", redirekt: true}', 'http.redirekt: unknown key; did you mean "redirect"?'],
     ['http: "80"', 'http: "80" is not a mapping'],
     ['http: {listen: {port: 80}}', 'http.listen: a mapping is not [address:]port such as "0.0.0.0:80"'],
-    ['state_dir: data', 'state_dir: "data" is not an absolute path such as /var/lib/lazy-proxy'],
+    ['state_dir: data', 'state_dir: "data" is not an absolute path such as /var/lib/lazy-proxy, or off'],
     [
       'services: {a: {ports: ["1:1"], tls: }}',
       'tls: has no value; write true, false or a mapping such as {cert: /certs/db.pem, key: /certs/db-key.pem}, or remove the key',

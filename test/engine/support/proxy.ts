@@ -113,6 +113,7 @@ function proxyEnv(extra: Readonly<Record<string, string | undefined>>): NodeJS.P
     PATH: process.env['PATH'],
     LOG_FORMAT: 'json',
     LOG_LEVEL: 'debug',
+    LAZY_PROXY_STATE_DIR: 'off',
     DOCKER_HOST: engineHost(),
   };
   const entries = Object.entries({ ...defaults, ...extra }).filter(([, value]) => value !== undefined);
