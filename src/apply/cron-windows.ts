@@ -30,7 +30,7 @@ export class CronWindows {
       this.#log(service, state.kind === 'ready' ? 'cron_start: awake already' : 'cron_start');
       const lease = controller.hold('cron_start', { keeper: SCHEDULE });
       this.close(service);
-      if (controller.service.cronStop === undefined) lease.release();
+      if (controller.policy.cronStop === undefined) lease.release();
       else this.#open.set(service, { controller, lease });
       return;
     }
@@ -45,7 +45,7 @@ export class CronWindows {
     const controller = this.#lifecycle.find(service);
     if (open === undefined || controller === undefined || open.controller === controller) return;
     // The plan is about to clear the schedule, which must not start anything before.
-    if (!hasSchedule(controller.service)) return this.close(service);
+    if (!hasSchedule(controller.policy)) return this.close(service);
     this.#open.set(service, { controller, lease: controller.hold('cron_start', { keeper: SCHEDULE }) });
     open.lease.release();
   }

@@ -2,7 +2,8 @@ import { NO_WEB } from '../model/web.ts';
 import { toWorkloadRef, unmanagedRef, type Workload } from '../model/workload.ts';
 import type { Lease } from './workload/lease-book.ts';
 import { isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
-import type { LifecycleService, WorkloadController } from './workload/workload-controller.ts';
+import type { WorkloadController } from './workload/workload-controller.ts';
+import type { LifecycleService } from './workload/workload-policy.ts';
 
 /** One dependant of a hub. */
 export interface DependantLink {
@@ -87,7 +88,7 @@ export class Cascade {
       lease.release();
       // A dependant that was only taken off the list goes on as its own settings say.
       if (!runs && this.#stopsWithHub(controller, link)) {
-        controller.sleepIfUnused({ kind: 'hub', words: `${hub.service.name} has stopped` });
+        controller.sleepIfUnused({ kind: 'hub', words: `${hub.policy.name} has stopped` });
       }
       this.#forgetAtRest(controller);
     }
@@ -95,7 +96,7 @@ export class Cascade {
       if (held.has(name)) continue;
       this.#noteBefore(controller, { hub, link });
       // The hub has its place among the starts, and may need its dependants to become ready: they must not queue behind it.
-      const { name: by } = hub.service;
+      const { name: by } = hub.policy;
       const lease = controller.hold(`with ${by}`, { keeper: { kind: 'hub', hub: by }, urgent: true });
       held.set(name, { controller, link, lease });
     }

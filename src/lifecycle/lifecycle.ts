@@ -19,21 +19,18 @@ import {
   FlowLease,
   type FlowLeaseOptions,
   RequestLease,
+  type ServedWorkload,
   type UpstreamConnection,
 } from './clients/pass-gate.ts';
 import { Refusal } from './refusal.ts';
 import { createTallies, type Tallies } from './tallies.ts';
 import type { OwnPlaces } from './run/workload-run.ts';
 import type { Lease } from './workload/lease-book.ts';
+import type { WakeFailedTeller } from './workload/chronicle.ts';
 import { Renames } from './workload/renames.ts';
 import { StartQueue } from './workload/start-queue.ts';
-import {
-  type ControllerParts,
-  type LifecycleService,
-  type OnAct,
-  type WakeFailedTeller,
-  WorkloadController,
-} from './workload/workload-controller.ts';
+import { type ControllerParts, type OnAct, WorkloadController } from './workload/workload-controller.ts';
+import { createPolicy, type LifecycleService, type WorkloadPolicy } from './workload/workload-policy.ts';
 
 export interface LifecycleOptions {
   readonly backends: readonly Backend[];
@@ -69,8 +66,11 @@ export class Lifecycle {
   readonly #options: LifecycleOptions;
   readonly #backends: ReadonlyMap<WorkloadKind, Backend>;
   readonly #byWorkload = new Map<string, WorkloadController>();
-  readonly #byService = new Map<string, WorkloadController>();
-  readonly #services = new Map<string, Service>();
+  readonly #byService = new Map<
+    string,
+    { readonly service: Service; readonly controller: WorkloadController }
+  >();
+  /** The names of each workload's services. */
   readonly #namesOf = new Map<WorkloadController, Set<string>>();
   /** Names of services none of whose listeners is bound. */
   readonly #unserved = new Set<string>();
@@ -90,7 +90,7 @@ export class Lifecycle {
     this.#starts = new StartQueue({ ...options, max: options.maxStarting });
     this.#backends = new Map(options.backends.map((backend) => [backend.kind, backend]));
     this.#cascade = new Cascade({
-      find: (name) => this.#byService.get(name),
+      find: (name) => this.find(name),
       followUnmanaged: (service) => this.#followUnmanaged(service),
     });
     this.#parts = {
@@ -111,28 +111,30 @@ export class Lifecycle {
     this.#starts.setMax(max);
   }
 
-  /** Follows a service's workload from now on. A workload that was in use when its service was removed goes on as before. */
+  /**
+   * Follows a service's workload from now on, for it and for the other services that have the same one. A workload that was in
+   * use when its service was removed goes on as before.
+   */
   add(service: Service): void {
     this.#cascade.suspend();
-    this.#services.set(service.name, service);
     const controller = this.#follow(service);
-    this.#byService.set(service.name, controller);
+    this.#byService.set(service.name, { service, controller });
     this.#namesOf.set(controller, (this.#namesOf.get(controller) ?? new Set()).add(service.name));
     this.#followServed(controller);
   }
 
   /** Takes whether a listener of the service is bound; until it is told, one counts as bound. */
   setServed(serviceName: string, { isServed }: { readonly isServed: boolean }): void {
-    if (isServed || !this.#services.has(serviceName)) this.#unserved.delete(serviceName);
+    const controller = this.find(serviceName);
+    if (isServed || controller === undefined) this.#unserved.delete(serviceName);
     else this.#unserved.add(serviceName);
-    const controller = this.#byService.get(serviceName);
     if (controller !== undefined) this.#followServed(controller);
   }
 
   /** New settings for a service. Where its workload is another one now, that one is followed instead. */
   update(service: Service, previous: Service): void {
     const key = workloadKey(service.workload);
-    const goesAlong = this.#renames.find(key) === this.#byService.get(service.name);
+    const goesAlong = this.#renames.find(key) === this.find(service.name);
     if (key !== workloadKey(previous.workload) && !goesAlong) this.#leave(previous);
     this.add(service);
   }
@@ -142,41 +144,41 @@ export class Lifecycle {
     this.#unserved.delete(service.name);
   }
 
-  #leave(service: Service): void {
+  #leave({ name }: Service): void {
     this.#cascade.suspend();
-    const controller = this.#byService.get(service.name);
-    this.#byService.delete(service.name);
-    this.#services.delete(service.name);
+    const controller = this.find(name);
+    this.#byService.delete(name);
     if (controller === undefined) return;
-    this.#namesOf.get(controller)?.delete(service.name);
-    // Where the workload belongs to a service of another name by now, its controller goes on.
-    if (controller.service.name === service.name) controller.retire();
-    else this.#followServed(controller);
+    this.#namesOf.get(controller)?.delete(name);
+    const others = this.#servicesOf(controller);
+    if (others.length === 0) return controller.retire();
+    controller.update(createPolicy(others));
+    this.#followServed(controller);
   }
 
   /** Links hubs with their dependants; to be called when all changes of a plan were made. */
   linkDependants(): void {
     const hubs = new Map<WorkloadController, readonly DependantLink[]>();
-    for (const { name, dependants, dependantsBy: by } of this.#services.values()) {
-      const controller = this.#byService.get(name);
-      if (controller === undefined || dependants.length === 0) continue;
+    for (const { service, controller } of this.#byService.values()) {
+      const { dependants, dependantsBy: by } = service;
+      if (dependants.length === 0) continue;
       const links = dependants.map((dependant): DependantLink => {
-        return { name: dependant, by, isOfFile: this.#services.get(dependant)?.isOfFile === true };
+        return { name: dependant, by, isOfFile: this.#byService.get(dependant)?.service.isOfFile === true };
       });
-      hubs.set(controller, links);
+      hubs.set(controller, [...(hubs.get(controller) ?? []), ...links]);
     }
     this.#cascade.link(hubs);
     this.#dependants = new Set([...hubs.values()].flat().map(({ name }) => name));
-    for (const controller of this.#byService.values()) this.#followServed(controller);
+    for (const controller of this.#namesOf.keys()) this.#followServed(controller);
     const named = new Set([...this.#dependants].filter((name) => !this.#byService.has(name)));
     for (const controller of [...this.#byWorkload.values()]) {
-      if (controller.service.unmanaged === true && !named.has(controller.service.name)) controller.retire();
+      if (controller.policy.unmanaged === true && !named.has(controller.policy.name)) controller.retire();
     }
   }
 
   /** The controller of a service; undefined where there is no such service. */
   find(serviceName: string): WorkloadController | undefined {
-    return this.#byService.get(serviceName);
+    return this.#byService.get(serviceName)?.controller;
   }
 
   /** What a backend saw of one workload. */
@@ -240,17 +242,17 @@ export class Lifecycle {
    * port has not answered yet, or other proxies have to be told of each client.
    */
   openWarmPath(serviceName: string, { port, user }: WarmRequest): WarmPath | undefined {
-    const controller = this.#byService.get(serviceName);
+    const { controller, service } = this.#byService.get(serviceName) ?? {};
     if (controller === undefined || controller.retired || controller.state.kind !== 'ready') return undefined;
     if (this.#backends.get(controller.workload.kind)?.setInUse !== undefined) return undefined;
     const endpoints = controller.currentRun?.provenEndpoints(port);
     if (endpoints === undefined) return undefined;
-    return controller.warmPaths.open(endpoints, { user, budgetMs: controller.service.startTimeoutMs });
+    return controller.warmPaths.open(endpoints, { user, budgetMs: service?.startTimeoutMs ?? 0 });
   }
 
   /** Why a client of a service is refused at once now: see `WorkloadController.refusalOf`. */
   refusalOf(serviceName: string, options: { readonly mayWake: boolean }): Refusal | undefined {
-    return this.#byService.get(serviceName)?.refusalOf(options);
+    return this.find(serviceName)?.refusalOf(options);
   }
 
   /** The proxy has new listeners of its own: closes the warm paths that lead back to one of them. */
@@ -262,10 +264,10 @@ export class Lifecycle {
 
   /** A lease for a UDP flow. @throws {Refusal} where the service is gone, or sleeps, and clients don't wake it. */
   takeFlowLease(serviceName: string, options: FlowLeaseOptions): FlowLease {
-    const controller = this.#get(serviceName);
-    const refusal = controller.refusalOf({ mayWake: options.mayWake ?? true });
+    const served = this.#get(serviceName);
+    const refusal = served.controller.refusalOf({ mayWake: options.mayWake ?? true });
     if (refusal !== undefined) throw refusal;
-    return new FlowLease(controller, options);
+    return new FlowLease(served, options);
   }
 
   /**
@@ -284,28 +286,34 @@ export class Lifecycle {
   }
 
   #addAgain(name: string): void {
-    const service = this.#services.get(name);
+    const service = this.#byService.get(name)?.service;
     if (service !== undefined) this.add(service);
   }
 
   /** Tells the controller whether one of its services can be reached through this proxy: see `setServed` there. */
   #followServed(controller: WorkloadController): void {
-    const names = [...(this.#namesOf.get(controller) ?? [])];
-    controller.setServed({ isServed: names.some((name) => this.#isServed(name)) });
+    controller.setServed({
+      isServed: this.#servicesOf(controller).some((service) => this.#isServed(service)),
+    });
   }
 
-  #isServed(name: string): boolean {
-    const service = this.#services.get(name);
-    if (!this.#unserved.has(name) || (service !== undefined && hasSchedule(service))) return true;
-    const { listeners = [], dependants = [] } = service ?? {};
+  #servicesOf(controller: WorkloadController): readonly Service[] {
+    return [...(this.#namesOf.get(controller) ?? [])].flatMap(
+      (name) => this.#byService.get(name)?.service ?? [],
+    );
+  }
+
+  #isServed(service: Service): boolean {
+    const { name, listeners, dependants } = service;
+    if (!this.#unserved.has(name) || hasSchedule(service)) return true;
     // A service without ports is used through its hub, or exists for its dependants.
     return listeners.length === 0 && (this.#dependants.has(name) || dependants.length > 0);
   }
 
-  #get(serviceName: string): WorkloadController {
-    const controller = this.#byService.get(serviceName);
-    if (controller === undefined) throw new Refusal('removed', 'the service was removed');
-    return controller;
+  #get(serviceName: string): ServedWorkload {
+    const served = this.#byService.get(serviceName);
+    if (served === undefined) throw new Refusal('removed', 'the service was removed');
+    return served;
   }
 
   #followUnmanaged(service: LifecycleService): WorkloadController {
@@ -317,7 +325,7 @@ export class Lifecycle {
     const key = workloadKey(service.workload);
     const known = this.#byWorkload.get(key);
     if (known !== undefined) {
-      known.update(service);
+      known.update(this.#policyWith(service, known));
       this.#shareWith(known);
       return known;
     }
@@ -326,7 +334,7 @@ export class Lifecycle {
       throw new Error(`no backend for workloads of the kind ${service.workload.kind}`);
     const renamed = this.#renames.take(key);
     if (renamed !== undefined) return this.#move(renamed, { service, backend });
-    const controller = new WorkloadController(service, { ...this.#parts, backend });
+    const controller = new WorkloadController(createPolicy([service]), { ...this.#parts, backend });
     this.#byWorkload.set(key, controller);
     this.#shareWith(controller);
     controller.start();
@@ -341,16 +349,24 @@ export class Lifecycle {
     const { workload: before } = controller;
     this.#byWorkload.delete(workloadKey(before));
     this.#byWorkload.set(workloadKey(service.workload), controller);
-    controller.update(service);
+    controller.update(this.#policyWith(service, controller));
     this.#shareWith(controller);
     backend.unwatch(before);
-    for (const name of [...(this.#namesOf.get(controller) ?? [])]) {
-      const other = this.#services.get(name);
-      if (other === undefined || workloadKey(other.workload) !== workloadKey(before)) continue;
-      this.#namesOf.get(controller)?.delete(name);
+    for (const other of this.#servicesOf(controller)) {
+      if (other.name === service.name || workloadKey(other.workload) !== workloadKey(before)) continue;
+      this.#namesOf.get(controller)?.delete(other.name);
       this.add(other);
     }
     return controller;
+  }
+
+  /** The policy of a workload that gets a service, or the new settings of one that it has. */
+  #policyWith(service: LifecycleService, controller: WorkloadController): WorkloadPolicy {
+    const key = workloadKey(service.workload);
+    const others = this.#servicesOf(controller).filter(
+      ({ name, workload }) => name !== service.name && workloadKey(workload) === key,
+    );
+    return createPolicy([service, ...others]);
   }
 
   #shareWith(controller: WorkloadController): void {

@@ -92,6 +92,15 @@ export function workloadRefName(ref: WorkloadRef): string {
   return ref.kind === 'kubernetes' ? `${ref.namespace}/${ref.name}` : ref.name;
 }
 
+/**
+ * The order of the names of one workload's services, its main one first: that which has the workload's name, else the first by
+ * name.
+ */
+export function compareServiceNames(ref: WorkloadRef): (a: string, b: string) => number {
+  const rank = (name: string) => (name === ref.name || name === workloadRefName(ref) ? 0 : 1);
+  return (a, b) => rank(a) - rank(b) || (a < b ? -1 : Number(a > b));
+}
+
 /** For messages: `container db`, `swarm service web`, `statefulset shop/db`. */
 export function describeWorkloadRef(ref: WorkloadRef): string {
   switch (ref.kind) {

@@ -90,9 +90,12 @@ export function createRuntime(options: {
       const service = found?.isFront === true ? fronts.serviceAt(name) : found?.service;
       if (service === undefined) return undefined;
       // A webhook sent to a listener of ours makes events of that service, which end in a loop if it has a webhook itself.
-      const { webhookUrl, webhooks = [] } = lifecycle.find(service)?.service ?? {};
+      const { services = [] } = lifecycle.find(service)?.policy ?? {};
+      const isHooked = services.some(
+        ({ webhookUrl, webhooks }) => webhookUrl !== undefined || webhooks.length > 0,
+      );
       const reason = `${own.explain('tcp', { host, port })}, whose webhook would never end`;
-      if (webhookUrl !== undefined || webhooks.length > 0) return { reason, isExpected: false };
+      if (isHooked) return { reason, isExpected: false };
       // Those of the proxy don't hear by such a way of what they cause themselves.
       receivers.add(service);
       return about !== undefined && receivers.has(about) ? { reason, isExpected: true } : undefined;
@@ -106,8 +109,10 @@ export function createRuntime(options: {
     ...options,
     own: {
       explain: (protocol, endpoint) => own.explain(protocol, endpoint),
-      explainOwnOf: (service, endpoint) =>
-        own.find('tcp', endpoint)?.service === service ? own.explain('tcp', endpoint) : undefined,
+      explainOwnOf: (services, endpoint) => {
+        const found = own.find('tcp', endpoint)?.service;
+        return services.some(({ name }) => name === found) ? own.explain('tcp', endpoint) : undefined;
+      },
       noteDial: (socket, endpoint) => own.noteDial(socket, endpoint),
     },
     // With the service's own settings: it may have left the table, which is why its process was stopped.

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { LifecycleService, WakeFailedTeller } from '../lifecycle/workload/workload-controller.ts';
-import type { Observation } from '../model/observation.ts';
+import type { WakeFailedTeller } from '../lifecycle/workload/chronicle.ts';
+import type { OnAct } from '../lifecycle/workload/workload-controller.ts';
 import type { Problem } from '../model/problem.ts';
 import { type ListenerSpec, listenKey, type Service } from '../model/service.ts';
 import type { ServiceTable } from '../model/table.ts';
@@ -100,23 +100,19 @@ export class WebhookEvents {
     for (const end of this.#open) end();
   }
 
-  /** The proxy has started or stopped the workload of a service. */
-  readonly acted = (
-    service: LifecycleService,
-    { id }: Pick<Observation, 'id'>,
-    act: 'started' | 'stopped',
-  ): void => {
-    const subject = { id, name: workloadName(service.workload) };
+  /** The proxy has started or stopped a workload. */
+  readonly acted: OnAct = ({ workload, services }, { id }, act) => {
+    const subject = { id, name: workloadName(workload) };
     const event = createContainerEvent(`container_${act}`, { subject, nowMs: this.#clock.nowMs() });
-    this.#send(this.#targetsOf(service), event);
+    this.#send(this.#targetsOfAll(services), event);
   };
 
-  readonly wakeFailed: WakeFailedTeller = (service, { id }, wake) => {
+  readonly wakeFailed: WakeFailedTeller = ({ workload, services }, { id }, wake) => {
     const { reason = 'the start failed', cause } = wake;
-    const subject = { id, name: workloadName(service.workload) };
+    const subject = { id, name: workloadName(workload) };
     const durationMs = durationOf(wake);
     const event = createWakeFailed({ subject, reason, cause, durationMs, nowMs: this.#clock.nowMs() });
-    this.#send(this.#targetsOf(service), event);
+    this.#send(this.#targetsOfAll(services), event);
   };
 
   /** A service can't listen where it should. */
@@ -182,6 +178,17 @@ export class WebhookEvents {
 
   #send(targets: readonly WebhookTarget[], event: WebhookEvent): void {
     for (const target of targets) this.#sender.send(target, event);
+  }
+
+  /** Where what happens to the workload of these services is told: once at each place, though several of them may name it. */
+  #targetsOfAll(services: readonly Hooked[]): readonly WebhookTarget[] {
+    const all = services.flatMap((service) => this.#targetsOf(service));
+    const told = new Map<string, WebhookTarget>();
+    for (const target of all) {
+      const key = JSON.stringify({ ...target, service: undefined });
+      if (!told.has(key)) told.set(key, target);
+    }
+    return [...told.values()];
   }
 
   #targetsOf({ name: service, webhookUrl, webhooks }: Hooked): readonly WebhookTarget[] {

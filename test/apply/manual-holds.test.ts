@@ -79,7 +79,7 @@ describe('ManualHolds', () => {
 
   test('survives new settings, and follows its service to another workload', async () => {
     await start();
-    const before = bench.controller('db').service as ReturnType<typeof aBareService>;
+    const before = aBareService();
     const after = aBareService({ workload: { kind: 'docker', container: 'db2' }, idleTimeoutMs: 1_000 });
     bench.backend.tell('docker/db2', STOPPED);
     bench.lifecycle.update(after, before);

@@ -232,6 +232,106 @@ describe('Lifecycle', () => {
     });
   });
 
+  describe('when services share a workload', () => {
+    const tls = { ...onContainer('db', 'db'), idleTimeoutMs: 5_000, startTimeoutMs: 10_000 };
+    const plain = {
+      ...onContainer('db-plain', 'db'),
+      ...{ idleTimeoutMs: 60_000, startTimeoutMs: 1_000, maxPending: 1 },
+    };
+    const addBoth = () => {
+      bench.add(plain, STOPPED);
+      bench.lifecycle.add(tls);
+    };
+
+    test('wakes it once for clients of both, and puts it to sleep after the longest idle timeout', async () => {
+      automate();
+      addBoth();
+      const clients = [bench.client('db', server.port), bench.client('db-plain', server.port)];
+      await bench.until(() => clients.every(({ outcome }) => outcome === 'served'));
+      expect(bench.controller('db')).toBe(bench.controller('db-plain'));
+      for (const { served } of clients) (await served).release();
+      await bench.clock.advance(59_999);
+      expect(bench.backend.log).toEqual(['wake docker/db']);
+      await bench.clock.advance(1);
+      expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+      expect(bench.lines.filter((line) => line.startsWith('db is awake'))).toHaveLength(1);
+    });
+
+    test.each([
+      ['the main one', tls, plain, 60_000],
+      ['the other one', plain, tls, 5_000],
+    ])(
+      'goes on with what the one that is left asks for, when %s is removed',
+      async (_, gone, left, idleMs) => {
+        automate();
+        addBoth();
+        const client = bench.client(gone.name, server.port);
+        await bench.backend.called(1);
+        bench.lifecycle.remove(gone);
+        await bench.until(() => client.outcome === 'served');
+        expect(bench.controller(left.name).policy).toMatchObject({ name: left.name, services: [left] });
+        await expect(bench.client(gone.name, server.port).served).rejects.toMatchObject({ code: 'removed' });
+        (await client.served).release();
+        await bench.clock.advance(idleMs);
+        expect(bench.backend.log).toEqual(['wake docker/db', 'sleep docker/db']);
+      },
+    );
+
+    test('is left for another workload by one of them alone', async () => {
+      addBoth();
+      const moved = onContainer('db-plain', 'two');
+      bench.backend.tell('docker/two', RUNNING);
+      bench.lifecycle.update(moved, plain);
+      await settle();
+      expect(bench.controller('db-plain').state.kind).toBe('ready');
+      expect(bench.controller('db').state.kind).toBe('stopped');
+      expect(bench.controller('db').policy.services).toEqual([tls]);
+      bench.lifecycle.update(plain, moved);
+      expect(bench.controller('db-plain')).toBe(bench.controller('db'));
+      expect([...bench.backend.watched]).toEqual(['docker/db']);
+    });
+
+    test('is awaited by each client for as long as its own service says', async () => {
+      addBoth();
+      const clients = [bench.client('db', server.port), bench.client('db-plain', server.port)];
+      const outcomes = () => clients.map(({ outcome }) => outcome);
+      await expect(bench.client('db-plain', server.port).served).rejects.toMatchObject({
+        code: 'overloaded',
+      });
+      await bench.backend.called(1);
+      await bench.clock.advance(1_000);
+      expect(outcomes()).toEqual(['waiting', 'timeout']);
+      expect(bench.controller('db').state.kind).toBe('starting');
+      await bench.clock.advance(9_000);
+      expect(outcomes()).toEqual(['timeout', 'timeout']);
+      expect(bench.controller('db').state.kind).toBe('failed');
+      bench.backend.last.fail('no', STOPPED);
+    });
+
+    test('goes on starting when a client of the less patient one has waited in vain at its port', async () => {
+      automate();
+      addBoth();
+      const port = await freePort();
+      const client = bench.client('db-plain', port);
+      await bench.until(() => client.outcome === 'timeout', 100);
+      expect(bench.controller('db').state.kind).not.toBe('failed');
+      bench.controller('db').sleep({ kind: 'hand', words: 'by hand' });
+      await bench.until(() => bench.controller('db').state.kind === 'stopped', 100);
+    });
+
+    test('has the dependants of both', async () => {
+      automate();
+      for (const name of ['one', 'two']) bench.add(onContainer(name, name), STOPPED);
+      addBoth();
+      bench.lifecycle.update({ ...tls, dependants: ['one'] }, tls);
+      bench.lifecycle.update({ ...plain, dependants: ['two'] }, plain);
+      bench.lifecycle.linkDependants();
+      bench.client('db', server.port);
+      await bench.backend.called(3);
+      expect(bench.backend.log.toSorted()).toEqual(['wake docker/db', 'wake docker/one', 'wake docker/two']);
+    });
+  });
+
   test('follows the other workload when a service changes over to it', async () => {
     const before = onContainer('db', 'one');
     const after = onContainer('db', 'two');
@@ -251,10 +351,10 @@ describe('Lifecycle', () => {
     bench.lifecycle.update(a2, a1);
     bench.lifecycle.update(b1, b2);
     expect(bench.controller('a').state.kind).toBe('stopped');
-    expect(bench.controller('a').service.name).toBe('a');
+    expect(bench.controller('a').policy.name).toBe('a');
     await settle();
     expect(bench.controller('b').state.kind).toBe('ready');
-    expect(bench.controller('b').service.name).toBe('b');
+    expect(bench.controller('b').policy.name).toBe('b');
     expect([...bench.backend.watched].sort()).toEqual(['docker/one', 'docker/two']);
     const client = bench.client('a', server.port);
     await bench.until(() => client.outcome === 'served');

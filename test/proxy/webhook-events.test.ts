@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createPolicy } from '../../src/lifecycle/workload/workload-policy.ts';
 import { WebhookEvents } from '../../src/proxy/webhook-events.ts';
 import type { Protocol } from '../../src/model/service.ts';
 import type { Webhook } from '../../src/model/webhook.ts';
@@ -103,12 +104,12 @@ describe('webhook events', () => {
     const quiet = aService({ webhooks: [aHook({ events: ['container_started', 'udp_flow_end'] })] });
     expect(track('tcp', quiet)).toBeUndefined();
     expect(track('udp', quiet)).toBeDefined();
-    events.acted(aService(), RUNNING, 'started');
+    events.acted(createPolicy([aService()]), RUNNING, 'started');
     expect(sent).toEqual([]);
   });
 
   test.each(['started', 'stopped'] as const)('tell that a container was %s', (act) => {
-    events.acted(service, bench.controller(service.name).observation, act);
+    events.acted(createPolicy([service]), bench.controller(service.name).observation, act);
     expect(sent).toEqual([
       {
         url: URL_OF_DB,
@@ -141,7 +142,7 @@ describe('webhook events', () => {
     });
     track('tcp', own)?.(client, () => undefined);
     events.endClients();
-    events.acted(own, RUNNING, 'stopped');
+    events.acted(createPolicy([own]), RUNNING, 'stopped');
     events.engineReached('docker', { reachable: false, reason: 'gone' });
     expect(names()).toEqual([
       'tcp_conn_start to hooks.example.com',
@@ -167,11 +168,31 @@ describe('webhook events', () => {
     expect(events.setWebhooks([])).toBe(true);
   });
 
+  test('tell what happens to a workload once at each place, though several services of it name it', () => {
+    const workload = { kind: 'docker', container: 'web' } as const;
+    const shared = aHook({ events: ['container_started'] });
+    const [http, plain] = [
+      aService({ name: 'web', workload, webhookUrl: aUrl(URL_OF_DB), webhooks: [shared] }),
+      aService({
+        ...{ name: 'web-plain', workload },
+        webhookUrl: aUrl(URL_OF_DB),
+        webhooks: [{ ...shared, url: 'https://own.example.com/' }],
+      }),
+    ];
+    events.setWebhooks([shared]);
+    events.acted(createPolicy([plain, http]), RUNNING, 'started');
+    expect(names()).toEqual([
+      'container_started to hooks.example.com',
+      'container_started to all.example.com',
+      'container_started to own.example.com',
+    ]);
+  });
+
   test('tell why a wake has failed', () => {
     const hooked = aService({ webhooks: [aHook({ events: ['wake_failed'] })] });
     const phases = { queue: 1, engine: 20, health: 0, port: 300 };
     events.wakeFailed(
-      hooked,
+      createPolicy([hooked]),
       { ...STOPPED, id: ID },
       {
         ...{ cause: 'for 10.0.0.5:4242', atMs: 0, phases, result: 'failed', reason: 'exit code 3' },

@@ -13,7 +13,14 @@ import { chooseHealthGate } from '../run/run-follower.ts';
 import type { DatagramPassage, WorkloadRun } from '../run/workload-run.ts';
 import type { Lease } from '../workload/lease-book.ts';
 import type { WorkloadController } from '../workload/workload-controller.ts';
+import type { LifecycleService } from '../workload/workload-policy.ts';
 import type { Waiter } from './waiting-room.ts';
+
+/** A service, and what keeps its workload: other services may have the same one. */
+export interface ServedWorkload {
+  readonly service: Pick<LifecycleService, 'name' | 'startTimeoutMs' | 'maxPending'>;
+  readonly controller: WorkloadController;
+}
 
 /** A connected upstream, and the lease that keeps its workload awake. */
 export interface UpstreamConnection {
@@ -55,14 +62,15 @@ export interface FlowLeaseOptions extends ClientOfPort {
  * @throws {Refusal} when the client can't be served; the lease is given back then.
  */
 export async function connectUpstream(
-  controller: WorkloadController,
+  served: ServedWorkload,
   request: ConnectRequest,
 ): Promise<UpstreamConnection> {
+  const { controller } = served;
   // A client that is refused at once has not used the workload.
   throwIfAsleep(controller, request);
   const lease = controller.takeLease();
   try {
-    const { socket } = await connectPort(controller, request);
+    const { socket } = await connectPort(served, request);
     return { socket, release: () => lease.release() };
   } catch (error) {
     lease.release();
@@ -77,32 +85,33 @@ interface PortConnection {
 }
 
 /** The caller holds a lease. @throws {Refusal} when the client can't be served. */
-async function connectPort(controller: WorkloadController, request: ConnectRequest): Promise<PortConnection> {
+async function connectPort(served: ServedWorkload, request: ConnectRequest): Promise<PortConnection> {
+  const { controller } = served;
   const begunMs = controller.monotonicMs();
   const { waitedMs = 0 } = request;
   // A client that waited for a warm path has used up its one try.
-  const warm = waitedMs > 0 ? undefined : await connectWarm(controller, request);
-  return warm ?? connectCold(controller, request, waitedMs + controller.monotonicMs() - begunMs);
+  const warm = waitedMs > 0 ? undefined : await connectWarm(served, request);
+  return warm ?? connectCold(served, request, waitedMs + controller.monotonicMs() - begunMs);
 }
 
 /** @returns undefined where the workload isn't ready, or the one try has failed. */
 async function connectWarm(
-  controller: WorkloadController,
+  { controller, service }: ServedWorkload,
   { port, signal }: ConnectRequest,
 ): Promise<PortConnection | undefined> {
-  const { currentRun: run, service } = controller;
+  const { currentRun: run } = controller;
   if (controller.state.kind !== 'ready' || run === undefined) return undefined;
   const socket = await run.connectProven(port, { signal, withinMs: service.startTimeoutMs });
   return socket && { socket, run };
 }
 
 function connectCold(
-  controller: WorkloadController,
+  served: ServedWorkload,
   request: ConnectRequest,
   spentMs: number,
 ): Promise<PortConnection> {
   const { port } = request;
-  return passGate(controller, {
+  return passGate(served, {
     ...request,
     spentMs,
     protocol: 'tcp',
@@ -116,16 +125,16 @@ function connectCold(
  * them takes a lease for each request that uses one, and closes them when their run ends.
  */
 export class RequestLease {
-  readonly #controller: WorkloadController;
+  readonly #served: ServedWorkload;
   readonly #client: ClientOfPort;
   readonly #lease: Lease;
 
   /** @throws {Refusal} where the workload sleeps, and this client doesn't wake it, or its service is gone. */
-  constructor(controller: WorkloadController, client: ClientOfPort) {
-    throwIfAsleep(controller, client);
-    this.#controller = controller;
+  constructor(served: ServedWorkload, client: ClientOfPort) {
+    throwIfAsleep(served.controller, client);
+    this.#served = served;
     this.#client = client;
-    this.#lease = controller.takeLease();
+    this.#lease = served.controller.takeLease();
   }
 
   /**
@@ -134,7 +143,7 @@ export class RequestLease {
    * @throws {Refusal} when the client can't be served.
    */
   async connect(signal: AbortSignal): Promise<{ readonly socket: Socket; readonly ended: AbortSignal }> {
-    const { socket, run } = await connectPort(this.#controller, { ...this.#client, signal });
+    const { socket, run } = await connectPort(this.#served, { ...this.#client, signal });
     return { socket, ended: run.ended };
   }
 
@@ -149,16 +158,16 @@ export class RequestLease {
  * thousand flows.
  */
 export class FlowLease {
-  readonly #controller: WorkloadController;
+  readonly #served: ServedWorkload;
   readonly #options: FlowLeaseOptions;
   readonly #lease: Lease;
   #run: WorkloadRun | undefined;
   #isSilent = false;
 
-  constructor(controller: WorkloadController, options: FlowLeaseOptions) {
-    this.#controller = controller;
+  constructor(served: ServedWorkload, options: FlowLeaseOptions) {
+    this.#served = served;
     this.#options = options;
-    this.#lease = controller.takeLease();
+    this.#lease = served.controller.takeLease();
   }
 
   /**
@@ -170,7 +179,7 @@ export class FlowLease {
     request: DatagramPassage<T> & { readonly signal: AbortSignal },
   ): Promise<{ readonly value: T; readonly ended: AbortSignal }> {
     const { sleepIfSilent, ...client } = this.#options;
-    throwIfRetired(this.#controller);
+    throwIfRetired(this.#served.controller);
     let isShort = false;
     const passage: DatagramPassage<T> = {
       ...request,
@@ -185,7 +194,7 @@ export class FlowLease {
       },
     };
     try {
-      return await passGate(this.#controller, {
+      return await passGate(this.#served, {
         ...client,
         protocol: 'udp',
         signal: request.signal,
@@ -220,14 +229,14 @@ export class FlowLease {
   /** Gives the lease back; idle time counts from `idleSinceMs` of the monotonic clock. */
   release(idleSinceMs: number): void {
     this.#lease.release(idleSinceMs);
-    const controller = this.#controller;
+    const { controller } = this.#served;
     // Where a health gate has passed, or another client was served, the workload works: its protocol just never answers.
     if (this.#isSilent && !hasHealthGate(controller) && controller.state.kind !== 'ready')
       controller.sleepIfUnused({ kind: 'silence', words: 'no answer to the first datagram' });
   }
 }
 
-function hasHealthGate({ observation, service: { httpHealthcheck } }: WorkloadController): boolean {
+function hasHealthGate({ observation, policy: { httpHealthcheck } }: WorkloadController): boolean {
   return chooseHealthGate({ observation, httpHealthcheck }) !== 'none';
 }
 
@@ -248,9 +257,10 @@ interface GateRequest<T> extends ClientOfPort {
  * ports; starts again where the run ends meanwhile. The caller holds a lease.
  * @throws {Refusal} when the client can't be served.
  */
-async function passGate<T>(controller: WorkloadController, request: GateRequest<T>): Promise<T> {
+async function passGate<T>(served: ServedWorkload, request: GateRequest<T>): Promise<T> {
+  const { controller, service } = served;
   throwIfUnservable(controller, request);
-  const waiter = enterRoom(controller, request);
+  const waiter = enterRoom(served, request);
   const sinceMs = controller.monotonicMs() - (request.spentMs ?? 0);
   const heldMs = () => controller.monotonicMs() - sinceMs;
   try {
@@ -266,19 +276,19 @@ async function passGate<T>(controller: WorkloadController, request: GateRequest<
     throw error;
   } finally {
     waiter.leave();
-    controller.endEmptyGate(waiter.signal.reason);
+    controller.endEmptyGate({ reason: waiter.signal.reason, budgetMs: service.startTimeoutMs });
   }
 }
 
 /** @throws {Refusal} where the room is full. */
 function enterRoom(
-  controller: WorkloadController,
+  { controller, service: { name: service, maxPending, startTimeoutMs } }: ServedWorkload,
   request: Omit<GateRequest<never>, 'pass' | 'discard'>,
 ): Waiter {
-  const { room, service, state, graceMs } = controller;
-  const { maxPending, startTimeoutMs } = service;
+  const { room, state, graceMs } = controller;
   const address = request.address === undefined ? undefined : addressGroup(request.address);
-  switch (room.findBound(address, maxPending)) {
+  const place = { service, address };
+  switch (room.findBound(place, maxPending)) {
     case 'all':
       throw new Refusal('overloaded', `${maxPending} clients are waiting already (max_pending)`);
     case 'address':
@@ -294,7 +304,7 @@ function enterRoom(
     ...(state.kind === 'stopping' && { extraMs: graceMs }),
     signal: request.signal,
     mayWake: request.mayWake ?? true,
-    address,
+    place,
     obstacle: () => controller.obstacleTo(request),
     spentOn: controller.watchQueue(),
   });

@@ -10,6 +10,21 @@ export interface Waiter {
   leave(): void;
 }
 
+/** Whose place a client takes. */
+export interface PlaceOf {
+  /** The name of the service by which it came: each has places of its own. */
+  readonly service: string;
+  /** Its address; undefined where places are not counted by address. */
+  readonly address: string | undefined;
+}
+
+/** The clients of one service that wait. */
+interface Share {
+  size: number;
+  /** How many of them each address has. */
+  readonly byAddress: Map<string, number>;
+}
+
 interface Entry extends Waiter {
   /** Since when it has waited, on the monotonic clock. */
   readonly sinceMs: number;
@@ -19,13 +34,13 @@ interface Entry extends Waiter {
   startBudget(): void;
 }
 
-/** The clients that wait for one workload to be awake, each within its own budget. Their number is bounded. */
+/** The clients that wait for one workload to be awake, each within its own budget. Their number is bounded for each service. */
 export class WaitingRoom {
   readonly #clock: Clock;
   readonly #entries = new Set<Entry>();
   #wakers = 0;
-  /** How many of them each address has. */
-  readonly #byAddress = new Map<string, number>();
+  /** By the service's name. */
+  readonly #shares = new Map<string, Share>();
   /** Resolved and replaced whenever clients that wait are to look again. */
   #call = createCall();
 
@@ -49,13 +64,16 @@ export class WaitingRoom {
   }
 
   /**
-   * Which limit keeps one more client out; undefined where there is room. Once half of the places are taken, one address gets
-   * a quarter of all places at most. With fewer than four places a quarter would be none, so only the limit of all counts.
+   * Which limit keeps one more client out; undefined where there is room. Once half of a service's places are taken, one
+   * address gets a quarter of them at most. With fewer than four places a quarter would be none, so only the limit of all
+   * counts.
    */
-  findBound(address: string | undefined, maxPending: number): 'all' | 'address' | undefined {
-    if (this.size >= maxPending) return 'all';
-    if (address === undefined || maxPending < 4 || 2 * this.size < maxPending) return undefined;
-    return 4 * (this.#byAddress.get(address) ?? 0) >= maxPending ? 'address' : undefined;
+  findBound({ service, address }: PlaceOf, maxPending: number): 'all' | 'address' | undefined {
+    const share = this.#shares.get(service);
+    const size = share?.size ?? 0;
+    if (size >= maxPending) return 'all';
+    if (address === undefined || maxPending < 4 || 2 * size < maxPending) return undefined;
+    return 4 * (share?.byAddress.get(address) ?? 0) >= maxPending ? 'address' : undefined;
   }
 
   /**
@@ -63,7 +81,7 @@ export class WaitingRoom {
    * @param options.spentMs how much of the budget is spent already; default: nothing.
    * @param options.extraMs the budget begins at the next `startBudgets()` instead, and until then the wait is bounded by this
    * time and the budget together.
-   * @param options.address the address whose place it takes; left out where places are not counted by address.
+   * @param options.place whose place it takes.
    * @param options.obstacle what the client waits for, in words; asked when the budget is spent.
    * @param options.spentOn what the time was spent on, in words that follow those about the budget; asked then, too.
    * @param options.mayWake whether the workload may be started for it; default: true.
@@ -75,17 +93,17 @@ export class WaitingRoom {
     readonly extraMs?: number;
     readonly signal: AbortSignal;
     readonly mayWake?: boolean;
-    readonly address?: string | undefined;
+    readonly place: PlaceOf;
     readonly obstacle?: () => string | undefined;
     readonly spentOn?: () => string | undefined;
   }): Waiter {
     const controller = new AbortController();
-    const { budgetMs, spentMs = 0, signal, mayWake = true } = options;
+    const { budgetMs, spentMs = 0, signal, mayWake = true, place } = options;
     let cancelBudget: Cancel | undefined;
     let cancelExtra: Cancel | undefined;
     // A refused client gives its place back at once, although its own code hears of the refusal only later.
     const refuse = (refusal: Refusal) => {
-      this.#remove(entry, options.address);
+      this.#remove(entry, place);
       controller.abort(refusal);
     };
     const left = () => refuse(new Refusal('left', 'the client left while it waited'));
@@ -104,7 +122,7 @@ export class WaitingRoom {
         cancelBudget ??= refuseAfter(budgetMs);
       },
       leave: () => {
-        this.#remove(entry, options.address);
+        this.#remove(entry, place);
         cancelBudget?.();
         cancelExtra?.();
         signal.removeEventListener('abort', left);
@@ -112,7 +130,7 @@ export class WaitingRoom {
     };
     this.#entries.add(entry);
     if (mayWake) this.#wakers++;
-    if (options.address !== undefined) this.#count(options.address, +1);
+    this.#count(place, +1);
     if (signal.aborted) left();
     else signal.addEventListener('abort', left, { once: true });
     if (options.extraMs === undefined) entry.startBudget();
@@ -120,16 +138,21 @@ export class WaitingRoom {
     return entry;
   }
 
-  #remove(entry: Entry, address: string | undefined): void {
+  #remove(entry: Entry, place: PlaceOf): void {
     if (!this.#entries.delete(entry)) return;
     if (entry.mayWake) this.#wakers--;
-    if (address !== undefined) this.#count(address, -1);
+    this.#count(place, -1);
   }
 
-  #count(address: string, by: 1 | -1): void {
-    const count = (this.#byAddress.get(address) ?? 0) + by;
-    if (count > 0) this.#byAddress.set(address, count);
-    else this.#byAddress.delete(address);
+  #count({ service, address }: PlaceOf, by: 1 | -1): void {
+    const share = this.#shares.get(service) ?? { size: 0, byAddress: new Map() };
+    share.size += by;
+    if (share.size > 0) this.#shares.set(service, share);
+    else this.#shares.delete(service);
+    if (address === undefined) return;
+    const count = (share.byAddress.get(address) ?? 0) + by;
+    if (count > 0) share.byAddress.set(address, count);
+    else share.byAddress.delete(address);
   }
 
   startBudgets(): void {

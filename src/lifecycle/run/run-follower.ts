@@ -1,10 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Observation } from '../../model/observation.ts';
-import type { Service, ServiceUrl, TargetPort } from '../../model/service.ts';
+import type { ServiceUrl, TargetPort } from '../../model/service.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import type { CheckTarget, HttpTarget } from '../../system/net/http-client.ts';
 import { isGate, type LifecycleState } from '../workload/machine.ts';
+import type { WorkloadPolicy } from '../workload/workload-policy.ts';
 import { untilHttpHealthy } from './http-check.ts';
 import { type OwnPlaces, WorkloadRun } from './workload-run.ts';
 
@@ -49,10 +50,10 @@ interface HttpProbe {
 interface RunFollowerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** The service whose workload it is, with the settings that are in force now. */
-  readonly service: () => Pick<
-    Service,
-    'name' | 'httpHealthcheck' | 'httpHealthcheckStatus' | 'startTimeoutMs'
+  /** What its services ask for, as it is in force now. */
+  readonly policy: () => Pick<
+    WorkloadPolicy,
+    'name' | 'httpHealthcheck' | 'httpHealthcheckStatus' | 'startTimeoutMs' | 'services'
   >;
   readonly own?: OwnPlaces | undefined;
   /** Where the health check of a label may lead; default: to the workload alone. */
@@ -155,12 +156,12 @@ export class RunFollower {
   }
 
   #healthGate(observation: Observation): HealthGate {
-    const { httpHealthcheck } = this.#options.service();
+    const { httpHealthcheck } = this.#options.policy();
     return chooseHealthGate({ observation, httpHealthcheck });
   }
 
   #passGate(observation: Observation): void {
-    const { httpHealthcheck, startTimeoutMs } = this.#options.service();
+    const { httpHealthcheck, startTimeoutMs } = this.#options.policy();
     if (httpHealthcheck !== undefined) return this.#probeHttp(httpHealthcheck, observation);
     if (this.#healthGate(observation) === 'none' || observation.health === 'healthy') {
       return this.#begin(observation);
@@ -176,7 +177,7 @@ export class RunFollower {
     if (this.#told.has(news)) return;
     this.#told.add(news);
     const { logger } = this.#options;
-    const { name: service, startTimeoutMs } = this.#options.service();
+    const { name: service, startTimeoutMs } = this.#options.policy();
     const budget = `start_timeout (${startTimeoutMs / 1_000} s)`;
     if (news === 'unhealthy') {
       const message = `${service}: its health check says that it is unhealthy; the proxy waits for it to recover, within ${budget}`;
@@ -197,7 +198,7 @@ export class RunFollower {
     if (hosts.length === 0) return;
     const probe: HttpProbe = { hosts, stop: new AbortController() };
     this.#probe = probe;
-    const { clock, own, checkLabelUrl, service } = this.#options;
+    const { clock, own, checkLabelUrl, policy } = this.#options;
     const onFailure = (reason: string) => {
       probe.failure = reason;
     };
@@ -205,8 +206,9 @@ export class RunFollower {
     const inOrder = hosts.toSorted((a, b) => Number(isLast(b)) - Number(isLast(a)));
     const options = {
       ...{ hosts: inOrder, clock, signal: probe.stop.signal, onFailure, checkLabelUrl },
-      accepted: () => service().httpHealthcheckStatus,
-      checkUrl: ({ address, port }: HttpTarget) => own?.explainOwnOf(service().name, { host: address, port }),
+      accepted: () => policy().httpHealthcheckStatus,
+      checkUrl: ({ address, port }: HttpTarget) =>
+        own?.explainOwnOf(policy().services, { host: address, port }),
     };
     void untilHttpHealthy(template, options).then(
       (host) => {

@@ -20,10 +20,13 @@ const MAX_CONCURRENT_PROOFS = 8;
 export interface OwnPlaces {
   readonly explain: ExplainOwn;
   /**
-   * Why a URL of the service may not lead to an endpoint: the endpoint is the service's own listener, which waits for the
-   * answer. Undefined where the URL may lead there.
+   * Why a URL of a workload's services may not lead to an endpoint: the endpoint is a listener of one of them, which waits for
+   * the answer. Undefined where the URL may lead there.
    */
-  readonly explainOwnOf: (service: string, endpoint: Endpoint) => string | undefined;
+  readonly explainOwnOf: (
+    services: readonly { readonly name: string }[],
+    endpoint: Endpoint,
+  ) => string | undefined;
   /** Told of each connection to an endpoint that has not answered yet, so that the proxy knows it if it comes in again. */
   readonly noteDial: (socket: Socket, endpoint: Endpoint) => void;
 }

@@ -5,7 +5,7 @@ import { isInterrupted, type LifecycleState } from './machine.ts';
 
 /** What the words of a refusal depend on. */
 interface Sleeper {
-  readonly service: Pick<Service, 'availability' | 'timezone'>;
+  readonly policy: Pick<Service, 'availability' | 'timezone'>;
   readonly state: LifecycleState;
   readonly observation: Observation;
   /** Why no wake has worked lately. */
@@ -33,7 +33,7 @@ export class AsleepRefusals {
 }
 
 function describeAsleep(sleeper: Sleeper): string {
-  const { availability, timezone } = sleeper.service;
+  const { availability, timezone } = sleeper.policy;
   if (sleeper.mayOthersWake) return `${describeRest(sleeper)}, and this client may not wake it (wake_list)`;
   const why = `${describeRest(sleeper)}, and clients don't wake it (availability: ${availability})`;
   if (availability !== 'schedule') return why;
@@ -59,7 +59,7 @@ function describeRest({ state, observation, failure }: Sleeper): string {
 /** Whether the words would be the same; a quick test. */
 function isSameSleeper(a: Sleeper, b: Sleeper): boolean {
   return (
-    a.service === b.service &&
+    a.policy === b.policy &&
     a.state === b.state &&
     a.observation === b.observation &&
     a.failure === b.failure &&

@@ -1,21 +1,21 @@
 import type { Backend } from '../../backends/backend.ts';
 import { hasSchedule, mayPutToSleep } from '../../model/availability.ts';
 import type { Observation } from '../../model/observation.ts';
-import type { Service } from '../../model/service.ts';
 import type { SleepReason } from '../../model/sleep.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { LeaseBook } from './lease-book.ts';
 import { isGate, type LifecycleState, type Transition } from './machine.ts';
 import type { TimerDemands } from './timers.ts';
+import type { WorkloadPolicy } from './workload-policy.ts';
 
-type PolicyService = Pick<
-  Service,
-  'availability' | 'idleTimeoutMs' | 'startTimeoutMs' | 'cronStart' | 'cronStop'
-> & { readonly unmanaged?: boolean };
+type Settings = Pick<
+  WorkloadPolicy,
+  'availability' | 'idleTimeoutMs' | 'startTimeoutMs' | 'cronStart' | 'cronStop' | 'unmanaged'
+>;
 
 /** What the answer depends on, beside what the policy keeps. */
 interface Situation {
-  readonly service: PolicyService;
+  readonly policy: Settings;
   readonly state: LifecycleState;
   readonly observation: Observation;
   /** Its service is gone. */
@@ -53,7 +53,7 @@ export class SleepPolicy {
   }
 
   /** Takes new settings. What may sleep now, and might not before, has its full idle timeout from now on. */
-  update(before: PolicyService, after: PolicyService): void {
+  update(before: Settings, after: Settings): void {
     const soon = this.#sleepSoon?.kind;
     if (soon !== undefined && !mayPutToSleep(after.availability, soon)) this.#sleepSoon = undefined;
     if (!mayIdle(before) && mayIdle(after)) this.#servedSinceMs = this.#clock.monotonicMs();
@@ -88,10 +88,10 @@ export class SleepPolicy {
   }
 
   demandTimers(situation: Situation): Omit<TimerDemands, 'isOnlyKept'> {
-    const { service, isRetired, isDraining } = situation;
-    const { idleTimeoutMs, startTimeoutMs } = service;
+    const { policy, isRetired, isDraining } = situation;
+    const { idleTimeoutMs, startTimeoutMs } = policy;
     // Without its service, a workload that the proxy owns is no longer needed, and any other is left as it is.
-    const isExempt = !this.#isServed || (!mayIdle(service) && this.#sleepSoon === undefined);
+    const isExempt = !this.#isServed || (!mayIdle(policy) && this.#sleepSoon === undefined);
     const isLeft = isRetired ? !this.#backend.ownsWorkloads : isExempt;
     const isUnwanted = isRetired || this.#sleepSoon !== undefined;
     return {
@@ -112,6 +112,6 @@ export class SleepPolicy {
 }
 
 /** Whether a workload may be put to sleep for being idle: not one that its schedule, or somebody else, stops. */
-function mayIdle(service: PolicyService): boolean {
-  return service.unmanaged !== true && mayPutToSleep(service.availability, 'idle') && !hasSchedule(service);
+function mayIdle(policy: Settings): boolean {
+  return policy.unmanaged !== true && mayPutToSleep(policy.availability, 'idle') && !hasSchedule(policy);
 }

@@ -7,12 +7,12 @@
  */
 import type { Backend, SharedView } from '../../backends/backend.ts';
 import { mayPutToSleep, mayWake, type WakeCause } from '../../model/availability.ts';
-import { describePublished, type Observation, type StoppedBy, UNKNOWN } from '../../model/observation.ts';
-import type { Protocol, Service, TargetPort } from '../../model/service.ts';
-import type { Sleep, SleepReason } from '../../model/sleep.ts';
-import type { Wake, WakeFailure, WakePhase } from '../../model/wake.ts';
+import { describePublished, type Observation, UNKNOWN } from '../../model/observation.ts';
+import type { Protocol, TargetPort } from '../../model/service.ts';
+import type { SleepReason } from '../../model/sleep.ts';
+import type { WakeFailure } from '../../model/wake.ts';
 import { hasRoutes, routedPortsOf } from '../../model/web.ts';
-import type { Keeper, Life, Timeline, Waker, WorkloadReport } from '../../model/workload-report.ts';
+import type { Keeper, Timeline, Waker, WorkloadReport } from '../../model/workload-report.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Happenings } from '../../system/happenings.ts';
 import type { Logger } from '../../system/log/logger.ts';
@@ -26,6 +26,7 @@ import { chooseHealthGate, RunFollower } from '../run/run-follower.ts';
 import type { OwnPlaces, WorkloadRun } from '../run/workload-run.ts';
 import { AsleepRefusals } from './asleep-refusals.ts';
 import { Demands } from './demands.ts';
+import { Chronicle, type WakeFailedTeller } from './chronicle.ts';
 import { type CallOutcome, EngineCalls, graceMsOf } from './engine-calls.ts';
 import { type Lease, LeaseBook } from './lease-book.ts';
 import {
@@ -45,12 +46,9 @@ import {
 import { SharedUse } from './shared-use.ts';
 import { SleepPolicy } from './sleep-policy.ts';
 import type { StartQueue, StartTurn } from './start-queue.ts';
-import { StateHistory } from './state-history.ts';
 import { LifecycleTimers } from './timers.ts';
-import { UseNews } from './use-news.ts';
-import { WakeRecord } from './wake-record.ts';
 import { WarmPaths } from './warm-paths.ts';
-import { WorkloadLog } from './workload-log.ts';
+import type { WorkloadPolicy } from './workload-policy.ts';
 
 /** Between looks at a workload whose port doesn't answer. */
 const LOOK_AGAIN_MS = 1_000;
@@ -58,35 +56,8 @@ const LOOK_AGAIN_MS = 1_000;
 /** Why such a start has failed, in place of `exit code 0`. */
 const ENDED_WELL = 'it ended by itself at once, without an error (exit code 0)';
 
-/** What the lifecycle of a workload takes from its service. */
-export type LifecycleService = Pick<
-  Service,
-  | 'name'
-  | 'workload'
-  | 'listeners'
-  | 'availability'
-  | 'idleTimeoutMs'
-  | 'startTimeoutMs'
-  | 'stopTimeoutMs'
-  | 'maxPending'
-  | 'cronStart'
-  | 'cronStop'
-  | 'timezone'
-  | 'httpHealthcheck'
-  | 'webhookUrl'
-  | 'webhooks'
-  | 'httpHealthcheckStatus'
-  | 'web'
-> & {
-  /** True where no service of the table has the workload: it is never idle, only started and stopped by its hubs. */
-  readonly unmanaged?: boolean;
-};
-
-/** Told when the proxy has started or stopped the workload of a service; `observation` is the newest one of it. */
-export type OnAct = (service: LifecycleService, observation: Observation, act: 'started' | 'stopped') => void;
-
-/** Told of each wake that has failed, once it is known why. */
-export type WakeFailedTeller = (service: LifecycleService, observation: Observation, wake: Wake) => void;
+/** Told when the proxy has started or stopped a workload; `observation` is the newest one of it. */
+export type OnAct = (policy: WorkloadPolicy, observation: Observation, act: 'started' | 'stopped') => void;
 
 /** What all controllers have in common. */
 export interface ControllerParts {
@@ -128,23 +99,17 @@ export class WorkloadController {
   readonly #demands: Demands;
   readonly #asleep = new AsleepRefusals();
   readonly #shared: SharedUse;
-  readonly #wakes: WakeRecord;
-  readonly #history: StateHistory;
-  readonly #log: WorkloadLog;
+  readonly #chronicle: Chronicle;
   readonly #calls: EngineCalls;
   readonly #sleepPolicy: SleepPolicy;
   readonly #timers: LifecycleTimers;
   readonly #runs: RunFollower;
   /** Its place among the starts of all workloads. */
   readonly #turn: StartTurn;
-  #service: LifecycleService;
+  #policy: WorkloadPolicy;
   #observation: Observation = UNKNOWN;
   #state: LifecycleState = { kind: 'unknown' };
   #lookedAgainMs = Number.NEGATIVE_INFINITY;
-  /** The phase of the wake under way, as it was told last. */
-  #toldPhase: WakePhase | undefined;
-  /** Made when somebody hears of it for the first time. */
-  #useNews: UseNews | undefined;
   /** Set while it is being put to sleep. */
   #sleepReason: SleepReason | undefined;
   /** The proxy is about to end: the workload is left as it is. */
@@ -155,21 +120,19 @@ export class WorkloadController {
   /** How many clients it had when that was looked at last. */
   #clients = 0;
 
-  constructor(service: LifecycleService, options: ControllerParts & { readonly backend: Backend }) {
+  constructor(policy: WorkloadPolicy, options: ControllerParts & { readonly backend: Backend }) {
     const { clock, backend, logger, own, checkLabelUrl } = options;
-    this.#service = service;
+    this.#policy = policy;
     this.#parts = options;
     this.#backend = backend;
     this.room = new WaitingRoom(clock);
     this.#leases = new LeaseBook(clock, () => this.#leasesChanged());
     this.#demands = new Demands({
-      ...{ room: this.room, leases: this.#leases, availability: () => this.#service.availability },
+      ...{ room: this.room, leases: this.#leases, availability: () => this.#policy.availability },
     });
     this.warmPaths = new WarmPaths(this.#leases);
     this.#shared = new SharedUse({ backend, leases: this.#leases, workload: () => this.workload });
-    this.#wakes = new WakeRecord(options);
-    this.#history = new StateHistory(clock);
-    this.#log = new WorkloadLog(options);
+    this.#chronicle = new Chronicle(this, options);
     this.#calls = new EngineCalls({ backend, clock, onOutcome: (...args) => this.#callEnded(...args) });
     this.#sleepPolicy = new SleepPolicy({ backend, clock, leases: this.#leases });
     this.#timers = new LifecycleTimers(clock, (kind, reason) => {
@@ -181,7 +144,7 @@ export class WorkloadController {
     });
     this.#turn = options.starts.join(() => this.#turnCame());
     this.#runs = new RunFollower({
-      ...{ clock, logger, own, checkLabelUrl, service: () => this.#service },
+      ...{ clock, logger, own, checkLabelUrl, policy: () => this.#policy },
       onBegin: () => this.#runBegan(),
       // Clients open them again, with the address that answers in front.
       onReordered: () => this.warmPaths.closeAll(),
@@ -190,12 +153,12 @@ export class WorkloadController {
     });
   }
 
-  get service(): LifecycleService {
-    return this.#service;
+  get policy(): WorkloadPolicy {
+    return this.#policy;
   }
 
-  get workload(): LifecycleService['workload'] {
-    return this.#service.workload;
+  get workload(): WorkloadPolicy['workload'] {
+    return this.#policy.workload;
   }
 
   get state(): LifecycleState {
@@ -211,8 +174,8 @@ export class WorkloadController {
     return this.#runs.current;
   }
 
-  get wakes(): Pick<WakeRecord, 'last' | 'kept' | 'failure' | 'output'> {
-    return this.#wakes;
+  get wakes(): Chronicle['wakes'] {
+    return this.#chronicle.wakes;
   }
 
   /** When it goes to sleep for being idle, ms since the epoch; undefined = it doesn't, as things are. */
@@ -234,25 +197,20 @@ export class WorkloadController {
 
   /** Everything that is known of the workload now. */
   get report(): WorkloadReport {
-    const { failure, kept, counts, underWay } = this.#wakes;
     const { longestWaitMs } = this.room;
     const { sleepsAtMs } = this;
-    const isManual = !mayPutToSleep(this.#service.availability, 'schedule');
+    const isManual = !mayPutToSleep(this.#policy.availability, 'schedule');
     const staysAwake = this.#observation.staysAwake ?? (isManual ? 'its availability is manual' : undefined);
     const unavailable = this.refusalAsleep?.message;
     const { triesAgainAtMs, lastUsedMs } = this;
     return {
-      ...this.#reportHistory(),
+      ...this.#reportChronicle(),
       observation: this.#observation,
       state: this.#state.kind,
       lastActiveMs: this.lastActiveMs,
       keepers: this.#leases.keepers,
       waiting: this.room.size,
-      wakes: kept,
-      wakeCounts: counts,
       ...(longestWaitMs !== undefined && { longestWaitMs }),
-      ...(underWay !== undefined && { wakeUnderWay: underWay }),
-      ...(failure !== undefined && { failure }),
       ...(staysAwake !== undefined && { staysAwake }),
       ...(unavailable !== undefined && { unavailable }),
       ...(sleepsAtMs !== undefined && { sleepsAtMs }),
@@ -267,8 +225,8 @@ export class WorkloadController {
     return ms === undefined ? undefined : clock.nowMs() + ms - clock.monotonicMs();
   }
 
-  #reportHistory(): StateHistory['report'] {
-    const report = this.#history.report;
+  #reportChronicle(): Chronicle['report'] {
+    const { report } = this.#chronicle;
     const { sleepUnderWay, sinceMs } = report;
     const isOurs = this.#state.kind === 'stopping' && this.#state.phase === 'sleeping';
     if (sleepUnderWay === undefined || !isOurs) return report;
@@ -276,7 +234,7 @@ export class WorkloadController {
   }
 
   get timeline(): Timeline {
-    return this.#history.timeline;
+    return this.#chronicle.timeline;
   }
 
   /** How many leases are held. */
@@ -301,7 +259,7 @@ export class WorkloadController {
 
   /** How long a stop may take before the workload is killed. */
   get graceMs(): number {
-    return graceMsOf(this.#service, this.#observation);
+    return graceMsOf(this.#policy, this.#observation);
   }
 
   /**
@@ -313,7 +271,7 @@ export class WorkloadController {
     const { current: run, checkFailure } = this.#runs;
     const queued = this.#turn.isWaiting ? this.#parts.starts.load : undefined;
     const { state, observation, workload } = this;
-    const wakeFailure = this.#wakes.failure;
+    const wakeFailure = this.wakes.failure;
     const known = { workload, state, observation, run, checkFailure, wakeFailure, queued };
     return loop ?? describeObstacle(known, target);
   }
@@ -348,22 +306,21 @@ export class WorkloadController {
     if (observation.health === 'healthy' && before !== 'healthy') this.#dispatch('recovered');
     this.#followRun();
     if (observation.health !== before || observation.staysAwake !== staysAwake) this.#followTimers();
-    if (!this.#isClosed)
-      this.#log.observed(this.#service.name, observation, { before: stateBefore, after: this.#state });
+    if (!this.#isClosed) this.#chronicle.observed({ before: stateBefore, after: this.#state });
   }
 
   /**
    * New settings, in force at once; a running idle timer counts from where it began, and a start or stop under way goes on.
    * Takes back a retirement.
    */
-  update(service: LifecycleService): void {
-    this.#sleepPolicy.update(this.#service, service);
-    this.#service = service;
+  update(policy: WorkloadPolicy): void {
+    this.#sleepPolicy.update(this.#policy, policy);
+    this.#policy = policy;
     this.#isRetired = false;
     this.#followTurn();
     this.#followTimers();
     this.#refuseAsleep();
-    const seen = this.#backend.watch(service.workload);
+    const seen = this.#backend.watch(policy.workload);
     // Under a new name nothing is known until the workload was looked at. Until then, what was seen before still holds.
     if (seen.state !== 'unknown') this.observe(seen);
   }
@@ -436,14 +393,14 @@ export class WorkloadController {
    * @param options.mayWake whether it may wake the workload, where clients may.
    */
   refusalOf(options: { readonly mayWake: boolean }): Refusal | undefined {
-    const mayOthersWake = mayWake(this.#service.availability, 'client');
+    const mayOthersWake = mayWake(this.#policy.availability, 'client');
     if ((options.mayWake && mayOthersWake) || !needsStart(this.#state, this.#observation.state))
       return undefined;
     if (this.#demands.atTurn !== 'none') return undefined;
-    const { service, state, observation } = this;
-    const nextStartMs = mayOthersWake ? undefined : this.#parts.nextStartMs?.(service.name);
-    const { failure } = this.#wakes;
-    return this.#asleep.for({ service, state, observation, failure, nextStartMs, mayOthersWake });
+    const { policy, state, observation } = this;
+    const nextStartMs = mayOthersWake ? undefined : this.#nextStartMs();
+    const { failure } = this.wakes;
+    return this.#asleep.for({ policy, state, observation, failure, nextStartMs, mayOthersWake });
   }
 
   /** A client has waited for so long. */
@@ -457,19 +414,30 @@ export class WorkloadController {
   }
 
   /**
-   * Goes on at a gate at which no client waits any more. The start has failed where the last client has waited in vain;
-   * otherwise the proxy dials the ports itself. A workload without a TCP port to dial counts as ready.
-   * @param reason why the last client left.
+   * Goes on at a gate at which no client waits any more. The start has failed where the last client has waited in vain, for as
+   * long as the start may take; otherwise the proxy dials the ports itself. A workload without a TCP port to dial counts as
+   * ready.
+   * @param last why the last client left, and how long it would have waited.
    */
-  endEmptyGate(reason?: unknown): void {
+  endEmptyGate({
+    reason,
+    budgetMs = 0,
+  }: {
+    readonly reason?: unknown;
+    readonly budgetMs?: number;
+  } = {}): void {
     this.#followTurn(reason);
     if (!isGate(this.#state) || this.room.size > 0) return;
     const timeout = reason instanceof Refusal && reason.code === 'timeout' ? reason : undefined;
-    const { listeners, web } = this.#service;
+    const { listeners, services, startTimeoutMs } = this.#policy;
     const hasDatagramsOnly =
-      listeners.length > 0 && listeners.every(({ protocol }) => protocol === 'udp') && !hasRoutes(web);
-    // After a wait for its turn, the start itself has taken less time than its clients have waited, and may go on.
-    if (timeout !== undefined && !this.#turn.hadToWait) this.#dispatch('gate-failed', timeout.message);
+      listeners.length > 0 &&
+      listeners.every(({ protocol }) => protocol === 'udp') &&
+      !services.some(({ web }) => hasRoutes(web));
+    // After a wait for its turn, the start itself has taken less time than its clients have waited, and may go on. So it may
+    // where clients of another service would wait for longer.
+    if (timeout !== undefined && !this.#turn.hadToWait && budgetMs >= startTimeoutMs)
+      this.#dispatch('gate-failed', timeout.message);
     // The start has time left. Only a client can prove a datagram port: the next client does, or the start runs out of time.
     else if (timeout !== undefined && hasDatagramsOnly) return;
     else if (this.currentRun !== undefined) this.#proveAlone(this.currentRun);
@@ -481,10 +449,7 @@ export class WorkloadController {
    */
   sleep(reason: SleepReason): void {
     if (this.#shared.isStandby || !this.#mayStopFor(reason)) return;
-    if (reason.kind === 'hand') {
-      this.#wakes.forgive();
-      this.#judge(reason.words);
-    }
+    if (reason.kind === 'hand') this.#chronicle.forgive(reason.words);
     if (isWaking(this.#state)) this.#sleepWhenStarted(reason);
     else this.#putToSleep(reason);
   }
@@ -528,11 +493,9 @@ export class WorkloadController {
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
     this.#turn.end();
     this.#calls.close('the proxy is shutting down');
-    this.#log.close();
+    this.#chronicle.close();
     this.#timers.close();
-    this.#useNews?.close();
     this.#runs.close();
-    this.#wakes.close();
   }
 
   /** After the service went: closes as soon as nobody uses the workload; a workload that the proxy owns has to end first. */
@@ -564,7 +527,7 @@ export class WorkloadController {
       this.#callOff();
       const { staysAwake } = this.#observation;
       if (staysAwake !== undefined) {
-        if (mayRun(before)) this.#log.staysAwake(this.#service.name, staysAwake);
+        if (mayRun(before)) this.#chronicle.staysAwake(staysAwake);
         return;
       }
     }
@@ -595,7 +558,7 @@ export class WorkloadController {
     this.room.callAll();
     if (this.#isDraining) this.#refuseInVain();
     this.#refuseAsleep();
-    if (before.kind === 'starting' && state.kind === 'failed') this.#tellFailed(failing);
+    if (before.kind === 'starting' && state.kind === 'failed') this.#chronicle.failed(failing);
     this.#parts.onChanged(this);
     this.#closeIfRetired();
   }
@@ -606,7 +569,7 @@ export class WorkloadController {
     const isGoing = this.#state.kind === 'stopping' && by === undefined;
     const demand = isGoing ? this.#demands.atTurn : this.#demands.for(by);
     const next = step(this.#state, { kind, engine, stoppedBy }, demand);
-    const { name } = this.#service;
+    const { name } = this.#policy;
     const wakes = next.effects.includes('wake');
     if (!wakes || this.#turn.take({ atOnce: this.#leases.hasUrgent, name })) return next;
     return { state: asleep(this.#state, engine), effects: [] };
@@ -620,65 +583,15 @@ export class WorkloadController {
     this.#state = after;
     if (after.kind !== 'starting' && !this.#turn.isWaiting) this.#turn.end();
     this.#sleepPolicy.follow(transition);
+    // Whoever waits for it to be awake no longer does once that is so.
     const demand = this.#demands.lastOfWaiting;
-    const wake = this.#wakes.follow(transition, {
-      ...{ demand, by: this.#demands.lastBy, queuedMs: this.#turn.queuedMs, reason, failure },
-    });
     if (after.kind === 'ready') this.#leases.meetAll();
     if (after.kind === 'ready' && this.#leases.clients > 0) this.#lastUsedMs = this.#parts.clock.nowMs();
     if (after.kind !== 'ready') this.warmPaths.closeAll();
-    const { stoppedBy, detail } = this.#observation;
-    if (isSeenTo(transition, stoppedBy)) this.#wakes.forgive();
-    const lifeBefore = this.#history.life;
-    const slept = this.#history.follow(transition, {
-      ...{ sleep: this.#sleepReason, hasFailed: this.#wakes.failure !== undefined, stoppedBy, detail },
+    this.#chronicle.follow(transition, {
+      ...{ demand, by: this.#demands.lastBy, queuedMs: this.#turn.queuedMs },
+      ...{ reason, failure, sleep: this.#sleepReason },
     });
-    this.#log.changed(this.#service.name, { ...transition, reason, wake, stoppedBy });
-    this.#tell(transition, { lifeBefore, reason, wake, slept });
-  }
-
-  /** It may count as failed, or no longer, though its state is the same. */
-  #judge(reason: string): void {
-    const hasFailed = this.#wakes.failure !== undefined;
-    if (!this.#history.judge(this.#state, { hasFailed })) return;
-    const { happenings } = this.#parts;
-    const state = { service: this.#service.name, state: this.#state.kind, life: this.#history.life };
-    if (happenings?.isHeard === true) happenings.tell({ kind: 'state', ...state, reason });
-  }
-
-  #tell(
-    { before, after }: Transition,
-    options: {
-      readonly lifeBefore: Life;
-      readonly reason: string | undefined;
-      readonly wake: Wake | undefined;
-      readonly slept: Sleep | undefined;
-    },
-  ): void {
-    const { happenings } = this.#parts;
-    if (happenings?.isHeard !== true) return;
-    const { name: service } = this.#service;
-    const { lifeBefore, reason, wake, slept } = options;
-    const { life } = this.#history;
-    // That what has failed sleeps from now on is no news.
-    if (before.kind !== after.kind && !(lifeBefore === 'failed' && life === 'failed')) {
-      const state = { service, state: after.kind, life };
-      happenings.tell({ kind: 'state', ...state, ...(reason !== undefined && { reason }) });
-    }
-    if (wake !== undefined) happenings.tell({ kind: 'woken', service, wake });
-    if (slept !== undefined) happenings.tell({ kind: 'sleep', service, sleep: slept });
-  }
-
-  /** The wake under way, if there is one, is in this phase. */
-  #followPhase(phase: WakePhase): void {
-    this.#wakes.enter(phase);
-    const { happenings } = this.#parts;
-    if (happenings?.isHeard !== true) return;
-    const wake = this.#wakes.underWay;
-    if (wake?.phase === this.#toldPhase) return;
-    this.#toldPhase = wake?.phase;
-    if (wake !== undefined)
-      happenings.tell({ kind: 'wake', service: this.#service.name, cause: wake.cause, phase: wake.phase });
   }
 
   #perform(
@@ -687,29 +600,28 @@ export class WorkloadController {
   ): void {
     switch (effect) {
       case 'wake':
-        return this.#calls.wake(this.#service);
+        return this.#calls.wake(this.#policy);
       case 'sleep':
-        return this.#calls.sleep(this.#service, {
+        return this.#calls.sleep(this.#policy, {
           observation: this.#observation,
           evenInUse: this.leases > 0,
         });
       case 'refuse':
         this.#calls.abortWake('the start took too long');
         return this.room.refuseAll(
-          new Refusal(late ? 'timeout' : 'failed', reason ?? this.#wakes.failure ?? 'the start failed'),
+          new Refusal(late ? 'timeout' : 'failed', reason ?? this.wakes.failure ?? 'the start failed'),
         );
     }
   }
 
   #callEnded(outcome: CallOutcome, error: string | undefined): void {
-    const { name } = this.#service;
     if (outcome === 'slept' || outcome === 'sleep-failed') this.#timers.sleepEnded(outcome);
-    if (outcome === 'sleep-failed') this.#log.sleepFailed(name, error);
-    if (outcome === 'woken') this.#parts.onAct?.(this.#service, this.#observation, 'started');
-    if (outcome === 'slept') this.#parts.onAct?.(this.#service, this.#observation, 'stopped');
+    if (outcome === 'sleep-failed') this.#chronicle.sleepFailed(error);
+    if (outcome === 'woken') this.#parts.onAct?.(this.#policy, this.#observation, 'started');
+    if (outcome === 'slept') this.#parts.onAct?.(this.#policy, this.#observation, 'stopped');
     if (outcome === 'woken') return this.#dispatch(outcome, this.#observation.detail);
     if (outcome !== 'wake-failed') return this.#dispatch(outcome, error);
-    const published = describePublished(this.#observation, this.#service.listeners);
+    const published = describePublished(this.#observation, this.#policy.listeners);
     this.#dispatch(outcome, withObstacle(error ?? 'the start failed', published));
   }
 
@@ -719,7 +631,7 @@ export class WorkloadController {
   }
 
   #mayStopFor({ kind }: SleepReason): boolean {
-    return mayPutToSleep(this.#service.availability, kind);
+    return mayPutToSleep(this.#policy.availability, kind);
   }
 
   /** Its turn to start has come. It gives the turn back where nobody wants the workload awake any more. */
@@ -740,26 +652,15 @@ export class WorkloadController {
     const { queuedMs } = this.#turn;
     this.#turn.end();
     if (reason instanceof Refusal && reason.code === 'timeout') {
-      this.#wakes.noteMissed(this.#demands.last ?? 'somebody', { queuedMs, reason: reason.message });
-      this.#judge(reason.message);
-      this.#tellFailed(undefined);
+      this.#chronicle.missed(this.#demands.last ?? 'somebody', { queuedMs, reason: reason.message });
     }
   }
 
-  /** A wake has failed; `failing` says what of it is worth a question to the engine. */
-  #tellFailed(failing: 'workload' | 'check' | undefined): void {
-    const { last } = this.#wakes;
-    const service = this.#service;
-    const explained = failing === undefined ? undefined : this.#wakes.investigate(service, failing);
-    const { onWakeFailed } = this.#parts;
-    if (onWakeFailed === undefined || last?.result !== 'failed') return;
-    const tell = () => {
-      // More may be known of it by now.
-      const wake = this.#wakes.kept.findLast(({ atMs, result }) => atMs === last.atMs && result === 'failed');
-      onWakeFailed(service, this.#observation, wake ?? last);
-    };
-    if (explained === undefined) tell();
-    else void explained.then(tell);
+  /** When a schedule starts it next, ms since the epoch; undefined where none does. */
+  #nextStartMs(): number | undefined {
+    const { nextStartMs } = this.#parts;
+    const starts = this.#policy.services.flatMap(({ name }) => nextStartMs?.(name) ?? []);
+    return starts.length === 0 ? undefined : Math.min(...starts);
   }
 
   /** Withdraws what `hold()` has asked for. */
@@ -799,47 +700,32 @@ export class WorkloadController {
     this.#followTurn();
     this.#followTimers();
     this.#refuseAsleep();
-    this.#tellUse();
+    this.#chronicle.followUse(this.leases > 0);
     this.#shared.tell();
     if (this.leases === 0) this.#parts.onUnused(this);
     this.#closeIfRetired();
   }
 
-  #tellUse(): void {
-    const { happenings, clock } = this.#parts;
-    const inUse = this.leases > 0;
-    if (this.#useNews === undefined) {
-      if (happenings?.isHeard !== true) return;
-      this.#useNews = new UseNews({
-        ...{ clock, wasInUse: !inUse },
-        isHeard: () => this.#state.kind === 'ready' && happenings.isHeard,
-        tell: (told) => {
-          const { sleepsAtMs } = this;
-          happenings.tell({ kind: 'use', service: this.#service.name, inUse: told, sleepsAtMs });
-        },
-      });
-    }
-    this.#useNews.follow(inUse);
-  }
-
   #followRun(): void {
     this.#runs.follow(this.#state, this.#observation);
-    if (!isGate(this.#state)) this.#followPhase('engine');
-    else this.#followPhase(this.currentRun === undefined ? 'health' : 'port');
+    if (!isGate(this.#state)) this.#chronicle.enterPhase('engine');
+    else this.#chronicle.enterPhase(this.currentRun === undefined ? 'health' : 'port');
   }
 
   #runBegan(): void {
     this.warmPaths.closeAll();
-    this.#followPhase('port');
+    this.#chronicle.enterPhase('port');
     this.room.callAll();
     // Clients that wait try first, once the transition is complete.
     queueMicrotask(() => this.endEmptyGate());
   }
 
   #proveAlone(run: WorkloadRun): void {
-    const { listeners, web } = this.#service;
+    const { listeners, services } = this.#policy;
     const tcp = listeners.filter(({ protocol }) => protocol === 'tcp').map(({ targetPort }) => targetPort);
-    const ports = [...new Set([...tcp, ...routedPortsOf(web, this.#observation)])];
+    const ports = [
+      ...new Set([...tcp, ...services.flatMap(({ web }) => routedPortsOf(web, this.#observation))]),
+    ];
     const loops = ports.map((port) => run.explainLoop({ protocol: 'tcp', port }));
     const [loop] = loops;
     if (loop !== undefined && !loops.includes(undefined)) this.#dispatch('gate-failed', loop);
@@ -850,7 +736,7 @@ export class WorkloadController {
   /** Whose output may say why the start fails with this event; undefined where nothing ran at all. */
   #whatFails(kind: LifecycleEvent['kind']): 'workload' | 'check' | undefined {
     if (kind === 'wake-failed') return undefined;
-    const { httpHealthcheck } = this.#service;
+    const { httpHealthcheck } = this.#policy;
     const gate = chooseHealthGate({ observation: this.#observation, httpHealthcheck });
     return isGate(this.#state) && gate === 'engine' && this.currentRun === undefined ? 'check' : 'workload';
   }
@@ -864,24 +750,17 @@ export class WorkloadController {
   }
 
   #followTimers(): void {
-    const { state, observation, service } = this;
+    const { state, observation, policy } = this;
     const situation = {
       state,
       observation,
-      service,
+      policy,
       isRetired: this.#isRetired,
       isDraining: this.#isDraining,
     };
     const isOnlyKept = this.room.wakers === 0 && this.#demands.for(undefined) !== 'none';
     this.#timers.follow(state, { ...this.#sleepPolicy.demandTimers(situation), isOnlyKept });
   }
-}
-
-/** Whether somebody has stopped a workload that ran, or has taken it away: what has failed before is no longer its state. */
-function isSeenTo({ before, after }: Transition, stoppedBy: StoppedBy | undefined): boolean {
-  if (after.kind === 'missing') return true;
-  if (after.kind !== 'stopped' || stoppedBy !== 'others') return false;
-  return mayRun(before) && !(before.kind === 'stopping' && before.phase === 'sleeping');
 }
 
 /** As what a start that fails with an event counts. */

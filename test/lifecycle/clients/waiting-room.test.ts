@@ -3,6 +3,8 @@ import { Refusal } from '../../../src/lifecycle/refusal.ts';
 import { type Waiter, WaitingRoom } from '../../../src/lifecycle/clients/waiting-room.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
+const placeOf = (address: string | undefined, service = 'db') => ({ service, address });
+
 describe('WaitingRoom', () => {
   let clock: FakeClock;
   let room: WaitingRoom;
@@ -11,7 +13,12 @@ describe('WaitingRoom', () => {
     room = new WaitingRoom(clock);
   });
   const enter = (options: Partial<Parameters<WaitingRoom['enter']>[0]> = {}) =>
-    room.enter({ budgetMs: 1_000, signal: new AbortController().signal, ...options });
+    room.enter({
+      budgetMs: 1_000,
+      signal: new AbortController().signal,
+      place: placeOf(undefined),
+      ...options,
+    });
   const refusalOf = (waiter: Waiter) => (waiter.signal.reason as Refusal | undefined)?.code;
 
   test('refuses with a timeout when the budget is spent, and no sooner', async () => {
@@ -139,24 +146,32 @@ describe('WaitingRoom', () => {
 });
 
 describe('WaitingRoom by address', () => {
-  const fill = (room: WaitingRoom, address: string, count: number) =>
+  const fill = (room: WaitingRoom, address: string, count: number, service?: string) =>
     Array.from({ length: count }, () =>
-      room.enter({ budgetMs: 1_000, signal: new AbortController().signal, address }),
+      room.enter({ budgetMs: 1_000, signal: new AbortController().signal, place: placeOf(address, service) }),
     );
 
   test('has a quarter for one address once half of it is taken', () => {
     const room = new WaitingRoom(new FakeClock());
     const [first] = fill(room, 'a', 4);
-    expect([room.findBound('a', 10), room.findBound('b', 10)]).toEqual([undefined, undefined]);
-    fill(room, 'c', 1);
-    expect([room.findBound('a', 10), room.findBound('b', 10), room.findBound('c', 10)]).toEqual([
-      ...['address', undefined, undefined],
+    expect([room.findBound(placeOf('a'), 10), room.findBound(placeOf('b'), 10)]).toEqual([
+      undefined,
+      undefined,
     ]);
+    fill(room, 'c', 1);
+    expect([
+      room.findBound(placeOf('a'), 10),
+      room.findBound(placeOf('b'), 10),
+      room.findBound(placeOf('c'), 10),
+    ]).toEqual([...['address', undefined, undefined]]);
     fill(room, 'b', 5);
-    expect(room.findBound('d', 10)).toBe('all');
+    expect(room.findBound(placeOf('d'), 10)).toBe('all');
     first?.leave();
     first?.leave();
-    expect([room.findBound('d', 10), room.findBound('a', 10)]).toEqual([undefined, 'address']);
+    expect([room.findBound(placeOf('d'), 10), room.findBound(placeOf('a'), 10)]).toEqual([
+      undefined,
+      'address',
+    ]);
   });
 
   test('has no more than a quarter for one address, where a quarter is a whole number', () => {
@@ -164,12 +179,26 @@ describe('WaitingRoom by address', () => {
     fill(room, 'a', 2);
     fill(room, 'b', 1);
     fill(room, 'c', 1);
-    expect([room.findBound('a', 8), room.findBound('b', 8)]).toEqual(['address', undefined]);
+    expect([room.findBound(placeOf('a'), 8), room.findBound(placeOf('b'), 8)]).toEqual([
+      'address',
+      undefined,
+    ]);
   });
 
   test('has no parts where a quarter is less than one place', () => {
     const room = new WaitingRoom(new FakeClock());
     fill(room, 'a', 2);
-    expect(room.findBound('a', 3)).toBeUndefined();
+    expect(room.findBound(placeOf('a'), 3)).toBeUndefined();
+  });
+
+  test('has places of its own for each service of the workload', () => {
+    const room = new WaitingRoom(new FakeClock());
+    fill(room, 'a', 4);
+    const ofOther = placeOf('a', 'db-plain');
+    expect([room.findBound(placeOf('b'), 4), room.findBound(ofOther, 4)]).toEqual(['all', undefined]);
+    const [first] = fill(room, 'a', 1, 'db-plain');
+    expect(room.findBound(ofOther, 1)).toBe('all');
+    first?.leave();
+    expect([room.findBound(ofOther, 1), room.size]).toEqual([undefined, 4]);
   });
 });

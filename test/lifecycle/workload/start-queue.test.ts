@@ -261,8 +261,7 @@ describe('starts of many workloads', () => {
     client('b');
     client('c');
     await settle();
-    const { service } = bench.controller('a');
-    bench.lifecycle.remove({ ...aBareService({ name: 'a' }), ...service });
+    bench.lifecycle.remove(aBareService({ name: 'a' }));
     await settle();
     expect(bench.backend.log.slice(2)).toEqual(['wake docker/c']);
   });
@@ -271,8 +270,7 @@ describe('starts of many workloads', () => {
     addAll('abcd');
     for (const name of 'abcd') client(name);
     await settle();
-    const { service } = bench.controller('c');
-    bench.lifecycle.remove({ ...aBareService({ name: 'c' }), ...service });
+    bench.lifecycle.remove(aBareService({ name: 'c' }));
     await end('a', 'fail');
     expect(bench.backend.log.slice(2)).toEqual(['wake docker/d']);
   });

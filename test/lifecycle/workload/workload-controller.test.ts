@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createPolicy } from '../../../src/lifecycle/workload/workload-policy.ts';
 import type { Service } from '../../../src/model/service.ts';
 import {
   MISSING,
@@ -313,7 +314,7 @@ describe('WorkloadController', () => {
   test('goes by what it knows of the workload until something is known of it under its new name', async () => {
     const seen = { ...RUNNING, ownGraceMs: 45_000 };
     bench.add(aBareService(), seen);
-    controller().update(aBareService({ workload: { kind: 'docker', container: 'db-2' } }));
+    controller().update(createPolicy([aBareService({ workload: { kind: 'docker', container: 'db-2' } })]));
     expect(controller().observation).toEqual(seen);
     expect(controller().graceMs).toBe(45_000);
   });

@@ -9,7 +9,7 @@ import type { ServiceListener } from '../../../src/apply/service-listener.ts';
 import type { Dialled } from '../../../src/lifecycle/run/dial.ts';
 import { Lifecycle } from '../../../src/lifecycle/lifecycle.ts';
 import { type LifecycleState, mayRun } from '../../../src/lifecycle/workload/machine.ts';
-import type { LifecycleService } from '../../../src/lifecycle/workload/workload-controller.ts';
+import type { WorkloadPolicy } from '../../../src/lifecycle/workload/workload-policy.ts';
 import { hasSchedule } from '../../../src/model/availability.ts';
 import type { Endpoint } from '../../../src/model/observation.ts';
 import { type ListenerSpec, listenKey, type Service } from '../../../src/model/service.ts';
@@ -411,10 +411,10 @@ export class World {
     }
   }
 
-  /** The service of the table that has a workload, as its controller knows it. */
-  #serviceOf(key: string): LifecycleService | undefined {
+  /** What the services of a workload ask for together, as its controller knows it. */
+  #policyOf(key: string): WorkloadPolicy | undefined {
     for (const { service } of this.reconciler.current.entries.values())
-      if (workloadKey(service.workload) === key) return this.lifecycle.find(service.name)?.service;
+      if (workloadKey(service.workload) === key) return this.lifecycle.find(service.name)?.policy;
     return undefined;
   }
 
@@ -430,15 +430,16 @@ export class World {
   /** Whether somebody has asked for a workload who may wake it, be it that its turn comes only now. */
   #isAskedFor(key: string): boolean {
     this.#noteHubs();
-    const service = this.#serviceOf(key);
+    const policy = this.#policyOf(key);
     const hubMs = this.#hubRanMs.get(key) ?? Number.NEGATIVE_INFINITY;
     if (this.clock.monotonicMs() - hubMs < LONGEST_TURN_MS) return true;
-    return service?.availability === 'schedule' && this.#startedBySchedule.has(service.name);
+    const isScheduled = policy?.availability === 'schedule';
+    return isScheduled && policy.services.some(({ name }) => this.#startedBySchedule.has(name));
   }
 
   /** No client starts what is not on demand. */
   #whyNoStart(key: string): string | undefined {
-    const { availability } = this.#serviceOf(key) ?? {};
+    const { availability } = this.#policyOf(key) ?? {};
     if (availability === undefined || availability === 'on_demand' || this.#isAskedFor(key)) return undefined;
     return `it is ${availability}`;
   }
@@ -447,7 +448,7 @@ export class World {
   #checkRefused(): readonly string[] {
     return [...this.reconciler.current.entries.values()].flatMap(({ service: { name } }) => {
       const controller = this.lifecycle.find(name);
-      if (controller === undefined || controller.service.availability === 'on_demand') return [];
+      if (controller === undefined || controller.policy.availability === 'on_demand') return [];
       const rests = ['stopped', 'paused', 'stopping'].includes(controller.state.kind);
       const inVain = rests && controller.room.size > 0 && !this.#isAskedFor(workloadKey(controller.workload));
       return inVain ? [`${controller.room.size} wait for ${name}, which no client wakes`] : [];
@@ -455,7 +456,7 @@ export class World {
   }
 
   #whyNoStop(key: string, evenInUse: boolean): string | undefined {
-    if (this.#serviceOf(key)?.availability === 'manual') return 'it is manual';
+    if (this.#policyOf(key)?.availability === 'manual') return 'it is manual';
     const users = [...this.#clients].filter(({ container }) => `docker/${container}` === key);
     if (evenInUse && this.#stoppedBySchedule.has(key)) return undefined;
     // One who waits may just have been refused, and hears of it only later.
