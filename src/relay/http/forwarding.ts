@@ -124,6 +124,10 @@ export class Forwarding {
         if (message.rawTrailers.length > 0) request.addTrailers(pairsOf(answerHeaders(message.rawTrailers)));
         request.end();
       });
+    // The body may be long in coming; an upstream that waits for the head alone would take its connection for an idle one.
+    afterEvents(() => {
+      if (this.bytesUp === 0 && !request.destroyed) request.flushHeaders();
+    });
   }
 
   #inform(status: number, headers: RawHeaders): void {

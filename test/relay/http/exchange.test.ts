@@ -40,6 +40,26 @@ describe('an exchange', () => {
     await expect.poll(() => bed.service('wiki').leases).toBe(0);
   });
 
+  test('hands on the head of a request whose body is not there yet', async () => {
+    bed = await WebBed.open([
+      {
+        host: 'wiki',
+        // It has the last word, and the first.
+        app: (request, response) => {
+          response.write('head ');
+          request.on('data', (chunk: Buffer) => response.end(chunk));
+        },
+      },
+    ]);
+    for (const framing of ['Content-Length: 4', 'Transfer-Encoding: chunked']) {
+      const socket = await bed.connect();
+      socket.write(`POST / HTTP/1.1\r\nHost: wiki.test\r\nConnection: close\r\n${framing}\r\n\r\n`);
+      await readUntil(socket, /head /);
+      socket.write(framing.startsWith('T') ? '4\r\nbody\r\n0\r\n\r\n' : 'body');
+      await readUntil(socket, /body/);
+    }
+  });
+
   test('asks the upstream whether the body is wanted, where the client asks', async () => {
     bed = await WebBed.open([
       {
