@@ -267,11 +267,10 @@ export class FrontSet {
 
   #clearRoute(front: Front, service: Service | undefined): void {
     if (service === undefined) return;
-    const route = front.routes.get(service.name);
-    this.#clearHosts(front, route);
+    this.#clearHosts(front, front.routes.get(service.name));
     this.#clearPass(front, service.name);
     front.routes.delete(service.name);
-    if (route !== undefined) this.#web?.engine.forget(route.binding);
+    this.#web?.engine.forget(service.name);
   }
 
   /** A host that leads to another service by now stays there. */

@@ -86,7 +86,7 @@ export class WebListener implements ServiceListener {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#web?.engine.forget(this.#route.binding);
+    this.#web?.engine.forget(this.#service.name);
     if (this.#door === undefined) this.#options.onDrained();
     else this.#door.close();
   }

@@ -11,7 +11,7 @@ import {
 } from 'node:http';
 import type { Socket } from 'node:net';
 import { afterEvents } from '../../system/clock.ts';
-import { answerHeaders, type RawHeaders, splitList } from './message/hop-headers.ts';
+import { answerHeaders, type RawHeaders, splitList, trailersOf } from './message/hop-headers.ts';
 import { headerOf, type ReadRequest } from './message/read-request.ts';
 import { addTrailers, collect, pairsOf, writeHead } from './client-answer.ts';
 import type { UpstreamConnection, UpstreamPool } from './upstream/upstream-pool.ts';
@@ -121,7 +121,7 @@ export class Forwarding {
       })
       .on('end', () => {
         if (request.destroyed) return;
-        if (message.rawTrailers.length > 0) request.addTrailers(pairsOf(answerHeaders(message.rawTrailers)));
+        if (message.rawTrailers.length > 0) request.addTrailers(pairsOf(trailersOf(message.rawTrailers)));
         request.end();
       });
     // The body may be long in coming; an upstream that waits for the head alone would take its connection for an idle one.
@@ -165,7 +165,7 @@ export class Forwarding {
         if (!response.write(chunk)) answer.pause();
       })
       .on('end', () => {
-        addTrailers(response, answerHeaders(answer.rawTrailers));
+        addTrailers(response, trailersOf(answer.rawTrailers));
         response.end();
         this.#finish(answer, true);
       })

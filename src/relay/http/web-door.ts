@@ -17,7 +17,7 @@ import type { TcpRelay } from '../tcp/tcp-relay.ts';
 import { sendAnswer } from './answer.ts';
 import { closeStream } from './client-answer.ts';
 import { readClientHello } from '../tls/client-hello.ts';
-import { findClient } from './message/forward-headers.ts';
+import { cameByHttps, findClient } from './message/forward-headers.ts';
 import { readRequest, type RequestHead } from './message/read-request.ts';
 import type { FindCertificate, TlsEntrance } from './tls/tls-entrance.ts';
 import type { WebEngine, WebRoute } from './web-engine.ts';
@@ -339,14 +339,16 @@ export class WebDoor {
       const text = `No service has the host ${read.host}.`;
       return sendAnswer(response, { status: scheme === 'https' ? 421 : 404, text });
     }
-    const elsewhere = redirect?.(read.host);
+    const isKnownProxy = isTrusted(peer.address);
+    const address = isKnownProxy ? findClient(read.headers, { peer: peer.address, isTrusted }) : peer.address;
+    // Whom the service refuses learns nothing of where it is; and who came by HTTPS to a proxy in front would go in a circle.
+    const mayRedirect = route.binding.access.allows(address) && !(isKnownProxy && cameByHttps(read.headers));
+    const elsewhere = mayRedirect ? redirect?.(read.host) : undefined;
     if (elsewhere !== undefined)
       return sendAnswer(response, {
         ...{ status: 308, text: 'This is served over HTTPS.' },
         headers: { Location: `${elsewhere}${read.target === '*' ? '/' : read.target}` },
       });
-    const isKnownProxy = isTrusted(peer.address);
-    const address = isKnownProxy ? findClient(read.headers, { peer: peer.address, isTrusted }) : peer.address;
     engine.serve({ read, message, response, scheme, fd, peer, isTrusted: isKnownProxy, address }, route);
   }
 

@@ -183,11 +183,13 @@ export class WebEngine {
     return this.#room;
   }
 
-  /** The service is gone, or has other ports: its idle connections are closed. */
-  forget(binding: WebBinding): void {
-    const key = `${binding.targetPort} ${binding.service}`;
-    this.#pools.get(key)?.close();
-    this.#pools.delete(key);
+  /** The service is gone: its idle connections are closed, whichever port they lead to. */
+  forget(service: string): void {
+    for (const [key, pool] of this.#pools) {
+      if (key.slice(key.indexOf(' ') + 1) !== service) continue;
+      pool.close();
+      this.#pools.delete(key);
+    }
   }
 
   /** Idempotent. */

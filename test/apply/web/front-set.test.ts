@@ -9,7 +9,7 @@ import { bindWeb } from '../../../src/apply/web/bind-web.ts';
 import { createPassListener } from '../../../src/apply/service-listener.ts';
 import { FrontSet } from '../../../src/apply/web/front-set.ts';
 import type { Service } from '../../../src/model/service.ts';
-import { type FrontDoor, NO_WEB } from '../../../src/model/web.ts';
+import { DEFAULT_FRONT_POLICY, type FrontDoor, NO_WEB } from '../../../src/model/web.ts';
 import { openWeb, type Web } from '../../../src/relay/http/open-web.ts';
 import { compileAddressSet } from '../../../src/relay/access/access-list.ts';
 import { UdpBudget } from '../../../src/relay/udp/udp-budget.ts';
@@ -152,6 +152,30 @@ describe('FrontSet', () => {
     fronts.clearRoutes(git);
     expect(await greet('git.lan')).toMatch(/Error/);
     server.close();
+  });
+
+  test('sends plain HTTP to HTTPS where the host has a certificate, while a door for that is bound', async () => {
+    const context = createSecureContext(makeCertificate({ host: 'wiki.lan' }));
+    certificates = { find: (host) => (host === 'wiki.lan' ? context : undefined) };
+    fronts.setPolicy({ ...DEFAULT_FRONT_POLICY, redirect: true });
+    fronts.setRoutes(await start('wiki', ['wiki.lan']));
+    fronts.setRoutes(await start('blog', ['blog.lan']));
+    await open();
+    expect(await ask('wiki.lan')).toBe('200 wiki');
+    const secure: FrontDoor = { ...front, port: await freePort(), tls: true };
+    fronts.open(secure);
+    await fronts.settled();
+    const options = {
+      ...{ port: front.port, host: '127.0.0.1', agent: false },
+      headers: { host: 'wiki.lan' },
+    };
+    const [answer] = await once(request({ ...options, path: '/a?b=c', method: 'PUT' }).end(), 'response');
+    answer.resume();
+    const location = `https://wiki.lan:${secure.port}/a?b=c`;
+    expect(answer).toMatchObject({ statusCode: 308, headers: { location } });
+    expect(await ask('blog.lan')).toBe('200 blog');
+    fronts.close(secure);
+    expect(await ask('wiki.lan')).toBe('200 wiki');
   });
 
   test('moves a host to another service, whichever change comes first', async () => {

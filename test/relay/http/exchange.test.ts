@@ -161,7 +161,9 @@ describe('an exchange', () => {
       },
     ]);
     const headers = 'Transfer-Encoding: chunked\r\nTrailer: X-Up\r\n';
-    const body = '1\r\nx\r\n0\r\nX-Up: 7\r\n\r\n';
+    // Behind the body nobody says whom it is from.
+    const forged = 'X-Forwarded-For: 1.2.3.4\r\nX-API-Key: k\r\nHost: other\r\n';
+    const body = `1\r\nx\r\n0\r\nX-Up: 7\r\n${forged}\r\n`;
     const answer = await bed.exchange(aRequest('wiki.test', { method: 'POST', headers, body }));
     expect(answer).toMatch(/4\r\nbody\r\n0\r\nX-Sum: 42\r\n\r\n$/);
     expect(got).toEqual(['X-Up', '7']);

@@ -28,11 +28,21 @@ describe('renderPage', () => {
     expect(Buffer.byteLength(page)).toBeLessThan(10_240);
   });
 
+  test.each(['//evil.example/', '/\\evil.example/'])(
+    'leads to no other host where %s was asked for',
+    (url) => {
+      const page = renderPage({ service: 'wiki', url, view: { state: 'waking' } });
+      for (const [, shown = ''] of page.matchAll(/(?:href|data-url)="([^"]*)"/g))
+        expect(new URL(shown, 'http://wiki.test/a').href).toBe('http://wiki.test//evil.example/');
+    },
+  );
+
   test('fills a page of the user’s own', () => {
-    const theme = '<h1>{{service}}</h1>{{ time }}{{unknown}}<a href="{{url}}">{{reason}}</a>{{refresh}}';
+    const theme =
+      '<h1>{{service}}</h1>{{ time }}{{unknown}}{{constructor}}<a href="{{url}}">{{reason}}</a>{{refresh}}';
     const view = { state: 'waking', elapsedMs: 5_000, expectedMs: 8_000 } as const;
     expect(renderPage({ service: 'a<b', url: '/x', view, theme })).toMatch(
-      /^<h1>a&#60;b<\/h1>5 of about 8 s\{\{unknown\}\}<a href="\/x"><\/a><noscript>/,
+      /^<h1>a&#60;b<\/h1>5 of about 8 s\{\{unknown\}\}\{\{constructor\}\}<a href="\/x"><\/a><noscript>/,
     );
   });
 });

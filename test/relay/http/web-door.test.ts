@@ -25,6 +25,62 @@ describe('a web door', () => {
     expect(bed.service('wiki').dials).toBe(0);
   });
 
+  test('sends plain HTTP to HTTPS with its path and query, and the method stays', async () => {
+    bed = await WebBed.open(
+      [{ host: 'wiki', app: (_, response) => response.end('plain') }, { host: 'blog' }],
+      {
+        door: { redirect: (host) => (host === 'wiki.test' ? 'https://wiki.test:8443' : undefined) },
+      },
+    );
+    bed.service('blog').view = { state: 'asleep' };
+    for (const method of ['GET', 'POST', 'HEAD']) {
+      const answer = await bed.exchange(aRequest('Wiki.test:80', { method, path: '/a%20b?c=d&e=//f' }));
+      expect(answer).toMatch(/^HTTP\/1\.1 308 /);
+      expect(answer).toContain('Location: https://wiki.test:8443/a%20b?c=d&e=//f\r\n');
+    }
+    const answer = await bed.exchange(aRequest('blog.test', { path: '/.lazy-proxy/state' }));
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+    expect(bed.service('wiki').dials).toBe(0);
+  });
+
+  test('sends nobody to HTTPS who came by it to a proxy in front', async () => {
+    let isTrusted = true;
+    bed = await WebBed.open([{ host: 'wiki', app: (_, response) => response.end('plain') }], {
+      door: { redirect: () => 'https://wiki.test', isTrusted: () => isTrusted },
+    });
+    const headers = 'X-Forwarded-Proto: https\r\n';
+    expect(await bed.exchange(aRequest('wiki.test', { headers }))).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await bed.exchange(aRequest('wiki.test'))).toMatch(/^HTTP\/1\.1 308 /);
+    isTrusted = false;
+    expect(await bed.exchange(aRequest('wiki.test', { headers }))).toMatch(/^HTTP\/1\.1 308 /);
+  });
+
+  test.each([
+    ['close', /^$/],
+    ['403', /^HTTP\/1\.1 403 Forbidden\r\n[\s\S]*Connection: close\r\n/],
+  ] as const)(
+    'gives whom the access list refuses nothing but what blocked says: %s',
+    async (blocked, expected) => {
+      let isAsked = false;
+      const access = { allowList: [], blockList: ['127.0.0.1'] };
+      bed = await WebBed.open([{ host: 'wiki', policy: { blocked }, access }], {
+        door: { redirect: () => 'https://wiki.test' },
+        parts: {
+          login: {
+            check: () => {
+              isAsked = true;
+              return undefined;
+            },
+            close() {},
+          },
+        },
+      });
+      expect(await bed.exchange(aRequest('wiki.test', { path: '/.lazy-proxy/state' }))).toMatch(expected);
+      expect(await bed.exchange(aRequest('wiki.test'))).toMatch(expected);
+      expect([bed.service('wiki').dials, bed.service('wiki').tally.blocked, isAsked]).toEqual([0, 2, false]);
+    },
+  );
+
   test('keeps the connections of client and upstream for the next request', async () => {
     bed = await WebBed.open([{ host: 'wiki', app: (request, response) => response.end(request.url) }]);
     const socket = await bed.connect();

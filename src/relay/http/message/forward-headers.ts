@@ -48,6 +48,14 @@ export function findClient(
   return client;
 }
 
+/** Whether the client came by HTTPS, as a trusted proxy says: the first proxy's word is that of the client's own connection. */
+export function cameByHttps(headers: RawHeaders): boolean {
+  const [ofX] = valuesOf(headers, 'x-forwarded-proto');
+  if (ofX !== undefined) return ofX.toLowerCase() === 'https';
+  const [element = ''] = valuesOf(headers, 'forwarded');
+  return /(?:^|;)\s*proto="?https"?\s*(?:;|$)/i.test(element);
+}
+
 /** The addresses that proxies have noted, the client's first; undefined for what is no address. */
 function forwardedFor(headers: RawHeaders): readonly (string | undefined)[] {
   const ofX = valuesOf(headers, 'x-forwarded-for');

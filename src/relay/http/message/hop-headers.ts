@@ -16,6 +16,13 @@ const ESSENTIAL: ReadonlySet<string> = new Set([
   ...['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-real-ip'],
 ]);
 
+/**
+ * Names that no trailer may have, since they say how a message is framed, for whom it is, or who sends it (RFC 9110, 6.5.1): what takes
+ * trailers for headers would believe a client there what the proxy has taken out of the headers.
+ */
+const NO_TRAILER =
+  /^(x[-_]forwarded[-_].*|x[-_]real[-_]ip|forwarded|x[-_]api[-_]key|authorization|cookie|set-cookie|host|expect|trailer|content-(length|type|encoding|range))$/;
+
 /** Whether a header ends here. @param name in lower case. @param named what `Connection` names, in lower case. */
 export function isHopByHop(name: string, named: readonly string[]): boolean {
   return HOP_BY_HOP.has(name) || (named.length > 0 && named.includes(name) && !ESSENTIAL.has(name));
@@ -38,7 +45,7 @@ export function splitList(value: string): string[] {
   return elements.filter((element) => element !== '');
 }
 
-/** What is forwarded of an answer's headers, or of its trailers. */
+/** What is forwarded of an answer's headers. */
 export function answerHeaders(headers: RawHeaders): string[] {
   const named = connectionTokens(headers);
   const kept: string[] = [];
@@ -47,4 +54,10 @@ export function answerHeaders(headers: RawHeaders): string[] {
     if (!isHopByHop(name.toLowerCase(), named)) kept.push(name, value);
   }
   return kept;
+}
+
+/** What is forwarded of the trailers behind a body. */
+export function trailersOf(trailers: RawHeaders): string[] {
+  const kept = answerHeaders(trailers);
+  return kept.filter((_, index) => !NO_TRAILER.test(kept[index - (index % 2)]?.toLowerCase() ?? ''));
 }

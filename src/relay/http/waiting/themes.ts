@@ -30,7 +30,12 @@ export class Themes {
   }
 
   /** The text of a service's page; undefined where it has none, or none that can be read. */
-  of({ service, policy: { waitingPage } }: WebBinding): string | undefined {
+  of({
+    service,
+    policy: { waitingPage },
+  }: Pick<WebBinding, 'service'> & { readonly policy: Pick<WebBinding['policy'], 'waitingPage'> }):
+    | string
+    | undefined {
     if (waitingPage.kind !== 'file') return undefined;
     const { path } = waitingPage;
     const kept = this.#kept.get(path);
@@ -47,7 +52,10 @@ export class Themes {
 
 function readTheme(path: string): Pick<Theme, 'text' | 'reason'> {
   try {
-    const { size } = statSync(path);
+    const info = statSync(path);
+    const { size } = info;
+    // To read a FIFO or a device would hold up everything else, maybe for ever.
+    if (!info.isFile()) return { text: undefined, reason: 'it is not a regular file' };
     if (size > MAX_BYTES)
       return { text: undefined, reason: `it has ${size} bytes, and at most ${MAX_BYTES} are shown` };
     return { text: readFileSync(path, 'utf8'), reason: undefined };

@@ -50,7 +50,8 @@ export function describeState(service: string, view: WakeView): string {
 }
 
 /** The page, as HTML. */
-export function renderPage({ service, view, url, theme }: PageFacts): string {
+export function renderPage({ service, view, url: target, theme }: PageFacts): string {
+  const url = ofThisHost(target);
   const { isWaking, phase, time, percent } = describeView(view);
   const title = isWaking
     ? `${service} is waking up`
@@ -72,7 +73,13 @@ export function renderPage({ service, view, url, theme }: PageFacts): string {
 
 /** Puts values in place of `{{name}}`; a name that is not known stays as it is. */
 function fillPage(page: string, values: Readonly<Record<string, string>>): string {
-  return page.replace(/\{\{\s*([a-z]+)\s*\}\}/g, (found, name: string) => values[name] ?? found);
+  const find = (name: string) => (Object.hasOwn(values, name) ? values[name] : undefined);
+  return page.replace(/\{\{\s*([a-z]+)\s*\}\}/g, (found, name: string) => find(name) ?? found);
+}
+
+/** The same path, in a form that no browser takes for the name of another host, as it does with `//other.host/` and `/\other.host/`. */
+function ofThisHost(target: string): string {
+  return /^\/[/\\]/.test(target) ? `/.${target}` : target;
 }
 
 function escapeHtml(text: string): string {

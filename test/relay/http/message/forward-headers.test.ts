@@ -1,5 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { findClient, forwardHeaders } from '../../../../src/relay/http/message/forward-headers.ts';
+import {
+  cameByHttps,
+  findClient,
+  forwardHeaders,
+} from '../../../../src/relay/http/message/forward-headers.ts';
 import { type ReadRequest, readRequest } from '../../../../src/relay/http/message/read-request.ts';
 
 const TRUSTED = new Set(['10.0.0.1', '10.0.0.2']);
@@ -117,5 +121,20 @@ describe('findClient', () => {
     [['Forwarded', 'proto=https;for=1.1.1.1'], '10.0.0.1', '1.1.1.1'],
   ])('takes of %j from %s %s', (headers, peer, client) => {
     expect(findClient(headers, { peer, isTrusted })).toBe(client);
+  });
+});
+
+describe('cameByHttps', () => {
+  test.each([
+    [[], false],
+    [['X-Forwarded-Proto', 'https'], true],
+    [['X-Forwarded-Proto', 'HTTPS, http'], true],
+    [['X-Forwarded-Proto', 'http, https'], false],
+    [['X-Forwarded-Proto', 'http', 'Forwarded', 'proto=https'], false],
+    [['Forwarded', 'for=1.1.1.1;proto=https, for=10.0.0.1;proto=http'], true],
+    [['Forwarded', 'Proto="https";for=1.1.1.1'], true],
+    [['Forwarded', 'for=1.1.1.1, proto=https'], false],
+  ])('of %j: %j', (headers, expected) => {
+    expect(cameByHttps(headers)).toBe(expected);
   });
 });
