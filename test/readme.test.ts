@@ -39,7 +39,7 @@ function describeDefault(field: FieldName): string | undefined {
   if (field === 'tls') return 'false';
   if (field === 'waiting_page') return FIELDS[field].builtIn.kind;
   if (field === 'wake_paths') return `[${formatWakePaths(FIELDS[field].builtIn).join()}]`;
-  if (isDuration(field)) return formatDuration(builtIn as number);
+  if (isDuration(field) && typeof builtIn === 'number') return formatDuration(builtIn);
   return typeof builtIn === 'string' && builtIn !== '' ? builtIn : JSON.stringify(builtIn);
 }
 

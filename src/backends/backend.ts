@@ -49,11 +49,22 @@ export interface Backend {
    * has been told a state at least as new as the result.
    * @param options.graceMs time between the polite signal and the kill; undefined = the workload's own.
    * @param options.evenInUse whether it is to sleep although a client of another proxy may use it.
+   * @param options.stopSignal the polite signal, such as `SIGINT`; undefined = the workload's own, as where the engine takes no other.
    */
   sleep(
     workload: Workload,
-    options: { readonly graceMs: number | undefined; readonly evenInUse: boolean },
+    options: {
+      readonly graceMs: number | undefined;
+      readonly evenInUse: boolean;
+      readonly stopSignal?: string | undefined;
+    },
   ): Promise<void>;
+  /**
+   * Pauses what runs; `wake` ends that. Fails at once while the engine is away. Success where it is already paused, or down. When it
+   * resolves, the sink has been told a state at least as new as the result. Absent where nothing can be paused.
+   * @throws {CannotPause} where it runs on because the engine can't pause it.
+   */
+  pause?(workload: Workload): Promise<void>;
   /**
    * The last lines that a workload, or its own health check, has printed in its last run, oldest first; none where it has
    * printed nothing. Bounded in bytes and in time. They may hold secrets, and are as the workload wrote them.
@@ -137,4 +148,9 @@ export interface LabelledWorkload {
 /** The engine refused to start a workload; the message says why and is fit for the log. */
 export class WakeError extends Error {
   readonly code = 'WAKE_REFUSED';
+}
+
+/** The engine can't pause a workload; the message says why. */
+export class CannotPause extends Error {
+  readonly code = 'CANNOT_PAUSE';
 }

@@ -32,6 +32,13 @@ import { HOSTS_EXPECTED, parseHosts, parseTraefikHosts } from './values/hosts.ts
 import { formatPorts, hintAtPorts, parsePort, parseTargetPort, type ValueContext } from './values/ports.ts';
 import { hintAtCommand, parseCommand, parseDirectory, parseVariables } from './values/process.ts';
 import { formatCron, parseCron, parseTimezone } from './values/schedule.ts';
+import {
+  formatPauseAfter,
+  PAUSE_AFTER_EXPECTED,
+  parsePauseAfter,
+  parseStopSignal,
+  STOP_SIGNAL_EXPECTED,
+} from './values/rest.ts';
 import { parseStatuses, STATUSES_EXPECTED } from './values/statuses.ts';
 import { choice, FLAG, parseChoice, parseCount, parseName, parseQualifiedName } from './values/text.ts';
 import { parseHealthcheckUrl, parseHttpUrl } from './values/url.ts';
@@ -124,6 +131,14 @@ const KEEPALIVE = {
   parse: withinKeepalive(parseDuration),
   parseSecs: withinKeepalive(parseSeconds),
 };
+const PAUSE_AFTER = {
+  parse: parsePauseAfter,
+  parseSecs: parseSeconds,
+  expected: PAUSE_AFTER_EXPECTED,
+  format: formatPauseAfter,
+};
+/** `''` = explicitly none. */
+const STOP_SIGNAL = { parse: parseStopSignal, expected: STOP_SIGNAL_EXPECTED };
 const COUNT = count(1, 1_000_000);
 /** 0 = no bound. */
 const BOUND = { ...count(0, 1_000_000), expected: '0 for none' };
@@ -144,7 +159,7 @@ const SWARM: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['swarm'] };
 const KUBERNETES: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['kubernetes'] };
 const SCALED: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['swarm', 'kubernetes'] };
 const PROCESS: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['process'] };
-/** Swarm and Kubernetes use the grace period that the workload itself has. */
+/** Swarm and Kubernetes stop in one way, with the grace period that the workload itself has. */
 const STOPPED_BY_PROXY: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker', 'process'] };
 const LABELLED: { readonly kinds: readonly WorkloadKind[] } = { kinds: ['docker', 'swarm', 'kubernetes'] };
 
@@ -302,6 +317,25 @@ export const FIELDS = {
     of: (it) => it.startTimeoutMs,
   }),
   stop_timeout: field(DURATION, { ...POLICY, ...STOPPED_BY_PROXY, of: (it) => it.stopTimeoutMs }),
+  stop_signal: field(STOP_SIGNAL, {
+    ...POLICY,
+    ...STOPPED_BY_PROXY,
+    builtIn: '',
+    of: (it) => it.rest.stopSignal,
+  }),
+  min_awake: field(DURATION, { ...POLICY, builtIn: 0, of: (it) => it.rest.minAwakeMs }),
+  sleep: field(choice(['stop', 'pause']), {
+    ...POLICY,
+    ...STOPPED_BY_PROXY,
+    builtIn: 'stop',
+    of: (it) => it.rest.way,
+  }),
+  pause_after: field(PAUSE_AFTER, {
+    ...POLICY,
+    ...STOPPED_BY_PROXY,
+    builtIn: 'never',
+    of: (it) => it.rest.pauseAfterMs ?? 'never',
+  }),
   http_healthcheck: field(
     { ...URL_KIND, parse: parseHealthcheckUrl, secret: 'url' },
     { ...POLICY, builtIn: '', of: (it) => it.httpHealthcheck },

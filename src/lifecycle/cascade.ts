@@ -1,3 +1,4 @@
+import { DEFAULT_REST } from '../model/sleep.ts';
 import { NO_WEB } from '../model/web.ts';
 import { toWorkloadRef, unmanagedRef, type Workload } from '../model/workload.ts';
 import type { Lease } from './workload/lease-book.ts';
@@ -174,6 +175,7 @@ function createUnmanagedService(name: string, hub: Workload): LifecycleService {
     idleTimeoutMs: 0,
     startTimeoutMs: 30_000,
     stopTimeoutMs: undefined,
+    rest: DEFAULT_REST,
     maxPending: 1,
     cronStart: undefined,
     cronStop: undefined,

@@ -35,6 +35,7 @@ export type ProblemCode =
   | 'restart-needed'
   | 'engine-unreachable'
   | 'stays-awake'
+  | 'cannot-pause'
   | 'wake-failed'
   | 'missing-workload';
 

@@ -1,4 +1,5 @@
 import type { Availability } from './availability.ts';
+import type { RestPolicy } from './sleep.ts';
 import type { ServiceTls, WebPolicy } from './web.ts';
 import type { Webhook } from './webhook.ts';
 import type { Workload } from './workload.ts';
@@ -72,6 +73,7 @@ export interface Service {
   readonly startTimeoutMs: number;
   /** Grace before the kill; undefined = the workload's own. */
   readonly stopTimeoutMs: number | undefined;
+  readonly rest: RestPolicy;
   /** Clients that may wait for one start, at least 1. */
   readonly maxPending: number;
   /** Connections and flows at once, of all clients and of one address; 0 = as many as there are descriptors for. */

@@ -11,6 +11,22 @@ export interface SleepReason {
   readonly words: string;
 }
 
+/** How a service is put to sleep, beside how long it has to be idle. One object for all services that say nothing of it. */
+export interface RestPolicy {
+  /** Whether its workload is stopped, or paused, which keeps its memory and wakes in some 10 ms. */
+  readonly way: 'stop' | 'pause';
+  /** The idle time after which it is paused, before it is stopped; undefined = it isn't. */
+  readonly pauseAfterMs: number | undefined;
+  /** The polite signal of a stop, such as `SIGINT`; undefined = the workload's own. */
+  readonly stopSignal: string | undefined;
+  /** How long it stays awake, once it is ready, however idle it is. */
+  readonly minAwakeMs: number;
+}
+
+export const DEFAULT_REST: RestPolicy = {
+  ...{ way: 'stop', pauseAfterMs: undefined, stopSignal: undefined, minAwakeMs: 0 },
+};
+
 /** One sleep that has begun. */
 export interface Sleep extends SleepReason {
   /** When the workload had stopped, ms since the epoch. */

@@ -70,6 +70,11 @@ export function findWorkloadProblems(
   const { staysAwake } = controller?.observation ?? {};
   if (staysAwake !== undefined)
     problems.push(ofWorkload(entry, 'stays-awake', `service ${name} is not put to sleep: ${staysAwake}`));
+  const { cannotPause } = controller ?? {};
+  if (cannotPause !== undefined)
+    problems.push(
+      ofWorkload(entry, 'cannot-pause', `service ${name} is stopped instead of paused: ${cannotPause}`),
+    );
   if (controller?.state.kind === 'missing') {
     const why = controller.observation.detail ?? describeMissing(service.workload);
     problems.push(

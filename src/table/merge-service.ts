@@ -9,6 +9,7 @@ import {
 import { isWorkloadField, workloadFieldOf } from '../config/rules/workload-of.ts';
 import type { Origin } from '../model/origin.ts';
 import type { ListenerSpec, Service, ServiceUrl, TargetPort } from '../model/service.ts';
+import { DEFAULT_REST, type RestPolicy } from '../model/sleep.ts';
 import type { TableEntry } from '../model/table.ts';
 import { asksForLogin, NO_WEB, type WebPolicy } from '../model/web.ts';
 import type { Workload, WorkloadKind, WorkloadRef } from '../model/workload.ts';
@@ -111,6 +112,7 @@ function toService(
     idleTimeoutMs: values.idle_timeout,
     startTimeoutMs: values.start_timeout,
     stopTimeoutMs: values.stop_timeout,
+    rest: toRest(values, origins),
     maxPending: values.max_pending,
     maxConnections: values.max_connections,
     maxConnectionsPerAddress: values.max_connections_per_address,
@@ -169,6 +171,20 @@ function toWeb(values: MergedValues, origins: Readonly<Record<string, Origin>>):
 function findOnlyTarget({ ports, http_ports }: MergedValues): TargetPort | undefined {
   const [first, ...others] = [...ports, ...http_ports].map(({ targetPort }) => targetPort);
   return others.every((target) => target === first) ? first : undefined;
+}
+
+const REST_FIELDS = ['stop_signal', 'min_awake', 'sleep', 'pause_after'] satisfies readonly FieldName[];
+
+function toRest(values: MergedValues, origins: Readonly<Record<string, Origin>>): RestPolicy {
+  if (REST_FIELDS.every((field) => (origins[field] ?? DEFAULT_ORIGIN).kind === 'default'))
+    return DEFAULT_REST;
+  const { pause_after: pauseAfter } = values;
+  return {
+    way: values.sleep,
+    pauseAfterMs: pauseAfter === 'never' ? undefined : pauseAfter,
+    stopSignal: values.stop_signal || undefined,
+    minAwakeMs: values.min_awake,
+  };
 }
 
 function toUrl(url: string, origin: Origin | undefined): ServiceUrl | undefined {

@@ -5,6 +5,7 @@ import { parseEnvironment } from '../../src/config/environment.ts';
 import { portField } from '../../src/config/fields.ts';
 import { resolveSettings } from '../../src/config/resolve-settings.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
+import { DEFAULT_REST } from '../../src/model/sleep.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
 import { asksForLogin, NO_WEB, type WebPolicy } from '../../src/model/web.ts';
 import { toWorkloadRef, type Workload } from '../../src/model/workload.ts';
@@ -70,6 +71,12 @@ const policy = fc.record({
   idleTimeoutMs: fc.nat({ max: 10 ** 10 }),
   startTimeoutMs: someMs,
   stopTimeoutMs: fc.option(fc.nat({ max: 10 ** 8 }), { nil: undefined }),
+  rest: fc.record({
+    way: fc.constantFrom('stop' as const, 'pause' as const),
+    pauseAfterMs: fc.option(fc.nat({ max: 10 ** 8 }), { nil: undefined }),
+    stopSignal: fc.constantFrom(undefined, 'SIGINT', 'SIGRTMIN+3'),
+    minAwakeMs: fc.nat({ max: 10 ** 8 }),
+  }),
   maxPending: count,
   maxConnections: fc.nat({ max: 1_000_000 }),
   maxConnectionsPerAddress: fc.nat({ max: 1_000_000 }),
@@ -219,7 +226,10 @@ const services = fc
         ...aService({ name: draft.name }),
         ...draft.policy,
         // The orchestrators have a grace period of their own.
-        ...((kind === 'kubernetes' || kind === 'swarm') && { stopTimeoutMs: undefined }),
+        ...((kind === 'kubernetes' || kind === 'swarm') && {
+          stopTimeoutMs: undefined,
+          rest: { ...DEFAULT_REST, minAwakeMs: draft.policy.rest.minAwakeMs },
+        }),
         workload: workloadOf(draft, index),
         web,
         tls: draft.asked.tls,
@@ -347,6 +357,10 @@ services:
     traefik_tcp_hosts: [] # default
     idle_timeout: 1m30s # lazy-proxy.yaml:4:19
     start_timeout: 1m30s # $START_TIMEOUT_SECS
+    stop_signal: "" # default
+    min_awake: "0" # default
+    sleep: stop # default
+    pause_after: never # default
     http_healthcheck: "" # default
     http_healthcheck_status: 200-299 # default
     webhook_url: "" # default

@@ -1,4 +1,10 @@
-import { type Backend, type BackendSink, type OutputRequest, WakeError } from '../../src/backends/backend.ts';
+import {
+  type Backend,
+  type BackendSink,
+  CannotPause,
+  type OutputRequest,
+  WakeError,
+} from '../../src/backends/backend.ts';
 import { MISSING, type Observation, UNKNOWN } from '../../src/model/observation.ts';
 import { type Workload, type WorkloadKind, workloadKey } from '../../src/model/workload.ts';
 import type { Cancel, Clock } from '../../src/system/clock.ts';
@@ -12,14 +18,17 @@ export { MISSING, UNKNOWN };
 
 /** One call of the port, which the test ends: tell the observation first, as a real backend does. */
 export interface BackendCall {
-  readonly kind: 'wake' | 'sleep';
+  readonly kind: 'wake' | 'sleep' | 'pause';
   readonly key: string;
   readonly workload: Workload;
   readonly graceMs: number | undefined;
   readonly evenInUse: boolean;
+  readonly stopSignal?: string | undefined;
   readonly aborted: boolean;
   succeed(observation: Observation): void;
   fail(message: string, observation?: Observation): void;
+  /** Of a pause: the engine can't do that. */
+  refuse(message: string): void;
 }
 
 interface Pace {
@@ -87,11 +96,15 @@ export class FakeBackend implements Backend {
   /** From now on calls succeed by themselves after these times. */
   automate({ clock, wakeMs, sleepMs, running = RUNNING }: Pace): void {
     this.#onCall = (call) => {
-      const sleeps = call.kind === 'sleep';
-      this.tell(call.key, sleeps ? STOPPING : STARTING);
-      const cancel = clock.schedule(sleeps ? sleepMs : wakeMs, () => {
+      const { during, after } = {
+        wake: { during: STARTING, after: running },
+        sleep: { during: STOPPING, after: STOPPED },
+        pause: { during: running, after: PAUSED },
+      }[call.kind];
+      this.tell(call.key, during);
+      const cancel = clock.schedule(call.kind === 'wake' ? wakeMs : sleepMs, () => {
         this.#cancels.delete(cancel);
-        if (!call.aborted) call.succeed(sleeps ? STOPPED : running);
+        if (!call.aborted) call.succeed(after);
       });
       this.#cancels.add(cancel);
     };
@@ -135,6 +148,10 @@ export class FakeBackend implements Backend {
     return this.#call({ kind: 'sleep', workload, signal: undefined, ...options });
   }
 
+  pause(workload: Workload): Promise<void> {
+    return this.#call({ kind: 'pause', workload, signal: undefined, graceMs: undefined, evenInUse: false });
+  }
+
   async readOutput(workload: Workload, { of }: OutputRequest): Promise<readonly string[]> {
     this.readings.push(`${of} ${workloadKey(workload)}`);
     if (this.output instanceof Error) throw this.output;
@@ -154,14 +171,15 @@ export class FakeBackend implements Backend {
     readonly signal: AbortSignal | undefined;
     readonly graceMs: number | undefined;
     readonly evenInUse: boolean;
+    readonly stopSignal?: string | undefined;
   }): Promise<void> {
-    const { kind, workload, signal, graceMs, evenInUse } = options;
+    const { kind, workload, signal, graceMs, evenInUse, stopSignal } = options;
     const key = workloadKey(workload);
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
       const call: BackendCall = {
-        ...{ kind, key, workload, graceMs, evenInUse },
+        ...{ kind, key, workload, graceMs, evenInUse, stopSignal },
         get aborted() {
           return signal?.aborted ?? false;
         },
@@ -172,6 +190,10 @@ export class FakeBackend implements Backend {
         fail: (message, observation) => {
           if (observation !== undefined) this.tell(key, observation);
           reject(kind === 'wake' ? new WakeError(message) : new Error(message));
+        },
+        refuse: (message) => {
+          this.tell(key, this.#known.get(key) ?? RUNNING);
+          reject(new CannotPause(message));
         },
       };
       this.calls.push(call);

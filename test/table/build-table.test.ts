@@ -54,6 +54,7 @@ describe('buildTable', () => {
       idleTimeoutMs: 120_000,
       startTimeoutMs: 30_000,
       stopTimeoutMs: undefined,
+      rest: { way: 'stop', pauseAfterMs: undefined, stopSignal: undefined, minAwakeMs: 0 },
       maxPending: 1_024,
       maxConnections: 0,
       maxConnectionsPerAddress: 0,

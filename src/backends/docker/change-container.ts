@@ -1,5 +1,5 @@
 /**
- * Starts, unpauses and stops containers. What counts is the container's state afterwards, whatever the engine has answered:
+ * Starts, unpauses, pauses and stops containers. What counts is the container's state afterwards, whatever the engine has answered:
  * answers differ between engines and may get lost, and somebody else may have done the same.
  */
 import type { Observation } from '../../model/observation.ts';
@@ -7,7 +7,7 @@ import { abortable } from '../../system/abortable.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import { type Clock, parseTimestamp } from '../../system/clock.ts';
 import { linkSignals } from '../../system/link-signals.ts';
-import { WakeError } from '../backend.ts';
+import { CannotPause, WakeError } from '../backend.ts';
 import { DEFAULT_GRACE_MS } from '../engine/call-deadlines.ts';
 import type { EngineConnection } from '../engine/engine-connection.ts';
 import type { EngineLink } from '../engine/engine-link.ts';
@@ -24,6 +24,8 @@ interface StopOptions {
   readonly name: string;
   /** Between the polite signal and the kill; undefined = the container's own. */
   readonly graceMs: number | undefined;
+  /** The polite signal; undefined = the container's own. */
+  readonly stopSignal: string | undefined;
   /** The present session. */
   readonly session: AbortSignal;
   /** Ends the call. The engine may stop the container all the same. */
@@ -225,21 +227,50 @@ export async function stopContainer(context: ChangeContext, options: StopOptions
 async function callStop(context: ChangeContext, options: StopOptions): Promise<void> {
   const { cache, engine, observer } = context;
   const { client, membership } = engine;
-  const { name, graceMs, session, signal } = options;
+  const { name, graceMs, stopSignal, session, signal } = options;
   const id = cache.get(name)?.id;
   if (id === undefined) return;
-  if (await membership.isOwn(id, { isAwaited: true, signal: session }))
-    throw new Error('the proxy itself runs in it');
+  if (await membership.isOwn(id, { isAwaited: true, signal: session })) throw new Error(OWN);
   const ownGraceMs = observer.last(name)?.ownGraceMs ?? DEFAULT_GRACE_MS;
   try {
     await answeredOrSeen(context, {
       ...{ name, signal, wanted: isDown },
-      call: (callSignal) => client.stop(id, { graceMs, ownGraceMs, signal: callSignal }),
+      call: (callSignal) => client.stop(id, { graceMs, ownGraceMs, stopSignal, signal: callSignal }),
     });
   } catch (error) {
     if (!(error instanceof EngineRefusal) || error.status !== 404) throw error;
   }
 }
+
+/**
+ * Pauses a container, then looks at it. It succeeds where the container doesn't run then, whatever the engine has answered.
+ * @throws {CannotPause} where it still runs because the engine has refused; {EngineUnreachable}; {Error} where it would pause the proxy.
+ */
+export async function pauseContainer(
+  context: ChangeContext,
+  options: Pick<StopOptions, 'name' | 'session' | 'signal'>,
+): Promise<void> {
+  const { cache, engine, observer } = context;
+  const { client, membership } = engine;
+  const { name, session, signal } = options;
+  const id = cache.get(name)?.id;
+  if (id === undefined) return;
+  if (await membership.isOwn(id, { isAwaited: true, signal: session })) throw new Error(OWN);
+  const wanted = (seen: Observation) => seen.state === 'paused' || isDown(seen);
+  const failure = await answeredOrSeen(context, {
+    ...{ name, signal, wanted },
+    call: (callSignal) => client.pause(id, callSignal),
+  }).then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
+  const seen = await observer.refresh(name);
+  if (failure === undefined || wanted(seen)) return;
+  const { error } = failure;
+  throw error instanceof EngineRefusal ? new CannotPause(error.message, { cause: error }) : error;
+}
+
+const OWN = 'the proxy itself runs in it';
 
 function isDown({ state }: Observation): boolean {
   return state === 'stopped' || state === 'missing';

@@ -17,7 +17,8 @@ import { EngineUnreachable } from '../engine/errors.ts';
 import type { EngineEvent } from '../engine/event-stream.ts';
 import type { OwnPlace } from '../engine/network/own-place.ts';
 import { WorkloadObserver } from '../engine/workload-observer.ts';
-import { type ChangeContext, stopContainer, wakeContainer } from './change-container.ts';
+import { type ChangeContext, pauseContainer, stopContainer, wakeContainer } from './change-container.ts';
+import { takesStopSignal } from './observe.ts';
 import { type CacheChange, CONTAINER_EVENTS, ContainerCache, type Rename } from './container-cache.ts';
 import { ContainerLabels } from './container-labels.ts';
 import { readMemory } from './container-memory.ts';
@@ -45,6 +46,8 @@ export class DockerBackend implements Backend {
   readonly #health: HealthPoller;
   readonly #labels: ContainerLabels;
   readonly #stops = new Map<string, Promise<unknown>>();
+  readonly #logger: Logger;
+  readonly #toldSignals = new Set<string>();
   #sink: BackendSink | undefined;
   #own: Pick<OwnPlace, 'containerId' | 'refs'> | undefined;
 
@@ -53,6 +56,7 @@ export class DockerBackend implements Backend {
     const { client } = engine;
     const cache = this.#cache;
     this.#engine = engine;
+    this.#logger = logger;
     const source = new ContainerSource({ engine, cache, clock });
     this.#source = source;
     this.#observer = new WorkloadObserver({
@@ -107,19 +111,42 @@ export class DockerBackend implements Backend {
     await wakeContainer(this.#context, { name: containerOf(workload), signal });
   }
 
-  async sleep(workload: Workload, options: { readonly graceMs: number | undefined }): Promise<void> {
+  async sleep(
+    workload: Workload,
+    options: { readonly graceMs: number | undefined; readonly stopSignal?: string | undefined },
+  ): Promise<void> {
     const name = containerOf(workload);
     try {
       const { session, lifetime: signal } = this.#link;
       if (session === undefined) throw new EngineUnreachable('the engine does not answer');
       const id = this.#cache.get(name)?.id ?? '';
       const { graceMs } = options;
-      const stop = stopContainer(this.#context, { name, graceMs, session, signal });
+      const stopSignal = this.#takeSignal(name, options.stopSignal);
+      const stop = stopContainer(this.#context, { name, graceMs, stopSignal, session, signal });
       this.#stops.set(id, stop);
       await stop.finally(() => this.#stops.delete(id));
     } catch (cause) {
       throw new Error(`cannot stop container "${name}": ${describeError(cause)}`, { cause });
     }
+  }
+
+  async pause(workload: Workload): Promise<void> {
+    const name = containerOf(workload);
+    const { session, lifetime: signal } = this.#link;
+    if (session === undefined) throw new EngineUnreachable('the engine does not answer');
+    await pauseContainer(this.#context, { name, session, signal });
+  }
+
+  /** Warns, once for each container, where the engine is too old to be given a signal. */
+  #takeSignal(name: string, signal: string | undefined): string | undefined {
+    const { apiVersion } = this.#engine.client;
+    if (signal === undefined || takesStopSignal(apiVersion)) return signal;
+    if (!this.#toldSignals.has(name)) {
+      const message = `${name} is stopped with its own signal instead of ${signal} (stop_signal): the engine has API ${apiVersion}, and takes a signal from 1.42 on`;
+      this.#logger.warn({ event: 'stop-signal', container: name }, message);
+    }
+    this.#toldSignals.add(name);
+    return undefined;
   }
 
   async readOutput(workload: Workload, request: OutputRequest): Promise<readonly string[]> {

@@ -184,7 +184,17 @@ function toMs(nanoseconds: number | undefined): number | undefined {
   return nanoseconds ? nanoseconds / 1e6 : undefined;
 }
 
-function knowsStartInterval(apiVersion = '1.44'): boolean {
-  const [major = 1, minor = 44] = apiVersion.split('.').map(Number);
-  return major > 1 || minor >= 44;
+function knowsStartInterval(apiVersion: string | undefined): boolean {
+  return isAtLeast(apiVersion, 44);
+}
+
+/** Whether the engine can be told by which signal it is to stop a container. @param apiVersion undefined counts as new. */
+export function takesStopSignal(apiVersion: string | undefined): boolean {
+  return isAtLeast(apiVersion, 42);
+}
+
+/** Whether an API's version is at least 1.`least`. */
+function isAtLeast(apiVersion = '2.0', least: number): boolean {
+  const [major = 1, minor = 0] = apiVersion.split('.').map(Number);
+  return major > 1 || minor >= least;
 }

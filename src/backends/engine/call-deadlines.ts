@@ -14,6 +14,7 @@ export const CALL_DEADLINES_MS = {
   'inspect image': 10_000,
   /** Long: giving up early would cancel the start of an engine that is merely slow. */
   'start container': 60_000,
+  'pause container': 30_000,
   'unpause container': 30_000,
   /** Beyond the grace between the polite signal and the kill. */
   'stop container': 10_000,

@@ -120,6 +120,11 @@ export class EngineClient {
     await this.call({ call: 'start container', method: 'POST', path: containerPath(id, 'start'), signal });
   }
 
+  /** Refused with 409 where the container is paused already, or doesn't run. */
+  async pause(id: string, signal: AbortSignal): Promise<void> {
+    await this.call({ call: 'pause container', method: 'POST', path: containerPath(id, 'pause'), signal });
+  }
+
   async unpause(id: string, signal: AbortSignal): Promise<void> {
     await this.call({
       call: 'unpause container',
@@ -132,20 +137,25 @@ export class EngineClient {
   /**
    * Stops a container, which takes as long as the container does; succeeds where it is already stopped (304).
    * @param options.graceMs undefined = the container's own, which is `ownGraceMs`.
+   * @param options.stopSignal undefined = the container's own; engines before API 1.42 ignore it.
    */
   async stop(
     id: string,
     options: {
       readonly graceMs: number | undefined;
       readonly ownGraceMs: number;
+      readonly stopSignal?: string | undefined;
       readonly signal: AbortSignal;
     },
   ): Promise<void> {
-    const { graceMs, ownGraceMs, signal } = options;
+    const { graceMs, ownGraceMs, stopSignal, signal } = options;
     const seconds = graceMs === undefined ? undefined : Math.ceil(graceMs / 1000);
     await this.call({
       ...{ call: 'stop container', method: 'POST', path: containerPath(id, 'stop'), signal },
-      query: seconds === undefined ? {} : { t: seconds },
+      query: {
+        ...(seconds !== undefined && { t: seconds }),
+        ...(stopSignal !== undefined && { signal: stopSignal }),
+      },
       extraMs: seconds === undefined ? ownGraceMs : seconds * 1000,
     });
   }
@@ -303,7 +313,10 @@ function isTrouble(error: unknown): boolean {
   return !(error instanceof EngineRefusal && error.status === 404);
 }
 
-function containerPath(id: string, action: 'start' | 'unpause' | 'stop' | 'logs' | 'stats'): string {
+function containerPath(
+  id: string,
+  action: 'start' | 'pause' | 'unpause' | 'stop' | 'logs' | 'stats',
+): string {
   return `/containers/${checkId('container', id)}/${action}`;
 }
 

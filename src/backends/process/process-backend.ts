@@ -89,7 +89,7 @@ export class ProcessBackend implements Backend {
       signal.throwIfAborted();
       if (this.#isClosed) throw new Error(`cannot start process "${entry.spec.name}": the proxy is closing`);
       if (entry.observation.state === 'stopping') await waitFor(entry.run?.exited, signal);
-      else if (entry.run !== undefined) return;
+      else if (entry.run !== undefined) return this.#resume(entry, entry.run);
       else {
         entry.starting ??= this.#start(entry).finally(() => {
           entry.starting = undefined;
@@ -100,12 +100,24 @@ export class ProcessBackend implements Backend {
     }
   }
 
-  async sleep(workload: Workload, options: { readonly graceMs: number | undefined }): Promise<void> {
+  async sleep(
+    workload: Workload,
+    options: { readonly graceMs: number | undefined; readonly stopSignal?: string | undefined },
+  ): Promise<void> {
     const entry = this.#entries.get(workloadKey(processOf(workload)));
     if (entry === undefined) return;
     // Doesn't yield where there is nothing to wait for: the next wake must see that the process is stopping.
     if (entry.starting !== undefined) await entry.starting.catch(ignore);
-    await this.#stop(entry, options.graceMs ?? DEFAULT_GRACE_MS);
+    await this.#stop(entry, options.graceMs ?? DEFAULT_GRACE_MS, options.stopSignal);
+  }
+
+  /** By SIGSTOP to its whole group. The system may then put its memory aside. */
+  async pause(workload: Workload): Promise<void> {
+    const entry = this.#entries.get(workloadKey(processOf(workload)));
+    const { run } = entry ?? {};
+    if (entry === undefined || run === undefined || entry.observation.state !== 'running') return;
+    run.pause();
+    this.#tell(entry, { state: 'paused', id: run.id, hosts: [], health: 'none' });
   }
 
   /** Where the process has just ended, this waits a moment for its last lines. */
@@ -166,13 +178,19 @@ export class ProcessBackend implements Backend {
     if (this.#isClosed) run.destroy();
   }
 
-  async #stop(entry: Entry, graceMs: number): Promise<void> {
+  #resume(entry: Entry, run: ProcessRun): void {
+    if (!run.isPaused) return;
+    run.resume();
+    this.#tell(entry, { state: 'running', id: run.id, hosts: HOSTS, health: 'none' });
+  }
+
+  async #stop(entry: Entry, graceMs: number, signal?: string): Promise<void> {
     const { run } = entry;
     if (run === undefined) return;
     if (entry.observation.state !== 'stopping') {
       this.#tell(entry, { state: 'stopping', id: run.id, hosts: [], health: 'none' });
     }
-    await run.stop(graceMs);
+    await run.stop(graceMs, signal);
   }
 
   /** Resolves when `closed` does, or when the last lines have had their time. @throws the signal's reason. */

@@ -1,14 +1,24 @@
 import { open, readdir } from 'node:fs/promises';
 
 /** Sends a signal to all processes of a group; does nothing where none is left, or only zombies. */
-export function signalGroup(groupId: number, signal: 'SIGTERM' | 'SIGKILL'): void {
+export function signalGroup(groupId: number, signal: string): void {
   try {
-    process.kill(-groupId, signal);
+    process.kill(-groupId, numberOf(signal));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     // EPERM: on some systems, for a moment, where only zombies are left.
     if (code !== 'ESRCH' && code !== 'EPERM') throw error;
   }
+}
+
+/** The first and the last of the real-time signals, as the C library counts them on Linux. Node knows no names for them. */
+const REAL_TIME = { MIN: 34, MAX: 64 } as const;
+
+function numberOf(signal: string): NodeJS.Signals | number {
+  const [, end, distance = '0'] = /^SIGRT(MIN|MAX)([+-]\d+)?$/.exec(signal) ?? [];
+  return end === undefined
+    ? (signal as NodeJS.Signals)
+    : REAL_TIME[end as keyof typeof REAL_TIME] + Number(distance);
 }
 
 /**

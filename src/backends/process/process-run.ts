@@ -110,6 +110,7 @@ export class ProcessRun {
   #isOver = false;
   /** Whether the proxy itself has killed it. */
   #isKilled = false;
+  #isPaused = false;
 
   constructor(options: {
     readonly child: ChildProcess;
@@ -141,9 +142,11 @@ export class ProcessRun {
    * Asks the group to end, and kills it after `graceMs`; of several calls, the earliest kill counts. Resolves when it has
    * ended. @throws {Error} where it has not ended although it was killed.
    */
-  async stop(graceMs: number): Promise<void> {
+  async stop(graceMs: number, signal = 'SIGTERM'): Promise<void> {
     if (this.#isOver) return;
-    if (this.#cancelKill === undefined) this.#signal('SIGTERM');
+    if (this.#cancelKill === undefined) this.#signal(signal);
+    // It takes the signal when it goes on.
+    this.resume();
     const killAtMs = this.#clock.monotonicMs() + graceMs;
     if (killAtMs < this.#killAtMs) {
       this.#killAtMs = killAtMs;
@@ -151,6 +154,23 @@ export class ProcessRun {
       this.#cancelKill = this.#clock.schedule(graceMs, () => this.#signal('SIGKILL'));
     }
     await this.#untilExited(graceMs + KILL_DEADLINE_MS);
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** Stops the whole group where it is, until `resume()`. */
+  pause(): void {
+    if (this.#isOver) return;
+    this.#isPaused = true;
+    this.#signal('SIGSTOP');
+  }
+
+  resume(): void {
+    if (this.#isOver || !this.#isPaused) return;
+    this.#isPaused = false;
+    this.#signal('SIGCONT');
   }
 
   /** Kills the group at once, and closes its output. */
@@ -193,7 +213,7 @@ export class ProcessRun {
     this.#isOver = true;
   }
 
-  #signal(signal: 'SIGTERM' | 'SIGKILL'): void {
+  #signal(signal: string): void {
     if (signal === 'SIGKILL') this.#isKilled = true;
     if (this.#child.pid !== undefined) signalGroup(this.#child.pid, signal);
   }

@@ -69,19 +69,18 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
     why: (name, read) =>
       `has no effect, because it is more than ${name('max_connections')}, which is ${read('max_connections')}`,
   },
+  // It bounds the flows of UDP clients, too.
+  besideSchedule('idle_timeout', ['udp_ports']),
+  besideSchedule('min_awake'),
+  besideSchedule('pause_after'),
   {
-    options: ['idle_timeout'],
-    // It bounds the flows of UDP clients, too.
-    needs: ['udp_ports'],
-    // The value that it has anyway says nothing: the output of print-effective-config holds it.
-    isUseless: (read) =>
-      isEmpty(read('udp_ports')) &&
-      (hasCron(read) || isManual(read)) &&
-      read('idle_timeout') !== fieldSpec('idle_timeout').builtIn,
+    options: ['pause_after'],
+    needs: ['sleep', 'idle_timeout'],
+    isUseless: (read) => pausesAnyhow(read) || Number(read('pause_after')) >= Number(read('idle_timeout')),
     why: (name, read) =>
-      isManual(read)
-        ? BESIDE_MANUAL
-        : `has no effect beside ${name('cron_start')} or ${name('cron_stop')}: the schedule alone counts`,
+      pausesAnyhow(read)
+        ? `has no effect beside ${name('sleep')}: pause, with which ${name('idle_timeout')} pauses the service`
+        : `has no effect, because it is not less than ${name('idle_timeout')}, which stops the service`,
   },
   besideAvailability('wake_list'),
   besideAvailability('wake_on'),
@@ -108,6 +107,29 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
 ];
 
 const BESIDE_MANUAL = 'has no effect beside availability: manual';
+
+function pausesAnyhow(read: ReadValue): boolean {
+  return read('sleep') === 'pause' && read('pause_after') !== fieldSpec('pause_after').builtIn;
+}
+
+/**
+ * What is idle is left to the schedule, where there is one, and to people. The value that a service has anyway says nothing: the
+ * output of print-effective-config holds it.
+ */
+function besideSchedule(option: FieldName, unless: readonly FieldName[] = []): UselessOptions {
+  return {
+    options: [option],
+    needs: unless,
+    isUseless: (read) =>
+      unless.every((field) => isEmpty(read(field))) &&
+      (hasCron(read) || isManual(read)) &&
+      !isSameData(read(option), fieldSpec(option).builtIn),
+    why: (name, read) =>
+      isManual(read)
+        ? BESIDE_MANUAL
+        : `has no effect beside ${name('cron_start')} or ${name('cron_stop')}: the schedule alone counts`,
+  };
+}
 
 /** Who may wake a service matters only where clients wake it. */
 function besideAvailability(option: FieldName): UselessOptions {
@@ -295,6 +317,9 @@ export function describeUselessness(field: FieldName, ref: WorkloadRef): string 
       return ref.kind === 'swarm'
         ? `${onThis}; the stop_grace_period of its containers counts`
         : `${onThis}; the terminationGracePeriodSeconds of its pods counts`;
+    case 'sleep':
+    case 'pause_after':
+      return `${onThis}, which can only be stopped`;
     case 'ignore_labels':
       return `${onThis}, which has no labels`;
     default:

@@ -6,7 +6,7 @@ import type { Wake, WakeFailure, WakePhase } from '../../model/wake.ts';
 import type { Timeline, WorkloadReport } from '../../model/workload-report.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { Happenings } from '../../system/happenings.ts';
-import { type LifecycleState, mayRun, type Transition } from './machine.ts';
+import { isGoingToSleep, type LifecycleState, mayRun, type Transition } from './machine.ts';
 import { StateHistory } from './state-history.ts';
 import { UseNews } from './use-news.ts';
 import { WakeRecord } from './wake-record.ts';
@@ -180,6 +180,10 @@ export class Chronicle {
     this.#log.staysAwake(this.#subject.policy.name, reason);
   }
 
+  cannotPause(reason: string): void {
+    this.#log.cannotPause(this.#subject.policy.name, reason);
+  }
+
   sleepFailed(reason: string | undefined): void {
     this.#log.sleepFailed(this.#subject.policy.name, reason);
   }
@@ -210,5 +214,5 @@ export class Chronicle {
 function isSeenTo({ before, after }: Transition, stoppedBy: StoppedBy | undefined): boolean {
   if (after.kind === 'missing') return true;
   if (after.kind !== 'stopped' || stoppedBy !== 'others') return false;
-  return mayRun(before) && !(before.kind === 'stopping' && before.phase === 'sleeping');
+  return mayRun(before) && !isGoingToSleep(before);
 }

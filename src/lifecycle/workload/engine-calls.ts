@@ -1,4 +1,4 @@
-import type { Backend } from '../../backends/backend.ts';
+import { type Backend, CannotPause } from '../../backends/backend.ts';
 import type { Observation } from '../../model/observation.ts';
 import type { Service } from '../../model/service.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
@@ -13,7 +13,8 @@ const DEFAULT_GRACE_MS = 10_000;
  */
 const SLEEP_DEADLINE_MS = 60_000;
 
-export type CallOutcome = 'woken' | 'wake-failed' | 'slept' | 'sleep-failed';
+/** `cannot-pause`: the engine can't pause this workload at all. */
+export type CallOutcome = 'woken' | 'wake-failed' | 'slept' | 'sleep-failed' | 'cannot-pause';
 
 /** How long a stop may take before the workload is killed. Pure. */
 export function graceMsOf(
@@ -67,12 +68,27 @@ export class EngineCalls {
 
   /** @param options.evenInUse whether the workload is to sleep although a client of another proxy may use it. */
   sleep(
-    service: Pick<Service, 'workload' | 'stopTimeoutMs'>,
+    service: Pick<Service, 'workload' | 'stopTimeoutMs' | 'rest'>,
     { observation, evenInUse }: { readonly observation: Observation; readonly evenInUse: boolean },
   ): void {
+    const { workload, stopTimeoutMs: graceMs, rest } = service;
+    const call = this.#backend.sleep(workload, { graceMs, evenInUse, stopSignal: rest.stopSignal });
     const deadlineMs = graceMsOf(service, observation) + SLEEP_DEADLINE_MS;
+    this.#followSleep(call, { what: 'stop', deadlineMs });
+  }
+
+  /** To be called where the backend can pause at all. */
+  pause({ workload }: Pick<Service, 'workload'>): void {
+    const call = this.#backend.pause?.(workload) ?? Promise.reject(new CannotPause('it has no pause'));
+    this.#followSleep(call, { what: 'pause', deadlineMs: SLEEP_DEADLINE_MS });
+  }
+
+  #followSleep(
+    call: Promise<void>,
+    { what, deadlineMs }: { readonly what: 'stop' | 'pause'; readonly deadlineMs: number },
+  ): void {
     const cancel = this.#clock.schedule(deadlineMs, () =>
-      settle('sleep-failed', `the engine did not report its stop within ${deadlineMs / 1000} s`),
+      settle('sleep-failed', `the engine did not report its ${what} within ${deadlineMs / 1000} s`),
     );
     this.#cancelSleepDeadline = cancel;
     const settle = (outcome: CallOutcome, error?: string) => {
@@ -81,9 +97,9 @@ export class EngineCalls {
       cancel();
       this.#onOutcome(outcome, error);
     };
-    void this.#backend.sleep(service.workload, { graceMs: service.stopTimeoutMs, evenInUse }).then(
+    void call.then(
       () => settle('slept'),
-      (error) => settle('sleep-failed', messageOf(error)),
+      (error) => settle(error instanceof CannotPause ? 'cannot-pause' : 'sleep-failed', messageOf(error)),
     );
   }
 

@@ -2,7 +2,7 @@
  * The state machine of one workload. Input: its state, an event, and what may be done for those who wait. Output: the next
  * state and the effects to carry out, in order. Pure; timers follow from the state (see `workload-controller.ts`).
  *
- * Guarantees: while a call of our own is under way (`waking`, `sleeping`) observations don't move the state, so a
+ * Guarantees: while a call of our own is under way (`waking`, `sleeping`, `pausing`) observations don't move the state, so a
  * stale event can't undo it; a workload that somebody waits for is woken as soon as it has stopped, and where others stop
  * it in the middle of a start; a `stranded` workload is stopped before it is started for a client; `unknown` is never read as
  * stopped; without a demand nothing is started.
@@ -16,8 +16,8 @@ export type LifecycleState =
    * `interrupted`: others have stopped it meanwhile, and it is woken again if it stays down.
    */
   | { readonly kind: 'starting'; readonly phase: 'waking' | 'engine' | 'gate' | 'interrupted' }
-  /** `sleeping`: our call is under way; `engine`: the engine is at it. */
-  | { readonly kind: 'stopping'; readonly phase: 'sleeping' | 'engine' }
+  /** `sleeping`, `pausing`: our call is under way; `engine`: the engine is at it. */
+  | { readonly kind: 'stopping'; readonly phase: 'sleeping' | 'pausing' | 'engine' }
   /** The last start failed; `running`: it runs all the same, but didn't become ready. */
   | { readonly kind: 'failed'; readonly running: boolean };
 
@@ -42,12 +42,14 @@ export type LifecycleEvent =
         | 'slept'
         | 'wake-failed'
         | 'sleep-failed'
+        | 'sleep-wanted'
+        | 'pause-wanted'
         | TimerEventKind;
     })
   | { readonly kind: 'recovered' | 'gate-passed' | 'gate-failed' };
 
-/** What the timers of a workload tell. */
-export type TimerEventKind = 'deadline-passed' | 'backoff-over' | 'sleep-wanted';
+/** What the timers of a workload tell the machine. */
+export type TimerEventKind = 'deadline-passed' | 'backoff-over';
 
 /**
  * What may be done for those who wait for the workload to be awake. `none`: nothing, or nobody waits; `wake`: it may be started;
@@ -56,7 +58,7 @@ export type TimerEventKind = 'deadline-passed' | 'backoff-over' | 'sleep-wanted'
 export type Demand = 'none' | 'wake' | 'restart';
 
 /** `refuse`: all clients that wait are refused. */
-export type LifecycleEffect = 'wake' | 'sleep' | 'refuse';
+export type LifecycleEffect = 'wake' | 'sleep' | 'pause' | 'refuse';
 
 export interface Step {
   readonly state: LifecycleState;
@@ -69,6 +71,7 @@ const GATE: Step = { state: { kind: 'starting', phase: 'gate' }, effects: [] };
 const FAILED: Step = { state: { kind: 'failed', running: false }, effects: ['refuse'] };
 const FAILED_RUNNING: Step = { state: { kind: 'failed', running: true }, effects: ['refuse'] };
 const SLEEPING: Step = { state: { kind: 'stopping', phase: 'sleeping' }, effects: ['sleep'] };
+const PAUSING: Step = { state: { kind: 'stopping', phase: 'pausing' }, effects: ['pause'] };
 
 /**
  * The next step; its state is the very same object where nothing changes.
@@ -98,7 +101,7 @@ function transition(state: LifecycleState, event: LifecycleEvent, demand: Demand
       return isWaking(state) ? afterFailedWake(event.engine, demand) : undefined;
     case 'slept':
     case 'sleep-failed':
-      if (state.kind !== 'stopping' || state.phase !== 'sleeping') return undefined;
+      if (!isGoingToSleep(state)) return undefined;
       // It could not be stopped: the stop is tried again for the next client.
       return event.engine === 'stranded' ? FAILED_RUNNING : settle(event.engine, demand);
     case 'demanded':
@@ -120,6 +123,8 @@ function transition(state: LifecycleState, event: LifecycleEvent, demand: Demand
       return event.engine === 'unknown' && demand !== 'none' ? WAKING : settle(event.engine, demand);
     case 'sleep-wanted':
       return canSleep(state) ? SLEEPING : undefined;
+    case 'pause-wanted':
+      return state.kind === 'ready' ? PAUSING : undefined;
   }
 }
 
@@ -144,7 +149,7 @@ function observe(state: LifecycleState, said: EngineSaid, demand: Demand): Step 
         ? undefined
         : settle(engine, demand);
     case 'stopping':
-      return state.phase === 'sleeping' || engine === 'stopping' ? undefined : settle(engine, demand);
+      return isGoingToSleep(state) || engine === 'stopping' ? undefined : settle(engine, demand);
     case 'starting':
       if (state.phase === 'waking') return undefined;
       if (state.phase === 'gate' && engine === 'running') return undefined;
@@ -255,6 +260,11 @@ export function needsStart(state: LifecycleState, engine: EngineState): boolean 
 /** Whether a start that we asked for is under way. */
 export function isWaking(state: LifecycleState): boolean {
   return state.kind === 'starting' && state.phase === 'waking';
+}
+
+/** Whether a stop or pause that we asked for is under way. */
+export function isGoingToSleep(state: LifecycleState): boolean {
+  return state.kind === 'stopping' && state.phase !== 'engine';
 }
 
 /** Whether a workload runs, or its start or stop is under way. */

@@ -1,7 +1,7 @@
 import type { Backend } from '../../backends/backend.ts';
 import { hasSchedule, mayPutToSleep } from '../../model/availability.ts';
 import type { Observation } from '../../model/observation.ts';
-import type { SleepReason } from '../../model/sleep.ts';
+import type { RestPolicy, SleepReason } from '../../model/sleep.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { LeaseBook } from './lease-book.ts';
 import { isGate, type LifecycleState, type Transition } from './machine.ts';
@@ -10,7 +10,7 @@ import type { WorkloadPolicy } from './workload-policy.ts';
 
 type Settings = Pick<
   WorkloadPolicy,
-  'availability' | 'idleTimeoutMs' | 'startTimeoutMs' | 'cronStart' | 'cronStop' | 'unmanaged'
+  'availability' | 'idleTimeoutMs' | 'startTimeoutMs' | 'rest' | 'cronStart' | 'cronStop' | 'unmanaged'
 >;
 
 /** What the answer depends on, beside what the policy keeps. */
@@ -24,10 +24,10 @@ interface Situation {
   readonly isDraining: boolean;
 }
 
-/** When a workload that nobody uses may be put to sleep, and since when it counts as idle. */
+/** When a workload that nobody uses may be put to sleep, and how, and since when it counts as idle. */
 export class SleepPolicy {
   readonly #clock: Clock;
-  readonly #backend: Pick<Backend, 'ownsWorkloads'>;
+  readonly #backend: Pick<Backend, 'ownsWorkloads' | 'pause'>;
   readonly #leases: LeaseBook;
   #isServed = true;
   /** Since when it is served, and may be put to sleep for being idle, on the monotonic clock. */
@@ -35,6 +35,10 @@ export class SleepPolicy {
   /** When the workload last came to its gate, on the monotonic clock. */
   #runSinceMs = 0;
   #sleepSoon: SleepReason | undefined;
+  /** When it was ready last, on the monotonic clock. */
+  #readySinceMs = 0;
+  /** The incarnation that could not be paused, and why. */
+  #unpausable: { readonly id: string; readonly reason: string } | undefined;
 
   constructor(options: { readonly clock: Clock; readonly backend: Backend; readonly leases: LeaseBook }) {
     this.#clock = options.clock;
@@ -75,10 +79,34 @@ export class SleepPolicy {
 
   follow({ before, after }: Transition): void {
     if (isGate(after) && before.kind !== 'failed') this.#runSinceMs = this.#clock.monotonicMs();
+    if (after.kind === 'ready' && before.kind !== 'ready') this.#readySinceMs = this.#clock.monotonicMs();
     // However the start ends, the wish to sleep after it ends too: a later run that somebody else starts is not ours to stop.
     const runsUnused = after.kind === 'ready' && this.#leases.count === 0;
     const runsAnyhow = after.kind === 'starting' || (after.kind === 'failed' && after.running);
     if (!runsUnused && !runsAnyhow) this.#sleepSoon = undefined;
+  }
+
+  /** The engine can't pause it: until it is another one, it is stopped instead. */
+  noteUnpausable({ id }: Pick<Observation, 'id'>, reason: string): void {
+    this.#unpausable = { id, reason };
+  }
+
+  /** Why it can't be paused, where that was tried. */
+  whyNoPause({ id }: Pick<Observation, 'id'>): string | undefined {
+    return this.#unpausable?.id === id ? this.#unpausable.reason : undefined;
+  }
+
+  /** Whether it is paused, or stopped, when it is put to sleep for this reason now. */
+  wayFor({ kind }: SleepReason, situation: Situation): RestPolicy['way'] {
+    const { state, policy, isRetired } = situation;
+    // A client whose connection is cut tries again; one whose server is frozen waits.
+    if (state.kind !== 'ready' || isRetired || this.#leases.count > 0 || !this.#canPause(situation))
+      return 'stop';
+    const { rest, idleTimeoutMs } = policy;
+    if (rest.way === 'pause') return 'pause';
+    if (kind !== 'idle' || this.#sleepSoon !== undefined || !pausesFirst(policy)) return 'stop';
+    const idleSinceMs = Math.max(this.#idleSinceMs, this.#readySinceMs);
+    return this.#clock.monotonicMs() - idleSinceMs < idleTimeoutMs ? 'pause' : 'stop';
   }
 
   /** Whether its start is still going on: also where it took too long for us, but not for its health check. */
@@ -89,18 +117,39 @@ export class SleepPolicy {
 
   demandTimers(situation: Situation): Omit<TimerDemands, 'isOnlyKept'> {
     const { policy, isRetired, isDraining } = situation;
-    const { idleTimeoutMs, startTimeoutMs } = policy;
+    const { startTimeoutMs } = policy;
     // Without its service, a workload that the proxy owns is no longer needed, and any other is left as it is.
     const isExempt = !this.#isServed || (!mayIdle(policy) && this.#sleepSoon === undefined);
     const isLeft = isRetired ? !this.#backend.ownsWorkloads : isExempt;
     const isUnwanted = isRetired || this.#sleepSoon !== undefined;
     return {
       mayIdle: this.#leases.count === 0 && !isLeft && !isDraining,
-      idleSinceMs: Math.max(this.#leases.idleSinceMs ?? 0, this.#servedSinceMs),
-      idleTimeoutMs: isUnwanted ? 0 : idleTimeoutMs,
+      idleSinceMs: this.#idleSinceMs,
+      idleTimeoutMs: isUnwanted ? 0 : this.#idleTimeoutMs(situation),
+      minAwakeMs: isUnwanted ? 0 : policy.rest.minAwakeMs,
       startTimeoutMs,
       startsUntilMs: this.#startsUntilMs(situation),
     };
+  }
+
+  get #idleSinceMs(): number {
+    return Math.max(this.#leases.idleSinceMs ?? 0, this.#servedSinceMs);
+  }
+
+  /** After what idle time something happens next; undefined = never. */
+  #idleTimeoutMs(situation: Situation): number | undefined {
+    const { policy, state } = situation;
+    const { rest, idleTimeoutMs } = policy;
+    const isTiered = pausesFirst(policy);
+    // What is paused otherwise, by others or for good, is left as it is.
+    if (state.kind === 'paused') return isTiered ? idleTimeoutMs : undefined;
+    return isTiered && state.kind === 'ready' && this.#canPause(situation)
+      ? rest.pauseAfterMs
+      : idleTimeoutMs;
+  }
+
+  #canPause({ observation }: Pick<Situation, 'observation'>): boolean {
+    return this.#backend.pause !== undefined && this.whyNoPause(observation) === undefined;
   }
 
   /** When its health check has answered for certain, where the start took too long for us and the check has not answered yet. */
@@ -109,6 +158,11 @@ export class SleepPolicy {
     if (state.kind !== 'failed' || health !== 'starting' || checkTimes === undefined) return undefined;
     return this.#runSinceMs + checkTimes.lastMs;
   }
+}
+
+/** Whether a service that is idle is paused first, and stopped later. */
+function pausesFirst({ rest, idleTimeoutMs }: Settings): boolean {
+  return rest.way === 'stop' && rest.pauseAfterMs !== undefined && rest.pauseAfterMs < idleTimeoutMs;
 }
 
 /** Whether a workload may be put to sleep for being idle: not one that its schedule, or somebody else, stops. */

@@ -19,7 +19,10 @@ export interface TimerDemands {
   readonly mayIdle: boolean;
   /** When it was last used, on the monotonic clock; undefined = not yet. */
   readonly idleSinceMs?: number | undefined;
-  readonly idleTimeoutMs: number;
+  /** The idle time after which it is put to sleep, or its pause becomes a stop; undefined = it is left as it is. */
+  readonly idleTimeoutMs: number | undefined;
+  /** How long it stays awake once it is ready, however idle it is. */
+  readonly minAwakeMs: number;
   readonly startTimeoutMs: number;
   /** Somebody keeps the workload who waits for it to be awake once, and no client waits: it is tried again, ever more slowly. */
   readonly isOnlyKept: boolean;
@@ -47,7 +50,7 @@ interface Timer {
 /** The timers of one workload: which of them run follows from its state alone. */
 export class LifecycleTimers {
   readonly #clock: Clock;
-  readonly #fire: (event: TimerEventKind, reason: string) => void;
+  readonly #fire: (event: TimerEventKind | 'idle', reason: string) => void;
   #deadline: Timer | undefined;
   #backoff: (Timer & Backoff) | undefined;
   #idle: Timer | undefined;
@@ -58,7 +61,7 @@ export class LifecycleTimers {
   #failedSleeps = 0;
   #closed = false;
 
-  constructor(clock: Clock, fire: (event: TimerEventKind, reason: string) => void) {
+  constructor(clock: Clock, fire: (event: TimerEventKind | 'idle', reason: string) => void) {
     this.#clock = clock;
     this.#fire = fire;
   }
@@ -134,28 +137,32 @@ export class LifecycleTimers {
   #followIdle(state: LifecycleState, demands: TimerDemands): void {
     const { mayIdle, idleSinceMs, idleTimeoutMs } = demands;
     if (state.kind === 'stopped') this.#failedSleeps = 0;
-    const running = state.kind === 'ready' || (state.kind === 'failed' && state.running);
-    this.#followRunning(running, demands.startsUntilMs);
-    if (!running || !mayIdle || this.#runningSinceMs === undefined) {
+    const running =
+      state.kind === 'ready' || state.kind === 'paused' || (state.kind === 'failed' && state.running);
+    // What we are pausing goes on being idle.
+    const isBeingPaused = state.kind === 'stopping' && state.phase === 'pausing';
+    if (!isBeingPaused) this.#followRunning(running, demands.startsUntilMs);
+    if (!running || !mayIdle || idleTimeoutMs === undefined || this.#runningSinceMs === undefined) {
       this.#idle?.cancel();
       this.#idle = this.#idleSinceMs = undefined;
       return;
     }
     this.#idleSinceMs ??= Math.max(idleSinceMs ?? 0, this.#runningSinceMs);
     const extraMs = this.#failedSleeps === 0 ? 0 : backoffMs(this.#failedSleeps, START_BACKOFF);
-    const dueMs = this.#idleSinceMs + idleTimeoutMs + extraMs;
+    const awakeUntilMs = state.kind === 'ready' ? this.#runningSinceMs + demands.minAwakeMs : 0;
+    const dueMs = Math.max(this.#idleSinceMs + idleTimeoutMs, awakeUntilMs) + extraMs;
     if (this.#idle?.dueMs === dueMs) return;
     this.#idle?.cancel();
     const delayMs = dueMs - this.#clock.monotonicMs();
     const reason = idleTimeoutMs === 0 ? 'no longer used' : `idle for ${idleTimeoutMs / 1_000} s`;
     this.#idle = this.#schedule(delayMs, () => {
       this.#idle = this.#idleSinceMs = undefined;
-      this.#fire('sleep-wanted', reason);
+      this.#fire('idle', reason);
     });
     this.#idle = { ...this.#idle, dueMs };
   }
 
-  /** Sets when the start has ended, which may be yet to come. */
+  /** Sets when the start has ended, which may be yet to come; of what others have paused, when that was seen. */
   #followRunning(running: boolean, startsUntilMs: number | undefined): void {
     const nowMs = this.#clock.monotonicMs();
     const before = this.#runningSinceMs;

@@ -33,6 +33,7 @@ import {
   asleep,
   isBackingOff,
   isGate,
+  isGoingToSleep,
   isWaking,
   type LifecycleEffect,
   type LifecycleEvent,
@@ -112,6 +113,10 @@ export class WorkloadController {
   #lookedAgainMs = Number.NEGATIVE_INFINITY;
   /** Set while it is being put to sleep. */
   #sleepReason: SleepReason | undefined;
+  /** Why it is to be stopped, where that was said while it was being paused. */
+  #stopAfterPause: SleepReason | undefined;
+  /** Whether the stop under way is that of a paused workload, whose end was told when it was paused. */
+  #wasPaused = false;
   /** The proxy is about to end: the workload is left as it is. */
   #isDraining = false;
   #isRetired = false;
@@ -136,11 +141,9 @@ export class WorkloadController {
     this.#calls = new EngineCalls({ backend, clock, onOutcome: (...args) => this.#callEnded(...args) });
     this.#sleepPolicy = new SleepPolicy({ backend, clock, leases: this.#leases });
     this.#timers = new LifecycleTimers(clock, (kind, reason) => {
-      // A client on a warm path that was not reported yet still counts as use; it is reported now.
-      if (kind === 'sleep-wanted' && !this.warmPaths.tryCloseAll()) return;
-      if (kind === 'deadline-passed') this.#dispatch(kind, withObstacle(reason, this.obstacleTo()));
-      else if (kind !== 'sleep-wanted') this.#dispatch(kind, reason);
-      else this.#putToSleep(this.#sleepPolicy.sleepSoon ?? { kind: 'idle', words: reason });
+      if (kind === 'idle') this.#restIdle(reason);
+      else if (kind === 'deadline-passed') this.#dispatch(kind, withObstacle(reason, this.obstacleTo()));
+      else this.#dispatch(kind, reason);
     });
     this.#turn = options.starts.join(() => this.#turnCame());
     this.#runs = new RunFollower({
@@ -228,9 +231,13 @@ export class WorkloadController {
   #reportChronicle(): Chronicle['report'] {
     const { report } = this.#chronicle;
     const { sleepUnderWay, sinceMs } = report;
-    const isOurs = this.#state.kind === 'stopping' && this.#state.phase === 'sleeping';
-    if (sleepUnderWay === undefined || !isOurs) return report;
+    if (sleepUnderWay === undefined || !isGoingToSleep(this.#state)) return report;
     return { ...report, sleepUnderWay: { ...sleepUnderWay, untilMs: sinceMs + this.graceMs } };
+  }
+
+  /** Why it can't be paused, where that was tried in vain; undefined where it can, or nobody has tried. */
+  get cannotPause(): string | undefined {
+    return this.#sleepPolicy.whyNoPause(this.#observation);
   }
 
   get timeline(): Timeline {
@@ -451,6 +458,8 @@ export class WorkloadController {
     if (this.#shared.isStandby || !this.#mayStopFor(reason)) return;
     if (reason.kind === 'hand') this.#chronicle.forgive(reason.words);
     if (isWaking(this.#state)) this.#sleepWhenStarted(reason);
+    else if (this.#state.kind === 'stopping' && this.#state.phase === 'pausing')
+      this.#stopAfterPause = reason;
     else this.#putToSleep(reason);
   }
 
@@ -501,15 +510,23 @@ export class WorkloadController {
   /** After the service went: closes as soon as nobody uses the workload; a workload that the proxy owns has to end first. */
   #closeIfRetired(): void {
     if (!this.#isRetired || this.#isClosed || this.leases > 0) return;
-    if (this.#backend.ownsWorkloads && mayRun(this.#state)) return;
+    if (this.#backend.ownsWorkloads && (mayRun(this.#state) || this.#state.kind === 'paused')) return;
     this.#backend.unwatch(this.workload);
     this.close();
     this.#parts.onRetired(this);
   }
 
+  /** It has been idle for long enough. */
+  #restIdle(words: string): void {
+    // A client on a warm path that was not reported yet still counts as use; it is reported now.
+    if (!this.warmPaths.tryCloseAll()) return;
+    this.#putToSleep(this.#sleepPolicy.sleepSoon ?? { kind: 'idle', words });
+  }
+
   #putToSleep(reason: SleepReason): void {
     this.#sleepReason = reason;
-    this.#dispatch('sleep-wanted', reason.words);
+    const way = this.#sleepPolicy.wayFor(reason, this.#situation);
+    this.#dispatch(way === 'pause' ? 'pause-wanted' : 'sleep-wanted', reason.words);
     this.#sleepReason = undefined;
   }
 
@@ -523,16 +540,18 @@ export class WorkloadController {
     const before = this.#state;
     // `exit code 0` alone would sound as if all were well.
     const reason = before.kind === 'starting' && said === 'exit code 0' ? ENDED_WELL : said;
-    if (kind === 'sleep-wanted') {
+    const isToSleep = kind === 'sleep-wanted' || kind === 'pause-wanted';
+    if (isToSleep) {
       this.#callOff();
       const { staysAwake } = this.#observation;
-      if (staysAwake !== undefined) {
+      // A pause loses nothing.
+      if (staysAwake !== undefined && kind === 'sleep-wanted') {
         if (mayRun(before)) this.#chronicle.staysAwake(staysAwake);
         return;
       }
     }
     if (by !== undefined && this.#demands.note(reason, by)) this.#sleepPolicy.stayAwake();
-    if (this.#isDraining && (kind === 'sleep-wanted' || (kind === 'demanded' && !this.#mayServe))) {
+    if (this.#isDraining && (isToSleep || (kind === 'demanded' && !this.#mayServe))) {
       return this.#refuseInVain();
     }
     const { state, effects } = this.#step(kind, by);
@@ -581,6 +600,7 @@ export class WorkloadController {
   ): void {
     const transition: Transition = { before: this.#state, after };
     this.#state = after;
+    if (isGoingToSleep(after)) this.#wasPaused = transition.before.kind === 'paused';
     if (after.kind !== 'starting' && !this.#turn.isWaiting) this.#turn.end();
     this.#sleepPolicy.follow(transition);
     // Whoever waits for it to be awake no longer does once that is so.
@@ -606,6 +626,8 @@ export class WorkloadController {
           observation: this.#observation,
           evenInUse: this.leases > 0,
         });
+      case 'pause':
+        return this.#calls.pause(this.#policy);
       case 'refuse':
         this.#calls.abortWake('the start took too long');
         return this.room.refuseAll(
@@ -615,14 +637,38 @@ export class WorkloadController {
   }
 
   #callEnded(outcome: CallOutcome, error: string | undefined): void {
+    if (outcome === 'cannot-pause') return this.#pauseFailed(error);
     if (outcome === 'slept' || outcome === 'sleep-failed') this.#timers.sleepEnded(outcome);
     if (outcome === 'sleep-failed') this.#chronicle.sleepFailed(error);
     if (outcome === 'woken') this.#parts.onAct?.(this.#policy, this.#observation, 'started');
-    if (outcome === 'slept') this.#parts.onAct?.(this.#policy, this.#observation, 'stopped');
+    if (outcome === 'slept' && !this.#wasPaused)
+      this.#parts.onAct?.(this.#policy, this.#observation, 'stopped');
+    if (outcome === 'slept' && this.#stopsPaused()) return;
     if (outcome === 'woken') return this.#dispatch(outcome, this.#observation.detail);
     if (outcome !== 'wake-failed') return this.#dispatch(outcome, error);
     const published = describePublished(this.#observation, this.#policy.listeners);
     this.#dispatch(outcome, withObstacle(error ?? 'the start failed', published));
+  }
+
+  /** The engine can't pause it: it is stopped instead. */
+  #pauseFailed(error: string | undefined): void {
+    const reason = error ?? 'the engine refuses';
+    this.#sleepPolicy.noteUnpausable(this.#observation, reason);
+    this.#chronicle.cannotPause(reason);
+    this.#dispatch('sleep-failed', reason);
+    const words = `it can't be paused: ${reason}`;
+    if (this.#policy.rest.way === 'pause' && this.room.size === 0)
+      this.sleepIfUnused({ kind: 'idle', words });
+  }
+
+  /** It is paused now. Whether somebody has said meanwhile that it is to be stopped. */
+  #stopsPaused(): boolean {
+    const reason = this.#stopAfterPause;
+    this.#stopAfterPause = undefined;
+    if (reason === undefined || this.#demands.for(undefined) !== 'none') return false;
+    this.#dispatch('slept');
+    this.#putToSleep(reason);
+    return true;
   }
 
   /** Whether it can become ready without being started, or stopped, before. */
@@ -749,17 +795,14 @@ export class WorkloadController {
     this.#backend.look?.(this.workload);
   }
 
-  #followTimers(): void {
+  get #situation() {
     const { state, observation, policy } = this;
-    const situation = {
-      state,
-      observation,
-      policy,
-      isRetired: this.#isRetired,
-      isDraining: this.#isDraining,
-    };
+    return { state, observation, policy, isRetired: this.#isRetired, isDraining: this.#isDraining };
+  }
+
+  #followTimers(): void {
     const isOnlyKept = this.room.wakers === 0 && this.#demands.for(undefined) !== 'none';
-    this.#timers.follow(state, { ...this.#sleepPolicy.demandTimers(situation), isOnlyKept });
+    this.#timers.follow(this.#state, { ...this.#sleepPolicy.demandTimers(this.#situation), isOnlyKept });
   }
 }
 

@@ -84,6 +84,11 @@ export class WorkloadLog {
     this.#logger.warn({ event: 'stays-awake', service }, `${service} is not put to sleep: ${reason}`);
   }
 
+  cannotPause(service: string, reason: string): void {
+    const message = `${service} can't be paused, so it is stopped instead: ${reason}`;
+    this.#logger.warn({ event: 'cannot-pause', service }, message);
+  }
+
   sleepFailed(service: string, reason: string | undefined): void {
     const message = `${service} could not be put to sleep: ${reason}`;
     this.#logger.warn({ event: 'sleep-failed', service }, message);
@@ -125,9 +130,10 @@ function describeTransition(
         };
       return { ...timed('wake-failed', `${name} did not become ready`, context), level: 'warn' };
     case 'stopping':
-      return after.phase === 'sleeping'
-        ? info('sleep', `${name} is going to sleep${because(context)}`)
-        : undefined;
+      if (after.phase === 'engine') return undefined;
+      return after.phase === 'pausing'
+        ? info('sleep', `${name} is being paused${because(context)}`)
+        : info('sleep', `${name} is going to sleep${because(context)}`);
     case 'stopped':
       return describeStop(before, context);
     case 'paused':

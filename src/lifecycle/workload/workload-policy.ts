@@ -6,12 +6,15 @@
  * | -------------------------------------------------- | ------------------------------------------------------------ |
  * | name, in the log                                   | that of its main service: see `compareServiceNames`          |
  * | availability, schedule, health check, the workload | the same for all: the table stage sees to it                 |
- * | idle_timeout, stop_timeout                         | the longest                                                  |
+ * | idle_timeout, stop_timeout, min_awake, pause_after | the longest of those that set it                             |
+ * | sleep                                              | pause where one says so                                      |
+ * | stop_signal                                        | that of the first one that has one                           |
  * | start_timeout                                      | the longest for the start; its own service's for each client |
  * | max_pending                                        | each service has its own places                              |
  * | ports, hosts, webhooks                             | those of all                                                 |
  */
 import type { Service } from '../../model/service.ts';
+import { DEFAULT_REST, type RestPolicy } from '../../model/sleep.ts';
 import { compareServiceNames, toWorkloadRef } from '../../model/workload.ts';
 
 /** What the lifecycle of a workload takes from a service of it. */
@@ -24,6 +27,7 @@ export type LifecycleService = Pick<
   | 'idleTimeoutMs'
   | 'startTimeoutMs'
   | 'stopTimeoutMs'
+  | 'rest'
   | 'maxPending'
   | 'cronStart'
   | 'cronStop'
@@ -70,7 +74,20 @@ export function createPolicy(services: readonly LifecycleService[]): WorkloadPol
     idleTimeoutMs: longest(inOrder, 'idleTimeoutMs') ?? main.idleTimeoutMs,
     startTimeoutMs: longest(inOrder, 'startTimeoutMs') ?? main.startTimeoutMs,
     stopTimeoutMs: longest(inOrder, 'stopTimeoutMs'),
+    rest: inOrder.length === 1 ? main.rest : mergeRest(inOrder.map(({ rest }) => rest)),
     services: inOrder,
+  };
+}
+
+function mergeRest(all: readonly RestPolicy[]): RestPolicy {
+  const [first = DEFAULT_REST] = all;
+  if (all.every((rest) => rest === first)) return first;
+  const pauses = all.flatMap(({ pauseAfterMs }) => pauseAfterMs ?? []);
+  return {
+    way: all.some(({ way }) => way === 'pause') ? 'pause' : 'stop',
+    pauseAfterMs: pauses.length === 0 ? undefined : Math.max(...pauses),
+    stopSignal: all.find(({ stopSignal }) => stopSignal !== undefined)?.stopSignal,
+    minAwakeMs: Math.max(...all.map(({ minAwakeMs }) => minAwakeMs)),
   };
 }
 

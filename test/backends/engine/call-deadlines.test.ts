@@ -37,6 +37,7 @@ const CALLS: Readonly<Record<EngineCall, HungCall>> = {
   'inspect container': { make: (engine, _, signal) => engine.inspect('db', signal) },
   'inspect image': { make: (engine, _, signal) => engine.inspectImage('i', signal) },
   'start container': { make: (engine, _, signal) => engine.start(ID, signal) },
+  'pause container': { make: (engine, _, signal) => engine.pause(ID, signal) },
   'unpause container': { make: (engine, _, signal) => engine.unpause(ID, signal) },
   'stop container': {
     make: (engine, _, signal) => engine.stop(ID, { graceMs: undefined, ownGraceMs: 7_000, signal }),

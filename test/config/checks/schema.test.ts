@@ -56,6 +56,7 @@ function fieldAccepts(key: string, value: unknown): boolean {
 /** Where a pattern can't say all: the parser checks the rest, and only it may be stricter. */
 const APPROXIMATE: ReadonlySet<string> = new Set([
   'command',
+  'stop_signal',
   'ports',
   'http_ports',
   'udp_ports',

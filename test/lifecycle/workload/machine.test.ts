@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   type Demand,
+  isGoingToSleep,
   isWaking,
   type LifecycleEffect,
   type LifecycleEvent,
@@ -27,6 +28,7 @@ const STATES: Readonly<Record<string, LifecycleState>> = {
   cut: { kind: 'starting', phase: 'interrupted' },
   ready: { kind: 'ready' },
   sleeping: { kind: 'stopping', phase: 'sleeping' },
+  pausing: { kind: 'stopping', phase: 'pausing' },
   ending: { kind: 'stopping', phase: 'engine' },
   failed: { kind: 'failed', running: false },
   lame: { kind: 'failed', running: true },
@@ -36,6 +38,7 @@ const STATES: Readonly<Record<string, LifecycleState>> = {
 const EFFECTS: Readonly<Record<string, readonly LifecycleEffect[]>> = {
   waking: ['wake'],
   sleeping: ['sleep'],
+  pausing: ['pause'],
   failed: ['refuse'],
   lame: ['refuse'],
 };
@@ -75,6 +78,8 @@ const BY_ENGINE: Readonly<Record<string, string>> = {
   'wake-failed waking': ' failed  missing failed         engine   gate    failed        ending lame',
   'slept sleeping': '     unknown missing stopped/waking engine   gate    paused/waking ending lame',
   'sleep-failed sleeping': ' unknown missing stopped/waking engine gate   paused/waking ending lame',
+  'slept pausing': '      unknown missing stopped/waking engine   gate    paused/waking ending lame',
+  'sleep-failed pausing': '  unknown missing stopped/waking engine gate   paused/waking ending lame',
   'deadline-passed waking': ' failed failed failed       lame     lame    failed        failed lame',
   'deadline-passed engine': ' failed failed failed       lame     lame    failed        failed lame',
   'deadline-passed cut': ' failed failed failed          lame     lame    failed        failed lame',
@@ -90,6 +95,7 @@ const BY_ENGINE: Readonly<Record<string, string>> = {
   'sleep-wanted gate': '  sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
   'sleep-wanted cut': '   sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
   'sleep-wanted lame': '  sleeping sleeping sleeping sleeping sleeping sleeping sleeping sleeping',
+  'pause-wanted ready': ' pausing pausing pausing pausing pausing pausing pausing pausing',
 };
 
 /** Next state of the events that say nothing about the engine. */
@@ -109,6 +115,7 @@ const ENGINE_EVENTS = [
   'deadline-passed',
   'backoff-over',
   'sleep-wanted',
+  'pause-wanted',
 ] as const;
 const DEMANDS = ['none', 'wake', 'restart'] as const;
 const OTHER_EVENTS = ['recovered', 'gate-passed', 'gate-failed'] as const;
@@ -203,6 +210,7 @@ describe('lifecycle machine', () => {
         if (next.state === state) return;
         expect(next.effects.includes('wake')).toBe(callUnderWay(next.state) === 'wake');
         expect(next.effects.includes('sleep')).toBe(callUnderWay(next.state) === 'sleep');
+        expect(next.effects.includes('pause')).toBe(callUnderWay(next.state) === 'pause');
       }),
     );
   });
@@ -268,12 +276,13 @@ function stateNamed(name: string): LifecycleState {
   return state;
 }
 
-function callUnderWay(state: LifecycleState): 'wake' | 'sleep' | undefined {
+function callUnderWay(state: LifecycleState): 'wake' | 'sleep' | 'pause' | undefined {
   if (isWaking(state)) return 'wake';
-  return state.kind === 'stopping' && state.phase === 'sleeping' ? 'sleep' : undefined;
+  if (state.kind !== 'stopping' || state.phase === 'engine') return undefined;
+  return state.phase === 'pausing' ? 'pause' : 'sleep';
 }
 
-function isEndOf(event: LifecycleEvent, call: 'wake' | 'sleep'): boolean {
+function isEndOf(event: LifecycleEvent, call: 'wake' | 'sleep' | 'pause'): boolean {
   return call === 'wake'
     ? event.kind === 'woken' || event.kind === 'wake-failed'
     : event.kind === 'slept' || event.kind === 'sleep-failed';
@@ -300,7 +309,7 @@ function nextOf(state: LifecycleState, choice: number): LifecycleEvent {
     case 'paused':
       return { kind: 'demanded', engine: 'stopped' };
     case 'stopping':
-      return state.phase === 'sleeping' ? { kind: 'slept', engine: 'stopped' } : observe('stopped');
+      return isGoingToSleep(state) ? { kind: 'slept', engine: 'stopped' } : observe('stopped');
     case 'starting':
       if (state.phase === 'gate') return choice % 2 === 0 ? { kind: 'gate-passed' } : observe('stopped');
       if (state.phase === 'interrupted') return { kind: 'backoff-over', engine: 'stopped' };

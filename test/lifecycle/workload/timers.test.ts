@@ -9,6 +9,7 @@ const WAKING: LifecycleState = { kind: 'starting', phase: 'waking' };
 const GATE: LifecycleState = { kind: 'starting', phase: 'gate' };
 const INTERRUPTED: LifecycleState = { kind: 'starting', phase: 'interrupted' };
 const SLEEPING: LifecycleState = { kind: 'stopping', phase: 'sleeping' };
+const PAUSING: LifecycleState = { kind: 'stopping', phase: 'pausing' };
 const FAILED: LifecycleState = { kind: 'failed', running: false };
 const LAME: LifecycleState = { kind: 'failed', running: true };
 
@@ -23,7 +24,8 @@ describe('LifecycleTimers', () => {
   });
   const follow = (state: LifecycleState, demands: Partial<TimerDemands> = {}) =>
     timers.follow(state, {
-      ...{ mayIdle: true, idleTimeoutMs: 60_000, startTimeoutMs: 30_000, isOnlyKept: false },
+      ...{ mayIdle: true, idleTimeoutMs: 60_000, minAwakeMs: 0 },
+      ...{ startTimeoutMs: 30_000, isOnlyKept: false },
       ...demands,
     });
 
@@ -32,13 +34,13 @@ describe('LifecycleTimers', () => {
     await clock.advance(59_999);
     expect(fired).toEqual([]);
     await clock.advance(1);
-    expect(fired).toEqual(['sleep-wanted']);
+    expect(fired).toEqual(['idle']);
   });
 
   test('fires at once when the idle timeout is 0', async () => {
     follow(READY, { idleTimeoutMs: 0 });
     await clock.advance(0);
-    expect(fired).toEqual(['sleep-wanted']);
+    expect(fired).toEqual(['idle']);
   });
 
   test('fires at the idle timeout when the wall clock jumps', async () => {
@@ -48,7 +50,40 @@ describe('LifecycleTimers', () => {
     await clock.advance(59_999);
     expect(fired).toEqual([]);
     await clock.advance(1);
-    expect(fired).toEqual(['sleep-wanted']);
+    expect(fired).toEqual(['idle']);
+  });
+
+  test('keeps a workload awake for its least time once it is ready', async () => {
+    await clock.advance(5_000);
+    follow(READY, { idleTimeoutMs: 1_000, minAwakeMs: 10_000 });
+    await clock.advance(9_999);
+    expect(fired).toEqual([]);
+    await clock.advance(1);
+    expect(fired).toEqual(['idle']);
+  });
+
+  test('goes on counting while the workload is being paused, and anew when others have paused it', async () => {
+    follow(READY, { idleTimeoutMs: 10_000 });
+    await clock.advance(10_000);
+    follow(PAUSING);
+    await clock.advance(300);
+    const paused = { idleTimeoutMs: 60_000 };
+    follow({ kind: 'paused' }, paused);
+    await clock.advance(49_699);
+    expect(fired).toEqual(['idle']);
+    await clock.advance(1);
+    expect(fired).toEqual(['idle', 'idle']);
+    follow(STOPPED);
+    follow({ kind: 'paused' }, paused);
+    await clock.advance(59_999);
+    expect(fired).toEqual(['idle', 'idle']);
+    await clock.advance(1);
+    expect(fired).toEqual(['idle', 'idle', 'idle']);
+  });
+
+  test('leaves what has no idle timeout as it is', async () => {
+    follow({ kind: 'paused' }, { idleTimeoutMs: undefined });
+    expect(clock.pending).toBe(0);
   });
 
   test('begins again when the workload was used in between', async () => {
@@ -61,7 +96,7 @@ describe('LifecycleTimers', () => {
     await clock.advance(59_999);
     expect(fired).toEqual([]);
     await clock.advance(1);
-    expect(fired).toEqual(['sleep-wanted']);
+    expect(fired).toEqual(['idle']);
   });
 
   test('counts from when the workload became awake when it was used only before', async () => {
@@ -89,14 +124,14 @@ describe('LifecycleTimers', () => {
     await clock.advance(leftMs - 1);
     expect(fired).toEqual([]);
     await clock.advance(1);
-    expect(fired).toEqual(['sleep-wanted']);
+    expect(fired).toEqual(['idle']);
     expect(clock.pending).toBe(0);
   });
 
   test('idles a workload that runs without having become ready', async () => {
     follow(LAME);
     await clock.advance(60_000);
-    expect(fired).toEqual(['sleep-wanted']);
+    expect(fired).toEqual(['idle']);
   });
 
   test.each([STOPPED, SLEEPING, GATE])('does not idle what is %o', (state) => {
