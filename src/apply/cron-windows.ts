@@ -1,11 +1,10 @@
-import type { Lease } from '../lifecycle/workload/lease-book.ts';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
-import type { WorkloadController } from '../lifecycle/workload/workload-controller.ts';
-import { hasSchedule } from '../model/availability.ts';
+import { hasCronJobs } from '../model/availability.ts';
 import type { Logger } from '../system/log/logger.ts';
 import type { CronAction } from './schedule-set.ts';
+import { ServiceLeases } from './service-leases.ts';
 
-const SCHEDULE = { kind: 'schedule' } as const;
+const WISH = { reason: 'cron_start', keeper: { kind: 'schedule' } } as const;
 
 /**
  * What cron jobs do: a start wakes its service, and where there is a stop too the window between them is a lease; a stop
@@ -14,12 +13,13 @@ const SCHEDULE = { kind: 'schedule' } as const;
 export class CronWindows {
   readonly #lifecycle: Lifecycle;
   readonly #logger: Logger;
-  /** The open window of each service, and the workload that it keeps awake. */
-  readonly #open = new Map<string, { readonly controller: WorkloadController; readonly lease: Lease }>();
+  /** Of the services whose window is open. */
+  readonly #leases: ServiceLeases;
 
   constructor(options: { readonly lifecycle: Lifecycle; readonly logger: Logger }) {
     this.#lifecycle = options.lifecycle;
     this.#logger = options.logger;
+    this.#leases = new ServiceLeases(options.lifecycle);
   }
 
   fire(service: string, action: CronAction): void {
@@ -28,10 +28,8 @@ export class CronWindows {
     const { state } = controller;
     if (action === 'start') {
       this.#log(service, state.kind === 'ready' ? 'cron_start: awake already' : 'cron_start');
-      const lease = controller.hold('cron_start', { keeper: SCHEDULE });
-      this.close(service);
-      if (controller.policy.cronStop === undefined) lease.release();
-      else this.#open.set(service, { controller, lease });
+      this.#leases.hold(service, WISH);
+      if (controller.policy.cronStop === undefined) this.close(service);
       return;
     }
     this.#log(service, state.kind === 'stopped' ? 'cron_stop: asleep already' : 'cron_stop');
@@ -39,21 +37,17 @@ export class CronWindows {
     controller.sleep({ kind: 'schedule', words: 'cron_stop' });
   }
 
-  /** The service has changed: where its workload is another one now, an open window keeps that one awake instead. */
+  /** The service has changed. */
   follow(service: string): void {
-    const open = this.#open.get(service);
     const controller = this.#lifecycle.find(service);
-    if (open === undefined || controller === undefined || open.controller === controller) return;
     // The plan is about to clear the schedule, which must not start anything before.
-    if (!hasSchedule(controller.policy)) return this.close(service);
-    this.#open.set(service, { controller, lease: controller.hold('cron_start', { keeper: SCHEDULE }) });
-    open.lease.release();
+    if (controller !== undefined && !hasCronJobs(controller.policy)) this.close(service);
+    else this.#leases.follow(service);
   }
 
   /** Ends the window of a service, as when its schedule goes. */
   close(service: string): void {
-    this.#open.get(service)?.lease.release();
-    this.#open.delete(service);
+    this.#leases.release(service);
   }
 
   #log(service: string, what: string): void {

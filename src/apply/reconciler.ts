@@ -7,6 +7,7 @@ import type { Change, Plan } from '../model/change.ts';
 import { listenKey } from '../model/service.ts';
 import { EMPTY_TABLE, type ServiceTable } from '../model/table.ts';
 import { diffTables } from '../plan/diff-tables.ts';
+import type { AwakeWindows } from './awake-windows.ts';
 import type { CronWindows } from './cron-windows.ts';
 import { leaveOutUnserved } from './leave-out-unserved.ts';
 import type { ManualHolds } from './manual-holds.ts';
@@ -21,6 +22,7 @@ export interface ReconcilerOptions {
   readonly fronts?: FrontSet;
   readonly schedules: ScheduleSet;
   readonly windows: CronWindows;
+  readonly awakeWindows: AwakeWindows;
   /** Absent where nobody can hold anything. */
   readonly holds?: ManualHolds;
 }
@@ -31,6 +33,7 @@ export class Reconciler {
   readonly #fronts: FrontSet | undefined;
   readonly #schedules: ScheduleSet;
   readonly #windows: CronWindows;
+  readonly #awakeWindows: AwakeWindows;
   readonly #holds: ManualHolds | undefined;
   #current: ServiceTable = EMPTY_TABLE;
 
@@ -40,6 +43,7 @@ export class Reconciler {
     this.#fronts = options.fronts;
     this.#schedules = options.schedules;
     this.#windows = options.windows;
+    this.#awakeWindows = options.awakeWindows;
     this.#holds = options.holds;
   }
 
@@ -78,6 +82,7 @@ export class Reconciler {
       case 'update-service':
         this.#lifecycle.update(change.service, change.previous);
         this.#holds?.follow(change.service.name);
+        this.#awakeWindows.follow(change.service.name);
         return this.#windows.follow(change.service.name);
       case 'remove-service':
         this.#holds?.close(change.service.name);
@@ -102,6 +107,7 @@ export class Reconciler {
         return this.#schedules.set(change.service);
       case 'clear-schedule':
         this.#windows.close(change.service.name);
+        this.#awakeWindows.close(change.service.name);
         return this.#schedules.clear(change.service.name);
     }
   }

@@ -141,6 +141,8 @@ function listWakers(
     if (kind === 'hub') return `${hub ?? 'a hub'}, when that wakes`;
     if (kind === 'schedule')
       return `its schedule${cron === undefined ? '' : ` "${cron}"`}${at === undefined ? '' : `, next at ${formatMoment(at, times)}`}`;
+    if (kind === 'window')
+      return `its window${at === undefined ? '' : `, which opens at ${formatMoment(at, times)}`}`;
     const ofWhom = from.length === 0 ? '' : `, of a client on its wake_list (${showSome(from)})`;
     return `a ${kind} on ${listener ?? '?'}${isData === true ? ', once it sends something' : ''}${ofWhom}`;
   });

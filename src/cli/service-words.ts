@@ -157,6 +157,8 @@ function describeKind(kind: string, oldest: LeaseAnswer | undefined, times: Time
       return one?.until === undefined
         ? 'held by hand'
         : `held by hand until ${formatMoment(one.until, times)}`;
+    case 'window':
+      return one?.until === undefined ? 'its window' : `its window until ${formatMoment(one.until, times)}`;
     case 'schedule':
       return 'its schedule';
     default:
@@ -192,6 +194,8 @@ export function describeNext(service: ServiceAnswer, times: Times): string {
       const until = why.oldest?.kind === 'hold' ? why.oldest.until : undefined;
       return until === undefined ? 'held by hand' : `hold ends at ${formatComing(until, times)}`;
     }
+    if (why.oldest?.kind === 'window' && why.oldest.until !== undefined)
+      return `window ends at ${formatComing(why.oldest.until, times)}`;
     return stop === undefined ? '' : `sleeps at ${formatComing(stop, times)}`;
   }
   if (life === 'failed' && service.next_try !== undefined) {

@@ -7,6 +7,7 @@ import type { Workload, WorkloadKind } from '../model/workload.ts';
 import { hideSecrets } from './secrets.ts';
 import { AVAILABILITY_EXPECTED, parseAvailability } from './values/availability.ts';
 import { parseAccessEntry } from './values/address.ts';
+import { AWAKE_EXPECTED, formatAwake, parseAwake } from './values/awake-windows.ts';
 import {
   DURATION_EXPECTED,
   formatDuration,
@@ -359,6 +360,13 @@ export const FIELDS = {
   availability: field(
     { parse: parseAvailability, expected: AVAILABILITY_EXPECTED },
     { ...SERVICE_AND_LABEL, builtIn: 'on_demand', of: (it) => it.availability },
+  ),
+  awake: field(
+    {
+      ...{ parse: parseAwake, expected: AWAKE_EXPECTED, formHint: hintAtList, isList: true },
+      format: formatAwake,
+    },
+    { ...SERVICE_AND_LABEL, builtIn: [], of: (it) => it.awake },
   ),
   cron_start: field(CRON, { ...SERVICE_AND_LABEL, of: (it) => it.cronStart }),
   cron_stop: field(CRON, { ...SERVICE_AND_LABEL, of: (it) => it.cronStop }),

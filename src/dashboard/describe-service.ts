@@ -28,13 +28,17 @@ const PHASES: Readonly<Record<string, string>> = {
 const KEEPERS: Readonly<Record<string, string>> = {
   hub: 'by a service that needs it',
   schedule: 'by its schedule',
+  window: 'by its window',
   replica: 'by clients of another replica',
   standby: 'by another replica',
   renamed: 'by clients that came under its old name',
   hold: 'by hand',
 };
 
-const CAUSES: Readonly<Record<string, string>> = { cron_start: 'by its schedule' };
+const CAUSES: Readonly<Record<string, string>> = {
+  cron_start: 'by its schedule',
+  'awake window': 'by its window',
+};
 
 export function lookOf({ life = 'unknown' }: ServiceAnswer): Look {
   return life;
@@ -207,6 +211,8 @@ export function describeNext(service: ServiceAnswer): Next {
           ? { text: 'held', note: 'sleeps when the hold is over and nobody uses it' }
           : { text: at(until), note: 'its hold ends' };
       }
+      if (why.oldest?.kind === 'window' && why.oldest.until !== undefined)
+        return { text: at(why.oldest.until), note: 'its window ends' };
       if (nextStop !== undefined) return { text: at(nextStop), note: 'its schedule puts it to sleep' };
       if (why.leases > 0) return { text: 'in use', note: 'sleeps when nobody has used it for a while' };
       return {

@@ -205,6 +205,7 @@ const LEASE_WORDS: Readonly<Record<string, string>> = {
   flow: 'UDP flow',
   hub: 'needed by',
   schedule: 'its schedule',
+  window: 'its window',
   replica: 'clients of another replica',
   standby: 'another replica puts it to sleep',
   renamed: 'clients under its old name',
@@ -390,6 +391,7 @@ function describeWaker(waker: ServiceDetailAnswer['woken_by'][number]): string {
     return `a ${kind} at ${listener}${isData ? ' that sends something' : ''}${from === undefined ? '' : ' from its wake_list'}`;
   if (hub !== undefined) return `${hub}, which needs it`;
   const when = at === undefined ? '' : ` at ${formatClockTime(parseTime(at))}`;
+  if (kind === 'window') return `its window${when}`;
   return `its schedule${when}${cron === undefined ? '' : ` (${cron})`}`;
 }
 

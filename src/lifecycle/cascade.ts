@@ -179,6 +179,7 @@ function createUnmanagedService(name: string, hub: Workload): LifecycleService {
     maxPending: 1,
     cronStart: undefined,
     cronStop: undefined,
+    awake: [],
     timezone: 'UTC',
     httpHealthcheck: undefined,
     webhookUrl: undefined,

@@ -8,20 +8,21 @@
  * | schedule     | no                 | yes             | yes               | no                        | yes              | yes     |
  * | manual       | no                 | no              | yes               | no                        | no               | yes     |
  */
+import type { AwakeWindow } from './awake-window.ts';
 import type { SleepKind } from './sleep.ts';
 
-/** `on_demand`: clients, too; `schedule`: its cron expressions; `manual`: somebody else. */
+/** `on_demand`: clients, too; `schedule`: its cron expressions and windows; `manual`: somebody else. */
 export type Availability = 'on_demand' | 'schedule' | 'manual';
 
-/** Why a workload is to be awake; `hand`: somebody has told the proxy to wake it. */
-export type WakeCause = 'client' | 'schedule' | 'hub' | 'hand';
+/** Why a workload is to be awake; `window`: one of its windows is open; `hand`: somebody has told the proxy to wake it. */
+export type WakeCause = 'client' | 'schedule' | 'window' | 'hub' | 'hand';
 
 /** Why a workload is to be stopped; `restart`: nothing reaches it until it was stopped and started again. */
 export type StopCause = SleepKind | 'restart';
 
 const WAKEN: Readonly<Record<Availability, readonly WakeCause[]>> = {
-  on_demand: ['client', 'schedule', 'hub', 'hand'],
-  schedule: ['schedule', 'hub', 'hand'],
+  on_demand: ['client', 'schedule', 'window', 'hub', 'hand'],
+  schedule: ['schedule', 'window', 'hub', 'hand'],
   manual: ['hub', 'hand'],
 };
 
@@ -41,12 +42,44 @@ export function mayPutToSleep(availability: Availability, cause: StopCause): boo
   return STOPPED[availability].includes(cause);
 }
 
-/** Whether a service has cron jobs: the expressions of a manual one never act. */
-export function hasSchedule(service: {
+/** What of a service says when it is awake by the clock. */
+export interface Timetable {
   readonly availability: Availability;
   readonly cronStart: string | undefined;
   readonly cronStop: string | undefined;
-}): boolean {
-  const { availability, cronStart, cronStop } = service;
+  readonly awake: readonly AwakeWindow[];
+}
+
+/** Whether a service has cron jobs: the expressions of a manual one never act. */
+export function hasCronJobs({ availability, cronStart, cronStop }: Timetable): boolean {
   return mayWake(availability, 'schedule') && (cronStart !== undefined || cronStop !== undefined);
+}
+
+/** Whether a service has windows that act. */
+export function hasWindows({ availability, awake }: Timetable): boolean {
+  return mayWake(availability, 'window') && awake.length > 0;
+}
+
+/** Whether the clock wakes a service, or puts it to sleep. */
+export function hasSchedule(timetable: Timetable): boolean {
+  return hasCronJobs(timetable) || hasWindows(timetable);
+}
+
+/** Whether a service may be put to sleep for being idle: not one that its cron jobs, or somebody else, stops. */
+export function mayIdle(timetable: Timetable): boolean {
+  if (hasCronJobs(timetable)) return false;
+  // Nothing else ends a window of a service that its schedule alone starts.
+  return mayPutToSleep(timetable.availability, 'idle') || hasWindows(timetable);
+}
+
+/** When the clock next wakes a service by a cron job, opens a window, and puts it to sleep, ms since the epoch; absent = never. */
+export interface NextFires {
+  readonly start?: number;
+  readonly opens?: number;
+  readonly stop?: number;
+}
+
+/** When the clock wakes a service next. */
+export function nextStartOf({ start, opens }: NextFires): number | undefined {
+  return start === undefined || opens === undefined ? (start ?? opens) : Math.min(start, opens);
 }

@@ -1,5 +1,6 @@
 import type { Availability } from './availability.ts';
 import type { RestPolicy } from './sleep.ts';
+import type { AwakeWindow } from './awake-window.ts';
 import type { ServiceTls, WebPolicy } from './web.ts';
 import type { Webhook } from './webhook.ts';
 import type { Workload } from './workload.ts';
@@ -98,7 +99,9 @@ export interface Service {
   /** Five cron fields, `CRON_TZ=<zone>` and five fields, or `@every <n>s`. */
   readonly cronStart: string | undefined;
   readonly cronStop: string | undefined;
-  /** IANA time zone of those of both that name none. */
+  /** When it is kept awake, in `timezone`; empty = never. */
+  readonly awake: readonly AwakeWindow[];
+  /** IANA time zone of its windows, and of those of both expressions that name none. */
   readonly timezone: string;
   readonly udp: UdpPolicy;
   /** What it asks of HTTP; `NO_WEB` where it asks nothing. */

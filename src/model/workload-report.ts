@@ -9,8 +9,8 @@ import type { Wake, WakeCounts, WakeUnderWay } from './wake.ts';
 export type Life = 'unknown' | 'asleep' | 'waking' | 'awake' | 'stopping' | 'failed';
 
 /**
- * Who keeps a workload awake, or from being put to sleep, though no client of this proxy uses it: a hub that runs, a schedule's
- * window, somebody's word, clients of another replica, or that another replica is the one that puts workloads to sleep; `renamed`: clients that
+ * Who keeps a workload awake, or from being put to sleep, though no client of this proxy uses it: a hub that runs, a schedule,
+ * a window of its own, somebody's word, clients of another replica, or that another replica is the one that puts workloads to sleep; `renamed`: clients that
  * came under the workload's old name.
  */
 export type Keeper = Waker | { readonly kind: 'replica' | 'standby' | 'renamed' };
@@ -19,6 +19,8 @@ export type Keeper = Waker | { readonly kind: 'replica' | 'standby' | 'renamed' 
 export type Waker =
   | { readonly kind: 'hub'; readonly hub: string }
   | { readonly kind: 'schedule' }
+  /** One of its windows is open, until then (ms since the epoch); absent = for ever. */
+  | { readonly kind: 'window'; readonly untilMs?: number }
   /** Somebody has told the proxy to keep it awake, until then (ms since the epoch). */
   | { readonly kind: 'hand'; readonly untilMs: number };
 

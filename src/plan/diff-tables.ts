@@ -11,7 +11,7 @@
  *
  * A listener that turns from relaying bytes to forwarding requests, or back, is closed and opened. Front doors likewise, by their
  * place. Services by name: add, remove, update; routes: set where the hosts or the policy for their requests are new, clear where there are
- * none any more; schedules: set where an expression or the zone is new, clear where there is none any more, as where the service is
+ * none any more; schedules: set where an expression, a window or the zone is new, clear where there is none any more, as where the service is
  * manual now. Order: closes, adds and updates, rebinds, routes, what all front doors share, opens, schedules, removals; so a port that moves
  * is free before it is bound again, a front door that opens knows its hosts, and nothing points at a service that isn't there.
  */
@@ -132,7 +132,11 @@ function isScheduled(service: Service | undefined): service is Service {
 
 function isSameSchedule(a: Service | undefined, b: Service): boolean {
   return (
-    isScheduled(a) && a.cronStart === b.cronStart && a.cronStop === b.cronStop && a.timezone === b.timezone
+    isScheduled(a) &&
+    a.cronStart === b.cronStart &&
+    a.cronStop === b.cronStop &&
+    a.timezone === b.timezone &&
+    isSameData(a.awake, b.awake)
   );
 }
 

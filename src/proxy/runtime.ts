@@ -1,3 +1,4 @@
+import { AwakeWindows } from '../apply/awake-windows.ts';
 import { CronWindows } from '../apply/cron-windows.ts';
 import { ManualHolds } from '../apply/manual-holds.ts';
 import { logRefused, logUnserved } from '../apply/client-log.ts';
@@ -10,6 +11,7 @@ import { bindWeb } from '../apply/web/bind-web.ts';
 import { FrontSet } from '../apply/web/front-set.ts';
 import type { Backend } from '../backends/backend.ts';
 import { Lifecycle } from '../lifecycle/lifecycle.ts';
+import { nextStartOf } from '../model/availability.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
 import type { Webhook } from '../model/webhook.ts';
 import type { Admission } from '../relay/access/admission.ts';
@@ -118,7 +120,7 @@ export function createRuntime(options: {
     // With the service's own settings: it may have left the table, which is why its process was stopped.
     onAct: events.acted,
     onWakeFailed: events.wakeFailed,
-    nextStartMs: (service) => schedules.nextFires(service).start,
+    nextStartMs: (service) => nextStartOf(schedules.nextFires(service)),
   });
   const limiter = new LogLimiter(clock, CLIENT_LOG_INTERVAL_MS);
   const trackerOf = (service: Service, listener: ListenerSpec) => events.trackerOf(service, listener);
@@ -163,12 +165,16 @@ export function createRuntime(options: {
     onLost: events.frontLost,
   });
   const windows = new CronWindows({ lifecycle, logger });
+  const awakeWindows = new AwakeWindows({ lifecycle, logger });
   const schedules: ScheduleSet = new ScheduleSet({
     clock,
     onFire: (service, action) => windows.fire(service, action),
+    onWindow: (service, state) => awakeWindows.set(service, state),
   });
   const holds = new ManualHolds({ lifecycle, clock, logger });
-  const reconciler: Reconciler = new Reconciler({ lifecycle, listeners, fronts, schedules, windows, holds });
+  const reconciler: Reconciler = new Reconciler({
+    ...{ lifecycle, listeners, fronts, schedules, windows, awakeWindows, holds },
+  });
   return {
     lifecycle,
     relay,

@@ -1,4 +1,5 @@
 import type { WorkloadController } from '../lifecycle/workload/workload-controller.ts';
+import { nextStartOf } from '../model/availability.ts';
 import { findPortProblem, MISSING, type Observation } from '../model/observation.ts';
 import type { ListenerSpec, Service } from '../model/service.ts';
 import type { ServiceTable } from '../model/table.ts';
@@ -53,7 +54,7 @@ function createView(
       describeAbsence(controller, listener) ??
       describeStay(observation),
     unavailable: controller?.refusalAsleep?.message,
-    nextStartMs: schedules.nextFires(service.name).start,
+    nextStartMs: nextStartOf(schedules.nextFires(service.name)),
     lastWake: controller?.wakes.last,
     observation,
     state: controller?.state.kind ?? 'unknown',

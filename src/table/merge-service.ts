@@ -127,6 +127,7 @@ function toService(
     isOfFile,
     cronStart: values.cron_start || undefined,
     cronStop: values.cron_stop || undefined,
+    awake: values.awake,
     timezone: values.timezone,
     udp: {
       readiness: values.udp_readiness,

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { AwakeWindows } from '../../src/apply/awake-windows.ts';
 import type { CronWindows } from '../../src/apply/cron-windows.ts';
 import type { ListenerSet } from '../../src/apply/listener-set.ts';
 import { Reconciler } from '../../src/apply/reconciler.ts';
@@ -35,6 +36,7 @@ describe('Reconciler', () => {
       listeners: listeners as unknown as ListenerSet,
       schedules: schedules as unknown as ScheduleSet,
       windows: windows as unknown as CronWindows,
+      awakeWindows: { close() {}, follow() {} } as unknown as AwakeWindows,
     });
   });
 

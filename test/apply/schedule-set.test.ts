@@ -27,6 +27,12 @@ describe('ScheduleSet', () => {
       clock,
       onFire: (service, action) =>
         fired.push(`${formatTimestamp(clock.nowMs()).slice(5, 16)} ${service} ${action}`),
+      onWindow: (service, { isOpen, changesMs }) => {
+        const until = changesMs === undefined ? 'ever' : formatTimestamp(changesMs).slice(5, 16);
+        fired.push(
+          `${formatTimestamp(clock.nowMs()).slice(5, 16)} ${service} ${isOpen ? 'open' : 'closed'} until ${until}`,
+        );
+      },
     });
   const set = (overrides: Partial<Service>) => schedules.set(aService(overrides));
 
@@ -225,6 +231,65 @@ describe('ScheduleSet', () => {
       set({ cronStart: '1 22 * * *' });
       await clock.advance(MINUTE_MS);
       expect(fired).toEqual(['04-01T22:01 db start']);
+    });
+  });
+
+  describe('windows', () => {
+    const everyDay = [0, 1, 2, 3, 4, 5, 6];
+    const fromTo = (from: number, to: number) => ({
+      days: everyDay,
+      fromMinute: from * 60,
+      toMinute: to * 60,
+    });
+
+    test('open and close, and are caught up with where one is open at first', async () => {
+      set({ awake: [fromTo(11, 13), fromTo(15, 16)] });
+      await clock.advance(12 * HOUR_MS);
+      expect(fired).toEqual([
+        '04-01T12:00 db open until 04-01T13:00',
+        '04-01T13:00 db closed until 04-01T15:00',
+        '04-01T15:00 db open until 04-01T16:00',
+        '04-01T16:00 db closed until 04-02T11:00',
+      ]);
+      expect(schedules.nextFires('db')).toEqual({ opens: Date.UTC(2026, 3, 2, 11) });
+    });
+
+    test('stand beside cron jobs, which come first', async () => {
+      set({ awake: [fromTo(13, 14)], cronStop: '0 13 * * *', cronStart: '0 14 * * *' });
+      await clock.advance(2 * HOUR_MS);
+      expect(fired).toEqual([
+        '04-01T12:00 db closed until 04-01T13:00',
+        '04-01T13:00 db stop',
+        '04-01T13:00 db open until 04-01T14:00',
+        '04-01T14:00 db start',
+        '04-01T14:00 db closed until 04-02T13:00',
+      ]);
+    });
+
+    test('are replaced when they are edited, and end with the service', async () => {
+      set({ awake: [fromTo(11, 13)] });
+      set({ awake: [fromTo(11, 14)] });
+      set({ cronStop: '0 18 * * *' });
+      set({ awake: [fromTo(0, 24)] });
+      schedules.clear('db');
+      await clock.advance(24 * HOUR_MS);
+      expect(fired).toEqual([
+        '04-01T12:00 db open until 04-01T13:00',
+        '04-01T12:00 db open until 04-01T14:00',
+        '04-01T12:00 db closed until ever',
+        '04-01T12:00 db open until ever',
+      ]);
+    });
+
+    test.each([
+      ['forward into one', 3 * HOUR_MS, 'open until 04-01T16:00'],
+      ['forward past one', 5 * HOUR_MS, 'closed until 04-02T10:00'],
+      ['back into one', -1.5 * HOUR_MS, 'open until 04-01T11:00'],
+    ])('follow a clock that is set %s within a minute', async (_way, byMs, expected) => {
+      set({ awake: [fromTo(10, 11), fromTo(15, 16)] });
+      clock.jump(byMs);
+      await clock.advance(MINUTE_MS);
+      expect(fired.at(-1)).toContain(expected);
     });
   });
 });

@@ -368,6 +368,7 @@ services:
     dependants: [] # default
     dependant_of_labels: true # container db, label lazy-tcp-proxy.enabled
     availability: on_demand # default
+    awake: [] # default
     timezone: UTC # default
     max_pending: 5 # lazy-proxy.yaml:1:25
     max_connections: 0 # default

@@ -55,6 +55,7 @@ const CHANGES: Readonly<
   webhooks: [CONTAINER, `${CONTAINER}, webhooks: [{url: "http://a/"}]`],
   dependants: [CONTAINER, `${CONTAINER}, dependants: [b]`],
   dependant_of_labels: [CONTAINER, `${CONTAINER}, dependant_of_labels: true`],
+  awake: [CONTAINER, `${CONTAINER}, awake: ["08:30-17:30 Mon-Fri"]`],
   cron_start: [CONTAINER, `${CONTAINER}, cron_start: "1 1 * * *"`],
   cron_stop: [CONTAINER, `${CONTAINER}, cron_stop: "1 1 * * *"`],
   timezone: [CONTAINER, `${CONTAINER}, timezone: Europe/Paris`],

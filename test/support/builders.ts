@@ -53,6 +53,7 @@ export function aService(overrides: Partial<Service> = {}): Service {
     dependantOfLabels: false,
     isOfFile: true,
     cronStart: undefined,
+    awake: [],
     cronStop: undefined,
     timezone: 'UTC',
     udp: {

@@ -84,13 +84,13 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
   },
   besideAvailability('wake_list'),
   besideAvailability('wake_on'),
-  { options: ['cron_start', 'cron_stop'], needs: [], isUseless: isManual, why: () => BESIDE_MANUAL },
+  { options: ['awake', 'cron_start', 'cron_stop'], needs: [], isUseless: isManual, why: () => BESIDE_MANUAL },
   {
     options: ['availability'],
-    needs: ['cron_start', 'cron_stop'],
-    isUseless: (read) => read('availability') === 'schedule' && !hasCron(read),
+    needs: ['awake', 'cron_start', 'cron_stop'],
+    isUseless: (read) => read('availability') === 'schedule' && !hasCron(read) && isEmpty(read('awake')),
     why: (name) =>
-      `is "schedule" without ${name('cron_start')} or ${name('cron_stop')}, so neither clients nor a schedule start it; give one of them`,
+      `is "schedule" without ${name('awake')}, ${name('cron_start')} or ${name('cron_stop')}, so neither clients nor a schedule start it; give one of them`,
   },
   {
     options: ['cron_stop'],

@@ -1,5 +1,5 @@
 import type { Backend } from '../../backends/backend.ts';
-import { hasSchedule, mayPutToSleep } from '../../model/availability.ts';
+import { mayIdle as mayServiceIdle, mayPutToSleep } from '../../model/availability.ts';
 import type { Observation } from '../../model/observation.ts';
 import type { RestPolicy, SleepReason } from '../../model/sleep.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -10,7 +10,14 @@ import type { WorkloadPolicy } from './workload-policy.ts';
 
 type Settings = Pick<
   WorkloadPolicy,
-  'availability' | 'idleTimeoutMs' | 'startTimeoutMs' | 'rest' | 'cronStart' | 'cronStop' | 'unmanaged'
+  | 'availability'
+  | 'idleTimeoutMs'
+  | 'startTimeoutMs'
+  | 'rest'
+  | 'cronStart'
+  | 'cronStop'
+  | 'awake'
+  | 'unmanaged'
 >;
 
 /** What the answer depends on, beside what the policy keeps. */
@@ -167,5 +174,5 @@ function pausesFirst({ rest, idleTimeoutMs }: Settings): boolean {
 
 /** Whether a workload may be put to sleep for being idle: not one that its schedule, or somebody else, stops. */
 function mayIdle(policy: Settings): boolean {
-  return policy.unmanaged !== true && mayPutToSleep(policy.availability, 'idle') && !hasSchedule(policy);
+  return policy.unmanaged !== true && mayServiceIdle(policy);
 }

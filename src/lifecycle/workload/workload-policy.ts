@@ -11,7 +11,7 @@
  * | stop_signal                                        | that of the first one that has one                           |
  * | start_timeout                                      | the longest for the start; its own service's for each client |
  * | max_pending                                        | each service has its own places                              |
- * | ports, hosts, webhooks                             | those of all                                                 |
+ * | ports, hosts, webhooks, windows                    | those of all                                                 |
  */
 import type { Service } from '../../model/service.ts';
 import { DEFAULT_REST, type RestPolicy } from '../../model/sleep.ts';
@@ -31,6 +31,7 @@ export type LifecycleService = Pick<
   | 'maxPending'
   | 'cronStart'
   | 'cronStop'
+  | 'awake'
   | 'timezone'
   | 'httpHealthcheck'
   | 'webhookUrl'
@@ -70,6 +71,7 @@ export function createPolicy(services: readonly LifecycleService[]): WorkloadPol
       httpHealthcheckStatus,
     },
     ...(unmanaged === true && { unmanaged }),
+    ...{ awake: inOrder.length === 1 ? main.awake : inOrder.flatMap(({ awake }) => awake) },
     ...{ listeners: inOrder.length === 1 ? main.listeners : inOrder.flatMap(({ listeners }) => listeners) },
     idleTimeoutMs: longest(inOrder, 'idleTimeoutMs') ?? main.idleTimeoutMs,
     startTimeoutMs: longest(inOrder, 'startTimeoutMs') ?? main.startTimeoutMs,

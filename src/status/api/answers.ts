@@ -37,7 +37,7 @@ export interface WakeAnswer extends PhasesAnswer {
 }
 
 export interface LeaseAnswer {
-  /** `connection`, `flow`, `hub`, `schedule`, `hold`, `replica`, `standby`, `renamed` */
+  /** `connection`, `flow`, `hub`, `schedule`, `window`, `hold`, `replica`, `standby`, `renamed` */
   readonly kind: string;
   readonly since: string;
   readonly peer?: string;
@@ -46,7 +46,7 @@ export interface LeaseAnswer {
   readonly bytes_up?: number;
   readonly bytes_down?: number;
   readonly hub?: string;
-  /** Of a hold: when it ends. */
+  /** Of a hold or a window: when it ends. */
   readonly until?: string;
 }
 

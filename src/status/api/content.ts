@@ -1,3 +1,4 @@
+import type { NextFires } from '../../model/availability.ts';
 import type { Happening } from '../../model/happening.ts';
 import type { Problem } from '../../model/problem.ts';
 import type { ListenerSpec, Service } from '../../model/service.ts';
@@ -79,8 +80,7 @@ export interface ServiceView {
   readonly report: WorkloadReport | undefined;
   /** Its own, and those that it has lost to another service. */
   readonly listeners: readonly ListenerReport[];
-  /** When its schedule next wakes it and puts it to sleep. */
-  readonly schedule: { readonly start?: number; readonly stop?: number };
+  readonly schedule: NextFires;
   /** Made when it is asked for. */
   timeline(): Timeline;
 }

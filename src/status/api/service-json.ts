@@ -1,5 +1,5 @@
 /** What the API says of a service, as JSON: snake_case, times as RFC 3339 in UTC, durations in ms. Pure. */
-import { mayWake } from '../../model/availability.ts';
+import { mayWake, nextStartOf } from '../../model/availability.ts';
 import { formatProblem, type Problem } from '../../model/problem.ts';
 import { formatListenAddress } from '../../model/service.ts';
 import { usualWakeMs, type Wake } from '../../model/wake.ts';
@@ -42,6 +42,7 @@ function renderRow(
   { memory, dayUntilMs, showOutput = false, oldest }: Look & { readonly oldest: LeaseAnswer | undefined },
 ): ServiceAnswer {
   const { service, report, listeners, schedule } = view;
+  const nextStartMs = nextStartOf(schedule);
   const { workload } = service;
   return {
     name: service.name,
@@ -51,7 +52,7 @@ function renderRow(
     ...nameProject(workload, report),
     ...(report !== undefined && renderReport(report, { showOutput })),
     why: summarizeLeases(view, oldest),
-    ...(schedule.start !== undefined && { next_start: formatTimestamp(schedule.start) }),
+    ...(nextStartMs !== undefined && { next_start: formatTimestamp(nextStartMs) }),
     ...(schedule.stop !== undefined && { next_stop: formatTimestamp(schedule.stop) }),
     ...(memory !== undefined && { memory: renderMemory(memory) }),
     ...(dayUntilMs !== undefined && { day: renderDay(view.timeline(), dayUntilMs) }),
@@ -219,8 +220,9 @@ export function listLeases({ report, listeners }: ServiceView): {
 }
 
 function renderKeeper(keeper: Keeper): { readonly kind: string } {
-  if (keeper.kind !== 'hand') return keeper;
-  return { kind: 'hold', ...(keeper.untilMs > 0 && { until: formatTimestamp(keeper.untilMs) }) };
+  if (keeper.kind !== 'hand' && keeper.kind !== 'window') return keeper;
+  const { kind, untilMs = 0 } = keeper;
+  return { kind: kind === 'hand' ? 'hold' : kind, ...(untilMs > 0 && { until: formatTimestamp(untilMs) }) };
 }
 
 /** What would wake it. */
@@ -244,6 +246,7 @@ function listWakers({ service, listeners, hubs, schedule }: ServiceDetail): Serv
             ...(service.cronStart !== undefined && { cron: service.cronStart }),
           },
         ]),
+    ...(schedule.opens === undefined ? [] : [{ kind: 'window', at: formatTimestamp(schedule.opens) }]),
     ...hubs.map((hub) => ({ kind: 'hub', hub })),
   ];
 }

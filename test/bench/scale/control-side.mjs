@@ -8,7 +8,7 @@ const SILENT = { error() {}, warn() {}, info() {}, debug() {} };
  * Where listeners would be, nothing is bound. `close()` ends it.
  */
 export async function openControlSide(product, table) {
-  const { Lifecycle, ListenerSet, CronWindows, ScheduleSet, Reconciler, workloadKey } = product;
+  const { Lifecycle, ListenerSet, CronWindows, AwakeWindows, ScheduleSet, Reconciler, workloadKey } = product;
   const clock = product.systemClock;
   const keys = [...table.entries.values()].map(({ service }) => workloadKey(service.workload));
   const createObservation = (index) => observationOf(product, { index, state: 'stopped' });
@@ -17,8 +17,13 @@ export async function openControlSide(product, table) {
   const lifecycle = new Lifecycle({ ...parts, backends: [backend], maxStarting: Number.POSITIVE_INFINITY });
   const listeners = new ListenerSet({ ...parts, create: createUnboundListener });
   const windows = new CronWindows({ lifecycle, logger: SILENT });
-  const schedules = new ScheduleSet({ clock, onFire: (service, action) => windows.fire(service, action) });
-  const reconciler = new Reconciler({ lifecycle, listeners, schedules, windows });
+  const awakeWindows = new AwakeWindows({ lifecycle, logger: SILENT });
+  const schedules = new ScheduleSet({
+    clock,
+    onFire: (service, action) => windows.fire(service, action),
+    onWindow: (service, state) => awakeWindows.set(service, state),
+  });
+  const reconciler = new Reconciler({ lifecycle, listeners, schedules, windows, awakeWindows });
   await backend.open({ observed: (key, observation) => lifecycle.observe(key, observation) });
   lifecycle.share('kubernetes', { isSleeper: true, heldElsewhere: new Set() });
   return {

@@ -20,6 +20,7 @@ const MODULES = {
   ListenerSet: 'apply/listener-set.js',
   ScheduleSet: 'apply/schedule-set.js',
   CronWindows: 'apply/cron-windows.js',
+  AwakeWindows: 'apply/awake-windows.js',
 };
 
 /** Loads the parts of a build that is not bundled (`dist-dev/`) that the simulation runs, by name. */

@@ -57,6 +57,7 @@ function fieldAccepts(key: string, value: unknown): boolean {
 const APPROXIMATE: ReadonlySet<string> = new Set([
   'command',
   'stop_signal',
+  'awake',
   'ports',
   'http_ports',
   'udp_ports',

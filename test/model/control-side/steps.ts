@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import type { AwakeWindow } from '../../../src/model/awake-window.ts';
 import type { Service } from '../../../src/model/service.ts';
 import { aListener, aService } from '../../support/builders.ts';
 import { CALL_SCRIPTS, type Truth } from './scripted-engine.ts';
@@ -17,6 +18,11 @@ const container = fc.constantFrom(...CONTAINERS);
 const port = fc.constantFrom(...PORTS);
 const availability = fc.constantFrom('on_demand', 'on_demand', 'schedule', 'manual');
 
+/** From noon on, two of four minutes. */
+const WINDOWS: readonly AwakeWindow[] = Array.from({ length: 60 }, (_, index) => {
+  return { days: [0, 1, 2, 3, 4, 5, 6], fromMinute: 720 + 4 * index, toMinute: 722 + 4 * index };
+});
+
 /** A table of up to three services, each with a container of its own; dependants come later in the alphabet. */
 const table: fc.Arbitrary<readonly Service[]> = fc
   .record({
@@ -31,8 +37,9 @@ const table: fc.Arbitrary<readonly Service[]> = fc
       maxLength: NAMES.length,
     }),
     hub: fc.boolean(),
+    windows: fc.constantFrom(-1, -1, 0, 1, 2),
   })
-  .map(({ containers, owners, schedule, hub, availabilities, ...policy }) =>
+  .map(({ containers, owners, schedule, hub, availabilities, windows, ...policy }) =>
     containers.map((name, index) =>
       aService({
         ...policy,
@@ -44,6 +51,7 @@ const table: fc.Arbitrary<readonly Service[]> = fc
         ),
         ...(index === 0 && (schedule === 'start' || schedule === 'both') && { cronStart: '*/2 * * * *' }),
         ...(index === 0 && (schedule === 'stop' || schedule === 'both') && { cronStop: '1-59/2 * * * *' }),
+        ...(index === windows && { awake: WINDOWS }),
         dependants: hub && index === 0 && containers.length > 1 ? [NAMES[1]] : [],
       }),
     ),
@@ -53,7 +61,7 @@ const truths: readonly Truth[] = ['absent', 'stopped', 'running', 'paused'];
 
 const apply = table.map(
   (services): Step => ({
-    words: `the table is ${JSON.stringify(services.map(({ name, workload, listeners, ...rest }) => ({ name, on: 'container' in workload && workload.container, ports: listeners.map((one) => one.port), is: rest.availability, idle: rest.idleTimeoutMs, start: rest.startTimeoutMs, cron: [rest.cronStart, rest.cronStop], of: rest.dependants, pending: rest.maxPending })))}`,
+    words: `the table is ${JSON.stringify(services.map(({ name, workload, listeners, ...rest }) => ({ name, on: 'container' in workload && workload.container, ports: listeners.map((one) => one.port), is: rest.availability, idle: rest.idleTimeoutMs, start: rest.startTimeoutMs, cron: [rest.cronStart, rest.cronStop], windows: rest.awake.length, of: rest.dependants, pending: rest.maxPending })))}`,
     happen: (world) => world.apply(services),
   }),
 );

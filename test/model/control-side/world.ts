@@ -1,6 +1,7 @@
 import type { ListenerTotals, PresentClient } from '../../../src/relay/listener.ts';
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
+import { AwakeWindows } from '../../../src/apply/awake-windows.ts';
 import { CronWindows } from '../../../src/apply/cron-windows.ts';
 import { ListenerSet } from '../../../src/apply/listener-set.ts';
 import { Reconciler } from '../../../src/apply/reconciler.ts';
@@ -144,6 +145,7 @@ export class World {
   readonly #listeners: ListenerSet;
   readonly #schedules: ScheduleSet;
   readonly #windows: CronWindows;
+  readonly #awakeWindows: AwakeWindows;
   readonly #clients = new Set<Client>();
   readonly #fakes = new Set<FakeListener>();
   readonly #gone: Client[] = [];
@@ -154,8 +156,12 @@ export class World {
   readonly #stoppedBySchedule = new Set<string>();
   /** Services that their schedule has started, and not stopped yet, whichever workload they have. */
   readonly #startedBySchedule = new Set<string>();
+  /** When a window of these services was last open, on the monotonic clock. */
+  readonly #windowOpenMs = new Map<string, number>();
   /** When a hub last ran that has these workloads as its dependants, on the monotonic clock. */
   readonly #hubRanMs = new Map<string, number>();
+  /** At the end, when schedules have ended. */
+  #isResting = false;
   draining = false;
 
   constructor(logger: Logger = silentLogger) {
@@ -175,8 +181,13 @@ export class World {
       onServed: (service, state) => this.lifecycle.setServed(service, state),
     });
     this.#windows = new CronWindows({ lifecycle: this.lifecycle, logger });
+    this.#awakeWindows = new AwakeWindows({ lifecycle: this.lifecycle, logger });
     this.#schedules = new ScheduleSet({
       clock,
+      onWindow: (service, state) => {
+        this.#windowOpenMs.set(service, this.clock.monotonicMs());
+        this.#awakeWindows.set(service, state);
+      },
       onFire: (service, action) => {
         const entry = this.reconciler.current.entries.get(service);
         const key = entry && workloadKey(entry.service.workload);
@@ -190,6 +201,7 @@ export class World {
       listeners: this.#listeners,
       schedules: this.#schedules,
       windows: this.#windows,
+      awakeWindows: this.#awakeWindows,
     });
     engine.whyNoStart = (key) => this.#whyNoStart(key);
     engine.whyNoStop = (key, evenInUse) => this.#whyNoStop(key, evenInUse);
@@ -299,6 +311,7 @@ export class World {
       ...this.#checkRefused(),
       ...this.#checkStopped(),
       ...this.#checkWaiting(),
+      ...this.#checkWindows(),
       ...this.#checkLeft(),
       ...this.#checkListeners(),
     ];
@@ -317,6 +330,9 @@ export class World {
   async rest(): Promise<readonly string[]> {
     for (const client of [...this.#clients]) this.end(client);
     this.#schedules.close();
+    this.#isResting = true;
+    for (const { service } of this.reconciler.current.entries.values())
+      this.#awakeWindows.close(service.name);
     this.takenPorts.clear();
     this.engine.setReachable(true);
     for (const name of CONTAINERS) {
@@ -434,7 +450,33 @@ export class World {
     const hubMs = this.#hubRanMs.get(key) ?? Number.NEGATIVE_INFINITY;
     if (this.clock.monotonicMs() - hubMs < LONGEST_TURN_MS) return true;
     const isScheduled = policy?.availability === 'schedule';
-    return isScheduled && policy.services.some(({ name }) => this.#startedBySchedule.has(name));
+    if (isScheduled && this.#hasOpenWindow(policy)) return true;
+    const names = policy?.services.map(({ name }) => name) ?? [];
+    const windowMs = Math.max(
+      ...names.map((name) => this.#windowOpenMs.get(name) ?? Number.NEGATIVE_INFINITY),
+    );
+    if (this.clock.monotonicMs() - windowMs < LONGEST_TURN_MS) return true;
+    return isScheduled && names.some((name) => this.#startedBySchedule.has(name));
+  }
+
+  /** By the clock on the wall alone; the world's windows are for every day, in UTC. */
+  #hasOpenWindow({ availability, awake }: Pick<Service, 'availability' | 'awake'>): boolean {
+    const minute = (this.clock.nowMs() / 60_000) % 1_440;
+    return (
+      !this.#isResting &&
+      availability !== 'manual' &&
+      awake.some(({ fromMinute, toMinute }) => fromMinute <= minute && minute < toMinute)
+    );
+  }
+
+  /** A service is kept by a window while one is open, and then alone. */
+  #checkWindows(): readonly string[] {
+    if (this.draining) return [];
+    return [...this.reconciler.current.entries.values()].flatMap(({ service }) => {
+      const isKept = this.lifecycle.find(service.name)?.report.keepers.some(({ kind }) => kind === 'window');
+      const isOpen = this.#hasOpenWindow(service);
+      return isKept === isOpen ? [] : [`a window of ${service.name} is ${isOpen ? '' : 'not '}open`];
+    });
   }
 
   /** No client starts what is not on demand. */
@@ -456,7 +498,10 @@ export class World {
   }
 
   #whyNoStop(key: string, evenInUse: boolean): string | undefined {
-    if (this.#policyOf(key)?.availability === 'manual') return 'it is manual';
+    const policy = this.#policyOf(key);
+    if (policy?.availability === 'manual') return 'it is manual';
+    if (policy !== undefined && !this.#stoppedBySchedule.has(key) && this.#hasOpenWindow(policy))
+      return 'its window is open';
     const users = [...this.#clients].filter(({ container }) => `docker/${container}` === key);
     if (evenInUse && this.#stoppedBySchedule.has(key)) return undefined;
     // One who waits may just have been refused, and hears of it only later.
