@@ -10,7 +10,7 @@ import { canInstallPackages, installPrograms, listMissing } from './system-packa
 const PARENT = '/tmp';
 const PREFIX = 'lptk-';
 /** Debian package of each program. */
-const PACKAGES = { openssl: 'openssl', ip: 'iproute2' };
+const PACKAGES = { openssl: 'openssl', ip: 'iproute2', curl: 'curl' };
 
 /** @returns {Promise<string | undefined>} why none can be started here; undefined where one can. */
 export async function whyNoControlPlane() {

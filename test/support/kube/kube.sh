@@ -1,6 +1,6 @@
 #!/bin/bash
 # A real Kubernetes control plane for the tests (etcd, API server, controller manager, scheduler) on this machine, with a
-# node that exists only in the API (kwok). Linux, root, openssl and iproute2; Go >= 1.26 to build it.
+# node that exists only in the API (kwok). Linux, root, openssl, iproute2 and curl; Go >= 1.26 to build it.
 # kube.sh build <binary>            compiles its programs into one file
 # kube.sh start <binary> <folder>   everything it has goes to the folder, the administrator's kubeconfig among it
 # kube.sh stop <folder>
@@ -50,7 +50,11 @@ launch() { # program
   # shellcheck disable=SC2086
   setsid "./bin/$1" "${flags[@]}" ${KUBE_FLAGS:-} >>"$1.log" 2>&1 </dev/null &
   echo $! >"$1.pid"
-  [ "$1" != kube-apiserver ] || wait_for "$1" kubectl get --raw /readyz
+  [ "$1" != kube-apiserver ] || wait_for "$1" is_ready "$(sed -n '/^--secure-port$/{n;p}' "$1.flags")"
+}
+
+is_ready() { # port; asked many times while it starts, so not by kubectl, each start of which keeps a processor busy for 0.1 s
+  [ "$(curl --silent --max-time 5 --noproxy '*' --cacert ca.crt "https://127.0.0.1:$1/readyz")" = ok ]
 }
 
 kubectl() { bin/kubectl --kubeconfig admin.kubeconfig "$@"; }
