@@ -17,17 +17,24 @@ export interface WatchGateway {
 /**
  * Passes on what is asked.
  * @param options.seconds how long a watch lasts.
+ * @param options.gapMs how long a watch is held back before it is passed on: nobody sees then what changes.
  * @param options.how `in-order`: the API server is asked to end it by then; `broken`: its connection is cut.
  */
 export async function openWatchGateway(
   plane: ControlPlane,
-  options: { readonly seconds: number; readonly how: 'in-order' | 'broken' },
+  options: { readonly seconds: number; readonly gapMs: number; readonly how: 'in-order' | 'broken' },
 ): Promise<WatchGateway> {
-  const { seconds, how } = options;
+  const { seconds, gapMs, how } = options;
   const read = (name: string) => readFileSync(path.join(plane.folder, name));
   const agent = new https.Agent({ ca: plane.ca });
   let ended = 0;
-  const pass: http.RequestListener = (asked, answer) => {
+  const receive: http.RequestListener = (asked, answer) => {
+    const isWatch = new URL(asked.url ?? '', plane.server).searchParams.has('watch');
+    if (!isWatch) return pass(asked, answer);
+    const timer = setTimeout(() => pass(asked, answer), gapMs);
+    answer.once('close', () => clearTimeout(timer));
+  };
+  const pass = (asked: http.IncomingMessage, answer: http.ServerResponse) => {
     const url = new URL(asked.url ?? '', plane.server);
     const isWatch = url.searchParams.has('watch');
     if (isWatch && how === 'in-order') url.searchParams.set('timeoutSeconds', String(seconds));
@@ -47,7 +54,7 @@ export async function openWatchGateway(
     passedOn.on('error', () => answer.destroy());
     asked.pipe(passedOn);
   };
-  const server = https.createServer({ key: read('server.key'), cert: read('server.crt') }, pass);
+  const server = https.createServer({ key: read('server.key'), cert: read('server.crt') }, receive);
   const port = await freePort();
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   return {
