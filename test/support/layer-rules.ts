@@ -78,6 +78,7 @@ const PURE = [
   'relay/access/access-list.ts',
   'relay/access/proxy-protocol.ts',
   'relay/http/message',
+  'relay/http/upstream/answer-parser.ts',
   'relay/tls/client-hello.ts',
   'relay/http/waiting/waiting-page.ts',
   'status/api/providers',

@@ -739,10 +739,13 @@ export class WorkloadController {
 
   #leasesChanged(): void {
     const { clients } = this.#leases;
-    if (clients !== this.#clients && this.#state.kind === 'ready')
-      this.#lastUsedMs = this.#parts.clock.nowMs();
+    const isReady = this.#state.kind === 'ready';
+    const isOneOfMany = isReady && clients !== this.#clients && Math.min(clients, this.#clients) > 0;
+    if (clients !== this.#clients && isReady) this.#lastUsedMs = this.#parts.clock.nowMs();
     this.#clients = clients;
-    if (this.#state.kind === 'ready' && this.leases > 0) this.#sleepPolicy.stayAwake();
+    if (isReady && this.leases > 0) this.#sleepPolicy.stayAwake();
+    // Each request comes through here. Between the first client and the last one, nothing depends on how many there are.
+    if (isOneOfMany) return;
     this.#followTurn();
     this.#followTimers();
     this.#refuseAsleep();

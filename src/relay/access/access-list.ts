@@ -9,6 +9,9 @@ export interface AccessRanges {
   readonly blockList: readonly string[];
 }
 
+/** Addresses whose verdict a list remembers. */
+const MAX_KNOWN = 256;
+
 /** Decides whether a client address may connect. */
 export interface AccessList {
   /** What it was compiled from. */
@@ -28,14 +31,20 @@ export function compileAccessList({ allowList, blockList }: AccessRanges): Acces
   const allowed = allowList.map(parseRange);
   const blocked = blockList.map(parseRange);
   if (allowed.length === 0 && blocked.length === 0) return { ranges, allows: () => true, allowsAll: true };
+  // Reading an address takes longer than the rest of the look, and a client comes again and again.
+  const known = new Map<string, boolean>();
   return {
     ranges,
     allowsAll: false,
     allows(address) {
+      const before = known.get(address);
+      if (before !== undefined) return before;
       const client = parseClient(address);
-      if (client === undefined) return false;
-      if (allowed.length > 0 && !isIn(client, allowed)) return false;
-      return !isIn(client, blocked);
+      const isAllowed = client !== undefined && (allowed.length === 0 || isIn(client, allowed));
+      const verdict = isAllowed && !isIn(client, blocked);
+      if (known.size >= MAX_KNOWN) known.clear();
+      known.set(address, verdict);
+      return verdict;
     },
   };
 }

@@ -81,6 +81,8 @@ export class Admission {
   /** Connections by service and address, of services with `max_connections_per_address`. */
   readonly #byAddress = new Map<string, number>();
   #nextNumber = 0;
+  /** The address that was asked for last. */
+  #last: { readonly address: string | undefined; readonly hash: number } = { address: undefined, hash: 0 };
 
   constructor(parts: {
     readonly descriptors: Descriptors;
@@ -117,7 +119,7 @@ export class Admission {
     const service = this.numberOf(bounds.service);
     const place = {
       service,
-      hash: hashAddress(address, this.counts.seed),
+      hash: this.#hashOf(address),
       cost: kind === 'connection' ? 2 : 1,
     };
     // Only a service with that limit needs to know which address a client has.
@@ -203,6 +205,13 @@ export class Admission {
       return { bound: 'address-share', why };
     }
     return undefined;
+  }
+
+  /** The requests of one client often come in a row. */
+  #hashOf(address: string): number {
+    if (this.#last.address !== address)
+      this.#last = { address, hash: hashAddress(address, this.counts.seed) };
+    return this.#last.hash;
   }
 
   /** How many connections this address has to this service. */

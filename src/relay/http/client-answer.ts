@@ -9,6 +9,9 @@ const INTERNAL_ERROR = 2;
 /** NGHTTP2_CANCEL */
 const CANCEL = 8;
 
+/** A chunk of so many bytes is cheaper to copy than to send apart. */
+const SMALL_BYTES = 4_096;
+
 /** The stream of a response by HTTP/2; undefined in HTTP/1. */
 function streamOf(response: ServerResponse): ServerHttp2Stream | undefined {
   return 'stream' in response ? (response.stream as ServerHttp2Stream) : undefined;
@@ -42,6 +45,13 @@ function withoutTrailer(headers: RawHeaders): string[] {
 
 export function addTrailers(response: ServerResponse, trailers: RawHeaders): void {
   if (trailers.length > 0) response.addTrailers(streamOf(response) ? singles(trailers) : pairsOf(trailers));
+}
+
+/** Ends an answer with the last of its body. */
+export function endWith(response: ServerResponse, chunk: Buffer): void {
+  // As text it goes in one piece with the head, where the head was not sent yet.
+  if (chunk.length > SMALL_BYTES || streamOf(response) !== undefined) response.end(chunk);
+  else response.end(chunk.toString('latin1'), 'latin1');
 }
 
 /** Ends an answer in a way that no client takes for its end. */

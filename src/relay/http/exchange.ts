@@ -3,12 +3,15 @@ import { breakOff, drop } from './client-answer.ts';
 import { codeOf } from './failure.ts';
 import { forwardHeaders } from './message/forward-headers.ts';
 import { type ForwardEnd, Forwarding, isRepeatable, type Switched } from './forwarding.ts';
-import type { UpstreamConnection, UpstreamPool } from './upstream/upstream-pool.ts';
+import type { UpstreamConnection } from './upstream/upstream-connection.ts';
+import type { UpstreamPool } from './upstream/upstream-pool.ts';
 import type { WebLease } from './web-binding.ts';
+import type { CountedRequest } from './web-tally.ts';
 import type { JoinedSockets, WebEngine, WebRequest, WebRoute } from './web-engine.ts';
 
 /** One request that was let in, until the last byte of its answer, or its client's leaving. */
-export class Exchange {
+export class Exchange implements CountedRequest {
+  place: number | undefined;
   readonly #engine: WebEngine;
   readonly #request: WebRequest;
   readonly #route: WebRoute;
@@ -136,11 +139,17 @@ export class Exchange {
     const { peer, isTrusted, address: client, scheme } = this.#request;
     const login = { hasPassword: policy.basicAuth.length > 0, hasKey: policy.apiKeys.length > 0 };
     const headers = forwardHeaders(read, { peer: peer.address, isTrusted, client, scheme }, login);
-    if (read.upgrade !== undefined) headers.push('Connection', 'Upgrade', 'Upgrade', read.upgrade);
-    this.#forwarding = new Forwarding({
-      ...{ read, headers, message, response, pool: this.#pool, connection },
-      onEnd: (end) => this.#forwarded(end),
-    });
+    if (read.upgrade === undefined) headers.push('Connection', 'keep-alive');
+    else headers.push('Connection', 'Upgrade', 'Upgrade', read.upgrade);
+    try {
+      this.#forwarding = new Forwarding({
+        ...{ read, headers, message, response, connection },
+        onEnd: (end) => this.#forwarded(end),
+      });
+    } catch (error) {
+      this.#pool.giveBack(connection);
+      this.#fail(error);
+    }
   }
 
   #forwarded(end: ForwardEnd): void {

@@ -3,21 +3,14 @@
  * response, and a connection. Output: the answer, streamed with back-pressure; or why there is none. Guarantees: what the client
  * gives up is given up at the upstream, an answer that breaks off is seen to break off, and no byte of the body is sent twice.
  */
-import {
-  type ClientRequest,
-  type IncomingMessage,
-  request as sendRequest,
-  type ServerResponse,
-} from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { afterEvents } from '../../system/clock.ts';
+import { formatRequest } from './message/format-request.ts';
 import { answerHeaders, type RawHeaders, splitList, trailersOf } from './message/hop-headers.ts';
 import { headerOf, type ReadRequest } from './message/read-request.ts';
-import { addTrailers, collect, pairsOf, writeHead } from './client-answer.ts';
-import type { UpstreamConnection, UpstreamPool } from './upstream/upstream-pool.ts';
-
-/** The biggest head of an answer; Node's own limit is lower than what some applications send. */
-const MAX_HEAD_BYTES = 65_536;
+import { addTrailers, collect, endWith, writeHead } from './client-answer.ts';
+import type { AnswerHead } from './upstream/answer-parser.ts';
+import type { Asker, UpstreamConnection } from './upstream/upstream-connection.ts';
 
 /** The other side of an upgrade: what the upstream has begun to speak. */
 export interface Switched {
@@ -30,7 +23,7 @@ export interface Switched {
 
 export type ForwardEnd =
   /** The upstream's answer was begun, and its last byte was handed on, or it broke off. */
-  | { readonly kind: 'answered'; readonly status: number; readonly isWhole: boolean }
+  | { readonly kind: 'answered'; readonly isWhole: boolean }
   | { readonly kind: 'switched'; readonly switched: Switched }
   /** Not a byte of an answer has come. */
   | { readonly kind: 'unanswered'; readonly error: NodeJS.ErrnoException; readonly mayRepeat: boolean }
@@ -42,8 +35,8 @@ interface ForwardOptions {
   readonly headers: string[];
   readonly message: IncomingMessage;
   readonly response: ServerResponse;
-  readonly pool: UpstreamPool;
   readonly connection: UpstreamConnection;
+  /** Told once. */
   readonly onEnd: (end: ForwardEnd) => void;
 }
 
@@ -55,85 +48,42 @@ export function isRepeatable({ method, body, upgrade }: ReadRequest): boolean {
   return body === 'none' && upgrade === undefined && IDEMPOTENT.has(method);
 }
 
-export class Forwarding {
+export class Forwarding implements Asker {
   bytesUp = 0;
   bytesDown = 0;
   readonly #options: ForwardOptions;
-  readonly #request: ClientRequest;
-  #answer: IncomingMessage | undefined;
+  readonly #connection: UpstreamConnection;
+  #status: number | undefined;
+  /** The head was not sent yet: the body may go along. */
+  #isHeadKept = false;
+  #switching: AnswerHead | undefined;
   #hasEnded = false;
 
-  /** Begins at once. */
+  /** Begins at once. @throws where the request can't be written as what it is. */
   constructor(options: ForwardOptions) {
     this.#options = options;
-    const { read, headers, pool, connection } = options;
-    const lent = { lentSocket: connection.socket };
-    this.#request = sendRequest({
-      ...{ agent: pool.agent, method: read.method, path: read.target, headers },
-      ...{ maxHeaderSize: MAX_HEAD_BYTES, insecureHTTPParser: false },
-      ...lent,
-    });
-    this.#request
-      .on('response', (answer: IncomingMessage) => this.#begin(answer))
-      .on('information', ({ statusCode, rawHeaders }) => this.#inform(statusCode, rawHeaders))
-      .on('upgrade', (answer: IncomingMessage, socket: Socket, head: Buffer) => {
-        pool.letGo(socket);
-        const { statusMessage = '', rawHeaders: headers } = answer;
-        // What nobody asked for would lead past everything that is checked for each request.
-        if (!isAskedFor(headerOf(headers, 'upgrade'), read.upgrade)) {
-          socket.destroy();
-          return this.#fail(new Error('the upstream changed to a protocol that the client did not ask for'));
-        }
-        this.#end({ kind: 'switched', switched: { socket, head, statusMessage, headers } });
-      })
-      .on('error', (error: NodeJS.ErrnoException) => this.#fail(error));
-    if (read.body === 'none') this.#request.end();
-    else if (read.expectsContinue) this.#awaitContinue();
-    else this.#sendBody();
+    const { read, headers, connection } = options;
+    this.#connection = connection;
+    const text = formatRequest({ method: read.method, target: read.target, headers });
+    if (read.body !== 'none') this.#sendBody();
+    connection.ask(this, { text, isHead: read.method === 'HEAD', body: read.body });
   }
 
   /** The client has gone: gives up the upstream's connection. Idempotent. */
   abandon(): void {
     if (this.#hasEnded) return;
-    this.#request.destroy();
-    this.#answer?.destroy();
+    this.#connection.destroy();
     this.#end({ kind: 'left' });
   }
 
-  /** The upstream decides whether it wants the body. */
-  #awaitContinue(): void {
-    const { response } = this.#options;
-    this.#request.flushHeaders();
-    this.#request.once('continue', () => {
-      response.writeContinue();
-      this.#sendBody();
-    });
-  }
-
-  #sendBody(): void {
-    const { message } = this.#options;
-    const request = this.#request;
-    request.on('drain', () => message.resume());
-    message
-      .on('data', (chunk: Buffer) => {
-        this.bytesUp += chunk.length;
-        if (!request.destroyed && !request.write(chunk)) message.pause();
-      })
-      .on('end', () => {
-        if (request.destroyed) return;
-        if (message.rawTrailers.length > 0) request.addTrailers(pairsOf(trailersOf(message.rawTrailers)));
-        request.end();
-      });
-    // The body may be long in coming; an upstream that waits for the head alone would take its connection for an idle one.
-    afterEvents(() => {
-      if (this.bytesUp === 0 && !request.destroyed) request.flushHeaders();
-    });
-  }
-
-  #inform(status: number, headers: RawHeaders): void {
+  onInformation(head: AnswerHead): void {
     const { response, read } = this.#options;
+    const { status, headers } = head;
+    if (status === 101) this.#switching = head;
     if (read.version === '1.0' || response.headersSent) return;
-    if (status === 102) return response.writeProcessing?.();
+    // The upstream decides whether it wants the body of a client that waits for that.
+    if (status === 100 && read.expectsContinue) response.writeContinue();
+    if (status === 102) response.writeProcessing();
     if (status !== 103) return;
     try {
       response.writeEarlyHints(collect(answerHeaders(headers)));
@@ -142,55 +92,98 @@ export class Forwarding {
     }
   }
 
-  #begin(answer: IncomingMessage): void {
-    const { message, response, read, pool } = this.#options;
-    if (this.#hasEnded) return void answer.destroy();
-    this.#answer = answer;
-    const hint = headerOf(answer.rawHeaders, 'keep-alive');
-    if (hint !== undefined) pool.note(answer, hint);
+  onSwitch(rest: Buffer): void {
+    const { read, connection } = this.#options;
+    const { message = '', headers = [] } = this.#switching ?? {};
+    // What nobody asked for would lead past everything that is checked for each request.
+    if (!isAskedFor(headerOf(headers, 'upgrade'), read.upgrade))
+      return this.#refuse(new Error('the upstream changed to a protocol that the client did not ask for'));
+    const socket = connection.letGo();
+    this.#end({ kind: 'switched', switched: { socket, head: rest, statusMessage: message, headers } });
+  }
+
+  onHead({ status, message: reason, headers }: AnswerHead): void {
+    const { message, response, read } = this.#options;
     // What is left of the client's body nobody wants; its next request could only come behind it.
     if (!message.complete && read.body !== 'none') response.shouldKeepAlive = false;
     try {
-      const { statusCode: status = 502, statusMessage = '', rawHeaders } = answer;
-      writeHead(response, { status, message: statusMessage, headers: answerHeaders(rawHeaders) });
+      writeHead(response, { status, message: reason, headers: answerHeaders(headers) });
     } catch (error) {
-      // Its head can't be handed on as it is, such as one with a status below 100.
-      this.#answer = undefined;
-      this.#request.destroy();
-      return this.#end({ kind: 'unanswered', error: error as Error, mayRepeat: false });
+      // Its head can't be handed on as it is.
+      return this.#refuse(error as Error);
     }
-    answer
+    this.#status = status;
+    this.#isHeadKept = true;
+  }
+
+  onBody(chunk: Buffer, rest: number | undefined): void {
+    if (this.#hasEnded) return;
+    const { response } = this.#options;
+    this.bytesDown += chunk.length;
+    this.#isHeadKept = false;
+    // The end comes at once.
+    if (rest === 0) return endWith(response, chunk);
+    if (response.write(chunk)) return;
+    const { socket } = this.#connection;
+    socket.pause();
+    response.once('drain', () => socket.resume());
+  }
+
+  onPause(): void {
+    // The rest may be long in coming.
+    if (this.#isHeadKept) this.#options.response.flushHeaders();
+    this.#isHeadKept = false;
+  }
+
+  onEnd(trailers: RawHeaders): void {
+    if (this.#hasEnded) return;
+    const { response } = this.#options;
+    if (trailers.length > 0) addTrailers(response, trailersOf(trailers));
+    if (!response.writableEnded) response.end();
+    this.#end({ kind: 'answered', isWhole: true });
+  }
+
+  onDrain(): void {
+    this.#options.message.resume();
+  }
+
+  onBroken(error: Error): void {
+    if (this.#status !== undefined) this.#end({ kind: 'answered', isWhole: false });
+    else this.#end({ kind: 'unanswered', error, mayRepeat: isRepeatable(this.#options.read) });
+  }
+
+  #sendBody(): void {
+    const { message, read } = this.#options;
+    const connection = this.#connection;
+    const length = read.body === 'length' ? Number(headerOf(read.headers, 'content-length')) : undefined;
+    message
       .on('data', (chunk: Buffer) => {
-        this.bytesDown += chunk.length;
-        if (!response.write(chunk)) answer.pause();
+        this.bytesUp += chunk.length;
+        if (this.#hasEnded) return;
+        // HTTP/2 frames a body in another way than its length.
+        if (length !== undefined && this.bytesUp > length) return this.#breakBody();
+        if (!connection.write(chunk)) message.pause();
       })
       .on('end', () => {
-        addTrailers(response, trailersOf(answer.rawTrailers));
-        response.end();
-        this.#finish(answer, true);
-      })
-      .on('error', () => this.#finish(answer, false))
-      .on('close', () => this.#finish(answer, false));
-    response.on('drain', () => answer.resume());
-    // The rest may be long in coming; where some of it is here already, both go in one packet.
-    afterEvents(() => {
-      if (this.bytesDown === 0 && !this.#hasEnded && !response.destroyed) response.flushHeaders();
-    });
+        if (this.#hasEnded) return;
+        if (length !== undefined && this.bytesUp !== length) return this.#breakBody();
+        try {
+          connection.end(trailersOf(message.rawTrailers));
+        } catch {
+          this.#breakBody();
+        }
+      });
   }
 
-  #finish(answer: IncomingMessage, isWhole: boolean): void {
-    if (this.#hasEnded) return;
-    // An upstream that answers before it has read the body doesn't get the rest.
-    if (!this.#request.writableFinished) this.#request.destroy();
-    this.#end({ kind: 'answered', status: answer.statusCode ?? 502, isWhole });
+  /** The body is not what was announced. */
+  #breakBody(): void {
+    this.#connection.destroy();
+    this.onBroken(new Error('the body of the request is not as long as it said'));
   }
 
-  #fail(error: NodeJS.ErrnoException): void {
-    // What comes behind the end of an answer, such as a body to HEAD, does not harm it; its connection is closed.
-    if (this.#answer?.complete) return;
-    if (this.#answer !== undefined) return this.#finish(this.#answer, false);
-    this.#request.destroy();
-    this.#end({ kind: 'unanswered', error, mayRepeat: isRepeatable(this.#options.read) });
+  #refuse(error: Error): void {
+    this.#connection.destroy();
+    this.#end({ kind: 'unanswered', error, mayRepeat: false });
   }
 
   #end(end: ForwardEnd): void {

@@ -4,12 +4,18 @@ import { type ListenerTotals, oldestOf, type PresentClient } from '../listener.t
 export interface CountedRequest {
   readonly present: PresentClient;
   readonly traffic: { readonly bytesUp: number; readonly bytesDown: number };
+  /** Where the tally has it; undefined where it doesn't. */
+  place: number | undefined;
   destroy(): void;
 }
 
 /** What was done with the requests of one service at one door. */
 export class WebTally {
-  readonly #requests = new Set<CountedRequest>();
+  /**
+   * In no order. A set would keep them for longer: it makes a new table again and again, and one that has grown old keeps all that
+   * come after it, with the requests in them, until all of the memory is looked through.
+   */
+  readonly #requests: CountedRequest[] = [];
   readonly #refusals = new Map<string, number>();
   readonly #unserved = new Map<string, number>();
   #accepted = 0;
@@ -19,7 +25,7 @@ export class WebTally {
 
   /** Requests that are held or forwarded now. */
   get active(): number {
-    return this.#requests.size;
+    return this.#requests.length;
   }
 
   get refusals(): Readonly<Record<string, number>> {
@@ -29,11 +35,19 @@ export class WebTally {
   /** A request was let in. */
   begin(request: CountedRequest): void {
     this.#accepted++;
-    this.#requests.add(request);
+    request.place = this.#requests.push(request) - 1;
   }
 
   end(request: CountedRequest): void {
-    if (!this.#requests.delete(request)) return;
+    const { place } = request;
+    const last = this.#requests.at(-1);
+    if (place === undefined || last === undefined) return;
+    request.place = undefined;
+    if (last !== request) {
+      this.#requests[place] = last;
+      last.place = place;
+    }
+    this.#requests.pop();
     const { bytesUp, bytesDown } = request.traffic;
     this.#pastUp += bytesUp;
     this.#pastDown += bytesDown;
@@ -60,7 +74,7 @@ export class WebTally {
 
   listClients(max: number): readonly PresentClient[] {
     return oldestOf(
-      [...this.#requests].map(({ present }) => present),
+      this.#requests.map(({ present }) => present),
       max,
     );
   }
