@@ -24,7 +24,7 @@ const ENTRIES = [
 
 /** Commands that the proxy itself never runs. */
 const COMMANDS = [
-  ...['init', 'validate', 'print-effective-config', 'completion'],
+  ...['init', 'validate', 'print-effective-config', 'ca', 'completion'],
   ...['status', 'explain', 'diff', 'steer', 'events'],
 ].map((name) => `cli/${name}.ts`);
 
@@ -38,6 +38,7 @@ const CHUNKS = [
   'backends/kubernetes/api/kubeconfig-access.ts',
   'relay/http/open-web.ts',
   'relay/tls/certificates.ts',
+  'relay/tls/authority/made-certificates.ts',
   ...COMMANDS,
 ];
 

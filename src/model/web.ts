@@ -67,6 +67,11 @@ export interface WebPolicy {
   readonly traefikTcpHosts: readonly TraefikHost[];
 }
 
+/** Whether a host is one of these domains, or below one of them. */
+export function isInDomains(host: string, domains: readonly string[]): boolean {
+  return domains.some((domain) => host === domain || host.endsWith(`.${domain}`));
+}
+
 /** Of a service that says nothing of HTTP. All of them share it. */
 export const NO_WEB: WebPolicy = freeze({
   hosts: [],

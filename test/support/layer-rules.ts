@@ -32,6 +32,10 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   sources: { imports: ['model', 'system', 'config', 'backends/backend.ts'], packages: ['chokidar'] },
   lifecycle: { imports: ['model', 'system', 'backends/backend.ts'] },
   relay: { imports: ['model', 'system'], packages: ['ipaddr.js', 'koffi', 'bcryptjs'] },
+  'relay/tls/authority': {
+    imports: ['model', 'system', 'relay/tls'],
+    packages: ['@peculiar/asn1-schema', '@peculiar/asn1-x509'],
+  },
   apply: {
     imports: ['model', 'system', 'table', 'plan', 'relay'],
     types: ['lifecycle', 'backends/backend.ts'],
@@ -104,6 +108,7 @@ const WALL_CLOCK: ReadonlyMap<string, string> = new Map([
   ['backends/kubernetes/sharing/replica-record.ts', 'a Lease holds a timestamp'],
   ['backends/kubernetes/sharing/sleeper-lease.ts', 'a Lease holds a timestamp'],
   ['relay/tls/certificate-store.ts', 'a certificate is good until a time on the wall'],
+  ['relay/tls/authority/made-certificates.ts', 'a certificate is good until a time on the wall'],
   ['cli/validate.ts', 'a certificate is good until a time on the wall'],
   ['cli/events.ts', 'events --past tells of the last day'],
   ['cli/status.ts', 'commands show how long ago a timestamp was'],

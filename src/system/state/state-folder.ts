@@ -1,4 +1,4 @@
-import { access, constants, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { access, chmod, constants, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Clock } from '../clock.ts';
 import type { Logger } from '../log/logger.ts';
@@ -6,6 +6,8 @@ import { messageOf } from '../message-of.ts';
 import { type LockAttempt, lockFolder } from './folder-lock.ts';
 
 const EVENT = { event: 'state-dir' };
+const OWNER_ONLY = 0o600;
+const OTHERS = 0o077;
 
 interface Opened {
   /** Undefined: nothing can be read there either. */
@@ -68,17 +70,9 @@ export class StateFolder {
    * @throws where it can't be read, or is larger than `maxBytes`.
    */
   async read(name: string, { maxBytes }: { readonly maxBytes: number }): Promise<Buffer | undefined> {
-    if (this.#folder === undefined) return undefined;
-    const file = path.join(this.#folder, name);
-    try {
-      const found = await stat(file);
-      if (!found.isFile()) throw new Error(`${file} is not a file`);
-      if (found.size > maxBytes) throw new Error(`${file} has ${found.size} bytes, more than ${maxBytes}`);
-      return await readFile(file);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    }
+    return this.#folder === undefined
+      ? undefined
+      : readStateFile(path.join(this.#folder, name), { maxBytes });
   }
 
   /**
@@ -92,7 +86,7 @@ export class StateFolder {
     try {
       // A proxy that was killed may have left one behind.
       await rm(newFile, { force: true });
-      const handle = await open(newFile, 'wx', 0o600);
+      const handle = await open(newFile, 'wx', OWNER_ONLY);
       try {
         await handle.writeFile(data);
         await handle.sync();
@@ -116,9 +110,42 @@ export class StateFolder {
     return aside;
   }
 
+  /** Takes away what others may do with a file, as after a backup was put back. Whether they could do anything; never rejects. */
+  async closeToOthers(name: string): Promise<boolean> {
+    if (this.#folder === undefined) return false;
+    const file = path.join(this.#folder, name);
+    try {
+      const { mode } = await stat(file);
+      if ((mode & OTHERS) === 0) return false;
+      await chmod(file, OWNER_ONLY);
+    } catch {
+      // Where nothing can be changed, somebody else looks after it.
+    }
+    return true;
+  }
+
   /** Unlocks it. Idempotent. */
   async close(): Promise<void> {
     if (this.#lock?.kind === 'locked') await this.#lock.release();
+  }
+}
+
+/**
+ * What a file of such a folder holds; undefined where there is none.
+ * @throws where it can't be read, is no file, or is larger than `maxBytes`.
+ */
+export async function readStateFile(
+  file: string,
+  { maxBytes }: { readonly maxBytes: number },
+): Promise<Buffer | undefined> {
+  try {
+    const found = await stat(file);
+    if (!found.isFile()) throw new Error(`${file} is not a file`);
+    if (found.size > maxBytes) throw new Error(`${file} has ${found.size} bytes, more than ${maxBytes}`);
+    return await readFile(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 
