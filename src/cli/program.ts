@@ -44,6 +44,12 @@ Save it beside the file, and name it in the file's first line:
   # yaml-language-server: $schema=./lazy-proxy.schema.json
 `;
 
+const CA_HELP = `
+It lies in the folder state_dir of the proxy on this machine, and is printed as PEM:
+  lazy-proxy ca > lazy-proxy-ca.pem
+Exit status: 0 printed, 1 there is none, 2 it can't be read.
+`;
+
 const COMPLETION_HELP = `
   bash  in ~/.bashrc: source <(lazy-proxy completion bash)
   zsh   in ~/.zshrc, after compinit: source <(lazy-proxy completion zsh)
@@ -83,6 +89,7 @@ export function createProgram(io: ProgramIo, exit: (status: number) => void): Co
   addSchema(program, io, exit);
   addPrint(program, io, exit);
   addHealthcheck(program, io, exit);
+  addCa(program, io, exit);
   addStatus(program, io, exit);
   addExplain(program, io, exit);
   addDiff(program, io, exit);
@@ -208,6 +215,18 @@ function addHealthcheck(program: Command, io: ProgramIo, exit: (status: number) 
     .action(async ({ config, statusPort }: Flags) => {
       const { healthcheck } = await import('./healthcheck.ts');
       exit(await healthcheck({ config, statusPort }, { ...io, clock: systemClock }));
+    });
+}
+
+function addCa(program: Command, io: ProgramIo, exit: (status: number) => void): void {
+  program
+    .command('ca')
+    .description('Print the certificate that devices have to trust, where http.self_signed_domains is set.')
+    .option('-c, --config <file>', `configuration file (default: ${CONFIG_SEARCH})`)
+    .addHelpText('after', CA_HELP)
+    .action(async ({ config }: { readonly config?: string }) => {
+      const { printAuthority } = await import('./ca.ts');
+      exit(await printAuthority({ config }, { ...io, clock: systemClock }));
     });
 }
 
