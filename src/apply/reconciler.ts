@@ -9,7 +9,6 @@ import { EMPTY_TABLE, type ServiceTable } from '../model/table.ts';
 import { diffTables } from '../plan/diff-tables.ts';
 import type { AwakeWindows } from './awake-windows.ts';
 import type { CronWindows } from './cron-windows.ts';
-import { leaveOutUnserved } from './leave-out-unserved.ts';
 import type { ManualHolds } from './manual-holds.ts';
 import type { ListenerSet } from './listener-set.ts';
 import type { ScheduleSet } from './schedule-set.ts';
@@ -62,8 +61,7 @@ export class Reconciler {
   }
 
   /** Puts a table in force; returns the changes that were made, none for an equal table. */
-  apply(table: ServiceTable): Plan {
-    const desired = leaveOutUnserved(table);
+  apply(desired: ServiceTable): Plan {
     const plan = diffTables(this.#current, desired);
     this.#current = desired;
     for (const change of plan) this.#applyChange(change);

@@ -6,7 +6,7 @@ import type { Admission } from '../relay/access/admission.ts';
 import { EndLog } from '../relay/end-log.ts';
 import type { Listener, TrackClient } from '../relay/listener.ts';
 import type { NativeDatagrams } from '../relay/native/datagrams/native-datagrams.ts';
-import type { OfferTls } from '../relay/tcp/entrance.ts';
+import type { OfferTls } from '../relay/tls/tls-offer.ts';
 import { type TcpBinding, TcpListener } from '../relay/tcp/tcp-listener.ts';
 import type { TcpRelay } from '../relay/tcp/tcp-relay.ts';
 import type { UdpBudget } from '../relay/udp/udp-budget.ts';
@@ -64,7 +64,10 @@ export function createServiceListener(
   options: ListenerParts & { readonly service: Service; readonly onDrained: () => void },
 ): ServiceListener {
   const { loadWeb } = options;
-  if (spec.mode === 'http' && loadWeb !== undefined) return new WebListener(spec, { ...options, loadWeb });
+  if (spec.mode === 'http' && loadWeb !== undefined) {
+    const offerTls = (service: Service) => offerTlsOf(service, options);
+    return new WebListener(spec, { ...options, loadWeb, offerTls });
+  }
   return spec.protocol === 'tcp' ? createTcp(spec, options) : createUdp(spec, options);
 }
 

@@ -9,7 +9,7 @@
  * | yes                   | yes        | no                              | rebind-listener |
  * | yes                   | yes        | yes                             | none            |
  *
- * A listener that turns from relaying bytes to forwarding requests, or back, is closed and opened. Front doors likewise, by their
+ * A listener that turns from relaying bytes to forwarding requests, or from plain HTTP to TLS, or back, is closed and opened. Front doors likewise, by their
  * place. Services by name: add, remove, update; routes: set where the hosts or the policy for their requests are new, clear where there are
  * none any more; schedules: set where an expression, a window or the zone is new, clear where there is none any more, as where the service is
  * manual now. Order: closes, adds and updates, rebinds, routes, what all front doors share, opens, schedules, removals; so a port that moves
@@ -146,9 +146,14 @@ function collectListeners(table: ServiceTable, other: ServiceTable): Map<string,
   for (const [name, { service }] of table.entries) {
     if (other.entries.get(name)?.service === service) continue;
     for (const listener of service.listeners)
-      bound.set(`${listenKey(listener)} ${listener.mode ?? ''}`, { service, listener });
+      bound.set(`${listenKey(listener)} ${kindOf(listener, service)}`, { service, listener });
   }
   return bound;
+}
+
+/** What makes it another listener. A connection of HTTP that has begun in the clear can't go on with TLS. */
+function kindOf({ mode }: ListenerSpec, { tls }: Service): string {
+  return mode === 'http' && tls !== undefined ? 'https' : (mode ?? '');
 }
 
 /** The fields of a service that a listener uses; those that only the lifecycle reads are left out. */
@@ -167,7 +172,9 @@ function describeBinding({ service, listener }: Bound) {
   const shared = { name, targetPort: listener.targetPort, ...lists, ...bounds, ...headers };
   const { tcpKeepAliveMs, wakeOn, udp, idleTimeoutMs, web, tls } = service;
   if (listener.protocol === 'udp') return { ...shared, udp, idleTimeoutMs };
-  return { ...shared, tcpKeepAliveMs, wakeOn, tls, ...(listener.mode === 'http' && { web }) };
+  // A certificate that the proxy makes names them.
+  const names = tls?.kind === 'self-signed' && { hosts: web.hosts };
+  return { ...shared, tcpKeepAliveMs, wakeOn, tls, ...names, ...(listener.mode === 'http' && { web }) };
 }
 
 /** Clients are reported to those that want to know of them. */

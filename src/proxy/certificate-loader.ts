@@ -1,8 +1,9 @@
 import type { Problem } from '../model/problem.ts';
 import type { Service } from '../model/service.ts';
 import type { FrontPolicy } from '../model/web.ts';
-import type { OfferTls } from '../relay/tcp/entrance.ts';
+import type { AuthorityState } from '../relay/tls/authority/authority.ts';
 import type { Certificates } from '../relay/tls/certificates.ts';
+import type { OfferTls } from '../relay/tls/tls-offer.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Logger } from '../system/log/logger.ts';
 
@@ -12,7 +13,13 @@ interface LoaderOptions {
   readonly services: () => readonly Service[];
   /** What the front doors have now. */
   readonly policy: () => FrontPolicy;
+  /** The service that a host leads to at a front door. */
+  readonly ownerOf: (host: string) => string | undefined;
+  /** What is kept. */
+  readonly state: AuthorityState;
 }
+
+const LEVELS = { error: 'error', warning: 'warn', info: 'info' } as const;
 
 /** The certificates of the proxy, which are there as soon as something needs one. */
 export class CertificateLoader {
@@ -33,7 +40,9 @@ export class CertificateLoader {
   offerTo(service: Service): OfferTls | undefined {
     if (service.tls === undefined) return undefined;
     // Before its first client comes: so that what is wrong with it is told.
-    void this.load().then((certificates) => certificates.ofService(service));
+    void this.load()
+      .then((certificates) => certificates.ofService(service))
+      .catch(() => {});
     return () =>
       this.#certificates?.ofService(service) ?? this.load().then((loaded) => loaded.ofService(service));
   }
@@ -50,12 +59,11 @@ export class CertificateLoader {
   }
 
   async #load(): Promise<Certificates> {
-    const { clock, logger, services, policy } = this.#options;
+    const { logger } = this.#options;
     const { Certificates } = await import('../relay/tls/certificates.ts');
     this.#certificates = new Certificates({
-      ...{ clock, services, policy },
-      onFault: ({ severity, message }) =>
-        logger[severity === 'error' ? 'error' : 'warn']({ event: 'certificate' }, message),
+      ...this.#options,
+      tell: ({ severity, message }) => logger[LEVELS[severity]]({ event: 'certificate' }, message),
     });
     return this.#certificates;
   }

@@ -141,7 +141,7 @@ export class LazyProxy {
     const parts = { backends, relay, admission, loadDatagrams, udpBudget, maxStarting, clock, logger };
     const happenings = this.#happenings;
     this.#runtime = createRuntime({
-      ...{ ...parts, happenings, webhooks: settings.webhooks },
+      ...{ ...parts, happenings, webhooks: settings.webhooks, state: stateFolder },
       checkLabelUrl: this.#labelUrls.check,
     });
     this.#runtime.trustedProxies.trust(settings.trustedProxies);

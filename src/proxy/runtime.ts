@@ -26,6 +26,7 @@ import type { CheckTarget } from '../system/net/http-client.ts';
 import { LogLimiter } from '../system/log/log-limiter.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { OwnListeners } from '../system/net/own-listeners.ts';
+import type { StateFolder } from '../system/state/state-folder.ts';
 import { CertificateLoader } from './certificate-loader.ts';
 import { WebhookEvents } from './webhook-events.ts';
 
@@ -78,6 +79,8 @@ export function createRuntime(options: {
   /** Those of the proxy. */
   readonly webhooks: readonly Webhook[];
   readonly happenings: Happenings;
+  /** What is kept. */
+  readonly state: StateFolder;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Runtime {
@@ -126,10 +129,12 @@ export function createRuntime(options: {
   const trackerOf = (service: Service, listener: ListenerSpec) => events.trackerOf(service, listener);
   const trustedProxies = new TrustedProxies();
   const web = createWebLoader({ ...options, limiter, trustedProxies });
-  const certificates = new CertificateLoader({
+  const certificates: CertificateLoader = new CertificateLoader({
     ...{ clock, logger },
     services: () => [...reconciler.current.entries.values()].map(({ service }) => service),
     policy: () => reconciler.current.frontPolicy,
+    ownerOf: (host) => fronts.serviceAt(host),
+    state: options.state,
   });
   const parts = {
     loadWeb: web.load,
@@ -156,7 +161,7 @@ export function createRuntime(options: {
     onServed: (service, state) => served.report('listeners', service, state),
     onLost: events.listenerLost,
   });
-  const fronts = new FrontSet({
+  const fronts: FrontSet = new FrontSet({
     ...{ loadWeb: web.load, clock, logger, own },
     loadCertificates: () => certificates.load(),
     createPass: (spec, service, onDrained) => createPassListener(spec, { ...parts, service, onDrained }),

@@ -10,7 +10,7 @@ import { fieldSpec, labelSuffix } from '../config/fields.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
-import { describeDoorless, listFronts } from '../config/rules/listen-claims.ts';
+import { describeDoorless, describeUncertified, listFronts } from '../config/rules/listen-claims.ts';
 import { describeUnguarded, findUnguardedPart } from '../config/rules/login.ts';
 import { toEngineDefaults, workloadFieldOf } from '../config/rules/workload-of.ts';
 import type { SettingsFlags } from '../config/settings.ts';
@@ -136,13 +136,15 @@ function leaveOutUnguarded(entries: readonly TableEntry[]): {
   };
 }
 
-/** Warns of hosts by label where there is no front door at which somebody could name them. */
+/** Warns of hosts by label where there is no front door at which somebody could name them, or no certificate for them. */
 function findDoorlessLabels({ service, origins }: TableEntry, { http }: Settings): readonly Problem[] {
   return (['hosts', 'tls_hosts'] as const).flatMap((field): readonly Problem[] => {
     const origin = origins[field];
     const hosts = field === 'hosts' ? service.web.hosts : service.web.tlsHosts;
-    const why = hosts.length > 0 && origin?.kind === 'label' ? describeDoorless(field, http) : undefined;
-    if (why === undefined || origin === undefined) return [];
+    if (hosts.length === 0 || origin?.kind !== 'label') return [];
+    const why =
+      describeDoorless(field, http) ?? (field === 'hosts' ? describeUncertified(hosts, http) : undefined);
+    if (why === undefined) return [];
     const message = `${labelSuffix(field)}: ${why}`;
     return [{ code: 'option-without-effect', severity: 'warning', message, origin }];
   });

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { leaveOutUnserved } from '../../src/apply/leave-out-unserved.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import { NO_WEB } from '../../src/model/web.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
@@ -162,57 +161,5 @@ describe('what a service asks of HTTP', () => {
     expect(problemsOf(table)).toEqual([
       `container a, label ${PREFIX}.api-key error api_key: can't guard udp_ports: datagrams carry no login; give the one or the other; until then "a" is refused as a whole`,
     ]);
-  });
-});
-
-describe('leaveOutUnserved', () => {
-  test('opens nothing without the TLS that it is to have', () => {
-    const table = tableOf({
-      text: [
-        DOORS,
-        'services:',
-        '  a: {ports: ["1:1"], hosts: [a.lan], api_key: [k]}',
-        '  b: {ports: ["2:2"], tls: true, udp_ports: ["2:2"]}',
-        '  c: {ports: ["3:3"], http_ports: ["4:4"], hosts: [c.lan]}',
-        '  d: {tls_hosts: [d.lan]}',
-        '  e: {ports: ["5:5"], http_ports: ["6:6"], tls: {cert: /c, key: /k}}',
-      ].join('\n'),
-    });
-    const served = leaveOutUnserved(table);
-    const services = [...served.entries.values()].map(({ service }) => [
-      ...service.listeners.map(({ port, protocol }) => `${protocol} ${port}`),
-      ...service.web.hosts,
-      ...service.web.tlsHosts,
-    ]);
-    expect(services).toEqual([
-      ['tcp 1', 'a.lan'],
-      ['udp 2'],
-      ['tcp 3', 'tcp 4', 'c.lan'],
-      ['d.lan'],
-      ['tcp 5'],
-    ]);
-    expect(served.fronts).toEqual(table.fronts);
-    expect(problemsOf(served).map((line) => line.replace(/^\S+ /, ''))).toEqual([
-      `error tls of service "e": this version can't serve that, so nothing is open for it`,
-    ]);
-  });
-
-  test('tells that it makes no certificates', () => {
-    const text = 'http: {https: "443", self_signed_domains: [lan]}\nservices: {a: {hosts: [a.lan]}}';
-    expect(problemsOf(leaveOutUnserved(tableOf({ text }))).join()).toMatch(
-      /error http\.self_signed_domains: this version can't make certificates/,
-    );
-  });
-
-  test('tells of labels that ask for TLS', () => {
-    const labelled = [labelsOf('a', { ports: '80:80', tls: 'true' })];
-    const served = leaveOutUnserved(tableOf({ labelled }));
-    expect(serviceOf(served, 'a').listeners).toEqual([]);
-    expect(problemsOf(served).join()).toMatch(/tls of service "a": this version can't serve that/);
-  });
-
-  test('leaves a table alone in which there is nothing of the kind', () => {
-    const table = tableOf({ text: 'http: {listen: "80"}\nservices: {a: {ports: ["1:1"], hosts: [a.lan]}}' });
-    expect(leaveOutUnserved(table)).toBe(table);
   });
 });

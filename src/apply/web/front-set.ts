@@ -142,6 +142,7 @@ export class FrontSet {
   /** What all front doors share, from now on. */
   setPolicy(policy: FrontPolicy): void {
     this.#policy = policy;
+    this.#certificates?.follow();
   }
 
   /** Requests for the hosts of this service go to it from now on, on its present terms. */
@@ -300,7 +301,7 @@ export class FrontSet {
       findRoute: (host) => hosts.find(host),
       ...(front.front.tls
         ? {
-            findCertificate: (host: string) => this.#certificates?.find(host),
+            offerTls: () => this.#certificates?.ofFront((host) => hosts.find(host) !== undefined),
             findPass: (name: string) => {
               const pass = front.passed.find(name);
               return pass && ((socket: Socket) => pass.take(socket));
@@ -319,9 +320,9 @@ export class FrontSet {
     return door;
   }
 
-  /** Where a host is served over HTTPS, as far as it is to be. */
+  /** Where a host that leads to a service is served over HTTPS, as far as it is to be. */
   #redirect(host: string): string | undefined {
-    if (this.#policy?.redirect !== true || this.#certificates?.find(host) === undefined) return undefined;
+    if (this.#policy?.redirect !== true || this.#certificates?.covers(host) !== true) return undefined;
     const secure = [...this.#fronts.values()].find(
       ({ front, binder }) => front.tls && binder.condition === 'bound',
     );

@@ -5,6 +5,7 @@ import type { WebDoor } from '../../relay/http/web-door.ts';
 import type { WebRoute } from '../../relay/http/web-engine.ts';
 import { WebTally } from '../../relay/http/web-tally.ts';
 import type { PresentClient, TrackClient } from '../../relay/listener.ts';
+import type { OfferTls } from '../../relay/tls/tls-offer.ts';
 import type { OwnListeners } from '../../system/net/own-listeners.ts';
 import type { ServiceListener } from '../service-listener.ts';
 import type { Logger } from '../../system/log/logger.ts';
@@ -17,6 +18,8 @@ export interface WebListenerOptions {
   /** Loads what serves HTTP; asked for when the listener opens. */
   readonly loadWeb: () => Promise<Web>;
   readonly own?: OwnListeners | undefined;
+  /** What the clients of a service at which TLS ends get. */
+  readonly offerTls: (service: Service) => OfferTls | undefined;
   readonly trackerOf: (service: Service, listener: ListenerSpec) => TrackClient | undefined;
   readonly logger: Logger;
   readonly onDrained: () => void;
@@ -31,6 +34,7 @@ export class WebListener implements ServiceListener {
   readonly #bounds = new Map<string, number>();
   #service: Service;
   #route: WebRoute;
+  #offer: OfferTls | undefined;
   #web: Web | undefined;
   #door: WebDoor | undefined;
   #isClosed = false;
@@ -40,6 +44,7 @@ export class WebListener implements ServiceListener {
     this.#options = options;
     this.#service = options.service;
     this.#route = this.#bind(options.service);
+    this.#offer = options.offerTls(options.service);
   }
 
   get activeConnections(): number {
@@ -76,6 +81,7 @@ export class WebListener implements ServiceListener {
   rebind(service: Service): void {
     this.#service = service;
     this.#route = this.#bind(service);
+    this.#offer = this.#options.offerTls(service);
     this.#door?.setKeepAlive(service.tcpKeepAliveMs);
   }
 
@@ -102,6 +108,8 @@ export class WebListener implements ServiceListener {
     return web.createDoor({
       ...{ spec: this.spec, name: `http ${listenKey(this.spec)}`, keepAliveMs: this.#service.tcpKeepAliveMs },
       findRoute: () => this.#route,
+      // Another listener takes its place where TLS comes or goes.
+      offerTls: this.#offer && (() => this.#offer?.()),
       hasComeBack: ({ address: from, port: fromPort, socket }) => {
         const reached = { host: socket.localAddress ?? '', port: socket.localPort ?? port };
         const place = { protocol: 'tcp', address, port, service: this.#service.name } as const;

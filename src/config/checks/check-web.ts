@@ -2,7 +2,7 @@
 import { describeOrigin } from '../../model/origin.ts';
 import type { Settings } from '../../model/settings.ts';
 import { isWorkloadUnknown, type ReadService } from '../read/read-services.ts';
-import { describeDoorless } from '../rules/listen-claims.ts';
+import { describeDoorless, describeUncertified } from '../rules/listen-claims.ts';
 import { describeUnguarded, findUnguardedPart } from '../rules/login.ts';
 import type { SettingsDraft } from '../settings.ts';
 import type { Path } from '../yaml/path.ts';
@@ -10,6 +10,12 @@ import type { LocateOrigin } from '../yaml/read-yaml.ts';
 import { type Finding, keyError, valueError, warning } from './finding.ts';
 
 const HOST_FIELDS = ['hosts', 'tls_hosts'] as const;
+
+/** Nobody can register a name there: RFC 2606, RFC 6761, RFC 6762 (appendix G), RFC 9476, and ICANN's `internal`. */
+const PRIVATE_DOMAINS: ReadonlySet<string> = new Set([
+  ...['alt', 'corp', 'example', 'home', 'internal', 'intranet', 'invalid', 'lan', 'local', 'localdomain'],
+  ...['localhost', 'mail', 'private', 'test'],
+]);
 
 export interface WebContext {
   readonly locate: LocateOrigin;
@@ -24,8 +30,8 @@ export function checkWeb(services: readonly ReadService[], context: WebContext):
     ...findHostConflicts(services, context),
     ...services.flatMap(findUnguarded),
     ...services.flatMap((service) => findDoorless(service, context.http)),
+    ...services.flatMap((service) => findUncertified(service, context.http)),
     ...services.flatMap(findUnknownPort),
-    ...services.flatMap(findUnservedTls),
     ...checkFronts(services, context),
   ];
 }
@@ -73,6 +79,13 @@ function findDoorless({ draft, path }: ReadService, http: Settings['http']): rea
   });
 }
 
+/** Hosts for which there is no certificate. */
+function findUncertified({ draft, path }: ReadService, http: Settings['http']): readonly Finding[] {
+  const message = describeUncertified(draft.hosts?.value ?? [], http);
+  if (message === undefined) return [];
+  return [warning([...path, 'hosts'], { code: 'option-without-effect', at: 'key', message })];
+}
+
 /** A local process tells no port of its own, and ports that lead to several targets decide nothing. */
 function findUnknownPort(service: ReadService): readonly Finding[] {
   const { draft, path, ref } = service;
@@ -87,20 +100,6 @@ function findUnknownPort(service: ReadService): readonly Finding[] {
       : 'the only one that it offers itself is used, if it is one, else 80';
   const message = `it isn't known which port of the ${ref.kind === 'process' ? 'process' : 'workload'} serves these hosts: ${otherwise}; set http_port`;
   return [warning([...path, 'hosts'], { code: 'option-without-effect', at: 'key', message })];
-}
-
-/** TLS that this version doesn't serve: `leaveOutUnserved` keeps the ports closed. */
-function findUnservedTls({ draft, path }: ReadService): readonly Finding[] {
-  const tls = draft.tls?.value;
-  if (tls === undefined || tls === 'off') return [];
-  const tell = (what: string) => {
-    const message = `these ports stay closed: this version ${what}`;
-    return [warning([...path, 'tls'], { code: 'option-without-effect', at: 'key', message })];
-  };
-  if (tls.kind === 'self-signed') return tell("can't make certificates; name one: tls: {cert: …, key: …}");
-  const hasLogin = [draft.basic_auth, draft.api_key].some((field) => (field?.value ?? []).length > 0);
-  const hasHttp = (draft.http_ports?.value ?? []).length > 0 || hasLogin;
-  return hasHttp ? tell("can't end TLS at HTTP ports; use hosts and http.https") : [];
 }
 
 /** Settings of the front doors that do nothing without one of them, and doors that nobody could use. */
@@ -123,5 +122,20 @@ function checkFronts(services: readonly ReadService[], { http, settings }: WebCo
       'has no certificate, so only tls_hosts can be served there; set http.certificates or http.self_signed_domains';
     findings.push(warning(['http', 'https'], { code: 'option-without-effect', at: 'key', message }));
   }
-  return findings;
+  return [...findings, ...findPublicDomains(selfSignedDomains)];
+}
+
+/** Domains below which other people have names: whoever got hold of the authority's key could vouch for these, too. */
+function findPublicDomains(domains: readonly string[]): readonly Finding[] {
+  return domains.filter(isPublic).map((domain) => {
+    const message = `other people have names below "${domain}", for which the proxy's authority could vouch, too; name a domain of your own, such as home.arpa or home.example.com`;
+    const path = ['http', 'self_signed_domains', domains.indexOf(domain)];
+    return warning(path, { code: 'option-without-effect', at: 'value', message });
+  });
+}
+
+/** Whether a domain is one under which names are sold, as far as that can be told without a list of them all. */
+function isPublic(domain: string): boolean {
+  if (domain.includes('.')) return /^(ac|co|com|edu|gov|net|org)\.[a-z]{2}$/.test(domain);
+  return !PRIVATE_DOMAINS.has(domain);
 }

@@ -1,7 +1,7 @@
 import { describeOrigin, type Origin } from '../../model/origin.ts';
 import type { ListenerSpec } from '../../model/service.ts';
 import type { Settings } from '../../model/settings.ts';
-import type { FrontDoor } from '../../model/web.ts';
+import { type FrontDoor, isInDomains } from '../../model/web.ts';
 
 /** Keeps who has which listener, and finds out whether another one overlaps. */
 export interface ListenClaims<T> {
@@ -94,6 +94,20 @@ export function describeDoorless(
     return https.length > 0 ? undefined : 'has no effect without a front door for TLS; set http.https';
   if (listen.length + https.length > 0) return undefined;
   return 'leads nowhere without front doors, but for what GET /traefik and GET /caddy tell; set http.listen, http.https or both';
+}
+
+/**
+ * Why nobody gets some of these hosts over HTTPS, in words that follow the field's name; undefined where that isn't meant, or can't be
+ * known: what is in the files of certificates is none of the configuration.
+ */
+export function describeUncertified(
+  hosts: readonly string[],
+  { https, certificates, selfSignedDomains }: Settings['http'],
+): string | undefined {
+  if (https.length === 0 || certificates.length > 0 || selfSignedDomains.length === 0) return undefined;
+  const outside = hosts.filter((host) => !isInDomains(host.replace(/^\*\./, ''), selfSignedDomains));
+  if (outside.length === 0) return undefined;
+  return `no certificate is made for ${outside.join(', ')}, outside of http.self_signed_domains, so nobody gets that over HTTPS`;
 }
 
 function findOverlap<T>(bucket: Bucket<T>, address: string): T | undefined {

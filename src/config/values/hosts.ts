@@ -43,12 +43,11 @@ function compare(a: number, b: number): number {
 export function parseDomains(raw: unknown): Reading<readonly string[]> {
   return parseList(raw, (item) => {
     const parsed = parseHostPattern(item);
-    if (!parsed.ok || !parsed.value.startsWith(WILDCARD)) return parsed;
-    const domain = parsed.value.slice(WILDCARD.length);
-    return refuse(
-      'invalid-address',
-      `${showValue(item)} is a wildcard; "${domain}" stands for all names below it, too`,
-    );
+    if (parsed.ok && !parsed.value.startsWith(WILDCARD)) return parsed;
+    const remedy = parsed.ok
+      ? `; write "${parsed.value.slice(WILDCARD.length)}", which stands for all names below it, too`
+      : '';
+    return refuse('invalid-address', `${showValue(item)} is not a domain such as home.arpa${remedy}`);
   });
 }
 

@@ -17,9 +17,10 @@ import type { TcpRelay } from '../tcp/tcp-relay.ts';
 import { sendAnswer } from './answer.ts';
 import { closeStream } from './client-answer.ts';
 import { readClientHello } from '../tls/client-hello.ts';
+import type { OfferTls } from '../tls/tls-offer.ts';
 import { cameByHttps, findClient } from './message/forward-headers.ts';
 import { readRequest, type RequestHead } from './message/read-request.ts';
-import type { FindCertificate, TlsEntrance } from './tls/tls-entrance.ts';
+import type { TlsEntrance } from './tls/tls-entrance.ts';
 import type { WebEngine, WebRoute } from './web-engine.ts';
 
 /** Of a request, with its target. */
@@ -52,8 +53,8 @@ export interface WebDoorOptions {
   /** Whether a client is a connection that the proxy itself has made. */
   readonly hasComeBack: (client: Client & { readonly socket: Socket }) => boolean;
   readonly onAcceptError: (error: Error) => void;
-  /** Finds certificates; absent where clients don't speak TLS. */
-  readonly findCertificate?: FindCertificate | undefined;
+  /** The certificates; absent where clients don't speak TLS. */
+  readonly offerTls?: OfferTls | undefined;
   /** Who takes TLS connections for a server name as they are, undecrypted; undefined = they are served here. */
   readonly findPass?: ((serverName: string) => ((socket: Socket) => void) | undefined) | undefined;
   /** Told of a connection that was closed because of a limit. */
@@ -113,11 +114,11 @@ export class WebDoor {
 
   /** Binds the socket; may be tried again after it has failed. @throws the bind error, with its `code`. */
   async open(): Promise<void> {
-    const { findCertificate: find } = this.#options;
+    const { offerTls: offer } = this.#options;
     // HTTP/2 takes memory, which only a door with TLS needs.
-    if (find !== undefined) {
+    if (offer !== undefined) {
       const { TlsEntrance: Entrance } = await import('./tls/tls-entrance.ts');
-      this.#tls ??= this.#createTls(Entrance, find);
+      this.#tls ??= this.#createTls(Entrance, offer);
     }
     return this.#acceptor.open();
   }
@@ -234,9 +235,9 @@ export class WebDoor {
     socket.on('error', give).on('end', give).on('readable', look);
   }
 
-  #createTls(Entrance: typeof TlsEntrance, find: FindCertificate): TlsEntrance {
+  #createTls(Entrance: typeof TlsEntrance, offer: OfferTls): TlsEntrance {
     return new Entrance({
-      find,
+      offer,
       onHttp1: (socket) => {
         if (this.#enter(socket, socket) !== undefined) this.#server.emit('connection', socket);
       },

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
-import { type SecureContext, TLSSocket } from 'node:tls';
 import type { Clock } from '../../system/clock.ts';
 import { type ProxiedEnds, readProxyHeader } from '../access/proxy-protocol.ts';
+import { beginTls, type OfferTls } from '../tls/tls-offer.ts';
 import type { TcpRelay } from './tcp-relay.ts';
 
 /** How long a client has for what it has to send before it is let in, in ms. */
@@ -30,9 +30,6 @@ export class EntranceRefusal extends Error {
     this.code = code;
   }
 }
-
-/** Says with which certificate TLS ends, when a client is there; undefined where there is none that can be used. */
-export type OfferTls = () => SecureContext | undefined | Promise<SecureContext | undefined>;
 
 /** A client that has yet to send something. */
 interface Entrant {
@@ -130,13 +127,13 @@ export class Entrance {
    * @throws {EntranceRefusal}
    */
   async endTls(client: Socket, offer: OfferTls): Promise<Socket> {
-    const secureContext = await offer();
-    if (secureContext === undefined)
+    const offered = await offer();
+    if (offered === undefined)
       throw new EntranceRefusal('no-certificate', 'the service has no certificate that can be used (tls)');
     if (this.#isClosed) throw this.#removed();
     if (client.destroyed) throw left();
     return new Promise((resolve, reject) => {
-      const inside = new TLSSocket(client, { isServer: true, secureContext });
+      const inside = beginTls(client, { offer: offered });
       const settle = () => {
         this.#entrants.delete(entrant);
         cancel();

@@ -20,7 +20,8 @@ import {
   type TrackClient,
 } from '../listener.ts';
 import { wireDescriptorOf } from '../native/descriptor-of.ts';
-import { Entrance, type OfferTls } from './entrance.ts';
+import type { OfferTls } from '../tls/tls-offer.ts';
+import { Entrance } from './entrance.ts';
 import { TcpAcceptor } from './tcp-acceptor.ts';
 import { TcpConnection } from './tcp-connection.ts';
 import type { TcpRelay } from './tcp-relay.ts';

@@ -30,7 +30,7 @@ describe('FrontSet', () => {
   let fronts: FrontSet;
   let front: FrontDoor;
   let served: Record<string, boolean>;
-  let certificates: Pick<Certificates, 'find'>;
+  let certificates: Pick<Certificates, 'ofFront' | 'covers' | 'follow'>;
 
   beforeEach(async () => {
     bench = new Bench();
@@ -43,7 +43,7 @@ describe('FrontSet', () => {
     });
     fronts = new FrontSet({
       ...{ loadWeb: async () => web, clock, logger: silentLogger },
-      loadCertificates: async () => certificates as Certificates,
+      loadCertificates: async () => certificates as unknown as Certificates,
       bind: (service) => bindWeb(service, { lifecycle }),
       createPass: (spec, service, onDrained) =>
         createPassListener(spec, {
@@ -120,7 +120,14 @@ describe('FrontSet', () => {
     front = { ...front, tls: true };
     fronts.setRoutes(git);
     const front443 = createSecureContext(other);
-    certificates = { find: (host) => (host === 'front.lan' ? front443 : undefined) };
+    certificates = {
+      ofFront: (isServed) => ({
+        context: createSecureContext(),
+        find: (host) => (isServed(host) && host === 'front.lan' ? front443 : undefined),
+      }),
+      covers: (host) => host === 'front.lan',
+      follow: () => {},
+    };
     fronts.setRoutes(await start('wiki', ['front.lan']));
     await open();
     expect(served).toEqual({ git: true, wiki: true });
@@ -156,7 +163,8 @@ describe('FrontSet', () => {
 
   test('sends plain HTTP to HTTPS where the host has a certificate, while a door for that is bound', async () => {
     const context = createSecureContext(makeCertificate({ host: 'wiki.lan' }));
-    certificates = { find: (host) => (host === 'wiki.lan' ? context : undefined) };
+    const covers = (host: string) => host === 'wiki.lan';
+    certificates = { ofFront: () => ({ context }), covers, follow: () => {} };
     fronts.setPolicy({ ...DEFAULT_FRONT_POLICY, redirect: true });
     fronts.setRoutes(await start('wiki', ['wiki.lan']));
     fronts.setRoutes(await start('blog', ['blog.lan']));

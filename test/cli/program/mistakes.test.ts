@@ -226,7 +226,6 @@ const FIRST_STEPS: typeof MISTAKES = [
     'what guards a service in lazy-tcp-proxy',
     'services:\n  a: { ports: ["80:80"], tls: true, api_key: s3cret, basic_auth: "a:b" }\n  b: { ports: ["81:80"], tls: }\n',
     [
-      "f.yaml:2:26 warning tls: these ports stay closed: this version can't make certificates; name one: tls: {cert: …, key: …}",
       'f.yaml:2:66 error basic_auth: the password of "a" is not a bcrypt hash ($2y$12$… with 60 characters); htpasswd -nbBC 12 a PASSWORD makes the entry',
       'f.yaml:3:26 error tls: has no value; write true, false or a mapping such as {cert: /certs/db.pem, key: /certs/db-key.pem}, or remove the key',
     ],

@@ -21,20 +21,52 @@ describe('checkWeb', () => {
     ).toEqual([]);
   });
 
-  test('warns of TLS that nothing serves', () => {
+  test('has nothing against TLS at any port', () => {
     expect(
       messagesOf(
-        'http: {https: "443", certificates: [{cert: /c, key: /k}]}',
         'services:',
-        '  a: {hosts: [a.lan]}',
         '  b: {ports: ["1:1"], tls: true}',
         '  c: {http_ports: ["2:2"], tls: {cert: /c, key: /k}}',
-        '  d: {ports: ["3:3"], tls: {cert: /c, key: /k}}',
+        '  d: {ports: ["3:3"], tls: true, api_key: [k]}',
       ),
-    ).toEqual([
-      "warning tls: these ports stay closed: this version can't make certificates; name one: tls: {cert: …, key: …}",
-      "warning tls: these ports stay closed: this version can't end TLS at HTTP ports; use hosts and http.https",
+    ).toEqual([]);
+  });
+
+  test.each([
+    ['com', true],
+    ['arpa', true],
+    ['co.uk', true],
+    ['home.arpa', false],
+    ['lan', false],
+    ['internal', false],
+    ['example.co.uk', false],
+    ['nas.co', false],
+  ])('says of the domain %s that others have names there: %s', (domain, isPublic) => {
+    const found = messagesOf(
+      `http: {https: "443", self_signed_domains: [home.arpa, ${domain}]}`,
+      'services: {}',
+    );
+    const message = `warning http.self_signed_domains[1]: other people have names below "${domain}", for which the proxy's authority could vouch, too; name a domain of your own, such as home.arpa or home.example.com`;
+    expect(found).toEqual(isPublic ? [message] : []);
+  });
+
+  test('refuses domains that are none, each with what would be right', () => {
+    const http = 'http: {https: "443", self_signed_domains: ["*.home.arpa", 10.0.0.1, "nas:8443"]}';
+    expect(messagesOf(http, 'services: {}').filter((line) => line.startsWith('error'))).toEqual([
+      'error http.self_signed_domains[0]: "*.home.arpa" is not a domain such as home.arpa; write "home.arpa", which stands for all names below it, too',
+      'error http.self_signed_domains[1]: "10.0.0.1" is not a domain such as home.arpa',
+      'error http.self_signed_domains[2]: "nas:8443" is not a domain such as home.arpa',
     ]);
+  });
+
+  test('warns of hosts for which no certificate is made', () => {
+    const doors = 'http: {https: "443", self_signed_domains: [home.arpa]}';
+    const services = ['services:', '  a: {hosts: [a.home.arpa, "*.home.arpa", b.lan, "*.arpa"]}'];
+    expect(messagesOf(doors, ...services)).toEqual([
+      'warning hosts: no certificate is made for b.lan, *.arpa, outside of http.self_signed_domains, so nobody gets that over HTTPS',
+    ]);
+    const withFiles = doors.replace('}', ', certificates: [{cert: /c, key: /k}]}');
+    expect(messagesOf(withFiles, ...services)).toEqual([]);
   });
 
   test('refuses a host that leads to two services', () => {

@@ -78,7 +78,7 @@ describe('hosts', () => {
   test('takes no wildcard for a domain whose certificates the proxy makes', () => {
     expect(resultOf(parseDomains(['Home.arpa']))).toEqual(['home.arpa']);
     expect(messageOf(parseDomains(['*.home.arpa']))).toBe(
-      '"*.home.arpa" is a wildcard; "home.arpa" stands for all names below it, too',
+      '"*.home.arpa" is not a domain such as home.arpa; write "home.arpa", which stands for all names below it, too',
     );
   });
 

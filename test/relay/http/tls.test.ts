@@ -4,7 +4,7 @@ import { request as requestTls } from 'node:https';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, createSecureContext } from 'node:tls';
 import { text } from 'node:stream/consumers';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -39,6 +39,7 @@ describe('a web door with TLS', () => {
   beforeEach(async () => {
     const store = new CertificateStore({ clock: systemClock, onBad: () => {} });
     store.set([filesOf('wiki')]);
+    const bare = createSecureContext();
     const app = (request: IncomingMessage, response: ServerResponse) => {
       if (request.url === '/hang') return;
       if (request.url === '/trailers') {
@@ -52,7 +53,7 @@ describe('a web door with TLS', () => {
       );
     };
     bed = await WebBed.open([{ host: 'wiki', app: (request, response) => void app(request, response) }], {
-      door: { findCertificate: (host) => store.find(host) },
+      door: { offerTls: () => ({ context: bare, find: (host) => store.find(host) }) },
     });
   });
   afterEach(() => {

@@ -6,7 +6,8 @@ import { connect as connectTls, createSecureContext, type TLSSocket } from 'node
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { compileAccessList } from '../../../src/relay/access/access-list.ts';
 import { writeProxyHeader } from '../../../src/relay/access/proxy-protocol.ts';
-import { HANDSHAKE_MS, type OfferTls } from '../../../src/relay/tcp/entrance.ts';
+import { HANDSHAKE_MS } from '../../../src/relay/tcp/entrance.ts';
+import type { OfferTls } from '../../../src/relay/tls/tls-offer.ts';
 import { type TcpBinding, TcpListener } from '../../../src/relay/tcp/tcp-listener.ts';
 import type { TcpRelay } from '../../../src/relay/tcp/tcp-relay.ts';
 import { aListener } from '../../support/builders.ts';
@@ -41,7 +42,7 @@ describe.each(RELAY_KINDS)('a listener at which TLS ends, with a %s relay', (kin
     clock = new FakeClock();
     [told, tracked, connects] = [[], [], 0];
     const context = createSecureContext(files);
-    offer = () => context;
+    offer = () => ({ context });
     port = await freePort();
   });
   afterEach(async () => {
@@ -188,7 +189,8 @@ describe.each(RELAY_KINDS)('a listener at which TLS ends, with a %s relay', (kin
     await open();
     const before = await pair();
     files = makeCertificate({ host: 'cache.test' });
-    offer = () => createSecureContext(files);
+    const context = createSecureContext(files);
+    offer = () => ({ context });
     const after = await pair();
     expect(after.client.getPeerX509Certificate()?.fingerprint256).not.toBe(
       before.client.getPeerX509Certificate()?.fingerprint256,

@@ -5,18 +5,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer as createHttp2, type Http2Server, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
-import { createServer, type SecureContext, type Server, type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import { beginTls, type OfferTls, type TlsOffer } from '../../tls/tls-offer.ts';
 
-/** How long a client may take to agree on TLS. */
-const HANDSHAKE_MS = 20_000;
+const PROTOCOLS = ['h2', 'http/1.1'];
 /** Requests that a client may have under way on one connection. */
 const MAX_STREAMS = 128;
 
-/** Finds the certificate for a host, lower case; undefined where there is none. */
-export type FindCertificate = (host: string) => SecureContext | undefined;
-
 interface TlsEntranceOptions {
-  readonly find: FindCertificate;
+  readonly offer: OfferTls;
   /** Takes a connection of HTTP/1. */
   readonly onHttp1: (socket: TLSSocket) => void;
   readonly onSession: (session: ServerHttp2Session, socket: TLSSocket) => void;
@@ -28,12 +25,14 @@ interface TlsEntranceOptions {
 }
 
 export class TlsEntrance {
-  readonly #tls: Server;
+  readonly #options: TlsEntranceOptions;
   readonly #http2: Http2Server;
   /** The connection that is being handed to HTTP/2. */
   #entering: TLSSocket | undefined;
 
-  constructor({ find, onHttp1, onSession, onRequest }: TlsEntranceOptions) {
+  constructor(options: TlsEntranceOptions) {
+    this.#options = options;
+    const { onSession, onRequest } = options;
     this.#http2 = createHttp2({ settings: { maxConcurrentStreams: MAX_STREAMS } });
     this.#http2
       .on('session', (session: ServerHttp2Session) => {
@@ -48,25 +47,33 @@ export class TlsEntrance {
         if (stream.session !== undefined) onRequest({ message, response }, stream.session);
       });
     }
-    this.#tls = createServer({
-      SNICallback: (name, done) => done(null, find(name.toLowerCase())),
-      ALPNProtocols: ['h2', 'http/1.1'],
-      handshakeTimeout: HANDSHAKE_MS,
-      minVersion: 'TLSv1.2',
-    });
-    this.#tls
-      .on('secureConnection', (socket) => {
-        socket.on('error', () => socket.destroy());
-        if (socket.alpnProtocol !== 'h2') return onHttp1(socket);
-        this.#entering = socket;
-        this.#http2.emit('connection', socket);
-        this.#entering = undefined;
-      })
-      .on('tlsClientError', (_error, socket) => socket.destroy());
   }
 
-  /** Takes a connection over. */
-  accept(socket: Socket): void {
-    this.#tls.emit('connection', socket);
+  /** Takes a connection over. Whoever calls closes it where no request comes in time. */
+  accept(client: Socket): void {
+    const drop = () => void client.destroy();
+    client.on('error', drop);
+    const offered = this.#options.offer();
+    if (offered instanceof Promise) void offered.then((offer) => this.#begin(client, offer), drop);
+    else this.#begin(client, offered);
+  }
+
+  #begin(client: Socket, offer: TlsOffer | undefined): void {
+    if (offer === undefined) return void client.destroy();
+    if (client.destroyed) return;
+    const inside = beginTls(client, { offer, protocols: PROTOCOLS });
+    const drop = () => void inside.destroy();
+    inside
+      .on('error', drop)
+      .once('end', drop)
+      .once('secure', () => {
+        inside.off('end', drop);
+        if (inside.alpnProtocol !== 'h2') return this.#options.onHttp1(inside);
+        this.#entering = inside;
+        this.#http2.emit('connection', inside);
+        this.#entering = undefined;
+        // A session on a socket that no server of Node's has made waits to be told that TLS is agreed on.
+        inside.emit('secureConnect');
+      });
   }
 }
