@@ -11,6 +11,7 @@ import path from 'node:path';
 import { runBuild } from './build.mjs';
 import { findExisting, openEngine } from './engine.mjs';
 import { ensureInstalled, ROOT } from './ensure-installed.mjs';
+import { buildGoProgram } from './go-programs.mjs';
 import { prepareKubernetes } from './kubernetes.mjs';
 import { reportLeftOut } from './left-out.mjs';
 import { runCommand, signalStatus } from './run-command.mjs';
@@ -88,6 +89,7 @@ async function runTestsAndChecks(kubernetes) {
   if (promtool !== undefined) await runStep('promtool', () => reportPromtool(promtool));
   if (shells !== undefined) await runStep('zsh and fish', () => reportShells(shells));
   if (proxies !== undefined) await runStep('HAProxy, nginx and curl', () => reportProxies(proxies));
+  if (only === undefined) await runStep('h2spec and Traefik', prepareGoPrograms);
   if (only === undefined) await runStep('unit tests', () => runTests(['unit'], { name: 'unit' }));
   if (!built) return console.log('the tests of the program did not run: they need the build');
   if (browser !== undefined)
@@ -148,6 +150,18 @@ async function reportProxies(proxies) {
   if (reason === undefined) return 'are there';
   const remedy = 'install haproxy, nginx and curl, or run this on Debian as root, which installs them';
   return reportLeftOut('checks by HAProxy, nginx and curl', { reason, remedy, wasAskedFor: false });
+}
+
+/** Without them the tests of HTTP/2 and of what Traefik is told are left out; to build Traefik takes minutes, so it is asked for. */
+async function prepareGoPrograms() {
+  const names = ['h2spec', ...(process.env.LAZY_PROXY_TEST_TRAEFIK === 'build' ? ['traefik'] : [])];
+  const built = names.map((name) =>
+    buildGoProgram(name, { signal }).then(
+      () => name,
+      (error) => error.message,
+    ),
+  );
+  return (await Promise.all(built)).join(', ');
 }
 
 function runModelTests() {

@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type Server, ServerResponse } from 
 import type { Http2ServerRequest, ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { ListenerSpec } from '../../model/service.ts';
-import type { Cancel, Clock } from '../../system/clock.ts';
+import { afterEvents, type Cancel, type Clock } from '../../system/clock.ts';
 import type { Admission } from '../access/admission.ts';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
 import { descriptorOf } from '../native/descriptor-of.ts';
@@ -30,6 +30,8 @@ const HEAD_MS = 20_000;
 /** A connection without a request is closed after this time. Browsers keep theirs for longer. */
 const IDLE_MS = 75_000;
 const SWEEP_MS = 5_000;
+/** HTTP/2: a client that has said nothing for so long, with requests under way, is asked whether it is there, and has `HEAD_MS` to answer. */
+const ASK_MS = 30_000;
 /** For how long what a client still sends is thrown away. */
 const LINGER_MS = 2_000;
 /** Requests that a client has sent before it has the answers of those before. */
@@ -76,6 +78,8 @@ interface Visit {
   /** HTTP/2, and its requests that are being served. */
   session: ServerHttp2Session | undefined;
   streams: number;
+  /** What had been read of an HTTP/2 client when it was looked at, when that had last changed, and whether it was asked since. */
+  heard: { readonly bytes: number; readonly atMs: number; isAsked: boolean } | undefined;
   /** Since when no request is being served, on the monotonic clock, and what had been read by then. */
   idleSinceMs: number;
   bytesAtIdle: number;
@@ -192,7 +196,8 @@ export class WebDoor {
     }
     const visit: Visit = {
       ...{ peer, socket, fd, scheme: this.#tls === undefined ? 'http' : 'https', queue: [] },
-      ...{ response: undefined, session: undefined, streams: 0, bytesAtIdle: -1, headSinceMs: undefined },
+      ...{ response: undefined, session: undefined, streams: 0, heard: undefined },
+      ...{ bytesAtIdle: -1, headSinceMs: undefined },
       idleSinceMs: clock.monotonicMs(),
     };
     this.#visits.set(socket, visit);
@@ -271,7 +276,9 @@ export class WebDoor {
   ): void {
     const { clock } = this.#options;
     visit.streams++;
+    let hasLeft = false;
     response.once('close', () => {
+      hasLeft = true;
       visit.streams--;
       visit.idleSinceMs = clock.monotonicMs();
     });
@@ -279,7 +286,10 @@ export class WebDoor {
     response.once('finish', () => {
       if (!message.complete) closeStream(response);
     });
-    this.#route(visit, { message, response, head: readStreamHead(message) });
+    // What a client takes back in the same breath wakes nobody, and costs the upstream no connection.
+    afterEvents(() => {
+      if (!hasLeft) this.#route(visit, { message, response, head: readStreamHead(message) });
+    });
   }
 
   /** One request of a connection after the other, in the order in which they came. */
@@ -398,6 +408,7 @@ export class WebDoor {
     const { clock } = this.#options;
     const nowMs = clock.monotonicMs();
     for (const [socket, visit] of this.#visits) {
+      if (visit.streams > 0) this.#checkAlive(visit);
       if (visit.response !== undefined || visit.streams > 0) continue;
       const { idleSinceMs, bytesAtIdle, session } = visit;
       if (session !== undefined) {
@@ -415,6 +426,25 @@ export class WebDoor {
       socket.destroy();
     }
     if (this.#visits.size > 0) this.#cancelSweep = clock.schedule(SWEEP_MS, () => this.#sweep());
+  }
+
+  /**
+   * Ends an HTTP/2 connection whose client doesn't answer any more. Node reads nothing more of a client that broke the rules of the
+   * connection, so it would never see that one leave, and its requests would keep their services awake for ever.
+   */
+  #checkAlive(visit: Visit): void {
+    const { socket, session, heard } = visit;
+    const nowMs = this.#options.clock.monotonicMs();
+    const { bytesRead: bytes } = socket;
+    if (heard?.bytes !== bytes) {
+      visit.heard = { bytes, atMs: nowMs, isAsked: false };
+      return;
+    }
+    const silentMs = nowMs - heard.atMs;
+    if (silentMs >= ASK_MS + HEAD_MS) return void socket.destroy();
+    if (silentMs < ASK_MS || heard.isAsked) return;
+    heard.isAsked = true;
+    session?.ping(() => {});
   }
 
   #checkDrained(): void {

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
 import {
   type AddressInfo,
   connect,
@@ -6,7 +7,6 @@ import {
   type Server,
   type Socket,
 } from 'node:net';
-import { createServer, type RequestListener } from 'node:http';
 import { NO_WEB, type WebPolicy } from '../../../src/model/web.ts';
 import { type AccessRanges, compileAccessList } from '../../../src/relay/access/access-list.ts';
 import { HostTable } from '../../../src/relay/http/message/host-table.ts';

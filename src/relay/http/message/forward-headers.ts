@@ -94,6 +94,8 @@ export function forwardHeaders(request: ReadRequest, sender: Sender, login?: Log
     if (isHopByHop(lower, connection)) continue;
     if (lower === 'host') hasHost = true;
     else if (lower === 'content-length') hasLength = true;
+    // Only behind chunks can trailers follow.
+    else if (lower === 'trailer' && request.body !== 'chunked') continue;
     if (lower === 'authorization' && login?.hasPassword) continue;
     if (isKey(lower) && login?.hasKey) continue;
     if (!mayBeSaidByProxy(lower) || !SAID_BY_PROXY.test(lower)) {

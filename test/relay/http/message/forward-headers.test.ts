@@ -93,6 +93,10 @@ describe('forwardHeaders', () => {
     });
     expect(forward([], { method: 'POST' })).toMatchObject({ 'content-length': '0' });
     expect(forward([])).not.toHaveProperty('content-length');
+    expect(forward(['Trailer', 'X-Sum', 'Content-Length', '5'], { method: 'POST' })).not.toHaveProperty(
+      'trailer',
+    );
+    expect(forward(['Trailer', 'X-Sum', 'Transfer-Encoding', 'chunked'])).toMatchObject({ trailer: 'X-Sum' });
   });
 
   test('keeps the proxy’s own passwords and keys to itself, and passes others on', () => {

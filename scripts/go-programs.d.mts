@@ -1,0 +1,1 @@
+export function findGoProgram(name: 'h2spec' | 'traefik'): Promise<string | undefined>;
