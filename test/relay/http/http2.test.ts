@@ -55,7 +55,7 @@ beforeEach(async () => {
         },
       },
     ],
-    { door: { findCertificate: () => context }, clock },
+    { door: { offerTls: () => ({ context }) }, clock },
   );
 });
 afterEach(() => {

@@ -47,26 +47,6 @@ export class TlsEntrance {
         if (stream.session !== undefined) onRequest({ message, response }, stream.session);
       });
     }
-<<<<<<< HEAD
-=======
-    this.#tls = createServer({
-      SNICallback: (name, done) => done(null, find(name.toLowerCase())),
-      ALPNProtocols: ['h2', 'http/1.1'],
-      handshakeTimeout: HANDSHAKE_MS,
-      minVersion: 'TLSv1.2',
-    });
-    this.#tls
-      .on('secureConnection', (socket) => {
-        socket.on('error', () => socket.destroy());
-        if (socket.alpnProtocol !== 'h2') return onHttp1(socket);
-        // A client that says no more wants no more: in HTTP/2 nobody waits for answers behind the end of a connection.
-        socket.allowHalfOpen = false;
-        this.#entering = socket;
-        this.#http2.emit('connection', socket);
-        this.#entering = undefined;
-      })
-      .on('tlsClientError', (_error, socket) => socket.destroy());
->>>>>>> 8ddae56 (Prove HTTP/2 by raw frames, h2spec and others' clients, and mend it)
   }
 
   /** Takes a connection over. Whoever calls closes it where no request comes in time. */
@@ -89,6 +69,8 @@ export class TlsEntrance {
       .once('secure', () => {
         inside.off('end', drop);
         if (inside.alpnProtocol !== 'h2') return this.#options.onHttp1(inside);
+        // A client that says no more wants no more: in HTTP/2 nobody waits for answers behind the end of a connection.
+        inside.allowHalfOpen = false;
         this.#entering = inside;
         this.#http2.emit('connection', inside);
         this.#entering = undefined;
