@@ -28,7 +28,10 @@ export class ManualHolds {
     this.#leases = new ServiceLeases(options.lifecycle);
   }
 
-  /** Wakes a service and holds it for `forMs`, in place of an earlier hold. @param options.by who asks, for the log. */
+  /**
+   * Wakes a service and holds it for `forMs`, in place of an earlier hold on its workload, by whichever of its services.
+   * @param options.by who asks, for the log.
+   */
   hold(service: string, { forMs, by }: { readonly forMs: number; readonly by: string }): void {
     if (this.#lifecycle.find(service) === undefined) return;
     const untilMs = this.#clock.nowMs() + forMs;
@@ -39,15 +42,18 @@ export class ManualHolds {
       this.#logger.info({ event: 'hold', service }, `${service} is no longer held by hand: its time is up`);
     });
     this.#holds.set(service, { untilMs, by, cancel });
+    for (const name of this.#sharersOf(service)) if (name !== service) this.close(name);
     const message = `${service} is held awake ${by}, for ${Math.round(forMs / 1_000)} s`;
     this.#logger.info({ event: 'hold', service }, message);
   }
 
-  /** Ends the hold of a service, if there is one. @param by who asks, for the log. */
+  /** Ends the hold of a service's workload, if there is one. @param by who asks, for the log. */
   release(service: string, by: string): void {
-    if (!this.#holds.has(service)) return;
-    this.close(service);
-    this.#logger.info({ event: 'hold', service }, `${service} is no longer held: released ${by}`);
+    const held = this.#sharersOf(service).filter((name) => this.#holds.has(name));
+    for (const name of held) {
+      this.close(name);
+      this.#logger.info({ event: 'hold', service: name }, `${name} is no longer held: released ${by}`);
+    }
   }
 
   /** The service has changed: where its workload is another one now, that one is held instead. */
@@ -65,5 +71,11 @@ export class ManualHolds {
   /** Ends all. Idempotent. */
   closeAll(): void {
     for (const service of [...this.#holds.keys()]) this.close(service);
+  }
+
+  /** All services of a service's workload. */
+  #sharersOf(service: string): readonly string[] {
+    const { services = [] } = this.#lifecycle.find(service)?.policy ?? {};
+    return services.length === 0 ? [service] : services.map(({ name }) => name);
   }
 }

@@ -69,13 +69,14 @@ export function renderExplanation(service: ServiceDetailAnswer, parts: Explanati
 }
 
 function listFacts(service: ServiceDetailAnswer, times: Times): readonly string[] {
-  const { kind, workload, id, availability, memory } = service;
+  const { kind, workload, id, availability, memory, shares_with: shared = [] } = service;
   const next = describeNext(service, times);
   const why = describeWhy(service, times);
   const { usual_wake_ms: usual, last_sleep: slept, stays_awake: staysAwake } = service;
   const isProcess = kind === 'process';
   return [
     `workload: ${workload}${id === undefined || id === '' ? '' : ` (${isProcess ? 'process ' : ''}${id})`}`,
+    ...(shared.length === 0 ? [] : [`shared with: ${shared.join(', ')}`]),
     ...(why === '' ? [] : [`why: ${why}`]),
     ...(next === '' ? [] : [`next: ${next}`]),
     ...(staysAwake === undefined || staysAwake === why ? [] : [`stays awake: ${staysAwake}`]),

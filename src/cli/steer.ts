@@ -35,9 +35,14 @@ export async function steer(
   const words = [describeWhy(answer, times), describeNext(answer, times)].filter((text) => text !== '');
   const isNoHold = before !== undefined && !before.why.kept_by.includes('hold');
   io.stdout(
-    `${isNoHold ? `${answer.name} was not held; it` : answer.name} is ${describeState(answer).text}${words.length > 0 ? `: ${words.join('; ')}` : ''}`,
+    `${isNoHold ? `${answer.name} was not held; it` : answer.name}${describeSharers(answer)} is ${describeState(answer).text}${words.length > 0 ? `: ${words.join('; ')}` : ''}`,
   );
   return EXIT_OK;
+}
+
+/** Whatever was done to the one was done to the others. */
+function describeSharers({ workload, shares_with: shared = [] }: ServiceAnswer): string {
+  return shared.length === 0 ? '' : `, which shares ${workload} with ${shared.join(', ')},`;
 }
 
 function queryOf(steering: Steering): string {

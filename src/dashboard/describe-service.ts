@@ -328,6 +328,11 @@ function timeOf(text: string | null | undefined, missing: number): number {
   return text === undefined || text === null ? missing : parseTime(text);
 }
 
+/** The services without those whose workload another one has, too, that is in the list: sums count it once. */
+export function oncePerWorkload(services: readonly ServiceAnswer[]): readonly ServiceAnswer[] {
+  return services.filter(({ name, shares_with: others = [] }) => others.every((other) => name < other));
+}
+
 /** Whether every word of the filter is in its name, state, ports, workload or project. */
 export function matchesFilter(service: ServiceAnswer, filter: string): boolean {
   const words = filter

@@ -17,6 +17,7 @@ import type {
 } from '../status/api/answers.ts';
 import { type ApiError, askJson, servicePath, token } from './client.ts';
 import { monotonicMs, nowMs, schedule } from './clock.ts';
+import { oncePerWorkload } from './describe-service.ts';
 import { EventFeed, type FeedEvent, type FeedState } from './event-feed.ts';
 
 const POLL_MS = 2_000;
@@ -204,7 +205,7 @@ export class LiveData {
       ...{ link: this.#heard, isLocked: false, ...rest, ...detail, ...config },
       services: this.#share(services),
       memory: collectMemory(services, { before: this.#shown.memory, isWhole: wantsMemory }),
-      times: sumTimes(services),
+      times: sumTimes(oncePerWorkload(services)),
     });
   }
 

@@ -97,6 +97,11 @@ function Detail({
             </code>
           </>
         )}
+        {detail.shares_with !== undefined && (
+          <>
+            , shared with <Foreign text={detail.shares_with.join(', ')} />: what is done to one is done to all
+          </>
+        )}
       </p>
       <div class="why big">
         <StateBadge service={detail} /> <Foreign text={why.first} />

@@ -1,7 +1,7 @@
 /** Figures on top; those that count services filter the list. */
 import type { Life } from '../model/workload-report.ts';
 import type { ServiceAnswer } from '../status/api/answers.ts';
-import { lookOf, type Look, nameLook } from './describe-service.ts';
+import { lookOf, type Look, nameLook, oncePerWorkload } from './describe-service.ts';
 import { formatBytes, formatDuration } from './format.ts';
 import type { Memory } from './live-data.ts';
 import { Shape } from './parts.tsx';
@@ -25,7 +25,7 @@ export function Summary({
   const usual = median(services.flatMap(({ usual_wait_ms: ms }) => (ms === undefined ? [] : [ms])));
   const { asleep: asleepMs = 0, awake = 0, waking = 0, stopping = 0 } = times;
   const awakeMs = awake + waking + stopping;
-  const { used, given, known, asleep: sleepers } = sumMemory(services, memory);
+  const { used, given, known, asleep: sleepers } = sumMemory(oncePerWorkload(services), memory);
   return (
     <section class="sum" aria-label="Summary">
       <div class="tiles">

@@ -32,18 +32,21 @@ export function createActions(parts: Parts): Actions {
   return {
     wake,
     sleep(name, { force, by }) {
-      const service = table().entries.get(name)?.service;
       const controller = lifecycle.find(name);
-      const specs = service === undefined ? [] : doors.of(service);
-      const counts = specs.map((spec) => (service ? doors.status(spec, service).activeConnections : 0));
+      // The workload's clients are those of all its services.
+      const sharers = (controller?.policy.services ?? []).flatMap(
+        (sharer) => table().entries.get(sharer.name)?.service ?? [],
+      );
+      const places = sharers.flatMap((service) => doors.of(service).map((spec) => ({ service, spec })));
+      const counts = places.map(({ spec, service }) => doors.status(spec, service).activeConnections);
       const clients = counts.reduce((sum, count) => sum + count, 0);
       const refusal =
         explainIdle(parts) ??
         explainSilence(name, parts) ??
         explainKept(controller?.report, force ? 0 : clients);
       if (refusal !== undefined) return refusal;
-      if (force && service !== undefined) for (const spec of specs) doors.cutClients(spec, service);
-      holds.close(name);
+      if (force) for (const { spec, service } of places) doors.cutClients(spec, service);
+      for (const sharer of sharers) holds.close(sharer.name);
       controller?.sleep({ kind: 'hand', words: by });
       return DONE;
     },

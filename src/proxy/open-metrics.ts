@@ -72,9 +72,11 @@ function* readServices(runtime: Runtime): Generator<ServiceFigures> {
     lost.set(loser, [...(lost.get(loser) ?? []), lostListener(listener)]);
   for (const entry of current.entries.values()) {
     const { name } = entry.service;
+    const controller = runtime.lifecycle.find(name);
     yield {
       name,
-      report: runtime.lifecycle.find(name)?.report,
+      countsWorkload: controller === undefined || controller.policy.name === name,
+      report: controller?.report,
       listeners: [...readListeners(entry, runtime), ...(lost.get(name) ?? [])],
     };
   }

@@ -1,6 +1,8 @@
+import type { WorkloadController } from '../lifecycle/workload/workload-controller.ts';
 import type { Problem } from '../model/problem.ts';
+import type { Service } from '../model/service.ts';
 import type { ServiceTable, TableEntry } from '../model/table.ts';
-import { toWorkloadRef, workloadRefKey } from '../model/workload.ts';
+import { toWorkloadRef, workloadKey, workloadRefKey } from '../model/workload.ts';
 import type { ListenerReport, ServiceDetail, ServiceView } from '../status/api/content.ts';
 import type { Runtime } from './runtime.ts';
 import { describeHolder, explainUnserved } from './status-content.ts';
@@ -19,7 +21,7 @@ export function collectServiceViews(
   const views: ServiceView[] = [];
   for (const [name, entry] of table.entries)
     if (only?.has(name) !== false)
-      views.push(createView(entry, { ...parts, maxClients: 1, lost: lost.get(name) ?? [] }));
+      views.push(createView(entry, { ...parts, table, maxClients: 1, lost: lost.get(name) ?? [] }));
   return views;
 }
 
@@ -46,29 +48,46 @@ export function collectServiceDetail(
     ({ origin }) => origin.kind === 'label' && workloadRefKey(origin.workload) === key,
   );
   return {
-    ...createView(entry, { ...parts, maxClients, lost }),
-    hubs: listHubs(name, table),
+    ...createView(entry, { ...parts, table, maxClients, lost }),
+    hubs: listHubs(entry, table),
     problems: [...ofLabels, ...problemsOf(entry)],
   };
 }
 
 function createView(
   { service }: TableEntry,
-  {
-    lifecycle,
-    doors,
-    relay,
-    schedules,
-    maxClients,
-    lost,
-  }: Parts & {
+  parts: Parts & {
+    readonly table: ServiceTable;
     readonly maxClients: number;
     readonly lost: ServiceTable['conflicts'];
   },
 ): ServiceView {
+  const { lifecycle, relay, schedules, table, lost } = parts;
   const controller = lifecycle.find(service.name);
-  const report = controller?.report;
-  const own = doors.of(service).map((listener): ListenerReport => {
+  const others = lost.map(({ listener, winner }): ListenerReport => {
+    return {
+      ...{ listener, condition: 'lost', error: `${describeHolder(winner)} listens there` },
+      ...{ activeConnections: 0, blocked: 0, refused: {}, dropped: {}, clients: [] },
+      relay: listener.protocol === 'tcp' ? relay.kind : undefined,
+    };
+  });
+  const names = namesOf(controller).filter((name) => name !== service.name);
+  const sharers = names.flatMap((name) => table.entries.get(name)?.service ?? []);
+  return {
+    ...{ service, report: controller?.report },
+    listeners: [...reportListeners(service, parts), ...others],
+    sharers: { names, listeners: sharers.flatMap((sharer) => reportListeners(sharer, parts)) },
+    schedule: schedules.nextFires(service.name),
+    timeline: () => controller?.timeline ?? [],
+  };
+}
+
+function reportListeners(
+  service: Service,
+  { lifecycle, doors, relay, maxClients }: Parts & { readonly maxClients: number },
+): readonly ListenerReport[] {
+  const controller = lifecycle.find(service.name);
+  return doors.of(service).map((listener): ListenerReport => {
     const { drops, refusals, error, ...status } = doors.status(listener, service);
     return {
       ...{ listener, ...status, dropped: drops, refused: refusals },
@@ -77,23 +96,21 @@ function createView(
       clients: doors.listClients(listener, { service, max: maxClients }),
     };
   });
-  const others = lost.map(({ listener, winner }): ListenerReport => {
-    return {
-      ...{ listener, condition: 'lost', error: `${describeHolder(winner)} listens there` },
-      ...{ activeConnections: 0, blocked: 0, refused: {}, dropped: {}, clients: [] },
-      relay: listener.protocol === 'tcp' ? relay.kind : undefined,
-    };
-  });
-  return {
-    ...{ service, report, listeners: [...own, ...others] },
-    schedule: schedules.nextFires(service.name),
-    timeline: () => controller?.timeline ?? [],
-  };
 }
 
-/** The services that have this one as their dependant. */
-function listHubs(name: string, table: ServiceTable): readonly string[] {
-  const hubs = [...table.entries.values()].filter(({ service }) => service.dependants.includes(name));
+/** The services of a workload. */
+function namesOf(controller: WorkloadController | undefined): readonly string[] {
+  return controller?.policy.services.map(({ name }) => name) ?? [];
+}
+
+/** The services that have this one as their dependant, or another one of the same workload. */
+function listHubs({ service: { workload } }: TableEntry, table: ServiceTable): readonly string[] {
+  const key = workloadKey(workload);
+  const hasWorkload = (name: string) => {
+    const meant = table.entries.get(name)?.service.workload;
+    return meant !== undefined && workloadKey(meant) === key;
+  };
+  const hubs = [...table.entries.values()].filter(({ service }) => service.dependants.some(hasWorkload));
   return hubs.map(({ service }) => service.name);
 }
 

@@ -22,6 +22,7 @@ import type { Settings } from '../model/settings.ts';
 import { EMPTY_TABLE, type ServiceTable, type TableEntry } from '../model/table.ts';
 import { asksForLogin, hasRoutes } from '../model/web.ts';
 import {
+  compareServiceNames,
   describeWorkloadRef,
   toWorkloadRef,
   type WorkloadRef,
@@ -83,7 +84,7 @@ export function buildTable(input: TableInput): ServiceTable {
       ...told.problems,
       ...settled.problems,
       ...findSilent(guarded.entries, () => true),
-      ...guarded.entries.flatMap(({ service, origins }) => findUselessLabels(service, origins)),
+      ...findMain(guarded.entries).flatMap(({ service, origins }) => findUselessLabels(service, origins)),
       ...guarded.entries.flatMap((entry) => findDoorlessLabels(entry, settings)),
     ]),
   });
@@ -111,6 +112,19 @@ function leaveOutOwn(
     return { code: 'own-container', severity: 'error', message, origin };
   });
   return { entries: entries.filter((entry) => !isOwn(entry)), problems };
+}
+
+/** The main service of each workload, which has all of its labels. */
+function findMain(entries: readonly TableEntry[]): readonly TableEntry[] {
+  const mains = new Map<string, TableEntry>();
+  for (const entry of entries) {
+    const { name, workload } = entry.service;
+    const key = workloadKey(workload);
+    const before = mains.get(key)?.service.name;
+    if (before === undefined || compareServiceNames(toWorkloadRef(workload))(name, before) < 0)
+      mains.set(key, entry);
+  }
+  return [...mains.values()];
 }
 
 /** Leaves out services whose login would guard only a part of them, as when file and labels each give one half. */

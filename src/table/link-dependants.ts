@@ -2,6 +2,7 @@ import { findCycles } from '../config/rules/dependants.ts';
 import {
   canBeWorkload,
   createDependantResolver,
+  createMainNames,
   describeUnmanaged,
   qualifyDependant,
 } from '../config/rules/dependants.ts';
@@ -66,18 +67,31 @@ export function linkDependants(
     }
     edges.set(name, [...kept]);
   }
-  const cycles = findCycles(edges);
+  // Services of one workload are one in this: what one of them needs, all need.
+  const mainOf = createMainNames(hubs);
+  const sharers = new Map<string, Hub[]>();
+  for (const hub of hubs) {
+    const main = mainOf(hub.name);
+    const others = sharers.get(main);
+    if (others === undefined) sharers.set(main, [hub]);
+    else others.push(hub);
+  }
+  const linksOf = ({ name }: Hub) => (edges.get(name) ?? []).map(mainOf);
+  const links = new Map([...sharers].map(([main, all]) => [main, [...new Set(all.flatMap(linksOf))]]));
+  const cycles = findCycles(links);
   const dropped = new Map<string, Set<string>>();
   for (const { from, to } of cycles) dropped.set(from, (dropped.get(from) ?? new Set()).add(to));
   const linked = entries.map((entry) => {
     const { name } = entry.service;
-    const dependants = (edges.get(name) ?? []).filter((to) => dropped.get(name)?.has(to) !== true);
+    const dependants = (edges.get(name) ?? []).filter(
+      (to) => dropped.get(mainOf(name))?.has(mainOf(to)) !== true,
+    );
     return { ...entry, service: { ...entry.service, dependants } };
   });
-  const origins = new Map(hubs.map(({ name, origin }) => [name, origin]));
   for (const { from, to, path } of cycles) {
     const message = `dependants: ${path.join(' → ')} is a cycle; the link from "${from}" to "${to}" is left out`;
-    const origin = origins.get(from) ?? { kind: 'default' };
+    const writer = sharers.get(from)?.find((hub) => linksOf(hub).includes(to));
+    const origin = writer?.origin ?? { kind: 'default' };
     problems.push({ code: 'dependency-cycle', severity: 'error', message, origin });
   }
   return { entries: linked, problems };

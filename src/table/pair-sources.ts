@@ -3,13 +3,17 @@ import type { Draft } from '../config/fields.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
 import type { FileService } from '../config/read/read-services.ts';
+import { groupByWorkload, inheritFrom, leaveOutDoors } from '../config/rules/shared-workload.ts';
 import { type EngineDefaults, workloadFieldOf, workloadRefOf } from '../config/rules/workload-of.ts';
 import { describeOrigin, type Origin } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
 import { describeWorkloadRef, type WorkloadRef, workloadRefKey, workloadRefName } from '../model/workload.ts';
 import type { ServiceSource } from './merge-service.ts';
 
-/** Pairs each service of the file with its workload's labels, and makes services of the labels that are left. */
+/**
+ * Pairs each service of the file with its workload's labels, and makes services of the labels that are left. Several services of
+ * one workload take over from each other what is the workload's.
+ */
 export function pairSources(input: {
   readonly file: FileConfig | undefined;
   readonly labelled: readonly LabelReading[];
@@ -22,22 +26,20 @@ export function pairSources(input: {
   const sources: ServiceSource[] = [];
   const problems: Problem[] = [];
   const taken = new Map<string, NameHolder>();
-  for (const service of fileServices) {
-    const { name, origin, draft } = service;
-    const ref = workloadRefOf(service, input.engine);
-    taken.set(name, { ref, place: origin });
-    const reading = takeLabels({ service, ref }, labelsLeft);
+  const services = fileServices.map((service) => ({ ...service, ref: workloadRefOf(service, input.engine) }));
+  for (const { name, origin, ref } of services) taken.set(name, { ref, place: origin });
+  for (const sharers of groupByWorkload(services)) {
+    const reading = takeLabels(sharers, labelsLeft);
     problems.push(...(reading?.problems ?? []));
     // Half of what the owner meant may be worse than no service: an allow-list that can't be read must not mean "open
     // to all".
     if (reading?.kind === 'refused') continue;
-    const layers: readonly Draft[] = [
-      draft,
-      ...(reading?.draft === undefined ? [] : [reading.draft]),
-      ...below,
-    ];
-    const { createdMs, optIn } = reading ?? {};
-    sources.push({ name, origin, ref, isOfFile: true, createdMs, optIn, layers });
+    const { createdMs, optIn, draft: labels = {} } = reading ?? {};
+    for (const [index, { name, origin, ref, draft }] of sharers.entries()) {
+      const others = inheritFrom(sharers.filter((other) => other.name !== name));
+      const layers = [draft, others, index === 0 ? labels : leaveOutDoors(labels), ...below];
+      sources.push({ name, origin, ref, isOfFile: true, createdMs, optIn, layers: layers.filter(isWritten) });
+    }
   }
   const fromLabels = nameLabelled(byKey(labelsLeft), { taken, below });
   return {
@@ -77,15 +79,23 @@ function nameLabelled(
   return { sources, problems };
 }
 
-/** Takes the labels of a service's workload out of those that are left, also if the service ignores them. */
+/** Takes the labels of some services' workload out of those that are left, also if the services ignore them. */
 function takeLabels(
-  { service, ref }: { readonly service: FileService; readonly ref: WorkloadRef },
+  sharers: readonly (FileService & { readonly ref: WorkloadRef })[],
   labelsLeft: Map<string, LabelReading>,
 ): LabelReading | undefined {
-  const key = workloadRefKey(ref);
+  const [main] = sharers;
+  if (main === undefined) return undefined;
+  const key = workloadRefKey(main.ref);
   const reading = labelsLeft.get(key);
   labelsLeft.delete(key);
-  return service.draft.ignore_labels?.value === true ? undefined : reading;
+  return sharers.some(({ draft }) => draft.ignore_labels?.value === true) ? undefined : reading;
+}
+
+/** A layer without a field costs time in each merge. */
+function isWritten(layer: Draft): boolean {
+  for (const _ in layer) return true;
+  return false;
 }
 
 /** Sorts, so that the result doesn't depend on which engine answered first. */

@@ -228,11 +228,26 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
     ],
   ],
   [
-    'two services for one container',
-    'services:\n  a: {}\n  b:\n    container: a',
+    'two services of one container that contradict each other',
+    'services:\n  b:\n    container: a\n    cron_start: "0 8 * * *"\n    idle_timeout: 5m\n  a: { cron_start: "0 9 * * *", idle_timeout: 6m }',
     [
-      '4:16 error container: "a" is the container of service "a" already (lazy-proxy.yaml:2:3); put both into one service',
+      '6:20 error cron_start: service "b" says something else (lazy-proxy.yaml:4:17), and both are container "a", which has one cron_start for all its services; give it at one of them',
     ],
+  ],
+  [
+    'a health check of one and the statuses of another service of one container',
+    'services:\n  a: { ports: ["1:1"], http_healthcheck: "http://{{container}}/" }\n  b: { container: a, ports: ["2:2"], http_healthcheck_status: 204 }',
+    [],
+  ],
+  [
+    'a dependant that needs what shares its workload with the hub',
+    'services:\n  a: { ports: ["1:1"] }\n  b: { container: a, ports: ["2:2"], dependants: [c] }\n  c: { dependants: [a] }',
+    ['4:21 error dependants[0]: a → c → a is a cycle; remove one of the links'],
+  ],
+  [
+    'a dependant that has the same workload as its hub',
+    'services:\n  a: { ports: ["1:1"] }\n  b: { container: a, ports: ["2:2"], dependants: [a] }',
+    ['3:51 error dependants[0]: a → a is a cycle; remove one of the links'],
   ],
   [
     'container and command together',
@@ -354,10 +369,10 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
     ],
   ],
   [
-    'two services for one Deployment, with and without its namespace',
-    'backend: kubernetes\nkubernetes: {namespaces: [shop]}\nservices:\n  db: {}\n  b:\n    deployment: shop/db\n  c:\n    statefulset: shop/db',
+    'two services of one Deployment, with and without its namespace, that contradict each other',
+    'backend: kubernetes\nkubernetes: {namespaces: [shop]}\nservices:\n  db: { scale: 2 }\n  b:\n    deployment: shop/db\n    scale: 3\n  c:\n    statefulset: shop/db\n    scale: 4',
     [
-      '6:17 error deployment: "shop/db" is the Deployment of service "db" already (lazy-proxy.yaml:4:3); put both into one service',
+      '7:12 error scale: service "db" says something else (lazy-proxy.yaml:4:16), and both are Deployment "shop/db", which has one scale for all its services; give it at one of them',
     ],
   ],
   [
@@ -654,7 +669,7 @@ describe('parseConfigFile', () => {
 
   test('goes by the namespaces of K8S_NAMESPACE', () => {
     const { environment } = parseEnvironment({ K8S_NAMESPACE: 'shop' });
-    const text = 'services: {a: {deployment: db}, b: {deployment: shop/db}}';
+    const text = 'services: {a: {deployment: db, scale: 1}, b: {deployment: shop/db, scale: 2}}';
     const { problems } = createFileParser({ environment, flags: {} })({ text, file: 'f' });
     expect(problems.map(({ code }) => code)).toEqual(['duplicate-workload']);
   });

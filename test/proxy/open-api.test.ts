@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type AskApi, startApiProxy } from '../support/api-proxy.ts';
+import type { ServiceDetailAnswer } from '../../src/status/api/answers.ts';
 import { freePort } from '../support/free-ports.ts';
+import { readMetrics } from '../support/metrics-text.ts';
 import { ScriptedEngine } from '../support/scripted-engine.ts';
 import { ending, Sockets } from '../support/sockets.ts';
 
@@ -389,5 +391,61 @@ describe('while the engine is away, the API', () => {
     expect((await post('hold'))[0]).toBe(200);
     await engine.comeBack();
     await engine.requestedTimes(/^POST \S+\/start/, 1);
+  });
+
+  test('shows and steers one workload by the name of each of its services, and counts it once', async () => {
+    const engine = await ScriptedEngine.start();
+    onTestFinished(() => engine.close());
+    engine.create('db');
+    const [tls, plain] = [await freePort(), await freePort()];
+    const services = `  db: { ports: ["127.0.0.1:${tls}:5432"] }
+  db-plain: { container: db, ports: ["127.0.0.1:${plain}:5433"] }
+  hub: { ports: ["127.0.0.1:${await freePort()}:80"], dependants: [db-plain] }
+`;
+    const docker = `, socket: ${engine.socketPath}`;
+    const { ask, port } = await startApiProxy(services, { docker, status: TOKEN_OF_STATUS });
+    const post = async (name: string, what: string) =>
+      (await ask(`/api/services/${name}/${what}`, { method: 'POST', ...TOKEN })).json;
+    const get = async (name: string) => (await ask(`/api/services/${name}`)).json as ServiceDetailAnswer;
+    while ((await get('db')).state !== 'stopped');
+    expect(await get('db')).toMatchObject({ shares_with: ['db-plain'], hubs: ['hub'] });
+    expect((await get('hub')).shares_with).toBeUndefined();
+    const events = await openEvents(port);
+    onTestFinished(() => events.close());
+    expect(await post('db-plain', 'hold')).toMatchObject({ name: 'db-plain', why: { kept_by: ['hold'] } });
+    await engine.requestedTimes(/^POST \S+\/start/, 1);
+    for (const service of ['db', 'db-plain'])
+      await events.until(({ kind, data }) => kind === 'state' && data['service'] === service);
+    expect(await get('db')).toMatchObject({ leases: [{ kind: 'hold' }] });
+    expect(await post('db', 'hold')).toMatchObject({ why: { kept_by: ['hold'] } });
+    expect(await post('db-plain', 'release')).toMatchObject({ why: { kept_by: [] } });
+    const metrics = readMetrics((await ask('/metrics')).body);
+    const asleep = { state: 'asleep' };
+    expect(metrics.value('lazy_proxy_workload_state', { service: 'db', ...asleep })).toBe(0);
+    expect(metrics.value('lazy_proxy_workload_state', { service: 'db-plain', ...asleep })).toBeUndefined();
+    const listener = `127.0.0.1:${plain}/tcp`;
+    expect(metrics.value('lazy_proxy_listener_up', { service: 'db-plain', listener })).toBe(1);
+  });
+
+  test('tells of the clients of all services that keep a workload awake, and cuts them all', async () => {
+    const [target, one, other] = [await freePort(), await freePort(), await freePort()];
+    const engine = await ScriptedEngine.start();
+    onTestFinished(() => engine.close());
+    engine.create('db');
+    const services = `  db: { ports: ["127.0.0.1:${one}:${target}"] }
+  db-plain: { container: db, ports: ["127.0.0.1:${other}:${target}"] }
+`;
+    const docker = `, socket: ${engine.socketPath}`;
+    const { ask } = await startApiProxy(services, { docker, status: TOKEN_OF_STATUS });
+    const sockets = new Sockets();
+    onTestFinished(() => sockets.close());
+    const client = await sockets.connect(other);
+    const why = async () => ((await ask('/api/services/db')).json as ServiceDetailAnswer).why.connections;
+    while ((await why()) !== 1);
+    const sleep = (query = '') =>
+      ask(`/api/services/db/sleep${query}`, { method: 'POST', ...TOKEN }).then(({ json }) => json);
+    expect(await sleep()).toMatchObject({ status: 409, detail: expect.stringContaining('1 client uses it') });
+    await sleep('?force=true');
+    await ending(client);
   });
 });

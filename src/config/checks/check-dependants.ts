@@ -6,6 +6,7 @@ import type { ReadService } from '../read/read-services.ts';
 import {
   canBeWorkload,
   createDependantResolver,
+  createMainNames,
   describeUnmanaged,
   qualifyDependant,
 } from '../rules/dependants.ts';
@@ -16,16 +17,23 @@ export function findBadDependants(services: readonly ReadService[]): readonly Fi
   if (services.every(({ draft }) => draft.dependants === undefined)) return [];
   const byName = new Map(services.map((service) => [service.name, service]));
   const resolve = createDependantResolver(services);
-  const edges = new Map(
-    services.map(
-      ({ name, draft, ref }) =>
-        [name, (draft.dependants?.value ?? []).map((text) => resolve(text, ref) ?? text)] as const,
-    ),
-  );
-  const pathTo = (from: string, to: string): Path => {
-    const service = byName.get(from);
-    return [...(service?.path ?? []), 'dependants', edges.get(from)?.indexOf(to) ?? 0];
-  };
+  // Services of one workload are one in this: what one of them needs, all need.
+  const mainOf = createMainNames(services);
+  const edges = new Map<string, string[]>();
+  const places = new Map<string, Path>();
+  for (const { name, draft, ref, path } of services) {
+    const from = mainOf(name);
+    const links = edges.get(from) ?? [];
+    edges.set(from, links);
+    for (const [index, text] of (draft.dependants?.value ?? []).entries()) {
+      const to = mainOf(resolve(text, ref) ?? text);
+      const link = JSON.stringify([from, to]);
+      if (places.has(link)) continue;
+      places.set(link, [...path, 'dependants', index]);
+      links.push(to);
+    }
+  }
+  const pathTo = (from: string, to: string): Path => places.get(JSON.stringify([from, to])) ?? [];
   const cycles = findCycles(edges).map(({ from, to, path }) =>
     valueError(
       pathTo(from, to),

@@ -1,7 +1,7 @@
 import { describeOrigin, type Origin, type Sourced } from '../../model/origin.ts';
 import { formatListenAddress } from '../../model/service.ts';
 import type { Settings } from '../../model/settings.ts';
-import { workloadRefKey, workloadRefName } from '../../model/workload.ts';
+import { workloadRefName } from '../../model/workload.ts';
 import { findBadDependants } from './check-dependants.ts';
 import { findLoops } from './check-loops.ts';
 import { type Finding, valueError, warning } from './finding.ts';
@@ -14,7 +14,8 @@ import { isWorkloadUnknown, listPortItems, type ReadService } from '../read/read
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
 import { describeStatusPlace } from '../values/ports.ts';
 import { isName, NAME_EXPECTED } from '../values/text.ts';
-import { type Draft, PORT_FIELDS } from '../fields.ts';
+import { type Draft, fieldKeys, PORT_FIELDS } from '../fields.ts';
+import { findContradictions, groupByWorkload, inheritFrom } from '../rules/shared-workload.ts';
 import { type EngineDefaults, workloadFieldOf, workloadNoun } from '../rules/workload-of.ts';
 import { checkWeb, type WebContext } from './check-web.ts';
 import { findUselessOptions } from './useless-options.ts';
@@ -39,16 +40,24 @@ export function checkServices(
     readonly web: Omit<WebContext, 'locate'>;
   },
 ): readonly Finding[] {
+  const sharers = groupByWorkload(services.filter((service) => !isWorkloadUnknown(service))).filter(
+    (group) => group.length > 1,
+  );
+  const inherited = new Map(
+    sharers.flatMap((group) =>
+      group.map((service) => [service, inheritFrom(group.filter((other) => other !== service))] as const),
+    ),
+  );
   return [
     ...findDuplicateNames(services),
     ...services.flatMap((service) => findUnservedNamespace(service, engine)),
     ...services.flatMap(findUnfitName),
-    ...findDuplicateWorkloads(services),
+    ...findContradictingOptions(sharers, services),
     ...findListenConflicts(services, { locate, status, fronts }),
     ...checkWeb(services, { ...web, locate }),
     ...findLoops(services, { locate, status }),
     ...findBadDependants(services),
-    ...services.flatMap((service) => findUselessOptions(service, defaults)),
+    ...services.flatMap((service) => findUselessOptions(service, { ...defaults, ...inherited.get(service) })),
   ];
 }
 
@@ -84,22 +93,22 @@ function findUnservedNamespace(service: ReadService, { namespaces }: EngineDefau
   return [warning(place, { code: 'invalid-value', at, message })];
 }
 
-function findDuplicateWorkloads(services: readonly ReadService[]): readonly Finding[] {
-  const first = new Map<string, ReadService>();
-  return services.flatMap((service) => {
-    const { ref, workloadField: field } = service;
-    if (ref.kind === 'process' || isWorkloadUnknown(service)) return [];
-    const key = workloadRefKey(ref);
-    const earlier = first.get(key);
-    if (earlier === undefined) first.set(key, service);
-    if (earlier === undefined || earlier.name === service.name) return [];
-    const message = `"${workloadRefName(ref)}" is the ${workloadNoun(ref)} of service "${earlier.name}" already (${describeOrigin(earlier.origin)}); put both into one service`;
-    return [
-      field === undefined
-        ? nameError(service, 'duplicate-workload', `${workloadFieldOf(ref)}: ${message}`)
-        : valueError([...service.path, field], 'duplicate-workload', message),
-    ];
-  });
+/** What the services of one workload say differently though it has one value for all of them. */
+function findContradictingOptions(
+  groups: readonly (readonly ReadService[])[],
+  services: readonly ReadService[],
+): readonly Finding[] {
+  const place = new Map(services.map((service, index) => [service, index]));
+  const rank = (service: ReadService) => place.get(service) ?? 0;
+  return groups.flatMap((group) =>
+    findContradictions(group.toSorted((a, b) => rank(a) - rank(b))).map(({ field, earlier, later }) => {
+      const { ref } = later;
+      const key = fieldKeys(field).find((name) => Object.hasOwn(later.raw, name)) ?? field;
+      const said = earlier.draft[field]?.origin;
+      const message = `service "${earlier.name}" says something else${said === undefined ? '' : ` (${describeOrigin(said)})`}, and both are ${workloadNoun(ref)} "${workloadRefName(ref)}", which has one ${field} for all its services; give it at one of them`;
+      return valueError([...later.path, key], 'duplicate-workload', message);
+    }),
+  );
 }
 
 /** An error at the name of a service. */

@@ -190,8 +190,11 @@ function isEmpty(value: unknown): boolean {
   return value === undefined || value === '' || (Array.isArray(value) && value.length === 0);
 }
 
-/** Finds options of a file's service that have no effect; `defaults` is what the file has under that key. */
-export function findUselessOptions(service: ReadService, defaults: Draft): readonly Finding[] {
+/**
+ * Finds options of a file's service that have no effect.
+ * @param below what counts where the service says nothing: what other services of its workload say, and `defaults:`.
+ */
+export function findUselessOptions(service: ReadService, below: Draft): readonly Finding[] {
   if (isWorkloadUnknown(service)) return [];
   const { raw, ref } = service;
   const given = (fields: readonly FieldName[]) =>
@@ -203,7 +206,7 @@ export function findUselessOptions(service: ReadService, defaults: Draft): reado
       : given([field]).map((key) => useless(service, key, describeUselessness(field, ref))),
   );
   const read = (field: FieldName) =>
-    (service.draft[field] ?? defaults[field])?.value ?? fieldSpec(field).builtIn;
+    (service.draft[field] ?? below[field])?.value ?? fieldSpec(field).builtIn;
   const besideOthers = USELESS_OPTIONS.flatMap(({ options, needs, unlessWritten, isUseless, why }) => {
     if (unlessWritten && given(needs).length > 0) return [];
     const fitting = options.filter((field) => hasEffect(field, ref.kind));

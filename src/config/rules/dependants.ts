@@ -1,4 +1,9 @@
-import { type WorkloadRef, workloadRefKey, workloadRefName } from '../../model/workload.ts';
+import {
+  compareServiceNames,
+  type WorkloadRef,
+  workloadRefKey,
+  workloadRefName,
+} from '../../model/workload.ts';
 import { isKubernetesWorkload } from '../values/kubernetes-names.ts';
 import { isName } from '../values/text.ts';
 
@@ -54,6 +59,18 @@ export function describeUnmanaged(hub: WorkloadRef): string {
 /** A dependant's name as the engine of its hub knows it: in Kubernetes `namespace/name`. */
 export function qualifyDependant(name: string, hub: WorkloadRef): string {
   return hub.kind === 'kubernetes' && !name.includes('/') ? `${hub.namespace}/${name}` : name;
+}
+
+/** By the name of each service, that of its workload's main service, which stands for the workload; any other name stands for itself. */
+export function createMainNames(services: readonly NamedWorkload[]): (name: string) => string {
+  const mains = new Map<string, string>();
+  for (const { name, ref } of services) {
+    const key = workloadRefKey(ref);
+    const before = mains.get(key);
+    if (before === undefined || compareServiceNames(ref)(name, before) < 0) mains.set(key, name);
+  }
+  const byName = new Map(services.map(({ name, ref }) => [name, mains.get(workloadRefKey(ref)) ?? name]));
+  return (name) => byName.get(name) ?? name;
 }
 
 /** Keeps one service for each name: the one whose workload's key comes first. */

@@ -86,6 +86,8 @@ export interface ServiceAnswer {
   readonly kind: string;
   readonly workload: string;
   readonly availability: string;
+  /** The other services that have the same workload: what is told of it, and done to it, concerns them all. Absent where there are none. */
+  readonly shares_with?: readonly string[];
   /** Its Compose project, its stack, or its namespace; absent where it belongs to none, and while its engine has not told. */
   readonly project?: string;
   readonly id?: string;
@@ -114,6 +116,7 @@ export interface ServiceAnswer {
   readonly last_sleep?: { readonly at: string; readonly kind: string; readonly reason: string };
   readonly time_ms?: Readonly<Partial<Record<Life, number>>>;
   readonly sleeps?: Readonly<Record<string, number>>;
+  /** Why the workload is awake: the clients of all services that have it. */
   readonly why: {
     readonly leases: number;
     readonly connections: number;

@@ -81,6 +81,8 @@ export interface ServiceView {
   /** Its own, and those that it has lost to another service. */
   readonly listeners: readonly ListenerReport[];
   readonly schedule: NextFires;
+  /** The other services that have the same workload, by name, and their listeners: their clients keep it awake, too. */
+  readonly sharers: { readonly names: readonly string[]; readonly listeners: readonly ListenerReport[] };
   /** Made when it is asked for. */
   timeline(): Timeline;
 }

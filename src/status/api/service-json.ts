@@ -49,6 +49,7 @@ function renderRow(
     kind: workload.kind,
     workload: describeWorkloadRef(toWorkloadRef(workload)),
     availability: service.availability,
+    ...(view.sharers.names.length > 0 && { shares_with: view.sharers.names }),
     ...nameProject(workload, report),
     ...(report !== undefined && renderReport(report, { showOutput })),
     why: summarizeLeases(view, oldest),
@@ -173,11 +174,11 @@ function renderMemory(memory: MemoryView): NonNullable<ServiceAnswer['memory']> 
 
 /** Why it is awake, in numbers; and the lease that is held for the longest time. */
 function summarizeLeases(
-  { report, listeners }: ServiceView,
+  { report, listeners: own, sharers }: ServiceView,
   oldest: LeaseAnswer | undefined,
 ): ServiceAnswer['why'] {
   const count = (protocol: string) =>
-    listeners
+    [...own, ...sharers.listeners]
       .filter(({ listener }) => listener.protocol === protocol)
       .reduce((sum, { activeConnections }) => sum + activeConnections, 0);
   const [connections, flows] = [count('tcp'), count('udp')];
@@ -192,11 +193,12 @@ function summarizeLeases(
   };
 }
 
-/** Every lease with its kind, since when it is held and by whom, oldest first; of clients the oldest ones. */
-export function listLeases({ report, listeners }: ServiceView): {
+/** Every lease on its workload with its kind, since when it is held and by whom, oldest first; of clients the oldest ones. */
+export function listLeases({ report, listeners: own, sharers }: ServiceView): {
   readonly leases: readonly LeaseAnswer[];
   readonly omitted: number;
 } {
+  const listeners = [...own, ...sharers.listeners];
   const kept = (report?.keepers ?? []).map(({ sinceMs, ...keeper }) => ({
     sinceMs,
     lease: renderKeeper(keeper),

@@ -58,6 +58,8 @@ export interface ConfigFigures {
 /** What is known of one service. */
 export interface ServiceFigures {
   readonly name: string;
+  /** Whether the workload is counted here: of several services that have it, at one alone. */
+  readonly countsWorkload: boolean;
   /** Undefined for a moment while the table changes. */
   readonly report: WorkloadReport | undefined;
   readonly listeners: readonly ListenerFigures[];

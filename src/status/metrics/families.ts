@@ -171,63 +171,69 @@ export const PROXY_FAMILIES: readonly Family<ProxyFigures>[] = [
   },
 ];
 
-/** Metrics of each service, and, where they have the label `listener`, of each of its listeners. */
+/** Metrics of each service's workload, and, where they have the label `listener`, of each of its listeners. */
 export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
   {
     name: 'lazy_proxy_workload_state',
     type: 'gauge',
     help: '1 for the state that the workload is in, 0 for the others.',
     labels: ['service', 'state'],
-    read: ({ name, report }) =>
+    read: eachWorkload(({ name, report }) =>
       LIVES.map((state) => ({
         labels: { service: name, state },
         value: (report?.life ?? 'unknown') === state ? 1 : 0,
       })),
+    ),
   },
   {
     name: 'lazy_proxy_workload_state_seconds_total',
     type: 'counter',
     help: 'For how long the workload was in each state since the proxy follows it.',
     labels: ['service', 'state'],
-    read: ({ name, report }) =>
+    read: eachWorkload(({ name, report }) =>
       LIVES.map((state) => ({
         labels: { service: name, state },
         value: (report?.times[state] ?? 0) / 1_000,
       })),
+    ),
   },
   {
     name: 'lazy_proxy_wakes_total',
     type: 'counter',
     help: 'Wakes that have ended, by how, and failed ones by why.',
     labels: ['service', 'result', 'reason'],
-    read: ({ name, report }) =>
+    read: eachWorkload(({ name, report }) =>
       Object.entries(WAKE_OUTCOMES).map(([outcome, labels]) => ({
         labels: { service: name, ...labels },
         value: report?.wakeCounts[outcome as keyof WakeCounts] ?? 0,
       })),
+    ),
   },
   {
     name: 'lazy_proxy_sleeps_total',
     type: 'counter',
     help: 'How often the workload was put to sleep, or stopped otherwise, by why.',
     labels: ['service', 'reason'],
-    read: ({ name, report }) =>
+    read: eachWorkload(({ name, report }) =>
       // What a service never does takes no line.
       byLabel('reason', { idle: 0, ...report?.sleeps }, { service: name }),
+    ),
   },
   {
     name: 'lazy_proxy_clients_waiting',
     type: 'gauge',
     help: 'Clients that are held until the service is ready.',
     labels: ['service'],
-    read: ({ name, report }) => [{ labels: { service: name }, value: report?.waiting ?? 0 }],
+    read: eachWorkload(({ name, report }) => [{ labels: { service: name }, value: report?.waiting ?? 0 }]),
   },
   {
     name: 'lazy_proxy_longest_wait_seconds',
     type: 'gauge',
     help: 'For how long the first of them has been held; 0 where there is none.',
     labels: ['service'],
-    read: ({ name, report }) => [{ labels: { service: name }, value: (report?.longestWaitMs ?? 0) / 1_000 }],
+    read: eachWorkload(({ name, report }) => [
+      { labels: { service: name }, value: (report?.longestWaitMs ?? 0) / 1_000 },
+    ]),
   },
   {
     name: 'lazy_proxy_listener_up',
@@ -317,6 +323,13 @@ function byLabel(
   labels: Readonly<Record<string, string>> = {},
 ): readonly Sample[] {
   return Object.entries(values).map(([name, value]) => ({ labels: { ...labels, [label]: name }, value }));
+}
+
+/** What several services share is told once, or sums over services would count it twice. */
+function eachWorkload(
+  read: (figures: ServiceFigures) => readonly Sample[],
+): (figures: ServiceFigures) => readonly Sample[] {
+  return (figures) => (figures.countsWorkload ? read(figures) : []);
 }
 
 function eachListener(

@@ -23,39 +23,55 @@ const WINDOWS: readonly AwakeWindow[] = Array.from({ length: 60 }, (_, index) =>
   return { days: [0, 1, 2, 3, 4, 5, 6], fromMinute: 720 + 4 * index, toMinute: 722 + 4 * index };
 });
 
-/** A table of up to three services, each with a container of its own; dependants come later in the alphabet. */
+/** One for each service. */
+function eachOf<T>(one: fc.Arbitrary<T>): fc.Arbitrary<readonly T[]> {
+  return fc.array(one, { minLength: NAMES.length, maxLength: NAMES.length });
+}
+
+/**
+ * A table of up to three services; some of them may share a container, and say the same then of what is the container's.
+ * Dependants come later in the alphabet.
+ */
 const table: fc.Arbitrary<readonly Service[]> = fc
   .record({
-    containers: fc.shuffledSubarray([...CONTAINERS], { minLength: 0, maxLength: 3 }),
+    containers: fc.oneof(
+      fc.shuffledSubarray([...CONTAINERS], { minLength: 0, maxLength: 3 }),
+      fc.array(container, { minLength: 2, maxLength: 3 }),
+    ),
     owners: fc.array(fc.nat(2), { minLength: PORTS.length, maxLength: PORTS.length }),
-    idleTimeoutMs: fc.constantFrom(0, 5_000, 60_000),
-    startTimeoutMs: fc.constantFrom(2_000, 10_000),
+    idleTimes: eachOf(fc.constantFrom(0, 5_000, 60_000)),
+    startTimes: eachOf(fc.constantFrom(2_000, 10_000)),
     maxPending: fc.constantFrom(2, 1_024),
-    schedule: fc.constantFrom(undefined, 'start', 'stop', 'both'),
-    availabilities: fc.array(availability, {
-      minLength: NAMES.length,
-      maxLength: NAMES.length,
-    }),
+    schedule: fc.constantFrom('none', 'start', 'stop', 'both'),
+    availabilities: eachOf(availability),
     hub: fc.boolean(),
     windows: fc.constantFrom(-1, -1, 0, 1, 2),
   })
-  .map(({ containers, owners, schedule, hub, availabilities, windows, ...policy }) =>
+  .map(({ containers, owners, schedule, hub, availabilities, idleTimes, startTimes, windows, ...policy }) =>
     containers.map((name, index) =>
       aService({
         ...policy,
         name: NAMES[index] ?? '',
-        availability: availabilities[index] ?? 'on_demand',
+        availability: availabilities[containers.indexOf(name)] ?? 'on_demand',
+        idleTimeoutMs: idleTimes[index] ?? 0,
+        startTimeoutMs: startTimes[index] ?? 2_000,
         workload: { kind: 'docker', container: name },
         listeners: PORTS.filter((_, place) => owners[place] === index).map((number) =>
           aListener({ port: number, targetPort: 80 }),
         ),
-        ...(index === 0 && (schedule === 'start' || schedule === 'both') && { cronStart: '*/2 * * * *' }),
-        ...(index === 0 && (schedule === 'stop' || schedule === 'both') && { cronStop: '1-59/2 * * * *' }),
+        ...(name === containers[0] && SCHEDULES[schedule]),
         ...(index === windows && { awake: WINDOWS }),
-        dependants: hub && index === 0 && containers.length > 1 ? [NAMES[1]] : [],
+        dependants: hub && index === 0 && containers.length > 1 && containers[1] !== name ? [NAMES[1]] : [],
       }),
     ),
   );
+
+const SCHEDULES = {
+  none: {},
+  start: { cronStart: '*/2 * * * *' },
+  stop: { cronStop: '1-59/2 * * * *' },
+  both: { cronStart: '*/2 * * * *', cronStop: '1-59/2 * * * *' },
+} as const;
 
 const truths: readonly Truth[] = ['absent', 'stopped', 'running', 'paused'];
 

@@ -229,10 +229,16 @@ export class World {
     if (!this.draining) this.reconciler.apply(aTable(services));
   }
 
-  /** A reload changes some fields of one service, where it is there. */
-  reload(name: string, fields: Partial<Service>): void {
+  /** A reload changes what a service says of its workload, where it is there; services that share it say the same. */
+  reload(name: string, fields: Pick<Service, 'availability'>): void {
     const services = [...this.reconciler.current.entries.values()].map(({ service }) => service);
-    this.apply(services.map((service) => (service.name === name ? { ...service, ...fields } : service)));
+    const changed = services.find((service) => service.name === name)?.workload;
+    const key = changed && workloadKey(changed);
+    this.apply(
+      services.map((service) =>
+        workloadKey(service.workload) === key ? { ...service, ...fields } : service,
+      ),
+    );
   }
 
   /** A client comes to a port; nothing happens where nobody listens. */
@@ -365,7 +371,8 @@ export class World {
       if (clients.length !== 1 || clients[0]?.state !== 'served')
         found.push(`a client of ${name} is not served, ${moment}`);
       for (const client of clients) this.end(client);
-      await this.#pass(service.idleTimeoutMs + 100);
+      const { idleTimeoutMs = 0 } = this.lifecycle.find(name)?.policy ?? {};
+      await this.#pass(idleTimeoutMs + 100);
     }
     return found;
   }
@@ -573,7 +580,7 @@ export class World {
         found.push(`${service.name} is ${state.kind}, in truth ${truth}`);
       if (controller.room.size > 0) found.push(`${controller.room.size} still wait for ${service.name}`);
       const scheduled = hasSchedule(service);
-      if (scheduled || this.draining || this.#isKeptByHub(service.name)) continue;
+      if (scheduled || this.draining || this.#isKeptByHub(service)) continue;
       // Somebody else serves what has neither a listener nor dependants.
       const isOurs = service.listeners.length > 0 || service.dependants.length > 0;
       if (controller.leases > 0) found.push(`${controller.leases} leases on ${service.name} are left`);
@@ -583,9 +590,10 @@ export class World {
     return found;
   }
 
-  #isKeptByHub(name: string): boolean {
+  #isKeptByHub({ name }: Service): boolean {
+    const sharers = this.lifecycle.find(name)?.policy.services ?? [];
     const hubs = [...this.reconciler.current.entries.values()].filter(({ service }) =>
-      service.dependants.includes(name),
+      sharers.some((sharer) => service.dependants.includes(sharer.name)),
     );
     return hubs.some(({ service }) => this.engine.truthOf(workloadName(service.workload)) !== 'stopped');
   }

@@ -15,7 +15,7 @@ function projectOf(workload: Workload, observation: Observation): string | undef
   const view = {
     service: aService({ workload }),
     report: report as unknown as WorkloadReport,
-    ...{ listeners: [], schedule: {}, timeline: () => [] },
+    ...{ listeners: [], schedule: {}, timeline: () => [], sharers: { names: [], listeners: [] } },
   };
   return renderService(view, {}).project;
 }

@@ -29,7 +29,7 @@ function aService(index: number): ServiceFigures {
     totals: { accepted: 7, up: 1_000, down: 2_000, unserved: { left: 1 } },
     ...{ refused: { 'max-connections': 4 }, dropped: { 'queue-age': 5 } },
   }));
-  return { name: `service-${index}`, report: undefined, listeners };
+  return { name: `service-${index}`, countsWorkload: true, report: undefined, listeners };
 }
 
 function contentOf(count: number, onRead = () => {}): MetricsContent {
