@@ -6,7 +6,7 @@ import { AUTHORITY_FILE, MAX_AUTHORITY_BYTES, parseAuthority } from '../system/t
 import { type CommandIo, readOwnSettings } from './running-proxy.ts';
 
 /**
- * Prints the certificate of the authority that the proxy on this machine keeps, PEM; never its key. Exit status: 0 printed, 1 there is
+ * Prints the certificate that devices have to trust, of what the proxy on this machine keeps, PEM; never a key. Exit status: 0 printed, 1 there is
  * none, 2 it can't be read.
  */
 export async function printAuthority(
@@ -28,7 +28,7 @@ export async function printAuthority(
     }
     const read = parseAuthority(String(bytes));
     if (typeof read === 'string') throw new Error(`${file} can't be used: ${read}`);
-    for (const line of String(read.cert).trimEnd().split('\n')) io.stdout(line);
+    for (const line of String(read.root).trimEnd().split('\n')) io.stdout(line);
     return EXIT_OK;
   } catch (error) {
     const hint =

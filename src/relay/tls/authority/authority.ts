@@ -10,9 +10,9 @@ import type { StateFolder } from '../../../system/state/state-folder.ts';
 import {
   AUTHORITY_FILE,
   formatAuthority,
-  type Identity,
   MAX_AUTHORITY_BYTES,
   parseAuthority,
+  type StoredAuthority,
 } from '../../../system/tls/authority-pem.ts';
 import type { CertificateFault } from '../../../system/tls/check-certificate.ts';
 import { makeAuthority, readConstraints } from './make-certificate.ts';
@@ -23,7 +23,7 @@ export type TellCertificate = (news: {
   readonly message: string;
 }) => void;
 
-export interface Authority extends Identity {
+export interface Authority extends StoredAuthority {
   /** It vouches for these, and for all names below. */
   readonly domains: readonly string[];
   /** When it ends, ms since the epoch. */
@@ -67,7 +67,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
 }
 
 /** What is there; undefined where nothing is, else why it can't be used. */
-async function read(state: AuthorityState): Promise<Identity | string | undefined> {
+async function read(state: AuthorityState): Promise<StoredAuthority | string | undefined> {
   try {
     const bytes = await state.read(AUTHORITY_FILE, { maxBytes: MAX_AUTHORITY_BYTES });
     return bytes && parseAuthority(String(bytes));
@@ -88,7 +88,7 @@ function findReasonAgainst(
 
 /** Makes another one. What is there is put aside: `before`, else a file that is none. */
 async function replace(
-  before: Identity | undefined,
+  before: StoredAuthority | undefined,
   { domains, state, nowMs, tell, why }: AuthorityOptions & { readonly why: string | undefined },
 ): Promise<Authority> {
   const made = makeAuthority({ domains, nowMs });
@@ -117,6 +117,7 @@ async function replace(
   return describe(made, lack);
 }
 
-function describe({ cert, key }: Identity, lack: string | undefined): Authority {
-  return { cert, key, domains: readConstraints(cert), untilMs: parseTimestamp(cert.validTo), lack };
+function describe(stored: StoredAuthority, lack: string | undefined): Authority {
+  const { cert } = stored;
+  return { ...stored, domains: readConstraints(cert), untilMs: parseTimestamp(cert.validTo), lack };
 }

@@ -116,7 +116,9 @@ export class MadeCertificates {
     names: readonly string[],
     { issuer, nowMs }: { readonly issuer: Authority | undefined; readonly nowMs: number },
   ): SecureContext {
-    const cert = String(makeLeaf({ names, key: this.#key, issuer, nowMs }));
+    const leaf = makeLeaf({ names, key: this.#key, issuer, nowMs });
+    // Clients know the root alone.
+    const cert = `${leaf}${issuer?.cert ?? ''}`;
     return createSecureContext({ cert, key: this.#key.export({ type: 'pkcs8', format: 'pem' }) });
   }
 }

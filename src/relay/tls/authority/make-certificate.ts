@@ -44,7 +44,7 @@ import {
   Validity,
   Version,
 } from '@peculiar/asn1-x509';
-import type { Identity } from '../../../system/tls/authority-pem.ts';
+import type { Identity, StoredAuthority } from '../../../system/tls/authority-pem.ts';
 
 const DAY_MS = 86_400_000;
 /** For clients whose clock is slow. */
@@ -66,7 +66,8 @@ export function makeKey(): KeyObject {
 
 /**
  * Makes a certificate authority, good for ten years. What it signs counts for these domains and the names below them alone: not for
- * others, for addresses, or for anything but servers.
+ * others, for addresses, or for anything but servers. A root that has the same limits vouches for it, and can never again vouch for
+ * anything, since its key is gone: there are clients that don't look at the limits of a root, as Java.
  */
 export function makeAuthority({
   domains,
@@ -74,33 +75,33 @@ export function makeAuthority({
 }: {
   readonly domains: readonly string[];
   readonly nowMs: number;
-}): Identity {
-  const key = makeKey();
-  const publicKey = publicKeyOf(key);
-  const id = keyIdOf(publicKey);
+}): StoredAuthority {
+  const [rootKey, key] = [makeKey(), makeKey()];
   // Two of them differ in this, in the list of what a device trusts.
-  const subject = nameOf(`${MAKER} ${Buffer.from(id).toString('hex', 0, 3)} ${domains.join(' ')}`);
+  const id = Buffer.from(keyIdOf(publicKeyOf(rootKey))).toString('hex', 0, 3);
+  const rootName = nameOf(`${MAKER} ${id} ${domains.join(' ')}`);
   const tree = (base: Partial<GeneralName>) => new GeneralSubtree({ base: new GeneralName(base) });
-  const cert = build({
-    ...{ publicKey, subject, issuer: subject, signer: key, nowMs, untilMs: nowMs + AUTHORITY_MS },
-    extensions: [
-      critical(id_ce_basicConstraints, new BasicConstraints({ cA: true, pathLenConstraint: 0 })),
-      critical(id_ce_keyUsage, new KeyUsage(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign)),
-      extension(id_ce_extKeyUsage, new ExtendedKeyUsage([id_kp_serverAuth])),
-      critical(
-        id_ce_nameConstraints,
-        new NameConstraints({
-          permittedSubtrees: new GeneralSubtrees(domains.map((dNSName) => tree({ dNSName }))),
-          // Names of this kind are free where no rule says anything of the kind.
-          excludedSubtrees: new GeneralSubtrees(
-            ['0.0.0.0/0', '::/0'].map((iPAddress) => tree({ iPAddress })),
-          ),
-        }),
-      ),
-      extension(id_ce_subjectKeyIdentifier, new SubjectKeyIdentifier(id)),
-    ],
+  const limits = new NameConstraints({
+    permittedSubtrees: new GeneralSubtrees(domains.map((dNSName) => tree({ dNSName }))),
+    // Names of a kind that no rule speaks of are free.
+    excludedSubtrees: new GeneralSubtrees(['0.0.0.0/0', '::/0'].map((iPAddress) => tree({ iPAddress }))),
   });
-  return { cert, key };
+  const certify = (owner: KeyObject, subject: Name, pathLenConstraint: number) => {
+    const publicKey = publicKeyOf(owner);
+    return build({
+      ...{ publicKey, subject, issuer: rootName, signer: rootKey, nowMs, untilMs: nowMs + AUTHORITY_MS },
+      extensions: [
+        critical(id_ce_basicConstraints, new BasicConstraints({ cA: true, pathLenConstraint })),
+        critical(id_ce_keyUsage, new KeyUsage(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign)),
+        extension(id_ce_extKeyUsage, new ExtendedKeyUsage([id_kp_serverAuth])),
+        critical(id_ce_nameConstraints, limits),
+        extension(id_ce_subjectKeyIdentifier, new SubjectKeyIdentifier(keyIdOf(publicKey))),
+        issuedBy(publicKeyOf(rootKey)),
+      ],
+    });
+  };
+  const name = nameOf(`${MAKER} ${id} issuer`);
+  return { key, cert: certify(key, name, 0), root: certify(rootKey, rootName, 1) };
 }
 
 /**
@@ -122,7 +123,6 @@ export function makeLeaf({
   const [first = MAKER] = names;
   const subject = nameOf(first);
   const above = issuer && AsnConvert.parse(issuer.cert.raw, Certificate).tbsCertificate;
-  const aboveId = above && keyIdOf(above.subjectPublicKeyInfo);
   return build({
     ...{ publicKey, subject, issuer: above?.subject ?? subject, signer: issuer?.key ?? key, nowMs },
     untilMs: Math.min(
@@ -137,14 +137,7 @@ export function makeLeaf({
         id_ce_subjectAltName,
         new SubjectAlternativeName(names.map((dNSName) => new GeneralName({ dNSName }))),
       ),
-      ...(aboveId === undefined
-        ? []
-        : [
-            extension(
-              id_ce_authorityKeyIdentifier,
-              new AuthorityKeyIdentifier({ keyIdentifier: new KeyIdentifier(aboveId) }),
-            ),
-          ]),
+      ...(above === undefined ? [] : [issuedBy(above.subjectPublicKeyInfo)]),
     ],
   });
 }
@@ -180,6 +173,11 @@ function build({
   );
   const certificate = new Certificate({ tbsCertificate, signatureAlgorithm, signatureValue });
   return new X509Certificate(Buffer.from(AsnConvert.serialize(certificate)));
+}
+
+function issuedBy(publicKey: SubjectPublicKeyInfo): Extension {
+  const keyIdentifier = new KeyIdentifier(keyIdOf(publicKey));
+  return extension(id_ce_authorityKeyIdentifier, new AuthorityKeyIdentifier({ keyIdentifier }));
 }
 
 function extension(extnID: string, value: unknown): Extension {

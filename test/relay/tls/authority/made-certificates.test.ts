@@ -5,14 +5,20 @@ import { chmod, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/pr
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { connect, createServer, type SecureContext, type TLSSocket } from 'node:tls';
+import { connect, createSecureContext, createServer, type SecureContext, type TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { MadeCertificates } from '../../../../src/relay/tls/authority/made-certificates.ts';
-import { makeAuthority, makeKey, makeLeaf } from '../../../../src/relay/tls/authority/make-certificate.ts';
+import {
+  makeAuthority,
+  makeKey,
+  makeLeaf,
+  readConstraints,
+} from '../../../../src/relay/tls/authority/make-certificate.ts';
 import { systemClock } from '../../../../src/system/clock.ts';
 import { silentLogger } from '../../../../src/system/log/logger.ts';
 import { StateFolder } from '../../../../src/system/state/state-folder.ts';
+import { formatAuthority, parseAuthority } from '../../../../src/system/tls/authority-pem.ts';
 import { FakeClock } from '../../../support/fake-clock.ts';
 
 const DAY_MS = 86_400_000;
@@ -23,7 +29,7 @@ interface Bed {
   readonly clock: FakeClock;
   readonly told: readonly string[];
   readonly dir: string;
-  /** The certificate of the authority that is kept. */
+  /** What devices have to trust of the authority that is kept. */
   kept(): Promise<string>;
 }
 
@@ -49,9 +55,14 @@ async function start(
   await made.setDomains(domains);
   // As the end of the proxy does.
   await state.close();
-  const kept = async () =>
-    String(new X509Certificate(await readFile(path.join(dir, 'authority.pem'), 'utf8')));
+  const kept = async () => rootOf(await readFile(path.join(dir, 'authority.pem'), 'utf8'));
   return { made, clock, told, dir, kept };
+}
+
+function rootOf(text: string): string {
+  const read = parseAuthority(text);
+  if (typeof read === 'string') throw new Error(read);
+  return String(read.root);
 }
 
 /** Who a TLS client that trusts `ca` finds there; why it leaves, otherwise. */
@@ -90,14 +101,15 @@ beforeAll(() => {
 test('an authority vouches for what is in its domains, to openssl and to Node', async () => {
   const { made, kept, dir, told } = await start(await makePlace(), ['home.arpa', 'lan']);
   const ca = await kept();
+  await writeFile(path.join(dir, 'ca.pem'), ca);
   for (const servername of ['wiki.home.arpa', 'home.arpa', 'a_b.c.lan', 'xn--bcher-kva.lan']) {
     const leaf = await greet(made.ofHost(servername), { servername, ca });
     if (typeof leaf === 'string') throw new Error(`${servername}: ${leaf}`);
     expect(leaf.subjectAltName).toBe(`DNS:${servername}`);
     await writeFile(path.join(dir, 'leaf.pem'), String(leaf));
     const args = ['-x509_strict', '-purpose', 'sslserver', '-verify_hostname', servername];
-    const files = ['-CAfile', path.join(dir, 'authority.pem'), path.join(dir, 'leaf.pem')];
-    expect((await run('openssl', ['verify', ...args, ...files])).stdout).toMatch(/: OK\n$/);
+    const files = ['-CAfile', 'ca.pem', '-untrusted', 'authority.pem', 'leaf.pem'];
+    expect((await run('openssl', ['verify', ...args, ...files], { cwd: dir })).stdout).toMatch(/: OK\n$/);
     const days = (Date.parse(leaf.validTo) - Date.parse(leaf.validFrom)) / DAY_MS;
     expect(days).toBeGreaterThan(30);
     expect(days).toBeLessThan(397);
@@ -109,19 +121,27 @@ test('an authority vouches for what is in its domains, to openssl and to Node', 
 
 test('an authority is refused by openssl and by Node for what is outside of its domains', async () => {
   const dir = await makePlace();
-  await writeFile(path.join(dir, 'ca.pem'), String(authority.cert));
+  await writeFile(path.join(dir, 'ca.pem'), String(authority.root));
+  await writeFile(path.join(dir, 'issuer.pem'), String(authority.cert));
   await writeFile(path.join(dir, 'leaf.pem'), String(outside));
-  const args = ['verify', '-verify_hostname', 'bank.example', '-CAfile'];
-  const verifying = run('openssl', [...args, path.join(dir, 'ca.pem'), path.join(dir, 'leaf.pem')]);
+  const args = [
+    'verify',
+    '-verify_hostname',
+    'bank.example',
+    '-CAfile',
+    'ca.pem',
+    '-untrusted',
+    'issuer.pem',
+  ];
+  const verifying = run('openssl', [...args, 'leaf.pem'], { cwd: dir });
   await expect(verifying).rejects.toThrow(/permitted subtree violation/);
-  const { createSecureContext } = await import('node:tls');
   const key = makeKey();
   const nowMs = systemClock.nowMs();
   const contextOf = (names: readonly string[]) => {
-    const cert = String(makeLeaf({ names, key, issuer: authority, nowMs }));
+    const cert = `${makeLeaf({ names, key, issuer: authority, nowMs })}${authority.cert}`;
     return createSecureContext({ cert, key: key.export({ type: 'pkcs8', format: 'pem' }) });
   };
-  const ca = String(authority.cert);
+  const ca = String(authority.root);
   for (const servername of ['bank.example', 'myhome.arpa', 'arpa'])
     expect(await greet(contextOf([servername]), { servername, ca })).toMatch(/permitted subtree violation/);
   expect(await greet(contextOf(['a.home.arpa']), { servername: 'a.home.arpa', ca })).toBeInstanceOf(
@@ -174,7 +194,7 @@ test('another domain needs another authority, and the one from before is put asi
   ]);
   expect(await more.kept()).not.toBe(ca);
   const old = path.join(first.dir, 'authority.pem.old');
-  expect(String(new X509Certificate(await readFile(old, 'utf8')))).toBe(ca);
+  expect(rootOf(await readFile(old, 'utf8'))).toBe(ca);
   expect((await stat(old)).mode & 0o777).toBe(0o600);
 });
 
@@ -242,7 +262,7 @@ const BROKEN: readonly (readonly [string, (file: string) => Promise<unknown>])[]
     'another key',
     async (file) => {
       const key = makeKey().export({ type: 'pkcs8', format: 'pem' });
-      await writeFile(file, `${key}${authority.cert}`);
+      await writeFile(file, `${key}${authority.cert}${authority.root}`);
     },
   ],
   [
@@ -250,7 +270,7 @@ const BROKEN: readonly (readonly [string, (file: string) => Promise<unknown>])[]
     async (file) => {
       const key = makeKey();
       const leaf = makeLeaf({ names: ['a.home.arpa'], key, nowMs: systemClock.nowMs() });
-      await writeFile(file, `${key.export({ type: 'pkcs8', format: 'pem' })}${leaf}`);
+      await writeFile(file, formatAuthority({ ...authority, cert: leaf, key }));
     },
   ],
 ];
@@ -275,24 +295,19 @@ test.each(BROKEN)(
 );
 
 test('an authority that is cut anywhere is put aside', async () => {
-  const { parseAuthority, formatAuthority } = await import('../../../../src/system/tls/authority-pem.ts');
   const whole = formatAuthority(authority);
   // The last line feed is nothing to miss.
   const lengths = Array.from({ length: whole.length - 1 }, (_, length) => length);
   expect(lengths.filter((length) => typeof parseAuthority(whole.slice(0, length)) !== 'string')).toEqual([]);
-  expect(parseAuthority(whole.trimEnd())).toMatchObject({ cert: expect.any(X509Certificate) });
+  expect(parseAuthority(whole.trimEnd())).toMatchObject({ root: expect.any(X509Certificate) });
 });
 
-test('an authority of others, without limits of its own, is not used', async () => {
-  const dir = await makePlace();
-  const file = path.join(dir, 'authority.pem');
-  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  await run('openssl', [...args, '-subj', '/CN=other', '-keyout', file, '-out', path.join(dir, 'cert')]);
-  await writeFile(file, (await readFile(file, 'utf8')) + (await readFile(path.join(dir, 'cert'), 'utf8')));
-  const { told } = await start(dir, ['lan']);
-  expect(told.join()).toContain(
-    "because the one from before can't vouch for lan; what was there is authority.pem.old now",
-  );
+test('what is stolen with the key is limited for clients, too, that ignore the limits of a root', () => {
+  const { cert, root, key } = authority;
+  expect([readConstraints(cert), readConstraints(root)]).toEqual([['home.arpa'], ['home.arpa']]);
+  expect(cert.checkIssued(root)).toBe(true);
+  expect([cert, root].map((one) => one.checkPrivateKey(key))).toEqual([true, false]);
+  expect(formatAuthority(authority).match(/PRIVATE KEY-----\n\w/g)).toHaveLength(1);
 });
 
 test('an authority that others could read is closed to them, and that is told', async () => {
