@@ -1,4 +1,6 @@
 /** Containers whose labels ask for hosts, HTTP ports and logins, behind a front door of the file. */
+import { once } from 'node:events';
+import { connect } from 'node:tls';
 import { describe, expect, type TestContext, test } from 'vitest';
 import { freePorts } from '../support/free-ports.ts';
 import { httpdCommand } from './support/apps.ts';
@@ -108,5 +110,43 @@ describe.concurrent('labels of the web', () => {
     );
     expect((await stage.problems()).join()).not.toContain('s3cret');
     await expect(get(port)).rejects.toThrow('ECONNREFUSED');
+  });
+
+  test('end TLS with certificates that the proxy makes, in the domains of the file alone', async (context) => {
+    const bed = await openTestBed(context);
+    const [door = 0, port = 0] = await freePorts(2);
+    const http = { https: `127.0.0.1:${door}`, self_signed_domains: ['lan'] };
+    const proxy = await bed.startProxy({ config: JSON.stringify({ http }) });
+    const { name } = await bed.scope.createContainer({
+      ...{ name: bed.scope.name('wiki'), cmd: httpdCommand({ body: 'wiki' }) },
+      labels: bed.labels({ hosts: ['wiki.lan', 'bank.example'], http_ports: `${port}:80`, tls: true }),
+    });
+    /** The names in the certificate that answers for a name; why none does, otherwise. */
+    const greet = async (at: number, servername: string): Promise<string> => {
+      const socket = connect({ port: at, host: '127.0.0.1', servername, rejectUnauthorized: false });
+      try {
+        await once(socket, 'secureConnect');
+        return socket.getPeerX509Certificate()?.subjectAltName ?? '';
+      } catch (error) {
+        return String((error as NodeJS.ErrnoException).code);
+      } finally {
+        socket.destroy();
+      }
+    };
+    await waitUntil(async () => (await greet(door, 'wiki.lan')) === 'DNS:wiki.lan', {
+      what: 'the certificate of the host of a label',
+    });
+    expect(await greet(door, 'bank.example')).toMatch(/^ERR_SSL/);
+    await waitUntil(async () => (await greet(port, 'nas.lan')) === 'DNS:nas.lan', {
+      what: 'TLS at the port of a label',
+    });
+    expect(await greet(port, 'bank.example')).toBe(`DNS:wiki.lan, DNS:${name}.lan, DNS:lan`);
+    await expect(get(port)).rejects.toThrow();
+    const { State } = await bed.scope.docker.getContainer(name).inspect();
+    expect(State.Running).toBe(false);
+    const problems = await getJson<{ readonly message: string }[]>(`${proxy.statusUrl}/problems`);
+    expect(problems.map(({ message }) => message)).toContain(
+      'hosts: no certificate is made for bank.example, outside of http.self_signed_domains, so nobody gets that over HTTPS',
+    );
   });
 });

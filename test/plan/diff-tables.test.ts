@@ -95,6 +95,18 @@ describe('diffTables', () => {
       [site],
       ['close tcp/*:80', 'update site', 'open tcp/*:80 for site'],
     ],
+    [
+      'an HTTP listener at which TLS ends from now on',
+      [site],
+      [{ ...site, tls: { kind: 'self-signed' } }],
+      ['close tcp/*:80', 'update site', 'open tcp/*:80 for site'],
+    ],
+    [
+      'the names in the certificate that a service is made',
+      [{ ...db, tls: { kind: 'self-signed' } }],
+      [{ ...db, tls: { kind: 'self-signed' }, web: aWeb(['db.lan']) }],
+      ['update db', 'rebind tcp/*:5432 to db:80', 'route db.lan to db'],
+    ],
     ['hosts of a service that comes', [], [wiki], ['add wiki', 'route wiki.lan to wiki']],
     ['hosts of a service that goes', [wiki], [], ['unroute wiki', 'remove wiki']],
     [

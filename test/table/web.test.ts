@@ -109,6 +109,14 @@ describe('hosts', () => {
 });
 
 describe('what a service asks of HTTP', () => {
+  test('of labels get no certificate outside of the domains, and that is told', () => {
+    const text = 'http: {https: "443", self_signed_domains: [home.arpa]}';
+    const labelled = [labelsOf('a', { hosts: 'a.home.arpa,bank.example' })];
+    expect(problemsOf(tableOf({ text, labelled }))).toEqual([
+      `container a, label ${PREFIX}.hosts warning hosts: no certificate is made for bank.example, outside of http.self_signed_domains, so nobody gets that over HTTPS`,
+    ]);
+  });
+
   test('is shared by all services that ask for nothing', () => {
     expect(webOf('ports: ["1:1"]')).toBe(NO_WEB);
     expect(tableOf({ labelled: [labelsOf('a', { ports: '1:1' })] }).entries.get('a')?.service.web).toBe(

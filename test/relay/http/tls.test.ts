@@ -1,4 +1,6 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request as requestTls } from 'node:https';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
@@ -81,6 +83,29 @@ describe('a web door with TLS', () => {
     return { status: answer[':status'], headers: answer, body: await text(stream) };
   };
   const openSessionOnce = () => session ?? openSession();
+
+  test('turns away who names no server, or speaks no TLS, before or later', async () => {
+    const turnedAway = (socket: Socket) =>
+      new Promise((resolve) => {
+        socket
+          .on('error', () => {})
+          .once('close', () => resolve('turned away'))
+          .resume();
+      });
+    const options = { port: bed.port, host: '127.0.0.1', rejectUnauthorized: false };
+    expect(await turnedAway(connectTls(options))).toBe('turned away');
+    const plain = connect(bed.port, '127.0.0.1');
+    plain.write('GET / HTTP/1.1\r\n\r\n');
+    expect(await turnedAway(plain)).toBe('turned away');
+    const raw = connect(bed.port, '127.0.0.1');
+    const client = connectTls({ ...options, socket: raw, servername: 'wiki.test' });
+    client.on('error', () => {});
+    await once(client, 'secureConnect');
+    raw.write('this is no record');
+    expect(await turnedAway(raw)).toBe('turned away');
+    await expect.poll(() => bed.door.connections).toBe(0);
+    expect(bed.service('wiki').dials).toBe(0);
+  });
 
   test('serves HTTP/1 inside of it', async () => {
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {

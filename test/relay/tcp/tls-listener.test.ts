@@ -200,6 +200,36 @@ describe.each(RELAY_KINDS)('a listener at which TLS ends, with a %s relay', (kin
     for (const { far } of [before, after]) far.end();
   });
 
+  test('gives a client the certificate of the name that it asks for, and the other one where it asks for none', async () => {
+    const named = createSecureContext(makeCertificate({ host: 'nas.test' }));
+    const context = createSecureContext(files);
+    offer = () => ({ context, find: async (name) => (name === 'nas.test' ? named : undefined) });
+    await open();
+    const namesOf = async (servername?: string) => {
+      const options = { port, host: '127.0.0.1', rejectUnauthorized: false };
+      const client = connectTls({ ...options, ...(servername !== undefined && { servername }) });
+      sockets.own(client);
+      await once(client, 'secureConnect');
+      client.end();
+      return client.getPeerX509Certificate()?.subjectAltName;
+    };
+    expect(await namesOf('NAS.test.')).toBe('DNS:nas.test');
+    for (const name of ['other.test', undefined]) expect(await namesOf(name)).toBe('DNS:cache.test');
+  });
+
+  test('ends a connection on which TLS is broken later', async () => {
+    await open();
+    const raw = connect({ port, host: '127.0.0.1' });
+    sockets.own(raw);
+    const client = await secure(raw);
+    const far = await upstream.socket(0);
+    // It is reset, as the client is.
+    for (const socket of [raw, client, far.resume()]) socket.on('error', () => {});
+    raw.write('this is no record');
+    await expect.poll(() => far.destroyed).toBe(true);
+    await expect.poll(() => listener.activeConnections).toBe(0);
+  });
+
   test('reads the header of a proxy in front before TLS, and writes one before what was inside', async () => {
     await open({ proxies: { includes: () => true }, proxyProtocol: 'v1' });
     const raw = await sockets.connect(port);
