@@ -65,7 +65,7 @@ export class Reconciler {
     const plan = diffTables(this.#current, desired);
     this.#current = desired;
     for (const change of plan) this.#applyChange(change);
-    if (plan.length > 0) this.#lifecycle.linkDependants();
+    if (plan.length > 0) this.#lifecycle.linkServices();
     return plan;
   }
 

@@ -32,6 +32,8 @@ export interface Backend {
    * where nothing can have been missed.
    */
   recheck?(): Promise<void>;
+  /** The containers that Compose has made for its services, as they are known, without I/O; undefined before the first list. */
+  composed?(): readonly ComposedContainer[] | undefined;
   /** Whether what answers is such an engine at all, as far as is known. Absent where whatever answers is one. */
   readonly isThere?: boolean;
   /** Other labels count from now on, after a reload. Absent where workloads have none. */
@@ -114,6 +116,8 @@ export interface BackendSink {
   observed(key: string, observation: Observation): void;
   /** Everything the engine's labels say at this moment, whole; told again whenever it changes. */
   labelled(snapshot: readonly LabelledWorkload[]): void;
+  /** Workloads may have appeared, gone or got other names, also such as don't opt in; told once for each burst of that. */
+  populated?(): void;
   /** A workload has another name now, by whomever; told before it is looked at under either. */
   renamed?(from: WorkloadRef, to: WorkloadRef): void;
   /** A workload was started, by whomever; told also of those that nobody watches. */
@@ -143,6 +147,17 @@ export interface LabelledWorkload {
   readonly createdMs?: number | undefined;
   /** The label that would opt it in, where that counts as its image's, and those of images don't count. */
   readonly imageOptIn?: string;
+}
+
+/** A container of a Compose project, by its labels. */
+export interface ComposedContainer {
+  /** Without a slash in front. */
+  readonly name: string;
+  readonly project: string;
+  /** The name of its service in the project. */
+  readonly service: string;
+  /** What its service needs, as Compose has written it: `db:service_healthy:false,cache:service_started:true`. */
+  readonly dependsOn: string;
 }
 
 /** The engine refused to start a workload; the message says why and is fit for the log. */

@@ -12,6 +12,7 @@ export class LabelFeed {
   readonly #select: (options: LabelOptions) => readonly LabelledWorkload[] | undefined;
   readonly #clock: Clock;
   readonly #tell: (snapshot: readonly LabelledWorkload[]) => void;
+  readonly #settled: () => void;
   #labelOptions: LabelOptions;
   #cancel: Cancel | undefined;
   #told: readonly LabelledWorkload[] | undefined;
@@ -23,11 +24,14 @@ export class LabelFeed {
     readonly clock: Clock;
     readonly labelOptions: LabelOptions;
     readonly tell: (snapshot: readonly LabelledWorkload[]) => void;
+    /** Told after each burst of changes, whether or not it has changed what is told. */
+    readonly settled?: (() => void) | undefined;
   }) {
     this.#select = options.select;
     this.#clock = options.clock;
     this.#labelOptions = options.labelOptions;
     this.#tell = options.tell;
+    this.#settled = options.settled ?? (() => {});
   }
 
   /** Other labels count from now on; told at once where some were told already and it makes a difference. */
@@ -47,9 +51,11 @@ export class LabelFeed {
     this.#cancelTimer();
     const snapshot = this.#select(this.#labelOptions);
     if (snapshot === undefined) return;
-    if (isSameData(snapshot, this.#told)) return;
-    this.#told = snapshot;
-    this.#tell(snapshot);
+    if (!isSameData(snapshot, this.#told)) {
+      this.#told = snapshot;
+      this.#tell(snapshot);
+    }
+    this.#settled();
   }
 
   /** Tells nothing more. Idempotent. */

@@ -117,6 +117,7 @@ const SLEEPS: Readonly<Record<string, string>> = {
   idle: 'when idle',
   schedule: 'by its schedule',
   hub: 'with its hub',
+  user: 'after what depends on it',
   hand: 'by hand',
   silence: 'since no datagram was answered',
   others: 'by somebody else',
@@ -138,15 +139,18 @@ function listWakers(
   { woken_by: wakers, availability }: ServiceDetailAnswer,
   times: Times,
 ): readonly string[] {
-  const lines = wakers.map(({ kind, listener, with_data: isData, only_from: from = [], at, cron, hub }) => {
-    if (kind === 'hub') return `${hub ?? 'a hub'}, when that wakes`;
-    if (kind === 'schedule')
-      return `its schedule${cron === undefined ? '' : ` "${cron}"`}${at === undefined ? '' : `, next at ${formatMoment(at, times)}`}`;
-    if (kind === 'window')
-      return `its window${at === undefined ? '' : `, which opens at ${formatMoment(at, times)}`}`;
-    const ofWhom = from.length === 0 ? '' : `, of a client on its wake_list (${showSome(from)})`;
-    return `a ${kind} on ${listener ?? '?'}${isData === true ? ', once it sends something' : ''}${ofWhom}`;
-  });
+  const lines = wakers.map(
+    ({ kind, listener, with_data: isData, only_from: from = [], at, cron, hub, user }) => {
+      if (kind === 'hub') return `${hub ?? 'a hub'}, when that wakes`;
+      if (kind === 'user') return `${user ?? 'a service'}, which depends on it`;
+      if (kind === 'schedule')
+        return `its schedule${cron === undefined ? '' : ` "${cron}"`}${at === undefined ? '' : `, next at ${formatMoment(at, times)}`}`;
+      if (kind === 'window')
+        return `its window${at === undefined ? '' : `, which opens at ${formatMoment(at, times)}`}`;
+      const ofWhom = from.length === 0 ? '' : `, of a client on its wake_list (${showSome(from)})`;
+      return `a ${kind} on ${listener ?? '?'}${isData === true ? ', once it sends something' : ''}${ofWhom}`;
+    },
+  );
   if (lines.length > 0) return lines;
   return [
     availability === 'manual' ? 'nobody but you: lazy-proxy wake' : 'nothing now; you can: lazy-proxy wake',

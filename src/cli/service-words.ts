@@ -102,6 +102,7 @@ export function describeState({ life, state }: ServiceAnswer): {
 /** Why it is in its state, on one line: who keeps it awake, why it failed, why it sleeps. */
 export function describeWhy(service: ServiceAnswer, times: Times): string {
   const { life, state, failure, waking, last_sleep: lastSleep, unavailable, why } = service;
+  const { waits_for: waitsFor } = service;
   const waiting = why.waiting > 0 ? `; ${countOf(why.waiting, 'client')} waiting` : '';
   if (waking !== undefined) return `${waking.cause}: ${describeWaking(service, times)}${waiting}`;
   if (life === 'stopping') return `${service.stopping?.reason ?? ''}${waiting}`;
@@ -110,6 +111,7 @@ export function describeWhy(service: ServiceAnswer, times: Times): string {
     return `${failure}${waiting}${kept.join('')}`;
   }
   if (life === 'awake') return describeAwake(service, times);
+  if (waitsFor !== undefined) return `${waitsFor}${waiting}`;
   if (state === 'missing') return `there is no ${service.workload}`;
   if (unavailable !== undefined) return unavailable;
   return lastSleep === undefined ? '' : lastSleep.reason;
@@ -117,16 +119,19 @@ export function describeWhy(service: ServiceAnswer, times: Times): string {
 
 const PHASES: Readonly<Record<string, string>> = {
   queue: 'waits for its turn to start',
+  dependencies: 'waits for what it depends on',
   engine: 'is being started',
   health: 'its health check is awaited',
   port: 'its port is awaited',
 };
 
 /** How far a wake has come. */
-export function describeWaking({ waking, usual_wake_ms: usual }: ServiceAnswer, times: Times): string {
+export function describeWaking(service: ServiceAnswer, times: Times): string {
+  const { waking, usual_wake_ms: usual, waits_for: waitsFor } = service;
   if (waking === undefined) return '';
   const usually = usual === undefined ? '' : `, usually ${formatSpan(usual)}`;
-  return `${PHASES[waking.phase] ?? waking.phase} (${spanOf(waking.since, times)}${usually})`;
+  const lacking = waitsFor === undefined ? '' : `: ${waitsFor}`;
+  return `${PHASES[waking.phase] ?? waking.phase} (${spanOf(waking.since, times)}${usually})${lacking}`;
 }
 
 function describeAwake(service: ServiceAnswer, times: Times): string {
@@ -153,6 +158,8 @@ function describeKind(kind: string, oldest: LeaseAnswer | undefined, times: Time
   switch (kind) {
     case 'hub':
       return one?.hub === undefined ? 'a hub that runs' : `needed by ${one.hub}`;
+    case 'user':
+      return one?.user === undefined ? 'a service that depends on it' : `${one.user} depends on it`;
     case 'hold':
       return one?.until === undefined
         ? 'held by hand'
@@ -230,6 +237,7 @@ export function formatListener({ address, port, protocol }: ListenerAnswer): str
 export function describePhases(wake: PhasesAnswer): string {
   const phases = [
     ['queue', wake.queue_ms ?? 0],
+    ['dependencies', wake.dependencies_ms ?? 0],
     ['engine', wake.engine_ms],
     ['health', wake.health_ms],
     ['port', wake.port_ms],

@@ -8,6 +8,7 @@ import { hideSecrets } from './secrets.ts';
 import { AVAILABILITY_EXPECTED, parseAvailability } from './values/availability.ts';
 import { parseAccessEntry } from './values/address.ts';
 import { AWAKE_EXPECTED, formatAwake, parseAwake } from './values/awake-windows.ts';
+import { DEPENDENCIES_EXPECTED, formatDependencies, parseDependencies } from './values/dependencies.ts';
 import {
   DURATION_EXPECTED,
   formatDuration,
@@ -356,6 +357,17 @@ export const FIELDS = {
     builtIn: [],
     of: (it) => it.dependants,
   }),
+  depends_on: field(
+    {
+      ...{ parse: parseDependencies, expected: DEPENDENCIES_EXPECTED, isList: true },
+      format: formatDependencies,
+    },
+    {
+      ...SERVICE_AND_LABEL,
+      builtIn: [],
+      of: ({ dependsOn, dependsOnBy }) => (dependsOnBy === 'compose' ? dependsOnBy : dependsOn),
+    },
+  ),
   dependant_of_labels: field(FLAG, { ...SERVICE_ONLY, builtIn: false, of: (it) => it.dependantOfLabels }),
   availability: field(
     { parse: parseAvailability, expected: AVAILABILITY_EXPECTED },

@@ -20,6 +20,7 @@ const WORDS: Readonly<Record<string, string>> = {
 
 const PHASES: Readonly<Record<string, string>> = {
   queue: 'waits for its turn',
+  dependencies: 'waits for what it depends on',
   engine: 'is being started',
   health: 'health check',
   port: 'until its port answers',
@@ -27,6 +28,7 @@ const PHASES: Readonly<Record<string, string>> = {
 
 const KEEPERS: Readonly<Record<string, string>> = {
   hub: 'by a service that needs it',
+  user: 'by a service that depends on it',
   schedule: 'by its schedule',
   window: 'by its window',
   replica: 'by clients of another replica',
@@ -77,7 +79,9 @@ export function describeWhy(service: ServiceAnswer): { readonly first: string; r
       return { first: stopping?.reason ?? 'somebody stops it', ...second(waits) };
     }
     case 'asleep': {
-      const sleep = service.last_sleep;
+      const { last_sleep: sleep, waits_for: waitsFor } = service;
+      if (waitsFor !== undefined)
+        return { first: waitsFor, second: `${formatCount(service.why.waiting, 'client')} waiting` };
       const since = service.since === undefined ? '' : `since ${at(service.since)}`;
       const why = sleep === undefined ? '' : `: ${sleep.reason}`;
       return { first: `${since}${why}`, ...second(describeLastWake(service)) };
@@ -114,7 +118,7 @@ function describeWaking(service: ServiceAnswer): { readonly first: string; reado
       ? ''
       : `${formatCount(why.waiting, 'client')} ${why.waiting === 1 ? 'waits' : 'wait'} · `;
   return {
-    first: PHASES[waking.phase] ?? waking.phase,
+    first: `${PHASES[waking.phase] ?? waking.phase}${service.waits_for === undefined ? '' : `: ${service.waits_for}`}`,
     second: `${waits}woken ${describeCause(waking.cause)}`,
   };
 }
@@ -171,6 +175,7 @@ function describeKeeper(
   if (kind === 'schedule' && nextStop !== undefined) return `${words} until ${at(nextStop)}`;
   if (oldest?.kind !== kind) return words;
   if (kind === 'hub' && oldest.hub !== undefined) return `by ${oldest.hub}, which needs it`;
+  if (kind === 'user' && oldest.user !== undefined) return `by ${oldest.user}, which depends on it`;
   return oldest.until === undefined ? words : `${words} until ${at(oldest.until)}`;
 }
 
@@ -263,14 +268,15 @@ export function listPhases(
 ): readonly { readonly key: string; readonly name: string; readonly ms: number }[] {
   return [
     { key: 'queue', name: 'waiting its turn', ms: phases.queue_ms ?? 0 },
+    { key: 'dependencies', name: 'what it depends on', ms: phases.dependencies_ms ?? 0 },
     { key: 'engine', name: 'engine', ms: phases.engine_ms },
     { key: 'health', name: 'health check', ms: phases.health_ms },
     { key: 'port', name: 'port', ms: phases.port_ms },
   ];
 }
 
-export function totalOf({ queue_ms = 0, engine_ms, health_ms, port_ms }: PhasesAnswer): number {
-  return queue_ms + engine_ms + health_ms + port_ms;
+export function totalOf(phases: PhasesAnswer): number {
+  return listPhases(phases).reduce((sum, { ms }) => sum + ms, 0);
 }
 
 /** How a wake ended, in a word. */

@@ -367,7 +367,11 @@ function describeTurnedAway({
   return counts.length === 0 ? '–' : counts.join(', ');
 }
 
-function Wakers({ detail: { woken_by: wakers, dependants } }: { readonly detail: ServiceDetailAnswer }) {
+function Wakers({
+  detail: { woken_by: wakers, dependants, depends_on: needed },
+}: {
+  readonly detail: ServiceDetailAnswer;
+}) {
   return (
     <>
       {wakers.length === 0 ? (
@@ -386,15 +390,25 @@ function Wakers({ detail: { woken_by: wakers, dependants } }: { readonly detail:
           Wakes with it: <Foreign text={dependants.join(', ')} />
         </p>
       )}
+      {needed.length > 0 && (
+        <p>
+          Wakes before it: <Foreign text={needed.map(describeNeeded).join(', ')} />
+        </p>
+      )}
     </>
   );
 }
 
+function describeNeeded({ name, condition, of }: ServiceDetailAnswer['depends_on'][number]): string {
+  return `${name} (${condition}${of === undefined ? '' : `, for ${of}`})`;
+}
+
 function describeWaker(waker: ServiceDetailAnswer['woken_by'][number]): string {
-  const { kind, listener, with_data: isData, only_from: from, at, cron, hub } = waker;
+  const { kind, listener, with_data: isData, only_from: from, at, cron, hub, user } = waker;
   if (listener !== undefined)
     return `a ${kind} at ${listener}${isData ? ' that sends something' : ''}${from === undefined ? '' : ' from its wake_list'}`;
   if (hub !== undefined) return `${hub}, which needs it`;
+  if (user !== undefined) return `${user}, which depends on it`;
   const when = at === undefined ? '' : ` at ${formatClockTime(parseTime(at))}`;
   if (kind === 'window') return `its window${when}`;
   return `its schedule${when}${cron === undefined ? '' : ` (${cron})`}`;

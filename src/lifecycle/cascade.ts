@@ -1,168 +1,267 @@
 import { DEFAULT_REST } from '../model/sleep.ts';
+import type { DependencyCondition, Service } from '../model/service.ts';
 import { NO_WEB } from '../model/web.ts';
 import { toWorkloadRef, unmanagedRef, type Workload } from '../model/workload.ts';
+import { HeldDependency, isMet, MET } from './dependency.ts';
 import type { Lease } from './workload/lease-book.ts';
-import { isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
-import type { WorkloadController } from './workload/workload-controller.ts';
+import { awaitsNeeds, isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
+import type { Needs, NeedsStanding, WorkloadController } from './workload/workload-controller.ts';
 import type { LifecycleService } from './workload/workload-policy.ts';
 
-/** One dependant of a hub. */
-export interface DependantLink {
+/** One workload that goes with another one. */
+export interface Link {
   readonly name: string;
-  /** Which source names it as the hub's dependant. */
-  readonly by: 'file' | 'labels';
-  /** Whether the dependant is a service of the file. */
+  /** Which source names it. */
+  readonly by: Service['dependsOnBy'];
+  /** Whether what is named is a service of the file. */
   readonly isOfFile: boolean;
+  /** What has to be true of it before the other one starts; absent = it is a dependant: it starts together with the other one. */
+  readonly condition?: DependencyCondition;
 }
 
-/** Where the cascade finds the controllers of dependants. */
-export interface Dependants {
+/** Where the cascade finds the controllers of what is named. */
+export interface Linked {
   /** The controller of a service; undefined where there is no such service. */
   find(serviceName: string): WorkloadController | undefined;
   /** The controller of a workload that no service has, made where there is none yet. */
   followUnmanaged(service: LifecycleService): WorkloadController;
 }
 
+/** A dependant, or a dependency, of a workload that runs or is about to. */
 interface Held {
   readonly controller: WorkloadController;
-  readonly lease: Lease;
-  readonly link: DependantLink;
+  readonly link: Link;
+  /** Of a dependant. */
+  readonly lease?: Lease;
+  readonly dependency?: HeldDependency;
 }
 
 /**
- * Hubs and their dependants. While a hub runs, it holds a lease on each of its dependants, which wakes it. When the hub
- * stops, a dependant that hubs have woken is put to sleep at once, unless somebody else uses it. A dependant that ran before
- * its hub did is left to its own idle timeout, and so is a service of the file that only a hub's label names.
+ * Hubs and their dependants, users and their dependencies. While a hub or a user runs, or is about to, it holds a lease on each
+ * of them, which wakes it; a user is started once each of its dependencies is as it needs it. When the hub or the user stops,
+ * what it has woken is put to sleep at once, unless somebody else uses it. What ran before is left to its own idle timeout,
+ * and so is a service of the file that only a label names.
  */
-export class Cascade {
-  readonly #dependants: Dependants;
+export class Cascade implements Needs {
+  readonly #linked: Linked;
   readonly #held = new Map<WorkloadController, Map<string, Held>>();
-  /** Dependants that run because a hub has woken them. */
+  /** Who holds each of them. */
+  readonly #holders = new Map<WorkloadController, Set<WorkloadController>>();
+  /** Users that are about to be started. */
+  readonly #awaiting = new Set<WorkloadController>();
+  /** What runs because a hub or a user has woken it. */
   readonly #woken = new WeakSet<WorkloadController>();
-  /** Dependants whose state is not known yet. `adopts`: they count as woken by their hub even if they ran already. */
+  /** Those whose state is not known yet. `adopts`: they count as woken by their hub even if they ran already. */
   readonly #unsure = new WeakMap<WorkloadController, { readonly adopts: boolean }>();
-  #hubs: ReadonlyMap<WorkloadController, readonly DependantLink[]> = new Map();
+  #links: ReadonlyMap<WorkloadController, readonly Link[]> = new Map();
+  /** Those that take their leases just now: not all are held yet. */
+  readonly #followed = new Set<WorkloadController>();
   #suspended = false;
 
-  constructor(dependants: Dependants) {
-    this.#dependants = dependants;
+  constructor(linked: Linked) {
+    this.#linked = linked;
   }
 
   /**
-   * Starts and stops no dependants until the next `link()`. Services are being added and removed until then, so a name may
+   * Starts and stops nothing until the next `link()`. Services are being added and removed until then, so a name may
    * belong to no service, or to another one than before.
    */
   suspend(): void {
     this.#suspended = true;
   }
 
-  /** Replaces the whole list of hubs and their dependants. */
-  link(hubs: ReadonlyMap<WorkloadController, readonly DependantLink[]>): void {
+  /** Replaces the whole list of hubs and users, and of what goes with them. */
+  link(links: ReadonlyMap<WorkloadController, readonly Link[]>): void {
     this.#suspended = false;
-    const before = this.#hubs;
-    this.#hubs = hubs;
-    for (const hub of new Set([...before.keys(), ...hubs.keys()])) this.#follow(hub);
+    const before = this.#links;
+    this.#links = links;
+    for (const holder of new Set([...before.keys(), ...links.keys()])) this.#follow(holder);
+    for (const user of [...this.#awaiting]) user.followNeeds();
   }
 
   /** The state of a workload has changed. */
   changed(controller: WorkloadController): void {
     this.#judge(controller);
-    if (!this.#suspended) this.#follow(controller);
+    if (awaitsNeeds(controller.state)) this.#awaiting.add(controller);
+    else this.#awaiting.delete(controller);
+    if (this.#suspended) return;
+    this.#follow(controller);
+    this.#tellUsers(controller);
   }
 
-  #follow(hub: WorkloadController): void {
-    const runs = mayRun(hub.state);
-    const links = (runs && this.#hubs.get(hub)) || [];
-    const wanted = new Map(
-      links.map((link) => [link.name, { link, controller: this.#find(link.name, hub) }]),
+  /** The controller of what a name means for a workload, made where it is no service and nobody follows it yet. */
+  find(name: string, holder: WorkloadController): WorkloadController {
+    return (
+      this.#linked.find(name) ?? this.#linked.followUnmanaged(createUnmanagedService(name, holder.workload))
     );
-    // Two services may share a workload. One that held a lease on itself would never stop.
-    for (const [name, { controller }] of wanted) if (controller === hub) wanted.delete(name);
-    const held = this.#held.get(hub) ?? new Map<string, Held>();
-    for (const [name, { controller, lease, link }] of [...held]) {
+  }
+
+  mustPrecede(user: WorkloadController): boolean {
+    // What the names mean is known with the next `link()`.
+    if (this.#suspended) return user.policy.services.some(({ dependsOn }) => dependsOn.length > 0);
+    return (this.#links.get(user) ?? []).some(({ name, condition }) => {
+      if (condition === undefined) return false;
+      const controller = this.find(name, user);
+      return controller !== user && (condition === 'completed' || !isMet(controller, condition));
+    });
+  }
+
+  standingOf(user: WorkloadController): NeedsStanding {
+    if (this.#suspended) return { kind: 'awaited', words: 'the configuration is being read' };
+    const standings = [...(this.#held.get(user)?.values() ?? [])].map(
+      ({ dependency }) => dependency?.standing ?? MET,
+    );
+    const failed = standings.find(({ kind }) => kind === 'failed');
+    const awaited = standings.flatMap((standing) => (standing.kind === 'awaited' ? [standing.words] : []));
+    if (failed !== undefined || awaited.length === 0) return failed ?? MET;
+    return { kind: 'awaited', words: awaited.join('; ') };
+  }
+
+  budgetMsFor(controller: WorkloadController): number {
+    if (this.#awaiting.size === 0) return 0;
+    const users = [...(this.#holders.get(controller) ?? [])].filter((user) => this.#awaiting.has(user));
+    return Math.max(0, ...users.map((user) => Math.max(user.policy.startTimeoutMs, this.budgetMsFor(user))));
+  }
+
+  #follow(holder: WorkloadController): void {
+    const { state } = holder;
+    // That an engine can't be asked doesn't mean that the workload has stopped.
+    if (state.kind === 'unknown' && this.#held.has(holder) && this.#links.has(holder)) return;
+    if (!this.#held.has(holder) && !this.#links.has(holder)) return;
+    const runs = mayRun(state);
+    const wanted = new Map<string, { readonly link: Link; readonly controller: WorkloadController }>();
+    for (const link of (runs && this.#links.get(holder)) || []) {
+      const controller = this.find(link.name, holder);
+      // Two services may share a workload. One that held a lease on itself would never stop.
+      if (controller !== holder) wanted.set(link.name, { link, controller });
+    }
+    const held = this.#held.get(holder) ?? new Map<string, Held>();
+    this.#held.set(holder, held);
+    this.#followed.add(holder);
+    for (const [name, one] of [...held]) {
       const still = wanted.get(name);
-      if (still?.controller === controller) {
-        held.set(name, { controller, lease, link: still.link });
+      if (still?.controller === one.controller && still.link.condition === one.link.condition) {
+        held.set(name, { ...one, link: still.link });
         continue;
       }
       held.delete(name);
-      lease.release();
-      // A dependant that was only taken off the list goes on as its own settings say.
-      if (!runs && this.#stopsWithHub(controller, link)) {
-        controller.sleepIfUnused({ kind: 'hub', words: `${hub.policy.name} has stopped` });
-      }
-      this.#forgetAtRest(controller);
+      this.#letGo(holder, { one, runs });
     }
-    for (const [name, { controller, link }] of wanted) {
-      if (held.has(name)) continue;
-      this.#noteBefore(controller, { hub, link });
+    const fresh = [...wanted.values()].flatMap(({ controller, link }) => {
+      if (held.has(link.name)) return [];
+      return this.#hold(holder, { held, controller, link });
+    });
+    // Once all are known: what one of them starts may be what another one waits for.
+    for (const dependency of fresh) dependency.begin();
+    if (held.size === 0) this.#held.delete(holder);
+    this.#followed.delete(holder);
+    holder.followNeeds();
+  }
+
+  /** @returns a dependency that is to be begun. */
+  #hold(
+    holder: WorkloadController,
+    { held, controller, link }: Pick<Held, 'controller' | 'link'> & { readonly held: Map<string, Held> },
+  ): readonly HeldDependency[] {
+    const { condition } = link;
+    const { name: by } = holder.policy;
+    // It is run for wakes that the proxy makes alone.
+    if (condition === 'completed' && !awaitsNeeds(holder.state)) return [];
+    if (condition !== 'completed') this.#noteBefore(controller, { holder, link });
+    this.#holders.set(controller, (this.#holders.get(controller) ?? new Set()).add(holder));
+    if (condition === undefined) {
       // The hub has its place among the starts, and may need its dependants to become ready: they must not queue behind it.
-      const { name: by } = hub.policy;
       const lease = controller.hold(`with ${by}`, { keeper: { kind: 'hub', hub: by }, urgent: true });
-      held.set(name, { controller, link, lease });
+      held.set(link.name, { controller, link, lease });
+      return [];
     }
-    if (held.size > 0) this.#held.set(hub, held);
-    else this.#held.delete(hub);
+    const dependency = new HeldDependency(controller, { condition, user: by });
+    held.set(link.name, { controller, link, dependency });
+    return [dependency];
   }
 
-  #find(dependant: string, hub: WorkloadController): WorkloadController {
-    return (
-      this.#dependants.find(dependant) ??
-      this.#dependants.followUnmanaged(createUnmanagedService(dependant, hub.workload))
+  #letGo(holder: WorkloadController, { one, runs }: { readonly one: Held; readonly runs: boolean }): void {
+    const { controller, link, lease, dependency } = one;
+    if (![...(this.#held.get(holder)?.values() ?? [])].some((other) => other.controller === controller)) {
+      const holders = this.#holders.get(controller);
+      holders?.delete(holder);
+      if (holders?.size === 0) this.#holders.delete(controller);
+    }
+    lease?.release();
+    dependency?.release();
+    // What was only taken off the list goes on as its own settings say.
+    if (!runs && link.condition !== 'completed' && this.#stopsWith(controller, link)) {
+      const kind = link.condition === undefined ? 'hub' : 'user';
+      controller.sleepIfUnused({ kind, words: `${holder.policy.name} has stopped` });
+    }
+    this.#forgetAtRest(controller);
+  }
+
+  /** Tells the users of a workload that its state has changed. */
+  #tellUsers(controller: WorkloadController): void {
+    const users = [...(this.#holders.get(controller) ?? [])];
+    const needed = users.flatMap((user) =>
+      [...(this.#held.get(user)?.values() ?? [])].flatMap((one) =>
+        one.controller === controller && one.dependency !== undefined ? [one.dependency] : [],
+      ),
     );
+    // First how the run that has ended went for those who waited for it, then the next one.
+    for (const dependency of needed) dependency.follow();
+    for (const dependency of needed) dependency.beginRun();
+    for (const user of users) {
+      if (!awaitsNeeds(user.state) || this.#followed.has(user)) continue;
+      for (const { dependency } of this.#held.get(user)?.values() ?? []) dependency?.renew();
+      user.followNeeds();
+    }
   }
 
-  #stopsWithHub(dependant: WorkloadController, { by, isOfFile }: DependantLink): boolean {
-    return this.#woken.has(dependant) && (by === 'file' || !isOfFile);
+  #stopsWith(controller: WorkloadController, { by, isOfFile }: Link): boolean {
+    return this.#woken.has(controller) && (by !== 'labels' || !isOfFile);
   }
 
   /**
-   * Notes whether a dependant runs already when its hub takes a lease on it. Where the proxy has not woken the hub itself, it
-   * can't tell which of the two started first. Then a dependant that the file names counts as woken by the hub, and one that
-   * a label names doesn't.
+   * Notes whether a workload runs already when its hub or user takes a lease on it. Where the proxy has not woken the hub
+   * itself, it can't tell which of the two started first. Then a dependant that the file names counts as woken by the hub, and
+   * one that a label names doesn't. A dependency that runs already never does.
    */
   #noteBefore(
-    dependant: WorkloadController,
-    { hub, link }: { readonly hub: WorkloadController; readonly link: DependantLink },
+    controller: WorkloadController,
+    { holder, link }: { readonly holder: WorkloadController; readonly link: Link },
   ): void {
-    if (this.#woken.has(dependant)) return;
-    const adopts = link.by === 'file' && !isWaking(hub.state);
-    if (dependant.state.kind === 'unknown') {
-      this.#unsure.set(dependant, { adopts: adopts || this.#unsure.get(dependant)?.adopts === true });
-    } else if (adopts || !runsAlready(dependant.state)) this.#woken.add(dependant);
+    if (this.#woken.has(controller)) return;
+    const isHubSeen = link.condition === undefined && !isWaking(holder.state) && !awaitsNeeds(holder.state);
+    const adopts = link.by === 'file' && isHubSeen;
+    if (controller.state.kind === 'unknown') {
+      this.#unsure.set(controller, { adopts: adopts || this.#unsure.get(controller)?.adopts === true });
+    } else if (adopts || !runsAlready(controller.state)) this.#woken.add(controller);
   }
 
-  #judge(dependant: WorkloadController): void {
-    const { state } = dependant;
-    const unsure = this.#unsure.get(dependant);
+  #judge(controller: WorkloadController): void {
+    const { state } = controller;
+    const unsure = this.#unsure.get(controller);
     if (unsure !== undefined && state.kind !== 'unknown') {
-      this.#unsure.delete(dependant);
-      // A dependant that was asleep is being woken by now.
-      if (unsure.adopts || isWaking(state) || !runsAlready(state)) this.#woken.add(dependant);
+      this.#unsure.delete(controller);
+      // What was asleep is being woken by now.
+      if (unsure.adopts || isWaking(state) || !runsAlready(state)) this.#woken.add(controller);
     }
-    this.#forgetAtRest(dependant);
+    this.#forgetAtRest(controller);
   }
 
-  /** Forgets that hubs woke a dependant that has stopped and that no hub holds: whoever starts it next is no hub. */
-  #forgetAtRest(dependant: WorkloadController): void {
-    if (!this.#woken.has(dependant) || mayRun(dependant.state) || this.#isHeld(dependant)) return;
-    this.#woken.delete(dependant);
-  }
-
-  #isHeld(dependant: WorkloadController): boolean {
-    for (const held of this.#held.values())
-      for (const { controller } of held.values()) if (controller === dependant) return true;
-    return false;
+  /** Forgets who woke what has stopped and nobody holds: whoever starts it next is no hub and no user. */
+  #forgetAtRest(controller: WorkloadController): void {
+    if (!this.#woken.has(controller) || mayRun(controller.state) || this.#holders.has(controller)) return;
+    this.#woken.delete(controller);
   }
 }
 
-/** A dependant that is just stopping doesn't count: it will be started again for its hub. */
+/** What is just stopping doesn't count: it will be started again for its hub or user; nor what waits for its own needs. */
 function runsAlready(state: LifecycleState): boolean {
-  return mayRun(state) && state.kind !== 'stopping';
+  return mayRun(state) && state.kind !== 'stopping' && !awaitsNeeds(state);
 }
 
 /**
- * A workload that no service has, but that a hub names as its dependant: started and stopped with its hubs alone.
+ * A workload that no service has, but that one names as its dependant or dependency: started and stopped with its hubs and
+ * users alone.
  * @param name in Kubernetes `namespace/name` of a Deployment; otherwise the name of a container or Swarm service.
  */
 function createUnmanagedService(name: string, hub: Workload): LifecycleService {
@@ -176,6 +275,7 @@ function createUnmanagedService(name: string, hub: Workload): LifecycleService {
     startTimeoutMs: 30_000,
     stopTimeoutMs: undefined,
     rest: DEFAULT_REST,
+    dependsOn: [],
     maxPending: 1,
     cronStart: undefined,
     cronStop: undefined,

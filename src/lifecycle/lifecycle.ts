@@ -12,7 +12,7 @@ import type { Clock } from '../system/clock.ts';
 import type { CheckTarget } from '../system/net/http-client.ts';
 import type { Happenings } from '../system/happenings.ts';
 import type { Logger } from '../system/log/logger.ts';
-import { Cascade, type DependantLink } from './cascade.ts';
+import { Cascade, type Link } from './cascade.ts';
 import {
   type ConnectRequest,
   connectUpstream,
@@ -74,8 +74,8 @@ export class Lifecycle {
   readonly #namesOf = new Map<WorkloadController, Set<string>>();
   /** Names of services none of whose listeners is bound. */
   readonly #unserved = new Set<string>();
-  /** Names that hubs have as their dependants. */
-  #dependants: ReadonlySet<string> = new Set();
+  /** Names of dependants and dependencies. */
+  #linked: ReadonlySet<string> = new Set();
   readonly #cascade: Cascade;
   readonly #shared = new Map<WorkloadKind, SharedView>();
   readonly #renames: Renames;
@@ -95,7 +95,7 @@ export class Lifecycle {
     });
     this.#parts = {
       ...options,
-      ...{ starts: this.#starts, tallies: this.tallies },
+      ...{ starts: this.#starts, needs: this.#cascade, tallies: this.tallies },
       maxKeptWakes: () => {
         const { each, all, least } = MAX_KEPT_WAKES;
         return Math.min(each, Math.max(least, Math.floor(all / this.#byWorkload.size)));
@@ -156,23 +156,30 @@ export class Lifecycle {
     this.#followServed(controller);
   }
 
-  /** Links hubs with their dependants; to be called when all changes of a plan were made. */
-  linkDependants(): void {
-    const hubs = new Map<WorkloadController, readonly DependantLink[]>();
+  /** Links services with what goes with them; to be called when all changes of a plan were made. */
+  linkServices(): void {
+    const links = new Map<WorkloadController, Link[]>();
+    const isOfFile = (name: string) => this.#byService.get(name)?.service.isOfFile === true;
+    const add = (holder: WorkloadController, link: Link) => {
+      const list = links.get(holder);
+      if (list === undefined) links.set(holder, [link]);
+      else list.push(link);
+    };
     for (const { service, controller } of this.#byService.values()) {
-      const { dependants, dependantsBy: by } = service;
-      if (dependants.length === 0) continue;
-      const links = dependants.map((dependant): DependantLink => {
-        return { name: dependant, by, isOfFile: this.#byService.get(dependant)?.service.isOfFile === true };
-      });
-      hubs.set(controller, [...(hubs.get(controller) ?? []), ...links]);
+      const { dependants, dependantsBy, dependsOn, dependsOnBy: by } = service;
+      for (const name of dependants) add(controller, { name, by: dependantsBy, isOfFile: isOfFile(name) });
+      // After the dependants: whoever is both is a dependency.
+      for (const { name, condition, of } of dependsOn) {
+        const user = of === undefined ? controller : this.#cascade.find(of, controller);
+        add(user, { name, by, isOfFile: isOfFile(name), condition });
+      }
     }
-    this.#cascade.link(hubs);
-    this.#dependants = new Set([...hubs.values()].flat().map(({ name }) => name));
+    this.#linked = new Set([...links.values()].flat().map(({ name }) => name));
+    this.#cascade.link(links);
     for (const controller of this.#namesOf.keys()) this.#followServed(controller);
-    const named = new Set([...this.#dependants].filter((name) => !this.#byService.has(name)));
     for (const controller of [...this.#byWorkload.values()]) {
-      if (controller.policy.unmanaged === true && !named.has(controller.policy.name)) controller.retire();
+      const { name, unmanaged } = controller.policy;
+      if (unmanaged === true && (this.#byService.has(name) || !this.#linked.has(name))) controller.retire();
     }
   }
 
@@ -202,7 +209,7 @@ export class Lifecycle {
       this.#renames.add(controller, to);
       there?.retire();
       for (const name of named) this.#addAgain(name);
-      if (named.length > 0) this.linkDependants();
+      if (named.length > 0) this.linkServices();
     } else if (controller.leases > 0 && !this.#lent.has(controller)) {
       this.#lent.set(controller, there.guard({ kind: 'renamed' }));
     }
@@ -304,10 +311,11 @@ export class Lifecycle {
   }
 
   #isServed(service: Service): boolean {
-    const { name, listeners, dependants } = service;
+    const { name, listeners, dependants, dependsOn } = service;
     if (!this.#unserved.has(name) || hasSchedule(service)) return true;
-    // A service without ports is used through its hub, or exists for its dependants.
-    return listeners.length === 0 && (this.#dependants.has(name) || dependants.length > 0);
+    // A service without ports is used through its hub or user, or exists for what goes with it.
+    const hasLinks = dependants.length > 0 || dependsOn.length > 0;
+    return listeners.length === 0 && (this.#linked.has(name) || hasLinks);
   }
 
   #get(serviceName: string): ServedWorkload {

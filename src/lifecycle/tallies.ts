@@ -16,6 +16,7 @@ export function createTallies(): Tallies {
   return {
     wakes: {
       queue: histogram(),
+      dependencies: histogram(),
       engine: histogram(),
       health: histogram(),
       port: histogram(),

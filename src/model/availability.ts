@@ -2,11 +2,11 @@
  * Who starts and stops a workload. Input: a service's `availability`, and the cause of a start or a stop. Output: whether that
  * cause may. Pure, and the one place where this is decided: whoever starts or stops a workload names its cause.
  *
- * | availability | started by clients | by its schedule | by a hub, by hand | stopped when idle, silent | by schedule, hub | by hand |
- * |--------------|--------------------|-----------------|-------------------|---------------------------|------------------|---------|
- * | on_demand    | yes                | yes             | yes               | yes                       | yes              | yes     |
- * | schedule     | no                 | yes             | yes               | no                        | yes              | yes     |
- * | manual       | no                 | no              | yes               | no                        | no               | yes     |
+ * | availability | started by clients | by its schedule | by hub, user, hand | stopped when idle, silent | by schedule, hub, user | by hand |
+ * |--------------|--------------------|-----------------|--------------------|---------------------------|------------------------|---------|
+ * | on_demand    | yes                | yes             | yes                | yes                       | yes                    | yes     |
+ * | schedule     | no                 | yes             | yes                | no                        | yes                    | yes     |
+ * | manual       | no                 | no              | yes                | no                        | no                     | yes     |
  */
 import type { AwakeWindow } from './awake-window.ts';
 import type { SleepKind } from './sleep.ts';
@@ -14,21 +14,24 @@ import type { SleepKind } from './sleep.ts';
 /** `on_demand`: clients, too; `schedule`: its cron expressions and windows; `manual`: somebody else. */
 export type Availability = 'on_demand' | 'schedule' | 'manual';
 
-/** Why a workload is to be awake; `window`: one of its windows is open; `hand`: somebody has told the proxy to wake it. */
-export type WakeCause = 'client' | 'schedule' | 'window' | 'hub' | 'hand';
+/**
+ * Why a workload is to be awake; `window`: one of its windows is open; `user`: another one needs it; `hand`: somebody has told the
+ * proxy to wake it.
+ */
+export type WakeCause = 'client' | 'schedule' | 'window' | 'hub' | 'user' | 'hand';
 
 /** Why a workload is to be stopped; `restart`: nothing reaches it until it was stopped and started again. */
 export type StopCause = SleepKind | 'restart';
 
 const WAKEN: Readonly<Record<Availability, readonly WakeCause[]>> = {
-  on_demand: ['client', 'schedule', 'window', 'hub', 'hand'],
-  schedule: ['schedule', 'window', 'hub', 'hand'],
-  manual: ['hub', 'hand'],
+  on_demand: ['client', 'schedule', 'window', 'hub', 'user', 'hand'],
+  schedule: ['schedule', 'window', 'hub', 'user', 'hand'],
+  manual: ['hub', 'user', 'hand'],
 };
 
 const STOPPED: Readonly<Record<Availability, readonly StopCause[]>> = {
-  on_demand: ['idle', 'silence', 'schedule', 'hub', 'restart', 'hand'],
-  schedule: ['schedule', 'hub', 'restart', 'hand'],
+  on_demand: ['idle', 'silence', 'schedule', 'hub', 'user', 'restart', 'hand'],
+  schedule: ['schedule', 'hub', 'user', 'restart', 'hand'],
   manual: ['hand'],
 };
 

@@ -64,6 +64,8 @@ export interface Observation {
   readonly detail?: string;
   /** The workload's own time between the polite signal and the kill, in ms; absent = 10 s. */
   readonly ownGraceMs?: number;
+  /** Of a stopped workload: with what status its last run ended. Undefined where the engine doesn't tell. */
+  readonly exitCode?: number;
   /** Of a stopped workload: how its last run ended. Undefined where the engine doesn't tell. */
   readonly stoppedBy?: StoppedBy;
   /** Why a start that is under way makes no progress, as far as the engine tells. */

@@ -50,6 +50,22 @@ export interface ServiceUrl {
   readonly from: 'file' | 'label';
 }
 
+/**
+ * What has to be true of a dependency before its user starts. `started`: it runs; `healthy`: it is ready, as its own clients
+ * would find it; `completed`: it was run for this wake, and has ended with exit status 0.
+ */
+export const DEPENDENCY_CONDITIONS = ['started', 'healthy', 'completed'] as const;
+
+export type DependencyCondition = (typeof DEPENDENCY_CONDITIONS)[number];
+
+/** One workload that another one needs. */
+export interface Dependency {
+  readonly name: string;
+  readonly condition: DependencyCondition;
+  /** The workload that needs it, where that is no service, but one that the service needs itself; absent = the service. */
+  readonly of?: string;
+}
+
 /** One entry of the service table: total, frozen, every layer merged. */
 export interface Service {
   readonly name: string;
@@ -94,6 +110,10 @@ export interface Service {
   readonly dependantsBy: 'file' | 'labels';
   /** Whether hubs may have it as their dependant whose labels say so. */
   readonly dependantOfLabels: boolean;
+  /** What has to be awake before it; each edge once. */
+  readonly dependsOn: readonly Dependency[];
+  /** Who named them; `compose`: Compose's own labels, because the file or a label says so. */
+  readonly dependsOnBy: 'file' | 'labels' | 'compose';
   /** Whether the file has it, or labels alone have made it. */
   readonly isOfFile: boolean;
   /** Five cron fields, `CRON_TZ=<zone>` and five fields, or `@every <n>s`. */

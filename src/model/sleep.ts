@@ -1,8 +1,8 @@
 /**
- * Why a workload was put to sleep, or stopped otherwise: nobody used it; its schedule; its hub has stopped; somebody asked for it; no
+ * Why a workload was put to sleep, or stopped otherwise: nobody used it; its schedule; its hub, or its last user, has stopped; somebody asked for it; no
  * datagram was answered; somebody else stopped it; it ended by itself.
  */
-export type SleepKind = 'idle' | 'schedule' | 'hub' | 'hand' | 'silence' | 'others' | 'itself';
+export type SleepKind = 'idle' | 'schedule' | 'hub' | 'user' | 'hand' | 'silence' | 'others' | 'itself';
 
 /** Why a workload is to sleep. */
 export interface SleepReason {

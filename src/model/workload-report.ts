@@ -9,7 +9,7 @@ import type { Wake, WakeCounts, WakeUnderWay } from './wake.ts';
 export type Life = 'unknown' | 'asleep' | 'waking' | 'awake' | 'stopping' | 'failed';
 
 /**
- * Who keeps a workload awake, or from being put to sleep, though no client of this proxy uses it: a hub that runs, a schedule,
+ * Who keeps a workload awake, or from being put to sleep, though no client of this proxy uses it: a hub or a user that runs, a schedule,
  * a window of its own, somebody's word, clients of another replica, or that another replica is the one that puts workloads to sleep; `renamed`: clients that
  * came under the workload's old name.
  */
@@ -18,6 +18,8 @@ export type Keeper = Waker | { readonly kind: 'replica' | 'standby' | 'renamed' 
 /** A keeper that also wakes the workload. */
 export type Waker =
   | { readonly kind: 'hub'; readonly hub: string }
+  /** A service that depends on it. */
+  | { readonly kind: 'user'; readonly user: string }
   | { readonly kind: 'schedule' }
   /** One of its windows is open, until then (ms since the epoch); absent = for ever. */
   | { readonly kind: 'window'; readonly untilMs?: number }
@@ -50,6 +52,8 @@ export interface WorkloadReport {
   /** For how long the first of them has waited, ms; absent where none waits. */
   readonly longestWaitMs?: number;
   readonly wakeUnderWay?: WakeUnderWay;
+  /** What it waits for before its engine is asked to start it: its turn, or what it depends on, in words. */
+  readonly waitsFor?: string;
   /** Those that have ended, oldest first; the last 50 at most. */
   readonly wakes: readonly Wake[];
   /** Of all that have ended since the proxy follows it. */

@@ -5,6 +5,7 @@ import { EngineConnection } from '../backends/engine/engine-connection.ts';
 import { createKubernetesBackend } from '../backends/kubernetes/kubernetes-backend.ts';
 import { SwarmBackend } from '../backends/swarm/swarm-backend.ts';
 import { type LabelReading, parseLabels } from '../config/labels.ts';
+import { type ComposeOrder, readComposeOrder } from '../config/rules/compose-order.ts';
 import type { LabelPrefixes } from '../model/label-names.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Problem } from '../model/problem.ts';
@@ -23,6 +24,8 @@ export interface EnginesListener {
   observed(key: string, observation: Observation): void;
   /** The labels of an engine's workloads have changed; `cause` is for the log. */
   labelled(cause: string): void;
+  /** Containers have appeared, gone or got other names. */
+  populated(): void;
   /** The proxy has found out which container it runs in itself, or another one than before. */
   ownChanged(): void;
   /** The kinds of workloads that services have now. */
@@ -89,6 +92,12 @@ export class Engines {
   /** What the labels of all engines' workloads say. */
   get readings(): readonly LabelReading[] {
     return Object.values(this.#engines).flatMap(({ labels }) => labels.readings);
+  }
+
+  /** What Compose says of the order of its containers; undefined where no engine has told. */
+  get composeOrder(): ComposeOrder | undefined {
+    const containers = this.#engines.docker.backend.composed?.();
+    return containers && readComposeOrder(containers);
   }
 
   /** The workloads that the proxy itself runs in. */
@@ -175,6 +184,7 @@ export class Engines {
         engine.labels.take(snapshot, labelOptionsOf(kind, this.#settings).labelPrefixes);
         listener.labelled(`labels of ${ENGINE_NAMES[kind]}`);
       },
+      populated: () => listener.populated(),
       own: (refs) => {
         if (isSameData(engine.own, refs)) return;
         engine.own = refs;

@@ -271,6 +271,11 @@ export class LazyProxy {
       listener: {
         observed: (key, observation) => this.#runtime.lifecycle.observe(key, observation),
         labelled: (what) => this.#reconcile({ what, isAwaited: false }),
+        populated: () => {
+          const { entries } = this.#runtime.reconciler.current;
+          const follows = [...entries.values()].some(({ service }) => service.dependsOnBy === 'compose');
+          if (follows) this.#reconcile({ what: "Compose's labels", isAwaited: false });
+        },
         ownChanged: () => this.#reconcile({ what: "the proxy's own container", isAwaited: false }),
         servedKinds: () =>
           new Set([...this.#buildTable().entries.values()].map(({ service }) => service.workload.kind)),
@@ -285,10 +290,13 @@ export class LazyProxy {
   #buildTable(): ServiceTable {
     const { file, environment, flags } = this.#options;
     const { readings: labelled, own } = this.#engines;
+    const compose = () => this.#engines.composeOrder;
     const { holders, current: before } = this.#runtime.reconciler;
     const { settings, origins } = this.#atStart;
     const status = { value: settings.status, origin: origins.status };
-    return buildTable({ file: file.config, labelled, own, environment, flags, holders, before, status });
+    return buildTable({
+      ...{ file: file.config, labelled, own, compose, environment, flags, holders, before, status },
+    });
   }
 
   /** Does nothing before the engines have been asked, since their labels are still missing, and nothing during the shutdown. */

@@ -50,6 +50,7 @@ export function collectServiceDetail(
   return {
     ...createView(entry, { ...parts, table, maxClients, lost }),
     hubs: listHubs(entry, table),
+    users: listUsers(name, table),
     problems: [...ofLabels, ...problemsOf(entry)],
   };
 }
@@ -112,6 +113,14 @@ function listHubs({ service: { workload } }: TableEntry, table: ServiceTable): r
   };
   const hubs = [...table.entries.values()].filter(({ service }) => service.dependants.some(hasWorkload));
   return hubs.map(({ service }) => service.name);
+}
+
+/** The services, and other workloads, that depend on this one. */
+function listUsers(name: string, table: ServiceTable): readonly string[] {
+  const users = [...table.entries.values()].flatMap(({ service }) =>
+    service.dependsOn.filter((needed) => needed.name === name).map(({ of = service.name }) => of),
+  );
+  return [...new Set(users)].sort();
 }
 
 function groupBy<T>(values: readonly T[], keyOf: (value: T) => string): ReadonlyMap<string, readonly T[]> {

@@ -10,6 +10,7 @@ import { fieldSpec, labelSuffix } from '../config/fields.ts';
 import type { FileConfig } from '../config/file.ts';
 import type { LabelReading } from '../config/labels.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
+import type { ComposeOrder } from '../config/rules/compose-order.ts';
 import { describeDoorless, describeUncertified, listFronts } from '../config/rules/listen-claims.ts';
 import { describeUnguarded, findUnguardedPart } from '../config/rules/login.ts';
 import { toEngineDefaults, workloadFieldOf } from '../config/rules/workload-of.ts';
@@ -30,7 +31,7 @@ import {
   workloadRefKey,
 } from '../model/workload.ts';
 import { type Holders, settleConflicts } from './conflicts.ts';
-import { linkDependants } from './link-dependants.ts';
+import { linkServices } from './link-services.ts';
 import { mergeService } from './merge-service.ts';
 import { pairSources } from './pair-sources.ts';
 import { shareUnchanged } from './share-unchanged.ts';
@@ -47,6 +48,8 @@ export interface TableInput {
   readonly status?: Sourced<Settings['status']> | undefined;
   /** The workloads that the proxy itself runs in; default: none. */
   readonly own?: readonly WorkloadRef[];
+  /** Tells what Compose says of the order of its containers, where that matters; absent where nobody has asked the engine. */
+  readonly compose?: () => ComposeOrder | undefined;
   /** The table in force; entries that stay the same are taken from it. Default: none. */
   readonly before?: ServiceTable;
 }
@@ -59,7 +62,7 @@ export function buildTable(input: TableInput): ServiceTable {
   const paired = pairSources({ ...input, labelled, engine });
   const merged = paired.sources.map(mergeService).toSorted(byName);
   const own = input.own ?? [];
-  const linked = linkDependants(merged, { own });
+  const linked = linkServices(merged, { own, compose: input.compose });
   const served = leaveOutOwn(linked.entries, own);
   const guarded = leaveOutUnguarded(served.entries);
   const told = leaveOutUntold(guarded.entries);
@@ -215,12 +218,17 @@ function findSilent(
   entries: readonly TableEntry[],
   isAsked: (service: Service) => boolean,
 ): readonly Problem[] {
-  const dependants = new Set(entries.flatMap(({ service }) => service.dependants));
+  const linked = new Set(
+    entries.flatMap(({ service: { dependants, dependsOn } }) => [
+      ...dependants,
+      ...dependsOn.map(({ name }) => name),
+    ]),
+  );
   return entries.flatMap(({ service, origins }): readonly Problem[] => {
     const { name, listeners, web } = service;
     const isWoken = listeners.length > 0 || hasRoutes(web) || hasSchedule(service);
-    if (isWoken || dependants.has(name) || !isAsked(service)) return [];
-    const message = `service "${name}" has no port and no schedule and is nobody's dependant, so nothing wakes it`;
+    if (isWoken || linked.has(name) || !isAsked(service)) return [];
+    const message = `service "${name}" has no port and no schedule, and no other service starts it, so nothing wakes it`;
     const field = workloadFieldOf(toWorkloadRef(service.workload));
     const origin = origins[field] ?? { kind: 'default' };
     return [{ code: 'no-listener', severity: 'warning', message, origin }];

@@ -62,7 +62,8 @@ export function mergeService(source: ServiceSource): TableEntry {
     else if (hasOrigin) origins[field] = found?.origin ?? DEFAULT_ORIGIN;
   }
   const dependantsBy = origins['dependants']?.kind === 'label' ? 'labels' : 'file';
-  const own = { name, ref, isOfFile, dependantsBy, origins } as const;
+  const dependsOnBy = origins['depends_on']?.kind === 'label' ? 'labels' : 'file';
+  const own = { name, ref, isOfFile, dependantsBy, dependsOnBy, origins } as const;
   return { service: toService(own, values as MergedValues), origins };
 }
 
@@ -89,13 +90,14 @@ function findHighest(field: FieldName, layers: readonly Draft[]): Draft[FieldNam
 }
 
 function toService(
-  own: Pick<Service, 'name' | 'isOfFile' | 'dependantsBy'> & {
+  own: Pick<Service, 'name' | 'isOfFile' | 'dependantsBy' | 'dependsOnBy'> & {
     readonly ref: WorkloadRef;
     readonly origins: Readonly<Record<string, Origin>>;
   },
   values: MergedValues,
 ): Service {
-  const { name, ref, isOfFile, dependantsBy, origins } = own;
+  const { name, ref, isOfFile, dependantsBy, dependsOnBy, origins } = own;
+  const needs = values.depends_on;
   const web = toWeb(values, origins);
   const tcp = [...(asksForLogin(web) ? values.ports.map(toHttp) : values.ports), ...values.http_ports];
   return {
@@ -123,6 +125,8 @@ function toService(
     webhooks: values.webhooks,
     dependants: values.dependants,
     dependantsBy,
+    dependsOn: needs === 'compose' ? [] : needs,
+    dependsOnBy: needs === 'compose' ? 'compose' : dependsOnBy,
     dependantOfLabels: values.dependant_of_labels,
     isOfFile,
     cronStart: values.cron_start || undefined,

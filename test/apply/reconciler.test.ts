@@ -19,7 +19,7 @@ describe('Reconciler', () => {
       add: ({ name }: Service) => calls.push(`add ${name}`),
       update: ({ name }: Service, previous: Service) => calls.push(`update ${name} from ${previous.name}`),
       remove: ({ name }: Service) => calls.push(`remove ${name}`),
-      linkDependants: () => calls.push('link'),
+      linkServices: () => calls.push('link'),
     };
     const listeners = {
       open: (spec: ListenerSpec, { name }: Service) => calls.push(`open ${listenKey(spec)} ${name}`),

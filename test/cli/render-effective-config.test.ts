@@ -366,6 +366,7 @@ services:
     webhook_url: "" # default
     webhooks: [] # default
     dependants: [] # default
+    depends_on: [] # default
     dependant_of_labels: true # container db, label lazy-tcp-proxy.enabled
     availability: on_demand # default
     awake: [] # default

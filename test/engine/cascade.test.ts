@@ -3,7 +3,7 @@ import { describe, expect, type TestContext, test } from 'vitest';
 import { freePort, freePorts } from '../support/free-ports.ts';
 import { httpdCommand } from './support/apps.ts';
 import { createConfigFolder } from './support/config-folder.ts';
-import type { TestContainer } from './support/container.ts';
+import type { ContainerSpec, TestContainer } from './support/container.ts';
 import { get } from './support/http.ts';
 import { runCli } from './support/proxy.ts';
 import { connectTcp } from './support/tcp.ts';
@@ -115,4 +115,81 @@ test.each([
     // Every other time the next client comes while the owner of the network is just being stopped.
     else if (round % 2 === 0) await waitUntil(async () => (await owner.state()) === 'exited');
   }
+});
+
+describe.concurrent('what a service depends on', () => {
+  /** The containers of a Compose project as Compose makes them, by the names of their services. */
+  async function createProject(
+    { scope }: TestBed,
+    services: Readonly<
+      Record<string, { readonly needs?: string; readonly options?: Partial<ContainerSpec> }>
+    >,
+  ): Promise<Readonly<Record<string, TestContainer>>> {
+    const project = scope.name('shop');
+    const made = Object.entries(services).map(async ([service, { needs = '', options = {} }]) => {
+      const labels = {
+        'com.docker.compose.project': project,
+        'com.docker.compose.service': service,
+        'com.docker.compose.container-number': '1',
+        'com.docker.compose.oneoff': 'False',
+        'com.docker.compose.depends_on': needs,
+        ...options.labels,
+      };
+      const name = `${project}-${service}-1`;
+      return [
+        service,
+        await scope.createContainer({ cmd: httpdCommand(), ...options, name, labels }),
+      ] as const;
+    });
+    return Object.fromEntries(await Promise.all(made));
+  }
+
+  test('is woken in the order of Compose, though it has not opted in, and sleeps in reverse', async (context) => {
+    const bed = await open(context);
+    const port = await freePort();
+    const { web, app, db } = await createProject(bed, {
+      web: {
+        needs: 'app:service_started:false',
+        options: { labels: bed.labels({ ports: `${port}:80`, depends_on: 'compose', idle_timeout: '1s' }) },
+      },
+      app: { needs: 'db:service_healthy:true' },
+      // The first result of its check is bad.
+      db: {
+        options: {
+          healthcheck: {
+            ...{ test: ['CMD-SHELL', 'test -e /tmp/up || { touch /tmp/up; exit 1; }'] },
+            ...{ intervalMs: 200, retries: 20 },
+          },
+        },
+      },
+    });
+    if (web === undefined || app === undefined || db === undefined) throw new Error('three were asked for');
+    const { events } = bed;
+    await bed.startProxy();
+    expect((await get(port)).body).toBe('hello');
+    const started = await Promise.all([db, app, web].map(({ name }) => events.waitFor(name, 'start')));
+    expect(started.map(({ at }) => at)).toEqual(started.map(({ at }) => at).toSorted((a, b) => a - b));
+    const healthy = await events.waitFor(db.name, 'health_status: healthy');
+    expect(events.of(app.name, 'start')[0]?.at).toBeGreaterThanOrEqual(healthy.at);
+    const died = await Promise.all([web, app, db].map(({ name }) => events.waitFor(name, 'die')));
+    expect(died.map(({ at }) => at)).toEqual(died.map(({ at }) => at).toSorted((a, b) => a - b));
+    for (const { name } of [web, app, db]) expect(events.of(name, 'start')).toHaveLength(1);
+  });
+
+  test('fails the wake of who needs it to be completed, where it ends with another exit status', async (context) => {
+    const bed = await open(context);
+    const { scope } = bed;
+    const port = await freePort();
+    const [web, job] = [scope.name('web'), scope.name('job')];
+    await scope.createContainer({ name: web, cmd: httpdCommand() });
+    await scope.createContainer({ name: job, cmd: ['sh', '-c', 'echo no such table; exit 3'] });
+    const proxy = await bed.startProxy({
+      services: { [web]: { ports: [`${port}:80`], depends_on: { [job]: 'completed' } } },
+    });
+    await expect(get(port)).rejects.toThrow();
+    const { msg } = await proxy.waitForLog((line) => line.event === 'wake-failed' && line.service === web);
+    expect(msg).toContain(`${job} was not completed: exit code 3`);
+    expect(bed.events.of(web, 'start')).toEqual([]);
+    await bed.events.waitFor(job, 'die');
+  });
 });

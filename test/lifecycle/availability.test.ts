@@ -151,7 +151,7 @@ describe('availability', () => {
       automate();
       bench.add(service, STOPPED);
       bench.add(aBareService({ name: 'hub', dependants: ['db'] }), STOPPED);
-      bench.lifecycle.linkDependants();
+      bench.lifecycle.linkServices();
       const hubClient = bench.client('hub', server.port);
       await bench.backend.called(2);
       const client = await come();
@@ -174,7 +174,7 @@ describe('availability', () => {
       other.backend.automate({ clock: other.clock, wakeMs: 200, sleepMs: 300 });
       other.add(manual({ availability }), STOPPED);
       other.add(aBareService({ name: 'hub', dependants: ['db'] }), STOPPED);
-      other.lifecycle.linkDependants();
+      other.lifecycle.linkServices();
       other.controller('hub').demand('for a test');
       await other.until(() => other.controller('db').state.kind === 'ready');
       other.controller('hub').sleep({ kind: 'hand', words: 'for a test' });

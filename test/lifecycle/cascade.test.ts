@@ -30,7 +30,7 @@ describe('Cascade', () => {
       services.set(name, service);
       bench.add(service, observation);
     }
-    bench.lifecycle.linkDependants();
+    bench.lifecycle.linkServices();
   };
   const edit = (name: string, overrides: Partial<Service>) => {
     const previous = services.get(name);
@@ -38,12 +38,12 @@ describe('Cascade', () => {
     const service = { ...previous, ...overrides };
     services.set(name, service);
     bench.lifecycle.update(service, previous);
-    bench.lifecycle.linkDependants();
+    bench.lifecycle.linkServices();
   };
   const remove = (name: string) => {
     const service = services.get(name);
     if (service !== undefined) bench.lifecycle.remove(service);
-    bench.lifecycle.linkDependants();
+    bench.lifecycle.linkServices();
   };
   const use = async (name: string) => {
     const client = bench.client(name, server.port);
@@ -78,7 +78,7 @@ describe('Cascade', () => {
     const [hub, sub] = [on('hub', 'one', ['sub']), on('sub', 'two')];
     bench.add(hub, RUNNING);
     bench.add(sub, RUNNING);
-    bench.lifecycle.linkDependants();
+    bench.lifecycle.linkServices();
     await use('hub');
     tell('sub', STOPPED);
     // What the engine knows by now is looked at when the services change places.
@@ -86,7 +86,7 @@ describe('Cascade', () => {
     tell('one', STOPPING);
     bench.lifecycle.update(on('hub', 'two', ['sub']), hub);
     bench.lifecycle.update(on('sub', 'one'), sub);
-    bench.lifecycle.linkDependants();
+    bench.lifecycle.linkServices();
     await settle();
     expect(bench.backend.log.filter((line) => line.endsWith('docker/sub'))).toEqual([]);
   });
@@ -161,7 +161,7 @@ describe('Cascade', () => {
     bench.add(hub, RUNNING);
     bench.lifecycle.add(one);
     expect(bench.backend.calls).toEqual([]);
-    bench.lifecycle.linkDependants();
+    bench.lifecycle.linkServices();
     expect(bench.backend.log).toEqual(['wake docker/one']);
   });
 
@@ -442,7 +442,7 @@ describe('Cascade', () => {
       await use('hub');
       bench.backend.tell('docker/other', STOPPED);
       bench.lifecycle.add(aBareService({ name: 'bare', workload: { kind: 'docker', container: 'other' } }));
-      bench.lifecycle.linkDependants();
+      bench.lifecycle.linkServices();
       expect(bench.backend.watched).not.toContain('docker/bare');
       await bench.until(() => state('bare') === 'ready');
     });
@@ -452,7 +452,7 @@ describe('Cascade', () => {
     const workload = { kind: 'docker', container: 'hub' } as const;
     bench.add(aBareService({ name: 'hub', dependants: ['alias'], idleTimeoutMs: IDLE_MS }), STOPPED);
     bench.add(aBareService({ name: 'alias', workload, idleTimeoutMs: IDLE_MS }), STOPPED);
-    bench.lifecycle.linkDependants();
+    bench.lifecycle.linkServices();
     const { release } = await use('hub');
     release();
     await bench.clock.advance(IDLE_MS);

@@ -59,7 +59,7 @@ describe('Lifecycle', () => {
     const labelsFollow = () => {
       bench.lifecycle.add(b);
       bench.lifecycle.remove(a);
-      bench.lifecycle.linkDependants();
+      bench.lifecycle.linkServices();
     };
 
     test('goes on with its leases under the new name', async () => {
@@ -325,7 +325,7 @@ describe('Lifecycle', () => {
       addBoth();
       bench.lifecycle.update({ ...tls, dependants: ['one'] }, tls);
       bench.lifecycle.update({ ...plain, dependants: ['two'] }, plain);
-      bench.lifecycle.linkDependants();
+      bench.lifecycle.linkServices();
       bench.client('db', server.port);
       await bench.backend.called(3);
       expect(bench.backend.log.toSorted()).toEqual(['wake docker/db', 'wake docker/one', 'wake docker/two']);

@@ -54,6 +54,7 @@ const CHANGES: Readonly<
   webhook_url: [CONTAINER, `${CONTAINER}, webhook_url: "http://a/"`],
   webhooks: [CONTAINER, `${CONTAINER}, webhooks: [{url: "http://a/"}]`],
   dependants: [CONTAINER, `${CONTAINER}, dependants: [b]`],
+  depends_on: [CONTAINER, `${CONTAINER}, depends_on: [b]`],
   dependant_of_labels: [CONTAINER, `${CONTAINER}, dependant_of_labels: true`],
   awake: [CONTAINER, `${CONTAINER}, awake: ["08:30-17:30 Mon-Fri"]`],
   cron_start: [CONTAINER, `${CONTAINER}, cron_start: "1 1 * * *"`],

@@ -51,6 +51,8 @@ export function aService(overrides: Partial<Service> = {}): Service {
     dependants: [],
     dependantsBy: 'file',
     dependantOfLabels: false,
+    dependsOn: [],
+    dependsOnBy: 'file',
     isOfFile: true,
     cronStart: undefined,
     awake: [],
@@ -130,6 +132,7 @@ export function tableOf(input: { readonly text?: string } & Partial<Omit<TableIn
     holders: input.holders ?? new Map(),
     ...(input.before !== undefined && { before: input.before }),
     ...(input.own !== undefined && { own: input.own }),
+    ...(input.compose !== undefined && { compose: input.compose }),
     ...(input.status !== undefined && { status: input.status }),
   });
 }

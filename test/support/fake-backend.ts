@@ -10,6 +10,13 @@ import { type Workload, type WorkloadKind, workloadKey } from '../../src/model/w
 import type { Cancel, Clock } from '../../src/system/clock.ts';
 
 export const STOPPED: Observation = { ...MISSING, state: 'stopped', id: 'a1' };
+/** It has ended by itself, with a mistake. */
+export const FAILED_RUN: Observation = {
+  ...STOPPED,
+  exitCode: 3,
+  stoppedBy: 'itself',
+  detail: 'exit code 3',
+};
 export const PAUSED: Observation = { ...STOPPED, state: 'paused' };
 export const STARTING: Observation = { ...STOPPED, state: 'starting' };
 export const STOPPING: Observation = { ...STOPPED, state: 'stopping' };

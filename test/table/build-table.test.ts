@@ -65,6 +65,8 @@ describe('buildTable', () => {
       webhooks: [],
       dependants: [],
       dependantsBy: 'file',
+      dependsOn: [],
+      dependsOnBy: 'file',
       dependantOfLabels: true,
       isOfFile: false,
       cronStart: undefined,
@@ -324,7 +326,7 @@ describe('buildTable', () => {
 
   test('names the whole label that opts in, under whatever prefix, where no other label says anything', () => {
     expect(problemsOf(tableOf({ labelled: [labelsOf('a', {})] }))).toEqual([
-      `container a, label ${PREFIX}.enabled warning service "a" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
+      `container a, label ${PREFIX}.enabled warning service "a" has no port and no schedule, and no other service starts it, so nothing wakes it`,
     ]);
     const underOther = parseLabels(
       { ref: { kind: 'docker', name: 'a' }, labels: { 'lp.enabled': 'true' } },
@@ -341,7 +343,7 @@ describe('buildTable', () => {
     const text =
       'services: {hub: {ports: ["1:1"], dependants: [kept]}, kept: {}, timed: {cron_start: "* * * * *"}, dead: {}}';
     expect(problemsOf(tableOf({ text }))).toEqual([
-      `lazy-proxy.yaml:1:99 warning service "dead" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
+      `lazy-proxy.yaml:1:99 warning service "dead" has no port and no schedule, and no other service starts it, so nothing wakes it`,
     ]);
   });
 
@@ -402,7 +404,7 @@ describe('buildTable', () => {
   test('warns of a manual service that only its schedule would wake', () => {
     const text = 'services: {timed: {availability: manual, cron_start: "* * * * *"}}';
     expect(problemsOf(tableOf({ text }))).toEqual([
-      `lazy-proxy.yaml:1:12 warning service "timed" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
+      `lazy-proxy.yaml:1:12 warning service "timed" has no port and no schedule, and no other service starts it, so nothing wakes it`,
     ]);
   });
 

@@ -30,12 +30,16 @@ export class ContainerLabels {
     /** Of the engine's connection that stands now, undefined while the engine is away. */
     readonly session: () => AbortSignal | undefined;
     readonly tell: (snapshot: readonly LabelledWorkload[]) => void;
+    /** Told after each burst of changes among the containers. */
+    readonly settled: () => void;
   }) {
-    const { client, clock, logger, labelOptions, tell } = options;
+    const { client, clock, logger, labelOptions, tell, settled } = options;
     this.#cache = options.cache;
     this.#session = options.session;
     this.#images = new ImageLabels({ client, logger });
-    this.#feed = new LabelFeed({ clock, labelOptions, tell, select: (counted) => this.#select(counted) });
+    this.#feed = new LabelFeed({
+      ...{ clock, labelOptions, tell, settled, select: (counted) => this.#select(counted) },
+    });
   }
 
   /** Other labels count from now on. */

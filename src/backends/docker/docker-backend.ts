@@ -9,7 +9,7 @@ import { type DockerWorkload, type Workload, workloadKey } from '../../model/wor
 import type { Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { describeError } from '../../system/message-of.ts';
-import type { Backend, BackendSink, LabelOptions, OutputRequest } from '../backend.ts';
+import type { Backend, BackendSink, ComposedContainer, LabelOptions, OutputRequest } from '../backend.ts';
 import type { EngineConnection } from '../engine/engine-connection.ts';
 import { EngineLink } from '../engine/engine-link.ts';
 import type { ListedContainer } from '../engine/engine-shapes.ts';
@@ -24,6 +24,7 @@ import { ContainerLabels } from './container-labels.ts';
 import { readMemory } from './container-memory.ts';
 import { readContainerOutput } from './container-output.ts';
 import { ContainerSource } from './container-source.ts';
+import { readComposed } from './compose-labels.ts';
 import { HealthPoller } from './health-poller.ts';
 
 export interface DockerBackendOptions extends LabelOptions {
@@ -49,6 +50,7 @@ export class DockerBackend implements Backend {
   readonly #logger: Logger;
   readonly #toldSignals = new Set<string>();
   #sink: BackendSink | undefined;
+  #hasListed = false;
   #own: Pick<OwnPlace, 'containerId' | 'refs'> | undefined;
 
   constructor(options: DockerBackendOptions) {
@@ -73,6 +75,7 @@ export class DockerBackend implements Backend {
       ...{ client, cache, clock, logger, labelOptions: options },
       session: () => this.#link.session,
       tell: (snapshot) => this.#sink?.labelled(snapshot),
+      settled: () => this.#sink?.populated?.(),
     });
     const listener = {
       listed: (containers: readonly ListedContainer[], events: readonly EngineEvent[]) =>
@@ -162,6 +165,10 @@ export class DockerBackend implements Backend {
     return bytes;
   }
 
+  composed(): readonly ComposedContainer[] | undefined {
+    return this.#hasListed ? this.#cache.all().flatMap(readComposed) : undefined;
+  }
+
   look(workload: Workload): void {
     void this.#observer.look(containerOf(workload));
   }
@@ -194,6 +201,7 @@ export class DockerBackend implements Backend {
     const { session } = this.#link;
     const own = session === undefined ? undefined : this.#tellOwn(session);
     for (const rename of this.#cache.replaceAll(containers)) this.#renamed(rename);
+    this.#hasListed = true;
     const touched = new Set(events.flatMap((event) => this.#applyToCache(event).names));
     const labelled = this.#labels.flush();
     return this.#observer.lookAtAll(touched).finally(() => Promise.all([own, labelled]));

@@ -57,10 +57,15 @@ export function observeInspected(
     ...(container.HostConfig?.AutoRemove === true && { staysAwake: REMOVED_BY_STOP }),
     ...(graceMs === DEFAULT_GRACE_MS ? {} : { ownGraceMs: graceMs }),
     ...(state === 'stopped' && ended !== undefined && { stoppedBy: ended }),
+    ...(state === 'stopped' && readExitCode(container.State)),
     ...(problem !== undefined && { problem }),
     ...readPublished(container),
     ...readOnlyPort(container),
   };
+}
+
+function readExitCode({ Status, ExitCode }: InspectedState = {}): Pick<Observation, 'exitCode'> {
+  return ExitCode === undefined || Status === 'created' ? {} : { exitCode: ExitCode };
 }
 
 function readOnlyPort({ Config }: InspectedContainer): Pick<Observation, 'onlyPort'> {

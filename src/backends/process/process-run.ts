@@ -64,6 +64,8 @@ export interface ProcessEnd {
   /** `exit code 1`, `signal SIGABRT`, `killed by SIGKILL`. */
   readonly detail: string;
   readonly stoppedBy: StoppedBy;
+  /** Absent where a signal has ended it. */
+  readonly exitCode?: number;
 }
 
 /** Signals with which others end a process; all others come from faults of the program itself. */
@@ -76,7 +78,8 @@ const STOP_SIGNALS: ReadonlySet<NodeJS.Signals> = new Set([
 ]);
 
 function describeEnd(code: number | null, signal: NodeJS.Signals | null): ProcessEnd {
-  if (signal === null) return { detail: `exit code ${code}`, stoppedBy: 'itself' };
+  if (signal === null)
+    return { detail: `exit code ${code}`, stoppedBy: 'itself', ...(code !== null && { exitCode: code }) };
   return { detail: `signal ${signal}`, stoppedBy: STOP_SIGNALS.has(signal) ? 'others' : 'itself' };
 }
 

@@ -2,7 +2,7 @@ import { describeOrigin, type Origin, type Sourced } from '../../model/origin.ts
 import { formatListenAddress } from '../../model/service.ts';
 import type { Settings } from '../../model/settings.ts';
 import { workloadRefName } from '../../model/workload.ts';
-import { findBadDependants } from './check-dependants.ts';
+import { findBadLinks } from './check-links.ts';
 import { findLoops } from './check-loops.ts';
 import { type Finding, valueError, warning } from './finding.ts';
 import { isKubernetesWorkload, WORKLOAD_EXPECTED } from '../values/kubernetes-names.ts';
@@ -56,7 +56,7 @@ export function checkServices(
     ...findListenConflicts(services, { locate, status, fronts }),
     ...checkWeb(services, { ...web, locate }),
     ...findLoops(services, { locate, status }),
-    ...findBadDependants(services),
+    ...findBadLinks(services),
     ...services.flatMap((service) => findUselessOptions(service, { ...defaults, ...inherited.get(service) })),
   ];
 }

@@ -66,7 +66,7 @@ function findEmptyServices(root: unknown): readonly SchemaIssue[] {
 
 /** Keys of Compose, where a file of Compose was pasted; `ports` and `command` are ours as well. */
 const COMPOSE_SERVICE_KEYS: ReadonlySet<string> = new Set(
-  `build cap_add cap_drop configs container_name cpus depends_on deploy devices dns entrypoint env_file environment expose
+  `build cap_add cap_drop configs container_name cpus deploy devices dns entrypoint env_file environment expose
   extends extra_hosts healthcheck hostname image init labels links logging mem_limit network_mode networks pid platform
   privileged profiles pull_policy read_only restart secrets security_opt shm_size stdin_open stop_grace_period stop_signal
   sysctls tmpfs tty ulimits user volumes volumes_from working_dir`.split(/\s+/),

@@ -56,6 +56,16 @@ export function describeUnmanaged(hub: WorkloadRef): string {
   }
 }
 
+/** Whether a workload can run to its end, and tell how it went. */
+export function canComplete({ kind }: WorkloadRef): boolean {
+  return kind === 'docker' || kind === 'process';
+}
+
+/** Why a dependency can't be `completed`, in words. */
+export function explainEndless(name: string): string {
+  return `"${name}" is no container and no process, so it has no exit status and is never completed; write healthy or started`;
+}
+
 /** A dependant's name as the engine of its hub knows it: in Kubernetes `namespace/name`. */
 export function qualifyDependant(name: string, hub: WorkloadRef): string {
   return hub.kind === 'kubernetes' && !name.includes('/') ? `${hub.namespace}/${name}` : name;

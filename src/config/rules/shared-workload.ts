@@ -32,6 +32,7 @@ const SHARING: Readonly<Record<FieldName, Sharing>> = {
     waiting_page: 'door',
     wake_paths: 'door',
     dependants: 'door',
+    depends_on: 'door',
     awake: 'door',
   },
   ...{ traefik_hosts: 'door', traefik_tcp_hosts: 'door', udp_readiness: 'door', udp_flow_timeout: 'door' },

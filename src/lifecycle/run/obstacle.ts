@@ -18,6 +18,8 @@ export interface Standing {
   readonly wakeFailure: string | undefined;
   /** Why its turn to be woken has not come; undefined where it doesn't wait for its turn. */
   readonly queued: string | undefined;
+  /** What it depends on and still lacks; undefined where it doesn't wait for that. */
+  readonly lacking: string | undefined;
 }
 
 type StartPhase = Extract<LifecycleState, { kind: 'starting' }>['phase'];
@@ -69,6 +71,7 @@ function describeStart(
   { phase, target }: { readonly phase: StartPhase; readonly target: Target | undefined },
 ): string {
   const { observation } = standing;
+  if (phase === 'needs') return standing.lacking ?? 'what it depends on is being woken';
   if (phase === 'interrupted')
     return withObstacle('somebody else stopped it while it was starting', observation.detail);
   // While the workload is stopped, the detail is about its run before.

@@ -13,6 +13,7 @@ export interface Lease {
 interface Wish {
   readonly cause: Waker['kind'];
   readonly urgent: boolean;
+  readonly toItsEnd: boolean;
 }
 
 /** The leases on one workload, and which of them still wait for it to be awake once. */
@@ -59,6 +60,11 @@ export class LeaseBook {
     return [...this.#unmet.values()].some(({ urgent }) => urgent);
   }
 
+  /** Whether one of these wants it to be run to its end. */
+  get runsToItsEnd(): boolean {
+    return [...this.#unmet.values()].some(({ toItsEnd }) => toItsEnd);
+  }
+
   /** When a lease last began or ended, ms since the epoch; at first the moment the book was made. */
   get lastActiveMs(): number {
     return this.#lastActiveMs;
@@ -97,10 +103,16 @@ export class LeaseBook {
     return lease;
   }
 
-  /** A guard that wants the workload awake once, even if no client waits for that; `urgent`: without waiting for its turn. */
-  hold(keeper: Waker, { urgent = false }: { readonly urgent?: boolean } = {}): Lease {
+  /**
+   * A guard that wants the workload awake once, even if no client waits for that; `urgent`: without waiting for its turn;
+   * `toItsEnd`: until it has ended.
+   */
+  hold(
+    keeper: Waker,
+    { urgent = false, toItsEnd = false }: { readonly urgent?: boolean; readonly toItsEnd?: boolean } = {},
+  ): Lease {
     const lease = this.guard(keeper);
-    this.#unmet.set(lease, { cause: keeper.kind, urgent });
+    this.#unmet.set(lease, { cause: keeper.kind, urgent, toItsEnd });
     return lease;
   }
 

@@ -13,9 +13,10 @@ export type LifecycleState =
   | { readonly kind: 'unknown' | 'missing' | 'stopped' | 'ready' | 'paused' }
   /**
    * `waking`: our call is under way; `engine`: the engine is at it; `gate`: it runs and has to prove that it answers;
-   * `interrupted`: others have stopped it meanwhile, and it is woken again if it stays down.
+   * `interrupted`: others have stopped it meanwhile, and it is woken again if it stays down; `needs`: nothing has been asked
+   * of its engine, since what it needs is woken before.
    */
-  | { readonly kind: 'starting'; readonly phase: 'waking' | 'engine' | 'gate' | 'interrupted' }
+  | { readonly kind: 'starting'; readonly phase: 'needs' | 'waking' | 'engine' | 'gate' | 'interrupted' }
   /** `sleeping`, `pausing`: our call is under way; `engine`: the engine is at it. */
   | { readonly kind: 'stopping'; readonly phase: 'sleeping' | 'pausing' | 'engine' }
   /** The last start failed; `running`: it runs all the same, but didn't become ready. */
@@ -31,6 +32,8 @@ interface EngineSaid {
   readonly engine: EngineState;
   /** Goes with `stopped`; where it is undefined, a stop in the middle of a start counts as the workload's own. */
   readonly stoppedBy?: StoppedBy | undefined;
+  /** It was run to its end, and has ended well. */
+  readonly isCompleted?: boolean;
 }
 
 export type LifecycleEvent =
@@ -44,9 +47,10 @@ export type LifecycleEvent =
         | 'sleep-failed'
         | 'sleep-wanted'
         | 'pause-wanted'
+        | 'needs-met'
         | TimerEventKind;
     })
-  | { readonly kind: 'recovered' | 'gate-passed' | 'gate-failed' };
+  | { readonly kind: 'recovered' | 'gate-passed' | 'gate-failed' | 'needs-failed' };
 
 /** What the timers of a workload tell the machine. */
 export type TimerEventKind = 'deadline-passed' | 'backoff-over';
@@ -87,6 +91,7 @@ export function step(state: LifecycleState, event: LifecycleEvent, demand: Deman
 
 /** The state of a workload that has to wait for its turn to be woken: asleep as the engine says, or unchanged. */
 export function asleep(state: LifecycleState, engine: EngineState): LifecycleState {
+  if (awaitsNeeds(state)) return state;
   if (engine !== 'stopped' && engine !== 'paused') return state;
   return state.kind === engine ? state : { kind: engine };
 }
@@ -112,6 +117,10 @@ function transition(state: LifecycleState, event: LifecycleEvent, demand: Demand
       return isGate(state) ? { state: { kind: 'ready' }, effects: [] } : undefined;
     case 'gate-failed':
       return isGate(state) ? FAILED_RUNNING : undefined;
+    case 'needs-met':
+      return awaitsNeeds(state) ? settle(event.engine, demand) : undefined;
+    case 'needs-failed':
+      return awaitsNeeds(state) ? FAILED : undefined;
     case 'deadline-passed':
       if (state.kind !== 'starting') return undefined;
       return state.phase === 'gate' || isUnderWay(event.engine) ? FAILED_RUNNING : FAILED;
@@ -122,6 +131,8 @@ function transition(state: LifecycleState, event: LifecycleEvent, demand: Demand
       if (!isBackingOff(state)) return undefined;
       return event.engine === 'unknown' && demand !== 'none' ? WAKING : settle(event.engine, demand);
     case 'sleep-wanted':
+      // Nothing runs yet.
+      if (awaitsNeeds(state)) return demand === 'none' ? settle(event.engine, demand) : undefined;
       return canSleep(state) ? SLEEPING : undefined;
     case 'pause-wanted':
       return state.kind === 'ready' ? PAUSING : undefined;
@@ -152,6 +163,7 @@ function observe(state: LifecycleState, said: EngineSaid, demand: Demand): Step 
       return isGoingToSleep(state) || engine === 'stopping' ? undefined : settle(engine, demand);
     case 'starting':
       if (state.phase === 'waking') return undefined;
+      if (state.phase === 'needs' && (engine === 'stopped' || engine === 'paused')) return undefined;
       if (state.phase === 'gate' && engine === 'running') return undefined;
       if (engine !== 'stopped') return settle(engine, demand);
       return state.phase === 'interrupted' && demand !== 'none' ? undefined : afterStop(said, demand);
@@ -182,7 +194,8 @@ function settle(engine: EngineState, demand: Demand): Step {
  * The workload has stopped in the middle of a start. If it ended by itself, the start has failed. If others have stopped it,
  * they may be about to start it again or to replace it, so it is given a moment before it is woken.
  */
-function afterStop({ stoppedBy }: EngineSaid, demand: Demand): Step {
+function afterStop({ stoppedBy, isCompleted }: EngineSaid, demand: Demand): Step {
+  if (isCompleted === true) return settle('stopped', 'none');
   if (stoppedBy !== 'others') return FAILED;
   return demand !== 'none' ? INTERRUPTED : settle('stopped', demand);
 }
@@ -249,12 +262,17 @@ export function needsStart(state: LifecycleState, engine: EngineState): boolean 
     case 'failed':
       return !state.running || engine === 'stranded';
     case 'starting':
-      return state.phase === 'interrupted';
+      return state.phase === 'interrupted' || state.phase === 'needs';
     case 'unknown':
     case 'missing':
     case 'ready':
       return false;
   }
+}
+
+/** Whether it is to be started as soon as what it needs is there. */
+export function awaitsNeeds(state: LifecycleState): boolean {
+  return state.kind === 'starting' && state.phase === 'needs';
 }
 
 /** Whether a start that we asked for is under way. */

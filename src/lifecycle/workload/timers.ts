@@ -23,6 +23,7 @@ export interface TimerDemands {
   readonly idleTimeoutMs: number | undefined;
   /** How long it stays awake once it is ready, however idle it is. */
   readonly minAwakeMs: number;
+  /** Where it grows during a start, the start has longer. */
   readonly startTimeoutMs: number;
   /** Somebody keeps the workload who waits for it to be awake once, and no client waits: it is tried again, ever more slowly. */
   readonly isOnlyKept: boolean;
@@ -52,6 +53,7 @@ export class LifecycleTimers {
   readonly #clock: Clock;
   readonly #fire: (event: TimerEventKind | 'idle', reason: string) => void;
   #deadline: Timer | undefined;
+  #startedMs = 0;
   #backoff: (Timer & Backoff) | undefined;
   #idle: Timer | undefined;
   #idleSinceMs: number | undefined;
@@ -66,7 +68,7 @@ export class LifecycleTimers {
     this.#fire = fire;
   }
 
-  /** Arms what `state` asks for, cancels what it doesn't; a running deadline or backoff is left as it is. */
+  /** Arms what `state` asks for, cancels what it doesn't; a running backoff is left as it is. */
   follow(state: LifecycleState, demands: TimerDemands): void {
     if (this.#closed) return;
     this.#followDeadline(state, demands);
@@ -100,10 +102,16 @@ export class LifecycleTimers {
     if (state.kind !== 'starting') {
       this.#deadline?.cancel();
       this.#deadline = undefined;
-    } else if (this.#deadline === undefined) {
-      const reason = `not ready within ${startTimeoutMs} ms`;
-      this.#deadline = this.#schedule(startTimeoutMs, () => this.#fire('deadline-passed', reason));
+      return;
     }
+    this.#startedMs = this.#deadline === undefined ? this.#clock.monotonicMs() : this.#startedMs;
+    const dueMs = this.#startedMs + startTimeoutMs;
+    // Somebody with a longer budget may come to wait for it; what was granted once is not taken back.
+    if (this.#deadline !== undefined && dueMs <= this.#deadline.dueMs) return;
+    this.#deadline?.cancel();
+    const reason = `not ready within ${startTimeoutMs} ms`;
+    const fire = () => this.#fire('deadline-passed', reason);
+    this.#deadline = this.#schedule(dueMs - this.#clock.monotonicMs(), fire);
   }
 
   #followBackoff(state: LifecycleState, { startTimeoutMs, isOnlyKept }: TimerDemands): void {

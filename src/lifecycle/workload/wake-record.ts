@@ -189,7 +189,7 @@ export class WakeRecord {
   ): void {
     this.#underWay = {
       ...{ cause, by, isAdopted, atMs: this.#clock.nowMs() - queuedMs },
-      phases: { queue: queuedMs, engine: 0, health: 0, port: 0 },
+      phases: { queue: queuedMs, dependencies: 0, engine: 0, health: 0, port: 0 },
       ...{ phase: 'engine', phaseSinceMs: this.#clock.monotonicMs() },
     };
   }
@@ -289,6 +289,7 @@ export class WakeRecord {
 function roundPhases(phases: Wake['phases']): Wake['phases'] {
   return {
     queue: Math.round(phases.queue),
+    dependencies: Math.round(phases.dependencies),
     engine: Math.round(phases.engine),
     health: Math.round(phases.health),
     port: Math.round(phases.port),

@@ -31,6 +31,7 @@ import { type CallOutcome, EngineCalls, graceMsOf } from './engine-calls.ts';
 import { type Lease, LeaseBook } from './lease-book.ts';
 import {
   asleep,
+  awaitsNeeds,
   isBackingOff,
   isGate,
   isGoingToSleep,
@@ -60,12 +61,28 @@ const ENDED_WELL = 'it ended by itself at once, without an error (exit code 0)';
 /** Told when the proxy has started or stopped a workload; `observation` is the newest one of it. */
 export type OnAct = (policy: WorkloadPolicy, observation: Observation, act: 'started' | 'stopped') => void;
 
+/** How far what a workload depends on has come; the words name what is lacking. */
+export type NeedsStanding =
+  | { readonly kind: 'met' }
+  | { readonly kind: 'awaited' | 'failed'; readonly words: string };
+
+/** What workloads depend on. */
+export interface Needs {
+  /** Whether something has to come before the workload is started. */
+  mustPrecede(controller: WorkloadController): boolean;
+  /** How far that has come, while the workload is about to be started. */
+  standingOf(controller: WorkloadController): NeedsStanding;
+  /** The longest budget of those that wait for the workload, ms; 0 where none does. */
+  budgetMsFor(controller: WorkloadController): number;
+}
+
 /** What all controllers have in common. */
 export interface ControllerParts {
   readonly clock: Clock;
   readonly logger: Logger;
   /** Bounds the starts of all controllers together. */
   readonly starts: StartQueue;
+  readonly needs: Needs;
   readonly tallies: Tallies;
   /** Where the health check of a label may lead; default: to the workload alone. */
   readonly checkLabelUrl?: CheckTarget | undefined;
@@ -206,6 +223,7 @@ export class WorkloadController {
     const staysAwake = this.#observation.staysAwake ?? (isManual ? 'its availability is manual' : undefined);
     const unavailable = this.refusalAsleep?.message;
     const { triesAgainAtMs, lastUsedMs } = this;
+    const waitsFor = this.#waitsFor;
     return {
       ...this.#reportChronicle(),
       observation: this.#observation,
@@ -214,6 +232,7 @@ export class WorkloadController {
       keepers: this.#leases.keepers,
       waiting: this.room.size,
       ...(longestWaitMs !== undefined && { longestWaitMs }),
+      ...(waitsFor !== undefined && { waitsFor }),
       ...(staysAwake !== undefined && { staysAwake }),
       ...(unavailable !== undefined && { unavailable }),
       ...(sleepsAtMs !== undefined && { sleepsAtMs }),
@@ -279,8 +298,29 @@ export class WorkloadController {
     const queued = this.#turn.isWaiting ? this.#parts.starts.load : undefined;
     const { state, observation, workload } = this;
     const wakeFailure = this.wakes.failure;
-    const known = { workload, state, observation, run, checkFailure, wakeFailure, queued };
+    const known = {
+      workload,
+      state,
+      observation,
+      run,
+      checkFailure,
+      wakeFailure,
+      queued,
+      lacking: this.#lacking,
+    };
     return loop ?? describeObstacle(known, target);
+  }
+
+  /** What it depends on and still lacks, in words; undefined where it doesn't wait for that. */
+  get #lacking(): string | undefined {
+    if (!awaitsNeeds(this.#state)) return undefined;
+    const standing = this.#parts.needs.standingOf(this);
+    return standing.kind === 'met' ? undefined : standing.words;
+  }
+
+  /** What it waits for before its engine is asked to start it, in words. */
+  get #waitsFor(): string | undefined {
+    return this.#turn.isWaiting ? `it waits for its turn: ${this.#parts.starts.load}` : this.#lacking;
   }
 
   /** Why a port of the workload, as it runs, leads back to the proxy itself; undefined where it may lead elsewhere. */
@@ -362,12 +402,17 @@ export class WorkloadController {
    * what it has asked for is still done.
    * @param reason who asks, for the log and the record of the wake.
    * @param options.urgent the start doesn't wait for its turn where many are under way.
+   * @param options.toItsEnd it is run to its end: an exit status of 0 is no failure.
    */
   hold(
     reason: string,
-    { keeper, urgent = false }: { readonly keeper: Waker; readonly urgent?: boolean },
+    {
+      keeper,
+      urgent = false,
+      toItsEnd = false,
+    }: { readonly keeper: Waker; readonly urgent?: boolean; readonly toItsEnd?: boolean },
   ): Lease {
-    const lease = this.#leases.hold(keeper, { urgent });
+    const lease = this.#leases.hold(keeper, { urgent, toItsEnd });
     if (this.#state.kind === 'ready') this.#leases.meetAll();
     else {
       this.#demands.ask(keeper.kind);
@@ -376,7 +421,8 @@ export class WorkloadController {
       if (keeper.kind === 'hand' && this.#state.kind === 'failed' && isBackingOff(this.#state))
         this.#dispatch('backoff-over', reason);
       // Of what is going to sleep it is remembered until that is done.
-      if (!this.#turn.isWaiting && this.#state.kind !== 'stopping') this.#demands.withdraw();
+      if (!this.#turn.isWaiting && this.#state.kind !== 'stopping' && !awaitsNeeds(this.#state))
+        this.#demands.withdraw();
     }
     return lease;
   }
@@ -387,6 +433,14 @@ export class WorkloadController {
    */
   demand(reason: string, { by = 'client' }: { readonly by?: WakeCause | 'guest' } = {}): void {
     this.#dispatch('demanded', reason, { by: by === 'guest' ? undefined : by });
+  }
+
+  /** What it depends on may have come further: it goes on with its start, where it waits for that. */
+  followNeeds(): void {
+    if (!awaitsNeeds(this.#state)) return;
+    const standing = this.#parts.needs.standingOf(this);
+    if (standing.kind === 'met') this.#dispatch('needs-met');
+    else if (standing.kind === 'failed') this.#dispatch('needs-failed', standing.words);
   }
 
   /** Why every client is refused at once: see `refusalOf`. */
@@ -470,7 +524,7 @@ export class WorkloadController {
   sleepIfUnused(reason: SleepReason): void {
     if (this.leases > 0 || this.#shared.isStandby || !this.#sleepPolicy.isServed) return;
     if (!this.#mayStopFor(reason)) return;
-    if (this.#sleepPolicy.isStarting(this)) this.#sleepWhenStarted(reason);
+    if (this.#sleepPolicy.isStarting(this) && !awaitsNeeds(this.#state)) this.#sleepWhenStarted(reason);
     else this.sleep(reason);
   }
 
@@ -482,6 +536,7 @@ export class WorkloadController {
     // A workload at its gate counts as ready at once, since nobody is to use it any more.
     this.endEmptyGate();
     this.room.refuseAll(new Refusal('removed', 'the service was removed'));
+    if (awaitsNeeds(this.#state)) this.#dispatch('sleep-wanted', 'the service was removed');
     this.#shared.close();
     this.#closeIfRetired();
   }
@@ -526,7 +581,9 @@ export class WorkloadController {
   #putToSleep(reason: SleepReason): void {
     this.#sleepReason = reason;
     const way = this.#sleepPolicy.wayFor(reason, this.#situation);
-    this.#dispatch(way === 'pause' ? 'pause-wanted' : 'sleep-wanted', reason.words);
+    // What waits for its needs has nothing to be paused.
+    const isPause = way === 'pause' && !awaitsNeeds(this.#state);
+    this.#dispatch(isPause ? 'pause-wanted' : 'sleep-wanted', reason.words);
     this.#sleepReason = undefined;
   }
 
@@ -564,11 +621,12 @@ export class WorkloadController {
     // The state may stay the same while a call is made again: where others have paused what our call has just started.
     if (state !== before)
       this.#enter(state, {
-        reason: kind !== 'demanded' && isWaking(state) ? this.#demands.describe() : reason,
-        failure: failureOf(kind),
+        reason: kind !== 'demanded' && isComing(state) ? this.#demands.describe() : reason,
+        failure: awaitsNeeds(before) ? 'dependency' : failureOf(kind),
       });
-    if (before.kind === 'stopping' && state.kind !== 'stopping' && !this.#turn.isWaiting)
-      this.#demands.withdraw();
+    const isPast = before.kind === 'stopping' && state.kind !== 'stopping';
+    const isFree = awaitsNeeds(before) && !awaitsNeeds(state);
+    if ((isPast || isFree) && !this.#turn.isWaiting && !awaitsNeeds(state)) this.#demands.withdraw();
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
     this.#followRun();
     if (state.kind !== 'stopping') this.room.startBudgets();
@@ -585,11 +643,17 @@ export class WorkloadController {
   /** The machine's next step. A workload that has to wait for its turn to be woken stays asleep. */
   #step(kind: LifecycleEvent['kind'], by: WakeCause | undefined): Step {
     const { state: engine, stoppedBy } = this.#observation;
-    const isGoing = this.#state.kind === 'stopping' && by === undefined;
-    const demand = isGoing ? this.#demands.atTurn : this.#demands.for(by);
-    const next = step(this.#state, { kind, engine, stoppedBy }, demand);
+    const isAsked = this.#state.kind === 'stopping' || awaitsNeeds(this.#state);
+    const demand = isAsked && by === undefined ? this.#demands.atTurn : this.#demands.for(by);
+    const isCompleted = this.#leases.runsToItsEnd && hasCompleted(this.#observation);
+    const next = step(this.#state, { kind, engine, stoppedBy, isCompleted }, demand);
     const { name } = this.#policy;
     const wakes = next.effects.includes('wake');
+    if (wakes && !awaitsNeeds(this.#state) && this.#parts.needs.mustPrecede(this)) {
+      // Whoever has asked may leave meanwhile: the start goes on, as any other does.
+      this.#demands.ask(by ?? this.#demands.causeAtTurn ?? 'client');
+      return { state: NEEDS, effects: next.effects.filter((effect) => effect !== 'wake') };
+    }
     if (!wakes || this.#turn.take({ atOnce: this.#leases.hasUrgent, name })) return next;
     return { state: asleep(this.#state, engine), effects: [] };
   }
@@ -606,6 +670,8 @@ export class WorkloadController {
     // Whoever waits for it to be awake no longer does once that is so.
     const demand = this.#demands.lastOfWaiting;
     if (after.kind === 'ready') this.#leases.meetAll();
+    else if (after.kind === 'stopped' && this.#leases.runsToItsEnd && hasCompleted(this.#observation))
+      this.#leases.meetAll();
     if (after.kind === 'ready' && this.#leases.clients > 0) this.#lastUsedMs = this.#parts.clock.nowMs();
     if (after.kind !== 'ready') this.warmPaths.closeAll();
     this.#chronicle.follow(transition, {
@@ -673,7 +739,7 @@ export class WorkloadController {
 
   /** Whether it can become ready without being started, or stopped, before. */
   get #mayServe(): boolean {
-    return mayRun(this.#state) && this.#observation.state !== 'stranded';
+    return mayRun(this.#state) && !awaitsNeeds(this.#state) && this.#observation.state !== 'stranded';
   }
 
   #mayStopFor({ kind }: SleepReason): boolean {
@@ -682,6 +748,11 @@ export class WorkloadController {
 
   /** Its turn to start has come. It gives the turn back where nobody wants the workload awake any more. */
   #turnCame(): void {
+    if (awaitsNeeds(this.#state)) {
+      this.followNeeds();
+      if (this.#state.kind !== 'starting' || awaitsNeeds(this.#state)) this.#turn.end();
+      return;
+    }
     const { atTurn, causeAtTurn: by, last } = this.#demands;
     this.#demands.withdraw();
     if (atTurn !== 'none' && isBackingOff(this.#state)) this.#dispatch('backoff-over', last);
@@ -693,7 +764,8 @@ export class WorkloadController {
   #followTurn(reason?: unknown): void {
     if (!this.#turn.isWaiting) return;
     const { kind } = this.#state;
-    const isDown = kind === 'stopped' || kind === 'paused' || isBackingOff(this.#state);
+    const isDown =
+      kind === 'stopped' || kind === 'paused' || isBackingOff(this.#state) || awaitsNeeds(this.#state);
     if (isDown && this.#demands.atTurn !== 'none') return;
     const { queuedMs } = this.#turn;
     this.#turn.end();
@@ -718,7 +790,8 @@ export class WorkloadController {
   /** While draining: refuses the clients that wait, unless the workload may still become ready. */
   #refuseInVain(): void {
     const { kind } = this.#state;
-    if (kind === 'ready' || kind === 'starting' || (kind === 'failed' && this.#mayServe)) return;
+    const mayComeUp = kind === 'starting' && !awaitsNeeds(this.#state);
+    if (kind === 'ready' || mayComeUp || (kind === 'failed' && this.#mayServe)) return;
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
   }
 
@@ -757,7 +830,8 @@ export class WorkloadController {
 
   #followRun(): void {
     this.#runs.follow(this.#state, this.#observation);
-    if (!isGate(this.#state)) this.#chronicle.enterPhase('engine');
+    if (awaitsNeeds(this.#state)) this.#chronicle.enterPhase(this.#turn.isWaiting ? 'queue' : 'dependencies');
+    else if (!isGate(this.#state)) this.#chronicle.enterPhase('engine');
     else this.#chronicle.enterPhase(this.currentRun === undefined ? 'health' : 'port');
   }
 
@@ -784,7 +858,7 @@ export class WorkloadController {
 
   /** Whose output may say why the start fails with this event; undefined where nothing ran at all. */
   #whatFails(kind: LifecycleEvent['kind']): 'workload' | 'check' | undefined {
-    if (kind === 'wake-failed') return undefined;
+    if (kind === 'wake-failed' || awaitsNeeds(this.#state)) return undefined;
     const { httpHealthcheck } = this.#policy;
     const gate = chooseHealthGate({ observation: this.#observation, httpHealthcheck });
     return isGate(this.#state) && gate === 'engine' && this.currentRun === undefined ? 'check' : 'workload';
@@ -804,9 +878,27 @@ export class WorkloadController {
   }
 
   #followTimers(): void {
-    const isOnlyKept = this.room.wakers === 0 && this.#demands.for(undefined) !== 'none';
-    this.#timers.follow(this.#state, { ...this.#sleepPolicy.demandTimers(this.#situation), isOnlyKept });
+    // Of a user whose budget runs, the wait of a backoff takes its part only.
+    const isOnlyKept =
+      this.room.wakers === 0 &&
+      this.#demands.for(undefined) !== 'none' &&
+      !this.#leases.unmetCauses.includes('user');
+    const demands = this.#sleepPolicy.demandTimers(this.#situation);
+    const startTimeoutMs = Math.max(demands.startTimeoutMs, this.#parts.needs.budgetMsFor(this));
+    this.#timers.follow(this.#state, { ...demands, startTimeoutMs, isOnlyKept });
   }
+}
+
+const NEEDS: LifecycleState = { kind: 'starting', phase: 'needs' };
+
+/** Whether a start has just been asked for, of its engine or of what it depends on. */
+function isComing(state: LifecycleState): boolean {
+  return isWaking(state) || awaitsNeeds(state);
+}
+
+/** Whether the last run of a workload has ended well, by itself. */
+function hasCompleted({ state, exitCode, stoppedBy }: Observation): boolean {
+  return state === 'stopped' && exitCode === 0 && stoppedBy !== 'others';
 }
 
 /** As what a start that fails with an event counts. */

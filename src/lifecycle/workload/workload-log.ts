@@ -2,7 +2,7 @@ import type { Observation, StoppedBy } from '../../model/observation.ts';
 import type { Wake } from '../../model/wake.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import type { Logger } from '../../system/log/logger.ts';
-import type { LifecycleState, Transition } from './machine.ts';
+import { awaitsNeeds, type LifecycleState, type Transition } from './machine.ts';
 
 /**
  * How long the line about a missing workload is held back. Often there is nothing to tell a moment later: the service goes too,
@@ -118,7 +118,10 @@ function describeTransition(
   const { name } = context;
   switch (after.kind) {
     case 'starting':
-      if (after.phase === 'waking') return info('wake', `${name} is waking${because(context)}`);
+      // It was told when what it depends on began to be woken.
+      if (after.phase === 'waking' && awaitsNeeds(before)) return undefined;
+      if (after.phase === 'waking' || after.phase === 'needs')
+        return info('wake', `${name} is waking${because(context)}`);
       return after.phase === 'interrupted' ? describeInterruption(context) : undefined;
     case 'ready':
       return timed('awake', `${name} is awake`, context);

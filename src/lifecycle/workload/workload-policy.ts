@@ -29,6 +29,7 @@ export type LifecycleService = Pick<
   | 'stopTimeoutMs'
   | 'rest'
   | 'maxPending'
+  | 'dependsOn'
   | 'cronStart'
   | 'cronStop'
   | 'awake'
@@ -45,7 +46,7 @@ export type LifecycleService = Pick<
 
 /** What all services of a workload ask for together. */
 export interface WorkloadPolicy
-  extends Omit<LifecycleService, 'maxPending' | 'webhookUrl' | 'webhooks' | 'web'> {
+  extends Omit<LifecycleService, 'maxPending' | 'dependsOn' | 'webhookUrl' | 'webhooks' | 'web'> {
   /** At least one, the main one first. */
   readonly services: readonly LifecycleService[];
 }

@@ -22,6 +22,7 @@ export interface AboutAnswer {
 /** How long each phase of a wake took; a wait for its turn is left out where there was none. */
 export interface PhasesAnswer {
   readonly queue_ms?: number;
+  readonly dependencies_ms?: number;
   readonly engine_ms: number;
   readonly health_ms: number;
   readonly port_ms: number;
@@ -46,6 +47,7 @@ export interface LeaseAnswer {
   readonly bytes_up?: number;
   readonly bytes_down?: number;
   readonly hub?: string;
+  readonly user?: string;
   /** Of a hold or a window: when it ends. */
   readonly until?: string;
 }
@@ -104,6 +106,8 @@ export interface ServiceAnswer {
     readonly since: string;
     readonly phase: WakePhase;
   };
+  /** What it waits for before its engine is asked to start it. */
+  readonly waits_for?: string;
   readonly usual_wake_ms?: number;
   /** The same of wakes for clients alone: how long one waits. */
   readonly usual_wait_ms?: number;
@@ -151,9 +155,18 @@ export interface ServiceDetailAnswer extends ServiceAnswer {
     readonly at?: string;
     readonly cron?: string;
     readonly hub?: string;
+    readonly user?: string;
   }[];
   readonly hubs: readonly string[];
   readonly dependants: readonly string[];
+  /** Those that depend on it. */
+  readonly users: readonly string[];
+  readonly depends_on: readonly {
+    readonly name: string;
+    readonly condition: string;
+    /** Who needs it, where that is not this service, but one that it needs itself. */
+    readonly of?: string;
+  }[];
   readonly wakes: readonly WakeAnswer[];
   readonly timeline: readonly { readonly at: string; readonly life: Life }[];
   readonly problems: readonly FindingAnswer[];

@@ -90,6 +90,7 @@ export interface ServiceView {
 export interface ServiceDetail extends ServiceView {
   /** Services that have it as their dependant. */
   readonly hubs: readonly string[];
+  readonly users: readonly string[];
   readonly problems: readonly Problem[];
 }
 

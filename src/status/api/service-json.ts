@@ -72,7 +72,7 @@ export function renderServiceDetail(
   view: ServiceDetail,
   { showOutput, ...look }: Look & { readonly showOutput: boolean },
 ): ServiceDetailAnswer {
-  const { report, service, hubs, problems } = view;
+  const { report, service, hubs, users, problems } = view;
   const { leases, omitted } = listLeases(view);
   return {
     ...renderRow(view, { ...look, showOutput, oldest: leases[0] }),
@@ -81,6 +81,8 @@ export function renderServiceDetail(
     woken_by: listWakers(view),
     hubs,
     dependants: service.dependants,
+    users,
+    depends_on: service.dependsOn,
     wakes: [...(report?.wakes ?? [])].reverse().map((wake) => renderWake(wake, { showOutput })),
     timeline: view.timeline().map(({ atMs, life }) => ({ at: formatTimestamp(atMs), life })),
     problems: problems.map(renderProblem),
@@ -123,6 +125,7 @@ function renderReport(
         ...(stopping.untilMs !== undefined && { until: formatTimestamp(stopping.untilMs) }),
       },
     }),
+    ...(report.waitsFor !== undefined && { waits_for: report.waitsFor }),
     ...(usualMs !== undefined && { usual_wake_ms: usualMs }),
     ...(waitMs !== undefined && { usual_wait_ms: waitMs }),
     ...(report.triesAgainAtMs !== undefined && { next_try: formatTimestamp(report.triesAgainAtMs) }),
@@ -147,8 +150,14 @@ export function renderWake(
   };
 }
 
-function renderPhases({ queue, engine, health, port }: Wake['phases']): PhasesAnswer {
-  return { ...(queue > 0 && { queue_ms: queue }), engine_ms: engine, health_ms: health, port_ms: port };
+function renderPhases({ queue, dependencies, engine, health, port }: Wake['phases']): PhasesAnswer {
+  return {
+    ...(queue > 0 && { queue_ms: queue }),
+    ...(dependencies > 0 && { dependencies_ms: dependencies }),
+    engine_ms: engine,
+    health_ms: health,
+    port_ms: port,
+  };
 }
 
 function renderListener(report: ListenerReport): ListenerAnswer {
@@ -228,7 +237,13 @@ function renderKeeper(keeper: Keeper): { readonly kind: string } {
 }
 
 /** What would wake it. */
-function listWakers({ service, listeners, hubs, schedule }: ServiceDetail): ServiceDetailAnswer['woken_by'] {
+function listWakers({
+  service,
+  listeners,
+  hubs,
+  users,
+  schedule,
+}: ServiceDetail): ServiceDetailAnswer['woken_by'] {
   const ofClients = mayWake(service.availability, 'client') ? listeners : [];
   const { wakeOn, wakeList } = service;
   return [
@@ -250,5 +265,6 @@ function listWakers({ service, listeners, hubs, schedule }: ServiceDetail): Serv
         ]),
     ...(schedule.opens === undefined ? [] : [{ kind: 'window', at: formatTimestamp(schedule.opens) }]),
     ...hubs.map((hub) => ({ kind: 'hub', hub })),
+    ...users.map((user) => ({ kind: 'user', user })),
   ];
 }

@@ -35,6 +35,7 @@ const WAKE_OUTCOMES: Readonly<
   exited: { result: 'failed', reason: 'exited' },
   timeout: { result: 'failed', reason: 'timeout' },
   queue: { result: 'failed', reason: 'queue' },
+  dependency: { result: 'failed', reason: 'dependency' },
 };
 
 /** Metrics of the proxy as a whole. */

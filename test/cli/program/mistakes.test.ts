@@ -497,10 +497,10 @@ const WARNINGS: typeof MISTAKES = [
   h: { deployment: h }
 `,
     [
-      `f.yaml:2:17 warning service "a" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
-      `f.yaml:3:19 warning service "b" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
-      `f.yaml:5:19 warning service "d" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
-      `f.yaml:9:20 warning service "h" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
+      `f.yaml:2:17 warning service "a" has no port and no schedule, and no other service starts it, so nothing wakes it`,
+      `f.yaml:3:19 warning service "b" has no port and no schedule, and no other service starts it, so nothing wakes it`,
+      `f.yaml:5:19 warning service "d" has no port and no schedule, and no other service starts it, so nothing wakes it`,
+      `f.yaml:9:20 warning service "h" has no port and no schedule, and no other service starts it, so nothing wakes it`,
       'f.yaml: ok, 8 services, 0 listeners',
     ],
   ],
@@ -508,7 +508,7 @@ const WARNINGS: typeof MISTAKES = [
     'a service that nothing wakes where labels do not count',
     'docker: { labels: false }\nservices: { c: { container: c } }\n',
     [
-      `f.yaml:2:29 warning service "c" has no port and no schedule and is nobody's dependant, so nothing wakes it`,
+      `f.yaml:2:29 warning service "c" has no port and no schedule, and no other service starts it, so nothing wakes it`,
       'f.yaml: ok, 1 service, 0 listeners',
     ],
   ],

@@ -5,7 +5,9 @@ import { getJson } from './http.ts';
 import { type ProxyOptions, type ProxyProcess, startProxy } from './proxy.ts';
 
 /** Fields of a service, named as in the file. */
-export type ServiceFields = Readonly<Record<string, string | number | boolean | readonly string[]>>;
+export type ServiceFields = Readonly<
+  Record<string, string | number | boolean | readonly string[] | Readonly<Record<string, string>>>
+>;
 
 export interface BedProxyOptions extends ProxyOptions {
   /** The `services` of the configuration file, in place of its text; neither = no file. */
@@ -94,7 +96,7 @@ export function writeConfig(services: Readonly<Record<string, ServiceFields>>): 
 /** Labels that opt in under `prefix`: `idle_timeout` becomes `<prefix>.idle-timeout`. */
 export function writeLabels(prefix: string, fields: ServiceFields): Record<string, string> {
   const entries = Object.entries(fields).map(([field, value]) => {
-    const text = typeof value === 'object' ? value.join(',') : String(value);
+    const text = Array.isArray(value) ? value.join(',') : String(value);
     return [`${prefix}.${field.replaceAll('_', '-')}`, text] as const;
   });
   return Object.fromEntries([[`${prefix}.enabled`, 'true'], ...entries]);

@@ -300,7 +300,7 @@ describe('starts of many workloads', () => {
   test('let the dependants of a hub start with it, which may need them', async () => {
     add('hub', { dependants: ['x', 'y', 'z'] });
     addAll('xyzab');
-    bench.lifecycle.linkDependants();
+    bench.lifecycle.linkServices();
     client('a');
     client('hub');
     client('b');

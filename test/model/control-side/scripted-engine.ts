@@ -18,6 +18,8 @@ interface Container {
   script: CallScript;
   /** Whether its port accepts connections while it runs. */
   answers: boolean;
+  /** Of the last run, where it has ended by itself. */
+  exitCode?: number | undefined;
 }
 
 interface OpenCall {
@@ -29,6 +31,8 @@ interface OpenCall {
 /** Start and stop take so long. */
 const START_MS = 300;
 const STOP_MS = 500;
+/** What runs to its end takes so long for that. */
+const RUN_MS = 200;
 
 /**
  * An engine of containers on a clock that the test moves: it keeps the backend port's promises, and within them is as
@@ -47,6 +51,7 @@ export class ScriptedEngine implements Backend {
   /** Events on their way, oldest first. */
   readonly #events: { readonly key: string; readonly observation: Observation }[] = [];
   readonly #open = new Set<OpenCall>();
+  readonly #completed = new Set<string>();
   readonly #backAgain = new Set<() => void>();
   /** Told when a container that ran runs no more: its connections are gone. */
   onEnded: (key: string) => void = () => {};
@@ -54,6 +59,8 @@ export class ScriptedEngine implements Backend {
   whyNoStop: (key: string, evenInUse: boolean) => string | undefined = () => undefined;
   /** Why a start must not come now; undefined where it may. */
   whyNoStart: (key: string) => string | undefined = () => undefined;
+  /** Containers that end by themselves, with status 0. */
+  oneShots: ReadonlySet<string> = new Set();
   #sink: BackendSink | undefined;
   #reachable = true;
   /** From now on nothing may be started or stopped any more. */
@@ -93,6 +100,20 @@ export class ScriptedEngine implements Backend {
     const container = this.#get(keyOf(name));
     if (truth === 'absent' || container.truth === 'absent') container.incarnation++;
     this.#enter(keyOf(name), truth);
+  }
+
+  /** A container ends by itself, if it runs. */
+  end(name: string, exitCode: number): void {
+    const container = this.#get(keyOf(name));
+    if (container.truth !== 'running') return;
+    container.exitCode = exitCode;
+    if (exitCode === 0) this.#completed.add(name);
+    this.#enter(keyOf(name), 'stopped');
+  }
+
+  /** Whether a container has ever ended well by itself. */
+  hasCompleted(name: string): boolean {
+    return this.#completed.has(name);
   }
 
   setReachable(reachable: boolean): void {
@@ -216,7 +237,14 @@ export class ScriptedEngine implements Backend {
 
   #started(key: string): void {
     const { truth } = this.#get(key);
-    if (truth === 'stopped' || truth === 'paused') this.#enter(key, 'running');
+    if (truth !== 'stopped' && truth !== 'paused') return;
+    this.#enter(key, 'running');
+    const name = hostOf(key);
+    if (!this.oneShots.has(name)) return;
+    this.#clock.schedule(RUN_MS, () => {
+      this.end(name, 0);
+      if (this.#reachable) this.#tell(key, this.#observe(key));
+    });
   }
 
   #stopped(key: string): void {
@@ -228,15 +256,17 @@ export class ScriptedEngine implements Backend {
     if (container.truth === truth) return;
     const before = container.truth;
     container.truth = truth;
+    if (truth !== 'stopped' || before !== 'running') container.exitCode = undefined;
     if (this.#reachable) this.#events.push({ key, observation: this.#observe(key) });
     if (before === 'running') this.onEnded(key);
   }
 
   #observe(key: string): Observation {
-    const { truth, incarnation } = this.#get(key);
+    const { truth, incarnation, exitCode } = this.#get(key);
     if (truth === 'absent') return MISSING;
     const hosts = truth === 'running' ? [hostOf(key)] : [];
-    return { state: truth, id: `${key} ${incarnation}`, hosts, health: 'none' };
+    const seen: Observation = { state: truth, id: `${key} ${incarnation}`, hosts, health: 'none' };
+    return exitCode === undefined ? seen : { ...seen, exitCode, stoppedBy: 'itself' };
   }
 
   #tell(key: string, observation: Observation): void {

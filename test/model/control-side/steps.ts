@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import type { AwakeWindow } from '../../../src/model/awake-window.ts';
-import type { Service } from '../../../src/model/service.ts';
+import type { Dependency, Service } from '../../../src/model/service.ts';
 import { aListener, aService } from '../../support/builders.ts';
 import { CALL_SCRIPTS, type Truth } from './scripted-engine.ts';
 import { CONTAINERS, type World } from './world.ts';
@@ -45,25 +45,39 @@ const table: fc.Arbitrary<readonly Service[]> = fc
     schedule: fc.constantFrom('none', 'start', 'stop', 'both'),
     availabilities: eachOf(availability),
     hub: fc.boolean(),
+    needs: eachOf(fc.constantFrom(undefined, 'started', 'healthy', 'completed')),
     windows: fc.constantFrom(-1, -1, 0, 1, 2),
   })
-  .map(({ containers, owners, schedule, hub, availabilities, idleTimes, startTimes, windows, ...policy }) =>
-    containers.map((name, index) =>
-      aService({
-        ...policy,
-        name: NAMES[index] ?? '',
-        availability: availabilities[containers.indexOf(name)] ?? 'on_demand',
-        idleTimeoutMs: idleTimes[index] ?? 0,
-        startTimeoutMs: startTimes[index] ?? 2_000,
-        workload: { kind: 'docker', container: name },
-        listeners: PORTS.filter((_, place) => owners[place] === index).map((number) =>
-          aListener({ port: number, targetPort: 80 }),
-        ),
-        ...(name === containers[0] && SCHEDULES[schedule]),
-        ...(index === windows && { awake: WINDOWS }),
-        dependants: hub && index === 0 && containers.length > 1 && containers[1] !== name ? [NAMES[1]] : [],
-      }),
-    ),
+  .map(
+    ({
+      containers,
+      owners,
+      schedule,
+      hub,
+      availabilities,
+      idleTimes,
+      startTimes,
+      windows,
+      needs,
+      ...policy
+    }) =>
+      containers.map((name, index) =>
+        aService({
+          ...policy,
+          name: NAMES[index] ?? '',
+          availability: availabilities[containers.indexOf(name)] ?? 'on_demand',
+          idleTimeoutMs: idleTimes[index] ?? 0,
+          startTimeoutMs: startTimes[index] ?? 2_000,
+          workload: { kind: 'docker', container: name },
+          listeners: PORTS.filter((_, place) => owners[place] === index).map((number) =>
+            aListener({ port: number, targetPort: 80 }),
+          ),
+          ...(name === containers[0] && SCHEDULES[schedule]),
+          ...(index === windows && { awake: WINDOWS }),
+          dependants: hub && index === 0 && containers.length > 1 && containers[1] !== name ? [NAMES[1]] : [],
+          dependsOn: dependOnLater(needs, { index, containers }),
+        }),
+      ),
   );
 
 const SCHEDULES = {
@@ -73,11 +87,27 @@ const SCHEDULES = {
   both: { cronStart: '*/2 * * * *', cronStop: '1-59/2 * * * *' },
 } as const;
 
+/**
+ * What a service needs of those whose containers come later. What is to be completed is the last of three containers alone,
+ * which needs nothing.
+ */
+function dependOnLater(
+  conditions: readonly (Dependency['condition'] | undefined)[],
+  { index, containers }: { readonly index: number; readonly containers: readonly string[] },
+): readonly Dependency[] {
+  const rankOf = (place: number) => containers.indexOf(containers[place] ?? '');
+  return NAMES.flatMap((name, place) => {
+    const condition = conditions[(index + place) % conditions.length];
+    if (condition === undefined || place >= containers.length || rankOf(place) <= rankOf(index)) return [];
+    return [{ name, condition: condition === 'completed' && rankOf(place) < 2 ? 'started' : condition }];
+  });
+}
+
 const truths: readonly Truth[] = ['absent', 'stopped', 'running', 'paused'];
 
 const apply = table.map(
   (services): Step => ({
-    words: `the table is ${JSON.stringify(services.map(({ name, workload, listeners, ...rest }) => ({ name, on: 'container' in workload && workload.container, ports: listeners.map((one) => one.port), is: rest.availability, idle: rest.idleTimeoutMs, start: rest.startTimeoutMs, cron: [rest.cronStart, rest.cronStop], windows: rest.awake.length, of: rest.dependants, pending: rest.maxPending })))}`,
+    words: `the table is ${JSON.stringify(services.map(({ name, workload, listeners, ...rest }) => ({ name, on: 'container' in workload && workload.container, ports: listeners.map((one) => one.port), is: rest.availability, idle: rest.idleTimeoutMs, start: rest.startTimeoutMs, cron: [rest.cronStart, rest.cronStop], windows: rest.awake.length, of: rest.dependants, needs: rest.dependsOn.map((one) => `${one.name} ${one.condition}`), pending: rest.maxPending })))}`,
     happen: (world) => world.apply(services),
   }),
 );
@@ -126,6 +156,13 @@ const WEIGHTED: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
     arbitrary: fc.record({ container, truth: fc.constantFrom(...truths) }).map((one) => ({
       words: `somebody makes ${one.container} ${one.truth}`,
       happen: (world: World) => world.engine.change(one.container, one.truth),
+    })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ container, exitCode: fc.constantFrom(0, 3) }).map((one) => ({
+      words: `${one.container} ends with status ${one.exitCode}`,
+      happen: (world: World) => world.engine.end(one.container, one.exitCode),
     })),
   },
   {

@@ -13,7 +13,7 @@ import { type LifecycleState, mayRun } from '../../../src/lifecycle/workload/mac
 import type { WorkloadPolicy } from '../../../src/lifecycle/workload/workload-policy.ts';
 import { hasSchedule } from '../../../src/model/availability.ts';
 import type { Endpoint } from '../../../src/model/observation.ts';
-import { type ListenerSpec, listenKey, type Service } from '../../../src/model/service.ts';
+import { type Dependency, type ListenerSpec, listenKey, type Service } from '../../../src/model/service.ts';
 import { workloadKey, workloadName } from '../../../src/model/workload.ts';
 import { type Logger, silentLogger } from '../../../src/system/log/logger.ts';
 import { aTable } from '../../support/builders.ts';
@@ -226,7 +226,13 @@ export class World {
   }
 
   apply(services: readonly Service[]): void {
-    if (!this.draining) this.reconciler.apply(aTable(services));
+    if (this.draining) return;
+    const byName = new Map(services.map((service) => [service.name, workloadName(service.workload)]));
+    const needed = services.flatMap(({ dependsOn }) => dependsOn);
+    this.engine.oneShots = new Set(
+      needed.flatMap(({ name, condition }) => (condition === 'completed' ? [byName.get(name) ?? ''] : [])),
+    );
+    this.reconciler.apply(aTable(services));
   }
 
   /** A reload changes what a service says of its workload, where it is there; services that share it say the same. */
@@ -361,7 +367,9 @@ export class World {
   /** In good times who comes is served, also who comes while the container is being stopped. */
   async #prove({ spec, service: { name } }: FakeListener): Promise<readonly string[]> {
     const service = this.reconciler.current.entries.get(name)?.service;
-    if (service === undefined || this.engine.truthOf(workloadName(service.workload)) === 'absent') return [];
+    if (service === undefined || this.#lacksContainer(service)) return [];
+    // What ends by itself may have done so before it is looked at.
+    if (this.engine.oneShots.has(workloadName(service.workload))) return [];
     if (service.availability !== 'on_demand') return this.#proveRefusal(spec, service);
     const found: string[] = [];
     for (const moment of ['asleep', 'being stopped']) {
@@ -375,6 +383,13 @@ export class World {
       await this.#pass(idleTimeoutMs + 100);
     }
     return found;
+  }
+
+  /** Whether a container does not exist without which the service can't be served. */
+  #lacksContainer({ workload, dependsOn }: Service): boolean {
+    if (this.engine.truthOf(workloadName(workload)) === 'absent') return true;
+    const needed = dependsOn.flatMap(({ name }) => this.reconciler.current.entries.get(name) ?? []);
+    return needed.some(({ service }) => this.#lacksContainer(service));
   }
 
   /** Who comes to what clients don't wake is refused at once while it sleeps, and served while it runs. */
@@ -444,7 +459,7 @@ export class World {
   #noteHubs(): void {
     const entries = [...this.reconciler.current.entries.values()];
     for (const { service } of entries) {
-      const hubs = entries.filter((entry) => entry.service.dependants.includes(service.name));
+      const hubs = entries.filter((entry) => goesWith(entry.service, service.name));
       const runs = hubs.some((hub) => mayRun(this.lifecycle.find(hub.service.name)?.state ?? ABSENT));
       if (runs) this.#hubRanMs.set(workloadKey(service.workload), this.clock.monotonicMs());
     }
@@ -486,11 +501,31 @@ export class World {
     });
   }
 
-  /** No client starts what is not on demand. */
+  /** No client starts what is not on demand, and nothing is started before what it depends on. */
   #whyNoStart(key: string): string | undefined {
+    const lacking = this.#servicesOn(key).flatMap(({ dependsOn }) =>
+      dependsOn.filter(({ name, condition }) => !this.#isThere(name, condition)),
+    );
+    if (lacking.length > 0) return `${lacking.map(({ name, condition }) => `${name} is not ${condition}`)}`;
     const { availability } = this.#policyOf(key) ?? {};
     if (availability === undefined || availability === 'on_demand' || this.#isAskedFor(key)) return undefined;
     return `it is ${availability}`;
+  }
+
+  #servicesOn(key: string): readonly Service[] {
+    const entries = [...this.reconciler.current.entries.values()];
+    return entries.map(({ service }) => service).filter(({ workload }) => workloadKey(workload) === key);
+  }
+
+  /** Whether what a service depends on is as it has to be, as far as the proxy has been told. */
+  #isThere(name: string, condition: Dependency['condition']): boolean {
+    const controller = this.lifecycle.find(name);
+    if (controller === undefined) return true;
+    const { state } = controller;
+    if (condition === 'completed') return this.engine.hasCompleted(workloadName(controller.workload));
+    const runs =
+      (state.kind === 'starting' && state.phase === 'gate') || (state.kind === 'failed' && state.running);
+    return state.kind === 'ready' || (condition === 'started' && runs);
   }
 
   /** Nobody waits for what sleeps and is not woken for clients. */
@@ -511,6 +546,15 @@ export class World {
       return 'its window is open';
     const users = [...this.#clients].filter(({ container }) => `docker/${container}` === key);
     if (evenInUse && this.#stoppedBySchedule.has(key)) return undefined;
+    const running = [...this.reconciler.current.entries.values()].filter(
+      ({ service: { name, dependsOn } }) =>
+        mayRun(this.lifecycle.find(name)?.state ?? ABSENT) &&
+        dependsOn.some(
+          (needed) =>
+            needed.condition !== 'completed' && this.#servicesOn(key).some((one) => one.name === needed.name),
+        ),
+    );
+    if (running.length > 0) return `${running.map(({ service }) => service.name)} runs, and depends on it`;
     // One who waits may just have been refused, and hears of it only later.
     for (const client of users) if (client.state === 'waiting') this.#stoppedFor.add(client);
     const served = users.filter(({ state }) => state === 'served').length;
@@ -576,7 +620,9 @@ export class World {
       }
       const truth = this.engine.truthOf(workloadName(service.workload));
       const { state } = controller;
-      if (!STATES_OF[truth].includes(state.kind))
+      // What runs keeps what it needs, which is tried again and again where that needs what does not exist.
+      const isTried = truth === 'stopped' && this.#isKeptByHub(service) && this.#lacksContainer(service);
+      if (!STATES_OF[truth].includes(state.kind) && !isTried)
         found.push(`${service.name} is ${state.kind}, in truth ${truth}`);
       if (controller.room.size > 0) found.push(`${controller.room.size} still wait for ${service.name}`);
       const scheduled = hasSchedule(service);
@@ -593,10 +639,14 @@ export class World {
   #isKeptByHub({ name }: Service): boolean {
     const sharers = this.lifecycle.find(name)?.policy.services ?? [];
     const hubs = [...this.reconciler.current.entries.values()].filter(({ service }) =>
-      sharers.some((sharer) => service.dependants.includes(sharer.name)),
+      sharers.some((sharer) => goesWith(service, sharer.name)),
     );
     return hubs.some(({ service }) => this.engine.truthOf(workloadName(service.workload)) !== 'stopped');
   }
+}
+
+function goesWith({ dependants, dependsOn }: Service, name: string): boolean {
+  return dependants.includes(name) || dependsOn.some((needed) => needed.name === name);
 }
 
 const STATES_OF: Readonly<

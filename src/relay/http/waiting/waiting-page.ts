@@ -20,6 +20,7 @@ const REFRESH_SECONDS = 3;
 const PHASES = {
   stop: 'it is just being stopped, and starts again after that',
   queue: 'waits for its turn to start',
+  dependencies: 'waits for what it depends on',
   engine: 'is being started',
   health: 'has started, waiting for its health check',
   port: 'has started, waiting for its port to answer',

@@ -1,0 +1,104 @@
+import type { WorkloadRef } from '../../model/workload.ts';
+import { unmanagedRef } from '../../model/workload.ts';
+import {
+  canBeWorkload,
+  canComplete,
+  createDependantResolver,
+  createMainNames,
+  describeUnmanaged,
+  explainEndless,
+  findCycles,
+  qualifyDependant,
+} from '../rules/dependants.ts';
+import type { ReadService } from '../read/read-services.ts';
+import { createSuggester } from '../values/suggest.ts';
+import type { Path } from '../yaml/path.ts';
+import { type Finding, valueError, warning } from './finding.ts';
+
+/** One name in `dependants` or `depends_on`. */
+interface NamedLink {
+  readonly service: ReadService;
+  /** The name as it is written. */
+  readonly text: string;
+  readonly path: Path;
+  readonly isToComplete: boolean;
+}
+
+/**
+ * Finds dependants and dependencies that close a cycle, or can't be completed, and warns of those that are no services of the
+ * file.
+ */
+export function findBadLinks(services: readonly ReadService[]): readonly Finding[] {
+  const links = services.flatMap(listLinks);
+  if (links.length === 0) return [];
+  const byName = new Map(services.map((service) => [service.name, service]));
+  const resolve = createDependantResolver(services);
+  const targets = links.map((link) => ({
+    ...link,
+    to: resolve(link.text, link.service.ref) ?? link.text,
+  }));
+  // Services of one workload are one in this: what one of them needs, all need.
+  const mainOf = createMainNames(services);
+  const edges = new Map<string, string[]>(services.map(({ name }) => [mainOf(name), []]));
+  const byEdge = new Map<string, Path>();
+  for (const { service, to, path } of targets) {
+    const edge = [mainOf(service.name), mainOf(to)] as const;
+    if (byEdge.has(edge.join(' '))) continue;
+    byEdge.set(edge.join(' '), path);
+    edges.get(edge[0])?.push(edge[1]);
+  }
+  const cycles = findCycles(edges).map(({ from, to, path }) =>
+    valueError(
+      byEdge.get(`${from} ${to}`) ?? [],
+      'dependency-cycle',
+      `${path.join(' → ')} is a cycle; remove one of the links`,
+    ),
+  );
+  const endless = targets.flatMap(({ isToComplete, service, text, to, path }) => {
+    const ref = byName.get(to)?.ref ?? unmanagedRef(qualifyDependant(to, service.ref), service.ref);
+    return !isToComplete || canComplete(ref) ? [] : [valueError(path, 'invalid-value', explainEndless(text))];
+  });
+  const suggest = createSuggester([...byName.keys()]);
+  const unknown = links.flatMap(({ service: { name: own, ref }, text, path }) => {
+    if (resolve(text, ref) !== undefined) return [];
+    const nearest = suggest(text);
+    // A service is not its own dependant.
+    const suggestion = nearest.includes(JSON.stringify(own)) ? '' : nearest;
+    const said = `"${text}" is no service of this file`;
+    if (ref.kind === 'kubernetes' && !canBeWorkload(qualifyDependant(text, ref), ref)) {
+      const message = `${said}, and can't be the name of a Deployment${suggestion}`;
+      return [valueError(path, 'unknown-dependant', message)];
+    }
+    // A workload needs no entry to be a dependant: only what looks mistyped is worth a warning.
+    if (suggestion === '') return [];
+    const message = `${said}; ${describeMeaning(text, ref)} is meant${suggestion}`;
+    return [warning(path, { code: 'unknown-dependant', at: 'value', message })];
+  });
+  return [...cycles, ...endless, ...unknown];
+}
+
+function listLinks(service: ReadService): readonly NamedLink[] {
+  const { path, raw, draft } = service;
+  const { dependants, depends_on: needs } = draft;
+  const needed = needs === undefined || needs.value === 'compose' ? [] : needs.value;
+  const isList = Array.isArray(raw['depends_on']);
+  return [
+    ...(dependants?.value ?? []).map((text, index) => ({
+      ...{ service, text, isToComplete: false },
+      path: [...path, 'dependants', index],
+    })),
+    ...needed.map(({ name, condition }, index) => ({
+      ...{ service, text: name, isToComplete: condition === 'completed' },
+      path: [...path, 'depends_on', isList ? index : name],
+    })),
+  ];
+}
+
+/** What a name means that no service of the file has. */
+function describeMeaning(name: string, user: WorkloadRef): string {
+  const hasNamespace = name.includes('/');
+  // Only the annotations of a workload can make a service with such a name.
+  if (hasNamespace && user.kind !== 'kubernetes') return 'an annotated workload of this name';
+  const where = user.kind === 'kubernetes' && !hasNamespace ? ` in namespace ${user.namespace}` : '';
+  return `${describeUnmanaged(user)} of this name${where}`;
+}

@@ -1,0 +1,147 @@
+import type { DependencyCondition } from '../model/service.ts';
+import { withObstacle } from './refusal.ts';
+import type { Lease } from './workload/lease-book.ts';
+import { isGate, isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
+import type { NeedsStanding, WorkloadController } from './workload/workload-controller.ts';
+
+export const MET: NeedsStanding = { kind: 'met' };
+
+/** What is told of a dependency that is not there. */
+const LACKING: Readonly<Record<DependencyCondition, string>> = {
+  started: 'has not started',
+  healthy: 'did not become healthy',
+  completed: 'was not completed',
+};
+
+/**
+ * One workload that another one needs, its user, from the moment on at which the user is to be woken. Unless it has to be
+ * completed, it is held, and so woken, until `release()`. What has to be completed is run once: where it runs already when the
+ * user needs it, that run has to end first, and one that begins after that counts, whoever has asked for it. Whoever owns it calls `follow()` when the state of the workload has changed.
+ */
+export class HeldDependency {
+  readonly controller: WorkloadController;
+  readonly condition: DependencyCondition;
+  readonly #user: string;
+  #lease: Lease | undefined;
+  /** It had failed before its user asked for it: that is not told as a failure of this wake. */
+  #hadFailed = false;
+  /** It was seen to run since it is held. */
+  #ran = false;
+  /** Of one that has to be completed. */
+  #run: 'wanted' | 'asked' | 'under-way' | 'over' = 'wanted';
+  #failure: string | undefined;
+
+  constructor(
+    controller: WorkloadController,
+    options: { readonly condition: DependencyCondition; readonly user: string },
+  ) {
+    this.controller = controller;
+    this.condition = options.condition;
+    this.#user = options.user;
+  }
+
+  /** Holds it from now on, or, if it has to be completed, as soon as it is at rest. */
+  begin(): void {
+    if (this.condition === 'completed') return this.beginRun();
+    this.#hold();
+    this.#hadFailed = this.controller.state.kind === 'failed';
+  }
+
+  /** The workload that has to be completed is at rest: runs it, unless it was run. To be called for all its users at once. */
+  beginRun(): void {
+    const { state } = this.controller;
+    if (this.condition !== 'completed' || this.#run !== 'wanted' || !isAtRest(state)) return;
+    this.#run = 'asked';
+    this.#hold();
+    this.#followRun();
+  }
+
+  /** The state of the workload has changed. */
+  follow(): void {
+    const { state } = this.controller;
+    if (this.condition === 'completed') return this.#followRun();
+    if (state.kind !== 'failed') this.#hadFailed = false;
+    if (mayRun(state)) this.#ran = true;
+  }
+
+  /** It has stopped again before its user was started: it is wanted anew. */
+  renew(): void {
+    const { kind } = this.controller.state;
+    if (this.condition === 'completed' || !this.#ran || (kind !== 'stopped' && kind !== 'paused')) return;
+    this.#ran = false;
+    const before = this.#lease;
+    this.#hold();
+    before?.release();
+  }
+
+  /** Gives it back; idempotent. A run under way goes on. */
+  release(): void {
+    this.#lease?.release();
+    this.#lease = undefined;
+  }
+
+  get standing(): NeedsStanding {
+    const { controller, condition } = this;
+    const {
+      state,
+      policy: { name },
+    } = controller;
+    if (condition === 'completed') {
+      if (this.#failure !== undefined) return { kind: 'failed', words: this.#describe(this.#failure) };
+      if (this.#run === 'over') return MET;
+      const why =
+        this.#run === 'wanted' && mayRun(state)
+          ? 'another run of it has not ended yet'
+          : controller.obstacleTo();
+      return {
+        kind: 'awaited',
+        words: this.#run === 'under-way' ? `${name} has not ended yet` : this.#describe(why),
+      };
+    }
+    if (isMet(controller, condition)) return MET;
+    if (state.kind === 'failed' && !this.#hadFailed)
+      return { kind: 'failed', words: this.#describe(controller.wakes.failure) };
+    return { kind: 'awaited', words: this.#describe(controller.obstacleTo()) };
+  }
+
+  #describe(why: string | undefined): string {
+    return withObstacle(`${this.controller.policy.name} ${LACKING[this.condition]}`, why);
+  }
+
+  #hold(): void {
+    const user = this.#user;
+    this.#lease = this.controller.hold(`needed by ${user}`, {
+      keeper: { kind: 'user', user },
+      toItsEnd: this.condition === 'completed',
+    });
+  }
+
+  #followRun(): void {
+    const { state, observation, wakes } = this.controller;
+    // Also a run that somebody else has asked for, since it begins only now.
+    if ((this.#run === 'asked' || this.#run === 'wanted') && isWaking(state)) this.#run = 'under-way';
+    if (this.#run !== 'under-way' || !isAtRest(state)) return;
+    const { exitCode, stoppedBy, detail } = observation;
+    const isCompleted = state.kind === 'stopped' && exitCode === 0 && stoppedBy !== 'others';
+    if (!isCompleted) {
+      const others = stoppedBy === 'others' ? 'somebody else stopped it' : undefined;
+      this.#failure =
+        (state.kind === 'failed' ? wakes.failure : undefined) ?? others ?? detail ?? 'it is gone';
+    }
+    this.#run = 'over';
+    this.release();
+  }
+}
+
+/** Whether a workload is as a user of it needs it. */
+export function isMet(
+  { state }: Pick<WorkloadController, 'state'>,
+  condition: Exclude<DependencyCondition, 'completed'>,
+): boolean {
+  if (state.kind === 'ready') return true;
+  return condition === 'started' && (isGate(state) || (state.kind === 'failed' && state.running));
+}
+
+function isAtRest(state: LifecycleState): boolean {
+  return !mayRun(state) && state.kind !== 'unknown';
+}
