@@ -14,11 +14,13 @@ import { engineAddress, engineHost } from './engine-address.ts';
 /** Where no static busybox is at hand. */
 const PULLED_BUSYBOX = 'busybox:1.36';
 
+let busyboxHash: Promise<string> | undefined;
+
 /** An image with a shell and the usual small programs (`sh`, `httpd`, `nc`, `sleep` …); built once per engine. */
 export async function busyboxImage(host: string = engineHost()): Promise<string> {
   if (!(await hasStaticBusybox())) return await pullBusybox(host);
-  const hash = createHash('sha256').update(await readFile(BUSYBOX));
-  const name = `lazy-proxy-test/busybox:${hash.digest('hex').slice(0, 12)}`;
+  busyboxHash ??= readFile(BUSYBOX).then((content) => createHash('sha256').update(content).digest('hex'));
+  const name = `lazy-proxy-test/busybox:${(await busyboxHash).slice(0, 12)}`;
   return await importOnce(host, { name, listEntries: listBusyboxEntries });
 }
 

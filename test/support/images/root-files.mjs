@@ -7,11 +7,18 @@ import { promisify } from 'node:util';
 const execute = promisify(execFile);
 export const BUSYBOX = '/bin/busybox';
 
-/** False also where busybox needs libraries. */
-export async function hasStaticBusybox() {
-  if (!existsSync(BUSYBOX)) return false;
+let isStatic;
+
+/** False also where busybox needs libraries. Looked at once: each container that a test makes asks. */
+export function hasStaticBusybox() {
+  isStatic ??= isStaticProgram(BUSYBOX);
+  return isStatic;
+}
+
+async function isStaticProgram(program) {
+  if (!existsSync(program)) return false;
   // ldd fails for a program that needs no libraries.
-  return await execute('ldd', [BUSYBOX]).then(
+  return await execute('ldd', [program]).then(
     () => false,
     () => true,
   );
