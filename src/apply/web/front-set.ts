@@ -301,7 +301,7 @@ export class FrontSet {
       findRoute: (host) => hosts.find(host),
       ...(front.front.tls
         ? {
-            offerTls: () => this.#certificates?.ofFront((host) => hosts.find(host) !== undefined),
+            offerTls: () => this.#certificates?.ofFront((host) => hosts.find(host)?.hosts),
             findPass: (name: string) => {
               const pass = front.passed.find(name);
               return pass && ((socket: Socket) => pass.take(socket));

@@ -56,21 +56,25 @@ export class Certificates {
   /** Looks at what the front doors have now: what is wrong with it is told at once, and an authority that is needed is made. */
   follow(): void {
     this.#ofFronts();
-    if (this.#options.policy().selfSignedDomains.length === 0) return;
+    if (this.#made === undefined && this.#options.policy().selfSignedDomains.length === 0) return;
     const made = this.#make();
     // It tells by itself why it can't.
     if (made instanceof Promise) made.catch(() => {});
   }
 
-  /** What the clients of a front door get. @param isServed whether a host leads to a service there. */
-  ofFront(isServed: (host: string) => boolean): TlsOffer {
+  /** What the clients of a front door get. @param hostsAt the hosts of the service that a host leads to there; undefined = to none. */
+  ofFront(hostsAt: (host: string) => readonly string[] | undefined): TlsOffer {
     return {
       context: this.#none,
       find: (host) => {
         const found = this.#ofFronts().find(host);
-        if (found !== undefined || !this.covers(host) || !isServed(host)) return found;
+        if (found !== undefined || !this.covers(host)) return found;
+        const hosts = hostsAt(host);
+        if (hosts === undefined) return undefined;
+        const take = (made: MadeCertificates) =>
+          hosts.includes(host) ? made.ofHost(host) : made.ofInventedHost(host);
         const made = this.#make();
-        return made instanceof Promise ? made.then((late) => late.ofHost(host)) : made.ofHost(host);
+        return made instanceof Promise ? made.then(take) : take(made);
       },
     };
   }
@@ -152,7 +156,7 @@ export class Certificates {
     const hosts = web.hosts.filter((host) => !host.startsWith('*.'));
     const inDomains = domains.flatMap((domain) => [`${own}.${domain}`, domain]);
     const context = made.ofNames([...hosts, ...inDomains.filter(isFree), own, 'localhost']);
-    return { context, find: (host) => (isFree(host) ? (made.ofHost(host) ?? context) : context) };
+    return { context, find: (host) => (isFree(host) ? (made.ofInventedHost(host) ?? context) : context) };
   }
 
   /** What makes certificates, for the domains that there are now. */

@@ -121,9 +121,9 @@ describe('FrontSet', () => {
     fronts.setRoutes(git);
     const front443 = createSecureContext(other);
     certificates = {
-      ofFront: (isServed) => ({
+      ofFront: (hostsAt) => ({
         context: createSecureContext(),
-        find: (host) => (isServed(host) && host === 'front.lan' ? front443 : undefined),
+        find: (host) => (hostsAt(host)?.includes('front.lan') ? front443 : undefined),
       }),
       covers: (host) => host === 'front.lan',
       follow: () => {},

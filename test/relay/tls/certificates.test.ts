@@ -44,11 +44,12 @@ describe('certificates that are made', () => {
     onTestFinished(() => certificates.close());
     return certificates;
   };
-  const isServed = (host: string) => host.endsWith('wiki.lan') || host === 'wiki.example';
+  const hostsAt = (host: string) =>
+    host.endsWith('wiki.lan') || host === 'wiki.example' ? [...WIKI.web.hosts, 'wiki.example'] : undefined;
 
   test('are there for hosts that a service has, in the domains, and for no others', async () => {
     const certificates = open();
-    const { find } = certificates.ofFront(isServed);
+    const { find } = certificates.ofFront(hostsAt);
     expect(await find?.('a.wiki.lan')).toBeDefined();
     for (const host of ['other.lan', 'wiki.example', 'lan']) expect(await find?.(host), host).toBeUndefined();
     expect(['wiki.lan', 'wiki.example'].map((host) => certificates.covers(host))).toEqual([true, false]);
@@ -65,7 +66,7 @@ describe('certificates that are made', () => {
     files = [pair];
     services = [{ ...WIKI, web: { ...NO_WEB, hosts: ['wiki.lan', 'wiki.example', '*.example'] } }];
     const certificates = open();
-    const { find } = certificates.ofFront(() => true);
+    const { find } = certificates.ofFront(() => WIKI.web.hosts);
     const ofFile = find?.('wiki.lan');
     expect(await find?.('a.wiki.lan')).not.toBe(ofFile);
     // What is in files is there at once.
@@ -99,7 +100,7 @@ describe('certificates that are made', () => {
 
   test('are made once, however many clients wait for the first one', async () => {
     const certificates = open();
-    const { find } = certificates.ofFront(isServed);
+    const { find } = certificates.ofFront(hostsAt);
     const all = await Promise.all(Array.from({ length: 20 }, () => find?.('wiki.lan')));
     expect(new Set(all).size).toBe(1);
     expect(told).toHaveLength(1);

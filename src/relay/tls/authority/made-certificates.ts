@@ -12,10 +12,13 @@ import type { ToldFault } from '../certificate-store.ts';
 import { type Authority, type AuthorityState, openAuthority, type TellCertificate } from './authority.ts';
 import { makeKey, makeLeaf } from './make-certificate.ts';
 
-/** Of names that clients have asked for: those that they invent below a wildcard push out each other. One takes 30 KiB. */
-const MAX_ASKED = 128;
-/** Of services, whatever they are asked for. */
-const MAX_STANDING = 1_024;
+/** Of names that clients invent, as below a wildcard: these push out each other. One takes 30 KiB. */
+const MAX_INVENTED = 128;
+/** Of names that the configuration has. */
+const MAX_KNOWN = 1_024;
+/** So many for names that clients invent are made at once, and from then on one in so long: each takes 3 ms of the processor. */
+const BURST = 64;
+const PACE_MS = 100;
 /** Of its 90 days. */
 const RENEWED_AFTER_MS = 60 * 86_400_000;
 /** What can stand in front of a domain. */
@@ -27,7 +30,7 @@ interface Leaf {
 }
 
 interface MadeOptions {
-  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
   readonly state: AuthorityState;
   readonly tell: TellCertificate;
 }
@@ -36,8 +39,10 @@ export class MadeCertificates {
   readonly #options: MadeOptions;
   /** All leaves have the same, which is never written down. */
   readonly #key: KeyObject = makeKey();
-  readonly #asked = new Map<string, Leaf>();
-  readonly #standing = new Map<string, Leaf>();
+  readonly #known = new Map<string, Leaf>();
+  readonly #invented = new Map<string, Leaf>();
+  /** On the monotonic clock: when the last of those would be made that the pace allows so far. */
+  #paidUntilMs = Number.NEGATIVE_INFINITY;
   #authority: Authority | undefined;
   #domains: readonly string[] | undefined;
 
@@ -58,22 +63,29 @@ export class MadeCertificates {
     const authority = domains.length === 0 ? undefined : await openAuthority({ domains, state, nowMs, tell });
     this.#domains = domains;
     this.#authority = authority;
-    this.#asked.clear();
-    this.#standing.clear();
+    this.#known.clear();
+    this.#invented.clear();
   }
 
-  /** The certificate for a host; undefined where it is in none of the domains. */
+  /** The certificate for a host that the configuration has; undefined where it is in none of the domains. */
   ofHost(host: string): SecureContext | undefined {
-    if (!isInDomains(host, this.#domains ?? []) || !NAME.test(host)) return undefined;
-    return this.#take(this.#asked, { names: [host], issuer: this.#authority, max: MAX_ASKED });
+    if (!this.#canVouchFor(host)) return undefined;
+    return this.#take(this.#known, { names: [host], issuer: this.#authority, max: MAX_KNOWN });
+  }
+
+  /** The same for a host that a client has thought of; undefined also where such clients have asked for too many of late. */
+  ofInventedHost(host: string): SecureContext | undefined {
+    if (!this.#canVouchFor(host)) return undefined;
+    if (!this.#invented.has(host) && !this.#mayInvent()) return undefined;
+    return this.#take(this.#invented, { names: [host], issuer: this.#authority, max: MAX_INVENTED });
   }
 
   /** One certificate for those of these names that are in one of the domains; if none is, one for all that nobody vouches for. */
   ofNames(names: readonly string[]): SecureContext {
     const valid = names.filter((name) => NAME.test(name));
-    const vouched = valid.filter((name) => isInDomains(name, this.#domains ?? []));
+    const vouched = valid.filter((name) => this.#canVouchFor(name));
     const issued = vouched.length > 0 ? { names: vouched, issuer: this.#authority } : { names: valid };
-    return this.#take(this.#standing, { ...issued, max: MAX_STANDING });
+    return this.#take(this.#known, { ...issued, max: MAX_KNOWN });
   }
 
   /** What is wrong with the authority at this moment. */
@@ -88,6 +100,18 @@ export class MadeCertificates {
       ...(lack === undefined ? [] : [{ severity: 'warning', message: fleeting } as const]),
       ...faults.map(({ severity, message }) => ({ severity, message: `${who}: ${message}` })),
     ];
+  }
+
+  #canVouchFor(host: string): boolean {
+    return isInDomains(host, this.#domains ?? []) && NAME.test(host);
+  }
+
+  #mayInvent(): boolean {
+    const nowMs = this.#options.clock.monotonicMs();
+    const paidUntilMs = Math.max(this.#paidUntilMs, nowMs - BURST * PACE_MS) + PACE_MS;
+    if (paidUntilMs > nowMs) return false;
+    this.#paidUntilMs = paidUntilMs;
+    return true;
   }
 
   #take(

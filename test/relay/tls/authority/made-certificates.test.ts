@@ -231,13 +231,24 @@ test('a long life of the proxy renews certificates in time, and the authority, t
   expect(made.isFor(['lan'])).toBe(false);
 });
 
-test('names that clients invent push out each other, and cost nothing that lasts', async () => {
-  const { made } = await start(await makePlace(), ['lan']);
-  const standing = made.ofNames(['cache.lan']);
-  const asked = Array.from({ length: 129 }, (_, index) => made.ofHost(`x${index}.lan`));
-  expect(made.ofHost('x128.lan')).toBe(asked[128]);
-  expect(made.ofHost('x0.lan')).not.toBe(asked[0]);
-  expect(made.ofNames(['cache.lan'])).toBe(standing);
+test('names that clients invent push out each other, and cost nothing that lasts, and little at a time', async () => {
+  const { made, clock } = await start(await makePlace(), ['lan']);
+  const known = made.ofHost('wiki.lan');
+  const invent = (from: number, count: number) =>
+    Array.from({ length: count }, (_, index) => made.ofInventedHost(`x${from + index}.lan`));
+  const first = invent(0, 64);
+  expect(first).not.toContain(undefined);
+  // From now on one is made each 100 ms, and those that were made are there.
+  expect(invent(64, 10)).toEqual(Array.from({ length: 10 }, () => undefined));
+  expect(invent(0, 64)).toEqual(first);
+  await clock.advance(100);
+  expect(invent(64, 2).map((context) => context !== undefined)).toEqual([true, false]);
+  await clock.advance(6_400);
+  expect(invent(65, 70).filter((context) => context !== undefined)).toHaveLength(64);
+  expect(made.ofInventedHost('x0.lan')).toBeUndefined();
+  // What the configuration has is not in their way.
+  expect(made.ofHost('wiki.lan')).toBe(known);
+  expect(made.ofHost('blog.lan')).toBeDefined();
 });
 
 test('names outside of the domains stand in a certificate that nobody vouches for, and only alone', async () => {
