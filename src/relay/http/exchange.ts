@@ -144,6 +144,7 @@ export class Exchange implements CountedRequest {
     try {
       this.#forwarding = new Forwarding({
         ...{ read, headers, message, response, connection },
+        ...{ clock: this.#engine.parts.clock, meter: this.#engine },
         onEnd: (end) => this.#forwarded(end),
       });
     } catch (error) {

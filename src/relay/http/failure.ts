@@ -1,11 +1,11 @@
 /** What a client is told when its service has not answered. Pure. */
 
 interface FailureAnswer {
-  readonly status: 502 | 503 | 504;
+  readonly status: 408 | 502 | 503 | 504;
   readonly text: string;
   readonly retryAfterSeconds: number | undefined;
   /** As it is counted. */
-  readonly why: 'timeout' | 'overloaded' | 'removed' | 'failed' | 'asleep' | 'wake-list';
+  readonly why: 'timeout' | 'overloaded' | 'removed' | 'failed' | 'asleep' | 'wake-list' | 'slow-body';
   /** The service has not woken; else it was awake and has not answered. */
   readonly isOfWake: boolean;
 }
@@ -42,6 +42,11 @@ export function answerOf(
       };
     case 'failed':
       return { ...ofWake, why: 'failed', retryAfterSeconds: 10, text: `${service} did not wake: ${reason}.` };
+    case 'slow-body':
+      return {
+        ...{ status: 408, why: 'slow-body', retryAfterSeconds: undefined, isOfWake: false },
+        text: 'The body of the request did not come.',
+      };
     case 'ETIMEDOUT':
       return {
         ...{ status: 504, why: 'timeout', retryAfterSeconds: undefined, isOfWake: false },

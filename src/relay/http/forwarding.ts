@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Cancel, Clock } from '../../system/clock.ts';
 import { formatRequest } from './message/format-request.ts';
 import { answerHeaders, type RawHeaders, splitList, trailersOf } from './message/hop-headers.ts';
 import { headerOf, type ReadRequest } from './message/read-request.ts';
@@ -36,8 +37,19 @@ interface ForwardOptions {
   readonly message: IncomingMessage;
   readonly response: ServerResponse;
   readonly connection: UpstreamConnection;
+  readonly clock: Clock;
+  /** Told of the bytes of both bodies. */
+  readonly meter: { notePassed(bytes: number): void };
   /** Told once. */
   readonly onEnd: (end: ForwardEnd) => void;
+}
+
+/** A client that sends nothing of a body for so long holds the upstream in vain. */
+const SILENT_MS = 30_000;
+
+/** The client has not sent its body in time. */
+export class SlowBody extends Error {
+  readonly code = 'slow-body';
 }
 
 /** Methods that do the same when they are done twice (RFC 9110, 9.2.2). */
@@ -57,6 +69,11 @@ export class Forwarding implements Asker {
   /** The head was not sent yet: the body may go along. */
   #isHeadKept = false;
   #switching: AnswerHead | undefined;
+  /** Whether the client was told to go on, where it waits for that. */
+  #hasContinued = false;
+  /** When the client last sent some of its body, or was not asked for more, on the monotonic clock. */
+  #heardMs = 0;
+  #cancelWatch: Cancel | undefined;
   #hasEnded = false;
 
   /** Begins at once. @throws where the request can't be written as what it is. */
@@ -82,7 +99,11 @@ export class Forwarding implements Asker {
     if (status === 101) this.#switching = head;
     if (read.version === '1.0' || response.headersSent) return;
     // The upstream decides whether it wants the body of a client that waits for that.
-    if (status === 100 && read.expectsContinue) response.writeContinue();
+    if (status === 100 && read.expectsContinue) {
+      this.#hasContinued = true;
+      this.#heardMs = this.#options.clock.monotonicMs();
+      response.writeContinue();
+    }
     if (status === 102) response.writeProcessing();
     if (status !== 103) return;
     try {
@@ -120,6 +141,7 @@ export class Forwarding implements Asker {
     if (this.#hasEnded) return;
     const { response } = this.#options;
     this.bytesDown += chunk.length;
+    this.#options.meter.notePassed(chunk.length);
     this.#isHeadKept = false;
     // The end comes at once.
     if (rest === 0) return endWith(response, chunk);
@@ -153,18 +175,23 @@ export class Forwarding implements Asker {
   }
 
   #sendBody(): void {
-    const { message, read } = this.#options;
+    const { message, read, clock } = this.#options;
     const connection = this.#connection;
     const length = read.body === 'length' ? Number(headerOf(read.headers, 'content-length')) : undefined;
+    this.#heardMs = clock.monotonicMs();
+    this.#watchBody(SILENT_MS);
     message
       .on('data', (chunk: Buffer) => {
+        this.#heardMs = clock.monotonicMs();
         this.bytesUp += chunk.length;
+        this.#options.meter.notePassed(chunk.length);
         if (this.#hasEnded) return;
         // HTTP/2 frames a body in another way than its length.
         if (length !== undefined && this.bytesUp > length) return this.#breakBody();
         if (!connection.write(chunk)) message.pause();
       })
       .on('end', () => {
+        this.#cancelWatch?.();
         if (this.#hasEnded) return;
         if (length !== undefined && this.bytesUp !== length) return this.#breakBody();
         try {
@@ -173,6 +200,25 @@ export class Forwarding implements Asker {
           this.#breakBody();
         }
       });
+  }
+
+  /** Gives up a client that sends nothing more. One whose answer has begun may have its reasons. */
+  #watchBody(ms: number): void {
+    const { clock, message, read } = this.#options;
+    this.#cancelWatch = clock.schedule(ms, () => {
+      if (this.#hasEnded || this.#status !== undefined || message.complete) return;
+      const nowMs = clock.monotonicMs();
+      const isAsked = !message.isPaused() && (this.#hasContinued || !read.expectsContinue);
+      if (!isAsked) this.#heardMs = nowMs;
+      const leftMs = this.#heardMs + SILENT_MS - nowMs;
+      if (leftMs > 0) return this.#watchBody(leftMs);
+      this.#connection.destroy();
+      this.#end({
+        kind: 'unanswered',
+        error: new SlowBody('the client did not send its body'),
+        mayRepeat: false,
+      });
+    });
   }
 
   /** The body is not what was announced. */
@@ -189,6 +235,7 @@ export class Forwarding implements Asker {
   #end(end: ForwardEnd): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#cancelWatch?.();
     this.#options.onEnd(end);
   }
 }

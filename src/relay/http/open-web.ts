@@ -39,12 +39,12 @@ export function openWeb(parts: WebParts): Web {
   const themes = new Themes({ clock, onBad: parts.onBadTheme });
   const login = new Login(new PasswordChecker({ file: parts.passwordThread ?? PASSWORD_THREAD, clock }));
   const waiting = new Waiting({ clock, themeOf: (binding) => themes.of(binding) });
-  const engine = new WebEngine({
-    ...parts,
-    waiting,
-    login,
-    collectGarbage: () => exposeGarbageCollector()(),
-  });
+  let collect: ReturnType<typeof exposeGarbageCollector> | undefined;
+  const collectGarbage = (what: 'all' | 'young') => {
+    collect ??= exposeGarbageCollector();
+    collect(what);
+  };
+  const engine = new WebEngine({ ...parts, waiting, login, collectGarbage });
   return {
     engine,
     createDoor: (options) => new WebDoor({ ...options, engine, relay, clock, isTrusted, admission }),

@@ -20,6 +20,7 @@ import { readClientHello } from '../tls/client-hello.ts';
 import type { OfferTls } from '../tls/tls-offer.ts';
 import { cameByHttps, findClient } from './message/forward-headers.ts';
 import { readRequest, type RequestHead } from './message/read-request.ts';
+import { Handshakes } from './tls/handshakes.ts';
 import type { TlsEntrance } from './tls/tls-entrance.ts';
 import type { WebEngine, WebRoute } from './web-engine.ts';
 
@@ -95,6 +96,7 @@ export class WebDoor {
   readonly #visits = new Map<Socket, Visit>();
   readonly #visitsByPeer = new Map<string, Visit>();
   readonly #inside = new WeakMap<Socket | ServerHttp2Session, Visit>();
+  readonly #handshakes = new Handshakes();
   #tls: TlsEntrance | undefined;
   #cancelSweep: Cancel | undefined;
   #isClosing = false;
@@ -194,6 +196,7 @@ export class WebDoor {
       this.#options.onRefused(admitted.bound);
       return admitted.tell();
     }
+    if (this.#tls !== undefined && !this.#beginHandshake(socket, address)) return admitted?.leave();
     const visit: Visit = {
       ...{ peer, socket, fd, scheme: this.#tls === undefined ? 'http' : 'https', queue: [] },
       ...{ response: undefined, session: undefined, streams: 0, heard: undefined },
@@ -203,6 +206,7 @@ export class WebDoor {
     this.#visits.set(socket, visit);
     this.#visitsByPeer.set(peer.endpoint, visit);
     const leave = () => {
+      this.#handshakes.end(socket);
       this.#visits.delete(socket);
       this.#visitsByPeer.delete(peer.endpoint);
       admitted?.leave();
@@ -214,6 +218,16 @@ export class WebDoor {
     this.#inside.set(socket, visit);
     this.#server.emit('connection', socket);
     socket.resume();
+  }
+
+  /** Whether a client may take its time to agree on TLS. */
+  #beginHandshake(socket: Socket, address: string): boolean {
+    const isTrusted = this.#options.isTrusted(address);
+    const { mayBegin, evicted } = this.#handshakes.begin(socket, { address, isTrusted });
+    const refused = mayBegin ? evicted : socket;
+    refused?.resetAndDestroy();
+    if (refused !== undefined) this.#options.onRefused('handshakes');
+    return mayBegin;
   }
 
   /** Looks which server a client asks for, where somebody else may take it; what was read is put back. */
@@ -265,7 +279,9 @@ export class WebDoor {
     { remoteAddress = '', remotePort = 0 }: Socket,
   ): Visit | undefined {
     const visit = this.#visitsByPeer.get(formatEndpoint(plainAddress(remoteAddress), remotePort));
-    if (visit !== undefined) this.#inside.set(inside, visit);
+    if (visit === undefined) return undefined;
+    this.#handshakes.end(visit.socket);
+    this.#inside.set(inside, visit);
     return visit;
   }
 

@@ -29,6 +29,8 @@ const ROOM_MS = 100;
 
 /** What one request leaves behind, beside its bodies. */
 const REQUEST_BYTES = 16_384;
+/** V8 minds 8 MiB outside of its heap, where that is small. */
+const PASSED_BYTES = 4_194_304;
 /** Behind a smaller load it isn't worth the time to look for garbage. */
 const BIG_LOAD_BYTES = 67_108_864;
 
@@ -88,8 +90,8 @@ export interface WebEngineParts {
   readonly onRefused: (client: string, service: string) => void;
   /** Told of each request that the service has not answered, except where the client has left. */
   readonly onUnserved: (client: string, why: { readonly service: string; readonly error: unknown }) => void;
-  /** Called when a big load is over; absent where memory doesn't count. */
-  readonly collectGarbage?: (() => void) | undefined;
+  /** Called when a big load is over, and for what is young while one lasts; absent where memory doesn't count. */
+  readonly collectGarbage?: ((what: 'all' | 'young') => void) | undefined;
   /** Logs each request at its end; absent where nobody wants to know. */
   readonly onServed?: ((served: ServedRequest) => void) | undefined;
 }
@@ -115,6 +117,7 @@ export class WebEngine {
   readonly parts: WebEngineParts;
   readonly #pools = new Map<string, UpstreamPool>();
   #load = 0;
+  #passed = 0;
   #room = true;
   #roomAtMs = Number.NEGATIVE_INFINITY;
 
@@ -165,12 +168,23 @@ export class WebEngine {
     this.#load += REQUEST_BYTES + bytes;
   }
 
+  /**
+   * So many bytes of a body have passed. Each piece has memory of its own outside of V8's heap, which V8 takes for a shortage, and then
+   * looks through all of its memory: that took as long as everything else. A look at what is young frees the pieces.
+   */
+  notePassed(bytes: number): void {
+    this.#passed += bytes;
+    if (this.#passed < PASSED_BYTES) return;
+    this.#passed = 0;
+    this.parts.collectGarbage?.('young');
+  }
+
   /** Of a load that is over, garbage is left for as long as nobody asks for memory. */
   #collectAfterLoad(): void {
     if (this.#load < BIG_LOAD_BYTES) return;
     for (const pool of this.#pools.values()) if (pool.idleConnections > 0) return;
     this.#load = 0;
-    this.parts.collectGarbage?.();
+    this.parts.collectGarbage?.('all');
   }
 
   /** Whether idle connections may be kept. It takes system calls to find that out, so it is done now and then. */
@@ -239,7 +253,8 @@ export class WebEngine {
     const { response, peer } = request;
     const answer = answerOf(why.error, { service: binding.service, wasReady: why.wasReady });
     if (answer === undefined) return;
-    if (answer.why === 'asleep' || answer.why === 'wake-list') tally.refuse(answer.why);
+    if (answer.why === 'asleep' || answer.why === 'wake-list' || answer.why === 'slow-body')
+      tally.refuse(answer.why);
     else tally.leaveUnserved(answer.why);
     this.parts.onUnserved(peer.endpoint, { service: binding.service, error: why.error });
     const closes = !request.message.complete && request.read.body !== 'none';

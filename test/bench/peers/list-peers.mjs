@@ -3,6 +3,7 @@ import { buildInGo, createGoRelay, createGoWeb } from './go-relay.mjs';
 import { createHaproxy } from './haproxy.mjs';
 import { createLazyProxy } from './lazy-proxy.mjs';
 import { createNginx, createNginxWeb } from './nginx.mjs';
+import { createNodeFloor } from './node-floor.mjs';
 
 /**
  * Those relays that can be run on this machine, ours first. A peer is `{ id, label, protocols, start(routes, options) }`.
@@ -28,5 +29,6 @@ export async function listWebPeers({ tools, program, host, folder, children }) {
     ...(nginx ? [createNginxWeb({ nginx })] : []),
     ...(caddy ? [createCaddy({ caddy })] : []),
     ...(go ? [createGoWeb(await buildInGo({ name: 'go-web', go, folder, children }))] : []),
+    createNodeFloor(),
   ];
 }

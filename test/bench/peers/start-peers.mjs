@@ -30,7 +30,7 @@ export async function startPeers(bed, { target, protocols = ['tcp'], without = [
 
 /**
  * Starts one peer and waits until it listens on all ports but those of UDP; the scope that is open ends it.
- * @returns `{ id, label, host, port, pid, program }`, the port being that of its first route.
+ * @returns `{ id, label, asksNobody, host, port, pid, program }`, the port being that of its first route.
  */
 export async function startPeer(bed, peer, { routes, connections = CONNECTIONS, statusPort }) {
   const folder = await mkdtemp(path.join(bed.folder, `${peer.id}-`));
@@ -40,6 +40,6 @@ export async function startPeer(bed, peer, { routes, connections = CONNECTIONS, 
     .filter(({ protocols }) => protocols.some((protocol) => protocol !== 'udp'))
     .map(({ listen }) => listen);
   await waitUntilReady(program, () => areListening(ports));
-  const { id, label } = peer;
-  return { id, label, host: '127.0.0.1', port: routes[0].listen, pid: program.pid, program };
+  const { id, label, asksNobody } = peer;
+  return { id, label, asksNobody, host: '127.0.0.1', port: routes[0].listen, pid: program.pid, program };
 }

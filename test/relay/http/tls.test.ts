@@ -117,6 +117,22 @@ describe('a web door with TLS', () => {
     expect(JSON.parse(await text(answer))).toMatchObject({ url: '/a', 'x-forwarded-proto': 'https' });
   });
 
+  test('lets an address begin no more than so many handshakes at a time', async () => {
+    const waiting = await Promise.all(Array.from({ length: 64 }, () => bed.connect()));
+    await expect.poll(() => bed.door.connections).toBe(64);
+    // It may be reset as soon as it is connected.
+    const late = await bed.connect().catch(() => undefined);
+    await expect.poll(() => late?.closed ?? true).toBe(true);
+    expect(bed.door.connections).toBe(64);
+    waiting[0]?.resetAndDestroy();
+    await expect.poll(() => bed.door.connections).toBe(63);
+    expect(await ask({ ':path': '/', ':authority': 'wiki.test' })).toMatchObject({ status: 200 });
+    // Who has agreed takes no such place any more.
+    waiting.push(await bed.connect());
+    await expect.poll(() => bed.door.connections).toBe(65);
+    for (const socket of waiting) socket.destroy();
+  });
+
   test('serves HTTP/2, several requests on one connection', async () => {
     const answers = await Promise.all([
       ask({ ':path': '/1', ':authority': 'wiki.test', cookie: ['a=1', 'b=2'] }),

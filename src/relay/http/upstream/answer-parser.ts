@@ -35,6 +35,7 @@ export class MalformedAnswer extends Error {
 /** `switched`: what follows is of another protocol. */
 type State = 'head' | 'length' | 'size' | 'chunk' | 'chunk-end' | 'trailers' | 'open' | 'done' | 'switched';
 
+const NOTHING = Buffer.alloc(0);
 const LINE_END = Buffer.from('\r\n');
 const SECTION_END = Buffer.from('\r\n\r\n');
 const BEGIN = 'HTTP/1.';
@@ -53,7 +54,7 @@ export class AnswerParser {
   #rest = 0;
   #keepsOpen = false;
   #hint: number | undefined;
-  #data: Buffer = Buffer.alloc(0);
+  #data: Buffer = NOTHING;
   #at = 0;
   /** The begin of a section whose end has not come yet. */
   #held: Buffer | undefined;
@@ -93,6 +94,8 @@ export class AnswerParser {
     this.#data = data;
     this.#at = 0;
     while (this.#at < data.length && this.#state !== 'done' && this.#state !== 'switched') this.#step();
+    // Nothing may keep bytes that were handed on: they would grow old.
+    this.#data = NOTHING;
     return this.#at;
   }
 
