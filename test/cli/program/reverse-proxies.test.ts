@@ -1,14 +1,22 @@
-/** What real reverse proxies make of what they are told. Caddy is Debian's; where there is none, its tests are left out. */
-import { spawnSync } from 'node:child_process';
+/**
+ * What real reverse proxies make of what they are told. Caddy is Debian's; where there is none, its tests are left out. Of Traefik only what
+ * reads and matches is built, where that is asked for; else the answer is checked against what Traefik documents.
+ */
+import { execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
+import { promisify } from 'node:util';
+import { Ajv } from 'ajv';
 import { expect, test } from 'vitest';
+import { findGoProgram } from '../../../scripts/go-programs.mjs';
 import { askingAt } from '../../support/api-proxy.ts';
 import { freePort } from '../../support/free-ports.ts';
 import { startProgram } from '../../support/start-program.ts';
+import { TRAEFIK_SCHEMA } from '../../support/traefik-schema.ts';
 import { createFolder } from './folder.ts';
 
+const TRAEFIK = await findGoProgram('traefik');
 const HAS_CADDY = spawnSync('caddy', ['version']).status === 0;
 const SERVER = `
 const { PORT, NAME } = process.env;
@@ -79,4 +87,65 @@ test.runIf(HAS_CADDY)('Caddy asks again by itself, and serves a host that has co
   await expect
     .poll(() => answerTo('wiki.lan'), { timeout: 15_000 })
     .toEqual({ status: 200, body: 'wiki at /page' });
+});
+
+test('Traefik takes /traefik, and leads each host to where it is served', async () => {
+  const [door, secure, status, own] = [
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+  ];
+  const textOf = (services: object) =>
+    JSON.stringify({
+      status: { listen: `127.0.0.1:${status}` },
+      http: { listen: `127.0.0.1:${door}`, https: `127.0.0.1:${secure}` },
+      docker: { labels: false },
+      traefik: { proxy_host: 'proxy.lan' },
+      services,
+    });
+  const command = [process.execPath, 'server.cjs'];
+  const services = {
+    wiki: { command, hosts: ['wiki.lan', '*.wiki.lan'], http_port: 1 },
+    deep: { command, hosts: ['*.deep.wiki.lan'], http_port: 1 },
+    git: { command, tls_hosts: ['git.lan', '*.git.lan'] },
+    old: {
+      command,
+      ports: [`127.0.0.1:${own}:1`],
+      traefik_hosts: [`old.lan:${own}`],
+      traefik_tcp_hosts: [`db.lan:${own}`],
+    },
+  };
+  const cwd = await createFolder({ 'lazy-proxy.yaml': textOf(services), 'server.cjs': SERVER });
+  const program = await startProgram({ cwd });
+  const { json } = await askingAt(status)('/traefik');
+  const validate = new Ajv().compile(TRAEFIK_SCHEMA);
+  expect([validate(json), validate.errors]).toEqual([true, null]);
+  if (TRAEFIK === undefined) return;
+  const hosts = [
+    'wiki.lan',
+    'a.wiki.lan',
+    'a.deep.wiki.lan',
+    'git.lan',
+    'a.git.lan',
+    'old.lan',
+    'db.lan',
+    'lan',
+    'wikixlan',
+  ];
+  const ask = async () => {
+    const { stdout } = await promisify(execFile)(TRAEFIK, [`http://127.0.0.1:${status}/traefik`, ...hosts]);
+    return JSON.parse(stdout) as Readonly<Record<string, { readonly http?: string; readonly tcp?: string }>>;
+  };
+  const web = { http: `http://proxy.lan:${door}` };
+  expect(await ask()).toEqual({
+    ...{ 'wiki.lan': web, 'a.wiki.lan': web, 'a.deep.wiki.lan': web },
+    ...{ 'git.lan': { tcp: `proxy.lan:${secure}` }, 'a.git.lan': { tcp: `proxy.lan:${secure}` } },
+    ...{ 'old.lan': { http: `http://proxy.lan:${own}` }, 'db.lan': { tcp: `proxy.lan:${own}` } },
+    ...{ lan: {}, wikixlan: {} },
+  });
+  // What is left when all services have gone takes every route away.
+  await writeFile(`${cwd}/lazy-proxy.yaml`, textOf({}));
+  await program.logged('service wiki removed');
+  expect(Object.values(await ask())).toEqual(hosts.map(() => ({})));
 });

@@ -3,8 +3,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,12 +14,12 @@ import (
 
 	ptypes "github.com/traefik/paerser/types"
 	"github.com/traefik/traefik/v3/pkg/config/dynamic"
+	"github.com/traefik/traefik/v3/pkg/middlewares/requestdecorator"
 	httpmuxer "github.com/traefik/traefik/v3/pkg/muxer/http"
 	tcpmuxer "github.com/traefik/traefik/v3/pkg/muxer/tcp"
 	httpprovider "github.com/traefik/traefik/v3/pkg/provider/http"
 	"github.com/traefik/traefik/v3/pkg/safe"
 	"github.com/traefik/traefik/v3/pkg/tcp"
-	"context"
 )
 
 type found struct {
@@ -29,12 +31,15 @@ func main() {
 	config := fetch(os.Args[1])
 	mux := httpMuxer(config)
 	sni := tcpMuxer(config)
+	decorator := requestdecorator.New(nil)
 	all := map[string]found{}
 	for _, host := range os.Args[2:] {
 		recorder := httptest.NewRecorder()
-		mux.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "http://"+host+"/", nil))
-		meta, err := tcpmuxer.NewConnData(host, nil, nil)
-		_ = err
+		request := httptest.NewRequest(http.MethodGet, "http://"+host+"/", nil)
+		// Rules look at the host that this one has read.
+		decorator.ServeHTTP(recorder, request, mux.ServeHTTP)
+		meta, err := tcpmuxer.NewConnData(host, client{}, nil)
+		check(err)
 		handler, _ := sni.Match(meta)
 		address := ""
 		if named, ok := handler.(named); ok {
@@ -83,6 +88,12 @@ func httpMuxer(config *dynamic.Configuration) *httpmuxer.Muxer {
 	}
 	return mux
 }
+
+// A connection as far as a rule looks at it.
+type client struct{ net.Conn }
+
+func (client) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4242} }
+func (client) CloseWrite() error    { return nil }
 
 type named string
 
