@@ -102,6 +102,20 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     await wake(port);
   });
 
+  test.concurrent('services behind one port are told apart by the hosts of their labels', async (context) => {
+    const bed = await openBed(context);
+    const door = await freePort();
+    const fields = { http_port: 80, idle_timeout: '1s' };
+    const wiki = await createApp(bed, { fields: { ...fields, hosts: 'wiki.test, *.wiki.test' } });
+    const blog = await createApp(bed, { fields: { ...fields, hosts: 'blog.test' } });
+    await bed.startProxy({ config: `http: { listen: "127.0.0.1:${door}" }` });
+    const ask = (host: string) => get(door, { headers: { host }, timeoutMs: 30_000 });
+    expect((await ask('other.test')).status).toBe(404);
+    expect((await ask('a.wiki.test')).status).toBe(200);
+    expect([await wiki.replicas(), await blog.replicas()]).toEqual([1, 0]);
+    await untilReplicas(wiki, 0);
+  });
+
   test('a sleeping service is woken by a request and scaled to 0 when it idles', async (context) => {
     const bed = await openBed(context);
     const port = await freePort();
