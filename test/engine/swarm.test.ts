@@ -106,8 +106,10 @@ describe.skipIf(obstacle !== undefined)('on a real swarm', () => {
     const bed = await openBed(context);
     const door = await freePort();
     const fields = { http_port: 80, idle_timeout: '1s' };
-    const wiki = await createApp(bed, { fields: { ...fields, hosts: 'wiki.test, *.wiki.test' } });
-    const blog = await createApp(bed, { fields: { ...fields, hosts: 'blog.test' } });
+    const create = (name: string, hosts: string) =>
+      createApp(bed, { fields: { ...fields, hosts }, spec: { name: bed.scope.name(name) } });
+    const wiki = await create('wiki', 'wiki.test, *.wiki.test');
+    const blog = await create('blog', 'blog.test');
     await bed.startProxy({ config: `http: { listen: "127.0.0.1:${door}" }` });
     const ask = (host: string) => get(door, { headers: { host }, timeoutMs: 30_000 });
     expect((await ask('other.test')).status).toBe(404);
