@@ -73,6 +73,7 @@ export class Reconciler {
     switch (change.kind) {
       case 'add-service':
         this.#lifecycle.add(change.service);
+        this.#holds?.resume(change.service);
         // A service with listeners is reported by the listener set. One without any may have lost them to another service.
         if (change.service.listeners.length === 0)
           this.#lifecycle.setServed(change.service.name, { isServed: false });

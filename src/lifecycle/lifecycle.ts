@@ -4,6 +4,7 @@
  */
 import type { Backend, SharedView } from '../backends/backend.ts';
 import { hasSchedule } from '../model/availability.ts';
+import type { KeptWorkload } from '../model/kept.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Service, TargetPort } from '../model/service.ts';
 import type { WarmPath, WarmUser } from '../model/warm-path.ts';
@@ -46,8 +47,20 @@ export interface LifecycleOptions {
   readonly onWakeFailed?: WakeFailedTeller;
   /** Is told of what happens; absent = nobody wants to know. */
   readonly happenings?: Happenings | undefined;
+  /** Remembers workloads across restarts; absent = nobody does. */
+  readonly memory?: WorkloadMemory | undefined;
   /** When a service's schedule starts it next, ms since the epoch; undefined where it doesn't. Default: none has one. */
   readonly nextStartMs?: (serviceName: string) => number | undefined;
+}
+
+/** What an earlier run of the proxy knew of workloads. */
+export interface WorkloadMemory {
+  /** What is known of a workload that gets a service; undefined = nothing. */
+  recall(key: string, service: string): KeptWorkload | undefined;
+  /** Nobody has the workload any more. */
+  leave(key: string, kept: KeptWorkload): void;
+  /** Something of what is kept has changed. */
+  touch(): void;
 }
 
 interface WarmRequest {
@@ -100,6 +113,7 @@ export class Lifecycle {
         const { each, all, least } = MAX_KEPT_WAKES;
         return Math.min(each, Math.max(least, Math.floor(all / this.#byWorkload.size)));
       },
+      onTouched: options.memory && (() => options.memory?.touch()),
       onChanged: (controller) => this.#cascade.changed(controller),
       onUnused: (controller) => this.#takeBack(controller),
       onRetired: (controller) => this.#forget(controller),
@@ -186,6 +200,11 @@ export class Lifecycle {
   /** The controller of a service; undefined where there is no such service. */
   find(serviceName: string): WorkloadController | undefined {
     return this.#byService.get(serviceName)?.controller;
+  }
+
+  /** What is to be known after a restart of the proxy, by the keys of the workloads. */
+  *listKept(): Generator<readonly [string, KeptWorkload]> {
+    for (const [key, { kept }] of this.#byWorkload) if (kept !== undefined) yield [key, kept];
   }
 
   /** What a backend saw of one workload. */
@@ -342,7 +361,8 @@ export class Lifecycle {
       throw new Error(`no backend for workloads of the kind ${service.workload.kind}`);
     const renamed = this.#renames.take(key);
     if (renamed !== undefined) return this.#move(renamed, { service, backend });
-    const controller = new WorkloadController(createPolicy([service]), { ...this.#parts, backend });
+    const kept = this.#options.memory?.recall(key, service.name);
+    const controller = new WorkloadController(createPolicy([service]), { ...this.#parts, backend, kept });
     this.#byWorkload.set(key, controller);
     this.#shareWith(controller);
     controller.start();
@@ -390,7 +410,10 @@ export class Lifecycle {
     this.#namesOf.delete(controller);
     this.#renames.forget(controller);
     this.#takeBack(controller);
-    if (this.#byWorkload.get(key) === controller) this.#byWorkload.delete(key);
+    if (this.#byWorkload.get(key) !== controller) return;
+    this.#byWorkload.delete(key);
+    const { kept } = controller;
+    if (kept !== undefined) this.#options.memory?.leave(key, kept);
   }
 
   #takeBack(controller: WorkloadController): void {

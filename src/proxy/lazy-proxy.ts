@@ -41,6 +41,7 @@ import { LabelUrlGuard } from '../system/net/label-url-guard.ts';
 import { buildTable } from '../table/build-table.ts';
 import { describeConfig } from './effective-config.ts';
 import { Engines, findNeededEngines } from './engines.ts';
+import { Keeping } from './keeping/keeping.ts';
 import { logPlan, logReady, type PlanCause, ProblemLog } from './proxy-log.ts';
 import { describeReload } from './reload-view.ts';
 import { createRuntime, type Runtime } from './runtime.ts';
@@ -80,6 +81,7 @@ export class LazyProxy {
   readonly #labelUrls: LabelUrlGuard;
   readonly #backends: readonly Backend[];
   readonly #stateFolder: StateFolder;
+  readonly #keeping: Keeping;
   readonly #access: Access;
   readonly #happenings = new Happenings();
   readonly #sinceMs: number;
@@ -107,11 +109,13 @@ export class LazyProxy {
     {
       resolved,
       stateFolder,
+      keeping,
       relay,
       admission,
     }: {
       readonly resolved: ResolvedSettings;
       readonly stateFolder: StateFolder;
+      readonly keeping: Keeping;
       readonly relay: TcpRelay;
       readonly admission: Admission;
     },
@@ -121,6 +125,7 @@ export class LazyProxy {
     this.#sinceMs = clock.monotonicMs();
     this.#admission = admission;
     this.#stateFolder = stateFolder;
+    this.#keeping = keeping;
     this.#logger = logger;
     this.#problemLog = new ProblemLog(logger, clock);
     const { settings } = resolved;
@@ -138,7 +143,17 @@ export class LazyProxy {
     });
     this.#labelUrls = createLabelUrlGuard(settings, env);
     const maxStarting = countStarts(settings);
-    const parts = { backends, relay, admission, loadDatagrams, udpBudget, maxStarting, clock, logger };
+    const parts = {
+      backends,
+      relay,
+      admission,
+      loadDatagrams,
+      udpBudget,
+      maxStarting,
+      keeping,
+      clock,
+      logger,
+    };
     const happenings = this.#happenings;
     this.#runtime = createRuntime({
       ...{ ...parts, happenings, webhooks: settings.webhooks, state: stateFolder },
@@ -165,7 +180,8 @@ export class LazyProxy {
     const stateFolder = await StateFolder.open(resolved.settings.stateDir, {
       ...{ clock, logger, isNamed: resolved.origins.state_dir.kind !== 'default' },
     });
-    return new LazyProxy(options, { resolved, stateFolder, relay, admission });
+    const keeping = await Keeping.load({ folder: stateFolder, clock, logger });
+    return new LazyProxy(options, { resolved, stateFolder, keeping, relay, admission });
   }
 
   /** Whether the start is complete. */
@@ -255,6 +271,8 @@ export class LazyProxy {
     this.#phase = 'draining';
     this.#status?.close();
     await Promise.all([
+      // Whoever ends the program may not wait until the last connection has ended.
+      this.#keeping.close(),
       this.#runtime.close(),
       this.#engines.close(),
       this.#process.close(),

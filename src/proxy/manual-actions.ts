@@ -1,3 +1,4 @@
+import { MAX_HOLD_MS } from '../apply/manual-holds.ts';
 import { parseDuration } from '../config/values/duration.ts';
 import type { ServiceTable } from '../model/table.ts';
 import type { WorkloadKind } from '../model/workload.ts';
@@ -6,7 +7,6 @@ import type { Actions, Outcome } from '../status/api/content.ts';
 import type { Runtime } from './runtime.ts';
 
 const HOUR_MS = 3_600_000;
-const MAX_HOLD_MS = 30 * 24 * HOUR_MS;
 const DONE: Outcome = { kind: 'done' };
 
 type Parts = Pick<Runtime, 'lifecycle' | 'doors' | 'holds'> & {

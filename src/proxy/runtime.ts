@@ -28,6 +28,7 @@ import type { Logger } from '../system/log/logger.ts';
 import { OwnListeners } from '../system/net/own-listeners.ts';
 import type { StateFolder } from '../system/state/state-folder.ts';
 import { CertificateLoader } from './certificate-loader.ts';
+import type { Keeping } from './keeping/keeping.ts';
 import { WebhookEvents } from './webhook-events.ts';
 
 /** At most one line a second about the refused or unserved clients of a service. */
@@ -81,10 +82,12 @@ export function createRuntime(options: {
   readonly happenings: Happenings;
   /** What is kept. */
   readonly state: StateFolder;
+  /** Remembers what happens across restarts. */
+  readonly keeping: Keeping;
   readonly clock: Clock;
   readonly logger: Logger;
 }): Runtime {
-  const { clock, logger, checkLabelUrl, relay, admission, loadDatagrams, udpBudget } = options;
+  const { clock, logger, checkLabelUrl, relay, admission, loadDatagrams, udpBudget, keeping } = options;
   const own = new OwnListeners({ clock, onNews: () => lifecycle.closeLoops() });
   /** Services behind whose listeners webhooks are. */
   const receivers = new Set<string>();
@@ -112,6 +115,7 @@ export function createRuntime(options: {
   });
   const lifecycle: Lifecycle = new Lifecycle({
     ...options,
+    memory: keeping,
     own: {
       explain: (protocol, endpoint) => own.explain(protocol, endpoint),
       explainOwnOf: (services, endpoint) => {
@@ -176,7 +180,8 @@ export function createRuntime(options: {
     onFire: (service, action) => windows.fire(service, action),
     onWindow: (service, state) => awakeWindows.set(service, state),
   });
-  const holds = new ManualHolds({ lifecycle, clock, logger });
+  const holds = new ManualHolds({ lifecycle, clock, logger, memory: keeping });
+  keeping.follow({ workloads: () => lifecycle.listKept(), holds: () => holds.list() });
   const reconciler: Reconciler = new Reconciler({
     ...{ lifecycle, listeners, fronts, schedules, windows, awakeWindows, holds },
   });
@@ -200,6 +205,7 @@ export function createRuntime(options: {
       fronts.rebindAll();
     },
     drain() {
+      keeping.drain();
       schedules.close();
       holds.closeAll();
       lifecycle.drain();

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ManualHolds } from '../../src/apply/manual-holds.ts';
+import type { KeptHold } from '../../src/model/kept.ts';
 import { silentLogger } from '../../src/system/log/logger.ts';
 import { aBareService, Bench } from '../lifecycle/bench.ts';
 import { RUNNING, STOPPED } from '../support/fake-backend.ts';
-import { settle } from '../support/fake-clock.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
 
 const HOUR_MS = 3_600_000;
 const BY = 'by hand, from 10.0.0.5';
@@ -97,5 +98,56 @@ describe('ManualHolds', () => {
     holds.close('db');
     holds.follow('db');
     expect(bench.backend.uses.at(-1)).toBe('docker/db free');
+  });
+
+  describe('after a restart', () => {
+    const untilMs = new FakeClock().nowMs() + HOUR_MS;
+    const remember = (kept: Partial<KeptHold> = {}) => {
+      const hold = { service: 'db', workload: 'docker/db', untilMs, by: BY, ...kept };
+      const asked: string[] = [];
+      const recallHold = (service: string, workload: string) => {
+        asked.push(`${service} ${workload}`);
+        return hold;
+      };
+      const memory = { recallHold, touch: () => void asked.push('touch') };
+      holds = new ManualHolds({
+        lifecycle: bench.lifecycle,
+        clock: bench.clock,
+        logger: silentLogger,
+        memory,
+      });
+      return asked;
+    };
+
+    test('goes on until its end, and wakes what sleeps', async () => {
+      const asked = remember();
+      const service = aBareService({ idleTimeoutMs: 60_000 });
+      bench.add(service, STOPPED);
+      holds.resume(service);
+      expect(asked).toEqual(['db docker/db', 'touch']);
+      expect(holds.list()).toEqual([{ service: 'db', workload: 'docker/db', untilMs, by: BY }]);
+      await bench.backend.called(1);
+      bench.backend.last.succeed(RUNNING);
+      await bench.clock.advance(HOUR_MS - 1);
+      expect(report().keepers).toMatchObject([{ kind: 'hand', untilMs }]);
+      await bench.clock.advance(1);
+      expect(report().keepers).toEqual([]);
+      expect(holds.list()).toEqual([]);
+      expect(asked).toHaveLength(3);
+    });
+
+    test.each([
+      ['is over', -1],
+      // As where the clock was wrong when it began.
+      ['lasts longer than any', 31 * 24 * HOUR_MS],
+    ])('does not go on where it %s', async (_how, forMs) => {
+      remember({ untilMs: bench.clock.nowMs() + forMs });
+      const service = aBareService();
+      bench.add(service, STOPPED);
+      holds.resume(service);
+      await settle();
+      expect(holds.list()).toEqual([]);
+      expect(bench.backend.calls).toEqual([]);
+    });
   });
 });

@@ -1,5 +1,5 @@
 import type { UpstreamConnection } from '../../src/lifecycle/clients/pass-gate.ts';
-import { Lifecycle } from '../../src/lifecycle/lifecycle.ts';
+import { Lifecycle, type WorkloadMemory } from '../../src/lifecycle/lifecycle.ts';
 import type { OwnPlaces } from '../../src/lifecycle/run/workload-run.ts';
 import type { WorkloadController } from '../../src/lifecycle/workload/workload-controller.ts';
 import type { Observation } from '../../src/model/observation.ts';
@@ -41,6 +41,7 @@ export class Bench {
       readonly shares?: boolean;
       readonly maxStarting?: number;
       readonly own?: OwnPlaces;
+      readonly memory?: WorkloadMemory;
       /** Whether the log shows debug; default: no. */
       readonly debug?: boolean;
     } = {},
@@ -57,6 +58,7 @@ export class Bench {
       logger: collectLines(this.lines, options),
       maxStarting: options.maxStarting ?? 1_000,
       own: options.own,
+      memory: options.memory,
       onWakeFailed: ({ name }, _observation, { reason }) => void this.failedWakes.push(`${name}: ${reason}`),
     });
   }

@@ -87,7 +87,7 @@ const PURE = [
   'relay/http/waiting/waiting-page.ts',
   'status/api/providers',
 ];
-const ALSO_PURE = ['relay/udp/flow-table.ts', 'system/backoff.ts'];
+const ALSO_PURE = ['proxy/keeping/kept-file.ts', 'relay/udp/flow-table.ts', 'system/backoff.ts'];
 /** `node:` modules without input or output. */
 const PURE_MODULES = new Set(['node:path', 'node:url', 'node:util']);
 const IMPURE_NAMES = new Set(['process', 'console', 'fetch', 'performance']);
@@ -103,6 +103,7 @@ const WALL_CLOCK: ReadonlyMap<string, string> = new Map([
   ['status/api/api.ts', 'the API shows the last day'],
   ['status/api/event-stream.ts', 'an event has a timestamp'],
   ['apply/manual-holds.ts', 'the API shows when a hold ends'],
+  ['proxy/keeping/keeping.ts', 'what is kept is kept with its time'],
   ['apply/schedule-set.ts', 'cron means the clock on the wall'],
   ['backends/engine/engine-connection.ts', 'the engine is told since when it is to repeat its events'],
   ['backends/kubernetes/sharing/replica-record.ts', 'a Lease holds a timestamp'],

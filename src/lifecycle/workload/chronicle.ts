@@ -1,4 +1,5 @@
 import type { WakeCause } from '../../model/availability.ts';
+import type { KeptWorkload } from '../../model/kept.ts';
 import type { Happening } from '../../model/happening.ts';
 import type { Observation, StoppedBy } from '../../model/observation.ts';
 import type { SleepReason } from '../../model/sleep.ts';
@@ -64,6 +65,8 @@ export class Chronicle {
     options: ConstructorParameters<typeof WakeRecord>[0] & {
       readonly happenings?: Happenings | undefined;
       readonly onWakeFailed?: WakeFailedTeller | undefined;
+      /** What an earlier run of the proxy knew. */
+      readonly kept?: KeptWorkload | undefined;
     },
   ) {
     this.#subject = subject;
@@ -71,11 +74,11 @@ export class Chronicle {
     this.#onWakeFailed = options.onWakeFailed;
     this.#clock = options.clock;
     this.#wakes = new WakeRecord(options);
-    this.#history = new StateHistory(options.clock);
+    this.#history = new StateHistory(options.clock, options.kept);
     this.#log = new WorkloadLog(options);
   }
 
-  get wakes(): Pick<WakeRecord, 'last' | 'kept' | 'failure' | 'output'> {
+  get wakes(): Pick<WakeRecord, 'last' | 'kept' | 'lasting' | 'failure' | 'output'> {
     return this.#wakes;
   }
 

@@ -30,10 +30,15 @@ export class LeaseBook {
   #lastActiveMs: number;
   #idleSinceMs: number | undefined;
 
-  constructor(clock: Clock, onChange: () => void) {
+  /** @param options.lastActiveMs when a lease last began or ended before; default: now. */
+  constructor(
+    clock: Clock,
+    { onChange, lastActiveMs }: { readonly onChange: () => void; readonly lastActiveMs?: number | undefined },
+  ) {
     this.#clock = clock;
     this.#onChange = onChange;
-    this.#lastActiveMs = clock.nowMs();
+    const nowMs = clock.nowMs();
+    this.#lastActiveMs = Math.min(nowMs, lastActiveMs ?? nowMs);
   }
 
   get count(): number {

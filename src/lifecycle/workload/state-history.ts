@@ -1,3 +1,4 @@
+import type { KeptWorkload } from '../../model/kept.ts';
 import type { SleepKind, SleepReason, Sleep } from '../../model/sleep.ts';
 import type { StoppedBy } from '../../model/observation.ts';
 import type { Life, Timeline, WorkloadReport } from '../../model/workload-report.ts';
@@ -31,9 +32,17 @@ export class StateHistory {
   /** Why the stop that is under way was asked for. */
   #goingToSleep: SleepReason | undefined;
 
-  constructor(clock: Clock) {
+  /** @param kept what an earlier run of the proxy knew: what has happened since then is not known. */
+  constructor(clock: Clock, kept?: Pick<KeptWorkload, 'seenMs' | 'timeline' | 'lastSleep'>) {
     this.#clock = clock;
     this.#sinceMs = clock.monotonicMs();
+    if (kept === undefined) return;
+    const nowMs = clock.nowMs();
+    const { timeline, lastSleep } = kept;
+    const known = timeline.filter(({ atMs }) => atMs <= nowMs).slice(1 - MAX_CHANGES);
+    for (const { atMs, life } of known) this.#note(atMs, life);
+    if (known.length > 0) this.#note(Math.min(nowMs, kept.seenMs), 'unknown');
+    if (lastSleep !== undefined && lastSleep.atMs <= nowMs) this.#lastSleep = lastSleep;
   }
 
   /**
@@ -101,7 +110,11 @@ export class StateHistory {
     this.#sinceMs = nowMs;
     if (life === this.#life) return;
     this.#life = life;
-    this.#changes.push(Math.round(this.#clock.nowMs()) * LIVES.length + LIVES.indexOf(life));
+    this.#note(this.#clock.nowMs(), life);
+  }
+
+  #note(atMs: number, life: Life): void {
+    this.#changes.push(Math.round(atMs) * LIVES.length + LIVES.indexOf(life));
     if (this.#changes.length > MAX_CHANGES) this.#changes.shift();
   }
 

@@ -1,5 +1,6 @@
 import type { Backend } from '../../backends/backend.ts';
 import type { WakeCause } from '../../model/availability.ts';
+import type { KeptWorkload } from '../../model/kept.ts';
 import type { Service } from '../../model/service.ts';
 import type { Wake, WakeCounts, WakeFailure, WakePhase, WakeUnderWay } from '../../model/wake.ts';
 import type { Clock } from '../../system/clock.ts';
@@ -13,6 +14,9 @@ import type { Transition } from './machine.ts';
 const MAX_OUTPUTS = 5;
 /** Of each line of it. */
 const MAX_OUTPUT_CHARS = 512;
+
+/** The cause of what is no wake, but was found awake. */
+const ADOPTED = 'it was running already when the proxy first looked';
 
 interface Attempt {
   readonly cause: string;
@@ -51,6 +55,8 @@ export class WakeRecord {
     /** How many wakes may be kept, at least 1. */
     readonly maxKeptWakes: () => number;
     readonly tallies: Tallies;
+    /** What an earlier run of the proxy knew. */
+    readonly kept?: Pick<KeptWorkload, 'wakes'> | undefined;
   }) {
     this.#clock = options.clock;
     this.#backend = options.backend;
@@ -58,6 +64,8 @@ export class WakeRecord {
     this.#maxKept = options.maxKeptWakes;
     this.#tallies = options.tallies;
     this.#output = new LastOutput(options);
+    const nowMs = options.clock.nowMs();
+    for (const wake of options.kept?.wakes ?? []) if (wake.atMs <= nowMs) this.#keep(wake);
   }
 
   /** The last wake that has ended. */
@@ -68,6 +76,11 @@ export class WakeRecord {
   /** The last wakes that have ended, oldest first. */
   get kept(): readonly Wake[] {
     return this.#kept ?? [];
+  }
+
+  /** Of those what is worth to be known after a restart: each start of the proxy would add that the workload was running already. */
+  get lasting(): readonly Wake[] {
+    return this.kept.filter(({ cause }) => cause !== ADOPTED);
   }
 
   /** How many have ended how, since the record was begun. */
@@ -180,7 +193,7 @@ export class WakeRecord {
     // The start goes on although its time was up before.
     if (before.kind === 'failed' && before.running && this.last !== undefined) return this.last.cause;
     if (before.kind === 'failed') return 'it has recovered';
-    return before.kind === 'unknown' ? 'it was running already when the proxy first looked' : 'somebody else';
+    return before.kind === 'unknown' ? ADOPTED : 'somebody else';
   }
 
   #begin(

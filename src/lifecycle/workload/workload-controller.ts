@@ -8,6 +8,7 @@
 import type { Backend, SharedView } from '../../backends/backend.ts';
 import { mayPutToSleep, mayWake, type WakeCause } from '../../model/availability.ts';
 import { describePublished, type Observation, UNKNOWN } from '../../model/observation.ts';
+import type { KeptWorkload } from '../../model/kept.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
 import type { SleepReason } from '../../model/sleep.ts';
 import type { WakeFailure } from '../../model/wake.ts';
@@ -96,6 +97,8 @@ export interface ControllerParts {
   readonly happenings?: Happenings | undefined;
   /** How many wakes each may keep, at least 1. */
   readonly maxKeptWakes: () => number;
+  /** Something that is kept across restarts has changed; cheap. */
+  readonly onTouched?: (() => void) | undefined;
   /** The state has changed. */
   readonly onChanged: (controller: WorkloadController) => void;
   /** The last lease has ended. */
@@ -142,13 +145,20 @@ export class WorkloadController {
   /** How many clients it had when that was looked at last. */
   #clients = 0;
 
-  constructor(policy: WorkloadPolicy, options: ControllerParts & { readonly backend: Backend }) {
-    const { clock, backend, logger, own, checkLabelUrl } = options;
+  /** @param options.kept what an earlier run of the proxy knew of the workload. */
+  constructor(
+    policy: WorkloadPolicy,
+    options: ControllerParts & { readonly backend: Backend; readonly kept?: KeptWorkload | undefined },
+  ) {
+    const { clock, backend, logger, own, checkLabelUrl, kept } = options;
     this.#policy = policy;
     this.#parts = options;
     this.#backend = backend;
     this.room = new WaitingRoom(clock);
-    this.#leases = new LeaseBook(clock, () => this.#leasesChanged());
+    this.#leases = new LeaseBook(clock, {
+      ...{ onChange: () => this.#leasesChanged(), lastActiveMs: kept?.lastActiveMs },
+    });
+    this.#lastUsedMs = kept?.lastUsedMs === undefined ? undefined : Math.min(clock.nowMs(), kept.lastUsedMs);
     this.#demands = new Demands({
       ...{ room: this.room, leases: this.#leases, availability: () => this.#policy.availability },
     });
@@ -261,6 +271,23 @@ export class WorkloadController {
 
   get timeline(): Timeline {
     return this.#chronicle.timeline;
+  }
+
+  /** What is to be known of it after a restart of the proxy; undefined where nobody has ever used or woken it. */
+  get kept(): KeptWorkload | undefined {
+    const { lastUsedMs } = this;
+    const { lasting: wakes } = this.wakes;
+    if (lastUsedMs === undefined && wakes.length === 0) return undefined;
+    const { timeline } = this;
+    const { lastSleep } = this.#chronicle.report;
+    return {
+      services: this.#policy.services.map(({ name }) => name),
+      seenMs: this.#parts.clock.nowMs(),
+      lastActiveMs: this.lastActiveMs,
+      ...(lastUsedMs !== undefined && { lastUsedMs }),
+      ...{ wakes, timeline },
+      ...(lastSleep !== undefined && { lastSleep }),
+    };
   }
 
   /** How many leases are held. */
@@ -636,6 +663,7 @@ export class WorkloadController {
     if (this.#isDraining) this.#refuseInVain();
     this.#refuseAsleep();
     if (before.kind === 'starting' && state.kind === 'failed') this.#chronicle.failed(failing);
+    this.#parts.onTouched?.();
     this.#parts.onChanged(this);
     this.#closeIfRetired();
   }
@@ -824,6 +852,7 @@ export class WorkloadController {
     this.#refuseAsleep();
     this.#chronicle.followUse(this.leases > 0);
     this.#shared.tell();
+    this.#parts.onTouched?.();
     if (this.leases === 0) this.#parts.onUnused(this);
     this.#closeIfRetired();
   }

@@ -9,7 +9,7 @@ describe('LeaseBook', () => {
   beforeEach(() => {
     clock = new FakeClock();
     counts = [];
-    book = new LeaseBook(clock, () => counts.push(book.count));
+    book = new LeaseBook(clock, { onChange: () => counts.push(book.count) });
   });
 
   test('counts the leases that are held, and tells of each change after it', () => {

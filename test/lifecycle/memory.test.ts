@@ -1,0 +1,117 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { KeptWorkload } from '../../src/model/kept.ts';
+import { usualWakeMs, type Wake } from '../../src/model/wake.ts';
+import { RUNNING, STOPPED } from '../support/fake-backend.ts';
+import { FakeClock, settle } from '../support/fake-clock.ts';
+import { aBareService, Bench } from './bench.ts';
+
+const NOW_MS = new FakeClock().nowMs();
+const HOUR_MS = 3_600_000;
+const wake = (atMs: number, engine: number): Wake => {
+  return {
+    cause: 'for 10.0.0.5:4242',
+    by: 'client',
+    atMs,
+    phases: { queue: 0, engine, health: 0, port: 0 },
+    result: 'ready',
+  };
+};
+const BEFORE: KeptWorkload = {
+  services: ['db'],
+  seenMs: NOW_MS - HOUR_MS,
+  lastActiveMs: NOW_MS - 2 * HOUR_MS,
+  lastUsedMs: NOW_MS - 3 * HOUR_MS,
+  wakes: [wake(NOW_MS - 4 * HOUR_MS, 2_000)],
+  timeline: [
+    { atMs: NOW_MS - 4 * HOUR_MS, life: 'awake' },
+    { atMs: NOW_MS - 2 * HOUR_MS, life: 'asleep' },
+  ],
+  lastSleep: { kind: 'idle', words: 'idle for 60 s', atMs: NOW_MS - 2 * HOUR_MS },
+};
+
+let known: Map<string, KeptWorkload>;
+let touched: number;
+let bench: Bench;
+beforeEach(() => {
+  known = new Map([['docker/db', BEFORE]]);
+  touched = 0;
+  const memory = {
+    recall: (key: string) => known.get(key),
+    leave: (key: string, kept: KeptWorkload) => void known.set(key, kept),
+    touch: () => void touched++,
+  };
+  bench = new Bench({ memory });
+});
+afterEach(async () => {
+  expect(await bench.close()).toBe(0);
+});
+const controller = () => bench.controller('db');
+
+test('a workload that is known from before is told as it was, with a gap where nobody looked', async () => {
+  bench.add(aBareService(), STOPPED);
+  await settle();
+  expect(controller().report).toMatchObject({
+    ...{ lastActiveMs: BEFORE.lastActiveMs, lastUsedMs: BEFORE.lastUsedMs, lastSleep: BEFORE.lastSleep },
+    ...{ life: 'asleep', wakes: BEFORE.wakes, wakeCounts: {}, sleeps: {} },
+  });
+  expect(usualWakeMs(controller().report.wakes)).toBe(2_000);
+  expect(controller().timeline).toEqual([
+    ...BEFORE.timeline,
+    { atMs: BEFORE.seenMs, life: 'unknown' },
+    { atMs: NOW_MS, life: 'asleep' },
+  ]);
+});
+
+test('a workload that runs at the start has its full idle timeout, whenever it was used before', async () => {
+  bench.add(aBareService({ idleTimeoutMs: 60_000 }), RUNNING);
+  await settle();
+  expect(controller().sleepsAtMs).toBe(NOW_MS + 60_000);
+  expect(controller().report.lastActiveMs).toBe(BEFORE.lastActiveMs);
+});
+
+test('what would be in the future, since the clock was set back, is left out', async () => {
+  known.set('docker/db', {
+    ...{ services: ['db'], seenMs: NOW_MS + 1, lastActiveMs: NOW_MS + 1, lastUsedMs: NOW_MS + 1 },
+    wakes: [...BEFORE.wakes, wake(NOW_MS + 1, 1)],
+    timeline: [...BEFORE.timeline, { atMs: NOW_MS + 1, life: 'awake' }],
+    lastSleep: { kind: 'idle', words: 'idle for 60 s', atMs: NOW_MS + 1 },
+  });
+  bench.add(aBareService(), STOPPED);
+  const { report, timeline } = controller();
+  expect(report).toMatchObject({ lastActiveMs: NOW_MS, lastUsedMs: NOW_MS, wakes: BEFORE.wakes });
+  expect(report.lastSleep).toBeUndefined();
+  expect(timeline.every(({ atMs }) => atMs <= NOW_MS)).toBe(true);
+});
+
+test('what a wake adds is kept after what was known, and told when it changes', async () => {
+  bench.add(aBareService({ idleTimeoutMs: 0 }), STOPPED);
+  const before = touched;
+  const lease = controller().hold('by hand', { keeper: { kind: 'hand', untilMs: 0 } });
+  await bench.backend.called(1);
+  bench.backend.last.succeed(RUNNING);
+  await bench.clock.advance(1);
+  lease.release();
+  expect(touched).toBeGreaterThan(before);
+  const [[key, kept] = []] = [...bench.lifecycle.listKept()];
+  expect(key).toBe('docker/db');
+  expect(kept?.wakes.map(({ cause }) => cause)).toEqual(['for 10.0.0.5:4242', 'by hand']);
+  expect(kept).toMatchObject({ services: ['db'], seenMs: NOW_MS + 1, lastActiveMs: NOW_MS + 1 });
+});
+
+test('that it was running already is no wake that is kept: each start would add one', async () => {
+  known.clear();
+  bench.add(aBareService(), RUNNING);
+  await settle();
+  expect(controller().report.wakes).toHaveLength(1);
+  expect([...bench.lifecycle.listKept()]).toEqual([]);
+});
+
+test('a workload that nobody has any more is handed back, and known again when it returns', async () => {
+  const service = aBareService();
+  bench.add(service, STOPPED);
+  bench.lifecycle.remove(service);
+  expect(known.get('docker/db')).toMatchObject({ wakes: BEFORE.wakes, seenMs: NOW_MS });
+  await bench.clock.advance(1_000);
+  bench.add(service, STOPPED);
+  expect(controller().report.lastActiveMs).toBe(BEFORE.lastActiveMs);
+});
