@@ -26,7 +26,7 @@ let taken = 0;
 let histories = 0;
 
 async function play(history: readonly Step[]): Promise<void> {
-  const world = new World();
+  const world = await World.start();
   played.world = world;
   for (const [index, { words, happen }] of history.entries()) {
     await happen(world);

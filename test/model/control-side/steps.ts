@@ -202,6 +202,34 @@ const WEIGHTED: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
   },
   { weight: 4, arbitrary: apply },
   {
+    weight: 2,
+    arbitrary: fc
+      .record({ name: fc.constantFrom(...NAMES), ms: fc.constantFrom(1_000, 30_000, 300_000) })
+      .map(({ name, ms }) => ({
+        words: `somebody holds ${name} for ${ms} ms`,
+        happen: (world: World) => world.hold(name, ms),
+      })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(...NAMES).map((name) => ({
+      words: `somebody releases ${name}`,
+      happen: (world: World) => world.release(name),
+    })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .record({
+        how: fc.constantFrom('ended' as const, 'killed' as const),
+        cutAt: fc.option(fc.nat(), { nil: undefined }),
+      })
+      .map(({ how, cutAt }) => ({
+        words: `the proxy is ${how}${cutAt === undefined ? '' : `, its file cut at ${cutAt}`}, and starts again`,
+        happen: (world: World) => world.restart({ how, ...(cutAt !== undefined && { cutAt }) }),
+      })),
+  },
+  {
     weight: 3,
     arbitrary: fc.record({ name: fc.constantFrom(...NAMES), availability }).map((one) => ({
       words: `${one.name} is ${one.availability} from now on`,

@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { AwakeWindows } from '../../../src/apply/awake-windows.ts';
 import { CronWindows } from '../../../src/apply/cron-windows.ts';
+import { ManualHolds } from '../../../src/apply/manual-holds.ts';
 import { ListenerSet } from '../../../src/apply/listener-set.ts';
 import { Reconciler } from '../../../src/apply/reconciler.ts';
 import { ScheduleSet } from '../../../src/apply/schedule-set.ts';
@@ -15,7 +16,9 @@ import { hasSchedule } from '../../../src/model/availability.ts';
 import type { Endpoint } from '../../../src/model/observation.ts';
 import { type Dependency, type ListenerSpec, listenKey, type Service } from '../../../src/model/service.ts';
 import { workloadKey, workloadName } from '../../../src/model/workload.ts';
-import { type Logger, silentLogger } from '../../../src/system/log/logger.ts';
+import { Keeping } from '../../../src/proxy/keeping/keeping.ts';
+import { silentLogger } from '../../../src/system/log/logger.ts';
+import type { StateFolder } from '../../../src/system/state/state-folder.ts';
 import { aTable } from '../../support/builders.ts';
 import { collectGarbage } from '../../support/collect-garbage.ts';
 import { FakeClock, settle } from '../../support/fake-clock.ts';
@@ -135,17 +138,39 @@ class FakeListener implements ServiceListener {
   }
 }
 
+interface ControlSide {
+  readonly lifecycle: Lifecycle;
+  readonly listeners: ListenerSet;
+  readonly schedules: ScheduleSet;
+  readonly awakeWindows: AwakeWindows;
+  readonly holds: ManualHolds;
+  readonly reconciler: Reconciler;
+  readonly keeping: Keeping;
+}
+
+const STATE_FILE = 'state.json';
+
+/** A start of the proxy reads its folder, which lies in memory. */
+function loadKeeping(disk: Map<string, string>, { clock }: { readonly clock: FakeClock }): Promise<Keeping> {
+  const folder = {
+    read: async (name: string) => (disk.has(name) ? Buffer.from(disk.get(name) ?? '') : undefined),
+    write: async (name: string, text: string) => void disk.set(name, text),
+    setAside: async (name: string) => {
+      disk.delete(name);
+      return `${name}.broken`;
+    },
+  };
+  return Keeping.load({ folder: folder as unknown as StateFolder, clock, logger: silentLogger });
+}
+
 /** The control side of the proxy as it is, on a scripted engine and a clock that the test moves. */
 export class World {
-  readonly clock = new FakeClock();
-  readonly engine = new ScriptedEngine(this.clock, CONTAINERS);
+  readonly clock: FakeClock;
+  readonly engine: ScriptedEngine;
   readonly takenPorts = new Set<number>();
-  readonly lifecycle: Lifecycle;
-  readonly reconciler: Reconciler;
-  readonly #listeners: ListenerSet;
-  readonly #schedules: ScheduleSet;
-  readonly #windows: CronWindows;
-  readonly #awakeWindows: AwakeWindows;
+  /** What lies in the folder of the proxy. */
+  #disk: Map<string, string>;
+  #side: ControlSide;
   readonly #clients = new Set<Client>();
   readonly #fakes = new Set<FakeListener>();
   readonly #gone: Client[] = [];
@@ -158,19 +183,70 @@ export class World {
   readonly #startedBySchedule = new Set<string>();
   /** When a window of these services was last open, on the monotonic clock. */
   readonly #windowOpenMs = new Map<string, number>();
+  /** Until when somebody wanted these services awake, on the clock on the wall. */
+  readonly #heldUntilMs = new Map<string, number>();
+  /** What a restart has lost. */
+  readonly #forgotten: string[] = [];
   /** When a hub last ran that has these workloads as its dependants, on the monotonic clock. */
   readonly #hubRanMs = new Map<string, number>();
   /** At the end, when schedules have ended. */
   #isResting = false;
   draining = false;
 
-  constructor(logger: Logger = silentLogger) {
+  private constructor({
+    clock,
+    disk,
+    keeping,
+  }: { clock: FakeClock; disk: Map<string, string>; keeping: Keeping }) {
+    const engine = new ScriptedEngine(clock, CONTAINERS);
+    this.clock = clock;
+    this.engine = engine;
+    this.#disk = disk;
+    this.#side = this.#createSide(keeping);
+    engine.whyNoStart = (key) => this.#whyNoStart(key);
+    engine.whyNoStop = (key, evenInUse) => this.#whyNoStop(key, evenInUse);
+    engine.onEnded = (key) => {
+      for (const client of [...this.#clients])
+        if (client.state === 'served' && `docker/${client.container}` === key) this.end(client);
+    };
+  }
+
+  /** Starts the proxy for the first time. */
+  static async start(): Promise<World> {
+    const clock = new FakeClock();
+    const disk = new Map<string, string>();
+    return new World({ clock, disk, keeping: await loadKeeping(disk, { clock }) });
+  }
+
+  get lifecycle(): Lifecycle {
+    return this.#side.lifecycle;
+  }
+
+  get reconciler(): Reconciler {
+    return this.#side.reconciler;
+  }
+
+  get #listeners(): ListenerSet {
+    return this.#side.listeners;
+  }
+
+  get #schedules(): ScheduleSet {
+    return this.#side.schedules;
+  }
+
+  get #awakeWindows(): AwakeWindows {
+    return this.#side.awakeWindows;
+  }
+
+  /** The control side as `src/proxy/runtime.ts` puts it together. */
+  #createSide(keeping: Keeping): ControlSide {
     const { clock, engine } = this;
-    this.lifecycle = new Lifecycle({
-      ...{ backends: [engine], clock, logger, maxStarting: MAX_STARTING },
-      nextStartMs: (service) => this.#schedules.nextFires(service).start,
+    const logger = silentLogger;
+    const lifecycle: Lifecycle = new Lifecycle({
+      ...{ backends: [engine], clock, logger, maxStarting: MAX_STARTING, memory: keeping },
+      nextStartMs: (service) => schedules.nextFires(service).start,
     });
-    this.#listeners = new ListenerSet({
+    const listeners = new ListenerSet({
       create: (spec, service, onDrained) => {
         const listener = new FakeListener(spec, { world: this, service, onDrained });
         this.#fakes.add(listener);
@@ -178,42 +254,86 @@ export class World {
       },
       clock,
       logger,
-      onServed: (service, state) => this.lifecycle.setServed(service, state),
+      onServed: (service, state) => lifecycle.setServed(service, state),
     });
-    this.#windows = new CronWindows({ lifecycle: this.lifecycle, logger });
-    this.#awakeWindows = new AwakeWindows({ lifecycle: this.lifecycle, logger });
-    this.#schedules = new ScheduleSet({
+    const windows = new CronWindows({ lifecycle, logger });
+    const awakeWindows = new AwakeWindows({ lifecycle, logger });
+    const schedules: ScheduleSet = new ScheduleSet({
       clock,
       onWindow: (service, state) => {
-        this.#windowOpenMs.set(service, this.clock.monotonicMs());
-        this.#awakeWindows.set(service, state);
+        this.#windowOpenMs.set(service, clock.monotonicMs());
+        awakeWindows.set(service, state);
       },
       onFire: (service, action) => {
-        const entry = this.reconciler.current.entries.get(service);
+        const entry = reconciler.current.entries.get(service);
         const key = entry && workloadKey(entry.service.workload);
         if (action === 'stop' && key) this.#stoppedBySchedule.add(key);
         this.#startedBySchedule[action === 'start' ? 'add' : 'delete'](service);
-        this.#windows.fire(service, action);
+        windows.fire(service, action);
       },
     });
-    this.reconciler = new Reconciler({
-      lifecycle: this.lifecycle,
-      listeners: this.#listeners,
-      schedules: this.#schedules,
-      windows: this.#windows,
-      awakeWindows: this.#awakeWindows,
+    const holds = new ManualHolds({ lifecycle, clock, logger, memory: keeping });
+    const reconciler: Reconciler = new Reconciler({
+      ...{ lifecycle, listeners, schedules, windows, awakeWindows, holds },
     });
-    engine.whyNoStart = (key) => this.#whyNoStart(key);
-    engine.whyNoStop = (key, evenInUse) => this.#whyNoStop(key, evenInUse);
-    engine.onEnded = (key) => {
-      for (const client of [...this.#clients])
-        if (client.state === 'served' && `docker/${client.container}` === key) this.end(client);
-    };
+    keeping.follow({ workloads: () => lifecycle.listKept(), holds: () => holds.list() });
     void engine.open({
-      observed: (key, observation) => this.lifecycle.observe(key, observation),
+      observed: (key, observation) => lifecycle.observe(key, observation),
       labelled() {},
       reachable() {},
     });
+    return { lifecycle, listeners, schedules, awakeWindows, holds, reconciler, keeping };
+  }
+
+  /**
+   * The proxy ends, in order or killed, and starts again; its clients are gone. Where the file is cut meanwhile, nothing is known of before.
+   * @param options.cutAt a number from which the byte follows; undefined: it is not cut.
+   */
+  async restart({
+    how,
+    cutAt,
+  }: {
+    readonly how: 'ended' | 'killed';
+    readonly cutAt?: number;
+  }): Promise<void> {
+    if (this.draining) return;
+    const { lifecycle, listeners, schedules, holds, keeping, reconciler } = this.#side;
+    const services = [...reconciler.current.entries.values()].map(({ service }) => service);
+    for (const client of [...this.#clients]) this.end(client);
+    const held = holds.list();
+    const used = new Map(services.map(({ name }) => [name, lifecycle.find(name)?.lastUsedMs]));
+    if (how === 'ended') await keeping.close();
+    schedules.close();
+    holds.closeAll();
+    lifecycle.close();
+    listeners.destroy();
+    const disk = new Map(this.#disk);
+    const text = disk.get(STATE_FILE) ?? '';
+    if (cutAt !== undefined) disk.set(STATE_FILE, text.slice(0, cutAt % Math.max(1, text.length - 1)));
+    // What the old one would write from now on is lost.
+    this.#disk = disk;
+    this.#side = this.#createSide(await loadKeeping(disk, this));
+    this.apply(services);
+    if (how === 'killed' || cutAt !== undefined) return;
+    const after = this.#side.holds.list();
+    for (const { service, untilMs } of held)
+      if (!after.some((one) => one.service === service && one.untilMs === untilMs))
+        this.#forgotten.push(`the hold on ${service} is forgotten`);
+    for (const [name, lastMs] of used)
+      if (this.lifecycle.find(name)?.lastUsedMs !== lastMs)
+        this.#forgotten.push(`when ${name} was used is forgotten`);
+  }
+
+  /** Somebody holds a service. */
+  hold(name: string, forMs: number): void {
+    if (this.draining || this.lifecycle.find(name) === undefined) return;
+    this.#heldUntilMs.set(name, this.clock.nowMs() + forMs);
+    this.#side.holds.hold(name, { forMs, by: 'by hand' });
+  }
+
+  /** Somebody releases a service. */
+  release(name: string): void {
+    this.#side.holds.release(name, 'by hand');
   }
 
   /** The way to a container's port: scripted, since real connections don't follow the clock. */
@@ -324,6 +444,7 @@ export class World {
       ...this.#checkStopped(),
       ...this.#checkWaiting(),
       ...this.#checkWindows(),
+      ...this.#forgotten,
       ...this.#checkLeft(),
       ...this.#checkListeners(),
     ];
@@ -343,6 +464,7 @@ export class World {
     for (const client of [...this.#clients]) this.end(client);
     this.#schedules.close();
     this.#isResting = true;
+    this.#side.holds.closeAll();
     for (const { service } of this.reconciler.current.entries.values())
       this.#awakeWindows.close(service.name);
     this.takenPorts.clear();
@@ -416,6 +538,7 @@ export class World {
 
   /** Ends everything; what is left then is a leak. */
   async close(): Promise<readonly string[]> {
+    await this.#side.keeping.close();
     this.#schedules.close();
     this.lifecycle.close();
     this.#listeners.destroy();
@@ -474,6 +597,8 @@ export class World {
     const isScheduled = policy?.availability === 'schedule';
     if (isScheduled && this.#hasOpenWindow(policy)) return true;
     const names = policy?.services.map(({ name }) => name) ?? [];
+    const heldMs = Math.max(...names.map((name) => this.#heldUntilMs.get(name) ?? 0));
+    if (this.clock.nowMs() - heldMs < LONGEST_TURN_MS) return true;
     const windowMs = Math.max(
       ...names.map((name) => this.#windowOpenMs.get(name) ?? Number.NEGATIVE_INFINITY),
     );
@@ -544,6 +669,8 @@ export class World {
     if (policy?.availability === 'manual') return 'it is manual';
     if (policy !== undefined && !this.#stoppedBySchedule.has(key) && this.#hasOpenWindow(policy))
       return 'its window is open';
+    const isHeld = this.#side.holds.list().some(({ workload }) => workload === key);
+    if (isHeld && !this.#stoppedBySchedule.has(key)) return 'it is held by hand';
     const users = [...this.#clients].filter(({ container }) => `docker/${container}` === key);
     if (evenInUse && this.#stoppedBySchedule.has(key)) return undefined;
     const running = [...this.reconciler.current.entries.values()].filter(
