@@ -616,12 +616,14 @@ export class World {
     );
   }
 
-  /** A service is kept by a window while one is open, and then alone. */
+  /** A workload is kept by a window while one of its services' is open, and then alone. */
   #checkWindows(): readonly string[] {
     if (this.draining) return [];
     return [...this.reconciler.current.entries.values()].flatMap(({ service }) => {
-      const isKept = this.lifecycle.find(service.name)?.report.keepers.some(({ kind }) => kind === 'window');
-      const isOpen = this.#hasOpenWindow(service);
+      const controller = this.lifecycle.find(service.name);
+      const isKept = controller?.report.keepers.some(({ kind }) => kind === 'window');
+      // Windows of one service keep the workload of all of them awake.
+      const isOpen = controller !== undefined && this.#hasOpenWindow(controller.policy);
       return isKept === isOpen ? [] : [`a window of ${service.name} is ${isOpen ? '' : 'not '}open`];
     });
   }
