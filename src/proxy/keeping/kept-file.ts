@@ -108,13 +108,15 @@ function readWake(value: unknown): Wake {
   const wake = asRecord(value, 'a wake');
   const { by, reason, result } = wake;
   const phases = asRecord(wake['phases'], 'phases');
-  const phase = (name: string) => asTime(phases[name], name);
+  // A version that knows more of them need not throw away what an older one has kept.
+  const phase = (name: string) => asTime(phases[name] ?? 0, name);
   if (!RESULTS.includes(result as Wake['result'])) throw new TypeError('a wake has no known result');
   return {
     cause: asText(wake['cause'], 'cause'),
     atMs: asTime(wake['atMs'], 'atMs'),
     phases: {
       ...{ queue: phase('queue'), engine: phase('engine'), health: phase('health'), port: phase('port') },
+      dependencies: phase('dependencies'),
     },
     result: result as Wake['result'],
     // It is shown and compared; what is no known cause counts as none.

@@ -15,7 +15,7 @@ const wake: fc.Arbitrary<Wake> = fc.record(
     cause: text,
     by: fc.constantFrom('client' as const, 'window' as const),
     atMs: time,
-    phases: fc.record({ queue: ms, engine: ms, health: ms, port: ms }),
+    phases: fc.record({ queue: ms, dependencies: ms, engine: ms, health: ms, port: ms }),
     result: fc.constantFrom('ready' as const, 'failed' as const, 'ended' as const),
     reason: text,
   },
@@ -140,7 +140,12 @@ test('what nobody has had for 30 days is left out, and so are holds that are ove
 
 test('what workloads have printed is not written', () => {
   const printed: Wake = {
-    ...{ cause: 'c', atMs: 1, phases: { queue: 0, engine: 0, health: 0, port: 0 }, result: 'failed' },
+    ...{
+      cause: 'c',
+      atMs: 1,
+      phases: { queue: 0, dependencies: 0, engine: 0, health: 0, port: 0 },
+      result: 'failed',
+    },
     output: ['the password is hunter2'],
   };
   const file = writeKept({
@@ -167,7 +172,7 @@ test('the file of very many workloads is bounded, and holds those that were used
     return {
       cause: `for 192.168.100.100:${index}`,
       atMs: NOW_MS,
-      phases: { queue: 0, engine: 1, health: 2, port: 3 },
+      phases: { queue: 0, dependencies: 0, engine: 1, health: 2, port: 3 },
       result: 'ready',
     };
   });
