@@ -200,9 +200,10 @@ function publicKeyOf(key: KeyObject): SubjectPublicKeyInfo {
   return AsnConvert.parse(createPublicKey(key).export({ type: 'spki', format: 'der' }), SubjectPublicKeyInfo);
 }
 
-/** RFC 5280, 4.2.1.2. */
+/** RFC 7093, 2: the first method. */
 function keyIdOf(publicKey: SubjectPublicKeyInfo): ArrayBuffer {
-  return toArrayBuffer(createHash('sha1').update(Buffer.from(publicKey.subjectPublicKey)).digest());
+  const hash = createHash('sha256').update(Buffer.from(publicKey.subjectPublicKey)).digest();
+  return toArrayBuffer(hash.subarray(0, 20));
 }
 
 /** Positive, and never the same twice. */
