@@ -211,11 +211,16 @@ function renderFixed(): string {
 
 function renderLabels(): string {
   const fields = FIELD_NAMES.filter((field) => fieldSpec(field).label);
-  const rows = fields.map((field) => {
-    const [example] = nodeOf(SERVICE, field).examples ?? [];
-    const shown = Array.isArray(example) ? example.slice(0, 2).join(', ') : String(example);
-    return [code(labelSuffix(field)), code(shorten(shown)), summaryOf(describeField(field))];
-  });
+  const rows = fields.flatMap((field) =>
+    (fieldSpec(field).labelParts ?? ['']).map((part) => {
+      const node = part === '' ? nodeOf(SERVICE, field) : nodeOf(nodeOf(SERVICE, field), part);
+      const [example] = node.examples ?? [];
+      const shown = Array.isArray(example) ? example.slice(0, 2).join(', ') : String(example);
+      const meaning = part === '' ? describeField(field) : descriptionOf(node, part);
+      const name = part === '' ? field : `${field}_${part}`;
+      return [code(labelSuffix(name)), code(shorten(shown)), summaryOf(meaning)];
+    }),
+  );
   const table = renderTable(
     ['label', 'example', 'meaning'],
     [

@@ -68,6 +68,15 @@ export interface Backend {
    */
   pause?(workload: Workload): Promise<void>;
   /**
+   * Runs a command inside a workload that runs, of a local process beside it, and resolves with its exit status. What it prints is
+   * thrown away. Absent where that can't be done.
+   * @throws where it can't be run; the signal's reason when it aborts.
+   */
+  runCommand?(
+    workload: Workload,
+    options: { readonly command: readonly string[]; readonly signal: AbortSignal },
+  ): Promise<number>;
+  /**
    * The last lines that a workload, or its own health check, has printed in its last run, oldest first; none where it has
    * printed nothing. Bounded in bytes and in time. They may hold secrets, and are as the workload wrote them.
    * @throws where they can't be read; absent where the engine keeps none.

@@ -176,6 +176,7 @@ function describeKind(kind: string, oldest: LeaseAnswer | undefined, times: Time
 const KINDS: Readonly<Record<string, string>> = {
   replica: 'clients of another replica of the proxy',
   standby: 'another replica of the proxy puts it to sleep',
+  busy: 'it is busy, as its busy_check says',
   renamed: 'clients that came under its old name',
 };
 

@@ -1,6 +1,7 @@
 import { formatStatuses } from '../model/format-statuses.ts';
 import type { Sourced } from '../model/origin.ts';
 import type { ListenerSpec, Protocol, Service, ServiceUrl } from '../model/service.ts';
+import { DEFAULT_REST } from '../model/sleep.ts';
 import type { TraefikHost } from '../model/web.ts';
 import { NO_WEB } from '../model/web.ts';
 import type { Workload, WorkloadKind } from '../model/workload.ts';
@@ -35,10 +36,17 @@ import { formatPorts, hintAtPorts, parsePort, parseTargetPort, type ValueContext
 import { hintAtCommand, parseCommand, parseDirectory, parseVariables } from './values/process.ts';
 import { formatCron, parseCron, parseTimezone } from './values/schedule.ts';
 import {
+  BUSY_CHECK_EXPECTED,
+  BUSY_CHECK_PARTS,
+  formatBusyCheck,
   formatPauseAfter,
+  formatTrafficRate,
   PAUSE_AFTER_EXPECTED,
+  parseBusyCheck,
   parsePauseAfter,
   parseStopSignal,
+  parseTrafficRate,
+  RATE_EXPECTED,
   STOP_SIGNAL_EXPECTED,
 } from './values/rest.ts';
 import { parseStatuses, STATUSES_EXPECTED } from './values/statuses.ts';
@@ -71,6 +79,8 @@ interface FieldKind<V, M = V> extends FormWords {
   readonly parse: (raw: unknown, context: ValueContext) => Reading<V>;
   /** Whether a label holds a list, separated by commas; a blank label is an empty list. */
   readonly isList?: true;
+  /** Where it is a mapping: its keys, each of which has a label of its own, and one of which is given. */
+  readonly labelParts?: readonly string[];
   /** Whether the text of a label stands for a number. */
   readonly isNumber?: true;
   /** Whether it stands for true or false. */
@@ -325,6 +335,28 @@ export const FIELDS = {
     builtIn: '',
     of: (it) => it.rest.stopSignal,
   }),
+  idle_when: field(choice(['no_connections', 'no_traffic']), {
+    ...POLICY,
+    builtIn: 'no_connections',
+    of: (it) => it.rest.idleWhen,
+  }),
+  idle_ignore_below: field(
+    { parse: parseTrafficRate, expected: RATE_EXPECTED, format: formatTrafficRate },
+    { ...POLICY, builtIn: DEFAULT_REST.ignoreBelow, of: (it) => it.rest.ignoreBelow },
+  ),
+  busy_check: field(
+    {
+      ...{
+        parse: parseBusyCheck,
+        expected: BUSY_CHECK_EXPECTED,
+        keys: BUSY_CHECK_PARTS,
+        format: formatBusyCheck,
+      },
+      labelParts: BUSY_CHECK_PARTS,
+      secret: { url: 'url', command: 'arguments' },
+    },
+    { ...POLICY, builtIn: 'off', of: (it) => it.rest.busyCheck ?? 'off' },
+  ),
   min_awake: field(DURATION, { ...POLICY, builtIn: 0, of: (it) => it.rest.minAwakeMs }),
   sleep: field(choice(['stop', 'pause']), {
     ...POLICY,
@@ -486,6 +518,11 @@ export function fieldKeys(field: FieldName): readonly string[] {
   return isDuration(field) ? [field, secsKey(field)] : [field];
 }
 
+/** Every key of a field as labels give it, without prefix: see `labelSuffix`. */
+export function labelKeys(field: FieldName): readonly string[] {
+  return fieldSpec(field).labelParts?.map((part) => `${field}_${part}`) ?? fieldKeys(field);
+}
+
 /** A key of the file as a label, without prefix: `idle_timeout_secs` → `idle-timeout-secs`. */
 export function labelSuffix(key: string): string {
   return key.replaceAll('_', '-');
@@ -499,7 +536,7 @@ export const DEFAULT_KEYS: readonly string[] = FIELD_NAMES.filter(
 ).flatMap(fieldKeys);
 /** Label names without prefix; `enabled` beside them opts in. */
 export const LABEL_SUFFIXES: readonly string[] = FIELD_NAMES.filter((field) => FIELDS[field].label)
-  .flatMap(fieldKeys)
+  .flatMap(labelKeys)
   .map(labelSuffix);
 
 /** A row of the table. */

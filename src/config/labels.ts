@@ -21,9 +21,9 @@ import {
   type Draft,
   FIELD_NAMES,
   type FieldName,
-  fieldKeys,
   fieldSpec,
   hasEffect,
+  labelKeys,
   LABEL_SUFFIXES,
   labelSuffix,
   PORT_FIELDS,
@@ -70,7 +70,7 @@ const MAX_LABEL_ENTRIES = 1_024;
 const MAX_LABEL_CHARACTERS = 262_144;
 /** What each field's labels are called, without prefix; prepared once, because each workload needs it. */
 const LABEL_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).label).map((field) => {
-  return { field, keys: fieldKeys(field).map((key) => ({ key, suffix: labelSuffix(key) })) };
+  return { field, keys: labelKeys(field).map((key) => ({ key, suffix: labelSuffix(key) })) };
 });
 /** Words that say no. */
 const OFF_WORDS: ReadonlySet<string> = new Set(['false', 'no', 'off', '0', 'n', 'f', 'disabled', '']);
@@ -287,9 +287,10 @@ function readLabel(
     return refuse('invalid-value', `${formatCount(text.length)} characters, and a label can have ${most}`);
   }
   const trimmed = text.trim();
-  const { isList, isNumber, isFlag, parse, parseSecs } = fieldSpec(field);
+  const { isList, isNumber, isFlag, labelParts, parse, parseSecs } = fieldSpec(field);
   const context = { portNames: ref.kind === 'kubernetes', ofLabel: true };
   if (key !== field && parseSecs !== undefined) return parseSecs(trimmed);
+  if (labelParts !== undefined) return parse({ [key.slice(field.length + 1)]: trimmed }, context);
   if (isNumber) return parse(/^\d{1,15}$/.test(trimmed) ? Number(trimmed) : trimmed, context);
   if (isFlag) return parse(readFlag(trimmed), context);
   if (!isList) return parse(trimmed, context);

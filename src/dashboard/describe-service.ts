@@ -33,6 +33,7 @@ const KEEPERS: Readonly<Record<string, string>> = {
   window: 'by its window',
   replica: 'by clients of another replica',
   standby: 'by another replica',
+  busy: 'by its own work',
   renamed: 'by clients that came under its old name',
   hold: 'by hand',
 };

@@ -213,6 +213,7 @@ const LEASE_WORDS: Readonly<Record<string, string>> = {
   window: 'its window',
   replica: 'clients of another replica',
   standby: 'another replica puts it to sleep',
+  busy: 'busy, as its busy_check says',
   renamed: 'clients under its old name',
   hold: 'held by hand',
 };

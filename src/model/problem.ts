@@ -36,6 +36,7 @@ export type ProblemCode =
   | 'engine-unreachable'
   | 'stays-awake'
   | 'cannot-pause'
+  | 'busy-check'
   | 'wake-failed'
   | 'missing-workload';
 

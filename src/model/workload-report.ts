@@ -11,9 +11,9 @@ export type Life = 'unknown' | 'asleep' | 'waking' | 'awake' | 'stopping' | 'fai
 /**
  * Who keeps a workload awake, or from being put to sleep, though no client of this proxy uses it: a hub or a user that runs, a schedule,
  * a window of its own, somebody's word, clients of another replica, or that another replica is the one that puts workloads to sleep; `renamed`: clients that
- * came under the workload's old name.
+ * came under the workload's old name; `busy`: its busy_check.
  */
-export type Keeper = Waker | { readonly kind: 'replica' | 'standby' | 'renamed' };
+export type Keeper = Waker | { readonly kind: 'replica' | 'standby' | 'renamed' | 'busy' };
 
 /** A keeper that also wakes the workload. */
 export type Waker =

@@ -28,6 +28,9 @@ export function findForbiddenUrls(table: ServiceTable, explainUrl: ExplainUrl): 
       if (why !== undefined) found.push({ code: 'invalid-url', severity, message, origin });
     };
     look(check, 'http_healthcheck', { severity: 'error', so: `${service.name} never becomes ready` });
+    const busy = service.rest.busyCheck;
+    const asked = busy?.kind === 'url' ? busy.url : undefined;
+    look(asked, 'busy_check', { severity: 'warning', so: `${service.name} counts as not busy` });
     look(webhook, 'webhook_url', { severity: 'warning', so: `no event of ${service.name} is sent` });
     return found;
   });
@@ -70,7 +73,15 @@ export function findWorkloadProblems(
   const { staysAwake } = controller?.observation ?? {};
   if (staysAwake !== undefined)
     problems.push(ofWorkload(entry, 'stays-awake', `service ${name} is not put to sleep: ${staysAwake}`));
-  const { cannotPause } = controller ?? {};
+  const { cannotPause, busyFailure } = controller ?? {};
+  if (busyFailure !== undefined)
+    problems.push(
+      ofWorkload(
+        entry,
+        'busy-check',
+        `service ${name} counts as not busy: its busy_check has failed again and again: ${busyFailure}`,
+      ),
+    );
   if (cannotPause !== undefined)
     problems.push(
       ofWorkload(entry, 'cannot-pause', `service ${name} is stopped instead of paused: ${cannotPause}`),

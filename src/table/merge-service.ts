@@ -178,13 +178,21 @@ function findOnlyTarget({ ports, http_ports }: MergedValues): TargetPort | undef
   return others.every((target) => target === first) ? first : undefined;
 }
 
-const REST_FIELDS = ['stop_signal', 'min_awake', 'sleep', 'pause_after'] satisfies readonly FieldName[];
+const REST_FIELDS = [
+  ...(['idle_when', 'idle_ignore_below', 'busy_check'] as const),
+  ...(['stop_signal', 'min_awake', 'sleep', 'pause_after'] as const),
+] satisfies readonly FieldName[];
 
 function toRest(values: MergedValues, origins: Readonly<Record<string, Origin>>): RestPolicy {
   if (REST_FIELDS.every((field) => (origins[field] ?? DEFAULT_ORIGIN).kind === 'default'))
     return DEFAULT_REST;
-  const { pause_after: pauseAfter } = values;
+  const { pause_after: pauseAfter, busy_check: check } = values;
+  const url = check !== 'off' && check.kind === 'url' ? toUrl(check.url, origins['busy_check']) : undefined;
+  const command = check !== 'off' && check.kind === 'command' ? check : undefined;
   return {
+    idleWhen: values.idle_when,
+    ignoreBelow: values.idle_ignore_below,
+    busyCheck: url === undefined ? command : { kind: 'url', url },
     way: values.sleep,
     pauseAfterMs: pauseAfter === 'never' ? undefined : pauseAfter,
     stopSignal: values.stop_signal || undefined,

@@ -5,7 +5,7 @@ import { parseEnvironment } from '../../src/config/environment.ts';
 import { portField } from '../../src/config/fields.ts';
 import { resolveSettings } from '../../src/config/resolve-settings.ts';
 import type { ListenerSpec, Service } from '../../src/model/service.ts';
-import { DEFAULT_REST } from '../../src/model/sleep.ts';
+import { type BusyCheck, DEFAULT_REST } from '../../src/model/sleep.ts';
 import type { ServiceTable } from '../../src/model/table.ts';
 import { asksForLogin, NO_WEB, type WebPolicy } from '../../src/model/web.ts';
 import { toWorkloadRef, type Workload } from '../../src/model/workload.ts';
@@ -72,6 +72,15 @@ const policy = fc.record({
   startTimeoutMs: someMs,
   stopTimeoutMs: fc.option(fc.nat({ max: 10 ** 8 }), { nil: undefined }),
   rest: fc.record({
+    idleWhen: fc.constantFrom('no_connections' as const, 'no_traffic' as const),
+    ignoreBelow: fc.constantFrom(
+      ...([DEFAULT_REST.ignoreBelow, { bytes: 2_048, per: 'h' }, { bytes: 1_500, per: 's' }] as const),
+    ),
+    busyCheck: fc.constantFrom<BusyCheck | undefined>(
+      undefined,
+      { kind: 'command', command: ['/bin/sh', '-c', 'test -e /busy'] },
+      { kind: 'url', url: aUrl('http://{{container}}/busy') },
+    ),
     way: fc.constantFrom('stop' as const, 'pause' as const),
     pauseAfterMs: fc.option(fc.nat({ max: 10 ** 8 }), { nil: undefined }),
     stopSignal: fc.constantFrom(undefined, 'SIGINT', 'SIGRTMIN+3'),
@@ -228,7 +237,10 @@ const services = fc
         // The orchestrators have a grace period of their own.
         ...((kind === 'kubernetes' || kind === 'swarm') && {
           stopTimeoutMs: undefined,
-          rest: { ...DEFAULT_REST, minAwakeMs: draft.policy.rest.minAwakeMs },
+          rest: {
+            ...draft.policy.rest,
+            ...{ way: 'stop', pauseAfterMs: undefined, stopSignal: undefined },
+          },
         }),
         workload: workloadOf(draft, index),
         web,
@@ -358,6 +370,9 @@ services:
     idle_timeout: 1m30s # lazy-proxy.yaml:4:19
     start_timeout: 1m30s # $START_TIMEOUT_SECS
     stop_signal: "" # default
+    idle_when: no_connections # default
+    idle_ignore_below: "0" # default
+    busy_check: off # default
     min_awake: "0" # default
     sleep: stop # default
     pause_after: never # default

@@ -56,6 +56,8 @@ export class FakeBackend implements Backend {
   /** What it was told of the use of shared workloads, oldest first. */
   readonly uses: string[] = [];
   readonly setInUse?: NonNullable<Backend['setInUse']>;
+  /** Runs commands inside workloads, where the test tells how. */
+  runCommand?: NonNullable<Backend['runCommand']>;
   /** Why a start has failed, where the test tells it. */
   explain?: NonNullable<Backend['explain']>;
   /** What workloads have printed: the answer to every reading, and the readings. */

@@ -25,6 +25,7 @@ import { readMemory } from './container-memory.ts';
 import { readContainerOutput } from './container-output.ts';
 import { ContainerSource } from './container-source.ts';
 import { readComposed } from './compose-labels.ts';
+import { runInContainer } from './run-command.ts';
 import { HealthPoller } from './health-poller.ts';
 
 export interface DockerBackendOptions extends LabelOptions {
@@ -167,6 +168,16 @@ export class DockerBackend implements Backend {
 
   composed(): readonly ComposedContainer[] | undefined {
     return this.#hasListed ? this.#cache.all().flatMap(readComposed) : undefined;
+  }
+
+  async runCommand(
+    workload: Workload,
+    options: { readonly command: readonly string[]; readonly signal: AbortSignal },
+  ): Promise<number> {
+    const id = this.#cache.get(containerOf(workload))?.id;
+    if (id === undefined) throw new Error('there is no such container');
+    const { clock } = this.#context;
+    return runInContainer(this.#engine.client, { ...options, id, clock });
   }
 
   look(workload: Workload): void {

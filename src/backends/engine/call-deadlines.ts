@@ -22,6 +22,10 @@ export const CALL_DEADLINES_MS = {
   'read log': 3_000,
   /** An engine that doesn't know `one-shot` takes two seconds over it. */
   'read stats': 5_000,
+  /** Short: they tell whether a container is busy, which is asked again later. */
+  'create exec': 5_000,
+  'start exec': 5_000,
+  'inspect exec': 5_000,
   /** Short: whoever waits for a wake waits for this, too. */
   'join network': 5_000,
   'leave network': 5_000,

@@ -19,6 +19,12 @@ import { EngineRefusal, EngineUnreachable, silence } from './errors.ts';
 import { type EngineEvent, parseEvent } from './event-stream.ts';
 
 const EVENTS_PATH = '/events';
+
+interface InspectedExec {
+  readonly Running?: boolean;
+  readonly ExitCode?: number | null;
+}
+
 /** Of what is not the engine's own answer. */
 const MAX_FOREIGN_CHARACTERS = 200;
 
@@ -187,6 +193,35 @@ export class EngineClient {
     return this.calls.measure('read log', () => withDeadline(work, deadline));
   }
 
+  /** Prepares a command that is to run in a container, and returns its id. Refused with 409 where the container doesn't run. */
+  async createExec(id: string, command: readonly string[], signal: AbortSignal): Promise<string> {
+    const body = { AttachStdout: true, AttachStderr: true, Cmd: command };
+    const path = containerPath(id, 'exec');
+    const text = await this.call({ call: 'create exec', method: 'POST', path, body, signal });
+    return checkId('exec', (parseAnswer(text) as { readonly Id?: string }).Id);
+  }
+
+  /** Starts a command, and resolves when it has ended. What it prints is thrown away. */
+  startExec(exec: string, parent: AbortSignal): Promise<void> {
+    const work = async (signal: AbortSignal) => {
+      const body = { Detach: false, Tty: false };
+      const path = `/exec/${checkId('exec', exec)}/start`;
+      const answer = await this.#transport.request({ method: 'POST', path, body, signal });
+      if (answer.statusCode !== 200) throw refusal(answer, await readBody(answer));
+      for await (const _ of answer) signal.throwIfAborted();
+    };
+    const deadline = this.#deadline(CALL_DEADLINES_MS['start exec'], parent);
+    return this.calls.measure('start exec', () => withDeadline(work, deadline));
+  }
+
+  /** The exit status of a command; undefined while it runs. */
+  async inspectExec(exec: string, signal: AbortSignal): Promise<number | undefined> {
+    const path = `/exec/${checkId('exec', exec)}/json`;
+    const text = await this.call({ call: 'inspect exec', method: 'GET', path, signal });
+    const { Running, ExitCode } = parseAnswer(text) as InspectedExec;
+    return Running === true || typeof ExitCode !== 'number' ? undefined : ExitCode;
+  }
+
   /** What a container takes now. @throws {EngineRefusal} also where a socket proxy doesn't let this through (403). */
   async stats(id: string, signal: AbortSignal): Promise<ContainerStats> {
     const path = containerPath(id, 'stats');
@@ -315,7 +350,7 @@ function isTrouble(error: unknown): boolean {
 
 function containerPath(
   id: string,
-  action: 'start' | 'pause' | 'unpause' | 'stop' | 'logs' | 'stats',
+  action: 'start' | 'pause' | 'unpause' | 'stop' | 'logs' | 'stats' | 'exec',
 ): string {
   return `/containers/${checkId('container', id)}/${action}`;
 }

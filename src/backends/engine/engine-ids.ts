@@ -3,6 +3,7 @@ import { EngineRefusal } from './errors.ts';
 const SWARM_ID = /^[0-9a-z]{25}$/;
 const FORMS = {
   container: /^[0-9a-f]{64}$/,
+  exec: /^[0-9a-f]{64}$/,
   /** The swarm's own have the swarm's form. */
   network: /^(?:[0-9a-f]{64}|[0-9a-z]{25})$/,
   service: SWARM_ID,

@@ -9,7 +9,7 @@ import type { Logger } from '../../system/log/logger.ts';
 import type { Backend, BackendSink, OutputRequest } from '../backend.ts';
 import { LastLines } from '../output-lines.ts';
 import { measureMemory } from './process-group.ts';
-import { type ProcessRun, startProcess } from './process-run.ts';
+import { type ProcessRun, runCommand, startProcess } from './process-run.ts';
 
 export interface ProcessBackendOptions {
   /** The environment that the variables of a workload are added to. */
@@ -133,6 +133,15 @@ export class ProcessBackend implements Backend {
     const run = this.#entries.get(workloadKey(processOf(workload)))?.run;
     if (run === undefined) throw new Error('it does not run');
     return measureMemory(Number(run.id));
+  }
+
+  /** With the environment and in the folder of the workload. */
+  async runCommand(
+    workload: Workload,
+    options: { readonly command: readonly string[]; readonly signal: AbortSignal },
+  ): Promise<number> {
+    const { cwd, env } = processOf(workload);
+    return runCommand({ ...options, cwd, env: { ...this.#options.env, ...env } });
   }
 
   /** Ends every process: politely, and after 10 s, or the shorter grace it was given, by force. */

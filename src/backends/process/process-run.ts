@@ -283,3 +283,36 @@ function explain(workload: ProcessWorkload, cause: NodeJS.ErrnoException): strin
   if (workload.cwd !== undefined && !existsSync(workload.cwd)) return `no such folder: ${workload.cwd}`;
   return 'no such program';
 }
+
+/**
+ * Runs a command to its end, and resolves with its exit status; what it prints is thrown away. When the signal aborts, it is killed
+ * with all that it has started.
+ * @throws where it can't be started, or ends by a signal; the signal's reason.
+ */
+export function runCommand(options: {
+  readonly command: readonly string[];
+  readonly cwd: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly signal: AbortSignal;
+}): Promise<number> {
+  const { command, cwd, env, signal } = options;
+  const [program = '', ...args] = command;
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const child = spawn(program, args, { cwd, env: { ...env }, detached: true, stdio: 'ignore' });
+    const kill = () => {
+      if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', kill, { once: true });
+    child.once('error', (error) => {
+      signal.removeEventListener('abort', kill);
+      reject(error);
+    });
+    child.once('exit', (code, killer) => {
+      signal.removeEventListener('abort', kill);
+      if (code === null) reject(new Error(`it was ended by ${killer}`));
+      else resolve(code);
+    });
+  });
+}

@@ -73,6 +73,23 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
   besideSchedule('idle_timeout', ['udp_ports']),
   besideSchedule('min_awake'),
   besideSchedule('pause_after'),
+  besideSchedule('idle_when'),
+  besideSchedule('busy_check'),
+  {
+    options: ['idle_ignore_below'],
+    needs: ['idle_when'],
+    isUseless: (read) =>
+      read('idle_when') !== 'no_traffic' &&
+      !isSameData(read('idle_ignore_below'), fieldSpec('idle_ignore_below').builtIn),
+    why: (name) => `has no effect without ${name('idle_when')}: no_traffic`,
+  },
+  {
+    options: ['busy_check'],
+    needs: [],
+    isUseless: (read, ref) =>
+      (ref.kind === 'swarm' || ref.kind === 'kubernetes') && hasCommand(read('busy_check')),
+    why: () => 'has no effect with a command, which can only be run in a container; give it a url',
+  },
   {
     options: ['pause_after'],
     needs: ['sleep', 'idle_timeout'],
@@ -107,6 +124,10 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
 ];
 
 const BESIDE_MANUAL = 'has no effect beside availability: manual';
+
+function hasCommand(check: unknown): boolean {
+  return typeof check === 'object' && check !== null && 'kind' in check && check.kind === 'command';
+}
 
 function pausesAnyhow(read: ReadValue): boolean {
   return read('sleep') === 'pause' && read('pause_after') !== fieldSpec('pause_after').builtIn;

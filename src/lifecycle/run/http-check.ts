@@ -44,10 +44,7 @@ export async function untilHttpHealthy(
   },
 ): Promise<string | undefined> {
   const { clock, signal, accepted = () => SUCCESS, onFailure } = options;
-  // A label may always have its own workload asked.
-  const isFree = from === 'file' || leadsToContainer(template);
-  const checkLabelUrl = isFree ? undefined : (options.checkLabelUrl ?? (() => NOWHERE));
-  const checkTarget = checkAll([checkLabelUrl, options.checkUrl]);
+  const checkTarget = targetCheckOf({ url: template, from }, options);
   const isOfRun = template.includes(PLACEHOLDER);
   const hosts = isOfRun ? [...options.hosts] : options.hosts.slice(0, 1);
   for (let failures = 1; ; failures++) {
@@ -69,6 +66,55 @@ export async function untilHttpHealthy(
     }
     await clock.sleep(backoffMs(failures, RETRY), signal);
   }
+}
+
+/**
+ * Asks with GET once. Redirects are followed while they stay on their host.
+ * @param options as of `untilHttpHealthy`; `deadlineMs` for the whole answer of each host.
+ * @returns the status.
+ * @throws where there is no answer, or nothing may be asked there; the signal's reason when it aborts.
+ */
+export async function askStatus(
+  { url: template, from }: ServiceUrl,
+  options: {
+    readonly hosts: readonly string[];
+    readonly clock: Clock;
+    readonly signal: AbortSignal;
+    readonly deadlineMs: number;
+    readonly checkUrl?: CheckTarget | undefined;
+    readonly checkLabelUrl?: CheckTarget | undefined;
+  },
+): Promise<number> {
+  const { clock, signal, deadlineMs, hosts } = options;
+  const checkTarget = targetCheckOf({ url: template, from }, options);
+  const asked = template.includes(PLACEHOLDER) ? hosts : [''];
+  if (asked.length === 0) throw new Error('it has no address');
+  const redirects = { max: MAX_REDIRECTS, follows: () => true };
+  return raceStaggered(asked, {
+    ...{ clock, signal, discard: () => {} },
+    attempt: async (host, ended) => {
+      const url = fillHealthcheckUrl(template, host);
+      const request = { clock, deadlineMs, signal: ended, redirects, checkTarget };
+      const answer = await requestUrl(url, request).catch((error: unknown) => {
+        throw new Error(`GET ${showUrl(url)}: ${describeFailure(error)}`, { cause: error });
+      });
+      return answer.status;
+    },
+  });
+}
+
+/** Where the URL of a check may lead. */
+function targetCheckOf(
+  { url, from }: ServiceUrl,
+  options: {
+    readonly checkUrl?: CheckTarget | undefined;
+    readonly checkLabelUrl?: CheckTarget | undefined;
+  },
+): CheckTarget | undefined {
+  // A label may always have its own workload asked.
+  const isFree = from === 'file' || leadsToContainer(url);
+  const checkLabelUrl = isFree ? undefined : (options.checkLabelUrl ?? (() => NOWHERE));
+  return checkAll([checkLabelUrl, options.checkUrl]);
 }
 
 /** Whether the placeholder is the host of the URL, and not a part of it, of its user or its path. */

@@ -3,6 +3,7 @@ import { mayIdle as mayServiceIdle, mayPutToSleep } from '../../model/availabili
 import type { Observation } from '../../model/observation.ts';
 import type { RestPolicy, SleepReason } from '../../model/sleep.ts';
 import type { Clock } from '../../system/clock.ts';
+import type { BusyCheck } from './busy-check.ts';
 import type { LeaseBook } from './lease-book.ts';
 import { isGate, type LifecycleState, type Transition } from './machine.ts';
 import type { TimerDemands } from './timers.ts';
@@ -29,6 +30,8 @@ interface Situation {
   readonly isRetired: boolean;
   /** The proxy is about to end. */
   readonly isDraining: boolean;
+  /** What is known of whether it is busy though nobody uses it. */
+  readonly busy: Pick<BusyCheck, 'isAsking' | 'nextMs'>;
 }
 
 /** When a workload that nobody uses may be put to sleep, and how, and since when it counts as idle. */
@@ -123,14 +126,15 @@ export class SleepPolicy {
   }
 
   demandTimers(situation: Situation): Omit<TimerDemands, 'isOnlyKept'> {
-    const { policy, isRetired, isDraining } = situation;
+    const { policy, isRetired, isDraining, busy } = situation;
     const { startTimeoutMs } = policy;
     // Without its service, a workload that the proxy owns is no longer needed, and any other is left as it is.
     const isExempt = !this.#isServed || (!mayIdle(policy) && this.#sleepSoon === undefined);
     const isLeft = isRetired ? !this.#backend.ownsWorkloads : isExempt;
     const isUnwanted = isRetired || this.#sleepSoon !== undefined;
     return {
-      mayIdle: this.#leases.count === 0 && !isLeft && !isDraining,
+      mayIdle: this.#leases.count === 0 && !isLeft && !isDraining && !busy.isAsking,
+      notBeforeMs: isUnwanted ? 0 : busy.nextMs,
       idleSinceMs: this.#idleSinceMs,
       idleTimeoutMs: isUnwanted ? 0 : this.#idleTimeoutMs(situation),
       minAwakeMs: isUnwanted ? 0 : policy.rest.minAwakeMs,

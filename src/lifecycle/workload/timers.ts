@@ -21,6 +21,8 @@ export interface TimerDemands {
   readonly idleSinceMs?: number | undefined;
   /** The idle time after which it is put to sleep, or its pause becomes a stop; undefined = it is left as it is. */
   readonly idleTimeoutMs: number | undefined;
+  /** When it may be put to sleep at the earliest, on the monotonic clock. */
+  readonly notBeforeMs: number;
   /** How long it stays awake once it is ready, however idle it is. */
   readonly minAwakeMs: number;
   /** Where it grows during a start, the start has longer. */
@@ -158,7 +160,8 @@ export class LifecycleTimers {
     this.#idleSinceMs ??= Math.max(idleSinceMs ?? 0, this.#runningSinceMs);
     const extraMs = this.#failedSleeps === 0 ? 0 : backoffMs(this.#failedSleeps, START_BACKOFF);
     const awakeUntilMs = state.kind === 'ready' ? this.#runningSinceMs + demands.minAwakeMs : 0;
-    const dueMs = Math.max(this.#idleSinceMs + idleTimeoutMs, awakeUntilMs) + extraMs;
+    const earliestMs = Math.max(awakeUntilMs, demands.notBeforeMs);
+    const dueMs = Math.max(this.#idleSinceMs + idleTimeoutMs, earliestMs) + extraMs;
     if (this.#idle?.dueMs === dueMs) return;
     this.#idle?.cancel();
     const delayMs = dueMs - this.#clock.monotonicMs();

@@ -28,6 +28,7 @@ import type { OwnPlaces, WorkloadRun } from '../run/workload-run.ts';
 import { AsleepRefusals } from './asleep-refusals.ts';
 import { Demands } from './demands.ts';
 import { Chronicle, type WakeFailedTeller } from './chronicle.ts';
+import { BusyCheck } from './busy-check.ts';
 import { type CallOutcome, EngineCalls, graceMsOf } from './engine-calls.ts';
 import { type Lease, LeaseBook } from './lease-book.ts';
 import {
@@ -123,6 +124,7 @@ export class WorkloadController {
   readonly #chronicle: Chronicle;
   readonly #calls: EngineCalls;
   readonly #sleepPolicy: SleepPolicy;
+  readonly #busy: BusyCheck;
   readonly #timers: LifecycleTimers;
   readonly #runs: RunFollower;
   /** Its place among the starts of all workloads. */
@@ -166,6 +168,7 @@ export class WorkloadController {
     this.#shared = new SharedUse({ backend, leases: this.#leases, workload: () => this.workload });
     this.#chronicle = new Chronicle(this, options);
     this.#calls = new EngineCalls({ backend, clock, onOutcome: (...args) => this.#callEnded(...args) });
+    this.#busy = new BusyCheck({ ...{ backend, clock, logger, own, checkLabelUrl }, subject: this });
     this.#sleepPolicy = new SleepPolicy({ backend, clock, leases: this.#leases });
     this.#timers = new LifecycleTimers(clock, (kind, reason) => {
       if (kind === 'idle') this.#restIdle(reason);
@@ -239,7 +242,7 @@ export class WorkloadController {
       observation: this.#observation,
       state: this.#state.kind,
       lastActiveMs: this.lastActiveMs,
-      keepers: this.#leases.keepers,
+      keepers: this.#keepers,
       waiting: this.room.size,
       ...(longestWaitMs !== undefined && { longestWaitMs }),
       ...(waitsFor !== undefined && { waitsFor }),
@@ -249,6 +252,17 @@ export class WorkloadController {
       ...(lastUsedMs !== undefined && { lastUsedMs }),
       ...(triesAgainAtMs !== undefined && { triesAgainAtMs }),
     };
+  }
+
+  get #keepers(): WorkloadReport['keepers'] {
+    const sinceMs = this.#toEpoch(this.#busy.busySinceMs);
+    const { keepers } = this.#leases;
+    return sinceMs === undefined || this.leases > 0 ? keepers : [...keepers, { kind: 'busy', sinceMs }];
+  }
+
+  /** Why its busy_check doesn't answer, where it has failed so often that it counts as not busy. */
+  get busyFailure(): string | undefined {
+    return this.#busy.failure;
   }
 
   /** A time on the monotonic clock as ms since the epoch. */
@@ -584,6 +598,7 @@ export class WorkloadController {
     this.room.refuseAll(new Refusal('removed', 'the proxy is shutting down'));
     this.#turn.end();
     this.#calls.close('the proxy is shutting down');
+    this.#busy.close();
     this.#chronicle.close();
     this.#timers.close();
     this.#runs.close();
@@ -600,6 +615,9 @@ export class WorkloadController {
 
   /** It has been idle for long enough. */
   #restIdle(words: string): void {
+    const { sleepSoon } = this.#sleepPolicy;
+    if (sleepSoon === undefined && this.#state.kind === 'ready' && this.#busy.isNeeded && !this.#busy.isFree)
+      return void this.askBusy();
     // A client on a warm path that was not reported yet still counts as use; it is reported now.
     if (!this.warmPaths.tryCloseAll()) return;
     this.#putToSleep(this.#sleepPolicy.sleepSoon ?? { kind: 'idle', words });
@@ -612,6 +630,19 @@ export class WorkloadController {
     const isPause = way === 'pause' && !awaitsNeeds(this.#state);
     this.#dispatch(isPause ? 'pause-wanted' : 'sleep-wanted', reason.words);
     this.#sleepReason = undefined;
+  }
+
+  /**
+   * Asks a ready workload whether it is busy though nobody uses it; false where it has no busy_check. Whoever makes room asks this
+   * first, then `sleepIfUnused`: somebody may use it by then. Never rejects; takes 5 s at most.
+   */
+  async askBusy(): Promise<boolean> {
+    if (this.#isClosed || !this.#busy.isNeeded) return false;
+    const asking = this.#busy.ask();
+    this.#followTimers();
+    const isBusy = await asking;
+    this.#followTimers();
+    return isBusy;
   }
 
   /** Feeds the state machine one event and does what follows; `reason` is for the log and for clients that are refused. */
@@ -701,7 +732,10 @@ export class WorkloadController {
     else if (after.kind === 'stopped' && this.#leases.runsToItsEnd && hasCompleted(this.#observation))
       this.#leases.meetAll();
     if (after.kind === 'ready' && this.#leases.clients > 0) this.#lastUsedMs = this.#parts.clock.nowMs();
-    if (after.kind !== 'ready') this.warmPaths.closeAll();
+    if (after.kind !== 'ready') {
+      this.warmPaths.closeAll();
+      this.#busy.forget();
+    }
     this.#chronicle.follow(transition, {
       ...{ demand, by: this.#demands.lastBy, queuedMs: this.#turn.queuedMs },
       ...{ reason, failure, sleep: this.#sleepReason },
@@ -903,7 +937,8 @@ export class WorkloadController {
 
   get #situation() {
     const { state, observation, policy } = this;
-    return { state, observation, policy, isRetired: this.#isRetired, isDraining: this.#isDraining };
+    const busy = this.#busy;
+    return { state, observation, policy, busy, isRetired: this.#isRetired, isDraining: this.#isDraining };
   }
 
   #followTimers(): void {

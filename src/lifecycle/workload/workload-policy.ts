@@ -8,7 +8,8 @@
  * | availability, schedule, health check, the workload | the same for all: the table stage sees to it                 |
  * | idle_timeout, stop_timeout, min_awake, pause_after | the longest of those that set it                             |
  * | sleep                                              | pause where one says so                                      |
- * | stop_signal                                        | that of the first one that has one                           |
+ * | stop_signal, busy_check                            | that of the first one that has one                           |
+ * | idle_when, idle_ignore_below                       | no_traffic where all say so; everything counts where one says so |
  * | start_timeout                                      | the longest for the start; its own service's for each client |
  * | max_pending                                        | each service has its own places                              |
  * | ports, hosts, webhooks, windows                    | those of all                                                 |
@@ -86,7 +87,11 @@ function mergeRest(all: readonly RestPolicy[]): RestPolicy {
   const [first = DEFAULT_REST] = all;
   if (all.every((rest) => rest === first)) return first;
   const pauses = all.flatMap(({ pauseAfterMs }) => pauseAfterMs ?? []);
+  const traffic = all.filter(({ idleWhen }) => idleWhen === 'no_traffic');
   return {
+    idleWhen: traffic.length === all.length ? 'no_traffic' : 'no_connections',
+    ignoreBelow: (traffic.find(({ ignoreBelow }) => ignoreBelow.bytes === 0) ?? first).ignoreBelow,
+    busyCheck: all.find(({ busyCheck }) => busyCheck !== undefined)?.busyCheck,
     way: all.some(({ way }) => way === 'pause') ? 'pause' : 'stop',
     pauseAfterMs: pauses.length === 0 ? undefined : Math.max(...pauses),
     stopSignal: all.find(({ stopSignal }) => stopSignal !== undefined)?.stopSignal,

@@ -38,7 +38,7 @@ export interface WakeAnswer extends PhasesAnswer {
 }
 
 export interface LeaseAnswer {
-  /** `connection`, `flow`, `hub`, `schedule`, `window`, `hold`, `replica`, `standby`, `renamed` */
+  /** `connection`, `flow`, `hub`, `schedule`, `window`, `hold`, `replica`, `standby`, `renamed`, `busy` */
   readonly kind: string;
   readonly since: string;
   readonly peer?: string;

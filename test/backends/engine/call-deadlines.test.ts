@@ -48,6 +48,9 @@ const CALLS: Readonly<Record<EngineCall, HungCall>> = {
       engine.readLog(ID, { lines: 20, sinceMs: undefined, signal, read: async () => undefined }),
   },
   'read stats': { make: (engine, _, signal) => engine.stats(ID, signal) },
+  'create exec': { make: (engine, _, signal) => engine.createExec(ID, ['a'], signal) },
+  'start exec': { make: (engine, _, signal) => engine.startExec(ID, signal) },
+  'inspect exec': { make: (engine, _, signal) => engine.inspectExec(ID, signal) },
   'join network': {
     make: (engine, _, signal) => engine.connectNetwork('n', { containerId: 'c', endpoint: {}, signal }),
   },
