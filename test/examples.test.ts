@@ -428,11 +428,12 @@ describe('examples/proxy-socket-proxy', () => {
       ([, call = '']) =>
         call.endsWith(variable) ? actions.map((action) => call.replace(variable, action)) : [call],
     );
-    // The example names these in comments: only some settings need them.
+    // The example names these in comments: only some settings, or fields, need them.
+    const restCalls = paths.filter((call) => /(\/pause|exec.*)$/.test(call));
     const networkCalls = paths.filter((call) => call.startsWith('/networks/'));
     const imageCalls = paths.filter((call) => call.startsWith('/images/'));
-    const others = paths.filter((call) => ![...networkCalls, ...imageCalls].includes(call));
-    expect([networkCalls.length, imageCalls.length]).toEqual([3, 1]);
+    const others = paths.filter((call) => ![...networkCalls, ...imageCalls, ...restCalls].includes(call));
+    expect([networkCalls.length, imageCalls.length, restCalls.length]).toEqual([3, 1, 4]);
     expect(others.map((call) => call.replace(/\$\{.*?\}(?=\/)/, 'x')).toSorted()).toEqual(
       CALLS.map(([, call]) => call.replace(/(?<=^\/containers\/)[^/]+(?=\/)/, 'x')).toSorted(),
     );

@@ -37,6 +37,7 @@ function describeDefault(field: FieldName): string | undefined {
   if (builtIn === undefined) return undefined;
   if (field === 'http_healthcheck_status') return formatStatuses(FIELDS[field].builtIn);
   if (field === 'tls') return 'false';
+  if (field === 'idle_ignore_below') return '0';
   if (field === 'waiting_page') return FIELDS[field].builtIn.kind;
   if (field === 'wake_paths') return `[${formatWakePaths(FIELDS[field].builtIn).join()}]`;
   if (isDuration(field) && typeof builtIn === 'number') return formatDuration(builtIn);

@@ -135,7 +135,8 @@ function createUdp(spec: ListenerSpec, options: CreateOptions): ServiceListener 
     return {
       bounds: { ...boundsOf(service), service: service.name },
       policy: service.udp,
-      idleTimeoutMs: service.idleTimeoutMs,
+      idleTimeoutMs: Math.min(service.idleTimeoutMs, service.rest.pauseAfterMs ?? service.idleTimeoutMs),
+      countsBytes: service.rest.ignoreBelow.bytes > 0,
       access: compileAccessList(service),
       tellsClient: service.proxyProtocol === 'v2',
       proxies: service.acceptProxyProtocol ? options.trustedProxies : undefined,

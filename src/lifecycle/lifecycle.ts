@@ -5,6 +5,7 @@
 import type { Backend, SharedView } from '../backends/backend.ts';
 import { hasSchedule } from '../model/availability.ts';
 import type { KeptWorkload } from '../model/kept.ts';
+import type { LeaseUser } from '../model/client-use.ts';
 import type { Observation } from '../model/observation.ts';
 import type { Service, TargetPort } from '../model/service.ts';
 import type { WarmPath, WarmUser } from '../model/warm-path.ts';
@@ -258,6 +259,7 @@ export class Lifecycle {
       readonly client: string;
       readonly address: string;
       readonly mayWake?: boolean;
+      readonly user?: LeaseUser;
     },
   ): RequestLease {
     return new RequestLease(this.#get(serviceName), client);

@@ -1,5 +1,7 @@
+import type { LeaseUser } from './client-use.ts';
+
 /** A listener whose clients the relay thread connects to a ready workload without asking the lifecycle. */
-export interface WarmUser {
+export interface WarmUser extends LeaseUser {
   /** When a client last came or went, ms since the epoch; 0 = never. */
   readonly lastUsedMs: number;
   /** Stops letting clients in, but only if none is connected; returns whether it is closed now. */

@@ -170,8 +170,9 @@ function describeBinding({ service, listener }: Bound) {
   const lists = { allowList, blockList, wakeList, webhookUrl, webhooks };
   const headers = { proxyProtocol, acceptProxyProtocol };
   const shared = { name, targetPort: listener.targetPort, ...lists, ...bounds, ...headers };
-  const { tcpKeepAliveMs, wakeOn, udp, idleTimeoutMs, web, tls } = service;
-  if (listener.protocol === 'udp') return { ...shared, udp, idleTimeoutMs };
+  const { tcpKeepAliveMs, wakeOn, udp, idleTimeoutMs, rest, web, tls } = service;
+  const { pauseAfterMs, ignoreBelow } = rest;
+  if (listener.protocol === 'udp') return { ...shared, udp, idleTimeoutMs, pauseAfterMs, ignoreBelow };
   // A certificate that the proxy makes names them.
   const names = tls?.kind === 'self-signed' && { hosts: web.hosts };
   return { ...shared, tcpKeepAliveMs, wakeOn, tls, ...names, ...(listener.mode === 'http' && { web }) };

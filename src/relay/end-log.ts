@@ -8,6 +8,7 @@ const ENDINGS = {
   'client-reset': 'reset by the client',
   'upstream-reset': 'reset by the upstream',
   cut: 'cut by the proxy',
+  idle: 'closed by the proxy, since the service goes to sleep and nothing was sent',
   silent: 'ended by silence',
   blocked: 'ended by the new access list',
   displaced: 'ended to make room for another flow',
@@ -16,7 +17,7 @@ const ENDINGS = {
 } as const;
 
 /** How a TCP connection ends: `cut` where the proxy ends it, or the other end is gone without a word. */
-export type ConnectionEnding = 'closed' | 'client-reset' | 'upstream-reset' | 'cut';
+export type ConnectionEnding = 'closed' | 'client-reset' | 'upstream-reset' | 'cut' | 'idle';
 /** How a UDP flow ends that was served. */
 export type FlowEnding = Exclude<keyof typeof ENDINGS, Exclude<ConnectionEnding, 'cut'>>;
 

@@ -50,6 +50,12 @@ export function afterEvents(callback: () => void): void {
   setImmediate(callback);
 }
 
+/** Calls back when what the kernel holds by now was read, too. For the edges of the runtime only. */
+export function afterReads(callback: () => void): void {
+  // The first one may come before the loop has looked at its sockets again.
+  setImmediate(() => setImmediate(callback));
+}
+
 /** Calls back after `delayMs`, but does not keep the program alive until then. For the edges of the runtime only. */
 export function scheduleUnawaited(delayMs: number, callback: () => void): void {
   setTimeout(callback, delayMs).unref();

@@ -189,7 +189,10 @@ test('a way that is used without asking is closed when the proxy binds the port 
   const close = () => {
     isClosed = true;
   };
-  bench.lifecycle.openWarmPath('web', { port, user: { lastUsedMs: 0, tryClose: () => true, close } });
+  bench.lifecycle.openWarmPath('web', {
+    port,
+    user: { lastUsedMs: 0, listUses: () => [], tryClose: () => true, close },
+  });
   await server.close();
   await open(aService({ name: 'other', listeners: [aListener({ port })] }));
   expect(isClosed).toBe(true);

@@ -230,7 +230,12 @@ describe('availability', () => {
     const client = bench.client('db', server.port);
     await bench.until(() => client.outcome === 'served');
     const closed: string[] = [];
-    const user = { lastUsedMs: 0, tryClose: () => false, close: () => void closed.push('closed') };
+    const user = {
+      lastUsedMs: 0,
+      listUses: () => [],
+      tryClose: () => false,
+      close: () => void closed.push('closed'),
+    };
     expect(bench.lifecycle.openWarmPath('db', { port: server.port, user })).toBeDefined();
     bench.backend.tell(KEY, STOPPED);
     expect(closed).toEqual(['closed']);

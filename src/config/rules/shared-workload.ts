@@ -21,6 +21,7 @@ const SHARING: Readonly<Record<FieldName, Sharing>> = {
   ...{ availability: 'one', cron_start: 'one', cron_stop: 'one', timezone: 'one', ignore_labels: 'one' },
   ...{ http_healthcheck: 'one', http_healthcheck_status: 'one', dependant_of_labels: 'one' },
   ...{ sleep: 'one', stop_signal: 'one', start_timeout: 'clients' },
+  ...{ idle_when: 'one', idle_ignore_below: 'one', busy_check: 'one' },
   ...{ idle_timeout: 'longest', stop_timeout: 'longest', min_awake: 'longest', pause_after: 'longest' },
   ...{ allow_list: 'guard', block_list: 'guard', wake_list: 'guard', basic_auth: 'guard', api_key: 'guard' },
   ...{ max_pending: 'guard', max_connections: 'guard', max_connections_per_address: 'guard' },

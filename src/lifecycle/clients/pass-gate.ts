@@ -5,6 +5,7 @@
  */
 import type { Socket } from 'node:net';
 import { addressGroup } from '../../model/address-group.ts';
+import type { LeaseUser } from '../../model/client-use.ts';
 import { type Endpoint, findPortProblem } from '../../model/observation.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
 import { shortageOf } from '../../system/descriptors.ts';
@@ -42,6 +43,8 @@ interface ClientOfPort {
   readonly address?: string | undefined;
   /** Whether the workload may be started for it, where clients may; default: true. */
   readonly mayWake?: boolean;
+  /** Knows what it has carried; left out where nobody does. */
+  readonly user?: LeaseUser | undefined;
 }
 
 export interface ConnectRequest extends ClientOfPort {
@@ -68,7 +71,7 @@ export async function connectUpstream(
   const { controller } = served;
   // A client that is refused at once has not used the workload.
   throwIfAsleep(controller, request);
-  const lease = controller.takeLease();
+  const lease = controller.takeLease(request.user);
   try {
     const { socket } = await connectPort(served, request);
     return { socket, release: () => lease.release() };
@@ -134,7 +137,7 @@ export class RequestLease {
     throwIfAsleep(served.controller, client);
     this.#served = served;
     this.#client = client;
-    this.#lease = served.controller.takeLease();
+    this.#lease = served.controller.takeLease(client.user);
   }
 
   /**
@@ -209,6 +212,11 @@ export class FlowLease {
       this.#isSilent = sleepIfSilent && !isShort && error instanceof Refusal && error.code === 'timeout';
       throw error;
     }
+  }
+
+  /** Knows what the flow has carried. */
+  usedBy(user: LeaseUser): void {
+    this.#lease.user = user;
   }
 
   /** A datagram came back from there. */

@@ -1,8 +1,11 @@
+import type { ClientUse, LeaseUser } from '../../model/client-use.ts';
 import type { Keeper, Waker, WorkloadReport } from '../../model/workload-report.ts';
 import type { Clock } from '../../system/clock.ts';
 
 /** One reason for a workload to be awake. */
 export interface Lease {
+  /** Whose it is, where that is a client of whom it is known what it has carried. */
+  user?: LeaseUser | undefined;
   /**
    * Gives it back; idempotent.
    * @param idleSinceMs when it was last used, on the monotonic clock; now where left out.
@@ -29,6 +32,11 @@ export class LeaseBook {
   #clients = 0;
   #lastActiveMs: number;
   #idleSinceMs: number | undefined;
+  /** Those of clients; made with the first one. */
+  #held: Set<Lease> | undefined;
+  /** Whether the beginning of a lease counts as use by itself: where an open connection doesn't. */
+  countsBegins = false;
+  #isEndingIdle = false;
 
   /** @param options.lastActiveMs when a lease last began or ended before; default: now. */
   constructor(
@@ -87,12 +95,39 @@ export class LeaseBook {
     return held.map(({ keeper, sinceMs }) => ({ ...keeper, sinceMs: epochMs + sinceMs }));
   }
 
+  /** What the clients have carried; undefined for each of whom nothing is known. */
+  *listUses(): Generator<ClientUse | undefined> {
+    for (const { user } of this.#held ?? []) {
+      if (user === undefined) yield undefined;
+      else yield* user.listUses();
+    }
+  }
+
+  /** The workload was in use then, on the monotonic clock. */
+  noteUse(atMs: number): void {
+    this.#isEndingIdle = false;
+    this.#idleSinceMs = Math.max(atMs, this.#idleSinceMs ?? 0);
+  }
+
+  /** The clients that are there are being ended because they are idle: that is no use. Over with the next client that comes. */
+  endIdle(): void {
+    this.#isEndingIdle = true;
+  }
+
+  get isEndingIdle(): boolean {
+    return this.#isEndingIdle;
+  }
+
   /** A lease of a client that uses the workload. */
-  take(): Lease {
+  take(user?: LeaseUser): Lease {
     this.#uses++;
     this.#clients++;
+    const lease = new LeaseBook.#Held(this, 1, user);
+    this.#held ??= new Set();
+    this.#held.add(lease);
+    if (this.countsBegins) this.noteUse(this.#clock.monotonicMs());
     this.#change(+1);
-    return new LeaseBook.#Held(this, 1);
+    return lease;
   }
 
   /** A lease that no client holds, but a hub, a schedule or another proxy: the workload is not idle meanwhile. */
@@ -130,10 +165,12 @@ export class LeaseBook {
   static readonly #Held = class implements Lease {
     #book: LeaseBook | undefined;
     readonly #weight: 0 | 1;
+    user: LeaseUser | undefined;
 
-    constructor(book: LeaseBook, weight: 0 | 1) {
+    constructor(book: LeaseBook, weight: 0 | 1, user?: LeaseUser) {
       this.#book = book;
       this.#weight = weight;
+      this.user = user;
     }
 
     release(idleSinceMs?: number): void {
@@ -141,9 +178,14 @@ export class LeaseBook {
       this.#book = undefined;
       if (book === undefined) return;
       book.#unmet.delete(this);
-      if (book.#keepers?.delete(this) !== true) book.#clients--;
-      const sinceMs = idleSinceMs ?? book.#clock.monotonicMs();
-      book.#idleSinceMs = Math.max(sinceMs, book.#idleSinceMs ?? 0);
+      if (book.#keepers?.delete(this) !== true) {
+        book.#clients--;
+        book.#held?.delete(this);
+      }
+      if (!book.#isEndingIdle) {
+        const sinceMs = idleSinceMs ?? book.#clock.monotonicMs();
+        book.#idleSinceMs = Math.max(sinceMs, book.#idleSinceMs ?? 0);
+      }
       book.#uses -= this.#weight;
       book.#change(-1);
     }
@@ -151,7 +193,7 @@ export class LeaseBook {
 
   #change(by: 1 | -1): void {
     this.#count += by;
-    this.#lastActiveMs = this.#clock.nowMs();
+    if (!this.#isEndingIdle) this.#lastActiveMs = this.#clock.nowMs();
     this.#onChange();
   }
 }

@@ -7,6 +7,7 @@ import type { BusyCheck } from './busy-check.ts';
 import type { LeaseBook } from './lease-book.ts';
 import { isGate, type LifecycleState, type Transition } from './machine.ts';
 import type { TimerDemands } from './timers.ts';
+import { TrafficLook } from './traffic-look.ts';
 import type { WorkloadPolicy } from './workload-policy.ts';
 
 type Settings = Pick<
@@ -20,6 +21,9 @@ type Settings = Pick<
   | 'awake'
   | 'unmanaged'
 >;
+
+/** How long idle connections may take to close before it is looked again, ms. */
+const CLOSING_MS = 1_000;
 
 /** What the answer depends on, beside what the policy keeps. */
 interface Situation {
@@ -45,6 +49,9 @@ export class SleepPolicy {
   /** When the workload last came to its gate, on the monotonic clock. */
   #runSinceMs = 0;
   #sleepSoon: SleepReason | undefined;
+  readonly #traffic = new TrafficLook();
+  /** Until when the idle connections are being closed, on the monotonic clock. */
+  #closingUntilMs = 0;
   /** When it was ready last, on the monotonic clock. */
   #readySinceMs = 0;
   /** The incarnation that could not be paused, and why. */
@@ -132,14 +139,62 @@ export class SleepPolicy {
     const isExempt = !this.#isServed || (!mayIdle(policy) && this.#sleepSoon === undefined);
     const isLeft = isRetired ? !this.#backend.ownsWorkloads : isExempt;
     const isUnwanted = isRetired || this.#sleepSoon !== undefined;
+    const isUnused = this.#leases.count === 0 || (!isUnwanted && this.countsTraffic(situation));
     return {
-      mayIdle: this.#leases.count === 0 && !isLeft && !isDraining && !busy.isAsking,
-      notBeforeMs: isUnwanted ? 0 : busy.nextMs,
+      mayIdle: isUnused && !isLeft && !isDraining && !busy.isAsking,
+      isLazy: this.#leases.count > 0,
+      notBeforeMs: isUnwanted
+        ? 0
+        : Math.max(busy.nextMs, this.#leases.count === 0 ? 0 : this.#closingUntilMs),
       idleSinceMs: this.#idleSinceMs,
       idleTimeoutMs: isUnwanted ? 0 : this.#idleTimeoutMs(situation),
       minAwakeMs: isUnwanted ? 0 : policy.rest.minAwakeMs,
       startTimeoutMs,
       startsUntilMs: this.#startsUntilMs(situation),
+    };
+  }
+
+  /** Whether its open connections alone don't keep it awake. With nothing to wait for, each would be closed after its first byte. */
+  countsTraffic(situation: Situation): boolean {
+    const { policy, state } = situation;
+    if (policy.rest.idleWhen !== 'no_traffic' || state.kind !== 'ready') return false;
+    return this.#leases.count === this.#leases.clients && (this.#idleTimeoutMs(situation) ?? 0) > 0;
+  }
+
+  /** Looks what its clients have carried. @returns whether somebody has used it within the idle time that counts now. */
+  hasTraffic(situation: Situation): boolean {
+    const window = this.#window(situation);
+    if (this.idleUntilMs(situation) > window.nowMs) return true;
+    const newestMs = this.#traffic.look(this.#leases.listUses(), window);
+    if (newestMs !== undefined) this.#leases.noteUse(newestMs);
+    return this.idleUntilMs(situation) > window.nowMs;
+  }
+
+  /** When its idle time is over if nothing is carried until then, on the monotonic clock, as far as was looked. */
+  idleUntilMs(situation: Situation): number {
+    return Math.max(this.#idleSinceMs, this.#readySinceMs) + (this.#idleTimeoutMs(situation) ?? 0);
+  }
+
+  /** The same, as the clients are now. */
+  peekIdleUntilMs(situation: Situation): number {
+    const window = this.#window(situation);
+    const newestMs = this.#traffic.peek(this.#leases.listUses(), window) ?? 0;
+    return Math.max(this.idleUntilMs(situation), newestMs + window.windowMs);
+  }
+
+  /** Closes the connections that have carried nothing. @returns how many. */
+  closeIdle(): number {
+    this.#closingUntilMs = this.#clock.monotonicMs() + CLOSING_MS;
+    this.#leases.endIdle();
+    return this.#traffic.closeIdle(this.#leases.listUses());
+  }
+
+  #window(situation: Situation) {
+    const { ignoreBelow } = situation.policy.rest;
+    return {
+      nowMs: this.#clock.monotonicMs(),
+      windowMs: this.#idleTimeoutMs(situation) ?? 0,
+      ignoreBelow,
     };
   }
 

@@ -17,6 +17,11 @@ const INTERRUPTION_BACKOFF = { firstMs: 500, maxMs: 30_000 } as const;
 export interface TimerDemands {
   /** No lease is held, and nothing exempts the workload from the idle timer. */
   readonly mayIdle: boolean;
+  /**
+   * Clients are there: a timer that runs goes on whatever they do, and fires too early. Whoever is told then looks what they have
+   * carried since, and arms it again.
+   */
+  readonly isLazy: boolean;
   /** When it was last used, on the monotonic clock; undefined = not yet. */
   readonly idleSinceMs?: number | undefined;
   /** The idle time after which it is put to sleep, or its pause becomes a stop; undefined = it is left as it is. */
@@ -58,7 +63,6 @@ export class LifecycleTimers {
   #startedMs = 0;
   #backoff: (Timer & Backoff) | undefined;
   #idle: Timer | undefined;
-  #idleSinceMs: number | undefined;
   #runningSinceMs: number | undefined;
   #failedStarts = 0;
   #interruptions = 0;
@@ -154,20 +158,20 @@ export class LifecycleTimers {
     if (!isBeingPaused) this.#followRunning(running, demands.startsUntilMs);
     if (!running || !mayIdle || idleTimeoutMs === undefined || this.#runningSinceMs === undefined) {
       this.#idle?.cancel();
-      this.#idle = this.#idleSinceMs = undefined;
+      this.#idle = undefined;
       return;
     }
-    this.#idleSinceMs ??= Math.max(idleSinceMs ?? 0, this.#runningSinceMs);
+    const sinceMs = Math.max(idleSinceMs ?? 0, this.#runningSinceMs);
     const extraMs = this.#failedSleeps === 0 ? 0 : backoffMs(this.#failedSleeps, START_BACKOFF);
     const awakeUntilMs = state.kind === 'ready' ? this.#runningSinceMs + demands.minAwakeMs : 0;
     const earliestMs = Math.max(awakeUntilMs, demands.notBeforeMs);
-    const dueMs = Math.max(this.#idleSinceMs + idleTimeoutMs, earliestMs) + extraMs;
-    if (this.#idle?.dueMs === dueMs) return;
+    const dueMs = Math.max(sinceMs + idleTimeoutMs, earliestMs) + extraMs;
+    if (this.#idle?.dueMs === dueMs || (demands.isLazy && (this.#idle?.dueMs ?? dueMs) < dueMs)) return;
     this.#idle?.cancel();
     const delayMs = dueMs - this.#clock.monotonicMs();
     const reason = idleTimeoutMs === 0 ? 'no longer used' : `idle for ${idleTimeoutMs / 1_000} s`;
     this.#idle = this.#schedule(delayMs, () => {
-      this.#idle = this.#idleSinceMs = undefined;
+      this.#idle = undefined;
       this.#fire('idle', reason);
     });
     this.#idle = { ...this.#idle, dueMs };
@@ -179,7 +183,6 @@ export class LifecycleTimers {
     const before = this.#runningSinceMs;
     if (!running) this.#runningSinceMs = undefined;
     else this.#runningSinceMs = Math.max(startsUntilMs ?? 0, Math.min(before ?? nowMs, nowMs));
-    if (this.#runningSinceMs !== before) this.#idleSinceMs = undefined;
   }
 
   #schedule(delayMs: number, callback: () => void): Timer {

@@ -6,6 +6,7 @@
  * client waits for it or uses it, and asleep once it has been idle for its idle timeout; after `close()` nothing happens.
  */
 import type { Backend, SharedView } from '../../backends/backend.ts';
+import type { LeaseUser } from '../../model/client-use.ts';
 import { mayPutToSleep, mayWake, type WakeCause } from '../../model/availability.ts';
 import { describePublished, type Observation, UNKNOWN } from '../../model/observation.ts';
 import type { KeptWorkload } from '../../model/kept.ts';
@@ -137,6 +138,8 @@ export class WorkloadController {
   #sleepReason: SleepReason | undefined;
   /** Why it is to be stopped, where that was said while it was being paused. */
   #stopAfterPause: SleepReason | undefined;
+  /** How many idle connections were closed so that it may sleep. */
+  #closedIdle = 0;
   /** Whether the stop under way is that of a paused workload, whose end was told when it was paused. */
   #wasPaused = false;
   /** The proxy is about to end: the workload is left as it is. */
@@ -161,6 +164,7 @@ export class WorkloadController {
       ...{ onChange: () => this.#leasesChanged(), lastActiveMs: kept?.lastActiveMs },
     });
     this.#lastUsedMs = kept?.lastUsedMs === undefined ? undefined : Math.min(clock.nowMs(), kept.lastUsedMs);
+    this.#leases.countsBegins = policy.rest.idleWhen === 'no_traffic';
     this.#demands = new Demands({
       ...{ room: this.room, leases: this.#leases, availability: () => this.#policy.availability },
     });
@@ -213,7 +217,10 @@ export class WorkloadController {
 
   /** When it goes to sleep for being idle, ms since the epoch; undefined = it doesn't, as things are. */
   get sleepsAtMs(): number | undefined {
-    return this.#toEpoch(this.#timers.sleepsAtMs);
+    const { sleepsAtMs } = this.#timers;
+    // The timer fires too early while clients are there.
+    if (sleepsAtMs === undefined || this.leases === 0) return this.#toEpoch(sleepsAtMs);
+    return this.#toEpoch(Math.max(sleepsAtMs, this.#sleepPolicy.peekIdleUntilMs(this.#situation)));
   }
 
   /** When a start that has failed is tried again for who waits, ms since the epoch; undefined where nobody does. */
@@ -224,7 +231,9 @@ export class WorkloadController {
 
   /** When a client last came to it, or left it, while it was ready, ms since the epoch; undefined before the first one. */
   get lastUsedMs(): number | undefined {
-    const lastMs = Math.max(this.#lastUsedMs ?? 0, this.warmPaths.lastUsedMs);
+    // Of clients whose traffic counts, what was seen of it.
+    const carriedMs = this.#leases.countsBegins ? this.#toEpoch(this.#leases.idleSinceMs) : undefined;
+    const lastMs = Math.max(this.#lastUsedMs ?? 0, this.warmPaths.lastUsedMs, carriedMs ?? 0);
     return lastMs === 0 ? undefined : lastMs;
   }
 
@@ -404,6 +413,7 @@ export class WorkloadController {
   update(policy: WorkloadPolicy): void {
     this.#sleepPolicy.update(this.#policy, policy);
     this.#policy = policy;
+    this.#leases.countsBegins = policy.rest.idleWhen === 'no_traffic';
     this.#isRetired = false;
     this.#followTurn();
     this.#followTimers();
@@ -429,8 +439,8 @@ export class WorkloadController {
   }
 
   /** A lease of a client that uses the workload: it is not put to sleep for being idle meanwhile. */
-  takeLease(): Lease {
-    return this.#leases.take();
+  takeLease(user?: LeaseUser): Lease {
+    return this.#leases.take(user);
   }
 
   /** A lease that keeps the workload awake for no client of this proxy; it doesn't wake the workload. */
@@ -616,11 +626,27 @@ export class WorkloadController {
   /** It has been idle for long enough. */
   #restIdle(words: string): void {
     const { sleepSoon } = this.#sleepPolicy;
+    if (sleepSoon === undefined && this.leases > 0 && this.#sleepPolicy.hasTraffic(this.#situation))
+      return this.#followTimers();
     if (sleepSoon === undefined && this.#state.kind === 'ready' && this.#busy.isNeeded && !this.#busy.isFree)
       return void this.askBusy();
+    if (sleepSoon === undefined && this.leases > 0) return this.#closeIdle();
     // A client on a warm path that was not reported yet still counts as use; it is reported now.
     if (!this.warmPaths.tryCloseAll()) return;
-    this.#putToSleep(this.#sleepPolicy.sleepSoon ?? { kind: 'idle', words });
+    const closed = this.#leases.isEndingIdle ? this.#closedIdle : 0;
+    const many =
+      closed === 1
+        ? '1 connection that carried nothing was closed'
+        : `${closed} connections that carried nothing were closed`;
+    this.#putToSleep(sleepSoon ?? { kind: 'idle', words: closed === 0 ? words : `${words}: ${many}` });
+  }
+
+  /** Nobody has carried anything: ends the connections that are there. Their leases end with them, and then it is put to sleep. */
+  #closeIdle(): void {
+    const { staysAwake } = this.#observation;
+    if (staysAwake !== undefined && this.#policy.rest.way === 'stop') this.#chronicle.staysAwake(staysAwake);
+    else this.#closedIdle = this.#sleepPolicy.closeIdle();
+    this.#followTimers();
   }
 
   #putToSleep(reason: SleepReason): void {
@@ -876,7 +902,8 @@ export class WorkloadController {
     const { clients } = this.#leases;
     const isReady = this.#state.kind === 'ready';
     const isOneOfMany = isReady && clients !== this.#clients && Math.min(clients, this.#clients) > 0;
-    if (clients !== this.#clients && isReady) this.#lastUsedMs = this.#parts.clock.nowMs();
+    if (clients !== this.#clients && isReady && !this.#leases.isEndingIdle)
+      this.#lastUsedMs = this.#parts.clock.nowMs();
     this.#clients = clients;
     if (isReady && this.leases > 0) this.#sleepPolicy.stayAwake();
     // Each request comes through here. Between the first client and the last one, nothing depends on how many there are.

@@ -1,3 +1,5 @@
+import type { ClientUse, LeaseUser } from '../../model/client-use.ts';
+import { afterReads } from '../../system/clock.ts';
 import type { PresentClient } from '../listener.ts';
 import { breakOff, drop } from './client-answer.ts';
 import { codeOf } from './failure.ts';
@@ -10,7 +12,7 @@ import type { CountedRequest } from './web-tally.ts';
 import type { JoinedSockets, WebEngine, WebRequest, WebRoute } from './web-engine.ts';
 
 /** One request that was let in, until the last byte of its answer, or its client's leaving. */
-export class Exchange implements CountedRequest {
+export class Exchange implements CountedRequest, ClientUse, LeaseUser {
   place: number | undefined;
   readonly #engine: WebEngine;
   readonly #request: WebRequest;
@@ -61,6 +63,28 @@ export class Exchange implements CountedRequest {
     return { bytesUp, bytesDown };
   }
 
+  get bytes(): number | undefined {
+    if (this.#joined === undefined && this.#forwarding === undefined) return undefined;
+    const { bytesUp, bytesDown } = this.traffic;
+    return bytesUp + bytesDown;
+  }
+
+  quietMs(): number | undefined {
+    return this.#joined?.quietMs();
+  }
+
+  closeIdle(bytes: number): void {
+    if (this.#joined !== undefined) return this.#joined.closeIdle(bytes);
+    // What has come already is read by then.
+    afterReads(() => {
+      if (!this.#isOver && this.#joined === undefined && (this.bytes ?? bytes + 1) <= bytes) this.destroy();
+    });
+  }
+
+  listUses(): readonly ClientUse[] {
+    return [this];
+  }
+
   serve(): void {
     const { response, peer, address } = this.#request;
     const { binding, tally } = this.#route;
@@ -68,7 +92,7 @@ export class Exchange implements CountedRequest {
     response.once('close', () => this.#clientDone());
     try {
       this.#ended = binding.track?.({ ...peer, address }, () => this.traffic);
-      this.#lease = binding.takeLease({ client: peer.endpoint, address });
+      this.#lease = binding.takeLease({ client: peer.endpoint, address, user: this });
       const { waiting } = this.#engine.parts;
       const idle = this.#takeIdle();
       // A page that was shown to this client has done its duty.

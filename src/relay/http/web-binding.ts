@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { LeaseUser } from '../../model/client-use.ts';
 import type { TargetPort } from '../../model/service.ts';
 import type { WakePhase } from '../../model/wake.ts';
 import type { WebPolicy } from '../../model/web.ts';
@@ -19,7 +20,12 @@ export interface WebBinding {
   /** Is told of each request; absent without a webhook. */
   readonly track?: TrackClient | undefined;
   /** Keeps the service awake while it is held. @throws where the client is refused at once. */
-  takeLease(client: { readonly client: string; readonly address: string }): WebLease;
+  takeLease(client: {
+    readonly client: string;
+    readonly address: string;
+    /** Knows what it has carried; absent where nobody does, which counts as use. */
+    readonly user?: LeaseUser;
+  }): WebLease;
   /** Whether the service is awake, and ready for clients. */
   isReady(): boolean;
   /** How awake the service is, for a page. */

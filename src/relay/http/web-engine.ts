@@ -98,6 +98,8 @@ export interface WebEngineParts {
 
 export interface JoinedSockets {
   readonly traffic: { readonly bytesUp: number; readonly bytesDown: number };
+  quietMs(): number | undefined;
+  closeIdle(bytes: number): void;
   destroy(): void;
 }
 

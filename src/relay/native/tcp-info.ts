@@ -8,6 +8,8 @@ export interface TcpInfo {
   readonly isUnderWay: boolean;
   /** Whether the kernel has sent something again, or probed a full window, and heard nothing since. */
   readonly isUnanswered: boolean;
+  /** Since bytes were last sent or received, in ms. */
+  readonly quietMs: number;
   /** Since the other end was last heard from, in ms. */
   readonly silenceMs: number;
 }
@@ -23,6 +25,7 @@ const PROBES = 3;
 /** tcpi_unacked: segments, FIN included. tcpi_notsent_bytes: bytes that a full window holds back, from Linux 4.6 on. */
 const UNACKNOWLEDGED = 24;
 const NOT_SENT = 144;
+const LAST_DATA_SENT = 44;
 const LAST_DATA_RECEIVED = 52;
 const LAST_ACKNOWLEDGED = 56;
 
@@ -38,6 +41,7 @@ export function createTcpInfoReader(libc: Pick<Libc, 'readTcpInfo'>): (fd: numbe
       hasPeerEnded: bytes[STATE] === CLOSE_WAIT,
       isUnderWay: word(UNACKNOWLEDGED) > 0 || word(NOT_SENT) > 0,
       isUnanswered: (bytes[RETRANSMITS] ?? 0) > 0 || (bytes[PROBES] ?? 0) > 0,
+      quietMs: Math.min(word(LAST_DATA_SENT), word(LAST_DATA_RECEIVED)),
       silenceMs: Math.min(word(LAST_DATA_RECEIVED), word(LAST_ACKNOWLEDGED)),
     };
   };

@@ -63,6 +63,7 @@ export const CONNECTION_ENDINGS = [
   'client-reset',
   'upstream-reset',
   'cut',
+  'idle',
 ] as const satisfies readonly ConnectionEnding[];
 
 /** Pages that nobody touches take no memory. */
@@ -142,6 +143,16 @@ export type ThreadCommand =
   | ({ readonly kind: 'join'; readonly slot: number } & PairSockets)
   /** Resets both sides of a connection; does nothing where it has ended meanwhile. */
   | { readonly kind: 'destroy'; readonly slot: number }
+  /**
+   * Closes both sides of a connection in order, unless it has carried more than so many bytes by now. `sinceMs`, of the client of a
+   * route: since when that is there, as `SharedState.own` has it; its slot may be another one's by now.
+   */
+  | {
+      readonly kind: 'close-idle';
+      readonly slot: number;
+      readonly bytes: number;
+      readonly sinceMs?: number;
+    }
   | ({ readonly kind: 'open-route' } & OpenRoute)
   /** Accepts no more; with `destroy`, resets the route's connections too. May be sent twice. */
   | { readonly kind: 'close-route'; readonly route: number; readonly destroy: boolean };

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Cancel, Clock } from '../../system/clock.ts';
+import { afterReads, type Cancel, type Clock } from '../../system/clock.ts';
 import { descriptorOf, wireDescriptorOf } from '../native/descriptor-of.ts';
 import type { HeldClients } from '../native/held-clients.ts';
 import type { Libc } from '../native/libc.ts';
@@ -30,7 +30,7 @@ export function createStreamRelay(native?: NativeParts): TcpRelay {
       tune(upstream, keepAliveMs);
       const fate: Fate = { ending: 'closed' };
       relay(sockets, { fate, onEnd });
-      const connection = createConnection(sockets, fate);
+      const connection = createConnection(sockets, { fate, readTcpInfo });
       vigil?.follow(sockets, () => connection.destroy());
       return connection;
     },
@@ -200,8 +200,31 @@ function resetOnceSent(socket: Socket): void {
   else socket.write('', reset);
 }
 
-function createConnection({ client, upstream }: RelaySockets, fate: Fate): RelayedConnection {
+function createConnection(
+  { client, upstream }: RelaySockets,
+  {
+    fate,
+    readTcpInfo,
+  }: {
+    readonly fate: Fate;
+    readonly readTcpInfo: ReturnType<typeof createTcpInfoReader> | undefined;
+  },
+): RelayedConnection {
   return {
+    quietMs() {
+      const fd = wireDescriptorOf(upstream);
+      return fd === undefined ? undefined : readTcpInfo?.(fd)?.quietMs;
+    },
+    closeIdle(bytes) {
+      // What has come already is read by then.
+      afterReads(() => {
+        if (client.destroyed || upstream.destroyed) return;
+        if (upstream.bytesWritten + client.bytesWritten > bytes) return;
+        if (fate.ending === 'closed') fate.ending = 'idle';
+        client.destroy();
+        upstream.destroy();
+      });
+    },
     get traffic() {
       return { bytesUp: upstream.bytesWritten, bytesDown: client.bytesWritten };
     },

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { ClientUse, LeaseUser } from '../../model/client-use.ts';
 import type { Endpoint } from '../../model/observation.ts';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
 import { writeProxyHeader } from '../access/proxy-protocol.ts';
@@ -41,7 +42,7 @@ interface ConnectionOptions {
  * One client of a listener: held until its upstream is connected, then relayed. Until it is known whether it has to wait
  * nothing is read of it; while it waits, no more than one stream buffer, so that its leaving is noticed.
  */
-export class TcpConnection {
+export class TcpConnection implements ClientUse, LeaseUser {
   readonly #socket: Socket;
   readonly #options: ConnectionOptions;
   /** Aborts when the client leaves while it waits. */
@@ -69,6 +70,23 @@ export class TcpConnection {
   /** What it has carried so far; undefined before its upstream is connected. */
   get traffic(): Traffic | undefined {
     return this.#relayed?.traffic;
+  }
+
+  get bytes(): number | undefined {
+    const traffic = this.#relayed?.traffic;
+    return traffic && traffic.bytesUp + traffic.bytesDown;
+  }
+
+  quietMs(): number | undefined {
+    return this.#relayed?.quietMs();
+  }
+
+  closeIdle(bytes: number): void {
+    this.#relayed?.closeIdle(bytes);
+  }
+
+  listUses(): readonly ClientUse[] {
+    return [this];
   }
 
   /** Serves the client. */
@@ -112,7 +130,7 @@ export class TcpConnection {
   async #connect(signal: AbortSignal): ReturnType<TcpBinding['connect']> {
     const { binding, client, waitedMs, mayWake } = this.#options;
     const { targetPort: port, wakeOn } = binding;
-    const who = { port, client: client.endpoint, address: client.address, waitedMs, signal };
+    const who = { port, client: client.endpoint, address: client.address, waitedMs, signal, user: this };
     const connect = (mayWake: boolean) => {
       this.#letIn();
       return binding.connect({ ...who, mayWake });

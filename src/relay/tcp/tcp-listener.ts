@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { LeaseUser } from '../../model/client-use.ts';
 import type { Endpoint } from '../../model/observation.ts';
 import { formatListenAddress, type ListenerSpec, type TargetPort } from '../../model/service.ts';
 import type { WarmPath, WarmUser } from '../../model/warm-path.ts';
@@ -62,6 +63,8 @@ export interface TcpBinding {
     readonly waitedMs: number;
     /** Whether the service may be started for it. */
     readonly mayWake: boolean;
+    /** Knows what it has carried. */
+    readonly user: LeaseUser;
     readonly signal: AbortSignal;
   }): Promise<{ readonly socket: Socket; release(): void }>;
 }

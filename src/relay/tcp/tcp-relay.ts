@@ -1,4 +1,5 @@
 import type { Server, Socket } from 'node:net';
+import type { ClientUse } from '../../model/client-use.ts';
 import type { AccessRanges } from '../access/access-list.ts';
 import type { ConnectionEnding } from '../end-log.ts';
 import type { HeldClientWatcher } from '../native/held-clients.ts';
@@ -59,6 +60,10 @@ export interface RelaySockets {
 export interface RelayedConnection {
   /** What it has carried so far. */
   readonly traffic: Traffic;
+  /** How long ago a byte came from the upstream or went to it, ms; undefined where the kernel doesn't tell. */
+  quietMs(): number | undefined;
+  /** Closes both sides in order, unless it has carried more than so many bytes by now. */
+  closeIdle(bytes: number): void;
   /** Resets both sides. Idempotent. */
   destroy(): void;
 }
@@ -97,6 +102,8 @@ export interface TcpRoute {
   readonly lastUsedMs: number;
   /** Since it was opened. */
   readTotals(): RouteTotals;
+  /** What its clients have carried. */
+  listUses(): readonly ClientUse[];
   /** Its clients, oldest first, `max` at most. */
   listClients(max: number): readonly PresentClient[];
   /** Stops accepting, but only if there are no connections; returns whether the route is closed now. */

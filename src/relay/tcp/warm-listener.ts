@@ -62,6 +62,8 @@ export class WarmListener {
       get lastUsedMs() {
         return route?.lastUsedMs ?? 0;
       },
+      // Also when another route is open: the clients of this one may be there still.
+      listUses: () => route?.listUses() ?? [],
       tryClose: () => {
         const isClosed = route?.tryClose() ?? true;
         if (isClosed) this.#takeBack?.();

@@ -1,3 +1,4 @@
+import type { LeaseUser } from '../../model/client-use.ts';
 import type { UdpPolicy } from '../../model/service.ts';
 
 /** Where an awake workload takes datagrams. */
@@ -24,6 +25,8 @@ export interface FlowLease {
     readonly notAt?: UdpTarget | undefined;
     readonly signal: AbortSignal;
   }): Promise<{ readonly value: T; readonly ended: AbortSignal }>;
+  /** Knows what the flow has carried; absent where nobody asks. */
+  usedBy?(user: LeaseUser): void;
   /** A datagram came back from there. */
   answered(target: UdpTarget): void;
   /** Whether a port that doesn't answer there may do so at another address of the workload. */

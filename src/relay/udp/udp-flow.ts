@@ -1,3 +1,4 @@
+import type { ClientUse, LeaseUser } from '../../model/client-use.ts';
 import type { UdpPolicy } from '../../model/service.ts';
 import type { AbortFan, FanMember } from '../../system/abort-fan.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
@@ -25,6 +26,8 @@ const EXCHANGED_TIMEOUT_MS = 10_000;
 
 /** A workload with several addresses that was silent for so long gets the next datagram at another one. */
 const ALTERNATE_AFTER_MS = 250;
+
+const MAX_DATAGRAM_BYTES = 65_507;
 
 /** One error for all flows: the stack of each error of its own would keep objects alive. */
 const FLOW_ENDED = new Error('the flow ended');
@@ -78,7 +81,7 @@ export interface FlowOwner {
 }
 
 /** The datagrams of one client on one listener: kept in order while the workload wakes, then passed on. */
-export class UdpFlow implements Due, FanMember {
+export class UdpFlow implements Due, FanMember, ClientUse, LeaseUser {
   readonly #setting: FlowSetting;
   readonly #owner: FlowOwner;
   readonly #queue: DatagramQueue;
@@ -153,6 +156,25 @@ export class UdpFlow implements Due, FanMember {
   /** What it has carried so far, in bytes; undefined where they aren't counted. */
   get traffic(): Pick<FlowTally, 'bytesUp' | 'bytesDown'> | undefined {
     return this.#tally;
+  }
+
+  /** Where bytes aren't counted, as many as its datagrams may have at most. */
+  get bytes(): number {
+    const tally = this.#tally;
+    if (tally !== undefined) return tally.bytesUp + tally.bytesDown;
+    return (this.#questions + this.#answers) * MAX_DATAGRAM_BYTES;
+  }
+
+  quietMs(): number {
+    return this.#setting.clock.monotonicMs() - this.#lastActiveMs;
+  }
+
+  closeIdle(bytes: number): void {
+    if (this.bytes <= bytes && this.isIdle) this.end('silent');
+  }
+
+  listUses(): readonly ClientUse[] {
+    return [this];
   }
 
   /** Datagrams that the client has sent. */

@@ -36,6 +36,8 @@ export interface UdpBinding {
   readonly bounds?: ServiceBounds | undefined;
   readonly policy: UdpPolicy;
   readonly idleTimeoutMs: number;
+  /** Whether somebody asks for the bytes of a flow; absent = not. */
+  readonly countsBytes?: boolean;
   /** Takes a lease for a new flow. @throws where the client can't be served. */
   lease(client: Client): FlowLease;
   /** Is told of each client; absent without a webhook. */
@@ -105,6 +107,7 @@ class LiveFlow implements FlowOwner {
     this.#onSocket = options.onSocket;
     const flow = new UdpFlow(options.setting, this);
     this.flow = flow;
+    this.lease.usedBy?.(flow);
     this.#seats = [...options.limits, options.ofAddress].map((limit) => limit.enter(flow));
     this.taker = options.header === undefined ? flow : new HeadedFlow(flow, options.header);
     this.#link?.receiveWith(this.taker);
@@ -309,7 +312,8 @@ export class UdpListener implements Listener<UdpBinding> {
       datagrams: this.#datagrams,
       descriptors: this.#admission?.descriptors,
       own: this.#own,
-      countsBytes: this.#parts.endLog !== undefined || binding.track !== undefined,
+      countsBytes:
+        this.#parts.endLog !== undefined || binding.track !== undefined || binding.countsBytes === true,
       countDrop: (reason, count) => this.#countDrop(reason, count),
     };
     return this.#setting;

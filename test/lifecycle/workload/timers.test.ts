@@ -24,7 +24,7 @@ describe('LifecycleTimers', () => {
   });
   const follow = (state: LifecycleState, demands: Partial<TimerDemands> = {}) =>
     timers.follow(state, {
-      ...{ mayIdle: true, idleTimeoutMs: 60_000, minAwakeMs: 0, notBeforeMs: 0 },
+      ...{ mayIdle: true, idleTimeoutMs: 60_000, minAwakeMs: 0, notBeforeMs: 0, isLazy: false },
       ...{ startTimeoutMs: 30_000, isOnlyKept: false },
       ...demands,
     });

@@ -12,6 +12,10 @@ class FakeUser implements WarmUser {
   closed = 0;
   lastUsedMs = 0;
 
+  listUses() {
+    return [];
+  }
+
   tryClose(): boolean {
     if (this.hidden > 0) return false;
     this.closed++;

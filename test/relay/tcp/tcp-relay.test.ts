@@ -94,6 +94,30 @@ describe.each(RELAY_KINDS)('TcpRelay of the kind %s', (kind) => {
     await expectOneEnd();
   });
 
+  test('closes an idle connection in order, but not one that has carried something since', async () => {
+    relay();
+    const received = { above: '', below: '' };
+    upstream.on('data', (chunk) => (received.above += String(chunk)));
+    client.on('data', (chunk) => (received.below += String(chunk)));
+    client.write('hello');
+    await once(upstream, 'data');
+    expect(connection.quietMs()).toBeLessThan(10_000);
+    // It is on its way when the connection is to be closed: what was counted before counts no more.
+    client.write('!');
+    connection.closeIdle(5);
+    await once(upstream, 'data');
+    upstream.write('answer');
+    await once(client, 'data');
+    expect(received).toEqual({ above: 'hello!', below: 'answer' });
+    await settle();
+    expect(ends).toBe(0);
+    const over = Promise.all([ending(client), ending(upstream)]);
+    connection.closeIdle(12);
+    expect(await over).toEqual(['closed', 'closed']);
+    await expectOneEnd();
+    expect(how).toBe('idle');
+  });
+
   test('passes on what both sent before it began', async () => {
     client.end('question');
     upstream.end('answer');

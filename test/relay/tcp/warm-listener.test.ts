@@ -123,6 +123,25 @@ describe.runIf(process.platform === 'linux')('TcpListener whose service is ready
     expect(listener.listClients(9)).toEqual([]);
   });
 
+  test('knows its clients again, and closes the idle ones, which is no use of it', async () => {
+    await warmUp();
+    const first = await connect();
+    const second = await connect();
+    first.client.write('hello');
+    await once(first.far, 'data');
+    await until(() => user?.listUses().some(({ bytes }) => bytes === 5) === true);
+    const uses = user?.listUses() ?? [];
+    expect(uses.map(({ bytes }) => bytes).toSorted()).toEqual([0, 5]);
+    for (const use of uses) expect(use.quietMs()).toBeLessThan(10_000);
+    expect(user?.listUses().every((use) => uses.includes(use))).toBe(true);
+    const lastMs = user?.lastUsedMs;
+    const over = Promise.all([first, second].map(({ client }) => ending(client)));
+    for (const use of uses) use.closeIdle(5);
+    expect(await over).toEqual(['closed', 'closed']);
+    await until(() => listener.activeConnections === 0);
+    expect([user?.lastUsedMs, user?.listUses()]).toEqual([lastMs, []]);
+  });
+
   test('adds up what its clients have carried, those that have gone included, whoever let them in', async () => {
     await warmUp();
     expect(listener.readTotals()).toEqual({ accepted: 1, up: 0, down: 0, unserved: {} });

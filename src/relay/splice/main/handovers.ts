@@ -4,6 +4,7 @@ import type { Libc } from '../../native/libc.ts';
 import type { ConnectionEnding } from '../../end-log.ts';
 import type { Traffic } from '../../listener.ts';
 import type { OnConnectionEnd, RelayedConnection, RelaySockets } from '../../tcp/tcp-relay.ts';
+import { createQuietReader, type ReadQuiet } from './quiet-reader.ts';
 import type { RelayThreadHandle } from './relay-thread-handle.ts';
 import { CONNECTION_ENDINGS, MAX_HANDOVERS, type ThreadReport } from '../thread-protocol.ts';
 
@@ -23,6 +24,7 @@ export class Handovers {
   readonly #thread: RelayThreadHandle;
   readonly #libc: Pick<Libc, 'dup' | 'close'>;
   readonly #maxDescriptor: number;
+  readonly #readQuiet: ReadQuiet;
   readonly #bySlot = new Map<number, Handover>();
   readonly #freeSlots: number[] = [];
   #nextSlot = 0;
@@ -30,11 +32,15 @@ export class Handovers {
   /** @param options.maxDescriptor the first that connections may not have. */
   constructor(
     thread: RelayThreadHandle,
-    { libc, maxDescriptor }: { readonly libc: Pick<Libc, 'dup' | 'close'>; readonly maxDescriptor: number },
+    {
+      libc,
+      maxDescriptor,
+    }: { readonly libc: Pick<Libc, 'dup' | 'close' | 'readTcpInfo'>; readonly maxDescriptor: number },
   ) {
     this.#thread = thread;
     this.#libc = libc;
     this.#maxDescriptor = maxDescriptor;
+    this.#readQuiet = createQuietReader(thread, libc);
   }
 
   get count(): number {
@@ -99,9 +105,14 @@ export class Handovers {
   #createConnection(slot: number, handover: Handover): RelayedConnection {
     const readTraffic = () => this.#readTraffic(slot);
     const thread = this.#thread;
+    const readQuiet = this.#readQuiet;
     return {
       get traffic() {
         return handover.traffic ?? readTraffic();
+      },
+      quietMs: () => (handover.traffic === undefined ? readQuiet(slot) : undefined),
+      closeIdle(bytes) {
+        if (handover.traffic === undefined) thread.post({ kind: 'close-idle', slot, bytes });
       },
       destroy() {
         if (handover.traffic === undefined) thread.post({ kind: 'destroy', slot });

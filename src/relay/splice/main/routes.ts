@@ -5,6 +5,7 @@ import type { Libc } from '../../native/libc.ts';
 import { type SocketAddress, toSocketAddress } from '../../native/socket-address.ts';
 import type { RouteOptions, TcpRoute } from '../../tcp/tcp-relay.ts';
 import type { RelayThreadHandle } from './relay-thread-handle.ts';
+import { createQuietReader, type ReadQuiet } from './quiet-reader.ts';
 import { SpliceRoute } from './splice-route.ts';
 import { MAX_HANDOVERS, MAX_ROUTES, type ThreadReport } from '../thread-protocol.ts';
 
@@ -15,6 +16,7 @@ export type RouteThread = Pick<RelayThreadHandle, 'shared' | 'post'>;
 export class Routes {
   readonly #thread: RouteThread;
   readonly #libc: Pick<Libc, 'dup' | 'close'>;
+  readonly #readQuiet: ReadQuiet;
   /** Whether the thread is to report the end of each connection. */
   readonly #reportsEnds: boolean;
   readonly #byNumber = new Map<number, SpliceRoute>();
@@ -27,10 +29,14 @@ export class Routes {
 
   constructor(
     thread: RouteThread,
-    { libc, reportsEnds }: { readonly libc: Pick<Libc, 'dup' | 'close'>; readonly reportsEnds: boolean },
+    {
+      libc,
+      reportsEnds,
+    }: { readonly libc: Pick<Libc, 'dup' | 'close' | 'readTcpInfo'>; readonly reportsEnds: boolean },
   ) {
     this.#thread = thread;
     this.#libc = libc;
+    this.#readQuiet = createQuietReader(thread, libc);
     this.#reportsEnds = reportsEnds;
   }
 
@@ -59,6 +65,7 @@ export class Routes {
     const liveTraffic = () => this.#addUpLive();
     const route = new SpliceRoute({
       ...{ number, shared: thread.shared, post, listener: kept, options, liveTraffic },
+      readQuiet: this.#readQuiet,
     });
     this.#byNumber.set(number, route);
     const { access, service, name, keepAliveMs, budgetMs } = options;

@@ -1,7 +1,9 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
+import type { ClientUse } from '../../../model/client-use.ts';
 import type { RouteOptions, RouteTotals, TcpRoute } from '../../tcp/tcp-relay.ts';
 import type { PresentClient } from '../../listener.ts';
 import { endpointOf, SOCKET_ADDRESS_BYTES } from '../../native/socket-address.ts';
+import type { ReadQuiet } from './quiet-reader.ts';
 import { MAX_HANDOVERS, type SharedState, type ThreadCommand } from '../thread-protocol.ts';
 
 interface Parts {
@@ -13,12 +15,41 @@ interface Parts {
   readonly options: RouteOptions;
   /** What the connections of all routes that are open have carried so far, as in `SharedState.routeTraffic`. */
   readonly liveTraffic: () => Float64Array;
+  readonly readQuiet: ReadQuiet;
+}
+
+/** One client of a route, as long as it has its slot. */
+class RouteUse implements ClientUse {
+  readonly sinceMs: number;
+  readonly #parts: Parts;
+  readonly #slot: number;
+
+  constructor(parts: Parts, { slot, sinceMs }: { readonly slot: number; readonly sinceMs: number }) {
+    this.sinceMs = sinceMs;
+    this.#parts = parts;
+    this.#slot = slot;
+  }
+
+  get bytes(): number {
+    const { traffic } = this.#parts.shared;
+    return (traffic[this.#slot * 2] ?? 0) + (traffic[this.#slot * 2 + 1] ?? 0);
+  }
+
+  quietMs(): number | undefined {
+    return this.#parts.readQuiet(this.#slot);
+  }
+
+  closeIdle(bytes: number): void {
+    this.#parts.post({ kind: 'close-idle', slot: this.#slot, bytes, sinceMs: this.sinceMs });
+  }
 }
 
 /** The main thread's half of a route. What the relay thread does with it at the same time is in `route-table.ts`. */
 export class SpliceRoute implements TcpRoute {
   readonly #parts: Parts;
   #isOpen = true;
+  /** Those that were listed last: a client is known again by its object. */
+  #uses: ReadonlyMap<number, RouteUse> = new Map();
 
   constructor(parts: Parts) {
     const { shared, number } = parts;
@@ -52,14 +83,25 @@ export class SpliceRoute implements TcpRoute {
     };
   }
 
+  listUses(): readonly ClientUse[] {
+    const uses = new Map<number, RouteUse>();
+    for (const index of this.#listIndexes()) {
+      const sinceMs = this.#parts.shared.own.sinceMs[index] ?? 0;
+      const known = this.#uses.get(index);
+      const slot = MAX_HANDOVERS + index;
+      uses.set(index, known?.sinceMs === sinceMs ? known : new RouteUse(this.#parts, { slot, sinceMs }));
+    }
+    this.#uses = uses;
+    return [...uses.values()];
+  }
+
   listClients(max: number): readonly PresentClient[] {
     if (this.activeConnections === 0) return [];
-    const { shared, number } = this.#parts;
-    const { routes, sinceMs, peers, taken } = shared.own;
-    const indexes: number[] = [];
-    for (let index = 0, end = Atomics.load(taken, 0); index < end; index++)
-      if (Atomics.load(routes, index) === number + 1) indexes.push(index);
-    const oldest = indexes.sort((a, b) => (sinceMs[a] ?? 0) - (sinceMs[b] ?? 0)).slice(0, max);
+    const { shared } = this.#parts;
+    const { sinceMs, peers } = shared.own;
+    const oldest = this.#listIndexes()
+      .sort((a, b) => (sinceMs[a] ?? 0) - (sinceMs[b] ?? 0))
+      .slice(0, max);
     return oldest.map((index) => ({
       // A copy: what is shared can't be looked at as one piece.
       endpoint: endpointOf(peers.slice(index * SOCKET_ADDRESS_BYTES, (index + 1) * SOCKET_ADDRESS_BYTES)),
@@ -133,6 +175,16 @@ export class SpliceRoute implements TcpRoute {
     // An owner that hears of the last use first takes the route for the one that still accepts, and keeps it.
     this.ended();
     this.#parts.options.onUse(0);
+  }
+
+  /** Of its clients, in `SharedState.own`. */
+  #listIndexes(): number[] {
+    const { shared, number } = this.#parts;
+    const { routes, taken } = shared.own;
+    const indexes: number[] = [];
+    for (let index = 0, end = Atomics.load(taken, 0); index < end; index++)
+      if (Atomics.load(routes, index) === number + 1) indexes.push(index);
+    return indexes;
   }
 
   #close({ destroy }: { readonly destroy: boolean }): void {

@@ -112,14 +112,23 @@ export class PairTable {
     return pair.client.fd;
   }
 
+  /** Closes both sockets in order, unless the pair has carried more than so many bytes once what has come by now is passed on. */
+  closeIdle(slot: number, bytes: number): void {
+    const pair = this.#pairs[slot];
+    if (pair?.isConnected !== true) return;
+    pair.lookAgain();
+    this.#run(slot);
+    if (this.#pairs[slot] === pair && pair.bytesUp + pair.bytesDown <= bytes) this.close(slot, 'idle');
+  }
+
   /** Closes both sockets. Nothing happens where there is no such pair. */
-  close(slot: number, how: 'orderly' | 'reset'): void {
+  close(slot: number, how: 'orderly' | 'reset' | 'idle'): void {
     const pair = this.#forget(slot);
     if (pair === undefined) return;
     const { poller, shared, onClosed } = this.#options;
-    shared.endings[slot] = CONNECTION_ENDINGS.indexOf(how === 'orderly' ? 'closed' : pair.breaker);
-    poller.close(pair.client.fd, how);
-    poller.close(pair.upstream.fd, how);
+    const ending = { orderly: 'closed', idle: 'idle', reset: pair.breaker } as const;
+    shared.endings[slot] = CONNECTION_ENDINGS.indexOf(ending[how]);
+    for (const { fd } of [pair.client, pair.upstream]) poller.close(fd, how === 'reset' ? how : 'orderly');
     onClosed(slot);
   }
 

@@ -10,12 +10,13 @@ import { PairTable } from './pair-table.ts';
 import { Poller } from './poller.ts';
 import type { PumpParts } from './pump.ts';
 import { ROUTE_TOKENS, RouteTable } from './route-table.ts';
-import type {
-  BarredClient,
-  ReturnedClient,
-  SharedState,
-  ThreadCommand,
-  ThreadReport,
+import {
+  type BarredClient,
+  MAX_HANDOVERS,
+  type ReturnedClient,
+  type SharedState,
+  type ThreadCommand,
+  type ThreadReport,
 } from '../thread-protocol.ts';
 
 const BELL_TOKEN = 0xffff_ffff;
@@ -119,12 +120,20 @@ export class RelayLoop {
         return this.#pairs.add(command.slot, command, 'connected');
       case 'destroy':
         return this.#pairs.close(command.slot, 'reset');
+      case 'close-idle':
+        return this.#closeIdle(command);
       case 'open-route':
         return this.#routes.open(command);
       case 'close-route':
         this.#routes.close(command.route);
         if (command.destroy) this.#routes.destroy(command.route);
     }
+  }
+
+  #closeIdle({ slot, bytes, sinceMs }: Extract<ThreadCommand, { readonly kind: 'close-idle' }>): void {
+    const { own } = this.#options.shared;
+    if (sinceMs === undefined || own.sinceMs[slot - MAX_HANDOVERS] === sinceMs)
+      this.#pairs.closeIdle(slot, bytes);
   }
 
   #report(): void {

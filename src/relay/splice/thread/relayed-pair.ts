@@ -83,6 +83,11 @@ export class RelayedPair {
     if (events & EPOLLOUT) side.writable = true;
   }
 
+  /** Something may have come of which epoll has not told yet. */
+  lookAgain(): void {
+    this.client.readable = this.upstream.readable = true;
+  }
+
   /** Moves what can be moved now. */
   run(): PairResult {
     const { client, upstream } = this;

@@ -318,7 +318,8 @@ export class RouteTable {
       const [total, of] = [route * 2 + way, slot * 2 + way];
       shared.routeTraffic[total] = (shared.routeTraffic[total] ?? 0) + (shared.traffic[of] ?? 0);
     }
-    shared.routeLastMs[route] = clock.nowMs();
+    // Who was idle has not used it just now.
+    if (CONNECTION_ENDINGS[shared.endings[slot] ?? 0] !== 'idle') shared.routeLastMs[route] = clock.nowMs();
     if (Atomics.sub(shared.routeUse, route, 1) === 1) onUsed(route);
   }
 

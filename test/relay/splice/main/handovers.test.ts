@@ -19,6 +19,7 @@ test.each([
   const closed: number[] = [];
   const given = [...made];
   const libc = {
+    readTcpInfo: () => -1,
     dup: () => given.shift() ?? -1,
     close(fd: number) {
       closed.push(fd);

@@ -131,6 +131,7 @@ describe.runIf(process.platform === 'linux')('Routes', () => {
     const closed: number[] = [];
     const made = [50, -1];
     const scarce = {
+      readTcpInfo: () => -1,
       dup: () => made.shift() ?? -1,
       close(fd: number) {
         closed.push(fd);
