@@ -47,6 +47,9 @@ interface ForwardOptions {
 /** A client that sends nothing of a body for so long holds the upstream in vain. */
 const SILENT_MS = 30_000;
 
+/** Words of an upstream before its answer: more of them are no answer, and whoever waits for them would have to keep them all. */
+const MAX_INFORMATIONS = 32;
+
 /** The client has not sent its body in time. */
 export class SlowBody extends Error {
   readonly code = 'slow-body';
@@ -69,6 +72,7 @@ export class Forwarding implements Asker {
   /** The head was not sent yet: the body may go along. */
   #isHeadKept = false;
   #switching: AnswerHead | undefined;
+  #informations = 0;
   /** Whether the client was told to go on, where it waits for that. */
   #hasContinued = false;
   /** When the client last sent some of its body, or was not asked for more, on the monotonic clock. */
@@ -94,6 +98,9 @@ export class Forwarding implements Asker {
   }
 
   onInformation(head: AnswerHead): void {
+    if (this.#hasEnded) return;
+    if (++this.#informations > MAX_INFORMATIONS)
+      return this.#refuse(new Error('the upstream says more and more, and does not answer'));
     const { response, read } = this.#options;
     const { status, headers } = head;
     if (status === 101) this.#switching = head;

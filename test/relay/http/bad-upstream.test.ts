@@ -35,6 +35,10 @@ const MALFORMED: readonly (readonly [string, string])[] = [
   ['lone line feeds', 'HTTP/1.1 200 OK\nContent-Length: 2\n\nok'],
   ['the same length twice', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok'],
   ['a coding that is not chunked', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'],
+  [
+    'more and more answers before the answer',
+    `${'HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n'.repeat(33)}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok`,
+  ],
   ['only an answer before the answer', 'HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n'],
 ];
 
