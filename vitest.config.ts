@@ -23,7 +23,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           globalSetup: ['test/support/build-relay-threads.ts'],
           exclude: [...OF_OTHER_PROJECTS, 'test/model/control-side.test.ts'],
-          testTimeout: 15_000,
+          // Many at a time, beside the engine's tests: it bounds what hangs, and says nothing of how fast anything is.
+          testTimeout: 60_000,
           // Loading the modules anew for each file takes longer than the tests; four, since many wait for sockets.
           isolate: false,
           maxWorkers: 4,
@@ -36,7 +37,7 @@ export default defineConfig({
           ...ALL,
           // It puts a scripted network in the place of the real one, which nobody else must get.
           include: ['test/model/control-side.test.ts'],
-          testTimeout: 15_000,
+          testTimeout: 60_000,
           // After the unit tests, whose workers are so many that they must not be mixed.
           sequence: { groupOrder: 1 },
         },

@@ -28,20 +28,20 @@ const announce = (line) => console.log(line);
 
 /**
  * The engine tests' files by the beginning of their names; a last group has all others. Two lanes take the next group when they
- * are free, and a third one helps when Kubernetes is done. Swarms share a bridge and ports of the machine. Those that measure tenths
- * of a second come late, when fewer lanes share the machine.
+ * are free, and one more helps for each lane of other tests that has ended. Swarms share a bridge and ports of the machine. Those
+ * that measure tenths of a second come late, when fewer lanes share the machine.
  */
 const ENGINE_GROUPS = [
   ['in-container'],
   ['podman'],
   ['outside', 'first-start', 'concurrency'],
   ['availability', 'bind', 'cascade', 'docker-contract', 'drop-in'],
-  ['engine', 'examples', 'failed-wakes', 'half-close'],
   ['swarm'],
+  ['engine', 'examples', 'failed-wakes', 'half-close'],
   ['label', 'own-listener', 'readme', 'second-instance', 'shutdown', 'udp', 'unanswered'],
 ];
 /** Those of the first Kubernetes lane, so that it takes about as long as the second, which has the others. */
-const FIRST_KUBERNETES_LANE = ['api-server', 'control-plane', 'watches', 'features', 'replicas'];
+const FIRST_KUBERNETES_LANE = ['api-server', 'control-plane', 'watches', 'features', 'replicas', 'rights'];
 /** The package of each program that the dashboard's tests, and those of the metrics and of shells, need. */
 const BROWSER = { chromium: 'chromium', nginx: 'nginx', caddy: 'caddy' };
 const PROMTOOL = { promtool: 'prometheus' };
@@ -77,8 +77,6 @@ async function runAll() {
 }
 
 async function runTestsAndChecks(kubernetes) {
-  // Both keep one core busy, as a rule.
-  if (only === undefined) await Promise.all([runChecks(), runStep('model tests', runModelTests)]);
   const [browser, promtool, shells, proxies] =
     only === undefined
       ? [BROWSER, PROMTOOL, SHELLS, PROXIES].map((packages) =>
@@ -89,17 +87,27 @@ async function runTestsAndChecks(kubernetes) {
   if (promtool !== undefined) await runStep('promtool', () => reportPromtool(promtool));
   if (shells !== undefined) await runStep('zsh and fish', () => reportShells(shells));
   if (proxies !== undefined) await runStep('HAProxy, nginx and curl', () => reportProxies(proxies));
-  if (only === undefined) await runStep('h2spec and Traefik', prepareGoPrograms);
-  if (only === undefined) await runStep('unit tests', () => runTests(['unit'], { name: 'unit' }));
+  const local = only === undefined ? runLocalTests({ built, browser }) : Promise.resolve();
+  // A lone core has enough to do with these; two would wait with them, since the others wait more than they work.
+  if (!built || availableParallelism() === 1) await local;
   if (!built) return console.log('the tests of the program did not run: they need the build');
-  if (browser !== undefined)
-    await Promise.all([
-      runStep('program tests', () => runTests(['program'], { name: 'program' })),
-      runStep('browser tests', () => runBrowserTests(browser)),
-    ]);
-  // What is left waits more than it works, so it may as well wait together.
-  const kubernetesTests = kubernetes === undefined ? Promise.resolve() : runKubernetesTests(kubernetes);
-  await Promise.all([kubernetesTests, only !== 'kubernetes' && runEngineTests(kubernetesTests)]);
+  const kubernetesLanes = kubernetes === undefined ? [] : runKubernetesTests(kubernetes);
+  const engine = only === 'kubernetes' ? undefined : runEngineTests([...kubernetesLanes, local]);
+  await Promise.all([local, ...kubernetesLanes, engine]);
+}
+
+/**
+ * What needs neither an engine nor a cluster, one after the other: each keeps a core busy, as a rule.
+ * @param {{ built: boolean, browser: ReturnType<typeof preparePrograms> }} options
+ */
+async function runLocalTests({ built, browser }) {
+  await runChecks();
+  await runStep('model tests', runModelTests);
+  await runStep('h2spec and Traefik', prepareGoPrograms);
+  await runStep('unit tests', () => runTests(['unit'], { name: 'unit' }));
+  if (!built) return;
+  await runStep('program tests', () => runTests(['program'], { name: 'program' }));
+  await runStep('browser tests', () => runBrowserTests(browser));
 }
 
 async function runChecks() {
@@ -252,12 +260,13 @@ function leaveOut(kind, why) {
   return reportLeftOut(`${kind} tests`, why);
 }
 
-/** @param {Promise<void>} others a third lane begins when they have ended */
+/** @param {readonly Promise<unknown>[]} others where one has ended, a further lane begins */
 async function runEngineTests(others) {
   // An engine that was there before is one, for all files.
   const isOne = hasOneLane() || (await findExisting()) !== undefined;
   const groups = isOne ? [{ name: 'engine', args: [] }] : listEngineGroups();
-  await Promise.all([runEngineLane(groups), runEngineLane(groups), others.then(() => runEngineLane(groups))]);
+  const further = others.map((other) => other.then(() => runEngineLane(groups)));
+  await Promise.all([runEngineLane(groups), runEngineLane(groups), ...further]);
 }
 
 /** Takes one group after the other, on an engine of the lane's own. */
@@ -301,10 +310,10 @@ function beginKubernetes() {
   return prepareKubernetes({ mayBuild, signal, announce });
 }
 
-async function runKubernetesTests(kubernetes) {
-  const lanes = listKubernetesLanes();
-  await Promise.all(
-    lanes.map((lane) => runStep(`${lane.name} tests`, () => runKubernetesLane(kubernetes, lane))),
+/** @returns {readonly Promise<boolean>[]} the end of each lane */
+function runKubernetesTests(kubernetes) {
+  return listKubernetesLanes().map((lane) =>
+    runStep(`${lane.name} tests`, () => runKubernetesLane(kubernetes, lane)),
   );
 }
 
