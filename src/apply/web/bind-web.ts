@@ -27,15 +27,12 @@ export function bindWeb(
       return portOf();
     },
     access: compileAccessList(service),
-    bounds: { maxConnections, maxConnectionsPerAddress },
+    bounds: { service: name, maxConnections, maxConnectionsPerAddress },
     policy: web,
     keepAliveMs,
     track,
-    takeLease: (client) =>
-      lifecycle.takeRequestLease(name, {
-        ...{ ...client, port: portOf() },
-        mayWake: wakes.mayWake(client.address),
-      }),
+    takeLease: ({ client, address }) =>
+      lifecycle.takeRequestLease(name, { client, address, port: portOf(), mayWake: wakes.mayWake(address) }),
     isReady: () => lifecycle.find(name)?.state.kind === 'ready',
     look: () => describeWake(lifecycle.find(name)?.report),
   };

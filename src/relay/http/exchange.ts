@@ -18,7 +18,8 @@ export class Exchange implements CountedRequest, ClientUse, LeaseUser {
   readonly #request: WebRequest;
   readonly #route: WebRoute;
   readonly #pool: UpstreamPool;
-  readonly #leave: () => void;
+  /** Its place among the clients; undefined where nobody counts them. */
+  readonly #seat: { leave(): void } | undefined;
   /** Made where the client may have to wait. */
   #left: AbortController | undefined;
   readonly #sinceMs: number;
@@ -33,12 +34,16 @@ export class Exchange implements CountedRequest, ClientUse, LeaseUser {
 
   constructor(
     engine: WebEngine,
-    options: { readonly request: WebRequest; readonly route: WebRoute; readonly leave: () => void },
+    options: {
+      readonly request: WebRequest;
+      readonly route: WebRoute;
+      readonly seat: { leave(): void } | undefined;
+    },
   ) {
     this.#engine = engine;
     this.#request = options.request;
     this.#route = options.route;
-    this.#leave = options.leave;
+    this.#seat = options.seat;
     this.#pool = engine.poolOf(options.route.binding);
     this.#sinceMs = engine.parts.clock.nowMs();
     this.#beganMs = engine.parts.clock.monotonicMs();
@@ -89,7 +94,8 @@ export class Exchange implements CountedRequest, ClientUse, LeaseUser {
     const { response, peer, address } = this.#request;
     const { binding, tally } = this.#route;
     tally.begin(this);
-    response.once('close', () => this.#clientDone());
+    // It comes once; `once` would cost more.
+    response.on('close', () => this.#clientDone());
     try {
       this.#ended = binding.track?.({ ...peer, address }, () => this.traffic);
       this.#lease = binding.takeLease({ client: peer.endpoint, address, user: this });
@@ -234,7 +240,7 @@ export class Exchange implements CountedRequest, ClientUse, LeaseUser {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#lease?.release();
-    this.#leave();
+    this.#seat?.leave();
     this.#ended?.();
     const { binding, tally } = this.#route;
     tally.end(this);

@@ -13,7 +13,7 @@ export interface WebBinding {
   readonly targetPort: TargetPort;
   readonly access: AccessList;
   /** The service's own limits. */
-  readonly bounds: Omit<ServiceBounds, 'service'>;
+  readonly bounds: ServiceBounds;
   readonly policy: Pick<WebPolicy, 'waitingPage' | 'basicAuth' | 'apiKeys' | 'wakePaths' | 'blocked'>;
   /** Silence after which the kernel probes the upstream (TCP keepalive), in ms; 0 = never. */
   readonly keepAliveMs: number;

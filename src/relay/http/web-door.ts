@@ -327,7 +327,7 @@ export class WebDoor {
     const { socket } = message;
     visit.response = response;
     visit.headSinceMs = undefined;
-    response.once('close', () => {
+    response.on('close', () => {
       visit.response = undefined;
       visit.idleSinceMs = clock.monotonicMs();
       visit.bytesAtIdle = visit.socket.bytesRead;

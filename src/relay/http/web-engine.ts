@@ -6,6 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { TargetPort } from '../../model/service.ts';
 import type { Clock } from '../../system/clock.ts';
 import { messageOf } from '../../system/message-of.ts';
 import type { Admission } from '../access/admission.ts';
@@ -117,7 +118,8 @@ export interface ServedRequest {
 /** One for all doors. `close()` ends it. */
 export class WebEngine {
   readonly parts: WebEngineParts;
-  readonly #pools = new Map<string, UpstreamPool>();
+  /** By service and port. */
+  readonly #pools = new Map<string, Map<TargetPort, UpstreamPool>>();
   #load = 0;
   #passed = 0;
   #room = true;
@@ -152,15 +154,15 @@ export class WebEngine {
 
   /** The pool of a service's port. */
   poolOf({ service, targetPort }: WebBinding): UpstreamPool {
-    const key = `${targetPort} ${service}`;
-    let pool = this.#pools.get(key);
+    const ofService = this.#pools.get(service) ?? new Map<TargetPort, UpstreamPool>();
+    let pool = ofService.get(targetPort);
     if (pool === undefined) {
       const { clock } = this.parts;
       pool = new UpstreamPool({
         ...{ clock, mayKeep: () => this.#isRoomy },
         onEmpty: () => this.#collectAfterLoad(),
       });
-      this.#pools.set(key, pool);
+      this.#pools.set(service, ofService.set(targetPort, pool));
     }
     return pool;
   }
@@ -184,7 +186,8 @@ export class WebEngine {
   /** Of a load that is over, garbage is left for as long as nobody asks for memory. */
   #collectAfterLoad(): void {
     if (this.#load < BIG_LOAD_BYTES) return;
-    for (const pool of this.#pools.values()) if (pool.idleConnections > 0) return;
+    for (const ofService of this.#pools.values())
+      for (const pool of ofService.values()) if (pool.idleConnections > 0) return;
     this.#load = 0;
     this.parts.collectGarbage?.('all');
   }
@@ -201,17 +204,13 @@ export class WebEngine {
 
   /** The service is gone: its idle connections are closed, whichever port they lead to. */
   forget(service: string): void {
-    for (const [key, pool] of this.#pools) {
-      if (key.slice(key.indexOf(' ') + 1) !== service) continue;
-      pool.close();
-      this.#pools.delete(key);
-    }
+    for (const pool of this.#pools.get(service)?.values() ?? []) pool.close();
+    this.#pools.delete(service);
   }
 
   /** Idempotent. */
   close(): void {
-    for (const pool of this.#pools.values()) pool.close();
-    this.#pools.clear();
+    for (const service of this.#pools.keys()) this.forget(service);
     this.parts.waiting.close();
     this.parts.login.close();
   }
@@ -222,8 +221,7 @@ export class WebEngine {
     const { read, response, peer } = request;
     if (read.path.startsWith(OWN_PATH)) return this.parts.waiting.answer(request, binding);
     const admitted = this.parts.admission?.admit({
-      bounds: { ...binding.bounds, service: binding.service },
-      ...{ address: request.address, endpoint: peer.endpoint, kind: 'request' },
+      ...{ bounds: binding.bounds, address: request.address, endpoint: peer.endpoint, kind: 'request' },
       fd: request.fd,
     });
     if (admitted?.kind === 'refused') {
@@ -241,8 +239,7 @@ export class WebEngine {
         return sendAnswer(response, { status: 503, text, retryAfterSeconds: 30 });
       }
     }
-    const exchange = new Exchange(this, { request, route, leave: () => admitted?.leave() });
-    exchange.serve();
+    new Exchange(this, { request, route, seat: admitted }).serve();
   }
 
   /** A request got no answer from its service: the client gets the proxy's. */

@@ -55,7 +55,7 @@ export class WebService {
     this.binding = {
       ...{ service: host.split('.')[0] ?? host, targetPort: 80, keepAliveMs: 60_000, track },
       access: compileAccessList(access ?? { allowList: [], blockList: [] }),
-      bounds: { maxConnections: 0, maxConnectionsPerAddress: 0 },
+      bounds: { service: host, maxConnections: 0, maxConnectionsPerAddress: 0 },
       policy: { ...NO_WEB, ...policy },
       isReady: () => this.view.state === 'ready',
       look: () => this.view,

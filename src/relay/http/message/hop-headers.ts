@@ -41,6 +41,8 @@ export function connectionTokens(headers: RawHeaders): readonly string[] {
 
 /** The elements of a comma-separated list, in lower case, without blanks. */
 export function splitList(value: string): string[] {
+  // Most lists have one element.
+  if (!value.includes(',')) return value.trim() === '' ? [] : [value.trim().toLowerCase()];
   const elements = value.split(',').map((element) => element.trim().toLowerCase());
   return elements.filter((element) => element !== '');
 }

@@ -171,7 +171,8 @@ export class AnswerParser {
       const [name = '', value = ''] = [headers[index], headers[index + 1]];
       switch (name.length) {
         case 10:
-          if (name.toLowerCase() === 'connection') connection += `,${value}`;
+          if (name.toLowerCase() === 'connection')
+            connection = connection === '' ? value : `${connection},${value}`;
           else if (name.toLowerCase() === 'keep-alive') this.#hint = readHint(value);
           break;
         case 14:
