@@ -183,8 +183,8 @@ export class World {
   readonly #startedBySchedule = new Set<string>();
   /** When a window of these services was last open, on the monotonic clock. */
   readonly #windowOpenMs = new Map<string, number>();
-  /** Until when somebody wanted these services awake, on the clock on the wall. */
-  readonly #heldUntilMs = new Map<string, number>();
+  /** When somebody last held these workloads by hand, on the monotonic clock. */
+  readonly #heldMs = new Map<string, number>();
   /** What a restart has lost. */
   readonly #forgotten: string[] = [];
   /** When a hub last ran that has these workloads as its dependants, on the monotonic clock. */
@@ -326,8 +326,9 @@ export class World {
 
   /** Somebody holds a service. */
   hold(name: string, forMs: number): void {
-    if (this.draining || this.lifecycle.find(name) === undefined) return;
-    this.#heldUntilMs.set(name, this.clock.nowMs() + forMs);
+    const controller = this.lifecycle.find(name);
+    if (this.draining || controller === undefined) return;
+    this.#heldMs.set(workloadKey(controller.workload), this.clock.monotonicMs());
     this.#side.holds.hold(name, { forMs, by: 'by hand' });
   }
 
@@ -438,6 +439,7 @@ export class World {
   async check(): Promise<readonly string[]> {
     await settle();
     this.#noteHubs();
+    this.#noteHolds();
     return [
       ...this.engine.violations,
       ...this.#checkRefused(),
@@ -588,17 +590,22 @@ export class World {
     }
   }
 
+  #noteHolds(): void {
+    for (const { workload } of this.#side.holds.list()) this.#heldMs.set(workload, this.clock.monotonicMs());
+  }
+
   /** Whether somebody has asked for a workload who may wake it, be it that its turn comes only now. */
   #isAskedFor(key: string): boolean {
     this.#noteHubs();
+    this.#noteHolds();
     const policy = this.#policyOf(key);
     const hubMs = this.#hubRanMs.get(key) ?? Number.NEGATIVE_INFINITY;
     if (this.clock.monotonicMs() - hubMs < LONGEST_TURN_MS) return true;
     const isScheduled = policy?.availability === 'schedule';
     if (isScheduled && this.#hasOpenWindow(policy)) return true;
     const names = policy?.services.map(({ name }) => name) ?? [];
-    const heldMs = Math.max(...names.map((name) => this.#heldUntilMs.get(name) ?? 0));
-    if (this.clock.nowMs() - heldMs < LONGEST_TURN_MS) return true;
+    const heldMs = this.#heldMs.get(key) ?? Number.NEGATIVE_INFINITY;
+    if (this.clock.monotonicMs() - heldMs < LONGEST_TURN_MS) return true;
     const windowMs = Math.max(
       ...names.map((name) => this.#windowOpenMs.get(name) ?? Number.NEGATIVE_INFINITY),
     );
