@@ -37,6 +37,7 @@ export function beginTls(
       },
     }),
   });
-  // Node tells of it in no other way, and would leave the connection open.
-  return inside.on('_tlsError', () => void inside.destroy());
+  // Node tells of it in no other way, and would leave the connection open. What is inside ends with the one below, but not always the
+  // other way round.
+  return inside.on('_tlsError', () => void client.destroy());
 }

@@ -62,7 +62,8 @@ export class TlsEntrance {
     if (offer === undefined) return void client.destroy();
     if (client.destroyed) return;
     const inside = beginTls(client, { offer, protocols: PROTOCOLS });
-    const drop = () => void inside.destroy();
+    // What is inside ends with it.
+    const drop = () => void client.destroy();
     inside
       .on('error', drop)
       .once('end', drop)
