@@ -3,7 +3,7 @@ import type { Happenings } from '../system/happenings.ts';
 import type { Logger } from '../system/log/logger.ts';
 import { messageOf } from '../system/message-of.ts';
 
-interface LogParts {
+export interface ClientLogParts {
   readonly logger: Logger;
   /** Bounds the lines, per service. */
   readonly limiter: LogLimiter;
@@ -14,7 +14,7 @@ interface LogParts {
 /** Logs a client that the access list refused. */
 export function logRefused(
   { client, service }: { readonly client: string; readonly service: string },
-  { logger, limiter, happenings }: LogParts,
+  { logger, limiter, happenings }: ClientLogParts,
 ): void {
   const suppressed = limiter.pass(`refused ${service}`);
   if (suppressed === undefined) return;
@@ -43,7 +43,7 @@ export function logUnserved(
     readonly error: unknown;
     readonly protocol: keyof typeof ENDS;
   },
-  { logger, limiter, happenings }: LogParts,
+  { logger, limiter, happenings }: ClientLogParts,
 ): void {
   const suppressed = limiter.pass(`unserved ${protocol} ${kindOf(error)} ${service}`);
   if (suppressed === undefined) return;
@@ -53,6 +53,19 @@ export function logUnserved(
     { event: 'unserved', service, client },
     `${service}: ${ENDS[protocol](client)}: ${messageOf(error)}${more}`,
   );
+}
+
+/** Logs a connection to a front door that was closed before anybody knew for which service it was. */
+export function logTurnedAway(
+  where: string,
+  { client, error }: { readonly client: string; readonly error: unknown },
+  { logger, limiter }: Pick<ClientLogParts, 'logger' | 'limiter'>,
+): void {
+  const suppressed = limiter.pass(`turned away ${kindOf(error)} ${where}`);
+  if (suppressed === undefined) return;
+  const more = suppressed === 0 ? '' : `, and ${suppressed} more before it`;
+  const message = `front door ${where}: ${ENDS.tcp(client)}: ${messageOf(error)}${more}`;
+  logger.warn({ event: 'unserved', client }, message);
 }
 
 /** The kind of error: lines are limited for each kind. There are few codes, while the messages of errors may be all different. */

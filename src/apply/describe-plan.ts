@@ -3,14 +3,17 @@ import { formatListenAddress, type ListenerSpec } from '../model/service.ts';
 import type { FrontDoor } from '../model/web.ts';
 import { findChangedFields } from '../plan/changed-fields.ts';
 
+/** A listener has a target; a front door leads to many. */
+export type IsBound = (place: ListenerSpec | FrontDoor) => boolean;
+
 /** Changes that are named one by one; the others are counted. */
 const MAX_NAMED = 8;
 
 /**
  * A plan that was applied, in a few words for the log: `service db added; listener *:5432/tcp opened for db`. Pure.
- * @param isBound whether a listener that was to be opened is open; default: all are.
+ * @param isBound whether a listener or front door that was to be opened is open; default: all are.
  */
-export function describePlan(plan: Plan, isBound: (listener: ListenerSpec) => boolean = () => true): string {
+export function describePlan(plan: Plan, isBound: IsBound = () => true): string {
   if (plan.length === 0) return 'nothing changed';
   const named = plan.slice(0, MAX_NAMED).map((change) => describeChange(change, isBound));
   const rest = plan.length - named.length;
@@ -18,10 +21,7 @@ export function describePlan(plan: Plan, isBound: (listener: ListenerSpec) => bo
 }
 
 /** One change, as the log tells it. */
-export function describeChange(
-  change: Change,
-  isBound: (listener: ListenerSpec) => boolean = () => true,
-): string {
+export function describeChange(change: Change, isBound: IsBound = () => true): string {
   switch (change.kind) {
     case 'add-service':
       return `service ${change.service.name} added`;
@@ -34,11 +34,11 @@ export function describeChange(
     case 'rebind-listener':
       return `listener ${describeListener(change.listener)} stays open for ${change.service.name}`;
     case 'open-front':
-      return `front door ${describeFront(change.front)} opened`;
+      return `front door ${describeFront(change.front)} ${isBound(change.front) ? 'opened' : 'not yet opened'}`;
     case 'close-front':
       return `front door ${describeFront(change.front)} closed`;
     case 'set-front-policy':
-      return 'certificates and redirects set';
+      return 'terms of the front doors set';
     case 'set-routes':
       return `hosts of ${change.service.name} set: ${[...new Set([...change.service.web.hosts, ...change.service.web.tlsHosts])].join(', ')}`;
     case 'clear-routes':

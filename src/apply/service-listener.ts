@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import type { Lifecycle } from '../lifecycle/lifecycle.ts';
 import { type ListenerSpec, listenKey, type Service, type TargetPort } from '../model/service.ts';
 import { type AddressSet, compileAccessList, compileWakeList } from '../relay/access/access-list.ts';
@@ -75,7 +74,7 @@ type CreateOptions = Parameters<typeof createServiceListener>[1];
 
 /** What takes TLS connections for a service that a front door passes on: a listener without a socket of its own. */
 export interface PassListener extends ServiceListener {
-  take(client: Socket): void;
+  take(...arrival: Parameters<TcpListener['take']>): void;
 }
 
 /** @param spec of the front door. */
@@ -122,7 +121,7 @@ function createTcp(
   const adapted = adapt(listener, { bind, drops: () => ({}), refusals: () => listener.refusals });
   return Object.assign(adapted, {
     dropEnded: () => listener.dropEnded(),
-    take: (client: Socket) => listener.take(client),
+    take: (...arrival: Parameters<TcpListener['take']>) => listener.take(...arrival),
   });
 }
 

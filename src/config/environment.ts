@@ -46,6 +46,11 @@ export const FOREIGN_VARIABLES: ReadonlyMap<string, string> = new Map([
     'METRICS_POSTGRES_URL',
     'no figures are stored; GET /status has those of the moment, and webhook_url posts each event',
   ],
+
+  [
+    'WEB_HOST',
+    'status.listen in the file says at which address the status server listens, and status.allowed_hosts by which names it may be asked',
+  ],
 ]);
 
 /** The environment variables that are read, in the order of the documentation. */

@@ -262,6 +262,10 @@ export const SETTINGS = {
     builtIn: DEFAULT_FRONT_POLICY.selfSignedDomains,
   }),
   'http.redirect': setting(['http', 'redirect'], { ...FLAG, builtIn: DEFAULT_FRONT_POLICY.redirect }),
+  'http.accept_proxy_protocol': setting(['http', 'acceptProxyProtocol'], {
+    ...FLAG,
+    builtIn: DEFAULT_FRONT_POLICY.acceptProxyProtocol,
+  }),
   'traefik.proxy_host': setting(['traefik', 'proxyHost'], {
     expected: PROXY_HOST_EXPECTED,
     parse: parseProxyHost,

@@ -140,6 +140,8 @@ export interface FrontPolicy {
   readonly selfSignedDomains: readonly string[];
   /** Whether plain HTTP is answered with a redirect to the first door with TLS, for hosts that have a certificate. */
   readonly redirect: boolean;
+  /** Whether connections come from the trusted proxies alone, each with a PROXY header. */
+  readonly acceptProxyProtocol: boolean;
 }
 
 const DEFAULT_WEB_PORT = 80;
@@ -148,6 +150,7 @@ export const DEFAULT_FRONT_POLICY: FrontPolicy = freeze({
   certificates: [],
   selfSignedDomains: [],
   redirect: false,
+  acceptProxyProtocol: false,
 });
 
 /** Whole tables are frozen; this is in all of them. */

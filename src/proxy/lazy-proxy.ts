@@ -15,7 +15,7 @@ import {
 } from '../config/resolve-settings.ts';
 import type { SettingsFlags } from '../config/settings.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
-import type { ListenerSpec } from '../model/service.ts';
+import type { IsBound } from '../apply/describe-plan.ts';
 import type { Settings } from '../model/settings.ts';
 import type { ServiceTable } from '../model/table.ts';
 import { type WorkloadRef, workloadRefKey } from '../model/workload.ts';
@@ -214,7 +214,12 @@ export class LazyProxy {
     );
     const bound = wanted.filter((listener) => this.#runtime.listeners.status(listener).error === undefined);
     const listeners = { wanted: wanted.length, bound: bound.length };
-    logReady({ services, listeners, status: this.#settings.status }, this.#logger);
+    const doors = this.#runtime.reconciler.current.fronts;
+    const fronts = {
+      wanted: doors.length,
+      bound: doors.filter((front) => this.#runtime.fronts.isBound(front)).length,
+    };
+    logReady({ services, listeners, fronts, status: this.#settings.status }, this.#logger);
   }
 
   /** To be called when the file has changed: puts a valid file in force, and logs the mistakes of any other. */
@@ -330,8 +335,9 @@ export class LazyProxy {
       this.#tellReload('applied');
     } else if (cause.isMended === true) this.#tellReload('applied');
     void this.#engines.open(findNeededEngines(this.#settings, table));
-    const { listeners } = this.#runtime;
-    const isBound = (listener: ListenerSpec) => listeners.status(listener).error === undefined;
+    const { listeners, fronts } = this.#runtime;
+    const isBound: IsBound = (place) =>
+      'targetPort' in place ? listeners.status(place).error === undefined : fronts.isBound(place);
     const problems = this.#problems();
     this.#tell(() => {
       logPlan(plan, { logger: this.#logger, cause, isBound, settings });

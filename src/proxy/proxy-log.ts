@@ -1,7 +1,6 @@
-import { describePlan } from '../apply/describe-plan.ts';
+import { describePlan, type IsBound } from '../apply/describe-plan.ts';
 import type { Plan } from '../model/change.ts';
 import { formatProblem, formatProblemForLog, type Problem } from '../model/problem.ts';
-import type { ListenerSpec } from '../model/service.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Logger } from '../system/log/logger.ts';
@@ -84,7 +83,7 @@ export function logPlan(
   options: {
     readonly logger: Logger;
     readonly cause: PlanCause;
-    readonly isBound: (listener: ListenerSpec) => boolean;
+    readonly isBound: IsBound;
     /** The settings of the proxy that have changed, by their names in the file. */
     readonly settings: readonly string[];
   },
@@ -105,17 +104,32 @@ export function logPlan(
 export function logReady(
   what: {
     readonly services: number;
-    readonly listeners: { readonly wanted: number; readonly bound: number };
+    readonly listeners: Places;
+    readonly fronts: Places;
     readonly status: Settings['status'];
   },
   logger: Logger,
 ): void {
-  const { services, status } = what;
-  const { wanted, bound: listeners } = what.listeners;
-  const of = listeners === wanted ? '' : `${listeners} of `;
-  const counts = `${countOf(services, 'service')}, ${of}${countOf(wanted, 'listener')}`;
+  const { services, status, fronts } = what;
+  const { bound: listeners } = what.listeners;
+  const counts = [
+    countOf(services, 'service'),
+    countBound(what.listeners, 'listener'),
+    ...(fronts.wanted === 0 ? [] : [countBound(fronts, 'front door')]),
+  ].join(', ');
   const where = status === 'off' ? 'off' : `on port ${status.port}`;
   logger.info({ event: 'ready', services, listeners }, `ready: ${counts}, status ${where}`);
+}
+
+/** Where the proxy is to listen, and where it does. */
+interface Places {
+  readonly wanted: number;
+  readonly bound: number;
+}
+
+/** `4 of 5 listeners` */
+function countBound({ wanted, bound }: Places, noun: string): string {
+  return `${bound === wanted ? '' : `${bound} of `}${countOf(wanted, noun)}`;
 }
 
 /** The line about an engine that came or went. */

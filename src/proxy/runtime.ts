@@ -1,7 +1,7 @@
 import { AwakeWindows } from '../apply/awake-windows.ts';
 import { CronWindows } from '../apply/cron-windows.ts';
 import { ManualHolds } from '../apply/manual-holds.ts';
-import { logRefused, logUnserved } from '../apply/client-log.ts';
+import { logRefused, logTurnedAway, logUnserved } from '../apply/client-log.ts';
 import { Doors, ServedServices } from '../apply/doors.ts';
 import { ListenerSet } from '../apply/listener-set.ts';
 import { Reconciler } from '../apply/reconciler.ts';
@@ -12,7 +12,7 @@ import { FrontSet } from '../apply/web/front-set.ts';
 import type { Backend } from '../backends/backend.ts';
 import { Lifecycle } from '../lifecycle/lifecycle.ts';
 import { nextStartOf } from '../model/availability.ts';
-import type { ListenerSpec, Service } from '../model/service.ts';
+import { formatListenAddress, type ListenerSpec, type Service } from '../model/service.ts';
 import type { Webhook } from '../model/webhook.ts';
 import type { Admission } from '../relay/access/admission.ts';
 import type { Web } from '../relay/http/open-web.ts';
@@ -172,6 +172,8 @@ export function createRuntime(options: {
     bind: (service, spec) => bindWeb(service, { lifecycle, track: trackerOf(service, spec) }),
     onServed: (service, state) => served.report('fronts', service, state),
     onLost: events.frontLost,
+    onTurnedAway: (client, { spec, error }) =>
+      logTurnedAway(formatListenAddress(spec), { client, error }, { logger, limiter }),
   });
   const windows = new CronWindows({ lifecycle, logger });
   const awakeWindows = new AwakeWindows({ lifecycle, logger });

@@ -66,7 +66,7 @@ export function buildTable(input: TableInput): ServiceTable {
   const served = leaveOutOwn(linked.entries, own);
   const guarded = leaveOutUnguarded(served.entries);
   const told = leaveOutUntold(guarded.entries);
-  const { certificates, selfSignedDomains, redirect } = settings.http;
+  const { certificates, selfSignedDomains, redirect, acceptProxyProtocol } = settings.http;
   const status = input.status ?? { value: settings.status, origin: origins.status };
   const settled = settleConflicts(told.entries, {
     createdMs: new Map(paired.sources.map(({ name, createdMs }) => [name, createdMs])),
@@ -77,7 +77,7 @@ export function buildTable(input: TableInput): ServiceTable {
   return deepFreeze({
     entries: new Map(entries.map((entry) => [entry.service.name, entry])),
     fronts: settled.fronts,
-    frontPolicy: { certificates, selfSignedDomains, redirect },
+    frontPolicy: { certificates, selfSignedDomains, redirect, acceptProxyProtocol },
     conflicts: settled.conflicts,
     problems: boundProblems([
       ...paired.problems,

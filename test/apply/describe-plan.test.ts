@@ -20,7 +20,7 @@ describe('describePlan', () => {
     ['schedule of db cleared', { kind: 'clear-schedule', service }],
     ['front door [::1]:443/https opened', { kind: 'open-front', front }],
     ['front door [::1]:443/https closed', { kind: 'close-front', front }],
-    ['certificates and redirects set', { kind: 'set-front-policy', policy: DEFAULT_FRONT_POLICY }],
+    ['terms of the front doors set', { kind: 'set-front-policy', policy: DEFAULT_FRONT_POLICY }],
     ['hosts of wiki set: a.lan, *.lan, b.lan', { kind: 'set-routes', service: wiki }],
     ['hosts of wiki cleared', { kind: 'clear-routes', service: wiki }],
     ['listener *:5432/tcp closed', { kind: 'close-listener', listener }],
@@ -30,6 +30,11 @@ describe('describePlan', () => {
     ],
   ])('says "%s"', (text, change) => {
     expect(describePlan([change])).toBe(text);
+  });
+
+  test('says of a front door that it is not open yet', () => {
+    const text = describePlan([{ kind: 'open-front', front }], () => false);
+    expect(text).toBe('front door [::1]:443/https not yet opened');
   });
 
   test('says that nothing changed when the plan is empty', () => {

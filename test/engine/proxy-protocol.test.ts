@@ -41,6 +41,33 @@ describe.skipIf(whyNoStandIns() !== undefined)('nginx in a container', () => {
   );
 });
 
+test.skipIf(whyNoStandIns() !== undefined)(
+  'two services of one container tell it of its clients at one port, and not at the other',
+  async () => {
+    const bed = await openTestBed();
+    const [told, plain] = [await freePort(), await freePort()];
+    const name = bed.scope.name('web');
+    const image = await nginxImage(
+      'listen 80 proxy_protocol; listen 81; location / { return 200 "$proxy_protocol_addr"; }',
+    );
+    await bed.scope.createContainer({ name, image, cmd: ['nginx', '-g', 'daemon off;'] });
+    const proxy = await bed.startProxy({
+      services: {
+        [name]: { ports: [`${told}:80`], proxy_protocol: 'v2', idle_timeout: '1s' },
+        [`${name}-plain`]: { container: name, ports: [`${plain}:81`] },
+      },
+    });
+    expect(await get(told, { localAddress: CLIENT })).toMatchObject({ body: CLIENT });
+    expect(await get(plain, { localAddress: CLIENT })).toMatchObject({ status: 200, body: '' });
+    // What one of them says of its idle time counts for the container.
+    await proxy.waitForLog(({ msg }) => msg.startsWith(`${name} is asleep after`));
+    expect(await getStatus(proxy, { service: `${name}-plain`, port: plain })).toMatchObject({
+      running: false,
+    });
+    expect(await get(plain, { localAddress: OTHER })).toMatchObject({ status: 200 });
+  },
+);
+
 test('a label that names the proxies in front has no effect', async () => {
   const bed = await openTestBed();
   const port = await freePort();

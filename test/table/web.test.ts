@@ -23,6 +23,7 @@ describe('front doors', () => {
       certificates: [{ cert: '/a', key: '/b' }],
       selfSignedDomains: ['lan'],
       redirect: true,
+      acceptProxyProtocol: false,
     });
   });
 

@@ -29,6 +29,7 @@ export function bindWeb(
     access: compileAccessList(service),
     bounds: { service: name, maxConnections, maxConnectionsPerAddress },
     policy: web,
+    proxyProtocol: service.proxyProtocol === 'off' ? undefined : service.proxyProtocol,
     keepAliveMs,
     track,
     takeLease: ({ client, address }) =>

@@ -1,4 +1,3 @@
-import type { Socket } from 'node:net';
 import { formatListenAddress, type ListenerSpec, listenKey, type Service } from '../../model/service.ts';
 import type { FrontDoor, FrontPolicy } from '../../model/web.ts';
 import { HostTable } from '../../relay/http/message/host-table.ts';
@@ -34,6 +33,11 @@ interface FrontSetOptions {
   readonly own?: OwnListeners | undefined;
   /** Called with whether the hosts of a service lead to it: some front door is bound. Told on each change. */
   readonly onServed?: (service: string, state: { readonly isServed: boolean }) => void;
+  /** Told of a connection to a front door that was closed for what it began with. */
+  readonly onTurnedAway?: (
+    client: string,
+    why: { readonly spec: ListenerSpec; readonly error: Error },
+  ) => void;
   /** Called when a front door can't be bound, once until it can; with the reason. */
   readonly onLost?: (spec: ListenerSpec, reason: string) => void;
 }
@@ -114,6 +118,11 @@ export class FrontSet {
       },
       ...{ condition, error },
     };
+  }
+
+  /** Whether a front door is bound. */
+  isBound(front: FrontDoor): boolean {
+    return this.#fronts.get(listenKey({ protocol: 'tcp', ...front }))?.binder.condition === 'bound';
   }
 
   readTotals(spec: ListenerSpec, { name }: Service): ListenerTotals | undefined {
@@ -299,12 +308,14 @@ export class FrontSet {
     const door: WebDoor = web.createDoor({
       ...{ spec, name: `front door ${formatListenAddress(spec)}`, keepAliveMs: KEEP_ALIVE_MS },
       findRoute: (host) => hosts.find(host),
+      takesProxyHeaders: () => this.#policy?.acceptProxyProtocol === true,
+      onTurnedAway: (client, error) => this.#options.onTurnedAway?.(client, { spec, error }),
       ...(front.front.tls
         ? {
             offerTls: () => this.#certificates?.ofFront((host) => hosts.find(host)?.hosts),
             findPass: (name: string) => {
               const pass = front.passed.find(name);
-              return pass && ((socket: Socket) => pass.take(socket));
+              return pass && ((...arrival: Parameters<PassListener['take']>) => pass.take(...arrival));
             },
           }
         : { redirect: (host: string) => this.#redirect(host) }),

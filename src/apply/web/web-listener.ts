@@ -8,11 +8,10 @@ import type { PresentClient, TrackClient } from '../../relay/listener.ts';
 import type { OfferTls } from '../../relay/tls/tls-offer.ts';
 import type { OwnListeners } from '../../system/net/own-listeners.ts';
 import type { ServiceListener } from '../service-listener.ts';
-import type { Logger } from '../../system/log/logger.ts';
-import { logAcceptError } from '../client-log.ts';
+import { type ClientLogParts, logAcceptError, logUnserved } from '../client-log.ts';
 import { bindWeb } from './bind-web.ts';
 
-export interface WebListenerOptions {
+export interface WebListenerOptions extends ClientLogParts {
   readonly service: Service;
   readonly lifecycle: Lifecycle;
   /** Loads what serves HTTP; asked for when the listener opens. */
@@ -21,7 +20,6 @@ export interface WebListenerOptions {
   /** What the clients of a service at which TLS ends get. */
   readonly offerTls: (service: Service) => OfferTls | undefined;
   readonly trackerOf: (service: Service, listener: ListenerSpec) => TrackClient | undefined;
-  readonly logger: Logger;
   readonly onDrained: () => void;
 }
 
@@ -108,6 +106,9 @@ export class WebListener implements ServiceListener {
     return web.createDoor({
       ...{ spec: this.spec, name: `http ${listenKey(this.spec)}`, keepAliveMs: this.#service.tcpKeepAliveMs },
       findRoute: () => this.#route,
+      takesProxyHeaders: () => this.#service.acceptProxyProtocol,
+      onTurnedAway: (client, error) =>
+        logUnserved({ client, service: this.#service.name, error, protocol: 'tcp' }, this.#options),
       // Another listener takes its place where TLS comes or goes.
       offerTls: this.#offer && (() => this.#offer?.()),
       hasComeBack: ({ address: from, port: fromPort, socket }) => {

@@ -28,7 +28,11 @@ export function checkProxies(
     isNobodyTrusted && draft.accept_proxy_protocol?.value === true
       ? [valueError([...path, 'accept_proxy_protocol'], 'exclusive-keys', NOBODY_TRUSTED)]
       : [];
+  const isUntrustedAtFronts = isNobodyTrusted && settings['http.accept_proxy_protocol']?.value === true;
   return [
+    ...(isUntrustedAtFronts
+      ? [valueError(['http', 'accept_proxy_protocol'], 'exclusive-keys', NOBODY_TRUSTED)]
+      : []),
     ...untrusting(defaults, ['defaults']),
     ...services.flatMap(({ draft, path }) => untrusting(draft, path)),
     ...services.flatMap(({ draft, path }): readonly Finding[] => {

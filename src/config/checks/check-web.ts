@@ -112,6 +112,8 @@ function checkFronts(services: readonly ReadService[], { http, settings }: WebCo
     findings.push(warning(['http', key], { code: 'option-without-effect', at: 'key', message }));
   };
   if (https.length === 0 && certificates.length > 0) useless('certificates', 'without http.https');
+  if (https.length + listen.length === 0 && http.acceptProxyProtocol)
+    useless('accept_proxy_protocol', 'without http.listen or http.https');
   if (https.length === 0 && http.redirect) useless('redirect', 'without http.https');
   if (listen.length === 0 && http.redirect && https.length > 0) useless('redirect', 'without http.listen');
   const hasAny = (field: (typeof HOST_FIELDS)[number]) =>

@@ -57,8 +57,12 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
   ...(['traefik_hosts', 'traefik_tcp_hosts'] as const).map(forTraefik),
   without(['http_healthcheck'], ['http_healthcheck_status']),
   without(['ports'], ['wake_on']),
-  // Web servers are told of the client by X-Forwarded-For.
-  without(['ports', 'udp_ports'], ['proxy_protocol', 'accept_proxy_protocol']),
+  without(['ports', 'http_ports', 'hosts', 'tls_hosts', 'udp_ports'], ['proxy_protocol']),
+  {
+    ...without(['ports', 'http_ports', 'udp_ports'], ['accept_proxy_protocol']),
+    why: (name, read) =>
+      `has no effect without ${name('ports')}, ${name('http_ports')} or ${name('udp_ports')}${isEmpty(read('hosts')) && isEmpty(read('tls_hosts')) ? '' : '; all services share the front doors, for which http.accept_proxy_protocol says it'}`,
+  },
   {
     options: ['max_connections_per_address'],
     needs: ['max_connections'],

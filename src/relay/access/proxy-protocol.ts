@@ -19,9 +19,7 @@ const MAX_LINE_BYTES = 107;
  */
 export const UNTRUSTED_PROXY = Object.freeze(
   Object.assign(
-    new Error(
-      'it comes from none of trusted_proxies, and the service takes clients with a PROXY header alone',
-    ),
+    new Error('it comes from none of trusted_proxies, and clients are taken with a PROXY header alone'),
     { code: 'untrusted-proxy' },
   ),
 );

@@ -1,5 +1,7 @@
+import type { Socket } from 'node:net';
 import type { ClientUse, LeaseUser } from '../../model/client-use.ts';
 import { afterReads } from '../../system/clock.ts';
+import { writeProxyHeader } from '../access/proxy-protocol.ts';
 import type { PresentClient } from '../listener.ts';
 import { breakOff, drop } from './client-answer.ts';
 import { codeOf } from './failure.ts';
@@ -139,11 +141,32 @@ export class Exchange implements CountedRequest, ClientUse, LeaseUser {
     });
   }
 
+  /** What an upstream is told of the client at the begin of a connection, which is for this client alone then. */
+  get #told(): string | undefined {
+    const { proxyProtocol } = this.#route.binding;
+    return proxyProtocol === undefined ? undefined : `${proxyProtocol} ${this.#request.address}`;
+  }
+
+  /** Tells a new upstream who the client is, where it is to be told by a PROXY header. */
+  #introduce(upstream: Socket): void {
+    const { proxyProtocol } = this.#route.binding;
+    if (proxyProtocol === undefined) return;
+    const { visit, peer, address } = this.#request;
+    const { localAddress = '', localPort = 0 } = visit.socket;
+    const header = writeProxyHeader(proxyProtocol, {
+      // Of a client that a header names nobody knows the port.
+      source: { host: address, port: peer.address === address ? peer.port : 0 },
+      destination: visit.destination ?? { host: localAddress, port: localPort },
+      protocol: 'tcp',
+    });
+    upstream.write(header);
+  }
+
   #takeIdle(): UpstreamConnection | undefined {
     const { read } = this.#request;
     // What changes its protocol, and what waits for a word before its body, is none for a connection that may be dead.
     if (read.upgrade !== undefined || read.expectsContinue) return undefined;
-    return this.#pool.take({ isRepeatable: isRepeatable(read) });
+    return this.#pool.take({ isRepeatable: isRepeatable(read), of: this.#told });
   }
 
   async #connect(): Promise<UpstreamConnection> {
@@ -154,7 +177,8 @@ export class Exchange implements CountedRequest, ClientUse, LeaseUser {
       if (this.#lease === undefined) throw new Error('there is no lease');
       const { socket, ended } = await this.#lease.connect(this.#leaving);
       tune(socket, keepAliveMs);
-      const connection = this.#pool.adopt(socket, ended);
+      this.#introduce(socket);
+      const connection = this.#pool.adopt(socket, { ended, of: this.#told });
       if (this.#isOver) this.#pool.giveBack(connection);
       return connection;
     } finally {

@@ -15,6 +15,8 @@ export interface WebBinding {
   /** The service's own limits. */
   readonly bounds: ServiceBounds;
   readonly policy: Pick<WebPolicy, 'waitingPage' | 'basicAuth' | 'apiKeys' | 'wakePaths' | 'blocked'>;
+  /** Whether upstreams are told of the client by a PROXY header, and how; absent = not. */
+  readonly proxyProtocol?: 'v1' | 'v2' | undefined;
   /** Silence after which the kernel probes the upstream (TCP keepalive), in ms; 0 = never. */
   readonly keepAliveMs: number;
   /** Is told of each request; absent without a webhook. */

@@ -6,14 +6,18 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
+import type { Endpoint } from '../../model/observation.ts';
 import type { ListenerSpec } from '../../model/service.ts';
 import { afterEvents, type Cancel, type Clock } from '../../system/clock.ts';
 import type { Admission } from '../access/admission.ts';
 import { formatEndpoint, plainAddress } from '../access/client-address.ts';
+import { UNTRUSTED_PROXY } from '../access/proxy-protocol.ts';
 import { descriptorOf } from '../native/descriptor-of.ts';
 import type { Client } from '../listener.ts';
+import { Entrance } from '../tcp/entrance.ts';
 import { TcpAcceptor } from '../tcp/tcp-acceptor.ts';
 import type { TcpRelay } from '../tcp/tcp-relay.ts';
+import { discardUnread } from '../tcp/unread.ts';
 import { sendAnswer } from './answer.ts';
 import { closeStream } from './client-answer.ts';
 import { readClientHello } from '../tls/client-hello.ts';
@@ -41,7 +45,7 @@ const MAX_PIPELINED = 64;
 export interface WebDoorOptions {
   readonly spec: ListenerSpec;
   readonly engine: WebEngine;
-  readonly relay: Pick<TcpRelay, 'tune' | 'closeServer'>;
+  readonly relay: Pick<TcpRelay, 'tune' | 'closeServer' | 'hold'>;
   readonly clock: Clock;
   /** Under this name the connections are counted. */
   readonly name: string;
@@ -51,6 +55,8 @@ export interface WebDoorOptions {
   readonly findRoute: (host: string) => WebRoute | undefined;
   /** Whether an address is that of a proxy whose word counts. */
   readonly isTrusted: (address: string) => boolean;
+  /** Whether connections begin with the PROXY header of a trusted proxy, and come from such a one alone; default: not. */
+  readonly takesProxyHeaders?: (() => boolean) | undefined;
   /** Where requests for a host have to go instead; undefined where they are served here. */
   readonly redirect?: ((host: string) => string | undefined) | undefined;
   /** Whether a client is a connection that the proxy itself has made. */
@@ -59,15 +65,28 @@ export interface WebDoorOptions {
   /** The certificates; absent where clients don't speak TLS. */
   readonly offerTls?: OfferTls | undefined;
   /** Who takes TLS connections for a server name as they are, undecrypted; undefined = they are served here. */
-  readonly findPass?: ((serverName: string) => ((socket: Socket) => void) | undefined) | undefined;
-  /** Told of a connection that was closed because of a limit. */
+  readonly findPass?: ((serverName: string) => PassOn | undefined) | undefined;
+  /** Told of a connection that was closed because of a limit, or for what it began with. */
   readonly onRefused: (bound: string) => void;
+  /** Told of a connection that was closed for what it began with: by whom it was made, and why it was closed. */
+  readonly onTurnedAway?: ((client: string, error: Error) => void) | undefined;
   /** Called when the door is closed and its last connection has ended. */
   readonly onDrained: () => void;
 }
 
-interface Visit {
-  readonly peer: Client;
+/** Takes a connection, and who is at its other end. */
+type PassOn = (socket: Socket, named: NamedClient) => void;
+
+/** A client, as its connection or the proxy in front names it. */
+export interface NamedClient {
+  readonly client: Client;
+  /** Where it has connected to, as the proxy in front says; undefined = here. */
+  readonly destination?: Endpoint | undefined;
+}
+
+interface Visit extends NamedClient {
+  /** The other end of its connection: the client, or the proxy in front. */
+  readonly via: string;
   /** As it was accepted, below TLS. */
   readonly socket: Socket;
   readonly fd: number | undefined;
@@ -94,9 +113,13 @@ export class WebDoor {
   readonly #acceptor: TcpAcceptor;
   readonly #server: Server;
   readonly #visits = new Map<Socket, Visit>();
+  /** By the other end of their connections. */
   readonly #visitsByPeer = new Map<string, Visit>();
   readonly #inside = new WeakMap<Socket | ServerHttp2Session, Visit>();
   readonly #handshakes = new Handshakes();
+  readonly #entrance: Entrance;
+  /** Connections whose PROXY header has not come yet. */
+  readonly #arriving = new Set<Socket>();
   #tls: TlsEntrance | undefined;
   #cancelSweep: Cancel | undefined;
   #isClosing = false;
@@ -105,6 +128,7 @@ export class WebDoor {
   constructor(options: WebDoorOptions) {
     this.spec = options.spec;
     this.#options = options;
+    this.#entrance = new Entrance(options);
     this.#server = this.#createServer();
     this.#acceptor = new TcpAcceptor({
       ...{ spec: options.spec, relay: options.relay, keepAliveMs: options.keepAliveMs },
@@ -138,6 +162,7 @@ export class WebDoor {
     if (this.#isClosing) return;
     this.#isClosing = true;
     this.#acceptor.close();
+    this.#entrance.close();
     for (const [socket, { response, session }] of [...this.#visits]) {
       if (session !== undefined) session.close();
       else if (response === undefined) socket.destroy();
@@ -149,7 +174,7 @@ export class WebDoor {
   /** Closes, and ends all connections. Idempotent. */
   destroy(): void {
     this.close();
-    for (const socket of [...this.#visits.keys()]) socket.destroy();
+    for (const socket of [...this.#arriving, ...this.#visits.keys()]) socket.destroy();
   }
 
   #createServer(): Server {
@@ -182,39 +207,81 @@ export class WebDoor {
     const { remoteAddress, remotePort } = socket;
     // The client left before it was accepted.
     if (remoteAddress === undefined || remotePort === undefined) return void socket.destroy();
-    const { admission, name, clock } = this.#options;
-    const address = plainAddress(remoteAddress);
-    const peer: Client = { address, port: remotePort, endpoint: formatEndpoint(address, remotePort) };
+    const peer = describeClient(remoteAddress, remotePort);
     if (this.#options.hasComeBack({ ...peer, socket })) return void socket.resetAndDestroy();
-    const fd = descriptorOf(socket);
+    if (this.#options.takesProxyHeaders?.() === true) void this.#receive(socket, peer);
+    else this.#welcome(socket, { client: peer, via: peer.endpoint });
+  }
+
+  /** Lets a client in as soon as the proxy in front has named it. */
+  async #receive(socket: Socket, proxy: Client): Promise<void> {
+    if (!this.#options.isTrusted(proxy.address)) return this.#turnAway(socket, proxy, UNTRUSTED_PROXY);
+    // Until the client is known, its descriptor counts for the proxy in front.
+    const leave = this.#seat(socket, proxy);
+    if (leave === undefined) return;
+    this.#arriving.add(socket);
+    try {
+      const ends = await this.#entrance.readHeader(socket);
+      this.#arriving.delete(socket);
+      leave();
+      if (!socket.destroyed) {
+        const client = ends === undefined ? proxy : describeClient(ends.source.host, ends.source.port);
+        this.#welcome(socket, { client, destination: ends?.destination, via: proxy.endpoint });
+      }
+    } catch (error) {
+      this.#arriving.delete(socket);
+      leave();
+      this.#turnAway(socket, proxy, error as Error & { readonly code: string });
+    }
+    this.#checkDrained();
+  }
+
+  #turnAway(socket: Socket, { endpoint }: Client, error: Error & { readonly code: string }): void {
+    discardUnread(socket);
+    socket.destroy();
+    if (error.code === 'left' || error.code === 'removed') return;
+    this.#options.onRefused(error.code);
+    this.#options.onTurnedAway?.(endpoint, error);
+  }
+
+  /** A place for a connection within the limits; undefined where there is none: then it is closed. */
+  #seat(socket: Socket, { address, endpoint }: Client): (() => void) | undefined {
+    const { admission, name } = this.#options;
     const admitted = admission?.admit({
       bounds: { service: name, maxConnections: 0, maxConnectionsPerAddress: 0 },
-      ...{ address, endpoint: peer.endpoint, kind: 'visit', fd },
+      ...{ address, endpoint, kind: 'visit', fd: descriptorOf(socket) },
     });
-    if (admitted?.kind === 'refused') {
-      socket.resetAndDestroy();
-      this.#options.onRefused(admitted.bound);
-      return admitted.tell();
-    }
-    if (this.#tls !== undefined && !this.#beginHandshake(socket, address)) return admitted?.leave();
+    if (admitted?.kind !== 'refused') return () => admitted?.leave();
+    socket.resetAndDestroy();
+    this.#options.onRefused(admitted.bound);
+    admitted.tell();
+    return undefined;
+  }
+
+  #welcome(socket: Socket, named: NamedClient & Pick<Visit, 'via'>): void {
+    const { clock } = this.#options;
+    const unseat = this.#seat(socket, named.client);
+    if (unseat === undefined) return;
+    if (this.#tls !== undefined && !this.#beginHandshake(socket, named.client.address)) return unseat();
     const visit: Visit = {
-      ...{ peer, socket, fd, scheme: this.#tls === undefined ? 'http' : 'https', queue: [] },
+      ...named,
+      ...{ socket, fd: descriptorOf(socket), scheme: this.#tls === undefined ? 'http' : 'https', queue: [] },
       ...{ response: undefined, session: undefined, streams: 0, heard: undefined },
       ...{ bytesAtIdle: -1, headSinceMs: undefined },
       idleSinceMs: clock.monotonicMs(),
     };
     this.#visits.set(socket, visit);
-    this.#visitsByPeer.set(peer.endpoint, visit);
+    this.#visitsByPeer.set(visit.via, visit);
     const leave = () => {
       this.#handshakes.end(socket);
       this.#visits.delete(socket);
-      this.#visitsByPeer.delete(peer.endpoint);
-      admitted?.leave();
+      this.#visitsByPeer.delete(visit.via);
+      unseat();
       this.#checkDrained();
     };
     socket.once('close', leave);
     this.#cancelSweep ??= clock.schedule(SWEEP_MS, () => this.#sweep());
-    if (this.#tls !== undefined) return this.#greet(socket, leave);
+    if (this.#tls !== undefined) return this.#greet(socket, { named, leave });
     this.#inside.set(socket, visit);
     this.#server.emit('connection', socket);
     socket.resume();
@@ -231,7 +298,10 @@ export class WebDoor {
   }
 
   /** Looks which server a client asks for, where somebody else may take it; what was read is put back. */
-  #greet(socket: Socket, leave: () => void): void {
+  #greet(
+    socket: Socket,
+    { named, leave }: { readonly named: NamedClient; readonly leave: () => void },
+  ): void {
     const { findPass } = this.#options;
     if (findPass === undefined) return this.#tls?.accept(socket);
     let bytes = Buffer.alloc(0);
@@ -249,7 +319,7 @@ export class WebDoor {
       socket.off('close', leave);
       // Before it is let in elsewhere: its descriptor counts once.
       leave();
-      pass(socket);
+      pass(socket, named);
     };
     socket.on('error', give).on('end', give).on('readable', look);
   }
@@ -344,7 +414,7 @@ export class WebDoor {
   }
 
   #route(
-    { peer, scheme, fd }: Visit,
+    visit: Visit,
     {
       message,
       response,
@@ -360,6 +430,7 @@ export class WebDoor {
       return sendAnswer(response, {
         ...{ status: read.status, text: `The request is refused: ${read.refused}.`, closes: true },
       });
+    const { client: peer, scheme, fd } = visit;
     const { isTrusted, findRoute, redirect, engine } = this.#options;
     const route = findRoute(read.host);
     if (route === undefined) {
@@ -376,7 +447,10 @@ export class WebDoor {
         ...{ status: 308, text: 'This is served over HTTPS.' },
         headers: { Location: `${elsewhere}${read.target === '*' ? '/' : read.target}` },
       });
-    engine.serve({ read, message, response, scheme, fd, peer, isTrusted: isKnownProxy, address }, route);
+    engine.serve(
+      { read, message, response, scheme, fd, peer, isTrusted: isKnownProxy, address, visit },
+      route,
+    );
   }
 
   /** A request for another protocol: its connection is out of the server's hands from now on. */
@@ -464,11 +538,16 @@ export class WebDoor {
   }
 
   #checkDrained(): void {
-    if (!this.#isClosing || this.#isDrained || this.#visits.size > 0) return;
+    if (!this.#isClosing || this.#isDrained || this.#visits.size + this.#arriving.size > 0) return;
     this.#isDrained = true;
     this.#cancelSweep?.();
     this.#options.onDrained();
   }
+}
+
+function describeClient(remoteAddress: string, port: number): Client {
+  const address = plainAddress(remoteAddress);
+  return { address, port, endpoint: formatEndpoint(address, port) };
 }
 
 /** Most requests have none, and are whole with their heads. */

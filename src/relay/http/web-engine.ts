@@ -6,6 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Endpoint } from '../../model/observation.ts';
 import type { TargetPort } from '../../model/service.ts';
 import type { Clock } from '../../system/clock.ts';
 import { messageOf } from '../../system/message-of.ts';
@@ -49,6 +50,8 @@ export interface WebRequest {
   readonly isTrusted: boolean;
   /** The address of the client itself. */
   readonly address: string;
+  /** The connection by which it comes, and where it led to, as the proxy in front says; undefined = to this end of it. */
+  readonly visit: { readonly socket: Socket; readonly destination?: Endpoint | undefined };
 }
 
 /** A service at a door. */

@@ -242,13 +242,10 @@ export class TcpListener implements Listener<TcpBinding> {
   }
 
   /** Lets a client in that came by another socket, and that was read already: what was read is back in it. */
-  take(client: Socket): void {
-    if (this.#closing) return void client.destroy();
-    const { remoteAddress, remotePort } = client;
-    if (remoteAddress === undefined || remotePort === undefined) return void client.destroy();
-    const peer = describeClient(plainAddress(remoteAddress), remotePort);
-    if (this.#allows(peer)) this.#admit(client, { client: peer, isRead: true, waitedMs: 0 });
-    else client.destroy();
+  take(socket: Socket, { client, destination }: Pick<Arrival, 'client' | 'destination'>): void {
+    if (!this.#closing && this.#allows(client))
+      this.#admit(socket, { client, destination, isRead: true, waitedMs: 0 });
+    else socket.destroy();
   }
 
   /** New connections use this binding from now on; existing ones stay where they are. */

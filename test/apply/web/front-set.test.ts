@@ -30,15 +30,17 @@ describe('FrontSet', () => {
   let fronts: FrontSet;
   let front: FrontDoor;
   let served: Record<string, boolean>;
+  let isTrusted: boolean;
   let certificates: Pick<Certificates, 'ofFront' | 'covers' | 'follow'>;
 
   beforeEach(async () => {
     bench = new Bench();
     served = {};
+    isTrusted = false;
     const { clock, lifecycle } = bench;
     const relay = createStreamRelay();
     web = openWeb({
-      ...{ clock, relay, tune: relay.tune, join: relay.join, isTrusted: () => false },
+      ...{ clock, relay, tune: relay.tune, join: relay.join, isTrusted: () => isTrusted },
       ...{ onRefused: () => {}, onUnserved: () => {}, onBadTheme: () => {}, onBadCertificate: () => {} },
     });
     fronts = new FrontSet({
@@ -159,6 +161,53 @@ describe('FrontSet', () => {
     fronts.clearRoutes(git);
     expect(await greet('git.lan')).toMatch(/Error/);
     server.close();
+  });
+
+  test('takes each client from a PROXY header, and tells services of it that get their connections as they are', async () => {
+    isTrusted = true;
+    const told: string[] = [];
+    const { port } = await bench.sockets.listen((socket) =>
+      socket.once('data', (data: Buffer) => {
+        told.push(data.toString('latin1').split('\r\n', 1)[0] ?? '');
+        socket.end();
+      }),
+    );
+    const git = aService({
+      ...{ name: 'git', listeners: [], proxyProtocol: 'v1', blockList: ['203.0.113.8'] },
+      web: { ...NO_WEB, tlsHosts: ['git.lan'], httpsPort: port },
+    });
+    bench.add(git, RUNNING);
+    fronts.setPolicy({ ...DEFAULT_FRONT_POLICY, acceptProxyProtocol: true });
+    fronts.setRoutes(git);
+    const context = createSecureContext(makeCertificate({ host: 'front.lan' }));
+    certificates = {
+      ofFront: () => ({ context, find: () => context }),
+      ...{ covers: () => true, follow: () => {} },
+    };
+    fronts.setRoutes(await start('wiki', ['front.lan']));
+    front = { ...front, tls: true };
+    await open();
+    const begin = async (host: string) => {
+      const socket = await bench.sockets.connect(front.port);
+      socket.write(`PROXY TCP4 ${host} 198.51.100.1 4242 443\r\n`);
+      return socket;
+    };
+    const greet = async (host: string) => {
+      const raw = await begin(host);
+      connectTls({ socket: raw, servername: 'git.lan' }).on('error', () => {});
+      await once(raw, 'close');
+    };
+    await greet('203.0.113.9');
+    await greet('203.0.113.8');
+    expect(told).toEqual(['PROXY TCP4 203.0.113.9 198.51.100.1 4242 443']);
+    const [spec] = fronts.specsOf(git);
+    expect(spec && fronts.status(spec, git).blocked).toBe(1);
+    const inside = connectTls({
+      ...{ socket: await begin('203.0.113.9'), servername: 'front.lan', rejectUnauthorized: false },
+    });
+    inside.write('GET / HTTP/1.1\r\nHost: front.lan\r\nConnection: close\r\n\r\n');
+    expect(await text(inside)).toMatch(/wiki$/);
+    await fronts.drain();
   });
 
   test('sends plain HTTP to HTTPS where the host has a certificate, while a door for that is bound', async () => {

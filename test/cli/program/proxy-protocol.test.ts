@@ -242,6 +242,50 @@ describe.skipIf(!existsSync(HAPROXY) || !existsSync(NGINX))('HAProxy', () => {
     30_000,
   );
 
+  test('in front of a front door tells the client, and the web service hears of it', async () => {
+    const [front, door, target] = [await freePort(), await freePort(), await freePort()];
+    const folder = await createFolder();
+    await mkdir(path.join(folder, 'nginx'));
+    const server = `listen 127.0.0.1:${target} proxy_protocol; location / { ${SHOWS_CLIENT} }`;
+    await writeFile(path.join(folder, 'nginx.conf'), nginxConfig(path.join(folder, 'nginx'), server));
+    const haproxy = haproxyConfig({
+      bind: `127.0.0.1:${front}`,
+      server: `127.0.0.1:${door} send-proxy-v2`,
+    });
+    await writeFile(path.join(folder, 'haproxy.cfg'), haproxy);
+    const { proxy } = await runFile({
+      trusted_proxies: ['127.0.0.1'],
+      http: { listen: `127.0.0.1:${door}`, accept_proxy_protocol: true },
+      services: {
+        web: {
+          command: [NGINX, '-p', folder, '-c', path.join(folder, 'nginx.conf')],
+          hosts: ['web.lan'],
+          http_port: target,
+          proxy_protocol: 'v2',
+          allow_list: [CLIENT],
+        },
+      },
+    });
+    expect(proxy.log()).toContain('0 listeners, 1 front door, ');
+    run(HAPROXY, ['-db', '-f', path.join(folder, 'haproxy.cfg')]);
+    await untilListening(front);
+    const request = 'GET / HTTP/1.1\r\nHost: web.lan\r\nConnection: close\r\n\r\n';
+    for (let turn = 0; turn < 2; turn++) {
+      const { answer, port: clientPort } = await ask(front, request, { ends: false });
+      expect(answer).toContain(`\r\n${CLIENT} ${turn === 0 ? clientPort : ''}`);
+    }
+    // Around HAProxy, and with another client's address.
+    expect((await ask(door, request, { localAddress: '127.0.0.9' })).answer).toBe('');
+    expect((await ask(door, request, { localAddress: '127.0.0.1' })).answer).toBe('');
+    expect((await ask(front, request, { localAddress: '127.8.8.8' })).answer).toBe('');
+    for (const why of [
+      'it comes from none of trusted_proxies',
+      "its PROXY header can't be read",
+      'the access list refuses',
+    ])
+      expect(proxy.log()).toContain(why);
+  }, 30_000);
+
   test.each(['v1', 'v2'])(
     'as the service reads headers of %s',
     async (version) => {

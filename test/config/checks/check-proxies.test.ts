@@ -21,6 +21,26 @@ describe('what a file says of who wakes, and of PROXY headers', () => {
       [`f:5:28 ${NOBODY}`],
     ],
     ['defaults:\n  accept_proxy_protocol: true', [`f:2:26 ${NOBODY}`.replace('error ', 'error defaults.')]],
+    [
+      'http:\n  listen: "80"\n  accept_proxy_protocol: true\nservices: {}',
+      [`f:3:26 ${NOBODY.replace('error ', 'error http.')}`],
+    ],
+    ['trusted_proxies: [10.0.0.1]\nhttp: {listen: "80", accept_proxy_protocol: true}\nservices: {}', []],
+    [
+      'trusted_proxies: [10.0.0.1]\nhttp:\n  accept_proxy_protocol: true\nservices: {}',
+      ['f:3:3 warning http.accept_proxy_protocol: has no effect without http.listen or http.https'],
+    ],
+    [
+      'http: {listen: "80"}\nservices:\n  a:\n    hosts: [a.lan]\n    http_port: 1\n    proxy_protocol: v1',
+      [],
+    ],
+    [
+      'trusted_proxies: [10.0.0.1]\nhttp: {listen: "80"}\nservices:\n  a:\n    hosts: [a.lan]\n    http_port: 1\n    accept_proxy_protocol: true',
+      [
+        'f:7:5 warning accept_proxy_protocol: has no effect without ports, http_ports or udp_ports; all services share the front doors, for which http.accept_proxy_protocol says it',
+      ],
+    ],
+    ['trusted_proxies: [10.0.0.1]\nservices: {a: {http_ports: ["1:1"], accept_proxy_protocol: true}}', []],
     ['trusted_proxies: [10.0.0.1]\ndefaults:\n  accept_proxy_protocol: true', []],
     [
       'services:\n  a:\n    udp_ports: ["1:1"]\n    proxy_protocol: v1',
@@ -64,8 +84,10 @@ describe('what a file says of who wakes, and of PROXY headers', () => {
       ],
     ],
     [
-      'services:\n  a:\n    http_ports: ["1:1"]\n    ignore_labels: true\n    proxy_protocol: v2',
-      ['f:5:5 warning proxy_protocol: has no effect without ports or udp_ports'],
+      'services:\n  a:\n    cron_start: "0 8 * * *"\n    ignore_labels: true\n    proxy_protocol: v2',
+      [
+        'f:5:5 warning proxy_protocol: has no effect without ports, http_ports, hosts, tls_hosts or udp_ports',
+      ],
     ],
     [
       'services:\n  a:\n    udp_ports: ["1:1"]\n    ignore_labels: true\n    wake_on: data',

@@ -29,6 +29,7 @@ interface BedService {
   readonly policy?: Partial<WebPolicy>;
   readonly access?: AccessRanges;
   readonly track?: WebBinding['track'];
+  readonly proxyProtocol?: WebBinding['proxyProtocol'];
 }
 
 /** One service behind the door, with what a test looks at. */
@@ -46,7 +47,7 @@ export class WebService {
   awake: Promise<void> = Promise.resolve();
   readonly #sockets = new Set<Socket>();
 
-  constructor({ host, app, raw, policy, access, track }: BedService) {
+  constructor({ host, app, raw, policy, access, track, proxyProtocol }: BedService) {
     this.server = raw === undefined ? createServer(app) : createTcpServer({ allowHalfOpen: true }, raw);
     this.server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket.on('error', () => {}));
@@ -57,6 +58,7 @@ export class WebService {
       access: compileAccessList(access ?? { allowList: [], blockList: [] }),
       bounds: { service: host, maxConnections: 0, maxConnectionsPerAddress: 0 },
       policy: { ...NO_WEB, ...policy },
+      proxyProtocol,
       isReady: () => this.view.state === 'ready',
       look: () => this.view,
       takeLease: () => {

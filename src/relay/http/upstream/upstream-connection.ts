@@ -31,6 +31,8 @@ export interface ConnectionOwner {
 
 export class UpstreamConnection {
   readonly socket: Socket;
+  /** Of whose requests alone it is, as the upstream was told at its begin; undefined = of everybody's. */
+  readonly of: string | undefined;
   /** Since when it is idle, on the monotonic clock; undefined while somebody uses it. */
   idleSinceMs: number | undefined;
   /** For how long it may be idle. */
@@ -44,8 +46,12 @@ export class UpstreamConnection {
   #isSent = false;
 
   /** @param options.idleMs for how long it may be idle, where the upstream doesn't say. */
-  constructor(socket: Socket, options: { readonly owner: ConnectionOwner; readonly idleMs: number }) {
+  constructor(
+    socket: Socket,
+    options: { readonly owner: ConnectionOwner; readonly idleMs: number; readonly of?: string | undefined },
+  ) {
     this.socket = socket;
+    this.of = options.of;
     this.idleMs = options.idleMs;
     this.#owner = options.owner;
     const destroy = socket._destroy.bind(socket);

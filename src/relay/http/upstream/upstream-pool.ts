@@ -42,22 +42,37 @@ export class UpstreamPool {
   /**
    * Lends an idle connection; undefined where there is none.
    * @param options.isRepeatable whether the request may be sent again when the connection turns out to be dead.
+   * @param options.of whose it has to be; undefined = everybody's.
    */
-  take({ isRepeatable }: { readonly isRepeatable: boolean }): UpstreamConnection | undefined {
+  take({
+    isRepeatable,
+    of,
+  }: {
+    readonly isRepeatable: boolean;
+    readonly of?: string | undefined;
+  }): UpstreamConnection | undefined {
     for (;;) {
-      const kept = this.#idle.at(-1);
+      const index = this.#idle.findLastIndex((kept) => kept.of === of);
+      const kept = this.#idle[index];
       if (kept?.idleSinceMs === undefined) return undefined;
       if (!isRepeatable && this.#clock.monotonicMs() - kept.idleSinceMs > FRESH_MS) return undefined;
-      this.#idle.pop();
+      this.#idle.splice(index, 1);
       kept.idleSinceMs = undefined;
       if (kept.isUsable) return kept;
     }
   }
 
-  /** Lends a new connection. @param ended aborts when the run that it belongs to is over. */
-  adopt(socket: Socket, ended: AbortSignal): UpstreamConnection {
+  /**
+   * Lends a new connection.
+   * @param options.ended aborts when the run that it belongs to is over.
+   * @param options.of whose requests alone it is for; undefined = everybody's.
+   */
+  adopt(
+    socket: Socket,
+    { ended, of }: { readonly ended: AbortSignal; readonly of?: string | undefined },
+  ): UpstreamConnection {
     const connection = new UpstreamConnection(socket, {
-      idleMs: IDLE_MS,
+      ...{ idleMs: IDLE_MS, of },
       owner: {
         onFree: () => this.giveBack(connection),
         onClosed: () => {

@@ -101,7 +101,9 @@ export class Waiting {
     const hold = new PageHold({
       clock: this.#clock,
       lease: binding.takeLease({ client: peer.endpoint, address }),
-      onReady: ({ socket, ended }) => pool.giveBack(pool.adopt(socket, ended)),
+      // Where an upstream is told of each client, it is told by the request that will come.
+      onReady: ({ socket, ended }) =>
+        binding.proxyProtocol === undefined ? pool.giveBack(pool.adopt(socket, { ended })) : socket.destroy(),
       onEnd: () => this.#holds.delete(key),
     });
     this.#holds.set(key, hold);
