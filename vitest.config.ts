@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 import { FileOrder } from './scripts/file-order.ts';
 
 /** A condition that a test waits for may take a while on a busy machine. */
-const EXPECT = { poll: { timeout: 10_000 } };
+const EXPECT = { poll: { timeout: 30_000 } };
 
 /** What holds for every project. */
 const ALL = { expect: EXPECT, setupFiles: ['test/support/measure-processor-time.ts'] };
@@ -48,7 +48,7 @@ export default defineConfig({
           ...ALL,
           include: ['test/cli/program/**/*.test.ts'],
           globalSetup: ['test/support/build-program.ts'],
-          testTimeout: 30_000,
+          testTimeout: 60_000,
           isolate: false,
           maxWorkers: 3,
           sequence: { groupOrder: 2 },
@@ -63,7 +63,7 @@ export default defineConfig({
           // One browser for all.
           isolate: false,
           maxWorkers: 1,
-          testTimeout: 30_000,
+          testTimeout: 60_000,
           sequence: { groupOrder: 6 },
         },
       },

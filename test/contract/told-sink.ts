@@ -2,7 +2,7 @@ import type { Backend, BackendSink, LabelledWorkload, SharedView } from '../../s
 import type { Observation } from '../../src/model/observation.ts';
 import { type Workload, type WorkloadRef, workloadKey, workloadRefKey } from '../../src/model/workload.ts';
 
-const UNTIL_TIMEOUT_MS = 20_000;
+const UNTIL_TIMEOUT_MS = 30_000;
 
 /** A sink that remembers what it was told, and lets a test wait for what is to come. */
 export class ToldSink implements BackendSink {

@@ -13,7 +13,7 @@ export interface CliResult {
 }
 
 /**
- * Runs the program with `args`; kills it after `timeoutMs` (default 15 s).
+ * Runs the program with `args`; kills it after `timeoutMs` (default 30 s).
  * @param options.env the whole environment beside PATH; undefined = unset.
  */
 export async function runProgram(
@@ -26,7 +26,7 @@ export async function runProgram(
     readonly timeoutMs?: number;
   } = {},
 ): Promise<CliResult> {
-  const { cwd, env = {}, input, timeoutMs = 15_000 } = options;
+  const { cwd, env = {}, input, timeoutMs = 30_000 } = options;
   const child = spawn(process.execPath, [PROGRAM, ...args], {
     ...(cwd && { cwd }),
     // What a proxy keeps may change what the next one says; other commands keep nothing.

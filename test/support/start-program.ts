@@ -32,7 +32,7 @@ export interface StartOptions {
   readonly until?: string | undefined;
 }
 
-const MAX_WAIT_MS = 20_000;
+const MAX_WAIT_MS = 30_000;
 
 /** Starts the program, and follows its log. It is ended in order, with its workloads, when the test ends. */
 export async function startProgram(options: StartOptions): Promise<RunningProgram> {

@@ -244,6 +244,8 @@ test('can I wake, sleep or hold it here? wake, sleep, hold and release say so', 
   expect(await ask('status', 'hello')).toMatch(/^hello +asleep /m);
   const token = ['--token', TOKEN];
   expect(await ask('wake', 'hello', ...token)).toMatch(/^hello is (waking|awake): /);
+  // Until it is awake, each of them says by whom it is woken.
+  await expect.poll(() => ask('status', 'hello')).toMatch(/^hello +awake /m);
   expect(await ask('hold', 'hello', '--for', '10m', ...token)).toContain('held by hand');
   expect(await ask('release', 'hello', ...token)).toMatch(/^hello is awake: nobody has used it yet/);
   expect(await ask('release', 'hello', ...token)).toMatch(/^hello was not held; it is awake: /);

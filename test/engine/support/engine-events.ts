@@ -16,7 +16,7 @@ export interface EngineEvent {
 export interface EngineEvents {
   /** All so far of `action`, of the container of that name. */
   of(name: string, action: string): readonly EngineEvent[];
-  /** The `nth` one (default the first), already there or still to come; after `timeoutMs` (default 10 s) an error. */
+  /** The `nth` one (default the first), already there or still to come; after `timeoutMs` (default 30 s) an error. */
   waitFor(
     name: string,
     action: string,
@@ -38,7 +38,7 @@ export async function watchEngineEvents({ docker, prefix }: Scope): Promise<Engi
     events.filter((event) => event.name === name && event.action === action);
   return {
     of,
-    waitFor: (name, action, { nth = 1, timeoutMs = 10_000 } = {}) =>
+    waitFor: (name, action, { nth = 1, timeoutMs = 30_000 } = {}) =>
       new Promise((resolve, reject) => {
         const settle = (finish: () => void) => {
           looks.delete(look);

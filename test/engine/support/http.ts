@@ -14,7 +14,7 @@ export interface HttpAnswer {
  * One GET over a connection of its own.
  * @param target a URL, or a port of this machine.
  * @param options.localAddress the client's own address, for example 127.0.0.2. `headers`: to be sent, `host` for example.
- * @throws {Error} when the connection fails or `timeoutMs` (default 10 s) passes.
+ * @throws {Error} when the connection fails or `timeoutMs` (default 30 s) passes: a bound on what hangs.
  */
 export function get(
   target: string | number,
@@ -24,7 +24,7 @@ export function get(
     readonly headers?: Readonly<Record<string, string>>;
   } = {},
 ): Promise<HttpAnswer> {
-  const { timeoutMs = 10_000, localAddress, headers = {} } = options;
+  const { timeoutMs = 30_000, localAddress, headers = {} } = options;
   const url = typeof target === 'number' ? `http://127.0.0.1:${target}/` : target;
   const startMs = performance.now();
   return new Promise((resolve, reject) => {

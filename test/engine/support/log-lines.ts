@@ -49,7 +49,7 @@ export function collectLogLines(output: Readable): LogLines {
   return {
     all: () => lines,
     strayText: () => stray + partial,
-    waitFor: (matches, { timeoutMs = 10_000, from = 0 } = {}) =>
+    waitFor: (matches, { timeoutMs = 30_000, from = 0 } = {}) =>
       new Promise((resolve, reject) => {
         const settle = (finish: () => void) => {
           waiting.delete(look);

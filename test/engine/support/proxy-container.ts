@@ -58,7 +58,7 @@ function wrapProxy(container: TestContainer, address: string): ProxyContainer {
     logLines,
     async waitForMessage(message) {
       const isThere = async () => (await logLines()).some(({ msg }) => msg === message);
-      await waitUntil(isThere, { timeoutMs: 15_000, what: `the log line "${message}"` });
+      await waitUntil(isThere, { timeoutMs: 30_000, what: `the log line "${message}"` });
     },
     async childStates() {
       const { Pid } = (await container.inspect()).State;

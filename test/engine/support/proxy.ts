@@ -16,7 +16,7 @@ export interface ProxyOptions {
   readonly args?: readonly string[];
   /** On top of the defaults; undefined unsets one of them. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** For the log line with the event `ready`; default 15 s. */
+  /** For the log line with the event `ready`; default 30 s. */
   readonly readyTimeoutMs?: number;
 }
 
@@ -62,7 +62,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<ProxyProce
   void exited.then((status) => lines.end(`the proxy ended with ${status}: ${errorText}`));
   const proxy = wrapProxy(child, { files, lines, exited, statusPort });
   try {
-    await proxy.waitForLog('ready', { timeoutMs: options.readyTimeoutMs ?? 15_000 });
+    await proxy.waitForLog('ready', { timeoutMs: options.readyTimeoutMs ?? 30_000 });
   } catch (error) {
     await proxy.stop('SIGKILL');
     throw error;
@@ -99,7 +99,7 @@ function wrapProxy(
   };
 }
 
-/** Runs the program with any arguments to its end; kills it after `timeoutMs` (default 15 s). */
+/** Runs the program with any arguments to its end; kills it after `timeoutMs` (default 30 s). */
 export function runCli(
   args: readonly string[],
   options: Pick<ProxyOptions, 'env'> & { readonly cwd?: string; readonly timeoutMs?: number } = {},

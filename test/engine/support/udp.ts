@@ -6,7 +6,7 @@ export interface UdpClient {
   readonly port: number;
   /** Resolves once the datagram is handed to the kernel. */
   send(data: string | Uint8Array): Promise<void>;
-  /** The first datagram that was not read yet; after `timeoutMs` (default 15 s) an error. */
+  /** The first datagram that was not read yet; after `timeoutMs` (default 30 s) an error. */
   receive(options?: { readonly timeoutMs?: number }): Promise<Buffer>;
   /** Datagrams that arrived and were not read yet. */
   unread(): readonly Buffer[];
@@ -33,7 +33,7 @@ export async function openUdp(port: number, localAddress = '127.0.0.1'): Promise
       new Promise((resolve, reject) => {
         socket.send(data, port, '127.0.0.1', (error) => (error ? reject(error) : resolve()));
       }),
-    receive({ timeoutMs = 15_000 } = {}) {
+    receive({ timeoutMs = 30_000 } = {}) {
       const datagram = arrived.shift();
       if (datagram !== undefined) return Promise.resolve(datagram);
       return new Promise((resolve, reject) => {

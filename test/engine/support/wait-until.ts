@@ -8,7 +8,7 @@ export async function waitUntil<T>(
   ask: () => T | Promise<T>,
   options: { readonly timeoutMs?: number; readonly everyMs?: number; readonly what?: string } = {},
 ): Promise<NonNullable<T>> {
-  const { timeoutMs = 10_000, everyMs = 25, what = 'what the test waits for' } = options;
+  const { timeoutMs = 30_000, everyMs = 25, what = 'what the test waits for' } = options;
   const deadlineMs = performance.now() + timeoutMs;
   for (;;) {
     const answer = await ask();

@@ -12,7 +12,7 @@ export interface ObjectFollower {
   readonly current: ReadonlyMap<string, KubeObject>;
   /** Everything told so far. */
   readonly changes: readonly ObservedChange[];
-  /** Resolves as soon as `holds` of what is there, with its answer; after `timeoutMs` (default 15 s) an error. */
+  /** Resolves as soon as `holds` of what is there, with its answer; after `timeoutMs` (default 30 s) an error. */
   until<T>(
     holds: (current: ReadonlyMap<string, KubeObject>) => T,
     options?: { readonly timeoutMs?: number; readonly what?: string },
@@ -37,7 +37,7 @@ export function followObjects(client: AdminClient, path: string): ObjectFollower
   return {
     current,
     changes,
-    until: (holds, { timeoutMs = 15_000, what = 'what the test waits for' } = {}) =>
+    until: (holds, { timeoutMs = 30_000, what = 'what the test waits for' } = {}) =>
       new Promise((resolve, reject) => {
         const settle = (finish: () => void) => {
           looks.delete(look);

@@ -179,7 +179,7 @@ function wrapWorkload(
     name,
     read: () => admin.get(path),
     scale: async (replicas) => void (await admin.patch(`${path}/scale`, { spec: { replicas } })),
-    async untilReplicas(replicas, { timeoutMs = 15_000 } = {}) {
+    async untilReplicas(replicas, { timeoutMs = 30_000 } = {}) {
       const what = `${replicas} replicas of ${name}`;
       await follower.until((all) => all.get(name)?.spec.replicas === replicas, { what, timeoutMs });
     },

@@ -21,7 +21,7 @@ export async function findRow(proxy: ProxyProcess, port: number): Promise<Status
   return rows.find((row) => row.listen_port === port);
 }
 
-/** Resolves with the row of a listener as soon as it is there and `holds`; after `timeoutMs` (default 10 s) an error. */
+/** Resolves with the row of a listener as soon as it is there and `holds`; after `timeoutMs` (default 30 s) an error. */
 export function untilRow(
   proxy: ProxyProcess,
   options: {
@@ -31,7 +31,7 @@ export function untilRow(
     readonly what?: string;
   },
 ): Promise<StatusRow> {
-  const { port, holds = () => true, timeoutMs = 10_000, what = `a row of port ${port}` } = options;
+  const { port, holds = () => true, timeoutMs = 30_000, what = `a row of port ${port}` } = options;
   const ask = async () => {
     const row = await findRow(proxy, port);
     return row !== undefined && holds(row) ? row : undefined;
