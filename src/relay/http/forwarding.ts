@@ -68,9 +68,12 @@ export class Forwarding implements Asker {
   bytesDown = 0;
   readonly #options: ForwardOptions;
   readonly #connection: UpstreamConnection;
-  #status: number | undefined;
+  /** The answer has begun. */
+  #hasBegun = false;
   /** The head was not sent yet: the body may go along. */
   #isHeadKept = false;
+  /** The client takes no more for now. */
+  #isFull = false;
   #switching: AnswerHead | undefined;
   #informations = 0;
   /** Whether the client was told to go on, where it waits for that. */
@@ -140,7 +143,7 @@ export class Forwarding implements Asker {
       // Its head can't be handed on as it is.
       return this.#refuse(error as Error);
     }
-    this.#status = status;
+    this.#hasBegun = true;
     this.#isHeadKept = true;
   }
 
@@ -152,10 +155,15 @@ export class Forwarding implements Asker {
     this.#isHeadKept = false;
     // The end comes at once.
     if (rest === 0) return endWith(response, chunk);
-    if (response.write(chunk)) return;
+    if (response.write(chunk) || this.#isFull) return;
     const { socket } = this.#connection;
+    this.#isFull = true;
     socket.pause();
-    response.once('drain', () => socket.resume());
+    response.once('drain', () => {
+      this.#isFull = false;
+      // Behind the end it may be somebody else's.
+      if (!this.#hasEnded) socket.resume();
+    });
   }
 
   onPause(): void {
@@ -177,7 +185,7 @@ export class Forwarding implements Asker {
   }
 
   onBroken(error: Error): void {
-    if (this.#status !== undefined) this.#end({ kind: 'answered', isWhole: false });
+    if (this.#hasBegun) this.#end({ kind: 'answered', isWhole: false });
     else this.#end({ kind: 'unanswered', error, mayRepeat: isRepeatable(this.#options.read) });
   }
 
@@ -213,7 +221,7 @@ export class Forwarding implements Asker {
   #watchBody(ms: number): void {
     const { clock, message, read } = this.#options;
     this.#cancelWatch = clock.schedule(ms, () => {
-      if (this.#hasEnded || this.#status !== undefined || message.complete) return;
+      if (this.#hasEnded || this.#hasBegun || message.complete) return;
       const nowMs = clock.monotonicMs();
       const isAsked = !message.isPaused() && (this.#hasContinued || !read.expectsContinue);
       if (!isAsked) this.#heardMs = nowMs;

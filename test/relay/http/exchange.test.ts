@@ -230,6 +230,24 @@ describe('an exchange', () => {
     await expect.poll(() => bed.service('wiki').leases).toBe(0);
   });
 
+  test('waits once for a slow client, in however many chunks its answer comes', async () => {
+    const warnings: string[] = [];
+    const note = ({ name }: Error) => warnings.push(name);
+    process.on('warning', note);
+    const chunks = '1\r\nx\r\n'.repeat(400_000);
+    bed = await WebBed.open([
+      answering(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`),
+    ]);
+    const socket = await bed.connect();
+    socket.pause();
+    socket.write(aRequest('wiki.test'));
+    await expect.poll(() => bed.service('wiki').tally.readTotals().down).toBeGreaterThan(10_000);
+    const answer = await readAll(socket.resume());
+    process.off('warning', note);
+    expect(answer.match(/\r\nx(?=\r\n)/g)).toHaveLength(400_000);
+    expect(warnings).not.toContain('MaxListenersExceededWarning');
+  });
+
   test('reads no more of the client than a slow upstream takes', async () => {
     bed = await WebBed.open([{ host: 'wiki', app: () => {} }]);
     const socket = await bed.connect();
