@@ -52,6 +52,7 @@ const FIELD_GROUPS: readonly { readonly title: string; readonly first: FieldName
 ];
 const SETTING_GROUPS = [
   { title: 'The proxy itself', group: '' },
+  { title: 'How much may be awake', group: 'limits' },
   { title: 'Who may ask the status server', group: 'status' },
   { title: 'Front doors', group: 'http' },
   { title: 'What Traefik is told', group: 'traefik' },

@@ -38,6 +38,8 @@ export interface Backend {
   readonly isThere?: boolean;
   /** Other labels count from now on, after a reload. Absent where workloads have none. */
   setLabelOptions?(options: LabelOptions): void;
+  /** Whether observations have to tell `memoryLimitBytes`, also of what is at rest. Absent where the engine doesn't tell that. */
+  setNeedsLimits?(needsLimits: boolean): void;
   /** Whether the proxy joins the workloads' networks from now on, after a reload. Absent where there are none to join. */
   setJoinNetworks?(joinNetworks: boolean): void;
   /**

@@ -112,8 +112,9 @@ function atOf({ event, data }: ProxyEvent): string {
   return formatTimestamp(parseTimestamp(at) + tookMs(data as unknown as WakeAnswer));
 }
 
-function tookMs({ queue_ms = 0, dependencies_ms = 0, engine_ms, health_ms, port_ms }: PhasesAnswer): number {
-  return queue_ms + dependencies_ms + engine_ms + health_ms + port_ms;
+function tookMs(phases: PhasesAnswer): number {
+  const { room_ms = 0, queue_ms = 0, dependencies_ms = 0, engine_ms, health_ms, port_ms } = phases;
+  return room_ms + queue_ms + dependencies_ms + engine_ms + health_ms + port_ms;
 }
 
 /** What happened to a service within the last 24 hours; that a wake has made it awake, or failed, is told by the wake. Pure. */

@@ -74,12 +74,15 @@ function describeService(service: Service, secrecy: Secrecy): Readonly<Record<st
 function setFlowStyle(doc: Document): void {
   const webhooks = doc.get('webhooks');
   if (isSeq(webhooks)) webhooks.flow = true;
+  const groups = doc.get('groups');
+  if (isMap(groups)) groups.flow = true;
   const services = doc.get('services');
   const top = isMap(doc.contents) ? doc.contents.items.map(({ value }) => value) : [];
   for (const value of top.filter(isSeq)) value.flow = true;
   const mappings = isMap(services) ? services.items.map(({ value }) => value) : [];
   for (const mapping of [
     doc.get('status'),
+    doc.get('limits'),
     doc.get('http'),
     doc.get('docker'),
     doc.get('kubernetes'),

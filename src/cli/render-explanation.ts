@@ -119,6 +119,7 @@ const SLEEPS: Readonly<Record<string, string>> = {
   hub: 'with its hub',
   user: 'after what depends on it',
   hand: 'by hand',
+  room: 'for another one',
   silence: 'since no datagram was answered',
   others: 'by somebody else',
   itself: 'by itself',

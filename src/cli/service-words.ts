@@ -118,6 +118,7 @@ export function describeWhy(service: ServiceAnswer, times: Times): string {
 }
 
 const PHASES: Readonly<Record<string, string>> = {
+  room: 'waits for room',
   queue: 'waits for its turn to start',
   dependencies: 'waits for what it depends on',
   engine: 'is being started',
@@ -237,6 +238,7 @@ export function formatListener({ address, port, protocol }: ListenerAnswer): str
 /** Without what took no time. */
 export function describePhases(wake: PhasesAnswer): string {
   const phases = [
+    ['room', wake.room_ms ?? 0],
     ['queue', wake.queue_ms ?? 0],
     ['dependencies', wake.dependencies_ms ?? 0],
     ['engine', wake.engine_ms],

@@ -1,4 +1,5 @@
 import { formatStatuses } from '../model/format-statuses.ts';
+import { formatMemory } from '../model/memory-size.ts';
 import type { Sourced } from '../model/origin.ts';
 import type { ListenerSpec, Protocol, Service, ServiceUrl } from '../model/service.ts';
 import { DEFAULT_REST } from '../model/sleep.ts';
@@ -9,6 +10,7 @@ import { hideSecrets } from './secrets.ts';
 import { AVAILABILITY_EXPECTED, parseAvailability } from './values/availability.ts';
 import { parseAccessEntry } from './values/address.ts';
 import { AWAKE_EXPECTED, formatAwake, parseAwake } from './values/awake-windows.ts';
+import { MEMORY_EXPECTED, parseMemory } from './values/memory-size.ts';
 import { DEPENDENCIES_EXPECTED, formatDependencies, parseDependencies } from './values/dependencies.ts';
 import {
   DURATION_EXPECTED,
@@ -399,6 +401,11 @@ export const FIELDS = {
       builtIn: [],
       of: ({ dependsOn, dependsOnBy }) => (dependsOnBy === 'compose' ? dependsOnBy : dependsOn),
     },
+  ),
+  group: field(NAME, { ...SERVICE_AND_LABEL, of: (it) => it.group }),
+  memory: field(
+    { parse: parseMemory, expected: MEMORY_EXPECTED, format: formatMemory },
+    { ...SERVICE_AND_LABEL, of: (it) => it.memoryBytes },
   ),
   dependant_of_labels: field(FLAG, { ...SERVICE_ONLY, builtIn: false, of: (it) => it.dependantOfLabels }),
   availability: field(

@@ -8,6 +8,7 @@ import type { Sourced } from '../model/origin.ts';
 import { hasErrors, type Problem } from '../model/problem.ts';
 import type { CertificateFiles } from '../model/web.ts';
 import { checkProxies } from './checks/check-proxies.ts';
+import { checkRoom } from './checks/check-room.ts';
 import { checkServices } from './checks/check-services.ts';
 import { type Finding, sortProblems, toProblem } from './checks/finding.ts';
 import { checkStatusAccess } from './checks/status-access.ts';
@@ -117,6 +118,7 @@ function readRoot(
       ...findings,
       ...checkServices(services, { locate, engine, status, fronts, web, defaults: defaults.draft }),
       ...checkProxies(services, { defaults: defaults.draft, settings: settings.settings, locate }),
+      ...checkRoom(services, { ...inForce.settings.limits, groups: inForce.settings.groups }),
       ...checkStatusAccess(settings.settings, layers),
       ...findHostBits(rawDefaults, ['defaults']),
       ...findHostBits(top, []),

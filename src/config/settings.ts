@@ -1,7 +1,9 @@
 import { DEFAULT_LABEL_PREFIXES, type LabelPrefixes } from '../model/label-names.ts';
 import type { Sourced } from '../model/origin.ts';
+import { formatMemory } from '../model/memory-size.ts';
 import { DEFAULT_FRONT_POLICY } from '../model/web.ts';
 import {
+  type GroupLimits,
   BACKEND_NAMES,
   type BackendName,
   MAX_UDP_QUEUE_TOTAL_BYTES,
@@ -11,6 +13,7 @@ import {
 } from '../model/settings.ts';
 import { HIDDEN_MESSAGE, HIDDEN_SECRET, hideSecrets } from './secrets.ts';
 import { parseAccessEntry } from './values/address.ts';
+import { MEMORY_EXPECTED, parseMemory } from './values/memory-size.ts';
 import { suggestNearest } from './values/suggest.ts';
 import { DURATION_EXPECTED, formatDuration, parseDuration } from './values/duration.ts';
 import { LABEL_PREFIX_EXPECTED, parseLabelPrefixes, parseLabelPrefixText } from './values/label-prefix.ts';
@@ -18,13 +21,16 @@ import { parseClusterDomain, parseKubernetesLabel, parseNamespaces } from './val
 import {
   accept,
   type EnvironmentVariable,
+  type Fault,
   type FormWords,
   hintAtList,
+  isMapping,
   type Parsed,
   parseList,
   type Reading,
   refuse,
   showValue,
+  WRONG_FORM,
 } from './values/parsed.ts';
 import { parseDomains } from './values/hosts.ts';
 import {
@@ -33,19 +39,20 @@ import {
   parseFrontListen,
   parseStatusListen,
 } from './values/ports.ts';
-import { choice, FLAG, parseChoice } from './values/text.ts';
+import { choice, FLAG, parseChoice, parseCount, parseName } from './values/text.ts';
 import { parseHostName, parseUrlHost } from './values/url.ts';
 import { parseProxyWebhooks, WEBHOOKS } from './values/webhooks.ts';
 import { parseCertificates } from './values/web.ts';
 
 /** What `Settings` has a mapping for. */
-export const SETTING_GROUPS = ['access', 'http', 'traefik', 'docker', 'kubernetes'] as const;
+export const SETTING_GROUPS = ['access', 'limits', 'http', 'traefik', 'docker', 'kubernetes'] as const;
 type SettingGroup = (typeof SETTING_GROUPS)[number];
 
 /** Where a setting stands in `Settings`. */
 type SettingPlace =
   | readonly [Exclude<keyof Settings, SettingGroup>]
   | readonly ['access', keyof Settings['access']]
+  | readonly ['limits', keyof Settings['limits']]
   | readonly ['http', keyof Settings['http']]
   | readonly ['traefik', keyof Settings['traefik']]
   | readonly ['docker', keyof Settings['docker']]
@@ -244,6 +251,27 @@ export const SETTINGS = {
     parse: parseMaxStarting,
     builtIn: 'auto',
   }),
+  'limits.max_awake': setting(['limits', 'maxAwake'], {
+    expected: 'a whole number of at least 1',
+    parse: (raw) => parseCount(raw, { max: 1_000_000 }),
+    builtIn: undefined,
+  }),
+  'limits.memory': setting(['limits', 'memoryBytes'], {
+    expected: MEMORY_EXPECTED,
+    parse: parseMemory,
+    builtIn: undefined,
+    format: (bytes) => bytes && formatMemory(bytes),
+  }),
+  groups: setting(['groups'], {
+    expected: '{} for none',
+    itemKeys: ['max_awake'],
+    parse: parseGroups,
+    builtIn: {},
+    format: (groups) =>
+      Object.fromEntries(
+        Object.entries(groups).map(([name, { maxAwake }]) => [name, { max_awake: maxAwake }]),
+      ),
+  }),
   webhooks: setting(['webhooks'], { ...WEBHOOKS, parse: parseProxyWebhooks, builtIn: [] }),
   trusted_proxies: setting(['trustedProxies'], {
     expected: '[] for nobody',
@@ -435,6 +463,25 @@ function parseQueueTotal(raw: unknown): Parsed<number> {
 function parseMaxStarting(raw: unknown): Parsed<Settings['maxStarting']> {
   if (raw === 'auto' || (typeof raw === 'number' && Number.isInteger(raw) && raw >= 1)) return accept(raw);
   return refuse('invalid-value', `${showValue(raw)} is not ${STARTING_EXPECTED}`);
+}
+
+/** Reads the groups by their names. It is silent about a missing key, and one too many, which the schema tells. */
+function parseGroups(raw: unknown): Reading<Settings['groups']> {
+  if (!isMapping(raw)) return WRONG_FORM;
+  const groups: [string, GroupLimits][] = [];
+  let isWhole = true;
+  const faults: Fault[] = [];
+  for (const [name, group] of Object.entries(raw)) {
+    const parsedName = parseName(name);
+    if (!parsedName.ok) faults.push({ code: parsedName.code, path: [name], message: parsedName.message });
+    const given = isMapping(group) ? group['max_awake'] : undefined;
+    isWhole &&= isMapping(group) && Object.keys(group).length === 1 && (given ?? null) !== null;
+    if (!isWhole) continue;
+    const parsed = parseCount(given, { max: 1_000_000 });
+    if (parsed.ok) groups.push([name, { maxAwake: parsed.value }]);
+    else faults.push({ code: parsed.code, path: [name, 'max_awake'], message: parsed.message });
+  }
+  return faults.length === 0 && isWhole ? accept(Object.fromEntries(groups)) : { ok: false, faults };
 }
 
 function parseSocket(raw: unknown): Parsed<string> {

@@ -19,6 +19,7 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 
 const PHASES: Readonly<Record<string, string>> = {
+  room: 'waits for room',
   queue: 'waits for its turn',
   dependencies: 'waits for what it depends on',
   engine: 'is being started',
@@ -268,6 +269,7 @@ export function listPhases(
   phases: PhasesAnswer,
 ): readonly { readonly key: string; readonly name: string; readonly ms: number }[] {
   return [
+    { key: 'room', name: 'waiting for room', ms: phases.room_ms ?? 0 },
     { key: 'queue', name: 'waiting its turn', ms: phases.queue_ms ?? 0 },
     { key: 'dependencies', name: 'what it depends on', ms: phases.dependencies_ms ?? 0 },
     { key: 'engine', name: 'engine', ms: phases.engine_ms },

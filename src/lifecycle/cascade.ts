@@ -2,6 +2,7 @@ import { DEFAULT_REST } from '../model/sleep.ts';
 import type { DependencyCondition, Service } from '../model/service.ts';
 import { NO_WEB } from '../model/web.ts';
 import { toWorkloadRef, unmanagedRef, type Workload } from '../model/workload.ts';
+import type { Chains } from './room.ts';
 import { HeldDependency, isMet, MET } from './dependency.ts';
 import type { Lease } from './workload/lease-book.ts';
 import { awaitsNeeds, isWaking, type LifecycleState, mayRun } from './workload/machine.ts';
@@ -42,7 +43,7 @@ interface Held {
  * what it has woken is put to sleep at once, unless somebody else uses it. What ran before is left to its own idle timeout,
  * and so is a service of the file that only a label names.
  */
-export class Cascade implements Needs {
+export class Cascade implements Needs, Chains {
   readonly #linked: Linked;
   readonly #held = new Map<WorkloadController, Map<string, Held>>();
   /** Who holds each of them. */
@@ -121,6 +122,26 @@ export class Cascade implements Needs {
     if (this.#awaiting.size === 0) return 0;
     const users = [...(this.#holders.get(controller) ?? [])].filter((user) => this.#awaiting.has(user));
     return Math.max(0, ...users.map((user) => Math.max(user.policy.startTimeoutMs, this.budgetMsFor(user))));
+  }
+
+  chainOf(controller: WorkloadController): ReadonlySet<WorkloadController> {
+    const chain = new Set([controller]);
+    // A set is walked with what is added to it meanwhile.
+    for (const holder of chain)
+      for (const { name } of this.#links.get(holder) ?? []) chain.add(this.find(name, holder));
+    return chain;
+  }
+
+  freedWith(controller: WorkloadController): ReadonlySet<WorkloadController> {
+    const freed = new Set([controller]);
+    for (const holder of freed) {
+      for (const { controller: held, link } of this.#held.get(holder)?.values() ?? []) {
+        const holders = this.#holders.get(held) ?? new Set();
+        const isHeldBeside = held.leases > holders.size || [...holders].some((one) => !freed.has(one));
+        if (!isHeldBeside && this.#stopsWith(held, link)) freed.add(held);
+      }
+    }
+    return freed;
   }
 
   #follow(holder: WorkloadController): void {
@@ -276,6 +297,8 @@ function createUnmanagedService(name: string, hub: Workload): LifecycleService {
     stopTimeoutMs: undefined,
     rest: DEFAULT_REST,
     dependsOn: [],
+    group: undefined,
+    memoryBytes: undefined,
     maxPending: 1,
     cronStart: undefined,
     cronStop: undefined,

@@ -7,6 +7,7 @@ import { hasSchedule } from '../model/availability.ts';
 import type { KeptWorkload } from '../model/kept.ts';
 import type { LeaseUser } from '../model/client-use.ts';
 import type { Observation } from '../model/observation.ts';
+import type { RoomLimits } from '../model/settings.ts';
 import type { Service, TargetPort } from '../model/service.ts';
 import type { WarmPath, WarmUser } from '../model/warm-path.ts';
 import { type WorkloadKind, workloadKey } from '../model/workload.ts';
@@ -25,6 +26,7 @@ import {
   type UpstreamConnection,
 } from './clients/pass-gate.ts';
 import { Refusal } from './refusal.ts';
+import { Room } from './room.ts';
 import { createTallies, type Tallies } from './tallies.ts';
 import type { OwnPlaces } from './run/workload-run.ts';
 import type { Lease } from './workload/lease-book.ts';
@@ -72,6 +74,9 @@ interface WarmRequest {
 /** Of wakes that are kept, of one workload, and of all together: each takes some 200 bytes. */
 const MAX_KEPT_WAKES = { each: 50, all: 65_536, least: 5 } as const;
 
+/** What asks for more has a higher number. */
+const STRENGTH = { none: 0, started: 1, healthy: 2, completed: 3 } as const;
+
 const NOT_THE_SLEEPER: SharedView = { isSleeper: false, heldElsewhere: new Set() };
 
 export class Lifecycle {
@@ -94,6 +99,7 @@ export class Lifecycle {
   readonly #shared = new Map<WorkloadKind, SharedView>();
   readonly #renames: Renames;
   readonly #starts: StartQueue;
+  readonly #room: Room;
   readonly #parts: ControllerParts;
   /** Leases on workloads that have the new name of a renamed one, by the controller of the renamed one, while that is in use. */
   readonly #lent = new Map<WorkloadController, Lease>();
@@ -107,16 +113,23 @@ export class Lifecycle {
       find: (name) => this.find(name),
       followUnmanaged: (service) => this.#followUnmanaged(service),
     });
+    this.#room = new Room({ ...options, chains: this.#cascade });
     this.#parts = {
       ...options,
-      ...{ starts: this.#starts, needs: this.#cascade, tallies: this.tallies },
+      ...{ starts: this.#starts, room: this.#room, needs: this.#cascade, tallies: this.tallies },
       maxKeptWakes: () => {
         const { each, all, least } = MAX_KEPT_WAKES;
         return Math.min(each, Math.max(least, Math.floor(all / this.#byWorkload.size)));
       },
       onTouched: options.memory && (() => options.memory?.touch()),
-      onChanged: (controller) => this.#cascade.changed(controller),
-      onUnused: (controller) => this.#takeBack(controller),
+      onChanged: (controller) => {
+        this.#room.changed(controller);
+        this.#cascade.changed(controller);
+      },
+      onUnused: (controller) => {
+        this.#takeBack(controller);
+        this.#room.lookAgain();
+      },
       onRetired: (controller) => this.#forget(controller),
     };
   }
@@ -124,6 +137,11 @@ export class Lifecycle {
   /** How many workloads may be starting at once from now on; at least 1. */
   setMaxStarting(max: number): void {
     this.#starts.setMax(max);
+  }
+
+  /** How many workloads may be awake, from now on. */
+  setRoom(limits: RoomLimits): void {
+    this.#room.setLimits(limits);
   }
 
   /**
@@ -177,13 +195,16 @@ export class Lifecycle {
     const isOfFile = (name: string) => this.#byService.get(name)?.service.isOfFile === true;
     const add = (holder: WorkloadController, link: Link) => {
       const list = links.get(holder);
+      const same = list?.findIndex(({ name }) => name === link.name) ?? -1;
       if (list === undefined) links.set(holder, [link]);
-      else list.push(link);
+      else if (same < 0) list.push(link);
+      // Two services of one workload may ask for different things: the one that asks for more counts.
+      else if (STRENGTH[link.condition ?? 'none'] > STRENGTH[list[same]?.condition ?? 'none'])
+        list.splice(same, 1, link);
     };
     for (const { service, controller } of this.#byService.values()) {
       const { dependants, dependantsBy, dependsOn, dependsOnBy: by } = service;
       for (const name of dependants) add(controller, { name, by: dependantsBy, isOfFile: isOfFile(name) });
-      // After the dependants: whoever is both is a dependency.
       for (const { name, condition, of } of dependsOn) {
         const user = of === undefined ? controller : this.#cascade.find(of, controller);
         add(user, { name, by, isOfFile: isOfFile(name), condition });
@@ -310,6 +331,7 @@ export class Lifecycle {
   close(): void {
     for (const controller of this.#byWorkload.values()) controller.close();
     this.#starts.close();
+    this.#room.close();
     this.#renames.close();
   }
 

@@ -15,6 +15,7 @@ export function createTallies(): Tallies {
   const histogram = () => new Histogram(WAIT_SECONDS);
   return {
     wakes: {
+      room: histogram(),
       queue: histogram(),
       dependencies: histogram(),
       engine: histogram(),

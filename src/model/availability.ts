@@ -2,11 +2,11 @@
  * Who starts and stops a workload. Input: a service's `availability`, and the cause of a start or a stop. Output: whether that
  * cause may. Pure, and the one place where this is decided: whoever starts or stops a workload names its cause.
  *
- * | availability | started by clients | by its schedule | by hub, user, hand | stopped when idle, silent | by schedule, hub, user | by hand |
- * |--------------|--------------------|-----------------|--------------------|---------------------------|------------------------|---------|
- * | on_demand    | yes                | yes             | yes                | yes                       | yes                    | yes     |
- * | schedule     | no                 | yes             | yes                | no                        | yes                    | yes     |
- * | manual       | no                 | no              | yes                | no                        | no                     | yes     |
+ * | availability | started by clients | by its schedule | by hub, user, hand | stopped when idle, silent, for room | by schedule, hub, user | by hand |
+ * |--------------|--------------------|-----------------|--------------------|-------------------------------------|------------------------|---------|
+ * | on_demand    | yes                | yes             | yes                | yes                                 | yes                    | yes     |
+ * | schedule     | no                 | yes             | yes                | no                                  | yes                    | yes     |
+ * | manual       | no                 | no              | yes                | no                                  | no                     | yes     |
  */
 import type { AwakeWindow } from './awake-window.ts';
 import type { SleepKind } from './sleep.ts';
@@ -30,7 +30,7 @@ const WAKEN: Readonly<Record<Availability, readonly WakeCause[]>> = {
 };
 
 const STOPPED: Readonly<Record<Availability, readonly StopCause[]>> = {
-  on_demand: ['idle', 'silence', 'schedule', 'hub', 'user', 'restart', 'hand'],
+  on_demand: ['idle', 'silence', 'room', 'schedule', 'hub', 'user', 'restart', 'hand'],
   schedule: ['schedule', 'hub', 'user', 'restart', 'hand'],
   manual: ['hand'],
 };

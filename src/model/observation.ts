@@ -64,6 +64,8 @@ export interface Observation {
   readonly detail?: string;
   /** The workload's own time between the polite signal and the kill, in ms; absent = 10 s. */
   readonly ownGraceMs?: number;
+  /** The memory that its engine lets it have, in bytes; absent where that is not limited, or not told. */
+  readonly memoryLimitBytes?: number;
   /** Of a stopped workload: with what status its last run ended. Undefined where the engine doesn't tell. */
   readonly exitCode?: number;
   /** Of a stopped workload: how its last run ended. Undefined where the engine doesn't tell. */

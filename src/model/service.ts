@@ -110,6 +110,10 @@ export interface Service {
   readonly dependantsBy: 'file' | 'labels';
   /** Whether hubs may have it as their dependant whose labels say so. */
   readonly dependantOfLabels: boolean;
+  /** The group of which only some may be awake at once; undefined = none. */
+  readonly group: string | undefined;
+  /** The memory that it counts for while it is awake, in bytes; undefined = its container's limit. */
+  readonly memoryBytes: number | undefined;
   /** What has to be awake before it; each edge once. */
   readonly dependsOn: readonly Dependency[];
   /** Who named them; `compose`: Compose's own labels, because the file or a label says so. */

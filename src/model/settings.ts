@@ -31,6 +31,9 @@ export interface Settings {
   readonly udpQueueTotalBytes: number;
   /** How many workloads the proxy starts at once; the others wait their turn. `auto`: four for each processor core. */
   readonly maxStarting: number | 'auto';
+  /** How many workloads may be awake, and how much memory they may take, all together and by group. */
+  readonly limits: Omit<RoomLimits, 'groups'>;
+  readonly groups: RoomLimits['groups'];
   /** Where what happens is told, of every service and of the proxy itself. */
   readonly webhooks: readonly Webhook[];
   /** Whose forwarding headers and PROXY headers count: canonical addresses and CIDR ranges; empty = nobody's. */
@@ -41,6 +44,21 @@ export interface Settings {
   readonly stateDir: string;
   readonly docker: DockerSettings;
   readonly kubernetes: KubernetesSettings;
+}
+
+/** How many workloads may be awake at once; undefined = as many as are wanted. */
+export interface RoomLimits {
+  /** At least 1. */
+  readonly maxAwake: number | undefined;
+  /** What the workloads that are awake may take together, by what each may take, in bytes. */
+  readonly memoryBytes: number | undefined;
+  /** By the name of a group. */
+  readonly groups: Readonly<Record<string, GroupLimits>>;
+}
+
+export interface GroupLimits {
+  /** At least 1. */
+  readonly maxAwake: number;
 }
 
 /** The front doors; where both lists are empty, there are none. */

@@ -9,7 +9,7 @@ export interface Wake {
   /** When it was asked for, ms since the epoch. */
   readonly atMs: number;
   /**
-   * How long each phase took in all, ms: the wait for its turn among the starts, for what it depends on, until the engine had it running, its health check,
+   * How long each phase took in all, ms: the wait for room, for its turn among the starts, for what it depends on, until the engine had it running, its health check,
    * the answer of its port.
    */
   readonly phases: Readonly<Record<WakePhase, number>>;
@@ -23,14 +23,14 @@ export interface Wake {
 
 /**
  * Why a wake has failed, as it is counted: `engine`: the engine did not start the workload; `exited`: it ended by itself;
- * `timeout`: it was not ready in time; `queue`: its turn never came; `dependency`: something that it needs was not there.
+ * `timeout`: it was not ready in time; `queue`: its turn never came; `room`: there was never room for it; `dependency`: something that it needs was not there.
  */
-export type WakeFailure = 'engine' | 'exited' | 'timeout' | 'queue' | 'dependency';
+export type WakeFailure = 'engine' | 'exited' | 'timeout' | 'queue' | 'room' | 'dependency';
 
 /** How many wakes have ended how. */
 export type WakeCounts = Readonly<Partial<Record<'ready' | 'ended' | WakeFailure, number>>>;
 
-export type WakePhase = 'queue' | 'dependencies' | 'engine' | 'health' | 'port';
+export type WakePhase = 'room' | 'queue' | 'dependencies' | 'engine' | 'health' | 'port';
 
 /** A start that is under way. */
 export interface WakeUnderWay extends Pick<Wake, 'cause' | 'atMs' | 'phases'> {
@@ -42,7 +42,7 @@ const USUAL_FROM = 10;
 
 /** How long a start took, or has taken so far, ms. */
 export function durationOf({ phases }: Pick<Wake, 'phases'>): number {
-  return phases.queue + phases.dependencies + phases.engine + phases.health + phases.port;
+  return phases.room + phases.queue + phases.dependencies + phases.engine + phases.health + phases.port;
 }
 
 /** The median of how long the last wakes that worked took, ms; undefined where none did. */

@@ -54,6 +54,8 @@ export interface WorkloadReport {
   readonly wakeUnderWay?: WakeUnderWay;
   /** What it waits for before its engine is asked to start it: its turn, or what it depends on, in words. */
   readonly waitsFor?: string;
+  /** What that is, where it sleeps until then: room, or its turn. */
+  readonly waitsIn?: 'room' | 'queue';
   /** Those that have ended, oldest first; the last 50 at most. */
   readonly wakes: readonly Wake[];
   /** Of all that have ended since the proxy follows it. */

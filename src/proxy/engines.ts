@@ -156,6 +156,7 @@ export class Engines {
       const { backend } = this.#engines[kind];
       backend.setLabelOptions?.(labelOptionsOf(kind, settings));
       backend.setJoinNetworks?.(settings.docker.joinNetworks);
+      backend.setNeedsLimits?.(settings.limits.memoryBytes !== undefined);
     }
   }
 

@@ -364,6 +364,7 @@ export class LazyProxy {
     this.#settings = resolved.settings;
     this.#engines.setSettings(this.#settings);
     this.#runtime.lifecycle.setMaxStarting(countStarts(this.#settings));
+    this.#runtime.lifecycle.setRoom({ ...this.#settings.limits, groups: this.#settings.groups });
     this.#labelUrls.allow(this.#settings.docker.labelUrls);
     this.#runtime.setWebhooks(this.#settings.webhooks);
     this.#runtime.trustedProxies.trust(this.#settings.trustedProxies);

@@ -125,6 +125,7 @@ function buildRow(view: ListenerView, nowMs: number): StatusRow {
 function buildWakeRow({ atMs, cause, result, reason, phases }: Wake): WakeRow {
   return {
     ...{ at: formatTimestamp(atMs), cause, result, ...(reason !== undefined && { reason }) },
+    ...(phases.room > 0 && { room_ms: phases.room }),
     ...(phases.queue > 0 && { queue_ms: phases.queue }),
     ...(phases.dependencies > 0 && { dependencies_ms: phases.dependencies }),
     ...{ engine_ms: phases.engine, health_ms: phases.health, port_ms: phases.port },

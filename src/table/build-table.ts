@@ -12,6 +12,7 @@ import type { LabelReading } from '../config/labels.ts';
 import { resolveSettings } from '../config/resolve-settings.ts';
 import type { ComposeOrder } from '../config/rules/compose-order.ts';
 import { describeDoorless, describeUncertified, listFronts } from '../config/rules/listen-claims.ts';
+import { explainUnknownGroup, findMisfits } from '../config/rules/room.ts';
 import { describeUnguarded, findUnguardedPart } from '../config/rules/login.ts';
 import { toEngineDefaults, workloadFieldOf } from '../config/rules/workload-of.ts';
 import type { SettingsFlags } from '../config/settings.ts';
@@ -86,6 +87,7 @@ export function buildTable(input: TableInput): ServiceTable {
       ...guarded.problems,
       ...told.problems,
       ...settled.problems,
+      ...findWithoutRoom(entries, settings),
       ...findSilent(guarded.entries, () => true),
       ...findMain(guarded.entries).flatMap(({ service, origins }) => findUselessLabels(service, origins)),
       ...guarded.entries.flatMap((entry) => findDoorlessLabels(entry, settings)),
@@ -189,6 +191,30 @@ function leaveOutUntold(entries: readonly TableEntry[]): {
     return { ...entry, service: { ...entry.service, listeners } };
   });
   return { entries: kept, problems };
+}
+
+/** Tells of services for which there is never room, and of groups that don't exist: labels are read without the file. */
+function findWithoutRoom(entries: readonly TableEntry[], { limits, groups }: Settings): readonly Problem[] {
+  const room = { ...limits, groups };
+  const byName = new Map(entries.map((entry) => [entry.service.name, entry]));
+  const tell = (name: string, { field, message }: { readonly field: string; readonly message: string }) => {
+    const origin = byName.get(name)?.origins[field] ?? ({ kind: 'default' } as const);
+    const what = origin.kind === 'label' ? labelSuffix(field) : field;
+    return { code: 'invalid-value', severity: 'error', message: `${what}: ${message}`, origin } as const;
+  };
+  const unknown = entries.flatMap(({ service: { name, group } }) => {
+    const why = group === undefined ? undefined : explainUnknownGroup(group, room);
+    return why === undefined ? [] : [tell(name, { field: 'group', message: `"${group}" ${why}` })];
+  });
+  const claims = entries.map(({ service: { name, dependants, dependsOn, group, memoryBytes } }) => ({
+    ...{ name, group, memoryBytes },
+    links: [...dependants, ...dependsOn.map((needed) => needed.name)],
+  }));
+  const misfits = findMisfits(claims, room).map(({ name, of, message }) => {
+    const hasNeeds = (byName.get(name)?.service.dependsOn.length ?? 0) > 0;
+    return tell(name, { field: of === 'memory' ? of : hasNeeds ? 'depends_on' : 'dependants', message });
+  });
+  return [...unknown, ...misfits];
 }
 
 function byName(a: TableEntry, b: TableEntry): number {

@@ -125,6 +125,8 @@ function toService(
     webhooks: values.webhooks,
     dependants: values.dependants,
     dependantsBy,
+    group: values.group,
+    memoryBytes: values.memory,
     dependsOn: needs === 'compose' ? [] : needs,
     dependsOnBy: needs === 'compose' ? 'compose' : dependsOnBy,
     dependantOfLabels: values.dependant_of_labels,

@@ -318,6 +318,7 @@ backend: docker # default
 relay: auto # default
 udp_queue_total: 33554432 # default
 max_starting: auto # default
+groups: {} # default
 webhooks: [] # default
 trusted_proxies: [] # default
 http:

@@ -24,6 +24,8 @@ describe('resolveSettings', () => {
       relay: 'auto',
       udpQueueTotalBytes: 33_554_432,
       maxStarting: 'auto',
+      limits: { maxAwake: undefined, memoryBytes: undefined },
+      groups: {},
       http: { listen: [], https: [], certificates: [], selfSignedDomains: [], redirect: false },
       traefik: { proxyHost: undefined, entryPoint: 'websecure', certResolver: 'myresolver' },
       stateDir: '/var/lib/lazy-proxy',

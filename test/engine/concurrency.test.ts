@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { freePort, freePorts } from '../support/free-ports.ts';
-import { type AppAnswer, nodeApp } from './support/apps.ts';
+import { type AppAnswer, httpdCommand, nodeApp } from './support/apps.ts';
 import { startCountingSocket } from './support/counting-socket.ts';
 import { get, getJson } from './support/http.ts';
 import type { ProxyProcess } from './support/proxy.ts';
@@ -77,6 +77,31 @@ test('a client is served whenever it arrives while the container is being stoppe
   const rounds = services.map(({ name, port }) => arriveDuringStops(proxy, { name, port }));
   const lost = (await Promise.all(rounds)).flat();
   expect(lost, lost.join('; ')).toEqual([]);
+});
+
+test('ten clients of each of three services are all served when there is room for one', async () => {
+  const bed = await openTestBed();
+  const { events, scope } = bed;
+  const ports = await freePorts(3);
+  const services = ports.map((port, index) => ({ name: scope.name(`room-${index}`), port }));
+  await Promise.all(services.map(({ name }) => scope.createContainer({ name, cmd: httpdCommand() })));
+  await bed.startProxy({
+    config: JSON.stringify({
+      limits: { max_awake: 1 },
+      services: Object.fromEntries(services.map(({ name, port }) => [name, { ports: [`${port}:80`] }])),
+    }),
+  });
+  const clients = services.flatMap(({ port }) => Array.from({ length: 10 }, () => get(port)));
+  expect((await Promise.all(clients)).map(({ body }) => body)).toEqual(clients.map(() => 'hello'));
+  const runs = services.map(({ name }) => ({
+    from: events.of(name, 'start').map(({ at }) => at),
+    to: events.of(name, 'die').map(({ at }) => at),
+  }));
+  expect(runs.map(({ from }) => from.length)).toEqual([1, 1, 1]);
+  // Each has stopped before the next one starts; the last one runs still.
+  const [first, second, third] = runs.toSorted((a, b) => Number(a.from[0]) - Number(b.from[0]));
+  expect(first?.to[0]).toBeLessThanOrEqual(Number(second?.from[0]));
+  expect(second?.to[0]).toBeLessThanOrEqual(Number(third?.from[0]));
 });
 
 /** Each round is served, waits until the stop begins, and comes again at a random moment; returns those not served. */

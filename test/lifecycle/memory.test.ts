@@ -12,7 +12,7 @@ const wake = (atMs: number, engine: number): Wake => {
     cause: 'for 10.0.0.5:4242',
     by: 'client',
     atMs,
-    phases: { queue: 0, dependencies: 0, engine, health: 0, port: 0 },
+    phases: { room: 0, queue: 0, dependencies: 0, engine, health: 0, port: 0 },
     result: 'ready',
   };
 };

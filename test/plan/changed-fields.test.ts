@@ -57,6 +57,8 @@ const CHANGES: Readonly<
   webhook_url: [CONTAINER, `${CONTAINER}, webhook_url: "http://a/"`],
   webhooks: [CONTAINER, `${CONTAINER}, webhooks: [{url: "http://a/"}]`],
   dependants: [CONTAINER, `${CONTAINER}, dependants: [b]`],
+  group: [CONTAINER, `${CONTAINER}, group: gpu`],
+  memory: [CONTAINER, `${CONTAINER}, memory: 1GiB`],
   depends_on: [CONTAINER, `${CONTAINER}, depends_on: [b]`],
   dependant_of_labels: [CONTAINER, `${CONTAINER}, dependant_of_labels: true`],
   awake: [CONTAINER, `${CONTAINER}, awake: ["08:30-17:30 Mon-Fri"]`],
@@ -75,7 +77,12 @@ const CHANGES: Readonly<
 };
 
 const serviceFrom = (fields: string) =>
-  serviceOf(tableOf({ text: `{ trusted_proxies: [10.0.0.1], services: { x: { ${fields} } } }` }), 'x');
+  serviceOf(
+    tableOf({
+      text: `{ trusted_proxies: [10.0.0.1], groups: { gpu: { max_awake: 1 } }, services: { x: { ${fields} } } }`,
+    }),
+    'x',
+  );
 
 test.each(Object.entries(CHANGES))('a change of %s is named', (field, [base, changed]) => {
   expect(findChangedFields(serviceFrom(base), serviceFrom(changed))).toEqual([field]);

@@ -190,7 +190,7 @@ describe('webhook events', () => {
 
   test('tell why a wake has failed', () => {
     const hooked = aService({ webhooks: [aHook({ events: ['wake_failed'] })] });
-    const phases = { queue: 1, dependencies: 0, engine: 20, health: 0, port: 300 };
+    const phases = { room: 0, queue: 1, dependencies: 0, engine: 20, health: 0, port: 300 };
     events.wakeFailed(
       createPolicy([hooked]),
       { ...STOPPED, id: ID },

@@ -38,7 +38,7 @@ describe('status rows', () => {
   test('show the last wake beside the fields of lazy-tcp-proxy', () => {
     const lastWake: Wake = {
       ...{ cause: 'for 10.0.0.5:4242', atMs: NOW_MS, result: 'failed', reason: 'exit code 3' },
-      phases: { queue: 0, dependencies: 0, engine: 210, health: 0, port: 12 },
+      phases: { room: 0, queue: 0, dependencies: 0, engine: 210, health: 0, port: 12 },
     };
     const [row] = buildStatusRows([aView({ lastWake, error: 'exit code 3' })], NOW_MS);
     expect(row).toMatchObject({

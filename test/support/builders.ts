@@ -51,6 +51,8 @@ export function aService(overrides: Partial<Service> = {}): Service {
     dependants: [],
     dependantsBy: 'file',
     dependantOfLabels: false,
+    group: undefined,
+    memoryBytes: undefined,
     dependsOn: [],
     dependsOnBy: 'file',
     isOfFile: true,

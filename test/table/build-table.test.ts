@@ -45,6 +45,7 @@ describe('buildTable', () => {
       workload: { kind: 'docker', container: 'db' },
       listeners: [{ protocol: 'tcp', address: '', port: 80, targetPort: 80 }],
       availability: 'on_demand',
+      awake: [],
       allowList: [],
       blockList: [],
       wakeList: [],
@@ -71,6 +72,8 @@ describe('buildTable', () => {
       webhooks: [],
       dependants: [],
       dependantsBy: 'file',
+      group: undefined,
+      memoryBytes: undefined,
       dependsOn: [],
       dependsOnBy: 'file',
       dependantOfLabels: true,
@@ -381,7 +384,7 @@ describe('buildTable', () => {
     ],
     [
       { ports: '80:80', availability: 'cron' },
-      'availability: is "schedule" without cron-start or cron-stop, so neither clients nor a schedule start it; give one of them',
+      'availability: is "schedule" without awake, cron-start or cron-stop, so neither clients nor a schedule start it; give one of them',
     ],
     [
       { ports: '80:80', availability: 'manual', 'cron-stop': '0 8 * * *' },

@@ -49,6 +49,6 @@ export function describeWake(report: WorkloadReport | undefined): WakeView {
     return { state: 'waking', phase: wake.phase, elapsedMs: durationOf(wake), expectedMs };
   const elapsedMs = report.longestWaitMs;
   if (state === 'stopping' && waiting > 0) return { state: 'waking', phase: 'stop', elapsedMs, expectedMs };
-  if (waiting > 0) return { state: 'waking', phase: 'queue', elapsedMs, expectedMs };
+  if (waiting > 0) return { state: 'waking', phase: report.waitsIn ?? 'queue', elapsedMs, expectedMs };
   return life === 'failed' ? { state: 'failed', reason } : { state: 'asleep' };
 }

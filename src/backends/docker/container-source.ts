@@ -21,6 +21,8 @@ const RENAME_MS = 2_000;
  */
 export class ContainerSource implements ObservationSource {
   readonly noun = 'container';
+  /** Whether lists don't tell enough of containers at rest. */
+  inspectsAll = false;
   readonly #engine: EngineConnection;
   readonly #cache: ContainerCache;
   readonly #clock: Clock;
@@ -79,7 +81,8 @@ export class ContainerSource implements ObservationSource {
   recall(name: string, session: AbortSignal): Observation {
     const known = this.#cache.get(name);
     if (known === undefined) return this.#missing(name);
-    const observation = known.listed && observeListed(known.listed);
+    // A list doesn't tell how much memory a container may take.
+    const observation = this.inspectsAll ? undefined : known.listed && observeListed(known.listed);
     if (observation === undefined || known.listed === undefined) return UNKNOWN;
     this.#joinAtRest(name, { container: known.listed, session });
     return observation;

@@ -192,6 +192,12 @@ export class DockerBackend implements Backend {
     this.#labels.setLabelOptions(options);
   }
 
+  setNeedsLimits(needsLimits: boolean): void {
+    if (needsLimits === this.#source.inspectsAll) return;
+    this.#source.inspectsAll = needsLimits;
+    if (needsLimits) void this.#observer.lookAtAll('all');
+  }
+
   setJoinNetworks(joinNetworks: boolean): void {
     this.#engine.membership.setJoinNetworks(joinNetworks);
   }

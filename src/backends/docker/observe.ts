@@ -61,7 +61,14 @@ export function observeInspected(
     ...(problem !== undefined && { problem }),
     ...readPublished(container),
     ...readOnlyPort(container),
+    ...readMemoryLimit(container),
   };
+}
+
+/** 0 = no limit. */
+function readMemoryLimit({ HostConfig }: InspectedContainer): Pick<Observation, 'memoryLimitBytes'> {
+  const bytes = HostConfig?.Memory ?? 0;
+  return bytes > 0 ? { memoryLimitBytes: bytes } : {};
 }
 
 function readExitCode({ Status, ExitCode }: InspectedState = {}): Pick<Observation, 'exitCode'> {

@@ -55,6 +55,8 @@ export interface InspectedContainer {
   };
   readonly HostConfig?: {
     readonly NetworkMode?: string;
+    /** In bytes; 0 = no limit. */
+    readonly Memory?: number;
     /** `--rm`: the engine removes it when it stops. */
     readonly AutoRemove?: boolean;
     /** By `80/tcp`, the ports of the machine that lead there while it runs. */

@@ -20,6 +20,7 @@ const SHARING: Readonly<Record<FieldName, Sharing>> = {
   ...{ scale: 'one', service_name: 'one', upstream: 'one', allow_data_loss: 'one' },
   ...{ availability: 'one', cron_start: 'one', cron_stop: 'one', timezone: 'one', ignore_labels: 'one' },
   ...{ http_healthcheck: 'one', http_healthcheck_status: 'one', dependant_of_labels: 'one' },
+  ...{ group: 'one', memory: 'one' },
   ...{ sleep: 'one', stop_signal: 'one', start_timeout: 'clients' },
   ...{ idle_when: 'one', idle_ignore_below: 'one', busy_check: 'one' },
   ...{ idle_timeout: 'longest', stop_timeout: 'longest', min_awake: 'longest', pause_after: 'longest' },

@@ -348,7 +348,10 @@ function throwIfUnservable(
   target: Pick<GateRequest<never>, 'protocol' | 'port' | 'mayWake'>,
 ): void {
   throwIfAsleep(controller, target);
-  const problem = findPortProblem(controller.observation, target) ?? controller.explainLoop(target);
+  const problem =
+    findPortProblem(controller.observation, target) ??
+    controller.explainLoop(target) ??
+    controller.explainMisfit();
   if (problem !== undefined) throw new Refusal('failed', problem);
 }
 

@@ -16,7 +16,7 @@ export interface Standing {
   readonly checkFailure: string | undefined;
   /** Why no wake has worked lately. */
   readonly wakeFailure: string | undefined;
-  /** Why its turn to be woken has not come; undefined where it doesn't wait for its turn. */
+  /** What it waits for in its sleep, its turn or room; undefined where it doesn't. */
   readonly queued: string | undefined;
   /** What it depends on and still lacks; undefined where it doesn't wait for that. */
   readonly lacking: string | undefined;
@@ -39,7 +39,7 @@ export function describeObstacle(standing: Standing, target?: Target): string | 
   const { problem, detail } = observation;
   const known = target === undefined ? problem : findPortProblem(observation, target);
   if (known !== undefined) return known;
-  if (queued !== undefined) return `it waits for its turn: ${queued}`;
+  if (queued !== undefined) return queued;
   switch (state.kind) {
     case 'unknown':
       return detail ?? 'the engine has not told its state yet';

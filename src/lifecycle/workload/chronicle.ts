@@ -10,7 +10,7 @@ import type { Happenings } from '../../system/happenings.ts';
 import { isGoingToSleep, type LifecycleState, mayRun, type Transition } from './machine.ts';
 import { StateHistory } from './state-history.ts';
 import { UseNews } from './use-news.ts';
-import { WakeRecord } from './wake-record.ts';
+import { type MissedStart, WakeRecord } from './wake-record.ts';
 import { WorkloadLog } from './workload-log.ts';
 import type { WorkloadPolicy } from './workload-policy.ts';
 
@@ -33,6 +33,8 @@ interface Circumstances {
   readonly by: WakeCause | undefined;
   /** How long the start has waited for its turn. */
   readonly queuedMs: number;
+  /** How long it has waited for room. */
+  readonly roomMs: number;
   readonly reason: string | undefined;
   /** As what it counts, should the start have failed with it. */
   readonly failure: WakeFailure;
@@ -127,7 +129,7 @@ export class Chronicle {
   }
 
   /** A client has waited in vain for a start whose turn never came. */
-  missed(cause: string, failure: { readonly queuedMs: number; readonly reason: string }): void {
+  missed(cause: string, failure: MissedStart): void {
     this.#wakes.noteMissed(cause, failure);
     this.#judge(failure.reason);
     this.failed(undefined);

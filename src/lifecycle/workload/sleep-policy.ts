@@ -120,10 +120,17 @@ export class SleepPolicy {
     if (state.kind !== 'ready' || isRetired || this.#leases.count > 0 || !this.#canPause(situation))
       return 'stop';
     const { rest, idleTimeoutMs } = policy;
+    // What is paused takes its room.
+    if (kind === 'room') return 'stop';
     if (rest.way === 'pause') return 'pause';
     if (kind !== 'idle' || this.#sleepSoon !== undefined || !pausesFirst(policy)) return 'stop';
     const idleSinceMs = Math.max(this.#idleSinceMs, this.#readySinceMs);
     return this.#clock.monotonicMs() - idleSinceMs < idleTimeoutMs ? 'pause' : 'stop';
+  }
+
+  /** How long it stays awake, however idle it is, on the monotonic clock. */
+  awakeUntilMs({ rest }: Pick<Settings, 'rest'>): number {
+    return this.#readySinceMs + rest.minAwakeMs;
   }
 
   /** Whether its start is still going on: also where it took too long for us, but not for its health check. */

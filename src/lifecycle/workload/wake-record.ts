@@ -18,6 +18,14 @@ const MAX_OUTPUT_CHARS = 512;
 /** The cause of what is no wake, but was found awake. */
 const ADOPTED = 'it was running already when the proxy first looked';
 
+/** A start whose turn has not come, or for which there was no room. */
+export interface MissedStart {
+  readonly queuedMs: number;
+  readonly roomMs: number;
+  readonly failure: 'queue' | 'room';
+  readonly reason: string;
+}
+
 interface Attempt {
   readonly cause: string;
   readonly by: WakeCause | undefined;
@@ -114,7 +122,7 @@ export class WakeRecord {
 
   /**
    * Begins a wake with the transition that starts the workload, and ends it with the one that ends the start.
-   * @param options.queuedMs how long the start has waited for its turn.
+   * @param options.queuedMs how long the start has waited for its turn, and `roomMs` for room.
    * @param options.demand who waits for the workload to be awake; undefined where nobody does.
    * @param options.by as what that demand counts.
    * @param options.reason why the transition was made.
@@ -127,12 +135,14 @@ export class WakeRecord {
       demand,
       by,
       queuedMs,
+      roomMs,
       reason,
       failure,
     }: {
       readonly by: WakeCause | undefined;
       readonly demand: string | undefined;
       readonly queuedMs: number;
+      readonly roomMs: number;
       readonly reason: string | undefined;
       readonly failure: WakeFailure;
     },
@@ -142,7 +152,7 @@ export class WakeRecord {
       const isAdopted = before.kind === 'unknown' && demand === undefined;
       if (before.kind !== 'starting')
         this.#begin(demand ?? this.#causeAfter(before), {
-          ...{ by: demand === undefined ? undefined : by, queuedMs, isAdopted },
+          ...{ by: demand === undefined ? undefined : by, queuedMs, roomMs, isAdopted },
         });
       return undefined;
     }
@@ -161,12 +171,9 @@ export class WakeRecord {
   }
 
   /** A client has waited in vain for a start whose turn never came. */
-  noteMissed(
-    cause: string,
-    { queuedMs, reason }: { readonly queuedMs: number; readonly reason: string },
-  ): void {
-    this.#begin(cause, { by: undefined, queuedMs, isAdopted: false });
-    this.#end('failed', reason, 'queue');
+  noteMissed(cause: string, { queuedMs, roomMs, failure, reason }: MissedStart): void {
+    this.#begin(cause, { by: undefined, queuedMs, roomMs, isAdopted: false });
+    this.#end('failed', reason, failure);
   }
 
   /**
@@ -198,11 +205,16 @@ export class WakeRecord {
 
   #begin(
     cause: string,
-    { by, queuedMs, isAdopted }: { readonly queuedMs: number } & Pick<Attempt, 'by' | 'isAdopted'>,
+    {
+      by,
+      queuedMs,
+      roomMs,
+      isAdopted,
+    }: { readonly queuedMs: number; readonly roomMs: number } & Pick<Attempt, 'by' | 'isAdopted'>,
   ): void {
     this.#underWay = {
-      ...{ cause, by, isAdopted, atMs: this.#clock.nowMs() - queuedMs },
-      phases: { queue: queuedMs, dependencies: 0, engine: 0, health: 0, port: 0 },
+      ...{ cause, by, isAdopted, atMs: this.#clock.nowMs() - queuedMs - roomMs },
+      phases: { room: roomMs, queue: queuedMs, dependencies: 0, engine: 0, health: 0, port: 0 },
       ...{ phase: 'engine', phaseSinceMs: this.#clock.monotonicMs() },
     };
   }
@@ -301,6 +313,7 @@ export class WakeRecord {
 
 function roundPhases(phases: Wake['phases']): Wake['phases'] {
   return {
+    room: Math.round(phases.room),
     queue: Math.round(phases.queue),
     dependencies: Math.round(phases.dependencies),
     engine: Math.round(phases.engine),

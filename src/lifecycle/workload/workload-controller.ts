@@ -69,6 +69,20 @@ export type NeedsStanding =
   | { readonly kind: 'met' }
   | { readonly kind: 'awaited' | 'failed'; readonly words: string };
 
+/** How many workloads may be awake. */
+export interface StartRoom {
+  /** Takes places for the workload and all that starts with it; false where it has to wait for them, or there are never enough. */
+  take(controller: WorkloadController): boolean;
+  leave(controller: WorkloadController): void;
+  isWaiting(controller: WorkloadController): boolean;
+  /** A workload may make room by now. */
+  lookAgain(): void;
+  /** Why the workload waits, in words. */
+  describe(controller: WorkloadController): string;
+  /** Why there are never enough places for it; undefined where there may be. */
+  explainMisfit(controller: WorkloadController): string | undefined;
+}
+
 /** What workloads depend on. */
 export interface Needs {
   /** Whether something has to come before the workload is started. */
@@ -85,6 +99,7 @@ export interface ControllerParts {
   readonly logger: Logger;
   /** Bounds the starts of all controllers together. */
   readonly starts: StartQueue;
+  readonly room: StartRoom;
   readonly needs: Needs;
   readonly tallies: Tallies;
   /** Where the health check of a label may lead; default: to the workload alone. */
@@ -146,6 +161,8 @@ export class WorkloadController {
   #isDraining = false;
   #isRetired = false;
   #isClosed = false;
+  /** Since when it waits for room, on the monotonic clock. */
+  #roomSinceMs: number | undefined;
   #lastUsedMs: number | undefined;
   /** How many clients it had when that was looked at last. */
   #clients = 0;
@@ -255,6 +272,7 @@ export class WorkloadController {
       waiting: this.room.size,
       ...(longestWaitMs !== undefined && { longestWaitMs }),
       ...(waitsFor !== undefined && { waitsFor }),
+      ...(this.#isWaitingToStart && { waitsIn: this.#turn.isWaiting ? 'queue' : 'room' }),
       ...(staysAwake !== undefined && { staysAwake }),
       ...(unavailable !== undefined && { unavailable }),
       ...(sleepsAtMs !== undefined && { sleepsAtMs }),
@@ -345,7 +363,7 @@ export class WorkloadController {
   obstacleTo(target?: Target): string | undefined {
     const loop = target === undefined ? undefined : this.explainLoop(target);
     const { current: run, checkFailure } = this.#runs;
-    const queued = this.#turn.isWaiting ? this.#parts.starts.load : undefined;
+    const queued = this.#queued;
     const { state, observation, workload } = this;
     const wakeFailure = this.wakes.failure;
     const known = {
@@ -370,7 +388,87 @@ export class WorkloadController {
 
   /** What it waits for before its engine is asked to start it, in words. */
   get #waitsFor(): string | undefined {
-    return this.#turn.isWaiting ? `it waits for its turn: ${this.#parts.starts.load}` : this.#lacking;
+    return this.#queued ?? this.#lacking;
+  }
+
+  /** What it waits for in its sleep, in words. */
+  get #queued(): string | undefined {
+    const { room, starts } = this.#parts;
+    if (room.isWaiting(this)) return `it waits for room: ${room.describe(this)}`;
+    return this.#turn.isWaiting ? `it waits for its turn: ${starts.load}` : undefined;
+  }
+
+  /** Whether it waits for its turn to start. */
+  get isQueued(): boolean {
+    return this.#turn.isWaiting;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Whether it runs, is paused, or its start or stop is under way, as far as is known. */
+  get mayBeRunning(): boolean {
+    return mayRun(this.#state) || this.#state.kind === 'paused';
+  }
+
+  /** Whether it is being stopped: soon it will have made room. */
+  get isLeaving(): boolean {
+    return this.#state.kind === 'stopping' && this.#state.phase !== 'pausing';
+  }
+
+  /**
+   * From when on it may be put to sleep for another one, on the monotonic clock; undefined as long as it is used or kept, may not
+   * sleep, or somebody else has paused it.
+   */
+  get mayMakeRoomAtMs(): number | undefined {
+    const { kind } = this.#state;
+    const { policy } = this;
+    const isOwnPause =
+      kind === 'paused' && (policy.rest.way === 'pause' || policy.rest.pauseAfterMs !== undefined);
+    const isUp = kind === 'ready' || isOwnPause || (kind === 'failed' && mayRun(this.#state));
+    const isLeft =
+      policy.unmanaged === true || !this.#sleepPolicy.isServed || this.#isRetired || this.#isDraining;
+    if (!isUp || isLeft || this.leases > 0 || this.#shared.isStandby) return undefined;
+    if (!this.#mayStopFor({ kind: 'room', words: '' }) || this.#observation.staysAwake !== undefined)
+      return undefined;
+    if (this.#sleepPolicy.isStarting(this)) return undefined;
+    return Math.max(this.#sleepPolicy.awakeUntilMs(policy), this.#busy.nextMs);
+  }
+
+  /**
+   * Puts it to sleep for another one; where it has a busy_check, that is asked first.
+   * @returns whether it is on its way, as far as is known: a client that was not reported yet may use it.
+   */
+  makeRoom(words: string): boolean {
+    if (!this.warmPaths.tryCloseAll() || this.leases > 0) return false;
+    if (this.#state.kind === 'ready' && this.#busy.isNeeded && !this.#busy.isFree) {
+      if (!this.#busy.isAsking) void this.askBusy().then(() => this.#parts.room.lookAgain());
+      return true;
+    }
+    this.#putToSleep({ kind: 'room', words });
+    return this.isLeaving;
+  }
+
+  /** Why it can never be started, since it needs more room than there is; undefined where it can. */
+  explainMisfit(): string | undefined {
+    return needsStart(this.#state, this.#observation.state)
+      ? this.#parts.room.explainMisfit(this)
+      : undefined;
+  }
+
+  /** It has got the room that it waited for, and gives it back where nobody wants the workload awake any more. */
+  roomCame(): void {
+    const { atTurn, causeAtTurn: by, last } = this.#demands;
+    if (atTurn !== 'none' && isBackingOff(this.#state)) this.#dispatch('backoff-over', last);
+    else if (atTurn !== 'none') this.#dispatch('demanded', last, { by });
+    if (!this.#isWaitingToStart && this.#state.kind !== 'starting') this.#parts.room.leave(this);
+    if (!this.#isWaitingToStart && !awaitsNeeds(this.#state)) this.#demands.withdraw();
+  }
+
+  /** Whether it waits for room, or for its turn to start. */
+  get #isWaitingToStart(): boolean {
+    return this.#turn.isWaiting || this.#parts.room.isWaiting(this);
   }
 
   /** Why a port of the workload, as it runs, leads back to the proxy itself; undefined where it may lead elsewhere. */
@@ -472,7 +570,7 @@ export class WorkloadController {
       if (keeper.kind === 'hand' && this.#state.kind === 'failed' && isBackingOff(this.#state))
         this.#dispatch('backoff-over', reason);
       // Of what is going to sleep it is remembered until that is done.
-      if (!this.#turn.isWaiting && this.#state.kind !== 'stopping' && !awaitsNeeds(this.#state))
+      if (!this.#isWaitingToStart && this.#state.kind !== 'stopping' && !awaitsNeeds(this.#state))
         this.#demands.withdraw();
     }
     return lease;
@@ -710,7 +808,7 @@ export class WorkloadController {
       });
     const isPast = before.kind === 'stopping' && state.kind !== 'stopping';
     const isFree = awaitsNeeds(before) && !awaitsNeeds(state);
-    if ((isPast || isFree) && !this.#turn.isWaiting && !awaitsNeeds(state)) this.#demands.withdraw();
+    if ((isPast || isFree) && !this.#isWaitingToStart && !awaitsNeeds(state)) this.#demands.withdraw();
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
     this.#followRun();
     if (state.kind !== 'stopping') this.room.startBudgets();
@@ -734,6 +832,10 @@ export class WorkloadController {
     const next = step(this.#state, { kind, engine, stoppedBy, isCompleted }, demand);
     const { name } = this.#policy;
     const wakes = next.effects.includes('wake');
+    if (wakes && !awaitsNeeds(this.#state) && !this.#parts.room.take(this)) {
+      this.#roomSinceMs ??= this.monotonicMs();
+      return { state: asleep(this.#state, engine), effects: [] };
+    }
     if (wakes && !awaitsNeeds(this.#state) && this.#parts.needs.mustPrecede(this)) {
       // Whoever has asked may leave meanwhile: the start goes on, as any other does.
       this.#demands.ask(by ?? this.#demands.causeAtTurn ?? 'client');
@@ -748,7 +850,9 @@ export class WorkloadController {
     { reason, failure }: { readonly reason: string | undefined; readonly failure: WakeFailure },
   ): void {
     const transition: Transition = { before: this.#state, after };
+    const roomMs = this.#roomWaitMs;
     this.#state = after;
+    if (!this.#parts.room.isWaiting(this)) this.#roomSinceMs = undefined;
     if (isGoingToSleep(after)) this.#wasPaused = transition.before.kind === 'paused';
     if (after.kind !== 'starting' && !this.#turn.isWaiting) this.#turn.end();
     this.#sleepPolicy.follow(transition);
@@ -763,7 +867,7 @@ export class WorkloadController {
       this.#busy.forget();
     }
     this.#chronicle.follow(transition, {
-      ...{ demand, by: this.#demands.lastBy, queuedMs: this.#turn.queuedMs },
+      ...{ demand, by: this.#demands.lastBy, queuedMs: this.#turn.queuedMs, roomMs },
       ...{ reason, failure, sleep: this.#sleepReason },
     });
   }
@@ -850,16 +954,26 @@ export class WorkloadController {
 
   /** Leaves the queue for a start where nobody wants the workload awake any more. @param reason why the last client left. */
   #followTurn(reason?: unknown): void {
-    if (!this.#turn.isWaiting) return;
+    if (!this.#isWaitingToStart) return;
     const { kind } = this.#state;
     const isDown =
       kind === 'stopped' || kind === 'paused' || isBackingOff(this.#state) || awaitsNeeds(this.#state);
     if (isDown && this.#demands.atTurn !== 'none') return;
-    const { queuedMs } = this.#turn;
+    const failure = this.#turn.isWaiting ? 'queue' : 'room';
+    const waited = { queuedMs: this.#turn.queuedMs, roomMs: this.#roomWaitMs };
     this.#turn.end();
+    this.#parts.room.leave(this);
+    this.#roomSinceMs = undefined;
     if (reason instanceof Refusal && reason.code === 'timeout') {
-      this.#chronicle.missed(this.#demands.last ?? 'somebody', { queuedMs, reason: reason.message });
+      this.#chronicle.missed(this.#demands.last ?? 'somebody', {
+        ...{ ...waited, failure, reason: reason.message },
+      });
     }
+  }
+
+  /** How long the start under way has waited for room. */
+  get #roomWaitMs(): number {
+    return this.#roomSinceMs === undefined ? 0 : this.monotonicMs() - this.#roomSinceMs;
   }
 
   /** When a schedule starts it next, ms since the epoch; undefined where none does. */

@@ -194,7 +194,8 @@ function info(event: string, message: string): TransitionLine {
 }
 
 function timed(event: string, message: string, context: TransitionContext): TransitionLine {
-  const durationMs = Math.round(context.elapsedMs) + (context.wake?.phases.queue ?? 0);
+  const durationMs =
+    Math.round(context.elapsedMs) + (context.wake?.phases.queue ?? 0) + (context.wake?.phases.room ?? 0);
   const { words, fields } = describePhases(context.wake);
   const text = `${message} after ${durationMs} ms${words}${because(context)}`;
   return { ...info(event, text), fields: { durationMs, ...fields } };

@@ -31,6 +31,8 @@ export type LifecycleService = Pick<
   | 'rest'
   | 'maxPending'
   | 'dependsOn'
+  | 'group'
+  | 'memoryBytes'
   | 'cronStart'
   | 'cronStop'
   | 'awake'
@@ -60,7 +62,7 @@ export function createPolicy(services: readonly LifecycleService[]): WorkloadPol
   const inOrder = services.length === 1 ? services : services.toSorted((a, b) => compare(a.name, b.name));
   const main = inOrder[0] ?? first;
   const { name, workload, availability, cronStart, cronStop, timezone, unmanaged } = main;
-  const { httpHealthcheck, httpHealthcheckStatus } = main;
+  const { httpHealthcheck, httpHealthcheckStatus, group, memoryBytes } = main;
   return {
     ...{
       name,
@@ -71,6 +73,8 @@ export function createPolicy(services: readonly LifecycleService[]): WorkloadPol
       timezone,
       httpHealthcheck,
       httpHealthcheckStatus,
+      group,
+      memoryBytes,
     },
     ...(unmanaged === true && { unmanaged }),
     ...{ awake: inOrder.length === 1 ? main.awake : inOrder.flatMap(({ awake }) => awake) },

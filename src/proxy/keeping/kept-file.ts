@@ -116,7 +116,7 @@ function readWake(value: unknown): Wake {
     atMs: asTime(wake['atMs'], 'atMs'),
     phases: {
       ...{ queue: phase('queue'), engine: phase('engine'), health: phase('health'), port: phase('port') },
-      dependencies: phase('dependencies'),
+      ...{ room: phase('room'), dependencies: phase('dependencies') },
     },
     result: result as Wake['result'],
     // It is shown and compared; what is no known cause counts as none.

@@ -21,6 +21,7 @@ export interface AboutAnswer {
 
 /** How long each phase of a wake took; a wait for its turn is left out where there was none. */
 export interface PhasesAnswer {
+  readonly room_ms?: number;
   readonly queue_ms?: number;
   readonly dependencies_ms?: number;
   readonly engine_ms: number;

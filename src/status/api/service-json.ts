@@ -150,8 +150,9 @@ export function renderWake(
   };
 }
 
-function renderPhases({ queue, dependencies, engine, health, port }: Wake['phases']): PhasesAnswer {
+function renderPhases({ room, queue, dependencies, engine, health, port }: Wake['phases']): PhasesAnswer {
   return {
+    ...(room > 0 && { room_ms: room }),
     ...(queue > 0 && { queue_ms: queue }),
     ...(dependencies > 0 && { dependencies_ms: dependencies }),
     engine_ms: engine,

@@ -35,6 +35,7 @@ const WAKE_OUTCOMES: Readonly<
   exited: { result: 'failed', reason: 'exited' },
   timeout: { result: 'failed', reason: 'timeout' },
   queue: { result: 'failed', reason: 'queue' },
+  room: { result: 'failed', reason: 'room' },
   dependency: { result: 'failed', reason: 'dependency' },
 };
 

@@ -97,7 +97,8 @@ function dependOnLater(
 ): readonly Dependency[] {
   const rankOf = (place: number) => containers.indexOf(containers[place] ?? '');
   return NAMES.flatMap((name, place) => {
-    const condition = conditions[(index + place) % conditions.length];
+    // All need the same of the last one: what ends by itself is never healthy.
+    const condition = conditions[rankOf(place) === 2 ? 0 : (index + place) % conditions.length];
     if (condition === undefined || place >= containers.length || rankOf(place) <= rankOf(index)) return [];
     return [{ name, condition: condition === 'completed' && rankOf(place) < 2 ? 'started' : condition }];
   });
@@ -228,6 +229,13 @@ const WEIGHTED: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
         words: `the proxy is ${how}${cutAt === undefined ? '' : `, its file cut at ${cutAt}`}, and starts again`,
         happen: (world: World) => world.restart({ how, ...(cutAt !== undefined && { cutAt }) }),
       })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(true, true, false).map((isLimited) => ({
+      words: isLimited ? 'two may be awake at once' : 'all may be awake at once',
+      happen: (world: World) => world.limit(isLimited),
+    })),
   },
   {
     weight: 3,

@@ -32,6 +32,8 @@ const CONNECT_MS = 2;
 /** A start waits for its turn so long at the most, after it was asked for. */
 const LONGEST_TURN_MS = 120_000;
 const ABSENT: LifecycleState = { kind: 'missing' };
+/** So that it often has to wait for room; a chain of three never fits. */
+const MAX_AWAKE = 2;
 /** So that the third container often has to wait its turn. */
 const MAX_STARTING = 2;
 
@@ -192,6 +194,9 @@ export class World {
   /** At the end, when schedules have ended. */
   #isResting = false;
   draining = false;
+  hasRoomFor = Number.POSITIVE_INFINITY;
+  /** Since when there is a limit, on the monotonic clock: what was under way then goes on. */
+  #limitedMs = 0;
 
   private constructor({
     clock,
@@ -313,6 +318,7 @@ export class World {
     // What the old one would write from now on is lost.
     this.#disk = disk;
     this.#side = this.#createSide(await loadKeeping(disk, this));
+    this.limit(Number.isFinite(this.hasRoomFor));
     this.apply(services);
     if (how === 'killed' || cutAt !== undefined) return;
     const after = this.#side.holds.list();
@@ -464,6 +470,8 @@ export class World {
   /** Everybody leaves, the engine is well and tells everything, and time passes: all must have come to rest. */
   async rest(): Promise<readonly string[]> {
     for (const client of [...this.#clients]) this.end(client);
+    // What others have started and nobody may stop would keep all others out.
+    this.limit(false);
     this.#schedules.close();
     this.#isResting = true;
     this.#side.holds.closeAll();
@@ -637,6 +645,9 @@ export class World {
 
   /** No client starts what is not on demand, and nothing is started before what it depends on. */
   #whyNoStart(key: string): string | undefined {
+    const others = this.#countAwake(key);
+    const isSettled = this.clock.monotonicMs() - this.#limitedMs > LONGEST_TURN_MS;
+    if (this.hasRoomFor < others + 1 && isSettled) return `${others} of ${this.hasRoomFor} are awake`;
     const lacking = this.#servicesOn(key).flatMap(({ dependsOn }) =>
       dependsOn.filter(({ name, condition }) => !this.#isThere(name, condition)),
     );
@@ -644,6 +655,25 @@ export class World {
     const { availability } = this.#policyOf(key) ?? {};
     if (availability === undefined || availability === 'on_demand' || this.#isAskedFor(key)) return undefined;
     return `it is ${availability}`;
+  }
+
+  /** How many other workloads are awake, or on their way to or from that, as far as the proxy has been told. */
+  #countAwake(key: string): number {
+    const states = new Map<string, LifecycleState>();
+    for (const { service } of this.reconciler.current.entries.values()) {
+      const controller = this.lifecycle.find(service.name);
+      if (controller !== undefined) states.set(workloadKey(service.workload), controller.state);
+    }
+    states.delete(key);
+    return [...states.values()].filter((state) => mayRun(state) || state.kind === 'paused').length;
+  }
+
+  /** How many may be awake from now on. */
+  limit(isLimited: boolean): void {
+    if (isLimited && !Number.isFinite(this.hasRoomFor)) this.#limitedMs = this.clock.monotonicMs();
+    this.hasRoomFor = isLimited ? MAX_AWAKE : Number.POSITIVE_INFINITY;
+    const maxAwake = isLimited ? MAX_AWAKE : undefined;
+    this.lifecycle.setRoom({ maxAwake, memoryBytes: undefined, groups: {} });
   }
 
   #servicesOn(key: string): readonly Service[] {

@@ -15,7 +15,7 @@ const wake: fc.Arbitrary<Wake> = fc.record(
     cause: text,
     by: fc.constantFrom('client' as const, 'window' as const),
     atMs: time,
-    phases: fc.record({ queue: ms, dependencies: ms, engine: ms, health: ms, port: ms }),
+    phases: fc.record({ room: ms, queue: ms, dependencies: ms, engine: ms, health: ms, port: ms }),
     result: fc.constantFrom('ready' as const, 'failed' as const, 'ended' as const),
     reason: text,
   },
@@ -143,7 +143,7 @@ test('what workloads have printed is not written', () => {
     ...{
       cause: 'c',
       atMs: 1,
-      phases: { queue: 0, dependencies: 0, engine: 0, health: 0, port: 0 },
+      phases: { room: 0, queue: 0, dependencies: 0, engine: 0, health: 0, port: 0 },
       result: 'failed',
     },
     output: ['the password is hunter2'],
@@ -172,7 +172,7 @@ test('the file of very many workloads is bounded, and holds those that were used
     return {
       cause: `for 192.168.100.100:${index}`,
       atMs: NOW_MS,
-      phases: { queue: 0, dependencies: 0, engine: 1, health: 2, port: 3 },
+      phases: { room: 0, queue: 0, dependencies: 0, engine: 1, health: 2, port: 3 },
       result: 'ready',
     };
   });

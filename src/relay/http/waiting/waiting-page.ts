@@ -19,6 +19,7 @@ const REFRESH_SECONDS = 3;
 
 const PHASES = {
   stop: 'it is just being stopped, and starts again after that',
+  room: 'waits until others sleep',
   queue: 'waits for its turn to start',
   dependencies: 'waits for what it depends on',
   engine: 'is being started',

@@ -1,0 +1,266 @@
+import { formatMemory } from '../model/memory-size.ts';
+import type { RoomLimits } from '../model/settings.ts';
+import type { Cancel, Clock } from '../system/clock.ts';
+import type { Logger } from '../system/log/logger.ts';
+import type { WorkloadController } from './workload/workload-controller.ts';
+
+/** What a limit is about. */
+type Limit = 'max_awake' | 'memory' | `group ${string}`;
+
+/** What workloads take of each limit. */
+type Amounts = Map<Limit, number>;
+
+/** What goes with a workload. */
+export interface Chains {
+  /** All that starts with it, itself among them. */
+  chainOf(controller: WorkloadController): ReadonlySet<WorkloadController>;
+  /** All that sleeps with it, since nobody else holds it, itself among them. */
+  freedWith(controller: WorkloadController): ReadonlySet<WorkloadController>;
+}
+
+/**
+ * How many workloads may be awake at once, and how much memory they may take together. Who wants one awake takes places for all
+ * that starts with it, or none; where there are too few, what has been unused for the longest time is put to sleep, and where
+ * nothing can be, it waits behind those that have come before. What somebody else has started, and what is paused, counts, too.
+ * Without limits it costs nothing. `close()` ends it.
+ */
+export class Room {
+  readonly #chains: Chains;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  #limits: RoomLimits = { maxAwake: undefined, memoryBytes: undefined, groups: {} };
+  /** Workloads that are awake, or on their way from or to that. */
+  readonly #awake = new Set<WorkloadController>();
+  /** Places of those that are about to start, by the one that they start with. */
+  readonly #reserved = new Map<WorkloadController, ReadonlySet<WorkloadController>>();
+  /** In the order of their coming. */
+  readonly #waiting = new Set<WorkloadController>();
+  #cancelRetry: Cancel | undefined;
+  #isServing = false;
+  #isClosed = false;
+
+  constructor(options: { readonly chains: Chains; readonly clock: Clock; readonly logger: Logger }) {
+    this.#chains = options.chains;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+  }
+
+  /** In force at once, but nothing is stopped for that. */
+  setLimits(limits: RoomLimits): void {
+    this.#limits = limits;
+    this.#serveSoon();
+  }
+
+  isWaiting(controller: WorkloadController): boolean {
+    return this.#waiting.has(controller);
+  }
+
+  /**
+   * Takes places for a workload that is to be started, and for all that starts with it. Where there are too few, it waits, and
+   * is told by `roomCame()`; asked again, it keeps its turn. They are kept until it is ready or asleep again, or `leave()`.
+   */
+  take(controller: WorkloadController): boolean {
+    if (!this.#hasLimits || this.#holds(controller)) return true;
+    if (this.explainMisfit(controller) !== undefined) return false;
+    const isNew = !this.#waiting.has(controller);
+    this.#waiting.add(controller);
+    const isGranted = this.#serve().has(controller);
+    if (isNew && !isGranted) {
+      const { name } = controller.policy;
+      this.#logger.info(
+        { event: 'wake-waits', service: name },
+        `${name} waits for room: ${this.describe(controller)}`,
+      );
+    }
+    return isGranted;
+  }
+
+  /** It is not to be started any more: gives its places back, or waits no longer. Idempotent. */
+  leave(controller: WorkloadController): void {
+    const had = this.#waiting.delete(controller);
+    if (this.#reserved.delete(controller) || had) this.#serveSoon();
+  }
+
+  /** The state of a workload has changed. */
+  changed(controller: WorkloadController): void {
+    const { kind } = controller.state;
+    const isAsleep =
+      kind === 'stopped' || kind === 'missing' || (kind === 'failed' && !controller.mayBeRunning);
+    if (isAsleep || controller.isClosed) this.#awake.delete(controller);
+    // That an engine can't be asked doesn't mean that the workload has stopped.
+    else if (kind !== 'unknown') this.#awake.add(controller);
+    if (this.#reserved.has(controller) && kind !== 'starting' && !controller.isQueued)
+      this.#reserved.delete(controller);
+    if (controller.isClosed) this.leave(controller);
+    this.#serveSoon();
+  }
+
+  /** Something is no longer used, or may make room by now. */
+  lookAgain(): void {
+    this.#serveSoon();
+  }
+
+  /** Why a workload can never be started, whoever sleeps; undefined where it can. */
+  explainMisfit(controller: WorkloadController): string | undefined {
+    if (!this.#hasLimits) return undefined;
+    const chain = this.#chains.chainOf(controller);
+    const [limit] = this.#exceeded(amountsOf(chain));
+    if (limit === undefined) return undefined;
+    const needed = this.#show(limit, amountsOf(chain).get(limit) ?? 0);
+    const whole = chain.size > 1 ? ', with what starts with it,' : '';
+    return `there is never room for it: it${whole} needs ${needed}, and ${nameOf(limit)} is ${this.#show(limit, this.#maxOf(limit) ?? 0)}`;
+  }
+
+  /** Why a workload waits for room: `5 of 5 awake (limits.max_awake)`. */
+  describe(controller: WorkloadController): string {
+    const taken = amountsOf(this.#counted);
+    const needed = amountsOf(this.#newOf(controller));
+    const lacking = this.#exceeded(sum(taken, needed));
+    if (lacking.length === 0) return 'others have come before it';
+    return lacking
+      .map((limit) => {
+        const [used, max] = [taken.get(limit) ?? 0, this.#maxOf(limit) ?? 0];
+        if (limit === 'memory')
+          return `${formatMemory(used)} of ${formatMemory(max)} taken, ${formatMemory(needed.get(limit) ?? 0)} needed (${nameOf(limit)})`;
+        const more = needed.get(limit) ?? 0;
+        return `${used} of ${max} awake${more > 1 ? `, ${more} more needed` : ''} (${nameOf(limit)})`;
+      })
+      .join('; ');
+  }
+
+  /** Serves nobody any more. Idempotent. */
+  close(): void {
+    this.#isClosed = true;
+    this.#cancelRetry?.();
+    this.#waiting.clear();
+  }
+
+  get #hasLimits(): boolean {
+    const { maxAwake, memoryBytes, groups } = this.#limits;
+    return maxAwake !== undefined || memoryBytes !== undefined || Object.keys(groups).length > 0;
+  }
+
+  /** Whether a workload has its place, and so has all that starts with it. */
+  #holds(controller: WorkloadController): boolean {
+    return !this.#waiting.has(controller) && this.#newOf(controller).size === 0;
+  }
+
+  get #counted(): ReadonlySet<WorkloadController> {
+    return new Set([...this.#awake, ...[...this.#reserved.values()].flatMap((chain) => [...chain])]);
+  }
+
+  /** What of all that starts with a workload has no place yet. */
+  #newOf(controller: WorkloadController): ReadonlySet<WorkloadController> {
+    const counted = this.#counted;
+    return new Set([...this.#chains.chainOf(controller)].filter((one) => !counted.has(one)));
+  }
+
+  /** Not at once: whoever has changed is in the middle of it. */
+  #serveSoon(): void {
+    if (this.#waiting.size === 0 || this.#isServing || this.#isClosed) return;
+    this.#isServing = true;
+    queueMicrotask(() => {
+      this.#isServing = false;
+      for (const controller of this.#serve()) controller.roomCame();
+    });
+  }
+
+  /**
+   * Gives places to those that wait, in their order: nobody takes what one before lacks. @returns who has got them; of all
+   * others the first ones have room made for them.
+   */
+  #serve(): ReadonlySet<WorkloadController> {
+    const granted = new Set<WorkloadController>();
+    const claimed = new Set<Limit>();
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    for (const controller of [...this.#waiting]) {
+      const needed = amountsOf(this.#newOf(controller));
+      const lacking = this.#hasLimits ? this.#exceeded(sum(amountsOf(this.#counted), needed)) : [];
+      const isBehind = [...needed.keys()].some((limit) => claimed.has(limit));
+      if (lacking.length === 0 && !isBehind) {
+        this.#waiting.delete(controller);
+        this.#reserved.set(controller, this.#chains.chainOf(controller));
+        granted.add(controller);
+        continue;
+      }
+      for (const limit of lacking) claimed.add(limit);
+      if (!isBehind) this.#makeRoom(controller, needed);
+    }
+    return granted;
+  }
+
+  /** Puts to sleep what has been unused for the longest time, until there will be enough; looks again when more may sleep. */
+  #makeRoom(controller: WorkloadController, needed: Amounts): void {
+    const chain = this.#chains.chainOf(controller);
+    const staying = new Set(this.#counted);
+    for (const one of staying)
+      if (one.isLeaving) for (const freed of this.#chains.freedWith(one)) staying.delete(freed);
+    const nowMs = this.#clock.monotonicMs();
+    let againMs = Number.POSITIVE_INFINITY;
+    const candidates = [...this.#awake]
+      .filter((one) => !chain.has(one))
+      .toSorted((a, b) => a.lastActiveMs - b.lastActiveMs);
+    for (const candidate of candidates) {
+      const lacking = this.#exceeded(sum(amountsOf(staying), needed));
+      if (lacking.length === 0) return;
+      const atMs = staying.has(candidate) ? candidate.mayMakeRoomAtMs : undefined;
+      if (atMs === undefined) continue;
+      const freed = this.#chains.freedWith(candidate);
+      const given = amountsOf(freed);
+      if (!lacking.some((limit) => given.has(limit))) continue;
+      if (atMs > nowMs) againMs = Math.min(againMs, atMs);
+      else if (candidate.makeRoom(`room for ${controller.policy.name}`))
+        for (const one of freed) staying.delete(one);
+    }
+    if (againMs < Number.POSITIVE_INFINITY)
+      this.#cancelRetry ??= this.#clock.schedule(againMs - nowMs, () => {
+        this.#cancelRetry = undefined;
+        this.#serveSoon();
+      });
+  }
+
+  /** The limits that these amounts are beyond. */
+  #exceeded(amounts: Amounts): readonly Limit[] {
+    return [...amounts].flatMap(([limit, amount]) => {
+      const max = this.#maxOf(limit);
+      return max !== undefined && amount > max ? [limit] : [];
+    });
+  }
+
+  #maxOf(limit: Limit): number | undefined {
+    const { maxAwake, memoryBytes, groups } = this.#limits;
+    if (limit === 'max_awake') return maxAwake;
+    if (limit === 'memory') return memoryBytes;
+    const name = limit.slice('group '.length);
+    return Object.hasOwn(groups, name) ? groups[name]?.maxAwake : undefined;
+  }
+
+  #show(limit: Limit, amount: number): string {
+    if (limit === 'memory') return formatMemory(amount);
+    return amount === 1 ? '1 place' : `${amount} places`;
+  }
+}
+
+function nameOf(limit: Limit): string {
+  if (limit === 'max_awake' || limit === 'memory') return `limits.${limit}`;
+  return `groups.${limit.slice('group '.length)}.max_awake`;
+}
+
+/** What workloads take together; nothing of a limit that none of them takes anything of. */
+function amountsOf(controllers: Iterable<WorkloadController>): Amounts {
+  const amounts: Amounts = new Map();
+  const add = (limit: Limit, amount: number) => amounts.set(limit, (amounts.get(limit) ?? 0) + amount);
+  for (const { policy, observation } of controllers) {
+    add('max_awake', 1);
+    const bytes = policy.memoryBytes ?? observation.memoryLimitBytes ?? 0;
+    if (bytes > 0) add('memory', bytes);
+    if (policy.group !== undefined) add(`group ${policy.group}`, 1);
+  }
+  return amounts;
+}
+
+/** Of the limits that the second one takes something of: who needs nothing of a limit doesn't wait for it. */
+function sum(taken: Amounts, needed: Amounts): Amounts {
+  return new Map([...needed].map(([limit, amount]) => [limit, amount + (taken.get(limit) ?? 0)]));
+}
