@@ -83,6 +83,7 @@ describe('web services', () => {
       wiki: { ...app(ports[3], 'wiki'), hosts: ['wiki.test'], http_port: ports[3], idle_timeout: '1s' },
       blog: { ...app(ports[4], 'blog'), hosts: ['*.blog.test'], http_port: ports[4], idle_timeout: '1s' },
     }));
+    expect(program.log()).toContain('ready: 2 services, 0 listeners, 1 front door, status on');
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     onTestFinished(() => agent.destroy());
     const blog = await ask({ port: door, host: 'a.blog.test', agent });
