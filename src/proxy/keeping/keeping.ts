@@ -10,6 +10,8 @@ const EVENT = { event: 'state' };
 /** What has just happened is written together with what follows from it. */
 const GATHER_MS = 1_000;
 const MIN_INTERVAL_MS = 10_000;
+/** A disk that hangs must not keep the program from ending. */
+const LAST_WRITE_MS = 2_000;
 /** Writing takes at most this part of the time: many services are written less often. */
 const MAX_SHARE = 1 / 200;
 
@@ -41,6 +43,8 @@ export class Keeping {
   #timer: Cancel | undefined;
   #nextMs = Number.NEGATIVE_INFINITY;
   #writing: Promise<void> | undefined;
+  /** Something has changed while it was written. */
+  #isTouched = false;
   #isFailing = false;
   #isClosed = false;
 
@@ -85,6 +89,10 @@ export class Keeping {
   /** Something has changed. Cheap. */
   touch(): void {
     if (this.#timer !== undefined || this.#isOff) return;
+    if (this.#writing !== undefined) {
+      this.#isTouched = true;
+      return;
+    }
     const { clock } = this.#parts;
     const delayMs = Math.max(GATHER_MS, this.#nextMs - clock.monotonicMs());
     this.#timer = clock.schedule(delayMs, () => {
@@ -98,15 +106,18 @@ export class Keeping {
     this.#lastHolds ??= this.#source?.holds();
   }
 
-  /** Writes a last time. Idempotent. */
+  /** Writes a last time, but doesn't wait for a disk that hangs. Idempotent. */
   async close(): Promise<void> {
     if (this.#isOff) return;
     this.drain();
     this.#isClosed = true;
     this.#timer?.();
     this.#timer = undefined;
-    await this.#writing;
-    await this.#write();
+    const written = new AbortController();
+    const late = this.#parts.clock.sleep(LAST_WRITE_MS, written.signal).catch(() => {});
+    const last = Promise.resolve(this.#writing).then(() => this.#write());
+    await Promise.race([last, late]);
+    written.abort();
   }
 
   get #isOff(): boolean {
@@ -119,6 +130,9 @@ export class Keeping {
     this.#writing = this.#writeOf(source);
     await this.#writing;
     this.#writing = undefined;
+    if (!this.#isTouched) return;
+    this.#isTouched = false;
+    this.touch();
   }
 
   async #writeOf(source: KeptSource): Promise<void> {

@@ -91,7 +91,7 @@ test('what no service has asked for yet waits for it, through further restarts',
 });
 
 test('it is written soon after something happened, at most every 10 s, and never at rest', async () => {
-  const { clock, keeping, writes } = await begin(await makeFolder());
+  const { clock, keeping, writes } = await begin(await makeFolder(), { write: async () => {} });
   expect(clock.pending).toBe(0);
   keeping.touch();
   keeping.touch();
@@ -155,6 +155,44 @@ test('a disk that is full is told once, and tried again', async () => {
     "warn what the proxy remembers can't be kept: ENOSPC: no space left on device, write; it is tried again when something happens",
     'info what the proxy remembers is kept again',
   ]);
+});
+
+test('a disk that hangs is waited for while the proxy runs, and not for long at its end', async () => {
+  const write = () => new Promise<never>(() => {});
+  const { clock, keeping, writes } = await begin(await makeFolder(), { write });
+  keeping.touch();
+  await clock.advance(1_000);
+  keeping.touch();
+  await clock.advance(60_000);
+  expect(writes).toHaveLength(1);
+  let isOver = false;
+  const closing = keeping.close().then(() => {
+    isOver = true;
+  });
+  await clock.advance(1_999);
+  expect(isOver).toBe(false);
+  await clock.advance(1);
+  await closing;
+  expect(clock.pending).toBe(0);
+});
+
+test('what happens while it is written is written afterwards', async () => {
+  let finish = () => {};
+  let isSlow = true;
+  const write = () =>
+    new Promise<void>((resolve) => {
+      finish = resolve;
+      if (!isSlow) resolve();
+    });
+  const { clock, keeping, writes } = await begin(await makeFolder(), { write });
+  keeping.touch();
+  await clock.advance(1_000);
+  keeping.touch();
+  finish();
+  await clock.advance(10_000);
+  expect(writes).toHaveLength(2);
+  isSlow = false;
+  finish();
 });
 
 test('a folder that is off costs nothing', async () => {
