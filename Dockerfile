@@ -46,7 +46,7 @@ EXPOSE 8080
 # Root, because that is whom the engine's socket belongs to; any other user who may open the socket will do as well.
 STOPSIGNAL SIGTERM
 # `state_dir`. A new volume that is mounted there gets this owner and mode.
-RUN mkdir -m 0700 /var/lib/lazy-proxy
+RUN mkdir -p -m 0700 /var/lib/lazy-proxy
 # `docker exec … lazy-proxy validate`
 RUN ln -s /app/dist/main.js /usr/local/bin/lazy-proxy
 ENTRYPOINT ["tini", "-s", "--", "node", "/app/dist/main.js"]
