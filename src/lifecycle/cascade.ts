@@ -154,7 +154,10 @@ export class Cascade implements Needs, Chains {
     for (const link of (runs && this.#links.get(holder)) || []) {
       const controller = this.find(link.name, holder);
       // Two services may share a workload. One that held a lease on itself would never stop.
-      if (controller !== holder) wanted.set(link.name, { link, controller });
+      if (controller === holder) continue;
+      const other = wanted.get(link.name)?.link.condition;
+      // Of what services that share the holder's workload ask for, the strictest counts.
+      if (strictnessOf(link.condition) >= strictnessOf(other)) wanted.set(link.name, { link, controller });
     }
     const held = this.#held.get(holder) ?? new Map<string, Held>();
     this.#held.set(holder, held);
@@ -278,6 +281,11 @@ export class Cascade implements Needs, Chains {
 /** What is just stopping doesn't count: it will be started again for its hub or user; nor what waits for its own needs. */
 function runsAlready(state: LifecycleState): boolean {
   return mayRun(state) && state.kind !== 'stopping' && !awaitsNeeds(state);
+}
+
+/** How much a link asks for: a dependant's nothing but that it runs. */
+function strictnessOf(condition: Link['condition']): number {
+  return condition === undefined ? 0 : ['started', 'healthy', 'completed'].indexOf(condition) + 1;
 }
 
 /**

@@ -98,7 +98,7 @@ function dependOnLater(
   const rankOf = (place: number) => containers.indexOf(containers[place] ?? '');
   return NAMES.flatMap((name, place) => {
     // All need the same of the last one: what ends by itself is never healthy.
-    const condition = conditions[rankOf(place) === 2 ? 0 : (index + place) % conditions.length];
+    const condition = conditions[rankOf(place) === 2 ? 0 : (rankOf(index) + place) % conditions.length];
     if (condition === undefined || place >= containers.length || rankOf(place) <= rankOf(index)) return [];
     return [{ name, condition: condition === 'completed' && rankOf(place) < 2 ? 'started' : condition }];
   });
