@@ -144,7 +144,7 @@ describe('lazy-proxy', () => {
   test.each([
     [
       ['vaildate', 'x.yaml'],
-      'error: "vaildate" is not a command; there are run, init, validate, schema, print-effective-config, healthcheck, status, explain, diff, wake, sleep, hold, release, events, completion; did you mean "validate"?',
+      'error: "vaildate" is not a command; there are run, init, validate, schema, print-effective-config, healthcheck, ca, status, explain, diff, wake, sleep, hold, release, events, completion; did you mean "validate"?',
     ],
     [['print-effective-config', 'x.yaml'], 'error: a file is named by a flag here; write "--config x.yaml"'],
     [['run', 'x.yaml'], 'error: "x.yaml" is not a command; did you mean "run --config x.yaml"?'],
