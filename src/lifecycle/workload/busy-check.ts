@@ -148,7 +148,8 @@ export class BusyCheck {
     if (check.kind === 'command') {
       const status = (await backend.runCommand?.(policy.workload, { command: check.command, signal })) ?? 1;
       // As shells say it.
-      if (status === 126 || status === 127) throw new Error(`exit code ${status}: the command was not found`);
+      if (status === 126 || status === 127)
+        throw new Error(`exit code ${status}: the command could not be run`);
       return status === 0;
     }
     const isOwn = ({ address, port }: HttpTarget) =>

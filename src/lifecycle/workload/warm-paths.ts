@@ -33,7 +33,7 @@ export class WarmPaths {
       budgetMs,
       used: (count) => {
         // The path is closed and holds no lease: taking one now would count as use of a run that may be over.
-        if (isClosed && count === 0 && lease === undefined) return;
+        if (count === 0 && lease === undefined && (isClosed || this.#leases.isEndingIdle)) return;
         // Also where clients have come and gone before the first report: that was use, too.
         lease ??= this.#leases.take(user);
         if (count > 0) return;

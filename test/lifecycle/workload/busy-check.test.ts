@@ -97,7 +97,7 @@ describe('a busy check', () => {
     outcomes = [127, 126, 127];
     add({ idleTimeoutMs: 60_000 });
     await bench.clock.advance(180_001);
-    expect(controller().busyFailure).toBe('exit code 127: the command was not found');
+    expect(controller().busyFailure).toBe('exit code 127: the command could not be run');
     await bench.clock.advance(1_000);
     bench.backend.tell('docker/db', RUNNING);
     bench.backend.runCommand = (_workload, { signal }) =>

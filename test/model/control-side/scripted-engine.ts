@@ -1,4 +1,4 @@
-import { type Backend, type BackendSink, WakeError } from '../../../src/backends/backend.ts';
+import { type Backend, type BackendSink, CannotPause, WakeError } from '../../../src/backends/backend.ts';
 import { MISSING, type Observation, UNKNOWN } from '../../../src/model/observation.ts';
 import { type Workload, workloadKey } from '../../../src/model/workload.ts';
 import type { Clock } from '../../../src/system/clock.ts';
@@ -16,6 +16,8 @@ interface Container {
   /** Grows with each container that is made under the name. */
   incarnation: number;
   script: CallScript;
+  /** Whether it says that it is busy; undefined = it doesn't answer. */
+  isBusy: boolean | undefined;
   /** Whether its port accepts connections while it runs. */
   answers: boolean;
   /** Of the last run, where it has ended by itself. */
@@ -23,7 +25,7 @@ interface Container {
 }
 
 interface OpenCall {
-  readonly kind: 'wake' | 'sleep';
+  readonly kind: 'wake' | 'sleep' | 'pause';
   readonly key: string;
   aborted: boolean;
 }
@@ -31,6 +33,7 @@ interface OpenCall {
 /** Start and stop take so long. */
 const START_MS = 300;
 const STOP_MS = 500;
+const PAUSE_MS = 10;
 /** What runs to its end takes so long for that. */
 const RUN_MS = 200;
 
@@ -69,7 +72,13 @@ export class ScriptedEngine implements Backend {
   constructor(clock: Clock, containers: readonly string[]) {
     this.#clock = clock;
     for (const name of containers) {
-      this.#containers.set(keyOf(name), { truth: 'stopped', incarnation: 1, script: 'works', answers: true });
+      this.#containers.set(keyOf(name), {
+        truth: 'stopped',
+        incarnation: 1,
+        script: 'works',
+        answers: true,
+        isBusy: false,
+      });
     }
   }
 
@@ -211,6 +220,38 @@ export class ScriptedEngine implements Backend {
     } finally {
       this.#open.delete(call);
     }
+  }
+
+  /** An engine that refuses can't pause at all. */
+  async pause(workload: Workload): Promise<void> {
+    const key = workloadKey(workload);
+    const why = this.whyNoStop(key, false);
+    if (why !== undefined) this.violations.push(`${key} is paused although ${why}`);
+    const call = this.#begin('pause', key);
+    try {
+      if (!this.#reachable) throw new Error('the engine is away');
+      const { truth, script } = this.#take(key);
+      if (script === 'fails' && truth === 'running') throw new CannotPause('there is no freezer');
+      if (script === 'hangs') return await new Promise(() => {});
+      this.#clock.schedule(PAUSE_MS, () => {
+        if (this.#get(key).truth === 'running') this.#enter(key, 'paused');
+      });
+      if (script === 'works-unanswered') return await new Promise(() => {});
+      await this.#clock.sleep(PAUSE_MS + 1);
+      this.#tell(key, this.#observe(key));
+    } finally {
+      this.#open.delete(call);
+    }
+  }
+
+  async runCommand(workload: Workload, { signal }: { readonly signal: AbortSignal }): Promise<number> {
+    const { isBusy } = this.#get(workloadKey(workload));
+    if (isBusy === undefined || !this.#reachable) return abortion(signal);
+    return isBusy ? 0 : 1;
+  }
+
+  setBusy(name: string, isBusy: boolean | undefined): void {
+    this.#get(keyOf(name)).isBusy = isBusy;
   }
 
   async close(): Promise<void> {}

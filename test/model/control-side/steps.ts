@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { AwakeWindow } from '../../../src/model/awake-window.ts';
 import type { Dependency, Service } from '../../../src/model/service.ts';
+import { DEFAULT_REST, type RestPolicy } from '../../../src/model/sleep.ts';
 import { aListener, aService } from '../../support/builders.ts';
 import { CALL_SCRIPTS, type Truth } from './scripted-engine.ts';
 import { CONTAINERS, type World } from './world.ts';
@@ -13,6 +14,23 @@ export interface Step {
   readonly words: string;
   happen(world: World): void | Promise<void>;
 }
+
+/** How services are put to sleep, and what counts as use; most say nothing of it. */
+const rest: fc.Arbitrary<RestPolicy> = fc.oneof(
+  { weight: 2, arbitrary: fc.constant(DEFAULT_REST) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      idleWhen: fc.constantFrom('no_connections' as const, 'no_traffic' as const),
+      ignoreBelow: fc.constant(DEFAULT_REST.ignoreBelow),
+      busyCheck: fc.constantFrom(undefined, { kind: 'command' as const, command: ['busy'] }),
+      way: fc.constantFrom('stop' as const, 'stop' as const, 'pause' as const),
+      pauseAfterMs: fc.constantFrom(undefined, 1_000, 5_000),
+      stopSignal: fc.constant(undefined),
+      minAwakeMs: fc.constantFrom(0, 0, 10_000),
+    }),
+  },
+);
 
 const container = fc.constantFrom(...CONTAINERS);
 const port = fc.constantFrom(...PORTS);
@@ -42,6 +60,7 @@ const table: fc.Arbitrary<readonly Service[]> = fc
     idleTimes: eachOf(fc.constantFrom(0, 5_000, 60_000)),
     startTimes: eachOf(fc.constantFrom(2_000, 10_000)),
     maxPending: fc.constantFrom(2, 1_024),
+    rest,
     schedule: fc.constantFrom('none', 'start', 'stop', 'both'),
     availabilities: eachOf(availability),
     hub: fc.boolean(),
@@ -108,7 +127,7 @@ const truths: readonly Truth[] = ['absent', 'stopped', 'running', 'paused'];
 
 const apply = table.map(
   (services): Step => ({
-    words: `the table is ${JSON.stringify(services.map(({ name, workload, listeners, ...rest }) => ({ name, on: 'container' in workload && workload.container, ports: listeners.map((one) => one.port), is: rest.availability, idle: rest.idleTimeoutMs, start: rest.startTimeoutMs, cron: [rest.cronStart, rest.cronStop], windows: rest.awake.length, of: rest.dependants, needs: rest.dependsOn.map((one) => `${one.name} ${one.condition}`), pending: rest.maxPending })))}`,
+    words: `the table is ${JSON.stringify(services.map(({ name, workload, listeners, ...rest }) => ({ name, on: 'container' in workload && workload.container, ports: listeners.map((one) => one.port), is: rest.availability, rest: rest.rest, idle: rest.idleTimeoutMs, start: rest.startTimeoutMs, cron: [rest.cronStart, rest.cronStop], windows: rest.awake.length, of: rest.dependants, needs: rest.dependsOn.map((one) => `${one.name} ${one.condition}`), pending: rest.maxPending })))}`,
     happen: (world) => world.apply(services),
   }),
 );
@@ -120,6 +139,20 @@ const WEIGHTED: readonly { readonly weight: number; readonly arbitrary: fc.Arbit
     arbitrary: fc.record({ port, protocol: fc.constantFrom('tcp' as const, 'udp' as const) }).map((one) => ({
       words: `a ${one.protocol} client comes to ${one.port}`,
       happen: (world: World) => world.come(one.port, one.protocol),
+    })),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.nat(20).map((index) => ({
+      words: `client ${index} carries something`,
+      happen: (world: World) => world.carry(index),
+    })),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ container, isBusy: fc.constantFrom(true, false, undefined) }).map((one) => ({
+      words: `${one.container} ${one.isBusy === undefined ? 'does not say whether it is' : one.isBusy ? 'is' : 'is not'} busy`,
+      happen: (world: World) => world.engine.setBusy(one.container, one.isBusy),
     })),
   },
   {

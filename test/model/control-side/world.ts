@@ -46,6 +46,9 @@ interface Client {
   readonly dueMs: number;
   state: 'waiting' | 'served' | 'gone';
   release: () => void;
+  /** What it has carried, and when last, on the monotonic clock. */
+  bytes: number;
+  carriedMs: number;
 }
 
 /** An abort signal that knows how many listen to it. */
@@ -382,6 +385,7 @@ export class World {
     const leaving = new CountedAbort();
     const client: Client = {
       ...{ service, listener, leaving, state: 'waiting', release: () => {} },
+      ...{ bytes: 0, carriedMs: this.clock.monotonicMs() },
       container: workloadName(service.workload),
       dueMs: this.clock.monotonicMs() + service.startTimeoutMs + LONGEST_STOP_MS,
     };
@@ -393,6 +397,7 @@ export class World {
         client.release = release;
         if (client.state === 'gone') return release();
         client.state = 'served';
+        client.carriedMs = this.clock.monotonicMs();
         // What it was given may have ended before it was handed over.
         if (this.engine.truthOf(client.container) !== 'running') this.end(client);
       },
@@ -411,6 +416,24 @@ export class World {
       await settle();
       for (const client of this.#clients) if (!before.has(client)) this.end(client);
     }
+  }
+
+  /** A client sends something, or gets an answer. */
+  carry(index: number): void {
+    const clients = [...this.#clients].filter(({ state }) => state === 'served');
+    const client = clients[index % Math.max(1, clients.length)];
+    if (client === undefined) return;
+    client.bytes += 100;
+    client.carriedMs = this.clock.monotonicMs();
+  }
+
+  #closeIdle(client: Client, bytes: number): void {
+    if (client.bytes > bytes) return;
+    const { rest, idleTimeoutMs } = this.#policyOf(`docker/${client.container}`) ?? client.service;
+    const quietMs = this.clock.monotonicMs() - client.carriedMs;
+    if (quietMs < Math.min(idleTimeoutMs, rest.pauseAfterMs ?? idleTimeoutMs))
+      this.engine.violations.push(`a client of ${client.service.name} is closed ${quietMs} ms after its use`);
+    this.end(client);
   }
 
   /** A client leaves, whether it waits or is served. */
@@ -482,6 +505,7 @@ export class World {
     for (const name of CONTAINERS) {
       this.engine.script(name, 'works');
       this.engine.setAnswers(name, true);
+      this.engine.setBusy(name, false);
     }
     for (let round = 0; round < 4; round++) {
       this.engine.list();
@@ -538,10 +562,11 @@ export class World {
     return isRight ? [] : [`a client of ${name}, ${moment}, is ${states.join()}`];
   }
 
-  /** Time passes in good times: what happens is told at once. */
+  /** Time passes in good times: what happens is told at once, and who is served carries something. */
   async #pass(ms: number): Promise<void> {
     for (let passed = 0; passed < ms; passed += 100) {
       await this.clock.advance(Math.min(100, ms - passed));
+      for (let index = 0; index < this.#clients.size; index++) this.carry(index);
       this.engine.deliver({ count: Number.POSITIVE_INFINITY, times: 1 });
     }
   }
@@ -557,8 +582,17 @@ export class World {
     return pending === 0 ? [] : [`${pending} timers are left after the end`];
   }
 
-  async #connect({ service, listener, leaving }: Client): Promise<() => void> {
-    const request = { port: listener.spec.targetPort, client: 'a client', signal: leaving.signal };
+  async #connect(client: Client): Promise<() => void> {
+    const { service, listener, leaving } = client;
+    const user = { listUses: () => [use] };
+    const use = {
+      get bytes() {
+        return client.state === 'served' ? client.bytes : undefined;
+      },
+      quietMs: () => this.clock.monotonicMs() - client.carriedMs,
+      closeIdle: (bytes: number) => this.#closeIdle(client, bytes),
+    };
+    const request = { port: listener.spec.targetPort, client: 'a client', signal: leaving.signal, user };
     const { release } = await this.lifecycle.connect(service.name, request);
     return release;
   }
@@ -798,6 +832,10 @@ export class World {
       if (controller.leases > 0) found.push(`${controller.leases} leases on ${service.name} are left`);
       if (truth === 'running' && isOurs && service.availability === 'on_demand')
         found.push(`${service.name} runs, and nobody uses it`);
+      const { rest, idleTimeoutMs } = controller.policy;
+      const isTiered = rest.way === 'stop' && (rest.pauseAfterMs ?? idleTimeoutMs) < idleTimeoutMs;
+      if (truth === 'paused' && isTiered && isOurs && service.availability === 'on_demand')
+        found.push(`${service.name} is paused, and should be stopped by now`);
     }
     return found;
   }

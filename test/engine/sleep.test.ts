@@ -1,0 +1,117 @@
+/** What counts as use of a service, and how it is put to sleep: on a real engine, with real servers. */
+import { expect, onTestFinished, test } from 'vitest';
+import { freePort } from '../support/free-ports.ts';
+import { httpdCommand, nodeApp } from './support/apps.ts';
+import { get } from './support/http.ts';
+import { STAND_INS, whyNoStandIns } from './support/stand-ins.ts';
+import { connectTcp } from './support/tcp.ts';
+import { openTestBed, type ServiceFields } from './support/test-bed.ts';
+import { waitUntil } from './support/wait-until.ts';
+
+type Create = Parameters<Awaited<ReturnType<typeof openTestBed>>['scope']['createContainer']>[0];
+
+/** A container behind a proxy, with these fields of its service. */
+async function serve(spec: Omit<Create, 'name'>, fields: ServiceFields, target = 80) {
+  const bed = await openTestBed();
+  const port = await freePort();
+  const name = bed.scope.name('web');
+  const container = await bed.scope.createContainer({ ...spec, name });
+  const services = { web: { container: name, ports: [`${port}:${target}`], ...fields } };
+  const proxy = await bed.startProxy({ services });
+  const until = (state: string) =>
+    waitUntil(async () => (await container.state()) === state, { timeoutMs: 20_000, what: state });
+  return { bed, port, container, proxy, until };
+}
+
+test.skipIf(whyNoStandIns() !== undefined)(
+  'Redis sleeps under the idle connections of a pool, and wakes for the next command',
+  async () => {
+    const image = await STAND_INS['redis']?.();
+    const fields = { idle_when: 'no_traffic', idle_timeout: '2s' };
+    const { port, until } = await serve(image === undefined ? {} : { image }, fields, 6379);
+    const ask = async () => {
+      const client = await connectTcp(port);
+      onTestFinished(() => client.destroy());
+      await client.send('PING\r\n');
+      return { client, answer: String(await client.readAtLeast(7)) };
+    };
+    const pool = [await ask(), await ask(), await ask()];
+    await until('exited');
+    await Promise.all(pool.map(({ client }) => client.closed));
+    expect((await ask()).answer).toBe('+PONG\r\n');
+  },
+);
+
+test('a connection that carries heartbeats alone does not keep a service awake', async () => {
+  const fields = { idle_when: 'no_traffic', idle_ignore_below: '1KiB/s', idle_timeout: '2s' };
+  const { port, container, until } = await serve(await nodeApp({ mode: 'echo' }), fields);
+  const client = await connectTcp(port);
+  onTestFinished(() => client.destroy());
+  await client.send('x'.repeat(10_000));
+  await client.readAtLeast(10_000);
+  const beating = setInterval(() => void client.send('beat').catch(() => {}), 100);
+  onTestFinished(() => clearInterval(beating));
+  expect(await container.state()).toBe('running');
+  expect(await client.closed).toBe('end');
+  await until('exited');
+});
+
+test('a service is paused first, wakes at once, and is stopped later', async () => {
+  const fields = { pause_after: '1s', idle_timeout: '5s' };
+  const { port, container, proxy, until } = await serve({ cmd: httpdCommand() }, fields);
+  expect((await get(port)).body).toBe('hello');
+  await until('paused');
+  const startedAt = await container.startedAt();
+  expect((await get(port)).body).toBe('hello');
+  expect(await container.startedAt()).toBe(startedAt);
+  await until('paused');
+  await until('exited');
+  const sleeps = proxy.logs().filter(({ event }) => event === 'sleep');
+  expect(sleeps.map(({ msg }) => msg)).toEqual([
+    'web is being paused: idle for 1 s',
+    'web is being paused: idle for 1 s',
+    'web is going to sleep: idle for 5 s',
+  ]);
+});
+
+test('a service that is busy is not put to sleep, as a command inside it says, or a URL', async () => {
+  const cmd = ['sh', '-c', `touch /busy; ${httpdCommand()[2]}`, 'hello'];
+  const fields = { busy_check: { command: 'test -e /busy' } as never, idle_timeout: '1s' };
+  const { port, proxy, container } = await serve({ cmd }, fields);
+  expect((await get(port)).body).toBe('hello');
+  expect((await proxy.waitForLog(({ event }) => event === 'busy')).msg).toBe(
+    'web is not put to sleep: it is busy, says its busy_check',
+  );
+  expect(await container.state()).toBe('running');
+  const url = { busy_check: { url: 'http://{{container}}:80/missing' } as never, idle_timeout: '1s' };
+  const other = await serve({ cmd: httpdCommand() }, url);
+  expect((await get(other.port)).body).toBe('hello');
+  await other.until('exited');
+  const failing = { busy_check: { command: ['no-such-program'] } as never, idle_timeout: '1s' };
+  const broken = await serve({ cmd: httpdCommand() }, failing);
+  await get(broken.port);
+  const line = await broken.proxy.waitForLog(({ event }) => event === 'busy');
+  expect(line.msg).toMatch(
+    /^web is not put to sleep: it is busy, as far as is known: (exit code 12[67]|.*no-such-program)/,
+  );
+});
+
+test('a service is stopped by the signal that it asks for, where the engine takes one', async () => {
+  const cmd = ['sh', '-c', "trap 'echo got INT; exit' INT; httpd -p 80 -h /; while :; do sleep 0.1; done"];
+  const spec = { cmd, stopTimeoutSecs: 2 };
+  const { bed, port, container, proxy, until } = await serve(spec, {
+    stop_signal: 'SIGINT',
+    idle_timeout: '1s',
+  });
+  await get(`http://127.0.0.1:${port}/etc/passwd`);
+  await until('exited');
+  const { ApiVersion } = await bed.scope.docker.version();
+  const takesSignal = Number(ApiVersion.split('.')[1]) >= 42;
+  expect(await container.logs()).toBe(takesSignal ? 'got INT\n' : '');
+  const told = proxy.logs().filter(({ event }) => event === 'stop-signal');
+  expect(told.map(({ msg }) => msg)).toEqual(
+    takesSignal
+      ? []
+      : [expect.stringContaining(`the engine has API ${ApiVersion}, and takes a signal from 1.42 on`)],
+  );
+});
