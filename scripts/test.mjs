@@ -39,6 +39,7 @@ const ENGINE_GROUPS = [
   ['swarm'],
   ['engine', 'examples', 'failed-wakes', 'half-close'],
   ['label', 'own-listener', 'readme', 'second-instance', 'shutdown', 'udp', 'unanswered'],
+  ['api', 'init', 'memory', 'web'],
 ];
 /** Those of the first Kubernetes lane, so that it takes about as long as the second, which has the others. */
 const FIRST_KUBERNETES_LANE = ['api-server', 'control-plane', 'watches', 'features', 'replicas', 'rights'];
