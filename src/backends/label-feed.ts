@@ -37,7 +37,8 @@ export class LabelFeed {
   /** Other labels count from now on; told at once where some were told already and it makes a difference. */
   setLabelOptions(labelOptions: LabelOptions): void {
     this.#labelOptions = labelOptions;
-    if (this.#told !== undefined) this.flush();
+    // Nothing has changed among the workloads: whoever looks at all of them need not look again.
+    if (this.#told !== undefined) this.#tellChange();
   }
 
   /** Something may have changed: told soon. */
@@ -49,13 +50,19 @@ export class LabelFeed {
   flush(): void {
     if (this.#closed) return;
     this.#cancelTimer();
+    if (this.#tellChange()) this.#settled();
+  }
+
+  /** @returns false while it can't be told yet. */
+  #tellChange(): boolean {
+    if (this.#closed) return true;
     const snapshot = this.#select(this.#labelOptions);
-    if (snapshot === undefined) return;
+    if (snapshot === undefined) return false;
     if (!isSameData(snapshot, this.#told)) {
       this.#told = snapshot;
       this.#tell(snapshot);
     }
-    this.#settled();
+    return true;
   }
 
   /** Tells nothing more. Idempotent. */

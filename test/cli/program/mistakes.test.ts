@@ -40,7 +40,7 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
     'a key at the top that is like no other',
     'zzz: 1\n',
     [
-      'f.yaml:1:1 error zzz: unknown key; known are defaults, status, backend, relay, udp_queue_total, max_starting, webhooks, trusted_proxies, http, traefik, state_dir, docker, kubernetes, services; a service goes under services',
+      'f.yaml:1:1 error zzz: unknown key; known are defaults, status, backend, relay, udp_queue_total, max_starting, limits, groups, webhooks, trusted_proxies, http, traefik, state_dir, docker, kubernetes, services; a service goes under services',
     ],
   ],
   [
@@ -282,7 +282,7 @@ const FIRST_STEPS: typeof MISTAKES = [
     'a whole file of Compose',
     'version: "3"\nservices:\n  a: { image: x, restart: always, labels: { a: b } }\n  b: { build: ., depends_on: [a], user: x, tty: true, env_file: y }\n',
     [
-      'f.yaml:3:8 error image: belongs to Compose, as do restart, labels, build, depends_on, user and 3 more; here a service has container, ports, idle_timeout and so on, and Compose makes the container itself',
+      'f.yaml:3:8 error image: belongs to Compose, as do restart, labels, build, user, tty and 2 more; here a service has container, ports, idle_timeout and so on, and Compose makes the container itself',
     ],
   ],
   [
