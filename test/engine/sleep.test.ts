@@ -28,7 +28,8 @@ test.skipIf(whyNoStandIns() !== undefined)(
   async () => {
     const image = await STAND_INS['redis']?.();
     const fields = { idle_when: 'no_traffic', idle_timeout: '2s' };
-    const { port, until } = await serve(image === undefined ? {} : { image }, fields, 6379);
+    const cmd = ['redis-server', '--protected-mode', 'no', '--save', ''];
+    const { port, until, proxy } = await serve({ ...(image && { image }), cmd }, fields, 6379);
     const ask = async () => {
       const client = await connectTcp(port);
       onTestFinished(() => client.destroy());
@@ -37,7 +38,11 @@ test.skipIf(whyNoStandIns() !== undefined)(
     };
     const pool = [await ask(), await ask(), await ask()];
     await until('exited');
-    await Promise.all(pool.map(({ client }) => client.closed));
+    // Each was closed in order, so that its owner takes it out of the pool.
+    expect(await Promise.all(pool.map(({ client }) => client.closed))).toEqual(['end', 'end', 'end']);
+    expect((await proxy.waitForLog(({ event }) => event === 'sleep')).msg).toBe(
+      'web is going to sleep: idle for 2 s: 3 connections that carried nothing were closed',
+    );
     expect((await ask()).answer).toBe('+PONG\r\n');
   },
 );
