@@ -28,7 +28,7 @@ require('node:net').createServer({ allowHalfOpen: true }, (socket) => {
 
 /** nginx in the foreground, with its files in a folder of its own. */
 function nginxConfig(folder: string, server: string): string {
-  return `daemon off; pid ${folder}/pid; error_log stderr; events {}
+  return `daemon off; master_process off; pid ${folder}/pid; error_log stderr; events {}
 http {
   access_log off; client_body_temp_path ${folder}/a; proxy_temp_path ${folder}/b; fastcgi_temp_path ${folder}/c;
   uwsgi_temp_path ${folder}/d; scgi_temp_path ${folder}/e;
