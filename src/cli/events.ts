@@ -205,6 +205,7 @@ function describe(event: string, data: ProxyEvent['data']): string {
   switch (event) {
     case 'state':
       if (life === 'failed') return `${service} has failed${because}`;
+      if (life === 'unknown' && state === undefined) return `what ${service} does is not known`;
       return `${service} is ${life === 'unknown' ? state : life === 'stopping' ? 'going to sleep' : life}${because}`;
     case 'wake':
       return `${service} is waking, ${cause}`;

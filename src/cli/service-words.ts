@@ -82,11 +82,14 @@ export function countOf(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
+/** Of a service that sleeps and keeps its memory. */
+function isPaused({ life, state }: Pick<ServiceAnswer, 'life' | 'state'>): boolean {
+  return life === 'asleep' && state === 'paused';
+}
+
 /** The state in one word. */
-export function describeState({ life, state }: ServiceAnswer): {
-  readonly text: string;
-  readonly style: Style;
-} {
+export function describeState(service: ServiceAnswer): { readonly text: string; readonly style: Style } {
+  const { life, state } = service;
   const styles: Readonly<Record<string, Style>> = {
     asleep: 'dim',
     waking: 'cyan',
@@ -94,6 +97,7 @@ export function describeState({ life, state }: ServiceAnswer): {
     failed: 'red',
   };
   if (life === 'stopping') return { text: 'going to sleep', style: 'cyan' };
+  if (isPaused(service)) return { text: 'paused', style: 'dim' };
   const style = life === undefined ? undefined : styles[life];
   if (life !== undefined && style !== undefined) return { text: life, style };
   return { text: state ?? 'unknown', style: 'yellow' };
@@ -194,11 +198,13 @@ export function describeLease(lease: LeaseAnswer, times: Times): string {
 /** What happens to it next, and when. */
 export function describeNext(service: ServiceAnswer, times: Times): string {
   const { life, sleeps_at: sleepsAt, next_start: start, next_stop: stop, why } = service;
-  if (life === 'awake' || life === 'waking') {
-    if (sleepsAt !== undefined) {
-      const leftMs = wholeSeconds(times.parse(sleepsAt) - times.nowMs);
-      return leftMs === 0 ? 'sleeps any moment' : `sleeps in ${formatSpan(leftMs)}`;
-    }
+  const isAwake = life === 'awake' || life === 'waking';
+  if (sleepsAt !== undefined && (isAwake || isPaused(service))) {
+    const leftMs = wholeSeconds(times.parse(sleepsAt) - times.nowMs);
+    const what = isPaused(service) ? 'stops' : why.kept_by.includes('busy') ? 'asked again' : 'sleeps';
+    return leftMs === 0 ? `${what} any moment` : `${what} in ${formatSpan(leftMs)}`;
+  }
+  if (isAwake) {
     if (why.kept_by.includes('hold')) {
       const until = why.oldest?.kind === 'hold' ? why.oldest.until : undefined;
       return until === undefined ? 'held by hand' : `hold ends at ${formatComing(until, times)}`;

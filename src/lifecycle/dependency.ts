@@ -6,11 +6,11 @@ import type { NeedsStanding, WorkloadController } from './workload/workload-cont
 
 export const MET: NeedsStanding = { kind: 'met' };
 
-/** What is told of a dependency that is not there. */
-const LACKING: Readonly<Record<DependencyCondition, string>> = {
-  started: 'has not started',
-  healthy: 'did not become healthy',
-  completed: 'was not completed',
+/** What is told of a dependency that has failed, and of one that is waited for. */
+const LACKING: Readonly<Record<DependencyCondition, Record<'failed' | 'awaited', string>>> = {
+  started: { failed: 'has not started', awaited: 'has not started yet' },
+  healthy: { failed: 'did not become healthy', awaited: 'is not healthy yet' },
+  completed: { failed: 'was not completed', awaited: 'is not completed yet' },
 };
 
 /**
@@ -87,25 +87,24 @@ export class HeldDependency {
       policy: { name },
     } = controller;
     if (condition === 'completed') {
-      if (this.#failure !== undefined) return { kind: 'failed', words: this.#describe(this.#failure) };
+      if (this.#failure !== undefined) return this.#lacks('failed', this.#failure);
       if (this.#run === 'over') return MET;
       const why =
         this.#run === 'wanted' && mayRun(state)
           ? 'another run of it has not ended yet'
           : controller.obstacleTo();
-      return {
-        kind: 'awaited',
-        words: this.#run === 'under-way' ? `${name} has not ended yet` : this.#describe(why),
-      };
+      return this.#run === 'under-way'
+        ? { kind: 'awaited', words: `${name} has not ended yet` }
+        : this.#lacks('awaited', why);
     }
     if (isMet(controller, condition)) return MET;
-    if (state.kind === 'failed' && !this.#hadFailed)
-      return { kind: 'failed', words: this.#describe(controller.wakes.failure) };
-    return { kind: 'awaited', words: this.#describe(controller.obstacleTo()) };
+    if (state.kind === 'failed' && !this.#hadFailed) return this.#lacks('failed', controller.wakes.failure);
+    return this.#lacks('awaited', controller.obstacleTo());
   }
 
-  #describe(why: string | undefined): string {
-    return withObstacle(`${this.controller.policy.name} ${LACKING[this.condition]}`, why);
+  #lacks(kind: 'failed' | 'awaited', why: string | undefined): NeedsStanding {
+    const words = `${this.controller.policy.name} ${LACKING[this.condition][kind]}`;
+    return { kind, words: withObstacle(words, why) };
   }
 
   #hold(): void {

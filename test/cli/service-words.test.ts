@@ -57,6 +57,7 @@ test.each<[Partial<ServiceAnswer>, string]>([
   [{ life: 'awake', state: 'ready' }, 'awake'],
   [{ life: 'unknown', state: 'missing' }, 'missing'],
   [{ life: 'stopping', state: 'stopping' }, 'going to sleep'],
+  [{ life: 'asleep', state: 'paused' }, 'paused'],
   [{}, 'unknown'],
 ])('the state of %j is %s', (service, text) => {
   expect(describeState(aService(service)).text).toBe(text);
@@ -175,6 +176,12 @@ test.each<[Partial<ServiceAnswer>, string]>([
   [{ life: 'failed', next_try: '2026-11-26T12:00:04Z' }, 'tried again in 4 s'],
   [{ life: 'awake', next_stop: '2026-11-26T17:30:00Z' }, 'sleeps at 17:30'],
   [{ life: 'asleep', next_start: '2026-11-26T13:30:00Z', next_stop: NOW }, 'wakes at 13:30'],
+  [{ life: 'asleep', state: 'paused', sleeps_at: '2026-11-26T12:00:09Z' }, 'stops in 9 s'],
+  [{ life: 'asleep', state: 'paused', sleeps_at: NOW }, 'stops any moment'],
+  [
+    { life: 'awake', why: { ...NOBODY, kept_by: ['busy'] }, sleeps_at: '2026-11-26T12:00:09Z' },
+    'asked again in 9 s',
+  ],
   [{ life: 'asleep' }, ''],
 ])('what comes next of %j is %j', (service, text) => {
   expect(describeNext(aService(service), TIMES)).toBe(text);

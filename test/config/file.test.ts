@@ -463,6 +463,51 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
   ['a list where the file should be', '- a', ['1:1 error the file is a list, not a mapping']],
   ['an alias without anchor', 'services: *x', ['1:11 error *x has no anchor; write &x at an earlier value']],
   [
+    'a wildcard host without quotes',
+    'services: {a: {hosts: [*.home.arpa]}}',
+    ['1:24 error *.home.arpa has no anchor; what begins with * needs quotes: write "*.home.arpa"'],
+  ],
+  [
+    'a star alone without quotes',
+    'services: {a: {hosts: [a.b, *]}}',
+    ['1:29 error not valid YAML: what begins with * needs quotes'],
+  ],
+  [
+    'a path that may not wake without quotes',
+    'services:\n  a:\n    http_ports: ["81:80"]\n    wake_paths: [/, !/metrics]',
+    [
+      '4:21 warning not valid YAML: what begins with ! needs quotes; write "!/metrics"',
+      '4:30 error wake_paths[1]: "" is not the begin of a path such as "/docs", or "!/metrics" for one that may not wake',
+    ],
+  ],
+  [
+    'a star in a path that may wake',
+    'services: {a: {http_ports: ["81:80"], wake_paths: ["/*", "!/app/*", "/a/*/b"]}}',
+    [
+      '1:52 error wake_paths[0]: "/*" has a *, which stands for nothing here: each path counts that begins so; write "/"',
+      '1:58 error wake_paths[1]: "!/app/*" has a *, which stands for nothing here: each path counts that begins so; write "!/app/"',
+      '1:69 error wake_paths[2]: "/a/*/b" has a *, which stands for nothing here: each path counts that begins so',
+    ],
+  ],
+  [
+    'a busy check in other forms',
+    [
+      'services:',
+      '  a: {command: [x], ports: ["9000:1"], busy_check: "pgrep backup"}',
+      '  b: {command: [x], ports: ["9001:1"], busy_check: "http://a/busy"}',
+      '  c: {command: [x], ports: ["9002:1"], busy_check: {url: "http://a/", command: x}}',
+      '  d: {command: [x], ports: ["9003:1"], busy_check: {}}',
+      '  e: {command: [x], ports: ["9004:1"], busy_check: {cmd: x}}',
+    ].join('\n'),
+    [
+      '2:52 error busy_check: text is not a mapping such as {url: "http://{{container}}:8080/busy"} or {command: [pgrep, backup]}, or off; write busy_check: { command: … } with the text as it is',
+      '3:52 error busy_check: text is not a mapping such as {url: "http://{{container}}:8080/busy"} or {command: [pgrep, backup]}, or off; write busy_check: { url: … } with the text as it is',
+      '4:52 error busy_check: has both, url and command; give one of them',
+      '5:52 error busy_check: has neither url nor command; give one of them',
+      '6:53 error busy_check.cmd: unknown key; known are url, command',
+    ],
+  ],
+  [
     'broken YAML',
     'services: [',
     [

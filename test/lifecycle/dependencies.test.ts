@@ -148,7 +148,7 @@ describe('Cascade, of users and what they depend on', () => {
     expect(log()).toEqual(['wake db']);
     expect(bench.controller('web').report).toMatchObject({
       life: 'waking',
-      waitsFor: 'db did not become healthy: its health check has not passed yet',
+      waitsFor: 'db is not healthy yet: its health check has not passed yet',
       wakeUnderWay: { phase: 'dependencies' },
     });
     tell('db', { ...WITH_CHECK, health: 'healthy' });
@@ -194,11 +194,11 @@ describe('Cascade, of users and what they depend on', () => {
     expect(client.outcome).toBe('waiting');
     await bench.clock.advance(1);
     await expect(client.served).rejects.toThrow(
-      'not ready within 60000 ms: db did not become healthy: its health check has not passed yet',
+      'not ready within 60000 ms: db is not healthy yet: its health check has not passed yet',
     );
     expect(state('web')).toBe('failed');
     expect(bench.controller('web').report.failure).toBe(
-      'not ready within 60000 ms: db did not become healthy: its health check has not passed yet',
+      'not ready within 60000 ms: db is not healthy yet: its health check has not passed yet',
     );
   });
 

@@ -90,10 +90,22 @@ export type ReadBusyCheck =
 /** Reads how a service is asked whether it is busy. Commands may hold secrets: no message shows them. */
 export function parseBusyCheck(raw: unknown): Reading<ReadBusyCheck | 'off'> {
   if (raw === 'off' || raw === false) return accept('off');
+  if (typeof raw === 'string') {
+    const part = /^https?:\/\//i.test(raw) ? 'url' : 'command';
+    return refuse(
+      'wrong-type',
+      `text is not ${BUSY_CHECK_EXPECTED}; write busy_check: { ${part}: … } with the text as it is`,
+    );
+  }
   if (!isMapping(raw)) return WRONG_FORM;
   const { url, command } = raw;
   const given = BUSY_CHECK_PARTS.filter((part) => raw[part] !== undefined && raw[part] !== null);
-  if (given.length !== 1) return WRONG_FORM;
+  if (given.length > 1) return refuse('invalid-value', 'has both, url and command; give one of them');
+  // What else is in it the schema tells.
+  if (given.length === 0)
+    return Object.keys(raw).length > 0
+      ? WRONG_FORM
+      : refuse('invalid-value', 'has neither url nor command; give one of them');
   if (command !== undefined && command !== null) return readCommand(command);
   const parsed = parseHealthcheckUrl(url);
   if (parsed.ok && parsed.value !== '') return accept({ kind: 'url', url: parsed.value });

@@ -107,6 +107,12 @@ export function parseWakePaths(raw: unknown): Reading<readonly WakePath[]> {
 
 function parseWakePath(raw: unknown): Parsed<WakePath> {
   const [, no, prefix] = (typeof raw === 'string' && /^(!?)\s*(\/[\x21-\x7e]*)$/.exec(raw.trim())) || [];
+  if (prefix?.includes('*') === true) {
+    const begin = prefix.replace(/\*+$/, '');
+    const remedy = begin.includes('*') ? '' : `; write ${showValue(`${no}${begin}`)}`;
+    const message = `${showValue(raw)} has a *, which stands for nothing here: each path counts that begins so${remedy}`;
+    return refuse('invalid-value', message);
+  }
   if (prefix !== undefined && !/[?#]/.test(prefix)) return accept({ prefix, mayWake: no === '' });
   const bare = typeof raw === 'string' && /^!?[\w.-]+$/.test(raw) ? raw.replace(/^!?/, '$&/') : undefined;
   const remedy = bare === undefined ? '' : `; write ${JSON.stringify(bare)}`;

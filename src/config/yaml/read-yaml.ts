@@ -105,6 +105,7 @@ function syntaxProblems(
 
 /** So much of a line is looked at for a slip: thousands of mistakes in one long line must not take quadratic time. */
 const MAX_LINE_LENGTH = 1_000;
+const STAR_SLIP = 'what begins with * needs quotes';
 const UNQUOTED_STAR = /^(\s*(?:- +)?["']?[\w-]+["']?:\s+)(\*(?:$|[\s/,\d-].*))$/;
 const NO_SPACE_AFTER_COLON = /^(\s*(?:- +)?)([a-z][a-z_]*):([^\s/].*)$/;
 const NO_SPACE_AFTER_DASH = /^(\s*)-(["'[{\w].*)$/;
@@ -124,7 +125,7 @@ function findSlip(text: string, offset: number): (Words & { readonly offset: num
   if (star !== null) {
     const [, before = '', value = ''] = star;
     const shown = value.replace(/\s+#.*$/, '');
-    return tell(before, { slip: 'what begins with * needs quotes', remedy: showValue(shown) });
+    return tell(before, { slip: STAR_SLIP, remedy: showValue(shown) });
   }
   const dash = NO_SPACE_AFTER_DASH.exec(line);
   if (dash !== null) {
@@ -144,6 +145,14 @@ function describeRepeated(offset: number, text: string): string {
 
 function describe({ code, message }: { readonly code: string; readonly message: string }): Words {
   if (code === 'MULTIPLE_DOCS') return { message: 'the file holds several YAML documents; only one is read' };
+  if (code === 'BAD_ALIAS' && message.includes('empty string'))
+    return { message: `not valid YAML: ${STAR_SLIP}` };
+  // `!/metrics` in a list of paths.
+  const [, path] = /^Unresolved tag: (!\/.*)$/s.exec(message) ?? [];
+  if (path !== undefined) {
+    const discreet = 'not valid YAML: what begins with ! needs quotes';
+    return { message: `${discreet}; write ${showValue(path)}`, discreet };
+  }
   // Many of the parser's messages end with what it has found.
   const kind = code.toLowerCase().replaceAll('_', ' ');
   return {

@@ -94,8 +94,12 @@ function join(sizes: readonly number[], value: unknown): Converted {
 
 function describeMissingAnchor({ source }: Alias): Pick<ValueIssue, 'message' | 'discreet'> {
   if (`*${source}` === HIDDEN_SECRET) return { message: HIDDEN_MESSAGE };
+  // A host below any name; who names an anchor begins it with a letter.
+  const remedy = source.startsWith('.')
+    ? `what begins with * needs quotes: write "*${source}"`
+    : `write &${source} at an earlier value`;
   return {
-    message: `*${source} has no anchor; write &${source} at an earlier value`,
+    message: `*${source} has no anchor; ${remedy}`,
     discreet: NAMELESS_ANCHOR,
   };
 }

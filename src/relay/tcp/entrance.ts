@@ -156,7 +156,9 @@ export class Entrance {
       const leave = () => refuse(left());
       const fail = (error: Error) => {
         const hasLeft = 'code' in error && error.code === 'ECONNRESET';
-        refuse(hasLeft ? left() : new EntranceRefusal('no-tls', `no TLS with it: ${error.message}`));
+        refuse(
+          hasLeft ? left() : new EntranceRefusal('no-tls', `no TLS with it: ${describeTlsError(error)}`),
+        );
       };
       const entrant: Entrant = { look() {}, refuse };
       const tooLate = () => new EntranceRefusal('no-tls', `no TLS with it within ${HANDSHAKE_MS} ms`);
@@ -225,4 +227,10 @@ export class Entrance {
 
 function left(): EntranceRefusal {
   return new EntranceRefusal('left', 'the client left before it was let in');
+}
+
+/** OpenSSL's own word for it, without the numbers and places in its source around it. */
+function describeTlsError(error: Error & { readonly code?: string; readonly reason?: string }): string {
+  if (error.code === 'ERR_SSL_HTTP_REQUEST') return 'it speaks plain HTTP';
+  return error.reason ?? error.message;
 }
