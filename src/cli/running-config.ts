@@ -233,7 +233,7 @@ export function hideLike(
 }
 
 /** A field that may be hidden, from the service that runs. */
-function takeField(field: FieldName, { workload, web }: Service, running: Service): Partial<Service> {
+function takeField(field: FieldName, { workload, web, rest }: Service, running: Service): Partial<Service> {
   switch (field) {
     case 'basic_auth':
       return { web: { ...web, basicAuth: running.web.basicAuth } };
@@ -245,6 +245,8 @@ function takeField(field: FieldName, { workload, web }: Service, running: Servic
       return { webhooks: running.webhooks };
     case 'http_healthcheck':
       return { httpHealthcheck: running.httpHealthcheck };
+    case 'busy_check':
+      return { rest: { ...rest, busyCheck: running.rest.busyCheck } };
     case 'env':
       return workload.kind === 'process' && running.workload.kind === 'process'
         ? { workload: { ...workload, env: running.workload.env } }
