@@ -327,6 +327,7 @@ http:
   certificates: [] # default
   self_signed_domains: [] # default
   redirect: false # default
+  accept_proxy_protocol: false # default
 traefik:
   entrypoint: websecure # default
   cert_resolver: myresolver # default

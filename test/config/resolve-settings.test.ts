@@ -26,7 +26,10 @@ describe('resolveSettings', () => {
       maxStarting: 'auto',
       limits: { maxAwake: undefined, memoryBytes: undefined },
       groups: {},
-      http: { listen: [], https: [], certificates: [], selfSignedDomains: [], redirect: false },
+      http: {
+        ...{ listen: [], https: [], certificates: [], selfSignedDomains: [] },
+        ...{ redirect: false, acceptProxyProtocol: false },
+      },
       traefik: { proxyHost: undefined, entryPoint: 'websecure', certResolver: 'myresolver' },
       stateDir: '/var/lib/lazy-proxy',
       webhooks: [],
