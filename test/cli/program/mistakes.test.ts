@@ -174,13 +174,6 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
     ],
   ],
   [
-    'two services for one container',
-    'services:\n  a: { ports: ["80:80"] }\n  b: { container: a, ports: ["81:80"] }\n',
-    [
-      'f.yaml:3:19 error container: "a" is the container of service "a" already (f.yaml:2:3); put both into one service',
-    ],
-  ],
-  [
     'a service that is container and process at once',
     'services: { a: { command: [x], container: y, ports: ["80:80"] } }\n',
     [
@@ -594,7 +587,7 @@ const WARNINGS: typeof MISTAKES = [
   f: { availability: schedule }
 `,
     [
-      'f.yaml:2:26 warning availability: is "schedule" without cron_start or cron_stop, so neither clients nor a schedule start it; give one of them',
+      'f.yaml:2:26 warning availability: is "schedule" without awake, cron_start or cron_stop, so neither clients nor a schedule start it; give one of them',
       'f.yaml:3:48 warning cron_start: has no effect beside availability: manual',
       'f.yaml:3:73 warning cron_stop: has no effect beside availability: manual',
       'f.yaml:3:97 warning idle_timeout: has no effect beside availability: manual',
