@@ -42,7 +42,7 @@ import {
 import { choice, FLAG, parseChoice, parseCount, parseName } from './values/text.ts';
 import { parseHostName, parseUrlHost } from './values/url.ts';
 import { parseProxyWebhooks, WEBHOOKS } from './values/webhooks.ts';
-import { parseCertificates } from './values/web.ts';
+import { hintAtCertificates, parseCertificates } from './values/web.ts';
 
 /** What `Settings` has a mapping for. */
 export const SETTING_GROUPS = ['access', 'limits', 'http', 'traefik', 'docker', 'kubernetes'] as const;
@@ -282,7 +282,8 @@ export const SETTINGS = {
   'http.listen': setting(['http', 'listen'], FRONT_PLACES),
   'http.https': setting(['http', 'https'], FRONT_PLACES),
   'http.certificates': setting(['http', 'certificates'], {
-    ...{ expected: '[] for none', formHint: hintAtList, itemKeys: ['cert', 'key'], parse: parseCertificates },
+    ...{ expected: '[] for none', formHint: hintAtCertificates, itemKeys: ['cert', 'key'] },
+    parse: parseCertificates,
     builtIn: DEFAULT_FRONT_POLICY.certificates,
   }),
   'http.self_signed_domains': setting(['http', 'selfSignedDomains'], {

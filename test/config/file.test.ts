@@ -490,6 +490,26 @@ const MISTAKES: readonly (readonly [name: string, text: string, problems: readon
     ],
   ],
   [
+    'words that are nearly right',
+    'services: {a: {ports: ["81:80"], idle_when: no-traffic, sleep: paused}}',
+    [
+      '1:45 error idle_when: "no-traffic" is not no_connections or no_traffic; did you mean "no_traffic"?',
+      '1:64 error sleep: "paused" is not stop or pause; did you mean "pause"?',
+    ],
+  ],
+  [
+    'certificates that are no list',
+    'http: {certificates: cert.pem}\nservices: {}',
+    [
+      '1:22 error http.certificates: "cert.pem" is not a list; write [{ cert: /certs/home.pem, key: /certs/home-key.pem }]',
+    ],
+  ],
+  [
+    'one certificate in place of a list',
+    'http: {certificates: {cert: a.pem, key: b.pem}}\nservices: {}',
+    ['1:22 error http.certificates: a mapping is not a list; write - before cert'],
+  ],
+  [
     'a busy check in other forms',
     [
       'services:',

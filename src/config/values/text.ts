@@ -1,4 +1,5 @@
 import { accept, type Parsed, refuse, showValue } from './parsed.ts';
+import { suggestNearest } from './suggest.ts';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 const QUALIFIED_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*(\/[A-Za-z0-9][A-Za-z0-9_.-]*)?$/;
@@ -62,7 +63,13 @@ export const FLAG = { parse: parseFlag, expected: 'true or false' };
 
 /** A value that is one of a few words, likewise. */
 export function choice<const T extends string>(words: readonly T[]) {
-  return { parse: (raw: unknown) => parseChoice(raw, words), expected: words.join(' or ') };
+  const parse = (raw: unknown): Parsed<T> => {
+    const parsed = parseChoice(raw, words);
+    // Among short ones, such as v1 and v2, each is near to each.
+    if (parsed.ok || typeof raw !== 'string' || raw.length < 4) return parsed;
+    return { ...parsed, message: `${parsed.message}${suggestNearest(raw, words)}` };
+  };
+  return { parse, expected: words.join(' or ') };
 }
 
 function refuseName(raw: unknown, expected: string): Parsed<never> {

@@ -198,6 +198,12 @@ function explainPath(raw: unknown): string | undefined {
   return raw === '' || raw.includes('\0') ? 'what is given is not the path of a PEM file' : undefined;
 }
 
+/** Says how certificates that are no list become one. */
+export function hintAtCertificates(raw: unknown): string {
+  if (isMapping(raw)) return '; write - before cert';
+  return typeof raw === 'string' ? '; write [{ cert: /certs/home.pem, key: /certs/home-key.pem }]' : '';
+}
+
 /** Reads the certificates of the front doors. */
 export function parseCertificates(
   raw: unknown,

@@ -60,7 +60,7 @@ describe('what a file says of who wakes, and of PROXY headers', () => {
     ],
     [
       'services:\n  a:\n    ports: ["1:1"]\n    wake_on: connection',
-      ['f:4:14 error wake_on: "connection" is not connect or data'],
+      ['f:4:14 error wake_on: "connection" is not connect or data; did you mean "connect"?'],
     ],
     [
       'services:\n  a:\n    ports: ["1:1"]\n    wake_list: [10.0.0.300]',
@@ -110,7 +110,7 @@ describe('labels about who wakes, and of PROXY headers', () => {
     [{ 'wake-list': '10.0.0.1,nonsense' }, 'refused', ['wake-list[1]: "nonsense" is not an IP address']],
     [{ 'wake-list': '' }, 'accepted', []],
     [{ 'wake-list': '10.0.0.1/8' }, 'accepted', ['wake-list: "10.0.0.1/8" means 10.0.0.0/8']],
-    [{ 'wake-on': 'date' }, 'refused', ['wake-on: "date" is not connect or data']],
+    [{ 'wake-on': 'date' }, 'refused', ['wake-on: "date" is not connect or data; did you mean "data"?']],
     [{ 'proxy-protocol': 'v1', 'udp-ports': '1:1' }, 'refused', ['proxy-protocol: v1 is for TCP alone']],
     [{ 'proxy-protocol': 'v1', ports: '1:1' }, 'accepted', []],
     // Nobody says by label whose word counts.
