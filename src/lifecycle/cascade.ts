@@ -124,7 +124,13 @@ export class Cascade implements Needs, Chains {
     return Math.max(0, ...users.map((user) => Math.max(user.policy.startTimeoutMs, this.budgetMsFor(user))));
   }
 
+  get isSettled(): boolean {
+    return !this.#suspended;
+  }
+
   chainOf(controller: WorkloadController): ReadonlySet<WorkloadController> {
+    // What the names mean is known with the next `link()`.
+    if (this.#suspended) return new Set([controller]);
     const chain = new Set([controller]);
     // A set is walked with what is added to it meanwhile.
     for (const holder of chain)

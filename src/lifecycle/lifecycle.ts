@@ -212,6 +212,7 @@ export class Lifecycle {
     }
     this.#linked = new Set([...links.values()].flat().map(({ name }) => name));
     this.#cascade.link(links);
+    this.#room.lookAgain();
     for (const controller of this.#namesOf.keys()) this.#followServed(controller);
     for (const controller of [...this.#byWorkload.values()]) {
       const { name, unmanaged } = controller.policy;

@@ -12,6 +12,8 @@ type Amounts = Map<Limit, number>;
 
 /** What goes with a workload. */
 export interface Chains {
+  /** False while services are being added and removed: nobody gets a place then, and whoever ends that calls `lookAgain()`. */
+  readonly isSettled: boolean;
   /** All that starts with it, itself among them. */
   chainOf(controller: WorkloadController): ReadonlySet<WorkloadController>;
   /** All that sleeps with it, since nobody else holds it, itself among them. */
@@ -65,7 +67,7 @@ export class Room {
     const isNew = !this.#waiting.has(controller);
     this.#waiting.add(controller);
     const isGranted = this.#serve().has(controller);
-    if (isNew && !isGranted) {
+    if (isNew && !isGranted && this.#chains.isSettled) {
       const { name } = controller.policy;
       this.#logger.info(
         { event: 'wake-waits', service: name },
@@ -142,7 +144,8 @@ export class Room {
 
   /** Whether a workload has its place, and so has all that starts with it. */
   #holds(controller: WorkloadController): boolean {
-    return !this.#waiting.has(controller) && this.#newOf(controller).size === 0;
+    const { isSettled } = this.#chains;
+    return isSettled && !this.#waiting.has(controller) && this.#newOf(controller).size === 0;
   }
 
   get #counted(): ReadonlySet<WorkloadController> {
@@ -172,9 +175,12 @@ export class Room {
   #serve(): ReadonlySet<WorkloadController> {
     const granted = new Set<WorkloadController>();
     const claimed = new Set<Limit>();
+    if (!this.#chains.isSettled) return granted;
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
     for (const controller of [...this.#waiting]) {
+      // The limits, or what goes with it, may have changed since it came: it takes nobody's turn.
+      if (this.explainMisfit(controller) !== undefined) continue;
       const needed = amountsOf(this.#newOf(controller));
       const lacking = this.#hasLimits ? this.#exceeded(sum(amountsOf(this.#counted), needed)) : [];
       const isBehind = [...needed.keys()].some((limit) => claimed.has(limit));

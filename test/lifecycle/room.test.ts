@@ -296,6 +296,41 @@ describe('Room', () => {
       );
     });
 
+    test('takes nobody’s turn where a reload lets it never fit any more', async () => {
+      limit({ maxAwake: 2 });
+      addChain('a');
+      add(['b', 'c']);
+      const inUse = await use('b');
+      const tooLarge = come('a-web');
+      await settle();
+      limit({ maxAwake: 1 });
+      const client = come('c');
+      await settle();
+      inUse.release();
+      await bench.until(() => client.outcome !== 'waiting');
+      expect(client.outcome).toBe('served');
+      expect(log()).toEqual(['wake b', 'sleep b', 'wake c']);
+      tooLarge.leave();
+    });
+
+    test('follows nothing that only has the name of a dependency while services are replaced', async () => {
+      limit({ maxAwake: 2 });
+      const db = aBareService({ name: 'db', workload: { kind: 'docker', container: 'postgres' } });
+      const web = aBareService({ name: 'web', dependsOn: [{ name: 'db', condition: 'healthy' }] });
+      add(['b']);
+      for (const service of [db, web]) bench.add(service, STOPPED);
+      bench.lifecycle.linkServices();
+      await use('b');
+      const client = come('web');
+      await settle();
+      bench.lifecycle.remove(db);
+      bench.lifecycle.update({ ...web, dependsOn: [] }, web);
+      expect([...bench.backend.watched.keys()]).not.toContain('docker/db');
+      bench.lifecycle.linkServices();
+      await bench.until(() => client.outcome !== 'waiting');
+      expect(client.outcome).toBe('served');
+    });
+
     test('counts the dependants of a hub', async () => {
       limit({ maxAwake: 2 });
       add(['one', 'c']);

@@ -15,6 +15,8 @@ const MEMORY_CHECK_EVERY = 10;
 const steps = Number(process.env['LAZY_PROXY_MODEL_STEPS'] ?? 20_000);
 const seed = process.env['LAZY_PROXY_MODEL_SEED'];
 const path = process.env['LAZY_PROXY_MODEL_PATH'];
+/** Without a failure it takes a small part of that; a failure is made shorter as long as there is time. */
+const LIMIT_MS = 120_000 + 10 * steps;
 
 /** The world of the history that is played: one at a time. */
 const played = vi.hoisted(() => ({ world: undefined as World | undefined }));
@@ -46,6 +48,7 @@ test('the control side keeps its promises whatever happens', { timeout: 3_600_00
   const show = (history: readonly Step[]) => history.map(({ words }) => words);
   const options = {
     numRuns: Math.ceil((2 * steps) / LONGEST),
+    ...{ interruptAfterTimeLimit: LIMIT_MS, markInterruptAsFailure: true },
     ...(seed !== undefined && { seed: Number(seed) }),
     ...(path !== undefined && { path }),
     reporter: (details: fc.RunDetails<[readonly Step[]]>) => {

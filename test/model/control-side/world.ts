@@ -523,7 +523,7 @@ export class World {
   /** In good times who comes is served, also who comes while the container is being stopped. */
   async #prove({ spec, service: { name } }: FakeListener): Promise<readonly string[]> {
     const service = this.reconciler.current.entries.get(name)?.service;
-    if (service === undefined || this.#lacksContainer(service)) return [];
+    if (service === undefined || this.#isUnservable(service)) return [];
     // What ends by itself may have done so before it is looked at.
     if (this.engine.oneShots.has(workloadName(service.workload))) return [];
     if (service.availability !== 'on_demand') return this.#proveRefusal(spec, service);
@@ -541,11 +541,22 @@ export class World {
     return found;
   }
 
-  /** Whether a container does not exist without which the service can't be served. */
-  #lacksContainer({ workload, dependsOn }: Service): boolean {
+  /**
+   * Whether a service can't be served: a container does not exist that it needs, or one that is to be completed runs, and does
+   * not end. What one service needs, all services on its container need.
+   */
+  #isUnservable({ workload }: Service): boolean {
     if (this.engine.truthOf(workloadName(workload)) === 'absent') return true;
-    const needed = dependsOn.flatMap(({ name }) => this.reconciler.current.entries.get(name) ?? []);
-    return needed.some(({ service }) => this.#lacksContainer(service));
+    return this.#servicesOn(workloadKey(workload)).some(({ dependsOn }) =>
+      dependsOn.some(({ name, condition }) => {
+        const needed = this.reconciler.current.entries.get(name)?.service;
+        // Nothing waits for what it is itself.
+        if (needed === undefined || workloadName(needed.workload) === workloadName(workload)) return false;
+        const isInTheWay =
+          condition === 'completed' && this.engine.truthOf(workloadName(needed.workload)) === 'running';
+        return isInTheWay || this.#isUnservable(needed);
+      }),
+    );
   }
 
   /** Who comes to what clients don't wake is refused at once while it sleeps, and served while it runs. */
@@ -616,11 +627,14 @@ export class World {
     }
   }
 
+  #controllerOf(key: string): ReturnType<Lifecycle['find']> {
+    const [service] = this.#servicesOn(key);
+    return service && this.lifecycle.find(service.name);
+  }
+
   /** What the services of a workload ask for together, as its controller knows it. */
   #policyOf(key: string): WorkloadPolicy | undefined {
-    for (const { service } of this.reconciler.current.entries.values())
-      if (workloadKey(service.workload) === key) return this.lifecycle.find(service.name)?.policy;
-    return undefined;
+    return this.#controllerOf(key)?.policy;
   }
 
   #noteHubs(): void {
@@ -681,7 +695,10 @@ export class World {
   #whyNoStart(key: string): string | undefined {
     const others = this.#countAwake(key);
     const isSettled = this.clock.monotonicMs() - this.#limitedMs > LONGEST_TURN_MS;
-    if (this.hasRoomFor < others + 1 && isSettled) return `${others} of ${this.hasRoomFor} are awake`;
+    // What is paused has its place already.
+    const isPaused = this.#controllerOf(key)?.observation.state === 'paused';
+    if (this.hasRoomFor < others + 1 && isSettled && !isPaused)
+      return `${others} of ${this.hasRoomFor} are awake`;
     const lacking = this.#servicesOn(key).flatMap(({ dependsOn }) =>
       dependsOn.filter(({ name, condition }) => !this.#isThere(name, condition)),
     );
@@ -820,9 +837,11 @@ export class World {
       }
       const truth = this.engine.truthOf(workloadName(service.workload));
       const { state } = controller;
-      // What runs keeps what it needs, which is tried again and again where that needs what does not exist.
-      const isTried = truth === 'stopped' && this.#isKeptByHub(service) && this.#lacksContainer(service);
-      if (!STATES_OF[truth].includes(state.kind) && !isTried)
+      // What runs keeps what it needs, which is tried again and again where that can't be served; so does a schedule.
+      const isKept = this.#isKeptByHub(service) || this.#isKeptBySchedule(service);
+      const isTried = truth === 'stopped' && isKept && this.#isUnservable(service);
+      const isTrying = isTried && (state.kind === 'failed' || state.kind === 'starting');
+      if (!STATES_OF[truth].includes(state.kind) && !isTrying)
         found.push(`${service.name} is ${state.kind}, in truth ${truth}`);
       if (controller.room.size > 0) found.push(`${controller.room.size} still wait for ${service.name}`);
       const scheduled = hasSchedule(service);
@@ -838,6 +857,14 @@ export class World {
         found.push(`${service.name} is paused, and should be stopped by now`);
     }
     return found;
+  }
+
+  /** A schedule has begun a time in which it keeps the workload, and not ended it yet. */
+  #isKeptBySchedule({ workload }: Service): boolean {
+    return this.#servicesOn(workloadKey(workload)).some(
+      ({ name, cronStart, cronStop }) =>
+        cronStart !== undefined && cronStop !== undefined && this.#startedBySchedule.has(name),
+    );
   }
 
   #isKeptByHub({ name }: Service): boolean {
