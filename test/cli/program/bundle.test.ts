@@ -46,7 +46,7 @@ describe('the bundle', () => {
     ['proxy/open-metrics.js', 50],
     // Of the Kubernetes client what reads a kubeconfig, without its classes for every kind of object.
     ['backends/kubernetes/api/kubeconfig-access.js', 300],
-    ['relay/http/open-web.js', 100],
+    ['relay/http/open-web.js', 110],
     ['relay/tls/certificates.js', 20],
     // With what writes certificates: loaded where the proxy makes some.
     ['relay/tls/authority/made-certificates.js', 300],

@@ -49,6 +49,7 @@ test('a port scan over sleeping services starts a few of them, and nobody who ha
   expect(String(answer)).toBe('hello');
   client.destroy();
   expect((await started()).length).toBeLessThanOrEqual(MAX_STARTING + 1);
-  expect((await started()).at(-1)).toBe(`s${SERVICES}`);
+  // Each writes its line at its own pace.
+  expect(await started()).toContain(`s${SERVICES}`);
   expect(proxy.log().split(/waits? for (?:its|their) turns?/).length - 1).toBeLessThanOrEqual(3);
 }, 30_000);
