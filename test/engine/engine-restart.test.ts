@@ -4,12 +4,12 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type PrivateEngine, startPrivateEngine } from '../../scripts/private-engine.mjs';
 import { freePort } from '../support/free-ports.ts';
 import { httpdCommand } from './support/apps.ts';
-import type { TestContainer } from './support/container.ts';
+import type { ContainerSpec, TestContainer } from './support/container.ts';
 import { get } from './support/http.ts';
 import { whyNoPrivateEngine } from './support/private-engine.ts';
 import type { ProxyProcess } from './support/proxy.ts';
 import { connectTcp } from './support/tcp.ts';
-import { getStatus, openTestBed, type TestBed } from './support/test-bed.ts';
+import { getStatus, openTestBed, type ServiceFields, type TestBed } from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
 import { startWebhookReceiver } from './support/webhook-receiver.ts';
 
@@ -17,6 +17,18 @@ const SERVICE = 'web';
 /** Everything works again so soon after the engine has come back. */
 const MAX_RECOVERY_MS = 5_000;
 const LONG_ABSENCE_MS = 4_000;
+
+/** The usual server, after `commands` of the shell. */
+function serveAfter(commands: string): readonly string[] {
+  const [shell = '', flag = '', script, ...rest] = httpdCommand();
+  return [shell, flag, `${commands} ${script}`, ...rest];
+}
+
+/** Where a wake is when the engine is killed. */
+const PHASES: readonly (readonly [string, Partial<ContainerSpec>, 'asked for' | 'running'])[] = [
+  ['is being started', { cmd: serveAfter('sleep 1;') }, 'asked for'],
+  ['has been started, and its port is not there yet', { cmd: serveAfter('sleep 2;') }, 'running'],
+];
 
 const obstacle = whyNoPrivateEngine();
 if (obstacle !== undefined) {
@@ -40,12 +52,13 @@ describe.skipIf(obstacle !== undefined)('while the engine is away', () => {
   }
 
   /** A stopped container on the engine that will go away, and a proxy whose file names it. */
-  async function openStage(): Promise<Stage> {
+  async function openStage(spec: Partial<ContainerSpec> = {}, fields: ServiceFields = {}): Promise<Stage> {
     const bed = await openTestBed({ host: engine.host });
     const port = await freePort();
-    const container = await bed.scope.createContainer({ name: bed.scope.name('web'), cmd: httpdCommand() });
+    const name = bed.scope.name('web');
+    const container = await bed.scope.createContainer({ cmd: httpdCommand(), ...spec, name });
     const services = {
-      [SERVICE]: { container: container.name, ports: [`${port}:80`], start_timeout: '30s' },
+      [SERVICE]: { container: name, ports: [`${port}:80`], start_timeout: '30s', ...fields },
     };
     const proxy = await bed.startProxy({ services });
     // Before it has looked at the container, there is nothing that a client could wake.
@@ -136,6 +149,51 @@ describe.skipIf(obstacle !== undefined)('while the engine is away', () => {
       await sleep(LONG_ABSENCE_MS);
     });
     expect((await served) - backMs).toBeLessThan(MAX_RECOVERY_MS);
+  });
+
+  test.each(PHASES)('a client is served when the container %s', async (_, spec, state) => {
+    const stage = await openStage(spec);
+    const { proxy, events, container, port } = stage;
+    const served = get(port, { timeoutMs: 40_000 });
+    await (state === 'running' ? events.waitFor(container.name, 'start') : proxy.waitForLog('wake'));
+    await withoutEngine(stage, async () => {
+      expect(proxy.logs().filter(({ event }) => event === 'awake')).toEqual([]);
+    });
+    expect((await served).body).toBe('hello');
+    await proxy.waitForLog('engine-reached');
+    await proxy.waitForLog('awake');
+  });
+
+  test('a container whose health check the engine goes on with, or forgets, is served then, or after its next sleep', async () => {
+    const healthcheck = { test: ['CMD', 'test', '-e', '/well'], intervalMs: 500, retries: 1 };
+    const spec = { cmd: serveAfter('(sleep 1; touch /well) &'), healthcheck };
+    const stage = await openStage(spec, { start_timeout: '3s', idle_timeout: '1s' });
+    const { proxy, events, container, port } = stage;
+    const served = get(port).catch(() => undefined);
+    await events.waitFor(container.name, 'start');
+    await withoutEngine(stage, async () => {});
+    // Docker 20.10 checks no more what ran when it was killed.
+    if ((await served) === undefined) {
+      const { msg } = await proxy.waitForLog('wake-failed');
+      expect(msg).toContain('its health check has not passed yet');
+    }
+    await proxy.waitForLog('asleep', { from: proxy.logs().length });
+    expect((await get(port)).body).toBe('hello');
+  });
+
+  test('a container that is being put to sleep is slept and woken as before', async () => {
+    // The engine waits for it, and kills it in the end.
+    const cmd = httpdCommand().map((part) => part.replace("trap 'exit 0' TERM", "trap '' TERM"));
+    const stage = await openStage({ cmd, stopTimeoutSecs: 2 }, { idle_timeout: '1s' });
+    const { proxy, container, port } = stage;
+    expect((await get(port)).body).toBe('hello');
+    await proxy.waitForLog('sleep');
+    await withoutEngine(stage, async () => {});
+    await waitUntil(async () => (await container.state()) === 'exited', {
+      what: 'the end of the container',
+      timeoutMs: 20_000,
+    });
+    expect((await get(port)).body).toBe('hello');
   });
 
   test('a container that stopped unseen is noticed within 5 s of the return, and woken by the next client', async () => {

@@ -1,10 +1,13 @@
 /** What others do to a container behind the proxy's back. */
-
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { describe, expect, type TestContext, test } from 'vitest';
 import { freePort } from '../support/free-ports.ts';
 import { type AppAnswer, type AppOptions, httpdCommand, nodeApp } from './support/apps.ts';
 import type { ContainerSpec, TestContainer } from './support/container.ts';
 import { get, getJson } from './support/http.ts';
+import { busyboxImage } from './support/image.ts';
 import { expectKept } from './support/kept.ts';
 import type { ProxyProcess } from './support/proxy.ts';
 import { connectTcp, type TcpClient } from './support/tcp.ts';
@@ -297,6 +300,67 @@ describe('a container that crashes at once', () => {
     expect(third - second).toBeGreaterThan(2_000);
     await stage.proxy.stop('SIGKILL');
     await Promise.all(crowd);
+  });
+});
+
+test('a container that is killed for its memory cuts its clients, and is woken for the next one', async (context) => {
+  const stage = await openStage(context, { ...(await nodeApp()), memoryBytes: 128 * 1024 * 1024 });
+  const { port, proxy, scope } = stage;
+  const { MemoryLimit } = await scope.docker.info();
+  context.skip(!MemoryLimit, 'the engine can not limit memory');
+  await get(port);
+  const isServed = (path: string) =>
+    get(`http://127.0.0.1:${port}${path}`).then(
+      () => true,
+      () => false,
+    );
+  const traffic = Array.from({ length: 10 }, () => isServed('/?ms=20000'));
+  await waitUntil(
+    async () => (await getStatus(proxy, { service: SERVICE, port }))?.active_conns === traffic.length,
+    { what: 'the traffic' },
+  );
+  const eaten = isServed('/eat');
+  expect((await proxy.waitForLog('stopped')).msg).toContain('killed, out of memory');
+  expect(await Promise.all([...traffic, eaten])).toEqual(Array(traffic.length + 1).fill(false));
+  expect(await isServed('/')).toBe(true);
+});
+
+describe.concurrent('a sleeping container that has lost', () => {
+  /** Whoever comes is closed in time, with this reason in the log; once it is there again, the next client is served. */
+  async function expectRefused(stage: Stage, reason: RegExp, mend: () => Promise<unknown>): Promise<void> {
+    expect((await (await askEarly(stage)).readAll()).length).toBe(0);
+    expect((await stage.proxy.waitForLog('wake-failed')).msg).toMatch(reason);
+    await mend();
+    expect((await get(stage.port)).body).toBe('hello');
+  }
+
+  test('its network is served once there is one of that name again', async (context) => {
+    const bed = await openTestBed(context);
+    const network = await bed.scope.createNetwork({ name: bed.scope.name('net') });
+    const spec = { cmd: httpdCommand(), networks: [network.name] };
+    const stage = await openStage(context, spec, { start_timeout: '5s' });
+    await network.remove();
+    await expectRefused(stage, /network .* not found/, () => bed.scope.createNetwork({ name: network.name }));
+  });
+
+  test('the folder of its volume is served once that is there again', async (context) => {
+    const bed = await openTestBed(context);
+    const folder = await mkdtemp(path.join(tmpdir(), 'lpt-volume-'));
+    bed.atEnd(() => rm(folder, { recursive: true, force: true }));
+    const Name = bed.scope.name('data');
+    await bed.scope.docker.createVolume({ Name, DriverOpts: { type: 'none', o: 'bind', device: folder } });
+    const spec = { cmd: httpdCommand(), binds: [`${Name}:/data`] };
+    const stage = await openStage(context, spec, { start_timeout: '5s' });
+    await rm(folder, { recursive: true });
+    await expectRefused(stage, /no such file or directory/, () => mkdir(folder));
+  });
+
+  test('its image is served as before', async (context) => {
+    const bed = await openTestBed(context);
+    const image = await bed.scope.createImage({ from: await busyboxImage(), changes: ['ENV A=b'] });
+    const stage = await openStage(context, { cmd: httpdCommand(), image });
+    await bed.scope.docker.getImage(image).remove({ force: true });
+    expect((await get(stage.port)).body).toBe('hello');
   });
 });
 

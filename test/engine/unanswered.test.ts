@@ -5,8 +5,26 @@ import { httpdCommand } from './support/apps.ts';
 import { engineHost } from './support/engine-address.ts';
 import { get } from './support/http.ts';
 import { expectPastEvents } from './support/past-events.ts';
-import { startSwallowingSocket } from './support/swallowing-socket.ts';
-import { openTestBed } from './support/test-bed.ts';
+import { type SwallowingSocket, startSwallowingSocket } from './support/swallowing-socket.ts';
+import { openTestBed, type ServiceFields } from './support/test-bed.ts';
+import { waitUntil } from './support/wait-until.ts';
+
+/** A look at a container that is never answered is given up after 10 s. */
+const MAX_RECOVERY_MS = 20_000;
+
+/** A container of its own behind a proxy whose engine answers through `socket`. */
+async function serveThrough(socket: SwallowingSocket, fields: ServiceFields = {}) {
+  const bed = await openTestBed();
+  bed.atEnd(() => socket.close());
+  const port = await freePort();
+  const name = bed.scope.name('app');
+  const container = await bed.scope.createContainer({ name, cmd: httpdCommand() });
+  const proxy = await bed.startProxy({
+    services: { app: { container: name, ports: [`${port}:80`], idle_timeout: '10m', ...fields } },
+    env: { DOCKER_HOST: socket.host },
+  });
+  return { ...bed, port, container, proxy };
+}
 
 test.each([
   ['start', /^POST .*\/start/],
@@ -32,19 +50,44 @@ test.each([
 
 test('a client is served although the event stream has gone silent and the container was stopped meanwhile', async () => {
   const socket = await startSwallowingSocket(undefined);
-  const bed = await openTestBed();
-  bed.atEnd(() => socket.close());
-  const port = await freePort();
-  const name = bed.scope.name('app');
-  const container = await bed.scope.createContainer({ name, cmd: httpdCommand() });
-  await bed.startProxy({
-    services: { app: { container: name, ports: [`${port}:80`], idle_timeout: '10m' } },
-    env: { DOCKER_HOST: socket.host },
-  });
+  const { port, container } = await serveThrough(socket);
   expect((await get(port)).body).toBe('hello');
   socket.freezeEvents();
   await container.stop();
   expect((await get(port)).body).toBe('hello');
+});
+
+test('a client is served after the event stream was cut in the middle of the line that told of a stop', async () => {
+  const socket = await startSwallowingSocket(undefined);
+  const { port, container, proxy } = await serveThrough(socket);
+  expect((await get(port)).body).toBe('hello');
+  const cut = socket.cutNextEvent();
+  await container.stop();
+  await cut;
+  expect(await proxy.waitForLog('stopped')).toMatchObject({
+    msg: expect.stringContaining('somebody else stopped'),
+  });
+  expect((await get(port)).body).toBe('hello');
+  expect(proxy.logs().filter(({ event }) => event === 'engine-lost').length).toBeLessThanOrEqual(1);
+});
+
+test('a client is served within 20 s of the time in which the engine took everything and answered nothing', async () => {
+  const socket = await startSwallowingSocket(undefined);
+  const { port, container, proxy } = await serveThrough(socket, { start_timeout: '2s' });
+  expect((await get(port)).body).toBe('hello');
+  await container.stop();
+  await proxy.waitForLog('stopped');
+  socket.setSilent(true);
+  await expect(get(port)).rejects.toThrow();
+  expect((await proxy.waitForLog('wake-failed')).msg).toContain('not ready within 2000 ms');
+  socket.setSilent(false);
+  const askAgain = () =>
+    get(port).then(
+      ({ body }) => body === 'hello',
+      () => false,
+    );
+  // What it asked meanwhile has to be given up first.
+  await waitUntil(askAgain, { what: 'an answer', timeoutMs: MAX_RECOVERY_MS });
 });
 
 test('what has happened is told when it is asked for', async () => {

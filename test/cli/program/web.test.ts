@@ -1,6 +1,8 @@
 /** Web services of the built program: local processes behind hosts and HTTP ports. */
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { Agent, type IncomingMessage, request } from 'node:http';
+import { connect } from 'node:net';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { hashSync } from 'bcryptjs';
@@ -122,6 +124,31 @@ describe('web services', () => {
     ]).then((answers) => answers.map(({ status }) => status));
     expect(statuses).toEqual([404, 404, 200, 503]);
     expect(await events()).toEqual(['']);
+  });
+
+  test('are not woken, and their clients not held up, by many who send a head byte by byte', async () => {
+    const { events, program, door } = await startWeb((ports) => ({
+      wiki: { ...app(ports[3], 'wiki', 1_500), hosts: ['wiki.test'], http_port: ports[3] },
+      blog: { ...app(ports[4], 'blog'), hosts: ['blog.test'], http_port: ports[4] },
+    }));
+    const slow = Array.from({ length: 200 }, () => connect(door, '127.0.0.1').on('error', () => {}));
+    const writeAll = (text: string) => {
+      for (const client of slow) client.write(text);
+    };
+    await Promise.all(slow.map((client) => once(client, 'connect')));
+    writeAll('GET / HTTP/1.1\r\nHost: blog.test\r\nX-Slow: ');
+    const timer = setInterval(() => writeAll('x'), 50);
+    const end = () => {
+      clearInterval(timer);
+      for (const client of slow) client.destroy();
+    };
+    onTestFinished(end);
+    expect(JSON.parse((await ask({ port: door, host: 'wiki.test' })).body)).toMatchObject({ name: 'wiki' });
+    expect(await events()).toEqual(['wiki started', 'wiki got GET / 0']);
+    expect(slow.filter(({ destroyed }) => destroyed).length).toBe(0);
+    expect(program.linesWith('WARN')).toEqual([]);
+    end();
+    expect(JSON.parse((await ask({ port: door, host: 'blog.test' })).body)).toMatchObject({ name: 'blog' });
   });
 
   test('hold a POST while they wake, which arrives once and whole', async () => {

@@ -78,6 +78,7 @@ const servers = {
       response.statusCode = healthy ? 200 : 503;
     }
     if (url.pathname === '/bytes') return send(response, Number(url.searchParams.get('n')));
+    if (url.pathname === '/eat') for (const kept = [];;) kept.push(Buffer.alloc(16 << 20, 1));
     if (url.pathname === '/stream') return stream(response);
     if (url.pathname === '/stream/end') return response.end(JSON.stringify([...endings].map((end) => end())));
     const answer = () => response.end(APP_BODY ?? JSON.stringify({

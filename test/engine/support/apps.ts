@@ -6,7 +6,7 @@ export interface AppOptions {
   /**
    * `http` (default): `/` tells `{ startedAt, pid, hostname, path, client, port, checks }`, `/?ms=500` does so later,
    * `/bytes?n=…` is a download, `/stream` one without an end until `/stream/end` ends all of them and tells what was
-   * sent, `/health` is 200 or 503. `echo`: TCP echo with correct half-close. `download`: sends `bytes` and closes.
+   * sent, `/health` is 200 or 503, `/eat` takes memory until it is killed. `echo`: TCP echo with correct half-close. `download`: sends `bytes` and closes.
    * `early`: sends `bytes`, ends its direction, and reads on. `sink`: reads to the end, then answers with the number
    * of bytes. `reset`: resets after the first bytes. `echo` and `early` print for each connection what they got and
    * how that direction ended: `got 5 bytes, end`, `got 5 bytes, ECONNRESET`. `udp-echo` answers each datagram with

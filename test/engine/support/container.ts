@@ -31,6 +31,8 @@ export interface ContainerSpec {
   readonly binds?: readonly string[];
   /** TCP ports of the machine that it takes for itself, by its own port: `{ 7: 9210 }`. */
   readonly publish?: Readonly<Record<number, number>>;
+  /** What it may use, without any swap. */
+  readonly memoryBytes?: number;
   /** `<user id>:<group id>`; default: the image's. */
   readonly user?: string;
 }
@@ -67,7 +69,7 @@ export function toCreateOptions(
   spec: ContainerSpec,
   defaults: { readonly image: string; readonly labels: Readonly<Record<string, string>> },
 ): ContainerCreateOptions {
-  const { cmd, stopTimeoutSecs, stopSignal, healthcheck, restartPolicy, binds, user } = spec;
+  const { cmd, stopTimeoutSecs, stopSignal, healthcheck, restartPolicy, binds, memoryBytes, user } = spec;
   const networkMode = spec.networks?.[0] ?? spec.networkMode;
   return {
     name: spec.name,
@@ -93,6 +95,7 @@ export function toCreateOptions(
       ...(spec.autoRemove && { AutoRemove: true }),
       ...(restartPolicy && { RestartPolicy: { Name: restartPolicy } }),
       ...(binds && { Binds: [...binds] }),
+      ...(memoryBytes && { Memory: memoryBytes, MemorySwap: memoryBytes }),
       ...(spec.publish && {
         PortBindings: Object.fromEntries(
           Object.entries(spec.publish).map(([own, port]) => [`${own}/tcp`, [{ HostPort: String(port) }]]),

@@ -138,7 +138,14 @@ async function removeScope(
   for (const { Name } of Volumes ?? []) await docker.getVolume(Name).remove();
   const networks = await docker.listNetworks({ filters });
   for (const { Id } of networks) await removeNetwork(docker, Id);
-  for (const image of images) await docker.getImage(image).remove({ force: true });
+  for (const image of images) await ignoreMissing(docker.getImage(image).remove({ force: true }));
+}
+
+/** What a test has removed itself needs no removal. */
+async function ignoreMissing(removal: Promise<unknown>): Promise<void> {
+  await removal.catch((error) => {
+    if (error.statusCode !== 404) throw error;
+  });
 }
 
 /** A network with somebody on it can't be removed, and the proxy under test may still sit there, or be about to leave. */
@@ -146,9 +153,7 @@ async function removeNetwork(docker: Docker, id: string): Promise<void> {
   const network = docker.getNetwork(id);
   const { Containers } = await network.inspect();
   for (const member of Object.keys(Containers ?? {})) {
-    await network.disconnect({ Container: member, Force: true }).catch((error) => {
-      if (error.statusCode !== 404) throw error;
-    });
+    await ignoreMissing(network.disconnect({ Container: member, Force: true }));
   }
   await network.remove();
 }

@@ -12,6 +12,10 @@ export interface SwallowingSocket {
   count(): number;
   /** From now on nothing of the event streams passes, although they stay open. */
   freezeEvents(): void;
+  /** Cuts the event streams that are open in the middle of the next line; resolves when that has happened. */
+  cutNextEvent(): Promise<void>;
+  /** From now on everything is taken and nothing answered, until it is told to answer what comes then. */
+  setSilent(isSilent: boolean): void;
   close(): Promise<void>;
 }
 
@@ -21,7 +25,10 @@ export async function startSwallowingSocket(pattern: RegExp | undefined): Promis
   const socketPath = path.join(folder, 'docker.sock');
   let swallowed = 0;
   let isFrozen = false;
+  let isSilent = false;
+  let onCut: (() => void) | undefined;
   const server = createServer((request, response) => {
+    if (isSilent) return;
     const line = `${request.method} ${request.url}`;
     const { method, url, headers } = request;
     const forwarded = httpRequest(
@@ -35,7 +42,11 @@ export async function startSwallowingSocket(pattern: RegExp | undefined): Promis
         response.writeHead(answer.statusCode ?? 500, answer.headers).flushHeaders();
         const isStream = line.startsWith('GET /events');
         answer.on('data', (chunk: Buffer) => {
-          if (!(isStream && isFrozen)) response.write(chunk);
+          if (!isStream) response.write(chunk);
+          else if (onCut !== undefined) {
+            response.write(chunk.subarray(0, chunk.length / 2), () => response.destroy());
+            onCut();
+          } else if (!(isFrozen || isSilent)) response.write(chunk);
         });
         answer.on('end', () => response.end());
         answer.on('error', () => response.destroy());
@@ -52,6 +63,15 @@ export async function startSwallowingSocket(pattern: RegExp | undefined): Promis
     count: () => swallowed,
     freezeEvents() {
       isFrozen = true;
+    },
+    async cutNextEvent() {
+      await new Promise<void>((resolve) => {
+        onCut = resolve;
+      });
+      onCut = undefined;
+    },
+    setSilent(silent) {
+      isSilent = silent;
     },
     async close() {
       server.closeAllConnections();
