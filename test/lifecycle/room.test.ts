@@ -144,6 +144,21 @@ describe('Room', () => {
     expect(log()).toEqual([]);
   });
 
+  test('asks for a stop that has failed again only after a while', async () => {
+    limit({ maxAwake: 1 });
+    add(['a'], { rest: { ...DEFAULT_REST, way: 'pause' } }, PAUSED);
+    add(['b']);
+    bench.backend.automate({ clock: bench.clock, wakeMs: WAKE_MS, sleepMs: 1e9 });
+    const client = come('b');
+    await settle();
+    bench.backend.last.fail('the engine is away', PAUSED);
+    await settle();
+    expect(log()).toEqual(['sleep a']);
+    await bench.clock.advance(1_000);
+    expect(log()).toEqual(['sleep a', 'sleep a']);
+    client.leave();
+  });
+
   test('puts to sleep as soon as min_awake is over', async () => {
     limit({ maxAwake: 1 });
     add(['a'], { rest: { ...DEFAULT_REST, minAwakeMs: 5_000 } });

@@ -67,6 +67,7 @@ export class LifecycleTimers {
   #failedStarts = 0;
   #interruptions = 0;
   #failedSleeps = 0;
+  #mayStopAtMs = 0;
   #closed = false;
 
   constructor(clock: Clock, fire: (event: TimerEventKind | 'idle', reason: string) => void) {
@@ -85,6 +86,13 @@ export class LifecycleTimers {
   /** After a failed stop the next one waits a backoff beyond the idle timeout, so that it isn't asked for in a loop. */
   sleepEnded(outcome: 'slept' | 'sleep-failed'): void {
     this.#failedSleeps = outcome === 'slept' ? 0 : this.#failedSleeps + 1;
+    const backoff = outcome === 'slept' ? 0 : backoffMs(this.#failedSleeps, START_BACKOFF);
+    this.#mayStopAtMs = this.#clock.monotonicMs() + backoff;
+  }
+
+  /** From when on it may be stopped for another one, after a stop that has failed, on the monotonic clock. */
+  get mayStopAtMs(): number {
+    return this.#mayStopAtMs;
   }
 
   /** When the idle timer fires, on the monotonic clock; undefined while it doesn't run. */

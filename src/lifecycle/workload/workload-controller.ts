@@ -433,7 +433,8 @@ export class WorkloadController {
     if (!this.#mayStopFor({ kind: 'room', words: '' }) || this.#observation.staysAwake !== undefined)
       return undefined;
     if (this.#sleepPolicy.isStarting(this)) return undefined;
-    return Math.max(this.#sleepPolicy.awakeUntilMs(policy), this.#busy.nextMs);
+    const { mayStopAtMs } = this.#timers;
+    return Math.max(this.#sleepPolicy.awakeUntilMs(policy), this.#busy.nextMs, mayStopAtMs);
   }
 
   /**

@@ -34,6 +34,8 @@ interface OpenCall {
 const START_MS = 300;
 const STOP_MS = 500;
 const PAUSE_MS = 10;
+/** More calls for one container at one moment are a loop, which would never end by itself. */
+const MAX_CALLS_AT_ONCE = 100;
 /** What runs to its end takes so long for that. */
 const RUN_MS = 200;
 
@@ -54,6 +56,9 @@ export class ScriptedEngine implements Backend {
   /** Events on their way, oldest first. */
   readonly #events: { readonly key: string; readonly observation: Observation }[] = [];
   readonly #open = new Set<OpenCall>();
+  /** How many calls there were for each container at this moment. */
+  readonly #callsNow = new Map<string, number>();
+  #nowMs = 0;
   readonly #completed = new Set<string>();
   readonly #backAgain = new Set<() => void>();
   /** Told when a container that ran runs no more: its connections are gone. */
@@ -181,6 +186,7 @@ export class ScriptedEngine implements Backend {
     };
     signal.addEventListener('abort', abort, { once: true });
     try {
+      if (this.#isLoop(key)) await abortion(signal);
       await this.#untilReachable(signal);
       const { truth, script } = this.#take(key);
       if (truth === 'absent') {
@@ -208,6 +214,7 @@ export class ScriptedEngine implements Backend {
     if (why !== undefined) this.violations.push(`${key} is stopped although ${why}`);
     const call = this.#begin('sleep', key);
     try {
+      if (this.#isLoop(key)) return await new Promise(() => {});
       if (!this.#reachable) throw new Error('the engine is away');
       const { truth, script } = this.#take(key);
       if (script === 'fails') throw new Error('the engine refuses');
@@ -229,6 +236,7 @@ export class ScriptedEngine implements Backend {
     if (why !== undefined) this.violations.push(`${key} is paused although ${why}`);
     const call = this.#begin('pause', key);
     try {
+      if (this.#isLoop(key)) return await new Promise(() => {});
       if (!this.#reachable) throw new Error('the engine is away');
       const { truth, script } = this.#take(key);
       if (script === 'fails' && truth === 'running') throw new CannotPause('there is no freezer');
@@ -267,6 +275,15 @@ export class ScriptedEngine implements Backend {
     const call = { kind, key, aborted: false };
     this.#open.add(call);
     return call;
+  }
+
+  #isLoop(key: string): boolean {
+    if (this.#nowMs !== this.#clock.monotonicMs()) this.#callsNow.clear();
+    this.#nowMs = this.#clock.monotonicMs();
+    const calls = (this.#callsNow.get(key) ?? 0) + 1;
+    this.#callsNow.set(key, calls);
+    if (calls > MAX_CALLS_AT_ONCE) this.violations.push(`${key} is started or stopped in a loop`);
+    return calls > MAX_CALLS_AT_ONCE;
   }
 
   #take(key: string): { readonly truth: Truth; readonly script: CallScript } {

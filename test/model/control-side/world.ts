@@ -29,8 +29,8 @@ export const CONTAINERS = ['one', 'two', 'three'] as const;
 /** A stop takes the engine so long at the most, when it answers: what a client waits for it is not its own budget. */
 const LONGEST_STOP_MS = 80_000;
 const CONNECT_MS = 2;
-/** A start waits for its turn so long at the most, after it was asked for. */
-const LONGEST_TURN_MS = 120_000;
+/** A start waits for its turn so long at the most, after it was asked for; longer than any step. */
+const LONGEST_TURN_MS = 140_000;
 const ABSENT: LifecycleState = { kind: 'missing' };
 /** So that it often has to wait for room; a chain of three never fits. */
 const MAX_AWAKE = 2;
@@ -194,6 +194,8 @@ export class World {
   readonly #forgotten: string[] = [];
   /** When a hub last ran that has these workloads as its dependants, on the monotonic clock. */
   readonly #hubRanMs = new Map<string, number>();
+  /** Workloads that somebody has asked for who may wake them, and that wait since then, for room as long as it takes. */
+  readonly #askedWaiting = new Set<string>();
   /** At the end, when schedules have ended. */
   #isResting = false;
   draining = false;
@@ -469,6 +471,7 @@ export class World {
     await settle();
     this.#noteHubs();
     this.#noteHolds();
+    this.#noteWaiting();
     return [
       ...this.engine.violations,
       ...this.#checkRefused(),
@@ -650,8 +653,19 @@ export class World {
     for (const { workload } of this.#side.holds.list()) this.#heldMs.set(workload, this.clock.monotonicMs());
   }
 
+  /** What was asked for is still done where who has asked for it is gone. */
+  #noteWaiting(): void {
+    for (const { service } of this.reconciler.current.entries.values()) {
+      const key = workloadKey(service.workload);
+      const isWaiting = this.#controllerOf(key)?.report.waitsIn !== undefined;
+      if (isWaiting && this.#isAskedFor(key)) this.#askedWaiting.add(key);
+      else this.#askedWaiting.delete(key);
+    }
+  }
+
   /** Whether somebody has asked for a workload who may wake it, be it that its turn comes only now. */
   #isAskedFor(key: string): boolean {
+    if (this.#askedWaiting.has(key)) return true;
     this.#noteHubs();
     this.#noteHolds();
     const policy = this.#policyOf(key);
