@@ -57,7 +57,7 @@ test('a client is served although the event stream has gone silent and the conta
   expect((await get(port)).body).toBe('hello');
 });
 
-test('a client is served after the event stream was cut in the middle of the line that told of a stop', async () => {
+test('a client is served after the event stream was cut in the middle of the first line that told of a stop', async () => {
   const socket = await startSwallowingSocket(undefined);
   const { port, container, proxy } = await serveThrough(socket);
   expect((await get(port)).body).toBe('hello');
