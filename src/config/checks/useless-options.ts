@@ -80,6 +80,15 @@ const USELESS_OPTIONS: readonly UselessOptions[] = [
   besideSchedule('idle_when'),
   besideSchedule('busy_check'),
   {
+    options: ['idle_when'],
+    needs: ['idle_timeout'],
+    // Beside a schedule it has none anyway, and that is told.
+    isUseless: (read) =>
+      read('idle_when') === 'no_traffic' && read('idle_timeout') === 0 && !hasCron(read) && !isManual(read),
+    why: (name) =>
+      `no_traffic has no effect beside ${name('idle_timeout')}: 0, with which open connections keep the service awake; give a time without traffic`,
+  },
+  {
     options: ['idle_ignore_below'],
     needs: ['idle_when'],
     isUseless: (read) =>

@@ -564,6 +564,19 @@ const WARNINGS: typeof MISTAKES = [
     ],
   ],
   [
+    'traffic as use where there is no time without it',
+    `services:
+  a: { ports: ["80:80"], idle_when: no_traffic, idle_timeout: 0 }
+  b: { ports: ["81:80"], idle_when: no_traffic, idle_timeout: 1s }
+  c: { ports: ["82:80"], idle_when: no_connections, idle_timeout: 0 }
+  d: { ports: ["83:80"], idle_when: no_traffic }
+`,
+    [
+      'f.yaml:2:26 warning idle_when: no_traffic has no effect beside idle_timeout: 0, with which open connections keep the service awake; give a time without traffic',
+      'f.yaml: ok, 4 services, 4 listeners',
+    ],
+  ],
+  [
     'replicas of what has none',
     `services:
   a: { ports: ["80:80"], scale: 3 }
