@@ -1,9 +1,12 @@
 /** What counts as use of a service, and how it is put to sleep: on a real engine, with real servers. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../support/free-ports.ts';
 import { httpdCommand, nodeApp } from './support/apps.ts';
 import { get } from './support/http.ts';
-import { STAND_INS, whyNoStandIns } from './support/stand-ins.ts';
+import { psqlProgram, STAND_INS, whyNoStandIns } from './support/stand-ins.ts';
 import { connectTcp } from './support/tcp.ts';
 import { openTestBed, type ServiceFields } from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
@@ -23,27 +26,46 @@ async function serve(spec: Omit<Create, 'name'>, fields: ServiceFields, target =
   return { bed, port, container, proxy, until };
 }
 
+/** A session of PostgreSQL's own client. */
+function openSession(url: string) {
+  const client = spawn(psqlProgram(), [url, '--no-psqlrc', '-tA']);
+  onTestFinished(() => void client.kill());
+  const said = text(client.stderr);
+  const ended = once(client, 'close').then(async ([status]) => `status ${status}: ${await said}`);
+  return {
+    ended,
+    /** Answers with a line, or with how the session has ended. */
+    async ask(command: string): Promise<string> {
+      client.stdin.write(`${command};\n`);
+      const answer = once(client.stdout, 'data').then(([data]) => String(data).trim());
+      return await Promise.race([answer, ended]);
+    },
+  };
+}
+
 test.skipIf(whyNoStandIns() !== undefined)(
-  'Redis sleeps under the idle connections of a pool, and wakes for the next command',
+  'PostgreSQL sleeps under the idle connections of a pool, and wakes for the next command',
   async () => {
-    const image = await STAND_INS['redis']?.();
+    const image = await STAND_INS['postgres']?.();
+    // It opens its port before it is ready.
+    const healthcheck = { test: ['CMD', 'pg_isready', '-h', '127.0.0.1'], intervalMs: 500, retries: 60 };
+    const env = { POSTGRES_PASSWORD: 'secret' };
     const fields = { idle_when: 'no_traffic', idle_timeout: '2s' };
-    const cmd = ['redis-server', '--protected-mode', 'no', '--save', ''];
-    const { port, until, proxy } = await serve({ ...(image && { image }), cmd }, fields, 6379);
-    const ask = async () => {
-      const client = await connectTcp(port);
-      onTestFinished(() => client.destroy());
-      await client.send('PING\r\n');
-      return { client, answer: String(await client.readAtLeast(7)) };
-    };
-    const pool = [await ask(), await ask(), await ask()];
+    const spec = { ...(image && { image }), env, healthcheck };
+    const { port, container, until, proxy } = await serve(spec, fields, 5432);
+    const url = `postgres://postgres:secret@127.0.0.1:${port}/postgres`;
+    const pool = [openSession(url), openSession(url), openSession(url)];
+    expect(await Promise.all(pool.map(({ ask }) => ask('select 41')))).toEqual(['41', '41', '41']);
     await until('exited');
-    // Each was closed in order, so that its owner takes it out of the pool.
-    expect(await Promise.all(pool.map(({ client }) => client.closed))).toEqual(['end', 'end', 'end']);
     expect((await proxy.waitForLog(({ event }) => event === 'sleep')).msg).toBe(
       'web is going to sleep: idle for 2 s: 3 connections that carried nothing were closed',
     );
-    expect((await ask()).answer).toBe('+PONG\r\n');
+    // At SIGTERM it waits until the last client has left: it would have been killed in the end.
+    expect(await container.logs()).toContain('received smart shutdown request');
+    expect((await container.inspect()).State.ExitCode).toBe(0);
+    // So that its owner takes it out of the pool.
+    expect(await pool[0]?.ask('select 42')).toMatch(/^status 2: server closed the connection unexpectedly/);
+    expect(await openSession(url).ask('select 42')).toBe('42');
   },
 );
 
