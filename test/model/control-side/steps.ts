@@ -21,7 +21,7 @@ const rest: fc.Arbitrary<RestPolicy> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.record({
-      idleWhen: fc.constantFrom('no_connections' as const, 'no_traffic' as const),
+      idleWhen: fc.constantFrom('no_connections' as const, 'no_traffic' as const, 'no_traffic' as const),
       ignoreBelow: fc.constant(DEFAULT_REST.ignoreBelow),
       busyCheck: fc.constantFrom(undefined, { kind: 'command' as const, command: ['busy'] }),
       way: fc.constantFrom('stop' as const, 'stop' as const, 'pause' as const),

@@ -537,10 +537,24 @@ export class World {
       const clients = [...this.#clients];
       if (clients.length !== 1 || clients[0]?.state !== 'served')
         found.push(`a client of ${name} is not served, ${moment}`);
+      else if (moment === 'asleep') found.push(...(await this.#proveTraffic(clients[0], service)));
       for (const client of clients) this.end(client);
       const { idleTimeoutMs = 0 } = this.lifecycle.find(name)?.policy ?? {};
       await this.#pass(idleTimeoutMs + 100);
     }
+    return found;
+  }
+
+  /** Where traffic counts, a client keeps its service awake for as long as it carries something, and is closed later. */
+  async #proveTraffic(client: Client, service: Service): Promise<readonly string[]> {
+    const { rest, idleTimeoutMs } = this.#policyOf(workloadKey(service.workload)) ?? service;
+    const isOurs = !hasSchedule(service) && !this.#isKeptByHub(service);
+    if (rest.idleWhen !== 'no_traffic' || idleTimeoutMs === 0 || !isOurs) return [];
+    const found: string[] = [];
+    await this.#pass(idleTimeoutMs + 2_000, { everyMs: 500 });
+    if (client.state !== 'served') found.push(`a client of ${service.name} is closed while it is used`);
+    await this.#pass(2 * idleTimeoutMs + rest.minAwakeMs + 2_000, { everyMs: 1_000, carries: false });
+    if (client.state === 'served') found.push(`a client of ${service.name} is idle, and is not closed`);
     return found;
   }
 
@@ -576,11 +590,14 @@ export class World {
     return isRight ? [] : [`a client of ${name}, ${moment}, is ${states.join()}`];
   }
 
-  /** Time passes in good times: what happens is told at once, and who is served carries something. */
-  async #pass(ms: number): Promise<void> {
-    for (let passed = 0; passed < ms; passed += 100) {
-      await this.clock.advance(Math.min(100, ms - passed));
-      for (let index = 0; index < this.#clients.size; index++) this.carry(index);
+  /** Time passes in good times: what happens is told at once, and who is served carries something, unless nobody does. */
+  async #pass(
+    ms: number,
+    { everyMs = 100, carries = true }: { readonly everyMs?: number; readonly carries?: boolean } = {},
+  ): Promise<void> {
+    for (let passed = 0; passed < ms; passed += everyMs) {
+      await this.clock.advance(Math.min(everyMs, ms - passed));
+      for (let index = 0; carries && index < this.#clients.size; index++) this.carry(index);
       this.engine.deliver({ count: Number.POSITIVE_INFINITY, times: 1 });
     }
   }
