@@ -10,7 +10,7 @@ import { ScheduleSet } from '../../../src/apply/schedule-set.ts';
 import type { ServiceListener } from '../../../src/apply/service-listener.ts';
 import type { Dialled } from '../../../src/lifecycle/run/dial.ts';
 import { Lifecycle } from '../../../src/lifecycle/lifecycle.ts';
-import { type LifecycleState, mayRun } from '../../../src/lifecycle/workload/machine.ts';
+import { awaitsNeeds, type LifecycleState, mayRun } from '../../../src/lifecycle/workload/machine.ts';
 import type { WorkloadPolicy } from '../../../src/lifecycle/workload/workload-policy.ts';
 import { hasSchedule } from '../../../src/model/availability.ts';
 import type { Endpoint } from '../../../src/model/observation.ts';
@@ -188,14 +188,16 @@ export class World {
   readonly #startedBySchedule = new Set<string>();
   /** When a window of these services was last open, on the monotonic clock. */
   readonly #windowOpenMs = new Map<string, number>();
-  /** When somebody last held these workloads by hand, on the monotonic clock. */
+  /** When somebody last held these workloads by hand, or by a schedule, whose service may be gone by now, on the monotonic clock. */
   readonly #heldMs = new Map<string, number>();
   /** What a restart has lost. */
   readonly #forgotten: string[] = [];
   /** When a hub last ran that has these workloads as its dependants, on the monotonic clock. */
   readonly #hubRanMs = new Map<string, number>();
-  /** Workloads that somebody has asked for who may wake them, and that wait since then, for room as long as it takes. */
+  /** Workloads that somebody has asked for who may wake them, and that wait since then, as long as it takes. */
   readonly #askedWaiting = new Set<string>();
+  /** The workload of which something is just being told, where it was awake until then. */
+  #stopsAwake: string | undefined;
   /** At the end, when schedules have ended. */
   #isResting = false;
   draining = false;
@@ -278,6 +280,7 @@ export class World {
         const entry = reconciler.current.entries.get(service);
         const key = entry && workloadKey(entry.service.workload);
         if (action === 'stop' && key) this.#stoppedBySchedule.add(key);
+        if (action === 'start' && key) this.#heldMs.set(key, clock.monotonicMs());
         this.#startedBySchedule[action === 'start' ? 'add' : 'delete'](service);
         windows.fire(service, action);
       },
@@ -288,7 +291,12 @@ export class World {
     });
     keeping.follow({ workloads: () => lifecycle.listKept(), holds: () => holds.list() });
     void engine.open({
-      observed: (key, observation) => lifecycle.observe(key, observation),
+      observed: (key, observation) => {
+        const { state } = this.#controllerOf(key) ?? {};
+        if (state !== undefined && (mayRun(state) || state.kind === 'paused')) this.#stopsAwake = key;
+        lifecycle.observe(key, observation);
+        this.#stopsAwake = undefined;
+      },
       labelled() {},
       reachable() {},
     });
@@ -330,8 +338,9 @@ export class World {
     for (const { service, untilMs } of held)
       if (!after.some((one) => one.service === service && one.untilMs === untilMs))
         this.#forgotten.push(`the hold on ${service} is forgotten`);
+    // Of a service that has come to the workload meanwhile, more may be known than before.
     for (const [name, lastMs] of used)
-      if (this.lifecycle.find(name)?.lastUsedMs !== lastMs)
+      if (lastMs !== undefined && this.lifecycle.find(name)?.lastUsedMs !== lastMs)
         this.#forgotten.push(`when ${name} was used is forgotten`);
   }
 
@@ -667,14 +676,22 @@ export class World {
   }
 
   #noteHolds(): void {
-    for (const { workload } of this.#side.holds.list()) this.#heldMs.set(workload, this.clock.monotonicMs());
+    const nowMs = this.clock.monotonicMs();
+    for (const { workload } of this.#side.holds.list()) this.#heldMs.set(workload, nowMs);
+    for (const { service } of this.reconciler.current.entries.values()) {
+      const key = workloadKey(service.workload);
+      const policy = this.#policyOf(key);
+      if (policy !== undefined && this.#hasOpenWindow(policy)) this.#heldMs.set(key, nowMs);
+    }
   }
 
   /** What was asked for is still done where who has asked for it is gone. */
   #noteWaiting(): void {
     for (const { service } of this.reconciler.current.entries.values()) {
       const key = workloadKey(service.workload);
-      const isWaiting = this.#controllerOf(key)?.report.waitsIn !== undefined;
+      const { state, report } = this.#controllerOf(key) ?? {};
+      const isBetween = state?.kind === 'stopping' || (state !== undefined && awaitsNeeds(state));
+      const isWaiting = isBetween || report?.waitsIn !== undefined;
       if (isWaiting && this.#isAskedFor(key)) this.#askedWaiting.add(key);
       else this.#askedWaiting.delete(key);
     }
@@ -726,9 +743,9 @@ export class World {
   #whyNoStart(key: string): string | undefined {
     const others = this.#countAwake(key);
     const isSettled = this.clock.monotonicMs() - this.#limitedMs > LONGEST_TURN_MS;
-    // What is paused has its place already.
-    const isPaused = this.#controllerOf(key)?.observation.state === 'paused';
-    if (this.hasRoomFor < others + 1 && isSettled && !isPaused)
+    // What is paused has its place already, and so has what is just seen to have stopped.
+    const hasPlace = this.#stopsAwake === key || this.#controllerOf(key)?.observation.state === 'paused';
+    if (this.hasRoomFor < others + 1 && isSettled && !hasPlace)
       return `${others} of ${this.hasRoomFor} are awake`;
     const lacking = this.#servicesOn(key).flatMap(({ dependsOn }) =>
       dependsOn.filter(({ name, condition }) => !this.#isThere(name, condition)),
