@@ -247,7 +247,7 @@ describe.concurrent('a container that its schedule starts', () => {
     const { proxy } = await openStage(context, { fields: { availability: 'cron' } });
     const problems = await getJson<{ readonly message: string }[]>(`${proxy.statusUrl}/problems`);
     expect(problems.map(({ message }) => message)).toEqual([
-      'availability: is "schedule" without cron-start or cron-stop, so neither clients nor a schedule start it; give one of them',
+      'availability: is "schedule" without awake, cron-start or cron-stop, so neither clients nor a schedule start it; give one of them',
     ]);
   });
 });
