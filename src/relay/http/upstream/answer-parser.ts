@@ -226,9 +226,8 @@ export class AnswerParser {
     const text = this.#takeUntil(SECTION_END, MAX_HEAD_BYTES);
     if (text === undefined) return;
     const trailers = readFields(text, LINE_END.length);
-    const names = trailers.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
-    if (names.some((name) => name === 'content-length' || name === 'transfer-encoding'))
-      throw new MalformedAnswer('a trailer of the answer says how long its body is');
+    const names = trailers.filter((_, index) => index % 2 === 0);
+    if (names.some(isFraming)) throw new MalformedAnswer('a trailer of the answer says how long its body is');
     this.#end(trailers);
   }
 
@@ -295,9 +294,19 @@ function readFields(text: string, from: number): string[] {
     const [, name, value] = FIELD.exec(text) ?? [];
     if (name === undefined || value === undefined)
       throw new MalformedAnswer('the answer has a header that is none');
+    // A tab there is a blank by RFC 9110, 5.6.3, and part of the value for Node's parser and others.
+    if (value.endsWith('\t') && isFraming(name))
+      throw new MalformedAnswer('how long the answer is ends with a tab');
     fields.push(name, trimBlanks(value));
   }
   return fields;
+}
+
+/** Whether a header says how long a body is. */
+function isFraming(name: string): boolean {
+  if (name.length !== 14 && name.length !== 17) return false;
+  const lower = name.toLowerCase();
+  return lower === 'content-length' || lower === 'transfer-encoding';
 }
 
 /** Without blanks and tabs around it; `trim()` would take more than that. */

@@ -224,6 +224,8 @@ describe('an answer', () => {
     ['a coding behind the chunks', `${OK}Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n`],
     ['the coding identity', `${OK}Transfer-Encoding: identity\r\n\r\nok`],
     ['chunks twice', `${OK}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
+    ['a tab behind a length', `${OK}Content-Length: 0\t\r\n\r\n`],
+    ['a tab behind a coding', `${OK}Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n`],
     ['a coding behind a vertical tab', `${OK}Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n`],
     ['a blank behind a chunk size', `${OK}Transfer-Encoding: chunked\r\n\r\n2 \r\nok\r\n0\r\n\r\n`],
     ['a chunk size with a prefix', `${OK}Transfer-Encoding: chunked\r\n\r\n0x2\r\nok\r\n0\r\n\r\n`],
