@@ -588,6 +588,8 @@ export class World {
   /** Who comes to what clients don't wake is refused at once while it sleeps, and served while it runs. */
   async #proveRefusal({ port }: ListenerSpec, { name, workload }: Service): Promise<readonly string[]> {
     const container = workloadName(workload);
+    // What the client before has woken goes to sleep first.
+    await this.#pass(5_000);
     const runs = this.engine.truthOf(container) === 'running';
     this.come(port, 'tcp');
     await settle();
