@@ -34,6 +34,7 @@ function hostile(text: string) {
     ...{
       hubs: [text],
       dependants: [text],
+      depends_on: [{ name: text, condition: 'healthy', of: text }],
       wakes: [{ ...wake, ...phases }],
       timeline: [{ at: AT, life: 'failed' }],
     },

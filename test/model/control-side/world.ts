@@ -889,7 +889,8 @@ export class World {
       const { state } = controller;
       // What runs keeps what it needs, which is tried again and again where that can't be served; so does a schedule.
       const isKept = this.#isKeptByHub(service) || this.#isKeptBySchedule(service);
-      const isTried = truth === 'stopped' && isKept && this.#isUnservable(service);
+      const isAsleep = truth === 'stopped' || truth === 'paused';
+      const isTried = isAsleep && isKept && this.#isUnservable(service);
       const isTrying = isTried && (state.kind === 'failed' || state.kind === 'starting');
       if (!STATES_OF[truth].includes(state.kind) && !isTrying)
         found.push(`${service.name} is ${state.kind}, in truth ${truth}`);
