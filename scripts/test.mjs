@@ -90,27 +90,28 @@ async function runTestsAndChecks(kubernetes) {
   if (promtool !== undefined) await runStep('promtool', () => reportPromtool(promtool));
   if (shells !== undefined) await runStep('zsh and fish', () => reportShells(shells));
   if (proxies !== undefined) await runStep('HAProxy, nginx and curl', () => reportProxies(proxies));
-  const local = only === undefined ? runLocalTests({ built, browser }) : Promise.resolve();
-  // A lone core has enough to do with these; two would wait with them, since the others wait more than they work.
-  if (!built || availableParallelism() === 1) await local;
+  if (only === undefined) await runLocalTests({ built, browser });
   if (!built) return console.log('the tests of the program did not run: they need the build');
+  // What is left waits more than it works, so it may as well wait together.
   const kubernetesLanes = kubernetes === undefined ? [] : runKubernetesTests(kubernetes);
-  const engine = only === 'kubernetes' ? undefined : runEngineTests([...kubernetesLanes, local]);
-  await Promise.all([local, ...kubernetesLanes, engine]);
+  const engine = only === 'kubernetes' ? undefined : runEngineTests(Promise.all(kubernetesLanes));
+  await Promise.all([...kubernetesLanes, engine]);
 }
 
 /**
- * What needs neither an engine nor a cluster, one after the other: each keeps a core busy, as a rule.
+ * What needs neither an engine nor a cluster. Much of it measures time, so no engine and no cluster runs beside it.
  * @param {{ built: boolean, browser: ReturnType<typeof preparePrograms> }} options
  */
 async function runLocalTests({ built, browser }) {
-  await runChecks();
-  await runStep('model tests', runModelTests);
+  // Both keep one core busy, as a rule.
+  await Promise.all([runChecks(), runStep('model tests', runModelTests)]);
   await runStep('h2spec and Traefik', prepareGoPrograms);
   await runStep('unit tests', () => runTests(['unit'], { name: 'unit' }));
   if (!built) return;
-  await runStep('program tests', () => runTests(['program'], { name: 'program' }));
-  await runStep('browser tests', () => runBrowserTests(browser));
+  await Promise.all([
+    runStep('program tests', () => runTests(['program'], { name: 'program' })),
+    runStep('browser tests', () => runBrowserTests(browser)),
+  ]);
 }
 
 async function runChecks() {
@@ -265,13 +266,12 @@ function leaveOut(kind, why) {
   return reportLeftOut(`${kind} tests`, why);
 }
 
-/** @param {readonly Promise<unknown>[]} others where one has ended, a further lane begins */
+/** @param {Promise<unknown>} others a third lane begins when they have ended */
 async function runEngineTests(others) {
   // An engine that was there before is one, for all files.
   const isOne = hasOneLane() || (await findExisting()) !== undefined;
   const groups = isOne ? [{ name: 'engine', args: [] }] : listEngineGroups();
-  const further = others.map((other) => other.then(() => runEngineLane(groups)));
-  await Promise.all([runEngineLane(groups), runEngineLane(groups), ...further]);
+  await Promise.all([runEngineLane(groups), runEngineLane(groups), others.then(() => runEngineLane(groups))]);
 }
 
 /** Takes one group after the other, on an engine of the lane's own. */
