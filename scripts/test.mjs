@@ -28,8 +28,8 @@ const announce = (line) => console.log(line);
 
 /**
  * The engine tests' files by the beginning of their names; a last group has all others. Two lanes take the next group when they
- * are free, and one more helps for each lane of other tests that has ended. Swarms share a bridge and ports of the machine. Those
- * that measure tenths of a second come late, when fewer lanes share the machine.
+ * are free, and a third one helps when Kubernetes is done. Swarms share a bridge and ports of the machine. Those that measure tenths
+ * of a second come late, when fewer lanes share the machine.
  */
 const ENGINE_GROUPS = [
   ['in-container'],
