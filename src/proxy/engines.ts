@@ -115,12 +115,6 @@ export class Engines {
     });
   }
 
-  /** Why the engine of such workloads doesn't answer now; undefined where it does, or where they have none. */
-  explainSilence(kind: WorkloadKind): string | undefined {
-    const why = kind === 'process' ? undefined : this.#engines[kind].unreachable;
-    return why === undefined ? undefined : `${ENGINE_NAMES[kind as EngineKind]} does not answer: ${why}`;
-  }
-
   /** The calls of each API that have ended; containers and Swarm services have one API. */
   get calls(): Readonly<Record<'docker' | 'kubernetes', CallCounts | undefined>> {
     return this.#calls();

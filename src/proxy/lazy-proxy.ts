@@ -420,7 +420,6 @@ export class LazyProxy {
     return openApi({
       ...{ runtime: this.#runtime, backends: this.#backends, access: this.#access, clock },
       happenings: this.#happenings,
-      explainSilence: (kind) => this.#engines.explainSilence(kind),
       proxy: {
         about: () => ({
           version,

@@ -1,9 +1,8 @@
 import { MAX_HOLD_MS } from '../apply/manual-holds.ts';
 import { parseDuration } from '../config/values/duration.ts';
 import type { ServiceTable } from '../model/table.ts';
-import type { WorkloadKind } from '../model/workload.ts';
 import type { WorkloadReport } from '../model/workload-report.ts';
-import type { Actions, Outcome } from '../status/api/content.ts';
+import type { Actions, ApiContent, Outcome } from '../status/api/content.ts';
 import type { Runtime } from './runtime.ts';
 
 const HOUR_MS = 3_600_000;
@@ -11,9 +10,7 @@ const DONE: Outcome = { kind: 'done' };
 
 type Parts = Pick<Runtime, 'lifecycle' | 'doors' | 'holds'> & {
   readonly table: () => ServiceTable;
-  readonly phase: () => 'starting' | 'serving' | 'draining';
-  /** Why the engine of such workloads doesn't answer; undefined where it does. */
-  readonly explainSilence: (kind: WorkloadKind) => string | undefined;
+  readonly about: ApiContent['about'];
 };
 
 /** What people may do to services of the table, by the API. */
@@ -74,17 +71,18 @@ function parseHoldTime(text: string): number | undefined {
   return parsed.ok && parsed.value >= 1_000 && parsed.value <= MAX_HOLD_MS ? parsed.value : undefined;
 }
 
-function explainIdle({ phase }: Parts): Outcome | undefined {
-  const now = phase();
+function explainIdle({ about }: Parts): Outcome | undefined {
+  const { phase: now } = about();
   if (now === 'serving') return undefined;
   return { kind: 'refused', status: 503, detail: `the proxy is ${now}, and starts and stops nothing now` };
 }
 
 /** Not of a hold: that lasts until the engine answers, and is kept then. */
-function explainSilence(name: string, parts: Parts): Outcome | undefined {
-  const kind = parts.lifecycle.find(name)?.workload.kind;
-  const why = kind === undefined ? undefined : parts.explainSilence(kind);
-  return why === undefined ? undefined : { kind: 'refused', status: 503, detail: why };
+function explainSilence(name: string, { lifecycle, about }: Parts): Outcome | undefined {
+  const kind = lifecycle.find(name)?.workload.kind;
+  const engine = about().engines.find((one) => one.kind === kind);
+  if (engine?.problem === undefined) return undefined;
+  return { kind: 'refused', status: 503, detail: `${engine.name} does not answer: ${engine.problem}` };
 }
 
 function explainAbsence(name: string, { lifecycle }: Parts): Outcome | undefined {

@@ -6,7 +6,6 @@ import type { Backend } from '../backends/backend.ts';
 import type { Problem } from '../model/problem.ts';
 import type { TraefikSettings } from '../model/settings.ts';
 import type { TableEntry } from '../model/table.ts';
-import type { WorkloadKind } from '../model/workload.ts';
 import { type Api, createApi } from '../status/api/api.ts';
 import type { Access } from '../status/access.ts';
 import type { ApiContent, MemoryView } from '../status/api/content.ts';
@@ -20,7 +19,6 @@ import { collectServiceDetail, collectServiceViews } from './service-views.ts';
 export interface ApiParts {
   readonly runtime: Runtime;
   readonly backends: readonly Backend[];
-  readonly explainSilence: (kind: WorkloadKind) => string | undefined;
   /** What the proxy itself tells. */
   readonly proxy: Pick<ApiContent, 'about' | 'config' | 'reload'>;
   readonly traefik: () => TraefikSettings;
@@ -33,18 +31,14 @@ export interface ApiParts {
 
 /** Whoever opens it closes it. */
 export function openApi(parts: ApiParts): Api {
-  const { runtime, backends, proxy, traefik, access, happenings, problemsOf, explainSilence, clock } = parts;
+  const { runtime, backends, proxy, traefik, access, happenings, problemsOf, clock } = parts;
   const { reconciler, lifecycle } = runtime;
   const memory = new MemoryReader({ backends, clock });
   const content: ApiContent = {
     ...proxy,
     routes: () => ({ table: reconciler.current, traefik: traefik() }),
     listen: (listener) => happenings.listen(listener),
-    ...createActions({
-      ...{ ...runtime, explainSilence },
-      table: () => reconciler.current,
-      phase: () => proxy.about().phase,
-    }),
+    ...createActions({ ...runtime, table: () => reconciler.current, about: proxy.about }),
     services: (only) => collectServiceViews(reconciler.current, { ...runtime, only }),
     service: (name, { maxClients }) =>
       collectServiceDetail(name, { ...runtime, table: reconciler.current, maxClients, problemsOf }),

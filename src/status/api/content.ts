@@ -69,8 +69,12 @@ export interface AboutView {
   /** How long the proxy has run, ms. */
   readonly uptimeMs: number;
   readonly phase: 'starting' | 'serving' | 'draining';
-  /** The engines that are used, and whether each answers. */
-  readonly engines: readonly { readonly name: string; readonly problem: string | undefined }[];
+  /** The engines that are used, each with the kind of its workloads, and why it doesn't answer. */
+  readonly engines: readonly {
+    readonly kind: string;
+    readonly name: string;
+    readonly problem: string | undefined;
+  }[];
 }
 
 /** What is known of one service. Times are ms since the epoch. */
