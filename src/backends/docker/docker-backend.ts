@@ -19,12 +19,18 @@ import type { OwnPlace } from '../engine/network/own-place.ts';
 import { WorkloadObserver } from '../engine/workload-observer.ts';
 import { type ChangeContext, pauseContainer, stopContainer, wakeContainer } from './change-container.ts';
 import { takesStopSignal } from './observe.ts';
-import { type CacheChange, CONTAINER_EVENTS, ContainerCache, type Rename } from './container-cache.ts';
+import {
+  type CacheChange,
+  CONTAINER_EVENTS,
+  ContainerCache,
+  type KnownContainer,
+  type Rename,
+} from './container-cache.ts';
 import { ContainerLabels } from './container-labels.ts';
 import { readMemory } from './container-memory.ts';
 import { readContainerOutput } from './container-output.ts';
 import { ContainerSource } from './container-source.ts';
-import { readComposed } from './compose-labels.ts';
+import { readProject } from '../engine/read-project.ts';
 import { runInContainer } from './run-command.ts';
 import { HealthPoller } from './health-poller.ts';
 
@@ -279,4 +285,16 @@ function keyOf(container: string): string {
 function containerOf(workload: Workload): DockerWorkload['container'] {
   if (workload.kind !== 'docker') throw new TypeError(`a ${workload.kind} is no container`);
   return workload.container;
+}
+
+/** What Compose says of a container that it has made for a service; nothing of any other, and of `docker compose run`. */
+function readComposed({
+  name,
+  labels,
+}: Pick<KnownContainer, 'name' | 'labels'>): readonly ComposedContainer[] {
+  const service = labels['com.docker.compose.service'];
+  const project = readProject(labels);
+  if (service === undefined || project === undefined || labels['com.docker.compose.oneoff'] === 'True')
+    return [];
+  return [{ name, project, service, dependsOn: labels['com.docker.compose.depends_on'] ?? '' }];
 }
