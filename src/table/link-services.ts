@@ -3,10 +3,9 @@ import {
   canBeWorkload,
   canComplete,
   createDependantResolver,
-  createMainNames,
+  cutCycles,
   describeUnmanaged,
   explainEndless,
-  findCycles,
   qualifyDependant,
   type ResolveDependant,
 } from '../config/rules/dependants.ts';
@@ -94,33 +93,15 @@ export function linkServices(
       links.filter((link) => refused.get(link) === undefined),
     );
   }
-  // Services of one workload are one in this: what one of them needs, all need.
-  const mainOf = createMainNames(named);
-  const edges = new Map<string, string[]>();
-  const byEdge = new Map<string, Link>();
-  for (const { service } of entries) edges.set(mainOf(service.name), []);
-  for (const link of [...kept.values()].flat()) {
-    const [from, to] = [mainOf(link.from), mainOf(link.to)];
-    const key = edgeKey(from, to);
-    if (byEdge.has(key)) continue;
-    byEdge.set(key, link);
-    const targets = edges.get(from);
-    if (targets === undefined) edges.set(from, [to]);
-    else targets.push(to);
-  }
-  const cycles = findCycles(edges);
-  const dropped = new Set(cycles.map(({ from, to }) => edgeKey(from, to)));
-  for (const { from, to, path } of cycles) {
-    const link = byEdge.get(edgeKey(from, to));
-    const origin = link?.origin ?? ({ kind: 'default' } as const);
-    const message = `${link?.field}: ${path.join(' → ')} is a cycle; the link from "${from}" to "${to}" is left out`;
+  const { cycles, rest } = cutCycles([...kept.values()].flat(), named);
+  for (const { from, to, path, link } of cycles) {
+    const { field, origin } = link;
+    const message = `${field}: ${path.join(' → ')} is a cycle; the link from "${from}" to "${to}" is left out`;
     problems.push({ code: 'dependency-cycle', severity: 'error', message, origin });
   }
   const linked = entries.map((entry): TableEntry => {
     const { service } = entry;
-    const links = (kept.get(service.name) ?? []).filter(
-      ({ from, to }) => !dropped.has(edgeKey(mainOf(from), mainOf(to))),
-    );
+    const links = (kept.get(service.name) ?? []).filter((link) => rest.has(link));
     const dependants = links.filter(({ field }) => field === 'dependants').map(({ to }) => to);
     const dependsOn = links.flatMap(({ field, from, to, condition = 'started' }): readonly Dependency[] =>
       field === 'dependants' ? [] : [{ name: to, condition, ...(from !== service.name && { of: from }) }],

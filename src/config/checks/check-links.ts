@@ -4,10 +4,9 @@ import {
   canBeWorkload,
   canComplete,
   createDependantResolver,
-  createMainNames,
+  cutCycles,
   describeUnmanaged,
   explainEndless,
-  findCycles,
   qualifyDependant,
 } from '../rules/dependants.ts';
 import type { ReadService } from '../read/read-services.ts';
@@ -35,24 +34,11 @@ export function findBadLinks(services: readonly ReadService[]): readonly Finding
   const resolve = createDependantResolver(services);
   const targets = links.map((link) => ({
     ...link,
+    from: link.service.name,
     to: resolve(link.text, link.service.ref) ?? link.text,
   }));
-  // Services of one workload are one in this: what one of them needs, all need.
-  const mainOf = createMainNames(services);
-  const edges = new Map<string, string[]>(services.map(({ name }) => [mainOf(name), []]));
-  const byEdge = new Map<string, Path>();
-  for (const { service, to, path } of targets) {
-    const edge = [mainOf(service.name), mainOf(to)] as const;
-    if (byEdge.has(edge.join(' '))) continue;
-    byEdge.set(edge.join(' '), path);
-    edges.get(edge[0])?.push(edge[1]);
-  }
-  const cycles = findCycles(edges).map(({ from, to, path }) =>
-    valueError(
-      byEdge.get(`${from} ${to}`) ?? [],
-      'dependency-cycle',
-      `${path.join(' → ')} is a cycle; remove one of the links`,
-    ),
+  const cycles = cutCycles(targets, services).cycles.map(({ link, path }) =>
+    valueError(link.path, 'dependency-cycle', `${path.join(' → ')} is a cycle; remove one of the links`),
   );
   const endless = targets.flatMap(({ isToComplete, service, text, to, path }) => {
     const ref = byName.get(to)?.ref ?? unmanagedRef(qualifyDependant(to, service.ref), service.ref);

@@ -83,6 +83,39 @@ export function createMainNames(services: readonly NamedWorkload[]): (name: stri
   return (name) => byName.get(name) ?? name;
 }
 
+/** A cycle of links, and the first link of those that close it. */
+export interface LinkCycle<L> extends Cycle {
+  readonly link: L;
+}
+
+/**
+ * Finds the links without which there is no cycle, and leaves the rest. Services of one workload are one in this: what one of them
+ * needs, all need. So the names of a cycle are those of main services.
+ */
+export function cutCycles<L extends { readonly from: string; readonly to: string }>(
+  links: readonly L[],
+  services: readonly NamedWorkload[],
+): { readonly cycles: readonly LinkCycle<L>[]; readonly rest: ReadonlySet<L> } {
+  const mainOf = createMainNames(services);
+  const edges = new Map<string, Map<string, L[]>>(services.map(({ name }) => [mainOf(name), new Map()]));
+  for (const link of links) {
+    const [from, to] = [mainOf(link.from), mainOf(link.to)];
+    const targets = edges.get(from) ?? new Map<string, L[]>();
+    edges.set(from, targets);
+    const known = targets.get(to);
+    if (known === undefined) targets.set(to, [link]);
+    else known.push(link);
+  }
+  const rest = new Set(links);
+  const names = new Map([...edges].map(([from, targets]) => [from, [...targets.keys()]]));
+  const cycles = findCycles(names).flatMap((cycle) => {
+    const closing = edges.get(cycle.from)?.get(cycle.to) ?? [];
+    for (const link of closing) rest.delete(link);
+    return closing.slice(0, 1).map((link) => ({ ...cycle, link }));
+  });
+  return { cycles, rest };
+}
+
 /** Keeps one service for each name: the one whose workload's key comes first. */
 class FirstByKey {
   readonly #found = new Map<string, NamedWorkload>();
