@@ -33,6 +33,7 @@ export class Bench {
   readonly failedWakes: string[] = [];
   readonly backend: FakeBackend;
   readonly lifecycle: Lifecycle;
+  readonly #services = new Map<string, Service>();
 
   constructor(
     options: {
@@ -66,8 +67,26 @@ export class Bench {
   /** Adds a service whose workload is in this state. */
   add(service: Service, observation: Observation): WorkloadController {
     this.backend.tell(workloadKey(service.workload), observation);
+    this.#services.set(service.name, service);
     this.lifecycle.add(service);
     return this.controller(service.name);
+  }
+
+  /** Changes a service and links all, as a reload does. */
+  edit(serviceName: string, overrides: Partial<Service>): void {
+    const previous = this.#services.get(serviceName);
+    if (previous === undefined) throw new Error(`no service ${serviceName}`);
+    const service = { ...previous, ...overrides };
+    this.#services.set(serviceName, service);
+    this.lifecycle.update(service, previous);
+    this.lifecycle.linkServices();
+  }
+
+  /** Takes a service away and links the rest, as a reload does. */
+  remove(serviceName: string): void {
+    const service = this.#services.get(serviceName);
+    if (service !== undefined) this.lifecycle.remove(service);
+    this.lifecycle.linkServices();
   }
 
   controller(serviceName: string): WorkloadController {

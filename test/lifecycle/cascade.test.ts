@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Observation } from '../../src/model/observation.ts';
-import type { Service } from '../../src/model/service.ts';
 import { MISSING, RUNNING, STOPPED, STOPPING, UNKNOWN } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import type { TestServer } from '../support/sockets.ts';
@@ -13,11 +12,9 @@ const IDLE_MS = 120_000;
 describe('Cascade', () => {
   let bench: Bench;
   let server: TestServer;
-  let services: Map<string, Service>;
   beforeEach(async () => {
     bench = new Bench();
     server = await bench.sockets.listen();
-    services = new Map();
     bench.backend.automate({ clock: bench.clock, wakeMs: WAKE_MS, sleepMs: SLEEP_MS });
   });
   afterEach(async () => {
@@ -27,22 +24,8 @@ describe('Cascade', () => {
   const add = (wanted: Record<string, readonly string[]>, observation: Observation = STOPPED) => {
     for (const [name, dependants] of Object.entries(wanted)) {
       const service = aBareService({ name, dependants, listeners: [], idleTimeoutMs: IDLE_MS });
-      services.set(name, service);
       bench.add(service, observation);
     }
-    bench.lifecycle.linkServices();
-  };
-  const edit = (name: string, overrides: Partial<Service>) => {
-    const previous = services.get(name);
-    if (previous === undefined) throw new Error(`no service ${name}`);
-    const service = { ...previous, ...overrides };
-    services.set(name, service);
-    bench.lifecycle.update(service, previous);
-    bench.lifecycle.linkServices();
-  };
-  const remove = (name: string) => {
-    const service = services.get(name);
-    if (service !== undefined) bench.lifecycle.remove(service);
     bench.lifecycle.linkServices();
   };
   const use = async (name: string) => {
@@ -249,7 +232,7 @@ describe('Cascade', () => {
 
     test('leaves it to its own idle timeout where the proxy has woken the hub', async () => {
       add({ hub: ['one', 'two'], one: [], two: [] });
-      edit('hub', { idleTimeoutMs: 0 });
+      bench.edit('hub', { idleTimeoutMs: 0 });
       tell('one', RUNNING);
       await idle('hub');
       expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/two']);
@@ -259,7 +242,7 @@ describe('Cascade', () => {
 
     test('leaves what no service has as it was, for ever', async () => {
       add({ hub: ['stray'] });
-      edit('hub', { idleTimeoutMs: 0 });
+      bench.edit('hub', { idleTimeoutMs: 0 });
       tell('stray', RUNNING);
       await idle('hub');
       await bench.clock.advance(10 * IDLE_MS);
@@ -268,7 +251,7 @@ describe('Cascade', () => {
 
     test('stops with its hub what was just stopping when the hub was woken', async () => {
       add({ hub: ['one'], one: [] });
-      edit('hub', { idleTimeoutMs: 0 });
+      bench.edit('hub', { idleTimeoutMs: 0 });
       tell('one', STOPPING);
       const { release } = await use('hub');
       tell('one', STOPPED);
@@ -280,7 +263,7 @@ describe('Cascade', () => {
 
     test('stops it with its hubs where one of them ran as long as the proxy knows', async () => {
       add({ first: ['one'], second: ['one'], one: [] }, UNKNOWN);
-      edit('one', { idleTimeoutMs: 10 * IDLE_MS });
+      bench.edit('one', { idleTimeoutMs: 10 * IDLE_MS });
       tell('first', RUNNING);
       tell('second', STOPPED);
       const { release } = await use('second');
@@ -294,7 +277,7 @@ describe('Cascade', () => {
 
     test('stops it again with its hub once a hub has woken it', async () => {
       add({ hub: ['one'], one: [] });
-      edit('hub', { idleTimeoutMs: 0 });
+      bench.edit('hub', { idleTimeoutMs: 0 });
       tell('one', RUNNING);
       await idle('hub');
       tell('one', STOPPED);
@@ -304,7 +287,7 @@ describe('Cascade', () => {
 
     test('leaves what a client has woken meanwhile to its own idle timeout', async () => {
       add({ hub: ['one'], one: [] });
-      edit('hub', { idleTimeoutMs: 0 });
+      bench.edit('hub', { idleTimeoutMs: 0 });
       await idle('hub');
       expect(calls('sleep')).toEqual(['sleep docker/hub', 'sleep docker/one']);
       const direct = await use('one');
@@ -315,9 +298,9 @@ describe('Cascade', () => {
 
     test('does not trust a hub by label that somebody else has started', async () => {
       add({ hub: [], one: [], two: [] });
-      edit('hub', asLabels('one', 'two'));
-      edit('one', { isOfFile: false });
-      edit('two', { isOfFile: false });
+      bench.edit('hub', asLabels('one', 'two'));
+      bench.edit('one', { isOfFile: false });
+      bench.edit('two', { isOfFile: false });
       tell('one', RUNNING);
       tell('hub', RUNNING);
       await bench.until(() => state('two') === 'ready');
@@ -328,7 +311,7 @@ describe('Cascade', () => {
 
     test('leaves a service of the file that a hub by label has woken to its own idle timeout', async () => {
       add({ hub: [], one: [] });
-      edit('hub', { ...asLabels('one'), idleTimeoutMs: 0 });
+      bench.edit('hub', { ...asLabels('one'), idleTimeoutMs: 0 });
       await idle('hub');
       expect(calls('sleep')).toEqual(['sleep docker/hub']);
       expect(state('one')).toBe('ready');
@@ -341,7 +324,7 @@ describe('Cascade', () => {
     test('wakes a dependant that a running hub is given', async () => {
       add({ hub: [], one: [] });
       await use('hub');
-      edit('hub', { dependants: ['one'] });
+      bench.edit('hub', { dependants: ['one'] });
       await bench.until(() => state('one') === 'ready');
     });
 
@@ -349,7 +332,7 @@ describe('Cascade', () => {
       add({ hub: ['one', 'two'], one: [], two: [] });
       await use('hub');
       await bench.until(() => state('one') === 'ready' && state('two') === 'ready');
-      edit('hub', { dependants: ['two'] });
+      bench.edit('hub', { dependants: ['two'] });
       await bench.clock.advance(IDLE_MS - 1);
       expect(calls('sleep')).toEqual([]);
       await bench.clock.advance(1);
@@ -361,7 +344,7 @@ describe('Cascade', () => {
       const { release } = await use('hub');
       release();
       await bench.until(() => state('one') === 'ready');
-      remove('hub');
+      bench.remove('hub');
       await bench.clock.advance(IDLE_MS - 1_000);
       expect(bench.controller('one').leases).toBe(0);
       expect(calls('sleep')).toEqual([]);
@@ -373,7 +356,7 @@ describe('Cascade', () => {
       add({ hub: ['one'], one: [] });
       await use('hub');
       await bench.until(() => state('one') === 'ready');
-      edit('hub', { idleTimeoutMs: 1_000 });
+      bench.edit('hub', { idleTimeoutMs: 1_000 });
       expect(bench.controller('one').leases).toBe(1);
       expect(calls('wake')).toHaveLength(2);
     });
@@ -382,7 +365,7 @@ describe('Cascade', () => {
       add({ hub: ['one'], one: [] });
       await use('hub');
       bench.backend.tell('docker/other', STOPPED);
-      edit('one', { workload: { kind: 'docker', container: 'other' } });
+      bench.edit('one', { workload: { kind: 'docker', container: 'other' } });
       await bench.until(() => state('one') === 'ready');
       expect(calls('wake')).toContain('wake docker/other');
     });
@@ -416,7 +399,7 @@ describe('Cascade', () => {
       add({ hub: ['bare'] });
       await use('hub');
       expect(bench.backend.watched).toContain('docker/bare');
-      edit('hub', { dependants: [] });
+      bench.edit('hub', { dependants: [] });
       expect(bench.backend.watched).not.toContain('docker/bare');
       await bench.clock.advance(10 * IDLE_MS);
       expect(calls('sleep')).toEqual([]);
@@ -429,7 +412,7 @@ describe('Cascade', () => {
       await bench.clock.advance(WAKE_MS);
       add({ bare: [] }, RUNNING);
       expect(bench.controller('bare').leases).toBe(1);
-      remove('bare');
+      bench.remove('bare');
       expect(bench.backend.watched).toContain('docker/bare');
       await bench.clock.advance(10 * IDLE_MS);
       expect(calls('wake')).toEqual(['wake docker/bare', 'wake docker/hub']);

@@ -17,11 +17,9 @@ type Needs = Readonly<Record<string, Dependency['condition']>>;
 describe('Cascade, of users and what they depend on', () => {
   let bench: Bench;
   let server: TestServer;
-  let services: Map<string, Service>;
   beforeEach(async () => {
     bench = new Bench();
     server = await bench.sockets.listen();
-    services = new Map();
     bench.backend.automate({ clock: bench.clock, wakeMs: WAKE_MS, sleepMs: SLEEP_MS });
   });
   afterEach(async () => {
@@ -34,17 +32,8 @@ describe('Cascade, of users and what they depend on', () => {
     for (const [name, needs] of Object.entries(wanted)) {
       const dependsOn = toDependencies(needs);
       const service = aBareService({ name, dependsOn, idleTimeoutMs: IDLE_MS, ...fields });
-      services.set(name, service);
       bench.add(service, seen);
     }
-    bench.lifecycle.linkServices();
-  };
-  const edit = (name: string, overrides: Partial<Service>) => {
-    const previous = services.get(name);
-    if (previous === undefined) throw new Error(`no service ${name}`);
-    const service = { ...previous, ...overrides };
-    services.set(name, service);
-    bench.lifecycle.update(service, previous);
     bench.lifecycle.linkServices();
   };
   const come = (name: string) => bench.client(name, server.port);
@@ -299,7 +288,7 @@ describe('Cascade, of users and what they depend on', () => {
   test('gives a dependency back that a reload takes away, and takes one that it adds', async () => {
     add({ web: { db: 'started' }, db: {}, cache: {} });
     await use('web');
-    edit('web', { dependsOn: toDependencies({ cache: 'started' }) });
+    bench.edit('web', { dependsOn: toDependencies({ cache: 'started' }) });
     await bench.until(() => state('cache') === 'ready');
     expect(bench.controller('db').leases).toBe(0);
     // Its user runs: it goes on as its own settings say.
@@ -311,7 +300,7 @@ describe('Cascade, of users and what they depend on', () => {
     manual();
     come('web');
     await settle();
-    edit('web', { dependsOn: [] });
+    bench.edit('web', { dependsOn: [] });
     await settle();
     expect(log()).toEqual(['wake db', 'wake web']);
   });
