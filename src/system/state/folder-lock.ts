@@ -90,9 +90,16 @@ function ask(
     socket.on('data', () => answer(true));
     socket.on('end', () => answer(false));
     socket.on('error', ({ code }: NodeJS.ErrnoException) => {
-      if (code === 'ECONNREFUSED') void rm(socketPath, { force: true }).catch(() => {});
+      if (code === 'ECONNREFUSED') {
+        // It is gone before the lock is given, so whoever has the lock finds nothing that is left behind.
+        rm(socketPath, { force: true }).then(
+          () => answer(false),
+          () => answer(false),
+        );
+        return;
+      }
       // Whatever else goes wrong is no proof that it is dead.
-      answer(code !== 'ECONNREFUSED' && code !== 'ENOENT' && code !== 'ECONNRESET');
+      answer(code !== 'ENOENT' && code !== 'ECONNRESET');
     });
   });
 }
