@@ -78,7 +78,9 @@ export function wakeContainer(
         signal.throwIfAborted();
         if (!(error instanceof EngineRefusal) && !(error instanceof WakeError)) throw error;
         // Looked at again first: somebody else may have removed or started it, and then the caller goes by its state.
-        const seen = await abortable(observer.refresh(name), signal).catch(() => signal.throwIfAborted());
+        const seen = await abortable(observer.refreshAtOnce(name), signal).catch(() =>
+          signal.throwIfAborted(),
+        );
         // Another container has the name now, and the engine has not refused to start that one.
         if (seen !== undefined && seen.state !== 'missing' && seen.id !== tried.id) continue;
         throw error instanceof EngineRefusal ? refused(name, error) : error;

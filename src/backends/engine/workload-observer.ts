@@ -2,6 +2,7 @@ import { type Observation, UNKNOWN } from '../../model/observation.ts';
 import { backoffMs } from '../../system/backoff.ts';
 import type { Clock } from '../../system/clock.ts';
 import { withDeadline } from '../../system/deadline.ts';
+import { linkSignals } from '../../system/link-signals.ts';
 import type { Logger } from '../../system/log/logger.ts';
 import { describeError } from '../../system/message-of.ts';
 import { EngineUnreachable, silence } from './errors.ts';
@@ -35,6 +36,9 @@ interface Looks {
   readonly number: number;
   readonly current: Promise<Observation>;
   next: Promise<Observation> | undefined;
+  /** The look that has taken the place of this one, which was ended for that. */
+  successor: Promise<Observation> | undefined;
+  readonly ended: AbortController;
 }
 
 /** So many inspects are in flight at once after a reconnect. */
@@ -113,8 +117,21 @@ export class WorkloadObserver {
   refresh(name: string): Promise<Observation> {
     const looks = this.#looks.get(name);
     if (looks === undefined) return this.#begin(name);
-    looks.next ??= looks.current.then(ignore, ignore).then(() => this.#begin(name));
+    looks.next ??= looks.current.then(ignore, ignore).then(() => looks.successor ?? this.#begin(name));
     return looks.next;
+  }
+
+  /**
+   * As `refresh()`, but ends a look that is under way, and looks at once: whoever wakes a workload must not wait for a call that
+   * the engine never answers. Whoever waits for the ended look gets the outcome of this one.
+   */
+  refreshAtOnce(name: string): Promise<Observation> {
+    const before = this.#looks.get(name);
+    const current = this.#begin(name);
+    if (before === undefined) return current;
+    before.successor = current;
+    before.ended.abort(new Error('the engine is asked anew'));
+    return current;
   }
 
   /** How many looks have begun; see {@link refreshAwake}. */
@@ -124,7 +141,8 @@ export class WorkloadObserver {
 
   /**
    * As `refresh()`, but a look that began after the first `begun` ones and saw the workload running will do. Mostly the start
-   * event leads to such a look before the call that started the workload returns, and a second one would only cost time.
+   * event leads to such a look before the call that started the workload returns, and a second one would only cost time. An
+   * earlier one that is still under way is ended, as `refreshAtOnce()` does.
    */
   async refreshAwake(name: string, begun: number): Promise<Observation> {
     const isEnough = (seen: Observation | undefined) =>
@@ -136,7 +154,7 @@ export class WorkloadObserver {
       const seen = await looks.current;
       if (isEnough(seen)) return seen;
     }
-    return this.refresh(name);
+    return this.refreshAtOnce(name);
   }
 
   /**
@@ -167,7 +185,12 @@ export class WorkloadObserver {
 
   #begin(name: string): Promise<Observation> {
     const number = ++this.#begun;
-    const looks: Looks = { number, current: this.#inspect(name), next: undefined };
+    const ended = new AbortController();
+    const current = this.#inspect(name, ended.signal).catch((error) => {
+      if (looks.successor === undefined) throw error;
+      return looks.successor;
+    });
+    const looks: Looks = { number, ended, current, next: undefined, successor: undefined };
     this.#looks.set(name, looks);
     const forget = () => {
       if (looks.next === undefined && this.#looks.get(name) === looks) this.#looks.delete(name);
@@ -176,15 +199,17 @@ export class WorkloadObserver {
     return looks.current;
   }
 
-  async #inspect(name: string): Promise<Observation> {
+  /** @param ended ends it; the session does, too. */
+  async #inspect(name: string, ended: AbortSignal): Promise<Observation> {
     const number = this.#begun;
     const session = this.#options.session();
     if (session === undefined) throw new EngineUnreachable('the engine does not answer');
     const { source, clock } = this.#options;
-    const observation = await withDeadline(() => source.inspect(name, session), {
-      ...{ clock, timeoutMs: LOOK_DEADLINE_MS, parent: session, expired: silence },
-    });
-    session.throwIfAborted();
+    const { signal: parent, unlink } = linkSignals([session, ended]);
+    const observation = await withDeadline((signal) => source.inspect(name, signal), {
+      ...{ clock, timeoutMs: LOOK_DEADLINE_MS, parent, expired: silence },
+    }).finally(unlink);
+    parent.throwIfAborted();
     if (observation.state === 'running') this.#seenAwake.set(observation, number);
     this.#tell(name, observation);
     for (const see of [...this.#seers]) see(name, observation, number);

@@ -52,7 +52,7 @@ export function wakeService(
       if (service === undefined) throw new WakeError('it does not exist');
       const mode = readMode(service.Spec ?? {});
       if (mode.kind === 'unscalable') throw new WakeError(mode.problem);
-      await abortable(observer.refresh(name), signal);
+      await abortable(observer.refreshAtOnce(name), signal);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof EngineRefusal) && !(error instanceof WakeError)) throw error;

@@ -41,13 +41,17 @@ describe('WorkloadObserver whose engine answers when it is told to', () => {
   const setUp = () => {
     const answers: ((seen: Observation) => void)[] = [];
     const told: string[] = [];
+    const signals: AbortSignal[] = [];
     const observer = new WorkloadObserver({
       source: {
         noun: 'container',
         watch() {},
         unwatch() {},
         recall: () => MISSING,
-        inspect: () => new Promise((resolve) => void answers.push(resolve)),
+        inspect: (_name, ended) => {
+          signals.push(ended);
+          return new Promise((resolve) => void answers.push(resolve));
+        },
       },
       clock: new FakeClock(),
       logger: silentLogger,
@@ -55,7 +59,7 @@ describe('WorkloadObserver whose engine answers when it is told to', () => {
       observed: (name, { state }) => void told.push(`${name} ${state}`),
     });
     observer.watch('db');
-    return { observer, answers, told };
+    return { observer, answers, told, signals };
   };
 
   test('tells nothing of a workload that is watched no longer', async () => {
@@ -101,5 +105,20 @@ describe('WorkloadObserver whose engine answers when it is told to', () => {
     expect(await awake).toEqual(RUNNING);
     expect(await observer.refreshAwake('db', begun)).toEqual(RUNNING);
     expect(answers).toHaveLength(2);
+  });
+
+  test('ends a look that hangs when a wake asks, and gives its outcome to all who wait', async () => {
+    const { observer, answers, told, signals } = setUp();
+    const hung = observer.refresh('db');
+    const next = observer.refresh('db');
+    const awake = observer.refreshAwake('db', observer.begun);
+    expect([answers.length, signals[0]?.aborted]).toEqual([2, true]);
+    const seen = { ...RUNNING };
+    answers[1]?.(seen);
+    expect(await Promise.all([hung, next, awake])).toEqual([seen, seen, seen]);
+    // An answer that comes all the same is older.
+    answers[0]?.(MISSING);
+    await settle();
+    expect([answers.length, told, observer.last('db')]).toEqual([2, ['db running'], seen]);
   });
 });
