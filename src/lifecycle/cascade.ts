@@ -1,3 +1,4 @@
+import { mayPutToSleep } from '../model/availability.ts';
 import { DEFAULT_REST } from '../model/sleep.ts';
 import type { DependencyCondition, Service } from '../model/service.ts';
 import { NO_WEB } from '../model/web.ts';
@@ -221,8 +222,13 @@ export class Cascade implements Needs, Chains {
     dependency?.release();
     // What was only taken off the list goes on as its own settings say.
     if (!runs && link.condition !== 'completed' && this.#stopsWith(controller, link)) {
+      // What has stopped for room takes its room along: a pause would not give that back.
+      const isForRoom = holder.sleepsFor === 'room' && mayPutToSleep(controller.policy.availability, 'room');
       const kind = link.condition === undefined ? 'hub' : 'user';
-      controller.sleepIfUnused({ kind, words: `${holder.policy.name} has stopped` });
+      controller.sleepIfUnused({
+        kind: isForRoom ? 'room' : kind,
+        words: `${holder.policy.name} has stopped`,
+      });
     }
     this.#forgetAtRest(controller);
   }

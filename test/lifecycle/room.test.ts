@@ -346,6 +346,16 @@ describe('Room', () => {
       expect(client.outcome).toBe('served');
     });
 
+    test('stops what sleeps with it, too, where that would be paused', async () => {
+      limit({ maxAwake: 2 });
+      add(['a-db'], { rest: { ...DEFAULT_REST, way: 'pause' } });
+      add(['a-web'], { dependsOn: [{ name: 'a-db', condition: 'healthy' }] });
+      addChain('b');
+      await useAndLeave('a-web');
+      await use('b-web');
+      expect(log().slice(2)).toEqual(['sleep a-web', 'sleep a-db', 'wake b-db', 'wake b-web']);
+    });
+
     test('counts the dependants of a hub', async () => {
       limit({ maxAwake: 2 });
       add(['one', 'c']);

@@ -11,7 +11,7 @@ import { mayPutToSleep, mayWake, type WakeCause } from '../../model/availability
 import { describePublished, type Observation, UNKNOWN } from '../../model/observation.ts';
 import type { KeptWorkload } from '../../model/kept.ts';
 import type { Protocol, TargetPort } from '../../model/service.ts';
-import type { SleepReason } from '../../model/sleep.ts';
+import type { SleepKind, SleepReason } from '../../model/sleep.ts';
 import type { WakeFailure } from '../../model/wake.ts';
 import { hasRoutes, routedPortsOf } from '../../model/web.ts';
 import type { Keeper, Timeline, Waker, WorkloadReport } from '../../model/workload-report.ts';
@@ -151,6 +151,7 @@ export class WorkloadController {
   #lookedAgainMs = Number.NEGATIVE_INFINITY;
   /** Set while it is being put to sleep. */
   #sleepReason: SleepReason | undefined;
+  #sleepsFor: SleepKind | undefined;
   /** Why it is to be stopped, where that was said while it was being paused. */
   #stopAfterPause: SleepReason | undefined;
   /** How many idle connections were closed so that it may sleep. */
@@ -312,6 +313,11 @@ export class WorkloadController {
 
   get timeline(): Timeline {
     return this.#chronicle.timeline;
+  }
+
+  /** For what the proxy has put it to sleep, or is doing so; undefined while it is up, and where others have stopped it. */
+  get sleepsFor(): SleepKind | undefined {
+    return this.#sleepsFor;
   }
 
   /** What is to be known of it after a restart of the proxy; undefined where nobody has ever used or woken it. */
@@ -854,7 +860,10 @@ export class WorkloadController {
     const roomMs = this.#roomWaitMs;
     this.#state = after;
     if (!this.#parts.room.isWaiting(this)) this.#roomSinceMs = undefined;
-    if (isGoingToSleep(after)) this.#wasPaused = transition.before.kind === 'paused';
+    if (isGoingToSleep(after)) {
+      this.#wasPaused = transition.before.kind === 'paused';
+      this.#sleepsFor = this.#sleepReason?.kind ?? this.#sleepsFor;
+    } else if (mayRun(after)) this.#sleepsFor = undefined;
     if (after.kind !== 'starting' && !this.#turn.isWaiting) this.#turn.end();
     this.#sleepPolicy.follow(transition);
     // Whoever waits for it to be awake no longer does once that is so.
