@@ -1,4 +1,5 @@
 import { mayPutToSleep } from '../model/availability.ts';
+import { nameRun } from '../model/observation.ts';
 import { DEFAULT_REST } from '../model/sleep.ts';
 import type { DependencyCondition, Service } from '../model/service.ts';
 import { NO_WEB } from '../model/web.ts';
@@ -55,6 +56,8 @@ export class Cascade implements Needs, Chains {
   readonly #woken = new WeakSet<WorkloadController>();
   /** Those whose state is not known yet. `adopts`: they count as woken by their hub even if they ran already. */
   readonly #unsure = new WeakMap<WorkloadController, { readonly adopts: boolean }>();
+  /** The runs that were woken by a hub or a user before the proxy was restarted, as long as it is not known what runs now. */
+  readonly #wokenBefore = new WeakMap<WorkloadController, string>();
   #links: ReadonlyMap<WorkloadController, readonly Link[]> = new Map();
   /** Those that take their leases just now: not all are held yet. */
   readonly #followed = new Set<WorkloadController>();
@@ -89,6 +92,17 @@ export class Cascade implements Needs, Chains {
     if (this.#suspended) return;
     this.#follow(controller);
     this.#tellUsers(controller);
+  }
+
+  /** A hub or a user had woken this run of a workload, which nothing is known of yet, before the proxy was restarted. */
+  recall(controller: WorkloadController, run: string): void {
+    this.#wokenBefore.set(controller, run);
+  }
+
+  /** The run of a workload that a hub or a user has woken; undefined where none has, or its engine doesn't name runs. */
+  wokenRunOf(controller: WorkloadController): string | undefined {
+    if (!this.#woken.has(controller)) return this.#wokenBefore.get(controller);
+    return nameRun(controller.observation);
   }
 
   /** The controller of what a name means for a workload, made where it is no service and nobody follows it yet. */
@@ -273,7 +287,12 @@ export class Cascade implements Needs, Chains {
   }
 
   #judge(controller: WorkloadController): void {
-    const { state } = controller;
+    const { state, observation } = controller;
+    const before = this.#wokenBefore.get(controller);
+    if (before !== undefined && state.kind !== 'unknown') {
+      this.#wokenBefore.delete(controller);
+      if (before === nameRun(observation)) this.#woken.add(controller);
+    }
     const unsure = this.#unsure.get(controller);
     if (unsure !== undefined && state.kind !== 'unknown') {
       this.#unsure.delete(controller);

@@ -227,7 +227,11 @@ export class Lifecycle {
 
   /** What is to be known after a restart of the proxy, by the keys of the workloads. */
   *listKept(): Generator<readonly [string, KeptWorkload]> {
-    for (const [key, { kept }] of this.#byWorkload) if (kept !== undefined) yield [key, kept];
+    for (const [key, controller] of this.#byWorkload) {
+      const { kept } = controller;
+      const wokenRun = this.#cascade.wokenRunOf(controller);
+      if (kept !== undefined) yield [key, wokenRun === undefined ? kept : { ...kept, wokenRun }];
+    }
   }
 
   /** What a backend saw of one workload. */
@@ -389,6 +393,7 @@ export class Lifecycle {
     const kept = this.#options.memory?.recall(key, service.name);
     const controller = new WorkloadController(createPolicy([service]), { ...this.#parts, backend, kept });
     this.#byWorkload.set(key, controller);
+    if (kept?.wokenRun !== undefined) this.#cascade.recall(controller, kept.wokenRun);
     this.#shareWith(controller);
     controller.start();
     return controller;

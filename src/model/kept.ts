@@ -16,6 +16,8 @@ export interface KeptWorkload {
   /** Until then. */
   readonly timeline: Timeline;
   readonly lastSleep?: Sleep;
+  /** The run that a hub or a user has woken, by `nameRun()`: it sleeps when they do. Absent where none has. */
+  readonly wokenRun?: string;
 }
 
 /** A hold by hand that goes on after a restart. */

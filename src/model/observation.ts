@@ -44,6 +44,11 @@ export interface Observation {
   readonly state: EngineState;
   /** The engine's id of this incarnation; `''` where there is none. A new id is a new workload under the same name. */
   readonly id: string;
+  /**
+   * Of a workload that is up: which of its runs this is. Another one after it was stopped and started again, by whomever; a pause
+   * ends none. Undefined where the engine doesn't tell.
+   */
+  readonly run?: string;
   /** The Compose project or the stack that it belongs to; absent where there is none. */
   readonly project?: string;
   /** Addresses at which a running workload answers, best first; empty unless running. */
@@ -82,6 +87,11 @@ export interface Observation {
   readonly onlyPort?: number;
   /** Ports of the machine that the workload takes for itself while it runs, by `portKey()`; undefined where that isn't known. */
   readonly publishedPorts?: readonly string[];
+}
+
+/** The present run among those of all workloads, as text; undefined where it is down, or the engine doesn't tell. Pure. */
+export function nameRun({ id, run }: Pick<Observation, 'id' | 'run'>): string | undefined {
+  return run === undefined ? undefined : `${id} ${run}`;
 }
 
 export const UNKNOWN: Observation = { state: 'unknown', id: '', hosts: [], health: 'none' };

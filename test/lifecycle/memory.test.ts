@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { KeptWorkload } from '../../src/model/kept.ts';
 import { usualWakeMs, type Wake } from '../../src/model/wake.ts';
-import { RUNNING, STOPPED } from '../support/fake-backend.ts';
+import { RUNNING, STOPPED, UNKNOWN } from '../support/fake-backend.ts';
 import { FakeClock, settle } from '../support/fake-clock.ts';
 import { aBareService, Bench } from './bench.ts';
 
@@ -45,6 +45,7 @@ beforeEach(() => {
 afterEach(async () => {
   expect(await bench.close()).toBe(0);
 });
+const keptRun = (key = 'docker/db') => new Map(bench.lifecycle.listKept()).get(key)?.wokenRun;
 const controller = () => bench.controller('db');
 
 test('a workload that is known from before is told as it was, with a gap where nobody looked', async () => {
@@ -114,4 +115,35 @@ test('a workload that nobody has any more is handed back, and known again when i
   await bench.clock.advance(1_000);
   bench.add(service, STOPPED);
   expect(controller().report.lastActiveMs).toBe(BEFORE.lastActiveMs);
+});
+
+test.each([
+  ['sleeps with them where the same run goes on', 'r1', ['docker/db sleep']],
+  ['is left where it was started anew meanwhile', 'r2', []],
+  ['is left where the engine does not name runs', undefined, []],
+])('what a user had woken before the restart %s', async (_what, run, calls) => {
+  known.set('docker/db', { ...BEFORE, wokenRun: 'a1 r1' });
+  bench.add(aBareService({ idleTimeoutMs: HOUR_MS }), run === undefined ? RUNNING : { ...RUNNING, run });
+  const web = aBareService({ name: 'web', dependsOn: [{ name: 'db', condition: 'healthy' }] });
+  bench.add(web, RUNNING);
+  bench.lifecycle.linkServices();
+  await settle();
+  expect(keptRun()).toBe(calls.length > 0 ? 'a1 r1' : undefined);
+  bench.backend.tell('docker/web', { ...STOPPED, stoppedBy: 'others' });
+  await settle();
+  expect(bench.backend.calls.map(({ key, kind }) => `${key} ${kind}`)).toEqual(calls);
+});
+
+test('which run a user has woken is kept, also while the engine has not told of it after a restart', async () => {
+  bench.add(aBareService({ idleTimeoutMs: HOUR_MS }), STOPPED);
+  bench.add(aBareService({ name: 'web', dependsOn: [{ name: 'db', condition: 'started' }] }), STOPPED);
+  bench.lifecycle.linkServices();
+  bench.controller('web').demand('a client');
+  await bench.backend.called(1);
+  bench.backend.last.succeed({ ...RUNNING, run: 'r7' });
+  await settle();
+  expect(keptRun()).toBe('a1 r7');
+  known.set('docker/other', { ...BEFORE, services: ['other'], wokenRun: 'a1 r1' });
+  bench.add(aBareService({ name: 'other', workload: { kind: 'docker', container: 'other' } }), UNKNOWN);
+  expect(keptRun('docker/other')).toBe('a1 r1');
 });

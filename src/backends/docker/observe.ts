@@ -49,6 +49,7 @@ export function observeInspected(
   return {
     state,
     id: container.Id,
+    ...(state !== 'stopped' && readRun(container.State)),
     ...nameProject(container.Config?.Labels),
     hosts: state === 'running' ? place.hosts : [],
     health: readHealth(container, state),
@@ -63,6 +64,10 @@ export function observeInspected(
     ...readOnlyPort(container),
     ...readMemoryLimit(container),
   };
+}
+
+function readRun({ StartedAt = '' }: InspectedState = {}): Pick<Observation, 'run'> {
+  return StartedAt === '' ? {} : { run: StartedAt };
 }
 
 /** 0 = no limit. */

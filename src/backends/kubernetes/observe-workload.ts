@@ -44,6 +44,7 @@ export function observeWorkload(view: WorkloadView): Observation {
   return {
     state,
     id: `${record.namespace}/${record.name}`,
+    ...(record.replicas > 0 && { run: `${record.createdMs ?? 0}-${record.generation}` }),
     hosts,
     ports,
     ...(service === undefined ? {} : { portsOf: describeService(workload) }),

@@ -40,6 +40,7 @@ export function observeService(view: ServiceView, surroundings: ServiceSurroundi
   return {
     state,
     id: service.ID,
+    ...(isWanted && service.Version?.Index !== undefined && { run: String(service.Version.Index) }),
     ...(project !== undefined && { project }),
     health: readHealth(view, state),
     ...(detail === undefined ? {} : { detail }),

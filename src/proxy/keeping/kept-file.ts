@@ -83,7 +83,7 @@ export function readKept(text: string): Kept | { readonly why: string } {
 
 function readWorkload(value: unknown): KeptWorkload {
   const workload = asRecord(value, 'a workload');
-  const { lastUsedMs, lastSleep } = workload;
+  const { lastUsedMs, lastSleep, wokenRun } = workload;
   return {
     services: asList(workload['services'], 'services').map((name) => asText(name, 'a service')),
     seenMs: asTime(workload['seenMs'], 'seenMs'),
@@ -92,6 +92,7 @@ function readWorkload(value: unknown): KeptWorkload {
     timeline: readTimeline(workload['timeline']),
     ...(lastUsedMs !== undefined && { lastUsedMs: asTime(lastUsedMs, 'lastUsedMs') }),
     ...(lastSleep !== undefined && { lastSleep: readSleep(lastSleep) }),
+    ...(wokenRun !== undefined && { wokenRun: asText(wokenRun, 'wokenRun') }),
   };
 }
 

@@ -20,6 +20,7 @@ test.each(['1.41', '1.56'] as const)(
     expect(sink.last(KEY)).toEqual({
       state: 'running',
       id: db.id,
+      run: '2026-11-23T05:25:52.114115654Z',
       hosts: ['198.18.64.2'],
       health: 'starting',
       checkTimes: { firstMs: 1_000, lastMs: 124_000 },

@@ -28,6 +28,8 @@ test('a workload is observed through its whole life', async () => {
   expect(sink.last(KEY)).toEqual({
     state: 'running',
     id: 'shop/db',
+    // Its generation, beside when it was made.
+    run: expect.stringMatching(/^\d+-2$/),
     hosts: ['10.0.0.1'],
     ports: { 'tcp/80': endpoints, 'tcp/http': endpoints },
     portsOf: 'Service shop/db',

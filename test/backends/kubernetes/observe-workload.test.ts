@@ -121,6 +121,7 @@ test('a workload that runs is told with its addresses and ports', () => {
   expect(observe({ slices: slices({ isReady: true }) })).toEqual({
     state: 'running',
     id: 'shop/db',
+    run: '0-1',
     hosts: ['10.0.0.1'],
     ports: { 'tcp/80': endpoints },
     portsOf: 'Service shop/db-svc',

@@ -35,6 +35,7 @@ const workload: fc.Arbitrary<KeptWorkload> = fc.record(
     wakes: fc.array(wake, { maxLength: 3 }),
     timeline: fc.array(change, { maxLength: 4 }),
     lastSleep: sleep,
+    wokenRun: fc.string(),
   },
   { requiredKeys: ['services', 'seenMs', 'lastActiveMs', 'wakes', 'timeline'] },
 );
