@@ -174,10 +174,11 @@ describe.skipIf(!existsSync('/usr/bin/promtool'))('promtool', () => {
 /** Of a proxy with a service of each protocol, which has been used. */
 async function scrape(): Promise<{ readonly text: string }> {
   const [port, udp, target] = [await freePort(), await freePort(), await freePort()];
-  const { ask } = await startApiProxy(`
+  const services = `
   web: { command: [sh, -c, "exit 3"], ports: ["127.0.0.1:${port}:${target}"] }
   dns: { command: [sleep, "60"], udp_ports: ["127.0.0.1:${udp}:${target}"] }
-`);
+`;
+  const { ask } = await startApiProxy(services, { settings: 'limits: { max_awake: 5, memory: 6GiB }\n' });
   const sockets = new Sockets();
   await ending(await sockets.connect(port));
   await sockets.close();

@@ -6,6 +6,7 @@ import {
   countOf,
   describeFinding,
   describeLease,
+  describeLeast,
   describeNext,
   describePhases,
   describeState,
@@ -80,6 +81,9 @@ function listFacts(service: ServiceDetailAnswer, times: Times): readonly string[
     ...(why === '' ? [] : [`why: ${why}`]),
     ...(next === '' ? [] : [`next: ${next}`]),
     ...(staysAwake === undefined || staysAwake === why ? [] : [`stays awake: ${staysAwake}`]),
+    ...(service.awake_until === undefined || why.includes('min_awake')
+      ? []
+      : [describeLeast(service.awake_until, times)]),
     ...(service.last_active === undefined
       ? []
       : [`last used: ${describeLastUse(service.last_active, times)}`]),

@@ -123,9 +123,24 @@ function summarize({ about, services }: StatusAnswers): string {
     `lazy-proxy ${about.version}, ${about.phase === 'serving' ? 'up' : about.phase} ${formatSpan(about.uptime_ms)}`,
     `${countOf(services.length, 'service')}${states === '' ? '' : `: ${states}`}`,
     ...summarizeSaved(services),
+    ...summarizeRoom(about),
     ...engines,
   ];
   return parts.join('; ');
+}
+
+/** `room: 5 of 5 awake, gpu 1 of 1, 3.0 GiB of 6.0 GiB; 2 services wait for room`. */
+function summarizeRoom({ room }: AboutAnswer): readonly string[] {
+  if (room === undefined) return [];
+  const { awake, memory, waiting } = room;
+  const taken = [
+    ...awake.map(({ group, taken: count, max }) =>
+      group === undefined ? `${count} of ${max} awake` : `${group} ${count} of ${max}`,
+    ),
+    ...(memory === undefined ? [] : [`${formatBytes(memory.taken)} of ${formatBytes(memory.max)}`]),
+  ];
+  const waits = waiting === 1 ? '1 workload waits' : `${waiting} workloads wait`;
+  return [`room: ${taken.join(', ')}${waiting === 0 ? '' : `; ${waits} for room`}`];
 }
 
 /** What the services would have run for, and taken, without the proxy. */

@@ -154,8 +154,17 @@ function describeAwake(service: ServiceAnswer, times: Times): string {
   const groups = [clients, others].filter(({ length }) => length > 0);
   if (groups.length > 0) return groups.map((parts) => parts.join(', ')).join('; ');
   if (staysAwake !== undefined) return staysAwake;
-  if (lastActive === null) return 'nobody has used it yet';
-  return lastActive === undefined ? '' : `nobody uses it; last used ${formatAgo(lastActive, times)}`;
+  const least = service.awake_until === undefined ? '' : `; ${describeLeast(service.awake_until, times)}`;
+  if (lastActive === null) return `nobody has used it yet${least}`;
+  return lastActive === undefined ? '' : `nobody uses it; last used ${formatAgo(lastActive, times)}${least}`;
+}
+
+/** Of its `min_awake`: `awake at least until 17:30`. */
+export function describeLeast(awakeUntil: string, times: Times): string {
+  const left = times.parse(awakeUntil) - times.nowMs;
+  const moment =
+    left < 120_000 ? `for ${formatSpan(wholeSeconds(left))}` : `until ${formatMoment(awakeUntil, times)}`;
+  return `awake at least ${moment} (min_awake)`;
 }
 
 function describeKind(kind: string, oldest: LeaseAnswer | undefined, times: Times): string {

@@ -131,6 +131,7 @@ function describeUse({
   stays_awake: staysAwake,
   next_stop: nextStop,
   last_active: lastActive,
+  awake_until: awakeUntil,
 }: ServiceAnswer): string {
   const uses = [
     ...(why.connections > 0 ? [formatCount(why.connections, 'connection')] : []),
@@ -145,10 +146,10 @@ function describeUse({
   ];
   if (parts.length > 0) return parts.join('; ');
   if (staysAwake !== undefined) return staysAwake;
-  if (lastActive === null) return 'nobody has used it yet';
-  return lastActive === undefined
-    ? 'nobody uses it'
-    : `nobody uses it, last used ${formatAgo(nowMs() - parseTime(lastActive))}`;
+  const least = awakeUntil === undefined ? '' : `; awake at least until ${at(awakeUntil)}`;
+  if (lastActive === null) return `nobody has used it yet${least}`;
+  const lastUse = lastActive === undefined ? '' : `, last used ${formatAgo(nowMs() - parseTime(lastActive))}`;
+  return `nobody uses it${lastUse}${least}`;
 }
 
 /** Who keeps it awake, or would if it woke; undefined where nobody does. */

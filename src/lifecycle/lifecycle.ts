@@ -9,6 +9,7 @@ import type { LeaseUser } from '../model/client-use.ts';
 import type { Observation } from '../model/observation.ts';
 import type { RoomLimits } from '../model/settings.ts';
 import type { Service, TargetPort } from '../model/service.ts';
+import type { RoomFigures } from '../model/workload-report.ts';
 import type { WarmPath, WarmUser } from '../model/warm-path.ts';
 import { type WorkloadKind, workloadKey } from '../model/workload.ts';
 import type { Clock } from '../system/clock.ts';
@@ -142,6 +143,11 @@ export class Lifecycle {
   /** How many workloads may be awake, from now on. */
   setRoom(limits: RoomLimits): void {
     this.#room.setLimits(limits);
+  }
+
+  /** How much room is taken; undefined where there are no limits. */
+  get roomFigures(): RoomFigures | undefined {
+    return this.#room.figures;
   }
 
   /**

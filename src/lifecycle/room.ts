@@ -1,5 +1,6 @@
 import { formatMemory } from '../model/memory-size.ts';
 import type { RoomLimits } from '../model/settings.ts';
+import type { RoomFigures } from '../model/workload-report.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
 import type { Logger } from '../system/log/logger.ts';
 import type { WorkloadController } from './workload/workload-controller.ts';
@@ -128,6 +129,25 @@ export class Room {
         return `${used} of ${max} awake${more > 1 ? `, ${more} more needed` : ''} (${nameOf(limit)})`;
       })
       .join('; ');
+  }
+
+  /** How much of each limit is taken, and how many wait; undefined where there are no limits. */
+  get figures(): RoomFigures | undefined {
+    if (!this.#hasLimits) return undefined;
+    const { maxAwake, memoryBytes, groups } = this.#limits;
+    const taken = amountsOf(this.#counted);
+    const countOf = (limit: Limit, max: number) => ({ taken: taken.get(limit) ?? 0, max });
+    const ofGroups = Object.entries(groups).map(([group, { maxAwake: max }]) => ({
+      ...{ group, ...countOf(`group ${group}`, max) },
+    }));
+    return {
+      awake: [
+        ...(maxAwake === undefined ? [] : [{ group: '', ...countOf('max_awake', maxAwake) }]),
+        ...ofGroups,
+      ],
+      memory: memoryBytes === undefined ? undefined : countOf('memory', memoryBytes),
+      waiting: this.#waiting.size,
+    };
   }
 
   /** Serves nobody any more. Idempotent. */

@@ -42,6 +42,8 @@ export interface WorkloadReport {
   readonly triesAgainAtMs?: number;
   /** When it will be put to sleep if nothing happens until then; absent while nothing is to put it to sleep. */
   readonly sleepsAtMs?: number;
+  /** Until when it stays awake however idle it is, by its `min_awake`; absent where that is over, or it isn't awake. */
+  readonly awakeUntilMs?: number;
   /** Why it is never put to sleep, or not by this proxy. */
   readonly staysAwake?: string;
   /** Why every client is refused at once: it sleeps, and clients don't wake it. */
@@ -68,6 +70,16 @@ export interface WorkloadReport {
   /** While it is going to sleep: why, and by when it has stopped or is killed; absent where others stop it, and that isn't known. */
   readonly sleepUnderWay?: SleepReason & { readonly untilMs?: number };
   readonly sleeps: Readonly<Partial<Record<SleepKind, number>>>;
+}
+
+/** How much room is taken. */
+export interface RoomFigures {
+  /** Workloads that count for `max_awake`, of all (`''`) and of each group that has a limit. */
+  readonly awake: readonly { readonly group: string; readonly taken: number; readonly max: number }[];
+  /** Bytes; undefined where that is not limited. */
+  readonly memory: { readonly taken: number; readonly max: number } | undefined;
+  /** Workloads that wait for room. */
+  readonly waiting: number;
 }
 
 /** When a workload came into which state, oldest first; the last 200 changes at most. */

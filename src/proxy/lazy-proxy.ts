@@ -424,6 +424,7 @@ export class LazyProxy {
         about: () => ({
           version,
           uptimeMs: clock.monotonicMs() - this.#sinceMs,
+          room: this.#runtime.lifecycle.roomFigures,
           phase: this.#isUp ? this.#phase : 'starting',
           engines: this.#engines.standing,
         }),

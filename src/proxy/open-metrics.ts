@@ -54,6 +54,7 @@ async function readProxy({
     ),
     wakeSeconds: lifecycle.tallies.wakes,
     heldSeconds: lifecycle.tallies.held,
+    room: lifecycle.roomFigures,
     process: {
       cpuSeconds: (user + system) / 1e6,
       residentBytes: process.memoryUsage.rss(),

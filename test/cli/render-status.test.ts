@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { renderServices } from '../../src/cli/render-status.ts';
+import { renderServices, renderStatus } from '../../src/cli/render-status.ts';
 import { createPaint } from '../../src/cli/table.ts';
-import type { ListenerAnswer, ServiceAnswer } from '../../src/status/api/answers.ts';
+import type { AboutAnswer, ListenerAnswer, ServiceAnswer } from '../../src/status/api/answers.ts';
 import { NOBODY, NOW, TIMES } from './answers.ts';
 
 const LISTENER = {
@@ -25,6 +25,32 @@ test('services are one line each where the terminal is wide enough, or none', ()
         new RegExp(`^database +asleep +just now +${REASON} +wakes at 11-27 08:30 +127.0.0.1:5432/tcp$`),
       ),
     ]);
+});
+
+test('the summary says how much room is taken, and how many wait for it', () => {
+  const about = {
+    version: '1.2.3',
+    phase: 'serving' as const,
+    uptime_ms: 4_000,
+    has_token: true,
+    engines: [],
+  };
+  const reload = { generation: 1, changed_at: NOW, refused: 0, problems: [], waiting: [] };
+  const room = {
+    awake: [
+      { taken: 5, max: 5 },
+      { group: 'gpu', taken: 0, max: 1 },
+    ],
+    ...{ memory: { taken: 3 * 2 ** 30, max: 6 * 2 ** 30 }, waiting: 1 },
+  };
+  const summarize = (more: Partial<AboutAnswer>) =>
+    renderStatus({ about: { ...about, ...more }, services: [], reload, problems: [] }, TIMES, {
+      ...{ columns: undefined, paint: createPaint(false) },
+    })[0];
+  expect(summarize({ room })).toContain(
+    '; room: 5 of 5 awake, gpu 0 of 1, 3.0 GiB of 6.0 GiB; 1 workload waits for room',
+  );
+  expect(summarize({})).not.toContain('room');
 });
 
 test('in 80 columns nothing of a service is cut: why has lines of its own', () => {

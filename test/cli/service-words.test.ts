@@ -137,6 +137,16 @@ describe('why', () => {
       { life: 'failed', failure: 'exit code 3', why: { ...NOBODY, kept_by: ['hold'] } },
       'exit code 3; held by hand',
     ],
+    [
+      'nobody, within its min_awake',
+      { life: 'awake', last_active: NOW, awake_until: '2026-11-26T12:00:45Z' },
+      'nobody uses it; last used just now; awake at least for 45 s (min_awake)',
+    ],
+    [
+      'nobody yet, within its min_awake',
+      { life: 'awake', last_active: null, awake_until: '2026-11-26T12:10:00Z' },
+      'nobody has used it yet; awake at least until 12:10 (min_awake)',
+    ],
     ['nobody yet', { life: 'awake', last_active: null }, 'nobody has used it yet'],
     ['a failed wake', { life: 'failed', failure: 'exit code 3' }, 'exit code 3'],
     ['a container that is missing', { life: 'unknown', state: 'missing' }, 'there is no container db'],

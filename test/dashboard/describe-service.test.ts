@@ -121,6 +121,9 @@ describe('a service', () => {
   test('that was used just now says so in whole seconds', () => {
     const service = aService({ life: 'awake', last_active: NOW });
     expect(describeWhy(service).first).toBe('nobody uses it, last used just now');
+    expect(describeWhy({ ...service, awake_until: '2026-11-26T12:10:00Z' }).first).toMatch(
+      /^nobody uses it, last used just now; awake at least until .*12:10$/,
+    );
   });
 
   test('that is missing says so', () => {

@@ -74,6 +74,23 @@ describe('Room', () => {
     expect(bench.controller('b').wakes.last).toMatchObject({ result: 'ready', phases: { room: 4_100 } });
   });
 
+  test('tells how much of it is taken, and who waits, where there are limits', async () => {
+    expect(bench.lifecycle.roomFigures).toBeUndefined();
+    limit({ maxAwake: 3, memoryBytes: 8 * GIB, groups: { gpu: { maxAwake: 1 } } });
+    add(['a', 'b'], { group: 'gpu', memoryBytes: 2 * GIB });
+    await use('a');
+    come('b').served.catch(() => {});
+    await settle();
+    expect(bench.lifecycle.roomFigures).toEqual({
+      awake: [
+        { group: '', taken: 1, max: 3 },
+        { group: 'gpu', taken: 1, max: 1 },
+      ],
+      memory: { taken: 2 * GIB, max: 8 * GIB },
+      waiting: 1,
+    });
+  });
+
   test('refuses a client whose budget is over, with the reason', async () => {
     limit({ maxAwake: 1 });
     add(['a', 'b'], { startTimeoutMs: 10_000 });

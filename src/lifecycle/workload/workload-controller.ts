@@ -263,6 +263,8 @@ export class WorkloadController {
     const staysAwake = this.#observation.staysAwake ?? (isManual ? 'its availability is manual' : undefined);
     const unavailable = this.refusalAsleep?.message;
     const { triesAgainAtMs, lastUsedMs } = this;
+    const leastMs = this.#state.kind === 'ready' ? this.#sleepPolicy.awakeUntilMs(this.#policy) : 0;
+    const awakeUntilMs = this.#toEpoch(leastMs > this.monotonicMs() ? leastMs : undefined);
     const waitsFor = this.#waitsFor;
     return {
       ...this.#reportChronicle(),
@@ -274,6 +276,7 @@ export class WorkloadController {
       ...(longestWaitMs !== undefined && { longestWaitMs }),
       ...(waitsFor !== undefined && { waitsFor }),
       ...(this.#isWaitingToStart && { waitsIn: this.#turn.isWaiting ? 'queue' : 'room' }),
+      ...(awakeUntilMs !== undefined && { awakeUntilMs }),
       ...(staysAwake !== undefined && { staysAwake }),
       ...(unavailable !== undefined && { unavailable }),
       ...(sleepsAtMs !== undefined && { sleepsAtMs }),

@@ -17,6 +17,15 @@ export interface AboutAnswer {
     readonly answers: boolean;
     readonly problem?: string;
   }[];
+  /** How much of `limits` and `groups` is taken; absent where there are none. */
+  readonly room?: {
+    /** Of `limits.max_awake`, and of each group. */
+    readonly awake: readonly { readonly group?: string; readonly taken: number; readonly max: number }[];
+    /** Of `limits.memory`, in bytes. */
+    readonly memory?: { readonly taken: number; readonly max: number };
+    /** Workloads that wait for room. */
+    readonly waiting: number;
+  };
 }
 
 /** How long each phase of a wake took; a wait for its turn is left out where there was none. */
@@ -100,6 +109,8 @@ export interface ServiceAnswer {
   /** When a client last came to it or left it; null where none has since the proxy follows it. */
   readonly last_active?: string | null;
   readonly sleeps_at?: string;
+  /** Until when it stays awake however idle it is (`min_awake`). */
+  readonly awake_until?: string;
   readonly stays_awake?: string;
   readonly unavailable?: string;
   readonly waking?: PhasesAnswer & {

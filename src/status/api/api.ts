@@ -3,6 +3,7 @@
  * from a file of its own: what it takes of memory, only those pay who use it.
  */
 import type { IncomingHttpHeaders } from 'node:http';
+import type { RoomFigures } from '../../model/workload-report.ts';
 import { messageOf } from '../../system/message-of.ts';
 import { type Clock, formatTimestamp } from '../../system/clock.ts';
 import { type Access, hostNameOf } from '../access.ts';
@@ -220,15 +221,24 @@ interface Parts {
 }
 
 function about(content: ApiContent, hasToken: boolean): Answer {
-  const { version, uptimeMs, phase, engines } = content.about();
+  const { version, uptimeMs, phase, engines, room } = content.about();
   const answer: AboutAnswer = {
     ...{ version, phase, uptime_ms: Math.round(uptimeMs), has_token: hasToken },
     engines: engines.map(({ name, problem }) => ({
       ...{ name, answers: problem === undefined },
       ...(problem !== undefined && { problem }),
     })),
+    ...(room !== undefined && { room: renderRoom(room) }),
   };
   return jsonAnswer(answer);
+}
+
+function renderRoom({ awake, memory, waiting }: RoomFigures): NonNullable<AboutAnswer['room']> {
+  return {
+    awake: awake.map(({ group, ...places }) => ({ ...(group !== '' && { group }), ...places })),
+    ...(memory !== undefined && { memory }),
+    waiting,
+  };
 }
 
 async function showServices(call: Call, parts: Parts): Promise<() => Answer> {

@@ -4,7 +4,7 @@ import type { Problem } from '../../model/problem.ts';
 import type { ListenerSpec, Service } from '../../model/service.ts';
 import type { TraefikSettings } from '../../model/settings.ts';
 import type { ServiceTable } from '../../model/table.ts';
-import type { Timeline, WorkloadReport } from '../../model/workload-report.ts';
+import type { RoomFigures, Timeline, WorkloadReport } from '../../model/workload-report.ts';
 import type { PresentClient } from '../../relay/listener.ts';
 import type { EffectiveConfig } from './answers.ts';
 
@@ -68,6 +68,8 @@ export interface AboutView {
   readonly version: string;
   /** How long the proxy has run, ms. */
   readonly uptimeMs: number;
+  /** Undefined where there are no limits. */
+  readonly room: RoomFigures | undefined;
   readonly phase: 'starting' | 'serving' | 'draining';
   /** The engines that are used, each with the kind of its workloads, and why it doesn't answer. */
   readonly engines: readonly {

@@ -111,6 +111,7 @@ function renderReport(
     since: formatTimestamp(report.sinceMs),
     last_active: report.lastUsedMs === undefined ? null : formatTimestamp(report.lastUsedMs),
     ...(report.sleepsAtMs !== undefined && { sleeps_at: formatTimestamp(report.sleepsAtMs) }),
+    ...(report.awakeUntilMs !== undefined && { awake_until: formatTimestamp(report.awakeUntilMs) }),
     ...(report.staysAwake !== undefined && { stays_awake: report.staysAwake }),
     ...(report.unavailable !== undefined && { unavailable: report.unavailable }),
     ...(waking !== undefined && {

@@ -1,7 +1,7 @@
 /** Every metric: its name, what it means, and how it is read. Pure. */
 import { formatListenAddress } from '../../model/service.ts';
 import type { WakeCounts } from '../../model/wake.ts';
-import type { Life } from '../../model/workload-report.ts';
+import type { Life, RoomFigures } from '../../model/workload-report.ts';
 import type { Histogram } from '../../system/histogram.ts';
 import type { ListenerFigures, ProxyFigures, ServiceFigures } from './content.ts';
 
@@ -135,6 +135,41 @@ export const PROXY_FAMILIES: readonly Family<ProxyFigures>[] = [
       Object.entries(heldSeconds).flatMap(([result, seconds]) =>
         renderHistogram('lazy_proxy_client_held_seconds', seconds, { result }),
       ),
+  },
+  {
+    name: 'lazy_proxy_room_awake',
+    type: 'gauge',
+    help: 'Workloads that count for max_awake, of all and of each group.',
+    labels: ['group'],
+    read: ({ room }) => ofGroups(room, 'taken'),
+  },
+  {
+    name: 'lazy_proxy_room_max_awake',
+    type: 'gauge',
+    help: 'How many workloads may be awake: max_awake.',
+    labels: ['group'],
+    read: ({ room }) => ofGroups(room, 'max'),
+  },
+  {
+    name: 'lazy_proxy_room_memory_bytes',
+    type: 'gauge',
+    help: 'Memory that workloads which are awake may take, as limits.memory counts it.',
+    labels: [],
+    read: ({ room }) => one(room?.memory?.taken),
+  },
+  {
+    name: 'lazy_proxy_room_max_memory_bytes',
+    type: 'gauge',
+    help: 'How much memory they may take together: limits.memory.',
+    labels: [],
+    read: ({ room }) => one(room?.memory?.max),
+  },
+  {
+    name: 'lazy_proxy_room_waiting',
+    type: 'gauge',
+    help: 'Workloads that are to be woken and wait for room.',
+    labels: [],
+    read: ({ room }) => one(room?.waiting),
   },
   {
     name: 'process_cpu_seconds_total',
@@ -314,6 +349,10 @@ export const SERVICE_FAMILIES: readonly Family<ServiceFigures>[] = [
     ),
   },
 ];
+
+function ofGroups(room: RoomFigures | undefined, what: 'taken' | 'max'): readonly Sample[] {
+  return (room?.awake ?? []).map(({ group, [what]: value }) => ({ labels: { group }, value }));
+}
 
 function one(value: number | undefined): readonly Sample[] {
   return value === undefined ? [] : [{ labels: {}, value }];

@@ -114,11 +114,13 @@ describe('WorkloadController', () => {
     const client = bench.client('db', server.port);
     await bench.until(() => client.outcome === 'served');
     const readyMs = bench.clock.monotonicMs();
+    expect(controller().report.awakeUntilMs).toBe(bench.clock.nowMs() + 300_000);
     (await client.served).release();
     await bench.clock.advance(299_000);
     expect(log()).toEqual(['wake']);
     await bench.clock.advance(1_000 - (bench.clock.monotonicMs() - readyMs - 299_000));
     expect(log()).toEqual(['wake', 'sleep']);
+    expect(controller().report.awakeUntilMs).toBeUndefined();
     await bench.clock.advance(300);
     const again = bench.client('db', server.port);
     await bench.until(() => again.outcome === 'served');
