@@ -1,4 +1,5 @@
 import { type ListenerSpec, listenKey, type Service } from '../model/service.ts';
+import type { WebAccess } from '../model/web.ts';
 import type { ListenerTotals, PresentClient } from '../relay/listener.ts';
 import type { ListenerSet, ListenerStatus } from './listener-set.ts';
 import type { FrontSet } from './web/front-set.ts';
@@ -20,6 +21,13 @@ export class Doors {
 
   status(spec: ListenerSpec, service: Service): ListenerStatus {
     return isOwn(spec, service) ? this.#listeners.status(spec) : this.#fronts.status(spec, service);
+  }
+
+  /** How a client that speaks HTTP gets to the service there; undefined where bytes are relayed, whatever they are. */
+  webAt(spec: ListenerSpec, service: Service): WebAccess | undefined {
+    if (!isOwn(spec, service)) return this.#fronts.webAt(spec, service);
+    if (spec.mode !== 'http') return undefined;
+    return { scheme: service.tls === undefined ? 'http' : 'https', hosts: [] };
   }
 
   /** What was done there for the service; undefined where it isn't there. */

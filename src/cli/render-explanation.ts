@@ -52,7 +52,7 @@ export function renderExplanation(service: ServiceDetailAnswer, parts: Explanati
   const sections: readonly Section[] = [
     { title: 'Now', lines: listFacts(service, times) },
     { title: 'Kept awake by', lines: listLeases(service, times) },
-    { title: 'Woken by', lines: listWakers(service, parts) },
+    { title: 'Woken by', lines: listWakers(service, times) },
     { title: 'Ports', lines: service.listeners.map(describeListener) },
     { title: 'Last wakes', lines: listWakes(service.wakes, parts) },
     { title: 'States', lines: listChanges(service, times) },
@@ -141,18 +141,11 @@ function listLeases(
 }
 
 function listWakers(
-  { woken_by: wakers, availability, listeners }: ServiceDetailAnswer,
-  { times, values }: ExplanationParts,
+  { woken_by: wakers, availability }: ServiceDetailAnswer,
+  times: Times,
 ): readonly string[] {
-  // There a mere connection wakes nothing, and at a front door no request for another host.
-  const ofHttp = new Set(listeners.filter(({ relay }) => relay === 'http').map(formatListener));
-  const [hosts, ownPorts] = ['hosts', 'http_ports'].map(
-    (field) => (values[field]?.value ?? []) as readonly string[],
-  );
-  const ofHosts =
-    hosts === undefined || hosts.length === 0 || ownPorts?.length !== 0 ? '' : ` for ${showSome(hosts)}`;
   const lines = wakers.map(
-    ({ kind, listener, with_data: isData, only_from: from = [], at, cron, hub, user }) => {
+    ({ kind, listener, hosts = [], with_data: isData, only_from: from = [], at, cron, hub, user }) => {
       if (kind === 'hub') return `${hub ?? 'a hub'}, when that wakes`;
       if (kind === 'user') return `${user ?? 'a service'}, which depends on it`;
       if (kind === 'schedule')
@@ -160,8 +153,8 @@ function listWakers(
       if (kind === 'window')
         return `its window${at === undefined ? '' : `, which opens at ${formatMoment(at, times)}`}`;
       const ofWhom = from.length === 0 ? '' : `, of a client on its wake_list (${showSome(from)})`;
-      const what = listener !== undefined && ofHttp.has(listener) ? `request${ofHosts}` : kind;
-      return `a ${what} on ${listener ?? '?'}${isData === true ? ', once it sends something' : ''}${ofWhom}`;
+      const ofHosts = hosts.length === 0 ? '' : ` for ${showSome(hosts)}`;
+      return `a ${kind}${ofHosts} on ${listener ?? '?'}${isData === true ? ', once it sends something' : ''}${ofWhom}`;
     },
   );
   if (lines.length > 0) return lines;

@@ -2,7 +2,13 @@
 import { escapeText } from '../model/escape-text.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
 import type { Life } from '../model/workload-report.ts';
-import type { AboutAnswer, FindingAnswer, ReloadAnswer, ServiceAnswer } from '../status/api/answers.ts';
+import type {
+  AboutAnswer,
+  FindingAnswer,
+  ListenerAnswer,
+  ReloadAnswer,
+  ServiceAnswer,
+} from '../status/api/answers.ts';
 import {
   countOf,
   describeFinding,
@@ -80,7 +86,7 @@ export function renderServices(
     } satisfies Cell,
     tail: [
       { text: describeNext(service, times) },
-      { text: service.listeners.map(describePort).join(' ') },
+      { text: describePorts(service) },
     ] satisfies readonly Cell[],
   }));
   const rows = parts.map(({ head, why, tail }) => [...head, why, ...tail]);
@@ -105,7 +111,20 @@ export function renderServices(
   ];
 }
 
-function describePort(listener: ServiceAnswer['listeners'][number]): string {
+const MAX_HOSTS = 3;
+
+/** Its own ports, and for the front doors the names by which they lead to it: their ports are those of all. */
+function describePorts({ listeners, urls = [] }: ServiceAnswer): string {
+  const names = urls.map((url) => url.replace(/^https?:\/\/|\/$/g, ''));
+  const isTold = ({ condition, hosts }: ListenerAnswer) => condition === 'bound' && hosts !== undefined;
+  return [
+    ...listeners.filter((listener) => !isTold(listener)).map(describePort),
+    ...names.slice(0, MAX_HOSTS),
+    ...(names.length > MAX_HOSTS ? [`+${names.length - MAX_HOSTS}`] : []),
+  ].join(' ');
+}
+
+function describePort(listener: ListenerAnswer): string {
   return `${formatListener(listener)}${listener.condition === 'bound' ? '' : ` (${listener.condition})`}`;
 }
 

@@ -294,14 +294,27 @@ export function formatListener({ address, port, protocol }: ListenerAnswer): str
   return `${host}:${port}${protocol === 'udp' ? '/udp' : ''}`;
 }
 
+/** Its own ports: an open front door is not one of them, and shown by the names in `urls`. */
+export function listOwnPorts({ listeners }: ServiceAnswer): readonly ListenerAnswer[] {
+  return listeners.filter(({ condition, hosts }) => hosts === undefined || condition !== 'bound');
+}
+
+/** `wiki.home.arpa`, `wiki.home.arpa:8443`. */
+export function nameUrl(url: string): string {
+  return url.replace(/^https?:\/\/|\/$/g, '');
+}
+
 /** Where a browser finds it, if it speaks HTTP; `undefined` for what certainly does not. `host` is where the page came from. */
 export function linkOf(
-  { address, port, protocol, target_port: target }: ListenerAnswer,
+  { address, port, protocol, target_port: target, scheme, hosts }: ListenerAnswer,
   host: string,
 ): string | undefined {
-  if (protocol === 'udp' || NOT_HTTP.has(Number(target)) || NOT_HTTP.has(port)) return undefined;
+  // A front door leads nowhere by the name of the machine: the service's own URLs name the host.
+  if (hosts !== undefined) return undefined;
   const isOwn = address === '' || address === '0.0.0.0' || address === '::';
   const name = isOwn ? host : address.includes(':') ? `[${address}]` : address;
+  if (scheme !== undefined) return `${scheme}://${name}:${port}/`;
+  if (protocol === 'udp' || NOT_HTTP.has(Number(target)) || NOT_HTTP.has(port)) return undefined;
   return `${HTTPS.has(Number(target)) || HTTPS.has(port) ? 'https' : 'http'}://${name}:${port}/`;
 }
 
@@ -353,6 +366,7 @@ export function matchesFilter(service: ServiceAnswer, filter: string): boolean {
   const text = [
     ...[service.name, service.workload, service.kind, service.project ?? '', wordOf(service)],
     ...service.listeners.map(formatListener),
+    ...(service.urls ?? []),
   ]
     .join(' ')
     .toLowerCase();

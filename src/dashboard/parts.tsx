@@ -1,7 +1,7 @@
 /** Small things that are drawn in several places. */
 import type { ComponentChildren } from 'preact';
 import type { ListenerAnswer, ServiceAnswer } from '../status/api/answers.ts';
-import { formatListener, linkOf, lookOf, type Look, type Next, wordOf } from './describe-service.ts';
+import { formatListener, linkOf, lookOf, type Look, nameUrl, type Next, wordOf } from './describe-service.ts';
 import { formatCountdown, showText } from './format.ts';
 import { useNow } from './hooks.ts';
 
@@ -133,6 +133,17 @@ export function PortLink({
   if (link === undefined) return <span class="port">{text}</span>;
   return (
     <a class="port" href={link} target="_blank" rel="noreferrer noopener">
+      {text}
+    </a>
+  );
+}
+
+/** The same of a host at the front doors. A wildcard stands for many, so it is no link. */
+export function UrlLink({ url, isFailed }: { readonly url: string; readonly isFailed: boolean }) {
+  const text = nameUrl(url);
+  if (isFailed || text.startsWith('*')) return <span class="port">{text}</span>;
+  return (
+    <a class="port" href={url} target="_blank" rel="noreferrer noopener">
       {text}
     </a>
   );

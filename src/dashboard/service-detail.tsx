@@ -19,7 +19,7 @@ import { EffectiveValues } from './effective-values.tsx';
 import { formatAge, formatBytes, formatCount, formatDuration, showText } from './format.ts';
 import { useHalfMinute } from './hooks.ts';
 import type { Shown } from './live-data.ts';
-import { Foreign, NextStep, PortLink, Scrolled, Shape, StateBadge } from './parts.tsx';
+import { Foreign, NextStep, PortLink, Scrolled, Shape, StateBadge, UrlLink } from './parts.tsx';
 import type { Steerer } from './steering.ts';
 import { WakeTimes } from './wake-times.tsx';
 
@@ -308,10 +308,17 @@ function Wakes({ wakes, ...parts }: { readonly wakes: readonly WakeAnswer[] } & 
 }
 
 function Listeners({ detail }: { readonly detail: ServiceDetailAnswer }) {
-  const { listeners } = detail;
+  const { listeners, urls = [] } = detail;
   if (listeners.length === 0) return null;
   return (
     <Part title="Ports">
+      {urls.length > 0 && (
+        <p class="ports">
+          {urls.map((url) => (
+            <UrlLink key={url} url={url} isFailed={lookOf(detail) === 'failed'} />
+          ))}
+        </p>
+      )}
       <Scrolled label="Ports">
         <table>
           <thead>
@@ -405,9 +412,10 @@ function describeNeeded({ name, condition, of }: ServiceDetailAnswer['depends_on
 }
 
 function describeWaker(waker: ServiceDetailAnswer['woken_by'][number]): string {
-  const { kind, listener, with_data: isData, only_from: from, at, cron, hub, user } = waker;
+  const { kind, listener, hosts, with_data: isData, only_from: from, at, cron, hub, user } = waker;
+  const ofHosts = hosts === undefined ? '' : ` for ${hosts.join(', ')}`;
   if (listener !== undefined)
-    return `a ${kind} at ${listener}${isData ? ' that sends something' : ''}${from === undefined ? '' : ' from its wake_list'}`;
+    return `a ${kind}${ofHosts} at ${listener}${isData ? ' that sends something' : ''}${from === undefined ? '' : ' from its wake_list'}`;
   if (hub !== undefined) return `${hub}, which needs it`;
   if (user !== undefined) return `${user}, which depends on it`;
   const when = at === undefined ? '' : ` at ${formatClockTime(parseTime(at))}`;

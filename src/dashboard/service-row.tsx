@@ -2,11 +2,11 @@
 import { Component } from 'preact';
 import { ActionButtons } from './action-buttons.tsx';
 import type { ServiceAnswer } from '../status/api/answers.ts';
-import { describeNext, describeWhy, lookOf } from './describe-service.ts';
+import { describeNext, describeWhy, listOwnPorts, lookOf } from './describe-service.ts';
 import { DayBar } from './day-bar.tsx';
 import { formatBytes } from './format.ts';
 import { addressOf, rowId } from './hooks.ts';
-import { Foreign, NextStep, PortLink, StateBadge } from './parts.tsx';
+import { Foreign, NextStep, PortLink, StateBadge, UrlLink } from './parts.tsx';
 import type { Steerer } from './steering.ts';
 
 interface Props {
@@ -34,7 +34,18 @@ export class ServiceRow extends Component<Props> {
 
   override render({ service, memory, isChosen, steerer, isBusy, canSteer }: Props) {
     const why = describeWhy(service);
-    const { listeners, project } = service;
+    const { urls = [], project } = service;
+    const isFailed = lookOf(service) === 'failed';
+    const ports = [
+      ...urls.map((url) => <UrlLink key={url} url={url} isFailed={isFailed} />),
+      ...listOwnPorts(service).map((listener) => (
+        <PortLink
+          key={`${listener.protocol}${listener.address}:${listener.port}`}
+          listener={listener}
+          isFailed={isFailed}
+        />
+      )),
+    ];
     return (
       <li class={isChosen ? 'service chosen' : 'service'}>
         <div class="name">
@@ -48,14 +59,8 @@ export class ServiceRow extends Component<Props> {
               <Foreign text={service.name} />
             </a>
             <span class="ports">
-              {listeners.slice(0, MAX_PORTS).map((listener) => (
-                <PortLink
-                  key={`${listener.protocol}${listener.address}:${listener.port}`}
-                  listener={listener}
-                  isFailed={lookOf(service) === 'failed'}
-                />
-              ))}
-              {listeners.length > MAX_PORTS && <span class="port">+{listeners.length - MAX_PORTS}</span>}
+              {ports.slice(0, MAX_PORTS)}
+              {ports.length > MAX_PORTS && <span class="port">+{ports.length - MAX_PORTS}</span>}
             </span>
           </div>
           <small>

@@ -132,6 +132,13 @@ export interface FrontDoor {
   readonly tls: boolean;
 }
 
+/** How a client that speaks HTTP gets to a service at a port. */
+export interface WebAccess {
+  readonly scheme: 'http' | 'https';
+  /** At a front door: which it has to name, written as `hosts` of the service. Empty = any. */
+  readonly hosts: readonly string[];
+}
+
 /** What all front doors share. */
 export interface FrontPolicy {
   /** Chosen by SNI. */

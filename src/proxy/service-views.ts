@@ -69,7 +69,7 @@ function createView(
     return {
       ...{ listener, condition: 'lost', error: `${describeHolder(winner)} listens there` },
       ...{ activeConnections: 0, blocked: 0, refused: {}, dropped: {}, clients: [] },
-      relay: listener.protocol === 'tcp' ? relay.kind : undefined,
+      ...{ relay: listener.protocol === 'tcp' ? relay.kind : undefined, web: undefined },
     };
   });
   const names = namesOf(controller).filter((name) => name !== service.name);
@@ -94,6 +94,7 @@ function reportListeners(
       ...{ listener, ...status, dropped: drops, refused: refusals },
       error: error ?? (controller && explainUnserved(controller, listener)),
       relay: listener.protocol === 'tcp' ? (listener.mode ?? relay.kind) : undefined,
+      web: doors.webAt(listener, service),
       clients: doors.listClients(listener, { service, max: maxClients }),
     };
   });

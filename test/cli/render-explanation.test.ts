@@ -33,12 +33,15 @@ test('says which requests wake a web service, where a mere connection wakes noth
     { ...BOUND, port: 80, relay: 'http' },
     { ...BOUND, port: 5432, relay: 'splice' },
   ] as unknown as ServiceDetailAnswer['listeners'];
-  const wakers = ['*:80/tcp', '*:5432/tcp'].map((listener) => ({ kind: 'connection', listener }));
-  const detail = { listeners, woken_by: wakers };
-  expect(explain(detail, { hosts: ['wiki.home.arpa'], http_ports: [] })).toEqual([
+  const wakers = [
+    { kind: 'request', listener: '*:80/tcp', hosts: ['wiki.home.arpa'] },
+    // Whatever host it names.
+    { kind: 'request', listener: '*:8081/tcp' },
+    { kind: 'connection', listener: '*:5432/tcp' },
+  ];
+  expect(explain({ listeners, woken_by: wakers }, {})).toEqual([
     '  a request for wiki.home.arpa on *:80/tcp',
+    '  a request on *:8081/tcp',
     '  a connection on *:5432/tcp',
   ]);
-  // Whatever host it names.
-  expect(explain(detail, { hosts: [], http_ports: ['80:80'] })[0]).toBe('  a request on *:80/tcp');
 });

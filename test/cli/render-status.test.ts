@@ -66,3 +66,14 @@ test('in 80 columns nothing of a service is cut: why has lines of its own', () =
   ).toBe(REASON);
   expect(lines[2]).toMatch(/^ {2}\S/);
 });
+
+test('a web service is shown by its hosts, not by the front doors that all share', () => {
+  const door = { ...LISTENER, address: '', port: 80, scheme: 'http', hosts: ['a.home'] } as ListenerAnswer;
+  const urls = ['a.home', 'b.home:8081', 'c.home', 'd.home'].map((host) => `http://${host}/`);
+  const service = { ...SERVICE, listeners: [LISTENER, door], urls };
+  const screen = { columns: undefined, paint: createPaint(false) };
+  const [, line] = renderServices([service], TIMES, screen);
+  expect(line).toMatch(/ 127\.0\.0\.1:5432\/tcp a\.home b\.home:8081 c\.home \+1$/);
+  const failed = { ...service, listeners: [{ ...door, condition: 'failed' as const }], urls: [] };
+  expect(renderServices([failed], TIMES, screen)[1]).toMatch(/ \*:80\/tcp \(failed\)$/);
+});

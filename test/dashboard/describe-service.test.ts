@@ -4,8 +4,10 @@ import {
   describeNext,
   describeWhy,
   linkOf,
+  listOwnPorts,
   lookOf,
   nameLook,
+  nameUrl,
   matchesFilter,
   sortServices,
   wordOf,
@@ -161,6 +163,20 @@ test.each([
   [{ target_port: 443 }, 'https://proxy:8010/'],
   [{ target_port: 5_432 }, undefined],
   [{ protocol: 'udp' as const }, undefined],
+  [{ scheme: 'https' as const, target_port: 5_432 }, 'https://proxy:8010/'],
+  // A front door answers by the service's hosts alone.
+  [{ scheme: 'http' as const, port: 80, hosts: ['wiki.home.arpa'] }, undefined],
 ])('linkOf(%j) is %s', (part, link) => {
   expect(linkOf(aListener(part), 'proxy')).toBe(link);
+});
+
+test('front doors are shown by the hosts that lead to the service, and only what is its own as a port', () => {
+  const door = aListener({ port: 80, scheme: 'http', hosts: ['wiki.home.arpa'] });
+  const own = aListener({});
+  const service = aService({ listeners: [own, door], urls: ['http://wiki.home.arpa/'] });
+  expect(listOwnPorts(service)).toEqual([own]);
+  expect(service.urls?.map(nameUrl)).toEqual(['wiki.home.arpa']);
+  expect(matchesFilter(service, 'wiki.home')).toBe(true);
+  const closed = aListener({ ...door, condition: 'failed' });
+  expect(listOwnPorts(aService({ listeners: [closed] }))).toEqual([closed]);
 });

@@ -1,5 +1,5 @@
 import { formatListenAddress, type ListenerSpec, listenKey, type Service } from '../../model/service.ts';
-import type { FrontDoor, FrontPolicy } from '../../model/web.ts';
+import { type FrontDoor, type FrontPolicy, NO_WEB, type WebAccess } from '../../model/web.ts';
 import { HostTable } from '../../relay/http/message/host-table.ts';
 import type { Web } from '../../relay/http/open-web.ts';
 import type { WebDoor } from '../../relay/http/web-door.ts';
@@ -89,6 +89,14 @@ export class FrontSet {
       const { targetPort = spec.targetPort } = routes.get(name)?.binding ?? {};
       return [{ ...spec, targetPort }];
     });
+  }
+
+  /** The hosts by which a front door leads to a service; undefined where it isn't one. */
+  webAt(spec: ListenerSpec, { name }: Service): WebAccess | undefined {
+    const front = this.#fronts.get(listenKey(spec))?.front;
+    const { hosts, tlsHosts } = this.#services.get(name)?.web ?? NO_WEB;
+    if (front === undefined) return undefined;
+    return front.tls ? { scheme: 'https', hosts: [...hosts, ...tlsHosts] } : { scheme: 'http', hosts };
   }
 
   /** The service that a host leads to. */

@@ -74,6 +74,10 @@ export interface ListenerAnswer {
   readonly refused?: Readonly<Record<string, number>>;
   readonly dropped?: Readonly<Record<string, number>>;
   readonly relay?: string;
+  /** Where requests of HTTP are forwarded: what a browser speaks there. */
+  readonly scheme?: 'http' | 'https';
+  /** Of a front door: the hosts that lead to the service there. */
+  readonly hosts?: readonly string[];
 }
 
 /** The last 24 hours of a service in few words, for a list; its detail has every change. */
@@ -150,6 +154,8 @@ export interface ServiceAnswer {
   readonly memory?: { readonly bytes?: number; readonly last_bytes?: number; readonly problem?: string };
   /** With `?day=true`. */
   readonly day?: DayAnswer;
+  /** Where a browser finds it at the front doors: one URL for each of its hosts, `*.` included. Absent where no door that leads to it is open. */
+  readonly urls?: readonly string[];
   readonly listeners: readonly ListenerAnswer[];
 }
 
@@ -160,6 +166,8 @@ export interface ServiceDetailAnswer extends ServiceAnswer {
   readonly woken_by: readonly {
     readonly kind: string;
     readonly listener?: string;
+    /** Of a request at a front door: the hosts that it may name. */
+    readonly hosts?: readonly string[];
     /** A client has to send something (`wake_on`). */
     readonly with_data?: true;
     /** Nobody else may (`wake_list`). */

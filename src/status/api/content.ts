@@ -5,6 +5,7 @@ import type { ListenerSpec, Service } from '../../model/service.ts';
 import type { TraefikSettings } from '../../model/settings.ts';
 import type { ServiceTable } from '../../model/table.ts';
 import type { RoomFigures, Timeline, WorkloadReport } from '../../model/workload-report.ts';
+import type { WebAccess } from '../../model/web.ts';
 import type { PresentClient } from '../../relay/listener.ts';
 import type { EffectiveConfig } from './answers.ts';
 
@@ -115,6 +116,8 @@ export interface ListenerReport {
   readonly dropped: Readonly<Record<string, number>>;
   /** How new TCP connections are relayed; undefined for UDP. */
   readonly relay: string | undefined;
+  /** Undefined where bytes are relayed, whatever they are. */
+  readonly web: WebAccess | undefined;
   /** Oldest first; not all of them where there are many. */
   readonly clients: readonly PresentClient[];
 }

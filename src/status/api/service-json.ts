@@ -44,6 +44,7 @@ function renderRow(
   const { service, report, listeners, schedule } = view;
   const nextStartMs = nextStartOf(schedule);
   const { workload } = service;
+  const urls = listUrls(listeners);
   return {
     name: service.name,
     kind: workload.kind,
@@ -57,8 +58,31 @@ function renderRow(
     ...(schedule.stop !== undefined && { next_stop: formatTimestamp(schedule.stop) }),
     ...(memory !== undefined && { memory: renderMemory(memory) }),
     ...(dayUntilMs !== undefined && { day: renderDay(view.timeline(), dayUntilMs) }),
+    ...(urls.length > 0 && { urls }),
     listeners: listeners.map(renderListener),
   };
+}
+
+const DEFAULT_PORTS = { http: 80, https: 443 } as const;
+
+/**
+ * For each host the URL at the front door where a browser gets on: any door has all `hosts`, and one for plain HTTP asks for no
+ * certificate, and sends on who is to come by HTTPS.
+ */
+function listUrls(listeners: readonly ListenerReport[]): readonly string[] {
+  const urls = listeners
+    .flatMap(({ condition, listener: { port }, web }) => {
+      if (condition !== 'bound' || web === undefined) return [];
+      const isDefault = port === DEFAULT_PORTS[web.scheme];
+      const end = isDefault ? '/' : `:${port}/`;
+      const rank = (web.scheme === 'http' ? 0 : 2) + (isDefault ? 0 : 1);
+      return web.hosts.map((host) => ({ host, url: `${web.scheme}://${host}${end}`, rank }));
+    })
+    .sort((a, b) => b.rank - a.rank);
+  // The best one of each host stays, in the order of the hosts.
+  const best = new Map(urls.map(({ host, url }) => [host, url]));
+  const hosts = new Set(listeners.flatMap(({ web }) => web?.hosts ?? []));
+  return [...hosts].flatMap((host) => best.get(host) ?? []);
 }
 
 /** What it belongs to, for who groups by it: its Compose project, its stack, or its namespace. */
@@ -163,7 +187,7 @@ function renderPhases({ room, queue, dependencies, engine, health, port }: Wake[
 }
 
 function renderListener(report: ListenerReport): ListenerAnswer {
-  const { listener, condition, error, blocked, refused, dropped, relay } = report;
+  const { listener, condition, error, blocked, refused, dropped, relay, web } = report;
   return {
     protocol: listener.protocol,
     address: listener.address,
@@ -176,6 +200,7 @@ function renderListener(report: ListenerReport): ListenerAnswer {
     ...(Object.keys(refused).length > 0 && { refused }),
     ...(listener.protocol === 'udp' && { dropped }),
     ...(relay !== undefined && { relay }),
+    ...(web !== undefined && { scheme: web.scheme, ...(web.hosts.length > 0 && { hosts: web.hosts }) }),
   };
 }
 
@@ -251,9 +276,10 @@ function listWakers({
   return [
     ...ofClients
       .filter(({ condition }) => condition === 'bound')
-      .map(({ listener }) => ({
-        kind: listener.protocol === 'tcp' ? 'connection' : 'datagram',
+      .map(({ listener, web }) => ({
+        kind: web !== undefined ? 'request' : listener.protocol === 'tcp' ? 'connection' : 'datagram',
         listener: `${formatListenAddress(listener)}/${listener.protocol}`,
+        ...(web !== undefined && web.hosts.length > 0 && { hosts: web.hosts }),
         ...(wakeOn === 'data' && listener.protocol === 'tcp' && { with_data: true as const }),
         ...(wakeList.length > 0 && { only_from: wakeList }),
       })),

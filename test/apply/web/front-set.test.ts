@@ -92,6 +92,19 @@ describe('FrontSet', () => {
     await fronts.settled();
   };
 
+  test('tells by which hosts it leads to a service, and how', async () => {
+    const service = await start('wiki', ['wiki.home.arpa']);
+    const passed = { ...service, web: { ...service.web, tlsHosts: ['git.home.arpa'] } };
+    const secure = { ...front, port: await freePort(), tls: true };
+    for (const door of [front, secure]) fronts.open(door);
+    fronts.setRoutes(passed);
+    const spec = { protocol: 'tcp', address: '127.0.0.1', targetPort: 80 } as const;
+    const at = ({ port }: FrontDoor) => fronts.webAt({ ...spec, port }, passed);
+    expect(at(front)).toEqual({ scheme: 'http', hosts: ['wiki.home.arpa'] });
+    expect(at(secure)).toEqual({ scheme: 'https', hosts: ['wiki.home.arpa', 'git.home.arpa'] });
+    expect(fronts.webAt({ ...spec, port: 1 }, passed)).toBeUndefined();
+  });
+
   test('leads each host to its service, and says that it is served', async () => {
     const [wiki, blog] = [await start('wiki', ['wiki.lan']), await start('blog', ['*.lan'])];
     fronts.setRoutes(wiki);

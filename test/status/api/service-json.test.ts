@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { MISSING, type Observation } from '../../../src/model/observation.ts';
 import type { Workload } from '../../../src/model/workload.ts';
 import type { WorkloadReport } from '../../../src/model/workload-report.ts';
+import type { ListenerReport } from '../../../src/status/api/content.ts';
 import { renderService } from '../../../src/status/api/service-json.ts';
 import { aService } from '../../support/builders.ts';
 
@@ -9,6 +10,54 @@ const KUBERNETES: Workload = {
   ...{ kind: 'kubernetes', resource: 'deployment', namespace: 'shop', name: 'db', service: 'db' },
   upstream: 'endpoints',
 };
+
+function aDoor(part: {
+  readonly port: number;
+  readonly scheme: 'http' | 'https';
+  readonly hosts: readonly string[];
+  readonly condition?: ListenerReport['condition'];
+}): ListenerReport {
+  const { port, scheme, hosts, condition = 'bound' } = part;
+  return {
+    listener: { protocol: 'tcp', address: '', port, targetPort: 3000, mode: 'http' },
+    ...{
+      condition,
+      error: undefined,
+      activeConnections: 0,
+      blocked: 0,
+      refused: {},
+      dropped: {},
+      clients: [],
+    },
+    ...{ relay: 'http', web: { scheme, hosts } },
+  };
+}
+
+function urlsOf(...listeners: readonly ListenerReport[]): readonly string[] | undefined {
+  const view = {
+    ...{ service: aService({}), report: undefined, listeners },
+    ...{ schedule: {}, timeline: () => [], sharers: { names: [], listeners: [] } },
+  };
+  return renderService(view, {}).urls;
+}
+
+test('tells where a browser finds a service at the front doors: each host once, by plain HTTP where that is open', () => {
+  const hosts = ['wiki.home.arpa', '*.wiki.home.arpa'];
+  const plain = { port: 80, scheme: 'http', hosts } as const;
+  const secure = { port: 443, scheme: 'https', hosts: [...hosts, 'git.home.arpa'] } as const;
+  expect(urlsOf(aDoor(secure), aDoor(plain))).toEqual([
+    'http://wiki.home.arpa/',
+    'http://*.wiki.home.arpa/',
+    'https://git.home.arpa/',
+  ]);
+  expect(urlsOf(aDoor({ ...plain, condition: 'failed' }), aDoor({ ...secure, port: 8443 }))).toEqual([
+    'https://wiki.home.arpa:8443/',
+    'https://*.wiki.home.arpa:8443/',
+    'https://git.home.arpa:8443/',
+  ]);
+  expect(urlsOf(aDoor({ ...plain, port: 8081 }), aDoor(plain))?.[0]).toBe('http://wiki.home.arpa/');
+  expect(urlsOf(aDoor({ ...plain, hosts: [] }))).toBeUndefined();
+});
 
 function projectOf(workload: Workload, observation: Observation): string | undefined {
   const report = { observation, times: {}, sleeps: {}, keepers: [], wakes: [], sinceMs: 0, lastActiveMs: 0 };
