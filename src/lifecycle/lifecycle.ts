@@ -145,6 +145,12 @@ export class Lifecycle {
     this.#room.setLimits(limits);
   }
 
+  /** Why a service takes nothing of `limits.memory`, in words that follow its name; undefined where it does, or that isn't limited. */
+  explainNoMemory(serviceName: string): string | undefined {
+    const controller = this.find(serviceName);
+    return controller && this.#room.explainNoMemory(controller);
+  }
+
   /** How much room is taken; undefined where there are no limits. */
   get roomFigures(): RoomFigures | undefined {
     return this.#room.figures;

@@ -1,4 +1,4 @@
-import { formatMemory } from '../model/memory-size.ts';
+import { describeUnknownMemory, formatMemory } from '../model/memory-size.ts';
 import type { RoomLimits } from '../model/settings.ts';
 import type { RoomFigures } from '../model/workload-report.ts';
 import type { Cancel, Clock } from '../system/clock.ts';
@@ -36,6 +36,8 @@ export class Room {
   readonly #awake = new Set<WorkloadController>();
   /** Places of those that are about to start, by the one that they start with. */
   readonly #reserved = new Map<WorkloadController, ReadonlySet<WorkloadController>>();
+  /** Those of which the log has said that they take nothing of the memory. */
+  readonly #toldMemory = new WeakSet<WorkloadController>();
   /** In the order of their coming. */
   readonly #waiting = new Set<WorkloadController>();
   #cancelRetry: Cancel | undefined;
@@ -95,6 +97,7 @@ export class Room {
     if (this.#reserved.has(controller) && kind !== 'starting' && !controller.isQueued)
       this.#reserved.delete(controller);
     if (controller.isClosed) this.leave(controller);
+    this.#tellMemory(controller);
     this.#serveSoon();
   }
 
@@ -129,6 +132,22 @@ export class Room {
         return `${used} of ${max} awake${more > 1 ? `, ${more} more needed` : ''} (${nameOf(limit)})`;
       })
       .join('; ');
+  }
+
+  /** That a workload takes nothing of `limits.memory`, and why; undefined where it does, nothing is known of it, or there is no such limit. */
+  explainNoMemory(controller: WorkloadController): string | undefined {
+    const { observation, workload } = controller;
+    if (this.#limits.memoryBytes === undefined || bytesOf(controller) > 0) return undefined;
+    if (observation.state === 'unknown' || observation.state === 'missing') return undefined;
+    return describeUnknownMemory(workload.kind);
+  }
+
+  #tellMemory(controller: WorkloadController): void {
+    const why = this.#toldMemory.has(controller) ? undefined : this.explainNoMemory(controller);
+    if (why === undefined) return;
+    this.#toldMemory.add(controller);
+    const { name } = controller.policy;
+    this.#logger.warn({ event: 'unknown-memory', service: name }, `${name} ${why}`);
   }
 
   /** How much of each limit is taken, and how many wait; undefined where there are no limits. */
@@ -273,13 +292,19 @@ function nameOf(limit: Limit): string {
   return `groups.${limit.slice('group '.length)}.max_awake`;
 }
 
+/** What a workload may take of the memory; 0 where that isn't known. */
+function bytesOf({ policy, observation }: WorkloadController): number {
+  return policy.memoryBytes ?? observation.memoryLimitBytes ?? 0;
+}
+
 /** What workloads take together; nothing of a limit that none of them takes anything of. */
 function amountsOf(controllers: Iterable<WorkloadController>): Amounts {
   const amounts: Amounts = new Map();
   const add = (limit: Limit, amount: number) => amounts.set(limit, (amounts.get(limit) ?? 0) + amount);
-  for (const { policy, observation } of controllers) {
+  for (const controller of controllers) {
+    const { policy } = controller;
     add('max_awake', 1);
-    const bytes = policy.memoryBytes ?? observation.memoryLimitBytes ?? 0;
+    const bytes = bytesOf(controller);
     if (bytes > 0) add('memory', bytes);
     if (policy.group !== undefined) add(`group ${policy.group}`, 1);
   }

@@ -37,6 +37,7 @@ export type ProblemCode =
   | 'stays-awake'
   | 'cannot-pause'
   | 'busy-check'
+  | 'unknown-memory'
   | 'wake-failed'
   | 'missing-workload';
 

@@ -82,6 +82,9 @@ export function findWorkloadProblems(
         `service ${name} counts as not busy: its busy_check has failed again and again: ${busyFailure}`,
       ),
     );
+  const noMemory = lifecycle.explainNoMemory(name);
+  if (noMemory !== undefined)
+    problems.push(ofWorkload(entry, 'unknown-memory', `service ${name} ${noMemory}`));
   if (cannotPause !== undefined)
     problems.push(
       ofWorkload(entry, 'cannot-pause', `service ${name} is stopped instead of paused: ${cannotPause}`),

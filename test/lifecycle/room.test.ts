@@ -3,7 +3,7 @@ import type { Observation } from '../../src/model/observation.ts';
 import type { Service } from '../../src/model/service.ts';
 import type { RoomLimits } from '../../src/model/settings.ts';
 import { DEFAULT_REST } from '../../src/model/sleep.ts';
-import { PAUSED, RUNNING, STOPPED } from '../support/fake-backend.ts';
+import { MISSING, PAUSED, RUNNING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import type { TestServer } from '../support/sockets.ts';
 import { aBareService, Bench } from './bench.ts';
@@ -252,6 +252,18 @@ describe('Room', () => {
     inUse.release();
     await bench.until(() => client.outcome === 'served');
     expect(log()).toEqual(['wake a', 'wake b', 'sleep a', 'wake c']);
+  });
+
+  test('says once of what nobody knows the memory', async () => {
+    limit({ memoryBytes: 6 * GIB });
+    add(['known'], { memoryBytes: GIB });
+    add(['limited'], {}, { ...STOPPED, memoryLimitBytes: GIB });
+    add(['any'], {}, MISSING);
+    const told = () => bench.lines.filter((line) => line.includes('limits.memory'));
+    expect(told()).toEqual([]);
+    bench.backend.tell('docker/any', STOPPED);
+    await useAndLeave('any');
+    expect(told()).toEqual([expect.stringMatching(/^any takes nothing of limits.memory, /)]);
   });
 
   test('refuses at once what can never fit', async () => {

@@ -11,7 +11,7 @@ import { createContainerEvent } from '../../src/status/webhook-event.ts';
 import { silentLogger } from '../../src/system/log/logger.ts';
 import { LabelUrlGuard } from '../../src/system/net/label-url-guard.ts';
 import { aService, aTable, aUrl, aWebhook } from '../support/builders.ts';
-import { STOPPED } from '../support/fake-backend.ts';
+import { MISSING, STOPPED } from '../support/fake-backend.ts';
 import { settle } from '../support/fake-clock.ts';
 import { freePort } from '../support/free-ports.ts';
 import { Bench } from '../lifecycle/bench.ts';
@@ -54,6 +54,24 @@ test('a start that has failed is a problem until one works', async () => {
   await settle();
   expect(collect([service])).toEqual([
     expect.stringMatching(/^container db warning service db did not become ready: .*no such image/),
+  ]);
+});
+
+test('a container that may take any memory is a problem where that is limited', () => {
+  const service = aService({ workload: { kind: 'docker', container: 'db' } });
+  bench.add(service, MISSING);
+  const [bound, own] = ['bound', 'own'].map((name) =>
+    aService({ name, workload: { kind: 'docker', container: name }, listeners: [], memoryBytes: undefined }),
+  );
+  const services = [service, bound, { ...own, memoryBytes: 5 }] as Service[];
+  bench.add(services[1] as Service, { ...STOPPED, memoryLimitBytes: 5 });
+  bench.add(services[2] as Service, STOPPED);
+  const said = () => collect(services).filter((line) => line.includes('memory'));
+  bench.backend.tell('docker/db', STOPPED);
+  expect(said()).toEqual([]);
+  bench.lifecycle.setRoom({ maxAwake: undefined, memoryBytes: 10, groups: {} });
+  expect(said()).toEqual([
+    "container db warning service db takes nothing of limits.memory, since nobody knows how much memory it may take; set memory for the service, or limit its container's (docker run --memory, mem_limit in Compose)",
   ]);
 });
 

@@ -9,7 +9,7 @@ import { formatDuration } from '../../config/values/duration.ts';
 import { formatPorts } from '../../config/values/ports.ts';
 import { escapeText } from '../../model/escape-text.ts';
 import { hasErrors, type Problem } from '../../model/problem.ts';
-import type { ListenerSpec, Protocol } from '../../model/service.ts';
+import type { Dependency, ListenerSpec, Protocol } from '../../model/service.ts';
 import type { Settings } from '../../model/settings.ts';
 import {
   chooseServices,
@@ -197,26 +197,38 @@ function listOwnPorts({ published }: SurveyedContainer): readonly string[] {
 
 /** The lines of a service, as YAML below `services:`; comments begin with `  #`. */
 function renderEntry(
-  { container, notes, listeners, dependants, otherDependants }: Entry,
+  { container, notes, listeners, dependsOn, otherNeeds }: Entry,
   { isBackendDocker }: { readonly isBackendDocker: boolean },
 ): readonly string[] {
   const { name } = container;
-  const list = (names: readonly string[]) => names.map(quote).join(', ');
   return [
     ...comment([describeContainer(container), ...notes].map(show), 2),
     `  ${key(name)}:`,
     ...(isBackendDocker ? [] : [`    container: ${quote(name)}`]),
     ...renderPorts('ports', 'tcp', listeners),
     ...renderPorts('udp_ports', 'udp', listeners),
-    ...(dependants.length === 0
-      ? []
-      : [`    dependants: [${list(dependants)}] # awake while it is: depends_on in the Compose file`]),
-    ...(otherDependants.length === 0
+    ...(dependsOn.length === 0
       ? []
       : [
-          `    # dependants: [${list([...dependants, ...otherDependants])}] # these would wake and sleep with it: depends_on`,
+          `    depends_on: ${quoteNeeds(dependsOn)} # woken first, and asleep after it: as in the Compose file`,
+        ]),
+    ...(otherNeeds.length === 0
+      ? []
+      : [
+          ...comment(
+            [show(`What it needs beside that, and this file doesn't serve: ${otherNeeds.join(', ')}.`)],
+            4,
+          ),
+          ...comment(['depends_on: compose # all of it would be woken first, and sleep after it'], 4),
         ]),
   ];
+}
+
+/** `["db"]`, or `{"db": healthy}`. */
+function quoteNeeds(needs: readonly Dependency[]): string {
+  const isPlain = needs.every(({ condition }) => condition === 'started');
+  if (isPlain) return `[${needs.map(({ name }) => quote(name)).join(', ')}]`;
+  return `{ ${needs.map(({ name, condition }) => `${quote(name)}: ${condition}`).join(', ')} }`;
 }
 
 function renderPorts(

@@ -7,11 +7,12 @@
  */
 import type { ContainerSurvey, SurveyedContainer } from '../../backends/docker/survey-containers.ts';
 import { type LabelReading, parseLabels } from '../../config/labels.ts';
+import { readComposeOrder } from '../../config/rules/compose-order.ts';
 import { findCycles } from '../../config/rules/dependants.ts';
 import { claimStatus, createListenClaims, type ListenClaims } from '../../config/rules/listen-claims.ts';
 import { parseBindAddress } from '../../config/values/address.ts';
 import { isName } from '../../config/values/text.ts';
-import type { ListenerSpec } from '../../model/service.ts';
+import type { Dependency, ListenerSpec } from '../../model/service.ts';
 import type { Settings } from '../../model/settings.ts';
 
 /** A container in the file: as a service, or as a comment. */
@@ -20,9 +21,9 @@ export interface Entry {
   readonly notes: readonly string[];
   readonly listeners: readonly ListenerSpec[];
   /** Services of the file that it depends on. */
-  readonly dependants: readonly string[];
+  readonly dependsOn: readonly Dependency[];
   /** Containers beyond the file that it depends on. */
-  readonly otherDependants: readonly string[];
+  readonly otherNeeds: readonly string[];
   readonly isServed: boolean;
 }
 
@@ -81,7 +82,7 @@ export function chooseServices(
     describeEntry(container, { claims, isInContainer, refused: refused.get(container.name) }),
   );
   return {
-    entries: linkDependants(entries.toSorted((a, b) => compareNames(a.container, b.container))),
+    entries: linkNeeds(entries.toSorted((a, b) => compareNames(a.container, b.container))),
     leftOut,
     labelled: containers.filter(isLabelled).map(({ name }) => name),
     statusPort,
@@ -172,7 +173,7 @@ function describeEntry(
   const isServed = isPublished && refused === undefined && listeners.length > 0;
   const fallback = isPublished ? distinct(wanted) : [];
   return {
-    ...{ container, notes, isServed, dependants: [], otherDependants: [] },
+    ...{ container, notes, isServed, dependsOn: [], otherNeeds: [] },
     listeners: listeners.length > 0 ? listeners : fallback,
   };
 }
@@ -201,47 +202,34 @@ export function compareListeners(a: ListenerSpec, b: ListenerSpec): number {
   return a.port - b.port;
 }
 
-/** Who depends on whom, as Compose has written it down: while a service is awake, those stay awake that it needs. */
-function linkDependants(entries: readonly Entry[]): readonly Entry[] {
-  const byService = new Map(
-    entries.flatMap((entry) => {
-      const key = composeKey(entry.container.labels);
-      return key === undefined ? [] : [[key, entry] as const];
+/** Who depends on whom, as Compose has written it down. */
+function linkNeeds(entries: readonly Entry[]): readonly Entry[] {
+  const order = readComposeOrder(
+    entries.flatMap(({ container: { name, labels } }) => {
+      const project = labels[`${COMPOSE}project`];
+      const service = labels[`${COMPOSE}service`];
+      const dependsOn = labels[`${COMPOSE}depends_on`] ?? '';
+      return project && service ? [{ name, project, service, dependsOn }] : [];
     }),
   );
-  const wanted = new Map(
-    entries
-      .filter(({ isServed }) => isServed)
-      .map(({ container }) => [container.name, listDependsOn(container.labels, byService)] as const),
+  const served = new Set(entries.flatMap(({ container, isServed }) => (isServed ? [container.name] : [])));
+  const links = [...served].map((name) => [name, order.linksOf(name)] as const);
+  const edges = links.map(
+    ([name, needed]) =>
+      [name, needed.map(({ container }) => container).filter((one) => served.has(one))] as const,
   );
-  const namesOf = (all: readonly Entry[]) => all.map(({ container }) => container.name);
-  const edges = new Map([...wanted].map(([name, all]) => [name, namesOf(all.filter((one) => one.isServed))]));
   // Compose knows none, but anybody can write such labels.
-  const cut = new Set(findCycles(edges).map(({ from, to }) => `${from} ${to}`));
+  const cut = new Set(findCycles(new Map(edges)).map(({ from, to }) => `${from} ${to}`));
+  const linksOf = new Map(links);
   return entries.map((entry) => {
     const { name } = entry.container;
+    const needed = linksOf.get(name) ?? [];
     return {
       ...entry,
-      dependants: (edges.get(name) ?? []).filter((other) => !cut.has(`${name} ${other}`)),
-      otherDependants: namesOf((wanted.get(name) ?? []).filter((one) => !one.isServed)),
+      dependsOn: needed
+        .filter(({ container }) => served.has(container) && !cut.has(`${name} ${container}`))
+        .map(({ container, condition }) => ({ name: container, condition })),
+      otherNeeds: needed.map(({ container }) => container).filter((one) => !served.has(one)),
     };
   });
-}
-
-function listDependsOn(
-  labels: SurveyedContainer['labels'],
-  byService: ReadonlyMap<string, Entry>,
-): readonly Entry[] {
-  const names = (labels[`${COMPOSE}depends_on`] ?? '').split(',').map((text) => text.split(':')[0]?.trim());
-  const found = names.flatMap((service) => {
-    const key = composeKey({ ...labels, [`${COMPOSE}service`]: service ?? '' });
-    return (key !== undefined && byService.get(key)) || [];
-  });
-  return [...new Set(found)];
-}
-
-function composeKey(labels: Readonly<Record<string, string>>): string | undefined {
-  const project = labels[`${COMPOSE}project`];
-  const service = labels[`${COMPOSE}service`];
-  return project && service ? JSON.stringify([project, service]) : undefined;
 }

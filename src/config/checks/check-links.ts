@@ -47,6 +47,8 @@ export function findBadLinks(services: readonly ReadService[]): readonly Finding
   const suggest = createSuggester([...byName.keys()]);
   const unknown = links.flatMap(({ service: { name: own, ref }, text, path }) => {
     if (resolve(text, ref) !== undefined) return [];
+    if (text === 'compose' && path.includes('depends_on'))
+      return [valueError(path, 'unknown-dependant', NO_COMPOSE)];
     const nearest = suggest(text);
     // A service is not its own dependant.
     const suggestion = nearest.includes(JSON.stringify(own)) ? '' : nearest;
@@ -62,6 +64,9 @@ export function findBadLinks(services: readonly ReadService[]): readonly Finding
   });
   return [...cycles, ...endless, ...unknown];
 }
+
+const NO_COMPOSE =
+  '"compose" is no service of this file; to take the order from Compose, write depends_on: compose, and nothing beside it';
 
 function listLinks(service: ReadService): readonly NamedLink[] {
   const { path, raw, draft } = service;

@@ -73,6 +73,6 @@ export function explainUnknownGroup(
   if (Object.hasOwn(groups, group)) return undefined;
   const known = Object.keys(groups);
   return known.length === 0
-    ? 'there are no groups; name it under groups'
+    ? 'is no group, since there are none; name it under groups'
     : `is no group; known are ${known.join(', ')}`;
 }

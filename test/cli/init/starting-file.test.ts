@@ -185,25 +185,28 @@ describe('the file to begin with', () => {
     expect(text).toContain('  # cache:\n  #   ports: ["6379:6379"]\n');
   });
 
-  test('keeps awake what a service of Compose depends on, and proposes what it does not serve', () => {
+  test('takes the order from Compose for what it serves, and proposes that for the rest', () => {
     const depends_on = 'db:service_healthy:false,cache:service_started:true,gone:x';
     const { text, services } = write([
       container({ name: 'shop-web-1', ports: ['80:80'], labels: compose('web', { depends_on }) }),
       container({ name: 'shop-db-1', ports: ['5432:5432'], labels: compose('db') }),
       container({ name: 'shop-cache-1', exposed: [{ protocol: 'tcp', port: 1 }], labels: compose('cache') }),
     ]);
-    expect(services.get('shop-web-1')?.dependants?.value).toEqual(['shop-db-1']);
-    expect(text).toContain('    # dependants: ["shop-db-1", "shop-cache-1"] #');
+    expect(services.get('shop-web-1')?.depends_on?.value).toEqual([
+      { name: 'shop-db-1', condition: 'healthy' },
+    ]);
+    expect(text).toContain("    # What it needs beside that, and this file doesn't serve: shop-cache-1.\n");
+    expect(text).toContain('    # depends_on: compose # ');
     expect(text).toContain('service web of the Compose project shop');
   });
 
-  test('writes no cycle of dependants, though labels have one', () => {
+  test('writes no cycle of dependencies, though labels have one', () => {
     const { services, problems } = write([
       container({ name: 'a', ports: ['1:1'], labels: compose('a', { depends_on: 'b' }) }),
       container({ name: 'b', ports: ['2:2'], labels: compose('b', { depends_on: 'a' }) }),
     ]);
     expect(problems).toEqual([]);
-    expect([...services.values()].filter(({ dependants }) => dependants !== undefined)).toHaveLength(1);
+    expect([...services.values()].filter(({ depends_on }) => depends_on !== undefined)).toHaveLength(1);
   });
 
   test("in a container leaves addresses to the proxy's own ports", () => {

@@ -46,7 +46,7 @@ describe('room', () => {
       'a group that does not exist',
       '{}',
       '{a: {group: gpu}}',
-      'f:3:23 error services.a.group: "gpu" there are no groups; name it under groups',
+      'f:3:23 error services.a.group: "gpu" is no group, since there are none; name it under groups',
     ],
     [
       'a service that takes more than there is',
@@ -98,7 +98,7 @@ describe('room', () => {
       ],
     });
     expect(table.problems.map(formatProblem)).toEqual([
-      `container a, label ${PREFIX}.group error group: "gpu" there are no groups; name it under groups`,
+      `container a, label ${PREFIX}.group error group: "gpu" is no group, since there are none; name it under groups`,
       `container a, label ${PREFIX}.depends-on error depends-on: it and what starts with it (b) can never be awake together: limits.max_awake is 1`,
       `container b, label ${PREFIX}.memory error memory: 2GiB is more than limits.memory, which is 1GiB, so it can never be woken`,
     ]);

@@ -99,6 +99,14 @@ describe('depends_on', () => {
         'f:2:43 error depends_on.job: "job" is no container and no process, so it has no exit status and is never completed; write healthy or started',
       ],
     ],
+    ...['[compose]', '[db, compose:healthy]'].map((text): [string, string[]] => [
+      text,
+      [
+        expect.stringMatching(
+          /^f:2:\d\d error depends_on\[[01]\]: "compose" is no service of this file; to take the order from Compose, write depends_on: compose, and nothing beside it$/,
+        ),
+      ],
+    ]),
     ['[web]', ['f:2:38 error depends_on[0]: web → web is a cycle; remove one of the links']],
     [
       '[bd]',
