@@ -105,6 +105,34 @@ describe('Room', () => {
     expect(bench.controller('b').report.waitsFor).toBeUndefined();
   });
 
+  test('starts no dependant whose hub has stopped before there was room for it', async () => {
+    limit({ maxAwake: 2 });
+    add(['a']);
+    add(['one'], { availability: 'manual' });
+    const inUse = await use('a');
+    add(['hub'], { dependants: ['one'] }, RUNNING);
+    expect(bench.controller('one').report.waitsIn).toBe('room');
+    bench.backend.tell('docker/hub', STOPPED);
+    inUse.release();
+    await bench.clock.advance(1_000);
+    expect(log()).toEqual(['wake a']);
+  });
+
+  test('forgets who has asked for it once it runs, whoever has started it', async () => {
+    limit({ maxAwake: 1 });
+    add(['a']);
+    add(['b'], { availability: 'schedule' });
+    await use('a');
+    bench
+      .controller('b')
+      .hold('cron_start', { keeper: { kind: 'schedule' } })
+      .release();
+    expect(bench.controller('b').report.waitsIn).toBe('room');
+    bench.backend.tell('docker/b', RUNNING);
+    bench.backend.tell('docker/b', STOPPED);
+    await expect(come('b').served).rejects.toThrow("clients don't wake it (availability: schedule)");
+  });
+
   test('serves those that wait in their order', async () => {
     limit({ maxAwake: 1 });
     add(['a', 'b', 'c']);

@@ -469,11 +469,8 @@ export class WorkloadController {
 
   /** It has got the room that it waited for, and gives it back where nobody wants the workload awake any more. */
   roomCame(): void {
-    const { atTurn, causeAtTurn: by, last } = this.#demands;
-    if (atTurn !== 'none' && isBackingOff(this.#state)) this.#dispatch('backoff-over', last);
-    else if (atTurn !== 'none') this.#dispatch('demanded', last, { by });
+    this.#startAsked();
     if (!this.#isWaitingToStart && this.#state.kind !== 'starting') this.#parts.room.leave(this);
-    if (!this.#isWaitingToStart && !awaitsNeeds(this.#state)) this.#demands.withdraw();
   }
 
   /** Whether it waits for room, or for its turn to start. */
@@ -558,7 +555,7 @@ export class WorkloadController {
 
   /**
    * A lease that also wakes the workload, where its keeper may, and goes on trying until it was awake once. Given back early,
-   * what it has asked for is still done.
+   * what it has asked for is still done, unless a hub or a user has asked, which needs it no longer then.
    * @param reason who asks, for the log and the record of the wake.
    * @param options.urgent the start doesn't wait for its turn where many are under way.
    * @param options.toItsEnd it is run to its end: an exit status of 0 is no failure.
@@ -574,14 +571,13 @@ export class WorkloadController {
     const lease = this.#leases.hold(keeper, { urgent, toItsEnd });
     if (this.#state.kind === 'ready') this.#leases.meetAll();
     else {
-      this.#demands.ask(keeper.kind);
+      const isNeededWithIt = keeper.kind === 'hub' || keeper.kind === 'user';
+      if (!isNeededWithIt) this.#demands.ask(keeper.kind);
       this.demand(reason, { by: keeper.kind });
       // People have a reason to try again at once.
       if (keeper.kind === 'hand' && this.#state.kind === 'failed' && isBackingOff(this.#state))
         this.#dispatch('backoff-over', reason);
-      // Of what is going to sleep it is remembered until that is done.
-      if (!this.#isWaitingToStart && this.#state.kind !== 'stopping' && !awaitsNeeds(this.#state))
-        this.#demands.withdraw();
+      this.#forgetAsked();
     }
     return lease;
   }
@@ -816,13 +812,11 @@ export class WorkloadController {
         reason: kind !== 'demanded' && isComing(state) ? this.#demands.describe() : reason,
         failure: awaitsNeeds(before) ? 'dependency' : failureOf(kind),
       });
-    const isPast = before.kind === 'stopping' && state.kind !== 'stopping';
-    const isFree = awaitsNeeds(before) && !awaitsNeeds(state);
-    if ((isPast || isFree) && !this.#isWaitingToStart && !awaitsNeeds(state)) this.#demands.withdraw();
     for (const effect of effects) this.#perform(effect, { late: kind === 'deadline-passed', reason });
     this.#followRun();
     if (state.kind !== 'stopping') this.room.startBudgets();
     this.#followTurn();
+    this.#forgetAsked();
     this.#followTimers();
     this.room.callAll();
     if (this.#isDraining) this.#refuseInVain();
@@ -958,10 +952,7 @@ export class WorkloadController {
       if (this.#state.kind !== 'starting' || awaitsNeeds(this.#state)) this.#turn.end();
       return;
     }
-    const { atTurn, causeAtTurn: by, last } = this.#demands;
-    this.#demands.withdraw();
-    if (atTurn !== 'none' && isBackingOff(this.#state)) this.#dispatch('backoff-over', last);
-    else if (atTurn !== 'none') this.#dispatch('demanded', last, { by });
+    this.#startAsked();
     if (this.#state.kind !== 'starting') this.#turn.end();
   }
 
@@ -994,6 +985,20 @@ export class WorkloadController {
     const { nextStartMs } = this.#parts;
     const starts = this.#policy.services.flatMap(({ name }) => nextStartMs?.(name) ?? []);
     return starts.length === 0 ? undefined : Math.min(...starts);
+  }
+
+  /** It has what it has waited for in its sleep: starts it, where somebody still wants it awake. */
+  #startAsked(): void {
+    const { atTurn, causeAtTurn: by, last } = this.#demands;
+    if (atTurn !== 'none' && isBackingOff(this.#state)) this.#dispatch('backoff-over', last);
+    else if (atTurn !== 'none') this.#dispatch('demanded', last, { by });
+    this.#forgetAsked();
+  }
+
+  /** What was asked for is remembered while it waits for room, its turn, what it needs, or the end of a stop; no longer. */
+  #forgetAsked(): void {
+    const isBetween = this.#state.kind === 'stopping' || awaitsNeeds(this.#state);
+    if (!isBetween && !this.#isWaitingToStart) this.#demands.withdraw();
   }
 
   /** Withdraws what `hold()` has asked for. */
