@@ -40,6 +40,8 @@ export class Room {
   readonly #toldMemory = new WeakSet<WorkloadController>();
   /** In the order of their coming. */
   readonly #waiting = new Set<WorkloadController>();
+  /** Those of them that were not logged yet. */
+  readonly #untold = new Set<WorkloadController>();
   #cancelRetry: Cancel | undefined;
   #isServing = false;
   #isClosed = false;
@@ -67,22 +69,20 @@ export class Room {
   take(controller: WorkloadController): boolean {
     if (!this.#hasLimits || this.#holds(controller)) return true;
     if (this.explainMisfit(controller) !== undefined) return false;
-    const isNew = !this.#waiting.has(controller);
-    this.#waiting.add(controller);
-    const isGranted = this.#serve().has(controller);
-    if (isNew && !isGranted && this.#chains.isSettled) {
-      const { name } = controller.policy;
-      this.#logger.info(
-        { event: 'wake-waits', service: name },
-        `${name} waits for room: ${this.describe(controller)}`,
-      );
+    if (this.#waiting.size === 0 && this.#chains.isSettled && this.#lacking(controller).length === 0) {
+      this.#reserve(controller);
+      return true;
     }
-    return isGranted;
+    if (!this.#waiting.has(controller)) this.#untold.add(controller);
+    this.#waiting.add(controller);
+    this.#serveSoon();
+    return false;
   }
 
   /** It is not to be started any more: gives its places back, or waits no longer. Idempotent. */
   leave(controller: WorkloadController): void {
     const had = this.#waiting.delete(controller);
+    this.#untold.delete(controller);
     if (this.#reserved.delete(controller) || had) this.#serveSoon();
   }
 
@@ -174,6 +174,7 @@ export class Room {
     this.#isClosed = true;
     this.#cancelRetry?.();
     this.#waiting.clear();
+    this.#untold.clear();
   }
 
   get #hasLimits(): boolean {
@@ -197,42 +198,64 @@ export class Room {
     return new Set([...this.#chains.chainOf(controller)].filter((one) => !counted.has(one)));
   }
 
-  /** Not at once: whoever has changed is in the middle of it. */
+  /** The limits that lack what a workload needs with all that starts with it. */
+  #lacking(controller: WorkloadController): readonly Limit[] {
+    if (!this.#hasLimits) return [];
+    return this.#exceeded(sum(amountsOf(this.#counted), amountsOf(this.#newOf(controller))));
+  }
+
+  #reserve(controller: WorkloadController): void {
+    this.#reserved.set(controller, this.#chains.chainOf(controller));
+  }
+
+  /**
+   * Not at once: whoever has changed, or asks, is in the middle of it. A reload takes one lease after the other, and so does who
+   * needs several workloads; only with the last one it is known what nobody uses.
+   */
   #serveSoon(): void {
     if (this.#waiting.size === 0 || this.#isServing || this.#isClosed) return;
     this.#isServing = true;
     queueMicrotask(() => {
       this.#isServing = false;
-      for (const controller of this.#serve()) controller.roomCame();
+      this.#serve();
     });
   }
 
   /**
-   * Gives places to those that wait, in their order: nobody takes what one before lacks. @returns who has got them; of all
-   * others the first ones have room made for them.
+   * Gives places to those that wait, in their order: nobody takes what one before lacks. Of all others the first ones have room
+   * made for them.
    */
-  #serve(): ReadonlySet<WorkloadController> {
-    const granted = new Set<WorkloadController>();
-    const claimed = new Set<Limit>();
-    if (!this.#chains.isSettled) return granted;
+  #serve(): void {
+    if (!this.#chains.isSettled) return;
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
+    const granted: WorkloadController[] = [];
+    const claimed = new Set<Limit>();
     for (const controller of [...this.#waiting]) {
       // The limits, or what goes with it, may have changed since it came: it takes nobody's turn.
       if (this.explainMisfit(controller) !== undefined) continue;
       const needed = amountsOf(this.#newOf(controller));
-      const lacking = this.#hasLimits ? this.#exceeded(sum(amountsOf(this.#counted), needed)) : [];
+      const lacking = this.#lacking(controller);
       const isBehind = [...needed.keys()].some((limit) => claimed.has(limit));
       if (lacking.length === 0 && !isBehind) {
         this.#waiting.delete(controller);
-        this.#reserved.set(controller, this.#chains.chainOf(controller));
-        granted.add(controller);
+        this.#untold.delete(controller);
+        this.#reserve(controller);
+        granted.push(controller);
         continue;
       }
       for (const limit of lacking) claimed.add(limit);
+      this.#tell(controller);
       if (!isBehind) this.#makeRoom(controller, needed);
     }
-    return granted;
+    for (const controller of granted) controller.roomCame();
+  }
+
+  #tell(controller: WorkloadController): void {
+    if (!this.#untold.delete(controller)) return;
+    const { name } = controller.policy;
+    const message = `${name} waits for room: ${this.describe(controller)}`;
+    this.#logger.info({ event: 'wake-waits', service: name }, message);
   }
 
   /** Puts to sleep what has been unused for the longest time, until there will be enough; looks again when more may sleep. */

@@ -360,6 +360,24 @@ describe('Room', () => {
       for (const { leave } of others) leave();
     });
 
+    test('holds all that runs already for its user before it makes room for what does not', async () => {
+      limit({ maxAwake: 2 });
+      add(['db', 'cache']);
+      const seen = { db: STOPPED, cache: RUNNING };
+      for (const [name, observation] of Object.entries(seen))
+        bench.backend.tell(`docker/${name}`, observation);
+      const dependsOn = [
+        { name: 'db', condition: 'started' as const },
+        { name: 'cache', condition: 'started' as const },
+      ];
+      const web = bench.add(aBareService({ name: 'web', dependsOn }), RUNNING);
+      web.takeLease();
+      bench.lifecycle.linkServices();
+      await bench.clock.advance(1_000);
+      expect(log()).toEqual([]);
+      expect(bench.controller('db').report.waitsIn).toBe('room');
+    });
+
     test('is refused at once where it can never fit', async () => {
       limit({ maxAwake: 1 });
       addChain('a');
