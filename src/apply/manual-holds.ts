@@ -58,6 +58,7 @@ export class ManualHolds {
   hold(service: string, { forMs, by }: { readonly forMs: number; readonly by: string }): void {
     if (this.#lifecycle.find(service) === undefined) return;
     this.#begin(service, { untilMs: this.#clock.nowMs() + forMs, by });
+    for (const name of this.#sharersOf(service)) if (name !== service) this.close(name);
     const message = `${service} is held awake ${by}, for ${Math.round(forMs / 1_000)} s`;
     this.#logger.info({ event: 'hold', service }, message);
   }
@@ -91,7 +92,6 @@ export class ManualHolds {
       this.#logger.info({ event: 'hold', service }, `${service} is no longer held by hand: its time is up`);
     });
     this.#holds.set(service, { untilMs, by, cancel });
-    for (const name of this.#sharersOf(service)) if (name !== service) this.close(name);
     this.#memory?.touch();
   }
 

@@ -136,6 +136,17 @@ describe('ManualHolds', () => {
       expect(asked).toHaveLength(3);
     });
 
+    test('goes on beside the hold of another service that had its own workload when it began', async () => {
+      remember();
+      const services = ['db', 'web'].map((name) => aBareService({ name, workload: aBareService().workload }));
+      for (const service of services) bench.add(service, STOPPED);
+      for (const service of services) holds.resume(service);
+      expect(holds.list().map(({ service }) => service)).toEqual(['db', 'web']);
+      await bench.backend.called(1);
+      bench.backend.last.succeed(RUNNING);
+      await settle();
+    });
+
     test.each([
       ['is over', -1],
       // As where the clock was wrong when it began.
