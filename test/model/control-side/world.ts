@@ -196,6 +196,8 @@ export class World {
   readonly #hubRanMs = new Map<string, number>();
   /** Workloads that somebody has asked for who may wake them, and that wait since then, as long as it takes. */
   readonly #askedWaiting = new Set<string>();
+  /** Workloads that have their places already, and wait for their turn, or for what they need. */
+  readonly #placed = new Set<string>();
   /** The workload of which something is just being told, where it was awake until then. */
   #stopsAwake: string | undefined;
   /** At the end, when schedules have ended. */
@@ -696,6 +698,8 @@ export class World {
       const isWaiting = isBetween || report?.waitsIn !== undefined;
       if (isWaiting && this.#isAskedFor(key)) this.#askedWaiting.add(key);
       else this.#askedWaiting.delete(key);
+      const isPlaced = report?.waitsIn === 'queue' || (state !== undefined && awaitsNeeds(state));
+      this.#placed[isPlaced ? 'add' : 'delete'](key);
     }
   }
 
@@ -745,8 +749,9 @@ export class World {
   #whyNoStart(key: string): string | undefined {
     const others = this.#countAwake(key);
     const isSettled = this.clock.monotonicMs() - this.#limitedMs > LONGEST_TURN_MS;
-    // What is paused has its place already, and so has what is just seen to have stopped.
-    const hasPlace = this.#stopsAwake === key || this.#controllerOf(key)?.observation.state === 'paused';
+    // What is paused has its place already, and so has what is just seen to have stopped. What others start is no reason to lose it.
+    const isPaused = this.#controllerOf(key)?.observation.state === 'paused';
+    const hasPlace = this.#stopsAwake === key || isPaused || this.#placed.has(key);
     if (this.hasRoomFor < others + 1 && isSettled && !hasPlace)
       return `${others} of ${this.hasRoomFor} are awake`;
     const lacking = this.#servicesOn(key).flatMap(({ dependsOn }) =>
@@ -890,7 +895,7 @@ export class World {
       // What runs keeps what it needs, which is tried again and again where that can't be served; so does a schedule.
       const isKept = this.#isKeptByHub(service) || this.#isKeptBySchedule(service);
       const isAsleep = truth === 'stopped' || truth === 'paused';
-      const isTried = isAsleep && isKept && this.#isUnservable(service);
+      const isTried = isAsleep && isKept && (this.#isUnservable(service) || this.#isRunInVain(service));
       const isTrying = isTried && (state.kind === 'failed' || state.kind === 'starting');
       if (!STATES_OF[truth].includes(state.kind) && !isTrying)
         found.push(`${service.name} is ${state.kind}, in truth ${truth}`);
@@ -908,6 +913,15 @@ export class World {
         found.push(`${service.name} is paused, and should be stopped by now`);
     }
     return found;
+  }
+
+  /** Whether a service is run to its end for each try to start one that needs something else, too, and can't be served. */
+  #isRunInVain({ name, workload }: Service): boolean {
+    if (!this.engine.oneShots.has(workloadName(workload))) return false;
+    const users = [...this.reconciler.current.entries.values()].filter(({ service }) =>
+      goesWith(service, name),
+    );
+    return users.some(({ service }) => this.#isUnservable(service));
   }
 
   /** A schedule has begun a time in which it keeps the workload, and not ended it yet. */
