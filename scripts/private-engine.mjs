@@ -18,6 +18,8 @@ const PREFIX = 'lpt-';
 const READY_TIMEOUT_MS = 30_000;
 const CONTAINERD_EXIT_MS = 2_000;
 const KEY_FOLDER = '/etc/docker';
+/** For the daemon and each program that it starts, itself among them twice for each start of a container: they end before they fill it. */
+const RARE_COLLECTIONS = { GOGC: '400' };
 
 /** Starts an engine and resolves once it answers. Needs root, dockerd and busybox. */
 export async function startPrivateEngine({ liveRestore = false, swarm = false } = {}) {
@@ -85,7 +87,8 @@ function daemonArgs({ folder, bridge }, { pool, liveRestore }) {
 async function startDaemon(folder, args) {
   const log = openSync(path.join(folder, 'log'), 'a');
   // In a session of its own: a Ctrl-C must not end it before its containers are removed.
-  const daemon = spawn('dockerd', args, { stdio: ['ignore', log, log], detached: true, env: systemEnv() });
+  const env = { ...systemEnv(), ...RARE_COLLECTIONS };
+  const daemon = spawn('dockerd', args, { stdio: ['ignore', log, log], detached: true, env });
   closeSync(log);
   let failure = 'did not answer in time';
   daemon.once('error', (error) => {
