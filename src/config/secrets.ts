@@ -31,7 +31,7 @@ export function hideSecrets(value: unknown, mark: SecretMark | undefined): unkno
     return Array.isArray(value) && value.length > 1 ? [value[0], HIDDEN_SECRET] : value;
   if (Array.isArray(value)) return value.map((item: unknown) => hideSecrets(item, mark));
   if (mark === 'all') return HIDDEN_SECRET;
-  if (mark === 'url') return showUrl(String(value)).replace(/…$/, HIDDEN_SECRET);
+  if (mark === 'url') return showUrl(String(value)).replace(/\u2026$/, HIDDEN_SECRET);
   if (mark === 'user') return typeof value === 'string' ? hideUser(value) : value;
   if (typeof value !== 'object') return value;
   const marks = mark === 'values' ? () => 'all' as const : (key: string) => mark[key];

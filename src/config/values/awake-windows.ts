@@ -10,9 +10,9 @@ export const AWAKE_EXPECTED =
 const EXAMPLE = 'such as "08:30-17:30 Mon-Fri"';
 const MAX_WINDOWS = 100;
 const DAY_MINUTES = 1_440;
-const WINDOW = /^(\d{1,2}):(\d\d)\s*[-–]\s*(\d{1,2}):(\d\d)(?:\s+(\S.*))?$/;
+const WINDOW = /^(\d{1,2}):(\d\d)\s*[-\u2013]\s*(\d{1,2}):(\d\d)(?:\s+(\S.*))?$/;
 /** A window whose days stand first. */
-const TURNED = /^([a-z].*?)\s+(\d{1,2}:\d\d\s*[-–]\s*\d{1,2}:\d\d)$/i;
+const TURNED = /^([a-z].*?)\s+(\d{1,2}:\d\d\s*[-\u2013]\s*\d{1,2}:\d\d)$/i;
 const LONG_NAMES = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'];
 
 /**
@@ -82,7 +82,7 @@ function readMinute(hour: string, minute: string): number | undefined {
 function readDays(text: string | undefined): readonly number[] | string {
   if (text === undefined) return DAY_NAMES.map((_, day) => day);
   const days = new Set<number>();
-  for (const part of text.replaceAll(/\s*[-–]\s*/g, '-').split(/[\s,]+/)) {
+  for (const part of text.replaceAll(/\s*[-\u2013]\s*/g, '-').split(/[\s,]+/)) {
     if (part === '') continue;
     const names = part.split('-');
     const [first, last = first] = names.map(readDay);

@@ -68,6 +68,15 @@ describe('the bundle', () => {
     expect(found.filter((name) => heavy.includes(name))).toEqual([]);
   });
 
+  test('is written in ASCII alone', () => {
+    // One other character, as in a regular expression, makes V8 hold a whole file at two bytes a character.
+    const files = readdirSync(DIST, { recursive: true, encoding: 'utf8' }).filter((file) =>
+      /\.js$/.test(file),
+    );
+    const isWider = (file: string) => /[^\0-\x7f]/.test(readFileSync(path.join(DIST, file), 'utf8'));
+    expect(files.filter((file) => !file.startsWith('dashboard/') && isWider(file))).toEqual([]);
+  });
+
   test('holds of ajv only what its generated code calls', () => {
     const validator = readFileSync(path.join(DIST, 'packages/schema-validator.js.map'), 'utf8');
     const { sources } = JSON.parse(validator) as { readonly sources: readonly string[] };
