@@ -1,10 +1,10 @@
 /** Hubs, and the dependants that run while they run. */
 import { describe, expect, type TestContext, test } from 'vitest';
 import { freePort, freePorts } from '../support/free-ports.ts';
-import { httpdCommand } from './support/apps.ts';
+import { type AppAnswer, httpdCommand, localApp } from './support/apps.ts';
 import { createConfigFolder } from './support/config-folder.ts';
 import type { ContainerSpec, TestContainer } from './support/container.ts';
-import { get } from './support/http.ts';
+import { get, getJson } from './support/http.ts';
 import { runCli } from './support/proxy.ts';
 import { connectTcp } from './support/tcp.ts';
 import { openTestBed, type TestBed, writeConfig } from './support/test-bed.ts';
@@ -174,6 +174,27 @@ describe.concurrent('what a service depends on', () => {
     const died = await Promise.all([web, app, db].map(({ name }) => events.waitFor(name, 'die')));
     expect(died.map(({ at }) => at)).toEqual(died.map(({ at }) => at).toSorted((a, b) => a - b));
     for (const { name } of [web, app, db]) expect(events.of(name, 'start')).toHaveLength(1);
+  });
+
+  test('may be a process that a container needs: it is ready before, and ends after it', async (context) => {
+    const bed = await open(context);
+    const [port = 0, own = 0, helper = 0] = await freePorts(3);
+    const web = bed.scope.name('web');
+    const container = await bed.scope.createContainer({ name: web, cmd: httpdCommand() });
+    const { command, env } = localApp({ port: helper });
+    const proxy = await bed.startProxy({
+      services: {
+        [web]: { ports: [`${port}:80`], depends_on: { helper: 'healthy' }, idle_timeout: '1s' },
+        helper: { command, env, ports: [`${own}:${helper}`] },
+      },
+    });
+    expect((await get(port)).body).toBe('hello');
+    const from = proxy.logs().length;
+    const { listeningAt } = await getJson<AppAnswer>(`http://127.0.0.1:${helper}/`);
+    expect(listeningAt).toBeLessThanOrEqual(Date.parse(await container.startedAt()));
+    await proxy.waitForLog(({ event, service }) => event === 'asleep' && service === 'helper', { from });
+    expect(await container.state()).toBe('exited');
+    await expect(get(helper)).rejects.toThrow();
   });
 
   test('fails the wake of who needs it to be completed, where it ends with another exit status', async (context) => {

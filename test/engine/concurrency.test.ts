@@ -104,6 +104,31 @@ test('ten clients of each of three services are all served when there is room fo
   expect(second?.to[0]).toBeLessThanOrEqual(Number(third?.from[0]));
 });
 
+test('what containers may take of the memory limits how many are awake, and one without a limit is told', async () => {
+  const bed = await openTestBed();
+  const { events, scope } = bed;
+  const ports = await freePorts(3);
+  const names = ['first', 'second', 'any'].map((name) => scope.name(name));
+  const [first, second, any] = await Promise.all(
+    names.map((name, index) =>
+      scope.createContainer({ name, cmd: httpdCommand(), ...(index < 2 && { memoryBytes: 64 * 1024 ** 2 }) }),
+    ),
+  );
+  if (first === undefined || second === undefined || any === undefined) throw new Error('three were made');
+  const services = Object.fromEntries(names.map((name, index) => [name, { ports: [`${ports[index]}:80`] }]));
+  const proxy = await bed.startProxy({
+    config: JSON.stringify({ limits: { memory: '100MiB' }, services }),
+  });
+  expect((await proxy.waitForLog('unknown-memory')).service).toBe(any.name);
+  const ask = async (index: number) => (await get(Number(ports[index]))).body;
+  expect([await ask(0), await ask(2), await ask(1)]).toEqual(['hello', 'hello', 'hello']);
+  const died = await events.waitFor(first.name, 'die');
+  const started = await events.waitFor(second.name, 'start');
+  expect(died.at).toBeLessThanOrEqual(started.at);
+  expect(await any.state()).toBe('running');
+  expect(proxy.logs().filter(({ event }) => event === 'unknown-memory')).toHaveLength(1);
+});
+
 /** Each round is served, waits until the stop begins, and comes again at a random moment; returns those not served. */
 async function arriveDuringStops(
   proxy: ProxyProcess,

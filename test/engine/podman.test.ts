@@ -70,6 +70,35 @@ describe.skipIf(obstacle !== undefined)('on Podman', () => {
     expect(stage.proxy.logs().filter(({ level }) => level === 'error' || level === 'warn')).toEqual([]);
   });
 
+  test('the order of Compose is taken from its labels, to wake and in reverse to sleep', async () => {
+    const bed = await openTestBed({ host: podman.host });
+    const [port, project] = [await freePort(), bed.scope.name('shop')];
+    const create = (service: string, more: Readonly<Record<string, string>>) =>
+      bed.scope.createContainer({
+        ...{ name: `${project}-${service}-1`, cmd: httpdCommand() },
+        labels: {
+          'com.docker.compose.project': project,
+          'com.docker.compose.service': service,
+          'com.docker.compose.oneoff': 'False',
+          ...more,
+        },
+      });
+    const db = await create('db', {});
+    const web = await create('web', {
+      'com.docker.compose.depends_on': 'db:service_started:false',
+      ...bed.labels({ ports: `${port}:80`, depends_on: 'compose', idle_timeout: '1s' }),
+    });
+    await bed.startProxy();
+    await expectAnswer(port);
+    const times = async (which: 'StartedAt' | 'FinishedAt') =>
+      await Promise.all([db, web].map(async (one) => Date.parse((await one.inspect()).State[which] ?? '')));
+    const [dbStarted = 0, webStarted = 0] = await times('StartedAt');
+    expect(dbStarted).toBeLessThanOrEqual(webStarted);
+    await waitUntil(async () => (await db.state()) === 'exited', { what: 'the database sleeps' });
+    const [dbEnded = 0, webEnded = 0] = await times('FinishedAt');
+    expect(webEnded).toBeLessThanOrEqual(dbEnded);
+  });
+
   test('a container that is created later is woken by a request', async () => {
     const bed = await openTestBed({ host: podman.host });
     const port = await freePort();

@@ -1,6 +1,13 @@
 /** What counts as use of a service, and how it is put to sleep: on a real engine, with real servers. */
 import { spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../support/free-ports.ts';
@@ -12,6 +19,9 @@ import { openTestBed, type ServiceFields } from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
 
 type Create = Parameters<Awaited<ReturnType<typeof openTestBed>>['scope']['createContainer']>[0];
+
+const WEBSOCKET_GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+const PING = Buffer.from('8900', 'hex');
 
 /** A container behind a proxy, with these fields of its service. */
 async function serve(spec: Omit<Create, 'name'>, fields: ServiceFields, target = 80) {
@@ -82,6 +92,77 @@ test('a connection that carries heartbeats alone does not keep a service awake',
   expect(await client.closed).toBe('end');
   await until('exited');
 });
+
+/** A WebSocket server of this machine that sends a heartbeat ten times a second, and nothing else. */
+async function startHeart(): Promise<number> {
+  const server = createServer();
+  server.on('upgrade', ({ headers }, socket: Duplex) => {
+    const accept = createHash('sha1').update(`${headers['sec-websocket-key']}${WEBSOCKET_GUID}`);
+    const head = `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: ${accept.digest('base64')}\r\n\r\n`;
+    socket.write(head);
+    const beating = setInterval(() => void socket.write(PING), 100);
+    const end = () => {
+      clearInterval(beating);
+      socket.destroy();
+    };
+    socket.on('close', end).on('error', end).on('end', end).resume();
+  });
+  server.listen(0, '0.0.0.0');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+/** A file that lets nginx lead to a port of this machine, as seen from the engine's own network. */
+async function writeNginxConfig(port: number): Promise<string> {
+  const { scope } = await openTestBed();
+  const { IPAM } = await scope.docker.getNetwork('bridge').inspect();
+  const folder = await mkdtemp(path.join(tmpdir(), 'sleep-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const file = path.join(folder, 'nginx.conf');
+  const upgrade = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;';
+  const location = `proxy_pass http://${IPAM?.Config?.[0]?.Gateway}:${port}; proxy_http_version 1.1; ${upgrade}`;
+  await writeFile(
+    file,
+    `user root; error_log stderr; pid /tmp/nginx.pid; events {}\nhttp { access_log off; server { listen 80; location / { ${location} } } }\n`,
+  );
+  return file;
+}
+
+/** Opens a WebSocket and answers each heartbeat. */
+async function openWebSocket(port: number) {
+  const client = await connectTcp(port);
+  onTestFinished(() => client.destroy());
+  const key = randomBytes(16).toString('base64');
+  await client.send(
+    `GET / HTTP/1.1\r\nhost: web\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n\r\n`,
+  );
+  expect((await client.readAtLeast(1)).toString()).toContain(' 101 ');
+  // A pong as a browser masks it.
+  client.socket.on('data', () => void client.send(Buffer.from('8a8000000000', 'hex')).catch(() => {}));
+  return client;
+}
+
+test.skipIf(whyNoStandIns() !== undefined)(
+  'heartbeats of a WebSocket behind nginx keep a service awake, but not where so little does not count',
+  async () => {
+    const image = await STAND_INS['nginx']?.();
+    const binds = [`${await writeNginxConfig(await startHeart())}:/etc/nginx/nginx.conf:ro`];
+    const spec = { ...(image && { image }), binds };
+    const fields = { idle_when: 'no_traffic', idle_timeout: '2s' };
+    const [counting, ignoring] = await Promise.all([
+      serve(spec, fields),
+      serve(spec, { ...fields, idle_ignore_below: '1KiB/s' }),
+    ]);
+    const [kept, ended] = await Promise.all([openWebSocket(counting.port), openWebSocket(ignoring.port)]);
+    expect(await ended.closed).toBe('end');
+    await ignoring.until('exited');
+    // Both were as idle.
+    expect(await counting.container.state()).toBe('running');
+    await kept.readAtLeast(1);
+    expect((await kept.readAtLeast(2)).includes(PING)).toBe(true);
+  },
+);
 
 test('a service is paused first, wakes at once, and is stopped later', async () => {
   const fields = { pause_after: '1s', idle_timeout: '5s' };
