@@ -27,7 +27,7 @@ export class AwakeWindows {
       this.#log(service, `awake: window opens${isAwake ? ', awake already' : ''}`);
     this.#open.add(service);
     const keeper = { kind: 'window', ...(untilMs !== undefined && { untilMs }) } as const;
-    this.#leases.hold(service, { reason: 'awake window', keeper });
+    this.#leases.hold(service, { reason: 'for its window', keeper });
   }
 
   /** Ends the window of a service, if one is open: its idle timeout applies again. */

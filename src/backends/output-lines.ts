@@ -3,7 +3,23 @@
  * terminals. Here it is bounded; the logger escapes it.
  */
 
-/** Cuts a byte stream into lines; a program that never ends its line can't fill the memory. */
+/** Colours and the like, which mean something to a terminal alone. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: that is what it is for
+const COLOURS = /\u001b\[[\d;]*m/g;
+const TAB_COLUMNS = 8;
+
+/** A line as a terminal would show it, as far as that is text: without colours, with spaces up to the next tab stop for each tab. */
+export function flattenLine(line: string): string {
+  const plain = line.includes('\u001b') ? line.replace(COLOURS, '') : line;
+  if (!plain.includes('\t')) return plain;
+  const [first = '', ...rest] = plain.split('\t');
+  return rest.reduce(
+    (before, part) => `${before.padEnd((Math.floor(before.length / TAB_COLUMNS) + 1) * TAB_COLUMNS)}${part}`,
+    first,
+  );
+}
+
+/** Cuts a byte stream into lines as a terminal would show them; a program that never ends its line can't fill the memory. */
 export class LineSplitter {
   readonly #decoder = new TextDecoder();
   readonly #maxLineChars: number;
@@ -33,7 +49,8 @@ export class LineSplitter {
     return rest === '' ? [] : this.#cut(rest);
   }
 
-  #cut(line: string): string[] {
+  #cut(raw: string): string[] {
+    const line = flattenLine(raw);
     if (line.length <= this.#maxLineChars) return [line];
     const pieces: string[] = [];
     for (let at = 0; at < line.length; at += this.#maxLineChars) {

@@ -1,4 +1,5 @@
 import { escapeJson } from '../model/escape-text.ts';
+import { describeCause } from '../model/wake.ts';
 import { formatTimestamp, parseTimestamp } from '../system/clock.ts';
 import { EXIT_OK } from '../system/exit-codes.ts';
 import { messageOf } from '../system/message-of.ts';
@@ -208,7 +209,7 @@ function describe(event: string, data: ProxyEvent['data']): string {
       if (life === 'unknown' && state === undefined) return `what ${service} does is not known`;
       return `${service} is ${life === 'unknown' ? state : life === 'stopping' ? 'going to sleep' : life}${because}`;
     case 'wake':
-      return `${service} is waking, ${cause}`;
+      return `${service} is waking, ${describeCause(String(cause))}`;
     case 'woken':
       return describeWoken(data as unknown as WakeAnswer & { readonly service: string });
     case 'sleep':
@@ -231,7 +232,7 @@ function describe(event: string, data: ProxyEvent['data']): string {
 function describeWoken(wake: WakeAnswer & { readonly service: string }): string {
   const { service, cause, result, reason } = wake;
   const outcome = { ready: 'was woken', failed: 'did not wake', ended: 'was stopped while it woke' }[result];
-  return `${service} ${outcome} ${cause}, after ${describePhases(wake)}${reason === undefined ? '' : `: ${reason}`}`;
+  return `${service} ${outcome} ${describeCause(cause)}, after ${describePhases(wake)}${reason === undefined ? '' : `: ${reason}`}`;
 }
 
 /** The blocks of a stream of Server-Sent Events: what stands between blank lines. */

@@ -1,6 +1,7 @@
 /** `lazy-proxy status` as lines. Input: what the API answers. Output: lines without control characters that fit the terminal. Pure. */
 import { escapeText } from '../model/escape-text.ts';
 import { formatProblem, type Problem } from '../model/problem.ts';
+import { widthOf } from '../model/text-width.ts';
 import type { Life } from '../model/workload-report.ts';
 import type {
   AboutAnswer,
@@ -45,8 +46,10 @@ const COLUMNS: readonly Column[] = [
   { title: 'NEXT' },
   { title: 'PORTS', minColumns: 8 },
 ];
-/** Of a terminal where it doesn't fit: why something is so stands below each row. */
+/** Where much of it doesn't fit: why something is so stands below each row. */
 const NARROW_COLUMNS = COLUMNS.filter(({ title }) => title !== 'WHY');
+/** Where any width will do: a longer reason would push what stands right of it out of sight. */
+const MAX_WHY_COLUMNS = 100;
 const MAX_PROBLEMS = 5;
 
 /** The proxy in a line or two, its services as a table, what is wrong. */
@@ -67,7 +70,7 @@ export function renderStatus(answers: StatusAnswers, times: Times, screen: Scree
   ];
 }
 
-/** The table alone; what says why gets lines of its own where the terminal is too narrow. */
+/** The table alone; a reason that is too long gets lines of its own below its row, and where many are, all do. */
 export function renderServices(
   services: readonly ServiceAnswer[],
   times: Times,
@@ -89,26 +92,32 @@ export function renderServices(
       { text: describePorts(service) },
     ] satisfies readonly Cell[],
   }));
-  const rows = parts.map(({ head, why, tail }) => [...head, why, ...tail]);
   const { columns } = screen;
-  const isNarrow = columns !== undefined && widthOfTable(COLUMNS, rows) > columns;
-  if (!isNarrow) return renderTable(COLUMNS, rows, screen);
-  const [title = '', ...lines] = renderTable(
-    NARROW_COLUMNS,
-    parts.map(({ head, tail }) => [...head, ...tail]),
-    screen,
-  );
+  const withoutWhy = parts.map(({ head, tail }) => [...head, ...tail]);
+  const room =
+    columns === undefined ? MAX_WHY_COLUMNS : columns - widthOfTable(COLUMNS, withoutWhy.map(addEmptyWhy));
+  const isLong = ({ why }: (typeof parts)[number]) => widthOf(escapeText(why.text)) > Math.max(0, room);
+  const isNarrow = parts.filter(isLong).length * 3 > parts.length;
+  const [title = '', ...lines] = isNarrow
+    ? renderTable(NARROW_COLUMNS, withoutWhy, screen)
+    : renderTable(
+        COLUMNS,
+        parts.map((part) => [...part.head, isLong(part) ? { text: '' } : part.why, ...part.tail]),
+        screen,
+      );
   return [
     title,
-    ...parts.flatMap(({ why: { text, style } }, index) => [
-      lines[index] ?? '',
-      ...(text === ''
-        ? []
-        : wrapText(`  ${escapeText(text)}`, { columns, indent: '    ' }).map((line) =>
-            screen.paint(line, style),
-          )),
-    ]),
+    ...parts.flatMap((part, index) => {
+      const { text, style } = part.why;
+      const isBelow = text !== '' && (isNarrow || isLong(part));
+      const why = isBelow ? wrapText(`  ${escapeText(text)}`, { columns, indent: '    ' }) : [];
+      return [lines[index] ?? '', ...why.map((line) => screen.paint(line, style))];
+    }),
   ];
+}
+
+function addEmptyWhy(cells: readonly Cell[]): readonly Cell[] {
+  return [...cells.slice(0, 3), { text: '' }, ...cells.slice(3)];
 }
 
 const MAX_HOSTS = 3;

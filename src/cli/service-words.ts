@@ -118,8 +118,21 @@ export function describeWhy(service: ServiceAnswer, times: Times): string {
   if (waitsFor !== undefined) return `${waitsFor}${waiting}`;
   if (state === 'missing') return `there is no ${service.workload}`;
   if (unavailable !== undefined) return unavailable;
-  return lastSleep === undefined ? '' : lastSleep.reason;
+  return lastSleep === undefined ? '' : describeSleep(lastSleep, service.since, times);
 }
+
+/** Why it sleeps; with its time, where it was found asleep since, as by a proxy that was started anew. */
+function describeSleep(
+  { at, reason }: NonNullable<ServiceAnswer['last_sleep']>,
+  since: string | undefined,
+  times: Times,
+): string {
+  const isOther = since !== undefined && times.parse(since) - times.parse(at) > SLEEP_SLACK_MS;
+  return isOther ? `last sleep ${formatMoment(at, times)}: ${reason}` : reason;
+}
+
+/** A sleep is noted as soon as it is under way; it may take as long as a `stop_timeout`. */
+const SLEEP_SLACK_MS = 60_000;
 
 const PHASES: Readonly<Record<string, string>> = {
   room: 'waits for room',
@@ -220,7 +233,8 @@ export function describeNext(service: ServiceAnswer, times: Times): string {
     }
     if (why.oldest?.kind === 'window' && why.oldest.until !== undefined)
       return `window ends at ${formatComing(why.oldest.until, times)}`;
-    return stop === undefined ? '' : `sleeps at ${formatComing(stop, times)}`;
+    if (stop !== undefined) return `sleeps at ${formatComing(stop, times)}`;
+    return life === 'awake' && why.leases === 0 ? 'stays awake' : '';
   }
   if (life === 'failed' && service.next_try !== undefined) {
     const leftMs = wholeSeconds(times.parse(service.next_try) - times.nowMs);
@@ -232,6 +246,7 @@ export function describeNext(service: ServiceAnswer, times: Times): string {
     if (until === undefined) return '';
     return `asleep within ${formatSpan(wholeSeconds(times.parse(until) - times.nowMs))}`;
   }
+  if (service.waits_for !== undefined) return 'wakes as soon as it can';
   return start === undefined ? '' : `wakes at ${formatComing(start, times)}`;
 }
 

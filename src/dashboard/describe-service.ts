@@ -39,10 +39,8 @@ const KEEPERS: Readonly<Record<string, string>> = {
   hold: 'by hand',
 };
 
-const CAUSES: Readonly<Record<string, string>> = {
-  cron_start: 'by its schedule',
-  'awake window': 'by its window',
-};
+/** Of a workload that the proxy has found awake. */
+const BEFORE_THE_PROXY = 'before the proxy first looked';
 
 export function lookOf({ life = 'unknown' }: ServiceAnswer): Look {
   return life;
@@ -85,8 +83,10 @@ export function describeWhy(service: ServiceAnswer): { readonly first: string; r
       if (waitsFor !== undefined)
         return { first: waitsFor, second: `${formatCount(service.why.waiting, 'client')} waiting` };
       const since = service.since === undefined ? '' : `since ${at(service.since)}`;
-      const why = sleep === undefined ? '' : `: ${sleep.reason}`;
-      return { first: `${since}${why}`, ...second(describeLastWake(service)) };
+      return {
+        first: `${since}${describeSleep(sleep, service.since)}`,
+        ...second(describeLastWake(service)),
+      };
     }
     case 'unknown':
       return {
@@ -97,6 +97,16 @@ export function describeWhy(service: ServiceAnswer): { readonly first: string; r
       };
   }
 }
+
+/** Why it sleeps; apart from it, where it was found asleep since, as by a proxy that was started anew. */
+function describeSleep(sleep: ServiceAnswer['last_sleep'], since: string | undefined): string {
+  if (sleep === undefined) return '';
+  const isOther = since !== undefined && parseTime(since) - parseTime(sleep.at) > SLEEP_SLACK_MS;
+  return isOther ? `; last sleep ${at(sleep.at)}: ${sleep.reason}` : `: ${sleep.reason}`;
+}
+
+/** A sleep is noted as soon as it is under way; it may take as long as a `stop_timeout`. */
+const SLEEP_SLACK_MS = 60_000;
 
 function second(text: string | undefined) {
   return text === undefined ? {} : { second: text };
@@ -109,6 +119,7 @@ function describeFailedWake({ last_wake: wake }: ServiceAnswer): string | undefi
 
 function describeLastWake({ last_wake: wake }: ServiceAnswer): string | undefined {
   if (wake === undefined || wake.result !== 'ready') return undefined;
+  if (wake.cause === BEFORE_THE_PROXY) return `it ran ${wake.cause}, ${at(wake.at)}`;
   return `woken ${at(wake.at)} ${describeCause(wake.cause)} in ${describePhases(wake)}`;
 }
 
@@ -207,6 +218,12 @@ export function describeNext(service: ServiceAnswer): Next {
       };
     }
     case 'awake':
+      if (sleepsAt !== undefined && why.kept_by.includes('busy'))
+        return {
+          countdownTo: parseTime(sleepsAt),
+          note: 'until it is asked again',
+          overdue: 'it is asked again',
+        };
       if (sleepsAt !== undefined)
         return {
           countdownTo: parseTime(sleepsAt),
@@ -222,10 +239,13 @@ export function describeNext(service: ServiceAnswer): Next {
       if (why.oldest?.kind === 'window' && why.oldest.until !== undefined)
         return { text: at(why.oldest.until), note: 'its window ends' };
       if (nextStop !== undefined) return { text: at(nextStop), note: 'its schedule puts it to sleep' };
+      if (why.kept_by.length > 0 && why.kept_by.every((kind) => kind === 'hub' || kind === 'user'))
+        if (why.connections + why.flows === 0)
+          return { text: 'needed', note: 'sleeps when nothing needs it and nobody uses it' };
       if (why.leases > 0) return { text: 'in use', note: 'sleeps when nobody has used it for a while' };
       return {
         text: 'stays awake',
-        note: service.stays_awake === undefined ? 'nothing puts it to sleep' : '',
+        note: service.stays_awake === undefined ? describeKeptAwake(service) : '',
       };
     case 'stopping': {
       if (why.waiting > 0) return { note: 'woken again as soon as it has stopped' };
@@ -246,16 +266,29 @@ export function describeNext(service: ServiceAnswer): Next {
         };
       if (nextStart !== undefined) return { text: at(nextStart), note: 'its schedule wakes it' };
       if (service.state === 'missing') return { note: 'wakes once it exists' };
-      return { note: service.listeners.length > 0 ? 'wakes for a client' : 'wakes with others' };
+      return { note: describeWaker(service) };
   }
+}
+
+/** Who uses it goes past the proxy where none of its ports is open. */
+function describeKeptAwake({ listeners }: ServiceAnswer): string {
+  const isReached = listeners.length === 0 || listeners.some(({ condition }) => condition === 'bound');
+  return isReached ? 'nothing puts it to sleep' : 'none of its ports is open here';
+}
+
+/** What wakes it next, of what sleeps. */
+function describeWaker({ waits_for: waitsFor, availability, listeners }: ServiceAnswer): string {
+  if (waitsFor !== undefined) return 'wakes as soon as it can';
+  if (availability !== 'on_demand') return 'clients don’t wake it';
+  return listeners.length > 0 ? 'wakes for a client' : 'wakes with others';
 }
 
 /** Who woke it: `for 10.0.0.5:4242` and the like are the program's words. */
 export function describeCause(cause: string): string {
-  return (
-    CAUSES[cause] ??
-    cause.replace(/^for (.*):\d+$/, (_, host: string) => `by ${host.replace(/^\[|\]$/g, '')}`)
-  );
+  if (cause === 'cron_start') return 'by its schedule';
+  return cause
+    .replace(/^for (.*):\d+$/, (_, host: string) => `by ${host.replace(/^\[|\]$/g, '')}`)
+    .replace(/^needed by (.*)$/, 'as $1 needs it');
 }
 
 /** `2.4 s: engine 0.3 s, health check 2.1 s`. */

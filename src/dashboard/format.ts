@@ -7,9 +7,10 @@ const UNITS = [
   ['s', 1_000],
 ] as const;
 
-/** `0.4 s`, `12 s`, `4 min 10 s`, `3 h 5 min`, `12 d 4 h`: two units at most. */
+/** `<0.1 s`, `0.4 s`, `12 s`, `4 min 10 s`, `3 h 5 min`, `12 d 4 h`: two units at most. */
 export function formatDuration(ms: number): string {
   const wholeMs = Math.max(0, ms);
+  if (wholeMs > 0 && wholeMs < 50) return '<0.1 s';
   if (wholeMs < 10_000) return `${(Math.round(wholeMs / 100) / 10).toString()} s`;
   const roundedMs = Math.round(wholeMs / 1_000) * 1_000;
   const index = UNITS.findIndex(([, unitMs]) => roundedMs >= unitMs);

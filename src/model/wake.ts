@@ -2,7 +2,7 @@ import type { WakeCause } from './availability.ts';
 
 /** How one start of a workload went, from when it was asked for, or seen, to its end. */
 export interface Wake {
-  /** `for 10.0.0.5:4242`, `with web`, `cron_start`, or who else it was. */
+  /** What goes after "it was woken": `for 10.0.0.5:4242`, `with web`, `by somebody else`; or `cron_start`, `needed by web`. */
   readonly cause: string;
   /** As what that counts; absent where the proxy did not start it. */
   readonly by?: WakeCause;
@@ -31,6 +31,12 @@ export type WakeFailure = 'engine' | 'exited' | 'timeout' | 'queue' | 'room' | '
 export type WakeCounts = Readonly<Partial<Record<'ready' | 'ended' | WakeFailure, number>>>;
 
 export type WakePhase = 'room' | 'queue' | 'dependencies' | 'engine' | 'health' | 'port';
+
+/** The cause of a wake as a part of a sentence: `it was woken as web needs it`. */
+export function describeCause(cause: string): string {
+  if (cause === 'cron_start') return 'by its cron_start';
+  return cause.replace(/^needed by (.*)$/, 'as $1 needs it');
+}
 
 /** A start that is under way. */
 export interface WakeUnderWay extends Pick<Wake, 'cause' | 'atMs' | 'phases'> {

@@ -6,6 +6,7 @@
  */
 import { createHmac } from 'node:crypto';
 import { formatListenAddress } from '../model/service.ts';
+import { describeCause } from '../model/wake.ts';
 import type { Webhook } from '../model/webhook.ts';
 import type { WebhookEvent } from './webhook-event.ts';
 
@@ -112,7 +113,7 @@ function describeEvent(event: WebhookEvent, service: string | undefined): Descri
       return { title: `${name}: a client left`, message, level: 'news' };
     }
     case 'wake_failed': {
-      const message = `${event.reason}\nIt was started ${event.cause}, and tried for ${event.duration_ms / 1_000} s.`;
+      const message = `${event.reason}\nIt was started ${describeCause(event.cause)}, and tried for ${event.duration_ms / 1_000} s.`;
       return { title: `${name} did not wake`, message, level: 'error' };
     }
     case 'listener_lost': {

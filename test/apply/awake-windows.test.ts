@@ -46,7 +46,7 @@ describe('AwakeWindows', () => {
     await bench.clock.advance(SLEEP_MS + 1);
     expect(state()).toBe('stopped');
     expect(bench.controller('db').report.wakes).toEqual([
-      expect.objectContaining({ cause: 'awake window', by: 'window', result: 'ready' }),
+      expect.objectContaining({ cause: 'for its window', by: 'window', result: 'ready' }),
     ]);
     expect(lines).toEqual(['db: awake: window opens', 'db: awake: window closes']);
   });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { LineSplitter } from '../../src/backends/output-lines.ts';
+import { flattenLine, LineSplitter } from '../../src/backends/output-lines.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -22,4 +22,17 @@ test('LineSplitter hands out what has no end of line at the end', () => {
   splitter.push(bytes('last'));
   expect(splitter.end()).toEqual(['last']);
   expect(splitter.end()).toEqual([]);
+});
+
+test.each([
+  ['\u001b[1;31mFATAL\u001b[0m: no disk', 'FATAL: no disk'],
+  ['\t-l\tListen mode', '        -l      Listen mode'],
+  ['12345678\tx', '12345678        x'],
+  ['as it is', 'as it is'],
+  // What steers a terminal in other ways stays, and is written out where it is shown.
+  ['\u001b[2Jx', '\u001b[2Jx'],
+])('a line is flattened: %j', (line, flat) => {
+  expect(flattenLine(line)).toBe(flat);
+  const splitter = new LineSplitter({ maxLineChars: 100 });
+  expect(splitter.push(bytes(`${line}\n`))).toEqual([flat]);
 });

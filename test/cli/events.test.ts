@@ -17,6 +17,8 @@ test.each([
   ['state', { service: 'db', state: 'missing', life: 'unknown' }, 'db is missing'],
   // As `--past` has it: a day's states are told without those of the workload.
   ['state', { service: 'db', life: 'unknown' }, 'what db does is not known'],
+  ['wake', { service: 'db', cause: 'needed by web', phase: 'port' }, 'db is waking, as web needs it'],
+  ['wake', { service: 'db', cause: 'cron_start', phase: 'port' }, 'db is waking, by its cron_start'],
   ['wake', { service: 'db', cause: 'for 10.0.0.5:1', phase: 'port' }, 'db is waking, for 10.0.0.5:1'],
   ['state', { service: 'db', life: 'failed', reason: 'exit code 3' }, 'db has failed: exit code 3'],
   [

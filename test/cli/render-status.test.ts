@@ -77,3 +77,21 @@ test('a web service is shown by its hosts, not by the front doors that all share
   const failed = { ...service, listeners: [{ ...door, condition: 'failed' as const }], urls: [] };
   expect(renderServices([failed], TIMES, screen)[1]).toMatch(/ \*:80\/tcp \(failed\)$/);
 });
+
+test.each([undefined, 120])(
+  'one long reason stands below its row, and the others stay in line, in %s columns',
+  (columns) => {
+    const failure = `cannot start container "x": ${'driver failed, '.repeat(10)}: it publishes port 80`;
+    const short = ['idle for 9 s', 'exit code 3', 'by hand'].map((reason) => ({
+      ...SERVICE,
+      last_sleep: { at: NOW, kind: 'idle', reason },
+    }));
+    const failed = { ...SERVICE, life: 'failed' as const, failure };
+    const lines = renderServices([failed, ...short], TIMES, { columns, paint: createPaint(false) });
+    expect(lines[0]).toMatch(/^SERVICE +STATE +SINCE +WHY +NEXT +PORTS$/);
+    expect(lines[1]).toMatch(/^database +failed +just now +wakes at 11-27 08:30 +127\.0\.0\.1:5432\/tcp$/);
+    const below = lines.slice(2, -3);
+    expect(below.map((line) => line.trim()).join(' ')).toBe(failure.replace(/ +/g, ' '));
+    expect(lines.at(-3)).toMatch(/^database +asleep +just now +idle for 9 s +wakes at/);
+  },
+);

@@ -156,6 +156,15 @@ describe('why', () => {
       { life: 'asleep', last_sleep: { at: NOW, kind: 'idle', reason: 'idle for 120 s' } },
       'idle for 120 s',
     ],
+    [
+      'the last sleep of what was found asleep',
+      {
+        life: 'asleep',
+        since: NOW,
+        last_sleep: { at: '2026-11-26T11:50:00Z', kind: 'idle', reason: 'idle for 9 s' },
+      },
+      'last sleep 11:50: idle for 9 s',
+    ],
     ['nothing yet', { life: 'asleep' }, ''],
   ])('names %s', (_what, service, text) => {
     expect(describeWhy(aService(service), TIMES)).toBe(text);
@@ -183,6 +192,9 @@ test.each<[Partial<ServiceAnswer>, string]>([
   ],
   [{ life: 'awake', why: { ...NOBODY, connections: 1, kept_by: ['hold'] } }, 'held by hand'],
   [{ life: 'asleep', next_start: '2026-11-27T08:30:00Z' }, 'wakes at 11-27 08:30'],
+  [{ life: 'asleep', waits_for: 'it waits for room' }, 'wakes as soon as it can'],
+  [{ life: 'awake', last_active: null }, 'stays awake'],
+  [{ life: 'awake', why: { ...NOBODY, leases: 1, connections: 1 } }, ''],
   [{ life: 'failed', next_try: '2026-11-26T12:00:04Z' }, 'tried again in 4 s'],
   [{ life: 'awake', next_stop: '2026-11-26T17:30:00Z' }, 'sleeps at 17:30'],
   [{ life: 'asleep', next_start: '2026-11-26T13:30:00Z', next_stop: NOW }, 'wakes at 13:30'],

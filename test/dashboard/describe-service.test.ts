@@ -128,6 +128,59 @@ describe('a service', () => {
     );
   });
 
+  test('that sleeps says why, and of one that was found asleep that it slept before', () => {
+    const slept = { kind: 'idle', reason: 'idle for 10 s' };
+    const said = (at: string) =>
+      describeWhy(aService({ life: 'asleep', since: NOW, last_sleep: { ...slept, at } })).first;
+    expect(said(NOW)).toMatch(/^since \d\d:\d\d: idle for 10 s$/);
+    expect(said('2026-04-01T11:50:00Z')).toMatch(/^since \d\d:\d\d; last sleep \d\d:\d\d: idle for 10 s$/);
+  });
+
+  test.each<[string, Partial<ServiceAnswer>, Partial<ReturnType<typeof describeNext>>]>([
+    [
+      'is busy is asked again then, and need not sleep',
+      { life: 'awake', sleeps_at: '2026-04-01T12:01:00Z', why: { ...IDLE, leases: 1, kept_by: ['busy'] } },
+      { note: 'until it is asked again' },
+    ],
+    [
+      'another one needs sleeps after that',
+      { life: 'awake', why: { ...IDLE, leases: 1, kept_by: ['user'] } },
+      { text: 'needed', note: 'sleeps when nothing needs it and nobody uses it' },
+    ],
+    [
+      'another one needs and clients use is in use',
+      { life: 'awake', why: { ...IDLE, leases: 2, connections: 1, kept_by: ['user'] } },
+      { text: 'in use' },
+    ],
+    [
+      'waits for room wakes without another client',
+      { life: 'asleep', waits_for: 'it waits for room', listeners: [aListener({})] },
+      { note: 'wakes as soon as it can' },
+    ],
+    [
+      'has a schedule alone is not woken by clients',
+      { life: 'asleep', availability: 'schedule', listeners: [aListener({})] },
+      { note: 'clients don’t wake it' },
+    ],
+    [
+      'nobody reaches through the proxy stays awake',
+      { life: 'awake', listeners: [aListener({ condition: 'failed' })] },
+      { text: 'stays awake', note: 'none of its ports is open here' },
+    ],
+  ])('that %s', (_, service, next) => {
+    expect(describeNext(aService(service))).toMatchObject(next);
+  });
+
+  test.each([
+    ['by somebody else', /^woken \d\d:\d\d by somebody else in 2\.4 s/],
+    ['needed by web', /^woken \d\d:\d\d as web needs it in 2\.4 s/],
+    ['for its window', /^woken \d\d:\d\d for its window in 2\.4 s/],
+    ['before the proxy first looked', /^it ran before the proxy first looked, \d\d:\d\d$/],
+  ])('that was woken %s says so in a sentence', (cause, said) => {
+    const last = { at: NOW, cause, result: 'ready' as const, ...PHASES };
+    expect(describeWhy(aService({ life: 'awake', last_wake: last })).second).toMatch(said);
+  });
+
   test('that is missing says so', () => {
     const missing = aService({ life: 'unknown', state: 'missing' });
     expect([wordOf(missing), describeWhy(missing).first]).toEqual(['missing', 'there is no container db']);

@@ -74,7 +74,7 @@ test('a window that began while no proxy ran is caught up with', async () => {
   const { leases, why, wakes } = await read(proxy);
   expect(why.kept_by).toEqual(['window']);
   expect(leases[0]?.until).toMatch(/:00Z$/);
-  expect(wakes[0]).toMatchObject({ cause: 'awake window', result: 'ready' });
+  expect(wakes[0]).toMatchObject({ cause: 'for its window', result: 'ready' });
   const explained = await runCli(['explain', name, '--url', proxy.statusUrl]);
   expect(explained.stdout).toContain('its window until ');
 });

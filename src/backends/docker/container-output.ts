@@ -1,6 +1,6 @@
 import { parseTimestamp } from '../../system/clock.ts';
 import type { OutputRequest } from '../backend.ts';
-import { LastLines, LineSplitter } from '../output-lines.ts';
+import { flattenLine, LastLines, LineSplitter } from '../output-lines.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import type { InspectedContainer } from '../engine/engine-shapes.ts';
 
@@ -33,7 +33,10 @@ export async function readContainerOutput(
 
 function listCheckOutput({ State }: InspectedContainer): readonly string[] {
   const text = State?.Health?.Log?.at(-1)?.Output ?? '';
-  return text.split(/\r?\n/).filter((line) => line.trim() !== '');
+  return text
+    .split(/\r?\n/)
+    .filter((line) => line.trim() !== '')
+    .map(flattenLine);
 }
 
 async function readLog(

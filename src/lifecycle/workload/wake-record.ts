@@ -16,7 +16,7 @@ const MAX_OUTPUTS = 5;
 const MAX_OUTPUT_CHARS = 512;
 
 /** The cause of what is no wake, but was found awake. */
-const ADOPTED = 'it was running already when the proxy first looked';
+const ADOPTED = 'before the proxy first looked';
 
 /** A start whose turn has not come, or for which there was no room. */
 export interface MissedStart {
@@ -199,8 +199,8 @@ export class WakeRecord {
   #causeAfter(before: Transition['before']): string {
     // The start goes on although its time was up before.
     if (before.kind === 'failed' && before.running && this.last !== undefined) return this.last.cause;
-    if (before.kind === 'failed') return 'it has recovered';
-    return before.kind === 'unknown' ? ADOPTED : 'somebody else';
+    if (before.kind === 'failed') return 'as it has recovered';
+    return before.kind === 'unknown' ? ADOPTED : 'by somebody else';
   }
 
   #begin(

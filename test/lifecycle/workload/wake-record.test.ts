@@ -214,6 +214,6 @@ describe('the last wake', () => {
     await bench.clock.advance(100);
     bench.backend.tell(KEY, STOPPED);
     await settle();
-    expect(wakes().last).toMatchObject({ cause: 'somebody else', phases: { engine: 100 } });
+    expect(wakes().last).toMatchObject({ cause: 'by somebody else', phases: { engine: 100 } });
   });
 });
