@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { WakeError } from '../../../src/backends/backend.ts';
 import { ProcessBackend } from '../../../src/backends/process/process-backend.ts';
@@ -92,16 +93,87 @@ test('what the process prints is logged line by line, with its environment and f
 });
 
 test.each([
-  ['exit code 3', 'itself', 'process.exit(3)'],
-  ['signal SIGABRT', 'itself', 'process.abort()'],
-  ['killed by SIGKILL', 'others', 'process.kill(process.pid, "SIGKILL")'],
-  ['signal SIGTERM', 'others', 'process.kill(process.pid, "SIGTERM")'],
-])('an exit is told with %s, as the doing of %s', async (detail, stoppedBy, script) => {
-  const { backend, sink } = await setUp();
+  // Whoever needs it to be completed goes by the exit code.
+  ['exit code 0', 'itself', 0, 'process.exit(0)'],
+  ['exit code 3', 'itself', 3, 'process.exit(3)'],
+  ['signal SIGABRT', 'itself', undefined, 'process.abort()'],
+  ['killed by SIGKILL', 'others', undefined, 'process.kill(process.pid, "SIGKILL")'],
+  ['signal SIGTERM', 'others', undefined, 'process.kill(process.pid, "SIGTERM")'],
+])(
+  'an exit is told with %s, as the doing of %s, with code %s',
+  async (detail, stoppedBy, exitCode, script) => {
+    const { backend, sink } = await setUp();
+    backend.watch(node(script));
+    await backend.wake(node(script), wakeOptions());
+    await sink.until(() => sink.last(KEY)?.state === 'stopped');
+    expect(sink.last(KEY)).toMatchObject({ detail, stoppedBy });
+    expect(sink.last(KEY)?.exitCode).toBe(exitCode);
+  },
+);
+
+/** The state of a process as the system tells it: `R`, `S`, `T` … */
+const stateOf = (pid: string | undefined) =>
+  readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .charAt(0);
+
+test.skipIf(process.platform !== 'linux')(
+  'pause() halts the process with all that it has started, and wake() lets it go on',
+  async () => {
+    const { backend, sink, printed, lines } = await setUp();
+    const child = `require('node:child_process').spawn(process.execPath, ['-e', ${JSON.stringify(LIVE)}], { stdio: 'inherit' })`;
+    const script = `const { pid } = ${child}; console.log('child ' + pid); ${LIVE}`;
+    backend.watch(node(script));
+    await backend.wake(node(script), wakeOptions());
+    await printed('hello | ready');
+    const own = sink.last(KEY)?.id;
+    const pids = [own, lines.join('\n').match(/child (\d+)/)?.[1]];
+    await backend.pause(node(script));
+    expect(sink.last(KEY)).toMatchObject({ state: 'paused', id: own, hosts: [] });
+    await expect.poll(() => pids.map(stateOf)).toEqual(['T', 'T']);
+    // Paused again, it stays as it is.
+    await backend.pause(node(script));
+    await backend.wake(node(script), wakeOptions());
+    expect(sink.last(KEY)).toMatchObject({ state: 'running', id: own, hosts: ['127.0.0.1', '::1'] });
+    await expect.poll(() => pids.map(stateOf)).not.toContain('T');
+    expect(sink.states(KEY)).toEqual(['running', 'paused', 'running']);
+  },
+);
+
+test('sleep() ends a process that is paused, politely', async () => {
+  const { backend, sink, printed } = await setUp();
+  const script = `process.on("SIGTERM", () => { console.log("saved"); process.exit(0); }); ${LIVE}`;
   backend.watch(node(script));
   await backend.wake(node(script), wakeOptions());
-  await sink.until(() => sink.last(KEY)?.state === 'stopped');
-  expect(sink.last(KEY)).toMatchObject({ detail, stoppedBy });
+  await printed('hello | ready');
+  await backend.pause(node(script));
+  await backend.sleep(node(script), { graceMs: 60_000 });
+  await printed('hello | saved');
+  expect(sink.states(KEY)).toEqual(['running', 'paused', 'stopping', 'stopped']);
+});
+
+test('pause() of what does not run does nothing', async () => {
+  const { backend, sink } = await setUp();
+  backend.watch(node(LIVE));
+  await backend.pause(node(LIVE));
+  expect(sink.states(KEY)).toEqual([]);
+});
+
+test('runCommand() tells the exit status of a command beside the process, and kills one that takes too long', async () => {
+  const { backend } = await setUp();
+  const workload = node(LIVE, { cwd: '/tmp', env: { MORE: 'yes' } });
+  backend.watch(workload);
+  await backend.wake(workload, wakeOptions());
+  const run = (command: readonly string[], signal = wakeOptions().signal) =>
+    backend.runCommand(workload, { command, signal });
+  expect(await run(['sh', '-c', '[ "$MORE $LEVEL $PWD" = "yes low /tmp" ]'])).toBe(0);
+  expect(await run(['sh', '-c', 'exit 3'])).toBe(3);
+  await expect(run(['no-such-program'])).rejects.toThrow('ENOENT');
+  await expect(run(['sh', '-c', 'kill -9 $$'])).rejects.toThrow('it was ended by SIGKILL');
+  const given = new AbortController();
+  const endless = run(['sleep', '600'], given.signal);
+  given.abort(new Error('it took too long'));
+  await expect(endless).rejects.toThrow('it took too long');
 });
 
 test.each([
