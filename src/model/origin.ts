@@ -2,7 +2,7 @@ import { describeWorkloadRef, type WorkloadRef } from './workload.ts';
 
 /** Where a value was written, so that every message and every printed value can name its place. */
 export type Origin =
-  | { readonly kind: 'file'; readonly file: string; readonly line: number; readonly column: number }
+  | FileOrigin
   | { readonly kind: 'label'; readonly workload: WorkloadRef; readonly label: string }
   | { readonly kind: 'environment'; readonly variable: string }
   /** What an engine tells of a workload. */
@@ -11,6 +11,16 @@ export type Origin =
   | { readonly kind: 'engine'; readonly name: string }
   | { readonly kind: 'flag'; readonly flag: string }
   | { readonly kind: 'default' };
+
+export interface FileOrigin {
+  readonly kind: 'file';
+  readonly file: string;
+  /** Both begin with 1. */
+  readonly line: number;
+  readonly column: number;
+  /** Of a list of mappings: where each of them was written. */
+  readonly items?: readonly FileOrigin[];
+}
 
 /** A value together with its origin. */
 export interface Sourced<T> {
@@ -36,4 +46,9 @@ export function describeOrigin(origin: Origin): string {
     case 'default':
       return 'default';
   }
+}
+
+/** The origin of an item of a list, from 0 on; that of the list where no other is known. */
+export function originOfItem(origin: Origin, index: number): Origin {
+  return (origin.kind === 'file' ? origin.items?.[index] : undefined) ?? origin;
 }

@@ -2,6 +2,7 @@ import type { ResolvedSettings } from '../config/resolve-settings.ts';
 import { describeMissing } from '../lifecycle/run/obstacle.ts';
 import { type FieldName, labelSuffix } from '../config/fields.ts';
 import { describePublished, type Observation } from '../model/observation.ts';
+import { type Origin, originOfItem } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
 import type { ListenerSpec, Service, ServiceUrl } from '../model/service.ts';
 import type { ServiceTable, TableEntry } from '../model/table.ts';
@@ -45,7 +46,9 @@ export function findRefusedWebhooks(
     const refusal = sender.refusalOf({ url, from: 'file' });
     if (refusal === undefined) return [];
     const message = `webhooks[${index}]: no event is sent there: ${refusal}`;
-    return [{ code: 'invalid-url', severity: 'warning', message, origin: origins.webhooks }];
+    return [
+      { code: 'invalid-url', severity: 'warning', message, origin: originOfItem(origins.webhooks, index) },
+    ];
   });
 }
 
@@ -111,15 +114,17 @@ export function findWorkloadProblems(
   if (failure !== undefined)
     problems.push(ofWorkload(entry, 'wake-failed', `service ${name} did not become ready: ${failure}`));
   const isKnown = webhookUrl?.from === 'label' && explainUrl(webhookUrl.url) !== undefined;
-  const hooks: readonly (readonly [FieldName, ServiceUrl])[] = [
-    ...(webhookUrl === undefined || isKnown ? [] : [['webhook_url', webhookUrl] as const]),
-    ...webhooks.map(({ url }) => ['webhooks', { url, from: 'file' }] as const),
+  const originOf = (field: FieldName) => origins[field] ?? ({ kind: 'default' } as const);
+  const hooks: readonly (readonly [Origin, ServiceUrl])[] = [
+    ...(webhookUrl === undefined || isKnown ? [] : [[originOf('webhook_url'), webhookUrl] as const]),
+    ...webhooks.map(
+      ({ url }, index) => [originOfItem(originOf('webhooks'), index), { url, from: 'file' }] as const,
+    ),
   ];
-  for (const [field, url] of hooks) {
+  for (const [origin, url] of hooks) {
     const refusal = sender.refusalOf(url);
     if (refusal === undefined) continue;
     const message = `no event of service ${name} is sent to its webhook: ${refusal}`;
-    const origin = origins[field] ?? ({ kind: 'default' } as const);
     problems.push({ code: 'invalid-url', severity: 'warning', message, origin });
   }
   return problems;

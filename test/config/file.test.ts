@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseEnvironment } from '../../src/config/environment.ts';
 import { createFileParser } from '../../src/config/file.ts';
+import { describeOrigin, originOfItem } from '../../src/model/origin.ts';
 import { formatProblem } from '../../src/model/problem.ts';
 import { aFile, serviceOf, tableOf } from '../support/builders.ts';
 
@@ -762,4 +763,16 @@ describe('parseConfigFile', () => {
       port: 81,
     });
   });
+});
+
+test('each mapping of a list has its own origin', () => {
+  const text = 'webhooks:\n  - url: http://a.example/\n  - &b\n    url: http://b.example/\n  - *b\n';
+  const { config } = parse({ text, file: 'f' });
+  const { origin = { kind: 'default' } } = config?.settings.webhooks ?? {};
+  expect([0, 1, 2, 3].map((index) => describeOrigin(originOfItem(origin, index)))).toEqual([
+    'f:2:5',
+    'f:4:5',
+    'f:4:5',
+    'f:2:3',
+  ]);
 });

@@ -1,10 +1,10 @@
-import { type Finding, keyError, valueError } from '../checks/finding.ts';
+import { type Finding, keyError } from '../checks/finding.ts';
 import { type Draft, type FieldName, fieldSpec, secsKey } from '../fields.ts';
-import { findHidden, HIDDEN_MESSAGE } from '../secrets.ts';
-import { faultsOf, hintAtVariable, type Reading } from '../values/parsed.ts';
+import type { Reading } from '../values/parsed.ts';
 import type { ValueContext } from '../values/ports.ts';
 import type { Path } from '../yaml/path.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
+import { readValue } from './read-value.ts';
 
 export interface DraftReading {
   readonly draft: Draft;
@@ -47,21 +47,11 @@ export function readDraft(
   const has = (key: string) => Object.hasOwn(raw, key);
   const take = (field: FieldName, key: string, parse: (value: unknown) => Reading<unknown>) => {
     if (!has(key) || raw[key] === null) return;
+    const { secret } = fieldSpec(field);
     const path = [...options.base, key];
-    const hidden = findHidden(raw[key], fieldSpec(field).secret);
-    if (hidden.length > 0)
-      return void findings.push(
-        ...hidden.map((below) => valueError([...path, ...below], 'invalid-value', HIDDEN_MESSAGE)),
-      );
-    const result = parse(raw[key]);
-    if (result.ok) draft[field] = { value: result.value, origin: options.locate(path, 'value') };
-    else {
-      findings.push(
-        ...faultsOf(result).map(({ path: below, code, message }) =>
-          valueError([...path, ...below], code, `${message}${hintAtVariable(raw[key], below)}`),
-        ),
-      );
-    }
+    const { read, findings: wrong } = readValue(raw[key], { path, secret, parse, locate: options.locate });
+    if (read !== undefined) draft[field] = read;
+    findings.push(...wrong);
   };
   for (const field of options.fields) {
     take(field, field, (value) => options.parse(field, value, options));

@@ -1,8 +1,8 @@
-import { type Finding, valueError } from '../checks/finding.ts';
-import { findHidden, HIDDEN_MESSAGE } from '../secrets.ts';
+import type { Finding } from '../checks/finding.ts';
 import { SETTING_NAMES, SETTINGS, type SettingSpec, type SettingsDraft } from '../settings.ts';
-import { faultsOf, hintAtVariable, isMapping } from '../values/parsed.ts';
+import { isMapping } from '../values/parsed.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
+import { readValue } from './read-value.ts';
 
 /** Reads the settings of a file. It passes over values of the wrong form, because the schema tells of them. */
 export function readSettings(
@@ -18,25 +18,10 @@ export function readSettings(
     const path = inner === undefined ? whole : [...whole, inner.key];
     const raw = valueAt(root, path);
     if (raw === undefined || raw === null) continue;
-    const hidden = findHidden(raw, spec.secret);
-    if (hidden.length > 0) {
-      findings.push(
-        ...hidden.map((below) => valueError([...path, ...below], 'invalid-value', HIDDEN_MESSAGE)),
-      );
-      continue;
-    }
-    const result = (inner ?? spec).parse(raw);
-    if (result.ok) settings[name] = { value: result.value, origin: locate(path, 'value') };
-    else {
-      const faults = faultsOf(result).map((fault) =>
-        valueError(
-          [...path, ...fault.path],
-          fault.code,
-          `${fault.message}${hintAtVariable(raw, fault.path)}`,
-        ),
-      );
-      findings.push(...faults);
-    }
+    const { parse } = inner ?? spec;
+    const { read, findings: wrong } = readValue(raw, { path, secret: spec.secret, parse, locate });
+    if (read !== undefined) settings[name] = read;
+    findings.push(...wrong);
   }
   return { settings, findings };
 }

@@ -1,5 +1,5 @@
 import { type Document, LineCounter, parseDocument } from 'yaml';
-import type { Origin } from '../../model/origin.ts';
+import type { FileOrigin, Origin } from '../../model/origin.ts';
 import type { Problem, ProblemCode } from '../../model/problem.ts';
 import { showUrls } from '../../model/show-url.ts';
 import { showValue } from '../values/parsed.ts';
@@ -9,7 +9,7 @@ import { createYamlSource, findRepeatedKeys } from './yaml-source.ts';
 import { toValues } from './yaml-values.ts';
 
 /** The origin of the value at a path, or of the key it stands under. */
-export type LocateOrigin = (path: Path, at: 'key' | 'value') => Origin;
+export type LocateOrigin = (path: Path, at: 'key' | 'value') => FileOrigin;
 
 export interface YamlReading {
   /** The whole file as plain values, aliases and merge keys resolved; undefined if it is no usable YAML. */
@@ -33,7 +33,7 @@ export function readYaml(input: { readonly text: string; readonly file: string }
     return readDocument(input);
   } catch (cause) {
     // The parser is recursive: thousands of nested levels overflow its stack.
-    const origin: Origin = { kind: 'file', file: input.file, line: 1, column: 1 };
+    const origin: FileOrigin = { kind: 'file', file: input.file, line: 1, column: 1 };
     const reason = cause instanceof Error ? cause.message : String(cause);
     const message = isOverflow(reason) ? TOO_DEEP : `the file can't be read as YAML: ${reason}`;
     return { root: undefined, locate: () => origin, problems: [error('yaml-syntax', { message, origin })] };
