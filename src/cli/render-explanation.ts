@@ -54,6 +54,7 @@ export function renderExplanation(service: ServiceDetailAnswer, parts: Explanati
     { title: 'Kept awake by', lines: listLeases(service, times) },
     { title: 'Woken by', lines: listWakers(service, times) },
     { title: 'Ports', lines: service.listeners.map(describeListener) },
+    { title: 'HTTPS', lines: (service.certificates ?? []).map((one) => describeCertificate(one, times)) },
     { title: 'Last wakes', lines: listWakes(service.wakes, parts) },
     { title: 'States', lines: listChanges(service, times) },
     { title: 'Problems', lines: service.problems.map(describeFinding) },
@@ -186,6 +187,15 @@ function describeListener(listener: ServiceDetailAnswer['listeners'][number]): s
     ...Object.entries(dropped).map(([reason, count]) => `${count} dropped (${reason})`),
   ];
   return `${formatListener(listener)} → ${target}: ${condition}, ${counts.join(', ')}${error === undefined ? '' : `; ${error}`}`;
+}
+
+function describeCertificate(
+  { host, kind, path, until }: NonNullable<ServiceDetailAnswer['certificates']>[number],
+  times: Times,
+): string {
+  if (kind === 'none') return `${host}: no certificate, so nobody gets it over HTTPS`;
+  if (kind === 'self-signed') return `${host}: made by the proxy, for devices that trust lazy-proxy ca`;
+  return `${host}: ${path ?? '?'}${until === undefined ? '' : `, good until ${formatMoment(until, times)}`}`;
 }
 
 function listWakes(wakes: readonly WakeAnswer[], parts: ExplanationParts): readonly string[] {

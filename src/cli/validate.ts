@@ -2,11 +2,13 @@ import { dirname, resolve } from 'node:path';
 import { parseEnvironment } from '../config/environment.ts';
 import { sortProblems } from '../config/checks/finding.ts';
 import { PORT_FIELDS } from '../config/fields.ts';
-import { createFileParser, type ParseConfigFile } from '../config/file.ts';
+import { createFileParser, type FileConfig, type ParseConfigFile } from '../config/file.ts';
+import { resolveSettings } from '../config/resolve-settings.ts';
 import { configCandidates, describeConfigPath } from '../sources/config-candidates.ts';
 import { createCaretRenderer, type RenderCaret } from '../config/yaml/render-caret.ts';
 import { escapeJson } from '../model/escape-text.ts';
 import { formatProblem, hasErrors, type Problem } from '../model/problem.ts';
+import type { Settings } from '../model/settings.ts';
 import { countOf } from '../proxy/proxy-log.ts';
 import { checkNamedFiles } from '../sources/check-named-files.ts';
 import { describeReadError, readConfigFile, readConfigStream } from '../sources/read-config-file.ts';
@@ -65,11 +67,14 @@ export async function validate(files: readonly string[], options: ValidateOption
       problems: sortProblems([...problems, ...findSilentOfFile({ ...layers, file: config })]),
     };
   };
+  const resolveHttp = (config: FileConfig) => resolveSettings({ ...layers, file: config }).settings.http;
   const read = options.readFile ?? ((path, { named }) => readConfigFile(path, { named, clock: systemClock }));
   const nowMs = options.nowMs ?? systemClock.nowMs();
   const reports: FileReport[] = [];
-  if (files.length === 0) reports.push(await checkFound({ ...options, cwd, read, parse, nowMs }));
-  for (const path of files) reports.push(await checkFile(path, { cwd, read, parse, nowMs, named: true }));
+  if (files.length === 0)
+    reports.push(await checkFound({ ...options, cwd, read, parse, resolveHttp, nowMs }));
+  for (const path of files)
+    reports.push(await checkFile(path, { cwd, read, parse, resolveHttp, nowMs, named: true }));
   writeReports(reports, options);
   if (reports.some(({ unreadable }) => unreadable)) return EXIT_UNUSABLE;
   return reports.some(({ problems }) => hasErrors(problems)) ? EXIT_PROBLEMS : EXIT_OK;
@@ -79,6 +84,8 @@ interface CheckContext {
   readonly cwd: string;
   readonly read: ReadFile;
   readonly parse: ParseConfigFile;
+  /** What is in force of a file. */
+  readonly resolveHttp: (config: FileConfig) => Settings['http'];
   readonly nowMs: number;
 }
 
@@ -95,7 +102,7 @@ async function checkFound(context: CheckContext & Pick<ValidateOptions, 'env'>):
 
 async function checkFile(
   path: string,
-  { cwd, read, parse, nowMs, named }: CheckContext & { readonly named: boolean },
+  { cwd, read, parse, resolveHttp, nowMs, named }: CheckContext & { readonly named: boolean },
 ): Promise<FileReport> {
   const isStream = path === '-';
   const file = isStream ? 'stdin' : describeConfigPath(path, cwd);
@@ -110,7 +117,10 @@ async function checkFile(
   const ofFiles =
     config === undefined
       ? []
-      : await checkNamedFiles(config, { nowMs, read: (other) => read(other, { named: true }) });
+      : await checkNamedFiles(config, {
+          http: resolveHttp(config),
+          ...{ nowMs, read: (other) => read(other, { named: true }) },
+        });
   const problems = sortProblems([...ofText, ...ofFiles]);
   const drafts = config?.services.map(({ draft }) => draft) ?? [];
   const listeners = drafts.reduce(

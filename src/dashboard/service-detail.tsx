@@ -126,6 +126,7 @@ function Detail({
       <Leases detail={detail} />
       <Wakes wakes={detail.wakes} steerer={steerer} canShow={hasToken(shown)} />
       <Listeners detail={detail} />
+      <Certificates detail={detail} />
       <Part title="Wakes for">
         <Wakers detail={detail} />
       </Part>
@@ -358,6 +359,34 @@ function Listeners({ detail }: { readonly detail: ServiceDetailAnswer }) {
       </Scrolled>
     </Part>
   );
+}
+
+function Certificates({ detail: { certificates = [] } }: { readonly detail: ServiceDetailAnswer }) {
+  if (certificates.length === 0) return null;
+  return (
+    <Part title="HTTPS">
+      <ul class="plain-list">
+        {certificates.map((certificate) => (
+          <li key={certificate.host}>
+            <Foreign text={certificate.host} />
+            <small>
+              <Foreign text={describeCertificate(certificate)} />
+            </small>
+          </li>
+        ))}
+      </ul>
+    </Part>
+  );
+}
+
+function describeCertificate({
+  kind,
+  path,
+  until,
+}: NonNullable<ServiceDetailAnswer['certificates']>[number]): string {
+  if (kind === 'none') return 'no certificate, so nobody gets it over HTTPS';
+  if (kind === 'self-signed') return 'made by the proxy, for devices that trust its authority';
+  return `${path}${until === undefined ? '' : `, good until ${until.slice(0, 10)}`}`;
 }
 
 function describeTurnedAway({

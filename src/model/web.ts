@@ -72,6 +72,18 @@ export function isInDomains(host: string, domains: readonly string[]): boolean {
   return domains.some((domain) => host === domain || host.endsWith(`.${domain}`));
 }
 
+/** What clients of the front doors get for a host of a service: the certificate of a file, one that the proxy makes, or none. */
+export type HostCertificate =
+  /** `path`: of the certificate; `untilMs`: when it ends, ms since the epoch. */
+  | { readonly kind: 'file'; readonly path: string; readonly untilMs: number }
+  /** Nobody gets the host over HTTPS. */
+  | { readonly kind: 'self-signed' | 'none' };
+
+/** Whether a certificate that is for a name is for a host, as clients see it: `*.` stands for one label (RFC 9525, 6.3). */
+export function isNameOf(host: string, name: string): boolean {
+  return name === host || name === `*${host.slice(host.indexOf('.'))}`;
+}
+
 /** Of a service that says nothing of HTTP. All of them share it. */
 export const NO_WEB: WebPolicy = freeze({
   hosts: [],

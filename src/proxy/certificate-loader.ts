@@ -1,6 +1,8 @@
+import { describeUncovered } from '../config/rules/uncovered-hosts.ts';
 import type { Problem } from '../model/problem.ts';
 import type { Service } from '../model/service.ts';
-import type { FrontPolicy } from '../model/web.ts';
+import type { ServiceTable } from '../model/table.ts';
+import type { FrontPolicy, HostCertificate } from '../model/web.ts';
 import type { AuthorityState } from '../relay/tls/authority/authority.ts';
 import type { Certificates } from '../relay/tls/certificates.ts';
 import type { OfferTls } from '../relay/tls/tls-offer.ts';
@@ -52,6 +54,25 @@ export class CertificateLoader {
     const faults = this.#certificates?.findFaults() ?? [];
     const origin = { kind: 'engine', name: 'certificates' } as const;
     return faults.map((fault) => ({ ...fault, code: 'bad-certificate', origin }));
+  }
+
+  /** What clients of the front doors get for a host of a service; undefined as long as no front door with TLS has opened. */
+  describe(host: string): HostCertificate | undefined {
+    return this.#certificates?.describe(host);
+  }
+
+  /** Warns of hosts that nobody gets over HTTPS, as far as the check of the configuration can't: it doesn't know what is in the files. */
+  findUncovered(table: ServiceTable): readonly Problem[] {
+    const names = this.#certificates?.names();
+    const { certificates, selfSignedDomains } = table.frontPolicy;
+    if (names === undefined || certificates.length === 0 || !table.fronts.some(({ tls }) => tls)) return [];
+    return [...table.entries.values()].flatMap(({ service: { web, name }, origins }): readonly Problem[] => {
+      const why = describeUncovered(web.hosts, { names, selfSignedDomains });
+      if (why === undefined) return [];
+      const message = `hosts of service ${name}: ${why}`;
+      const origin = origins['hosts'] ?? { kind: 'default' };
+      return [{ code: 'option-without-effect', severity: 'warning', message, origin }];
+    });
   }
 
   close(): void {

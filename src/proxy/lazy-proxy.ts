@@ -341,7 +341,7 @@ export class LazyProxy {
     const problems = this.#problems();
     this.#tell(() => {
       logPlan(plan, { logger: this.#logger, cause, isBound, settings });
-      this.#problemLog.show(problems);
+      this.#problemLog.show([...problems, ...this.#runtime.certificates.findUncovered(table)]);
     });
   }
 
@@ -397,6 +397,7 @@ export class LazyProxy {
           ...collectWorkloadProblems(this.#runtime.reconciler.current, this.#runtime, this.#explainUrl),
           ...findRefusedWebhooks(resolve(this.#options), this.#runtime),
           ...this.#runtime.certificates.findProblems(),
+          ...this.#runtime.certificates.findUncovered(this.#runtime.reconciler.current),
         ],
         phase: () => (this.#isUp ? this.#phase : 'starting'),
       },

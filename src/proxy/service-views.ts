@@ -31,11 +31,13 @@ export function collectServiceDetail(
   {
     table,
     maxClients,
+    certificates,
     problemsOf,
     ...parts
   }: Parts & {
     readonly table: ServiceTable;
     readonly maxClients: number;
+    readonly certificates: Pick<Runtime['certificates'], 'describe'>;
     /** What is wrong with a service at run time. */
     readonly problemsOf: (entry: TableEntry) => readonly Problem[];
   },
@@ -51,6 +53,12 @@ export function collectServiceDetail(
     ...createView(entry, { ...parts, table, maxClients, lost }),
     hubs: listHubs(entry, table),
     users: listUsers(name, table),
+    certificates: !table.fronts.some(({ tls }) => tls)
+      ? []
+      : entry.service.web.hosts.flatMap((host) => {
+          const certificate = certificates.describe(host);
+          return certificate === undefined ? [] : [{ host, ...certificate }];
+        }),
     problems: [...ofLabels, ...problemsOf(entry)],
   };
 }

@@ -1,9 +1,11 @@
 import type { FileConfig } from '../config/file.ts';
-import type { Origin, Sourced } from '../model/origin.ts';
+import { describeUncovered } from '../config/rules/uncovered-hosts.ts';
+import { type Origin, originOfItem, type Sourced } from '../model/origin.ts';
 import type { Problem } from '../model/problem.ts';
+import type { Settings } from '../model/settings.ts';
 import type { CertificateFiles, WaitingPage } from '../model/web.ts';
 import { messageOf } from '../system/message-of.ts';
-import { checkCertificate } from '../system/tls/check-certificate.ts';
+import { checkCertificate, namesOfCertificate } from '../system/tls/check-certificate.ts';
 
 /** Reads a file as UTF-8; rejects with the reason, which is fit for a message after the file's name. */
 export type ReadNamedFile = (path: string) => Promise<string>;
@@ -15,32 +17,70 @@ interface Named<T> {
 }
 
 /**
- * Looks at the files that a configuration names: whether certificates fit their keys and count now, and whether waiting pages are
- * there. What can't be read is a warning, since it may be there where the file will be used.
+ * Looks at the files that a configuration names: whether certificates fit their keys and count now, whether they are for the hosts of
+ * services, and whether waiting pages are there. What can't be read is a warning, since it may be there where the file will be used.
+ * @param options.http what is in force of it.
  */
 export async function checkNamedFiles(
   config: FileConfig,
-  { nowMs, read }: { readonly nowMs: number; readonly read: ReadNamedFile },
+  {
+    http,
+    nowMs,
+    read,
+  }: { readonly http: Settings['http']; readonly nowMs: number; readonly read: ReadNamedFile },
 ): Promise<readonly Problem[]> {
-  const found = await Promise.all([
-    ...listCertificates(config).map((named) => checkFiles(named, { nowMs, read })),
+  const [shared, ...others] = await Promise.all([
+    Promise.all(listShared(config).map((named) => checkFiles(named, { nowMs, read }))),
+    ...listOwn(config).map((named) => checkFiles(named, { nowMs, read })),
     ...listPages(config).map((named) => checkPage(named, read)),
   ]);
-  return found.flat();
+  const names = shared.map((checked) => checked.names);
+  return [
+    ...[...shared, ...others].flatMap(({ problems }) => problems),
+    // Where one of them can't be read, nobody knows what it is for.
+    ...(names.every((known) => known !== undefined)
+      ? findUncovered(config, { http, names: names.flat() })
+      : []),
+  ];
 }
 
-function listCertificates({ settings, services }: FileConfig): readonly Named<CertificateFiles>[] {
+/** What is wrong with a file, and the names that a certificate in it is for, where that can be told. */
+interface Checked {
+  readonly problems: readonly Problem[];
+  readonly names?: readonly string[];
+}
+
+/** Warns of hosts that no file of a certificate is for. What is made, or not, where there are no files, is said of the text itself. */
+function findUncovered(
+  { services }: FileConfig,
+  { http, names }: { readonly http: Settings['http']; readonly names: readonly string[] },
+): readonly Problem[] {
+  const { https, certificates, selfSignedDomains } = http;
+  if (https.length === 0 || certificates.length === 0) return [];
+  return services.flatMap(({ draft: { hosts } }): readonly Problem[] => {
+    const why = hosts && describeUncovered(hosts.value, { names, selfSignedDomains });
+    if (hosts === undefined || why === undefined) return [];
+    const { origin } = hosts;
+    return [{ code: 'option-without-effect', severity: 'warning', message: `hosts: ${why}`, origin }];
+  });
+}
+
+/** Those of the front doors. */
+function listShared({ settings }: FileConfig): readonly Named<CertificateFiles>[] {
   const shared = settings['http.certificates'] as Sourced<readonly CertificateFiles[]> | undefined;
-  return [
-    ...(shared?.value ?? []).map((value, index) => ({
-      ...{ place: `http.certificates[${index}]`, value, origin: shared?.origin ?? { kind: 'default' } },
-    })),
-    ...services.flatMap(({ draft: { tls } }): readonly Named<CertificateFiles>[] =>
-      tls !== undefined && tls.value !== 'off' && tls.value.kind === 'files'
-        ? [{ place: 'tls', value: tls.value, origin: tls.origin }]
-        : [],
-    ),
-  ];
+  return (shared?.value ?? []).map((value, index) => ({
+    ...{ place: `http.certificates[${index}]`, value },
+    origin: originOfItem(shared?.origin ?? { kind: 'default' }, index),
+  }));
+}
+
+/** Those of single services. */
+function listOwn({ services }: FileConfig): readonly Named<CertificateFiles>[] {
+  return services.flatMap(({ draft: { tls } }): readonly Named<CertificateFiles>[] =>
+    tls !== undefined && tls.value !== 'off' && tls.value.kind === 'files'
+      ? [{ place: 'tls', value: tls.value, origin: tls.origin }]
+      : [],
+  );
 }
 
 function listPages({ defaults, services }: FileConfig): readonly Named<string>[] {
@@ -55,23 +95,26 @@ function listPages({ defaults, services }: FileConfig): readonly Named<string>[]
 async function checkFiles(
   { place, value, origin }: Named<CertificateFiles>,
   { nowMs, read }: { readonly nowMs: number; readonly read: ReadNamedFile },
-): Promise<readonly Problem[]> {
+): Promise<Checked> {
   const contents: string[] = [];
   for (const path of [value.cert, value.key]) {
     const content = await tryRead(path, read);
-    if (content.kind === 'unread') return [unread({ place, value: path, origin }, content.why)];
+    if (content.kind === 'unread') return { problems: [unread({ place, value: path, origin }, content.why)] };
     contents.push(content.text);
   }
   const [cert = '', key = ''] = contents;
-  return checkCertificate({ cert, key, nowMs }).map(({ severity, message }): Problem => {
+  const faults = checkCertificate({ cert, key, nowMs });
+  const problems = faults.map(({ severity, message }): Problem => {
     const which = message.startsWith('the key') ? value.key : value.cert;
     return { code: 'bad-certificate', severity, message: `${place}: ${which}: ${message}`, origin };
   });
+  if (faults.some(({ kind }) => kind === 'form')) return { problems };
+  return { problems, names: namesOfCertificate(cert) };
 }
 
-async function checkPage(named: Named<string>, read: ReadNamedFile): Promise<readonly Problem[]> {
+async function checkPage(named: Named<string>, read: ReadNamedFile): Promise<Checked> {
   const content = await tryRead(named.value, read);
-  return content.kind === 'unread' ? [unread(named, content.why)] : [];
+  return { problems: content.kind === 'unread' ? [unread(named, content.why)] : [] };
 }
 
 type Content =

@@ -31,6 +31,7 @@ function hostile(text: string) {
     ],
     leases: [lease],
     woken_by: [{ kind: 'schedule', cron: text }],
+    certificates: [{ host: text, kind: 'file', path: text, until: AT }],
     ...{
       hubs: [text],
       dependants: [text],
@@ -63,6 +64,9 @@ test('what looks like HTML is shown as it is written', async () => {
   expect(await page.locator('.open').innerText()).toBe(SCRIPT);
   expect(await page.locator('.detail h2').innerText()).toBe(SCRIPT);
   expect(await page.locator('#page img, #page script').count()).toBe(0);
+  expect(await page.locator('.detail .part', { hasText: 'HTTPS' }).innerText()).toContain(
+    `${SCRIPT}, good until 2026-04-01`,
+  );
   expect(await page.evaluate('window.hit')).toBeUndefined();
 });
 

@@ -96,7 +96,7 @@ describe('validate', () => {
       const { code, lines } = await run(mixed, { args: ['a.yaml'] });
       expect(code).toBe(1);
       expect(lines.filter((line) => line.includes(' error '))).toEqual([
-        'a.yaml:1:36 error http.certificates[0]: /w/certs/home-key.pem: the key belongs to another certificate',
+        'a.yaml:1:37 error http.certificates[0]: /w/certs/home-key.pem: the key belongs to another certificate',
         'a.yaml:3:38 error tls: /w/certs/home-key.pem: the key belongs to another certificate',
       ]);
       const late = await run(
@@ -105,8 +105,59 @@ describe('validate', () => {
       );
       expect(late.code).toBe(1);
       expect(late.lines[0]).toMatch(
-        /^a\.yaml:1:36 error http\.certificates\[0\]: \/w\/certs\/home\.pem: the certificate has expired: it was good until /,
+        /^a\.yaml:1:37 error http\.certificates\[0\]: \/w\/certs\/home\.pem: the certificate has expired: it was good until /,
       );
+    });
+  });
+
+  describe('of the hosts that certificates are for', () => {
+    const [lan, all, other] = ['wiki.lan', '*.wiki.lan', 'home.arpa'].map((host) =>
+      makeCertificate({ host }),
+    );
+    const file = (
+      files: Readonly<Record<string, ReturnType<typeof makeCertificate> | undefined>>,
+      more = '',
+    ) => ({
+      'a.yaml': [
+        `http:\n  https: "443"${more}\n  certificates:`,
+        ...Object.keys(files).map((name) => `    - { cert: ${name}.pem, key: ${name}.key }`),
+        'services:',
+        '  wiki: { hosts: [wiki.lan, "*.wiki.lan", a.b.wiki.lan, home.arpa] }',
+      ].join('\n'),
+      ...Object.fromEntries(
+        Object.entries(files).flatMap(([name, { cert, key } = { cert: '', key: '' }]) => [
+          [`${name}.pem`, cert],
+          [`${name}.key`, key],
+        ]),
+      ),
+    });
+    const warningsOf = async (files: Readonly<Record<string, string>>) => {
+      const { lines } = await run(files, { args: ['a.yaml'] });
+      return lines.filter((line) => line.includes('warning') || line.includes('error'));
+    };
+
+    test('warns of a host that none of them is for, nor is made for', async () => {
+      expect(await warningsOf(file({ lan, all }))).toEqual([
+        'a.yaml:7:18 warning hosts: none of http.certificates is for a.b.wiki.lan, home.arpa, so nobody gets that over HTTPS; they are for wiki.lan, *.wiki.lan: add one, or a domain of your own to http.self_signed_domains',
+      ]);
+      expect(await warningsOf(file({ lan, all }, '\n  self_signed_domains: [home.arpa]'))).toEqual([
+        'a.yaml:8:18 warning hosts: none of http.certificates is for a.b.wiki.lan, and none is made outside of http.self_signed_domains, so nobody gets that over HTTPS; they are for wiki.lan, *.wiki.lan: add one, or a domain of your own to http.self_signed_domains',
+      ]);
+      expect(await warningsOf(file({ other }, '\n  self_signed_domains: [wiki.lan]'))).toEqual([]);
+    });
+
+    test('says nothing of it where one of them cannot be read, and names that one', async () => {
+      const files = Object.fromEntries(
+        Object.entries(file({ lan, all })).filter(([name]) => name !== 'all.key'),
+      );
+      expect(await warningsOf(files)).toEqual([
+        "a.yaml:5:7 warning http.certificates[1]: /w/all.key can't be looked at here, so nobody knows whether it is right: no such file",
+      ]);
+      expect(await warningsOf({ ...files, 'all.key': 'x' })).toEqual([
+        expect.stringContaining(
+          'a.yaml:5:7 error http.certificates[1]: /w/all.key: the key is no PEM private key',
+        ),
+      ]);
     });
   });
 

@@ -1,24 +1,37 @@
-import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { CertificateFiles } from '../../model/web.ts';
 import type { Clock } from '../../system/clock.ts';
 import { messageOf } from '../../system/message-of.ts';
-import { type CertificateFault, checkCertificate } from '../../system/tls/check-certificate.ts';
-import { HostTable } from '../http/message/host-table.ts';
+import {
+  type CertificateFault,
+  checkCertificate,
+  endOfCertificate,
+  namesOfCertificate,
+} from '../../system/tls/check-certificate.ts';
 
 /** Replaced files are in force so soon: they are looked at when a client comes, and no more often. */
 const LOOK_AGAIN_MS = 500;
+
+/** A certificate that clients get. */
+export interface CertificateInUse {
+  readonly files: CertificateFiles;
+  /** What was in the files, PEM. */
+  readonly pair: { readonly cert: string; readonly key: string };
+  /** Those that it is for. */
+  readonly names: readonly string[];
+  /** When it ends, ms since the epoch. */
+  readonly untilMs: number;
+  readonly secure: SecureContext;
+}
 
 interface Loaded {
   readonly files: CertificateFiles;
   /** Of both files: changes when one of them is replaced. */
   readonly stamp: string;
-  /** What is in force, PEM; undefined where nothing was ever usable. */
-  readonly pair: { readonly cert: string; readonly key: string } | undefined;
-  readonly names: readonly string[];
-  readonly context: SecureContext | undefined;
-  /** Why what is in the files now is not in force. */
+  /** Undefined where nothing was ever usable. */
+  readonly inUse: CertificateInUse | undefined;
+  /** Why what is in the files now is not in use. */
   readonly refused: string | undefined;
 }
 
@@ -31,7 +44,8 @@ export class CertificateStore {
   readonly #clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
   readonly #onBad: TellBadCertificate;
   #loaded: readonly Loaded[] = [];
-  #table = new HostTable<SecureContext>();
+  /** By each name that they are for. */
+  #byName: ReadonlyMap<string, CertificateInUse> = new Map();
   #lookedAtMs = Number.NEGATIVE_INFINITY;
 
   /** @param options.onBad told, once for each state of the files, why a certificate can't be used, or clients refuse it, now or soon. */
@@ -52,30 +66,33 @@ export class CertificateStore {
     this.#index();
   }
 
-  /** The certificate for a host, lower case; undefined where there is none. */
-  find(host: string): SecureContext | undefined {
+  /** The certificate for a host, lower case, by its name or by a wildcard; undefined where there is none. */
+  find(host: string): CertificateInUse | undefined {
     this.#look();
-    return this.#table.find(host);
+    return this.#byName.get(host) ?? this.#byName.get(`*${host.slice(host.indexOf('.'))}`);
   }
 
   /** The first certificate, whatever its names; undefined where it can't be used. */
   first(): SecureContext | undefined {
     this.#look();
-    return this.#loaded[0]?.context;
+    return this.#loaded[0]?.inUse?.secure;
+  }
+
+  /** The names that they are for; undefined where one of them can't be used, so that nobody knows. */
+  names(): readonly string[] | undefined {
+    this.#look();
+    const all = this.#loaded.map(({ inUse }) => inUse?.names);
+    return all.every((names) => names !== undefined) ? all.flat() : undefined;
   }
 
   /** What is wrong with them at this moment, each in words that stand alone: also that one will expire soon. */
   findFaults(): readonly ToldFault[] {
     this.#look();
     const nowMs = this.#clock.nowMs();
-    return this.#loaded.flatMap(({ files, pair, refused }) => {
-      const about = ({ severity, message }: ToldFault): ToldFault => ({
-        severity,
-        message: `certificate ${files.cert}: ${message}`,
-      });
-      const ofFiles = refused === undefined ? [] : [{ severity: 'error' as const, message: refused }];
-      return [...ofFiles, ...(pair === undefined ? [] : checkCertificate({ ...pair, nowMs }).map(about))];
-    });
+    return this.#loaded.flatMap(({ inUse, refused }) => [
+      ...(refused === undefined ? [] : [{ severity: 'error' as const, message: refused }]),
+      ...(inUse === undefined ? [] : tellFaults(inUse, nowMs)),
+    ]);
   }
 
   #look(): void {
@@ -98,34 +115,33 @@ export class CertificateStore {
       if (fatal !== undefined) throw new Error(fatal.message);
       const bad = faults.find(({ severity }) => severity === 'error');
       // Where there is nothing better, clients decide whether they take it.
-      if (bad !== undefined && known?.context !== undefined) throw new Error(bad.message);
-      const context = createSecureContext({ cert, key });
-      for (const { severity, message } of faults)
-        this.#onBad({ severity, message: `certificate ${files.cert}: ${message}` });
-      return { files, stamp, pair: { cert, key }, names: namesOf(cert), context, refused: undefined };
+      if (bad !== undefined && known?.inUse !== undefined) throw new Error(bad.message);
+      const secure = createSecureContext({ cert, key });
+      const untilMs = endOfCertificate(cert);
+      const inUse = { files, pair: { cert, key }, names: namesOfCertificate(cert), untilMs, secure };
+      for (const fault of tellFaults(inUse, this.#clock.nowMs())) this.#onBad(fault);
+      return { files, stamp, inUse, refused: undefined };
     } catch (error) {
-      const { names = [], context, pair } = known ?? {};
-      const stays = context === undefined ? '' : '; the one from before stays in use';
+      const inUse = known?.inUse;
+      const stays = inUse === undefined ? '' : '; the one from before stays in use';
       const refused = `certificate ${files.cert} with ${files.key}: ${messageOf(error)}${stays}`;
       this.#onBad({ severity: 'error', message: refused });
-      return { files, stamp, pair, names, context, refused };
+      return { files, stamp, inUse, refused };
     }
   }
 
   #index(): void {
-    const table = new HostTable<SecureContext>();
-    for (const { names, context } of this.#loaded.toReversed())
-      for (const name of names) if (context !== undefined) table.set(name, context);
-    this.#table = table;
+    const inUse = this.#loaded.flatMap((loaded) => loaded.inUse ?? []);
+    this.#byName = new Map(
+      inUse.toReversed().flatMap((one) => one.names.map((name) => [name, one] as const)),
+    );
   }
 }
 
-/** The names of the first certificate in a PEM file; its common name where it has no others. */
-function namesOf(pem: string): readonly string[] {
-  const { subjectAltName = '', subject = '' } = new X509Certificate(pem);
-  const names = [...subjectAltName.matchAll(/DNS:([^,\s]+)/g)].map(([, name = '']) => name.toLowerCase());
-  const [, common] = /^CN=(.+)$/m.exec(subject) ?? [];
-  return names.length > 0 || common === undefined ? names : [common.toLowerCase()];
+function tellFaults({ files, pair }: CertificateInUse, nowMs: number): readonly ToldFault[] {
+  return checkCertificate({ ...pair, nowMs }).map(({ severity, message }) => ({
+    ...{ severity, message: `certificate ${files.cert}: ${message}` },
+  }));
 }
 
 function stampOf({ cert, key }: CertificateFiles): string {

@@ -6,12 +6,17 @@
  */
 import { createSecureContext } from 'node:tls';
 import type { Service } from '../../model/service.ts';
-import { type CertificateFiles, type FrontPolicy, isInDomains } from '../../model/web.ts';
+import {
+  type CertificateFiles,
+  type FrontPolicy,
+  type HostCertificate,
+  isInDomains,
+} from '../../model/web.ts';
 import type { Cancel, Clock } from '../../system/clock.ts';
 import { messageOf } from '../../system/message-of.ts';
 import type { AuthorityState, TellCertificate } from './authority/authority.ts';
 import type { MadeCertificates } from './authority/made-certificates.ts';
-import { CertificateStore, type ToldFault } from './certificate-store.ts';
+import { type CertificateInUse, CertificateStore, type ToldFault } from './certificate-store.ts';
 import type { TlsOffer } from './tls-offer.ts';
 
 /** So often it is looked whether one will expire soon. */
@@ -67,9 +72,9 @@ export class Certificates {
     return {
       context: this.#none,
       find: (host) => {
-        const found = this.#ofFronts().find(host);
-        if (found !== undefined || !this.covers(host)) return found;
-        const hosts = hostsAt(host);
+        const choice = this.#choose(host);
+        if (typeof choice === 'object') return choice.secure;
+        const hosts = choice === 'self-signed' ? hostsAt(host) : undefined;
         if (hosts === undefined) return undefined;
         const take = (made: MadeCertificates) =>
           hosts.includes(host) ? made.ofHost(host) : made.ofInventedHost(host);
@@ -81,9 +86,20 @@ export class Certificates {
 
   /** Whether there is a certificate for a host that leads to a service at a front door, or one would be made. */
   covers(host: string): boolean {
-    return (
-      this.#ofFronts().find(host) !== undefined || isInDomains(host, this.#options.policy().selfSignedDomains)
-    );
+    return this.#choose(host) !== undefined;
+  }
+
+  /** What clients of the front doors get for a host that a service has. @param host also a wildcard: then for the names below */
+  describe(host: string): HostCertificate {
+    const choice = this.#choose(host.replace('*', 'any'));
+    if (choice === undefined) return { kind: 'none' };
+    if (choice === 'self-signed') return { kind: 'self-signed' };
+    return { kind: 'file', path: choice.files.cert, untilMs: choice.untilMs };
+  }
+
+  /** The names that the certificates of the front doors are for; undefined where one of them can't be used, so that nobody knows. */
+  names(): readonly string[] | undefined {
+    return this.#ofFronts().names();
   }
 
   /** What the clients of a service get at its own ports; undefined where there is nothing that can be used. */
@@ -112,23 +128,17 @@ export class Certificates {
     for (const { tls } of this.#options.services()) if (tls?.kind === 'files') used.add(keyOf(tls));
     for (const key of [...this.#own.keys()]) if (!used.has(key)) this.#own.delete(key);
     const ofFiles = [this.#ofFronts(), ...this.#own.values()].flatMap((store) => store.findFaults());
-    return [...ofFiles, ...this.#findUncovered(), ...(this.#made?.findFaults() ?? [])];
+    return [...ofFiles, ...(this.#made?.findFaults() ?? [])];
   }
 
   close(): void {
     this.#cancelLook();
   }
 
-  /** Hosts that the check of the configuration can't tell of, since that doesn't know what the files hold. */
-  #findUncovered(): readonly ToldFault[] {
-    const { certificates, selfSignedDomains } = this.#options.policy();
-    if (certificates.length === 0 || selfSignedDomains.length === 0) return [];
-    return [...this.#options.services()].flatMap(({ name, web: { hosts } }) => {
-      const bare = hosts.filter((host) => !this.covers(host.replace('*', 'any')));
-      if (bare.length === 0) return [];
-      const message = `hosts of service "${name}": there is no certificate for ${bare.join(', ')}, and none is made outside of http.self_signed_domains`;
-      return [{ severity: 'warning', message }];
-    });
+  #choose(host: string): CertificateInUse | 'self-signed' | undefined {
+    const found = this.#ofFronts().find(host);
+    if (found !== undefined) return found;
+    return isInDomains(host, this.#options.policy().selfSignedDomains) ? 'self-signed' : undefined;
   }
 
   #ofFronts(): CertificateStore {

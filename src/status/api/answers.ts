@@ -187,6 +187,15 @@ export interface ServiceDetailAnswer extends ServiceAnswer {
     /** Who needs it, where that is not this service, but one that it needs itself. */
     readonly of?: string;
   }[];
+  /** For each of its hosts, what clients get at the front doors with TLS; absent where there are none of the one or the other. */
+  readonly certificates?: readonly {
+    readonly host: string;
+    /** `self-signed`: by the proxy's own authority; `none`: nobody gets it over HTTPS. */
+    readonly kind: 'file' | 'self-signed' | 'none';
+    /** Of a file: where it is, and when it ends. */
+    readonly path?: string;
+    readonly until?: string;
+  }[];
   readonly wakes: readonly WakeAnswer[];
   readonly timeline: readonly { readonly at: string; readonly life: Life }[];
   readonly problems: readonly FindingAnswer[];

@@ -7,6 +7,7 @@ import type { ServiceTable } from '../../model/table.ts';
 import type { RoomFigures, Timeline, WorkloadReport } from '../../model/workload-report.ts';
 import type { WebAccess } from '../../model/web.ts';
 import type { PresentClient } from '../../relay/listener.ts';
+import type { HostCertificate } from '../../model/web.ts';
 import type { EffectiveConfig } from './answers.ts';
 
 /** What the API shows and what it may do. Each call looks anew. */
@@ -98,6 +99,8 @@ export interface ServiceDetail extends ServiceView {
   /** Services that have it as their dependant. */
   readonly hubs: readonly string[];
   readonly users: readonly string[];
+  /** What clients of the front doors get for each of its hosts; empty where TLS ends at none of them. */
+  readonly certificates: readonly (HostCertificate & { readonly host: string })[];
   readonly problems: readonly Problem[];
 }
 

@@ -96,7 +96,7 @@ export function renderServiceDetail(
   view: ServiceDetail,
   { showOutput, ...look }: Look & { readonly showOutput: boolean },
 ): ServiceDetailAnswer {
-  const { report, service, hubs, users, problems } = view;
+  const { report, service, hubs, users, certificates, problems } = view;
   const { leases, omitted } = listLeases(view);
   return {
     ...renderRow(view, { ...look, showOutput, oldest: leases[0] }),
@@ -107,10 +107,20 @@ export function renderServiceDetail(
     dependants: service.dependants,
     users,
     depends_on: service.dependsOn,
+    ...(certificates.length > 0 && { certificates: certificates.map(renderCertificate) }),
     wakes: [...(report?.wakes ?? [])].reverse().map((wake) => renderWake(wake, { showOutput })),
     timeline: view.timeline().map(({ atMs, life }) => ({ at: formatTimestamp(atMs), life })),
     problems: problems.map(renderProblem),
   };
+}
+
+function renderCertificate({
+  host,
+  ...certificate
+}: ServiceDetail['certificates'][number]): NonNullable<ServiceDetailAnswer['certificates']>[number] {
+  if (certificate.kind !== 'file') return { host, kind: certificate.kind };
+  const { kind, path, untilMs } = certificate;
+  return { host, kind, path, until: formatTimestamp(untilMs) };
 }
 
 /** A problem with its place apart, for pages; `text` is the line that the log has. */

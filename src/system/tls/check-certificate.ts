@@ -35,6 +35,19 @@ export function checkCertificate({
   return [...faults, ...chain.flatMap((one, index) => checkTimes(one, { index, nowMs }))];
 }
 
+/** When a certificate ends, ms since the epoch: the first one in a PEM file. */
+export function endOfCertificate(pem: string): number {
+  return parseTimestamp(new X509Certificate(pem).validTo);
+}
+
+/** The names that a certificate is for, lower case: those of the first one in a PEM file; its common name where it has no others. */
+export function namesOfCertificate(pem: string): readonly string[] {
+  const { subjectAltName = '', subject = '' } = new X509Certificate(pem);
+  const names = [...subjectAltName.matchAll(/DNS:([^,\s]+)/g)].map(([, name = '']) => name.toLowerCase());
+  const [, common] = /^CN=(.+)$/m.exec(subject) ?? [];
+  return names.length > 0 || common === undefined ? names : [common.toLowerCase()];
+}
+
 function readChain(pem: string): readonly X509Certificate[] | CertificateFault {
   const blocks = pem.match(CERTIFICATE) ?? [];
   const mixedUp = pem.includes('PRIVATE KEY-----') ? '; it holds a key: are the two files mixed up?' : '';

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -71,9 +72,19 @@ describe('certificates that are made', () => {
     expect(await find?.('a.wiki.lan')).not.toBe(ofFile);
     // What is in files is there at once.
     expect(ofFile).not.toBeInstanceOf(Promise);
-    expect(certificates.findFaults().map(({ message }) => message)).toContain(
-      'hosts of service "wiki": there is no certificate for wiki.example, *.example, and none is made outside of http.self_signed_domains',
-    );
+    // As `lazy-proxy explain` tells it.
+    const untilMs = Date.parse(new X509Certificate(made.cert).validTo);
+    expect(
+      ['wiki.lan', '*.wiki.lan', 'wiki.example', '*.example'].map((host) => certificates.describe(host)),
+    ).toEqual([
+      { kind: 'file', path: pair.cert, untilMs },
+      { kind: 'self-signed' },
+      { kind: 'none' },
+      { kind: 'none' },
+    ]);
+    expect(certificates.names()).toEqual(['wiki.lan']);
+    files = [pair, { ...pair, key: pair.cert }];
+    expect(certificates.names()).toBeUndefined();
   });
 
   test('follow the domains: a service gets another one when these change', async () => {

@@ -1,13 +1,18 @@
 /** `schema/openapi.yaml` is what the API does: every route of it is asked here, and every answer is what it says. */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { listRoutes } from '../../../src/status/api/api.ts';
 import type { Access } from '../../../src/status/access.ts';
 import type { ApiContent } from '../../../src/status/api/content.ts';
 import { systemClock } from '../../../src/system/clock.ts';
 import { type AskApi, startApiProxy } from '../../support/api-proxy.ts';
+import { makeCertificate } from '../../support/certificates.ts';
 import { freePort } from '../../support/free-ports.ts';
 import { Sockets } from '../../support/sockets.ts';
 
@@ -106,6 +111,32 @@ describe('an answer is as described', () => {
     expect((await ask('/api/services/dns')).json).toMatchObject({
       woken_by: [{ kind: 'datagram', only_from: ['127.0.0.0/8', '::1'] }],
     });
+  });
+
+  test('says of each host which certificate its clients get, and warns of one that has none', async () => {
+    const { cert, key } = makeCertificate();
+    const folder = await mkdtemp(join(tmpdir(), 'lazy-proxy-api-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const [pem, keyFile] = [join(folder, 'wiki.pem'), join(folder, 'wiki.key')];
+    await writeFile(pem, cert);
+    await writeFile(keyFile, key);
+    const hosts = 'hosts: [wiki.lan, a.home.arpa, "*.lan"], http_port: 80';
+    ({ ask } = await startApiProxy(`  wiki: { command: [sleep, "60"], ${hosts} }\n`, {
+      settings: `http: { https: "127.0.0.1:${await freePort()}", certificates: [{ cert: ${pem}, key: ${keyFile} }], self_signed_domains: [home.arpa] }\nstate_dir: off\n`,
+    }));
+    const until = new Date(new X509Certificate(cert).validTo).toISOString().replace('.000', '');
+    const certificates = [
+      { host: 'wiki.lan', kind: 'file', path: pem, until },
+      { host: 'a.home.arpa', kind: 'self-signed' },
+      { host: '*.lan', kind: 'none' },
+    ];
+    await expect.poll(async () => (await ask('/api/services/wiki')).json).toMatchObject({ certificates });
+    const { json } = await ask('/api/services/wiki');
+    const answer = { method: 'GET', status: 200, type: 'application/json', json };
+    expect(findMistakes('/api/services/{name}', answer)).toEqual([]);
+    expect((await ask('/problems')).body).toContain(
+      'hosts of service wiki: none of http.certificates is for *.lan, and none is made outside of http.self_signed_domains',
+    );
   });
 
   test('lists only the services that are asked for, and leaves out those that there are not', async () => {
