@@ -29,7 +29,7 @@ export function useSchemaValidator(root, lazyFolder) {
       build.onLoad({ filter: /schema-validator\.ts$/ }, ({ path: loaded }) => {
         if (loaded !== replaced) return undefined;
         return {
-          contents: `export const createSchemaValidator = () => require('${file}').validate;`,
+          contents: `export const findSchemaValidator = () => require('${file}').validate;`,
           loader: 'js',
         };
       });

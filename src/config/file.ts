@@ -12,7 +12,7 @@ import { checkRoom } from './checks/check-room.ts';
 import { checkServices } from './checks/check-services.ts';
 import { type Finding, sortProblems, toProblem } from './checks/finding.ts';
 import { checkStatusAccess } from './checks/status-access.ts';
-import { createSchemaCheck } from './checks/schema.ts';
+import { checkSchema } from './checks/schema.ts';
 import { formFindings, unfitFindings } from './checks/schema-findings.ts';
 import { findHostBits, findUselessSettings } from './checks/useless-options.ts';
 import { EMPTY_ENVIRONMENT } from './environment.ts';
@@ -58,13 +58,12 @@ export type ParseConfigFile = (input: ConfigText) => ParsedFile;
 const DEFAULT_FIELDS = FIELD_NAMES.filter((field) => fieldSpec(field).inDefaults);
 
 /**
- * Makes a parser that compiles the schema at its first use and keeps it. The other layers matter for what a service is
- * that doesn't say so itself; without layers the file alone decides.
+ * Makes a parser. The other layers matter for what a service is that doesn't say so itself; without layers the file alone
+ * decides.
  */
 export function createFileParser(
   layers: SettingsLayers = { environment: EMPTY_ENVIRONMENT, flags: {} },
 ): ParseConfigFile {
-  const checkSchema = createSchemaCheck();
   return ({ text, file, folder }) => {
     const { root, locate, problems: syntax } = readYaml({ text, file });
     if (root === undefined) return { config: undefined, problems: sortProblems(syntax) };

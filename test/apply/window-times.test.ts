@@ -110,28 +110,44 @@ describe('a window', () => {
   });
 });
 
-/** What the clock on a wall shows: minutes since 1970 of the same date and time in UTC. */
+/**
+ * What the clock on a wall shows: minutes since 1970 of the same date and time in UTC. To ask takes its time, so it is asked
+ * at each quarter of an hour, once; all clocks are changed at one.
+ */
 function createWall(timeZone: string) {
   const format = new Intl.DateTimeFormat('sv', { timeZone, dateStyle: 'short', timeStyle: 'short' });
-  return (ms: number) => Date.parse(`${format.format(ms).replace(' ', 'T')}Z`) / MINUTE_MS;
+  const quarters = new Map<number, number>();
+  return (ms: number) => {
+    const minute = Math.floor(ms / MINUTE_MS);
+    const quarter = minute - (minute % 15);
+    let shown = quarters.get(quarter);
+    if (shown === undefined) {
+      shown = Date.parse(`${format.format(quarter * MINUTE_MS).replace(' ', 'T')}Z`) / MINUTE_MS;
+      quarters.set(quarter, shown);
+    }
+    return shown + minute - quarter;
+  };
 }
+
+const walls = new Map<string, ReturnType<typeof createWall>>();
 
 /** By looking at a clock on the wall minute by minute: each window opens and closes when it first shows its times. */
 function findByLooking(
   windows: readonly AwakeWindow[],
   { timezone, nowMs }: { timezone: string; nowMs: number },
 ) {
-  const wallAt = createWall(timezone);
+  const wallAt = walls.get(timezone) ?? createWall(timezone);
+  walls.set(timezone, wallAt);
   const isOpen = new Set<number>();
   const firstMs = nowMs - 4 * DAY_MS;
-  const walls = Array.from({ length: 7 * 1_440 }, (_, minute) => wallAt(firstMs + minute * MINUTE_MS));
-  const indexOf = (wall: number) => walls.findIndex((shown) => shown >= wall);
+  const shownAt = Array.from({ length: 7 * 1_440 }, (_, minute) => wallAt(firstMs + minute * MINUTE_MS));
+  const indexOf = (wall: number) => shownAt.findIndex((shown) => shown >= wall);
   const today = Math.floor(wallAt(nowMs) / 1_440);
   for (let day = today - 2; day <= today + 1; day++) {
     for (const { days, fromMinute, toMinute } of windows) {
       if (!days.includes((day + 3) % 7)) continue;
-      for (let at = indexOf(day * 1_440 + fromMinute); at < indexOf(day * 1_440 + toMinute); at++)
-        isOpen.add(at);
+      const end = indexOf(day * 1_440 + toMinute);
+      for (let at = indexOf(day * 1_440 + fromMinute); at < end; at++) isOpen.add(at);
     }
   }
   const now = 4 * 1_440;

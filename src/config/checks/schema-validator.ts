@@ -17,7 +17,10 @@ export function loadSchema(): AnySchemaObject {
   return createRequire(import.meta.url)('../../../schema/lazy-proxy.schema.json') as AnySchemaObject;
 }
 
-/** Compiles the schema (some 70 ms). */
-export function createSchemaValidator(): SchemaValidator {
-  return new Ajv(SCHEMA_OPTIONS).compile(loadSchema());
+let compiled: SchemaValidator | undefined;
+
+/** Compiles the schema (some 70 ms) at its first call, and keeps that. */
+export function findSchemaValidator(): SchemaValidator {
+  compiled ??= new Ajv(SCHEMA_OPTIONS).compile<unknown>(loadSchema());
+  return compiled;
 }

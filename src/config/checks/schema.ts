@@ -1,5 +1,5 @@
 import type { Path } from '../yaml/path.ts';
-import { createSchemaValidator, type SchemaValidator } from './schema-validator.ts';
+import { findSchemaValidator, type SchemaValidator } from './schema-validator.ts';
 
 type SchemaError = NonNullable<SchemaValidator['errors']>[number];
 
@@ -13,20 +13,14 @@ export interface SchemaIssue {
 }
 
 /** Checks a whole file against the schema; all violations at once. */
-export type CheckSchema = (root: unknown) => readonly SchemaIssue[];
-
-/** A checker that makes its validator at its first call and keeps it. */
-export function createSchemaCheck(): CheckSchema {
-  let validate: SchemaValidator | undefined;
-  return (root) => {
-    validate ??= createSchemaValidator();
-    if (validate(root)) return [];
-    // The library reports a bad key twice: by the rule that it breaks, and as a bad key. The second is kept.
-    const errors = (validate.errors ?? []).filter(
-      ({ keyword, propertyName }) => propertyName === undefined || keyword === 'propertyNames',
-    );
-    return errors.map((error) => toIssue(error, root));
-  };
+export function checkSchema(root: unknown): readonly SchemaIssue[] {
+  const validate = findSchemaValidator();
+  if (validate(root)) return [];
+  // The library reports a bad key twice: by the rule that it breaks, and as a bad key. The second is kept.
+  const errors = (validate.errors ?? []).filter(
+    ({ keyword, propertyName }) => propertyName === undefined || keyword === 'propertyNames',
+  );
+  return errors.map((error) => toIssue(error, root));
 }
 
 function toIssue({ instancePath, keyword, params }: SchemaError, root: unknown): SchemaIssue {

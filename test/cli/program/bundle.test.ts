@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { createSchemaValidator, type SchemaValidator } from '../../../src/config/checks/schema-validator.ts';
+import { findSchemaValidator, type SchemaValidator } from '../../../src/config/checks/schema-validator.ts';
 import { PROGRAM, runProgram } from '../../support/run-program.ts';
 import { createFolder } from './folder.ts';
 
@@ -99,7 +99,7 @@ describe('the generated validator', () => {
   const { validate } = load(path.join(DIST, 'packages/schema-validator.js')) as {
     readonly validate: SchemaValidator;
   };
-  const compiled = createSchemaValidator();
+  const compiled = findSchemaValidator();
 
   test.each([
     [{ services: {} }],
