@@ -15,6 +15,8 @@ import { describeReadError, readConfigFile } from './read-config-file.ts';
 
 /** How long the file must keep its size, time and inode before it counts as written, in ms. */
 const QUIET_MS = 100;
+/** The same for a file that is empty. Who writes one in place empties it first, and on a busy machine fills it only later. */
+const EMPTY_QUIET_MS = 1_000;
 /** If the machine had no descriptor left, the file is read again after this time, in ms. */
 const SHORTAGE_RETRY_MS = 1_000;
 
@@ -105,11 +107,9 @@ export class FileSource {
     while (this.#again && !this.#closed.signal.aborted) {
       this.#again = false;
       const snapshot = await this.#readWhenStill();
-      if (
-        snapshot === undefined ||
-        (snapshot.text === this.#last.text && snapshot.error === this.#last.error)
-      )
-        continue;
+      // Closed meanwhile, perhaps in the middle of a reading.
+      if (snapshot === undefined || this.#closed.signal.aborted) return;
+      if (snapshot.text === this.#last.text && snapshot.error === this.#last.error) continue;
       this.#last = snapshot;
       this.#onChange(snapshot);
     }
@@ -125,10 +125,14 @@ export class FileSource {
       );
       if (interrupted) return undefined;
       const snapshot = await this.#read();
-      waitMs = snapshot === 'shortage' ? SHORTAGE_RETRY_MS : QUIET_MS;
-      if (snapshot === 'shortage') continue;
+      const waitedMs = waitMs;
+      if (snapshot === 'shortage') {
+        waitMs = SHORTAGE_RETRY_MS;
+        continue;
+      }
+      waitMs = snapshot.text === '' ? EMPTY_QUIET_MS : QUIET_MS;
       const after = await this.#fingerprint();
-      if (after === before) return snapshot;
+      if (after === before && waitedMs >= waitMs) return snapshot;
       before = after;
     }
   }

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, symlink, truncate, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -98,6 +98,25 @@ describe('FileSource', () => {
     expect(told.map(({ text }) => text)).toEqual(['burst 20']);
   });
 
+  test.each([
+    { what: 'tells nothing of the moment in which a file that is written in place is empty', later: 'two' },
+    { what: 'tells a file that stays empty, after a second', later: '' },
+  ])('$what', async ({ later }) => {
+    await writeFile(join(folder, 'a.yaml'), 'one');
+    const waits: number[] = [];
+    const sleep: Clock['sleep'] = async (delayMs, signal) => {
+      // The deadline of a reading.
+      if (delayMs > 1_000) return await systemClock.sleep(delayMs, signal);
+      waits.push(delayMs);
+      if (waits.length === 2 && later !== '') await writeFile(join(folder, 'a.yaml'), later);
+    };
+    await start(join(folder, 'a.yaml'), { ...systemClock, sleep });
+    await truncate(join(folder, 'a.yaml'));
+    await next();
+    expect(told.map(({ text }) => text)).toEqual([later]);
+    expect(waits.slice(0, 2)).toEqual([100, 1_000]);
+  });
+
   test('tells nothing when the content is equal', async () => {
     await writeFile(join(folder, 'a.yaml'), 'one');
     let notice = () => {};
@@ -117,6 +136,21 @@ describe('FileSource', () => {
     await writeFile(join(folder, 'a.yaml'), 'two');
     await next();
     expect(told.map(({ text }) => text)).toEqual(['two']);
+  });
+
+  test('tells nothing any more when it is closed in the middle of a reading', async () => {
+    await writeFile(join(folder, 'a.yaml'), 'one');
+    let closed: Promise<void> | undefined;
+    const sleep: Clock['sleep'] = async (delayMs, signal) => {
+      if (delayMs > 1_000) return await systemClock.sleep(delayMs, signal);
+      closed ??= source?.close();
+    };
+    await start(join(folder, 'a.yaml'), { ...systemClock, sleep });
+    await writeFile(join(folder, 'a.yaml'), 'two');
+    await source?.reload();
+    await closed;
+    expect(closed).toBeDefined();
+    expect(told).toEqual([]);
   });
 
   test('notices a file in a folder that appears later', async () => {
