@@ -7,7 +7,7 @@ import { describeUnguarded, findUnguardedPart } from '../rules/login.ts';
 import type { SettingsDraft } from '../settings.ts';
 import type { Path } from '../yaml/path.ts';
 import type { LocateOrigin } from '../yaml/read-yaml.ts';
-import { type Finding, keyError, valueError, warning } from './finding.ts';
+import { type Finding, keyError, uselessKey, valueError, warning } from './finding.ts';
 
 const HOST_FIELDS = ['hosts', 'tls_hosts'] as const;
 
@@ -75,7 +75,7 @@ function findDoorless({ draft, path }: ReadService, http: Settings['http']): rea
     if ((draft[field]?.value ?? []).length === 0) return [];
     const message = describeDoorless(field, http);
     if (message === undefined) return [];
-    return [warning([...path, field], { code: 'option-without-effect', at: 'key', message })];
+    return [uselessKey([...path, field], message)];
   });
 }
 
@@ -83,7 +83,7 @@ function findDoorless({ draft, path }: ReadService, http: Settings['http']): rea
 function findUncertified({ draft, path }: ReadService, http: Settings['http']): readonly Finding[] {
   const message = describeUncertified(draft.hosts?.value ?? [], http);
   if (message === undefined) return [];
-  return [warning([...path, 'hosts'], { code: 'option-without-effect', at: 'key', message })];
+  return [uselessKey([...path, 'hosts'], message)];
 }
 
 /** A local process tells no port of its own, and ports that lead to several targets decide nothing. */
@@ -99,7 +99,7 @@ function findUnknownPort(service: ReadService): readonly Finding[] {
       ? '80 is used'
       : 'the only one that it offers itself is used, if it is one, else 80';
   const message = `it isn't known which port of the ${ref.kind === 'process' ? 'process' : 'workload'} serves these hosts: ${otherwise}; set http_port`;
-  return [warning([...path, 'hosts'], { code: 'option-without-effect', at: 'key', message })];
+  return [uselessKey([...path, 'hosts'], message)];
 }
 
 /** Settings of the front doors that do nothing without one of them, and doors that nobody could use. */
@@ -109,7 +109,7 @@ function checkFronts(services: readonly ReadService[], { http, settings }: WebCo
   const useless = (key: string, why: string) => {
     if (settings[`http.${key}` as keyof SettingsDraft] === undefined) return;
     const message = `has no effect ${why}`;
-    findings.push(warning(['http', key], { code: 'option-without-effect', at: 'key', message }));
+    findings.push(uselessKey(['http', key], message));
   };
   if (https.length === 0 && certificates.length > 0) useless('certificates', 'without http.https');
   if (https.length + listen.length === 0 && http.acceptProxyProtocol)
@@ -122,7 +122,7 @@ function checkFronts(services: readonly ReadService[], { http, settings }: WebCo
   if (!passesAll && https.length > 0 && certificates.length + selfSignedDomains.length === 0) {
     const message =
       'has no certificate, so only tls_hosts can be served there; set http.certificates or http.self_signed_domains';
-    findings.push(warning(['http', 'https'], { code: 'option-without-effect', at: 'key', message }));
+    findings.push(uselessKey(['http', 'https'], message));
   }
   return [...findings, ...findPublicDomains(selfSignedDomains)];
 }

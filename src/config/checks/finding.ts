@@ -31,6 +31,11 @@ export function warning(
   return { ...options, severity: 'warning', path };
 }
 
+/** A warning at a key that does nothing, or less than it seems to. */
+export function uselessKey(path: Path, message: string): Finding {
+  return warning(path, { code: 'option-without-effect', at: 'key', message });
+}
+
 /** Adds the position, and the path in front of the message. */
 export function toProblem(finding: Finding, locate: LocateOrigin): Problem {
   const place = formatPath(finding.path);

@@ -19,7 +19,7 @@ import { isWorkloadField, workloadNoun } from '../rules/workload-of.ts';
 import { SETTING_NAMES, type SettingName, type SettingsDraft } from '../settings.ts';
 import { parseAccessEntry } from '../values/address.ts';
 import type { Path } from '../yaml/path.ts';
-import { type Finding, warning } from './finding.ts';
+import { type Finding, uselessKey, warning } from './finding.ts';
 
 /** A service as far as it is known: the value of each field when all layers are merged. */
 type ReadValue = (field: FieldName) => unknown;
@@ -332,7 +332,7 @@ export function findUselessSettings(
     .map((name) => {
       const who = DOCKER_SERVICE_SETTINGS.includes(name) ? ', where no service is a container' : '';
       const message = `has no effect under backend: kubernetes${who}`;
-      return warning(name.split('.'), { code: 'option-without-effect', at: 'key', message });
+      return uselessKey(name.split('.'), message);
     });
 }
 
@@ -365,5 +365,5 @@ export function describeUselessness(field: FieldName, ref: WorkloadRef): string 
 }
 
 function useless({ path }: ReadService, key: string, message: string): Finding {
-  return warning([...path, key], { code: 'option-without-effect', at: 'key', message });
+  return uselessKey([...path, key], message);
 }
