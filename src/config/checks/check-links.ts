@@ -1,9 +1,11 @@
+import type { DependencyCondition } from '../../model/service.ts';
 import type { WorkloadRef } from '../../model/workload.ts';
 import { unmanagedRef } from '../../model/workload.ts';
 import {
   canBeWorkload,
   canComplete,
   createDependantResolver,
+  createMainNames,
   cutCycles,
   describeUnmanaged,
   explainEndless,
@@ -20,7 +22,15 @@ interface NamedLink {
   /** The name as it is written. */
   readonly text: string;
   readonly path: Path;
-  readonly isToComplete: boolean;
+  /** Of `depends_on`. */
+  readonly condition: DependencyCondition | undefined;
+}
+
+/** One that means a service of the file, or else stands for itself. */
+interface Target extends NamedLink {
+  /** The names of two services, or of a service and a workload. */
+  readonly from: string;
+  readonly to: string;
 }
 
 /**
@@ -32,17 +42,21 @@ export function findBadLinks(services: readonly ReadService[]): readonly Finding
   if (links.length === 0) return [];
   const byName = new Map(services.map((service) => [service.name, service]));
   const resolve = createDependantResolver(services);
-  const targets = links.map((link) => ({
-    ...link,
-    from: link.service.name,
-    to: resolve(link.text, link.service.ref) ?? link.text,
-  }));
+  const targets = links.map(
+    (link): Target => ({
+      ...link,
+      from: link.service.name,
+      to: resolve(link.text, link.service.ref) ?? link.text,
+    }),
+  );
   const cycles = cutCycles(targets, services).cycles.map(({ link, path }) =>
     valueError(link.path, 'dependency-cycle', `${path.join(' → ')} is a cycle; remove one of the links`),
   );
-  const endless = targets.flatMap(({ isToComplete, service, text, to, path }) => {
+  const endless = targets.flatMap(({ condition, service, text, to, path }) => {
     const ref = byName.get(to)?.ref ?? unmanagedRef(qualifyDependant(to, service.ref), service.ref);
-    return !isToComplete || canComplete(ref) ? [] : [valueError(path, 'invalid-value', explainEndless(text))];
+    return condition !== 'completed' || canComplete(ref)
+      ? []
+      : [valueError(path, 'invalid-value', explainEndless(text))];
   });
   const suggest = createSuggester([...byName.keys()]);
   const unknown = links.flatMap(({ service: { name: own, ref }, text, path }) => {
@@ -62,7 +76,29 @@ export function findBadLinks(services: readonly ReadService[]): readonly Finding
     const message = `${said}; ${describeMeaning(text, ref)} is meant${suggestion}`;
     return [warning(path, { code: 'unknown-dependant', at: 'value', message })];
   });
-  return [...cycles, ...endless, ...unknown];
+  return [...cycles, ...endless, ...unknown, ...findMixedConditions(targets, services)];
+}
+
+/** What is run to its end for each wake isn't kept awake, whatever another service of the same workload asks of it. */
+function findMixedConditions(
+  targets: readonly Target[],
+  services: readonly ReadService[],
+): readonly Finding[] {
+  const mainOf = createMainNames(services);
+  const keyOf = ({ from, to }: Target) => `${mainOf(from)}\n${mainOf(to)}`;
+  const completed = targets.filter(({ condition }) => condition === 'completed');
+  const byKey = new Map(completed.map((target) => [keyOf(target), target]));
+  return targets.flatMap((target) => {
+    const { condition, text, path, from, to } = target;
+    const other = byKey.get(keyOf(target));
+    if (condition === undefined || condition === 'completed' || other === undefined) return [];
+    if (to !== other.to || from === other.from) {
+      const message = `"${text}" and "${other.text}" are one workload, which can't be completed and be ${condition} as well; keep one of them`;
+      return [valueError(path, 'exclusive-keys', message)];
+    }
+    const message = `${other.from} has the same workload and needs "${text}" to be completed; that counts for both: it is run anew for each wake, and not kept awake`;
+    return [warning(path, { code: 'option-without-effect', at: 'value', message })];
+  });
 }
 
 const NO_COMPOSE =
@@ -75,11 +111,11 @@ function listLinks(service: ReadService): readonly NamedLink[] {
   const isList = Array.isArray(raw['depends_on']);
   return [
     ...(dependants?.value ?? []).map((text, index) => ({
-      ...{ service, text, isToComplete: false },
+      ...{ service, text, condition: undefined },
       path: [...path, 'dependants', index],
     })),
     ...needed.map(({ name, condition }, index) => ({
-      ...{ service, text: name, isToComplete: condition === 'completed' },
+      ...{ service, text: name, condition },
       path: [...path, 'depends_on', isList ? index : name],
     })),
   ];

@@ -128,6 +128,32 @@ describe('depends_on', () => {
     ]);
   });
 
+  test.each([
+    [
+      'warns where one service of a workload needs to be completed what another one needs awake',
+      '  web: {ports: ["1:1"], depends_on: {db: healthy}}\n  api: {container: web, ports: ["2:2"], depends_on: {db: completed}}\n  db: {}\n',
+      [
+        'f:2:42 warning depends_on.db: api has the same workload and needs "db" to be completed; that counts for both: it is run anew for each wake, and not kept awake',
+      ],
+    ],
+    [
+      'takes the stricter one of others silently',
+      '  web: {ports: ["1:1"], depends_on: {db: healthy}}\n  api: {container: web, ports: ["2:2"], depends_on: [db]}\n  db: {}\n',
+      [],
+    ],
+    [
+      'refuses two names of one workload that is to be completed and awake',
+      '  web: {ports: ["1:1"], depends_on: {db: healthy, job: completed}}\n  db: {ports: ["2:2"]}\n  job: {container: db, ports: ["3:3"]}\n',
+      [
+        'f:2:42 error depends_on.db: "db" and "job" are one workload, which can\'t be completed and be healthy as well; keep one of them',
+      ],
+    ],
+  ])('%s', (_what, services, expected) => {
+    const { problems } = parse({ text: `services:\n${services}`, file: 'f' });
+    const said = problems.map(formatProblem).filter((line) => line.includes('depends_on'));
+    expect(said).toEqual(expected);
+  });
+
   test('in a label tells what is wrong with its place', () => {
     const { kind, problems } = labelsOf('web', { ports: '1:1', 'depends-on': 'db:helthy' });
     expect(kind).toBe('refused');
