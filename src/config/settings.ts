@@ -36,6 +36,7 @@ import { parseDomains } from './values/hosts.ts';
 import {
   formatFrontListen,
   formatStatusListen,
+  hintAtPlace,
   parseFrontListen,
   parseStatusListen,
 } from './values/ports.ts';
@@ -427,7 +428,7 @@ function setting<const P extends SettingPlace>(
 
 function parseStatusOff(raw: unknown): Parsed<'off'> {
   if (raw === 'off' || raw === false) return accept('off');
-  return refuse('invalid-value', `${showValue(raw)} is not ${STATUS_EXPECTED}`);
+  return refuse('invalid-value', `${showValue(raw)} is not ${STATUS_EXPECTED}${hintAtPlace('status', raw)}`);
 }
 
 function parseStatusPort(text: string): Parsed<number> {

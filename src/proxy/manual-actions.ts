@@ -49,10 +49,7 @@ export function createActions(parts: Parts): Actions {
     },
     hold(name, { time, by }) {
       const forMs = time === undefined ? HOUR_MS : parseHoldTime(time);
-      if (forMs === undefined) {
-        const detail = `for=${JSON.stringify(time)} is not a time from 1s to 30d, such as 2h or 1h30m`;
-        return { kind: 'refused', status: 400, detail };
-      }
+      if (typeof forMs === 'string') return { kind: 'refused', status: 400, detail: forMs };
       const refusal = explainIdle(parts) ?? explainAbsence(name, parts);
       if (refusal !== undefined) return refusal;
       holds.hold(name, { forMs, by });
@@ -65,10 +62,14 @@ export function createActions(parts: Parts): Actions {
   };
 }
 
-/** A bare number is seconds, as in the file. */
-function parseHoldTime(text: string): number | undefined {
+/** A bare number is seconds, as in the file. @returns ms, or what is wrong with it. */
+function parseHoldTime(text: string): number | string {
   const parsed = parseDuration(/^\d+$/.test(text) ? Number(text) : text);
-  return parsed.ok && parsed.value >= 1_000 && parsed.value <= MAX_HOLD_MS ? parsed.value : undefined;
+  const bounds = 'a hold lasts from 1s to 30d';
+  if (!parsed.ok) return `${JSON.stringify(text)} is not a time such as 2h or 1h30m; ${bounds}`;
+  if (parsed.value < 1_000) return `${text} is too short: ${bounds}`;
+  if (parsed.value > MAX_HOLD_MS) return `${text} is too long: ${bounds}`;
+  return parsed.value;
 }
 
 function explainIdle({ about }: Parts): Outcome | undefined {

@@ -1,6 +1,7 @@
 import { showUrls } from '../../model/show-url.ts';
 import { DEFAULT_KEYS, FIELD_NAMES, fieldKeys, fieldSpec, SERVICE_KEYS } from '../fields.ts';
 import { SETTINGS, type SettingName, type SettingSpec, settingKeys } from '../settings.ts';
+import { hintAtPlace } from '../values/ports.ts';
 import { createSuggester, type Suggest } from '../values/suggest.ts';
 import { type FormWords, hintAtVariable, isMapping, showSecret, showValue } from '../values/parsed.ts';
 import type { Path } from '../yaml/path.ts';
@@ -75,6 +76,11 @@ const COMPOSE_TOP_KEYS: ReadonlySet<string> = new Set(
   'configs include name networks secrets version volumes'.split(' '),
 );
 const MAX_COMPOSE_KEYS = 6;
+/** Of more keys than that nobody reads a list. */
+const MAX_LISTED_KEYS = 20;
+/** Shorter words are in many keys. */
+const MIN_WORD = 3;
+const MAX_ALIKE = 6;
 
 function isComposeKey({ path, keyword, params }: SchemaIssue): boolean {
   if (keyword !== 'additionalProperties') return false;
@@ -200,7 +206,19 @@ function describeUnknownKey(target: Path, suggestAmong: SuggestAmong): string {
   const suggestion = suggestAmong(known)(key);
   if (suggestion !== '') return `unknown key${suggestion}`;
   const home = parent.length === 0 ? '; a service goes under services' : '';
-  return `unknown key; known are ${known.join(', ')}${home}`;
+  if (known.length <= MAX_LISTED_KEYS) return `unknown key; known are ${known.join(', ')}${home}`;
+  const alike = listAlike(key, known);
+  return `unknown key${alike === '' ? '' : `; perhaps ${alike} is meant`}; docs/configuration.md has them all`;
+}
+
+/** Those that have a word in common with a key: `idle_timeout, start_timeout or stop_timeout`. */
+function listAlike(key: string, known: readonly string[]): string {
+  const wordsOf = (name: string) => name.toLowerCase().split(/[^a-z0-9]+/);
+  const words = new Set(wordsOf(key).filter((word) => word.length >= MIN_WORD));
+  // The other spelling of a duration says nothing new.
+  const names = known.filter((name) => !name.endsWith('_secs'));
+  const alike = names.filter((name) => wordsOf(name).some((word) => words.has(word))).slice(0, MAX_ALIKE);
+  return [alike.slice(0, -1).join(', '), alike.at(-1)].filter(Boolean).join(' or ');
 }
 
 function describeUnknownItemKey(key: string, known: readonly string[], suggestAmong: SuggestAmong): string {
@@ -258,11 +276,13 @@ function remedyForNothing(
 function describeWrongForm({ path, value }: SchemaIssue, expected: string): Finding {
   const { words } = wordsAt(path);
   const hint = hintAtVariable(value) || (words?.formHint?.(value) ?? hintAtService(path, value));
+  const [section] = path;
+  const place = path.length === 1 && section === 'http' && hintAtPlace(section, value);
   const shown = words?.secret === undefined ? showValue(value) : showSecret(value);
   const message =
     path.length === 0
       ? `the file is ${showValue(value)}, not ${expected}`
-      : `${shown} is not ${expected}${hint}`;
+      : `${shown} is not ${expected}${place || hint}`;
   return valueError(path, 'wrong-type', message);
 }
 

@@ -113,6 +113,12 @@ export function parseStatusListen(raw: unknown): Parsed<StatusAddress> {
   return parseListen(raw, { example: '0.0.0.0:8080', remedy });
 }
 
+/** The remedy for a place to listen that stands in place of the mapping that has one. */
+export function hintAtPlace(key: 'http' | 'status', raw: unknown): string {
+  const isPlace = parseListen(raw, { example: '' }).ok;
+  return isPlace ? `; write ${key}: {listen: ${JSON.stringify(String(raw))}}` : '';
+}
+
 /** Reads where front doors listen: `[address:]port`, or a list of these. */
 export function parseFrontListen(raw: unknown): Reading<readonly StatusAddress[]> {
   const items = Array.isArray(raw) ? raw : [raw];
@@ -268,6 +274,8 @@ function hintAtAddress(text: string, host: string): string {
   const rest = text.slice(host.length + 1);
   if (host.toLowerCase() === 'localhost') return `; write "127.0.0.1:${rest}"`;
   if (host === '*' || host === '') return `; write "${rest}" to listen on all`;
+  // As `ports:` has it.
+  if (/^\d+$/.test(host)) return `; there is no target port here: write "${host}"`;
   return ' (IPv6 goes in brackets)';
 }
 

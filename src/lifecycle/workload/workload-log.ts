@@ -101,7 +101,9 @@ export class WorkloadLog {
 }
 
 function describeSeen({ state, health, detail }: Observation): string {
-  const said = [state, ...(health === 'none' ? [] : [health])].join(', ');
+  // That of what is down is about a run before, or one to come.
+  const isUp = state === 'running' || state === 'paused';
+  const said = isUp && health !== 'none' ? `${state}, ${health}` : state;
   return detail === undefined || detail === '' ? said : `${said} (${detail})`;
 }
 

@@ -172,12 +172,12 @@ export class Admission {
     const { service, maxConnections, maxConnectionsPerAddress } = bounds;
     const connections = Atomics.load(counts.connections, place.service);
     if (maxConnections > 0 && connections >= maxConnections) {
-      const why = `${service} has ${connections} connections, and max_connections allows ${maxConnections}`;
+      const why = `${service} has ${countConnections(connections)}, and max_connections allows ${maxConnections}`;
       return { bound: 'max-connections', why };
     }
     const own = key === undefined ? 0 : this.#countAt(key);
     if (key !== undefined && own >= maxConnectionsPerAddress) {
-      const why = `${address} has ${own} connections to ${service}, and max_connections_per_address allows ${maxConnectionsPerAddress}`;
+      const why = `${address} has ${countConnections(own)} to ${service}, and max_connections_per_address allows ${maxConnectionsPerAddress}`;
       return { bound: 'max-connections-per-address', why };
     }
     if (fd !== undefined) noteOwn(counts, fd);
@@ -246,4 +246,8 @@ export class Admission {
         return this.tell(service, { bound: `${bound} ${service}`, message: `${why}: ${what}` });
     }
   }
+}
+
+function countConnections(count: number): string {
+  return count === 1 ? '1 connection' : `${count} connections`;
 }

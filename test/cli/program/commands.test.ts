@@ -261,7 +261,15 @@ describe('wake, sleep, hold and release', () => {
     [['wake', 'nope', '--token', TOKEN], 'lazy-proxy: there is no service "nope"\n'],
     [
       ['hold', 'hello', '--for', 'ever', '--token', TOKEN],
-      'lazy-proxy: for="ever" is not a time from 1s to 30d, such as 2h or 1h30m\n',
+      'lazy-proxy: "ever" is not a time such as 2h or 1h30m; a hold lasts from 1s to 30d\n',
+    ],
+    [
+      ['hold', 'hello', '--for', '99d', '--token', TOKEN],
+      'lazy-proxy: 99d is too long: a hold lasts from 1s to 30d\n',
+    ],
+    [
+      ['hold', 'hello', '--for', '0', '--token', TOKEN],
+      'lazy-proxy: 0 is too short: a hold lasts from 1s to 30d\n',
     ],
   ])('end with 1 where the proxy refuses: %j', async (args, stderr) => {
     const { type } = await start();

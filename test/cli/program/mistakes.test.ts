@@ -44,6 +44,31 @@ const MISTAKES: readonly (readonly [kind: string, text: string, lines: readonly 
     ],
   ],
   [
+    'keys of a service that are like no other, or like some',
+    'services:\n  a: { ports: ["80:80"], zzzzzz: 1, timeout: 1 }\ndefaults: { check-health-http: 1 }\n',
+    [
+      'f.yaml:2:26 error zzzzzz: unknown key; docs/configuration.md has them all',
+      'f.yaml:2:37 error timeout: unknown key; perhaps idle_timeout, start_timeout, stop_timeout or udp_flow_timeout is meant; docs/configuration.md has them all',
+      'f.yaml:3:13 error defaults.check-health-http: unknown key; perhaps busy_check, http_healthcheck or http_healthcheck_status is meant; docs/configuration.md has them all',
+    ],
+  ],
+  [
+    'a port in place of what has one, and a target where there is none',
+    'http: "80"\nstatus: 8080\nservices:\n  a: { ports: ["80:80"] }\n',
+    [
+      'f.yaml:1:7 error http: "80" is not a mapping; write http: {listen: "80"}',
+      'f.yaml:2:9 error status: 8080 is not off or a mapping such as {listen: "0.0.0.0:8080"}; write status: {listen: "8080"}',
+    ],
+  ],
+  [
+    'targets where the proxy itself listens',
+    'http: { listen: "8081:80" }\nstatus: { listen: "8080:80" }\nservices:\n  a: { ports: ["80:80"] }\n',
+    [
+      'f.yaml:1:17 error http.listen: "8081:80": "8081" is not an IP address; there is no target port here: write "8081"',
+      'f.yaml:2:19 error status.listen: "8080:80": "8080" is not an IP address; there is no target port here: write "8080"',
+    ],
+  ],
+  [
     'a key of a service among the defaults',
     'defaults: { ports: ["80:80"] }\n',
     ['f.yaml:1:13 error defaults.ports: belongs to a service, not to defaults'],

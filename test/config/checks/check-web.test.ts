@@ -160,7 +160,7 @@ describe('checkWeb', () => {
     ],
     ['http: {listen: "80", tls: true}', 'http.tls: belongs to a service, not to http'],
     ['http: {listen: "80", redirekt: true}', 'http.redirekt: unknown key; did you mean "redirect"?'],
-    ['http: "80"', 'http: "80" is not a mapping'],
+    ['http: "80"', 'http: "80" is not a mapping; write http: {listen: "80"}'],
     ['http: {listen: {port: 80}}', 'http.listen: a mapping is not [address:]port such as "0.0.0.0:80"'],
     ['state_dir: data', 'state_dir: "data" is not an absolute path such as /var/lib/lazy-proxy, or off'],
     [

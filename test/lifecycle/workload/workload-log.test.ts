@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import type { Observation } from '../../../src/model/observation.ts';
 import { PAUSED, RUNNING, STOPPED } from '../../support/fake-backend.ts';
 import { aBareService, Bench } from '../bench.ts';
 
@@ -20,6 +21,17 @@ test('each event of the engine is told at debug, with what came of it', () => {
     'db: the engine says running: stays starting (gate)',
     'db: the engine says paused: starting (gate) → paused',
     'db: the engine says stopped (exit code 1): paused → stopped',
+  ]);
+});
+
+test('the engine says nothing of the health of what is down', () => {
+  bench = new Bench({ debug: true });
+  const down: Observation = { ...STOPPED, health: 'starting', detail: 'exit code 0' };
+  bench.add(aBareService(), down);
+  bench.backend.tell('docker/db', { ...RUNNING, health: 'starting' });
+  expect(told()).toEqual([
+    'db: the engine says stopped (exit code 0): unknown → stopped',
+    'db: the engine says running, starting: stopped → starting (gate)',
   ]);
 });
 

@@ -137,7 +137,7 @@ describe('Admission', () => {
     await clock.advance(10_000);
     const last = ask('web', { maxConnections: 1 });
     if (last.kind === 'refused') last.tell();
-    const what = 'web has 1 connections, and max_connections allows 1: web: connection of 10.0.0.1:5 closed';
+    const what = 'web has 1 connection, and max_connections allows 1: web: connection of 10.0.0.1:5 closed';
     expect(logger.lines.map(({ message }) => message)).toEqual([what, `${what} (and 2 times before)`]);
   });
 
