@@ -31,6 +31,32 @@ describe('Lifecycle', () => {
     expect(() => bench.lifecycle.add(aBareService({ workload: command }))).toThrow('process');
   });
 
+  test('has no timer for services that sleep or are in use, and one for each that is awake and unused', async () => {
+    automate();
+    const names = Array.from({ length: 20 }, (_, index) => `s${index}`);
+    for (const name of names) bench.add(onContainer(name, name), STOPPED);
+    bench.add(aBareService({ name: 'up', idleTimeoutMs: 3_600_000 }), RUNNING);
+    bench.lifecycle.linkServices();
+    await settle();
+    expect(bench.clock.delaysMs).toEqual([3_600_000]);
+    const clients = ['s1', 's2'].map((name) => bench.client(name, server.port));
+    await bench.until(() => clients.every(({ outcome }) => outcome === 'served'));
+    expect(bench.clock.pending).toBe(1);
+    // Many clients of one that is ready cost no timer either.
+    const more = Array.from({ length: 5 }, () => bench.client('s1', server.port));
+    for (const { served } of more) (await served).release();
+    expect(bench.clock.pending).toBe(1);
+    const { calls } = bench.backend;
+    const count = calls.length;
+    (await clients[0]?.served)?.release();
+    expect(bench.clock.pending).toBe(2);
+    (await clients[1]?.served)?.release();
+    expect(bench.clock.pending).toBe(3);
+    await bench.until(() => bench.clock.pending === 1, 1_000);
+    expect(calls.slice(count).map(({ kind }) => kind)).toEqual(['sleep', 'sleep']);
+    expect(names.map((name) => bench.controller(name).state.kind)).toEqual(names.map(() => 'stopped'));
+  });
+
   test('keeps the run, its leases and its clients when a service is renamed', async () => {
     automate();
     const old = onContainer('old', 'db');

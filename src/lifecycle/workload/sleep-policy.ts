@@ -49,7 +49,8 @@ export class SleepPolicy {
   /** When the workload last came to its gate, on the monotonic clock. */
   #runSinceMs = 0;
   #sleepSoon: SleepReason | undefined;
-  readonly #traffic = new TrafficLook();
+  /** Made with the first look: most services ask for none. */
+  #traffic: TrafficLook | undefined;
   /** Until when the idle connections are being closed, on the monotonic clock. */
   #closingUntilMs = 0;
   /** When it was ready last, on the monotonic clock. */
@@ -172,6 +173,7 @@ export class SleepPolicy {
   hasTraffic(situation: Situation): boolean {
     const window = this.#window(situation);
     if (this.idleUntilMs(situation) > window.nowMs) return true;
+    this.#traffic ??= new TrafficLook();
     const newestMs = this.#traffic.look(this.#leases.listUses(), window);
     if (newestMs !== undefined) this.#leases.noteUse(newestMs);
     return this.idleUntilMs(situation) > window.nowMs;
@@ -185,7 +187,8 @@ export class SleepPolicy {
   /** The same, as the clients are now. */
   peekIdleUntilMs(situation: Situation): number {
     const window = this.#window(situation);
-    const newestMs = this.#traffic.peek(this.#leases.listUses(), window) ?? 0;
+    const traffic = this.#traffic ?? new TrafficLook();
+    const newestMs = traffic.peek(this.#leases.listUses(), window) ?? 0;
     return Math.max(this.idleUntilMs(situation), newestMs + window.windowMs);
   }
 
@@ -193,7 +196,7 @@ export class SleepPolicy {
   closeIdle(): number {
     this.#closingUntilMs = this.#clock.monotonicMs() + CLOSING_MS;
     this.#leases.endIdle();
-    return this.#traffic.closeIdle(this.#leases.listUses());
+    return this.#traffic?.closeIdle(this.#leases.listUses()) ?? 0;
   }
 
   #window(situation: Situation) {
