@@ -32,8 +32,10 @@ export function bindWeb(
     proxyProtocol: service.proxyProtocol === 'off' ? undefined : service.proxyProtocol,
     keepAliveMs,
     track,
-    takeLease: ({ client, address }) =>
-      lifecycle.takeRequestLease(name, { client, address, port: portOf(), mayWake: wakes.mayWake(address) }),
+    takeLease: (client) =>
+      lifecycle.takeRequestLease(name, {
+        ...{ ...client, port: portOf(), mayWake: wakes.mayWake(client.address) },
+      }),
     isReady: () => lifecycle.find(name)?.state.kind === 'ready',
     look: () => describeWake(lifecycle.find(name)?.report),
   };

@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { request } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { type AddressInfo, createServer } from 'node:net';
@@ -9,6 +9,7 @@ import { bindWeb } from '../../../src/apply/web/bind-web.ts';
 import { createPassListener } from '../../../src/apply/service-listener.ts';
 import { FrontSet } from '../../../src/apply/web/front-set.ts';
 import type { Service } from '../../../src/model/service.ts';
+import { DEFAULT_REST } from '../../../src/model/sleep.ts';
 import { DEFAULT_FRONT_POLICY, type FrontDoor, NO_WEB } from '../../../src/model/web.ts';
 import { openWeb, type Web } from '../../../src/relay/http/open-web.ts';
 import { compileAddressSet } from '../../../src/relay/access/access-list.ts';
@@ -118,6 +119,27 @@ describe('FrontSet', () => {
     const [spec] = fronts.specsOf(wiki);
     expect(spec).toMatchObject({ port: front.port, targetPort: wiki.web.port, mode: 'http' });
     if (spec !== undefined) expect(fronts.readTotals(spec, wiki)).toMatchObject({ accepted: 1, down: 4 });
+  });
+
+  test('ends a request that carries nothing, where idle connections do not keep a service awake', async () => {
+    const requests = new EventEmitter();
+    const { port } = await bench.sockets.listen((socket) => socket.on('data', () => requests.emit('one')));
+    const service = aService({
+      ...{ name: 'wiki', listeners: [], rest: { ...DEFAULT_REST, idleWhen: 'no_traffic' } },
+      web: { ...NO_WEB, hosts: ['wiki.lan'], port },
+    });
+    bench.backend.automate({ clock: bench.clock, wakeMs: 20, sleepMs: 300 });
+    const controller = bench.add(service, RUNNING);
+    fronts.setRoutes(service);
+    await open();
+    const asked = once(requests, 'one');
+    const answer = ask('wiki.lan').catch((error: Error) => error.message);
+    await asked;
+    // One look that finds the request, and one that finds that it has carried nothing since.
+    await bench.clock.advance(2 * service.idleTimeoutMs);
+    expect(await answer).toBe('socket hang up');
+    await bench.clock.advance(300);
+    expect(controller.state.kind).toBe('stopped');
   });
 
   test('passes TLS for tls_hosts through undecrypted, and all else is served there', async () => {
