@@ -39,6 +39,14 @@ interface Held {
   readonly dependency?: HeldDependency;
 }
 
+/** What a holder holds no longer. */
+interface Gone {
+  readonly holder: WorkloadController;
+  readonly one: Held;
+  /** Whether the holder runs: then it was only taken off the holder's list. */
+  readonly runs: boolean;
+}
+
 /**
  * Hubs and their dependants, users and their dependencies. While a hub or a user runs, or is about to, it holds a lease on each
  * of them, which wakes it; a user is started once each of its dependencies is as it needs it. When the hub or the user stops,
@@ -61,6 +69,10 @@ export class Cascade implements Needs, Chains {
   #links: ReadonlyMap<WorkloadController, readonly Link[]> = new Map();
   /** Those that take their leases just now: not all are held yet. */
   readonly #followed = new Set<WorkloadController>();
+  /** How many calls of `#follow` are under way, one within the other. */
+  #following = 0;
+  /** What is to be let go when the last one of them ends. */
+  readonly #gone: Gone[] = [];
   #suspended = false;
 
   constructor(linked: Linked) {
@@ -80,7 +92,7 @@ export class Cascade implements Needs, Chains {
     this.#suspended = false;
     const before = this.#links;
     this.#links = links;
-    for (const holder of new Set([...before.keys(), ...links.keys()])) this.#follow(holder);
+    this.#follow(new Set([...before.keys(), ...links.keys()]));
     for (const user of [...this.#awaiting]) user.followNeeds();
   }
 
@@ -90,7 +102,7 @@ export class Cascade implements Needs, Chains {
     if (awaitsNeeds(controller.state)) this.#awaiting.add(controller);
     else this.#awaiting.delete(controller);
     if (this.#suspended) return;
-    this.#follow(controller);
+    this.#follow([controller]);
     this.#tellUsers(controller);
   }
 
@@ -165,7 +177,18 @@ export class Cascade implements Needs, Chains {
     return freed;
   }
 
-  #follow(holder: WorkloadController): void {
+  /**
+   * Gives hubs and users what they are to hold by now. All take what is new to them before anything is let go: what one holds no
+   * longer may be what another one holds from now on.
+   */
+  #follow(holders: Iterable<WorkloadController>): void {
+    this.#following++;
+    for (const holder of holders) this.#take(holder);
+    this.#following--;
+    if (this.#following === 0) for (const one of this.#gone.splice(0)) this.#letGo(one);
+  }
+
+  #take(holder: WorkloadController): void {
     const { state } = holder;
     // That an engine can't be asked doesn't mean that the workload has stopped.
     if (state.kind === 'unknown' && this.#held.has(holder) && this.#links.has(holder)) return;
@@ -190,7 +213,7 @@ export class Cascade implements Needs, Chains {
         continue;
       }
       held.delete(name);
-      this.#letGo(holder, { one, runs });
+      this.#gone.push({ holder, one, runs });
     }
     const fresh = [...wanted.values()].flatMap(({ controller, link }) => {
       if (held.has(link.name)) return [];
@@ -225,7 +248,7 @@ export class Cascade implements Needs, Chains {
     return [dependency];
   }
 
-  #letGo(holder: WorkloadController, { one, runs }: { readonly one: Held; readonly runs: boolean }): void {
+  #letGo({ holder, one, runs }: Gone): void {
     const { controller, link, lease, dependency } = one;
     if (![...(this.#held.get(holder)?.values() ?? [])].some((other) => other.controller === controller)) {
       const holders = this.#holders.get(controller);

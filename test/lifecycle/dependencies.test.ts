@@ -295,6 +295,19 @@ describe('Cascade, of users and what they depend on', () => {
     expect(state('db')).toBe('ready');
   });
 
+  test('keeps what one user needs no longer and another one from now on', async () => {
+    add({ web: { db: 'started' }, db: {}, app: {} });
+    await use('web');
+    const app = aBareService({ name: 'app', idleTimeoutMs: IDLE_MS });
+    bench.lifecycle.update({ ...app, dependsOn: toDependencies({ db: 'started' }) }, app);
+    // In the middle of the reload.
+    tell('app', RUNNING);
+    tell('web', STOPPED);
+    bench.lifecycle.linkServices();
+    await settle();
+    expect(log()).toEqual(['wake db', 'wake web']);
+  });
+
   test('starts a user whose last dependency a reload takes away', async () => {
     add({ web: { db: 'started' }, db: {} });
     manual();
