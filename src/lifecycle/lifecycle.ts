@@ -452,6 +452,7 @@ export class Lifecycle {
     this.#namesOf.delete(controller);
     this.#renames.forget(controller);
     this.#takeBack(controller);
+    this.#room.changed(controller);
     if (this.#byWorkload.get(key) !== controller) return;
     this.#byWorkload.delete(key);
     const { kept } = controller;

@@ -35,7 +35,7 @@ export class Room {
   /** Workloads that are awake, or on their way from or to that. */
   readonly #awake = new Set<WorkloadController>();
   /** Places of those that are about to start, by the one that they start with. */
-  readonly #reserved = new Map<WorkloadController, ReadonlySet<WorkloadController>>();
+  readonly #reserved = new Map<WorkloadController, Set<WorkloadController>>();
   /** Those of which the log has said that they take nothing of the memory. */
   readonly #toldMemory = new WeakSet<WorkloadController>();
   /** In the order of their coming. */
@@ -86,7 +86,7 @@ export class Room {
     if (this.#reserved.delete(controller) || had) this.#serveSoon();
   }
 
-  /** The state of a workload has changed. */
+  /** The state of a workload has changed, or nobody follows it any more. */
   changed(controller: WorkloadController): void {
     const { kind } = controller.state;
     const isAsleep =
@@ -96,8 +96,10 @@ export class Room {
     else if (kind !== 'unknown') this.#awake.add(controller);
     if (this.#reserved.has(controller) && kind !== 'starting' && !controller.isQueued)
       this.#reserved.delete(controller);
-    if (controller.isClosed) this.leave(controller);
-    this.#tellMemory(controller);
+    if (controller.isClosed) {
+      for (const chain of this.#reserved.values()) chain.delete(controller);
+      this.leave(controller);
+    } else this.#tellMemory(controller);
     this.#serveSoon();
   }
 
@@ -205,7 +207,7 @@ export class Room {
   }
 
   #reserve(controller: WorkloadController): void {
-    this.#reserved.set(controller, this.#chains.chainOf(controller));
+    this.#reserved.set(controller, new Set(this.#chains.chainOf(controller)));
   }
 
   /**

@@ -105,6 +105,29 @@ describe('Room', () => {
     expect(bench.controller('b').report.waitsFor).toBeUndefined();
   });
 
+  test('tells who waits that there is room, also where somebody else asks at that moment', async () => {
+    limit({ maxAwake: 1 });
+    add(['a'], { availability: 'manual' }, RUNNING);
+    add(['b', 'c']);
+    const client = come('b');
+    await settle();
+    bench.backend.tell('docker/a', STOPPED);
+    const lease = bench.controller('c').hold('by hand', { keeper: { kind: 'hand', untilMs: 0 } });
+    await bench.clock.advance(1_000);
+    expect(client.outcome).toBe('served');
+    expect(log()).toEqual(['wake b']);
+    lease.release();
+  });
+
+  test('counts nothing that runs on when its service is gone', async () => {
+    limit({ maxAwake: 1 });
+    add(['a', 'b']);
+    await useAndLeave('a');
+    bench.remove('a');
+    await use('b');
+    expect(log()).toEqual(['wake a', 'wake b']);
+  });
+
   test('starts no dependant whose hub has stopped before there was room for it', async () => {
     limit({ maxAwake: 2 });
     add(['a']);
