@@ -489,6 +489,7 @@ export class World {
       ...this.#checkStopped(),
       ...this.#checkWaiting(),
       ...this.#checkWindows(),
+      ...this.#checkRoom(),
       ...this.#forgotten,
       ...this.#checkLeft(),
       ...this.#checkListeners(),
@@ -743,6 +744,16 @@ export class World {
       const isOpen = controller !== undefined && this.#hasOpenWindow(controller.policy);
       return isKept === isOpen ? [] : [`a window of ${service.name} is ${isOpen ? '' : 'not '}open`];
     });
+  }
+
+  /** Nothing takes room but the workloads of services, and those that clients of former services still use. */
+  #checkRoom(): readonly string[] {
+    const [{ taken } = { taken: 0 }] = this.lifecycle.roomFigures?.awake ?? [];
+    const services = [...this.reconciler.current.entries.values()].map(({ service }) => service);
+    const containers = services.map(({ workload }) => workloadName(workload));
+    for (const { container } of this.#clients) containers.push(container);
+    const most = new Set(containers).size;
+    return taken > most ? [`${taken} places are taken by ${most} workloads`] : [];
   }
 
   /** No client starts what is not on demand, and nothing is started before what it depends on. */
