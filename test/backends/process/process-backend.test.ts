@@ -58,7 +58,8 @@ test('readOutput() tells the last lines of the last run, also those that come wi
   await backend.wake(node(script), wakeOptions());
   await sink.until(() => sink.last(KEY)?.state === 'stopped');
   const lines = await backend.readOutput(node(script), request);
-  expect(lines.toSorted()).toEqual(['line 29', 'line 30', 'no \u001b[31mway']);
+  // Without what is for a terminal alone.
+  expect(lines.toSorted()).toEqual(['line 29', 'line 30', 'no way']);
   expect(await backend.readOutput(node(script), { ...request, of: 'check' })).toEqual([]);
 });
 
