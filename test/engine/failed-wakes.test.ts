@@ -180,6 +180,8 @@ test('a container without a network is refused at once with the reason, and neve
   const name = bed.scope.name('alone');
   const container = await bed.scope.createContainer({ name, cmd: httpdCommand(), networkMode: 'none' });
   const proxy = await bed.startProxy({ services: { alone: { container: name, ports: [`${port}:80`] } } });
+  // Who comes before the proxy has looked waits for that.
+  await proxy.waitForLog(({ event, service }) => event === 'asleep' && service === 'alone');
   const client = await connectTcp(port);
   await client.closed;
   client.destroy();

@@ -16,6 +16,7 @@ import { EngineRefusal, EngineUnreachable } from '../engine/errors.ts';
 import { sharedNetworkOwner } from '../engine/network/addresses.ts';
 import type { WorkloadObserver } from '../engine/workload-observer.ts';
 import type { ContainerCache } from './container-cache.ts';
+import { isWithoutNetwork, WITHOUT_NETWORK } from './observe.ts';
 
 /** The stops that the proxy has under way, by the container's id. */
 export type StopsUnderWay = ReadonlyMap<string, Promise<unknown>>;
@@ -99,7 +100,7 @@ async function startOrUnpause(
   tried.id = context.cache.get(name)?.id;
   const known = context.ownerOf(name);
   if (known !== undefined) await startNetworkOwner(context, { name, owner: known, signal });
-  let id = context.cache.get(name)?.id ?? (await findByName(context, options)).Id;
+  let id = context.cache.get(name)?.id ?? (await findUnseen(context, options)).Id;
   let wasOwnerUp = false;
   let step: 'start' | 'unpause' = context.observer.last(name)?.state === 'paused' ? 'unpause' : 'start';
   for (let steps = 1, retries = 1; ; steps++) {
@@ -152,6 +153,18 @@ async function startOrUnpause(
  * Asks for a container that no event has announced yet. The engine also finds containers by an id, or the beginning of one:
  * only an equal name counts.
  */
+/** One that nobody has looked at yet, so that nobody knows what keeps it from being served. */
+async function findUnseen(
+  context: ChangeContext,
+  options: { readonly name: string; readonly signal: AbortSignal; readonly tried: Tried },
+): Promise<InspectedContainer> {
+  const found = await findByName(context, options);
+  options.tried.id = found.Id;
+  if (isWithoutNetwork(found))
+    throw new WakeError(`cannot start container "${options.name}": ${WITHOUT_NETWORK}`);
+  return found;
+}
+
 async function findByName(
   context: ChangeContext,
   options: { readonly name: string; readonly signal: AbortSignal },

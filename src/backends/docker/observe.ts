@@ -114,9 +114,13 @@ function describeObstacle(
 }
 
 /** Only a container that is made anew helps. */
-const WITHOUT_NETWORK = 'the container has no network (network_mode: none), so nothing can connect to it';
+export const WITHOUT_NETWORK =
+  'the container has no network (network_mode: none), so nothing can connect to it';
 
-function isWithoutNetwork({ HostConfig, NetworkSettings }: InspectedContainer | ListedContainer): boolean {
+export function isWithoutNetwork({
+  HostConfig,
+  NetworkSettings,
+}: InspectedContainer | ListedContainer): boolean {
   const others = Object.keys(NetworkSettings?.Networks ?? {}).filter((name) => name !== 'none');
   return HostConfig?.NetworkMode === 'none' && others.length === 0;
 }

@@ -103,6 +103,16 @@ test('wake() finds a container that no event has told of, and one that was recre
   expect(sink.last(KEY)?.state).toBe('running');
 });
 
+test('wake() leaves a container without a network alone also where nobody has looked at it yet', async () => {
+  const { engine, backend, sink } = await setUp();
+  backend.watch(DB);
+  await backend.open(sink);
+  engine.create('stranger', { networkMode: 'none' }).name = 'db';
+  const woken = backend.wake(DB, within(3_000));
+  await expect(woken).rejects.toThrow('cannot start container "db": the container has no network');
+  expect(engine.count(/\/start$/)).toBe(0);
+});
+
 test('wake() refuses a container that does not exist', async () => {
   const { backend, sink } = await setUp();
   await backend.open(sink);
