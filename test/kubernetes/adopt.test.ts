@@ -55,11 +55,18 @@ async function openStage(
   return { bed, app, port, proxy, targetPort, closePods: () => pods.close() };
 }
 
-/** One connection with one answer. */
-async function visit(port: number): Promise<void> {
+/** One connection with one answer; resolves with the time since the epoch at which it was about to leave. */
+async function visit(port: number): Promise<number> {
   const client = await connectTcp(port);
   await converse(client, { durationMs: 1, answer: ANSWER });
+  const leftAt = Date.now();
   client.destroy();
+  return leftAt;
+}
+
+/** When the proxy first said so, as its own clock told: this process may be late to see things. */
+async function loggedAt(proxy: ProxyProcess, event: string): Promise<number> {
+  return Date.parse((await proxy.waitForLog(event)).time);
 }
 
 /** Resolves with the time since the epoch at which a change of a Deployment was told that `holds`. */
@@ -78,12 +85,15 @@ function untilReady({ endpointSlices }: KubeBed, options: { readonly count: numb
 
 describe.concurrent('a workload that somebody else scales', () => {
   test('up has its whole idle time, and as many replicas again after its sleep', async (context) => {
-    const { bed, app, port } = await openStage(context);
+    const { bed, app, port, proxy } = await openStage(context);
     await app.scale(2);
+    await app.untilReplicas(2);
+    const scaledAt = Date.now();
     await untilReady(bed, { count: 1 });
     const readyAt = Date.now();
-    const asleepAt = await untilTold(bed, ({ spec }) => spec.replicas === 0, { from: readyAt });
-    expect(asleepAt - readyAt).toBeGreaterThanOrEqual(IDLE_MS - 100);
+    const asleepAt = await untilTold(bed, ({ spec }) => spec.replicas === 0, { from: scaledAt });
+    const [awokeAt, fellAsleepAt] = [await loggedAt(proxy, 'awake'), await loggedAt(proxy, 'sleep')];
+    expect(fellAsleepAt - awokeAt).toBeGreaterThanOrEqual(IDLE_MS - 100);
     expect(asleepAt - readyAt).toBeLessThanOrEqual(IDLE_MS + BOUND_MS);
     expect((await app.read()).metadata.annotations[REMEMBERED]).toBe('2');
     await visit(port);
@@ -123,11 +133,10 @@ describe.concurrent('a workload that somebody else scales', () => {
     await visit(port);
     await app.untilReplicas(0);
     await app.scale(2);
-    await visit(port);
+    const leftAt = await visit(port);
     expect((await app.read()).spec.replicas).toBe(2);
-    const wokenAt = Date.now();
-    const asleepAt = await untilTold(bed, ({ spec }) => spec.replicas === 0, { from: wokenAt });
-    expect(asleepAt - wokenAt).toBeGreaterThanOrEqual(IDLE_MS - 100);
+    const asleepAt = await untilTold(bed, ({ spec }) => spec.replicas === 0, { from: leftAt });
+    expect(asleepAt - leftAt).toBeGreaterThanOrEqual(IDLE_MS - 100);
     expect((await app.read()).metadata.annotations[REMEMBERED]).toBe('2');
   });
 
