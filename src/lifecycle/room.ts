@@ -67,7 +67,11 @@ export class Room {
    * is told by `roomCame()`; asked again, it keeps its turn. They are kept until it is ready or asleep again, or `leave()`.
    */
   take(controller: WorkloadController): boolean {
-    if (!this.#hasLimits || this.#holds(controller)) return true;
+    if (!this.#hasLimits) return true;
+    // It has just stopped, and is wanted again: who has come before that goes first, or would wait for this place in vain.
+    if (this.#waiting.size > 0 && controller.isLeaving && controller.observation.state === 'stopped')
+      this.#awake.delete(controller);
+    if (this.#holds(controller)) return true;
     if (this.explainMisfit(controller) !== undefined) return false;
     if (this.#waiting.size === 0 && this.#chains.isSettled && this.#lacking(controller).length === 0) {
       this.#reserve(controller);

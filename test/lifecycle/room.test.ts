@@ -172,6 +172,20 @@ describe('Room', () => {
     expect(log()).toEqual(['wake a', 'sleep a', 'wake c', 'sleep c', 'wake b']);
   });
 
+  test('gives what a client uses again while it makes room to who has waited for that, and wakes it after', async () => {
+    limit({ maxAwake: 1 });
+    add(['a', 'b']);
+    await useAndLeave('a');
+    const first = come('b');
+    await bench.until(() => state('a') === 'stopping');
+    const second = come('a');
+    await bench.until(() => first.outcome === 'served');
+    expect(second.outcome).toBe('waiting');
+    (await first.served).release();
+    await bench.until(() => second.outcome === 'served');
+    expect(log()).toEqual(['wake a', 'sleep a', 'wake b', 'sleep b', 'wake a']);
+  });
+
   test('gives the turn on where who waits has left', async () => {
     limit({ maxAwake: 1 });
     add(['a', 'b', 'c']);
