@@ -10,6 +10,7 @@ import { httpdCommand } from './support/apps.ts';
 import { get, getJson } from './support/http.ts';
 import type { LogLine } from './support/log-lines.ts';
 import { type ProxyProcess, runCli } from './support/proxy.ts';
+import { connectTcp } from './support/tcp.ts';
 import { openTestBed } from './support/test-bed.ts';
 import { waitUntil } from './support/wait-until.ts';
 
@@ -61,6 +62,31 @@ test('a proxy that was killed knows use, wakes and holds again', async () => {
   expect(after.wakes).toContainEqual(before.wakes.at(-1));
   expect(holdOf(after)).toBe(holdOf(before));
   expect(second.logs().filter(({ level }) => level === 'warn')).toEqual([]);
+});
+
+test('what a service needs sleeps after it, though the proxy that had woken both was killed', async () => {
+  const bed = await openTestBed();
+  const port = await freePort();
+  const [web, db] = [bed.scope.name('web'), bed.scope.name('db')];
+  for (const name of [web, db]) await bed.scope.createContainer({ name, cmd: httpdCommand() });
+  const folder = await makeFolder();
+  const start = () =>
+    bed.startProxy({
+      services: { [web]: { ports: [`${port}:80`], depends_on: [db], idle_timeout: '1s' } },
+      env: { LAZY_PROXY_STATE_DIR: folder },
+    });
+  const first = await start();
+  // It stays awake until the proxy is killed.
+  const client = await connectTcp(port);
+  onTestFinished(() => client.destroy());
+  await first.waitForLog(({ event, service }) => event === 'awake' && service === web);
+  const isKept = async () =>
+    String(await readFile(path.join(folder, 'state.json')).catch(() => '')).includes('wokenRun');
+  await waitUntil(isKept, { what: 'the run in the file', timeoutMs: 15_000 });
+  await first.stop('SIGKILL');
+  await start();
+  const ended = await Promise.all([web, db].map((name) => bed.events.waitFor(name, 'die')));
+  expect(ended[0]?.at).toBeLessThanOrEqual(Number(ended[1]?.at));
 });
 
 test('a window that began while no proxy ran is caught up with', async () => {
