@@ -33,7 +33,9 @@ import { describeUnguarded, findUnguardedPart } from './rules/login.ts';
 import { faultsOf, type Reading, refuse, showValue } from './values/parsed.ts';
 import { countListeners } from './values/ports.ts';
 import { formatPath } from './yaml/path.ts';
-import { createSuggester } from './values/suggest.ts';
+import { SETTINGS } from './settings.ts';
+import { findOurName } from './values/other-names.ts';
+import { createSuggester, type Suggest } from './values/suggest.ts';
 import { V1_IS_FOR_TCP } from './checks/check-proxies.ts';
 import { describeHostBits, describeUselessness } from './checks/useless-options.ts';
 
@@ -223,7 +225,12 @@ function readLabelField(
   const problems: Problem[] = [];
   for (const { key, text, origin } of given) {
     const result = readLabel(field, { key, text, ref });
-    if (result.ok) {
+    const unwrapped = result.ok ? undefined : findUnwrapped(field, { key, text, ref });
+    if (unwrapped !== undefined) {
+      const shown = fieldSpec(field).secret === undefined ? `: write ${unwrapped}` : '';
+      const message = `${labelSuffix(key)}: a label has no quotes and brackets${shown}`;
+      problems.push({ code: 'invalid-value', severity: 'error', message, origin });
+    } else if (result.ok) {
       sourced = { value: result.value, origin };
       problems.push(...findLabelHostBits(field, { key, text, origin }));
     } else {
@@ -246,6 +253,18 @@ function readLabelField(
     problems.push({ code: 'option-without-effect', severity: 'warning', message, origin });
   }
   return { sourced, problems };
+}
+
+/** What a label that can't be read says without the quotes and brackets of YAML or JSON; undefined where that can't be read either. */
+function findUnwrapped(
+  field: FieldName,
+  { key, text, ref }: { readonly key: string; readonly text: string; readonly ref: WorkloadRef },
+): string | undefined {
+  const bare = text.trim().replace(/^\[(.*)\]$/s, '$1');
+  const items = bare.split(',').map((item) => item.trim().replace(/^(["'])(.*)\1$/s, '$2'));
+  const unwrapped = items.join(', ');
+  if (unwrapped === '' || unwrapped === text.trim()) return undefined;
+  return readLabel(field, { key, text: unwrapped, ref }).ok ? unwrapped : undefined;
 }
 
 function findLabelHostBits(
@@ -321,9 +340,34 @@ function findUnknownLabels(own: readonly OwnLabel[], ref: WorkloadRef): readonly
   const suggest = createSuggester([...KNOWN_SUFFIXES]);
   return unknown.map(({ label, suffix }): Problem => {
     const origin: Origin = { kind: 'label', workload: ref, label };
-    const message = `unknown label, ignored${suggest(suffix)}`;
+    const message = `unknown label, ignored${hintAtLabel(suffix, suggest)}`;
     return { code: 'unknown-key', severity: 'warning', message, origin };
   });
+}
+
+const LABEL_FIELD_NAMES: readonly string[] = LABEL_FIELDS.map(({ field }) => field);
+
+function hintAtLabel(suffix: string, suggest: Suggest): string {
+  const filesOwn = describeFilesOwn(suffix);
+  if (filesOwn !== undefined) return `; ${filesOwn}`;
+  const key = suffix.replaceAll('-', '_');
+  const field = LABEL_FIELD_NAMES.includes(key) ? key : findOurName(suffix, LABEL_FIELD_NAMES);
+  if (field === undefined) return suggest(suffix);
+  // One of these is the field itself, unless it has a label for each of its parts.
+  const names = labelKeys(field as FieldName).map(labelSuffix);
+  return `; did you mean ${names
+    .filter((name) => !name.endsWith('-secs'))
+    .map((name) => `"${name}"`)
+    .join(' or ')}?`;
+}
+
+/** Of what the file can set, and no label; undefined of anything else. */
+function describeFilesOwn(suffix: string): string | undefined {
+  const key = suffix.replaceAll('-', '_');
+  const isField = (FIELD_NAMES as readonly string[]).includes(key) && !LABEL_FIELD_NAMES.includes(key);
+  if (isField) return `no label can set ${key}; a service in the file can`;
+  const setting = Object.keys(SETTINGS).find((name) => name === key || name.endsWith(`.${key}`));
+  return setting && `no label can set ${setting}, which is for the whole proxy; the file can`;
 }
 
 /** Each listener takes a descriptor, so one label must not take those that other services need. */

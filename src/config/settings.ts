@@ -266,6 +266,8 @@ export const SETTINGS = {
   groups: setting(['groups'], {
     expected: '{} for none',
     itemKeys: ['max_awake'],
+    formHint: (raw, rest = []) =>
+      typeof raw === 'number' && rest.length === 1 ? `; write {max_awake: ${raw}}` : '',
     parse: parseGroups,
     builtIn: {},
     format: (groups) =>

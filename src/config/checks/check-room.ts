@@ -2,13 +2,31 @@ import type { RoomLimits } from '../../model/settings.ts';
 import type { ReadService } from '../read/read-services.ts';
 import { createDependantResolver, createMainNames } from '../rules/dependants.ts';
 import { explainUnknownGroup, findMisfits } from '../rules/room.ts';
+import { describeTooLittle } from '../values/memory-size.ts';
 import { createSuggester } from '../values/suggest.ts';
 import type { Path } from '../yaml/path.ts';
-import { type Finding, valueError } from './finding.ts';
+import { type Finding, valueError, warning } from './finding.ts';
 
 /** Finds services for which there is never room, and groups that don't exist. */
 export function checkRoom(services: readonly ReadService[], limits: RoomLimits): readonly Finding[] {
-  return [...findUnknownGroups(services, limits), ...findServicesWithoutRoom(services, limits)];
+  return [
+    ...findTooLittle(services, limits),
+    ...findUnknownGroups(services, limits),
+    ...findServicesWithoutRoom(services, limits),
+  ];
+}
+
+function findTooLittle(services: readonly ReadService[], { memoryBytes }: RoomLimits): readonly Finding[] {
+  const given = [
+    ...(memoryBytes === undefined ? [] : [{ path: ['limits', 'memory'], bytes: memoryBytes }]),
+    ...services.flatMap(({ path, draft: { memory } }) =>
+      memory === undefined ? [] : [{ path: [...path, 'memory'], bytes: memory.value }],
+    ),
+  ];
+  return given.flatMap(({ path, bytes }) => {
+    const message = describeTooLittle(bytes);
+    return message === undefined ? [] : [warning(path, { code: 'invalid-value', at: 'value', message })];
+  });
 }
 
 function findUnknownGroups(services: readonly ReadService[], limits: RoomLimits): readonly Finding[] {

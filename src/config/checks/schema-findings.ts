@@ -1,9 +1,18 @@
 import { showUrls } from '../../model/show-url.ts';
 import { DEFAULT_KEYS, FIELD_NAMES, fieldKeys, fieldSpec, SERVICE_KEYS } from '../fields.ts';
 import { SETTINGS, type SettingName, type SettingSpec, settingKeys } from '../settings.ts';
+import { findOurName } from '../values/other-names.ts';
 import { hintAtPlace } from '../values/ports.ts';
 import { createSuggester, type Suggest } from '../values/suggest.ts';
-import { type FormWords, hintAtVariable, isMapping, showSecret, showValue } from '../values/parsed.ts';
+import {
+  faultsOf,
+  type FormWords,
+  hintAtVariable,
+  isMapping,
+  showSecret,
+  showValue,
+  splitList,
+} from '../values/parsed.ts';
 import type { Path } from '../yaml/path.ts';
 import { type Finding, keyError, valueError } from './finding.ts';
 import type { SchemaIssue } from './schema.ts';
@@ -182,7 +191,7 @@ function describeMissing(path: Path): string {
 
 /** The remedy for a label that stands in a service of the file, as its owner knows it from a container. */
 function hintAtLabel(key: string): string | undefined {
-  const field = key.replace(/^lazy-(tcp-)?proxy\./, '').replaceAll('-', '_');
+  const field = key.replace(/^(lazy-(tcp-)?proxy|sablier|traefik)\./, '').replaceAll('-', '_');
   if (field === 'enabled' || field === 'enable')
     return 'is a label; a service of the file always takes part, so remove the key, or the service';
   return field.length < key.length && SERVICE_KEYS.includes(field)
@@ -200,10 +209,12 @@ function describeUnknownKey(target: Path, suggestAmong: SuggestAmong): string {
     return describeUnknownItemKey(key, words.keys, suggestAmong);
   const known = keysAt(parent);
   const homes = PLACES.filter(({ keys }) => keys.includes(key)).map(({ where }) => where);
-  if (homes.length > 0) return `belongs ${homes.join(' or ')}, not ${nameOf(parent)}`;
+  const suggestion = suggestAmong(known)(key);
+  if (homes.length > 0) return `belongs ${homes.join(' or ')}, not ${nameOf(parent)}${suggestion}`;
   const label = parent[0] === 'services' ? hintAtLabel(key) : undefined;
   if (label !== undefined) return label;
-  const suggestion = suggestAmong(known)(key);
+  const ours = findOurName(key, known);
+  if (ours !== undefined) return `unknown key; here it is ${ours}`;
   if (suggestion !== '') return `unknown key${suggestion}`;
   const home = parent.length === 0 ? '; a service goes under services' : '';
   if (known.length <= MAX_LISTED_KEYS) return `unknown key; known are ${known.join(', ')}${home}`;
@@ -274,16 +285,36 @@ function remedyForNothing(
 }
 
 function describeWrongForm({ path, value }: SchemaIssue, expected: string): Finding {
-  const { words } = wordsAt(path);
-  const hint = hintAtVariable(value) || (words?.formHint?.(value) ?? hintAtService(path, value));
-  const [section] = path;
-  const place = path.length === 1 && section === 'http' && hintAtPlace(section, value);
+  const { words, rest } = wordsAt(path);
+  const hint =
+    hintAtVariable(value) ||
+    hintAtEntry(words, { value, rest }) ||
+    (words?.formHint?.(value, rest) ?? (hintAtSection(path, value) || hintAtService(path, value)));
   const shown = words?.secret === undefined ? showValue(value) : showSecret(value);
   const message =
     path.length === 0
       ? `the file is ${showValue(value)}, not ${expected}`
-      : `${shown} is not ${expected}${place || hint}`;
+      : `${shown} is not ${expected}${hint}`;
   return valueError(path, 'wrong-type', message);
+}
+
+/** What is wrong with a text besides that it should be a list of such. */
+function hintAtEntry(
+  words: FormWords | undefined,
+  { value, rest }: { readonly value: unknown; readonly rest: Path },
+): string {
+  const isOne = typeof value === 'string' && !/^-\S/.test(value);
+  if (!isOne || rest.length > 0 || words?.isList !== true) return '';
+  const parsed = words.parse?.(splitList(value), { portNames: true });
+  const fault = parsed === undefined || parsed.ok ? undefined : faultsOf(parsed)[0];
+  return fault === undefined ? '' : `, and ${fault.message}`;
+}
+
+/** The remedy for a section of which only its main value is given. */
+function hintAtSection([section, ...rest]: Path, value: unknown): string {
+  if (rest.length > 0) return '';
+  if (section === 'http') return hintAtPlace(section, value);
+  return section === 'limits' && typeof value === 'number' ? `; write limits: {max_awake: ${value}}` : '';
 }
 
 /** The remedy for a service that YAML takes for text, because `container:x` is no key. */

@@ -52,6 +52,12 @@ export function readComposeCondition(word: string): DependencyCondition | undefi
 
 /** `db`, `db:healthy`. */
 function parseEntry(raw: unknown): Parsed<Dependency> {
+  if (isMapping(raw) && Object.keys(raw).length === 1) {
+    const [[name, condition] = ['', '']] = Object.entries(raw);
+    const meant = parseDependency(name, readComposeCondition(readWord(condition)) ?? condition);
+    if (meant.ok)
+      return refuse('wrong-type', `a mapping is no entry of a list; write ${name}:${meant.value.condition}`);
+  }
   if (typeof raw !== 'string') return parseDependency(raw, 'started');
   const [name = '', ...rest] = raw.split(':');
   return parseDependency(name.trim(), rest.length === 0 ? 'started' : rest.join(':').trim());

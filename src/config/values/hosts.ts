@@ -8,6 +8,8 @@ const MAX_CHARACTERS = 253;
 /** A name can't end in a number: that would be an address. */
 const ADDRESS = /(^|\.)\d+$|:.*:|^\[/;
 const WILDCARD = '*.';
+/** As Traefik has it: ``Host(`wiki.home.arpa`)``. */
+const TRAEFIK_RULE = /^Host(?:SNI)?\(\s*["'`]([^"'`]*)["'`]\s*\)$/;
 
 /** What a host looks like, for messages. */
 export const HOSTS_EXPECTED = '[] for none';
@@ -88,6 +90,8 @@ function hint(text: string, name: string): string {
   if (text === '*' || text === '*.')
     return '; http_ports gives a service a port of its own for whatever host is named';
   if (readDomain(inner) !== undefined) return `; write "${inner}"`;
+  const [, ruled = ''] = TRAEFIK_RULE.exec(text) ?? [];
+  if (readDomain(ruled) !== undefined) return `; write "${ruled}"`;
   if (ADDRESS.test(text))
     return '; clients that come by an address find a service by its own port: http_ports';
   if (name.includes('*')) return '; a wildcard stands in front of a dot, and once';

@@ -1,3 +1,4 @@
+import { formatMemory } from '../../model/memory-size.ts';
 import { accept, type Parsed, refuse, showValue } from './parsed.ts';
 
 /** As `formatMemory()` writes it, and Compose. */
@@ -13,6 +14,12 @@ export function parseMemory(raw: unknown): Parsed<number> {
   if (found === null) return refuse('invalid-value', `${showValue(raw)} is not ${MEMORY_EXPECTED}`);
   const [, digits = '', unit = ''] = found;
   return accept(Math.round(Number(digits) * 1024 ** (UNITS[unit.toLowerCase()] ?? 0)));
+}
+
+/** Of an amount in which nothing runs: a number without its unit was meant. Undefined for others. */
+export function describeTooLittle(bytes: number): string | undefined {
+  if (bytes >= 1024 ** 2) return undefined;
+  return `${formatMemory(bytes)} is less than any program takes; a number alone means bytes: did you mean "${bytes % 1024 === 0 ? bytes / 1024 : bytes}MiB"?`;
 }
 
 /** As in the schema. */

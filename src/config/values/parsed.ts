@@ -57,8 +57,11 @@ export function refuseAt(path: Path, code: ProblemCode, message: string): Readin
 export interface FormWords {
   /** What a value looks like; a message about a missing one says `write <expected>`. */
   readonly expected: string;
-  /** Says how to mend a value that should be a list or a mapping and is none; absent = nothing to add. */
-  readonly formHint?: (raw: unknown) => string;
+  /** Says how to mend a value that should be a list or a mapping and is none, at `rest` below it; absent = nothing to add. */
+  readonly formHint?: (raw: unknown, rest?: Path) => string;
+  /** Whether a text that stands in place of a list is one entry or several with commas, of which `parse` tells. */
+  readonly isList?: true;
+  readonly parse?: (raw: unknown, context: { readonly portNames: boolean }) => Reading<unknown>;
   /** The keys of each entry, where it is a list of mappings. */
   readonly itemKeys?: readonly string[];
   /** The keys of a mapping in it, where the schema knows them. */
@@ -91,9 +94,15 @@ export function hintAtList(raw: unknown): string {
     return `; a space is missing after the dash: write - ${showUrls(first ?? '')}`;
   }
   if (typeof raw !== 'string') return '';
+  return `; write [${splitList(raw)
+    .map((item) => JSON.stringify(item))
+    .join(', ')}]`;
+}
+
+/** The entries that a text in place of a list was meant to have. */
+export function splitList(raw: string): readonly string[] {
   const items = raw.split(',').map((item) => item.trim());
-  const named = items.filter((item) => item !== '');
-  return `; write [${(items.length > 1 ? named : [raw]).map((item) => JSON.stringify(item)).join(', ')}]`;
+  return items.length > 1 ? items.filter((item) => item !== '') : [raw];
 }
 
 /** What of a refused value may have been meant as a variable, as Compose's files have them. */

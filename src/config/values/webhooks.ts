@@ -34,7 +34,11 @@ const SECRETS: SecretMark = { url: 'all', headers: 'values', secret: 'all' };
 /** A list of webhooks, as a row of FIELDS or SETTINGS has it. */
 export const WEBHOOKS = {
   expected: '[] for none',
-  formHint: (raw: unknown) => (isMapping(raw) ? '; write - before url' : ''),
+  formHint: (raw: unknown, rest: Path = []) => {
+    if (isMapping(raw)) return '; write - before url';
+    if (typeof raw !== 'string' || rest.length > 1) return '';
+    return rest.length === 0 ? '; write "- url: " before it' : '; write "url: " before it';
+  },
   itemKeys: WEBHOOK_KEYS,
   secret: SECRETS,
 } as const;

@@ -102,7 +102,10 @@ describe('webhooks', () => {
       '{ url: http://a, secret: "***" }',
       '2:30 error webhooks[0].secret: *** stands for a hidden value; write the value itself',
     ],
-    ['https://hooks.example.com/T0KEN', '2:5 error webhooks[0]: the value is not a mapping'],
+    [
+      'https://hooks.example.com/T0KEN',
+      '2:5 error webhooks[0]: the value is not a mapping; write "url: " before it',
+    ],
   ])('%s is refused', (hook, problem) => {
     expect(problemsOf(hook)).toEqual([`f.yaml:${problem}`]);
   });
