@@ -178,7 +178,9 @@ async function scrape(): Promise<{ readonly text: string }> {
   web: { command: [sh, -c, "exit 3"], ports: ["127.0.0.1:${port}:${target}"] }
   dns: { command: [sleep, "60"], udp_ports: ["127.0.0.1:${udp}:${target}"] }
 `;
-  const { ask } = await startApiProxy(services, { settings: 'limits: { max_awake: 5, memory: 6GiB }\n' });
+  const { ask } = await startApiProxy(services, {
+    settings: `limits: { max_awake: 5, memory: 6GiB }\nhttp: { listen: "127.0.0.1:${await freePort()}" }\n`,
+  });
   const sockets = new Sockets();
   await ending(await sockets.connect(port));
   await sockets.close();

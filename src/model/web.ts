@@ -151,6 +151,18 @@ export interface WebAccess {
   readonly hosts: readonly string[];
 }
 
+/** What is to be seen of a front door, whichever services are behind it. */
+export interface FrontReport {
+  readonly front: FrontDoor;
+  readonly condition: 'pending' | 'bound' | 'failed';
+  /** Why it is not bound. */
+  readonly error: string | undefined;
+  /** Clients that are connected, with or without a request. */
+  readonly connections: number;
+  /** Connections that were closed before they led to a service, by why. */
+  readonly refused: Readonly<Record<string, number>>;
+}
+
 /** What all front doors share. */
 export interface FrontPolicy {
   /** Chosen by SNI. */

@@ -425,6 +425,7 @@ export class LazyProxy {
         about: () => ({
           version,
           uptimeMs: clock.monotonicMs() - this.#sinceMs,
+          fronts: this.#runtime.fronts.list(),
           room: this.#runtime.lifecycle.roomFigures,
           phase: this.#isUp ? this.#phase : 'starting',
           engines: this.#engines.standing,

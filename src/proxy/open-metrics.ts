@@ -44,7 +44,7 @@ async function readProxy({
     () => undefined,
   );
   const { user, system } = process.cpuUsage();
-  const { relay, lifecycle, reconciler } = runtime;
+  const { relay, lifecycle, fronts, reconciler } = runtime;
   return {
     ...{ version, nodeVersion: process.versions.node, relay: relay.kind, config: reload() },
     services: reconciler.current.entries.size,
@@ -54,6 +54,7 @@ async function readProxy({
     ),
     wakeSeconds: lifecycle.tallies.wakes,
     heldSeconds: lifecycle.tallies.held,
+    fronts: fronts.list(),
     room: lifecycle.roomFigures,
     process: {
       cpuSeconds: (user + system) / 1e6,

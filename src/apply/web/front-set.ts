@@ -1,5 +1,11 @@
 import { formatListenAddress, type ListenerSpec, listenKey, type Service } from '../../model/service.ts';
-import { type FrontDoor, type FrontPolicy, NO_WEB, type WebAccess } from '../../model/web.ts';
+import {
+  type FrontDoor,
+  type FrontPolicy,
+  type FrontReport,
+  NO_WEB,
+  type WebAccess,
+} from '../../model/web.ts';
 import { HostTable } from '../../relay/http/message/host-table.ts';
 import type { Web } from '../../relay/http/open-web.ts';
 import type { WebDoor } from '../../relay/http/web-door.ts';
@@ -126,6 +132,15 @@ export class FrontSet {
       },
       ...{ condition, error },
     };
+  }
+
+  /** Each of them, in the order in which they were opened. */
+  list(): readonly FrontReport[] {
+    return [...this.#fronts.values()].map(({ front, binder, bounds, door }) => {
+      const { condition, error } = binder;
+      const refused = Object.fromEntries(bounds);
+      return { front, condition, error, connections: door?.connections ?? 0, refused };
+    });
   }
 
   /** Whether a front door is bound. */

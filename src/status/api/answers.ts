@@ -17,6 +17,17 @@ export interface AboutAnswer {
     readonly answers: boolean;
     readonly problem?: string;
   }[];
+  /** The front doors; absent where there are none. */
+  readonly fronts?: readonly {
+    readonly address: string;
+    readonly port: number;
+    readonly scheme: 'http' | 'https';
+    readonly condition: 'pending' | 'bound' | 'failed';
+    readonly error?: string;
+    readonly connections: number;
+    /** Connections that were closed before they led to a service, by why. */
+    readonly refused?: Readonly<Record<string, number>>;
+  }[];
   /** How much of `limits` and `groups` is taken; absent where there are none. */
   readonly room?: {
     /** Of `limits.max_awake`, and of each group. */

@@ -3,6 +3,7 @@
  * from a file of its own: what it takes of memory, only those pay who use it.
  */
 import type { IncomingHttpHeaders } from 'node:http';
+import type { FrontReport } from '../../model/web.ts';
 import type { RoomFigures } from '../../model/workload-report.ts';
 import { messageOf } from '../../system/message-of.ts';
 import { type Clock, formatTimestamp } from '../../system/clock.ts';
@@ -221,16 +222,30 @@ interface Parts {
 }
 
 function about(content: ApiContent, hasToken: boolean): Answer {
-  const { version, uptimeMs, phase, engines, room } = content.about();
+  const { version, uptimeMs, phase, engines, fronts, room } = content.about();
   const answer: AboutAnswer = {
     ...{ version, phase, uptime_ms: Math.round(uptimeMs), has_token: hasToken },
     engines: engines.map(({ name, problem }) => ({
       ...{ name, answers: problem === undefined },
       ...(problem !== undefined && { problem }),
     })),
+    ...(fronts.length > 0 && { fronts: fronts.map(renderFront) }),
     ...(room !== undefined && { room: renderRoom(room) }),
   };
   return jsonAnswer(answer);
+}
+
+function renderFront({
+  front: { address, port, tls },
+  condition,
+  error,
+  connections,
+  refused,
+}: FrontReport): NonNullable<AboutAnswer['fronts']>[number] {
+  return {
+    ...{ address, port, scheme: tls ? 'https' : 'http', condition, ...(error !== undefined && { error }) },
+    ...{ connections, ...(Object.keys(refused).length > 0 && { refused }) },
+  };
 }
 
 function renderRoom({ awake, memory, waiting }: RoomFigures): NonNullable<AboutAnswer['room']> {

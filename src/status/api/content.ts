@@ -7,7 +7,7 @@ import type { ServiceTable } from '../../model/table.ts';
 import type { RoomFigures, Timeline, WorkloadReport } from '../../model/workload-report.ts';
 import type { WebAccess } from '../../model/web.ts';
 import type { PresentClient } from '../../relay/listener.ts';
-import type { HostCertificate } from '../../model/web.ts';
+import type { FrontReport, HostCertificate } from '../../model/web.ts';
 import type { EffectiveConfig } from './answers.ts';
 
 /** What the API shows and what it may do. Each call looks anew. */
@@ -73,6 +73,7 @@ export interface AboutView {
   /** Undefined where there are no limits. */
   readonly room: RoomFigures | undefined;
   readonly phase: 'starting' | 'serving' | 'draining';
+  readonly fronts: readonly FrontReport[];
   /** The engines that are used, each with the kind of its workloads, and why it doesn't answer. */
   readonly engines: readonly {
     readonly kind: string;

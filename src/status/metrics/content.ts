@@ -1,4 +1,5 @@
 import type { ListenerSpec } from '../../model/service.ts';
+import type { FrontReport } from '../../model/web.ts';
 import type { RoomFigures, WorkloadReport } from '../../model/workload-report.ts';
 import type { ListenerTotals } from '../../relay/listener.ts';
 import type { Histogram } from '../../system/histogram.ts';
@@ -31,6 +32,7 @@ export interface ProxyFigures {
   readonly wakeSeconds: Readonly<Record<string, Histogram>>;
   /** How long clients waited for a workload, in seconds, by how the wait ended. */
   readonly heldSeconds: Readonly<Record<string, Histogram>>;
+  readonly fronts: readonly FrontReport[];
   /** Undefined where there are no limits. */
   readonly room: RoomFigures | undefined;
   readonly process: {

@@ -3,6 +3,7 @@ import { formatListenAddress } from '../../model/service.ts';
 import type { WakeCounts } from '../../model/wake.ts';
 import type { Life, RoomFigures } from '../../model/workload-report.ts';
 import type { Histogram } from '../../system/histogram.ts';
+import type { FrontReport } from '../../model/web.ts';
 import type { ListenerFigures, ProxyFigures, ServiceFigures } from './content.ts';
 
 /** One line of the output. */
@@ -38,6 +39,9 @@ const WAKE_OUTCOMES: Readonly<
   room: { result: 'failed', reason: 'room' },
   dependency: { result: 'failed', reason: 'dependency' },
 };
+
+/** The same of a front door. */
+const NOBODY_REFUSED = { 'untrusted-proxy': 0, 'bad-proxy-header': 0, 'no-proxy-header': 0 };
 
 /** Metrics of the proxy as a whole. */
 export const PROXY_FAMILIES: readonly Family<ProxyFigures>[] = [
@@ -135,6 +139,27 @@ export const PROXY_FAMILIES: readonly Family<ProxyFigures>[] = [
       Object.entries(heldSeconds).flatMap(([result, seconds]) =>
         renderHistogram('lazy_proxy_client_held_seconds', seconds, { result }),
       ),
+  },
+  {
+    name: 'lazy_proxy_front_up',
+    type: 'gauge',
+    help: '1 where a front door is bound, 0 where it is not.',
+    labels: ['front'],
+    read: eachFront(({ condition }, labels) => [{ labels, value: condition === 'bound' ? 1 : 0 }]),
+  },
+  {
+    name: 'lazy_proxy_front_connections',
+    type: 'gauge',
+    help: 'Connections to a front door that are open, with or without a request.',
+    labels: ['front'],
+    read: eachFront(({ connections }, labels) => [{ labels, value: connections }]),
+  },
+  {
+    name: 'lazy_proxy_front_connections_refused_total',
+    type: 'counter',
+    help: 'Connections that a front door closed before they led to a service, by why.',
+    labels: ['front', 'reason'],
+    read: eachFront(({ refused }, labels) => byLabel('reason', { ...NOBODY_REFUSED, ...refused }, labels)),
   },
   {
     name: 'lazy_proxy_room_awake',
@@ -364,6 +389,15 @@ function byLabel(
   labels: Readonly<Record<string, string>> = {},
 ): readonly Sample[] {
   return Object.entries(values).map(([name, value]) => ({ labels: { ...labels, [label]: name }, value }));
+}
+
+function eachFront(
+  read: (figures: FrontReport, labels: Readonly<Record<string, string>>) => readonly Sample[],
+): Family<ProxyFigures>['read'] {
+  return ({ fronts }) =>
+    fronts.flatMap((figures) => {
+      return read(figures, { front: formatListenAddress(figures.front) });
+    });
 }
 
 /** What several services share is told once, or sums over services would count it twice. */

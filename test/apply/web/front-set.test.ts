@@ -242,6 +242,10 @@ describe('FrontSet', () => {
     });
     inside.write('GET / HTTP/1.1\r\nHost: front.lan\r\nConnection: close\r\n\r\n');
     expect(await text(inside)).toMatch(/wiki$/);
+    isTrusted = false;
+    expect(await text(await begin('203.0.113.9'))).toBe('');
+    const refused = { 'untrusted-proxy': 1 };
+    expect(fronts.list()).toMatchObject([{ front, condition: 'bound', error: undefined, refused }]);
     await fronts.drain();
   });
 

@@ -64,8 +64,9 @@ async function runFile(file: object, extra: Readonly<Record<string, string>> = {
       readonly running: boolean;
       readonly refused?: Readonly<Record<string, number>>;
     }[];
+  const about = async () => (await fetch(`http://127.0.0.1:${status}/api`)).json();
   const explain = async (service: string) => (await runProgram(['explain', service], { cwd: folder })).stdout;
-  return { proxy, folder, rows, explain };
+  return { proxy, folder, rows, about, explain };
 }
 
 /** Sends a text from the client's address, and returns the answer with the client's port. */
@@ -253,7 +254,7 @@ describe.skipIf(!existsSync(HAPROXY) || !existsSync(NGINX))('HAProxy', () => {
       server: `127.0.0.1:${door} send-proxy-v2`,
     });
     await writeFile(path.join(folder, 'haproxy.cfg'), haproxy);
-    const { proxy } = await runFile({
+    const { proxy, about } = await runFile({
       trusted_proxies: ['127.0.0.1'],
       http: { listen: `127.0.0.1:${door}`, accept_proxy_protocol: true },
       services: {
@@ -284,6 +285,10 @@ describe.skipIf(!existsSync(HAPROXY) || !existsSync(NGINX))('HAProxy', () => {
       'the access list refuses',
     ])
       expect(proxy.log()).toContain(why);
+    const refused = { 'untrusted-proxy': 1, 'bad-proxy-header': 1 };
+    expect(await about()).toMatchObject({
+      fronts: [{ address: '127.0.0.1', port: door, scheme: 'http', condition: 'bound', refused }],
+    });
   }, 30_000);
 
   test.each(['v1', 'v2'])(

@@ -132,8 +132,14 @@ describe('an answer is as described', () => {
     ];
     await expect.poll(async () => (await ask('/api/services/wiki')).json).toMatchObject({ certificates });
     const { json } = await ask('/api/services/wiki');
-    const answer = { method: 'GET', status: 200, type: 'application/json', json };
-    expect(findMistakes('/api/services/{name}', answer)).toEqual([]);
+    const answer = { method: 'GET', status: 200, type: 'application/json' };
+    expect(findMistakes('/api/services/{name}', { ...answer, json })).toEqual([]);
+    const about = (await ask('/api')).json;
+    expect(about).toMatchObject({ fronts: [{ scheme: 'https', condition: 'bound', connections: 0 }] });
+    expect(findMistakes('/api', { ...answer, json: about })).toEqual([]);
+    expect((await ask('/metrics')).body).toMatch(
+      /^lazy_proxy_front_connections_refused_total\{front="127.0.0.1:\d+",reason="untrusted-proxy"\} 0$/m,
+    );
     expect((await ask('/problems')).body).toContain(
       'hosts of service wiki: none of http.certificates is for *.lan, and none is made outside of http.self_signed_domains',
     );

@@ -18,6 +18,12 @@ function aProxy(services: number): ProxyFigures {
     calls: [{ engine: 'docker', call: 'ping', seconds: HISTOGRAM, errors: 0 }],
     wakeSeconds: { all: HISTOGRAM },
     heldSeconds: { served: HISTOGRAM },
+    fronts: [
+      {
+        front: { address: '', port: 443, tls: true },
+        ...{ condition: 'bound', error: undefined, connections: 2, refused: { handshakes: 1 } },
+      },
+    ],
     room: { awake: [{ group: 'gpu', taken: 1, max: 2 }], memory: undefined, waiting: 3 },
     process: { cpuSeconds: 1, residentBytes: 2, startSeconds: 3, openFds: undefined, maxFds: undefined },
   };
