@@ -221,6 +221,8 @@ export class Cascade implements Needs, Chains {
     });
     // Once all are known: what one of them starts may be what another one waits for.
     for (const dependency of fresh) dependency.begin();
+    // Others may have stopped both: what is held since an earlier wake may have stopped before this one began.
+    if (awaitsNeeds(state)) for (const { dependency } of held.values()) dependency?.renew();
     if (held.size === 0) this.#held.delete(holder);
     this.#followed.delete(holder);
     holder.followNeeds();

@@ -10,6 +10,7 @@ const WAKE_MS = 200;
 const SLEEP_MS = 100;
 const IDLE_MS = 120_000;
 const COMPLETED: Observation = { ...STOPPED, exitCode: 0, stoppedBy: 'itself', detail: 'exit code 0' };
+const STARTING: Observation = { ...RUNNING, state: 'starting' };
 const WITH_CHECK: Observation = { ...RUNNING, health: 'starting' };
 
 type Needs = Readonly<Record<string, Dependency['condition']>>;
@@ -213,6 +214,23 @@ describe('Cascade, of users and what they depend on', () => {
     tell('db', { ...STOPPED, stoppedBy: 'others' });
     await settle();
     expect(log()).toEqual(['wake db', 'wake cache', 'wake db']);
+  });
+
+  test('wakes a dependency again that others have stopped together with its user, which a client waits for', async () => {
+    add({ web: { db: 'healthy' }, db: {} });
+    await use('web');
+    const downByOthers: Observation = { ...STOPPED, stoppedBy: 'others' };
+    // As an engine does that ends and starts anew.
+    tell('db', downByOthers);
+    manual();
+    tell('web', STARTING);
+    const client = come('web');
+    await settle();
+    tell('web', downByOthers);
+    bench.backend.automate({ clock: bench.clock, wakeMs: WAKE_MS, sleepMs: SLEEP_MS });
+    await bench.until(() => client.outcome !== 'waiting');
+    expect(client.outcome).toBe('served');
+    expect(log().slice(2)).toEqual(['wake db', 'wake web']);
   });
 
   test('leaves a dependency asleep that others stop while its user runs', async () => {
