@@ -253,6 +253,7 @@ async function callStop(context: ChangeContext, options: StopOptions): Promise<v
       call: (callSignal) => client.stop(id, { graceMs, ownGraceMs, stopSignal, signal: callSignal }),
     });
   } catch (error) {
+    if (!(error instanceof EngineRefusal)) cache.stopMayComeThrough(id);
     if (!(error instanceof EngineRefusal) || error.status !== 404) throw error;
   }
 }

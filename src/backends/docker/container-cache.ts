@@ -90,6 +90,14 @@ export class ContainerCache {
     return this.#stops.get(id);
   }
 
+  /**
+   * A stop was asked for, and nobody knows whether the engine has got it. A run that ends from now on has been stopped by that, also
+   * where the engine dies in between and tells only of the end.
+   */
+  stopMayComeThrough(id: string): void {
+    if (this.#byId.has(id) && !this.#stops.has(id)) this.#stops.set(id, 'others');
+  }
+
   all(): readonly KnownContainer[] {
     return [...this.#byId.values()];
   }

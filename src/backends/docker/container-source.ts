@@ -85,7 +85,8 @@ export class ContainerSource implements ObservationSource {
     const observation = this.inspectsAll ? undefined : known.listed && observeListed(known.listed);
     if (observation === undefined || known.listed === undefined) return UNKNOWN;
     this.#joinAtRest(name, { container: known.listed, session });
-    return observation;
+    const stoppedBy = this.#cache.stoppedBy(known.id);
+    return { ...observation, ...(stoppedBy !== undefined && { stoppedBy }) };
   }
 
   async inspect(name: string, session: AbortSignal): Promise<Observation> {

@@ -253,6 +253,24 @@ test('sleep() fails at once while the engine is away, and with its reason when i
   await expect(stopping).rejects.toThrow('cannot stop container "db": the engine does not answer');
 });
 
+test('a run that ends after a stop that nothing has answered counts as stopped, not as ended by itself', async () => {
+  const { engine, backend, sink } = await setUp();
+  const db = engine.create('db', { status: 'running' });
+  backend.watch(DB);
+  await backend.open(sink);
+  const release = engine.hang(/\/stop/);
+  const stopping = backend.sleep(DB, { graceMs: undefined }).catch((error: Error) => error.message);
+  await engine.requested(/\/stop/);
+  await engine.goAway();
+  release();
+  expect(await stopping).toContain('cannot stop container "db"');
+  await engine.comeBack();
+  // As an engine does that finds at its start that the program has ended.
+  engine.change(db, 'die', { status: 'exited', exitCode: 0 });
+  await sink.until(() => sink.last(KEY)?.state === 'stopped');
+  expect(sink.last(KEY)?.stoppedBy).toBe('others');
+});
+
 type Engine = Awaited<ReturnType<typeof setUp>>['engine'];
 
 test('wake() starts the container whose network another one uses before it, also where only the refusal tells', async () => {
